@@ -1,1 +1,8 @@
-//! Placeholder.
+//! The small server through which WebRTC peers find each other, speaking matchbox's protocol.
+//!
+//! It introduces the peers of a room to each other and serves the browser build of the game; once peers are
+//! connected, they no longer need it. Without the `server` feature only the wire types remain.
+
+#![forbid(unsafe_code)]
+
+pub mod protocol;

@@ -1,0 +1,181 @@
+//! The messages between a peer and the signaling server, and the reasons for which the server turns a peer away.
+//!
+//! The JSON is that of `matchbox_protocol` 0.15, so unmodified matchbox clients work. Always compiled, also for the
+//! browser and without the `server` feature: `netcode` needs these types and nothing else of this crate.
+
+use std::{error::Error, fmt};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Longest room name, in bytes: room for a code, a game's name and its version, and still short in a link.
+pub const MAX_ROOM_NAME_BYTES: usize = 64;
+
+/// The name that the server gives to one connection; no two connections share one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PeerId(pub Uuid);
+
+impl fmt::Display for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a peer sends to the server. `S` is the signal (an SDP or an ICE candidate), which the server passes on unread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PeerRequest<S> {
+    /// Pass `data` to `receiver`, a peer in the same room.
+    Signal {
+        /// Who shall get it.
+        receiver: PeerId,
+        /// What it shall get.
+        data: S,
+    },
+    /// "I am still here": sent now and then so that the server does not take silence for absence.
+    KeepAlive,
+}
+
+/// What the server sends to a peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PeerEvent<S> {
+    /// Always the first message: the id of the peer that reads it.
+    IdAssigned(PeerId),
+    /// A peer entered the room after the reader did; the reader is the one who shall offer it a connection.
+    NewPeer(PeerId),
+    /// A peer's connection to the server ended. Its data channels may well be alive.
+    PeerLeft(PeerId),
+    /// `data` from `sender`, a peer in the same room.
+    Signal {
+        /// Who sent it.
+        sender: PeerId,
+        /// What it sent.
+        data: S,
+    },
+}
+
+/// Why the server turned a peer away, or sent it off.
+///
+/// Arrives as the code of a WebSocket close frame ([`close_code`](Self::close_code)) whose reason is the sentence
+/// that [`Display`](fmt::Display) gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The room's name is empty, too long, or has a character that is not allowed: see [`is_room_name`].
+    RoomName,
+    /// `?next=` is not a number, is zero, or is more than a room may hold.
+    GroupSize,
+    /// The room holds as many peers as it may.
+    RoomFull,
+    /// The server has as many rooms as it may.
+    TooManyRooms,
+    /// The server has as many peers as it may.
+    ServerFull,
+    /// The peer sent a message that is longer than the server takes.
+    MessageTooLong,
+    /// Nothing came from the peer for too long, not even an answer to a ping.
+    Silent,
+    /// The peer does not read what it is sent.
+    TooSlow,
+    /// The server is being stopped; it may be back in a moment.
+    ServerStopping,
+}
+
+impl Refusal {
+    /// All reasons.
+    pub const ALL: [Self; 9] = [
+        Self::RoomName,
+        Self::GroupSize,
+        Self::RoomFull,
+        Self::TooManyRooms,
+        Self::ServerFull,
+        Self::MessageTooLong,
+        Self::Silent,
+        Self::TooSlow,
+        Self::ServerStopping,
+    ];
+
+    /// The code in the close frame: 4000 and up are free for applications, 1001 is the standard's "going away".
+    pub const fn close_code(self) -> u16 {
+        match self {
+            Self::RoomName => 4000,
+            Self::GroupSize => 4001,
+            Self::RoomFull => 4002,
+            Self::TooManyRooms => 4003,
+            Self::ServerFull => 4004,
+            Self::MessageTooLong => 4005,
+            Self::Silent => 4006,
+            Self::TooSlow => 4007,
+            Self::ServerStopping => 1001,
+        }
+    }
+
+    /// The reason that a close code stands for, if it is one of ours.
+    pub fn from_close_code(code: u16) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|refusal| refusal.close_code() == code)
+    }
+
+    /// The reason as a sentence for a player; at most 123 bytes, which is what fits into a close frame.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::RoomName => "A room's name is 1 to 64 letters, digits or any of - _ . ~",
+            Self::GroupSize => {
+                "The group size (next=) must be a number from 1 to the most that a room may hold."
+            }
+            Self::RoomFull => "The room is full.",
+            Self::TooManyRooms => "The server has no room left for another room. Try again later.",
+            Self::ServerFull => "The server is full. Try again later.",
+            Self::MessageTooLong => "The server was sent a message that is too long.",
+            Self::Silent => "The server heard nothing from you for too long.",
+            Self::TooSlow => "Your connection is too slow for the messages in this room.",
+            Self::ServerStopping => "The server is going away. Try again in a moment.",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.sentence())
+    }
+}
+
+impl Error for Refusal {}
+
+/// Whether a room may be called so: 1 to [`MAX_ROOM_NAME_BYTES`] ASCII letters, digits, `-`, `_`, `.` or `~`, which
+/// are the characters that stand in a link as they are.
+pub fn is_room_name(name: &str) -> bool {
+    (1..=MAX_ROOM_NAME_BYTES).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_fits_a_close_frame_and_has_its_own_code() {
+        for refusal in Refusal::ALL {
+            assert!(refusal.sentence().len() <= 123, "{refusal:?}");
+            assert_eq!(
+                Refusal::from_close_code(refusal.close_code()),
+                Some(refusal)
+            );
+        }
+        assert_eq!(Refusal::from_close_code(1000), None);
+    }
+
+    #[test]
+    fn room_names_are_what_stands_in_a_link_unescaped() {
+        let longest = "x".repeat(MAX_ROOM_NAME_BYTES);
+        for name in ["a", "ABC-123_x.y~z", longest.as_str()] {
+            assert!(is_room_name(name), "{name}");
+        }
+        let too_long = "x".repeat(MAX_ROOM_NAME_BYTES + 1);
+        for name in ["", "a b", "a/b", "%20", "é", "a\0", too_long.as_str()] {
+            assert!(!is_room_name(name), "{name:?}");
+        }
+    }
+}
