@@ -1,2 +1,2 @@
-//! Placeholder.
+//! The game's program.
 fn main() {}

@@ -1,0 +1,106 @@
+//! The numbers of the game, in one place, each with its reason.
+//!
+//! Units: world units are pixels of a 1280 × 720 window, time is counted in frames of 1/60 s, speeds are units per
+//! second, angles are radians.
+
+use bevy::math::Vec2;
+
+/// Frames per second of the simulation: also the length of a step.
+pub const FPS: u16 = 60;
+/// Seconds per frame.
+pub const STEP_SECONDS: f32 = 1.0 / 60.0;
+/// Most seats in a match; also the length of every array by seat.
+pub const MAX_SEATS: usize = 4;
+
+/// Width and height of the arena: a 16:9 window shows all of it, so there is no scrolling and nothing hides.
+pub const ARENA: Vec2 = Vec2::new(1280.0, 720.0);
+/// Half of [`ARENA`]: positions lie in `-ARENA_HALF..ARENA_HALF`, with the star at the origin.
+pub const ARENA_HALF: Vec2 = Vec2::new(640.0, 360.0);
+
+/// Radius of the star when a round begins: large enough to hide behind, small enough to fly around.
+pub const STAR_RADIUS: f32 = 36.0;
+/// The star's pull, as G·M: at 125 units it equals [`THRUST`], so inside that ring only speed saves a ship.
+pub const STAR_GRAVITY: f32 = 4.0e6;
+/// Most acceleration that the star gives, so that a near miss bends a shot instead of flinging it away.
+pub const MAX_GRAVITY: f32 = 1200.0;
+/// Frame of the fight from which the star grows: a minute is a long duel, and a stalemate must end.
+pub const SUDDEN_DEATH_FRAMES: u32 = 60 * 60;
+/// Growth of the star's radius in sudden death, in units per second, per second. It fills the arena after 22 s.
+pub const STAR_GROWTH: f32 = 3.0;
+
+/// Radius of a ship's hull.
+pub const SHIP_RADIUS: f32 = 12.0;
+/// Radius of a ship's raised shield: larger than the hull, so that losing it also makes one harder to hit.
+pub const SHIELD_RADIUS: f32 = 17.0;
+/// Turning speed: a half turn takes 0.7 s, fast enough to flip and brake.
+pub const TURN_SPEED: f32 = 4.4;
+/// Acceleration of a thrusting ship: from rest to cruising speed in a second.
+pub const THRUST: f32 = 256.0;
+/// Fraction of its speed that a ship loses per second: enough to forgive, too little to brake.
+pub const DRAG: f32 = 0.22;
+/// Speed above which a ship slows down by itself, so that fights stay readable.
+pub const CRUISE_SPEED: f32 = 330.0;
+/// Fraction of the speed above [`CRUISE_SPEED`] that a ship loses per second.
+pub const OVERSPEED_DRAG: f32 = 2.4;
+
+/// Speed that a dash adds along the nose.
+pub const DASH_SPEED: f32 = 420.0;
+/// Frames that a dash lasts: its ship cannot be hurt, and hurts the ships it rams.
+pub const DASH_FRAMES: u16 = 14;
+/// Frames from the start of a dash until the next may start.
+pub const DASH_COOLDOWN_FRAMES: u16 = 150;
+
+/// Frames between two shots of one ship.
+pub const FIRE_COOLDOWN_FRAMES: u16 = 10;
+/// Speed of a shot relative to the ship that fires it.
+pub const SHOT_SPEED: f32 = 540.0;
+/// Frames that a shot flies: 0.95 s, which reaches less far than the arena is high, so none comes around by itself.
+pub const SHOT_FRAMES: u16 = 57;
+/// Radius of a shot.
+pub const SHOT_RADIUS: f32 = 3.0;
+/// Frames before a shot can hit the ship that fired it: it must first leave the hull. Later it may well come back.
+pub const SHOT_ARMING_FRAMES: u16 = 18;
+/// Speed that firing takes from the ship: felt, hardly seen.
+pub const RECOIL: f32 = 5.0;
+
+/// Frames during which a ship cannot be hurt again after losing its shield.
+pub const HIT_GRACE_FRAMES: u16 = 50;
+/// Frames until a lost shield is back: long enough to be hunted, short enough to hope.
+pub const SHIELD_REGROW_FRAMES: u16 = 7 * 60;
+/// Speed that a hit gives to a ship, away from what hit it.
+pub const HIT_KNOCKBACK: f32 = 110.0;
+
+/// Pieces that an exploding ship throws: they hurt whoever stands too close.
+pub const SHIP_SHRAPNEL: u32 = 14;
+/// Pieces that a small asteroid bursts into.
+pub const ASTEROID_SHRAPNEL: u32 = 5;
+/// Frames that shrapnel flies.
+pub const SHRAPNEL_FRAMES: u16 = 42;
+/// Slowest and fastest shrapnel.
+pub const SHRAPNEL_SPEED: (f32, f32) = (120.0, 300.0);
+
+/// Asteroids at the start of a round, besides one for each seat.
+pub const ASTEROIDS_AT_START: u32 = 4;
+/// Frames between two asteroids that drift in from the edge.
+pub const ASTEROID_ARRIVAL_FRAMES: u32 = 5 * 60;
+/// The same in sudden death: it rains.
+pub const ASTEROID_RAIN_FRAMES: u32 = 30;
+/// Most asteroids that exist at once: beyond this none arrives, and a split one leaves only shrapnel.
+pub const MAX_ASTEROIDS: usize = 48;
+/// Slowest and fastest speed at which the halves of an asteroid part.
+pub const SPLIT_SPEED: (f32, f32) = (30.0, 90.0);
+
+/// Distance from the star at which ships start: a circular orbit fits into the arena's height.
+pub const START_ORBIT: f32 = 270.0;
+/// Rounds to win a match.
+pub const ROUNDS_TO_WIN: u8 = 5;
+/// Rounds after which a match ends anyway, whoever leads: draws score nothing and must not go on for ever.
+pub const MAX_ROUNDS: u16 = 25;
+/// Frames of the countdown: three beeps, 40 frames apart, then go.
+pub const COUNTDOWN_FRAMES: u32 = 120;
+/// Frames between two beeps of the countdown.
+pub const COUNTDOWN_BEEP_FRAMES: u32 = 40;
+/// Frames between the end of a round and the next countdown: time to see who won.
+pub const ROUND_OVER_FRAMES: u32 = 110;
+/// Frames that a finished match keeps running before anyone may leave it: longer than any peer needs to confirm it.
+pub const MATCH_OVER_FRAMES: u32 = 200;
