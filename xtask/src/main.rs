@@ -1,2 +1,83 @@
-//! Placeholder.
-fn main() {}
+//! The project's commands, run as `cargo xtask <command>`: `play` sets up and runs the game, `test` sets up and runs
+//! everything that CI runs, `web` builds the browser version.
+//!
+//! Only glue lives here: each command calls cargo and starts programs. It must build in seconds on a bare machine and
+//! work on Linux, macOS and Windows, so it depends on almost nothing.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool talks to the terminal"
+)]
+
+mod cargo;
+mod failure;
+mod packages;
+mod play;
+mod process;
+mod test;
+mod web;
+
+use std::process::ExitCode;
+
+use lexopt::{Arg, Parser};
+
+use crate::failure::{Failure, Outcome, fail};
+
+fn main() -> ExitCode {
+    process::watch_signals();
+    match run(Parser::from_env()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) if process::is_interrupted() => {
+            eprintln!("\ninterrupted");
+            // What shells report for a program that Ctrl-C ended.
+            ExitCode::from(130)
+        }
+        Err(failure) => {
+            eprintln!("\nerror: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(mut arguments: Parser) -> Outcome {
+    let command = match arguments.next()? {
+        Some(Arg::Value(command)) => command,
+        Some(Arg::Short('h') | Arg::Long("help")) | None => {
+            println!("{HELP}");
+            return Ok(());
+        }
+        Some(other) => return Err(other.unexpected().into()),
+    };
+    match command.to_str() {
+        Some("play") => play::run(arguments),
+        Some("test") => test::run(arguments),
+        Some("web") => web::run(arguments),
+        _ => fail(format!(
+            "there is no command `{}`\n\n{HELP}",
+            command.display()
+        )),
+    }
+}
+
+/// Takes an argument that every command understands, or says that nobody does.
+///
+/// Returns `true` when the help was asked for and has been printed.
+fn is_help(argument: Arg<'_>, help: &str) -> Result<bool, Failure> {
+    match argument {
+        Arg::Short('h') | Arg::Long("help") => {
+            println!("{help}");
+            Ok(true)
+        }
+        other => Err(other.unexpected().into()),
+    }
+}
+
+const HELP: &str = "\
+Usage: cargo xtask <command> [flags]
+
+  play   set up and play: builds the game, starts the signaling server, opens the game
+  test   set up and run everything that CI runs
+  web    build the browser version and print its size
+
+`cargo xtask <command> --help` lists a command's flags.";

@@ -1,0 +1,149 @@
+//! Play without windows: bots, each its own process, over real WebRTC through the real server, and a report.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::cargo;
+use crate::failure::{DuringExt, Outcome, fail};
+use crate::packages;
+use crate::play::report::{Report, Verdict};
+use crate::play::server::Server;
+use crate::play::{Flags, ROOM, build_programs, prepare};
+use crate::process::{POLL_INTERVAL, Running, is_interrupted};
+
+/// What bots get beyond the playing time to meet, connect and say goodbye before they count as stuck.
+const EXTRA_TIME: Duration = Duration::from_secs(60);
+
+/// The bots of a plain `--headless`.
+const DEFAULT_PLAYERS: u8 = 2;
+
+/// One bot and where it writes its report.
+struct Bot {
+    running: Running,
+    report: PathBuf,
+    /// `None` while it plays.
+    succeeded: Option<bool>,
+}
+
+/// Builds, lets the bots play, prints the report.
+///
+/// # Errors
+///
+/// Unless every bot played, all checksums agree and nobody desynced.
+pub(super) fn play(flags: &Flags) -> Outcome {
+    prepare(
+        packages::HEADLESS,
+        "The first time this compiles Bevy without its renderer: 3 to 8 minutes",
+    )?;
+    let programs = build_programs(
+        &flags.profile,
+        &["demo-game", "signaling"],
+        "netcode/webrtc,signaling/server",
+    )?;
+    let server = Server::start(programs.program("signaling")?, None)?;
+    let players = flags.players.unwrap_or(DEFAULT_PLAYERS);
+    println!(
+        "\n{players} bots meet at {} and play for {} s.",
+        server.room(ROOM),
+        flags.duration.as_secs()
+    );
+    let folder = cargo::target_dir()?.join(format!("play-{}", std::process::id()));
+    cargo::create_folder(&folder)?;
+    let outcome = match_in(
+        &folder,
+        flags,
+        programs.program("demo-game")?,
+        &server,
+        players,
+    );
+    // Left-overs of a few kilobytes in the build folder are no reason to fail.
+    let _ = fs::remove_dir_all(&folder);
+    let verdict = outcome?;
+    println!("\n{}", verdict.table());
+    if let Some(file) = &flags.json {
+        fs::write(file, verdict.json()).during(format!("cannot write {}", file.display()))?;
+        println!("Written to {}.", file.display());
+    }
+    verdict.result()
+}
+
+fn match_in(
+    folder: &Path,
+    flags: &Flags,
+    game: &Path,
+    server: &Server,
+    players: u8,
+) -> Outcome<Verdict> {
+    let mut bots = Vec::new();
+    for number in 1..=players {
+        let report = folder.join(format!("bot-{number}.json"));
+        let mut command = Command::new(game);
+        command
+            .arg("--headless")
+            .args(["--room", &server.room(ROOM)])
+            .args(["--players", &players.to_string()])
+            .args(["--seconds", &flags.duration.as_secs().to_string()])
+            .args(["--name", &format!("Bot {number}")])
+            .arg("--report")
+            .arg(&report)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        let mut running = Running::start(format!("bot {number}"), &mut command)?;
+        let lines = running.lines();
+        thread::spawn(move || {
+            for line in lines {
+                println!("bot {number} | {line}");
+            }
+        });
+        bots.push(Bot {
+            running,
+            report,
+            succeeded: None,
+        });
+    }
+    wait_for_all(&mut bots, flags.duration + EXTRA_TIME)?;
+    let reports = bots
+        .iter()
+        .map(|bot| Report {
+            name: bot.running.name().to_owned(),
+            succeeded: bot.succeeded == Some(true),
+            fields: read_report(&bot.report),
+        })
+        .collect();
+    Ok(Verdict::of(reports))
+}
+
+fn wait_for_all(bots: &mut [Bot], patience: Duration) -> Outcome {
+    let deadline = Instant::now() + patience;
+    loop {
+        for bot in bots.iter_mut().filter(|bot| bot.succeeded.is_none()) {
+            bot.succeeded = bot.running.ended()?.map(|status| status.success());
+        }
+        let playing: Vec<&str> = bots
+            .iter()
+            .filter(|bot| bot.succeeded.is_none())
+            .map(|bot| bot.running.name())
+            .collect();
+        if playing.is_empty() {
+            return Ok(());
+        }
+        if is_interrupted() {
+            return fail("interrupted");
+        }
+        if Instant::now() > deadline {
+            return fail(format!("{} never finished playing", playing.join(", ")));
+        }
+        thread::sleep(POLL_INTERVAL);
+    }
+}
+
+/// A bot that crashed leaves none.
+fn read_report(file: &Path) -> Option<Value> {
+    let text = fs::read_to_string(file).ok()?;
+    serde_json::from_str(&text).ok()
+}

@@ -1,0 +1,163 @@
+//! `cargo xtask play`: from a fresh clone to a running match with one command.
+
+mod headless;
+mod report;
+mod server;
+mod windows;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lexopt::{Arg, Parser, ValueExt};
+
+use crate::cargo::{self, Artifacts};
+use crate::failure::{Failure, Outcome, fail};
+use crate::packages;
+
+/// More do not fit into one match.
+const MAX_PLAYERS: u8 = 4;
+
+/// The room that `--players` and `--headless` put everybody in. The server is this command's own, so any name is free.
+const ROOM: &str = "arena";
+
+/// What the command line asks for.
+struct Flags {
+    players: Option<u8>,
+    is_headless: bool,
+    is_web: bool,
+    duration: Duration,
+    json: Option<PathBuf>,
+    profile: String,
+}
+
+/// Runs the command.
+pub(crate) fn run(arguments: Parser) -> Outcome {
+    let Some(mut flags) = parse(arguments)? else {
+        return Ok(());
+    };
+    if !flags.is_headless && !flags.is_web && !has_display() {
+        println!(
+            "There is no display here, so this plays without windows, as `cargo xtask play --headless` does."
+        );
+        flags.is_headless = true;
+    }
+    if flags.is_headless {
+        headless::play(&flags)
+    } else {
+        windows::play(&flags)
+    }
+}
+
+/// Builds the programs of one kind of play, in one call of cargo: one feature set, one Bevy.
+fn build_programs(profile: &str, packages: &[&str], features: &str) -> Outcome<Artifacts> {
+    let mut arguments = vec!["--profile", profile];
+    for package in packages {
+        arguments.extend(["--package", package]);
+    }
+    arguments.extend(["--no-default-features", "--features", features]);
+    cargo::build(&arguments)
+}
+
+/// Whether a window can open here.
+fn has_display() -> bool {
+    // macOS and Windows always have one; elsewhere the X server's address says so.
+    cfg!(any(target_os = "macos", windows))
+        || std::env::var_os("DISPLAY").is_some_and(|display| !display.is_empty())
+}
+
+fn parse(mut arguments: Parser) -> Result<Option<Flags>, Failure> {
+    let mut flags = Flags {
+        players: None,
+        is_headless: false,
+        is_web: false,
+        duration: Duration::from_secs(20),
+        json: None,
+        profile: "release".to_owned(),
+    };
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Arg::Long("players") => flags.players = Some(arguments.value()?.parse()?),
+            Arg::Long("headless") => flags.is_headless = true,
+            Arg::Long("web") => flags.is_web = true,
+            Arg::Long("seconds") => {
+                flags.duration = Duration::from_secs(arguments.value()?.parse()?);
+            }
+            Arg::Long("json") => flags.json = Some(arguments.value()?.into()),
+            // For the tests, which have a dev build already; not in the help.
+            Arg::Long("profile") => flags.profile = arguments.value()?.string()?,
+            other => {
+                crate::is_help(other, HELP)?;
+                return Ok(None);
+            }
+        }
+    }
+    check(&flags)?;
+    Ok(Some(flags))
+}
+
+/// Refuses what makes no sense before anything is built for it.
+fn check(flags: &Flags) -> Outcome {
+    let fewest = if flags.is_headless { 2 } else { 1 };
+    if flags
+        .players
+        .is_some_and(|players| !(fewest..=MAX_PLAYERS).contains(&players))
+    {
+        return fail(format!("--players takes {fewest} to {MAX_PLAYERS} here"));
+    }
+    if flags.is_headless && flags.is_web {
+        return fail("--headless plays without windows and --web in a browser: choose one");
+    }
+    if flags.duration.is_zero() || flags.duration > Duration::from_secs(24 * 60 * 60) {
+        return fail("--seconds takes 1 to 86400");
+    }
+    Ok(())
+}
+
+/// Installs what a build needs and says what a first one costs.
+fn prepare(system_packages: &[&str], first_build: &str) -> Outcome {
+    packages::ensure(system_packages)?;
+    println!("Building. {first_build}; after that, seconds.");
+    Ok(())
+}
+
+const HELP: &str = "\
+Usage: cargo xtask play [flags]
+
+Builds the game, starts the signaling server (port 3536 or the next free one) and opens the game in its menu.
+
+  --players N    open N windows (or start N bots) that are already in one room
+  --headless     let bots play without windows, each its own process, over real WebRTC, and print a report
+  --seconds S    how long the bots play (default 20)
+  --json FILE    write the bots' report as JSON
+  --web          build the browser version, serve it from the same server and print the link
+
+Without a display it does what --headless does. Ctrl-C ends everything that it started.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Result<Option<Flags>, Failure> {
+        parse(Parser::from_args(words.iter().copied()))
+    }
+
+    #[test]
+    fn the_defaults_are_one_window_in_the_menu() {
+        let flags = parsed(&[]).unwrap().unwrap();
+        assert_eq!(flags.players, None);
+        assert!(!flags.is_headless && !flags.is_web);
+        assert_eq!(flags.duration, Duration::from_secs(20));
+        assert_eq!(flags.profile, "release");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        assert!(parsed(&["--headless", "--players", "2", "--seconds", "1"]).is_ok());
+        assert!(parsed(&["--headless", "--players", "1"]).is_err());
+        assert!(parsed(&["--players", "5"]).is_err());
+        assert!(parsed(&["--players", "0"]).is_err());
+        assert!(parsed(&["--headless", "--seconds", "0"]).is_err());
+        assert!(parsed(&["--headless", "--web"]).is_err());
+        assert!(parsed(&["--fast"]).is_err());
+    }
+}

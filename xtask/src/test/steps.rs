@@ -1,0 +1,204 @@
+//! The steps of `cargo xtask test`: which commands, in which order.
+//!
+//! Compiling Bevy is nearly all of the time, so every step takes one of three feature sets (headless, renderer,
+//! browser) and the steps of one set follow each other.
+
+use std::process::Command;
+
+use crate::cargo::{self, HEADLESS_FEATURES, WASM_TARGET};
+use crate::failure::{Outcome, fail};
+use crate::packages;
+use crate::process::{self, is_installed, line_of};
+use crate::test::Findings;
+use crate::web;
+
+/// One step.
+pub(super) struct Step {
+    pub(super) name: &'static str,
+    /// Whether it belongs to the inner loop.
+    pub(super) is_quick: bool,
+    pub(super) run: fn(&mut Findings) -> Outcome,
+}
+
+/// All steps, cheap ones first.
+pub(super) const STEPS: &[Step] = &[
+    quick("format", |_| {
+        check(cargo::cargo().args(["fmt", "--all", "--check"]))
+    }),
+    quick("lints", |_| clippy(HEADLESS_FEATURES)),
+    quick("tests", |findings| {
+        test(findings, &["--lib", "--bins", "--test", "it"], &[])
+    }),
+    quick("doctests", |findings| test(findings, &["--doc"], &[])),
+    full("documentation", |_| document(HEADLESS_FEATURES)),
+    full("features of netcode, each alone", |_| check_each_feature()),
+    full("lints with the renderer", |_| {
+        packages::ensure(packages::WINDOW)?;
+        clippy(RENDERER)
+    }),
+    full("documentation with the renderer", |_| document(RENDERER)),
+    full("lints in the browser", |_| {
+        cargo::ensure_wasm_target()?;
+        clippy(BROWSER)
+    }),
+    full("lints of the web packer", |_| clippy(WEB_PACKER)),
+    full("browser version", |_| {
+        web::build(&web::Options::default()).map(drop)
+    }),
+    full("end to end", end_to_end),
+    full("headless play", |_| play_headless()),
+];
+
+/// The game as a player builds it.
+const RENDERER: &[&str] = &[
+    "--package",
+    "demo-game",
+    "--package",
+    "netcode",
+    "--features",
+    "netcode/testing",
+];
+
+/// The same in the browser.
+const BROWSER: &[&str] = &[
+    "--package",
+    "demo-game",
+    "--package",
+    "netcode",
+    "--target",
+    WASM_TARGET,
+    "--features",
+    "netcode/testing",
+];
+
+const WEB_PACKER: &[&str] = &["--package", "xtask", "--features", "web"];
+
+/// Every feature of `netcode`, and none.
+const NETCODE_FEATURES: &[&str] = &["", "testing", "webrtc", "overlay"];
+
+const fn quick(name: &'static str, run: fn(&mut Findings) -> Outcome) -> Step {
+    Step {
+        name,
+        is_quick: true,
+        run,
+    }
+}
+
+const fn full(name: &'static str, run: fn(&mut Findings) -> Outcome) -> Step {
+    Step {
+        name,
+        is_quick: false,
+        run,
+    }
+}
+
+fn check(command: &mut Command) -> Outcome {
+    println!("> {}", line_of(command));
+    if process::run(command)?.success() {
+        Ok(())
+    } else {
+        fail(format!("`{}` failed", line_of(command)))
+    }
+}
+
+fn clippy(features: &[&str]) -> Outcome {
+    check(cargo::cargo().arg("clippy").args(features).args([
+        "--all-targets",
+        "--",
+        "--deny",
+        "warnings",
+    ]))
+}
+
+fn document(features: &[&str]) -> Outcome {
+    check(
+        cargo::cargo()
+            .arg("doc")
+            .args(features)
+            .args(["--no-deps", "--document-private-items"])
+            .env("RUSTDOCFLAGS", "--deny warnings"),
+    )
+}
+
+fn check_each_feature() -> Outcome {
+    for feature in NETCODE_FEATURES {
+        check(
+            cargo::cargo()
+                .args(["check", "--package", "netcode", "--no-default-features"])
+                .args(["--features", feature]),
+        )?;
+    }
+    Ok(())
+}
+
+/// Runs cargo's tests in the headless feature set and counts them.
+fn test(findings: &mut Findings, targets: &[&str], of_program: &[&str]) -> Outcome {
+    let mut command = cargo::cargo();
+    command
+        .args(["test", "--no-fail-fast"])
+        .args(HEADLESS_FEATURES)
+        .args(targets);
+    if !of_program.is_empty() {
+        command.arg("--").args(of_program);
+    }
+    count_tests(findings, &mut command)
+}
+
+fn count_tests(findings: &mut Findings, command: &mut Command) -> Outcome {
+    println!("> {}", line_of(command));
+    let status = process::run_with_lines(command, |line| {
+        println!("{line}");
+        if let Some(reason) = findings.tests.add_line(line) {
+            findings.skipped.push(reason.to_owned());
+        }
+    })?;
+    if status.success() {
+        Ok(())
+    } else {
+        fail(format!("`{}` failed", line_of(command)))
+    }
+}
+
+/// Real WebRTC, real browsers. The tests find the page by `WEB_DIST`; without it the browser tests skip themselves.
+fn end_to_end(findings: &mut Findings) -> Outcome {
+    let mut command = cargo::cargo();
+    command
+        .args(["test", "--no-fail-fast"])
+        .args(HEADLESS_FEATURES)
+        .args(["--test", "e2e", "--"])
+        // One at a time: each plays several processes in real time. Shown as they run, for the times they print.
+        .args(["--test-threads", "1", "--nocapture"]);
+    let page = cargo::target_dir()?.join("web-dist");
+    let no_browser = browser_missing();
+    if page.join("index.html").is_file() && no_browser.is_none() {
+        command.env("WEB_DIST", page);
+    } else {
+        command.env_remove("WEB_DIST");
+        let reason = no_browser.unwrap_or_else(|| "the browser version was not built".to_owned());
+        command.env("NO_BROWSER_REASON", reason);
+    }
+    count_tests(findings, &mut command)
+}
+
+/// Installs the browser where apt can; why there is none, if there is none.
+fn browser_missing() -> Option<String> {
+    if !is_installed("chromedriver") {
+        // Its sentence is printed for whoever can run the line; the tests go on without.
+        if let Err(failure) = packages::ensure(packages::BROWSER) {
+            println!("{failure}");
+        }
+    }
+    (!is_installed("chromedriver")).then(|| "chromedriver is not installed".to_owned())
+}
+
+/// The command that a newcomer runs first, on the build that the tests have made already.
+fn play_headless() -> Outcome {
+    let Ok(xtask) = std::env::current_exe() else {
+        return fail("this program does not know its own path");
+    };
+    check(
+        Command::new(xtask)
+            .args(["play", "--headless", "--players", "2", "--seconds", "5"])
+            .args(["--profile", "dev"]),
+    )
+}

@@ -1,0 +1,90 @@
+//! `cargo xtask web`: compiles the game for the browser and hands the module to `web-pack`, which makes a page of it.
+
+use std::path::{Path, PathBuf};
+
+use lexopt::{Arg, Parser};
+
+use crate::cargo::{self, WASM_TARGET};
+use crate::failure::{Outcome, fail};
+use crate::packages;
+use crate::process::{self, is_installed, line_of};
+
+/// How to build; the default is what players get.
+#[derive(Default)]
+pub(crate) struct Options {
+    /// Compile with the dev profile: quick to rebuild, large and slow.
+    pub(crate) is_dev: bool,
+    /// Leave out what takes long and only makes the files smaller.
+    pub(crate) is_unoptimised: bool,
+}
+
+/// Runs the command.
+pub(crate) fn run(mut arguments: Parser) -> Outcome {
+    let mut options = Options::default();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Arg::Long("dev") => options.is_dev = true,
+            Arg::Long("no-opt") => options.is_unoptimised = true,
+            other => {
+                crate::is_help(other, HELP)?;
+                return Ok(());
+            }
+        }
+    }
+    build(&options).map(drop)
+}
+
+/// Builds the browser version and returns the folder to serve.
+pub(crate) fn build(options: &Options) -> Outcome<PathBuf> {
+    cargo::ensure_wasm_target()?;
+    let is_small = !options.is_dev && !options.is_unoptimised;
+    if is_small && !is_installed("wasm-opt") {
+        // It only makes the download smaller, so a system that cannot install it still gets its page.
+        if let Err(failure) = packages::ensure(packages::WEB) {
+            println!("{failure}");
+        }
+    }
+    println!(
+        "Building the browser version. The first time takes 10 to 15 minutes; after that, a minute or two."
+    );
+    let profile = if options.is_dev { "dev" } else { "web" };
+    let built = cargo::build(&[
+        "--package",
+        "demo-game",
+        "--target",
+        WASM_TARGET,
+        "--profile",
+        profile,
+    ])?;
+    let folder = cargo::target_dir()?.join("web-dist");
+    pack(built.program("demo-game")?, &folder, is_small)?;
+    Ok(folder)
+}
+
+fn pack(module: &Path, folder: &Path, is_small: bool) -> Outcome {
+    let mut command = cargo::cargo();
+    command
+        .args(["run", "--quiet", "--package", "xtask", "--features", "web"])
+        .args(["--bin", "web-pack", "--"])
+        .arg("--module")
+        .arg(module)
+        .arg("--page")
+        .arg(cargo::workspace_root().join("demo-game").join("web"))
+        .arg("--out")
+        .arg(folder);
+    if is_small {
+        command.arg("--small");
+    }
+    if process::run(&mut command)?.success() {
+        return Ok(());
+    }
+    fail(format!("`{}` failed", line_of(&command)))
+}
+
+const HELP: &str = "\
+Usage: cargo xtask web [flags]
+
+Builds the browser version into the target folder's web-dist and prints its size.
+
+  --no-opt   skip wasm-opt and compress quickly
+  --dev      compile with the dev profile (and skip the same)";
