@@ -6,3 +6,5 @@
 #![forbid(unsafe_code)]
 
 pub mod protocol;
+#[cfg(feature = "server")]
+pub mod server;

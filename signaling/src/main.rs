@@ -1,2 +1,87 @@
-//! Placeholder.
-fn main() {}
+//! The signaling server as a program: flags, log, signals. See `signaling --help`.
+
+#![forbid(unsafe_code)]
+
+mod args;
+
+use std::{
+    env,
+    fmt::Display,
+    io::{self, Write, stderr, stdout},
+    process::ExitCode,
+};
+
+use signaling::server::{BindError, Server, ServerConfig};
+use thiserror::Error;
+use tokio::runtime::Runtime;
+use tracing_subscriber::EnvFilter;
+
+use self::args::Task;
+
+fn main() -> ExitCode {
+    match args::parse(env::args_os().skip(1)) {
+        Ok(Task::Print(text)) => {
+            // Whoever closed stdout does not want the text.
+            let _ = stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Ok(Task::Serve(config)) => match serve(*config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error, 1),
+        },
+        Err(error) => fail(&error, 2),
+    }
+}
+
+fn fail(error: &dyn Display, status: u8) -> ExitCode {
+    // Nothing is left to do about an error about an error.
+    let _ = writeln!(stderr(), "signaling: {error}\nTry `signaling --help`.");
+    ExitCode::from(status)
+}
+
+/// Why the program does not run.
+#[derive(Debug, Error)]
+enum StartError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("the system refuses threads or signals: {0}")]
+    System(#[from] io::Error),
+}
+
+fn serve(config: ServerConfig) -> Result<(), StartError> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).init();
+    let runtime = Runtime::new()?;
+    runtime.block_on(async {
+        let shutdown = asked_to_stop()?;
+        let server = Server::bind(config).await?;
+        // The one line on stdout, for programs that start this one. If nobody reads it, the server runs all the same.
+        let _ = writeln!(stdout(), "listening on http://{}", server.local_addr());
+        server.run(shutdown).await;
+        Ok(())
+    })
+}
+
+/// Resolves on Ctrl-C, and on SIGTERM where there is such a thing. Listens for both from now on.
+fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
+    #[cfg(unix)]
+    let stop = {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+    };
+    #[cfg(not(unix))]
+    let stop = async {
+        // Without the means to hear Ctrl-C the server runs until it is ended from outside.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    };
+    Ok(stop)
+}

@@ -118,9 +118,7 @@ impl Refusal {
 
     /// The reason that a close code stands for, if it is one of ours.
     pub fn from_close_code(code: u16) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|refusal| refusal.close_code() == code)
+        Self::ALL.into_iter().find(|refusal| refusal.close_code() == code)
     }
 
     /// The reason as a sentence for a player; at most 123 bytes, which is what fits into a close frame.
@@ -153,9 +151,7 @@ impl Error for Refusal {}
 /// are the characters that stand in a link as they are.
 pub fn is_room_name(name: &str) -> bool {
     (1..=MAX_ROOM_NAME_BYTES).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte))
 }
 
 #[cfg(test)]
@@ -166,10 +162,7 @@ mod tests {
     fn every_refusal_fits_a_close_frame_and_has_its_own_code() {
         for refusal in Refusal::ALL {
             assert!(refusal.sentence().len() <= 123, "{refusal:?}");
-            assert_eq!(
-                Refusal::from_close_code(refusal.close_code()),
-                Some(refusal)
-            );
+            assert_eq!(Refusal::from_close_code(refusal.close_code()), Some(refusal));
         }
         assert_eq!(Refusal::from_close_code(1000), None);
     }

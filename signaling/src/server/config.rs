@@ -1,0 +1,153 @@
+//! What the server may be told: where to listen, what to serve, and how much of everything it allows.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use thiserror::Error;
+
+use super::rooms::RoomLimits;
+
+/// Settings of a [`Server`](super::Server). Every limit is on something that a stranger could use up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// Where to listen. Port 0 lets the system choose one. Default: port 3536, which is matchbox's, on all IPv4
+    /// addresses.
+    pub address: SocketAddr,
+    /// The folder with the web build of the game, if it shall be served.
+    pub web_root: Option<PathBuf>,
+    /// Longest message from a peer, in bytes; a longer one ends its connection. Default: 64 KiB. A session
+    /// description is 2 to 6 kB and an ICE candidate far less, so this is ten times what is needed.
+    pub max_message_bytes: usize,
+    /// Most bytes that wait for a peer that does not read; one more message and it is sent off. Default: 512 KiB,
+    /// because a newcomer in a room of 64 gets 63 session descriptions at once.
+    pub max_queued_bytes: usize,
+    /// Most peers in one room, and the largest `?next=`. Default: 64. Everybody connects to everybody, and a mesh
+    /// of 64 is already 2016 connections.
+    pub max_peers_per_room: u16,
+    /// Most rooms. Default: 5000, which is `max_peers` in pairs.
+    pub max_rooms: usize,
+    /// Most peers in all rooms. Default: 10,000, at some 12 kB each a small machine's share of memory.
+    pub max_peers: usize,
+    /// Most network connections, peers and downloads together; further ones wait until one ends. Default: 11,000,
+    /// so that a full server still has a thousand to say so and to serve the page.
+    pub max_connections: usize,
+    /// How long a peer may be silent. After half of it the server asks (a ping), after all of it the peer is sent
+    /// off. Default: 60 s; matchbox clients send something every 10 s, so six such messages are lost by then.
+    pub idle_timeout: Duration,
+    /// How long an HTTP request may take to arrive, and how long a connection may wait for its next one.
+    /// Default: 10 s, plenty for the few hundred bytes of a request on the worst of links.
+    pub request_timeout: Duration,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 3536),
+            web_root: None,
+            max_message_bytes: 64 * 1024,
+            max_queued_bytes: 512 * 1024,
+            max_peers_per_room: 64,
+            max_rooms: 5_000,
+            max_peers: 10_000,
+            max_connections: 11_000,
+            idle_timeout: Duration::from_secs(60),
+            request_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl ServerConfig {
+    /// The first setting that makes no sense, if one does.
+    pub(crate) fn check(&self) -> Result<(), BindError> {
+        let rules = [
+            (
+                // The shortest signal, ids and all, is about 80 bytes.
+                (256..=16 * 1024 * 1024).contains(&self.max_message_bytes),
+                "the longest message must be from 256 bytes to 16 MiB",
+            ),
+            (
+                self.max_queued_bytes / 2 >= self.max_message_bytes,
+                "a peer's queue must hold at least two of the longest messages",
+            ),
+            (
+                self.max_peers_per_room >= 1 && self.max_rooms >= 1 && self.max_peers >= 1,
+                "at least one room and one peer must be allowed",
+            ),
+            (
+                (1..=MAX_CONNECTIONS).contains(&self.max_connections),
+                "the number of connections must be from 1 to a million",
+            ),
+            (
+                [self.idle_timeout, self.request_timeout].iter().all(is_sensible),
+                "a timeout must be more than zero and at most a day",
+            ),
+        ];
+        match rules.into_iter().find(|(is_met, _)| !is_met) {
+            Some((_, rule)) => Err(BindError::BadLimit { rule }),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn room_limits(&self) -> RoomLimits {
+        RoomLimits {
+            max_rooms: self.max_rooms,
+            max_peers: self.max_peers,
+            max_peers_per_room: self.max_peers_per_room,
+        }
+    }
+}
+
+fn is_sensible(timeout: &Duration) -> bool {
+    !timeout.is_zero() && *timeout <= MAX_TIMEOUT
+}
+
+/// Longer than anybody waits, and no danger to sums of times.
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// More than one process can hold on any system; keeps the number inside what a semaphore takes everywhere.
+const MAX_CONNECTIONS: usize = 1_000_000;
+
+/// Why a server does not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// Another program listens there.
+    #[error(
+        "port {} is in use: stop the other program, or choose another port (0 takes any free one)",
+        address.port()
+    )]
+    PortInUse {
+        /// Where the server was to listen.
+        address: SocketAddr,
+    },
+    /// The system does not let this user listen there.
+    #[error("no permission to listen on {address}: choose a port above 1023")]
+    NoPermission {
+        /// Where the server was to listen.
+        address: SocketAddr,
+    },
+    /// It cannot be listened there for another reason.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where the server was to listen.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The folder to serve is not a folder.
+    #[error("the web root {} is not a folder", path.display())]
+    WebRoot {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// A limit makes no sense.
+    #[error("{rule}")]
+    BadLimit {
+        /// What is asked of it.
+        rule: &'static str,
+    },
+}

@@ -1,0 +1,238 @@
+//! One peer's WebSocket, from its first message to the close frame.
+//!
+//! Reads requests, writes what the hub queued, and ends the connection when the peer is silent, sends too much or
+//! reads too little. Nothing that a peer sends can end anything but its own connection.
+
+use std::{pin::pin, time::Duration};
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use serde_json::value::RawValue;
+use tokio::{
+    select,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tracing::debug;
+use tungstenite::error::{CapacityError, Error as WebSocketError};
+use uuid::Uuid;
+
+use super::{
+    Shared,
+    counters::Counter,
+    hub::Command,
+    outbox::{Outbox, OutboxReader, outbox},
+    rooms::RoomKey,
+};
+use crate::protocol::{PeerEvent, PeerId, PeerRequest, Refusal};
+
+/// How long a connection that we end stays open, so that the peer can read why: a few round trips of the worst links.
+/// Less than the time that a server which is being stopped gives its connections.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
+
+/// How a connection ended.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// The peer closed it.
+    Left,
+    /// It broke, or the peer broke the WebSocket protocol.
+    Broken,
+    /// We end it.
+    Refused(Refusal),
+}
+
+/// Serves one WebSocket: in `room`, or to say why not.
+pub(crate) async fn serve(mut socket: WebSocket, room: Result<RoomKey, Refusal>, shared: &Shared) {
+    let end = match room {
+        Ok(room) => meet(&mut socket, room, shared).await,
+        Err(refusal) => End::Refused(refusal),
+    };
+    debug!(?end, "connection ended");
+    match end {
+        End::Left => {}
+        End::Broken => shared.health.counters.count(Counter::Broken),
+        End::Refused(refusal) => {
+            shared.health.counters.count(Counter::Refused(refusal));
+            close(socket, refusal).await;
+        }
+    }
+}
+
+/// Enters the room and stays there until something ends it.
+async fn meet(socket: &mut WebSocket, room: RoomKey, shared: &Shared) -> End {
+    let peer = PeerId(Uuid::new_v4());
+    let (outbox, queue, mut sent_off) = outbox(shared.config.max_queued_bytes);
+    if let Err(refusal) = join(peer, room, outbox, shared).await {
+        return End::Refused(refusal);
+    }
+    shared.health.counters.count(Counter::Joined);
+    let end = select! {
+        biased;
+        () = shared.stopped() => return End::Refused(Refusal::ServerStopping),
+        _ = &mut sent_off => End::Refused(Refusal::TooSlow),
+        end = exchange(socket, peer, queue, shared) => end,
+    };
+    // Without a hub there is no room left to leave. A stopping server tells nobody that the others leave (above):
+    // they have not left each other.
+    let _ = shared.hub.send(Command::Leave { peer }).await;
+    end
+}
+
+async fn join(peer: PeerId, room: RoomKey, outbox: Outbox, shared: &Shared) -> Result<(), Refusal> {
+    shared.ask(|answer| Command::Join { peer, room, outbox, answer }).await
+}
+
+/// Passes messages both ways.
+async fn exchange(
+    socket: &mut WebSocket,
+    peer: PeerId,
+    mut queue: OutboxReader,
+    shared: &Shared,
+) -> End {
+    let idle_timeout = shared.config.idle_timeout;
+    let mut silence = Silence::new(idle_timeout, Instant::now());
+    let mut alarm = pin!(sleep_until(silence.next_alarm()));
+    loop {
+        let outgoing = select! {
+            message = queue.next() => match message {
+                Some(message) => Some(Message::Text(message)),
+                None => return End::Refused(Refusal::TooSlow),
+            },
+            frame = socket.recv() => {
+                silence.heard(Instant::now());
+                match frame {
+                    Some(Ok(frame)) => receive(frame, peer, shared).await,
+                    Some(Err(error)) if is_too_long(&error) => {
+                        return End::Refused(Refusal::MessageTooLong);
+                    }
+                    Some(Err(_)) => return End::Broken,
+                    None => return End::Left,
+                }
+                None
+            }
+            () = &mut alarm => {
+                let step = silence.step(Instant::now());
+                alarm.as_mut().reset(silence.next_alarm());
+                match step {
+                    SilenceStep::Wait => None,
+                    SilenceStep::Ask => Some(Message::Ping(Default::default())),
+                    SilenceStep::GiveUp => return End::Refused(Refusal::Silent),
+                }
+            }
+        };
+        if let Some(outgoing) = outgoing {
+            // While we write we do not listen, so a peer that reads nothing counts as silent.
+            match timeout(idle_timeout, socket.send(outgoing)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return End::Broken,
+                Err(_) => return End::Refused(Refusal::Silent),
+            }
+        }
+    }
+}
+
+/// Acts on one frame from the peer. What is not a request is counted and dropped.
+async fn receive(frame: Message, peer: PeerId, shared: &Shared) {
+    match frame {
+        Message::Text(text) => match serde_json::from_str(&text) {
+            Ok(PeerRequest::<&RawValue>::KeepAlive) => {}
+            Ok(PeerRequest::Signal { receiver, data }) => {
+                let event = PeerEvent::Signal { sender: peer, data };
+                let message = serde_json::to_string(&event).expect("raw JSON is valid JSON");
+                let signal =
+                    Command::Signal { sender: peer, receiver, message: Utf8Bytes::from(message) };
+                // Without a hub the server is stopping, which ends this connection anyway.
+                let _ = shared.hub.send(signal).await;
+            }
+            Err(_) => shared.health.counters.count(Counter::DroppedUnreadable),
+        },
+        Message::Binary(_) => shared.health.counters.count(Counter::DroppedBinary),
+        // The library answers pings and close frames; after a close frame it ends the stream.
+        Message::Ping(_) | Message::Pong(_) | Message::Close(_) => {}
+    }
+}
+
+fn is_too_long(error: &axum::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    matches!(source, Some(WebSocketError::Capacity(CapacityError::MessageTooLong { .. })))
+}
+
+/// Says why, and waits a moment for the peer to hear it: to close at once, with unread data, would destroy the close
+/// frame on its way.
+async fn close(mut socket: WebSocket, refusal: Refusal) {
+    let frame = CloseFrame { code: refusal.close_code(), reason: refusal.sentence().into() };
+    let farewell = async {
+        if socket.send(Message::Close(Some(frame))).await.is_err() {
+            return;
+        }
+        if refusal == Refusal::MessageTooLong {
+            // The message lies unread in the way of everything behind it, so the peer's answer cannot be awaited.
+            sleep(CLOSE_GRACE).await;
+        }
+        while let Some(Ok(_)) = socket.recv().await {}
+    };
+    // Who does not answer is cut off.
+    let _ = timeout(CLOSE_GRACE, farewell).await;
+}
+
+/// Decides when a silent peer is asked whether it is there, and when it is given up.
+#[derive(Debug)]
+struct Silence {
+    timeout: Duration,
+    heard_at: Instant,
+    is_asked: bool,
+}
+
+/// What a silence that has lasted until now asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum SilenceStep {
+    Wait,
+    Ask,
+    GiveUp,
+}
+
+impl Silence {
+    fn new(timeout: Duration, now: Instant) -> Self {
+        Self { timeout, heard_at: now, is_asked: false }
+    }
+
+    fn heard(&mut self, now: Instant) {
+        self.heard_at = now;
+        self.is_asked = false;
+    }
+
+    fn step(&mut self, now: Instant) -> SilenceStep {
+        if now < self.next_alarm() {
+            return SilenceStep::Wait;
+        }
+        if self.is_asked {
+            return SilenceStep::GiveUp;
+        }
+        self.is_asked = true;
+        SilenceStep::Ask
+    }
+
+    /// When to take the next [`step`](Self::step), unless something is heard before.
+    fn next_alarm(&self) -> Instant {
+        let halves = if self.is_asked { 2 } else { 1 };
+        self.heard_at + self.timeout / 2 * halves
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_asked_at_half_time_and_given_up_at_full_time() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut silence = Silence::new(Duration::from_secs(60), start);
+        assert_eq!(silence.step(at(29)), SilenceStep::Wait);
+        assert_eq!(silence.step(at(30)), SilenceStep::Ask);
+        assert_eq!(silence.step(at(59)), SilenceStep::Wait);
+        silence.heard(at(59));
+        assert_eq!(silence.step(at(60)), SilenceStep::Wait);
+        assert_eq!(silence.step(at(89)), SilenceStep::Ask);
+        assert_eq!(silence.next_alarm(), at(119));
+        assert_eq!(silence.step(at(119)), SilenceStep::GiveUp);
+    }
+}

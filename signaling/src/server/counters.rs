@@ -1,0 +1,132 @@
+//! Numbers for the operator: how many rooms and peers there are, and one count per reason for which something was
+//! turned away or dropped. `/health` shows them.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use serde::{Serialize, Serializer};
+
+use super::rooms::SignalDrop;
+use crate::protocol::Refusal;
+
+/// Something that is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counter {
+    /// A peer got into a room.
+    Joined,
+    /// A peer was turned away, or sent off, for this reason.
+    Refused(Refusal),
+    /// A message was not a request.
+    DroppedUnreadable,
+    /// A frame was binary; the protocol is text.
+    DroppedBinary,
+    /// A signal was for somebody who is not there.
+    DroppedUnknownReceiver,
+    /// A signal was for somebody in another room.
+    DroppedOtherRoom,
+    /// A connection broke, or broke the WebSocket protocol, instead of being closed.
+    Broken,
+    /// The system gave no socket for a connection, most often because too many files are open.
+    AcceptFailed,
+}
+
+impl Counter {
+    const ALL: [Self; 16] = [
+        Self::Joined,
+        Self::Refused(Refusal::RoomName),
+        Self::Refused(Refusal::GroupSize),
+        Self::Refused(Refusal::RoomFull),
+        Self::Refused(Refusal::TooManyRooms),
+        Self::Refused(Refusal::ServerFull),
+        Self::Refused(Refusal::MessageTooLong),
+        Self::Refused(Refusal::Silent),
+        Self::Refused(Refusal::TooSlow),
+        Self::Refused(Refusal::ServerStopping),
+        Self::DroppedUnreadable,
+        Self::DroppedBinary,
+        Self::DroppedUnknownReceiver,
+        Self::DroppedOtherRoom,
+        Self::Broken,
+        Self::AcceptFailed,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Joined => "joined",
+            Self::Refused(Refusal::RoomName) => "refused_room_name",
+            Self::Refused(Refusal::GroupSize) => "refused_group_size",
+            Self::Refused(Refusal::RoomFull) => "refused_room_full",
+            Self::Refused(Refusal::TooManyRooms) => "refused_too_many_rooms",
+            Self::Refused(Refusal::ServerFull) => "refused_server_full",
+            Self::Refused(Refusal::MessageTooLong) => "refused_message_too_long",
+            Self::Refused(Refusal::Silent) => "refused_silent",
+            Self::Refused(Refusal::TooSlow) => "refused_too_slow",
+            Self::Refused(Refusal::ServerStopping) => "refused_server_stopping",
+            Self::DroppedUnreadable => "dropped_unreadable",
+            Self::DroppedBinary => "dropped_binary",
+            Self::DroppedUnknownReceiver => "dropped_unknown_receiver",
+            Self::DroppedOtherRoom => "dropped_other_room",
+            Self::Broken => "broken",
+            Self::AcceptFailed => "accept_failed",
+        }
+    }
+}
+
+impl From<SignalDrop> for Counter {
+    fn from(drop: SignalDrop) -> Self {
+        match drop {
+            SignalDrop::UnknownReceiver => Self::DroppedUnknownReceiver,
+            SignalDrop::OtherRoom => Self::DroppedOtherRoom,
+        }
+    }
+}
+
+/// What `/health` answers.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Health {
+    /// Rooms with at least one peer.
+    pub(crate) rooms: AtomicUsize,
+    /// Peers in rooms.
+    pub(crate) peers: AtomicUsize,
+    /// Counts since the server started.
+    pub(crate) counters: Counters,
+}
+
+/// One count per [`Counter`].
+#[derive(Debug, Default)]
+pub(crate) struct Counters([AtomicU64; Counter::ALL.len()]);
+
+impl Counters {
+    pub(crate) fn count(&self, counter: Counter) {
+        let index = Counter::ALL.iter().position(|entry| *entry == counter);
+        if let Some(index) = index {
+            self.0[index].fetch_add(1, Relaxed);
+        }
+    }
+}
+
+impl Serialize for Counters {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(
+            Counter::ALL
+                .iter()
+                .zip(&self.0)
+                .map(|(counter, count)| (counter.name(), count.load(Relaxed))),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_its_own_count() {
+        for refusal in Refusal::ALL {
+            let counters = Counters::default();
+            counters.count(Counter::Refused(refusal));
+            let json = serde_json::to_value(&counters).expect("counts are valid JSON");
+            let name = Counter::Refused(refusal).name();
+            assert_eq!(json[name], 1, "{name}");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Nonsense and excess: every limit is hit once, is refused in words or counted, and the others never notice.
+
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use signaling::{
+    protocol::{MAX_ROOM_NAME_BYTES, PeerEvent, PeerId, Refusal},
+    server::{BindError, Server, ServerConfig},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    select,
+};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::rig::{Peer, TestServer, assert_closed, config, within_deadline};
+
+/// Refused by status and words for stock clients, by close frame for those of `/v1/`.
+async fn assert_refused(server: &TestServer, room: &str, status: u16, refusal: Refusal) {
+    let words = format!("{refusal}\n");
+    assert_eq!(server.refusal(&format!("/{room}")).await, (status, words), "{room}");
+    let mut socket = server.open(&format!("/v1/rooms/{room}")).await;
+    assert_closed(&mut socket, refusal).await;
+}
+
+#[tokio::test]
+async fn bad_addresses_are_refused_in_words() {
+    let server = TestServer::start(config()).await;
+    let groups = ["next=0", "next=junk", "next=", "next=-1", "next=65", "next=99999999999"];
+    for query in groups {
+        assert_refused(&server, &format!("room?{query}"), 400, Refusal::GroupSize).await;
+    }
+    let too_long = "x".repeat(MAX_ROOM_NAME_BYTES + 1);
+    for name in ["", "a/b", "%00", "%F0%9F%A6%80", "..%2f..", "a'b", &too_long] {
+        assert_refused(&server, name, 400, Refusal::RoomName).await;
+    }
+    server.await_count("refused_group_size", 2 * 6).await;
+    server.await_count("refused_room_name", 2 * 7).await;
+    server.assert_others_can_play().await;
+}
+
+#[tokio::test]
+async fn junk_messages_are_counted_and_dropped() {
+    let server = TestServer::start(config()).await;
+    let mut peer = server.join("/room").await;
+    let mut friend = server.join("/room").await;
+    let stranger = server.join("/other").await;
+    assert_eq!(peer.next().await, PeerEvent::NewPeer(friend.id));
+
+    let nested = format!("{}1{}", "[".repeat(20_000), "]".repeat(20_000));
+    let junk = [
+        "",
+        "null",
+        "{",
+        r#"{"Signal":{}}"#,
+        r#"{"Signal":{"receiver":"me","data":1}}"#,
+        r#""KeepDead""#,
+        nested.as_str(),
+    ];
+    for text in junk {
+        peer.send(Message::text(text)).await;
+    }
+    server.await_count("dropped_unreadable", junk.len() as u64).await;
+
+    peer.send(Message::binary(vec![0xff; 100])).await;
+    server.await_count("dropped_binary", 1).await;
+
+    peer.signal(PeerId(Default::default()), "anybody?").await;
+    server.await_count("dropped_unknown_receiver", 1).await;
+
+    peer.signal(stranger.id, "psst").await;
+    server.await_count("dropped_other_room", 1).await;
+
+    // After all that it is still a peer, and none of it arrived anywhere.
+    peer.greet(&mut friend).await;
+    let mut newcomer = server.join("/other").await;
+    let mut stranger = stranger;
+    assert_eq!(stranger.next().await, PeerEvent::NewPeer(newcomer.id));
+    stranger.greet(&mut newcomer).await;
+    server.assert_others_can_play().await;
+}
+
+#[tokio::test]
+async fn deeply_nested_signals_pass_unread() {
+    let server = TestServer::start(config()).await;
+    let mut peer = server.join("/room").await;
+    let nested = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
+    let id = peer.id;
+    let request = format!(r#"{{"Signal":{{"receiver":"{id}","data":{nested}}}}}"#);
+    peer.send(Message::text(request)).await;
+    let event = format!(r#"{{"Signal":{{"sender":"{id}","data":{nested}}}}}"#);
+    assert_eq!(peer.next_text().await, event);
+}
+
+#[tokio::test]
+async fn a_message_may_be_long_but_not_too_long() {
+    let server = TestServer::start(config()).await;
+    let longest = config().max_message_bytes;
+    let mut peer = server.join("/room").await;
+    let mut friend = server.join("/room").await;
+    assert_eq!(peer.next().await, PeerEvent::NewPeer(friend.id));
+
+    peer.send(Message::text(" ".repeat(longest))).await;
+    server.await_count("dropped_unreadable", 1).await;
+
+    peer.send(Message::text(" ".repeat(longest + 1))).await;
+    assert_closed(&mut peer.socket, Refusal::MessageTooLong).await;
+    assert_eq!(friend.next().await, PeerEvent::PeerLeft(peer.id));
+    server.await_count("refused_message_too_long", 1).await;
+
+    // Only the head of a frame that says that 2^62 bytes follow.
+    let mut socket = server.join("/room").await.socket;
+    let head = [0x81, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4];
+    let stream = socket.get_mut();
+    within_deadline("writing", stream.write_all(&head)).await.expect("the server is there");
+    assert_closed(&mut socket, Refusal::MessageTooLong).await;
+    server.assert_others_can_play().await;
+}
+
+#[tokio::test]
+async fn full_rooms_and_full_servers_say_so() {
+    let server = TestServer::start(ServerConfig {
+        max_peers_per_room: 2,
+        max_rooms: 2,
+        max_peers: 3,
+        ..config()
+    })
+    .await;
+    let mut a = [server.join("/a").await, server.join("/a").await];
+    assert_refused(&server, "a", 503, Refusal::RoomFull).await;
+    assert_refused(&server, "a?next=3", 400, Refusal::GroupSize).await;
+    let b = server.join("/b").await;
+    assert_refused(&server, "b", 503, Refusal::ServerFull).await;
+    drop(b);
+    within_deadline("the room b is gone", async {
+        while server.health().await["rooms"] != 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let [first, second] = &mut a;
+    assert_eq!(first.next().await, PeerEvent::NewPeer(second.id));
+    first.greet(second).await;
+}
+
+#[tokio::test]
+async fn too_many_rooms_are_refused() {
+    let server = TestServer::start(ServerConfig { max_rooms: 1, ..config() }).await;
+    let mut first = server.join("/a").await;
+    assert_refused(&server, "b", 503, Refusal::TooManyRooms).await;
+    assert_refused(&server, "a?next=2", 503, Refusal::TooManyRooms).await;
+    let second = server.join("/a").await;
+    assert_eq!(first.next().await, PeerEvent::NewPeer(second.id));
+}
+
+#[tokio::test]
+async fn who_does_not_read_is_sent_off() {
+    let server = TestServer::start(config()).await;
+    let mut deaf = server.join("/room").await;
+    let talker = server.join("/room").await;
+    assert_eq!(deaf.next().await, PeerEvent::NewPeer(talker.id));
+
+    let (mut write, mut read) = talker.socket.split();
+    let long = "x".repeat(config().max_message_bytes - 200);
+    let request = format!(r#"{{"Signal":{{"receiver":"{}","data":"{long}"}}}}"#, deaf.id);
+    let flood = async {
+        loop {
+            write.send(Message::text(request.clone())).await.expect("the server is there");
+        }
+    };
+    let event = within_deadline("PeerLeft", async {
+        select! {
+            event = read.next() => event,
+            () = flood => None,
+        }
+    })
+    .await;
+    let left = format!(r#"{{"PeerLeft":"{}"}}"#, deaf.id);
+    assert_eq!(event.expect("open").expect("sound"), Message::text(left));
+    server.await_count("refused_too_slow", 1).await;
+    server.assert_others_can_play().await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_for_a_place() {
+    let server = TestServer::start(ServerConfig { max_connections: 1, ..config() }).await;
+    let mut peer = server.join("/room").await;
+    let mut waiting = TcpStream::connect(server.address).await.expect("the system queues it");
+    let request = b"GET /health HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+    waiting.write_all(request).await.expect("the system queues it");
+    let mut answer = String::new();
+    let mut read = Box::pin(waiting.read_to_string(&mut answer));
+    for _ in 0..100 {
+        let id = peer.id;
+        peer.signal(id, 1).await;
+        select! {
+            biased;
+            _ = &mut read => panic!("answered without a place"),
+            _ = peer.next() => {}
+        }
+    }
+    drop(peer);
+    within_deadline("an answer", &mut read).await.expect("a sound answer");
+    drop(read);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_cut_off() {
+    let server =
+        TestServer::start(ServerConfig { request_timeout: Duration::from_secs(1), ..config() })
+            .await;
+    assert_eq!(server.send_raw(b"\x16\x03\x01\x02\x00junk\r\n\r\n").await.status, 400);
+    assert_eq!(server.send_raw(b"GET / HTTP/1.1\r\nHost: te").await.status, 0, "half a request");
+    assert_eq!(server.send_raw(b"").await.status, 0, "no request");
+    let long_head = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(15 * 1024));
+    assert_ne!(server.send_raw(long_head.as_bytes()).await.status, 431);
+    let too_long_head = format!("GET / HTTP/1.1\r\nx: {}", "x".repeat(16 * 1024));
+    assert_eq!(server.send_raw(too_long_head.as_bytes()).await.status, 431);
+    let no_key = "Upgrade: websocket\r\nConnection: upgrade\r\n";
+    assert_eq!(server.request("GET", "/room", no_key).await.status, 400);
+    server.assert_others_can_play().await;
+}
+
+#[tokio::test]
+async fn a_broken_frame_ends_its_connection_only() {
+    let server = TestServer::start(config()).await;
+    let mut friend = server.join("/room").await;
+    let Peer { mut socket, id } = server.join("/room").await;
+    assert_eq!(friend.next().await, PeerEvent::NewPeer(id));
+    // An opcode that does not exist.
+    let stream = socket.get_mut();
+    within_deadline("writing", stream.write_all(&[0x8b, 0x80, 1, 2, 3, 4]))
+        .await
+        .expect("the server is there");
+    assert_eq!(friend.next().await, PeerEvent::PeerLeft(id));
+    server.await_count("broken", 1).await;
+    server.assert_others_can_play().await;
+}
+
+#[tokio::test]
+async fn settings_that_make_no_sense_are_refused() {
+    let zero = Duration::ZERO;
+    for config in [
+        ServerConfig { max_message_bytes: 0, ..config() },
+        ServerConfig { max_message_bytes: usize::MAX, ..config() },
+        ServerConfig { max_queued_bytes: 1, ..config() },
+        ServerConfig { max_peers_per_room: 0, ..config() },
+        ServerConfig { max_rooms: 0, ..config() },
+        ServerConfig { max_peers: 0, ..config() },
+        ServerConfig { max_connections: 0, ..config() },
+        ServerConfig { max_connections: usize::MAX, ..config() },
+        ServerConfig { idle_timeout: zero, ..config() },
+        ServerConfig { request_timeout: zero, ..config() },
+        ServerConfig { idle_timeout: Duration::MAX, ..config() },
+    ] {
+        let result = Server::bind(config.clone()).await;
+        assert!(matches!(result, Err(BindError::BadLimit { .. })), "{config:?}");
+    }
+    let config = ServerConfig { web_root: Some("/no/such/folder".into()), ..config() };
+    assert!(matches!(Server::bind(config).await, Err(BindError::WebRoot { .. })));
+}

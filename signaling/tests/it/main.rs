@@ -1,0 +1,7 @@
+//! The server over real sockets, one module per capability.
+
+mod hostile;
+mod joining;
+mod rig;
+mod shutdown;
+mod static_files;

@@ -1,0 +1,242 @@
+//! A server on a free port, peers that speak to it byte by byte, and deadlines that name what never came.
+
+use std::{net::SocketAddr, time::Duration};
+
+use futures::{SinkExt, StreamExt};
+use serde_json::Value;
+use signaling::{
+    protocol::{PeerEvent, PeerId, PeerRequest, Refusal},
+    server::{Server, ServerConfig},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::oneshot,
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{Error, Message, protocol::CloseFrame},
+};
+
+/// Long enough for a machine that is busy with other things.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The future's output, or a panic that says what did not happen in time.
+pub(crate) async fn within_deadline<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match timeout(DEADLINE, future).await {
+        Ok(output) => output,
+        Err(_) => panic!("{what}: not within {DEADLINE:?}"),
+    }
+}
+
+/// Settings for a server that only this machine reaches, on a free port.
+pub(crate) fn config() -> ServerConfig {
+    ServerConfig { address: SocketAddr::from(([127, 0, 0, 1], 0)), ..ServerConfig::default() }
+}
+
+/// A running server.
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl TestServer {
+    pub(crate) async fn start(config: ServerConfig) -> Self {
+        let server = Server::bind(config).await.expect("a free port is free");
+        let address = server.local_addr();
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(server.run(async {
+            let _ = stopped.await;
+        }));
+        Self { address, stop, task }
+    }
+
+    /// Tells the server to stop; the task ends when it has.
+    pub(crate) fn stop(self) -> JoinHandle<()> {
+        self.stop.send(()).expect("the server runs");
+        self.task
+    }
+
+    /// Opens a WebSocket that the server must accept.
+    pub(crate) async fn open(&self, path: &str) -> WebSocketStream<TcpStream> {
+        match self.try_open(path).await {
+            Ok(socket) => socket,
+            Err(error) => panic!("{path} was refused: {error}"),
+        }
+    }
+
+    pub(crate) async fn try_open(&self, path: &str) -> Result<WebSocketStream<TcpStream>, Error> {
+        let url = format!("ws://{}{path}", self.address);
+        let stream = TcpStream::connect(self.address).await.expect("the server listens");
+        within_deadline("handshake", client_async(url, stream)).await.map(|(socket, _)| socket)
+    }
+
+    /// Joins a room as a peer.
+    pub(crate) async fn join(&self, path: &str) -> Peer {
+        Peer::new(self.open(path).await).await
+    }
+
+    /// The status and the words with which a WebSocket at this path is refused.
+    pub(crate) async fn refusal(&self, path: &str) -> (u16, String) {
+        match self.try_open(path).await {
+            Err(Error::Http(response)) => {
+                let body = response.body().clone().unwrap_or_default();
+                let body = String::from_utf8(body).expect("words");
+                (response.status().as_u16(), body)
+            }
+            other => panic!("{path} was not refused: {other:?}"),
+        }
+    }
+
+    /// Sends a request without a body, and reads all that comes back.
+    pub(crate) async fn request(&self, method: &str, path: &str, headers: &str) -> Response {
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
+        self.send_raw(head.as_bytes()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.request("GET", path, "").await
+    }
+
+    /// Sends bytes, and reads all that comes back.
+    pub(crate) async fn send_raw(&self, bytes: &[u8]) -> Response {
+        let mut stream = TcpStream::connect(self.address).await.expect("the server listens");
+        stream.write_all(bytes).await.expect("the server reads");
+        let mut answer = Vec::new();
+        within_deadline("answer", stream.read_to_end(&mut answer))
+            .await
+            .expect("the server closes the connection in an orderly way");
+        Response::parse(&answer)
+    }
+
+    pub(crate) async fn health(&self) -> Value {
+        let response = self.get("/health").await;
+        assert_eq!(response.status, 200);
+        serde_json::from_slice(&response.body).expect("JSON")
+    }
+
+    /// Waits until `/health` counts this many of that.
+    pub(crate) async fn await_count(&self, counter: &str, count: u64) {
+        let what = format!("{counter} = {count}");
+        within_deadline(&what, async {
+            while self.health().await["counters"][counter] != count {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
+    /// Two peers in the room "bystanders" greet each other: what else goes on did not harm them.
+    pub(crate) async fn assert_others_can_play(&self) {
+        let mut first = self.join("/bystanders").await;
+        let mut second = self.join("/bystanders").await;
+        assert_eq!(first.next().await, PeerEvent::NewPeer(second.id));
+        first.greet(&mut second).await;
+        second.greet(&mut first).await;
+    }
+}
+
+/// An HTTP response.
+pub(crate) struct Response {
+    /// 0 if there was none.
+    pub(crate) status: u16,
+    head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Response {
+    fn parse(answer: &[u8]) -> Self {
+        let head_end = answer.windows(4).position(|window| window == b"\r\n\r\n");
+        let (head, body) = match head_end {
+            Some(end) => (&answer[..end], &answer[end + 4..]),
+            None => (answer, &[][..]),
+        };
+        let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+        let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
+        Self { status: status.unwrap_or(0), body: body.to_vec(), head }
+    }
+
+    /// A header's value in lower case; empty if there is none.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.head
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .find_map(|(key, value)| (key == name).then_some(value))
+            .unwrap_or("")
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("words")
+    }
+}
+
+/// A peer in a room.
+pub(crate) struct Peer {
+    pub(crate) socket: WebSocketStream<TcpStream>,
+    pub(crate) id: PeerId,
+}
+
+impl Peer {
+    async fn new(socket: WebSocketStream<TcpStream>) -> Self {
+        let mut peer = Self { socket, id: PeerId(Default::default()) };
+        match peer.next().await {
+            PeerEvent::IdAssigned(id) => peer.id = id,
+            other => panic!("the first event must be IdAssigned, not {other:?}"),
+        }
+        peer
+    }
+
+    /// The next event.
+    pub(crate) async fn next(&mut self) -> PeerEvent<Value> {
+        serde_json::from_str(&self.next_text().await).expect("an event")
+    }
+
+    pub(crate) async fn next_text(&mut self) -> String {
+        match next_frame(&mut self.socket).await {
+            Message::Text(text) => text.as_str().to_owned(),
+            other => panic!("expected text, not {other:?}"),
+        }
+    }
+
+    pub(crate) async fn send(&mut self, message: Message) {
+        within_deadline("sending", self.socket.send(message)).await.expect("the server is there");
+    }
+
+    pub(crate) async fn signal(&mut self, receiver: PeerId, data: impl Into<Value>) {
+        let data = data.into();
+        let request = PeerRequest::Signal { receiver, data };
+        let json = serde_json::to_string(&request).expect("a request is valid JSON");
+        self.send(Message::text(json)).await;
+    }
+
+    /// Sends a signal that must be the next thing that the other one hears.
+    pub(crate) async fn greet(&mut self, other: &mut Self) {
+        self.signal(other.id, "hello").await;
+        let expected = PeerEvent::Signal { sender: self.id, data: "hello".into() };
+        assert_eq!(other.next().await, expected);
+    }
+}
+
+/// The next frame that is not a ping.
+async fn next_frame(socket: &mut WebSocketStream<TcpStream>) -> Message {
+    loop {
+        let frame = within_deadline("a frame", socket.next())
+            .await
+            .expect("the connection is open")
+            .expect("the connection is sound");
+        if !matches!(frame, Message::Ping(_)) {
+            return frame;
+        }
+    }
+}
+
+/// Asserts that the next frame is a close frame that gives this reason.
+pub(crate) async fn assert_closed(socket: &mut WebSocketStream<TcpStream>, refusal: Refusal) {
+    let expected =
+        CloseFrame { code: refusal.close_code().into(), reason: refusal.sentence().into() };
+    assert_eq!(next_frame(socket).await, Message::Close(Some(expected)));
+}

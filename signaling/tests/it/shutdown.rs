@@ -1,0 +1,133 @@
+//! The server stops when told to, says goodbye, and is gone in time; the program's words for all that.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::TcpStream as BlockingStream,
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use futures::StreamExt;
+use signaling::protocol::{PeerEvent, Refusal};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio_tungstenite::tungstenite::{self, Message};
+
+use crate::rig::{TestServer, assert_closed, config, within_deadline};
+
+/// What is promised to whoever stops the server.
+const PROMISED: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn everybody_hears_that_the_server_goes_and_nothing_else() {
+    let server = TestServer::start(config()).await;
+    let mut first = server.join("/room").await;
+    let mut second = server.join("/v1/rooms/room").await;
+    assert_eq!(first.next().await, PeerEvent::NewPeer(second.id));
+    let started = Instant::now();
+    let stopped = server.stop();
+    // Had either heard that the other one left, that would come before.
+    assert_closed(&mut first.socket, Refusal::ServerStopping).await;
+    assert_closed(&mut second.socket, Refusal::ServerStopping).await;
+    for peer in [&mut first, &mut second] {
+        assert!(within_deadline("the end", peer.socket.next()).await.is_none());
+    }
+    within_deadline("stopping", stopped).await.expect("no panic");
+    assert!(started.elapsed() < PROMISED);
+}
+
+#[tokio::test]
+async fn nobody_can_hold_a_stopping_server_up() {
+    let server = TestServer::start(config()).await;
+    let deaf = server.join("/room").await;
+    let mut half_a_request = TcpStream::connect(server.address).await.expect("it listens");
+    half_a_request.write_all(b"GET / HT").await.expect("it reads");
+    // Through the same door behind it, so that the half is known to have arrived.
+    server.health().await;
+    let started = Instant::now();
+    within_deadline("stopping", server.stop()).await.expect("no panic");
+    assert!(started.elapsed() < PROMISED);
+    drop(deaf);
+}
+
+/// The program on a free port, and the address that it printed.
+fn start_program(args: &[&str]) -> (Child, String) {
+    let mut child = program(&[&["--host", "127.0.0.1", "--port", "0"], args].concat())
+        .spawn()
+        .expect("the program starts");
+    let stdout = child.stdout.as_mut().expect("stdout is a pipe");
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line).expect("one line");
+    let address = line
+        .strip_prefix("listening on http://")
+        .unwrap_or_else(|| panic!("not the promised line: {line:?}"));
+    (child, address.trim_end().to_owned())
+}
+
+fn program(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_signaling"));
+    command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run_program(args: &[&str]) -> Output {
+    program(args).output().expect("the program runs")
+}
+
+#[cfg(unix)]
+#[test]
+fn signals_stop_the_program_cleanly() {
+    for signal in ["-INT", "-TERM"] {
+        let (mut child, address) = start_program(&[]);
+        let stream = BlockingStream::connect(&address).expect("it listens");
+        stream.set_read_timeout(Some(10 * PROMISED)).expect("a valid timeout");
+        let (mut peer, _) =
+            tungstenite::client(format!("ws://{address}/room"), stream).expect("a free room");
+        assert!(peer.read().expect("IdAssigned").is_text());
+
+        let pid = child.id().to_string();
+        let started = Instant::now();
+        let is_sent = Command::new("kill").args([signal, &pid]).status().expect("kill is there");
+        assert!(is_sent.success());
+        let farewell = peer.read().expect("a close frame");
+        let Message::Close(Some(frame)) = farewell else {
+            panic!("{signal}: {farewell:?}");
+        };
+        assert_eq!(frame.reason.as_str(), Refusal::ServerStopping.sentence());
+        let status = loop {
+            if let Some(status) = child.try_wait().expect("our child") {
+                break status;
+            }
+            assert!(started.elapsed() < PROMISED, "{signal}: still there");
+            thread::sleep(Duration::from_millis(5));
+        };
+        assert!(status.success(), "{signal}: {status}");
+        let mut rest = String::new();
+        let mut stdout = child.stdout.take().expect("stdout is a pipe");
+        stdout.read_to_string(&mut rest).expect("text");
+        assert_eq!(rest, "", "one line on stdout and no more");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_an_error_that_says_what_to_do() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port is free");
+    let port = taken.local_addr().expect("it listens").port().to_string();
+    let output = run_program(&["--host", "127.0.0.1", "--port", &port]);
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(words.contains(&port) && words.contains("in use: stop the other"), "{words}");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn the_program_explains_itself() {
+    let help = run_program(&["--help"]);
+    assert!(help.status.success());
+    assert!(String::from_utf8_lossy(&help.stdout).contains("--web-root"));
+    let version = run_program(&["--version"]);
+    assert_eq!(version.stdout, format!("signaling {}\n", env!("CARGO_PKG_VERSION")).as_bytes());
+    let wrong = run_program(&["--prot", "1"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("--prot"));
+}

@@ -1,0 +1,122 @@
+//! The web build is served with right types, compressed, and never stale.
+
+use std::{fs, path::PathBuf};
+
+use signaling::{protocol::PeerEvent, server::ServerConfig};
+
+use crate::rig::{TestServer, config};
+
+const PAGE: &str = "<!doctype html><title>game</title>";
+
+/// A server of a small web build, in a folder that is this test's own.
+async fn start(test: &str) -> TestServer {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(test);
+    let root = folder.join("web");
+    fs::create_dir_all(&root).expect("a writable folder");
+    let write = |name: &str, content: &[u8]| {
+        fs::write(root.join(name), content).expect("a writable folder");
+    };
+    write("index.html", PAGE.as_bytes());
+    write("game.js", "let x = 1;\n".repeat(1000).as_bytes());
+    write("game.wasm", b"\0asm, plain");
+    write("game.wasm.br", b"\0asm, brotli");
+    write("game.wasm.gz", b"\0asm, gzip");
+    fs::write(folder.join("secret"), "secret").expect("a writable folder");
+    TestServer::start(ServerConfig { web_root: Some(root), ..config() }).await
+}
+
+#[tokio::test]
+async fn files_have_the_types_that_browsers_insist_on() {
+    let server = start("types").await;
+    for (path, content_type) in [
+        ("/", "text/html"),
+        ("/index.html", "text/html"),
+        ("/game.js", "text/javascript"),
+        ("/game.wasm", "application/wasm"),
+    ] {
+        let response = server.get(path).await;
+        assert_eq!(response.status, 200, "{path}");
+        let (essence, _) = response
+            .header("content-type")
+            .split_once(';')
+            .unwrap_or((response.header("content-type"), ""));
+        assert_eq!(essence, content_type, "{path}");
+    }
+    assert_eq!(server.get("/").await.text(), PAGE);
+    assert_eq!(server.get("/?next=2").await.text(), PAGE);
+}
+
+#[tokio::test]
+async fn compressed_files_are_taken_from_beside_the_file_or_made() {
+    let server = start("compression").await;
+    for (accepted, encoding, body) in [
+        ("gzip, deflate, br", "br", "\0asm, brotli"),
+        ("gzip", "gzip", "\0asm, gzip"),
+        ("identity", "", "\0asm, plain"),
+    ] {
+        let header = format!("Accept-Encoding: {accepted}\r\n");
+        let response = server.request("GET", "/game.wasm", &header).await;
+        assert_eq!(response.header("content-encoding"), encoding);
+        assert_eq!(response.header("content-type"), "application/wasm");
+        assert_eq!(response.text(), body);
+
+        let response = server.request("GET", "/game.js", &header).await;
+        assert_eq!(response.header("content-encoding"), encoding);
+        assert_eq!(response.body.len() < 1000, accepted != "identity", "{accepted}");
+        assert!(response.header("vary").contains("accept-encoding"));
+    }
+}
+
+#[tokio::test]
+async fn browsers_ask_again_and_are_told_that_nothing_changed() {
+    let server = start("caching").await;
+    let response = server.get("/game.wasm").await;
+    assert_eq!(response.header("cache-control"), "no-cache");
+    // Dates are compared as such, so that this one is in lower case does not matter.
+    let header = format!("If-Modified-Since: {}\r\n", titled(response.header("last-modified")));
+    let response = server.request("GET", "/game.wasm", &header).await;
+    assert_eq!((response.status, response.body.len()), (304, 0));
+}
+
+/// A date of a header as it was before it was put in lower case.
+fn titled(date: &str) -> String {
+    date.split(' ')
+        .map(|word| {
+            let (first, rest) = word.split_at(1);
+            if word == "gmt" { "GMT".to_owned() } else { first.to_ascii_uppercase() + rest }
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[tokio::test]
+async fn nothing_outside_the_folder_is_served() {
+    let server = start("outside").await;
+    for path in
+        ["/../secret", "/%2e%2e/secret", "/..%2fsecret", "/nothing", "/v1/rooms/a", "//secret"]
+    {
+        let response = server.get(path).await;
+        assert_eq!(response.status, 404, "{path}");
+        assert!(!response.text().contains("secret"), "{path}");
+    }
+    assert_eq!(server.request("POST", "/", "Content-Length: 0\r\n").await.status, 405);
+}
+
+#[tokio::test]
+async fn rooms_and_files_may_have_the_same_names() {
+    let server = start("names").await;
+    for name in ["/game.js", "/index.html", "/health"] {
+        let mut first = server.join(name).await;
+        let second = server.join(name).await;
+        assert_eq!(first.next().await, PeerEvent::NewPeer(second.id));
+    }
+    assert!(server.health().await["peers"].is_u64());
+}
+
+#[tokio::test]
+async fn without_files_the_server_says_what_it_is() {
+    let server = TestServer::start(config()).await;
+    let response = server.get("/").await;
+    assert_eq!(response.status, 404);
+    assert!(response.text().contains("signaling server"));
+}
