@@ -1,1 +1,95 @@
-//! Placeholder.
+//! Rollback netcode for Bevy: deterministic inputs, peer to peer, over WebRTC data channels.
+//!
+//! Add [`NetcodePlugin`], mark what rolls back, put the simulation into [`Simulate`], and join a room:
+//!
+//! ```no_run
+//! use bevy::prelude::*;
+//! use netcode::prelude::*;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+//! struct Input { thrust: bool }
+//!
+//! #[derive(Component, Clone, Serialize, Deserialize)]
+//! struct Height { seat: Seat, metres: f32 }
+//!
+//! fn main() {
+//!     App::new()
+//!         .add_plugins((MinimalPlugins, NetcodePlugin::<Input>::default()))
+//!         .rollback_component::<Height>()
+//!         .add_systems(SetupMatch, |mut commands: Commands, roster: Res<Roster>| {
+//!             for seat in roster.seats() {
+//!                 commands.spawn((Rollback, Height { seat: seat.seat, metres: 0.0 }));
+//!             }
+//!         })
+//!         .add_systems(ReadInputs, |mut inputs: ResMut<LocalInputs<Input>>| {
+//!             for seat in inputs.seats().to_vec() {
+//!                 inputs.set(seat, Input { thrust: true }); // read a keyboard here
+//!             }
+//!         })
+//!         .add_systems(Simulate, |inputs: Res<PlayerInputs<Input>>, mut ships: Query<&mut Height>| {
+//!             for mut ship in &mut ships {
+//!                 ship.metres += if inputs.get(ship.seat).thrust { 1.0 } else { -1.0 };
+//!             }
+//!         })
+//!         .add_systems(Startup, |mut commands: Commands| {
+//!             commands.write_message(JoinRoom::new("ws://127.0.0.1:3536/my-room"));
+//!             commands.write_message(SetReady(true));
+//!         })
+//!         .run();
+//! }
+//! ```
+//!
+//! The modules stand in the order in which data flows.
+
+mod codec;
+mod config;
+mod frame;
+mod transport;
+
+mod membership;
+mod session;
+
+mod input;
+
+mod rollback;
+
+mod checksum;
+
+mod pacing;
+
+mod effects;
+
+mod diagnostics;
+mod plugin;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use checksum::{ChecksumLog, DesyncDetected, DesyncReport};
+pub use config::{ConfigError, NetcodeConfig};
+#[cfg(feature = "overlay")]
+pub use diagnostics::overlay::{NetcodeOverlayPlugin, OverlayState};
+pub use diagnostics::{DroppedPackets, SessionStats};
+pub use effects::{AppEffectsExt, EffectStarted, Effects};
+pub use frame::{MatchSeed, SimFrame};
+pub use input::{GameInput, LocalInputs, PlayerInputs, Seat};
+pub use membership::{
+    EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, LobbyPeer, Refusal, Roster, RosterSeat,
+    SessionChanged, SessionState, SetConditions, SetReady, StartBlocker, StartLocal, in_match,
+};
+pub use pacing::StepPhase;
+pub use plugin::{NetcodePlugin, NetcodeSystems, ReadInputs, SetupMatch, Simulate};
+pub use rollback::{AppRollbackExt, Rollback, RollbackCommandsExt, RollbackId};
+pub use signaling::protocol::PeerId;
+pub use transport::{LinkConditions, TransportError};
+
+/// What every game names: `use netcode::prelude::*;`.
+pub mod prelude {
+    pub use crate::{
+        AppEffectsExt, AppRollbackExt, ChecksumLog, DesyncDetected, EffectStarted, Effects,
+        EndReason, FinishMatch, JoinRoom, LeaveRoom, LinkConditions, Lobby, LocalInputs, MatchSeed,
+        NetcodeConfig, NetcodePlugin, NetcodeSystems, PlayerInputs, ReadInputs, Rollback,
+        RollbackCommandsExt, RollbackId, Roster, Seat, SessionChanged, SessionState, SessionStats,
+        SetConditions, SetReady, SetupMatch, SimFrame, Simulate, StartLocal, StepPhase, in_match,
+    };
+}

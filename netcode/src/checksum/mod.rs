@@ -1,0 +1,155 @@
+//! Did we all compute the same world, and if not: which types differ?
+//!
+//! Every `checksum_interval` frames each peer hashes a confirmed frame, one hash per registered type, and
+//! tells the others. Only confirmed frames are compared: predictions may differ, confirmed frames may not.
+
+use std::collections::VecDeque;
+
+use bevy::prelude::{Message, Resource};
+use signaling::protocol::PeerId;
+use xxhash_rust::xxh3::Xxh3;
+
+/// Checksums kept: two minutes at the default interval, far longer than any peer lags behind another.
+const MAX_KEPT: usize = 256;
+
+/// Two peers computed different worlds for the same confirmed frame.
+#[derive(Message, Clone, Debug, PartialEq)]
+pub struct DesyncDetected(pub DesyncReport);
+
+/// What is known of a desync.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesyncReport {
+    /// The first compared frame that differs. The cause lies at most one checksum interval before it.
+    pub frame: u32,
+    /// The peer that computed something else.
+    pub peer: PeerId,
+    /// The registered types whose values differ.
+    pub types: Vec<String>,
+}
+
+/// The checksums of this match's confirmed frames, newest last. Stays readable until the next match begins.
+#[derive(Resource, Clone, Debug, Default)]
+pub struct ChecksumLog {
+    entries: VecDeque<Entry>,
+    /// Checksums of peers for frames that are not confirmed here yet.
+    waiting: VecDeque<(PeerId, Entry)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    frame: u32,
+    parts: Vec<u64>,
+}
+
+/// Folds the hashes of all types into one, in such a way that equal parts do not cancel and swapped parts differ.
+fn combine(parts: &[u64]) -> u64 {
+    let mut hasher = Xxh3::new();
+    for part in parts {
+        hasher.update(&part.to_le_bytes());
+    }
+    hasher.digest()
+}
+
+impl ChecksumLog {
+    /// Adds a frame of our own, and returns the disagreements that this settles: (peer, differing parts).
+    pub(crate) fn push(&mut self, frame: u32, parts: &[u64]) -> Vec<(PeerId, Vec<usize>)> {
+        if self.entries.len() == MAX_KEPT {
+            self.entries.pop_front();
+        }
+        self.entries.push_back(Entry { frame, parts: parts.to_vec() });
+        let mut found = Vec::new();
+        self.waiting.retain(|(peer, theirs)| {
+            if theirs.frame == frame {
+                let differing = differing_parts(parts, &theirs.parts);
+                if !differing.is_empty() {
+                    found.push((*peer, differing));
+                }
+            }
+            theirs.frame > frame
+        });
+        found
+    }
+
+    /// Takes what a peer says of a frame; returns the parts that differ, if our own frame is known already.
+    pub(crate) fn receive(&mut self, peer: PeerId, frame: u32, parts: Vec<u64>) -> Vec<usize> {
+        if let Some(ours) = self.entries.iter().rev().find(|entry| entry.frame == frame) {
+            return differing_parts(&ours.parts, &parts);
+        }
+        if self.entries.back().is_none_or(|newest| newest.frame < frame) {
+            if self.waiting.len() == MAX_KEPT {
+                self.waiting.pop_front();
+            }
+            self.waiting.push_back((peer, Entry { frame, parts }));
+        }
+        Vec::new()
+    }
+
+    /// The newest frame with a checksum, and the checksum.
+    #[must_use]
+    pub fn latest(&self) -> Option<(u32, u64)> {
+        self.entries.back().map(|entry| (entry.frame, combine(&entry.parts)))
+    }
+
+    /// The checksum of `frame`, if it is on the interval, confirmed, and among the last 256.
+    #[must_use]
+    pub fn get(&self, frame: u32) -> Option<u64> {
+        let entry = self.entries.iter().find(|entry| entry.frame == frame)?;
+        Some(combine(&entry.parts))
+    }
+
+    /// All kept checksums, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        self.entries.iter().map(|entry| (entry.frame, combine(&entry.parts)))
+    }
+}
+
+/// Indices of the parts that differ; a missing part differs.
+fn differing_parts(ours: &[u64], theirs: &[u64]) -> Vec<usize> {
+    (0..ours.len().max(theirs.len()))
+        .filter(|&index| ours.get(index) != theirs.get(index))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer() -> PeerId {
+        PeerId::from_u128(1)
+    }
+
+    #[test]
+    fn equal_parts_do_not_cancel_and_swapped_parts_differ() {
+        assert_ne!(combine(&[5, 5]), combine(&[6, 6]));
+        assert_ne!(combine(&[1, 2]), combine(&[2, 1]));
+    }
+
+    #[test]
+    fn a_difference_is_found_whoever_is_first() {
+        let mut log = ChecksumLog::default();
+        assert!(log.receive(peer(), 30, vec![1, 9]).is_empty());
+        assert_eq!(log.push(30, &[1, 2]), [(peer(), vec![1])]);
+        assert!(log.push(60, &[3, 4]).is_empty());
+        assert_eq!(log.receive(peer(), 60, vec![0, 4]), [0]);
+        assert!(log.receive(peer(), 60, vec![3, 4]).is_empty());
+    }
+
+    #[test]
+    fn a_missing_part_is_a_difference() {
+        let mut log = ChecksumLog::default();
+        log.push(30, &[1, 2]);
+        assert_eq!(log.receive(peer(), 30, vec![1]), [1]);
+        assert_eq!(log.receive(peer(), 30, vec![1, 2, 3]), [2]);
+    }
+
+    #[test]
+    fn memory_is_bounded_whatever_a_peer_sends() {
+        let mut log = ChecksumLog::default();
+        for frame in 0..10_000 {
+            log.receive(peer(), 1_000_000 + frame, vec![1]);
+            log.push(frame, &[1]);
+        }
+        assert!(log.waiting.len() <= MAX_KEPT && log.entries.len() <= MAX_KEPT);
+        assert_eq!(log.latest().map(|(frame, _)| frame), Some(9_999));
+    }
+}

@@ -1,0 +1,84 @@
+//! The one file that names bincode: values to bytes and back, with a limit on both sides.
+//!
+//! bincode 2.0.1 is finished rather than maintained, so nothing outside this file may depend on it.
+
+use bincode::{
+    config::{Configuration, LittleEndian, Limit, Varint, standard},
+    error::{DecodeError, EncodeError},
+    serde::{decode_from_slice, encode_into_std_write},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use thiserror::Error;
+
+/// Most bytes that one decoded value may claim: the largest control message (16 KiB), far above any datagram.
+/// bincode checks it before it allocates.
+const MAX_DECODED_BYTES: usize = 16 * 1024;
+
+/// Why bytes could not be turned into a value, or a value into bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(crate) enum CodecError {
+    /// The bytes are not a value of the wanted type, or larger than the limit.
+    #[error("the bytes are not a message of this version")]
+    Malformed,
+    /// Bytes are left over after the value.
+    #[error("bytes follow the message")]
+    Trailing,
+    /// The value cannot be serialized.
+    #[error("the value cannot be serialized")]
+    Unserializable,
+}
+
+impl From<DecodeError> for CodecError {
+    fn from(_: DecodeError) -> Self {
+        Self::Malformed
+    }
+}
+
+impl From<EncodeError> for CodecError {
+    fn from(_: EncodeError) -> Self {
+        Self::Unserializable
+    }
+}
+
+fn config() -> Configuration<LittleEndian, Varint, Limit<MAX_DECODED_BYTES>> {
+    standard().with_limit::<MAX_DECODED_BYTES>()
+}
+
+/// Appends `value` to `bytes`.
+pub(crate) fn encode_into<T: Serialize>(value: &T, bytes: &mut Vec<u8>) -> Result<(), CodecError> {
+    encode_into_std_write(value, bytes, standard())?;
+    Ok(())
+}
+
+/// Reads one value that fills `bytes` exactly.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    let (value, used) = decode_from_slice(bytes, config())?;
+    if used == bytes.len() { Ok(value) } else { Err(CodecError::Trailing) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_survives_the_way_there_and_back() {
+        let mut bytes = Vec::new();
+        encode_into(&(7u32, "seven".to_owned()), &mut bytes).expect("plain values encode");
+        assert_eq!(decode::<(u32, String)>(&bytes), Ok((7, "seven".to_owned())));
+    }
+
+    #[test]
+    fn a_claimed_length_beyond_the_limit_is_refused_before_it_is_allocated() {
+        // 253 announces a u64 length: 2^58 bytes of payload.
+        let mut bytes = vec![253];
+        bytes.extend_from_slice(&(1u64 << 58).to_le_bytes());
+        assert_eq!(decode::<Vec<u8>>(&bytes), Err(CodecError::Malformed));
+    }
+
+    #[test]
+    fn empty_short_and_trailing_bytes_are_refused() {
+        assert_eq!(decode::<u32>(&[]), Err(CodecError::Malformed));
+        assert_eq!(decode::<(u8, u8)>(&[1]), Err(CodecError::Malformed));
+        assert_eq!(decode::<u8>(&[1, 2]), Err(CodecError::Trailing));
+    }
+}

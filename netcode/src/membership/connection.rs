@@ -1,0 +1,378 @@
+//! The connection to the room: one transport, one link per peer, and what they exchange.
+//!
+//! Driven by the systems next door: `receive` takes what arrived and returns what it means (the meaning of
+//! single messages is in `incoming`), `send` flushes. Time is an argument.
+
+use std::time::Duration;
+
+use bevy::prelude::Resource;
+use signaling::protocol::PeerId;
+
+use super::{
+    control::{Control, Hello, Status},
+    lineup::{LineUp, MatchPlan},
+    link::Link,
+    lobby::{Lobby, LobbyPeer},
+    reasons::GoodbyeCause,
+};
+use crate::{
+    config::NetcodeConfig,
+    diagnostics::{DroppedPackets, RateMeter, SessionStats},
+    transport::{
+        Channel, Conditioner, Datagram, LinkConditions, MAX_DATAGRAM_BYTES, MAX_DATAGRAM_MESSAGES,
+        MAX_PACKET_BYTES, Mailbox, SharedMailbox, Transport, TransportError, TransportEvent,
+    },
+};
+
+/// A peer that has nothing to say still says so this often: liveness and round-trip time need no match.
+const KEEP_ALIVE: Duration = Duration::from_millis(100);
+/// A transport that was left is kept this long, so that the goodbye gets out.
+const LINGER: Duration = Duration::from_millis(500);
+/// Peers that we keep track of at most; a room of ours holds far fewer.
+const MAX_LINKS: usize = 32;
+
+/// What a received packet means to the session.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Occurrence {
+    /// We are in the room.
+    Opened,
+    /// The room, or the way to it, is gone.
+    Failed(TransportError),
+    /// The signaling server is gone.
+    SignalingLost,
+    /// The channels to a peer closed.
+    Closed(PeerId),
+    /// A peer said goodbye.
+    Goodbye(PeerId, GoodbyeCause),
+    /// All agreed: begin.
+    Begin(MatchPlan),
+    /// A peer's checksums.
+    Checksums { peer: PeerId, frame: u32, parts: Vec<u64> },
+}
+
+/// Everything about the room that we are in.
+#[derive(Resource)]
+pub(crate) struct Connection {
+    transport: Option<Box<dyn Transport>>,
+    /// Transports of rooms that were left, and until when they stay.
+    closing: Vec<(Box<dyn Transport>, Duration)>,
+    conditioner: Conditioner,
+    pub(super) links: Vec<Link>,
+    pub(super) local: Option<PeerId>,
+    pub(super) hello: Hello,
+    pub(super) status: Status,
+    pub(super) lineup: LineUp,
+    /// The epoch whose datagrams are taken; 0 is none.
+    pub(super) epoch: u32,
+    pub(super) mailbox: SharedMailbox,
+    pub(super) dropped: DroppedPackets,
+    meter_in: RateMeter,
+    meter_out: RateMeter,
+    limits: Limits,
+    protocol_hash: u64,
+    events: Vec<TransportEvent>,
+    messages: Vec<ggrs::Message>,
+    bytes: Vec<u8>,
+}
+
+/// What the connection needs of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) fps: u16,
+    pub(super) step: Duration,
+    pub(super) quiet_after: Duration,
+    pub(super) peer_timeout: Duration,
+    pub(super) min_players: u8,
+    pub(super) max_players: u8,
+}
+
+impl Connection {
+    pub(crate) fn new(config: &NetcodeConfig, protocol_hash: u64) -> Self {
+        Self {
+            transport: None,
+            closing: Vec::new(),
+            conditioner: Conditioner::new(protocol_hash),
+            links: Vec::new(),
+            local: None,
+            hello: Hello::new(config, protocol_hash, "", 1),
+            status: Status::default(),
+            lineup: LineUp::default(),
+            epoch: 0,
+            mailbox: SharedMailbox::default(),
+            dropped: DroppedPackets::default(),
+            meter_in: RateMeter::default(),
+            meter_out: RateMeter::default(),
+            limits: Limits {
+                fps: config.fps,
+                step: config.step_duration(),
+                quiet_after: config.quiet_after,
+                peer_timeout: config.peer_timeout,
+                min_players: config.min_players,
+                max_players: config.max_players,
+            },
+            protocol_hash,
+            events: Vec::new(),
+            messages: Vec::new(),
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Enters a new room, over a fresh transport.
+    pub(crate) fn open(
+        &mut self,
+        transport: Box<dyn Transport>,
+        config: &NetcodeConfig,
+        name: &str,
+        local_seats: u8,
+    ) {
+        self.forget_room();
+        self.transport = Some(transport);
+        self.hello = Hello::new(config, self.protocol_hash, name, local_seats.max(1));
+    }
+
+    /// Leaves the room, telling all peers why.
+    pub(crate) fn close(&mut self, now: Duration, cause: GoodbyeCause) {
+        self.broadcast(now, &Control::Goodbye(cause));
+        if let Some(mut transport) = self.transport.take() {
+            // Nothing that is held back on purpose may be left behind: the goodbye is among it.
+            while let Some(packet) = self.conditioner.pop(Duration::MAX) {
+                transport.send(now, packet.to, packet.channel, &packet.bytes);
+            }
+            self.closing.push((transport, now + LINGER));
+        }
+        self.forget_room();
+    }
+
+    /// Returns all state of the room to its beginning. Only the count of epochs goes on: a number is never used twice.
+    fn forget_room(&mut self) {
+        self.links.clear();
+        self.local = None;
+        self.status = Status { last_epoch: self.status.last_epoch, ..Status::default() };
+        self.lineup.reset();
+        self.epoch = 0;
+        self.dropped = DroppedPackets::default();
+        self.mailbox.with(Mailbox::clear);
+    }
+
+    pub(crate) fn set_conditions(&mut self, conditions: LinkConditions) {
+        self.conditioner.set(conditions);
+    }
+
+    pub(crate) fn set_ready(&mut self, now: Duration, ready: bool) {
+        if self.status.ready != ready {
+            self.status.ready = ready;
+            self.broadcast(now, &Control::Status(self.status));
+        }
+    }
+
+    /// We play the match of this epoch now.
+    pub(crate) fn enter_match(&mut self, now: Duration, epoch: u32) {
+        self.status = Status { ready: false, in_match: true, last_epoch: epoch };
+        for link in &mut self.links {
+            link.clock.restart();
+        }
+        self.broadcast(now, &Control::Status(self.status));
+    }
+
+    /// We are done with the match, and back in the lobby.
+    pub(crate) fn leave_match(&mut self, now: Duration) {
+        self.status.in_match = false;
+        self.broadcast(now, &Control::Status(self.status));
+    }
+
+    /// Takes what arrived since the last call, and says what it means.
+    ///
+    /// `our_frame` is the frame that we simulate next, while a match runs.
+    pub(crate) fn receive(
+        &mut self,
+        now: Duration,
+        elapsed: Duration,
+        our_frame: Option<u32>,
+    ) -> Vec<Occurrence> {
+        self.closing.retain(|&(_, until)| now < until);
+        let mut occurrences = Vec::new();
+        let Some(transport) = &mut self.transport else { return occurrences };
+        for link in &mut self.links {
+            link.wait(elapsed);
+        }
+        let mut events = std::mem::take(&mut self.events);
+        transport.poll(now, &mut events);
+        for event in events.drain(..) {
+            self.handle(now, event, our_frame, &mut occurrences);
+        }
+        self.events = events;
+        if let Some(local) = self.local {
+            let possible = self.possible_match();
+            let steps = self.lineup.poll(now, local, possible.as_ref());
+            self.follow(now, steps, &mut occurrences);
+        }
+        occurrences
+    }
+
+    fn handle(
+        &mut self,
+        now: Duration,
+        event: TransportEvent,
+        our_frame: Option<u32>,
+        occurrences: &mut Vec<Occurrence>,
+    ) {
+        match event {
+            TransportEvent::Opened(local) => {
+                self.local = Some(local);
+                occurrences.push(Occurrence::Opened);
+            }
+            TransportEvent::Failed(error) => occurrences.push(Occurrence::Failed(error)),
+            TransportEvent::SignalingLost => occurrences.push(Occurrence::SignalingLost),
+            TransportEvent::Connected(peer) => self.greet(now, peer),
+            TransportEvent::Disconnected(peer) => {
+                if self.links.iter().any(|link| link.peer == peer) {
+                    occurrences.push(Occurrence::Closed(peer));
+                }
+            }
+            TransportEvent::Received { from, channel, bytes } => {
+                self.meter_in.count(bytes.len());
+                let Some(link) = self.links.iter_mut().find(|link| link.peer == from) else {
+                    self.dropped.stranger += 1;
+                    return;
+                };
+                link.heard();
+                if bytes.len() > MAX_PACKET_BYTES {
+                    self.dropped.oversized += 1;
+                    return;
+                }
+                match channel {
+                    Channel::Datagrams => self.take_datagram(now, from, &bytes, our_frame),
+                    Channel::Control => self.take_control(now, from, &bytes, occurrences),
+                }
+            }
+        }
+    }
+
+    fn greet(&mut self, now: Duration, peer: PeerId) {
+        if self.links.len() < MAX_LINKS && self.links.iter().all(|link| link.peer != peer) {
+            self.links.push(Link::new(peer));
+            self.links.sort_by_key(|link| link.peer);
+            self.send_control(now, peer, &Control::Hello(self.hello.clone()));
+            self.send_control(now, peer, &Control::Status(self.status));
+        }
+    }
+
+    /// Forgets a peer: its channels closed, or it said goodbye.
+    pub(crate) fn forget(&mut self, peer: PeerId) {
+        self.links.retain(|link| link.peer != peer);
+    }
+
+    /// The peers that were silent for too long. They are forgotten only when their channel closes: in the lobby they may come back.
+    pub(crate) fn absent(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.links.iter().filter(|link| !self.is_present(link)).map(|link| link.peer)
+    }
+
+    pub(super) fn is_present(&self, link: &Link) -> bool {
+        link.silence() < self.limits.peer_timeout
+    }
+
+    pub(super) fn send_control(&mut self, now: Duration, to: PeerId, message: &Control) {
+        let bytes = message.encode();
+        self.meter_out.count(bytes.len());
+        self.conditioner.push(now, to, Channel::Control, &bytes);
+    }
+
+    /// Sends to all peers.
+    pub(crate) fn broadcast(&mut self, now: Duration, message: &Control) {
+        for index in 0..self.links.len() {
+            self.send_control(now, self.links[index].peer, message);
+        }
+    }
+
+    /// Sends what is due: one datagram per peer. `stepped` says that the simulation advanced since the last call.
+    pub(crate) fn send(&mut self, now: Duration, frame: u32, stepped: bool) {
+        let mut messages = std::mem::take(&mut self.messages);
+        for index in 0..self.links.len() {
+            let link = &self.links[index];
+            let (peer, since) = (link.peer, now.saturating_sub(link.last_sent));
+            let waiting = self.mailbox.with(|mailbox| mailbox.has_for(peer));
+            if stepped || since >= KEEP_ALIVE || (waiting && since >= self.limits.step) {
+                self.mailbox.with(|mailbox| mailbox.take_for(peer, &mut messages));
+                self.send_datagrams(now, index, frame, &messages);
+            }
+        }
+        self.messages = messages;
+        let Some(transport) = &mut self.transport else { return };
+        while let Some(packet) = self.conditioner.pop(now) {
+            transport.send(now, packet.to, packet.channel, &packet.bytes);
+        }
+    }
+
+    /// Sends `messages` to one peer, in one datagram if they fit.
+    fn send_datagrams(&mut self, now: Duration, link: usize, frame: u32, messages: &[ggrs::Message]) {
+        let link_state = &mut self.links[link];
+        link_state.last_sent = now;
+        let header = link_state.clock.header(now, self.epoch, frame);
+        let peer = link_state.peer;
+        self.bytes.clear();
+        if Datagram::encode(&header, messages, &mut self.bytes).is_err() {
+            return;
+        }
+        let fits = self.bytes.len() <= MAX_DATAGRAM_BYTES && messages.len() <= MAX_DATAGRAM_MESSAGES;
+        if fits || messages.len() <= 1 {
+            self.meter_out.count(self.bytes.len());
+            self.conditioner.push(now, peer, Channel::Datagrams, &self.bytes);
+        } else {
+            let (first, second) = messages.split_at(messages.len() / 2);
+            self.send_datagrams(now, link, frame, first);
+            self.send_datagrams(now, link, frame, second);
+        }
+    }
+
+    /// The lead over the peer that is furthest behind us, among those of the match; 0 without one.
+    pub(crate) fn lead_frames(&self) -> f32 {
+        let leads = self.links.iter().filter(|link| link.status.in_match && link.is_compatible());
+        leads.map(|link| link.clock.lead_frames()).reduce(f32::max).unwrap_or(0.0)
+    }
+
+    /// Writes rates and counters into `stats`.
+    pub(crate) fn report(&mut self, now: Duration, stats: &mut SessionStats) {
+        (stats.datagrams_in_per_s, stats.bytes_in_per_s) = self.meter_in.rates(now);
+        (stats.datagrams_out_per_s, stats.bytes_out_per_s) = self.meter_out.rates(now);
+        stats.dropped = self.dropped;
+        stats.lead_frames = self.lead_frames();
+    }
+
+    /// Writes the room as it is into `lobby`.
+    pub(crate) fn show(&self, lobby: &mut Lobby) {
+        lobby.local_id = self.local;
+        lobby.name.clone_from(&self.hello.name);
+        lobby.local_seats = self.hello.seats;
+        lobby.ready = self.status.ready;
+        lobby.peers.clear();
+        lobby.peers.extend(self.links.iter().filter(|link| self.is_present(link)).map(|link| {
+            LobbyPeer {
+                id: link.peer,
+                name: link.name(),
+                ready: link.status.ready,
+                seats: link.hello.as_ref().map_or(0, |hello| hello.seats),
+                in_match: link.status.in_match,
+                quiet: link.silence() >= self.limits.quiet_after,
+                refusal: link.refusal.clone(),
+                rtt: link.clock.rtt(),
+                jitter: link.clock.jitter(),
+            }
+        }));
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    pub(crate) fn mailbox(&self) -> SharedMailbox {
+        self.mailbox.clone()
+    }
+
+    pub(crate) fn local(&self) -> Option<PeerId> {
+        self.local
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.transport.is_some()
+    }
+}

@@ -1,0 +1,202 @@
+//! What peers say to each other on the reliable channel, outside the inputs.
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::{
+    lineup::LineUpMessage,
+    reasons::{GoodbyeCause, Refusal},
+};
+use crate::{
+    codec::{CodecError, decode, encode_into},
+    config::NetcodeConfig,
+    rollback::Registrations,
+};
+
+/// The version of everything on the wire. The first byte of each control message, so that any two versions can
+/// tell each other apart. Raised with every change of PROTOCOL.md.
+pub(crate) const WIRE_VERSION: u8 = 1;
+
+/// Names are cut here, in characters: a line of the lobby.
+pub(crate) const MAX_NAME_CHARS: usize = 24;
+
+/// A control message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Control {
+    /// Always the first message to a peer.
+    Hello(Hello),
+    /// Where the sender stands in the lobby; sent whenever it changes.
+    Status(Status),
+    /// Agreement on who plays.
+    LineUp(LineUpMessage),
+    /// Hashes of a confirmed frame, one per registered type.
+    Checksums { epoch: u32, frame: u32, parts: Vec<u64> },
+    /// The last message.
+    Goodbye(GoodbyeCause),
+}
+
+/// Who a peer is, and what it runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    pub(crate) game_id: String,
+    pub(crate) game_version: String,
+    /// Hash of everything that two peers must have in common to compute the same world.
+    pub(crate) protocol_hash: u64,
+    pub(crate) name: String,
+    /// Seats on that machine.
+    pub(crate) seats: u8,
+}
+
+/// Where a peer stands in the lobby.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) ready: bool,
+    pub(crate) in_match: bool,
+    /// The highest epoch that the peer took part in: the next one must be above everybody's.
+    pub(crate) last_epoch: u32,
+}
+
+/// Why a control message was not understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ControlError {
+    /// The sender speaks another version of the protocol.
+    OtherVersion,
+    /// The bytes mean nothing.
+    Malformed,
+}
+
+impl From<CodecError> for ControlError {
+    fn from(_: CodecError) -> Self {
+        Self::Malformed
+    }
+}
+
+impl Control {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![WIRE_VERSION];
+        encode_into(self, &mut bytes).expect("control messages hold only plain values, which always encode");
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, ControlError> {
+        match bytes.split_first() {
+            Some((&WIRE_VERSION, rest)) => Ok(decode(rest)?),
+            Some(_) => Err(ControlError::OtherVersion),
+            None => Err(ControlError::Malformed),
+        }
+    }
+}
+
+impl Hello {
+    pub(crate) fn new(config: &NetcodeConfig, protocol_hash: u64, name: &str, seats: u8) -> Self {
+        Self {
+            game_id: config.game_id.clone(),
+            game_version: config.game_version.clone(),
+            protocol_hash,
+            name: clean_name(name),
+            seats,
+        }
+    }
+
+    /// Cuts to length what a peer says of itself, as ours is.
+    pub(crate) fn cleaned(mut self) -> Self {
+        self.name = clean_name(&self.name);
+        self.game_id = self.game_id.chars().take(64).collect();
+        self.game_version = self.game_version.chars().take(64).collect();
+        self
+    }
+
+    /// Why `self` and `theirs` cannot play together, if they cannot.
+    pub(crate) fn refuse(&self, theirs: &Self) -> Option<Refusal> {
+        let name = theirs.name.clone();
+        if self.game_id != theirs.game_id {
+            Some(Refusal::OtherGame { name, theirs: theirs.game_id.clone() })
+        } else if self.game_version != theirs.game_version {
+            Some(Refusal::OtherVersion {
+                name,
+                theirs: theirs.game_version.clone(),
+                ours: self.game_version.clone(),
+            })
+        } else if self.protocol_hash != theirs.protocol_hash || theirs.seats > 16 {
+            Some(Refusal::OtherBuild { name, version: self.game_version.clone() })
+        } else {
+            None
+        }
+    }
+}
+
+/// A name fit to be shown: printable, trimmed, not empty, at most [`MAX_NAME_CHARS`] long.
+pub(crate) fn clean_name(name: &str) -> String {
+    let visible = name.chars().filter(|letter| !letter.is_control());
+    let name: String = visible.take(MAX_NAME_CHARS).collect();
+    let name = name.trim();
+    if name.is_empty() { "player".into() } else { name.into() }
+}
+
+/// The hash of what two peers must have in common: wire version, speed, window, input type, registered types.
+pub(crate) fn protocol_hash<I>(config: &NetcodeConfig, registrations: &Registrations) -> u64 {
+    let mut hasher = Xxh3::new();
+    hasher.update(&[WIRE_VERSION]);
+    hasher.update(&config.fps.to_le_bytes());
+    hasher.update(&config.checksum_interval.to_le_bytes());
+    for name in std::iter::once(&std::any::type_name::<I>()).chain(&registrations.0) {
+        hasher.update(name.as_bytes());
+        hasher.update(&[0]);
+    }
+    hasher.digest()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello(version: &str, hash: u64) -> Hello {
+        let config = NetcodeConfig { game_version: version.into(), ..NetcodeConfig::default() };
+        Hello::new(&config, hash, "Ada", 1)
+    }
+
+    #[test]
+    fn a_control_message_survives_the_wire() {
+        let message = Control::Hello(hello("1", 7));
+        assert_eq!(Control::decode(&message.encode()), Ok(message));
+    }
+
+    #[test]
+    fn another_wire_version_is_told_from_junk() {
+        let mut bytes = Control::Hello(hello("1", 7)).encode();
+        bytes[0] += 1;
+        assert_eq!(Control::decode(&bytes), Err(ControlError::OtherVersion));
+        assert_eq!(Control::decode(&[WIRE_VERSION, 250]), Err(ControlError::Malformed));
+        assert_eq!(Control::decode(&[]), Err(ControlError::Malformed));
+    }
+
+    #[test]
+    fn builds_that_differ_refuse_each_other_with_a_sentence() {
+        assert_eq!(hello("1", 7).refuse(&hello("1", 7)), None);
+        let refusal = hello("1", 7).refuse(&hello("2", 7)).expect("versions differ");
+        assert_eq!(
+            refusal.to_string(),
+            "Ada has version 2, you have version 1: both need the same version to play together"
+        );
+        assert!(matches!(hello("1", 7).refuse(&hello("1", 8)), Some(Refusal::OtherBuild { .. })));
+    }
+
+    #[test]
+    fn names_are_made_fit_to_be_shown() {
+        assert_eq!(clean_name("  Ada\n\u{7}  "), "Ada");
+        assert_eq!(clean_name(" \t"), "player");
+        assert_eq!(clean_name(&"é".repeat(100)).chars().count(), MAX_NAME_CHARS);
+    }
+
+    #[test]
+    fn the_protocol_hash_sees_types_and_speed() {
+        let config = NetcodeConfig::default();
+        let types = |names: &[&'static str]| Registrations(names.to_vec());
+        let hash = protocol_hash::<u8>(&config, &types(&["a", "b"]));
+        assert_ne!(hash, protocol_hash::<u8>(&config, &types(&["b", "a"])));
+        assert_ne!(hash, protocol_hash::<u8>(&config, &types(&["ab"])));
+        assert_ne!(hash, protocol_hash::<u16>(&config, &types(&["a", "b"])));
+        let faster = NetcodeConfig { fps: 120, ..config };
+        assert_ne!(hash, protocol_hash::<u8>(&faster, &types(&["a", "b"])));
+    }
+}

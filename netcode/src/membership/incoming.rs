@@ -1,0 +1,150 @@
+//! What single packets of a peer mean: the receiving half of [`Connection`].
+
+use std::time::Duration;
+
+use signaling::protocol::PeerId;
+
+use super::{
+    connection::{Connection, Occurrence},
+    control::{Control, ControlError, Hello},
+    lineup::{LineUpStep, MatchPlan, Member},
+    reasons::Refusal,
+};
+use crate::transport::{Datagram, Mailbox};
+
+impl Connection {
+    pub(super) fn take_datagram(
+        &mut self,
+        now: Duration,
+        from: PeerId,
+        bytes: &[u8],
+        our_frame: Option<u32>,
+    ) {
+        let Ok(datagram) = Datagram::decode(bytes) else {
+            self.dropped.malformed += 1;
+            return;
+        };
+        let (epoch, fps) = (self.epoch, self.limits().fps);
+        let Some(link) = self.links.iter_mut().find(|link| link.peer == from) else { return };
+        let is_same_epoch = epoch != 0 && datagram.header.epoch == epoch;
+        link.clock.receive(now, &datagram.header, our_frame.filter(|_| is_same_epoch), fps);
+        if datagram.messages.is_empty() {
+            return;
+        }
+        if !link.is_compatible() {
+            self.dropped.stranger += 1;
+        } else if is_same_epoch {
+            for message in datagram.messages {
+                if !self.mailbox.with(|mailbox| mailbox.deliver(from, message)) {
+                    self.dropped.flooded += 1;
+                }
+            }
+        } else {
+            self.dropped.wrong_epoch += 1;
+        }
+    }
+
+    pub(super) fn take_control(
+        &mut self,
+        now: Duration,
+        from: PeerId,
+        bytes: &[u8],
+        occurrences: &mut Vec<Occurrence>,
+    ) {
+        match Control::decode(bytes) {
+            Ok(Control::Hello(hello)) => self.meet(from, hello),
+            Ok(message) => self.obey(now, from, message, occurrences),
+            Err(ControlError::Malformed) => self.dropped.malformed += 1,
+            Err(ControlError::OtherVersion) => {
+                if let Some(link) = self.links.iter_mut().find(|link| link.peer == from) {
+                    link.refusal = Some(Refusal::OtherProtocol);
+                }
+            }
+        }
+    }
+
+    /// Takes a peer's hello. Only the first counts: nobody changes what it is.
+    fn meet(&mut self, from: PeerId, hello: Hello) {
+        let hello = hello.cleaned();
+        let refusal = self.hello.refuse(&hello);
+        if let Some(link) = self.links.iter_mut().find(|link| link.peer == from)
+            && link.hello.is_none()
+        {
+            link.refusal = refusal;
+            link.hello = Some(hello);
+        }
+    }
+
+    fn obey(
+        &mut self,
+        now: Duration,
+        from: PeerId,
+        message: Control,
+        occurrences: &mut Vec<Occurrence>,
+    ) {
+        let Some(link) = self.links.iter_mut().find(|link| link.peer == from) else { return };
+        if !link.is_compatible() {
+            self.dropped.stranger += 1;
+            return;
+        }
+        match message {
+            Control::Hello(_) => {}
+            Control::Status(status) => link.status = status,
+            Control::LineUp(message) => {
+                let Some(local) = self.local else { return };
+                let possible = self.possible_match();
+                let steps = self.lineup.handle(now, local, from, message, possible.as_ref());
+                self.follow(now, steps, occurrences);
+            }
+            Control::Checksums { epoch, frame, parts } => {
+                if epoch == self.epoch && epoch != 0 {
+                    occurrences.push(Occurrence::Checksums { peer: from, frame, parts });
+                } else {
+                    self.dropped.wrong_epoch += 1;
+                }
+            }
+            Control::Goodbye(cause) => occurrences.push(Occurrence::Goodbye(from, cause)),
+        }
+    }
+
+    /// Does what the line-up asks for.
+    pub(super) fn follow(
+        &mut self,
+        now: Duration,
+        steps: Vec<LineUpStep>,
+        occurrences: &mut Vec<Occurrence>,
+    ) {
+        for step in steps {
+            match step {
+                LineUpStep::Send(to, message) => {
+                    self.send_control(now, to, &Control::LineUp(message));
+                }
+                LineUpStep::Expect(epoch) => {
+                    self.epoch = epoch;
+                    self.mailbox.with(Mailbox::clear);
+                }
+                LineUpStep::Begin(plan) => occurrences.push(Occurrence::Begin(plan)),
+            }
+        }
+    }
+
+    /// The match that could start now, as seen from here: everybody that fits is ready, and the seats suffice.
+    pub(super) fn possible_match(&self) -> Option<MatchPlan> {
+        let local = self.local.filter(|_| self.status.ready && !self.status.in_match)?;
+        let mut members =
+            vec![Member { peer: local, name: self.hello.name.clone(), seats: self.hello.seats }];
+        let mut last_epoch = self.status.last_epoch;
+        for link in self.links.iter().filter(|link| self.is_present(link) && link.is_compatible()) {
+            let hello = link.hello.as_ref()?;
+            if !link.status.ready || link.status.in_match {
+                return None;
+            }
+            members.push(Member { peer: link.peer, name: hello.name.clone(), seats: hello.seats });
+            last_epoch = last_epoch.max(link.status.last_epoch);
+        }
+        let limits = self.limits();
+        let seats: u32 = members.iter().map(|member| u32::from(member.seats)).sum();
+        let fits = (u32::from(limits.min_players)..=u32::from(limits.max_players)).contains(&seats);
+        fits.then(|| MatchPlan::new(last_epoch.saturating_add(1), members))
+    }
+}

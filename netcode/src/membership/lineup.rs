@@ -1,0 +1,285 @@
+//! Agreement on who plays the next match. Pure: messages and time in, messages out.
+//!
+//! The peer with the lowest id proposes; all others check the proposal against what they see themselves.
+//! It starts when everybody agreed, so no two peers ever start different matches.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use signaling::protocol::PeerId;
+use xxhash_rust::xxh3::Xxh3;
+
+/// Time for all members to answer a proposal, and for the leader to call the start: several round trips of a bad link.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// Pause after a declined proposal: the views of two peers differ for about a round trip.
+const PROPOSE_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// One machine in the match, with the seats that it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Member {
+    pub(crate) peer: PeerId,
+    pub(crate) name: String,
+    pub(crate) seats: u8,
+}
+
+/// Everything that all peers must know alike to begin a match.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MatchPlan {
+    pub(crate) epoch: u32,
+    pub(crate) seed: u64,
+    /// In order of the peers' ids; seats are counted in this order.
+    pub(crate) members: Vec<Member>,
+}
+
+impl MatchPlan {
+    /// A plan for these members. The seed follows from the random ids and the epoch, so it needs no random source.
+    pub(crate) fn new(epoch: u32, mut members: Vec<Member>) -> Self {
+        members.sort_by_key(|member| member.peer);
+        let mut hasher = Xxh3::new();
+        hasher.update(&epoch.to_le_bytes());
+        for member in &members {
+            hasher.update(member.peer.0.as_bytes());
+        }
+        Self { epoch, seed: hasher.digest(), members }
+    }
+
+    pub(crate) fn leader(&self) -> Option<PeerId> {
+        self.members.first().map(|member| member.peer)
+    }
+
+    fn has_same_members(&self, other: &Self) -> bool {
+        self.members == other.members
+    }
+}
+
+/// What peers say about the line-up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum LineUpMessage {
+    /// The leader: let us play this.
+    Propose(MatchPlan),
+    /// A member: I see it the same way.
+    Accept { epoch: u32 },
+    /// A member: I see it differently; ask again.
+    Decline { epoch: u32 },
+    /// The leader: all agreed, begin.
+    Begin { epoch: u32 },
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LineUpStep {
+    Send(PeerId, LineUpMessage),
+    /// This epoch is about to begin: keep its datagrams.
+    Expect(u32),
+    Begin(MatchPlan),
+}
+
+/// The state of the agreement on one peer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LineUp {
+    stage: Stage,
+    not_before: Duration,
+}
+
+#[derive(Clone, Debug, Default)]
+enum Stage {
+    #[default]
+    Idle,
+    Proposed { plan: MatchPlan, unanswered: Vec<PeerId>, deadline: Duration },
+    Accepted { plan: MatchPlan, deadline: Duration },
+}
+
+impl LineUp {
+    /// Forgets any agreement under way.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Called once a frame with the match that could start as seen from here, if one could.
+    pub(crate) fn poll(
+        &mut self,
+        now: Duration,
+        local: PeerId,
+        possible: Option<&MatchPlan>,
+    ) -> Vec<LineUpStep> {
+        match &self.stage {
+            Stage::Proposed { deadline, .. } | Stage::Accepted { deadline, .. } if now >= *deadline => {
+                self.stage = Stage::Idle;
+            }
+            Stage::Proposed { plan, .. } if possible.is_none_or(|seen| !seen.has_same_members(plan)) => {
+                self.stage = Stage::Idle;
+            }
+            _ => {}
+        }
+        let (Stage::Idle, Some(plan)) = (&self.stage, possible) else { return Vec::new() };
+        if plan.leader() != Some(local) || now < self.not_before {
+            return Vec::new();
+        }
+        let unanswered: Vec<PeerId> =
+            plan.members.iter().map(|member| member.peer).filter(|&peer| peer != local).collect();
+        let mut steps = vec![LineUpStep::Expect(plan.epoch)];
+        steps.extend(
+            unanswered.iter().map(|&to| LineUpStep::Send(to, LineUpMessage::Propose(plan.clone()))),
+        );
+        self.stage =
+            Stage::Proposed { plan: plan.clone(), unanswered, deadline: now + ANSWER_WITHIN };
+        steps.extend(self.begin_if_all_accepted(local));
+        steps
+    }
+
+    /// Takes a message of a peer.
+    pub(crate) fn handle(
+        &mut self,
+        now: Duration,
+        local: PeerId,
+        from: PeerId,
+        message: LineUpMessage,
+        possible: Option<&MatchPlan>,
+    ) -> Vec<LineUpStep> {
+        match message {
+            LineUpMessage::Propose(plan) => self.answer(now, from, plan, possible),
+            LineUpMessage::Accept { epoch } => {
+                if let Stage::Proposed { plan, unanswered, .. } = &mut self.stage
+                    && plan.epoch == epoch
+                {
+                    unanswered.retain(|&peer| peer != from);
+                }
+                self.begin_if_all_accepted(local)
+            }
+            LineUpMessage::Decline { epoch } => {
+                if matches!(&self.stage, Stage::Proposed { plan, .. } if plan.epoch == epoch) {
+                    self.stage = Stage::Idle;
+                    self.not_before = now + PROPOSE_AGAIN_AFTER;
+                }
+                Vec::new()
+            }
+            LineUpMessage::Begin { epoch } => {
+                if let Stage::Accepted { plan, .. } = &self.stage
+                    && plan.epoch == epoch
+                    && plan.leader() == Some(from)
+                {
+                    let plan = plan.clone();
+                    self.stage = Stage::Idle;
+                    return vec![LineUpStep::Begin(plan)];
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    fn answer(
+        &mut self,
+        now: Duration,
+        from: PeerId,
+        plan: MatchPlan,
+        possible: Option<&MatchPlan>,
+    ) -> Vec<LineUpStep> {
+        let epoch = plan.epoch;
+        let agreed = plan.leader() == Some(from)
+            && possible.is_some_and(|seen| seen.has_same_members(&plan) && seen.epoch <= plan.epoch);
+        if !agreed {
+            return vec![LineUpStep::Send(from, LineUpMessage::Decline { epoch })];
+        }
+        self.stage = Stage::Accepted { plan, deadline: now + ANSWER_WITHIN };
+        vec![
+            LineUpStep::Expect(epoch),
+            LineUpStep::Send(from, LineUpMessage::Accept { epoch }),
+        ]
+    }
+
+    fn begin_if_all_accepted(&mut self, local: PeerId) -> Vec<LineUpStep> {
+        let Stage::Proposed { plan, unanswered, .. } = &self.stage else { return Vec::new() };
+        if !unanswered.is_empty() {
+            return Vec::new();
+        }
+        let plan = plan.clone();
+        self.stage = Stage::Idle;
+        let others = plan.members.iter().map(|member| member.peer).filter(|&peer| peer != local);
+        let mut steps: Vec<_> = others
+            .map(|to| LineUpStep::Send(to, LineUpMessage::Begin { epoch: plan.epoch }))
+            .collect();
+        steps.push(LineUpStep::Begin(plan));
+        steps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: PeerId = PeerId::from_u128(1);
+    const B: PeerId = PeerId::from_u128(2);
+    const C: PeerId = PeerId::from_u128(3);
+
+    fn plan(epoch: u32, peers: &[PeerId]) -> MatchPlan {
+        let member = |&peer| Member { peer, name: "x".into(), seats: 1 };
+        MatchPlan::new(epoch, peers.iter().map(member).collect())
+    }
+
+    fn sent_to(steps: &[LineUpStep], to: PeerId) -> LineUpMessage {
+        let to_peer = |step: &LineUpStep| match step {
+            LineUpStep::Send(peer, message) if *peer == to => Some(message.clone()),
+            _ => None,
+        };
+        steps.iter().find_map(to_peer).expect("a message to that peer")
+    }
+
+    #[test]
+    fn three_peers_that_agree_begin_the_same_match() {
+        let plan = plan(1, &[C, A, B]);
+        let (mut a, mut b, mut c) = (LineUp::default(), LineUp::default(), LineUp::default());
+        let now = Duration::ZERO;
+        assert!(b.poll(now, B, Some(&plan)).is_empty(), "only the lowest id proposes");
+        let proposal = a.poll(now, A, Some(&plan));
+        let yes_b = b.handle(now, B, A, sent_to(&proposal, B), Some(&plan));
+        let yes_c = c.handle(now, C, A, sent_to(&proposal, C), Some(&plan));
+        assert!(a.handle(now, A, B, sent_to(&yes_b, A), Some(&plan)).is_empty());
+        let begin = a.handle(now, A, C, sent_to(&yes_c, A), Some(&plan));
+        assert!(begin.contains(&LineUpStep::Begin(plan.clone())));
+        let begun = b.handle(now, B, A, sent_to(&begin, B), Some(&plan));
+        assert_eq!(begun, [LineUpStep::Begin(plan)]);
+    }
+
+    #[test]
+    fn a_peer_that_sees_other_members_declines_and_is_asked_again() {
+        let (mut a, mut b) = (LineUp::default(), LineUp::default());
+        let now = Duration::ZERO;
+        let all = plan(1, &[A, B, C]);
+        let proposal = a.poll(now, A, Some(&all));
+        let no = b.handle(now, B, A, sent_to(&proposal, B), Some(&plan(1, &[A, B])));
+        assert_eq!(sent_to(&no, A), LineUpMessage::Decline { epoch: 1 });
+        a.handle(now, A, B, sent_to(&no, A), Some(&all));
+        assert!(a.poll(now, A, Some(&all)).is_empty(), "not at once");
+        assert!(!a.poll(now + PROPOSE_AGAIN_AFTER, A, Some(&all)).is_empty());
+    }
+
+    #[test]
+    fn only_the_leader_may_propose_and_call_the_start() {
+        let mut b = LineUp::default();
+        let now = Duration::ZERO;
+        let all = plan(1, &[A, B, C]);
+        let no = b.handle(now, B, C, LineUpMessage::Propose(all.clone()), Some(&all));
+        assert_eq!(sent_to(&no, C), LineUpMessage::Decline { epoch: 1 });
+        b.handle(now, B, A, LineUpMessage::Propose(all.clone()), Some(&all));
+        assert!(b.handle(now, B, C, LineUpMessage::Begin { epoch: 1 }, Some(&all)).is_empty());
+        assert!(b.handle(now, B, A, LineUpMessage::Begin { epoch: 2 }, Some(&all)).is_empty());
+    }
+
+    #[test]
+    fn an_agreement_that_nobody_finishes_expires() {
+        let (mut a, mut b) = (LineUp::default(), LineUp::default());
+        let all = plan(1, &[A, B]);
+        let proposal = a.poll(Duration::ZERO, A, Some(&all));
+        b.handle(Duration::ZERO, B, A, sent_to(&proposal, B), Some(&all));
+        b.poll(ANSWER_WITHIN, B, Some(&all));
+        assert!(b.handle(ANSWER_WITHIN, B, A, LineUpMessage::Begin { epoch: 1 }, Some(&all)).is_empty());
+        assert!(!a.poll(ANSWER_WITHIN, A, Some(&all)).is_empty(), "the leader asks again");
+    }
+
+    #[test]
+    fn the_seed_depends_on_members_and_epoch() {
+        assert_eq!(plan(1, &[A, B]).seed, plan(1, &[B, A]).seed);
+        assert_ne!(plan(1, &[A, B]).seed, plan(2, &[A, B]).seed);
+        assert_ne!(plan(1, &[A, B]).seed, plan(1, &[A, C]).seed);
+    }
+}

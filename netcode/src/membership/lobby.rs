@@ -1,0 +1,130 @@
+//! The room as a game shows it.
+
+use std::time::Duration;
+
+use bevy::prelude::Resource;
+use signaling::protocol::PeerId;
+
+use super::reasons::{Refusal, StartBlocker};
+use crate::config::NetcodeConfig;
+
+/// Who is in the room. Kept up to date while there is one, in a match too.
+#[derive(Resource, Clone, Debug, Default, PartialEq)]
+pub struct Lobby {
+    /// Our own id, once we are in the room.
+    pub local_id: Option<PeerId>,
+    /// Our own name.
+    pub name: String,
+    /// Seats on this machine.
+    pub local_seats: u8,
+    /// Whether we said that we are ready.
+    pub ready: bool,
+    /// The others that we are connected to, by id.
+    pub peers: Vec<LobbyPeer>,
+    /// The signaling server is gone: who is here can play, but nobody new can come.
+    pub is_signaling_lost: bool,
+    pub(super) min_players: u8,
+    pub(super) max_players: u8,
+}
+
+/// Another peer in the room.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LobbyPeer {
+    /// Its id.
+    pub id: PeerId,
+    /// Its name; a stand-in until it said hello.
+    pub name: String,
+    /// Whether it is ready to play.
+    pub ready: bool,
+    /// Seats on its machine.
+    pub seats: u8,
+    /// Whether it is still playing a match.
+    pub in_match: bool,
+    /// Whether nothing was heard from it for a moment.
+    pub quiet: bool,
+    /// Why it cannot play with us, if it cannot.
+    pub refusal: Option<Refusal>,
+    /// Round-trip time, once measured.
+    pub rtt: Option<Duration>,
+    /// Mean deviation of the round-trip time.
+    pub jitter: Duration,
+}
+
+impl Lobby {
+    pub(crate) fn for_config(config: &NetcodeConfig) -> Self {
+        Self {
+            min_players: config.min_players,
+            max_players: config.max_players,
+            ..Self::default()
+        }
+    }
+
+    /// Why the match does not start yet; `None` when it is about to.
+    #[must_use]
+    pub fn blocker(&self) -> Option<StartBlocker> {
+        let players = || self.peers.iter().filter(|peer| peer.refusal.is_none());
+        let seats = players().map(|peer| u32::from(peer.seats)).sum::<u32>() + u32::from(self.local_seats);
+        let names = |matching: fn(&&LobbyPeer) -> bool| -> Vec<String> {
+            players().filter(matching).map(|peer| peer.name.clone()).collect()
+        };
+        let unready = names(|peer| !peer.ready && !peer.in_match);
+        let playing = names(|peer| peer.in_match);
+        if seats > u32::from(self.max_players) {
+            Some(StartBlocker::TooMany { max: self.max_players })
+        } else if seats < u32::from(self.min_players) {
+            Some(StartBlocker::TooFew { missing: self.min_players - seats as u8 })
+        } else if !playing.is_empty() {
+            Some(StartBlocker::OthersInMatch { names: playing })
+        } else if !self.ready {
+            Some(StartBlocker::NotReady)
+        } else if !unready.is_empty() {
+            Some(StartBlocker::OthersNotReady { names: unready })
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(ready: bool, seats: u8) -> LobbyPeer {
+        LobbyPeer {
+            id: PeerId::from_u128(9),
+            name: "Bo".into(),
+            ready,
+            seats,
+            in_match: false,
+            quiet: false,
+            refusal: None,
+            rtt: None,
+            jitter: Duration::ZERO,
+        }
+    }
+
+    fn lobby(ready: bool, peers: Vec<LobbyPeer>) -> Lobby {
+        Lobby { local_seats: 1, ready, peers, ..Lobby::for_config(&NetcodeConfig::default()) }
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        assert_eq!(
+            lobby(true, vec![]).blocker().map(|blocker| blocker.to_string()),
+            Some("waiting for 1 more player".into())
+        );
+        assert_eq!(lobby(true, vec![peer(true, 4)]).blocker(), Some(StartBlocker::TooMany { max: 4 }));
+        assert_eq!(lobby(false, vec![peer(true, 1)]).blocker(), Some(StartBlocker::NotReady));
+        assert_eq!(
+            lobby(true, vec![peer(false, 1)]).blocker().map(|blocker| blocker.to_string()),
+            Some("waiting for Bo to get ready".into())
+        );
+        assert_eq!(lobby(true, vec![peer(true, 3)]).blocker(), None);
+    }
+
+    #[test]
+    fn a_peer_that_does_not_fit_does_not_count() {
+        let refused = LobbyPeer { refusal: Some(Refusal::OtherProtocol), ..peer(true, 1) };
+        assert_eq!(lobby(true, vec![refused]).blocker(), Some(StartBlocker::TooFew { missing: 1 }));
+    }
+}

@@ -1,0 +1,215 @@
+//! Who is here: hello, lobby, line-up, leaving. The states say *that*, the reasons say *why*.
+//!
+//! Signaling introduces the peers; from then on they agree among themselves. The rules are pure
+//! (`control`, `lineup`, `link`); `connection` holds the state, `systems` wires it into Bevy.
+
+mod connection;
+pub(crate) mod control;
+mod incoming;
+mod lineup;
+mod link;
+mod lobby;
+mod reasons;
+pub(crate) mod systems;
+
+use bevy::{
+    ecs::system::SystemParam,
+    prelude::{Message, MessageWriter, Res, ResMut, Resource},
+};
+use signaling::protocol::PeerId;
+
+use crate::{input::Seat, transport::LinkConditions};
+
+pub(crate) use connection::Connection;
+pub(crate) use lineup::MatchPlan;
+#[cfg(test)]
+pub(crate) use lineup::Member;
+pub use lobby::{Lobby, LobbyPeer};
+pub(crate) use reasons::GoodbyeCause;
+pub use reasons::{EndReason, Refusal, StartBlocker};
+
+/// Where the session stands.
+#[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
+pub enum SessionState {
+    /// In no room and in no match.
+    #[default]
+    Offline,
+    /// On the way into a room.
+    Connecting,
+    /// In a room, with the peers that [`Lobby`] lists; the match starts when all are ready.
+    Gathering,
+    /// All agreed to play; their sessions are finding each other.
+    Starting,
+    /// The match is being simulated.
+    Running,
+    /// It is over, and nothing is connected any more; [`JoinRoom`] begins again.
+    Ended(EndReason),
+}
+
+impl SessionState {
+    /// Whether the simulation runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        *self == Self::Running
+    }
+}
+
+/// Run condition: a match is being simulated.
+pub fn in_match(state: Res<SessionState>) -> bool {
+    state.is_running()
+}
+
+/// The session went from one state to another.
+#[derive(Message, Clone, Debug, PartialEq, Eq)]
+pub struct SessionChanged {
+    /// Where it was.
+    pub from: SessionState,
+    /// Where it is now.
+    pub to: SessionState,
+}
+
+/// Changes the state, and says so.
+#[derive(SystemParam)]
+pub(crate) struct StateChange<'w> {
+    state: ResMut<'w, SessionState>,
+    changed: MessageWriter<'w, SessionChanged>,
+}
+
+impl StateChange<'_> {
+    pub(crate) fn go(&mut self, to: SessionState) {
+        if *self.state != to {
+            let from = std::mem::replace(&mut *self.state, to.clone());
+            self.changed.write(SessionChanged { from, to });
+        }
+    }
+
+    pub(crate) fn now(&self) -> &SessionState {
+        &self.state
+    }
+}
+
+/// Request: enter a room. Leaves any other room first.
+#[derive(Message, Clone, Debug, PartialEq, Eq)]
+pub struct JoinRoom {
+    /// The address of the room: `ws://host:3536/room`, `wss://…`; with `?next=2` the server pairs whoever comes.
+    pub url: String,
+    /// The name that others see; cut to 24 characters.
+    pub name: String,
+    /// Seats on this machine, 1 to 16. Two for couch play.
+    pub local_seats: u8,
+    /// STUN and TURN servers, as in `stun:host:port`. Empty is right for one machine or one local network.
+    pub ice_servers: Vec<String>,
+}
+
+impl JoinRoom {
+    /// A request with the default name, one seat and no ICE servers.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), ..Self::default() }
+    }
+}
+
+impl Default for JoinRoom {
+    fn default() -> Self {
+        Self { url: String::new(), name: "player".into(), local_seats: 1, ice_servers: Vec::new() }
+    }
+}
+
+/// Request: play on this machine alone, without a network. Leaves any room first.
+#[derive(Message, Clone, Debug, PartialEq, Eq)]
+pub struct StartLocal {
+    /// One name per seat, 1 to 16.
+    pub seats: Vec<String>,
+    /// The seed of the match.
+    pub seed: u64,
+    /// If set, a sync test: every frame is rolled back this many frames (1 to the prediction window less one) and simulated again,
+    /// and a world that comes out differently is reported as a desync with oneself.
+    pub sync_test_depth: Option<u8>,
+}
+
+/// Request: we are (not) ready to play. The match starts when everybody is.
+#[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetReady(pub bool);
+
+/// Request: by the rules of the game the match is over. Back to `Gathering` with all peers still connected, or to
+/// `Offline` after a local match. Send it only for what is confirmed on all peers: a few seconds after the final frame.
+#[derive(Message, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FinishMatch;
+
+/// Request: leave match and room. For the others the match ends.
+#[derive(Message, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeaveRoom;
+
+/// Request: make the network worse, in the direction away from this peer. Can be changed at any time.
+#[derive(Message, Clone, Copy, Debug, PartialEq)]
+pub struct SetConditions(pub LinkConditions);
+
+/// Who plays the match, seat by seat. The same on all peers, except for `is_local`.
+#[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roster {
+    seats: Vec<RosterSeat>,
+}
+
+/// One seat of the match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RosterSeat {
+    /// The seat.
+    pub seat: Seat,
+    /// The name of who sits there.
+    pub name: String,
+    /// The machine that holds the seat; `None` in a local match.
+    pub peer: Option<PeerId>,
+    /// Whether that is this machine.
+    pub is_local: bool,
+}
+
+impl Roster {
+    /// The seats of an online match, in the order of the plan.
+    pub(crate) fn from_plan(plan: &MatchPlan, local: PeerId) -> Self {
+        let mut seats = Vec::new();
+        for member in &plan.members {
+            for number in 1..=member.seats {
+                let name = if number == 1 {
+                    member.name.clone()
+                } else {
+                    format!("{} {number}", member.name)
+                };
+                seats.push(RosterSeat {
+                    seat: Seat(seats.len() as u8),
+                    name,
+                    peer: Some(member.peer),
+                    is_local: member.peer == local,
+                });
+            }
+        }
+        Self { seats }
+    }
+
+    /// The seats of a local match.
+    pub(crate) fn local(names: &[String]) -> Self {
+        let seat = |(index, name): (usize, &String)| RosterSeat {
+            seat: Seat(index as u8),
+            name: control::clean_name(name),
+            peer: None,
+            is_local: true,
+        };
+        Self { seats: names.iter().enumerate().map(seat).collect() }
+    }
+
+    /// All seats, in order.
+    #[must_use]
+    pub fn seats(&self) -> &[RosterSeat] {
+        &self.seats
+    }
+
+    /// The seats that are played on this machine.
+    pub(crate) fn local_seats(&self) -> Vec<Seat> {
+        self.seats.iter().filter(|seat| seat.is_local).map(|seat| seat.seat).collect()
+    }
+
+    /// The name of who plays on `peer`.
+    pub(crate) fn name_of(&self, peer: PeerId) -> Option<&str> {
+        let seat = self.seats.iter().find(|seat| seat.peer == Some(peer))?;
+        Some(&seat.name)
+    }
+}

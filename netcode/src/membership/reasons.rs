@@ -1,0 +1,115 @@
+//! Why: the reasons for refusals, endings and waiting, each a sentence that a player can be shown.
+
+use signaling::protocol::PeerId;
+use thiserror::Error;
+
+use crate::transport::TransportError;
+
+/// Why a session ended.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// A player left the match.
+    #[error("{name} left the match")]
+    PeerLeft {
+        /// The player's name.
+        name: String,
+    },
+    /// Nothing was heard from a player for too long.
+    #[error("the connection to {name} was lost")]
+    PeerLost {
+        /// The player's name.
+        name: String,
+    },
+    /// The room could not be entered, or the way to it broke off.
+    #[error("{0}")]
+    Transport(#[from] TransportError),
+    /// The signaling server went away before anybody was met.
+    #[error("the connection to the server was lost before anybody joined; try again")]
+    SignalingLost,
+    /// Not all players began the match in time.
+    #[error("the match could not be started: not everybody was ready in time; try again")]
+    StartTimedOut,
+    /// The session could not be set up as asked.
+    #[error("the match could not be started: {0}")]
+    StartRefused(String),
+}
+
+/// Why a peer in the room cannot play with us.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The peer plays another game.
+    #[error("{name} is playing a different game ({theirs})")]
+    OtherGame {
+        /// The peer's name.
+        name: String,
+        /// The id of its game.
+        theirs: String,
+    },
+    /// The peer plays another version of the game.
+    #[error("{name} has version {theirs}, you have version {ours}: both need the same version to play together")]
+    OtherVersion {
+        /// The peer's name.
+        name: String,
+        /// Its version.
+        theirs: String,
+        /// Our version.
+        ours: String,
+    },
+    /// The version is the same, but the simulation is not.
+    #[error("{name} has a different build of version {version}: both need the same build to play together")]
+    OtherBuild {
+        /// The peer's name.
+        name: String,
+        /// The version of both.
+        version: String,
+    },
+    /// The peer speaks another version of the network protocol, so not even its name is known.
+    #[error("a player in this room has an incompatible version of the game: both need the same version to play together")]
+    OtherProtocol,
+}
+
+/// Why the match does not start yet.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum StartBlocker {
+    /// Too few seats are taken.
+    #[error("waiting for {} more {}", missing, if *missing == 1 { "player" } else { "players" })]
+    TooFew {
+        /// Seats that are still to be taken.
+        missing: u8,
+    },
+    /// Too many seats are taken.
+    #[error("too many players: at most {max} can play; somebody has to leave")]
+    TooMany {
+        /// Seats that there are.
+        max: u8,
+    },
+    /// We are not ready.
+    #[error("press Ready when you want to play")]
+    NotReady,
+    /// Others are not ready.
+    #[error("waiting for {} to get ready", names.join(", "))]
+    OthersNotReady {
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// Others are still in a match.
+    #[error("waiting for {} to finish a match", names.join(", "))]
+    OthersInMatch {
+        /// Their names.
+        names: Vec<String>,
+    },
+}
+
+/// What a peer says when it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) enum GoodbyeCause {
+    /// Of its own will.
+    Leaving,
+    /// Because this peer left.
+    PeerLeft(PeerId),
+    /// Because this peer was lost.
+    PeerLost(PeerId),
+}

@@ -1,0 +1,236 @@
+//! The systems of membership: they wire requests and packets to [`Connection`], and its findings to the state.
+
+use std::time::Duration;
+
+use bevy::{
+    ecs::system::SystemParam,
+    prelude::{MessageReader, MessageWriter, Real, Res, ResMut, Resource, Time},
+};
+use signaling::protocol::PeerId;
+
+use super::{
+    Connection, EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, MatchPlan, Roster,
+    SessionState, SetConditions, SetReady, StartLocal, StateChange, connection::Occurrence,
+    reasons::GoodbyeCause,
+};
+use crate::{
+    checksum::{ChecksumLog, DesyncDetected, DesyncReport},
+    config::NetcodeConfig,
+    diagnostics::SessionStats,
+    frame::SimFrame,
+    rollback::RollbackStore,
+    transport::{Transport, TransportError},
+};
+
+/// A match that the session is to begin.
+#[derive(Resource, Clone, Debug, Default)]
+pub(crate) enum PendingStart {
+    #[default]
+    None,
+    Online(MatchPlan),
+    Local(StartLocal),
+}
+
+/// The game's requests.
+#[derive(SystemParam)]
+pub(crate) struct Requests<'w, 's> {
+    leave: MessageReader<'w, 's, LeaveRoom>,
+    finish: MessageReader<'w, 's, FinishMatch>,
+    join: MessageReader<'w, 's, JoinRoom>,
+    local: MessageReader<'w, 's, StartLocal>,
+    ready: MessageReader<'w, 's, SetReady>,
+    conditions: MessageReader<'w, 's, SetConditions>,
+}
+
+/// Carries out what the game asked for since the last frame; leaving comes first, so that leaving and joining
+/// in one frame does both.
+pub(crate) fn take_requests(
+    mut requests: Requests,
+    mut connection: ResMut<Connection>,
+    mut pending: ResMut<PendingStart>,
+    mut state: StateChange,
+    config: Res<NetcodeConfig>,
+    time: Res<Time<Real>>,
+) {
+    let now = time.elapsed();
+    if requests.leave.read().count() > 0 {
+        connection.close(now, GoodbyeCause::Leaving);
+        state.go(SessionState::Offline);
+    }
+    if requests.finish.read().count() > 0 && *state.now() == SessionState::Running {
+        connection.leave_match(now);
+        let online = connection.is_open();
+        state.go(if online { SessionState::Gathering } else { SessionState::Offline });
+    }
+    if let Some(request) = requests.join.read().last() {
+        connection.close(now, GoodbyeCause::Leaving);
+        match open_transport(request) {
+            Ok(transport) => {
+                connection.open(transport, &config, &request.name, request.local_seats);
+                state.go(SessionState::Connecting);
+            }
+            Err(error) => state.go(SessionState::Ended(error.into())),
+        }
+    }
+    if let Some(request) = requests.local.read().last() {
+        connection.close(now, GoodbyeCause::Leaving);
+        *pending = PendingStart::Local(request.clone());
+        state.go(SessionState::Starting);
+    }
+    if let Some(&SetReady(ready)) = requests.ready.read().last() {
+        connection.set_ready(now, ready);
+    }
+    if let Some(&SetConditions(conditions)) = requests.conditions.read().last() {
+        connection.set_conditions(conditions);
+    }
+}
+
+#[cfg(feature = "webrtc")]
+fn open_transport(request: &JoinRoom) -> Result<Box<dyn Transport>, TransportError> {
+    let transport = crate::transport::webrtc::WebRtcTransport::open(&request.url, &request.ice_servers)?;
+    Ok(Box::new(transport))
+}
+
+#[cfg(not(feature = "webrtc"))]
+fn open_transport(_request: &JoinRoom) -> Result<Box<dyn Transport>, TransportError> {
+    Err(TransportError::NotBuilt)
+}
+
+/// What [`receive`] changes besides the connection.
+#[derive(SystemParam)]
+pub(crate) struct Findings<'w> {
+    state: StateChange<'w>,
+    pending: ResMut<'w, PendingStart>,
+    lobby: ResMut<'w, Lobby>,
+    log: ResMut<'w, ChecksumLog>,
+    stats: ResMut<'w, SessionStats>,
+    desyncs: MessageWriter<'w, DesyncDetected>,
+    store: Res<'w, RollbackStore>,
+    roster: Res<'w, Roster>,
+}
+
+/// Drains the transport and follows what it says.
+pub(crate) fn receive(
+    mut connection: ResMut<Connection>,
+    mut findings: Findings,
+    frame: Res<SimFrame>,
+    time: Res<Time<Real>>,
+) {
+    let now = time.elapsed();
+    let our_frame = findings.state.now().is_running().then_some(frame.0);
+    for occurrence in connection.receive(now, time.delta(), our_frame) {
+        findings.follow(&mut connection, now, occurrence);
+    }
+    let absent = connection.absent().find(|&peer| findings.plays_with_us(peer));
+    if let Some(peer) = absent {
+        findings.end_without(&mut connection, now, GoodbyeCause::PeerLost(peer));
+    }
+    connection.show(&mut findings.lobby);
+    connection.report(now, &mut findings.stats);
+}
+
+impl Findings<'_> {
+    fn follow(&mut self, connection: &mut Connection, now: Duration, occurrence: Occurrence) {
+        match occurrence {
+            Occurrence::Opened => {
+                self.lobby.is_signaling_lost = false;
+                self.state.go(SessionState::Gathering);
+            }
+            Occurrence::Failed(error) => self.end(connection, now, error.into()),
+            Occurrence::SignalingLost => {
+                self.lobby.is_signaling_lost = true;
+                let is_alone = connection.links.is_empty();
+                if is_alone || *self.state.now() == SessionState::Connecting {
+                    self.end(connection, now, EndReason::SignalingLost);
+                }
+            }
+            Occurrence::Closed(peer) => {
+                self.end_without(connection, now, GoodbyeCause::PeerLost(peer));
+                connection.forget(peer);
+            }
+            Occurrence::Goodbye(peer, cause) => {
+                let cause = match cause {
+                    GoodbyeCause::Leaving => GoodbyeCause::PeerLeft(peer),
+                    because_of_another => because_of_another,
+                };
+                // Whomever it blames, the one that said goodbye is gone.
+                if self.plays_with_us(peer) {
+                    self.end_for(connection, now, cause);
+                }
+                connection.forget(peer);
+            }
+            Occurrence::Begin(plan) => {
+                connection.enter_match(now, plan.epoch);
+                *self.pending = PendingStart::Online(plan);
+                self.state.go(SessionState::Starting);
+            }
+            Occurrence::Checksums { peer, frame, parts } => {
+                let differing = self.log.receive(peer, frame, parts);
+                if !differing.is_empty() {
+                    let report = desync_report(&self.store, frame, peer, &differing);
+                    self.stats.desyncs += 1;
+                    self.desyncs.write(DesyncDetected(report));
+                }
+            }
+        }
+    }
+
+    /// Whether our present match has that peer in it.
+    fn plays_with_us(&self, peer: PeerId) -> bool {
+        matches!(self.state.now(), SessionState::Starting | SessionState::Running)
+            && self.roster.name_of(peer).is_some()
+    }
+
+    /// Ends the match if the peer that is gone played in it.
+    fn end_without(&mut self, connection: &mut Connection, now: Duration, cause: GoodbyeCause) {
+        if let GoodbyeCause::PeerLeft(peer) | GoodbyeCause::PeerLost(peer) = cause
+            && self.plays_with_us(peer)
+        {
+            self.end_for(connection, now, cause);
+        }
+    }
+
+    /// Ends the match, and tells the others whose departure was the cause, so that all see the same reason.
+    fn end_for(&mut self, connection: &mut Connection, now: Duration, cause: GoodbyeCause) {
+        let name = |peer| self.roster.name_of(peer).unwrap_or("a player").to_owned();
+        let reason = match cause {
+            GoodbyeCause::PeerLeft(peer) => EndReason::PeerLeft { name: name(peer) },
+            GoodbyeCause::PeerLost(peer) => EndReason::PeerLost { name: name(peer) },
+            GoodbyeCause::Leaving => return,
+        };
+        connection.close(now, cause);
+        self.state.go(SessionState::Ended(reason));
+    }
+
+    fn end(&mut self, connection: &mut Connection, now: Duration, reason: EndReason) {
+        connection.close(now, GoodbyeCause::Leaving);
+        self.state.go(SessionState::Ended(reason));
+    }
+}
+
+/// Says in words which parts differ.
+pub(crate) fn desync_report(
+    store: &RollbackStore,
+    frame: u32,
+    peer: PeerId,
+    differing: &[usize],
+) -> DesyncReport {
+    let names: Vec<&str> = store.hashed_names().collect();
+    let name = |&index: &usize| names.get(index).map_or_else(|| "a type that only one of us has".to_owned(), |&name| name.to_owned());
+    DesyncReport { frame, peer, types: differing.iter().map(name).collect() }
+}
+
+/// Whether the simulation advanced in this update.
+#[derive(Resource, Clone, Copy, Debug, Default)]
+pub(crate) struct Stepped(pub(crate) bool);
+
+/// Flushes what is due.
+pub(crate) fn send(
+    mut connection: ResMut<Connection>,
+    mut stepped: ResMut<Stepped>,
+    frame: Res<SimFrame>,
+    time: Res<Time<Real>>,
+) {
+    connection.send(time.elapsed(), frame.0, stepped.0);
+    stepped.0 = false;
+}

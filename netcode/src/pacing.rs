@@ -1,0 +1,114 @@
+//! When to step: from real time, and from how far we are ahead of or behind the others. Pure.
+//!
+//! Two-sided, unlike ggrs: who is ahead slows down and who is behind speeds up, so both share the correction.
+
+use std::time::Duration;
+
+use bevy::prelude::Resource;
+
+/// Within this lead or lag the speed changes by at most [`GENTLE`], which nobody notices.
+const GENTLE_WITHIN_FRAMES: f32 = 2.0;
+const GENTLE: f32 = 0.02;
+/// Beyond it the correction grows to this, so that a late start is made good within two seconds rather than twenty.
+const STRONG: f32 = 0.10;
+/// A lead at which the correction is strongest: half of the default prediction window.
+const STRONG_AT_FRAMES: f32 = 6.0;
+/// Smaller differences are measurement noise.
+const DEAD_ZONE_FRAMES: f32 = 0.25;
+/// Time that one rendered frame may catch up. A longer pause (a debugger, a suspended machine) is given up,
+/// else the game would run fast for as long as it stood still.
+const MAX_CATCH_UP: Duration = Duration::from_millis(250);
+
+/// How far the drawing is between two simulated frames: 0.0 just after a step, 1.0 just before the next.
+#[derive(Resource, Clone, Copy, Debug, Default, PartialEq)]
+pub struct StepPhase(pub f32);
+
+/// Turns real time into simulation steps.
+#[derive(Resource, Clone, Debug)]
+pub(crate) struct Pacer {
+    step: Duration,
+    owed: f64,
+}
+
+impl Pacer {
+    pub(crate) fn new(step: Duration) -> Self {
+        Self { step, owed: 0.0 }
+    }
+
+    /// The number of steps that are due after `elapsed` of real time.
+    ///
+    /// `lead_frames` is how far we are ahead of the others (negative: behind).
+    pub(crate) fn advance(&mut self, elapsed: Duration, lead_frames: f32) -> u32 {
+        let elapsed = elapsed.min(MAX_CATCH_UP).as_secs_f64();
+        self.owed += elapsed * f64::from(speed(lead_frames)) / self.step.as_secs_f64();
+        let due = self.owed.floor();
+        self.owed -= due;
+        due as u32
+    }
+
+    /// Forgets a part of a step that is owed: after a stall, time that was lost stays lost.
+    pub(crate) fn restart(&mut self) {
+        self.owed = 0.0;
+    }
+
+    pub(crate) fn phase(&self) -> StepPhase {
+        StepPhase(self.owed as f32)
+    }
+}
+
+/// The factor on simulation speed for a lead of `frames`.
+fn speed(frames: f32) -> f32 {
+    let size = frames.abs();
+    let change = if size < DEAD_ZONE_FRAMES {
+        0.0
+    } else if size <= GENTLE_WITHIN_FRAMES {
+        GENTLE * size / GENTLE_WITHIN_FRAMES
+    } else {
+        let beyond = (size - GENTLE_WITHIN_FRAMES) / (STRONG_AT_FRAMES - GENTLE_WITHIN_FRAMES);
+        GENTLE + (STRONG - GENTLE) * beyond.min(1.0)
+    };
+    1.0 - change.copysign(frames)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEP: Duration = Duration::from_nanos(16_666_667);
+
+    #[test]
+    fn real_time_becomes_as_many_steps() {
+        let mut pacer = Pacer::new(STEP);
+        let steps: u32 = (0..100).map(|_| pacer.advance(Duration::from_millis(10), 0.0)).sum();
+        assert!((59..=60).contains(&steps), "{steps} steps in a second");
+    }
+
+    #[test]
+    fn a_long_pause_is_given_up() {
+        let mut pacer = Pacer::new(STEP);
+        assert_eq!(pacer.advance(Duration::from_secs(3600), 0.0), 14);
+    }
+
+    #[test]
+    fn who_is_ahead_slows_and_who_is_behind_speeds_up_by_the_same() {
+        assert!(speed(1.0) < 1.0 && speed(-1.0) > 1.0);
+        for frames in [0.1, 0.5, 2.0, 4.0, 50.0] {
+            assert!((speed(frames) + speed(-frames) - 2.0).abs() < 1e-6);
+        }
+        assert!((speed(2.0) - 0.98).abs() < 1e-6);
+        assert!((speed(1000.0) - 0.90).abs() < 1e-6);
+        assert!((speed(0.0) - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn two_machines_of_which_one_starts_late_meet() {
+        let (mut early, mut late) = (Pacer::new(STEP), Pacer::new(STEP));
+        let (mut a, mut b) = (8i64, 0i64);
+        for _ in 0..4 * 60 {
+            let lead = (a - b) as f32 / 2.0;
+            a += i64::from(early.advance(STEP, lead));
+            b += i64::from(late.advance(STEP, -lead));
+        }
+        assert!((a - b).abs() <= 1, "still {} frames apart after 4 s", a - b);
+    }
+}

@@ -1,0 +1,163 @@
+//! The plugin, the schedules and the order of everything.
+
+use bevy::{
+    ecs::schedule::{LogLevel, ScheduleBuildSettings, ScheduleLabel, SingleThreadedExecutor},
+    prelude::{App, IntoScheduleConfigs, Plugin, PostUpdate, PreUpdate, Schedule, SystemSet},
+};
+
+use crate::{
+    checksum::{ChecksumLog, DesyncDetected},
+    config::NetcodeConfig,
+    diagnostics::SessionStats,
+    effects::{EffectTypes, OldestOpenFrame},
+    frame::{MatchSeed, SimFrame},
+    input::{GameInput, LocalInputs, PlayerInputs},
+    membership::{
+        Connection, FinishMatch, JoinRoom, LeaveRoom, Lobby, Roster, SessionChanged, SessionState,
+        SetConditions, SetReady, StartLocal,
+        control::protocol_hash,
+        systems::{PendingStart, Stepped, receive, send, take_requests},
+    },
+    pacing::{Pacer, StepPhase},
+    rollback::{Registrations, RollbackIdCounter, RollbackStore},
+    session::{DueSteps, confirm, manage_epoch, pace, step},
+};
+
+/// Schedule: runs before every new frame. Fill [`LocalInputs`] here.
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReadInputs;
+
+/// Schedule: computes one frame from the registered world and [`PlayerInputs`].
+///
+/// Runs once per frame, and again for each frame that is corrected. It is single-threaded, and systems whose
+/// order is ambiguous are an error: order them.
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Simulate;
+
+/// Schedule: builds the world of frame 0, from [`MatchSeed`] and [`Roster`] alone.
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SetupMatch;
+
+/// What happens in each rendered frame, in this order; all but `Present` in [`PreUpdate`].
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NetcodeSystems {
+    /// Packets and requests are taken, the lobby and the state change, matches begin and end.
+    Receive,
+    /// It is decided how many simulation steps are due.
+    Pace,
+    /// [`ReadInputs`] and [`Simulate`] run, as often as needed.
+    Step,
+    /// What became final is let go; effects are handed out.
+    Confirm,
+    /// One datagram per peer leaves.
+    Send,
+    /// In [`PostUpdate`]: for systems that draw between two frames, by [`StepPhase`].
+    Present,
+}
+
+/// Rollback netcode for the input type `I`. Needs Bevy's `TimePlugin`, which is in `MinimalPlugins` and `DefaultPlugins`.
+#[derive(Clone, Debug)]
+pub struct NetcodePlugin<I> {
+    config: NetcodeConfig,
+    input: std::marker::PhantomData<fn() -> I>,
+}
+
+impl<I: GameInput> NetcodePlugin<I> {
+    /// The plugin with these settings.
+    #[must_use]
+    pub fn new(config: NetcodeConfig) -> Self {
+        Self { config, input: std::marker::PhantomData }
+    }
+}
+
+impl<I: GameInput> Default for NetcodePlugin<I> {
+    fn default() -> Self {
+        Self::new(NetcodeConfig::default())
+    }
+}
+
+impl<I: GameInput> Plugin for NetcodePlugin<I> {
+    /// # Panics
+    ///
+    /// If the configuration is not valid; see [`NetcodeConfig::validate`].
+    fn build(&self, app: &mut App) {
+        if let Err(error) = self.config.validate() {
+            panic!("NetcodePlugin was given a configuration that cannot work: {error}");
+        }
+        app.insert_resource(self.config.clone())
+            .insert_resource(Pacer::new(self.config.step_duration()))
+            .insert_resource(Lobby::for_config(&self.config))
+            .init_resource::<SessionState>()
+            .init_resource::<Roster>()
+            .init_resource::<PendingStart>()
+            .init_resource::<DueSteps>()
+            .init_resource::<Stepped>()
+            .init_resource::<StepPhase>()
+            .init_resource::<SimFrame>()
+            .init_resource::<MatchSeed>()
+            .init_resource::<SessionStats>()
+            .init_resource::<ChecksumLog>()
+            .init_resource::<LocalInputs<I>>()
+            .init_resource::<PlayerInputs<I>>()
+            .init_resource::<EffectTypes>()
+            .init_resource::<OldestOpenFrame>()
+            .init_resource::<Registrations>()
+            .init_resource::<RollbackStore>()
+            .init_resource::<RollbackIdCounter>()
+            .add_message::<JoinRoom>()
+            .add_message::<StartLocal>()
+            .add_message::<SetReady>()
+            .add_message::<FinishMatch>()
+            .add_message::<LeaveRoom>()
+            .add_message::<SetConditions>()
+            .add_message::<SessionChanged>()
+            .add_message::<DesyncDetected>();
+
+        app.init_schedule(ReadInputs).init_schedule(SetupMatch).init_schedule(Simulate);
+        for make_deterministic in [ReadInputs.intern(), SetupMatch.intern(), Simulate.intern()] {
+            app.edit_schedule(make_deterministic, run_in_one_thread);
+        }
+        app.edit_schedule(Simulate, refuse_ambiguity).edit_schedule(SetupMatch, refuse_ambiguity);
+
+        app.configure_sets(
+            PreUpdate,
+            (
+                NetcodeSystems::Receive,
+                NetcodeSystems::Pace,
+                NetcodeSystems::Step,
+                NetcodeSystems::Confirm,
+                NetcodeSystems::Send,
+            )
+                .chain(),
+        )
+        .configure_sets(PostUpdate, NetcodeSystems::Present)
+        .add_systems(
+            PreUpdate,
+            (
+                (take_requests, receive, manage_epoch::<I>).chain().in_set(NetcodeSystems::Receive),
+                pace.in_set(NetcodeSystems::Pace),
+                step::<I>.in_set(NetcodeSystems::Step),
+                confirm::<I>.in_set(NetcodeSystems::Confirm),
+                send.in_set(NetcodeSystems::Send),
+            ),
+        );
+    }
+
+    /// Registrations are complete only now, and with them the protocol.
+    fn finish(&self, app: &mut App) {
+        let hash = protocol_hash::<I>(&self.config, app.world().resource::<Registrations>());
+        app.insert_resource(Connection::new(&self.config, hash));
+    }
+}
+
+fn run_in_one_thread(schedule: &mut Schedule) {
+    // For a few dozen small systems the parallel executor costs more than it gains.
+    schedule.set_executor(SingleThreadedExecutor::new());
+}
+
+fn refuse_ambiguity(schedule: &mut Schedule) {
+    schedule.set_build_settings(ScheduleBuildSettings {
+        ambiguity_detection: LogLevel::Error,
+        ..ScheduleBuildSettings::default()
+    });
+}

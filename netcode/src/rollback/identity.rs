@@ -1,0 +1,220 @@
+//! Which entities roll back, under which id, and how they leave the world without being lost to a rollback.
+//!
+//! A despawn inside the prediction window only disables the entity. It is removed once its frame is confirmed;
+//! until then a rollback brings the same [`Entity`] back, with its children, handles and unregistered components.
+
+use bevy::{
+    ecs::{
+        entity_disabling::Disabled, lifecycle::HookContext, query::Allow, world::DeferredWorld,
+    },
+    prelude::{
+        Children, Component, Entity, EntityCommands, EntityWorldMut, Has, Resource, With, Without,
+        World,
+    },
+};
+use serde::{Deserialize, Serialize};
+
+use crate::frame::SimFrame;
+
+/// Marks an entity that is saved and restored with the simulation.
+///
+/// Spawn such entities in [`SetupMatch`](crate::SetupMatch) or [`Simulate`](crate::Simulate). They are removed when the match ends.
+#[derive(Component, Clone, Copy, Debug, Default)]
+#[require(RollbackId)]
+#[component(on_add = assign_id)]
+pub struct Rollback;
+
+/// The name of a rollback entity, the same on all peers: the how-manieth that the match spawned.
+///
+/// Assigned by itself when [`Rollback`] is added. Sort by it wherever order matters; the order of a query is not part of the simulation.
+#[derive(
+    Component, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct RollbackId(u32);
+
+impl RollbackId {
+    /// What an entity carries for the moment between its spawn and the assignment of its id.
+    const UNASSIGNED: Self = Self(u32::MAX);
+
+    /// The id as a number, for seeds and sorting.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for RollbackId {
+    fn default() -> Self {
+        Self::UNASSIGNED
+    }
+}
+
+/// The next id. It rolls back, so that an entity that is simulated again gets the same id again.
+#[derive(Resource, Clone, Copy, Debug, Default)]
+pub(crate) struct RollbackIdCounter(pub(crate) u32);
+
+/// The entity left the simulation in this frame; it is disabled until that frame is confirmed.
+#[derive(Component, Clone, Copy, Debug)]
+pub(super) struct DespawnPending {
+    frame: u32,
+    /// Whether the entity was already disabled, by the game itself.
+    was_disabled: bool,
+}
+
+fn assign_id(mut world: DeferredWorld, context: HookContext) {
+    let Some(&RollbackIdCounter(next)) = world.get_resource() else { return };
+    if let Some(mut id) = world.get_mut::<RollbackId>(context.entity)
+        && *id == RollbackId::UNASSIGNED
+    {
+        *id = RollbackId(next);
+        if let Some(mut counter) = world.get_resource_mut::<RollbackIdCounter>() {
+            counter.0 += 1;
+        }
+    }
+}
+
+/// Removes rollback entities in a way that a rollback can undo.
+pub trait RollbackCommandsExt {
+    /// Takes the entity and its children out of the world now, and despawns them once no rollback can bring them back.
+    ///
+    /// Until then they are [`Disabled`]: invisible to queries and renderers, but with all of their components.
+    /// Plain `despawn` is also correct, but components that are not registered, and children, do not come back.
+    fn despawn_rollback(&mut self) -> &mut Self;
+}
+
+impl RollbackCommandsExt for EntityCommands<'_> {
+    fn despawn_rollback(&mut self) -> &mut Self {
+        self.queue(|entity: EntityWorldMut| {
+            let id = entity.id();
+            let world = entity.into_world_mut();
+            let frame = world.get_resource::<SimFrame>().copied().unwrap_or_default().0;
+            disable_tree(world, id, frame);
+        })
+    }
+}
+
+fn disable_tree(world: &mut World, root: Entity, frame: u32) {
+    let mut open = vec![root];
+    while let Some(entity) = open.pop() {
+        let Ok(mut entity) = world.get_entity_mut(entity) else { continue };
+        if entity.contains::<DespawnPending>() {
+            continue;
+        }
+        if let Some(children) = entity.get::<Children>() {
+            open.extend(children.iter());
+        }
+        let was_disabled = entity.contains::<Disabled>();
+        entity.insert((Disabled, DespawnPending { frame, was_disabled }));
+    }
+}
+
+/// Undoes [`disable_tree`] for `root` and those of its descendants that do not roll back themselves.
+fn enable_tree(world: &mut World, root: Entity) {
+    let mut open = vec![root];
+    while let Some(entity) = open.pop() {
+        let is_root = entity == root;
+        let Ok(mut entity) = world.get_entity_mut(entity) else { continue };
+        let Some(&pending) = entity.get::<DespawnPending>() else { continue };
+        if entity.contains::<Rollback>() && !is_root {
+            continue;
+        }
+        if let Some(children) = entity.get::<Children>() {
+            open.extend(children.iter());
+        }
+        entity.remove::<DespawnPending>();
+        if !pending.was_disabled {
+            entity.remove::<Disabled>();
+        }
+    }
+}
+
+/// The rollback entities of one saved frame, in order of their ids.
+#[derive(Debug, Default)]
+pub(super) struct IdentityColumn {
+    entities: Vec<(RollbackId, Entity)>,
+    counter: u32,
+}
+
+impl IdentityColumn {
+    /// Records which rollback entities exist.
+    pub(super) fn save(&mut self, world: &mut World) {
+        self.entities.clear();
+        let mut query = world.query_filtered::<(&RollbackId, Entity), InSimulation>();
+        self.entities.extend(query.iter(world).map(|(&id, entity)| (id, entity)));
+        self.entities.sort_unstable();
+        self.counter = world.resource::<RollbackIdCounter>().0;
+    }
+
+    /// Makes the same rollback entities exist again. `moved` receives (saved, present) for each entity
+    /// that had to be spawned anew, or had been since the save.
+    pub(super) fn load(&self, world: &mut World, moved: &mut Vec<(Entity, Entity)>) {
+        let mut live = Vec::with_capacity(self.entities.len());
+        let mut query = world.query_filtered::<(&RollbackId, Entity, Has<DespawnPending>), (
+            With<Rollback>,
+            Allow<Disabled>,
+        )>();
+        live.extend(query.iter(world).map(|(&id, entity, pending)| (id, entity, pending)));
+        live.sort_unstable();
+
+        let mut present = live.into_iter().peekable();
+        for &(id, saved) in &self.entities {
+            while let Some((_, stranger, _)) = present.next_if(|&(other, ..)| other < id) {
+                despawn_if_alive(world, stranger);
+            }
+            if let Some((_, entity, pending)) = present.next_if(|&(other, ..)| other == id) {
+                if pending {
+                    enable_tree(world, entity);
+                }
+                if entity != saved {
+                    moved.push((saved, entity));
+                }
+            } else {
+                let entity = world.spawn((Rollback, id)).id();
+                moved.push((saved, entity));
+            }
+        }
+        for (_, stranger, _) in present {
+            despawn_if_alive(world, stranger);
+        }
+        world.resource_mut::<RollbackIdCounter>().0 = self.counter;
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (RollbackId, Entity)> + '_ {
+        self.entities.iter().copied()
+    }
+}
+
+fn despawn_if_alive(world: &mut World, entity: Entity) {
+    // It may have gone with its parent.
+    if let Ok(entity) = world.get_entity_mut(entity) {
+        entity.despawn();
+    }
+}
+
+/// Removes for good what left the simulation before `confirmed`: no rollback reaches back that far.
+pub(super) fn despawn_confirmed(world: &mut World, confirmed: u32) {
+    let mut query = world.query_filtered::<(Entity, &DespawnPending), Allow<Disabled>>();
+    let gone: Vec<Entity> = query
+        .iter(world)
+        .filter(|(_, pending)| pending.frame < confirmed)
+        .map(|(entity, _)| entity)
+        .collect();
+    for entity in gone {
+        despawn_if_alive(world, entity);
+    }
+}
+
+/// Removes every rollback entity and starts counting from 0 again.
+pub(super) fn despawn_all(world: &mut World) {
+    let mut query = world.query_filtered::<Entity, (With<Rollback>, Allow<Disabled>)>();
+    let all: Vec<Entity> = query.iter(world).collect();
+    for entity in all {
+        despawn_if_alive(world, entity);
+    }
+    despawn_confirmed(world, u32::MAX);
+    world.insert_resource(RollbackIdCounter::default());
+}
+
+/// The filter of everything that is part of the simulation now.
+pub(super) type InSimulation =
+    (With<Rollback>, Without<DespawnPending>, Allow<Disabled>);

@@ -1,0 +1,70 @@
+//! How a game says what rolls back.
+
+use bevy::{
+    ecs::component::Mutable,
+    prelude::{App, Component, Resource},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{columns::ComponentColumn, history::RollbackStore, resources::ResourceColumn};
+
+/// The names of everything registered, in order: part of what two peers must have in common.
+#[derive(Resource, Clone, Debug, Default)]
+pub(crate) struct Registrations(pub(crate) Vec<&'static str>);
+
+/// Registers what rolls back. One call per type; the types become part of the protocol that peers compare.
+///
+/// Order matters: all peers register in the same order, which they do when they run the same code.
+pub trait AppRollbackExt {
+    /// Saves, restores and hashes `C` on every [`Rollback`](crate::Rollback) entity.
+    fn rollback_component<C>(&mut self) -> &mut Self
+    where
+        C: Component<Mutability = Mutable> + Clone + Serialize + DeserializeOwned;
+
+    /// Saves and restores `C`, but leaves it out of the checksum: for what is derived or cosmetic.
+    fn rollback_component_local<C>(&mut self) -> &mut Self
+    where
+        C: Component<Mutability = Mutable> + Clone;
+
+    /// Saves, restores and hashes the resource `R`, whether it is present or not.
+    ///
+    /// Each match starts with the value (or absence) that `R` had before the first match.
+    fn rollback_resource<R>(&mut self) -> &mut Self
+    where
+        R: Resource + Clone + Serialize + DeserializeOwned;
+}
+
+impl AppRollbackExt for App {
+    fn rollback_component<C>(&mut self) -> &mut Self
+    where
+        C: Component<Mutability = Mutable> + Clone + Serialize + DeserializeOwned,
+    {
+        let world = self.world_mut();
+        let name = std::any::type_name::<C>();
+        world.get_resource_or_init::<Registrations>().0.push(name);
+        let column = Box::new(ComponentColumn::<C>::hashed());
+        world.get_resource_or_init::<RollbackStore>().add(column);
+        self
+    }
+
+    fn rollback_component_local<C>(&mut self) -> &mut Self
+    where
+        C: Component<Mutability = Mutable> + Clone,
+    {
+        let column = Box::new(ComponentColumn::<C>::local());
+        self.world_mut().get_resource_or_init::<RollbackStore>().add(column);
+        self
+    }
+
+    fn rollback_resource<R>(&mut self) -> &mut Self
+    where
+        R: Resource + Clone + Serialize + DeserializeOwned,
+    {
+        let world = self.world_mut();
+        let name = std::any::type_name::<R>();
+        world.get_resource_or_init::<Registrations>().0.push(name);
+        let column = Box::new(ResourceColumn::<R>::default());
+        world.get_resource_or_init::<RollbackStore>().add(column);
+        self
+    }
+}

@@ -1,0 +1,227 @@
+//! Driving the session: how many steps are due, each step with its rollbacks, and what is confirmed after it.
+
+use std::time::Duration;
+
+use bevy::prelude::{Mut, Real, Res, ResMut, Time, World};
+use ggrs::{GgrsError, GgrsRequest, InputStatus};
+
+use super::{DueSteps, Epoch, GgrsConfig, Kind, SyncTest, start::ONESELF};
+use crate::{
+    checksum::{ChecksumLog, DesyncDetected},
+    config::NetcodeConfig,
+    diagnostics::SessionStats,
+    effects::{EffectTypes, OldestOpenFrame},
+    frame::SimFrame,
+    input::{GameInput, LocalInputs, PlayerInputs},
+    membership::{
+        Connection, SessionState,
+        control::Control,
+        systems::{Stepped, desync_report},
+    },
+    pacing::{Pacer, StepPhase},
+    plugin::{ReadInputs, Simulate},
+    rollback::RollbackStore,
+};
+
+/// Decides how many steps are due.
+pub(crate) fn pace(
+    state: Res<SessionState>,
+    connection: Res<Connection>,
+    time: Res<Time<Real>>,
+    mut pacer: ResMut<Pacer>,
+    mut due: ResMut<DueSteps>,
+    mut phase: ResMut<StepPhase>,
+) {
+    due.0 = 0;
+    if state.is_running() {
+        due.0 = pacer.advance(time.delta(), connection.lead_frames());
+    }
+    *phase = pacer.phase();
+}
+
+/// Takes the steps that are due.
+pub(crate) fn step<I: GameInput>(world: &mut World) {
+    let due = world.resource::<DueSteps>().0;
+    if due == 0 || !world.contains_resource::<Epoch<I>>() {
+        return;
+    }
+    let outside = *world.resource::<Time>();
+    world.resource_scope(|world, mut epoch: Mut<Epoch<I>>| {
+        for _ in 0..due {
+            if !epoch.step(world) {
+                world.resource_mut::<SessionStats>().stalls += 1;
+                world.resource_mut::<Pacer>().restart();
+                break;
+            }
+            epoch.record_checksums(world);
+        }
+        world.resource_mut::<SimFrame>().0 = epoch.frame;
+    });
+    *world.resource_mut::<Time>() = outside;
+    world.resource_mut::<Stepped>().0 = true;
+}
+
+/// Lets go of what can no longer be rolled back.
+pub(crate) fn confirm<I: GameInput>(world: &mut World) {
+    if !world.resource::<SessionState>().is_running() {
+        return;
+    }
+    let Some(epoch) = world.get_resource::<Epoch<I>>() else { return };
+    let oldest = epoch.oldest_open_frame();
+    world.insert_resource(OldestOpenFrame(oldest));
+    world.resource_mut::<SessionStats>().confirmed_frames = oldest;
+    RollbackStore::confirm(world, oldest);
+}
+
+impl<I: GameInput> Epoch<I> {
+    /// Simulates one new frame, and before it whatever must be corrected. False if the prediction window is full.
+    fn step(&mut self, world: &mut World) -> bool {
+        world.resource_mut::<LocalInputs<I>>().clear();
+        world.resource_mut::<SimFrame>().0 = self.frame;
+        world.run_schedule(ReadInputs);
+        let requests = match self.advance(world.resource::<LocalInputs<I>>()) {
+            Ok(requests) => requests,
+            // Not synchronised or the window is full: the same step is tried again.
+            Err(_) => return false,
+        };
+        let before = self.newest;
+        for request in requests {
+            self.fulfil(world, request);
+        }
+        self.newest > before
+    }
+
+    fn advance(
+        &mut self,
+        inputs: &LocalInputs<I>,
+    ) -> Result<Vec<GgrsRequest<GgrsConfig<I>>>, GgrsError> {
+        match &mut self.kind {
+            Kind::Match(session) => {
+                for (seat, input) in inputs.iter() {
+                    session.add_local_input(seat.index(), input)?;
+                }
+                let requests = session.advance_frame();
+                session.events().for_each(drop);
+                requests
+            }
+            Kind::SyncTest(test) => {
+                for (seat, input) in inputs.iter() {
+                    test.session.add_local_input(seat.index(), input)?;
+                }
+                test.session.advance_frame()
+            }
+        }
+    }
+
+    fn fulfil(&mut self, world: &mut World, request: GgrsRequest<GgrsConfig<I>>) {
+        match request {
+            GgrsRequest::SaveGameState { cell, frame } => {
+                world.resource_scope(|world, mut store: Mut<RollbackStore>| {
+                    store.save(world, self.frame);
+                });
+                cell.save(frame, Some(()), None);
+                if let Kind::SyncTest(test) = &mut self.kind {
+                    test.compare(world, self.frame);
+                }
+            }
+            GgrsRequest::LoadGameState { frame, .. } => {
+                let frame = u32::try_from(frame).expect("ggrs loads only frames that it saved, from 0 up");
+                let depth = self.frame - frame;
+                let mut stats = world.resource_mut::<SessionStats>();
+                stats.rollbacks += 1;
+                stats.last_rollback = depth;
+                stats.max_rollback = stats.max_rollback.max(depth);
+                world.resource_scope(|world, mut store: Mut<RollbackStore>| store.load(world, frame));
+                self.frame = frame;
+            }
+            GgrsRequest::AdvanceFrame { inputs } => self.simulate(world, &inputs),
+        }
+    }
+
+    fn simulate(&mut self, world: &mut World, inputs: &[(I, InputStatus)]) {
+        let known = inputs.iter().map(|&(input, status)| (input, status == InputStatus::Confirmed));
+        world.resource_mut::<PlayerInputs<I>>().replace(known);
+        world.resource_mut::<SimFrame>().0 = self.frame;
+        EffectTypes::begin(world, self.frame);
+        let step = world.resource::<NetcodeConfig>().step_duration();
+        *world.resource_mut::<Time>() = time_of_frame(self.frame, step);
+        world.run_schedule(Simulate);
+        self.frame += 1;
+        let mut stats = world.resource_mut::<SessionStats>();
+        if self.frame > self.newest {
+            self.newest = self.frame;
+            stats.frames = self.frame;
+        } else {
+            stats.resimulated_frames += 1;
+        }
+    }
+
+    /// The oldest frame whose inputs are not all known: everything before it is final.
+    fn oldest_open_frame(&self) -> u32 {
+        let confirmed = match &self.kind {
+            Kind::Match(session) => session.confirmed_frame() + 1,
+            Kind::SyncTest(test) => session_frame(&test.session) - test.depth as i32,
+        };
+        u32::try_from(confirmed.max(0)).expect("the number is not negative").min(self.frame)
+    }
+
+    /// Hashes the frames that became final, and tells the others.
+    fn record_checksums(&mut self, world: &mut World) {
+        let interval = u32::from(world.resource::<NetcodeConfig>().checksum_interval);
+        let final_frame = self.oldest_open_frame();
+        while self.next_checksum <= final_frame && self.next_checksum < self.frame {
+            let frame = self.next_checksum;
+            self.next_checksum += interval;
+            let mut parts = Vec::new();
+            if !world.resource_mut::<RollbackStore>().hash(frame, &mut parts) {
+                continue;
+            }
+            let disagreements = world.resource_mut::<ChecksumLog>().push(frame, &parts);
+            for (peer, differing) in disagreements {
+                let report = desync_report(world.resource(), frame, peer, &differing);
+                report_desync(world, DesyncDetected(report));
+            }
+            let now = world.resource::<Time<Real>>().elapsed();
+            let message = Control::Checksums { epoch: self.number, frame, parts };
+            world.resource_mut::<Connection>().broadcast(now, &message);
+        }
+    }
+}
+
+impl<I: GameInput> SyncTest<I> {
+    /// Compares a frame that was just saved with what it was the first time.
+    fn compare(&mut self, world: &mut World, frame: u32) {
+        let mut parts = Vec::new();
+        world.resource_mut::<RollbackStore>().hash(frame, &mut parts);
+        let Some((_, first)) = self.first.iter().find(|(saved, _)| *saved == frame) else {
+            self.first.push_back((frame, parts));
+            while self.first.len() > self.depth as usize + 2 {
+                self.first.pop_front();
+            }
+            return;
+        };
+        let differing: Vec<usize> =
+            (0..parts.len()).filter(|&index| parts.get(index) != first.get(index)).collect();
+        if !differing.is_empty() {
+            let report = desync_report(world.resource(), frame, ONESELF, &differing);
+            report_desync(world, DesyncDetected(report));
+        }
+    }
+}
+
+fn session_frame<I: GameInput>(session: &ggrs::SyncTestSession<GgrsConfig<I>>) -> i32 {
+    session.current_frame()
+}
+
+fn report_desync(world: &mut World, desync: DesyncDetected) {
+    world.resource_mut::<SessionStats>().desyncs += 1;
+    world.write_message(desync);
+}
+
+/// The clock as the simulation sees it: it knows no other time than its own frames.
+fn time_of_frame(frame: u32, step: Duration) -> Time {
+    let mut time = Time::default();
+    time.advance_to(step * frame);
+    time.advance_by(step);
+    time
+}

@@ -1,0 +1,62 @@
+//! One ggrs session: from the agreement to play until the match is over.
+//!
+//! ggrs owns the inputs of the match. Its own disconnect logic is never used (its timeout is set out of reach):
+//! who is in the match is decided in `membership`.
+
+mod drive;
+mod start;
+
+use std::{collections::VecDeque, marker::PhantomData, time::Duration};
+
+use bevy::prelude::Resource;
+use ggrs::{Config, P2PSession, PredictRepeatLast, SyncTestSession};
+use signaling::protocol::PeerId;
+
+use crate::input::GameInput;
+
+pub(crate) use drive::{confirm, pace, step};
+pub(crate) use start::manage_epoch;
+
+/// How ggrs is parameterised: states stay in our own store, peers are named by their id.
+#[derive(Debug)]
+pub(crate) struct GgrsConfig<I>(PhantomData<I>);
+
+impl<I: GameInput> Config for GgrsConfig<I> {
+    type Input = I;
+    type InputPredictor = PredictRepeatLast;
+    type State = ();
+    type Address = PeerId;
+}
+
+/// The match that is running, or that just ran.
+#[derive(Resource)]
+pub(crate) struct Epoch<I: GameInput> {
+    kind: Kind<I>,
+    number: u32,
+    /// The frame that is simulated next.
+    frame: u32,
+    /// The first frame that was never simulated.
+    newest: u32,
+    began_at: Duration,
+    /// The next frame on the checksum interval.
+    next_checksum: u32,
+    /// The match is over here; the session only still acknowledges and repeats inputs, for those who lag behind.
+    is_finished: bool,
+}
+
+enum Kind<I: GameInput> {
+    Match(P2PSession<GgrsConfig<I>>),
+    SyncTest(Box<SyncTest<I>>),
+}
+
+/// A local session that simulates everything more than once, to see whether it comes out the same.
+struct SyncTest<I: GameInput> {
+    session: SyncTestSession<GgrsConfig<I>>,
+    depth: u32,
+    /// The hashes that each recent frame had when it was saved first.
+    first: VecDeque<(u32, Vec<u64>)>,
+}
+
+/// What is due in this update.
+#[derive(Resource, Clone, Copy, Debug, Default)]
+pub(crate) struct DueSteps(pub(crate) u32);

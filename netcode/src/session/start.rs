@@ -1,0 +1,201 @@
+//! How a match begins and ends: the world is cleared, set up anew from the seed, and handed to a ggrs session.
+
+use std::{collections::VecDeque, time::Duration};
+
+use bevy::prelude::{Mut, Real, Time, World};
+use ggrs::{GgrsError, P2PSession, PlayerType, SessionBuilder, SessionState as GgrsState};
+use signaling::protocol::PeerId;
+
+use super::{Epoch, GgrsConfig, Kind, SyncTest};
+use crate::{
+    checksum::ChecksumLog,
+    config::NetcodeConfig,
+    diagnostics::SessionStats,
+    effects::EffectTypes,
+    frame::{MatchSeed, SimFrame},
+    input::{GameInput, LocalInputs, PlayerInputs},
+    membership::{
+        Connection, EndReason, MatchPlan, Roster, SessionChanged, SessionState, StartLocal,
+        systems::PendingStart,
+    },
+    pacing::Pacer,
+    plugin::SetupMatch,
+    rollback::RollbackStore,
+    transport::SharedMailbox,
+};
+
+/// ggrs must never decide that somebody is gone: its logic for that can panic, and ours knows more.
+const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+/// Frames kept beyond the prediction window: the present one, and the one before the oldest prediction.
+const EXTRA_FRAMES: usize = 2;
+/// What the seats of a local match can number at most; see `NetcodeConfig::max_players`.
+const MAX_LOCAL_SEATS: usize = 16;
+
+/// Begins matches that were agreed on, and clears away those that are over.
+pub(crate) fn manage_epoch<I: GameInput>(world: &mut World) {
+    match std::mem::take(&mut *world.resource_mut::<PendingStart>()) {
+        PendingStart::None => {}
+        PendingStart::Online(plan) => start_online::<I>(world, &plan),
+        PendingStart::Local(request) => start_local::<I>(world, &request),
+    }
+    if !world.contains_resource::<Epoch<I>>() {
+        return;
+    }
+    world.resource_scope(|world, mut epoch: Mut<Epoch<I>>| {
+        let state = world.resource::<SessionState>().clone();
+        match state {
+            SessionState::Starting => await_start(world, &mut epoch),
+            SessionState::Gathering => linger(world, &mut epoch),
+            _ => {}
+        }
+    });
+    if matches!(world.resource(), SessionState::Offline | SessionState::Connecting | SessionState::Ended(_)) {
+        let epoch = world.remove_resource::<Epoch<I>>();
+        if epoch.is_some_and(|epoch| !epoch.is_finished) {
+            clear_match(world);
+        }
+    }
+}
+
+/// Lets the sessions of all peers find each other.
+fn await_start<I: GameInput>(world: &mut World, epoch: &mut Epoch<I>) {
+    let Kind::Match(session) = &mut epoch.kind else { return };
+    session.poll_remote_clients();
+    session.events().for_each(drop);
+    let now = world.resource::<Time<Real>>().elapsed();
+    if session.current_state() == GgrsState::Running {
+        world.resource_mut::<Pacer>().restart();
+        change_state(world, SessionState::Running);
+    } else if now.saturating_sub(epoch.began_at) > world.resource::<NetcodeConfig>().start_timeout {
+        end(world, EndReason::StartTimedOut);
+    }
+}
+
+/// After the match: the others may still need our last inputs.
+fn linger<I: GameInput>(world: &mut World, epoch: &mut Epoch<I>) {
+    if !epoch.is_finished {
+        epoch.is_finished = true;
+        clear_match(world);
+    }
+    if let Kind::Match(session) = &mut epoch.kind {
+        session.poll_remote_clients();
+        session.events().for_each(drop);
+    }
+}
+
+fn start_online<I: GameInput>(world: &mut World, plan: &MatchPlan) {
+    let Some(local) = world.resource::<Connection>().local() else { return };
+    let mailbox = world.resource::<Connection>().mailbox();
+    let config = world.resource::<NetcodeConfig>().clone();
+    let roster = Roster::from_plan(plan, local);
+    match build_session::<I>(&config, &roster, config.input_delay, mailbox) {
+        Ok(session) => begin(world, Kind::Match(session), roster, plan.seed, plan.epoch),
+        Err(error) => end(world, EndReason::StartRefused(error.to_string())),
+    }
+}
+
+fn start_local<I: GameInput>(world: &mut World, request: &StartLocal) {
+    let config = world.resource::<NetcodeConfig>().clone();
+    let roster = Roster::local(&request.seats);
+    let seats = roster.seats().len();
+    if seats == 0 || seats > MAX_LOCAL_SEATS {
+        let reason = format!("{seats} seats were asked for; 1 to {MAX_LOCAL_SEATS} can play");
+        return end(world, EndReason::StartRefused(reason));
+    }
+    let kind = match request.sync_test_depth {
+        // Nobody is waited for, so nothing needs to be delayed.
+        None => build_session::<I>(&config, &roster, 0, SharedMailbox::default()).map(Kind::Match),
+        Some(depth) => build_sync_test::<I>(&config, seats, depth),
+    };
+    match kind {
+        Ok(kind) => {
+            begin(world, kind, roster, request.seed, 0);
+            change_state(world, SessionState::Running);
+        }
+        Err(error) => end(world, EndReason::StartRefused(error.to_string())),
+    }
+}
+
+fn build_session<I: GameInput>(
+    config: &NetcodeConfig,
+    roster: &Roster,
+    input_delay: u8,
+    mailbox: SharedMailbox,
+) -> Result<P2PSession<GgrsConfig<I>>, GgrsError> {
+    let mut builder = SessionBuilder::<GgrsConfig<I>>::new()
+        .with_num_players(roster.seats().len())?
+        .with_fps(usize::from(config.fps))?
+        .with_max_prediction_window(usize::from(config.prediction_window))
+        .with_input_delay(usize::from(input_delay))
+        .with_disconnect_timeout(NEVER)
+        .with_disconnect_notify_delay(NEVER);
+    for seat in roster.seats() {
+        let player = match seat.peer.filter(|_| !seat.is_local) {
+            Some(peer) => PlayerType::Remote(peer),
+            None => PlayerType::Local,
+        };
+        builder = builder.add_player(player, seat.seat.index())?;
+    }
+    builder.start_p2p_session(mailbox)
+}
+
+fn build_sync_test<I: GameInput>(
+    config: &NetcodeConfig,
+    seats: usize,
+    depth: u8,
+) -> Result<Kind<I>, GgrsError> {
+    let session = SessionBuilder::<GgrsConfig<I>>::new()
+        .with_num_players(seats)?
+        .with_max_prediction_window(usize::from(config.prediction_window))
+        .with_check_distance(usize::from(depth))
+        .start_synctest_session()?;
+    let sync_test = SyncTest { session, depth: u32::from(depth), first: VecDeque::new() };
+    Ok(Kind::SyncTest(Box::new(sync_test)))
+}
+
+/// Clears the world, sets the match up, and makes it the present epoch.
+fn begin<I: GameInput>(world: &mut World, kind: Kind<I>, roster: Roster, seed: u64, number: u32) {
+    let config = world.resource::<NetcodeConfig>().clone();
+    clear_match(world);
+    world.resource_mut::<RollbackStore>().set_depth(usize::from(config.prediction_window) + EXTRA_FRAMES);
+    let input_delay = if number == 0 { 0 } else { config.input_delay };
+    world.insert_resource(SessionStats { input_delay, ..SessionStats::default() });
+    world.insert_resource(ChecksumLog::default());
+    world.insert_resource(LocalInputs::<I>::new(roster.local_seats()));
+    world.insert_resource(PlayerInputs::<I>::default());
+    world.insert_resource(MatchSeed(seed));
+    world.insert_resource(roster);
+    world.run_schedule(SetupMatch);
+    world.resource_mut::<Pacer>().restart();
+    let began_at = world.resource::<Time<Real>>().elapsed();
+    world.insert_resource(Epoch {
+        kind,
+        number,
+        frame: 0,
+        newest: 0,
+        began_at,
+        next_checksum: 0,
+        is_finished: false,
+    });
+}
+
+/// Returns the world to what it was before the first match. Statistics and checksums stay, to be looked at.
+fn clear_match(world: &mut World) {
+    world.resource_scope(|world, mut store: Mut<RollbackStore>| store.reset(world));
+    EffectTypes::reset(world);
+    world.insert_resource(SimFrame::default());
+}
+
+fn end(world: &mut World, reason: EndReason) {
+    let now = world.resource::<Time<Real>>().elapsed();
+    world.resource_mut::<Connection>().close(now, crate::membership::GoodbyeCause::Leaving);
+    change_state(world, SessionState::Ended(reason));
+}
+
+fn change_state(world: &mut World, to: SessionState) {
+    let from = std::mem::replace(&mut *world.resource_mut::<SessionState>(), to.clone());
+    world.write_message(SessionChanged { from, to });
+}
+
+/// The id that a sync test reports as the other side of a desync: oneself.
+pub(super) const ONESELF: PeerId = PeerId::from_u128(0);

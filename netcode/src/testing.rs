@@ -1,0 +1,152 @@
+//! Several peers in one process: headless apps, a network in memory, and a clock that tests move by hand.
+//!
+//! The code above the transport is the code of a real match.
+
+use std::time::{Duration, Instant};
+
+use bevy::{
+    MinimalPlugins,
+    prelude::{App, Real, Time},
+    time::TimeUpdateStrategy,
+};
+
+use crate::{
+    config::NetcodeConfig,
+    membership::{Connection, SessionState, SetConditions, SetReady},
+    transport::{LinkConditions, memory::MemoryRoom},
+};
+
+/// Time that one update of all apps takes, as far as they know: a 60 Hz display.
+const UPDATE: Duration = Duration::from_nanos(16_666_667);
+/// Real time after which a condition counts as never met. ggrs repeats lost packets by the real clock, so a lossy
+/// match needs some; nothing here waits for it otherwise.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Drives the apps of several peers.
+pub struct Stepper {
+    apps: Vec<App>,
+    room: MemoryRoom,
+}
+
+impl Stepper {
+    /// `peers` apps, each built by `build`, which adds the [`NetcodePlugin`](crate::NetcodePlugin) and the game.
+    /// Nobody has joined yet.
+    pub fn new(peers: usize, mut build: impl FnMut(usize, &mut App)) -> Self {
+        let room = MemoryRoom::default();
+        let make = |index| {
+            let mut app = App::new();
+            app.add_plugins(MinimalPlugins)
+                .insert_resource(TimeUpdateStrategy::ManualDuration(UPDATE));
+            build(index, &mut app);
+            app.finish();
+            app.cleanup();
+            app
+        };
+        Self { apps: (0..peers).map(make).collect(), room }
+    }
+
+    /// Like [`new`](Self::new), with everybody in the room and the match running.
+    ///
+    /// # Panics
+    ///
+    /// If the match does not start.
+    pub fn in_match(peers: usize, build: impl FnMut(usize, &mut App)) -> Self {
+        let mut stepper = Self::new(peers, build);
+        for index in 0..peers {
+            stepper.join(index, 1);
+        }
+        stepper.start();
+        stepper
+    }
+
+    /// One peer enters the room, named `peer 0`, `peer 1`, …
+    pub fn join(&mut self, index: usize, local_seats: u8) {
+        let transport = Box::new(self.room.join());
+        let world = self.apps[index].world_mut();
+        let config = world.resource::<NetcodeConfig>().clone();
+        let name = format!("peer {index}");
+        world.resource_mut::<Connection>().open(transport, &config, &name, local_seats);
+        *world.resource_mut::<SessionState>() = SessionState::Connecting;
+    }
+
+    /// Everybody gets ready, and the match begins.
+    ///
+    /// # Panics
+    ///
+    /// If the match does not start.
+    pub fn start(&mut self) {
+        self.run_until("everybody sees everybody", |apps| {
+            apps.iter().all(|app| *app.world().resource::<SessionState>() == SessionState::Gathering)
+        });
+        for app in &mut self.apps {
+            app.world_mut().write_message(SetReady(true));
+        }
+        self.run_until("the match starts everywhere", |apps| {
+            apps.iter().all(|app| app.world().resource::<SessionState>().is_running())
+        });
+    }
+
+    /// All apps run one update, 1/60 s by their clocks.
+    pub fn update(&mut self) {
+        for app in &mut self.apps {
+            app.update();
+        }
+    }
+
+    /// All apps run that many updates.
+    pub fn updates(&mut self, count: u32) {
+        for _ in 0..count {
+            self.update();
+        }
+    }
+
+    /// Updates until `condition` holds.
+    ///
+    /// # Panics
+    ///
+    /// If `condition` does not hold within a minute of real time; the message says `what` never came.
+    pub fn run_until(&mut self, what: &str, mut condition: impl FnMut(&[App]) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition(&self.apps) {
+            assert!(Instant::now() < deadline, "{what}: it never came");
+            self.update();
+        }
+    }
+
+    /// Sets the network of all peers.
+    pub fn set_conditions(&mut self, conditions: LinkConditions) {
+        for app in &mut self.apps {
+            app.world_mut().write_message(SetConditions(conditions));
+        }
+    }
+
+    /// One peer's machine loses power: it sends nothing more, and nobody is told. Its app still updates.
+    pub fn cut_off(&mut self, index: usize) {
+        if let Some(peer) = self.apps[index].world().resource::<Connection>().local() {
+            self.room.cut_off(peer);
+        }
+    }
+
+    /// The app of one peer.
+    #[must_use]
+    pub fn app(&self, index: usize) -> &App {
+        &self.apps[index]
+    }
+
+    /// The app of one peer.
+    pub fn app_mut(&mut self, index: usize) -> &mut App {
+        &mut self.apps[index]
+    }
+
+    /// All apps.
+    #[must_use]
+    pub fn apps(&self) -> &[App] {
+        &self.apps
+    }
+
+    /// The time that has passed by the clocks of the apps.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.apps.first().map_or(Duration::ZERO, |app| app.world().resource::<Time<Real>>().elapsed())
+    }
+}

@@ -1,0 +1,150 @@
+//! What the datagram headers of one peer tell: round-trip time, jitter, and who is ahead. Pure.
+
+use std::time::Duration;
+
+use super::packet::DatagramHeader;
+
+/// Weights of a new sample, those of TCP (RFC 6298): the mean follows within some ten samples, the spread faster.
+const RTT_GAIN: f32 = 1.0 / 8.0;
+const JITTER_GAIN: f32 = 1.0 / 4.0;
+/// The lead jumps by whole frames from sample to sample; a quarter of a second of samples smooths that.
+const LEAD_GAIN: f32 = 1.0 / 16.0;
+/// Leads beyond this say no more than "far": it is what fits the header's quarter frames.
+const MAX_LEAD_FRAMES: f32 = 31.0;
+
+/// The clock relation to one peer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LinkClock {
+    /// The newest `sent_ms` of the peer, and when it arrived here.
+    heard: Option<(u16, Duration)>,
+    rtt_ms: Option<f32>,
+    jitter_ms: f32,
+    lead_frames: f32,
+    their_lead_frames: f32,
+}
+
+impl LinkClock {
+    /// Takes the header of a datagram that just arrived. `our_frame` is compared only inside a common epoch.
+    pub(crate) fn receive(
+        &mut self,
+        now: Duration,
+        header: &DatagramHeader,
+        our_frame: Option<u32>,
+        fps: u16,
+    ) {
+        // Reordered datagrams must not turn the clock back.
+        let is_newer =
+            self.heard.is_none_or(|(newest, _)| header.sent_ms.wrapping_sub(newest) < u16::MAX / 2);
+        if !is_newer {
+            return;
+        }
+        self.heard = Some((header.sent_ms, now));
+        if header.held_ms != DatagramHeader::NOTHING_HEARD {
+            self.sample_rtt(millis(now).wrapping_sub(header.echo_ms).wrapping_sub(header.held_ms));
+        }
+        if let (Some(ours), Some(rtt)) = (our_frame, self.rtt_ms) {
+            let theirs = header.frame as f32 + rtt / 2000.0 * f32::from(fps);
+            let lead = (ours as f32 - theirs).clamp(-MAX_LEAD_FRAMES, MAX_LEAD_FRAMES);
+            self.lead_frames += (lead - self.lead_frames) * LEAD_GAIN;
+            self.their_lead_frames = f32::from(header.lead_quarters) / 4.0;
+        }
+    }
+
+    fn sample_rtt(&mut self, sample: u16) {
+        // Over half of the range: the peer's clock runs a little ahead of ours, the true value is about zero.
+        let sample = if sample > u16::MAX / 2 { 0.0 } else { f32::from(sample) };
+        if let Some(mean) = &mut self.rtt_ms {
+            self.jitter_ms += ((sample - *mean).abs() - self.jitter_ms) * JITTER_GAIN;
+            *mean += (sample - *mean) * RTT_GAIN;
+        } else {
+            self.rtt_ms = Some(sample);
+        }
+    }
+
+    /// The header of a datagram that leaves now.
+    pub(crate) fn header(&self, now: Duration, epoch: u32, frame: u32) -> DatagramHeader {
+        let (echo_ms, held_ms) = self.heard.map_or((0, DatagramHeader::NOTHING_HEARD), |(sent, at)| {
+            let held = now.saturating_sub(at).as_millis();
+            // An echo that was held too long to be told is as good as none.
+            (sent, u16::try_from(held).unwrap_or(DatagramHeader::NOTHING_HEARD))
+        });
+        let lead_quarters = (self.lead_frames * 4.0).round() as i8;
+        DatagramHeader { epoch, frame, sent_ms: millis(now), echo_ms, held_ms, lead_quarters }
+    }
+
+    /// A new epoch begins: leads of the old one say nothing.
+    pub(crate) fn restart(&mut self) {
+        (self.lead_frames, self.their_lead_frames) = (0.0, 0.0);
+    }
+
+    /// How far we are ahead of the peer, in frames; half of the difference of what both sides see, which cancels
+    /// a link that is slower in one direction.
+    pub(crate) fn lead_frames(&self) -> f32 {
+        (self.lead_frames - self.their_lead_frames) / 2.0
+    }
+
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        self.rtt_ms.map(|ms| Duration::from_secs_f32(ms.max(0.0) / 1000.0))
+    }
+
+    pub(crate) fn jitter(&self) -> Duration {
+        Duration::from_secs_f32(self.jitter_ms.max(0.0) / 1000.0)
+    }
+}
+
+/// The clock as it stands in headers.
+fn millis(now: Duration) -> u16 {
+    (now.as_millis() & u128::from(u16::MAX)) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FPS: u16 = 60;
+
+    /// Two clocks that exchange headers 60 times a second over a link with the given one-way delays.
+    fn exchange(there: u64, back: u64, frames_apart: u32, offset: u64) -> (LinkClock, LinkClock) {
+        let (mut a, mut b) = (LinkClock::default(), LinkClock::default());
+        for tick in 0..600u32 {
+            // `now` of the arrival; the sender made the header `there` or `back` earlier.
+            let now = Duration::from_micros(1_000_000 + 16_667 * u64::from(tick));
+            let frame_at = |delay: u64| tick.saturating_sub((delay * 60 / 1000) as u32);
+            let b_now = now + Duration::from_millis(offset);
+            let from_a = a.header(now.saturating_sub(Duration::from_millis(there)), 1, frame_at(there) + frames_apart);
+            b.receive(b_now, &from_a, Some(tick), FPS);
+            let from_b = b.header(b_now.saturating_sub(Duration::from_millis(back)), 1, frame_at(back));
+            a.receive(now, &from_b, Some(tick + frames_apart), FPS);
+        }
+        (a, b)
+    }
+
+    #[test]
+    fn the_round_trip_time_is_the_sum_of_both_ways_whatever_the_clocks_say() {
+        let (a, b) = exchange(40, 40, 0, 12_345);
+        for clock in [a, b] {
+            let rtt = clock.rtt().expect("600 headers were exchanged").as_millis();
+            assert!((60..=100).contains(&rtt), "{rtt} ms");
+        }
+    }
+
+    #[test]
+    fn both_sides_agree_who_is_ahead_even_on_a_lopsided_link() {
+        let (a, b) = exchange(80, 10, 4, 0);
+        assert!((a.lead_frames() - 4.0).abs() < 1.5, "a leads by {}", a.lead_frames());
+        assert!((b.lead_frames() + 4.0).abs() < 1.5, "b leads by {}", b.lead_frames());
+    }
+
+    #[test]
+    fn an_old_datagram_changes_nothing() {
+        let mut clock = LinkClock::default();
+        let header = |sent_ms| DatagramHeader { sent_ms, held_ms: 0, echo_ms: 0, ..Default::default() };
+        clock.receive(Duration::from_millis(100), &header(65_530), None, FPS);
+        let rtt = clock.rtt();
+        clock.receive(Duration::from_millis(900), &header(65_000), None, FPS);
+        assert_eq!(clock.rtt(), rtt);
+        // 5 is newer than 65,530: the clock wrapped.
+        clock.receive(Duration::from_millis(900), &header(5), None, FPS);
+        assert_ne!(clock.rtt(), rtt);
+    }
+}

@@ -1,0 +1,101 @@
+//! Peers in one process: the same code above it as over WebRTC, without a network.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use signaling::protocol::PeerId;
+
+use super::{Channel, Transport, TransportEvent};
+
+/// A room in memory, shared by the transports of its peers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MemoryRoom(Arc<Mutex<Vec<Place>>>);
+
+#[derive(Debug)]
+struct Place {
+    peer: PeerId,
+    events: VecDeque<TransportEvent>,
+    gone: bool,
+}
+
+impl MemoryRoom {
+    fn with<T>(&self, work: impl FnOnce(&mut Vec<Place>) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Enters the room; all who are there are connected at once.
+    pub(crate) fn join(&self) -> MemoryTransport {
+        let peer = self.with(|places| {
+            let peer = PeerId::from_u128(places.len() as u128 + 1);
+            let mut events = VecDeque::from([TransportEvent::Opened(peer)]);
+            for place in places.iter_mut().filter(|place| !place.gone) {
+                place.events.push_back(TransportEvent::Connected(peer));
+                events.push_back(TransportEvent::Connected(place.peer));
+            }
+            places.push(Place { peer, events, gone: false });
+            peer
+        });
+        MemoryTransport { room: self.clone(), peer }
+    }
+
+    /// Takes a peer out of the room without a word, as if its machine lost power: nobody is told.
+    pub(crate) fn cut_off(&self, peer: PeerId) {
+        self.with(|places| {
+            for place in places.iter_mut().filter(|place| place.peer == peer) {
+                place.gone = true;
+            }
+        });
+    }
+}
+
+/// One peer's way into a [`MemoryRoom`].
+#[derive(Debug)]
+pub(crate) struct MemoryTransport {
+    room: MemoryRoom,
+    peer: PeerId,
+}
+
+impl Transport for MemoryTransport {
+    fn poll(&mut self, _now: Duration, events: &mut Vec<TransportEvent>) {
+        self.room.with(|places| {
+            if let Some(place) = places.iter_mut().find(|place| place.peer == self.peer && !place.gone) {
+                events.extend(place.events.drain(..));
+            }
+        });
+    }
+
+    fn send(&mut self, _now: Duration, to: PeerId, channel: Channel, bytes: &[u8]) {
+        self.room.with(|places| {
+            if places.iter().any(|place| place.peer == self.peer && place.gone) {
+                return;
+            }
+            if let Some(place) = places.iter_mut().find(|place| place.peer == to && !place.gone) {
+                place.events.push_back(TransportEvent::Received {
+                    from: self.peer,
+                    channel,
+                    bytes: bytes.into(),
+                });
+            }
+        });
+    }
+}
+
+impl Drop for MemoryTransport {
+    fn drop(&mut self) {
+        let peer = self.peer;
+        self.room.with(|places| {
+            let was_gone = places
+                .iter_mut()
+                .filter(|place| place.peer == peer)
+                .any(|place| std::mem::replace(&mut place.gone, true));
+            if !was_gone {
+                for place in places.iter_mut().filter(|place| !place.gone) {
+                    place.events.push_back(TransportEvent::Disconnected(peer));
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,88 @@
+//! Bytes to and from peers. The only folder that touches sockets.
+//!
+//! Above it nothing knows whether a peer is reached over WebRTC or in memory.
+
+mod conditioner;
+mod link_clock;
+mod mailbox;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod memory;
+mod packet;
+#[cfg(feature = "webrtc")]
+mod platform;
+#[cfg(feature = "webrtc")]
+mod signaller;
+#[cfg(feature = "webrtc")]
+pub(crate) mod webrtc;
+
+use std::time::Duration;
+
+use signaling::protocol::PeerId;
+use thiserror::Error;
+
+pub use conditioner::LinkConditions;
+pub(crate) use conditioner::Conditioner;
+pub(crate) use link_clock::LinkClock;
+pub(crate) use mailbox::{Mailbox, SharedMailbox};
+pub(crate) use packet::{Datagram, MAX_DATAGRAM_BYTES, MAX_DATAGRAM_MESSAGES};
+
+/// The largest packet that is looked at, on either channel: a control message of 16 KiB.
+pub(crate) const MAX_PACKET_BYTES: usize = 16 * 1024;
+
+/// The two channels of each pair of peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Channel {
+    /// Unreliable and unordered: inputs.
+    Datagrams,
+    /// Reliable and ordered: control.
+    Control,
+}
+
+/// What a transport reports.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum TransportEvent {
+    /// We are in the room, under this id.
+    Opened(PeerId),
+    /// Both channels to a peer are open.
+    Connected(PeerId),
+    /// The channels to a peer closed.
+    Disconnected(PeerId),
+    /// Bytes from a peer.
+    Received { from: PeerId, channel: Channel, bytes: Box<[u8]> },
+    /// The signaling server is gone; peers that are connected stay so, but nobody new can come.
+    SignalingLost,
+    /// The transport is of no more use.
+    Failed(TransportError),
+}
+
+/// Why no connection could be made.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// The signaling server did not answer.
+    #[error("cannot reach the server at {url}; check the address, and that the server is running")]
+    Unreachable {
+        /// The address that was tried.
+        url: String,
+    },
+    /// The signaling server said no, in its own words.
+    #[error("{0}")]
+    Refused(String),
+    /// The address is not one that a room can have.
+    #[error("{0:?} is not the address of a room; it should look like ws://host:3536/room")]
+    BadUrl(String),
+    /// The connection ended by itself.
+    #[error("the connection broke off; try again")]
+    Closed,
+    /// The crate was built without the feature `webrtc`.
+    #[error("this build cannot go online: the feature `webrtc` is off")]
+    NotBuilt,
+}
+
+/// A way to reach the peers of one room. Polled; never blocks.
+pub(crate) trait Transport: Send + Sync + 'static {
+    /// Appends what happened since the last call.
+    fn poll(&mut self, now: Duration, events: &mut Vec<TransportEvent>);
+    /// Sends to one peer; bytes to a peer that is gone are dropped.
+    fn send(&mut self, now: Duration, to: PeerId, channel: Channel, bytes: &[u8]);
+}

@@ -1,0 +1,141 @@
+//! What differs between native and browser: the WebSocket to the signaling server, and where futures run.
+
+/// One thing that comes out of a [`Socket`].
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Incoming {
+    /// A text message.
+    Text(String),
+    /// Something that signaling does not use.
+    Other,
+    /// The connection is over, for this reason if the server gave one.
+    Closed(Option<String>),
+}
+
+/// Why a WebSocket could not be opened.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ConnectError {
+    /// Nobody answered, or not in the way of a WebSocket.
+    Unreachable,
+    /// The server said no, in its own words.
+    Refused(String),
+}
+
+pub(super) use imp::{Socket, run};
+
+#[cfg(not(target_arch = "wasm32"))]
+mod imp {
+    use async_tungstenite::{
+        WebSocketStream,
+        smol::{ConnectStream, connect_async},
+        tungstenite::{Error, Message, http::Response},
+    };
+    use futures::StreamExt;
+    use matchbox_socket::{Error as MatchboxError, MessageLoopFuture};
+
+    use super::{ConnectError, Incoming};
+
+    pub(in super::super) struct Socket(WebSocketStream<ConnectStream>);
+
+    impl Socket {
+        pub(in super::super) async fn connect(url: &str) -> Result<Self, ConnectError> {
+            match connect_async(url).await {
+                Ok((stream, _)) => Ok(Self(stream)),
+                Err(Error::Http(response)) => Err(ConnectError::Refused(said(&response))),
+                Err(_) => Err(ConnectError::Unreachable),
+            }
+        }
+
+        /// Sends a text; false if the connection is over.
+        pub(in super::super) async fn send(&mut self, text: String) -> bool {
+            self.0.send(Message::text(text)).await.is_ok()
+        }
+
+        pub(in super::super) async fn next(&mut self) -> Incoming {
+            match self.0.next().await {
+                Some(Ok(Message::Text(text))) => Incoming::Text(text.as_str().to_owned()),
+                Some(Ok(Message::Close(frame))) => {
+                    let reason = frame.map(|frame| frame.reason.as_str().to_owned());
+                    Incoming::Closed(reason.filter(|reason| !reason.is_empty()))
+                }
+                Some(Ok(_)) => Incoming::Other,
+                Some(Err(_)) | None => Incoming::Closed(None),
+            }
+        }
+    }
+
+    /// What an HTTP refusal says.
+    fn said(response: &Response<Option<Vec<u8>>>) -> String {
+        let body = response.body().as_deref().map(String::from_utf8_lossy);
+        match body.as_deref().map(str::trim).filter(|body| !body.is_empty()) {
+            Some(body) => body.chars().take(200).collect(),
+            None => format!("the server answered {}", response.status()),
+        }
+    }
+
+    /// Runs the message loop on a thread of its own: the game may draw as slowly as it likes.
+    pub(in super::super) fn run(
+        message_loop: MessageLoopFuture,
+        done: impl FnOnce(Result<(), MatchboxError>) + Send + 'static,
+    ) {
+        let thread = std::thread::Builder::new().name("netcode-webrtc".into());
+        // Where no thread can be had, the loop is dropped, and the transport reports that it is closed.
+        let _ = thread.spawn(move || done(futures::executor::block_on(message_loop)));
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+mod imp {
+    use futures::{SinkExt, StreamExt};
+    use matchbox_socket::{Error as MatchboxError, MessageLoopFuture};
+    use pharos::{Events, Filter, Observable};
+    use ws_stream_wasm::{WsEvent, WsMessage, WsMeta, WsStream};
+
+    use super::{ConnectError, Incoming};
+
+    pub(in super::super) struct Socket {
+        stream: WsStream,
+        closed: Events<WsEvent>,
+    }
+
+    impl Socket {
+        pub(in super::super) async fn connect(url: &str) -> Result<Self, ConnectError> {
+            let (mut meta, stream) =
+                WsMeta::connect(url, None).await.map_err(|_| ConnectError::Unreachable)?;
+            let closed = meta
+                .observe(Filter::Pointer(WsEvent::is_closed).into())
+                .await
+                .map_err(|_| ConnectError::Unreachable)?;
+            Ok(Self { stream, closed })
+        }
+
+        /// Sends a text; false if the connection is over.
+        pub(in super::super) async fn send(&mut self, text: String) -> bool {
+            self.stream.send(WsMessage::Text(text)).await.is_ok()
+        }
+
+        pub(in super::super) async fn next(&mut self) -> Incoming {
+            match self.stream.next().await {
+                Some(WsMessage::Text(text)) => Incoming::Text(text),
+                Some(WsMessage::Binary(_)) => Incoming::Other,
+                None => Incoming::Closed(self.close_reason().await),
+            }
+        }
+
+        async fn close_reason(&mut self) -> Option<String> {
+            match self.closed.next().await {
+                Some(WsEvent::Closed(close)) => {
+                    Some(close.reason).filter(|reason| !reason.is_empty())
+                }
+                _ => None,
+            }
+        }
+    }
+
+    /// Runs the message loop between the frames of the page.
+    pub(in super::super) fn run(
+        message_loop: MessageLoopFuture,
+        done: impl FnOnce(Result<(), MatchboxError>) + Send + 'static,
+    ) {
+        wasm_bindgen_futures::spawn_local(async move { done(message_loop.await) });
+    }
+}

@@ -1,0 +1,148 @@
+//! Peers over WebRTC data channels, through `matchbox_socket`. The same natively and in the browser.
+
+use std::{sync::Arc, time::Duration};
+
+use matchbox_socket::{
+    Packet, PeerId as MatchboxId, PeerState, RtcIceServerConfig, WebRtcSocket, WebRtcSocketBuilder,
+};
+use signaling::protocol::{PeerId, is_room_name};
+
+use super::{
+    Channel, Transport, TransportError, TransportEvent, platform,
+    signaller::{RoomSignallerBuilder, Watch},
+};
+
+const CHANNELS: [(usize, Channel); 2] = [(0, Channel::Datagrams), (1, Channel::Control)];
+/// Packets kept of peers whose channels opened on their side first. They send at most a hello and a few datagrams.
+const MAX_EARLY: usize = 64;
+
+/// A room on a signaling server.
+pub(crate) struct WebRtcTransport {
+    socket: WebRtcSocket,
+    watch: Watch,
+    is_open: bool,
+    peers: Vec<PeerId>,
+    /// Packets that arrived before matchbox told us of their sender.
+    early: Vec<(PeerId, Channel, Packet)>,
+}
+
+impl WebRtcTransport {
+    /// Begins to enter the room at `url`; how it went comes out of `poll`.
+    pub(crate) fn open(url: &str, ice_servers: &[String]) -> Result<Self, TransportError> {
+        let watch = Watch::default();
+        let (socket, message_loop) = WebRtcSocketBuilder::new(room_url(url)?)
+            .ice_server(RtcIceServerConfig {
+                urls: ice_servers.to_vec(),
+                username: None,
+                credential: None,
+            })
+            .signaller_builder(Arc::new(RoomSignallerBuilder { watch: watch.clone() }))
+            .add_unreliable_channel()
+            .add_reliable_channel()
+            .build();
+        let when_done = watch.clone();
+        platform::run(message_loop, move |_outcome| when_done.finish());
+        Ok(Self { socket, watch, is_open: false, peers: Vec::new(), early: Vec::new() })
+    }
+
+    fn poll_peers(&mut self, events: &mut Vec<TransportEvent>) {
+        // An error means that the loop is over, which the watch reports with its reason.
+        for (MatchboxId(id), state) in self.socket.try_update_peers().unwrap_or_default() {
+            let peer = PeerId(id);
+            match state {
+                PeerState::Connected => {
+                    self.peers.push(peer);
+                    events.push(TransportEvent::Connected(peer));
+                    let early = self.early.extract_if(.., |(from, ..)| *from == peer);
+                    events.extend(early.map(|(from, channel, packet)| received(from, channel, &packet)));
+                }
+                PeerState::Disconnected => {
+                    self.peers.retain(|&connected| connected != peer);
+                    events.push(TransportEvent::Disconnected(peer));
+                }
+            }
+        }
+    }
+
+    fn poll_packets(&mut self, events: &mut Vec<TransportEvent>) {
+        for (index, channel) in CHANNELS {
+            let Ok(source) = self.socket.get_channel_mut(index) else { continue };
+            for (MatchboxId(id), packet) in source.receive() {
+                let from = PeerId(id);
+                if self.peers.contains(&from) {
+                    events.push(received(from, channel, &packet));
+                } else if self.early.len() < MAX_EARLY {
+                    self.early.push((from, channel, packet));
+                }
+            }
+        }
+    }
+}
+
+fn received(from: PeerId, channel: Channel, packet: &Packet) -> TransportEvent {
+    TransportEvent::Received { from, channel, bytes: packet[..].into() }
+}
+
+impl Transport for WebRtcTransport {
+    fn poll(&mut self, _now: Duration, events: &mut Vec<TransportEvent>) {
+        if !self.is_open
+            && let Some(MatchboxId(id)) = self.socket.id()
+        {
+            self.is_open = true;
+            events.push(TransportEvent::Opened(PeerId(id)));
+        }
+        self.poll_peers(events);
+        self.poll_packets(events);
+        if self.watch.take_lost() {
+            events.push(TransportEvent::SignalingLost);
+        }
+        if let Some(error) = self.watch.take_failure() {
+            events.push(TransportEvent::Failed(error));
+        }
+    }
+
+    fn send(&mut self, _now: Duration, to: PeerId, channel: Channel, bytes: &[u8]) {
+        let index = match channel {
+            Channel::Datagrams => 0,
+            Channel::Control => 1,
+        };
+        if self.peers.contains(&to)
+            && let Ok(channel) = self.socket.get_channel_mut(index)
+        {
+            // It fails only once the loop is over, which the watch reports.
+            let _ = channel.try_send(Packet::copy_from_slice(bytes), MatchboxId(to.0));
+        }
+    }
+}
+
+/// The address at which our own clients enter a room, from the one that people share.
+fn room_url(url: &str) -> Result<String, TransportError> {
+    let bad = || TransportError::BadUrl(url.chars().take(200).collect());
+    let (scheme, rest) = url.split_once("://").ok_or_else(bad)?;
+    let (server, room) = rest.split_once('/').ok_or_else(bad)?;
+    let (room, query) = room.split_once('?').map_or((room, None), |(room, query)| (room, Some(query)));
+    if !matches!(scheme, "ws" | "wss") || server.is_empty() || !is_room_name(room) {
+        return Err(bad());
+    }
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    Ok(format!("{scheme}://{server}/v1/rooms/{room}{query}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_that_people_share_becomes_the_one_for_our_clients() {
+        assert_eq!(room_url("ws://host:3536/duel"), Ok("ws://host:3536/v1/rooms/duel".into()));
+        assert_eq!(room_url("wss://h/duel?next=2"), Ok("wss://h/v1/rooms/duel?next=2".into()));
+    }
+
+    #[test]
+    fn an_address_that_is_no_room_is_refused_with_an_example() {
+        for bad in ["", "duel", "http://host/duel", "ws://host", "ws:///duel", "ws://host/", "ws://host/a b"] {
+            let error = room_url(bad).expect_err("it is no room's address");
+            assert!(error.to_string().contains("ws://host:3536/room"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Capabilities of the crate, over headless apps, the memory network and a manual clock.
+
+mod support;
+
+mod matches;
+mod rollback;

@@ -1,0 +1,182 @@
+//! Meeting, playing, leaving, and playing again.
+
+use bevy::prelude::*;
+use netcode::{EndReason, LinkConditions, NetcodeConfig, prelude::*, testing::Stepper};
+
+use crate::support::{add_game, assert_agreement, build, busy, config, places, state, stats};
+
+#[test]
+fn two_peers_play_and_agree() {
+    let mut stepper = Stepper::in_match(2, build(busy));
+    stepper.updates(600);
+    assert_agreement(&stepper, 15);
+    assert_ne!(places(stepper.app(0)), [0, 0]);
+    assert!(stats(stepper.app(0)).frames > 500);
+}
+
+#[test]
+fn four_peers_roll_back_on_a_bad_network_and_agree() {
+    let mut stepper = Stepper::in_match(4, build(busy));
+    stepper.set_conditions(LinkConditions {
+        latency: std::time::Duration::from_millis(60),
+        ..LinkConditions::WIFI
+    });
+    stepper.updates(900);
+    assert_agreement(&stepper, 10);
+    for app in stepper.apps() {
+        let stats = stats(app);
+        assert!(stats.rollbacks > 50, "{} rollbacks", stats.rollbacks);
+        assert!(stats.max_rollback <= 8 && stats.resimulated_frames > stats.rollbacks);
+    }
+}
+
+#[test]
+fn one_machine_may_hold_two_seats() {
+    let mut stepper = Stepper::new(2, build(busy));
+    stepper.join(0, 2);
+    stepper.join(1, 1);
+    stepper.start();
+    stepper.updates(200);
+    assert_agreement(&stepper, 3);
+    assert_eq!(places(stepper.app(1)).len(), 3);
+    let roster = stepper.app(1).world().resource::<Roster>();
+    let names: Vec<&str> = roster.seats().iter().map(|seat| seat.name.as_str()).collect();
+    assert_eq!(names, ["peer 0", "peer 0 2", "peer 1"]);
+}
+
+#[test]
+fn who_leaves_ends_the_match_for_the_others_with_a_reason() {
+    let mut stepper = Stepper::in_match(3, build(busy));
+    stepper.updates(60);
+    stepper.app_mut(0).world_mut().write_message(LeaveRoom);
+    stepper.updates(10);
+    assert_eq!(*state(stepper.app(0)), SessionState::Offline);
+    for index in [1, 2] {
+        let reason = EndReason::PeerLeft { name: "peer 0".into() };
+        assert_eq!(*state(stepper.app(index)), SessionState::Ended(reason));
+    }
+}
+
+#[test]
+fn who_vanishes_is_missed_within_three_seconds_by_all_for_the_same_reason() {
+    let mut stepper = Stepper::in_match(3, build(busy));
+    stepper.updates(60);
+    stepper.cut_off(2);
+    stepper.updates(180);
+    for index in [0, 1] {
+        let reason = EndReason::PeerLost { name: "peer 2".into() };
+        assert_eq!(*state(stepper.app(index)), SessionState::Ended(reason));
+    }
+}
+
+#[test]
+fn a_finished_match_is_followed_by_another_on_a_clean_world() {
+    let mut stepper = Stepper::in_match(2, build(busy));
+    stepper.updates(120);
+    for index in 0..2 {
+        stepper.app_mut(index).world_mut().write_message(FinishMatch);
+    }
+    stepper.updates(30);
+    for app in stepper.apps() {
+        assert_eq!(*state(app), SessionState::Gathering);
+        assert_eq!(places(app), [], "nothing is left over");
+        assert_eq!(app.world().resource::<crate::support::Tally>().made, 0);
+    }
+    let first_seed = *stepper.app(0).world().resource::<MatchSeed>();
+    stepper.start();
+    stepper.updates(120);
+    assert_agreement(&stepper, 3);
+    assert_ne!(*stepper.app(0).world().resource::<MatchSeed>(), first_seed);
+}
+
+#[test]
+fn another_version_is_refused_on_both_sides_with_a_sentence() {
+    let mut stepper = Stepper::new(2, |index, app| {
+        let game_version = ["1.0", "1.1"][index].to_owned();
+        add_game(app, NetcodeConfig { game_version, ..config() }, busy);
+    });
+    for index in 0..2 {
+        stepper.join(index, 1);
+        stepper.app_mut(index).world_mut().write_message(SetReady(true));
+    }
+    stepper.updates(60);
+    let sentence = |app: &App| {
+        let lobby = app.world().resource::<Lobby>();
+        lobby.peers[0].refusal.as_ref().map(ToString::to_string).expect("the other is refused")
+    };
+    assert_eq!(
+        sentence(stepper.app(0)),
+        "peer 1 has version 1.1, you have version 1.0: both need the same version to play together"
+    );
+    assert!(sentence(stepper.app(1)).starts_with("peer 0 has version 1.0"));
+    for app in stepper.apps() {
+        assert_eq!(*state(app), SessionState::Gathering);
+    }
+}
+
+#[test]
+fn a_match_waits_until_all_are_ready() {
+    let mut stepper = Stepper::new(3, build(busy));
+    for index in 0..3 {
+        stepper.join(index, 1);
+    }
+    stepper.updates(5);
+    for index in 0..2 {
+        stepper.app_mut(index).world_mut().write_message(SetReady(true));
+    }
+    stepper.updates(60);
+    let lobby = stepper.app(0).world().resource::<Lobby>();
+    assert_eq!(
+        lobby.blocker().map(|why| why.to_string()),
+        Some("waiting for peer 2 to get ready".into())
+    );
+    stepper.start();
+}
+
+#[test]
+fn a_late_start_is_shared_and_the_peers_meet() {
+    let mut stepper = Stepper::in_match(2, build(busy));
+    stepper.set_conditions(LinkConditions::TRANSATLANTIC);
+    stepper.updates(300);
+    // One machine stands still for 100 ms.
+    for _ in 0..6 {
+        stepper.app_mut(0).update();
+    }
+    stepper.updates(300);
+    let (a, b) = (stats(stepper.app(0)), stats(stepper.app(1)));
+    assert!(a.frames.abs_diff(b.frames) <= 2, "{} and {} frames", a.frames, b.frames);
+    assert_agreement(&stepper, 5);
+}
+
+#[test]
+fn a_local_match_needs_no_network() {
+    let mut stepper = Stepper::new(1, build(busy));
+    let seats = vec!["one".into(), "two".into()];
+    stepper.app_mut(0).world_mut().write_message(StartLocal {
+        seats,
+        seed: 5,
+        sync_test_depth: None,
+    });
+    stepper.updates(300);
+    assert!(state(stepper.app(0)).is_running());
+    assert_eq!(stats(stepper.app(0)).rollbacks, 0);
+    assert!(stats(stepper.app(0)).frames > 290);
+    stepper.app_mut(0).world_mut().write_message(FinishMatch);
+    stepper.updates(2);
+    assert_eq!(*state(stepper.app(0)), SessionState::Offline);
+}
+
+#[test]
+fn a_sync_test_of_a_sound_game_finds_nothing() {
+    let mut stepper = Stepper::new(1, build(busy));
+    let seats = vec!["one".into(), "two".into(), "three".into()];
+    stepper.app_mut(0).world_mut().write_message(StartLocal {
+        seats,
+        seed: 5,
+        sync_test_depth: Some(7),
+    });
+    stepper.updates(600);
+    assert!(state(stepper.app(0)).is_running());
+    assert_eq!(stats(stepper.app(0)).desyncs, 0);
+    assert!(stats(stepper.app(0)).rollbacks > 500);
+}
