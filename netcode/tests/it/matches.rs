@@ -79,7 +79,7 @@ fn a_finished_match_is_followed_by_another_on_a_clean_world() {
     stepper.updates(30);
     for app in stepper.apps() {
         assert_eq!(*state(app), SessionState::Gathering);
-        assert_eq!(places(app), [], "nothing is left over");
+        assert!(places(app).is_empty(), "nothing is left over");
         assert_eq!(app.world().resource::<crate::support::Tally>().made, 0);
     }
     let first_seed = *stepper.app(0).world().resource::<MatchSeed>();
