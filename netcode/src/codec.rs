@@ -3,7 +3,7 @@
 //! bincode 2.0.1 is finished rather than maintained, so nothing outside this file may depend on it.
 
 use bincode::{
-    config::{Configuration, LittleEndian, Limit, Varint, standard},
+    config::{Configuration, Limit, LittleEndian, Varint, standard},
     error::{DecodeError, EncodeError},
     serde::{decode_from_slice, encode_into_std_write},
 };

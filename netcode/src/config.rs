@@ -78,7 +78,9 @@ impl NetcodeConfig {
         if self.checksum_interval == 0 {
             return Err(ConfigError::ChecksumInterval);
         }
-        if self.min_players == 0 || self.min_players > self.max_players || self.max_players > MAX_SEATS
+        if self.min_players == 0
+            || self.min_players > self.max_players
+            || self.max_players > MAX_SEATS
         {
             return Err(ConfigError::Players { min: self.min_players, max: self.max_players });
         }
@@ -153,10 +155,7 @@ mod tests {
         assert_eq!(check(|c| c.checksum_interval = 0), Err(ConfigError::ChecksumInterval));
         assert_eq!(check(|c| c.min_players = 5), Err(ConfigError::Players { min: 5, max: 4 }));
         assert_eq!(check(|c| c.max_players = 17), Err(ConfigError::Players { min: 2, max: 17 }));
-        assert_eq!(
-            check(|c| c.quiet_after = c.peer_timeout),
-            Err(ConfigError::QuietAfterTimeout)
-        );
+        assert_eq!(check(|c| c.quiet_after = c.peer_timeout), Err(ConfigError::QuietAfterTimeout));
         assert_eq!(check(|c| c.game_id = "x".repeat(65)), Err(ConfigError::NameTooLong));
     }
 }

@@ -76,7 +76,8 @@ impl Stepper {
     /// If the match does not start.
     pub fn start(&mut self) {
         self.run_until("everybody sees everybody", |apps| {
-            apps.iter().all(|app| *app.world().resource::<SessionState>() == SessionState::Gathering)
+            apps.iter()
+                .all(|app| *app.world().resource::<SessionState>() == SessionState::Gathering)
         });
         for app in &mut self.apps {
             app.world_mut().write_message(SetReady(true));
@@ -147,6 +148,8 @@ impl Stepper {
     /// The time that has passed by the clocks of the apps.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.apps.first().map_or(Duration::ZERO, |app| app.world().resource::<Time<Real>>().elapsed())
+        self.apps
+            .first()
+            .map_or(Duration::ZERO, |app| app.world().resource::<Time<Real>>().elapsed())
     }
 }

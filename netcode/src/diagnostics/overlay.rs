@@ -1,2 +1,1 @@
 //! The network overlay.
-

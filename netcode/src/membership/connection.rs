@@ -304,7 +304,13 @@ impl Connection {
     }
 
     /// Sends `messages` to one peer, in one datagram if they fit.
-    fn send_datagrams(&mut self, now: Duration, link: usize, frame: u32, messages: &[ggrs::Message]) {
+    fn send_datagrams(
+        &mut self,
+        now: Duration,
+        link: usize,
+        frame: u32,
+        messages: &[ggrs::Message],
+    ) {
         let link_state = &mut self.links[link];
         link_state.last_sent = now;
         let header = link_state.clock.header(now, self.epoch, frame);
@@ -313,7 +319,8 @@ impl Connection {
         if Datagram::encode(&header, messages, &mut self.bytes).is_err() {
             return;
         }
-        let fits = self.bytes.len() <= MAX_DATAGRAM_BYTES && messages.len() <= MAX_DATAGRAM_MESSAGES;
+        let fits =
+            self.bytes.len() <= MAX_DATAGRAM_BYTES && messages.len() <= MAX_DATAGRAM_MESSAGES;
         if fits || messages.len() <= 1 {
             self.meter_out.count(self.bytes.len());
             self.conditioner.push(now, peer, Channel::Datagrams, &self.bytes);

@@ -74,7 +74,8 @@ impl From<CodecError> for ControlError {
 impl Control {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![WIRE_VERSION];
-        encode_into(self, &mut bytes).expect("control messages hold only plain values, which always encode");
+        encode_into(self, &mut bytes)
+            .expect("control messages hold only plain values, which always encode");
         bytes
     }
 

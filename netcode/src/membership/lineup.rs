@@ -85,8 +85,15 @@ pub(crate) struct LineUp {
 enum Stage {
     #[default]
     Idle,
-    Proposed { plan: MatchPlan, unanswered: Vec<PeerId>, deadline: Duration },
-    Accepted { plan: MatchPlan, deadline: Duration },
+    Proposed {
+        plan: MatchPlan,
+        unanswered: Vec<PeerId>,
+        deadline: Duration,
+    },
+    Accepted {
+        plan: MatchPlan,
+        deadline: Duration,
+    },
 }
 
 impl LineUp {
@@ -103,10 +110,14 @@ impl LineUp {
         possible: Option<&MatchPlan>,
     ) -> Vec<LineUpStep> {
         match &self.stage {
-            Stage::Proposed { deadline, .. } | Stage::Accepted { deadline, .. } if now >= *deadline => {
+            Stage::Proposed { deadline, .. } | Stage::Accepted { deadline, .. }
+                if now >= *deadline =>
+            {
                 self.stage = Stage::Idle;
             }
-            Stage::Proposed { plan, .. } if possible.is_none_or(|seen| !seen.has_same_members(plan)) => {
+            Stage::Proposed { plan, .. }
+                if possible.is_none_or(|seen| !seen.has_same_members(plan)) =>
+            {
                 self.stage = Stage::Idle;
             }
             _ => {}
@@ -176,15 +187,13 @@ impl LineUp {
     ) -> Vec<LineUpStep> {
         let epoch = plan.epoch;
         let agreed = plan.leader() == Some(from)
-            && possible.is_some_and(|seen| seen.has_same_members(&plan) && seen.epoch <= plan.epoch);
+            && possible
+                .is_some_and(|seen| seen.has_same_members(&plan) && seen.epoch <= plan.epoch);
         if !agreed {
             return vec![LineUpStep::Send(from, LineUpMessage::Decline { epoch })];
         }
         self.stage = Stage::Accepted { plan, deadline: now + ANSWER_WITHIN };
-        vec![
-            LineUpStep::Expect(epoch),
-            LineUpStep::Send(from, LineUpMessage::Accept { epoch }),
-        ]
+        vec![LineUpStep::Expect(epoch), LineUpStep::Send(from, LineUpMessage::Accept { epoch })]
     }
 
     fn begin_if_all_accepted(&mut self, local: PeerId) -> Vec<LineUpStep> {
@@ -272,7 +281,9 @@ mod tests {
         let proposal = a.poll(Duration::ZERO, A, Some(&all));
         b.handle(Duration::ZERO, B, A, sent_to(&proposal, B), Some(&all));
         b.poll(ANSWER_WITHIN, B, Some(&all));
-        assert!(b.handle(ANSWER_WITHIN, B, A, LineUpMessage::Begin { epoch: 1 }, Some(&all)).is_empty());
+        assert!(
+            b.handle(ANSWER_WITHIN, B, A, LineUpMessage::Begin { epoch: 1 }, Some(&all)).is_empty()
+        );
         assert!(!a.poll(ANSWER_WITHIN, A, Some(&all)).is_empty(), "the leader asks again");
     }
 

@@ -52,18 +52,15 @@ pub struct LobbyPeer {
 
 impl Lobby {
     pub(crate) fn for_config(config: &NetcodeConfig) -> Self {
-        Self {
-            min_players: config.min_players,
-            max_players: config.max_players,
-            ..Self::default()
-        }
+        Self { min_players: config.min_players, max_players: config.max_players, ..Self::default() }
     }
 
     /// Why the match does not start yet; `None` when it is about to.
     #[must_use]
     pub fn blocker(&self) -> Option<StartBlocker> {
         let players = || self.peers.iter().filter(|peer| peer.refusal.is_none());
-        let seats = players().map(|peer| u32::from(peer.seats)).sum::<u32>() + u32::from(self.local_seats);
+        let seats =
+            players().map(|peer| u32::from(peer.seats)).sum::<u32>() + u32::from(self.local_seats);
         let names = |matching: fn(&&LobbyPeer) -> bool| -> Vec<String> {
             players().filter(matching).map(|peer| peer.name.clone()).collect()
         };
@@ -113,7 +110,10 @@ mod tests {
             lobby(true, vec![]).blocker().map(|blocker| blocker.to_string()),
             Some("waiting for 1 more player".into())
         );
-        assert_eq!(lobby(true, vec![peer(true, 4)]).blocker(), Some(StartBlocker::TooMany { max: 4 }));
+        assert_eq!(
+            lobby(true, vec![peer(true, 4)]).blocker(),
+            Some(StartBlocker::TooMany { max: 4 })
+        );
         assert_eq!(lobby(false, vec![peer(true, 1)]).blocker(), Some(StartBlocker::NotReady));
         assert_eq!(
             lobby(true, vec![peer(false, 1)]).blocker().map(|blocker| blocker.to_string()),

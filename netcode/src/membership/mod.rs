@@ -22,8 +22,6 @@ use crate::{input::Seat, transport::LinkConditions};
 
 pub(crate) use connection::Connection;
 pub(crate) use lineup::MatchPlan;
-#[cfg(test)]
-pub(crate) use lineup::Member;
 pub use lobby::{Lobby, LobbyPeer};
 pub(crate) use reasons::GoodbyeCause;
 pub use reasons::{EndReason, Refusal, StartBlocker};

@@ -48,7 +48,9 @@ pub enum Refusal {
         theirs: String,
     },
     /// The peer plays another version of the game.
-    #[error("{name} has version {theirs}, you have version {ours}: both need the same version to play together")]
+    #[error(
+        "{name} has version {theirs}, you have version {ours}: both need the same version to play together"
+    )]
     OtherVersion {
         /// The peer's name.
         name: String,
@@ -58,7 +60,9 @@ pub enum Refusal {
         ours: String,
     },
     /// The version is the same, but the simulation is not.
-    #[error("{name} has a different build of version {version}: both need the same build to play together")]
+    #[error(
+        "{name} has a different build of version {version}: both need the same build to play together"
+    )]
     OtherBuild {
         /// The peer's name.
         name: String,
@@ -66,7 +70,9 @@ pub enum Refusal {
         version: String,
     },
     /// The peer speaks another version of the network protocol, so not even its name is known.
-    #[error("a player in this room has an incompatible version of the game: both need the same version to play together")]
+    #[error(
+        "a player in this room has an incompatible version of the game: both need the same version to play together"
+    )]
     OtherProtocol,
 }
 

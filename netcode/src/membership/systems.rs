@@ -87,7 +87,8 @@ pub(crate) fn take_requests(
 
 #[cfg(feature = "webrtc")]
 fn open_transport(request: &JoinRoom) -> Result<Box<dyn Transport>, TransportError> {
-    let transport = crate::transport::webrtc::WebRtcTransport::open(&request.url, &request.ice_servers)?;
+    let transport =
+        crate::transport::webrtc::WebRtcTransport::open(&request.url, &request.ice_servers)?;
     Ok(Box::new(transport))
 }
 
@@ -216,7 +217,11 @@ pub(crate) fn desync_report(
     differing: &[usize],
 ) -> DesyncReport {
     let names: Vec<&str> = store.hashed_names().collect();
-    let name = |&index: &usize| names.get(index).map_or_else(|| "a type that only one of us has".to_owned(), |&name| name.to_owned());
+    let name = |&index: &usize| {
+        names
+            .get(index)
+            .map_or_else(|| "a type that only one of us has".to_owned(), |&name| name.to_owned())
+    };
     DesyncReport { frame, peer, types: differing.iter().map(name).collect() }
 }
 

@@ -4,9 +4,7 @@
 //! until then a rollback brings the same [`Entity`] back, with its children, handles and unregistered components.
 
 use bevy::{
-    ecs::{
-        entity_disabling::Disabled, lifecycle::HookContext, query::Allow, world::DeferredWorld,
-    },
+    ecs::{entity_disabling::Disabled, lifecycle::HookContext, query::Allow, world::DeferredWorld},
     prelude::{
         Children, Component, Entity, EntityCommands, EntityWorldMut, Has, Resource, With, Without,
         World,
@@ -216,5 +214,4 @@ pub(super) fn despawn_all(world: &mut World) {
 }
 
 /// The filter of everything that is part of the simulation now.
-pub(super) type InSimulation =
-    (With<Rollback>, Without<DespawnPending>, Allow<Disabled>);
+pub(super) type InSimulation = (With<Rollback>, Without<DespawnPending>, Allow<Disabled>);

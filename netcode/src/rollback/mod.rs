@@ -16,6 +16,3 @@ pub use register::AppRollbackExt;
 pub(crate) use history::RollbackStore;
 pub(crate) use identity::RollbackIdCounter;
 pub(crate) use register::Registrations;
-
-#[cfg(test)]
-mod tests;

@@ -125,13 +125,16 @@ impl<I: GameInput> Epoch<I> {
                 }
             }
             GgrsRequest::LoadGameState { frame, .. } => {
-                let frame = u32::try_from(frame).expect("ggrs loads only frames that it saved, from 0 up");
+                let frame =
+                    u32::try_from(frame).expect("ggrs loads only frames that it saved, from 0 up");
                 let depth = self.frame - frame;
                 let mut stats = world.resource_mut::<SessionStats>();
                 stats.rollbacks += 1;
                 stats.last_rollback = depth;
                 stats.max_rollback = stats.max_rollback.max(depth);
-                world.resource_scope(|world, mut store: Mut<RollbackStore>| store.load(world, frame));
+                world.resource_scope(|world, mut store: Mut<RollbackStore>| {
+                    store.load(world, frame)
+                });
                 self.frame = frame;
             }
             GgrsRequest::AdvanceFrame { inputs } => self.simulate(world, &inputs),

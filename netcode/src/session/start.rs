@@ -49,7 +49,10 @@ pub(crate) fn manage_epoch<I: GameInput>(world: &mut World) {
             _ => {}
         }
     });
-    if matches!(world.resource(), SessionState::Offline | SessionState::Connecting | SessionState::Ended(_)) {
+    if matches!(
+        world.resource(),
+        SessionState::Offline | SessionState::Connecting | SessionState::Ended(_)
+    ) {
         let epoch = world.remove_resource::<Epoch<I>>();
         if epoch.is_some_and(|epoch| !epoch.is_finished) {
             clear_match(world);
@@ -157,7 +160,9 @@ fn build_sync_test<I: GameInput>(
 fn begin<I: GameInput>(world: &mut World, kind: Kind<I>, roster: Roster, seed: u64, number: u32) {
     let config = world.resource::<NetcodeConfig>().clone();
     clear_match(world);
-    world.resource_mut::<RollbackStore>().set_depth(usize::from(config.prediction_window) + EXTRA_FRAMES);
+    world
+        .resource_mut::<RollbackStore>()
+        .set_depth(usize::from(config.prediction_window) + EXTRA_FRAMES);
     let input_delay = if number == 0 { 0 } else { config.input_delay };
     world.insert_resource(SessionStats { input_delay, ..SessionStats::default() });
     world.insert_resource(ChecksumLog::default());

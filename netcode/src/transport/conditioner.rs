@@ -39,8 +39,11 @@ impl LinkConditions {
         bytes_per_s: None,
     };
     /// A cable: 2 ms round trip, no loss.
-    pub const LAN: Self =
-        Self { latency: Duration::from_millis(1), jitter: Duration::from_micros(300), ..Self::NONE };
+    pub const LAN: Self = Self {
+        latency: Duration::from_millis(1),
+        jitter: Duration::from_micros(300),
+        ..Self::NONE
+    };
     /// A busy home Wi-Fi: 30 ms round trip, 10 ms jitter, 1 % loss.
     pub const WIFI: Self = Self {
         latency: Duration::from_millis(15),
@@ -273,7 +276,8 @@ mod tests {
     #[test]
     fn nothing_arrives_before_its_latency() {
         let mut conditioner = Conditioner::new(1);
-        conditioner.set(LinkConditions { latency: Duration::from_millis(50), ..LinkConditions::NONE });
+        conditioner
+            .set(LinkConditions { latency: Duration::from_millis(50), ..LinkConditions::NONE });
         conditioner.push(Duration::ZERO, PEER, Channel::Datagrams, &[1]);
         assert!(deliver(&mut conditioner, Duration::from_millis(49)).is_empty());
         assert_eq!(deliver(&mut conditioner, Duration::from_millis(50)), [1]);
@@ -281,19 +285,29 @@ mod tests {
 
     #[test]
     fn datagrams_are_lost_doubled_and_overtaken_as_often_as_asked() {
-        let lossy = send(LinkConditions { loss: 0.5, ..LinkConditions::NONE }, Channel::Datagrams, 200);
+        let lossy =
+            send(LinkConditions { loss: 0.5, ..LinkConditions::NONE }, Channel::Datagrams, 200);
         assert!((60..140).contains(&lossy.len()), "{} of 200 arrived", lossy.len());
-        let doubled =
-            send(LinkConditions { duplicates: 0.5, ..LinkConditions::NONE }, Channel::Datagrams, 200);
+        let doubled = send(
+            LinkConditions { duplicates: 0.5, ..LinkConditions::NONE },
+            Channel::Datagrams,
+            200,
+        );
         assert!((260..340).contains(&doubled.len()), "{} of 200 arrived", doubled.len());
         let jittery = LinkConditions { jitter: Duration::from_millis(20), ..LinkConditions::NONE };
         assert!(!send(jittery, Channel::Datagrams, 200).is_sorted());
-        assert!(send(LinkConditions { loss: 1.0, ..LinkConditions::NONE }, Channel::Datagrams, 9).is_empty());
+        assert!(
+            send(LinkConditions { loss: 1.0, ..LinkConditions::NONE }, Channel::Datagrams, 9)
+                .is_empty()
+        );
     }
 
     #[test]
     fn control_arrives_whole_and_in_order_on_the_worst_network() {
-        assert_eq!(send(LinkConditions::AWFUL, Channel::Control, 200), (0..200).collect::<Vec<_>>());
+        assert_eq!(
+            send(LinkConditions::AWFUL, Channel::Control, 200),
+            (0..200).collect::<Vec<_>>()
+        );
     }
 
     #[test]

@@ -63,11 +63,12 @@ impl LinkClock {
 
     /// The header of a datagram that leaves now.
     pub(crate) fn header(&self, now: Duration, epoch: u32, frame: u32) -> DatagramHeader {
-        let (echo_ms, held_ms) = self.heard.map_or((0, DatagramHeader::NOTHING_HEARD), |(sent, at)| {
-            let held = now.saturating_sub(at).as_millis();
-            // An echo that was held too long to be told is as good as none.
-            (sent, u16::try_from(held).unwrap_or(DatagramHeader::NOTHING_HEARD))
-        });
+        let (echo_ms, held_ms) =
+            self.heard.map_or((0, DatagramHeader::NOTHING_HEARD), |(sent, at)| {
+                let held = now.saturating_sub(at).as_millis();
+                // An echo that was held too long to be told is as good as none.
+                (sent, u16::try_from(held).unwrap_or(DatagramHeader::NOTHING_HEARD))
+            });
         let lead_quarters = (self.lead_frames * 4.0).round() as i8;
         DatagramHeader { epoch, frame, sent_ms: millis(now), echo_ms, held_ms, lead_quarters }
     }
@@ -77,8 +78,10 @@ impl LinkClock {
         (self.lead_frames, self.their_lead_frames) = (0.0, 0.0);
     }
 
-    /// How far we are ahead of the peer, in frames; half of the difference of what both sides see, which cancels
-    /// a link that is slower in one direction.
+    /// How far we are ahead of the peer, in frames: the mean of what both sides see, so that both correct by the same.
+    ///
+    /// A link that is slower in one direction looks like a lead. Correcting it is fair all the same: at a lead of
+    /// zero the inputs of both sides arrive equally late.
     pub(crate) fn lead_frames(&self) -> f32 {
         (self.lead_frames - self.their_lead_frames) / 2.0
     }
@@ -99,22 +102,32 @@ fn millis(now: Duration) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
 
     const FPS: u16 = 60;
 
-    /// Two clocks that exchange headers 60 times a second over a link with the given one-way delays.
+    /// Two clocks that exchange headers 60 times a second, `there` and `back` ms apart; a simulates
+    /// `frames_apart` frames ahead of b, and b's clock shows `offset` ms more.
     fn exchange(there: u64, back: u64, frames_apart: u32, offset: u64) -> (LinkClock, LinkClock) {
         let (mut a, mut b) = (LinkClock::default(), LinkClock::default());
-        for tick in 0..600u32 {
-            // `now` of the arrival; the sender made the header `there` or `back` earlier.
-            let now = Duration::from_micros(1_000_000 + 16_667 * u64::from(tick));
-            let frame_at = |delay: u64| tick.saturating_sub((delay * 60 / 1000) as u32);
-            let b_now = now + Duration::from_millis(offset);
-            let from_a = a.header(now.saturating_sub(Duration::from_millis(there)), 1, frame_at(there) + frames_apart);
-            b.receive(b_now, &from_a, Some(tick), FPS);
-            let from_b = b.header(b_now.saturating_sub(Duration::from_millis(back)), 1, frame_at(back));
-            a.receive(now, &from_b, Some(tick + frames_apart), FPS);
+        let (mut to_a, mut to_b) = (VecDeque::new(), VecDeque::new());
+        for ms in 0..10_000 {
+            let frame = (ms * 60 / 1000) as u32;
+            let (a_now, b_now) = (Duration::from_millis(ms), Duration::from_millis(ms + offset));
+            while to_b.front().is_some_and(|&(due, _)| due <= ms) {
+                let (_, header) = to_b.pop_front().expect("it was just seen");
+                b.receive(b_now, &header, Some(frame), FPS);
+            }
+            while to_a.front().is_some_and(|&(due, _)| due <= ms) {
+                let (_, header) = to_a.pop_front().expect("it was just seen");
+                a.receive(a_now, &header, Some(frame + frames_apart), FPS);
+            }
+            if ms % 16 == 0 {
+                to_b.push_back((ms + there, a.header(a_now, 1, frame + frames_apart)));
+                to_a.push_back((ms + back, b.header(b_now, 1, frame)));
+            }
         }
         (a, b)
     }
@@ -124,21 +137,29 @@ mod tests {
         let (a, b) = exchange(40, 40, 0, 12_345);
         for clock in [a, b] {
             let rtt = clock.rtt().expect("600 headers were exchanged").as_millis();
-            assert!((60..=100).contains(&rtt), "{rtt} ms");
+            assert!((78..=82).contains(&rtt), "{rtt} ms");
         }
     }
 
     #[test]
-    fn both_sides_agree_who_is_ahead_even_on_a_lopsided_link() {
+    fn the_lead_is_the_difference_of_frames() {
+        let (a, b) = exchange(40, 40, 4, 0);
+        assert!((a.lead_frames() - 4.0).abs() < 0.6, "a leads by {}", a.lead_frames());
+        assert!((b.lead_frames() + 4.0).abs() < 0.6, "b leads by {}", b.lead_frames());
+    }
+
+    #[test]
+    fn both_sides_see_the_same_lead_even_on_a_lopsided_link() {
         let (a, b) = exchange(80, 10, 4, 0);
-        assert!((a.lead_frames() - 4.0).abs() < 1.5, "a leads by {}", a.lead_frames());
-        assert!((b.lead_frames() + 4.0).abs() < 1.5, "b leads by {}", b.lead_frames());
+        let sum = a.lead_frames() + b.lead_frames();
+        assert!(sum.abs() < 0.3, "{} and {}", a.lead_frames(), b.lead_frames());
     }
 
     #[test]
     fn an_old_datagram_changes_nothing() {
         let mut clock = LinkClock::default();
-        let header = |sent_ms| DatagramHeader { sent_ms, held_ms: 0, echo_ms: 0, ..Default::default() };
+        let header =
+            |sent_ms| DatagramHeader { sent_ms, held_ms: 0, echo_ms: 0, ..Default::default() };
         clock.receive(Duration::from_millis(100), &header(65_530), None, FPS);
         let rtt = clock.rtt();
         clock.receive(Duration::from_millis(900), &header(65_000), None, FPS);

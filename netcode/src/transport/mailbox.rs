@@ -33,7 +33,9 @@ impl Mailbox {
     /// Moves everything for `to` out of the outbox, in order.
     pub(crate) fn take_for(&mut self, to: PeerId, messages: &mut Vec<Message>) {
         messages.clear();
-        messages.extend(self.outbox.extract_if(.., |(peer, _)| *peer == to).map(|(_, message)| message));
+        messages.extend(
+            self.outbox.extract_if(.., |(peer, _)| *peer == to).map(|(_, message)| message),
+        );
     }
 
     /// Forgets everything: the epoch is over.

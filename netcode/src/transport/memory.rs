@@ -61,7 +61,9 @@ pub(crate) struct MemoryTransport {
 impl Transport for MemoryTransport {
     fn poll(&mut self, _now: Duration, events: &mut Vec<TransportEvent>) {
         self.room.with(|places| {
-            if let Some(place) = places.iter_mut().find(|place| place.peer == self.peer && !place.gone) {
+            if let Some(place) =
+                places.iter_mut().find(|place| place.peer == self.peer && !place.gone)
+            {
                 events.extend(place.events.drain(..));
             }
         });

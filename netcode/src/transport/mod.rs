@@ -20,8 +20,8 @@ use std::time::Duration;
 use signaling::protocol::PeerId;
 use thiserror::Error;
 
-pub use conditioner::LinkConditions;
 pub(crate) use conditioner::Conditioner;
+pub use conditioner::LinkConditions;
 pub(crate) use link_clock::LinkClock;
 pub(crate) use mailbox::{Mailbox, SharedMailbox};
 pub(crate) use packet::{Datagram, MAX_DATAGRAM_BYTES, MAX_DATAGRAM_MESSAGES};

@@ -15,7 +15,7 @@ use futures::{
 };
 use futures_timer::Delay;
 use matchbox_socket::{
-    PeerEvent, PeerRequest, Signaller, SignallerBuilder, SignalingError, async_trait::async_trait,
+    PeerEvent, PeerRequest, SignalingError, Signaller, SignallerBuilder, async_trait::async_trait,
 };
 
 use super::{

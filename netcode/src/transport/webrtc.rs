@@ -54,7 +54,9 @@ impl WebRtcTransport {
                     self.peers.push(peer);
                     events.push(TransportEvent::Connected(peer));
                     let early = self.early.extract_if(.., |(from, ..)| *from == peer);
-                    events.extend(early.map(|(from, channel, packet)| received(from, channel, &packet)));
+                    events.extend(
+                        early.map(|(from, channel, packet)| received(from, channel, &packet)),
+                    );
                 }
                 PeerState::Disconnected => {
                     self.peers.retain(|&connected| connected != peer);
@@ -120,7 +122,8 @@ fn room_url(url: &str) -> Result<String, TransportError> {
     let bad = || TransportError::BadUrl(url.chars().take(200).collect());
     let (scheme, rest) = url.split_once("://").ok_or_else(bad)?;
     let (server, room) = rest.split_once('/').ok_or_else(bad)?;
-    let (room, query) = room.split_once('?').map_or((room, None), |(room, query)| (room, Some(query)));
+    let (room, query) =
+        room.split_once('?').map_or((room, None), |(room, query)| (room, Some(query)));
     if !matches!(scheme, "ws" | "wss") || server.is_empty() || !is_room_name(room) {
         return Err(bad());
     }
@@ -140,7 +143,15 @@ mod tests {
 
     #[test]
     fn an_address_that_is_no_room_is_refused_with_an_example() {
-        for bad in ["", "duel", "http://host/duel", "ws://host", "ws:///duel", "ws://host/", "ws://host/a b"] {
+        for bad in [
+            "",
+            "duel",
+            "http://host/duel",
+            "ws://host",
+            "ws:///duel",
+            "ws://host/",
+            "ws://host/a b",
+        ] {
             let error = room_url(bad).expect_err("it is no room's address");
             assert!(error.to_string().contains("ws://host:3536/room"), "{error}");
         }

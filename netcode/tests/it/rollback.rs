@@ -1,1 +1,287 @@
-//! Placeholder
+//! What the rollback store restores: every kind of change that a frame can make, undone and made again.
+
+use bevy::{ecs::entity_disabling::Disabled, prelude::*};
+use netcode::{NetcodeConfig, prelude::*, testing::Stepper};
+use serde::{Deserialize, Serialize};
+
+use crate::support::{state, stats};
+
+#[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Count(u32);
+
+#[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Words(Vec<String>);
+
+#[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[component(storage = "SparseSet")]
+struct Burning(u32);
+
+/// Not registered: a stand-in for what a renderer hangs on an entity.
+#[derive(Component, Clone, Debug, PartialEq)]
+struct Sprite(u32);
+
+#[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Target(#[entities] Entity);
+
+#[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Weather(u32);
+
+fn game(simulate: impl Fn(&mut App) + 'static) -> impl FnMut(usize, &mut App) {
+    move |_, app| {
+        app.add_plugins(NetcodePlugin::<u8>::new(NetcodeConfig::default()))
+            .rollback_component::<Count>()
+            .rollback_component::<Words>()
+            .rollback_component::<Burning>()
+            .rollback_component::<Target>()
+            .rollback_resource::<Weather>();
+        simulate(app);
+    }
+}
+
+/// Plays `frames` frames of a sync test at `depth`: each frame is undone and made again, and must come out the same.
+fn sync_test(depth: u8, frames: u32, simulate: impl Fn(&mut App) + 'static) -> Stepper {
+    let mut stepper = Stepper::new(1, game(simulate));
+    let request = StartLocal { seats: vec!["one".into()], seed: 1, sync_test_depth: Some(depth) };
+    stepper.app_mut(0).world_mut().write_message(request);
+    stepper.updates(frames);
+    assert!(state(stepper.app(0)).is_running());
+    assert!(stats(stepper.app(0)).resimulated_frames > frames);
+    stepper
+}
+
+fn assert_sound(stepper: &Stepper) {
+    assert_eq!(stats(stepper.app(0)).desyncs, 0);
+}
+
+fn in_order(world: &World) -> Vec<(u32, Entity)> {
+    let mut all: Vec<(u32, Entity)> = world
+        .iter_entities()
+        .filter_map(|entity| Some((entity.get::<RollbackId>()?.get(), entity.id())))
+        .collect();
+    all.sort_unstable();
+    all
+}
+
+#[test]
+fn components_come_and_go() {
+    fn simulate(
+        mut commands: Commands,
+        frame: Res<SimFrame>,
+        counts: Query<(Entity, &mut Count, Has<Burning>)>,
+    ) {
+        for (entity, mut count, burns) in counts {
+            count.0 += 1;
+            match frame.0 % 4 {
+                0 if !burns => drop(commands.entity(entity).insert(Burning(frame.0))),
+                2 => drop(commands.entity(entity).remove::<Burning>()),
+                3 => drop(
+                    commands.entity(entity).insert(Words(vec!["hot".into(); count.0 as usize % 5])),
+                ),
+                _ => {}
+            }
+        }
+    }
+    let stepper = sync_test(6, 200, |app| {
+        app.add_systems(SetupMatch, |mut commands: Commands| {
+            for start in 0..5 {
+                commands.spawn((Rollback, Count(start)));
+            }
+        })
+        .add_systems(Simulate, simulate);
+    });
+    assert_sound(&stepper);
+}
+
+#[test]
+fn resources_come_and_go() {
+    fn simulate(mut commands: Commands, frame: Res<SimFrame>, weather: Option<ResMut<Weather>>) {
+        match (frame.0 % 5, weather) {
+            (0, _) => commands.insert_resource(Weather(frame.0)),
+            (3, _) => commands.remove_resource::<Weather>(),
+            (_, Some(mut weather)) => weather.0 += 1,
+            _ => {}
+        }
+    }
+    assert_sound(&sync_test(4, 100, |app| {
+        app.add_systems(Simulate, simulate);
+    }));
+}
+
+#[test]
+fn an_entity_that_was_despawned_comes_back_as_itself_with_what_is_not_registered() {
+    // It is removed in each frame after 30, and each time brought back by the rollback.
+    fn simulate(mut commands: Commands, frame: Res<SimFrame>, counts: Query<(Entity, &mut Count)>) {
+        for (entity, mut count) in counts {
+            count.0 += 1;
+            if frame.0 == 30 {
+                commands.entity(entity).despawn_rollback();
+            }
+        }
+    }
+    let mut stepper = Stepper::new(
+        1,
+        game(|app| {
+            app.add_systems(SetupMatch, |mut commands: Commands| {
+                commands.spawn((Rollback, Count(0), Sprite(7), children![Sprite(8)]));
+            })
+            .add_systems(Simulate, simulate);
+        }),
+    );
+    let request = StartLocal { seats: vec!["one".into()], seed: 1, sync_test_depth: Some(7) };
+    stepper.app_mut(0).world_mut().write_message(request);
+    stepper.updates(20);
+    let before = in_order(stepper.app(0).world());
+    let sprites = |world: &mut World| {
+        let mut query = world.query_filtered::<&Sprite, Allow<Disabled>>();
+        query.iter(world).count()
+    };
+    while stats(stepper.app(0)).frames < 34 {
+        stepper.update();
+    }
+    assert_eq!(in_order(stepper.app(0).world()), before, "the same entity, still there");
+    assert_eq!(sprites(stepper.app_mut(0).world_mut()), 2);
+    let mut visible = stepper.app_mut(0).world_mut().query::<&Sprite>();
+    assert_eq!(visible.iter(stepper.app(0).world()).count(), 0, "nobody sees it");
+    stepper.updates(20);
+    assert_eq!(
+        sprites(stepper.app_mut(0).world_mut()),
+        0,
+        "gone for good once confirmed, children too"
+    );
+    assert_sound(&stepper);
+}
+
+#[test]
+fn references_follow_an_entity_that_is_despawned_the_plain_way() {
+    fn simulate(
+        mut commands: Commands,
+        frame: Res<SimFrame>,
+        counts: Query<(Entity, &mut Count, Option<&Target>)>,
+    ) {
+        let mut missed = 0;
+        let alive: Vec<Entity> = counts.iter().map(|(entity, ..)| entity).collect();
+        for (entity, mut count, target) in counts {
+            missed += u32::from(target.is_some_and(|target| !alive.contains(&target.0)));
+            count.0 += 1 + missed;
+            if frame.0 == 20 && target.is_none() {
+                commands.entity(entity).despawn();
+            }
+        }
+    }
+    let stepper = sync_test(7, 60, |app| {
+        app.add_systems(SetupMatch, |mut commands: Commands| {
+            let prey = commands.spawn((Rollback, Count(0))).id();
+            commands.spawn((Rollback, Count(0), Target(prey)));
+        })
+        .add_systems(Simulate, simulate);
+    });
+    assert_sound(&stepper);
+}
+
+#[test]
+fn entities_get_the_same_ids_however_often_they_are_spawned() {
+    fn simulate(
+        mut commands: Commands,
+        frame: Res<SimFrame>,
+        counts: Query<(Entity, &mut Count, &RollbackId)>,
+    ) {
+        commands.spawn((Rollback, Count(frame.0)));
+        for (entity, mut count, id) in counts {
+            count.0 = count.0.wrapping_mul(31).wrapping_add(id.get());
+            if id.get() + 9 < frame.0 {
+                commands.entity(entity).despawn_rollback();
+            }
+        }
+    }
+    let stepper = sync_test(7, 300, |app| {
+        app.add_systems(Simulate, simulate);
+    });
+    assert_sound(&stepper);
+    let world = stepper.app(0).world();
+    assert!(in_order(world).len() < 40, "the number of entities does not grow with the match");
+}
+
+#[test]
+fn parents_change_and_change_back() {
+    fn simulate(
+        mut commands: Commands,
+        frame: Res<SimFrame>,
+        counts: Query<(Entity, &mut Count, &RollbackId, Option<&ChildOf>)>,
+    ) {
+        let mut order: Vec<_> = counts.iter().map(|(entity, _, id, _)| (*id, entity)).collect();
+        order.sort_unstable();
+        for (entity, mut count, id, parent) in counts {
+            count.0 += u32::from(parent.is_some());
+            if id.get() == 2 {
+                match frame.0 % 6 {
+                    0 => drop(commands.entity(entity).insert(ChildOf(order[0].1))),
+                    2 => drop(commands.entity(entity).insert(ChildOf(order[1].1))),
+                    4 => drop(commands.entity(entity).remove::<ChildOf>()),
+                    _ => {}
+                }
+            }
+        }
+    }
+    let stepper = sync_test(5, 120, |app| {
+        app.add_systems(SetupMatch, |mut commands: Commands| {
+            for start in 0..3 {
+                commands.spawn((Rollback, Count(start)));
+            }
+        })
+        .add_systems(Simulate, simulate);
+    });
+    assert_sound(&stepper);
+}
+
+#[test]
+fn a_game_that_forgets_to_register_is_caught_and_the_type_is_named() {
+    #[derive(Component)]
+    struct Hidden(u32);
+    fn simulate(mut counts: Query<(&mut Count, &mut Hidden)>) {
+        for (mut count, mut hidden) in &mut counts {
+            hidden.0 += 1;
+            count.0 += hidden.0;
+        }
+    }
+    #[derive(Resource, Default)]
+    struct Reports(Vec<String>);
+    let stepper = sync_test(3, 30, |app| {
+        app.init_resource::<Reports>()
+            .add_systems(SetupMatch, |mut commands: Commands| {
+                commands.spawn((Rollback, Count(0), Hidden(0)));
+            })
+            .add_systems(Simulate, simulate)
+            .add_systems(
+                Update,
+                |mut desyncs: MessageReader<DesyncDetected>, mut reports: ResMut<Reports>| {
+                    reports.0.extend(desyncs.read().flat_map(|desync| desync.0.types.clone()));
+                },
+            );
+    });
+    assert!(stats(stepper.app(0)).desyncs > 0);
+    let reports = stepper.app(0).world().resource::<Reports>();
+    assert!(reports.0.iter().all(|name| name.ends_with("::Count")) && !reports.0.is_empty());
+}
+
+#[test]
+fn each_match_starts_with_the_resources_that_the_game_began_with() {
+    let mut stepper = Stepper::new(
+        1,
+        game(|app| {
+            app.insert_resource(Weather(100))
+                .add_systems(Simulate, |mut weather: ResMut<Weather>| weather.0 += 1);
+        }),
+    );
+    for _ in 0..2 {
+        let request = StartLocal { seats: vec!["one".into()], seed: 1, sync_test_depth: None };
+        stepper.app_mut(0).world_mut().write_message(request);
+        stepper.update();
+        assert!(stepper.app(0).world().resource::<Weather>().0 <= 101);
+        stepper.updates(50);
+        assert!(stepper.app(0).world().resource::<Weather>().0 > 140);
+        stepper.app_mut(0).world_mut().write_message(FinishMatch);
+        stepper.updates(2);
+        assert_eq!(stepper.app(0).world().resource::<Weather>().0, 100);
+        assert!(in_order(stepper.app(0).world()).is_empty());
+    }
+}

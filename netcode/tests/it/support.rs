@@ -26,7 +26,7 @@ pub(crate) struct Thing {
 }
 
 impl Thing {
-    fn map<M: bevy::ecs::entity::EntityMapper>(this: &mut Self, mapper: &mut M) {
+    fn map<M: EntityMapper>(this: &mut Self, mapper: &mut M) {
         this.owner = mapper.get_mapped(this.owner);
     }
 }
@@ -45,10 +45,6 @@ pub(crate) fn busy(seat: Seat, frame: u32) -> Input {
     let mixed =
         (u64::from(frame / 7) + 31 * u64::from(seat.0)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
     Input { push: (mixed % 5) as i8 - 2, spawn: mixed % 3 == 0, remove: mixed % 4 == 0 }
-}
-
-pub(crate) fn idle(_seat: Seat, _frame: u32) -> Input {
-    Input::default()
 }
 
 pub(crate) fn config() -> NetcodeConfig {
