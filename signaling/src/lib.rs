@@ -8,3 +8,8 @@
 pub mod protocol;
 #[cfg(feature = "server")]
 pub mod server;
+
+/// Keeps the README's example true.
+#[cfg(all(doctest, feature = "server"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

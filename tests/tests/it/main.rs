@@ -1,0 +1,3 @@
+//! End to end, one module per story: real sockets, real WebRTC, real programs.
+
+mod stock_clients;

@@ -1,0 +1,177 @@
+//! Unmodified `matchbox_socket` clients meet through our server and talk over real data channels.
+
+use std::{
+    collections::{HashMap, HashSet},
+    future::Future,
+    net::SocketAddr,
+    time::Duration,
+};
+
+use matchbox_socket::{
+    Error, PeerId, PeerState, RtcIceServerConfig, WebRtcSocket, WebRtcSocketBuilder,
+};
+use signaling::server::{Server, ServerConfig};
+use tokio::{
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+/// Long enough for several WebRTC handshakes on a machine that is busy with other things.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// How often sockets are asked for news; they cannot be waited for.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+const CHANNEL: usize = 0;
+
+/// Starts a server that runs as long as the test does.
+async fn start_server() -> SocketAddr {
+    let config =
+        ServerConfig { address: SocketAddr::from(([127, 0, 0, 1], 0)), ..ServerConfig::default() };
+    let server = Server::bind(config).await.expect("a free port is free");
+    let address = server.local_addr();
+    tokio::spawn(server.run(std::future::pending()));
+    address
+}
+
+/// A stock client, and the task that drives it.
+struct Client {
+    socket: WebRtcSocket,
+    message_loop: JoinHandle<Result<(), Error>>,
+    /// What came over the data channel, by sender.
+    heard: HashMap<PeerId, String>,
+    connected: HashSet<PeerId>,
+    gone: HashSet<PeerId>,
+}
+
+impl Client {
+    fn new(url: &str) -> Self {
+        let (socket, message_loop) = WebRtcSocketBuilder::new(url)
+            // Host candidates are enough between clients on one machine.
+            .ice_server(RtcIceServerConfig { urls: vec![], username: None, credential: None })
+            .reconnect_attempts(Some(1))
+            .add_reliable_channel()
+            .build();
+        Self {
+            socket,
+            message_loop: tokio::spawn(message_loop),
+            heard: HashMap::new(),
+            connected: HashSet::new(),
+            gone: HashSet::new(),
+        }
+    }
+
+    /// Takes in what happened, and greets everybody who newly connected.
+    fn poll(&mut self) {
+        let changes = self.socket.try_update_peers().expect("the message loop runs");
+        for (peer, state) in changes {
+            match state {
+                PeerState::Connected => {
+                    self.connected.insert(peer);
+                    let greeting = format!("hello, {peer}");
+                    self.socket
+                        .channel_mut(CHANNEL)
+                        .try_send(greeting.into_bytes().into(), peer)
+                        .expect("the message loop runs");
+                }
+                PeerState::Disconnected => {
+                    self.gone.insert(peer);
+                }
+            }
+        }
+        for (peer, packet) in self.socket.channel_mut(CHANNEL).receive() {
+            let text = String::from_utf8(packet.to_vec()).expect("a greeting");
+            self.heard.insert(peer, text);
+        }
+    }
+
+    fn id(&mut self) -> PeerId {
+        self.socket.id().expect("a connected client has its id")
+    }
+}
+
+/// Polls all clients until the condition holds.
+async fn until(what: &str, clients: &mut [Client], condition: impl Fn(&[Client]) -> bool) {
+    let poll = async {
+        loop {
+            clients.iter_mut().for_each(Client::poll);
+            if condition(clients) {
+                break;
+            }
+            sleep(POLL_INTERVAL).await;
+        }
+    };
+    within_deadline(what, poll).await;
+}
+
+async fn within_deadline<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match timeout(DEADLINE, future).await {
+        Ok(output) => output,
+        Err(_) => panic!("{what}: not within {DEADLINE:?}"),
+    }
+}
+
+/// Lets every client hear from `others` others, and checks that what it heard was meant for it.
+async fn greet_each_other(clients: &mut [Client], others: usize) {
+    until("greetings over the data channels", clients, |clients| {
+        clients.iter().all(|client| client.heard.len() >= others)
+    })
+    .await;
+    for client in clients {
+        let greeting = format!("hello, {}", client.id());
+        assert_eq!(client.heard.len(), others);
+        assert!(client.heard.values().all(|text| *text == greeting));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_clients_exchange_data_and_one_hears_the_other_leave() {
+    let address = start_server().await;
+    let url = format!("ws://{address}/duel");
+    let mut clients = vec![Client::new(&url), Client::new(&url)];
+    greet_each_other(&mut clients, 1).await;
+
+    let mut leaver = clients.pop().expect("two clients");
+    let leaver_id = leaver.id();
+    assert!(clients[0].connected.contains(&leaver_id));
+    leaver.socket.close();
+    drop(leaver.socket);
+    within_deadline("the leaver's end", leaver.message_loop)
+        .await
+        .expect("no panic")
+        .expect("a clean end");
+    until("PeerLeft", &mut clients, |clients| clients[0].gone.contains(&leaver_id)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_clients_form_two_pairs() {
+    let address = start_server().await;
+    let url = format!("ws://{address}/pairs?next=2");
+    let mut clients: Vec<_> = (0..4).map(|_| Client::new(&url)).collect();
+    greet_each_other(&mut clients, 1).await;
+    for index in 0..clients.len() {
+        let id = clients[index].id();
+        let partner = *clients[index].heard.keys().next().expect("it heard its partner");
+        let its_partner = clients
+            .iter_mut()
+            .find_map(|client| (client.id() == partner).then_some(&client.heard))
+            .expect("the partner is one of the four");
+        assert!(its_partner.contains_key(&id), "{id} and {partner} are not a pair");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_senseless_group_size_is_refused_and_the_server_goes_on() {
+    let address = start_server().await;
+    let refused = Client::new(&format!("ws://{address}/pairs?next=0"));
+    let error = within_deadline("the refusal", refused.message_loop)
+        .await
+        .expect("no panic")
+        .expect_err("a group of nobody");
+    let Error::ConnectionFailed(reason) = error else { panic!("refused late: {error}") };
+    assert!(reason.to_string().contains("400"), "{reason}");
+
+    let url = format!("ws://{address}/pairs?next=2");
+    let mut clients = [Client::new(&url), Client::new(&url)];
+    greet_each_other(&mut clients, 1).await;
+}
