@@ -64,7 +64,8 @@ impl Input {
     /// The direction of the turn: 1 is counter-clockwise, -1 clockwise, 0 neither or both.
     #[must_use]
     pub fn turn(self) -> f32 {
-        f32::from(u8::from(self.contains(Self::LEFT))) - f32::from(u8::from(self.contains(Self::RIGHT)))
+        f32::from(u8::from(self.contains(Self::LEFT)))
+            - f32::from(u8::from(self.contains(Self::RIGHT)))
     }
 }
 

@@ -1,6 +1,55 @@
 //! A duel around a star for two to four ships, after Spacewar!: the game that proves the netcode.
 //!
-//! Data flows one way: [`input`] (and [`sim`], which alone decides what happens) → whoever draws, sounds and reports.
+//! Data flows one way: devices and [`bots`] → [`input`] → [`sim`], which alone decides what happens → whoever draws,
+//! sounds and reports.
 
 pub mod input;
+
+pub mod bots;
+
 pub mod sim;
+
+pub mod recording;
+pub mod selftest;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub mod cli;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod headless;
+
+use bevy::prelude::{App, Plugin};
+use netcode::prelude::{NetcodeConfig, NetcodePlugin};
+
+use crate::bots::BotPlugin;
+use crate::input::Input;
+use crate::sim::SimPlugin;
+use crate::sim::tuning::{FPS, MAX_SEATS};
+
+/// The version that players are told when two builds do not fit.
+pub const GAME_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The game without its face: netcode, rules and bots. The same for windows, browsers and the headless peer.
+#[derive(Clone, Debug)]
+pub struct DuelPlugin {
+    /// The version that peers compare: [`GAME_VERSION`], except to try what happens when it differs.
+    pub game_version: String,
+}
+
+impl Default for DuelPlugin {
+    fn default() -> Self {
+        Self { game_version: GAME_VERSION.into() }
+    }
+}
+
+impl Plugin for DuelPlugin {
+    fn build(&self, app: &mut App) {
+        let config = NetcodeConfig {
+            fps: FPS,
+            game_id: "duel-around-a-star".into(),
+            game_version: self.game_version.clone(),
+            max_players: MAX_SEATS as u8,
+            ..NetcodeConfig::default()
+        };
+        app.add_plugins((NetcodePlugin::<Input>::new(config), SimPlugin, BotPlugin));
+    }
+}

@@ -6,21 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::tuning::{SHIELD_RADIUS, SHIP_RADIUS};
 
-/// Serialises glam's vector by its fields: the engine's own support would be one more feature for everything.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Vec2")]
-struct Vec2Fields {
-    x: f32,
-    y: f32,
-}
-
 /// Where it is, in world units: inside the arena, with the star at the origin.
 #[derive(Component, Clone, Copy, PartialEq, Default, Debug, Serialize, Deserialize)]
-pub struct Position(#[serde(with = "Vec2Fields")] pub Vec2);
+pub struct Position(pub Vec2);
 
 /// Where it goes, in world units per second.
 #[derive(Component, Clone, Copy, PartialEq, Default, Debug, Serialize, Deserialize)]
-pub struct Velocity(#[serde(with = "Vec2Fields")] pub Vec2);
+pub struct Velocity(pub Vec2);
 
 /// Where a ship's nose points, in radians, counter-clockwise from +x, in `-π..=π`.
 #[derive(Component, Clone, Copy, PartialEq, Default, Debug, Serialize, Deserialize)]

@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn the_same_shot_from_a_corrected_place_is_the_same_effect() {
-        let fired = |seat, x| SimEffect::Fired { seat, position: Vec2::new(x, 0.0), direction: Vec2::X };
+        let fired =
+            |seat, x| SimEffect::Fired { seat, position: Vec2::new(x, 0.0), direction: Vec2::X };
         assert_eq!(fired(1, 10.0), fired(1, 10.5));
         assert_ne!(fired(1, 10.0), fired(2, 10.0));
     }

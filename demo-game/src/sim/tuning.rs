@@ -25,19 +25,24 @@ pub const STAR_GRAVITY: f32 = 4.0e6;
 pub const MAX_GRAVITY: f32 = 1200.0;
 /// Frame of the fight from which the star grows: a minute is a long duel, and a stalemate must end.
 pub const SUDDEN_DEATH_FRAMES: u32 = 60 * 60;
-/// Growth of the star's radius in sudden death, in units per second, per second. It fills the arena after 22 s.
+/// Growth of the star's radius in sudden death, in units per second, per second. It fills the arena after 22 s, and
+/// pulls harder as it grows.
 pub const STAR_GROWTH: f32 = 3.0;
 
 /// Radius of a ship's hull.
 pub const SHIP_RADIUS: f32 = 12.0;
 /// Radius of a ship's raised shield: larger than the hull, so that losing it also makes one harder to hit.
 pub const SHIELD_RADIUS: f32 = 17.0;
-/// Turning speed: a half turn takes 0.7 s, fast enough to flip and brake.
-pub const TURN_SPEED: f32 = 4.4;
+/// Turning speed: a half turn takes 0.8 s, fast enough to flip and brake, slow enough to aim.
+pub const TURN_SPEED: f32 = 4.0;
 /// Acceleration of a thrusting ship: from rest to cruising speed in a second.
 pub const THRUST: f32 = 256.0;
-/// Fraction of its speed that a ship loses per second: enough to forgive, too little to brake.
-pub const DRAG: f32 = 0.22;
+/// Fraction of its speed that a ship loses per second: so little that an idle ship circles for half a minute before
+/// the star has it.
+pub const DRAG: f32 = 0.03;
+/// Fraction of its sideways speed that a thrusting ship loses per second: a ship that burns goes where it points
+/// sooner than physics would have it, which is what makes it feel like a ship and not like a brick on ice.
+pub const SIDEWAYS_DRAG: f32 = 0.9;
 /// Speed above which a ship slows down by itself, so that fights stay readable.
 pub const CRUISE_SPEED: f32 = 330.0;
 /// Fraction of the speed above [`CRUISE_SPEED`] that a ship loses per second.
@@ -85,10 +90,22 @@ pub const ASTEROIDS_AT_START: u32 = 4;
 pub const ASTEROID_ARRIVAL_FRAMES: u32 = 5 * 60;
 /// The same in sudden death: it rains.
 pub const ASTEROID_RAIN_FRAMES: u32 = 30;
+/// Asteroids that stop others from drifting in before sudden death: more would be a wall, not a hazard.
+pub const ENOUGH_ASTEROIDS: usize = 14;
 /// Most asteroids that exist at once: beyond this none arrives, and a split one leaves only shrapnel.
 pub const MAX_ASTEROIDS: usize = 48;
 /// Slowest and fastest speed at which the halves of an asteroid part.
 pub const SPLIT_SPEED: (f32, f32) = (30.0, 90.0);
+/// Distances from the star at which asteroids start: inside and around the orbit of the ships.
+pub const ASTEROID_ORBIT: (f32, f32) = (190.0, 290.0);
+/// Start speed of an asteroid as a part of that of its circular orbit: the slowest still miss the star.
+pub const ASTEROID_ORBIT_SPEED: (f32, f32) = (0.8, 1.05);
+/// Speed of an asteroid that drifts in.
+pub const ASTEROID_DRIFT_SPEED: (f32, f32) = (50.0, 110.0);
+/// Fastest spin of an asteroid, either way.
+pub const ASTEROID_SPIN: f32 = 1.2;
+/// Least distance between a ship and an asteroid that appears: time to see it.
+pub const ASTEROID_CLEARANCE: f32 = 130.0;
 
 /// Distance from the star at which ships start: a circular orbit fits into the arena's height.
 pub const START_ORBIT: f32 = 270.0;

@@ -1,0 +1,100 @@
+//! Bots: an input source like a keyboard, for local seats that nobody sits at.
+//!
+//! They read the world in `ReadInputs`, outside the simulation, and fill in inputs; those inputs travel to the other
+//! peers like any others. So nothing that a bot computes needs to be the same anywhere else. `pilot` decides, this
+//! file shows it the world.
+
+mod pilot;
+
+use bevy::prelude::{App, Plugin, Query, Res, ResMut, Resource, With};
+use netcode::prelude::{LocalInputs, MatchSeed, ReadInputs, Rollback, Seat, SimFrame};
+
+use crate::input::Input;
+use crate::sim::{Asteroid, Heading, MatchState, Position, Ship, Shot, Star, Velocity};
+
+pub use pilot::{Body, Difficulty, SelfView, View, decide};
+
+/// Lets bots fly the seats that [`Bots`] gives them.
+#[derive(Default)]
+pub struct BotPlugin;
+
+impl Plugin for BotPlugin {
+    fn build(&self, app: &mut App) {
+        app.init_resource::<Bots>().add_systems(ReadInputs, drive_bots);
+    }
+}
+
+/// Which of this machine's seats are flown by bots.
+///
+/// Counted among the local seats, in order: the first local seat is 0 whatever its number in the match.
+#[derive(Resource, Clone, PartialEq, Eq, Default, Debug)]
+pub struct Bots {
+    pilots: Vec<Option<Difficulty>>,
+}
+
+impl Bots {
+    /// People first, then this many bots: for a match of one player against bots, `Bots::after(1, 3, …)`.
+    #[must_use]
+    pub fn after(people: usize, bots: usize, difficulty: Difficulty) -> Self {
+        let mut pilots = vec![None; people];
+        pilots.resize(people + bots, Some(difficulty));
+        Self { pilots }
+    }
+
+    /// The bot at the `index`th local seat, if there is one.
+    #[must_use]
+    pub fn at(&self, index: usize) -> Option<Difficulty> {
+        self.pilots.get(index).copied().flatten()
+    }
+}
+
+fn drive_bots(
+    bots: Res<Bots>,
+    mut inputs: ResMut<LocalInputs<Input>>,
+    (frame, seed): (Res<SimFrame>, Res<MatchSeed>),
+    (state, star): (Res<MatchState>, Res<Star>),
+    ships: Query<(&Ship, &Position, &Velocity, &Heading), With<Rollback>>,
+    rocks: Query<(&Asteroid, &Position, &Velocity), With<Rollback>>,
+    shots: Query<(&Shot, &Position, &Velocity), With<Rollback>>,
+) {
+    let pilots: Vec<(Seat, Difficulty)> = (0..)
+        .zip(inputs.seats())
+        .filter_map(|(index, &seat)| Some((seat, bots.at(index)?)))
+        .collect();
+    if pilots.is_empty() {
+        return;
+    }
+    let rocks: Vec<Body> = rocks
+        .iter()
+        .map(|(rock, at, flight)| Body::new(*at, *flight, rock.size.radius()))
+        .collect();
+    for (seat, difficulty) in pilots {
+        let Some((ship, position, velocity, heading)) =
+            ships.iter().find(|(ship, ..)| ship.seat == seat.0)
+        else {
+            continue;
+        };
+        let enemies = ships.iter().filter(|(other, ..)| other.seat != seat.0);
+        let view = View {
+            me: SelfView {
+                ship: *ship,
+                body: Body::new(*position, *velocity, ship.radius()),
+                heading: *heading,
+            },
+            enemies: enemies
+                .map(|(other, at, flight, _)| Body::new(*at, *flight, other.radius()))
+                .collect(),
+            rocks: &rocks,
+            shots: shots
+                .iter()
+                .filter(|(shot, ..)| crate::sim::can_hit(shot, seat.0))
+                .map(|(_, at, flight)| Body::new(*at, *flight, crate::sim::tuning::SHOT_RADIUS))
+                .collect(),
+            star_radius: star.radius,
+            is_fighting: state.is_fighting(),
+            // A different hand for every seat and match, a different mood for every third of a second.
+            mood: pilot::Mood::new(seed.0, seat.0, frame.0),
+        };
+        inputs.set(seat, decide(&view, difficulty));
+    }
+}

@@ -1,0 +1,389 @@
+//! How a bot flies: what it sees in, the controls it holds out. A pure function.
+//!
+//! In order of importance: stay out of the star, out of the way of rocks and shots, then chase, aim and fire. It is
+//! good at arithmetic and so would never miss; how far its hand shakes and its eyes look ahead is its difficulty.
+
+use std::f32::consts::{PI, TAU};
+
+use bevy::math::{Vec2, ops};
+
+use crate::input::Input;
+use crate::sim::arena::{gravity, offset, wrap};
+use crate::sim::tuning::{
+    CRUISE_SPEED, SHIP_RADIUS, SHOT_FRAMES, SHOT_SPEED, STEP_SECONDS, TURN_SPEED,
+};
+use crate::sim::{Heading, Position, Ship, Velocity};
+
+/// How well a bot flies.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Difficulty {
+    /// Shoots wide, sees trouble late: for the first match.
+    Easy,
+    /// A fair opponent.
+    #[default]
+    Normal,
+    /// Hits what it aims at.
+    Hard,
+}
+
+/// What a difficulty means.
+struct Skill {
+    /// Largest error of its aim, in radians.
+    aim_error: f32,
+    /// Frames that it looks ahead for the star and for rocks.
+    foresight: u32,
+    /// Frames that it looks ahead for shots.
+    reflex: f32,
+    /// Part of the time in which it keeps its finger off the trigger.
+    hesitation: f32,
+}
+
+impl Difficulty {
+    const fn skill(self) -> Skill {
+        match self {
+            Self::Easy => Skill { aim_error: 0.30, foresight: 40, reflex: 0.0, hesitation: 0.55 },
+            Self::Normal => {
+                Skill { aim_error: 0.13, foresight: 60, reflex: 14.0, hesitation: 0.25 }
+            }
+            Self::Hard => Skill { aim_error: 0.04, foresight: 80, reflex: 22.0, hesitation: 0.0 },
+        }
+    }
+}
+
+/// A disc in flight.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Body {
+    /// Its centre.
+    pub position: Vec2,
+    /// Its velocity, in units per second.
+    pub velocity: Vec2,
+    /// Its radius.
+    pub radius: f32,
+}
+
+impl Body {
+    /// The disc of something in the simulation.
+    #[must_use]
+    pub const fn new(position: Position, velocity: Velocity, radius: f32) -> Self {
+        Self { position: position.0, velocity: velocity.0, radius }
+    }
+}
+
+/// The bot's own ship.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct SelfView {
+    /// Its cooldowns and shield.
+    pub ship: Ship,
+    /// Where it is and flies.
+    pub body: Body,
+    /// Where its nose points.
+    pub heading: Heading,
+}
+
+/// What a bot sees.
+#[derive(Clone, PartialEq, Debug)]
+pub struct View<'a> {
+    /// Its own ship.
+    pub me: SelfView,
+    /// The other ships.
+    pub enemies: Vec<Body>,
+    /// All asteroids.
+    pub rocks: &'a [Body],
+    /// The shots and the shrapnel that could hurt it.
+    pub shots: Vec<Body>,
+    /// The radius of the star.
+    pub star_radius: f32,
+    /// Whether there is anything to shoot for.
+    pub is_fighting: bool,
+    /// What changes its mind from time to time.
+    pub mood: Mood,
+}
+
+/// Numbers that stay for a while, then are others: the shaking of a hand, without a memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mood {
+    bits: u64,
+}
+
+impl Mood {
+    /// Frames until the mood changes.
+    const FRAMES: u32 = 20;
+
+    /// The mood of `seat` at `frame` of the match with this seed.
+    #[must_use]
+    pub const fn new(seed: u64, seat: u8, frame: u32) -> Self {
+        // SplitMix64 over all three: neighbouring seats and times have nothing in common.
+        let mut bits = seed ^ ((seat as u64) << 56) ^ ((frame / Self::FRAMES) as u64);
+        bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Self { bits: bits ^ (bits >> 31) }
+    }
+
+    /// -1 to 1.
+    fn lean(self) -> f32 {
+        (self.bits & 0xffff) as f32 / 32_767.5 - 1.0
+    }
+
+    /// 0 to 1.
+    fn patience(self) -> f32 {
+        ((self.bits >> 16) & 0xffff) as f32 / 65_535.0
+    }
+}
+
+/// The controls that the bot holds in this frame.
+#[must_use]
+pub fn decide(view: &View, difficulty: Difficulty) -> Input {
+    let skill = difficulty.skill();
+    let course = flee_star(view, &skill)
+        .or_else(|| evade(view, &skill))
+        .or_else(|| attack(view, &skill))
+        .unwrap_or_else(|| orbit(view));
+    let error = angle_between(view.me.heading, course.direction);
+    let mut input = steer(error);
+    input = input.with(Input::THRUST, course.thrusts && error.abs() < course.tolerance);
+    let may_dash = course.dashes && view.me.ship.dash_cooldown <= 1 && error.abs() < 0.7;
+    input = input.with(Input::DASH, may_dash);
+    input.with(Input::FIRE, view.is_fighting && wants_to_fire(view, &skill))
+}
+
+/// Where to point the nose, and what to do when it points there.
+struct Course {
+    direction: Vec2,
+    thrusts: bool,
+    /// Off the course by less than this, in radians, the engine may burn.
+    tolerance: f32,
+    dashes: bool,
+}
+
+/// If the star would catch the ship soon: outward, and on around in the direction of flight.
+fn flee_star(view: &View, skill: &Skill) -> Option<Course> {
+    /// Distance from the star's surface that feels too close.
+    const MARGIN: f32 = 45.0;
+    let body = &view.me.body;
+    let (mut position, mut velocity) = (body.position, body.velocity);
+    let limit = view.star_radius + MARGIN;
+    let contact = (0..skill.foresight).find(|_| {
+        velocity += gravity(position, view.star_radius) * STEP_SECONDS;
+        position = wrap(position + velocity * STEP_SECONDS);
+        position.length() < limit
+    })?;
+    let outward = body.position.normalize_or(Vec2::X);
+    let around =
+        (body.velocity - outward * body.velocity.dot(outward)).normalize_or(outward.perp());
+    let direction = (outward + around * 0.6).normalize_or(outward);
+    Some(Course { direction, thrusts: true, tolerance: 1.1, dashes: contact < 25 })
+}
+
+/// If a rock or a shot is about to hit: sideways.
+fn evade(view: &View, skill: &Skill) -> Option<Course> {
+    let me = &view.me.body;
+    let rock_horizon = skill.foresight as f32 * 0.6 * STEP_SECONDS;
+    let rocks = view.rocks.iter().filter_map(|rock| closest_approach(me, rock, rock_horizon, 6.0));
+    let shot_horizon = skill.reflex * STEP_SECONDS;
+    let shots = view.shots.iter().filter_map(|shot| closest_approach(me, shot, shot_horizon, 2.0));
+    let threat = rocks.chain(shots).min_by(|a, b| a.seconds.total_cmp(&b.seconds))?;
+    // Away from where it will be at its closest; if it comes dead centre, to the side that the nose is nearer to.
+    let nose = view.me.heading.direction();
+    let side = threat.approach.perp();
+    let side = if side.dot(nose) < 0.0 { -side } else { side };
+    let direction = (side - threat.miss * 0.05).normalize_or(side);
+    Some(Course { direction, thrusts: true, tolerance: 0.9, dashes: threat.seconds < 0.3 })
+}
+
+/// Something that will come too close.
+struct Threat {
+    seconds: f32,
+    /// From the ship to it, at its closest.
+    miss: Vec2,
+    /// The direction in which it comes, of length 1.
+    approach: Vec2,
+}
+
+/// When and how `other` comes closer than touching plus `margin`, within `horizon` seconds of straight flight.
+fn closest_approach(me: &Body, other: &Body, horizon: f32, margin: f32) -> Option<Threat> {
+    let between = offset(me.position, other.position);
+    let velocity = other.velocity - me.velocity;
+    let speed_squared = velocity.length_squared();
+    let closing = -between.dot(velocity);
+    if speed_squared < 1.0 || closing <= 0.0 {
+        return None;
+    }
+    let seconds = closing / speed_squared;
+    let miss = between + velocity * seconds;
+    let reach = me.radius + other.radius + margin;
+    let is_threat = seconds < horizon && miss.length_squared() < reach * reach;
+    is_threat.then(|| Threat { seconds, miss, approach: velocity / speed_squared.sqrt() })
+}
+
+/// Towards the place where the nearest enemy will be when a shot arrives.
+fn attack(view: &View, skill: &Skill) -> Option<Course> {
+    /// Closer than this a bot stops closing in: ramming hurts nobody but is no fun.
+    const CLOSE: f32 = 190.0;
+    let aim = aim_at_nearest(view)?;
+    let angle = ops::atan2(aim.y, aim.x) + view.mood.lean() * skill.aim_error;
+    let (sin, cos) = ops::sin_cos(angle);
+    let speed = view.me.body.velocity.length();
+    Some(Course {
+        direction: Vec2::new(cos, sin),
+        thrusts: aim.length() > CLOSE && speed < CRUISE_SPEED * 0.8,
+        tolerance: 0.5,
+        dashes: false,
+    })
+}
+
+/// From the ship to where the nearest enemy must be aimed at.
+fn aim_at_nearest(view: &View) -> Option<Vec2> {
+    let me = &view.me.body;
+    let distance = |enemy: &&Body| offset(me.position, enemy.position).length_squared();
+    let enemy = view.enemies.iter().min_by(|a, b| distance(a).total_cmp(&distance(b)))?;
+    let between = offset(me.position, enemy.position);
+    let relative = enemy.velocity - me.velocity;
+    // Two rounds of "how long does the shot take to there" are within a ship's length of the exact answer.
+    let mut aim = between;
+    for _ in 0..2 {
+        aim = between + relative * (aim.length() / SHOT_SPEED);
+    }
+    Some(aim)
+}
+
+/// Whether a shot now would go where an enemy, or a rock in the way, will be.
+fn wants_to_fire(view: &View, skill: &Skill) -> bool {
+    /// Part of the shots' range within which it is worth firing.
+    const SURE: f32 = 0.9;
+    if view.mood.patience() < skill.hesitation {
+        return false;
+    }
+    let range = SHOT_SPEED * f32::from(SHOT_FRAMES) * STEP_SECONDS * SURE;
+    let nose = view.me.heading.direction();
+    let is_lined_up = |aim: Vec2, radius: f32| {
+        let ahead = aim.dot(nose);
+        let aside = (aim - nose * ahead).length();
+        ahead > 0.0
+            && ahead < range
+            && aside < radius + ahead * skill.aim_error
+            && !is_blocked(view, aim)
+    };
+    let me = &view.me.body;
+    let rock_in_the_way = view.rocks.iter().any(|rock| {
+        let between = offset(me.position, rock.position);
+        between.length() < 180.0 && is_lined_up(between, rock.radius)
+    });
+    rock_in_the_way || aim_at_nearest(view).is_some_and(|aim| is_lined_up(aim, 1.6 * SHIP_RADIUS))
+}
+
+/// Whether the star is between the ship and what it aims at.
+fn is_blocked(view: &View, aim: Vec2) -> bool {
+    let from = view.me.body.position;
+    let length_squared = aim.length_squared().max(1.0);
+    let nearest = from + aim * (-from.dot(aim) / length_squared).clamp(0.0, 1.0);
+    nearest.length() < view.star_radius
+}
+
+/// Nothing to do: around the star, not too close.
+fn orbit(view: &View) -> Course {
+    let position = view.me.body.position;
+    let direction = (position.perp() + position * 0.3).normalize_or(Vec2::X);
+    let is_slow = view.me.body.velocity.length() < 130.0;
+    Course { direction, thrusts: is_slow, tolerance: 0.6, dashes: false }
+}
+
+/// The turn from `heading` to `direction`, in radians, -π to π.
+fn angle_between(heading: Heading, direction: Vec2) -> f32 {
+    let difference = ops::atan2(direction.y, direction.x) - heading.0;
+    if difference > PI {
+        difference - TAU
+    } else if difference < -PI {
+        difference + TAU
+    } else {
+        difference
+    }
+}
+
+/// The turn keys for an error of the heading; none when a frame of turning would overshoot.
+fn steer(error: f32) -> Input {
+    let step = TURN_SPEED * STEP_SECONDS;
+    Input::NONE.with(Input::LEFT, error > 0.5 * step).with(Input::RIGHT, error < -0.5 * step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(x: f32, y: f32, vx: f32, vy: f32) -> Body {
+        Body { position: Vec2::new(x, y), velocity: Vec2::new(vx, vy), radius: 12.0 }
+    }
+
+    fn view(me: Body, heading: f32, enemies: Vec<Body>, rocks: &[Body]) -> View<'_> {
+        View {
+            me: SelfView { ship: Ship::new(0), body: me, heading: Heading(heading) },
+            enemies,
+            rocks,
+            shots: Vec::new(),
+            star_radius: 36.0,
+            is_fighting: true,
+            mood: Mood { bits: 0x8000 | 0xffff_0000 },
+        }
+    }
+
+    #[test]
+    fn it_turns_to_its_enemy_by_the_short_way_and_fires_when_lined_up() {
+        let me = body(-300.0, 200.0, 0.0, 0.0);
+        let above = view(me, 0.0, vec![body(-300.0, 340.0, 0.0, 0.0)], &[]);
+        let input = decide(&above, Difficulty::Hard);
+        assert!(input.contains(Input::LEFT) && !input.contains(Input::FIRE), "{input:?}");
+        let across_the_edge = view(me, PI, vec![body(600.0, 200.0, 0.0, 0.0)], &[]);
+        assert!(decide(&across_the_edge, Difficulty::Hard).contains(Input::FIRE));
+    }
+
+    #[test]
+    fn it_leads_a_moving_enemy() {
+        let me = body(-300.0, 200.0, 0.0, 0.0);
+        let crossing = view(me, 0.0, vec![body(-50.0, 200.0, 0.0, 200.0)], &[]);
+        assert!(decide(&crossing, Difficulty::Hard).contains(Input::LEFT));
+    }
+
+    #[test]
+    fn it_does_not_shoot_through_the_star_or_when_nothing_is_at_stake() {
+        let me = body(-200.0, 0.0, 0.0, 120.0);
+        let behind = view(me, 0.0, vec![body(200.0, 0.0, 0.0, 120.0)], &[]);
+        assert!(!decide(&behind, Difficulty::Hard).contains(Input::FIRE));
+        let me = body(-300.0, 200.0, 0.0, 0.0);
+        let over =
+            View { is_fighting: false, ..view(me, 0.0, vec![body(-100.0, 200.0, 0.0, 0.0)], &[]) };
+        assert!(!decide(&over, Difficulty::Hard).contains(Input::FIRE));
+    }
+
+    #[test]
+    fn it_burns_away_from_the_star() {
+        for difficulty in [Difficulty::Easy, Difficulty::Normal, Difficulty::Hard] {
+            let falling =
+                view(body(140.0, 0.0, -150.0, 0.0), 0.0, vec![body(0.0, 300.0, 0.0, 0.0)], &[]);
+            assert!(decide(&falling, difficulty).contains(Input::THRUST), "{difficulty:?}");
+        }
+    }
+
+    #[test]
+    fn it_dashes_out_of_the_way_of_a_rock() {
+        let rock = [Body { radius: 37.0, ..body(-260.0, 200.0, -250.0, 0.0) }];
+        let me = body(-320.0, 200.0, 0.0, 0.0);
+        let input = decide(&view(me, PI / 2.0, vec![], &rock), Difficulty::Normal);
+        assert!(input.contains(Input::DASH | Input::THRUST), "{input:?}");
+    }
+
+    #[test]
+    fn any_view_has_an_answer() {
+        let odd = view(body(0.0, 0.0, 0.0, 0.0), 0.0, vec![body(0.0, 0.0, 0.0, 0.0)], &[]);
+        let _ = decide(&odd, Difficulty::Normal);
+        let alone = view(body(f32::MAX, 0.0, f32::MAX, 0.0), 9.0, vec![], &[]);
+        let _ = decide(&alone, Difficulty::Easy);
+    }
+
+    #[test]
+    fn moods_differ_between_seats_and_times() {
+        let mood = Mood::new(1, 0, 0);
+        assert_eq!(mood, Mood::new(1, 0, Mood::FRAMES - 1));
+        assert_ne!(mood, Mood::new(1, 0, Mood::FRAMES));
+        assert_ne!(mood, Mood::new(1, 1, 0));
+    }
+}

@@ -1,0 +1,301 @@
+//! The command line: what was asked for, or what is wrong with it, in words.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lexopt::prelude::{Long, Short, ValueExt};
+use netcode::prelude::LinkConditions;
+use thiserror::Error;
+
+use crate::GAME_VERSION;
+use crate::headless::{HeadlessOptions, Pilot};
+use crate::sim::tuning::MAX_SEATS;
+
+/// Where the game looks for a server when it is not told: the port that `signaling` listens on by default.
+pub const DEFAULT_SERVER: &str = "ws://127.0.0.1:3536";
+
+/// What `--help` prints.
+pub const HELP: &str = "\
+A duel around a star for two to four ships.
+
+Usage: demo-game [OPTIONS]             opens the game
+       demo-game --headless [OPTIONS]  plays without a window, as a bot
+
+Game:
+  --server URL         the signaling server to meet at [default: ws://127.0.0.1:3536]
+  --room URL           go straight into this room: ws://HOST:PORT/ROOM
+  --name NAME          the name that others see
+  --ready              be ready as soon as the room is entered
+  --ice-server URL     a STUN or TURN server, stun:HOST:PORT; may be given several times
+
+Headless (--room is required):
+  --players N          get ready when N players are in the room, 2 to 4 [default: 2]
+  --seconds S          play S seconds from the first frame on, then leave, 1 to 86400 [default: 20]
+  --input KIND         bot: fights; idle: hands off; script: a fixed pattern [default: bot]
+  --report FILE        write what happened to FILE, as JSON
+  --conditions PRESET  make the network worse: none, lan, wifi, 4g, transatlantic, awful [default: none]
+  --game-version V     claim to be version V; others are refused [default: this build's]
+
+  -h, --help           print this
+  -V, --version        print the version
+
+Exit status: 0 it played (headless: as long as asked, and nobody desynced); 1 it could not, and says why;
+2 the command line is wrong.";
+
+/// What the command line asks for.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Command {
+    /// Print [`HELP`].
+    Help,
+    /// Print the version.
+    Version,
+    /// Play without a window.
+    Headless(HeadlessOptions),
+    /// Open the game.
+    Window(WindowOptions),
+}
+
+/// How to open the game.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WindowOptions {
+    /// The signaling server, `ws://HOST:PORT` or `wss://…`, without a room.
+    pub server: String,
+    /// The room to go straight into, with its server; `None` opens the menu.
+    pub room: Option<String>,
+    /// The name that others see; `None` leaves it to the game.
+    pub name: Option<String>,
+    /// Whether to be ready as soon as the room is entered.
+    pub is_ready: bool,
+    /// STUN and TURN servers.
+    pub ice_servers: Vec<String>,
+}
+
+/// What is wrong with the command line.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CliError {
+    /// An option that does not exist, or lacks its value.
+    #[error("{0}; see demo-game --help")]
+    Syntax(#[from] lexopt::Error),
+    /// A number outside its range.
+    #[error("{option} takes {low} to {high}, not {value}")]
+    Range {
+        /// The option.
+        option: &'static str,
+        /// The least that it takes.
+        low: u64,
+        /// The most that it takes.
+        high: u64,
+        /// What it was given.
+        value: String,
+    },
+    /// A word that is none of those that the option knows.
+    #[error("{option} takes one of: {known}; not {value:?}")]
+    Word {
+        /// The option.
+        option: &'static str,
+        /// All that it takes.
+        known: String,
+        /// What it was given.
+        value: String,
+    },
+    /// `--headless` without `--room`.
+    #[error("--headless needs a room: --room ws://HOST:PORT/ROOM")]
+    NoRoom,
+    /// An option that means nothing without `--headless`.
+    #[error("{0} works only with --headless")]
+    OnlyHeadless(&'static str),
+    /// `--ready` with `--headless`, which is ready by itself.
+    #[error("{0} does not work with --headless")]
+    NotHeadless(&'static str),
+}
+
+/// Everything that may stand on the command line, before it is known which of it fits together.
+#[derive(Default)]
+struct Flags {
+    is_headless: bool,
+    is_ready: bool,
+    server: Option<String>,
+    room: Option<String>,
+    name: Option<String>,
+    ice_servers: Vec<String>,
+    players: Option<u8>,
+    seconds: Option<u64>,
+    pilot: Option<Pilot>,
+    report: Option<PathBuf>,
+    conditions: Option<LinkConditions>,
+    game_version: Option<String>,
+}
+
+/// Reads the command line, without the program's own name.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, CliError> {
+    let mut parser = lexopt::Parser::from_args(args);
+    let mut flags = Flags::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Help),
+            Short('V') | Long("version") => return Ok(Command::Version),
+            Long("headless") => flags.is_headless = true,
+            Long("ready") => flags.is_ready = true,
+            Long("server") => flags.server = Some(parser.value()?.string()?),
+            Long("room") => flags.room = Some(parser.value()?.string()?),
+            Long("name") => flags.name = Some(parser.value()?.string()?),
+            Long("ice-server") => flags.ice_servers.push(parser.value()?.string()?),
+            Long("players") => {
+                let players = number("--players", 2, MAX_SEATS as u64, &parser.value()?.string()?)?;
+                flags.players = Some(players as u8);
+            }
+            Long("seconds") => {
+                flags.seconds = Some(number("--seconds", 1, 86_400, &parser.value()?.string()?)?);
+            }
+            Long("input") => {
+                flags.pilot = Some(word("--input", &PILOTS, &parser.value()?.string()?)?);
+            }
+            Long("report") => flags.report = Some(parser.value()?.into()),
+            Long("conditions") => {
+                let presets = LinkConditions::presets();
+                flags.conditions = Some(word("--conditions", presets, &parser.value()?.string()?)?);
+            }
+            Long("game-version") => flags.game_version = Some(parser.value()?.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if flags.is_headless { headless(flags) } else { window(flags) }
+}
+
+const PILOTS: [(&str, Pilot); 3] =
+    [("bot", Pilot::Bot), ("idle", Pilot::Idle), ("script", Pilot::Script)];
+
+fn headless(flags: Flags) -> Result<Command, CliError> {
+    for (is_given, option) in [(flags.is_ready, "--ready"), (flags.server.is_some(), "--server")] {
+        if is_given {
+            return Err(CliError::NotHeadless(option));
+        }
+    }
+    Ok(Command::Headless(HeadlessOptions {
+        room: flags.room.ok_or(CliError::NoRoom)?,
+        players: flags.players.unwrap_or(2),
+        duration: Duration::from_secs(flags.seconds.unwrap_or(20)),
+        name: flags.name.unwrap_or_else(|| "bot".into()),
+        report: flags.report,
+        pilot: flags.pilot.unwrap_or(Pilot::Bot),
+        game_version: flags.game_version.unwrap_or_else(|| GAME_VERSION.into()),
+        conditions: flags.conditions.unwrap_or_default(),
+        ice_servers: flags.ice_servers,
+    }))
+}
+
+fn window(flags: Flags) -> Result<Command, CliError> {
+    let only_headless = [
+        (flags.players.is_some(), "--players"),
+        (flags.seconds.is_some(), "--seconds"),
+        (flags.pilot.is_some(), "--input"),
+        (flags.report.is_some(), "--report"),
+        (flags.conditions.is_some(), "--conditions"),
+        (flags.game_version.is_some(), "--game-version"),
+    ];
+    if let Some((_, option)) = only_headless.into_iter().find(|&(is_given, _)| is_given) {
+        return Err(CliError::OnlyHeadless(option));
+    }
+    Ok(Command::Window(WindowOptions {
+        server: flags.server.unwrap_or_else(|| DEFAULT_SERVER.into()),
+        room: flags.room,
+        name: flags.name,
+        is_ready: flags.is_ready,
+        ice_servers: flags.ice_servers,
+    }))
+}
+
+fn number(option: &'static str, low: u64, high: u64, value: &str) -> Result<u64, CliError> {
+    let number = value.parse().ok().filter(|number| (low..=high).contains(number));
+    number.ok_or_else(|| CliError::Range { option, low, high, value: value.into() })
+}
+
+fn word<T: Copy>(option: &'static str, known: &[(&str, T)], value: &str) -> Result<T, CliError> {
+    let found = known.iter().find(|(name, _)| name.eq_ignore_ascii_case(value));
+    found.map(|&(_, meaning)| meaning).ok_or_else(|| {
+        let names: Vec<&str> = known.iter().map(|&(name, _)| name).collect();
+        CliError::Word { option, known: names.join(", "), value: value.into() }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_words(line: &str) -> Result<Command, CliError> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn a_bare_call_opens_the_menu() {
+        let Ok(Command::Window(options)) = parse_words("") else { panic!("not a window") };
+        assert_eq!((options.server.as_str(), options.room), (DEFAULT_SERVER, None));
+    }
+
+    #[test]
+    fn every_headless_option_arrives() {
+        let line = "--headless --room ws://h:1/r --players 4 --seconds 7 --name Bo --report out.json --input idle \
+                    --game-version 9 --conditions AWFUL --ice-server stun:a:1 --ice-server stun:b:2";
+        let Ok(Command::Headless(options)) = parse_words(line) else { panic!("not headless") };
+        let expected = HeadlessOptions {
+            room: "ws://h:1/r".into(),
+            players: 4,
+            duration: Duration::from_secs(7),
+            name: "Bo".into(),
+            report: Some("out.json".into()),
+            pilot: Pilot::Idle,
+            game_version: "9".into(),
+            conditions: LinkConditions::AWFUL,
+            ice_servers: vec!["stun:a:1".into(), "stun:b:2".into()],
+        };
+        assert_eq!(options, expected);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let says = |line: &str, words: &str| {
+            let error = parse_words(line).expect_err(line).to_string();
+            assert!(error.contains(words), "{line}: {error}");
+        };
+        says("--headless", "needs a room");
+        says("--headless --room r --players 5", "2 to 4, not 5");
+        says("--headless --room r --seconds soon", "not soon");
+        says("--headless --room r --conditions wet", "none, lan, wifi");
+        says("--headless --room r --input cat", "bot, idle, script");
+        says("--headless --room r --ready", "--ready does not work");
+        says("--report x", "only with --headless");
+        says("--frobnicate", "--frobnicate");
+        says("--room", "--room");
+    }
+
+    #[test]
+    fn the_help_names_every_option() {
+        for option in [
+            "headless",
+            "ready",
+            "server",
+            "room",
+            "name",
+            "ice-server",
+            "players",
+            "seconds",
+            "input",
+            "report",
+            "conditions",
+            "game-version",
+            "help",
+            "version",
+        ] {
+            assert!(HELP.contains(&format!("--{option}")), "{option}");
+        }
+        for (preset, _) in LinkConditions::presets() {
+            assert!(HELP.contains(preset), "{preset}");
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! The course of a run: meet, play, let everybody confirm, leave; and what goes wrong on the way, in words.
+
+use std::io::Write;
+use std::num::NonZeroU8;
+use std::time::Duration;
+
+use bevy::app::AppExit;
+use bevy::prelude::{Commands, MessageWriter, Res, ResMut, Resource};
+use netcode::prelude::{
+    ChecksumLog, FinishMatch, JoinRoom, LeaveRoom, Lobby, Roster, SessionState, SessionStats,
+    SetConditions, SetReady, SimFrame,
+};
+
+use super::HeadlessOptions;
+use super::clock::Clock;
+use super::report::PeerReport;
+use super::watch::{Travels, Watch};
+use crate::sim::MatchState;
+use crate::sim::tuning::FPS;
+
+/// How long to wait for the other players: processes that are started together come within seconds.
+const MEETING_PATIENCE: Duration = Duration::from_secs(30);
+/// How much longer than asked a run may take before it counts as stuck: slow machines play slowly.
+const PLAYING_PATIENCE: Duration = Duration::from_secs(30);
+/// How long to stay after the last frame of the run is confirmed here, so that it is confirmed everywhere.
+const SETTLING_TIME: Duration = Duration::from_millis(700);
+/// How long the goodbye may take to leave this machine.
+const LEAVING_TIME: Duration = Duration::from_millis(300);
+/// Fewer frames than this are not worth another match.
+const SHORTEST_MATCH_FRAMES: u32 = 5 * FPS as u32;
+
+/// Where the run stands, and what it is to become.
+#[derive(Resource)]
+pub(super) struct Course {
+    options: HeadlessOptions,
+    clock: Clock,
+    stage: Stage,
+    /// When the stage began, since the process began.
+    stage_began: Duration,
+    /// Frames of the matches that are over, up to the frame in which each could be left: the same on all peers.
+    frames_before: u32,
+    /// Whether the session's counters are in the report already.
+    is_counted: bool,
+    report: PeerReport,
+    last_progress: Duration,
+}
+
+/// What is being done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// On the way to a match.
+    Meeting,
+    /// In a match.
+    Playing,
+    /// The last frame is confirmed here; the others may need a moment.
+    Settling,
+    /// Said goodbye.
+    Leaving(AppExitCode),
+}
+
+/// 0, or what is left of a failure.
+type AppExitCode = u8;
+
+/// What is to be done now.
+enum Step {
+    Wait,
+    GetReady,
+    Play,
+    Rematch,
+    Settle,
+    Leave,
+    Fail(String),
+}
+
+impl Course {
+    pub(super) fn new(options: HeadlessOptions, clock: Clock) -> Self {
+        let report = PeerReport { name: options.name.clone(), ..PeerReport::default() };
+        Self {
+            options,
+            clock,
+            stage: Stage::Meeting,
+            stage_began: Duration::ZERO,
+            frames_before: 0,
+            is_counted: false,
+            report,
+            last_progress: Duration::ZERO,
+        }
+    }
+
+    fn enter(&mut self, stage: Stage) {
+        (self.stage, self.stage_began) = (stage, self.clock.elapsed());
+    }
+
+    fn in_stage(&self) -> Duration {
+        self.clock.elapsed().saturating_sub(self.stage_began)
+    }
+
+    /// Frames that the whole run has.
+    fn frames_asked(&self) -> u32 {
+        u32::try_from(self.options.duration.as_secs())
+            .unwrap_or(u32::MAX)
+            .saturating_mul(u32::from(FPS))
+    }
+
+    /// What the present match is to be played to: the run's last frame.
+    fn last_frame(&self) -> u32 {
+        self.frames_asked().saturating_sub(self.frames_before).saturating_sub(1)
+    }
+
+    fn meet(&mut self, state: &SessionState, lobby: &Lobby) -> Step {
+        match state {
+            SessionState::Running => return Step::Play,
+            SessionState::Ended(reason) => return Step::Fail(reason.to_string()),
+            SessionState::Gathering | SessionState::Starting => {
+                self.report.joined(self.clock.stamp());
+            }
+            SessionState::Offline | SessionState::Connecting => {}
+        }
+        let fitting = lobby.peers.iter().filter(|peer| peer.refusal.is_none());
+        let players = 1 + fitting.map(|peer| usize::from(peer.seats)).sum::<usize>();
+        let wanted = usize::from(self.options.players);
+        if players >= wanted {
+            self.report.connected(self.clock.stamp());
+            if !lobby.ready && *state == SessionState::Gathering {
+                return Step::GetReady;
+            }
+        } else if let Some(refusal) = lobby.peers.iter().find_map(|peer| peer.refusal.as_ref()) {
+            return Step::Fail(refusal.to_string());
+        }
+        if self.in_stage() < MEETING_PATIENCE {
+            return Step::Wait;
+        }
+        let seconds = MEETING_PATIENCE.as_secs();
+        let room = &self.options.room;
+        Step::Fail(if self.report.joined_unix_ms.is_none() {
+            format!("there was no answer from {room} within {seconds} s")
+        } else if players < wanted {
+            format!(
+                "nobody else came: {players} of {wanted} players are in {room} after {seconds} s"
+            )
+        } else {
+            let blocker =
+                lobby.blocker().map_or_else(|| "no reason is known".into(), |why| why.to_string());
+            format!("the match did not start within {seconds} s: {blocker}")
+        })
+    }
+
+    fn play(
+        &mut self,
+        state: &SessionState,
+        frame: u32,
+        stats: &SessionStats,
+        watch: &Watch,
+    ) -> Step {
+        match state {
+            SessionState::Running => {}
+            SessionState::Ended(reason) => return Step::Fail(reason.to_string()),
+            _ => return Step::Fail("the match was left before its time".into()),
+        }
+        if frame > 0 {
+            self.report.first_frame(self.clock.stamp());
+        }
+        if stats.confirmed_frames > self.last_frame() {
+            return Step::Settle;
+        }
+        if let Some(finished) =
+            watch.finished_at.filter(|&finished| finished < stats.confirmed_frames)
+        {
+            self.frames_before += finished;
+            let is_enough = self.last_frame() < SHORTEST_MATCH_FRAMES;
+            return if is_enough { Step::Settle } else { Step::Rematch };
+        }
+        if self.in_stage() > self.options.duration * 2 + PLAYING_PATIENCE {
+            let asked = self.frames_asked();
+            return Step::Fail(format!(
+                "too slow: {} of {asked} frames in {:?}",
+                self.frames_before + frame,
+                self.in_stage()
+            ));
+        }
+        Step::Wait
+    }
+
+    /// Brings the report up to date with the session.
+    fn collect(&mut self, stats: &SessionStats, log: &ChecksumLog, lobby: &Lobby) {
+        let rtts: Vec<f64> = lobby
+            .peers
+            .iter()
+            .filter_map(|peer| peer.rtt)
+            .map(|rtt| rtt.as_secs_f64() * 1000.0)
+            .collect();
+        if !rtts.is_empty() {
+            self.report.rtt_ms = rtts.iter().sum::<f64>() / rtts.len() as f64;
+        }
+        if matches!(self.stage, Stage::Playing) {
+            self.report.sample_rates(stats);
+        }
+        if matches!(self.stage, Stage::Playing | Stage::Settling) {
+            self.report.add_checksums(log.iter());
+        }
+    }
+
+    /// Counts the session's numbers in, once per match.
+    fn count_match(&mut self, stats: &SessionStats) {
+        if !self.is_counted && self.report.matches > 0 {
+            self.report.add_match(stats);
+            self.is_counted = true;
+        }
+    }
+
+    /// Completes the report and writes it; false if it could not be written.
+    fn finish(&mut self, state: &SessionState, watch: &Watch, travels: &Travels) -> bool {
+        self.report.add_ships(watch.snapshot.as_ref(), travels);
+        self.report.state = match state {
+            SessionState::Ended(_) => "Ended".into(),
+            other => format!("{other:?}"),
+        };
+        let Some(file) = &self.options.report else { return true };
+        let written = self.report.write(file);
+        if let Err(error) = &written {
+            say(&format!("cannot write the report to {}: {error}", file.display()));
+        }
+        written.is_ok()
+    }
+}
+
+/// In `Startup`: sets out.
+pub(super) fn join(course: Res<Course>, mut commands: Commands) {
+    let options = &course.options;
+    commands.write_message(SetConditions(options.conditions));
+    commands.write_message(JoinRoom {
+        url: options.room.clone(),
+        name: options.name.clone(),
+        local_seats: 1,
+        ice_servers: options.ice_servers.clone(),
+    });
+}
+
+/// In `Update`: looks where the run stands, and does what is next.
+pub(super) fn advance(
+    mut course: ResMut<Course>,
+    mut commands: Commands,
+    mut exit: MessageWriter<AppExit>,
+    (state, lobby, roster): (Res<SessionState>, Res<Lobby>, Res<Roster>),
+    (frame, stats, log): (Res<SimFrame>, Res<SessionStats>, Res<ChecksumLog>),
+    mut watch: ResMut<Watch>,
+    travels: Res<Travels>,
+) {
+    course.collect(&stats, &log, &lobby);
+    let step = match course.stage {
+        Stage::Meeting => course.meet(&state, &lobby),
+        Stage::Playing => course.play(&state, frame.0, &stats, &watch),
+        Stage::Settling if course.in_stage() < SETTLING_TIME && state.is_running() => Step::Wait,
+        Stage::Settling => Step::Leave,
+        Stage::Leaving(code) => {
+            if course.in_stage() >= LEAVING_TIME {
+                exit.write(NonZeroU8::new(code).map_or(AppExit::Success, AppExit::Error));
+            }
+            Step::Wait
+        }
+    };
+    match step {
+        Step::Wait => {}
+        Step::GetReady => {
+            commands.write_message(SetReady(true));
+        }
+        Step::Play => {
+            course.report.matches += 1;
+            course.is_counted = false;
+            course.report.seat =
+                roster.seats().iter().find(|seat| seat.is_local).map(|seat| seat.seat.0);
+            watch.last_frame = course.last_frame();
+            course.enter(Stage::Playing);
+        }
+        Step::Rematch => {
+            course.count_match(&stats);
+            commands.write_message(FinishMatch);
+            course.enter(Stage::Meeting);
+        }
+        Step::Settle => course.enter(Stage::Settling),
+        Step::Leave | Step::Fail(_) => {
+            course.count_match(&stats);
+            let mut has_failed = course.report.desyncs > 0;
+            if has_failed {
+                say(&format!("desynced {} times", course.report.desyncs));
+            }
+            if let Step::Fail(reason) = step {
+                say(&reason);
+                course.report.end_reason = Some(reason);
+                has_failed = true;
+            }
+            has_failed |= !course.finish(&state, &watch, &travels);
+            commands.write_message(LeaveRoom);
+            course.enter(Stage::Leaving(u8::from(has_failed)));
+        }
+    }
+}
+
+/// In `Update`: one line a second, for whoever waits.
+pub(super) fn show_progress(
+    mut course: ResMut<Course>,
+    (session, lobby): (Res<SessionState>, Res<Lobby>),
+    (frame, stats, state): (Res<SimFrame>, Res<SessionStats>, Res<MatchState>),
+) {
+    let now = course.clock.elapsed();
+    if now < course.last_progress + Duration::from_secs(1) {
+        return;
+    }
+    course.last_progress = now;
+    let seconds = now.as_secs();
+    let line = match course.stage {
+        Stage::Meeting if *session == SessionState::Gathering => {
+            let here = lobby.peers.len() + 1;
+            format!("{seconds:3} s  {here} of {} players are here", course.options.players)
+        }
+        Stage::Meeting => format!("{seconds:3} s  {session:?}"),
+        Stage::Playing | Stage::Settling => format!(
+            "{seconds:3} s  frame {:5}  confirmed {:5}  rtt {:5.1} ms  rollbacks {:4} (deepest {})  stalls {}  round {}  score {}",
+            frame.0,
+            stats.confirmed_frames,
+            course.report.rtt_ms,
+            stats.rollbacks,
+            stats.max_rollback,
+            stats.stalls,
+            state.round,
+            state.scores[..usize::from(state.seats)]
+                .iter()
+                .map(u8::to_string)
+                .collect::<Vec<_>>()
+                .join(":"),
+        ),
+        Stage::Leaving(_) => return,
+    };
+    // A reader that is gone is no reason to stop playing.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// A sentence for whoever started this.
+fn say(sentence: &str) {
+    let _ = writeln!(std::io::stderr(), "demo-game: {sentence}");
+}
+
+#[cfg(test)]
+mod tests {
+    use netcode::prelude::LinkConditions;
+    use netcode::{LobbyPeer, PeerId, Refusal};
+
+    use super::super::inputs::Pilot;
+    use super::*;
+
+    fn course(seconds: u64) -> Course {
+        let options = HeadlessOptions {
+            room: "ws://127.0.0.1:1/r".into(),
+            players: 2,
+            duration: Duration::from_secs(seconds),
+            name: "Bo".into(),
+            report: None,
+            pilot: Pilot::Bot,
+            game_version: "1".into(),
+            conditions: LinkConditions::NONE,
+            ice_servers: Vec::new(),
+        };
+        Course::new(options, Clock::start())
+    }
+
+    fn confirmed(frames: u32) -> SessionStats {
+        SessionStats { confirmed_frames: frames, ..SessionStats::default() }
+    }
+
+    #[test]
+    fn it_plays_until_the_last_frame_is_confirmed() {
+        let mut course = course(20);
+        assert_eq!(course.last_frame(), 1199);
+        let watch = Watch::default();
+        assert!(matches!(
+            course.play(&SessionState::Running, 1204, &confirmed(1199), &watch),
+            Step::Wait
+        ));
+        assert!(matches!(
+            course.play(&SessionState::Running, 1205, &confirmed(1200), &watch),
+            Step::Settle
+        ));
+    }
+
+    #[test]
+    fn a_match_that_ends_by_the_rules_is_followed_by_another_if_there_is_time() {
+        let watch = |frame| Watch { finished_at: Some(frame), ..Watch::default() };
+        let mut long = course(100);
+        assert!(matches!(
+            long.play(&SessionState::Running, 3010, &confirmed(3001), &watch(3000)),
+            Step::Rematch
+        ));
+        assert_eq!(long.last_frame(), 2999);
+        let mut short = course(51);
+        assert!(matches!(
+            short.play(&SessionState::Running, 3010, &confirmed(3001), &watch(3000)),
+            Step::Settle
+        ));
+    }
+
+    #[test]
+    fn a_refused_build_is_told_in_words() {
+        let mut lobby = Lobby::default();
+        lobby.peers.push(LobbyPeer {
+            id: PeerId::from_u128(1),
+            name: "Al".into(),
+            ready: false,
+            seats: 1,
+            in_match: false,
+            quiet: false,
+            refusal: Some(Refusal::OtherProtocol),
+            rtt: None,
+            jitter: Duration::ZERO,
+        });
+        let step = course(1).meet(&SessionState::Gathering, &lobby);
+        assert!(matches!(step, Step::Fail(reason) if reason.contains("same version")));
+    }
+}

@@ -1,0 +1,59 @@
+//! Who flies the headless ship.
+
+use bevy::prelude::{App, Res, ResMut};
+use netcode::prelude::{LocalInputs, ReadInputs, SimFrame};
+
+use crate::bots::{Bots, Difficulty};
+use crate::input::Input;
+
+/// Who flies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pilot {
+    /// A bot, which fights.
+    Bot,
+    /// Nobody: the ship drifts.
+    Idle,
+    /// A fixed pattern that looks at nothing: for tests that must know what was pressed.
+    Script,
+}
+
+/// Adds to `app` what fills in the inputs.
+pub(super) fn fly(app: &mut App, pilot: Pilot) {
+    match pilot {
+        Pilot::Bot => {
+            app.insert_resource(Bots::after(0, 1, Difficulty::Normal));
+        }
+        Pilot::Idle => {}
+        Pilot::Script => {
+            app.add_systems(ReadInputs, press_script);
+        }
+    }
+}
+
+fn press_script(frame: Res<SimFrame>, mut inputs: ResMut<LocalInputs<Input>>) {
+    for seat in inputs.seats().to_vec() {
+        inputs.set(seat, scripted(frame.0));
+    }
+}
+
+/// Three seconds, again and again: burn, turn left, fire while burning, turn right, dash.
+fn scripted(frame: u32) -> Input {
+    match frame % 180 {
+        0..50 => Input::THRUST,
+        50..70 => Input::LEFT,
+        70..130 => Input::THRUST | Input::FIRE,
+        130..170 => Input::RIGHT,
+        _ => Input::DASH,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_presses_every_control() {
+        let pressed = (0..180).map(scripted).fold(Input::NONE, |all, input| all | input);
+        assert_eq!(pressed, Input::ALL);
+    }
+}

@@ -1,0 +1,81 @@
+//! The headless peer: a whole player without a window, for tests, for measuring, and to have somebody to play with.
+//!
+//! `course` walks it through a run (meet, play, confirm, leave), `watch` looks at the simulated frames, `inputs` flies
+//! the ship, `report` is what it leaves behind. Time is counted in frames of the match: all peers of a run stop at the
+//! same frame, whoever began a little earlier.
+
+mod clock;
+mod course;
+mod inputs;
+mod report;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bevy::MinimalPlugins;
+use bevy::app::{AppExit, PluginGroup, ScheduleRunnerPlugin};
+use bevy::prelude::{App, IntoScheduleConfigs, Startup, Update};
+use netcode::prelude::{LinkConditions, SetupMatch, Simulate};
+use tracing_subscriber::EnvFilter;
+
+use crate::DuelPlugin;
+use crate::sim::SimSystems;
+
+pub use inputs::Pilot;
+
+/// Updates per second: twice the frame rate, so that a frame is never late by more than half of one.
+const UPDATES_PER_SECOND: f64 = 120.0;
+
+/// What a headless peer is asked to do.
+#[derive(Clone, PartialEq, Debug)]
+pub struct HeadlessOptions {
+    /// The room, `ws://HOST:PORT/ROOM`.
+    pub room: String,
+    /// Players to wait for, itself included.
+    pub players: u8,
+    /// How long to play, counted in frames of the match.
+    pub duration: Duration,
+    /// The name that others see.
+    pub name: String,
+    /// Where to write the report.
+    pub report: Option<PathBuf>,
+    /// Who flies.
+    pub pilot: Pilot,
+    /// The version to claim.
+    pub game_version: String,
+    /// How bad the network is to be made.
+    pub conditions: LinkConditions,
+    /// STUN and TURN servers.
+    pub ice_servers: Vec<String>,
+}
+
+/// Plays as asked, and returns how it went: success only if it played for the whole time and nobody desynced.
+#[must_use]
+pub fn run(options: HeadlessOptions) -> ExitCode {
+    let clock = clock::Clock::start();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    // Somebody else's subscriber is as good as ours.
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+
+    let wait = Duration::from_secs_f64(1.0 / UPDATES_PER_SECOND);
+    let mut app = App::new();
+    app.add_plugins((
+        MinimalPlugins.set(ScheduleRunnerPlugin::run_loop(wait)),
+        DuelPlugin { game_version: options.game_version.clone() },
+    ));
+    inputs::fly(&mut app, options.pilot);
+    app.init_resource::<watch::Watch>()
+        .init_resource::<watch::Travels>()
+        .add_systems(SetupMatch, watch::forget_match)
+        .add_systems(Simulate, watch::watch_frame.after(SimSystems))
+        .insert_resource(course::Course::new(options, clock))
+        .add_systems(Startup, course::join)
+        .add_systems(Update, (watch::follow_ships, course::advance, course::show_progress).chain());
+    match app.run() {
+        AppExit::Success => ExitCode::SUCCESS,
+        AppExit::Error(code) => ExitCode::from(code.get()),
+    }
+}

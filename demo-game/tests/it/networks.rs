@@ -1,0 +1,74 @@
+//! Matches of bots over every network preset: whatever the network does, all peers compute the same match.
+
+use bevy::prelude::App;
+use demo_game::DuelPlugin;
+use demo_game::bots::{Bots, Difficulty};
+use netcode::LinkConditions;
+use netcode::prelude::{ChecksumLog, SessionStats, SimFrame};
+use netcode::testing::Stepper;
+
+/// Frames played: ten seconds, which is a countdown, a fight and, as a rule, its end.
+const FRAMES: u32 = 600;
+
+fn bot_peer(_: usize, app: &mut App) {
+    app.add_plugins(DuelPlugin::default()).insert_resource(Bots::after(0, 1, Difficulty::Normal));
+}
+
+fn confirmed(app: &App) -> u32 {
+    app.world().resource::<SessionStats>().confirmed_frames
+}
+
+/// Plays over this network and compares all checksums that all peers have.
+fn play_over(peers: usize, conditions: LinkConditions) {
+    let mut stepper = Stepper::in_match(peers, bot_peer);
+    stepper.set_conditions(conditions);
+    stepper.run_until("all frames are confirmed everywhere", |apps| {
+        apps.iter().all(|app| confirmed(app) >= FRAMES)
+    });
+    let logs: Vec<&ChecksumLog> = stepper.apps().iter().map(|app| app.world().resource()).collect();
+    let compared = (0..FRAMES)
+        .filter_map(|frame| Some((frame, logs[0].get(frame)?)))
+        .inspect(|&(frame, checksum)| {
+            assert!(
+                logs.iter().all(|log| log.get(frame) == Some(checksum)),
+                "frame {frame} differs"
+            );
+        })
+        .count();
+    assert!(compared >= 19, "only {compared} frames could be compared");
+    for app in stepper.apps() {
+        let stats = app.world().resource::<SessionStats>();
+        assert_eq!(stats.desyncs, 0);
+        assert!(
+            app.world().resource::<SimFrame>().0 <= stats.confirmed_frames + 9,
+            "beyond the window"
+        );
+    }
+}
+
+macro_rules! presets {
+    ($($name:ident: $conditions:ident,)*) => {
+        mod two_peers {
+            $(#[test] fn $name() { super::play_over(2, netcode::LinkConditions::$conditions); })*
+        }
+        mod four_peers {
+            $(#[test] fn $name() { super::play_over(4, netcode::LinkConditions::$conditions); })*
+        }
+        #[test]
+        fn every_preset_has_its_tests() {
+            let tested = [$(LinkConditions::$conditions),*];
+            for (name, preset) in LinkConditions::presets() {
+                assert!(tested.contains(preset), "{name} is not tested");
+            }
+        }
+    };
+}
+
+presets! {
+    without_conditioner: NONE,
+    lan: LAN,
+    wifi: WIFI,
+    mobile_4g: MOBILE_4G,
+    transatlantic: TRANSATLANTIC,
+    awful: AWFUL,
+}
