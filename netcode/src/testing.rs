@@ -129,7 +129,6 @@ impl Stepper {
     }
 
     /// The app of one peer.
-    #[must_use]
     pub fn app(&self, index: usize) -> &App {
         &self.apps[index]
     }
@@ -140,7 +139,6 @@ impl Stepper {
     }
 
     /// All apps.
-    #[must_use]
     pub fn apps(&self) -> &[App] {
         &self.apps
     }

@@ -1,1 +1,182 @@
-//! The network overlay.
+//! The network overlay: what the session does, drawn over the game with Bevy UI, and keys that make the network worse.
+
+use std::{fmt::Write, time::Duration};
+
+use bevy::{
+    input::{ButtonInput, keyboard::KeyCode},
+    prelude::{
+        App, BackgroundColor, Color, Commands, Component, DetectChanges, Entity, GlobalZIndex,
+        IntoScheduleConfigs, MessageWriter, Node, Plugin, PositionType, Query, Real, Res, ResMut,
+        Resource, Text, TextColor, TextFont, Time, UiRect, Update, Val, With, resource_changed,
+    },
+};
+
+use super::SessionStats;
+use crate::{
+    membership::{Lobby, SessionState, SetConditions},
+    transport::LinkConditions,
+};
+
+/// Often enough to follow, seldom enough to read.
+const REFRESH: Duration = Duration::from_millis(250);
+const PRESET_KEYS: [KeyCode; 6] = [
+    KeyCode::Digit1,
+    KeyCode::Digit2,
+    KeyCode::Digit3,
+    KeyCode::Digit4,
+    KeyCode::Digit5,
+    KeyCode::Digit6,
+];
+
+/// Draws the network overlay: F3 opens and closes it, keys 1 to 6 choose a network preset while it is open.
+///
+/// Needs Bevy's UI and keyboard input, as `DefaultPlugins` brings them. Set [`OverlayState`] to bind other keys.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NetcodeOverlayPlugin;
+
+impl Plugin for NetcodeOverlayPlugin {
+    fn build(&self, app: &mut App) {
+        app.init_resource::<OverlayState>().add_systems(
+            Update,
+            (read_keys, open_or_close.run_if(resource_changed::<OverlayState>), refresh).chain(),
+        );
+    }
+}
+
+/// Whether the overlay is open, and which network preset is chosen.
+#[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OverlayState {
+    /// Whether the overlay is drawn.
+    pub is_open: bool,
+    /// Index into [`LinkConditions::presets`].
+    pub preset: usize,
+}
+
+#[derive(Component, Debug, Default)]
+struct OverlayPanel {
+    refreshed_at: Duration,
+}
+
+fn read_keys(
+    keys: Res<ButtonInput<KeyCode>>,
+    mut state: ResMut<OverlayState>,
+    mut conditions: MessageWriter<SetConditions>,
+) {
+    if keys.just_pressed(KeyCode::F3) {
+        state.is_open = !state.is_open;
+    }
+    if !state.is_open {
+        return;
+    }
+    for (preset, &(_, values)) in LinkConditions::presets().iter().enumerate() {
+        if PRESET_KEYS.get(preset).is_some_and(|&key| keys.just_pressed(key)) {
+            state.preset = preset;
+            conditions.write(SetConditions(values));
+        }
+    }
+}
+
+fn open_or_close(
+    mut commands: Commands,
+    state: Res<OverlayState>,
+    panels: Query<Entity, With<OverlayPanel>>,
+) {
+    if !state.is_open {
+        for panel in &panels {
+            commands.entity(panel).despawn();
+        }
+    } else if panels.is_empty() {
+        commands.spawn((
+            OverlayPanel::default(),
+            Text::default(),
+            TextFont::from_font_size(14.0),
+            TextColor(Color::srgb(0.85, 0.95, 1.0)),
+            Node {
+                position_type: PositionType::Absolute,
+                top: Val::Px(8.0),
+                left: Val::Px(8.0),
+                padding: UiRect::all(Val::Px(10.0)),
+                ..Node::default()
+            },
+            BackgroundColor(Color::srgba(0.0, 0.02, 0.05, 0.85)),
+            GlobalZIndex(i32::MAX),
+        ));
+    }
+}
+
+fn refresh(
+    time: Res<Time<Real>>,
+    session: Res<SessionState>,
+    stats: Res<SessionStats>,
+    lobby: Res<Lobby>,
+    state: Res<OverlayState>,
+    mut panels: Query<(&mut OverlayPanel, &mut Text)>,
+) {
+    let now = time.elapsed();
+    for (mut panel, mut text) in &mut panels {
+        let is_new = text.0.is_empty();
+        if is_new || state.is_changed() || now.saturating_sub(panel.refreshed_at) >= REFRESH {
+            panel.refreshed_at = now;
+            text.0 = describe(&session, &stats, &lobby, state.preset);
+        }
+    }
+}
+
+/// The overlay as text; short lines, so that it fits a phone.
+fn describe(session: &SessionState, stats: &SessionStats, lobby: &Lobby, preset: usize) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let mut line = |words: std::fmt::Arguments| drop(text.write_fmt(format_args!("{words}\n")));
+    let state = match session {
+        SessionState::Ended(_) => "ended".to_owned(),
+        state => format!("{state:?}").to_lowercase(),
+    };
+    line(format_args!("NETWORK  {state}"));
+    line(format_args!("frame      {} ({} confirmed)", stats.frames, stats.confirmed_frames));
+    line(format_args!(
+        "rollback   {} now, {} deepest, {} in all",
+        stats.last_rollback, stats.max_rollback, stats.rollbacks
+    ));
+    line(format_args!("stalls     {}   desyncs {}", stats.stalls, stats.desyncs));
+    line(format_args!("delay      {} frames   lead {:+.1}", stats.input_delay, stats.lead_frames));
+    line(format_args!(
+        "out        {:.0} packets/s  {:.1} kB/s",
+        stats.datagrams_out_per_s,
+        stats.bytes_out_per_s / 1000.0
+    ));
+    line(format_args!(
+        "in         {:.0} packets/s  {:.1} kB/s",
+        stats.datagrams_in_per_s,
+        stats.bytes_in_per_s / 1000.0
+    ));
+    line(format_args!("dropped    {}", stats.dropped.total()));
+    for peer in &lobby.peers {
+        let rtt =
+            peer.rtt.map_or_else(|| "-".into(), |rtt| format!("{:.0}", rtt.as_secs_f32() * 1000.0));
+        let quiet = if peer.quiet { "  QUIET" } else { "" };
+        let jitter = peer.jitter.as_secs_f32() * 1000.0;
+        line(format_args!("{}: {rtt} ms +/- {jitter:.0}{quiet}", peer.name));
+    }
+    for (index, (name, _)) in LinkConditions::presets().iter().enumerate() {
+        let mark = if index == preset { '>' } else { ' ' };
+        line(format_args!("{mark}[{}] {name}", index + 1));
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_overlay_says_what_matters_in_short_lines() {
+        let stats =
+            SessionStats { frames: 7, stalls: 3, input_delay: 2, ..SessionStats::default() };
+        let text = describe(&SessionState::Running, &stats, &Lobby::default(), 2);
+        for part in ["running", "stalls     3", "delay      2 frames", ">[3] wifi", " [1] none"] {
+            assert!(text.contains(part), "{part:?} is missing in:\n{text}");
+        }
+        assert!(text.lines().all(|line| line.len() <= 44), "{text}");
+    }
+}

@@ -79,11 +79,8 @@ impl<I: GameInput> Epoch<I> {
         world.resource_mut::<LocalInputs<I>>().clear();
         world.resource_mut::<SimFrame>().0 = self.frame;
         world.run_schedule(ReadInputs);
-        let requests = match self.advance(world.resource::<LocalInputs<I>>()) {
-            Ok(requests) => requests,
-            // Not synchronised or the window is full: the same step is tried again.
-            Err(_) => return false,
-        };
+        // An error means that the session is not synchronised: the same step is tried again later.
+        let Ok(requests) = self.advance(world.resource::<LocalInputs<I>>()) else { return false };
         let before = self.newest;
         for request in requests {
             self.fulfil(world, request);
@@ -133,7 +130,7 @@ impl<I: GameInput> Epoch<I> {
                 stats.last_rollback = depth;
                 stats.max_rollback = stats.max_rollback.max(depth);
                 world.resource_scope(|world, mut store: Mut<RollbackStore>| {
-                    store.load(world, frame)
+                    store.load(world, frame);
                 });
                 self.frame = frame;
             }
@@ -163,7 +160,7 @@ impl<I: GameInput> Epoch<I> {
     fn oldest_open_frame(&self) -> u32 {
         let confirmed = match &self.kind {
             Kind::Match(session) => session.confirmed_frame() + 1,
-            Kind::SyncTest(test) => session_frame(&test.session) - test.depth as i32,
+            Kind::SyncTest(test) => test.session.current_frame() - test.depth as i32,
         };
         u32::try_from(confirmed.max(0)).expect("the number is not negative").min(self.frame)
     }
@@ -210,10 +207,6 @@ impl<I: GameInput> SyncTest<I> {
             report_desync(world, DesyncDetected(report));
         }
     }
-}
-
-fn session_frame<I: GameInput>(session: &ggrs::SyncTestSession<GgrsConfig<I>>) -> i32 {
-    session.current_frame()
 }
 
 fn report_desync(world: &mut World, desync: DesyncDetected) {

@@ -45,7 +45,7 @@ pub(crate) struct Epoch<I: GameInput> {
 }
 
 enum Kind<I: GameInput> {
-    Match(P2PSession<GgrsConfig<I>>),
+    Match(Box<P2PSession<GgrsConfig<I>>>),
     SyncTest(Box<SyncTest<I>>),
 }
 

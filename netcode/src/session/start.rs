@@ -92,7 +92,7 @@ fn start_online<I: GameInput>(world: &mut World, plan: &MatchPlan) {
     let config = world.resource::<NetcodeConfig>().clone();
     let roster = Roster::from_plan(plan, local);
     match build_session::<I>(&config, &roster, config.input_delay, mailbox) {
-        Ok(session) => begin(world, Kind::Match(session), roster, plan.seed, plan.epoch),
+        Ok(session) => begin(world, Kind::Match(Box::new(session)), roster, plan.seed, plan.epoch),
         Err(error) => end(world, EndReason::StartRefused(error.to_string())),
     }
 }
@@ -107,7 +107,8 @@ fn start_local<I: GameInput>(world: &mut World, request: &StartLocal) {
     }
     let kind = match request.sync_test_depth {
         // Nobody is waited for, so nothing needs to be delayed.
-        None => build_session::<I>(&config, &roster, 0, SharedMailbox::default()).map(Kind::Match),
+        None => build_session::<I>(&config, &roster, 0, SharedMailbox::default())
+            .map(|session| Kind::Match(Box::new(session))),
         Some(depth) => build_sync_test::<I>(&config, seats, depth),
     };
     match kind {
