@@ -22,7 +22,7 @@ use crate::protocol::Refusal;
 const V1_ROOMS: &str = "/v1/rooms/";
 
 /// What a WebSocket reads at a time. Signals are a few kB and rare, and this much is held for each idle peer; the
-/// library's own 128 KiB would be the better part of a gigabyte for 10,000 of them.
+/// library's own 128 KiB would be more than a gigabyte for 10,000 of them.
 const READ_BUFFER_BYTES: usize = 2 * 1024;
 
 /// Most that a WebSocket holds beyond one message while the peer's network takes nothing: frame headers, a pong and

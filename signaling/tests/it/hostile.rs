@@ -115,6 +115,44 @@ async fn a_message_may_be_long_but_not_too_long() {
     let stream = socket.get_mut();
     within_deadline("writing", stream.write_all(&head)).await.expect("the server is there");
     assert_closed(&mut socket, Refusal::MessageTooLong).await;
+
+    // Two fragments that are short enough each, and too long together; their mask is zero.
+    let mut socket = server.join("/room").await.socket;
+    let half = longest / 2 + 1;
+    let length = u16::try_from(half).expect("a short half").to_be_bytes();
+    let fragment = |opcode: u8| {
+        let head = [opcode, 0x80 | 126, length[0], length[1], 0, 0, 0, 0];
+        [head.to_vec(), vec![b' '; half]].concat()
+    };
+    let stream = socket.get_mut();
+    let fragments = [fragment(0x01), fragment(0x80)].concat();
+    within_deadline("writing", stream.write_all(&fragments)).await.expect("the server is there");
+    assert_closed(&mut socket, Refusal::MessageTooLong).await;
+    server.assert_others_can_play().await;
+}
+
+#[tokio::test]
+async fn random_bytes_harm_nobody_else() {
+    let server = TestServer::start(config()).await;
+    // Xorshift, so that a failure comes again.
+    let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
+    for _ in 0..200 {
+        let bytes: [u8; 64] = std::array::from_fn(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()[0]
+        });
+        let mut socket = server.join("/room").await.socket;
+        let stream = socket.get_mut();
+        within_deadline("writing", stream.write_all(&bytes)).await.expect("the server is there");
+    }
+    within_deadline("all of them are gone", async {
+        while server.health().await["peers"] != 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     server.assert_others_can_play().await;
 }
 
