@@ -126,7 +126,9 @@ fn refresh(
 fn describe(session: &SessionState, stats: &SessionStats, lobby: &Lobby, preset: usize) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let mut line = |words: std::fmt::Arguments| drop(text.write_fmt(format_args!("{words}\n")));
+    let mut line = |words: std::fmt::Arguments| {
+        let _ = writeln!(text, "{words}");
+    };
     let state = match session {
         SessionState::Ended(_) => "ended".to_owned(),
         state => format!("{state:?}").to_lowercase(),

@@ -11,15 +11,6 @@ pub(super) enum Incoming {
     Closed(Option<String>),
 }
 
-/// Why a WebSocket could not be opened.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum ConnectError {
-    /// Nobody answered, or not in the way of a WebSocket.
-    Unreachable,
-    /// The server said no, in its own words.
-    Refused(String),
-}
-
 pub(super) use imp::{Socket, run};
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -32,16 +23,17 @@ mod imp {
     use futures::StreamExt;
     use matchbox_socket::{Error as MatchboxError, MessageLoopFuture};
 
-    use super::{ConnectError, Incoming};
+    use super::Incoming;
 
     pub(in super::super) struct Socket(WebSocketStream<ConnectStream>);
 
     impl Socket {
-        pub(in super::super) async fn connect(url: &str) -> Result<Self, ConnectError> {
+        /// Opens a WebSocket; the error is what the server said, if it said anything.
+        pub(in super::super) async fn connect(url: &str) -> Result<Self, Option<String>> {
             match connect_async(url).await {
                 Ok((stream, _)) => Ok(Self(stream)),
-                Err(Error::Http(response)) => Err(ConnectError::Refused(said(&response))),
-                Err(_) => Err(ConnectError::Unreachable),
+                Err(Error::Http(response)) => Err(Some(said(&response))),
+                Err(_) => Err(None),
             }
         }
 
@@ -90,7 +82,7 @@ mod imp {
     use pharos::{Events, Filter, Observable};
     use ws_stream_wasm::{WsEvent, WsMessage, WsMeta, WsStream};
 
-    use super::{ConnectError, Incoming};
+    use super::Incoming;
 
     pub(in super::super) struct Socket {
         stream: WsStream,
@@ -98,13 +90,11 @@ mod imp {
     }
 
     impl Socket {
-        pub(in super::super) async fn connect(url: &str) -> Result<Self, ConnectError> {
-            let (mut meta, stream) =
-                WsMeta::connect(url, None).await.map_err(|_| ConnectError::Unreachable)?;
-            let closed = meta
-                .observe(Filter::Pointer(WsEvent::is_closed).into())
-                .await
-                .map_err(|_| ConnectError::Unreachable)?;
+        /// Opens a WebSocket; the error is what the server said, if it said anything.
+        pub(in super::super) async fn connect(url: &str) -> Result<Self, Option<String>> {
+            let (mut meta, stream) = WsMeta::connect(url, None).await.map_err(|_| None)?;
+            let closed =
+                meta.observe(Filter::Pointer(WsEvent::is_closed).into()).await.map_err(|_| None)?;
             Ok(Self { stream, closed })
         }
 

@@ -20,7 +20,7 @@ use matchbox_socket::{
 
 use super::{
     TransportError,
-    platform::{ConnectError, Incoming, Socket},
+    platform::{Incoming, Socket},
 };
 
 /// A server that has not answered by then will not; a player should be told rather than wait.
@@ -105,10 +105,9 @@ impl SignallerBuilder for RoomSignallerBuilder {
 async fn enter(url: &str) -> Result<(Socket, PeerEvent), TransportError> {
     let unreachable = || TransportError::Unreachable { url: server_of(url).to_owned() };
     let entering = async {
-        let mut socket = Socket::connect(url).await.map_err(|error| match error {
-            ConnectError::Unreachable => unreachable(),
-            ConnectError::Refused(words) => TransportError::Refused(words),
-        })?;
+        let mut socket = Socket::connect(url)
+            .await
+            .map_err(|refused| refused.map_or_else(unreachable, TransportError::Refused))?;
         loop {
             match socket.next().await {
                 Incoming::Text(text) => {
