@@ -10,7 +10,7 @@ use bevy::math::{Vec2, ops};
 use crate::input::Input;
 use crate::sim::arena::{gravity, offset, wrap};
 use crate::sim::tuning::{
-    CRUISE_SPEED, SHIP_RADIUS, SHOT_FRAMES, SHOT_SPEED, STEP_SECONDS, TURN_SPEED,
+    CRUISE_SPEED, DASH_SPEED, SHIP_RADIUS, SHOT_FRAMES, SHOT_SPEED, STEP_SECONDS, TURN_SPEED,
 };
 use crate::sim::{Heading, Position, Ship, Velocity};
 
@@ -41,11 +41,9 @@ struct Skill {
 impl Difficulty {
     const fn skill(self) -> Skill {
         match self {
-            Self::Easy => Skill { aim_error: 0.30, foresight: 40, reflex: 0.0, hesitation: 0.55 },
-            Self::Normal => {
-                Skill { aim_error: 0.13, foresight: 60, reflex: 14.0, hesitation: 0.25 }
-            }
-            Self::Hard => Skill { aim_error: 0.04, foresight: 80, reflex: 22.0, hesitation: 0.0 },
+            Self::Easy => Skill { aim_error: 0.42, foresight: 60, reflex: 0.0, hesitation: 0.65 },
+            Self::Normal => Skill { aim_error: 0.22, foresight: 85, reflex: 16.0, hesitation: 0.4 },
+            Self::Hard => Skill { aim_error: 0.08, foresight: 110, reflex: 26.0, hesitation: 0.1 },
         }
     }
 }
@@ -142,7 +140,10 @@ pub fn decide(view: &View, difficulty: Difficulty) -> Input {
     let error = angle_between(view.me.heading, course.direction);
     let mut input = steer(error);
     input = input.with(Input::THRUST, course.thrusts && error.abs() < course.tolerance);
-    let may_dash = course.dashes && view.me.ship.dash_cooldown <= 1 && error.abs() < 0.7;
+    let may_dash = course.dashes
+        && view.me.ship.dash_cooldown <= 1
+        && error.abs() < 0.7
+        && !dash_would_burn(view, &skill);
     input = input.with(Input::DASH, may_dash);
     input.with(Input::FIRE, view.is_fighting && wants_to_fire(view, &skill))
 }
@@ -161,13 +162,7 @@ fn flee_star(view: &View, skill: &Skill) -> Option<Course> {
     /// Distance from the star's surface that feels too close.
     const MARGIN: f32 = 45.0;
     let body = &view.me.body;
-    let (mut position, mut velocity) = (body.position, body.velocity);
-    let limit = view.star_radius + MARGIN;
-    let contact = (0..skill.foresight).find(|_| {
-        velocity += gravity(position, view.star_radius) * STEP_SECONDS;
-        position = wrap(position + velocity * STEP_SECONDS);
-        position.length() < limit
-    })?;
+    let contact = frames_to_star(view, body.velocity, skill, MARGIN)?;
     let outward = body.position.normalize_or(Vec2::X);
     let around =
         (body.velocity - outward * body.velocity.dot(outward)).normalize_or(outward.perp());
@@ -175,10 +170,26 @@ fn flee_star(view: &View, skill: &Skill) -> Option<Course> {
     Some(Course { direction, thrusts: true, tolerance: 1.1, dashes: contact < 25 })
 }
 
+/// Frames until a drifting ship of this velocity is within `margin` of the star, if it looks that far ahead.
+fn frames_to_star(view: &View, mut velocity: Vec2, skill: &Skill, margin: f32) -> Option<u32> {
+    let mut position = view.me.body.position;
+    (0..skill.foresight).find(|_| {
+        velocity += gravity(position, view.star_radius) * STEP_SECONDS;
+        position = wrap(position + velocity * STEP_SECONDS);
+        position.length() < view.star_radius + margin
+    })
+}
+
+/// Whether a dash now would end in the star.
+fn dash_would_burn(view: &View, skill: &Skill) -> bool {
+    let velocity = view.me.body.velocity + view.me.heading.direction() * DASH_SPEED;
+    frames_to_star(view, velocity, skill, 2.0 * SHIP_RADIUS).is_some()
+}
+
 /// If a rock or a shot is about to hit: sideways.
 fn evade(view: &View, skill: &Skill) -> Option<Course> {
     let me = &view.me.body;
-    let rock_horizon = skill.foresight as f32 * 0.6 * STEP_SECONDS;
+    let rock_horizon = skill.foresight as f32 * 0.5 * STEP_SECONDS;
     let rocks = view.rocks.iter().filter_map(|rock| closest_approach(me, rock, rock_horizon, 6.0));
     let shot_horizon = skill.reflex * STEP_SECONDS;
     let shots = view.shots.iter().filter_map(|shot| closest_approach(me, shot, shot_horizon, 2.0));
@@ -220,7 +231,8 @@ fn closest_approach(me: &Body, other: &Body, horizon: f32, margin: f32) -> Optio
 fn attack(view: &View, skill: &Skill) -> Option<Course> {
     /// Closer than this a bot stops closing in: ramming hurts nobody but is no fun.
     const CLOSE: f32 = 190.0;
-    let aim = aim_at_nearest(view)?;
+    // Behind the star nothing can be hit, and the way there leads through it: around, then.
+    let aim = aim_at_nearest(view).filter(|&aim| !is_blocked(view, aim, 1.6 * view.star_radius))?;
     let angle = ops::atan2(aim.y, aim.x) + view.mood.lean() * skill.aim_error;
     let (sin, cos) = ops::sin_cos(angle);
     let speed = view.me.body.velocity.length();
@@ -262,7 +274,7 @@ fn wants_to_fire(view: &View, skill: &Skill) -> bool {
         ahead > 0.0
             && ahead < range
             && aside < radius + ahead * skill.aim_error
-            && !is_blocked(view, aim)
+            && !is_blocked(view, aim, view.star_radius)
     };
     let me = &view.me.body;
     let rock_in_the_way = view.rocks.iter().any(|rock| {
@@ -272,19 +284,19 @@ fn wants_to_fire(view: &View, skill: &Skill) -> bool {
     rock_in_the_way || aim_at_nearest(view).is_some_and(|aim| is_lined_up(aim, 1.6 * SHIP_RADIUS))
 }
 
-/// Whether the star is between the ship and what it aims at.
-fn is_blocked(view: &View, aim: Vec2) -> bool {
+/// Whether what is within `radius` of the star's centre lies between the ship and what it aims at.
+fn is_blocked(view: &View, aim: Vec2, radius: f32) -> bool {
     let from = view.me.body.position;
     let length_squared = aim.length_squared().max(1.0);
     let nearest = from + aim * (-from.dot(aim) / length_squared).clamp(0.0, 1.0);
-    nearest.length() < view.star_radius
+    nearest.length() < radius
 }
 
 /// Nothing to do: around the star, not too close.
 fn orbit(view: &View) -> Course {
     let position = view.me.body.position;
     let direction = (position.perp() + position * 0.3).normalize_or(Vec2::X);
-    let is_slow = view.me.body.velocity.length() < 130.0;
+    let is_slow = view.me.body.velocity.length() < 0.6 * CRUISE_SPEED;
     Course { direction, thrusts: is_slow, tolerance: 0.6, dashes: false }
 }
 

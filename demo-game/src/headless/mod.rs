@@ -28,6 +28,9 @@ pub use inputs::Pilot;
 /// Updates per second: twice the frame rate, so that a frame is never late by more than half of one.
 const UPDATES_PER_SECOND: f64 = 120.0;
 
+/// What is logged to stderr unless `RUST_LOG` says otherwise. The WebRTC stack warns of every normal handshake.
+const DEFAULT_LOG_FILTER: &str = "error,bevy=warn,netcode=info,demo_game=info";
+
 /// What a headless peer is asked to do.
 #[derive(Clone, PartialEq, Debug)]
 pub struct HeadlessOptions {
@@ -55,7 +58,8 @@ pub struct HeadlessOptions {
 #[must_use]
 pub fn run(options: HeadlessOptions) -> ExitCode {
     let clock = clock::Clock::start();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG_FILTER));
     // Somebody else's subscriber is as good as ours.
     let _ =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();

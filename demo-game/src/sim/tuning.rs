@@ -30,9 +30,9 @@ pub const SUDDEN_DEATH_FRAMES: u32 = 60 * 60;
 pub const STAR_GROWTH: f32 = 3.0;
 
 /// Radius of a ship's hull.
-pub const SHIP_RADIUS: f32 = 12.0;
+pub const SHIP_RADIUS: f32 = 11.0;
 /// Radius of a ship's raised shield: larger than the hull, so that losing it also makes one harder to hit.
-pub const SHIELD_RADIUS: f32 = 17.0;
+pub const SHIELD_RADIUS: f32 = 16.0;
 /// Turning speed: a half turn takes 0.8 s, fast enough to flip and brake, slow enough to aim.
 pub const TURN_SPEED: f32 = 4.0;
 /// Acceleration of a thrusting ship: from rest to cruising speed in a second.
@@ -55,12 +55,12 @@ pub const DASH_FRAMES: u16 = 14;
 /// Frames from the start of a dash until the next may start.
 pub const DASH_COOLDOWN_FRAMES: u16 = 150;
 
-/// Frames between two shots of one ship.
-pub const FIRE_COOLDOWN_FRAMES: u16 = 10;
+/// Frames between two shots of one ship: four a second, so that each wants to be aimed.
+pub const FIRE_COOLDOWN_FRAMES: u16 = 15;
 /// Speed of a shot relative to the ship that fires it.
-pub const SHOT_SPEED: f32 = 540.0;
-/// Frames that a shot flies: 0.95 s, which reaches less far than the arena is high, so none comes around by itself.
-pub const SHOT_FRAMES: u16 = 57;
+pub const SHOT_SPEED: f32 = 450.0;
+/// Frames that a shot flies: about a second, which reaches less far than the arena is high, so none comes around by itself.
+pub const SHOT_FRAMES: u16 = 62;
 /// Radius of a shot.
 pub const SHOT_RADIUS: f32 = 3.0;
 /// Frames before a shot can hit the ship that fired it: it must first leave the hull. Later it may well come back.
@@ -69,25 +69,25 @@ pub const SHOT_ARMING_FRAMES: u16 = 18;
 pub const RECOIL: f32 = 5.0;
 
 /// Frames during which a ship cannot be hurt again after losing its shield.
-pub const HIT_GRACE_FRAMES: u16 = 50;
+pub const HIT_GRACE_FRAMES: u16 = 70;
 /// Frames until a lost shield is back: long enough to be hunted, short enough to hope.
-pub const SHIELD_REGROW_FRAMES: u16 = 7 * 60;
+pub const SHIELD_REGROW_FRAMES: u16 = 4 * 60;
 /// Speed that a hit gives to a ship, away from what hit it.
 pub const HIT_KNOCKBACK: f32 = 110.0;
 
 /// Pieces that an exploding ship throws: they hurt whoever stands too close.
-pub const SHIP_SHRAPNEL: u32 = 14;
+pub const SHIP_SHRAPNEL: u32 = 22;
 /// Pieces that a small asteroid bursts into.
-pub const ASTEROID_SHRAPNEL: u32 = 5;
+pub const ASTEROID_SHRAPNEL: u32 = 7;
 /// Frames that shrapnel flies.
 pub const SHRAPNEL_FRAMES: u16 = 42;
 /// Slowest and fastest shrapnel.
 pub const SHRAPNEL_SPEED: (f32, f32) = (120.0, 300.0);
 
 /// Asteroids at the start of a round, besides one for each seat.
-pub const ASTEROIDS_AT_START: u32 = 4;
+pub const ASTEROIDS_AT_START: u32 = 2;
 /// Frames between two asteroids that drift in from the edge.
-pub const ASTEROID_ARRIVAL_FRAMES: u32 = 5 * 60;
+pub const ASTEROID_ARRIVAL_FRAMES: u32 = 4 * 60;
 /// The same in sudden death: it rains.
 pub const ASTEROID_RAIN_FRAMES: u32 = 30;
 /// Asteroids that stop others from drifting in before sudden death: more would be a wall, not a hazard.

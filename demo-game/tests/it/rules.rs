@@ -4,8 +4,8 @@ use bevy::math::Vec2;
 use bevy::prelude::{Entity, With};
 use demo_game::input::Input;
 use demo_game::sim::tuning::{
-    ASTEROID_SHRAPNEL, COUNTDOWN_FRAMES, DASH_COOLDOWN_FRAMES, FIRE_COOLDOWN_FRAMES, MAX_SEATS,
-    SHIP_SHRAPNEL, SHOT_FRAMES,
+    ASTEROID_SHRAPNEL, COUNTDOWN_FRAMES, DASH_COOLDOWN_FRAMES, FIRE_COOLDOWN_FRAMES,
+    HIT_GRACE_FRAMES, MAX_SEATS, SHIP_SHRAPNEL, SHOT_FRAMES,
 };
 use demo_game::sim::{
     Asteroid, AsteroidSize, Heading, Phase, Position, Ship, Shot, ShotKind, SimEffect, Velocity,
@@ -138,7 +138,7 @@ fn a_ship_loses_its_shield_then_its_life_and_the_other_wins_the_round() {
         1,
         "grace"
     );
-    playground.updates(60);
+    playground.updates(u32::from(HIT_GRACE_FRAMES));
     playground.shoot_at(0);
     playground.updates(2);
     assert!(playground.ship(0).is_none());
