@@ -10,10 +10,8 @@ use thiserror::Error;
 
 use crate::GAME_VERSION;
 use crate::headless::{HeadlessOptions, Pilot};
+use crate::options::WindowOptions;
 use crate::sim::tuning::MAX_SEATS;
-
-/// Where the game looks for a server when it is not told: the port that `signaling` listens on by default.
-pub const DEFAULT_SERVER: &str = "ws://127.0.0.1:3536";
 
 /// What `--help` prints.
 pub const HELP: &str = "\
@@ -24,10 +22,12 @@ Usage: demo-game [OPTIONS]             opens the game
 
 Game:
   --server URL         the signaling server to meet at [default: ws://127.0.0.1:3536]
-  --room URL           go straight into this room: ws://HOST:PORT/ROOM
+  --room URL           go straight into this room: a code, a link, or ws://HOST:PORT/ROOM
   --name NAME          the name that others see
   --ready              be ready as soon as the room is entered
-  --ice-server URL     a STUN or TURN server, stun:HOST:PORT; may be given several times
+  --low                draw without bloom: for slow machines
+  --window WxH         size of the window [default: 1280x720]
+  --ice-server URL     a STUN or TURN server, stun:HOST:PORT; may be given several times; none: --ice-server ''
 
 Headless (--room is required):
   --players N          get ready when N players are in the room, 2 to 4 [default: 2]
@@ -54,21 +54,6 @@ pub enum Command {
     Headless(HeadlessOptions),
     /// Open the game.
     Window(WindowOptions),
-}
-
-/// How to open the game.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct WindowOptions {
-    /// The signaling server, `ws://HOST:PORT` or `wss://…`, without a room.
-    pub server: String,
-    /// The room to go straight into, with its server; `None` opens the menu.
-    pub room: Option<String>,
-    /// The name that others see; `None` leaves it to the game.
-    pub name: Option<String>,
-    /// Whether to be ready as soon as the room is entered.
-    pub is_ready: bool,
-    /// STUN and TURN servers.
-    pub ice_servers: Vec<String>,
 }
 
 /// What is wrong with the command line.
@@ -116,6 +101,8 @@ pub enum CliError {
 struct Flags {
     is_headless: bool,
     is_ready: bool,
+    is_low: bool,
+    size: Option<(u32, u32)>,
     server: Option<String>,
     room: Option<String>,
     name: Option<String>,
@@ -142,6 +129,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, CliErr
             Short('V') | Long("version") => return Ok(Command::Version),
             Long("headless") => flags.is_headless = true,
             Long("ready") => flags.is_ready = true,
+            Long("low") => flags.is_low = true,
+            Long("window") => flags.size = Some(size(&parser.value()?.string()?)?),
             Long("server") => flags.server = Some(parser.value()?.string()?),
             Long("room") => flags.room = Some(parser.value()?.string()?),
             Long("name") => flags.name = Some(parser.value()?.string()?),
@@ -202,13 +191,25 @@ fn window(flags: Flags) -> Result<Command, CliError> {
     if let Some((_, option)) = only_headless.into_iter().find(|&(is_given, _)| is_given) {
         return Err(CliError::OnlyHeadless(option));
     }
+    // One empty address says that none is wanted, not even the default.
+    let is_given = !flags.ice_servers.is_empty();
+    let ice_servers = flags.ice_servers.into_iter().filter(|url| !url.is_empty()).collect();
     Ok(Command::Window(WindowOptions {
-        server: flags.server.unwrap_or_else(|| DEFAULT_SERVER.into()),
+        server: flags.server,
         room: flags.room,
         name: flags.name,
         is_ready: flags.is_ready,
-        ice_servers: flags.ice_servers,
+        is_low: flags.is_low,
+        size: flags.size,
+        ice_servers: is_given.then_some(ice_servers),
     }))
+}
+
+/// `1280x720`, with both sides large enough to read and small enough for a GPU.
+fn size(value: &str) -> Result<(u32, u32), CliError> {
+    let (width, height) = value.split_once('x').unwrap_or((value, ""));
+    let side = |side| number("--window WxH", 100, 8192, side).map(|side| side as u32);
+    Ok((side(width)?, side(height)?))
 }
 
 fn number(option: &'static str, low: u64, high: u64, value: &str) -> Result<u64, CliError> {
@@ -235,7 +236,7 @@ mod tests {
     #[test]
     fn a_bare_call_opens_the_menu() {
         let Ok(Command::Window(options)) = parse_words("") else { panic!("not a window") };
-        assert_eq!((options.server.as_str(), options.room), (DEFAULT_SERVER, None));
+        assert_eq!((options.server, options.room), (None, None));
     }
 
     #[test]

@@ -16,6 +16,27 @@ pub mod selftest;
 pub mod cli;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod headless;
+pub mod options;
+
+#[cfg(feature = "render")]
+pub mod app;
+#[cfg(feature = "render")]
+mod devices;
+#[cfg(feature = "render")]
+mod present;
+#[cfg(feature = "render")]
+mod screens;
+
+#[cfg(all(feature = "render", not(target_arch = "wasm32")))]
+mod native;
+#[cfg(all(feature = "render", target_arch = "wasm32"))]
+pub mod web;
+
+// What differs between a window and a page goes by one name.
+#[cfg(all(feature = "render", not(target_arch = "wasm32")))]
+use native as platform;
+#[cfg(all(feature = "render", target_arch = "wasm32"))]
+use web as platform;
 
 use bevy::prelude::{App, Plugin};
 use netcode::prelude::{NetcodeConfig, NetcodePlugin};

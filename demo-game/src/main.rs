@@ -6,7 +6,10 @@ fn main() -> std::process::ExitCode {
 }
 
 #[cfg(target_arch = "wasm32")]
-fn main() {}
+fn main() {
+    #[cfg(feature = "render")]
+    demo_game::web::main();
+}
 
 /// What a native program does; a page has neither a command line nor an exit status.
 #[cfg(not(target_arch = "wasm32"))]
@@ -14,7 +17,8 @@ mod native {
     use std::io::Write;
     use std::process::ExitCode;
 
-    use demo_game::cli::{self, Command, WindowOptions};
+    use demo_game::cli::{self, Command};
+    use demo_game::options::WindowOptions;
     use demo_game::{GAME_VERSION, headless};
 
     pub(super) fn main() -> ExitCode {
@@ -22,7 +26,7 @@ mod native {
             Ok(Command::Help) => print(cli::HELP),
             Ok(Command::Version) => print(&format!("demo-game {GAME_VERSION}")),
             Ok(Command::Headless(options)) => headless::run(options),
-            Ok(Command::Window(options)) => open_window(options),
+            Ok(Command::Window(options)) => open_window(&options),
             Err(error) => {
                 complain(&error.to_string());
                 ExitCode::from(2)
@@ -30,7 +34,16 @@ mod native {
         }
     }
 
-    fn open_window(_options: WindowOptions) -> ExitCode {
+    #[cfg(feature = "render")]
+    fn open_window(options: &WindowOptions) -> ExitCode {
+        match demo_game::app::run_windowed(options) {
+            bevy::app::AppExit::Success => ExitCode::SUCCESS,
+            bevy::app::AppExit::Error(code) => ExitCode::from(code.get()),
+        }
+    }
+
+    #[cfg(not(feature = "render"))]
+    fn open_window(_options: &WindowOptions) -> ExitCode {
         complain(
             "this build has no window: build it with the feature `render`, which is on by default, \
              or play without one: demo-game --headless --room ws://HOST:PORT/ROOM",

@@ -1,0 +1,75 @@
+//! The windowed game: the simulation with the network, the drawing, the screens and the devices around it.
+
+use bevy::log::LogPlugin;
+use bevy::prelude::*;
+use bevy::window::{PresentMode, WindowResolution};
+use bevy::winit::WinitSettings;
+use netcode::NetcodeOverlayPlugin;
+
+use crate::devices::DevicesPlugin;
+use crate::options::{DEFAULT_SERVER, WindowOptions};
+use crate::platform;
+use crate::present::{PresentPlugin, Quality};
+use crate::screens::{GAME_TITLE, ScreensPlugin, Settings};
+
+/// Size of the window unless asked otherwise: the arena at one pixel per unit.
+const WINDOW: (u32, u32) = (1280, 720);
+/// Chatty dependencies keep quiet; `RUST_LOG` says otherwise.
+const LOG_FILTER: &str =
+    "warn,demo_game=info,netcode=info,wgpu=error,naga=warn,webrtc=error,rtc=error";
+
+fn settings(options: &WindowOptions) -> Settings {
+    let name =
+        options.name.clone().or_else(platform::player_name).unwrap_or_else(|| "Player".to_owned());
+    let server = options
+        .server
+        .clone()
+        .or_else(platform::page_server)
+        .unwrap_or_else(|| DEFAULT_SERVER.to_owned());
+    Settings {
+        name: name.chars().take(16).collect(),
+        server,
+        ice_servers: options.ice_servers.clone(),
+        room: options.room.clone(),
+        auto_ready: options.is_ready,
+        bots: 1,
+    }
+}
+
+fn window(options: &WindowOptions) -> Window {
+    let (width, height) = options.size.unwrap_or(WINDOW);
+    Window {
+        title: GAME_TITLE.to_owned(),
+        resolution: WindowResolution::new(width, height),
+        // Without waiting for the screen where it can be helped: that is a frame less of delay.
+        present_mode: PresentMode::AutoVsync,
+        canvas: Some("#game".to_owned()),
+        fit_canvas_to_parent: true,
+        // The page keeps the keys that scroll from scrolling, and leaves the others to the browser.
+        prevent_default_event_handling: false,
+        ..default()
+    }
+}
+
+/// Opens the window and plays until it is closed. In the browser it returns at once, and the game goes on.
+pub fn run_windowed(options: &WindowOptions) -> AppExit {
+    let mut app = App::new();
+    app.add_plugins(
+        DefaultPlugins
+            .set(WindowPlugin { primary_window: Some(window(options)), ..default() })
+            .set(LogPlugin { filter: LOG_FILTER.to_owned(), ..default() }),
+    )
+    // A match goes on while another window has the focus.
+    .insert_resource(WinitSettings::continuous())
+    .insert_resource(settings(options))
+    .insert_resource(Quality::new(options.is_low))
+    .add_plugins((
+        crate::DuelPlugin::default(),
+        NetcodeOverlayPlugin,
+        DevicesPlugin,
+        ScreensPlugin,
+        PresentPlugin,
+    ));
+    platform::add_page(&mut app);
+    app.run()
+}

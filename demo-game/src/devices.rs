@@ -1,0 +1,244 @@
+//! Keyboard, gamepads and fingers → [`Input`], for the seats of this machine.
+//!
+//! Which key means what is decided here, once; the simulation only knows controls. Runs in `ReadInputs`, outside the
+//! simulation, so it may look at the world to help a thumb steer.
+
+use std::f32::consts::{PI, TAU};
+
+use bevy::prelude::*;
+use netcode::prelude::*;
+
+use crate::bots::Bots;
+use crate::input::Input;
+use crate::present::view::View;
+use crate::sim::tuning::{STEP_SECONDS, TURN_SPEED};
+use crate::sim::{Heading, Ship};
+
+/// How far a gamepad's stick or trigger is pushed to count: past its slack.
+const PUSHED: f32 = 0.4;
+/// Reach of the touch stick, in layout units.
+pub(crate) const STICK_REACH: f32 = 56.0;
+/// A thumb nearer to the stick's middle than this part of its reach rests.
+const STICK_REST: f32 = 0.25;
+/// Pushed farther than this part of its reach, the stick also thrusts.
+const STICK_THRUST: f32 = 0.7;
+
+/// Reads the devices.
+pub(crate) struct DevicesPlugin;
+
+impl Plugin for DevicesPlugin {
+    fn build(&self, app: &mut App) {
+        app.init_resource::<TouchPad>()
+            .add_systems(
+                PreUpdate,
+                follow_fingers.before(NetcodeSystems::Receive).after(bevy::input::InputSystems),
+            )
+            .add_systems(ReadInputs, fly_by_hand);
+    }
+}
+
+/// The keys of one pair of hands.
+struct Keys {
+    left: &'static [KeyCode],
+    right: &'static [KeyCode],
+    thrust: &'static [KeyCode],
+    fire: &'static [KeyCode],
+    dash: &'static [KeyCode],
+}
+
+/// Alone at the keyboard: both sets of keys, whichever the hands prefer.
+const ALONE: Keys = Keys {
+    left: &[KeyCode::ArrowLeft, KeyCode::KeyA],
+    right: &[KeyCode::ArrowRight, KeyCode::KeyD],
+    thrust: &[KeyCode::ArrowUp, KeyCode::KeyW],
+    fire: &[KeyCode::Space, KeyCode::Enter],
+    dash: &[KeyCode::ShiftLeft, KeyCode::ShiftRight, KeyCode::ArrowDown, KeyCode::KeyS],
+};
+/// Two at one keyboard: the left one.
+const LEFT_HALF: Keys = Keys {
+    left: &[KeyCode::KeyA],
+    right: &[KeyCode::KeyD],
+    thrust: &[KeyCode::KeyW],
+    fire: &[KeyCode::Space],
+    dash: &[KeyCode::KeyS, KeyCode::ShiftLeft],
+};
+/// And the right one.
+const RIGHT_HALF: Keys = Keys {
+    left: &[KeyCode::ArrowLeft],
+    right: &[KeyCode::ArrowRight],
+    thrust: &[KeyCode::ArrowUp],
+    fire: &[KeyCode::Enter, KeyCode::NumpadEnter],
+    dash: &[KeyCode::ArrowDown, KeyCode::ShiftRight],
+};
+
+impl Keys {
+    fn read(&self, keys: &ButtonInput<KeyCode>) -> Input {
+        let held = |codes: &[KeyCode]| keys.any_pressed(codes.iter().copied());
+        Input::NONE
+            .with(Input::LEFT, held(self.left))
+            .with(Input::RIGHT, held(self.right))
+            .with(Input::THRUST, held(self.thrust))
+            .with(Input::FIRE, held(self.fire))
+            .with(Input::DASH, held(self.dash))
+    }
+}
+
+fn read_pad(pad: &Gamepad) -> Input {
+    let turn = pad.left_stick().x + pad.dpad().x;
+    let trigger = |button| pad.get(button).unwrap_or(0.0) > PUSHED;
+    Input::NONE
+        .with(Input::LEFT, turn < -PUSHED)
+        .with(Input::RIGHT, turn > PUSHED)
+        .with(
+            Input::THRUST,
+            pad.pressed(GamepadButton::South)
+                || pad.pressed(GamepadButton::DPadUp)
+                || trigger(GamepadButton::RightTrigger2),
+        )
+        .with(
+            Input::FIRE,
+            pad.pressed(GamepadButton::West) || pad.pressed(GamepadButton::RightTrigger),
+        )
+        .with(
+            Input::DASH,
+            pad.pressed(GamepadButton::North)
+                || pad.pressed(GamepadButton::LeftTrigger)
+                || trigger(GamepadButton::LeftTrigger2),
+        )
+}
+
+/// What the fingers do: a stick where the left thumb lands, two buttons under the right one.
+#[derive(Resource, Default, Debug)]
+pub(crate) struct TouchPad {
+    /// Whether a finger ever touched: until then nothing is drawn.
+    pub(crate) is_used: bool,
+    /// Where the stick's thumb landed and where it is, in logical pixels.
+    pub(crate) stick: Option<(Vec2, Vec2)>,
+    /// Whether the large button is held.
+    pub(crate) fire: bool,
+    /// Whether the small button is held.
+    pub(crate) dash: bool,
+}
+
+impl TouchPad {
+    /// Centre and radius of the two buttons, in logical pixels: fire, then dash.
+    pub(crate) fn buttons(view: &View) -> [(Vec2, f32); 2] {
+        let corner = view.window - Vec2::splat(24.0) * view.ui_scale;
+        let place = |x: f32, y: f32| corner - Vec2::new(x, y) * view.ui_scale;
+        [(place(58.0, 92.0), 54.0 * view.ui_scale), (place(150.0, 38.0), 36.0 * view.ui_scale)]
+    }
+
+    /// What the thumbs mean for a ship that points to `heading`: the nose follows the stick.
+    fn read(&self, view: &View, heading: Option<f32>) -> Input {
+        let mut input = Input::NONE.with(Input::FIRE, self.fire).with(Input::DASH, self.dash);
+        if let (Some((from, to)), Some(heading)) = (self.stick, heading) {
+            let push = (to - from) * Vec2::new(1.0, -1.0) / (STICK_REACH * view.ui_scale);
+            if push.length() > STICK_REST {
+                input |= steer(heading, push.to_angle());
+                input = input.with(Input::THRUST, push.length() > STICK_THRUST);
+            }
+        }
+        input
+    }
+}
+
+/// The turn that brings `heading` to `wanted`, both in radians.
+fn steer(heading: f32, wanted: f32) -> Input {
+    let turn = (wanted - heading + PI).rem_euclid(TAU) - PI;
+    let slack = TURN_SPEED * STEP_SECONDS;
+    Input::NONE.with(Input::LEFT, turn > slack).with(Input::RIGHT, turn < -slack)
+}
+
+fn follow_fingers(touches: Res<Touches>, view: Res<View>, mut pad: ResMut<TouchPad>) {
+    if touches.iter().next().is_none() {
+        if pad.stick.is_some() || pad.fire || pad.dash {
+            *pad = TouchPad { is_used: true, ..default() };
+        }
+        return;
+    }
+    let [(fire, fire_radius), (dash, dash_radius)] = TouchPad::buttons(&view);
+    let mut next = TouchPad { is_used: true, ..default() };
+    for touch in touches.iter() {
+        let from = touch.start_position();
+        let at = touch.position();
+        if from.x < view.window.x * 0.5 {
+            next.stick = Some((from, at));
+        } else if at.distance(dash) < dash_radius * 1.3 {
+            next.dash = true;
+        } else if at.distance(fire) < fire_radius * 1.6 {
+            next.fire = true;
+        }
+    }
+    *pad = next;
+}
+
+/// Fills in the inputs of the seats at which somebody sits.
+fn fly_by_hand(
+    mut inputs: ResMut<LocalInputs<Input>>,
+    bots: Res<Bots>,
+    keys: Res<ButtonInput<KeyCode>>,
+    pads: Query<(Entity, &Gamepad)>,
+    touch: Res<TouchPad>,
+    view: Res<View>,
+    ships: Query<(&Ship, &Heading)>,
+) {
+    let people: Vec<Seat> = (0..)
+        .zip(inputs.seats())
+        .filter(|(index, _)| bots.at(*index).is_none())
+        .map(|(_, &seat)| seat)
+        .collect();
+    let mut pads: Vec<_> = pads.iter().collect();
+    pads.sort_by_key(|(entity, _)| *entity);
+    for (place, &seat) in people.iter().enumerate() {
+        let half = match (people.len(), place) {
+            (1, _) => &ALONE,
+            (_, 0) => &LEFT_HALF,
+            (_, 1) => &RIGHT_HALF,
+            _ => continue,
+        };
+        let mut input = half.read(&keys);
+        // With fewer pads than people, the pads go to those who come last: the first keeps the keyboard.
+        let first_with_pad = people.len().saturating_sub(pads.len());
+        for (number, (_, pad)) in pads.iter().enumerate() {
+            if (first_with_pad + number).min(people.len() - 1) == place {
+                input |= read_pad(pad);
+            }
+        }
+        if place == 0 {
+            let heading =
+                ships.iter().find(|(ship, _)| ship.seat == seat.0).map(|(_, heading)| heading.0);
+            input |= touch.read(&view, heading);
+        }
+        inputs.set(seat, input);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nose_takes_the_short_way_to_the_stick() {
+        assert_eq!(steer(0.0, 1.0), Input::LEFT);
+        assert_eq!(steer(3.0, -3.0), Input::LEFT);
+        assert_eq!(steer(0.5, 0.5), Input::NONE);
+    }
+
+    #[test]
+    fn two_at_one_keyboard_do_not_share_a_key() {
+        let all = |keys: &Keys| [keys.left, keys.right, keys.thrust, keys.fire, keys.dash].concat();
+        assert!(all(&LEFT_HALF).iter().all(|key| !all(&RIGHT_HALF).contains(key)));
+    }
+
+    #[test]
+    fn a_stick_pushed_far_also_thrusts() {
+        let view = View::default();
+        let pad = TouchPad {
+            stick: Some((Vec2::ZERO, Vec2::new(60.0, 0.0))),
+            is_used: true,
+            ..default()
+        };
+        assert_eq!(pad.read(&view, Some(0.0)), Input::THRUST);
+        assert_eq!(pad.read(&view, None), Input::NONE);
+    }
+}

@@ -1,0 +1,112 @@
+//! What does not fight: the starfield, the arena's border, and the star with its corona.
+
+use bevy::math::ops;
+use bevy::prelude::*;
+
+use super::palette::{FRAME, STAR, light};
+use super::sparks::Dice;
+use super::strokes::{Layer, LayerHandles, Strokes, upload_sky};
+use super::view::View;
+use crate::screens::Screen;
+use crate::sim::Star;
+use crate::sim::tuning::{ARENA_HALF, STAR_RADIUS};
+
+/// Stars of the background. They cover more than any window shows around the arena.
+const SKY_STARS: u32 = 900;
+/// Half of the area that they cover, in world units.
+const SKY_HALF: Vec2 = Vec2::new(1900.0, 1700.0);
+/// Rays of the corona.
+const RAYS: u32 = 44;
+
+/// Draws the starfield once: it does not change.
+pub(super) fn build_sky(handles: Res<LayerHandles>, mut meshes: ResMut<Assets<Mesh>>) -> Result {
+    let mut layer = Layer::default();
+    let mut dice = Dice::new(2026);
+    for _ in 0..SKY_STARS {
+        let place = Vec2::new(dice.between(-1.0, 1.0), dice.between(-1.0, 1.0)) * SKY_HALF;
+        let depth = dice.roll();
+        let tint = dice.roll();
+        let color = LinearRgba::rgb(0.55 + 0.45 * tint, 0.72, 1.0 - 0.35 * tint);
+        layer.dot(place, 0.5 + 0.7 * depth * depth, color * (0.10 + 0.75 * ops::powf(depth, 6.0)));
+    }
+    // Faint dust along a diagonal band.
+    for _ in 0..26 {
+        let along = dice.between(-1.0, 1.0);
+        let place = Vec2::new(along * SKY_HALF.x, along * 620.0 + dice.between(-260.0, 260.0));
+        let color = LinearRgba::rgb(0.10, 0.16, 0.34) * dice.between(0.10, 0.22);
+        layer.haze(place, dice.between(260.0, 560.0), color);
+    }
+    upload_sky(&handles, layer, &mut meshes)
+}
+
+/// Draws the arena's border and its star.
+pub(super) fn draw_arena(
+    time: Res<Time<Real>>,
+    screen: Res<Screen>,
+    view: Res<View>,
+    star: Option<Res<Star>>,
+    mut strokes: ResMut<Strokes>,
+) {
+    let now = time.elapsed_secs();
+    if screen.shows_arena() {
+        let corners = [
+            Vec2::new(-ARENA_HALF.x, -ARENA_HALF.y),
+            Vec2::new(ARENA_HALF.x, -ARENA_HALF.y),
+            Vec2::new(ARENA_HALF.x, ARENA_HALF.y),
+            Vec2::new(-ARENA_HALF.x, ARENA_HALF.y),
+        ];
+        strokes.overlay.outline(&corners, 1.0, light(FRAME, 0.55));
+        let radius = star.map_or(STAR_RADIUS, |star| star.radius);
+        draw_star(&mut strokes.arena, Vec2::ZERO, radius, now);
+    } else {
+        // Behind the menus: the limb of a huge star in the corner, out of the text's way.
+        let tall = view.is_tall();
+        let pixel = view.window * if tall { Vec2::new(0.5, 1.06) } else { Vec2::new(1.0, 1.0) };
+        let place = view.world_at(pixel);
+        draw_star(&mut strokes.arena, place, 230.0, now * 0.6);
+        draw_orbits(&mut strokes.arena, place, now);
+    }
+}
+
+fn draw_star(layer: &mut Layer, place: Vec2, radius: f32, now: f32) {
+    let pulse = 1.0 + 0.035 * ops::sin(now * 2.1) + 0.02 * ops::sin(now * 5.3);
+    layer.haze(place, radius * 5.2 * pulse, light(STAR, 0.22));
+    layer.haze(place, radius * 2.5 * pulse, light(STAR, 0.75));
+    layer.circle(place, radius, 3.0, light(STAR, 2.4));
+    layer.circle(place, radius * 0.80, 1.4, light(STAR, 0.5));
+    let mut dice = Dice::new(11);
+    for ray in 0..RAYS {
+        let drift = dice.between(-0.12, 0.12);
+        let turn =
+            (ray as f32 + dice.roll() * 0.7) / RAYS as f32 * std::f32::consts::TAU + drift * now;
+        let wave = 0.5 + 0.5 * ops::sin(now * dice.between(0.8, 2.4) + dice.roll() * 6.0);
+        let direction = Vec2::from_angle(turn);
+        let from = place + direction * (radius * 1.06);
+        let to = place + direction * (radius * (1.16 + 0.34 * wave * pulse));
+        layer.tapered(from, to, (2.2, 0.5), (light(STAR, 0.25 + 0.9 * wave), light(STAR, 0.0)));
+    }
+    // Granules: short strokes that drift inside the disc.
+    for granule in 0..18_u32 {
+        let turn = dice.roll() * std::f32::consts::TAU + now * dice.between(-0.25, 0.25);
+        let far = radius * (0.15 + 0.6 * (granule as f32 / 18.0));
+        let at = place + Vec2::from_angle(turn) * far;
+        let half = Vec2::from_angle(turn + 1.57) * (radius * 0.09);
+        let breath = 0.25 + 0.25 * ops::sin(now * dice.between(0.5, 1.6) + granule as f32);
+        layer.line(at - half, at + half, 1.3, light(STAR, breath));
+    }
+}
+
+/// Rocks in orbit around the menu's star.
+fn draw_orbits(layer: &mut Layer, place: Vec2, now: f32) {
+    let mut dice = Dice::new(5);
+    for rock in 0..9_u32 {
+        let distance = 330.0 + 62.0 * rock as f32 + dice.between(-20.0, 20.0);
+        let speed = 2200.0 / ops::powf(distance, 1.5);
+        let turn = dice.roll() * std::f32::consts::TAU + now * speed;
+        let at = place + Vec2::from_angle(turn) * distance;
+        let radius = dice.between(8.0, 26.0);
+        let spin = dice.between(-0.6, 0.6);
+        let outline = super::bodies::rock_outline(rock + 40, radius, 10, at, now * spin);
+        layer.outline(&outline, 1.6, light(super::palette::ROCK, 0.34));
+    }
+}

@@ -1,0 +1,186 @@
+//! What is heard: each happening once, however often its frame is simulated; a few voices at a time; M mutes.
+
+use std::sync::Arc;
+
+use bevy::audio::{AudioSinkPlayback, PlaybackMode, Volume};
+use bevy::prelude::*;
+use netcode::prelude::*;
+
+use crate::screens::{Chosen, FocusMoved, Journey, Screen, Typing};
+use crate::sim::{AsteroidSize, Ship, SimEffect};
+
+/// Most sounds at once, beside the engine: more is mud, and mixing costs time in a browser.
+const MAX_VOICES: usize = 14;
+/// The engine's loudness, and how fast it fades in and out, per second.
+const ENGINE_VOLUME: f32 = 0.30;
+const ENGINE_FADE: f32 = 9.0;
+
+/// Plays what the simulation and the screens do.
+pub(super) struct SoundPlugin;
+
+impl Plugin for SoundPlugin {
+    fn build(&self, app: &mut App) {
+        app.init_resource::<Muted>()
+            .add_systems(PreStartup, load_sounds)
+            .add_systems(Startup, start_engine)
+            .add_systems(Update, (toggle_mute, play_effects, play_screens, drive_engine).chain());
+    }
+}
+
+/// Whether nothing is to be heard.
+#[derive(Resource, Default)]
+pub(super) struct Muted(bool);
+
+/// Every sound, in the binary: a native game runs anywhere, and a page fetches nothing more.
+macro_rules! sounds {
+    ($($name:ident),* $(,)?) => {
+        #[derive(Resource)]
+        pub(super) struct Sounds {
+            $($name: Handle<AudioSource>,)*
+        }
+
+        fn load_sounds(mut commands: Commands, mut sources: ResMut<Assets<AudioSource>>) {
+            let mut add = |bytes: &'static [u8]| sources.add(AudioSource { bytes: Arc::from(bytes) });
+            commands.insert_resource(Sounds {
+                $($name: add(include_bytes!(concat!("../../../assets/sounds/", stringify!($name), ".wav"))),)*
+            });
+        }
+    };
+}
+
+sounds! {
+    beep, bump, burn, choose, dash, deflect, explosion, fire, focus, go, match_over, rock, round, shield_back,
+    shield_lost, sudden_death, thrust,
+}
+
+/// A sound being played.
+#[derive(Component)]
+pub(super) struct Voice;
+
+/// The engine's loop.
+#[derive(Component)]
+pub(super) struct Engine;
+
+/// What to play: volume from 0 to 1, and speed, which is also pitch.
+type Cue<'a> = (&'a Handle<AudioSource>, f32, f32);
+
+fn cue(sounds: &Sounds, effect: SimEffect) -> Cue<'_> {
+    match effect {
+        SimEffect::CountdownBeep { left: 0 } => (&sounds.go, 0.5, 1.0),
+        SimEffect::CountdownBeep { .. } => (&sounds.beep, 0.5, 1.0),
+        SimEffect::Fired { seat, .. } => (&sounds.fire, 0.34, 1.0 + 0.07 * f32::from(seat)),
+        SimEffect::Dashed { .. } => (&sounds.dash, 0.5, 1.0),
+        SimEffect::ShieldLost { .. } => (&sounds.shield_lost, 0.6, 1.0),
+        SimEffect::ShieldBack { .. } => (&sounds.shield_back, 0.35, 1.0),
+        SimEffect::Deflected { .. } => (&sounds.deflect, 0.4, 1.0),
+        SimEffect::Bumped { .. } => (&sounds.bump, 0.6, 1.0),
+        SimEffect::ShipExploded { .. } => (&sounds.explosion, 0.95, 1.0),
+        SimEffect::AsteroidSplit { size, .. } => match size {
+            AsteroidSize::Large => (&sounds.rock, 0.65, 0.7),
+            AsteroidSize::Medium => (&sounds.rock, 0.5, 0.95),
+            AsteroidSize::Small => (&sounds.rock, 0.4, 1.35),
+        },
+        SimEffect::Burnt { size: Some(_), .. } => (&sounds.burn, 0.45, 0.9),
+        SimEffect::Burnt { size: None, .. } => (&sounds.burn, 0.14, 1.7),
+        SimEffect::SuddenDeath => (&sounds.sudden_death, 0.7, 1.0),
+        SimEffect::RoundOver { .. } => (&sounds.round, 0.55, 1.0),
+        SimEffect::MatchOver { .. } => (&sounds.match_over, 0.7, 1.0),
+    }
+}
+
+fn play(commands: &mut Commands, (sound, volume, speed): Cue) {
+    commands.spawn((
+        Voice,
+        AudioPlayer(sound.clone()),
+        PlaybackSettings {
+            mode: PlaybackMode::Despawn,
+            volume: Volume::Linear(volume),
+            speed,
+            ..default()
+        },
+    ));
+}
+
+fn play_effects(
+    mut commands: Commands,
+    mut effects: MessageReader<EffectStarted<SimEffect>>,
+    sounds: Res<Sounds>,
+    muted: Res<Muted>,
+    voices: Query<(), With<Voice>>,
+) {
+    let mut free = if muted.0 { 0 } else { MAX_VOICES.saturating_sub(voices.iter().len()) };
+    for started in effects.read() {
+        if free > 0 {
+            free -= 1;
+            play(&mut commands, cue(&sounds, started.effect));
+        }
+    }
+}
+
+fn play_screens(
+    mut commands: Commands,
+    mut chosen: MessageReader<Chosen>,
+    mut moved: MessageReader<FocusMoved>,
+    sounds: Res<Sounds>,
+    muted: Res<Muted>,
+    screen: Res<Screen>,
+) {
+    let (chosen, moved) = (chosen.read().count() > 0, moved.read().count() > 0);
+    if muted.0 || *screen == Screen::Match {
+        return;
+    }
+    if chosen {
+        play(&mut commands, (&sounds.choose, 0.4, 1.0));
+    } else if moved {
+        play(&mut commands, (&sounds.focus, 0.35, 1.0));
+    }
+}
+
+fn toggle_mute(
+    keys: Res<ButtonInput<KeyCode>>,
+    typing: Typing,
+    mut muted: ResMut<Muted>,
+    mut sinks: Query<&mut AudioSink, With<Voice>>,
+) {
+    if keys.just_pressed(KeyCode::KeyM) && !typing.is_typing() {
+        muted.0 = !muted.0;
+        for mut sink in &mut sinks {
+            if muted.0 {
+                sink.mute();
+            } else {
+                sink.unmute();
+            }
+        }
+    }
+}
+
+fn start_engine(mut commands: Commands, sounds: Res<Sounds>) {
+    let settings =
+        PlaybackSettings { mode: PlaybackMode::Loop, volume: Volume::Linear(0.0), ..default() };
+    commands.spawn((Engine, AudioPlayer(sounds.thrust.clone()), settings));
+}
+
+/// The engine is as loud as there are local ships that thrust.
+fn drive_engine(
+    time: Res<Time<Real>>,
+    session: Res<SessionState>,
+    roster: Res<Roster>,
+    journey: Res<Journey>,
+    muted: Res<Muted>,
+    ships: Query<&Ship>,
+    mut engines: Query<&mut AudioSink, With<Engine>>,
+) {
+    let is_heard = |ship: &&Ship| {
+        let is_ours = roster.seats().iter().any(|seat| seat.seat.0 == ship.seat && seat.is_local);
+        ship.thrusting && is_ours && !journey.is_bot(ship.seat)
+    };
+    let burns = session.is_running() && !muted.0 && ships.iter().filter(is_heard).count() > 0;
+    let wanted = if burns { ENGINE_VOLUME } else { 0.0 };
+    for mut engine in &mut engines {
+        let volume = engine.volume().to_linear();
+        if (volume - wanted).abs() > 0.001 {
+            let step = (wanted - volume) * (ENGINE_FADE * time.delta_secs()).min(1.0);
+            engine.set_volume(Volume::Linear(volume + step));
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Where things are on the screen: the camera fits the arena into any window, below the match's score line, and shakes.
+
+use bevy::camera::Hdr;
+use bevy::core_pipeline::tonemapping::Tonemapping;
+use bevy::math::ops;
+use bevy::post_process::bloom::{Bloom, BloomCompositeMode, BloomPrefilter};
+use bevy::prelude::*;
+use bevy::window::PrimaryWindow;
+
+use super::palette::BACKGROUND;
+use super::quality::Quality;
+use super::strokes::{LayerHandles, StrokeMaterial, Strokes, set_layer_looks};
+use crate::screens::Screen;
+use crate::sim::tuning::{ARENA, ARENA_HALF};
+
+/// Window size, in pixels, for which the user interface is laid out when it is wider than high: everything fits into it.
+const WIDE_LAYOUT: Vec2 = Vec2::new(960.0, 560.0);
+/// The same when it is higher than wide, as a phone is.
+const TALL_LAYOUT: Vec2 = Vec2::new(460.0, 760.0);
+/// Smallest and largest scale of the user interface: below text is unreadable, above it is silly.
+const UI_SCALE_RANGE: (f32, f32) = (0.55, 3.0);
+/// Height of the score line above the arena, in layout units.
+pub(crate) const SCORE_LINE: f32 = 46.0;
+/// Free space around the arena, in layout units.
+const MARGIN: f32 = 4.0;
+/// Space below the arena for the thumbs in a tall window, as a part of the window's height.
+const THUMBS_SHARE: f32 = 0.3;
+/// Line widths are those of an arena drawn at this many pixels per unit; drawn smaller, lines stay as wide.
+const FULL_SIZE: f32 = 0.85;
+/// Farthest that the camera shakes, in world units.
+const SHAKE_REACH: f32 = 11.0;
+/// Part of the shake that is left after a second.
+const SHAKE_LEFT: f32 = 0.02;
+
+/// How the window shows the world, this frame.
+#[derive(Resource, Clone, Copy, Debug)]
+pub(crate) struct View {
+    /// Size of the window in logical pixels.
+    pub(crate) window: Vec2,
+    /// World units per logical pixel.
+    pub(crate) units_per_pixel: f32,
+    /// The world's place in the middle of the window, without shake.
+    pub(crate) centre: Vec2,
+    /// Scale of the user interface: logical pixels per layout unit.
+    pub(crate) ui_scale: f32,
+    /// Shake: 0 is still, 1 the most.
+    shake: f32,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self {
+            window: Vec2::new(1280.0, 720.0),
+            units_per_pixel: 1.0,
+            centre: Vec2::ZERO,
+            ui_scale: 1.0,
+            shake: 0.0,
+        }
+    }
+}
+
+impl View {
+    /// Whether the window is higher than wide.
+    pub(crate) fn is_tall(&self) -> bool {
+        self.window.y > self.window.x
+    }
+
+    /// Size of the window in layout units.
+    pub(crate) fn layout_size(&self) -> Vec2 {
+        self.window / self.ui_scale
+    }
+
+    /// The world's place at a place in the window: logical pixels from its top left corner.
+    pub(crate) fn world_at(&self, pixel: Vec2) -> Vec2 {
+        let from_centre = (pixel - self.window * 0.5) * Vec2::new(1.0, -1.0);
+        self.centre + from_centre * self.units_per_pixel
+    }
+
+    /// Adds a shake; many small ones do not add up without end.
+    pub(super) fn add_shake(&mut self, strength: f32) {
+        self.shake = (self.shake + strength).min(1.0);
+    }
+}
+
+/// Scale of the user interface for a window: the layout fits, and text stays readable.
+fn ui_scale_for(window: Vec2) -> f32 {
+    let layout = if window.y > window.x { TALL_LAYOUT } else { WIDE_LAYOUT };
+    let fits = (window / layout).min_element();
+    fits.clamp(UI_SCALE_RANGE.0, UI_SCALE_RANGE.1)
+}
+
+/// Units per pixel and centre for the arena between the score line and the thumbs.
+fn fit_arena(window: Vec2, ui_scale: f32) -> (f32, Vec2) {
+    let top = (SCORE_LINE + MARGIN) * ui_scale;
+    let bottom = if window.y > window.x { window.y * THUMBS_SHARE } else { MARGIN * ui_scale };
+    let room = Vec2::new(window.x - 2.0 * MARGIN * ui_scale, window.y - top - bottom)
+        .max(Vec2::splat(1.0));
+    let units_per_pixel = (ARENA / room).max_element();
+    // In a tall window the arena hangs under the score line rather than in the middle of a void.
+    let height = ARENA.y / units_per_pixel;
+    let middle = if window.y > window.x {
+        top + height * 0.5 + (room.y - height) * 0.35
+    } else {
+        top + room.y * 0.5
+    };
+    (units_per_pixel, Vec2::new(0.0, (middle - window.y * 0.5) * units_per_pixel))
+}
+
+/// Units per pixel so that the arena's area fills the window behind the menus.
+fn cover_window(window: Vec2) -> f32 {
+    (ARENA / window.max(Vec2::splat(1.0))).min_element()
+}
+
+pub(super) fn spawn_camera(mut commands: Commands) {
+    commands.spawn((
+        Camera2d,
+        Camera { clear_color: ClearColorConfig::Custom(BACKGROUND), ..default() },
+        Msaa::Off,
+    ));
+}
+
+/// Follows the window's size and the screen that is shown.
+pub(super) fn fit_view(
+    time: Res<Time<Real>>,
+    screen: Res<Screen>,
+    window: Single<&Window, With<PrimaryWindow>>,
+    camera: Single<(&mut Transform, &mut Projection), With<Camera2d>>,
+    mut view: ResMut<View>,
+    mut ui_scale: ResMut<UiScale>,
+    mut strokes: ResMut<Strokes>,
+) {
+    let size = Vec2::new(window.width(), window.height()).max(Vec2::splat(1.0));
+    view.window = size;
+    view.ui_scale = ui_scale_for(size);
+    if ui_scale.0 != view.ui_scale {
+        ui_scale.0 = view.ui_scale;
+    }
+    (view.units_per_pixel, view.centre) = if screen.shows_arena() {
+        fit_arena(size, view.ui_scale)
+    } else {
+        (cover_window(size), Vec2::ZERO)
+    };
+
+    let seconds = time.delta_secs();
+    view.shake *= ops::powf(SHAKE_LEFT, seconds);
+    let reach = SHAKE_REACH * view.shake * view.shake;
+    let phase = time.elapsed_secs() * 47.0;
+    let offset = Vec2::new(ops::sin(phase), ops::cos(phase * 1.31 + 1.0)) * reach;
+
+    let (mut transform, mut projection) = camera.into_inner();
+    transform.translation = (view.centre + offset).extend(10.0);
+    if let Projection::Orthographic(orthographic) = &mut *projection {
+        orthographic.scale = view.units_per_pixel;
+    }
+    strokes.arena.width_factor = (FULL_SIZE * view.units_per_pixel).max(1.0);
+    strokes.overlay.width_factor = view.units_per_pixel * view.ui_scale;
+}
+
+/// Applies the chosen quality, and clips the arena's layer to the arena where it is shown.
+pub(super) fn apply_quality(
+    mut commands: Commands,
+    quality: Res<Quality>,
+    screen: Res<Screen>,
+    camera: Single<(Entity, Has<Bloom>), With<Camera2d>>,
+    handles: Res<LayerHandles>,
+    mut materials: ResMut<Assets<StrokeMaterial>>,
+) {
+    let (camera, has_bloom) = *camera;
+    let wants_bloom = !quality.is_low();
+    if wants_bloom && !has_bloom {
+        commands.entity(camera).insert((Hdr, Tonemapping::AcesFitted, vector_bloom()));
+    } else if !wants_bloom && has_bloom {
+        commands.entity(camera).remove::<(Hdr, Bloom)>().insert(Tonemapping::None);
+    }
+    set_layer_looks(
+        &handles,
+        &mut materials,
+        screen.shows_arena().then_some(ARENA_HALF),
+        wants_bloom,
+    );
+}
+
+/// Bloom as a vector screen has it: a wide soft halo around bright lines only.
+fn vector_bloom() -> Bloom {
+    Bloom {
+        intensity: 0.22,
+        low_frequency_boost: 0.55,
+        low_frequency_boost_curvature: 0.9,
+        prefilter: BloomPrefilter { threshold: 0.35, threshold_softness: 0.4 },
+        composite_mode: BloomCompositeMode::Additive,
+        ..Bloom::NATURAL
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arena_fits_below_the_score_line_of_every_window() {
+        for window in
+            [(1280.0, 720.0), (640.0, 360.0), (390.0, 844.0), (2560.0, 1080.0), (300.0, 200.0)]
+        {
+            let window = Vec2::from(window);
+            let scale = ui_scale_for(window);
+            let (units_per_pixel, centre) = fit_arena(window, scale);
+            let view = View { window, units_per_pixel, centre, ui_scale: scale, shake: 0.0 };
+            let top_left = view.world_at(Vec2::new(0.0, SCORE_LINE * scale));
+            let bottom_right = view.world_at(window);
+            assert!(
+                top_left.x <= -ARENA_HALF.x && top_left.y >= ARENA_HALF.y,
+                "{window}: {top_left}"
+            );
+            assert!(
+                bottom_right.x >= ARENA_HALF.x && bottom_right.y <= -ARENA_HALF.y,
+                "{window}: {bottom_right}"
+            );
+        }
+    }
+
+    #[test]
+    fn text_grows_with_the_window() {
+        assert!(ui_scale_for(Vec2::new(1280.0, 720.0)) > 1.2);
+        assert!(ui_scale_for(Vec2::new(640.0, 360.0)) >= 0.64);
+        assert!(ui_scale_for(Vec2::new(390.0, 844.0)) > 0.8);
+    }
+}

@@ -1,0 +1,290 @@
+//! What leads from one screen to the next: choices of the player, and changes of the session.
+
+use bevy::prelude::*;
+use netcode::prelude::*;
+
+use super::focus::{Field, Item};
+use super::room::{RoomAddress, RoomError};
+use super::{Choice, Chosen, Screen};
+use crate::bots::{Bots, Difficulty};
+use crate::platform;
+use crate::sim::{MatchState, Phase};
+
+/// Names of the bots, by seat.
+const BOT_NAMES: [&str; 3] = ["Kepler", "Halley", "Ceres"];
+
+/// What the player brings along: it outlives rooms and matches.
+#[derive(Resource, Clone, Debug)]
+pub(crate) struct Settings {
+    /// The name that others see.
+    pub(crate) name: String,
+    /// The signaling server of rooms that are given by code.
+    pub(crate) server: String,
+    /// ICE servers to use instead of those that suit the server's address.
+    pub(crate) ice_servers: Option<Vec<String>>,
+    /// The room to enter at the start.
+    pub(crate) room: Option<String>,
+    /// Whether to be ready as soon as a room is entered.
+    pub(crate) auto_ready: bool,
+    /// Bots to play against.
+    pub(crate) bots: u8,
+}
+
+/// What is being played, and how it came out.
+#[derive(Resource, Default, Debug)]
+pub(crate) struct Journey {
+    /// What is, or was last, being played.
+    pub(crate) game: Option<Game>,
+    /// What went wrong, for the trouble screen.
+    pub(crate) trouble: Option<String>,
+    /// The last match, for the results.
+    pub(crate) outcome: Option<Outcome>,
+    /// Whether the room was already answered with "ready" by itself.
+    pub(super) was_readied: bool,
+    /// What is wrong with the typed room.
+    pub(super) room_error: Option<RoomError>,
+}
+
+/// A kind of match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Game {
+    /// In this room.
+    Online(RoomAddress),
+    /// Two on this keyboard.
+    Here,
+    /// Against this many bots.
+    Bots(u8),
+}
+
+impl Journey {
+    /// The room, if it is an online one.
+    pub(crate) fn address(&self) -> Option<&RoomAddress> {
+        match &self.game {
+            Some(Game::Online(address)) => Some(address),
+            _ => None,
+        }
+    }
+
+    /// Whether a bot flies this seat.
+    pub(crate) fn is_bot(&self, seat: u8) -> bool {
+        matches!(self.game, Some(Game::Bots(_))) && seat > 0
+    }
+}
+
+/// How a match came out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// The seat that won; `None` for a draw.
+    pub(crate) winner: Option<u8>,
+    /// Name and rounds won, by seat.
+    pub(crate) seats: Vec<(String, u8)>,
+}
+
+impl Outcome {
+    fn of(state: &MatchState, roster: &Roster) -> Self {
+        let winner = match state.phase {
+            Phase::MatchOver { winner } => winner,
+            _ => None,
+        };
+        let seats = roster
+            .seats()
+            .iter()
+            .map(|seat| {
+                (seat.name.clone(), state.scores.get(seat.seat.index()).copied().unwrap_or(0))
+            })
+            .collect();
+        Self { winner, seats }
+    }
+}
+
+/// A game that was started with a room goes straight to its lobby.
+pub(super) fn enter_by_link(mut commands: Commands, settings: Res<Settings>, mut go: Go) {
+    let Some(room) = settings.room.as_deref() else { return };
+    match RoomAddress::parse(room, &settings.server) {
+        Ok(address) => go.join(&mut commands, &settings, address),
+        Err(error) => {
+            go.journey.trouble = Some(error.to_string());
+            *go.screen = Screen::Trouble;
+        }
+    }
+}
+
+/// What changes together when a game begins.
+#[derive(bevy::ecs::system::SystemParam)]
+pub(super) struct Go<'w> {
+    screen: ResMut<'w, Screen>,
+    journey: ResMut<'w, Journey>,
+}
+
+impl Go<'_> {
+    fn join(&mut self, commands: &mut Commands, settings: &Settings, address: RoomAddress) {
+        let ice_servers =
+            settings.ice_servers.clone().unwrap_or_else(|| address.default_ice_servers());
+        let name = settings.name.clone();
+        commands.write_message(JoinRoom { url: address.url(), name, local_seats: 1, ice_servers });
+        commands.insert_resource(Bots::default());
+        platform::show_room((!address.is_quick).then_some(address.room.as_str()));
+        *self.journey = Journey { game: Some(Game::Online(address)), ..default() };
+        self.screen.set_if_neq(Screen::Lobby);
+    }
+
+    fn start_local(&mut self, commands: &mut Commands, settings: &Settings, game: Game) {
+        let (seats, bots) = match game {
+            Game::Bots(bots) => {
+                let bots = usize::from(bots).min(BOT_NAMES.len());
+                let names = BOT_NAMES.iter().take(bots).map(ToString::to_string);
+                let seats = std::iter::once(settings.name.clone()).chain(names).collect();
+                (seats, Bots::after(1, bots, Difficulty::default()))
+            }
+            Game::Here | Game::Online(_) => {
+                (vec!["Left".to_owned(), "Right".to_owned()], Bots::default())
+            }
+        };
+        commands.insert_resource(bots);
+        commands.write_message(StartLocal {
+            seats,
+            seed: platform::random_number(),
+            sync_test_depth: None,
+        });
+        *self.journey = Journey { game: Some(game), ..default() };
+    }
+
+    fn leave(&mut self, commands: &mut Commands) {
+        commands.write_message(LeaveRoom);
+        platform::show_room(None);
+        *self.journey = Journey::default();
+        self.screen.set_if_neq(Screen::Menu);
+    }
+}
+
+/// The session's changes lead to the match, to trouble, and back.
+pub(super) fn follow_session(mut changes: MessageReader<SessionChanged>, mut go: Go) {
+    for SessionChanged { from, to } in changes.read() {
+        let next = match to {
+            SessionState::Running => Screen::Match,
+            SessionState::Ended(reason) => {
+                go.journey.trouble = Some(reason.to_string());
+                Screen::Trouble
+            }
+            // The results stay until the player has seen them.
+            SessionState::Gathering | SessionState::Offline if *go.screen == Screen::Results => {
+                continue;
+            }
+            SessionState::Gathering if from.is_running() => Screen::Lobby,
+            SessionState::Offline if *go.screen == Screen::Match => Screen::Menu,
+            _ => continue,
+        };
+        go.screen.set_if_neq(next);
+    }
+}
+
+/// The rules say that the match is over: tell the session, and show who won.
+pub(super) fn finish_match(
+    mut commands: Commands,
+    state: Option<Res<MatchState>>,
+    session: Res<SessionState>,
+    roster: Option<Res<Roster>>,
+    mut go: Go,
+) {
+    let (Some(state), Some(roster)) = (state, roster) else { return };
+    if *go.screen == Screen::Match && session.is_running() && state.is_finished() {
+        go.journey.outcome = Some(Outcome::of(&state, &roster));
+        commands.write_message(FinishMatch);
+        *go.screen = Screen::Results;
+    }
+}
+
+/// What the player chose.
+pub(super) fn follow_choices(
+    mut commands: Commands,
+    mut chosen: MessageReader<Chosen>,
+    mut settings: ResMut<Settings>,
+    lobby: Res<Lobby>,
+    fields: Query<(&Item, &Field)>,
+    mut go: Go,
+    mut exit: MessageWriter<AppExit>,
+) {
+    let typed = |choice: Choice| {
+        fields
+            .iter()
+            .find(|(item, _)| item.choice == choice)
+            .map(|(_, field)| field.value.trim().to_owned())
+    };
+    for Chosen(choice) in chosen.read() {
+        if let Some(name) = typed(Choice::Rename).filter(|name| !name.is_empty())
+            && name != settings.name
+        {
+            platform::remember_name(&name);
+            settings.name = name;
+        }
+        match choice {
+            Choice::PlayOnline => {
+                let address = RoomAddress::generate(&settings.server, platform::random_number());
+                go.join(&mut commands, &settings, address);
+            }
+            Choice::QuickMatch => {
+                let address = RoomAddress::quick(&settings.server);
+                go.join(&mut commands, &settings, address);
+            }
+            Choice::OpenJoin => *go.screen = Screen::Join,
+            Choice::JoinTyped => match RoomAddress::parse(
+                &typed(Choice::JoinTyped).unwrap_or_default(),
+                &settings.server,
+            ) {
+                Ok(address) => go.join(&mut commands, &settings, address),
+                Err(error) => go.journey.room_error = Some(error),
+            },
+            Choice::PlayHere => go.start_local(&mut commands, &settings, Game::Here),
+            Choice::AgainstBots(bots) => {
+                go.start_local(&mut commands, &settings, Game::Bots(*bots));
+            }
+            Choice::SetBots(bots) => settings.bots = *bots,
+            Choice::Rename => rename(&mut commands, &settings, &lobby, &mut go),
+            Choice::Quit => {
+                exit.write(AppExit::Success);
+            }
+            Choice::ToggleReady => {
+                commands.write_message(SetReady(!lobby.ready));
+            }
+            Choice::CopyLink => {
+                if let Some(address) = go.journey.address() {
+                    platform::copy_text(&address.link());
+                }
+            }
+            Choice::Rematch => rematch(&mut commands, &settings, &mut go),
+            Choice::TryAgain => try_again(&mut commands, &settings, &mut go),
+            Choice::Leave if *go.screen == Screen::Menu => {}
+            Choice::Leave => go.leave(&mut commands),
+            Choice::AskFor(_) => {}
+        }
+    }
+}
+
+/// In a room a new name is told by entering again.
+fn rename(commands: &mut Commands, settings: &Settings, lobby: &Lobby, go: &mut Go) {
+    if *go.screen == Screen::Lobby
+        && lobby.name != settings.name
+        && let Some(address) = go.journey.address().cloned()
+    {
+        go.join(commands, settings, address);
+    }
+}
+
+fn rematch(commands: &mut Commands, settings: &Settings, go: &mut Go) {
+    match go.journey.game.clone() {
+        Some(Game::Online(_)) => {
+            commands.write_message(SetReady(true));
+            go.screen.set_if_neq(Screen::Lobby);
+        }
+        Some(game) => go.start_local(commands, settings, game),
+        None => go.leave(commands),
+    }
+}
+
+fn try_again(commands: &mut Commands, settings: &Settings, go: &mut Go) {
+    match go.journey.game.clone() {
+        Some(Game::Online(address)) => go.join(commands, settings, address),
+        Some(game) => go.start_local(commands, settings, game),
+        None => go.leave(commands),
+    }
+}

@@ -1,0 +1,310 @@
+//! What has the focus, and what is chosen: one way for arrow keys, WASD, gamepads, mouse, fingers and typed text.
+
+use bevy::ecs::system::SystemParam;
+use bevy::input::keyboard::{Key, KeyboardInput};
+use bevy::prelude::*;
+
+use super::Choice;
+use super::widgets::{ItemLabel, plain};
+use crate::platform;
+use crate::present::palette::{ACCENT, FRAME, TEXT, TEXT_QUIET};
+
+/// Seconds until a held direction moves the focus again.
+const REPEAT: f32 = 0.22;
+/// How far a stick is pushed to count as a direction: past its slack.
+const STICK_PUSHED: f32 = 0.6;
+
+/// A thing that can be chosen.
+#[derive(Component, Clone, Debug)]
+pub(super) struct Item {
+    /// What choosing it means.
+    pub(super) choice: Choice,
+    /// Its place in the order of focus, from 0.
+    pub(super) order: u8,
+}
+
+/// Text that is typed while its item has the focus. Enter and Esc are not for it.
+#[derive(Component, Clone, Debug)]
+pub(super) struct Field {
+    /// What stands before the text.
+    pub(super) caption: &'static str,
+    /// What was typed.
+    pub(super) value: String,
+    /// Most characters.
+    pub(super) most: usize,
+}
+
+/// The item with the focus. Each screen begins with its first one.
+#[derive(Resource, Default, Debug)]
+pub(super) struct Focus {
+    /// Its entity, if the screen has any items.
+    pub(super) entity: Option<Entity>,
+    /// Seconds until a held stick moves the focus again.
+    held_for: f32,
+    /// The item on which the pointer was pressed and not yet released.
+    pressed: Option<Entity>,
+}
+
+/// Somebody chose something.
+#[derive(Message, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Chosen(pub(crate) Choice);
+
+/// The focus moved: for the ear.
+#[derive(Message, Clone, Copy, Debug)]
+pub(crate) struct FocusMoved;
+
+/// Whether letters go into a field now, and so mean nothing else.
+#[derive(SystemParam)]
+pub(crate) struct Typing<'w, 's> {
+    focus: Res<'w, Focus>,
+    fields: Query<'w, 's, (), With<Field>>,
+}
+
+impl Typing<'_, '_> {
+    pub(crate) fn is_typing(&self) -> bool {
+        self.focus.entity.is_some_and(|entity| self.fields.contains(entity))
+    }
+}
+
+/// Gives the focus to the first item where nothing has it.
+pub(super) fn keep_focus(mut focus: ResMut<Focus>, items: Query<(Entity, &Item)>) {
+    if focus.entity.is_none_or(|entity| !items.contains(entity)) {
+        focus.entity = items.iter().min_by_key(|(_, item)| item.order).map(|(entity, _)| entity);
+    }
+}
+
+/// Directions of this frame: (down − up, right − left), and whether the focused item is confirmed, or all is left.
+#[derive(Default, PartialEq, Debug)]
+struct Wishes {
+    step: i32,
+    turn: i32,
+    confirm: bool,
+    leave: bool,
+}
+
+fn key_wishes(keys: &ButtonInput<KeyCode>, is_typing: bool) -> Wishes {
+    let pressed = |arrow, letter| {
+        i32::from(keys.just_pressed(arrow) || (!is_typing && keys.just_pressed(letter)))
+    };
+    let shift = keys.any_pressed([KeyCode::ShiftLeft, KeyCode::ShiftRight]);
+    let tab = i32::from(keys.just_pressed(KeyCode::Tab)) * if shift { -1 } else { 1 };
+    Wishes {
+        step: pressed(KeyCode::ArrowDown, KeyCode::KeyS) - pressed(KeyCode::ArrowUp, KeyCode::KeyW)
+            + tab,
+        turn: pressed(KeyCode::ArrowRight, KeyCode::KeyD)
+            - pressed(KeyCode::ArrowLeft, KeyCode::KeyA),
+        confirm: keys.any_just_pressed([KeyCode::Enter, KeyCode::NumpadEnter])
+            || (!is_typing && keys.just_pressed(KeyCode::Space)),
+        leave: keys.just_pressed(KeyCode::Escape),
+    }
+}
+
+fn pad_wishes(pads: &Query<&Gamepad>, focus: &mut Focus, seconds: f32) -> Wishes {
+    let mut wishes = Wishes::default();
+    let mut stick = IVec2::ZERO;
+    for pad in pads {
+        wishes.confirm |= pad.any_just_pressed([GamepadButton::South, GamepadButton::Start]);
+        wishes.leave |= pad.any_just_pressed([GamepadButton::East, GamepadButton::Select]);
+        wishes.step += i32::from(pad.just_pressed(GamepadButton::DPadDown))
+            - i32::from(pad.just_pressed(GamepadButton::DPadUp));
+        wishes.turn += i32::from(pad.just_pressed(GamepadButton::DPadRight))
+            - i32::from(pad.just_pressed(GamepadButton::DPadLeft));
+        let pushed = pad.left_stick();
+        stick += IVec2::new((pushed.x / STICK_PUSHED) as i32, (pushed.y / STICK_PUSHED) as i32);
+    }
+    focus.held_for = if stick == IVec2::ZERO { 0.0 } else { focus.held_for - seconds };
+    if stick != IVec2::ZERO && focus.held_for <= 0.0 {
+        focus.held_for = REPEAT;
+        wishes.step -= stick.y.signum();
+        wishes.turn += stick.x.signum();
+    }
+    wishes
+}
+
+/// Keys and gamepads: move the focus, confirm, leave.
+pub(super) fn move_focus(
+    time: Res<Time<Real>>,
+    keys: Res<ButtonInput<KeyCode>>,
+    pads: Query<&Gamepad>,
+    items: Query<(Entity, &Item, Has<Field>)>,
+    mut focus: ResMut<Focus>,
+    mut chosen: MessageWriter<Chosen>,
+    mut moved: MessageWriter<FocusMoved>,
+) {
+    let mut order: Vec<_> = items.iter().map(|(entity, item, _)| (item.order, entity)).collect();
+    order.sort_unstable();
+    let current = focus.entity.and_then(|entity| items.get(entity).ok());
+    let is_typing = current.is_some_and(|(_, _, is_field)| is_field);
+    let pad = pad_wishes(&pads, &mut focus, time.delta_secs());
+    let key = key_wishes(&keys, is_typing);
+    if key.leave || pad.leave {
+        chosen.write(Chosen(Choice::Leave));
+        return;
+    }
+    if let Some((_, item, _)) = current {
+        if key.confirm || pad.confirm {
+            chosen.write(Chosen(item.choice));
+        }
+        let turn = key.turn + pad.turn;
+        if turn != 0
+            && let Some(adjusted) = item.choice.adjusted(turn.signum())
+        {
+            chosen.write(Chosen(adjusted));
+        }
+    }
+    let step = (key.step + pad.step).signum();
+    let at = order.iter().position(|(_, entity)| Some(*entity) == focus.entity);
+    if step != 0
+        && let Some(at) = at
+    {
+        let next = (at as i32 + step).rem_euclid(order.len() as i32) as usize;
+        focus.entity = Some(order[next].1);
+        moved.write(FocusMoved);
+    }
+}
+
+/// Mouse and fingers: what is under the pointer has the focus; what is released under it is chosen.
+pub(super) fn point_at_items(
+    mouse: Res<ButtonInput<MouseButton>>,
+    touches: Res<Touches>,
+    items: Query<(Entity, &Item, Ref<Interaction>, Has<Field>)>,
+    mut focus: ResMut<Focus>,
+    mut chosen: MessageWriter<Chosen>,
+    mut moved: MessageWriter<FocusMoved>,
+) {
+    for (entity, item, interaction, is_field) in &items {
+        if interaction.is_changed()
+            && *interaction != Interaction::None
+            && focus.entity != Some(entity)
+        {
+            focus.entity = Some(entity);
+            moved.write(FocusMoved);
+        }
+        if *interaction == Interaction::Pressed && interaction.is_changed() {
+            focus.pressed = Some(entity);
+        }
+        let released = mouse.just_released(MouseButton::Left) || touches.any_just_released();
+        // A finger is gone when it is released: the node no longer counts as hovered.
+        if released && focus.pressed == Some(entity) {
+            focus.pressed = None;
+            if !is_field {
+                chosen.write(Chosen(item.choice));
+            } else if touches.any_just_released() {
+                // No keyboard comes up for a canvas: the page asks.
+                chosen.write(Chosen(Choice::AskFor(entity)));
+            }
+        }
+    }
+}
+
+/// Typed characters go into the field that has the focus.
+pub(super) fn type_text(
+    mut typed: MessageReader<KeyboardInput>,
+    keys: Res<ButtonInput<KeyCode>>,
+    focus: Res<Focus>,
+    mut fields: Query<&mut Field>,
+) {
+    let Some(mut field) = focus.entity.and_then(|entity| fields.get_mut(entity).ok()) else {
+        typed.clear();
+        return;
+    };
+    if let Some(pasted) = platform::take_pasted_text() {
+        push_text(&mut field, &pasted);
+    }
+    let control = keys.any_pressed([
+        KeyCode::ControlLeft,
+        KeyCode::ControlRight,
+        KeyCode::SuperLeft,
+        KeyCode::SuperRight,
+    ]);
+    for key in typed.read().filter(|key| key.state.is_pressed()) {
+        match &key.logical_key {
+            Key::Backspace if control => field.value.clear(),
+            Key::Backspace => {
+                field.value.pop();
+            }
+            Key::Space => push_text(&mut field, " "),
+            Key::Character(text) if !control => push_text(&mut field, text),
+            _ => {}
+        }
+    }
+}
+
+fn push_text(field: &mut Field, text: &str) {
+    let room = field.most.saturating_sub(field.value.len());
+    field.value.extend(plain(text).chars().filter(|character| *character != '\n').take(room));
+}
+
+/// The page asks for the text of a field that a finger touched.
+pub(super) fn ask_for_text(mut chosen: MessageReader<Chosen>, mut fields: Query<&mut Field>) {
+    for Chosen(choice) in chosen.read() {
+        if let Choice::AskFor(entity) = choice
+            && let Ok(mut field) = fields.get_mut(*entity)
+            && let Some(answer) = platform::ask_for_text(field.caption, &field.value)
+        {
+            field.value.clear();
+            push_text(&mut field, &answer);
+        }
+    }
+}
+
+/// Shows the focus: a bright frame and ground; a field also shows its cursor.
+pub(super) fn show_focus(
+    time: Res<Time<Real>>,
+    focus: Res<Focus>,
+    mut items: Query<(
+        Entity,
+        &Item,
+        &Children,
+        Option<&Field>,
+        &mut BackgroundColor,
+        &mut BorderColor,
+    )>,
+    mut labels: Query<(&mut Text, &mut TextColor), With<ItemLabel>>,
+) {
+    let blinks_on = time.elapsed_secs().fract() < 0.55;
+    for (entity, item, children, field, mut background, mut border) in &mut items {
+        let focused = focus.entity == Some(entity);
+        let ground = if focused { ACCENT.with_alpha(0.13) } else { Color::NONE };
+        let frame = if focused {
+            ACCENT
+        } else if item.choice.is_framed() || field.is_some() {
+            FRAME
+        } else {
+            Color::NONE
+        };
+        background.set_if_neq(BackgroundColor(ground));
+        border.set_if_neq(BorderColor::all(frame));
+        for child in children {
+            let Ok((mut text, mut color)) = labels.get_mut(*child) else { continue };
+            if let Some(field) = field {
+                let cursor = if focused && blinks_on { "_" } else { " " };
+                super::widgets::set_text(
+                    &mut text,
+                    &format!("{}{}{cursor}", field.caption, field.value),
+                );
+            }
+            color.set_if_neq(TextColor(if focused { TEXT } else { TEXT_QUIET.mix(&TEXT, 0.55) }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_move_the_focus_only_when_nothing_is_typed() {
+        let mut keys = ButtonInput::default();
+        keys.press(KeyCode::KeyS);
+        assert_eq!(key_wishes(&keys, false).step, 1);
+        assert_eq!(key_wishes(&keys, true), Wishes::default());
+    }
+
+    #[test]
+    fn a_field_takes_what_fits() {
+        let mut field = Field { caption: "", value: "ab".into(), most: 4 };
+        push_text(&mut field, "cde\n");
+        assert_eq!(field.value, "abcd");
+    }
+}

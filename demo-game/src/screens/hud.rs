@@ -1,0 +1,328 @@
+//! The match's score line, its announcements, and what the network has to say.
+
+use bevy::prelude::*;
+use netcode::RosterSeat;
+use netcode::prelude::*;
+
+use super::flow::Journey;
+use super::focus::Item;
+use super::widgets::{
+    HUGE, LARGE, NORMAL, SMALL, ScreenRoot, centred_label, label, set_text, shortened, spawn_item,
+};
+use super::{Choice, Screen};
+use crate::present::bodies::dash_readiness;
+use crate::present::palette::{DANGER, PANEL, TEXT, TEXT_QUIET, WARNING, seat_color};
+use crate::present::view::{SCORE_LINE, View};
+use crate::sim::tuning::{
+    COUNTDOWN_BEEP_FRAMES, COUNTDOWN_FRAMES, ROUNDS_TO_WIN, SUDDEN_DEATH_FRAMES,
+};
+use crate::sim::{MatchState, Phase, Ship};
+
+/// Frames of the fight during which "GO" stays.
+const GO_FRAMES: u32 = 45;
+/// Frames during which the beginning of sudden death is announced.
+const SUDDEN_DEATH_SHOWN: u32 = 150;
+/// Longest name in the score line.
+const NAME_SHOWN: usize = 11;
+/// Width of the bar that shows the dash, in layout units.
+const DASH_BAR: f32 = 46.0;
+
+/// The score text of a seat.
+#[derive(Component)]
+pub(super) struct ScoreText(u8);
+
+/// The bar that shows how far a seat's dash has recovered.
+#[derive(Component)]
+pub(super) struct DashBar(u8);
+
+/// The spot that shows whether a seat has its shield.
+#[derive(Component)]
+pub(super) struct ShieldSpot(u8);
+
+/// The round's number.
+#[derive(Component)]
+pub(super) struct RoundText;
+
+/// The large announcement over the arena.
+#[derive(Component)]
+pub(super) struct BannerText;
+
+/// The line below it: who is waited for, a desync.
+#[derive(Component)]
+pub(super) struct NoticeText;
+
+/// Desyncs stay on the screen: what is seen from then on is not what the others see.
+#[derive(Component)]
+pub(super) struct NoticeBox;
+
+pub(super) fn build(
+    mut commands: Commands,
+    screen: Res<Screen>,
+    roster: Res<Roster>,
+    view: Res<View>,
+) {
+    if *screen != Screen::Match {
+        return;
+    }
+    commands
+        .spawn((
+            ScreenRoot,
+            Name::new("Match screen"),
+            Node { width: percent(100), height: percent(100), ..default() },
+        ))
+        .with_children(|page| {
+            spawn_score_line(page, &roster, view.is_tall());
+            spawn_announcements(page);
+        });
+}
+
+fn spawn_score_line(page: &mut ChildSpawnerCommands, roster: &Roster, is_tall: bool) {
+    page.spawn(Node {
+        position_type: PositionType::Absolute,
+        top: px(0),
+        left: px(0),
+        width: percent(100),
+        min_height: px(SCORE_LINE),
+        padding: UiRect::axes(px(10), px(3)),
+        column_gap: px(18),
+        align_items: AlignItems::Center,
+        justify_content: JustifyContent::SpaceBetween,
+        flex_wrap: FlexWrap::Wrap,
+        ..default()
+    })
+    .with_children(|line| {
+        line.spawn(Node {
+            column_gap: px(22),
+            row_gap: px(2),
+            flex_wrap: FlexWrap::Wrap,
+            ..default()
+        })
+        .with_children(|seats| {
+            for seat in roster.seats() {
+                spawn_seat(seats, seat, is_tall);
+            }
+        });
+        line.spawn(Node { column_gap: px(12), align_items: AlignItems::Center, ..default() })
+            .with_children(|right| {
+                right.spawn((RoundText, label("", SMALL, TEXT_QUIET)));
+                let item = spawn_item(right, Item { choice: Choice::Leave, order: 0 }, "Esc");
+                right.commands().entity(item).insert(Node {
+                    padding: UiRect::axes(px(10), px(4)),
+                    border: UiRect::all(px(1)),
+                    border_radius: BorderRadius::all(px(6)),
+                    ..default()
+                });
+            });
+    });
+}
+
+fn spawn_seat(line: &mut ChildSpawnerCommands, seat: &RosterSeat, is_tall: bool) {
+    let color = seat_color(seat.seat.0);
+    line.spawn(Node { column_gap: px(8), align_items: AlignItems::Center, ..default() })
+        .with_children(|cell| {
+            cell.spawn((
+                ShieldSpot(seat.seat.0),
+                Node {
+                    width: px(12),
+                    height: px(12),
+                    border: UiRect::all(px(2)),
+                    border_radius: BorderRadius::MAX,
+                    ..default()
+                },
+                BackgroundColor(color),
+                BorderColor::all(color),
+            ));
+            cell.spawn(Node { flex_direction: FlexDirection::Column, row_gap: px(2), ..default() })
+                .with_children(|column| {
+                    let most = if is_tall { 7 } else { NAME_SHOWN };
+                    column.spawn(label(shortened(&seat.name, most), SMALL, color));
+                    column
+                        .spawn((
+                            Node { width: px(DASH_BAR), height: px(3), ..default() },
+                            BackgroundColor(color.with_alpha(0.2)),
+                        ))
+                        .with_child((
+                            DashBar(seat.seat.0),
+                            Node { width: percent(100), height: percent(100), ..default() },
+                            BackgroundColor(color),
+                        ));
+                });
+            cell.spawn((ScoreText(seat.seat.0), label("0", LARGE, color)));
+        });
+}
+
+fn spawn_announcements(page: &mut ChildSpawnerCommands) {
+    page.spawn(Node {
+        position_type: PositionType::Absolute,
+        top: percent(20),
+        width: percent(100),
+        flex_direction: FlexDirection::Column,
+        align_items: AlignItems::Center,
+        row_gap: px(6),
+        ..default()
+    })
+    .with_children(|column| {
+        column.spawn((BannerText, centred_label("", HUGE, TEXT)));
+        column
+            .spawn((
+                NoticeBox,
+                Node {
+                    padding: UiRect::axes(px(16), px(8)),
+                    max_width: percent(92),
+                    border_radius: BorderRadius::all(px(8)),
+                    ..default()
+                },
+                BackgroundColor(PANEL),
+                Visibility::Hidden,
+            ))
+            .with_child((NoticeText, centred_label("", NORMAL, WARNING)));
+    });
+}
+
+pub(super) fn refresh_scores(
+    state: Option<Res<MatchState>>,
+    ships: Query<&Ship>,
+    mut scores: Query<(&ScoreText, &mut Text), Without<RoundText>>,
+    mut rounds: Query<&mut Text, With<RoundText>>,
+    mut bars: Query<(&DashBar, &mut Node)>,
+    mut spots: Query<(&ShieldSpot, &mut BackgroundColor, &mut BorderColor)>,
+) {
+    let Some(state) = state else { return };
+    let ship_of = |seat: u8| ships.iter().find(|ship| ship.seat == seat);
+    for (score, mut text) in &mut scores {
+        set_text(
+            &mut text,
+            &state.scores.get(usize::from(score.0)).copied().unwrap_or(0).to_string(),
+        );
+    }
+    for mut text in &mut rounds {
+        set_text(&mut text, &format!("Round {}   first to {ROUNDS_TO_WIN}", state.round));
+    }
+    for (bar, mut node) in &mut bars {
+        let width = percent((ship_of(bar.0).map_or(0.0, dash_readiness) * 100.0).round());
+        if node.width != width {
+            node.width = width;
+        }
+    }
+    for (spot, mut ground, mut border) in &mut spots {
+        let color = seat_color(spot.0);
+        let ship = ship_of(spot.0);
+        let has_shield = ship.is_some_and(Ship::has_shield);
+        ground.set_if_neq(BackgroundColor(if has_shield { color } else { Color::NONE }));
+        border.set_if_neq(BorderColor::all(if ship.is_some() {
+            color
+        } else {
+            color.with_alpha(0.25)
+        }));
+    }
+}
+
+/// The announcement of a moment, and its colour.
+fn banner(state: &MatchState, name: impl Fn(u8) -> String) -> (String, Color) {
+    match state.phase {
+        Phase::Countdown => {
+            let left =
+                COUNTDOWN_FRAMES.saturating_sub(state.phase_frames).div_ceil(COUNTDOWN_BEEP_FRAMES);
+            (left.to_string(), TEXT)
+        }
+        Phase::Fighting if state.phase_frames < GO_FRAMES => ("GO".to_owned(), TEXT),
+        Phase::Fighting
+            if (SUDDEN_DEATH_FRAMES..SUDDEN_DEATH_FRAMES + SUDDEN_DEATH_SHOWN)
+                .contains(&state.phase_frames) =>
+        {
+            ("The star grows".to_owned(), WARNING)
+        }
+        Phase::Fighting => (String::new(), TEXT),
+        Phase::RoundOver { winner: Some(seat) } => {
+            (format!("Round for {}", name(seat)), seat_color(seat))
+        }
+        Phase::RoundOver { winner: None } => ("Nobody's round".to_owned(), TEXT),
+        Phase::MatchOver { winner: Some(seat) } => {
+            (format!("{} wins", name(seat)), seat_color(seat))
+        }
+        Phase::MatchOver { winner: None } => ("A draw".to_owned(), TEXT),
+    }
+}
+
+pub(super) fn refresh_banner(
+    state: Option<Res<MatchState>>,
+    roster: Res<Roster>,
+    view: Res<View>,
+    mut texts: Query<(&mut Text, &mut TextColor, &mut TextFont), With<BannerText>>,
+) {
+    let Some(state) = state else { return };
+    let name = |seat: u8| {
+        let seat = roster.seats().iter().find(|candidate| candidate.seat.0 == seat);
+        seat.map_or_else(String::new, |seat| shortened(&seat.name, 16))
+    };
+    let (sentence, color) = banner(&state, name);
+    // A number fills the screen, a sentence must fit it.
+    let size = if sentence.len() <= 2 {
+        HUGE * 1.7
+    } else if view.is_tall() {
+        LARGE
+    } else {
+        HUGE * 0.8
+    };
+    for (mut text, mut text_color, mut font) in &mut texts {
+        set_text(&mut text, &sentence);
+        text_color.set_if_neq(TextColor(color));
+        if font.font_size != FontSize::Px(size) {
+            font.font_size = FontSize::Px(size);
+        }
+    }
+}
+
+pub(super) fn refresh_notice(
+    lobby: Res<Lobby>,
+    stats: Res<SessionStats>,
+    journey: Res<Journey>,
+    mut boxes: Query<&mut Visibility, With<NoticeBox>>,
+    mut texts: Query<(&mut Text, &mut TextColor), With<NoticeText>>,
+) {
+    let quiet: Vec<_> = lobby
+        .peers
+        .iter()
+        .filter(|peer| peer.quiet && peer.in_match)
+        .map(|peer| shortened(&peer.name, 16))
+        .collect();
+    let (line, color) = if stats.desyncs > 0 {
+        ("The machines disagree about this match. Press F3 for details.".to_owned(), DANGER)
+    } else if !quiet.is_empty() && journey.address().is_some() {
+        (format!("Waiting for {}...", quiet.join(" and ")), WARNING)
+    } else {
+        (String::new(), WARNING)
+    };
+    for mut visibility in &mut boxes {
+        visibility.set_if_neq(if line.is_empty() {
+            Visibility::Hidden
+        } else {
+            Visibility::Inherited
+        });
+    }
+    for (mut text, mut text_color) in &mut texts {
+        set_text(&mut text, &line);
+        text_color.set_if_neq(TextColor(color));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_countdown_goes_three_two_one_go() {
+        let shown = |phase, phase_frames| {
+            banner(&MatchState { phase, phase_frames, ..MatchState::new(2) }, |seat| {
+                format!("P{seat}")
+            })
+            .0
+        };
+        assert_eq!(shown(Phase::Countdown, 0), "3");
+        assert_eq!(shown(Phase::Countdown, 41), "2");
+        assert_eq!(shown(Phase::Countdown, 119), "1");
+        assert_eq!(shown(Phase::Fighting, 0), "GO");
+        assert_eq!(shown(Phase::Fighting, 100), "");
+        assert_eq!(shown(Phase::MatchOver { winner: Some(1) }, 9), "P1 wins");
+    }
+}

@@ -1,0 +1,232 @@
+//! The lobby: who is in the room, how to get in, and why the match does not start yet.
+
+use bevy::prelude::*;
+use netcode::prelude::*;
+
+use super::focus::{Field, Item};
+use super::menu::MAX_NAME;
+use super::widgets::{
+    GAP, HUGE, ItemLabel, LARGE, NORMAL, SMALL, centred_label, divider, hint, label, panel, root,
+    set_text, shortened, spawn_item,
+};
+use super::{Choice, Journey, Screen, Settings};
+use crate::platform;
+use crate::present::palette::{ACCENT, DANGER, GOOD, TEXT, TEXT_QUIET, WARNING};
+
+/// Longest name shown in the list.
+const NAME_SHOWN: usize = 18;
+
+/// The list of players; its rows are made anew when one of them changes.
+#[derive(Component, Default)]
+pub(super) struct PlayerList {
+    rows: Vec<Row>,
+}
+
+/// Why it does not start yet.
+#[derive(Component)]
+pub(super) struct StatusLine;
+
+/// A player in the list, as shown.
+#[derive(Clone, PartialEq, Debug)]
+struct Row {
+    name: String,
+    note: String,
+    color: Color,
+    refusal: Option<String>,
+}
+
+pub(super) fn build(
+    mut commands: Commands,
+    screen: Res<Screen>,
+    journey: Res<Journey>,
+    settings: Res<Settings>,
+) {
+    if *screen != Screen::Lobby {
+        return;
+    }
+    let Some(address) = journey.address() else { return };
+    commands.spawn(root(Screen::Lobby)).with_children(|page| {
+        page.spawn(panel(620.0)).with_children(|panel| {
+            if address.is_quick {
+                panel.spawn(centred_label("Quick match", LARGE, TEXT));
+                panel.spawn(centred_label("Looking for somebody to play with.", SMALL, TEXT_QUIET));
+            } else {
+                panel.spawn(centred_label("Room", SMALL, TEXT_QUIET));
+                let code = shortened(&address.room, 24);
+                let size = if code.len() <= 12 { HUGE } else { LARGE };
+                panel.spawn(centred_label(code, size, ACCENT));
+                panel.spawn(centred_label(address.link(), NORMAL, TEXT));
+            }
+            panel.spawn(divider());
+            panel.spawn((
+                PlayerList::default(),
+                Node {
+                    flex_direction: FlexDirection::Column,
+                    row_gap: px(6),
+                    min_height: px(96),
+                    ..default()
+                },
+            ));
+            panel.spawn(divider());
+            panel.spawn((
+                StatusLine,
+                centred_label("", NORMAL, WARNING),
+                Node { min_height: px(28), ..default() },
+            ));
+            spawn_items(panel, &settings, address.is_quick);
+        });
+        page.spawn((
+            hint("Esc leaves the room"),
+            Node { margin: UiRect::top(px(GAP)), ..default() },
+        ));
+    });
+}
+
+fn spawn_items(panel: &mut ChildSpawnerCommands, settings: &Settings, is_quick: bool) {
+    spawn_item(panel, Item { choice: Choice::ToggleReady, order: 0 }, "Ready");
+    if platform::CAN_COPY && !is_quick {
+        spawn_item(panel, Item { choice: Choice::CopyLink, order: 1 }, "Copy the link");
+    }
+    let name = spawn_item(panel, Item { choice: Choice::Rename, order: 2 }, "Name");
+    panel.commands().entity(name).insert(Field {
+        caption: "Name: ",
+        value: settings.name.clone(),
+        most: MAX_NAME,
+    });
+    spawn_item(panel, Item { choice: Choice::Leave, order: 3 }, "Leave");
+}
+
+/// A room entered with the wish to be ready at once: a link with `?ready`, the flag `--ready`.
+pub(super) fn auto_ready(
+    mut commands: Commands,
+    settings: Res<Settings>,
+    session: Res<SessionState>,
+    mut journey: ResMut<Journey>,
+) {
+    if settings.auto_ready && !journey.was_readied && *session == SessionState::Gathering {
+        journey.was_readied = true;
+        commands.write_message(SetReady(true));
+    }
+}
+
+fn rows(lobby: &Lobby, settings: &Settings) -> Vec<Row> {
+    let ready = |ready| if ready { ("ready", GOOD) } else { ("not ready yet", TEXT_QUIET) };
+    let (note, color) = ready(lobby.ready);
+    let mut rows = vec![Row {
+        name: format!("{} (you)", shortened(&settings.name, NAME_SHOWN)),
+        note: note.to_owned(),
+        color,
+        refusal: None,
+    }];
+    for peer in &lobby.peers {
+        let (mut note, mut color) = ready(peer.ready);
+        if peer.refusal.is_some() {
+            (note, color) = ("cannot play with you", DANGER);
+        } else if peer.in_match {
+            (note, color) = ("in a match", WARNING);
+        } else if peer.quiet {
+            (note, color) = ("quiet: connection is slow or lost", WARNING);
+        }
+        let rtt = peer.rtt.map_or_else(String::new, |rtt| format!("   {} ms", rtt.as_millis()));
+        rows.push(Row {
+            name: shortened(&peer.name, NAME_SHOWN),
+            note: format!("{note}{rtt}"),
+            color,
+            refusal: peer.refusal.as_ref().map(ToString::to_string),
+        });
+    }
+    rows
+}
+
+/// The sentence below the list.
+fn status(session: &SessionState, lobby: &Lobby) -> (String, Color) {
+    match session {
+        SessionState::Offline | SessionState::Connecting => {
+            ("Connecting to the server...".to_owned(), TEXT_QUIET)
+        }
+        SessionState::Gathering if lobby.is_signaling_lost => {
+            ("The server is gone: nobody else can join, but you can play.".to_owned(), WARNING)
+        }
+        SessionState::Gathering => match lobby.blocker() {
+            Some(blocker) => (sentence(&blocker.to_string()), WARNING),
+            None => ("Starting...".to_owned(), GOOD),
+        },
+        SessionState::Starting | SessionState::Running => ("Starting...".to_owned(), GOOD),
+        SessionState::Ended(reason) => (sentence(&reason.to_string()), DANGER),
+    }
+}
+
+/// `text` as a sentence: with a capital letter and a full stop.
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let Some(first) = letters.next() else { return String::new() };
+    let stop = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
+}
+
+pub(super) fn refresh(
+    mut commands: Commands,
+    settings: Res<Settings>,
+    session: Res<SessionState>,
+    lobby: Res<Lobby>,
+    mut lists: Query<(Entity, &mut PlayerList)>,
+    mut lines: Query<(&mut Text, &mut TextColor), With<StatusLine>>,
+    items: Query<(&Item, &Children)>,
+    mut labels: Query<&mut Text, (With<ItemLabel>, Without<StatusLine>)>,
+) {
+    let (line, color) = status(&session, &lobby);
+    for (mut text, mut text_color) in &mut lines {
+        set_text(&mut text, &line);
+        text_color.set_if_neq(TextColor(color));
+    }
+    for (item, children) in &items {
+        if item.choice == Choice::ToggleReady {
+            let text = if lobby.ready { "Not ready after all" } else { "Ready" };
+            for child in children {
+                if let Ok(mut label) = labels.get_mut(*child) {
+                    set_text(&mut label, text);
+                }
+            }
+        }
+    }
+    let rows = rows(&lobby, &settings);
+    for (entity, mut list) in &mut lists {
+        if list.rows != rows {
+            list.rows.clone_from(&rows);
+            commands
+                .entity(entity)
+                .despawn_children()
+                .with_children(|list| spawn_rows(list, &rows));
+        }
+    }
+}
+
+fn spawn_rows(list: &mut ChildSpawnerCommands, rows: &[Row]) {
+    for row in rows {
+        let line = Node {
+            justify_content: JustifyContent::SpaceBetween,
+            column_gap: px(20),
+            flex_wrap: FlexWrap::Wrap,
+            ..default()
+        };
+        list.spawn(line).with_children(|line| {
+            line.spawn(label(&row.name, NORMAL, TEXT));
+            line.spawn(label(&row.note, NORMAL, row.color));
+        });
+        if let Some(refusal) = &row.refusal {
+            list.spawn(label(sentence(refusal), SMALL, DANGER));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_become_sentences() {
+        assert_eq!(sentence("waiting for one more player"), "Waiting for one more player.");
+        assert_eq!(sentence("Stop!"), "Stop!");
+        assert_eq!(sentence(""), "");
+    }
+}

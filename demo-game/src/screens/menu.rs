@@ -1,0 +1,111 @@
+//! The menu: what to play.
+
+use bevy::prelude::*;
+
+use super::focus::{Field, Focus, Item};
+use super::widgets::{GAP, ItemLabel, SMALL, hint, label, root, set_text, spawn_item};
+use super::{Choice, Screen, Settings, title};
+use crate::platform;
+use crate::present::palette::TEXT_QUIET;
+
+/// Width of the column of items.
+const WIDTH: f32 = 400.0;
+/// Longest name: what others still see whole.
+pub(super) const MAX_NAME: usize = 16;
+
+/// The line that explains the focused item.
+#[derive(Component)]
+pub(super) struct Explanation;
+
+pub(super) fn build(mut commands: Commands, screen: Res<Screen>, settings: Res<Settings>) {
+    if *screen != Screen::Menu {
+        return;
+    }
+    commands.spawn(root(Screen::Menu)).with_children(|page| {
+        page.spawn(title::space());
+        page.spawn(Node {
+            width: px(WIDTH),
+            max_width: percent(100),
+            flex_direction: FlexDirection::Column,
+            row_gap: px(2),
+            ..default()
+        })
+        .with_children(|column| spawn_items(column, &settings));
+        page.spawn((Node {
+            min_height: px(44),
+            max_width: px(WIDTH + 120.0),
+            margin: UiRect::top(px(GAP)),
+            ..default()
+        },))
+            .with_child((
+                Explanation,
+                label("", SMALL, TEXT_QUIET),
+                TextLayout::justify(Justify::Center),
+            ));
+        page.spawn(hint("Arrows and Enter, mouse, gamepad or touch      F3 network      M mute"));
+    });
+}
+
+fn spawn_items(column: &mut ChildSpawnerCommands, settings: &Settings) {
+    let items = [
+        (Choice::PlayOnline, "Play online"),
+        (Choice::OpenJoin, "Join with a code or link"),
+        (Choice::QuickMatch, "Quick match"),
+        (Choice::PlayHere, "Two players here"),
+        (Choice::AgainstBots(settings.bots), "Against bots"),
+        (Choice::Rename, "Name"),
+        (Choice::Quit, "Quit"),
+    ];
+    for (order, (choice, text)) in (0..).zip(items) {
+        if choice == Choice::Quit && !platform::CAN_QUIT {
+            continue;
+        }
+        let item = spawn_item(column, Item { choice, order }, text);
+        if choice == Choice::Rename {
+            column.commands().entity(item).insert(Field {
+                caption: "Name: ",
+                value: settings.name.clone(),
+                most: MAX_NAME,
+            });
+        }
+    }
+}
+
+/// The number of bots, and the explanation of what has the focus.
+pub(super) fn refresh(
+    settings: Res<Settings>,
+    focus: Res<Focus>,
+    mut items: Query<(&mut Item, &Children)>,
+    mut labels: Query<&mut Text, (With<ItemLabel>, Without<Explanation>)>,
+    mut explanation: Query<&mut Text, With<Explanation>>,
+) {
+    for (mut item, children) in &mut items {
+        let Choice::AgainstBots(bots) = item.choice else { continue };
+        if bots != settings.bots {
+            item.choice = Choice::AgainstBots(settings.bots);
+        }
+        for child in children {
+            if let Ok(mut text) = labels.get_mut(*child) {
+                set_text(&mut text, &format!("Against bots  < {} >", settings.bots));
+            }
+        }
+    }
+    let focused =
+        focus.entity.and_then(|entity| items.get(entity).ok()).map(|(item, _)| item.choice);
+    if let Ok(mut text) = explanation.single_mut() {
+        set_text(&mut text, focused.map_or("", explain));
+    }
+}
+
+fn explain(choice: Choice) -> &'static str {
+    match choice {
+        Choice::PlayOnline => "Opens a room and gives you a link to share. Two to four can play.",
+        Choice::OpenJoin => "For the code or the link that a friend gave you.",
+        Choice::QuickMatch => "Plays whoever else is looking for a match right now.",
+        Choice::PlayHere => "One flies with W A D and Space, the other with the arrows and Enter.",
+        Choice::AgainstBots(_) => "Left and right choose how many.",
+        Choice::Rename => "Type the name that others see.",
+        Choice::Quit => "Until next time.",
+        _ => "",
+    }
+}

@@ -1,0 +1,212 @@
+//! The screens: menu, join, lobby, match, results, trouble. One is shown at a time; `flow` decides which.
+
+mod flow;
+mod focus;
+mod hud;
+mod join;
+mod lobby;
+mod menu;
+mod results;
+mod room;
+mod title;
+mod trouble;
+mod widgets;
+
+use bevy::prelude::*;
+
+pub(crate) use flow::{Journey, Settings};
+pub(crate) use focus::{Chosen, FocusMoved, Typing};
+pub(crate) use title::GAME_TITLE;
+
+use widgets::ScreenRoot;
+
+/// Most bots that one can play against: the seats that are left.
+const MAX_BOTS: u8 = 3;
+
+/// What is shown.
+#[derive(Resource, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Screen {
+    /// What to play.
+    #[default]
+    Menu,
+    /// Which room to join.
+    Join,
+    /// Who is in the room.
+    Lobby,
+    /// The match, with its score line.
+    Match,
+    /// Who won.
+    Results,
+    /// What went wrong.
+    Trouble,
+}
+
+impl Screen {
+    /// Whether the arena is to be seen, rather than the menus' sky.
+    pub(crate) fn shows_arena(self) -> bool {
+        self == Self::Match
+    }
+
+    /// The name in reports.
+    #[cfg_attr(not(target_arch = "wasm32"), expect(dead_code, reason = "only the page reports it"))]
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Menu => "menu",
+            Self::Join => "join",
+            Self::Lobby => "lobby",
+            Self::Match => "match",
+            Self::Results => "results",
+            Self::Trouble => "trouble",
+        }
+    }
+}
+
+/// What a player can choose on any screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// Open a new room.
+    PlayOnline,
+    /// Go to where a code is typed.
+    OpenJoin,
+    /// Join what was typed.
+    JoinTyped,
+    /// Be paired with a stranger.
+    QuickMatch,
+    /// Two on this keyboard.
+    PlayHere,
+    /// Against this many bots.
+    AgainstBots(u8),
+    /// Prefer this many bots.
+    SetBots(u8),
+    /// Take over the typed name.
+    Rename,
+    /// Close the window.
+    Quit,
+    /// Be ready, or no longer.
+    ToggleReady,
+    /// Put the room's link onto the clipboard.
+    CopyLink,
+    /// The same again.
+    Rematch,
+    /// Join the same room again.
+    TryAgain,
+    /// Back, out, away: what Esc does.
+    Leave,
+    /// Ask for the text of this field in the page's own way.
+    AskFor(Entity),
+}
+
+impl Choice {
+    /// What left (−1) and right (1) make of it, where they change something.
+    fn adjusted(self, turn: i32) -> Option<Self> {
+        match self {
+            Self::AgainstBots(bots) => {
+                let wanted = i32::from(bots) + turn;
+                u8::try_from(wanted)
+                    .ok()
+                    .filter(|bots| (1..=MAX_BOTS).contains(bots))
+                    .map(Self::SetBots)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether its item has a frame also without focus: the one thing that the screen is for.
+    fn is_framed(self) -> bool {
+        matches!(self, Self::ToggleReady | Self::JoinTyped | Self::Rematch | Self::TryAgain)
+    }
+}
+
+/// The order of the work of one rendered frame.
+#[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
+enum ScreenSystems {
+    /// Keys, pointer and typed text.
+    Listen,
+    /// Choices and the session's changes decide what is shown.
+    Decide,
+    /// A new screen is built.
+    Build,
+    /// What it shows is kept up to date.
+    Refresh,
+}
+
+/// All screens.
+pub(crate) struct ScreensPlugin;
+
+impl Plugin for ScreensPlugin {
+    fn build(&self, app: &mut App) {
+        use ScreenSystems::{Build, Decide, Listen, Refresh};
+        app.init_resource::<Screen>()
+            .init_resource::<Journey>()
+            .init_resource::<focus::Focus>()
+            .add_message::<Chosen>()
+            .add_message::<FocusMoved>()
+            .configure_sets(Update, (Listen, Decide, Build, Refresh).chain())
+            .add_systems(Startup, flow::enter_by_link)
+            .add_systems(
+                Update,
+                (
+                    (focus::keep_focus, focus::type_text, focus::move_focus, focus::point_at_items)
+                        .chain()
+                        .in_set(Listen),
+                    (
+                        focus::ask_for_text,
+                        flow::follow_session,
+                        flow::follow_choices,
+                        flow::finish_match,
+                    )
+                        .chain()
+                        .in_set(Decide),
+                    (
+                        clear_screen,
+                        (
+                            menu::build,
+                            join::build,
+                            lobby::build,
+                            hud::build,
+                            results::build,
+                            trouble::build,
+                        ),
+                    )
+                        .chain()
+                        .run_if(resource_changed::<Screen>)
+                        .in_set(Build),
+                    (
+                        focus::show_focus,
+                        menu::refresh.run_if(resource_equals(Screen::Menu)),
+                        join::refresh.run_if(resource_equals(Screen::Join)),
+                        (lobby::auto_ready, lobby::refresh).run_if(resource_equals(Screen::Lobby)),
+                        (hud::refresh_scores, hud::refresh_banner, hud::refresh_notice)
+                            .run_if(resource_equals(Screen::Match)),
+                        results::refresh.run_if(resource_equals(Screen::Results)),
+                    )
+                        .in_set(Refresh),
+                ),
+            );
+        title::plugin(app);
+    }
+}
+
+fn clear_screen(
+    mut commands: Commands,
+    roots: Query<Entity, With<ScreenRoot>>,
+    mut focus: ResMut<focus::Focus>,
+) {
+    for root in &roots {
+        commands.entity(root).despawn();
+    }
+    focus.entity = None;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_at_least_one_bot_and_at_most_three() {
+        assert_eq!(Choice::AgainstBots(1).adjusted(1), Some(Choice::SetBots(2)));
+        assert_eq!(Choice::AgainstBots(1).adjusted(-1), None);
+        assert_eq!(Choice::AgainstBots(3).adjusted(1), None);
+        assert_eq!(Choice::PlayHere.adjusted(1), None);
+    }
+}

@@ -1,0 +1,80 @@
+//! The results: who won, how many rounds, and whether to play again.
+
+use bevy::prelude::*;
+use netcode::prelude::*;
+
+use super::flow::{Game, Journey};
+use super::focus::Item;
+use super::lobby::sentence;
+use super::widgets::{
+    LARGE, NORMAL, SMALL, centred_label, divider, label, panel, root, set_text, shortened,
+    spawn_item,
+};
+use super::{Choice, Screen};
+use crate::present::palette::{TEXT, TEXT_QUIET, seat_color};
+
+/// What the others in the room are doing.
+#[derive(Component)]
+pub(super) struct OthersLine;
+
+pub(super) fn build(mut commands: Commands, screen: Res<Screen>, journey: Res<Journey>) {
+    if *screen != Screen::Results {
+        return;
+    }
+    let Some(outcome) = &journey.outcome else { return };
+    commands.spawn(root(Screen::Results)).with_children(|page| {
+        page.spawn(panel(520.0)).with_children(|panel| {
+            let (headline, color) = match outcome
+                .winner
+                .and_then(|seat| outcome.seats.get(usize::from(seat)).zip(Some(seat)))
+            {
+                Some(((name, _), seat)) => {
+                    (format!("{} wins", shortened(name, 18)), seat_color(seat))
+                }
+                None => ("A draw".to_owned(), TEXT),
+            };
+            panel.spawn(centred_label(headline, LARGE * 1.4, color));
+            panel.spawn(divider());
+            let mut order: Vec<_> = (0_u8..).zip(&outcome.seats).collect();
+            order.sort_by_key(|(seat, (_, score))| (std::cmp::Reverse(*score), *seat));
+            for (seat, (name, score)) in order {
+                let line = Node {
+                    justify_content: JustifyContent::SpaceBetween,
+                    column_gap: px(20),
+                    ..default()
+                };
+                panel.spawn(line).with_children(|line| {
+                    line.spawn(label(shortened(name, 20), LARGE * 0.85, seat_color(seat)));
+                    line.spawn(label(score.to_string(), LARGE * 0.85, seat_color(seat)));
+                });
+            }
+            panel.spawn(divider());
+            if matches!(journey.game, Some(Game::Online(_))) {
+                panel.spawn((OthersLine, centred_label(" ", SMALL, TEXT_QUIET)));
+            }
+            spawn_item(panel, Item { choice: Choice::Rematch, order: 0 }, "Rematch");
+            spawn_item(panel, Item { choice: Choice::Leave, order: 1 }, "Back to the menu");
+        });
+        page.spawn(label(" ", NORMAL, TEXT_QUIET));
+    });
+}
+
+/// Whether the others want a rematch.
+pub(super) fn refresh(lobby: Res<Lobby>, mut texts: Query<&mut Text, With<OthersLine>>) {
+    let ready: Vec<_> = lobby
+        .peers
+        .iter()
+        .filter(|peer| peer.ready)
+        .map(|peer| shortened(&peer.name, 18))
+        .collect();
+    let line = if lobby.peers.is_empty() {
+        "Everybody else has left.".to_owned()
+    } else if ready.is_empty() {
+        "Nobody has asked for a rematch yet.".to_owned()
+    } else {
+        sentence(&format!("{} wants a rematch", ready.join(" and ")))
+    };
+    for mut text in &mut texts {
+        set_text(&mut text, &line);
+    }
+}

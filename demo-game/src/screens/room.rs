@@ -1,0 +1,203 @@
+//! Rooms as players write them: a short code, a link to the page, or a server's address with the room in it.
+
+use thiserror::Error;
+
+/// Letters and digits of a generated code: none that looks like another one (no 0 O Q, 1 I L, 2 Z, 5 S, 8 B).
+const CODE_LETTERS: &[u8] = b"ACDEFGHJKMNPRTUVWXY34679";
+/// Length of a generated code: 24⁵ are 8 million rooms, and five characters can be said over a phone.
+const CODE_LENGTH: usize = 5;
+/// Longest room name: what the server takes.
+const MAX_ROOM_LENGTH: usize = 64;
+/// The room in which strangers are paired.
+const QUICK_ROOM: &str = "quick";
+
+/// A room on a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RoomAddress {
+    /// The server: `ws://host:port` or `wss://host`, without a slash at the end.
+    pub(crate) server: String,
+    /// The room's name; for most rooms a generated code.
+    pub(crate) room: String,
+    /// Whether strangers are paired here, two by two.
+    pub(crate) is_quick: bool,
+}
+
+/// Why a text is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(crate) enum RoomError {
+    /// Nothing was typed.
+    #[error("Type the code or paste the link you were given.")]
+    Empty,
+    /// Characters that no room has.
+    #[error("A code has only letters, digits and - _ . ~")]
+    Characters,
+    /// Too long for a room.
+    #[error("That is too long for a code.")]
+    TooLong,
+    /// A link without a room.
+    #[error("That link names no room: the code comes after the #.")]
+    NoRoom,
+}
+
+impl RoomAddress {
+    /// A new room on `server` with a code made from `random`.
+    #[must_use]
+    pub(crate) fn generate(server: &str, mut random: u64) -> Self {
+        let letters = CODE_LETTERS.len() as u64;
+        let room = (0..CODE_LENGTH)
+            .map(|_| {
+                let letter = CODE_LETTERS[(random % letters) as usize];
+                random /= letters;
+                char::from(letter)
+            })
+            .collect();
+        Self { server: trim_server(server), room, is_quick: false }
+    }
+
+    /// The room of `server` in which whoever comes next is the opponent.
+    #[must_use]
+    pub(crate) fn quick(server: &str) -> Self {
+        Self { server: trim_server(server), room: QUICK_ROOM.to_owned(), is_quick: true }
+    }
+
+    /// Understands a code, a page's link with `#code`, or `ws://host:port/room`; codes are rooms of `server`.
+    ///
+    /// # Errors
+    ///
+    /// [`RoomError`] says what to do about it.
+    pub(crate) fn parse(text: &str, server: &str) -> Result<Self, RoomError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(RoomError::Empty);
+        }
+        if !text.contains([':', '/', '#']) {
+            return Ok(Self {
+                server: trim_server(server),
+                room: checked_room(text)?,
+                is_quick: false,
+            });
+        }
+        let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+        let scheme = if matches!(scheme, "https" | "wss") { "wss" } else { "ws" };
+        let (place, room) = if let Some((place, room)) = rest.split_once('#') {
+            (place, room)
+        } else {
+            rest.rsplit_once('/').ok_or(RoomError::NoRoom)?
+        };
+        // A page may lie in a folder, behind a query: the server is its host.
+        let host = place.split(['/', '?']).next().unwrap_or_default();
+        let (room, query) = room.split_once('?').unwrap_or((room, ""));
+        if room.is_empty() {
+            return Err(RoomError::NoRoom);
+        }
+        let server =
+            if host.is_empty() { trim_server(server) } else { format!("{scheme}://{host}") };
+        let is_quick = query.split('&').any(|pair| pair.starts_with("next="));
+        Ok(Self { server, room: checked_room(room)?, is_quick })
+    }
+
+    /// The address to join.
+    #[must_use]
+    pub(crate) fn url(&self) -> String {
+        let next = if self.is_quick { "?next=2" } else { "" };
+        format!("{}/{}{next}", self.server, self.room)
+    }
+
+    /// The link that a friend opens in a browser.
+    #[must_use]
+    pub(crate) fn link(&self) -> String {
+        let page = self.server.replacen("ws", "http", 1);
+        format!("{page}/#{}", self.room)
+    }
+
+    /// The servers that help peers to find each other through routers: none are needed in one house.
+    #[must_use]
+    pub(crate) fn default_ice_servers(&self) -> Vec<String> {
+        let host = self.server.split_once("://").map_or(self.server.as_str(), |(_, rest)| rest);
+        if is_near(host) { Vec::new() } else { vec!["stun:stun.l.google.com:19302".to_owned()] }
+    }
+}
+
+fn trim_server(server: &str) -> String {
+    server.trim().trim_end_matches('/').to_owned()
+}
+
+/// `room` as the server knows it: a generated code may be typed in small letters.
+fn checked_room(room: &str) -> Result<String, RoomError> {
+    if room.len() > MAX_ROOM_LENGTH {
+        return Err(RoomError::TooLong);
+    }
+    if !room.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte)) {
+        return Err(RoomError::Characters);
+    }
+    let upper = room.to_ascii_uppercase();
+    let is_code =
+        upper.len() == CODE_LENGTH && upper.bytes().all(|byte| CODE_LETTERS.contains(&byte));
+    Ok(if is_code { upper } else { room.to_owned() })
+}
+
+/// Whether `host` (perhaps with a port) is this machine or one of the local network.
+fn is_near(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    if name == "localhost" || name.ends_with(".local") {
+        return true;
+    }
+    match name.parse::<std::net::IpAddr>() {
+        Ok(std::net::IpAddr::V4(v4)) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+        Ok(std::net::IpAddr::V6(v6)) => {
+            v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local()
+        }
+        Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVER: &str = "ws://127.0.0.1:3536";
+
+    #[test]
+    fn a_generated_room_is_found_again_by_its_link_and_by_its_code_in_small_letters() {
+        let room = RoomAddress::generate(SERVER, 0x1234_5678_9abc_def0);
+        assert_eq!(room.room.len(), CODE_LENGTH);
+        assert_eq!(RoomAddress::parse(&room.link(), "ws://elsewhere").unwrap(), room);
+        assert_eq!(RoomAddress::parse(&room.url(), "ws://elsewhere").unwrap(), room);
+        assert_eq!(RoomAddress::parse(&room.room.to_lowercase(), SERVER).unwrap(), room);
+    }
+
+    #[test]
+    fn links_of_every_kind_lead_to_the_room() {
+        let parse = |text| RoomAddress::parse(text, SERVER).unwrap();
+        assert_eq!(parse("https://play.example/game/?low#den").url(), "wss://play.example/den");
+        assert_eq!(parse("play.example:80/#den").url(), "ws://play.example:80/den");
+        assert_eq!(parse("#den").url(), "ws://127.0.0.1:3536/den");
+        assert_eq!(parse(" my_room ").url(), "ws://127.0.0.1:3536/my_room");
+        assert!(parse("ws://h:1/lucky?next=2").is_quick);
+    }
+
+    #[test]
+    fn what_is_no_room_says_why() {
+        let parse = |text| RoomAddress::parse(text, SERVER).unwrap_err();
+        assert_eq!(parse("  "), RoomError::Empty);
+        assert_eq!(parse("a b"), RoomError::Characters);
+        assert_eq!(parse("http://host/#"), RoomError::NoRoom);
+        assert_eq!(parse("http://host"), RoomError::NoRoom);
+        assert_eq!(parse(&"x".repeat(65)), RoomError::TooLong);
+    }
+
+    #[test]
+    fn only_far_servers_need_stun() {
+        let stun = |server: &str| !RoomAddress::quick(server).default_ice_servers().is_empty();
+        assert!(
+            !stun(SERVER)
+                && !stun("ws://localhost:1")
+                && !stun("ws://192.168.1.7:3536")
+                && !stun("ws://[::1]:3536")
+        );
+        assert!(stun("wss://play.example"));
+    }
+}

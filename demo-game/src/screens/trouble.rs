@@ -1,0 +1,39 @@
+//! What went wrong, in one sentence, and the way on.
+
+use bevy::prelude::*;
+
+use super::focus::Item;
+use super::lobby::sentence;
+use super::widgets::{LARGE, NORMAL, SMALL, hint, label, panel, root, spawn_item};
+use super::{Choice, Journey, Screen};
+use crate::present::palette::{DANGER, TEXT};
+
+pub(super) fn build(mut commands: Commands, screen: Res<Screen>, journey: Res<Journey>) {
+    if *screen != Screen::Trouble {
+        return;
+    }
+    let reason = journey.trouble.as_deref().unwrap_or("the session ended");
+    commands.spawn(root(Screen::Trouble)).with_children(|page| {
+        page.spawn(panel(560.0)).with_children(|panel| {
+            panel.spawn(label("The session is over", LARGE, DANGER));
+            panel.spawn((
+                label(sentence(reason), NORMAL, TEXT),
+                Node { margin: UiRect::vertical(px(8)), ..default() },
+            ));
+            if let Some(address) = journey.address().filter(|address| !address.is_quick) {
+                panel.spawn(label(
+                    format!("Room {} on {}", address.room, address.server),
+                    SMALL,
+                    TEXT,
+                ));
+            }
+            let mut order = 0;
+            if journey.game.is_some() {
+                spawn_item(panel, Item { choice: Choice::TryAgain, order }, "Try again");
+                order += 1;
+            }
+            spawn_item(panel, Item { choice: Choice::Leave, order }, "Menu");
+            panel.spawn(hint("Enter chooses, Esc goes to the menu"));
+        });
+    });
+}

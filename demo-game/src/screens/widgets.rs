@@ -1,0 +1,161 @@
+//! The few building blocks of which every screen is made: so that they all look and behave alike.
+
+use bevy::prelude::*;
+
+use super::Screen;
+use super::focus::Item;
+use crate::present::palette::{FRAME, PANEL, TEXT, TEXT_QUIET};
+
+/// Text sizes, in layout units: a layout unit is 1.3 pixels in a 1280 × 720 window, and 0.64 in a 640 × 360 one.
+pub(super) const SMALL: f32 = 16.5;
+/// Items and sentences.
+pub(super) const NORMAL: f32 = 20.0;
+/// Headings.
+pub(super) const LARGE: f32 = 30.0;
+/// Codes and countdowns.
+pub(super) const HUGE: f32 = 56.0;
+/// Height of an item that can be chosen: a thumb hits it.
+pub(super) const ITEM_HEIGHT: f32 = 42.0;
+/// Space between things that belong together.
+pub(super) const GAP: f32 = 8.0;
+
+/// Everything below this belongs to the screen, and goes with it.
+#[derive(Component)]
+pub(super) struct ScreenRoot;
+
+/// The text with only the characters that the font has.
+pub(crate) fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            ' '..='~' | '\n' => plain.push(character),
+            '\u{2018}' | '\u{2019}' => plain.push('\''),
+            '\u{201c}' | '\u{201d}' => plain.push('"'),
+            '\u{2010}'..='\u{2015}' => plain.push('-'),
+            '\u{2026}' => plain.push_str("..."),
+            '\u{a0}' => plain.push(' '),
+            '\u{d7}' => plain.push('x'),
+            _ => plain.push('?'),
+        }
+    }
+    plain
+}
+
+/// `text` cut to `most` characters, so that a long name cannot push others away.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    let text = plain(text);
+    if text.len() <= most { text } else { format!("{}..", &text[..most.saturating_sub(2)]) }
+}
+
+/// A piece of text.
+pub(super) fn label(text: impl AsRef<str>, size: f32, color: Color) -> impl Bundle {
+    (
+        Text::new(plain(text.as_ref())),
+        TextFont { font_size: FontSize::Px(size), ..default() },
+        TextColor(color),
+    )
+}
+
+/// The same, in the middle of its lines.
+pub(super) fn centred_label(text: impl AsRef<str>, size: f32, color: Color) -> impl Bundle {
+    (label(text, size, color), TextLayout::justify(Justify::Center))
+}
+
+/// The whole window, as a column; goes with its screen.
+pub(super) fn root(screen: Screen) -> impl Bundle {
+    (
+        ScreenRoot,
+        Name::new(format!("{screen:?} screen")),
+        Node {
+            width: percent(100),
+            height: percent(100),
+            flex_direction: FlexDirection::Column,
+            align_items: AlignItems::Center,
+            justify_content: JustifyContent::Center,
+            row_gap: px(GAP),
+            padding: UiRect::all(px(16)),
+            ..default()
+        },
+    )
+}
+
+/// A framed column on a dark ground.
+pub(super) fn panel(width: f32) -> impl Bundle {
+    (
+        Node {
+            width: px(width),
+            max_width: percent(100),
+            flex_direction: FlexDirection::Column,
+            align_items: AlignItems::Stretch,
+            row_gap: px(GAP),
+            padding: UiRect::axes(px(22), px(18)),
+            border: UiRect::all(px(1)),
+            border_radius: BorderRadius::all(px(10)),
+            ..default()
+        },
+        BackgroundColor(PANEL),
+        BorderColor::all(FRAME),
+    )
+}
+
+/// A thing to choose, by key, pad, mouse or finger.
+pub(super) fn spawn_item(
+    parent: &mut ChildSpawnerCommands,
+    item: Item,
+    text: impl AsRef<str>,
+) -> Entity {
+    parent
+        .spawn((
+            item,
+            Button,
+            Node {
+                min_height: px(ITEM_HEIGHT),
+                padding: UiRect::axes(px(16), px(6)),
+                border: UiRect::all(px(2)),
+                border_radius: BorderRadius::all(px(8)),
+                align_items: AlignItems::Center,
+                column_gap: px(10),
+                ..default()
+            },
+            BackgroundColor(Color::NONE),
+            BorderColor::all(Color::NONE),
+        ))
+        .with_child((ItemLabel, label(text, NORMAL, TEXT)))
+        .id()
+}
+
+/// The text of an item.
+#[derive(Component)]
+pub(super) struct ItemLabel;
+
+/// A quiet line that explains.
+pub(super) fn hint(text: impl AsRef<str>) -> impl Bundle {
+    label(text, SMALL, TEXT_QUIET)
+}
+
+/// A thin line between parts.
+pub(super) fn divider() -> impl Bundle {
+    (
+        Node { height: px(1), margin: UiRect::axes(px(0), px(4)), ..default() },
+        BackgroundColor(FRAME),
+    )
+}
+
+/// Sets a text, and touches it only when it differs: laying out text is dear.
+pub(super) fn set_text(text: &mut Mut<Text>, new: &str) {
+    if text.0 != new {
+        text.0 = plain(new);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_strangers_is_reduced_to_what_the_font_has() {
+        assert_eq!(plain("it\u{2019}s \u{2026} \u{1f680}"), "it's ... ?");
+        assert_eq!(shortened("a very long name indeed", 10), "a very l..");
+        assert_eq!(shortened("日本", 10), "??");
+    }
+}

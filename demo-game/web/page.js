@@ -1,0 +1,216 @@
+// The page's side of the game: loads the module, says what is wrong where it cannot, and does what only a page can.
+// The game calls `page.*` by name (src/web.rs).
+"use strict";
+
+const element = (id) => document.getElementById(id);
+const parameters = new URLSearchParams(location.search);
+let shownRoom = null;
+let pasted = "";
+let hasStarted = false;
+
+window.page = {
+  /** All values of a parameter of the address. */
+  query: (name) => parameters.getAll(name),
+  /** The room that the address names. */
+  room: () => decode(location.hash.slice(1)),
+  /** The server that brought this page, as a WebSocket address. */
+  server: () => (location.protocol === "https:" ? "wss://" : "ws://") + location.host,
+  /** The game draws: the loading screen may go. */
+  started() {
+    hasStarted = true;
+    element("loading").classList.add("gone");
+    element("game").focus();
+    document.body.dataset.started = "true";
+  },
+  /** Writes what others may read: `data-report`, `data-selftest`. */
+  tell(name, value) {
+    document.body.dataset[name] = value;
+    if (name === "selftest") {
+      say("The self-test is done: its hashes are in data-selftest of the page's body.");
+    }
+  },
+  /** Makes the address the link of the room; without a room it leads to the menu. */
+  showRoom(room) {
+    shownRoom = room;
+    const address = location.pathname + location.search + (room ? "#" + encodeURIComponent(room) : "");
+    history.replaceState(null, "", address);
+  },
+  copy(text) {
+    if (navigator.clipboard && window.isSecureContext) {
+      navigator.clipboard.writeText(text).catch(() => copyByHand(text));
+    } else {
+      copyByHand(text);
+    }
+  },
+  takePasted() {
+    const text = pasted;
+    pasted = "";
+    return text;
+  },
+  ask: (caption, value) => window.prompt(caption, value) || "",
+  rememberName: (name) => keep("name", name),
+  playerName: () => recall("name"),
+};
+
+function decode(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+// A page without storage (a private window, an embedded one) forgets the name, and nothing else.
+function keep(key, value) {
+  try {
+    localStorage.setItem(key, value);
+  } catch {}
+}
+
+function recall(key) {
+  try {
+    return localStorage.getItem(key) || "";
+  } catch {
+    return "";
+  }
+}
+
+/** Where the clipboard is closed to pages without TLS. */
+function copyByHand(text) {
+  const area = document.createElement("textarea");
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+  element("game").focus();
+}
+
+function say(words) {
+  element("words").textContent = words;
+}
+
+/** Shows what went wrong and offers to try again. */
+function fail(words) {
+  const loading = element("loading");
+  loading.classList.remove("gone");
+  loading.classList.add("failed");
+  say(words);
+  document.body.dataset.failure = words;
+  const retry = element("retry");
+  retry.hidden = false;
+  retry.onclick = () => location.reload();
+  retry.focus();
+}
+
+/** What the browser lacks, as a sentence; nothing if it has it all. */
+function missing() {
+  if (typeof WebAssembly !== "object") {
+    return "This browser cannot run WebAssembly, which the game is made of. Please use a current Firefox, Chrome, Edge or Safari.";
+  }
+  if (!document.createElement("canvas").getContext("webgl2")) {
+    return "This browser has no WebGL 2, which draws the game. It may be switched off in the settings, or the graphics driver may be too old.";
+  }
+  if (typeof RTCPeerConnection !== "function") {
+    return "This browser has no WebRTC, which connects the players. It may be switched off in the settings or by an extension.";
+  }
+  return "";
+}
+
+/** The module's bytes as they arrive, counted: unpacked, so the total is the module's own size. */
+async function download(url, total) {
+  const response = await fetch(url);
+  if (!response.ok) {
+    throw new Error(`the server answered ${response.status}`);
+  }
+  let received = 0;
+  const counter = new TransformStream({
+    transform(chunk, controller) {
+      received += chunk.byteLength;
+      const percent = Math.min(100, Math.round((100 * received) / total));
+      element("done").style.width = percent + "%";
+      element("bar").setAttribute("aria-valuenow", percent);
+      say(percent < 100 ? "Loading the game" : "Starting");
+      controller.enqueue(chunk);
+    },
+  });
+  return new Response(response.body.pipeThrough(counter), { headers: { "Content-Type": "application/wasm" } });
+}
+
+async function start() {
+  const lack = missing();
+  if (lack && !parameters.has("selftest")) {
+    fail(lack);
+    return;
+  }
+  const { moduleBytes, moduleHash } = document.body.dataset;
+  try {
+    const glue = await import(`./demo-game.js?v=${moduleHash}`);
+    const module = await download(`demo-game_bg.wasm?v=${moduleHash}`, Number(moduleBytes) || 1);
+    await glue.default({ module_or_path: module });
+  } catch (error) {
+    if (!isControlFlow(error)) {
+      fail(`The game could not be loaded: ${error.message || error}.`);
+    }
+  }
+}
+
+/** The window library leaves its entry function by an exception: that is no failure. */
+function isControlFlow(error) {
+  return String((error && error.message) || error).includes("Using exceptions for control flow");
+}
+
+// After a panic the module is dead: say so instead of showing a frozen picture.
+window.addEventListener("error", (event) => {
+  if (event.error instanceof WebAssembly.RuntimeError) {
+    fail("The game stopped because of a fault in it. The browser's console says more.");
+  }
+});
+
+// Browsers keep a page silent until it is touched: sound begins with the first key, click or touch.
+const contexts = [];
+for (const name of ["AudioContext", "webkitAudioContext"]) {
+  const Original = window[name];
+  if (Original) {
+    window[name] = class extends Original {
+      constructor(...settings) {
+        super(...settings);
+        contexts.push(this);
+      }
+    };
+  }
+}
+for (const gesture of ["keydown", "pointerdown", "touchend"]) {
+  window.addEventListener(
+    gesture,
+    () => {
+      for (const context of contexts) {
+        if (context.state === "suspended") {
+          context.resume();
+        }
+      }
+    },
+    { capture: true },
+  );
+}
+
+// Keys of the game must not scroll, search or move the focus away from it.
+const gameKeys = new Set(["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Space", "Tab", "F3", "Backspace", "Slash", "Quote"]);
+window.addEventListener("keydown", (event) => {
+  if (hasStarted && gameKeys.has(event.code) && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    event.preventDefault();
+  }
+});
+window.addEventListener("paste", (event) => {
+  pasted += event.clipboardData ? event.clipboardData.getData("text") : "";
+});
+element("game").addEventListener("contextmenu", (event) => event.preventDefault());
+element("game").addEventListener("pointerdown", () => element("game").focus());
+// A link to another room, opened in this very tab, changes only what comes after the #.
+window.addEventListener("hashchange", () => {
+  if (decode(location.hash.slice(1)) !== (shownRoom || "")) {
+    location.reload();
+  }
+});
+
+start();
