@@ -62,6 +62,8 @@ mod effects;
 
 mod diagnostics;
 mod plugin;
+#[cfg(test)]
+mod protocol_examples;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 

@@ -6,7 +6,7 @@
 mod connection;
 pub(crate) mod control;
 mod incoming;
-mod lineup;
+pub(crate) mod lineup;
 mod link;
 mod lobby;
 mod reasons;

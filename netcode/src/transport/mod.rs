@@ -24,6 +24,8 @@ pub(crate) use conditioner::Conditioner;
 pub use conditioner::LinkConditions;
 pub(crate) use link_clock::LinkClock;
 pub(crate) use mailbox::{Mailbox, SharedMailbox};
+#[cfg(test)]
+pub(crate) use packet::DatagramHeader;
 pub(crate) use packet::{Datagram, MAX_DATAGRAM_BYTES, MAX_DATAGRAM_MESSAGES};
 
 /// The largest packet that is looked at, on either channel: a control message of 16 KiB.

@@ -1,0 +1,81 @@
+//! The examples in PROTOCOL.md are what the code sends: a document that drifts fails here.
+
+use signaling::protocol::PeerId;
+
+use crate::{
+    config::NetcodeConfig,
+    membership::{
+        GoodbyeCause, MatchPlan,
+        control::{Control, Hello, Status},
+        lineup::{LineUpMessage, Member},
+    },
+    transport::{Datagram, DatagramHeader},
+};
+
+const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
+
+fn hex(bytes: &[u8]) -> String {
+    let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    bytes.join(" ")
+}
+
+fn assert_documented(examples: &[(&str, Vec<u8>)]) {
+    let rows = examples.iter().map(|(what, bytes)| format!("| {what} | `{}` |", hex(bytes)));
+    let missing: Vec<String> = rows.filter(|row| !PROTOCOL.contains(row)).collect();
+    assert!(missing.is_empty(), "PROTOCOL.md should have these rows:\n{}", missing.join("\n"));
+}
+
+#[test]
+fn control_messages_are_as_documented() {
+    let config = NetcodeConfig {
+        game_id: "duel".into(),
+        game_version: "1".into(),
+        ..NetcodeConfig::default()
+    };
+    let hello = Hello::new(&config, 5, "Ada", 1);
+    let status = Status { ready: true, in_match: false, last_epoch: 300 };
+    let member = Member { peer: PeerId::from_u128(1), name: "Ada".into(), seats: 1 };
+    let plan = MatchPlan { epoch: 1, seed: 2, members: vec![member] };
+    let lost = GoodbyeCause::PeerLost(PeerId::from_u128(1));
+    assert_documented(&[
+        ("Hello", Control::Hello(hello).encode()),
+        ("Status", Control::Status(status).encode()),
+        ("LineUp, Propose", Control::LineUp(LineUpMessage::Propose(plan)).encode()),
+        ("LineUp, Accept", Control::LineUp(LineUpMessage::Accept { epoch: 1 }).encode()),
+        (
+            "Checksums",
+            Control::Checksums { epoch: 1, frame: 30, parts: vec![7, u64::MAX] }.encode(),
+        ),
+        ("Goodbye, Leaving", Control::Goodbye(GoodbyeCause::Leaving).encode()),
+        ("Goodbye, PeerLost", Control::Goodbye(lost).encode()),
+    ]);
+}
+
+#[test]
+fn a_datagram_is_as_documented() {
+    let header = DatagramHeader {
+        epoch: 1,
+        frame: 1000,
+        sent_ms: 20_000,
+        echo_ms: 19_900,
+        held_ms: 12,
+        lead_quarters: -2,
+    };
+    let mut bytes = Vec::new();
+    Datagram::encode(&header, &[], &mut bytes).expect("a header encodes");
+    assert_documented(&[("Datagram without messages", bytes)]);
+}
+
+#[test]
+fn limits_are_as_documented() {
+    use crate::{membership::control, transport};
+    for sentence in [
+        format!("wire version **{}**", control::WIRE_VERSION),
+        format!("at most {} characters", control::MAX_NAME_CHARS),
+        format!("at most {} bytes", transport::MAX_PACKET_BYTES),
+        format!("at most {} messages", transport::MAX_DATAGRAM_MESSAGES),
+        format!("{} bytes of payload", transport::MAX_DATAGRAM_BYTES),
+    ] {
+        assert!(PROTOCOL.contains(&sentence), "PROTOCOL.md should say: {sentence}");
+    }
+}
