@@ -91,7 +91,9 @@ fn ui_scale_for(window: Vec2) -> f32 {
 
 /// Units per pixel and centre for the arena between the score line and the thumbs.
 fn fit_arena(window: Vec2, ui_scale: f32) -> (f32, Vec2) {
-    let top = (SCORE_LINE + MARGIN) * ui_scale;
+    // In a tall window four players take two lines.
+    let lines = if window.y > window.x { 2.0 } else { 1.0 };
+    let top = (SCORE_LINE * lines + MARGIN) * ui_scale;
     let bottom = if window.y > window.x { window.y * THUMBS_SHARE } else { MARGIN * ui_scale };
     let room = Vec2::new(window.x - 2.0 * MARGIN * ui_scale, window.y - top - bottom)
         .max(Vec2::splat(1.0));

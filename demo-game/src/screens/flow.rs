@@ -39,8 +39,8 @@ pub(crate) struct Journey {
     pub(crate) trouble: Option<String>,
     /// The last match, for the results.
     pub(crate) outcome: Option<Outcome>,
-    /// Whether the room was already answered with "ready" by itself.
-    pub(super) was_readied: bool,
+    /// Whether to be ready as soon as the room is entered; no longer set once that is done.
+    pub(super) wants_ready: bool,
     /// What is wrong with the typed room.
     pub(super) room_error: Option<RoomError>,
 }
@@ -124,7 +124,8 @@ impl Go<'_> {
         commands.write_message(JoinRoom { url: address.url(), name, local_seats: 1, ice_servers });
         commands.insert_resource(Bots::default());
         platform::show_room((!address.is_quick).then_some(address.room.as_str()));
-        *self.journey = Journey { game: Some(Game::Online(address)), ..default() };
+        let wants_ready = settings.auto_ready;
+        *self.journey = Journey { game: Some(Game::Online(address)), wants_ready, ..default() };
         self.screen.set_if_neq(Screen::Lobby);
     }
 
@@ -239,9 +240,15 @@ pub(super) fn follow_choices(
                 go.start_local(&mut commands, &settings, Game::Bots(*bots));
             }
             Choice::SetBots(bots) => settings.bots = *bots,
-            Choice::Rename => rename(&mut commands, &settings, &lobby, &mut go),
+            Choice::Rename => {
+                rename(&mut commands, &settings, &lobby, &mut go);
+            }
             Choice::Quit => {
                 exit.write(AppExit::Success);
+            }
+            // Ready under the name that was typed: with a new one the room is entered again.
+            Choice::ToggleReady if rename(&mut commands, &settings, &lobby, &mut go) => {
+                go.journey.wants_ready = true;
             }
             Choice::ToggleReady => {
                 commands.write_message(SetReady(!lobby.ready));
@@ -260,13 +267,15 @@ pub(super) fn follow_choices(
     }
 }
 
-/// In a room a new name is told by entering again.
-fn rename(commands: &mut Commands, settings: &Settings, lobby: &Lobby, go: &mut Go) {
-    if *go.screen == Screen::Lobby
-        && lobby.name != settings.name
-        && let Some(address) = go.journey.address().cloned()
-    {
-        go.join(commands, settings, address);
+/// In a room a new name is told by entering again. Returns whether there is one to tell.
+fn rename(commands: &mut Commands, settings: &Settings, lobby: &Lobby, go: &mut Go) -> bool {
+    let address = go.journey.address().cloned();
+    match address.filter(|_| *go.screen == Screen::Lobby && lobby.name != settings.name) {
+        Some(address) => {
+            go.join(commands, settings, address);
+            true
+        }
+        None => false,
     }
 }
 

@@ -4,8 +4,8 @@ use bevy::ecs::system::SystemParam;
 use bevy::input::keyboard::{Key, KeyboardInput};
 use bevy::prelude::*;
 
-use super::Choice;
 use super::widgets::{ItemLabel, plain};
+use super::{Choice, Screen};
 use crate::platform;
 use crate::present::palette::{ACCENT, FRAME, TEXT, TEXT_QUIET};
 
@@ -67,7 +67,16 @@ impl Typing<'_, '_> {
 }
 
 /// Gives the focus to the first item where nothing has it.
-pub(super) fn keep_focus(mut focus: ResMut<Focus>, items: Query<(Entity, &Item)>) {
+///
+/// Not in a match: its keys fly the ship.
+pub(super) fn keep_focus(
+    screen: Res<Screen>,
+    mut focus: ResMut<Focus>,
+    items: Query<(Entity, &Item)>,
+) {
+    if *screen == Screen::Match {
+        return;
+    }
     if focus.entity.is_none_or(|entity| !items.contains(entity)) {
         focus.entity = items.iter().min_by_key(|(_, item)| item.order).map(|(entity, _)| entity);
     }
@@ -119,6 +128,20 @@ fn pad_wishes(pads: &Query<&Gamepad>, focus: &mut Focus, seconds: f32) -> Wishes
         wishes.turn += stick.x.signum();
     }
     wishes
+}
+
+/// In a match, where all other keys and buttons fly the ship: leave it.
+pub(super) fn leave_match(
+    screen: Res<Screen>,
+    keys: Res<ButtonInput<KeyCode>>,
+    pads: Query<&Gamepad>,
+    mut chosen: MessageWriter<Chosen>,
+) {
+    let wants_out = keys.just_pressed(KeyCode::Escape)
+        || pads.iter().any(|pad| pad.just_pressed(GamepadButton::Select));
+    if *screen == Screen::Match && wants_out {
+        chosen.write(Chosen(Choice::Leave));
+    }
 }
 
 /// Keys and gamepads: move the focus, confirm, leave.

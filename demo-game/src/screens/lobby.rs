@@ -96,15 +96,14 @@ fn spawn_items(panel: &mut ChildSpawnerCommands, settings: &Settings, is_quick: 
     spawn_item(panel, Item { choice: Choice::Leave, order: 3 }, "Leave");
 }
 
-/// A room entered with the wish to be ready at once: a link with `?ready`, the flag `--ready`.
+/// A room entered with the wish to be ready at once: a link with `?ready`, the flag `--ready`, a new name.
 pub(super) fn auto_ready(
     mut commands: Commands,
-    settings: Res<Settings>,
     session: Res<SessionState>,
     mut journey: ResMut<Journey>,
 ) {
-    if settings.auto_ready && !journey.was_readied && *session == SessionState::Gathering {
-        journey.was_readied = true;
+    if journey.wants_ready && *session == SessionState::Gathering {
+        journey.wants_ready = false;
         commands.write_message(SetReady(true));
     }
 }

@@ -146,7 +146,13 @@ impl Plugin for ScreensPlugin {
             .add_systems(
                 Update,
                 (
-                    (focus::keep_focus, focus::type_text, focus::move_focus, focus::point_at_items)
+                    (
+                        focus::keep_focus,
+                        focus::type_text,
+                        focus::move_focus.run_if(not(resource_equals(Screen::Match))),
+                        focus::leave_match,
+                        focus::point_at_items,
+                    )
                         .chain()
                         .in_set(Listen),
                     (
