@@ -42,6 +42,10 @@
 //!
 //! The modules stand in the order in which data flows.
 
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ReadmeExamples;
+
 mod codec;
 mod config;
 mod frame;

@@ -2,6 +2,11 @@
 //!
 //! The code above the transport is the code of a real match.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test waits by the real clock, as ggrs's timers run by it"
+)]
+
 use std::time::{Duration, Instant};
 
 use bevy::{
