@@ -3,8 +3,9 @@
 use bevy::prelude::App;
 use demo_game::DuelPlugin;
 use demo_game::bots::{Bots, Difficulty};
+use demo_game::sim::MatchState;
 use netcode::LinkConditions;
-use netcode::prelude::{ChecksumLog, SessionStats, SimFrame};
+use netcode::prelude::{ChecksumLog, FinishMatch, SessionState, SessionStats, SimFrame};
 use netcode::testing::Stepper;
 
 /// Frames played: ten seconds, which is a countdown, a fight and, as a rule, its end.
@@ -25,7 +26,12 @@ fn play_over(peers: usize, conditions: LinkConditions) {
     stepper.run_until("all frames are confirmed everywhere", |apps| {
         apps.iter().all(|app| confirmed(app) >= FRAMES)
     });
-    let logs: Vec<&ChecksumLog> = stepper.apps().iter().map(|app| app.world().resource()).collect();
+    assert_equal_checksums(stepper.apps());
+}
+
+/// Compares every hashed frame up to [`FRAMES`].
+fn assert_equal_checksums(apps: &[App]) {
+    let logs: Vec<&ChecksumLog> = apps.iter().map(|app| app.world().resource()).collect();
     let compared = (0..FRAMES)
         .filter_map(|frame| Some((frame, logs[0].get(frame)?)))
         .inspect(|&(frame, checksum)| {
@@ -36,7 +42,7 @@ fn play_over(peers: usize, conditions: LinkConditions) {
         })
         .count();
     assert!(compared >= 19, "only {compared} frames could be compared");
-    for app in stepper.apps() {
+    for app in apps {
         let stats = app.world().resource::<SessionStats>();
         assert_eq!(stats.desyncs, 0);
         assert!(
@@ -44,6 +50,27 @@ fn play_over(peers: usize, conditions: LinkConditions) {
             "beyond the window"
         );
     }
+}
+
+#[test]
+fn a_rematch_in_the_same_room_is_a_new_match() {
+    let mut stepper = Stepper::in_match(2, bot_peer);
+    stepper.run_until("the match is over", |apps| {
+        apps.iter().all(|app| app.world().resource::<MatchState>().is_finished())
+    });
+    for index in 0..2 {
+        stepper.app_mut(index).world_mut().write_message(FinishMatch);
+    }
+    stepper.run_until("both are back in the room", |apps| {
+        apps.iter().all(|app| *app.world().resource::<SessionState>() == SessionState::Gathering)
+    });
+    stepper.start();
+    stepper.run_until("the rematch is under way", |apps| {
+        apps.iter().all(|app| confirmed(app) >= FRAMES)
+    });
+    assert_equal_checksums(stepper.apps());
+    let state = stepper.app(0).world().resource::<MatchState>();
+    assert!(!state.is_finished() && state.round < 5, "{state:?}");
 }
 
 macro_rules! presets {
