@@ -122,8 +122,9 @@ pub(crate) fn receive(
     for occurrence in connection.receive(now, time.delta(), our_frame) {
         findings.follow(&mut connection, now, occurrence);
     }
+    // While a match starts, a browser may stand still for seconds to build its world: the start has its own timeout.
     let absent = connection.absent().find(|&peer| findings.plays_with_us(peer));
-    if let Some(peer) = absent {
+    if let Some(peer) = absent.filter(|_| findings.state.now().is_running()) {
         findings.end_without(&mut connection, now, GoodbyeCause::PeerLost(peer));
     }
     connection.show(&mut findings.lobby);
