@@ -32,6 +32,7 @@ Game:
 Headless (--room is required):
   --players N          get ready when N players are in the room, 2 to 4 [default: 2]
   --seconds S          play S seconds from the first frame on, then leave, 1 to 86400 [default: 20]
+  --wait S             wait S seconds for the other players, 1 to 86400 [default: 30]
   --input KIND         bot: fights; idle: hands off; script: a fixed pattern [default: bot]
   --report FILE        write what happened to FILE, as JSON
   --conditions PRESET  make the network worse: none, lan, wifi, 4g, transatlantic, awful [default: none]
@@ -109,6 +110,7 @@ struct Flags {
     ice_servers: Vec<String>,
     players: Option<u8>,
     seconds: Option<u64>,
+    wait: Option<u64>,
     pilot: Option<Pilot>,
     report: Option<PathBuf>,
     conditions: Option<LinkConditions>,
@@ -142,6 +144,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, CliErr
             Long("seconds") => {
                 flags.seconds = Some(number("--seconds", 1, 86_400, &parser.value()?.string()?)?);
             }
+            Long("wait") => {
+                flags.wait = Some(number("--wait", 1, 86_400, &parser.value()?.string()?)?);
+            }
             Long("input") => {
                 flags.pilot = Some(word("--input", &PILOTS, &parser.value()?.string()?)?);
             }
@@ -170,6 +175,7 @@ fn headless(flags: Flags) -> Result<Command, CliError> {
         room: flags.room.ok_or(CliError::NoRoom)?,
         players: flags.players.unwrap_or(2),
         duration: Duration::from_secs(flags.seconds.unwrap_or(20)),
+        patience: Duration::from_secs(flags.wait.unwrap_or(30)),
         name: flags.name.unwrap_or_else(|| "bot".into()),
         report: flags.report,
         pilot: flags.pilot.unwrap_or(Pilot::Bot),
@@ -183,6 +189,7 @@ fn window(flags: Flags) -> Result<Command, CliError> {
     let only_headless = [
         (flags.players.is_some(), "--players"),
         (flags.seconds.is_some(), "--seconds"),
+        (flags.wait.is_some(), "--wait"),
         (flags.pilot.is_some(), "--input"),
         (flags.report.is_some(), "--report"),
         (flags.conditions.is_some(), "--conditions"),
@@ -241,13 +248,14 @@ mod tests {
 
     #[test]
     fn every_headless_option_arrives() {
-        let line = "--headless --room ws://h:1/r --players 4 --seconds 7 --name Bo --report out.json --input idle \
+        let line = "--headless --room ws://h:1/r --players 4 --seconds 7 --wait 90 --name Bo --report out.json --input idle \
                     --game-version 9 --conditions AWFUL --ice-server stun:a:1 --ice-server stun:b:2";
         let Ok(Command::Headless(options)) = parse_words(line) else { panic!("not headless") };
         let expected = HeadlessOptions {
             room: "ws://h:1/r".into(),
             players: 4,
             duration: Duration::from_secs(7),
+            patience: Duration::from_secs(90),
             name: "Bo".into(),
             report: Some("out.json".into()),
             pilot: Pilot::Idle,
@@ -286,6 +294,7 @@ mod tests {
             "ice-server",
             "players",
             "seconds",
+            "wait",
             "input",
             "report",
             "conditions",

@@ -18,8 +18,6 @@ use super::watch::{Travels, Watch};
 use crate::sim::MatchState;
 use crate::sim::tuning::FPS;
 
-/// How long to wait for the other players: processes that are started together come within seconds.
-const MEETING_PATIENCE: Duration = Duration::from_secs(30);
 /// How much longer than asked a run may take before it counts as stuck: slow machines play slowly.
 const PLAYING_PATIENCE: Duration = Duration::from_secs(30);
 /// How long to stay after the last frame of the run is confirmed here, so that it is confirmed everywhere.
@@ -127,10 +125,10 @@ impl Course {
         } else if let Some(refusal) = lobby.peers.iter().find_map(|peer| peer.refusal.as_ref()) {
             return Step::Fail(refusal.to_string());
         }
-        if self.in_stage() < MEETING_PATIENCE {
+        if self.in_stage() < self.options.patience {
             return Step::Wait;
         }
-        let seconds = MEETING_PATIENCE.as_secs();
+        let seconds = self.options.patience.as_secs();
         let room = &self.options.room;
         Step::Fail(if self.report.joined_unix_ms.is_none() {
             format!("there was no answer from {room} within {seconds} s")
@@ -353,6 +351,7 @@ mod tests {
             room: "ws://127.0.0.1:1/r".into(),
             players: 2,
             duration: Duration::from_secs(seconds),
+            patience: Duration::from_secs(30),
             name: "Bo".into(),
             report: None,
             pilot: Pilot::Bot,
