@@ -1,1 +1,18 @@
-//! Placeholder.
+//! What the end-to-end tests are made of: a server of their own, peers as processes, pages in a real browser, and waits
+//! that say what never came.
+//!
+//! Everything here panics when it cannot do its work, because its only callers are tests.
+#![forbid(unsafe_code)]
+
+mod browser;
+mod deadline;
+mod peer;
+mod report;
+mod server;
+mod webdriver;
+
+pub use crate::browser::{Browser, Page, web_dist};
+pub use crate::deadline::wait_for;
+pub use crate::peer::{Peer, PeerSettings};
+pub use crate::report::{Report, assert_agreement};
+pub use crate::server::TestServer;

@@ -49,10 +49,7 @@ pub(crate) fn target_dir() -> Outcome<PathBuf> {
     let metadata =
         process::output_of(cargo().args(["metadata", "--no-deps", "--format-version", "1"]));
     let metadata: Option<Value> = metadata.and_then(|text| serde_json::from_str(&text).ok());
-    match metadata
-        .as_ref()
-        .and_then(|m| m["target_directory"].as_str())
-    {
+    match metadata.as_ref().and_then(|m| m["target_directory"].as_str()) {
         Some(folder) => Ok(PathBuf::from(folder)),
         None => fail("`cargo metadata` fails here: is this a checkout of the workspace?"),
     }
@@ -76,10 +73,7 @@ impl Artifacts {
 /// Builds with cargo's progress on the terminal.
 pub(crate) fn build(arguments: &[&str]) -> Outcome<Artifacts> {
     let mut command = cargo();
-    command
-        .arg("build")
-        .args(arguments)
-        .arg("--message-format=json-render-diagnostics");
+    command.arg("build").args(arguments).arg("--message-format=json-render-diagnostics");
     let mut files = Vec::new();
     let status = process::run_with_lines(&mut command, |line| files.extend(program_in(line)))?;
     if !status.success() {
@@ -91,18 +85,14 @@ pub(crate) fn build(arguments: &[&str]) -> Outcome<Artifacts> {
 /// Installs the browser's standard library for the pinned toolchain where it is missing.
 pub(crate) fn ensure_wasm_target() -> Outcome {
     let mut rustc = Command::new("rustc");
-    rustc
-        .current_dir(workspace_root())
-        .args(["--print", "target-libdir", "--target", WASM_TARGET]);
+    rustc.current_dir(workspace_root()).args(["--print", "target-libdir", "--target", WASM_TARGET]);
     let is_there =
         process::output_of(&mut rustc).is_some_and(|folder| Path::new(folder.trim()).is_dir());
     if is_there {
         return Ok(());
     }
     let mut rustup = Command::new("rustup");
-    rustup
-        .current_dir(workspace_root())
-        .args(["target", "add", WASM_TARGET]);
+    rustup.current_dir(workspace_root()).args(["target", "add", WASM_TARGET]);
     println!("> {}", process::line_of(&rustup));
     if process::run(&mut rustup).is_ok_and(|status| status.success()) {
         return Ok(());

@@ -53,10 +53,7 @@ fn run(mut arguments: Parser) -> Outcome {
         Some("play") => play::run(arguments),
         Some("test") => test::run(arguments),
         Some("web") => web::run(arguments),
-        _ => fail(format!(
-            "there is no command `{}`\n\n{HELP}",
-            command.display()
-        )),
+        _ => fail(format!("there is no command `{}`\n\n{HELP}", command.display())),
     }
 }
 

@@ -46,11 +46,8 @@ pub(crate) fn ensure(packages: &[&str]) -> Outcome {
         );
         return Ok(());
     }
-    let missing: Vec<&str> = packages
-        .iter()
-        .copied()
-        .filter(|package| !is_package_installed(package))
-        .collect();
+    let missing: Vec<&str> =
+        packages.iter().copied().filter(|package| !is_package_installed(package)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -78,19 +75,13 @@ pub(crate) fn ensure(packages: &[&str]) -> Outcome {
 
 /// The line that installs the packages, less the `sudo`.
 fn install_line(packages: &[&str]) -> String {
-    format!(
-        "apt-get install -y --no-install-recommends {}",
-        packages.join(" ")
-    )
+    format!("apt-get install -y --no-install-recommends {}", packages.join(" "))
 }
 
 fn apt(prefix: &[&str], arguments: &[&str]) -> Command {
     let mut words = prefix.iter().chain(&["apt-get"]);
     let mut command = Command::new(words.next().expect("the chain holds apt-get at least"));
-    command
-        .args(words)
-        .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive");
+    command.args(words).args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
     command
 }
 

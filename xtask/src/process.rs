@@ -35,9 +35,7 @@ pub(crate) fn watch_signals() {
 
 /// Whether Ctrl-C or a polite kill arrived.
 pub(crate) fn is_interrupted() -> bool {
-    INTERRUPTED
-        .get()
-        .is_some_and(|flag| flag.load(Ordering::Relaxed))
+    INTERRUPTED.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
 }
 
 /// A child process that does not outlive this value.
@@ -50,9 +48,7 @@ impl Running {
     /// Starts `command`; `name` is what messages call it.
     pub(crate) fn start(name: impl Into<String>, command: &mut Command) -> Outcome<Self> {
         let name = name.into();
-        let child = command
-            .spawn()
-            .during(format!("cannot start {}", line_of(command)))?;
+        let child = command.spawn().during(format!("cannot start {}", line_of(command)))?;
         Ok(Self { name, child })
     }
 
@@ -63,9 +59,7 @@ impl Running {
 
     /// Its exit status once it has ended.
     pub(crate) fn ended(&mut self) -> Outcome<Option<ExitStatus>> {
-        self.child
-            .try_wait()
-            .during(format!("cannot wait for {}", self.name))
+        self.child.try_wait().during(format!("cannot wait for {}", self.name))
     }
 
     /// The lines of its piped standard output. A reader thread drains the pipe for as long as the child lives, so that
@@ -104,12 +98,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         // After Ctrl-C the terminal told the child too: a server that shuts down cleanly gets the time for it.
-        let deadline = Instant::now()
-            + if is_interrupted() {
-                GRACE
-            } else {
-                Duration::ZERO
-            };
+        let deadline = Instant::now() + if is_interrupted() { GRACE } else { Duration::ZERO };
         while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
             thread::sleep(POLL_INTERVAL);
         }
@@ -144,10 +133,7 @@ pub(crate) fn run_with_lines(
 /// Runs a command silently; its standard output when it succeeded.
 pub(crate) fn output_of(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).output().ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Whether a program of this name can be started from `PATH`.

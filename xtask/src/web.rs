@@ -48,14 +48,8 @@ pub(crate) fn build(options: &Options) -> Outcome<PathBuf> {
         "Building the browser version. The first time takes 10 to 15 minutes; after that, a minute or two."
     );
     let profile = if options.is_dev { "dev" } else { "web" };
-    let built = cargo::build(&[
-        "--package",
-        "demo-game",
-        "--target",
-        WASM_TARGET,
-        "--profile",
-        profile,
-    ])?;
+    let built =
+        cargo::build(&["--package", "demo-game", "--target", WASM_TARGET, "--profile", profile])?;
     let folder = cargo::target_dir()?.join("web-dist");
     pack(built.program("demo-game")?, &folder, is_small)?;
     Ok(folder)

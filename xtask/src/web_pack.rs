@@ -189,8 +189,7 @@ fn copy_page(page: &Path, out: &Path, module: &[u8]) -> Outcome {
         match String::from_utf8(content) {
             Ok(text) => fs::write(
                 to,
-                text.replace(SIZE_MARK, &module.len().to_string())
-                    .replace(HASH_MARK, &hash),
+                text.replace(SIZE_MARK, &module.len().to_string()).replace(HASH_MARK, &hash),
             )?,
             Err(binary) => fs::write(to, binary.into_bytes())?,
         }
@@ -255,16 +254,10 @@ fn beside(file: &Path, ending: &str) -> PathBuf {
 }
 
 fn print_sizes(out: &Path) -> Outcome {
-    println!(
-        "\n{:<28}{:>14}{:>14}{:>14}",
-        "file", "raw", "gzip", "brotli"
-    );
+    println!("\n{:<28}{:>14}{:>14}{:>14}", "file", "raw", "gzip", "brotli");
     let mut sums = [0; 3];
     for file in files_in(out)? {
-        if file
-            .extension()
-            .is_some_and(|ending| ending == "br" || ending == "gz")
-        {
+        if file.extension().is_some_and(|ending| ending == "br" || ending == "gz") {
             continue;
         }
         let sizes = [

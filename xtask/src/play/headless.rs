@@ -40,11 +40,7 @@ pub(super) fn play(flags: &Flags) -> Outcome {
         packages::HEADLESS,
         "The first time this compiles Bevy without its renderer: 3 to 8 minutes",
     )?;
-    let programs = build_programs(
-        &flags.profile,
-        &["demo-game", "signaling"],
-        "netcode/webrtc,signaling/server",
-    )?;
+    let programs = build_programs(&flags.profile, &["demo-game", "signaling"], "signaling/server")?;
     let server = Server::start(programs.program("signaling")?, None)?;
     let players = flags.players.unwrap_or(DEFAULT_PLAYERS);
     println!(
@@ -54,13 +50,7 @@ pub(super) fn play(flags: &Flags) -> Outcome {
     );
     let folder = cargo::target_dir()?.join(format!("play-{}", std::process::id()));
     cargo::create_folder(&folder)?;
-    let outcome = match_in(
-        &folder,
-        flags,
-        programs.program("demo-game")?,
-        &server,
-        players,
-    );
+    let outcome = match_in(&folder, flags, programs.program("demo-game")?, &server, players);
     // Left-overs of a few kilobytes in the build folder are no reason to fail.
     let _ = fs::remove_dir_all(&folder);
     let verdict = outcome?;
@@ -100,11 +90,7 @@ fn match_in(
                 println!("bot {number} | {line}");
             }
         });
-        bots.push(Bot {
-            running,
-            report,
-            succeeded: None,
-        });
+        bots.push(Bot { running, report, succeeded: None });
     }
     wait_for_all(&mut bots, flags.duration + EXTRA_TIME)?;
     let reports = bots

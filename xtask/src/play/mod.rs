@@ -41,11 +41,7 @@ pub(crate) fn run(arguments: Parser) -> Outcome {
         );
         flags.is_headless = true;
     }
-    if flags.is_headless {
-        headless::play(&flags)
-    } else {
-        windows::play(&flags)
-    }
+    if flags.is_headless { headless::play(&flags) } else { windows::play(&flags) }
 }
 
 /// Builds the programs of one kind of play, in one call of cargo: one feature set, one Bevy.
@@ -98,10 +94,7 @@ fn parse(mut arguments: Parser) -> Result<Option<Flags>, Failure> {
 /// Refuses what makes no sense before anything is built for it.
 fn check(flags: &Flags) -> Outcome {
     let fewest = if flags.is_headless { 2 } else { 1 };
-    if flags
-        .players
-        .is_some_and(|players| !(fewest..=MAX_PLAYERS).contains(&players))
-    {
+    if flags.players.is_some_and(|players| !(fewest..=MAX_PLAYERS).contains(&players)) {
         return fail(format!("--players takes {fewest} to {MAX_PLAYERS} here"));
     }
     if flags.is_headless && flags.is_web {

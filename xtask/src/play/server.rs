@@ -87,9 +87,7 @@ pub(super) fn lan_address() -> IpAddr {
 
 /// The first port from [`FIRST_PORT`] that nobody listens on, or 0 (the system's choice) when all are taken.
 fn free_port() -> u16 {
-    (FIRST_PORT..FIRST_PORT + PORTS_TRIED)
-        .find(|port| is_free(*port))
-        .unwrap_or(0)
+    (FIRST_PORT..FIRST_PORT + PORTS_TRIED).find(|port| is_free(*port)).unwrap_or(0)
 }
 
 fn is_free(port: u16) -> bool {

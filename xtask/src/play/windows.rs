@@ -30,16 +30,10 @@ pub(super) fn play(flags: &Flags) -> Outcome {
             "demo-game/render,signaling/server",
         )?
     } else {
-        prepare(
-            packages::HEADLESS,
-            "The server takes about a minute the first time",
-        )?;
+        prepare(packages::HEADLESS, "The server takes about a minute the first time")?;
         build_programs(&flags.profile, &["signaling"], "signaling/server")?
     };
-    let web_root = flags
-        .is_web
-        .then(|| web::build(&web::Options::default()))
-        .transpose()?;
+    let web_root = flags.is_web.then(|| web::build(&web::Options::default())).transpose()?;
     let mut server = Server::start(programs.program("signaling")?, web_root.as_deref())?;
     let mut windows = Vec::new();
     if has_windows {
@@ -88,17 +82,11 @@ fn invitation(flags: &Flags, port: u16) -> String {
     let friend = lan_address();
     let mut lines = vec![format!("The signaling server listens on port {port}.")];
     if flags.is_web {
-        lines.push(format!(
-            "Play in a browser here:     http://localhost:{port}/#{ROOM}"
-        ));
-        lines.push(format!(
-            "A friend in your network:   http://{friend}:{port}/#{ROOM}"
-        ));
+        lines.push(format!("Play in a browser here:     http://localhost:{port}/#{ROOM}"));
+        lines.push(format!("A friend in your network:   http://{friend}:{port}/#{ROOM}"));
     }
     if flags.players.is_some() {
-        lines.push(format!(
-            "Everybody is in this room:  ws://{friend}:{port}/{ROOM}"
-        ));
+        lines.push(format!("Everybody is in this room:  ws://{friend}:{port}/{ROOM}"));
         lines.push(format!(
             "A friend starts the game with: demo-game --room ws://{friend}:{port}/{ROOM}"
         ));

@@ -23,15 +23,11 @@ impl Counts {
             return Some(reason);
         }
         // `test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s`
-        if let Some((_, numbers)) = line
-            .strip_prefix("test result: ")
-            .and_then(|rest| rest.split_once(". "))
+        if let Some((_, numbers)) =
+            line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "))
         {
             for part in numbers.split("; ") {
-                match part
-                    .split_once(' ')
-                    .map(|(number, word)| (number.parse::<u32>(), word))
-                {
+                match part.split_once(' ').map(|(number, word)| (number.parse::<u32>(), word)) {
                     Some((Ok(number), "passed")) => self.passed += number,
                     Some((Ok(number), "failed")) => self.failed += number,
                     Some((Ok(number), "ignored")) => self.skipped += number,
@@ -47,11 +43,7 @@ impl fmt::Display for Counts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let passed = self.passed.saturating_sub(self.self_skipped);
         let skipped = self.skipped + self.self_skipped;
-        write!(
-            formatter,
-            "{passed} passed, {} failed, {skipped} skipped",
-            self.failed
-        )
+        write!(formatter, "{passed} passed, {} failed, {skipped} skipped", self.failed)
     }
 }
 
@@ -68,10 +60,7 @@ mod tests {
             "SKIPPED browser: no chromium",
             "test result: FAILED. 2 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
         ];
-        let reasons: Vec<_> = lines
-            .iter()
-            .filter_map(|line| counts.add_line(line))
-            .collect();
+        let reasons: Vec<_> = lines.iter().filter_map(|line| counts.add_line(line)).collect();
         assert_eq!(reasons, ["browser: no chromium"]);
         assert_eq!(counts.to_string(), "6 passed, 3 failed, 2 skipped");
     }

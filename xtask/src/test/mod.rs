@@ -68,11 +68,7 @@ pub(crate) fn run(mut arguments: Parser) -> Outcome {
     println!("  {:<8}{:>8}", "all", duration(start.elapsed()));
     println!("\n{}", skipped_line(&findings.skipped));
     println!("{}", findings.tests);
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        fail(format!("failed: {}", failures.join(", ")))
-    }
+    if failures.is_empty() { Ok(()) } else { fail(format!("failed: {}", failures.join(", "))) }
 }
 
 fn skipped_line(skipped: &[String]) -> String {

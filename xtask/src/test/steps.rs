@@ -22,13 +22,9 @@ pub(super) struct Step {
 
 /// All steps, cheap ones first.
 pub(super) const STEPS: &[Step] = &[
-    quick("format", |_| {
-        check(cargo::cargo().args(["fmt", "--all", "--check"]))
-    }),
+    quick("format", |_| check(cargo::cargo().args(["fmt", "--all", "--check"]))),
     quick("lints", |_| clippy(HEADLESS_FEATURES)),
-    quick("tests", |findings| {
-        test(findings, &["--lib", "--bins", "--test", "it"], &[])
-    }),
+    quick("tests", |findings| test(findings, &["--lib", "--bins", "--test", "it"], &[])),
     quick("doctests", |findings| test(findings, &["--doc"], &[])),
     full("documentation", |_| document(HEADLESS_FEATURES)),
     full("features of netcode, each alone", |_| check_each_feature()),
@@ -42,22 +38,14 @@ pub(super) const STEPS: &[Step] = &[
         clippy(BROWSER)
     }),
     full("lints of the web packer", |_| clippy(WEB_PACKER)),
-    full("browser version", |_| {
-        web::build(&web::Options::default()).map(drop)
-    }),
+    full("browser version", |_| web::build(&web::Options::default()).map(drop)),
     full("end to end", end_to_end),
     full("headless play", |_| play_headless()),
 ];
 
 /// The game as a player builds it.
-const RENDERER: &[&str] = &[
-    "--package",
-    "demo-game",
-    "--package",
-    "netcode",
-    "--features",
-    "netcode/testing",
-];
+const RENDERER: &[&str] =
+    &["--package", "demo-game", "--package", "netcode", "--features", "netcode/testing"];
 
 /// The same in the browser.
 const BROWSER: &[&str] = &[
@@ -77,19 +65,11 @@ const WEB_PACKER: &[&str] = &["--package", "xtask", "--features", "web"];
 const NETCODE_FEATURES: &[&str] = &["", "testing", "webrtc", "overlay"];
 
 const fn quick(name: &'static str, run: fn(&mut Findings) -> Outcome) -> Step {
-    Step {
-        name,
-        is_quick: true,
-        run,
-    }
+    Step { name, is_quick: true, run }
 }
 
 const fn full(name: &'static str, run: fn(&mut Findings) -> Outcome) -> Step {
-    Step {
-        name,
-        is_quick: false,
-        run,
-    }
+    Step { name, is_quick: false, run }
 }
 
 fn check(command: &mut Command) -> Outcome {
@@ -134,10 +114,7 @@ fn check_each_feature() -> Outcome {
 /// Runs cargo's tests in the headless feature set and counts them.
 fn test(findings: &mut Findings, targets: &[&str], of_program: &[&str]) -> Outcome {
     let mut command = cargo::cargo();
-    command
-        .args(["test", "--no-fail-fast"])
-        .args(HEADLESS_FEATURES)
-        .args(targets);
+    command.args(["test", "--no-fail-fast"]).args(HEADLESS_FEATURES).args(targets);
     if !of_program.is_empty() {
         command.arg("--").args(of_program);
     }
@@ -152,11 +129,7 @@ fn count_tests(findings: &mut Findings, command: &mut Command) -> Outcome {
             findings.skipped.push(reason.to_owned());
         }
     })?;
-    if status.success() {
-        Ok(())
-    } else {
-        fail(format!("`{}` failed", line_of(command)))
-    }
+    if status.success() { Ok(()) } else { fail(format!("`{}` failed", line_of(command))) }
 }
 
 /// Real WebRTC, real browsers. The tests find the page by `WEB_DIST`; without it the browser tests skip themselves.

@@ -54,12 +54,7 @@ impl Verdict {
     pub(super) fn of(reports: Vec<Report>) -> Self {
         let checksums: Vec<_> = reports
             .iter()
-            .map(|report| {
-                report
-                    .fields
-                    .as_ref()
-                    .map_or_else(BTreeMap::new, checksums_of)
-            })
+            .map(|report| report.fields.as_ref().map_or_else(BTreeMap::new, checksums_of))
             .collect();
         let common = common_frames(&checksums);
         let parted_at = common.iter().copied().find(|frame| {
@@ -85,10 +80,7 @@ impl Verdict {
             }
             let last = common.last();
             peer.insert("checksum_frame".to_owned(), json!(last));
-            peer.insert(
-                "checksum".to_owned(),
-                json!(last.and_then(|frame| log.get(frame))),
-            );
+            peer.insert("checksum".to_owned(), json!(last.and_then(|frame| log.get(frame))));
             peers.push(peer);
         }
         Self {
@@ -101,10 +93,7 @@ impl Verdict {
 
     /// The combined report as JSON.
     pub(super) fn json(&self) -> String {
-        format!(
-            "{:#}\n",
-            json!({ "peers": self.peers, "agreed": self.is_agreed })
-        )
+        format!("{:#}\n", json!({ "peers": self.peers, "agreed": self.is_agreed }))
     }
 
     /// The combined report for a terminal: one column per peer.
@@ -124,11 +113,7 @@ impl Verdict {
 
     /// Success only if every peer played, all checksums agree and nobody desynced.
     pub(super) fn result(&self) -> Outcome {
-        if self.complaints.is_empty() {
-            Ok(())
-        } else {
-            fail(self.complaints.join("; "))
-        }
+        if self.complaints.is_empty() { Ok(()) } else { fail(self.complaints.join("; ")) }
     }
 }
 
@@ -139,9 +124,8 @@ fn complaints_about(report: &Report) -> Vec<String> {
     };
     let mut complaints = Vec::new();
     if !report.succeeded {
-        let reason = fields["end_reason"]
-            .as_str()
-            .map_or(String::new(), |reason| format!(": {reason}"));
+        let reason =
+            fields["end_reason"].as_str().map_or(String::new(), |reason| format!(": {reason}"));
         complaints.push(format!("{name} failed{reason}"));
     }
     for (field, _) in FIELDS {
@@ -152,10 +136,7 @@ fn complaints_about(report: &Report) -> Vec<String> {
     if fields["frames"] == 0 || fields["confirmed_frames"] == 0 {
         complaints.push(format!("{name} did not play"));
     }
-    if fields["desyncs"]
-        .as_u64()
-        .is_some_and(|desyncs| desyncs > 0)
-    {
+    if fields["desyncs"].as_u64().is_some_and(|desyncs| desyncs > 0) {
         complaints.push(format!("{name} desynced"));
     }
     complaints
@@ -164,9 +145,7 @@ fn complaints_about(report: &Report) -> Vec<String> {
 /// The `[frame, checksum]` pairs that a peer logged.
 fn checksums_of(fields: &Value) -> BTreeMap<u64, String> {
     let pairs = fields["checksums"].as_array().into_iter().flatten();
-    pairs
-        .filter_map(|pair| Some((pair[0].as_u64()?, pair[1].as_str()?.to_owned())))
-        .collect()
+    pairs.filter_map(|pair| Some((pair[0].as_u64()?, pair[1].as_str()?.to_owned()))).collect()
 }
 
 /// The frames that every log holds, ascending.
@@ -174,11 +153,7 @@ fn common_frames(logs: &[BTreeMap<u64, String>]) -> Vec<u64> {
     let Some((first, others)) = logs.split_first() else {
         return Vec::new();
     };
-    first
-        .keys()
-        .copied()
-        .filter(|frame| others.iter().all(|log| log.contains_key(frame)))
-        .collect()
+    first.keys().copied().filter(|frame| others.iter().all(|log| log.contains_key(frame))).collect()
 }
 
 fn row(label: &str, cells: &[String]) -> String {

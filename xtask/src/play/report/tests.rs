@@ -10,11 +10,7 @@ fn report(name: &str, checksums: Value) -> Report {
         }
     }
     fields["desyncs"] = json!(0);
-    Report {
-        name: name.to_owned(),
-        succeeded: true,
-        fields: Some(fields),
-    }
+    Report { name: name.to_owned(), succeeded: true, fields: Some(fields) }
 }
 
 #[test]
@@ -46,10 +42,7 @@ fn an_earlier_difference_counts_even_if_the_last_frames_agree() {
 
 #[test]
 fn no_common_frame_is_no_agreement() {
-    let verdict = Verdict::of(vec![
-        report("a", json!([[30, "aa"]])),
-        report("b", json!([])),
-    ]);
+    let verdict = Verdict::of(vec![report("a", json!([[30, "aa"]])), report("b", json!([]))]);
     assert!(verdict.result().is_err());
 }
 
@@ -59,18 +52,10 @@ fn a_peer_without_a_report_a_failed_one_and_a_desynced_one_are_named() {
     failed.succeeded = false;
     let mut desynced = report("desynced", json!([[30, "aa"]]));
     desynced.fields.as_mut().unwrap()["desyncs"] = json!(1);
-    let missing = Report {
-        name: "missing".to_owned(),
-        succeeded: false,
-        fields: None,
-    };
+    let missing = Report { name: "missing".to_owned(), succeeded: false, fields: None };
     let verdict = Verdict::of(vec![failed, desynced, missing]);
     let failure = verdict.result().unwrap_err().to_string();
-    for sentence in [
-        "failed failed",
-        "desynced desynced",
-        "missing wrote no report",
-    ] {
+    for sentence in ["failed failed", "desynced desynced", "missing wrote no report"] {
         assert!(failure.contains(sentence), "{failure}");
     }
     assert!(verdict.table().contains("missing"));
@@ -79,12 +64,7 @@ fn a_peer_without_a_report_a_failed_one_and_a_desynced_one_are_named() {
 #[test]
 fn a_peer_that_left_a_field_out_is_named() {
     let mut shy = report("shy", json!([[30, "aa"]]));
-    shy.fields
-        .as_mut()
-        .unwrap()
-        .as_object_mut()
-        .unwrap()
-        .remove("rtt_ms");
+    shy.fields.as_mut().unwrap().as_object_mut().unwrap().remove("rtt_ms");
     let failure = Verdict::of(vec![shy]).result().unwrap_err().to_string();
     assert!(failure.contains("shy did not report rtt_ms"), "{failure}");
 }

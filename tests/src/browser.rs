@@ -1,0 +1,203 @@
+//! Pages in a real Chromium, driven through chromedriver: one driver per test program run, one window per page.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{self, Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::{Report, wait_for, webdriver, webdriver::Session};
+
+/// A driver starts within a second; a machine under load gets more.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a page is looked at.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// A software renderer stands in for the graphics card, and nothing but the page makes network traffic.
+const CHROMIUM_FLAGS: &[&str] = &[
+    "--headless",
+    "--no-sandbox",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+    "--window-size=640,360",
+];
+
+/// The folder of the browser version, if the browser tests shall run. Else says so for `test`, in the words that
+/// `cargo xtask test` collects.
+pub fn web_dist(test: &str) -> Option<PathBuf> {
+    let folder = env::var_os("WEB_DIST").map(PathBuf::from);
+    if folder.is_none() {
+        let reason = env::var("NO_BROWSER_REASON")
+            .unwrap_or_else(|_| "WEB_DIST names no browser version".to_owned());
+        #[expect(clippy::print_stdout, reason = "this is how a test says that it skips itself")]
+        {
+            println!("\nSKIPPED {test} ({reason})");
+        }
+    }
+    folder
+}
+
+/// A running chromedriver; it and its browsers end when dropped.
+#[derive(Debug)]
+pub struct Browser {
+    driver: Child,
+    port: u16,
+}
+
+impl Browser {
+    /// Starts chromedriver on a free port.
+    pub fn start() -> Self {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("chromedriver is installed where WEB_DIST is set");
+        let output = driver.stdout.take().expect("the output is piped");
+        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+        // `ChromeDriver was started successfully on port 41234.`
+        let port = lines.find_map(|line| {
+            let (_, port) = line.split_once("successfully on port ")?;
+            port.trim_end_matches('.').parse().ok()
+        });
+        let port = port.expect("chromedriver names its port");
+        // Drains the pipe, so that chromedriver never blocks on it.
+        thread::spawn(move || lines.for_each(drop));
+        let browser = Self { driver, port };
+        wait_for("an answer from chromedriver", START_PATIENCE, || {
+            webdriver::is_ready(port).then_some(())
+        });
+        browser
+    }
+
+    /// Opens a browser of its own with this page.
+    pub fn open(&self, name: &str, url: &str) -> Page {
+        let profile = new_profile_folder();
+        let mut flags: Vec<String> = CHROMIUM_FLAGS.iter().map(|&flag| flag.to_owned()).collect();
+        flags.push(format!("--user-data-dir={}", profile.display()));
+        let capabilities = json!({
+            "browserName": "chrome",
+            "goog:chromeOptions": { "args": flags },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
+        let session = Session::open(self.port, &capabilities).expect("Chromium starts");
+        let page = Page { name: name.to_owned(), session, profile };
+        page.session.go_to(url).expect("the page loads");
+        page
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // Both fail only when it has ended.
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+/// A page in a browser of its own; closed when dropped.
+#[derive(Debug)]
+pub struct Page {
+    name: String,
+    session: Session,
+    profile: PathBuf,
+}
+
+impl Page {
+    /// What the page says of its match at the moment; `None` before the game has started.
+    pub fn report(&self) -> Option<Report> {
+        Report::parse(&self.data("report"))
+    }
+
+    /// Waits until the page's report is as wanted.
+    ///
+    /// # Panics
+    ///
+    /// When it never is; the message holds what the page showed instead.
+    pub fn wait_for(
+        &self,
+        what: &str,
+        patience: Duration,
+        is_wanted: impl Fn(&Report) -> bool,
+    ) -> Report {
+        self.wait(what, patience, || self.report().filter(|report| is_wanted(report)))
+    }
+
+    /// Waits until the page has written something into this data attribute of its body.
+    ///
+    /// # Panics
+    ///
+    /// When it never does.
+    pub fn wait_for_data(&self, attribute: &str, patience: Duration) -> String {
+        self.wait(attribute, patience, || {
+            let data = self.data(attribute);
+            (!data.is_empty()).then_some(data)
+        })
+    }
+
+    fn wait<T>(&self, what: &str, patience: Duration, condition: impl Fn() -> Option<T>) -> T {
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(value) = condition() {
+                return value;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "within {patience:?} there was never {what} on {}; its report: {}; it shows: {}; its console: {:#?}",
+                self.name,
+                self.data("report"),
+                self.run("return document.body.innerText"),
+                self.session.console()
+            );
+            // A page that draws in software needs the processor more than this test does.
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    fn data(&self, attribute: &str) -> String {
+        let value = self.run(&format!("return document.body.dataset.{attribute} ?? ''"));
+        value.as_str().unwrap_or_default().to_owned()
+    }
+
+    fn run(&self, script: &str) -> Value {
+        self.session
+            .run(script)
+            .unwrap_or_else(|error| panic!("a script fails on {}: {error}", self.name))
+    }
+
+    /// Holds a key for a while, as a player would.
+    pub fn hold_key(&self, key: char, time: Duration) {
+        self.session.key("keyDown", key).expect("the page takes keys");
+        thread::sleep(time);
+        self.session.key("keyUp", key).expect("the page takes keys");
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        // A browser that has crashed is closed already, and a folder in use is left to the system's cleaning.
+        let _ = self.session.close();
+        let _ = fs::remove_dir_all(&self.profile);
+    }
+}
+
+/// A profile folder that no other page uses.
+fn new_profile_folder() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    env::temp_dir().join(format!("e2e-browser-{}-{number}", process::id()))
+}

@@ -1,0 +1,207 @@
+//! A native peer: the game's headless bot as a process of its own.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{self, Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use crate::{Report, wait_for};
+
+/// Meeting, connecting and a few seconds of play, on a machine under load.
+const PLAY_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Starts the line by which the game says what went wrong.
+const REASON_MARK: &str = "demo-game: ";
+
+/// What the headless peer is told on its command line.
+#[derive(Debug, Clone)]
+pub struct PeerSettings {
+    /// The room's address.
+    pub room: String,
+    /// What others call it.
+    pub name: String,
+    /// How many players the match waits for.
+    pub players: u8,
+    /// How long it plays from its first frame.
+    pub seconds: u32,
+    /// Further flags, as they stand on the command line.
+    pub more: Vec<String>,
+}
+
+impl PeerSettings {
+    /// Two players, 20 seconds, a bot at the stick.
+    pub fn new(room: impl Into<String>, name: &str) -> Self {
+        Self { room: room.into(), name: name.to_owned(), players: 2, seconds: 20, more: Vec::new() }
+    }
+
+    /// Plays in a match of so many.
+    #[must_use]
+    pub fn players(self, players: u8) -> Self {
+        Self { players, ..self }
+    }
+
+    /// Plays so long.
+    #[must_use]
+    pub fn seconds(self, seconds: u32) -> Self {
+        Self { seconds, ..self }
+    }
+
+    /// Gets a further flag with its value.
+    #[must_use]
+    pub fn flag(mut self, flag: &str, value: &str) -> Self {
+        self.more.extend([flag.to_owned(), value.to_owned()]);
+        self
+    }
+}
+
+/// A running peer; killed when dropped.
+#[derive(Debug)]
+pub struct Peer {
+    name: String,
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    report: PathBuf,
+}
+
+impl Peer {
+    /// Starts `program`, this package's `peer`.
+    pub fn start(program: &str, settings: &PeerSettings) -> Self {
+        let report = new_report_file();
+        let mut child = Command::new(program)
+            .arg("--headless")
+            .args(["--room", &settings.room])
+            .args(["--name", &settings.name])
+            .args(["--players", &settings.players.to_string()])
+            .args(["--seconds", &settings.seconds.to_string()])
+            .arg("--report")
+            .arg(&report)
+            .args(&settings.more)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the peer's program starts");
+        let lines = Arc::default();
+        collect_lines(child.stdout.take().expect("the output is piped"), &lines);
+        collect_lines(child.stderr.take().expect("the errors are piped"), &lines);
+        Self { name: settings.name.clone(), child, lines, report }
+    }
+
+    /// Everything it has printed so far, errors included.
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.lock().expect("no reader panics").clone()
+    }
+
+    /// Waits until it has printed a line that `is_wanted`.
+    pub fn wait_for_line(
+        &mut self,
+        what: &str,
+        patience: Duration,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> String {
+        let what = format!("{what} from {}", self.name);
+        wait_for(&what, patience, || {
+            if let Some(line) = self.lines().into_iter().find(|line| is_wanted(line)) {
+                return Some(line);
+            }
+            if let Some(status) = self.status() {
+                // What it printed last may arrive after it ended.
+                thread::sleep(Duration::from_millis(100));
+                let lines = self.lines();
+                let line = lines.iter().find(|line| is_wanted(line)).cloned();
+                assert!(
+                    line.is_some(),
+                    "{} ended ({status}) before {what}; it said: {lines:#?}",
+                    self.name
+                );
+                return line;
+            }
+            None
+        })
+    }
+
+    /// Waits until it plays and `frames` are confirmed.
+    pub fn wait_for_play(&mut self, frames: u32) {
+        // `  3 s  frame   120  confirmed   117  …`
+        let confirmed = |line: &str| -> Option<u32> {
+            let (_, rest) = line.split_once("confirmed")?;
+            rest.split_whitespace().next()?.parse().ok()
+        };
+        let what = format!("a line with {frames} confirmed frames");
+        self.wait_for_line(&what, PLAY_PATIENCE, |line| confirmed(line) >= Some(frames));
+    }
+
+    /// Waits until it says why it cannot go on; the sentence.
+    pub fn wait_for_reason(&mut self, patience: Duration) -> String {
+        let line = self.wait_for_line("a reason", patience, |line| line.starts_with(REASON_MARK));
+        line[REASON_MARK.len()..].to_owned()
+    }
+
+    /// Waits until it has ended by itself; its exit status.
+    pub fn wait(&mut self, patience: Duration) -> ExitStatus {
+        let what = format!("an end of {}", self.name);
+        wait_for(&what, patience, || self.status())
+    }
+
+    /// Waits until it has ended by itself; its report.
+    ///
+    /// # Panics
+    ///
+    /// If it wrote none.
+    pub fn report(&mut self, patience: Duration) -> Report {
+        let status = self.wait(patience);
+        match fs::read_to_string(&self.report).ok().as_deref().and_then(Report::parse) {
+            Some(report) => report,
+            None => panic!(
+                "{} ended ({status}) without a report; it said: {:#?}",
+                self.name,
+                self.lines()
+            ),
+        }
+    }
+
+    /// Ends it at once, as a crash or a power cut would: no goodbye.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the peer still runs");
+        self.child.wait().expect("a killed child can be reaped");
+    }
+
+    fn status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be waited for")
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // All three fail only when it has ended, or never came as far as writing a report.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_file(&self.report);
+    }
+}
+
+/// Drains a pipe for as long as the peer lives, so that the peer never blocks on it.
+fn collect_lines(pipe: impl Read + Send + 'static, lines: &Arc<Mutex<Vec<String>>>) {
+    let lines = Arc::clone(lines);
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            lines.lock().expect("no reader panics").push(line);
+        }
+    });
+}
+
+/// A file name that no other test of this run uses.
+fn new_report_file() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let folder: &Path = &std::env::temp_dir();
+    folder.join(format!("e2e-report-{}-{number}.json", process::id()))
+}

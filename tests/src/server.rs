@@ -1,0 +1,74 @@
+//! The real signaling server, inside the test's process, on a port of its own.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    thread::{self, JoinHandle},
+};
+
+use signaling::server::{Server, ServerConfig};
+use tokio::{runtime::Runtime, sync::oneshot};
+
+/// A running server; stops when dropped.
+#[derive(Debug)]
+pub struct TestServer {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl TestServer {
+    /// Starts a server without web files.
+    pub fn start() -> Self {
+        Self::serving(None)
+    }
+
+    /// Starts a server that also serves the browser version from `web_root`.
+    pub fn serving(web_root: Option<PathBuf>) -> Self {
+        let runtime = Runtime::new().expect("the system has threads for a runtime");
+        let config = ServerConfig {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            web_root,
+            ..ServerConfig::default()
+        };
+        let server = runtime.block_on(Server::bind(config)).expect("the server listens");
+        let address = server.local_addr();
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::spawn(move || {
+            runtime.block_on(server.run(async {
+                // An error means that the test is over, which is a reason to stop as well.
+                let _ = stopped.await;
+            }));
+        });
+        Self { address, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// The address of a room.
+    pub fn room(&self, room: &str) -> String {
+        format!("ws://{}/{room}", self.address)
+    }
+
+    /// The address of the page, with what follows the host: `/?low#room`.
+    pub fn page(&self, rest: &str) -> String {
+        format!("http://{}{rest}", self.address)
+    }
+
+    /// Stops the server; returns once it is gone.
+    pub fn stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // Fails if the server has ended by itself, which is as good.
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the server did not panic");
+        }
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            self.stop();
+        }
+    }
+}

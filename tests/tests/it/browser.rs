@@ -1,0 +1,87 @@
+//! The browser version in a real Chromium, against native peers and against itself.
+//!
+//! The pages draw in software at some ten pictures a second, so deadlines are generous.
+
+use std::time::Duration;
+
+use demo_game::selftest;
+use e2e_tests::{Browser, Page, PeerSettings, Report, TestServer, assert_agreement, web_dist};
+
+use crate::{patience, start};
+
+/// Loading and compiling the module, drawing the first pictures, meeting and connecting.
+const START_PATIENCE: Duration = Duration::from_secs(120);
+
+/// The arrow keys, as WebDriver encodes them.
+const ARROW_LEFT: char = '\u{E012}';
+const ARROW_UP: char = '\u{E013}';
+
+#[test]
+fn keys_typed_into_a_page_move_the_ship_on_a_native_peer() {
+    const SECONDS: u32 = 20;
+    let Some(folder) = web_dist("keys_typed_into_a_page_move_the_ship_on_a_native_peer") else {
+        return;
+    };
+    let server = TestServer::serving(Some(folder));
+    let browser = Browser::start();
+    let page = open(&browser, &server, "Page", "mixed");
+    let settings = PeerSettings::new(server.room("mixed"), "Native").seconds(SECONDS);
+    let mut peer = start(&settings.flag("--input", "idle"));
+    wait_for_frames(&page, 120);
+    page.hold_key(ARROW_LEFT, Duration::from_millis(500));
+    page.hold_key(ARROW_UP, Duration::from_secs(3));
+    let status = peer.wait(patience(SECONDS));
+    assert!(status.success(), "{status}; it said: {:#?}", peer.lines());
+    let native = peer.report(patience(0));
+    let page_seat = page.report().expect("the page has played").number("seat");
+    let native_seat = native.number("seat");
+    assert_ne!(page_seat, native_seat);
+    // Gravity moves every ship; only a key held in the page burns its engine. Nobody touches the native peer's.
+    assert!(native.of_ship(page_seat, "thrust_frames") > 30.0, "{native:?}");
+    assert!(native.of_ship(page_seat, "travelled") > 100.0, "{native:?}");
+    assert_eq!(native.of_ship(native_seat, "thrust_frames"), 0.0, "{native:?}");
+    let ended = page
+        .wait_for("an end of the match", START_PATIENCE, |report| report.text("state") == "Ended");
+    assert!(ended.text("end_reason").contains("Native"), "{ended:?}");
+    assert_agreement(&[native, ended], u64::from(60 * SECONDS - 180));
+}
+
+#[test]
+fn two_pages_play_the_same_match() {
+    let Some(folder) = web_dist("two_pages_play_the_same_match") else {
+        return;
+    };
+    let server = TestServer::serving(Some(folder));
+    let browser = Browser::start();
+    let pages = ["Ann", "Bob"].map(|name| open(&browser, &server, name, "pages"));
+    for page in &pages {
+        wait_for_frames(page, 600);
+    }
+    let reports = pages.each_ref().map(|page| page.report().expect("the page plays"));
+    assert_agreement(&reports, 540);
+}
+
+#[test]
+fn a_page_computes_the_hashes_of_the_recorded_match() {
+    let Some(folder) = web_dist("a_page_computes_the_hashes_of_the_recorded_match") else {
+        return;
+    };
+    let server = TestServer::serving(Some(folder));
+    let browser = Browser::start();
+    let page = browser.open("Page", &server.page("/?selftest"));
+    let of_page = page.wait_for_data("selftest", START_PATIENCE);
+    let native = selftest::run(selftest::RECORDING).expect("the recording is whole").to_string();
+    assert!(native.lines().count() > 10, "few hashes prove little: {native}");
+    assert_eq!(of_page, native);
+}
+
+/// Opens the game in `room`, ready to play.
+fn open(browser: &Browser, server: &TestServer, name: &str, room: &str) -> Page {
+    browser.open(name, &server.page(&format!("/?low&ready&name={name}#{room}")))
+}
+
+fn wait_for_frames(page: &Page, frames: u32) -> Report {
+    page.wait_for(&format!("a match with {frames} confirmed frames"), START_PATIENCE, |report| {
+        report.number("confirmed_frames") >= f64::from(frames)
+    })
+}

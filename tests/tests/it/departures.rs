@@ -1,0 +1,64 @@
+//! Peers that go in the middle of a match: the others learn why within three seconds, and do not crash.
+
+use std::time::{Duration, Instant};
+
+use e2e_tests::{Peer, PeerSettings, TestServer, assert_agreement};
+
+use crate::{patience, start};
+
+/// What players are promised.
+const REASON_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Longer than any of these matches lasts.
+const LONG: u32 = 120;
+
+#[test]
+fn a_killed_peer_is_missed_by_the_others() {
+    let server = TestServer::start();
+    let room = server.room("crash");
+    let mut peers = ["Ann", "Bob", "Cid"]
+        .map(|name| start(&PeerSettings::new(&room, name).players(3).seconds(LONG)));
+    for peer in &mut peers {
+        peer.wait_for_play(120);
+    }
+    let [ann, bob, cid] = &mut peers;
+    cid.kill();
+    assert_told(&mut [ann, bob], "Cid", Instant::now());
+}
+
+#[test]
+fn a_peer_that_leaves_is_named_to_the_others() {
+    let server = TestServer::start();
+    let room = server.room("leave");
+    let settings = |name| PeerSettings::new(&room, name).players(3);
+    let mut ann = start(&settings("Ann").seconds(LONG));
+    let mut bob = start(&settings("Bob").seconds(LONG));
+    let mut cid = start(&settings("Cid").seconds(4));
+    let status = cid.wait(patience(4));
+    let left_at = Instant::now();
+    assert!(status.success(), "the leaver played as long as it wanted: {:#?}", cid.lines());
+    assert_told(&mut [&mut ann, &mut bob], "Cid", left_at);
+}
+
+/// The peers say in time that `missing` is gone, end by themselves, and agree on what they played until then.
+fn assert_told(peers: &mut [&mut Peer], missing: &str, since: Instant) {
+    let mut reasons = Vec::new();
+    for peer in &mut *peers {
+        let reason = peer.wait_for_reason(patience(0));
+        let time = since.elapsed();
+        println!("told after {time:.2?}: {reason}");
+        assert!(time <= REASON_DEADLINE, "told only after {time:?}: {reason}");
+        assert!(reason.contains(missing), "the sentence names who is missing: {reason}");
+        reasons.push(reason);
+    }
+    let mut reports = Vec::new();
+    for (peer, reason) in peers.iter_mut().zip(reasons) {
+        // 1 is the game's own word for a match that ended early; a crash has another code or none.
+        assert_eq!(peer.wait(patience(0)).code(), Some(1), "{:#?}", peer.lines());
+        let report = peer.report(patience(0));
+        assert_eq!(report.text("state"), "Ended");
+        assert_eq!(report.text("end_reason"), reason);
+        reports.push(report);
+    }
+    assert_agreement(&reports, 60);
+}
