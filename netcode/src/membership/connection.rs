@@ -20,7 +20,7 @@ use crate::{
     diagnostics::{DroppedPackets, RateMeter, SessionStats},
     transport::{
         Channel, Conditioner, Datagram, LinkConditions, MAX_DATAGRAM_BYTES, MAX_DATAGRAM_MESSAGES,
-        MAX_PACKET_BYTES, Mailbox, SharedMailbox, Transport, TransportError, TransportEvent,
+        MAX_PACKET_BYTES, SharedMailbox, Transport, TransportError, TransportEvent,
     },
 };
 
@@ -151,7 +151,7 @@ impl Connection {
         self.lineup.reset();
         self.epoch = 0;
         self.dropped = DroppedPackets::default();
-        self.mailbox.with(Mailbox::clear);
+        self.mailbox = SharedMailbox::default();
     }
 
     pub(crate) fn set_conditions(&mut self, conditions: LinkConditions) {
@@ -166,7 +166,7 @@ impl Connection {
     }
 
     /// We play the match of this epoch now.
-    pub(crate) fn enter_match(&mut self, now: Duration, epoch: u32) {
+    pub(super) fn enter_match(&mut self, now: Duration, epoch: u32) {
         self.status = Status { ready: false, in_match: true, last_epoch: epoch };
         for link in &mut self.links {
             link.clock.restart();

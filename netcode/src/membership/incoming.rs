@@ -10,7 +10,7 @@ use super::{
     lineup::{LineUpStep, MatchPlan, Member},
     reasons::Refusal,
 };
-use crate::transport::{Datagram, Mailbox};
+use crate::transport::{Datagram, SharedMailbox};
 
 impl Connection {
     pub(super) fn take_datagram(
@@ -121,9 +121,14 @@ impl Connection {
                 }
                 LineUpStep::Expect(epoch) => {
                     self.epoch = epoch;
-                    self.mailbox.with(Mailbox::clear);
+                    // A fresh one: the session of the last match still empties its own.
+                    self.mailbox = SharedMailbox::default();
                 }
-                LineUpStep::Begin(plan) => occurrences.push(Occurrence::Begin(plan)),
+                LineUpStep::Begin(plan) => {
+                    // At once, so that nothing in this update takes us for ready still and asks again.
+                    self.enter_match(now, plan.epoch);
+                    occurrences.push(Occurrence::Begin(plan));
+                }
             }
         }
     }

@@ -162,7 +162,6 @@ impl Findings<'_> {
                 connection.forget(peer);
             }
             Occurrence::Begin(plan) => {
-                connection.enter_match(now, plan.epoch);
                 *self.pending = PendingStart::Online(plan);
                 self.state.go(SessionState::Starting);
             }

@@ -37,12 +37,6 @@ impl Mailbox {
             self.outbox.extract_if(.., |(peer, _)| *peer == to).map(|(_, message)| message),
         );
     }
-
-    /// Forgets everything: the epoch is over.
-    pub(crate) fn clear(&mut self) {
-        self.inbox.clear();
-        self.outbox.clear();
-    }
 }
 
 /// A mailbox that the transport and the ggrs session both hold.

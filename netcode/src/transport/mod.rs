@@ -23,7 +23,7 @@ use thiserror::Error;
 pub(crate) use conditioner::Conditioner;
 pub use conditioner::LinkConditions;
 pub(crate) use link_clock::LinkClock;
-pub(crate) use mailbox::{Mailbox, SharedMailbox};
+pub(crate) use mailbox::SharedMailbox;
 #[cfg(test)]
 pub(crate) use packet::DatagramHeader;
 pub(crate) use packet::{Datagram, MAX_DATAGRAM_BYTES, MAX_DATAGRAM_MESSAGES};

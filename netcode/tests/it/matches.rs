@@ -180,3 +180,22 @@ fn a_sync_test_of_a_sound_game_finds_nothing() {
     assert_eq!(stats(stepper.app(0)).desyncs, 0);
     assert!(stats(stepper.app(0)).rollbacks > 500);
 }
+
+#[test]
+fn a_rematch_begins_at_once_even_over_a_network() {
+    let mut stepper = Stepper::in_match(2, build(busy));
+    stepper.set_conditions(LinkConditions::LAN);
+    for _ in 0..3 {
+        stepper.updates(120);
+        for index in 0..2 {
+            stepper.app_mut(index).world_mut().write_message(FinishMatch);
+        }
+        stepper.updates(20);
+        for index in 0..2 {
+            stepper.app_mut(index).world_mut().write_message(SetReady(true));
+        }
+        // A handshake message that got lost would cost ggrs 200 ms of real time, which is thousands of updates here.
+        stepper.updates(60);
+        assert!(stepper.apps().iter().all(|app| state(app).is_running()));
+    }
+}
