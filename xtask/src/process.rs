@@ -14,8 +14,10 @@ use crate::failure::{DuringExt, Outcome, fail};
 /// How often a waiting loop looks at its children: short enough to feel immediate, long enough to cost nothing.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long children may take to end by themselves after Ctrl-C, which the terminal sends to them as well.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long all children together may take to end by themselves after Ctrl-C, which the terminal sends to them as well.
+const GRACE: Duration = Duration::from_secs(1);
+
+static GRACE_ENDS: OnceLock<Instant> = OnceLock::new();
 
 static INTERRUPTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
@@ -36,6 +38,11 @@ pub(crate) fn watch_signals() {
 /// Whether Ctrl-C or a polite kill arrived.
 pub(crate) fn is_interrupted() -> bool {
     INTERRUPTED.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
+}
+
+/// Whether children have to end: some time after Ctrl-C, never without.
+fn is_grace_over() -> bool {
+    is_interrupted() && Instant::now() >= *GRACE_ENDS.get_or_init(|| Instant::now() + GRACE)
 }
 
 /// A child process that does not outlive this value.
@@ -79,16 +86,12 @@ impl Running {
 
     /// Waits until it ends. Ctrl-C gives it a moment to end by itself, then ends it.
     pub(crate) fn wait(&mut self) -> Outcome<ExitStatus> {
-        let mut give_up_at = None;
         loop {
             if let Some(status) = self.ended()? {
                 return Ok(status);
             }
-            if is_interrupted() {
-                let deadline = *give_up_at.get_or_insert_with(|| Instant::now() + GRACE);
-                if Instant::now() >= deadline {
-                    return fail(format!("interrupted while {} was running", self.name));
-                }
+            if is_grace_over() {
+                return fail(format!("interrupted while {} was running", self.name));
             }
             thread::sleep(POLL_INTERVAL);
         }
@@ -98,8 +101,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         // After Ctrl-C the terminal told the child too: a server that shuts down cleanly gets the time for it.
-        let deadline = Instant::now() + if is_interrupted() { GRACE } else { Duration::ZERO };
-        while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+        while is_interrupted() && !is_grace_over() && matches!(self.child.try_wait(), Ok(None)) {
             thread::sleep(POLL_INTERVAL);
         }
         // Both fail only when it has ended already.

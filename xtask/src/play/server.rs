@@ -33,6 +33,10 @@ impl Server {
             .args(["--port", &free_port().to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
+        // That it starts and stops is no news here; who wants to know more says so.
+        if std::env::var_os("RUST_LOG").is_none() {
+            command.env("RUST_LOG", "warn");
+        }
         if let Some(folder) = web_root {
             command.arg("--web-root").arg(folder);
         }
