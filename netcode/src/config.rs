@@ -27,7 +27,8 @@ pub struct NetcodeConfig {
     pub input_delay: u8,
     /// Frames that may be predicted before the simulation stalls, 1 to 60. Default 8 (133 ms at 60 fps).
     pub prediction_window: u8,
-    /// Silence after which a peer counts as gone. Default 2.5 s: the others learn of a crash within 3 s.
+    /// Silence after which a peer counts as gone. Default 2.25 s: the others learn of a crash well within 3 s,
+    /// and a page that stands still while its shaders are compiled is not taken for one.
     pub peer_timeout: Duration,
     /// Silence after which a peer is shown as quiet. Default 0.5 s: longer than any jitter, short enough to explain a stall.
     pub quiet_after: Duration,
@@ -49,7 +50,7 @@ impl Default for NetcodeConfig {
             game_version: "0".into(),
             input_delay: 2,
             prediction_window: 8,
-            peer_timeout: Duration::from_millis(2500),
+            peer_timeout: Duration::from_millis(2250),
             quiet_after: Duration::from_millis(500),
             start_timeout: Duration::from_secs(10),
             checksum_interval: 30,
