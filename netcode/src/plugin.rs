@@ -15,7 +15,6 @@ use crate::{
     membership::{
         Connection, FinishMatch, JoinRoom, LeaveRoom, Lobby, Roster, SessionChanged, SessionState,
         SetConditions, SetReady, StartLocal,
-        control::protocol_hash,
         systems::{PendingStart, Stepped, receive, send, take_requests},
     },
     pacing::{Pacer, StepPhase},
@@ -87,6 +86,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
         app.insert_resource(self.config.clone())
             .insert_resource(Pacer::new(self.config.step_duration()))
             .insert_resource(Lobby::for_config(&self.config))
+            .insert_resource(Connection::new(&self.config))
             .init_resource::<SessionState>()
             .init_resource::<Roster>()
             .init_resource::<PendingStart>()
@@ -112,6 +112,9 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             .add_message::<SetConditions>()
             .add_message::<SessionChanged>()
             .add_message::<DesyncDetected>();
+
+        let input = std::any::type_name::<I>();
+        app.world_mut().resource_mut::<Registrations>().0.push(input);
 
         app.init_schedule(ReadInputs).init_schedule(SetupMatch).init_schedule(Simulate);
         for make_deterministic in [ReadInputs.intern(), SetupMatch.intern(), Simulate.intern()] {
@@ -141,12 +144,6 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
                 send.in_set(NetcodeSystems::Send),
             ),
         );
-    }
-
-    /// Registrations are complete only now, and with them the protocol.
-    fn finish(&self, app: &mut App) {
-        let hash = protocol_hash::<I>(&self.config, app.world().resource::<Registrations>());
-        app.insert_resource(Connection::new(&self.config, hash));
     }
 }
 

@@ -17,7 +17,10 @@ use bevy::{
 
 use crate::{
     config::NetcodeConfig,
-    membership::{Connection, SessionState, SetConditions, SetReady},
+    membership::{
+        Connection, SessionState, SetConditions, SetReady,
+        control::{Hello, protocol_hash},
+    },
     transport::{LinkConditions, memory::MemoryRoom},
 };
 
@@ -70,7 +73,9 @@ impl Stepper {
         let world = self.apps[index].world_mut();
         let config = world.resource::<NetcodeConfig>().clone();
         let name = format!("peer {index}");
-        world.resource_mut::<Connection>().open(transport, &config, &name, local_seats);
+        let hash = protocol_hash(&config, world.resource());
+        let hello = Hello::new(&config, hash, &name, local_seats);
+        world.resource_mut::<Connection>().open(transport, hello);
         *world.resource_mut::<SessionState>() = SessionState::Connecting;
     }
 

@@ -28,6 +28,8 @@ use crate::{
 const KEEP_ALIVE: Duration = Duration::from_millis(100);
 /// A transport that was left is kept this long, so that the goodbye gets out.
 const LINGER: Duration = Duration::from_millis(500);
+/// A bad network that is the same in every run can be reasoned about.
+const CONDITIONER_SEED: u64 = 1;
 /// Peers that we keep track of at most; a room of ours holds far fewer.
 const MAX_LINKS: usize = 32;
 
@@ -69,7 +71,6 @@ pub(crate) struct Connection {
     meter_in: RateMeter,
     meter_out: RateMeter,
     limits: Limits,
-    protocol_hash: u64,
     events: Vec<TransportEvent>,
     messages: Vec<ggrs::Message>,
     bytes: Vec<u8>,
@@ -87,14 +88,14 @@ pub(super) struct Limits {
 }
 
 impl Connection {
-    pub(crate) fn new(config: &NetcodeConfig, protocol_hash: u64) -> Self {
+    pub(crate) fn new(config: &NetcodeConfig) -> Self {
         Self {
             transport: None,
             closing: Vec::new(),
-            conditioner: Conditioner::new(protocol_hash),
+            conditioner: Conditioner::new(CONDITIONER_SEED),
             links: Vec::new(),
             local: None,
-            hello: Hello::new(config, protocol_hash, "", 1),
+            hello: Hello::new(config, 0, "", 1),
             status: Status::default(),
             lineup: LineUp::default(),
             epoch: 0,
@@ -110,24 +111,17 @@ impl Connection {
                 min_players: config.min_players,
                 max_players: config.max_players,
             },
-            protocol_hash,
             events: Vec::new(),
             messages: Vec::new(),
             bytes: Vec::new(),
         }
     }
 
-    /// Enters a new room, over a fresh transport.
-    pub(crate) fn open(
-        &mut self,
-        transport: Box<dyn Transport>,
-        config: &NetcodeConfig,
-        name: &str,
-        local_seats: u8,
-    ) {
+    /// Enters a new room, over a fresh transport, as who we say in `hello`.
+    pub(crate) fn open(&mut self, transport: Box<dyn Transport>, hello: Hello) {
         self.forget_room();
         self.transport = Some(transport);
-        self.hello = Hello::new(config, self.protocol_hash, name, local_seats.max(1));
+        self.hello = hello;
     }
 
     /// Leaves the room, telling all peers why.

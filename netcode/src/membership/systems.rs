@@ -10,7 +10,9 @@ use signaling::protocol::PeerId;
 
 use super::{
     Connection, EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, MatchPlan, Roster,
-    SessionState, SetConditions, SetReady, StartLocal, StateChange, connection::Occurrence,
+    SessionState, SetConditions, SetReady, StartLocal, StateChange,
+    connection::Occurrence,
+    control::{Hello, protocol_hash},
     reasons::GoodbyeCause,
 };
 use crate::{
@@ -18,7 +20,7 @@ use crate::{
     config::NetcodeConfig,
     diagnostics::SessionStats,
     frame::SimFrame,
-    rollback::RollbackStore,
+    rollback::{Registrations, RollbackStore},
     transport::{Transport, TransportError},
 };
 
@@ -50,6 +52,7 @@ pub(crate) fn take_requests(
     mut pending: ResMut<PendingStart>,
     mut state: StateChange,
     config: Res<NetcodeConfig>,
+    registrations: Res<Registrations>,
     time: Res<Time<Real>>,
 ) {
     let now = time.elapsed();
@@ -66,7 +69,9 @@ pub(crate) fn take_requests(
         connection.close(now, GoodbyeCause::Leaving);
         match open_transport(request) {
             Ok(transport) => {
-                connection.open(transport, &config, &request.name, request.local_seats);
+                let hash = protocol_hash(&config, &registrations);
+                let hello = Hello::new(&config, hash, &request.name, request.local_seats);
+                connection.open(transport, hello);
                 state.go(SessionState::Connecting);
             }
             Err(error) => state.go(SessionState::Ended(error.into())),

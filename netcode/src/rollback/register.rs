@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{columns::ComponentColumn, history::RollbackStore, resources::ResourceColumn};
 
-/// The names of everything registered, in order: part of what two peers must have in common.
+/// The names of the input type and of everything registered, in order: part of what two peers must have in common.
 #[derive(Resource, Clone, Debug, Default)]
 pub(crate) struct Registrations(pub(crate) Vec<&'static str>);
 
