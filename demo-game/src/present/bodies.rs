@@ -126,7 +126,7 @@ fn draw_ship(layer: &mut Layer, ship: &Ship, place: Vec2, angle: f32, now: f32) 
     // Out of reach for a moment: the outline blinks.
     let blink = if ship.grace_frames > 0 && ops::sin(now * 14.0) < 0.0 { 0.35 } else { 1.0 };
     let strength = if ship.is_dashing() { 3.2 } else { 1.5 };
-    layer.outline(&hull(ship.seat, place, angle, 1.0), HULL_WIDTH, light(color, strength * blink));
+    layer.polygon(&hull(ship.seat, place, angle, 1.0), HULL_WIDTH, light(color, strength * blink));
     layer.haze(place, 26.0, light(color, 0.16));
     if ship.thrusting {
         let flicker = 0.75 + 0.25 * ops::sin(now * 61.0) * ops::cos(now * 37.0);

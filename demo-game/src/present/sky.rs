@@ -27,7 +27,7 @@ pub(super) fn build_sky(handles: Res<LayerHandles>, mut meshes: ResMut<Assets<Me
         let depth = dice.roll();
         let tint = dice.roll();
         let color = LinearRgba::rgb(0.55 + 0.45 * tint, 0.72, 1.0 - 0.35 * tint);
-        layer.dot(place, 0.5 + 0.7 * depth * depth, color * (0.10 + 0.75 * ops::powf(depth, 6.0)));
+        layer.dot(place, 0.5 + 0.7 * depth * depth, color * (0.16 + 1.1 * ops::powf(depth, 6.0)));
     }
     // Faint dust along a diagonal band.
     for _ in 0..26 {
@@ -61,7 +61,7 @@ pub(super) fn draw_arena(
     } else {
         // Behind the menus: the limb of a huge star in the corner, out of the text's way.
         let tall = view.is_tall();
-        let pixel = view.window * if tall { Vec2::new(0.5, 1.06) } else { Vec2::new(1.0, 1.0) };
+        let pixel = view.window * if tall { Vec2::new(0.5, 1.06) } else { Vec2::new(1.02, 1.04) };
         let place = view.world_at(pixel);
         draw_star(&mut strokes.arena, place, 230.0, now * 0.6);
         draw_orbits(&mut strokes.arena, place, now);

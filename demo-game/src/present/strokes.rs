@@ -153,6 +153,13 @@ impl Layer {
         }
     }
 
+    /// A closed outline of separate lines: for acute corners, where a mitre would cross itself.
+    pub(super) fn polygon(&mut self, points: &[Vec2], width: f32, color: LinearRgba) {
+        for (index, from) in points.iter().enumerate() {
+            self.line(*from, points[(index + 1) % points.len()], width, color);
+        }
+    }
+
     /// A circle as an outline, with as many sides as its size asks for.
     pub(super) fn circle(&mut self, centre: Vec2, radius: f32, width: f32, color: LinearRgba) {
         self.arc(centre, radius, (0.0, 1.0), width, color);
@@ -167,7 +174,7 @@ impl Layer {
         width: f32,
         color: LinearRgba,
     ) {
-        let sides = ((radius * (to - from).abs()) * 0.6).clamp(12.0, 160.0).ceil();
+        let sides = ((radius * (to - from).abs()) * 0.6).clamp(28.0, 160.0).ceil();
         let points = (0..=sides as usize).map(|side| {
             centre
                 + Vec2::from_angle(

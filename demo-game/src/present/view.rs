@@ -26,7 +26,7 @@ const MARGIN: f32 = 4.0;
 /// Space below the arena for the thumbs in a tall window, as a part of the window's height.
 const THUMBS_SHARE: f32 = 0.3;
 /// Line widths are those of an arena drawn at this many pixels per unit; drawn smaller, lines stay as wide.
-const FULL_SIZE: f32 = 0.85;
+const FULL_SIZE: f32 = 0.62;
 /// Farthest that the camera shakes, in world units.
 const SHAKE_REACH: f32 = 11.0;
 /// Part of the shake that is left after a second.

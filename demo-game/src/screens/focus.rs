@@ -39,6 +39,8 @@ pub(super) struct Field {
 pub(super) struct Focus {
     /// Its entity, if the screen has any items.
     pub(super) entity: Option<Entity>,
+    /// Seconds during which nothing is confirmed: fingers still fire when a match is over.
+    pub(super) deaf_for: f32,
     /// Seconds until a held stick moves the focus again.
     held_for: f32,
     /// The item on which the pointer was pressed and not yet released.
@@ -164,18 +166,20 @@ pub(super) fn move_focus(
         chosen.write(Chosen(Choice::Leave));
         return;
     }
-    if let Some((_, item, _)) = current {
-        if key.confirm || pad.confirm {
-            chosen.write(Chosen(item.choice));
-        }
-        let turn = key.turn + pad.turn;
-        if turn != 0
-            && let Some(adjusted) = item.choice.adjusted(turn.signum())
-        {
-            chosen.write(Chosen(adjusted));
-        }
+    focus.deaf_for -= time.delta_secs();
+    if let Some((_, item, _)) = current
+        && (key.confirm || pad.confirm)
+        && focus.deaf_for <= 0.0
+    {
+        chosen.write(Chosen(item.choice));
     }
-    let step = (key.step + pad.step).signum();
+    // Left and right adjust what can be adjusted, and else move on: items may stand beside each other.
+    let turn = (key.turn + pad.turn).signum();
+    let adjusts = current.is_some_and(|(_, item, _)| matches!(item.choice, Choice::AgainstBots(_)));
+    if let Some(adjusted) = current.and_then(|(_, item, _)| item.choice.adjusted(turn)) {
+        chosen.write(Chosen(adjusted));
+    }
+    let step = (key.step + pad.step + if adjusts { 0 } else { turn }).signum();
     let at = order.iter().position(|(_, entity)| Some(*entity) == focus.entity);
     if step != 0
         && let Some(at) = at
@@ -288,7 +292,7 @@ pub(super) fn show_focus(
     let blinks_on = time.elapsed_secs().fract() < 0.55;
     for (entity, item, children, field, mut background, mut border) in &mut items {
         let focused = focus.entity == Some(entity);
-        let ground = if focused { ACCENT.with_alpha(0.13) } else { Color::NONE };
+        let ground = if focused { ACCENT.with_alpha(0.06) } else { Color::NONE };
         let frame = if focused {
             ACCENT
         } else if item.choice.is_framed() || field.is_some() {

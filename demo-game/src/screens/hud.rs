@@ -84,17 +84,17 @@ fn spawn_score_line(page: &mut ChildSpawnerCommands, roster: &Roster, is_tall: b
         width: percent(100),
         min_height: px(SCORE_LINE),
         padding: UiRect::axes(px(10), px(3)),
-        column_gap: px(18),
+        column_gap: px(10),
         align_items: AlignItems::Center,
         justify_content: JustifyContent::SpaceBetween,
-        flex_wrap: FlexWrap::Wrap,
+        flex_wrap: if is_tall { FlexWrap::Wrap } else { FlexWrap::NoWrap },
         ..default()
     })
     .with_children(|line| {
         line.spawn(Node {
             column_gap: px(22),
             row_gap: px(2),
-            flex_wrap: FlexWrap::Wrap,
+            flex_wrap: if is_tall { FlexWrap::Wrap } else { FlexWrap::NoWrap },
             ..default()
         })
         .with_children(|seats| {
@@ -196,7 +196,7 @@ pub(super) fn refresh_scores(
         );
     }
     for mut text in &mut rounds {
-        set_text(&mut text, &format!("Round {}   first to {ROUNDS_TO_WIN}", state.round));
+        set_text(&mut text, &format!("Round {}", state.round));
     }
     for (bar, mut node) in &mut bars {
         let width = percent((ship_of(bar.0).map_or(0.0, dash_readiness) * 100.0).round());
@@ -277,6 +277,7 @@ pub(super) fn refresh_notice(
     lobby: Res<Lobby>,
     stats: Res<SessionStats>,
     journey: Res<Journey>,
+    state: Option<Res<MatchState>>,
     mut boxes: Query<&mut Visibility, With<NoticeBox>>,
     mut texts: Query<(&mut Text, &mut TextColor), With<NoticeText>>,
 ) {
@@ -290,6 +291,8 @@ pub(super) fn refresh_notice(
         ("The machines disagree about this match. Press F3 for details.".to_owned(), DANGER)
     } else if !quiet.is_empty() && journey.address().is_some() {
         (format!("Waiting for {}...", quiet.join(" and ")), WARNING)
+    } else if state.is_some_and(|state| state.round == 1 && state.phase == Phase::Countdown) {
+        (format!("First to {ROUNDS_TO_WIN} rounds. The last ship wins a round."), TEXT_QUIET)
     } else {
         (String::new(), WARNING)
     };

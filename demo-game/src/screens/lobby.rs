@@ -16,6 +16,11 @@ use crate::present::palette::{ACCENT, DANGER, GOOD, TEXT, TEXT_QUIET, WARNING};
 /// Longest name shown in the list.
 const NAME_SHOWN: usize = 18;
 
+/// What the first item says.
+const READY: &str = "Ready";
+/// The same once we are ready.
+const NOT_READY: &str = "Not ready";
+
 /// The list of players; its rows are made anew when one of them changes.
 #[derive(Component, Default)]
 pub(super) struct PlayerList {
@@ -68,11 +73,13 @@ pub(super) fn build(
                 },
             ));
             panel.spawn(divider());
-            panel.spawn((
-                StatusLine,
-                centred_label("", NORMAL, WARNING),
-                Node { min_height: px(28), ..default() },
-            ));
+            panel
+                .spawn(Node {
+                    min_height: px(28),
+                    justify_content: JustifyContent::Center,
+                    ..default()
+                })
+                .with_child((StatusLine, centred_label("", NORMAL, WARNING)));
             spawn_items(panel, &settings, address.is_quick);
         });
         page.spawn((
@@ -82,18 +89,28 @@ pub(super) fn build(
     });
 }
 
+/// The name above, and below it what can be done, side by side where there is room.
 fn spawn_items(panel: &mut ChildSpawnerCommands, settings: &Settings, is_quick: bool) {
-    spawn_item(panel, Item { choice: Choice::ToggleReady, order: 0 }, "Ready");
-    if platform::CAN_COPY && !is_quick {
-        spawn_item(panel, Item { choice: Choice::CopyLink, order: 1 }, "Copy the link");
-    }
-    let name = spawn_item(panel, Item { choice: Choice::Rename, order: 2 }, "Name");
+    let name = spawn_item(panel, Item { choice: Choice::Rename, order: 3 }, "Name");
     panel.commands().entity(name).insert(Field {
         caption: "Name: ",
         value: settings.name.clone(),
         most: MAX_NAME,
     });
-    spawn_item(panel, Item { choice: Choice::Leave, order: 3 }, "Leave");
+    let row = Node {
+        column_gap: px(GAP),
+        row_gap: px(GAP),
+        flex_wrap: FlexWrap::Wrap,
+        justify_content: JustifyContent::SpaceBetween,
+        ..default()
+    };
+    panel.spawn(row).with_children(|row| {
+        spawn_item(row, Item { choice: Choice::ToggleReady, order: 0 }, READY);
+        if platform::CAN_COPY && !is_quick {
+            spawn_item(row, Item { choice: Choice::CopyLink, order: 1 }, "Copy the link");
+        }
+        spawn_item(row, Item { choice: Choice::Leave, order: 2 }, "Leave");
+    });
 }
 
 /// A room entered with the wish to be ready at once: a link with `?ready`, the flag `--ready`, a new name.
@@ -180,7 +197,7 @@ pub(super) fn refresh(
     }
     for (item, children) in &items {
         if item.choice == Choice::ToggleReady {
-            let text = if lobby.ready { "Not ready after all" } else { "Ready" };
+            let text = if lobby.ready { NOT_READY } else { READY };
             for child in children {
                 if let Ok(mut label) = labels.get_mut(*child) {
                     set_text(&mut label, text);

@@ -24,8 +24,8 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, settings: Res<S
     commands.spawn(root(Screen::Menu)).with_children(|page| {
         page.spawn(title::space());
         page.spawn(Node {
-            width: px(WIDTH),
-            max_width: percent(100),
+            width: percent(100),
+            max_width: px(WIDTH),
             flex_direction: FlexDirection::Column,
             row_gap: px(2),
             ..default()
@@ -42,7 +42,7 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, settings: Res<S
                 label("", SMALL, TEXT_QUIET),
                 TextLayout::justify(Justify::Center),
             ));
-        page.spawn(hint("Arrows and Enter, mouse, gamepad or touch      F3 network      M mute"));
+        page.spawn(hint("Arrows and Enter, mouse, gamepad or touch   F3 network   M mute"));
     });
 }
 

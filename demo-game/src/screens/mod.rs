@@ -23,6 +23,9 @@ use widgets::ScreenRoot;
 /// Most bots that one can play against: the seats that are left.
 const MAX_BOTS: u8 = 3;
 
+/// How long a screen that comes by itself takes no confirmation.
+const DEAF_SECONDS: f32 = 0.6;
+
 /// What is shown.
 #[derive(Resource, Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum Screen {
@@ -100,7 +103,7 @@ impl Choice {
     /// What left (−1) and right (1) make of it, where they change something.
     fn adjusted(self, turn: i32) -> Option<Self> {
         match self {
-            Self::AgainstBots(bots) => {
+            Self::AgainstBots(bots) if turn != 0 => {
                 let wanted = i32::from(bots) + turn;
                 u8::try_from(wanted)
                     .ok()
@@ -195,6 +198,7 @@ impl Plugin for ScreensPlugin {
 
 fn clear_screen(
     mut commands: Commands,
+    screen: Res<Screen>,
     roots: Query<Entity, With<ScreenRoot>>,
     mut focus: ResMut<focus::Focus>,
 ) {
@@ -202,6 +206,8 @@ fn clear_screen(
         commands.entity(root).despawn();
     }
     focus.entity = None;
+    let comes_by_itself = matches!(*screen, Screen::Results | Screen::Trouble);
+    focus.deaf_for = if comes_by_itself { DEAF_SECONDS } else { 0.0 };
 }
 
 #[cfg(test)]

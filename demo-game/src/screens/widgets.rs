@@ -7,7 +7,7 @@ use super::focus::Item;
 use crate::present::palette::{FRAME, PANEL, TEXT, TEXT_QUIET};
 
 /// Text sizes, in layout units: a layout unit is 1.3 pixels in a 1280 × 720 window, and 0.64 in a 640 × 360 one.
-pub(super) const SMALL: f32 = 16.5;
+pub(super) const SMALL: f32 = 17.0;
 /// Items and sentences.
 pub(super) const NORMAL: f32 = 20.0;
 /// Headings.
@@ -83,8 +83,8 @@ pub(super) fn root(screen: Screen) -> impl Bundle {
 pub(super) fn panel(width: f32) -> impl Bundle {
     (
         Node {
-            width: px(width),
-            max_width: percent(100),
+            width: percent(100),
+            max_width: px(width),
             flex_direction: FlexDirection::Column,
             align_items: AlignItems::Stretch,
             row_gap: px(GAP),
@@ -136,7 +136,7 @@ pub(super) fn hint(text: impl AsRef<str>) -> impl Bundle {
 /// A thin line between parts.
 pub(super) fn divider() -> impl Bundle {
     (
-        Node { height: px(1), margin: UiRect::axes(px(0), px(4)), ..default() },
+        Node { height: px(2), margin: UiRect::axes(px(0), px(4)), ..default() },
         BackgroundColor(FRAME),
     )
 }
