@@ -224,12 +224,6 @@ fn tell_report(
     state: Option<Res<MatchState>>,
     mut report: ResMut<PageReport>,
 ) {
-    let rtts: Vec<f64> = lobby
-        .peers
-        .iter()
-        .filter_map(|peer| peer.rtt)
-        .map(|rtt| rtt.as_secs_f64() * 1000.0)
-        .collect();
     report.screen = screen.name();
     (report.state, report.end_reason) = match &*session {
         SessionState::Ended(reason) => ("Ended".to_owned(), Some(reason.to_string())),
@@ -241,7 +235,7 @@ fn tell_report(
     report.peers = lobby.peers.len();
     report.ready = lobby.ready;
     report.blocker = lobby.blocker().map(|blocker| blocker.to_string());
-    report.rtt_ms = rtts.iter().sum::<f64>() / rtts.len().max(1) as f64;
+    report.rtt_ms = lobby.mean_rtt().unwrap_or_default().as_secs_f64() * 1000.0;
     if session.is_running() {
         report.take_stats(&stats);
     }

@@ -181,14 +181,8 @@ impl Course {
 
     /// Brings the report up to date with the session.
     fn collect(&mut self, stats: &SessionStats, log: &ChecksumLog, lobby: &Lobby) {
-        let rtts: Vec<f64> = lobby
-            .peers
-            .iter()
-            .filter_map(|peer| peer.rtt)
-            .map(|rtt| rtt.as_secs_f64() * 1000.0)
-            .collect();
-        if !rtts.is_empty() {
-            self.report.rtt_ms = rtts.iter().sum::<f64>() / rtts.len() as f64;
+        if let Some(rtt) = lobby.mean_rtt() {
+            self.report.rtt_ms = rtt.as_secs_f64() * 1000.0;
         }
         if matches!(self.stage, Stage::Playing) {
             self.report.sample_rates(stats);

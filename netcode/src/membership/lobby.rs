@@ -55,6 +55,14 @@ impl Lobby {
         Self { min_players: config.min_players, max_players: config.max_players, ..Self::default() }
     }
 
+    /// The mean round-trip time to the others; `None` until one is measured.
+    #[must_use]
+    pub fn mean_rtt(&self) -> Option<Duration> {
+        let rtts: Vec<Duration> = self.peers.iter().filter_map(|peer| peer.rtt).collect();
+        let count = u32::try_from(rtts.len()).ok().filter(|&count| count > 0)?;
+        Some(rtts.iter().sum::<Duration>() / count)
+    }
+
     /// Why the match does not start yet; `None` when it is about to.
     #[must_use]
     pub fn blocker(&self) -> Option<StartBlocker> {
@@ -120,6 +128,14 @@ mod tests {
             Some("waiting for Bo to get ready".into())
         );
         assert_eq!(lobby(true, vec![peer(true, 3)]).blocker(), None);
+    }
+
+    #[test]
+    fn the_mean_round_trip_time_is_that_of_the_peers_measured_so_far() {
+        let measured = |ms| LobbyPeer { rtt: Some(Duration::from_millis(ms)), ..peer(true, 1) };
+        assert_eq!(lobby(true, vec![peer(true, 1)]).mean_rtt(), None);
+        let some = lobby(true, vec![measured(10), peer(true, 1), measured(30)]);
+        assert_eq!(some.mean_rtt(), Some(Duration::from_millis(20)));
     }
 
     #[test]
