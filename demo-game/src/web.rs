@@ -229,8 +229,8 @@ fn tell_report(
         SessionState::Ended(reason) => ("Ended".to_owned(), Some(reason.to_string())),
         state => (format!("{state:?}"), None),
     };
-    report.room = journey.address().map(|address| address.room.clone());
-    report.link = journey.address().map(|address| address.link());
+    (report.room, report.link) =
+        journey.address().map(|address| (address.room.clone(), address.link())).unzip();
     report.seat = roster.seats().iter().find(|seat| seat.is_local).map(|seat| seat.seat.0);
     report.peers = lobby.peers.len();
     report.ready = lobby.ready;
