@@ -63,7 +63,7 @@ pub(super) fn draw_arena(
         let tall = view.is_tall();
         let pixel = view.window * if tall { Vec2::new(0.5, 1.06) } else { Vec2::new(1.02, 1.04) };
         let place = view.world_at(pixel);
-        draw_star(&mut strokes.arena, place, 230.0, now * 0.6);
+        draw_star(&mut strokes.arena, place, 205.0, now * 0.6);
         draw_orbits(&mut strokes.arena, place, now);
     }
 }

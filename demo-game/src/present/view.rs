@@ -170,7 +170,7 @@ pub(super) fn apply_quality(
     let (camera, has_bloom) = *camera;
     let wants_bloom = !quality.is_low();
     if wants_bloom && !has_bloom {
-        commands.entity(camera).insert((Hdr, Tonemapping::AcesFitted, vector_bloom()));
+        commands.entity(camera).insert((Hdr, Tonemapping::Reinhard, vector_bloom()));
     } else if !wants_bloom && has_bloom {
         commands.entity(camera).remove::<(Hdr, Bloom)>().insert(Tonemapping::None);
     }

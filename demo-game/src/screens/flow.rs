@@ -41,6 +41,8 @@ pub(crate) struct Journey {
     pub(crate) outcome: Option<Outcome>,
     /// Whether to be ready as soon as the room is entered; no longer set once that is done.
     pub(super) wants_ready: bool,
+    /// Whether the room's link is on the clipboard.
+    pub(super) was_copied: bool,
     /// What is wrong with the typed room.
     pub(super) room_error: Option<RoomError>,
 }
@@ -256,6 +258,7 @@ pub(super) fn follow_choices(
             Choice::CopyLink => {
                 if let Some(address) = go.journey.address() {
                     platform::copy_text(&address.link());
+                    go.journey.was_copied = true;
                 }
             }
             Choice::Rematch => rematch(&mut commands, &settings, &mut go),

@@ -154,7 +154,7 @@ fn spawn_seat(line: &mut ChildSpawnerCommands, seat: &RosterSeat, is_tall: bool)
 fn spawn_announcements(page: &mut ChildSpawnerCommands) {
     page.spawn(Node {
         position_type: PositionType::Absolute,
-        top: percent(20),
+        top: percent(13),
         width: percent(100),
         flex_direction: FlexDirection::Column,
         align_items: AlignItems::Center,

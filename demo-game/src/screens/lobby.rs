@@ -184,6 +184,7 @@ pub(super) fn refresh(
     mut commands: Commands,
     settings: Res<Settings>,
     session: Res<SessionState>,
+    journey: Res<Journey>,
     lobby: Res<Lobby>,
     mut lists: Query<(Entity, &mut PlayerList)>,
     mut lines: Query<(&mut Text, &mut TextColor), With<StatusLine>>,
@@ -196,12 +197,15 @@ pub(super) fn refresh(
         text_color.set_if_neq(TextColor(color));
     }
     for (item, children) in &items {
-        if item.choice == Choice::ToggleReady {
-            let text = if lobby.ready { NOT_READY } else { READY };
-            for child in children {
-                if let Ok(mut label) = labels.get_mut(*child) {
-                    set_text(&mut label, text);
-                }
+        let words = match item.choice {
+            Choice::ToggleReady if lobby.ready => NOT_READY,
+            Choice::ToggleReady => READY,
+            Choice::CopyLink if journey.was_copied => "Link copied",
+            _ => continue,
+        };
+        for child in children {
+            if let Ok(mut label) = labels.get_mut(*child) {
+                set_text(&mut label, words);
             }
         }
     }
