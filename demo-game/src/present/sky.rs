@@ -61,7 +61,7 @@ pub(super) fn draw_arena(
     } else {
         // Behind the menus: the limb of a huge star in the corner, out of the text's way.
         let tall = view.is_tall();
-        let pixel = view.window * if tall { Vec2::new(0.5, 1.06) } else { Vec2::new(1.02, 1.04) };
+        let pixel = view.window * if tall { Vec2::new(0.5, 1.13) } else { Vec2::new(1.02, 1.04) };
         let place = view.world_at(pixel);
         draw_star(&mut strokes.arena, place, 205.0, now * 0.6);
         draw_orbits(&mut strokes.arena, place, now);

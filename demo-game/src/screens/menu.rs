@@ -31,18 +31,23 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, settings: Res<S
             ..default()
         })
         .with_children(|column| spawn_items(column, &settings));
-        page.spawn((Node {
+        page.spawn(Node {
+            width: percent(100),
             min_height: px(44),
             max_width: px(WIDTH + 120.0),
             margin: UiRect::top(px(GAP)),
+            justify_content: JustifyContent::Center,
             ..default()
-        },))
-            .with_child((
-                Explanation,
-                label("", SMALL, TEXT_QUIET),
-                TextLayout::justify(Justify::Center),
-            ));
-        page.spawn(hint("Arrows and Enter, mouse, gamepad or touch   F3 network   M mute"));
+        })
+        .with_child((
+            Explanation,
+            label("", SMALL, TEXT_QUIET),
+            TextLayout::justify(Justify::Center),
+        ));
+        page.spawn((
+            hint("Arrows and Enter, mouse, gamepad or touch   F3 network   M mute"),
+            TextLayout::justify(Justify::Center),
+        ));
     });
 }
 
