@@ -1,4 +1,4 @@
-//! The one file that names bincode: values to bytes and back, with a limit on both sides.
+//! The one file that names bincode: values to bytes, and back within a limit.
 //!
 //! bincode 2.0.1 is finished rather than maintained, so nothing outside this file may depend on it.
 

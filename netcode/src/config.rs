@@ -8,11 +8,13 @@ use thiserror::Error;
 /// ggrs keeps 128 frames of inputs per seat; delay plus window must stay well inside that.
 const MAX_WINDOW_FRAMES: u8 = 60;
 /// More seats than this make the input datagrams of a full mesh larger than one packet.
-const MAX_SEATS: u8 = 16;
+pub(crate) const MAX_SEATS: u8 = 16;
+/// Longest game id and version, in bytes: they are shown in one line.
+pub(crate) const MAX_ID_BYTES: usize = 64;
 
 /// Settings of the plugin. The defaults suit an action game for two to four players.
 ///
-/// All peers of a match must agree on `fps`, `game_id`, `game_version` and the registered types; this is
+/// All peers of a match must agree on `fps`, `checksum_interval`, `game_id`, `game_version` and the registered types; this is
 /// checked when they meet, and a peer that differs is refused with a sentence.
 #[derive(Resource, Clone, Debug, PartialEq)]
 pub struct NetcodeConfig {
@@ -88,7 +90,7 @@ impl NetcodeConfig {
         if self.quiet_after >= self.peer_timeout {
             return Err(ConfigError::QuietAfterTimeout);
         }
-        if self.game_id.len() > 64 || self.game_version.len() > 64 {
+        if self.game_id.len() > MAX_ID_BYTES || self.game_version.len() > MAX_ID_BYTES {
             return Err(ConfigError::NameTooLong);
         }
         Ok(())

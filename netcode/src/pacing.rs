@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bevy::prelude::Resource;
 
-/// Within this lead or lag the speed changes by at most [`GENTLE`], which nobody notices.
+/// Within this lead or lag the speed changes by at most [`GENTLE`]: a step that is 0.3 ms longer or shorter, which nobody notices.
 const GENTLE_WITHIN_FRAMES: f32 = 2.0;
 const GENTLE: f32 = 0.02;
 /// Beyond it the correction grows to this, so that a late start is made good within two seconds rather than twenty.
 const STRONG: f32 = 0.10;
-/// A lead at which the correction is strongest: half of the default prediction window.
+/// A lead at which the correction is strongest: three quarters of the default prediction window, short of a stall.
 const STRONG_AT_FRAMES: f32 = 6.0;
 /// Smaller differences are measurement noise.
 const DEAD_ZONE_FRAMES: f32 = 0.25;

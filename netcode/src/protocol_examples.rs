@@ -41,7 +41,7 @@ fn control_messages_are_as_documented() {
         ("Hello", Control::Hello(hello).encode()),
         ("Status", Control::Status(status).encode()),
         ("LineUp, Propose", Control::LineUp(LineUpMessage::Propose(plan)).encode()),
-        ("LineUp, Accept", Control::LineUp(LineUpMessage::Accept { epoch: 1 }).encode()),
+        ("LineUp, Accept", Control::LineUp(LineUpMessage::Accept { seed: 2 }).encode()),
         (
             "Checksums",
             Control::Checksums { epoch: 1, frame: 30, parts: vec![7, u64::MAX] }.encode(),

@@ -19,7 +19,8 @@ pub struct DesyncDetected(pub DesyncReport);
 /// What is known of a desync.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DesyncReport {
-    /// The first compared frame that differs. The cause lies at most one checksum interval before it.
+    /// A compared frame that differs. The cause of the first one lies at most one checksum interval before it; from then on
+    /// every compared frame is reported.
     pub frame: u32,
     /// The peer that computed something else.
     pub peer: PeerId,

@@ -33,9 +33,9 @@ pub struct SessionStats {
     pub input_delay: u8,
     /// How far we are ahead of the peer that is furthest behind, in frames; negative when behind.
     pub lead_frames: f32,
-    /// Datagrams sent in the last second, to all peers.
+    /// Packets sent in the last second on both channels, to all peers: datagrams, and the odd control message.
     pub datagrams_out_per_s: f32,
-    /// Datagrams received in the last second, from all peers.
+    /// Packets received in the last second on both channels, from all peers.
     pub datagrams_in_per_s: f32,
     /// Payload bytes sent in the last second, on both channels, to all peers; without the headers below WebRTC.
     pub bytes_out_per_s: f32,

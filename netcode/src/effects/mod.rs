@@ -18,7 +18,7 @@ pub struct Effects<E> {
     frame: u32,
     /// What the latest simulation of each recent frame emitted.
     emitted: Vec<(u32, E)>,
-    /// What was already handed out; the flag says whether `emitted` still has it.
+    /// What was already handed out, and for which frame.
     played: Vec<(u32, E)>,
 }
 

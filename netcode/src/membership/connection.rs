@@ -144,7 +144,6 @@ impl Connection {
         self.status = Status { last_epoch: self.status.last_epoch, ..Status::default() };
         self.lineup.reset();
         self.epoch = 0;
-        self.dropped = DroppedPackets::default();
         self.mailbox = SharedMailbox::default();
     }
 
@@ -162,6 +161,7 @@ impl Connection {
     /// We play the match of this epoch now.
     pub(super) fn enter_match(&mut self, now: Duration, epoch: u32) {
         self.status = Status { ready: false, in_match: true, last_epoch: epoch };
+        self.dropped = DroppedPackets::default();
         for link in &mut self.links {
             link.clock.restart();
         }
@@ -256,9 +256,14 @@ impl Connection {
         self.links.retain(|link| link.peer != peer);
     }
 
-    /// The peers that were silent for too long. They are forgotten only when their channel closes: in the lobby they may come back.
-    pub(crate) fn absent(&self) -> impl Iterator<Item = PeerId> + '_ {
-        self.links.iter().filter(|link| !self.is_present(link)).map(|link| link.peer)
+    /// Whether the channels to the peer are open.
+    pub(super) fn is_linked(&self, peer: PeerId) -> bool {
+        self.links.iter().any(|link| link.peer == peer)
+    }
+
+    /// Whether the peer was silent for too long. It is forgotten only when its channel closes: in the lobby it may come back.
+    pub(super) fn is_absent(&self, peer: PeerId) -> bool {
+        self.links.iter().any(|link| link.peer == peer && !self.is_present(link))
     }
 
     pub(super) fn is_present(&self, link: &Link) -> bool {

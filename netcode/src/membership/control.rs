@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     codec::{CodecError, decode, encode_into},
-    config::NetcodeConfig,
+    config::{MAX_ID_BYTES, MAX_SEATS, NetcodeConfig},
     rollback::Registrations,
 };
 
@@ -103,8 +103,8 @@ impl Hello {
     /// Cuts to length what a peer says of itself, as ours is.
     pub(crate) fn cleaned(mut self) -> Self {
         self.name = clean_name(&self.name);
-        self.game_id = self.game_id.chars().take(64).collect();
-        self.game_version = self.game_version.chars().take(64).collect();
+        self.game_id = self.game_id.chars().take(MAX_ID_BYTES).collect();
+        self.game_version = self.game_version.chars().take(MAX_ID_BYTES).collect();
         self
     }
 
@@ -119,7 +119,7 @@ impl Hello {
                 theirs: theirs.game_version.clone(),
                 ours: self.game_version.clone(),
             })
-        } else if self.protocol_hash != theirs.protocol_hash || theirs.seats > 16 {
+        } else if self.protocol_hash != theirs.protocol_hash || theirs.seats > MAX_SEATS {
             Some(Refusal::OtherBuild { name, version: self.game_version.clone() })
         } else {
             None

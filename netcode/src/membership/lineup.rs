@@ -39,6 +39,7 @@ impl MatchPlan {
         hasher.update(&epoch.to_le_bytes());
         for member in &members {
             hasher.update(member.peer.0.as_bytes());
+            hasher.update(&[member.seats]);
         }
         Self { epoch, seed: hasher.digest(), members }
     }
@@ -52,17 +53,18 @@ impl MatchPlan {
     }
 }
 
-/// What peers say about the line-up.
+/// What peers say about the line-up. A plan is named by its seed, which is a hash of all that is in it: an answer to
+/// an earlier proposal must not count for a later one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum LineUpMessage {
     /// The leader: let us play this.
     Propose(MatchPlan),
     /// A member: I see it the same way.
-    Accept { epoch: u32 },
+    Accept { seed: u64 },
     /// A member: I see it differently; ask again.
-    Decline { epoch: u32 },
+    Decline { seed: u64 },
     /// The leader: all agreed, begin.
-    Begin { epoch: u32 },
+    Begin { seed: u64 },
 }
 
 /// What is to be done.
@@ -149,24 +151,24 @@ impl LineUp {
     ) -> Vec<LineUpStep> {
         match message {
             LineUpMessage::Propose(plan) => self.answer(now, from, plan, possible),
-            LineUpMessage::Accept { epoch } => {
+            LineUpMessage::Accept { seed } => {
                 if let Stage::Proposed { plan, unanswered, .. } = &mut self.stage
-                    && plan.epoch == epoch
+                    && plan.seed == seed
                 {
                     unanswered.retain(|&peer| peer != from);
                 }
                 self.begin_if_all_accepted(local)
             }
-            LineUpMessage::Decline { epoch } => {
-                if matches!(&self.stage, Stage::Proposed { plan, .. } if plan.epoch == epoch) {
+            LineUpMessage::Decline { seed } => {
+                if matches!(&self.stage, Stage::Proposed { plan, .. } if plan.seed == seed) {
                     self.stage = Stage::Idle;
                     self.not_before = now + PROPOSE_AGAIN_AFTER;
                 }
                 Vec::new()
             }
-            LineUpMessage::Begin { epoch } => {
+            LineUpMessage::Begin { seed } => {
                 if let Stage::Accepted { plan, .. } = &self.stage
-                    && plan.epoch == epoch
+                    && plan.seed == seed
                     && plan.leader() == Some(from)
                 {
                     let plan = plan.clone();
@@ -185,15 +187,17 @@ impl LineUp {
         plan: MatchPlan,
         possible: Option<&MatchPlan>,
     ) -> Vec<LineUpStep> {
-        let epoch = plan.epoch;
+        let (epoch, seed) = (plan.epoch, plan.seed);
         let agreed = plan.leader() == Some(from)
             && possible
                 .is_some_and(|seen| seen.has_same_members(&plan) && seen.epoch <= plan.epoch);
         if !agreed {
-            return vec![LineUpStep::Send(from, LineUpMessage::Decline { epoch })];
+            // Whatever was accepted before, its proposer may think differently by now.
+            self.stage = Stage::Idle;
+            return vec![LineUpStep::Send(from, LineUpMessage::Decline { seed })];
         }
         self.stage = Stage::Accepted { plan, deadline: now + ANSWER_WITHIN };
-        vec![LineUpStep::Expect(epoch), LineUpStep::Send(from, LineUpMessage::Accept { epoch })]
+        vec![LineUpStep::Expect(epoch), LineUpStep::Send(from, LineUpMessage::Accept { seed })]
     }
 
     fn begin_if_all_accepted(&mut self, local: PeerId) -> Vec<LineUpStep> {
@@ -205,7 +209,7 @@ impl LineUp {
         self.stage = Stage::Idle;
         let others = plan.members.iter().map(|member| member.peer).filter(|&peer| peer != local);
         let mut steps: Vec<_> = others
-            .map(|to| LineUpStep::Send(to, LineUpMessage::Begin { epoch: plan.epoch }))
+            .map(|to| LineUpStep::Send(to, LineUpMessage::Begin { seed: plan.seed }))
             .collect();
         steps.push(LineUpStep::Begin(plan));
         steps
@@ -256,7 +260,7 @@ mod tests {
         let all = plan(1, &[A, B, C]);
         let proposal = a.poll(now, A, Some(&all));
         let no = b.handle(now, B, A, sent_to(&proposal, B), Some(&plan(1, &[A, B])));
-        assert_eq!(sent_to(&no, A), LineUpMessage::Decline { epoch: 1 });
+        assert_eq!(sent_to(&no, A), LineUpMessage::Decline { seed: all.seed });
         a.handle(now, A, B, sent_to(&no, A), Some(&all));
         assert!(a.poll(now, A, Some(&all)).is_empty(), "not at once");
         assert!(!a.poll(now + PROPOSE_AGAIN_AFTER, A, Some(&all)).is_empty());
@@ -268,10 +272,33 @@ mod tests {
         let now = Duration::ZERO;
         let all = plan(1, &[A, B, C]);
         let no = b.handle(now, B, C, LineUpMessage::Propose(all.clone()), Some(&all));
-        assert_eq!(sent_to(&no, C), LineUpMessage::Decline { epoch: 1 });
+        assert_eq!(sent_to(&no, C), LineUpMessage::Decline { seed: all.seed });
         b.handle(now, B, A, LineUpMessage::Propose(all.clone()), Some(&all));
-        assert!(b.handle(now, B, C, LineUpMessage::Begin { epoch: 1 }, Some(&all)).is_empty());
-        assert!(b.handle(now, B, A, LineUpMessage::Begin { epoch: 2 }, Some(&all)).is_empty());
+        assert!(
+            b.handle(now, B, C, LineUpMessage::Begin { seed: all.seed }, Some(&all)).is_empty()
+        );
+        assert!(b.handle(now, B, A, LineUpMessage::Begin { seed: 2 }, Some(&all)).is_empty());
+    }
+
+    #[test]
+    fn an_answer_to_one_proposal_does_not_count_for_the_next() {
+        let (mut a, mut b, mut c) = (LineUp::default(), LineUp::default(), LineUp::default());
+        let now = Duration::ZERO;
+        let (two, three) = (plan(1, &[A, B]), plan(1, &[A, B, C]));
+        let first = a.poll(now, A, Some(&two));
+        let late_yes = b.handle(now, B, A, sent_to(&first, B), Some(&two));
+        // C gets ready, A sees it, B does not yet.
+        let second = a.poll(now, A, Some(&three));
+        b.handle(now, B, A, sent_to(&second, B), Some(&two));
+        let yes_c = c.handle(now, C, A, sent_to(&second, C), Some(&three));
+        a.handle(now, A, B, sent_to(&late_yes, A), Some(&three));
+        let after_both = a.handle(now, A, C, sent_to(&yes_c, A), Some(&three));
+        assert!(after_both.is_empty(), "B never accepted the second proposal: {after_both:?}");
+        let begin_of_first = LineUpMessage::Begin { seed: two.seed };
+        assert!(
+            b.handle(now, B, A, begin_of_first, Some(&two)).is_empty(),
+            "B let go of the first"
+        );
     }
 
     #[test]
@@ -282,7 +309,8 @@ mod tests {
         b.handle(Duration::ZERO, B, A, sent_to(&proposal, B), Some(&all));
         b.poll(ANSWER_WITHIN, B, Some(&all));
         assert!(
-            b.handle(ANSWER_WITHIN, B, A, LineUpMessage::Begin { epoch: 1 }, Some(&all)).is_empty()
+            b.handle(ANSWER_WITHIN, B, A, LineUpMessage::Begin { seed: all.seed }, Some(&all))
+                .is_empty()
         );
         assert!(!a.poll(ANSWER_WITHIN, A, Some(&all)).is_empty(), "the leader asks again");
     }

@@ -50,6 +50,15 @@ impl SessionState {
     pub fn is_running(&self) -> bool {
         *self == Self::Running
     }
+
+    /// Goes to another state; what there is to say of it, if it is another one.
+    pub(crate) fn change(&mut self, to: Self) -> Option<SessionChanged> {
+        if *self == to {
+            return None;
+        }
+        let from = std::mem::replace(self, to.clone());
+        Some(SessionChanged { from, to })
+    }
 }
 
 /// Run condition: a match is being simulated.
@@ -75,9 +84,8 @@ pub(crate) struct StateChange<'w> {
 
 impl StateChange<'_> {
     pub(crate) fn go(&mut self, to: SessionState) {
-        if *self.state != to {
-            let from = std::mem::replace(&mut *self.state, to.clone());
-            self.changed.write(SessionChanged { from, to });
+        if let Some(changed) = self.state.change(to) {
+            self.changed.write(changed);
         }
     }
 

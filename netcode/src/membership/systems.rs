@@ -112,7 +112,7 @@ pub(crate) struct Findings<'w> {
     stats: ResMut<'w, SessionStats>,
     desyncs: MessageWriter<'w, DesyncDetected>,
     store: Res<'w, RollbackStore>,
-    roster: Res<'w, Roster>,
+    roster: ResMut<'w, Roster>,
 }
 
 /// Drains the transport and follows what it says.
@@ -127,11 +127,7 @@ pub(crate) fn receive(
     for occurrence in connection.receive(now, time.delta(), our_frame) {
         findings.follow(&mut connection, now, occurrence);
     }
-    // While a match starts, a browser may stand still for seconds to build its world: the start has its own timeout.
-    let absent = connection.absent().find(|&peer| findings.plays_with_us(peer));
-    if let Some(peer) = absent.filter(|_| findings.state.now().is_running()) {
-        findings.end_without(&mut connection, now, GoodbyeCause::PeerLost(peer));
-    }
+    findings.check_presence(&mut connection, now);
     connection.show(&mut findings.lobby);
     connection.report(now, &mut findings.stats);
 }
@@ -144,13 +140,7 @@ impl Findings<'_> {
                 self.state.go(SessionState::Gathering);
             }
             Occurrence::Failed(error) => self.end(connection, now, error.into()),
-            Occurrence::SignalingLost => {
-                self.lobby.is_signaling_lost = true;
-                let is_alone = connection.links.is_empty();
-                if is_alone || *self.state.now() == SessionState::Connecting {
-                    self.end(connection, now, EndReason::SignalingLost);
-                }
-            }
+            Occurrence::SignalingLost => self.lobby.is_signaling_lost = true,
             Occurrence::Closed(peer) => {
                 self.end_without(connection, now, GoodbyeCause::PeerLost(peer));
                 connection.forget(peer);
@@ -167,6 +157,9 @@ impl Findings<'_> {
                 connection.forget(peer);
             }
             Occurrence::Begin(plan) => {
+                if let Some(local) = connection.local() {
+                    *self.roster = Roster::from_plan(&plan, local);
+                }
                 *self.pending = PendingStart::Online(plan);
                 self.state.go(SessionState::Starting);
             }
@@ -178,6 +171,25 @@ impl Findings<'_> {
                     self.desyncs.write(DesyncDetected(report));
                 }
             }
+        }
+    }
+
+    /// Ends what cannot go on: a match without one of its peers, a lobby that nobody is in and nobody can come to.
+    fn check_presence(&mut self, connection: &mut Connection, now: Duration) {
+        let is_running = self.state.now().is_running();
+        let mut of_match = self.roster.seats().iter().filter(|seat| !seat.is_local);
+        // While a match starts, a browser may stand still for seconds to build its world: the start has its own timeout.
+        let missing = of_match.find_map(|seat| {
+            seat.peer.filter(|&peer| {
+                !connection.is_linked(peer) || (is_running && connection.is_absent(peer))
+            })
+        });
+        if let Some(peer) = missing {
+            self.end_without(connection, now, GoodbyeCause::PeerLost(peer));
+        }
+        let waits = matches!(self.state.now(), SessionState::Connecting | SessionState::Gathering);
+        if waits && self.lobby.is_signaling_lost && connection.links.is_empty() {
+            self.end(connection, now, EndReason::SignalingLost);
         }
     }
 

@@ -5,7 +5,7 @@
 
 use bevy::{
     ecs::{component::Mutable, entity::EntityMapper, query::QueryState},
-    prelude::{Component, Entity, Mut, World},
+    prelude::{Component, Entity, World},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use xxhash_rust::xxh3::Xxh3;
@@ -56,7 +56,7 @@ impl EntityRemap {
 }
 
 /// Gives components that hold entities a chance to follow them.
-struct Follow<'a>(&'a EntityRemap);
+pub(super) struct Follow<'a>(pub(super) &'a EntityRemap);
 
 impl EntityMapper for Follow<'_> {
     fn get_mapped(&mut self, source: Entity) -> Entity {
@@ -87,7 +87,7 @@ impl EntityNames {
 }
 
 /// Replaces entities inside a component by stand-ins that are the same on every machine.
-struct Rename<'a>(&'a EntityNames);
+pub(super) struct Rename<'a>(pub(super) &'a EntityNames);
 
 impl EntityMapper for Rename<'_> {
     fn get_mapped(&mut self, source: Entity) -> Entity {
@@ -154,7 +154,8 @@ impl<C: Component<Mutability = Mutable> + Clone> ComponentColumn<C> {
             if saved.entities.get(index) != Some(&entity) {
                 return false;
             }
-            value.clone_from_saved(&saved.values[index]);
+            // Reuses the allocations of the value that it replaces.
+            C::clone_from(&mut value, &saved.values[index]);
             index += 1;
         }
         index == saved.entities.len()
@@ -185,17 +186,6 @@ impl<C: Component<Mutability = Mutable> + Clone> ComponentColumn<C> {
                 entity.remove::<C>();
             }
         }
-    }
-}
-
-/// Assignment that reuses the allocations of the value it replaces.
-trait CloneFromSaved<C> {
-    fn clone_from_saved(&mut self, saved: &C);
-}
-
-impl<C: Clone> CloneFromSaved<C> for Mut<'_, C> {
-    fn clone_from_saved(&mut self, saved: &C) {
-        (**self).clone_from(saved);
     }
 }
 

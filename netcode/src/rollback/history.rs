@@ -67,7 +67,7 @@ impl RollbackStore {
         let slot = self.slot(frame);
         assert_eq!(self.frames[slot], Some(frame), "a frame to load is inside the saved window");
         let mut moved = Vec::new();
-        self.identities[slot].load(world, &mut moved);
+        self.identities[slot].load(world, frame, &mut moved);
         let remap = EntityRemap::new(moved);
         for column in &mut self.columns {
             column.load(world, slot, &remap);

@@ -6,8 +6,8 @@
 use bevy::{
     ecs::{entity_disabling::Disabled, lifecycle::HookContext, query::Allow, world::DeferredWorld},
     prelude::{
-        Children, Component, Entity, EntityCommands, EntityWorldMut, Has, Resource, With, Without,
-        World,
+        ChildOf, Children, Component, Entity, EntityCommands, EntityWorldMut, Resource, With,
+        Without, World,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -143,21 +143,28 @@ impl IdentityColumn {
         self.counter = world.resource::<RollbackIdCounter>().0;
     }
 
-    /// Makes the same rollback entities exist again. `moved` receives (saved, present) for each entity
+    /// Makes the same rollback entities exist again as before `frame`. `moved` receives (saved, present) for each entity
     /// that had to be spawned anew, or had been since the save.
-    pub(super) fn load(&self, world: &mut World, moved: &mut Vec<(Entity, Entity)>) {
+    pub(super) fn load(&self, world: &mut World, frame: u32, moved: &mut Vec<(Entity, Entity)>) {
         let mut live = Vec::with_capacity(self.entities.len());
-        let mut query = world.query_filtered::<(&RollbackId, Entity, Has<DespawnPending>), (
+        let mut query = world.query_filtered::<(&RollbackId, Entity, Option<&DespawnPending>), (
             With<Rollback>,
             Allow<Disabled>,
         )>();
-        live.extend(query.iter(world).map(|(&id, entity, pending)| (id, entity, pending)));
+        // What left before this frame stays as it is: a rollback further back may still want it.
+        let is_near = |pending: Option<&DespawnPending>| pending.is_none_or(|it| it.frame >= frame);
+        live.extend(
+            query
+                .iter(world)
+                .filter(|&(.., pending)| is_near(pending))
+                .map(|(&id, entity, pending)| (id, entity, pending.is_some())),
+        );
         live.sort_unstable();
 
         let mut present = live.into_iter().peekable();
         for &(id, saved) in &self.entities {
             while let Some((_, stranger, _)) = present.next_if(|&(other, ..)| other < id) {
-                despawn_if_alive(world, stranger);
+                despawn_stranger(world, stranger);
             }
             if let Some((_, entity, pending)) = present.next_if(|&(other, ..)| other == id) {
                 if pending {
@@ -172,7 +179,7 @@ impl IdentityColumn {
             }
         }
         for (_, stranger, _) in present {
-            despawn_if_alive(world, stranger);
+            despawn_stranger(world, stranger);
         }
         world.resource_mut::<RollbackIdCounter>().0 = self.counter;
     }
@@ -180,6 +187,25 @@ impl IdentityColumn {
     pub(super) fn iter(&self) -> impl Iterator<Item = (RollbackId, Entity)> + '_ {
         self.entities.iter().copied()
     }
+}
+
+/// Removes an entity that the loaded frame does not have, but none that hang on it: those have frames of their own,
+/// and their parents are put right afterwards.
+fn despawn_stranger(world: &mut World, stranger: Entity) {
+    let children: Vec<Entity> = world
+        .get::<Children>(stranger)
+        .map(|children| {
+            children
+                .iter()
+                .copied()
+                .filter(|&child| world.get::<Rollback>(child).is_some())
+                .collect()
+        })
+        .unwrap_or_default();
+    for child in children {
+        world.entity_mut(child).remove::<ChildOf>();
+    }
+    despawn_if_alive(world, stranger);
 }
 
 fn despawn_if_alive(world: &mut World, entity: Entity) {

@@ -12,7 +12,10 @@ use super::{columns::ComponentColumn, history::RollbackStore, resources::Resourc
 #[derive(Resource, Clone, Debug, Default)]
 pub(crate) struct Registrations(pub(crate) Vec<&'static str>);
 
-/// Registers what rolls back. One call per type; the types become part of the protocol that peers compare.
+/// Registers what rolls back. One call per type; the types that are hashed become part of the protocol that peers compare.
+///
+/// Parents ([`ChildOf`](bevy::prelude::ChildOf)) of rollback entities roll back by themselves. `Children` do not keep their order, and
+/// list entities that are about to go: in `Simulate`, query `ChildOf` and sort by [`RollbackId`](crate::RollbackId) instead.
 ///
 /// Order matters: all peers register in the same order, which they do when they run the same code.
 pub trait AppRollbackExt {

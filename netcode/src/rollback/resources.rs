@@ -4,7 +4,7 @@ use bevy::prelude::{Resource, World};
 use serde::{Serialize, de::DeserializeOwned};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::columns::{Column, EntityNames, EntityRemap, hash_by_serializing};
+use super::columns::{Column, EntityNames, EntityRemap, Follow, Rename, hash_by_serializing};
 
 pub(super) struct ResourceColumn<R> {
     slots: Vec<Option<R>>,
@@ -46,17 +46,25 @@ impl<R: Resource + Clone + Serialize + DeserializeOwned> Column for ResourceColu
         }
     }
 
-    fn load(&mut self, world: &mut World, slot: usize, _remap: &EntityRemap) {
+    fn load(&mut self, world: &mut World, slot: usize, remap: &EntityRemap) {
         restore(world, self.slots[slot].as_ref());
+        if !remap.is_empty()
+            && let Some(mut present) = world.remove_resource::<R>()
+        {
+            R::map_entities(&mut present, &mut Follow(remap));
+            world.insert_resource(present);
+        }
     }
 
-    fn hash(&self, slot: usize, _ids: &EntityNames) -> u64 {
+    fn hash(&self, slot: usize, ids: &EntityNames) -> u64 {
         let mut bytes = Vec::new();
         match &self.slots[slot] {
             None => bytes.push(0),
             Some(value) => {
                 bytes.push(1);
-                hash_by_serializing(value, &mut bytes);
+                let mut value = value.clone();
+                R::map_entities(&mut value, &mut Rename(ids));
+                hash_by_serializing(&value, &mut bytes);
             }
         }
         xxh3_64(&bytes)

@@ -215,7 +215,7 @@ fn report_desync(world: &mut World, desync: DesyncDetected) {
 }
 
 /// The clock as the simulation sees it: it knows no other time than its own frames.
-fn time_of_frame(frame: u32, step: Duration) -> Time {
+pub(super) fn time_of_frame(frame: u32, step: Duration) -> Time {
     let mut time = Time::default();
     time.advance_to(step * frame);
     time.advance_by(step);

@@ -40,8 +40,9 @@ pub(crate) struct Epoch<I: GameInput> {
     began_at: Duration,
     /// The next frame on the checksum interval.
     next_checksum: u32,
-    /// The match is over here; the session only still acknowledges and repeats inputs, for those who lag behind.
-    is_finished: bool,
+    /// Since when the match is over here. The session still acknowledges and repeats inputs for a while, for those
+    /// who lag behind.
+    finished_at: Option<Duration>,
 }
 
 enum Kind<I: GameInput> {

@@ -6,16 +6,16 @@ use bevy::prelude::{Mut, Real, Time, World};
 use ggrs::{GgrsError, P2PSession, PlayerType, SessionBuilder, SessionState as GgrsState};
 use signaling::protocol::PeerId;
 
-use super::{Epoch, GgrsConfig, Kind, SyncTest};
+use super::{Epoch, GgrsConfig, Kind, SyncTest, drive::time_of_frame};
 use crate::{
     checksum::ChecksumLog,
-    config::NetcodeConfig,
+    config::{MAX_SEATS, NetcodeConfig},
     diagnostics::SessionStats,
     effects::EffectTypes,
-    frame::{MatchSeed, SimFrame},
+    frame::MatchSeed,
     input::{GameInput, LocalInputs, PlayerInputs},
     membership::{
-        Connection, EndReason, MatchPlan, Roster, SessionChanged, SessionState, StartLocal,
+        Connection, EndReason, GoodbyeCause, MatchPlan, Roster, SessionState, StartLocal,
         systems::PendingStart,
     },
     pacing::Pacer,
@@ -28,8 +28,8 @@ use crate::{
 const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 /// Frames kept beyond the prediction window: the present one, and the one before the oldest prediction.
 const EXTRA_FRAMES: usize = 2;
-/// What the seats of a local match can number at most; see `NetcodeConfig::max_players`.
-const MAX_LOCAL_SEATS: usize = 16;
+/// ggrs repeats inputs five times a second; who has not got the last ones by then has lost the connection.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// Begins matches that were agreed on, and clears away those that are over.
 pub(crate) fn manage_epoch<I: GameInput>(world: &mut World) {
@@ -41,20 +41,23 @@ pub(crate) fn manage_epoch<I: GameInput>(world: &mut World) {
     if !world.contains_resource::<Epoch<I>>() {
         return;
     }
-    world.resource_scope(|world, mut epoch: Mut<Epoch<I>>| {
-        let state = world.resource::<SessionState>().clone();
-        match state {
+    let is_done = world.resource_scope(|world, mut epoch: Mut<Epoch<I>>| {
+        match world.resource::<SessionState>() {
             SessionState::Starting => await_start(world, &mut epoch),
-            SessionState::Gathering => linger(world, &mut epoch),
+            SessionState::Gathering => return !linger(world, &mut epoch),
             _ => {}
         }
+        false
     });
+    if is_done {
+        world.remove_resource::<Epoch<I>>();
+    }
     if matches!(
         world.resource(),
         SessionState::Offline | SessionState::Connecting | SessionState::Ended(_)
     ) {
         let epoch = world.remove_resource::<Epoch<I>>();
-        if epoch.is_some_and(|epoch| !epoch.is_finished) {
+        if epoch.is_some_and(|epoch| epoch.finished_at.is_none()) {
             clear_match(world);
         }
     }
@@ -74,16 +77,18 @@ fn await_start<I: GameInput>(world: &mut World, epoch: &mut Epoch<I>) {
     }
 }
 
-/// After the match: the others may still need our last inputs.
-fn linger<I: GameInput>(world: &mut World, epoch: &mut Epoch<I>) {
-    if !epoch.is_finished {
-        epoch.is_finished = true;
+/// After the match: the others may still need our last inputs. False once they had time to get them.
+fn linger<I: GameInput>(world: &mut World, epoch: &mut Epoch<I>) -> bool {
+    let now = world.resource::<Time<Real>>().elapsed();
+    let finished_at = *epoch.finished_at.get_or_insert_with(|| {
         clear_match(world);
-    }
+        now
+    });
     if let Kind::Match(session) = &mut epoch.kind {
         session.poll_remote_clients();
         session.events().for_each(drop);
     }
+    now.saturating_sub(finished_at) < LINGER
 }
 
 fn start_online<I: GameInput>(world: &mut World, plan: &MatchPlan) {
@@ -101,8 +106,8 @@ fn start_local<I: GameInput>(world: &mut World, request: &StartLocal) {
     let config = world.resource::<NetcodeConfig>().clone();
     let roster = Roster::local(&request.seats);
     let seats = roster.seats().len();
-    if seats == 0 || seats > MAX_LOCAL_SEATS {
-        let reason = format!("{seats} seats were asked for; 1 to {MAX_LOCAL_SEATS} can play");
+    if seats == 0 || seats > usize::from(MAX_SEATS) {
+        let reason = format!("{seats} seats were asked for; 1 to {MAX_SEATS} can play");
         return end(world, EndReason::StartRefused(reason));
     }
     let kind = match request.sync_test_depth {
@@ -171,7 +176,10 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind<I>, roster: Roster, seed: u
     world.insert_resource(PlayerInputs::<I>::default());
     world.insert_resource(MatchSeed(seed));
     world.insert_resource(roster);
+    let outside = *world.resource::<Time>();
+    *world.resource_mut::<Time>() = time_of_frame(0, config.step_duration());
     world.run_schedule(SetupMatch);
+    *world.resource_mut::<Time>() = outside;
     world.resource_mut::<Pacer>().restart();
     let began_at = world.resource::<Time<Real>>().elapsed();
     world.insert_resource(Epoch {
@@ -181,7 +189,7 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind<I>, roster: Roster, seed: u
         newest: 0,
         began_at,
         next_checksum: 0,
-        is_finished: false,
+        finished_at: None,
     });
 }
 
@@ -189,18 +197,18 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind<I>, roster: Roster, seed: u
 fn clear_match(world: &mut World) {
     world.resource_scope(|world, mut store: Mut<RollbackStore>| store.reset(world));
     EffectTypes::reset(world);
-    world.insert_resource(SimFrame::default());
 }
 
 fn end(world: &mut World, reason: EndReason) {
     let now = world.resource::<Time<Real>>().elapsed();
-    world.resource_mut::<Connection>().close(now, crate::membership::GoodbyeCause::Leaving);
+    world.resource_mut::<Connection>().close(now, GoodbyeCause::Leaving);
     change_state(world, SessionState::Ended(reason));
 }
 
 fn change_state(world: &mut World, to: SessionState) {
-    let from = std::mem::replace(&mut *world.resource_mut::<SessionState>(), to.clone());
-    world.write_message(SessionChanged { from, to });
+    if let Some(changed) = world.resource_mut::<SessionState>().change(to) {
+        world.write_message(changed);
+    }
 }
 
 /// The id that a sync test reports as the other side of a desync: oneself.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ggrs::{Message, NonBlockingSocket};
 use signaling::protocol::PeerId;
 
-/// Messages that wait between two frames at most: 64 for each of 15 peers, a second of silence made good at once.
+/// Messages that wait between two frames at most, in each direction: 64 for each of 15 peers, a second of silence made good at once.
 const MAX_WAITING: usize = 1024;
 
 /// Messages on their way between the transport and the session.
@@ -52,7 +52,12 @@ impl SharedMailbox {
 
 impl NonBlockingSocket<PeerId> for SharedMailbox {
     fn send_to(&mut self, msg: &Message, addr: &PeerId) {
-        self.with(|mailbox| mailbox.outbox.push((*addr, msg.clone())));
+        self.with(|mailbox| {
+            // A session that nobody empties any more must not fill the memory. ggrs repeats what matters.
+            if mailbox.outbox.len() < MAX_WAITING {
+                mailbox.outbox.push((*addr, msg.clone()));
+            }
+        });
     }
 
     fn receive_all_messages(&mut self) -> Vec<(PeerId, Message)> {

@@ -21,7 +21,7 @@ mod imp {
         tungstenite::{Error, Message, http::Response},
     };
     use futures::StreamExt;
-    use matchbox_socket::{Error as MatchboxError, MessageLoopFuture};
+    use matchbox_socket::MessageLoopFuture;
 
     use super::Incoming;
 
@@ -65,20 +65,25 @@ mod imp {
     }
 
     /// Runs the message loop on a thread of its own: the game may draw as slowly as it likes.
+    ///
+    /// `while_running` is dropped when the loop is over, also where it panics or no thread can be had.
     pub(in super::super) fn run(
         message_loop: MessageLoopFuture,
-        done: impl FnOnce(Result<(), MatchboxError>) + Send + 'static,
+        while_running: impl Send + 'static,
     ) {
         let thread = std::thread::Builder::new().name("netcode-webrtc".into());
-        // Where no thread can be had, the loop is dropped, and the transport reports that it is closed.
-        let _ = thread.spawn(move || done(futures::executor::block_on(message_loop)));
+        let _ = thread.spawn(move || {
+            let _while_running = while_running;
+            // How it ended is known to the signaller, in words.
+            let _ = futures::executor::block_on(message_loop);
+        });
     }
 }
 
 #[cfg(target_arch = "wasm32")]
 mod imp {
     use futures::{SinkExt, StreamExt};
-    use matchbox_socket::{Error as MatchboxError, MessageLoopFuture};
+    use matchbox_socket::MessageLoopFuture;
     use pharos::{Events, Filter, Observable};
     use ws_stream_wasm::{WsEvent, WsMessage, WsMeta, WsStream};
 
@@ -122,10 +127,16 @@ mod imp {
     }
 
     /// Runs the message loop between the frames of the page.
+    ///
+    /// `while_running` is dropped when the loop is over.
     pub(in super::super) fn run(
         message_loop: MessageLoopFuture,
-        done: impl FnOnce(Result<(), MatchboxError>) + Send + 'static,
+        while_running: impl Send + 'static,
     ) {
-        wasm_bindgen_futures::spawn_local(async move { done(message_loop.await) });
+        wasm_bindgen_futures::spawn_local(async move {
+            let _while_running = while_running;
+            // How it ended is known to the signaller, in words.
+            let _ = message_loop.await;
+        });
     }
 }

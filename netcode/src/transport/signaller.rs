@@ -53,9 +53,9 @@ impl Watch {
         self.with(|notices| notices.is_lost = true);
     }
 
-    /// The message loop ended.
-    pub(super) fn finish(&self) {
-        self.with(|notices| notices.is_over = true);
+    /// Notes that the message loop is over as soon as what this returns is dropped.
+    pub(super) fn while_running(&self) -> impl Send + 'static + use<> {
+        OverWhenDropped(self.clone())
     }
 
     /// Whether the server was lost since the last call.
@@ -69,6 +69,14 @@ impl Watch {
             let is_over = std::mem::take(&mut notices.is_over);
             notices.error.take().or(is_over.then_some(TransportError::Closed))
         })
+    }
+}
+
+struct OverWhenDropped(Watch);
+
+impl Drop for OverWhenDropped {
+    fn drop(&mut self) {
+        self.0.with(|notices| notices.is_over = true);
     }
 }
 
@@ -195,7 +203,7 @@ mod tests {
         assert_eq!(watch.take_failure(), None);
         watch.fail(TransportError::Refused("full".into()));
         watch.fail(TransportError::Closed);
-        watch.finish();
+        drop(watch.while_running());
         assert_eq!(watch.take_failure(), Some(TransportError::Refused("full".into())));
         assert_eq!(watch.take_failure(), None);
         watch.lose();

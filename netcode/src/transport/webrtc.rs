@@ -1,6 +1,6 @@
 //! Peers over WebRTC data channels, through `matchbox_socket`. The same natively and in the browser.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use matchbox_socket::{
     Packet, PeerId as MatchboxId, PeerState, RtcIceServerConfig, WebRtcSocket, WebRtcSocketBuilder,
@@ -15,6 +15,8 @@ use super::{
 const CHANNELS: [(usize, Channel); 2] = [(0, Channel::Datagrams), (1, Channel::Control)];
 /// Packets kept of peers whose channels opened on their side first. They send at most a hello and a few datagrams.
 const MAX_EARLY: usize = 64;
+/// Departures remembered: more than a room holds.
+const MAX_GONE: usize = 64;
 
 /// A room on a signaling server.
 pub(crate) struct WebRtcTransport {
@@ -22,6 +24,8 @@ pub(crate) struct WebRtcTransport {
     watch: Watch,
     is_open: bool,
     peers: Vec<PeerId>,
+    /// The latest that left; a few packets of theirs may still be on the way.
+    gone: VecDeque<PeerId>,
     /// Packets that arrived before matchbox told us of their sender.
     early: Vec<(PeerId, Channel, Packet)>,
 }
@@ -40,9 +44,15 @@ impl WebRtcTransport {
             .add_unreliable_channel()
             .add_reliable_channel()
             .build();
-        let when_done = watch.clone();
-        platform::run(message_loop, move |_outcome| when_done.finish());
-        Ok(Self { socket, watch, is_open: false, peers: Vec::new(), early: Vec::new() })
+        platform::run(message_loop, watch.while_running());
+        Ok(Self {
+            socket,
+            watch,
+            is_open: false,
+            peers: Vec::new(),
+            gone: VecDeque::new(),
+            early: Vec::new(),
+        })
     }
 
     fn poll_peers(&mut self, events: &mut Vec<TransportEvent>) {
@@ -60,6 +70,11 @@ impl WebRtcTransport {
                 }
                 PeerState::Disconnected => {
                     self.peers.retain(|&connected| connected != peer);
+                    self.early.retain(|(from, ..)| *from != peer);
+                    if self.gone.len() == MAX_GONE {
+                        self.gone.pop_front();
+                    }
+                    self.gone.push_back(peer);
                     events.push(TransportEvent::Disconnected(peer));
                 }
             }
@@ -73,7 +88,7 @@ impl WebRtcTransport {
                 let from = PeerId(id);
                 if self.peers.contains(&from) {
                     events.push(received(from, channel, &packet));
-                } else if self.early.len() < MAX_EARLY {
+                } else if self.early.len() < MAX_EARLY && !self.gone.contains(&from) {
                     self.early.push((from, channel, packet));
                 }
             }
@@ -93,8 +108,9 @@ impl Transport for WebRtcTransport {
             self.is_open = true;
             events.push(TransportEvent::Opened(PeerId(id)));
         }
-        self.poll_peers(events);
+        // Packets first: the last words of a peer come before its departure.
         self.poll_packets(events);
+        self.poll_peers(events);
         if self.watch.take_lost() {
             events.push(TransportEvent::SignalingLost);
         }

@@ -199,3 +199,61 @@ fn a_rematch_begins_at_once_even_over_a_network() {
         assert!(stepper.apps().iter().all(|app| state(app).is_running()));
     }
 }
+
+#[test]
+fn peers_that_compute_different_worlds_both_learn_which_type_differs() {
+    #[derive(Resource, Default)]
+    struct Reports(Vec<DesyncDetected>);
+    let mut stepper = Stepper::in_match(2, |index, app| {
+        add_game(app, config(), busy);
+        app.init_resource::<Reports>().add_systems(
+            Update,
+            |mut desyncs: MessageReader<DesyncDetected>, mut reports: ResMut<Reports>| {
+                reports.0.extend(desyncs.read().cloned());
+            },
+        );
+        if index == 1 {
+            let nudge = |frame: Res<SimFrame>, mut movers: Query<&mut crate::support::Mover>| {
+                if frame.0 == 100 {
+                    movers.iter_mut().for_each(|mut mover| mover.place += 1);
+                }
+            };
+            app.add_systems(Simulate, nudge.after(crate::support::grow_old));
+        }
+    });
+    stepper.updates(200);
+    let ids: Vec<_> =
+        stepper.apps().iter().map(|app| app.world().resource::<Lobby>().local_id).collect();
+    for (index, app) in stepper.apps().iter().enumerate() {
+        let first = app.world().resource::<Reports>().0.first().expect("the desync is reported");
+        assert_eq!(first.0.frame, 120, "the first compared frame after the cause");
+        assert_eq!(Some(first.0.peer), ids[1 - index]);
+        assert!(first.0.types.iter().any(|name| name.ends_with("::Mover")), "{first:?}");
+        assert!(!first.0.types.iter().any(|name| name.ends_with("::Tally")), "{first:?}");
+        assert!(stats(app).desyncs > 0);
+    }
+}
+
+#[test]
+fn who_leaves_while_the_match_starts_is_missed_at_once() {
+    for updates_until_leaving in 0..6 {
+        let mut stepper = Stepper::new(2, build(busy));
+        for index in 0..2 {
+            stepper.join(index, 1);
+        }
+        stepper.updates(5);
+        for index in 0..2 {
+            stepper.app_mut(index).world_mut().write_message(SetReady(true));
+        }
+        stepper.updates(updates_until_leaving);
+        stepper.app_mut(1).world_mut().write_message(LeaveRoom);
+        stepper.updates(30);
+        match state(stepper.app(0)) {
+            SessionState::Gathering => {}
+            SessionState::Ended(EndReason::PeerLeft { name } | EndReason::PeerLost { name }) => {
+                assert_eq!(name, "peer 1");
+            }
+            other => panic!("{other:?} after leaving {updates_until_leaving} updates in"),
+        }
+    }
+}

@@ -152,6 +152,60 @@ fn an_entity_that_was_despawned_comes_back_as_itself_with_what_is_not_registered
 }
 
 #[test]
+fn an_entity_that_left_comes_back_as_itself_after_rollbacks_of_several_depths() {
+    // Each of three peers corrects the others at its own delay, so loads go back to before and to after the departure.
+    fn simulate(
+        mut commands: Commands,
+        inputs: Res<PlayerInputs<u8>>,
+        counts: Query<(Entity, &mut Count)>,
+    ) {
+        let all: u32 = (0..3).map(|seat| u32::from(inputs.get(Seat(seat)))).sum();
+        for (entity, mut count) in counts {
+            count.0 += all;
+            if count.0 % 97 > 80 {
+                commands.entity(entity).despawn_rollback();
+                commands.spawn((Rollback, Count(count.0 + 20), Sprite(1)));
+            }
+        }
+    }
+    let mut stepper = Stepper::in_match(3, |_, app: &mut App| {
+        app.add_plugins(NetcodePlugin::<u8>::new(NetcodeConfig::default()))
+            .rollback_component::<Count>()
+            .add_systems(SetupMatch, |mut commands: Commands| {
+                commands.spawn((Rollback, Count(0), Sprite(1)));
+            })
+            .add_systems(ReadInputs, |mut inputs: ResMut<LocalInputs<u8>>, frame: Res<SimFrame>| {
+                for seat in inputs.seats().to_vec() {
+                    inputs.set(
+                        seat,
+                        (frame.0.wrapping_mul(2_654_435_761) >> (29 - seat.0)) as u8 % 8,
+                    );
+                }
+            })
+            .add_systems(Simulate, simulate);
+    });
+    for index in 0..3 {
+        let latency = std::time::Duration::from_millis(30 * index as u64);
+        let jitter = std::time::Duration::from_millis(25);
+        let conditions = LinkConditions { latency, jitter, ..LinkConditions::NONE };
+        stepper.app_mut(index).world_mut().write_message(SetConditions(conditions));
+    }
+    for _ in 0..400 {
+        stepper.update();
+        for app in stepper.apps() {
+            let spriteless = app
+                .world()
+                .iter_entities()
+                .filter(|entity| entity.contains::<Count>() && !entity.contains::<Sprite>())
+                .count();
+            assert_eq!(spriteless, 0, "every entity is the one that was spawned with its sprite");
+        }
+    }
+    assert!(stats(stepper.app(0)).rollbacks > 50);
+    crate::support::assert_agreement(&stepper, 5);
+}
+
+#[test]
 fn references_follow_an_entity_that_is_despawned_the_plain_way() {
     fn simulate(
         mut commands: Commands,
@@ -231,6 +285,88 @@ fn parents_change_and_change_back() {
         .add_systems(Simulate, simulate);
     });
     assert_sound(&stepper);
+}
+
+#[test]
+fn what_hangs_on_an_entity_that_never_was_survives_it() {
+    // In every sixth frame the oldest entity is hung on one that was spawned in that frame, which two frames later goes.
+    fn simulate(
+        mut commands: Commands,
+        frame: Res<SimFrame>,
+        counts: Query<(Entity, &mut Count, &RollbackId, Option<&ChildOf>)>,
+    ) {
+        for (entity, mut count, id, parent) in counts {
+            count.0 += 1 + u32::from(parent.is_some());
+            if id.get() == 0 {
+                match frame.0 % 6 {
+                    0 => {
+                        let parent = commands.spawn((Rollback, Count(0))).id();
+                        commands.entity(entity).insert(ChildOf(parent));
+                    }
+                    2 => drop(commands.entity(entity).remove::<ChildOf>()),
+                    _ => {}
+                }
+            } else if count.0 == 3 {
+                commands.entity(entity).despawn_rollback();
+            }
+        }
+    }
+    let stepper = sync_test(5, 120, |app| {
+        app.add_systems(SetupMatch, |mut commands: Commands| {
+            commands.spawn((Rollback, Count(0)));
+        })
+        .add_systems(Simulate, simulate);
+    });
+    assert_sound(&stepper);
+    assert_eq!(in_order(stepper.app(0).world())[0].0, 0, "the oldest entity lives");
+}
+
+#[test]
+fn entities_in_resources_follow_and_hash_alike_everywhere() {
+    #[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[component(map_entities = Quarry::map)]
+    struct Quarry(Entity);
+    impl Quarry {
+        fn map<M: EntityMapper>(this: &mut Self, mapper: &mut M) {
+            this.0 = mapper.get_mapped(this.0);
+        }
+    }
+    fn simulate(
+        mut commands: Commands,
+        frame: Res<SimFrame>,
+        quarry: Res<Quarry>,
+        mut counts: Query<&mut Count>,
+    ) {
+        counts.get_mut(quarry.0).expect("the quarry is alive").0 += 1;
+        if frame.0 % 10 == 9 {
+            commands.entity(quarry.0).despawn();
+            let next = commands.spawn((Rollback, Count(frame.0))).id();
+            commands.insert_resource(Quarry(next));
+        }
+    }
+    // The entities of the second app have other numbers than those of the first.
+    let mut stepper = Stepper::in_match(2, |index, app: &mut App| {
+        for _ in 0..index * 7 {
+            app.world_mut().spawn_empty();
+        }
+        app.add_plugins(NetcodePlugin::<u8>::new(NetcodeConfig::default()))
+            .rollback_component::<Count>()
+            .rollback_resource::<Quarry>()
+            .add_systems(SetupMatch, |mut commands: Commands| {
+                let first = commands.spawn((Rollback, Count(0))).id();
+                commands.insert_resource(Quarry(first));
+            })
+            .add_systems(ReadInputs, |mut inputs: ResMut<LocalInputs<u8>>, frame: Res<SimFrame>| {
+                for seat in inputs.seats().to_vec() {
+                    inputs.set(seat, (frame.0 / 3) as u8);
+                }
+            })
+            .add_systems(Simulate, simulate);
+    });
+    stepper.set_conditions(LinkConditions::WIFI);
+    stepper.updates(400);
+    assert!(stats(stepper.app(0)).rollbacks > 0);
+    crate::support::assert_agreement(&stepper, 5);
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn make(
     }
 }
 
-fn grow_old(
+pub(crate) fn grow_old(
     mut commands: Commands,
     inputs: Res<PlayerInputs<Input>>,
     movers: Query<&Mover>,
