@@ -25,6 +25,8 @@ const UNBOUNDED: f32 = 1.0e6;
 const GLOW: f32 = 0.2;
 /// The same without bloom.
 const GLOW_ALONE: f32 = 0.5;
+/// Exposure before the HDR target's tone mapping, which maps 1.0 to a mere half.
+const HDR_EXPOSURE: f32 = 1.9;
 
 /// Collects and draws strokes.
 pub(super) struct StrokesPlugin;
@@ -41,7 +43,7 @@ impl Plugin for StrokesPlugin {
 /// How the strokes of one layer are drawn: light is added to what is behind.
 #[derive(Asset, TypePath, AsBindGroup, Clone, Debug)]
 pub(super) struct StrokeMaterial {
-    /// xy: half of the visible area; z: strength of the glow. A whole vec4, because WebGL2 wants 16 bytes.
+    /// xy: half of the visible area; z: strength of the glow; w: exposure. A whole vec4, because WebGL2 wants 16 bytes.
     #[uniform(0)]
     bounds: Vec4,
 }
@@ -294,7 +296,7 @@ fn spawn_layers(
     mut materials: ResMut<Assets<StrokeMaterial>>,
 ) {
     let mut empty = || meshes.add(Layer::default().take_mesh());
-    let open = Vec4::new(UNBOUNDED, UNBOUNDED, GLOW, 0.0);
+    let open = Vec4::new(UNBOUNDED, UNBOUNDED, GLOW, HDR_EXPOSURE);
     let handles = LayerHandles {
         arena: empty(),
         overlay: empty(),
@@ -345,12 +347,12 @@ pub(super) fn set_layer_looks(
     half_extent: Option<Vec2>,
     has_bloom: bool,
 ) {
-    let glow = if has_bloom { GLOW } else { GLOW_ALONE };
+    let (glow, exposure) = if has_bloom { (GLOW, HDR_EXPOSURE) } else { (GLOW_ALONE, 1.0) };
     let half = half_extent.unwrap_or(Vec2::splat(UNBOUNDED));
     for (handle, extent) in
         [(&handles.arena_material, half), (&handles.open_material, Vec2::splat(UNBOUNDED))]
     {
-        let bounds = extent.extend(glow).extend(0.0);
+        let bounds = extent.extend(glow).extend(exposure);
         if materials.get(handle).is_some_and(|material| material.bounds != bounds)
             && let Some(mut material) = materials.get_mut(handle)
         {

@@ -6,7 +6,7 @@
 #import bevy_sprite::mesh2d_vertex_output::VertexOutput
 
 struct StrokeMaterial {
-    // xy: half of the visible area around the origin, in world units; z: strength of the glow.
+    // xy: half of the visible area around the origin, in world units; z: strength of the glow; w: exposure.
     bounds: vec4<f32>,
 };
 
@@ -26,7 +26,7 @@ fn fragment(in: VertexOutput) -> @location(0) vec4<f32> {
     let edge = material.bounds.xy - abs(in.world_position.xy);
     let inside = step(0.0, min(edge.x, edge.y));
 
-    var light = in.color.rgb * in.color.a * (core + glow) * inside;
+    var light = in.color.rgb * in.color.a * (core + glow) * inside * material.bounds.w;
 #ifdef TONEMAP_IN_SHADER
     // Without an HDR target, what is brighter than white would clip to flat primary colours.
     light = vec3(1.0) - exp(-light);

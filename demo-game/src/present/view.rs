@@ -185,7 +185,7 @@ pub(super) fn apply_quality(
 /// Bloom as a vector screen has it: a wide soft halo around bright lines only.
 fn vector_bloom() -> Bloom {
     Bloom {
-        intensity: 0.22,
+        intensity: 0.17,
         low_frequency_boost: 0.55,
         low_frequency_boost_curvature: 0.9,
         prefilter: BloomPrefilter { threshold: 0.35, threshold_softness: 0.4 },

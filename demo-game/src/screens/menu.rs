@@ -3,7 +3,7 @@
 use bevy::prelude::*;
 
 use super::focus::{Field, Focus, Item};
-use super::widgets::{GAP, ItemLabel, SMALL, hint, label, root, set_text, spawn_item};
+use super::widgets::{AtMost, GAP, ItemLabel, SMALL, hint, label, root, set_text, spawn_item};
 use super::{Choice, Screen, Settings, title};
 use crate::platform;
 use crate::present::palette::TEXT_QUIET;
@@ -23,22 +23,20 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, settings: Res<S
     }
     commands.spawn(root(Screen::Menu)).with_children(|page| {
         page.spawn(title::space());
-        page.spawn(Node {
-            width: percent(100),
-            max_width: px(WIDTH),
-            flex_direction: FlexDirection::Column,
-            row_gap: px(2),
-            ..default()
-        })
+        page.spawn((
+            AtMost(WIDTH),
+            Node { flex_direction: FlexDirection::Column, row_gap: px(2), ..default() },
+        ))
         .with_children(|column| spawn_items(column, &settings));
-        page.spawn(Node {
-            width: percent(100),
-            min_height: px(44),
-            max_width: px(WIDTH + 120.0),
-            margin: UiRect::top(px(GAP)),
-            justify_content: JustifyContent::Center,
-            ..default()
-        })
+        page.spawn((
+            AtMost(WIDTH + 120.0),
+            Node {
+                min_height: px(44),
+                margin: UiRect::top(px(GAP)),
+                justify_content: JustifyContent::Center,
+                ..default()
+            },
+        ))
         .with_child((
             Explanation,
             label("", SMALL, TEXT_QUIET),

@@ -181,7 +181,7 @@ impl Plugin for ScreensPlugin {
                         .run_if(resource_changed::<Screen>)
                         .in_set(Build),
                     (
-                        focus::show_focus,
+                        (focus::show_focus, widgets::fit_widths),
                         menu::refresh.run_if(resource_equals(Screen::Menu)),
                         join::refresh.run_if(resource_equals(Screen::Join)),
                         (lobby::auto_ready, lobby::refresh).run_if(resource_equals(Screen::Lobby)),

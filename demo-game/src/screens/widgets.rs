@@ -5,6 +5,7 @@ use bevy::prelude::*;
 use super::Screen;
 use super::focus::Item;
 use crate::present::palette::{FRAME, PANEL, TEXT, TEXT_QUIET};
+use crate::present::view::View;
 
 /// Text sizes, in layout units: a layout unit is 1.3 pixels in a 1280 × 720 window, and 0.64 in a 640 × 360 one.
 pub(super) const SMALL: f32 = 17.0;
@@ -18,6 +19,8 @@ pub(super) const HUGE: f32 = 56.0;
 pub(super) const ITEM_HEIGHT: f32 = 42.0;
 /// Space between things that belong together.
 pub(super) const GAP: f32 = 8.0;
+/// Space between a screen and the window's edge.
+const EDGE: f32 = 14.0;
 
 /// Everything below this belongs to the screen, and goes with it.
 #[derive(Component)]
@@ -73,18 +76,34 @@ pub(super) fn root(screen: Screen) -> impl Bundle {
             align_items: AlignItems::Center,
             justify_content: JustifyContent::Center,
             row_gap: px(GAP),
-            padding: UiRect::all(px(16)),
+            padding: UiRect::all(px(EDGE)),
             ..default()
         },
     )
 }
 
+/// As wide as this many layout units, or as the window where that is narrower.
+///
+/// Not by `max_width`: the layout measures the lines of wrapped text before it applies that, and texts would overlap.
+#[derive(Component)]
+pub(super) struct AtMost(pub(super) f32);
+
+/// Fits what is [`AtMost`] so wide into the window.
+pub(super) fn fit_widths(view: Res<View>, mut nodes: Query<(&AtMost, &mut Node)>) {
+    for (most, mut node) in &mut nodes {
+        let width = px(most.0.min(view.layout_size().x - 2.0 * EDGE));
+        if node.width != width {
+            node.width = width;
+        }
+    }
+}
+
 /// A framed column on a dark ground.
 pub(super) fn panel(width: f32) -> impl Bundle {
     (
+        AtMost(width),
         Node {
-            width: percent(100),
-            max_width: px(width),
+            width: px(width),
             flex_direction: FlexDirection::Column,
             align_items: AlignItems::Stretch,
             row_gap: px(GAP),
