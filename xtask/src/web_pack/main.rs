@@ -10,6 +10,8 @@
     reason = "a command-line tool talks to the terminal"
 )]
 
+mod tables;
+
 use std::error::Error;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -166,7 +168,12 @@ fn optimise(module: &Path) -> Outcome {
         .args(WASM_OPT_FLAGS)
         .status()?;
     if status.success() {
-        fs::rename(smaller, module)?;
+        let mut content = fs::read(&smaller)?;
+        fs::remove_file(smaller)?;
+        if tables::mend_export(&mut content).is_none() {
+            println!("The module has no table of JavaScript values that could be checked.");
+        }
+        fs::write(module, content)?;
     } else {
         println!(
             "wasm-opt failed on the module (is it too old?): the module stays larger than it need be."
