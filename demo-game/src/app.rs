@@ -31,7 +31,7 @@ fn settings(options: &WindowOptions) -> Settings {
         server,
         ice_servers: options.ice_servers.clone(),
         room: options.room.clone(),
-        auto_ready: options.is_ready,
+        ready_at: options.ready_at,
         bots: 1,
     }
 }

@@ -24,7 +24,7 @@ Game:
   --server URL         the signaling server to meet at [default: ws://127.0.0.1:3536]
   --room URL           go straight into this room: a code, a link, or ws://HOST:PORT/ROOM
   --name NAME          the name that others see
-  --ready              be ready as soon as the room is entered
+  --ready              be ready as soon as the room is entered; with --players N, as soon as N are in it
   --low                draw without bloom: for slow machines
   --window WxH         size of the window [default: 1280x720]
   --ice-server URL     a STUN or TURN server, stun:HOST:PORT; may be given several times; none: --ice-server ''
@@ -187,7 +187,7 @@ fn headless(flags: Flags) -> Result<Command, CliError> {
 
 fn window(flags: Flags) -> Result<Command, CliError> {
     let only_headless = [
-        (flags.players.is_some(), "--players"),
+        (flags.players.is_some() && !flags.is_ready, "--players"),
         (flags.seconds.is_some(), "--seconds"),
         (flags.wait.is_some(), "--wait"),
         (flags.pilot.is_some(), "--input"),
@@ -205,7 +205,7 @@ fn window(flags: Flags) -> Result<Command, CliError> {
         server: flags.server,
         room: flags.room,
         name: flags.name,
-        is_ready: flags.is_ready,
+        ready_at: flags.is_ready.then_some(flags.players.unwrap_or(1)),
         is_low: flags.is_low,
         size: flags.size,
         ice_servers: is_given.then_some(ice_servers),

@@ -2,6 +2,8 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
+use crate::screens::RoomAddress;
+
 /// Whether there is a window to close.
 pub(crate) const CAN_QUIT: bool = true;
 /// Whether text can be put onto the clipboard.
@@ -14,6 +16,12 @@ pub(crate) fn random_number() -> u64 {
 
 /// Puts `text` onto the clipboard: only in the browser.
 pub(crate) fn copy_text(_text: &str) {}
+
+/// What a friend is told: the room's address, which the game takes wherever it asks for a room. Whether the server
+/// also has the page is not known here.
+pub(crate) fn invitation(address: &RoomAddress) -> String {
+    address.url()
+}
 
 /// Text that was pasted since the last call: only in the browser.
 pub(crate) fn take_pasted_text() -> Option<String> {

@@ -13,8 +13,8 @@ pub struct WindowOptions {
     pub room: Option<String>,
     /// The name that others see; `None` leaves it to the game.
     pub name: Option<String>,
-    /// Whether to be ready as soon as the room is entered.
-    pub is_ready: bool,
+    /// Be ready by itself as soon as this many players are in the room; `None` leaves it to the player.
+    pub ready_at: Option<u8>,
     /// Whether to draw without bloom from the start.
     pub is_low: bool,
     /// Width and height of the window in pixels; a page always fills its window.

@@ -17,7 +17,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use crate::app::run_windowed;
 use crate::options::WindowOptions;
-use crate::screens::{Journey, Screen};
+use crate::screens::{Journey, RoomAddress, Screen};
 use crate::selftest;
 use crate::sim::arena::offset;
 use crate::sim::{MatchState, Position, Ship};
@@ -27,6 +27,8 @@ pub(crate) const CAN_QUIT: bool = false;
 /// Whether text can be put onto the clipboard.
 pub(crate) const CAN_COPY: bool = true;
 
+/// Checksums that a report holds: two minutes, as many as the session keeps.
+const MAX_CHECKSUMS: usize = 256;
 /// Time between two reports: often enough for whoever watches, rare enough to cost nothing.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
 /// A ship cannot fly further between two looks at it: what moved more was put there by a new round.
@@ -48,13 +50,18 @@ pub fn main() {
         server: query("server"),
         room: text(&call("room", &[])),
         name: query("name"),
-        is_ready: query("ready").is_some(),
+        ready_at: query("ready").map(|players| players.parse().unwrap_or(1)),
         is_low: query("low").is_some(),
         size: None,
         ice_servers,
     };
     // In a browser the app goes on after this; its exit is the end of the page.
     let _ = run_windowed(&options);
+}
+
+/// What a friend is told: the link to this page and room.
+pub(crate) fn invitation(address: &RoomAddress) -> String {
+    address.link()
 }
 
 /// Calls a function of the page.
@@ -187,11 +194,14 @@ fn watch_match(
             *report = PageReport::default();
         }
     }
-    let newest = report.checksum_frame;
-    for (frame, checksum) in
-        log.iter().filter(|(frame, _)| newest.is_none_or(|newest| *frame > newest))
+    // Frames become final in order, so the latest is the only one that can be new.
+    if let Some((frame, checksum)) =
+        log.latest().filter(|&(frame, _)| report.checksum_frame != Some(frame))
     {
         let hex = format!("{checksum:016x}");
+        if report.checksums.len() == MAX_CHECKSUMS {
+            report.checksums.remove(0);
+        }
         report.checksums.push((frame, hex.clone()));
         (report.checksum_frame, report.checksum) = (Some(frame), Some(hex));
     }

@@ -161,11 +161,13 @@ function isControlFlow(error) {
 }
 
 // After a panic the module is dead: say so instead of showing a frozen picture.
-window.addEventListener("error", (event) => {
-  if (event.error instanceof WebAssembly.RuntimeError) {
+function failOnFault(error) {
+  if (error instanceof WebAssembly.RuntimeError) {
     fail("The game stopped because of a fault in it. The browser's console says more.");
   }
-});
+}
+window.addEventListener("error", (event) => failOnFault(event.error));
+window.addEventListener("unhandledrejection", (event) => failOnFault(event.reason));
 
 // Browsers keep a page silent until it is touched: sound begins with the first key, click or touch.
 const contexts = [];

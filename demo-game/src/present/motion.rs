@@ -72,9 +72,11 @@ impl Drawn {
             (self.error, self.angle_error) =
                 if error.length() < TELEPORT { (error, angle_error) } else { (Vec2::ZERO, 0.0) };
         }
-        (self.step, self.angle_before) = if steps == 1 && !rolled_back {
-            let step = offset(self.seen.place, now.place);
-            (if step.length() < TELEPORT { step } else { Vec2::ZERO }, self.seen.angle)
+        // A slow screen sees several steps at once: the last of them is taken to be like the others.
+        (self.step, self.angle_before) = if (1..60).contains(&steps) && !rolled_back {
+            let step = offset(self.seen.place, now.place) / steps as f32;
+            let turn = shortest_angle(now.angle - self.seen.angle) / steps as f32;
+            (if step.length() < TELEPORT { step } else { Vec2::ZERO }, now.angle - turn)
         } else if self.step == Vec2::ZERO {
             (Vec2::ZERO, now.angle)
         } else {

@@ -24,8 +24,8 @@ pub(crate) struct Settings {
     pub(crate) ice_servers: Option<Vec<String>>,
     /// The room to enter at the start.
     pub(crate) room: Option<String>,
-    /// Whether to be ready as soon as a room is entered.
-    pub(crate) auto_ready: bool,
+    /// Be ready by itself as soon as this many players are in the room, if set.
+    pub(crate) ready_at: Option<u8>,
     /// Bots to play against.
     pub(crate) bots: u8,
 }
@@ -39,8 +39,8 @@ pub(crate) struct Journey {
     pub(crate) trouble: Option<String>,
     /// The last match, for the results.
     pub(crate) outcome: Option<Outcome>,
-    /// Whether to be ready as soon as the room is entered; no longer set once that is done.
-    pub(super) wants_ready: bool,
+    /// Be ready by itself as soon as this many players are in the room; no longer set once that is done.
+    pub(super) ready_at: Option<u8>,
     /// Whether the room's link is on the clipboard.
     pub(super) was_copied: bool,
     /// What is wrong with the typed room.
@@ -126,8 +126,8 @@ impl Go<'_> {
         commands.write_message(JoinRoom { url: address.url(), name, local_seats: 1, ice_servers });
         commands.insert_resource(Bots::default());
         platform::show_room((!address.is_quick).then_some(address.room.as_str()));
-        let wants_ready = settings.auto_ready;
-        *self.journey = Journey { game: Some(Game::Online(address)), wants_ready, ..default() };
+        let ready_at = settings.ready_at;
+        *self.journey = Journey { game: Some(Game::Online(address)), ready_at, ..default() };
         self.screen.set_if_neq(Screen::Lobby);
     }
 
@@ -165,6 +165,13 @@ pub(super) fn follow_session(mut changes: MessageReader<SessionChanged>, mut go:
     for SessionChanged { from, to } in changes.read() {
         let next = match to {
             SessionState::Running => Screen::Match,
+            // Whoever leaves once the match is decided does not take the result from the others.
+            SessionState::Ended(_)
+                if *go.screen == Screen::Match && go.journey.outcome.is_some() =>
+            {
+                Screen::Results
+            }
+            SessionState::Ended(_) if *go.screen == Screen::Results => continue,
             SessionState::Ended(reason) => {
                 go.journey.trouble = Some(reason.to_string());
                 Screen::Trouble
@@ -190,8 +197,12 @@ pub(super) fn finish_match(
     mut go: Go,
 ) {
     let (Some(state), Some(roster)) = (state, roster) else { return };
-    if *go.screen == Screen::Match && session.is_running() && state.is_finished() {
-        go.journey.outcome = Some(Outcome::of(&state, &roster));
+    if *go.screen != Screen::Match || !session.is_running() {
+        return;
+    }
+    let is_decided = matches!(state.phase, Phase::MatchOver { .. });
+    go.journey.outcome = is_decided.then(|| Outcome::of(&state, &roster));
+    if state.is_finished() {
         commands.write_message(FinishMatch);
         *go.screen = Screen::Results;
     }
@@ -202,7 +213,7 @@ pub(super) fn follow_choices(
     mut commands: Commands,
     mut chosen: MessageReader<Chosen>,
     mut settings: ResMut<Settings>,
-    lobby: Res<Lobby>,
+    (lobby, session): (Res<Lobby>, Res<SessionState>),
     fields: Query<(&Item, &Field)>,
     mut go: Go,
     mut exit: MessageWriter<AppExit>,
@@ -250,18 +261,18 @@ pub(super) fn follow_choices(
             }
             // Ready under the name that was typed: with a new one the room is entered again.
             Choice::ToggleReady if rename(&mut commands, &settings, &lobby, &mut go) => {
-                go.journey.wants_ready = true;
+                go.journey.ready_at = Some(1);
             }
             Choice::ToggleReady => {
                 commands.write_message(SetReady(!lobby.ready));
             }
             Choice::CopyLink => {
                 if let Some(address) = go.journey.address() {
-                    platform::copy_text(&address.link());
+                    platform::copy_text(&platform::invitation(address));
                     go.journey.was_copied = true;
                 }
             }
-            Choice::Rematch => rematch(&mut commands, &settings, &mut go),
+            Choice::Rematch => rematch(&mut commands, &settings, &session, &mut go),
             Choice::TryAgain => try_again(&mut commands, &settings, &mut go),
             Choice::Leave if *go.screen == Screen::Menu => {}
             Choice::Leave => go.leave(&mut commands),
@@ -282,8 +293,12 @@ fn rename(commands: &mut Commands, settings: &Settings, lobby: &Lobby, go: &mut 
     }
 }
 
-fn rematch(commands: &mut Commands, settings: &Settings, go: &mut Go) {
+fn rematch(commands: &mut Commands, settings: &Settings, session: &SessionState, go: &mut Go) {
     match go.journey.game.clone() {
+        // The others are gone, the room is not.
+        Some(Game::Online(address)) if matches!(session, SessionState::Ended(_)) => {
+            go.join(commands, settings, address);
+        }
         Some(Game::Online(_)) => {
             commands.write_message(SetReady(true));
             go.screen.set_if_neq(Screen::Lobby);

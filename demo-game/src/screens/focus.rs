@@ -39,7 +39,7 @@ pub(super) struct Field {
 pub(super) struct Focus {
     /// Its entity, if the screen has any items.
     pub(super) entity: Option<Entity>,
-    /// Seconds during which nothing is confirmed: fingers still fire when a match is over.
+    /// Seconds during which keys and buttons confirm nothing: they still fire when a match is over.
     pub(super) deaf_for: f32,
     /// Seconds until a held stick moves the focus again.
     held_for: f32,

@@ -60,7 +60,7 @@ pub(super) fn build(
                 let code = shortened(&address.room, 24);
                 let size = if code.len() <= 12 { HUGE } else { LARGE };
                 panel.spawn(centred_label(code, size, ACCENT));
-                panel.spawn(centred_label(address.link(), NORMAL, TEXT));
+                panel.spawn(centred_label(platform::invitation(address), NORMAL, TEXT));
             }
             panel.spawn(divider());
             panel.spawn((
@@ -113,14 +113,18 @@ fn spawn_items(panel: &mut ChildSpawnerCommands, settings: &Settings, is_quick: 
     });
 }
 
-/// A room entered with the wish to be ready at once: a link with `?ready`, the flag `--ready`, a new name.
+/// A room entered with the wish to be ready as soon as so many are there: a link with `?ready`, the flag `--ready`,
+/// a new name.
 pub(super) fn auto_ready(
     mut commands: Commands,
     session: Res<SessionState>,
+    lobby: Res<Lobby>,
     mut journey: ResMut<Journey>,
 ) {
-    if journey.wants_ready && *session == SessionState::Gathering {
-        journey.wants_ready = false;
+    let players = lobby.peers.len() + 1;
+    let is_time = journey.ready_at.is_some_and(|awaited| players >= usize::from(awaited));
+    if is_time && *session == SessionState::Gathering {
+        journey.ready_at = None;
         commands.write_message(SetReady(true));
     }
 }

@@ -16,6 +16,7 @@ use bevy::prelude::*;
 
 pub(crate) use flow::{Journey, Settings};
 pub(crate) use focus::{Chosen, FocusMoved, Typing};
+pub(crate) use room::RoomAddress;
 pub(crate) use title::GAME_TITLE;
 
 use widgets::ScreenRoot;

@@ -103,7 +103,8 @@ impl RoomAddress {
         format!("{}/{}{next}", self.server, self.room)
     }
 
-    /// The link that a friend opens in a browser.
+    /// The link that a friend opens in a browser; only a page knows that there is one.
+    #[cfg(any(test, target_arch = "wasm32"))]
     #[must_use]
     pub(crate) fn link(&self) -> String {
         let page = self.server.replacen("ws", "http", 1);

@@ -40,6 +40,7 @@ pub(crate) fn run(arguments: Parser) -> Outcome {
             "There is no display here, so this plays without windows, as `cargo xtask play --headless` does."
         );
         flags.is_headless = true;
+        check(&flags)?;
     }
     if flags.is_headless { headless::play(&flags) } else { windows::play(&flags) }
 }

@@ -41,11 +41,13 @@ pub(super) fn play(flags: &Flags) -> Outcome {
         for number in 1..=flags.players.unwrap_or(1) {
             let mut command = Command::new(game);
             command.stdin(Stdio::null());
-            if flags.players.is_some() {
+            if let Some(players) = flags.players {
                 command.args(["--room", &server.room(ROOM), "--ready"]);
+                // One window waits for a friend; several wait for each other.
+                command.args(["--players", &players.max(2).to_string()]);
                 command.args(["--name", &format!("Player {number}")]);
             } else {
-                command.args(["--server", &format!("ws://127.0.0.1:{}", server.port)]);
+                command.args(["--server", &format!("ws://{}:{}", lan_address(), server.port)]);
             }
             windows.push(Running::start(format!("window {number}"), &mut command)?);
         }

@@ -37,6 +37,7 @@ pub(super) const STEPS: &[Step] = &[
         cargo::ensure_wasm_target()?;
         clippy(BROWSER)
     }),
+    full("documentation in the browser", |_| document(BROWSER)),
     full("lints of the web packer", |_| clippy(WEB_PACKER)),
     full("browser version", |_| web::build(&web::Options::default()).map(drop)),
     full("end to end", end_to_end),
