@@ -249,7 +249,8 @@ fn tell_report(
     if session.is_running() {
         report.take_stats(&stats);
     }
-    if let Some(state) = state {
+    // After the match the world is empty; the report keeps how it came out.
+    if let Some(state) = state.filter(|state| state.seats > 0) {
         report.score = state.scores.iter().copied().take(usize::from(state.seats)).collect();
         report.round = state.round;
     }
