@@ -93,7 +93,8 @@ fn open_or_close(
             TextColor(Color::srgb(0.85, 0.95, 1.0)),
             Node {
                 position_type: PositionType::Absolute,
-                top: Val::Px(8.0),
+                // Games keep their scores at the top.
+                bottom: Val::Px(8.0),
                 left: Val::Px(8.0),
                 padding: UiRect::all(Val::Px(10.0)),
                 ..Node::default()
