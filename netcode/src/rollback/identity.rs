@@ -28,6 +28,7 @@ pub struct Rollback;
 #[derive(
     Component, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
+#[component(clone_behavior = Ignore)] // a clone is another entity, so `Rollback` gives it an id of its own
 pub struct RollbackId(u32);
 
 impl RollbackId {
@@ -82,7 +83,8 @@ pub trait RollbackCommandsExt {
 
 impl RollbackCommandsExt for EntityCommands<'_> {
     fn despawn_rollback(&mut self) -> &mut Self {
-        self.queue(|entity: EntityWorldMut| {
+        // An entity that went with its parent in the same frame is no fault, as for Bevy's own `despawn`.
+        self.queue_silenced(|entity: EntityWorldMut| {
             let id = entity.id();
             let world = entity.into_world_mut();
             let frame = world.get_resource::<SimFrame>().copied().unwrap_or_default().0;
@@ -164,7 +166,7 @@ impl IdentityColumn {
         let mut present = live.into_iter().peekable();
         for &(id, saved) in &self.entities {
             while let Some((_, stranger, _)) = present.next_if(|&(other, ..)| other < id) {
-                despawn_stranger(world, stranger);
+                despawn_alone(world, stranger);
             }
             if let Some((_, entity, pending)) = present.next_if(|&(other, ..)| other == id) {
                 if pending {
@@ -179,7 +181,7 @@ impl IdentityColumn {
             }
         }
         for (_, stranger, _) in present {
-            despawn_stranger(world, stranger);
+            despawn_alone(world, stranger);
         }
         world.resource_mut::<RollbackIdCounter>().0 = self.counter;
     }
@@ -189,23 +191,22 @@ impl IdentityColumn {
     }
 }
 
-/// Removes an entity that the loaded frame does not have, but none that hang on it: those have frames of their own,
-/// and their parents are put right afterwards.
-fn despawn_stranger(world: &mut World, stranger: Entity) {
-    let children: Vec<Entity> = world
-        .get::<Children>(stranger)
-        .map(|children| {
-            children
-                .iter()
-                .copied()
-                .filter(|&child| world.get::<Rollback>(child).is_some())
-                .collect()
-        })
-        .unwrap_or_default();
-    for child in children {
-        world.entity_mut(child).remove::<ChildOf>();
+/// Despawns an entity, but none of those that hang on it, at whatever depth, and are in the simulation by themselves:
+/// they have lives of their own.
+fn despawn_alone(world: &mut World, root: Entity) {
+    let mut open = vec![root];
+    while let Some(entity) = open.pop() {
+        let children = world.get::<Children>(entity).map(|children| children.to_vec());
+        for child in children.unwrap_or_default() {
+            let Ok(mut child) = world.get_entity_mut(child) else { continue };
+            if child.contains::<Rollback>() && !child.contains::<DespawnPending>() {
+                child.remove::<ChildOf>();
+            } else {
+                open.push(child.id());
+            }
+        }
     }
-    despawn_if_alive(world, stranger);
+    despawn_if_alive(world, root);
 }
 
 fn despawn_if_alive(world: &mut World, entity: Entity) {
@@ -224,7 +225,7 @@ pub(super) fn despawn_confirmed(world: &mut World, confirmed: u32) {
         .map(|(entity, _)| entity)
         .collect();
     for entity in gone {
-        despawn_if_alive(world, entity);
+        despawn_alone(world, entity);
     }
 }
 

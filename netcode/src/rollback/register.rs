@@ -17,6 +17,20 @@ pub(crate) struct Registrations(pub(crate) Vec<&'static str>);
 /// Parents ([`ChildOf`](bevy::prelude::ChildOf)) of rollback entities roll back by themselves. `Children` do not keep their order, and
 /// list entities that are about to go: in `Simulate`, query `ChildOf` and sort by [`RollbackId`](crate::RollbackId) instead.
 ///
+/// A value that holds an [`Entity`](bevy::prelude::Entity) must say so: `#[entities]` on the field of a component, or
+/// `#[component(map_entities = ...)]`, as for Bevy's scenes. The checksum then names the entity by its
+/// [`RollbackId`](crate::RollbackId), which all peers have in common, and the reference follows an entity that a rollback spawns anew. Without it two peers
+/// that agree look as if they did not.
+///
+/// ```
+/// # use bevy::prelude::*;
+/// #[derive(Component, Clone, serde::Serialize, serde::Deserialize)]
+/// struct Homing {
+///     #[entities]
+///     target: Entity,
+/// }
+/// ```
+///
 /// Order matters: all peers register in the same order, which they do when they run the same code.
 pub trait AppRollbackExt {
     /// Saves, restores and hashes `C` on every [`Rollback`](crate::Rollback) entity.

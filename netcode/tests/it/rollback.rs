@@ -421,3 +421,97 @@ fn each_match_starts_with_the_resources_that_the_game_began_with() {
         assert!(in_order(stepper.app(0).world()).is_empty());
     }
 }
+
+#[test]
+fn who_comes_aboard_after_an_entity_left_lives_on_when_it_is_gone_for_good() {
+    fn simulate(mut commands: Commands, frame: Res<SimFrame>, counts: Query<(Entity, &Count)>) {
+        let named = |number| counts.iter().find(|(_, count)| count.0 == number);
+        if let (10, Some((ship, _)), Some((sailor, _))) = (frame.0, named(0), named(1)) {
+            commands.entity(ship).despawn_rollback();
+            commands.entity(sailor).insert(ChildOf(ship));
+        }
+    }
+    let mut stepper = Stepper::new(
+        1,
+        game(|app| {
+            app.add_systems(SetupMatch, |mut commands: Commands| {
+                let ship = commands.spawn((Rollback, Count(0))).id();
+                commands.spawn((Rollback, Count(1)));
+                commands.spawn((Rollback, Count(2), ChildOf(ship)));
+            })
+            .add_systems(Simulate, simulate);
+        }),
+    );
+    // Without rollbacks: they would bring back who is missing.
+    let request = StartLocal { seats: vec!["one".into()], seed: 1, sync_test_depth: None };
+    stepper.app_mut(0).world_mut().write_message(request);
+    stepper.updates(60);
+    let ids: Vec<u32> = in_order(stepper.app(0).world()).iter().map(|(id, _)| *id).collect();
+    assert_eq!(ids, [1], "the ship is gone, and who was aboard; the sailor came too late");
+}
+
+#[test]
+fn what_hangs_deep_below_an_entity_that_never_was_survives_it() {
+    /// A child that the simulation does not know of.
+    #[derive(Component)]
+    struct Mast;
+    fn simulate(mut commands: Commands, frame: Res<SimFrame>, counts: Query<(Entity, &Count)>) {
+        let Some((flag, _)) = counts.iter().find(|(_, count)| count.0 == 0) else { return };
+        match frame.0 % 6 {
+            0 => {
+                let ship = commands.spawn((Rollback, Count(1))).id();
+                let mast = commands.spawn((Mast, ChildOf(ship))).id();
+                commands.entity(flag).insert(ChildOf(mast));
+            }
+            2 => drop(commands.entity(flag).remove::<ChildOf>()),
+            _ => {}
+        }
+    }
+    let stepper = sync_test(5, 120, |app| {
+        app.add_systems(SetupMatch, |mut commands: Commands| {
+            commands.spawn((Rollback, Count(0)));
+        })
+        .add_systems(Simulate, simulate);
+    });
+    assert_sound(&stepper);
+    assert_eq!(in_order(stepper.app(0).world())[0].0, 0, "the flag is still there");
+}
+
+#[test]
+fn what_is_gone_already_may_be_despawned_again() {
+    fn simulate(mut commands: Commands, frame: Res<SimFrame>, counts: Query<(Entity, &Count)>) {
+        if frame.0 == 10 {
+            for (entity, _) in &counts {
+                commands.entity(entity).despawn();
+                commands.entity(entity).despawn_rollback();
+            }
+        }
+    }
+    let stepper = sync_test(3, 30, |app| {
+        app.add_systems(SetupMatch, |mut commands: Commands| {
+            commands.spawn((Rollback, Count(0)));
+        })
+        .add_systems(Simulate, simulate);
+    });
+    assert_sound(&stepper);
+    assert!(in_order(stepper.app(0).world()).is_empty());
+}
+
+#[test]
+fn a_clone_is_an_entity_with_an_id_of_its_own() {
+    fn simulate(mut commands: Commands, frame: Res<SimFrame>, counts: Query<(Entity, &Count)>) {
+        if let (10, Ok((entity, _))) = (frame.0, counts.single()) {
+            commands.entity(entity).clone_and_spawn();
+        }
+    }
+    let stepper = sync_test(3, 30, |app| {
+        app.add_systems(SetupMatch, |mut commands: Commands| {
+            commands.spawn((Rollback, Count(7)));
+        })
+        .add_systems(Simulate, simulate);
+    });
+    assert_sound(&stepper);
+    let world = stepper.app(0).world();
+    let ids: Vec<u32> = in_order(world).iter().map(|(id, _)| *id).collect();
+    assert_eq!(ids, [0, 1]);
+}
