@@ -11,6 +11,9 @@ use super::Channel;
 /// Packets held back at most; what comes beyond is lost, as in a router's full queue.
 const MAX_QUEUED: usize = 4096;
 
+/// Datagrams that would wait longer than this for a slow link are lost.
+const MAX_BACKLOG: Duration = Duration::from_secs(1);
+
 /// How bad the network is, in the direction away from this peer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LinkConditions {
@@ -163,8 +166,19 @@ impl Conditioner {
         self.conditions = conditions;
     }
 
+    /// Forgets whom anything was sent to: the room was left.
+    pub(crate) fn forget_peers(&mut self) {
+        self.control_due.clear();
+        self.link_free = Duration::ZERO;
+    }
+
     /// Takes a packet that is to be sent.
     pub(crate) fn push(&mut self, now: Duration, to: PeerId, channel: Channel, bytes: &[u8]) {
+        // A router's queue is full at some point: what comes then is lost, and costs the link nothing.
+        let is_slow = self.conditions.bytes_per_s.is_some();
+        if is_slow && channel == Channel::Datagrams && self.link_free > now + MAX_BACKLOG {
+            return;
+        }
         let mut due = self.leave_link(now, bytes.len()) + self.delay();
         match channel {
             Channel::Datagrams => {
@@ -318,6 +332,19 @@ mod tests {
         conditioner.push(Duration::ZERO, PEER, Channel::Datagrams, &[2; 500]);
         assert_eq!(deliver(&mut conditioner, Duration::from_millis(600)), [1]);
         assert_eq!(deliver(&mut conditioner, Duration::from_secs(1)), [2]);
+    }
+
+    #[test]
+    fn a_link_that_is_asked_too_much_loses_datagrams_instead_of_falling_behind() {
+        let mut conditioner = Conditioner::new(1);
+        conditioner.set(LinkConditions { bytes_per_s: Some(1000), ..LinkConditions::NONE });
+        for _ in 0..100 {
+            conditioner.push(Duration::ZERO, PEER, Channel::Datagrams, &[1; 100]);
+        }
+        conditioner.push(Duration::ZERO, PEER, Channel::Control, &[2; 100]);
+        let arrived = deliver(&mut conditioner, Duration::from_millis(1300));
+        assert!((10..=12).contains(&arrived.len()), "{} arrived", arrived.len());
+        assert_eq!(arrived.last(), Some(&2));
     }
 
     #[test]

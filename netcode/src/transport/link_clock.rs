@@ -9,6 +9,9 @@ const RTT_GAIN: f32 = 1.0 / 8.0;
 const JITTER_GAIN: f32 = 1.0 / 4.0;
 /// The lead jumps by whole frames from sample to sample; a quarter of a second of samples smooths that.
 const LEAD_GAIN: f32 = 1.0 / 16.0;
+/// Silence after which any datagram is the newest: nothing is under way for that long, and it is under half of the time
+/// in which the header's clock goes round.
+const ORDER_KNOWN_FOR: Duration = Duration::from_secs(30);
 /// Leads beyond this say no more than "far": it is what fits the header's quarter frames.
 const MAX_LEAD_FRAMES: f32 = 31.0;
 
@@ -33,8 +36,11 @@ impl LinkClock {
         fps: u16,
     ) {
         // Reordered datagrams must not turn the clock back.
-        let is_newer =
-            self.heard.is_none_or(|(newest, _)| header.sent_ms.wrapping_sub(newest) < u16::MAX / 2);
+        let is_newer = self.heard.is_none_or(|(newest, at)| {
+            // After a long silence the 16 bits have gone round, and say nothing of the order any more.
+            header.sent_ms.wrapping_sub(newest) < u16::MAX / 2
+                || now.saturating_sub(at) > ORDER_KNOWN_FOR
+        });
         if !is_newer {
             return;
         }
@@ -153,6 +159,16 @@ mod tests {
         let (a, b) = exchange(80, 10, 4, 0);
         let sum = a.lead_frames() + b.lead_frames();
         assert!(sum.abs() < 0.3, "{} and {}", a.lead_frames(), b.lead_frames());
+    }
+
+    #[test]
+    fn after_a_long_silence_any_datagram_is_the_newest() {
+        let mut clock = LinkClock::default();
+        let header = |sent_ms| DatagramHeader { sent_ms, held_ms: 0, ..Default::default() };
+        clock.receive(Duration::ZERO, &header(0), None, FPS);
+        let later = Duration::from_secs(40);
+        clock.receive(later, &header(40_000), None, FPS);
+        assert_eq!(clock.header(later, 0, 0).echo_ms, 40_000);
     }
 
     #[test]

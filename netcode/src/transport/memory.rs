@@ -41,6 +41,36 @@ impl MemoryRoom {
         MemoryTransport { room: self.clone(), peer }
     }
 
+    /// Ends the connection between two peers, as a router between them may: both are told, and stay in the room.
+    pub(crate) fn part(&self, one: PeerId, other: PeerId) {
+        self.with(|places| {
+            for (peer, gone) in [(one, other), (other, one)] {
+                if let Some(place) = places.iter_mut().find(|place| place.peer == peer) {
+                    place.events.push_back(TransportEvent::Disconnected(gone));
+                }
+            }
+        });
+    }
+
+    /// The signaling server goes away; all who are in the room notice.
+    pub(crate) fn lose_signaling(&self) {
+        self.with(|places| {
+            for place in places.iter_mut().filter(|place| !place.gone) {
+                place.events.push_back(TransportEvent::SignalingLost);
+            }
+        });
+    }
+
+    /// Delivers bytes to `to`, as if `from` had sent them.
+    pub(crate) fn inject(&self, from: PeerId, to: PeerId, channel: Channel, bytes: &[u8]) {
+        self.with(|places| {
+            if let Some(place) = places.iter_mut().find(|place| place.peer == to) {
+                let bytes = bytes.into();
+                place.events.push_back(TransportEvent::Received { from, channel, bytes });
+            }
+        });
+    }
+
     /// Takes a peer out of the room without a word, as if its machine lost power: nobody is told.
     pub(crate) fn cut_off(&self, peer: PeerId) {
         self.with(|places| {

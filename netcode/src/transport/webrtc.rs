@@ -13,8 +13,11 @@ use super::{
 };
 
 const CHANNELS: [(usize, Channel); 2] = [(0, Channel::Datagrams), (1, Channel::Control)];
-/// Packets kept of peers whose channels opened on their side first. They send at most a hello and a few datagrams.
-const MAX_EARLY: usize = 64;
+/// Packets kept of each peer whose channels opened on its side first: its hello, its status and some datagrams. Its
+/// first words must not be lost, as they are said once.
+const MAX_EARLY_OF_PEER: usize = 16;
+/// The same of all peers together: as many peers as we keep track of.
+const MAX_EARLY: usize = 32 * MAX_EARLY_OF_PEER;
 /// Departures remembered: more than a room holds.
 const MAX_GONE: usize = 64;
 
@@ -88,10 +91,22 @@ impl WebRtcTransport {
                 let from = PeerId(id);
                 if self.peers.contains(&from) {
                     events.push(received(from, channel, &packet));
-                } else if self.early.len() < MAX_EARLY && !self.gone.contains(&from) {
-                    self.early.push((from, channel, packet));
+                } else if !self.gone.contains(&from) {
+                    self.keep_early(from, channel, packet);
                 }
             }
+        }
+    }
+}
+
+impl WebRtcTransport {
+    fn keep_early(&mut self, from: PeerId, channel: Channel, packet: Packet) {
+        let of_peer = self.early.iter().filter(|(peer, ..)| *peer == from).count();
+        // The first datagrams of a flood may go, they are lost on the way as often; control may not.
+        let is_welcome = of_peer < MAX_EARLY_OF_PEER
+            && (channel == Channel::Control || of_peer < MAX_EARLY_OF_PEER / 2);
+        if is_welcome && self.early.len() < MAX_EARLY {
+            self.early.push((from, channel, packet));
         }
     }
 }
