@@ -3,7 +3,7 @@
 //! bincode 2.0.1 is finished rather than maintained, so nothing outside this file may depend on it.
 
 use bincode::{
-    config::{Configuration, Limit, LittleEndian, Varint, standard},
+    config::{Configuration, Limit, LittleEndian, Varint, legacy, standard},
     error::{DecodeError, EncodeError},
     serde::{decode_from_slice, encode_into_std_write},
 };
@@ -48,6 +48,11 @@ fn config() -> Configuration<LittleEndian, Varint, Limit<MAX_DECODED_BYTES>> {
 pub(crate) fn encode_into<T: Serialize>(value: &T, bytes: &mut Vec<u8>) -> Result<(), CodecError> {
     encode_into_std_write(value, bytes, standard())?;
     Ok(())
+}
+
+/// How many bytes ggrs makes of an input: it still uses bincode 1, where integers have a fixed width.
+pub(crate) fn size_in_ggrs<T: Serialize>(value: &T) -> Result<usize, CodecError> {
+    Ok(encode_into_std_write(value, &mut std::io::sink(), legacy())?)
 }
 
 /// Reads one value that fills `bytes` exactly.

@@ -5,8 +5,11 @@ use std::time::Duration;
 use bevy::prelude::Resource;
 use thiserror::Error;
 
-/// ggrs keeps 128 frames of inputs per seat; delay plus window must stay well inside that.
+/// Longer windows and delays than a second are no game any more.
 const MAX_WINDOW_FRAMES: u8 = 60;
+/// ggrs keeps 128 frames of inputs per seat and panics beyond. A peer that was let run on is ahead of one that stood still
+/// by the inputs it has of it (its delay) and its own window, and sends inputs of its own delay further on.
+const MAX_FRAMES_AHEAD: u32 = 120;
 /// More seats than this make the input datagrams of a full mesh larger than one packet.
 pub(crate) const MAX_SEATS: u8 = 16;
 /// Longest game id and version, in bytes: they are shown in one line.
@@ -24,7 +27,7 @@ pub struct NetcodeConfig {
     pub game_id: String,
     /// Names the build as players know it, at most 64 bytes; shown when two builds do not fit. Default `"0"`.
     pub game_version: String,
-    /// Frames that a local input waits before it is used, 0 to 60. More delay, fewer and shorter rollbacks.
+    /// Frames that a local input waits before it is used, 0 to 60 (`prediction_window + 2 * input_delay` at most 120). More delay, fewer and shorter rollbacks.
     /// Default 2 (33 ms at 60 fps): hides most rollbacks below 70 ms of round-trip time.
     pub input_delay: u8,
     /// Frames that may be predicted before the simulation stalls, 1 to 60. Default 8 (133 ms at 60 fps).
@@ -78,6 +81,12 @@ impl NetcodeConfig {
         if self.input_delay > MAX_WINDOW_FRAMES {
             return Err(ConfigError::InputDelay(self.input_delay));
         }
+        if u32::from(self.prediction_window) + 2 * u32::from(self.input_delay) > MAX_FRAMES_AHEAD {
+            return Err(ConfigError::WindowAndDelay {
+                window: self.prediction_window,
+                delay: self.input_delay,
+            });
+        }
         if self.checksum_interval == 0 {
             return Err(ConfigError::ChecksumInterval);
         }
@@ -116,6 +125,16 @@ pub enum ConfigError {
     /// `input_delay` is above 60.
     #[error("input_delay is {0} frames; choose 0 to 60")]
     InputDelay(u8),
+    /// `prediction_window` and `input_delay` are too much together.
+    #[error(
+        "prediction_window is {window} and input_delay is {delay} frames; window + 2 x delay may be at most 120"
+    )]
+    WindowAndDelay {
+        /// The prediction window.
+        window: u8,
+        /// The input delay.
+        delay: u8,
+    },
     /// `checksum_interval` is 0.
     #[error("checksum_interval is 0 frames; choose at least 1")]
     ChecksumInterval,
@@ -155,6 +174,11 @@ mod tests {
         assert_eq!(check(|c| c.fps = 241), Err(ConfigError::Fps(241)));
         assert_eq!(check(|c| c.prediction_window = 0), Err(ConfigError::PredictionWindow(0)));
         assert_eq!(check(|c| c.input_delay = 61), Err(ConfigError::InputDelay(61)));
+        assert_eq!(
+            check(|c| (c.prediction_window, c.input_delay) = (60, 31)),
+            Err(ConfigError::WindowAndDelay { window: 60, delay: 31 })
+        );
+        assert_eq!(check(|c| (c.prediction_window, c.input_delay) = (60, 30)), Ok(()));
         assert_eq!(check(|c| c.checksum_interval = 0), Err(ConfigError::ChecksumInterval));
         assert_eq!(check(|c| c.min_players = 5), Err(ConfigError::Players { min: 5, max: 4 }));
         assert_eq!(check(|c| c.max_players = 17), Err(ConfigError::Players { min: 2, max: 17 }));

@@ -5,7 +5,13 @@ use std::fmt::Debug;
 use bevy::prelude::Resource;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::codec::size_in_ggrs;
+
 /// What an input type must be able to do; implemented by itself for every type that can.
+///
+/// Where one machine holds several seats, all values must have the same size when serialized: ggrs cuts the machine's
+/// inputs into equal parts. Numbers, `bool`s, arrays, structs of them and enums without fields do; `Option`s and enums
+/// with fields do not. A match for which that does not hold ends with [`EndReason::UnequalInputs`](crate::EndReason).
 ///
 /// Keep it to a few bytes: each one travels to every peer, for every frame that is not yet acknowledged.
 pub trait GameInput:
@@ -56,6 +62,12 @@ impl<I: GameInput> LocalInputs<I> {
 
     pub(crate) fn clear(&mut self) {
         self.inputs.fill(I::default());
+    }
+
+    /// Whether ggrs can tell the inputs of the seats apart: it cuts their bytes into equal parts.
+    pub(crate) fn can_be_told_apart(&self) -> bool {
+        let size = size_in_ggrs(&I::default());
+        self.inputs.len() < 2 || self.inputs.iter().all(|input| size_in_ggrs(input) == size)
     }
 
     /// The seats that are played on this machine, in order.
@@ -115,6 +127,20 @@ mod tests {
         assert_eq!(inputs.iter().collect::<Vec<_>>(), [(Seat(1), 0), (Seat(3), 7)]);
         inputs.clear();
         assert_eq!(inputs.iter().map(|(_, input)| input).collect::<Vec<_>>(), [0, 0]);
+    }
+
+    #[test]
+    fn inputs_of_different_sizes_cannot_be_told_apart() {
+        let mut wide = LocalInputs::<(bool, u32)>::new(vec![Seat(0), Seat(1)]);
+        wide.set(Seat(0), (true, u32::MAX));
+        assert!(wide.can_be_told_apart());
+        let mut alone = LocalInputs::<Option<u32>>::new(vec![Seat(0)]);
+        alone.set(Seat(0), Some(1));
+        assert!(alone.can_be_told_apart());
+        let mut two = LocalInputs::<Option<u32>>::new(vec![Seat(0), Seat(1)]);
+        assert!(two.can_be_told_apart());
+        two.set(Seat(1), Some(1));
+        assert!(!two.can_be_told_apart());
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl ChecksumLog {
 }
 
 /// Indices of the parts that differ; a missing part differs.
-fn differing_parts(ours: &[u64], theirs: &[u64]) -> Vec<usize> {
+pub(crate) fn differing_parts(ours: &[u64], theirs: &[u64]) -> Vec<usize> {
     (0..ours.len().max(theirs.len()))
         .filter(|&index| ours.get(index) != theirs.get(index))
         .collect()

@@ -25,7 +25,7 @@ pub struct SessionStats {
     pub max_rollback: u32,
     /// The latest rollback, in frames.
     pub last_rollback: u32,
-    /// Steps that were due but not taken, because the prediction window was full.
+    /// Updates in which steps were due but not all taken, because the prediction window was full.
     pub stalls: u32,
     /// Desyncs found with any peer.
     pub desyncs: u32,
@@ -58,13 +58,16 @@ pub struct DroppedPackets {
     pub wrong_epoch: u32,
     /// More than the session can take between two frames.
     pub flooded: u32,
+    /// Peers that came when there were too many to keep track of.
+    pub crowded: u32,
 }
 
 impl DroppedPackets {
     /// All drops together.
     #[must_use]
     pub fn total(&self) -> u32 {
-        self.oversized + self.malformed + self.stranger + self.wrong_epoch + self.flooded
+        let Self { oversized, malformed, stranger, wrong_epoch, flooded, crowded } = *self;
+        oversized + malformed + stranger + wrong_epoch + flooded + crowded
     }
 }
 

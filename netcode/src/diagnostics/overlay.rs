@@ -30,7 +30,8 @@ const PRESET_KEYS: [KeyCode; 6] = [
 
 /// Draws the network overlay: F3 opens and closes it, keys 1 to 6 choose a network preset while it is open.
 ///
-/// Needs Bevy's UI and keyboard input, as `DefaultPlugins` brings them. Set [`OverlayState`] to bind other keys.
+/// Needs Bevy's UI and keyboard input, as `DefaultPlugins` brings them. Set [`OverlayState`] to bind other keys, and
+/// while text is typed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NetcodeOverlayPlugin;
 
@@ -50,6 +51,8 @@ pub struct OverlayState {
     pub is_open: bool,
     /// Index into [`LinkConditions::presets`].
     pub preset: usize,
+    /// Set it while a player types text: then 1 to 6 are letters of it, and choose no preset. F3 works all the same.
+    pub is_typing: bool,
 }
 
 #[derive(Component, Debug, Default)]
@@ -65,7 +68,7 @@ fn read_keys(
     if keys.just_pressed(KeyCode::F3) {
         state.is_open = !state.is_open;
     }
-    if !state.is_open {
+    if !state.is_open || state.is_typing {
         return;
     }
     for (preset, &(_, values)) in LinkConditions::presets().iter().enumerate() {
@@ -137,7 +140,7 @@ fn describe(session: &SessionState, stats: &SessionStats, lobby: &Lobby, preset:
     line(format_args!("NETWORK  {state}"));
     line(format_args!("frame      {} ({} confirmed)", stats.frames, stats.confirmed_frames));
     line(format_args!(
-        "rollback   {} now, {} deepest, {} in all",
+        "rollback   {} last, {} deepest, {} in all",
         stats.last_rollback, stats.max_rollback, stats.rollbacks
     ));
     line(format_args!("stalls     {}   desyncs {}", stats.stalls, stats.desyncs));

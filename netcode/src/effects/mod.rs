@@ -6,7 +6,7 @@
 use bevy::prelude::{App, IntoScheduleConfigs, Message, Res, ResMut, Resource, World};
 use bevy::prelude::{MessageWriter, PreUpdate};
 
-use crate::{NetcodeSystems, frame::SimFrame};
+use crate::NetcodeSystems;
 
 /// Frames by which a happening may shift between two simulations and still be the same: a correction often
 /// moves a hit by a frame or two, and hearing it twice is worse than hearing it 50 ms early.
@@ -106,8 +106,6 @@ impl EffectTypes {
                 reset(world);
             }
         });
-        world.insert_resource(OldestOpenFrame::default());
-        world.insert_resource(SimFrame::default());
     }
 }
 

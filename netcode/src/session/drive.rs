@@ -5,16 +5,19 @@ use std::time::Duration;
 use bevy::prelude::{Mut, Real, Res, ResMut, Time, World};
 use ggrs::{GgrsError, GgrsRequest, InputStatus};
 
-use super::{DueSteps, Epoch, GgrsConfig, Kind, SyncTest, start::ONESELF};
+use super::{
+    DueSteps, Epoch, GgrsConfig, Kind, SyncTest,
+    start::{ONESELF, end},
+};
 use crate::{
-    checksum::{ChecksumLog, DesyncDetected},
+    checksum::{ChecksumLog, DesyncDetected, differing_parts},
     config::NetcodeConfig,
     diagnostics::SessionStats,
     effects::{EffectTypes, OldestOpenFrame},
     frame::SimFrame,
     input::{GameInput, LocalInputs, PlayerInputs},
     membership::{
-        Connection, SessionState,
+        Connection, EndReason, SessionState,
         control::Control,
         systems::{Stepped, desync_report},
     },
@@ -54,6 +57,8 @@ pub(crate) fn step<I: GameInput>(world: &mut World) {
                 break;
             }
             epoch.record_checksums(world);
+            // Who reads the inputs of the next step sees the clock of the machine again.
+            *world.resource_mut::<Time>() = outside;
         }
         world.resource_mut::<SimFrame>().0 = epoch.frame;
     });
@@ -76,9 +81,16 @@ pub(crate) fn confirm<I: GameInput>(world: &mut World) {
 impl<I: GameInput> Epoch<I> {
     /// Simulates one new frame, and before it whatever must be corrected. False if the prediction window is full.
     fn step(&mut self, world: &mut World) -> bool {
-        world.resource_mut::<LocalInputs<I>>().clear();
-        world.resource_mut::<SimFrame>().0 = self.frame;
-        world.run_schedule(ReadInputs);
+        if self.read_frame != Some(self.frame) {
+            self.read_frame = Some(self.frame);
+            world.resource_mut::<LocalInputs<I>>().clear();
+            world.resource_mut::<SimFrame>().0 = self.frame;
+            world.run_schedule(ReadInputs);
+            if !world.resource::<LocalInputs<I>>().can_be_told_apart() {
+                end(world, EndReason::UnequalInputs);
+                return false;
+            }
+        }
         // An error means that the session is not synchronised: the same step is tried again later.
         let Ok(requests) = self.advance(world.resource::<LocalInputs<I>>()) else { return false };
         let before = self.newest;
@@ -200,8 +212,7 @@ impl<I: GameInput> SyncTest<I> {
             }
             return;
         };
-        let differing: Vec<usize> =
-            (0..parts.len()).filter(|&index| parts.get(index) != first.get(index)).collect();
+        let differing = differing_parts(first, &parts);
         if !differing.is_empty() {
             let report = desync_report(world.resource(), frame, ONESELF, &differing);
             report_desync(world, DesyncDetected(report));

@@ -40,6 +40,9 @@ pub(crate) struct Epoch<I: GameInput> {
     began_at: Duration,
     /// The next frame on the checksum interval.
     next_checksum: u32,
+    /// The frame for which the inputs were read last: while the window is full the same frame is tried again, and ggrs
+    /// has its inputs already.
+    read_frame: Option<u32>,
     /// Since when the match is over here. The session still acknowledges and repeats inputs for a while, for those
     /// who lag behind.
     finished_at: Option<Duration>,

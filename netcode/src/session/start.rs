@@ -11,12 +11,12 @@ use crate::{
     checksum::ChecksumLog,
     config::{MAX_SEATS, NetcodeConfig},
     diagnostics::SessionStats,
-    effects::EffectTypes,
-    frame::MatchSeed,
+    effects::{EffectTypes, OldestOpenFrame},
+    frame::{MatchSeed, SimFrame},
     input::{GameInput, LocalInputs, PlayerInputs},
     membership::{
         Connection, EndReason, GoodbyeCause, MatchPlan, Roster, SessionState, StartLocal,
-        systems::PendingStart,
+        StartRefusal, systems::PendingStart,
     },
     pacing::Pacer,
     plugin::SetupMatch,
@@ -58,7 +58,7 @@ pub(crate) fn manage_epoch<I: GameInput>(world: &mut World) {
     ) {
         let epoch = world.remove_resource::<Epoch<I>>();
         if epoch.is_some_and(|epoch| epoch.finished_at.is_none()) {
-            clear_match(world);
+            clear_match::<I>(world);
         }
     }
 }
@@ -81,7 +81,7 @@ fn await_start<I: GameInput>(world: &mut World, epoch: &mut Epoch<I>) {
 fn linger<I: GameInput>(world: &mut World, epoch: &mut Epoch<I>) -> bool {
     let now = world.resource::<Time<Real>>().elapsed();
     let finished_at = *epoch.finished_at.get_or_insert_with(|| {
-        clear_match(world);
+        clear_match::<I>(world);
         now
     });
     if let Kind::Match(session) = &mut epoch.kind {
@@ -98,30 +98,25 @@ fn start_online<I: GameInput>(world: &mut World, plan: &MatchPlan) {
     let roster = Roster::from_plan(plan, local);
     match build_session::<I>(&config, &roster, config.input_delay, mailbox) {
         Ok(session) => begin(world, Kind::Match(Box::new(session)), roster, plan.seed, plan.epoch),
-        Err(error) => end(world, EndReason::StartRefused(error.to_string())),
+        Err(refusal) => end(world, refusal.into()),
     }
 }
 
 fn start_local<I: GameInput>(world: &mut World, request: &StartLocal) {
     let config = world.resource::<NetcodeConfig>().clone();
     let roster = Roster::local(&request.seats);
-    let seats = roster.seats().len();
-    if seats == 0 || seats > usize::from(MAX_SEATS) {
-        let reason = format!("{seats} seats were asked for; 1 to {MAX_SEATS} can play");
-        return end(world, EndReason::StartRefused(reason));
-    }
     let kind = match request.sync_test_depth {
         // Nobody is waited for, so nothing needs to be delayed.
         None => build_session::<I>(&config, &roster, 0, SharedMailbox::default())
             .map(|session| Kind::Match(Box::new(session))),
-        Some(depth) => build_sync_test::<I>(&config, seats, depth),
+        Some(depth) => build_sync_test::<I>(&config, &roster, depth),
     };
     match kind {
         Ok(kind) => {
             begin(world, kind, roster, request.seed, 0);
             change_state(world, SessionState::Running);
         }
-        Err(error) => end(world, EndReason::StartRefused(error.to_string())),
+        Err(refusal) => end(world, refusal.into()),
     }
 }
 
@@ -130,7 +125,8 @@ fn build_session<I: GameInput>(
     roster: &Roster,
     input_delay: u8,
     mailbox: SharedMailbox,
-) -> Result<P2PSession<GgrsConfig<I>>, GgrsError> {
+) -> Result<P2PSession<GgrsConfig<I>>, StartRefusal> {
+    check_seats(roster)?;
     let mut builder = SessionBuilder::<GgrsConfig<I>>::new()
         .with_num_players(roster.seats().len())?
         .with_fps(usize::from(config.fps))?
@@ -145,16 +141,22 @@ fn build_session<I: GameInput>(
         };
         builder = builder.add_player(player, seat.seat.index())?;
     }
-    builder.start_p2p_session(mailbox)
+    Ok(builder.start_p2p_session(mailbox)?)
 }
 
 fn build_sync_test<I: GameInput>(
     config: &NetcodeConfig,
-    seats: usize,
+    roster: &Roster,
     depth: u8,
-) -> Result<Kind<I>, GgrsError> {
+) -> Result<Kind<I>, StartRefusal> {
+    check_seats(roster)?;
+    // At depth 0 nothing would be saved, and every check would pass.
+    let max = config.prediction_window - 1;
+    if depth == 0 || depth > max {
+        return Err(StartRefusal::SyncTestDepth { depth, max });
+    }
     let session = SessionBuilder::<GgrsConfig<I>>::new()
-        .with_num_players(seats)?
+        .with_num_players(roster.seats().len())?
         .with_max_prediction_window(usize::from(config.prediction_window))
         .with_check_distance(usize::from(depth))
         .start_synctest_session()?;
@@ -162,18 +164,33 @@ fn build_sync_test<I: GameInput>(
     Ok(Kind::SyncTest(Box::new(sync_test)))
 }
 
+fn check_seats(roster: &Roster) -> Result<(), StartRefusal> {
+    let seats = roster.seats().len();
+    if (1..=usize::from(MAX_SEATS)).contains(&seats) {
+        Ok(())
+    } else {
+        Err(StartRefusal::Seats { seats, max: MAX_SEATS })
+    }
+}
+
+impl From<GgrsError> for StartRefusal {
+    fn from(_: GgrsError) -> Self {
+        Self::Settings
+    }
+}
+
 /// Clears the world, sets the match up, and makes it the present epoch.
 fn begin<I: GameInput>(world: &mut World, kind: Kind<I>, roster: Roster, seed: u64, number: u32) {
     let config = world.resource::<NetcodeConfig>().clone();
-    clear_match(world);
+    clear_match::<I>(world);
+    world.resource_mut::<Connection>().forget_drops();
     world
         .resource_mut::<RollbackStore>()
         .set_depth(usize::from(config.prediction_window) + EXTRA_FRAMES);
     let input_delay = if number == 0 { 0 } else { config.input_delay };
     world.insert_resource(SessionStats { input_delay, ..SessionStats::default() });
     world.insert_resource(ChecksumLog::default());
-    world.insert_resource(LocalInputs::<I>::new(roster.local_seats()));
-    world.insert_resource(PlayerInputs::<I>::default());
+    world.insert_resource(LocalInputs::<I>::new(roster.local_seats().collect()));
     world.insert_resource(MatchSeed(seed));
     world.insert_resource(roster);
     let outside = *world.resource::<Time>();
@@ -189,19 +206,32 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind<I>, roster: Roster, seed: u
         newest: 0,
         began_at,
         next_checksum: 0,
+        read_frame: None,
         finished_at: None,
     });
 }
 
 /// Returns the world to what it was before the first match. Statistics and checksums stay, to be looked at.
-fn clear_match(world: &mut World) {
+fn clear_match<I: GameInput>(world: &mut World) {
     world.resource_scope(|world, mut store: Mut<RollbackStore>| store.reset(world));
     EffectTypes::reset(world);
+    world.insert_resource(OldestOpenFrame::default());
+    world.insert_resource(SimFrame::default());
+    world.insert_resource(MatchSeed::default());
+    world.insert_resource(Roster::default());
+    world.insert_resource(LocalInputs::<I>::default());
+    world.insert_resource(PlayerInputs::<I>::default());
 }
 
-fn end(world: &mut World, reason: EndReason) {
+/// Ends the session, and leaves the room.
+pub(super) fn end(world: &mut World, reason: EndReason) {
     let now = world.resource::<Time<Real>>().elapsed();
-    world.resource_mut::<Connection>().close(now, GoodbyeCause::Leaving);
+    // The others come to the same end a moment later, and should not take ours for a whim.
+    let cause = match reason {
+        EndReason::StartTimedOut => GoodbyeCause::StartTimedOut,
+        _ => GoodbyeCause::Leaving,
+    };
+    world.resource_mut::<Connection>().close(now, cause);
     change_state(world, SessionState::Ended(reason));
 }
 
