@@ -81,7 +81,8 @@ pub use frame::{MatchSeed, SimFrame};
 pub use input::{GameInput, LocalInputs, PlayerInputs, Seat};
 pub use membership::{
     EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, LobbyPeer, Refusal, Roster, RosterSeat,
-    SessionChanged, SessionState, SetConditions, SetReady, StartBlocker, StartLocal, in_match,
+    SessionChanged, SessionState, SetConditions, SetReady, StartBlocker, StartLocal, StartRefusal,
+    in_match,
 };
 pub use pacing::StepPhase;
 pub use plugin::{NetcodePlugin, NetcodeSystems, ReadInputs, SetupMatch, Simulate};

@@ -85,7 +85,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
         }
         app.insert_resource(self.config.clone())
             .insert_resource(Pacer::new(self.config.step_duration()))
-            .insert_resource(Lobby::for_config(&self.config))
+            .insert_resource(Lobby::for_seats(self.config.min_players, self.config.max_players))
             .insert_resource(Connection::new(&self.config))
             .init_resource::<SessionState>()
             .init_resource::<Roster>()

@@ -14,6 +14,7 @@ use bevy::{
     prelude::{App, Real, Time},
     time::TimeUpdateStrategy,
 };
+use signaling::protocol::PeerId;
 
 use crate::{
     config::NetcodeConfig,
@@ -21,7 +22,7 @@ use crate::{
         Connection, SessionState, SetConditions, SetReady,
         control::{Hello, protocol_hash},
     },
-    transport::{LinkConditions, memory::MemoryRoom},
+    transport::{Channel, LinkConditions, memory::MemoryRoom},
 };
 
 /// Time that one update of all apps takes, as far as they know: a 60 Hz display.
@@ -133,9 +134,41 @@ impl Stepper {
 
     /// One peer's machine loses power: it sends nothing more, and nobody is told. Its app still updates.
     pub fn cut_off(&mut self, index: usize) {
-        if let Some(peer) = self.apps[index].world().resource::<Connection>().local() {
+        if let Some(peer) = self.local_id(index) {
             self.room.cut_off(peer);
         }
+    }
+
+    /// The connection between two peers breaks; both stay in the room.
+    pub fn part(&mut self, one: usize, other: usize) {
+        if let (Some(one), Some(other)) = (self.local_id(one), self.local_id(other)) {
+            self.room.part(one, other);
+        }
+    }
+
+    /// The signaling server goes away; who is connected stays so.
+    pub fn stop_signaling(&mut self) {
+        self.room.lose_signaling();
+    }
+
+    /// One peer receives these bytes on the unreliable channel, as if another one had sent them.
+    pub fn inject_datagram(&mut self, from: usize, to: usize, bytes: &[u8]) {
+        self.inject(from, to, Channel::Datagrams, bytes);
+    }
+
+    /// One peer receives these bytes on the reliable channel, as if another one had sent them.
+    pub fn inject_control(&mut self, from: usize, to: usize, bytes: &[u8]) {
+        self.inject(from, to, Channel::Control, bytes);
+    }
+
+    fn inject(&mut self, from: usize, to: usize, channel: Channel, bytes: &[u8]) {
+        if let (Some(from), Some(to)) = (self.local_id(from), self.local_id(to)) {
+            self.room.inject(from, to, channel, bytes);
+        }
+    }
+
+    fn local_id(&self, index: usize) -> Option<PeerId> {
+        self.apps[index].world().resource::<Connection>().local()
     }
 
     /// The app of one peer.

@@ -30,8 +30,8 @@ const KEEP_ALIVE: Duration = Duration::from_millis(100);
 const LINGER: Duration = Duration::from_millis(500);
 /// A bad network that is the same in every run can be reasoned about.
 const CONDITIONER_SEED: u64 = 1;
-/// Peers that we keep track of at most; a room of ours holds far fewer.
-const MAX_LINKS: usize = 32;
+/// Peers that we keep track of at most: twice the seats that a match can have. A room may hold more.
+pub(super) const MAX_LINKS: usize = 32;
 
 /// What a received packet means to the session.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,8 +40,6 @@ pub(crate) enum Occurrence {
     Opened,
     /// The room, or the way to it, is gone.
     Failed(TransportError),
-    /// The signaling server is gone.
-    SignalingLost,
     /// The channels to a peer closed.
     Closed(PeerId),
     /// A peer said goodbye.
@@ -61,6 +59,8 @@ pub(crate) struct Connection {
     conditioner: Conditioner,
     pub(super) links: Vec<Link>,
     pub(super) local: Option<PeerId>,
+    /// The signaling server is gone: nobody new can come.
+    pub(super) is_signaling_lost: bool,
     pub(super) hello: Hello,
     pub(super) status: Status,
     pub(super) lineup: LineUp,
@@ -95,6 +95,7 @@ impl Connection {
             conditioner: Conditioner::new(CONDITIONER_SEED),
             links: Vec::new(),
             local: None,
+            is_signaling_lost: false,
             hello: Hello::new(config, 0, "", 1),
             status: Status::default(),
             lineup: LineUp::default(),
@@ -141,6 +142,8 @@ impl Connection {
     fn forget_room(&mut self) {
         self.links.clear();
         self.local = None;
+        self.is_signaling_lost = false;
+        self.conditioner.forget_peers();
         self.status = Status { last_epoch: self.status.last_epoch, ..Status::default() };
         self.lineup.reset();
         self.epoch = 0;
@@ -154,24 +157,43 @@ impl Connection {
     pub(crate) fn set_ready(&mut self, now: Duration, ready: bool) {
         if self.status.ready != ready {
             self.status.ready = ready;
-            self.broadcast(now, &Control::Status(self.status));
+            self.tell_status(now);
         }
     }
 
     /// We play the match of this epoch now.
     pub(super) fn enter_match(&mut self, now: Duration, epoch: u32) {
-        self.status = Status { ready: false, in_match: true, last_epoch: epoch };
-        self.dropped = DroppedPackets::default();
+        self.status.ready = false;
+        self.status.in_match = true;
+        self.status.last_epoch = epoch;
         for link in &mut self.links {
             link.clock.restart();
         }
-        self.broadcast(now, &Control::Status(self.status));
+        self.tell_status(now);
     }
 
     /// We are done with the match, and back in the lobby.
     pub(crate) fn leave_match(&mut self, now: Duration) {
         self.status.in_match = false;
-        self.broadcast(now, &Control::Status(self.status));
+        self.tell_status(now);
+    }
+
+    fn tell_status(&mut self, now: Duration) {
+        self.broadcast(now, &Control::Status(self.status.clone()));
+    }
+
+    /// Tells the others whom we could play with, where that changed: nobody else can know who cannot reach whom.
+    fn tell_reach(&mut self, now: Duration) {
+        let reaches = || self.fitting_links().map(|link| link.peer);
+        if !reaches().eq(self.status.reaches.iter().copied()) {
+            self.status.reaches = reaches().collect();
+            self.tell_status(now);
+        }
+    }
+
+    /// The peers that we could play with.
+    pub(super) fn fitting_links(&self) -> impl Iterator<Item = &Link> {
+        self.links.iter().filter(|link| self.is_present(link) && link.is_compatible())
     }
 
     /// Takes what arrived since the last call, and says what it means.
@@ -216,7 +238,7 @@ impl Connection {
                 occurrences.push(Occurrence::Opened);
             }
             TransportEvent::Failed(error) => occurrences.push(Occurrence::Failed(error)),
-            TransportEvent::SignalingLost => occurrences.push(Occurrence::SignalingLost),
+            TransportEvent::SignalingLost => self.is_signaling_lost = true,
             TransportEvent::Connected(peer) => self.greet(now, peer),
             TransportEvent::Disconnected(peer) => {
                 if self.links.iter().any(|link| link.peer == peer) {
@@ -243,17 +265,26 @@ impl Connection {
     }
 
     fn greet(&mut self, now: Duration, peer: PeerId) {
-        if self.links.len() < MAX_LINKS && self.links.iter().all(|link| link.peer != peer) {
+        if self.links.len() >= MAX_LINKS
+            && let Some(absent) = self.links.iter().position(|link| !self.is_present(link))
+        {
+            // A closed page may hold its place for long: its channels close late, or never.
+            self.links.remove(absent);
+        }
+        if self.links.len() >= MAX_LINKS {
+            self.dropped.crowded += 1;
+        } else if self.links.iter().all(|link| link.peer != peer) {
             self.links.push(Link::new(peer));
             self.links.sort_by_key(|link| link.peer);
             self.send_control(now, peer, &Control::Hello(self.hello.clone()));
-            self.send_control(now, peer, &Control::Status(self.status));
+            self.send_control(now, peer, &Control::Status(self.status.clone()));
         }
     }
 
     /// Forgets a peer: its channels closed, or it said goodbye.
     pub(crate) fn forget(&mut self, peer: PeerId) {
         self.links.retain(|link| link.peer != peer);
+        self.lineup.forget(peer);
     }
 
     /// Whether the channels to the peer are open.
@@ -285,6 +316,7 @@ impl Connection {
 
     /// Sends what is due: one datagram per peer. `stepped` says that the simulation advanced since the last call.
     pub(crate) fn send(&mut self, now: Duration, frame: u32, stepped: bool) {
+        self.tell_reach(now);
         let mut messages = std::mem::take(&mut self.messages);
         for index in 0..self.links.len() {
             let link = &self.links[index];
@@ -350,20 +382,26 @@ impl Connection {
         lobby.name.clone_from(&self.hello.name);
         lobby.local_seats = self.hello.seats;
         lobby.ready = self.status.ready;
+        lobby.is_signaling_lost = self.is_signaling_lost;
         lobby.peers.clear();
-        lobby.peers.extend(self.links.iter().filter(|link| self.is_present(link)).map(|link| {
-            LobbyPeer {
-                id: link.peer,
-                name: link.name(),
-                ready: link.status.ready,
-                seats: link.hello.as_ref().map_or(0, |hello| hello.seats),
-                in_match: link.status.in_match,
-                quiet: link.silence() >= self.limits.quiet_after,
-                refusal: link.refusal.clone(),
-                rtt: link.clock.rtt(),
-                jitter: link.clock.jitter(),
-            }
+        let is_shown = |link: &&Link| self.is_present(link) && link.is_expected();
+        lobby.peers.extend(self.links.iter().filter(is_shown).map(|link| LobbyPeer {
+            id: link.peer,
+            name: link.name(),
+            ready: link.status.ready,
+            seats: link.hello.as_ref().map_or(0, |hello| hello.seats),
+            in_match: link.status.in_match,
+            quiet: link.silence() >= self.limits.quiet_after,
+            refusal: link.refusal.clone(),
+            reaches: link.status.reaches.clone(),
+            rtt: link.clock.rtt(),
+            jitter: link.clock.jitter(),
         }));
+    }
+
+    /// A match begins: what was dropped before it does not count.
+    pub(crate) fn forget_drops(&mut self) {
+        self.dropped = DroppedPackets::default();
     }
 
     pub(super) fn limits(&self) -> Limits {

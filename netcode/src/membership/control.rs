@@ -1,6 +1,7 @@
 //! What peers say to each other on the reliable channel, outside the inputs.
 
 use serde::{Deserialize, Serialize};
+use signaling::protocol::PeerId;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{
@@ -15,7 +16,7 @@ use crate::{
 
 /// The version of everything on the wire. The first byte of each control message, so that any two versions can
 /// tell each other apart. Raised with every change of PROTOCOL.md.
-pub(crate) const WIRE_VERSION: u8 = 1;
+pub(crate) const WIRE_VERSION: u8 = 2;
 
 /// Names are cut here, in characters: a line of the lobby.
 pub(crate) const MAX_NAME_CHARS: usize = 24;
@@ -48,12 +49,14 @@ pub(crate) struct Hello {
 }
 
 /// Where a peer stands in the lobby.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Status {
     pub(crate) ready: bool,
     pub(crate) in_match: bool,
     /// The highest epoch that the peer took part in: the next one must be above everybody's.
     pub(crate) last_epoch: u32,
+    /// The peers that it could play with: who is missing here, or has others, keeps the match from starting.
+    pub(crate) reaches: Vec<PeerId>,
 }
 
 /// Why a control message was not understood.
@@ -119,7 +122,9 @@ impl Hello {
                 theirs: theirs.game_version.clone(),
                 ours: self.game_version.clone(),
             })
-        } else if self.protocol_hash != theirs.protocol_hash || theirs.seats > MAX_SEATS {
+        } else if self.protocol_hash != theirs.protocol_hash
+            || !(1..=MAX_SEATS).contains(&theirs.seats)
+        {
             Some(Refusal::OtherBuild { name, version: self.game_version.clone() })
         } else {
             None

@@ -5,9 +5,10 @@ use std::time::Duration;
 use signaling::protocol::PeerId;
 
 use super::{
-    connection::{Connection, Occurrence},
+    connection::{Connection, Limits, MAX_LINKS, Occurrence},
     control::{Control, ControlError, Hello},
     lineup::{LineUpStep, MatchPlan, Member},
+    lobby::Lobby,
     reasons::Refusal,
 };
 use crate::transport::{Datagram, SharedMailbox};
@@ -89,7 +90,10 @@ impl Connection {
         }
         match message {
             Control::Hello(_) => {}
-            Control::Status(status) => link.status = status,
+            Control::Status(mut status) => {
+                status.reaches.truncate(MAX_LINKS);
+                link.status = status;
+            }
             Control::LineUp(message) => {
                 let Some(local) = self.local else { return };
                 let possible = self.possible_match();
@@ -133,23 +137,23 @@ impl Connection {
         }
     }
 
-    /// The match that could start now, as seen from here: everybody that fits is ready, and the seats suffice.
+    /// The match that could start now, as seen from here.
     pub(super) fn possible_match(&self) -> Option<MatchPlan> {
         let local = self.local.filter(|_| self.status.ready && !self.status.in_match)?;
-        let mut members =
-            vec![Member { peer: local, name: self.hello.name.clone(), seats: self.hello.seats }];
-        let mut last_epoch = self.status.last_epoch;
-        for link in self.links.iter().filter(|link| self.is_present(link) && link.is_compatible()) {
-            let hello = link.hello.as_ref()?;
-            if !link.status.ready || link.status.in_match {
-                return None;
-            }
-            members.push(Member { peer: link.peer, name: hello.name.clone(), seats: hello.seats });
-            last_epoch = last_epoch.max(link.status.last_epoch);
+        let Limits { min_players, max_players, .. } = self.limits();
+        let mut lobby = Lobby::for_seats(min_players, max_players);
+        self.show(&mut lobby);
+        // What a player is told and what happens follow from the same rules.
+        if lobby.blocker().is_some() {
+            return None;
         }
-        let limits = self.limits();
-        let seats: u32 = members.iter().map(|member| u32::from(member.seats)).sum();
-        let fits = (u32::from(limits.min_players)..=u32::from(limits.max_players)).contains(&seats);
-        fits.then(|| MatchPlan::new(last_epoch.saturating_add(1), members))
+        let fitting = || self.fitting_links();
+        let others = fitting().filter_map(|link| Some((link.peer, link.hello.as_ref()?)));
+        let members = std::iter::once((local, &self.hello))
+            .chain(others)
+            .map(|(peer, hello)| Member { peer, name: hello.name.clone(), seats: hello.seats });
+        let epochs = fitting().map(|link| link.status.last_epoch);
+        let last_epoch = epochs.fold(self.status.last_epoch, u32::max);
+        Some(MatchPlan::new(last_epoch.saturating_add(1), members.collect()))
     }
 }

@@ -81,6 +81,8 @@ pub(crate) enum LineUpStep {
 pub(crate) struct LineUp {
     stage: Stage,
     not_before: Duration,
+    /// The highest epoch that we proposed: each proposal has its own, and so its own seed.
+    proposed_epoch: u32,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -102,6 +104,13 @@ impl LineUp {
     /// Forgets any agreement under way.
     pub(crate) fn reset(&mut self) {
         *self = Self::default();
+    }
+
+    /// A peer is gone. Who accepted its proposal waits no longer for it to call the start.
+    pub(crate) fn forget(&mut self, peer: PeerId) {
+        if matches!(&self.stage, Stage::Accepted { plan, .. } if plan.leader() == Some(peer)) {
+            self.stage = Stage::Idle;
+        }
     }
 
     /// Called once a frame with the match that could start as seen from here, if one could.
@@ -128,14 +137,15 @@ impl LineUp {
         if plan.leader() != Some(local) || now < self.not_before {
             return Vec::new();
         }
+        self.proposed_epoch = plan.epoch.max(self.proposed_epoch.saturating_add(1));
+        let plan = MatchPlan::new(self.proposed_epoch, plan.members.clone());
         let unanswered: Vec<PeerId> =
             plan.members.iter().map(|member| member.peer).filter(|&peer| peer != local).collect();
         let mut steps = vec![LineUpStep::Expect(plan.epoch)];
         steps.extend(
             unanswered.iter().map(|&to| LineUpStep::Send(to, LineUpMessage::Propose(plan.clone()))),
         );
-        self.stage =
-            Stage::Proposed { plan: plan.clone(), unanswered, deadline: now + ANSWER_WITHIN };
+        self.stage = Stage::Proposed { plan, unanswered, deadline: now + ANSWER_WITHIN };
         steps.extend(self.begin_if_all_accepted(local));
         steps
     }
@@ -192,8 +202,8 @@ impl LineUp {
             && possible
                 .is_some_and(|seen| seen.has_same_members(&plan) && seen.epoch <= plan.epoch);
         if !agreed {
-            // Whatever was accepted before, its proposer may think differently by now.
-            self.stage = Stage::Idle;
+            // Whatever was accepted of this peer before, it thinks differently by now; of another, that still holds.
+            self.forget(from);
             return vec![LineUpStep::Send(from, LineUpMessage::Decline { seed })];
         }
         self.stage = Stage::Accepted { plan, deadline: now + ANSWER_WITHIN };
@@ -299,6 +309,46 @@ mod tests {
             b.handle(now, B, A, begin_of_first, Some(&two)).is_empty(),
             "B let go of the first"
         );
+    }
+
+    #[test]
+    fn a_stray_proposal_does_not_undo_what_was_accepted_of_the_leader() {
+        let mut c = LineUp::default();
+        let now = Duration::ZERO;
+        let (all, without_a) = (plan(1, &[A, B, C]), plan(1, &[B, C]));
+        let of = |plan: &MatchPlan| LineUpMessage::Propose(plan.clone());
+        c.handle(now, C, A, of(&all), Some(&all));
+        let no = c.handle(now, C, B, of(&without_a), Some(&all));
+        assert_eq!(sent_to(&no, B), LineUpMessage::Decline { seed: without_a.seed });
+        let begun = c.handle(now, C, A, LineUpMessage::Begin { seed: all.seed }, Some(&all));
+        assert_eq!(begun, [LineUpStep::Begin(all)]);
+    }
+
+    #[test]
+    fn an_answer_does_not_count_for_the_same_proposal_made_again() {
+        let mut a = LineUp::default();
+        let all = plan(1, &[A, B, C]);
+        let first = a.poll(Duration::ZERO, A, Some(&all));
+        let LineUpMessage::Propose(first) = sent_to(&first, B) else { panic!("no proposal") };
+        a.handle(Duration::ZERO, A, C, LineUpMessage::Decline { seed: first.seed }, Some(&all));
+        let again = a.poll(PROPOSE_AGAIN_AFTER, A, Some(&all));
+        let LineUpMessage::Propose(again) = sent_to(&again, B) else { panic!("no proposal") };
+        assert!(again.has_same_members(&first) && again.seed != first.seed);
+        for (from, seed) in [(B, first.seed), (C, again.seed)] {
+            let steps =
+                a.handle(PROPOSE_AGAIN_AFTER, A, from, LineUpMessage::Accept { seed }, Some(&all));
+            assert_eq!(steps, [], "B has not answered the second");
+        }
+    }
+
+    #[test]
+    fn who_accepted_is_free_again_when_the_leader_is_gone() {
+        let mut b = LineUp::default();
+        let (all, rest) = (plan(1, &[A, B, C]), plan(1, &[B, C]));
+        b.handle(Duration::ZERO, B, A, LineUpMessage::Propose(all.clone()), Some(&all));
+        assert!(b.poll(Duration::ZERO, B, Some(&rest)).is_empty());
+        b.forget(A);
+        assert!(!b.poll(Duration::ZERO, B, Some(&rest)).is_empty(), "B leads now");
     }
 
     #[test]

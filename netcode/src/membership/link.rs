@@ -14,6 +14,9 @@ use crate::transport::LinkClock;
 /// nothing about the others: what they sent meanwhile is still on its way to us.
 const MAX_SILENCE_PER_UPDATE: Duration = Duration::from_millis(250);
 
+/// A hello is the first thing that a peer of ours says: it takes half of a round trip, and some more on a bad network.
+const HELLO_WITHIN: Duration = Duration::from_secs(3);
+
 /// The connection to one peer.
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
@@ -25,6 +28,8 @@ pub(crate) struct Link {
     /// When the last datagram to the peer left.
     pub(crate) last_sent: Duration,
     silence: Duration,
+    /// Time that we spent waiting for it in all.
+    age: Duration,
 }
 
 impl Link {
@@ -37,6 +42,7 @@ impl Link {
             clock: LinkClock::default(),
             last_sent: Duration::ZERO,
             silence: Duration::ZERO,
+            age: Duration::ZERO,
         }
     }
 
@@ -45,11 +51,18 @@ impl Link {
     }
 
     pub(crate) fn wait(&mut self, elapsed: Duration) {
-        self.silence += elapsed.min(MAX_SILENCE_PER_UPDATE);
+        let waited = elapsed.min(MAX_SILENCE_PER_UPDATE);
+        self.silence += waited;
+        self.age = self.age.saturating_add(waited);
     }
 
     pub(crate) fn silence(&self) -> Duration {
         self.silence
+    }
+
+    /// Whether it said what it is, or may still do so: who never does is no player, and keeps nobody from playing.
+    pub(crate) fn is_expected(&self) -> bool {
+        self.hello.is_some() || self.refusal.is_some() || self.age < HELLO_WITHIN
     }
 
     /// Whether the peer said hello and fits us.
@@ -75,5 +88,17 @@ mod tests {
         assert_eq!(link.silence(), MAX_SILENCE_PER_UPDATE + Duration::from_millis(10));
         link.heard();
         assert_eq!(link.silence(), Duration::ZERO);
+    }
+
+    #[test]
+    fn who_never_says_hello_is_no_longer_waited_for() {
+        let mut link = Link::new(PeerId::from_u128(1));
+        let waits = HELLO_WITHIN.as_millis() / MAX_SILENCE_PER_UPDATE.as_millis();
+        for _ in 0..waits {
+            assert!(link.is_expected());
+            link.wait(MAX_SILENCE_PER_UPDATE);
+            link.heard();
+        }
+        assert!(!link.is_expected());
     }
 }

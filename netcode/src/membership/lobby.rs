@@ -6,7 +6,6 @@ use bevy::prelude::Resource;
 use signaling::protocol::PeerId;
 
 use super::reasons::{Refusal, StartBlocker};
-use crate::config::NetcodeConfig;
 
 /// Who is in the room. Kept up to date while there is one, in a match too.
 #[derive(Resource, Clone, Debug, Default, PartialEq)]
@@ -44,6 +43,8 @@ pub struct LobbyPeer {
     pub quiet: bool,
     /// Why it cannot play with us, if it cannot.
     pub refusal: Option<Refusal>,
+    /// The peers that it could play with, as it says. All players of a match must reach each other.
+    pub reaches: Vec<PeerId>,
     /// Round-trip time, once measured.
     pub rtt: Option<Duration>,
     /// Mean deviation of the round-trip time.
@@ -51,8 +52,9 @@ pub struct LobbyPeer {
 }
 
 impl Lobby {
-    pub(crate) fn for_config(config: &NetcodeConfig) -> Self {
-        Self { min_players: config.min_players, max_players: config.max_players, ..Self::default() }
+    /// An empty room for matches of so many seats.
+    pub(crate) fn for_seats(min_players: u8, max_players: u8) -> Self {
+        Self { min_players, max_players, ..Self::default() }
     }
 
     /// The mean round-trip time to the others; `None` until one is measured.
@@ -85,14 +87,39 @@ impl Lobby {
         } else if !unready.is_empty() {
             Some(StartBlocker::OthersNotReady { names: unready })
         } else {
-            None
+            self.missing_link().map(|names| StartBlocker::OutOfReach { names })
         }
+    }
+
+    /// Two players that have no connection to each other, if there are such: everybody plays with everybody.
+    fn missing_link(&self) -> Option<[String; 2]> {
+        let players = || self.peers.iter().filter(|peer| peer.refusal.is_none());
+        for peer in players() {
+            // It cannot see us, or it sees somebody whom we do not.
+            let is_stranger = |&id: &PeerId| {
+                Some(id) != self.local_id && self.peers.iter().all(|known| known.id != id)
+            };
+            if self.local_id.is_some_and(|local| !peer.reaches.contains(&local)) {
+                return Some(["you".into(), peer.name.clone()]);
+            }
+            if peer.reaches.iter().any(is_stranger) {
+                return Some(["you".into(), format!("a player whom {} sees", peer.name)]);
+            }
+            for other in players().filter(|other| other.id != peer.id) {
+                if !peer.reaches.contains(&other.id) {
+                    return Some([peer.name.clone(), other.name.clone()]);
+                }
+            }
+        }
+        None
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LOCAL: PeerId = PeerId::from_u128(1);
 
     fn peer(ready: bool, seats: u8) -> LobbyPeer {
         LobbyPeer {
@@ -103,13 +130,35 @@ mod tests {
             in_match: false,
             quiet: false,
             refusal: None,
+            reaches: vec![LOCAL],
             rtt: None,
             jitter: Duration::ZERO,
         }
     }
 
     fn lobby(ready: bool, peers: Vec<LobbyPeer>) -> Lobby {
-        Lobby { local_seats: 1, ready, peers, ..Lobby::for_config(&NetcodeConfig::default()) }
+        let local_id = Some(LOCAL);
+        Lobby { local_id, local_seats: 1, ready, peers, ..Lobby::for_seats(2, 4) }
+    }
+
+    #[test]
+    fn players_that_cannot_reach_each_other_are_named() {
+        let (bo, cy) = (PeerId::from_u128(9), PeerId::from_u128(10));
+        let all = |of_bo: &[PeerId], of_cy: &[PeerId]| {
+            let bo = LobbyPeer { id: bo, reaches: of_bo.to_vec(), ..peer(true, 1) };
+            let cy = LobbyPeer { id: cy, name: "Cy".into(), reaches: of_cy.to_vec(), ..bo.clone() };
+            lobby(true, vec![bo, cy])
+        };
+        let names = |lobby: Lobby| match lobby.blocker() {
+            Some(StartBlocker::OutOfReach { names }) => names,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(all(&[LOCAL, cy], &[LOCAL, bo]).blocker(), None);
+        assert_eq!(names(all(&[LOCAL], &[LOCAL])), ["Bo", "Cy"]);
+        assert_eq!(names(all(&[LOCAL, cy], &[bo])), ["you", "Cy"]);
+        let mut without_cy = all(&[LOCAL, cy], &[bo]);
+        without_cy.peers.pop();
+        assert_eq!(names(without_cy), ["you", "a player whom Bo sees"]);
     }
 
     #[test]

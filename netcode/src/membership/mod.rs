@@ -24,7 +24,7 @@ pub(crate) use connection::Connection;
 pub(crate) use lineup::MatchPlan;
 pub use lobby::{Lobby, LobbyPeer};
 pub(crate) use reasons::GoodbyeCause;
-pub use reasons::{EndReason, Refusal, StartBlocker};
+pub use reasons::{EndReason, Refusal, StartBlocker, StartRefusal};
 
 /// Where the session stands.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
@@ -208,9 +208,9 @@ impl Roster {
         &self.seats
     }
 
-    /// The seats that are played on this machine.
-    pub(crate) fn local_seats(&self) -> Vec<Seat> {
-        self.seats.iter().filter(|seat| seat.is_local).map(|seat| seat.seat).collect()
+    /// The seats that are played on this machine, in order.
+    pub fn local_seats(&self) -> impl Iterator<Item = Seat> + '_ {
+        self.seats.iter().filter(|seat| seat.is_local).map(|seat| seat.seat)
     }
 
     /// The name of who plays on `peer`.

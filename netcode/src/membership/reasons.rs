@@ -24,15 +24,47 @@ pub enum EndReason {
     /// The room could not be entered, or the way to it broke off.
     #[error("{0}")]
     Transport(#[from] TransportError),
-    /// The signaling server went away before anybody was met.
-    #[error("the connection to the server was lost before anybody joined; try again")]
+    /// The signaling server went away while nobody else was in the room.
+    #[error("the connection to the server was lost, and nobody else is here; try again")]
     SignalingLost,
     /// Not all players began the match in time.
     #[error("the match could not be started: not everybody was ready in time; try again")]
     StartTimedOut,
+    /// The game gave several seats of this machine inputs of different sizes: see [`GameInput`](crate::GameInput).
+    #[error(
+        "the match cannot go on: the game's inputs differ in size, which does not work with several players on one machine"
+    )]
+    UnequalInputs,
     /// The session could not be set up as asked.
     #[error("the match could not be started: {0}")]
-    StartRefused(String),
+    StartRefused(#[from] StartRefusal),
+}
+
+/// Why a match could not be set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum StartRefusal {
+    /// Nobody, or more than a match has seats.
+    #[error("{seats} seats were asked for; 1 to {max} can play")]
+    Seats {
+        /// What was asked for.
+        seats: usize,
+        /// Seats that a match has at most.
+        max: u8,
+    },
+    /// The sync test looks back no frame, or more than the prediction window has.
+    #[error(
+        "a sync test of depth {depth} was asked for; 1 to {max} frames fit the prediction window"
+    )]
+    SyncTestDepth {
+        /// What was asked for.
+        depth: u8,
+        /// Frames that it can look back at most.
+        max: u8,
+    },
+    /// ggrs refused the settings.
+    #[error("the settings of the session do not fit together")]
+    Settings,
 }
 
 /// Why a peer in the room cannot play with us.
@@ -101,6 +133,15 @@ pub enum StartBlocker {
         /// Their names.
         names: Vec<String>,
     },
+    /// Two players have no connection to each other, and everybody plays with everybody.
+    #[error(
+        "waiting for {} and {} to reach each other; if that takes long, one of them should leave and come back",
+        names[0], names[1]
+    )]
+    OutOfReach {
+        /// Their names; `you` for oneself.
+        names: [String; 2],
+    },
     /// Others are still in a match.
     #[error("waiting for {} to finish a match", names.join(", "))]
     OthersInMatch {
@@ -118,4 +159,6 @@ pub(crate) enum GoodbyeCause {
     PeerLeft(PeerId),
     /// Because this peer was lost.
     PeerLost(PeerId),
+    /// Because the match did not begin in time.
+    StartTimedOut,
 }

@@ -135,12 +135,8 @@ pub(crate) fn receive(
 impl Findings<'_> {
     fn follow(&mut self, connection: &mut Connection, now: Duration, occurrence: Occurrence) {
         match occurrence {
-            Occurrence::Opened => {
-                self.lobby.is_signaling_lost = false;
-                self.state.go(SessionState::Gathering);
-            }
+            Occurrence::Opened => self.state.go(SessionState::Gathering),
             Occurrence::Failed(error) => self.end(connection, now, error.into()),
-            Occurrence::SignalingLost => self.lobby.is_signaling_lost = true,
             Occurrence::Closed(peer) => {
                 self.end_without(connection, now, GoodbyeCause::PeerLost(peer));
                 connection.forget(peer);
@@ -176,6 +172,9 @@ impl Findings<'_> {
 
     /// Ends what cannot go on: a match without one of its peers, a lobby that nobody is in and nobody can come to.
     fn check_presence(&mut self, connection: &mut Connection, now: Duration) {
+        if !connection.is_open() {
+            return;
+        }
         let is_running = self.state.now().is_running();
         let mut of_match = self.roster.seats().iter().filter(|seat| !seat.is_local);
         // While a match starts, a browser may stand still for seconds to build its world: the start has its own timeout.
@@ -188,7 +187,7 @@ impl Findings<'_> {
             self.end_without(connection, now, GoodbyeCause::PeerLost(peer));
         }
         let waits = matches!(self.state.now(), SessionState::Connecting | SessionState::Gathering);
-        if waits && self.lobby.is_signaling_lost && connection.links.is_empty() {
+        if waits && connection.is_signaling_lost && connection.links.is_empty() {
             self.end(connection, now, EndReason::SignalingLost);
         }
     }
@@ -214,6 +213,7 @@ impl Findings<'_> {
         let reason = match cause {
             GoodbyeCause::PeerLeft(peer) => EndReason::PeerLeft { name: name(peer) },
             GoodbyeCause::PeerLost(peer) => EndReason::PeerLost { name: name(peer) },
+            GoodbyeCause::StartTimedOut => EndReason::StartTimedOut,
             GoodbyeCause::Leaving => return,
         };
         connection.close(now, cause);

@@ -2,5 +2,6 @@
 
 mod support;
 
+mod hostile;
 mod matches;
 mod rollback;

@@ -1,7 +1,10 @@
 //! Meeting, playing, leaving, and playing again.
 
 use bevy::prelude::*;
-use netcode::{EndReason, LinkConditions, NetcodeConfig, prelude::*, testing::Stepper};
+use netcode::{
+    EndReason, LinkConditions, NetcodeConfig, StartBlocker, StartRefusal, prelude::*,
+    testing::Stepper,
+};
 
 use crate::support::{add_game, assert_agreement, build, busy, config, places, state, stats};
 
@@ -256,4 +259,221 @@ fn who_leaves_while_the_match_starts_is_missed_at_once() {
             other => panic!("{other:?} after leaving {updates_until_leaving} updates in"),
         }
     }
+}
+
+#[test]
+fn a_connection_that_breaks_while_the_match_starts_ends_it_for_all() {
+    for updates_until_breaking in 0..6 {
+        let mut stepper = Stepper::new(3, build(busy));
+        for index in 0..3 {
+            stepper.join(index, 1);
+        }
+        stepper.updates(5);
+        for index in 0..3 {
+            stepper.app_mut(index).world_mut().write_message(SetReady(true));
+        }
+        stepper.updates(updates_until_breaking);
+        stepper.part(1, 2);
+        stepper.updates(30);
+        for app in stepper.apps() {
+            let is_over = matches!(
+                state(app),
+                SessionState::Gathering | SessionState::Ended(EndReason::PeerLost { .. })
+            );
+            assert!(is_over, "{:?} after breaking {updates_until_breaking} updates in", state(app));
+        }
+    }
+}
+
+#[test]
+fn players_that_cannot_reach_each_other_are_told_instead_of_waiting_for_ever() {
+    let mut stepper = Stepper::new(3, build(busy));
+    for index in 0..3 {
+        stepper.join(index, 1);
+    }
+    stepper.updates(5);
+    stepper.part(0, 2);
+    for index in 0..3 {
+        stepper.app_mut(index).world_mut().write_message(SetReady(true));
+    }
+    stepper.updates(60);
+    let blockers = stepper.apps().iter().map(|app| app.world().resource::<Lobby>().blocker());
+    let names: Vec<[String; 2]> = blockers
+        .map(|blocker| match blocker {
+            Some(StartBlocker::OutOfReach { names }) => names,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let of_one_end = ["you", "a player whom peer 1 sees"];
+    assert_eq!(names, [of_one_end, ["peer 0", "peer 2"], of_one_end]);
+    // Who comes back with a connection to everybody plays.
+    stepper.join(2, 1);
+    stepper.start();
+}
+
+#[test]
+fn a_room_can_be_entered_again_after_the_server_was_lost() {
+    let mut stepper = Stepper::new(2, build(busy));
+    stepper.join(0, 1);
+    stepper.updates(5);
+    stepper.stop_signaling();
+    stepper.updates(5);
+    assert_eq!(*state(stepper.app(0)), SessionState::Ended(EndReason::SignalingLost));
+    // Long enough for the old transport to be gone: the room would hold two of the same.
+    stepper.updates(60);
+    stepper.join(0, 1);
+    stepper.updates(5);
+    assert_eq!(*state(stepper.app(0)), SessionState::Gathering);
+    stepper.join(1, 1);
+    stepper.start();
+    // In a match nobody needs the server.
+    stepper.stop_signaling();
+    stepper.updates(60);
+    assert!(state(stepper.app(0)).is_running());
+    assert!(stepper.app(0).world().resource::<Lobby>().is_signaling_lost);
+}
+
+#[test]
+fn a_local_match_after_an_online_one_does_not_miss_the_old_opponent() {
+    #[derive(Resource, Default)]
+    struct States(Vec<SessionState>);
+    let mut stepper = Stepper::in_match(2, |_, app| {
+        add_game(app, config(), busy);
+        app.init_resource::<States>().add_systems(
+            Update,
+            |mut changes: MessageReader<SessionChanged>, mut states: ResMut<States>| {
+                states.0.extend(changes.read().map(|change| change.to.clone()));
+            },
+        );
+    });
+    let seats = vec!["one".into()];
+    let local = StartLocal { seats, seed: 5, sync_test_depth: None };
+    let mut states_after = |request: &dyn Fn(&mut World)| {
+        let world = stepper.app_mut(0).world_mut();
+        world.resource_mut::<States>().0.clear();
+        request(world);
+        stepper.updates(3);
+        stepper.app(0).world().resource::<States>().0.clone()
+    };
+    let starts = [SessionState::Starting, SessionState::Running];
+    let start = |world: &mut World| {
+        world.write_message(local.clone());
+    };
+    assert_eq!(states_after(&start), starts);
+    let leave = |world: &mut World| {
+        world.write_message(LeaveRoom);
+    };
+    assert_eq!(states_after(&leave), [SessionState::Offline]);
+    assert_eq!(states_after(&start), starts);
+    assert_eq!(states_after(&leave), [SessionState::Offline]);
+    assert_eq!(*stepper.app(0).world().resource::<Roster>(), Roster::default());
+}
+
+#[test]
+fn what_cannot_be_started_is_refused_with_a_reason() {
+    let refusal = |seats: usize, sync_test_depth| {
+        let mut stepper = Stepper::new(1, build(busy));
+        let seats = vec!["x".to_owned(); seats];
+        let request = StartLocal { seats, seed: 5, sync_test_depth };
+        stepper.app_mut(0).world_mut().write_message(request);
+        stepper.updates(2);
+        match state(stepper.app(0)) {
+            SessionState::Ended(EndReason::StartRefused(refusal)) => *refusal,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(refusal(0, None), StartRefusal::Seats { seats: 0, max: 16 });
+    assert_eq!(refusal(17, None), StartRefusal::Seats { seats: 17, max: 16 });
+    assert_eq!(refusal(2, Some(0)), StartRefusal::SyncTestDepth { depth: 0, max: 7 });
+    assert_eq!(refusal(2, Some(8)), StartRefusal::SyncTestDepth { depth: 8, max: 7 });
+}
+
+#[test]
+fn a_start_that_takes_too_long_ends_for_all_with_the_same_reason() {
+    let mut stepper = Stepper::new(3, build(busy));
+    for index in 0..3 {
+        stepper.join(index, 1);
+    }
+    stepper.updates(5);
+    for index in 0..3 {
+        stepper.app_mut(index).world_mut().write_message(SetReady(true));
+    }
+    stepper.updates(2);
+    // From now on one machine stands still, with its channels open: a browser that builds its world for ever.
+    for _ in 0..700 {
+        for index in 0..2 {
+            stepper.app_mut(index).update();
+        }
+    }
+    for index in 0..2 {
+        assert_eq!(*state(stepper.app(index)), SessionState::Ended(EndReason::StartTimedOut));
+    }
+}
+
+#[test]
+fn inputs_are_read_once_per_frame_even_while_the_simulation_waits() {
+    #[derive(Resource, Default)]
+    struct Reads(Vec<u32>);
+    let mut stepper = Stepper::in_match(2, |_, app| {
+        add_game(app, config(), busy);
+        app.init_resource::<Reads>().add_systems(
+            ReadInputs,
+            |frame: Res<SimFrame>, mut reads: ResMut<Reads>| {
+                reads.0.push(frame.0);
+            },
+        );
+    });
+    stepper.updates(30);
+    for _ in 0..40 {
+        stepper.app_mut(0).update();
+    }
+    assert!(stats(stepper.app(0)).stalls > 10, "the other one stood still");
+    let reads = &stepper.app(0).world().resource::<Reads>().0;
+    assert!(reads.is_sorted_by(|one, next| next == &(one + 1)), "{reads:?}");
+}
+
+#[test]
+fn inputs_that_ggrs_would_mix_up_end_the_match_with_a_reason() {
+    let build = |_: usize, app: &mut App| {
+        app.add_plugins(NetcodePlugin::<Option<u32>>::default()).add_systems(
+            ReadInputs,
+            |frame: Res<SimFrame>, mut inputs: ResMut<LocalInputs<Option<u32>>>| {
+                let first = inputs.seats()[0];
+                inputs.set(first, (frame.0 > 20).then_some(1));
+            },
+        );
+    };
+    let mut stepper = Stepper::new(2, build);
+    stepper.join(0, 2);
+    stepper.join(1, 1);
+    stepper.start();
+    stepper.updates(60);
+    assert_eq!(*state(stepper.app(0)), SessionState::Ended(EndReason::UnequalInputs));
+    let left = EndReason::PeerLeft { name: "peer 0".into() };
+    assert_eq!(*state(stepper.app(1)), SessionState::Ended(left));
+}
+
+#[test]
+fn who_reads_inputs_sees_the_clock_of_the_machine_in_every_step() {
+    #[derive(Resource, Default)]
+    struct Differences(Vec<std::time::Duration>);
+    let mut stepper = Stepper::new(1, |_, app| {
+        add_game(app, config(), busy);
+        // A slow screen: two steps are due in each update.
+        let update = std::time::Duration::from_nanos(33_333_334);
+        app.insert_resource(bevy::time::TimeUpdateStrategy::ManualDuration(update))
+            .init_resource::<Differences>()
+            .add_systems(
+                ReadInputs,
+                |now: Res<Time>, machine: Res<Time<Virtual>>, mut all: ResMut<Differences>| {
+                    all.0.push(now.elapsed().abs_diff(machine.elapsed()));
+                },
+            );
+    });
+    let local = StartLocal { seats: vec!["one".into()], seed: 5, sync_test_depth: None };
+    stepper.app_mut(0).world_mut().write_message(local);
+    stepper.updates(20);
+    let differences = &stepper.app(0).world().resource::<Differences>().0;
+    assert!(differences.len() >= 38, "{} steps", differences.len());
+    assert!(differences.iter().all(std::time::Duration::is_zero), "{differences:?}");
 }

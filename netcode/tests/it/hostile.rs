@@ -1,0 +1,83 @@
+//! Bytes that no honest peer sends: each is dropped, counted under its reason, and changes nothing else.
+
+use netcode::{DroppedPackets, testing::Stepper};
+
+use crate::support::{assert_agreement, build, busy, stats};
+
+/// A match of two in which the first receives these bytes from the second; what it counted.
+fn dropped(inject: impl FnOnce(&mut Stepper)) -> DroppedPackets {
+    let mut stepper = Stepper::in_match(2, build(busy));
+    stepper.updates(60);
+    inject(&mut stepper);
+    stepper.updates(120);
+    assert_agreement(&stepper, 4);
+    let dropped = stats(stepper.app(0)).dropped;
+    assert_eq!(stats(stepper.app(1)).dropped, DroppedPackets::default());
+    dropped
+}
+
+#[test]
+fn junk_is_counted_on_both_channels() {
+    let junk: [&[u8]; 4] = [&[], &[0xff], &[0xfd; 9], b"GET / HTTP/1.1\r\n\r\n"];
+    let malformed = junk.len() as u32;
+    let expected = DroppedPackets { malformed, ..DroppedPackets::default() };
+    let datagrams = dropped(|stepper| {
+        for bytes in junk {
+            stepper.inject_datagram(1, 0, bytes);
+        }
+    });
+    assert_eq!(datagrams, expected);
+    // After the wire version: another one is a refusal, not junk.
+    let control = dropped(|stepper| {
+        for bytes in junk {
+            stepper.inject_control(1, 0, &[&[2], bytes].concat());
+        }
+    });
+    assert_eq!(control, expected);
+}
+
+#[test]
+fn what_is_too_large_is_not_even_looked_at() {
+    let too_large = vec![2; 16 * 1024 + 1];
+    let both = dropped(|stepper| {
+        stepper.inject_datagram(1, 0, &too_large);
+        stepper.inject_control(1, 0, &too_large);
+    });
+    assert_eq!(both, DroppedPackets { oversized: 2, ..DroppedPackets::default() });
+}
+
+#[test]
+fn datagrams_of_another_epoch_reach_no_session() {
+    // Epoch 9, a header, and one ggrs message that keeps a connection alive.
+    let keep_alive = [9, 0, 0, 0, 0, 0, 1, 0, 7];
+    let stale = dropped(|stepper| stepper.inject_datagram(1, 0, &keep_alive));
+    assert_eq!(stale.wrong_epoch + stale.malformed, 1, "{stale:?}");
+    // Checksums of epoch 9, frame 30, with one part.
+    let checksums = dropped(|stepper| stepper.inject_control(1, 0, &[2, 3, 9, 30, 1, 7]));
+    assert_eq!(checksums, DroppedPackets { wrong_epoch: 1, ..DroppedPackets::default() });
+}
+
+#[test]
+fn who_is_not_connected_is_a_stranger() {
+    let mut stepper = Stepper::new(2, build(busy));
+    stepper.join(0, 1);
+    stepper.join(1, 1);
+    stepper.updates(5);
+    stepper.part(0, 1);
+    stepper.updates(5);
+    stepper.inject_datagram(1, 0, &[0; 8]);
+    stepper.inject_control(1, 0, &[2, 4, 0]);
+    stepper.updates(5);
+    let expected = DroppedPackets { stranger: 2, ..DroppedPackets::default() };
+    assert_eq!(stats(stepper.app(0)).dropped, expected);
+}
+
+#[test]
+fn a_flood_is_cut_off_and_the_match_goes_on() {
+    let flooded = dropped(|stepper| {
+        for _ in 0..20_000 {
+            stepper.inject_datagram(1, 0, &[0xff]);
+        }
+    });
+    assert_eq!(flooded.malformed, 20_000);
+}
