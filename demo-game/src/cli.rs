@@ -166,7 +166,12 @@ const PILOTS: [(&str, Pilot); 3] =
     [("bot", Pilot::Bot), ("idle", Pilot::Idle), ("script", Pilot::Script)];
 
 fn headless(flags: Flags) -> Result<Command, CliError> {
-    for (is_given, option) in [(flags.is_ready, "--ready"), (flags.server.is_some(), "--server")] {
+    for (is_given, option) in [
+        (flags.is_ready, "--ready"),
+        (flags.server.is_some(), "--server"),
+        (flags.is_low, "--low"),
+        (flags.size.is_some(), "--window"),
+    ] {
         if is_given {
             return Err(CliError::NotHeadless(option));
         }
@@ -181,7 +186,7 @@ fn headless(flags: Flags) -> Result<Command, CliError> {
         pilot: flags.pilot.unwrap_or(Pilot::Bot),
         game_version: flags.game_version.unwrap_or_else(|| GAME_VERSION.into()),
         conditions: flags.conditions.unwrap_or_default(),
-        ice_servers: flags.ice_servers,
+        ice_servers: named(flags.ice_servers).collect(),
     }))
 }
 
@@ -200,7 +205,7 @@ fn window(flags: Flags) -> Result<Command, CliError> {
     }
     // One empty address says that none is wanted, not even the default.
     let is_given = !flags.ice_servers.is_empty();
-    let ice_servers = flags.ice_servers.into_iter().filter(|url| !url.is_empty()).collect();
+    let ice_servers = named(flags.ice_servers).collect();
     Ok(Command::Window(WindowOptions {
         server: flags.server,
         room: flags.room,
@@ -210,6 +215,11 @@ fn window(flags: Flags) -> Result<Command, CliError> {
         size: flags.size,
         ice_servers: is_given.then_some(ice_servers),
     }))
+}
+
+/// The addresses that are any: an empty one stands for none.
+fn named(urls: Vec<String>) -> impl Iterator<Item = String> {
+    urls.into_iter().filter(|url| !url.is_empty())
 }
 
 /// `1280x720`, with both sides large enough to read and small enough for a GPU.
@@ -249,7 +259,7 @@ mod tests {
     #[test]
     fn every_headless_option_arrives() {
         let line = "--headless --room ws://h:1/r --players 4 --seconds 7 --wait 90 --name Bo --report out.json --input idle \
-                    --game-version 9 --conditions AWFUL --ice-server stun:a:1 --ice-server stun:b:2";
+                    --game-version 9 --conditions AWFUL --ice-server stun:a:1 --ice-server= --ice-server stun:b:2";
         let Ok(Command::Headless(options)) = parse_words(line) else { panic!("not headless") };
         let expected = HeadlessOptions {
             room: "ws://h:1/r".into(),
@@ -278,6 +288,7 @@ mod tests {
         says("--headless --room r --conditions wet", "none, lan, wifi");
         says("--headless --room r --input cat", "bot, idle, script");
         says("--headless --room r --ready", "--ready does not work");
+        says("--headless --room r --low", "--low does not work");
         says("--report x", "only with --headless");
         says("--frobnicate", "--frobnicate");
         says("--room", "--room");
@@ -288,6 +299,8 @@ mod tests {
         for option in [
             "headless",
             "ready",
+            "low",
+            "window",
             "server",
             "room",
             "name",

@@ -3,16 +3,14 @@
 //! Which key means what is decided here, once; the simulation only knows controls. Runs in `ReadInputs`, outside the
 //! simulation, so it may look at the world to help a thumb steer.
 
-use std::f32::consts::{PI, TAU};
-
 use bevy::prelude::*;
 use netcode::prelude::*;
 
 use crate::bots::Bots;
 use crate::input::Input;
 use crate::present::view::View;
-use crate::sim::tuning::{STEP_SECONDS, TURN_SPEED};
 use crate::sim::{Heading, Ship};
+use crate::steering::{shortest_turn, steer};
 
 /// How far a gamepad's stick or trigger is pushed to count: past its slack.
 const PUSHED: f32 = 0.4;
@@ -134,19 +132,12 @@ impl TouchPad {
         if let (Some((from, to)), Some(heading)) = (self.stick, heading) {
             let push = (to - from) * Vec2::new(1.0, -1.0) / (STICK_REACH * view.ui_scale);
             if push.length() > STICK_REST {
-                input |= steer(heading, push.to_angle());
+                input |= steer(shortest_turn(heading, push.to_angle()));
                 input = input.with(Input::THRUST, push.length() > STICK_THRUST);
             }
         }
         input
     }
-}
-
-/// The turn that brings `heading` to `wanted`, both in radians.
-fn steer(heading: f32, wanted: f32) -> Input {
-    let turn = (wanted - heading + PI).rem_euclid(TAU) - PI;
-    let slack = TURN_SPEED * STEP_SECONDS;
-    Input::NONE.with(Input::LEFT, turn > slack).with(Input::RIGHT, turn < -slack)
 }
 
 fn follow_fingers(touches: Res<Touches>, view: Res<View>, mut pad: ResMut<TouchPad>) {
@@ -184,7 +175,7 @@ fn fly_by_hand(
 ) {
     let people: Vec<Seat> = (0..)
         .zip(inputs.seats())
-        .filter(|(index, _)| bots.at(*index).is_none())
+        .filter(|(index, _)| !bots.fly(*index))
         .map(|(_, &seat)| seat)
         .collect();
     let mut pads: Vec<_> = pads.iter().collect();
@@ -216,13 +207,6 @@ fn fly_by_hand(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_nose_takes_the_short_way_to_the_stick() {
-        assert_eq!(steer(0.0, 1.0), Input::LEFT);
-        assert_eq!(steer(3.0, -3.0), Input::LEFT);
-        assert_eq!(steer(0.5, 0.5), Input::NONE);
-    }
 
     #[test]
     fn two_at_one_keyboard_do_not_share_a_key() {

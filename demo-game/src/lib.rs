@@ -12,6 +12,10 @@ pub mod sim;
 pub mod recording;
 pub mod selftest;
 
+mod report;
+mod steering;
+mod travels;
+
 #[cfg(not(target_arch = "wasm32"))]
 pub mod cli;
 #[cfg(not(target_arch = "wasm32"))]

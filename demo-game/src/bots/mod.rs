@@ -6,13 +6,15 @@
 
 mod pilot;
 
+use std::ops::Range;
+
 use bevy::prelude::{App, Plugin, Query, Res, ResMut, Resource, With};
 use netcode::prelude::{LocalInputs, MatchSeed, ReadInputs, Rollback, Seat, SimFrame};
 
 use crate::input::Input;
 use crate::sim::{Asteroid, Heading, MatchState, Position, Ship, Shot, Star, Velocity};
 
-pub use pilot::{Body, Difficulty, SelfView, View, decide};
+pub use pilot::{Body, SelfView, View, decide};
 
 /// Lets bots fly the seats that [`Bots`] gives them.
 #[derive(Default)]
@@ -28,23 +30,19 @@ impl Plugin for BotPlugin {
 ///
 /// Counted among the local seats, in order: the first local seat is 0 whatever its number in the match.
 #[derive(Resource, Clone, PartialEq, Eq, Default, Debug)]
-pub struct Bots {
-    pilots: Vec<Option<Difficulty>>,
-}
+pub struct Bots(Range<usize>);
 
 impl Bots {
-    /// People first, then this many bots: for a match of one player against bots, `Bots::after(1, 3, …)`.
+    /// People first, then this many bots: for a match of one player against bots, `Bots::after(1, 3)`.
     #[must_use]
-    pub fn after(people: usize, bots: usize, difficulty: Difficulty) -> Self {
-        let mut pilots = vec![None; people];
-        pilots.resize(people + bots, Some(difficulty));
-        Self { pilots }
+    pub const fn after(people: usize, bots: usize) -> Self {
+        Self(people..people + bots)
     }
 
-    /// The bot at the `index`th local seat, if there is one.
+    /// Whether a bot flies the `index`th local seat.
     #[must_use]
-    pub fn at(&self, index: usize) -> Option<Difficulty> {
-        self.pilots.get(index).copied().flatten()
+    pub fn fly(&self, index: usize) -> bool {
+        self.0.contains(&index)
     }
 }
 
@@ -57,9 +55,10 @@ fn drive_bots(
     rocks: Query<(&Asteroid, &Position, &Velocity), With<Rollback>>,
     shots: Query<(&Shot, &Position, &Velocity), With<Rollback>>,
 ) {
-    let pilots: Vec<(Seat, Difficulty)> = (0..)
+    let pilots: Vec<Seat> = (0..)
         .zip(inputs.seats())
-        .filter_map(|(index, &seat)| Some((seat, bots.at(index)?)))
+        .filter(|(index, _)| bots.fly(*index))
+        .map(|(_, &seat)| seat)
         .collect();
     if pilots.is_empty() {
         return;
@@ -68,7 +67,7 @@ fn drive_bots(
         .iter()
         .map(|(rock, at, flight)| Body::new(*at, *flight, rock.size.radius()))
         .collect();
-    for (seat, difficulty) in pilots {
+    for seat in pilots {
         let Some((ship, position, velocity, heading)) =
             ships.iter().find(|(ship, ..)| ship.seat == seat.0)
         else {
@@ -95,6 +94,6 @@ fn drive_bots(
             // A different hand for every seat and match, a different mood for every third of a second.
             mood: pilot::Mood::new(seed.0, seat.0, frame.0),
         };
-        inputs.set(seat, decide(&view, difficulty));
+        inputs.set(seat, decide(&view));
     }
 }

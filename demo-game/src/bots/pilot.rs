@@ -1,52 +1,26 @@
 //! How a bot flies: what it sees in, the controls it holds out. A pure function.
 //!
 //! In order of importance: stay out of the star, out of the way of rocks and shots, then chase, aim and fire. It is
-//! good at arithmetic and so would never miss; how far its hand shakes and its eyes look ahead is its difficulty.
-
-use std::f32::consts::{PI, TAU};
+//! good at arithmetic and so would never miss: its hand shakes and its eyes are bad, by as much as makes it a fair opponent.
 
 use bevy::math::{Vec2, ops};
 
 use crate::input::Input;
 use crate::sim::arena::{gravity, offset, wrap};
 use crate::sim::tuning::{
-    CRUISE_SPEED, DASH_SPEED, SHIP_RADIUS, SHOT_FRAMES, SHOT_SPEED, STEP_SECONDS, TURN_SPEED,
+    CRUISE_SPEED, DASH_SPEED, SHIP_RADIUS, SHOT_FRAMES, SHOT_SPEED, STEP_SECONDS,
 };
 use crate::sim::{Heading, Position, Ship, Velocity};
+use crate::steering::{shortest_turn, steer};
 
-/// How well a bot flies.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub enum Difficulty {
-    /// Shoots wide, sees trouble late: for the first match.
-    Easy,
-    /// A fair opponent.
-    #[default]
-    Normal,
-    /// Hits what it aims at.
-    Hard,
-}
-
-/// What a difficulty means.
-struct Skill {
-    /// Largest error of its aim, in radians.
-    aim_error: f32,
-    /// Frames that it looks ahead for the star and for rocks.
-    foresight: u32,
-    /// Frames that it looks ahead for shots.
-    reflex: f32,
-    /// Part of the time in which it keeps its finger off the trigger.
-    hesitation: f32,
-}
-
-impl Difficulty {
-    const fn skill(self) -> Skill {
-        match self {
-            Self::Easy => Skill { aim_error: 0.42, foresight: 60, reflex: 0.0, hesitation: 0.65 },
-            Self::Normal => Skill { aim_error: 0.22, foresight: 85, reflex: 16.0, hesitation: 0.4 },
-            Self::Hard => Skill { aim_error: 0.08, foresight: 110, reflex: 26.0, hesitation: 0.1 },
-        }
-    }
-}
+/// Largest error of its aim, in radians.
+const AIM_ERROR: f32 = 0.22;
+/// Frames that it looks ahead for the star and for rocks.
+const FORESIGHT: u32 = 85;
+/// Frames that it looks ahead for shots.
+const REFLEX: f32 = 16.0;
+/// Part of the time in which it keeps its finger off the trigger.
+const HESITATION: f32 = 0.4;
 
 /// A disc in flight.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -131,21 +105,20 @@ impl Mood {
 
 /// The controls that the bot holds in this frame.
 #[must_use]
-pub fn decide(view: &View, difficulty: Difficulty) -> Input {
-    let skill = difficulty.skill();
-    let course = flee_star(view, &skill)
-        .or_else(|| evade(view, &skill))
-        .or_else(|| attack(view, &skill))
+pub fn decide(view: &View) -> Input {
+    let course = flee_star(view)
+        .or_else(|| evade(view))
+        .or_else(|| attack(view))
         .unwrap_or_else(|| orbit(view));
-    let error = angle_between(view.me.heading, course.direction);
+    let error = shortest_turn(view.me.heading.0, course.direction.to_angle());
     let mut input = steer(error);
     input = input.with(Input::THRUST, course.thrusts && error.abs() < course.tolerance);
     let may_dash = course.dashes
         && view.me.ship.dash_cooldown <= 1
         && error.abs() < 0.7
-        && !dash_would_burn(view, &skill);
+        && !dash_would_burn(view);
     input = input.with(Input::DASH, may_dash);
-    input.with(Input::FIRE, view.is_fighting && wants_to_fire(view, &skill))
+    input.with(Input::FIRE, view.is_fighting && wants_to_fire(view))
 }
 
 /// Where to point the nose, and what to do when it points there.
@@ -158,11 +131,11 @@ struct Course {
 }
 
 /// If the star would catch the ship soon: outward, and on around in the direction of flight.
-fn flee_star(view: &View, skill: &Skill) -> Option<Course> {
+fn flee_star(view: &View) -> Option<Course> {
     /// Distance from the star's surface that feels too close.
     const MARGIN: f32 = 45.0;
     let body = &view.me.body;
-    let contact = frames_to_star(view, body.velocity, skill, MARGIN)?;
+    let contact = frames_to_star(view, body.velocity, MARGIN)?;
     let outward = body.position.normalize_or(Vec2::X);
     let around =
         (body.velocity - outward * body.velocity.dot(outward)).normalize_or(outward.perp());
@@ -171,9 +144,9 @@ fn flee_star(view: &View, skill: &Skill) -> Option<Course> {
 }
 
 /// Frames until a drifting ship of this velocity is within `margin` of the star, if it looks that far ahead.
-fn frames_to_star(view: &View, mut velocity: Vec2, skill: &Skill, margin: f32) -> Option<u32> {
+fn frames_to_star(view: &View, mut velocity: Vec2, margin: f32) -> Option<u32> {
     let mut position = view.me.body.position;
-    (0..skill.foresight).find(|_| {
+    (0..FORESIGHT).find(|_| {
         velocity += gravity(position, view.star_radius) * STEP_SECONDS;
         position = wrap(position + velocity * STEP_SECONDS);
         position.length() < view.star_radius + margin
@@ -181,17 +154,17 @@ fn frames_to_star(view: &View, mut velocity: Vec2, skill: &Skill, margin: f32) -
 }
 
 /// Whether a dash now would end in the star.
-fn dash_would_burn(view: &View, skill: &Skill) -> bool {
+fn dash_would_burn(view: &View) -> bool {
     let velocity = view.me.body.velocity + view.me.heading.direction() * DASH_SPEED;
-    frames_to_star(view, velocity, skill, 2.0 * SHIP_RADIUS).is_some()
+    frames_to_star(view, velocity, 2.0 * SHIP_RADIUS).is_some()
 }
 
 /// If a rock or a shot is about to hit: sideways.
-fn evade(view: &View, skill: &Skill) -> Option<Course> {
+fn evade(view: &View) -> Option<Course> {
     let me = &view.me.body;
-    let rock_horizon = skill.foresight as f32 * 0.5 * STEP_SECONDS;
+    let rock_horizon = FORESIGHT as f32 * 0.5 * STEP_SECONDS;
     let rocks = view.rocks.iter().filter_map(|rock| closest_approach(me, rock, rock_horizon, 6.0));
-    let shot_horizon = skill.reflex * STEP_SECONDS;
+    let shot_horizon = REFLEX * STEP_SECONDS;
     let shots = view.shots.iter().filter_map(|shot| closest_approach(me, shot, shot_horizon, 2.0));
     let threat = rocks.chain(shots).min_by(|a, b| a.seconds.total_cmp(&b.seconds))?;
     // Away from where it will be at its closest; if it comes dead centre, to the side that the nose is nearer to.
@@ -228,12 +201,12 @@ fn closest_approach(me: &Body, other: &Body, horizon: f32, margin: f32) -> Optio
 }
 
 /// Towards the place where the nearest enemy will be when a shot arrives.
-fn attack(view: &View, skill: &Skill) -> Option<Course> {
+fn attack(view: &View) -> Option<Course> {
     /// Closer than this a bot stops closing in: ramming hurts nobody but is no fun.
     const CLOSE: f32 = 190.0;
     // Behind the star nothing can be hit, and the way there leads through it: around, then.
     let aim = aim_at_nearest(view).filter(|&aim| !is_blocked(view, aim, 1.6 * view.star_radius))?;
-    let angle = ops::atan2(aim.y, aim.x) + view.mood.lean() * skill.aim_error;
+    let angle = ops::atan2(aim.y, aim.x) + view.mood.lean() * AIM_ERROR;
     let (sin, cos) = ops::sin_cos(angle);
     let speed = view.me.body.velocity.length();
     Some(Course {
@@ -260,10 +233,10 @@ fn aim_at_nearest(view: &View) -> Option<Vec2> {
 }
 
 /// Whether a shot now would go where an enemy, or a rock in the way, will be.
-fn wants_to_fire(view: &View, skill: &Skill) -> bool {
+fn wants_to_fire(view: &View) -> bool {
     /// Part of the shots' range within which it is worth firing.
     const SURE: f32 = 0.9;
-    if view.mood.patience() < skill.hesitation {
+    if view.mood.patience() < HESITATION {
         return false;
     }
     let range = SHOT_SPEED * f32::from(SHOT_FRAMES) * STEP_SECONDS * SURE;
@@ -273,7 +246,7 @@ fn wants_to_fire(view: &View, skill: &Skill) -> bool {
         let aside = (aim - nose * ahead).length();
         ahead > 0.0
             && ahead < range
-            && aside < radius + ahead * skill.aim_error
+            && aside < radius + ahead * AIM_ERROR
             && !is_blocked(view, aim, view.star_radius)
     };
     let me = &view.me.body;
@@ -300,26 +273,10 @@ fn orbit(view: &View) -> Course {
     Course { direction, thrusts: is_slow, tolerance: 0.6, dashes: false }
 }
 
-/// The turn from `heading` to `direction`, in radians, -π to π.
-fn angle_between(heading: Heading, direction: Vec2) -> f32 {
-    let difference = ops::atan2(direction.y, direction.x) - heading.0;
-    if difference > PI {
-        difference - TAU
-    } else if difference < -PI {
-        difference + TAU
-    } else {
-        difference
-    }
-}
-
-/// The turn keys for an error of the heading; none when a frame of turning would overshoot.
-fn steer(error: f32) -> Input {
-    let step = TURN_SPEED * STEP_SECONDS;
-    Input::NONE.with(Input::LEFT, error > 0.5 * step).with(Input::RIGHT, error < -0.5 * step)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::f32::consts::PI;
+
     use super::*;
 
     fn body(x: f32, y: f32, vx: f32, vy: f32) -> Body {
@@ -342,53 +299,51 @@ mod tests {
     fn it_turns_to_its_enemy_by_the_short_way_and_fires_when_lined_up() {
         let me = body(-300.0, 200.0, 0.0, 0.0);
         let above = view(me, 0.0, vec![body(-300.0, 340.0, 0.0, 0.0)], &[]);
-        let input = decide(&above, Difficulty::Hard);
+        let input = decide(&above);
         assert!(input.contains(Input::LEFT) && !input.contains(Input::FIRE), "{input:?}");
         let across_the_edge = view(me, PI, vec![body(600.0, 200.0, 0.0, 0.0)], &[]);
-        assert!(decide(&across_the_edge, Difficulty::Hard).contains(Input::FIRE));
+        assert!(decide(&across_the_edge).contains(Input::FIRE));
     }
 
     #[test]
     fn it_leads_a_moving_enemy() {
         let me = body(-300.0, 200.0, 0.0, 0.0);
         let crossing = view(me, 0.0, vec![body(-50.0, 200.0, 0.0, 200.0)], &[]);
-        assert!(decide(&crossing, Difficulty::Hard).contains(Input::LEFT));
+        assert!(decide(&crossing).contains(Input::LEFT));
     }
 
     #[test]
     fn it_does_not_shoot_through_the_star_or_when_nothing_is_at_stake() {
         let me = body(-200.0, 0.0, 0.0, 120.0);
         let behind = view(me, 0.0, vec![body(200.0, 0.0, 0.0, 120.0)], &[]);
-        assert!(!decide(&behind, Difficulty::Hard).contains(Input::FIRE));
+        assert!(!decide(&behind).contains(Input::FIRE));
         let me = body(-300.0, 200.0, 0.0, 0.0);
         let over =
             View { is_fighting: false, ..view(me, 0.0, vec![body(-100.0, 200.0, 0.0, 0.0)], &[]) };
-        assert!(!decide(&over, Difficulty::Hard).contains(Input::FIRE));
+        assert!(!decide(&over).contains(Input::FIRE));
     }
 
     #[test]
     fn it_burns_away_from_the_star() {
-        for difficulty in [Difficulty::Easy, Difficulty::Normal, Difficulty::Hard] {
-            let falling =
-                view(body(140.0, 0.0, -150.0, 0.0), 0.0, vec![body(0.0, 300.0, 0.0, 0.0)], &[]);
-            assert!(decide(&falling, difficulty).contains(Input::THRUST), "{difficulty:?}");
-        }
+        let falling =
+            view(body(140.0, 0.0, -150.0, 0.0), 0.0, vec![body(0.0, 300.0, 0.0, 0.0)], &[]);
+        assert!(decide(&falling).contains(Input::THRUST));
     }
 
     #[test]
     fn it_dashes_out_of_the_way_of_a_rock() {
         let rock = [Body { radius: 37.0, ..body(-260.0, 200.0, -250.0, 0.0) }];
         let me = body(-320.0, 200.0, 0.0, 0.0);
-        let input = decide(&view(me, PI / 2.0, vec![], &rock), Difficulty::Normal);
+        let input = decide(&view(me, PI / 2.0, vec![], &rock));
         assert!(input.contains(Input::DASH | Input::THRUST), "{input:?}");
     }
 
     #[test]
     fn any_view_has_an_answer() {
         let odd = view(body(0.0, 0.0, 0.0, 0.0), 0.0, vec![body(0.0, 0.0, 0.0, 0.0)], &[]);
-        let _ = decide(&odd, Difficulty::Normal);
+        let _ = decide(&odd);
         let alone = view(body(f32::MAX, 0.0, f32::MAX, 0.0), 9.0, vec![], &[]);
-        let _ = decide(&alone, Difficulty::Easy);
+        let _ = decide(&alone);
     }
 
     #[test]

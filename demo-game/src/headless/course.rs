@@ -14,9 +14,10 @@ use netcode::prelude::{
 use super::HeadlessOptions;
 use super::clock::Clock;
 use super::report::PeerReport;
-use super::watch::{Travels, Watch};
+use super::watch::Watch;
 use crate::sim::MatchState;
 use crate::sim::tuning::FPS;
+use crate::travels::Travels;
 
 /// How much longer than asked a run may take before it counts as stuck: slow machines play slowly.
 const PLAYING_PATIENCE: Duration = Duration::from_secs(30);
@@ -185,17 +186,17 @@ impl Course {
             self.report.rtt_ms = rtt.as_secs_f64() * 1000.0;
         }
         if matches!(self.stage, Stage::Playing) {
-            self.report.sample_rates(stats);
+            self.report.numbers.sample_rates(stats);
         }
         if matches!(self.stage, Stage::Playing | Stage::Settling) {
-            self.report.add_checksums(log.iter());
+            self.report.checksums.add(self.report.matches, log.iter());
         }
     }
 
     /// Counts the session's numbers in, once per match.
     fn count_match(&mut self, stats: &SessionStats) {
         if !self.is_counted && self.report.matches > 0 {
-            self.report.add_match(stats);
+            self.report.numbers.add_match(stats);
             self.is_counted = true;
         }
     }
@@ -259,8 +260,7 @@ pub(super) fn advance(
         Step::Play => {
             course.report.matches += 1;
             course.is_counted = false;
-            course.report.seat =
-                roster.seats().iter().find(|seat| seat.is_local).map(|seat| seat.seat.0);
+            course.report.seat = roster.local_seats().next().map(|seat| seat.0);
             watch.last_frame = course.last_frame();
             course.enter(Stage::Playing);
         }
@@ -272,9 +272,9 @@ pub(super) fn advance(
         Step::Settle => course.enter(Stage::Settling),
         Step::Leave | Step::Fail(_) => {
             course.count_match(&stats);
-            let mut has_failed = course.report.desyncs > 0;
+            let mut has_failed = course.report.numbers.desyncs > 0;
             if has_failed {
-                say(&format!("desynced {} times", course.report.desyncs));
+                say(&format!("desynced {} times", course.report.numbers.desyncs));
             }
             if let Step::Fail(reason) = step {
                 say(&reason);
@@ -315,11 +315,7 @@ pub(super) fn show_progress(
             stats.max_rollback,
             stats.stalls,
             state.round,
-            state.scores[..usize::from(state.seats)]
-                .iter()
-                .map(u8::to_string)
-                .collect::<Vec<_>>()
-                .join(":"),
+            state.score().iter().map(u8::to_string).collect::<Vec<_>>().join(":"),
         ),
         Stage::Leaving(_) => return,
     };
@@ -401,6 +397,7 @@ mod tests {
             seats: 1,
             in_match: false,
             quiet: false,
+            reaches: Vec::new(),
             refusal: Some(Refusal::OtherProtocol),
             rtt: None,
             jitter: Duration::ZERO,

@@ -3,7 +3,7 @@
 use bevy::prelude::{App, Res, ResMut};
 use netcode::prelude::{LocalInputs, ReadInputs, SimFrame};
 
-use crate::bots::{Bots, Difficulty};
+use crate::bots::Bots;
 use crate::input::Input;
 
 /// Who flies.
@@ -21,7 +21,7 @@ pub enum Pilot {
 pub(super) fn fly(app: &mut App, pilot: Pilot) {
     match pilot {
         Pilot::Bot => {
-            app.insert_resource(Bots::after(0, 1, Difficulty::Normal));
+            app.insert_resource(Bots::after(0, 1));
         }
         Pilot::Idle => {}
         Pilot::Script => {

@@ -22,6 +22,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::DuelPlugin;
 use crate::sim::SimSystems;
+use crate::travels::{Travels, follow_ships};
 
 pub use inputs::Pilot;
 
@@ -75,12 +76,12 @@ pub fn run(options: HeadlessOptions) -> ExitCode {
     ));
     inputs::fly(&mut app, options.pilot);
     app.init_resource::<watch::Watch>()
-        .init_resource::<watch::Travels>()
+        .init_resource::<Travels>()
         .add_systems(SetupMatch, watch::forget_match)
         .add_systems(Simulate, watch::watch_frame.after(SimSystems))
         .insert_resource(course::Course::new(options, clock))
         .add_systems(Startup, course::join)
-        .add_systems(Update, (watch::follow_ships, course::advance, course::show_progress).chain());
+        .add_systems(Update, (follow_ships, course::advance, course::show_progress).chain());
     match app.run() {
         AppExit::Success => ExitCode::SUCCESS,
         AppExit::Error(code) => ExitCode::from(code.get()),

@@ -1,16 +1,10 @@
-//! Looks at the simulated frames: what the score was in the last frame of the run, when the match was over, how far
-//! each ship flew.
+//! Looks at the simulated frames: what the score was in the last frame of the run, and when the match was over.
 
 use bevy::math::Vec2;
 use bevy::prelude::{Query, Res, ResMut, Resource, With};
 use netcode::prelude::{Rollback, SimFrame};
 
-use crate::sim::arena::offset;
-use crate::sim::tuning::MAX_SEATS;
 use crate::sim::{MatchState, Position, Ship};
-
-/// A ship cannot fly further in one update: what moved more was put there by a new round.
-const MAX_STRIDE: f32 = 60.0;
 
 /// What was seen in the frames of this match.
 ///
@@ -39,8 +33,7 @@ impl Snapshot {
     fn take<'a>(state: &MatchState, ships: impl Iterator<Item = (&'a Ship, &'a Position)>) -> Self {
         let mut ships: Vec<_> = ships.map(|(ship, position)| (ship.seat, position.0)).collect();
         ships.sort_unstable_by_key(|&(seat, _)| seat);
-        let seats = usize::from(state.seats).min(MAX_SEATS);
-        Self { score: state.scores[..seats].to_vec(), ships }
+        Self { score: state.score().to_vec(), ships }
     }
 }
 
@@ -65,50 +58,6 @@ pub(super) fn watch_frame(
     // The run may end with the match, before its last frame.
     if frame.0 == watch.last_frame || watch.finished_at == Some(frame.0) {
         watch.snapshot = Some(Snapshot::take(&state, ships.iter()));
-    }
-}
-
-/// What each seat did over the run, as far as it could be seen from outside the simulation.
-#[derive(Resource, Clone, Default, Debug)]
-pub(super) struct Travels {
-    seats: [Travel; MAX_SEATS],
-}
-
-/// What one seat did.
-#[derive(Clone, Copy, Default, Debug)]
-pub(super) struct Travel {
-    /// Where its ship was seen last.
-    pub(super) position: Option<Vec2>,
-    /// How far it flew, in units.
-    pub(super) travelled: f32,
-    /// Updates in which its engine burned.
-    pub(super) thrust_frames: u32,
-    frame: u32,
-}
-
-impl Travels {
-    /// What the seats of the match did.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u8, &Travel)> {
-        (0..).zip(&self.seats)
-    }
-}
-
-/// In `Update`: follows the ships from one frame to the next.
-pub(super) fn follow_ships(
-    frame: Res<SimFrame>,
-    ships: Query<(&Ship, &Position), With<Rollback>>,
-    mut travels: ResMut<Travels>,
-) {
-    for (ship, position) in &ships {
-        let Some(travel) = travels.seats.get_mut(usize::from(ship.seat)) else { continue };
-        if travel.frame == frame.0 {
-            continue;
-        }
-        let stride = travel.position.map_or(0.0, |before| offset(before, position.0).length());
-        travel.travelled += if stride < MAX_STRIDE { stride } else { 0.0 };
-        travel.thrust_frames += u32::from(ship.thrusting);
-        travel.position = Some(position.0);
-        travel.frame = frame.0;
     }
 }
 

@@ -3,8 +3,6 @@
 //! The simulation is only read. Each moving entity gets a [`Drawn`] component of ours, which the rollback leaves
 //! alone: it remembers where the thing was shown, so that a correction glides there instead of jumping.
 
-use std::f32::consts::{PI, TAU};
-
 use bevy::math::ops;
 use bevy::prelude::*;
 use netcode::prelude::*;
@@ -12,6 +10,7 @@ use netcode::prelude::*;
 use crate::sim::arena::{offset, wrap};
 use crate::sim::tuning::{ARENA, STEP_SECONDS};
 use crate::sim::{Heading, Position, Velocity};
+use crate::steering::shortest_turn;
 
 /// Part of a correction that is left after a second: half of it is gone in 50 ms.
 const ERROR_LEFT: f32 = 1.0e-6;
@@ -68,14 +67,14 @@ impl Drawn {
         if rolled_back && steps < 60 {
             let expected = self.seen.place + self.step * steps as f32;
             let error = self.error + offset(now.place, expected);
-            let angle_error = self.angle_error + shortest_angle(self.seen.angle - now.angle);
+            let angle_error = self.angle_error + shortest_turn(now.angle, self.seen.angle);
             (self.error, self.angle_error) =
                 if error.length() < TELEPORT { (error, angle_error) } else { (Vec2::ZERO, 0.0) };
         }
         // A slow screen sees several steps at once: the last of them is taken to be like the others.
         (self.step, self.angle_before) = if (1..60).contains(&steps) && !rolled_back {
             let step = offset(self.seen.place, now.place) / steps as f32;
-            let turn = shortest_angle(now.angle - self.seen.angle) / steps as f32;
+            let turn = shortest_turn(self.seen.angle, now.angle) / steps as f32;
             (if step.length() < TELEPORT { step } else { Vec2::ZERO }, now.angle - turn)
         } else if self.step == Vec2::ZERO {
             (Vec2::ZERO, now.angle)
@@ -91,13 +90,9 @@ impl Drawn {
         self.angle_error *= error_left;
         self.place = wrap(self.seen.place - self.step * (1.0 - phase) + self.error);
         self.angle = self.angle_before
-            + shortest_angle(self.seen.angle - self.angle_before) * phase
+            + shortest_turn(self.angle_before, self.seen.angle) * phase
             + self.angle_error;
     }
-}
-
-fn shortest_angle(difference: f32) -> f32 {
-    (difference + PI).rem_euclid(TAU) - PI
 }
 
 /// The places at which something of `radius` at `place` is to be drawn: itself, and where it peeks in at the far side.

@@ -32,6 +32,12 @@ impl MatchState {
         Self { phase: Phase::Countdown, phase_frames: 0, round: 1, scores: [0; MAX_SEATS], seats }
     }
 
+    /// Rounds won by each seat of this match.
+    #[must_use]
+    pub fn score(&self) -> &[u8] {
+        &self.scores[..usize::from(self.seats).min(MAX_SEATS)]
+    }
+
     /// Whether the match is decided and has been shown long enough: every peer has it confirmed, so all may leave.
     #[must_use]
     pub const fn is_finished(&self) -> bool {
@@ -64,7 +70,7 @@ pub enum Phase {
     Countdown,
     /// The round itself.
     Fighting,
-    /// The round is decided; what is left flies on, unhurt.
+    /// The round is decided; what is left flies on, and only the star can still take it.
     RoundOver {
         /// The seat that won it; `None` for a draw.
         winner: Option<u8>,

@@ -2,7 +2,7 @@
 
 use bevy::prelude::App;
 use demo_game::DuelPlugin;
-use demo_game::bots::{Bots, Difficulty};
+use demo_game::bots::Bots;
 use demo_game::sim::MatchState;
 use netcode::LinkConditions;
 use netcode::prelude::{ChecksumLog, FinishMatch, SessionState, SessionStats, SimFrame};
@@ -12,7 +12,7 @@ use netcode::testing::Stepper;
 const FRAMES: u32 = 600;
 
 fn bot_peer(_: usize, app: &mut App) {
-    app.add_plugins(DuelPlugin::default()).insert_resource(Bots::after(0, 1, Difficulty::Normal));
+    app.add_plugins(DuelPlugin::default()).insert_resource(Bots::after(0, 1));
 }
 
 fn confirmed(app: &App) -> u32 {

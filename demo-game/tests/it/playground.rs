@@ -6,7 +6,7 @@ use bevy::MinimalPlugins;
 use bevy::prelude::{App, Entity, Res, ResMut, Resource, With};
 use bevy::time::TimeUpdateStrategy;
 use demo_game::DuelPlugin;
-use demo_game::bots::{Bots, Difficulty};
+use demo_game::bots::Bots;
 use demo_game::input::Input;
 use demo_game::sim::{MatchState, SimRng};
 use netcode::prelude::{
@@ -95,7 +95,7 @@ impl Playground {
     pub(crate) fn bots_with(seats: usize, seed: u64, prepare: impl FnOnce(&mut App)) -> Self {
         let mut playground = Self::offline();
         prepare(&mut playground.app);
-        playground.app.insert_resource(Bots::after(0, seats, Difficulty::Normal));
+        playground.app.insert_resource(Bots::after(0, seats));
         playground.start(seats, seed, None);
         playground
     }

@@ -1,0 +1,101 @@
+//! How far each ship flew, as seen from outside the simulation: for the reports of headless peers and of pages.
+
+use bevy::math::Vec2;
+use bevy::prelude::{Query, Res, ResMut, Resource, With};
+use netcode::prelude::{Rollback, SimFrame};
+use serde::Serialize;
+
+use crate::sim::arena::offset;
+use crate::sim::tuning::MAX_SEATS;
+use crate::sim::{Position, Ship};
+
+/// A ship cannot fly further between two looks at it, not even on a screen that draws 10 times a second: what moved
+/// more was put there by a new round.
+const MAX_STRIDE: f32 = 200.0;
+
+/// What each seat did since the beginning.
+#[derive(Resource, Clone, Default, Debug)]
+pub(crate) struct Travels {
+    seats: [Travel; MAX_SEATS],
+}
+
+/// What one seat did.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Travel {
+    /// Where its ship was seen last.
+    position: Option<Vec2>,
+    /// How far it flew, in units.
+    travelled: f32,
+    /// Looks at it during which its engine burned.
+    thrust_frames: u32,
+    frame: u32,
+}
+
+impl Travels {
+    /// What the seats did, by seat.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, &Travel)> {
+        (0..).zip(&self.seats)
+    }
+}
+
+/// Where a ship is, how far it flew, and for how many looks at it its engine burned: a part of the reports.
+#[derive(Clone, Copy, Default, Debug, Serialize)]
+pub(crate) struct ShipReport {
+    seat: u8,
+    x: f32,
+    y: f32,
+    travelled: f32,
+    thrust_frames: u32,
+}
+
+impl Travel {
+    /// What there is to report: at `place`, or where the ship was seen last. Nothing of a seat that nobody has.
+    pub(crate) fn report(&self, seat: u8, place: Option<Vec2>) -> Option<ShipReport> {
+        let Vec2 { x, y } = place.or(self.position)?;
+        let Self { travelled, thrust_frames, .. } = *self;
+        Some(ShipReport { seat, x, y, travelled, thrust_frames })
+    }
+
+    fn see(&mut self, frame: u32, place: Vec2, thrusting: bool) {
+        if self.frame == frame {
+            return;
+        }
+        let stride = self.position.map_or(0.0, |before| offset(before, place).length());
+        self.travelled += if stride < MAX_STRIDE { stride } else { 0.0 };
+        self.thrust_frames += u32::from(thrusting);
+        self.position = Some(place);
+        self.frame = frame;
+    }
+}
+
+/// In `Update`: follows the ships from one frame to the next.
+pub(crate) fn follow_ships(
+    frame: Res<SimFrame>,
+    ships: Query<(&Ship, &Position), With<Rollback>>,
+    mut travels: ResMut<Travels>,
+) {
+    for (ship, position) in &ships {
+        if let Some(travel) = travels.seats.get_mut(usize::from(ship.seat)) {
+            travel.see(frame.0, position.0, ship.thrusting);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flight_adds_up_and_a_new_round_does_not_count() {
+        let mut travel = Travel::default();
+        travel.see(1, Vec2::ZERO, false);
+        travel.see(2, Vec2::new(3.0, 4.0), true);
+        travel.see(2, Vec2::new(90.0, 0.0), true);
+        travel.see(3, Vec2::new(300.0, 0.0), false);
+        assert_eq!((travel.travelled, travel.thrust_frames), (5.0, 1));
+        let report = travel.report(1, None).expect("the ship was seen");
+        assert_eq!((report.seat, report.x), (1, 300.0));
+        assert_eq!(travel.report(1, Some(Vec2::X)).map(|report| report.x), Some(1.0));
+        assert!(Travel::default().report(1, None).is_none());
+    }
+}
