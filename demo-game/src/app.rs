@@ -10,7 +10,7 @@ use crate::devices::DevicesPlugin;
 use crate::options::{DEFAULT_SERVER, WindowOptions};
 use crate::platform;
 use crate::present::{PresentPlugin, Quality};
-use crate::screens::{GAME_TITLE, ScreensPlugin, Settings};
+use crate::screens::{GAME_TITLE, MAX_NAME, ScreensPlugin, Settings};
 
 /// Size of the window unless asked otherwise: the arena at one pixel per unit.
 const WINDOW: (u32, u32) = (1280, 720);
@@ -19,15 +19,16 @@ const LOG_FILTER: &str =
     "warn,demo_game=info,netcode=info,wgpu=error,naga=warn,webrtc=error,rtc=error";
 
 fn settings(options: &WindowOptions) -> Settings {
-    let name =
-        options.name.clone().or_else(platform::player_name).unwrap_or_else(|| "Player".to_owned());
+    let names = [options.name.clone(), platform::player_name(), Some("Player".to_owned())];
+    let mut names = names.into_iter().flatten();
+    let name = names.find(|name| !name.trim().is_empty()).unwrap_or_default();
     let server = options
         .server
         .clone()
         .or_else(platform::page_server)
         .unwrap_or_else(|| DEFAULT_SERVER.to_owned());
     Settings {
-        name: name.chars().take(16).collect(),
+        name: name.trim().chars().take(MAX_NAME).collect(),
         server,
         ice_servers: options.ice_servers.clone(),
         room: options.room.clone(),
@@ -41,7 +42,7 @@ fn window(options: &WindowOptions) -> Window {
     Window {
         title: GAME_TITLE.to_owned(),
         resolution: WindowResolution::new(width, height),
-        // Without waiting for the screen where it can be helped: that is a frame less of delay.
+        // Nothing tears, and no frame is drawn that is not shown; the simulation keeps its own time.
         present_mode: PresentMode::AutoVsync,
         canvas: Some("#game".to_owned()),
         fit_canvas_to_parent: true,

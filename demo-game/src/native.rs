@@ -2,30 +2,36 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
+use bevy::clipboard::Clipboard;
+
 use crate::screens::RoomAddress;
 
 /// Whether there is a window to close.
 pub(crate) const CAN_QUIT: bool = true;
-/// Whether text can be put onto the clipboard.
-pub(crate) const CAN_COPY: bool = false;
-
 /// A number that nobody can foresee: for room codes and seeds of local matches.
 pub(crate) fn random_number() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// Puts `text` onto the clipboard: only in the browser.
-pub(crate) fn copy_text(_text: &str) {}
+/// Puts `text` onto the clipboard; whether it is there now.
+pub(crate) fn copy_text(clipboard: &mut Clipboard, text: &str) -> Option<bool> {
+    Some(clipboard.set_text(text).is_ok())
+}
+
+/// How a copy went of which that was not known at once: only in the browser.
+pub(crate) fn copy_outcome() -> Option<bool> {
+    None
+}
 
 /// What a friend is told: the room's address, which the game takes wherever it asks for a room. Whether the server
 /// also has the page is not known here.
-pub(crate) fn invitation(address: &RoomAddress) -> String {
+pub(crate) fn invitation(address: &RoomAddress, _server: &str) -> String {
     address.url()
 }
 
-/// Text that was pasted since the last call: only in the browser.
-pub(crate) fn take_pasted_text() -> Option<String> {
-    None
+/// The text on the clipboard, if it is asked for.
+pub(crate) fn take_pasted_text(clipboard: &mut Clipboard, is_asked: bool) -> Option<String> {
+    if is_asked { clipboard.fetch_text().poll_result()?.ok() } else { None }
 }
 
 /// Asks for a text where no keyboard is: only in the browser.

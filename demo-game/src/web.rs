@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use bevy::clipboard::Clipboard;
 use bevy::prelude::*;
 use bevy::time::common_conditions::on_timer;
 use js_sys::{Array, Function, Reflect};
@@ -17,22 +18,16 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use crate::app::run_windowed;
 use crate::options::WindowOptions;
-use crate::screens::{Journey, RoomAddress, Screen};
+use crate::report::{Checksums, Numbers};
+use crate::screens::{Journey, RoomAddress, Screen, Settings};
 use crate::selftest;
-use crate::sim::arena::offset;
-use crate::sim::{MatchState, Position, Ship};
+use crate::sim::MatchState;
+use crate::travels::{ShipReport, Travels, follow_ships};
 
 /// Whether there is a window to close: a page cannot close itself.
 pub(crate) const CAN_QUIT: bool = false;
-/// Whether text can be put onto the clipboard.
-pub(crate) const CAN_COPY: bool = true;
-
-/// Checksums that a report holds: two minutes, as many as the session keeps.
-const MAX_CHECKSUMS: usize = 256;
 /// Time between two reports: often enough for whoever watches, rare enough to cost nothing.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
-/// A ship cannot fly further between two looks at it: what moved more was put there by a new round.
-const MAX_STRIDE: f32 = 200.0;
 
 /// Runs the game, or the self-test, as the page's address asks. Returns at once; the browser calls back.
 pub fn main() {
@@ -59,9 +54,9 @@ pub fn main() {
     let _ = run_windowed(&options);
 }
 
-/// What a friend is told: the link to this page and room.
-pub(crate) fn invitation(address: &RoomAddress) -> String {
-    address.link()
+/// What a friend is told: the link to this page and room. `server` is where this page looks for rooms by itself.
+pub(crate) fn invitation(address: &RoomAddress, server: &str) -> String {
+    text(&call("link", &[&address.within(server)])).unwrap_or_else(|| address.url())
 }
 
 /// Calls a function of the page.
@@ -95,13 +90,19 @@ pub(crate) fn random_number() -> u64 {
     (0..4).fold(0, |number, _| number << 16 | (js_sys::Math::random() * 65536.0) as u64)
 }
 
-/// Puts `text` onto the clipboard.
-pub(crate) fn copy_text(text: &str) {
+/// Puts `text` onto the clipboard. How it went is known later: see [`copy_outcome`].
+pub(crate) fn copy_text(_clipboard: &mut Clipboard, text: &str) -> Option<bool> {
     call("copy", &[text]);
+    None
 }
 
-/// Text that was pasted since the last call.
-pub(crate) fn take_pasted_text() -> Option<String> {
+/// Whether the text that was copied last is on the clipboard; nothing while that is not known.
+pub(crate) fn copy_outcome() -> Option<bool> {
+    call("copied", &[]).as_bool()
+}
+
+/// Text that was pasted since the last call. The browser tells of it by an event, whatever the keys for it are.
+pub(crate) fn take_pasted_text(_clipboard: &mut Clipboard, _is_asked: bool) -> Option<String> {
     text(&call("takePasted", &[]))
 }
 
@@ -136,7 +137,8 @@ pub(crate) fn add_page(app: &mut App) {
         .add_systems(Startup, || {
             call("started", &[]);
         })
-        .add_systems(Update, watch_match)
+        .init_resource::<Travels>()
+        .add_systems(Update, (begin_report, follow_ships).chain())
         .add_systems(PostUpdate, tell_report.run_if(on_timer(REPORT_EVERY)));
 }
 
@@ -152,75 +154,25 @@ struct PageReport {
     peers: usize,
     ready: bool,
     blocker: Option<String>,
-    frames: u32,
-    confirmed_frames: u32,
-    rollbacks: u32,
-    resimulated_frames: u32,
-    max_rollback: u32,
-    stalls: u32,
-    desyncs: u32,
+    #[serde(flatten)]
+    numbers: Numbers,
     rtt_ms: f64,
-    datagrams_out_per_s: f32,
-    datagrams_in_per_s: f32,
-    bytes_out_per_s: f32,
-    bytes_in_per_s: f32,
-    dropped_packets: u32,
     score: Vec<u8>,
     round: u16,
-    checksum_frame: Option<u32>,
-    checksum: Option<String>,
-    checksums: Vec<(u32, String)>,
+    #[serde(flatten)]
+    checksums: Checksums,
     ships: Vec<ShipReport>,
 }
 
-/// Where a ship is, and how far it has flown.
-#[derive(Clone, Copy, Default, Serialize)]
-struct ShipReport {
-    seat: u8,
-    x: f32,
-    y: f32,
-    travelled: f32,
-}
-
-/// Follows ships and checksums; a new match begins a new report.
-fn watch_match(
+/// A new match begins a new report.
+fn begin_report(
     mut changes: MessageReader<SessionChanged>,
-    log: Res<ChecksumLog>,
-    ships: Query<(&Ship, &Position)>,
+    mut travels: ResMut<Travels>,
     mut report: ResMut<PageReport>,
 ) {
-    for change in changes.read() {
-        if change.to.is_running() {
-            *report = PageReport::default();
-        }
-    }
-    // Frames become final in order, so the latest is the only one that can be new.
-    if let Some((frame, checksum)) =
-        log.latest().filter(|&(frame, _)| report.checksum_frame != Some(frame))
-    {
-        let hex = format!("{checksum:016x}");
-        if report.checksums.len() == MAX_CHECKSUMS {
-            report.checksums.remove(0);
-        }
-        report.checksums.push((frame, hex.clone()));
-        (report.checksum_frame, report.checksum) = (Some(frame), Some(hex));
-    }
-    for (ship, position) in &ships {
-        let place = position.0;
-        let Some(known) = report.ships.iter_mut().find(|known| known.seat == ship.seat) else {
-            report.ships.push(ShipReport {
-                seat: ship.seat,
-                x: place.x,
-                y: place.y,
-                travelled: 0.0,
-            });
-            continue;
-        };
-        let stride = offset(Vec2::new(known.x, known.y), place).length();
-        if stride < MAX_STRIDE {
-            known.travelled += stride;
-        }
-        (known.x, known.y) = (place.x, place.y);
+    if changes.read().filter(|change| change.to.is_running()).count() > 0 {
+        *report = PageReport::default();
+        *travels = Travels::default();
     }
 }
 
@@ -230,8 +182,9 @@ fn tell_report(
     lobby: Res<Lobby>,
     roster: Res<Roster>,
     stats: Res<SessionStats>,
-    journey: Res<Journey>,
+    (journey, settings): (Res<Journey>, Res<Settings>),
     state: Option<Res<MatchState>>,
+    (log, travels): (Res<ChecksumLog>, Res<Travels>),
     mut report: ResMut<PageReport>,
 ) {
     report.screen = screen.name();
@@ -240,38 +193,27 @@ fn tell_report(
         state => (format!("{state:?}"), None),
     };
     (report.room, report.link) =
-        journey.address().map(|address| (address.room.clone(), address.link())).unzip();
-    report.seat = roster.seats().iter().find(|seat| seat.is_local).map(|seat| seat.seat.0);
+        journey.address().map(|it| (it.room.clone(), invitation(it, &settings.server))).unzip();
+    report.seat = roster.local_seats().next().map(|seat| seat.0);
     report.peers = lobby.peers.len();
     report.ready = lobby.ready;
     report.blocker = lobby.blocker().map(|blocker| blocker.to_string());
     report.rtt_ms = lobby.mean_rtt().unwrap_or_default().as_secs_f64() * 1000.0;
     if session.is_running() {
-        report.take_stats(&stats);
+        report.numbers = Numbers::default();
+        report.numbers.add_match(&stats);
+        report.numbers.sample_rates(&stats);
     }
+    // The log keeps the last two minutes, also after the match.
+    report.checksums = Checksums::default();
+    report.checksums.add(1, log.iter());
+    report.ships = travels.iter().filter_map(|(seat, travel)| travel.report(seat, None)).collect();
     // After the match the world is empty; the report keeps how it came out.
     if let Some(state) = state.filter(|state| state.seats > 0) {
-        report.score = state.scores.iter().copied().take(usize::from(state.seats)).collect();
+        report.score = state.score().to_vec();
         report.round = state.round;
     }
     if let Ok(json) = serde_json::to_string(&*report) {
         call("tell", &["report", &json]);
-    }
-}
-
-impl PageReport {
-    fn take_stats(&mut self, stats: &SessionStats) {
-        self.frames = stats.frames;
-        self.confirmed_frames = stats.confirmed_frames;
-        self.rollbacks = stats.rollbacks;
-        self.resimulated_frames = stats.resimulated_frames;
-        self.max_rollback = stats.max_rollback;
-        self.stalls = stats.stalls;
-        self.desyncs = stats.desyncs;
-        self.datagrams_out_per_s = stats.datagrams_out_per_s;
-        self.datagrams_in_per_s = stats.datagrams_in_per_s;
-        self.bytes_out_per_s = stats.bytes_out_per_s;
-        self.bytes_in_per_s = stats.bytes_in_per_s;
-        self.dropped_packets = stats.dropped.total();
     }
 }

@@ -6,6 +6,7 @@ const element = (id) => document.getElementById(id);
 const parameters = new URLSearchParams(location.search);
 let shownRoom = null;
 let pasted = "";
+let lastCopy = null;
 let hasStarted = false;
 
 window.page = {
@@ -32,16 +33,27 @@ window.page = {
   /** Makes the address the link of the room; without a room it leads to the menu. */
   showRoom(room) {
     shownRoom = room;
-    const address = location.pathname + location.search + (room ? "#" + encodeURIComponent(room) : "");
-    history.replaceState(null, "", address);
+    lastCopy = null;
+    history.replaceState(null, "", location.pathname + location.search + (room ? "#" + room : ""));
+  },
+  /** The address of this page with that room, for a friend: without what is only for us, like our name. */
+  link(room) {
+    const kept = ["server", "ice"].flatMap((name) => parameters.getAll(name).map((value) => `${name}=${value}`));
+    return location.origin + location.pathname + (kept.length ? "?" + kept.join("&") : "") + "#" + room;
   },
   copy(text) {
+    lastCopy = null;
     if (navigator.clipboard && window.isSecureContext) {
-      navigator.clipboard.writeText(text).catch(() => copyByHand(text));
+      navigator.clipboard.writeText(text).then(
+        () => (lastCopy = true),
+        () => (lastCopy = copyByHand(text)),
+      );
     } else {
-      copyByHand(text);
+      lastCopy = copyByHand(text);
     }
   },
+  /** Whether the last text that was to be copied is on the clipboard; null as long as that is not known. */
+  copied: () => lastCopy,
   takePasted() {
     const text = pasted;
     pasted = "";
@@ -75,15 +87,19 @@ function recall(key) {
   }
 }
 
-/** Where the clipboard is closed to pages without TLS. */
+/** Where the clipboard is closed to pages without TLS. Returns whether it worked. */
 function copyByHand(text) {
   const area = document.createElement("textarea");
   area.value = text;
   document.body.append(area);
   area.select();
-  document.execCommand("copy");
+  let worked = false;
+  try {
+    worked = document.execCommand("copy");
+  } catch {}
   area.remove();
   element("game").focus();
+  return worked;
 }
 
 function say(words) {
@@ -199,7 +215,7 @@ for (const gesture of ["keydown", "pointerdown", "touchend"]) {
 // Keys of the game must not scroll, search or move the focus away from it.
 const gameKeys = new Set(["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Space", "Tab", "F3", "Backspace", "Slash", "Quote"]);
 window.addEventListener("keydown", (event) => {
-  if (hasStarted && gameKeys.has(event.code) && !event.ctrlKey && !event.metaKey && !event.altKey) {
+  if (hasStarted && !document.body.dataset.failure && gameKeys.has(event.code) && !event.ctrlKey && !event.metaKey && !event.altKey) {
     event.preventDefault();
   }
 });

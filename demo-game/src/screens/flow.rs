@@ -1,12 +1,13 @@
 //! What leads from one screen to the next: choices of the player, and changes of the session.
 
+use bevy::clipboard::Clipboard;
 use bevy::prelude::*;
 use netcode::prelude::*;
 
 use super::focus::{Field, Item};
 use super::room::{RoomAddress, RoomError};
 use super::{Choice, Chosen, Screen};
-use crate::bots::{Bots, Difficulty};
+use crate::bots::Bots;
 use crate::platform;
 use crate::sim::{MatchState, Phase};
 
@@ -41,8 +42,10 @@ pub(crate) struct Journey {
     pub(crate) outcome: Option<Outcome>,
     /// Be ready by itself as soon as this many players are in the room; no longer set once that is done.
     pub(super) ready_at: Option<u8>,
-    /// Whether the room's link is on the clipboard.
-    pub(super) was_copied: bool,
+    /// Whether the room's link is on the clipboard, once somebody has asked for that.
+    pub(super) is_copied: Option<bool>,
+    /// Whether anybody was in the room with us.
+    pub(super) had_company: bool,
     /// What is wrong with the typed room.
     pub(super) room_error: Option<RoomError>,
 }
@@ -125,7 +128,8 @@ impl Go<'_> {
         let name = settings.name.clone();
         commands.write_message(JoinRoom { url: address.url(), name, local_seats: 1, ice_servers });
         commands.insert_resource(Bots::default());
-        platform::show_room((!address.is_quick).then_some(address.room.as_str()));
+        let room = (!address.is_quick).then(|| address.within(&settings.server));
+        platform::show_room(room.as_deref());
         let ready_at = settings.ready_at;
         *self.journey = Journey { game: Some(Game::Online(address)), ready_at, ..default() };
         self.screen.set_if_neq(Screen::Lobby);
@@ -137,7 +141,7 @@ impl Go<'_> {
                 let bots = usize::from(bots).min(BOT_NAMES.len());
                 let names = BOT_NAMES.iter().take(bots).map(ToString::to_string);
                 let seats = std::iter::once(settings.name.clone()).chain(names).collect();
-                (seats, Bots::after(1, bots, Difficulty::default()))
+                (seats, Bots::after(1, bots))
             }
             Game::Here | Game::Online(_) => {
                 (vec!["Left".to_owned(), "Right".to_owned()], Bots::default())
@@ -216,7 +220,7 @@ pub(super) fn follow_choices(
     (lobby, session): (Res<Lobby>, Res<SessionState>),
     fields: Query<(&Item, &Field)>,
     mut go: Go,
-    mut exit: MessageWriter<AppExit>,
+    (mut clipboard, mut exit): (ResMut<Clipboard>, MessageWriter<AppExit>),
 ) {
     let typed = |choice: Choice| {
         fields
@@ -268,16 +272,42 @@ pub(super) fn follow_choices(
             }
             Choice::CopyLink => {
                 if let Some(address) = go.journey.address() {
-                    platform::copy_text(&platform::invitation(address));
-                    go.journey.was_copied = true;
+                    let invitation = platform::invitation(address, &settings.server);
+                    go.journey.is_copied = platform::copy_text(&mut clipboard, &invitation);
                 }
             }
-            Choice::Rematch => rematch(&mut commands, &settings, &session, &mut go),
+            Choice::Rematch => {
+                // A room for strangers takes nobody in place of who has left it.
+                let is_stranded = lobby.peers.is_empty()
+                    && go.journey.address().is_some_and(|address| address.is_quick);
+                let is_over = matches!(*session, SessionState::Ended(_)) || is_stranded;
+                rematch(&mut commands, &settings, is_over, &mut go);
+            }
             Choice::TryAgain => try_again(&mut commands, &settings, &mut go),
             Choice::Leave if *go.screen == Screen::Menu => {}
             Choice::Leave => go.leave(&mut commands),
             Choice::AskFor(_) => {}
         }
+    }
+}
+
+/// In a quick match whose opponent has left before it began: the server pairs only who comes, so come again.
+pub(super) fn look_for_another(
+    mut commands: Commands,
+    settings: Res<Settings>,
+    (lobby, session): (Res<Lobby>, Res<SessionState>),
+    mut go: Go,
+) {
+    let Some(address) = go.journey.address().filter(|address| address.is_quick).cloned() else {
+        return;
+    };
+    if *go.screen != Screen::Lobby || *session != SessionState::Gathering {
+        return;
+    }
+    if !lobby.peers.is_empty() {
+        go.journey.had_company = true;
+    } else if go.journey.had_company {
+        go.join(&mut commands, &settings, address);
     }
 }
 
@@ -293,12 +323,10 @@ fn rename(commands: &mut Commands, settings: &Settings, lobby: &Lobby, go: &mut 
     }
 }
 
-fn rematch(commands: &mut Commands, settings: &Settings, session: &SessionState, go: &mut Go) {
+/// The same again. `is_over` says that the session with the others is, so that others are to be found.
+fn rematch(commands: &mut Commands, settings: &Settings, is_over: bool, go: &mut Go) {
     match go.journey.game.clone() {
-        // The others are gone, the room is not.
-        Some(Game::Online(address)) if matches!(session, SessionState::Ended(_)) => {
-            go.join(commands, settings, address);
-        }
+        Some(Game::Online(address)) if is_over => go.join(commands, settings, address),
         Some(Game::Online(_)) => {
             commands.write_message(SetReady(true));
             go.screen.set_if_neq(Screen::Lobby);

@@ -1,10 +1,15 @@
 //! What has the focus, and what is chosen: one way for arrow keys, WASD, gamepads, mouse, fingers and typed text.
 
+use bevy::clipboard::Clipboard;
+use bevy::ecs::query::QueryData;
 use bevy::ecs::system::SystemParam;
 use bevy::input::keyboard::{Key, KeyboardInput};
 use bevy::prelude::*;
+use bevy::ui::UiGlobalTransform;
+use bevy::window::PrimaryWindow;
+use netcode::OverlayState;
 
-use super::widgets::{ItemLabel, plain};
+use super::widgets::{Adjuster, ItemLabel, plain};
 use super::{Choice, Screen};
 use crate::platform;
 use crate::present::palette::{ACCENT, FRAME, TEXT, TEXT_QUIET};
@@ -13,6 +18,9 @@ use crate::present::palette::{ACCENT, FRAME, TEXT, TEXT_QUIET};
 const REPEAT: f32 = 0.22;
 /// How far a stick is pushed to count as a direction: past its slack.
 const STICK_PUSHED: f32 = 0.6;
+
+/// Longest name, in characters: what others still see whole.
+pub(crate) const MAX_NAME: usize = 16;
 
 /// A thing that can be chosen.
 #[derive(Component, Clone, Debug)]
@@ -34,6 +42,13 @@ pub(super) struct Field {
     pub(super) most: usize,
 }
 
+impl Field {
+    /// The field for the player's name.
+    pub(super) fn name(value: &str) -> Self {
+        Self { caption: "Name: ", value: value.to_owned(), most: MAX_NAME }
+    }
+}
+
 /// The item with the focus. Each screen begins with its first one.
 #[derive(Resource, Default, Debug)]
 pub(super) struct Focus {
@@ -43,7 +58,7 @@ pub(super) struct Focus {
     pub(super) deaf_for: f32,
     /// Seconds until a held stick moves the focus again.
     held_for: f32,
-    /// The item on which the pointer was pressed and not yet released.
+    /// The item on which the mouse was pressed and not yet released.
     pressed: Option<Entity>,
 }
 
@@ -190,10 +205,23 @@ pub(super) fn move_focus(
     }
 }
 
-/// Mouse and fingers: what is under the pointer has the focus; what is released under it is chosen.
+/// Where an item is on the screen.
+#[derive(QueryData)]
+pub(super) struct Place {
+    node: &'static ComputedNode,
+    transform: &'static UiGlobalTransform,
+}
+
+impl PlaceItem<'_, '_> {
+    /// Whether it is under this place in the window, in physical pixels.
+    fn contains(&self, point: Vec2) -> bool {
+        self.node.contains_point(*self.transform, point)
+    }
+}
+
+/// The mouse: what is under it has the focus; what it is pressed and released on is chosen.
 pub(super) fn point_at_items(
     mouse: Res<ButtonInput<MouseButton>>,
-    touches: Res<Touches>,
     items: Query<(Entity, &Item, Ref<Interaction>, Has<Field>)>,
     mut focus: ResMut<Focus>,
     mut chosen: MessageWriter<Chosen>,
@@ -207,20 +235,70 @@ pub(super) fn point_at_items(
             focus.entity = Some(entity);
             moved.write(FocusMoved);
         }
-        if *interaction == Interaction::Pressed && interaction.is_changed() {
+        if mouse.just_pressed(MouseButton::Left) && *interaction == Interaction::Pressed {
             focus.pressed = Some(entity);
         }
-        let released = mouse.just_released(MouseButton::Left) || touches.any_just_released();
-        // A finger is gone when it is released: the node no longer counts as hovered.
-        if released && focus.pressed == Some(entity) {
-            focus.pressed = None;
-            if !is_field {
-                chosen.write(Chosen(item.choice));
-            } else if touches.any_just_released() {
-                // No keyboard comes up for a canvas: the page asks.
-                chosen.write(Chosen(Choice::AskFor(entity)));
-            }
+        // Whoever draws the mouse away before releasing it has thought better of it.
+        if mouse.just_released(MouseButton::Left)
+            && focus.pressed == Some(entity)
+            && *interaction != Interaction::None
+            && !is_field
+        {
+            chosen.write(Chosen(item.choice));
         }
+    }
+    if mouse.just_released(MouseButton::Left) {
+        focus.pressed = None;
+    }
+}
+
+/// Fingers, any of them: in a match one of them holds the stick, and Bevy's interaction knows only the first.
+pub(super) fn touch_items(
+    touches: Res<Touches>,
+    window: Single<&Window, With<PrimaryWindow>>,
+    items: Query<(Entity, &Item, Place, Has<Field>)>,
+    mut focus: ResMut<Focus>,
+    mut chosen: MessageWriter<Chosen>,
+) {
+    let scale = window.scale_factor();
+    for touch in touches.iter_just_released() {
+        let [from, to] = [touch.start_position(), touch.position()].map(|place| place * scale);
+        let mut hit =
+            items.iter().filter(|(_, _, place, _)| place.contains(from) && place.contains(to));
+        if let Some((entity, item, _, is_field)) = hit.next() {
+            focus.entity = Some(entity);
+            // No keyboard comes up for a canvas: the page asks.
+            let choice = if is_field { Choice::AskFor(entity) } else { item.choice };
+            chosen.write(Chosen(choice));
+        }
+    }
+}
+
+/// Mouse and fingers on the small buttons inside an item: they act when they are pressed.
+pub(super) fn press_adjusters(
+    adjusters: Query<(&Adjuster, &Interaction, &ChildOf), Changed<Interaction>>,
+    items: Query<&Item>,
+    mut focus: ResMut<Focus>,
+    mut chosen: MessageWriter<Chosen>,
+) {
+    for (adjuster, interaction, ChildOf(parent)) in &adjusters {
+        let Ok(item) = items.get(*parent) else { continue };
+        if *interaction != Interaction::None {
+            focus.entity = Some(*parent);
+        }
+        if *interaction == Interaction::Pressed
+            && let Some(adjusted) = item.choice.adjusted(adjuster.0)
+        {
+            chosen.write(Chosen(adjusted));
+        }
+    }
+}
+
+/// Tells the network overlay, which listens to the digits, when they are text.
+pub(super) fn tell_overlay(typing: Typing, mut overlay: ResMut<OverlayState>) {
+    let is_typing = typing.is_typing();
+    if overlay.is_typing != is_typing {
+        overlay.is_typing = is_typing;
     }
 }
 
@@ -230,20 +308,26 @@ pub(super) fn type_text(
     keys: Res<ButtonInput<KeyCode>>,
     focus: Res<Focus>,
     mut fields: Query<&mut Field>,
+    mut clipboard: ResMut<Clipboard>,
 ) {
     let Some(mut field) = focus.entity.and_then(|entity| fields.get_mut(entity).ok()) else {
         typed.clear();
+        // What is pasted where nothing takes it is gone, else it would come up in the next field.
+        drop(platform::take_pasted_text(&mut clipboard, false));
         return;
     };
-    if let Some(pasted) = platform::take_pasted_text() {
+    // Windows reports AltGr, with which some keyboards type # and ~, as Ctrl and the right Alt.
+    let control = !keys.pressed(KeyCode::AltRight)
+        && keys.any_pressed([
+            KeyCode::ControlLeft,
+            KeyCode::ControlRight,
+            KeyCode::SuperLeft,
+            KeyCode::SuperRight,
+        ]);
+    let pastes = control && keys.just_pressed(KeyCode::KeyV);
+    if let Some(pasted) = platform::take_pasted_text(&mut clipboard, pastes) {
         push_text(&mut field, &pasted);
     }
-    let control = keys.any_pressed([
-        KeyCode::ControlLeft,
-        KeyCode::ControlRight,
-        KeyCode::SuperLeft,
-        KeyCode::SuperRight,
-    ]);
     for key in typed.read().filter(|key| key.state.is_pressed()) {
         match &key.logical_key {
             Key::Backspace if control => field.value.clear(),

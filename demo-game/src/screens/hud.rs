@@ -1,8 +1,8 @@
 //! The match's score line, its announcements, and what the network has to say.
 
 use bevy::prelude::*;
-use netcode::RosterSeat;
 use netcode::prelude::*;
+use netcode::{OverlayState, RosterSeat};
 
 use super::flow::Journey;
 use super::focus::Item;
@@ -277,6 +277,7 @@ pub(super) fn refresh_notice(
     lobby: Res<Lobby>,
     stats: Res<SessionStats>,
     journey: Res<Journey>,
+    overlay: Res<OverlayState>,
     state: Option<Res<MatchState>>,
     mut boxes: Query<&mut Visibility, With<NoticeBox>>,
     mut texts: Query<(&mut Text, &mut TextColor), With<NoticeText>>,
@@ -291,6 +292,13 @@ pub(super) fn refresh_notice(
         ("The machines disagree about this match. Press F3 for details.".to_owned(), DANGER)
     } else if !quiet.is_empty() && journey.address().is_some() {
         (format!("Waiting for {}...", quiet.join(" and ")), WARNING)
+    } else if let Some((name, _)) = LinkConditions::presets().get(overlay.preset)
+        && overlay.preset > 0
+        && !overlay.is_open
+        && journey.address().is_some()
+    {
+        // Else nobody knows an hour later why everything is slow.
+        (format!("Bad network on purpose: {name}. Press F3, then 1, to end it."), WARNING)
     } else if state.is_some_and(|state| state.round == 1 && state.phase == Phase::Countdown) {
         (format!("First to {ROUNDS_TO_WIN} rounds. The last ship wins a round."), TEXT_QUIET)
     } else {

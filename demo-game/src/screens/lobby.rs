@@ -4,7 +4,6 @@ use bevy::prelude::*;
 use netcode::prelude::*;
 
 use super::focus::{Field, Item};
-use super::menu::MAX_NAME;
 use super::widgets::{
     GAP, HUGE, ItemLabel, LARGE, NORMAL, SMALL, centred_label, divider, hint, label, panel, root,
     set_text, shortened, spawn_item,
@@ -18,7 +17,9 @@ const NAME_SHOWN: usize = 18;
 
 /// What the first item says.
 const READY: &str = "Ready";
-/// The same once we are ready.
+/// What the second says.
+const COPY_LINK: &str = "Copy the link";
+/// The first once we are ready.
 const NOT_READY: &str = "Not ready";
 
 /// The list of players; its rows are made anew when one of them changes.
@@ -60,7 +61,11 @@ pub(super) fn build(
                 let code = shortened(&address.room, 24);
                 let size = if code.len() <= 12 { HUGE } else { LARGE };
                 panel.spawn(centred_label(code, size, ACCENT));
-                panel.spawn(centred_label(platform::invitation(address), NORMAL, TEXT));
+                panel.spawn(centred_label(
+                    platform::invitation(address, &settings.server),
+                    NORMAL,
+                    TEXT,
+                ));
             }
             panel.spawn(divider());
             panel.spawn((
@@ -91,12 +96,11 @@ pub(super) fn build(
 
 /// The name above, and below it what can be done, side by side where there is room.
 fn spawn_items(panel: &mut ChildSpawnerCommands, settings: &Settings, is_quick: bool) {
-    let name = spawn_item(panel, Item { choice: Choice::Rename, order: 3 }, "Name");
-    panel.commands().entity(name).insert(Field {
-        caption: "Name: ",
-        value: settings.name.clone(),
-        most: MAX_NAME,
-    });
+    // A new name is told by entering again, which would leave a stranger alone in a room that nobody else can enter.
+    if !is_quick {
+        let name = spawn_item(panel, Item { choice: Choice::Rename, order: 3 }, "Name");
+        panel.commands().entity(name).insert(Field::name(&settings.name));
+    }
     let row = Node {
         column_gap: px(GAP),
         row_gap: px(GAP),
@@ -106,8 +110,8 @@ fn spawn_items(panel: &mut ChildSpawnerCommands, settings: &Settings, is_quick: 
     };
     panel.spawn(row).with_children(|row| {
         spawn_item(row, Item { choice: Choice::ToggleReady, order: 0 }, READY);
-        if platform::CAN_COPY && !is_quick {
-            spawn_item(row, Item { choice: Choice::CopyLink, order: 1 }, "Copy the link");
+        if !is_quick {
+            spawn_item(row, Item { choice: Choice::CopyLink, order: 1 }, COPY_LINK);
         }
         spawn_item(row, Item { choice: Choice::Leave, order: 2 }, "Leave");
     });
@@ -204,7 +208,11 @@ pub(super) fn refresh(
         let words = match item.choice {
             Choice::ToggleReady if lobby.ready => NOT_READY,
             Choice::ToggleReady => READY,
-            Choice::CopyLink if journey.was_copied => "Link copied",
+            Choice::CopyLink => match journey.is_copied.or_else(platform::copy_outcome) {
+                Some(true) => "Link copied",
+                Some(false) => "Not copied: read it above",
+                None => COPY_LINK,
+            },
             _ => continue,
         };
         for child in children {

@@ -3,15 +3,15 @@
 use bevy::prelude::*;
 
 use super::focus::{Field, Focus, Item};
-use super::widgets::{AtMost, GAP, ItemLabel, SMALL, hint, label, root, set_text, spawn_item};
+use super::widgets::{
+    AdjustedNumber, AtMost, GAP, SMALL, hint, label, root, set_text, spawn_adjuster, spawn_item,
+};
 use super::{Choice, Screen, Settings, title};
 use crate::platform;
 use crate::present::palette::TEXT_QUIET;
 
 /// Width of the column of items.
 const WIDTH: f32 = 400.0;
-/// Longest name: what others still see whole.
-pub(super) const MAX_NAME: usize = 16;
 
 /// The line that explains the focused item.
 #[derive(Component)]
@@ -65,11 +65,10 @@ fn spawn_items(column: &mut ChildSpawnerCommands, settings: &Settings) {
         }
         let item = spawn_item(column, Item { choice, order }, text);
         if choice == Choice::Rename {
-            column.commands().entity(item).insert(Field {
-                caption: "Name: ",
-                value: settings.name.clone(),
-                most: MAX_NAME,
-            });
+            column.commands().entity(item).insert(Field::name(&settings.name));
+        }
+        if let Choice::AgainstBots(bots) = choice {
+            column.commands().entity(item).with_children(|item| spawn_adjuster(item, bots));
         }
     }
 }
@@ -78,23 +77,20 @@ fn spawn_items(column: &mut ChildSpawnerCommands, settings: &Settings) {
 pub(super) fn refresh(
     settings: Res<Settings>,
     focus: Res<Focus>,
-    mut items: Query<(&mut Item, &Children)>,
-    mut labels: Query<&mut Text, (With<ItemLabel>, Without<Explanation>)>,
+    mut items: Query<&mut Item>,
+    mut numbers: Query<&mut Text, (With<AdjustedNumber>, Without<Explanation>)>,
     mut explanation: Query<&mut Text, With<Explanation>>,
 ) {
-    for (mut item, children) in &mut items {
+    for mut item in &mut items {
         let Choice::AgainstBots(bots) = item.choice else { continue };
         if bots != settings.bots {
             item.choice = Choice::AgainstBots(settings.bots);
         }
-        for child in children {
-            if let Ok(mut text) = labels.get_mut(*child) {
-                set_text(&mut text, &format!("Against bots  < {} >", settings.bots));
-            }
+        for mut number in &mut numbers {
+            set_text(&mut number, &settings.bots.to_string());
         }
     }
-    let focused =
-        focus.entity.and_then(|entity| items.get(entity).ok()).map(|(item, _)| item.choice);
+    let focused = focus.entity.and_then(|entity| items.get(entity).ok()).map(|item| item.choice);
     if let Ok(mut text) = explanation.single_mut() {
         set_text(&mut text, focused.map_or("", explain));
     }
@@ -106,7 +102,7 @@ fn explain(choice: Choice) -> &'static str {
         Choice::OpenJoin => "For the code or the link that a friend gave you.",
         Choice::QuickMatch => "Plays whoever else is looking for a match right now.",
         Choice::PlayHere => "One flies with W A D and Space, the other with the arrows and Enter.",
-        Choice::AgainstBots(_) => "Left and right choose how many.",
+        Choice::AgainstBots(_) => "Left and right, or < and >, choose how many.",
         Choice::Rename => "Type the name that others see.",
         Choice::Quit => "Until next time.",
         _ => "",

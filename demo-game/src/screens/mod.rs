@@ -15,7 +15,7 @@ mod widgets;
 use bevy::prelude::*;
 
 pub(crate) use flow::{Journey, Settings};
-pub(crate) use focus::{Chosen, FocusMoved, Typing};
+pub(crate) use focus::{Chosen, FocusMoved, MAX_NAME, Typing};
 pub(crate) use room::RoomAddress;
 pub(crate) use title::GAME_TITLE;
 
@@ -156,6 +156,9 @@ impl Plugin for ScreensPlugin {
                         focus::move_focus.run_if(not(resource_equals(Screen::Match))),
                         focus::leave_match,
                         focus::point_at_items,
+                        focus::touch_items,
+                        focus::press_adjusters,
+                        focus::tell_overlay,
                     )
                         .chain()
                         .in_set(Listen),
@@ -164,6 +167,7 @@ impl Plugin for ScreensPlugin {
                         flow::follow_session,
                         flow::follow_choices,
                         flow::finish_match,
+                        flow::look_for_another,
                     )
                         .chain()
                         .in_set(Decide),

@@ -72,7 +72,8 @@ pub(super) fn refresh(lobby: Res<Lobby>, mut texts: Query<&mut Text, With<Others
     } else if ready.is_empty() {
         "Nobody has asked for a rematch yet.".to_owned()
     } else {
-        sentence(&format!("{} wants a rematch", ready.join(" and ")))
+        let want = if ready.len() == 1 { "wants" } else { "want" };
+        sentence(&format!("{} {want} a rematch", ready.join(" and ")))
     };
     for mut text in &mut texts {
         set_text(&mut text, &line);

@@ -1,13 +1,12 @@
 //! Rooms as players write them: a short code, a link to the page, or a server's address with the room in it.
 
+use signaling::protocol::{MAX_ROOM_NAME_BYTES, is_room_name};
 use thiserror::Error;
 
 /// Letters and digits of a generated code: none that looks like another one (no 0 O Q, 1 I L, 2 Z, 5 S, 8 B).
 const CODE_LETTERS: &[u8] = b"ACDEFGHJKMNPRTUVWXY34679";
 /// Length of a generated code: 24⁵ are 8 million rooms, and five characters can be said over a phone.
 const CODE_LENGTH: usize = 5;
-/// Longest room name: what the server takes.
-const MAX_ROOM_LENGTH: usize = 64;
 /// The room in which strangers are paired.
 const QUICK_ROOM: &str = "quick";
 
@@ -60,7 +59,8 @@ impl RoomAddress {
         Self { server: trim_server(server), room: QUICK_ROOM.to_owned(), is_quick: true }
     }
 
-    /// Understands a code, a page's link with `#code`, or `ws://host:port/room`; codes are rooms of `server`.
+    /// Understands a code, a page's link with `#code` or `#ws://host/room`, or `ws://host:port/room`. Codes are rooms
+    /// of `server`; codes in a link are rooms of the server that the link names by `?server=`, else of its host.
     ///
     /// # Errors
     ///
@@ -77,21 +77,21 @@ impl RoomAddress {
                 is_quick: false,
             });
         }
-        let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
-        let scheme = if matches!(scheme, "https" | "wss") { "wss" } else { "ws" };
-        let (place, room) = if let Some((place, room)) = rest.split_once('#') {
-            (place, room)
-        } else {
-            rest.rsplit_once('/').ok_or(RoomError::NoRoom)?
-        };
-        // A page may lie in a folder, behind a query: the server is its host.
-        let host = place.split(['/', '?']).next().unwrap_or_default();
-        let (room, query) = room.split_once('?').unwrap_or((room, ""));
-        if room.is_empty() {
+        if let Some((page, room)) = text.split_once('#') {
+            let is_address = room.contains("://") && !room.contains('#');
+            let server = server_of_page(page).unwrap_or_else(|| trim_server(server));
+            return match room {
+                "" => Err(RoomError::NoRoom),
+                _ if is_address => Self::parse(room, &server),
+                _ => Ok(Self { server, room: checked_room(room)?, is_quick: false }),
+            };
+        }
+        let (address, query) = text.split_once('?').unwrap_or((text, ""));
+        let (host, room) = address.rsplit_once('/').ok_or(RoomError::NoRoom)?;
+        let server = server_of_page(host).ok_or(RoomError::NoRoom)?;
+        if room.is_empty() || host.ends_with('/') {
             return Err(RoomError::NoRoom);
         }
-        let server =
-            if host.is_empty() { trim_server(server) } else { format!("{scheme}://{host}") };
         let is_quick = query.split('&').any(|pair| pair.starts_with("next="));
         Ok(Self { server, room: checked_room(room)?, is_quick })
     }
@@ -103,12 +103,10 @@ impl RoomAddress {
         format!("{}/{}{next}", self.server, self.room)
     }
 
-    /// The link that a friend opens in a browser; only a page knows that there is one.
-    #[cfg(any(test, target_arch = "wasm32"))]
+    /// What a player of `server` has to say to come here: the code, or the whole address where the room is elsewhere.
     #[must_use]
-    pub(crate) fn link(&self) -> String {
-        let page = self.server.replacen("ws", "http", 1);
-        format!("{page}/#{}", self.room)
+    pub(crate) fn within(&self, server: &str) -> String {
+        if self.server == trim_server(server) { self.room.clone() } else { self.url() }
     }
 
     /// The servers that help peers to find each other through routers: none are needed in one house.
@@ -119,16 +117,29 @@ impl RoomAddress {
     }
 }
 
+/// The server that a page asks: the one that its address names, else its host. Nothing if the address has no host.
+fn server_of_page(page: &str) -> Option<String> {
+    let (scheme, rest) = page.split_once("://").unwrap_or(("http", page));
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    if let Some(server) = query.split('&').find_map(|pair| pair.strip_prefix("server=")) {
+        return Some(trim_server(server));
+    }
+    let scheme = if matches!(scheme, "https" | "wss") { "wss" } else { "ws" };
+    // A page may lie in a folder.
+    let host = place.split('/').next().filter(|host| !host.is_empty())?;
+    Some(format!("{scheme}://{host}"))
+}
+
 fn trim_server(server: &str) -> String {
     server.trim().trim_end_matches('/').to_owned()
 }
 
 /// `room` as the server knows it: a generated code may be typed in small letters.
 fn checked_room(room: &str) -> Result<String, RoomError> {
-    if room.len() > MAX_ROOM_LENGTH {
+    if room.len() > MAX_ROOM_NAME_BYTES {
         return Err(RoomError::TooLong);
     }
-    if !room.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte)) {
+    if !is_room_name(room) {
         return Err(RoomError::Characters);
     }
     let upper = room.to_ascii_uppercase();
@@ -165,7 +176,10 @@ mod tests {
     fn a_generated_room_is_found_again_by_its_link_and_by_its_code_in_small_letters() {
         let room = RoomAddress::generate(SERVER, 0x1234_5678_9abc_def0);
         assert_eq!(room.room.len(), CODE_LENGTH);
-        assert_eq!(RoomAddress::parse(&room.link(), "ws://elsewhere").unwrap(), room);
+        let link = format!("http://127.0.0.1:3536/#{}", room.within(SERVER));
+        assert_eq!(RoomAddress::parse(&link, "ws://elsewhere").unwrap(), room);
+        let link = format!("http://elsewhere/#{}", room.within("ws://elsewhere"));
+        assert_eq!(RoomAddress::parse(&link, "ws://elsewhere").unwrap(), room);
         assert_eq!(RoomAddress::parse(&room.url(), "ws://elsewhere").unwrap(), room);
         assert_eq!(RoomAddress::parse(&room.room.to_lowercase(), SERVER).unwrap(), room);
     }
@@ -176,6 +190,7 @@ mod tests {
         assert_eq!(parse("https://play.example/game/?low#den").url(), "wss://play.example/den");
         assert_eq!(parse("play.example:80/#den").url(), "ws://play.example:80/den");
         assert_eq!(parse("#den").url(), "ws://127.0.0.1:3536/den");
+        assert_eq!(parse("https://play.example/?low&server=wss://s#den").url(), "wss://s/den");
         assert_eq!(parse(" my_room ").url(), "ws://127.0.0.1:3536/my_room");
         assert!(parse("ws://h:1/lucky?next=2").is_quick);
     }
@@ -187,6 +202,9 @@ mod tests {
         assert_eq!(parse("a b"), RoomError::Characters);
         assert_eq!(parse("http://host/#"), RoomError::NoRoom);
         assert_eq!(parse("http://host"), RoomError::NoRoom);
+        assert_eq!(parse("http://host/"), RoomError::NoRoom);
+        assert_eq!(parse("http://host/#ws://other"), RoomError::NoRoom);
+        assert_eq!(parse("a#ws://b#ws://c"), RoomError::Characters);
         assert_eq!(parse(&"x".repeat(65)), RoomError::TooLong);
     }
 

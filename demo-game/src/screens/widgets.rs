@@ -4,7 +4,7 @@ use bevy::prelude::*;
 
 use super::Screen;
 use super::focus::Item;
-use crate::present::palette::{FRAME, PANEL, TEXT, TEXT_QUIET};
+use crate::present::palette::{ACCENT, FRAME, PANEL, TEXT, TEXT_QUIET};
 use crate::present::view::View;
 
 /// Text sizes, in layout units: a layout unit is 1.3 pixels in a 1280 × 720 window, and 0.64 in a 640 × 360 one.
@@ -17,6 +17,8 @@ pub(super) const LARGE: f32 = 30.0;
 pub(super) const HUGE: f32 = 56.0;
 /// Height of an item that can be chosen: a thumb hits it.
 pub(super) const ITEM_HEIGHT: f32 = 42.0;
+/// Width of a button inside an item: a thumb hits it and not its neighbour.
+const ADJUSTER_WIDTH: f32 = 44.0;
 /// Space between things that belong together.
 pub(super) const GAP: f32 = 8.0;
 /// Space between a screen and the window's edge.
@@ -146,6 +148,31 @@ pub(super) fn spawn_item(
 /// The text of an item.
 #[derive(Component)]
 pub(super) struct ItemLabel;
+
+/// A small button inside an item that can be adjusted: −1 for less, 1 for more.
+#[derive(Component)]
+pub(super) struct Adjuster(pub(super) i32);
+
+/// The number between the two.
+#[derive(Component)]
+pub(super) struct AdjustedNumber;
+
+/// Less, the number, more: what left and right do on a keyboard, for mouse and fingers.
+pub(super) fn spawn_adjuster(item: &mut ChildSpawnerCommands, number: u8) {
+    let button = |turn: i32, sign: &'static str| {
+        let place = Node {
+            width: px(ADJUSTER_WIDTH),
+            align_self: AlignSelf::Stretch,
+            align_items: AlignItems::Center,
+            justify_content: JustifyContent::Center,
+            ..default()
+        };
+        (Adjuster(turn), Button, place, children![label(sign, NORMAL, ACCENT)])
+    };
+    item.spawn(button(-1, "<"));
+    item.spawn((AdjustedNumber, label(number.to_string(), NORMAL, TEXT)));
+    item.spawn(button(1, ">"));
+}
 
 /// A quiet line that explains.
 pub(super) fn hint(text: impl AsRef<str>) -> impl Bundle {
