@@ -9,7 +9,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -68,6 +68,7 @@ pub struct Peer {
     name: String,
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
+    readers: Vec<JoinHandle<()>>,
     report: PathBuf,
 }
 
@@ -90,9 +91,11 @@ impl Peer {
             .spawn()
             .expect("the peer's program starts");
         let lines = Arc::default();
-        collect_lines(child.stdout.take().expect("the output is piped"), &lines);
-        collect_lines(child.stderr.take().expect("the errors are piped"), &lines);
-        Self { name: settings.name.clone(), child, lines, report }
+        let readers = vec![
+            collect_lines(child.stdout.take().expect("the output is piped"), &lines),
+            collect_lines(child.stderr.take().expect("the errors are piped"), &lines),
+        ];
+        Self { name: settings.name.clone(), child, lines, readers, report }
     }
 
     /// Everything it has printed so far, errors included.
@@ -113,8 +116,10 @@ impl Peer {
                 return Some(line);
             }
             if let Some(status) = self.status() {
-                // What it printed last may arrive after it ended.
-                thread::sleep(Duration::from_millis(100));
+                // What it printed last is read only after it ended.
+                for reader in self.readers.drain(..) {
+                    reader.join().expect("no reader panics");
+                }
                 let lines = self.lines();
                 let line = lines.iter().find(|line| is_wanted(line)).cloned();
                 assert!(
@@ -189,13 +194,16 @@ impl Drop for Peer {
 }
 
 /// Drains a pipe for as long as the peer lives, so that the peer never blocks on it.
-fn collect_lines(pipe: impl Read + Send + 'static, lines: &Arc<Mutex<Vec<String>>>) {
+fn collect_lines(
+    pipe: impl Read + Send + 'static,
+    lines: &Arc<Mutex<Vec<String>>>,
+) -> JoinHandle<()> {
     let lines = Arc::clone(lines);
     thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
             lines.lock().expect("no reader panics").push(line);
         }
-    });
+    })
 }
 
 /// A file name that no other test of this run uses.

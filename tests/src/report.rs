@@ -1,4 +1,7 @@
 //! A peer's report, from a process's file or a page's data attribute: the same fields from both.
+//!
+//! `cargo xtask play` reads the same files, but asks another question (a verdict over all peers, for a table), and shares
+//! no code with what must build in seconds on a bare machine.
 
 use std::collections::BTreeMap;
 

@@ -6,8 +6,11 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use serde_json::Value;
 use signaling::server::{Server, ServerConfig};
 use tokio::{runtime::Runtime, sync::oneshot};
+
+use crate::webdriver;
 
 /// A running server; stops when dropped.
 #[derive(Debug)]
@@ -25,12 +28,14 @@ impl TestServer {
 
     /// Starts a server that also serves the browser version from `web_root`.
     pub fn serving(web_root: Option<PathBuf>) -> Self {
+        Self::with(ServerConfig { web_root, ..ServerConfig::default() })
+    }
+
+    /// Starts a server with these settings, on a free port of this machine.
+    pub fn with(config: ServerConfig) -> Self {
         let runtime = Runtime::new().expect("the system has threads for a runtime");
-        let config = ServerConfig {
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            web_root,
-            ..ServerConfig::default()
-        };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let config = ServerConfig { address, ..config };
         let server = runtime.block_on(Server::bind(config)).expect("the server listens");
         let address = server.local_addr();
         let (stop, stopped) = oneshot::channel();
@@ -51,6 +56,18 @@ impl TestServer {
     /// The address of the page, with what follows the host: `/?low#room`.
     pub fn page(&self, rest: &str) -> String {
         format!("http://{}{rest}", self.address)
+    }
+
+    /// How many peers are in its rooms, as its `/health` says.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub fn peers(&self) -> u64 {
+        let (_, health) =
+            webdriver::exchange(self.address, "GET", "/health", None).expect("the server answers");
+        let health: Value = serde_json::from_str(&health).expect("health is JSON");
+        health["peers"].as_u64().expect("health counts the peers")
     }
 
     /// Stops the server; returns once it is gone.

@@ -90,18 +90,18 @@ fn request(
 }
 
 /// One HTTP request on a connection of its own; status and body of the response.
-fn exchange(
-    driver: SocketAddr,
+pub(crate) fn exchange(
+    server: SocketAddr,
     method: &str,
     path: &str,
     body: Option<&Value>,
 ) -> io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect(driver)?;
+    let mut stream = TcpStream::connect(server)?;
     stream.set_read_timeout(Some(COMMAND_DEADLINE))?;
     let body = body.map(Value::to_string).unwrap_or_default();
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: {driver}\r\nContent-Type: application/json; charset=utf-8\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: {server}\r\nContent-Type: application/json; charset=utf-8\r\n\
          Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     )?;

@@ -5,7 +5,10 @@
 use std::time::Duration;
 
 use demo_game::selftest;
-use e2e_tests::{Browser, Page, PeerSettings, Report, TestServer, assert_agreement, web_dist};
+use e2e_tests::{
+    Browser, Page, PeerSettings, Report, TestServer, assert_agreement, wait_for, web_dist,
+};
+use signaling::server::ServerConfig;
 
 use crate::{patience, start};
 
@@ -15,6 +18,7 @@ const START_PATIENCE: Duration = Duration::from_secs(120);
 /// The arrow keys, as WebDriver encodes them.
 const ARROW_LEFT: char = '\u{E012}';
 const ARROW_UP: char = '\u{E013}';
+const ENTER: char = '\u{E007}';
 
 #[test]
 fn keys_typed_into_a_page_move_the_ship_on_a_native_peer() {
@@ -59,6 +63,32 @@ fn two_pages_play_the_same_match() {
     }
     let reports = pages.each_ref().map(|page| page.report().expect("the page plays"));
     assert_agreement(&reports, 540);
+}
+
+#[test]
+fn a_page_that_is_refused_says_why_and_tries_again() {
+    let Some(folder) = web_dist("a_page_that_is_refused_says_why_and_tries_again") else {
+        return;
+    };
+    let config =
+        ServerConfig { web_root: Some(folder), max_peers_per_room: 1, ..ServerConfig::default() };
+    let server = TestServer::with(config);
+    let patience = START_PATIENCE.as_secs().to_string();
+    let mut first =
+        start(&PeerSettings::new(server.room("narrow"), "First").flag("--wait", &patience));
+    wait_for("a peer in the room", START_PATIENCE, || (server.peers() == 1).then_some(()));
+    let browser = Browser::start();
+    let page = open(&browser, &server, "Second", "narrow");
+    let refused = page.wait_for("a refusal", START_PATIENCE, |report| {
+        report.text("screen") == "trouble" && report.text("state") == "Ended"
+    });
+    assert_eq!(refused.text("end_reason"), "The room is full.");
+    first.kill();
+    wait_for("an empty room", START_PATIENCE, || (server.peers() == 0).then_some(()));
+    page.hold_key(ENTER, Duration::from_millis(200));
+    page.wait_for("the lobby", START_PATIENCE, |report| {
+        report.text("screen") == "lobby" && report.text("state") == "Gathering"
+    });
 }
 
 #[test]
