@@ -5,29 +5,49 @@ use std::process::{Command, Stdio};
 use crate::failure::{Outcome, fail};
 use crate::process::{self, is_installed, line_of};
 
+/// What one purpose needs, as the distributions call it.
+pub(crate) struct SystemPackages {
+    apt: &'static [&'static str],
+    dnf: &'static str,
+    pacman: &'static str,
+    zypper: &'static str,
+}
+
 /// What Bevy's window, sound and gamepads need, to build and to run.
-pub(crate) const WINDOW: &[&str] = &[
-    "gcc",
-    "libasound2-dev",
-    "libudev-dev",
-    "libvulkan1",
-    "libx11-6",
-    "libxcursor1",
-    "libxi6",
-    "libxkbcommon-x11-0",
-    "libxrandr2",
-    "mesa-vulkan-drivers",
-    "pkg-config",
-];
+pub(crate) const WINDOW: &SystemPackages = &SystemPackages {
+    apt: &[
+        "gcc",
+        "libasound2-dev",
+        "libudev-dev",
+        "libvulkan1",
+        "libx11-6",
+        "libxcursor1",
+        "libxi6",
+        "libxkbcommon-x11-0",
+        "libxrandr2",
+        "mesa-vulkan-drivers",
+        "pkg-config",
+    ],
+    dnf: "gcc pkgconf-pkg-config alsa-lib-devel systemd-devel libX11 libXcursor libXi libXrandr libxkbcommon-x11 vulkan-loader mesa-vulkan-drivers",
+    pacman: "gcc pkgconf alsa-lib systemd libx11 libxcursor libxi libxrandr libxkbcommon-x11 vulkan-icd-loader",
+    zypper: "gcc pkgconf alsa-devel libudev-devel libX11-6 libXcursor1 libXi6 libXrandr2 libxkbcommon-x11-0 libvulkan1",
+};
 
 /// What a build without a window needs: a linker.
-pub(crate) const HEADLESS: &[&str] = &["gcc"];
+pub(crate) const HEADLESS: &SystemPackages =
+    &SystemPackages { apt: &["gcc"], dnf: "gcc", pacman: "gcc", zypper: "gcc" };
 
 /// What makes the browser version smaller. Not required.
-pub(crate) const WEB: &[&str] = &["binaryen"];
+pub(crate) const WEB: &SystemPackages =
+    &SystemPackages { apt: &["binaryen"], dnf: "binaryen", pacman: "binaryen", zypper: "binaryen" };
 
 /// What the browser tests drive.
-pub(crate) const BROWSER: &[&str] = &["chromium", "chromium-driver"];
+pub(crate) const BROWSER: &SystemPackages = &SystemPackages {
+    apt: &["chromium", "chromium-driver"],
+    dnf: "chromium chromedriver",
+    pacman: "chromium",
+    zypper: "chromium chromedriver",
+};
 
 /// Installs the packages that are missing, or says which line does.
 ///
@@ -35,23 +55,20 @@ pub(crate) const BROWSER: &[&str] = &["chromium", "chromium-driver"];
 ///
 /// When packages are missing and cannot be installed from here; the sentence holds the line to run. On systems without
 /// apt nothing is known to be missing, so nothing fails: the build will tell.
-pub(crate) fn ensure(packages: &[&str]) -> Outcome {
+pub(crate) fn ensure(packages: &SystemPackages) -> Outcome {
     if !cfg!(target_os = "linux") {
         return Ok(());
     }
     if !is_installed("dpkg-query") || !is_installed("apt-get") {
-        println!(
-            "This system has no apt. If the build misses something, install what these Debian packages hold: {}",
-            packages.join(" ")
-        );
+        println!("{}", line_without_apt(packages, is_installed));
         return Ok(());
     }
     let missing: Vec<&str> =
-        packages.iter().copied().filter(|package| !is_package_installed(package)).collect();
+        packages.apt.iter().copied().filter(|package| !is_package_installed(package)).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let by_hand = format!("sudo {}", install_line(&missing));
+    let by_hand = as_root(&install_line(&missing), is_installed("sudo"));
     let Some(prefix) = privilege() else {
         return fail(format!(
             "system packages are missing. Run this line, then again:\n\n    {by_hand}"
@@ -73,7 +90,31 @@ pub(crate) fn ensure(packages: &[&str]) -> Outcome {
     ))
 }
 
-/// The line that installs the packages, less the `sudo`.
+/// What to run where there is no apt, by the package manager that is there.
+fn line_without_apt(packages: &SystemPackages, is_installed: impl Fn(&str) -> bool) -> String {
+    let managers = [
+        ("dnf", "dnf install", packages.dnf),
+        ("pacman", "pacman -S --needed", packages.pacman),
+        ("zypper", "zypper install", packages.zypper),
+    ];
+    match managers.into_iter().find(|(manager, ..)| is_installed(manager)) {
+        Some((_, install, names)) => {
+            let line = as_root(&format!("{install} {names}"), is_installed("sudo"));
+            format!("If the build misses something, run this line, then again:\n\n    {line}\n")
+        }
+        None => format!(
+            "If the build misses something, install what these Debian packages hold: {}",
+            packages.apt.join(" ")
+        ),
+    }
+}
+
+/// The line for whoever is not root.
+fn as_root(line: &str, has_sudo: bool) -> String {
+    if has_sudo { format!("sudo {line}") } else { format!("su -c '{line}'") }
+}
+
+/// The line that installs the packages, for root.
 fn install_line(packages: &[&str]) -> String {
     format!("apt-get install -y --no-install-recommends {}", packages.join(" "))
 }
@@ -122,6 +163,16 @@ mod tests {
             install_line(&["gcc", "libudev-dev"]),
             "apt-get install -y --no-install-recommends gcc libudev-dev"
         );
+    }
+
+    #[test]
+    fn other_systems_are_told_the_line_of_their_own_package_manager() {
+        let on = |there: &'static [&'static str]| {
+            line_without_apt(HEADLESS, move |program: &str| there.contains(&program))
+        };
+        assert!(on(&["dnf", "sudo"]).contains("\n    sudo dnf install gcc\n"));
+        assert!(on(&["pacman"]).contains("\n    su -c 'pacman -S --needed gcc'\n"));
+        assert!(on(&[]).contains("Debian packages hold: gcc"));
     }
 
     #[test]

@@ -16,8 +16,12 @@ use crate::play::server::Server;
 use crate::play::{Flags, ROOM, build_programs, prepare};
 use crate::process::{POLL_INTERVAL, Running, is_interrupted};
 
-/// What bots get beyond the playing time to meet, connect and say goodbye before they count as stuck.
-const EXTRA_TIME: Duration = Duration::from_secs(60);
+/// What bots get beyond twice the playing time to meet, connect and say goodbye before they count as stuck. A bot gives
+/// up by itself before that, and says why: this is for one that hangs.
+const EXTRA_TIME: Duration = Duration::from_secs(90);
+
+/// How long the bots of a plain `--headless` play.
+const DEFAULT_DURATION: Duration = Duration::from_secs(20);
 
 /// The bots of a plain `--headless`.
 const DEFAULT_PLAYERS: u8 = 2;
@@ -43,14 +47,15 @@ pub(super) fn play(flags: &Flags) -> Outcome {
     let programs = build_programs(&flags.profile, &["demo-game", "signaling"], "signaling/server")?;
     let server = Server::start(programs.program("signaling")?, None)?;
     let players = flags.players.unwrap_or(DEFAULT_PLAYERS);
+    let duration = flags.duration.unwrap_or(DEFAULT_DURATION);
     println!(
         "\n{players} bots meet at {} and play for {} s.",
         server.room(ROOM),
-        flags.duration.as_secs()
+        duration.as_secs()
     );
     let folder = cargo::target_dir()?.join(format!("play-{}", std::process::id()));
     cargo::create_folder(&folder)?;
-    let outcome = match_in(&folder, flags, programs.program("demo-game")?, &server, players);
+    let outcome = match_in(&folder, duration, programs.program("demo-game")?, &server, players);
     // Left-overs of a few kilobytes in the build folder are no reason to fail.
     let _ = fs::remove_dir_all(&folder);
     let verdict = outcome?;
@@ -64,7 +69,7 @@ pub(super) fn play(flags: &Flags) -> Outcome {
 
 fn match_in(
     folder: &Path,
-    flags: &Flags,
+    duration: Duration,
     game: &Path,
     server: &Server,
     players: u8,
@@ -77,7 +82,7 @@ fn match_in(
             .arg("--headless")
             .args(["--room", &server.room(ROOM)])
             .args(["--players", &players.to_string()])
-            .args(["--seconds", &flags.duration.as_secs().to_string()])
+            .args(["--seconds", &duration.as_secs().to_string()])
             .args(["--name", &format!("Bot {number}")])
             .arg("--report")
             .arg(&report)
@@ -92,7 +97,7 @@ fn match_in(
         });
         bots.push(Bot { running, report, succeeded: None });
     }
-    wait_for_all(&mut bots, flags.duration + EXTRA_TIME)?;
+    wait_for_all(&mut bots, 2 * duration + EXTRA_TIME)?;
     let reports = bots
         .iter()
         .map(|bot| Report {
@@ -122,7 +127,9 @@ fn wait_for_all(bots: &mut [Bot], patience: Duration) -> Outcome {
             return fail("interrupted");
         }
         if Instant::now() > deadline {
-            return fail(format!("{} never finished playing", playing.join(", ")));
+            // What the others reported is worth reading all the same.
+            println!("{} never finished playing", playing.join(", "));
+            return Ok(());
         }
         thread::sleep(POLL_INTERVAL);
     }

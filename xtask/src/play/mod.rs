@@ -12,7 +12,7 @@ use lexopt::{Arg, Parser, ValueExt};
 
 use crate::cargo::{self, Artifacts};
 use crate::failure::{Failure, Outcome, fail};
-use crate::packages;
+use crate::packages::{self, SystemPackages};
 
 /// More do not fit into one match.
 const MAX_PLAYERS: u8 = 4;
@@ -25,7 +25,8 @@ struct Flags {
     players: Option<u8>,
     is_headless: bool,
     is_web: bool,
-    duration: Duration,
+    /// How long the bots play, if that was said.
+    duration: Option<Duration>,
     json: Option<PathBuf>,
     profile: String,
 }
@@ -67,7 +68,7 @@ fn parse(mut arguments: Parser) -> Result<Option<Flags>, Failure> {
         players: None,
         is_headless: false,
         is_web: false,
-        duration: Duration::from_secs(20),
+        duration: None,
         json: None,
         profile: "release".to_owned(),
     };
@@ -77,7 +78,7 @@ fn parse(mut arguments: Parser) -> Result<Option<Flags>, Failure> {
             Arg::Long("headless") => flags.is_headless = true,
             Arg::Long("web") => flags.is_web = true,
             Arg::Long("seconds") => {
-                flags.duration = Duration::from_secs(arguments.value()?.parse()?);
+                flags.duration = Some(Duration::from_secs(arguments.value()?.parse()?));
             }
             Arg::Long("json") => flags.json = Some(arguments.value()?.into()),
             // For the tests, which have a dev build already; not in the help.
@@ -101,14 +102,19 @@ fn check(flags: &Flags) -> Outcome {
     if flags.is_headless && flags.is_web {
         return fail("--headless plays without windows and --web in a browser: choose one");
     }
-    if flags.duration.is_zero() || flags.duration > Duration::from_secs(24 * 60 * 60) {
+    let day = Duration::from_secs(24 * 60 * 60);
+    if flags.duration.is_some_and(|duration| duration.is_zero() || duration > day) {
         return fail("--seconds takes 1 to 86400");
+    }
+    let is_for_bots = flags.duration.is_some() || flags.json.is_some();
+    if is_for_bots && !flags.is_headless && (flags.is_web || has_display()) {
+        return fail("--seconds and --json are for bots: add --headless");
     }
     Ok(())
 }
 
 /// Installs what a build needs and says what a first one costs.
-fn prepare(system_packages: &[&str], first_build: &str) -> Outcome {
+fn prepare(system_packages: &SystemPackages, first_build: &str) -> Outcome {
     packages::ensure(system_packages)?;
     println!("Building. {first_build}; after that, seconds.");
     Ok(())
@@ -140,7 +146,7 @@ mod tests {
         let flags = parsed(&[]).unwrap().unwrap();
         assert_eq!(flags.players, None);
         assert!(!flags.is_headless && !flags.is_web);
-        assert_eq!(flags.duration, Duration::from_secs(20));
+        assert_eq!(flags.duration, None);
         assert_eq!(flags.profile, "release");
     }
 
@@ -152,6 +158,7 @@ mod tests {
         assert!(parsed(&["--players", "0"]).is_err());
         assert!(parsed(&["--headless", "--seconds", "0"]).is_err());
         assert!(parsed(&["--headless", "--web"]).is_err());
+        assert!(parsed(&["--web", "--json", "out.json"]).is_err());
         assert!(parsed(&["--fast"]).is_err());
     }
 }

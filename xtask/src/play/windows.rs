@@ -90,14 +90,14 @@ fn invitation(flags: &Flags, port: u16) -> String {
     if flags.players.is_some() {
         lines.push(format!("Everybody is in this room:  ws://{friend}:{port}/{ROOM}"));
         lines.push(format!(
-            "A friend starts the game with: demo-game --room ws://{friend}:{port}/{ROOM}"
+            "A friend runs:  cargo run --release -p demo-game -- --room ws://{friend}:{port}/{ROOM}"
         ));
     } else if !flags.is_web {
         lines.push(format!(
-            "A friend starts the game with: demo-game --server ws://{friend}:{port}"
+            "A friend runs:  cargo run --release -p demo-game -- --server ws://{friend}:{port}"
         ));
         lines.push(format!(
-            "and joins with your room's code, or goes straight to it: demo-game --room ws://{friend}:{port}/CODE"
+            "and joins with your room's code, or goes straight to it with --room ws://{friend}:{port}/CODE"
         ));
     }
     lines.push("Ctrl-C ends it.".to_owned());

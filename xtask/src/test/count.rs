@@ -16,11 +16,19 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Takes a line of a test program's output. Returns what a test said when it skipped itself.
-    pub(super) fn add_line<'a>(&mut self, line: &'a str) -> Option<&'a str> {
+    /// Takes a line of a test program's output. Returns which test was skipped and why, where it says that.
+    pub(super) fn add_line(&mut self, line: &str) -> Option<String> {
         if let Some(reason) = line.strip_prefix(SKIPPED_MARK) {
             self.self_skipped += 1;
-            return Some(reason);
+            return Some(reason.to_owned());
+        }
+        // `test determinism::record ... ignored, writes the recording`; its number comes with the last line.
+        if let Some((test, ignored)) =
+            line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ignored"))
+        {
+            let reason = ignored.trim_start_matches(", ");
+            let reason = if reason.is_empty() { "no reason given" } else { reason };
+            return Some(format!("{test} ({reason})"));
         }
         // `test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s`
         if let Some((_, numbers)) =
@@ -58,10 +66,12 @@ mod tests {
             "running 6 tests",
             "test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s",
             "SKIPPED browser: no chromium",
+            "test slow::record ... ignored, writes a file",
+            "test plain ... ok",
             "test result: FAILED. 2 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
         ];
         let reasons: Vec<_> = lines.iter().filter_map(|line| counts.add_line(line)).collect();
-        assert_eq!(reasons, ["browser: no chromium"]);
+        assert_eq!(reasons, ["browser: no chromium", "slow::record (writes a file)"]);
         assert_eq!(counts.to_string(), "6 passed, 3 failed, 2 skipped");
     }
 }

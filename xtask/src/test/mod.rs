@@ -66,8 +66,8 @@ pub(crate) fn run(mut arguments: Parser) -> Outcome {
     }
     println!("\n{}", times.join("\n"));
     println!("  {:<8}{:>8}", "all", duration(start.elapsed()));
-    println!("\n{}", skipped_line(&findings.skipped));
-    println!("{}", findings.tests);
+    println!("\n{}", findings.tests);
+    println!("{}", skipped_line(&findings.skipped));
     if failures.is_empty() { Ok(()) } else { fail(format!("failed: {}", failures.join(", "))) }
 }
 

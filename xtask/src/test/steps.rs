@@ -27,7 +27,7 @@ pub(super) const STEPS: &[Step] = &[
     quick("tests", |findings| test(findings, &["--lib", "--bins", "--test", "it"], &[])),
     quick("doctests", |findings| test(findings, &["--doc"], &[])),
     full("documentation", |_| document(HEADLESS_FEATURES)),
-    full("features of netcode, each alone", |_| check_each_feature()),
+    full("lints of netcode with any features", |_| clippy_any_features()),
     full("lints with the renderer", |_| {
         packages::ensure(packages::WINDOW)?;
         clippy(RENDERER)
@@ -39,6 +39,12 @@ pub(super) const STEPS: &[Step] = &[
     }),
     full("documentation in the browser", |_| document(BROWSER)),
     full("lints of the web packer", |_| clippy(WEB_PACKER)),
+    full("tests of the web packer", |findings| {
+        count_tests(
+            findings,
+            cargo::cargo().arg("test").args(WEB_PACKER).args(["--bin", "web-pack"]),
+        )
+    }),
     full("browser version", |_| web::build(&web::Options::default()).map(drop)),
     full("end to end", end_to_end),
     full("headless play", |_| play_headless()),
@@ -62,8 +68,17 @@ const BROWSER: &[&str] = &[
 
 const WEB_PACKER: &[&str] = &["--package", "xtask", "--features", "web"];
 
-/// Every feature of `netcode`, and none.
-const NETCODE_FEATURES: &[&str] = &["", "testing", "webrtc", "overlay"];
+/// The features of `netcode` in every combination, those without Bevy's UI first.
+const NETCODE_FEATURES: &[&str] = &[
+    "",
+    "testing",
+    "webrtc",
+    "testing,webrtc",
+    "overlay",
+    "testing,overlay",
+    "webrtc,overlay",
+    "testing,webrtc,overlay",
+];
 
 const fn quick(name: &'static str, run: fn(&mut Findings) -> Outcome) -> Step {
     Step { name, is_quick: true, run }
@@ -101,15 +116,10 @@ fn document(features: &[&str]) -> Outcome {
     )
 }
 
-fn check_each_feature() -> Outcome {
-    for feature in NETCODE_FEATURES {
-        check(
-            cargo::cargo()
-                .args(["check", "--package", "netcode", "--no-default-features"])
-                .args(["--features", feature]),
-        )?;
-    }
-    Ok(())
+fn clippy_any_features() -> Outcome {
+    NETCODE_FEATURES.iter().try_for_each(|features| {
+        clippy(&["--package", "netcode", "--no-default-features", "--features", features])
+    })
 }
 
 /// Runs cargo's tests in the headless feature set and counts them.
@@ -127,7 +137,7 @@ fn count_tests(findings: &mut Findings, command: &mut Command) -> Outcome {
     let status = process::run_with_lines(command, |line| {
         println!("{line}");
         if let Some(reason) = findings.tests.add_line(line) {
-            findings.skipped.push(reason.to_owned());
+            findings.skipped.push(reason);
         }
     })?;
     if status.success() { Ok(()) } else { fail(format!("`{}` failed", line_of(command))) }
