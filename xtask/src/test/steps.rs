@@ -33,6 +33,12 @@ pub(super) const STEPS: &[Step] = &[
         clippy(RENDERER)
     }),
     full("documentation with the renderer", |_| document(RENDERER)),
+    // Unoptimised: the renderer is only linked, and compiling it takes a quarter of the time.
+    full("tests with the renderer", |findings| {
+        let mut command = cargo::cargo();
+        command.args(["test", "--profile", "unoptimised", "--lib"]).args(RENDERER);
+        count_tests(findings, &mut command)
+    }),
     full("lints in the browser", |_| {
         cargo::ensure_wasm_target()?;
         clippy(BROWSER)
