@@ -194,7 +194,10 @@ fn tell_report(
     };
     (report.room, report.link) =
         journey.address().map(|it| (it.room.clone(), invitation(it, &settings.server))).unzip();
-    report.seat = roster.local_seats().next().map(|seat| seat.0);
+    // After the match the roster is empty, too.
+    if let Some(seat) = roster.local_seats().next() {
+        report.seat = Some(seat.0);
+    }
     report.peers = lobby.peers.len();
     report.ready = lobby.ready;
     report.blocker = lobby.blocker().map(|blocker| blocker.to_string());

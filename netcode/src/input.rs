@@ -11,7 +11,8 @@ use crate::codec::size_in_ggrs;
 ///
 /// Where one machine holds several seats, all values must have the same size when serialized: ggrs cuts the machine's
 /// inputs into equal parts. Numbers, `bool`s, arrays, structs of them and enums without fields do; `Option`s and enums
-/// with fields do not. A match for which that does not hold ends with [`EndReason::UnequalInputs`](crate::EndReason).
+/// with fields do not. A match for which that does not hold ends with [`EndReason::UnequalInputs`](crate::EndReason), also a
+/// local one, so that it shows early.
 ///
 /// Keep it to a few bytes: each one travels to every peer, for every frame that is not yet acknowledged.
 pub trait GameInput:

@@ -44,8 +44,6 @@ pub(crate) struct Journey {
     pub(super) ready_at: Option<u8>,
     /// Whether the room's link is on the clipboard, once somebody has asked for that.
     pub(super) is_copied: Option<bool>,
-    /// Whether anybody was in the room with us.
-    pub(super) had_company: bool,
     /// What is wrong with the typed room.
     pub(super) room_error: Option<RoomError>,
 }
@@ -278,7 +276,7 @@ pub(super) fn follow_choices(
             }
             Choice::Rematch => {
                 // A room for strangers takes nobody in place of who has left it.
-                let is_stranded = lobby.peers.is_empty()
+                let is_stranded = lobby.is_deserted
                     && go.journey.address().is_some_and(|address| address.is_quick);
                 let is_over = matches!(*session, SessionState::Ended(_)) || is_stranded;
                 rematch(&mut commands, &settings, is_over, &mut go);
@@ -301,12 +299,8 @@ pub(super) fn look_for_another(
     let Some(address) = go.journey.address().filter(|address| address.is_quick).cloned() else {
         return;
     };
-    if *go.screen != Screen::Lobby || *session != SessionState::Gathering {
-        return;
-    }
-    if !lobby.peers.is_empty() {
-        go.journey.had_company = true;
-    } else if go.journey.had_company {
+    let waits = *go.screen == Screen::Lobby && *session == SessionState::Gathering;
+    if waits && lobby.is_deserted {
         go.join(&mut commands, &settings, address);
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     diagnostics::{DroppedPackets, RateMeter, SessionStats},
     transport::{
         Channel, Conditioner, Datagram, LinkConditions, MAX_DATAGRAM_BYTES, MAX_DATAGRAM_MESSAGES,
-        MAX_PACKET_BYTES, SharedMailbox, Transport, TransportError, TransportEvent,
+        MAX_PACKET_BYTES, MAX_PEERS, SharedMailbox, Transport, TransportError, TransportEvent,
     },
 };
 
@@ -28,10 +28,10 @@ use crate::{
 const KEEP_ALIVE: Duration = Duration::from_millis(100);
 /// A transport that was left is kept this long, so that the goodbye gets out.
 const LINGER: Duration = Duration::from_millis(500);
+/// Silence of all after which a room counts as deserted: a hidden page is silent too, and its player may come back.
+const DESERTED_AFTER: Duration = Duration::from_secs(15);
 /// A bad network that is the same in every run can be reasoned about.
 const CONDITIONER_SEED: u64 = 1;
-/// Peers that we keep track of at most: twice the seats that a match can have. A room may hold more.
-pub(super) const MAX_LINKS: usize = 32;
 
 /// What a received packet means to the session.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +61,8 @@ pub(crate) struct Connection {
     pub(super) local: Option<PeerId>,
     /// The signaling server is gone: nobody new can come.
     pub(super) is_signaling_lost: bool,
+    /// Somebody has been in the room with us.
+    has_met: bool,
     pub(super) hello: Hello,
     pub(super) status: Status,
     pub(super) lineup: LineUp,
@@ -96,6 +98,7 @@ impl Connection {
             links: Vec::new(),
             local: None,
             is_signaling_lost: false,
+            has_met: false,
             hello: Hello::new(config, 0, "", 1),
             status: Status::default(),
             lineup: LineUp::default(),
@@ -143,6 +146,7 @@ impl Connection {
         self.links.clear();
         self.local = None;
         self.is_signaling_lost = false;
+        self.has_met = false;
         self.conditioner.forget_peers();
         self.status = Status { last_epoch: self.status.last_epoch, ..Status::default() };
         self.lineup.reset();
@@ -240,6 +244,7 @@ impl Connection {
             TransportEvent::Failed(error) => occurrences.push(Occurrence::Failed(error)),
             TransportEvent::SignalingLost => self.is_signaling_lost = true,
             TransportEvent::Connected(peer) => self.greet(now, peer),
+            TransportEvent::DroppedEarly => self.dropped.flooded += 1,
             TransportEvent::Disconnected(peer) => {
                 if self.links.iter().any(|link| link.peer == peer) {
                     occurrences.push(Occurrence::Closed(peer));
@@ -265,13 +270,14 @@ impl Connection {
     }
 
     fn greet(&mut self, now: Duration, peer: PeerId) {
-        if self.links.len() >= MAX_LINKS
-            && let Some(absent) = self.links.iter().position(|link| !self.is_present(link))
-        {
-            // A closed page may hold its place for long: its channels close late, or never.
-            self.links.remove(absent);
+        self.has_met = true;
+        let absent = self.links.iter().find(|link| !self.is_present(link)).map(|link| link.peer);
+        if let Some(absent) = absent.filter(|_| self.links.len() >= MAX_PEERS) {
+            // A closed page may hold its place for long: its channels close late, or never. Should it be a hidden one, it
+            // has to enter again.
+            self.forget(absent);
         }
-        if self.links.len() >= MAX_LINKS {
+        if self.links.len() >= MAX_PEERS {
             self.dropped.crowded += 1;
         } else if self.links.iter().all(|link| link.peer != peer) {
             self.links.push(Link::new(peer));
@@ -383,6 +389,8 @@ impl Connection {
         lobby.local_seats = self.hello.seats;
         lobby.ready = self.status.ready;
         lobby.is_signaling_lost = self.is_signaling_lost;
+        let is_gone = |link: &Link| link.silence() >= DESERTED_AFTER;
+        lobby.is_deserted = self.has_met && self.links.iter().all(is_gone);
         lobby.peers.clear();
         let is_shown = |link: &&Link| self.is_present(link) && link.is_expected();
         lobby.peers.extend(self.links.iter().filter(is_shown).map(|link| LobbyPeer {

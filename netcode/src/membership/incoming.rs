@@ -5,13 +5,13 @@ use std::time::Duration;
 use signaling::protocol::PeerId;
 
 use super::{
-    connection::{Connection, Limits, MAX_LINKS, Occurrence},
+    connection::{Connection, Limits, Occurrence},
     control::{Control, ControlError, Hello},
     lineup::{LineUpStep, MatchPlan, Member},
     lobby::Lobby,
     reasons::Refusal,
 };
-use crate::transport::{Datagram, SharedMailbox};
+use crate::transport::{Datagram, MAX_PEERS, SharedMailbox};
 
 impl Connection {
     pub(super) fn take_datagram(
@@ -91,7 +91,7 @@ impl Connection {
         match message {
             Control::Hello(_) => {}
             Control::Status(mut status) => {
-                status.reaches.truncate(MAX_LINKS);
+                status.reaches.truncate(MAX_PEERS);
                 link.status = status;
             }
             Control::LineUp(message) => {

@@ -22,6 +22,8 @@ pub struct Lobby {
     pub peers: Vec<LobbyPeer>,
     /// The signaling server is gone: who is here can play, but nobody new can come.
     pub is_signaling_lost: bool,
+    /// Somebody was here, and nobody is any more, or all have been silent for 15 s: longer than a look at another tab.
+    pub is_deserted: bool,
     pub(super) min_players: u8,
     pub(super) max_players: u8,
 }

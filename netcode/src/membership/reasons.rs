@@ -62,8 +62,8 @@ pub enum StartRefusal {
         /// Frames that it can look back at most.
         max: u8,
     },
-    /// ggrs refused the settings.
-    #[error("the settings of the session do not fit together")]
+    /// ggrs refused the settings, all of which were checked before: a fault in this crate.
+    #[error("the settings do not fit together, which is a fault in netcode: please report it")]
     Settings,
 }
 
@@ -135,7 +135,7 @@ pub enum StartBlocker {
     },
     /// Two players have no connection to each other, and everybody plays with everybody.
     #[error(
-        "waiting for {} and {} to reach each other; if that takes long, one of them should leave and come back",
+        "waiting for {} and {} to reach each other; if that takes long, leaving and coming back may help",
         names[0], names[1]
     )]
     OutOfReach {

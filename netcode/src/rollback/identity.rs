@@ -166,7 +166,7 @@ impl IdentityColumn {
         let mut present = live.into_iter().peekable();
         for &(id, saved) in &self.entities {
             while let Some((_, stranger, _)) = present.next_if(|&(other, ..)| other < id) {
-                despawn_alone(world, stranger);
+                despawn_alone(world, stranger, 0);
             }
             if let Some((_, entity, pending)) = present.next_if(|&(other, ..)| other == id) {
                 if pending {
@@ -181,7 +181,7 @@ impl IdentityColumn {
             }
         }
         for (_, stranger, _) in present {
-            despawn_alone(world, stranger);
+            despawn_alone(world, stranger, 0);
         }
         world.resource_mut::<RollbackIdCounter>().0 = self.counter;
     }
@@ -191,15 +191,16 @@ impl IdentityColumn {
     }
 }
 
-/// Despawns an entity, but none of those that hang on it, at whatever depth, and are in the simulation by themselves:
-/// they have lives of their own.
-fn despawn_alone(world: &mut World, root: Entity) {
+/// Despawns an entity, but none of those that hang on it, at whatever depth, and roll back by themselves: they have lives
+/// of their own. Only those that left the simulation before `confirmed` go along.
+fn despawn_alone(world: &mut World, root: Entity, confirmed: u32) {
     let mut open = vec![root];
     while let Some(entity) = open.pop() {
         let children = world.get::<Children>(entity).map(|children| children.to_vec());
         for child in children.unwrap_or_default() {
             let Ok(mut child) = world.get_entity_mut(child) else { continue };
-            if child.contains::<Rollback>() && !child.contains::<DespawnPending>() {
+            let has_left = child.get::<DespawnPending>().is_some_and(|it| it.frame < confirmed);
+            if child.contains::<Rollback>() && !has_left {
                 child.remove::<ChildOf>();
             } else {
                 open.push(child.id());
@@ -225,7 +226,7 @@ pub(super) fn despawn_confirmed(world: &mut World, confirmed: u32) {
         .map(|(entity, _)| entity)
         .collect();
     for entity in gone {
-        despawn_alone(world, entity);
+        despawn_alone(world, entity, confirmed);
     }
 }
 

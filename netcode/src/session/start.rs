@@ -92,7 +92,11 @@ fn linger<I: GameInput>(world: &mut World, epoch: &mut Epoch<I>) -> bool {
 }
 
 fn start_online<I: GameInput>(world: &mut World, plan: &MatchPlan) {
-    let Some(local) = world.resource::<Connection>().local() else { return };
+    let Some(local) = world.resource::<Connection>().local() else {
+        // It ended in the update in which it was agreed on.
+        world.insert_resource(Roster::default());
+        return;
+    };
     let mailbox = world.resource::<Connection>().mailbox();
     let config = world.resource::<NetcodeConfig>().clone();
     let roster = Roster::from_plan(plan, local);

@@ -31,6 +31,9 @@ pub(crate) use packet::{Datagram, MAX_DATAGRAM_BYTES, MAX_DATAGRAM_MESSAGES};
 /// The largest packet that is looked at, on either channel: a control message of 16 KiB.
 pub(crate) const MAX_PACKET_BYTES: usize = 16 * 1024;
 
+/// Peers that we keep track of at most: twice the seats that a match can have. A room may hold more.
+pub(crate) const MAX_PEERS: usize = 32;
+
 /// The two channels of each pair of peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Channel {
@@ -49,6 +52,9 @@ pub(crate) enum TransportEvent {
     Connected(PeerId),
     /// The channels to a peer closed.
     Disconnected(PeerId),
+    /// A packet of a peer that is not connected yet was dropped: it sent too many.
+    #[cfg_attr(not(feature = "webrtc"), expect(dead_code, reason = "memory connects at once"))]
+    DroppedEarly,
     /// Bytes from a peer.
     Received { from: PeerId, channel: Channel, bytes: Box<[u8]> },
     /// The signaling server is gone; peers that are connected stay so, but nobody new can come.

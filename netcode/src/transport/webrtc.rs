@@ -8,7 +8,7 @@ use matchbox_socket::{
 use signaling::protocol::{PeerId, is_room_name};
 
 use super::{
-    Channel, Transport, TransportError, TransportEvent, platform,
+    Channel, MAX_PEERS, Transport, TransportError, TransportEvent, platform,
     signaller::{RoomSignallerBuilder, Watch},
 };
 
@@ -16,8 +16,8 @@ const CHANNELS: [(usize, Channel); 2] = [(0, Channel::Datagrams), (1, Channel::C
 /// Packets kept of each peer whose channels opened on its side first: its hello, its status and some datagrams. Its
 /// first words must not be lost, as they are said once.
 const MAX_EARLY_OF_PEER: usize = 16;
-/// The same of all peers together: as many peers as we keep track of.
-const MAX_EARLY: usize = 32 * MAX_EARLY_OF_PEER;
+/// The same of all peers together: as many peers as we keep track of. At most 8 MiB, were all of them as long as may be.
+const MAX_EARLY: usize = MAX_PEERS * MAX_EARLY_OF_PEER;
 /// Departures remembered: more than a room holds.
 const MAX_GONE: usize = 64;
 
@@ -92,21 +92,27 @@ impl WebRtcTransport {
                 if self.peers.contains(&from) {
                     events.push(received(from, channel, &packet));
                 } else if !self.gone.contains(&from) {
-                    self.keep_early(from, channel, packet);
+                    self.keep_early(from, channel, packet, events);
                 }
             }
         }
     }
-}
 
-impl WebRtcTransport {
-    fn keep_early(&mut self, from: PeerId, channel: Channel, packet: Packet) {
+    fn keep_early(
+        &mut self,
+        from: PeerId,
+        channel: Channel,
+        packet: Packet,
+        events: &mut Vec<TransportEvent>,
+    ) {
         let of_peer = self.early.iter().filter(|(peer, ..)| *peer == from).count();
         // The first datagrams of a flood may go, they are lost on the way as often; control may not.
         let is_welcome = of_peer < MAX_EARLY_OF_PEER
             && (channel == Channel::Control || of_peer < MAX_EARLY_OF_PEER / 2);
         if is_welcome && self.early.len() < MAX_EARLY {
             self.early.push((from, channel, packet));
+        } else {
+            events.push(TransportEvent::DroppedEarly);
         }
     }
 }

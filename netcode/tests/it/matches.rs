@@ -477,3 +477,28 @@ fn who_reads_inputs_sees_the_clock_of_the_machine_in_every_step() {
     assert!(differences.len() >= 38, "{} steps", differences.len());
     assert!(differences.iter().all(std::time::Duration::is_zero), "{differences:?}");
 }
+
+#[test]
+fn a_room_is_deserted_when_all_have_left_but_not_while_one_is_only_silent() {
+    let is_deserted = |app: &App| app.world().resource::<Lobby>().is_deserted;
+    let mut stepper = Stepper::new(2, build(busy));
+    stepper.join(0, 1);
+    stepper.updates(60);
+    assert!(!is_deserted(stepper.app(0)), "nobody was here yet");
+    stepper.join(1, 1);
+    stepper.updates(5);
+    for _ in 0..10 * 60 {
+        stepper.app_mut(0).update();
+    }
+    let lobby = stepper.app(0).world().resource::<Lobby>();
+    assert!(lobby.peers.is_empty() && !lobby.is_deserted, "its page may be hidden");
+    for _ in 0..6 * 60 {
+        stepper.app_mut(0).update();
+    }
+    assert!(is_deserted(stepper.app(0)), "it does not come back");
+    stepper.updates(10);
+    assert!(!is_deserted(stepper.app(0)), "it does");
+    stepper.app_mut(1).world_mut().write_message(LeaveRoom);
+    stepper.updates(60);
+    assert!(is_deserted(stepper.app(0)));
+}

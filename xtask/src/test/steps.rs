@@ -33,10 +33,13 @@ pub(super) const STEPS: &[Step] = &[
         clippy(RENDERER)
     }),
     full("documentation with the renderer", |_| document(RENDERER)),
-    // Unoptimised: the renderer is only linked, and compiling it takes a quarter of the time.
+    // Unoptimised: the renderer is only linked, and compiling it takes a quarter of the time. The rules without a
+    // renderer run once more with it.
     full("tests with the renderer", |findings| {
         let mut command = cargo::cargo();
-        command.args(["test", "--profile", "unoptimised", "--lib"]).args(RENDERER);
+        command
+            .args(["test", "--no-fail-fast", "--profile", "unoptimised", "--lib"])
+            .args(RENDERER);
         count_tests(findings, &mut command)
     }),
     full("lints in the browser", |_| {
