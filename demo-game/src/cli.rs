@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::GAME_VERSION;
 use crate::headless::{HeadlessOptions, Pilot};
 use crate::options::WindowOptions;
+use crate::room_code::meant_room;
 use crate::sim::tuning::MAX_SEATS;
 
 /// What `--help` prints.
@@ -177,7 +178,7 @@ fn headless(flags: Flags) -> Result<Command, CliError> {
         }
     }
     Ok(Command::Headless(HeadlessOptions {
-        room: flags.room.ok_or(CliError::NoRoom)?,
+        room: meant_address(&flags.room.ok_or(CliError::NoRoom)?),
         players: flags.players.unwrap_or(2),
         duration: Duration::from_secs(flags.seconds.unwrap_or(20)),
         patience: Duration::from_secs(flags.wait.unwrap_or(30)),
@@ -215,6 +216,14 @@ fn window(flags: Flags) -> Result<Command, CliError> {
         size: flags.size,
         ice_servers: is_given.then_some(ice_servers),
     }))
+}
+
+/// The address of the room that is meant: the same one that a window or a page goes to by it.
+fn meant_address(address: &str) -> String {
+    let (path, query) = address.split_once('?').unwrap_or((address, ""));
+    let Some((server, room)) = path.rsplit_once('/') else { return address.to_owned() };
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("{server}/{}{mark}{query}", meant_room(room))
 }
 
 /// The addresses that are any: an empty one stands for none.
@@ -274,6 +283,13 @@ mod tests {
             ice_servers: vec!["stun:a:1".into(), "stun:b:2".into()],
         };
         assert_eq!(options, expected);
+    }
+
+    #[test]
+    fn a_headless_peer_goes_to_the_room_that_a_window_goes_to() {
+        assert_eq!(meant_address("ws://h:1/dam3r?next=2"), "ws://h:1/DAM3R?next=2");
+        assert_eq!(meant_address("ws://h:1/my_room"), "ws://h:1/my_room");
+        assert_eq!(meant_address("nonsense"), "nonsense");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod recording;
 pub mod selftest;
 
 mod report;
+mod room_code;
 mod steering;
 mod travels;
 

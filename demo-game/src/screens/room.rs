@@ -3,10 +3,8 @@
 use signaling::protocol::{MAX_ROOM_NAME_BYTES, is_room_name};
 use thiserror::Error;
 
-/// Letters and digits of a generated code: none that looks like another one (no 0 O Q, 1 I L, 2 Z, 5 S, 8 B).
-const CODE_LETTERS: &[u8] = b"ACDEFGHJKMNPRTUVWXY34679";
-/// Length of a generated code: 24⁵ are 8 million rooms, and five characters can be said over a phone.
-const CODE_LENGTH: usize = 5;
+use crate::room_code;
+
 /// The room in which strangers are paired.
 const QUICK_ROOM: &str = "quick";
 
@@ -42,10 +40,10 @@ impl RoomAddress {
     /// A new room on `server` with a code made from `random`.
     #[must_use]
     pub(crate) fn generate(server: &str, mut random: u64) -> Self {
-        let letters = CODE_LETTERS.len() as u64;
-        let room = (0..CODE_LENGTH)
+        let letters = room_code::LETTERS.len() as u64;
+        let room = (0..room_code::LENGTH)
             .map(|_| {
-                let letter = CODE_LETTERS[(random % letters) as usize];
+                let letter = room_code::LETTERS[(random % letters) as usize];
                 random /= letters;
                 char::from(letter)
             })
@@ -142,10 +140,7 @@ fn checked_room(room: &str) -> Result<String, RoomError> {
     if !is_room_name(room) {
         return Err(RoomError::Characters);
     }
-    let upper = room.to_ascii_uppercase();
-    let is_code =
-        upper.len() == CODE_LENGTH && upper.bytes().all(|byte| CODE_LETTERS.contains(&byte));
-    Ok(if is_code { upper } else { room.to_owned() })
+    Ok(room_code::meant_room(room))
 }
 
 /// Whether `host` (perhaps with a port) is this machine or one of the local network.
@@ -175,7 +170,7 @@ mod tests {
     #[test]
     fn a_generated_room_is_found_again_by_its_link_and_by_its_code_in_small_letters() {
         let room = RoomAddress::generate(SERVER, 0x1234_5678_9abc_def0);
-        assert_eq!(room.room.len(), CODE_LENGTH);
+        assert_eq!(room.room.len(), room_code::LENGTH);
         let link = format!("http://127.0.0.1:3536/#{}", room.within(SERVER));
         assert_eq!(RoomAddress::parse(&link, "ws://elsewhere").unwrap(), room);
         let link = format!("http://elsewhere/#{}", room.within("ws://elsewhere"));

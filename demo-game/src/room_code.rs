@@ -1,0 +1,29 @@
+//! Room codes: a few letters that can be said over a phone, and typed as small letters too.
+
+/// Letters and digits of a generated code: none that looks like another one (no 0 O Q, 1 I L, 2 Z, 5 S, 8 B).
+pub(crate) const LETTERS: &[u8] = b"ACDEFGHJKMNPRTUVWXY34679";
+/// Length of a generated code: 24⁵ are 8 million rooms, and five characters can be said over a phone.
+pub(crate) const LENGTH: usize = 5;
+
+/// The name of the room that is meant: a code in capitals, any other name as it is.
+///
+/// Whoever takes the name of a room from a person goes through this, or two people who mean the same room do not meet.
+pub(crate) fn meant_room(name: &str) -> String {
+    let upper = name.to_ascii_uppercase();
+    let is_code = upper.len() == LENGTH && upper.bytes().all(|byte| LETTERS.contains(&byte));
+    if is_code { upper } else { name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_found_in_small_letters_and_names_stay_as_they_are() {
+        assert_eq!(meant_room("dam3r"), "DAM3R");
+        assert_eq!(meant_room("arena"), "ARENA", "it could be a code, so it is one for everybody");
+        for name in ["quick", "my_room", "dam3", "dam3rr", ""] {
+            assert_eq!(meant_room(name), name);
+        }
+    }
+}
