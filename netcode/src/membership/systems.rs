@@ -10,14 +10,14 @@ use signaling::protocol::PeerId;
 
 use super::{
     Connection, EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, MatchPlan, Roster,
-    SessionState, SetConditions, SetReady, StartLocal, StateChange,
+    SessionState, SetConditions, SetReady, StartLocal, StartRefusal, StateChange,
     connection::Occurrence,
     control::{Hello, protocol_hash},
     reasons::GoodbyeCause,
 };
 use crate::{
     checksum::{ChecksumLog, DesyncDetected, DesyncReport},
-    config::NetcodeConfig,
+    config::{MAX_SEATS, NetcodeConfig},
     diagnostics::SessionStats,
     frame::SimFrame,
     rollback::{Registrations, RollbackStore},
@@ -67,14 +67,14 @@ pub(crate) fn take_requests(
     }
     if let Some(request) = requests.join.read().last() {
         connection.close(now, GoodbyeCause::Leaving);
-        match open_transport(request) {
+        match check_seats(request).and_then(|()| Ok(open_transport(request)?)) {
             Ok(transport) => {
                 let hash = protocol_hash(&config, &registrations);
                 let hello = Hello::new(&config, hash, &request.name, request.local_seats);
                 connection.open(transport, hello);
                 state.go(SessionState::Connecting);
             }
-            Err(error) => state.go(SessionState::Ended(error.into())),
+            Err(reason) => state.go(SessionState::Ended(reason)),
         }
     }
     if let Some(request) = requests.local.read().last() {
@@ -88,6 +88,15 @@ pub(crate) fn take_requests(
     if let Some(&SetConditions(conditions)) = requests.conditions.read().last() {
         connection.set_conditions(conditions);
     }
+}
+
+/// Others would take a machine with no seat, or with too many, for another build.
+fn check_seats(request: &JoinRoom) -> Result<(), EndReason> {
+    if (1..=MAX_SEATS).contains(&request.local_seats) {
+        return Ok(());
+    }
+    let seats = usize::from(request.local_seats);
+    Err(StartRefusal::Seats { seats, max: MAX_SEATS }.into())
 }
 
 #[cfg(feature = "webrtc")]

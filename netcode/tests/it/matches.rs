@@ -8,6 +8,23 @@ use netcode::{
 
 use crate::support::{add_game, assert_agreement, build, busy, config, places, state, stats};
 
+/// So many peers in a room, all of which just said that they are ready.
+fn all_ready(peers: usize) -> Stepper {
+    let mut stepper = Stepper::new(peers, build(busy));
+    for index in 0..peers {
+        stepper.join(index, 1);
+    }
+    stepper.updates(5);
+    write_to_all(&mut stepper, SetReady(true));
+    stepper
+}
+
+fn write_to_all<M: Message + Copy>(stepper: &mut Stepper, message: M) {
+    for index in 0..stepper.apps().len() {
+        stepper.app_mut(index).world_mut().write_message(message);
+    }
+}
+
 #[test]
 fn two_peers_play_and_agree() {
     let mut stepper = Stepper::in_match(2, build(busy));
@@ -76,9 +93,7 @@ fn who_vanishes_is_missed_within_three_seconds_by_all_for_the_same_reason() {
 fn a_finished_match_is_followed_by_another_on_a_clean_world() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(120);
-    for index in 0..2 {
-        stepper.app_mut(index).world_mut().write_message(FinishMatch);
-    }
+    write_to_all(&mut stepper, FinishMatch);
     stepper.updates(30);
     for app in stepper.apps() {
         assert_eq!(*state(app), SessionState::Gathering);
@@ -190,13 +205,9 @@ fn a_rematch_begins_at_once_even_over_a_network() {
     stepper.set_conditions(LinkConditions::LAN);
     for _ in 0..3 {
         stepper.updates(120);
-        for index in 0..2 {
-            stepper.app_mut(index).world_mut().write_message(FinishMatch);
-        }
+        write_to_all(&mut stepper, FinishMatch);
         stepper.updates(20);
-        for index in 0..2 {
-            stepper.app_mut(index).world_mut().write_message(SetReady(true));
-        }
+        write_to_all(&mut stepper, SetReady(true));
         // A handshake message that got lost would cost ggrs 200 ms of real time, which is thousands of updates here.
         stepper.updates(60);
         assert!(stepper.apps().iter().all(|app| state(app).is_running()));
@@ -240,14 +251,7 @@ fn peers_that_compute_different_worlds_both_learn_which_type_differs() {
 #[test]
 fn who_leaves_while_the_match_starts_is_missed_at_once() {
     for updates_until_leaving in 0..6 {
-        let mut stepper = Stepper::new(2, build(busy));
-        for index in 0..2 {
-            stepper.join(index, 1);
-        }
-        stepper.updates(5);
-        for index in 0..2 {
-            stepper.app_mut(index).world_mut().write_message(SetReady(true));
-        }
+        let mut stepper = all_ready(2);
         stepper.updates(updates_until_leaving);
         stepper.app_mut(1).world_mut().write_message(LeaveRoom);
         stepper.updates(30);
@@ -264,14 +268,7 @@ fn who_leaves_while_the_match_starts_is_missed_at_once() {
 #[test]
 fn a_connection_that_breaks_while_the_match_starts_ends_it_for_all() {
     for updates_until_breaking in 0..6 {
-        let mut stepper = Stepper::new(3, build(busy));
-        for index in 0..3 {
-            stepper.join(index, 1);
-        }
-        stepper.updates(5);
-        for index in 0..3 {
-            stepper.app_mut(index).world_mut().write_message(SetReady(true));
-        }
+        let mut stepper = all_ready(3);
         stepper.updates(updates_until_breaking);
         stepper.part(1, 2);
         stepper.updates(30);
@@ -293,9 +290,7 @@ fn players_that_cannot_reach_each_other_are_told_instead_of_waiting_for_ever() {
     }
     stepper.updates(5);
     stepper.part(0, 2);
-    for index in 0..3 {
-        stepper.app_mut(index).world_mut().write_message(SetReady(true));
-    }
+    write_to_all(&mut stepper, SetReady(true));
     stepper.updates(60);
     let blockers = stepper.apps().iter().map(|app| app.world().resource::<Lobby>().blocker());
     let names: Vec<[String; 2]> = blockers
@@ -382,6 +377,14 @@ fn what_cannot_be_started_is_refused_with_a_reason() {
             other => panic!("{other:?}"),
         }
     };
+    for local_seats in [0, 17] {
+        let mut stepper = Stepper::new(1, build(busy));
+        let request = JoinRoom { local_seats, ..JoinRoom::new("ws://127.0.0.1:1/room") };
+        stepper.app_mut(0).world_mut().write_message(request);
+        stepper.updates(2);
+        let seats = StartRefusal::Seats { seats: local_seats.into(), max: 16 };
+        assert_eq!(*state(stepper.app(0)), SessionState::Ended(seats.into()));
+    }
     assert_eq!(refusal(0, None), StartRefusal::Seats { seats: 0, max: 16 });
     assert_eq!(refusal(17, None), StartRefusal::Seats { seats: 17, max: 16 });
     assert_eq!(refusal(2, Some(0)), StartRefusal::SyncTestDepth { depth: 0, max: 7 });
@@ -390,14 +393,7 @@ fn what_cannot_be_started_is_refused_with_a_reason() {
 
 #[test]
 fn a_start_that_takes_too_long_ends_for_all_with_the_same_reason() {
-    let mut stepper = Stepper::new(3, build(busy));
-    for index in 0..3 {
-        stepper.join(index, 1);
-    }
-    stepper.updates(5);
-    for index in 0..3 {
-        stepper.app_mut(index).world_mut().write_message(SetReady(true));
-    }
+    let mut stepper = all_ready(3);
     stepper.updates(2);
     // From now on one machine stands still, with its channels open: a browser that builds its world for ever.
     for _ in 0..700 {
