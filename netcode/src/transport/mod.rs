@@ -45,6 +45,13 @@ pub(crate) enum Channel {
 
 /// What a transport reports.
 #[derive(Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "webrtc"),
+    expect(
+        dead_code,
+        reason = "without data channels nothing fails, and outside tests nobody is met"
+    )
+)]
 pub(crate) enum TransportEvent {
     /// We are in the room, under this id.
     Opened(PeerId),
@@ -53,7 +60,6 @@ pub(crate) enum TransportEvent {
     /// The channels to a peer closed.
     Disconnected(PeerId),
     /// A packet of a peer that is not connected yet was dropped: it sent too many.
-    #[cfg_attr(not(feature = "webrtc"), expect(dead_code, reason = "memory connects at once"))]
     DroppedEarly,
     /// Bytes from a peer.
     Received { from: PeerId, channel: Channel, bytes: Box<[u8]> },
