@@ -40,14 +40,18 @@ struct Bot {
 ///
 /// Unless every bot played, all checksums agree and nobody desynced.
 pub(super) fn play(flags: &Flags) -> Outcome {
+    if let Some(file) = &flags.json {
+        // Noticed before the minutes of building and playing, not after them. What the file holds stays until there is a report.
+        let opened = fs::OpenOptions::new().create(true).append(true).open(file);
+        opened.during(format!("cannot write {}", file.display()))?;
+    }
     prepare(
         packages::HEADLESS,
         "The first time this compiles Bevy without its renderer: 3 to 8 minutes",
     )?;
     let programs = build_programs(&flags.profile, &["demo-game", "signaling"], "signaling/server")?;
     let server = Server::start(programs.program("signaling")?, None)?;
-    let players = flags.players.unwrap_or(DEFAULT_PLAYERS);
-    let duration = flags.duration.unwrap_or(DEFAULT_DURATION);
+    let (players, duration) = (flags.players(), flags.duration());
     println!(
         "\n{players} bots meet at {} and play for {} s.",
         server.room(ROOM),
@@ -55,7 +59,7 @@ pub(super) fn play(flags: &Flags) -> Outcome {
     );
     let folder = cargo::target_dir()?.join(format!("play-{}", std::process::id()));
     cargo::create_folder(&folder)?;
-    let outcome = match_in(&folder, duration, programs.program("demo-game")?, &server, players);
+    let outcome = match_in(&folder, flags, programs.program("demo-game")?, &server);
     // Left-overs of a few kilobytes in the build folder are no reason to fail.
     let _ = fs::remove_dir_all(&folder);
     let verdict = outcome?;
@@ -67,13 +71,19 @@ pub(super) fn play(flags: &Flags) -> Outcome {
     verdict.result()
 }
 
-fn match_in(
-    folder: &Path,
-    duration: Duration,
-    game: &Path,
-    server: &Server,
-    players: u8,
-) -> Outcome<Verdict> {
+impl Flags {
+    fn players(&self) -> u8 {
+        self.players.unwrap_or(DEFAULT_PLAYERS)
+    }
+
+    fn duration(&self) -> Duration {
+        self.duration.unwrap_or(DEFAULT_DURATION)
+    }
+}
+
+fn match_in(folder: &Path, flags: &Flags, game: &Path, server: &Server) -> Outcome<Verdict> {
+    let (players, duration) = (flags.players(), flags.duration());
+    let conditions = flags.conditions.as_deref().unwrap_or("none");
     let mut bots = Vec::new();
     for number in 1..=players {
         let report = folder.join(format!("bot-{number}.json"));
@@ -84,6 +94,7 @@ fn match_in(
             .args(["--players", &players.to_string()])
             .args(["--seconds", &duration.as_secs().to_string()])
             .args(["--name", &format!("Bot {number}")])
+            .args(["--conditions", conditions])
             .arg("--report")
             .arg(&report)
             .stdin(Stdio::null())

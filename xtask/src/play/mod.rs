@@ -17,6 +17,9 @@ use crate::packages::{self, SystemPackages};
 /// More do not fit into one match.
 const MAX_PLAYERS: u8 = 4;
 
+/// The game's network presets. They are netcode's, which is not built yet when the command line is read.
+const PRESETS: [&str; 6] = ["none", "lan", "wifi", "4g", "transatlantic", "awful"];
+
 /// The room that `--players` and `--headless` put everybody in. The server is this command's own, so any name is free.
 const ROOM: &str = "arena";
 
@@ -28,6 +31,8 @@ struct Flags {
     /// How long the bots play, if that was said.
     duration: Option<Duration>,
     json: Option<PathBuf>,
+    /// The network preset that the bots play under, if that was said.
+    conditions: Option<String>,
     profile: String,
 }
 
@@ -70,17 +75,23 @@ fn parse(mut arguments: Parser) -> Result<Option<Flags>, Failure> {
         is_web: false,
         duration: None,
         json: None,
+        conditions: None,
         profile: "release".to_owned(),
     };
     while let Some(argument) = arguments.next()? {
         match argument {
-            Arg::Long("players") => flags.players = Some(arguments.value()?.parse()?),
+            Arg::Long("players") => {
+                let players = arguments.value()?;
+                // What is no number is refused like one that does not fit.
+                flags.players = Some(players.parse().unwrap_or_default());
+            }
             Arg::Long("headless") => flags.is_headless = true,
             Arg::Long("web") => flags.is_web = true,
             Arg::Long("seconds") => {
                 flags.duration = Some(Duration::from_secs(arguments.value()?.parse()?));
             }
             Arg::Long("json") => flags.json = Some(arguments.value()?.into()),
+            Arg::Long("conditions") => flags.conditions = Some(arguments.value()?.string()?),
             // For the tests, which have a dev build already; not in the help.
             Arg::Long("profile") => flags.profile = arguments.value()?.string()?,
             other => {
@@ -97,7 +108,8 @@ fn parse(mut arguments: Parser) -> Result<Option<Flags>, Failure> {
 fn check(flags: &Flags) -> Outcome {
     let fewest = if flags.is_headless { 2 } else { 1 };
     if flags.players.is_some_and(|players| !(fewest..=MAX_PLAYERS).contains(&players)) {
-        return fail(format!("--players takes {fewest} to {MAX_PLAYERS} here"));
+        let what = if flags.is_headless { "bots" } else { "windows" };
+        return fail(format!("--players takes {fewest} to {MAX_PLAYERS} {what}"));
     }
     if flags.is_headless && flags.is_web {
         return fail("--headless plays without windows and --web in a browser: choose one");
@@ -106,9 +118,13 @@ fn check(flags: &Flags) -> Outcome {
     if flags.duration.is_some_and(|duration| duration.is_zero() || duration > day) {
         return fail("--seconds takes 1 to 86400");
     }
-    let is_for_bots = flags.duration.is_some() || flags.json.is_some();
+    let is_for_bots =
+        flags.duration.is_some() || flags.json.is_some() || flags.conditions.is_some();
     if is_for_bots && !flags.is_headless && (flags.is_web || has_display()) {
-        return fail("--seconds and --json are for bots: add --headless");
+        return fail("--seconds, --json and --conditions are for bots: add --headless");
+    }
+    if let Some(preset) = flags.conditions.as_deref().filter(|it| !PRESETS.contains(it)) {
+        return fail(format!("--conditions takes one of: {}; not {preset}", PRESETS.join(", ")));
     }
     Ok(())
 }
@@ -129,6 +145,7 @@ Builds the game, starts the signaling server (port 3536 or the next free one) an
   --headless     let bots play without windows, each its own process, over real WebRTC, and print a report
   --seconds S    how long the bots play (default 20)
   --json FILE    write the bots' report as JSON
+  --conditions PRESET  let the bots play over a bad network: none, lan, wifi, 4g, transatlantic or awful
   --web          build the browser version, serve it from the same server and print the link
 
 Without a display it does what --headless does. Ctrl-C ends everything that it started.";
@@ -160,5 +177,9 @@ mod tests {
         assert!(parsed(&["--headless", "--web"]).is_err());
         assert!(parsed(&["--web", "--json", "out.json"]).is_err());
         assert!(parsed(&["--fast"]).is_err());
+        assert!(parsed(&["--players", "two"]).is_err());
+        assert!(parsed(&["--headless", "--conditions", "wifi"]).is_ok());
+        assert!(parsed(&["--headless", "--conditions", "wi-fi"]).is_err());
+        assert!(parsed(&["--web", "--conditions", "wifi"]).is_err());
     }
 }
