@@ -111,7 +111,7 @@ fn start(recording: Recording) -> App {
     app.insert_resource(Playback(recording));
     app.finish();
     app.cleanup();
-    app.world_mut().write_message(StartLocal { seats, seed, sync_test_depth: None });
+    app.world_mut().write_message(StartLocal { seats, seed, sync_test: None });
     app
 }
 

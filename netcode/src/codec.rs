@@ -4,11 +4,14 @@
 
 use bincode::{
     config::{Configuration, Limit, LittleEndian, Varint, legacy, standard},
+    enc::write::Writer,
     error::{DecodeError, EncodeError},
-    serde::{decode_from_slice, encode_into_std_write},
+    serde::{decode_from_slice, encode_into_std_write, encode_into_writer},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
+
+use crate::checksum::ValueHasher;
 
 /// Most bytes that one decoded value may claim: the largest control message (16 KiB), far above any datagram.
 /// bincode checks it before it allocates.
@@ -48,6 +51,24 @@ fn config() -> Configuration<LittleEndian, Varint, Limit<MAX_DECODED_BYTES>> {
 pub(crate) fn encode_into<T: Serialize>(value: &T, bytes: &mut Vec<u8>) -> Result<(), CodecError> {
     encode_into_std_write(value, bytes, standard())?;
     Ok(())
+}
+
+/// Feeds `value` to the hasher, every number with its full width: that costs less than the wire format, and nobody decodes it.
+pub(crate) fn hash_into<T: Serialize>(
+    value: &T,
+    hasher: &mut ValueHasher,
+) -> Result<(), CodecError> {
+    Ok(encode_into_writer(value, Feed(hasher), standard().with_fixed_int_encoding())?)
+}
+
+struct Feed<'a>(&'a mut ValueHasher);
+
+impl Writer for Feed<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0.write(bytes);
+        Ok(())
+    }
 }
 
 /// How many bytes ggrs makes of an input: it still uses bincode 1, where integers have a fixed width.

@@ -46,6 +46,10 @@
 #[doc = include_str!("../../README.md")]
 struct ReadmeExamples;
 
+#[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../README.md")]
+struct CrateReadmeExamples;
+
 mod codec;
 mod config;
 mod frame;
@@ -62,6 +66,8 @@ mod checksum;
 
 mod pacing;
 
+mod audit;
+
 mod effects;
 
 mod diagnostics;
@@ -71,6 +77,7 @@ mod protocol_examples;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use audit::{AuditFinding, AuditProblem, AuditReport};
 pub use checksum::{ChecksumLog, DesyncDetected, DesyncReport};
 pub use config::{ConfigError, NetcodeConfig};
 #[cfg(feature = "overlay")]
@@ -86,7 +93,10 @@ pub use membership::{
 };
 pub use pacing::StepPhase;
 pub use plugin::{NetcodePlugin, NetcodeSystems, ReadInputs, SetupMatch, Simulate};
-pub use rollback::{AppRollbackExt, Rollback, RollbackCommandsExt, RollbackId};
+pub use rollback::{
+    AppRollbackExt, Ordered, Restorable, Rollback, RollbackCommandsExt, RollbackId,
+};
+pub use session::{Divergence, DivergenceCause, SyncTest, SyncTestFailed, SyncTestFailure};
 pub use signaling::protocol::PeerId;
 pub use transport::{LinkConditions, TransportError};
 
@@ -95,8 +105,9 @@ pub mod prelude {
     pub use crate::{
         AppEffectsExt, AppRollbackExt, ChecksumLog, DesyncDetected, EffectStarted, Effects,
         EndReason, FinishMatch, JoinRoom, LeaveRoom, LinkConditions, Lobby, LocalInputs, MatchSeed,
-        NetcodeConfig, NetcodePlugin, NetcodeSystems, PlayerInputs, ReadInputs, Rollback,
+        NetcodeConfig, NetcodePlugin, NetcodeSystems, Ordered, PlayerInputs, ReadInputs, Rollback,
         RollbackCommandsExt, RollbackId, Roster, Seat, SessionChanged, SessionState, SessionStats,
-        SetConditions, SetReady, SetupMatch, SimFrame, Simulate, StartLocal, StepPhase, in_match,
+        SetConditions, SetReady, SetupMatch, SimFrame, Simulate, StartLocal, StepPhase, SyncTest,
+        SyncTestFailed, in_match,
     };
 }

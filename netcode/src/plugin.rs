@@ -6,6 +6,7 @@ use bevy::{
 };
 
 use crate::{
+    audit::audit,
     checksum::{ChecksumLog, DesyncDetected},
     config::NetcodeConfig,
     diagnostics::SessionStats,
@@ -19,7 +20,7 @@ use crate::{
     },
     pacing::{Pacer, StepPhase},
     rollback::{Registrations, RollbackIdCounter, RollbackStore},
-    session::{DueSteps, confirm, manage_epoch, pace, step},
+    session::{DueSteps, SyncTestFailed, confirm, manage_epoch, pace, step},
 };
 
 /// Schedule: runs before every new frame. Fill [`LocalInputs`] here.
@@ -111,7 +112,8 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             .add_message::<LeaveRoom>()
             .add_message::<SetConditions>()
             .add_message::<SessionChanged>()
-            .add_message::<DesyncDetected>();
+            .add_message::<DesyncDetected>()
+            .add_message::<SyncTestFailed>();
 
         let input = std::any::type_name::<I>();
         app.world_mut().resource_mut::<Registrations>().0.push(input);
@@ -144,6 +146,11 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
                 send.in_set(NetcodeSystems::Send),
             ),
         );
+    }
+
+    /// Looks for state that the simulation changes and nobody registered; see [`AuditReport`](crate::AuditReport).
+    fn finish(&self, app: &mut App) {
+        audit(app.world_mut());
     }
 }
 

@@ -74,19 +74,35 @@ pub(super) fn rock_outline(
         .collect()
 }
 
+/// The corners of a rock around its middle, before it is turned.
+#[derive(Component)]
+pub(super) struct Outline(Vec<Vec2>);
+
+/// Shapes rocks that are new or have changed. A rollback does not make this work anew: rocks compare equal after it.
+pub(super) fn shape_asteroids(
+    mut commands: Commands,
+    asteroids: Query<(Entity, &Asteroid), Changed<Asteroid>>,
+) {
+    for (entity, asteroid) in &asteroids {
+        let corners = ROCK_CORNERS[asteroid.size as usize];
+        let radius = asteroid.size.radius();
+        let outline = rock_outline(asteroid.shape, radius, corners, Vec2::ZERO, 0.0);
+        commands.entity(entity).insert(Outline(outline));
+    }
+}
+
 pub(super) fn draw_asteroids(
     time: Res<Time<Real>>,
     mut strokes: ResMut<Strokes>,
-    asteroids: Query<(&Asteroid, &Drawn)>,
+    asteroids: Query<(&Asteroid, &Outline, &Drawn)>,
+    mut corners: Local<Vec<Vec2>>,
 ) {
-    let seconds = time.elapsed_secs();
-    for (asteroid, drawn) in &asteroids {
-        let radius = asteroid.size.radius();
-        let corners = ROCK_CORNERS[asteroid.size as usize];
-        for place in ghosts(drawn.place, radius) {
-            let outline =
-                rock_outline(asteroid.shape, radius, corners, place, asteroid.spin * seconds);
-            strokes.arena.outline(&outline, 1.7, light(ROCK, 0.85));
+    for (asteroid, outline, drawn) in &asteroids {
+        let turn = Vec2::from_angle(asteroid.spin * time.elapsed_secs());
+        for place in ghosts(drawn.place, asteroid.size.radius()) {
+            corners.clear();
+            corners.extend(outline.0.iter().map(|&corner| place + turn.rotate(corner)));
+            strokes.arena.outline(&corners, 1.7, light(ROCK, 0.85));
         }
     }
 }

@@ -62,6 +62,7 @@ impl Plugin for PresentPlugin {
                         happenings::light_up,
                         sky::draw_arena,
                         (
+                            bodies::shape_asteroids,
                             bodies::draw_asteroids,
                             bodies::draw_shots,
                             bodies::draw_ships,

@@ -149,7 +149,7 @@ impl Go<'_> {
         commands.write_message(StartLocal {
             seats,
             seed: platform::random_number(),
-            sync_test_depth: None,
+            sync_test: None,
         });
         *self.journey = Journey { game: Some(game), ..default() };
     }

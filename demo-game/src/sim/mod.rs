@@ -47,6 +47,7 @@ impl Plugin for SimPlugin {
             .rollback_component::<Ship>()
             .rollback_component::<Shot>()
             .rollback_component::<Asteroid>()
+            .compare_on_load::<Asteroid>()
             .rollback_resource::<MatchState>()
             .rollback_resource::<Star>()
             .rollback_resource::<SimRng>()

@@ -6,13 +6,13 @@ use demo_game::recording::Recording;
 use demo_game::selftest::{self, HASHES, RECORDING, SelfTestError};
 use demo_game::sim::SimSystems;
 use netcode::prelude::{
-    DesyncDetected, FinishMatch, PlayerInputs, ReadInputs, Seat, SessionState, Simulate,
+    FinishMatch, PlayerInputs, ReadInputs, Seat, SessionState, Simulate, SyncTest, SyncTestFailed,
 };
 
 use crate::playground::{Playground, RandomInputs, press_at_random};
 
-/// Plays random inputs, every frame simulated again `depth` frames later; matches that end are followed by others.
-fn sync_test(seats: usize, depth: u8, frames: u32, seed: u64) {
+/// Plays random inputs in a sync test; matches that end are followed by others.
+fn sync_test(seats: usize, test: SyncTest, frames: u32, seed: u64) {
     let mut playground = Playground::offline();
     playground
         .app
@@ -21,14 +21,15 @@ fn sync_test(seats: usize, depth: u8, frames: u32, seed: u64) {
     let mut played = 0;
     let mut matches = 0;
     while played < frames {
-        playground.start(seats, seed + matches, Some(depth));
+        playground.start(seats, seed + matches, Some(test));
         matches += 1;
         while played + playground.frame() < frames && !playground.state().is_finished() {
             playground.update();
             let messages =
-                playground.app.world().resource::<bevy::prelude::Messages<DesyncDetected>>();
-            let desync = messages.iter_current_update_messages().next();
-            assert!(desync.is_none(), "seed {seed}, match {matches}: {desync:?}");
+                playground.app.world().resource::<bevy::prelude::Messages<SyncTestFailed>>();
+            if let Some(SyncTestFailed(failure)) = messages.iter_current_update_messages().next() {
+                panic!("seed {seed}, match {matches}: {failure}");
+            }
         }
         played += playground.frame();
         assert!(playground.stats().resimulated_frames > 0, "a sync test simulates frames again");
@@ -40,12 +41,17 @@ fn sync_test(seats: usize, depth: u8, frames: u32, seed: u64) {
 
 #[test]
 fn random_play_comes_out_the_same_when_every_frame_is_simulated_again() {
-    sync_test(4, 2, 20_000, 1);
+    sync_test(4, SyncTest::at_depth(2), 20_000, 1);
 }
 
 #[test]
 fn random_play_comes_out_the_same_after_the_deepest_rollbacks() {
-    sync_test(2, 7, 4_000, 2);
+    sync_test(2, SyncTest::at_depth(8), 4_000, 2);
+}
+
+#[test]
+fn random_play_comes_out_the_same_in_chaos() {
+    sync_test(4, SyncTest::CHAOS, 20_000, 3);
 }
 
 #[test]

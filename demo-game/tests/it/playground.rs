@@ -11,7 +11,7 @@ use demo_game::input::Input;
 use demo_game::sim::{MatchState, SimRng};
 use netcode::prelude::{
     ChecksumLog, EffectStarted, LocalInputs, ReadInputs, Rollback, SessionState, SessionStats,
-    SimFrame, StartLocal,
+    SimFrame, StartLocal, SyncTest,
 };
 
 use demo_game::sim::SimEffect;
@@ -100,9 +100,9 @@ impl Playground {
         playground
     }
 
-    pub(crate) fn start(&mut self, seats: usize, seed: u64, sync_test_depth: Option<u8>) {
+    pub(crate) fn start(&mut self, seats: usize, seed: u64, sync_test: Option<SyncTest>) {
         let seats = (0..seats).map(|seat| format!("seat {seat}")).collect();
-        self.app.world_mut().write_message(StartLocal { seats, seed, sync_test_depth });
+        self.app.world_mut().write_message(StartLocal { seats, seed, sync_test });
         self.app.update();
         assert!(
             self.app.world().resource::<SessionState>().is_running(),

@@ -10,7 +10,7 @@ use demo_game::sim::tuning::{
 use demo_game::sim::{
     Asteroid, AsteroidSize, Heading, Phase, Position, Ship, Shot, ShotKind, SimEffect, Velocity,
 };
-use netcode::prelude::Rollback;
+use netcode::prelude::{Rollback, SyncTest};
 
 use crate::playground::Playground;
 
@@ -199,7 +199,7 @@ fn a_ship_that_rams_a_rock_breaks_it_and_pays() {
 fn every_sound_is_heard_once() {
     let mut playground = Playground::offline();
     playground.hold(&[Input::NONE; 2]);
-    playground.start(2, 8, Some(7));
+    playground.start(2, 8, Some(SyncTest::at_depth(7)));
     playground.updates(COUNTDOWN_FRAMES + 10);
     assert!(playground.stats().resimulated_frames > COUNTDOWN_FRAMES, "each frame ran many times");
     let beeps = |left: u8| {

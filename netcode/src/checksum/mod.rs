@@ -3,11 +3,15 @@
 //! Every `checksum_interval` frames each peer hashes a confirmed frame, one hash per registered type, and
 //! tells the others. Only confirmed frames are compared: predictions may differ, confirmed frames may not.
 
+mod hasher;
+
 use std::collections::VecDeque;
 
 use bevy::prelude::{Message, Resource};
 use signaling::protocol::PeerId;
 use xxhash_rust::xxh3::Xxh3;
+
+pub(crate) use hasher::ValueHasher;
 
 /// Checksums kept: two minutes at the default interval, far longer than any peer lags behind another.
 const MAX_KEPT: usize = 256;

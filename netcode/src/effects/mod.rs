@@ -6,7 +6,7 @@
 use bevy::prelude::{App, IntoScheduleConfigs, Message, Res, ResMut, Resource, World};
 use bevy::prelude::{MessageWriter, PreUpdate};
 
-use crate::NetcodeSystems;
+use crate::{AppRollbackExt, NetcodeSystems};
 
 /// Frames by which a happening may shift between two simulations and still be the same: a correction often
 /// moves a hit by a frame or two, and hearing it twice is worse than hearing it 50 ms early.
@@ -120,6 +120,7 @@ impl AppEffectsExt for App {
         self.init_resource::<Effects<E>>()
             .init_resource::<OldestOpenFrame>()
             .add_message::<EffectStarted<E>>()
+            .allow_unregistered::<Effects<E>>()
             .add_systems(PreUpdate, play_effects::<E>.in_set(NetcodeSystems::Confirm));
         let mut types = self.world_mut().get_resource_or_init::<EffectTypes>();
         types.begin.push(|world, frame| world.resource_mut::<Effects<E>>().begin(frame));

@@ -18,7 +18,7 @@ use bevy::{
 };
 use signaling::protocol::PeerId;
 
-use crate::{input::Seat, transport::LinkConditions};
+use crate::{input::Seat, session::SyncTest, transport::LinkConditions};
 
 pub(crate) use connection::Connection;
 pub(crate) use lineup::MatchPlan;
@@ -128,9 +128,9 @@ pub struct StartLocal {
     pub seats: Vec<String>,
     /// The seed of the match.
     pub seed: u64,
-    /// If set, a sync test: every frame is rolled back this many frames (1 to the prediction window less one) and simulated again,
-    /// and a world that comes out differently is reported as a desync with oneself.
-    pub sync_test_depth: Option<u8>,
+    /// If set, frames are rolled back and simulated again all the time, and a world that comes out differently ends the match with a
+    /// [`SyncTestFailed`](crate::SyncTestFailed).
+    pub sync_test: Option<SyncTest>,
 }
 
 /// Request: we are (not) ready to play. The match starts when everybody is.

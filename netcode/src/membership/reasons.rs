@@ -35,6 +35,9 @@ pub enum EndReason {
         "the match cannot go on: the game's inputs differ in size, which does not work with several players on one machine"
     )]
     UnequalInputs,
+    /// A frame of a sync test did not come out the same twice; [`SyncTestFailed`](crate::SyncTestFailed) and the log say more.
+    #[error("the sync test failed: the log says where")]
+    SyncTestFailed,
     /// The session could not be set up as asked.
     #[error("the match could not be started: {0}")]
     StartRefused(#[from] StartRefusal),

@@ -1,34 +1,55 @@
-//! One registered component type: its values per saved frame, in table order.
-//!
-//! While the entities of a type are the ones that were saved, a load writes the values straight back in the
-//! same order. Where the structure changed in between, a slower path goes by entity.
+//! What the store asks of a registered type, and how entities inside values follow or are named.
+
+use std::{
+    any::{Any, TypeId},
+    cell::OnceCell,
+};
 
 use bevy::{
-    ecs::{component::Mutable, entity::EntityMapper, query::QueryState},
-    prelude::{Component, Entity, World},
+    ecs::entity::EntityMapper,
+    prelude::{Entity, World},
 };
-use serde::{Serialize, de::DeserializeOwned};
-use xxhash_rust::xxh3::Xxh3;
+use serde::Serialize;
 
-use super::identity::{InSimulation, RollbackId};
-use crate::codec;
+use super::{
+    blocks::Saving, clock::Moment, difference::Difference, identity::RollbackId, plan::Plan,
+    rows::SavedRows,
+};
+use crate::checksum::ValueHasher;
 
-/// What a registered type can do for the store, whatever the type.
-pub(crate) trait Column: Send + Sync {
+/// One registered type: its values per saved frame.
+pub(crate) trait Column: Any + Send + Sync {
     /// The full path of the type, for reports.
     fn name(&self) -> &'static str;
     /// Whether the type is part of the checksum.
     fn is_hashed(&self) -> bool;
     /// Makes room for `slots` saved frames, and forgets all that is saved.
     fn resize(&mut self, slots: usize);
-    /// Saves the present values into `slot`.
-    fn save(&mut self, world: &mut World, slot: usize);
-    /// Brings the values of `slot` back.
-    fn load(&mut self, world: &mut World, slot: usize, remap: &EntityRemap);
+    /// Saves the present values.
+    fn save(&mut self, world: &mut World, rows: &SavedRows, saving: Saving);
+    /// Gives entities that are not what they were the set of components that they had, as far as this type goes.
+    fn put_in_order(&mut self, _world: &mut World, _slot: usize, _plan: &Plan) {}
+    /// Brings the values of a saved frame back.
+    fn load(&mut self, world: &mut World, loading: &Loading);
+    /// Lets entities inside values follow to where they are now.
+    fn follow(&mut self, world: &mut World, remap: &EntityRemap);
+    /// The first value in which two saved versions of one frame differ; for types that are hashed.
+    fn difference(&self, slots: [usize; 2], names: [&EntityNames; 2]) -> Option<Difference>;
+    /// The registered type.
+    fn value_type(&self) -> TypeId;
     /// A hash of the values of `slot` that does not depend on table order or on this machine.
-    fn hash(&self, slot: usize, ids: &EntityNames) -> u64;
+    fn hash(&self, slot: usize, names: &EntityNames) -> u64;
     /// Returns the world to what it was before the first match, as far as this type goes.
     fn reset(&mut self, world: &mut World);
+}
+
+/// Which frame is loaded, and how.
+pub(crate) struct Loading<'a> {
+    pub(super) slot: usize,
+    pub(super) plan: &'a Plan,
+    /// When the frame and the world were last equal: what has not changed since needs no writing.
+    pub(super) since: Moment,
+    pub(super) now: Moment,
 }
 
 /// Entities that exist under another [`Entity`] than when they were saved.
@@ -39,9 +60,17 @@ pub(crate) struct EntityRemap {
 }
 
 impl EntityRemap {
-    pub(super) fn new(mut moved: Vec<(Entity, Entity)>) -> Self {
-        moved.sort_unstable();
-        Self { moved }
+    pub(super) fn clear(&mut self) {
+        self.moved.clear();
+    }
+
+    /// Adds one; [`sort`](Self::sort) must follow before the next question.
+    pub(super) fn push(&mut self, saved: Entity, present: Entity) {
+        self.moved.push((saved, present));
+    }
+
+    pub(super) fn sort(&mut self) {
+        self.moved.sort_unstable();
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -55,39 +84,51 @@ impl EntityRemap {
     }
 }
 
-/// Gives components that hold entities a chance to follow them.
-pub(super) struct Follow<'a>(pub(super) &'a EntityRemap);
+/// Lets entities inside a value follow, and notes whether any did.
+pub(super) struct Follow<'a> {
+    pub(super) remap: &'a EntityRemap,
+    pub(super) has_moved: bool,
+}
 
 impl EntityMapper for Follow<'_> {
     fn get_mapped(&mut self, source: Entity) -> Entity {
-        self.0.present(source)
+        let present = self.remap.present(source);
+        self.has_moved |= present != source;
+        present
     }
 
     fn set_mapped(&mut self, _source: Entity, _target: Entity) {}
 }
 
-/// The [`RollbackId`] of each entity of one saved frame, to name entities the same on every machine.
-#[derive(Debug, Default)]
-pub(crate) struct EntityNames {
-    /// In order of the entity.
-    names: Vec<(Entity, RollbackId)>,
+/// The entities of one saved frame, by table, and their [`RollbackId`]s: names that are the same on every machine.
+pub(crate) struct EntityNames<'a> {
+    pub(super) rows: &'a SavedRows,
+    slot: usize,
+    /// Made when the first value asks for a name: few types hold entities.
+    sorted: OnceCell<Vec<(Entity, RollbackId)>>,
 }
 
-impl EntityNames {
-    pub(super) fn refill(&mut self, entities: impl Iterator<Item = (RollbackId, Entity)>) {
-        self.names.clear();
-        self.names.extend(entities.map(|(id, entity)| (entity, id)));
-        self.names.sort_unstable();
+impl<'a> EntityNames<'a> {
+    pub(super) fn new(rows: &'a SavedRows, slot: usize) -> Self {
+        Self { rows, slot, sorted: OnceCell::new() }
     }
 
     pub(super) fn id(&self, entity: Entity) -> Option<RollbackId> {
-        let index = self.names.binary_search_by_key(&entity, |&(entity, _)| entity).ok()?;
-        Some(self.names[index].1)
+        let sorted = self.sorted.get_or_init(|| {
+            let tables = self.rows.tables(self.slot);
+            let mut all: Vec<_> = tables
+                .flat_map(|(_, entities, ids)| entities.iter().copied().zip(ids.iter().copied()))
+                .collect();
+            all.sort_unstable();
+            all
+        });
+        let index = sorted.binary_search_by_key(&entity, |&(entity, _)| entity).ok()?;
+        Some(sorted[index].1)
     }
 }
 
-/// Replaces entities inside a component by stand-ins that are the same on every machine.
-pub(super) struct Rename<'a>(pub(super) &'a EntityNames);
+/// Replaces entities inside a value by stand-ins that are the same on every machine.
+pub(super) struct Rename<'a>(pub(super) &'a EntityNames<'a>);
 
 impl EntityMapper for Rename<'_> {
     fn get_mapped(&mut self, source: Entity) -> Entity {
@@ -100,156 +141,10 @@ impl EntityMapper for Rename<'_> {
     fn set_mapped(&mut self, _source: Entity, _target: Entity) {}
 }
 
-/// Writes a value for the checksum; `hasher` sees the same bytes on every platform.
-pub(super) type HashValue<T> = fn(&T, &mut Vec<u8>);
-
-/// Serializes `value` in the wire format, which fixes byte order and the width of every integer.
-pub(super) fn hash_by_serializing<T: Serialize>(value: &T, bytes: &mut Vec<u8>) {
-    if codec::encode_into(value, bytes).is_err() {
+/// Feeds a value to the checksum; the hasher sees the same on every platform.
+pub(super) fn hash_value<T: Serialize>(value: &T, hasher: &mut ValueHasher) {
+    if crate::codec::hash_into(value, hasher).is_err() {
         // A type whose Serialize fails half-way still hashes the same on all peers: what it wrote so far.
-        bytes.push(0xff);
-    }
-}
-
-#[derive(Debug)]
-struct Saved<C> {
-    entities: Vec<Entity>,
-    ids: Vec<RollbackId>,
-    values: Vec<C>,
-}
-
-impl<C> Default for Saved<C> {
-    fn default() -> Self {
-        Self { entities: Vec::new(), ids: Vec::new(), values: Vec::new() }
-    }
-}
-
-pub(super) struct ComponentColumn<C: Component<Mutability = Mutable>> {
-    slots: Vec<Saved<C>>,
-    hash_value: Option<HashValue<C>>,
-    read: Option<QueryState<(Entity, &'static RollbackId, &'static C), InSimulation>>,
-    write: Option<QueryState<(Entity, &'static mut C), InSimulation>>,
-}
-
-impl<C: Component<Mutability = Mutable> + Clone> ComponentColumn<C> {
-    /// A column that is saved and restored, but neither hashed nor sent.
-    pub(super) fn local() -> Self {
-        Self { slots: Vec::new(), hash_value: None, read: None, write: None }
-    }
-
-    /// A column that is saved, restored and part of the checksum.
-    pub(super) fn hashed() -> Self
-    where
-        C: Serialize + DeserializeOwned,
-    {
-        Self { hash_value: Some(hash_by_serializing::<C>), ..Self::local() }
-    }
-
-    /// Writes values back in order; false as soon as the order is another one.
-    fn load_in_order(&mut self, world: &mut World, slot: usize) -> bool {
-        let saved = &self.slots[slot];
-        let query = self.write.get_or_insert_with(|| QueryState::new(world));
-        let mut index = 0;
-        for (entity, mut value) in query.iter_mut(world) {
-            if saved.entities.get(index) != Some(&entity) {
-                return false;
-            }
-            // Reuses the allocations of the value that it replaces.
-            C::clone_from(&mut value, &saved.values[index]);
-            index += 1;
-        }
-        index == saved.entities.len()
-    }
-
-    fn load_by_entity(&mut self, world: &mut World, slot: usize, remap: &EntityRemap) {
-        let saved = &self.slots[slot];
-        let mut wanted: Vec<Entity> =
-            saved.entities.iter().map(|&entity| remap.present(entity)).collect();
-        let query = self.write.get_or_insert_with(|| QueryState::new(world));
-        let present: Vec<Entity> = query.iter(world).map(|(entity, _)| entity).collect();
-
-        for (&entity, value) in wanted.iter().zip(&saved.values) {
-            let mut value = value.clone();
-            C::map_entities(&mut value, &mut Follow(remap));
-            let Ok(mut entity) = world.get_entity_mut(entity) else { continue };
-            if let Some(mut present) = entity.get_mut::<C>() {
-                *present = value;
-            } else {
-                entity.insert(value);
-            }
-        }
-        wanted.sort_unstable();
-        for entity in present {
-            if wanted.binary_search(&entity).is_err()
-                && let Ok(mut entity) = world.get_entity_mut(entity)
-            {
-                entity.remove::<C>();
-            }
-        }
-    }
-}
-
-impl<C: Component<Mutability = Mutable> + Clone> Column for ComponentColumn<C> {
-    fn name(&self) -> &'static str {
-        std::any::type_name::<C>()
-    }
-
-    fn is_hashed(&self) -> bool {
-        self.hash_value.is_some()
-    }
-
-    fn resize(&mut self, slots: usize) {
-        self.slots.clear();
-        self.slots.resize_with(slots, Saved::default);
-    }
-
-    fn save(&mut self, world: &mut World, slot: usize) {
-        let saved = &mut self.slots[slot];
-        saved.entities.clear();
-        saved.ids.clear();
-        let mut reused = 0;
-        let query = self.read.get_or_insert_with(|| QueryState::new(world));
-        for (entity, &id, value) in query.iter(world) {
-            saved.entities.push(entity);
-            saved.ids.push(id);
-            if let Some(old) = saved.values.get_mut(reused) {
-                old.clone_from(value);
-            } else {
-                saved.values.push(value.clone());
-            }
-            reused += 1;
-        }
-        saved.values.truncate(reused);
-    }
-
-    fn load(&mut self, world: &mut World, slot: usize, remap: &EntityRemap) {
-        // Where an entity moved, references inside the values must follow, so the short way is not open.
-        if !remap.is_empty() || !self.load_in_order(world, slot) {
-            self.load_by_entity(world, slot, remap);
-        }
-    }
-
-    fn hash(&self, slot: usize, ids: &EntityNames) -> u64 {
-        let Some(hash_value) = self.hash_value else { return 0 };
-        let saved = &self.slots[slot];
-        let mut order: Vec<usize> = (0..saved.ids.len()).collect();
-        order.sort_unstable_by_key(|&index| saved.ids[index]);
-        let mut hasher = Xxh3::new();
-        let mut bytes = Vec::new();
-        for index in order {
-            let mut value = saved.values[index].clone();
-            C::map_entities(&mut value, &mut Rename(ids));
-            bytes.clear();
-            bytes.extend_from_slice(&saved.ids[index].get().to_le_bytes());
-            hash_value(&value, &mut bytes);
-            hasher.update(&bytes);
-        }
-        hasher.digest()
-    }
-
-    fn reset(&mut self, _world: &mut World) {
-        // The entities go, and their components with them.
-        let slots = self.slots.len();
-        self.resize(slots);
+        hasher.write(&[0xff]);
     }
 }

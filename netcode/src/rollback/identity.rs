@@ -6,7 +6,7 @@
 use bevy::{
     ecs::{entity_disabling::Disabled, lifecycle::HookContext, query::Allow, world::DeferredWorld},
     prelude::{
-        ChildOf, Children, Component, Entity, EntityCommands, EntityWorldMut, Resource, With,
+        ChildOf, Children, Component, Entity, EntityCommands, EntityWorldMut, Or, Resource, With,
         Without, World,
     },
 };
@@ -54,8 +54,8 @@ pub(crate) struct RollbackIdCounter(pub(crate) u32);
 
 /// The entity left the simulation in this frame; it is disabled until that frame is confirmed.
 #[derive(Component, Clone, Copy, Debug)]
-pub(super) struct DespawnPending {
-    frame: u32,
+pub(crate) struct DespawnPending {
+    pub(super) frame: u32,
     /// Whether the entity was already disabled, by the game itself.
     was_disabled: bool,
 }
@@ -109,7 +109,7 @@ fn disable_tree(world: &mut World, root: Entity, frame: u32) {
 }
 
 /// Undoes [`disable_tree`] for `root` and those of its descendants that do not roll back themselves.
-fn enable_tree(world: &mut World, root: Entity) {
+pub(super) fn enable_tree(world: &mut World, root: Entity) {
     let mut open = vec![root];
     while let Some(entity) = open.pop() {
         let is_root = entity == root;
@@ -121,79 +121,18 @@ fn enable_tree(world: &mut World, root: Entity) {
         if let Some(children) = entity.get::<Children>() {
             open.extend(children.iter());
         }
-        entity.remove::<DespawnPending>();
-        if !pending.was_disabled {
-            entity.remove::<Disabled>();
+        if pending.was_disabled {
+            entity.remove::<DespawnPending>();
+        } else {
+            // Together: each removal alone would move the entity to another table.
+            entity.remove::<(DespawnPending, Disabled)>();
         }
-    }
-}
-
-/// The rollback entities of one saved frame, in order of their ids.
-#[derive(Debug, Default)]
-pub(super) struct IdentityColumn {
-    entities: Vec<(RollbackId, Entity)>,
-    counter: u32,
-}
-
-impl IdentityColumn {
-    /// Records which rollback entities exist.
-    pub(super) fn save(&mut self, world: &mut World) {
-        self.entities.clear();
-        let mut query = world.query_filtered::<(&RollbackId, Entity), InSimulation>();
-        self.entities.extend(query.iter(world).map(|(&id, entity)| (id, entity)));
-        self.entities.sort_unstable();
-        self.counter = world.resource::<RollbackIdCounter>().0;
-    }
-
-    /// Makes the same rollback entities exist again as before `frame`. `moved` receives (saved, present) for each entity
-    /// that had to be spawned anew, or had been since the save.
-    pub(super) fn load(&self, world: &mut World, frame: u32, moved: &mut Vec<(Entity, Entity)>) {
-        let mut live = Vec::with_capacity(self.entities.len());
-        let mut query = world.query_filtered::<(&RollbackId, Entity, Option<&DespawnPending>), (
-            With<Rollback>,
-            Allow<Disabled>,
-        )>();
-        // What left before this frame stays as it is: a rollback further back may still want it.
-        let is_near = |pending: Option<&DespawnPending>| pending.is_none_or(|it| it.frame >= frame);
-        live.extend(
-            query
-                .iter(world)
-                .filter(|&(.., pending)| is_near(pending))
-                .map(|(&id, entity, pending)| (id, entity, pending.is_some())),
-        );
-        live.sort_unstable();
-
-        let mut present = live.into_iter().peekable();
-        for &(id, saved) in &self.entities {
-            while let Some((_, stranger, _)) = present.next_if(|&(other, ..)| other < id) {
-                despawn_alone(world, stranger, 0);
-            }
-            if let Some((_, entity, pending)) = present.next_if(|&(other, ..)| other == id) {
-                if pending {
-                    enable_tree(world, entity);
-                }
-                if entity != saved {
-                    moved.push((saved, entity));
-                }
-            } else {
-                let entity = world.spawn((Rollback, id)).id();
-                moved.push((saved, entity));
-            }
-        }
-        for (_, stranger, _) in present {
-            despawn_alone(world, stranger, 0);
-        }
-        world.resource_mut::<RollbackIdCounter>().0 = self.counter;
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (RollbackId, Entity)> + '_ {
-        self.entities.iter().copied()
     }
 }
 
 /// Despawns an entity, but none of those that hang on it, at whatever depth, and roll back by themselves: they have lives
 /// of their own. Only those that left the simulation before `confirmed` go along.
-fn despawn_alone(world: &mut World, root: Entity, confirmed: u32) {
+pub(crate) fn despawn_alone(world: &mut World, root: Entity, confirmed: u32) {
     let mut open = vec![root];
     while let Some(entity) = open.pop() {
         let children = world.get::<Children>(entity).map(|children| children.to_vec());
@@ -217,19 +156,6 @@ fn despawn_if_alive(world: &mut World, entity: Entity) {
     }
 }
 
-/// Removes for good what left the simulation before `confirmed`: no rollback reaches back that far.
-pub(super) fn despawn_confirmed(world: &mut World, confirmed: u32) {
-    let mut query = world.query_filtered::<(Entity, &DespawnPending), Allow<Disabled>>();
-    let gone: Vec<Entity> = query
-        .iter(world)
-        .filter(|(_, pending)| pending.frame < confirmed)
-        .map(|(entity, _)| entity)
-        .collect();
-    for entity in gone {
-        despawn_alone(world, entity, confirmed);
-    }
-}
-
 /// Removes every rollback entity and starts counting from 0 again.
 pub(super) fn despawn_all(world: &mut World) {
     let mut query = world.query_filtered::<Entity, (With<Rollback>, Allow<Disabled>)>();
@@ -237,9 +163,12 @@ pub(super) fn despawn_all(world: &mut World) {
     for entity in all {
         despawn_if_alive(world, entity);
     }
-    despawn_confirmed(world, u32::MAX);
     world.insert_resource(RollbackIdCounter::default());
 }
 
 /// The filter of everything that is part of the simulation now.
-pub(super) type InSimulation = (With<Rollback>, Without<DespawnPending>, Allow<Disabled>);
+///
+/// The last term is true for all; naming [`Disabled`] is what keeps Bevy from leaving disabled entities out. Unlike
+/// `Allow<Disabled>` it lets a query hand out whole tables.
+pub(crate) type InSimulation =
+    (With<Rollback>, Without<DespawnPending>, Or<(With<Disabled>, Without<Disabled>)>);

@@ -2,17 +2,34 @@
 //!
 //! One column per registered type and frame, in buffers that are reused. It knows nothing of the network;
 //! the session says when to save and when to load.
+//!
+//! A save copies each table of each type as one slice, unless nothing in it has changed since the save before: then both
+//! frames share the copy. A load writes slices back, and only where the world has changed since the save. What was
+//! spawned, despawned or moved between tables in between is sorted out row by row, before the values are written.
 
-mod columns;
-mod hierarchy;
-mod history;
 mod identity;
 mod register;
+
+mod blocks;
+mod clock;
+mod columns;
+mod dense;
+mod difference;
+mod hierarchy;
+mod history;
+mod order;
+mod plan;
 mod resources;
+mod rows;
+mod sparse;
+mod write_back;
 
 pub use identity::{Rollback, RollbackCommandsExt, RollbackId};
+pub use order::Ordered;
 pub use register::AppRollbackExt;
+pub use write_back::Restorable;
 
+pub(crate) use difference::Difference;
 pub(crate) use history::RollbackStore;
-pub(crate) use identity::RollbackIdCounter;
+pub(crate) use identity::{InSimulation, RollbackIdCounter, despawn_alone};
 pub(crate) use register::Registrations;

@@ -1,12 +1,22 @@
 //! How a game says what rolls back.
 
+use std::any::TypeId;
+
 use bevy::{
-    ecs::component::Mutable,
+    ecs::component::{Mutable, StorageType},
     prelude::{App, Component, Resource},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{columns::ComponentColumn, history::RollbackStore, resources::ResourceColumn};
+use super::{
+    columns::Column,
+    dense::{ComponentHashing, DenseColumn},
+    history::RollbackStore,
+    resources::ResourceColumn,
+    sparse::SparseColumn,
+    write_back::Restorable,
+};
+use crate::audit::AllowedUnregistered;
 
 /// The names of the input type and of everything registered, in order: part of what two peers must have in common.
 #[derive(Resource, Clone, Debug, Default)]
@@ -34,54 +44,137 @@ pub(crate) struct Registrations(pub(crate) Vec<&'static str>);
 /// Order matters: all peers register in the same order, which they do when they run the same code.
 pub trait AppRollbackExt {
     /// Saves, restores and hashes `C` on every [`Rollback`](crate::Rollback) entity.
+    ///
+    /// Any component can be registered: kept in tables or in a sparse set, mutable or immutable, a relationship of your own.
+    /// What changes must count as changed for Bevy, as it does by itself; `bypass_change_detection` and interior mutability
+    /// hide a change from the store as well.
     fn rollback_component<C>(&mut self) -> &mut Self
     where
-        C: Component<Mutability = Mutable> + Clone + Serialize + DeserializeOwned;
+        C: Component<Mutability: Restorable<C>> + Clone + Serialize + DeserializeOwned;
 
     /// Saves and restores `C`, but leaves it out of the checksum: for what is derived or cosmetic.
     fn rollback_component_local<C>(&mut self) -> &mut Self
     where
-        C: Component<Mutability = Mutable> + Clone;
+        C: Component<Mutability: Restorable<C>> + Clone;
 
     /// Saves, restores and hashes the resource `R`, whether it is present or not.
     ///
     /// Each match starts with the value (or absence) that `R` had before the first match.
     fn rollback_resource<R>(&mut self) -> &mut Self
     where
-        R: Resource + Clone + Serialize + DeserializeOwned;
+        R: Resource<Mutability = Mutable> + Clone + Serialize + DeserializeOwned;
+
+    /// Lets systems of [`Simulate`](crate::Simulate) write the component or resource `T` although it does not roll back: for what no later
+    /// frame depends on. Keeps it out of the audit's warning.
+    fn allow_unregistered<T: 'static>(&mut self) -> &mut Self;
+
+    /// After a load, lets only those components of the registered type `C` count as changed that differ from what they were.
+    ///
+    /// Without it a component counts as changed if it *was* changed since the saved frame, even where the same value comes
+    /// back. Worth it for types that others watch by `Changed`, such as what is drawn; costs a comparison for each component
+    /// that was changed. An immutable component that is equal is left as it is, so there `==` must mean the same bits.
+    /// Has no effect on components that Bevy keeps in a sparse set.
+    ///
+    /// # Panics
+    ///
+    /// If `C` is not registered.
+    fn compare_on_load<C>(&mut self) -> &mut Self
+    where
+        C: Component<Mutability: Restorable<C>> + Clone + PartialEq;
+
+    /// The same for a registered resource.
+    ///
+    /// # Panics
+    ///
+    /// If `R` is not registered.
+    fn compare_resource_on_load<R>(&mut self) -> &mut Self
+    where
+        R: Resource<Mutability = Mutable> + Clone + Serialize + DeserializeOwned + PartialEq;
 }
 
 impl AppRollbackExt for App {
     fn rollback_component<C>(&mut self) -> &mut Self
     where
-        C: Component<Mutability = Mutable> + Clone + Serialize + DeserializeOwned,
+        C: Component<Mutability: Restorable<C>> + Clone + Serialize + DeserializeOwned,
     {
-        let world = self.world_mut();
-        let name = std::any::type_name::<C>();
-        world.get_resource_or_init::<Registrations>().0.push(name);
-        let column = Box::new(ComponentColumn::<C>::hashed());
-        world.get_resource_or_init::<RollbackStore>().add(column);
+        register_name::<C>(self);
+        register_component::<C>(self, Some(ComponentHashing::by_serializing()));
         self
     }
 
     fn rollback_component_local<C>(&mut self) -> &mut Self
     where
-        C: Component<Mutability = Mutable> + Clone,
+        C: Component<Mutability: Restorable<C>> + Clone,
     {
-        let column = Box::new(ComponentColumn::<C>::local());
-        self.world_mut().get_resource_or_init::<RollbackStore>().add(column);
+        register_component::<C>(self, None);
         self
     }
 
     fn rollback_resource<R>(&mut self) -> &mut Self
     where
-        R: Resource + Clone + Serialize + DeserializeOwned,
+        R: Resource<Mutability = Mutable> + Clone + Serialize + DeserializeOwned,
     {
-        let world = self.world_mut();
-        let name = std::any::type_name::<R>();
-        world.get_resource_or_init::<Registrations>().0.push(name);
-        let column = Box::new(ResourceColumn::<R>::default());
-        world.get_resource_or_init::<RollbackStore>().add(column);
+        register_name::<R>(self);
+        register(self, Box::new(ResourceColumn::<R>::default()));
         self
     }
+
+    fn allow_unregistered<T: 'static>(&mut self) -> &mut Self {
+        let mut allowed = self.world_mut().get_resource_or_init::<AllowedUnregistered>();
+        allowed.0.push(TypeId::of::<T>());
+        self
+    }
+
+    fn compare_on_load<C>(&mut self) -> &mut Self
+    where
+        C: Component<Mutability: Restorable<C>> + Clone + PartialEq,
+    {
+        match C::STORAGE_TYPE {
+            StorageType::Table => {
+                registered::<DenseColumn<C>, C>(self, DenseColumn::compare_on_load);
+            }
+            StorageType::SparseSet => registered::<SparseColumn<C>, C>(self, |_| {}),
+        }
+        self
+    }
+
+    fn compare_resource_on_load<R>(&mut self) -> &mut Self
+    where
+        R: Resource<Mutability = Mutable> + Clone + Serialize + DeserializeOwned + PartialEq,
+    {
+        registered::<ResourceColumn<R>, R>(self, ResourceColumn::compare_on_load);
+        self
+    }
+}
+
+fn register_name<T>(app: &mut App) {
+    let mut names = app.world_mut().get_resource_or_init::<Registrations>();
+    names.0.push(std::any::type_name::<T>());
+}
+
+fn register_component<C>(app: &mut App, hashing: Option<ComponentHashing<C>>)
+where
+    C: Component<Mutability: Restorable<C>> + Clone,
+{
+    register(
+        app,
+        match C::STORAGE_TYPE {
+            StorageType::Table => Box::new(DenseColumn::<C>::new(hashing)) as Box<dyn Column>,
+            StorageType::SparseSet => Box::new(SparseColumn::<C>::new(hashing)),
+        },
+    );
+}
+
+fn register(app: &mut App, column: Box<dyn Column>) {
+    app.world_mut().get_resource_or_init::<RollbackStore>().add(column);
+}
+
+/// Changes the column of a type.
+fn registered<T: Column, C>(app: &mut App, change: impl FnOnce(&mut T)) {
+    let mut store = app.world_mut().get_resource_or_init::<RollbackStore>();
+    let Some(column) = store.column_mut() else {
+        let name = std::any::type_name::<C>();
+        panic!("{name} does not roll back: register it before you say how it is compared");
+    };
+    change(column);
 }

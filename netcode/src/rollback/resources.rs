@@ -1,20 +1,52 @@
 //! One registered resource type: present or absent, and its value, per saved frame.
 
-use bevy::prelude::{Resource, World};
-use serde::{Serialize, de::DeserializeOwned};
-use xxhash_rust::xxh3::xxh3_64;
+use std::any::TypeId;
 
-use super::columns::{Column, EntityNames, EntityRemap, Follow, Rename, hash_by_serializing};
+use bevy::{
+    ecs::component::Mutable,
+    prelude::{DetectChanges, DetectChangesMut, Resource, World},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    blocks::Saving,
+    clock::Moment,
+    columns::{Column, EntityNames, EntityRemap, Follow, Loading, Rename, hash_value},
+    difference::{Difference, Hashing, between_resources},
+    rows::SavedRows,
+};
+use crate::checksum::ValueHasher;
 
 pub(super) struct ResourceColumn<R> {
-    slots: Vec<Option<R>>,
+    slots: Vec<Slot<R>>,
     /// What the resource was before the first match: each match starts with it, and leaves it behind.
     initial: Option<Option<R>>,
+    are_equal: fn(&R, &R) -> bool,
+}
+
+struct Slot<R> {
+    value: Option<R>,
+    as_of: Option<Moment>,
 }
 
 impl<R> Default for ResourceColumn<R> {
     fn default() -> Self {
-        Self { slots: Vec::new(), initial: None }
+        Self { slots: Vec::new(), initial: None, are_equal: |_, _| false }
+    }
+}
+
+impl<R> ResourceColumn<R> {
+    fn distrust_slots_after(&mut self, since: Moment) {
+        for slot in &mut self.slots {
+            slot.as_of = slot.as_of.filter(|as_of| as_of.save <= since.save);
+        }
+    }
+}
+
+impl<R: PartialEq> ResourceColumn<R> {
+    /// Makes a load mark the resource as changed only if it is not equal to what it was.
+    pub(super) fn compare_on_load(&mut self) {
+        self.are_equal = |one, other| one == other;
     }
 }
 
@@ -25,7 +57,10 @@ fn restore<R: Resource + Clone>(world: &mut World, value: Option<&R>) {
     }
 }
 
-impl<R: Resource + Clone + Serialize + DeserializeOwned> Column for ResourceColumn<R> {
+impl<R> Column for ResourceColumn<R>
+where
+    R: Resource<Mutability = Mutable> + Clone + Serialize + DeserializeOwned,
+{
     fn name(&self) -> &'static str {
         std::any::type_name::<R>()
     }
@@ -36,38 +71,69 @@ impl<R: Resource + Clone + Serialize + DeserializeOwned> Column for ResourceColu
 
     fn resize(&mut self, slots: usize) {
         self.slots.clear();
-        self.slots.resize_with(slots, || None);
+        self.slots.resize_with(slots, || Slot { value: None, as_of: None });
     }
 
-    fn save(&mut self, world: &mut World, slot: usize) {
-        match (&mut self.slots[slot], world.get_resource::<R>()) {
-            (Some(old), Some(value)) => old.clone_from(value),
-            (old, value) => *old = value.cloned(),
+    fn save(&mut self, world: &mut World, _rows: &SavedRows, saving: Saving) {
+        let slot = &mut self.slots[saving.slot];
+        let as_of = slot.as_of.replace(saving.now).filter(|as_of| as_of.is_comparable(saving.now));
+        match (&mut slot.value, world.get_resource_ref::<R>()) {
+            (Some(old), Some(value)) => {
+                // What the slot holds from a few frames ago is most often what the resource still is.
+                if as_of.is_none_or(|as_of| as_of.is_before(value.last_changed(), saving.now)) {
+                    old.clone_from(&value);
+                }
+            }
+            (old, value) => *old = value.map(|value| R::clone(&value)),
         }
     }
 
-    fn load(&mut self, world: &mut World, slot: usize, remap: &EntityRemap) {
-        restore(world, self.slots[slot].as_ref());
-        if !remap.is_empty()
-            && let Some(mut present) = world.remove_resource::<R>()
-        {
-            R::map_entities(&mut present, &mut Follow(remap));
-            world.insert_resource(present);
-        }
-    }
-
-    fn hash(&self, slot: usize, ids: &EntityNames) -> u64 {
-        let mut bytes = Vec::new();
-        match &self.slots[slot] {
-            None => bytes.push(0),
-            Some(value) => {
-                bytes.push(1);
-                let mut value = value.clone();
-                R::map_entities(&mut value, &mut Rename(ids));
-                hash_by_serializing(&value, &mut bytes);
+    fn load(&mut self, world: &mut World, loading: &Loading) {
+        let saved = self.slots[loading.slot].value.as_ref();
+        let Some(value) = saved else { return restore::<R>(world, None) };
+        let Some(mut present) = world.get_resource_mut::<R>() else {
+            return restore(world, Some(value));
+        };
+        if loading.since.is_before(present.last_changed(), loading.now) {
+            let is_equal = (self.are_equal)(&present, value);
+            present.bypass_change_detection().clone_from(value);
+            if is_equal {
+                // 0.0 equals -0.0: what the slots hold since then need not be what the resource is now.
+                self.distrust_slots_after(loading.since);
+            } else {
+                present.set_changed();
             }
         }
-        xxh3_64(&bytes)
+    }
+
+    fn follow(&mut self, world: &mut World, remap: &EntityRemap) {
+        if let Some(mut present) = world.get_resource_mut::<R>() {
+            let mut follow = Follow { remap, has_moved: false };
+            R::map_entities(present.bypass_change_detection(), &mut follow);
+            if follow.has_moved {
+                present.set_changed();
+            }
+        }
+    }
+
+    fn difference(&self, slots: [usize; 2], names: [&EntityNames; 2]) -> Option<Difference> {
+        let versions = slots.map(|slot| self.slots[slot].value.as_ref());
+        between_resources(Hashing::by_serializing(), versions, names)
+    }
+
+    fn value_type(&self) -> TypeId {
+        TypeId::of::<R>()
+    }
+
+    fn hash(&self, slot: usize, names: &EntityNames) -> u64 {
+        let value = &self.slots[slot].value;
+        let mut hasher = ValueHasher::new(u64::from(value.is_some()));
+        if let Some(value) = value {
+            let mut value = value.clone();
+            R::map_entities(&mut value, &mut Rename(names));
+            hash_value(&value, &mut hasher);
+        }
+        hasher.finish()
     }
 
     fn reset(&mut self, world: &mut World) {

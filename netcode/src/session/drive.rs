@@ -3,14 +3,11 @@
 use std::time::Duration;
 
 use bevy::prelude::{Mut, Real, Res, ResMut, Time, World};
-use ggrs::{GgrsError, GgrsRequest, InputStatus};
+use ggrs::{GgrsError, GgrsRequest, InputStatus, P2PSession};
 
-use super::{
-    DueSteps, Epoch, GgrsConfig, Kind, SyncTest,
-    start::{ONESELF, end},
-};
+use super::{DueSteps, Epoch, GgrsConfig, Kind, start::end};
 use crate::{
-    checksum::{ChecksumLog, DesyncDetected, differing_parts},
+    checksum::{ChecksumLog, DesyncDetected},
     config::NetcodeConfig,
     diagnostics::SessionStats,
     effects::{EffectTypes, OldestOpenFrame},
@@ -50,7 +47,11 @@ pub(crate) fn step<I: GameInput>(world: &mut World) {
     }
     let outside = *world.resource::<Time>();
     world.resource_scope(|world, mut epoch: Mut<Epoch<I>>| {
-        for _ in 0..due {
+        let steps = match &mut epoch.kind {
+            Kind::Match(_) => due,
+            Kind::SyncTest(run) => run.steps(due),
+        };
+        for _ in 0..steps {
             if !epoch.step(world) {
                 world.resource_mut::<SessionStats>().stalls += 1;
                 world.resource_mut::<Pacer>().restart();
@@ -75,7 +76,7 @@ pub(crate) fn confirm<I: GameInput>(world: &mut World) {
     let oldest = epoch.oldest_open_frame();
     world.insert_resource(OldestOpenFrame(oldest));
     world.resource_mut::<SessionStats>().confirmed_frames = oldest;
-    RollbackStore::confirm(world, oldest);
+    world.resource_scope(|world, mut store: Mut<RollbackStore>| store.confirm(world, oldest));
 }
 
 impl<I: GameInput> Epoch<I> {
@@ -91,35 +92,16 @@ impl<I: GameInput> Epoch<I> {
                 return false;
             }
         }
+        let Kind::Match(session) = &mut self.kind else { return self.step_sync_test(world) };
         // An error means that the session is not synchronised: the same step is tried again later.
-        let Ok(requests) = self.advance(world.resource::<LocalInputs<I>>()) else { return false };
+        let Ok(requests) = advance(session, world.resource::<LocalInputs<I>>()) else {
+            return false;
+        };
         let before = self.newest;
         for request in requests {
             self.fulfil(world, request);
         }
         self.newest > before
-    }
-
-    fn advance(
-        &mut self,
-        inputs: &LocalInputs<I>,
-    ) -> Result<Vec<GgrsRequest<GgrsConfig<I>>>, GgrsError> {
-        match &mut self.kind {
-            Kind::Match(session) => {
-                for (seat, input) in inputs.iter() {
-                    session.add_local_input(seat.index(), input)?;
-                }
-                let requests = session.advance_frame();
-                session.events().for_each(drop);
-                requests
-            }
-            Kind::SyncTest(test) => {
-                for (seat, input) in inputs.iter() {
-                    test.session.add_local_input(seat.index(), input)?;
-                }
-                test.session.advance_frame()
-            }
-        }
     }
 
     fn fulfil(&mut self, world: &mut World, request: GgrsRequest<GgrsConfig<I>>) {
@@ -129,30 +111,34 @@ impl<I: GameInput> Epoch<I> {
                     store.save(world, self.frame);
                 });
                 cell.save(frame, Some(()), None);
-                if let Kind::SyncTest(test) = &mut self.kind {
-                    test.compare(world, self.frame);
-                }
             }
             GgrsRequest::LoadGameState { frame, .. } => {
                 let frame =
                     u32::try_from(frame).expect("ggrs loads only frames that it saved, from 0 up");
-                let depth = self.frame - frame;
-                let mut stats = world.resource_mut::<SessionStats>();
-                stats.rollbacks += 1;
-                stats.last_rollback = depth;
-                stats.max_rollback = stats.max_rollback.max(depth);
-                world.resource_scope(|world, mut store: Mut<RollbackStore>| {
-                    store.load(world, frame);
-                });
-                self.frame = frame;
+                self.load(world, frame);
             }
-            GgrsRequest::AdvanceFrame { inputs } => self.simulate(world, &inputs),
+            GgrsRequest::AdvanceFrame { inputs } => {
+                let is_known = |status| status == InputStatus::Confirmed;
+                let inputs = inputs.iter().map(|&(input, status)| (input, is_known(status)));
+                self.simulate(world, inputs);
+            }
         }
     }
 
-    fn simulate(&mut self, world: &mut World, inputs: &[(I, InputStatus)]) {
-        let known = inputs.iter().map(|&(input, status)| (input, status == InputStatus::Confirmed));
-        world.resource_mut::<PlayerInputs<I>>().replace(known);
+    /// Rolls back to `frame`.
+    pub(super) fn load(&mut self, world: &mut World, frame: u32) {
+        let depth = self.frame - frame;
+        let mut stats = world.resource_mut::<SessionStats>();
+        stats.rollbacks += 1;
+        stats.last_rollback = depth;
+        stats.max_rollback = stats.max_rollback.max(depth);
+        world.resource_scope(|world, mut store: Mut<RollbackStore>| store.load(world, frame));
+        self.frame = frame;
+    }
+
+    /// Simulates one frame with these inputs; the flag says whether an input is confirmed.
+    pub(super) fn simulate(&mut self, world: &mut World, inputs: impl Iterator<Item = (I, bool)>) {
+        world.resource_mut::<PlayerInputs<I>>().replace(inputs);
         world.resource_mut::<SimFrame>().0 = self.frame;
         EffectTypes::begin(world, self.frame);
         let step = world.resource::<NetcodeConfig>().step_duration();
@@ -172,7 +158,7 @@ impl<I: GameInput> Epoch<I> {
     fn oldest_open_frame(&self) -> u32 {
         let confirmed = match &self.kind {
             Kind::Match(session) => session.confirmed_frame() + 1,
-            Kind::SyncTest(test) => test.session.current_frame() - test.depth as i32,
+            Kind::SyncTest(run) => return self.frame.saturating_sub(run.max_depth()),
         };
         u32::try_from(confirmed.max(0)).expect("the number is not negative").min(self.frame)
     }
@@ -185,7 +171,7 @@ impl<I: GameInput> Epoch<I> {
             let frame = self.next_checksum;
             self.next_checksum += interval;
             let mut parts = Vec::new();
-            if !world.resource_mut::<RollbackStore>().hash(frame, &mut parts) {
+            if !world.resource::<RollbackStore>().hash(frame, &mut parts) {
                 continue;
             }
             let disagreements = world.resource_mut::<ChecksumLog>().push(frame, &parts);
@@ -200,24 +186,16 @@ impl<I: GameInput> Epoch<I> {
     }
 }
 
-impl<I: GameInput> SyncTest<I> {
-    /// Compares a frame that was just saved with what it was the first time.
-    fn compare(&mut self, world: &mut World, frame: u32) {
-        let mut parts = Vec::new();
-        world.resource_mut::<RollbackStore>().hash(frame, &mut parts);
-        let Some((_, first)) = self.first.iter().find(|(saved, _)| *saved == frame) else {
-            self.first.push_back((frame, parts));
-            while self.first.len() > self.depth as usize + 2 {
-                self.first.pop_front();
-            }
-            return;
-        };
-        let differing = differing_parts(first, &parts);
-        if !differing.is_empty() {
-            let report = desync_report(world.resource(), frame, ONESELF, &differing);
-            report_desync(world, DesyncDetected(report));
-        }
+fn advance<I: GameInput>(
+    session: &mut P2PSession<GgrsConfig<I>>,
+    inputs: &LocalInputs<I>,
+) -> Result<Vec<GgrsRequest<GgrsConfig<I>>>, GgrsError> {
+    for (seat, input) in inputs.iter() {
+        session.add_local_input(seat.index(), input)?;
     }
+    let requests = session.advance_frame();
+    session.events().for_each(drop);
+    requests
 }
 
 fn report_desync(world: &mut World, desync: DesyncDetected) {

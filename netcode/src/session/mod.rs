@@ -5,17 +5,19 @@
 
 mod drive;
 mod start;
+mod sync_test;
 
-use std::{collections::VecDeque, marker::PhantomData, time::Duration};
+use std::{marker::PhantomData, time::Duration};
 
 use bevy::prelude::Resource;
-use ggrs::{Config, P2PSession, PredictRepeatLast, SyncTestSession};
+use ggrs::{Config, P2PSession, PredictRepeatLast};
 use signaling::protocol::PeerId;
 
 use crate::input::GameInput;
 
 pub(crate) use drive::{confirm, pace, step};
 pub(crate) use start::manage_epoch;
+pub use sync_test::{Divergence, DivergenceCause, SyncTest, SyncTestFailed, SyncTestFailure};
 
 /// How ggrs is parameterised: states stay in our own store, peers are named by their id.
 #[derive(Debug)]
@@ -50,15 +52,7 @@ pub(crate) struct Epoch<I: GameInput> {
 
 enum Kind<I: GameInput> {
     Match(Box<P2PSession<GgrsConfig<I>>>),
-    SyncTest(Box<SyncTest<I>>),
-}
-
-/// A local session that simulates everything more than once, to see whether it comes out the same.
-struct SyncTest<I: GameInput> {
-    session: SyncTestSession<GgrsConfig<I>>,
-    depth: u32,
-    /// The hashes that each recent frame had when it was saved first.
-    first: VecDeque<(u32, Vec<u64>)>,
+    SyncTest(Box<sync_test::Run<I>>),
 }
 
 /// What is due in this update.

@@ -1,12 +1,15 @@
 //! How a match begins and ends: the world is cleared, set up anew from the seed, and handed to a ggrs session.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use bevy::prelude::{Mut, Real, Time, World};
 use ggrs::{GgrsError, P2PSession, PlayerType, SessionBuilder, SessionState as GgrsState};
-use signaling::protocol::PeerId;
 
-use super::{Epoch, GgrsConfig, Kind, SyncTest, drive::time_of_frame};
+use super::{
+    Epoch, GgrsConfig, Kind,
+    drive::time_of_frame,
+    sync_test::{Run, SyncTest},
+};
 use crate::{
     checksum::ChecksumLog,
     config::{MAX_SEATS, NetcodeConfig},
@@ -109,11 +112,11 @@ fn start_online<I: GameInput>(world: &mut World, plan: &MatchPlan) {
 fn start_local<I: GameInput>(world: &mut World, request: &StartLocal) {
     let config = world.resource::<NetcodeConfig>().clone();
     let roster = Roster::local(&request.seats);
-    let kind = match request.sync_test_depth {
+    let kind = match request.sync_test {
         // Nobody is waited for, so nothing needs to be delayed.
         None => build_session::<I>(&config, &roster, 0, SharedMailbox::default())
             .map(|session| Kind::Match(Box::new(session))),
-        Some(depth) => build_sync_test::<I>(&config, &roster, depth),
+        Some(test) => build_sync_test(&config, &roster, test, request.seed),
     };
     match kind {
         Ok(kind) => {
@@ -151,21 +154,16 @@ fn build_session<I: GameInput>(
 fn build_sync_test<I: GameInput>(
     config: &NetcodeConfig,
     roster: &Roster,
-    depth: u8,
+    test: SyncTest,
+    seed: u64,
 ) -> Result<Kind<I>, StartRefusal> {
     check_seats(roster)?;
-    // At depth 0 nothing would be saved, and every check would pass.
-    let max = config.prediction_window - 1;
-    if depth == 0 || depth > max {
-        return Err(StartRefusal::SyncTestDepth { depth, max });
+    // At depth 0 nothing would be simulated again, and every check would pass.
+    let max = config.prediction_window;
+    match test.depth {
+        Some(depth) if depth == 0 || depth > max => Err(StartRefusal::SyncTestDepth { depth, max }),
+        _ => Ok(Kind::SyncTest(Box::new(Run::new(test, max, seed)))),
     }
-    let session = SessionBuilder::<GgrsConfig<I>>::new()
-        .with_num_players(roster.seats().len())?
-        .with_max_prediction_window(usize::from(config.prediction_window))
-        .with_check_distance(usize::from(depth))
-        .start_synctest_session()?;
-    let sync_test = SyncTest { session, depth: u32::from(depth), first: VecDeque::new() };
-    Ok(Kind::SyncTest(Box::new(sync_test)))
 }
 
 fn check_seats(roster: &Roster) -> Result<(), StartRefusal> {
@@ -244,6 +242,3 @@ fn change_state(world: &mut World, to: SessionState) {
         world.write_message(changed);
     }
 }
-
-/// The id that a sync test reports as the other side of a desync: oneself.
-pub(super) const ONESELF: PeerId = PeerId::from_u128(0);

@@ -4,6 +4,9 @@ use netcode::{DroppedPackets, Lobby, testing::Stepper};
 
 use crate::support::{assert_agreement, build, busy, stats};
 
+/// The first byte of every control message, as PROTOCOL.md has it.
+const WIRE_VERSION: u8 = 3;
+
 /// A match of two in which the first receives these bytes from the second; what it counted.
 fn dropped(inject: impl FnOnce(&mut Stepper)) -> DroppedPackets {
     let mut stepper = Stepper::in_match(2, build(busy));
@@ -30,7 +33,7 @@ fn junk_is_counted_on_both_channels() {
     // After the wire version: another one is a refusal, not junk.
     let control = dropped(|stepper| {
         for bytes in junk {
-            stepper.inject_control(1, 0, &[&[2], bytes].concat());
+            stepper.inject_control(1, 0, &[&[WIRE_VERSION], bytes].concat());
         }
     });
     assert_eq!(control, expected);
@@ -53,7 +56,8 @@ fn datagrams_of_another_epoch_reach_no_session() {
     let stale = dropped(|stepper| stepper.inject_datagram(1, 0, &keep_alive));
     assert_eq!(stale, DroppedPackets { wrong_epoch: 1, ..DroppedPackets::default() });
     // Checksums of epoch 9, frame 30, with one part.
-    let checksums = dropped(|stepper| stepper.inject_control(1, 0, &[2, 3, 9, 30, 1, 7]));
+    let checksums =
+        dropped(|stepper| stepper.inject_control(1, 0, &[WIRE_VERSION, 3, 9, 30, 1, 7]));
     assert_eq!(checksums, DroppedPackets { wrong_epoch: 1, ..DroppedPackets::default() });
 }
 
@@ -66,7 +70,7 @@ fn who_is_not_connected_is_a_stranger() {
     stepper.part(0, 1);
     stepper.updates(5);
     stepper.inject_datagram(1, 0, &[0; 8]);
-    stepper.inject_control(1, 0, &[2, 4, 0]);
+    stepper.inject_control(1, 0, &[WIRE_VERSION, 4, 0]);
     stepper.updates(5);
     let expected = DroppedPackets { stranger: 2, ..DroppedPackets::default() };
     assert_eq!(stats(stepper.app(0)).dropped, expected);

@@ -5,3 +5,5 @@ mod support;
 mod hostile;
 mod matches;
 mod rollback;
+mod store;
+mod sync_tests;

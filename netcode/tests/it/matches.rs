@@ -170,11 +170,7 @@ fn a_late_start_is_shared_and_the_peers_meet() {
 fn a_local_match_needs_no_network() {
     let mut stepper = Stepper::new(1, build(busy));
     let seats = vec!["one".into(), "two".into()];
-    stepper.app_mut(0).world_mut().write_message(StartLocal {
-        seats,
-        seed: 5,
-        sync_test_depth: None,
-    });
+    stepper.app_mut(0).world_mut().write_message(StartLocal { seats, seed: 5, sync_test: None });
     stepper.updates(300);
     assert!(state(stepper.app(0)).is_running());
     assert_eq!(stats(stepper.app(0)).rollbacks, 0);
@@ -191,7 +187,7 @@ fn a_sync_test_of_a_sound_game_finds_nothing() {
     stepper.app_mut(0).world_mut().write_message(StartLocal {
         seats,
         seed: 5,
-        sync_test_depth: Some(7),
+        sync_test: Some(SyncTest::at_depth(7)),
     });
     stepper.updates(600);
     assert!(state(stepper.app(0)).is_running());
@@ -342,7 +338,7 @@ fn a_local_match_after_an_online_one_does_not_miss_the_old_opponent() {
         );
     });
     let seats = vec!["one".into()];
-    let local = StartLocal { seats, seed: 5, sync_test_depth: None };
+    let local = StartLocal { seats, seed: 5, sync_test: None };
     let mut states_after = |request: &dyn Fn(&mut World)| {
         let world = stepper.app_mut(0).world_mut();
         world.resource_mut::<States>().0.clear();
@@ -366,10 +362,10 @@ fn a_local_match_after_an_online_one_does_not_miss_the_old_opponent() {
 
 #[test]
 fn what_cannot_be_started_is_refused_with_a_reason() {
-    let refusal = |seats: usize, sync_test_depth| {
+    let refusal = |seats: usize, sync_test| {
         let mut stepper = Stepper::new(1, build(busy));
         let seats = vec!["x".to_owned(); seats];
-        let request = StartLocal { seats, seed: 5, sync_test_depth };
+        let request = StartLocal { seats, seed: 5, sync_test };
         stepper.app_mut(0).world_mut().write_message(request);
         stepper.updates(2);
         match state(stepper.app(0)) {
@@ -385,10 +381,11 @@ fn what_cannot_be_started_is_refused_with_a_reason() {
         let seats = StartRefusal::Seats { seats: local_seats.into(), max: 16 };
         assert_eq!(*state(stepper.app(0)), SessionState::Ended(seats.into()));
     }
+    let too_deep = |depth| StartRefusal::SyncTestDepth { depth, max: 8 };
     assert_eq!(refusal(0, None), StartRefusal::Seats { seats: 0, max: 16 });
     assert_eq!(refusal(17, None), StartRefusal::Seats { seats: 17, max: 16 });
-    assert_eq!(refusal(2, Some(0)), StartRefusal::SyncTestDepth { depth: 0, max: 7 });
-    assert_eq!(refusal(2, Some(8)), StartRefusal::SyncTestDepth { depth: 8, max: 7 });
+    assert_eq!(refusal(2, Some(SyncTest::at_depth(0))), too_deep(0));
+    assert_eq!(refusal(2, Some(SyncTest::at_depth(9))), too_deep(9));
 }
 
 #[test]
@@ -466,7 +463,7 @@ fn who_reads_inputs_sees_the_clock_of_the_machine_in_every_step() {
                 },
             );
     });
-    let local = StartLocal { seats: vec!["one".into()], seed: 5, sync_test_depth: None };
+    let local = StartLocal { seats: vec!["one".into()], seed: 5, sync_test: None };
     stepper.app_mut(0).world_mut().write_message(local);
     stepper.updates(20);
     let differences = &stepper.app(0).world().resource::<Differences>().0;

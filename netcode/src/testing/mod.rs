@@ -7,6 +7,10 @@
     reason = "a test waits by the real clock, as ggrs's timers run by it"
 )]
 
+pub mod snapshots;
+
+mod sync_test;
+
 use std::time::{Duration, Instant};
 
 use bevy::{
@@ -24,6 +28,8 @@ use crate::{
     },
     transport::{Channel, LinkConditions, memory::MemoryRoom},
 };
+
+pub use sync_test::{random_inputs, sync_test};
 
 /// Time that one update of all apps takes, as far as they know: a 60 Hz display.
 const UPDATE: Duration = Duration::from_nanos(16_666_667);

@@ -1,0 +1,201 @@
+//! Which state do the systems of [`Simulate`](crate::Simulate) touch that does not roll back?
+//!
+//! Bevy knows what each system can read and write. Whatever one of them can write, and nobody registered, is named at
+//! start-up, with the system and with what to do. What it cannot see: `Local`s, commands, exclusive systems, and state outside the world. The
+//! sync test finds those when they make a difference.
+
+use std::{any::TypeId, collections::BTreeMap, fmt};
+
+use bevy::{
+    ecs::{component::ComponentId, query::Access, schedule::Schedule, system::System as _},
+    prelude::{Resource, World},
+};
+
+use crate::{plugin::Simulate, rollback::RollbackStore};
+
+/// A type that a system of `Simulate` uses although it does not roll back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AuditFinding {
+    /// The full path of the type, where Bevy knows it: that takes Bevy's feature `debug`.
+    pub type_name: String,
+    /// What is wrong with it.
+    pub problem: AuditProblem,
+    /// The systems, by name.
+    pub systems: Vec<String>,
+}
+
+/// What is wrong with the use of a type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AuditProblem {
+    /// A component that is written, and not registered.
+    Component,
+    /// A resource that is written, and not registered.
+    Resource,
+    /// A message: which ones a reader has seen does not roll back.
+    Message,
+    /// A clock that runs by the machine: not the same on two peers, nor in two simulations of one frame.
+    Clock,
+}
+
+impl fmt::Display for AuditFinding {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let (name, systems) = (&self.type_name, self.systems.join(", "));
+        match self.problem {
+            AuditProblem::Component => write!(
+                f,
+                "component `{name}` is written by {systems}, but does not roll back: call `.rollback_component::<{short}>()`, or \
+                 `.allow_unregistered::<{short}>()` if no later frame depends on it",
+                short = short(name)
+            ),
+            AuditProblem::Resource => write!(
+                f,
+                "resource `{name}` is written by {systems}, but does not roll back: call `.rollback_resource::<{short}>()`, or \
+                 `.allow_unregistered::<{short}>()` if no later frame depends on it",
+                short = short(name)
+            ),
+            AuditProblem::Message => write!(
+                f,
+                "`{name}` is used by {systems}, but what a reader has read does not roll back: use a registered resource, or \
+                 `Effects` for what happens outside, or `.allow_unregistered::<{short}>()`",
+                short = short(name)
+            ),
+            AuditProblem::Clock => write!(
+                f,
+                "`{name}` is read by {systems}, but it is not the same on two machines: inside `Simulate`, `Time` counts frames",
+            ),
+        }
+    }
+}
+
+/// The name without the path of its module, or of its parameters.
+fn short(name: &str) -> String {
+    let (name, parameters) = name.split_once('<').map_or((name, None), |(a, b)| (a, Some(b)));
+    let last = name.rsplit("::").next().unwrap_or(name);
+    match parameters {
+        Some(parameters) => format!("{last}<{}>", short(parameters.trim_end_matches('>'))),
+        None => last.to_owned(),
+    }
+}
+
+/// Types that may be written in `Simulate` without being registered.
+#[derive(Resource, Clone, Debug, Default)]
+pub(crate) struct AllowedUnregistered(pub(crate) Vec<TypeId>);
+
+/// What was found when the app was finished.
+#[derive(Resource, Clone, Debug, Default)]
+pub struct AuditReport {
+    findings: Vec<AuditFinding>,
+    /// Which systems can write a type, by its name.
+    writers: BTreeMap<String, Vec<String>>,
+}
+
+impl AuditReport {
+    /// What should be put right; empty for a sound game.
+    #[must_use]
+    pub fn findings(&self) -> &[AuditFinding] {
+        &self.findings
+    }
+
+    /// The systems of `Simulate` that can write the type of this full path, by name.
+    #[must_use]
+    pub fn writers(&self, type_name: &str) -> Vec<String> {
+        self.writers.get(type_name).cloned().unwrap_or_default()
+    }
+}
+
+/// Looks through `Simulate`, and says in one warning what it found.
+pub(crate) fn audit(world: &mut World) {
+    let looked = world.try_schedule_scope(Simulate, look_through);
+    let Ok(report) = looked else { return };
+    if !report.findings.is_empty() {
+        let lines: Vec<String> =
+            report.findings.iter().map(|finding| format!("\n  * {finding}")).collect();
+        tracing::warn!("the simulation uses what does not roll back:{}", lines.concat());
+    }
+    world.insert_resource(report);
+}
+
+fn look_through(world: &mut World, schedule: &mut Schedule) -> AuditReport {
+    let keys: Vec<_> = schedule.graph().systems.iter().map(|(key, ..)| key).collect();
+    let mut found: BTreeMap<(String, u8), AuditFinding> = BTreeMap::new();
+    let mut writers: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for key in keys {
+        let Some(system) = schedule.graph_mut().systems.get_mut(key) else { continue };
+        let access = system.initialize(world);
+        let name = system.name().to_string();
+        for (id, is_written) in accessed(access.combined_access()) {
+            let Some(seen) = Seen::new(world, id) else { continue };
+            if is_written {
+                writers.entry(seen.name.clone()).or_default().push(name.clone());
+            }
+            let Some(problem) = seen.problem(is_written) else { continue };
+            found
+                .entry((seen.name.clone(), problem as u8))
+                .or_insert_with(|| AuditFinding {
+                    type_name: seen.name,
+                    problem,
+                    systems: Vec::new(),
+                })
+                .systems
+                .push(name.clone());
+        }
+    }
+    AuditReport { findings: found.into_values().collect(), writers }
+}
+
+/// What a system can access by type, and whether it can write it. A system that can write everything, an exclusive one, says nothing.
+fn accessed(access: &Access) -> Vec<(ComponentId, bool)> {
+    let Ok(all) = access.try_reads_and_writes() else { return Vec::new() };
+    all.iter().map(|id| (id, access.has_write(id))).collect()
+}
+
+/// A type that a system can access.
+struct Seen {
+    name: String,
+    is_registered: bool,
+    is_resource: bool,
+}
+
+impl Seen {
+    fn new(world: &World, id: ComponentId) -> Option<Self> {
+        let info = world.components().get_info(id)?;
+        let type_id = info.type_id()?;
+        let is_allowed = world
+            .get_resource::<AllowedUnregistered>()
+            .is_some_and(|allowed| allowed.0.contains(&type_id));
+        let is_registered =
+            is_allowed || world.resource::<RollbackStore>().types().any(|it| it == type_id);
+        let is_resource = world.resource_entities().get(id).is_some();
+        Some(Self { name: info.name().to_string(), is_registered, is_resource })
+    }
+
+    fn problem(&self, is_written: bool) -> Option<AuditProblem> {
+        let is_message = self.name.starts_with("bevy_ecs::message::messages::Messages<");
+        let is_clock = ["Real", "Virtual", "Fixed"].iter().any(|clock| {
+            self.name.starts_with("bevy_time::time::Time<")
+                && self.name.ends_with(&format!("::{clock}>"))
+        });
+        match () {
+            () if self.is_registered => None,
+            () if is_message => Some(AuditProblem::Message),
+            () if is_clock => Some(AuditProblem::Clock),
+            () if is_written && self.is_resource => Some(AuditProblem::Resource),
+            () if is_written => Some(AuditProblem::Component),
+            () => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_names_are_what_one_would_write() {
+        assert_eq!(short("game::ships::Ship"), "Ship");
+        assert_eq!(short("bevy_ecs::message::messages::Messages<game::Hit>"), "Messages<Hit>");
+        assert_eq!(short("u32"), "u32");
+    }
+}

@@ -1,0 +1,76 @@
+//! When something was saved, by the world's change ticks: what decides whether a value may have changed since.
+
+use bevy::ecs::change_detection::Tick;
+
+/// Saves after which an old capture counts as too old to be compared by ticks. Ticks wrap after 2³² system runs; a million
+/// saves are hours, and far fewer runs than that.
+const MAX_AGE_SAVES: u64 = 1 << 20;
+
+/// A moment at which captured values and the world were equal.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    /// The tick of the world. What changes afterwards has a newer one.
+    pub(super) tick: Tick,
+    /// How many saves this store had made.
+    pub(super) save: u64,
+}
+
+impl Moment {
+    /// Whether ticks can still be compared with this moment.
+    pub(super) fn is_comparable(self, now: Self) -> bool {
+        now.save.wrapping_sub(self.save) < MAX_AGE_SAVES
+    }
+
+    /// Whether a value with the change tick `changed` may differ from what it was at this moment.
+    #[inline]
+    pub(super) fn is_before(self, changed: Tick, now: Self) -> bool {
+        age(changed, now) < age(self.tick, now)
+    }
+
+    /// Whether any of the values may differ from what they were at this moment.
+    pub(super) fn is_before_any(self, changed: &[Tick], now: Self) -> bool {
+        let limit = age(self.tick, now);
+        // In pieces without a branch inside, so that the compiler makes vector code of them.
+        changed
+            .chunks(256)
+            .any(|piece| piece.iter().fold(false, |any, &tick| any | (age(tick, now) < limit)))
+    }
+}
+
+#[inline]
+fn age(tick: Tick, now: Moment) -> u32 {
+    now.tick.get().wrapping_sub(tick.get())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moment(tick: u32, save: u64) -> Moment {
+        Moment { tick: Tick::new(tick), save }
+    }
+
+    #[test]
+    fn what_changed_at_the_moment_itself_is_part_of_it() {
+        let (then, now) = (moment(100, 1), moment(120, 2));
+        for (tick, is_newer) in [(99, false), (100, false), (101, true), (120, true)] {
+            assert_eq!(then.is_before(Tick::new(tick), now), is_newer, "tick {tick}");
+            let all = [Tick::new(5), Tick::new(tick)];
+            assert_eq!(then.is_before_any(&all, now), is_newer, "tick {tick}");
+        }
+    }
+
+    #[test]
+    fn ticks_may_wrap_between_the_moment_and_now() {
+        let (then, now) = (moment(u32::MAX - 1, 1), moment(3, 2));
+        assert!(then.is_before(Tick::new(1), now) && then.is_before(Tick::new(u32::MAX), now));
+        assert!(!then.is_before(Tick::new(u32::MAX - 1), now));
+        assert!(!then.is_before(Tick::new(4), now), "long ago");
+    }
+
+    #[test]
+    fn a_moment_long_ago_is_not_comparable() {
+        assert!(moment(0, 5).is_comparable(moment(0, MAX_AGE_SAVES + 4)));
+        assert!(!moment(0, 5).is_comparable(moment(0, MAX_AGE_SAVES + 5)));
+    }
+}

@@ -1,0 +1,177 @@
+//! The column of a component that Bevy keeps in tables: slices in, slices out.
+
+use std::any::TypeId;
+
+use bevy::{
+    ecs::query::QueryState,
+    prelude::{Component, Entity, Ref, World},
+};
+use serde::Serialize;
+
+use super::{
+    blocks::{Blocks, Saving},
+    columns::{Column, EntityNames, EntityRemap, Follow, Loading, Rename, hash_value},
+    difference::{Difference, Hashing, between_components},
+    identity::{InSimulation, RollbackId},
+    plan::Plan,
+    rows::SavedRows,
+    write_back::{Comparison, Restorable, Write},
+};
+use crate::checksum::ValueHasher;
+
+/// Hashes the values of one table: (ids, values, names of entities).
+type HashRows<C> = fn(&[RollbackId], &[C], &EntityNames) -> u64;
+
+/// How the values of a type are hashed, one by one and table by table.
+pub(super) struct ComponentHashing<C> {
+    pub(super) values: Hashing<C>,
+    pub(super) rows: HashRows<C>,
+}
+
+impl<C: Component + Clone + Serialize> ComponentHashing<C> {
+    /// By way of `Serialize`.
+    pub(super) fn by_serializing() -> Self {
+        Self {
+            values: Hashing::by_serializing(),
+            rows: |ids, values, names| hash_rows(ids, values, names, hash_value),
+        }
+    }
+}
+
+pub(super) struct DenseColumn<C: Component> {
+    blocks: Blocks<C>,
+    hashing: Option<ComponentHashing<C>>,
+    comparison: Comparison<C>,
+    writer: Box<dyn Write<C>>,
+    read: Option<QueryState<(Entity, Ref<'static, C>), InSimulation>>,
+}
+
+impl<C: Component + Clone> DenseColumn<C> {
+    /// A column that is hashed, or not.
+    pub(super) fn new(hashing: Option<ComponentHashing<C>>) -> Self
+    where
+        C::Mutability: Restorable<C>,
+    {
+        Self {
+            blocks: Blocks::default(),
+            hashing,
+            comparison: Comparison::default(),
+            writer: C::Mutability::writer().0,
+            read: None,
+        }
+    }
+
+    /// Makes a load mark as changed only what is not equal to what it was.
+    pub(super) fn compare_on_load(&mut self)
+    where
+        C: PartialEq,
+    {
+        self.comparison = Comparison::by_value();
+    }
+}
+
+/// Hashes values with a function that feeds one of them to a hasher. The sum does not depend on the order of rows, and
+/// equal parts do not cancel, because each part is mixed with its id first.
+fn hash_rows<C: Component + Clone>(
+    ids: &[RollbackId],
+    values: &[C],
+    names: &EntityNames,
+    hash_value: impl Fn(&C, &mut ValueHasher),
+) -> u64 {
+    let mut pairs = ids.iter().zip(values);
+    let Some((_, first)) = pairs.clone().next() else { return 0 };
+    let mut renamed = first.clone();
+    pairs
+        .try_fold(0u64, |sum, (id, value)| {
+            renamed.clone_from(value);
+            C::map_entities(&mut renamed, &mut Rename(names));
+            let mut hasher = ValueHasher::new(u64::from(id.get()));
+            hash_value(&renamed, &mut hasher);
+            Some(sum.wrapping_add(hasher.finish()))
+        })
+        .unwrap_or_default()
+}
+
+impl<C: Component + Clone> Column for DenseColumn<C> {
+    fn name(&self) -> &'static str {
+        std::any::type_name::<C>()
+    }
+
+    fn is_hashed(&self) -> bool {
+        self.hashing.is_some()
+    }
+
+    fn resize(&mut self, slots: usize) {
+        self.blocks.resize(slots);
+    }
+
+    fn save(&mut self, world: &mut World, rows: &SavedRows, saving: Saving) {
+        self.blocks.begin(saving);
+        let query = self.read.get_or_insert_with(|| QueryState::new(world));
+        let tables = query.contiguous_iter(world).expect("only table components come here");
+        for (entities, column) in tables {
+            let version = rows
+                .version(saving.slot, entities[0])
+                .expect("the rows of all rollback entities were just saved");
+            self.blocks.capture(version, &column, column.changed_ticks_slice(), saving);
+        }
+        self.blocks.end(saving);
+    }
+
+    fn put_in_order(&mut self, world: &mut World, slot: usize, plan: &Plan) {
+        for misplaced in &plan.misplaced {
+            let Ok(mut entity) = world.get_entity_mut(misplaced.entity) else { continue };
+            let values = self.blocks.values(slot, misplaced.saved.table);
+            match (values, entity.contains::<C>()) {
+                (Some(values), false) => {
+                    let mut value = values[misplaced.saved.row].clone();
+                    let mut follow = Follow { remap: &plan.remap, has_moved: false };
+                    C::map_entities(&mut value, &mut follow);
+                    self.writer.put(&mut entity, value);
+                }
+                (None, true) => drop(entity.remove::<C>()),
+                _ => {}
+            }
+        }
+    }
+
+    fn load(&mut self, world: &mut World, loading: &Loading) {
+        if self.writer.load(world, &self.blocks, &self.comparison, loading) {
+            self.blocks.distrust_blocks_after(loading.since);
+        }
+    }
+
+    fn follow(&mut self, world: &mut World, remap: &EntityRemap) {
+        self.writer.follow(world, remap);
+    }
+
+    fn hash(&self, slot: usize, names: &EntityNames) -> u64 {
+        let Some(hashing) = &self.hashing else { return 0 };
+        self.blocks.tables(slot).fold(0, |sum: u64, (table, values)| {
+            let (_, ids) = names.rows.table(slot, table);
+            sum.wrapping_add((hashing.rows)(ids, values, names))
+        })
+    }
+
+    fn difference(&self, slots: [usize; 2], names: [&EntityNames; 2]) -> Option<Difference> {
+        let hashing = self.hashing.as_ref()?;
+        let version = |version: usize| {
+            let tables = self.blocks.tables(slots[version]);
+            let pairs = tables.flat_map(|(table, values)| {
+                let (_, ids) = names[version].rows.table(slots[version], table);
+                ids.iter().copied().zip(values)
+            });
+            pairs.collect()
+        };
+        between_components(hashing.values, [version(0), version(1)], names)
+    }
+
+    fn value_type(&self) -> TypeId {
+        TypeId::of::<C>()
+    }
+
+    fn reset(&mut self, _world: &mut World) {
+        // The entities go, and their components with them.
+        self.blocks.clear();
+    }
+}

@@ -1,0 +1,179 @@
+//! Where two versions of one frame differ: the type, the entity, the field, and both values.
+//!
+//! Fields are found by way of `Serialize`, which every hashed type has, so nothing needs to derive more than it does anyway.
+
+use std::cmp::Ordering;
+
+use bevy::prelude::{Component, Resource};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    columns::{EntityNames, Rename, hash_value},
+    identity::RollbackId,
+};
+use crate::checksum::ValueHasher;
+
+/// The first difference between two versions of one frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    pub(crate) type_name: &'static str,
+    /// The entity; none for a resource.
+    pub(crate) entity: Option<RollbackId>,
+    /// The way to the field, as in `velocity.x`; empty if it is the value as a whole.
+    pub(crate) field: String,
+    /// The field in the first version and in the second, as text.
+    pub(crate) values: [String; 2],
+}
+
+/// How values of one type are fed to the checksum, and shown to people.
+pub(super) struct Hashing<T> {
+    pub(super) hash: fn(&T, &mut ValueHasher),
+    pub(super) show: fn(&T) -> Option<Value>,
+}
+
+impl<T> Clone for Hashing<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Hashing<T> {}
+
+impl<T: Serialize> Hashing<T> {
+    /// By way of `Serialize`.
+    pub(super) fn by_serializing() -> Self {
+        Self { hash: hash_value, show: |value| serde_json::to_value(value).ok() }
+    }
+}
+
+/// The first difference between the components of one type, by (id, value) in each version.
+pub(super) fn between_components<C: Component + Clone>(
+    hashing: Hashing<C>,
+    versions: [Vec<(RollbackId, &C)>; 2],
+    names: [&EntityNames; 2],
+) -> Option<Difference> {
+    let [first, again] = versions.map(|mut version| {
+        version.sort_unstable_by_key(|&(id, _)| id);
+        version
+    });
+    let type_name = std::any::type_name::<C>();
+    let (mut first, mut again) = (first.into_iter().peekable(), again.into_iter().peekable());
+    loop {
+        let (id, values) = match (first.peek(), again.peek()) {
+            (None, None) => return None,
+            (Some(&(id, _)), None) => (id, [first.next(), None]),
+            (None, Some(&(id, _))) => (id, [None, again.next()]),
+            (Some(&(one, _)), Some(&(other, _))) => match one.cmp(&other) {
+                Ordering::Less => (one, [first.next(), None]),
+                Ordering::Greater => (other, [None, again.next()]),
+                Ordering::Equal => (one, [first.next(), again.next()]),
+            },
+        };
+        let renamed = |version: usize| {
+            let mut value = values[version]?.1.clone();
+            C::map_entities(&mut value, &mut Rename(names[version]));
+            Some(value)
+        };
+        let values = [renamed(0), renamed(1)];
+        if let Some(difference) = between(hashing, type_name, Some(id), &values) {
+            return Some(difference);
+        }
+    }
+}
+
+/// The difference between two versions of a resource.
+pub(super) fn between_resources<R: Resource + Clone>(
+    hashing: Hashing<R>,
+    versions: [Option<&R>; 2],
+    names: [&EntityNames; 2],
+) -> Option<Difference> {
+    let renamed = |version: usize| {
+        let mut value = versions[version]?.clone();
+        R::map_entities(&mut value, &mut Rename(names[version]));
+        Some(value)
+    };
+    between(hashing, std::any::type_name::<R>(), None, &[renamed(0), renamed(1)])
+}
+
+fn between<T>(
+    hashing: Hashing<T>,
+    type_name: &'static str,
+    entity: Option<RollbackId>,
+    values: &[Option<T>; 2],
+) -> Option<Difference> {
+    let hash = |value: &Option<T>| {
+        let mut hasher = ValueHasher::new(0);
+        (hashing.hash)(value.as_ref()?, &mut hasher);
+        Some(hasher.finish())
+    };
+    if hash(&values[0]) == hash(&values[1]) {
+        return None;
+    }
+    let shown = [&values[0], &values[1]].map(|value| match value {
+        Some(value) => {
+            (hashing.show)(value).unwrap_or(Value::from("a value that JSON does not know"))
+        }
+        None => Value::from("none"),
+    });
+    let (field, values) = first_difference(String::new(), &shown[0], &shown[1])
+        .unwrap_or_else(|| (String::new(), shown.map(|value| format!("{value} (in other bits)"))));
+    Some(Difference { type_name, entity, field, values })
+}
+
+/// The way to the first place where two trees differ, and what stands there.
+fn first_difference(path: String, one: &Value, other: &Value) -> Option<(String, [String; 2])> {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) if one.keys().eq(other.keys()) => {
+            one.iter().zip(other.values()).find_map(|((key, one), other)| {
+                let dot = if path.is_empty() { "" } else { "." };
+                first_difference(format!("{path}{dot}{key}"), one, other)
+            })
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            let mut pairs = one.iter().zip(other).enumerate();
+            pairs.find_map(|(index, (one, other))| {
+                first_difference(format!("{path}[{index}]"), one, other)
+            })
+        }
+        // As text, in which 0.0 and -0.0 are not the same.
+        _ => {
+            let values = [one.to_string(), other.to_string()];
+            (values[0] != values[1]).then_some((path, values))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn difference(one: &Value, other: &Value) -> Option<(String, [String; 2])> {
+        first_difference(String::new(), one, other)
+    }
+
+    #[test]
+    fn the_way_leads_to_the_innermost_difference() {
+        let found = difference(
+            &json!({"at": [1, {"x": 1.5}], "name": "a"}),
+            &json!({"at": [1, {"x": 2.5}], "name": "a"}),
+        );
+        assert_eq!(found, Some(("at[1].x".into(), ["1.5".into(), "2.5".into()])));
+    }
+
+    #[test]
+    fn other_lengths_and_other_variants_are_shown_as_a_whole() {
+        let found = difference(&json!({"list": [1]}), &json!({"list": [1, 2]}));
+        assert_eq!(found, Some(("list".into(), ["[1]".into(), "[1,2]".into()])));
+        let found = difference(&json!({"On": 1}), &json!("Off"));
+        assert_eq!(found.map(|(path, _)| path), Some(String::new()));
+    }
+
+    #[test]
+    fn signs_of_zero_are_a_difference_and_equal_trees_are_none() {
+        assert!(difference(&json!(0.0), &json!(-0.0)).is_some());
+        assert_eq!(difference(&json!([1, "a"]), &json!([1, "a"])), None);
+    }
+}

@@ -1,0 +1,237 @@
+//! How the present world is made to have the entities of a saved frame again, and from where in that frame each of its rows
+//! gets its values.
+//!
+//! Where nothing was spawned, despawned or moved between tables, that is a comparison of lists and nothing else. All work
+//! beyond it is for the rows that differ.
+
+use std::ops::Range;
+
+use bevy::{
+    ecs::{entity_disabling::Disabled, query::QueryState, storage::TableId},
+    prelude::{Allow, Entity, With, World},
+};
+
+use super::{
+    columns::EntityRemap,
+    identity::{DespawnPending, InSimulation, Rollback, RollbackId, despawn_alone, enable_tree},
+    rows::{SavedRows, are_same, table_of},
+};
+
+/// One row of a saved frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) table: TableId,
+    pub(super) row: usize,
+}
+
+/// An entity whose set of components may differ from the saved one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Misplaced {
+    pub(super) entity: Entity,
+    pub(super) saved: Place,
+}
+
+/// A row of the present world that does not get its value from the same row of the same table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fix {
+    pub(super) row: usize,
+    pub(super) from: Option<Place>,
+}
+
+/// A table of the present world.
+#[derive(Clone, Debug)]
+pub(super) struct PresentTable {
+    pub(super) table: TableId,
+    fixes: Range<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Saved {
+    id: RollbackId,
+    entity: Entity,
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Present {
+    id: RollbackId,
+    entity: Entity,
+    /// Whether the entity has left the simulation, not before the frame that is loaded.
+    has_left: bool,
+    /// The place of its table in the list of tables, and its row.
+    table: usize,
+    row: usize,
+}
+
+/// How a saved frame gets back into the world. Kept between loads for its buffers.
+#[derive(Default)]
+pub(super) struct Plan {
+    /// Entities that exist under another [`Entity`] than when they were saved.
+    pub(super) remap: EntityRemap,
+    /// Entities whose components must be put in order before values are written.
+    pub(super) misplaced: Vec<Misplaced>,
+    tables: Vec<PresentTable>,
+    by_first: Vec<(Entity, usize)>,
+    fixes: Vec<Fix>,
+    /// Rows of the saved frame, and of the world, that are not where the other has them.
+    saved: Vec<Saved>,
+    present: Vec<Present>,
+    seen: Vec<TableId>,
+    query: Option<QueryState<(Entity, &'static RollbackId), InSimulation>>,
+    departed: Option<Departed>,
+}
+
+type Departed = QueryState<
+    (Entity, &'static RollbackId, &'static DespawnPending),
+    (With<Rollback>, Allow<Disabled>),
+>;
+
+impl Plan {
+    /// Makes the entities of a saved frame exist again. True if components must be put in order ([`misplaced`](Self::misplaced)), after
+    /// which [`finish`](Self::finish) is due.
+    pub(super) fn restore_entities(
+        &mut self,
+        world: &mut World,
+        rows: &SavedRows,
+        slot: usize,
+        frame: u32,
+    ) -> bool {
+        self.remap.clear();
+        self.misplaced.clear();
+        self.compare(world, rows, slot);
+        self.add_departed(world, frame);
+        if self.saved.is_empty() && self.present.is_empty() {
+            return false;
+        }
+        self.revive_and_remove(world);
+        self.compare(world, rows, slot);
+        for saved in &self.saved {
+            let entity = self.remap.present(saved.entity);
+            if entity != saved.entity
+                || world
+                    .get_entity(entity)
+                    .is_ok_and(|it| it.location().table_id != saved.place.table)
+            {
+                self.misplaced.push(Misplaced { entity, saved: saved.place });
+            }
+        }
+        true
+    }
+
+    /// Finds out from where each present row gets its value, now that all entities have their components.
+    pub(super) fn finish(&mut self, world: &mut World, rows: &SavedRows, slot: usize) {
+        self.compare(world, rows, slot);
+        for saved in &mut self.saved {
+            saved.entity = self.remap.present(saved.entity);
+        }
+        self.saved.sort_unstable_by_key(|saved| saved.entity);
+        for present in &self.present {
+            let from = self.saved.binary_search_by_key(&present.entity, |saved| saved.entity);
+            let from = from.ok().map(|index| self.saved[index].place);
+            let fixes = &mut self.tables[present.table].fixes;
+            if fixes.start == fixes.end {
+                *fixes = self.fixes.len()..self.fixes.len();
+            }
+            self.fixes.push(Fix { row: present.row, from });
+            fixes.end = self.fixes.len();
+        }
+    }
+
+    /// The table of the present world that begins with `first`.
+    pub(super) fn table(&self, first: Entity) -> Option<&PresentTable> {
+        let place = self.by_first.binary_search_by_key(&first, |&(entity, _)| entity).ok()?;
+        Some(&self.tables[self.by_first[place].1])
+    }
+
+    /// The rows of a present table that get their values from elsewhere, in order.
+    pub(super) fn fixes(&self, table: &PresentTable) -> &[Fix] {
+        &self.fixes[table.fixes.clone()]
+    }
+
+    /// Lists the present tables, and the rows of either side that the other does not have in the same place.
+    fn compare(&mut self, world: &mut World, rows: &SavedRows, slot: usize) {
+        self.tables.clear();
+        self.by_first.clear();
+        self.fixes.clear();
+        self.saved.clear();
+        self.present.clear();
+        self.seen.clear();
+        let query = self.query.get_or_insert_with(|| QueryState::new(world));
+        for (entities, ids) in query.contiguous_iter(world).expect("ids are kept in tables") {
+            let table = table_of(world, entities[0]);
+            let index = self.tables.len();
+            self.tables.push(PresentTable { table, fixes: 0..0 });
+            self.by_first.push((entities[0], index));
+            self.seen.push(table);
+            let (saved, saved_ids) = rows.table(slot, table);
+            if are_same(saved, entities) {
+                continue;
+            }
+            for row in 0..saved.len().max(entities.len()) {
+                let (one, other) = (saved.get(row), entities.get(row));
+                if one == other {
+                    continue;
+                }
+                if let Some(&entity) = one {
+                    self.saved.push(Saved {
+                        id: saved_ids[row],
+                        entity,
+                        place: Place { table, row },
+                    });
+                }
+                if let Some(&entity) = other {
+                    let id = ids[row];
+                    self.present.push(Present { id, entity, has_left: false, table: index, row });
+                }
+            }
+        }
+        self.by_first.sort_unstable();
+        for (table, entities, ids) in rows.tables(slot) {
+            if !self.seen.contains(&table) {
+                self.saved.extend(entities.iter().zip(ids).enumerate().map(
+                    |(row, (&entity, &id))| Saved { id, entity, place: Place { table, row } },
+                ));
+            }
+        }
+    }
+
+    /// Adds who has left the simulation since: what left before `frame` stays as it is, for a rollback further back.
+    fn add_departed(&mut self, world: &mut World, frame: u32) {
+        let query = self.departed.get_or_insert_with(|| QueryState::new(world));
+        let near = query.iter(world).filter(|(.., pending)| pending.frame >= frame);
+        self.present.extend(near.map(|(entity, &id, _)| Present {
+            id,
+            entity,
+            has_left: true,
+            table: 0,
+            row: 0,
+        }));
+    }
+
+    /// Spawns or enables who is missing, and despawns who was not there.
+    fn revive_and_remove(&mut self, world: &mut World) {
+        self.saved.sort_unstable_by_key(|saved| saved.id);
+        self.present.sort_unstable_by_key(|present| present.id);
+        let mut present = self.present.iter().peekable();
+        for saved in &self.saved {
+            while let Some(stranger) = present.next_if(|other| other.id < saved.id) {
+                despawn_alone(world, stranger.entity, 0);
+            }
+            if let Some(same) = present.next_if(|other| other.id == saved.id) {
+                if same.has_left {
+                    enable_tree(world, same.entity);
+                }
+                if same.entity != saved.entity {
+                    self.remap.push(saved.entity, same.entity);
+                }
+            } else {
+                let entity = world.spawn((Rollback, saved.id)).id();
+                self.remap.push(saved.entity, entity);
+            }
+        }
+        for stranger in present {
+            despawn_alone(world, stranger.entity, 0);
+        }
+        self.remap.sort();
+    }
+}

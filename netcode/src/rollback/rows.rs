@@ -1,0 +1,175 @@
+//! Which rollback entities each saved frame had, table by table, in table order.
+//!
+//! All columns of a frame refer to these rows, so that entities and ids are kept once, and once only for as long as a
+//! table keeps its rows.
+
+use std::mem;
+
+use bevy::{
+    ecs::{query::QueryState, storage::TableId},
+    prelude::{Entity, World},
+};
+
+use super::{
+    blocks::TableVersion,
+    identity::{InSimulation, RollbackId},
+};
+
+#[derive(Debug)]
+struct Rows {
+    rows: TableVersion,
+    entities: Vec<Entity>,
+    ids: Vec<RollbackId>,
+    uses: usize,
+}
+
+/// The tables of one saved frame.
+#[derive(Debug, Default)]
+struct Frame {
+    /// The table, and its rows in the pool.
+    tables: Vec<(TableId, usize)>,
+    /// The first entity of each table, in order, and the place of the table in `tables`.
+    by_first: Vec<(Entity, usize)>,
+}
+
+/// The rows of all saved frames.
+#[derive(Default)]
+pub(super) struct SavedRows {
+    pool: RowPool,
+    frames: Vec<Frame>,
+    filling: Vec<(TableId, usize)>,
+    query: Option<QueryState<(Entity, &'static RollbackId), InSimulation>>,
+}
+
+#[derive(Debug, Default)]
+struct RowPool {
+    all: Vec<Rows>,
+    free: Vec<usize>,
+    last_version: u64,
+}
+
+impl SavedRows {
+    /// Makes room for `slots` frames, and forgets all that is saved.
+    pub(super) fn resize(&mut self, slots: usize) {
+        self.frames.clear();
+        self.frames.resize_with(slots, Frame::default);
+        // Versions go on, so that none of before can be mistaken for a new one.
+        self.pool = RowPool { last_version: self.pool.last_version, ..RowPool::default() };
+    }
+
+    /// Saves the rows that the world has now. `base` is the slot that it was last equal to.
+    pub(super) fn save(&mut self, world: &mut World, slot: usize, base: Option<usize>) {
+        let query = self.query.get_or_insert_with(|| QueryState::new(world));
+        for (entities, ids) in query.contiguous_iter(world).expect("ids are kept in tables") {
+            let table = table_of(world, entities[0]);
+            let place = self.filling.len();
+            let known = base
+                .and_then(|base| find(&self.frames[base].tables, place, table))
+                .filter(|&index| are_same(&self.pool.all[index].entities, entities));
+            let index = known.unwrap_or_else(|| self.pool.fill(table, entities, ids));
+            self.pool.all[index].uses += 1;
+            self.filling.push((table, index));
+        }
+        let frame = &mut self.frames[slot];
+        mem::swap(&mut frame.tables, &mut self.filling);
+        self.pool.release(&mut self.filling);
+        frame.by_first.clear();
+        for (place, &(_, index)) in frame.tables.iter().enumerate() {
+            frame.by_first.push((self.pool.all[index].entities[0], place));
+        }
+        frame.by_first.sort_unstable();
+    }
+
+    /// The rows of the table that begins with `first`, in a frame that is being saved.
+    pub(super) fn version(&self, slot: usize, first: Entity) -> Option<TableVersion> {
+        let frame = &self.frames[slot];
+        let place = frame.by_first.binary_search_by_key(&first, |&(entity, _)| entity).ok()?;
+        let (_, index) = frame.tables[frame.by_first[place].1];
+        Some(self.pool.all[index].rows)
+    }
+
+    /// The tables of a saved frame, with the entities and ids of each.
+    pub(super) fn tables(
+        &self,
+        slot: usize,
+    ) -> impl Iterator<Item = (TableId, &[Entity], &[RollbackId])> {
+        self.frames[slot].tables.iter().map(|&(table, index)| {
+            let rows = &self.pool.all[index];
+            (table, &*rows.entities, &*rows.ids)
+        })
+    }
+
+    /// The entities and ids of one table of a saved frame; empty if the table had none.
+    pub(super) fn table(&self, slot: usize, table: TableId) -> (&[Entity], &[RollbackId]) {
+        find(&self.frames[slot].tables, 0, table).map_or((&[], &[]), |index| {
+            let rows = &self.pool.all[index];
+            (&rows.entities, &rows.ids)
+        })
+    }
+}
+
+impl RowPool {
+    fn fill(&mut self, table: TableId, entities: &[Entity], ids: &[RollbackId]) -> usize {
+        self.last_version += 1;
+        let rows = TableVersion { table, version: self.last_version };
+        let free = self.free.iter().rposition(|&index| self.all[index].rows.table == table);
+        if let Some(place) = free {
+            let index = self.free.swap_remove(place);
+            let old = &mut self.all[index];
+            entities.clone_into(&mut old.entities);
+            ids.clone_into(&mut old.ids);
+            old.rows = rows;
+            return index;
+        }
+        self.all.push(Rows { rows, entities: entities.to_vec(), ids: ids.to_vec(), uses: 0 });
+        self.all.len() - 1
+    }
+
+    fn release(&mut self, frame: &mut Vec<(TableId, usize)>) {
+        for (_, index) in frame.drain(..) {
+            let rows = &mut self.all[index];
+            rows.uses -= 1;
+            if rows.uses == 0 {
+                self.free.push(index);
+            }
+        }
+    }
+}
+
+/// The table that holds a living entity.
+pub(super) fn table_of(world: &World, entity: Entity) -> TableId {
+    world.entity(entity).location().table_id
+}
+
+/// Most often a table stands in the same place in every frame.
+fn find(tables: &[(TableId, usize)], place: usize, table: TableId) -> Option<usize> {
+    let here = tables.get(place).filter(|(other, _)| *other == table);
+    here.or_else(|| tables.iter().find(|(other, _)| *other == table)).map(|&(_, index)| index)
+}
+
+/// Whether two lists are equal, compared in pieces without a branch inside, so that the compiler makes vector code of them.
+pub(super) fn are_same(one: &[Entity], other: &[Entity]) -> bool {
+    one.len() == other.len()
+        && one.chunks(64).zip(other.chunks(64)).all(|(one, other)| {
+            let differences =
+                one.iter().zip(other).map(|(one, other)| one.to_bits() ^ other.to_bits());
+            differences.fold(0, |all, bits| all | bits) == 0
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_the_same_if_all_of_their_entities_are() {
+        let entities: Vec<Entity> = (0..200).filter_map(Entity::from_raw_u32).collect();
+        assert!(are_same(&entities, &entities.clone()) && are_same(&[], &[]));
+        assert!(!are_same(&entities, &entities[..199]));
+        for index in [0, 63, 64, 199] {
+            let mut other = entities.clone();
+            other[index] = Entity::PLACEHOLDER;
+            assert!(!are_same(&entities, &other), "{index}");
+        }
+    }
+}

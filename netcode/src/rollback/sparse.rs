@@ -1,0 +1,158 @@
+//! The column of a component that Bevy keeps in a sparse set: entity by entity, as such components are few and come and go.
+
+use std::any::TypeId;
+
+use bevy::{
+    ecs::query::QueryState,
+    prelude::{Component, DetectChanges, Entity, World},
+};
+
+use super::{
+    blocks::Saving,
+    columns::{Column, EntityNames, EntityRemap, Follow, Loading},
+    dense::ComponentHashing,
+    difference::{Difference, between_components},
+    identity::{InSimulation, RollbackId},
+    rows::SavedRows,
+    write_back::{Restorable, Write},
+};
+
+#[derive(Debug)]
+struct Saved<C> {
+    entities: Vec<Entity>,
+    ids: Vec<RollbackId>,
+    values: Vec<C>,
+}
+
+impl<C> Default for Saved<C> {
+    fn default() -> Self {
+        Self { entities: Vec::new(), ids: Vec::new(), values: Vec::new() }
+    }
+}
+
+pub(super) struct SparseColumn<C: Component> {
+    slots: Vec<Saved<C>>,
+    hashing: Option<ComponentHashing<C>>,
+    writer: Box<dyn Write<C>>,
+    read: Option<QueryState<(Entity, &'static RollbackId, &'static C), InSimulation>>,
+    /// Who has the component, in the frame that is loaded and in the world.
+    wanted: Vec<Entity>,
+    present: Vec<Entity>,
+}
+
+impl<C: Component + Clone> SparseColumn<C> {
+    pub(super) fn new(hashing: Option<ComponentHashing<C>>) -> Self
+    where
+        C::Mutability: Restorable<C>,
+    {
+        Self {
+            slots: Vec::new(),
+            hashing,
+            writer: C::Mutability::writer().0,
+            read: None,
+            wanted: Vec::new(),
+            present: Vec::new(),
+        }
+    }
+}
+
+impl<C: Component + Clone> Column for SparseColumn<C> {
+    fn name(&self) -> &'static str {
+        std::any::type_name::<C>()
+    }
+
+    fn is_hashed(&self) -> bool {
+        self.hashing.is_some()
+    }
+
+    fn resize(&mut self, slots: usize) {
+        self.slots.clear();
+        self.slots.resize_with(slots, Saved::default);
+    }
+
+    fn save(&mut self, world: &mut World, _rows: &SavedRows, saving: Saving) {
+        let saved = &mut self.slots[saving.slot];
+        saved.entities.clear();
+        saved.ids.clear();
+        let query = self.read.get_or_insert_with(|| QueryState::new(world));
+        for (entity, &id, value) in query.iter(world) {
+            if let Some(old) = saved.values.get_mut(saved.entities.len()) {
+                old.clone_from(value);
+            } else {
+                saved.values.push(value.clone());
+            }
+            saved.entities.push(entity);
+            saved.ids.push(id);
+        }
+        saved.values.truncate(saved.entities.len());
+    }
+
+    fn load(&mut self, world: &mut World, loading: &Loading) {
+        let saved = &self.slots[loading.slot];
+        let query = self.read.get_or_insert_with(|| QueryState::new(world));
+        self.present.clear();
+        self.present.extend(query.iter(world).map(|(entity, ..)| entity));
+        self.wanted.clear();
+        let remap = &loading.plan.remap;
+        for (&entity, value) in saved.entities.iter().zip(&saved.values) {
+            let entity = remap.present(entity);
+            self.wanted.push(entity);
+            let Ok(mut entity) = world.get_entity_mut(entity) else { continue };
+            let is_due = entity
+                .get_ref::<C>()
+                .is_none_or(|present| loading.since.is_before(present.last_changed(), loading.now));
+            if is_due {
+                let mut value = value.clone();
+                C::map_entities(&mut value, &mut Follow { remap, has_moved: false });
+                self.writer.put(&mut entity, value);
+            }
+        }
+        self.wanted.sort_unstable();
+        for &entity in &self.present {
+            if self.wanted.binary_search(&entity).is_err()
+                && let Ok(mut entity) = world.get_entity_mut(entity)
+            {
+                entity.remove::<C>();
+            }
+        }
+    }
+
+    fn follow(&mut self, world: &mut World, remap: &EntityRemap) {
+        let query = self.read.get_or_insert_with(|| QueryState::new(world));
+        let moved: Vec<(Entity, C)> = query
+            .iter(world)
+            .filter_map(|(entity, _, value)| {
+                let mut value = value.clone();
+                let mut follow = Follow { remap, has_moved: false };
+                C::map_entities(&mut value, &mut follow);
+                follow.has_moved.then_some((entity, value))
+            })
+            .collect();
+        for (entity, value) in moved {
+            self.writer.put(&mut world.entity_mut(entity), value);
+        }
+    }
+
+    fn hash(&self, slot: usize, names: &EntityNames) -> u64 {
+        let Some(hashing) = &self.hashing else { return 0 };
+        (hashing.rows)(&self.slots[slot].ids, &self.slots[slot].values, names)
+    }
+
+    fn difference(&self, slots: [usize; 2], names: [&EntityNames; 2]) -> Option<Difference> {
+        let hashing = self.hashing.as_ref()?;
+        let versions = slots.map(|slot| {
+            let saved = &self.slots[slot];
+            saved.ids.iter().copied().zip(&saved.values).collect()
+        });
+        between_components(hashing.values, versions, names)
+    }
+
+    fn value_type(&self) -> TypeId {
+        TypeId::of::<C>()
+    }
+
+    fn reset(&mut self, _world: &mut World) {
+        let slots = self.slots.len();
+        self.resize(slots);
+    }
+}

@@ -1,0 +1,274 @@
+//! How values get back into the world: in place where a component is mutable, by inserting them where it is not.
+
+use bevy::{
+    ecs::{
+        change_detection::{ContiguousMut, Tick},
+        component::{Immutable, Mutable},
+        query::QueryState,
+    },
+    prelude::{Component, Entity, EntityWorldMut, Ref, World},
+};
+
+use super::{
+    blocks::Blocks,
+    clock::Moment,
+    columns::{EntityRemap, Follow, Loading},
+    identity::InSimulation,
+    plan::PresentTable,
+};
+
+/// Bevy's two kinds of component. Both can be registered.
+pub trait Restorable<C>: sealed::Sealed {
+    #[doc(hidden)]
+    fn writer() -> Writer<C>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for bevy::ecs::component::Mutable {}
+    impl Sealed for bevy::ecs::component::Immutable {}
+}
+
+/// Writes components of one type.
+#[doc(hidden)]
+pub struct Writer<C>(pub(super) Box<dyn Write<C>>);
+
+impl<C: Component<Mutability = Self> + Clone> Restorable<C> for Mutable {
+    fn writer() -> Writer<C> {
+        Writer(Box::new(InPlace { query: None }))
+    }
+}
+
+impl<C: Component<Mutability = Self> + Clone> Restorable<C> for Immutable {
+    fn writer() -> Writer<C> {
+        Writer(Box::new(ByInserting { query: None, changed: Vec::new() }))
+    }
+}
+
+/// How values of one type are compared when they are restored. Without `PartialEq` nothing is known to be equal.
+pub(super) struct Comparison<C> {
+    pub(super) restore: RestoreRows<C>,
+    pub(super) are_equal: fn(&C, &C) -> bool,
+}
+
+/// Restores rows that stand in the same place: (saved, present, change ticks, since, now). True if any was written without
+/// counting as changed.
+type RestoreRows<C> = fn(&[C], &mut [C], &mut [Tick], Moment, Moment) -> bool;
+
+impl<C: Clone> Default for Comparison<C> {
+    fn default() -> Self {
+        Self { restore: restore_rows, are_equal: |_, _| false }
+    }
+}
+
+impl<C: Clone + PartialEq> Comparison<C> {
+    pub(super) fn by_value() -> Self {
+        Self { restore: restore_and_compare_rows, are_equal: |one, other| one == other }
+    }
+}
+
+/// Restores rows, and marks as changed what has changed since the save.
+fn restore_rows<C: Clone>(
+    saved: &[C],
+    present: &mut [C],
+    changed: &mut [Tick],
+    since: Moment,
+    now: Moment,
+) -> bool {
+    if std::mem::needs_drop::<C>() {
+        for ((saved, present), changed) in saved.iter().zip(present).zip(changed) {
+            if since.is_before(*changed, now) {
+                present.clone_from(saved);
+                *changed = now.tick;
+            }
+        }
+    } else if since.is_before_any(changed, now) {
+        present.clone_from_slice(saved);
+        for changed in changed {
+            *changed = if since.is_before(*changed, now) { now.tick } else { *changed };
+        }
+    }
+    false
+}
+
+/// Restores rows, and marks as changed what is not equal.
+fn restore_and_compare_rows<C: Clone + PartialEq>(
+    saved: &[C],
+    present: &mut [C],
+    changed: &mut [Tick],
+    since: Moment,
+    now: Moment,
+) -> bool {
+    let mut is_any_unmarked = false;
+    for ((saved, present), changed) in saved.iter().zip(present).zip(changed) {
+        if since.is_before(*changed, now) {
+            if present == saved {
+                is_any_unmarked = true;
+            } else {
+                *changed = now.tick;
+            }
+            // Also what is equal: 0.0 equals -0.0, but does not compute the same.
+            present.clone_from(saved);
+        }
+    }
+    is_any_unmarked
+}
+
+pub(super) trait Write<C>: Send + Sync {
+    /// Writes the values of a saved frame to all rows that may have changed since. True if any was written without counting
+    /// as changed.
+    fn load(
+        &mut self,
+        world: &mut World,
+        blocks: &Blocks<C>,
+        by: &Comparison<C>,
+        how: &Loading,
+    ) -> bool;
+    /// Lets entities inside values follow.
+    fn follow(&mut self, world: &mut World, remap: &EntityRemap);
+    /// Gives one entity the value, whether it has another or none.
+    fn put(&self, entity: &mut EntityWorldMut, value: C);
+}
+
+struct InPlace<C: Component<Mutability = Mutable>> {
+    query: Option<QueryState<(Entity, &'static mut C), InSimulation>>,
+}
+
+impl<C: Component<Mutability = Mutable> + Clone> Write<C> for InPlace<C> {
+    fn load(
+        &mut self,
+        world: &mut World,
+        blocks: &Blocks<C>,
+        by: &Comparison<C>,
+        how: &Loading,
+    ) -> bool {
+        let mut is_any_unmarked = false;
+        let query = self.query.get_or_insert_with(|| QueryState::new(world));
+        let tables = query.contiguous_iter_mut(world).expect("only table components come here");
+        for (entities, column) in tables {
+            let Some(table) = how.plan.table(entities[0]) else { continue };
+            let (present, mut ticks) = ContiguousMut::bypass_change_detection_split(column);
+            is_any_unmarked |= load_table(blocks, by, how, table, present, ticks.changed_mut());
+        }
+        is_any_unmarked
+    }
+
+    fn follow(&mut self, world: &mut World, remap: &EntityRemap) {
+        let now = world.change_tick();
+        let query = self.query.get_or_insert_with(|| QueryState::new(world));
+        let tables = query.contiguous_iter_mut(world).expect("only table components come here");
+        for (_, column) in tables {
+            let (values, mut ticks) = ContiguousMut::bypass_change_detection_split(column);
+            for (value, changed) in values.iter_mut().zip(ticks.changed_mut()) {
+                let mut follow = Follow { remap, has_moved: false };
+                C::map_entities(value, &mut follow);
+                if follow.has_moved {
+                    *changed = now;
+                }
+            }
+        }
+    }
+
+    fn put(&self, entity: &mut EntityWorldMut, value: C) {
+        if let Some(mut present) = entity.get_mut::<C>() {
+            *present = value;
+        } else {
+            entity.insert(value);
+        }
+    }
+}
+
+/// Writes one table: runs of rows that stand where they stood, and between them the rows that do not.
+fn load_table<C: Clone>(
+    blocks: &Blocks<C>,
+    by: &Comparison<C>,
+    how: &Loading,
+    table: &PresentTable,
+    present: &mut [C],
+    changed: &mut [Tick],
+) -> bool {
+    let mut is_any_unmarked = false;
+    let saved = blocks.values(how.slot, table.table).unwrap_or_default();
+    let fixed = how.plan.fixes(table).iter().map(|fix| fix.row);
+    let mut start = 0;
+    for end in fixed.chain([present.len()]) {
+        if start < end && end <= saved.len() {
+            let (present, changed) = (&mut present[start..end], &mut changed[start..end]);
+            let saved = &saved[start..end];
+            is_any_unmarked |= (by.restore)(saved, present, changed, how.since, how.now);
+        }
+        start = end + 1;
+    }
+    for fix in how.plan.fixes(table) {
+        let Some(from) = fix.from else { continue };
+        if let Some(values) = blocks.values(how.slot, from.table) {
+            present[fix.row].clone_from(&values[from.row]);
+            changed[fix.row] = how.now.tick;
+        }
+    }
+    is_any_unmarked
+}
+
+struct ByInserting<C: Component> {
+    query: Option<QueryState<(Entity, Ref<'static, C>), InSimulation>>,
+    changed: Vec<(Entity, C)>,
+}
+
+impl<C: Component<Mutability = Immutable> + Clone> Write<C> for ByInserting<C> {
+    fn load(
+        &mut self,
+        world: &mut World,
+        blocks: &Blocks<C>,
+        by: &Comparison<C>,
+        how: &Loading,
+    ) -> bool {
+        let query = self.query.get_or_insert_with(|| QueryState::new(world));
+        let tables = query.contiguous_iter(world).expect("only table components come here");
+        for (entities, column) in tables {
+            let Some(table) = how.plan.table(entities[0]) else { continue };
+            let saved = blocks.values(how.slot, table.table).unwrap_or_default();
+            let mut fixes = how.plan.fixes(table).iter().peekable();
+            for (row, (present, &changed)) in
+                column.iter().zip(column.changed_ticks_slice()).enumerate()
+            {
+                let value = if let Some(fix) = fixes.next_if(|fix| fix.row == row) {
+                    let from = fix.from;
+                    from.and_then(|from| blocks.values(how.slot, from.table)?.get(from.row))
+                } else {
+                    saved.get(row).filter(|_| how.since.is_before(changed, how.now))
+                };
+                if let Some(value) = value.filter(|value| !(by.are_equal)(value, present)) {
+                    self.changed.push((entities[row], value.clone()));
+                }
+            }
+        }
+        insert_all(world, &mut self.changed, &how.plan.remap);
+        false
+    }
+
+    fn follow(&mut self, world: &mut World, remap: &EntityRemap) {
+        let query = self.query.get_or_insert_with(|| QueryState::new(world));
+        for (entity, value) in query.iter(world) {
+            let mut value = C::clone(&value);
+            let mut follow = Follow { remap, has_moved: false };
+            C::map_entities(&mut value, &mut follow);
+            if follow.has_moved {
+                self.changed.push((entity, value));
+            }
+        }
+        insert_all(world, &mut self.changed, remap);
+    }
+
+    fn put(&self, entity: &mut EntityWorldMut, value: C) {
+        entity.insert(value);
+    }
+}
+
+fn insert_all<C: Component>(world: &mut World, values: &mut Vec<(Entity, C)>, remap: &EntityRemap) {
+    for (entity, mut value) in values.drain(..) {
+        C::map_entities(&mut value, &mut Follow { remap, has_moved: false });
+        if let Ok(mut entity) = world.get_entity_mut(entity) {
+            entity.insert(value);
+        }
+    }
+}

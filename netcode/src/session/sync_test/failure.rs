@@ -1,0 +1,126 @@
+//! What a sync test found, in words that lead to the mistake.
+
+use std::fmt;
+
+use bevy::prelude::Message;
+
+use crate::{
+    audit::AuditFinding,
+    rollback::{Difference, RollbackId},
+};
+
+/// A sync test failed, and with it the match ended: see [`EndReason::SyncTestFailed`](crate::EndReason).
+#[derive(Message, Clone, Debug, PartialEq)]
+pub struct SyncTestFailed(pub SyncTestFailure);
+
+/// Why a sync test failed. Written out it is a text that says what to do.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum SyncTestFailure {
+    /// The simulation changes what does not roll back; it was not even run.
+    Unregistered(Vec<AuditFinding>),
+    /// A frame came out differently.
+    Diverged(Box<Divergence>),
+}
+
+impl fmt::Display for SyncTestFailure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Unregistered(findings) => {
+                f.write_str(
+                    "the sync test was not run: the simulation uses what does not roll back",
+                )?;
+                findings.iter().try_for_each(|finding| write!(f, "\n  * {finding}"))
+            }
+            Self::Diverged(divergence) => divergence.fmt(f),
+        }
+    }
+}
+
+/// A frame that came out differently when it was simulated again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Divergence {
+    /// The frame before which the worlds differ: what went wrong did so in the frame before it.
+    pub frame: u32,
+    /// The full path of the registered type that differs.
+    pub type_name: &'static str,
+    /// The entity that differs; none if it is a resource.
+    pub entity: Option<RollbackId>,
+    /// The way to the field, as in `velocity.x`; empty if the value differs as a whole.
+    pub field: String,
+    /// The field as it was first, and when simulated again, as text; `none` where the component was missing.
+    pub values: [String; 2],
+    /// The systems in [`Simulate`](crate::Simulate) that can write the type, by name.
+    pub writers: Vec<String>,
+    /// What it took for the difference to show.
+    pub cause: DivergenceCause,
+}
+
+/// What it took for a difference to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DivergenceCause {
+    /// Nothing: the same frame with the same inputs is enough.
+    NotRepeatable,
+    /// Entities that stand in another order in their tables.
+    Order,
+    /// Entities that were spawned anew under the same [`RollbackId`].
+    Entities,
+}
+
+impl DivergenceCause {
+    fn advice(self) -> &'static str {
+        match self {
+            Self::NotRepeatable => {
+                "The same inputs were simulated twice from the same registered world. So something else had a part in it: a \
+                 component or resource that is not registered, a `Local`, a message of an earlier frame, a clock, an unseeded \
+                 random number, or the order of a hash map."
+            }
+            Self::Order => {
+                "It takes another order of the entities to see it, and that order is not part of the simulation. So a system \
+                 depends on the order of a query: take `Ordered`, or sort by `RollbackId`."
+            }
+            Self::Entities => {
+                "It takes entities that were spawned anew under the same `RollbackId` to see it. So an `Entity` is kept in a \
+                 value without `#[entities]` on its field, or the simulation needs a component or child that is not \
+                 registered."
+            }
+        }
+    }
+}
+
+impl Divergence {
+    pub(super) fn new(
+        frame: u32,
+        difference: Difference,
+        cause: DivergenceCause,
+        writers: Vec<String>,
+    ) -> Self {
+        let Difference { type_name, entity, field, values } = difference;
+        Self { frame, type_name, entity, field, values, writers, cause }
+    }
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(
+            f,
+            "frame {} came out differently when simulated again: `{}`",
+            self.frame, self.type_name
+        )?;
+        if let Some(id) = self.entity {
+            write!(f, " of entity {}", id.get())?;
+        }
+        if !self.field.is_empty() {
+            write!(f, ", field `{}`", self.field)?;
+        }
+        let [first, again] = &self.values;
+        write!(f, ", was {first} and is now {again}.")?;
+        match &*self.writers {
+            [] => f.write_str(" No system is known to write that type; commands may.")?,
+            writers => write!(f, " Systems that can write it: {}.", writers.join(", "))?,
+        }
+        write!(f, " {}", self.cause.advice())
+    }
+}

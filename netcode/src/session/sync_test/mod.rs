@@ -1,0 +1,247 @@
+//! The sync test: a local match in which every frame is rolled back and simulated again, and must come out the same.
+//!
+//! It knows nothing of ggrs or of a network. In chaos mode the frame is simulated again after changes that a sound game does
+//! not notice: entities in another order, or spawned anew under their old ids.
+
+mod chaos;
+mod failure;
+
+use std::collections::VecDeque;
+
+use bevy::prelude::{Mut, World};
+
+use self::chaos::{Chaos, Disturbance};
+use super::{Epoch, Kind};
+use crate::{
+    audit::AuditReport,
+    diagnostics::SessionStats,
+    input::{GameInput, LocalInputs},
+    membership::EndReason,
+    rollback::{Difference, RollbackStore},
+};
+
+pub use failure::{Divergence, DivergenceCause, SyncTestFailed, SyncTestFailure};
+
+/// How a local match tests itself; see [`StartLocal`](crate::StartLocal).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncTest {
+    /// Frames that are rolled back after each frame: 1 to the prediction window. None: 1, 2, 3 and so on in turn.
+    pub depth: Option<u8>,
+    /// Whether to disturb what a sound game does not notice: the order of entities in their tables, the entities
+    /// themselves, and how many steps fall into one update. For headless tests: an entity that is spawned anew has lost
+    /// what is not registered, such as its picture.
+    pub is_chaotic: bool,
+}
+
+impl SyncTest {
+    /// Rolls back one frame, then two, and so on to the prediction window, then one again.
+    pub const EVERY_DEPTH: Self = Self { depth: None, is_chaotic: false };
+    /// The same, with disturbances.
+    pub const CHAOS: Self = Self { depth: None, is_chaotic: true };
+
+    /// Rolls back by this many frames each time.
+    #[must_use]
+    pub const fn at_depth(frames: u8) -> Self {
+        Self { depth: Some(frames), is_chaotic: false }
+    }
+}
+
+/// A sync test that runs.
+pub(super) struct Run<I: GameInput> {
+    depth: Option<u32>,
+    window: u32,
+    /// The inputs of the last frames, all seats, newest last.
+    inputs: VecDeque<Vec<I>>,
+    /// The hashes of the last frames as they were simulated first.
+    first: VecDeque<Vec<u64>>,
+    again: Vec<u64>,
+    chaos: Option<Chaos>,
+}
+
+impl<I: GameInput> Run<I> {
+    pub(super) fn new(test: SyncTest, window: u8, seed: u64) -> Self {
+        Self {
+            depth: test.depth.map(u32::from),
+            window: window.into(),
+            inputs: VecDeque::new(),
+            first: VecDeque::new(),
+            again: Vec::new(),
+            chaos: test.is_chaotic.then(|| Chaos::new(seed)),
+        }
+    }
+
+    /// The frames that may still be rolled back.
+    pub(super) fn max_depth(&self) -> u32 {
+        self.depth.unwrap_or(self.window)
+    }
+
+    /// How many steps to take in an update in which `due` are due: now none, now several, on average as many.
+    pub(super) fn steps(&mut self, due: u32) -> u32 {
+        self.chaos.as_mut().map_or(due, |chaos| chaos.steps(due))
+    }
+
+    /// The depth of the rollback after `frame` frames.
+    fn depth_at(&self, frame: u32) -> u32 {
+        self.depth.unwrap_or(1 + frame % self.window).min(frame)
+    }
+}
+
+impl<I: GameInput> Epoch<I> {
+    /// Simulates one new frame, after the ones before it have been simulated again. False if that ended the match.
+    pub(super) fn step_sync_test(&mut self, world: &mut World) -> bool {
+        if self.frame == 0 && !is_audit_clean(world) {
+            return false;
+        }
+        let frame = self.frame;
+        world.resource_scope(|world, mut store: Mut<RollbackStore>| store.save(world, frame));
+        let Kind::SyncTest(run) = &mut self.kind else { return false };
+        let mut hashes =
+            if run.first.len() > run.window as usize { run.first.pop_front() } else { None }
+                .unwrap_or_default();
+        world.resource::<RollbackStore>().hash(frame, &mut hashes);
+        run.first.push_back(hashes);
+
+        let depth = run.depth_at(frame);
+        let disturbance = run.chaos.as_mut().map_or(Disturbance::None, Chaos::next_disturbance);
+        if depth > 0
+            && let Some(failure) = self.simulate_again(world, depth, disturbance)
+        {
+            fail(world, failure);
+            return false;
+        }
+
+        let inputs: Vec<I> = world.resource::<LocalInputs<I>>().iter().map(|it| it.1).collect();
+        let Kind::SyncTest(run) = &mut self.kind else { return false };
+        if run.inputs.len() == run.window as usize {
+            run.inputs.pop_front();
+        }
+        run.inputs.push_back(inputs);
+        self.simulate_recorded(world, 0);
+        true
+    }
+
+    /// Rolls back by `depth` frames, comes back, and tells what came out differently.
+    fn simulate_again(
+        &mut self,
+        world: &mut World,
+        depth: u32,
+        disturbance: Disturbance,
+    ) -> Option<SyncTestFailure> {
+        let (frame, difference) = self.run_again(world, depth, disturbance)?;
+        let cause = self.cause(world, depth, frame);
+        let report = world.get_resource::<AuditReport>();
+        let writers = report.map(|report| report.writers(difference.type_name));
+        let divergence = Divergence::new(frame, difference, cause, writers.unwrap_or_default());
+        Some(SyncTestFailure::Diverged(Box::new(divergence)))
+    }
+
+    /// What it takes for `frame` to come out differently.
+    fn cause(&mut self, world: &mut World, depth: u32, frame: u32) -> DivergenceCause {
+        /// A shuffle may happen to leave the order as it was.
+        const ATTEMPTS: usize = 4;
+        let undisturbed = self.hashes_again(world, depth, frame, Disturbance::None);
+        let mut is_seen_with = |disturbance| {
+            (0..ATTEMPTS)
+                .any(|_| self.hashes_again(world, depth, frame, disturbance) != undisturbed)
+        };
+        if is_seen_with(Disturbance::None) {
+            return DivergenceCause::NotRepeatable;
+        }
+        let is_order = is_seen_with(Disturbance::Order);
+        match &self.kind {
+            Kind::SyncTest(run) if run.chaos.is_some() && is_order => DivergenceCause::Order,
+            Kind::SyncTest(run) if run.chaos.is_some() => DivergenceCause::Entities,
+            _ => DivergenceCause::NotRepeatable,
+        }
+    }
+
+    /// Rolls back by `depth` frames, and simulates up to the first frame that comes out differently.
+    fn run_again(
+        &mut self,
+        world: &mut World,
+        depth: u32,
+        disturbance: Disturbance,
+    ) -> Option<(u32, Difference)> {
+        self.rewind(world, depth, disturbance);
+        (1..=depth).rev().find_map(|back| {
+            self.simulate_recorded(world, back);
+            self.compare(world)
+        })
+    }
+
+    /// Rolls back by `depth` frames, and gives the hashes of `frame` as it comes out this time.
+    fn hashes_again(
+        &mut self,
+        world: &mut World,
+        depth: u32,
+        frame: u32,
+        disturbance: Disturbance,
+    ) -> Vec<u64> {
+        self.rewind(world, depth, disturbance);
+        while self.frame < frame {
+            self.simulate_recorded(world, self.newest - self.frame);
+        }
+        let mut hashes = Vec::new();
+        world.resource_scope(|world, mut store: Mut<RollbackStore>| {
+            store.save_again(world, frame);
+            store.hash_again(frame, &mut hashes);
+        });
+        hashes
+    }
+
+    fn rewind(&mut self, world: &mut World, depth: u32, disturbance: Disturbance) {
+        let frame = self.newest - depth;
+        let Kind::SyncTest(run) = &mut self.kind else { return };
+        if let Some(chaos) = &mut run.chaos {
+            chaos.before_load(world, disturbance);
+        }
+        self.load(world, frame);
+        let Kind::SyncTest(run) = &mut self.kind else { return };
+        if let Some(chaos) = &mut run.chaos {
+            chaos.after_load(world, disturbance);
+        }
+    }
+
+    /// Simulates with the inputs of `back` frames ago: 0 are those of a new frame, 1 those of the newest that was simulated.
+    fn simulate_recorded(&mut self, world: &mut World, back: u32) {
+        let Kind::SyncTest(run) = &mut self.kind else { return };
+        let index = if back == 0 { run.inputs.len() - 1 } else { run.inputs.len() - back as usize };
+        let inputs = std::mem::take(&mut run.inputs[index]);
+        self.simulate(world, inputs.iter().map(|&input| (input, true)));
+        let Kind::SyncTest(run) = &mut self.kind else { return };
+        run.inputs[index] = inputs;
+    }
+
+    /// Compares the world with what the same frame was when it was simulated first.
+    fn compare(&mut self, world: &mut World) -> Option<(u32, Difference)> {
+        let (frame, newest) = (self.frame, self.newest);
+        world.resource_scope(|world, mut store: Mut<RollbackStore>| {
+            store.save_again(world, frame);
+            let Kind::SyncTest(run) = &mut self.kind else { return None };
+            store.hash_again(frame, &mut run.again);
+            let first = run.first.get(run.first.len() - 1 - (newest - frame) as usize)?;
+            if *first == run.again {
+                return None;
+            }
+            Some((frame, store.difference(frame)?))
+        })
+    }
+}
+
+/// What nobody registered cannot come back, so there is no need to wait until it shows.
+fn is_audit_clean(world: &mut World) -> bool {
+    let Some(report) = world.get_resource::<AuditReport>() else { return true };
+    if report.findings().is_empty() {
+        return true;
+    }
+    let findings = report.findings().to_vec();
+    fail(world, SyncTestFailure::Unregistered(findings));
+    false
+}
+
+fn fail(world: &mut World, failure: SyncTestFailure) {
+    tracing::error!("{failure}");
+    world.resource_mut::<SessionStats>().desyncs += 1;
+    world.write_message(SyncTestFailed(failure));
+    super::start::end(world, EndReason::SyncTestFailed);
+}

@@ -1,0 +1,43 @@
+//! The rollback store by hand: save, load and hash a world without a session, to test or to measure what one's own
+//! components cost.
+
+use bevy::prelude::{Mut, World};
+
+use crate::rollback::RollbackStore;
+
+/// Makes room for the last `frames` frames, and forgets all that is saved.
+pub fn set_depth(world: &mut World, frames: usize) {
+    world.resource_mut::<RollbackStore>().set_depth(frames);
+}
+
+/// Saves the registered world as frame `frame`.
+///
+/// # Panics
+///
+/// Before the first [`set_depth`] or match.
+pub fn save(world: &mut World, frame: u32) {
+    world.resource_scope(|world, mut store: Mut<RollbackStore>| store.save(world, frame));
+}
+
+/// Brings the registered world back to what it was when `frame` was saved.
+///
+/// # Panics
+///
+/// If `frame` is not among the last saved ones.
+pub fn load(world: &mut World, frame: u32) {
+    world.resource_scope(|world, mut store: Mut<RollbackStore>| store.load(world, frame));
+}
+
+/// Says that no frame before `frame` will be loaded again: what left the simulation before it is despawned for good.
+pub fn confirm(world: &mut World, frame: u32) {
+    world.resource_scope(|world, mut store: Mut<RollbackStore>| store.confirm(world, frame));
+}
+
+/// The checksum of each hashed type in the saved frame `frame`, by the type's full path; nothing if it is not saved.
+#[must_use]
+pub fn checksums(world: &World, frame: u32) -> Vec<(&'static str, u64)> {
+    let store = world.resource::<RollbackStore>();
+    let mut parts = Vec::new();
+    store.hash(frame, &mut parts);
+    store.hashed_names().zip(parts).collect()
+}

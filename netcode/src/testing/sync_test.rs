@@ -1,0 +1,107 @@
+//! Sync tests of any app in one call.
+
+use bevy::{
+    app::PluginsState,
+    prelude::{App, Messages, Res, ResMut},
+    time::TimeUpdateStrategy,
+};
+
+use super::UPDATE;
+use crate::{
+    diagnostics::SessionStats,
+    frame::{MatchSeed, SimFrame},
+    input::{GameInput, LocalInputs},
+    membership::{EndReason, FinishMatch, SessionState, StartLocal},
+    plugin::ReadInputs,
+    session::{SyncTest, SyncTestFailed, SyncTestFailure},
+};
+
+/// Plays a local match of `frames` frames in `app`, which simulates every frame more than once, and tells the first difference.
+///
+/// `app` is the game without a window: it has [`NetcodePlugin`](crate::NetcodePlugin), `MinimalPlugins` or more, and the systems of the simulation. Its clock
+/// is replaced by one that moves as fast as the machine can simulate.
+///
+/// ```
+/// # use bevy::prelude::*;
+/// # use netcode::{prelude::*, testing};
+/// # #[derive(Component, Clone, serde::Serialize, serde::Deserialize)]
+/// # struct Height(f32);
+/// let mut app = App::new();
+/// app.add_plugins((MinimalPlugins, NetcodePlugin::<u8>::default()))
+///     .rollback_component::<Height>()
+///     .add_systems(SetupMatch, |mut commands: Commands| {
+///         commands.spawn((Rollback, Height(0.0)));
+///     })
+///     .add_systems(Simulate, |mut heights: Query<&mut Height>| {
+///         heights.iter_mut().for_each(|mut height| height.0 += 0.1);
+///     });
+/// testing::random_inputs(&mut app, |random| random as u8);
+/// testing::sync_test(&mut app, SyncTest::CHAOS, 2, 500).unwrap_or_else(|failure| panic!("{failure}"));
+/// ```
+///
+/// # Errors
+///
+/// What came out differently, or what does not roll back although the simulation changes it.
+///
+/// # Panics
+///
+/// If the match cannot be started, or ends before its time for another reason.
+pub fn sync_test(
+    app: &mut App,
+    test: SyncTest,
+    seats: u8,
+    frames: u32,
+) -> Result<SessionStats, SyncTestFailure> {
+    if app.plugins_state() != PluginsState::Cleaned {
+        app.finish();
+        app.cleanup();
+    }
+    app.insert_resource(TimeUpdateStrategy::ManualDuration(UPDATE));
+    let seats = (0..seats).map(|seat| format!("seat {seat}")).collect();
+    app.world_mut().write_message(StartLocal { seats, seed: 1, sync_test: Some(test) });
+    loop {
+        app.update();
+        match app.world().resource::<SessionState>() {
+            SessionState::Running => {}
+            SessionState::Ended(EndReason::SyncTestFailed) => {
+                let mut failures = app.world_mut().resource_mut::<Messages<SyncTestFailed>>();
+                let failure = failures.drain().last();
+                return Err(failure.expect("a sync test that fails says why in a message").0);
+            }
+            other => panic!("the sync test did not run to its end: {other:?}"),
+        }
+        let stats = app.world().resource::<SessionStats>();
+        if stats.frames >= frames {
+            let stats = stats.clone();
+            app.world_mut().write_message(FinishMatch);
+            app.update();
+            return Ok(stats);
+        }
+    }
+}
+
+/// Lets every local seat press at random: `input` makes an input of 64 random bits, of which a new set comes every few frames.
+///
+/// Comes on top of the app's own [`ReadInputs`] systems; the same match has the same inputs.
+pub fn random_inputs<I: GameInput>(
+    app: &mut App,
+    input: impl Fn(u64) -> I + Send + Sync + 'static,
+) {
+    /// Long enough for a press to have an effect, short enough for many of them.
+    const HOLD_FRAMES: u32 = 7;
+    let press =
+        move |mut inputs: ResMut<LocalInputs<I>>, frame: Res<SimFrame>, seed: Res<MatchSeed>| {
+            for seat in inputs.seats().to_vec() {
+                let place = (u64::from(frame.0 / HOLD_FRAMES) << 8) | u64::from(seat.0);
+                inputs.set(seat, input(mixed(seed.0 ^ place.wrapping_mul(0x9e37_79b9_7f4a_7c15))));
+            }
+        };
+    app.add_systems(ReadInputs, press);
+}
+
+/// The output step of SplitMix64, by Sebastiano Vigna.
+fn mixed(mut bits: u64) -> u64 {
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}

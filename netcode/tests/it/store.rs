@@ -1,0 +1,499 @@
+//! The rollback store by hand: what a save keeps and a load brings back, for every kind of component, and at what cost.
+
+use bevy::{
+    ecs::{entity_disabling::Disabled, system::SystemState, world::CommandQueue},
+    prelude::*,
+};
+use netcode::{prelude::*, testing::snapshots};
+use serde::{Deserialize, Serialize};
+
+#[derive(Component, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Place(f32, f32);
+
+#[derive(Component, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Age(u32);
+
+#[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Name(String);
+
+#[derive(Component, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[component(storage = "SparseSet")]
+struct Burning(u32);
+
+#[derive(Component, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[component(immutable)]
+struct Team(u8);
+
+#[derive(Component, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[component(immutable, storage = "SparseSet")]
+struct Flag(u8);
+
+/// A relationship of the game's own.
+#[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[relationship(relationship_target = ChasedBy)]
+struct Chases(#[entities] Entity);
+
+#[derive(Component, Debug)]
+#[relationship_target(relationship = Chases)]
+struct ChasedBy(Vec<Entity>);
+
+#[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Aim(#[entities] Entity);
+
+#[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Log(Vec<u32>);
+
+const DEPTH: usize = 10;
+
+fn app(register: impl FnOnce(&mut App)) -> App {
+    let mut app = App::new();
+    app.add_plugins((MinimalPlugins, NetcodePlugin::<u8>::default()))
+        .rollback_component::<Place>()
+        .rollback_component::<Age>()
+        .rollback_component::<Name>()
+        .rollback_component::<Burning>()
+        .rollback_component::<Team>()
+        .rollback_component::<Flag>()
+        .rollback_component::<Chases>()
+        .rollback_component::<Aim>()
+        .rollback_resource::<Log>();
+    register(&mut app);
+    app.finish();
+    app.cleanup();
+    snapshots::set_depth(app.world_mut(), DEPTH);
+    app
+}
+
+/// Everything that rolls back, by id: what two worlds must have in common.
+fn picture(world: &mut World) -> Vec<String> {
+    let mut query = world.query_filtered::<(EntityRef, &RollbackId), Without<Disabled>>();
+    let id = |entity: Entity| world.get::<RollbackId>(entity).map(|id| id.get());
+    let mut all: Vec<(u32, String)> = query
+        .iter(world)
+        .map(|(entity, number)| {
+            let mut chasers: Vec<_> = entity
+                .get::<ChasedBy>()
+                .map_or_else(Vec::new, |by| by.0.iter().map(|&it| id(it)).collect());
+            chasers.sort_unstable();
+            let text = format!(
+                "{:?} {:?} {:?} {:?} {:?} {:?} aims {:?} chases {:?} by {chasers:?} on {:?}",
+                entity.get::<Place>(),
+                entity.get::<Age>(),
+                entity.get::<Name>(),
+                entity.get::<Burning>(),
+                entity.get::<Team>(),
+                entity.get::<Flag>(),
+                entity.get::<Aim>().map(|aim| id(aim.0)),
+                entity.get::<Chases>().map(|chases| id(chases.0)),
+                entity.get::<ChildOf>().map(|parent| id(parent.0)),
+            );
+            (number.get(), text)
+        })
+        .collect();
+    all.sort_unstable();
+    let log = format!("{:?}", world.get_resource::<Log>());
+    all.into_iter().map(|(id, text)| format!("{id}: {text}")).chain([log]).collect()
+}
+
+fn by_id(world: &mut World, wanted: u32) -> Entity {
+    let mut query = world.query_filtered::<(Entity, &RollbackId), Allow<Disabled>>();
+    let found = query.iter(world).find(|(_, id)| id.get() == wanted);
+    found.expect("the entity is there").0
+}
+
+fn despawn_rollback(world: &mut World, entity: Entity) {
+    let mut queue = CommandQueue::default();
+    Commands::new(&mut queue, world).entity(entity).despawn_rollback();
+    queue.apply(world);
+}
+
+/// Eight entities with everything on some of them.
+fn populate(world: &mut World) -> Vec<Entity> {
+    let all: Vec<Entity> = (0..8u32)
+        .map(|index| world.spawn((Rollback, Place(index as f32, 0.0), Age(index))).id())
+        .collect();
+    world.entity_mut(all[0]).insert((Name("zero".into()), Team(1)));
+    world.entity_mut(all[1]).insert((Burning(9), Flag(3)));
+    world.entity_mut(all[2]).insert((Chases(all[0]), Aim(all[5])));
+    world.entity_mut(all[3]).insert((Chases(all[0]), ChildOf(all[0])));
+    world.insert_resource(Log(vec![1, 2]));
+    all
+}
+
+/// Saves, lets `change` change the world, loads, and asserts that everything is as before; then the same once more, for what the
+/// first load may have left behind.
+fn assert_comes_back(change: impl Fn(&mut World, &[Entity])) {
+    let mut app = app(|_| {});
+    let world = app.world_mut();
+    populate(world);
+    for frame in 0..3 * DEPTH as u32 {
+        world.insert_resource(SimFrame(frame));
+        snapshots::save(world, frame);
+        let before = picture(world);
+        let checksums = snapshots::checksums(world, frame);
+        let all: Vec<Entity> = (0..8).map(|id| by_id(world, id)).collect();
+        change(world, &all);
+        assert_ne!(picture(world), before, "the change changes something");
+        snapshots::load(world, frame);
+        assert_eq!(picture(world), before, "frame {frame}");
+        snapshots::save(world, frame);
+        assert_eq!(snapshots::checksums(world, frame), checksums, "frame {frame}");
+    }
+}
+
+#[test]
+fn values_come_back() {
+    assert_comes_back(|world, all| {
+        *world.get_mut::<Place>(all[4]).unwrap() = Place(7.0, -0.0);
+        world.get_mut::<Name>(all[0]).unwrap().0.push_str(" changed");
+        world.get_mut::<Burning>(all[1]).unwrap().0 += 1;
+        world.entity_mut(all[0]).insert(Team(2));
+        world.entity_mut(all[1]).insert(Flag(4));
+        world.resource_mut::<Log>().0.push(3);
+    });
+}
+
+#[test]
+fn components_that_came_go_and_those_that_went_come() {
+    assert_comes_back(|world, all| {
+        world.entity_mut(all[0]).remove::<(Name, Team)>();
+        world.entity_mut(all[1]).remove::<(Burning, Flag, Age)>();
+        world.entity_mut(all[6]).insert((Name("six".into()), Team(4), Burning(1), Flag(2)));
+        world.entity_mut(all[7]).insert((Aim(all[0]), Chases(all[6])));
+        world.remove_resource::<Log>();
+    });
+}
+
+#[test]
+fn relations_come_back_on_both_sides() {
+    assert_comes_back(|world, all| {
+        world.entity_mut(all[2]).insert(Chases(all[5]));
+        world.entity_mut(all[3]).remove::<(Chases, ChildOf)>();
+        world.entity_mut(all[4]).insert((Chases(all[0]), ChildOf(all[1])));
+    });
+}
+
+#[test]
+fn who_left_in_the_recommended_way_is_the_same_entity_again() {
+    assert_comes_back(|world, all| {
+        despawn_rollback(world, all[2]);
+        despawn_rollback(world, all[5]);
+        world.spawn((Rollback, Place(1.0, 1.0), Aim(all[1])));
+        world.get_mut::<Age>(all[7]).unwrap().0 += 1;
+    });
+}
+
+#[test]
+fn who_was_despawned_is_spawned_anew_and_referred_to_by_all_that_did() {
+    assert_comes_back(|world, all| {
+        world.despawn(all[0]);
+        world.despawn(all[5]);
+        world.get_mut::<Age>(all[7]).unwrap().0 += 1;
+    });
+}
+
+#[test]
+fn another_order_of_rows_is_no_difference() {
+    #[derive(Component)]
+    struct Elsewhere;
+    assert_comes_back(|world, all| {
+        for &entity in &[all[3], all[0], all[6]] {
+            world.entity_mut(entity).insert(Elsewhere).remove::<Elsewhere>();
+        }
+        // And one that is in another table than when it was saved.
+        world.entity_mut(all[4]).insert(Elsewhere);
+        *world.get_mut::<Place>(all[6]).unwrap() = Place(9.0, 9.0);
+        world.get_mut::<Age>(all[4]).unwrap().0 += 5;
+    });
+}
+
+#[test]
+fn what_an_observer_does_while_a_frame_is_loaded_is_put_right() {
+    let mut app = app(|app| {
+        // Whoever gets a name gets a companion, and older: also when a load gives the name back.
+        app.add_observer(
+            |named: On<Add, Name>, mut commands: Commands, mut ages: Query<&mut Age>| {
+                commands.spawn((Rollback, Place(0.0, 0.0)));
+                if let Ok(mut age) = ages.get_mut(named.entity) {
+                    age.0 += 100;
+                }
+            },
+        );
+    });
+    let world = app.world_mut();
+    let all = populate(world);
+    snapshots::save(world, 0);
+    let before = picture(world);
+    world.despawn(all[0]);
+    snapshots::load(world, 0);
+    assert_eq!(picture(world), before);
+}
+
+#[test]
+fn every_frame_of_the_window_can_be_loaded_in_any_order() {
+    let mut app = app(|_| {});
+    let world = app.world_mut();
+    populate(world);
+    let mut pictures = Vec::new();
+    for frame in 0..DEPTH as u32 {
+        world.insert_resource(SimFrame(frame));
+        snapshots::save(world, frame);
+        pictures.push(picture(world));
+        let entity = by_id(world, frame % 8);
+        match frame % 3 {
+            0 => despawn_rollback(world, entity),
+            1 => {
+                world.spawn((Rollback, Name(format!("born in {frame}")), Burning(frame)));
+            }
+            _ => {
+                let mut query = world.query::<&mut Age>();
+                query.iter_mut(world).for_each(|mut age| age.0 += frame);
+            }
+        }
+    }
+    // A rollback goes back, and what lies after it is simulated anew: so each is further back than the one before.
+    for frame in (0..DEPTH as u32).rev() {
+        snapshots::load(world, frame);
+        assert_eq!(picture(world), pictures[frame as usize], "frame {frame}");
+    }
+}
+
+#[test]
+fn only_what_differs_counts_as_changed_after_a_load() {
+    #[derive(Resource, Default)]
+    struct Changed(Vec<&'static str>);
+    fn watch(
+        mut changed: ResMut<Changed>,
+        places: Query<(), bevy::prelude::Changed<Place>>,
+        ages: Query<(), bevy::prelude::Changed<Age>>,
+        names: Query<(), bevy::prelude::Changed<Name>>,
+        log: Option<Res<Log>>,
+    ) {
+        changed.0.clear();
+        changed.0.extend(places.iter().map(|()| "place"));
+        changed.0.extend(ages.iter().map(|()| "age"));
+        changed.0.extend(names.iter().map(|()| "name"));
+        changed.0.extend(log.filter(DetectChanges::is_changed).map(|_| "log"));
+    }
+    let mut app = app(|app| {
+        app.init_resource::<Changed>()
+            .compare_on_load::<Place>()
+            .compare_on_load::<Name>()
+            .compare_resource_on_load::<Log>()
+            .add_systems(Update, watch);
+    });
+    let all = populate(app.world_mut());
+    app.update();
+    let mut seen = |change: &dyn Fn(&mut World)| {
+        snapshots::save(app.world_mut(), 1);
+        change(app.world_mut());
+        app.update();
+        snapshots::load(app.world_mut(), 1);
+        app.update();
+        app.world().resource::<Changed>().0.clone()
+    };
+    assert_eq!(seen(&|_| {}), [""; 0], "nothing was touched");
+    // Touched, but with the same value: types that compare stay quiet, the other one cannot know.
+    let touched = seen(&|world| {
+        world.get_mut::<Place>(all[3]).unwrap().set_changed();
+        world.get_mut::<Age>(all[3]).unwrap().set_changed();
+        world.get_mut::<Name>(all[0]).unwrap().set_changed();
+        world.resource_mut::<Log>().set_changed();
+    });
+    assert_eq!(touched, ["age"]);
+    let changed = seen(&|world| {
+        world.get_mut::<Place>(all[3]).unwrap().0 += 1.0;
+        world.get_mut::<Age>(all[3]).unwrap().0 += 1;
+        world.get_mut::<Name>(all[0]).unwrap().0.push('!');
+        world.resource_mut::<Log>().0.push(7);
+    });
+    assert_eq!(changed, ["place", "age", "name", "log"]);
+}
+
+#[test]
+fn zeros_of_either_sign_come_back_although_they_are_equal() {
+    let mut app = app(|app| {
+        app.compare_on_load::<Place>();
+    });
+    let world = app.world_mut();
+    let entity = world.spawn((Rollback, Place(0.0, -0.0))).id();
+    for frame in 0..3 * DEPTH as u32 {
+        snapshots::save(world, frame);
+        *world.get_mut::<Place>(entity).unwrap() = Place(-0.0, 0.0);
+        snapshots::load(world, frame);
+        let Place(x, y) = world.get::<Place>(entity).unwrap();
+        assert!(x.is_sign_positive() && y.is_sign_negative());
+    }
+}
+
+#[test]
+#[should_panic(expected = "does not roll back")]
+fn what_is_not_registered_cannot_be_compared() {
+    #[derive(Component, Clone, PartialEq)]
+    struct Stranger;
+    App::new().compare_on_load::<Stranger>();
+}
+
+#[test]
+fn order_is_that_of_the_ids_whatever_happened_to_the_rows() {
+    #[derive(Component)]
+    struct Elsewhere;
+    let mut app = app(|_| {});
+    let world = app.world_mut();
+    let all = populate(world);
+    let ids = |world: &mut World| {
+        let look = |ordered: Ordered<&Age>| ordered.iter().map(|age| age.0).collect::<Vec<_>>();
+        world.run_system_cached(look).unwrap()
+    };
+    assert_eq!(ids(world), [0, 1, 2, 3, 4, 5, 6, 7]);
+    for &entity in &[all[5], all[1]] {
+        world.entity_mut(entity).insert(Elsewhere).remove::<Elsewhere>();
+    }
+    world.despawn(all[2]);
+    world.spawn((Rollback, Age(8)));
+    assert_eq!(ids(world), [0, 1, 3, 4, 5, 6, 7, 8]);
+    let number = |mut ordered: Ordered<&mut Age, Without<Team>>| {
+        ordered.iter_mut().zip(100..).for_each(|(mut age, number)| age.0 = number);
+    };
+    world.run_system_cached(number).unwrap();
+    assert_eq!(ids(world), [0, 100, 101, 102, 103, 104, 105, 106]);
+}
+
+#[test]
+fn checksums_depend_on_values_and_owners_and_on_nothing_else() {
+    let sums = |build: &dyn Fn(&mut World)| {
+        let mut app = app(|_| {});
+        build(app.world_mut());
+        snapshots::save(app.world_mut(), 0);
+        snapshots::checksums(app.world(), 0)
+    };
+    let two = |one: u32, other: u32| {
+        move |world: &mut World| {
+            world.spawn((Rollback, Age(one)));
+            world.spawn((Rollback, Age(other)));
+        }
+    };
+    let changed = |one: &[(&'static str, u64)], other: &[(&'static str, u64)]| {
+        let pairs = one.iter().zip(other).filter(|(one, other)| one != other);
+        pairs.map(|(one, _)| one.0.rsplit("::").next().unwrap()).collect::<Vec<_>>()
+    };
+    let base = sums(&two(5, 6));
+    assert_eq!(changed(&base, &sums(&two(6, 5))), ["Age"], "swapped values are seen");
+    assert_eq!(changed(&sums(&two(5, 5)), &sums(&two(6, 6))), ["Age"], "equal parts do not cancel");
+    let same = sums(&|world| {
+        // Other entities, other rows, another table.
+        world.spawn_empty();
+        let one = world.spawn((Rollback, Age(5))).id();
+        world.spawn((Rollback, Age(6)));
+        world.entity_mut(one).insert(Disabled).remove::<Disabled>();
+    });
+    assert_eq!(changed(&base, &same), [""; 0]);
+}
+
+mod allocations {
+    use super::*;
+
+    /// What `task` allocates, in blocks.
+    fn count(task: impl FnOnce()) -> u64 {
+        allocation_counter::measure(task).count_total
+    }
+
+    fn crowd(world: &mut World, count: u32) {
+        for index in 0..count {
+            world.spawn((Rollback, Place(0.0, 0.0), Age(index)));
+        }
+    }
+
+    #[test]
+    fn a_steady_frame_allocates_nothing() {
+        let mut app = app(|_| {});
+        let world = app.world_mut();
+        crowd(world, 1000);
+        let mut query = world.query::<(&mut Place, &mut Age)>();
+        let mut frame = 0;
+        let mut step = |world: &mut World, is_rolled_back: bool| {
+            world.resource_mut::<SimFrame>().0 = frame;
+            snapshots::save(world, frame);
+            world.run_schedule(Simulate);
+            for (mut place, mut age) in query.iter_mut(world) {
+                place.0 += 1.0;
+                age.0 += 1;
+            }
+            if is_rolled_back {
+                snapshots::load(world, frame);
+            }
+            snapshots::confirm(world, frame.saturating_sub(8));
+            // As an app does after each update.
+            world.clear_trackers();
+            frame += 1;
+        };
+        for is_rolled_back in [false, true, false, true] {
+            (0..3 * DEPTH).for_each(|_| step(world, is_rolled_back));
+        }
+        assert_eq!(count(|| (0..500).for_each(|_| step(world, false))), 0);
+        assert_eq!(count(|| (0..500).for_each(|_| step(world, true))), 0, "with rollbacks");
+    }
+
+    #[test]
+    fn ordered_entities_that_stand_in_order_cost_no_allocation() {
+        let mut app = app(|_| {});
+        let world = app.world_mut();
+        crowd(world, 1000);
+        let mut state = SystemState::<Ordered<&mut Age>>::new(world);
+        let mut add = |world: &mut World| {
+            let mut ordered = state.get_mut(world).unwrap();
+            ordered.iter_mut().for_each(|mut age| age.0 += 1);
+            ordered.iter().map(|age| u64::from(age.0)).sum::<u64>()
+        };
+        assert_eq!(add(world), 500_500);
+        assert_eq!(count(|| assert_eq!(add(world), 501_500)), 0);
+    }
+
+    #[test]
+    fn what_is_kept_does_not_grow_with_the_match() {
+        let mut app = app(|_| {});
+        let world = app.world_mut();
+        crowd(world, 50);
+        let play = |world: &mut World, from: u32, to: u32| {
+            for frame in from..to {
+                world.insert_resource(SimFrame(frame));
+                snapshots::save(world, frame);
+                let next = 50 + 2 * frame;
+                world.spawn((Rollback, Age(next), Name("short-lived".into())));
+                world.spawn((Rollback, Age(next + 1), Burning(1)));
+                if frame >= 20 {
+                    for id in [2 * (frame - 20), 2 * (frame - 20) + 1] {
+                        let entity = by_id(world, 50 + id);
+                        despawn_rollback(world, entity);
+                    }
+                }
+                if frame % 5 == 4 {
+                    snapshots::load(world, frame - 3);
+                    for frame in frame - 3..=frame {
+                        // Nothing happens this time; the counter of ids goes on as it did.
+                        snapshots::save(world, frame);
+                        world.spawn((Rollback, Age(50 + 2 * frame), Name("again".into())));
+                        world.spawn((Rollback, Age(51 + 2 * frame), Burning(2)));
+                        if frame >= 20 {
+                            for id in [2 * (frame - 20), 2 * (frame - 20) + 1] {
+                                let entity = by_id(world, 50 + id);
+                                world.insert_resource(SimFrame(frame));
+                                despawn_rollback(world, entity);
+                            }
+                        }
+                    }
+                }
+                snapshots::confirm(world, frame.saturating_sub(8));
+                // As an app does after each update.
+                world.clear_trackers();
+            }
+        };
+        play(world, 0, 500);
+        let kept = |from, to, world: &mut World| {
+            allocation_counter::measure(|| play(world, from, to)).bytes_current
+        };
+        let early = kept(500, 1000, world);
+        let late = kept(1000, 3000, world);
+        assert!(late <= early.max(0) + 4096, "{early} bytes in 500 frames, {late} in 2000 more");
+    }
+}

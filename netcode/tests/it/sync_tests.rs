@@ -1,0 +1,272 @@
+//! The sync test and the audit: games that are broken in the ways in which games break, each caught by the name of what breaks it.
+
+use bevy::{ecs::schedule::ScheduleConfigs, ecs::system::ScheduleSystem, prelude::*};
+use netcode::{
+    AuditProblem, AuditReport, Divergence, DivergenceCause, SyncTestFailure, prelude::*, testing,
+};
+use serde::{Deserialize, Serialize};
+
+#[derive(Component, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Body {
+    place: Place,
+    speed: f32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Place {
+    x: f32,
+    y: f32,
+}
+
+const STILL: Body = Body { place: Place { x: 0.0, y: 0.0 }, speed: 0.0 };
+
+/// A headless game with five bodies, and these systems.
+fn game<M>(systems: impl IntoScheduleConfigs<ScheduleSystem, M>) -> App {
+    let systems: ScheduleConfigs<ScheduleSystem> = systems.into_configs();
+    let mut app = App::new();
+    app.add_plugins((MinimalPlugins, NetcodePlugin::<u8>::default()))
+        .rollback_component::<Body>()
+        .add_systems(SetupMatch, |mut commands: Commands| {
+            for index in 0..5u8 {
+                commands.spawn((Rollback, Body { speed: f32::from(index), ..STILL }));
+            }
+        })
+        .add_systems(Simulate, systems);
+    testing::random_inputs(&mut app, |random| random as u8);
+    app
+}
+
+fn failure(app: &mut App, test: SyncTest) -> SyncTestFailure {
+    testing::sync_test(app, test, 2, 200).expect_err("the game is broken")
+}
+
+fn divergence(app: &mut App, test: SyncTest) -> Divergence {
+    match failure(app, test) {
+        SyncTestFailure::Diverged(divergence) => *divergence,
+        other => panic!("{other}"),
+    }
+}
+
+/// Asserts that the text names all of these.
+fn assert_names(failure: &dyn std::fmt::Display, names: &[&str]) {
+    let text = failure.to_string();
+    for name in names {
+        assert!(text.contains(name), "{name} is not named in: {text}");
+    }
+}
+
+#[test]
+fn a_sound_game_passes_in_chaos() {
+    fn fly(inputs: Res<PlayerInputs<u8>>, mut bodies: Query<(&mut Body, &RollbackId)>) {
+        for (mut body, id) in &mut bodies {
+            body.place.x += body.speed * f32::from(inputs.get(Seat(0)));
+            body.place.y += id.get() as f32;
+        }
+    }
+    let stats = testing::sync_test(&mut game(fly), SyncTest::CHAOS, 2, 500);
+    let stats = stats.unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(stats.max_rollback, 8, "as deep as the window is");
+    assert!(stats.resimulated_frames > 1500, "{stats:?}");
+}
+
+#[test]
+fn an_unregistered_component_is_named_before_the_first_frame() {
+    #[derive(Component, Default)]
+    struct Fuel(f32);
+    fn burn(mut bodies: Query<(&mut Body, &mut Fuel)>) {
+        for (mut body, mut fuel) in &mut bodies {
+            fuel.0 += 1.0;
+            body.speed += fuel.0;
+        }
+    }
+    let failure = failure(&mut game(burn), SyncTest::EVERY_DEPTH);
+    assert_names(&failure, &["::Fuel`", "burn", ".rollback_component::<Fuel>()"]);
+}
+
+#[test]
+fn a_component_that_commands_add_is_seen_by_what_depends_on_it() {
+    #[derive(Component)]
+    struct Boosted;
+    fn boost(
+        mut commands: Commands,
+        frame: Res<SimFrame>,
+        mut bodies: Query<(Entity, &mut Body, Has<Boosted>)>,
+    ) {
+        for (entity, mut body, is_boosted) in &mut bodies {
+            body.speed += f32::from(u8::from(is_boosted));
+            if frame.0 == 20 {
+                commands.entity(entity).insert(Boosted);
+            }
+        }
+    }
+    let divergence = divergence(&mut game(boost), SyncTest::EVERY_DEPTH);
+    assert_names(&divergence, &["::Body`", "`speed`", "boost"]);
+}
+
+#[test]
+fn state_in_a_local_is_caught() {
+    fn count(mut calls: Local<u32>, mut bodies: Query<&mut Body>) {
+        *calls += 1;
+        for mut body in &mut bodies {
+            body.place.x = *calls as f32;
+        }
+    }
+    let divergence = divergence(&mut game(count), SyncTest::EVERY_DEPTH);
+    assert_names(&divergence, &["::Body`", "`place.x`", "count", "`Local`"]);
+    assert_eq!(divergence.cause, DivergenceCause::NotRepeatable);
+}
+
+#[test]
+fn dependence_on_the_order_of_a_query_is_caught_in_chaos_and_only_there() {
+    fn chase(mut bodies: Query<&mut Body>) {
+        let mut before = 0.0;
+        for mut body in &mut bodies {
+            body.place.y = before;
+            before += body.speed;
+        }
+    }
+    assert!(testing::sync_test(&mut game(chase), SyncTest::EVERY_DEPTH, 2, 200).is_ok());
+    let divergence = divergence(&mut game(chase), SyncTest::CHAOS);
+    assert_names(&divergence, &["::Body`", "`place.y`", "chase", "order of a query"]);
+    assert_eq!(divergence.cause, DivergenceCause::Order);
+}
+
+#[test]
+fn the_order_of_a_hash_map_is_caught() {
+    #[expect(clippy::disallowed_types, reason = "that is what is caught")]
+    type HashMap<K, V> = std::collections::HashMap<K, V>;
+    fn vote(mut bodies: Query<(&mut Body, &RollbackId)>) {
+        let seen: HashMap<u32, f32> =
+            bodies.iter().map(|(body, id)| (id.get(), body.speed)).collect();
+        let first = *seen.values().next().expect("there are bodies");
+        for (mut body, _) in &mut bodies {
+            body.place.x = first;
+        }
+    }
+    let divergence = divergence(&mut game(vote), SyncTest::EVERY_DEPTH);
+    assert_names(&divergence, &["::Body`", "`place.x`", "vote", "hash map"]);
+    assert_eq!(divergence.cause, DivergenceCause::NotRepeatable);
+}
+
+#[test]
+fn the_clock_of_the_machine_is_caught() {
+    #[expect(clippy::disallowed_methods, reason = "that is what is caught")]
+    fn age(mut bodies: Query<&mut Body>) {
+        let now = std::time::SystemTime::now();
+        let since = now.duration_since(std::time::UNIX_EPOCH).expect("it is later than 1970");
+        for mut body in &mut bodies {
+            body.place.y = since.subsec_nanos() as f32;
+        }
+    }
+    let divergence = divergence(&mut game(age), SyncTest::EVERY_DEPTH);
+    assert_names(&divergence, &["::Body`", "`place.y`", "age", "a clock"]);
+
+    fn hurry(time: Res<Time<Real>>, mut bodies: Query<&mut Body>) {
+        for mut body in &mut bodies {
+            body.place.x = time.elapsed_secs();
+        }
+    }
+    let failure = failure(&mut game(hurry), SyncTest::EVERY_DEPTH);
+    assert_names(&failure, &["Time<bevy_time::real::Real>", "hurry"]);
+}
+
+#[test]
+fn random_numbers_without_a_seed_are_caught() {
+    use std::hash::{BuildHasher, RandomState};
+    fn shake(mut bodies: Query<&mut Body>) {
+        for mut body in &mut bodies {
+            body.place.x += (RandomState::new().hash_one(0) % 7) as f32;
+        }
+    }
+    let divergence = divergence(&mut game(shake), SyncTest::EVERY_DEPTH);
+    assert_names(&divergence, &["::Body`", "`place.x`", "shake", "unseeded random number"]);
+}
+
+#[test]
+fn a_message_that_is_read_a_frame_later_is_named() {
+    #[derive(Message)]
+    struct Hit;
+    fn shoot(mut hits: MessageWriter<Hit>) {
+        hits.write(Hit);
+    }
+    fn suffer(mut hits: MessageReader<Hit>, mut bodies: Query<&mut Body>) {
+        let count = hits.read().count() as f32;
+        bodies.iter_mut().for_each(|mut body| body.speed -= count);
+    }
+    let mut app = game((suffer, shoot).chain());
+    app.add_message::<Hit>();
+    let failure = failure(&mut app, SyncTest::EVERY_DEPTH);
+    assert_names(&failure, &["Messages<", "::Hit>`", "suffer", "shoot", "what a reader has read"]);
+}
+
+#[test]
+fn a_resource_that_was_forgotten_is_named() {
+    #[derive(Resource, Default)]
+    struct Wind(f32);
+    fn blow(mut wind: ResMut<Wind>, mut bodies: Query<&mut Body>) {
+        wind.0 += 0.5;
+        bodies.iter_mut().for_each(|mut body| body.place.x += wind.0);
+    }
+    let mut app = game(blow);
+    app.init_resource::<Wind>();
+    let failure = failure(&mut app, SyncTest::EVERY_DEPTH);
+    assert_names(&failure, &["resource", "::Wind`", "blow", ".rollback_resource::<Wind>()"]);
+}
+
+#[test]
+fn an_entity_that_is_kept_without_saying_so_is_caught_in_chaos() {
+    #[derive(Component, Clone, Serialize, Deserialize)]
+    struct Partner(Entity);
+    fn pair(
+        mut commands: Commands,
+        frame: Res<SimFrame>,
+        alone: Query<(Entity, &RollbackId), Without<Partner>>,
+        mut bodies: Query<(&mut Body, Option<&Partner>)>,
+        all: Query<&RollbackId>,
+    ) {
+        let mut order: Vec<(RollbackId, Entity)> =
+            alone.iter().map(|(entity, &id)| (id, entity)).collect();
+        order.sort_unstable();
+        if let (0, [(_, one), .., (_, other)]) = (frame.0, &*order) {
+            commands.entity(*one).insert(Partner(*other));
+        }
+        for (mut body, partner) in &mut bodies {
+            body.place.x = match partner {
+                Some(partner) => all.get(partner.0).map_or(-1.0, |id| id.get() as f32),
+                None => 0.0,
+            };
+        }
+    }
+    let mut app = game(pair);
+    app.rollback_component_local::<Partner>();
+    let divergence = divergence(&mut app, SyncTest::CHAOS);
+    assert_names(&divergence, &["::Body`", "`place.x`", "pair", "#[entities]"]);
+    assert_eq!(divergence.cause, DivergenceCause::Entities);
+}
+
+#[test]
+fn the_audit_tells_what_each_system_writes_and_keeps_quiet_about_what_is_allowed() {
+    #[derive(Resource, Default)]
+    struct Cache(u32);
+    fn fly(mut cache: ResMut<Cache>, mut bodies: Query<&mut Body>) {
+        cache.0 += 1;
+        bodies.iter_mut().for_each(|mut body| body.place.x += body.speed);
+    }
+    let report = |is_allowed: bool| {
+        let mut app = game(fly);
+        app.init_resource::<Cache>();
+        if is_allowed {
+            app.allow_unregistered::<Cache>();
+        }
+        app.finish();
+        app.world().resource::<AuditReport>().clone()
+    };
+    let warned = report(false);
+    let [finding] = warned.findings() else { panic!("{warned:?}") };
+    assert_eq!(finding.problem, AuditProblem::Resource);
+    assert!(finding.type_name.ends_with("::Cache"));
+    let allowed = report(true);
+    assert!(allowed.findings().is_empty(), "{allowed:?}");
+    let writers = allowed.writers(std::any::type_name::<Body>());
+    assert!(matches!(&*writers, [one] if one.ends_with("fly")), "{writers:?}");
+}
