@@ -1,5 +1,5 @@
 //! The project's commands, run as `cargo xtask <command>`: `play` sets up and runs the game, `test` sets up and runs
-//! everything that CI runs, `web` builds the browser version.
+//! everything that CI runs, `web` builds the browser version, `bench` measures.
 //!
 //! Only glue lives here: each command calls cargo and starts programs. It must build in seconds on a bare machine and
 //! work on Linux, macOS and Windows, so it depends on almost nothing.
@@ -10,6 +10,7 @@
     reason = "a command-line tool talks to the terminal"
 )]
 
+mod bench;
 mod cargo;
 mod failure;
 mod packages;
@@ -53,6 +54,7 @@ fn run(mut arguments: Parser) -> Outcome {
         Some("play") => play::run(arguments),
         Some("test") => test::run(arguments),
         Some("web") => web::run(arguments),
+        Some("bench") => bench::run(arguments),
         _ => fail(format!("there is no command `{}`\n\n{HELP}", command.display())),
     }
 }
@@ -76,5 +78,6 @@ Usage: cargo xtask <command> [flags]
   play   set up and play: builds the game, starts the signaling server, opens the game
   test   set up and run everything that CI runs
   web    build the browser version and print its size
+  bench  measure, side by side with what people use today
 
 `cargo xtask <command> --help` lists a command's flags.";

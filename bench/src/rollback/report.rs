@@ -1,0 +1,121 @@
+//! The figures as a table for people and as JSON for programs.
+
+use serde_json::{Value, json};
+
+use super::{
+    Pair,
+    growth::Growth,
+    scenarios::{REFERENCE, SaveAndLoad, Size},
+};
+
+/// All figures of one run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) sizes: Vec<Size>,
+    pub(crate) owning: Option<SaveAndLoad>,
+    pub(crate) idle: Option<SaveAndLoad>,
+    pub(crate) step: Option<Pair>,
+    pub(crate) growth: Option<Growth>,
+}
+
+impl Report {
+    /// Prints the table in Markdown.
+    pub(crate) fn print(&self) {
+        println!("| | entities | netcode | bevy_ggrs 0.22 | times as fast |");
+        println!("|---|---:|---:|---:|---:|");
+        for size in &self.sizes {
+            row("save", size.entities, size.save);
+            row("load", size.entities, size.load);
+            row("load after 100 spawns and despawns", size.entities, size.load_churn);
+            row("sync test, depth 7", size.entities, size.sync_test);
+            row("sync test with two hashed types", size.entities, size.sync_test_checksum);
+        }
+        if let Some(owning) = self.owning {
+            row("save, `String` and `Vec`, 1 % changing", REFERENCE, owning.save);
+            row("load, `String` and `Vec`, 1 % changing", REFERENCE, owning.load);
+        }
+        if let Some(idle) = self.idle {
+            row("save, 1 % changing", REFERENCE, idle.save);
+            row("load, 1 % changing", REFERENCE, idle.load);
+        }
+        if let Some(step) = self.step {
+            row("empty step", 100, step);
+        }
+        println!();
+        for size in &self.sizes {
+            println!(
+                "memcpy of the same bytes at {} entities: {}",
+                size.entities,
+                time(size.memcpy)
+            );
+        }
+        if let Some(growth) = self.growth {
+            for (name, grown) in [("netcode", growth.ours), ("bevy_ggrs", growth.theirs)] {
+                let memory = grown.memory().map_or("unknown".into(), |it| format!("{it:.3}"));
+                println!(
+                    "minute 10 / minute 1, {name}: time {:.3} ({} to {}), resident memory {memory}",
+                    grown.time(),
+                    time(grown.first),
+                    time(grown.last),
+                );
+            }
+        }
+    }
+
+    /// All figures, the ratios of the reference size at top level.
+    pub(crate) fn to_json(&self) -> Value {
+        let reference = self.sizes.iter().find(|size| size.entities == REFERENCE);
+        let ratio = |pick: fn(&Size) -> f64| reference.map(pick);
+        let both =
+            |it: SaveAndLoad| (it.save.theirs + it.load.theirs) / (it.save.ours + it.load.ours);
+        json!({
+            "save_ratio": ratio(|it| it.save.ratio()),
+            "load_ratio": ratio(|it| it.load.ratio()),
+            "load_churn_ratio": ratio(|it| it.load_churn.ratio()),
+            "synctest_ratio": ratio(|it| it.sync_test.ratio()),
+            "synctest_checksum_ratio": ratio(|it| it.sync_test_checksum.ratio()),
+            "save_over_memcpy": ratio(|it| it.save.ours / it.memcpy),
+            "load_over_memcpy": ratio(|it| it.load.ours / it.memcpy),
+            "noncopy_ratio": self.owning.map(both),
+            "idle_ratio": self.idle.map(both),
+            "growth_time": self.growth.map(|it| it.ours.time()),
+            "growth_memory": self.growth.and_then(|it| it.ours.memory()),
+            "stock_growth_time": self.growth.map(|it| it.theirs.time()),
+            "stock_growth_memory": self.growth.and_then(|it| it.theirs.memory()),
+            "step_ratio": self.step.map(|it| it.ours / it.theirs),
+            "sizes": self.sizes.iter().map(size_json).collect::<Vec<_>>(),
+            "step_us": self.step.map(pair_json),
+        })
+    }
+}
+
+fn size_json(size: &Size) -> Value {
+    json!({
+        "entities": size.entities,
+        "save_us": pair_json(size.save),
+        "load_us": pair_json(size.load),
+        "load_churn_us": pair_json(size.load_churn),
+        "synctest_us": pair_json(size.sync_test),
+        "synctest_checksum_us": pair_json(size.sync_test_checksum),
+        "memcpy_us": size.memcpy * 1e6,
+    })
+}
+
+fn pair_json(pair: Pair) -> Value {
+    json!({ "netcode": pair.ours * 1e6, "bevy_ggrs": pair.theirs * 1e6 })
+}
+
+fn row(what: &str, entities: usize, pair: Pair) {
+    println!(
+        "| {what} | {entities} | {} | {} | {:.0} |",
+        time(pair.ours),
+        time(pair.theirs),
+        pair.ratio()
+    );
+}
+
+/// A time with a unit that suits it.
+fn time(seconds: f64) -> String {
+    let micros = seconds * 1e6;
+    if micros >= 1000.0 { format!("{:.2} ms", micros / 1e3) } else { format!("{micros:.2} µs") }
+}

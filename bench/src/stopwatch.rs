@@ -1,0 +1,56 @@
+//! Alternating measurements and their medians.
+
+use std::time::Instant;
+
+/// The times of several contestants over the same task, in seconds, in order of the contestants.
+#[derive(Clone, Debug)]
+pub(crate) struct Medians(pub(crate) Vec<f64>);
+
+/// A contestant: prepares one run, and gives back its time in seconds.
+pub(crate) type Contestant<'a> = &'a mut dyn FnMut() -> f64;
+
+/// How often contestants take turns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turns {
+    /// Turns of each contestant, after a first one that does not count: in that one, buffers are made.
+    pub(crate) count: usize,
+    /// Runs in a turn.
+    pub(crate) runs: usize,
+}
+
+impl Turns {
+    /// Runs at the beginning of each turn that do not count: they find the caches full of what the others left there, until
+    /// each buffer of a prediction window has been in use more than once.
+    fn warm_up(self) -> usize {
+        self.runs / 3
+    }
+}
+
+/// Lets the contestants take turns, and takes the median of each.
+pub(crate) fn alternate(turns: Turns, contestants: &mut [Contestant]) -> Medians {
+    let mut times = vec![Vec::with_capacity(turns.count * turns.runs); contestants.len()];
+    for turn in 0..=turns.count {
+        for (contestant, times) in contestants.iter_mut().zip(&mut times) {
+            for run in 0..turns.runs {
+                let time = contestant();
+                if turn > 0 && run >= turns.warm_up() {
+                    times.push(time);
+                }
+            }
+        }
+    }
+    Medians(times.into_iter().map(median).collect())
+}
+
+/// The seconds that `task` takes.
+pub(crate) fn seconds(task: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    task();
+    start.elapsed().as_secs_f64()
+}
+
+/// The middle of the values; 0 if there are none.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}

@@ -1,0 +1,47 @@
+//! `cargo xtask bench`: builds the comparisons in release, and runs one.
+
+use std::process::Command;
+
+use lexopt::{Arg, Parser};
+
+use crate::{
+    cargo,
+    failure::{Outcome, fail},
+    process,
+};
+
+const COMPARISONS: [&str; 1] = ["rollback"];
+
+/// Runs the command. All flags but the help are those of the program that measures, which refuses what it does not know.
+pub(crate) fn run(mut arguments: Parser) -> Outcome {
+    let what = match arguments.next()? {
+        Some(Arg::Value(what)) => what,
+        Some(other) => return crate::is_help(other, HELP).map(drop),
+        None => {
+            println!("{HELP}");
+            return Ok(());
+        }
+    };
+    if !COMPARISONS.iter().any(|&known| what == known) {
+        return fail(format!("there is no benchmark `{}`\n\n{HELP}", what.display()));
+    }
+    let flags: Vec<_> = arguments.raw_args()?.collect();
+    if flags.iter().any(|flag| flag == "--help" || flag == "-h") {
+        println!("{HELP}");
+        return Ok(());
+    }
+    println!("Building. The first time this compiles Bevy without its renderer: 3 to 8 minutes.");
+    let programs = cargo::build(&["--profile", "release", "--package", "comparisons"])?;
+    let mut program = Command::new(programs.program("comparisons")?);
+    let status = process::run(program.arg(what).args(flags))?;
+    if status.success() { Ok(()) } else { fail("the benchmark failed") }
+}
+
+const HELP: &str = "\
+Usage: cargo xtask bench rollback [flags]
+
+Measures saving, loading and sync tests, and bevy_ggrs at the same, in one process and in turns. Takes about five
+minutes in which the machine should have nothing else to do.
+
+  --json FILE   write the figures as JSON
+  --quick       ten seconds; the figures are rough";
