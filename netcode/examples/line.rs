@@ -1,0 +1,85 @@
+//! The smallest match that shows something: two programs meet in a room, and each moves its player along a line.
+//!
+//! Start the server, then this twice, each in a terminal of its own:
+//!
+//! ```sh
+//! cargo run --release -p signaling
+//! cargo run --release -p netcode --example line
+//! cargo run --release -p netcode --example line
+//! ```
+//!
+//! Another room or server is given as the argument: `-- ws://HOST:PORT/ROOM`.
+#![expect(clippy::print_stdout, reason = "an example talks to the terminal")]
+
+use std::time::Duration;
+
+use bevy::{app::ScheduleRunnerPlugin, prelude::*};
+use netcode::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// What a player presses. It travels to all peers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Input {
+    forward: bool,
+}
+
+/// What rolls back.
+#[derive(Component, Clone, Serialize, Deserialize)]
+struct Player {
+    seat: Seat,
+    place: u32,
+}
+
+fn main() {
+    let room = std::env::args().nth(1).unwrap_or_else(|| "ws://127.0.0.1:3536/line".into());
+    let display = Duration::from_secs_f64(1.0 / 60.0);
+    App::new()
+        .add_plugins(MinimalPlugins.set(ScheduleRunnerPlugin::run_loop(display)))
+        .add_plugins(NetcodePlugin::<Input>::default())
+        .rollback_component::<Player>()
+        .add_systems(SetupMatch, line_up)
+        .add_systems(ReadInputs, press)
+        .add_systems(Simulate, walk)
+        .add_systems(Update, (tell_state, tell_places.run_if(in_match)))
+        .add_systems(Startup, move |mut commands: Commands| {
+            println!("entering {room}");
+            commands.write_message(JoinRoom::new(room.clone()));
+            commands.write_message(SetReady(true));
+        })
+        .run();
+}
+
+fn line_up(mut commands: Commands, roster: Res<Roster>) {
+    for seat in roster.seats() {
+        commands.spawn((Rollback, Player { seat: seat.seat, place: 0 }));
+    }
+}
+
+/// A keyboard would be read here. This one is held down for a second, then let go for a second.
+fn press(mut inputs: ResMut<LocalInputs<Input>>, frame: Res<SimFrame>) {
+    for seat in inputs.seats().to_vec() {
+        inputs.set(seat, Input { forward: (frame.0 / 60).is_multiple_of(2) });
+    }
+}
+
+fn walk(inputs: Res<PlayerInputs<Input>>, mut players: Query<&mut Player>) {
+    for mut player in &mut players {
+        if inputs.get(player.seat).forward {
+            player.place += 1;
+        }
+    }
+}
+
+fn tell_state(mut changes: MessageReader<SessionChanged>) {
+    for change in changes.read() {
+        println!("{:?}", change.to);
+    }
+}
+
+fn tell_places(frame: Res<SimFrame>, players: Query<&Player>, stats: Res<SessionStats>) {
+    if frame.0.is_multiple_of(60) && frame.0 > 0 {
+        let mut places: Vec<_> = players.iter().map(|it| (it.seat.0, it.place)).collect();
+        places.sort_unstable();
+        println!("frame {}: (seat, place) {places:?}, {} rollbacks", frame.0, stats.rollbacks);
+    }
+}
