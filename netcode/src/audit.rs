@@ -1,4 +1,4 @@
-//! Which state do the systems of [`Simulate`](crate::Simulate) touch that does not roll back?
+//! Which state do the systems of [`Simulate`] touch that does not roll back?
 //!
 //! Bevy knows what each system can read and write. Whatever one of them can write, and nobody registered, is named at
 //! start-up, with the system and with what to do. What it cannot see: `Local`s, commands, exclusive systems, and state outside the world. The

@@ -95,8 +95,8 @@ pub(super) fn draw_asteroids(
     time: Res<Time<Real>>,
     mut strokes: ResMut<Strokes>,
     asteroids: Query<(&Asteroid, &Outline, &Drawn)>,
-    mut corners: Local<Vec<Vec2>>,
 ) {
+    let mut corners = Vec::new();
     for (asteroid, outline, drawn) in &asteroids {
         let turn = Vec2::from_angle(asteroid.spin * time.elapsed_secs());
         for place in ghosts(drawn.place, asteroid.size.radius()) {
