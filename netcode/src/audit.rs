@@ -7,7 +7,10 @@
 use std::{any::TypeId, collections::BTreeMap, fmt};
 
 use bevy::{
-    ecs::{component::ComponentId, query::Access, schedule::Schedule, system::System as _},
+    ecs::{
+        component::ComponentId, query::Access, resource::IsResource, schedule::Schedule,
+        system::System as _,
+    },
     prelude::{Resource, World},
 };
 
@@ -167,7 +170,9 @@ impl Seen {
             .is_some_and(|allowed| allowed.0.contains(&type_id));
         let is_registered =
             is_allowed || world.resource::<RollbackStore>().types().any(|it| it == type_id);
-        let is_resource = world.resource_entities().get(id).is_some();
+        // Also one that is not there yet: every resource requires the component that marks them.
+        let marker = world.components().valid_component_id::<IsResource>();
+        let is_resource = info.required_components().iter_ids().any(|id| Some(id) == marker);
         Some(Self { name: info.name().to_string(), is_registered, is_resource })
     }
 

@@ -110,9 +110,8 @@ impl<C: Component + Clone> Column for DenseColumn<C> {
         let query = self.read.get_or_insert_with(|| QueryState::new(world));
         let tables = query.contiguous_iter(world).expect("only table components come here");
         for (entities, column) in tables {
-            let version = rows
-                .version(saving.slot, entities[0])
-                .expect("the rows of all rollback entities were just saved");
+            // Without a version they have no id, which a game can only do on purpose.
+            let Some(version) = rows.version(saving.slot, entities[0]) else { continue };
             self.blocks.capture(version, &column, column.changed_ticks_slice(), saving);
         }
         self.blocks.end(saving);

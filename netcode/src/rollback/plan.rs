@@ -224,7 +224,8 @@ impl Plan {
                 if same.entity != saved.entity {
                     self.remap.push(saved.entity, same.entity);
                 }
-            } else {
+            } else if world.get::<RollbackId>(saved.entity) != Some(&saved.id) {
+                // An entity that is there all the same is hidden by a disabling component of the game's own.
                 let entity = world.spawn((Rollback, saved.id)).id();
                 self.remap.push(saved.entity, entity);
             }

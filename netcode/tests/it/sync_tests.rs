@@ -208,7 +208,8 @@ fn a_resource_that_was_forgotten_is_named() {
         bodies.iter_mut().for_each(|mut body| body.place.x += wind.0);
     }
     let mut app = game(blow);
-    app.init_resource::<Wind>();
+    // Not there yet when the app is looked through.
+    app.add_systems(Startup, |mut commands: Commands| commands.init_resource::<Wind>());
     let failure = failure(&mut app, SyncTest::EVERY_DEPTH);
     assert_names(&failure, &["resource", "::Wind`", "blow", ".rollback_resource::<Wind>()"]);
 }
