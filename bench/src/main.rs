@@ -7,7 +7,7 @@
 mod rollback;
 mod stopwatch;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{fs::File, path::PathBuf, process::ExitCode};
 
 use lexopt::{Arg, Parser};
 
@@ -15,7 +15,7 @@ const HELP: &str = "\
 Usage: comparisons rollback [flags]
 
   --json FILE   write the figures as JSON
-  --quick       a few seconds instead of minutes; the figures are rough";
+  --quick       ten seconds instead of minutes; the figures are rough";
 
 /// What was asked for.
 #[derive(Debug, Default)]
@@ -36,22 +36,19 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // An unwritable file is noticed before the minutes, not after them.
-    let json = request.json.as_ref().map(|path| (path, std::fs::File::create(path)));
-    let json = match json {
-        Some((path, Err(error))) => {
-            eprintln!("error: cannot write {}: {error}", path.display());
-            return ExitCode::from(2);
-        }
-        Some((_, Ok(file))) => Some(file),
-        None => None,
-    };
+    // An unwritable file is noticed before the minutes, and keeps what it holds until there is something new.
+    if let Some(path) = &request.json
+        && let Err(error) = File::options().create(true).append(true).open(path)
+    {
+        eprintln!("error: cannot write {}: {error}", path.display());
+        return ExitCode::from(2);
+    }
     let report = rollback::run(request.is_quick);
     report.print();
-    if let Some(file) = json
-        && let Err(error) = serde_json::to_writer_pretty(file, &report.to_json())
+    if let Some(path) = &request.json
+        && let Err(error) = std::fs::write(path, format!("{:#}\n", report.to_json()))
     {
-        eprintln!("error: the figures could not be written: {error}");
+        eprintln!("error: cannot write {}: {error}", path.display());
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS

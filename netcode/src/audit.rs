@@ -1,7 +1,8 @@
 //! Which state do the systems of [`Simulate`] touch that does not roll back?
 //!
 //! Bevy knows what each system can read and write. Whatever one of them can write, and nobody registered, is named at
-//! start-up, with the system and with what to do. What it cannot see: `Local`s, commands, exclusive systems, and state outside the world. The
+//! start-up, with the system and with what to do. Names, and messages, are known only with Bevy's feature `debug`, which this crate's
+//! default feature `names` turns on. What it cannot see: `Local`s, commands, exclusive systems, and state outside the world. The
 //! sync test finds those when they make a difference.
 
 use std::{any::TypeId, collections::BTreeMap, fmt};
@@ -11,7 +12,7 @@ use bevy::{
         component::ComponentId, query::Access, resource::IsResource, schedule::Schedule,
         system::System as _,
     },
-    prelude::{Resource, World},
+    prelude::{Fixed, Real, Resource, Time, Virtual, World},
 };
 
 use crate::{plugin::Simulate, rollback::RollbackStore};
@@ -66,20 +67,23 @@ impl fmt::Display for AuditFinding {
             ),
             AuditProblem::Clock => write!(
                 f,
-                "`{name}` is read by {systems}, but it is not the same on two machines: inside `Simulate`, `Time` counts frames",
+                "`{name}` is read by {systems}, but it is not the same on two machines: inside `Simulate`, `Time` counts frames; \
+                 or `.allow_unregistered::<{short}>()`",
+                short = short(name)
             ),
         }
     }
 }
 
-/// The name without the path of its module, or of its parameters.
+/// The name without the paths of its modules, nor those of its parameters.
 fn short(name: &str) -> String {
-    let (name, parameters) = name.split_once('<').map_or((name, None), |(a, b)| (a, Some(b)));
-    let last = name.rsplit("::").next().unwrap_or(name);
-    match parameters {
-        Some(parameters) => format!("{last}<{}>", short(parameters.trim_end_matches('>'))),
-        None => last.to_owned(),
+    let mut short = String::new();
+    for piece in
+        name.split_inclusive(|letter: char| !letter.is_alphanumeric() && !"_:".contains(letter))
+    {
+        short.push_str(piece.rsplit("::").next().unwrap_or(piece));
     }
+    short
 }
 
 /// Types that may be written in `Simulate` without being registered.
@@ -90,8 +94,8 @@ pub(crate) struct AllowedUnregistered(pub(crate) Vec<TypeId>);
 #[derive(Resource, Clone, Debug, Default)]
 pub struct AuditReport {
     findings: Vec<AuditFinding>,
-    /// Which systems can write a type, by its name.
-    writers: BTreeMap<String, Vec<String>>,
+    /// Which systems can write a type.
+    writers: Vec<(TypeId, String)>,
 }
 
 impl AuditReport {
@@ -101,10 +105,11 @@ impl AuditReport {
         &self.findings
     }
 
-    /// The systems of `Simulate` that can write the type of this full path, by name.
+    /// The systems of `Simulate` that can write `type_id`, by name.
     #[must_use]
-    pub fn writers(&self, type_name: &str) -> Vec<String> {
-        self.writers.get(type_name).cloned().unwrap_or_default()
+    pub fn writers(&self, type_id: TypeId) -> Vec<String> {
+        let all = self.writers.iter().filter(|(written, _)| *written == type_id);
+        all.map(|(_, system)| system.clone()).collect()
     }
 }
 
@@ -121,28 +126,29 @@ pub(crate) fn audit(world: &mut World) {
 }
 
 fn look_through(world: &mut World, schedule: &mut Schedule) -> AuditReport {
-    let keys: Vec<_> = schedule.graph().systems.iter().map(|(key, ..)| key).collect();
-    let mut found: BTreeMap<(String, u8), AuditFinding> = BTreeMap::new();
-    let mut writers: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let systems = &mut schedule.graph_mut().systems;
+    let keys: Vec<_> = systems.iter().map(|(key, ..)| key).collect();
+    let mut found: BTreeMap<(ComponentId, u8), AuditFinding> = BTreeMap::new();
+    let mut writers = Vec::new();
     for key in keys {
-        let Some(system) = schedule.graph_mut().systems.get_mut(key) else { continue };
-        let access = system.initialize(world);
+        let Some(system) = systems.get_mut(key) else { continue };
+        let mut access = system.initialize(world);
         let name = system.name().to_string();
+        for condition in systems.get_conditions_mut(key).into_iter().flatten() {
+            access.extend(condition.condition.initialize(world));
+        }
         for (id, is_written) in accessed(access.combined_access()) {
             let Some(seen) = Seen::new(world, id) else { continue };
             if is_written {
-                writers.entry(seen.name.clone()).or_default().push(name.clone());
+                writers.push((seen.type_id, name.clone()));
             }
             let Some(problem) = seen.problem(is_written) else { continue };
-            found
-                .entry((seen.name.clone(), problem as u8))
-                .or_insert_with(|| AuditFinding {
-                    type_name: seen.name,
-                    problem,
-                    systems: Vec::new(),
-                })
-                .systems
-                .push(name.clone());
+            let finding = found.entry((id, problem as u8)).or_insert_with(|| AuditFinding {
+                type_name: seen.name,
+                problem,
+                systems: Vec::new(),
+            });
+            finding.systems.push(name.clone());
         }
     }
     AuditReport { findings: found.into_values().collect(), writers }
@@ -157,6 +163,7 @@ fn accessed(access: &Access) -> Vec<(ComponentId, bool)> {
 /// A type that a system can access.
 struct Seen {
     name: String,
+    type_id: TypeId,
     is_registered: bool,
     is_resource: bool,
 }
@@ -173,19 +180,21 @@ impl Seen {
         // Also one that is not there yet: every resource requires the component that marks them.
         let marker = world.components().valid_component_id::<IsResource>();
         let is_resource = info.required_components().iter_ids().any(|id| Some(id) == marker);
-        Some(Self { name: info.name().to_string(), is_registered, is_resource })
+        Some(Self { name: info.name().to_string(), type_id, is_registered, is_resource })
     }
 
     fn problem(&self, is_written: bool) -> Option<AuditProblem> {
-        let is_message = self.name.starts_with("bevy_ecs::message::messages::Messages<");
-        let is_clock = ["Real", "Virtual", "Fixed"].iter().any(|clock| {
-            self.name.starts_with("bevy_time::time::Time<")
-                && self.name.ends_with(&format!("::{clock}>"))
-        });
+        let clocks = [
+            TypeId::of::<Time<Real>>(),
+            TypeId::of::<Time<Virtual>>(),
+            TypeId::of::<Time<Fixed>>(),
+        ];
         match () {
             () if self.is_registered => None,
-            () if is_message => Some(AuditProblem::Message),
-            () if is_clock => Some(AuditProblem::Clock),
+            () if self.name.starts_with("bevy_ecs::message::messages::Messages<") => {
+                Some(AuditProblem::Message)
+            }
+            () if clocks.contains(&self.type_id) => Some(AuditProblem::Clock),
             () if is_written && self.is_resource => Some(AuditProblem::Resource),
             () if is_written => Some(AuditProblem::Component),
             () => None,
@@ -202,5 +211,6 @@ mod tests {
         assert_eq!(short("game::ships::Ship"), "Ship");
         assert_eq!(short("bevy_ecs::message::messages::Messages<game::Hit>"), "Messages<Hit>");
         assert_eq!(short("u32"), "u32");
+        assert_eq!(short("a::Map<b::K, c::V<d::E>>"), "Map<K, V<E>>");
     }
 }

@@ -149,7 +149,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
     }
 
     /// Looks for state that the simulation changes and nobody registered; see [`AuditReport`](crate::AuditReport).
-    fn finish(&self, app: &mut App) {
+    fn cleanup(&self, app: &mut App) {
         audit(app.world_mut());
     }
 }

@@ -32,6 +32,9 @@ impl Pair {
 pub(crate) fn run(is_quick: bool) -> Report {
     let effort = if is_quick { Effort::quick() } else { Effort::thorough() };
     let mut report = Report::default();
+    // First, while the process is small: resident memory is measured.
+    eprintln!("a match of ten minutes, twice …");
+    report.growth = Some(growth::measure(&effort));
     for entities in effort.sizes {
         eprintln!("{entities} entities …");
         report.sizes.push(scenarios::measure_size(*entities, &effort));
@@ -42,8 +45,6 @@ pub(crate) fn run(is_quick: bool) -> Report {
     report.idle = Some(scenarios::measure_idle(&effort));
     eprintln!("an empty step …");
     report.step = Some(scenarios::measure_step(&effort));
-    eprintln!("a match of ten minutes, twice …");
-    report.growth = Some(growth::measure(&effort));
     report
 }
 

@@ -44,9 +44,11 @@ impl Report {
         println!();
         for size in &self.sizes {
             println!(
-                "memcpy of the same bytes at {} entities: {}",
+                "memcpy of the same bytes at {} entities: {}; a save takes {:.2} times as long, a load {:.2} times",
                 size.entities,
-                time(size.memcpy)
+                time(size.memcpy),
+                size.save.ours / size.memcpy,
+                size.load.ours / size.memcpy,
             );
         }
         if let Some(growth) = self.growth {

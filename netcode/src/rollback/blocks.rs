@@ -23,6 +23,8 @@ pub(super) struct Saving {
     pub(super) now: Moment,
     /// The slot that the world was last equal to, and when.
     pub(super) base: Option<(usize, Moment)>,
+    /// Whether to copy everything, whatever change ticks say: for a sync test, which is to find what ticks do not show.
+    pub(super) is_exact: bool,
 }
 
 #[derive(Debug)]
@@ -90,7 +92,7 @@ impl<C: Clone> Blocks<C> {
             .filter(|(_, as_of)| !as_of.is_before_any(changed, saving.now))
             .and_then(|(base, _)| find(&self.frames[base], place, rows.table))
             .filter(|&block| self.pool[block].rows == rows);
-        let index = known.unwrap_or_else(|| self.fill(rows, values, changed, saving.now));
+        let index = known.unwrap_or_else(|| self.fill(rows, values, changed, saving));
         let block = &mut self.pool[index];
         block.uses += 1;
         block.as_of = saving.now;
@@ -133,7 +135,14 @@ impl<C: Clone> Blocks<C> {
         }
     }
 
-    fn fill(&mut self, rows: TableVersion, values: &[C], changed: &[Tick], now: Moment) -> usize {
+    fn fill(
+        &mut self,
+        rows: TableVersion,
+        values: &[C],
+        changed: &[Tick],
+        saving: Saving,
+    ) -> usize {
+        let now = saving.now;
         let Some(index) = self.take_free(rows) else {
             self.pool.push(Block {
                 rows,
@@ -146,7 +155,7 @@ impl<C: Clone> Blocks<C> {
         };
         let block = &mut self.pool[index];
         let is_base = block.rows == rows && block.is_trusted && block.as_of.is_comparable(now);
-        if !mem::needs_drop::<C>() || !is_base {
+        if !mem::needs_drop::<C>() || !is_base || saving.is_exact {
             values.clone_into(&mut block.values);
         } else {
             let old = block.values.iter_mut().zip(values).zip(changed);
@@ -209,7 +218,7 @@ mod tests {
 
         fn save(&mut self, slot: usize) {
             self.now.save += 1;
-            let saving = Saving { slot, now: self.now, base: self.base };
+            let saving = Saving { slot, now: self.now, base: self.base, is_exact: false };
             self.blocks.begin(saving);
             self.blocks.capture(self.rows, &self.values, &self.changed, saving);
             self.blocks.end(saving);
@@ -289,7 +298,7 @@ mod tests {
         let before = COPIES.load(Ordering::Relaxed);
         rig.set(50, Owner(Box::new(7)));
         rig.now.save += 1;
-        let saving = Saving { slot: 0, now: rig.now, base: rig.base };
+        let saving = Saving { slot: 0, now: rig.now, base: rig.base, is_exact: false };
         rig.blocks.begin(saving);
         rig.blocks.capture(rig.rows, &rig.values, &rig.changed, saving);
         rig.blocks.end(saving);

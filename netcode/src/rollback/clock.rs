@@ -2,9 +2,9 @@
 
 use bevy::ecs::change_detection::Tick;
 
-/// Saves after which an old capture counts as too old to be compared by ticks. Ticks wrap after 2³² system runs; a million
-/// saves are hours, and far fewer runs than that.
-const MAX_AGE_SAVES: u64 = 1 << 20;
+/// Saves after which an old capture counts as too old to be compared by ticks. Ticks wrap after 2³² system runs, which is a
+/// million between two saves; no buffer that is in use is nearly as old.
+const MAX_AGE_SAVES: u64 = 1 << 12;
 
 /// A moment at which captured values and the world were equal.
 #[derive(Clone, Copy, Debug)]

@@ -27,10 +27,22 @@ pub(crate) trait Column: Any + Send + Sync {
     fn resize(&mut self, slots: usize);
     /// Saves the present values.
     fn save(&mut self, world: &mut World, rows: &SavedRows, saving: Saving);
-    /// Gives entities that are not what they were the set of components that they had, as far as this type goes.
-    fn put_in_order(&mut self, _world: &mut World, _slot: usize, _plan: &Plan) {}
-    /// Brings the values of a saved frame back.
-    fn load(&mut self, world: &mut World, loading: &Loading);
+    /// Gives entities that are not what they were the set of components that they had, as far as this type goes. True if any
+    /// was changed.
+    fn put_in_order(&mut self, _world: &mut World, _slot: usize, _plan: &Plan) -> bool {
+        false
+    }
+    /// Says that a load begins.
+    fn begin_load(&mut self) {}
+    /// Brings back values that have to be inserted, which may run hooks and observers and move entities between tables. True
+    /// if any was; called until none is.
+    fn load_by_inserting(&mut self, _world: &mut World, _loading: &Loading) -> bool {
+        false
+    }
+    /// Brings the other values back, in place. True if any was written without counting as changed.
+    fn load(&mut self, _world: &mut World, _loading: &Loading) -> bool {
+        false
+    }
     /// Lets entities inside values follow to where they are now.
     fn follow(&mut self, world: &mut World, remap: &EntityRemap);
     /// The first value in which two saved versions of one frame differ; for types that are hashed.

@@ -78,18 +78,15 @@ fn hash_rows<C: Component + Clone>(
     names: &EntityNames,
     hash_value: impl Fn(&C, &mut ValueHasher),
 ) -> u64 {
-    let mut pairs = ids.iter().zip(values);
-    let Some((_, first)) = pairs.clone().next() else { return 0 };
+    let Some(first) = values.first() else { return 0 };
     let mut renamed = first.clone();
-    pairs
-        .try_fold(0u64, |sum, (id, value)| {
-            renamed.clone_from(value);
-            C::map_entities(&mut renamed, &mut Rename(names));
-            let mut hasher = ValueHasher::new(u64::from(id.get()));
-            hash_value(&renamed, &mut hasher);
-            Some(sum.wrapping_add(hasher.finish()))
-        })
-        .unwrap_or_default()
+    ids.iter().zip(values).fold(0u64, |sum, (id, value)| {
+        renamed.clone_from(value);
+        C::map_entities(&mut renamed, &mut Rename(names));
+        let mut hasher = ValueHasher::new(u64::from(id.get()));
+        hash_value(&renamed, &mut hasher);
+        sum.wrapping_add(hasher.finish())
+    })
 }
 
 impl<C: Component + Clone> Column for DenseColumn<C> {
@@ -117,7 +114,8 @@ impl<C: Component + Clone> Column for DenseColumn<C> {
         self.blocks.end(saving);
     }
 
-    fn put_in_order(&mut self, world: &mut World, slot: usize, plan: &Plan) {
+    fn put_in_order(&mut self, world: &mut World, slot: usize, plan: &Plan) -> bool {
+        let mut has_changed = false;
         for misplaced in &plan.misplaced {
             let Ok(mut entity) = world.get_entity_mut(misplaced.entity) else { continue };
             let values = self.blocks.values(slot, misplaced.saved.table);
@@ -127,17 +125,32 @@ impl<C: Component + Clone> Column for DenseColumn<C> {
                     let mut follow = Follow { remap: &plan.remap, has_moved: false };
                     C::map_entities(&mut value, &mut follow);
                     self.writer.put(&mut entity, value);
+                    has_changed = true;
                 }
-                (None, true) => drop(entity.remove::<C>()),
+                (None, true) => {
+                    entity.remove::<C>();
+                    has_changed = true;
+                }
                 _ => {}
             }
         }
+        has_changed
     }
 
-    fn load(&mut self, world: &mut World, loading: &Loading) {
-        if self.writer.load(world, &self.blocks, &self.comparison, loading) {
+    fn begin_load(&mut self) {
+        self.writer.begin_load();
+    }
+
+    fn load_by_inserting(&mut self, world: &mut World, loading: &Loading) -> bool {
+        self.writer.load_by_inserting(world, &self.blocks, &self.comparison, loading)
+    }
+
+    fn load(&mut self, world: &mut World, loading: &Loading) -> bool {
+        let is_any_unmarked = self.writer.load(world, &self.blocks, &self.comparison, loading);
+        if is_any_unmarked {
             self.blocks.distrust_blocks_after(loading.since);
         }
+        is_any_unmarked
     }
 
     fn follow(&mut self, world: &mut World, remap: &EntityRemap) {

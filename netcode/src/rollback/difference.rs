@@ -2,7 +2,7 @@
 //!
 //! Fields are found by way of `Serialize`, which every hashed type has, so nothing needs to derive more than it does anyway.
 
-use std::cmp::Ordering;
+use std::{any::TypeId, cmp::Ordering};
 
 use bevy::prelude::{Component, Resource};
 use serde::Serialize;
@@ -18,12 +18,21 @@ use crate::checksum::ValueHasher;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
     pub(crate) type_name: &'static str,
+    pub(crate) type_id: TypeId,
     /// The entity; none for a resource.
     pub(crate) entity: Option<RollbackId>,
     /// The way to the field, as in `velocity.x`; empty if it is the value as a whole.
     pub(crate) field: String,
     /// The field in the first version and in the second, as text.
     pub(crate) values: [String; 2],
+}
+
+impl Difference {
+    /// The type differs, and nobody knows where.
+    pub(super) fn somewhere_in(type_name: &'static str, type_id: TypeId) -> Self {
+        let values = ["something".to_owned(), "something else".to_owned()];
+        Self { type_name, type_id, entity: None, field: String::new(), values }
+    }
 }
 
 /// How values of one type are fed to the checksum, and shown to people.
@@ -57,7 +66,6 @@ pub(super) fn between_components<C: Component + Clone>(
         version.sort_unstable_by_key(|&(id, _)| id);
         version
     });
-    let type_name = std::any::type_name::<C>();
     let (mut first, mut again) = (first.into_iter().peekable(), again.into_iter().peekable());
     loop {
         let (id, values) = match (first.peek(), again.peek()) {
@@ -76,7 +84,7 @@ pub(super) fn between_components<C: Component + Clone>(
             Some(value)
         };
         let values = [renamed(0), renamed(1)];
-        if let Some(difference) = between(hashing, type_name, Some(id), &values) {
+        if let Some(difference) = between(hashing, Some(id), &values) {
             return Some(difference);
         }
     }
@@ -93,12 +101,11 @@ pub(super) fn between_resources<R: Resource + Clone>(
         R::map_entities(&mut value, &mut Rename(names[version]));
         Some(value)
     };
-    between(hashing, std::any::type_name::<R>(), None, &[renamed(0), renamed(1)])
+    between(hashing, None, &[renamed(0), renamed(1)])
 }
 
-fn between<T>(
+fn between<T: 'static>(
     hashing: Hashing<T>,
-    type_name: &'static str,
     entity: Option<RollbackId>,
     values: &[Option<T>; 2],
 ) -> Option<Difference> {
@@ -118,7 +125,8 @@ fn between<T>(
     });
     let (field, values) = first_difference(String::new(), &shown[0], &shown[1])
         .unwrap_or_else(|| (String::new(), shown.map(|value| format!("{value} (in other bits)"))));
-    Some(Difference { type_name, entity, field, values })
+    let (type_name, type_id) = (std::any::type_name::<T>(), TypeId::of::<T>());
+    Some(Difference { type_name, type_id, entity, field, values })
 }
 
 /// The way to the first place where two trees differ, and what stands there.

@@ -18,8 +18,8 @@ use super::{
     rows::SavedRows,
 };
 
-/// Observers of a game may change the world while a frame is loaded, and what they change must be put right. Those that still
-/// do so after this many attempts answer each load with another change; they would never come to an end.
+/// Hooks and observers may change the world while a frame is loaded, and what they change must be put right. Those that still do
+/// so after this many attempts beyond one for each column answer every load with another change, and never come to an end.
 const MAX_ATTEMPTS: usize = 4;
 
 /// Saves and restores the registered world.
@@ -33,6 +33,7 @@ pub(crate) struct RollbackStore {
     /// The slot that was saved or loaded last: the world differs from it only where something has a newer change tick.
     base: Option<usize>,
     saves: u64,
+    is_exact: bool,
     departed: Option<QueryState<(Entity, &'static DespawnPending), Allow<Disabled>>>,
     gone: Vec<Entity>,
 }
@@ -54,6 +55,7 @@ impl Default for RollbackStore {
             plan: Plan::default(),
             base: None,
             saves: 0,
+            is_exact: false,
             departed: None,
             gone: Vec::new(),
         }
@@ -84,6 +86,11 @@ impl RollbackStore {
         }
     }
 
+    /// Whether saves copy everything, whatever change ticks say, so that a sync test sees what they do not show.
+    pub(crate) fn set_exact(&mut self, is_exact: bool) {
+        self.is_exact = is_exact;
+    }
+
     fn slot(&self, frame: u32) -> usize {
         frame as usize % self.second_slot()
     }
@@ -106,7 +113,8 @@ impl RollbackStore {
         self.saves += 1;
         let now = Moment { tick: world.increment_change_tick(), save: self.saves };
         let base = self.base.and_then(|base| Some((base, self.frames[base]?.as_of)));
-        let saving = Saving { slot, now, base };
+        let base = base.filter(|_| !self.is_exact);
+        let saving = Saving { slot, now, base, is_exact: self.is_exact };
         self.rows.save(world, slot, self.base);
         for column in &mut self.columns {
             column.save(world, &self.rows, saving);
@@ -126,16 +134,27 @@ impl RollbackStore {
         let saved = self.frames[slot]
             .filter(|saved| saved.frame == frame)
             .expect("a frame to load is inside the saved window");
-        for _ in 0..MAX_ATTEMPTS {
-            let before = world.change_tick();
-            self.load_once(world, slot, saved);
-            if world.change_tick() == before {
-                break;
-            }
+        self.columns.iter_mut().for_each(|column| column.begin_load());
+        let attempts = MAX_ATTEMPTS + self.columns.len();
+        let is_settled = (0..attempts).any(|_| self.restore_structure(world, slot, saved));
+        if !is_settled {
+            self.plan.settle(world, &self.rows, slot);
+        }
+        let mut is_any_unmarked = false;
+        for column in &mut self.columns {
+            let loading = loading(world, &self.plan, slot, saved, self.saves);
+            is_any_unmarked |= column.load(world, &loading);
         }
         world.resource_mut::<RollbackIdCounter>().0 = saved.id_counter;
+        if is_any_unmarked {
+            // Something now has other bits than later frames have, without a newer tick to show it.
+            let later = self.frames.iter_mut().flatten();
+            for frame in later.filter(|frame| frame.as_of.save > saved.as_of.save) {
+                frame.as_of = saved.as_of;
+            }
+        }
         let as_of = Moment { tick: world.increment_change_tick(), save: self.saves };
-        if self.plan.remap.is_empty() {
+        if self.plan.remap.is_empty() && is_settled {
             self.frames[slot] = Some(SavedFrame { as_of, ..saved });
         } else {
             // Values that follow an entity are not what was saved: they keep counting as changed since.
@@ -144,20 +163,26 @@ impl RollbackStore {
             }
             world.increment_change_tick();
         }
-        self.base = Some(slot);
+        self.base = is_settled.then_some(slot);
     }
 
-    fn load_once(&mut self, world: &mut World, slot: usize, saved: SavedFrame) {
-        if self.plan.restore_entities(world, &self.rows, slot, saved.frame) {
+    /// Gives the world the entities and components of a saved frame, and the values that have to be inserted. False if that
+    /// changed anything: then rows have moved, hooks and observers may have done more, and it takes another look.
+    fn restore_structure(&mut self, world: &mut World, slot: usize, saved: SavedFrame) -> bool {
+        self.plan.restore_entities(world, &self.rows, slot, saved.frame);
+        let mut has_changed = false;
+        if !self.plan.misplaced.is_empty() {
             for column in &mut self.columns {
-                column.put_in_order(world, slot, &self.plan);
+                has_changed |= column.put_in_order(world, slot, &self.plan);
             }
-            self.plan.finish(world, &self.rows, slot);
         }
-        for column in &mut self.columns {
-            let now = Moment { tick: world.change_tick(), save: self.saves };
-            column.load(world, &Loading { slot, plan: &self.plan, since: saved.as_of, now });
+        if has_changed || !self.plan.finish() {
+            return false;
         }
+        let Self { columns, plan, saves, .. } = self;
+        !columns.iter_mut().any(|column| {
+            column.load_by_inserting(world, &loading(world, plan, slot, saved, *saves))
+        })
     }
 
     /// One hash per hashed type of the world as it was before `frame`, in order of registration.
@@ -187,7 +212,15 @@ impl RollbackStore {
     pub(crate) fn difference(&self, frame: u32) -> Option<Difference> {
         let slots = [self.slot(frame), self.second_slot()];
         let names = slots.map(|slot| EntityNames::new(&self.rows, slot));
-        self.columns.iter().find_map(|column| column.difference(slots, [&names[0], &names[1]]))
+        let column = self
+            .columns
+            .iter()
+            .find(|column| column.hash(slots[0], &names[0]) != column.hash(slots[1], &names[1]))?;
+        let difference = column.difference(slots, [&names[0], &names[1]]);
+        Some(
+            difference
+                .unwrap_or_else(|| Difference::somewhere_in(column.name(), column.value_type())),
+        )
     }
 
     /// The types that roll back.
@@ -221,4 +254,14 @@ impl RollbackStore {
         self.frames.fill(None);
         self.base = None;
     }
+}
+
+fn loading<'a>(
+    world: &World,
+    plan: &'a Plan,
+    slot: usize,
+    saved: SavedFrame,
+    save: u64,
+) -> Loading<'a> {
+    Loading { slot, plan, since: saved.as_of, now: Moment { tick: world.read_change_tick(), save } }
 }

@@ -4,7 +4,14 @@
 //! until then a rollback brings the same [`Entity`] back, with its children, handles and unregistered components.
 
 use bevy::{
-    ecs::{entity_disabling::Disabled, lifecycle::HookContext, query::Allow, world::DeferredWorld},
+    ecs::{
+        component::{ComponentId, ComponentInfo},
+        entity_disabling::Disabled,
+        lifecycle::HookContext,
+        query::Allow,
+        relationship::RelationshipAccessor,
+        world::DeferredWorld,
+    },
     prelude::{
         ChildOf, Children, Component, Entity, EntityCommands, EntityWorldMut, Or, Resource, With,
         Without, World,
@@ -76,7 +83,8 @@ fn assign_id(mut world: DeferredWorld, context: HookContext) {
 pub trait RollbackCommandsExt {
     /// Takes the entity and its children out of the world now, and despawns them once no rollback can bring them back.
     ///
-    /// Until then they are [`Disabled`]: invisible to queries and renderers, but with all of their components.
+    /// Until then they are [`Disabled`]: invisible to queries and renderers, but with all of their components. Relationships to the entity
+    /// other than that of its children are cut at once; a rollback restores those that are registered.
     /// Plain `despawn` is also correct, but components that are not registered, and children, do not come back.
     fn despawn_rollback(&mut self) -> &mut Self;
 }
@@ -95,8 +103,8 @@ impl RollbackCommandsExt for EntityCommands<'_> {
 
 fn disable_tree(world: &mut World, root: Entity, frame: u32) {
     let mut open = vec![root];
-    while let Some(entity) = open.pop() {
-        let Ok(mut entity) = world.get_entity_mut(entity) else { continue };
+    while let Some(id) = open.pop() {
+        let Ok(mut entity) = world.get_entity_mut(id) else { continue };
         if entity.contains::<DespawnPending>() {
             continue;
         }
@@ -105,6 +113,27 @@ fn disable_tree(world: &mut World, root: Entity, frame: u32) {
         }
         let was_disabled = entity.contains::<Disabled>();
         entity.insert((Disabled, DespawnPending { frame, was_disabled }));
+        cut_relations(world, id);
+    }
+}
+
+/// Lets go of everybody who refers to an entity by a relationship, except its children: what a despawn does, but at the frame in which the
+/// entity leaves, which is the same on all peers, and not when that frame is confirmed, which is not.
+fn cut_relations(world: &mut World, entity: Entity) {
+    let Ok(present) = world.get_entity(entity) else { return };
+    let children = world.component_id::<Children>();
+    let is_target = |&id: &ComponentId| {
+        let info = world.components().get_info(id);
+        let accessor = info.and_then(ComponentInfo::relationship_accessor);
+        Some(id) != children
+            && matches!(accessor, Some(RelationshipAccessor::RelationshipTarget { .. }))
+    };
+    let targets: Vec<ComponentId> =
+        present.archetype().components().iter().copied().filter(is_target).collect();
+    for target in targets {
+        if let Ok(mut entity) = world.get_entity_mut(entity) {
+            entity.remove_by_id(target);
+        }
     }
 }
 
@@ -135,6 +164,8 @@ pub(super) fn enable_tree(world: &mut World, root: Entity) {
 pub(crate) fn despawn_alone(world: &mut World, root: Entity, confirmed: u32) {
     let mut open = vec![root];
     while let Some(entity) = open.pop() {
+        // Also those that Bevy would despawn along with it.
+        cut_relations(world, entity);
         let children = world.get::<Children>(entity).map(|children| children.to_vec());
         for child in children.unwrap_or_default() {
             let Ok(mut child) = world.get_entity_mut(child) else { continue };

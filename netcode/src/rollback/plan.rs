@@ -87,24 +87,24 @@ type Departed = QueryState<
 >;
 
 impl Plan {
-    /// Makes the entities of a saved frame exist again. True if components must be put in order ([`misplaced`](Self::misplaced)), after
-    /// which [`finish`](Self::finish) is due.
+    /// Makes the entities of a saved frame exist again, and lists those whose components may have to be put in order.
     pub(super) fn restore_entities(
         &mut self,
         world: &mut World,
         rows: &SavedRows,
         slot: usize,
         frame: u32,
-    ) -> bool {
+    ) {
         self.remap.clear();
         self.misplaced.clear();
         self.compare(world, rows, slot);
         self.add_departed(world, frame);
         if self.saved.is_empty() && self.present.is_empty() {
-            return false;
+            return;
         }
-        self.revive_and_remove(world);
-        self.compare(world, rows, slot);
+        if self.revive_and_remove(world) {
+            self.compare(world, rows, slot);
+        }
         for saved in &self.saved {
             let entity = self.remap.present(saved.entity);
             if entity != saved.entity
@@ -115,19 +115,23 @@ impl Plan {
                 self.misplaced.push(Misplaced { entity, saved: saved.place });
             }
         }
-        true
     }
 
-    /// Finds out from where each present row gets its value, now that all entities have their components.
-    pub(super) fn finish(&mut self, world: &mut World, rows: &SavedRows, slot: usize) {
-        self.compare(world, rows, slot);
+    /// Finds out from where each present row gets its value; nothing may have been moved since
+    /// [`restore_entities`](Self::restore_entities). False if an entity is missing or too many.
+    pub(super) fn finish(&mut self) -> bool {
         for saved in &mut self.saved {
             saved.entity = self.remap.present(saved.entity);
         }
         self.saved.sort_unstable_by_key(|saved| saved.entity);
+        // Those who have left are not in a table that is loaded.
+        self.present.retain(|present| !present.has_left);
+        self.present.sort_unstable_by_key(|present| (present.table, present.row));
+        let mut is_complete = self.saved.len() == self.present.len();
         for present in &self.present {
             let from = self.saved.binary_search_by_key(&present.entity, |saved| saved.entity);
             let from = from.ok().map(|index| self.saved[index].place);
+            is_complete &= from.is_some();
             let fixes = &mut self.tables[present.table].fixes;
             if fixes.start == fixes.end {
                 *fixes = self.fixes.len()..self.fixes.len();
@@ -135,6 +139,13 @@ impl Plan {
             self.fixes.push(Fix { row: present.row, from });
             fixes.end = self.fixes.len();
         }
+        is_complete
+    }
+
+    /// Lists the rows as they are, for want of a world that keeps still.
+    pub(super) fn settle(&mut self, world: &mut World, rows: &SavedRows, slot: usize) {
+        self.compare(world, rows, slot);
+        self.finish();
     }
 
     /// The table of the present world that begins with `first`.
@@ -208,18 +219,21 @@ impl Plan {
         }));
     }
 
-    /// Spawns or enables who is missing, and despawns who was not there.
-    fn revive_and_remove(&mut self, world: &mut World) {
+    /// Spawns or enables who is missing, and despawns who was not there. True if there was any.
+    fn revive_and_remove(&mut self, world: &mut World) -> bool {
+        let mut has_changed = false;
         self.saved.sort_unstable_by_key(|saved| saved.id);
         self.present.sort_unstable_by_key(|present| present.id);
         let mut present = self.present.iter().peekable();
         for saved in &self.saved {
             while let Some(stranger) = present.next_if(|other| other.id < saved.id) {
                 despawn_alone(world, stranger.entity, 0);
+                has_changed = true;
             }
             if let Some(same) = present.next_if(|other| other.id == saved.id) {
                 if same.has_left {
                     enable_tree(world, same.entity);
+                    has_changed = true;
                 }
                 if same.entity != saved.entity {
                     self.remap.push(saved.entity, same.entity);
@@ -227,12 +241,15 @@ impl Plan {
             } else if world.get::<RollbackId>(saved.entity) != Some(&saved.id) {
                 // An entity that is there all the same is hidden by a disabling component of the game's own.
                 let entity = world.spawn((Rollback, saved.id)).id();
+                has_changed = true;
                 self.remap.push(saved.entity, entity);
             }
         }
         for stranger in present {
             despawn_alone(world, stranger.entity, 0);
+            has_changed = true;
         }
         self.remap.sort();
+        has_changed
     }
 }

@@ -76,7 +76,8 @@ where
 
     fn save(&mut self, world: &mut World, _rows: &SavedRows, saving: Saving) {
         let slot = &mut self.slots[saving.slot];
-        let as_of = slot.as_of.replace(saving.now).filter(|as_of| as_of.is_comparable(saving.now));
+        let as_of = slot.as_of.replace(saving.now);
+        let as_of = as_of.filter(|as_of| as_of.is_comparable(saving.now) && !saving.is_exact);
         match (&mut slot.value, world.get_resource_ref::<R>()) {
             (Some(old), Some(value)) => {
                 // What the slot holds from a few frames ago is most often what the resource still is.
@@ -88,11 +89,19 @@ where
         }
     }
 
-    fn load(&mut self, world: &mut World, loading: &Loading) {
+    fn load_by_inserting(&mut self, world: &mut World, loading: &Loading) -> bool {
         let saved = self.slots[loading.slot].value.as_ref();
-        let Some(value) = saved else { return restore::<R>(world, None) };
-        let Some(mut present) = world.get_resource_mut::<R>() else {
-            return restore(world, Some(value));
+        let is_due = saved.is_some() != world.contains_resource::<R>();
+        if is_due {
+            restore(world, saved);
+        }
+        is_due
+    }
+
+    fn load(&mut self, world: &mut World, loading: &Loading) -> bool {
+        let saved = self.slots[loading.slot].value.as_ref();
+        let (Some(value), Some(mut present)) = (saved, world.get_resource_mut::<R>()) else {
+            return false;
         };
         if loading.since.is_before(present.last_changed(), loading.now) {
             let is_equal = (self.are_equal)(&present, value);
@@ -100,10 +109,11 @@ where
             if is_equal {
                 // 0.0 equals -0.0: what the slots hold since then need not be what the resource is now.
                 self.distrust_slots_after(loading.since);
-            } else {
-                present.set_changed();
+                return true;
             }
+            present.set_changed();
         }
+        false
     }
 
     fn follow(&mut self, world: &mut World, remap: &EntityRemap) {

@@ -3,7 +3,7 @@
 use std::any::TypeId;
 
 use bevy::{
-    ecs::query::QueryState,
+    ecs::{change_detection::Tick, query::QueryState},
     prelude::{Component, DetectChanges, Entity, World},
 };
 
@@ -38,6 +38,8 @@ pub(super) struct SparseColumn<C: Component> {
     /// Who has the component, in the frame that is loaded and in the world.
     wanted: Vec<Entity>,
     present: Vec<Entity>,
+    /// What this load has written, and when: it is not written again.
+    written: Vec<(Entity, Tick)>,
 }
 
 impl<C: Component + Clone> SparseColumn<C> {
@@ -52,6 +54,7 @@ impl<C: Component + Clone> SparseColumn<C> {
             read: None,
             wanted: Vec::new(),
             present: Vec::new(),
+            written: Vec::new(),
         }
     }
 }
@@ -87,7 +90,12 @@ impl<C: Component + Clone> Column for SparseColumn<C> {
         saved.values.truncate(saved.entities.len());
     }
 
-    fn load(&mut self, world: &mut World, loading: &Loading) {
+    fn begin_load(&mut self) {
+        self.written.clear();
+    }
+
+    fn load_by_inserting(&mut self, world: &mut World, loading: &Loading) -> bool {
+        let mut has_changed = false;
         let saved = &self.slots[loading.slot];
         let query = self.read.get_or_insert_with(|| QueryState::new(world));
         self.present.clear();
@@ -113,8 +121,10 @@ impl<C: Component + Clone> Column for SparseColumn<C> {
                 && let Ok(mut entity) = world.get_entity_mut(entity)
             {
                 entity.remove::<C>();
+                has_changed = true;
             }
         }
+        has_changed
     }
 
     fn follow(&mut self, world: &mut World, remap: &EntityRemap) {

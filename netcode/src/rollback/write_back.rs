@@ -41,7 +41,7 @@ impl<C: Component<Mutability = Self> + Clone> Restorable<C> for Mutable {
 
 impl<C: Component<Mutability = Self> + Clone> Restorable<C> for Immutable {
     fn writer() -> Writer<C> {
-        Writer(Box::new(ByInserting { query: None, changed: Vec::new() }))
+        Writer(Box::new(ByInserting { query: None, due: Vec::new(), inserted: Vec::new() }))
     }
 }
 
@@ -115,15 +115,29 @@ fn restore_and_compare_rows<C: Clone + PartialEq>(
 }
 
 pub(super) trait Write<C>: Send + Sync {
-    /// Writes the values of a saved frame to all rows that may have changed since. True if any was written without counting
-    /// as changed.
+    /// Writes the values of a saved frame in place, to all rows that may have changed since. True if any was written without
+    /// counting as changed.
     fn load(
         &mut self,
-        world: &mut World,
-        blocks: &Blocks<C>,
-        by: &Comparison<C>,
-        how: &Loading,
-    ) -> bool;
+        _world: &mut World,
+        _blocks: &Blocks<C>,
+        _by: &Comparison<C>,
+        _how: &Loading,
+    ) -> bool {
+        false
+    }
+    /// Says that a load begins.
+    fn begin_load(&mut self) {}
+    /// Inserts the values of a saved frame wherever they may have changed since. True if any was.
+    fn load_by_inserting(
+        &mut self,
+        _world: &mut World,
+        _blocks: &Blocks<C>,
+        _by: &Comparison<C>,
+        _how: &Loading,
+    ) -> bool {
+        false
+    }
     /// Lets entities inside values follow.
     fn follow(&mut self, world: &mut World, remap: &EntityRemap);
     /// Gives one entity the value, whether it has another or none.
@@ -202,8 +216,9 @@ fn load_table<C: Clone>(
     for fix in how.plan.fixes(table) {
         let Some(from) = fix.from else { continue };
         if let Some(values) = blocks.values(how.slot, from.table) {
-            present[fix.row].clone_from(&values[from.row]);
-            changed[fix.row] = how.now.tick;
+            let (row, from) = (fix.row..=fix.row, from.row..=from.row);
+            let (present, changed) = (&mut present[row.clone()], &mut changed[row]);
+            is_any_unmarked |= (by.restore)(&values[from], present, changed, how.since, how.now);
         }
     }
     is_any_unmarked
@@ -211,11 +226,17 @@ fn load_table<C: Clone>(
 
 struct ByInserting<C: Component> {
     query: Option<QueryState<(Entity, Ref<'static, C>), InSimulation>>,
-    changed: Vec<(Entity, C)>,
+    due: Vec<(Entity, C)>,
+    /// What this load has inserted, and when: it is not inserted again.
+    inserted: Vec<(Entity, Tick)>,
 }
 
 impl<C: Component<Mutability = Immutable> + Clone> Write<C> for ByInserting<C> {
-    fn load(
+    fn begin_load(&mut self) {
+        self.inserted.clear();
+    }
+
+    fn load_by_inserting(
         &mut self,
         world: &mut World,
         blocks: &Blocks<C>,
@@ -231,19 +252,24 @@ impl<C: Component<Mutability = Immutable> + Clone> Write<C> for ByInserting<C> {
             for (row, (present, &changed)) in
                 column.iter().zip(column.changed_ticks_slice()).enumerate()
             {
-                let value = if let Some(fix) = fixes.next_if(|fix| fix.row == row) {
-                    let from = fix.from;
-                    from.and_then(|from| blocks.values(how.slot, from.table)?.get(from.row))
-                } else {
-                    saved.get(row).filter(|_| how.since.is_before(changed, how.now))
+                let fix = fixes.next_if(|fix| fix.row == row);
+                if !how.since.is_before(changed, how.now)
+                    || self.inserted.contains(&(entities[row], changed))
+                {
+                    continue;
+                }
+                let value = match fix {
+                    Some(fix) => {
+                        fix.from.and_then(|from| blocks.values(how.slot, from.table)?.get(from.row))
+                    }
+                    None => saved.get(row),
                 };
                 if let Some(value) = value.filter(|value| !(by.are_equal)(value, present)) {
-                    self.changed.push((entities[row], value.clone()));
+                    self.due.push((entities[row], value.clone()));
                 }
             }
         }
-        insert_all(world, &mut self.changed, &how.plan.remap);
-        false
+        self.insert_due(world, &how.plan.remap)
     }
 
     fn follow(&mut self, world: &mut World, remap: &EntityRemap) {
@@ -253,10 +279,10 @@ impl<C: Component<Mutability = Immutable> + Clone> Write<C> for ByInserting<C> {
             let mut follow = Follow { remap, has_moved: false };
             C::map_entities(&mut value, &mut follow);
             if follow.has_moved {
-                self.changed.push((entity, value));
+                self.due.push((entity, value));
             }
         }
-        insert_all(world, &mut self.changed, remap);
+        self.insert_due(world, remap);
     }
 
     fn put(&self, entity: &mut EntityWorldMut, value: C) {
@@ -264,11 +290,17 @@ impl<C: Component<Mutability = Immutable> + Clone> Write<C> for ByInserting<C> {
     }
 }
 
-fn insert_all<C: Component>(world: &mut World, values: &mut Vec<(Entity, C)>, remap: &EntityRemap) {
-    for (entity, mut value) in values.drain(..) {
-        C::map_entities(&mut value, &mut Follow { remap, has_moved: false });
-        if let Ok(mut entity) = world.get_entity_mut(entity) {
-            entity.insert(value);
+impl<C: Component<Mutability = Immutable>> ByInserting<C> {
+    /// True if there was anything to insert.
+    fn insert_due(&mut self, world: &mut World, remap: &EntityRemap) -> bool {
+        let is_any = !self.due.is_empty();
+        for (entity, mut value) in self.due.drain(..) {
+            C::map_entities(&mut value, &mut Follow { remap, has_moved: false });
+            self.inserted.push((entity, world.change_tick()));
+            if let Ok(mut entity) = world.get_entity_mut(entity) {
+                entity.insert(value);
+            }
         }
+        is_any
     }
 }

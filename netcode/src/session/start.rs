@@ -186,9 +186,9 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind<I>, roster: Roster, seed: u
     let config = world.resource::<NetcodeConfig>().clone();
     clear_match::<I>(world);
     world.resource_mut::<Connection>().forget_drops();
-    world
-        .resource_mut::<RollbackStore>()
-        .set_depth(usize::from(config.prediction_window) + EXTRA_FRAMES);
+    let mut store = world.resource_mut::<RollbackStore>();
+    store.set_depth(usize::from(config.prediction_window) + EXTRA_FRAMES);
+    store.set_exact(matches!(kind, Kind::SyncTest(_)));
     let input_delay = if number == 0 { 0 } else { config.input_delay };
     world.insert_resource(SessionStats { input_delay, ..SessionStats::default() });
     world.insert_resource(ChecksumLog::default());

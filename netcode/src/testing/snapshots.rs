@@ -5,8 +5,9 @@ use bevy::prelude::{Mut, World};
 
 use crate::rollback::RollbackStore;
 
-/// Makes room for the last `frames` frames, and forgets all that is saved.
+/// Makes room for the last `frames` frames, at least 1, and forgets all that is saved.
 pub fn set_depth(world: &mut World, frames: usize) {
+    let frames = frames.max(1);
     world.resource_mut::<RollbackStore>().set_depth(frames);
 }
 

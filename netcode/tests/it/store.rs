@@ -1,7 +1,12 @@
 //! The rollback store by hand: what a save keeps and a load brings back, for every kind of component, and at what cost.
 
 use bevy::{
-    ecs::{entity_disabling::Disabled, system::SystemState, world::CommandQueue},
+    ecs::{
+        entity_disabling::Disabled,
+        lifecycle::HookContext,
+        system::SystemState,
+        world::{CommandQueue, DeferredWorld},
+    },
     prelude::*,
 };
 use netcode::{prelude::*, testing::snapshots};
@@ -227,6 +232,145 @@ fn what_an_observer_does_while_a_frame_is_loaded_is_put_right() {
     world.despawn(all[0]);
     snapshots::load(world, 0);
     assert_eq!(picture(world), before);
+}
+
+#[test]
+fn relations_that_change_hands_move_nobody_elses_values() {
+    // The targets of relationships change tables while a frame is loaded, past others in the same tables.
+    assert_comes_back(|world, all| {
+        world.entity_mut(all[3]).insert(ChildOf(all[5]));
+        world.entity_mut(all[2]).insert(Chases(all[6]));
+        for &entity in &all[3..] {
+            world.get_mut::<Age>(entity).unwrap().0 += 10;
+            world.get_mut::<Place>(entity).unwrap().0 += 10.0;
+        }
+    });
+    assert_comes_back(|world, all| {
+        despawn_rollback(world, all[4]);
+        world.entity_mut(all[3]).insert(ChildOf(all[7]));
+        world.get_mut::<Age>(all[0]).unwrap().0 += 10;
+    });
+}
+
+#[test]
+fn a_relation_to_who_leaves_is_cut_when_it_leaves_and_not_when_that_is_confirmed() {
+    let mut app = app(|_| {});
+    let world = app.world_mut();
+    let all = populate(world);
+    snapshots::save(world, 0);
+    let before = picture(world);
+    world.insert_resource(SimFrame(0));
+    despawn_rollback(world, all[0]);
+    assert!(!world.entity(all[2]).contains::<Chases>());
+    snapshots::load(world, 0);
+    assert_eq!(picture(world), before, "and whole again");
+    despawn_rollback(world, all[0]);
+    snapshots::save(world, 1);
+    let left = picture(world);
+    snapshots::confirm(world, 1);
+    assert_eq!(picture(world), left);
+    assert!(world.get_entity(all[0]).is_err());
+}
+
+#[test]
+fn who_is_bound_to_a_stranger_is_not_dragged_along() {
+    #[derive(Component, Clone, Serialize, Deserialize)]
+    #[relationship(relationship_target = Crew)]
+    struct Aboard(#[entities] Entity);
+    #[derive(Component)]
+    #[relationship_target(relationship = Aboard, linked_spawn)]
+    struct Crew(Vec<Entity>);
+    let mut app = app(|app| {
+        app.rollback_component::<Aboard>();
+    });
+    let world = app.world_mut();
+    let all = populate(world);
+    snapshots::save(world, 0);
+    let before = picture(world);
+    let ship = world.spawn((Rollback, Age(50))).id();
+    world.entity_mut(all[6]).insert(Aboard(ship));
+    snapshots::load(world, 0);
+    assert_eq!(picture(world), before);
+    assert!(!world.entity(all[6]).contains::<Aboard>());
+}
+
+#[test]
+fn what_a_component_requires_goes_again_if_it_was_not_there() {
+    #[derive(Component, Clone, Default, Serialize, Deserialize)]
+    struct Cooldown(u32);
+    #[derive(Component, Clone, Serialize, Deserialize)]
+    #[require(Cooldown)]
+    struct Gun;
+    let mut app = app(|app| {
+        app.rollback_component::<Cooldown>().rollback_component::<Gun>();
+    });
+    let world = app.world_mut();
+    let gun = world.spawn((Rollback, Age(1), Gun)).id();
+    world.entity_mut(gun).remove::<Cooldown>();
+    snapshots::save(world, 0);
+    world.despawn(gun);
+    snapshots::load(world, 0);
+    let gun = by_id(world, 0);
+    assert!(world.entity(gun).contains::<Gun>() && !world.entity(gun).contains::<Cooldown>());
+}
+
+#[test]
+fn hooks_and_observers_of_what_is_inserted_have_no_say_in_what_comes_back() {
+    /// Writes another registered component whenever it is inserted.
+    #[derive(Component, Clone, Copy, PartialEq, Serialize, Deserialize)]
+    #[component(immutable, on_insert = bump)]
+    struct Rank(u8);
+    fn bump(mut world: DeferredWorld, context: HookContext) {
+        if let Some(mut age) = world.get_mut::<Age>(context.entity) {
+            age.0 += 100;
+        }
+    }
+    let mut app = app(|app| {
+        app.rollback_component::<Rank>().add_observer(
+            |ranked: On<Insert, Rank>, mut ages: Query<&mut Age>| {
+                if let Ok(mut age) = ages.get_mut(ranked.entity) {
+                    age.0 += 1000;
+                }
+            },
+        );
+    });
+    let world = app.world_mut();
+    let all = populate(world);
+    for &entity in &all {
+        world.entity_mut(entity).insert(Rank(1));
+    }
+    for frame in 0..2 * DEPTH as u32 {
+        snapshots::save(world, frame);
+        let before = picture(world);
+        let last = by_id(world, 7);
+        world.entity_mut(last).insert(Rank(frame as u8 + 2));
+        world.insert_resource(SimFrame(frame));
+        let gone = by_id(world, 2);
+        despawn_rollback(world, gone);
+        snapshots::load(world, frame);
+        assert_eq!(picture(world), before, "frame {frame}");
+        // And what is saved now is what is there.
+        snapshots::save(world, frame + 1);
+        world.get_mut::<Age>(all[0]).unwrap().0 += 1;
+        snapshots::load(world, frame + 1);
+        assert_eq!(picture(world), before, "frame {frame}");
+    }
+}
+
+#[test]
+fn a_later_frame_can_be_loaded_after_an_earlier_one() {
+    let mut app = app(|app| {
+        app.compare_on_load::<Place>();
+    });
+    let world = app.world_mut();
+    let entity = world.spawn((Rollback, Place(0.0, 1.0))).id();
+    snapshots::save(world, 0);
+    *world.get_mut::<Place>(entity).unwrap() = Place(-0.0, 1.0);
+    snapshots::save(world, 1);
+    snapshots::load(world, 0);
+    assert!(world.get::<Place>(entity).unwrap().0.is_sign_positive());
+    snapshots::load(world, 1);
+    assert!(world.get::<Place>(entity).unwrap().0.is_sign_negative());
 }
 
 #[test]

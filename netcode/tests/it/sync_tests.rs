@@ -246,6 +246,30 @@ fn an_entity_that_is_kept_without_saying_so_is_caught_in_chaos() {
 }
 
 #[test]
+fn what_changes_behind_the_back_of_change_detection_is_caught() {
+    fn creep(mut bodies: Query<&mut Body>) {
+        for mut body in &mut bodies {
+            body.bypass_change_detection().place.x += 1.0;
+        }
+    }
+    let divergence = divergence(&mut game(creep), SyncTest::EVERY_DEPTH);
+    assert_names(&divergence, &["::Body`", "`place.x`", "creep"]);
+}
+
+#[test]
+fn state_that_settles_is_not_blamed_on_a_disturbance() {
+    fn start(mut has_started: Local<bool>, mut bodies: Query<&mut Body>, frame: Res<SimFrame>) {
+        if frame.0 > 30 && !*has_started {
+            *has_started = true;
+            bodies.iter_mut().for_each(|mut body| body.speed += 1.0);
+        }
+    }
+    for test in [SyncTest::EVERY_DEPTH, SyncTest::CHAOS] {
+        assert_eq!(divergence(&mut game(start), test).cause, DivergenceCause::NotRepeatable);
+    }
+}
+
+#[test]
 fn the_audit_tells_what_each_system_writes_and_keeps_quiet_about_what_is_allowed() {
     #[derive(Resource, Default)]
     struct Cache(u32);
@@ -260,6 +284,7 @@ fn the_audit_tells_what_each_system_writes_and_keeps_quiet_about_what_is_allowed
             app.allow_unregistered::<Cache>();
         }
         app.finish();
+        app.cleanup();
         app.world().resource::<AuditReport>().clone()
     };
     let warned = report(false);
@@ -268,6 +293,6 @@ fn the_audit_tells_what_each_system_writes_and_keeps_quiet_about_what_is_allowed
     assert!(finding.type_name.ends_with("::Cache"));
     let allowed = report(true);
     assert!(allowed.findings().is_empty(), "{allowed:?}");
-    let writers = allowed.writers(std::any::type_name::<Body>());
+    let writers = allowed.writers(std::any::TypeId::of::<Body>());
     assert!(matches!(&*writers, [one] if one.ends_with("fly")), "{writers:?}");
 }

@@ -97,7 +97,7 @@ impl Divergence {
         cause: DivergenceCause,
         writers: Vec<String>,
     ) -> Self {
-        let Difference { type_name, entity, field, values } = difference;
+        let Difference { type_name, type_id: _, entity, field, values } = difference;
         Self { frame, type_name, entity, field, values, writers, cause }
     }
 }

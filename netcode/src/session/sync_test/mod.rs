@@ -128,30 +128,40 @@ impl<I: GameInput> Epoch<I> {
         disturbance: Disturbance,
     ) -> Option<SyncTestFailure> {
         let (frame, difference) = self.run_again(world, depth, disturbance)?;
-        let cause = self.cause(world, depth, frame);
+        let cause = self.cause(world, depth, frame, disturbance);
         let report = world.get_resource::<AuditReport>();
-        let writers = report.map(|report| report.writers(difference.type_name));
+        let writers = report.map(|report| report.writers(difference.type_id));
         let divergence = Divergence::new(frame, difference, cause, writers.unwrap_or_default());
         Some(SyncTestFailure::Diverged(Box::new(divergence)))
     }
 
-    /// What it takes for `frame` to come out differently.
-    fn cause(&mut self, world: &mut World, depth: u32, frame: u32) -> DivergenceCause {
+    /// What it takes for `frame` to come out differently. Found by trying: what no further attempt shows again is state that has
+    /// settled by now, which no disturbance explains.
+    fn cause(
+        &mut self,
+        world: &mut World,
+        depth: u32,
+        frame: u32,
+        disturbance: Disturbance,
+    ) -> DivergenceCause {
         /// A shuffle may happen to leave the order as it was.
         const ATTEMPTS: usize = 4;
+        if !matches!(&self.kind, Kind::SyncTest(run) if run.chaos.is_some()) {
+            return DivergenceCause::NotRepeatable;
+        }
         let undisturbed = self.hashes_again(world, depth, frame, Disturbance::None);
         let mut is_seen_with = |disturbance| {
             (0..ATTEMPTS)
                 .any(|_| self.hashes_again(world, depth, frame, disturbance) != undisturbed)
         };
         if is_seen_with(Disturbance::None) {
-            return DivergenceCause::NotRepeatable;
-        }
-        let is_order = is_seen_with(Disturbance::Order);
-        match &self.kind {
-            Kind::SyncTest(run) if run.chaos.is_some() && is_order => DivergenceCause::Order,
-            Kind::SyncTest(run) if run.chaos.is_some() => DivergenceCause::Entities,
-            _ => DivergenceCause::NotRepeatable,
+            DivergenceCause::NotRepeatable
+        } else if is_seen_with(Disturbance::Order) {
+            DivergenceCause::Order
+        } else if disturbance == Disturbance::Entities || is_seen_with(Disturbance::Entities) {
+            DivergenceCause::Entities
+        } else {
+            DivergenceCause::NotRepeatable
         }
     }
 
