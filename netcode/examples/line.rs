@@ -45,6 +45,8 @@ fn main() {
             println!("entering {room}");
             commands.write_message(JoinRoom::new(room.clone()));
             commands.write_message(SetReady(true));
+            // A network as bad as that of a phone, on one machine.
+            commands.write_message(SetConditions(LinkConditions::MOBILE_4G));
         })
         .run();
 }
@@ -55,10 +57,11 @@ fn line_up(mut commands: Commands, roster: Res<Roster>) {
     }
 }
 
-/// A keyboard would be read here. This one is held down for a second, then let go for a second.
+/// A keyboard would be read here. This one is pressed in another rhythm by each player, so that predictions are wrong now and then.
 fn press(mut inputs: ResMut<LocalInputs<Input>>, frame: Res<SimFrame>) {
     for seat in inputs.seats().to_vec() {
-        inputs.set(seat, Input { forward: (frame.0 / 60).is_multiple_of(2) });
+        let frames = 20 + 7 * u32::from(seat.0);
+        inputs.set(seat, Input { forward: (frame.0 / frames).is_multiple_of(2) });
     }
 }
 
@@ -70,9 +73,15 @@ fn walk(inputs: Res<PlayerInputs<Input>>, mut players: Query<&mut Player>) {
     }
 }
 
-fn tell_state(mut changes: MessageReader<SessionChanged>) {
+fn tell_state(mut changes: MessageReader<SessionChanged>, mut exit: MessageWriter<AppExit>) {
     for change in changes.read() {
-        println!("{:?}", change.to);
+        match &change.to {
+            SessionState::Ended(reason) => {
+                println!("it is over: {reason}");
+                exit.write(AppExit::Success);
+            }
+            state => println!("{state:?}"),
+        }
     }
 }
 

@@ -86,11 +86,17 @@ fn short(name: &str) -> String {
     short
 }
 
+/// How Bevy begins what it says instead of a name.
+const NAMELESS: &str = "<Enable the debug feature";
+
 /// Types that may be written in `Simulate` without being registered.
 #[derive(Resource, Clone, Debug, Default)]
 pub(crate) struct AllowedUnregistered(pub(crate) Vec<TypeId>);
 
-/// What was found when the app was finished.
+/// What was found when the app's plugins were done: a resource.
+///
+/// It cannot see what exclusive systems, commands and observers write, nor `Local`s and state outside the world. A sync test finds those
+/// when they make a difference.
 #[derive(Resource, Clone, Debug, Default)]
 pub struct AuditReport {
     findings: Vec<AuditFinding>,
@@ -117,7 +123,12 @@ impl AuditReport {
 pub(crate) fn audit(world: &mut World) {
     let looked = world.try_schedule_scope(Simulate, look_through);
     let Ok(report) = looked else { return };
-    if !report.findings.is_empty() {
+    if report.findings.iter().any(|finding| finding.type_name.starts_with(NAMELESS)) {
+        tracing::warn!(
+            "the simulation writes {} types that do not roll back: turn on netcode's feature `names` to learn which",
+            report.findings.len()
+        );
+    } else if !report.findings.is_empty() {
         let lines: Vec<String> =
             report.findings.iter().map(|finding| format!("\n  * {finding}")).collect();
         tracing::warn!("the simulation uses what does not roll back:{}", lines.concat());

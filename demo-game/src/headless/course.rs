@@ -305,7 +305,7 @@ pub(super) fn show_progress(
             let here = lobby.peers.len() + 1;
             format!("{seconds:3} s  {here} of {} players are here", course.options.players)
         }
-        Stage::Meeting => format!("{seconds:3} s  {session:?}"),
+        Stage::Meeting => format!("{seconds:3} s  {:?}", *session),
         Stage::Playing | Stage::Settling => format!(
             "{seconds:3} s  frame {:5}  confirmed {:5}  rtt {:5.1} ms  rollbacks {:4} (deepest {})  stalls {}  round {}  score {}",
             frame.0,

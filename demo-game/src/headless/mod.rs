@@ -17,7 +17,7 @@ use std::time::Duration;
 use bevy::MinimalPlugins;
 use bevy::app::{AppExit, PluginGroup, ScheduleRunnerPlugin};
 use bevy::prelude::{App, IntoScheduleConfigs, Startup, Update};
-use netcode::prelude::{LinkConditions, SetupMatch, Simulate};
+use netcode::prelude::{AppRollbackExt, LinkConditions, SetupMatch, Simulate};
 use tracing_subscriber::EnvFilter;
 
 use crate::DuelPlugin;
@@ -76,6 +76,7 @@ pub fn run(options: HeadlessOptions) -> ExitCode {
     ));
     inputs::fly(&mut app, options.pilot);
     app.init_resource::<watch::Watch>()
+        .allow_unregistered::<watch::Watch>() // it looks on: no frame depends on it
         .init_resource::<Travels>()
         .add_systems(SetupMatch, watch::forget_match)
         .add_systems(Simulate, watch::watch_frame.after(SimSystems))

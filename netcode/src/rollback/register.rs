@@ -41,6 +41,9 @@ pub(crate) struct Registrations(pub(crate) Vec<&'static str>);
 /// }
 /// ```
 ///
+/// Only what hangs on entities with [`Rollback`](crate::Rollback) rolls back. Values must serialize to the same bytes on all peers, so none may hold a
+/// `HashMap` or `HashSet` of the standard library, even if nobody iterates it: take a `BTreeMap`. No test on one machine finds that.
+///
 /// Order matters: all peers register in the same order, which they do when they run the same code.
 pub trait AppRollbackExt {
     /// Saves, restores and hashes `C` on every [`Rollback`](crate::Rollback) entity.

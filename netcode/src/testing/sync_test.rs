@@ -16,7 +16,8 @@ use crate::{
     session::{SyncTest, SyncTestFailed, SyncTestFailure},
 };
 
-/// Plays a local match of `frames` frames in `app`, which simulates every frame more than once, and tells the first difference.
+/// Plays a local match of `frames` frames with 1 to 16 `seats` in `app`, which simulates every frame more than once, and tells the first
+/// difference. A thousand frames of a small game take less than a second.
 ///
 /// `app` is the game without a window: it has [`NetcodePlugin`](crate::NetcodePlugin), `MinimalPlugins` or more, and the systems of the simulation. Its clock
 /// is replaced by one that moves as fast as the machine can simulate.
@@ -39,6 +40,8 @@ use crate::{
 /// testing::sync_test(&mut app, SyncTest::CHAOS, 2, 500).unwrap_or_else(|failure| panic!("{failure}"));
 /// ```
 ///
+/// Returns the statistics of the match. It is over then, and its world gone; look at it from a system of your own while it runs.
+///
 /// # Errors
 ///
 /// What came out differently, or what does not roll back although the simulation changes it.
@@ -52,6 +55,10 @@ pub fn sync_test(
     seats: u8,
     frames: u32,
 ) -> Result<SessionStats, SyncTestFailure> {
+    assert!(
+        app.world().contains_resource::<SessionState>(),
+        "a sync test needs an app with `NetcodePlugin`"
+    );
     if app.plugins_state() != PluginsState::Cleaned {
         app.finish();
         app.cleanup();
@@ -68,6 +75,7 @@ pub fn sync_test(
                 let failure = failures.drain().last();
                 return Err(failure.expect("a sync test that fails says why in a message").0);
             }
+            SessionState::Ended(reason) => panic!("the sync test did not run to its end: {reason}"),
             other => panic!("the sync test did not run to its end: {other:?}"),
         }
         let stats = app.world().resource::<SessionStats>();

@@ -44,7 +44,12 @@ impl Chaos {
     pub(super) fn next_disturbance(&mut self) -> Disturbance {
         const TURNS: [Disturbance; 4] =
             [Disturbance::None, Disturbance::Order, Disturbance::Entities, Disturbance::Order];
+        /// Undisturbed at first, two windows long: what does not even come out the same twice is not the fault of a disturbance.
+        const QUIET_TURNS: u32 = 16;
         self.turn += 1;
+        if self.turn < QUIET_TURNS {
+            return Disturbance::None;
+        }
         TURNS[self.turn as usize % TURNS.len()]
     }
 

@@ -75,16 +75,16 @@ impl DivergenceCause {
             Self::NotRepeatable => {
                 "The same inputs were simulated twice from the same registered world. So something else had a part in it: a \
                  component or resource that is not registered, a `Local`, a message of an earlier frame, a clock, an unseeded \
-                 random number, or the order of a hash map."
+                 random number, the order of a hash map, or `Changed` and `Added`."
             }
             Self::Order => {
                 "It takes another order of the entities to see it, and that order is not part of the simulation. So a system \
                  depends on the order of a query: take `Ordered`, or sort by `RollbackId`."
             }
             Self::Entities => {
-                "It takes entities that were spawned anew under the same `RollbackId` to see it. So an `Entity` is kept in a \
-                 value without `#[entities]` on its field, or the simulation needs a component or child that is not \
-                 registered."
+                "It showed when entities had been spawned anew under the same `RollbackId`. So the simulation needs a component or \
+                 child that is not registered, or keeps an `Entity` in a value without `#[entities]` on its field; or state that \
+                 is not registered has changed once and for all (a `Local`, a static)."
             }
         }
     }
@@ -110,7 +110,7 @@ impl fmt::Display for Divergence {
             self.frame, self.type_name
         )?;
         if let Some(id) = self.entity {
-            write!(f, " of entity {}", id.get())?;
+            write!(f, " of the entity with `RollbackId` {}", id.get())?;
         }
         if !self.field.is_empty() {
             write!(f, ", field `{}`", self.field)?;
@@ -118,7 +118,7 @@ impl fmt::Display for Divergence {
         let [first, again] = &self.values;
         write!(f, ", was {first} and is now {again}.")?;
         match &*self.writers {
-            [] => f.write_str(" No system is known to write that type; commands may.")?,
+            [] => f.write_str(" No system is known to write that type; commands, observers or exclusive systems may.")?,
             writers => write!(f, " Systems that can write it: {}.", writers.join(", "))?,
         }
         write!(f, " {}", self.cause.advice())

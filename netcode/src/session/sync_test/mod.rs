@@ -149,19 +149,20 @@ impl<I: GameInput> Epoch<I> {
         if !matches!(&self.kind, Kind::SyncTest(run) if run.chaos.is_some()) {
             return DivergenceCause::NotRepeatable;
         }
-        let undisturbed = self.hashes_again(world, depth, frame, Disturbance::None);
-        let mut is_seen_with = |disturbance| {
-            (0..ATTEMPTS)
-                .any(|_| self.hashes_again(world, depth, frame, disturbance) != undisturbed)
-        };
-        if is_seen_with(Disturbance::None) {
-            DivergenceCause::NotRepeatable
-        } else if is_seen_with(Disturbance::Order) {
-            DivergenceCause::Order
-        } else if disturbance == Disturbance::Entities || is_seen_with(Disturbance::Entities) {
-            DivergenceCause::Entities
-        } else {
-            DivergenceCause::NotRepeatable
+        let mut hashes = |disturbance| self.hashes_again(world, depth, frame, disturbance);
+        let undisturbed = hashes(Disturbance::None);
+        let is_repeatable = (0..ATTEMPTS).all(|_| hashes(Disturbance::None) == undisturbed);
+        // A new order stays when the disturbance is over, and so does its effect; what comes and goes is something else.
+        let is_order = (0..ATTEMPTS).any(|_| {
+            let disturbed = hashes(Disturbance::Order);
+            disturbed != undisturbed
+                && (0..ATTEMPTS).all(|_| hashes(Disturbance::None) == disturbed)
+        });
+        match disturbance {
+            _ if !is_repeatable => DivergenceCause::NotRepeatable,
+            _ if is_order => DivergenceCause::Order,
+            Disturbance::Entities => DivergenceCause::Entities,
+            _ => DivergenceCause::NotRepeatable,
         }
     }
 
