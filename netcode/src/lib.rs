@@ -53,6 +53,7 @@ struct CrateReadmeExamples;
 mod codec;
 mod config;
 mod frame;
+mod random;
 mod transport;
 
 mod membership;

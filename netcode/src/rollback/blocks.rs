@@ -179,8 +179,8 @@ impl<C: Clone> Blocks<C> {
     }
 }
 
-/// The block of `table`; most often it stands in the same place in every frame.
-fn find(frame: &[(TableId, usize)], place: usize, table: TableId) -> Option<usize> {
+/// What a frame has of `table`; most often that stands in the same place in every frame.
+pub(super) fn find(frame: &[(TableId, usize)], place: usize, table: TableId) -> Option<usize> {
     let here = frame.get(place).filter(|(other, _)| *other == table);
     here.or_else(|| frame.iter().find(|(other, _)| *other == table)).map(|&(_, index)| index)
 }

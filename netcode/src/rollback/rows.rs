@@ -11,7 +11,7 @@ use bevy::{
 };
 
 use super::{
-    blocks::TableVersion,
+    blocks::{TableVersion, find},
     identity::{InSimulation, RollbackId},
 };
 
@@ -139,12 +139,6 @@ impl RowPool {
 /// The table that holds a living entity.
 pub(super) fn table_of(world: &World, entity: Entity) -> TableId {
     world.entity(entity).location().table_id
-}
-
-/// Most often a table stands in the same place in every frame.
-fn find(tables: &[(TableId, usize)], place: usize, table: TableId) -> Option<usize> {
-    let here = tables.get(place).filter(|(other, _)| *other == table);
-    here.or_else(|| tables.iter().find(|(other, _)| *other == table)).map(|&(_, index)| index)
 }
 
 /// Whether two lists are equal, compared in pieces without a branch inside, so that the compiler makes vector code of them.

@@ -13,6 +13,7 @@ use crate::{
     input::{GameInput, LocalInputs},
     membership::{EndReason, FinishMatch, SessionState, StartLocal},
     plugin::ReadInputs,
+    random,
     session::{SyncTest, SyncTestFailed, SyncTestFailure},
 };
 
@@ -101,15 +102,11 @@ pub fn random_inputs<I: GameInput>(
         move |mut inputs: ResMut<LocalInputs<I>>, frame: Res<SimFrame>, seed: Res<MatchSeed>| {
             for seat in inputs.seats().to_vec() {
                 let place = (u64::from(frame.0 / HOLD_FRAMES) << 8) | u64::from(seat.0);
-                inputs.set(seat, input(mixed(seed.0 ^ place.wrapping_mul(0x9e37_79b9_7f4a_7c15))));
+                // Mixed twice, so that places that lie side by side have nothing in common.
+                let mut state = place;
+                state = random::next(&mut state) ^ seed.0;
+                inputs.set(seat, input(random::next(&mut state)));
             }
         };
     app.add_systems(ReadInputs, press);
-}
-
-/// The output step of SplitMix64, by Sebastiano Vigna.
-fn mixed(mut bits: u64) -> u64 {
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
 }

@@ -7,6 +7,7 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 use signaling::protocol::PeerId;
 
 use super::Channel;
+use crate::random;
 
 /// Packets held back at most; what comes beyond is lost, as in a router's full queue.
 const MAX_QUEUED: usize = 4096;
@@ -249,13 +250,9 @@ impl Conditioner {
         share > 0.0 && self.random_unit() < share
     }
 
-    /// The next number of `SplitMix64` (Steele, Lea and Flood, 2014), as a share of 1.
+    /// A random share of 1.
     fn random_unit(&mut self) -> f32 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 40) as f32 / (1u32 << 24) as f32
+        (random::next(&mut self.random) >> 40) as f32 / (1u32 << 24) as f32
     }
 }
 

@@ -2,7 +2,10 @@
 
 use bevy::prelude::{ChildOf, Component, Entity, World};
 
-use crate::rollback::{InSimulation, despawn_alone};
+use crate::{
+    random,
+    rollback::{InSimulation, despawn_alone},
+};
 
 /// What is disturbed while some frames are simulated again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +20,7 @@ pub(super) enum Disturbance {
 /// The source of disturbances.
 #[derive(Debug)]
 pub(super) struct Chaos {
-    /// The state of a SplitMix64 generator, by Sebastiano Vigna.
+    /// The state of the generator.
     state: u64,
     turn: u32,
     /// Steps that were due and have not been taken.
@@ -34,11 +37,7 @@ impl Chaos {
     }
 
     fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        random::next(&mut self.state)
     }
 
     pub(super) fn next_disturbance(&mut self) -> Disturbance {
