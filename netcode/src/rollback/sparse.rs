@@ -3,7 +3,7 @@
 use std::any::TypeId;
 
 use bevy::{
-    ecs::{change_detection::Tick, query::QueryState},
+    ecs::query::QueryState,
     prelude::{Component, DetectChanges, Entity, World},
 };
 
@@ -14,7 +14,7 @@ use super::{
     difference::{Difference, between_components},
     identity::{InSimulation, RollbackId},
     rows::SavedRows,
-    write_back::{Restorable, Write},
+    write_back::{Inserted, Restorable, Write},
 };
 
 #[derive(Debug)]
@@ -38,8 +38,7 @@ pub(super) struct SparseColumn<C: Component> {
     /// Who has the component, in the frame that is loaded and in the world.
     wanted: Vec<Entity>,
     present: Vec<Entity>,
-    /// What this load has written, and when: it is not written again.
-    written: Vec<(Entity, Tick)>,
+    inserted: Inserted,
 }
 
 impl<C: Component + Clone> SparseColumn<C> {
@@ -54,7 +53,7 @@ impl<C: Component + Clone> SparseColumn<C> {
             read: None,
             wanted: Vec::new(),
             present: Vec::new(),
-            written: Vec::new(),
+            inserted: Inserted::default(),
         }
     }
 }
@@ -91,7 +90,7 @@ impl<C: Component + Clone> Column for SparseColumn<C> {
     }
 
     fn begin_load(&mut self) {
-        self.written.clear();
+        self.inserted.clear();
     }
 
     fn load_by_inserting(&mut self, world: &mut World, loading: &Loading) -> bool {
@@ -105,14 +104,19 @@ impl<C: Component + Clone> Column for SparseColumn<C> {
         for (&entity, value) in saved.entities.iter().zip(&saved.values) {
             let entity = remap.present(entity);
             self.wanted.push(entity);
-            let Ok(mut entity) = world.get_entity_mut(entity) else { continue };
-            let is_due = entity
-                .get_ref::<C>()
-                .is_none_or(|present| loading.since.is_before(present.last_changed(), loading.now));
+            let now = world.change_tick();
+            let Ok(mut there) = world.get_entity_mut(entity) else { continue };
+            let is_due = there.get_ref::<C>().is_none_or(|present| {
+                let changed = present.last_changed();
+                loading.since.is_before(changed, loading.now)
+                    && !self.inserted.has(entity, changed)
+            });
             if is_due {
                 let mut value = value.clone();
                 C::map_entities(&mut value, &mut Follow { remap, has_moved: false });
-                self.writer.put(&mut entity, value);
+                self.inserted.push(entity, now);
+                self.writer.put(&mut there, value);
+                has_changed = true;
             }
         }
         self.wanted.sort_unstable();

@@ -4,6 +4,7 @@ use bevy::{
     ecs::{
         change_detection::{ContiguousMut, Tick},
         component::{Immutable, Mutable},
+        entity::EntityHashMap,
         query::QueryState,
     },
     prelude::{Component, Entity, EntityWorldMut, Ref, World},
@@ -41,7 +42,11 @@ impl<C: Component<Mutability = Self> + Clone> Restorable<C> for Mutable {
 
 impl<C: Component<Mutability = Self> + Clone> Restorable<C> for Immutable {
     fn writer() -> Writer<C> {
-        Writer(Box::new(ByInserting { query: None, due: Vec::new(), inserted: Vec::new() }))
+        Writer(Box::new(ByInserting {
+            query: None,
+            due: Vec::new(),
+            inserted: Inserted::default(),
+        }))
     }
 }
 
@@ -224,11 +229,30 @@ fn load_table<C: Clone>(
     is_any_unmarked
 }
 
+/// What a load has inserted, and when. It is not inserted again, although it has changed since the save.
+#[derive(Debug, Default)]
+pub(super) struct Inserted(EntityHashMap<Tick>);
+
+impl Inserted {
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// `at` is the tick of the world just before: hooks and observers of what is inserted may move it on.
+    pub(super) fn push(&mut self, entity: Entity, at: Tick) {
+        self.0.insert(entity, at);
+    }
+
+    /// Whether the value with the change tick `changed` is the one that was inserted.
+    pub(super) fn has(&self, entity: Entity, changed: Tick) -> bool {
+        self.0.get(&entity) == Some(&changed)
+    }
+}
+
 struct ByInserting<C: Component> {
     query: Option<QueryState<(Entity, Ref<'static, C>), InSimulation>>,
     due: Vec<(Entity, C)>,
-    /// What this load has inserted, and when: it is not inserted again.
-    inserted: Vec<(Entity, Tick)>,
+    inserted: Inserted,
 }
 
 impl<C: Component<Mutability = Immutable> + Clone> Write<C> for ByInserting<C> {
@@ -254,7 +278,7 @@ impl<C: Component<Mutability = Immutable> + Clone> Write<C> for ByInserting<C> {
             {
                 let fix = fixes.next_if(|fix| fix.row == row);
                 if !how.since.is_before(changed, how.now)
-                    || self.inserted.contains(&(entities[row], changed))
+                    || self.inserted.has(entities[row], changed)
                 {
                     continue;
                 }
@@ -296,7 +320,7 @@ impl<C: Component<Mutability = Immutable>> ByInserting<C> {
         let is_any = !self.due.is_empty();
         for (entity, mut value) in self.due.drain(..) {
             C::map_entities(&mut value, &mut Follow { remap, has_moved: false });
-            self.inserted.push((entity, world.change_tick()));
+            self.inserted.push(entity, world.change_tick());
             if let Ok(mut entity) = world.get_entity_mut(entity) {
                 entity.insert(value);
             }

@@ -360,6 +360,27 @@ fn hooks_and_observers_of_what_is_inserted_have_no_say_in_what_comes_back() {
 }
 
 #[test]
+fn observers_of_sparse_components_have_no_say_either() {
+    let mut app = app(|app| {
+        // Both change the structure of the world, long after it was put right.
+        app.add_observer(|_: On<Add, Burning>, mut commands: Commands| {
+            commands.spawn((Rollback, Place(0.0, 0.0)));
+        })
+        .add_observer(|flagged: On<Insert, Flag>, mut commands: Commands| {
+            commands.entity(flagged.entity).insert(Name("bearer".into()));
+        });
+    });
+    let world = app.world_mut();
+    let all = populate(world);
+    world.entity_mut(all[1]).remove::<Name>();
+    snapshots::save(world, 0);
+    let before = picture(world);
+    world.entity_mut(all[1]).remove::<Burning>().insert(Flag(4)).remove::<Name>();
+    snapshots::load(world, 0);
+    assert_eq!(picture(world), before);
+}
+
+#[test]
 fn a_later_frame_can_be_loaded_after_an_earlier_one() {
     let mut app = app(|app| {
         app.compare_on_load::<Place>();
