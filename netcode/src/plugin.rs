@@ -19,7 +19,7 @@ use crate::{
         systems::{PendingStart, Stepped, receive, send, take_requests},
     },
     pacing::{Pacer, StepPhase},
-    rollback::{Registrations, RollbackIdCounter, RollbackStore},
+    rollback::{Population, Registrations, RollbackIdCounter, RollbackStore},
     session::{DueSteps, SyncTestFailed, confirm, manage_epoch, pace, step},
 };
 
@@ -105,6 +105,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             .init_resource::<Registrations>()
             .init_resource::<RollbackStore>()
             .init_resource::<RollbackIdCounter>()
+            .init_resource::<Population>()
             .add_message::<JoinRoom>()
             .add_message::<StartLocal>()
             .add_message::<SetReady>()

@@ -151,7 +151,10 @@ impl Rig {
         self.frame += 1;
         let world = self.app.world_mut();
         match self.library {
-            Library::Ours => snapshots::save(world, self.frame),
+            Library::Ours => {
+                snapshots::save(world, self.frame);
+                snapshots::confirm(world, self.frame.saturating_sub(u32::from(WINDOW)));
+            }
             Library::BevyGgrs => {
                 let frame = i32::try_from(self.frame).expect("no benchmark is that long");
                 world.insert_resource(RollbackFrameCount(frame));

@@ -68,13 +68,18 @@ impl<C: Clone> Blocks<C> {
         self.resize(self.frames.len());
     }
 
+    /// Forgets what is saved in one slot: no frame holds its blocks any longer.
+    pub(super) fn forget(&mut self, slot: usize) {
+        let mut old = mem::take(&mut self.frames[slot]);
+        self.release(&mut old);
+        self.frames[slot] = old;
+    }
+
     /// Begins to save a frame.
     pub(super) fn begin(&mut self, saving: Saving) {
         // What the slot held is free again, unless the new frame may still share it.
         if saving.base.is_none_or(|(base, _)| base != saving.slot) {
-            let mut old = mem::take(&mut self.frames[saving.slot]);
-            self.release(&mut old);
-            self.frames[saving.slot] = old;
+            self.forget(saving.slot);
         }
     }
 
@@ -101,6 +106,7 @@ impl<C: Clone> Blocks<C> {
 
     /// Ends the save of a frame.
     pub(super) fn end(&mut self, saving: Saving) {
+        sort(&mut self.filling);
         mem::swap(&mut self.filling, &mut self.frames[saving.slot]);
         let mut old = mem::take(&mut self.filling);
         self.release(&mut old);
@@ -182,7 +188,16 @@ impl<C: Clone> Blocks<C> {
 /// What a frame has of `table`; most often that stands in the same place in every frame.
 pub(super) fn find(frame: &[(TableId, usize)], place: usize, table: TableId) -> Option<usize> {
     let here = frame.get(place).filter(|(other, _)| *other == table);
-    here.or_else(|| frame.iter().find(|(other, _)| *other == table)).map(|&(_, index)| index)
+    let found = here.or_else(|| {
+        let place = frame.binary_search_by_key(&table.as_u32(), |(other, _)| other.as_u32());
+        frame.get(place.ok()?)
+    });
+    found.map(|&(_, index)| index)
+}
+
+/// Puts what a frame has in order of tables, for [`find`].
+pub(super) fn sort(frame: &mut [(TableId, usize)]) {
+    frame.sort_unstable_by_key(|(table, _)| table.as_u32());
 }
 
 #[cfg(test)]

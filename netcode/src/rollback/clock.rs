@@ -16,6 +16,11 @@ pub(super) struct Moment {
 }
 
 impl Moment {
+    /// A moment before everything that has a change tick.
+    pub(super) fn long_before(now: Self) -> Self {
+        Self { tick: Tick::new(now.tick.get().wrapping_add(1)), ..now }
+    }
+
     /// Whether ticks can still be compared with this moment.
     pub(super) fn is_comparable(self, now: Self) -> bool {
         now.save.wrapping_sub(self.save) < MAX_AGE_SAVES

@@ -12,7 +12,11 @@ use bevy::{
 use serde::Serialize;
 
 use super::{
-    blocks::Saving, clock::Moment, difference::Difference, identity::RollbackId, plan::Plan,
+    blocks::Saving,
+    clock::Moment,
+    difference::Difference,
+    identity::RollbackId,
+    plan::{Fix, Plan},
     rows::SavedRows,
 };
 use crate::checksum::ValueHasher;
@@ -25,6 +29,8 @@ pub(crate) trait Column: Any + Send + Sync {
     fn is_hashed(&self) -> bool;
     /// Makes room for `slots` saved frames, and forgets all that is saved.
     fn resize(&mut self, slots: usize);
+    /// Lets go of what is saved in `slot`, so that its memory serves another one.
+    fn forget(&mut self, _slot: usize) {}
     /// Saves the present values.
     fn save(&mut self, world: &mut World, rows: &SavedRows, saving: Saving);
     /// Gives entities that are not what they were the set of components that they had, as far as this type goes. True if any
@@ -62,6 +68,13 @@ pub(crate) struct Loading<'a> {
     /// When the frame and the world were last equal: what has not changed since needs no writing.
     pub(super) since: Moment,
     pub(super) now: Moment,
+}
+
+impl Loading<'_> {
+    /// The same for a row that gets its value from elsewhere.
+    pub(super) fn since_for(&self, fix: &Fix) -> Moment {
+        if fix.is_anothers { Moment::long_before(self.now) } else { self.since }
+    }
 }
 
 /// Entities that exist under another [`Entity`] than when they were saved.

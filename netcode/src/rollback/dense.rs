@@ -102,6 +102,10 @@ impl<C: Component + Clone> Column for DenseColumn<C> {
         self.blocks.resize(slots);
     }
 
+    fn forget(&mut self, slot: usize) {
+        self.blocks.forget(slot);
+    }
+
     fn save(&mut self, world: &mut World, rows: &SavedRows, saving: Saving) {
         self.blocks.begin(saving);
         let query = self.read.get_or_insert_with(|| QueryState::new(world));

@@ -243,6 +243,22 @@ impl RollbackStore {
         }
     }
 
+    /// Forgets the saved frames before `frame`: nobody asks for them again. Their buffers are the first to be filled again,
+    /// while they are in the caches.
+    pub(crate) fn forget_before(&mut self, frame: u32) {
+        for (slot, saved) in self.frames.iter_mut().enumerate() {
+            // The next frame may share what the base holds.
+            if self.base == Some(slot) || saved.is_none_or(|saved| saved.frame >= frame) {
+                continue;
+            }
+            *saved = None;
+            self.rows.forget(slot);
+            for column in &mut self.columns {
+                column.forget(slot);
+            }
+        }
+    }
+
     /// Returns the world to what it was before the first match.
     pub(crate) fn reset(&mut self, world: &mut World) {
         identity::despawn_all(world);

@@ -36,6 +36,7 @@ pub struct Rollback;
     Component, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[component(clone_behavior = Ignore)] // a clone is another entity, so `Rollback` gives it an id of its own
+#[component(on_insert = count_change, on_remove = count_change)]
 pub struct RollbackId(u32);
 
 impl RollbackId {
@@ -59,12 +60,22 @@ impl Default for RollbackId {
 #[derive(Resource, Clone, Copy, Debug, Default)]
 pub(crate) struct RollbackIdCounter(pub(crate) u32);
 
+/// Counts who gets an id and who loses it. While it stands still, an id means the same entity.
+#[derive(Resource, Clone, Copy, Debug, Default)]
+pub(crate) struct Population(pub(super) u64);
+
 /// The entity left the simulation in this frame; it is disabled until that frame is confirmed.
 #[derive(Component, Clone, Copy, Debug)]
 pub(crate) struct DespawnPending {
     pub(super) frame: u32,
     /// Whether the entity was already disabled, by the game itself.
     was_disabled: bool,
+}
+
+fn count_change(mut world: DeferredWorld, _: HookContext) {
+    if let Some(mut population) = world.get_resource_mut::<Population>() {
+        population.0 += 1;
+    }
 }
 
 fn assign_id(mut world: DeferredWorld, context: HookContext) {

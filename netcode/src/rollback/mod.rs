@@ -31,5 +31,5 @@ pub use write_back::Restorable;
 
 pub(crate) use difference::Difference;
 pub(crate) use history::RollbackStore;
-pub(crate) use identity::{InSimulation, RollbackIdCounter, despawn_alone};
+pub(crate) use identity::{InSimulation, Population, RollbackIdCounter, despawn_alone};
 pub(crate) use register::Registrations;

@@ -14,7 +14,7 @@ use bevy::{
 use super::{
     columns::EntityRemap,
     identity::{DespawnPending, InSimulation, Rollback, RollbackId, despawn_alone, enable_tree},
-    rows::{SavedRows, are_same, table_of},
+    rows::{SavedRows, population, table_of},
 };
 
 /// One row of a saved frame.
@@ -36,6 +36,8 @@ pub(super) struct Misplaced {
 pub(super) struct Fix {
     pub(super) row: usize,
     pub(super) from: Option<Place>,
+    /// Whether it was another entity that had the value: then its own change ticks say nothing.
+    pub(super) is_anothers: bool,
 }
 
 /// A table of the present world.
@@ -48,8 +50,16 @@ pub(super) struct PresentTable {
 #[derive(Clone, Copy, Debug)]
 struct Saved {
     id: RollbackId,
+    /// The entity that has the id; until [`Plan::finish`] the one that had it.
     entity: Entity,
+    has_moved: bool,
     place: Place,
+}
+
+impl Saved {
+    fn new(id: RollbackId, entity: Entity, table: TableId, row: usize) -> Self {
+        Self { id, entity, has_moved: false, place: Place { table, row } }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +86,7 @@ pub(super) struct Plan {
     /// Rows of the saved frame, and of the world, that are not where the other has them.
     saved: Vec<Saved>,
     present: Vec<Present>,
-    seen: Vec<TableId>,
+    seen: Vec<u32>,
     query: Option<QueryState<(Entity, &'static RollbackId), InSimulation>>,
     departed: Option<Departed>,
 }
@@ -121,7 +131,9 @@ impl Plan {
     /// [`restore_entities`](Self::restore_entities). False if an entity is missing or too many.
     pub(super) fn finish(&mut self) -> bool {
         for saved in &mut self.saved {
-            saved.entity = self.remap.present(saved.entity);
+            let present = self.remap.present(saved.entity);
+            saved.has_moved = present != saved.entity;
+            saved.entity = present;
         }
         self.saved.sort_unstable_by_key(|saved| saved.entity);
         // Those who have left are not in a table that is loaded.
@@ -129,14 +141,18 @@ impl Plan {
         self.present.sort_unstable_by_key(|present| (present.table, present.row));
         let mut is_complete = self.saved.len() == self.present.len();
         for present in &self.present {
-            let from = self.saved.binary_search_by_key(&present.entity, |saved| saved.entity);
-            let from = from.ok().map(|index| self.saved[index].place);
-            is_complete &= from.is_some();
+            let saved = self.saved.binary_search_by_key(&present.entity, |saved| saved.entity);
+            let saved = saved.ok().map(|index| self.saved[index]);
+            is_complete &= saved.is_some();
             let fixes = &mut self.tables[present.table].fixes;
             if fixes.start == fixes.end {
                 *fixes = self.fixes.len()..self.fixes.len();
             }
-            self.fixes.push(Fix { row: present.row, from });
+            self.fixes.push(Fix {
+                row: present.row,
+                from: saved.map(|saved| saved.place),
+                is_anothers: saved.is_some_and(|saved| saved.has_moved),
+            });
             fixes.end = self.fixes.len();
         }
         is_complete
@@ -167,41 +183,39 @@ impl Plan {
         self.saved.clear();
         self.present.clear();
         self.seen.clear();
+        let population = population(world);
         let query = self.query.get_or_insert_with(|| QueryState::new(world));
         for (entities, ids) in query.contiguous_iter(world).expect("ids are kept in tables") {
             let table = table_of(world, entities[0]);
             let index = self.tables.len();
             self.tables.push(PresentTable { table, fixes: 0..0 });
             self.by_first.push((entities[0], index));
-            self.seen.push(table);
-            let (saved, saved_ids) = rows.table(slot, table);
-            if are_same(saved, entities) {
+            self.seen.push(table.as_u32());
+            if rows.are_same(slot, table, (entities, ids), population) {
                 continue;
             }
+            let (saved, saved_ids) = rows.table(slot, table);
             for row in 0..saved.len().max(entities.len()) {
-                let (one, other) = (saved.get(row), entities.get(row));
+                let one = saved.get(row).zip(saved_ids.get(row));
+                let other = entities.get(row).zip(ids.get(row));
                 if one == other {
                     continue;
                 }
-                if let Some(&entity) = one {
-                    self.saved.push(Saved {
-                        id: saved_ids[row],
-                        entity,
-                        place: Place { table, row },
-                    });
+                if let Some((&entity, &id)) = one {
+                    self.saved.push(Saved::new(id, entity, table, row));
                 }
-                if let Some(&entity) = other {
-                    let id = ids[row];
+                if let Some((&entity, &id)) = other {
                     self.present.push(Present { id, entity, has_left: false, table: index, row });
                 }
             }
         }
         self.by_first.sort_unstable();
+        self.seen.sort_unstable();
         for (table, entities, ids) in rows.tables(slot) {
-            if !self.seen.contains(&table) {
-                self.saved.extend(entities.iter().zip(ids).enumerate().map(
-                    |(row, (&entity, &id))| Saved { id, entity, place: Place { table, row } },
-                ));
+            if self.seen.binary_search(&table.as_u32()).is_err() {
+                let all = entities.iter().zip(ids).enumerate();
+                self.saved
+                    .extend(all.map(|(row, (&entity, &id))| Saved::new(id, entity, table, row)));
             }
         }
     }

@@ -11,8 +11,8 @@ use bevy::{
 };
 
 use super::{
-    blocks::{TableVersion, find},
-    identity::{InSimulation, RollbackId},
+    blocks::{TableVersion, find, sort},
+    identity::{InSimulation, Population, RollbackId},
 };
 
 #[derive(Debug)]
@@ -20,7 +20,17 @@ struct Rows {
     rows: TableVersion,
     entities: Vec<Entity>,
     ids: Vec<RollbackId>,
+    /// The [`Population`] at which entities and ids were seen to belong together.
+    population: u64,
     uses: usize,
+}
+
+impl Rows {
+    /// Whether a table of the present world has these rows. While nobody came or went, ids say it all.
+    fn are(&self, entities: &[Entity], ids: &[RollbackId], population: u64) -> bool {
+        are_same(&self.ids, ids)
+            && (self.population == population || are_same(&self.entities, entities))
+    }
 }
 
 /// The tables of one saved frame.
@@ -57,19 +67,30 @@ impl SavedRows {
         self.pool = RowPool { last_version: self.pool.last_version, ..RowPool::default() };
     }
 
+    /// Forgets what is saved in one slot.
+    pub(super) fn forget(&mut self, slot: usize) {
+        let frame = &mut self.frames[slot];
+        frame.by_first.clear();
+        self.pool.release(&mut frame.tables);
+    }
+
     /// Saves the rows that the world has now. `base` is the slot that it was last equal to.
     pub(super) fn save(&mut self, world: &mut World, slot: usize, base: Option<usize>) {
+        let population = population(world);
         let query = self.query.get_or_insert_with(|| QueryState::new(world));
         for (entities, ids) in query.contiguous_iter(world).expect("ids are kept in tables") {
             let table = table_of(world, entities[0]);
             let place = self.filling.len();
             let known = base
                 .and_then(|base| find(&self.frames[base].tables, place, table))
-                .filter(|&index| are_same(&self.pool.all[index].entities, entities));
+                .filter(|&index| self.pool.all[index].are(entities, ids, population));
             let index = known.unwrap_or_else(|| self.pool.fill(table, entities, ids));
-            self.pool.all[index].uses += 1;
+            let rows = &mut self.pool.all[index];
+            rows.uses += 1;
+            rows.population = population;
             self.filling.push((table, index));
         }
+        sort(&mut self.filling);
         let frame = &mut self.frames[slot];
         mem::swap(&mut frame.tables, &mut self.filling);
         self.pool.release(&mut self.filling);
@@ -99,6 +120,18 @@ impl SavedRows {
         })
     }
 
+    /// Whether a table of the present world has the rows that it had in a saved frame.
+    pub(super) fn are_same(
+        &self,
+        slot: usize,
+        table: TableId,
+        (entities, ids): (&[Entity], &[RollbackId]),
+        population: u64,
+    ) -> bool {
+        find(&self.frames[slot].tables, 0, table)
+            .is_some_and(|index| self.pool.all[index].are(entities, ids, population))
+    }
+
     /// The entities and ids of one table of a saved frame; empty if the table had none.
     pub(super) fn table(&self, slot: usize, table: TableId) -> (&[Entity], &[RollbackId]) {
         find(&self.frames[slot].tables, 0, table).map_or((&[], &[]), |index| {
@@ -121,7 +154,8 @@ impl RowPool {
             old.rows = rows;
             return index;
         }
-        self.all.push(Rows { rows, entities: entities.to_vec(), ids: ids.to_vec(), uses: 0 });
+        let (entities, ids) = (entities.to_vec(), ids.to_vec());
+        self.all.push(Rows { rows, entities, ids, population: 0, uses: 0 });
         self.all.len() - 1
     }
 
@@ -141,14 +175,17 @@ pub(super) fn table_of(world: &World, entity: Entity) -> TableId {
     world.entity(entity).location().table_id
 }
 
+/// The [`Population`] of the world.
+pub(super) fn population(world: &World) -> u64 {
+    world.resource::<Population>().0
+}
+
 /// Whether two lists are equal, compared in pieces without a branch inside, so that the compiler makes vector code of them.
-pub(super) fn are_same(one: &[Entity], other: &[Entity]) -> bool {
-    one.len() == other.len()
-        && one.chunks(64).zip(other.chunks(64)).all(|(one, other)| {
-            let differences =
-                one.iter().zip(other).map(|(one, other)| one.to_bits() ^ other.to_bits());
-            differences.fold(0, |all, bits| all | bits) == 0
-        })
+fn are_same<T: PartialEq>(one: &[T], other: &[T]) -> bool {
+    let differ = |(one, other): (&[T], &[T])| {
+        one.iter().zip(other).fold(false, |any, (one, other)| any | (one != other))
+    };
+    one.len() == other.len() && !one.chunks(64).zip(other.chunks(64)).any(differ)
 }
 
 #[cfg(test)]
@@ -158,7 +195,7 @@ mod tests {
     #[test]
     fn lists_are_the_same_if_all_of_their_entities_are() {
         let entities: Vec<Entity> = (0..200).filter_map(Entity::from_raw_u32).collect();
-        assert!(are_same(&entities, &entities.clone()) && are_same(&[], &[]));
+        assert!(are_same(&entities, &entities.clone()) && are_same::<Entity>(&[], &[]));
         assert!(!are_same(&entities, &entities[..199]));
         for index in [0, 63, 64, 199] {
             let mut other = entities.clone();

@@ -101,15 +101,15 @@ impl<C: Component + Clone> Column for SparseColumn<C> {
         self.present.extend(query.iter(world).map(|(entity, ..)| entity));
         self.wanted.clear();
         let remap = &loading.plan.remap;
-        for (&entity, value) in saved.entities.iter().zip(&saved.values) {
-            let entity = remap.present(entity);
+        for (&owner, value) in saved.entities.iter().zip(&saved.values) {
+            let entity = remap.present(owner);
             self.wanted.push(entity);
             let now = world.change_tick();
             let Ok(mut there) = world.get_entity_mut(entity) else { continue };
             let is_due = there.get_ref::<C>().is_none_or(|present| {
                 let changed = present.last_changed();
-                loading.since.is_before(changed, loading.now)
-                    && !self.inserted.has(entity, changed)
+                let may_differ = entity != owner || loading.since.is_before(changed, loading.now);
+                may_differ && !self.inserted.has(entity, changed)
             });
             if is_due {
                 let mut value = value.clone();

@@ -223,7 +223,8 @@ fn load_table<C: Clone>(
         if let Some(values) = blocks.values(how.slot, from.table) {
             let (row, from) = (fix.row..=fix.row, from.row..=from.row);
             let (present, changed) = (&mut present[row.clone()], &mut changed[row]);
-            is_any_unmarked |= (by.restore)(&values[from], present, changed, how.since, how.now);
+            let since = how.since_for(fix);
+            is_any_unmarked |= (by.restore)(&values[from], present, changed, since, how.now);
         }
     }
     is_any_unmarked
@@ -277,9 +278,8 @@ impl<C: Component<Mutability = Immutable> + Clone> Write<C> for ByInserting<C> {
                 column.iter().zip(column.changed_ticks_slice()).enumerate()
             {
                 let fix = fixes.next_if(|fix| fix.row == row);
-                if !how.since.is_before(changed, how.now)
-                    || self.inserted.has(entities[row], changed)
-                {
+                let since = fix.map_or(how.since, |fix| how.since_for(fix));
+                if !since.is_before(changed, how.now) || self.inserted.has(entities[row], changed) {
                     continue;
                 }
                 let value = match fix {

@@ -74,9 +74,14 @@ pub(crate) fn confirm<I: GameInput>(world: &mut World) {
     }
     let Some(epoch) = world.get_resource::<Epoch<I>>() else { return };
     let oldest = epoch.oldest_open_frame();
+    // A frame that is final may still have to be hashed.
+    let needed = oldest.min(epoch.next_checksum);
     world.insert_resource(OldestOpenFrame(oldest));
     world.resource_mut::<SessionStats>().confirmed_frames = oldest;
-    world.resource_scope(|world, mut store: Mut<RollbackStore>| store.confirm(world, oldest));
+    world.resource_scope(|world, mut store: Mut<RollbackStore>| {
+        store.confirm(world, oldest);
+        store.forget_before(needed);
+    });
 }
 
 impl<I: GameInput> Epoch<I> {

@@ -29,9 +29,13 @@ pub fn load(world: &mut World, frame: u32) {
     world.resource_scope(|world, mut store: Mut<RollbackStore>| store.load(world, frame));
 }
 
-/// Says that no frame before `frame` will be loaded again: what left the simulation before it is despawned for good.
+/// Says that no frame before `frame` will be loaded again: those are forgotten, and what left the simulation before `frame` is
+/// despawned for good.
 pub fn confirm(world: &mut World, frame: u32) {
-    world.resource_scope(|world, mut store: Mut<RollbackStore>| store.confirm(world, frame));
+    world.resource_scope(|world, mut store: Mut<RollbackStore>| {
+        store.confirm(world, frame);
+        store.forget_before(frame);
+    });
 }
 
 /// The checksum of each hashed type in the saved frame `frame`, by the type's full path; nothing if it is not saved.

@@ -237,6 +237,21 @@ fn what_an_observer_does_while_a_frame_is_loaded_is_put_right() {
 }
 
 #[test]
+fn who_gives_its_id_to_another_gets_it_back() {
+    assert_comes_back(|world, all| {
+        let ids = [all[1], all[5]].map(|entity| *world.get::<RollbackId>(entity).unwrap());
+        world.entity_mut(all[5]).insert((Burning(5), Flag(5)));
+        for (entity, id) in [all[5], all[1]].into_iter().zip(ids) {
+            world.entity_mut(entity).remove::<(Rollback, RollbackId)>().insert((Rollback, id));
+        }
+        // And one that ceases to exist for the simulation, while another takes its id.
+        let id = *world.get::<RollbackId>(all[6]).unwrap();
+        world.entity_mut(all[6]).remove::<(Rollback, RollbackId)>();
+        world.spawn((Rollback, id, Age(60), Place(0.0, 0.0)));
+    });
+}
+
+#[test]
 fn relations_that_change_hands_move_nobody_elses_values() {
     // The targets of relationships change tables while a frame is loaded, past others in the same tables.
     assert_comes_back(|world, all| {
