@@ -3,8 +3,23 @@
 use std::time::Instant;
 
 /// The times of several contestants over the same task, in seconds, in order of the contestants.
-#[derive(Clone, Debug)]
-pub(crate) struct Medians(pub(crate) Vec<f64>);
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Times(Vec<Vec<f64>>);
+
+impl Times {
+    /// Adds what was measured in another world.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.0.resize(other.0.len().max(self.0.len()), Vec::new());
+        for (all, more) in self.0.iter_mut().zip(other.0) {
+            all.extend(more);
+        }
+    }
+
+    /// The middle of the times of one contestant; 0 if there are none.
+    pub(crate) fn median(&self, contestant: usize) -> f64 {
+        self.0.get(contestant).cloned().map(median).unwrap_or_default()
+    }
+}
 
 /// A contestant: prepares one run, and gives back its time in seconds.
 pub(crate) type Contestant<'a> = &'a mut dyn FnMut() -> f64;
@@ -26,8 +41,8 @@ impl Turns {
     }
 }
 
-/// Lets the contestants take turns, and takes the median of each.
-pub(crate) fn alternate(turns: Turns, contestants: &mut [Contestant]) -> Medians {
+/// Lets the contestants take turns.
+pub(crate) fn alternate(turns: Turns, contestants: &mut [Contestant]) -> Times {
     let mut times = vec![Vec::with_capacity(turns.count * turns.runs); contestants.len()];
     for turn in 0..=turns.count {
         for (contestant, times) in contestants.iter_mut().zip(&mut times) {
@@ -39,7 +54,7 @@ pub(crate) fn alternate(turns: Turns, contestants: &mut [Contestant]) -> Medians
             }
         }
     }
-    Medians(times.into_iter().map(median).collect())
+    Times(times)
 }
 
 /// The seconds that `task` takes.

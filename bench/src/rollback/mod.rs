@@ -8,7 +8,7 @@ mod world;
 
 pub(crate) use report::Report;
 
-use crate::stopwatch::{Medians, Turns};
+use crate::stopwatch::{Times, Turns};
 
 /// Ours and theirs, in seconds.
 #[derive(Clone, Copy, Debug)]
@@ -18,13 +18,16 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    fn from(medians: &Medians) -> Self {
-        Self { ours: medians.0[0], theirs: medians.0[1] }
-    }
-
     /// How many times as long theirs takes.
     pub(crate) fn ratio(self) -> f64 {
         self.theirs / self.ours
+    }
+}
+
+/// The medians of the first two contestants.
+impl From<&Times> for Pair {
+    fn from(times: &Times) -> Self {
+        Self { ours: times.median(0), theirs: times.median(1) }
     }
 }
 
@@ -37,14 +40,14 @@ pub(crate) fn run(is_quick: bool) -> Report {
     report.growth = Some(growth::measure(&effort));
     for entities in effort.sizes {
         eprintln!("{entities} entities …");
-        report.sizes.push(scenarios::measure_size(*entities, &effort));
+        report.sizes.push(scenarios::measure_size(*entities, effort));
     }
     eprintln!("values that own memory …");
-    report.owning = Some(scenarios::measure_owning(&effort));
+    report.owning = Some(scenarios::measure_owning(effort));
     eprintln!("a world in which 1 % changes …");
-    report.idle = Some(scenarios::measure_idle(&effort));
+    report.idle = Some(scenarios::measure_idle(effort));
     eprintln!("an empty step …");
-    report.step = Some(scenarios::measure_step(&effort));
+    report.step = Some(scenarios::measure_step());
     report
 }
 
@@ -53,22 +56,42 @@ pub(crate) fn run(is_quick: bool) -> Report {
 pub(crate) struct Effort {
     sizes: &'static [usize],
     turns: Turns,
+    /// Worlds that are made anew, one after the other: where in memory a world happens to lie makes a difference of half as
+    /// much again, for either library.
+    worlds: usize,
     /// Frames of one minute, of which the long match has ten.
     minute: usize,
 }
 
 impl Effort {
     fn thorough() -> Self {
-        let turns = Turns { count: 7, runs: 90 };
-        Self { sizes: &[100, 1_000, 10_000, 100_000], turns, minute: 3_600 }
+        let turns = Turns { count: 2, runs: 90 };
+        Self { sizes: &[100, 1_000, 10_000, 100_000], turns, worlds: 7, minute: 3_600 }
     }
 
     fn quick() -> Self {
-        Self { sizes: &[1_000, 10_000], turns: Turns { count: 1, runs: 60 }, minute: 120 }
+        let turns = Turns { count: 1, runs: 60 };
+        Self { sizes: &[1_000, 10_000], turns, worlds: 2, minute: 120 }
     }
 
     /// Larger worlds are measured less often, so that all sizes take about as long.
-    fn turns_for(&self, entities: usize) -> Turns {
-        if entities > 10_000 { Turns { count: 2, runs: 36 } } else { self.turns }
+    fn for_size(self, entities: usize) -> Self {
+        if entities > 10_000 {
+            Self { turns: Turns { count: 1, runs: 36 }, worlds: 2, ..self }
+        } else {
+            self
+        }
+    }
+
+    /// Measures in one world after the other.
+    fn in_worlds(self, mut measure: impl FnMut() -> Times) -> Times {
+        let mut all = Times::default();
+        (0..self.worlds).for_each(|_| all.add(measure()));
+        all
+    }
+
+    /// The same for two contestants.
+    fn measure(self, measure: impl FnMut() -> Times) -> Pair {
+        Pair::from(&self.in_worlds(measure))
     }
 }

@@ -7,7 +7,7 @@ use super::{
     contestant::{Library, Play, Rig, WINDOW, add_flight},
     world::{COPY_BYTES, Kind},
 };
-use crate::stopwatch::{Turns, alternate, seconds};
+use crate::stopwatch::{Times, Turns, alternate, seconds};
 
 /// Entities that come and go between a save and its load.
 const CHURN: usize = 100;
@@ -34,35 +34,36 @@ pub(crate) struct SaveAndLoad {
     pub(crate) load: Pair,
 }
 
-pub(crate) fn measure_size(entities: usize, effort: &Effort) -> Size {
-    let turns = effort.turns_for(entities);
+pub(crate) fn measure_size(entities: usize, effort: Effort) -> Size {
+    let effort = effort.for_size(entities);
     let rigs = || both(|library| Rig::new(library, Kind::Copy, entities, Play::ByHand));
-    let SaveAndLoad { save, load } = save_and_load(rigs(), turns, 1);
+    let (save, memcpy) = save_beside_memcpy(rigs, entities, effort);
+    let churn = CHURN.min(entities / 2);
     Size {
         entities,
         save,
-        load,
-        load_churn: load_after_churn(rigs(), turns, CHURN.min(entities / 2)),
-        sync_test: sync_test(entities, turns, false),
-        sync_test_checksum: sync_test(entities, turns, true),
-        memcpy: memcpy(entities, turns),
+        load: load(rigs, effort, 1),
+        load_churn: effort.measure(|| load_after_churn(rigs(), effort.turns, churn)),
+        sync_test: effort.measure(|| sync_test(entities, effort.turns, false)),
+        sync_test_checksum: effort.measure(|| sync_test(entities, effort.turns, true)),
+        memcpy,
     }
 }
 
 /// A name and a list on each entity, of which 1 % change in each frame.
-pub(crate) fn measure_owning(effort: &Effort) -> SaveAndLoad {
-    let rigs = both(|library| Rig::new(library, Kind::Owning, REFERENCE, Play::ByHand));
-    save_and_load(rigs, effort.turns, 100)
+pub(crate) fn measure_owning(effort: Effort) -> SaveAndLoad {
+    let rigs = || both(|library| Rig::new(library, Kind::Owning, REFERENCE, Play::ByHand));
+    SaveAndLoad { save: save(rigs, effort, 100), load: load(rigs, effort, 100) }
 }
 
 /// The three `Copy` components, of which 1 % change in each frame.
-pub(crate) fn measure_idle(effort: &Effort) -> SaveAndLoad {
-    let rigs = both(|library| Rig::new(library, Kind::Copy, REFERENCE, Play::ByHand));
-    save_and_load(rigs, effort.turns, 100)
+pub(crate) fn measure_idle(effort: Effort) -> SaveAndLoad {
+    let rigs = || both(|library| Rig::new(library, Kind::Copy, REFERENCE, Play::ByHand));
+    SaveAndLoad { save: save(rigs, effort, 100), load: load(rigs, effort, 100) }
 }
 
 /// What one step costs in which the game does nothing: an update that takes one less an update that takes none.
-pub(crate) fn measure_step(effort: &Effort) -> Pair {
+pub(crate) fn measure_step() -> Pair {
     const ENTITIES: usize = 100;
     let step = std::time::Duration::from_nanos(16_666_667);
     let [mut ours, mut theirs] =
@@ -71,41 +72,77 @@ pub(crate) fn measure_step(effort: &Effort) -> Pair {
         rig.app.insert_resource(TimeUpdateStrategy::ManualDuration(elapsed));
         seconds(|| rig.app.update())
     };
-    let medians = alternate(
-        Turns { count: effort.turns.count, runs: 1_000 },
-        &mut [&mut || time(&mut ours, step), &mut || time(&mut theirs, step)],
-    );
-    let idle = alternate(
-        Turns { count: effort.turns.count, runs: 1_000 },
-        &mut [&mut || time(&mut ours, std::time::Duration::ZERO), &mut || {
-            time(&mut theirs, std::time::Duration::ZERO)
-        }],
-    );
-    Pair { ours: medians.0[0] - idle.0[0], theirs: medians.0[1] - idle.0[1] }
+    let turns = Turns { count: 7, runs: 1_000 };
+    let mut take = |elapsed| {
+        let times = alternate(
+            turns,
+            &mut [&mut || time(&mut ours, elapsed), &mut || time(&mut theirs, elapsed)],
+        );
+        Pair::from(&times)
+    };
+    let (stepping, idle) = (take(step), take(std::time::Duration::ZERO));
+    Pair { ours: stepping.ours - idle.ours, theirs: stepping.theirs - idle.theirs }
 }
 
 fn both(make: impl Fn(Library) -> Rig) -> [Rig; 2] {
     [make(Library::Ours), make(Library::BevyGgrs)]
 }
 
-/// Each run changes every `step`-th entity before the save and before the load.
-fn save_and_load([mut ours, mut theirs]: [Rig; 2], turns: Turns, step: usize) -> SaveAndLoad {
-    let save = |rig: &mut Rig| {
-        rig.change(step);
-        seconds(|| rig.save())
-    };
-    let load = |rig: &mut Rig| {
+/// Changes every `step`-th entity, and times a save.
+fn time_save(rig: &mut Rig, step: usize) -> f64 {
+    rig.change(step);
+    seconds(|| rig.save())
+}
+
+fn save(rigs: impl Fn() -> [Rig; 2], effort: Effort, step: usize) -> Pair {
+    effort.measure(|| {
+        let [mut ours, mut theirs] = rigs();
+        let ours = &mut || time_save(&mut ours, step);
+        alternate(effort.turns, &mut [ours, &mut || time_save(&mut theirs, step)])
+    })
+}
+
+/// Saves in which everything has changed, and beside them copying as many bytes as the components have, into as many
+/// buffers in turn as a window has frames.
+fn save_beside_memcpy(rigs: impl Fn() -> [Rig; 2], entities: usize, effort: Effort) -> (Pair, f64) {
+    let times = effort.in_worlds(|| {
+        let [mut ours, mut theirs] = rigs();
+        let mut source = vec![1u8; entities * COPY_BYTES];
+        let mut ring = vec![vec![0u8; entities * COPY_BYTES]; usize::from(WINDOW) + 1];
+        let mut turn = 0;
+        let mut copy = || {
+            turn += 1;
+            // As in a game, the source has been written a moment ago. With what, is not for the compiler to know.
+            source.fill(turn as u8);
+            let source = std::hint::black_box(&source);
+            let place = turn % ring.len();
+            let target = &mut ring[place];
+            seconds(|| {
+                target.copy_from_slice(source);
+                std::hint::black_box(target);
+            })
+        };
+        let (ours, theirs) = (&mut || time_save(&mut ours, 1), &mut || time_save(&mut theirs, 1));
+        alternate(effort.turns, &mut [ours, theirs, &mut copy])
+    });
+    (Pair::from(&times), times.median(2))
+}
+
+/// Changes every `step`-th entity before the save and before the load.
+fn load(rigs: impl Fn() -> [Rig; 2], effort: Effort, step: usize) -> Pair {
+    let time = |rig: &mut Rig| {
         rig.change(step);
         rig.save();
         rig.change(step);
         seconds(|| rig.load())
     };
-    let saves = alternate(turns, &mut [&mut || save(&mut ours), &mut || save(&mut theirs)]);
-    let loads = alternate(turns, &mut [&mut || load(&mut ours), &mut || load(&mut theirs)]);
-    SaveAndLoad { save: Pair::from(&saves), load: Pair::from(&loads) }
+    effort.measure(|| {
+        let [mut ours, mut theirs] = rigs();
+        alternate(effort.turns, &mut [&mut || time(&mut ours), &mut || time(&mut theirs)])
+    })
 }
 
-fn load_after_churn([mut ours, mut theirs]: [Rig; 2], turns: Turns, count: usize) -> Pair {
+fn load_after_churn([mut ours, mut theirs]: [Rig; 2], turns: Turns, count: usize) -> Times {
     let load = |rig: &mut Rig| {
         let before = rig.count();
         rig.change(1);
@@ -116,11 +153,10 @@ fn load_after_churn([mut ours, mut theirs]: [Rig; 2], turns: Turns, count: usize
         assert_eq!(rig.count(), before, "the load brings back who was there");
         time
     };
-    let medians = alternate(turns, &mut [&mut || load(&mut ours), &mut || load(&mut theirs)]);
-    Pair::from(&medians)
+    alternate(turns, &mut [&mut || load(&mut ours), &mut || load(&mut theirs)])
 }
 
-fn sync_test(entities: usize, turns: Turns, is_hashed: bool) -> Pair {
+fn sync_test(entities: usize, turns: Turns, is_hashed: bool) -> Times {
     let [mut ours, mut theirs] = both(|library| {
         Rig::with_game(library, Kind::Copy, entities, Play::SyncTest, is_hashed, |app| {
             add_flight(library, app);
@@ -131,33 +167,11 @@ fn sync_test(entities: usize, turns: Turns, is_hashed: bool) -> Pair {
         ours.app.update();
         theirs.app.update();
     }
-    let medians = alternate(
+    let times = alternate(
         turns,
         &mut [&mut || seconds(|| ours.app.update()), &mut || seconds(|| theirs.app.update())],
     );
     ours.assert_sound();
     theirs.assert_sound();
-    Pair::from(&medians)
-}
-
-/// Copies as many bytes as the components have, into as many buffers in turn as a window has frames.
-fn memcpy(entities: usize, turns: Turns) -> f64 {
-    let mut source = vec![1u8; entities * COPY_BYTES];
-    let mut ring = vec![vec![0u8; entities * COPY_BYTES]; usize::from(WINDOW) + 2];
-    let mut turn = 0;
-    let medians = alternate(
-        turns,
-        &mut [&mut || {
-            turn += 1;
-            // As in a game, the source has been written a moment ago.
-            source.fill(turn as u8);
-            let place = turn % ring.len();
-            let target = &mut ring[place];
-            seconds(|| {
-                target.copy_from_slice(&source);
-                std::hint::black_box(target);
-            })
-        }],
-    );
-    medians.0[0]
+    times
 }
