@@ -54,7 +54,7 @@ impl Field {
 pub(super) struct Focus {
     /// Its entity, if the screen has any items.
     pub(super) entity: Option<Entity>,
-    /// Seconds during which keys and buttons confirm nothing: they still fire when a match is over.
+    /// Seconds during which keys and buttons do nothing but leave: they still fly and fire when a match is over.
     pub(super) deaf_for: f32,
     /// Seconds until a held stick moves the focus again.
     held_for: f32,
@@ -184,9 +184,11 @@ pub(super) fn move_focus(
         return;
     }
     focus.deaf_for -= time.delta_secs();
+    if focus.deaf_for > 0.0 {
+        return;
+    }
     if let Some((_, item, _)) = current
         && (key.confirm || pad.confirm)
-        && focus.deaf_for <= 0.0
     {
         chosen.write(Chosen(item.choice));
     }
@@ -221,16 +223,20 @@ impl PlaceItem<'_, '_> {
     }
 }
 
-/// The mouse: what is under it has the focus; what it is pressed and released on is chosen.
+/// The mouse: what it is moved over has the focus, but not what merely appears under it; what it is pressed and released on is
+/// chosen.
 pub(super) fn point_at_items(
     mouse: Res<ButtonInput<MouseButton>>,
-    items: Query<(Entity, &Item, Ref<Interaction>, Has<Field>)>,
+    mut pointer: MessageReader<CursorMoved>,
+    items: Query<(Entity, &Item, &Interaction, Has<Field>)>,
     mut focus: ResMut<Focus>,
     mut chosen: MessageWriter<Chosen>,
     mut moved: MessageWriter<FocusMoved>,
 ) {
+    // A pointer that enters the window has not moved yet.
+    let has_moved = pointer.read().any(|to| to.delta.is_some_and(|delta| delta != Vec2::ZERO));
     for (entity, item, interaction, is_field) in &items {
-        if interaction.is_changed()
+        if (has_moved || mouse.just_pressed(MouseButton::Left))
             && *interaction != Interaction::None
             && focus.entity != Some(entity)
         {

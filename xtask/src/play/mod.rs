@@ -147,6 +147,7 @@ Builds the game, starts the signaling server (port 3536 or the next free one) an
   --json FILE    write the bots' report as JSON
   --conditions PRESET  let the bots play over a bad network: none, lan, wifi, 4g, transatlantic or awful
   --web          build the browser version, serve it from the same server and print the link
+  --profile NAME compile native programs with this profile (default release): dev is quicker to rebuild, and slower
 
 Without a display it does what --headless does. Ctrl-C ends everything that it started.";
 
