@@ -9,13 +9,19 @@ use std::{any::TypeId, collections::BTreeMap, fmt};
 
 use bevy::{
     ecs::{
-        component::ComponentId, query::Access, resource::IsResource, schedule::Schedule,
+        component::ComponentId,
+        query::{FilteredAccess, FilteredAccessSet},
+        resource::IsResource,
+        schedule::Schedule,
         system::System as _,
     },
     prelude::{Fixed, Real, Resource, Time, Virtual, World},
 };
 
-use crate::{plugin::Simulate, rollback::RollbackStore};
+use crate::{
+    plugin::Simulate,
+    rollback::{Rollback, RollbackStore},
+};
 
 /// A type that a system of `Simulate` uses although it does not roll back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +144,7 @@ pub(crate) fn audit(world: &mut World) {
 
 fn look_through(world: &mut World, schedule: &mut Schedule) -> AuditReport {
     let systems = &mut schedule.graph_mut().systems;
+    let rollback = world.register_component::<Rollback>();
     let keys: Vec<_> = systems.iter().map(|(key, ..)| key).collect();
     let mut found: BTreeMap<(ComponentId, u8), AuditFinding> = BTreeMap::new();
     let mut writers = Vec::new();
@@ -148,7 +155,7 @@ fn look_through(world: &mut World, schedule: &mut Schedule) -> AuditReport {
         for condition in systems.get_conditions_mut(key).into_iter().flatten() {
             access.extend(condition.condition.initialize(world));
         }
-        for (id, is_written) in accessed(access.combined_access()) {
+        for (id, is_written) in accessed(&access, rollback) {
             let Some(seen) = Seen::new(world, id) else { continue };
             if is_written {
                 writers.push((seen.type_id, name.clone()));
@@ -165,10 +172,20 @@ fn look_through(world: &mut World, schedule: &mut Schedule) -> AuditReport {
     AuditReport { findings: found.into_values().collect(), writers }
 }
 
-/// What a system can access by type, and whether it can write it. A system that can write everything, an exclusive one, says nothing.
-fn accessed(access: &Access) -> Vec<(ComponentId, bool)> {
-    let Ok(all) = access.try_reads_and_writes() else { return Vec::new() };
-    all.iter().map(|id| (id, access.has_write(id))).collect()
+/// What a system can access by type, and whether it can write it, except on entities `Without<Rollback>`. A system that can write
+/// everything, an exclusive one, says nothing.
+fn accessed(access: &FilteredAccessSet, rollback: ComponentId) -> BTreeMap<ComponentId, bool> {
+    let mut all = BTreeMap::new();
+    let is_outside = |part: &&FilteredAccess| {
+        part.filter_sets().len() == 1 && part.without_filters().any(|id| id == rollback)
+    };
+    for part in access.filtered_accesses().iter().filter(|part| !is_outside(part)) {
+        let Ok(used) = part.access().try_reads_and_writes() else { return BTreeMap::new() };
+        for id in used.iter() {
+            *all.entry(id).or_default() |= part.access().has_write(id);
+        }
+    }
+    all
 }
 
 /// A type that a system can access.

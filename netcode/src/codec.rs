@@ -71,6 +71,13 @@ impl Writer for Feed<'_> {
     }
 }
 
+/// The value as it is once it was read from its own bytes; none if those do not describe it.
+pub(crate) fn read_back<T: Serialize + DeserializeOwned>(value: &T) -> Option<T> {
+    let mut bytes = Vec::new();
+    encode_into(value, &mut bytes).ok()?;
+    Some(decode_from_slice(&bytes, standard()).ok()?.0)
+}
+
 /// How many bytes ggrs makes of an input: it still uses bincode 1, where integers have a fixed width.
 pub(crate) fn size_in_ggrs<T: Serialize>(value: &T) -> Result<usize, CodecError> {
     Ok(encode_into_std_write(value, &mut std::io::sink(), legacy())?)

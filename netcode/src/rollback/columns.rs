@@ -53,6 +53,8 @@ pub(crate) trait Column: Any + Send + Sync {
     fn follow(&mut self, world: &mut World, remap: &EntityRemap);
     /// The first value in which two saved versions of one frame differ; for types that are hashed.
     fn difference(&self, slots: [usize; 2], names: [&EntityNames; 2]) -> Option<Difference>;
+    /// The first value that hashes differently once it was read from its own bytes; for types that are hashed.
+    fn difference_to_bytes(&self, slot: usize, names: &EntityNames) -> Option<Difference>;
     /// The registered type.
     fn value_type(&self) -> TypeId;
     /// A hash of the values of `slot` that does not depend on table order or on this machine.

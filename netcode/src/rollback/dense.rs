@@ -6,12 +6,12 @@ use bevy::{
     ecs::query::QueryState,
     prelude::{Component, Entity, Ref, World},
 };
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     blocks::{Blocks, Saving},
     columns::{Column, EntityNames, EntityRemap, Follow, Loading, Rename, hash_value},
-    difference::{Difference, Hashing, between_components},
+    difference::{Difference, Hashing, between_components, between_components_and_bytes},
     identity::{InSimulation, RollbackId},
     plan::Plan,
     rows::SavedRows,
@@ -28,7 +28,7 @@ pub(super) struct ComponentHashing<C> {
     pub(super) rows: HashRows<C>,
 }
 
-impl<C: Component + Clone + Serialize> ComponentHashing<C> {
+impl<C: Component + Clone + Serialize + DeserializeOwned> ComponentHashing<C> {
     /// By way of `Serialize`.
     pub(super) fn by_serializing() -> Self {
         Self {
@@ -67,6 +67,18 @@ impl<C: Component + Clone> DenseColumn<C> {
         C: PartialEq,
     {
         self.comparison = Comparison::by_value();
+    }
+}
+
+impl<C: Component + Clone> DenseColumn<C> {
+    /// All values of a saved frame, with their owners.
+    fn version(&self, slot: usize, names: &EntityNames) -> Vec<(RollbackId, &C)> {
+        let tables = self.blocks.tables(slot);
+        let pairs = tables.flat_map(|(table, values)| {
+            let (_, ids) = names.rows.table(slot, table);
+            ids.iter().copied().zip(values)
+        });
+        pairs.collect()
     }
 }
 
@@ -171,15 +183,13 @@ impl<C: Component + Clone> Column for DenseColumn<C> {
 
     fn difference(&self, slots: [usize; 2], names: [&EntityNames; 2]) -> Option<Difference> {
         let hashing = self.hashing.as_ref()?;
-        let version = |version: usize| {
-            let tables = self.blocks.tables(slots[version]);
-            let pairs = tables.flat_map(|(table, values)| {
-                let (_, ids) = names[version].rows.table(slots[version], table);
-                ids.iter().copied().zip(values)
-            });
-            pairs.collect()
-        };
+        let version = |version: usize| self.version(slots[version], names[version]);
         between_components(hashing.values, [version(0), version(1)], names)
+    }
+
+    fn difference_to_bytes(&self, slot: usize, names: &EntityNames) -> Option<Difference> {
+        let hashing = self.hashing.as_ref()?;
+        between_components_and_bytes(hashing.values, self.version(slot, names), names)
     }
 
     fn value_type(&self) -> TypeId {

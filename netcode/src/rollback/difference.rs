@@ -5,7 +5,7 @@
 use std::{any::TypeId, cmp::Ordering};
 
 use bevy::prelude::{Component, Resource};
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
@@ -39,6 +39,8 @@ impl Difference {
 pub(super) struct Hashing<T> {
     pub(super) hash: fn(&T, &mut ValueHasher),
     pub(super) show: fn(&T) -> Option<Value>,
+    /// The value as it is once it was read from its own bytes; none for a type that bytes alone do not describe.
+    pub(super) read_back: fn(&T) -> Option<T>,
 }
 
 impl<T> Clone for Hashing<T> {
@@ -49,10 +51,14 @@ impl<T> Clone for Hashing<T> {
 
 impl<T> Copy for Hashing<T> {}
 
-impl<T: Serialize> Hashing<T> {
+impl<T: Serialize + DeserializeOwned> Hashing<T> {
     /// By way of `Serialize`.
     pub(super) fn by_serializing() -> Self {
-        Self { hash: hash_value, show: |value| serde_json::to_value(value).ok() }
+        Self {
+            hash: hash_value,
+            show: |value| serde_json::to_value(value).ok(),
+            read_back: crate::codec::read_back,
+        }
     }
 }
 
@@ -88,6 +94,28 @@ pub(super) fn between_components<C: Component + Clone>(
             return Some(difference);
         }
     }
+}
+
+/// The first difference between components and themselves, once they were read from their own bytes.
+pub(super) fn between_components_and_bytes<C: Component + Clone>(
+    hashing: Hashing<C>,
+    version: Vec<(RollbackId, &C)>,
+    names: &EntityNames,
+) -> Option<Difference> {
+    let read_back = |(id, value)| Some(((id, value), (id, (hashing.read_back)(value)?)));
+    let (version, copies): (Vec<_>, Vec<_>) = version.into_iter().filter_map(read_back).unzip();
+    let copies = copies.iter().map(|(id, value)| (*id, value)).collect();
+    between_components(hashing, [version, copies], [names, names])
+}
+
+/// The same for a resource.
+pub(super) fn between_resource_and_bytes<R: Resource + Clone>(
+    hashing: Hashing<R>,
+    value: &R,
+    names: &EntityNames,
+) -> Option<Difference> {
+    let copy = (hashing.read_back)(value)?;
+    between_resources(hashing, [Some(value), Some(&copy)], [names, names])
 }
 
 /// The difference between two versions of a resource.

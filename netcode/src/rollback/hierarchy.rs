@@ -22,6 +22,7 @@ pub(super) fn parent_column() -> DenseColumn<ChildOf> {
                 format!("entity {}", parent.0.index()).into()
             })
         },
+        read_back: |_| None,
     };
     let mut column = DenseColumn::new(Some(ComponentHashing { values, rows: hash_parents }));
     column.compare_on_load();

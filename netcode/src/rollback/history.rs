@@ -3,7 +3,9 @@
 use std::any::{Any, TypeId};
 
 use bevy::{
-    ecs::{entity_disabling::Disabled, query::QueryState},
+    ecs::{
+        component::ComponentId, entity_disabling::Disabled, query::QueryState, resource::IsResource,
+    },
     prelude::{Allow, Entity, Resource, World},
 };
 
@@ -13,7 +15,7 @@ use super::{
     columns::{Column, EntityNames, Loading},
     difference::Difference,
     hierarchy::parent_column,
-    identity::{self, DespawnPending, RollbackIdCounter},
+    identity::{self, DespawnPending, Rollback, RollbackIdCounter},
     plan::Plan,
     rows::SavedRows,
 };
@@ -221,6 +223,36 @@ impl RollbackStore {
             difference
                 .unwrap_or_else(|| Difference::somewhere_in(column.name(), column.value_type())),
         )
+    }
+
+    /// The first value of `frame` that hashes differently once it was read from its own bytes.
+    pub(crate) fn difference_to_bytes(&self, frame: u32) -> Option<Difference> {
+        let slot = self.slot(frame);
+        let names = EntityNames::new(&self.rows, slot);
+        self.columns.iter().find_map(|column| column.difference_to_bytes(slot, &names))
+    }
+
+    /// The registered components that are on entities, but on none that rolls back.
+    pub(crate) fn strays(&self, world: &World) -> Vec<&'static str> {
+        let components = world.components();
+        let rollback = components.component_id::<Rollback>();
+        let resource = components.component_id::<IsResource>();
+        let is_stray = |column: &&Box<dyn Column>| {
+            let Some(id) = components.get_id(column.value_type()) else { return false };
+            let mut places = world
+                .archetypes()
+                .iter()
+                .filter(|place| !place.is_empty() && place.contains(id))
+                .peekable();
+            let is_any = places.peek().is_some();
+            is_any
+                && places.all(|place| {
+                    let has = |id: Option<ComponentId>| id.is_some_and(|id| place.contains(id));
+                    !has(rollback) && !has(resource)
+                })
+        };
+        // The first column is that of parents, which many have that do not roll back.
+        self.columns.iter().skip(1).filter(is_stray).map(|column| column.name()).collect()
     }
 
     /// The types that roll back.

@@ -42,7 +42,7 @@ pub(crate) struct Registrations(pub(crate) Vec<&'static str>);
 /// ```
 ///
 /// Only what hangs on entities with [`Rollback`](crate::Rollback) rolls back. Values must serialize to the same bytes on all peers, so none may hold a
-/// `HashMap` or `HashSet` of the standard library, even if nobody iterates it: take a `BTreeMap`. No test on one machine finds that.
+/// `HashMap` or `HashSet` of the standard library, even if nobody iterates it: take a `BTreeMap`. The sync test in chaos mode finds them.
 ///
 /// Order matters: all peers register in the same order, which they do when they run the same code.
 pub trait AppRollbackExt {

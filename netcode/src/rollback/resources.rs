@@ -12,7 +12,7 @@ use super::{
     blocks::Saving,
     clock::Moment,
     columns::{Column, EntityNames, EntityRemap, Follow, Loading, Rename, hash_value},
-    difference::{Difference, Hashing, between_resources},
+    difference::{Difference, Hashing, between_resource_and_bytes, between_resources},
     rows::SavedRows,
 };
 use crate::checksum::ValueHasher;
@@ -129,6 +129,11 @@ where
     fn difference(&self, slots: [usize; 2], names: [&EntityNames; 2]) -> Option<Difference> {
         let versions = slots.map(|slot| self.slots[slot].value.as_ref());
         between_resources(Hashing::by_serializing(), versions, names)
+    }
+
+    fn difference_to_bytes(&self, slot: usize, names: &EntityNames) -> Option<Difference> {
+        let value = self.slots[slot].value.as_ref()?;
+        between_resource_and_bytes(Hashing::by_serializing(), value, names)
     }
 
     fn value_type(&self) -> TypeId {

@@ -11,7 +11,7 @@ use super::{
     blocks::Saving,
     columns::{Column, EntityNames, EntityRemap, Follow, Loading},
     dense::ComponentHashing,
-    difference::{Difference, between_components},
+    difference::{Difference, between_components, between_components_and_bytes},
     identity::{InSimulation, RollbackId},
     rows::SavedRows,
     write_back::{Inserted, Restorable, Write},
@@ -22,6 +22,13 @@ struct Saved<C> {
     entities: Vec<Entity>,
     ids: Vec<RollbackId>,
     values: Vec<C>,
+}
+
+impl<C> Saved<C> {
+    /// The values with their owners.
+    fn owned(&self) -> Vec<(RollbackId, &C)> {
+        self.ids.iter().copied().zip(&self.values).collect()
+    }
 }
 
 impl<C> Default for Saved<C> {
@@ -154,11 +161,13 @@ impl<C: Component + Clone> Column for SparseColumn<C> {
 
     fn difference(&self, slots: [usize; 2], names: [&EntityNames; 2]) -> Option<Difference> {
         let hashing = self.hashing.as_ref()?;
-        let versions = slots.map(|slot| {
-            let saved = &self.slots[slot];
-            saved.ids.iter().copied().zip(&saved.values).collect()
-        });
+        let versions = slots.map(|slot| self.slots[slot].owned());
         between_components(hashing.values, versions, names)
+    }
+
+    fn difference_to_bytes(&self, slot: usize, names: &EntityNames) -> Option<Difference> {
+        let hashing = self.hashing.as_ref()?;
+        between_components_and_bytes(hashing.values, self.slots[slot].owned(), names)
     }
 
     fn value_type(&self) -> TypeId {

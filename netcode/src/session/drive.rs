@@ -5,7 +5,7 @@ use std::time::Duration;
 use bevy::prelude::{Mut, Real, Res, ResMut, Time, World};
 use ggrs::{GgrsError, GgrsRequest, InputStatus, P2PSession};
 
-use super::{DueSteps, Epoch, GgrsConfig, Kind, start::end};
+use super::{DueSteps, Epoch, GgrsConfig, Kind, start::end, sync_test::NotRollingBack};
 use crate::{
     checksum::{ChecksumLog, DesyncDetected},
     config::NetcodeConfig,
@@ -22,6 +22,9 @@ use crate::{
     plugin::{ReadInputs, Simulate},
     rollback::RollbackStore,
 };
+
+/// How often a match looks for components that should roll back and do not.
+const STRAYS_FRAMES: u32 = 60;
 
 /// Decides how many steps are due.
 pub(crate) fn pace(
@@ -58,6 +61,7 @@ pub(crate) fn step<I: GameInput>(world: &mut World) {
                 break;
             }
             epoch.record_checksums(world);
+            epoch.look_for_strays(world);
             // Who reads the inputs of the next step sees the clock of the machine again.
             *world.resource_mut::<Time>() = outside;
         }
@@ -166,6 +170,19 @@ impl<I: GameInput> Epoch<I> {
             Kind::SyncTest(run) => return self.frame.saturating_sub(run.max_depth()),
         };
         u32::try_from(confirmed.max(0)).expect("the number is not negative").min(self.frame)
+    }
+
+    /// Warns of components that somebody registered and forgot to spawn with `Rollback`.
+    fn look_for_strays(&mut self, world: &World) {
+        if !self.frame.is_multiple_of(STRAYS_FRAMES) {
+            return;
+        }
+        let mut strays = world.resource::<RollbackStore>().strays(world);
+        strays.retain(|name| !self.strays.contains(name));
+        if !strays.is_empty() {
+            tracing::warn!("{}", NotRollingBack(&strays));
+            self.strays.extend(strays);
+        }
     }
 
     /// Hashes the frames that became final, and tells the others.

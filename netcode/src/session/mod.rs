@@ -42,6 +42,8 @@ pub(crate) struct Epoch<I: GameInput> {
     began_at: Duration,
     /// The next frame on the checksum interval.
     next_checksum: u32,
+    /// Components that are registered and do not roll back, of which somebody was warned.
+    strays: Vec<&'static str>,
     /// The frame for which the inputs were read last: while the window is full the same frame is tried again, and ggrs
     /// has its inputs already.
     read_frame: Option<u32>,

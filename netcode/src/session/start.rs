@@ -208,6 +208,7 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind<I>, roster: Roster, seed: u
         newest: 0,
         began_at,
         next_checksum: 0,
+        strays: Vec::new(),
         read_frame: None,
         finished_at: None,
     });

@@ -14,6 +14,7 @@ use crate::{
     membership::{EndReason, FinishMatch, SessionState, StartLocal},
     plugin::ReadInputs,
     random,
+    rollback::RollbackStore,
     session::{SyncTest, SyncTestFailed, SyncTestFailure},
 };
 
@@ -45,7 +46,7 @@ use crate::{
 ///
 /// # Errors
 ///
-/// What came out differently, or what does not roll back although the simulation changes it.
+/// What came out differently, or what does not roll back although the simulation changes it, or although it is registered.
 ///
 /// # Panics
 ///
@@ -82,6 +83,10 @@ pub fn sync_test(
         let stats = app.world().resource::<SessionStats>();
         if stats.frames >= frames {
             let stats = stats.clone();
+            let strays = app.world().resource::<RollbackStore>().strays(app.world());
+            if !strays.is_empty() {
+                return Err(SyncTestFailure::NotRollingBack(strays));
+            }
             app.world_mut().write_message(FinishMatch);
             app.update();
             return Ok(stats);

@@ -296,3 +296,69 @@ fn the_audit_tells_what_each_system_writes_and_keeps_quiet_about_what_is_allowed
     let writers = allowed.writers(std::any::TypeId::of::<Body>());
     assert!(matches!(&*writers, [one] if one.ends_with("fly")), "{writers:?}");
 }
+
+#[test]
+fn a_hash_map_is_caught_although_nobody_iterates_it() {
+    #[derive(Component, Clone, Default, Serialize, Deserialize)]
+    struct Stock(std::collections::HashMap<u8, u8>);
+    fn collect(frame: Res<SimFrame>, mut stocks: Query<&mut Stock>) {
+        for mut stock in &mut stocks {
+            stock.0.insert((frame.0 % 9) as u8, 1);
+        }
+    }
+    let mut app = game(collect);
+    app.rollback_component::<Stock>().add_systems(SetupMatch, |mut commands: Commands| {
+        commands.spawn((Rollback, Stock::default()));
+    });
+    let divergence = divergence(&mut app, SyncTest::CHAOS);
+    assert_eq!(divergence.cause, DivergenceCause::Bytes);
+    assert_names(&divergence, &["::Stock`", "`RollbackId`", "own bytes", "`BTreeMap`"]);
+}
+
+#[test]
+fn a_resource_that_does_not_read_back_is_caught() {
+    /// Reads as another one than it was written as.
+    #[derive(Resource, Clone, Serialize, Deserialize)]
+    struct Odd(#[serde(deserialize_with = "one_more")] u32);
+    fn one_more<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+        Ok(u32::deserialize(deserializer)? + 1)
+    }
+    let mut app = game(|| {});
+    app.insert_resource(Odd(1)).rollback_resource::<Odd>();
+    let divergence = divergence(&mut app, SyncTest::CHAOS);
+    assert_names(&divergence, &["::Odd`", "it was 1, and then 2"]);
+}
+
+#[test]
+fn entities_without_rollback_are_no_test() {
+    #[derive(Component, Clone, Serialize, Deserialize)]
+    struct Bullet(f32);
+    let mut app = game(|mut bullets: Query<&mut Bullet>| {
+        bullets.iter_mut().for_each(|mut bullet| bullet.0 += 1.0);
+    });
+    app.rollback_component::<Bullet>().add_systems(SetupMatch, |mut commands: Commands| {
+        commands.spawn(Bullet(0.0));
+    });
+    let failure = failure(&mut app, SyncTest::EVERY_DEPTH);
+    assert!(matches!(failure, SyncTestFailure::NotRollingBack(_)), "{failure}");
+    assert_names(&failure, &["::Bullet`", "spawn them with `Rollback`"]);
+}
+
+#[test]
+fn what_is_written_on_entities_without_rollback_only_is_no_finding() {
+    #[derive(Component)]
+    struct Spark(f32);
+    fn outside(mut sparks: Query<&mut Spark, Without<Rollback>>) {
+        sparks.iter_mut().for_each(|mut spark| spark.0 += 1.0);
+    }
+    fn either(mut sparks: Query<&mut Spark, Or<(Without<Rollback>, With<Body>)>>) {
+        sparks.iter_mut().for_each(|mut spark| spark.0 += 1.0);
+    }
+    let findings = |mut app: App| {
+        app.finish();
+        app.cleanup();
+        app.world().resource::<AuditReport>().findings().to_vec()
+    };
+    assert_eq!(findings(game(outside)), []);
+    assert_eq!(findings(game(either)).len(), 1, "some of these roll back");
+}

@@ -21,6 +21,8 @@ pub enum SyncTestFailure {
     Unregistered(Vec<AuditFinding>),
     /// A frame came out differently.
     Diverged(Box<Divergence>),
+    /// Nothing came out differently, but these registered components, by full path, are only on entities that do not roll back.
+    NotRollingBack(Vec<&'static str>),
 }
 
 impl fmt::Display for SyncTestFailure {
@@ -33,7 +35,23 @@ impl fmt::Display for SyncTestFailure {
                 findings.iter().try_for_each(|finding| write!(f, "\n  * {finding}"))
             }
             Self::Diverged(divergence) => divergence.fmt(f),
+            Self::NotRollingBack(names) => {
+                write!(f, "the sync test had nothing to compare: {}", NotRollingBack(names))
+            }
         }
+    }
+}
+
+/// Says of registered components that nothing with [`Rollback`](crate::Rollback) has them.
+pub(crate) struct NotRollingBack<'a>(pub(crate) &'a [&'static str]);
+
+impl fmt::Display for NotRollingBack<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(
+            f,
+            "`{}` is registered, but only on entities without `Rollback`, so it does not roll back: spawn them with `Rollback`",
+            self.0.join("`, `")
+        )
     }
 }
 
@@ -41,7 +59,8 @@ impl fmt::Display for SyncTestFailure {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Divergence {
-    /// The frame before which the worlds differ: what went wrong did so in the frame before it.
+    /// The frame before which the worlds differ: what went wrong did so in the frame before it (for [`DivergenceCause::Bytes`],
+    /// the frame in which the value was looked at).
     pub frame: u32,
     /// The full path of the registered type that differs.
     pub type_name: &'static str,
@@ -67,6 +86,8 @@ pub enum DivergenceCause {
     Order,
     /// Entities that were spawned anew under the same [`RollbackId`].
     Entities,
+    /// Reading the value from its own bytes. Nothing was simulated again for that.
+    Bytes,
 }
 
 impl DivergenceCause {
@@ -86,6 +107,10 @@ impl DivergenceCause {
                  child that is not registered, or keeps an `Entity` in a value without `#[entities]` on its field; or state that \
                  is not registered has changed once and for all (a `Local`, a static)."
             }
+            Self::Bytes => {
+                "So two peers that hold the same value would not agree on its checksum. A `HashMap` or `HashSet` does that, which \
+                 has another order on every machine: take a `BTreeMap`. Or `Serialize` and `Deserialize` do not fit together."
+            }
         }
     }
 }
@@ -104,11 +129,11 @@ impl Divergence {
 
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(
-            f,
-            "frame {} came out differently when simulated again: `{}`",
-            self.frame, self.type_name
-        )?;
+        let is_simulated = self.cause != DivergenceCause::Bytes;
+        if is_simulated {
+            write!(f, "frame {} came out differently when simulated again: ", self.frame)?;
+        }
+        write!(f, "`{}`", self.type_name)?;
         if let Some(id) = self.entity {
             write!(f, " of the entity with `RollbackId` {}", id.get())?;
         }
@@ -116,6 +141,14 @@ impl fmt::Display for Divergence {
             write!(f, ", field `{}`", self.field)?;
         }
         let [first, again] = &self.values;
+        if !is_simulated {
+            return write!(
+                f,
+                ", in frame {}, has another checksum once it is read from its own bytes: it was {first}, and then {again}. {}",
+                self.frame,
+                self.cause.advice()
+            );
+        }
         write!(f, ", was {first} and is now {again}.")?;
         match &*self.writers {
             [] => f.write_str(" No system is known to write that type; commands, observers or exclusive systems may.")?,

@@ -20,7 +20,11 @@ use crate::{
     rollback::{Difference, RollbackStore},
 };
 
+pub(crate) use failure::NotRollingBack;
 pub use failure::{Divergence, DivergenceCause, SyncTestFailed, SyncTestFailure};
+
+/// How often chaos reads all values from their own bytes: a set of two has the other order only every second time.
+const READ_BACK_FRAMES: u32 = 8;
 
 /// How a local match tests itself; see [`StartLocal`](crate::StartLocal).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +32,7 @@ pub struct SyncTest {
     /// Frames that are rolled back after each frame: 1 to the prediction window. None: 1, 2, 3 and so on in turn.
     pub depth: Option<u8>,
     /// Whether to disturb what a sound game does not notice: the order of entities in their tables, the entities
-    /// themselves, and how many steps fall into one update. For headless tests: an entity that is spawned anew has lost
+    /// themselves, how many steps fall into one update, and values by reading them from their own bytes. For headless tests: an entity that is spawned anew has lost
     /// what is not registered, such as its picture.
     pub is_chaotic: bool,
 }
@@ -100,6 +104,16 @@ impl<I: GameInput> Epoch<I> {
                 .unwrap_or_default();
         world.resource::<RollbackStore>().hash(frame, &mut hashes);
         run.first.push_back(hashes);
+
+        if run.chaos.is_some() && frame.is_multiple_of(READ_BACK_FRAMES) {
+            let difference = world.resource::<RollbackStore>().difference_to_bytes(frame);
+            if let Some(difference) = difference {
+                let divergence =
+                    Divergence::new(frame, difference, DivergenceCause::Bytes, Vec::new());
+                fail(world, SyncTestFailure::Diverged(Box::new(divergence)));
+                return false;
+            }
+        }
 
         let depth = run.depth_at(frame);
         let disturbance = run.chaos.as_mut().map_or(Disturbance::None, Chaos::next_disturbance);
