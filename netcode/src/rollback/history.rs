@@ -4,7 +4,7 @@ use std::any::{Any, TypeId};
 
 use bevy::{
     ecs::{
-        component::ComponentId, entity_disabling::Disabled, query::QueryState, resource::IsResource,
+        archetype::Archetype, entity_disabling::Disabled, query::QueryState, resource::IsResource,
     },
     prelude::{Allow, Entity, Resource, World},
 };
@@ -234,25 +234,10 @@ impl RollbackStore {
 
     /// The registered components that are on entities, but on none that rolls back.
     pub(crate) fn strays(&self, world: &World) -> Vec<&'static str> {
-        let components = world.components();
-        let rollback = components.component_id::<Rollback>();
-        let resource = components.component_id::<IsResource>();
-        let is_stray = |column: &&Box<dyn Column>| {
-            let Some(id) = components.get_id(column.value_type()) else { return false };
-            let mut places = world
-                .archetypes()
-                .iter()
-                .filter(|place| !place.is_empty() && place.contains(id))
-                .peekable();
-            let is_any = places.peek().is_some();
-            is_any
-                && places.all(|place| {
-                    let has = |id: Option<ComponentId>| id.is_some_and(|id| place.contains(id));
-                    !has(rollback) && !has(resource)
-                })
-        };
         // The first column is that of parents, which many have that do not roll back.
-        self.columns.iter().skip(1).filter(is_stray).map(|column| column.name()).collect()
+        let components = self.columns.iter().skip(1);
+        let strays = components.filter(|column| is_stray(world, column.value_type()));
+        strays.map(|column| column.name()).collect()
     }
 
     /// The types that roll back.
@@ -302,6 +287,18 @@ impl RollbackStore {
         self.frames.fill(None);
         self.base = None;
     }
+}
+
+/// Whether a component is on entities, but on none that rolls back.
+fn is_stray(world: &World, component: TypeId) -> bool {
+    let components = world.components();
+    let Some(component) = components.get_id(component) else { return false };
+    let others = [components.component_id::<Rollback>(), components.component_id::<IsResource>()];
+    let archetypes = world.archetypes().iter();
+    let mut all = archetypes.filter(|it| !it.is_empty() && it.contains(component)).peekable();
+    let has_other =
+        |archetype: &Archetype| others.iter().flatten().any(|&other| archetype.contains(other));
+    all.peek().is_some() && !all.any(has_other)
 }
 
 fn loading<'a>(
