@@ -299,6 +299,7 @@ fn the_audit_tells_what_each_system_writes_and_keeps_quiet_about_what_is_allowed
 
 #[test]
 fn a_hash_map_is_caught_although_nobody_iterates_it() {
+    #[expect(clippy::disallowed_types, reason = "this is what the test is about")]
     #[derive(Component, Clone, Default, Serialize, Deserialize)]
     struct Stock(std::collections::HashMap<u8, u8>);
     fn collect(frame: Res<SimFrame>, mut stocks: Query<&mut Stock>) {
