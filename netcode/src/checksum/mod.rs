@@ -5,11 +5,13 @@
 
 mod hasher;
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, fmt};
 
 use bevy::prelude::{Message, Resource};
 use signaling::protocol::PeerId;
 use xxhash_rust::xxh3::Xxh3;
+
+use crate::diagnostics::SessionStats;
 
 pub(crate) use hasher::ValueHasher;
 
@@ -30,6 +32,29 @@ pub struct DesyncReport {
     pub peer: PeerId,
     /// The registered types whose values differ.
     pub types: Vec<String>,
+}
+
+impl fmt::Display for DesyncReport {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(
+            f,
+            "desync: frame {} is another one at peer {}: `{}`. The cause lies before the first frame that is reported, by at most \
+             one checksum interval; run the sync test in chaos, which names the field",
+            self.frame,
+            self.peer,
+            self.types.join("`, `")
+        )
+    }
+}
+
+impl DesyncReport {
+    /// Counts it, and logs the first one of a match: from then on every compared frame differs.
+    pub(crate) fn count(&self, stats: &mut SessionStats) {
+        if stats.desyncs == 0 {
+            tracing::error!("{self}");
+        }
+        stats.desyncs += 1;
+    }
 }
 
 /// The checksums of this match's confirmed frames, newest last. Stays readable until the next match begins.

@@ -172,7 +172,7 @@ impl Findings<'_> {
                 let differing = self.log.receive(peer, frame, parts);
                 if !differing.is_empty() {
                     let report = desync_report(&self.store, frame, peer, &differing);
-                    self.stats.desyncs += 1;
+                    report.count(&mut self.stats);
                     self.desyncs.write(DesyncDetected(report));
                 }
             }

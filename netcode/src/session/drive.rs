@@ -199,7 +199,8 @@ impl<I: GameInput> Epoch<I> {
             let disagreements = world.resource_mut::<ChecksumLog>().push(frame, &parts);
             for (peer, differing) in disagreements {
                 let report = desync_report(world.resource(), frame, peer, &differing);
-                report_desync(world, DesyncDetected(report));
+                report.count(&mut world.resource_mut());
+                world.write_message(DesyncDetected(report));
             }
             let now = world.resource::<Time<Real>>().elapsed();
             let message = Control::Checksums { epoch: self.number, frame, parts };
@@ -218,11 +219,6 @@ fn advance<I: GameInput>(
     let requests = session.advance_frame();
     session.events().for_each(drop);
     requests
-}
-
-fn report_desync(world: &mut World, desync: DesyncDetected) {
-    world.resource_mut::<SessionStats>().desyncs += 1;
-    world.write_message(desync);
 }
 
 /// The clock as the simulation sees it: it knows no other time than its own frames.
