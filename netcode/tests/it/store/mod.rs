@@ -535,6 +535,27 @@ fn zeros_of_either_sign_in_values_that_own_memory_are_saved_as_they_are() {
 }
 
 #[test]
+fn zeros_of_either_sign_in_resources_are_saved_as_they_are() {
+    #[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Wind(f32);
+    let mut app = app(|app| {
+        app.insert_resource(Wind(0.0))
+            .rollback_resource::<Wind>()
+            .compare_resource_on_load::<Wind>();
+    });
+    let world = app.world_mut();
+    snapshots::save(world, 0);
+    world.resource_mut::<Wind>().0 = -0.0;
+    snapshots::save(world, 1);
+    snapshots::load(world, 0);
+    // What the second frame was saved as still holds the other zero, and that is no newer change.
+    snapshots::save(world, 1);
+    world.resource_mut::<Wind>().0 = 3.0;
+    snapshots::load(world, 1);
+    assert!(world.resource::<Wind>().0.is_sign_positive());
+}
+
+#[test]
 #[should_panic(expected = "does not roll back")]
 fn what_is_not_registered_cannot_be_compared() {
     #[derive(Component, Clone, PartialEq)]
