@@ -14,7 +14,7 @@ use bevy::{
 use super::{
     columns::EntityRemap,
     identity::{DespawnPending, InSimulation, Rollback, RollbackId, despawn_alone, enable_tree},
-    rows::{SavedRows, population, table_of},
+    rows::{SavedRows, are_same, population, table_of},
 };
 
 /// One row of a saved frame.
@@ -89,6 +89,13 @@ pub(super) struct Plan {
     seen: Vec<u32>,
     query: Option<QueryState<(Entity, &'static RollbackId), InSimulation>>,
     departed: Option<Departed>,
+}
+
+/// Rows that are passed over together where none of them differs: few, as one that was despawned spoils all of them.
+const PIECE: usize = 16;
+
+fn piece<T>(list: &[T], start: usize) -> &[T] {
+    list.get(start..list.len().min(start + PIECE)).unwrap_or_default()
 }
 
 type Departed = QueryState<
@@ -195,17 +202,26 @@ impl Plan {
                 continue;
             }
             let (saved, saved_ids) = rows.table(slot, table);
-            for row in 0..saved.len().max(entities.len()) {
-                let one = saved.get(row).zip(saved_ids.get(row));
-                let other = entities.get(row).zip(ids.get(row));
-                if one == other {
+            let count = saved.len().max(entities.len());
+            for start in (0..count).step_by(PIECE) {
+                if are_same(piece(saved, start), piece(entities, start))
+                    && are_same(piece(saved_ids, start), piece(ids, start))
+                {
                     continue;
                 }
-                if let Some((&entity, &id)) = one {
-                    self.saved.push(Saved::new(id, entity, table, row));
-                }
-                if let Some((&entity, &id)) = other {
-                    self.present.push(Present { id, entity, has_left: false, table: index, row });
+                for row in start..count.min(start + PIECE) {
+                    let one = saved.get(row).zip(saved_ids.get(row));
+                    let other = entities.get(row).zip(ids.get(row));
+                    if one == other {
+                        continue;
+                    }
+                    if let Some((&entity, &id)) = one {
+                        self.saved.push(Saved::new(id, entity, table, row));
+                    }
+                    if let Some((&entity, &id)) = other {
+                        let present = Present { id, entity, has_left: false, table: index, row };
+                        self.present.push(present);
+                    }
                 }
             }
         }

@@ -181,7 +181,7 @@ pub(super) fn population(world: &World) -> u64 {
 }
 
 /// Whether two lists are equal, compared in pieces without a branch inside, so that the compiler makes vector code of them.
-fn are_same<T: PartialEq>(one: &[T], other: &[T]) -> bool {
+pub(super) fn are_same<T: PartialEq>(one: &[T], other: &[T]) -> bool {
     let differ = |(one, other): (&[T], &[T])| {
         one.iter().zip(other).fold(false, |any, (one, other)| any | (one != other))
     };
