@@ -291,6 +291,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_forgotten_serves_the_next_frames() {
+        let mut rig = Rig::new(vec![0; 100]);
+        for frame in 0..3 * SLOTS {
+            rig.set(frame, frame);
+            rig.save(frame % SLOTS);
+            if frame > 0 {
+                rig.blocks.forget((frame - 1) % SLOTS);
+            }
+        }
+        assert_eq!(rig.blocks.pool.len(), 2, "the present frame and the one before it");
+        assert_eq!(rig.saved((3 * SLOTS - 1) % SLOTS), rig.values);
+    }
+
+    #[test]
     fn values_that_own_memory_are_copied_only_where_they_changed() {
         use std::sync::atomic::{AtomicUsize, Ordering};
 

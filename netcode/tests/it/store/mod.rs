@@ -441,6 +441,32 @@ fn every_frame_of_the_window_can_be_loaded_in_any_order() {
 }
 
 #[test]
+fn confirmed_frames_are_forgotten_and_the_others_are_not() {
+    let mut app = app(|_| {});
+    let world = app.world_mut();
+    let all = populate(world);
+    for frame in 0..6 {
+        world.get_mut::<Age>(all[0]).unwrap().0 = 100 + frame;
+        snapshots::save(world, frame);
+    }
+    snapshots::confirm(world, 3);
+    for frame in 0..6 {
+        assert_eq!(snapshots::checksums(world, frame).is_empty(), frame < 3, "frame {frame}");
+    }
+    // What is saved next takes the place of what was forgotten, and of nothing else.
+    for frame in 6..9 {
+        snapshots::save(world, frame);
+    }
+    snapshots::load(world, 3);
+    assert_eq!(world.get::<Age>(all[0]), Some(&Age(103)));
+    // All of them: then only the last one stays, for the next to share.
+    snapshots::confirm(world, 9);
+    assert!(
+        !snapshots::checksums(world, 3).is_empty() && snapshots::checksums(world, 8).is_empty()
+    );
+}
+
+#[test]
 fn only_what_differs_counts_as_changed_after_a_load() {
     #[derive(Resource, Default)]
     struct Changed(Vec<&'static str>);
