@@ -504,14 +504,15 @@ fn only_what_differs_counts_as_changed_after_a_load() {
     // Touched, but with the same value: types that compare stay quiet, the other one cannot know.
     let touched = seen(&|world| {
         world.get_mut::<Place>(all[3]).unwrap().set_changed();
-        world.get_mut::<Age>(all[3]).unwrap().set_changed();
+        // One of several in its table.
+        world.get_mut::<Age>(all[6]).unwrap().set_changed();
         world.get_mut::<Name>(all[0]).unwrap().set_changed();
         world.resource_mut::<Log>().set_changed();
     });
     assert_eq!(touched, ["age"]);
     let changed = seen(&|world| {
         world.get_mut::<Place>(all[3]).unwrap().0 += 1.0;
-        world.get_mut::<Age>(all[3]).unwrap().0 += 1;
+        world.get_mut::<Age>(all[6]).unwrap().0 += 1;
         world.get_mut::<Name>(all[0]).unwrap().0.push('!');
         world.resource_mut::<Log>().0.push(7);
     });
