@@ -84,11 +84,11 @@ pub fn sync_test(
         if stats.frames >= frames {
             let stats = stats.clone();
             let strays = app.world().resource::<RollbackStore>().strays(app.world());
+            app.world_mut().write_message(FinishMatch);
+            app.update();
             if !strays.is_empty() {
                 return Err(SyncTestFailure::NotRollingBack(strays));
             }
-            app.world_mut().write_message(FinishMatch);
-            app.update();
             return Ok(stats);
         }
     }
