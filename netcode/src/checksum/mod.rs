@@ -36,14 +36,18 @@ pub struct DesyncReport {
 
 impl fmt::Display for DesyncReport {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self { frame, peer, types } = self;
         write!(
             f,
-            "desync: frame {} is another one at peer {}: `{}`. The cause lies before the first frame that is reported, by at most \
-             one checksum interval; run the sync test in chaos, which names the field",
-            self.frame,
-            self.peer,
-            self.types.join("`, `")
-        )
+            "desync: frame {frame} is another one at peer {peer}: `{}`. ",
+            types.join("`, `")
+        )?;
+        if *frame == 0 {
+            f.write_str("That is what `SetupMatch` made. ")?;
+        } else {
+            f.write_str("The cause lies at most one checksum interval before the first frame that is reported. ")?;
+        }
+        f.write_str("The sync test in chaos most often names the field; if it passes, see \"When two peers disagree\" in netcode's README.")
     }
 }
 

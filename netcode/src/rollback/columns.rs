@@ -27,6 +27,9 @@ pub(crate) trait Column: Any + Send + Sync {
     fn name(&self) -> &'static str;
     /// Whether the type is part of the checksum.
     fn is_hashed(&self) -> bool;
+    fn is_resource(&self) -> bool {
+        false
+    }
     /// Makes room for `slots` saved frames, and forgets all that is saved.
     fn resize(&mut self, slots: usize);
     /// Lets go of what is saved in `slot`, so that its memory serves another one.
@@ -55,6 +58,8 @@ pub(crate) trait Column: Any + Send + Sync {
     fn difference(&self, slots: [usize; 2], names: [&EntityNames; 2]) -> Option<Difference>;
     /// The first value that hashes differently once it was read from its own bytes; for types that are hashed.
     fn difference_to_bytes(&self, slot: usize, names: &EntityNames) -> Option<Difference>;
+    /// The first value that holds an entity and does not say so; for types that are hashed.
+    fn unsaid_entity(&self, slot: usize, names: &EntityNames) -> Option<Difference>;
     /// The registered type.
     fn value_type(&self) -> TypeId;
     /// A hash of the values of `slot` that does not depend on table order or on this machine.
@@ -163,6 +168,17 @@ impl EntityMapper for Rename<'_> {
             .id(source)
             .and_then(|id| Entity::from_raw_u32(id.get()))
             .unwrap_or(Entity::PLACEHOLDER)
+    }
+
+    fn set_mapped(&mut self, _source: Entity, _target: Entity) {}
+}
+
+/// Takes out of a value every entity that it says it holds.
+pub(super) struct Hide;
+
+impl EntityMapper for Hide {
+    fn get_mapped(&mut self, _source: Entity) -> Entity {
+        Entity::PLACEHOLDER
     }
 
     fn set_mapped(&mut self, _source: Entity, _target: Entity) {}

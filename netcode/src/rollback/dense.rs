@@ -11,7 +11,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     blocks::{Blocks, Saving},
     columns::{Column, EntityNames, EntityRemap, Follow, Loading, Rename, hash_value},
-    difference::{Difference, Hashing, between_components, between_components_and_bytes},
+    difference::{
+        Difference, Hashing, between_components, between_components_and_bytes,
+        unsaid_entity_in_components,
+    },
     identity::{InSimulation, RollbackId},
     plan::Plan,
     rows::SavedRows,
@@ -190,6 +193,11 @@ impl<C: Component + Clone> Column for DenseColumn<C> {
     fn difference_to_bytes(&self, slot: usize, names: &EntityNames) -> Option<Difference> {
         let hashing = self.hashing.as_ref()?;
         between_components_and_bytes(hashing.values, self.version(slot, names), names)
+    }
+
+    fn unsaid_entity(&self, slot: usize, names: &EntityNames) -> Option<Difference> {
+        let hashing = self.hashing.as_ref()?;
+        unsaid_entity_in_components(hashing.values, self.version(slot, names), names)
     }
 
     fn value_type(&self) -> TypeId {

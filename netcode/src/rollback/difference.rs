@@ -4,12 +4,12 @@
 
 use std::{any::TypeId, cmp::Ordering};
 
-use bevy::prelude::{Component, Resource};
+use bevy::prelude::{Component, Entity, Resource};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    columns::{EntityNames, Rename, hash_value},
+    columns::{EntityNames, Hide, Rename, hash_value},
     identity::RollbackId,
 };
 use crate::checksum::ValueHasher;
@@ -130,6 +130,67 @@ pub(super) fn between_resources<R: Resource + Clone>(
         Some(value)
     };
     between(hashing, None, &[renamed(0), renamed(1)])
+}
+
+/// The first component that holds an entity and does not say so.
+pub(super) fn unsaid_entity_in_components<C: Component + Clone>(
+    hashing: Hashing<C>,
+    version: Vec<(RollbackId, &C)>,
+    names: &EntityNames,
+) -> Option<Difference> {
+    version.into_iter().find_map(|(id, value)| {
+        let mut value = value.clone();
+        C::map_entities(&mut value, &mut Hide);
+        unsaid_entity(hashing, Some(id), &value, names)
+    })
+}
+
+/// The entity that a resource holds without saying so.
+pub(super) fn unsaid_entity_in_resource<R: Resource + Clone>(
+    hashing: Hashing<R>,
+    value: &R,
+    names: &EntityNames,
+) -> Option<Difference> {
+    let mut value = value.clone();
+    R::map_entities(&mut value, &mut Hide);
+    unsaid_entity(hashing, None, &value, names)
+}
+
+/// Looks for the number of a living entity in a value from which all entities were taken that it says it holds.
+fn unsaid_entity<T: 'static>(
+    hashing: Hashing<T>,
+    owner: Option<RollbackId>,
+    value: &T,
+    names: &EntityNames,
+) -> Option<Difference> {
+    let (field, number, id) = find_entity(String::new(), &(hashing.show)(value)?, names)?;
+    let values = [number.to_string(), format!("the entity with `RollbackId` {}", id.get())];
+    let (type_name, type_id) = (std::any::type_name::<T>(), TypeId::of::<T>());
+    Some(Difference { type_name, type_id, entity: owner, field, values })
+}
+
+/// The way to the first number in a tree that is the one of an entity.
+fn find_entity(
+    path: String,
+    value: &Value,
+    names: &EntityNames,
+) -> Option<(String, u64, RollbackId)> {
+    match value {
+        Value::Number(number) => {
+            let number = number.as_u64()?;
+            let id = names.id(Entity::try_from_bits(number)?)?;
+            Some((path, number, id))
+        }
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(index, item)| find_entity(format!("{path}[{index}]"), item, names)),
+        Value::Object(fields) => fields.iter().find_map(|(key, field)| {
+            let dot = if path.is_empty() { "" } else { "." };
+            find_entity(format!("{path}{dot}{key}"), field, names)
+        }),
+        _ => None,
+    }
 }
 
 fn between<T: 'static>(

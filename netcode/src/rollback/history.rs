@@ -4,7 +4,8 @@ use std::any::{Any, TypeId};
 
 use bevy::{
     ecs::{
-        archetype::Archetype, entity_disabling::Disabled, query::QueryState, resource::IsResource,
+        archetype::Archetype, component::ComponentId, entity_disabling::Disabled,
+        query::QueryState, resource::IsResource,
     },
     prelude::{Allow, Entity, Resource, World},
 };
@@ -15,7 +16,7 @@ use super::{
     columns::{Column, EntityNames, Loading},
     difference::Difference,
     hierarchy::parent_column,
-    identity::{self, DespawnPending, Rollback, RollbackIdCounter},
+    identity::{self, DespawnPending, Population, Rollback, RollbackIdCounter},
     plan::Plan,
     rows::SavedRows,
 };
@@ -232,6 +233,31 @@ impl RollbackStore {
         self.columns.iter().find_map(|column| column.difference_to_bytes(slot, &names))
     }
 
+    /// The first value of `frame` that holds an entity and does not say so.
+    pub(crate) fn unsaid_entity(&self, frame: u32) -> Option<Difference> {
+        let slot = self.slot(frame);
+        let names = EntityNames::new(&self.rows, slot);
+        self.columns.iter().find_map(|column| column.unsaid_entity(slot, &names))
+    }
+
+    /// How many entities have a registered component and do not roll back. Of the components that are the game's own: Bevy's
+    /// are on many entities that are only there to be seen.
+    pub(crate) fn outsiders(&self, world: &World) -> Vec<(&'static str, u32)> {
+        let own = self.columns.iter().filter(|column| !column.name().starts_with("bevy_"));
+        own.map(|column| {
+            let places = archetypes_of(world, column.value_type());
+            let outside = places.filter(|(_, rolls_back)| !rolls_back);
+            (column.name(), outside.map(|(archetype, _)| archetype.len()).sum())
+        })
+        .collect()
+    }
+
+    /// Whether nothing could come out differently: no entity has ever rolled back, and no resource does.
+    pub(crate) fn is_idle(&self, world: &World) -> bool {
+        world.resource::<Population>().0 == 0
+            && !self.columns.iter().any(|column| column.is_resource())
+    }
+
     /// The registered components that are on entities, but on none that rolls back.
     pub(crate) fn strays(&self, world: &World) -> Vec<&'static str> {
         // The first column is that of parents, which many have that do not roll back.
@@ -291,14 +317,21 @@ impl RollbackStore {
 
 /// Whether a component is on entities, but on none that rolls back.
 fn is_stray(world: &World, component: TypeId) -> bool {
+    let mut all = archetypes_of(world, component).peekable();
+    all.peek().is_some() && !all.any(|(_, rolls_back)| rolls_back)
+}
+
+/// The archetypes with a component that hold any entities but resources, and whether those roll back.
+fn archetypes_of(world: &World, component: TypeId) -> impl Iterator<Item = (&Archetype, bool)> {
     let components = world.components();
-    let Some(component) = components.get_id(component) else { return false };
-    let others = [components.component_id::<Rollback>(), components.component_id::<IsResource>()];
-    let archetypes = world.archetypes().iter();
-    let mut all = archetypes.filter(|it| !it.is_empty() && it.contains(component)).peekable();
-    let has_other =
-        |archetype: &Archetype| others.iter().flatten().any(|&other| archetype.contains(other));
-    all.peek().is_some() && !all.any(has_other)
+    let component = components.get_id(component);
+    let resource = components.component_id::<IsResource>();
+    let rollback = components.component_id::<Rollback>();
+    let all = world.archetypes().iter().filter(|archetype| !archetype.is_empty());
+    all.filter_map(move |archetype| {
+        let has = |id: Option<ComponentId>| id.is_some_and(|id| archetype.contains(id));
+        (has(component) && !has(resource)).then(|| (archetype, has(rollback)))
+    })
 }
 
 fn loading<'a>(

@@ -39,6 +39,10 @@ pub(crate) struct Registrations(pub(crate) Vec<&'static str>);
 ///     #[entities]
 ///     target: Entity,
 /// }
+///
+/// // A resource derives what a component brings along.
+/// #[derive(Resource, Clone, serde::Serialize, serde::Deserialize, bevy::ecs::entity::MapEntities)]
+/// struct Leader(#[entities] Option<Entity>);
 /// ```
 ///
 /// Only what hangs on entities with [`Rollback`](crate::Rollback) rolls back. Values must serialize to the same bytes on all peers, so none may hold a

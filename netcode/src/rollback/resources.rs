@@ -12,7 +12,10 @@ use super::{
     blocks::Saving,
     clock::Moment,
     columns::{Column, EntityNames, EntityRemap, Follow, Loading, Rename, hash_value},
-    difference::{Difference, Hashing, between_resource_and_bytes, between_resources},
+    difference::{
+        Difference, Hashing, between_resource_and_bytes, between_resources,
+        unsaid_entity_in_resource,
+    },
     rows::SavedRows,
 };
 use crate::checksum::ValueHasher;
@@ -66,6 +69,10 @@ where
     }
 
     fn is_hashed(&self) -> bool {
+        true
+    }
+
+    fn is_resource(&self) -> bool {
         true
     }
 
@@ -134,6 +141,11 @@ where
     fn difference_to_bytes(&self, slot: usize, names: &EntityNames) -> Option<Difference> {
         let value = self.slots[slot].value.as_ref()?;
         between_resource_and_bytes(Hashing::by_serializing(), value, names)
+    }
+
+    fn unsaid_entity(&self, slot: usize, names: &EntityNames) -> Option<Difference> {
+        let value = self.slots[slot].value.as_ref()?;
+        unsaid_entity_in_resource(Hashing::by_serializing(), value, names)
     }
 
     fn value_type(&self) -> TypeId {

@@ -11,7 +11,9 @@ use super::{
     blocks::Saving,
     columns::{Column, EntityNames, EntityRemap, Follow, Loading},
     dense::ComponentHashing,
-    difference::{Difference, between_components, between_components_and_bytes},
+    difference::{
+        Difference, between_components, between_components_and_bytes, unsaid_entity_in_components,
+    },
     identity::{InSimulation, RollbackId},
     rows::SavedRows,
     write_back::{Inserted, Restorable, Write},
@@ -168,6 +170,11 @@ impl<C: Component + Clone> Column for SparseColumn<C> {
     fn difference_to_bytes(&self, slot: usize, names: &EntityNames) -> Option<Difference> {
         let hashing = self.hashing.as_ref()?;
         between_components_and_bytes(hashing.values, self.slots[slot].owned(), names)
+    }
+
+    fn unsaid_entity(&self, slot: usize, names: &EntityNames) -> Option<Difference> {
+        let hashing = self.hashing.as_ref()?;
+        unsaid_entity_in_components(hashing.values, self.slots[slot].owned(), names)
     }
 
     fn value_type(&self) -> TypeId {

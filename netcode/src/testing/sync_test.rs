@@ -2,7 +2,7 @@
 
 use bevy::{
     app::PluginsState,
-    prelude::{App, Messages, Res, ResMut},
+    prelude::{App, Messages, Res, ResMut, World},
     time::TimeUpdateStrategy,
 };
 
@@ -50,13 +50,14 @@ use crate::{
 ///
 /// # Panics
 ///
-/// If the match cannot be started, or ends before its time for another reason.
+/// If `frames` is 0, if the match cannot be started, or if it ends before its time for another reason.
 pub fn sync_test(
     app: &mut App,
     test: SyncTest,
     seats: u8,
     frames: u32,
 ) -> Result<SessionStats, SyncTestFailure> {
+    assert!(frames > 0, "a sync test takes at least one frame");
     assert!(
         app.world().contains_resource::<SessionState>(),
         "a sync test needs an app with `NetcodePlugin`"
@@ -66,6 +67,7 @@ pub fn sync_test(
         app.cleanup();
     }
     app.insert_resource(TimeUpdateStrategy::ManualDuration(UPDATE));
+    let outsiders = app.world().resource::<RollbackStore>().outsiders(app.world());
     let seats = (0..seats).map(|seat| format!("seat {seat}")).collect();
     app.world_mut().write_message(StartLocal { seats, seed: 1, sync_test: Some(test) });
     loop {
@@ -83,15 +85,26 @@ pub fn sync_test(
         let stats = app.world().resource::<SessionStats>();
         if stats.frames >= frames {
             let stats = stats.clone();
-            let strays = app.world().resource::<RollbackStore>().strays(app.world());
+            let strays = strays(app.world(), &outsiders);
+            let is_idle = app.world().resource::<RollbackStore>().is_idle(app.world());
             app.world_mut().write_message(FinishMatch);
             app.update();
+            if is_idle {
+                return Err(SyncTestFailure::Idle);
+            }
             if !strays.is_empty() {
                 return Err(SyncTestFailure::NotRollingBack(strays));
             }
             return Ok(stats);
         }
     }
+}
+
+/// The components of which there are more on entities that do not roll back than there were before the match.
+fn strays(world: &World, before: &[(&'static str, u32)]) -> Vec<&'static str> {
+    let now = world.resource::<RollbackStore>().outsiders(world);
+    let more = now.iter().zip(before).filter(|((_, now), (_, before))| now > before);
+    more.map(|((name, _), _)| *name).collect()
 }
 
 /// Lets every local seat press at random: `input` makes an input of 64 random bits, of which a new set comes every few frames.

@@ -347,6 +347,50 @@ fn entities_without_rollback_are_no_test() {
 }
 
 #[test]
+fn one_spawn_without_rollback_is_seen_beside_others_with_it() {
+    let mut app = game(|frame: Res<SimFrame>, mut commands: Commands| {
+        if frame.0 == 50 {
+            commands.spawn(STILL);
+        }
+    });
+    let failure = failure(&mut app, SyncTest::EVERY_DEPTH);
+    assert!(matches!(failure, SyncTestFailure::NotRollingBack(_)), "{failure}");
+    assert_names(&failure, &["::Body`", "spawn them with `Rollback`"]);
+}
+
+#[test]
+fn a_game_that_was_not_added_is_no_test() {
+    let mut app = App::new();
+    app.add_plugins((MinimalPlugins, NetcodePlugin::<u8>::default())).rollback_component::<Body>();
+    assert_eq!(failure(&mut app, SyncTest::CHAOS), SyncTestFailure::Idle);
+}
+
+#[test]
+fn an_entity_that_a_value_does_not_say_it_holds_is_caught_although_nobody_follows_it() {
+    #[derive(Component, Clone, Serialize, Deserialize)]
+    struct Homing {
+        target: Option<Entity>,
+    }
+    #[derive(Component, Clone, Serialize, Deserialize)]
+    struct Sound {
+        #[entities]
+        target: Entity,
+    }
+    let mut app = game(|| {});
+    app.rollback_component::<Homing>().rollback_component::<Sound>().add_systems(
+        SetupMatch,
+        |mut commands: Commands| {
+            let target = commands.spawn((Rollback, STILL)).id();
+            commands.spawn((Rollback, Sound { target }));
+            commands.spawn((Rollback, Homing { target: Some(target) }));
+        },
+    );
+    let divergence = divergence(&mut app, SyncTest::CHAOS);
+    assert_eq!(divergence.cause, DivergenceCause::UnsaidEntity);
+    assert_names(&divergence, &["::Homing`", "`target`", "`RollbackId`", "#[entities]"]);
+}
+
+#[test]
 fn what_is_written_on_entities_without_rollback_only_is_no_finding() {
     #[derive(Component)]
     struct Spark(f32);

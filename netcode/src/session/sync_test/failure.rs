@@ -21,8 +21,11 @@ pub enum SyncTestFailure {
     Unregistered(Vec<AuditFinding>),
     /// A frame came out differently.
     Diverged(Box<Divergence>),
-    /// Nothing came out differently, but these registered components, by full path, are only on entities that do not roll back.
+    /// Nothing came out differently, but the match spawned entities with these registered components, by full path, that do not
+    /// roll back.
     NotRollingBack(Vec<&'static str>),
+    /// Nothing came out differently, as there was nothing that could: no entity rolls back, and no resource.
+    Idle,
 }
 
 impl fmt::Display for SyncTestFailure {
@@ -35,9 +38,16 @@ impl fmt::Display for SyncTestFailure {
                 findings.iter().try_for_each(|finding| write!(f, "\n  * {finding}"))
             }
             Self::Diverged(divergence) => divergence.fmt(f),
-            Self::NotRollingBack(names) => {
-                write!(f, "the sync test had nothing to compare: {}", NotRollingBack(names))
-            }
+            Self::NotRollingBack(names) => write!(
+                f,
+                "the sync test did not see all of the game: the match spawned entities with `{}` that do not roll back: spawn them \
+                 with `Rollback`",
+                names.join("`, `")
+            ),
+            Self::Idle => f.write_str(
+                "the sync test had nothing to compare: no entity with `Rollback` was spawned, and no resource is registered. Are \
+                 the systems of the game in `SetupMatch` and `Simulate`, and is it added to this app?",
+            ),
         }
     }
 }
@@ -59,8 +69,8 @@ impl fmt::Display for NotRollingBack<'_> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Divergence {
-    /// The frame before which the worlds differ: what went wrong did so in the frame before it (for [`DivergenceCause::Bytes`],
-    /// the frame in which the value was looked at).
+    /// The frame before which the worlds differ: what went wrong did so in the frame before it. Where nothing was simulated
+    /// again, the frame in which the value was looked at.
     pub frame: u32,
     /// The full path of the registered type that differs.
     pub type_name: &'static str,
@@ -68,7 +78,8 @@ pub struct Divergence {
     pub entity: Option<RollbackId>,
     /// The way to the field, as in `velocity.x`; empty if the value differs as a whole.
     pub field: String,
-    /// The field as it was first, and when simulated again, as text; `none` where the component was missing.
+    /// The field as it was first, and when simulated again, as text; `none` where the component was missing. For
+    /// [`DivergenceCause::UnsaidEntity`] the number in the field, and the entity whose number it is.
     pub values: [String; 2],
     /// The systems in [`Simulate`](crate::Simulate) that can write the type, by name.
     pub writers: Vec<String>,
@@ -88,6 +99,8 @@ pub enum DivergenceCause {
     Entities,
     /// Reading the value from its own bytes. Nothing was simulated again for that.
     Bytes,
+    /// An entity in the value that the value does not say it holds. Nothing was simulated again for that.
+    UnsaidEntity,
 }
 
 impl DivergenceCause {
@@ -95,17 +108,23 @@ impl DivergenceCause {
         match self {
             Self::NotRepeatable => {
                 "The same inputs were simulated twice from the same registered world. So something else had a part in it: a \
-                 component or resource that is not registered, a `Local`, a message of an earlier frame, a clock, an unseeded \
-                 random number, the order of a hash map, or `Changed` and `Added`."
+                 component or resource that is not registered, an entity that was spawned without `Rollback`, a `Local`, a message \
+                 of an earlier frame, a clock, an unseeded random number, the order of a hash map, or `Changed` and `Added`."
             }
             Self::Order => {
                 "It takes another order of the entities to see it, and that order is not part of the simulation. So a system \
-                 depends on the order of a query: take `Ordered`, or sort by `RollbackId`."
+                 depends on the order of a query: take `Ordered`, or sort by `RollbackId`. (A hash map that is filled from a query \
+                 has its order too.)"
             }
             Self::Entities => {
                 "It showed when entities had been spawned anew under the same `RollbackId`. So the simulation needs a component or \
-                 child that is not registered, or keeps an `Entity` in a value without `#[entities]` on its field; or state that \
-                 is not registered has changed once and for all (a `Local`, a static)."
+                 child that is not registered, keeps an `Entity` in a value without `#[entities]` on its field, or sorts by \
+                 `Entity`; or what is not registered has changed meanwhile (a `Local`, a static, a clock or a random number that \
+                 acts only now and then)."
+            }
+            Self::UnsaidEntity => {
+                "So its number is part of the checksum, which is another one on every machine, and it does not follow an entity \
+                 that a rollback spawns anew. Put `#[entities]` on the field of a component; a resource derives `MapEntities` too."
             }
             Self::Bytes => {
                 "So two peers that hold the same value would not agree on its checksum. A `HashMap` or `HashSet` does that, which \
@@ -127,9 +146,21 @@ impl Divergence {
     }
 }
 
+impl Divergence {
+    fn write_writers(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match &*self.writers {
+            [] => f.write_str(
+                " No system is known to write that type; commands, observers or exclusive systems may.",
+            ),
+            writers => write!(f, " Systems that can write it: {}.", writers.join(", ")),
+        }
+    }
+}
+
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let is_simulated = self.cause != DivergenceCause::Bytes;
+        let is_simulated =
+            !matches!(self.cause, DivergenceCause::Bytes | DivergenceCause::UnsaidEntity);
         if is_simulated {
             write!(f, "frame {} came out differently when simulated again: ", self.frame)?;
         }
@@ -141,18 +172,20 @@ impl fmt::Display for Divergence {
             write!(f, ", field `{}`", self.field)?;
         }
         let [first, again] = &self.values;
-        if !is_simulated {
-            return write!(
+        let frame = self.frame;
+        match self.cause {
+            DivergenceCause::Bytes => write!(
                 f,
-                ", in frame {}, has another checksum once it is read from its own bytes: it was {first}, and then {again}. {}",
-                self.frame,
-                self.cause.advice()
-            );
-        }
-        write!(f, ", was {first} and is now {again}.")?;
-        match &*self.writers {
-            [] => f.write_str(" No system is known to write that type; commands, observers or exclusive systems may.")?,
-            writers => write!(f, " Systems that can write it: {}.", writers.join(", "))?,
+                ", in frame {frame}, has another checksum once it is read from its own bytes: it was {first}, and then {again}."
+            )?,
+            DivergenceCause::UnsaidEntity => write!(
+                f,
+                ", in frame {frame}, holds an entity and does not say so: {first} is {again}."
+            )?,
+            _ => {
+                write!(f, ", was {first} and is now {again}.")?;
+                self.write_writers(f)?;
+            }
         }
         write!(f, " {}", self.cause.advice())
     }

@@ -32,7 +32,8 @@ pub struct SyncTest {
     /// Frames that are rolled back after each frame: 1 to the prediction window. None: 1, 2, 3 and so on in turn.
     pub depth: Option<u8>,
     /// Whether to disturb what a sound game does not notice: the order of entities in their tables, the entities
-    /// themselves, how many steps fall into one update, and values by reading them from their own bytes. For headless tests: an entity that is spawned anew has lost
+    /// themselves, and how many steps fall into one update; and to read values from their own bytes, and look in them for
+    /// entities that they do not say they hold. For headless tests: an entity that is spawned anew has lost
     /// what is not registered, such as its picture.
     pub is_chaotic: bool,
 }
@@ -106,10 +107,12 @@ impl<I: GameInput> Epoch<I> {
         run.first.push_back(hashes);
 
         if run.chaos.is_some() && frame.is_multiple_of(READ_BACK_FRAMES) {
-            let difference = world.resource::<RollbackStore>().difference_to_bytes(frame);
-            if let Some(difference) = difference {
-                let divergence =
-                    Divergence::new(frame, difference, DivergenceCause::Bytes, Vec::new());
+            let store = world.resource::<RollbackStore>();
+            let unsaid = store.unsaid_entity(frame).zip(Some(DivergenceCause::UnsaidEntity));
+            let found = unsaid
+                .or_else(|| store.difference_to_bytes(frame).zip(Some(DivergenceCause::Bytes)));
+            if let Some((difference, cause)) = found {
+                let divergence = Divergence::new(frame, difference, cause, Vec::new());
                 fail(world, SyncTestFailure::Diverged(Box::new(divergence)));
                 return false;
             }
