@@ -27,6 +27,8 @@ pub(crate) trait Column: Any + Send + Sync {
     fn name(&self) -> &'static str;
     /// Whether the type is part of the checksum.
     fn is_hashed(&self) -> bool;
+    /// Whether the type is a resource.
+    #[cfg(any(test, feature = "testing"))]
     fn is_resource(&self) -> bool {
         false
     }

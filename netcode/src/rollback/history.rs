@@ -16,7 +16,7 @@ use super::{
     columns::{Column, EntityNames, Loading},
     difference::Difference,
     hierarchy::parent_column,
-    identity::{self, DespawnPending, Population, Rollback, RollbackIdCounter},
+    identity::{self, DespawnPending, Rollback, RollbackIdCounter},
     plan::Plan,
     rows::SavedRows,
 };
@@ -242,6 +242,7 @@ impl RollbackStore {
 
     /// How many entities have a registered component and do not roll back. Of the components that are the game's own: Bevy's
     /// are on many entities that are only there to be seen.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn outsiders(&self, world: &World) -> Vec<(&'static str, u32)> {
         let own = self.columns.iter().filter(|column| !column.name().starts_with("bevy_"));
         own.map(|column| {
@@ -253,8 +254,9 @@ impl RollbackStore {
     }
 
     /// Whether nothing could come out differently: no entity has ever rolled back, and no resource does.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn is_idle(&self, world: &World) -> bool {
-        world.resource::<Population>().0 == 0
+        world.resource::<identity::Population>().0 == 0
             && !self.columns.iter().any(|column| column.is_resource())
     }
 

@@ -72,6 +72,7 @@ where
         true
     }
 
+    #[cfg(any(test, feature = "testing"))]
     fn is_resource(&self) -> bool {
         true
     }
