@@ -268,8 +268,13 @@ impl Plan {
                 if same.entity != saved.entity {
                     self.remap.push(saved.entity, same.entity);
                 }
-            } else if world.get::<RollbackId>(saved.entity) != Some(&saved.id) {
-                // An entity that is there all the same is hidden by a disabling component of the game's own.
+            } else if world.get::<RollbackId>(saved.entity) == Some(&saved.id) {
+                // Either it has lost `Rollback` and nothing else, or a disabling component of the game's own hides it.
+                if world.get::<Rollback>(saved.entity).is_none() {
+                    world.entity_mut(saved.entity).insert(Rollback);
+                    has_changed = true;
+                }
+            } else {
                 let entity = world.spawn((Rollback, saved.id)).id();
                 has_changed = true;
                 self.remap.push(saved.entity, entity);

@@ -54,7 +54,8 @@ pub trait AppRollbackExt {
     ///
     /// Any component can be registered: kept in tables or in a sparse set, mutable or immutable, a relationship of your own.
     /// What changes must count as changed for Bevy, as it does by itself; `bypass_change_detection` and interior mutability
-    /// hide a change from the store as well.
+    /// hide a change from the store as well. Hooks and observers have no say in what a load brings back, except that one which
+    /// inserts the same immutable component once more has the last word.
     fn rollback_component<C>(&mut self) -> &mut Self
     where
         C: Component<Mutability: Restorable<C>> + Clone + Serialize + DeserializeOwned;

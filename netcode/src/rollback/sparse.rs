@@ -118,7 +118,7 @@ impl<C: Component + Clone> Column for SparseColumn<C> {
             let is_due = there.get_ref::<C>().is_none_or(|present| {
                 let changed = present.last_changed();
                 let may_differ = entity != owner || loading.since.is_before(changed, loading.now);
-                may_differ && !self.inserted.has(entity, changed)
+                !self.writer.is_in_place() && may_differ && !self.inserted.has(entity, changed)
             });
             if is_due {
                 let mut value = value.clone();
@@ -138,6 +138,26 @@ impl<C: Component + Clone> Column for SparseColumn<C> {
             }
         }
         has_changed
+    }
+
+    fn load(&mut self, world: &mut World, loading: &Loading) -> bool {
+        if !self.writer.is_in_place() {
+            return false;
+        }
+        // Also what was inserted a moment ago: hooks and observers may have written to it since.
+        let saved = &self.slots[loading.slot];
+        let remap = &loading.plan.remap;
+        for (&owner, value) in saved.entities.iter().zip(&saved.values) {
+            let entity = remap.present(owner);
+            let Ok(mut there) = world.get_entity_mut(entity) else { continue };
+            let may_differ = there.get_ref::<C>().is_some_and(|present| {
+                entity != owner || loading.since.is_before(present.last_changed(), loading.now)
+            });
+            if may_differ {
+                self.writer.put(&mut there, value.clone());
+            }
+        }
+        false
     }
 
     fn follow(&mut self, world: &mut World, remap: &EntityRemap) {

@@ -131,6 +131,10 @@ pub(super) trait Write<C>: Send + Sync {
     ) -> bool {
         false
     }
+    /// Whether values that are there are written in place, and not inserted.
+    fn is_in_place(&self) -> bool {
+        false
+    }
     /// Says that a load begins.
     fn begin_load(&mut self) {}
     /// Inserts the values of a saved frame wherever they may have changed since. True if any was.
@@ -170,6 +174,10 @@ impl<C: Component<Mutability = Mutable> + Clone> Write<C> for InPlace<C> {
             is_any_unmarked |= load_table(blocks, by, how, table, present, ticks.changed_mut());
         }
         is_any_unmarked
+    }
+
+    fn is_in_place(&self) -> bool {
+        true
     }
 
     fn follow(&mut self, world: &mut World, remap: &EntityRemap) {

@@ -396,6 +396,30 @@ fn observers_of_sparse_components_have_no_say_either() {
 }
 
 #[test]
+fn an_observer_of_a_sparse_component_does_not_change_its_value() {
+    let mut app = app(|app| {
+        app.add_observer(|lit: On<Insert, Burning>, mut fires: Query<&mut Burning>| {
+            fires.get_mut(lit.entity).unwrap().0 += 1;
+        });
+    });
+    let world = app.world_mut();
+    let all = populate(world);
+    snapshots::save(world, 0);
+    let before = picture(world);
+    world.entity_mut(all[1]).remove::<Burning>();
+    snapshots::load(world, 0);
+    assert_eq!(picture(world), before);
+}
+
+#[test]
+fn who_loses_only_its_marker_gets_it_back() {
+    assert_comes_back(|world, all| {
+        world.entity_mut(all[3]).remove::<Rollback>();
+        world.get_mut::<Age>(all[3]).unwrap().0 += 1;
+    });
+}
+
+#[test]
 fn a_later_frame_can_be_loaded_after_an_earlier_one() {
     let mut app = app(|app| {
         app.compare_on_load::<Place>();
