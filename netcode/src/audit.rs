@@ -5,14 +5,15 @@
 //! default feature `names` turns on. What it cannot see: `Local`s, commands, exclusive systems, and state outside the world. The
 //! sync test finds those when they make a difference.
 
-use std::{any::TypeId, collections::BTreeMap, fmt};
+use std::{
+    any::TypeId,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use bevy::{
     ecs::{
-        component::ComponentId,
-        query::{FilteredAccess, FilteredAccessSet},
-        resource::IsResource,
-        schedule::Schedule,
+        component::ComponentId, query::FilteredAccessSet, resource::IsResource, schedule::Schedule,
         system::System as _,
     },
     prelude::{Fixed, Real, Resource, Time, Virtual, World},
@@ -146,8 +147,7 @@ fn look_through(world: &mut World, schedule: &mut Schedule) -> AuditReport {
     let systems = &mut schedule.graph_mut().systems;
     let rollback = world.register_component::<Rollback>();
     let keys: Vec<_> = systems.iter().map(|(key, ..)| key).collect();
-    let mut found: BTreeMap<(ComponentId, u8), AuditFinding> = BTreeMap::new();
-    let mut writers = Vec::new();
+    let mut used = Vec::new();
     for key in keys {
         let Some(system) = systems.get_mut(key) else { continue };
         let mut access = system.initialize(world);
@@ -155,37 +155,51 @@ fn look_through(world: &mut World, schedule: &mut Schedule) -> AuditReport {
         for condition in systems.get_conditions_mut(key).into_iter().flatten() {
             access.extend(condition.condition.initialize(world));
         }
-        for (id, is_written) in accessed(&access, rollback) {
-            let Some(seen) = Seen::new(world, id) else { continue };
-            if is_written {
-                writers.push((seen.type_id, name.clone()));
-            }
-            let Some(problem) = seen.problem(is_written) else { continue };
-            let finding = found.entry((id, problem as u8)).or_insert_with(|| AuditFinding {
-                type_name: seen.name,
-                problem,
-                systems: Vec::new(),
-            });
-            finding.systems.push(name.clone());
+        used.extend(accessed(&access, rollback).into_iter().map(|it| (name.clone(), it)));
+    }
+    // What is used on entities `Without<Rollback>` only, by all systems, is not part of the simulation.
+    let inside: BTreeSet<ComponentId> =
+        used.iter().filter(|(_, (_, usage))| usage.is_inside).map(|(_, (id, _))| *id).collect();
+    let mut found: BTreeMap<(ComponentId, u8), AuditFinding> = BTreeMap::new();
+    let mut writers = Vec::new();
+    for (name, (id, usage)) in used {
+        let Some(seen) = Seen::new(world, id).filter(|_| inside.contains(&id)) else { continue };
+        if usage.is_written {
+            writers.push((seen.type_id, name.clone()));
         }
+        let Some(problem) = seen.problem(usage.is_written) else { continue };
+        let finding = found.entry((id, problem as u8)).or_insert_with(|| AuditFinding {
+            type_name: seen.name,
+            problem,
+            systems: Vec::new(),
+        });
+        finding.systems.push(name);
     }
     AuditReport { findings: found.into_values().collect(), writers }
 }
 
-/// What a system can access by type, and whether it can write it, except on entities `Without<Rollback>`. A system that can write
-/// everything, an exclusive one, says nothing.
-fn accessed(access: &FilteredAccessSet, rollback: ComponentId) -> BTreeMap<ComponentId, bool> {
-    let mut all = BTreeMap::new();
-    let is_outside = |part: &&FilteredAccess| {
-        part.filter_sets().len() == 1 && part.without_filters().any(|id| id == rollback)
-    };
-    for part in access.filtered_accesses().iter().filter(|part| !is_outside(part)) {
+/// What a system can access by type, and how. A system that can write everything, an exclusive one, says nothing.
+fn accessed(access: &FilteredAccessSet, rollback: ComponentId) -> BTreeMap<ComponentId, Use> {
+    let mut all: BTreeMap<ComponentId, Use> = BTreeMap::new();
+    for part in access.filtered_accesses() {
         let Ok(used) = part.access().try_reads_and_writes() else { return BTreeMap::new() };
+        let is_outside =
+            part.filter_sets().len() == 1 && part.without_filters().any(|id| id == rollback);
         for id in used.iter() {
-            *all.entry(id).or_default() |= part.access().has_write(id);
+            let usage = all.entry(id).or_default();
+            usage.is_written |= part.access().has_write(id);
+            usage.is_inside |= !is_outside;
         }
     }
     all
+}
+
+/// How a system uses a type.
+#[derive(Clone, Copy, Debug, Default)]
+struct Use {
+    is_written: bool,
+    /// Whether it does so not only on entities `Without<Rollback>`.
+    is_inside: bool,
 }
 
 /// A type that a system can access.

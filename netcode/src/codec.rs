@@ -71,6 +71,30 @@ impl Writer for Feed<'_> {
     }
 }
 
+/// The first 64-bit number in `value` that `is_wanted`. That is how an `Entity` is written, and a 32-bit number is not.
+pub(crate) fn find_u64<T: Serialize>(value: &T, is_wanted: &dyn Fn(u64) -> bool) -> Option<u64> {
+    let mut found = None;
+    let search = Search { is_wanted, found: &mut found };
+    // What cannot be written to its end was searched up to there.
+    let _ = encode_into_writer(value, search, standard().with_fixed_int_encoding());
+    found
+}
+
+struct Search<'a> {
+    is_wanted: &'a dyn Fn(u64) -> bool,
+    found: &'a mut Option<u64>,
+}
+
+impl Writer for Search<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        if let Ok(bytes) = bytes.try_into() {
+            let number = u64::from_le_bytes(bytes);
+            *self.found = self.found.or((self.is_wanted)(number).then_some(number));
+        }
+        Ok(())
+    }
+}
+
 /// The value as it is once it was read from its own bytes; none if those do not describe it.
 pub(crate) fn read_back<T: Serialize + DeserializeOwned>(value: &T) -> Option<T> {
     let mut bytes = Vec::new();

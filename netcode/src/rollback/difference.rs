@@ -12,7 +12,7 @@ use super::{
     columns::{EntityNames, Hide, Rename, hash_value},
     identity::RollbackId,
 };
-use crate::checksum::ValueHasher;
+use crate::{checksum::ValueHasher, codec};
 
 /// The first difference between two versions of one frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub(super) struct Hashing<T> {
     pub(super) show: fn(&T) -> Option<Value>,
     /// The value as it is once it was read from its own bytes; none for a type that bytes alone do not describe.
     pub(super) read_back: fn(&T) -> Option<T>,
+    /// The first 64-bit number in a value that is wanted.
+    pub(super) find_u64: fn(&T, &dyn Fn(u64) -> bool) -> Option<u64>,
 }
 
 impl<T> Clone for Hashing<T> {
@@ -57,7 +59,8 @@ impl<T: Serialize + DeserializeOwned> Hashing<T> {
         Self {
             hash: hash_value,
             show: |value| serde_json::to_value(value).ok(),
-            read_back: crate::codec::read_back,
+            read_back: codec::read_back,
+            find_u64: codec::find_u64,
         }
     }
 }
@@ -156,38 +159,39 @@ pub(super) fn unsaid_entity_in_resource<R: Resource + Clone>(
     unsaid_entity(hashing, None, &value, names)
 }
 
-/// Looks for the number of a living entity in a value from which all entities were taken that it says it holds.
+/// Looks for the number of an entity that rolls back in a value from which all entities were taken that it says it holds.
 fn unsaid_entity<T: 'static>(
     hashing: Hashing<T>,
     owner: Option<RollbackId>,
     value: &T,
     names: &EntityNames,
 ) -> Option<Difference> {
-    let (field, number, id) = find_entity(String::new(), &(hashing.show)(value)?, names)?;
-    let values = [number.to_string(), format!("the entity with `RollbackId` {}", id.get())];
+    let id_of = |number| names.id(Entity::try_from_bits(number)?);
+    let number = (hashing.find_u64)(value, &|number| id_of(number).is_some())?;
+    let shown = (hashing.show)(value).unwrap_or_default();
+    let field = find_number(String::new(), &shown, number).unwrap_or_default();
+    let whose = format!("the entity with `RollbackId` {}", id_of(number)?.get());
     let (type_name, type_id) = (std::any::type_name::<T>(), TypeId::of::<T>());
-    Some(Difference { type_name, type_id, entity: owner, field, values })
+    Some(Difference {
+        type_name,
+        type_id,
+        entity: owner,
+        field,
+        values: [number.to_string(), whose],
+    })
 }
 
-/// The way to the first number in a tree that is the one of an entity.
-fn find_entity(
-    path: String,
-    value: &Value,
-    names: &EntityNames,
-) -> Option<(String, u64, RollbackId)> {
+/// The way to a number in a tree.
+fn find_number(path: String, value: &Value, number: u64) -> Option<String> {
     match value {
-        Value::Number(number) => {
-            let number = number.as_u64()?;
-            let id = names.id(Entity::try_from_bits(number)?)?;
-            Some((path, number, id))
-        }
+        Value::Number(it) => (it.as_u64() == Some(number)).then_some(path),
         Value::Array(items) => items
             .iter()
             .enumerate()
-            .find_map(|(index, item)| find_entity(format!("{path}[{index}]"), item, names)),
+            .find_map(|(index, item)| find_number(format!("{path}[{index}]"), item, number)),
         Value::Object(fields) => fields.iter().find_map(|(key, field)| {
             let dot = if path.is_empty() { "" } else { "." };
-            find_entity(format!("{path}{dot}{key}"), field, names)
+            find_number(format!("{path}{dot}{key}"), field, number)
         }),
         _ => None,
     }

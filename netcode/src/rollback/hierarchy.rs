@@ -23,6 +23,7 @@ pub(super) fn parent_column() -> DenseColumn<ChildOf> {
             })
         },
         read_back: |_| None,
+        find_u64: |_, _| None,
     };
     let mut column = DenseColumn::new(Some(ComponentHashing { values, rows: hash_parents }));
     column.compare_on_load();

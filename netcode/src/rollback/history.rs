@@ -20,6 +20,7 @@ use super::{
     plan::Plan,
     rows::SavedRows,
 };
+use crate::audit::AllowedUnregistered;
 
 /// Hooks and observers may change the world while a frame is loaded, and what they change must be put right. Those that still do
 /// so after this many attempts beyond one for each column answer every load with another change, and never come to an end.
@@ -240,32 +241,37 @@ impl RollbackStore {
         self.columns.iter().find_map(|column| column.unsaid_entity(slot, &names))
     }
 
-    /// How many entities have a registered component and do not roll back. Of the components that are the game's own: Bevy's
-    /// are on many entities that are only there to be seen.
+    /// How many entities have a registered component and do not roll back, by the name of the component.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn outsiders(&self, world: &World) -> Vec<(&'static str, u32)> {
-        let own = self.columns.iter().filter(|column| !column.name().starts_with("bevy_"));
-        own.map(|column| {
-            let places = archetypes_of(world, column.value_type());
-            let outside = places.filter(|(_, rolls_back)| !rolls_back);
-            (column.name(), outside.map(|(archetype, _)| archetype.len()).sum())
-        })
-        .collect()
-    }
-
-    /// Whether nothing could come out differently: no entity has ever rolled back, and no resource does.
-    #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn is_idle(&self, world: &World) -> bool {
-        world.resource::<identity::Population>().0 == 0
-            && !self.columns.iter().any(|column| column.is_resource())
+        let count = |component| {
+            let outside = archetypes_of(world, component).filter(|(_, rolls_back)| !rolls_back);
+            outside.map(|(archetype, _)| archetype.len()).sum()
+        };
+        self.rolling_components(world).map(|(name, component)| (name, count(component))).collect()
     }
 
     /// The registered components that are on entities, but on none that rolls back.
     pub(crate) fn strays(&self, world: &World) -> Vec<&'static str> {
-        // The first column is that of parents, which many have that do not roll back.
-        let components = self.columns.iter().skip(1);
-        let strays = components.filter(|column| is_stray(world, column.value_type()));
-        strays.map(|column| column.name()).collect()
+        let all = self.rolling_components(world);
+        all.filter(|&(_, component)| is_stray(world, component)).map(|(name, _)| name).collect()
+    }
+
+    /// The types that should be on entities that roll back only. Not Bevy's own, which many have that are only there to be seen,
+    /// and not what the game allows.
+    fn rolling_components(&self, world: &World) -> impl Iterator<Item = (&'static str, TypeId)> {
+        let allowed = world.get_resource::<AllowedUnregistered>();
+        let all = self.columns.iter().map(|column| (column.name(), column.value_type()));
+        all.filter(move |(name, id)| {
+            !name.starts_with("bevy_") && !allowed.is_some_and(|allowed| allowed.0.contains(id))
+        })
+    }
+
+    /// Whether nothing could come out differently: the match has spawned no entity that rolls back, and no resource does.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn is_idle(&self, world: &World) -> bool {
+        world.resource::<RollbackIdCounter>().0 == 0
+            && !self.columns.iter().any(|column| column.is_resource())
     }
 
     /// The types that roll back.

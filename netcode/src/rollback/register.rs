@@ -73,7 +73,8 @@ pub trait AppRollbackExt {
         R: Resource<Mutability = Mutable> + Clone + Serialize + DeserializeOwned;
 
     /// Lets systems of [`Simulate`](crate::Simulate) write the component or resource `T` although it does not roll back: for what no later
-    /// frame depends on. Keeps it out of the audit's warning.
+    /// frame depends on. Keeps it out of the audit's warning. Where `T` is registered, entities without
+    /// [`Rollback`](crate::Rollback) may have it too, such as pictures of others.
     fn allow_unregistered<T: 'static>(&mut self) -> &mut Self;
 
     /// After a load, lets only those components of the registered type `C` count as changed that differ from what they were.

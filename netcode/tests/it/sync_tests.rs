@@ -343,7 +343,20 @@ fn entities_without_rollback_are_no_test() {
     });
     let failure = failure(&mut app, SyncTest::EVERY_DEPTH);
     assert!(matches!(failure, SyncTestFailure::NotRollingBack(_)), "{failure}");
-    assert_names(&failure, &["::Bullet`", "spawn them with `Rollback`"]);
+    assert_names(&failure, &["::Bullet`", "Spawn them with `Rollback`"]);
+}
+
+#[test]
+fn numbers_that_look_like_entities_are_none() {
+    /// The bits of an entity of the first generation are those of its index, inverted.
+    #[derive(Component, Clone, Serialize, Deserialize)]
+    struct Filter(Vec<u32>, f64);
+    let mut app = game(|| {});
+    app.rollback_component::<Filter>().add_systems(SetupMatch, |mut commands: Commands| {
+        commands.spawn((Rollback, Filter((0..4096).map(|bit| !bit).collect(), 1.0)));
+    });
+    let stats = testing::sync_test(&mut app, SyncTest::CHAOS, 2, 50);
+    stats.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 #[test]
@@ -354,8 +367,10 @@ fn one_spawn_without_rollback_is_seen_beside_others_with_it() {
         }
     });
     let failure = failure(&mut app, SyncTest::EVERY_DEPTH);
+    app.allow_unregistered::<Body>();
+    assert!(testing::sync_test(&mut app, SyncTest::EVERY_DEPTH, 2, 200).is_ok(), "a picture");
     assert!(matches!(failure, SyncTestFailure::NotRollingBack(_)), "{failure}");
-    assert_names(&failure, &["::Body`", "spawn them with `Rollback`"]);
+    assert_names(&failure, &["::Body`", "Spawn them with `Rollback`"]);
 }
 
 #[test]
@@ -405,6 +420,10 @@ fn what_is_written_on_entities_without_rollback_only_is_no_finding() {
         app.cleanup();
         app.world().resource::<AuditReport>().findings().to_vec()
     };
+    fn look(mut bodies: Query<&mut Body>, sparks: Query<&Spark>) {
+        bodies.iter_mut().for_each(|mut body| body.speed += sparks.iter().count() as f32);
+    }
     assert_eq!(findings(game(outside)), []);
+    assert_eq!(findings(game((outside, look).chain())).len(), 1, "the simulation looks at it");
     assert_eq!(findings(game(either)).len(), 1, "some of these roll back");
 }

@@ -40,8 +40,8 @@ impl fmt::Display for SyncTestFailure {
             Self::Diverged(divergence) => divergence.fmt(f),
             Self::NotRollingBack(names) => write!(
                 f,
-                "the sync test did not see all of the game: the match spawned entities with `{}` that do not roll back: spawn them \
-                 with `Rollback`",
+                "the sync test did not see all of the game: the match spawned entities with `{}` that do not roll back. Spawn them with \
+                 `Rollback`, or call `.allow_unregistered` with the type if they are only there to be seen",
                 names.join("`, `")
             ),
             Self::Idle => f.write_str(
