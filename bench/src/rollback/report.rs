@@ -44,11 +44,12 @@ impl Report {
         println!();
         for size in &self.sizes {
             println!(
-                "memcpy of the same bytes at {} entities: {}; a save takes {:.2} times as long, a load {:.2} times",
+                "memcpy of the same bytes at {} entities: {}, and back {}; a save takes {:.2} times as long, a load {:.2} times",
                 size.entities,
                 time(size.memcpy),
+                time(size.memcpy_back),
                 size.save.ours / size.memcpy,
-                size.load.ours / size.memcpy,
+                size.load.ours / size.memcpy_back,
             );
         }
         if let Some(growth) = self.growth {
@@ -77,7 +78,7 @@ impl Report {
             "synctest_ratio": ratio(|it| it.sync_test.ratio()),
             "synctest_checksum_ratio": ratio(|it| it.sync_test_checksum.ratio()),
             "save_over_memcpy": ratio(|it| it.save.ours / it.memcpy),
-            "load_over_memcpy": ratio(|it| it.load.ours / it.memcpy),
+            "load_over_memcpy": ratio(|it| it.load.ours / it.memcpy_back),
             "noncopy_ratio": self.owning.map(both),
             "idle_ratio": self.idle.map(both),
             "growth_time": self.growth.map(|it| it.ours.time()),
@@ -100,6 +101,7 @@ fn size_json(size: &Size) -> Value {
         "synctest_us": pair_json(size.sync_test),
         "synctest_checksum_us": pair_json(size.sync_test_checksum),
         "memcpy_us": size.memcpy * 1e6,
+        "memcpy_back_us": size.memcpy_back * 1e6,
     })
 }
 

@@ -23,8 +23,10 @@ pub(crate) struct Size {
     pub(crate) load_churn: Pair,
     pub(crate) sync_test: Pair,
     pub(crate) sync_test_checksum: Pair,
-    /// Copying the bytes of the three components, and nothing else.
+    /// Copying the bytes of the three components, and nothing else: into the buffer whose turn it is, as a save does.
     pub(crate) memcpy: f64,
+    /// The same back from the buffer that was written last, as a load does.
+    pub(crate) memcpy_back: f64,
 }
 
 /// Times of a save and of a load.
@@ -38,15 +40,17 @@ pub(crate) fn measure_size(entities: usize, effort: Effort) -> Size {
     let effort = effort.for_size(entities);
     let rigs = || both(|library| Rig::new(library, Kind::Copy, entities, Play::ByHand));
     let (save, memcpy) = save_beside_memcpy(rigs, entities, effort);
+    let (load, memcpy_back) = load_beside_memcpy(rigs, entities, effort);
     let churn = CHURN.min(entities / 2);
     Size {
         entities,
         save,
-        load: load(rigs, effort, 1),
+        load,
         load_churn: effort.measure(|| load_after_churn(rigs(), effort.turns, churn)),
         sync_test: effort.measure(|| sync_test(entities, effort.turns, false)),
         sync_test_checksum: effort.measure(|| sync_test(entities, effort.turns, true)),
         memcpy,
+        memcpy_back,
     }
 }
 
@@ -102,25 +106,48 @@ fn save(rigs: impl Fn() -> [Rig; 2], effort: Effort, step: usize) -> Pair {
     })
 }
 
-/// Saves in which everything has changed, and beside them copying as many bytes as the components have, into as many
-/// buffers in turn as a window has frames.
+/// The bytes of the components of a world, and as many buffers for them as a window has frames.
+struct Bytes {
+    source: Vec<u8>,
+    ring: Vec<Vec<u8>>,
+    turn: usize,
+}
+
+impl Bytes {
+    fn new(entities: usize) -> Self {
+        let bytes = entities * COPY_BYTES;
+        let ring = vec![vec![0; bytes]; usize::from(WINDOW) + 1];
+        Self { source: vec![1; bytes], ring, turn: 0 }
+    }
+
+    /// Writes the source, as the game has written the world a moment before. With what, is not for the compiler to know.
+    fn change(&mut self) {
+        self.turn += 1;
+        self.source.fill(self.turn as u8);
+        std::hint::black_box(&mut self.source);
+    }
+
+    fn save(&mut self) {
+        let place = self.turn % self.ring.len();
+        self.ring[place].copy_from_slice(&self.source);
+        std::hint::black_box(&mut self.ring[place]);
+    }
+
+    fn load(&mut self) {
+        let place = self.turn % self.ring.len();
+        self.source.copy_from_slice(&self.ring[place]);
+        std::hint::black_box(&mut self.source);
+    }
+}
+
+/// Saves in which everything has changed, and beside them copying as many bytes.
 fn save_beside_memcpy(rigs: impl Fn() -> [Rig; 2], entities: usize, effort: Effort) -> (Pair, f64) {
     let times = effort.in_worlds(|| {
         let [mut ours, mut theirs] = rigs();
-        let mut source = vec![1u8; entities * COPY_BYTES];
-        let mut ring = vec![vec![0u8; entities * COPY_BYTES]; usize::from(WINDOW) + 1];
-        let mut turn = 0;
+        let mut bytes = Bytes::new(entities);
         let mut copy = || {
-            turn += 1;
-            // As in a game, the source has been written a moment ago. With what, is not for the compiler to know.
-            source.fill(turn as u8);
-            let source = std::hint::black_box(&source);
-            let place = turn % ring.len();
-            let target = &mut ring[place];
-            seconds(|| {
-                target.copy_from_slice(source);
-                std::hint::black_box(target);
-            })
+            bytes.change();
+            seconds(|| bytes.save())
         };
         let (ours, theirs) = (&mut || time_save(&mut ours, 1), &mut || time_save(&mut theirs, 1));
         alternate(effort.turns, &mut [ours, theirs, &mut copy])
@@ -128,18 +155,39 @@ fn save_beside_memcpy(rigs: impl Fn() -> [Rig; 2], entities: usize, effort: Effo
     (Pair::from(&times), times.median(2))
 }
 
-/// Changes every `step`-th entity before the save and before the load.
+/// Changes every `step`-th entity before the save and before the load, and times the load.
+fn time_load(rig: &mut Rig, step: usize) -> f64 {
+    rig.change(step);
+    rig.save();
+    rig.change(step);
+    seconds(|| rig.load())
+}
+
 fn load(rigs: impl Fn() -> [Rig; 2], effort: Effort, step: usize) -> Pair {
-    let time = |rig: &mut Rig| {
-        rig.change(step);
-        rig.save();
-        rig.change(step);
-        seconds(|| rig.load())
-    };
     effort.measure(|| {
         let [mut ours, mut theirs] = rigs();
-        alternate(effort.turns, &mut [&mut || time(&mut ours), &mut || time(&mut theirs)])
+        let ours = &mut || time_load(&mut ours, step);
+        alternate(effort.turns, &mut [ours, &mut || time_load(&mut theirs, step)])
     })
+}
+
+/// Loads in which everything has changed, and beside them copying as many bytes back.
+fn load_beside_memcpy(rigs: impl Fn() -> [Rig; 2], entities: usize, effort: Effort) -> (Pair, f64) {
+    let times = effort.in_worlds(|| {
+        let [mut ours, mut theirs] = rigs();
+        let mut bytes = Bytes::new(entities);
+        let mut copy = || {
+            bytes.change();
+            bytes.save();
+            // Into the source, which has been written in between; the turn stays that of the save.
+            bytes.source.fill(0);
+            std::hint::black_box(&mut bytes.source);
+            seconds(|| bytes.load())
+        };
+        let (ours, theirs) = (&mut || time_load(&mut ours, 1), &mut || time_load(&mut theirs, 1));
+        alternate(effort.turns, &mut [ours, theirs, &mut copy])
+    });
+    (Pair::from(&times), times.median(2))
 }
 
 fn load_after_churn([mut ours, mut theirs]: [Rig; 2], turns: Turns, count: usize) -> Times {
