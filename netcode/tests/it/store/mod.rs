@@ -548,6 +548,25 @@ fn only_what_differs_counts_as_changed_after_a_load() {
 }
 
 #[test]
+fn a_parent_that_is_the_same_is_not_inserted_again() {
+    #[derive(Resource, Default)]
+    struct Insertions(u32);
+    let mut app = app(|app| {
+        app.init_resource::<Insertions>().add_observer(
+            |_: On<Insert, ChildOf>, mut insertions: ResMut<Insertions>| insertions.0 += 1,
+        );
+    });
+    let world = app.world_mut();
+    let all = populate(world);
+    snapshots::save(world, 0);
+    // Touched, and as it was; an insertion would put the child at the end of its siblings.
+    world.entity_mut(all[3]).insert(ChildOf(all[0]));
+    let before = world.resource::<Insertions>().0;
+    snapshots::load(world, 0);
+    assert_eq!(world.resource::<Insertions>().0, before);
+}
+
+#[test]
 fn zeros_of_either_sign_come_back_although_they_are_equal() {
     let mut app = app(|app| {
         app.compare_on_load::<Place>();
