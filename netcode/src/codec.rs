@@ -107,6 +107,19 @@ pub(crate) fn size_in_ggrs<T: Serialize>(value: &T) -> Result<usize, CodecError>
     Ok(encode_into_std_write(value, &mut std::io::sink(), legacy())?)
 }
 
+/// The bytes that ggrs makes of an input.
+pub(crate) fn encode_for_ggrs<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
+    let mut bytes = Vec::new();
+    encode_into_std_write(value, &mut bytes, legacy())?;
+    Ok(bytes)
+}
+
+/// Whether ggrs can make an input of these bytes, of all of them.
+pub(crate) fn is_readable_for_ggrs<T: DeserializeOwned>(bytes: &[u8]) -> bool {
+    let read = decode_from_slice::<T, _>(bytes, legacy().with_limit::<MAX_DECODED_BYTES>());
+    read.is_ok_and(|(_, used)| used == bytes.len())
+}
+
 /// Reads one value that fills `bytes` exactly.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let (value, used) = decode_from_slice(bytes, config())?;

@@ -7,11 +7,13 @@ use thiserror::Error;
 
 /// Longer windows and delays than a second are no game any more.
 const MAX_WINDOW_FRAMES: u8 = 60;
-/// ggrs keeps 128 frames of inputs per seat and panics beyond. A peer that was let run on is ahead of one that stood still
-/// by the inputs it has of it (its delay) and its own window, and sends inputs of its own delay further on.
-const MAX_FRAMES_AHEAD: u32 = 120;
+/// ggrs keeps 128 frames of inputs per seat, from a window behind the present frame. A peer that was let run on is ahead by our delay and
+/// its window, and sends inputs of its own delay further on: two windows and two delays have to fit, with some room to spare.
+const MAX_WINDOW_AND_DELAY: u8 = 60;
 /// More seats than this make the input datagrams of a full mesh larger than one packet.
 pub(crate) const MAX_SEATS: u8 = 16;
+/// A lobby in which a peer gets ready, leaves and comes back within a second sends as many.
+const MIN_CONTROL_PER_S: u32 = 10;
 /// Longest game id and version, in bytes: they are shown in one line.
 pub(crate) const MAX_ID_BYTES: usize = 64;
 
@@ -27,7 +29,7 @@ pub struct NetcodeConfig {
     pub game_id: String,
     /// Names the build as players know it, at most 64 bytes; shown when two builds do not fit. Default `"0"`.
     pub game_version: String,
-    /// Frames that a local input waits before it is used, 0 to 60 (`prediction_window + 2 * input_delay` at most 120). More delay, fewer and shorter rollbacks.
+    /// Frames that a local input waits before it is used, 0 to 59 (`prediction_window + input_delay` at most 60). More delay, fewer and shorter rollbacks.
     /// Default 2 (33 ms at 60 fps): hides most rollbacks below 70 ms of round-trip time.
     pub input_delay: u8,
     /// Frames that may be predicted before the simulation stalls, 1 to 60. Default 8 (133 ms at 60 fps).
@@ -45,6 +47,24 @@ pub struct NetcodeConfig {
     pub min_players: u8,
     /// Seats that a match has at most, up to 16. Default 4.
     pub max_players: u8,
+    /// What a peer may send. Who sends much more is removed from the match.
+    pub flood_limits: FloodLimits,
+}
+
+/// Packets of one peer that are looked at, per second and channel. As many may come at once, and what came while this machine stood
+/// still. The rest is dropped unread; a peer that is a whole second's worth beyond is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FloodLimits {
+    /// Datagrams, at least 4 for each frame of a second. Default 1000: a peer of ours sends one a frame, 240 at most.
+    pub datagrams_per_s: u32,
+    /// Control messages, at least 10. Default 200: a peer of ours sends a few when somebody comes or goes, and some checksums.
+    pub control_per_s: u32,
+}
+
+impl Default for FloodLimits {
+    fn default() -> Self {
+        Self { datagrams_per_s: 1000, control_per_s: 200 }
+    }
 }
 
 impl Default for NetcodeConfig {
@@ -61,6 +81,7 @@ impl Default for NetcodeConfig {
             checksum_interval: 30,
             min_players: 2,
             max_players: 4,
+            flood_limits: FloodLimits::default(),
         }
     }
 }
@@ -78,10 +99,7 @@ impl NetcodeConfig {
         if self.prediction_window == 0 || self.prediction_window > MAX_WINDOW_FRAMES {
             return Err(ConfigError::PredictionWindow(self.prediction_window));
         }
-        if self.input_delay > MAX_WINDOW_FRAMES {
-            return Err(ConfigError::InputDelay(self.input_delay));
-        }
-        if u32::from(self.prediction_window) + 2 * u32::from(self.input_delay) > MAX_FRAMES_AHEAD {
+        if self.prediction_window.saturating_add(self.input_delay) > MAX_WINDOW_AND_DELAY {
             return Err(ConfigError::WindowAndDelay {
                 window: self.prediction_window,
                 delay: self.input_delay,
@@ -98,6 +116,10 @@ impl NetcodeConfig {
         }
         if self.quiet_after >= self.peer_timeout {
             return Err(ConfigError::QuietAfterTimeout);
+        }
+        let FloodLimits { datagrams_per_s, control_per_s } = self.flood_limits;
+        if datagrams_per_s < 4 * u32::from(self.fps) || control_per_s < MIN_CONTROL_PER_S {
+            return Err(ConfigError::FloodLimits);
         }
         if self.game_id.len() > MAX_ID_BYTES || self.game_version.len() > MAX_ID_BYTES {
             return Err(ConfigError::NameTooLong);
@@ -122,12 +144,9 @@ pub enum ConfigError {
     /// `prediction_window` is 0 or above 60.
     #[error("prediction_window is {0} frames; choose 1 to 60")]
     PredictionWindow(u8),
-    /// `input_delay` is above 60.
-    #[error("input_delay is {0} frames; choose 0 to 60")]
-    InputDelay(u8),
     /// `prediction_window` and `input_delay` are too much together.
     #[error(
-        "prediction_window is {window} and input_delay is {delay} frames; window + 2 x delay may be at most 120"
+        "prediction_window is {window} and input_delay is {delay} frames; both together may be at most 60"
     )]
     WindowAndDelay {
         /// The prediction window.
@@ -149,6 +168,11 @@ pub enum ConfigError {
     /// `quiet_after` is not shorter than `peer_timeout`.
     #[error("quiet_after must be shorter than peer_timeout")]
     QuietAfterTimeout,
+    /// `flood_limits` are below what peers of ours send.
+    #[error(
+        "flood_limits are too low; allow at least 4 datagrams a frame, and 10 control messages a second"
+    )]
+    FloodLimits,
     /// `game_id` or `game_version` is over 64 bytes.
     #[error("game_id and game_version are at most 64 bytes each")]
     NameTooLong,
@@ -173,12 +197,16 @@ mod tests {
         assert_eq!(check(|c| c.fps = 0), Err(ConfigError::Fps(0)));
         assert_eq!(check(|c| c.fps = 241), Err(ConfigError::Fps(241)));
         assert_eq!(check(|c| c.prediction_window = 0), Err(ConfigError::PredictionWindow(0)));
-        assert_eq!(check(|c| c.input_delay = 61), Err(ConfigError::InputDelay(61)));
         assert_eq!(
-            check(|c| (c.prediction_window, c.input_delay) = (60, 31)),
-            Err(ConfigError::WindowAndDelay { window: 60, delay: 31 })
+            check(|c| (c.prediction_window, c.input_delay) = (30, 31)),
+            Err(ConfigError::WindowAndDelay { window: 30, delay: 31 })
         );
-        assert_eq!(check(|c| (c.prediction_window, c.input_delay) = (60, 30)), Ok(()));
+        assert_eq!(
+            check(|c| (c.prediction_window, c.input_delay) = (1, 255)),
+            Err(ConfigError::WindowAndDelay { window: 1, delay: 255 })
+        );
+        assert_eq!(check(|c| (c.prediction_window, c.input_delay) = (30, 30)), Ok(()));
+        assert_eq!(check(|c| c.flood_limits.control_per_s = 9), Err(ConfigError::FloodLimits));
         assert_eq!(check(|c| c.checksum_interval = 0), Err(ConfigError::ChecksumInterval));
         assert_eq!(check(|c| c.min_players = 5), Err(ConfigError::Players { min: 5, max: 4 }));
         assert_eq!(check(|c| c.max_players = 17), Err(ConfigError::Players { min: 2, max: 17 }));

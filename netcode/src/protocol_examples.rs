@@ -9,7 +9,7 @@ use crate::{
         control::{Control, Hello, Status},
         lineup::{LineUpMessage, Member},
     },
-    transport::{Datagram, DatagramHeader},
+    transport::{Datagram, DatagramHeader, InputRun, Inputs, Millis},
 };
 
 const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
@@ -57,14 +57,23 @@ fn a_datagram_is_as_documented() {
     let header = DatagramHeader {
         epoch: 1,
         frame: 1000,
-        sent_ms: 20_000,
-        echo_ms: 19_900,
+        sent_ms: Millis::new(20_000),
+        echo_ms: Millis::new(19_900),
         held_ms: 12,
         lead_quarters: -2,
     };
-    let mut bytes = Vec::new();
-    Datagram::encode(&header, &[], &mut bytes).expect("a header encodes");
-    assert_documented(&[("Datagram without messages", bytes)]);
+    let runs =
+        vec![InputRun { frames: 2, input: vec![17] }, InputRun { frames: 1, input: vec![16] }];
+    let inputs = Inputs { first: 0, wanted: -4, runs };
+    let encoded = |inputs| {
+        let mut bytes = Vec::new();
+        Datagram { header, inputs }.encode(&mut bytes).expect("a datagram encodes");
+        bytes
+    };
+    assert_documented(&[
+        ("Datagram outside a match", encoded(None)),
+        ("Datagram with three inputs of one byte", encoded(Some(inputs))),
+    ]);
 }
 
 #[test]
@@ -73,9 +82,10 @@ fn limits_are_as_documented() {
     for sentence in [
         format!("wire version **{}**", control::WIRE_VERSION),
         format!("at most {} characters", control::MAX_NAME_CHARS),
-        format!("at most {} bytes", transport::MAX_PACKET_BYTES),
-        format!("at most {} messages", transport::MAX_DATAGRAM_MESSAGES),
-        format!("{} bytes of payload", transport::MAX_DATAGRAM_BYTES),
+        format!("at most {} bytes, a datagram", transport::MAX_CONTROL_BYTES),
+        format!("a datagram at most {}", transport::MAX_DATAGRAM_BYTES),
+        format!("at most {} frames", transport::MAX_INPUT_FRAMES),
+        format!("at most {} bytes for each frame", transport::MAX_INPUT_BYTES),
     ] {
         assert!(PROTOCOL.contains(&sentence), "PROTOCOL.md should say: {sentence}");
     }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use bevy::prelude::Resource;
 
+use crate::transport::BadInputs;
+
 /// The window over which rates are measured: long enough to be steady, short enough to follow a change.
 const RATE_WINDOW: Duration = Duration::from_secs(1);
 
@@ -48,7 +50,7 @@ pub struct SessionStats {
 /// Packets from peers that were dropped, one counter per reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DroppedPackets {
-    /// Larger than any packet of ours.
+    /// Larger than any packet of ours: not even looked at.
     pub oversized: u32,
     /// Not a packet of this version.
     pub malformed: u32,
@@ -56,18 +58,56 @@ pub struct DroppedPackets {
     pub stranger: u32,
     /// From an earlier or a later epoch.
     pub wrong_epoch: u32,
-    /// More than the session can take between two frames.
+    /// More than [`FloodLimits`](crate::FloodLimits) allow, or before the connection was made.
     pub flooded: u32,
     /// Peers that came when there were too many to keep track of.
     pub crowded: u32,
+    /// Inputs of more frames than anybody has to send.
+    pub too_many_inputs: u32,
+    /// Inputs that do not follow those that are known.
+    pub input_gap: u32,
+    /// Acknowledgements of what was never sent.
+    pub false_ack: u32,
+    /// Bytes that are no inputs of this game.
+    pub not_inputs: u32,
+    /// Measurements of the round-trip time that cannot be. The inputs beside them are used.
+    pub bad_echo: u32,
 }
 
 impl DroppedPackets {
     /// All drops together.
     #[must_use]
     pub fn total(&self) -> u32 {
-        let Self { oversized, malformed, stranger, wrong_epoch, flooded, crowded } = *self;
-        oversized + malformed + stranger + wrong_epoch + flooded + crowded
+        self.by_reason().map(|(_, count)| count).into_iter().fold(0, u32::saturating_add)
+    }
+
+    /// All counters with the names of their reasons.
+    #[must_use]
+    pub fn by_reason(&self) -> [(&'static str, u32); 11] {
+        [
+            ("oversized", self.oversized),
+            ("malformed", self.malformed),
+            ("stranger", self.stranger),
+            ("wrong epoch", self.wrong_epoch),
+            ("flooded", self.flooded),
+            ("crowded", self.crowded),
+            ("too many inputs", self.too_many_inputs),
+            ("input gap", self.input_gap),
+            ("false ack", self.false_ack),
+            ("not inputs", self.not_inputs),
+            ("bad echo", self.bad_echo),
+        ]
+    }
+
+    /// Counts inputs that were refused.
+    pub(crate) fn count(&mut self, bad: BadInputs) {
+        *match bad {
+            BadInputs::TooMany => &mut self.too_many_inputs,
+            BadInputs::Gap => &mut self.input_gap,
+            BadInputs::FalseAck => &mut self.false_ack,
+            BadInputs::NotInputs => &mut self.not_inputs,
+            BadInputs::NoSeat => &mut self.stranger,
+        } += 1;
     }
 }
 

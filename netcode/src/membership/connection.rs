@@ -9,6 +9,7 @@ use bevy::prelude::Resource;
 use signaling::protocol::PeerId;
 
 use super::{
+    conduct::Misconduct,
     control::{Control, Hello, Status},
     lineup::{LineUp, MatchPlan},
     link::Link,
@@ -16,11 +17,11 @@ use super::{
     reasons::GoodbyeCause,
 };
 use crate::{
-    config::NetcodeConfig,
+    config::{FloodLimits, NetcodeConfig},
     diagnostics::{DroppedPackets, RateMeter, SessionStats},
     transport::{
-        Channel, Conditioner, Datagram, LinkConditions, MAX_DATAGRAM_BYTES, MAX_DATAGRAM_MESSAGES,
-        MAX_PACKET_BYTES, MAX_PEERS, SharedMailbox, Transport, TransportError, TransportEvent,
+        Channel, Conditioner, Datagram, Exchange, Lateness, LinkConditions, MAX_PEERS,
+        SharedExchange, Transport, TransportError, TransportEvent,
     },
 };
 
@@ -28,6 +29,8 @@ use crate::{
 const KEEP_ALIVE: Duration = Duration::from_millis(100);
 /// A transport that was left is kept this long, so that the goodbye gets out.
 const LINGER: Duration = Duration::from_millis(500);
+/// After a match our last inputs are repeated for so long; who has not got them by then has lost the connection.
+const REPEAT_FOR: Duration = Duration::from_secs(5);
 /// Silence of all after which a room counts as deserted: a hidden page is silent too, and its player may come back.
 const DESERTED_AFTER: Duration = Duration::from_secs(15);
 /// A bad network that is the same in every run can be reasoned about.
@@ -46,6 +49,8 @@ pub(crate) enum Occurrence {
     Goodbye(PeerId, GoodbyeCause),
     /// All agreed: begin.
     Begin(MatchPlan),
+    /// A peer did what nobody plays on with.
+    Misconduct(PeerId, Misconduct),
     /// A peer's checksums.
     Checksums { peer: PeerId, frame: u32, parts: Vec<u64> },
 }
@@ -66,15 +71,20 @@ pub(crate) struct Connection {
     pub(super) hello: Hello,
     pub(super) status: Status,
     pub(super) lineup: LineUp,
-    /// The epoch whose datagrams are taken; 0 is none.
+    /// The epoch that we agreed to begin; 0 is none.
+    pub(super) expected: u32,
+    /// The epoch that we began, whose inputs we exchange; 0 is none.
     pub(super) epoch: u32,
-    pub(super) mailbox: SharedMailbox,
+    pub(super) exchange: SharedExchange,
+    /// The frame that we simulate next in that epoch, or where we finished it.
+    pub(super) frame: u32,
+    /// Until when our inputs are repeated, once we finished it.
+    repeat_until: Option<Duration>,
     pub(super) dropped: DroppedPackets,
     meter_in: RateMeter,
     meter_out: RateMeter,
     limits: Limits,
     events: Vec<TransportEvent>,
-    messages: Vec<ggrs::Message>,
     bytes: Vec<u8>,
 }
 
@@ -87,6 +97,7 @@ pub(super) struct Limits {
     pub(super) peer_timeout: Duration,
     pub(super) min_players: u8,
     pub(super) max_players: u8,
+    pub(super) flood: FloodLimits,
 }
 
 impl Connection {
@@ -102,8 +113,11 @@ impl Connection {
             hello: Hello::new(config, 0, "", 1),
             status: Status::default(),
             lineup: LineUp::default(),
+            expected: 0,
             epoch: 0,
-            mailbox: SharedMailbox::default(),
+            exchange: SharedExchange::default(),
+            frame: 0,
+            repeat_until: None,
             dropped: DroppedPackets::default(),
             meter_in: RateMeter::default(),
             meter_out: RateMeter::default(),
@@ -114,9 +128,9 @@ impl Connection {
                 peer_timeout: config.peer_timeout,
                 min_players: config.min_players,
                 max_players: config.max_players,
+                flood: config.flood_limits,
             },
             events: Vec::new(),
-            messages: Vec::new(),
             bytes: Vec::new(),
         }
     }
@@ -150,8 +164,14 @@ impl Connection {
         self.conditioner.forget_peers();
         self.status = Status { last_epoch: self.status.last_epoch, ..Status::default() };
         self.lineup.reset();
+        self.expected = 0;
+        self.end_epoch();
+    }
+
+    fn end_epoch(&mut self) {
         self.epoch = 0;
-        self.mailbox = SharedMailbox::default();
+        self.exchange = SharedExchange::default();
+        self.repeat_until = None;
     }
 
     pub(crate) fn set_conditions(&mut self, conditions: LinkConditions) {
@@ -170,6 +190,8 @@ impl Connection {
         self.status.ready = false;
         self.status.in_match = true;
         self.status.last_epoch = epoch;
+        self.end_epoch();
+        (self.epoch, self.frame) = (epoch, 0);
         for link in &mut self.links {
             link.clock.restart();
         }
@@ -179,7 +201,14 @@ impl Connection {
     /// We are done with the match, and back in the lobby.
     pub(crate) fn leave_match(&mut self, now: Duration) {
         self.status.in_match = false;
+        self.repeat_until = Some(now + REPEAT_FOR);
         self.tell_status(now);
+    }
+
+    /// The session of the epoch that we entered takes and gives inputs through this.
+    pub(crate) fn begin_exchange(&mut self, exchange: Exchange) -> SharedExchange {
+        self.exchange = SharedExchange::new(exchange);
+        self.exchange.clone()
     }
 
     fn tell_status(&mut self, now: Duration) {
@@ -210,6 +239,9 @@ impl Connection {
         our_frame: Option<u32>,
     ) -> Vec<Occurrence> {
         self.closing.retain(|&(_, until)| now < until);
+        if self.repeat_until.is_some_and(|until| now >= until) {
+            self.end_epoch();
+        }
         let mut occurrences = Vec::new();
         let Some(transport) = &mut self.transport else { return occurrences };
         for link in &mut self.links {
@@ -252,19 +284,7 @@ impl Connection {
             }
             TransportEvent::Received { from, channel, bytes } => {
                 self.meter_in.count(bytes.len());
-                let Some(link) = self.links.iter_mut().find(|link| link.peer == from) else {
-                    self.dropped.stranger += 1;
-                    return;
-                };
-                link.heard();
-                if bytes.len() > MAX_PACKET_BYTES {
-                    self.dropped.oversized += 1;
-                    return;
-                }
-                match channel {
-                    Channel::Datagrams => self.take_datagram(now, from, &bytes, our_frame),
-                    Channel::Control => self.take_control(now, from, &bytes, occurrences),
-                }
+                self.take(now, from, channel, &bytes, our_frame, occurrences);
             }
         }
     }
@@ -320,51 +340,56 @@ impl Connection {
         }
     }
 
-    /// Sends what is due: one datagram per peer. `stepped` says that the simulation advanced since the last call.
+    /// Sends what is due: at most one datagram per peer. `stepped` says that the simulation advanced since the last call.
     pub(crate) fn send(&mut self, now: Duration, frame: u32, stepped: bool) {
         self.tell_reach(now);
-        let mut messages = std::mem::take(&mut self.messages);
+        if self.status.in_match {
+            self.frame = frame;
+        }
         for index in 0..self.links.len() {
-            let link = &self.links[index];
-            let (peer, since) = (link.peer, now.saturating_sub(link.last_sent));
-            let waiting = self.mailbox.with(|mailbox| mailbox.has_for(peer));
-            if stepped || since >= KEEP_ALIVE || (waiting && since >= self.limits.step) {
-                self.mailbox.with(|mailbox| mailbox.take_for(peer, &mut messages));
-                self.send_datagrams(now, index, frame, &messages);
+            let is_due = self.is_datagram_due(now, &self.links[index], stepped);
+            if is_due {
+                self.send_datagram(now, index);
             }
         }
-        self.messages = messages;
         let Some(transport) = &mut self.transport else { return };
         while let Some(packet) = self.conditioner.pop(now) {
             transport.send(now, packet.to, packet.channel, &packet.bytes);
         }
     }
 
-    /// Sends `messages` to one peer, in one datagram if they fit.
-    fn send_datagrams(
-        &mut self,
-        now: Duration,
-        link: usize,
-        frame: u32,
-        messages: &[ggrs::Message],
-    ) {
-        let link_state = &mut self.links[link];
-        link_state.last_sent = now;
-        let header = link_state.clock.header(now, self.epoch, frame);
-        let peer = link_state.peer;
-        self.bytes.clear();
-        if Datagram::encode(&header, messages, &mut self.bytes).is_err() {
-            return;
+    fn is_datagram_due(&self, now: Duration, link: &Link, stepped: bool) -> bool {
+        let since = now.saturating_sub(link.last_sent);
+        if since >= KEEP_ALIVE {
+            return true;
         }
-        let fits =
-            self.bytes.len() <= MAX_DATAGRAM_BYTES && messages.len() <= MAX_DATAGRAM_MESSAGES;
-        if fits || messages.len() <= 1 {
+        let due = self.exchange.with(|exchange| {
+            if stepped {
+                exchange.is_due(link.peer, self.lateness(link))
+            } else {
+                // We wait for somebody, and somebody may wait for what was lost.
+                exchange.is_behind(link.peer) && since >= self.limits.step
+            }
+        });
+        due.unwrap_or(false)
+    }
+
+    fn lateness(&self, link: &Link) -> Lateness {
+        let round_trip = link.clock.rtt().unwrap_or_default() + 2 * link.clock.jitter();
+        Lateness { round_trip: round_trip.as_secs_f32() * f32::from(self.limits.fps) }
+    }
+
+    fn send_datagram(&mut self, now: Duration, index: usize) {
+        let (epoch, frame) = (self.epoch, self.frame);
+        let link = &mut self.links[index];
+        let peer = link.peer;
+        link.last_sent = now;
+        let header = link.clock.header(now, epoch, if epoch == 0 { 0 } else { frame });
+        let inputs = self.exchange.with(|exchange| exchange.inputs_for(peer, frame)).flatten();
+        self.bytes.clear();
+        if (Datagram { header, inputs }).encode(&mut self.bytes).is_ok() {
             self.meter_out.count(self.bytes.len());
             self.conditioner.push(now, peer, Channel::Datagrams, &self.bytes);
-        } else {
-            let (first, second) = messages.split_at(messages.len() / 2);
-            self.send_datagrams(now, link, frame, first);
-            self.send_datagrams(now, link, frame, second);
         }
     }
 
@@ -414,10 +439,6 @@ impl Connection {
 
     pub(super) fn limits(&self) -> Limits {
         self.limits
-    }
-
-    pub(crate) fn mailbox(&self) -> SharedMailbox {
-        self.mailbox.clone()
     }
 
     pub(crate) fn local(&self) -> Option<PeerId> {

@@ -16,7 +16,7 @@ use crate::{
 
 /// The version of everything on the wire. The first byte of each control message, so that any two versions can
 /// tell each other apart. Raised with every change of PROTOCOL.md.
-pub(crate) const WIRE_VERSION: u8 = 3;
+pub(crate) const WIRE_VERSION: u8 = 4;
 
 /// Names are cut here, in characters: a line of the lobby.
 pub(crate) const MAX_NAME_CHARS: usize = 24;

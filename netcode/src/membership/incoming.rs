@@ -5,63 +5,146 @@ use std::time::Duration;
 use signaling::protocol::PeerId;
 
 use super::{
+    conduct::Misconduct,
     connection::{Connection, Limits, Occurrence},
     control::{Control, ControlError, Hello},
     lineup::{LineUpStep, MatchPlan, Member},
     lobby::Lobby,
     reasons::Refusal,
 };
-use crate::transport::{Datagram, MAX_PEERS, SharedMailbox};
+use crate::transport::{Channel, Datagram, MAX_PEERS};
+
+/// Whether a packet could be understood.
+enum Sense {
+    Some,
+    None,
+}
 
 impl Connection {
-    pub(super) fn take_datagram(
+    /// Takes a packet: whether it is one too many first, then its size, and only then what is in it.
+    pub(super) fn take(
+        &mut self,
+        now: Duration,
+        from: PeerId,
+        channel: Channel,
+        bytes: &[u8],
+        our_frame: Option<u32>,
+        occurrences: &mut Vec<Occurrence>,
+    ) {
+        let limits = self.limits().flood;
+        let Some(link) = self.links.iter_mut().find(|link| link.peer == from) else {
+            self.dropped.stranger += 1;
+            return;
+        };
+        if link.is_removed() {
+            self.dropped.stranger += 1;
+            return;
+        }
+        let sense = match link.conduct.allows(now, channel, &limits) {
+            Ok(true) if bytes.len() > channel.max_bytes() => {
+                self.dropped.oversized += 1;
+                Sense::None
+            }
+            Ok(true) => match channel {
+                Channel::Datagrams => self.take_datagram(now, from, bytes, our_frame),
+                Channel::Control => self.take_control(now, from, bytes, occurrences),
+            },
+            Ok(false) => {
+                self.dropped.flooded += 1;
+                return;
+            }
+            Err(misconduct) => {
+                self.dropped.flooded += 1;
+                return self.remove(from, misconduct, occurrences);
+            }
+        };
+        let Some(link) = self.links.iter_mut().find(|link| link.peer == from) else { return };
+        match sense {
+            Sense::Some => {
+                link.heard();
+                link.conduct.made_sense();
+            }
+            Sense::None => {
+                if let Err(misconduct) = link.conduct.made_no_sense(now) {
+                    self.remove(from, misconduct, occurrences);
+                }
+            }
+        }
+    }
+
+    /// Listens to a peer no more; its channels cannot be closed one by one.
+    fn remove(&mut self, peer: PeerId, misconduct: Misconduct, occurrences: &mut Vec<Occurrence>) {
+        if let Some(link) = self.links.iter_mut().find(|link| link.peer == peer) {
+            link.refusal = Some(Refusal::Removed { name: link.name(), misconduct });
+        }
+        self.lineup.forget(peer);
+        occurrences.push(Occurrence::Misconduct(peer, misconduct));
+    }
+
+    fn take_datagram(
         &mut self,
         now: Duration,
         from: PeerId,
         bytes: &[u8],
         our_frame: Option<u32>,
-    ) {
-        let Ok(datagram) = Datagram::decode(bytes) else {
+    ) -> Sense {
+        let Ok(Datagram { header, inputs }) = Datagram::decode(bytes) else {
             self.dropped.malformed += 1;
-            return;
+            return Sense::None;
         };
         let (epoch, fps) = (self.epoch, self.limits().fps);
-        let Some(link) = self.links.iter_mut().find(|link| link.peer == from) else { return };
-        let is_same_epoch = epoch != 0 && datagram.header.epoch == epoch;
-        link.clock.receive(now, &datagram.header, our_frame.filter(|_| is_same_epoch), fps);
-        if datagram.messages.is_empty() {
-            return;
-        }
+        let Some(link) = self.links.iter_mut().find(|link| link.peer == from) else {
+            return Sense::Some;
+        };
+        let is_same_epoch = epoch != 0 && header.epoch == epoch;
+        let our_frame = our_frame.filter(|_| is_same_epoch);
+        let Some(inputs) = inputs else {
+            let is_echo_sound = link.clock.receive(now, &header, our_frame, fps);
+            self.dropped.bad_echo += u32::from(!is_echo_sound);
+            return Sense::Some;
+        };
         if !link.is_compatible() {
             self.dropped.stranger += 1;
-        } else if is_same_epoch {
-            for message in datagram.messages {
-                if !self.mailbox.with(|mailbox| mailbox.deliver(from, message)) {
-                    self.dropped.flooded += 1;
-                }
-            }
-        } else {
-            self.dropped.wrong_epoch += 1;
+            return Sense::Some;
         }
+        if !is_same_epoch {
+            // Who begins a little earlier than we do is not wrong, only early: it says it all again.
+            self.dropped.wrong_epoch += u32::from(header.epoch != self.expected);
+            link.clock.receive(now, &header, None, fps);
+            return Sense::Some;
+        }
+        let frame = self.frame;
+        let taken = self.exchange.with(|exchange| exchange.receive(from, &header, &inputs, frame));
+        if let Some(Err(bad)) = taken {
+            self.dropped.count(bad);
+            return Sense::None;
+        }
+        let is_echo_sound = link.clock.receive(now, &header, our_frame, fps);
+        self.dropped.bad_echo += u32::from(!is_echo_sound);
+        Sense::Some
     }
 
-    pub(super) fn take_control(
+    fn take_control(
         &mut self,
         now: Duration,
         from: PeerId,
         bytes: &[u8],
         occurrences: &mut Vec<Occurrence>,
-    ) {
+    ) -> Sense {
         match Control::decode(bytes) {
             Ok(Control::Hello(hello)) => self.meet(from, hello),
             Ok(message) => self.obey(now, from, message, occurrences),
-            Err(ControlError::Malformed) => self.dropped.malformed += 1,
+            Err(ControlError::Malformed) => {
+                self.dropped.malformed += 1;
+                return Sense::None;
+            }
             Err(ControlError::OtherVersion) => {
                 if let Some(link) = self.links.iter_mut().find(|link| link.peer == from) {
                     link.refusal = Some(Refusal::OtherProtocol);
                 }
             }
         }
+        Sense::Some
     }
 
     /// Takes a peer's hello. Only the first counts: nobody changes what it is.
@@ -123,11 +206,7 @@ impl Connection {
                 LineUpStep::Send(to, message) => {
                     self.send_control(now, to, &Control::LineUp(message));
                 }
-                LineUpStep::Expect(epoch) => {
-                    self.epoch = epoch;
-                    // A fresh one: the session of the last match still empties its own.
-                    self.mailbox = SharedMailbox::default();
-                }
+                LineUpStep::Expect(epoch) => self.expected = epoch,
                 LineUpStep::Begin(plan) => {
                     // At once, so that nothing in this update takes us for ready still and asks again.
                     self.enter_match(now, plan.epoch);

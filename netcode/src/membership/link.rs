@@ -5,6 +5,7 @@ use std::time::Duration;
 use signaling::protocol::PeerId;
 
 use super::{
+    conduct::Conduct,
     control::{Hello, Status},
     reasons::Refusal,
 };
@@ -25,6 +26,7 @@ pub(crate) struct Link {
     pub(crate) refusal: Option<Refusal>,
     pub(crate) status: Status,
     pub(crate) clock: LinkClock,
+    pub(crate) conduct: Conduct,
     /// When the last datagram to the peer left.
     pub(crate) last_sent: Duration,
     silence: Duration,
@@ -40,6 +42,7 @@ impl Link {
             refusal: None,
             status: Status::default(),
             clock: LinkClock::default(),
+            conduct: Conduct::default(),
             last_sent: Duration::ZERO,
             silence: Duration::ZERO,
             age: Duration::ZERO,
@@ -63,6 +66,11 @@ impl Link {
     /// Whether it said what it is, or may still do so: who never does is no player, and keeps nobody from playing.
     pub(crate) fn is_expected(&self) -> bool {
         self.hello.is_some() || self.refusal.is_some() || self.age < HELLO_WITHIN
+    }
+
+    /// Whether we listen to it no more.
+    pub(crate) fn is_removed(&self) -> bool {
+        matches!(self.refusal, Some(Refusal::Removed { .. }))
     }
 
     /// Whether the peer said hello and fits us.

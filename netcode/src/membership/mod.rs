@@ -3,6 +3,7 @@
 //! Signaling introduces the peers; from then on they agree among themselves. The rules are pure
 //! (`control`, `lineup`, `link`); `connection` holds the state, `systems` wires it into Bevy.
 
+mod conduct;
 mod connection;
 pub(crate) mod control;
 mod incoming;
@@ -20,6 +21,7 @@ use signaling::protocol::PeerId;
 
 use crate::{input::Seat, session::SyncTest, transport::LinkConditions};
 
+pub use conduct::Misconduct;
 pub(crate) use connection::Connection;
 pub(crate) use lineup::MatchPlan;
 pub use lobby::{Lobby, LobbyPeer};

@@ -3,6 +3,7 @@
 use signaling::protocol::PeerId;
 use thiserror::Error;
 
+use super::conduct::Misconduct;
 use crate::transport::TransportError;
 
 /// Why a session ended.
@@ -20,6 +21,14 @@ pub enum EndReason {
     PeerLost {
         /// The player's name.
         name: String,
+    },
+    /// A player's machine sent what nobody plays on with.
+    #[error("{name} was removed from the match: {misconduct}")]
+    PeerRemoved {
+        /// The player's name.
+        name: String,
+        /// What it did.
+        misconduct: Misconduct,
     },
     /// The room could not be entered, or the way to it broke off.
     #[error("{0}")]
@@ -65,6 +74,14 @@ pub enum StartRefusal {
         /// Frames that it can look back at most.
         max: u8,
     },
+    /// The inputs of this machine's seats are larger than a datagram.
+    #[error("the inputs of this machine take {bytes} bytes a frame; at most {max} fit a datagram")]
+    InputSize {
+        /// Bytes of the inputs of all seats here.
+        bytes: usize,
+        /// Bytes that fit.
+        max: usize,
+    },
     /// ggrs refused the settings, all of which were checked before: a fault in this crate.
     #[error("the settings do not fit together, which is a fault in netcode: please report it")]
     Settings,
@@ -103,6 +120,14 @@ pub enum Refusal {
         name: String,
         /// The version of both.
         version: String,
+    },
+    /// The peer sent what nobody plays on with.
+    #[error("{name} was removed: {misconduct}; it has to come back to play")]
+    Removed {
+        /// The peer's name.
+        name: String,
+        /// What it did.
+        misconduct: Misconduct,
     },
     /// The peer speaks another version of the network protocol, so not even its name is known.
     #[error(
@@ -164,4 +189,6 @@ pub(crate) enum GoodbyeCause {
     PeerLost(PeerId),
     /// Because the match did not begin in time.
     StartTimedOut,
+    /// Because this peer did what nobody plays on with.
+    PeerRemoved(PeerId, Misconduct),
 }

@@ -161,6 +161,9 @@ impl Findings<'_> {
                 }
                 connection.forget(peer);
             }
+            Occurrence::Misconduct(peer, misconduct) => {
+                self.end_without(connection, now, GoodbyeCause::PeerRemoved(peer, misconduct));
+            }
             Occurrence::Begin(plan) => {
                 if let Some(local) = connection.local() {
                     *self.roster = Roster::from_plan(&plan, local);
@@ -209,7 +212,9 @@ impl Findings<'_> {
 
     /// Ends the match if the peer that is gone played in it.
     fn end_without(&mut self, connection: &mut Connection, now: Duration, cause: GoodbyeCause) {
-        if let GoodbyeCause::PeerLeft(peer) | GoodbyeCause::PeerLost(peer) = cause
+        if let GoodbyeCause::PeerLeft(peer)
+        | GoodbyeCause::PeerLost(peer)
+        | GoodbyeCause::PeerRemoved(peer, _) = cause
             && self.plays_with_us(peer)
         {
             self.end_for(connection, now, cause);
@@ -222,6 +227,9 @@ impl Findings<'_> {
         let reason = match cause {
             GoodbyeCause::PeerLeft(peer) => EndReason::PeerLeft { name: name(peer) },
             GoodbyeCause::PeerLost(peer) => EndReason::PeerLost { name: name(peer) },
+            GoodbyeCause::PeerRemoved(peer, misconduct) => {
+                EndReason::PeerRemoved { name: name(peer), misconduct }
+            }
             GoodbyeCause::StartTimedOut => EndReason::StartTimedOut,
             GoodbyeCause::Leaving => return,
         };

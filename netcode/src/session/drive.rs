@@ -51,7 +51,7 @@ pub(crate) fn step<I: GameInput>(world: &mut World) {
     let outside = *world.resource::<Time>();
     world.resource_scope(|world, mut epoch: Mut<Epoch<I>>| {
         let steps = match &mut epoch.kind {
-            Kind::Match(_) => due,
+            Kind::Match { .. } => due,
             Kind::SyncTest(run) => run.steps(due),
         };
         for _ in 0..steps {
@@ -101,7 +101,7 @@ impl<I: GameInput> Epoch<I> {
                 return false;
             }
         }
-        let Kind::Match(session) = &mut self.kind else { return self.step_sync_test(world) };
+        let Kind::Match { session, .. } = &mut self.kind else { return self.step_sync_test(world) };
         // An error means that the session is not synchronised: the same step is tried again later.
         let Ok(requests) = advance(session, world.resource::<LocalInputs<I>>()) else {
             return false;
@@ -166,7 +166,7 @@ impl<I: GameInput> Epoch<I> {
     /// The oldest frame whose inputs are not all known: everything before it is final.
     fn oldest_open_frame(&self) -> u32 {
         let confirmed = match &self.kind {
-            Kind::Match(session) => session.confirmed_frame() + 1,
+            Kind::Match { session, .. } => session.confirmed_frame() + 1,
             Kind::SyncTest(run) => return self.frame.saturating_sub(run.max_depth()),
         };
         u32::try_from(confirmed.max(0)).expect("the number is not negative").min(self.frame)

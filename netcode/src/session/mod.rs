@@ -13,7 +13,7 @@ use bevy::prelude::Resource;
 use ggrs::{Config, P2PSession, PredictRepeatLast};
 use signaling::protocol::PeerId;
 
-use crate::input::GameInput;
+use crate::{input::GameInput, transport::SharedExchange};
 
 pub(crate) use drive::{confirm, pace, step};
 pub(crate) use start::manage_epoch;
@@ -47,13 +47,10 @@ pub(crate) struct Epoch<I: GameInput> {
     /// The frame for which the inputs were read last: while the window is full the same frame is tried again, and ggrs
     /// has its inputs already.
     read_frame: Option<u32>,
-    /// Since when the match is over here. The session still acknowledges and repeats inputs for a while, for those
-    /// who lag behind.
-    finished_at: Option<Duration>,
 }
 
 enum Kind<I: GameInput> {
-    Match(Box<P2PSession<GgrsConfig<I>>>),
+    Match { session: Box<P2PSession<GgrsConfig<I>>>, exchange: SharedExchange },
     SyncTest(Box<sync_test::Run<I>>),
 }
 

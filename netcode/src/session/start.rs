@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bevy::prelude::{Mut, Real, Time, World};
-use ggrs::{GgrsError, P2PSession, PlayerType, SessionBuilder, SessionState as GgrsState};
+use ggrs::{GgrsError, PlayerType, SessionBuilder, SessionState as GgrsState};
 
 use super::{
     Epoch, GgrsConfig, Kind,
@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     checksum::ChecksumLog,
+    codec::{encode_for_ggrs, is_readable_for_ggrs},
     config::{MAX_SEATS, NetcodeConfig},
     diagnostics::SessionStats,
     effects::{EffectTypes, OldestOpenFrame},
@@ -24,15 +25,16 @@ use crate::{
     pacing::Pacer,
     plugin::SetupMatch,
     rollback::RollbackStore,
-    transport::SharedMailbox,
+    transport::{Exchange, ExchangePeer, ExchangeRules, MAX_INPUT_BYTES, SharedExchange},
 };
 
 /// ggrs must never decide that somebody is gone: its logic for that can panic, and ours knows more.
 const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 /// Frames kept beyond the prediction window: the present one, and the one before the oldest prediction.
 const EXTRA_FRAMES: usize = 2;
-/// ggrs repeats inputs five times a second; who has not got the last ones by then has lost the connection.
-const LINGER: Duration = Duration::from_secs(5);
+/// Rounds in which ggrs wants to be answered before it takes a peer for connected. Its questions are answered here, once the peer
+/// has begun the same epoch.
+const SYNC_ROUNDS: u32 = 6;
 
 /// Begins matches that were agreed on, and clears away those that are over.
 pub(crate) fn manage_epoch<I: GameInput>(world: &mut World) {
@@ -44,23 +46,13 @@ pub(crate) fn manage_epoch<I: GameInput>(world: &mut World) {
     if !world.contains_resource::<Epoch<I>>() {
         return;
     }
-    let is_done = world.resource_scope(|world, mut epoch: Mut<Epoch<I>>| {
-        match world.resource::<SessionState>() {
-            SessionState::Starting => await_start(world, &mut epoch),
-            SessionState::Gathering => return !linger(world, &mut epoch),
-            _ => {}
+    match world.resource() {
+        SessionState::Running => {}
+        SessionState::Starting => {
+            world.resource_scope(|world, mut epoch: Mut<Epoch<I>>| await_start(world, &mut epoch));
         }
-        false
-    });
-    if is_done {
-        world.remove_resource::<Epoch<I>>();
-    }
-    if matches!(
-        world.resource(),
-        SessionState::Offline | SessionState::Connecting | SessionState::Ended(_)
-    ) {
-        let epoch = world.remove_resource::<Epoch<I>>();
-        if epoch.is_some_and(|epoch| epoch.finished_at.is_none()) {
+        _ => {
+            world.remove_resource::<Epoch<I>>();
             clear_match::<I>(world);
         }
     }
@@ -68,30 +60,19 @@ pub(crate) fn manage_epoch<I: GameInput>(world: &mut World) {
 
 /// Lets the sessions of all peers find each other.
 fn await_start<I: GameInput>(world: &mut World, epoch: &mut Epoch<I>) {
-    let Kind::Match(session) = &mut epoch.kind else { return };
-    session.poll_remote_clients();
-    session.events().for_each(drop);
+    let Kind::Match { session, exchange } = &mut epoch.kind else { return };
+    for _ in 0..SYNC_ROUNDS {
+        session.poll_remote_clients();
+        session.events().for_each(drop);
+    }
     let now = world.resource::<Time<Real>>().elapsed();
     if session.current_state() == GgrsState::Running {
+        exchange.with(Exchange::open);
         world.resource_mut::<Pacer>().restart();
         change_state(world, SessionState::Running);
     } else if now.saturating_sub(epoch.began_at) > world.resource::<NetcodeConfig>().start_timeout {
         end(world, EndReason::StartTimedOut);
     }
-}
-
-/// After the match: the others may still need our last inputs. False once they had time to get them.
-fn linger<I: GameInput>(world: &mut World, epoch: &mut Epoch<I>) -> bool {
-    let now = world.resource::<Time<Real>>().elapsed();
-    let finished_at = *epoch.finished_at.get_or_insert_with(|| {
-        clear_match::<I>(world);
-        now
-    });
-    if let Kind::Match(session) = &mut epoch.kind {
-        session.poll_remote_clients();
-        session.events().for_each(drop);
-    }
-    now.saturating_sub(finished_at) < LINGER
 }
 
 fn start_online<I: GameInput>(world: &mut World, plan: &MatchPlan) {
@@ -100,13 +81,45 @@ fn start_online<I: GameInput>(world: &mut World, plan: &MatchPlan) {
         world.insert_resource(Roster::default());
         return;
     };
-    let mailbox = world.resource::<Connection>().mailbox();
     let config = world.resource::<NetcodeConfig>().clone();
     let roster = Roster::from_plan(plan, local);
-    match build_session::<I>(&config, &roster, config.input_delay, mailbox) {
-        Ok(session) => begin(world, Kind::Match(Box::new(session)), roster, plan.seed, plan.epoch),
+    let kind = build_exchange::<I>(&config, &roster).and_then(|exchange| {
+        let exchange = world.resource_mut::<Connection>().begin_exchange(exchange);
+        build_session::<I>(&config, &roster, config.input_delay, exchange)
+    });
+    match kind {
+        Ok(kind) => begin(world, kind, roster, plan.seed, plan.epoch),
         Err(refusal) => end(world, refusal.into()),
     }
+}
+
+/// What the inputs of this match look like, and who sends some.
+fn build_exchange<I: GameInput>(
+    config: &NetcodeConfig,
+    roster: &Roster,
+) -> Result<Exchange, StartRefusal> {
+    let default_input = encode_for_ggrs(&I::default()).unwrap_or_default();
+    let local_seats = roster.local_seats().count();
+    let (bytes, max) = (default_input.len() * local_seats, MAX_INPUT_BYTES);
+    if bytes > max {
+        return Err(StartRefusal::InputSize { bytes, max });
+    }
+    let mut peers: Vec<ExchangePeer> = Vec::new();
+    for id in roster.seats().iter().filter(|seat| !seat.is_local).filter_map(|seat| seat.peer) {
+        match peers.iter_mut().find(|peer| peer.id == id) {
+            Some(peer) => peer.seats += 1,
+            None => peers.push(ExchangePeer { id, seats: 1 }),
+        }
+    }
+    let rules = ExchangeRules {
+        seats: roster.seats().len(),
+        local_seats,
+        window: u32::from(config.prediction_window),
+        max_delay: u32::from(config.input_delay),
+        default_input,
+        is_input: is_readable_for_ggrs::<I>,
+    };
+    Ok(Exchange::new(rules, &peers))
 }
 
 fn start_local<I: GameInput>(world: &mut World, request: &StartLocal) {
@@ -114,8 +127,7 @@ fn start_local<I: GameInput>(world: &mut World, request: &StartLocal) {
     let roster = Roster::local(&request.seats);
     let kind = match request.sync_test {
         // Nobody is waited for, so nothing needs to be delayed.
-        None => build_session::<I>(&config, &roster, 0, SharedMailbox::default())
-            .map(|session| Kind::Match(Box::new(session))),
+        None => build_session::<I>(&config, &roster, 0, SharedExchange::default()),
         Some(test) => build_sync_test(&config, &roster, test, request.seed),
     };
     match kind {
@@ -131,8 +143,8 @@ fn build_session<I: GameInput>(
     config: &NetcodeConfig,
     roster: &Roster,
     input_delay: u8,
-    mailbox: SharedMailbox,
-) -> Result<P2PSession<GgrsConfig<I>>, StartRefusal> {
+    exchange: SharedExchange,
+) -> Result<Kind<I>, StartRefusal> {
     check_seats(roster)?;
     let mut builder = SessionBuilder::<GgrsConfig<I>>::new()
         .with_num_players(roster.seats().len())?
@@ -148,7 +160,8 @@ fn build_session<I: GameInput>(
         };
         builder = builder.add_player(player, seat.seat.index())?;
     }
-    Ok(builder.start_p2p_session(mailbox)?)
+    let session = Box::new(builder.start_p2p_session(exchange.clone())?);
+    Ok(Kind::Match { session, exchange })
 }
 
 fn build_sync_test<I: GameInput>(
@@ -210,7 +223,6 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind<I>, roster: Roster, seed: u
         next_checksum: 0,
         strays: Vec::new(),
         read_frame: None,
-        finished_at: None,
     });
 }
 

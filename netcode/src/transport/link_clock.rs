@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::packet::DatagramHeader;
+use super::packet::{DatagramHeader, Millis};
 
 /// Weights of a new sample, those of TCP (RFC 6298): the mean follows within some ten samples, the spread faster.
 const RTT_GAIN: f32 = 1.0 / 8.0;
@@ -12,6 +12,10 @@ const LEAD_GAIN: f32 = 1.0 / 16.0;
 /// Silence after which any datagram is the newest: nothing is under way for that long, and it is under half of the time
 /// in which the header's clock goes round.
 const ORDER_KNOWN_FOR: Duration = Duration::from_secs(30);
+/// A link as slow as that is none: what says so lies, or was on its way while one of us stood still.
+const MAX_RTT_MS: u16 = 5000;
+/// By how much two clocks may disagree on a time that both measured: their ticks, and what they drift apart meanwhile.
+const CLOCK_ERROR_MS: u16 = 100;
 /// Leads beyond this say no more than "far": it is what fits the header's quarter frames.
 const MAX_LEAD_FRAMES: f32 = 31.0;
 
@@ -19,7 +23,7 @@ const MAX_LEAD_FRAMES: f32 = 31.0;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LinkClock {
     /// The newest `sent_ms` of the peer, and when it arrived here.
-    heard: Option<(u16, Duration)>,
+    heard: Option<(Millis, Duration)>,
     rtt_ms: Option<f32>,
     jitter_ms: f32,
     lead_frames: f32,
@@ -28,25 +32,27 @@ pub(crate) struct LinkClock {
 
 impl LinkClock {
     /// Takes the header of a datagram that just arrived. `our_frame` is compared only inside a common epoch.
+    /// False if it echoes what we cannot have sent.
     pub(crate) fn receive(
         &mut self,
         now: Duration,
         header: &DatagramHeader,
         our_frame: Option<u32>,
         fps: u16,
-    ) {
+    ) -> bool {
         // Reordered datagrams must not turn the clock back.
         let is_newer = self.heard.is_none_or(|(newest, at)| {
             // After a long silence the 16 bits have gone round, and say nothing of the order any more.
-            header.sent_ms.wrapping_sub(newest) < u16::MAX / 2
-                || now.saturating_sub(at) > ORDER_KNOWN_FOR
+            header.sent_ms.since(newest) < u16::MAX / 2 || now.saturating_sub(at) > ORDER_KNOWN_FOR
         });
         if !is_newer {
-            return;
+            return true;
         }
         self.heard = Some((header.sent_ms, now));
+        let mut is_sound = true;
         if header.held_ms != DatagramHeader::NOTHING_HEARD {
-            self.sample_rtt(millis(now).wrapping_sub(header.echo_ms).wrapping_sub(header.held_ms));
+            let sample = millis(now).since(header.echo_ms).wrapping_sub(header.held_ms);
+            is_sound = self.sample_rtt(sample);
         }
         if let (Some(ours), Some(rtt)) = (our_frame, self.rtt_ms) {
             let theirs = header.frame as f32 + rtt / 2000.0 * f32::from(fps);
@@ -54,23 +60,29 @@ impl LinkClock {
             self.lead_frames += (lead - self.lead_frames) * LEAD_GAIN;
             self.their_lead_frames = f32::from(header.lead_quarters) / 4.0;
         }
+        is_sound
     }
 
-    fn sample_rtt(&mut self, sample: u16) {
-        // Over half of the range: the peer's clock runs a little ahead of ours, the true value is about zero.
-        let sample = if sample > u16::MAX / 2 { 0.0 } else { f32::from(sample) };
+    fn sample_rtt(&mut self, sample: u16) -> bool {
+        // The peer held the echo for a little less than it thinks: the true value is about zero.
+        let sample = if sample > u16::MAX - CLOCK_ERROR_MS { 0 } else { sample };
+        if sample > MAX_RTT_MS {
+            return false;
+        }
+        let sample = f32::from(sample);
         if let Some(mean) = &mut self.rtt_ms {
             self.jitter_ms += ((sample - *mean).abs() - self.jitter_ms) * JITTER_GAIN;
             *mean += (sample - *mean) * RTT_GAIN;
         } else {
             self.rtt_ms = Some(sample);
         }
+        true
     }
 
     /// The header of a datagram that leaves now.
     pub(crate) fn header(&self, now: Duration, epoch: u32, frame: u32) -> DatagramHeader {
         let (echo_ms, held_ms) =
-            self.heard.map_or((0, DatagramHeader::NOTHING_HEARD), |(sent, at)| {
+            self.heard.map_or((Millis::default(), DatagramHeader::NOTHING_HEARD), |(sent, at)| {
                 let held = now.saturating_sub(at).as_millis();
                 // An echo that was held too long to be told is as good as none.
                 (sent, u16::try_from(held).unwrap_or(DatagramHeader::NOTHING_HEARD))
@@ -102,8 +114,8 @@ impl LinkClock {
 }
 
 /// The clock as it stands in headers.
-fn millis(now: Duration) -> u16 {
-    (now.as_millis() & u128::from(u16::MAX)) as u16
+fn millis(now: Duration) -> Millis {
+    Millis::new((now.as_millis() & u128::from(u16::MAX)) as u16)
 }
 
 #[cfg(test)]
@@ -164,18 +176,25 @@ mod tests {
     #[test]
     fn after_a_long_silence_any_datagram_is_the_newest() {
         let mut clock = LinkClock::default();
-        let header = |sent_ms| DatagramHeader { sent_ms, held_ms: 0, ..Default::default() };
+        let header = |sent_ms| DatagramHeader {
+            sent_ms: Millis::new(sent_ms),
+            held_ms: 0,
+            ..Default::default()
+        };
         clock.receive(Duration::ZERO, &header(0), None, FPS);
         let later = Duration::from_secs(40);
         clock.receive(later, &header(40_000), None, FPS);
-        assert_eq!(clock.header(later, 0, 0).echo_ms, 40_000);
+        assert_eq!(clock.header(later, 0, 0).echo_ms, Millis::new(40_000));
     }
 
     #[test]
     fn an_old_datagram_changes_nothing() {
         let mut clock = LinkClock::default();
-        let header =
-            |sent_ms| DatagramHeader { sent_ms, held_ms: 0, echo_ms: 0, ..Default::default() };
+        let header = |sent_ms| DatagramHeader {
+            sent_ms: Millis::new(sent_ms),
+            held_ms: 0,
+            ..Default::default()
+        };
         clock.receive(Duration::from_millis(100), &header(65_530), None, FPS);
         let rtt = clock.rtt();
         clock.receive(Duration::from_millis(900), &header(65_000), None, FPS);

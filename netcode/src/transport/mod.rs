@@ -3,8 +3,11 @@
 //! Above it nothing knows whether a peer is reached over WebRTC or in memory.
 
 mod conditioner;
+mod exchange;
+mod ggrs_message;
+mod guard;
+mod input_log;
 mod link_clock;
-mod mailbox;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod memory;
 mod packet;
@@ -22,14 +25,17 @@ use thiserror::Error;
 
 pub(crate) use conditioner::Conditioner;
 pub use conditioner::LinkConditions;
-pub(crate) use link_clock::LinkClock;
-pub(crate) use mailbox::SharedMailbox;
+pub(crate) use exchange::{Exchange, ExchangePeer, ExchangeRules, Lateness, SharedExchange};
 #[cfg(test)]
-pub(crate) use packet::DatagramHeader;
-pub(crate) use packet::{Datagram, MAX_DATAGRAM_BYTES, MAX_DATAGRAM_MESSAGES};
+pub(crate) use guard::MAX_INPUT_FRAMES;
+pub(crate) use guard::{BadInputs, MAX_INPUT_BYTES};
+pub(crate) use link_clock::LinkClock;
+pub(crate) use packet::{Datagram, MAX_DATAGRAM_BYTES};
+#[cfg(test)]
+pub(crate) use packet::{DatagramHeader, InputRun, Inputs, Millis};
 
-/// The largest packet that is looked at, on either channel: a control message of 16 KiB.
-pub(crate) const MAX_PACKET_BYTES: usize = 16 * 1024;
+/// The largest control message that is looked at.
+pub(crate) const MAX_CONTROL_BYTES: usize = 16 * 1024;
 
 /// Peers that we keep track of at most: twice the seats that a match can have. A room may hold more.
 pub(crate) const MAX_PEERS: usize = 32;
@@ -41,6 +47,16 @@ pub(crate) enum Channel {
     Datagrams,
     /// Reliable and ordered: control.
     Control,
+}
+
+impl Channel {
+    /// The largest packet that is looked at.
+    pub(crate) fn max_bytes(self) -> usize {
+        match self {
+            Self::Datagrams => MAX_DATAGRAM_BYTES,
+            Self::Control => MAX_CONTROL_BYTES,
+        }
+    }
 }
 
 /// What a transport reports.

@@ -1,26 +1,24 @@
-//! Our datagram: a header that measures the link, and the ggrs messages for one peer.
+//! Our datagram: a header that measures the link, and the inputs of one machine.
 
 use serde::{Deserialize, Serialize};
 
-use super::MAX_PACKET_BYTES;
 use crate::codec::{CodecError, decode, encode_into};
 
-/// Payload that fits one IP packet on nearly every path: 1,200 bytes, the minimum that WebRTC assumes.
+/// Payload that fits one IP packet on nearly every path: 1,200 bytes, the minimum that WebRTC assumes. Larger datagrams are
+/// neither sent nor looked at.
 pub(crate) const MAX_DATAGRAM_BYTES: usize = 1200;
-/// ggrs messages in one datagram at most: a browser that draws at 10 fps sends about 12 at a time.
-pub(crate) const MAX_DATAGRAM_MESSAGES: usize = 64;
 
 /// What every datagram says, whether it carries inputs or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DatagramHeader {
-    /// The epoch that the messages belong to; 0 outside a match.
+    /// The epoch that the sender plays; 0 outside a match.
     pub(crate) epoch: u32,
     /// The frame that the sender simulates next.
     pub(crate) frame: u32,
     /// The sender's clock in milliseconds, wrapping.
-    pub(crate) sent_ms: u16,
+    pub(crate) sent_ms: Millis,
     /// The newest `sent_ms` that the sender has seen from the receiver.
-    pub(crate) echo_ms: u16,
+    pub(crate) echo_ms: Millis,
     /// Milliseconds between the arrival of that and this; `u16::MAX` where there was none.
     pub(crate) held_ms: u16,
     /// How far the sender believes to be ahead of the receiver, in quarters of a frame.
@@ -32,68 +30,108 @@ impl DatagramHeader {
     pub(crate) const NOTHING_HEARD: u16 = u16::MAX;
 }
 
+/// A clock that wraps after 65.5 s. Its values are spread evenly, so they always take their two bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Millis([u8; 2]);
+
+impl Millis {
+    pub(crate) const fn new(value: u16) -> Self {
+        Self(value.to_le_bytes())
+    }
+
+    /// Milliseconds from `earlier` to this, modulo 65,536.
+    pub(crate) const fn since(self, earlier: Self) -> u16 {
+        u16::from_le_bytes(self.0).wrapping_sub(u16::from_le_bytes(earlier.0))
+    }
+}
+
+/// The inputs of one machine that the receiver has not acknowledged yet, and what the sender has of the receiver's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Inputs {
+    /// The first frame of `runs`, relative to the frame in the header.
+    pub(crate) first: i16,
+    /// The first frame of the receiver's inputs that the sender lacks, relative to the frame in the header.
+    pub(crate) wanted: i16,
+    pub(crate) runs: Vec<InputRun>,
+}
+
+/// An input that was held for some frames.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct InputRun {
+    pub(crate) frames: u8,
+    /// The inputs of all seats of the machine, one after the other.
+    pub(crate) input: Vec<u8>,
+}
+
 /// One datagram.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Datagram {
     pub(crate) header: DatagramHeader,
-    pub(crate) messages: Vec<ggrs::Message>,
+    /// None outside a match.
+    pub(crate) inputs: Option<Inputs>,
 }
 
 impl Datagram {
     /// Appends the datagram to `bytes`.
-    pub(crate) fn encode(
-        header: &DatagramHeader,
-        messages: &[ggrs::Message],
-        bytes: &mut Vec<u8>,
-    ) -> Result<(), CodecError> {
-        encode_into(&(header, messages), bytes)
+    pub(crate) fn encode(&self, bytes: &mut Vec<u8>) -> Result<(), CodecError> {
+        encode_into(self, bytes)
     }
 
     /// Reads a datagram. Total: any bytes give a datagram or an error.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
-        if bytes.len() > MAX_PACKET_BYTES {
-            return Err(CodecError::Malformed);
-        }
-        let datagram: Self = decode(bytes)?;
-        if datagram.messages.len() > MAX_DATAGRAM_MESSAGES {
-            return Err(CodecError::Malformed);
-        }
-        Ok(datagram)
+        decode(bytes)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random;
 
-    #[test]
-    fn a_header_survives_and_is_small() {
+    fn datagram() -> Datagram {
         let header = DatagramHeader {
             epoch: 3,
-            frame: 70_000,
-            sent_ms: 60_000,
-            echo_ms: 59_000,
+            frame: 20_000,
+            sent_ms: Millis::new(60_000),
+            echo_ms: Millis::new(59_000),
             held_ms: 12,
             lead_quarters: -5,
         };
+        let runs =
+            vec![InputRun { frames: 3, input: vec![17] }, InputRun { frames: 1, input: vec![16] }];
+        Datagram { header, inputs: Some(Inputs { first: -1, wanted: -3, runs }) }
+    }
+
+    #[test]
+    fn a_datagram_survives_and_is_small() {
         let mut bytes = Vec::new();
-        Datagram::encode(&header, &[], &mut bytes).expect("a header encodes");
-        assert!(bytes.len() <= 16, "{} bytes", bytes.len());
-        assert_eq!(Datagram::decode(&bytes), Ok(Datagram { header, messages: Vec::new() }));
+        datagram().encode(&mut bytes).expect("a datagram encodes");
+        assert!(bytes.len() <= 20, "{} bytes", bytes.len());
+        assert_eq!(Datagram::decode(&bytes), Ok(datagram()));
     }
 
     #[test]
     fn any_bytes_are_a_datagram_or_an_error() {
-        let mut random = 1u64;
+        let mut seed = 1;
         for length in 0..400 {
-            let bytes: Vec<u8> = (0..length)
-                .map(|_| {
-                    random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                    (random >> 56) as u8
-                })
-                .collect();
+            let bytes: Vec<u8> = (0..length).map(|_| random::next(&mut seed) as u8).collect();
             let _ = Datagram::decode(&bytes);
         }
-        assert!(Datagram::decode(&vec![0; MAX_PACKET_BYTES + 1]).is_err());
+    }
+
+    #[test]
+    fn every_part_of_a_datagram_is_needed() {
+        let mut bytes = Vec::new();
+        datagram().encode(&mut bytes).expect("a datagram encodes");
+        for length in 0..bytes.len() {
+            assert!(Datagram::decode(&bytes[..length]).is_err(), "{length} bytes are enough");
+        }
+        bytes.push(0);
+        assert!(Datagram::decode(&bytes).is_err());
+    }
+
+    #[test]
+    fn the_clock_goes_round() {
+        assert_eq!(Millis::new(5).since(Millis::new(65_530)), 11);
     }
 }

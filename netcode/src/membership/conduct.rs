@@ -1,0 +1,155 @@
+//! How a peer behaves: whether it sends anything but junk, and not too much. Pure.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{config::FloodLimits, transport::Channel};
+
+/// A peer that sent nothing else for so long is broken or hostile. Bits do flip, but not in every packet.
+const JUNK_ONLY_FOR: Duration = Duration::from_secs(2);
+/// What is allowed in this time may come at once.
+const BURST: Duration = Duration::from_secs(1);
+
+/// What a peer did that nobody plays on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Misconduct {
+    /// For two seconds it sent nothing that could be understood.
+    #[error("it sent nothing but junk")]
+    Junk,
+    /// It sent more than [`FloodLimits`] allow, and did not stop.
+    #[error("it flooded the connection")]
+    Flood,
+}
+
+/// What one peer did lately.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Conduct {
+    /// Since when nothing but junk came.
+    junk_since: Option<Duration>,
+    datagrams: Allowance,
+    control: Allowance,
+}
+
+/// A bucket of packets that fills by the clock and empties by packets.
+#[derive(Clone, Debug, Default)]
+struct Allowance {
+    filled: Option<Duration>,
+    left: f32,
+    /// Packets that found it empty since it was full last.
+    excess: f32,
+}
+
+impl Conduct {
+    /// Counts a packet before it is looked at. False where it is one too many; as many too many as are allowed in a second are misconduct.
+    pub(crate) fn allows(
+        &mut self,
+        now: Duration,
+        channel: Channel,
+        limits: &FloodLimits,
+    ) -> Result<bool, Misconduct> {
+        match channel {
+            Channel::Datagrams => self.datagrams.count(now, limits.datagrams_per_s),
+            Channel::Control => self.control.count(now, limits.control_per_s),
+        }
+    }
+
+    /// A packet made sense.
+    pub(crate) fn made_sense(&mut self) {
+        self.junk_since = None;
+    }
+
+    /// A packet made no sense.
+    pub(crate) fn made_no_sense(&mut self, now: Duration) -> Result<(), Misconduct> {
+        let since = *self.junk_since.get_or_insert(now);
+        if now.saturating_sub(since) < JUNK_ONLY_FOR { Ok(()) } else { Err(Misconduct::Junk) }
+    }
+}
+
+impl Allowance {
+    fn count(&mut self, now: Duration, per_s: u32) -> Result<bool, Misconduct> {
+        let per_s = per_s as f32;
+        let since = self.filled.map_or(BURST, |filled| now.saturating_sub(filled));
+        if since > Duration::ZERO {
+            // We may have stood still: what was sent meanwhile comes at once.
+            let most = per_s * since.max(BURST).as_secs_f32();
+            self.left += per_s * since.as_secs_f32();
+            if self.left >= most {
+                (self.left, self.excess) = (most, 0.0);
+            }
+            self.filled = Some(now);
+        }
+        if self.left >= 1.0 {
+            self.left -= 1.0;
+            return Ok(true);
+        }
+        self.excess += 1.0;
+        if self.excess < per_s { Ok(false) } else { Err(Misconduct::Flood) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: FloodLimits = FloodLimits { datagrams_per_s: 100, control_per_s: 10 };
+
+    /// How many of so many packets a second pass in some seconds, or what they amount to.
+    fn send(per_s: u64, seconds: u64) -> Result<u64, Misconduct> {
+        let mut conduct = Conduct::default();
+        let mut passed = 0;
+        for packet in 0..per_s * seconds {
+            let now = Duration::from_millis(packet * 1000 / per_s);
+            passed += u64::from(conduct.allows(now, Channel::Datagrams, &LIMITS)?);
+        }
+        Ok(passed)
+    }
+
+    #[test]
+    fn who_keeps_to_the_limit_is_never_refused() {
+        assert_eq!(send(100, 60), Ok(6000));
+    }
+
+    #[test]
+    fn a_burst_is_cut_and_a_flood_is_misconduct() {
+        assert!((195..=200).contains(&send(250, 1).unwrap_or_default()));
+        assert_eq!(send(250, 2), Err(Misconduct::Flood));
+        assert!((490..=500).contains(&send(125, 4).unwrap_or_default()));
+    }
+
+    #[test]
+    fn what_waited_while_we_stood_still_is_no_flood() {
+        let mut conduct = Conduct::default();
+        let mut allows =
+            |seconds| conduct.allows(Duration::from_secs(seconds), Channel::Control, &LIMITS);
+        assert_eq!(allows(1), Ok(true));
+        assert!((0..600).all(|_| allows(61) == Ok(true)));
+        // What a long silence saved up is gone a moment later.
+        assert!((0..11).any(|_| allows(62) == Ok(false)));
+    }
+
+    #[test]
+    fn the_channels_have_their_own_limits() {
+        let mut conduct = Conduct::default();
+        let now = Duration::from_secs(1);
+        let passed = |conduct: &mut Conduct, channel| {
+            (0..50).filter(|_| conduct.allows(now, channel, &LIMITS) == Ok(true)).count()
+        };
+        assert_eq!(passed(&mut conduct, Channel::Datagrams), 50);
+        // The tenth packet too many would be misconduct; the others are only cut.
+        assert_eq!(passed(&mut conduct, Channel::Control), 10);
+    }
+
+    #[test]
+    fn only_junk_and_nothing_else_is_misconduct() {
+        let mut conduct = Conduct::default();
+        let at = Duration::from_millis;
+        assert_eq!(conduct.made_no_sense(at(0)), Ok(()));
+        assert_eq!(conduct.made_no_sense(at(1900)), Ok(()));
+        conduct.made_sense();
+        assert_eq!(conduct.made_no_sense(at(2100)), Ok(()));
+        assert_eq!(conduct.made_no_sense(at(4100)), Err(Misconduct::Junk));
+    }
+}

@@ -1,0 +1,234 @@
+//! The inputs of one epoch on their way between the peers and the session: ours out, theirs in.
+//!
+//! For ggrs it is the socket. But ggrs never talks to another ggrs: what it says is read for our own inputs, and what it hears
+//! is made here, from datagrams that passed the guard. So what is repeated, when, and how much, is decided here too, and
+//! by the clock of the game rather than by timers of its own.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ggrs::{Message, NonBlockingSocket};
+use signaling::protocol::PeerId;
+
+use super::{
+    ggrs_message::{GgrsBody, inputs_in},
+    guard::{BadInputs, MAX_INPUT_FRAMES, PeerInputs, Rules},
+    input_log::InputLog,
+    packet::{DatagramHeader, Inputs, MAX_DATAGRAM_BYTES},
+};
+
+/// What a datagram has for inputs, beside its header.
+const MAX_RUN_BYTES: usize = MAX_DATAGRAM_BYTES - 64;
+/// Frames that an input which changed nothing may wait before it is sent: everybody predicts that inputs are held, so it is
+/// not missed, and half of the datagrams need not be sent.
+const HELD_FRAMES: u32 = 2;
+/// ggrs asks five times, each time after the answer before; more is not kept.
+const MAX_QUESTIONS: usize = 8;
+
+/// A peer as the epoch begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ExchangePeer {
+    pub(crate) id: PeerId,
+    pub(crate) seats: usize,
+}
+
+/// What all machines of the match have in common, and ours.
+#[derive(Clone, Debug)]
+pub(crate) struct ExchangeRules {
+    /// Seats of the whole match.
+    pub(crate) seats: usize,
+    pub(crate) local_seats: usize,
+    pub(crate) window: u32,
+    pub(crate) max_delay: u32,
+    /// The input that nobody gave, as it travels.
+    pub(crate) default_input: Vec<u8>,
+    /// Whether bytes are one input of this game.
+    pub(crate) is_input: fn(&[u8]) -> bool,
+}
+
+/// How late a datagram is at a peer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Lateness {
+    /// Frames of a round trip, jitter included.
+    pub(crate) round_trip: f32,
+}
+
+#[derive(Debug)]
+struct Peer {
+    id: PeerId,
+    inputs: PeerInputs,
+    /// Whether its session exists too: what is said before would be said in vain.
+    is_here: bool,
+    questions: Vec<u32>,
+    /// The first of our frames that no datagram to it had yet.
+    told: u32,
+    /// Whether the last datagram to it had an input that nobody predicts.
+    told_news: bool,
+}
+
+/// All inputs of one epoch.
+pub(crate) struct Exchange {
+    rules: ExchangeRules,
+    ours: InputLog,
+    /// The first frame that ggrs gave us: until then our inputs are the default.
+    ours_begin: Option<u32>,
+    peers: Vec<Peer>,
+    /// Whether the session has found all peers, and takes inputs.
+    is_open: bool,
+}
+
+impl Exchange {
+    pub(crate) fn new(rules: ExchangeRules, peers: &[ExchangePeer]) -> Self {
+        let peer = |peer: &ExchangePeer| Peer {
+            id: peer.id,
+            inputs: PeerInputs::new(peer.seats, vec![0; rules.default_input.len() * peer.seats]),
+            is_here: false,
+            questions: Vec::new(),
+            told: 0,
+            told_news: true,
+        };
+        let peers = peers.iter().map(peer).collect();
+        Self { rules, ours: InputLog::default(), ours_begin: None, peers, is_open: false }
+    }
+
+    /// The session runs: it takes inputs from now on.
+    pub(crate) fn open(&mut self) {
+        self.is_open = true;
+    }
+
+    /// Takes what a datagram of this epoch has for us. `frame` is the one that we simulate next.
+    pub(crate) fn receive(
+        &mut self,
+        from: PeerId,
+        header: &DatagramHeader,
+        inputs: &Inputs,
+        frame: u32,
+    ) -> Result<(), BadInputs> {
+        let rules = Rules {
+            frame,
+            our_end: self.ours.end(),
+            window: self.rules.window,
+            max_delay: self.rules.max_delay,
+            is_input: self.rules.is_input,
+        };
+        let Some(peer) = self.peer(from) else { return Err(BadInputs::NoSeat) };
+        peer.is_here = true;
+        peer.inputs.take(header.frame, inputs, &rules)
+    }
+
+    /// What the next datagram to a peer has for it, while we are at `frame`.
+    pub(crate) fn inputs_for(&mut self, to: PeerId, frame: u32) -> Option<Inputs> {
+        let relative = |other: u32| i16::try_from(i64::from(other) - i64::from(frame)).ok();
+        let Self { ours, peers, .. } = self;
+        let peer = peers.iter_mut().find(|peer| peer.id == to)?;
+        let first = peer.inputs.acked();
+        let runs = ours.runs(first, MAX_RUN_BYTES, MAX_INPUT_FRAMES);
+        let inputs =
+            Inputs { first: relative(first)?, wanted: relative(peer.inputs.known())?, runs };
+        let sent: u32 = inputs.runs.iter().map(|run| u32::from(run.frames)).sum();
+        let end = first + sent;
+        peer.told_news = end > peer.told && !ours.is_held(peer.told, end);
+        peer.told = peer.told.max(end);
+        Some(inputs)
+    }
+
+    /// Whether a peer should get a datagram now that we took a step.
+    pub(crate) fn is_due(&self, to: PeerId, lateness: Lateness) -> bool {
+        let Some(peer) = self.peers.iter().find(|peer| peer.id == to) else { return false };
+        let (end, acked) = (self.ours.end(), peer.inputs.acked());
+        let is_news = !self.ours.is_held(peer.told, end);
+        // An input that changed is said twice in a row: one may be lost.
+        let waited = end.saturating_sub(peer.told) >= HELD_FRAMES;
+        let unacknowledged = end.saturating_sub(acked) as f32;
+        // What should have been acknowledged and was not is lost, or the link is bad: then every datagram counts.
+        let is_missing = unacknowledged > lateness.round_trip + 2.0 * HELD_FRAMES as f32 + 1.0;
+        // Where half of a round trip comes close to the window, a frame later may be a stall.
+        let is_far =
+            lateness.round_trip / 2.0 + HELD_FRAMES as f32 > self.rules.window as f32 / 2.0;
+        is_news || peer.told_news || waited || is_missing || is_far
+    }
+
+    /// Whether a peer still lacks inputs of ours.
+    pub(crate) fn is_behind(&self, peer: PeerId) -> bool {
+        let end = self.ours.end();
+        self.peers.iter().any(|other| other.id == peer && other.inputs.acked() < end)
+    }
+
+    fn peer(&mut self, id: PeerId) -> Option<&mut Peer> {
+        self.peers.iter_mut().find(|peer| peer.id == id)
+    }
+
+    /// Reads what our own session says to a peer.
+    fn overhear(&mut self, to: PeerId, message: &Message) {
+        match GgrsBody::open(message) {
+            Ok(GgrsBody::SyncRequest { random }) => {
+                if let Some(peer) = self.peer(to)
+                    && peer.questions.len() < MAX_QUESTIONS
+                {
+                    peer.questions.push(random);
+                }
+            }
+            Ok(GgrsBody::Input { first, bytes, .. }) => {
+                if let Ok(first) = u32::try_from(first) {
+                    self.note_ours(first, &bytes);
+                }
+            }
+            // Clocks, acknowledgements and repetitions are ours.
+            Ok(_) | Err(_) => {}
+        }
+    }
+
+    fn note_ours(&mut self, first: u32, bytes: &[u8]) {
+        let begin = *self.ours_begin.get_or_insert(first);
+        let default = self.rules.default_input.repeat(self.rules.local_seats);
+        while self.ours.end() < begin {
+            self.ours.push(&default);
+        }
+        // ggrs tells the first inputs by how they differ from zeros, and later ones from what was acknowledged last.
+        let zeros = vec![0; default.len()];
+        let base = if first == begin { Some(&zeros[..]) } else { self.ours.get(first - 1) };
+        let Some(inputs) = base.and_then(|base| inputs_in(base, bytes).ok()) else { return };
+        for (frame, input) in (first..).zip(&inputs) {
+            if frame == self.ours.end() {
+                self.ours.push(input);
+            }
+        }
+    }
+
+    /// What our session should hear now.
+    fn whisper(&mut self) -> Vec<(PeerId, Message)> {
+        let (seats, is_open) = (self.rules.seats, self.is_open);
+        let mut messages = Vec::new();
+        for peer in self.peers.iter_mut().filter(|peer| peer.is_here) {
+            let answers = peer.questions.drain(..).map(|random| GgrsBody::SyncReply { random });
+            let news = if is_open { peer.inputs.news(seats) } else { None };
+            let said = answers.chain(news).filter_map(|body| body.close().ok());
+            messages.extend(said.map(|message| (peer.id, message)));
+        }
+        messages
+    }
+}
+
+/// An exchange that the connection and the session both hold.
+#[derive(Clone, Default)]
+pub(crate) struct SharedExchange(Arc<Mutex<Option<Exchange>>>);
+
+impl SharedExchange {
+    pub(crate) fn new(exchange: Exchange) -> Self {
+        Self(Arc::new(Mutex::new(Some(exchange))))
+    }
+
+    /// Works on the exchange, if there is one. Both holders live on the main thread, so the lock is always free.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Exchange) -> T) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(work)
+    }
+}
+
+impl NonBlockingSocket<PeerId> for SharedExchange {
+    fn send_to(&mut self, message: &Message, to: &PeerId) {
+        self.with(|exchange| exchange.overhear(*to, message));
+    }
+
+    fn receive_all_messages(&mut self) -> Vec<(PeerId, Message)> {
+        self.with(Exchange::whisper).unwrap_or_default()
+    }
+}

@@ -1,0 +1,256 @@
+//! What of a peer's inputs the session may see. Pure.
+//!
+//! Whatever passes here is followed by ggrs without a panic: frames without a gap, each once, never further ahead than
+//! ggrs has room for, and each the input of every seat of that machine. All bounds lie far outside of what our own peers send.
+
+use super::{ggrs_message::GgrsBody, packet::Inputs};
+
+/// Frames in one datagram at most: ggrs keeps as many that are not acknowledged.
+pub(crate) const MAX_INPUT_FRAMES: usize = 128;
+/// Bytes of all inputs of one machine for one frame at most: a datagram must hold one beside its header.
+pub(crate) const MAX_INPUT_BYTES: usize = 1024;
+/// ggrs keeps 128 inputs of each seat, from before the oldest frame that it may roll back to, and panics beyond. Some are
+/// left free for the frames at both ends that it counts differently.
+const INPUT_ROOM: u32 = 120;
+
+/// Why inputs were refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BadInputs {
+    /// They are of more frames than anybody has to send, or of none.
+    TooMany,
+    /// They do not follow those that are known.
+    Gap,
+    /// They acknowledge what was never sent.
+    FalseAck,
+    /// They are of somebody who is in the room, but not in the match.
+    NoSeat,
+    /// They are no inputs of this game for as many seats as the peer has.
+    NotInputs,
+}
+
+/// What the session can take at this moment, and what its inputs look like.
+#[derive(Clone, Copy)]
+pub(super) struct Rules {
+    /// The frame that we simulate next.
+    pub(super) frame: u32,
+    /// The first frame for which we sent no inputs.
+    pub(super) our_end: u32,
+    /// Frames that we may predict.
+    pub(super) window: u32,
+    /// The most that our inputs wait.
+    pub(super) max_delay: u32,
+    /// Whether bytes are one input of this game.
+    pub(super) is_input: fn(&[u8]) -> bool,
+}
+
+/// The inputs of one peer, as far as the session was given them.
+#[derive(Debug)]
+pub(super) struct PeerInputs {
+    seats: usize,
+    /// The first frame that is not known.
+    known: u32,
+    /// The first of our frames that the peer lacks.
+    acked: u32,
+    /// The newest input that the session was given: its next ones are told by how they differ.
+    base: Vec<u8>,
+    /// Inputs that it was not given yet, up to `known`.
+    fresh: Vec<Vec<u8>>,
+    /// What it was told last of `acked`.
+    told_acked: u32,
+}
+
+impl PeerInputs {
+    /// A peer with so many seats. `blank` is what ggrs takes for the input before the first one.
+    pub(super) fn new(seats: usize, blank: Vec<u8>) -> Self {
+        Self { seats, known: 0, acked: 0, base: blank, fresh: Vec::new(), told_acked: 0 }
+    }
+
+    pub(super) fn known(&self) -> u32 {
+        self.known
+    }
+
+    pub(super) fn acked(&self) -> u32 {
+        self.acked
+    }
+
+    /// Takes the inputs of a datagram with that frame in its header; all of it or, where it is refused, nothing.
+    pub(super) fn take(
+        &mut self,
+        frame: u32,
+        inputs: &Inputs,
+        rules: &Rules,
+    ) -> Result<(), BadInputs> {
+        let frames: usize = inputs.runs.iter().map(|run| usize::from(run.frames)).sum();
+        if frames > MAX_INPUT_FRAMES || inputs.runs.iter().any(|run| run.frames == 0) {
+            return Err(BadInputs::TooMany);
+        }
+        let absolute = |relative: i16| frame.checked_add_signed(i32::from(relative));
+        let first = absolute(inputs.first)
+            .filter(|&first| first <= self.known || frames == 0)
+            .ok_or(BadInputs::Gap)?;
+        let acked = absolute(inputs.wanted)
+            .filter(|&acked| acked <= rules.our_end)
+            .ok_or(BadInputs::FalseAck)?;
+        if !inputs.runs.iter().all(|run| self.are_inputs(&run.input, rules)) {
+            return Err(BadInputs::NotInputs);
+        }
+        // An older datagram may come later.
+        self.acked = self.acked.max(acked);
+        let limit = self.limit(rules);
+        let each = inputs
+            .runs
+            .iter()
+            .flat_map(|run| std::iter::repeat_n(&run.input, usize::from(run.frames)));
+        for (_, input) in (first..limit).zip(each).filter(|&(frame, _)| frame >= self.known) {
+            self.fresh.push(input.clone());
+        }
+        self.known = self.known.max((first + frames as u32).min(limit));
+        Ok(())
+    }
+
+    /// The frame before which inputs are taken now; the peer repeats what comes too early.
+    fn limit(&self, rules: &Rules) -> u32 {
+        let room = INPUT_ROOM.saturating_sub(rules.window);
+        // We send inputs up to that much beyond those of a peer. Who acknowledges none must not fill ggrs with them.
+        let unacknowledged = room.saturating_sub(rules.max_delay);
+        (rules.frame + room).min(self.acked + unacknowledged)
+    }
+
+    fn are_inputs(&self, bytes: &[u8], rules: &Rules) -> bool {
+        if bytes.len() > MAX_INPUT_BYTES || !bytes.len().is_multiple_of(self.seats) {
+            return false;
+        }
+        let size = bytes.len() / self.seats;
+        (0..self.seats).all(|seat| (rules.is_input)(&bytes[seat * size..(seat + 1) * size]))
+    }
+
+    /// What the session was not told yet, in a match with that many seats.
+    pub(super) fn news(&mut self, seats: usize) -> Option<GgrsBody> {
+        let is_acked = std::mem::replace(&mut self.told_acked, self.acked) != self.acked;
+        let Some(newest) = self.fresh.last().cloned() else {
+            return is_acked.then(|| GgrsBody::ack(self.acked));
+        };
+        let first = self.known - self.fresh.len() as u32;
+        let inputs = self.fresh.iter().map(|input| &input[..]);
+        let body = GgrsBody::inputs(seats, first, self.acked, &self.base, inputs);
+        self.base = newest;
+        self.fresh.clear();
+        Some(body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::packet::InputRun;
+
+    const RULES: Rules = Rules {
+        frame: 10,
+        our_end: 12,
+        window: 8,
+        max_delay: 2,
+        is_input: |bytes| matches!(bytes, [0..=9]),
+    };
+
+    fn run(frames: u8, input: u8) -> InputRun {
+        InputRun { frames, input: vec![input] }
+    }
+
+    /// Inputs from the frame `first` on, of a peer that has ours before `acked`, in a datagram of frame 10.
+    fn inputs(first: i16, acked: i16, runs: Vec<InputRun>) -> Inputs {
+        Inputs { first: first - 10, wanted: acked - 10, runs }
+    }
+
+    fn peer() -> PeerInputs {
+        PeerInputs::new(1, vec![0])
+    }
+
+    fn known(peer: &PeerInputs) -> (u32, u32) {
+        (peer.known(), peer.acked())
+    }
+
+    #[test]
+    fn inputs_are_told_once_whatever_is_repeated() {
+        let mut peer = peer();
+        assert_eq!(peer.take(10, &inputs(0, 3, vec![run(3, 1)]), &RULES), Ok(()));
+        let first = GgrsBody::inputs(2, 0, 3, &[0], [&[1][..]; 3].into_iter());
+        assert_eq!(peer.news(2), Some(first));
+        assert_eq!(peer.take(10, &inputs(1, 3, vec![run(2, 1), run(1, 2)]), &RULES), Ok(()));
+        let then = GgrsBody::inputs(2, 3, 3, &[1], [&[2][..]].into_iter());
+        assert_eq!(peer.news(2), Some(then));
+        // An old one changes nothing, an acknowledgement alone is told alone.
+        assert_eq!(peer.take(10, &inputs(0, 2, vec![run(2, 1)]), &RULES), Ok(()));
+        assert_eq!(peer.news(2), None);
+        assert_eq!(peer.take(10, &inputs(0, 5, vec![]), &RULES), Ok(()));
+        assert_eq!(peer.news(2), Some(GgrsBody::ack(5)));
+        assert_eq!(known(&peer), (4, 5));
+    }
+
+    #[test]
+    fn what_no_peer_of_ours_sends_is_refused_whole() {
+        let long = vec![run(128, 1), run(1, 1)];
+        let cases = [
+            (inputs(0, 0, long), BadInputs::TooMany),
+            (inputs(0, 0, vec![run(0, 1)]), BadInputs::TooMany),
+            (inputs(1, 0, vec![run(1, 1)]), BadInputs::Gap),
+            (inputs(-1, 0, vec![run(1, 1)]), BadInputs::Gap),
+            (inputs(0, 13, vec![run(1, 1)]), BadInputs::FalseAck),
+            (inputs(0, -1, vec![run(1, 1)]), BadInputs::FalseAck),
+            (inputs(0, 0, vec![run(1, 10)]), BadInputs::NotInputs),
+            (inputs(0, 0, vec![InputRun { frames: 1, input: vec![1, 1] }]), BadInputs::NotInputs),
+            (inputs(0, 0, vec![InputRun { frames: 1, input: vec![] }]), BadInputs::NotInputs),
+        ];
+        for (inputs, reason) in cases {
+            let mut peer = peer();
+            assert_eq!(peer.take(10, &inputs, &RULES), Err(reason), "{inputs:?}");
+            assert_eq!((known(&peer), peer.news(2)), ((0, 0), None), "{inputs:?}");
+        }
+    }
+
+    #[test]
+    fn the_frame_in_the_header_may_be_any() {
+        for frame in [0, 1, 200, u32::MAX] {
+            for relative in [i16::MIN, -1, 0, 1, i16::MAX] {
+                let _ = peer().take(
+                    frame,
+                    &Inputs { first: relative, wanted: relative, runs: vec![run(128, 1)] },
+                    &RULES,
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn who_is_far_ahead_is_taken_as_far_as_there_is_room() {
+        let mut peer = peer();
+        assert_eq!(peer.take(10, &inputs(0, 12, vec![run(128, 1)]), &RULES), Ok(()));
+        assert_eq!(known(&peer), (10 + 120 - 8, 12));
+        // The rest follows when we are further on.
+        let later = Rules { frame: 30, our_end: 32, ..RULES };
+        assert_eq!(peer.take(10, &inputs(122, 32, vec![run(9, 1)]), &later), Ok(()));
+        assert_eq!(known(&peer), (131, 32));
+    }
+
+    #[test]
+    fn who_acknowledges_nothing_is_not_followed_for_ever() {
+        let mut peer = peer();
+        for frame in 0..1000 {
+            let rules = Rules { frame, our_end: frame + 2, ..RULES };
+            let wanted = -(frame as i16);
+            let _ = peer.take(frame, &Inputs { first: 0, wanted, runs: vec![run(1, 1)] }, &rules);
+        }
+        assert!(peer.known() + RULES.window + RULES.max_delay <= 128, "{}", peer.known());
+    }
+
+    #[test]
+    fn a_machine_with_two_seats_sends_two_inputs_at_a_time() {
+        let both = |input: &[u8]| {
+            let runs = vec![InputRun { frames: 1, input: input.to_vec() }];
+            PeerInputs::new(2, vec![0, 0]).take(10, &inputs(0, 0, runs), &RULES)
+        };
+        assert_eq!(both(&[1, 2]), Ok(()));
+        for bad in [&[1][..], &[1, 10], &[1, 2, 3], &[1, 2, 3, 4]] {
+            assert_eq!(both(bad), Err(BadInputs::NotInputs));
+        }
+    }
+}
