@@ -6,20 +6,31 @@
 
 mod rollback;
 mod stopwatch;
+mod wire;
 
-use std::{fs::File, path::PathBuf, process::ExitCode};
+use std::{fs::File, io, path::PathBuf, process::ExitCode};
 
 use lexopt::{Arg, Parser};
+use serde_json::Value;
 
 const HELP: &str = "\
-Usage: comparisons rollback [flags]
+Usage: comparisons rollback|wire [flags]
 
   --json FILE   write the figures as JSON
-  --quick       ten seconds instead of minutes; the figures are rough";
+  --quick       seconds instead of minutes; the figures are rough";
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, Default)]
+enum What {
+    #[default]
+    Rollback,
+    Wire,
+}
 
 /// What was asked for.
 #[derive(Debug, Default)]
 struct Request {
+    what: What,
     json: Option<PathBuf>,
     is_quick: bool,
 }
@@ -43,10 +54,16 @@ fn main() -> ExitCode {
         eprintln!("error: cannot write {}: {error}", path.display());
         return ExitCode::from(2);
     }
-    let report = rollback::run(request.is_quick);
-    report.print();
+    let figures = match measure(&request) {
+        Ok(Measured::Here(figures)) => figures,
+        Ok(Measured::Inside(code)) => return code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     if let Some(path) = &request.json
-        && let Err(error) = std::fs::write(path, format!("{:#}\n", report.to_json()))
+        && let Err(error) = std::fs::write(path, format!("{figures:#}\n"))
     {
         eprintln!("error: cannot write {}: {error}", path.display());
         return ExitCode::FAILURE;
@@ -54,10 +71,39 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// What became of a measurement.
+enum Measured {
+    /// It ran, and gave these figures.
+    Here(Value),
+    /// It ran in a process of its own, which wrote them.
+    Inside(ExitCode),
+}
+
+/// Measures, and prints the table.
+fn measure(request: &Request) -> io::Result<Measured> {
+    match request.what {
+        What::Rollback => {
+            let report = rollback::run(request.is_quick);
+            report.print();
+            Ok(Measured::Here(report.to_json()))
+        }
+        What::Wire => {
+            if let Some(status) = wire::enter_namespace()? {
+                let code = if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+                return Ok(Measured::Inside(code));
+            }
+            let report = wire::run(request.is_quick)?;
+            report.print();
+            Ok(Measured::Here(report.to_json()))
+        }
+    }
+}
+
 fn parse(mut arguments: Parser) -> Result<Option<Request>, lexopt::Error> {
     let mut request = Request::default();
     match arguments.next()? {
-        Some(Arg::Value(what)) if what == "rollback" => {}
+        Some(Arg::Value(what)) if what == "rollback" => request.what = What::Rollback,
+        Some(Arg::Value(what)) if what == "wire" => request.what = What::Wire,
         Some(Arg::Short('h') | Arg::Long("help")) | None => return Ok(None),
         Some(other) => return Err(other.unexpected()),
     }

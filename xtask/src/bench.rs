@@ -10,7 +10,7 @@ use crate::{
     process,
 };
 
-const COMPARISONS: [&str; 1] = ["rollback"];
+const COMPARISONS: [&str; 2] = ["rollback", "wire"];
 
 /// Runs the command. All flags but the help are those of the program that measures, which refuses what it does not know.
 pub(crate) fn run(mut arguments: Parser) -> Outcome {
@@ -38,10 +38,14 @@ pub(crate) fn run(mut arguments: Parser) -> Outcome {
 }
 
 const HELP: &str = "\
-Usage: cargo xtask bench rollback [flags]
+Usage: cargo xtask bench rollback|wire [flags]
 
-Measures saving, loading and sync tests, and bevy_ggrs at the same, in one process and in turns. Takes about five
-minutes in which the machine should have nothing else to do.
+Measures this workspace and what people use today side by side, in one run and in turns. The machine should have nothing
+else to do.
+
+  rollback      saving, loading and sync tests, and bevy_ggrs at the same: about five minutes
+  wire          datagrams and bytes of a match of 2 and of 4 over WebRTC, and ggrs over matchbox at the same, as the kernel
+                counts them: about five minutes; needs Linux, where it makes a network namespace for itself
 
   --json FILE   write the figures as JSON
-  --quick       ten seconds; the figures are rough";
+  --quick       seconds instead of minutes; the figures are rough";

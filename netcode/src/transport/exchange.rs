@@ -21,6 +21,8 @@ const MAX_RUN_BYTES: usize = MAX_DATAGRAM_BYTES - 64;
 /// Frames that an input which changed nothing may wait before it is sent: everybody predicts that inputs are held, so it is
 /// not missed, and half of the datagrams need not be sent.
 const HELD_FRAMES: u32 = 2;
+/// For so long a link counts as lossy after a loss: at 1 % of 30 datagrams a second, every third loss falls into it.
+const LOSSY_FRAMES: u32 = 60;
 /// ggrs asks five times, each time after the answer before; more is not kept.
 const MAX_QUESTIONS: usize = 8;
 
@@ -61,8 +63,8 @@ struct Peer {
     questions: Vec<u32>,
     /// The first of our frames that no datagram to it had yet.
     told: u32,
-    /// Whether the last datagram to it had an input that nobody predicts.
-    told_news: bool,
+    /// Until this frame of ours every step is followed by a datagram: the link lost some.
+    lossy_until: u32,
 }
 
 /// All inputs of one epoch.
@@ -84,7 +86,7 @@ impl Exchange {
             is_here: false,
             questions: Vec::new(),
             told: 0,
-            told_news: true,
+            lossy_until: 0,
         };
         let peers = peers.iter().map(peer).collect();
         Self { rules, ours: InputLog::default(), ours_begin: None, peers, is_open: false }
@@ -126,25 +128,25 @@ impl Exchange {
             Inputs { first: relative(first)?, wanted: relative(peer.inputs.known())?, runs };
         let sent: u32 = inputs.runs.iter().map(|run| u32::from(run.frames)).sum();
         let end = first + sent;
-        peer.told_news = end > peer.told && !ours.is_held(peer.told, end);
         peer.told = peer.told.max(end);
         Some(inputs)
     }
 
     /// Whether a peer should get a datagram now that we took a step.
-    pub(crate) fn is_due(&self, to: PeerId, lateness: Lateness) -> bool {
-        let Some(peer) = self.peers.iter().find(|peer| peer.id == to) else { return false };
-        let (end, acked) = (self.ours.end(), peer.inputs.acked());
-        let is_news = !self.ours.is_held(peer.told, end);
-        // An input that changed is said twice in a row: one may be lost.
-        let waited = end.saturating_sub(peer.told) >= HELD_FRAMES;
-        let unacknowledged = end.saturating_sub(acked) as f32;
-        // What should have been acknowledged and was not is lost, or the link is bad: then every datagram counts.
-        let is_missing = unacknowledged > lateness.round_trip + 2.0 * HELD_FRAMES as f32 + 1.0;
+    pub(crate) fn is_due(&mut self, to: PeerId, lateness: Lateness) -> bool {
+        let Self { ours, peers, rules, .. } = self;
+        let Some(peer) = peers.iter_mut().find(|peer| peer.id == to) else { return false };
+        let end = ours.end();
+        let unacknowledged = end.saturating_sub(peer.inputs.acked()) as f32;
+        // Both sides may have waited, and each polls once a frame. What is still not acknowledged then, or what
+        // acknowledged it, is lost: on such a link every datagram counts.
+        if unacknowledged > lateness.round_trip + 2.0 * HELD_FRAMES as f32 + 1.0 {
+            peer.lossy_until = end + LOSSY_FRAMES;
+        }
         // Where half of a round trip comes close to the window, a frame later may be a stall.
-        let is_far =
-            lateness.round_trip / 2.0 + HELD_FRAMES as f32 > self.rules.window as f32 / 2.0;
-        is_news || peer.told_news || waited || is_missing || is_far
+        let is_far = lateness.round_trip / 2.0 + HELD_FRAMES as f32 > rules.window as f32 / 2.0;
+        let has_waited = end.saturating_sub(peer.told) >= HELD_FRAMES;
+        has_waited || is_far || end < peer.lossy_until || !ours.is_held(peer.told, end)
     }
 
     /// Whether a peer still lacks inputs of ours.
@@ -230,5 +232,76 @@ impl NonBlockingSocket<PeerId> for SharedExchange {
 
     fn receive_all_messages(&mut self) -> Vec<(PeerId, Message)> {
         self.with(Exchange::whisper).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: PeerId = PeerId::from_u128(2);
+    const NEAR: Lateness = Lateness { round_trip: 1.0 };
+
+    fn exchange() -> Exchange {
+        let rules = ExchangeRules {
+            seats: 2,
+            local_seats: 1,
+            window: 8,
+            max_delay: 2,
+            default_input: vec![0],
+            is_input: |bytes| bytes.len() == 1,
+        };
+        Exchange::new(rules, &[ExchangePeer { id: PEER, seats: 1 }])
+    }
+
+    /// Plays frames in which we press `input`; those after which a datagram was due. The peer acknowledges `lag` frames late.
+    fn played(frames: u32, lag: u32, lateness: Lateness, input: fn(u32) -> u8) -> Vec<u32> {
+        let mut exchange = exchange();
+        let mut due = Vec::new();
+        for frame in 0..frames {
+            exchange.ours.push(&[input(frame)]);
+            let acked =
+                Inputs { wanted: (frame + 1).saturating_sub(lag) as i16, ..Inputs::default() };
+            assert_eq!(exchange.receive(PEER, &DatagramHeader::default(), &acked, frame), Ok(()));
+            if exchange.is_due(PEER, lateness) {
+                due.push(frame);
+                exchange.inputs_for(PEER, frame);
+            }
+        }
+        due
+    }
+
+    #[test]
+    fn what_everybody_predicts_may_wait_for_a_frame() {
+        assert_eq!(played(10, 2, NEAR, |_| 0), [0, 2, 4, 6, 8]);
+    }
+
+    #[test]
+    fn what_nobody_predicts_goes_at_once() {
+        assert_eq!(played(8, 2, NEAR, |frame| u8::from(frame >= 3)), [0, 2, 3, 5, 7]);
+    }
+
+    #[test]
+    fn on_a_far_or_lossy_link_every_frame_goes() {
+        let all: Vec<u32> = (0..10).collect();
+        assert_eq!(played(10, 5, Lateness { round_trip: 5.0 }, |_| 0), all);
+        let lossy = played(200, 7, NEAR, |_| 0);
+        assert!(lossy.len() > 190, "{} of 200", lossy.len());
+    }
+
+    #[test]
+    fn a_datagram_repeats_what_was_not_acknowledged_and_no_more() {
+        let mut exchange = exchange();
+        for input in [1, 1, 2] {
+            exchange.ours.push(&[input]);
+        }
+        let inputs = exchange.inputs_for(PEER, 1).expect("the peer is in the match");
+        assert_eq!((inputs.first, inputs.wanted, inputs.runs.len()), (-1, -1, 2));
+        let acked = Inputs { wanted: 2, ..Inputs::default() };
+        assert_eq!(exchange.receive(PEER, &DatagramHeader::default(), &acked, 3), Ok(()));
+        assert!(exchange.is_behind(PEER));
+        let inputs = exchange.inputs_for(PEER, 3).expect("the peer is in the match");
+        assert_eq!((inputs.first, inputs.runs.len()), (-1, 1));
+        assert_eq!(exchange.inputs_for(PeerId::from_u128(9), 3), None);
     }
 }
