@@ -29,9 +29,9 @@ pub struct NetcodeConfig {
     pub game_id: String,
     /// Names the build as players know it, at most 64 bytes; shown when two builds do not fit. Default `"0"`.
     pub game_version: String,
-    /// Frames that a local input waits before it is used, 0 to 59 (`prediction_window + input_delay` at most 60). More delay, fewer and shorter rollbacks.
-    /// Default 2 (33 ms at 60 fps): hides most rollbacks below 70 ms of round-trip time.
-    pub input_delay: u8,
+    /// Frames that a local input waits before it is used; more delay, fewer and shorter rollbacks. With `prediction_window` at most 60.
+    /// Default adaptive, 1 to 6 frames (17 to 100 ms at 60 fps): as short as the network lets it, and never felt as lag of its own.
+    pub input_delay: InputDelay,
     /// Frames that may be predicted before the simulation stalls, 1 to 60. Default 8 (133 ms at 60 fps).
     pub prediction_window: u8,
     /// Silence after which a peer counts as gone. Default 2.25 s: the others learn of a crash well within 3 s,
@@ -49,6 +49,55 @@ pub struct NetcodeConfig {
     pub max_players: u8,
     /// What a peer may send. Who sends much more is removed from the match.
     pub flood_limits: FloodLimits,
+}
+
+/// How long a local input waits before it is used.
+///
+/// The wait gives it time to reach the others before they simulate its frame, so that they need not predict it. It is felt as lag by who
+/// presses the button: 3 frames at 60 fps (50 ms) are about where it begins to be noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputDelay {
+    /// Always so many frames.
+    Fixed(u8),
+    /// As few frames as let the others predict at most two frames of our inputs, 95 times of 100. Grows within a second when the network
+    /// gets worse; shrinks by a frame at a time, once that would have been enough for eight seconds. A change happens while the inputs
+    /// are held, so that none is lost or used twice.
+    Adaptive {
+        /// Never less than this.
+        min: u8,
+        /// Never more than this.
+        max: u8,
+    },
+}
+
+impl InputDelay {
+    /// The most frames that it can be.
+    #[must_use]
+    pub const fn max(self) -> u8 {
+        match self {
+            Self::Fixed(frames) => frames,
+            Self::Adaptive { max, .. } => max,
+        }
+    }
+
+    /// The same, cut to so many frames.
+    pub(crate) fn at_most(self, frames: u8) -> Self {
+        match self {
+            Self::Fixed(fixed) => Self::Fixed(fixed.min(frames)),
+            Self::Adaptive { min, max } => {
+                let max = max.min(frames);
+                Self::Adaptive { min: min.min(max), max }
+            }
+        }
+    }
+
+    /// What it is where so many frames would be best.
+    pub(crate) fn nearest(self, wanted: u32) -> u8 {
+        match self {
+            Self::Fixed(frames) => frames,
+            Self::Adaptive { min, max } => u8::try_from(wanted).unwrap_or(u8::MAX).clamp(min, max),
+        }
+    }
 }
 
 /// Packets of one peer that are looked at, per second and channel. As many may come at once, and what came while this machine stood
@@ -73,7 +122,7 @@ impl Default for NetcodeConfig {
             fps: 60,
             game_id: "game".into(),
             game_version: "0".into(),
-            input_delay: 2,
+            input_delay: InputDelay::Adaptive { min: 1, max: 6 },
             prediction_window: 8,
             peer_timeout: Duration::from_millis(2250),
             quiet_after: Duration::from_millis(500),
@@ -99,10 +148,15 @@ impl NetcodeConfig {
         if self.prediction_window == 0 || self.prediction_window > MAX_WINDOW_FRAMES {
             return Err(ConfigError::PredictionWindow(self.prediction_window));
         }
-        if self.prediction_window.saturating_add(self.input_delay) > MAX_WINDOW_AND_DELAY {
+        if let InputDelay::Adaptive { min, max } = self.input_delay
+            && min > max
+        {
+            return Err(ConfigError::InputDelay { min, max });
+        }
+        if self.prediction_window.saturating_add(self.input_delay.max()) > MAX_WINDOW_AND_DELAY {
             return Err(ConfigError::WindowAndDelay {
                 window: self.prediction_window,
-                delay: self.input_delay,
+                delay: self.input_delay.max(),
             });
         }
         if self.checksum_interval == 0 {
@@ -144,6 +198,14 @@ pub enum ConfigError {
     /// `prediction_window` is 0 or above 60.
     #[error("prediction_window is {0} frames; choose 1 to 60")]
     PredictionWindow(u8),
+    /// The limits of an adaptive `input_delay` are the wrong way round.
+    #[error("input_delay is adaptive from {min} to {max} frames; choose min <= max")]
+    InputDelay {
+        /// The refused minimum.
+        min: u8,
+        /// The refused maximum.
+        max: u8,
+    },
     /// `prediction_window` and `input_delay` are too much together.
     #[error(
         "prediction_window is {window} and input_delay is {delay} frames; both together may be at most 60"
@@ -197,15 +259,23 @@ mod tests {
         assert_eq!(check(|c| c.fps = 0), Err(ConfigError::Fps(0)));
         assert_eq!(check(|c| c.fps = 241), Err(ConfigError::Fps(241)));
         assert_eq!(check(|c| c.prediction_window = 0), Err(ConfigError::PredictionWindow(0)));
+        let delay = |window, delay| {
+            let config = NetcodeConfig {
+                prediction_window: window,
+                input_delay: delay,
+                ..NetcodeConfig::default()
+            };
+            config.validate()
+        };
+        let too_much = |window, delay| Err(ConfigError::WindowAndDelay { window, delay });
+        assert_eq!(delay(30, InputDelay::Fixed(31)), too_much(30, 31));
+        assert_eq!(delay(1, InputDelay::Fixed(255)), too_much(1, 255));
+        assert_eq!(delay(8, InputDelay::Adaptive { min: 0, max: 53 }), too_much(8, 53));
+        assert_eq!(delay(30, InputDelay::Fixed(30)), Ok(()));
         assert_eq!(
-            check(|c| (c.prediction_window, c.input_delay) = (30, 31)),
-            Err(ConfigError::WindowAndDelay { window: 30, delay: 31 })
+            delay(8, InputDelay::Adaptive { min: 3, max: 2 }),
+            Err(ConfigError::InputDelay { min: 3, max: 2 })
         );
-        assert_eq!(
-            check(|c| (c.prediction_window, c.input_delay) = (1, 255)),
-            Err(ConfigError::WindowAndDelay { window: 1, delay: 255 })
-        );
-        assert_eq!(check(|c| (c.prediction_window, c.input_delay) = (30, 30)), Ok(()));
         assert_eq!(check(|c| c.flood_limits.control_per_s = 9), Err(ConfigError::FloodLimits));
         assert_eq!(check(|c| c.checksum_interval = 0), Err(ConfigError::ChecksumInterval));
         assert_eq!(check(|c| c.min_players = 5), Err(ConfigError::Players { min: 5, max: 4 }));

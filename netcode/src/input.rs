@@ -65,6 +65,11 @@ impl<I: GameInput> LocalInputs<I> {
         self.inputs.fill(I::default());
     }
 
+    /// The inputs in order of the seats.
+    pub(crate) fn values(&self) -> &[I] {
+        &self.inputs
+    }
+
     /// Whether ggrs can tell the inputs of the seats apart: it cuts their bytes into equal parts.
     pub(crate) fn can_be_told_apart(&self) -> bool {
         let size = size_in_ggrs(&I::default());

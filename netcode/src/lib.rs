@@ -80,7 +80,7 @@ pub mod testing;
 
 pub use audit::{AuditFinding, AuditProblem, AuditReport};
 pub use checksum::{ChecksumLog, DesyncDetected, DesyncReport};
-pub use config::{ConfigError, FloodLimits, NetcodeConfig};
+pub use config::{ConfigError, FloodLimits, InputDelay, NetcodeConfig};
 #[cfg(feature = "overlay")]
 pub use diagnostics::overlay::{NetcodeOverlayPlugin, OverlayState};
 pub use diagnostics::{DroppedPackets, SessionStats};
@@ -89,8 +89,8 @@ pub use frame::{MatchSeed, SimFrame};
 pub use input::{GameInput, LocalInputs, PlayerInputs, Seat};
 pub use membership::{
     EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, LobbyPeer, Misconduct, Refusal, Roster,
-    RosterSeat, SessionChanged, SessionState, SetConditions, SetReady, StartBlocker, StartLocal,
-    StartRefusal, in_match,
+    RosterSeat, SessionChanged, SessionState, SetConditions, SetInputDelay, SetReady, StartBlocker,
+    StartLocal, StartRefusal, in_match,
 };
 pub use pacing::StepPhase;
 pub use plugin::{NetcodePlugin, NetcodeSystems, ReadInputs, SetupMatch, Simulate};

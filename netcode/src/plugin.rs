@@ -15,12 +15,12 @@ use crate::{
     input::{GameInput, LocalInputs, PlayerInputs},
     membership::{
         Connection, FinishMatch, JoinRoom, LeaveRoom, Lobby, Roster, SessionChanged, SessionState,
-        SetConditions, SetReady, StartLocal,
+        SetConditions, SetInputDelay, SetReady, StartLocal,
         systems::{PendingStart, Stepped, receive, send, take_requests},
     },
     pacing::{Pacer, StepPhase},
     rollback::{Population, Registrations, RollbackIdCounter, RollbackStore},
-    session::{DueSteps, SyncTestFailed, confirm, manage_epoch, pace, step},
+    session::{DueSteps, SyncTestFailed, confirm, manage_epoch, pace, set_input_delay, step},
 };
 
 /// Schedule: runs before every new frame. Fill [`LocalInputs`] here.
@@ -112,6 +112,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             .add_message::<FinishMatch>()
             .add_message::<LeaveRoom>()
             .add_message::<SetConditions>()
+            .add_message::<SetInputDelay>()
             .add_message::<SessionChanged>()
             .add_message::<DesyncDetected>()
             .add_message::<SyncTestFailed>();
@@ -141,7 +142,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             PreUpdate,
             (
                 (take_requests, receive, manage_epoch::<I>).chain().in_set(NetcodeSystems::Receive),
-                pace.in_set(NetcodeSystems::Pace),
+                (pace, set_input_delay::<I>).chain().in_set(NetcodeSystems::Pace),
                 step::<I>.in_set(NetcodeSystems::Step),
                 confirm::<I>.in_set(NetcodeSystems::Confirm),
                 send.in_set(NetcodeSystems::Send),

@@ -231,7 +231,8 @@ impl Connection {
 
     /// Takes what arrived since the last call, and says what it means.
     ///
-    /// `our_frame` is the frame that we simulate next, while a match runs.
+    /// `our_frame` is the frame that we simulate next, while a match runs. That it was taken before this update's steps is as it should be:
+    /// who takes several at once takes the first of them late, and so predicts less.
     pub(crate) fn receive(
         &mut self,
         now: Duration,
@@ -394,9 +395,21 @@ impl Connection {
     }
 
     /// The lead over the peer that is furthest behind us, among those of the match; 0 without one.
+    ///
+    /// Whose inputs are delayed more counts as ahead by half of that: then both predict each other equally far.
     pub(crate) fn lead_frames(&self) -> f32 {
-        let leads = self.links.iter().filter(|link| link.status.in_match && link.is_compatible());
-        leads.map(|link| link.clock.lead_frames()).reduce(f32::max).unwrap_or(0.0)
+        let lead = |link: &Link| {
+            let extra = self.exchange.with(|exchange| exchange.extra_delay(link.peer, self.frame));
+            link.clock.lead_frames() + extra.unwrap_or(0) as f32 / 2.0
+        };
+        let peers = self.links.iter().filter(|link| link.status.in_match && link.is_compatible());
+        peers.map(lead).reduce(f32::max).unwrap_or(0.0)
+    }
+
+    /// Frames that inputs take to the farthest peer that we could play with.
+    pub(crate) fn one_way_frames(&self) -> f32 {
+        let frames = |link: &Link| self.lateness(link).round_trip / 2.0;
+        self.fitting_links().map(frames).reduce(f32::max).unwrap_or(0.0)
     }
 
     /// Writes rates and counters into `stats`.

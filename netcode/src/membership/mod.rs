@@ -19,7 +19,7 @@ use bevy::{
 };
 use signaling::protocol::PeerId;
 
-use crate::{input::Seat, session::SyncTest, transport::LinkConditions};
+use crate::{config::InputDelay, input::Seat, session::SyncTest, transport::LinkConditions};
 
 pub use conduct::Misconduct;
 pub(crate) use connection::Connection;
@@ -151,6 +151,16 @@ pub struct LeaveRoom;
 /// Request: make the network worse, in the direction away from this peer. Can be changed at any time.
 #[derive(Message, Clone, Copy, Debug, PartialEq)]
 pub struct SetConditions(pub LinkConditions);
+
+/// Request: from now on delay the inputs of one seat of this machine so. Lasts until the match ends; the next one begins with
+/// [`NetcodeConfig::input_delay`](crate::NetcodeConfig) again. Delays beyond the configured maximum are cut to it.
+#[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetInputDelay {
+    /// The seat.
+    pub seat: Seat,
+    /// Its delay.
+    pub delay: InputDelay,
+}
 
 /// Who plays the match, seat by seat. The same on all peers, except for `is_local`.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bevy::prelude::{Mut, Real, Res, ResMut, Time, World};
+use bevy::prelude::{MessageReader, Mut, Real, Res, ResMut, Time, World};
 use ggrs::{GgrsError, GgrsRequest, InputStatus, P2PSession};
 
 use super::{DueSteps, Epoch, GgrsConfig, Kind, start::end, sync_test::NotRollingBack};
@@ -14,13 +14,14 @@ use crate::{
     frame::SimFrame,
     input::{GameInput, LocalInputs, PlayerInputs},
     membership::{
-        Connection, EndReason, SessionState,
+        Connection, EndReason, SessionState, SetInputDelay,
         control::Control,
         systems::{Stepped, desync_report},
     },
     pacing::{Pacer, StepPhase},
     plugin::{ReadInputs, Simulate},
     rollback::RollbackStore,
+    transport::Exchange,
 };
 
 /// How often a match looks for components that should roll back and do not.
@@ -40,6 +41,20 @@ pub(crate) fn pace(
         due.0 = pacer.advance(time.delta(), connection.lead_frames());
     }
     *phase = pacer.phase();
+}
+
+/// Follows the game's requests for other input delays.
+pub(crate) fn set_input_delay<I: GameInput>(
+    mut requests: MessageReader<SetInputDelay>,
+    epoch: Option<ResMut<Epoch<I>>>,
+    config: Res<NetcodeConfig>,
+    time: Res<Time<Real>>,
+) {
+    let Some(mut epoch) = epoch else { return requests.clear() };
+    let Kind::Match { delays, .. } = &mut epoch.kind else { return requests.clear() };
+    for &SetInputDelay { seat, delay } in requests.read() {
+        delays.set(time.elapsed(), seat.index(), delay.at_most(config.input_delay.max()));
+    }
 }
 
 /// Takes the steps that are due.
@@ -93,6 +108,7 @@ impl<I: GameInput> Epoch<I> {
     fn step(&mut self, world: &mut World) -> bool {
         if self.read_frame != Some(self.frame) {
             self.read_frame = Some(self.frame);
+            let before = world.resource::<LocalInputs<I>>().values().to_vec();
             world.resource_mut::<LocalInputs<I>>().clear();
             world.resource_mut::<SimFrame>().0 = self.frame;
             world.run_schedule(ReadInputs);
@@ -100,6 +116,8 @@ impl<I: GameInput> Epoch<I> {
                 end(world, EndReason::UnequalInputs);
                 return false;
             }
+            self.are_held = world.resource::<LocalInputs<I>>().values() == before;
+            self.adapt_delay(world);
         }
         let Kind::Match { session, .. } = &mut self.kind else { return self.step_sync_test(world) };
         // An error means that the session is not synchronised: the same step is tried again later.
@@ -111,6 +129,20 @@ impl<I: GameInput> Epoch<I> {
             self.fulfil(world, request);
         }
         self.newest > before
+    }
+
+    /// Changes the input delay where that is due. Just before inputs are added: those of this frame are the first to be delayed so.
+    fn adapt_delay(&mut self, world: &mut World) {
+        let Kind::Match { session, exchange, delays } = &mut self.kind else { return };
+        let now = world.resource::<Time<Real>>().elapsed();
+        if let Some(predicted) = exchange.with(Exchange::take_predicted) {
+            delays.observe(now, &predicted);
+        }
+        for seat in delays.change(now, self.are_held) {
+            // It fails only for seats that are not ours, and these are.
+            let _ = session.set_input_delay(seat.handle, usize::from(seat.frames));
+        }
+        world.resource_mut::<SessionStats>().input_delay = delays.longest();
     }
 
     fn fulfil(&mut self, world: &mut World, request: GgrsRequest<GgrsConfig<I>>) {

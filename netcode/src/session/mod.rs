@@ -3,6 +3,7 @@
 //! ggrs owns the inputs of the match. Its own disconnect logic is never used (its timeout is set out of reach):
 //! who is in the match is decided in `membership`.
 
+mod delay;
 mod drive;
 mod start;
 mod sync_test;
@@ -13,9 +14,10 @@ use bevy::prelude::Resource;
 use ggrs::{Config, P2PSession, PredictRepeatLast};
 use signaling::protocol::PeerId;
 
+use self::delay::Delays;
 use crate::{input::GameInput, transport::SharedExchange};
 
-pub(crate) use drive::{confirm, pace, step};
+pub(crate) use drive::{confirm, pace, set_input_delay, step};
 pub(crate) use start::manage_epoch;
 pub use sync_test::{Divergence, DivergenceCause, SyncTest, SyncTestFailed, SyncTestFailure};
 
@@ -47,10 +49,12 @@ pub(crate) struct Epoch<I: GameInput> {
     /// The frame for which the inputs were read last: while the window is full the same frame is tried again, and ggrs
     /// has its inputs already.
     read_frame: Option<u32>,
+    /// Whether all inputs that were read last are those of the frame before.
+    are_held: bool,
 }
 
 enum Kind<I: GameInput> {
-    Match { session: Box<P2PSession<GgrsConfig<I>>>, exchange: SharedExchange },
+    Match { session: Box<P2PSession<GgrsConfig<I>>>, exchange: SharedExchange, delays: Delays },
     SyncTest(Box<sync_test::Run<I>>),
 }
 

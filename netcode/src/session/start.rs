@@ -7,17 +7,18 @@ use ggrs::{GgrsError, PlayerType, SessionBuilder, SessionState as GgrsState};
 
 use super::{
     Epoch, GgrsConfig, Kind,
+    delay::Delays,
     drive::time_of_frame,
     sync_test::{Run, SyncTest},
 };
 use crate::{
     checksum::ChecksumLog,
     codec::{encode_for_ggrs, is_readable_for_ggrs},
-    config::{MAX_SEATS, NetcodeConfig},
+    config::{InputDelay, MAX_SEATS, NetcodeConfig},
     diagnostics::SessionStats,
     effects::{EffectTypes, OldestOpenFrame},
     frame::{MatchSeed, SimFrame},
-    input::{GameInput, LocalInputs, PlayerInputs},
+    input::{GameInput, LocalInputs, PlayerInputs, Seat},
     membership::{
         Connection, EndReason, GoodbyeCause, MatchPlan, Roster, SessionState, StartLocal,
         StartRefusal, systems::PendingStart,
@@ -60,7 +61,7 @@ pub(crate) fn manage_epoch<I: GameInput>(world: &mut World) {
 
 /// Lets the sessions of all peers find each other.
 fn await_start<I: GameInput>(world: &mut World, epoch: &mut Epoch<I>) {
-    let Kind::Match { session, exchange } = &mut epoch.kind else { return };
+    let Kind::Match { session, exchange, .. } = &mut epoch.kind else { return };
     for _ in 0..SYNC_ROUNDS {
         session.poll_remote_clients();
         session.events().for_each(drop);
@@ -85,7 +86,14 @@ fn start_online<I: GameInput>(world: &mut World, plan: &MatchPlan) {
     let roster = Roster::from_plan(plan, local);
     let kind = build_exchange::<I>(&config, &roster).and_then(|exchange| {
         let exchange = world.resource_mut::<Connection>().begin_exchange(exchange);
-        build_session::<I>(&config, &roster, config.input_delay, exchange)
+        let guess = Delays::guess(world.resource::<Connection>().one_way_frames());
+        let local = roster.local_seats().map(Seat::index);
+        build_session::<I>(
+            &config,
+            &roster,
+            Delays::new(local, config.input_delay, guess),
+            exchange,
+        )
     });
     match kind {
         Ok(kind) => begin(world, kind, roster, plan.seed, plan.epoch),
@@ -115,7 +123,7 @@ fn build_exchange<I: GameInput>(
         seats: roster.seats().len(),
         local_seats,
         window: u32::from(config.prediction_window),
-        max_delay: u32::from(config.input_delay),
+        max_delay: u32::from(config.input_delay.max()),
         default_input,
         is_input: is_readable_for_ggrs::<I>,
     };
@@ -127,7 +135,10 @@ fn start_local<I: GameInput>(world: &mut World, request: &StartLocal) {
     let roster = Roster::local(&request.seats);
     let kind = match request.sync_test {
         // Nobody is waited for, so nothing needs to be delayed.
-        None => build_session::<I>(&config, &roster, 0, SharedExchange::default()),
+        None => {
+            let delays = Delays::new(0..roster.seats().len(), InputDelay::Fixed(0), 0);
+            build_session::<I>(&config, &roster, delays, SharedExchange::default())
+        }
         Some(test) => build_sync_test(&config, &roster, test, request.seed),
     };
     match kind {
@@ -142,7 +153,7 @@ fn start_local<I: GameInput>(world: &mut World, request: &StartLocal) {
 fn build_session<I: GameInput>(
     config: &NetcodeConfig,
     roster: &Roster,
-    input_delay: u8,
+    delays: Delays,
     exchange: SharedExchange,
 ) -> Result<Kind<I>, StartRefusal> {
     check_seats(roster)?;
@@ -150,7 +161,7 @@ fn build_session<I: GameInput>(
         .with_num_players(roster.seats().len())?
         .with_fps(usize::from(config.fps))?
         .with_max_prediction_window(usize::from(config.prediction_window))
-        .with_input_delay(usize::from(input_delay))
+        .with_input_delay(usize::from(delays.longest()))
         .with_disconnect_timeout(NEVER)
         .with_disconnect_notify_delay(NEVER);
     for seat in roster.seats() {
@@ -161,7 +172,7 @@ fn build_session<I: GameInput>(
         builder = builder.add_player(player, seat.seat.index())?;
     }
     let session = Box::new(builder.start_p2p_session(exchange.clone())?);
-    Ok(Kind::Match { session, exchange })
+    Ok(Kind::Match { session, exchange, delays })
 }
 
 fn build_sync_test<I: GameInput>(
@@ -202,7 +213,10 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind<I>, roster: Roster, seed: u
     let mut store = world.resource_mut::<RollbackStore>();
     store.set_depth(usize::from(config.prediction_window) + EXTRA_FRAMES);
     store.set_exact(matches!(kind, Kind::SyncTest(_)));
-    let input_delay = if number == 0 { 0 } else { config.input_delay };
+    let input_delay = match &kind {
+        Kind::Match { delays, .. } => delays.longest(),
+        Kind::SyncTest(_) => 0,
+    };
     world.insert_resource(SessionStats { input_delay, ..SessionStats::default() });
     world.insert_resource(ChecksumLog::default());
     world.insert_resource(LocalInputs::<I>::new(roster.local_seats().collect()));
@@ -223,6 +237,7 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind<I>, roster: Roster, seed: u
         next_checksum: 0,
         strays: Vec::new(),
         read_frame: None,
+        are_held: false,
     });
 }
 

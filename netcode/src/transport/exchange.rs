@@ -14,6 +14,7 @@ use super::{
     guard::{BadInputs, MAX_INPUT_FRAMES, PeerInputs, Rules},
     input_log::InputLog,
     packet::{DatagramHeader, Inputs, MAX_DATAGRAM_BYTES},
+    predicted::Predicted,
 };
 
 /// What a datagram has for inputs, beside its header.
@@ -63,6 +64,9 @@ struct Peer {
     questions: Vec<u32>,
     /// The first of our frames that no datagram to it had yet.
     told: u32,
+    /// The highest frame that it said it was at, and how far its inputs reached beyond that.
+    newest_frame: u32,
+    delay: i32,
     /// Until this frame of ours every step is followed by a datagram: the link lost some.
     lossy_until: u32,
 }
@@ -76,6 +80,8 @@ pub(crate) struct Exchange {
     peers: Vec<Peer>,
     /// Whether the session has found all peers, and takes inputs.
     is_open: bool,
+    /// How far ahead of our inputs the peers were, datagram by datagram.
+    predicted: Predicted,
 }
 
 impl Exchange {
@@ -86,10 +92,19 @@ impl Exchange {
             is_here: false,
             questions: Vec::new(),
             told: 0,
+            newest_frame: 0,
+            delay: 0,
             lossy_until: 0,
         };
         let peers = peers.iter().map(peer).collect();
-        Self { rules, ours: InputLog::default(), ours_begin: None, peers, is_open: false }
+        Self {
+            rules,
+            ours: InputLog::default(),
+            ours_begin: None,
+            peers,
+            is_open: false,
+            predicted: Predicted::default(),
+        }
     }
 
     /// The session runs: it takes inputs from now on.
@@ -114,7 +129,20 @@ impl Exchange {
         };
         let Some(peer) = self.peer(from) else { return Err(BadInputs::NoSeat) };
         peer.is_here = true;
-        peer.inputs.take(header.frame, inputs, &rules)
+        peer.inputs.take(header.frame, inputs, &rules)?;
+        // What it pressed before its present frame is under way, or here.
+        if header.frame >= peer.newest_frame && !inputs.runs.is_empty() {
+            peer.newest_frame = header.frame;
+            peer.delay = peer.inputs.known() as i32 - header.frame as i32;
+        }
+        // It simulates the frame in the header next, and lacks our inputs from `wanted` on.
+        self.predicted.count(u32::from(inputs.wanted.min(0).unsigned_abs()));
+        Ok(())
+    }
+
+    /// How many frames of our inputs the peers predicted, since the last call.
+    pub(crate) fn take_predicted(&mut self) -> Predicted {
+        std::mem::take(&mut self.predicted)
     }
 
     /// What the next datagram to a peer has for it, while we are at `frame`.
@@ -147,6 +175,12 @@ impl Exchange {
         let is_far = lateness.round_trip / 2.0 + HELD_FRAMES as f32 > rules.window as f32 / 2.0;
         let has_waited = end.saturating_sub(peer.told) >= HELD_FRAMES;
         has_waited || is_far || end < peer.lossy_until || !ours.is_held(peer.told, end)
+    }
+
+    /// By how many frames our inputs are delayed more than those of a peer.
+    pub(crate) fn extra_delay(&self, peer: PeerId, frame: u32) -> i32 {
+        let Some(peer) = self.peers.iter().find(|other| other.id == peer) else { return 0 };
+        self.ours.end() as i32 - frame as i32 - peer.delay
     }
 
     /// Whether a peer still lacks inputs of ours.

@@ -13,6 +13,7 @@ pub(crate) mod memory;
 mod packet;
 #[cfg(feature = "webrtc")]
 mod platform;
+mod predicted;
 #[cfg(feature = "webrtc")]
 mod signaller;
 #[cfg(feature = "webrtc")]
@@ -33,6 +34,7 @@ pub(crate) use link_clock::LinkClock;
 pub(crate) use packet::{Datagram, MAX_DATAGRAM_BYTES};
 #[cfg(test)]
 pub(crate) use packet::{DatagramHeader, InputRun, Inputs, Millis};
+pub(crate) use predicted::Predicted;
 
 /// The largest control message that is looked at.
 pub(crate) const MAX_CONTROL_BYTES: usize = 16 * 1024;

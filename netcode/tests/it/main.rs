@@ -4,6 +4,7 @@ mod support;
 
 mod hostile;
 mod matches;
+mod pacing;
 mod rollback;
 mod store;
 mod sync_tests;

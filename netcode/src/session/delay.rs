@@ -1,0 +1,221 @@
+//! How long our inputs wait before they are used: fixed, or as long as the others need to get most of them in time. Pure.
+
+use std::{collections::VecDeque, time::Duration};
+
+use crate::{config::InputDelay, transport::Predicted};
+
+/// Most of the frames that a peer predicts of our inputs, at most: rollbacks of so few frames are hardly seen.
+const TARGET_FRAMES: u32 = 2;
+/// "Most of" when the delay is to grow, and before it shrinks: the gap keeps it from going back and forth.
+const GROW_PERCENTILE: f32 = 0.95;
+const SHRINK_PERCENTILE: f32 = 0.99;
+/// Changes are at least so far apart.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// What is remembered, one part for each interval. A delay that proved too short lately stays away for so long.
+const REMEMBERED: usize = 8;
+/// Fewer samples than this say nothing: half a second of one peer.
+const MIN_SAMPLES: u32 = 15;
+/// A seat whose input changes all the time (a stick) is not waited for longer than this. One frame more or less of
+/// what changes anyway is not noticed.
+const HELD_WITHIN: Duration = Duration::from_secs(3);
+
+/// One seat of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SeatDelay {
+    /// ggrs's handle, which is the number of the seat.
+    pub(super) handle: usize,
+    pub(super) setting: InputDelay,
+    pub(super) frames: u8,
+}
+
+/// The delays of the seats of this machine.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Delays {
+    pub(super) seats: Vec<SeatDelay>,
+    /// What would have been predicted without a delay, newest last.
+    needs: VecDeque<Predicted>,
+    decide_at: Duration,
+    /// A change that waits for the inputs to be held, and until when.
+    wanted: Option<(u32, Duration)>,
+}
+
+impl Delays {
+    /// All seats begin with the same delay, as ggrs needs it: `guess`, as far as the setting lets it.
+    pub(super) fn new(
+        handles: impl Iterator<Item = usize>,
+        setting: InputDelay,
+        guess: u32,
+    ) -> Self {
+        let frames = setting.nearest(guess);
+        let seats = handles.map(|handle| SeatDelay { handle, setting, frames }).collect();
+        Self { seats, ..Self::default() }
+    }
+
+    /// The delay that a match begins with, if the inputs of the others take so many frames.
+    pub(super) fn guess(one_way_frames: f32) -> u32 {
+        (one_way_frames.ceil().max(0.0) as u32).saturating_sub(TARGET_FRAMES)
+    }
+
+    /// Takes what was counted since the last call; once a second it is decided what to do.
+    pub(super) fn observe(&mut self, now: Duration, predicted: &Predicted) {
+        let shortest = self.seats.iter().map(|seat| seat.frames).min().unwrap_or(0);
+        if self.needs.is_empty() || now >= self.decide_at {
+            if !self.needs.is_empty() {
+                self.decide(now, u32::from(shortest));
+            }
+            if self.needs.len() == REMEMBERED {
+                self.needs.pop_front();
+            }
+            self.needs.push_back(Predicted::default());
+            self.decide_at = now + INTERVAL;
+        }
+        if let Some(newest) = self.needs.back_mut() {
+            newest.add(predicted, u32::from(shortest));
+        }
+    }
+
+    fn decide(&mut self, now: Duration, delay: u32) {
+        let Some(&newest) = self.needs.back() else { return };
+        if newest.total() < MIN_SAMPLES {
+            return;
+        }
+        let mut all = Predicted::default();
+        self.needs.iter().for_each(|need| all.add(need, 0));
+        let grown = newest.percentile(GROW_PERCENTILE).saturating_sub(TARGET_FRAMES);
+        let shrunk = all.percentile(SHRINK_PERCENTILE).saturating_sub(TARGET_FRAMES);
+        let wanted = if grown > delay {
+            grown
+        } else if shrunk < delay && self.needs.len() == REMEMBERED {
+            delay - 1
+        } else {
+            delay
+        };
+        self.wanted = self.wanted.filter(|&(old, _)| old == wanted);
+        if self.wanted.is_none() {
+            self.wanted = Some((wanted, now + HELD_WITHIN));
+        }
+    }
+
+    /// The seats whose delay changes with this frame, with their new ones. `are_held` says that no seat's input differs from the
+    /// frame before: then nothing is lost when the frame falls out, and nothing is done twice when it is repeated.
+    pub(super) fn change(&mut self, now: Duration, are_held: bool) -> Vec<SeatDelay> {
+        let Some((wanted, until)) = self.wanted.filter(|&(_, until)| are_held || now >= until)
+        else {
+            return Vec::new();
+        };
+        let mut changed = Vec::new();
+        for seat in &mut self.seats {
+            let frames = seat.setting.nearest(wanted);
+            if frames != seat.frames {
+                // ggrs loses count if a delay grows before the frames of an earlier, longer one are used up: one at a time.
+                seat.frames = if frames < seat.frames { seat.frames - 1 } else { frames };
+                changed.push(*seat);
+            }
+        }
+        // A fixed delay that is far from where it was goes on shrinking, a frame at a time.
+        let is_done = self.seats.iter().all(|seat| seat.frames == seat.setting.nearest(wanted));
+        self.wanted = (!is_done).then_some((wanted, until));
+        if changed.iter().any(|_| true) {
+            // What was counted before says little about now.
+            self.decide_at = now + INTERVAL;
+            if let Some(newest) = self.needs.back_mut() {
+                *newest = Predicted::default();
+            }
+        }
+        changed
+    }
+
+    /// Sets how one seat is delayed from now on.
+    pub(super) fn set(&mut self, now: Duration, handle: usize, setting: InputDelay) {
+        let Some(seat) = self.seats.iter_mut().find(|seat| seat.handle == handle) else { return };
+        seat.setting = setting;
+        let wanted = self.wanted.map_or(u32::from(seat.frames), |(wanted, _)| wanted);
+        self.wanted = Some((wanted, now + HELD_WITHIN));
+    }
+
+    /// The longest delay of a seat here.
+    pub(super) fn longest(&self) -> u8 {
+        self.seats.iter().map(|seat| seat.frames).max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADAPTIVE: InputDelay = InputDelay::Adaptive { min: 1, max: 6 };
+
+    /// Plays so many seconds in which inputs take `latency(frame)` frames, with held inputs; the delay after each second.
+    fn play(delays: &mut Delays, seconds: u64, latency: impl Fn(u64) -> u32) -> Vec<u8> {
+        let mut after = Vec::new();
+        for second in 0..seconds {
+            for frame in 0..60 {
+                let now = Duration::from_millis(second * 1000 + frame * 1000 / 60);
+                let mut predicted = Predicted::default();
+                let delay = u32::from(delays.longest());
+                predicted.count(latency(second * 60 + frame).saturating_sub(delay));
+                delays.observe(now, &predicted);
+                delays.change(now, true);
+            }
+            after.push(delays.longest());
+        }
+        after
+    }
+
+    fn delays(setting: InputDelay, guess: u32) -> Delays {
+        Delays::new([0].into_iter(), setting, guess)
+    }
+
+    #[test]
+    fn the_delay_grows_at_once_to_what_is_needed_and_no_more() {
+        let after = play(&mut delays(ADAPTIVE, 0), 30, |_| 6);
+        assert_eq!((after[2], after[29]), (4, 4), "{after:?}");
+        assert!(after.is_sorted(), "{after:?}");
+    }
+
+    #[test]
+    fn the_delay_shrinks_frame_by_frame_when_the_link_gets_better() {
+        let after = play(&mut delays(ADAPTIVE, 5), 60, |_| 4);
+        assert_eq!(after[59], 2, "{after:?}");
+        assert!(after.windows(2).all(|two| two[0] - two[1] <= 1), "{after:?}");
+    }
+
+    #[test]
+    fn a_link_at_the_border_does_not_make_the_delay_go_back_and_forth() {
+        // Every thirtieth input takes two frames longer: 3 % are not worth a longer delay, and keep a shorter one away.
+        let after = play(&mut delays(ADAPTIVE, 3), 120, |frame| 5 - 2 * u32::from(frame % 30 != 0));
+        assert!(after[10..].windows(2).all(|two| two[0] == two[1]), "{after:?}");
+    }
+
+    #[test]
+    fn the_delay_stays_within_its_limits() {
+        assert_eq!(play(&mut delays(ADAPTIVE, 60), 5, |_| 60).last(), Some(&6));
+        assert_eq!(play(&mut delays(ADAPTIVE, 0), 20, |_| 0).last(), Some(&1));
+        assert_eq!(play(&mut delays(InputDelay::Fixed(3), 0), 20, |_| 30).last(), Some(&3));
+    }
+
+    #[test]
+    fn a_change_waits_for_a_held_input_but_not_for_ever() {
+        let mut delays = delays(ADAPTIVE, 0);
+        let at = Duration::from_millis;
+        for ms in (0..1500).step_by(16) {
+            let mut predicted = Predicted::default();
+            predicted.count(5);
+            delays.observe(at(ms), &predicted);
+        }
+        assert_eq!(delays.change(at(1500), false), []);
+        assert_eq!(delays.change(at(1600), true).len(), 1);
+        delays.set(at(2000), 0, InputDelay::Fixed(1));
+        assert_eq!(delays.change(at(4900), false), []);
+        assert_eq!(delays.change(at(5000), false).len(), 1);
+    }
+
+    #[test]
+    fn each_seat_has_its_own_delay() {
+        let mut delays = Delays::new([0, 2].into_iter(), ADAPTIVE, 3);
+        delays.set(Duration::ZERO, 2, InputDelay::Fixed(5));
+        let changed = delays.change(Duration::ZERO, true);
+        assert_eq!(changed, [SeatDelay { handle: 2, setting: InputDelay::Fixed(5), frames: 5 }]);
+        assert_eq!(delays.seats[0].frames, 3);
+    }
+}

@@ -1,0 +1,153 @@
+//! Machines of unequal clocks and screens share what their difference costs, and the input delay follows the network.
+
+use std::time::Duration;
+
+use bevy::{prelude::*, time::TimeUpdateStrategy};
+use netcode::{InputDelay, LinkConditions, SetInputDelay, prelude::*, testing::Stepper};
+
+use crate::support::{Input, Mover, add_game, assert_agreement, build, busy, config, stats};
+
+/// 1/60 s, as the stepper's apps count it.
+const TICK: Duration = Duration::from_nanos(16_666_667);
+
+fn set_clock(stepper: &mut Stepper, index: usize, update: Duration) {
+    let strategy = TimeUpdateStrategy::ManualDuration(update);
+    stepper.app_mut(index).insert_resource(strategy);
+}
+
+/// Ten seconds: 300 ms are made good at 4 % in seven and a half.
+const SETTLING: u32 = 10 * 60;
+
+/// Asserts that in a minute in which `tick` updates the apps, once the peers have settled, neither has more than
+/// 55 % of the rollbacks.
+fn assert_fair(stepper: &mut Stepper, mut tick: impl FnMut(&mut Stepper, u32)) {
+    (0..SETTLING).for_each(|number| tick(stepper, number));
+    let costs = |stepper: &Stepper| {
+        [0, 1].map(|index| {
+            let stats = stats(stepper.app(index));
+            [stats.rollbacks, stats.resimulated_frames]
+        })
+    };
+    let before = costs(stepper);
+    (0..60 * 60).for_each(|number| tick(stepper, number));
+    let after = costs(stepper);
+    for (what, index, most) in [("rollbacks", 0, 0.55), ("resimulated frames", 1, 0.57)] {
+        let [a, b] = [0, 1].map(|peer: usize| after[peer][index] - before[peer][index]);
+        assert!(a + b > 200, "{what}: {a} and {b} are too few to compare");
+        let share = f64::from(a.max(b)) / f64::from(a + b);
+        println!("{what}: {a} and {b}, {:.1} %", share * 100.0);
+        let delays = [0, 1].map(|index| stats(stepper.app(index)).input_delay);
+        assert!(share <= most, "{what}: {a} and {b}, {delays:?}");
+    }
+    let frames = [0, 1].map(|index| stats(stepper.app(index)).frames);
+    assert!(frames[0].abs_diff(frames[1]) <= 3, "{frames:?}");
+    let stalls = [0, 1].map(|index| stats(stepper.app(index)).stalls);
+    let delays = [0, 1].map(|index| stats(stepper.app(index)).input_delay);
+    println!("frames {frames:?}, stalls {stalls:?}, delays {delays:?}");
+    assert_agreement(stepper, 100);
+}
+
+fn over_wifi() -> Stepper {
+    let mut stepper = Stepper::in_match(2, build(busy));
+    stepper.set_conditions(LinkConditions::WIFI);
+    stepper
+}
+
+#[test]
+fn equal_machines_share_equally() {
+    assert_fair(&mut over_wifi(), |stepper, _| stepper.update());
+}
+
+#[test]
+fn a_clock_that_is_half_a_percent_fast_costs_both_the_same() {
+    let mut stepper = over_wifi();
+    set_clock(&mut stepper, 0, TICK.mul_f64(1.005));
+    assert_fair(&mut stepper, |stepper, _| stepper.update());
+}
+
+#[test]
+fn a_screen_of_thirty_frames_a_second_costs_both_the_same() {
+    let mut stepper = over_wifi();
+    set_clock(&mut stepper, 1, 2 * TICK);
+    assert_fair(&mut stepper, |stepper, number| {
+        stepper.app_mut(0).update();
+        if number % 2 == 1 {
+            stepper.app_mut(1).update();
+        }
+    });
+}
+
+#[test]
+fn a_start_that_is_a_third_of_a_second_late_costs_both_the_same() {
+    let mut stepper = over_wifi();
+    (0..18).for_each(|_| stepper.app_mut(0).update());
+    assert_fair(&mut stepper, |stepper, _| stepper.update());
+}
+
+#[test]
+fn a_clock_that_jumps_changes_nothing() {
+    let mut stepper = over_wifi();
+    stepper.updates(600);
+    // A machine was suspended for an hour, as far as its clock says.
+    set_clock(&mut stepper, 0, Duration::from_secs(3600));
+    stepper.app_mut(0).update();
+    set_clock(&mut stepper, 0, TICK);
+    assert_fair(&mut stepper, |stepper, _| stepper.update());
+}
+
+#[test]
+fn the_delay_follows_the_network_and_all_agree() {
+    let mut stepper = Stepper::in_match(2, build(busy));
+    let delay = |stepper: &Stepper| stats(stepper.app(0)).input_delay;
+    stepper.updates(900);
+    assert_eq!(delay(&stepper), 1);
+    let far = LinkConditions { latency: Duration::from_millis(90), ..LinkConditions::NONE };
+    stepper.set_conditions(far);
+    stepper.updates(240);
+    let grown = delay(&stepper);
+    assert!((4..=6).contains(&grown), "{grown} frames over 180 ms");
+    stepper.set_conditions(LinkConditions::NONE);
+    stepper.updates(60 * 30);
+    assert_eq!(delay(&stepper), 1);
+    assert_agreement(&stepper, 80);
+}
+
+/// Presses for one frame every twelve: a tap that is lost or used twice shows.
+fn taps(_: Seat, frame: u32) -> Input {
+    Input { push: i8::from(frame % 12 == 5), ..Input::default() }
+}
+
+#[test]
+fn no_tap_is_lost_or_used_twice_when_delays_change_seat_by_seat() {
+    let mut stepper = Stepper::new(2, build(taps));
+    stepper.join(0, 2);
+    stepper.join(1, 1);
+    stepper.start();
+    stepper.set_conditions(LinkConditions::WIFI);
+    let seats: Vec<Seat> = stepper.app(0).world().resource::<LocalInputs<Input>>().seats().to_vec();
+    for round in 0..40u32 {
+        let seat = seats[round as usize % 2];
+        let delay = InputDelay::Fixed([0, 6, 2, 5, 1][round as usize % 5]);
+        stepper.app_mut(0).world_mut().write_message(SetInputDelay { seat, delay });
+        stepper.updates(60 + round % 13);
+    }
+    stepper.set_conditions(LinkConditions::NONE);
+    stepper.updates(30);
+    for app in stepper.apps() {
+        let read = (stats(app).frames - 1 + 6) / 12;
+        for mover in app.world().iter_entities().filter_map(|entity| entity.get::<Mover>()) {
+            let taps = mover.place as u32;
+            assert!(taps <= read && taps + 1 >= read, "{taps} of {read} taps: {mover:?}");
+        }
+    }
+    assert_agreement(&stepper, 80);
+}
+
+#[test]
+fn a_fixed_delay_stays() {
+    let fixed = NetcodeConfig { input_delay: InputDelay::Fixed(3), ..config() };
+    let mut stepper = Stepper::in_match(2, |_, app| add_game(app, fixed.clone(), busy));
+    stepper.set_conditions(LinkConditions::AWFUL);
+    stepper.updates(600);
+    assert_eq!(stats(stepper.app(0)).input_delay, 3);
+}
