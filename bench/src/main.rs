@@ -4,7 +4,9 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark talks to the terminal")]
 
+mod network;
 mod rollback;
+mod script;
 mod stopwatch;
 mod wire;
 
@@ -14,7 +16,7 @@ use lexopt::{Arg, Parser};
 use serde_json::Value;
 
 const HELP: &str = "\
-Usage: comparisons rollback|wire [flags]
+Usage: comparisons rollback|wire|network [flags]
 
   --json FILE   write the figures as JSON
   --quick       seconds instead of minutes; the figures are rough";
@@ -25,6 +27,7 @@ enum What {
     #[default]
     Rollback,
     Wire,
+    Network,
 }
 
 /// What was asked for.
@@ -87,6 +90,15 @@ fn measure(request: &Request) -> io::Result<Measured> {
             report.print();
             Ok(Measured::Here(report.to_json()))
         }
+        What::Network => {
+            let report = network::run(request.is_quick);
+            report.print();
+            if report.is_sound() {
+                Ok(Measured::Here(report.to_json()))
+            } else {
+                Err(io::Error::other("the peers of a match of ours computed different worlds"))
+            }
+        }
         What::Wire => {
             if let Some(status) = wire::enter_namespace()? {
                 let code = if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
@@ -104,6 +116,7 @@ fn parse(mut arguments: Parser) -> Result<Option<Request>, lexopt::Error> {
     match arguments.next()? {
         Some(Arg::Value(what)) if what == "rollback" => request.what = What::Rollback,
         Some(Arg::Value(what)) if what == "wire" => request.what = What::Wire,
+        Some(Arg::Value(what)) if what == "network" => request.what = What::Network,
         Some(Arg::Short('h') | Arg::Long("help")) | None => return Ok(None),
         Some(other) => return Err(other.unexpected()),
     }

@@ -10,7 +10,7 @@ use crate::{
     process,
 };
 
-const COMPARISONS: [&str; 2] = ["rollback", "wire"];
+const COMPARISONS: [&str; 3] = ["rollback", "wire", "network"];
 
 /// Runs the command. All flags but the help are those of the program that measures, which refuses what it does not know.
 pub(crate) fn run(mut arguments: Parser) -> Outcome {
@@ -38,7 +38,7 @@ pub(crate) fn run(mut arguments: Parser) -> Outcome {
 }
 
 const HELP: &str = "\
-Usage: cargo xtask bench rollback|wire [flags]
+Usage: cargo xtask bench rollback|wire|network [flags]
 
 Measures this workspace and what people use today side by side, in one run and in turns. The machine should have nothing
 else to do.
@@ -46,6 +46,7 @@ else to do.
   rollback      saving, loading and sync tests, and bevy_ggrs at the same: about five minutes
   wire          datagrams and bytes of a match of 2 and of 4 over WebRTC, and ggrs over matchbox at the same, as the kernel
                 counts them: about five minutes; needs Linux, where it makes a network namespace for itself
+  network       stalls, rollbacks and latency over bad networks, and ggrs as bevy_ggrs drives it on the same: about two minutes
 
   --json FILE   write the figures as JSON
   --quick       seconds instead of minutes; the figures are rough";

@@ -13,7 +13,8 @@ use netcode::prelude::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::pace::{self, FPS, Script, Signals};
+use super::pace::{self, FPS, Signals};
+use crate::script::Script;
 
 #[derive(Resource)]
 struct Played(Script);

@@ -12,7 +12,8 @@ use ggrs::{
 };
 use matchbox_socket::{PeerId, RtcIceServerConfig, WebRtcSocket, WebRtcSocketBuilder};
 
-use super::pace::{self, FPS, Script, Signals};
+use super::pace::{self, FPS, Signals};
+use crate::script::Script;
 
 /// The settings that `netcode` has, and that both libraries' examples have.
 const INPUT_DELAY: usize = 2;

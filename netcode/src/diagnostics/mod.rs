@@ -33,7 +33,8 @@ pub struct SessionStats {
     pub desyncs: u32,
     /// Input delay in use, in frames.
     pub input_delay: u8,
-    /// How far we are ahead of the peer that is furthest behind, in frames; negative when behind.
+    /// How far we are ahead of the others, in frames, in the mean; negative when behind. Who delays its inputs more counts as ahead by
+    /// half of that.
     pub lead_frames: f32,
     /// Packets sent in the last second on both channels, to all peers: datagrams, and the odd control message.
     pub datagrams_out_per_s: f32,

@@ -178,6 +178,12 @@ impl Connection {
         self.conditioner.set(conditions);
     }
 
+    /// Begins another sequence of accidents.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn set_seed(&mut self, seed: u64) {
+        self.conditioner = Conditioner::new(seed);
+    }
+
     pub(crate) fn set_ready(&mut self, now: Duration, ready: bool) {
         if self.status.ready != ready {
             self.status.ready = ready;
@@ -353,6 +359,11 @@ impl Connection {
                 self.send_datagram(now, index);
             }
         }
+        self.release(now);
+    }
+
+    /// Hands over what was held back on purpose, and is due.
+    pub(crate) fn release(&mut self, now: Duration) {
         let Some(transport) = &mut self.transport else { return };
         while let Some(packet) = self.conditioner.pop(now) {
             transport.send(now, packet.to, packet.channel, &packet.bytes);
@@ -394,7 +405,8 @@ impl Connection {
         }
     }
 
-    /// The lead over the peer that is furthest behind us, among those of the match; 0 without one.
+    /// The mean of our leads over the peers of the match; 0 without one. All means together are zero, so the match as a whole becomes
+    /// neither slower nor faster.
     ///
     /// Whose inputs are delayed more counts as ahead by half of that: then both predict each other equally far.
     pub(crate) fn lead_frames(&self) -> f32 {
@@ -403,7 +415,9 @@ impl Connection {
             link.clock.lead_frames() + extra.unwrap_or(0) as f32 / 2.0
         };
         let peers = self.links.iter().filter(|link| link.status.in_match && link.is_compatible());
-        peers.map(lead).reduce(f32::max).unwrap_or(0.0)
+        let (count, sum) =
+            peers.map(lead).fold((0.0, 0.0), |(count, sum), lead| (count + 1.0, sum + lead));
+        sum / f32::max(count, 1.0)
     }
 
     /// Frames that inputs take to the farthest peer that we could play with.

@@ -9,6 +9,7 @@
 
 pub mod snapshots;
 
+mod network;
 mod sync_test;
 
 use std::time::{Duration, Instant};
@@ -29,6 +30,7 @@ use crate::{
     transport::{Channel, LinkConditions, memory::MemoryRoom},
 };
 
+pub use network::BadNetwork;
 pub use sync_test::{random_inputs, sync_test};
 
 /// Time that one update of all apps takes, as far as they know: a 60 Hz display.
@@ -106,6 +108,11 @@ impl Stepper {
 
     /// All apps run one update, 1/60 s by their clocks.
     pub fn update(&mut self) {
+        // What arrives until then is there for all of them, whoever comes first.
+        for app in &mut self.apps {
+            let now = app.world().resource::<Time<Real>>().elapsed() + UPDATE;
+            app.world_mut().resource_mut::<Connection>().release(now);
+        }
         for app in &mut self.apps {
             app.update();
         }
@@ -135,6 +142,15 @@ impl Stepper {
     pub fn set_conditions(&mut self, conditions: LinkConditions) {
         for app in &mut self.apps {
             app.world_mut().write_message(SetConditions(conditions));
+        }
+    }
+
+    /// Sets the network of all peers at once, with a seed: the link of the first has this one, that of the second the next, and so on.
+    pub fn set_network(&mut self, conditions: LinkConditions, seed: u64) {
+        for (index, app) in (0..).zip(&mut self.apps) {
+            let mut connection = app.world_mut().resource_mut::<Connection>();
+            connection.set_seed(seed + index);
+            connection.set_conditions(conditions);
         }
     }
 

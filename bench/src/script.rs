@@ -1,0 +1,41 @@
+//! What is played where networks are compared: a match of bots of the demo game, recorded.
+
+use std::sync::Arc;
+
+use demo_game::{input::Input, recording::Recording};
+
+/// Inputs change 4 to 15 times a second.
+const RECORDING: &[u8] = include_bytes!("../../demo-game/tests/recordings/four-bots.duel");
+/// A fifth player and those after it play what the first four played, so many frames later.
+const NEXT_FOUR_FRAMES: u32 = 1000;
+
+/// What one seat presses at each frame, over and over.
+#[derive(Clone, Debug)]
+pub(crate) struct Script {
+    recording: Arc<Recording>,
+    seat: u8,
+}
+
+impl Script {
+    /// The inputs of the `seat`th player.
+    ///
+    /// # Panics
+    ///
+    /// If the recording, which is part of the repository, is damaged.
+    pub(crate) fn new(seat: u8) -> Self {
+        let recording = Recording::from_bytes(RECORDING).expect("the demo's tests play it");
+        Self { recording: Arc::new(recording), seat }
+    }
+
+    pub(crate) fn at(&self, frame: u32) -> Input {
+        let seats = self.recording.seats();
+        let frame = frame + NEXT_FOUR_FRAMES * u32::from(self.seat / seats);
+        self.recording.input(frame % self.recording.frames(), self.seat % seats)
+    }
+
+    /// Whether the input of this frame is another one than that of the frame before.
+    pub(crate) fn changes_at(&self, frame: u32) -> bool {
+        let before = frame.checked_sub(1).map_or(Input::NONE, |before| self.at(before));
+        self.at(frame) != before
+    }
+}
