@@ -224,8 +224,8 @@ pub(super) fn join(course: Res<Course>, mut commands: Commands) {
     commands.write_message(JoinRoom {
         url: options.room.clone(),
         name: options.name.clone(),
-        local_seats: 1,
         ice_servers: options.ice_servers.clone(),
+        ..JoinRoom::default()
     });
 }
 

@@ -124,7 +124,7 @@ impl Go<'_> {
         let ice_servers =
             settings.ice_servers.clone().unwrap_or_else(|| address.default_ice_servers());
         let name = settings.name.clone();
-        commands.write_message(JoinRoom { url: address.url(), name, local_seats: 1, ice_servers });
+        commands.write_message(JoinRoom { name, ice_servers, ..JoinRoom::new(address.url()) });
         commands.insert_resource(Bots::default());
         let room = (!address.is_quick).then(|| address.within(&settings.server));
         platform::show_room(room.as_deref());

@@ -73,6 +73,8 @@ pub struct DroppedPackets {
     pub not_inputs: u32,
     /// Measurements of the round-trip time that cannot be. The inputs beside them are used.
     pub bad_echo: u32,
+    /// Offers, answers and candidates that no WebRTC stack could use.
+    pub bad_signal: u32,
 }
 
 impl DroppedPackets {
@@ -84,7 +86,7 @@ impl DroppedPackets {
 
     /// All counters with the names of their reasons.
     #[must_use]
-    pub fn by_reason(&self) -> [(&'static str, u32); 11] {
+    pub fn by_reason(&self) -> [(&'static str, u32); 12] {
         [
             ("oversized", self.oversized),
             ("malformed", self.malformed),
@@ -97,6 +99,7 @@ impl DroppedPackets {
             ("false ack", self.false_ack),
             ("not inputs", self.not_inputs),
             ("bad echo", self.bad_echo),
+            ("bad signal", self.bad_signal),
         ]
     }
 

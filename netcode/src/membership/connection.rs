@@ -63,6 +63,8 @@ pub(crate) struct Connection {
     closing: Vec<(Box<dyn Transport>, Duration)>,
     conditioner: Conditioner,
     pub(super) links: Vec<Link>,
+    /// Who is in the room, and could not be connected to.
+    unreachable: Vec<PeerId>,
     pub(super) local: Option<PeerId>,
     /// The signaling server is gone: nobody new can come.
     pub(super) is_signaling_lost: bool,
@@ -107,6 +109,7 @@ impl Connection {
             closing: Vec::new(),
             conditioner: Conditioner::new(CONDITIONER_SEED),
             links: Vec::new(),
+            unreachable: Vec::new(),
             local: None,
             is_signaling_lost: false,
             has_met: false,
@@ -158,6 +161,7 @@ impl Connection {
     /// Returns all state of the room to its beginning. Only the count of epochs goes on: a number is never used twice.
     fn forget_room(&mut self) {
         self.links.clear();
+        self.unreachable.clear();
         self.local = None;
         self.is_signaling_lost = false;
         self.has_met = false;
@@ -284,6 +288,13 @@ impl Connection {
             TransportEvent::SignalingLost => self.is_signaling_lost = true,
             TransportEvent::Connected(peer) => self.greet(now, peer),
             TransportEvent::DroppedEarly => self.dropped.flooded += 1,
+            TransportEvent::BadSignal => self.dropped.bad_signal += 1,
+            TransportEvent::Unreachable(peer) => {
+                if self.unreachable.len() < MAX_PEERS && !self.unreachable.contains(&peer) {
+                    self.unreachable.push(peer);
+                }
+            }
+            TransportEvent::LeftServer(peer) => self.unreachable.retain(|&other| other != peer),
             TransportEvent::Disconnected(peer) => {
                 if self.links.iter().any(|link| link.peer == peer) {
                     occurrences.push(Occurrence::Closed(peer));
@@ -298,6 +309,7 @@ impl Connection {
 
     fn greet(&mut self, now: Duration, peer: PeerId) {
         self.has_met = true;
+        self.unreachable.retain(|&other| other != peer);
         let absent = self.links.iter().find(|link| !self.is_present(link)).map(|link| link.peer);
         if let Some(absent) = absent.filter(|_| self.links.len() >= MAX_PEERS) {
             // A closed page may hold its place for long: its channels close late, or never. Should it be a hidden one, it
@@ -441,6 +453,7 @@ impl Connection {
         lobby.local_seats = self.hello.seats;
         lobby.ready = self.status.ready;
         lobby.is_signaling_lost = self.is_signaling_lost;
+        lobby.unreachable = self.unreachable.len() as u32;
         let is_gone = |link: &Link| link.silence() >= DESERTED_AFTER;
         lobby.is_deserted = self.has_met && self.links.iter().all(is_gone);
         lobby.peers.clear();

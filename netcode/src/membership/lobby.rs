@@ -22,6 +22,9 @@ pub struct Lobby {
     pub peers: Vec<LobbyPeer>,
     /// The signaling server is gone: who is here can play, but nobody new can come.
     pub is_signaling_lost: bool,
+    /// Peers that are in the room, and to which no connection could be made within 10 s: a firewall is in the way, or their machine
+    /// stands still. A relay (TURN) helps against the former.
+    pub unreachable: u32,
     /// Somebody was here, and nobody is any more, or all have been silent for 15 s: longer than a look at another tab.
     pub is_deserted: bool,
     pub(super) min_players: u8,
@@ -80,6 +83,8 @@ impl Lobby {
         let playing = names(|peer| peer.in_match);
         if seats > u32::from(self.max_players) {
             Some(StartBlocker::TooMany { max: self.max_players })
+        } else if seats < u32::from(self.min_players) && self.unreachable > 0 {
+            Some(StartBlocker::Unreachable { players: self.unreachable })
         } else if seats < u32::from(self.min_players) {
             Some(StartBlocker::TooFew { missing: self.min_players - seats as u8 })
         } else if !playing.is_empty() {

@@ -107,6 +107,8 @@ pub struct JoinRoom {
     pub local_seats: u8,
     /// STUN and TURN servers, as in `stun:host:port`. Empty is right for one machine or one local network.
     pub ice_servers: Vec<String>,
+    /// Connects through relays alone (TURN servers among `ice_servers`), so that the others do not learn this machine's address.
+    pub is_relay_only: bool,
 }
 
 impl JoinRoom {
@@ -119,7 +121,13 @@ impl JoinRoom {
 
 impl Default for JoinRoom {
     fn default() -> Self {
-        Self { url: String::new(), name: "player".into(), local_seats: 1, ice_servers: Vec::new() }
+        Self {
+            url: String::new(),
+            name: "player".into(),
+            local_seats: 1,
+            ice_servers: Vec::new(),
+            is_relay_only: false,
+        }
     }
 }
 

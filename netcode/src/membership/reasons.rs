@@ -146,6 +146,15 @@ pub enum StartBlocker {
         /// Seats that are still to be taken.
         missing: u8,
     },
+    /// Too few seats are taken, and somebody who is in the room could not be connected to.
+    #[error(
+        "cannot connect to {players} other {} in this room: a firewall may be in the way; leaving and coming back may help",
+        if *players == 1 { "player" } else { "players" }
+    )]
+    Unreachable {
+        /// How many.
+        players: u32,
+    },
     /// Too many seats are taken.
     #[error("too many players: at most {max} can play; somebody has to leave")]
     TooMany {

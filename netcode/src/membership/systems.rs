@@ -101,8 +101,9 @@ fn check_seats(request: &JoinRoom) -> Result<(), EndReason> {
 
 #[cfg(feature = "webrtc")]
 fn open_transport(request: &JoinRoom) -> Result<Box<dyn Transport>, TransportError> {
+    let JoinRoom { url, ice_servers, is_relay_only, .. } = request;
     let transport =
-        crate::transport::webrtc::WebRtcTransport::open(&request.url, &request.ice_servers)?;
+        crate::transport::webrtc::WebRtcTransport::open(url, ice_servers, *is_relay_only)?;
     Ok(Box::new(transport))
 }
 

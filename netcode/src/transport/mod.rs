@@ -15,7 +15,11 @@ mod packet;
 mod platform;
 mod predicted;
 #[cfg(feature = "webrtc")]
+mod sdp;
+#[cfg(feature = "webrtc")]
 mod signaller;
+#[cfg(feature = "webrtc")]
+mod signals;
 #[cfg(feature = "webrtc")]
 pub(crate) mod webrtc;
 
@@ -79,6 +83,12 @@ pub(crate) enum TransportEvent {
     Disconnected(PeerId),
     /// A packet of a peer that is not connected yet was dropped: it sent too many.
     DroppedEarly,
+    /// A peer is in the room, but no connection to it came about.
+    Unreachable(PeerId),
+    /// A peer's connection to the signaling server ended; its channels to us may well be alive.
+    LeftServer(PeerId),
+    /// A signal that no WebRTC stack sends was dropped.
+    BadSignal,
     /// Bytes from a peer.
     Received { from: PeerId, channel: Channel, bytes: Box<[u8]> },
     /// The signaling server is gone; peers that are connected stay so, but nobody new can come.

@@ -15,12 +15,15 @@ use futures::{
 };
 use futures_timer::Delay;
 use matchbox_socket::{
-    PeerEvent, PeerRequest, SignalingError, Signaller, SignallerBuilder, async_trait::async_trait,
+    PeerEvent, PeerId, PeerRequest, PeerSignal, SignalingError, Signaller, SignallerBuilder,
+    async_trait::async_trait,
 };
 
 use super::{
     TransportError,
     platform::{Incoming, Socket},
+    sdp::Candidates,
+    signals::{BadSignal, Signals},
 };
 
 /// A server that has not answered by then will not; a player should be told rather than wait.
@@ -35,6 +38,11 @@ struct Notices {
     error: Option<TransportError>,
     is_lost: bool,
     is_over: bool,
+    bad_signals: u32,
+    /// Peers with which a handshake began.
+    met: Vec<PeerId>,
+    /// Peers that the server knows no more.
+    left: Vec<PeerId>,
 }
 
 impl Watch {
@@ -63,6 +71,16 @@ impl Watch {
         self.with(|notices| std::mem::take(&mut notices.is_lost))
     }
 
+    /// Signals that no WebRTC stack sends, since the last call.
+    pub(super) fn take_bad_signals(&self) -> u32 {
+        self.with(|notices| std::mem::take(&mut notices.bad_signals))
+    }
+
+    /// With whom a handshake began since the last call, and who left the server since.
+    pub(super) fn take_comings_and_goings(&self) -> (Vec<PeerId>, Vec<PeerId>) {
+        self.with(|notices| (std::mem::take(&mut notices.met), std::mem::take(&mut notices.left)))
+    }
+
     /// Why the transport is of no more use, once it is.
     pub(super) fn take_failure(&self) -> Option<TransportError> {
         self.with(|notices| {
@@ -84,6 +102,7 @@ impl Drop for OverWhenDropped {
 #[derive(Debug)]
 pub(super) struct RoomSignallerBuilder {
     pub(super) watch: Watch,
+    pub(super) candidates: Candidates,
 }
 
 #[cfg_attr(not(target_arch = "wasm32"), async_trait)]
@@ -99,6 +118,7 @@ impl SignallerBuilder for RoomSignallerBuilder {
                 socket: Some(socket),
                 first: Some(first),
                 watch: self.watch.clone(),
+                signals: Signals::new(self.candidates),
             })),
             Err(error) => {
                 let words = error.to_string();
@@ -146,9 +166,42 @@ struct RoomSignaller {
     socket: Option<Socket>,
     first: Option<PeerEvent>,
     watch: Watch,
+    signals: Signals,
 }
 
 impl RoomSignaller {
+    /// What matchbox gets to see of what the server says.
+    fn follow(&mut self, event: PeerEvent) -> Option<PeerEvent> {
+        match event {
+            PeerEvent::IdAssigned(_) => None,
+            PeerEvent::PeerLeft(peer) => {
+                self.watch.with(|notices| notices.left.push(peer));
+                None
+            }
+            PeerEvent::NewPeer(peer) => {
+                self.signals.forget(peer);
+                self.watch.with(|notices| notices.met.push(peer));
+                Some(event)
+            }
+            PeerEvent::Signal { sender, data } => {
+                let is_offer = matches!(data, PeerSignal::Offer(_));
+                match self.signals.incoming(sender, data) {
+                    Ok(Some(data)) => {
+                        if is_offer {
+                            self.watch.with(|notices| notices.met.push(sender));
+                        }
+                        Some(PeerEvent::Signal { sender, data })
+                    }
+                    Ok(None) => None,
+                    Err(BadSignal) => {
+                        self.watch.with(|notices| notices.bad_signals += 1);
+                        None
+                    }
+                }
+            }
+        }
+    }
+
     fn lose(&mut self) {
         self.socket = None;
         self.watch.lose();
@@ -159,6 +212,13 @@ impl RoomSignaller {
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
 impl Signaller for RoomSignaller {
     async fn send(&mut self, request: PeerRequest) -> Result<(), SignalingError> {
+        let request = match request {
+            PeerRequest::Signal { receiver, data } => match self.signals.outgoing(receiver, data) {
+                Some(data) => PeerRequest::Signal { receiver, data },
+                None => return Ok(()),
+            },
+            PeerRequest::KeepAlive => request,
+        };
         if let Some(socket) = &mut self.socket
             && let Ok(text) = serde_json::to_string(&request)
             && !socket.send(text).await
@@ -176,8 +236,12 @@ impl Signaller for RoomSignaller {
             let Some(socket) = &mut self.socket else { return pending().await };
             match socket.next().await {
                 Incoming::Text(text) => match serde_json::from_str(&text) {
-                    Ok(PeerEvent::IdAssigned(_) | PeerEvent::PeerLeft(_)) | Err(_) => {}
-                    Ok(event) => return Ok(event),
+                    Ok(event) => {
+                        if let Some(event) = self.follow(event) {
+                            return Ok(event);
+                        }
+                    }
+                    Err(_) => self.watch.with(|notices| notices.bad_signals += 1),
                 },
                 Incoming::Other => {}
                 Incoming::Closed(_) => self.lose(),

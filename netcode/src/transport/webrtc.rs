@@ -9,6 +9,7 @@ use signaling::protocol::{PeerId, is_room_name};
 
 use super::{
     Channel, MAX_PEERS, Transport, TransportError, TransportEvent, platform,
+    sdp::Candidates,
     signaller::{RoomSignallerBuilder, Watch},
 };
 
@@ -18,6 +19,8 @@ const CHANNELS: [(usize, Channel); 2] = [(0, Channel::Datagrams), (1, Channel::C
 const MAX_EARLY_OF_PEER: usize = 16;
 /// The same of all peers together: as many peers as we keep track of. At most 8 MiB, were all of them as long as may be.
 const MAX_EARLY: usize = MAX_PEERS * MAX_EARLY_OF_PEER;
+/// A handshake that takes longer will not end well: candidates are tried for some seconds.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// Departures remembered: more than a room holds.
 const MAX_GONE: usize = 64;
 
@@ -31,19 +34,26 @@ pub(crate) struct WebRtcTransport {
     gone: VecDeque<PeerId>,
     /// Packets that arrived before matchbox told us of their sender.
     early: Vec<(PeerId, Channel, Packet)>,
+    /// With whom a handshake is under way, and since when.
+    handshakes: Vec<(PeerId, Duration)>,
 }
 
 impl WebRtcTransport {
     /// Begins to enter the room at `url`; how it went comes out of `poll`.
-    pub(crate) fn open(url: &str, ice_servers: &[String]) -> Result<Self, TransportError> {
+    pub(crate) fn open(
+        url: &str,
+        ice_servers: &[String],
+        is_relay_only: bool,
+    ) -> Result<Self, TransportError> {
         let watch = Watch::default();
+        let candidates = if is_relay_only { Candidates::RelaysOnly } else { Candidates::All };
         let (socket, message_loop) = WebRtcSocketBuilder::new(room_url(url)?)
             .ice_server(RtcIceServerConfig {
                 urls: ice_servers.to_vec(),
                 username: None,
                 credential: None,
             })
-            .signaller_builder(Arc::new(RoomSignallerBuilder { watch: watch.clone() }))
+            .signaller_builder(Arc::new(RoomSignallerBuilder { watch: watch.clone(), candidates }))
             .add_unreliable_channel()
             .add_reliable_channel()
             .build();
@@ -55,6 +65,7 @@ impl WebRtcTransport {
             peers: Vec::new(),
             gone: VecDeque::new(),
             early: Vec::new(),
+            handshakes: Vec::new(),
         })
     }
 
@@ -98,6 +109,28 @@ impl WebRtcTransport {
         }
     }
 
+    /// Gives up on those with whom no connection comes about; matchbox never does.
+    fn poll_handshakes(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
+        let (met, left) = self.watch.take_comings_and_goings();
+        for MatchboxId(id) in met {
+            self.handshakes.retain(|&(peer, _)| peer != PeerId(id));
+            self.handshakes.push((PeerId(id), now));
+        }
+        let Self { handshakes, peers, .. } = self;
+        handshakes.retain(|&(peer, since)| {
+            let is_over = peers.contains(&peer) || left.contains(&MatchboxId(peer.0));
+            let is_too_long = now.saturating_sub(since) >= CONNECT_WITHIN;
+            if !is_over && is_too_long {
+                events.push(TransportEvent::Unreachable(peer));
+            }
+            !is_over && !is_too_long
+        });
+        events
+            .extend(left.into_iter().map(|MatchboxId(id)| TransportEvent::LeftServer(PeerId(id))));
+        let bad = self.watch.take_bad_signals();
+        events.extend((0..bad).map(|_| TransportEvent::BadSignal));
+    }
+
     fn keep_early(
         &mut self,
         from: PeerId,
@@ -122,7 +155,7 @@ fn received(from: PeerId, channel: Channel, packet: &Packet) -> TransportEvent {
 }
 
 impl Transport for WebRtcTransport {
-    fn poll(&mut self, _now: Duration, events: &mut Vec<TransportEvent>) {
+    fn poll(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
         if !self.is_open
             && let Some(MatchboxId(id)) = self.socket.id()
         {
@@ -132,6 +165,7 @@ impl Transport for WebRtcTransport {
         // Packets first: the last words of a peer come before its departure.
         self.poll_packets(events);
         self.poll_peers(events);
+        self.poll_handshakes(now, events);
         if self.watch.take_lost() {
             events.push(TransportEvent::SignalingLost);
         }

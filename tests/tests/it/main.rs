@@ -5,6 +5,7 @@
 
 mod browser;
 mod departures;
+mod hostile_signals;
 mod matches;
 mod stock_clients;
 mod timing;

@@ -1,0 +1,390 @@
+//! Session descriptions and ICE candidates of other peers, before matchbox sees them. Pure.
+//!
+//! matchbox unwraps what WebRTC says to them, so one that is refused ends the socket with all its connections. What passes here
+//! is not the text that came, but one written anew from the few values that a data channel needs, each of which was checked
+//! (RFC 8866, 8839, 8841 and 8122).
+
+use std::{fmt::Write, net::IpAddr};
+
+/// Longest text that is read: what browsers write has a tenth of that.
+const MAX_BYTES: usize = 16 * 1024;
+/// Candidates in one description at most: a machine with many interfaces and several servers has a dozen.
+const MAX_CANDIDATES: usize = 32;
+/// Limits of RFC 8839 on names and passwords, in characters.
+const MAX_ICE_CHARS: usize = 256;
+const MIN_UFRAG_CHARS: usize = 4;
+const MIN_PASSWORD_CHARS: usize = 22;
+/// Browsers number their sections; anything else that is short does as well.
+const MAX_MID_CHARS: usize = 16;
+/// Parts of a SHA-256 fingerprint.
+const FINGERPRINT_BYTES: usize = 32;
+/// Names by which browsers hide addresses: a UUID and `.local`.
+const MAX_MDNS_CHARS: usize = 64;
+
+/// Who speaks first, and who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Offer,
+    Answer,
+}
+
+/// Which candidates may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Candidates {
+    All,
+    /// Only those of relays: nobody learns our address, and we learn nobody's.
+    RelaysOnly,
+}
+
+/// What a description of a data channel says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Description {
+    pub(super) mid: String,
+    ufrag: String,
+    password: String,
+    fingerprint: String,
+    setup: &'static str,
+    sctp_port: u16,
+    max_message_bytes: u32,
+    candidates: Vec<String>,
+}
+
+impl Description {
+    /// Reads a description; none if it is not one of a data channel alone, or anything in it is not as it should be.
+    pub(super) fn read(text: &str, side: Side, which: Candidates) -> Option<Self> {
+        if text.len() > MAX_BYTES || !text.starts_with("v=0") {
+            return None;
+        }
+        let lines = text.lines().map(str::trim_end);
+        let sections: Vec<&str> = lines.clone().filter(|line| line.starts_with("m=")).collect();
+        let [section] = sections[..] else { return None };
+        if !section.starts_with("m=application ") || !section.ends_with(" webrtc-datachannel") {
+            return None;
+        }
+        let value = |name: &str| {
+            let mut values = text.lines().filter_map(|line| {
+                line.trim_end().strip_prefix("a=")?.strip_prefix(name)?.strip_prefix(':')
+            });
+            // Twice the same is as good as once; two different ones are not.
+            let first = values.next()?;
+            values.all(|other| other == first).then_some(first)
+        };
+        let setups = match side {
+            Side::Offer => &["actpass", "active", "passive"][..],
+            Side::Answer => &["active", "passive"],
+        };
+        let setup = value("setup")?;
+        let mut candidates = Vec::new();
+        for candidate in lines.filter_map(|line| line.strip_prefix("a=candidate:")) {
+            match clean_candidate(candidate, which) {
+                Candidate::Good(candidate) => candidates.push(candidate),
+                Candidate::Unwanted => {}
+                Candidate::Bad => return None,
+            }
+        }
+        if candidates.len() > MAX_CANDIDATES {
+            return None;
+        }
+        Some(Self {
+            mid: token(value("mid")?, 1, MAX_MID_CHARS)?,
+            ufrag: token(value("ice-ufrag")?, MIN_UFRAG_CHARS, MAX_ICE_CHARS)?,
+            password: token(value("ice-pwd")?, MIN_PASSWORD_CHARS, MAX_ICE_CHARS)?,
+            fingerprint: fingerprint(value("fingerprint")?)?,
+            setup: setups.iter().find(|&&known| known == setup)?,
+            sctp_port: value("sctp-port")?.parse().ok().filter(|&port| port != 0)?,
+            max_message_bytes: value("max-message-size")
+                .map_or(Some(65_536), |size| size.parse().ok())?,
+            candidates,
+        })
+    }
+
+    /// Writes it as every WebRTC stack reads it.
+    pub(super) fn write(&self) -> String {
+        let Self { mid, ufrag, password, fingerprint, setup, sctp_port, .. } = self;
+        let mut text = format!(
+            "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {mid}\r\n\
+            m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n"
+        );
+        for candidate in &self.candidates {
+            // Writing to a String cannot fail, here and below.
+            let _ = write!(text, "a=candidate:{candidate}\r\n");
+        }
+        let _ = write!(
+            text,
+            "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\na=ice-options:trickle\r\n\
+            a=fingerprint:sha-256 {fingerprint}\r\na=setup:{setup}\r\na=mid:{mid}\r\n\
+            a=sctp-port:{sctp_port}\r\na=max-message-size:{}\r\n",
+            self.max_message_bytes
+        );
+        text
+    }
+}
+
+/// What became of a candidate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Candidate {
+    /// It may be used, and says this.
+    Good(String),
+    /// It is well-formed, but not to be used.
+    Unwanted,
+    /// It is none.
+    Bad,
+}
+
+/// Reads a candidate as it travels by itself: JSON, `null` for the end of them.
+pub(super) fn read_candidate(json: &str, which: Candidates) -> Candidate {
+    if json == "null" {
+        return Candidate::Good(json.to_owned());
+    }
+    if json.len() > MAX_BYTES {
+        return Candidate::Bad;
+    }
+    let Ok(value) = serde_json::from_str::<serde_json::Value>(json) else { return Candidate::Bad };
+    let Some(text) = value.get("candidate").and_then(serde_json::Value::as_str) else {
+        return Candidate::Bad;
+    };
+    // Another way to say that there are no more.
+    if text.is_empty() {
+        return Candidate::Unwanted;
+    }
+    match text.strip_prefix("candidate:").map(|text| clean_candidate(text, which)) {
+        // There is one section, and the name of the session was checked with the description: neither is repeated, as
+        // a browser throws where they differ.
+        Some(Candidate::Good(text)) => Candidate::Good(
+            serde_json::json!({
+                "candidate": format!("candidate:{text}"), "sdpMid": null, "sdpMLineIndex": 0,
+            })
+            .to_string(),
+        ),
+        Some(other) => other,
+        None => Candidate::Bad,
+    }
+}
+
+/// A candidate written anew.
+fn clean_candidate(text: &str, which: Candidates) -> Candidate {
+    match read_words(text, which) {
+        Some((text, true)) => Candidate::Good(text),
+        Some((_, false)) => Candidate::Unwanted,
+        None => Candidate::Bad,
+    }
+}
+
+/// The words of a candidate written anew, and whether it is to be used; none if it is not one.
+fn read_words(text: &str, which: Candidates) -> Option<(String, bool)> {
+    let mut words = text.split_ascii_whitespace();
+    let foundation = token(words.next()?, 1, 32)?;
+    let component: u16 = words.next()?.parse().ok()?;
+    let protocol = words.next()?.to_ascii_lowercase();
+    let priority: u32 = words.next()?.parse().ok()?;
+    let address = address(words.next()?)?;
+    let port: u16 = words.next()?.parse().ok()?;
+    let kind = (words.next()? == "typ").then(|| words.next()).flatten()?;
+    let kind = ["host", "srflx", "prflx", "relay"].into_iter().find(|&known| known == kind)?;
+    let mut cleaned = format!("{foundation} 1 {protocol} {priority} {address} {port} typ {kind}");
+    let mut tcp_type = None;
+    let (mut related, mut related_port) = (None, None);
+    while let (Some(name), Some(value)) = (words.next(), words.next()) {
+        match name {
+            "raddr" => related = Some(self::address(value)?),
+            "rport" => related_port = Some(value.parse::<u16>().ok()?),
+            "tcptype" => tcp_type = Some(value),
+            // What else there is, is for others or of no use.
+            _ => {}
+        }
+    }
+    if let (Some(address), Some(port)) = (related, related_port) {
+        let _ = write!(cleaned, " raddr {address} rport {port}");
+    }
+    // Data channels go over UDP here; a TCP candidate is well-formed, and nobody uses it.
+    let is_unwanted = protocol != "udp" || tcp_type.is_some() || component != 1 || port == 0;
+    let is_relay_missing = which == Candidates::RelaysOnly && kind != "relay";
+    Some((cleaned, !is_unwanted && !is_relay_missing))
+}
+
+/// An IP address, or a name that hides one on the local network.
+fn address(text: &str) -> Option<String> {
+    let is_hidden = text.len() <= MAX_MDNS_CHARS
+        && text.strip_suffix(".local").is_some_and(|name| {
+            !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        });
+    if is_hidden { Some(text.to_owned()) } else { Some(text.parse::<IpAddr>().ok()?.to_string()) }
+}
+
+/// A word of letters, digits, `+`, `/`, `-` and `_`, of so many characters.
+fn token(text: &str, least: usize, most: usize) -> Option<String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte);
+    ((least..=most).contains(&text.len()) && text.bytes().all(is_plain)).then(|| text.to_owned())
+}
+
+/// The hash of a certificate, in capital letters.
+fn fingerprint(text: &str) -> Option<String> {
+    let (algorithm, hash) = text.split_once(' ')?;
+    let is_byte = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_whole = hash.split(':').count() == FINGERPRINT_BYTES && hash.split(':').all(is_byte);
+    (algorithm.eq_ignore_ascii_case("sha-256") && is_whole).then(|| hash.to_ascii_uppercase())
+}
+
+/// What Chromium writes, shortened by nothing.
+#[cfg(test)]
+pub(super) fn example() -> String {
+    let hash = ["AB"; 32].join(":");
+    [
+        "v=0",
+        "o=- 4611731400430051336 2 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+        "a=group:BUNDLE 0",
+        "a=extmap-allow-mixed",
+        "a=msid-semantic: WMS",
+        "m=application 50712 UDP/DTLS/SCTP webrtc-datachannel",
+        "c=IN IP4 192.168.1.7",
+        "a=candidate:1467250027 1 udp 2122260223 192.168.1.7 50712 typ host generation 0 network-id 1 network-cost 10",
+        "a=candidate:842163049 1 udp 1677729535 203.0.113.5 50712 typ srflx raddr 192.168.1.7 rport 50712 generation 0",
+        "a=candidate:1510613869 1 tcp 1518280447 192.168.1.7 9 typ host tcptype active generation 0",
+        "a=candidate:3 1 udp 1 4b5c1a3e-9f0d-4a83-8e1e-0c8a5d1c2f11.local 50713 typ host",
+        "a=ice-ufrag:Ab+/",
+        "a=ice-pwd:asd88fgpdd777uzjYhagZg",
+        "a=ice-options:trickle",
+        &format!("a=fingerprint:sha-256 {hash}"),
+        "a=setup:actpass",
+        "a=mid:0",
+        "a=sctp-port:5000",
+        "a=max-message-size:262144",
+        "",
+    ]
+    .join("\r\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random;
+
+    fn chromium() -> String {
+        example()
+    }
+
+    fn read(text: &str) -> Option<Description> {
+        Description::read(text, Side::Offer, Candidates::All)
+    }
+
+    #[test]
+    fn a_description_is_written_anew_with_what_counts() {
+        let description = read(&chromium()).expect("Chromium's is fine");
+        let written = description.write();
+        assert_eq!(read(&written), Some(description));
+        for kept in ["a=mid:0", "a=setup:actpass", "192.168.1.7 50712 typ host", ".local 50713"] {
+            assert!(written.contains(kept), "{kept} is missing:\n{written}");
+        }
+        for gone in ["tcp", "network-id", "extmap", "4611731400430051336"] {
+            assert!(!written.contains(gone), "{gone} is still there:\n{written}");
+        }
+    }
+
+    #[test]
+    fn relays_only_means_that_no_address_of_a_machine_is_left() {
+        let with_relay = chromium().replace(
+            "a=ice-ufrag",
+            "a=candidate:9 1 udp 5 198.51.100.1 3478 typ relay raddr 0.0.0.0 rport 0\r\na=ice-ufrag",
+        );
+        let description = Description::read(&with_relay, Side::Offer, Candidates::RelaysOnly);
+        let written = description.expect("it is as good as before").write();
+        assert!(written.contains("198.51.100.1 3478 typ relay"), "{written}");
+        assert!(!written.contains("192.168.1.7") && !written.contains(".local"), "{written}");
+    }
+
+    #[test]
+    fn what_webrtc_would_refuse_is_refused_first() {
+        let changes: [(&str, &str); 14] = [
+            ("v=0", "v=1"),
+            ("m=application", "m=audio"),
+            ("a=ice-ufrag:Ab+/", "a=ice-ufrag:A"),
+            ("a=ice-ufrag:Ab+/", "a=nothing:1"),
+            ("a=ice-pwd:asd88fgpdd777uzjYhagZg", "a=ice-pwd:short"),
+            ("a=ice-pwd:asd", "a=ice-pwd:\u{e9}sd"),
+            ("sha-256 AB", "sha-1 AB"),
+            ("sha-256 AB:AB", "sha-256 AB"),
+            ("sha-256 AB", "sha-256 XY"),
+            ("a=setup:actpass", "a=setup:holdconn"),
+            ("a=mid:0", "a=mid:0\r\na=mid:1"),
+            ("a=sctp-port:5000", "a=sctp-port:70000"),
+            ("192.168.1.7 50712 typ host", "300.168.1.7 50712 typ host"),
+            (
+                "a=sctp-port:5000",
+                "a=sctp-port:5000\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel",
+            ),
+        ];
+        for (from, to) in changes {
+            assert!(chromium().contains(from), "{from}");
+            assert_eq!(read(&chromium().replacen(from, to, 1)), None, "{from} became {to}");
+        }
+        assert_eq!(Description::read(&chromium(), Side::Answer, Candidates::All), None, "actpass");
+        assert_eq!(read(&(chromium() + &"a=x\r\n".repeat(5000))), None);
+        assert_eq!(read(""), None);
+    }
+
+    #[test]
+    fn damaged_descriptions_are_read_or_refused() {
+        let mut seed = 3;
+        for _ in 0..2000 {
+            let mut bytes = chromium().into_bytes();
+            for _ in 0..1 + random::next(&mut seed) % 4 {
+                let at = random::next(&mut seed) as usize % bytes.len();
+                match random::next(&mut seed) % 3 {
+                    0 => bytes[at] = random::next(&mut seed) as u8,
+                    1 => bytes.truncate(at.max(1)),
+                    _ => bytes.insert(at, b'\n'),
+                }
+            }
+            let text = String::from_utf8_lossy(&bytes);
+            if let Some(description) = read(&text) {
+                assert_eq!(read(&description.write()), Some(description), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_candidate_is_written_anew_or_refused() {
+        let read = |text: &str| {
+            let json = serde_json::json!({
+                "candidate": text, "sdpMid": "7", "sdpMLineIndex": 3, "usernameFragment": "x",
+            });
+            read_candidate(&json.to_string(), Candidates::All)
+        };
+        let Candidate::Good(good) =
+            read("candidate:1 1 UDP 5 ::1 4 typ host ufrag x network-cost 9")
+        else {
+            panic!("it is one");
+        };
+        assert_eq!(
+            good,
+            r#"{"candidate":"candidate:1 1 udp 5 ::1 4 typ host","sdpMLineIndex":0,"sdpMid":null}"#
+        );
+        assert_eq!(read("candidate:1 1 tcp 5 ::1 9 typ host tcptype active"), Candidate::Unwanted);
+        assert_eq!(read("candidate:1 2 udp 5 ::1 9 typ host"), Candidate::Unwanted);
+        assert_eq!(read(""), Candidate::Unwanted);
+        for bad in [
+            "candidate:",
+            "candidate:1 1 udp 5 host 4 typ host",
+            "candidate:1 1 udp 5 ::1 99999 typ host",
+            "candidate:1 1 udp -5 ::1 4 typ host",
+            "candidate:1 1 udp 5 ::1 4 typ best",
+            "candidate:1 1 udp 5 ::1 4 host",
+            "1 1 udp 5 ::1 4 typ host",
+        ] {
+            assert_eq!(read(bad), Candidate::Bad, "{bad}");
+        }
+        for bad in ["", "{}", "[", "{\"candidate\":7}", "nul"] {
+            assert_eq!(read_candidate(bad, Candidates::All), Candidate::Bad, "{bad}");
+        }
+        let relays = |text| {
+            read_candidate(
+                &serde_json::json!({ "candidate": text }).to_string(),
+                Candidates::RelaysOnly,
+            )
+        };
+        assert_eq!(relays("candidate:1 1 udp 5 ::1 4 typ host"), Candidate::Unwanted);
+    }
+}

@@ -1,0 +1,104 @@
+//! Somebody in the room sends offers, answers and candidates that WebRTC cannot use: matches go on, and others can still come.
+
+use std::time::{Duration, Instant};
+
+use async_tungstenite::{
+    WebSocketStream,
+    smol::{ConnectStream, connect_async},
+    tungstenite::Message,
+};
+use e2e_tests::{PeerSettings, TestServer, assert_agreement};
+use futures::{StreamExt, executor::block_on, future::Either, pin_mut};
+use serde_json::{Value, json};
+
+use crate::{patience, start};
+
+/// How long the stranger bothers the others: they check candidates for some of it.
+const BOTHERS_FOR: Duration = Duration::from_secs(6);
+
+/// A client that speaks to the server byte by byte, and is no WebRTC peer at all.
+struct Stranger(WebSocketStream<ConnectStream>);
+
+impl Stranger {
+    fn enter(room: &str) -> Self {
+        Self(block_on(connect_async(room)).expect("the server lets everybody in").0)
+    }
+
+    fn send(&mut self, to: &str, kind: &str, text: &str) {
+        let request = json!({ "Signal": { "receiver": to, "data": { kind: text } } });
+        block_on(self.0.send(Message::text(request.to_string()))).expect("the server reads on");
+    }
+
+    /// The next signal for us, of what kind it is and who sent it; none if none comes soon.
+    fn next_signal(&mut self) -> Option<(String, Value)> {
+        let soon = futures_timer::Delay::new(Duration::from_millis(200));
+        let message = block_on(async {
+            let next = self.0.next();
+            pin_mut!(next, soon);
+            match futures::future::select(next, soon).await {
+                Either::Left((message, _)) => message,
+                Either::Right(_) => None,
+            }
+        });
+        let Some(Ok(Message::Text(text))) = message else { return None };
+        let event: Value = serde_json::from_str(text.as_str()).ok()?;
+        let signal = event.get("Signal")?;
+        Some((signal.get("sender")?.as_str()?.to_owned(), signal.get("data")?.clone()))
+    }
+}
+
+/// What no stack can use, as whatever kind of signal it is sent.
+fn bad_signals(offer: &str) -> Vec<String> {
+    let no_fingerprint: String = offer
+        .lines()
+        .filter(|line| !line.contains("fingerprint"))
+        .map(|line| format!("{line}\r\n"))
+        .collect();
+    vec![
+        String::new(),
+        "null?".into(),
+        "v=0".into(),
+        no_fingerprint,
+        // An answer that leaves open who begins, and one to another section.
+        offer.to_owned(),
+        offer.replace("actpass", "active").replace("a=mid:0", "a=mid:seven"),
+        offer.replace("actpass", "active").replace("ice-ufrag:", "ice-ufrag:\u{0}"),
+        json!({ "candidate": "candidate:1 1 udp 1 300.1.1.1 9 typ host", "sdpMid": "9" })
+            .to_string(),
+        json!({ "candidate": "candidate:".repeat(4000) }).to_string(),
+    ]
+}
+
+#[test]
+fn signals_that_webrtc_cannot_use_end_no_match() {
+    let server = TestServer::start();
+    let room = server.room("hostile-signals");
+    let mut peers = ["Ann", "Bob"].map(|name| start(&PeerSettings::new(&room, name).seconds(14)));
+    for peer in &mut peers {
+        peer.wait_for_play(60);
+    }
+    let mut stranger = Stranger::enter(&room);
+    let began = Instant::now();
+    let mut offers = 0;
+    while began.elapsed() < BOTHERS_FOR {
+        // Who was here before offers us a connection, and waits for our answer.
+        let Some((from, data)) = stranger.next_signal() else { continue };
+        let Some(offer) = data.get("Offer").and_then(Value::as_str) else { continue };
+        offers += 1;
+        for text in bad_signals(offer) {
+            for kind in ["Answer", "Offer", "IceCandidate"] {
+                stranger.send(&from, kind, &text);
+            }
+        }
+        // What nobody would send, but some would read.
+        stranger.send(&from, "IceCandidate", "null");
+    }
+    assert_eq!(offers, 2, "both players met the stranger");
+    drop(stranger);
+    let reports = peers.map(|mut peer| {
+        let status = peer.wait(patience(14));
+        assert!(status.success(), "{:#?}", peer.lines());
+        peer.report(patience(0))
+    });
+    assert_agreement(&reports, 600);
+}
