@@ -28,6 +28,48 @@ impl fmt::Display for PeerId {
     }
 }
 
+/// A secret by which a peer stays the same peer over several connections to the server, and after a restart of it: its id is a hash
+/// of the key, so nobody needs to remember anything, and who knows the id cannot pass for the peer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PeerKey(u128);
+
+/// Separates these hashes from all others; any number does.
+const KEY_NAMESPACE: Uuid = Uuid::from_u128(0x7d0c_1f0b_6f4b_4d2e_9a51_3c8e_55b7_21a6);
+
+impl PeerKey {
+    /// The key with this number, which must be random in all of its bits.
+    #[must_use]
+    pub const fn new(random: u128) -> Self {
+        Self(random)
+    }
+
+    /// The key as it stands in an address: `key=` and 32 hexadecimal digits.
+    #[must_use]
+    pub fn to_query(self) -> String {
+        format!("key={:032x}", self.0)
+    }
+
+    /// The key in the query of an address, if there is one.
+    #[must_use]
+    pub fn in_query(query: &str) -> Option<Self> {
+        let digits = query.split('&').find_map(|pair| pair.strip_prefix("key="))?;
+        let is_whole = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        is_whole.then(|| u128::from_str_radix(digits, 16).ok().map(Self)).flatten()
+    }
+
+    /// The peer with this key.
+    #[must_use]
+    pub fn peer(self) -> PeerId {
+        PeerId(Uuid::new_v5(&KEY_NAMESPACE, &self.0.to_be_bytes()))
+    }
+}
+
+impl fmt::Debug for PeerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PeerKey(secret)")
+    }
+}
+
 /// What a peer sends to the server. `S` is the signal (an SDP or an ICE candidate), which the server passes on unread.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PeerRequest<S> {

@@ -35,7 +35,16 @@ impl TestServer {
     pub fn with(config: ServerConfig) -> Self {
         let runtime = Runtime::new().expect("the system has threads for a runtime");
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let config = ServerConfig { address, ..config };
+        Self::run(runtime, ServerConfig { address, ..config })
+    }
+
+    /// Starts a server at the address of one that is gone.
+    pub fn at(address: SocketAddr) -> Self {
+        let runtime = Runtime::new().expect("the system has threads for a runtime");
+        Self::run(runtime, ServerConfig { address, ..ServerConfig::default() })
+    }
+
+    fn run(runtime: Runtime, config: ServerConfig) -> Self {
         let server = runtime.block_on(Server::bind(config)).expect("the server listens");
         let address = server.local_addr();
         let (stop, stopped) = oneshot::channel();
@@ -46,6 +55,11 @@ impl TestServer {
             }));
         });
         Self { address, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The address of a room.

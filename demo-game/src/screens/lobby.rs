@@ -169,7 +169,7 @@ fn status(session: &SessionState, lobby: &Lobby) -> (String, Color) {
             ("Connecting to the server...".to_owned(), TEXT_QUIET)
         }
         SessionState::Gathering if lobby.is_signaling_lost => {
-            ("The server is gone: nobody else can join, but you can play.".to_owned(), WARNING)
+            ("The server is away: nobody else can join until it is back.".to_owned(), WARNING)
         }
         SessionState::Gathering => match lobby.blocker() {
             Some(blocker) => (sentence(&blocker.to_string()), WARNING),

@@ -68,6 +68,8 @@ pub(crate) struct Connection {
     pub(super) local: Option<PeerId>,
     /// The signaling server is gone: nobody new can come.
     pub(super) is_signaling_lost: bool,
+    /// And will stay so.
+    pub(super) is_signaling_gone: bool,
     /// Somebody has been in the room with us.
     has_met: bool,
     pub(super) hello: Hello,
@@ -112,6 +114,7 @@ impl Connection {
             unreachable: Vec::new(),
             local: None,
             is_signaling_lost: false,
+            is_signaling_gone: false,
             has_met: false,
             hello: Hello::new(config, 0, "", 1),
             status: Status::default(),
@@ -163,7 +166,7 @@ impl Connection {
         self.links.clear();
         self.unreachable.clear();
         self.local = None;
-        self.is_signaling_lost = false;
+        (self.is_signaling_lost, self.is_signaling_gone) = (false, false);
         self.has_met = false;
         self.conditioner.forget_peers();
         self.status = Status { last_epoch: self.status.last_epoch, ..Status::default() };
@@ -285,7 +288,11 @@ impl Connection {
                 occurrences.push(Occurrence::Opened);
             }
             TransportEvent::Failed(error) => occurrences.push(Occurrence::Failed(error)),
-            TransportEvent::SignalingLost => self.is_signaling_lost = true,
+            TransportEvent::SignalingLost => {
+                (self.is_signaling_lost, self.is_signaling_gone) = (true, true);
+            }
+            TransportEvent::SignalingAway => self.is_signaling_lost = true,
+            TransportEvent::SignalingBack => self.is_signaling_lost = false,
             TransportEvent::Connected(peer) => self.greet(now, peer),
             TransportEvent::DroppedEarly => self.dropped.flooded += 1,
             TransportEvent::BadSignal => self.dropped.bad_signal += 1,

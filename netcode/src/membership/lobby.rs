@@ -20,7 +20,7 @@ pub struct Lobby {
     pub ready: bool,
     /// The others that we are connected to, by id.
     pub peers: Vec<LobbyPeer>,
-    /// The signaling server is gone: who is here can play, but nobody new can come.
+    /// The signaling server is gone, and we try to reach it again: who is here can play, but nobody new can come until then.
     pub is_signaling_lost: bool,
     /// Peers that are in the room, and to which no connection could be made within 10 s: a firewall is in the way, or their machine
     /// stands still. A relay (TURN) helps against the former.

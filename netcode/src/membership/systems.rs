@@ -200,7 +200,7 @@ impl Findings<'_> {
             self.end_without(connection, now, GoodbyeCause::PeerLost(peer));
         }
         let waits = matches!(self.state.now(), SessionState::Connecting | SessionState::Gathering);
-        if waits && connection.is_signaling_lost && connection.links.is_empty() {
+        if waits && connection.is_signaling_gone && connection.links.is_empty() {
             self.end(connection, now, EndReason::SignalingLost);
         }
     }

@@ -91,8 +91,12 @@ pub(crate) enum TransportEvent {
     BadSignal,
     /// Bytes from a peer.
     Received { from: PeerId, channel: Channel, bytes: Box<[u8]> },
-    /// The signaling server is gone; peers that are connected stay so, but nobody new can come.
+    /// The signaling server is gone for good; peers that are connected stay so, but nobody new can come.
     SignalingLost,
+    /// The signaling server is gone; we try to reach it again.
+    SignalingAway,
+    /// The signaling server is back.
+    SignalingBack,
     /// The transport is of no more use.
     Failed(TransportError),
 }

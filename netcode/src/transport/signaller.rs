@@ -1,10 +1,12 @@
 //! Our way to the signaling server, in place of matchbox's own.
 //!
 //! Once connected it never fails: a lost server must not end a match that runs on data channels, and matchbox
-//! may panic where its signaller ends in the middle of a handshake. It withholds `PeerLeft`, which only says that
+//! may panic where its signaller ends in the middle of a handshake. It connects again, as the same peer, for as long as somebody is
+//! connected who would miss us; without anybody the transport begins anew. It withholds `PeerLeft`, which only says that
 //! a peer's WebSocket closed, and a second `IdAssigned`, on which matchbox panics.
 
 use std::{
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -25,9 +27,15 @@ use super::{
     sdp::Candidates,
     signals::{BadSignal, Signals},
 };
+use crate::random;
 
 /// A server that has not answered by then will not; a player should be told rather than wait.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// The first attempt to reach the server again comes about so soon, and later ones at most so far apart: a server restarts within
+/// seconds, and one that does not should not be asked all the time.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LAST_RETRY: Duration = Duration::from_secs(10);
 
 /// What the signaller and its message loop tell the transport.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +45,10 @@ pub(super) struct Watch(Arc<Mutex<Notices>>);
 struct Notices {
     error: Option<TransportError>,
     is_lost: bool,
+    is_back: bool,
     is_over: bool,
+    /// Who is connected to us now, whatever the server says of it.
+    connected: Vec<PeerId>,
     bad_signals: u32,
     /// Peers with which a handshake began.
     met: Vec<PeerId>,
@@ -69,6 +80,23 @@ impl Watch {
     /// Whether the server was lost since the last call.
     pub(super) fn take_lost(&self) -> bool {
         self.with(|notices| std::mem::take(&mut notices.is_lost))
+    }
+
+    /// Whether the server was reached again since the last call.
+    pub(super) fn take_back(&self) -> bool {
+        self.with(|notices| std::mem::take(&mut notices.is_back))
+    }
+
+    /// Notes who is connected to us.
+    pub(super) fn note_connected(&self, peers: impl Iterator<Item = PeerId>) {
+        self.with(|notices| {
+            notices.connected.clear();
+            notices.connected.extend(peers);
+        });
+    }
+
+    fn is_connected(&self, peer: PeerId) -> bool {
+        self.with(|notices| notices.connected.contains(&peer))
     }
 
     /// Signals that no WebRTC stack sends, since the last call.
@@ -115,7 +143,15 @@ impl SignallerBuilder for RoomSignallerBuilder {
     ) -> Result<Box<dyn Signaller>, SignalingError> {
         match enter(&room_url).await {
             Ok((socket, first)) => Ok(Box::new(RoomSignaller {
+                url: room_url.clone(),
                 socket: Some(socket),
+                attempt: Mutex::default(),
+                tries: 0,
+                id: match first {
+                    // Who comes back to a room for strangers is paired with another one.
+                    PeerEvent::IdAssigned(id) if !room_url.contains("next=") => Some(id),
+                    _ => None,
+                },
                 first: Some(first),
                 watch: self.watch.clone(),
                 signals: Signals::new(self.candidates),
@@ -156,14 +192,49 @@ async fn enter(url: &str) -> Result<(Socket, PeerEvent), TransportError> {
     }
 }
 
+/// Connects after a while, and not before somebody is connected to us: without that, there is nobody to stay the same for.
+async fn try_again(
+    url: String,
+    wait: Duration,
+    watch: Watch,
+) -> Result<(Socket, PeerEvent), TransportError> {
+    Delay::new(wait).await;
+    while watch.with(|notices| notices.connected.is_empty()) {
+        Delay::new(FIRST_RETRY).await;
+    }
+    enter(&url).await
+}
+
+/// How long to wait before the next attempt: twice as long each time, and for everybody a little differently, so that not all
+/// peers of a server that restarts come at once. The address holds our secret key, which is random.
+pub(super) fn backoff(url: &str, tries: u32) -> Duration {
+    let mut seed = url
+        .bytes()
+        .fold(u64::from(tries), |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let jitter = 0.5 + (random::next(&mut seed) >> 40) as f32 / (1u32 << 24) as f32;
+    (FIRST_RETRY * 2u32.saturating_pow(tries.min(16))).min(LAST_RETRY).mul_f32(jitter)
+}
+
 /// The part of a URL that names the server.
-fn server_of(url: &str) -> &str {
+pub(super) fn server_of(url: &str) -> &str {
     let authority = url.find("://").map_or(0, |index| index + 3);
     url[authority..].find('/').map_or(url, |index| &url[..authority + index])
 }
 
+/// An attempt to reach the server again. Kept between polls, as matchbox drops what it waits for whenever it has to send.
+#[cfg(not(target_arch = "wasm32"))]
+type Attempt = Pin<Box<dyn Future<Output = Result<(Socket, PeerEvent), TransportError>> + Send>>;
+#[cfg(target_arch = "wasm32")]
+type Attempt = Pin<Box<dyn Future<Output = Result<(Socket, PeerEvent), TransportError>>>>;
+
 struct RoomSignaller {
+    url: String,
     socket: Option<Socket>,
+    /// Never locked: it makes the signaller `Sync`, as matchbox wants it, which a future need not be.
+    attempt: Mutex<Option<Attempt>>,
+    tries: u32,
+    /// Who we are.
+    id: Option<PeerId>,
     first: Option<PeerEvent>,
     watch: Watch,
     signals: Signals,
@@ -176,6 +247,12 @@ impl RoomSignaller {
             PeerEvent::IdAssigned(_) => None,
             PeerEvent::PeerLeft(peer) => {
                 self.watch.with(|notices| notices.left.push(peer));
+                None
+            }
+            // It was away from the server, or we were; we have each other.
+            PeerEvent::NewPeer(peer) | PeerEvent::Signal { sender: peer, .. }
+                if self.watch.is_connected(peer) =>
+            {
                 None
             }
             PeerEvent::NewPeer(peer) => {
@@ -206,6 +283,28 @@ impl RoomSignaller {
         self.socket = None;
         self.watch.lose();
     }
+
+    /// Tries to reach the server once more. Should it be another one, which does not know us, we are done with it.
+    async fn reconnect(&mut self) {
+        let Self { url, attempt, tries, watch, .. } = self;
+        let attempt = attempt.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let running = attempt.get_or_insert_with(|| {
+            Box::pin(try_again(url.clone(), backoff(url, *tries), watch.clone()))
+        });
+        let result = running.await;
+        *attempt = None;
+        self.tries += 1;
+        match result {
+            Ok((socket, PeerEvent::IdAssigned(id))) if Some(id) == self.id => {
+                self.socket = Some(socket);
+                self.tries = 0;
+                self.watch.with(|notices| notices.is_back = true);
+            }
+            Ok(_) => self.id = None,
+            // The next attempt comes later.
+            Err(_) => {}
+        }
+    }
 }
 
 #[cfg_attr(not(target_arch = "wasm32"), async_trait)]
@@ -233,7 +332,13 @@ impl Signaller for RoomSignaller {
             return Ok(first);
         }
         loop {
-            let Some(socket) = &mut self.socket else { return pending().await };
+            let Some(socket) = &mut self.socket else {
+                if self.id.is_none() {
+                    return pending().await;
+                }
+                self.reconnect().await;
+                continue;
+            };
             match socket.next().await {
                 Incoming::Text(text) => match serde_json::from_str(&text) {
                     Ok(event) => {
@@ -259,6 +364,14 @@ mod tests {
         assert_eq!(server_of("ws://host:3536/v1/rooms/a?next=2"), "ws://host:3536");
         assert_eq!(server_of("ws://host"), "ws://host");
         assert_eq!(server_of("nonsense"), "nonsense");
+    }
+
+    #[test]
+    fn attempts_come_ever_later_and_not_all_at_once() {
+        let wait = |tries| backoff("ws://host/room?key=1", tries);
+        assert!(wait(0) >= FIRST_RETRY / 2 && wait(0) <= FIRST_RETRY.mul_f32(1.5));
+        assert!(wait(3) > wait(0) && wait(1000) <= LAST_RETRY.mul_f32(1.5));
+        assert_ne!(wait(3), backoff("ws://host/room?key=2", 3));
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use matchbox_socket::{
     Packet, PeerId as MatchboxId, PeerState, RtcIceServerConfig, WebRtcSocket, WebRtcSocketBuilder,
 };
-use signaling::protocol::{PeerId, is_room_name};
+use signaling::protocol::{PeerId, PeerKey, is_room_name};
+use uuid::Uuid;
 
 use super::{
     Channel, MAX_PEERS, Transport, TransportError, TransportEvent, platform,
     sdp::Candidates,
-    signaller::{RoomSignallerBuilder, Watch},
+    signaller::{RoomSignallerBuilder, Watch, backoff, server_of},
 };
 
 const CHANNELS: [(usize, Channel); 2] = [(0, Channel::Datagrams), (1, Channel::Control)];
@@ -21,11 +22,67 @@ const MAX_EARLY_OF_PEER: usize = 16;
 const MAX_EARLY: usize = MAX_PEERS * MAX_EARLY_OF_PEER;
 /// A handshake that takes longer will not end well: candidates are tried for some seconds.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// Who waits alone in a room whose server is gone waits so long for it to come back.
+const RETURN_WITHIN: Duration = Duration::from_secs(60);
 /// Departures remembered: more than a room holds.
 const MAX_GONE: usize = 64;
 
+/// What it takes to enter a room.
+#[derive(Debug)]
+struct Room {
+    url: String,
+    ice_servers: Vec<String>,
+    candidates: Candidates,
+}
+
+impl Room {
+    /// Begins to enter it, under a secret key of its own.
+    fn enter(&self) -> (WebRtcSocket, Watch) {
+        let watch = Watch::default();
+        let key = PeerKey::new(Uuid::new_v4().as_u128() ^ Uuid::new_v4().as_u128().rotate_left(64));
+        let separator = if self.url.contains('?') { '&' } else { '?' };
+        let url = format!("{}{separator}{}", self.url, key.to_query());
+        let (socket, message_loop) = WebRtcSocketBuilder::new(url)
+            .ice_server(RtcIceServerConfig {
+                urls: self.ice_servers.clone(),
+                username: None,
+                credential: None,
+            })
+            .signaller_builder(Arc::new(RoomSignallerBuilder {
+                watch: watch.clone(),
+                candidates: self.candidates,
+            }))
+            .add_unreliable_channel()
+            .add_reliable_channel()
+            .build();
+        platform::run(message_loop, watch.while_running());
+        (socket, watch)
+    }
+}
+
+/// The server is not there.
+#[derive(Clone, Copy, Debug)]
+struct Outage {
+    since: Duration,
+    tries: u32,
+    /// When the next attempt is due, after `since`.
+    next_try: Duration,
+    /// Whether an attempt is under way.
+    is_trying: bool,
+}
+
+impl Outage {
+    fn new(now: Duration, url: &str) -> Self {
+        Self { since: now, tries: 0, next_try: backoff(url, 0), is_trying: false }
+    }
+}
+
 /// A room on a signaling server.
 pub(crate) struct WebRtcTransport {
+    room: Room,
+    outage: Option<Outage>,
+    /// Whether we were in the room at any time.
+    was_open: bool,
     socket: WebRtcSocket,
     watch: Watch,
     is_open: bool,
@@ -45,20 +102,11 @@ impl WebRtcTransport {
         ice_servers: &[String],
         is_relay_only: bool,
     ) -> Result<Self, TransportError> {
-        let watch = Watch::default();
         let candidates = if is_relay_only { Candidates::RelaysOnly } else { Candidates::All };
-        let (socket, message_loop) = WebRtcSocketBuilder::new(room_url(url)?)
-            .ice_server(RtcIceServerConfig {
-                urls: ice_servers.to_vec(),
-                username: None,
-                credential: None,
-            })
-            .signaller_builder(Arc::new(RoomSignallerBuilder { watch: watch.clone(), candidates }))
-            .add_unreliable_channel()
-            .add_reliable_channel()
-            .build();
-        platform::run(message_loop, watch.while_running());
+        let room = Room { url: room_url(url)?, ice_servers: ice_servers.to_vec(), candidates };
+        let (socket, watch) = room.enter();
         Ok(Self {
+            room,
             socket,
             watch,
             is_open: false,
@@ -66,7 +114,56 @@ impl WebRtcTransport {
             gone: VecDeque::new(),
             early: Vec::new(),
             handshakes: Vec::new(),
+            outage: None,
+            was_open: false,
         })
+    }
+
+    /// Follows the way to the server, and begins anew where nobody is connected who would miss us.
+    fn poll_server(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
+        self.watch.note_connected(self.peers.iter().map(|peer| MatchboxId(peer.0)));
+        if self.watch.take_back() {
+            self.outage = None;
+            events.push(TransportEvent::SignalingBack);
+        }
+        if self.watch.take_lost() {
+            self.outage = Some(Outage::new(now, &self.room.url));
+            events.push(TransportEvent::SignalingAway);
+        }
+        if let Some(error) = self.watch.take_failure() {
+            let outage = self.outage.get_or_insert(Outage::new(now, &self.room.url));
+            let is_hopeless = matches!(error, TransportError::Refused(_)) && !self.was_open;
+            if is_hopeless || !self.peers.is_empty() {
+                events.push(TransportEvent::Failed(error));
+                return;
+            }
+            outage.is_trying = false;
+        }
+        let Some(outage) = &mut self.outage else { return };
+        if !self.peers.is_empty() || outage.is_trying {
+            return;
+        }
+        let waited = now.saturating_sub(outage.since);
+        let patience = if self.was_open { RETURN_WITHIN } else { CONNECT_WITHIN };
+        if waited >= patience {
+            self.outage = None;
+            let url = server_of(&self.room.url).to_owned();
+            events.push(TransportEvent::Failed(TransportError::Unreachable { url }));
+        } else if waited >= outage.next_try {
+            outage.tries += 1;
+            outage.next_try = waited + backoff(&self.room.url, outage.tries);
+            outage.is_trying = true;
+            self.begin_anew();
+        }
+    }
+
+    /// Enters the room as a new peer. Nobody is connected, but somebody may wait for the end of a handshake with the old one, and
+    /// matchbox knows no other way to give one up.
+    fn begin_anew(&mut self) {
+        (self.socket, self.watch) = self.room.enter();
+        self.is_open = false;
+        self.early.clear();
+        self.handshakes.clear();
     }
 
     fn poll_peers(&mut self, events: &mut Vec<TransportEvent>) {
@@ -160,18 +257,17 @@ impl Transport for WebRtcTransport {
             && let Some(MatchboxId(id)) = self.socket.id()
         {
             self.is_open = true;
+            if self.outage.take().is_some() && self.was_open {
+                events.push(TransportEvent::SignalingBack);
+            }
+            self.was_open = true;
             events.push(TransportEvent::Opened(PeerId(id)));
         }
         // Packets first: the last words of a peer come before its departure.
         self.poll_packets(events);
         self.poll_peers(events);
         self.poll_handshakes(now, events);
-        if self.watch.take_lost() {
-            events.push(TransportEvent::SignalingLost);
-        }
-        if let Some(error) = self.watch.take_failure() {
-            events.push(TransportEvent::Failed(error));
-        }
+        self.poll_server(now, events);
     }
 
     fn send(&mut self, _now: Duration, to: PeerId, channel: Channel, bytes: &[u8]) {

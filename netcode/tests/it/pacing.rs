@@ -35,15 +35,11 @@ fn assert_fair(stepper: &mut Stepper, mut tick: impl FnMut(&mut Stepper, u32)) {
         let [a, b] = [0, 1].map(|peer: usize| after[peer][index] - before[peer][index]);
         assert!(a + b > 200, "{what}: {a} and {b} are too few to compare");
         let share = f64::from(a.max(b)) / f64::from(a + b);
-        println!("{what}: {a} and {b}, {:.1} %", share * 100.0);
         let delays = [0, 1].map(|index| stats(stepper.app(index)).input_delay);
         assert!(share <= most, "{what}: {a} and {b}, {delays:?}");
     }
     let frames = [0, 1].map(|index| stats(stepper.app(index)).frames);
     assert!(frames[0].abs_diff(frames[1]) <= 3, "{frames:?}");
-    let stalls = [0, 1].map(|index| stats(stepper.app(index)).stalls);
-    let delays = [0, 1].map(|index| stats(stepper.app(index)).input_delay);
-    println!("frames {frames:?}, stalls {stalls:?}, delays {delays:?}");
     assert_agreement(stepper, 100);
 }
 

@@ -3,7 +3,7 @@
 //! Reads requests, writes what the hub queued, and ends the connection when the peer is silent, sends too much or
 //! reads too little. Nothing that a peer sends can end anything but its own connection.
 
-use std::{pin::pin, time::Duration};
+use std::{pin::pin, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use serde_json::value::RawValue;
@@ -19,10 +19,10 @@ use super::{
     Shared,
     counters::Counter,
     hub::Command,
-    outbox::{Outbox, OutboxReader, outbox},
+    outbox::{OutboxReader, outbox},
     rooms::RoomKey,
 };
-use crate::protocol::{PeerEvent, PeerId, PeerRequest, Refusal};
+use crate::protocol::{PeerEvent, PeerId, PeerKey, PeerRequest, Refusal};
 
 /// How long a connection that we end stays open, so that the peer can read why: a few round trips of the worst links.
 /// Less than the time that a server which is being stopped gives its connections.
@@ -40,9 +40,17 @@ enum End {
 }
 
 /// Serves one WebSocket: in `room`, or to say why not.
-pub(crate) async fn serve(mut socket: WebSocket, room: Result<RoomKey, Refusal>, shared: &Shared) {
+///
+/// The peer is who `key` says, so that it stays the same over several connections; without one it is a new one.
+pub(crate) async fn serve(
+    mut socket: WebSocket,
+    room: Result<RoomKey, Refusal>,
+    key: Option<PeerKey>,
+    shared: &Shared,
+) {
+    let peer = key.map_or_else(|| PeerId(Uuid::new_v4()), PeerKey::peer);
     let end = match room {
-        Ok(room) => meet(&mut socket, room, shared).await,
+        Ok(room) => meet(&mut socket, peer, room, shared).await,
         Err(refusal) => End::Refused(refusal),
     };
     debug!(?end, "connection ended");
@@ -57,10 +65,11 @@ pub(crate) async fn serve(mut socket: WebSocket, room: Result<RoomKey, Refusal>,
 }
 
 /// Enters the room and stays there until something ends it.
-async fn meet(socket: &mut WebSocket, room: RoomKey, shared: &Shared) -> End {
-    let peer = PeerId(Uuid::new_v4());
+async fn meet(socket: &mut WebSocket, peer: PeerId, room: RoomKey, shared: &Shared) -> End {
+    let connection = shared.connections.fetch_add(1, Relaxed);
     let (outbox, queue, mut sent_off) = outbox(shared.config.max_queued_bytes);
-    if let Err(refusal) = join(peer, room, outbox, shared).await {
+    let join = |answer| Command::Join { peer, connection, room, outbox, answer };
+    if let Err(refusal) = shared.ask(join).await {
         return End::Refused(refusal);
     }
     shared.health.counters.count(Counter::Joined);
@@ -72,12 +81,8 @@ async fn meet(socket: &mut WebSocket, room: RoomKey, shared: &Shared) -> End {
     };
     // Without a hub there is no room left to leave. A stopping server tells nobody that the others leave (above):
     // they have not left each other.
-    let _ = shared.hub.send(Command::Leave { peer }).await;
+    let _ = shared.hub.send(Command::Leave { peer, connection }).await;
     end
-}
-
-async fn join(peer: PeerId, room: RoomKey, outbox: Outbox, shared: &Shared) -> Result<(), Refusal> {
-    shared.ask(|answer| Command::Join { peer, room, outbox, answer }).await
 }
 
 /// Passes messages both ways.

@@ -16,7 +16,7 @@ use axum::{
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Shared, connection, counters::Counter, files, hub::Command, rooms::RoomKey};
-use crate::protocol::Refusal;
+use crate::protocol::{PeerKey, Refusal};
 
 /// Where rooms are for clients that can read a [`Refusal`] from a close frame.
 const V1_ROOMS: &str = "/v1/rooms/";
@@ -76,12 +76,13 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
         .await
         .map_err(WebSocketUpgradeRejection::into_response)?;
     let path = parts.uri.path();
-    let room = match path.strip_prefix(V1_ROOMS) {
-        Some(name) => RoomKey::parse(name, parts.uri.query()),
+    let query = parts.uri.query();
+    let (room, key) = match path.strip_prefix(V1_ROOMS) {
+        Some(name) => (RoomKey::parse(name, query), query.and_then(PeerKey::in_query)),
         None => {
             let name = path.strip_prefix('/').unwrap_or(path);
-            let room = admit(name, parts.uri.query(), &shared).await;
-            Ok(room.map_err(|refusal| refuse(refusal, &shared))?)
+            let room = admit(name, query, &shared).await;
+            (Ok(room.map_err(|refusal| refuse(refusal, &shared))?), None)
         }
     };
     let place = parts.extensions.remove::<Place>();
@@ -93,7 +94,7 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
         .max_message_size(max_message_bytes)
         .max_frame_size(max_message_bytes)
         .on_upgrade(async move |socket| {
-            connection::serve(socket, room, &shared).await;
+            connection::serve(socket, room, key, &shared).await;
             drop(place);
         }))
 }

@@ -24,24 +24,26 @@ use crate::protocol::{PeerId, Refusal};
 pub(crate) enum Command {
     /// Would a peer be let into this room now?
     Check { room: RoomKey, answer: oneshot::Sender<Result<(), Refusal>> },
-    /// Let `peer` in; everything for it goes into `outbox`, its id first.
+    /// Let `peer` in; everything for it goes into `outbox`, its id first. Should it be there already, its earlier connection is
+    /// dead, whether we know it or not.
     Join {
         peer: PeerId,
+        connection: u64,
         room: RoomKey,
         outbox: Outbox,
         answer: oneshot::Sender<Result<(), Refusal>>,
     },
     /// Pass `message`, a complete event, to `receiver`.
     Signal { sender: PeerId, receiver: PeerId, message: Utf8Bytes },
-    /// `peer` is gone.
-    Leave { peer: PeerId },
+    /// `peer` is gone, unless it came back over another connection.
+    Leave { peer: PeerId, connection: u64 },
 }
 
 /// The rooms and the queues of the peers in them.
 #[derive(Debug)]
 pub(crate) struct Hub {
     rooms: Rooms,
-    outboxes: HashMap<PeerId, Outbox>,
+    outboxes: HashMap<PeerId, (u64, Outbox)>,
     health: Arc<Health>,
 }
 
@@ -65,7 +67,9 @@ impl Hub {
                 // Who no longer waits for the answer needs none.
                 let _ = answer.send(self.rooms.check(&room));
             }
-            Command::Join { peer, room, outbox, answer } => self.join(peer, &room, outbox, answer),
+            Command::Join { peer, connection, room, outbox, answer } => {
+                self.join(peer, &room, (connection, outbox), answer);
+            }
             Command::Signal { sender, receiver, message } => {
                 match self.rooms.route(sender, receiver) {
                     Ok(()) => {
@@ -79,7 +83,11 @@ impl Hub {
                     }
                 }
             }
-            Command::Leave { peer } => self.leave(peer),
+            Command::Leave { peer, connection } => {
+                if self.outboxes.get(&peer).is_none_or(|&(present, _)| present == connection) {
+                    self.leave(peer);
+                }
+            }
         }
     }
 
@@ -87,9 +95,13 @@ impl Hub {
         &mut self,
         peer: PeerId,
         room: &RoomKey,
-        outbox: Outbox,
+        outbox: (u64, Outbox),
         answer: oneshot::Sender<Result<(), Refusal>>,
     ) {
+        if self.outboxes.remove(&peer).is_some() {
+            // The others need not hear that it left: it is back.
+            let _ = self.rooms.leave(peer);
+        }
         match self.rooms.join(peer, room) {
             Ok(deliveries) => {
                 self.outboxes.insert(peer, outbox);
@@ -126,7 +138,8 @@ impl Hub {
 
     /// False if the peer's queue is full; the queue is gone then, by which its connection knows that it must end.
     fn push(&mut self, peer: PeerId, message: Utf8Bytes) -> bool {
-        let is_pushed = self.outboxes.get(&peer).is_some_and(|outbox| outbox.push(message).is_ok());
+        let is_pushed =
+            self.outboxes.get(&peer).is_some_and(|(_, outbox)| outbox.push(message).is_ok());
         if !is_pushed {
             self.outboxes.remove(&peer);
         }

@@ -12,7 +12,13 @@ mod hub;
 mod outbox;
 mod rooms;
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use axum::{Router, body::Body};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -64,6 +70,8 @@ pub(crate) struct Shared {
     hub: mpsc::Sender<Command>,
     health: Arc<Health>,
     stop: watch::Receiver<bool>,
+    /// Connections so far: each has its number.
+    connections: AtomicU64,
 }
 
 impl Server {
@@ -104,7 +112,13 @@ impl Server {
 
         let max_connections = self.config.max_connections;
         let places = Arc::new(Semaphore::new(max_connections));
-        let shared = Arc::new(Shared { config: self.config, hub, health, stop });
+        let shared = Arc::new(Shared {
+            config: self.config,
+            hub,
+            health,
+            stop,
+            connections: AtomicU64::new(0),
+        });
         info!("started");
         select! {
             () = shutdown => {}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use signaling::{
-    protocol::{PeerEvent, Refusal},
+    protocol::{PeerEvent, PeerKey, Refusal},
     server::ServerConfig,
 };
 use tokio_tungstenite::tungstenite::Message;
@@ -109,4 +109,28 @@ async fn who_answers_pings_stays_and_who_is_silent_goes() {
     assert_closed(&mut asleep.socket, Refusal::Silent).await;
     server.await_count("refused_silent", 1).await;
     assert_eq!(server.health().await["peers"], 1, "the awake one is still there");
+}
+
+#[tokio::test]
+async fn who_has_a_key_is_the_same_peer_again() {
+    let path = format!("/v1/rooms/room?{}", PeerKey::new(7).to_query());
+    let server = TestServer::start(config()).await;
+    let mut other = server.join("/v1/rooms/room").await;
+    let first = server.join(&path).await;
+    assert_eq!(first.id, PeerKey::new(7).peer());
+    assert_eq!(other.next().await, PeerEvent::NewPeer(first.id));
+    // Its network broke, and nobody noticed yet: the others hear that it is here, and not that it left.
+    let mut again = server.join(&path).await;
+    assert_eq!(again.id, first.id);
+    assert_eq!(other.next().await, PeerEvent::NewPeer(again.id));
+    drop(first);
+    other.greet(&mut again).await;
+    again.greet(&mut other).await;
+    // A server that knows nothing of this one gives it the same id.
+    let another = TestServer::start(config()).await;
+    assert_eq!(another.join(&path).await.id, again.id);
+    // What is no key is none, and stock clients have none.
+    for path in ["/v1/rooms/room?key=7", "/v1/rooms/room?key=", &path["/v1/rooms".len()..]] {
+        assert_ne!(another.join(path).await.id, again.id, "{path}");
+    }
 }

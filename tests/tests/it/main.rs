@@ -7,6 +7,7 @@ mod browser;
 mod departures;
 mod hostile_signals;
 mod matches;
+mod restarts;
 mod stock_clients;
 mod timing;
 
