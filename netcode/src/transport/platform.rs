@@ -11,10 +11,12 @@ pub(super) enum Incoming {
     Closed(Option<String>),
 }
 
-pub(super) use imp::{Socket, run};
+pub(super) use imp::{Kept, Socket, keep, run};
 
 #[cfg(not(target_arch = "wasm32"))]
 mod imp {
+    use std::pin::Pin;
+
     use async_tungstenite::{
         WebSocketStream,
         smol::{ConnectStream, connect_async},
@@ -55,6 +57,13 @@ mod imp {
         }
     }
 
+    /// A future that is polled now and then.
+    pub(in super::super) type Kept<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+    pub(in super::super) fn keep<T>(future: impl Future<Output = T> + Send + 'static) -> Kept<T> {
+        Box::pin(future)
+    }
+
     /// What an HTTP refusal says.
     fn said(response: &Response<Option<Vec<u8>>>) -> String {
         let body = response.body().as_deref().map(String::from_utf8_lossy);
@@ -82,9 +91,12 @@ mod imp {
 
 #[cfg(target_arch = "wasm32")]
 mod imp {
+    use std::pin::Pin;
+
     use futures::{SinkExt, StreamExt};
     use matchbox_socket::MessageLoopFuture;
     use pharos::{Events, Filter, Observable};
+    use send_wrapper::SendWrapper;
     use ws_stream_wasm::{WsEvent, WsMessage, WsMeta, WsStream};
 
     use super::Incoming;
@@ -124,6 +136,13 @@ mod imp {
                 _ => None,
             }
         }
+    }
+
+    /// A future that is polled now and then. A page has one thread, so it may well be sent to another.
+    pub(in super::super) type Kept<T> = SendWrapper<Pin<Box<dyn Future<Output = T>>>>;
+
+    pub(in super::super) fn keep<T>(future: impl Future<Output = T> + 'static) -> Kept<T> {
+        SendWrapper::new(Box::pin(future))
     }
 
     /// Runs the message loop between the frames of the page.

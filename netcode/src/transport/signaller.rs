@@ -6,7 +6,6 @@
 //! a peer's WebSocket closed, and a second `IdAssigned`, on which matchbox panics.
 
 use std::{
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -23,7 +22,7 @@ use matchbox_socket::{
 
 use super::{
     TransportError,
-    platform::{Incoming, Socket},
+    platform::{Incoming, Kept, Socket, keep},
     sdp::Candidates,
     signals::{BadSignal, Signals},
 };
@@ -222,10 +221,7 @@ pub(super) fn server_of(url: &str) -> &str {
 }
 
 /// An attempt to reach the server again. Kept between polls, as matchbox drops what it waits for whenever it has to send.
-#[cfg(not(target_arch = "wasm32"))]
-type Attempt = Pin<Box<dyn Future<Output = Result<(Socket, PeerEvent), TransportError>> + Send>>;
-#[cfg(target_arch = "wasm32")]
-type Attempt = Pin<Box<dyn Future<Output = Result<(Socket, PeerEvent), TransportError>>>>;
+type Attempt = Kept<Result<(Socket, PeerEvent), TransportError>>;
 
 struct RoomSignaller {
     url: String,
@@ -289,7 +285,7 @@ impl RoomSignaller {
         let Self { url, attempt, tries, watch, .. } = self;
         let attempt = attempt.get_mut().unwrap_or_else(PoisonError::into_inner);
         let running = attempt.get_or_insert_with(|| {
-            Box::pin(try_again(url.clone(), backoff(url, *tries), watch.clone()))
+            keep(try_again(url.clone(), backoff(url, *tries), watch.clone()))
         });
         let result = running.await;
         *attempt = None;

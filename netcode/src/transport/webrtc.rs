@@ -147,8 +147,12 @@ impl WebRtcTransport {
         let patience = if self.was_open { RETURN_WITHIN } else { CONNECT_WITHIN };
         if waited >= patience {
             self.outage = None;
-            let url = server_of(&self.room.url).to_owned();
-            events.push(TransportEvent::Failed(TransportError::Unreachable { url }));
+            events.push(if self.was_open {
+                TransportEvent::SignalingLost
+            } else {
+                let url = server_of(&self.room.url).to_owned();
+                TransportEvent::Failed(TransportError::Unreachable { url })
+            });
         } else if waited >= outage.next_try {
             outage.tries += 1;
             outage.next_try = waited + backoff(&self.room.url, outage.tries);
