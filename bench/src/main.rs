@@ -91,7 +91,7 @@ fn measure(request: &Request) -> io::Result<Measured> {
             Ok(Measured::Here(report.to_json()))
         }
         What::Network => {
-            let report = network::run(request.is_quick);
+            let report = network::run(request.is_quick).map_err(io::Error::other)?;
             report.print();
             if report.is_sound() {
                 Ok(Measured::Here(report.to_json()))

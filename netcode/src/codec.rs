@@ -120,6 +120,11 @@ pub(crate) fn is_readable_for_ggrs<T: DeserializeOwned>(bytes: &[u8]) -> bool {
     read.is_ok_and(|(_, used)| used == bytes.len())
 }
 
+/// Reads a value that this process wrote, whatever its size.
+pub(crate) fn decode_own<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    Ok(decode_from_slice(bytes, standard())?.0)
+}
+
 /// Reads one value that fills `bytes` exactly.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let (value, used) = decode_from_slice(bytes, config())?;

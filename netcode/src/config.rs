@@ -60,8 +60,8 @@ pub enum InputDelay {
     /// Always so many frames.
     Fixed(u8),
     /// As few frames as let the others predict at most two frames of our inputs, 95 times of 100. Grows within a second when the network
-    /// gets worse; shrinks by a frame at a time, once that would have been enough for eight seconds. A change happens while the inputs
-    /// are held, so that none is lost or used twice.
+    /// gets worse; shrinks by a frame at a time, once that would have been enough for eight seconds. A change waits until the inputs
+    /// are held, so that none is lost or used twice; for three seconds at most, as those of a stick hardly ever are.
     Adaptive {
         /// Never less than this.
         min: u8,

@@ -14,7 +14,8 @@ use crate::codec::size_in_ggrs;
 /// with fields do not. A match for which that does not hold ends with [`EndReason::UnequalInputs`](crate::EndReason), also a
 /// local one, so that it shows early.
 ///
-/// Keep it to a few bytes: each one travels to every peer, for every frame that is not yet acknowledged.
+/// Keep it to a few bytes: each one travels to every peer, for every frame that is not yet acknowledged. All seats of a machine together
+/// may take 64 bytes, else no match can be started ([`StartRefusal::InputSize`](crate::StartRefusal)).
 pub trait GameInput:
     Copy + PartialEq + Default + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
 {

@@ -67,7 +67,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// Plays all cases.
-pub(crate) fn run(is_quick: bool) -> Report {
+pub(crate) fn run(is_quick: bool) -> Result<Report, &'static str> {
     let seconds = if is_quick { 10 } else { 60 };
     let cases = cases();
     eprintln!("ggrs: {} matches side by side, {seconds} s …", cases.len() * STOCK_DELAYS.len());
@@ -76,14 +76,15 @@ pub(crate) fn run(is_quick: bool) -> Report {
             let cases = &cases;
             scope.spawn(move || stock::play(cases, delay, seconds))
         };
-        STOCK_DELAYS.map(play).map(|matches| matches.join().unwrap_or_default())
+        STOCK_DELAYS.map(play).map(|matches| matches.join().unwrap_or(Err("ggrs panicked")))
     });
     let [undelayed, delayed] = stock;
+    let (undelayed, delayed) = (undelayed?, delayed?);
     let rows = cases.iter().zip(undelayed.into_iter().zip(delayed)).map(|(&case, stock)| {
         eprintln!("netcode: {}, {} players …", case.network, case.peers);
         Row { case, ours: ours::play(case, seconds), stock: stock.into() }
     });
-    Report(rows.collect())
+    Ok(Report(rows.collect()))
 }
 
 impl Report {
@@ -114,7 +115,7 @@ impl Report {
 
     /// Whether all peers of each of our matches computed the same.
     pub(crate) fn is_sound(&self) -> bool {
-        self.0.iter().all(|row| row.ours.do_agree)
+        !self.0.is_empty() && self.0.iter().all(|row| row.ours.do_agree)
     }
 
     /// The figures by name.

@@ -52,10 +52,11 @@ pub(super) fn play(case: Case, seconds: u32) -> Outcome {
         }
         for (peer, app) in stepper.apps().iter().enumerate() {
             let stats = stats(app);
-            if stats.rollbacks > rollbacks[peer] {
-                rollbacks[peer] = stats.rollbacks;
+            // Where an update had more than one, all are taken for as deep as the last.
+            for _ in rollbacks[peer]..stats.rollbacks {
                 outcome.rollbacks.push(stats.last_rollback);
             }
+            rollbacks[peer] = stats.rollbacks;
             outcome.delay += f32::from(stats.input_delay);
             for ship in app.world().iter_entities().filter_map(|entity| entity.get::<Ship>()) {
                 outcome.show(now, peer, ship.seat.index(), ship.played.changes);

@@ -33,6 +33,9 @@ const MEETING: Duration = Duration::from_secs(60);
 /// After the first frame: connections settle, and checks of candidates come to rest.
 const SETTLING: Duration = Duration::from_secs(3);
 
+/// Who plays fewer frames sends less, and that must not count.
+const LEAST_FPS: f64 = 59.0;
+
 /// Datagrams and bytes that each peer sends in a second.
 #[derive(Clone, Copy, Debug, Default)]
 struct Rates {
@@ -105,9 +108,18 @@ fn measure(play: Play, peers: usize, time: Duration) -> io::Result<Rates> {
         }
         let counted = meet(&signals, peers).and_then(|()| {
             thread::sleep(SETTLING);
-            let before = Counters::read()?;
+            let (before, frames_before) =
+                (Counters::read()?, signals.frames.load(Ordering::Relaxed));
             thread::sleep(time);
-            Ok(Counters::read()?.since(before))
+            let counted = Counters::read()?.since(before);
+            let frames = signals.frames.load(Ordering::Relaxed) - frames_before;
+            let least = LEAST_FPS * peers as f64 * time.as_secs_f64();
+            if f64::from(frames) < least {
+                return Err(io::Error::other(format!(
+                    "only {frames} of {least:.0} frames were played: this machine is too slow, or busy"
+                )));
+            }
+            Ok(counted)
         });
         signals.is_over.store(true, Ordering::Relaxed);
         let counted = counted?;

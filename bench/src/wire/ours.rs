@@ -9,7 +9,8 @@ use bevy::{
 use demo_game::input::Input;
 use netcode::prelude::{
     AppRollbackExt, JoinRoom, Lobby, LocalInputs, NetcodeConfig, NetcodePlugin, PlayerInputs,
-    ReadInputs, Rollback, Roster, Seat, SessionState, SetReady, SetupMatch, SimFrame, Simulate,
+    ReadInputs, Rollback, Roster, Seat, SessionState, SessionStats, SetReady, SetupMatch, SimFrame,
+    Simulate,
 };
 use serde::{Deserialize, Serialize};
 
@@ -49,8 +50,12 @@ pub(super) fn play(room: &str, peers: usize, seat: u8, signals: &Signals) {
     app.cleanup();
     app.world_mut().write_message(JoinRoom::new(room));
     let (mut is_ready, mut is_playing) = (false, false);
+    let mut played = 0;
     pace::run(signals, seat, || {
         app.update();
+        let frames = app.world().resource::<SessionStats>().frames;
+        signals.frames.fetch_add(frames.saturating_sub(played), Ordering::Relaxed);
+        played = frames;
         let is_met = app.world().resource::<Lobby>().peers.len() + 1 == peers;
         if is_met && !is_ready {
             is_ready = true;

@@ -1,7 +1,7 @@
 //! Sixty frames a second by the real clock.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -14,6 +14,8 @@ const FRAME: Duration = Duration::from_nanos(1_000_000_000 / FPS as u64);
 pub(super) struct Signals {
     /// Peers that play.
     pub(super) playing: AtomicUsize,
+    /// Frames that all peers played together.
+    pub(super) frames: AtomicU32,
     pub(super) is_over: AtomicBool,
 }
 

@@ -15,7 +15,7 @@ use matchbox_socket::{PeerId, RtcIceServerConfig, WebRtcSocket, WebRtcSocketBuil
 use super::pace::{self, FPS, Signals};
 use crate::script::Script;
 
-/// The settings that `netcode` has, and that both libraries' examples have.
+/// The settings of the examples of both libraries.
 const INPUT_DELAY: usize = 2;
 const WINDOW: usize = 8;
 const CHECKSUM_INTERVAL: u32 = 30;
@@ -62,7 +62,9 @@ pub(super) fn play(room: &str, peers: usize, seat: u8, signals: &Signals) {
         }
         let before = session.current_frame();
         fulfil(session.advance_frame().unwrap_or_default(), &mut state);
-        frame += u32::from(session.current_frame() > before);
+        let is_played = session.current_frame() > before;
+        frame += u32::from(is_played);
+        signals.frames.fetch_add(u32::from(is_played), Ordering::Relaxed);
     });
     drop(session);
     drop(socket);

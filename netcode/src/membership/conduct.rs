@@ -22,6 +22,9 @@ pub enum Misconduct {
     /// It sent more than [`FloodLimits`] allow, and did not stop.
     #[error("it flooded the connection")]
     Flood,
+    /// It gave no inputs for several seconds, without being silent.
+    #[error("it stopped playing")]
+    Stuck,
 }
 
 /// What one peer did lately.

@@ -12,7 +12,7 @@ use super::{
     conduct::Misconduct,
     control::{Control, Hello, Status},
     lineup::{LineUp, MatchPlan},
-    link::Link,
+    link::{Link, MAX_SILENCE_PER_UPDATE},
     lobby::{Lobby, LobbyPeer},
     reasons::GoodbyeCause,
 };
@@ -33,6 +33,10 @@ const LINGER: Duration = Duration::from_millis(500);
 const REPEAT_FOR: Duration = Duration::from_secs(5);
 /// Silence of all after which a room counts as deserted: a hidden page is silent too, and its player may come back.
 const DESERTED_AFTER: Duration = Duration::from_secs(15);
+/// A match that stood still for so long beyond the time-out of silent peers does so because somebody plays no more who is not silent.
+const STUCK_AFTER: Duration = Duration::from_secs(5);
+/// A lead or lag beyond this counts as this much: what one peer says must not outweigh what the others do.
+const MOST_LEAD_FRAMES: f32 = 1.0;
 /// A bad network that is the same in every run can be reasoned about.
 const CONDITIONER_SEED: u64 = 1;
 
@@ -82,6 +86,8 @@ pub(crate) struct Connection {
     pub(super) exchange: SharedExchange,
     /// The frame that we simulate next in that epoch, or where we finished it.
     pub(super) frame: u32,
+    /// How long we have been at that frame, while a match runs.
+    stuck: Duration,
     /// Until when our inputs are repeated, once we finished it.
     repeat_until: Option<Duration>,
     pub(super) dropped: DroppedPackets,
@@ -123,6 +129,7 @@ impl Connection {
             epoch: 0,
             exchange: SharedExchange::default(),
             frame: 0,
+            stuck: Duration::ZERO,
             repeat_until: None,
             dropped: DroppedPackets::default(),
             meter_in: RateMeter::default(),
@@ -205,6 +212,7 @@ impl Connection {
         self.status.last_epoch = epoch;
         self.end_epoch();
         (self.epoch, self.frame) = (epoch, 0);
+        self.stuck = Duration::ZERO;
         for link in &mut self.links {
             link.clock.restart();
         }
@@ -237,6 +245,12 @@ impl Connection {
         }
     }
 
+    /// Who keeps the match from going on, if it has stood still for too long: it is heard of, and gives no inputs.
+    pub(super) fn blocker(&self) -> Option<PeerId> {
+        let is_stuck = self.stuck >= self.limits.peer_timeout + STUCK_AFTER;
+        self.exchange.with(|exchange| exchange.last_known()).flatten().filter(|_| is_stuck)
+    }
+
     /// The peers that we could play with.
     pub(super) fn fitting_links(&self) -> impl Iterator<Item = &Link> {
         self.links.iter().filter(|link| self.is_present(link) && link.is_compatible())
@@ -260,6 +274,9 @@ impl Connection {
         let Some(transport) = &mut self.transport else { return occurrences };
         for link in &mut self.links {
             link.wait(elapsed);
+        }
+        if our_frame.is_some() {
+            self.stuck += elapsed.min(MAX_SILENCE_PER_UPDATE);
         }
         let mut events = std::mem::take(&mut self.events);
         transport.poll(now, &mut events);
@@ -370,6 +387,7 @@ impl Connection {
     pub(crate) fn send(&mut self, now: Duration, frame: u32, stepped: bool) {
         self.tell_reach(now);
         if self.status.in_match {
+            self.stuck = if frame == self.frame { self.stuck } else { Duration::ZERO };
             self.frame = frame;
         }
         for index in 0..self.links.len() {
@@ -431,7 +449,8 @@ impl Connection {
     pub(crate) fn lead_frames(&self) -> f32 {
         let lead = |link: &Link| {
             let extra = self.exchange.with(|exchange| exchange.extra_delay(link.peer, self.frame));
-            link.clock.lead_frames() + extra.unwrap_or(0) as f32 / 2.0
+            let lead = link.clock.lead_frames() + extra.unwrap_or(0) as f32 / 2.0;
+            lead.clamp(-MOST_LEAD_FRAMES, MOST_LEAD_FRAMES)
         };
         let peers = self.links.iter().filter(|link| link.status.in_match && link.is_compatible());
         let (count, sum) =

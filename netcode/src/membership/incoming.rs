@@ -36,7 +36,9 @@ impl Connection {
             self.dropped.stranger += 1;
             return;
         };
-        if link.is_removed() {
+        // What another version sends makes no sense here, and that is known already.
+        let is_foreign = link.refusal == Some(Refusal::OtherProtocol);
+        if link.is_removed() || (is_foreign && channel == Channel::Datagrams) {
             self.dropped.stranger += 1;
             return;
         }

@@ -13,7 +13,7 @@ use crate::transport::LinkClock;
 
 /// Silence that one update may add. A machine that stood still for seconds has heard nothing, but that says
 /// nothing about the others: what they sent meanwhile is still on its way to us.
-const MAX_SILENCE_PER_UPDATE: Duration = Duration::from_millis(250);
+pub(super) const MAX_SILENCE_PER_UPDATE: Duration = Duration::from_millis(250);
 
 /// A hello is the first thing that a peer of ours says: it takes half of a round trip, and some more on a bad network.
 const HELLO_WITHIN: Duration = Duration::from_secs(3);

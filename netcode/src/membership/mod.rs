@@ -107,7 +107,8 @@ pub struct JoinRoom {
     pub local_seats: u8,
     /// STUN and TURN servers, as in `stun:host:port`. Empty is right for one machine or one local network.
     pub ice_servers: Vec<String>,
-    /// Connects through relays alone (TURN servers among `ice_servers`), so that the others do not learn this machine's address.
+    /// Tells the others of relays alone (TURN servers among `ice_servers`), and of this machine's address nothing. Two that ask for it
+    /// never learn each other's; a peer that lies about what is a relay may still be tried, and so learn it.
     pub is_relay_only: bool,
 }
 

@@ -74,8 +74,10 @@ pub enum StartRefusal {
         /// Frames that it can look back at most.
         max: u8,
     },
-    /// The inputs of this machine's seats are larger than a datagram.
-    #[error("the inputs of this machine take {bytes} bytes a frame; at most {max} fit a datagram")]
+    /// The inputs of this machine's seats are too large to be sent in time.
+    #[error(
+        "the inputs of this machine take {bytes} bytes a frame; at most {max} can be sent in time"
+    )]
     InputSize {
         /// Bytes of the inputs of all seats here.
         bytes: usize,

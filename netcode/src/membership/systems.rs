@@ -11,6 +11,7 @@ use signaling::protocol::PeerId;
 use super::{
     Connection, EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, MatchPlan, Roster,
     SessionState, SetConditions, SetReady, StartLocal, StartRefusal, StateChange,
+    conduct::Misconduct,
     connection::Occurrence,
     control::{Hello, protocol_hash},
     reasons::GoodbyeCause,
@@ -198,6 +199,9 @@ impl Findings<'_> {
         });
         if let Some(peer) = missing {
             self.end_without(connection, now, GoodbyeCause::PeerLost(peer));
+        }
+        if let Some(peer) = connection.blocker().filter(|_| is_running) {
+            self.end_without(connection, now, GoodbyeCause::PeerRemoved(peer, Misconduct::Stuck));
         }
         let waits = matches!(self.state.now(), SessionState::Connecting | SessionState::Gathering);
         if waits && connection.is_signaling_gone && connection.links.is_empty() {

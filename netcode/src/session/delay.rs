@@ -35,8 +35,10 @@ pub(super) struct Delays {
     /// What would have been predicted without a delay, newest last.
     needs: VecDeque<Predicted>,
     decide_at: Duration,
-    /// A change that waits for the inputs to be held, and until when.
-    wanted: Option<(u32, Duration)>,
+    /// The delay that adaptive seats should have.
+    needed: u32,
+    /// A change waits for the inputs to be held, until then.
+    pending: Option<Duration>,
 }
 
 impl Delays {
@@ -48,7 +50,7 @@ impl Delays {
     ) -> Self {
         let frames = setting.nearest(guess);
         let seats = handles.map(|handle| SeatDelay { handle, setting, frames }).collect();
-        Self { seats, ..Self::default() }
+        Self { seats, needed: guess, ..Self::default() }
     }
 
     /// The delay that a match begins with, if the inputs of the others take so many frames.
@@ -61,7 +63,7 @@ impl Delays {
         let shortest = self.seats.iter().map(|seat| seat.frames).min().unwrap_or(0);
         if self.needs.is_empty() || now >= self.decide_at {
             if !self.needs.is_empty() {
-                self.decide(now, u32::from(shortest));
+                self.decide(now);
             }
             if self.needs.len() == REMEMBERED {
                 self.needs.pop_front();
@@ -74,48 +76,53 @@ impl Delays {
         }
     }
 
-    fn decide(&mut self, now: Duration, delay: u32) {
+    fn decide(&mut self, now: Duration) {
+        let is_adaptive = |seat: &&SeatDelay| matches!(seat.setting, InputDelay::Adaptive { .. });
+        let Some(delay) = self.seats.iter().filter(is_adaptive).map(|seat| seat.frames).min()
+        else {
+            return;
+        };
         let Some(&newest) = self.needs.back() else { return };
         if newest.total() < MIN_SAMPLES {
             return;
         }
+        let delay = u32::from(delay);
         let mut all = Predicted::default();
         self.needs.iter().for_each(|need| all.add(need, 0));
         let grown = newest.percentile(GROW_PERCENTILE).saturating_sub(TARGET_FRAMES);
         let shrunk = all.percentile(SHRINK_PERCENTILE).saturating_sub(TARGET_FRAMES);
-        let wanted = if grown > delay {
+        let needed = if grown > delay {
             grown
         } else if shrunk < delay && self.needs.len() == REMEMBERED {
             delay - 1
         } else {
             delay
         };
-        self.wanted = self.wanted.filter(|&(old, _)| old == wanted);
-        if self.wanted.is_none() {
-            self.wanted = Some((wanted, now + HELD_WITHIN));
+        if needed != self.needed {
+            self.needed = needed;
+            self.pending = Some(now + HELD_WITHIN);
         }
     }
 
     /// The seats whose delay changes with this frame, with their new ones. `are_held` says that no seat's input differs from the
     /// frame before: then nothing is lost when the frame falls out, and nothing is done twice when it is repeated.
     pub(super) fn change(&mut self, now: Duration, are_held: bool) -> Vec<SeatDelay> {
-        let Some((wanted, until)) = self.wanted.filter(|&(_, until)| are_held || now >= until)
-        else {
+        if self.pending.is_none_or(|until| !are_held && now < until) {
             return Vec::new();
-        };
+        }
         let mut changed = Vec::new();
         for seat in &mut self.seats {
-            let frames = seat.setting.nearest(wanted);
+            let frames = seat.setting.nearest(self.needed);
             if frames != seat.frames {
-                // ggrs loses count if a delay grows before the frames of an earlier, longer one are used up: one at a time.
+                // ggrs drops one input for each frame that a delay shrinks by: each must be one that is held.
                 seat.frames = if frames < seat.frames { seat.frames - 1 } else { frames };
                 changed.push(*seat);
             }
         }
-        // A fixed delay that is far from where it was goes on shrinking, a frame at a time.
-        let is_done = self.seats.iter().all(|seat| seat.frames == seat.setting.nearest(wanted));
-        self.wanted = (!is_done).then_some((wanted, until));
-        if changed.iter().any(|_| true) {
+        let is_done =
+            self.seats.iter().all(|seat| seat.frames == seat.setting.nearest(self.needed));
+        self.pending = self.pending.filter(|_| !is_done);
+        if !changed.is_empty() {
             // What was counted before says little about now.
             self.decide_at = now + INTERVAL;
             if let Some(newest) = self.needs.back_mut() {
@@ -129,8 +136,7 @@ impl Delays {
     pub(super) fn set(&mut self, now: Duration, handle: usize, setting: InputDelay) {
         let Some(seat) = self.seats.iter_mut().find(|seat| seat.handle == handle) else { return };
         seat.setting = setting;
-        let wanted = self.wanted.map_or(u32::from(seat.frames), |(wanted, _)| wanted);
-        self.wanted = Some((wanted, now + HELD_WITHIN));
+        self.pending = Some(now + HELD_WITHIN);
     }
 
     /// The longest delay of a seat here.

@@ -72,9 +72,9 @@ pub(crate) fn step<I: GameInput>(world: &mut World) {
         for _ in 0..steps {
             if !epoch.step(world) {
                 world.resource_mut::<SessionStats>().stalls += 1;
-                world.resource_mut::<Pacer>().restart();
                 break;
             }
+            world.resource_mut::<Stepped>().0 = true;
             epoch.record_checksums(world);
             epoch.look_for_strays(world);
             // Who reads the inputs of the next step sees the clock of the machine again.
@@ -83,7 +83,6 @@ pub(crate) fn step<I: GameInput>(world: &mut World) {
         world.resource_mut::<SimFrame>().0 = epoch.frame;
     });
     *world.resource_mut::<Time>() = outside;
-    world.resource_mut::<Stepped>().0 = true;
 }
 
 /// Lets go of what can no longer be rolled back.
@@ -133,7 +132,11 @@ impl<I: GameInput> Epoch<I> {
 
     /// Changes the input delay where that is due. Just before inputs are added: those of this frame are the first to be delayed so.
     fn adapt_delay(&mut self, world: &mut World) {
+        // Before the first input ggrs has none to fill a longer delay with, and tells the others of none.
         let Kind::Match { session, exchange, delays } = &mut self.kind else { return };
+        if self.frame == 0 {
+            return;
+        }
         let now = world.resource::<Time<Real>>().elapsed();
         if let Some(predicted) = exchange.with(Exchange::take_predicted) {
             delays.observe(now, &predicted);

@@ -24,6 +24,8 @@ const MAX_RUN_BYTES: usize = MAX_DATAGRAM_BYTES - 64;
 const HELD_FRAMES: u32 = 2;
 /// For so long a link counts as lossy after a loss: at 1 % of 30 datagrams a second, every third loss falls into it.
 const LOSSY_FRAMES: u32 = 60;
+/// No setting delays inputs longer.
+const MAX_DELAY: u8 = 60;
 /// ggrs asks five times, each time after the answer before; more is not kept.
 const MAX_QUESTIONS: usize = 8;
 
@@ -67,6 +69,8 @@ struct Peer {
     /// The highest frame that it said it was at, and how far its inputs reached beyond that.
     newest_frame: u32,
     delay: i32,
+    /// Our frame at which it last said how far it predicts us.
+    sampled_at: Option<u32>,
     /// Until this frame of ours every step is followed by a datagram: the link lost some.
     lossy_until: u32,
 }
@@ -94,6 +98,7 @@ impl Exchange {
             told: 0,
             newest_frame: 0,
             delay: 0,
+            sampled_at: None,
             lossy_until: 0,
         };
         let peers = peers.iter().map(peer).collect();
@@ -133,9 +138,14 @@ impl Exchange {
         // What it pressed before its present frame is under way, or here.
         if header.frame >= peer.newest_frame && !inputs.runs.is_empty() {
             peer.newest_frame = header.frame;
-            peer.delay = peer.inputs.known() as i32 - header.frame as i32;
+            let delay = i64::from(peer.inputs.known()) - i64::from(header.frame);
+            peer.delay = delay.clamp(0, i64::from(MAX_DELAY)) as i32;
         }
-        // It simulates the frame in the header next, and lacks our inputs from `wanted` on.
+        // It simulates the frame in the header next, and lacks our inputs from `wanted` on. One sample a frame of ours is enough, and
+        // nobody gives more.
+        if peer.sampled_at.replace(frame) == Some(frame) {
+            return Ok(());
+        }
         self.predicted.count(u32::from(inputs.wanted.min(0).unsigned_abs()));
         Ok(())
     }
@@ -175,6 +185,11 @@ impl Exchange {
         let is_far = lateness.round_trip / 2.0 + HELD_FRAMES as f32 > rules.window as f32 / 2.0;
         let has_waited = end.saturating_sub(peer.told) >= HELD_FRAMES;
         has_waited || is_far || end < peer.lossy_until || !ours.is_held(peer.told, end)
+    }
+
+    /// The peer whose inputs are known least far.
+    pub(crate) fn last_known(&self) -> Option<PeerId> {
+        self.peers.iter().min_by_key(|peer| peer.inputs.known()).map(|peer| peer.id)
     }
 
     /// By how many frames our inputs are delayed more than those of a peer.

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::{CodecError, decode, encode_into};
+use crate::codec::{CodecError, decode_own, encode_into};
 
 /// The same on both sides of every link: the epoch tells sessions apart, and a stranger's bytes get nowhere near.
 const MAGIC: u16 = 1;
@@ -57,7 +57,7 @@ impl GgrsBody {
     pub(super) fn open(message: &ggrs::Message) -> Result<Self, CodecError> {
         let mut bytes = Vec::new();
         encode_into(message, &mut bytes)?;
-        let (_magic, body): (u16, Self) = decode(&bytes)?;
+        let (_magic, body): (u16, Self) = decode_own(&bytes)?;
         Ok(body)
     }
 
@@ -65,7 +65,7 @@ impl GgrsBody {
     pub(super) fn close(&self) -> Result<ggrs::Message, CodecError> {
         let mut bytes = Vec::new();
         encode_into(&(MAGIC, self), &mut bytes)?;
-        decode(&bytes)
+        decode_own(&bytes)
     }
 
     /// Inputs of a peer from the frame `first` on, after `base`, of a match with that many seats, all of which are connected.

@@ -7,8 +7,9 @@ use super::{ggrs_message::GgrsBody, packet::Inputs};
 
 /// Frames in one datagram at most: ggrs keeps as many that are not acknowledged.
 pub(crate) const MAX_INPUT_FRAMES: usize = 128;
-/// Bytes of all inputs of one machine for one frame at most: a datagram must hold one beside its header.
-pub(crate) const MAX_INPUT_BYTES: usize = 1024;
+/// Bytes of all inputs of one machine for one frame at most. A datagram holds 16 of them, all different: what is under way on
+/// a link with a round trip of 250 ms.
+pub(crate) const MAX_INPUT_BYTES: usize = 64;
 /// ggrs keeps 128 inputs of each seat, from before the oldest frame that it may roll back to, and panics beyond. Some are
 /// left free for the frames at both ends that it counts differently.
 const INPUT_ROOM: u32 = 120;
@@ -85,9 +86,8 @@ impl PeerInputs {
             return Err(BadInputs::TooMany);
         }
         let absolute = |relative: i16| frame.checked_add_signed(i32::from(relative));
-        let first = absolute(inputs.first)
-            .filter(|&first| first <= self.known || frames == 0)
-            .ok_or(BadInputs::Gap)?;
+        let first =
+            absolute(inputs.first).filter(|&first| first <= self.known).ok_or(BadInputs::Gap)?;
         let acked = absolute(inputs.wanted)
             .filter(|&acked| acked <= rules.our_end)
             .ok_or(BadInputs::FalseAck)?;
@@ -101,10 +101,11 @@ impl PeerInputs {
             .runs
             .iter()
             .flat_map(|run| std::iter::repeat_n(&run.input, usize::from(run.frames)));
-        for (_, input) in (first..limit).zip(each).filter(|&(frame, _)| frame >= self.known) {
+        let known = self.known;
+        for (_, input) in (first..limit).zip(each).filter(|&(frame, _)| frame >= known) {
             self.fresh.push(input.clone());
+            self.known += 1;
         }
-        self.known = self.known.max((first + frames as u32).min(limit));
         Ok(())
     }
 
@@ -194,6 +195,7 @@ mod tests {
             (inputs(0, 0, vec![run(0, 1)]), BadInputs::TooMany),
             (inputs(1, 0, vec![run(1, 1)]), BadInputs::Gap),
             (inputs(-1, 0, vec![run(1, 1)]), BadInputs::Gap),
+            (inputs(1, 0, vec![]), BadInputs::Gap),
             (inputs(0, 13, vec![run(1, 1)]), BadInputs::FalseAck),
             (inputs(0, -1, vec![run(1, 1)]), BadInputs::FalseAck),
             (inputs(0, 0, vec![run(1, 10)]), BadInputs::NotInputs),

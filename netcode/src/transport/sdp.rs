@@ -16,6 +16,9 @@ const MIN_UFRAG_CHARS: usize = 4;
 const MIN_PASSWORD_CHARS: usize = 22;
 /// Browsers number their sections; anything else that is short does as well.
 const MAX_MID_CHARS: usize = 16;
+/// What a peer takes at a time if it does not say (RFC 8841), and what it has to take: our largest message.
+const DEFAULT_MESSAGE_BYTES: u32 = 65_536;
+const LEAST_MESSAGE_BYTES: u32 = 16 * 1024;
 /// Parts of a SHA-256 fingerprint.
 const FINGERPRINT_BYTES: usize = 32;
 /// Names by which browsers hide addresses: a UUID and `.local`.
@@ -87,13 +90,15 @@ impl Description {
         }
         Some(Self {
             mid: token(value("mid")?, 1, MAX_MID_CHARS)?,
-            ufrag: token(value("ice-ufrag")?, MIN_UFRAG_CHARS, MAX_ICE_CHARS)?,
-            password: token(value("ice-pwd")?, MIN_PASSWORD_CHARS, MAX_ICE_CHARS)?,
+            ufrag: ice_chars(value("ice-ufrag")?, MIN_UFRAG_CHARS, MAX_ICE_CHARS)?,
+            password: ice_chars(value("ice-pwd")?, MIN_PASSWORD_CHARS, MAX_ICE_CHARS)?,
             fingerprint: fingerprint(value("fingerprint")?)?,
             setup: setups.iter().find(|&&known| known == setup)?,
             sctp_port: value("sctp-port")?.parse().ok().filter(|&port| port != 0)?,
-            max_message_bytes: value("max-message-size")
-                .map_or(Some(65_536), |size| size.parse().ok())?,
+            max_message_bytes: match value("max-message-size") {
+                Some(size) => size.parse().ok().filter(|&size| size >= LEAST_MESSAGE_BYTES)?,
+                None => DEFAULT_MESSAGE_BYTES,
+            },
             candidates,
         })
     }
@@ -173,27 +178,33 @@ fn clean_candidate(text: &str, which: Candidates) -> Candidate {
 /// The words of a candidate written anew, and whether it is to be used; none if it is not one.
 fn read_words(text: &str, which: Candidates) -> Option<(String, bool)> {
     let mut words = text.split_ascii_whitespace();
-    let foundation = token(words.next()?, 1, 32)?;
+    let foundation = ice_chars(words.next()?, 1, 32)?;
     let component: u16 = words.next()?.parse().ok()?;
     let protocol = words.next()?.to_ascii_lowercase();
     let priority: u32 = words.next()?.parse().ok()?;
-    let address = address(words.next()?)?;
+    let place = words.next()?;
     let port: u16 = words.next()?.parse().ok()?;
     let kind = (words.next()? == "typ").then(|| words.next()).flatten()?;
     let kind = ["host", "srflx", "prflx", "relay"].into_iter().find(|&known| known == kind)?;
+    // Only who is on the same network can look up a hidden address.
+    let address =
+        if kind == "host" { address(place)? } else { place.parse::<IpAddr>().ok()?.to_string() };
     let mut cleaned = format!("{foundation} 1 {protocol} {priority} {address} {port} typ {kind}");
     let mut tcp_type = None;
     let (mut related, mut related_port) = (None, None);
     while let (Some(name), Some(value)) = (words.next(), words.next()) {
         match name {
-            "raddr" => related = Some(self::address(value)?),
+            "raddr" => related = Some(value.parse::<IpAddr>().ok()?.to_string()),
             "rport" => related_port = Some(value.parse::<u16>().ok()?),
             "tcptype" => tcp_type = Some(value),
             // What else there is, is for others or of no use.
             _ => {}
         }
     }
-    if let (Some(address), Some(port)) = (related, related_port) {
+    if which == Candidates::RelaysOnly {
+        // Where the relay was asked from is what is to be hidden.
+        cleaned.push_str(" raddr 0.0.0.0 rport 0");
+    } else if let (Some(address), Some(port)) = (related, related_port) {
         let _ = write!(cleaned, " raddr {address} rport {port}");
     }
     // Data channels go over UDP here; a TCP candidate is well-formed, and nobody uses it.
@@ -212,9 +223,17 @@ fn address(text: &str) -> Option<String> {
     if is_hidden { Some(text.to_owned()) } else { Some(text.parse::<IpAddr>().ok()?.to_string()) }
 }
 
-/// A word of letters, digits, `+`, `/`, `-` and `_`, of so many characters.
+/// A word of letters, digits, `-` and `_`, of so many characters.
 fn token(text: &str, least: usize, most: usize) -> Option<String> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte);
+    word(text, least, most, |byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
+/// A word of letters, digits, `+` and `/`, of so many characters: what RFC 8839 calls ice-chars.
+fn ice_chars(text: &str, least: usize, most: usize) -> Option<String> {
+    word(text, least, most, |byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte))
+}
+
+fn word(text: &str, least: usize, most: usize, is_plain: fn(u8) -> bool) -> Option<String> {
     ((least..=most).contains(&text.len()) && text.bytes().all(is_plain)).then(|| text.to_owned())
 }
 
@@ -287,7 +306,7 @@ mod tests {
     fn relays_only_means_that_no_address_of_a_machine_is_left() {
         let with_relay = chromium().replace(
             "a=ice-ufrag",
-            "a=candidate:9 1 udp 5 198.51.100.1 3478 typ relay raddr 0.0.0.0 rport 0\r\na=ice-ufrag",
+            "a=candidate:9 1 udp 5 198.51.100.1 3478 typ relay raddr 192.168.1.7 rport 9\r\na=ice-ufrag",
         );
         let description = Description::read(&with_relay, Side::Offer, Candidates::RelaysOnly);
         let written = description.expect("it is as good as before").write();
@@ -297,7 +316,9 @@ mod tests {
 
     #[test]
     fn what_webrtc_would_refuse_is_refused_first() {
-        let changes: [(&str, &str); 14] = [
+        let changes: [(&str, &str); 16] = [
+            ("a=max-message-size:262144", "a=max-message-size:1"),
+            ("a=ice-ufrag:Ab+/", "a=ice-ufrag:Ab-_"),
             ("v=0", "v=1"),
             ("m=application", "m=audio"),
             ("a=ice-ufrag:Ab+/", "a=ice-ufrag:A"),
@@ -368,6 +389,8 @@ mod tests {
         for bad in [
             "candidate:",
             "candidate:1 1 udp 5 host 4 typ host",
+            "candidate:1 1 udp 5 x.local 4 typ srflx",
+            "candidate:1 1 udp 5 ::1 4 typ srflx raddr x.local rport 1",
             "candidate:1 1 udp 5 ::1 99999 typ host",
             "candidate:1 1 udp -5 ::1 4 typ host",
             "candidate:1 1 udp 5 ::1 4 typ best",

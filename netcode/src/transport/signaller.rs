@@ -240,7 +240,6 @@ impl RoomSignaller {
     /// What matchbox gets to see of what the server says.
     fn follow(&mut self, event: PeerEvent) -> Option<PeerEvent> {
         match event {
-            PeerEvent::IdAssigned(_) => None,
             PeerEvent::PeerLeft(peer) => {
                 self.watch.with(|notices| notices.left.push(peer));
                 None
@@ -251,11 +250,11 @@ impl RoomSignaller {
             {
                 None
             }
-            PeerEvent::NewPeer(peer) => {
-                self.signals.forget(peer);
+            PeerEvent::NewPeer(peer) if self.signals.meet(peer) => {
                 self.watch.with(|notices| notices.met.push(peer));
                 Some(event)
             }
+            PeerEvent::IdAssigned(_) | PeerEvent::NewPeer(_) => None,
             PeerEvent::Signal { sender, data } => {
                 let is_offer = matches!(data, PeerSignal::Offer(_));
                 match self.signals.incoming(sender, data) {

@@ -4,8 +4,8 @@ use matchbox_socket::{PeerId, PeerSignal};
 
 use super::sdp::{Candidate, Candidates, Description, Side, read_candidate};
 
-/// Peers whose handshakes are remembered: more than a room holds.
-const MAX_HANDSHAKES: usize = 64;
+/// Peers whose handshakes are remembered, for as long as the socket is: many times what a room holds. Nobody else is met after that.
+const MAX_HANDSHAKES: usize = 1024;
 /// Candidates of one peer at most: those of a dozen interfaces, over and over as networks come and go.
 const MAX_CANDIDATES: u32 = 256;
 
@@ -43,7 +43,7 @@ impl Signals {
                     // A stack that writes something new: it knows best, as long as nothing is to be hidden.
                     return (which == Candidates::All).then_some(PeerSignal::Offer(sdp));
                 };
-                let handshake = self.handshake(to);
+                let handshake = self.handshake(to)?;
                 (handshake.offered, handshake.has_begun) = (Some(ours.mid.clone()), true);
                 Some(PeerSignal::Offer(if which == Candidates::All { sdp } else { ours.write() }))
             }
@@ -70,7 +70,7 @@ impl Signals {
         signal: PeerSignal,
     ) -> Result<Option<PeerSignal>, BadSignal> {
         let which = self.which;
-        let handshake = self.handshake(from);
+        let Some(handshake) = self.handshake(from) else { return Ok(None) };
         match signal {
             PeerSignal::Offer(sdp) => {
                 let theirs = Description::read(&sdp, Side::Offer, which).ok_or(BadSignal)?;
@@ -108,28 +108,27 @@ impl Signals {
         }
     }
 
-    /// A peer is here (again): what was said before does not count.
-    pub(super) fn forget(&mut self, peer: PeerId) {
-        self.handshakes.retain(|handshake| handshake.peer != peer);
+    /// Whether matchbox may hear that a peer is here: once. It panics where a second handshake with a peer begins while the first
+    /// is under way; who wants another one comes under another id.
+    pub(super) fn meet(&mut self, peer: PeerId) -> bool {
+        let is_known = self.handshakes.iter().any(|handshake| handshake.peer == peer);
+        !is_known && self.handshake(peer).is_some()
     }
 
-    fn handshake(&mut self, peer: PeerId) -> &mut Handshake {
+    /// What we know of a peer; none if we know too many.
+    fn handshake(&mut self, peer: PeerId) -> Option<&mut Handshake> {
         let index = self.handshakes.iter().position(|handshake| handshake.peer == peer);
-        let index = index.unwrap_or_else(|| {
-            if self.handshakes.len() == MAX_HANDSHAKES {
-                self.handshakes.remove(0);
-            }
-            let fresh = Handshake {
+        if index.is_none() && self.handshakes.len() < MAX_HANDSHAKES {
+            self.handshakes.push(Handshake {
                 peer,
                 offered: None,
                 has_offer: false,
                 has_begun: false,
                 candidates: 0,
-            };
-            self.handshakes.push(fresh);
-            self.handshakes.len() - 1
-        });
-        &mut self.handshakes[index]
+            });
+            return self.handshakes.last_mut();
+        }
+        self.handshakes.get_mut(index?)
     }
 }
 
@@ -179,8 +178,19 @@ mod tests {
         let mut signals = signals();
         assert!(matches!(signals.incoming(peer(), offer()), Ok(Some(PeerSignal::Offer(_)))));
         assert_eq!(signals.incoming(peer(), offer()), Ok(None));
-        signals.forget(peer());
-        assert!(matches!(signals.incoming(peer(), offer()), Ok(Some(PeerSignal::Offer(_)))));
+    }
+
+    #[test]
+    fn matchbox_hears_of_nobody_twice() {
+        let mut signals = signals();
+        assert!(signals.meet(peer()));
+        assert!(!signals.meet(peer()));
+        let other = |number| PeerId(signaling::protocol::PeerId::from_u128(number).0);
+        assert!(signals.incoming(other(2), offer()).is_ok());
+        assert!(!signals.meet(other(2)));
+        let met = (3..5000).filter(|&number| signals.meet(other(number))).count();
+        assert_eq!(met, MAX_HANDSHAKES - 2);
+        assert!(!signals.meet(peer()));
     }
 
     #[test]

@@ -242,6 +242,7 @@ impl WebRtcTransport {
         let of_peer = self.early.iter().filter(|(peer, ..)| *peer == from).count();
         // The first datagrams of a flood may go, they are lost on the way as often; control may not.
         let is_welcome = of_peer < MAX_EARLY_OF_PEER
+            && packet.len() <= channel.max_bytes()
             && (channel == Channel::Control || of_peer < MAX_EARLY_OF_PEER / 2);
         if is_welcome && self.early.len() < MAX_EARLY {
             self.early.push((from, channel, packet));
@@ -252,7 +253,9 @@ impl WebRtcTransport {
 }
 
 fn received(from: PeerId, channel: Channel, packet: &Packet) -> TransportEvent {
-    TransportEvent::Received { from, channel, bytes: packet[..].into() }
+    // One byte too many is enough to be refused by.
+    let length = packet.len().min(channel.max_bytes() + 1);
+    TransportEvent::Received { from, channel, bytes: packet[..length].into() }
 }
 
 impl Transport for WebRtcTransport {

@@ -248,6 +248,45 @@ fn a_flood_is_cut_off_and_its_source_removed_whatever_it_sends() {
 }
 
 #[test]
+fn who_is_heard_but_gives_no_inputs_does_not_stop_the_match_for_ever() {
+    let mut stepper = Stepper::in_match(2, build(busy));
+    stepper.updates(60);
+    let frame = stats(stepper.app(1)).frames;
+    for _ in 0..60 * 8 {
+        // The game of the second one stands still; somebody says in its name that it is here.
+        stepper.inject_datagram(1, 0, &datagram(1, frame, -8, -8, &[]));
+        stepper.app_mut(0).update();
+    }
+    let reason = EndReason::PeerRemoved { name: "peer 1".into(), misconduct: Misconduct::Stuck };
+    assert_eq!(*state(stepper.app(0)), SessionState::Ended(reason));
+}
+
+#[test]
+fn a_datagram_without_inputs_moves_nothing() {
+    let gap = dropped(|stepper| {
+        let frame = stats(stepper.app(0)).frames;
+        stepper.inject_datagram(1, 0, &datagram(1, frame, 20, 0, &[]));
+    });
+    assert_eq!(gap, DroppedPackets { input_gap: 1, ..DroppedPackets::default() });
+}
+
+#[test]
+fn another_version_is_refused_as_such_whatever_its_datagrams_look_like_here() {
+    let mut stepper = Stepper::new(2, build(busy));
+    stepper.join(0, 1);
+    stepper.join(1, 1);
+    stepper.update();
+    stepper.inject_control(1, 0, &[WIRE_VERSION - 1, 0]);
+    for _ in 0..200 {
+        stepper.inject_datagram(1, 0, b"as version 3 had it");
+        stepper.app_mut(0).update();
+    }
+    let lobby = stepper.app(0).world().resource::<Lobby>();
+    assert_eq!(lobby.peers.first().and_then(|peer| peer.refusal.clone()), None, "it is silent");
+    assert_eq!(stats(stepper.app(0)).dropped.malformed, 0);
+}
+
+#[test]
 fn hostile_packets_leave_no_memory_behind() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(600);

@@ -140,6 +140,31 @@ fn no_tap_is_lost_or_used_twice_when_delays_change_seat_by_seat() {
 }
 
 #[test]
+fn delays_that_differ_from_the_first_frame_on_are_the_same_for_all() {
+    let mut stepper = Stepper::new(2, build(busy));
+    stepper.join(0, 2);
+    stepper.join(1, 1);
+    stepper.update();
+    stepper.app_mut(0).world_mut().write_message(SetReady(true));
+    stepper.app_mut(1).world_mut().write_message(SetReady(true));
+    stepper.run_until("the match begins", |apps| {
+        apps.iter().any(|app| {
+            let state = app.world().resource::<SessionState>();
+            matches!(state, SessionState::Starting | SessionState::Running)
+        })
+    });
+    let seats = [Seat(0), Seat(1), Seat(2)];
+    for app in [0, 1] {
+        for (seat, delay) in seats.into_iter().zip([6, 1, 3]) {
+            let delay = InputDelay::Fixed(delay);
+            stepper.app_mut(app).world_mut().write_message(SetInputDelay { seat, delay });
+        }
+    }
+    stepper.updates(600);
+    assert_agreement(&stepper, 15);
+}
+
+#[test]
 fn a_fixed_delay_stays() {
     let fixed = NetcodeConfig { input_delay: InputDelay::Fixed(3), ..config() };
     let mut stepper = Stepper::in_match(2, |_, app| add_game(app, fixed.clone(), busy));
