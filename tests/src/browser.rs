@@ -179,6 +179,33 @@ impl Page {
             .unwrap_or_else(|error| panic!("a script fails on {}: {error}", self.name))
     }
 
+    /// Whether the browser says that nobody sees the page.
+    pub fn is_hidden(&self) -> bool {
+        self.run("return document.hidden") == true
+    }
+
+    /// Minimises the page's window, or brings it back.
+    pub fn set_minimised(&self, minimised: bool) {
+        let window = self.devtools("Browser.getWindowForTarget", &json!({}))["windowId"].take();
+        let state = if minimised { "minimized" } else { "normal" };
+        let bounds = json!({ "windowId": window, "bounds": { "windowState": state } });
+        self.devtools("Browser.setWindowBounds", &bounds);
+    }
+
+    /// Opens another page in the same window, in front of this one; what takes it away again.
+    pub fn cover(&self) -> Cover<'_> {
+        let blank = json!({ "url": "about:blank" });
+        let target = self.devtools("Target.createTarget", &blank)["targetId"].take();
+        self.devtools("Target.activateTarget", &json!({ "targetId": target }));
+        Cover { page: self, target }
+    }
+
+    fn devtools(&self, command: &str, parameters: &Value) -> Value {
+        self.session
+            .devtools(command, parameters)
+            .unwrap_or_else(|error| panic!("a command fails on {}: {error}", self.name))
+    }
+
     /// Holds a key for a while, as a player would.
     pub fn hold_key(&self, key: char, time: Duration) {
         self.session.key("keyDown", key).expect("the page takes keys");
@@ -192,6 +219,21 @@ impl Drop for Page {
         // A browser that has crashed is closed already, and a folder in use is left to the system's cleaning.
         let _ = self.session.close();
         let _ = fs::remove_dir_all(&self.profile);
+    }
+}
+
+/// A page in front of another one; closed when dropped.
+#[derive(Debug)]
+pub struct Cover<'a> {
+    page: &'a Page,
+    target: Value,
+}
+
+impl Drop for Cover<'_> {
+    fn drop(&mut self) {
+        let closed = json!({ "targetId": self.target });
+        // It fails only where the browser is gone.
+        let _ = self.page.session.devtools("Target.closeTarget", &closed);
     }
 }
 

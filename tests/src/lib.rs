@@ -11,7 +11,7 @@ mod report;
 mod server;
 mod webdriver;
 
-pub use crate::browser::{Browser, Page, web_dist};
+pub use crate::browser::{Browser, Cover, Page, web_dist};
 pub use crate::deadline::wait_for;
 pub use crate::peer::{Peer, PeerSettings};
 pub use crate::report::{Report, assert_agreement};

@@ -133,15 +133,34 @@ impl Peer {
         })
     }
 
+    /// Waits until it prints a line that `is_wanted` after what it has printed already.
+    pub fn wait_for_news(
+        &mut self,
+        what: &str,
+        patience: Duration,
+        is_wanted: impl Fn(&str) -> bool,
+    ) {
+        let what = format!("{what} from {}", self.name);
+        let old = self.lines().len();
+        wait_for(&what, patience, || {
+            assert!(
+                self.status().is_none(),
+                "it ended before {what}; it said: {:#?}",
+                self.lines()
+            );
+            self.lines().iter().skip(old).any(|line| is_wanted(line)).then_some(())
+        });
+    }
+
     /// Waits until it plays and `frames` are confirmed.
     pub fn wait_for_play(&mut self, frames: u32) {
-        // `  3 s  frame   120  confirmed   117  …`
-        let confirmed = |line: &str| -> Option<u32> {
-            let (_, rest) = line.split_once("confirmed")?;
-            rest.split_whitespace().next()?.parse().ok()
-        };
         let what = format!("a line with {frames} confirmed frames");
         self.wait_for_line(&what, PLAY_PATIENCE, |line| confirmed(line) >= Some(frames));
+    }
+
+    /// Frames of its match that are confirmed, as it said last.
+    pub fn confirmed_frames(&self) -> u32 {
+        self.lines().iter().rev().find_map(|line| confirmed(line)).unwrap_or(0)
     }
 
     /// Waits until it says why it cannot go on; the sentence.
@@ -191,6 +210,12 @@ impl Drop for Peer {
         let _ = self.child.wait();
         let _ = fs::remove_file(&self.report);
     }
+}
+
+/// What `  3 s  frame   120  confirmed   117  …` says is confirmed.
+fn confirmed(line: &str) -> Option<u32> {
+    let (_, rest) = line.split_once("confirmed")?;
+    rest.split_whitespace().next()?.parse().ok()
 }
 
 /// Drains a pipe for as long as the peer lives, so that the peer never blocks on it.

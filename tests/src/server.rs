@@ -12,11 +12,20 @@ use tokio::{runtime::Runtime, sync::oneshot};
 
 use crate::webdriver;
 
+/// How a server ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It tells everybody, and closes what is open.
+    Stopped,
+    /// It is gone, as if its process was killed.
+    Killed,
+}
+
 /// A running server; stops when dropped.
 #[derive(Debug)]
 pub struct TestServer {
     address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
+    end: Option<oneshot::Sender<End>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -47,14 +56,24 @@ impl TestServer {
     fn run(runtime: Runtime, config: ServerConfig) -> Self {
         let server = runtime.block_on(Server::bind(config)).expect("the server listens");
         let address = server.local_addr();
-        let (stop, stopped) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
         let thread = thread::spawn(move || {
-            runtime.block_on(server.run(async {
-                // An error means that the test is over, which is a reason to stop as well.
+            let (stop, stopped) = oneshot::channel::<()>();
+            let running = runtime.spawn(server.run(async {
+                // It fails when nobody is left to stop it, which is a reason to stop as well.
                 let _ = stopped.await;
             }));
+            runtime.block_on(async {
+                // An error means that the test is over.
+                if ended.await != Ok(End::Killed) {
+                    drop(stop);
+                    running.await.expect("the server does not panic");
+                }
+            });
+            // Whatever still runs is dropped where it stands, and its sockets with it.
+            runtime.shutdown_background();
         });
-        Self { address, stop: Some(stop), thread: Some(thread) }
+        Self { address, end: Some(end), thread: Some(thread) }
     }
 
     /// Where it listens.
@@ -86,9 +105,18 @@ impl TestServer {
 
     /// Stops the server; returns once it is gone.
     pub fn stop(&mut self) {
-        if let Some(stop) = self.stop.take() {
+        self.end(End::Stopped);
+    }
+
+    /// Ends the server without a word, as if its process was killed.
+    pub fn kill(mut self) {
+        self.end(End::Killed);
+    }
+
+    fn end(&mut self, how: End) {
+        if let Some(end) = self.end.take() {
             // Fails if the server has ended by itself, which is as good.
-            let _ = stop.send(());
+            let _ = end.send(how);
         }
         if let Some(thread) = self.thread.take() {
             thread.join().expect("the server did not panic");

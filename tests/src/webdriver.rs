@@ -47,6 +47,11 @@ impl Session {
         self.post("/actions", &json!({ "actions": [keys] })).map(drop)
     }
 
+    /// A command of Chromium's DevTools; its result.
+    pub(crate) fn devtools(&self, command: &str, parameters: &Value) -> Result<Value, String> {
+        self.post("/goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
+    }
+
     /// What the page wrote to its console since the last call.
     pub(crate) fn console(&self) -> Vec<String> {
         let entries = self.post("/se/log", &json!({ "type": "browser" })).unwrap_or(Value::Null);

@@ -307,7 +307,7 @@ pub(super) fn show_progress(
         }
         Stage::Meeting => format!("{seconds:3} s  {:?}", *session),
         Stage::Playing | Stage::Settling => format!(
-            "{seconds:3} s  frame {:5}  confirmed {:5}  rtt {:5.1} ms  rollbacks {:4} (deepest {})  stalls {}  round {}  score {}",
+            "{seconds:3} s  frame {:5}  confirmed {:5}  rtt {:5.1} ms  rollbacks {:4} (deepest {})  stalls {}  round {}  score {}{}",
             frame.0,
             stats.confirmed_frames,
             course.report.rtt_ms,
@@ -316,11 +316,19 @@ pub(super) fn show_progress(
             stats.stalls,
             state.round,
             state.score().iter().map(u8::to_string).collect::<Vec<_>>().join(":"),
+            away(&lobby),
         ),
         Stage::Leaving(_) => return,
     };
     // A reader that is gone is no reason to stop playing.
     let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Who of the others looks elsewhere.
+fn away(lobby: &Lobby) -> String {
+    let away = lobby.peers.iter().filter(|peer| peer.away);
+    let names: Vec<&str> = away.map(|peer| peer.name.as_str()).collect();
+    if names.is_empty() { String::new() } else { format!("  away {}", names.join(", ")) }
 }
 
 /// A sentence for whoever started this.
@@ -396,6 +404,7 @@ mod tests {
             ready: false,
             seats: 1,
             in_match: false,
+            away: false,
             quiet: false,
             reaches: Vec::new(),
             refusal: Some(Refusal::OtherProtocol),

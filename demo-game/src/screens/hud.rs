@@ -2,7 +2,7 @@
 
 use bevy::prelude::*;
 use netcode::prelude::*;
-use netcode::{OverlayState, RosterSeat};
+use netcode::{LobbyPeer, OverlayState, RosterSeat};
 
 use super::flow::Journey;
 use super::focus::Item;
@@ -282,16 +282,18 @@ pub(super) fn refresh_notice(
     mut boxes: Query<&mut Visibility, With<NoticeBox>>,
     mut texts: Query<(&mut Text, &mut TextColor), With<NoticeText>>,
 ) {
-    let quiet: Vec<_> = lobby
-        .peers
-        .iter()
-        .filter(|peer| peer.quiet && peer.in_match)
-        .map(|peer| shortened(&peer.name, 16))
-        .collect();
+    let names = |is_meant: fn(&LobbyPeer) -> bool| {
+        let peers = lobby.peers.iter().filter(|peer| peer.in_match && is_meant(peer));
+        peers.map(|peer| shortened(&peer.name, 16)).collect::<Vec<_>>()
+    };
+    let (quiet, away) = (names(|peer| peer.quiet), names(|peer| peer.away));
     let (line, color) = if stats.desyncs > 0 {
         ("The machines disagree about this match. Press F3 for details.".to_owned(), DANGER)
     } else if !quiet.is_empty() && journey.address().is_some() {
         (format!("Waiting for {}...", quiet.join(" and ")), WARNING)
+    } else if !away.is_empty() && journey.address().is_some() {
+        let are = if away.len() == 1 { "is" } else { "are" };
+        (format!("{} {are} away, and may come back.", away.join(" and ")), WARNING)
     } else if let Some((name, _)) = LinkConditions::presets().get(overlay.preset)
         && overlay.preset > 0
         && !overlay.is_open

@@ -150,6 +150,8 @@ fn rows(lobby: &Lobby, settings: &Settings) -> Vec<Row> {
             (note, color) = ("in a match", WARNING);
         } else if peer.quiet {
             (note, color) = ("quiet: connection is slow or lost", WARNING);
+        } else if peer.away {
+            (note, color) = ("away: looks at another page", WARNING);
         }
         let rtt = peer.rtt.map_or_else(String::new, |rtt| format!("   {} ms", rtt.as_millis()));
         rows.push(Row {

@@ -159,9 +159,13 @@ fn describe(session: &SessionState, stats: &SessionStats, lobby: &Lobby, preset:
     for peer in &lobby.peers {
         let rtt =
             peer.rtt.map_or_else(|| "-".into(), |rtt| format!("{:.0}", rtt.as_secs_f32() * 1000.0));
-        let quiet = if peer.quiet { "  QUIET" } else { "" };
+        let absence = match (peer.quiet, peer.away) {
+            (true, _) => "  QUIET",
+            (false, true) => "  AWAY",
+            (false, false) => "",
+        };
         let jitter = peer.jitter.as_secs_f32() * 1000.0;
-        line(format_args!("{}: {rtt} ms +/- {jitter:.0}{quiet}", peer.name));
+        line(format_args!("{}: {rtt} ms +/- {jitter:.0}{absence}", peer.name));
     }
     for (index, (name, _)) in LinkConditions::presets().iter().enumerate() {
         let mark = if index == preset { '>' } else { ' ' };

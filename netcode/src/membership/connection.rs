@@ -305,6 +305,10 @@ impl Connection {
                 occurrences.push(Occurrence::Opened);
             }
             TransportEvent::Failed(error) => occurrences.push(Occurrence::Failed(error)),
+            TransportEvent::Away(away) => {
+                self.status.away = away;
+                self.tell_status(now);
+            }
             TransportEvent::SignalingLost => {
                 (self.is_signaling_lost, self.is_signaling_gone) = (true, true);
             }
@@ -490,6 +494,7 @@ impl Connection {
             ready: link.status.ready,
             seats: link.hello.as_ref().map_or(0, |hello| hello.seats),
             in_match: link.status.in_match,
+            away: link.status.away,
             quiet: link.silence() >= self.limits.quiet_after,
             refusal: link.refusal.clone(),
             reaches: link.status.reaches.clone(),

@@ -44,6 +44,8 @@ pub struct LobbyPeer {
     pub seats: u8,
     /// Whether it is still playing a match.
     pub in_match: bool,
+    /// Whether its player looks elsewhere: its page is hidden. It plays on, and touches nothing.
+    pub away: bool,
     /// Whether nothing was heard from it for a moment.
     pub quiet: bool,
     /// Why it cannot play with us, if it cannot.
@@ -135,6 +137,7 @@ mod tests {
             ready,
             seats,
             in_match: false,
+            away: false,
             quiet: false,
             refusal: None,
             reaches: vec![LOCAL],

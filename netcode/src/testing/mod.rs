@@ -168,6 +168,13 @@ impl Stepper {
         }
     }
 
+    /// The page of one peer is hidden, or shown again.
+    pub fn set_away(&mut self, index: usize, away: bool) {
+        if let Some(peer) = self.local_id(index) {
+            self.room.set_away(peer, away);
+        }
+    }
+
     /// The signaling server goes away; who is connected stays so.
     pub fn stop_signaling(&mut self) {
         self.room.lose_signaling();

@@ -61,6 +61,15 @@ impl MemoryRoom {
         });
     }
 
+    /// Hides the page of a peer, or shows it again.
+    pub(crate) fn set_away(&self, peer: PeerId, away: bool) {
+        self.with(|places| {
+            if let Some(place) = places.iter_mut().find(|place| place.peer == peer) {
+                place.events.push_back(TransportEvent::Away(away));
+            }
+        });
+    }
+
     /// Delivers bytes to `to`, as if `from` had sent them.
     pub(crate) fn inject(&self, from: PeerId, to: PeerId, channel: Channel, bytes: &[u8]) {
         self.with(|places| {

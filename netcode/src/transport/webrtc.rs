@@ -83,6 +83,7 @@ pub(crate) struct WebRtcTransport {
     outage: Option<Outage>,
     /// Whether we were in the room at any time.
     was_open: bool,
+    is_away: bool,
     socket: WebRtcSocket,
     watch: Watch,
     is_open: bool,
@@ -105,6 +106,7 @@ impl WebRtcTransport {
         let candidates = if is_relay_only { Candidates::RelaysOnly } else { Candidates::All };
         let room = Room { url: room_url(url)?, ice_servers: ice_servers.to_vec(), candidates };
         let (socket, watch) = room.enter();
+        platform::keep_running_while_hidden();
         Ok(Self {
             room,
             socket,
@@ -116,6 +118,7 @@ impl WebRtcTransport {
             handshakes: Vec::new(),
             outage: None,
             was_open: false,
+            is_away: false,
         })
     }
 
@@ -269,6 +272,10 @@ impl Transport for WebRtcTransport {
             }
             self.was_open = true;
             events.push(TransportEvent::Opened(PeerId(id)));
+        }
+        let is_away = platform::is_hidden();
+        if std::mem::replace(&mut self.is_away, is_away) != is_away {
+            events.push(TransportEvent::Away(is_away));
         }
         // Packets first: the last words of a peer come before its departure.
         self.poll_packets(events);

@@ -5,7 +5,7 @@ use netcode::{DroppedPackets, Lobby, Misconduct, prelude::*, testing::Stepper};
 use crate::support::{Input, assert_agreement, build, busy, state, stats};
 
 /// The first byte of every control message, as PROTOCOL.md has it.
-const WIRE_VERSION: u8 = 4;
+const WIRE_VERSION: u8 = 5;
 
 /// A datagram as PROTOCOL.md has it: of this epoch and frame, with inputs from `first` on, the sender lacking ours from `wanted` on.
 fn datagram(epoch: u8, frame: u32, first: i16, wanted: i16, runs: &[(u8, &[u8])]) -> Vec<u8> {
@@ -227,7 +227,7 @@ fn a_flood_is_cut_off_and_its_source_removed_whatever_it_sends() {
     let floods: [Inject; 2] = [
         |stepper| stepper.inject_datagram(1, 0, &[0; 9]),
         // A status that changes nothing.
-        |stepper| stepper.inject_control(1, 0, &[WIRE_VERSION, 1, 0, 1, 1, 0]),
+        |stepper| stepper.inject_control(1, 0, &[WIRE_VERSION, 1, 0, 1, 0, 1, 0]),
     ];
     for inject in floods {
         let mut stepper = Stepper::in_match(2, build(busy));
@@ -278,7 +278,7 @@ fn another_version_is_refused_as_such_whatever_its_datagrams_look_like_here() {
     stepper.update();
     stepper.inject_control(1, 0, &[WIRE_VERSION - 1, 0]);
     for _ in 0..200 {
-        stepper.inject_datagram(1, 0, b"as version 3 had it");
+        stepper.inject_datagram(1, 0, b"as another version has it");
         stepper.app_mut(0).update();
     }
     let lobby = stepper.app(0).world().resource::<Lobby>();

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod away;
 mod hostile;
 mod matches;
 mod pacing;

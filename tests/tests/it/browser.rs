@@ -13,7 +13,7 @@ use signaling::server::ServerConfig;
 use crate::{patience, start};
 
 /// Loading and compiling the module, drawing the first pictures, meeting and connecting.
-const START_PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const START_PATIENCE: Duration = Duration::from_secs(120);
 
 /// The arrow keys, as WebDriver encodes them.
 const ARROW_LEFT: char = '\u{E012}';
@@ -110,11 +110,11 @@ fn a_page_computes_the_hashes_of_the_recorded_match() {
 }
 
 /// Opens the game in `room`, ready to play.
-fn open(browser: &Browser, server: &TestServer, name: &str, room: &str) -> Page {
+pub(super) fn open(browser: &Browser, server: &TestServer, name: &str, room: &str) -> Page {
     browser.open(name, &server.page(&format!("/?low&ready&name={name}#{room}")))
 }
 
-fn wait_for_frames(page: &Page, frames: u32) -> Report {
+pub(super) fn wait_for_frames(page: &Page, frames: u32) -> Report {
     page.wait_for(&format!("a match with {frames} confirmed frames"), START_PATIENCE, |report| {
         report.number("confirmed_frames") >= f64::from(frames)
     })

@@ -7,12 +7,15 @@ use async_tungstenite::{
     smol::{ConnectStream, connect_async},
     tungstenite::Message,
 };
-use e2e_tests::{Peer, PeerSettings, Report, TestServer, assert_agreement};
+use e2e_tests::{Browser, Peer, PeerSettings, Report, TestServer, assert_agreement, web_dist};
 use futures::{StreamExt, executor::block_on, future::Either, pin_mut};
 use serde_json::{Value, json};
 use signaling::protocol::PeerKey;
 
-use crate::{patience, start};
+use crate::{
+    browser::{START_PATIENCE, open, wait_for_frames},
+    patience, start,
+};
 
 /// How long the stranger bothers the others: they check candidates for some of it.
 const BOTHERS_FOR: Duration = Duration::from_secs(6);
@@ -78,7 +81,34 @@ fn signals_that_webrtc_cannot_use_end_no_match() {
     for peer in &mut peers {
         peer.wait_for_play(60);
     }
-    let mut stranger = Stranger::enter(&room);
+    assert_eq!(bother(&room), 2, "both players met the stranger");
+    let reports = assert_played(peers);
+    reports.iter().for_each(assert_counted);
+    assert_agreement(&reports, 600);
+}
+
+#[test]
+fn signals_that_a_browser_cannot_use_end_no_match() {
+    let Some(folder) = web_dist("signals_that_a_browser_cannot_use_end_no_match") else {
+        return;
+    };
+    let server = TestServer::serving(Some(folder));
+    let browser = Browser::start();
+    let page = open(&browser, &server, "Page", "hostile-signals");
+    let room = server.room("hostile-signals");
+    let mut peer = start(&PeerSettings::new(&room, "Native").seconds(25));
+    wait_for_frames(&page, 60);
+    assert_eq!(bother(&room), 2, "both players met the stranger");
+    come_twice(&server, "hostile-signals");
+    assert!(peer.wait(patience(25)).success(), "{:#?}", peer.lines());
+    let ended = page.wait_for("an end", START_PATIENCE, |report| report.text("state") == "Ended");
+    assert_counted(&ended);
+    assert_agreement(&[peer.report(patience(0)), ended], 60 * 25 - 180);
+}
+
+/// A stranger answers every offer with what nobody can use, for a while; how many offers it got.
+fn bother(room: &str) -> u32 {
+    let mut stranger = Stranger::enter(room);
     let began = Instant::now();
     let mut offers = 0;
     while began.elapsed() < BOTHERS_FOR {
@@ -94,15 +124,23 @@ fn signals_that_webrtc_cannot_use_end_no_match() {
         // What nobody would send, but some would read.
         stranger.send(&from, "IceCandidate", "null");
     }
-    assert_eq!(offers, 2, "both players met the stranger");
-    drop(stranger);
-    let reports = assert_played(peers);
-    for report in &reports {
-        // Each kind of signal in each bad form, but what is one that nobody waits for.
-        let dropped = report.number("dropped_packets");
-        assert!(dropped >= 20.0, "{dropped} were counted");
+    offers
+}
+
+fn assert_counted(report: &Report) {
+    // Each kind of signal in each bad form, but what is one that nobody waits for.
+    let dropped = report.number("dropped_packets");
+    assert!(dropped >= 20.0, "{dropped} were counted");
+}
+
+/// Everybody offers it a connection; matchbox panics where it hears of a peer again before the end of that.
+fn come_twice(server: &TestServer, room: &str) {
+    let key = PeerKey::new(7).to_query();
+    let again = format!("ws://{}/v1/rooms/{room}?{key}", server.address());
+    for _ in 0..4 {
+        let mut stranger = Stranger::enter(&again);
+        while stranger.next_signal().is_some() {}
     }
-    assert_agreement(&reports, 600);
 }
 
 #[test]
@@ -113,13 +151,7 @@ fn a_stranger_that_comes_twice_before_it_answers_ends_no_match() {
     for peer in &mut peers {
         peer.wait_for_play(60);
     }
-    let key = PeerKey::new(7).to_query();
-    let again = format!("ws://{}/v1/rooms/comes-twice?{key}", server.address());
-    // Everybody offers it a connection; matchbox panics where it hears of a peer again before the end of that.
-    for _ in 0..4 {
-        let mut stranger = Stranger::enter(&again);
-        while stranger.next_signal().is_some() {}
-    }
+    come_twice(&server, "comes-twice");
     let reports = assert_played(peers);
     assert_agreement(&reports, 600);
 }

@@ -5,6 +5,7 @@
 
 mod browser;
 mod departures;
+mod hidden_page;
 mod hostile_signals;
 mod matches;
 mod restarts;

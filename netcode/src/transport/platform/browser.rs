@@ -1,0 +1,67 @@
+//! A page in a browser.
+
+use std::pin::Pin;
+
+use futures::{SinkExt, StreamExt};
+use matchbox_socket::MessageLoopFuture;
+use pharos::{Events, Filter, Observable};
+use send_wrapper::SendWrapper;
+use ws_stream_wasm::{WsEvent, WsMessage, WsMeta, WsStream};
+
+use super::Incoming;
+
+pub(in crate::transport) struct Socket {
+    stream: WsStream,
+    closed: Events<WsEvent>,
+}
+
+impl Socket {
+    /// Opens a WebSocket; the error is what the server said, if it said anything.
+    pub(in crate::transport) async fn connect(url: &str) -> Result<Self, Option<String>> {
+        let (mut meta, stream) = WsMeta::connect(url, None).await.map_err(|_| None)?;
+        let closed =
+            meta.observe(Filter::Pointer(WsEvent::is_closed).into()).await.map_err(|_| None)?;
+        Ok(Self { stream, closed })
+    }
+
+    /// Sends a text; false if the connection is over.
+    pub(in crate::transport) async fn send(&mut self, text: String) -> bool {
+        self.stream.send(WsMessage::Text(text)).await.is_ok()
+    }
+
+    pub(in crate::transport) async fn next(&mut self) -> Incoming {
+        match self.stream.next().await {
+            Some(WsMessage::Text(text)) => Incoming::Text(text),
+            Some(WsMessage::Binary(_)) => Incoming::Other,
+            None => Incoming::Closed(self.close_reason().await),
+        }
+    }
+
+    async fn close_reason(&mut self) -> Option<String> {
+        match self.closed.next().await {
+            Some(WsEvent::Closed(close)) => Some(close.reason).filter(|reason| !reason.is_empty()),
+            _ => None,
+        }
+    }
+}
+
+/// A future that is polled now and then. A page has one thread, so it may well be sent to another.
+pub(in crate::transport) type Kept<T> = SendWrapper<Pin<Box<dyn Future<Output = T>>>>;
+
+pub(in crate::transport) fn keep<T>(future: impl Future<Output = T> + 'static) -> Kept<T> {
+    SendWrapper::new(Box::pin(future))
+}
+
+/// Runs the message loop between the frames of the page.
+///
+/// `while_running` is dropped when the loop is over.
+pub(in crate::transport) fn run(
+    message_loop: MessageLoopFuture,
+    while_running: impl Send + 'static,
+) {
+    wasm_bindgen_futures::spawn_local(async move {
+        let _while_running = while_running;
+        // How it ended is known to the signaller, in words.
+        let _ = message_loop.await;
+    });
+}

@@ -1,0 +1,82 @@
+//! A native program.
+
+use std::pin::Pin;
+
+use async_tungstenite::{
+    WebSocketStream,
+    smol::{ConnectStream, connect_async},
+    tungstenite::{Error, Message, http::Response},
+};
+use futures::StreamExt;
+use matchbox_socket::MessageLoopFuture;
+
+use super::Incoming;
+
+pub(in crate::transport) struct Socket(WebSocketStream<ConnectStream>);
+
+impl Socket {
+    /// Opens a WebSocket; the error is what the server said, if it said anything.
+    pub(in crate::transport) async fn connect(url: &str) -> Result<Self, Option<String>> {
+        match connect_async(url).await {
+            Ok((stream, _)) => Ok(Self(stream)),
+            Err(Error::Http(response)) => Err(Some(said(&response))),
+            Err(_) => Err(None),
+        }
+    }
+
+    /// Sends a text; false if the connection is over.
+    pub(in crate::transport) async fn send(&mut self, text: String) -> bool {
+        self.0.send(Message::text(text)).await.is_ok()
+    }
+
+    pub(in crate::transport) async fn next(&mut self) -> Incoming {
+        match self.0.next().await {
+            Some(Ok(Message::Text(text))) => Incoming::Text(text.as_str().to_owned()),
+            Some(Ok(Message::Close(frame))) => {
+                let reason = frame.map(|frame| frame.reason.as_str().to_owned());
+                Incoming::Closed(reason.filter(|reason| !reason.is_empty()))
+            }
+            Some(Ok(_)) => Incoming::Other,
+            Some(Err(_)) | None => Incoming::Closed(None),
+        }
+    }
+}
+
+/// A future that is polled now and then.
+pub(in crate::transport) type Kept<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+pub(in crate::transport) fn keep<T>(future: impl Future<Output = T> + Send + 'static) -> Kept<T> {
+    Box::pin(future)
+}
+
+/// What an HTTP refusal says.
+fn said(response: &Response<Option<Vec<u8>>>) -> String {
+    let body = response.body().as_deref().map(String::from_utf8_lossy);
+    match body.as_deref().map(str::trim).filter(|body| !body.is_empty()) {
+        Some(body) => body.chars().take(200).collect(),
+        None => format!("the server answered {}", response.status()),
+    }
+}
+
+/// Runs the message loop on a thread of its own: the game may draw as slowly as it likes.
+///
+/// `while_running` is dropped when the loop is over, also where it panics or no thread can be had.
+pub(in crate::transport) fn run(
+    message_loop: MessageLoopFuture,
+    while_running: impl Send + 'static,
+) {
+    let thread = std::thread::Builder::new().name("netcode-webrtc".into());
+    let _ = thread.spawn(move || {
+        let _while_running = while_running;
+        // How it ended is known to the signaller, in words.
+        let _ = futures::executor::block_on(message_loop);
+    });
+}
+
+/// A program goes on by itself.
+pub(in crate::transport) fn keep_running_while_hidden() {}
+
+/// Whether nobody can see the game.
+pub(in crate::transport) const fn is_hidden() -> bool {
+    false
+}

@@ -1,0 +1,57 @@
+//! Players that look elsewhere: their pages play on, and the others see it.
+
+use std::time::Duration;
+
+use bevy::{app::App, time::TimeUpdateStrategy};
+use netcode::{prelude::*, testing::Stepper};
+
+use crate::support::{assert_agreement, build, busy, stats};
+
+/// Time between two calls that a hidden page gets: two updates of the others.
+const HIDDEN_UPDATE: Duration = Duration::from_nanos(33_333_334);
+
+/// Whom the others of a match see as away.
+fn away(app: &App) -> Vec<String> {
+    let lobby = app.world().resource::<Lobby>();
+    lobby.peers.iter().filter(|peer| peer.away).map(|peer| peer.name.clone()).collect()
+}
+
+#[test]
+fn who_looks_elsewhere_is_away_to_the_others_and_holds_nobody_up() {
+    let mut stepper = Stepper::in_match(3, build(busy));
+    stepper.updates(60);
+    let stalls = |stepper: &Stepper| [0, 2].map(|index| stats(stepper.app(index)).stalls);
+    let before = (stats(stepper.app(0)).confirmed_frames, stalls(&stepper));
+    stepper.set_away(1, true);
+    stepper.app_mut(1).insert_resource(TimeUpdateStrategy::ManualDuration(HIDDEN_UPDATE));
+    for _ in 0..600 {
+        stepper.app_mut(0).update();
+        stepper.app_mut(2).update();
+        stepper.update();
+    }
+    for index in [0, 2] {
+        assert_eq!(away(stepper.app(index)), ["peer 1"]);
+    }
+    assert_eq!(away(stepper.app(1)), [""; 0]);
+    let confirmed = stats(stepper.app(0)).confirmed_frames - before.0;
+    assert!((1180..=1220).contains(&confirmed), "{confirmed} frames in 20 s");
+    assert_eq!(stalls(&stepper), before.1);
+    stepper.set_away(1, false);
+    stepper.updates(2);
+    assert_eq!(away(stepper.app(0)), [""; 0]);
+    assert_agreement(&stepper, 30);
+}
+
+#[test]
+fn who_comes_back_into_a_room_is_not_away_for_having_been_so() {
+    let mut stepper = Stepper::new(2, build(busy));
+    stepper.join(0, 1);
+    stepper.join(1, 1);
+    stepper.updates(5);
+    stepper.set_away(1, true);
+    stepper.updates(5);
+    assert_eq!(away(stepper.app(0)), ["peer 1"]);
+    stepper.join(1, 1);
+    stepper.updates(5);
+    assert_eq!(away(stepper.app(0)), [""; 0]);
+}
