@@ -258,13 +258,12 @@ impl Connection {
 
     /// Takes what arrived since the last call, and says what it means.
     ///
-    /// `our_frame` is the frame that we simulate next, while a match runs. That it was taken before this update's steps is as it should be:
-    /// who takes several at once takes the first of them late, and so predicts less.
+    /// `our_frame` is where we are in the simulation, while a match runs: see [`place`].
     pub(crate) fn receive(
         &mut self,
         now: Duration,
         elapsed: Duration,
-        our_frame: Option<u32>,
+        our_frame: Option<f32>,
     ) -> Vec<Occurrence> {
         self.closing.retain(|&(_, until)| now < until);
         if self.repeat_until.is_some_and(|until| now >= until) {
@@ -296,7 +295,7 @@ impl Connection {
         &mut self,
         now: Duration,
         event: TransportEvent,
-        our_frame: Option<u32>,
+        our_frame: Option<f32>,
         occurrences: &mut Vec<Occurrence>,
     ) {
         match event {

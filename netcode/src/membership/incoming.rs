@@ -28,7 +28,7 @@ impl Connection {
         from: PeerId,
         channel: Channel,
         bytes: &[u8],
-        our_frame: Option<u32>,
+        our_frame: Option<f32>,
         occurrences: &mut Vec<Occurrence>,
     ) {
         let limits = self.limits().flood;
@@ -88,7 +88,7 @@ impl Connection {
         now: Duration,
         from: PeerId,
         bytes: &[u8],
-        our_frame: Option<u32>,
+        our_frame: Option<f32>,
     ) -> Sense {
         let Ok(Datagram { header, inputs }) = Datagram::decode(bytes) else {
             self.dropped.malformed += 1;

@@ -43,6 +43,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Stepper {
     apps: Vec<App>,
     room: MemoryRoom,
+    /// Time since the last update of each of them.
+    waited: Vec<Duration>,
 }
 
 impl Stepper {
@@ -59,7 +61,7 @@ impl Stepper {
             app.cleanup();
             app
         };
-        Self { apps: (0..peers).map(make).collect(), room }
+        Self { apps: (0..peers).map(make).collect(), room, waited: vec![Duration::ZERO; peers] }
     }
 
     /// Like [`new`](Self::new), with everybody in the room and the match running.
@@ -108,13 +110,20 @@ impl Stepper {
 
     /// All apps run one update, 1/60 s by their clocks.
     pub fn update(&mut self) {
+        self.update_those(|_| true);
+    }
+
+    /// 1/60 s passes, after which some of the apps run an update: those of machines that draw less often wait for more.
+    pub fn update_those(&mut self, is_due: impl Fn(usize) -> bool) {
         // What arrives until then is there for all of them, whoever comes first.
-        for app in &mut self.apps {
-            let now = app.world().resource::<Time<Real>>().elapsed() + UPDATE;
+        for (app, waited) in self.apps.iter_mut().zip(&mut self.waited) {
+            *waited += UPDATE;
+            let now = app.world().resource::<Time<Real>>().elapsed() + *waited;
             app.world_mut().resource_mut::<Connection>().release(now);
         }
-        for app in &mut self.apps {
+        for (index, app) in self.apps.iter_mut().enumerate().filter(|&(index, _)| is_due(index)) {
             app.update();
+            self.waited[index] = Duration::ZERO;
         }
     }
 

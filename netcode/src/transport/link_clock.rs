@@ -27,6 +27,8 @@ pub(crate) struct LinkClock {
     rtt_ms: Option<f32>,
     jitter_ms: f32,
     lead_frames: f32,
+    /// When the last sample of it was taken, and what it was before.
+    lead_sampled: Option<(Duration, f32)>,
     their_lead_frames: f32,
 }
 
@@ -37,7 +39,7 @@ impl LinkClock {
         &mut self,
         now: Duration,
         header: &DatagramHeader,
-        our_frame: Option<u32>,
+        our_frame: Option<f32>,
         fps: u16,
     ) -> bool {
         // Reordered datagrams must not turn the clock back.
@@ -56,8 +58,14 @@ impl LinkClock {
         }
         if let (Some(ours), Some(rtt)) = (our_frame, self.rtt_ms) {
             let theirs = header.frame as f32 + rtt / 2000.0 * f32::from(fps);
-            let lead = (ours as f32 - theirs).clamp(-MAX_LEAD_FRAMES, MAX_LEAD_FRAMES);
-            self.lead_frames += (lead - self.lead_frames) * LEAD_GAIN;
+            let lead = (ours - theirs).clamp(-MAX_LEAD_FRAMES, MAX_LEAD_FRAMES);
+            // Those that came together waited for us, all but the newest for longer: they would tell of a peer that lags behind.
+            let before = match self.lead_sampled {
+                Some((at, before)) if at == now => before,
+                _ => self.lead_frames,
+            };
+            self.lead_sampled = Some((now, before));
+            self.lead_frames = before + (lead - before) * LEAD_GAIN;
             self.their_lead_frames = f32::from(header.lead_quarters) / 4.0;
         }
         is_sound
@@ -94,6 +102,7 @@ impl LinkClock {
     /// A new epoch begins: leads of the old one say nothing.
     pub(crate) fn restart(&mut self) {
         (self.lead_frames, self.their_lead_frames) = (0.0, 0.0);
+        self.lead_sampled = None;
     }
 
     /// How far we are ahead of the peer, in frames: the mean of what both sides see, so that both correct by the same.
@@ -136,11 +145,11 @@ mod tests {
             let (a_now, b_now) = (Duration::from_millis(ms), Duration::from_millis(ms + offset));
             while to_b.front().is_some_and(|&(due, _)| due <= ms) {
                 let (_, header) = to_b.pop_front().expect("it was just seen");
-                b.receive(b_now, &header, Some(frame), FPS);
+                b.receive(b_now, &header, Some(frame as f32), FPS);
             }
             while to_a.front().is_some_and(|&(due, _)| due <= ms) {
                 let (_, header) = to_a.pop_front().expect("it was just seen");
-                a.receive(a_now, &header, Some(frame + frames_apart), FPS);
+                a.receive(a_now, &header, Some((frame + frames_apart) as f32), FPS);
             }
             if ms % 16 == 0 {
                 to_b.push_back((ms + there, a.header(a_now, 1, frame + frames_apart)));
@@ -171,6 +180,29 @@ mod tests {
         let (a, b) = exchange(80, 10, 4, 0);
         let sum = a.lead_frames() + b.lead_frames();
         assert!(sum.abs() < 0.3, "{} and {}", a.lead_frames(), b.lead_frames());
+    }
+
+    #[test]
+    fn of_what_came_together_the_newest_tells_the_lead() {
+        let lead = |frames: &[u32]| {
+            let mut clock = LinkClock { rtt_ms: Some(0.0), ..LinkClock::default() };
+            for ms in 0..5000u16 {
+                let now = Duration::from_millis(u64::from(ms));
+                for (index, frame) in frames.iter().enumerate() {
+                    let sent_ms = Millis::new(ms * 4 + index as u16);
+                    let header = DatagramHeader {
+                        sent_ms,
+                        frame: *frame,
+                        held_ms: DatagramHeader::NOTHING_HEARD,
+                        ..DatagramHeader::default()
+                    };
+                    clock.receive(now, &header, Some(100.0), FPS);
+                }
+            }
+            clock.lead_frames
+        };
+        assert!((lead(&[100]) - lead(&[96, 98, 100])).abs() < 0.01);
+        assert!((lead(&[98]) - 2.0).abs() < 0.01);
     }
 
     #[test]

@@ -31,15 +31,15 @@ fn assert_fair(stepper: &mut Stepper, mut tick: impl FnMut(&mut Stepper, u32)) {
     let before = costs(stepper);
     (0..60 * 60).for_each(|number| tick(stepper, number));
     let after = costs(stepper);
-    for (what, index, most) in [("rollbacks", 0, 0.55), ("resimulated frames", 1, 0.57)] {
+    for (what, index) in [("rollbacks", 0), ("resimulated frames", 1)] {
         let [a, b] = [0, 1].map(|peer: usize| after[peer][index] - before[peer][index]);
         assert!(a + b > 200, "{what}: {a} and {b} are too few to compare");
         let share = f64::from(a.max(b)) / f64::from(a + b);
         let delays = [0, 1].map(|index| stats(stepper.app(index)).input_delay);
-        assert!(share <= most, "{what}: {a} and {b}, {delays:?}");
+        assert!(share <= 0.55, "{what}: {a} and {b}, {delays:?}");
     }
     let frames = [0, 1].map(|index| stats(stepper.app(index)).frames);
-    assert!(frames[0].abs_diff(frames[1]) <= 3, "{frames:?}");
+    assert!(frames[0].abs_diff(frames[1]) <= 4, "{frames:?}");
     assert_agreement(stepper, 100);
 }
 
@@ -62,15 +62,15 @@ fn a_clock_that_is_half_a_percent_fast_costs_both_the_same() {
 }
 
 #[test]
-fn a_screen_of_thirty_frames_a_second_costs_both_the_same() {
-    let mut stepper = over_wifi();
-    set_clock(&mut stepper, 1, 2 * TICK);
-    assert_fair(&mut stepper, |stepper, number| {
-        stepper.app_mut(0).update();
-        if number % 2 == 1 {
-            stepper.app_mut(1).update();
-        }
-    });
+fn a_screen_of_thirty_or_twenty_frames_a_second_costs_both_the_same() {
+    for (every, seed) in [(2, 100), (2, 200), (2, 300), (3, 100), (3, 200), (3, 300)] {
+        let mut stepper = over_wifi();
+        stepper.set_network(LinkConditions::WIFI, seed);
+        set_clock(&mut stepper, 1, every * TICK);
+        assert_fair(&mut stepper, |stepper, number| {
+            stepper.update_those(|index| index == 0 || number % every == every - 1);
+        });
+    }
 }
 
 #[test]
