@@ -30,7 +30,7 @@ use crate::{
     transport::{Channel, LinkConditions, memory::MemoryRoom},
 };
 
-pub use network::BadNetwork;
+pub use network::{BadNetwork, LinkCounts};
 pub use sync_test::{random_inputs, sync_test};
 
 /// Time that one update of all apps takes, as far as they know: a 60 Hz display.

@@ -1,14 +1,39 @@
-//! A bad network for other libraries: what [`Stepper`](super::Stepper)'s peers go through, by hand.
+//! A bad network for other libraries and for real packets: what [`Stepper`](super::Stepper)'s peers go through, by hand.
 
 use std::time::Duration;
 
 use signaling::protocol::PeerId;
 
-use crate::transport::{Channel, Conditioner, LinkConditions};
+use crate::transport::{Channel, Conditioner, Fate, LinkConditions};
 
 /// Machines, each behind a bad link of its own. Time is an argument; the same seed gives the same network.
 #[derive(Debug)]
-pub struct BadNetwork(Vec<Conditioner>);
+pub struct BadNetwork(Vec<BadLink>);
+
+/// What went over the link of one machine, away from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkCounts {
+    /// Packets that the machine sent.
+    pub sent: u64,
+    /// Those that were lost by chance.
+    pub lost: u64,
+    /// Those that were lost because more was under way than the link holds.
+    pub overflowed: u64,
+    /// Packets that arrived, those that did so twice included.
+    pub arrived: u64,
+    /// Those that arrived after one that was sent later.
+    pub overtaken: u64,
+    /// Bytes that arrived.
+    pub bytes: u64,
+}
+
+#[derive(Debug)]
+struct BadLink {
+    conditioner: Conditioner,
+    counts: LinkCounts,
+    /// The latest sent of those that arrived.
+    newest: u64,
+}
 
 impl BadNetwork {
     /// So many machines. The link of the first has this seed, that of the second the next, and so on, as
@@ -18,22 +43,97 @@ impl BadNetwork {
         let link = |index| {
             let mut conditioner = Conditioner::new(seed + index);
             conditioner.set(conditions);
-            conditioner
+            BadLink { conditioner, counts: LinkCounts::default(), newest: 0 }
         };
         Self((0..machines as u64).map(link).collect())
     }
 
+    /// From now on all links are like that. What is under way arrives as it would have.
+    pub fn set_conditions(&mut self, conditions: LinkConditions) {
+        for link in &mut self.0 {
+            link.conditioner.set(conditions);
+        }
+    }
+
     /// One machine sends to another.
     pub fn send(&mut self, now: Duration, from: usize, to: usize, bytes: &[u8]) {
-        self.0[from].push(now, PeerId::from_u128(to as u128), Channel::Datagrams, bytes);
+        let BadLink { conditioner, counts, .. } = &mut self.0[from];
+        counts.sent += 1;
+        match conditioner.push(now, PeerId::from_u128(to as u128), Channel::Datagrams, bytes) {
+            Fate::OnItsWay => {}
+            Fate::Lost => counts.lost += 1,
+            Fate::Overflowed => counts.overflowed += 1,
+        }
     }
 
     /// Hands over what arrived by now: from whom, to whom, what.
     pub fn deliver(&mut self, now: Duration, mut arrived: impl FnMut(usize, usize, &[u8])) {
-        for (from, link) in self.0.iter_mut().enumerate() {
-            while let Some(delivery) = link.pop(now) {
+        for (from, BadLink { conditioner, counts, newest }) in self.0.iter_mut().enumerate() {
+            while let Some(delivery) = conditioner.pop(now) {
+                counts.arrived += 1;
+                counts.bytes += delivery.bytes.len() as u64;
+                counts.overtaken += u64::from(delivery.number < *newest);
+                *newest = delivery.number.max(*newest);
                 arrived(from, delivery.to.0.as_u128() as usize, &delivery.bytes);
             }
         }
+    }
+
+    /// When the next packet arrives; nothing if none is under way.
+    #[must_use]
+    pub fn next_arrival(&self) -> Option<Duration> {
+        self.0.iter().filter_map(|link| link.conditioner.next_due()).min()
+    }
+
+    /// What went over the link of each machine so far.
+    #[must_use]
+    pub fn counts(&self) -> Vec<LinkCounts> {
+        self.0.iter().map(|link| link.counts).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_packet_is_counted_as_what_became_of_it() {
+        let bad = LinkConditions {
+            loss: 0.2,
+            jitter: Duration::from_millis(20),
+            bytes_per_s: Some(20_000),
+            ..LinkConditions::NONE
+        };
+        let mut network = BadNetwork::new(2, bad, 1);
+        for millisecond in 0..1000 {
+            network.send(Duration::from_millis(millisecond), 0, 1, &[0; 100]);
+        }
+        let mut last = Duration::ZERO;
+        while let Some(due) = network.next_arrival() {
+            assert!(due >= last);
+            last = due;
+            network
+                .deliver(due, |from, to, bytes| assert_eq!((from, to, bytes.len()), (0, 1, 100)));
+        }
+        let [counts, idle] = network.counts()[..] else { panic!("one for each machine") };
+        assert_eq!(idle, LinkCounts::default());
+        assert_eq!(counts.sent, 1000);
+        assert_eq!(counts.lost + counts.overflowed + counts.arrived, 1000);
+        assert_eq!(counts.bytes, 100 * counts.arrived);
+        for some in [counts.lost, counts.overflowed, counts.overtaken] {
+            assert!(some > 0 && some < 900, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn a_network_may_become_better() {
+        let deaf = LinkConditions { loss: 1.0, ..LinkConditions::NONE };
+        let mut network = BadNetwork::new(2, deaf, 1);
+        network.send(Duration::ZERO, 0, 1, &[1]);
+        network.set_conditions(LinkConditions::NONE);
+        network.send(Duration::ZERO, 0, 1, &[2]);
+        let mut arrived = Vec::new();
+        network.deliver(Duration::ZERO, |_, _, bytes| arrived.push(bytes[0]));
+        assert_eq!(arrived, [2]);
     }
 }

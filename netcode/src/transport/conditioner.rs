@@ -103,9 +103,22 @@ impl Default for LinkConditions {
     }
 }
 
+/// What becomes of a packet that is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It will arrive.
+    OnItsWay,
+    /// It was lost by chance.
+    Lost,
+    /// More was under way than the link holds.
+    Overflowed,
+}
+
 /// A packet whose time has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Delivery {
+    /// Which of all packets it was, in the order in which they were sent.
+    pub(crate) number: u64,
     pub(crate) to: PeerId,
     pub(crate) channel: Channel,
     pub(crate) bytes: Box<[u8]>,
@@ -114,7 +127,6 @@ pub(crate) struct Delivery {
 #[derive(Debug)]
 struct Queued {
     due: Duration,
-    number: u64,
     delivery: Delivery,
 }
 
@@ -134,7 +146,7 @@ impl PartialOrd for Queued {
 
 impl Ord for Queued {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.due, self.number).cmp(&(other.due, other.number))
+        (self.due, self.delivery.number).cmp(&(other.due, other.delivery.number))
     }
 }
 
@@ -174,17 +186,23 @@ impl Conditioner {
     }
 
     /// Takes a packet that is to be sent.
-    pub(crate) fn push(&mut self, now: Duration, to: PeerId, channel: Channel, bytes: &[u8]) {
+    pub(crate) fn push(
+        &mut self,
+        now: Duration,
+        to: PeerId,
+        channel: Channel,
+        bytes: &[u8],
+    ) -> Fate {
         // A router's queue is full at some point: what comes then is lost, and costs the link nothing.
         let is_slow = self.conditions.bytes_per_s.is_some();
         if is_slow && channel == Channel::Datagrams && self.link_free > now + MAX_BACKLOG {
-            return;
+            return Fate::Overflowed;
         }
         let mut due = self.leave_link(now, bytes.len()) + self.delay();
         match channel {
             Channel::Datagrams => {
                 if self.chance(self.conditions.loss) {
-                    return;
+                    return Fate::Lost;
                 }
                 if self.chance(self.conditions.reorder) {
                     due += self.conditions.jitter + Duration::from_millis(20);
@@ -202,7 +220,7 @@ impl Conditioner {
                 due = self.in_order(to, due);
             }
         }
-        self.enqueue(due, to, channel, bytes);
+        self.enqueue(due, to, channel, bytes)
     }
 
     /// The next packet that is due, if any.
@@ -213,14 +231,21 @@ impl Conditioner {
         self.queue.pop().map(|Reverse(queued)| queued.delivery)
     }
 
-    fn enqueue(&mut self, due: Duration, to: PeerId, channel: Channel, bytes: &[u8]) {
+    /// When the next packet is due, if any is under way.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn next_due(&self) -> Option<Duration> {
+        self.queue.peek().map(|Reverse(queued)| queued.due)
+    }
+
+    fn enqueue(&mut self, due: Duration, to: PeerId, channel: Channel, bytes: &[u8]) -> Fate {
         // Control is never lost, only bounded by what the session sends.
         if channel == Channel::Datagrams && self.queue.len() >= MAX_QUEUED {
-            return;
+            return Fate::Overflowed;
         }
         self.number += 1;
-        let delivery = Delivery { to, channel, bytes: bytes.into() };
-        self.queue.push(Reverse(Queued { due, number: self.number, delivery }));
+        let delivery = Delivery { number: self.number, to, channel, bytes: bytes.into() };
+        self.queue.push(Reverse(Queued { due, delivery }));
+        Fate::OnItsWay
     }
 
     fn in_order(&mut self, to: PeerId, due: Duration) -> Duration {

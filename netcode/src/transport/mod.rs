@@ -29,6 +29,8 @@ use signaling::protocol::PeerId;
 use thiserror::Error;
 
 pub(crate) use conditioner::Conditioner;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use conditioner::Fate;
 pub use conditioner::LinkConditions;
 pub(crate) use exchange::{Exchange, ExchangePeer, ExchangeRules, Lateness, SharedExchange};
 #[cfg(test)]
