@@ -285,6 +285,7 @@ impl Connection {
         self.events = events;
         if let Some(local) = self.local {
             let possible = self.possible_match();
+        self.repeat_first_words(now);
             let steps = self.lineup.poll(now, local, possible.as_ref());
             self.follow(now, steps, &mut occurrences);
         }
@@ -348,8 +349,25 @@ impl Connection {
         } else if self.links.iter().all(|link| link.peer != peer) {
             self.links.push(Link::new(peer));
             self.links.sort_by_key(|link| link.peer);
-            self.send_control(now, peer, &Control::Hello(self.hello.clone()));
-            self.send_control(now, peer, &Control::Status(self.status.clone()));
+            self.say_hello(now, peer);
+        }
+    }
+
+    fn say_hello(&mut self, now: Duration, peer: PeerId) {
+        self.send_control(now, peer, &Control::Hello(self.hello.clone()));
+        self.send_control(now, peer, &Control::Status(self.status.clone()));
+    }
+
+    /// Says hello once more to whom we first see that it hears us. webrtc-rs drops what overtakes the last packet of its handshake, and
+    /// says that it arrived: it may be that our first words did not.
+    fn repeat_first_words(&mut self, now: Duration) {
+        for index in 0..self.links.len() {
+            let link = &mut self.links[index];
+            if !link.hears_us && link.clock.rtt().is_some() {
+                link.hears_us = true;
+                let peer = link.peer;
+                self.say_hello(now, peer);
+            }
         }
     }
 

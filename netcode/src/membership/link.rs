@@ -27,6 +27,8 @@ pub(crate) struct Link {
     pub(crate) status: Status,
     pub(crate) clock: LinkClock,
     pub(crate) conduct: Conduct,
+    /// Whether anything that we sent arrived.
+    pub(crate) hears_us: bool,
     /// When the last datagram to the peer left.
     pub(crate) last_sent: Duration,
     silence: Duration,
@@ -43,6 +45,7 @@ impl Link {
             status: Status::default(),
             clock: LinkClock::default(),
             conduct: Conduct::default(),
+            hears_us: false,
             last_sent: Duration::ZERO,
             silence: Duration::ZERO,
             age: Duration::ZERO,

@@ -170,6 +170,13 @@ impl Stepper {
         }
     }
 
+    /// What is sent to one peer is lost, or no longer so: on the reliable channel, too, as while a handshake comes to its end.
+    pub fn set_deaf(&mut self, index: usize, is_deaf: bool) {
+        if let Some(peer) = self.local_id(index) {
+            self.room.set_deaf(peer, is_deaf);
+        }
+    }
+
     /// The connection between two peers breaks; both stay in the room.
     pub fn part(&mut self, one: usize, other: usize) {
         if let (Some(one), Some(other)) = (self.local_id(one), self.local_id(other)) {

@@ -18,6 +18,8 @@ pub(crate) struct MemoryRoom(Arc<Mutex<Vec<Place>>>);
 struct Place {
     peer: PeerId,
     events: VecDeque<TransportEvent>,
+    /// What is sent to it does not arrive.
+    deaf: bool,
     gone: bool,
 }
 
@@ -35,7 +37,7 @@ impl MemoryRoom {
                 place.events.push_back(TransportEvent::Connected(peer));
                 events.push_back(TransportEvent::Connected(place.peer));
             }
-            places.push(Place { peer, events, gone: false });
+            places.push(Place { peer, events, deaf: false, gone: false });
             peer
         });
         MemoryTransport { room: self.clone(), peer }
@@ -80,6 +82,15 @@ impl MemoryRoom {
         });
     }
 
+    /// What is sent to a peer is lost, or no longer so, whatever the channel.
+    pub(crate) fn set_deaf(&self, peer: PeerId, is_deaf: bool) {
+        self.with(|places| {
+            for place in places.iter_mut().filter(|place| place.peer == peer) {
+                place.deaf = is_deaf;
+            }
+        });
+    }
+
     /// Takes a peer out of the room without a word, as if its machine lost power: nobody is told.
     pub(crate) fn cut_off(&self, peer: PeerId) {
         self.with(|places| {
@@ -113,7 +124,8 @@ impl Transport for MemoryTransport {
             if places.iter().any(|place| place.peer == self.peer && place.gone) {
                 return;
             }
-            if let Some(place) = places.iter_mut().find(|place| place.peer == to && !place.gone) {
+            let is_reached = |place: &Place| place.peer == to && !place.gone && !place.deaf;
+            if let Some(place) = places.iter_mut().find(|place| is_reached(place)) {
                 place.events.push_back(TransportEvent::Received {
                     from: self.peer,
                     channel,

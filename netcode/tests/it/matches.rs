@@ -36,6 +36,23 @@ fn two_peers_play_and_agree() {
 
 #[test]
 fn four_peers_roll_back_on_a_bad_network_and_agree() {
+#[test]
+fn peers_whose_first_words_are_lost_meet_all_the_same() {
+    let mut stepper = Stepper::new(2, build(busy));
+    for index in 0..2 {
+        stepper.join(index, 1);
+        stepper.update();
+        stepper.set_deaf(index, true);
+    }
+    stepper.updates(10);
+    for index in 0..2 {
+        stepper.set_deaf(index, false);
+    }
+    stepper.start();
+    stepper.updates(60);
+    assert_agreement(&stepper, 1);
+}
+
     let mut stepper = Stepper::in_match(4, build(busy));
     stepper.set_conditions(LinkConditions {
         latency: std::time::Duration::from_millis(60),
