@@ -34,9 +34,12 @@ pub struct NetcodeConfig {
     pub input_delay: InputDelay,
     /// Frames that may be predicted before the simulation stalls, 1 to 60. Default 8 (133 ms at 60 fps).
     pub prediction_window: u8,
-    /// Silence after which a peer counts as gone. Default 2.25 s: the others learn of a crash well within 3 s,
-    /// and a page that stands still while its shaders are compiled is not taken for one.
+    /// Silence after which a peer counts as gone that the signaling server misses too: it crashed, or its page was closed.
+    /// Default 2.25 s: the others learn of it well within 3 s.
     pub peer_timeout: Duration,
+    /// Silence after which any peer counts as gone, at least `peer_timeout`. Default 10 s: its network, or ours, may be away for
+    /// three seconds, and a data channel that got no answer asks again only after 1, 3 and 7 s.
+    pub outage_timeout: Duration,
     /// Silence after which a peer is shown as quiet. Default 0.5 s: longer than any jitter, short enough to explain a stall.
     pub quiet_after: Duration,
     /// Time for all peers of a line-up to begin their session. Default 10 s, the time a slow browser needs to load a match.
@@ -125,6 +128,7 @@ impl Default for NetcodeConfig {
             input_delay: InputDelay::Adaptive { min: 1, max: 6 },
             prediction_window: 8,
             peer_timeout: Duration::from_millis(2250),
+            outage_timeout: Duration::from_secs(10),
             quiet_after: Duration::from_millis(500),
             start_timeout: Duration::from_secs(10),
             checksum_interval: 30,
@@ -170,6 +174,9 @@ impl NetcodeConfig {
         }
         if self.quiet_after >= self.peer_timeout {
             return Err(ConfigError::QuietAfterTimeout);
+        }
+        if self.outage_timeout < self.peer_timeout {
+            return Err(ConfigError::OutageTimeout);
         }
         let FloodLimits { datagrams_per_s, control_per_s } = self.flood_limits;
         if datagrams_per_s < 4 * u32::from(self.fps) || control_per_s < MIN_CONTROL_PER_S {
@@ -230,6 +237,9 @@ pub enum ConfigError {
     /// `quiet_after` is not shorter than `peer_timeout`.
     #[error("quiet_after must be shorter than peer_timeout")]
     QuietAfterTimeout,
+    /// `outage_timeout` is shorter than `peer_timeout`.
+    #[error("outage_timeout must be at least peer_timeout")]
+    OutageTimeout,
     /// `flood_limits` are below what peers of ours send.
     #[error(
         "flood_limits are too low; allow at least 4 datagrams a frame, and 10 control messages a second"
@@ -281,6 +291,7 @@ mod tests {
         assert_eq!(check(|c| c.min_players = 5), Err(ConfigError::Players { min: 5, max: 4 }));
         assert_eq!(check(|c| c.max_players = 17), Err(ConfigError::Players { min: 2, max: 17 }));
         assert_eq!(check(|c| c.quiet_after = c.peer_timeout), Err(ConfigError::QuietAfterTimeout));
+        assert_eq!(check(|c| c.outage_timeout = Duration::ZERO), Err(ConfigError::OutageTimeout));
         assert_eq!(check(|c| c.game_id = "x".repeat(65)), Err(ConfigError::NameTooLong));
     }
 }

@@ -105,6 +105,7 @@ pub(super) struct Limits {
     pub(super) step: Duration,
     pub(super) quiet_after: Duration,
     pub(super) peer_timeout: Duration,
+    pub(super) outage_timeout: Duration,
     pub(super) min_players: u8,
     pub(super) max_players: u8,
     pub(super) flood: FloodLimits,
@@ -139,6 +140,7 @@ impl Connection {
                 step: config.step_duration(),
                 quiet_after: config.quiet_after,
                 peer_timeout: config.peer_timeout,
+                outage_timeout: config.outage_timeout,
                 min_players: config.min_players,
                 max_players: config.max_players,
                 flood: config.flood_limits,
@@ -247,7 +249,7 @@ impl Connection {
 
     /// Who keeps the match from going on, if it has stood still for too long: it is heard of, and gives no inputs.
     pub(super) fn blocker(&self) -> Option<PeerId> {
-        let is_stuck = self.stuck >= self.limits.peer_timeout + STUCK_AFTER;
+        let is_stuck = self.stuck >= self.limits.outage_timeout + STUCK_AFTER;
         self.exchange.with(|exchange| exchange.last_known()).flatten().filter(|_| is_stuck)
     }
 
@@ -283,9 +285,9 @@ impl Connection {
             self.handle(now, event, our_frame, &mut occurrences);
         }
         self.events = events;
+        self.repeat_first_words(now);
         if let Some(local) = self.local {
             let possible = self.possible_match();
-        self.repeat_first_words(now);
             let steps = self.lineup.poll(now, local, possible.as_ref());
             self.follow(now, steps, &mut occurrences);
         }
@@ -322,7 +324,11 @@ impl Connection {
                     self.unreachable.push(peer);
                 }
             }
-            TransportEvent::LeftServer(peer) => self.unreachable.retain(|&other| other != peer),
+            TransportEvent::LeftServer(peer) => {
+                self.unreachable.retain(|&other| other != peer);
+                self.note_at_server(peer, false);
+            }
+            TransportEvent::BackAtServer(peer) => self.note_at_server(peer, true),
             TransportEvent::Disconnected(peer) => {
                 if self.links.iter().any(|link| link.peer == peer) {
                     occurrences.push(Occurrence::Closed(peer));
@@ -371,6 +377,12 @@ impl Connection {
         }
     }
 
+    fn note_at_server(&mut self, peer: PeerId, is_at_server: bool) {
+        if let Some(link) = self.links.iter_mut().find(|link| link.peer == peer) {
+            link.is_at_server = is_at_server;
+        }
+    }
+
     /// Forgets a peer: its channels closed, or it said goodbye.
     pub(crate) fn forget(&mut self, peer: PeerId) {
         self.links.retain(|link| link.peer != peer);
@@ -387,8 +399,10 @@ impl Connection {
         self.links.iter().any(|link| link.peer == peer && !self.is_present(link))
     }
 
+    /// Whether the peer may still be there. Who crashes is missed by the server at once; who is not may be out of reach for a while.
     pub(super) fn is_present(&self, link: &Link) -> bool {
-        link.silence() < self.limits.peer_timeout
+        let Limits { peer_timeout, outage_timeout, .. } = self.limits;
+        link.silence() < if link.is_at_server { outage_timeout } else { peer_timeout }
     }
 
     pub(super) fn send_control(&mut self, now: Duration, to: PeerId, message: &Control) {

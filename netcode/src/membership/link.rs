@@ -29,6 +29,8 @@ pub(crate) struct Link {
     pub(crate) conduct: Conduct,
     /// Whether anything that we sent arrived.
     pub(crate) hears_us: bool,
+    /// Whether the signaling server has it, as far as we were told.
+    pub(crate) is_at_server: bool,
     /// When the last datagram to the peer left.
     pub(crate) last_sent: Duration,
     silence: Duration,
@@ -46,6 +48,7 @@ impl Link {
             clock: LinkClock::default(),
             conduct: Conduct::default(),
             hears_us: false,
+            is_at_server: true,
             last_sent: Duration::ZERO,
             silence: Duration::ZERO,
             age: Duration::ZERO,

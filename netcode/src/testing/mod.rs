@@ -177,6 +177,15 @@ impl Stepper {
         }
     }
 
+    /// One peer's program crashes: it sends nothing more, and the signaling server tells the others that it is gone. Its app still
+    /// updates.
+    pub fn crash(&mut self, index: usize) {
+        if let Some(peer) = self.local_id(index) {
+            self.room.cut_off(peer);
+            self.room.leave_server(peer);
+        }
+    }
+
     /// The connection between two peers breaks; both stay in the room.
     pub fn part(&mut self, one: usize, other: usize) {
         if let (Some(one), Some(other)) = (self.local_id(one), self.local_id(other)) {

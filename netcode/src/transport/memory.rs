@@ -91,6 +91,15 @@ impl MemoryRoom {
         });
     }
 
+    /// The signaling server tells all others that a peer left it.
+    pub(crate) fn leave_server(&self, peer: PeerId) {
+        self.with(|places| {
+            for place in places.iter_mut().filter(|place| !place.gone && place.peer != peer) {
+                place.events.push_back(TransportEvent::LeftServer(peer));
+            }
+        });
+    }
+
     /// Takes a peer out of the room without a word, as if its machine lost power: nobody is told.
     pub(crate) fn cut_off(&self, peer: PeerId) {
         self.with(|places| {

@@ -89,6 +89,8 @@ pub(crate) enum TransportEvent {
     Unreachable(PeerId),
     /// A peer's connection to the signaling server ended; its channels to us may well be alive.
     LeftServer(PeerId),
+    /// A peer that is connected came back to the signaling server.
+    BackAtServer(PeerId),
     /// A signal that no WebRTC stack sends was dropped.
     BadSignal,
     /// Bytes from a peer.

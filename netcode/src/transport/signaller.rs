@@ -53,6 +53,8 @@ struct Notices {
     met: Vec<PeerId>,
     /// Peers that the server knows no more.
     left: Vec<PeerId>,
+    /// Peers that are connected to us, and are there again.
+    back: Vec<PeerId>,
 }
 
 impl Watch {
@@ -106,6 +108,11 @@ impl Watch {
     /// With whom a handshake began since the last call, and who left the server since.
     pub(super) fn take_comings_and_goings(&self) -> (Vec<PeerId>, Vec<PeerId>) {
         self.with(|notices| (std::mem::take(&mut notices.met), std::mem::take(&mut notices.left)))
+    }
+
+    /// Who is connected to us and came back to the server since the last call.
+    pub(super) fn take_returns(&self) -> Vec<PeerId> {
+        self.with(|notices| std::mem::take(&mut notices.back))
     }
 
     /// Why the transport is of no more use, once it is.
@@ -241,13 +248,21 @@ impl RoomSignaller {
     fn follow(&mut self, event: PeerEvent) -> Option<PeerEvent> {
         match event {
             PeerEvent::PeerLeft(peer) => {
-                self.watch.with(|notices| notices.left.push(peer));
+                self.watch.with(|notices| {
+                    notices.back.retain(|&back| back != peer);
+                    notices.left.push(peer);
+                });
                 None
             }
             // It was away from the server, or we were; we have each other.
             PeerEvent::NewPeer(peer) | PeerEvent::Signal { sender: peer, .. }
                 if self.watch.is_connected(peer) =>
             {
+                self.watch.with(|notices| {
+                    if !notices.back.contains(&peer) {
+                        notices.back.push(peer);
+                    }
+                });
                 None
             }
             PeerEvent::NewPeer(peer) if self.signals.meet(peer) => {

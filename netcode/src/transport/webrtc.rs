@@ -231,6 +231,10 @@ impl WebRtcTransport {
         });
         events
             .extend(left.into_iter().map(|MatchboxId(id)| TransportEvent::LeftServer(PeerId(id))));
+        let back = self.watch.take_returns();
+        events.extend(
+            back.into_iter().map(|MatchboxId(id)| TransportEvent::BackAtServer(PeerId(id))),
+        );
         let bad = self.watch.take_bad_signals();
         events.extend((0..bad).map(|_| TransportEvent::BadSignal));
     }

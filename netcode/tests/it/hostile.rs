@@ -252,7 +252,8 @@ fn who_is_heard_but_gives_no_inputs_does_not_stop_the_match_for_ever() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(60);
     let frame = stats(stepper.app(1)).frames;
-    for _ in 0..60 * 8 {
+    // As long as anybody may be away, and five seconds.
+    for _ in 0..60 * 16 {
         // The game of the second one stands still; somebody says in its name that it is here.
         stepper.inject_datagram(1, 0, &datagram(1, frame, -8, -8, &[]));
         stepper.app_mut(0).update();
@@ -277,7 +278,8 @@ fn another_version_is_refused_as_such_whatever_its_datagrams_look_like_here() {
     stepper.join(1, 1);
     stepper.update();
     stepper.inject_control(1, 0, &[WIRE_VERSION - 1, 0]);
-    for _ in 0..200 {
+    // Longer than anybody may be silent.
+    for _ in 0..60 * 11 {
         stepper.inject_datagram(1, 0, b"as another version has it");
         stepper.app_mut(0).update();
     }

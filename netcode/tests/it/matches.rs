@@ -1,5 +1,7 @@
 //! Meeting, playing, leaving, and playing again.
 
+use std::time::Duration;
+
 use bevy::prelude::*;
 use netcode::{
     EndReason, LinkConditions, NetcodeConfig, StartBlocker, StartRefusal, prelude::*,
@@ -35,8 +37,6 @@ fn two_peers_play_and_agree() {
 }
 
 #[test]
-fn four_peers_roll_back_on_a_bad_network_and_agree() {
-#[test]
 fn peers_whose_first_words_are_lost_meet_all_the_same() {
     let mut stepper = Stepper::new(2, build(busy));
     for index in 0..2 {
@@ -53,9 +53,11 @@ fn peers_whose_first_words_are_lost_meet_all_the_same() {
     assert_agreement(&stepper, 1);
 }
 
+#[test]
+fn four_peers_roll_back_on_a_bad_network_and_agree() {
     let mut stepper = Stepper::in_match(4, build(busy));
     stepper.set_conditions(LinkConditions {
-        latency: std::time::Duration::from_millis(60),
+        latency: Duration::from_millis(60),
         ..LinkConditions::WIFI
     });
     stepper.updates(900);
@@ -95,15 +97,39 @@ fn who_leaves_ends_the_match_for_the_others_with_a_reason() {
 }
 
 #[test]
-fn who_vanishes_is_missed_within_three_seconds_by_all_for_the_same_reason() {
+fn who_crashes_is_missed_within_three_seconds_by_all_for_the_same_reason() {
+    let mut stepper = Stepper::in_match(3, build(busy));
+    stepper.updates(60);
+    stepper.crash(2);
+    assert_missed_within(&mut stepper, Duration::from_secs(3));
+}
+
+#[test]
+fn who_loses_power_is_missed_when_an_outage_would_be_over() {
     let mut stepper = Stepper::in_match(3, build(busy));
     stepper.updates(60);
     stepper.cut_off(2);
-    stepper.updates(180);
+    assert_missed_within(&mut stepper, NetcodeConfig::default().outage_timeout);
+}
+
+/// Asserts that all others miss the third peer by then.
+fn assert_missed_within(stepper: &mut Stepper, time: Duration) {
+    stepper.updates(time.as_millis() as u32 * 60 / 1000 + 1);
     for index in [0, 1] {
         let reason = EndReason::PeerLost { name: "peer 2".into() };
         assert_eq!(*state(stepper.app(index)), SessionState::Ended(reason));
     }
+}
+
+#[test]
+fn a_match_survives_three_seconds_in_which_nothing_arrives() {
+    let mut stepper = Stepper::in_match(2, build(busy));
+    stepper.updates(60);
+    stepper.set_conditions(LinkConditions { loss: 1.0, ..LinkConditions::NONE });
+    stepper.updates(180);
+    stepper.set_conditions(LinkConditions::NONE);
+    stepper.updates(180);
+    assert_agreement(&stepper, 6);
 }
 
 #[test]
@@ -466,11 +492,11 @@ fn inputs_that_ggrs_would_mix_up_end_the_match_with_a_reason() {
 #[test]
 fn who_reads_inputs_sees_the_clock_of_the_machine_in_every_step() {
     #[derive(Resource, Default)]
-    struct Differences(Vec<std::time::Duration>);
+    struct Differences(Vec<Duration>);
     let mut stepper = Stepper::new(1, |_, app| {
         add_game(app, config(), busy);
         // A slow screen: two steps are due in each update.
-        let update = std::time::Duration::from_nanos(33_333_334);
+        let update = Duration::from_nanos(33_333_334);
         app.insert_resource(bevy::time::TimeUpdateStrategy::ManualDuration(update))
             .init_resource::<Differences>()
             .add_systems(
@@ -485,7 +511,7 @@ fn who_reads_inputs_sees_the_clock_of_the_machine_in_every_step() {
     stepper.updates(20);
     let differences = &stepper.app(0).world().resource::<Differences>().0;
     assert!(differences.len() >= 38, "{} steps", differences.len());
-    assert!(differences.iter().all(std::time::Duration::is_zero), "{differences:?}");
+    assert!(differences.iter().all(Duration::is_zero), "{differences:?}");
 }
 
 #[test]
