@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::{Report, wait_for, webdriver, webdriver::Session};
+use crate::{Report, skip::skip, wait_for, webdriver, webdriver::Session};
 
 /// A driver starts within a second; a machine under load gets more.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -43,10 +43,7 @@ pub fn web_dist(test: &str) -> Option<PathBuf> {
     if folder.is_none() {
         let reason = env::var("NO_BROWSER_REASON")
             .unwrap_or_else(|_| "WEB_DIST names no browser version".to_owned());
-        #[expect(clippy::print_stdout, reason = "this is how a test says that it skips itself")]
-        {
-            println!("\nSKIPPED {test} ({reason})");
-        }
+        skip(test, &reason);
     }
     folder
 }

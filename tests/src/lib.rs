@@ -1,18 +1,21 @@
-//! What the end-to-end tests are made of: a server of their own, peers as processes, pages in a real browser, and waits
-//! that say what never came.
+//! What the end-to-end tests are made of: a server of their own, peers as processes, pages in a real browser, real
+//! bad networks, and waits that say what never came.
 //!
 //! Everything here panics when it cannot do its work, because its only callers are tests.
 #![forbid(unsafe_code)]
 
 mod browser;
 mod deadline;
+mod network;
 mod peer;
 mod report;
 mod server;
+mod skip;
 mod webdriver;
 
 pub use crate::browser::{Browser, Cover, Page, web_dist};
 pub use crate::deadline::wait_for;
+pub use crate::network::{Machine, Network};
 pub use crate::peer::{Peer, PeerSettings};
 pub use crate::report::{Report, assert_agreement};
 pub use crate::server::TestServer;

@@ -42,18 +42,18 @@ impl TestServer {
 
     /// Starts a server with these settings, on a free port of this machine.
     pub fn with(config: ServerConfig) -> Self {
-        let runtime = Runtime::new().expect("the system has threads for a runtime");
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self::run(runtime, ServerConfig { address, ..config })
+        Self::as_told(ServerConfig { address, ..config })
     }
 
-    /// Starts a server at the address of one that is gone.
+    /// Starts a server at this address: that of one that is gone, or one that others can reach.
     pub fn at(address: SocketAddr) -> Self {
-        let runtime = Runtime::new().expect("the system has threads for a runtime");
-        Self::run(runtime, ServerConfig { address, ..ServerConfig::default() })
+        Self::as_told(ServerConfig { address, ..ServerConfig::default() })
     }
 
-    fn run(runtime: Runtime, config: ServerConfig) -> Self {
+    /// Starts a server with these settings, at the address that they name.
+    pub fn as_told(config: ServerConfig) -> Self {
+        let runtime = Runtime::new().expect("the system has threads for a runtime");
         let server = runtime.block_on(Server::bind(config)).expect("the server listens");
         let address = server.local_addr();
         let (end, ended) = oneshot::channel();

@@ -1,0 +1,155 @@
+//! Real bad networks: machines that can reach each other only over a router of ours, which delays, loses and reorders what they send.
+//!
+//! A machine is a network namespace with a TUN device; the router is a thread between the devices. Not netem, which does the same in
+//! the kernel: it is not in every kernel.
+
+mod namespace;
+mod router;
+
+use std::{
+    io,
+    net::Ipv4Addr,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use netcode::{prelude::LinkConditions, testing::LinkCounts};
+
+use self::{
+    namespace::{Device, Namespace, wait_for_packets},
+    router::Router,
+};
+use crate::skip::skip;
+
+/// The largest packet of a device.
+const MTU: usize = 1500;
+/// Longest wait of the router: how soon it notices that it is to stop, and never later than a packet is due that comes meanwhile.
+const LONGEST_WAIT: Duration = Duration::from_millis(20);
+
+/// Machines and the router between them; gone when dropped.
+#[derive(Debug)]
+pub struct Network {
+    machines: Vec<Machine>,
+    router: Arc<Mutex<Router>>,
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+/// A machine of a [`Network`].
+#[derive(Debug)]
+pub struct Machine {
+    address: Ipv4Addr,
+    namespace: Namespace,
+}
+
+impl Network {
+    /// So many machines, with nothing bad between them yet. Where that is not permitted, says so for `test`, in the words that
+    /// `cargo xtask test` collects.
+    pub fn start(test: &str, machines: u8) -> Option<Self> {
+        let made: Result<Vec<_>, String> = (1..=machines).map(Machine::new).collect();
+        match made {
+            Ok(made) => {
+                let (machines, devices) = made.into_iter().unzip();
+                Some(Self::route(machines, devices))
+            }
+            Err(reason) => {
+                skip(test, &reason);
+                None
+            }
+        }
+    }
+
+    fn route(machines: Vec<Machine>, devices: Vec<Device>) -> Self {
+        let addresses = machines.iter().map(|machine| machine.address).collect();
+        let router = Arc::new(Mutex::new(Router::new(addresses)));
+        let is_over = Arc::new(AtomicBool::new(false));
+        let thread = thread::spawn({
+            let (router, is_over) = (Arc::clone(&router), Arc::clone(&is_over));
+            move || forward(&devices, &router, &is_over)
+        });
+        Self { machines, router, is_over, thread: Some(thread) }
+    }
+
+    /// The machines, in order of their addresses.
+    pub fn machines(&self) -> &[Machine] {
+        &self.machines
+    }
+
+    /// From now on everything that a machine sends goes over a link like that. What is under way arrives as it would have.
+    pub fn set_conditions(&self, conditions: LinkConditions) {
+        self.router().set_conditions(conditions);
+    }
+
+    /// For so long nothing arrives that anybody sends. Returns how many packets of each machine that were.
+    pub fn black_out(&self, time: Duration) -> Vec<u64> {
+        self.router().set_dark(true);
+        thread::sleep(time);
+        let mut router = self.router();
+        router.set_dark(false);
+        router.darkened().to_vec()
+    }
+
+    /// What each machine sent so far, and what became of it; without what it sent in a blackout.
+    pub fn counts(&self) -> Vec<LinkCounts> {
+        self.router().counts()
+    }
+
+    fn router(&self) -> MutexGuard<'_, Router> {
+        self.router.lock().expect("the router does not panic")
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let outcome = thread.join();
+            if !thread::panicking() {
+                outcome.expect("the router does not panic").expect("the devices work");
+            }
+        }
+    }
+}
+
+impl Machine {
+    fn new(number: u8) -> Result<(Self, Device), String> {
+        let address = Ipv4Addr::new(10, 77, 0, number);
+        let (namespace, device) = Namespace::new(address)?;
+        Ok((Self { address, namespace }, device))
+    }
+
+    /// Its address, which all other machines can reach.
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// Does something on this machine. What is started there stays there.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.namespace.run(work)
+    }
+}
+
+/// Moves packets until it is over.
+fn forward(devices: &[Device], router: &Mutex<Router>, is_over: &AtomicBool) -> io::Result<()> {
+    let started = Instant::now();
+    let mut buffer = [0; MTU];
+    while !is_over.load(Ordering::Relaxed) {
+        let mut router = router.lock().expect("no test panics with it in hand");
+        for (from, device) in devices.iter().enumerate() {
+            while let Some(packet) = device.receive(&mut buffer)? {
+                router.handle_packet(started.elapsed(), from, packet);
+            }
+        }
+        // A device whose queue is full loses what it gets, like any other.
+        router.deliver(started.elapsed(), |to, packet| drop(devices[to].send(packet)));
+        let due = router.next_due();
+        drop(router);
+        let wait = due.map_or(LONGEST_WAIT, |due| due.saturating_sub(started.elapsed()));
+        wait_for_packets(devices, wait.min(LONGEST_WAIT))?;
+    }
+    Ok(())
+}
