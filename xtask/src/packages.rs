@@ -49,6 +49,10 @@ pub(crate) const BROWSER: &SystemPackages = &SystemPackages {
     zypper: "chromium chromedriver",
 };
 
+/// What the tests on bad networks set namespaces up with.
+pub(crate) const NAMESPACES: &SystemPackages =
+    &SystemPackages { apt: &["iproute2"], dnf: "iproute", pacman: "iproute2", zypper: "iproute2" };
+
 /// Installs the packages that are missing, or says which line does.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 //! Each plays several processes in real time, so they run one at a time (`--test-threads 1`).
 #![expect(clippy::print_stdout, reason = "measured times are worth reading in the log")]
 
+mod bad_networks;
 mod browser;
 mod departures;
 mod hidden_page;

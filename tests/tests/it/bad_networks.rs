@@ -1,0 +1,153 @@
+//! Matches of a minute across a bad network, with three seconds in the middle in which nothing arrives at all.
+//!
+//! The peers, the browser and the server are each on a machine of its own, and have no way to each other but the router of the test.
+
+use std::time::Duration;
+
+use e2e_tests::{
+    Browser, Machine, Network, Page, PeerSettings, Report, TestServer, assert_agreement, web_dist,
+};
+use netcode::{prelude::LinkConditions, testing::LinkCounts};
+use signaling::server::ServerConfig;
+
+use crate::{patience, start};
+
+const SECONDS: u32 = 60;
+const FRAMES: u32 = 60 * SECONDS;
+
+/// In each direction 40 to 60 ms, so 100 ms round trip; 3 % loss; some packets take a detour; a megabit per second.
+const FAR: LinkConditions = LinkConditions {
+    latency: Duration::from_millis(40),
+    jitter: Duration::from_millis(20),
+    loss: 0.03,
+    duplicates: 0.0,
+    reorder: 0.01,
+    bytes_per_s: Some(125_000),
+};
+/// What a tunnel, a lift or a router that starts anew takes away.
+const BLACKOUT: Duration = Duration::from_secs(3);
+
+/// The shortest round trip of such a network. The game measures more, as a peer looks only now and then.
+const LEAST_RTT_MS: f64 = 80.0;
+
+/// Compiling the module, drawing the first pictures, meeting and connecting.
+const START_PATIENCE: Duration = Duration::from_secs(120);
+
+/// The server's machine, and those of the peers.
+const MACHINES: u8 = 3;
+
+#[test]
+fn native_peers_play_on_across_a_bad_network_and_a_blackout() {
+    let name = "native_peers_play_on_across_a_bad_network_and_a_blackout";
+    let Some(network) = Network::start(name, MACHINES) else {
+        return;
+    };
+    let [hub, here, there] = network.machines() else { panic!("as many as asked for") };
+    network.set_conditions(FAR);
+    let server = serve(hub, ServerConfig::default());
+    let room = server.room("far");
+    let mut peers = [(here, "Ann"), (there, "Bob")].map(|(machine, name)| {
+        machine.run(|| start(&PeerSettings::new(&room, name).seconds(SECONDS)))
+    });
+    for peer in &mut peers {
+        peer.wait_for_play(FRAMES / 2);
+    }
+    black_out(&network);
+    let reports = peers.map(|mut peer| {
+        let status = peer.wait(patience(SECONDS));
+        assert!(status.success(), "{status}; it said: {:#?}", peer.lines());
+        peer.report(patience(0))
+    });
+    let rtts_ms = reports.each_ref().map(|report| report.number("rtt_ms"));
+    assert_played(&network, &reports, rtts_ms);
+}
+
+#[test]
+fn a_page_and_a_native_peer_play_on_across_a_bad_network_and_a_blackout() {
+    let name = "a_page_and_a_native_peer_play_on_across_a_bad_network_and_a_blackout";
+    let Some(folder) = web_dist(name) else {
+        return;
+    };
+    let Some(network) = Network::start(name, MACHINES) else {
+        return;
+    };
+    let [hub, here, there] = network.machines() else { panic!("as many as asked for") };
+    let server = serve(hub, ServerConfig { web_root: Some(folder), ..ServerConfig::default() });
+    let (reports, rtts_ms) = here.run(|| {
+        let browser = Browser::start();
+        let page = browser.open("Page", &server.page("/?low&ready&name=Page#far"));
+        // The megabytes of the page come over the network as it should be; what is tried is the match.
+        page.wait_for("an empty room", START_PATIENCE, |report| {
+            report.text("state") == "Gathering"
+        });
+        network.set_conditions(FAR);
+        let mut peer =
+            there.run(|| start(&PeerSettings::new(server.room("far"), "Native").seconds(SECONDS)));
+        let middle = wait_for_frames(&page, FRAMES / 2);
+        black_out(&network);
+        let status = peer.wait(patience(SECONDS));
+        assert!(status.success(), "{status}; it said: {:#?}", peer.lines());
+        let ended = page.wait_for("an end of the match", START_PATIENCE, |report| {
+            report.text("state") == "Ended"
+        });
+        assert!(ended.text("end_reason").contains("Native"), "{ended:?}");
+        let native = peer.report(patience(0));
+        // When nobody is left, a page has no round-trip time any more.
+        let rtts_ms = [&middle, &native].map(|report| report.number("rtt_ms"));
+        ([ended, native], rtts_ms)
+    });
+    assert_played(&network, &reports, rtts_ms);
+}
+
+/// Starts a server that the other machines can reach.
+fn serve(hub: &Machine, config: ServerConfig) -> TestServer {
+    let address = (hub.address(), 0).into();
+    hub.run(|| TestServer::as_told(ServerConfig { address, ..config }))
+}
+
+fn wait_for_frames(page: &Page, frames: u32) -> Report {
+    page.wait_for(&format!("a match with {frames} confirmed frames"), START_PATIENCE, |report| {
+        report.number("confirmed_frames") >= f64::from(frames)
+    })
+}
+
+/// Cuts everybody off from everybody for a while.
+fn black_out(network: &Network) {
+    let lost = network.black_out(BLACKOUT);
+    println!("nothing arrived for {BLACKOUT:?}: {lost:?} packets of server and peers");
+    // A peer says something ten times a second, whatever happens.
+    assert!(lost[1..].iter().all(|&lost| lost >= 10), "the peers were not cut off: {lost:?}");
+}
+
+/// Asserts that the network was as bad as it should be, and that it did not matter.
+fn assert_played(network: &Network, reports: &[Report; 2], rtts_ms: [f64; 2]) {
+    let counts = network.counts();
+    print(&counts, reports, rtts_ms);
+    for counts in &counts[1..] {
+        let loss = counts.lost as f64 / counts.sent as f64;
+        assert!((0.02..0.04).contains(&loss), "{loss} of the packets were lost: {counts:?}");
+        assert!(counts.sent > u64::from(FRAMES / 2), "the match went elsewhere: {counts:?}");
+        assert!(counts.overtaken > 0, "the network kept the order: {counts:?}");
+    }
+    assert!(rtts_ms.iter().all(|&rtt| rtt >= LEAST_RTT_MS), "the way was too short: {rtts_ms:?}");
+    for report in reports {
+        // A blackout is longer than the window in which inputs are predicted.
+        assert!(report.number("stalls") > 0.0, "{report:?}");
+    }
+    // The last checksum of a run is at most an interval before its end; a page is left with its last ones under way.
+    assert_agreement(reports, u64::from(FRAMES - 180));
+}
+
+fn print(counts: &[LinkCounts], reports: &[Report; 2], rtts_ms: [f64; 2]) {
+    for (name, counts) in ["server", "peer 1", "peer 2"].iter().zip(counts) {
+        let LinkCounts { sent, lost, overflowed, overtaken, bytes, .. } = counts;
+        println!(
+            "{name}: {sent} packets, {lost} lost, {overflowed} too many, {overtaken} overtaken, {bytes} bytes arrived"
+        );
+    }
+    for (report, rtt) in reports.iter().zip(rtts_ms) {
+        let numbers = ["frames", "stalls", "rollbacks", "max_rollback", "desyncs"]
+            .map(|field| format!("{field} {}", report.number(field)));
+        println!("rtt {rtt:.0} ms, {}", numbers.join(", "));
+    }
+}
