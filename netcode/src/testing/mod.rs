@@ -27,7 +27,10 @@ use crate::{
         Connection, SessionState, SetConditions, SetReady,
         control::{Hello, protocol_hash},
     },
-    transport::{Channel, LinkConditions, memory::MemoryRoom},
+    transport::{
+        Channel, LinkConditions,
+        memory::{MemoryRoom, Sent},
+    },
 };
 
 pub use network::{BadNetwork, LinkCounts};
@@ -39,12 +42,27 @@ const UPDATE: Duration = Duration::from_nanos(16_666_667);
 /// match needs some; nothing here waits for it otherwise.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A packet that one peer sent to another, by their numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentPacket {
+    /// Who sent it.
+    pub from: usize,
+    /// Whom it was for.
+    pub to: usize,
+    /// Whether it is a control message, or else a datagram.
+    pub is_control: bool,
+    /// What was sent.
+    pub bytes: Vec<u8>,
+}
+
 /// Drives the apps of several peers.
 pub struct Stepper {
     apps: Vec<App>,
     room: MemoryRoom,
     /// Time since the last update of each of them.
     waited: Vec<Duration>,
+    /// Who each of them is in the room, once it entered.
+    ids: Vec<Option<PeerId>>,
 }
 
 impl Stepper {
@@ -61,7 +79,8 @@ impl Stepper {
             app.cleanup();
             app
         };
-        Self { apps: (0..peers).map(make).collect(), room, waited: vec![Duration::ZERO; peers] }
+        let (waited, ids) = (vec![Duration::ZERO; peers], vec![None; peers]);
+        Self { apps: (0..peers).map(make).collect(), room, waited, ids }
     }
 
     /// Like [`new`](Self::new), with everybody in the room and the match running.
@@ -81,6 +100,7 @@ impl Stepper {
     /// One peer enters the room, named `peer 0`, `peer 1`, …
     pub fn join(&mut self, index: usize, local_seats: u8) {
         let transport = Box::new(self.room.join());
+        self.ids[index] = Some(transport.peer());
         let world = self.apps[index].world_mut();
         let config = world.resource::<NetcodeConfig>().clone();
         let name = format!("peer {index}");
@@ -165,14 +185,14 @@ impl Stepper {
 
     /// One peer's machine loses power: it sends nothing more, and nobody is told. Its app still updates.
     pub fn cut_off(&mut self, index: usize) {
-        if let Some(peer) = self.local_id(index) {
+        if let Some(peer) = self.ids[index] {
             self.room.cut_off(peer);
         }
     }
 
     /// What is sent to one peer is lost, or no longer so: on the reliable channel, too, as while a handshake comes to its end.
     pub fn set_deaf(&mut self, index: usize, is_deaf: bool) {
-        if let Some(peer) = self.local_id(index) {
+        if let Some(peer) = self.ids[index] {
             self.room.set_deaf(peer, is_deaf);
         }
     }
@@ -180,7 +200,7 @@ impl Stepper {
     /// One peer's program crashes: it sends nothing more, and the signaling server tells the others that it is gone. Its app still
     /// updates.
     pub fn crash(&mut self, index: usize) {
-        if let Some(peer) = self.local_id(index) {
+        if let Some(peer) = self.ids[index] {
             self.room.cut_off(peer);
             self.room.leave_server(peer);
         }
@@ -188,14 +208,14 @@ impl Stepper {
 
     /// The connection between two peers breaks; both stay in the room.
     pub fn part(&mut self, one: usize, other: usize) {
-        if let (Some(one), Some(other)) = (self.local_id(one), self.local_id(other)) {
+        if let (Some(one), Some(other)) = (self.ids[one], self.ids[other]) {
             self.room.part(one, other);
         }
     }
 
     /// The page of one peer is hidden, or shown again.
     pub fn set_away(&mut self, index: usize, away: bool) {
-        if let Some(peer) = self.local_id(index) {
+        if let Some(peer) = self.ids[index] {
             self.room.set_away(peer, away);
         }
     }
@@ -216,13 +236,41 @@ impl Stepper {
     }
 
     fn inject(&mut self, from: usize, to: usize, channel: Channel, bytes: &[u8]) {
-        if let (Some(from), Some(to)) = (self.local_id(from), self.local_id(to)) {
+        if let (Some(from), Some(to)) = (self.ids[from], self.ids[to]) {
             self.room.inject(from, to, channel, bytes);
         }
     }
 
-    fn local_id(&self, index: usize) -> Option<PeerId> {
-        self.apps[index].world().resource::<Connection>().local()
+    /// Gives what was sent since the last call, if there was one, and records from now on.
+    pub fn record(&mut self) -> Vec<SentPacket> {
+        let index = |peer| self.ids.iter().position(|&id| id == Some(peer));
+        let packet = |sent: Sent| {
+            let (from, to) = (index(sent.from)?, index(sent.to)?);
+            let is_control = sent.channel == Channel::Control;
+            Some(SentPacket { from, to, is_control, bytes: sent.bytes.into() })
+        };
+        self.room.record().into_iter().filter_map(packet).collect()
+    }
+
+    /// Whether a datagram follows all rules, and yet tells `to` of `from` what is not so: inputs that it did not give, or not yet, or
+    /// that it has what it has not. Only `from` itself can lie like that, nobody can tell, and then their worlds may differ.
+    pub fn is_lie(&self, from: usize, to: usize, bytes: &[u8]) -> bool {
+        let connection = |index: usize| self.apps[index].world().resource::<Connection>();
+        connection(to).is_misled(bytes, connection(from))
+    }
+
+    /// Everybody forgets everything, so that the next match is the first one again. To build an app takes longer than to play a while.
+    pub fn begin_anew(&mut self) {
+        self.room = MemoryRoom::default();
+        for app in &mut self.apps {
+            let world = app.world_mut();
+            let config = world.resource::<NetcodeConfig>().clone();
+            world.insert_resource(Connection::new(&config));
+            *world.resource_mut::<SessionState>() = SessionState::Offline;
+            // What is left of the match goes.
+            app.update();
+            app.world_mut().insert_resource(Time::<Real>::default());
+        }
     }
 
     /// The app of one peer.

@@ -12,7 +12,20 @@ use super::{Channel, Transport, TransportEvent};
 
 /// A room in memory, shared by the transports of its peers.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct MemoryRoom(Arc<Mutex<Vec<Place>>>);
+pub(crate) struct MemoryRoom {
+    places: Arc<Mutex<Vec<Place>>>,
+    /// What was sent, while somebody records it.
+    tape: Arc<Mutex<Option<Vec<Sent>>>>,
+}
+
+/// A packet on its way.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) from: PeerId,
+    pub(crate) to: PeerId,
+    pub(crate) channel: Channel,
+    pub(crate) bytes: Box<[u8]>,
+}
 
 #[derive(Debug)]
 struct Place {
@@ -25,7 +38,20 @@ struct Place {
 
 impl MemoryRoom {
     fn with<T>(&self, work: impl FnOnce(&mut Vec<Place>) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.places.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Gives what was recorded since the last call, if anything was, and records from now on.
+    pub(crate) fn record(&self) -> Vec<Sent> {
+        let mut tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
+        tape.replace(Vec::new()).unwrap_or_default()
+    }
+
+    fn note(&self, from: PeerId, to: PeerId, channel: Channel, bytes: &[u8]) {
+        let mut tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tape) = tape.as_mut() {
+            tape.push(Sent { from, to, channel, bytes: bytes.into() });
+        }
     }
 
     /// Enters the room; all who are there are connected at once.
@@ -117,6 +143,13 @@ pub(crate) struct MemoryTransport {
     peer: PeerId,
 }
 
+impl MemoryTransport {
+    /// Who it is in the room.
+    pub(crate) fn peer(&self) -> PeerId {
+        self.peer
+    }
+}
+
 impl Transport for MemoryTransport {
     fn poll(&mut self, _now: Duration, events: &mut Vec<TransportEvent>) {
         self.room.with(|places| {
@@ -129,6 +162,7 @@ impl Transport for MemoryTransport {
     }
 
     fn send(&mut self, _now: Duration, to: PeerId, channel: Channel, bytes: &[u8]) {
+        self.room.note(self.peer, to, channel, bytes);
         self.room.with(|places| {
             if places.iter().any(|place| place.peer == self.peer && place.gone) {
                 return;
