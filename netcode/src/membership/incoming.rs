@@ -136,17 +136,23 @@ impl Connection {
         match Control::decode(bytes) {
             Ok(Control::Hello(hello)) => self.meet(from, hello),
             Ok(message) => self.obey(now, from, message, occurrences),
-            Err(ControlError::Malformed) => {
-                self.dropped.malformed += 1;
-                return Sense::None;
-            }
-            Err(ControlError::OtherVersion) => {
+            Err(ControlError::OtherVersion) if self.is_unknown(from) => {
                 if let Some(link) = self.links.iter_mut().find(|link| link.peer == from) {
                     link.refusal = Some(Refusal::OtherProtocol);
                 }
             }
+            // Nobody changes what it is: who said hello in our version and now speaks another one makes no sense.
+            Err(ControlError::Malformed | ControlError::OtherVersion) => {
+                self.dropped.malformed += 1;
+                return Sense::None;
+            }
         }
         Sense::Some
+    }
+
+    /// Whether a peer has not said hello yet.
+    fn is_unknown(&self, peer: PeerId) -> bool {
+        self.links.iter().any(|link| link.peer == peer && link.hello.is_none())
     }
 
     /// Takes a peer's hello. Only the first counts: nobody changes what it is.
@@ -155,6 +161,7 @@ impl Connection {
         let refusal = self.hello.refuse(&hello);
         if let Some(link) = self.links.iter_mut().find(|link| link.peer == from)
             && link.hello.is_none()
+            && link.refusal.is_none()
         {
             link.refusal = refusal;
             link.hello = Some(hello);

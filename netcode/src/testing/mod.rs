@@ -262,6 +262,7 @@ impl Stepper {
     /// Everybody forgets everything, so that the next match is the first one again. To build an app takes longer than to play a while.
     pub fn begin_anew(&mut self) {
         self.room = MemoryRoom::default();
+        self.waited.fill(Duration::ZERO);
         for app in &mut self.apps {
             let world = app.world_mut();
             let config = world.resource::<NetcodeConfig>().clone();

@@ -1,6 +1,6 @@
 //! Bytes that no honest peer sends: each is dropped, counted under its reason, and changes nothing else.
 
-use netcode::{DroppedPackets, Lobby, Misconduct, prelude::*, testing::Stepper};
+use netcode::{DroppedPackets, Lobby, Misconduct, Refusal, prelude::*, testing::Stepper};
 
 use crate::support::{Input, assert_agreement, build, busy, state, stats};
 
@@ -276,7 +276,6 @@ fn another_version_is_refused_as_such_whatever_its_datagrams_look_like_here() {
     let mut stepper = Stepper::new(2, build(busy));
     stepper.join(0, 1);
     stepper.join(1, 1);
-    stepper.update();
     stepper.inject_control(1, 0, &[WIRE_VERSION - 1, 0]);
     // Longer than anybody may be silent.
     for _ in 0..60 * 11 {
@@ -286,6 +285,23 @@ fn another_version_is_refused_as_such_whatever_its_datagrams_look_like_here() {
     let lobby = stepper.app(0).world().resource::<Lobby>();
     assert_eq!(lobby.peers.first().and_then(|peer| peer.refusal.clone()), None, "it is silent");
     assert_eq!(stats(stepper.app(0)).dropped.malformed, 0);
+}
+
+#[test]
+fn who_spoke_another_version_first_stays_refused() {
+    let mut stepper = Stepper::new(2, build(busy));
+    stepper.join(0, 1);
+    stepper.join(1, 1);
+    stepper.inject_control(1, 0, &[WIRE_VERSION - 1, 0]);
+    stepper.updates(10);
+    let lobby = stepper.app(0).world().resource::<Lobby>();
+    assert_eq!(lobby.peers[0].refusal, Some(Refusal::OtherProtocol));
+}
+
+#[test]
+fn who_said_hello_cannot_become_another_version_later() {
+    let later = dropped(|stepper| stepper.inject_control(1, 0, &[WIRE_VERSION + 1, 0]));
+    assert_eq!(later, DroppedPackets { malformed: 1, ..DroppedPackets::default() });
 }
 
 #[test]
