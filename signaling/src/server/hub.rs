@@ -52,6 +52,11 @@ impl Hub {
         Self { rooms: Rooms::new(limits), outboxes: HashMap::new(), health }
     }
 
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn rooms(&self) -> &Rooms {
+        &self.rooms
+    }
+
     /// Carries out commands until nobody is left who could give one.
     pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         while let Some(command) = commands.recv().await {
@@ -61,7 +66,8 @@ impl Hub {
         }
     }
 
-    fn handle(&mut self, command: Command) {
+    /// Carries out one command.
+    pub(super) fn handle(&mut self, command: Command) {
         match command {
             Command::Check { room, answer } => {
                 // Who no longer waits for the answer needs none.
@@ -98,19 +104,23 @@ impl Hub {
         outbox: (u64, Outbox),
         answer: oneshot::Sender<Result<(), Refusal>>,
     ) {
-        if self.outboxes.remove(&peer).is_some() {
-            // The others need not hear that it left: it is back.
-            let _ = self.rooms.leave(peer);
-        }
+        let was_here = self.outboxes.remove(&peer).is_some();
+        let mut farewell = was_here.then(|| self.rooms.leave(peer)).flatten();
         match self.rooms.join(peer, room) {
             Ok(deliveries) => {
+                let [_, welcome] = &deliveries;
+                if let Some(farewell) = &mut farewell {
+                    // To whom it comes back need not hear that it left.
+                    farewell.to.retain(|other| !welcome.to.contains(other));
+                }
                 self.outboxes.insert(peer, outbox);
-                self.deliver(deliveries.into());
+                self.deliver(farewell.into_iter().chain(deliveries).collect());
                 if answer.send(Ok(())).is_err() {
                     self.leave(peer);
                 }
             }
             Err(refusal) => {
+                self.deliver(farewell.into_iter().collect());
                 // Who no longer waits for the answer needs none.
                 let _ = answer.send(Err(refusal));
             }
