@@ -198,6 +198,9 @@ pub fn is_room_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{prelude::*, test_runner::RngSeed};
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -207,6 +210,67 @@ mod tests {
             assert_eq!(Refusal::from_close_code(refusal.close_code()), Some(refusal));
         }
         assert_eq!(Refusal::from_close_code(1000), None);
+    }
+
+    fn id() -> impl Strategy<Value = PeerId> {
+        any::<u128>().prop_map(PeerId::from_u128)
+    }
+
+    fn event() -> impl Strategy<Value = PeerEvent<String>> {
+        prop_oneof![
+            id().prop_map(PeerEvent::IdAssigned),
+            id().prop_map(PeerEvent::NewPeer),
+            id().prop_map(PeerEvent::PeerLeft),
+            (id(), any::<String>()).prop_map(|(sender, data)| PeerEvent::Signal { sender, data }),
+        ]
+    }
+
+    fn request() -> impl Strategy<Value = PeerRequest<String>> {
+        let signal = (id(), any::<String>())
+            .prop_map(|(receiver, data)| PeerRequest::Signal { receiver, data });
+        prop_oneof![signal, Just(PeerRequest::KeepAlive)]
+    }
+
+    /// The same cases in each run; more with `PROPTEST_CASES`.
+    fn same_cases() -> ProptestConfig {
+        let (failure_persistence, rng_seed) = (None, RngSeed::Fixed(1));
+        ProptestConfig { failure_persistence, rng_seed, ..ProptestConfig::default() }
+    }
+
+    proptest! {
+        #![proptest_config(same_cases())]
+
+        #[test]
+        fn every_message_comes_back(event in event(), request in request()) {
+            let text = serde_json::to_string(&event).expect("a message is JSON");
+            prop_assert!(!text.contains('\n'), "{text}");
+            prop_assert_eq!(serde_json::from_str::<PeerEvent<String>>(&text).ok(), Some(event));
+            let text = serde_json::to_string(&request).expect("a message is JSON");
+            prop_assert_eq!(serde_json::from_str::<PeerRequest<String>>(&text).ok(), Some(request));
+        }
+
+        #[test]
+        fn any_text_is_a_message_that_comes_back_or_none(text in r#"(\{"(Signal|NewPeer)":.{0,60}\}|"KeepAlive"|.{0,80})"#) {
+            if let Ok(event) = serde_json::from_str::<PeerEvent<Value>>(&text) {
+                let again = serde_json::to_string(&event).expect("a message is JSON");
+                prop_assert_eq!(serde_json::from_str::<PeerEvent<Value>>(&again).ok(), Some(event));
+            }
+            let _ = serde_json::from_str::<PeerRequest<Value>>(&text);
+        }
+
+        #[test]
+        fn a_key_comes_back_from_any_address(key in any::<u128>(), before in "[a-z]{1,5}=[a-z0-9]{0,5}") {
+            let query = format!("{before}&{}", PeerKey::new(key).to_query());
+            let expected = (!before.starts_with("key=")).then_some(PeerKey::new(key));
+            prop_assert_eq!(PeerKey::in_query(&query), expected);
+        }
+
+        #[test]
+        fn any_query_has_a_key_or_none(query in "(key=)?[0-9a-fA-F+]{0,40}(&.{0,10})?") {
+            if let Some(key) = PeerKey::in_query(&query) {
+                prop_assert_eq!(PeerKey::in_query(&key.to_query()), Some(key));
+            }
+        }
     }
 
     #[test]

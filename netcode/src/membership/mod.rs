@@ -10,6 +10,8 @@ mod incoming;
 pub(crate) mod lineup;
 mod link;
 mod lobby;
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod properties;
 mod reasons;
 pub(crate) mod systems;
 

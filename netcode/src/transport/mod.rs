@@ -14,6 +14,8 @@ mod packet;
 #[cfg(feature = "webrtc")]
 mod platform;
 mod predicted;
+#[cfg(all(test, not(target_arch = "wasm32")))]
+pub(crate) mod properties;
 #[cfg(feature = "webrtc")]
 mod sdp;
 #[cfg(feature = "webrtc")]

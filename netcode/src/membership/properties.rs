@@ -1,0 +1,112 @@
+//! What holds of every control message, shown with arbitrary ones.
+
+use proptest::{collection::vec, prelude::*};
+use signaling::protocol::PeerId;
+
+use super::{
+    conduct::Misconduct,
+    control::{Control, ControlError, Hello, MAX_NAME_CHARS, Status, WIRE_VERSION},
+    lineup::{LineUpMessage, MatchPlan, Member},
+    reasons::GoodbyeCause,
+};
+use crate::{
+    config::{MAX_ID_BYTES, MAX_SEATS},
+    transport::{MAX_CONTROL_BYTES, MAX_PEERS, properties::config},
+};
+
+/// Types that a game may register at most for its checksums to fit into a message: far more than anybody has.
+const MANY_TYPES: usize = 1000;
+
+fn peer() -> impl Strategy<Value = PeerId> {
+    any::<u128>().prop_map(PeerId::from_u128)
+}
+
+/// A name as we let one be.
+fn name() -> impl Strategy<Value = String> {
+    vec(any::<char>(), 0..=MAX_NAME_CHARS).prop_map(String::from_iter)
+}
+
+fn hello() -> impl Strategy<Value = Control> {
+    let id = || vec(any::<char>(), 0..=MAX_ID_BYTES / 4).prop_map(String::from_iter);
+    (id(), id(), any::<u64>(), name(), any::<u8>()).prop_map(
+        |(game_id, game_version, protocol_hash, name, seats)| {
+            Control::Hello(Hello { game_id, game_version, protocol_hash, name, seats })
+        },
+    )
+}
+
+fn status() -> impl Strategy<Value = Control> {
+    (any::<bool>(), any::<bool>(), any::<u32>(), vec(peer(), 0..=MAX_PEERS)).prop_map(
+        |(ready, in_match, last_epoch, reaches)| {
+            Control::Status(Status { ready, in_match, last_epoch, reaches })
+        },
+    )
+}
+
+fn line_up() -> impl Strategy<Value = Control> {
+    let member =
+        (peer(), name(), any::<u8>()).prop_map(|(peer, name, seats)| Member { peer, name, seats });
+    let plan = (any::<u32>(), any::<u64>(), vec(member, 0..=usize::from(MAX_SEATS)))
+        .prop_map(|(epoch, seed, members)| MatchPlan { epoch, seed, members });
+    let message = prop_oneof![
+        plan.prop_map(LineUpMessage::Propose),
+        any::<u64>().prop_map(|seed| LineUpMessage::Accept { seed }),
+        any::<u64>().prop_map(|seed| LineUpMessage::Decline { seed }),
+        any::<u64>().prop_map(|seed| LineUpMessage::Begin { seed }),
+    ];
+    message.prop_map(Control::LineUp)
+}
+
+fn goodbye() -> impl Strategy<Value = Control> {
+    let misconduct =
+        prop_oneof![Just(Misconduct::Junk), Just(Misconduct::Flood), Just(Misconduct::Stuck),];
+    let cause = prop_oneof![
+        Just(GoodbyeCause::Leaving),
+        peer().prop_map(GoodbyeCause::PeerLeft),
+        peer().prop_map(GoodbyeCause::PeerLost),
+        Just(GoodbyeCause::StartTimedOut),
+        (peer(), misconduct)
+            .prop_map(|(peer, misconduct)| GoodbyeCause::PeerRemoved(peer, misconduct)),
+    ];
+    cause.prop_map(Control::Goodbye)
+}
+
+fn control() -> impl Strategy<Value = Control> {
+    let checksums = (any::<u32>(), any::<u32>(), vec(any::<u64>(), 0..=MANY_TYPES))
+        .prop_map(|(epoch, frame, parts)| Control::Checksums { epoch, frame, parts });
+    prop_oneof![hello(), status(), line_up(), checksums, goodbye()]
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn every_control_message_comes_back_and_fits(message in control()) {
+        let bytes = message.encode();
+        prop_assert!(bytes.len() <= MAX_CONTROL_BYTES, "{} bytes", bytes.len());
+        prop_assert_eq!(Control::decode(&bytes), Ok(message));
+    }
+
+    #[test]
+    fn any_bytes_are_a_control_message_that_comes_back_or_none(
+        is_ours in any::<bool>(), mut bytes in vec(any::<u8>(), 0..600),
+    ) {
+        if is_ours {
+            bytes.insert(0, WIRE_VERSION);
+        }
+        match Control::decode(&bytes) {
+            Ok(message) => prop_assert_eq!(Control::decode(&message.encode()), Ok(message)),
+            Err(ControlError::OtherVersion) => prop_assert_ne!(bytes[0], WIRE_VERSION),
+            Err(ControlError::Malformed) => {}
+        }
+    }
+
+    #[test]
+    fn what_a_peer_says_of_itself_fits_a_line(message in hello(), long in ".{0,400}") {
+        let Control::Hello(hello) = message else { panic!("it is one") };
+        let hello = Hello { name: long.clone(), game_id: long, ..hello }.cleaned();
+        prop_assert!((1..=MAX_NAME_CHARS).contains(&hello.name.chars().count()));
+        prop_assert!(hello.game_id.chars().count() <= MAX_ID_BYTES);
+        prop_assert_eq!(hello.clone().cleaned(), hello);
+    }
+}
