@@ -7,6 +7,7 @@
     reason = "a test waits by the real clock, as ggrs's timers run by it"
 )]
 
+pub mod fuzz;
 pub mod snapshots;
 
 mod network;

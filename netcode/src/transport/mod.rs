@@ -22,6 +22,8 @@ mod sdp;
 mod signaller;
 #[cfg(feature = "webrtc")]
 mod signals;
+#[cfg(all(any(test, feature = "testing"), feature = "webrtc"))]
+pub(crate) mod strangers;
 #[cfg(feature = "webrtc")]
 pub(crate) mod webrtc;
 

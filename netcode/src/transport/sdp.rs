@@ -246,7 +246,7 @@ fn fingerprint(text: &str) -> Option<String> {
 }
 
 /// What Chromium writes, shortened by nothing.
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 pub(super) fn example() -> String {
     let hash = ["AB"; 32].join(":");
     [

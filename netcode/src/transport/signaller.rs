@@ -230,7 +230,7 @@ pub(super) fn server_of(url: &str) -> &str {
 /// An attempt to reach the server again. Kept between polls, as matchbox drops what it waits for whenever it has to send.
 type Attempt = Kept<Result<(Socket, PeerEvent), TransportError>>;
 
-struct RoomSignaller {
+pub(super) struct RoomSignaller {
     url: String,
     socket: Option<Socket>,
     /// Never locked: it makes the signaller `Sync`, as matchbox wants it, which a future need not be.
@@ -244,6 +244,37 @@ struct RoomSignaller {
 }
 
 impl RoomSignaller {
+    /// One without a server, to be told by hand what one says.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn without_server(candidates: Candidates) -> Self {
+        Self {
+            url: String::new(),
+            socket: None,
+            attempt: Mutex::default(),
+            tries: 0,
+            id: None,
+            first: None,
+            watch: Watch::default(),
+            signals: Signals::new(candidates),
+        }
+    }
+
+    /// What others get to see of a signal of ours, if anything.
+    pub(super) fn outgoing(&mut self, to: PeerId, signal: PeerSignal) -> Option<PeerSignal> {
+        self.signals.outgoing(to, signal)
+    }
+
+    /// What matchbox gets to see of what the server wrote, if anything.
+    pub(super) fn read(&mut self, text: &str) -> Option<PeerEvent> {
+        match serde_json::from_str(text) {
+            Ok(event) => self.follow(event),
+            Err(_) => {
+                self.watch.with(|notices| notices.bad_signals += 1);
+                None
+            }
+        }
+    }
+
     /// What matchbox gets to see of what the server says.
     fn follow(&mut self, event: PeerEvent) -> Option<PeerEvent> {
         match event {
@@ -322,7 +353,7 @@ impl RoomSignaller {
 impl Signaller for RoomSignaller {
     async fn send(&mut self, request: PeerRequest) -> Result<(), SignalingError> {
         let request = match request {
-            PeerRequest::Signal { receiver, data } => match self.signals.outgoing(receiver, data) {
+            PeerRequest::Signal { receiver, data } => match self.outgoing(receiver, data) {
                 Some(data) => PeerRequest::Signal { receiver, data },
                 None => return Ok(()),
             },
@@ -350,14 +381,11 @@ impl Signaller for RoomSignaller {
                 continue;
             };
             match socket.next().await {
-                Incoming::Text(text) => match serde_json::from_str(&text) {
-                    Ok(event) => {
-                        if let Some(event) = self.follow(event) {
-                            return Ok(event);
-                        }
+                Incoming::Text(text) => {
+                    if let Some(event) = self.read(&text) {
+                        return Ok(event);
                     }
-                    Err(_) => self.watch.with(|notices| notices.bad_signals += 1),
-                },
+                }
                 Incoming::Other => {}
                 Incoming::Closed(_) => self.lose(),
             }

@@ -3,9 +3,13 @@
 mod support;
 
 mod away;
+#[cfg(not(target_arch = "wasm32"))]
+mod fuzz;
 mod hostile;
 mod matches;
 mod pacing;
 mod rollback;
+#[cfg(all(feature = "webrtc", not(target_arch = "wasm32")))]
+mod stack;
 mod store;
 mod sync_tests;

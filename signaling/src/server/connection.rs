@@ -137,22 +137,30 @@ async fn exchange(
 /// Acts on one frame from the peer. What is not a request is counted and dropped.
 async fn receive(frame: Message, peer: PeerId, shared: &Shared) {
     match frame {
-        Message::Text(text) => match serde_json::from_str(&text) {
-            Ok(PeerRequest::<&RawValue>::KeepAlive) => {}
-            Ok(PeerRequest::Signal { receiver, data }) => {
-                let event = PeerEvent::Signal { sender: peer, data };
-                let message = serde_json::to_string(&event).expect("raw JSON is valid JSON");
-                let signal =
-                    Command::Signal { sender: peer, receiver, message: Utf8Bytes::from(message) };
+        Message::Text(text) => match read(&text, peer) {
+            Ok(Some(command)) => {
                 // Without a hub the server is stopping, which ends this connection anyway.
-                let _ = shared.hub.send(signal).await;
+                let _ = shared.hub.send(command).await;
             }
+            Ok(None) => {}
             Err(_) => shared.health.counters.count(Counter::DroppedUnreadable),
         },
         Message::Binary(_) => shared.health.counters.count(Counter::DroppedBinary),
         // The library answers pings and close frames; after a close frame it ends the stream.
         Message::Ping(_) | Message::Pong(_) | Message::Close(_) => {}
     }
+}
+
+/// What a peer asks for; nothing if it only says that it is there.
+pub(super) fn read(text: &str, peer: PeerId) -> serde_json::Result<Option<Command>> {
+    Ok(match serde_json::from_str(text)? {
+        PeerRequest::<&RawValue>::KeepAlive => None,
+        PeerRequest::Signal { receiver, data } => {
+            let event = PeerEvent::Signal { sender: peer, data };
+            let message = serde_json::to_string(&event).expect("raw JSON is valid JSON");
+            Some(Command::Signal { sender: peer, receiver, message: Utf8Bytes::from(message) })
+        }
+    })
 }
 
 fn is_too_long(error: &axum::Error) -> bool {

@@ -7,6 +7,8 @@ mod config;
 mod connection;
 mod counters;
 mod files;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzz;
 mod http;
 mod hub;
 mod outbox;

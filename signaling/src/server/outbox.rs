@@ -67,6 +67,14 @@ impl OutboxReader {
         self.queued_bytes.fetch_sub(cost(&message), Relaxed);
         Some(message)
     }
+
+    /// The next message, if there is one now.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn try_next(&mut self) -> Option<Utf8Bytes> {
+        let message = self.receiver.try_recv().ok()?;
+        self.queued_bytes.fetch_sub(cost(&message), Relaxed);
+        Some(message)
+    }
 }
 
 fn cost(message: &Utf8Bytes) -> usize {

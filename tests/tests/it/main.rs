@@ -10,6 +10,7 @@ mod hidden_page;
 mod hostile_signals;
 mod matches;
 mod restarts;
+mod seeds;
 mod stock_clients;
 mod timing;
 

@@ -1,0 +1,4 @@
+//! Control messages of a connected peer, in the lobby and in a match, each with its length in two bytes before it.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| netcode::testing::fuzz::control(bytes));

@@ -1,0 +1,4 @@
+//! Datagrams of a connected peer in the middle of a match, each with its length in two bytes before it.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| netcode::testing::fuzz::datagrams(bytes));

@@ -1,0 +1,226 @@
+//! What the fuzz targets call, and the tests that feed the same functions with what real peers sent and with what once went wrong.
+//!
+//! Each function takes any bytes, plays with them, and panics if a promise of the crate is broken. Every input gets a match of its
+//! own, so that a finding comes again from its bytes alone.
+
+mod game;
+
+use std::cell::RefCell;
+
+use bevy::prelude::World;
+
+use super::{SentPacket, Stepper};
+use crate::{
+    checksum::ChecksumLog,
+    diagnostics::{DroppedPackets, SessionStats},
+    membership::{
+        FinishMatch, LeaveRoom, Lobby, SessionState, SetReady,
+        control::{Control, MAX_NAME_CHARS},
+    },
+    transport::{Channel, Datagram, MAX_PEERS},
+};
+
+#[cfg(feature = "webrtc")]
+pub use crate::transport::strangers::Passed;
+
+/// Packets of one input that are looked at: less than two seconds of play, after which a peer that sends only junk is rightly removed.
+const MAX_PACKETS: usize = 32;
+/// Updates in which a match has to go on afterwards: a few checksums.
+const GOES_ON_FOR: u32 = 24;
+/// Updates of play before the first packet: past the frames that have no inputs of anybody.
+const PLAYED_BEFORE: u32 = 12;
+/// Who is attacked, and in whose name.
+const VICTIM: usize = 0;
+const LIAR: usize = 1;
+
+thread_local! {
+    /// Two peers in one room. Building their apps takes longer than all that is played in them for one input.
+    static PAIR: RefCell<Option<Stepper>> = const { RefCell::new(None) };
+}
+
+/// The packets in the bytes of one input: each has its length in two bytes before it, and the last one may be cut off.
+pub fn split(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let (length, after) = rest.split_first_chunk()?;
+        let length = usize::from(u16::from_le_bytes(*length)).min(after.len());
+        let (packet, after) = after.split_at(length);
+        rest = after;
+        Some(packet)
+    })
+}
+
+/// One input of these packets.
+#[must_use]
+pub fn join<'a>(packets: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let with_length = |packet: &[u8]| [&(packet.len() as u16).to_le_bytes(), packet].concat();
+    packets.into_iter().flat_map(with_length).collect()
+}
+
+/// All that the peers of a match of four sent to each other, from the first hello on, with a rematch, to
+/// the goodbye of one.
+#[must_use]
+pub fn recorded_match() -> Vec<SentPacket> {
+    let mut stepper = Stepper::new(4, |_, app| game::add_to(app));
+    for index in 0..4 {
+        stepper.join(index, 1);
+    }
+    stepper.record();
+    stepper.start();
+    stepper.updates(120);
+    for app in &mut stepper.apps {
+        app.world_mut().write_message(FinishMatch);
+    }
+    stepper.updates(20);
+    stepper.start();
+    stepper.updates(60);
+    stepper.apps[LIAR].world_mut().write_message(LeaveRoom);
+    stepper.update();
+    stepper.record()
+}
+
+/// Datagrams of a connected peer in the middle of a match.
+///
+/// # Panics
+///
+/// If the match does not go on, if the two worlds differ although the peer said nothing about its inputs that is not so, or if what was
+/// dropped was not counted.
+pub fn datagrams(bytes: &[u8]) {
+    with_pair(|stepper| {
+        begin_match(stepper);
+        let (mut is_misled, mut expected) = (false, DroppedPackets::default());
+        for packet in split(bytes).take(MAX_PACKETS) {
+            if packet.len() > Channel::Datagrams.max_bytes() {
+                expected.oversized += 1;
+            } else if let Ok(datagram) = Datagram::decode(packet) {
+                let mut again = Vec::new();
+                datagram.encode(&mut again).expect("what was decoded can be encoded");
+                assert_eq!(Datagram::decode(&again), Ok(datagram));
+            } else {
+                expected.malformed += 1;
+            }
+            is_misled |= stepper.is_lie(LIAR, VICTIM, packet);
+            stepper.inject_datagram(LIAR, VICTIM, packet);
+            stepper.update();
+        }
+        let DroppedPackets { malformed, oversized, .. } = dropped(stepper);
+        assert_eq!((malformed, oversized), (expected.malformed, expected.oversized));
+        assert_goes_on(stepper, is_misled);
+    });
+}
+
+/// Control messages of a peer, as its first words in the lobby, and in the middle of a match.
+///
+/// # Panics
+///
+/// If the lobby shows what it should not, if somebody who is not ready plays, or if the match does not go on although nobody said goodbye.
+pub fn control(bytes: &[u8]) {
+    let packets = || split(bytes).take(MAX_PACKETS);
+    let is_goodbye = |packet| matches!(Control::decode(packet), Ok(Control::Goodbye(_)));
+    for message in packets().filter_map(|packet| Control::decode(packet).ok()) {
+        assert_eq!(Control::decode(&message.encode()), Ok(message));
+    }
+    with_pair(|stepper| {
+        stepper.begin_anew();
+        stepper.join(VICTIM, 1);
+        stepper.join(LIAR, 1);
+        stepper.app_mut(VICTIM).world_mut().write_message(SetReady(true));
+        for packet in packets() {
+            stepper.inject_control(LIAR, VICTIM, packet);
+            stepper.update();
+        }
+        stepper.updates(GOES_ON_FOR);
+        assert_lobby(stepper);
+        begin_match(stepper);
+        for packet in packets() {
+            stepper.inject_control(LIAR, VICTIM, packet);
+            stepper.update();
+        }
+        if !packets().any(is_goodbye) {
+            assert_goes_on(stepper, false);
+        }
+    });
+}
+
+/// A text as a description or a candidate of another peer; what a WebRTC stack would get to read of it.
+///
+/// # Panics
+///
+/// If that is not the same when it is read once more, or tells an address that is to be hidden.
+#[cfg(feature = "webrtc")]
+pub fn signal(bytes: &[u8]) -> Vec<Passed> {
+    crate::transport::strangers::signal(&String::from_utf8_lossy(bytes))
+}
+
+/// Lines as messages of a signaling server; what a WebRTC stack would get to read of them.
+///
+/// # Panics
+///
+/// If matchbox would get to hear what it panics at.
+#[cfg(feature = "webrtc")]
+pub fn server_events(bytes: &[u8]) -> Vec<Passed> {
+    crate::transport::strangers::server_events(&String::from_utf8_lossy(bytes))
+}
+
+fn with_pair(work: impl FnOnce(&mut Stepper)) {
+    PAIR.with_borrow_mut(|pair| {
+        work(pair.get_or_insert_with(|| Stepper::new(2, |_, app| game::add_to(app))));
+    });
+}
+
+/// The two play their first match.
+fn begin_match(stepper: &mut Stepper) {
+    stepper.begin_anew();
+    stepper.join(VICTIM, 1);
+    stepper.join(LIAR, 1);
+    stepper.start();
+    stepper.updates(PLAYED_BEFORE);
+}
+
+fn world(stepper: &Stepper, index: usize) -> &World {
+    stepper.app(index).world()
+}
+
+fn stats(stepper: &Stepper, index: usize) -> &SessionStats {
+    world(stepper, index).resource()
+}
+
+fn dropped(stepper: &Stepper) -> DroppedPackets {
+    stats(stepper, VICTIM).dropped
+}
+
+/// Both play on. Where one was told something else than the other gave, the match may wait for what it thinks it has, and the worlds
+/// differ: that is noticed, and cannot be helped.
+fn assert_goes_on(stepper: &mut Stepper, is_misled: bool) {
+    let frames = |stepper: &Stepper| [VICTIM, LIAR].map(|index| stats(stepper, index).frames);
+    let before = frames(stepper);
+    stepper.updates(GOES_ON_FOR);
+    for index in [VICTIM, LIAR] {
+        let state: &SessionState = world(stepper, index).resource();
+        assert!(state.is_running(), "peer {index} is {state:?}");
+    }
+    if is_misled {
+        return;
+    }
+    let after = frames(stepper);
+    for (before, after) in before.into_iter().zip(after) {
+        assert!(after >= before + GOES_ON_FOR / 2, "{before} frames, and then {after}");
+    }
+    let [ours, theirs] =
+        [VICTIM, LIAR].map(|index| world(stepper, index).resource::<ChecksumLog>());
+    let common = ours.iter().filter_map(|(frame, hash)| Some((frame, hash, theirs.get(frame)?)));
+    let common: Vec<_> = common.collect();
+    assert!(common.len() >= 2, "only {common:?} in common");
+    assert!(common.iter().all(|(_, ours, theirs)| ours == theirs), "{common:?}");
+}
+
+/// Whatever is said, the lobby stays fit to be shown, and who is not ready does not play.
+fn assert_lobby(stepper: &Stepper) {
+    let lobby: &Lobby = world(stepper, VICTIM).resource();
+    assert!(lobby.peers.len() <= 1);
+    for peer in &lobby.peers {
+        assert!(peer.name.chars().count() <= MAX_NAME_CHARS, "{:?}", peer.name);
+        assert!(peer.reaches.len() <= MAX_PEERS);
+    }
+    assert_eq!(*world(stepper, LIAR).resource::<SessionState>(), SessionState::Gathering);
+}

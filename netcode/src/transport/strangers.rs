@@ -1,0 +1,100 @@
+//! What strangers can make of our way to the signaling server: texts in, what matchbox would get to see out. For fuzzing and tests.
+//!
+//! It asserts what the rest of this folder promises of it. Whether a WebRTC stack reads what comes out is left to who calls.
+
+use std::collections::BTreeSet;
+
+use matchbox_socket::{PeerEvent, PeerId, PeerSignal};
+
+use super::{
+    sdp::{self, Candidate, Candidates, Description, Side, read_candidate},
+    signaller::RoomSignaller,
+};
+
+/// What matchbox gets to see of a stranger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// A session description that offers a connection.
+    Offer(String),
+    /// A session description that answers.
+    Answer(String),
+    /// A candidate as JSON, or `null`.
+    Candidate(String),
+}
+
+/// Reads a text as every kind of signal that it could be.
+///
+/// # Panics
+///
+/// If what comes out is not the same when it is read once more, or tells an address although only relays may be used.
+pub(crate) fn signal(text: &str) -> Vec<Passed> {
+    let mut passed = Vec::new();
+    for which in [Candidates::All, Candidates::RelaysOnly] {
+        for side in [Side::Offer, Side::Answer] {
+            let Some(description) = Description::read(text, side, which) else { continue };
+            let written = description.write();
+            assert_eq!(Description::read(&written, side, which), Some(description), "{text:?}");
+            assert_hides(&written, which);
+            passed.push(match side {
+                Side::Offer => Passed::Offer(written),
+                Side::Answer => Passed::Answer(written),
+            });
+        }
+        if let Candidate::Good(json) = read_candidate(text, which) {
+            assert_eq!(read_candidate(&json, which), Candidate::Good(json.clone()), "{text:?}");
+            assert_hides(&json, which);
+            passed.push(Passed::Candidate(json));
+        }
+    }
+    passed
+}
+
+fn assert_hides(written: &str, which: Candidates) {
+    let is_hidden = which == Candidates::All
+        || [" typ host", " typ srflx", " typ prflx", ".local"]
+            .iter()
+            .all(|of| !written.contains(of));
+    assert!(is_hidden, "{written}");
+}
+
+/// Reads lines as messages of a signaling server, while we offer a connection to everybody whom matchbox hears of.
+///
+/// # Panics
+///
+/// If matchbox would hear what it panics at: of a peer twice, of our own id, of a departure, of two offers or an answer too many.
+pub(crate) fn server_events(text: &str) -> Vec<Passed> {
+    let mut signaller = RoomSignaller::without_server(Candidates::All);
+    let (mut new, mut offered, mut answered) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut passed = Vec::new();
+    for line in text.lines() {
+        match signaller.read(line) {
+            None => {}
+            Some(PeerEvent::NewPeer(peer)) => {
+                let is_first = new.insert(peer.0) && !offered.contains(&peer.0);
+                assert!(is_first, "a second handshake with {peer} begins: {line:?}");
+                offer(&mut signaller, peer);
+            }
+            Some(PeerEvent::Signal { sender, data }) => match data {
+                PeerSignal::Offer(sdp) => {
+                    let is_first = offered.insert(sender.0) && !new.contains(&sender.0);
+                    assert!(is_first, "a second handshake with {sender} begins: {line:?}");
+                    passed.push(Passed::Offer(sdp));
+                }
+                PeerSignal::Answer(sdp) => {
+                    let is_first = answered.insert(sender.0) && new.contains(&sender.0);
+                    assert!(is_first, "{sender} answers what was not asked: {line:?}");
+                    passed.push(Passed::Answer(sdp));
+                }
+                PeerSignal::IceCandidate(json) => passed.push(Passed::Candidate(json)),
+            },
+            Some(other) => panic!("matchbox would hear {other:?}"),
+        }
+    }
+    passed
+}
+
+/// As matchbox does it where the server tells of somebody.
+fn offer(signaller: &mut RoomSignaller, to: PeerId) {
+    let ours = signaller.outgoing(to, PeerSignal::Offer(sdp::example()));
+    assert!(ours.is_some(), "who is met may be offered a connection");
+}

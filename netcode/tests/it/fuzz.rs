@@ -1,0 +1,89 @@
+//! What real peers sent, and what once went wrong, through the functions that the fuzz targets call.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use netcode::testing::{SentPacket, fuzz};
+
+#[cfg(feature = "webrtc")]
+use crate::stack;
+
+/// Packets of one seed: a few, so that what fuzzers put together stays short.
+const PACKETS_PER_SEED: usize = 6;
+/// Seeds of one kind: enough to begin with, and nothing to carry around.
+const SEEDS: usize = 40;
+
+fn corpus(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
+}
+
+/// Does something with every file of one target: its seeds, and the findings that were kept.
+#[expect(clippy::print_stdout, reason = "shown where a test fails: the last one is the culprit")]
+fn for_each_input(target: &str, work: impl Fn(&[u8])) {
+    let entries = fs::read_dir(corpus(target)).expect("every target has seeds");
+    let mut paths: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("the folder can be read").path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "{target} has no seeds");
+    for path in paths {
+        println!("{}", path.display());
+        work(&fs::read(&path).expect("the file can be read"));
+    }
+}
+
+#[test]
+fn datagrams_of_real_peers_and_what_they_became_harm_no_match() {
+    for_each_input("datagram", fuzz::datagrams);
+}
+
+#[test]
+fn control_messages_of_real_peers_and_what_they_became_harm_nobody() {
+    for_each_input("control", fuzz::control);
+}
+
+#[cfg(feature = "webrtc")]
+#[test]
+fn signals_of_real_peers_and_what_they_became_are_usable_or_dropped() {
+    for_each_input("signal", |bytes| stack::assert_usable(&fuzz::signal(bytes)));
+}
+
+#[cfg(feature = "webrtc")]
+#[test]
+fn what_real_servers_said_and_what_it_became_is_usable_or_dropped() {
+    for_each_input("server_event", |bytes| stack::assert_usable(&fuzz::server_events(bytes)));
+}
+
+#[test]
+fn the_packets_of_an_input_are_those_that_were_joined() {
+    let packets = [&[][..], &[1], &[2; 300]];
+    let joined = fuzz::join(packets);
+    assert!(fuzz::split(&joined).eq(packets));
+    // What is cut off is shorter, and what is no length is nothing.
+    assert!(fuzz::split(&joined[..joined.len() - 299]).eq([&[][..], &[1], &[2]]));
+    assert!(fuzz::split(&[9]).eq([] as [&[u8]; 0]));
+}
+
+/// Makes the seeds of `datagram` and `control` anew, from the traffic of a match of four. Run it by name, after the wire has changed.
+#[test]
+#[ignore = "writes files"]
+fn make_seeds_from_a_match() {
+    let packets = fuzz::recorded_match();
+    let of_one_link = |is_control: bool| -> Vec<&[u8]> {
+        let is_wanted = |packet: &&SentPacket| {
+            packet.is_control == is_control && packet.from == 1 && packet.to == 0
+        };
+        packets.iter().filter(is_wanted).map(|packet| &packet.bytes[..]).collect()
+    };
+    for (target, packets) in [("datagram", of_one_link(false)), ("control", of_one_link(true))] {
+        fs::create_dir_all(corpus(target)).expect("the folder can be made");
+        // From all over the match.
+        let runs: Vec<_> = packets.chunks(PACKETS_PER_SEED).collect();
+        let every = runs.len().div_ceil(SEEDS);
+        for (number, run) in runs.into_iter().step_by(every).enumerate() {
+            let path = corpus(target).join(format!("match-{number:02}"));
+            fs::write(path, fuzz::join(run.iter().copied())).expect("the file can be written");
+        }
+    }
+}
