@@ -13,3 +13,4 @@ mod rollback;
 mod stack;
 mod store;
 mod sync_tests;
+mod traffic;
