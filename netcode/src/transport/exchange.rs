@@ -237,8 +237,7 @@ impl Exchange {
         let is_given = |(frame, input): (u32, &[u8])| {
             frame < known || theirs.ours.get(frame).is_some_and(|given| given == input)
         };
-        let is_so = wanted <= i64::from(has) && (first as u32..).zip(each).all(is_given);
-        follows_rules && !is_so
+        follows_rules && (wanted > i64::from(has) || !(first as u32..).zip(each).all(is_given))
     }
 
     fn peer(&mut self, id: PeerId) -> Option<&mut Peer> {

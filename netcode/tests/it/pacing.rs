@@ -18,77 +18,91 @@ fn set_clock(stepper: &mut Stepper, index: usize, update: Duration) {
 /// Ten seconds: 300 ms are made good at 4 % in seven and a half.
 const SETTLING: u32 = 10 * 60;
 
-/// Asserts that in a minute in which `tick` updates the apps, once the peers have settled, neither has more than
-/// 55 % of the rollbacks.
-fn assert_fair(stepper: &mut Stepper, mut tick: impl FnMut(&mut Stepper, u32)) {
-    (0..SETTLING).for_each(|number| tick(stepper, number));
-    let costs = |stepper: &Stepper| {
-        [0, 1].map(|index| {
-            let stats = stats(stepper.app(index));
-            [stats.rollbacks, stats.resimulated_frames]
-        })
-    };
-    let before = costs(stepper);
-    (0..60 * 60).for_each(|number| tick(stepper, number));
-    let after = costs(stepper);
-    for (what, index) in [("rollbacks", 0), ("resimulated frames", 1)] {
-        let [a, b] = [0, 1].map(|peer: usize| after[peer][index] - before[peer][index]);
-        assert!(a + b > 200, "{what}: {a} and {b} are too few to compare");
-        let share = f64::from(a.max(b)) / f64::from(a + b);
-        let delays = [0, 1].map(|index| stats(stepper.app(index)).input_delay);
-        assert!(share <= 0.55, "{what}: {a} and {b}, {delays:?}");
+/// Networks that are tried: what a single one has of each kind of luck counts for less.
+const SEEDS: [u64; 4] = [100, 200, 300, 400];
+
+/// Asserts that in a minute on each of some networks, once the peers have settled, neither has more than 55 % of the rollbacks.
+///
+/// `begin` makes the peers unequal, and `tick` updates their apps.
+fn assert_fair(begin: impl Fn(&mut Stepper), tick: impl Fn(&mut Stepper, u32)) {
+    let mut costs = [[0, 0]; 2];
+    for seed in SEEDS {
+        let mut stepper = Stepper::in_match(2, build(busy));
+        stepper.set_network(LinkConditions::WIFI, seed);
+        begin(&mut stepper);
+        (0..SETTLING).for_each(|number| tick(&mut stepper, number));
+        let before = costs_so_far(&stepper);
+        (0..60 * 60).for_each(|number| tick(&mut stepper, number));
+        let after = costs_so_far(&stepper);
+        for (index, peer) in costs.iter_mut().enumerate() {
+            peer[0] += after[index][0] - before[index][0];
+            peer[1] += after[index][1] - before[index][1];
+        }
+        let frames = [0, 1].map(|index| stats(stepper.app(index)).frames);
+        assert!(frames[0].abs_diff(frames[1]) <= 4, "{frames:?}");
+        assert_agreement(&stepper, 100);
     }
-    let frames = [0, 1].map(|index| stats(stepper.app(index)).frames);
-    assert!(frames[0].abs_diff(frames[1]) <= 4, "{frames:?}");
-    assert_agreement(stepper, 100);
+    for (what, index) in [("rollbacks", 0), ("resimulated frames", 1)] {
+        let [a, b] = costs.map(|peer| peer[index]);
+        assert!(a + b > 800, "{what}: {a} and {b} are too few to compare");
+        let share = f64::from(a.max(b)) / f64::from(a + b);
+        assert!(share <= 0.55, "{what}: {a} and {b}");
+    }
 }
 
-fn over_wifi() -> Stepper {
-    let mut stepper = Stepper::in_match(2, build(busy));
-    stepper.set_conditions(LinkConditions::WIFI);
-    stepper
+/// Rollbacks and resimulated frames of both peers.
+fn costs_so_far(stepper: &Stepper) -> [[u32; 2]; 2] {
+    [0, 1].map(|index| {
+        let stats = stats(stepper.app(index));
+        [stats.rollbacks, stats.resimulated_frames]
+    })
 }
 
 #[test]
 fn equal_machines_share_equally() {
-    assert_fair(&mut over_wifi(), |stepper, _| stepper.update());
+    assert_fair(|_| {}, |stepper, _| stepper.update());
 }
 
 #[test]
 fn a_clock_that_is_half_a_percent_fast_costs_both_the_same() {
-    let mut stepper = over_wifi();
-    set_clock(&mut stepper, 0, TICK.mul_f64(1.005));
-    assert_fair(&mut stepper, |stepper, _| stepper.update());
+    assert_fair(
+        |stepper| set_clock(stepper, 0, TICK.mul_f64(1.005)),
+        |stepper, _| stepper.update(),
+    );
 }
 
 #[test]
 fn a_screen_of_thirty_or_twenty_frames_a_second_costs_both_the_same() {
-    for (every, seed) in [(2, 100), (2, 200), (2, 300), (3, 100), (3, 200), (3, 300)] {
-        let mut stepper = over_wifi();
-        stepper.set_network(LinkConditions::WIFI, seed);
-        set_clock(&mut stepper, 1, every * TICK);
-        assert_fair(&mut stepper, |stepper, number| {
-            stepper.update_those(|index| index == 0 || number % every == every - 1);
-        });
+    for every in [2, 3] {
+        assert_fair(
+            |stepper| set_clock(stepper, 1, every * TICK),
+            |stepper, number| {
+                stepper.update_those(|index| index == 0 || number % every == every - 1);
+            },
+        );
     }
 }
 
 #[test]
 fn a_start_that_is_a_third_of_a_second_late_costs_both_the_same() {
-    let mut stepper = over_wifi();
-    (0..18).for_each(|_| stepper.app_mut(0).update());
-    assert_fair(&mut stepper, |stepper, _| stepper.update());
+    assert_fair(
+        |stepper| (0..18).for_each(|_| stepper.update_those(|index| index == 0)),
+        |stepper, _| stepper.update(),
+    );
 }
 
 #[test]
 fn a_clock_that_jumps_changes_nothing() {
-    let mut stepper = over_wifi();
-    stepper.updates(600);
-    // A machine was suspended for an hour, as far as its clock says.
-    set_clock(&mut stepper, 0, Duration::from_secs(3600));
-    stepper.app_mut(0).update();
-    set_clock(&mut stepper, 0, TICK);
-    assert_fair(&mut stepper, |stepper, _| stepper.update());
+    assert_fair(
+        |stepper| {
+            stepper.updates(600);
+            // A machine was suspended for an hour, as far as its clock says.
+            set_clock(stepper, 0, Duration::from_secs(3600));
+            stepper.app_mut(0).update();
+            set_clock(stepper, 0, TICK);
+        },
+        |stepper, _| stepper.update(),
+    );
 }
 
 #[test]

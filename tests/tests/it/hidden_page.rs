@@ -28,7 +28,9 @@ fn a_page_that_nobody_sees_plays_on_and_is_away() {
     let server = TestServer::serving(Some(folder));
     let browser = Browser::start();
     let page = open(&browser, &server, "Page", "hidden");
-    let mut peer = start(&PeerSettings::new(server.room("hidden"), "Native").seconds(SECONDS));
+    let settings = PeerSettings::new(server.room("hidden"), "Native").seconds(SECONDS);
+    // Two ships that nobody steers need longer than that for a match.
+    let mut peer = start(&settings.flag("--input", "idle"));
     wait_for_frames(&page, 120);
 
     page.set_minimised(true);
