@@ -137,9 +137,19 @@ pub(crate) fn add_page(app: &mut App) {
         .add_systems(Startup, || {
             call("started", &[]);
         })
+        .add_systems(PreUpdate, draw_what_is_seen.after(NetcodeSystems::Receive))
         .init_resource::<Travels>()
         .add_systems(Update, (begin_report, follow_ships).chain())
         .add_systems(PostUpdate, tell_report.run_if(on_timer(REPORT_EVERY)));
+}
+
+/// A hidden page is not drawn: the graphics card would be behind by all of that when it is seen again.
+fn draw_what_is_seen(lobby: Res<Lobby>, mut cameras: Query<&mut Camera>) {
+    for mut camera in &mut cameras {
+        if camera.is_active == lobby.away {
+            camera.is_active = !lobby.away;
+        }
+    }
 }
 
 /// What the page tells about the match that runs, or ran last.

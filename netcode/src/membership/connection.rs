@@ -513,6 +513,7 @@ impl Connection {
         lobby.name.clone_from(&self.hello.name);
         lobby.local_seats = self.hello.seats;
         lobby.ready = self.status.ready;
+        lobby.away = self.status.away;
         lobby.is_signaling_lost = self.is_signaling_lost;
         lobby.unreachable = self.unreachable.len() as u32;
         let is_gone = |link: &Link| link.silence() >= DESERTED_AFTER;

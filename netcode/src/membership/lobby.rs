@@ -18,6 +18,8 @@ pub struct Lobby {
     pub local_seats: u8,
     /// Whether we said that we are ready.
     pub ready: bool,
+    /// Whether nobody sees our own page: it plays on, and need not draw.
+    pub away: bool,
     /// The others that we are connected to, by id.
     pub peers: Vec<LobbyPeer>,
     /// The signaling server is gone, and we try to reach it again: who is here can play, but nobody new can come until then.

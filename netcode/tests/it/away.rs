@@ -33,6 +33,7 @@ fn who_looks_elsewhere_is_away_to_the_others_and_holds_nobody_up() {
         assert_eq!(away(stepper.app(index)), ["peer 1"]);
     }
     assert_eq!(away(stepper.app(1)), [""; 0]);
+    assert!(stepper.app(1).world().resource::<Lobby>().away);
     let confirmed = stats(stepper.app(0)).confirmed_frames - before.0;
     assert!((1180..=1220).contains(&confirmed), "{confirmed} frames in 20 s");
     assert_eq!(stalls(&stepper), before.1);
