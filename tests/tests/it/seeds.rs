@@ -51,6 +51,10 @@ impl Tape {
     /// Passes messages both ways until one side is gone.
     fn pass(&self, stream: TcpStream, server: SocketAddr) {
         let mut address = String::new();
+        #[expect(
+            clippy::result_large_err,
+            reason = "the answer is what the library wants it to be"
+        )]
         let note = |request: &Request, response: Response| {
             address = request.uri().to_string();
             Ok(response)

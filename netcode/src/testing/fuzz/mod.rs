@@ -25,10 +25,10 @@ pub use crate::transport::strangers::Passed;
 
 /// Packets of one input that are looked at: less than two seconds of play, after which a peer that sends only junk is rightly removed.
 const MAX_PACKETS: usize = 32;
-/// Updates in which a match has to go on afterwards: a few checksums.
-const GOES_ON_FOR: u32 = 24;
+/// Updates in which a match has to go on afterwards: some checksums, and no more, as they are most of the time that an input takes.
+const GOES_ON_FOR: u32 = 12;
 /// Updates of play before the first packet: past the frames that have no inputs of anybody.
-const PLAYED_BEFORE: u32 = 12;
+const PLAYED_BEFORE: u32 = 8;
 /// Who is attacked, and in whose name.
 const VICTIM: usize = 0;
 const LIAR: usize = 1;
