@@ -1,7 +1,7 @@
 //! The connection to the room: one transport, one link per peer, and what they exchange.
 //!
 //! Driven by the systems next door: `receive` takes what arrived and returns what it means (the meaning of
-//! single messages is in `incoming`), `send` flushes. Time is an argument.
+//! single messages is in `incoming`), `send` flushes (in `outgoing`). Time is an argument.
 
 use std::time::Duration;
 
@@ -20,13 +20,11 @@ use crate::{
     config::{FloodLimits, NetcodeConfig},
     diagnostics::{DroppedPackets, RateMeter, SessionStats},
     transport::{
-        Channel, Conditioner, Datagram, Exchange, Lateness, LinkConditions, MAX_PEERS,
-        SharedExchange, Transport, TransportError, TransportEvent,
+        Conditioner, Exchange, LinkConditions, MAX_PEERS, SharedExchange, Transport,
+        TransportError, TransportEvent,
     },
 };
 
-/// A peer that has nothing to say still says so this often: liveness and round-trip time need no match.
-const KEEP_ALIVE: Duration = Duration::from_millis(100);
 /// A transport that was left is kept this long, so that the goodbye gets out.
 const LINGER: Duration = Duration::from_millis(500);
 /// After a match our last inputs are repeated for so long; who has not got them by then has lost the connection.
@@ -62,10 +60,10 @@ pub(crate) enum Occurrence {
 /// Everything about the room that we are in.
 #[derive(Resource)]
 pub(crate) struct Connection {
-    transport: Option<Box<dyn Transport>>,
+    pub(super) transport: Option<Box<dyn Transport>>,
     /// Transports of rooms that were left, and until when they stay.
     closing: Vec<(Box<dyn Transport>, Duration)>,
-    conditioner: Conditioner,
+    pub(super) conditioner: Conditioner,
     pub(super) links: Vec<Link>,
     /// Who is in the room, and could not be connected to.
     unreachable: Vec<PeerId>,
@@ -87,15 +85,15 @@ pub(crate) struct Connection {
     /// The frame that we simulate next in that epoch, or where we finished it.
     pub(super) frame: u32,
     /// How long we have been at that frame, while a match runs.
-    stuck: Duration,
+    pub(super) stuck: Duration,
     /// Until when our inputs are repeated, once we finished it.
     repeat_until: Option<Duration>,
     pub(super) dropped: DroppedPackets,
     meter_in: RateMeter,
-    meter_out: RateMeter,
-    limits: Limits,
+    pub(super) meter_out: RateMeter,
+    pub(super) limits: Limits,
     events: Vec<TransportEvent>,
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// What the connection needs of the configuration.
@@ -239,7 +237,7 @@ impl Connection {
     }
 
     /// Tells the others whom we could play with, where that changed: nobody else can know who cannot reach whom.
-    fn tell_reach(&mut self, now: Duration) {
+    pub(super) fn tell_reach(&mut self, now: Duration) {
         let reaches = || self.fitting_links().map(|link| link.peer);
         if !reaches().eq(self.status.reaches.iter().copied()) {
             self.status.reaches = reaches().collect();
@@ -403,78 +401,6 @@ impl Connection {
     pub(super) fn is_present(&self, link: &Link) -> bool {
         let Limits { peer_timeout, outage_timeout, .. } = self.limits;
         link.silence() < if link.is_at_server { outage_timeout } else { peer_timeout }
-    }
-
-    pub(super) fn send_control(&mut self, now: Duration, to: PeerId, message: &Control) {
-        let bytes = message.encode();
-        self.meter_out.count(bytes.len());
-        self.conditioner.push(now, to, Channel::Control, &bytes);
-    }
-
-    /// Sends to all peers.
-    pub(crate) fn broadcast(&mut self, now: Duration, message: &Control) {
-        for index in 0..self.links.len() {
-            self.send_control(now, self.links[index].peer, message);
-        }
-    }
-
-    /// Sends what is due: at most one datagram per peer. `stepped` says that the simulation advanced since the last call.
-    pub(crate) fn send(&mut self, now: Duration, frame: u32, stepped: bool) {
-        self.tell_reach(now);
-        if self.status.in_match {
-            self.stuck = if frame == self.frame { self.stuck } else { Duration::ZERO };
-            self.frame = frame;
-        }
-        for index in 0..self.links.len() {
-            let is_due = self.is_datagram_due(now, &self.links[index], stepped);
-            if is_due {
-                self.send_datagram(now, index);
-            }
-        }
-        self.release(now);
-    }
-
-    /// Hands over what was held back on purpose, and is due.
-    pub(crate) fn release(&mut self, now: Duration) {
-        let Some(transport) = &mut self.transport else { return };
-        while let Some(packet) = self.conditioner.pop(now) {
-            transport.send(now, packet.to, packet.channel, &packet.bytes);
-        }
-    }
-
-    fn is_datagram_due(&self, now: Duration, link: &Link, stepped: bool) -> bool {
-        let since = now.saturating_sub(link.last_sent);
-        if since >= KEEP_ALIVE {
-            return true;
-        }
-        let due = self.exchange.with(|exchange| {
-            if stepped {
-                exchange.is_due(link.peer, self.lateness(link))
-            } else {
-                // We wait for somebody, and somebody may wait for what was lost.
-                exchange.is_behind(link.peer) && since >= self.limits.step
-            }
-        });
-        due.unwrap_or(false)
-    }
-
-    fn lateness(&self, link: &Link) -> Lateness {
-        let round_trip = link.clock.rtt().unwrap_or_default() + 2 * link.clock.jitter();
-        Lateness { round_trip: round_trip.as_secs_f32() * f32::from(self.limits.fps) }
-    }
-
-    fn send_datagram(&mut self, now: Duration, index: usize) {
-        let (epoch, frame) = (self.epoch, self.frame);
-        let link = &mut self.links[index];
-        let peer = link.peer;
-        link.last_sent = now;
-        let header = link.clock.header(now, epoch, if epoch == 0 { 0 } else { frame });
-        let inputs = self.exchange.with(|exchange| exchange.inputs_for(peer, frame)).flatten();
-        self.bytes.clear();
-        if (Datagram { header, inputs }).encode(&mut self.bytes).is_ok() {
-            self.meter_out.count(self.bytes.len());
-            self.conditioner.push(now, peer, Channel::Datagrams, &self.bytes);
-        }
     }
 
     /// The mean of our leads over the peers of the match; 0 without one. All means together are zero, so the match as a whole becomes

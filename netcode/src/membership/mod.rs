@@ -10,6 +10,7 @@ mod incoming;
 pub(crate) mod lineup;
 mod link;
 mod lobby;
+mod outgoing;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod properties;
 mod reasons;
