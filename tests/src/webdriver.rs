@@ -47,7 +47,7 @@ impl Session {
         self.post("/actions", &json!({ "actions": [keys] })).map(drop)
     }
 
-    /// A command of Chromium's DevTools; its result.
+    /// A command of Chromium's developer tools; its result.
     pub(crate) fn devtools(&self, command: &str, parameters: &Value) -> Result<Value, String> {
         self.post("/goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
     }
