@@ -258,7 +258,7 @@ impl Connection {
 
     /// Takes what arrived since the last call, and says what it means.
     ///
-    /// `our_frame` is where we are in the simulation, while a match runs: see [`place`].
+    /// `our_frame` is where we are in the simulation, while a match runs: see `place` of the systems.
     pub(crate) fn receive(
         &mut self,
         now: Duration,

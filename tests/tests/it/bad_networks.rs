@@ -10,7 +10,7 @@ use e2e_tests::{
 use netcode::{prelude::LinkConditions, testing::LinkCounts};
 use signaling::server::ServerConfig;
 
-use crate::{patience, start};
+use crate::{browser::ARROW_LEFT, patience, start};
 
 const SECONDS: u32 = 60;
 const FRAMES: u32 = 60 * SECONDS;
@@ -81,10 +81,15 @@ fn a_page_and_a_native_peer_play_on_across_a_bad_network_and_a_blackout() {
             report.text("state") == "Gathering"
         });
         network.set_conditions(FAR);
-        let mut peer =
-            there.run(|| start(&PeerSettings::new(server.room("far"), "Native").seconds(SECONDS)));
+        // Who fights wins against a page that nobody plays before the minute is over. A ship that turns harms nobody.
+        let settings = PeerSettings::new(server.room("far"), "Native").seconds(SECONDS);
+        let settings = settings.flag("--input", "idle");
+        let mut peer = there.run(|| start(&settings));
+        wait_for_frames(&page, FRAMES / 4);
+        page.hold_key(ARROW_LEFT, Duration::from_secs(2));
         let middle = wait_for_frames(&page, FRAMES / 2);
         black_out(&network);
+        page.hold_key(ARROW_LEFT, Duration::from_secs(2));
         let status = peer.wait(patience(SECONDS));
         assert!(status.success(), "{status}; it said: {:#?}", peer.lines());
         let ended = page.wait_for("an end of the match", START_PATIENCE, |report| {

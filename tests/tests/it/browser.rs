@@ -16,7 +16,7 @@ use crate::{patience, start};
 pub(super) const START_PATIENCE: Duration = Duration::from_secs(120);
 
 /// The arrow keys, as WebDriver encodes them.
-const ARROW_LEFT: char = '\u{E012}';
+pub(super) const ARROW_LEFT: char = '\u{E012}';
 const ARROW_UP: char = '\u{E013}';
 const ENTER: char = '\u{E007}';
 
