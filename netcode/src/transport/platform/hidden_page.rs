@@ -47,10 +47,10 @@ impl Waiting {
     /// Calls all who wait; whoever asks again meanwhile waits for the next frame. An error is the first that any of them threw.
     fn call(&self, now: f64) -> Result<(), JsValue> {
         let callbacks = std::mem::take(&mut *self.callbacks.borrow_mut());
-        let calls =
-            callbacks.iter().map(|(_, callback)| callback.call1(&JsValue::NULL, &now.into()));
+        let call = |(_, callback): &(i32, Function)| callback.call1(&JsValue::NULL, &now.into());
         // All are called, also after an error.
-        calls.fold(Ok(()), |outcome, call| outcome.and(call.map(drop)))
+        let outcomes: Vec<Result<JsValue, JsValue>> = callbacks.iter().map(call).collect();
+        outcomes.into_iter().try_for_each(|outcome| outcome.map(drop))
     }
 }
 
