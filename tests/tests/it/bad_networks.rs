@@ -2,7 +2,7 @@
 //!
 //! The peers, the browser and the server are each on a machine of its own, and have no way to each other but the router of the test.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use e2e_tests::{
     Browser, Machine, Network, Page, PeerSettings, Report, TestServer, assert_agreement, web_dist,
@@ -32,6 +32,9 @@ const LEAST_RTT_MS: f64 = 80.0;
 
 /// Compiling the module, drawing the first pictures, meeting and connecting.
 const START_PATIENCE: Duration = Duration::from_secs(120);
+
+/// As the game has it.
+const PAGE_REPORTS_EVERY: Duration = Duration::from_millis(500);
 
 /// The server's machine, and those of the peers.
 const MACHINES: u8 = 3;
@@ -85,9 +88,10 @@ fn a_page_and_a_native_peer_play_on_across_a_bad_network_and_a_blackout() {
         let settings = PeerSettings::new(server.room("far"), "Native").seconds(SECONDS);
         let settings = settings.flag("--input", "idle");
         let mut peer = there.run(|| start(&settings));
-        wait_for_frames(&page, FRAMES / 4);
+        wait_for_frames(&page, FRAMES / 10);
         page.hold_key(ARROW_LEFT, Duration::from_secs(2));
-        let middle = wait_for_frames(&page, FRAMES / 2);
+        let rtt_of_page_ms = median_rtt_ms(&page);
+        wait_for_frames(&page, FRAMES / 2);
         black_out(&network);
         page.hold_key(ARROW_LEFT, Duration::from_secs(2));
         let status = peer.wait(patience(SECONDS));
@@ -97,8 +101,7 @@ fn a_page_and_a_native_peer_play_on_across_a_bad_network_and_a_blackout() {
         });
         assert!(ended.text("end_reason").contains("Native"), "{ended:?}");
         let native = peer.report(patience(0));
-        // When nobody is left, a page has no round-trip time any more.
-        let rtts_ms = [&middle, &native].map(|report| report.number("rtt_ms"));
+        let rtts_ms = [rtt_of_page_ms, native.number("rtt_ms")];
         ([ended, native], rtts_ms)
     });
     assert_played(&network, &reports, rtts_ms);
@@ -110,18 +113,31 @@ fn serve(hub: &Machine, config: ServerConfig) -> TestServer {
     hub.run(|| TestServer::as_told(ServerConfig { address, ..config }))
 }
 
-fn wait_for_frames(page: &Page, frames: u32) -> Report {
+/// What a page measures in ten seconds. Its clock moves by whole pictures, of which it draws a few in a second: of 120 single values from
+/// one and the same network, the least was 64 and the greatest 285 ms.
+fn median_rtt_ms(page: &Page) -> f64 {
+    let mut rtts: Vec<f64> = (0..21)
+        .map(|_| {
+            thread::sleep(PAGE_REPORTS_EVERY);
+            page.report().expect("the page plays").number("rtt_ms")
+        })
+        .collect();
+    rtts.sort_by(f64::total_cmp);
+    rtts[rtts.len() / 2]
+}
+
+fn wait_for_frames(page: &Page, frames: u32) {
     page.wait_for(&format!("a match with {frames} confirmed frames"), START_PATIENCE, |report| {
         report.number("confirmed_frames") >= f64::from(frames)
-    })
+    });
 }
 
 /// Cuts everybody off from everybody for a while.
 fn black_out(network: &Network) {
     let lost = network.black_out(BLACKOUT);
     println!("nothing arrived for {BLACKOUT:?}: {lost:?} packets of server and peers");
-    // A peer says something ten times a second, whatever happens.
-    assert!(lost[1..].iter().all(|&lost| lost >= 10), "the peers were not cut off: {lost:?}");
+    // A peer that draws three pictures a second says something as often.
+    assert!(lost[1..].iter().all(|&lost| lost >= 5), "the peers were not cut off: {lost:?}");
 }
 
 /// Asserts that the network was as bad as it should be, and that it did not matter.
