@@ -226,7 +226,9 @@ impl Exchange {
         let first = i64::from(header.frame) + i64::from(inputs.first);
         let wanted = i64::from(header.frame) + i64::from(inputs.wanted);
         let seats = theirs.rules.local_seats;
-        let follows_rules = (0..=i64::from(known)).contains(&first)
+        // What the sender gave may be on its way: then that is known before this is looked at.
+        let soon_known = known.max(theirs.ours.end());
+        let follows_rules = (0..=i64::from(soon_known)).contains(&first)
             && (0..=i64::from(our_end)).contains(&wanted)
             && each.len() <= MAX_INPUT_FRAMES
             && inputs.runs.iter().all(|run| run.frames > 0)
