@@ -55,7 +55,7 @@ pub(crate) struct Status {
     pub(crate) in_match: bool,
     /// Nobody sees the game there: its page is hidden.
     pub(crate) away: bool,
-    /// The highest epoch that the peer took part in: the next one must be above everybody's.
+    /// The last epoch that the peer took part in: the next one is to be above everybody's.
     pub(crate) last_epoch: u32,
     /// The peers that it could play with: who is missing here, or has others, keeps the match from starting.
     pub(crate) reaches: Vec<PeerId>,

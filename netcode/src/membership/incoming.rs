@@ -8,7 +8,7 @@ use super::{
     conduct::Misconduct,
     connection::{Connection, Limits, Occurrence},
     control::{Control, ControlError, Hello},
-    lineup::{LineUpStep, MatchPlan, Member},
+    lineup::{LineUpStep, MatchPlan, Member, next_epoch},
     lobby::Lobby,
     reasons::Refusal,
 };
@@ -257,7 +257,6 @@ impl Connection {
             .chain(others)
             .map(|(peer, hello)| Member { peer, name: hello.name.clone(), seats: hello.seats });
         let epochs = fitting().map(|link| link.status.last_epoch);
-        let last_epoch = epochs.fold(self.status.last_epoch, u32::max);
-        Some(MatchPlan::new(last_epoch.saturating_add(1), members.collect()))
+        Some(MatchPlan::new(next_epoch(self.status.last_epoch, epochs), members.collect()))
     }
 }

@@ -53,6 +53,22 @@ impl MatchPlan {
     }
 }
 
+/// The epoch after our last one and all that others claim, never 0. Where a claim leaves none above it, the first after ours
+/// that nobody claims: what a peer says must not keep the others from having a new epoch for each match.
+pub(crate) fn next_epoch(own_last: u32, claims: impl IntoIterator<Item = u32>) -> u32 {
+    let claims: Vec<u32> = claims.into_iter().collect();
+    if let Some(next) =
+        claims.iter().fold(own_last, |highest, &claim| highest.max(claim)).checked_add(1)
+    {
+        return next;
+    }
+    let mut next = own_last.wrapping_add(1);
+    while next == 0 || claims.contains(&next) {
+        next = next.wrapping_add(1);
+    }
+    next
+}
+
 /// What peers say about the line-up. A plan is named by its seed, which is a hash of all that is in it: an answer to
 /// an earlier proposal must not count for a later one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,8 +97,10 @@ pub(crate) enum LineUpStep {
 pub(crate) struct LineUp {
     stage: Stage,
     not_before: Duration,
-    /// The highest epoch that we proposed: each proposal has its own, and so its own seed.
+    /// The last epoch that we proposed: each proposal has its own, and so its own seed.
     proposed_epoch: u32,
+    /// The last epoch that began here; 0 is none. Datagrams of it may still be on their way.
+    last_begun: u32,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -137,7 +155,8 @@ impl LineUp {
         if plan.leader() != Some(local) || now < self.not_before {
             return Vec::new();
         }
-        self.proposed_epoch = plan.epoch.max(self.proposed_epoch.saturating_add(1));
+        let used = [plan.epoch.saturating_sub(1), self.last_begun];
+        self.proposed_epoch = next_epoch(self.proposed_epoch, used);
         let plan = MatchPlan::new(self.proposed_epoch, plan.members.clone());
         let unanswered: Vec<PeerId> =
             plan.members.iter().map(|member| member.peer).filter(|&peer| peer != local).collect();
@@ -182,8 +201,7 @@ impl LineUp {
                     && plan.leader() == Some(from)
                 {
                     let plan = plan.clone();
-                    self.stage = Stage::Idle;
-                    return vec![LineUpStep::Begin(plan)];
+                    return vec![self.begin(plan)];
                 }
                 Vec::new()
             }
@@ -198,9 +216,11 @@ impl LineUp {
         possible: Option<&MatchPlan>,
     ) -> Vec<LineUpStep> {
         let (epoch, seed) = (plan.epoch, plan.seed);
-        let agreed = plan.leader() == Some(from)
-            && possible
-                .is_some_and(|seen| seen.has_same_members(&plan) && seen.epoch <= plan.epoch);
+        // It need not be above all that we heard of: a peer may claim that it took part in whichever epoch it likes.
+        let is_new = epoch != 0 && epoch != self.last_begun;
+        let agreed = is_new
+            && plan.leader() == Some(from)
+            && possible.is_some_and(|seen| seen.has_same_members(&plan));
         if !agreed {
             // Whatever was accepted of this peer before, it thinks differently by now; of another, that still holds.
             self.forget(from);
@@ -216,13 +236,18 @@ impl LineUp {
             return Vec::new();
         }
         let plan = plan.clone();
-        self.stage = Stage::Idle;
         let others = plan.members.iter().map(|member| member.peer).filter(|&peer| peer != local);
         let mut steps: Vec<_> = others
             .map(|to| LineUpStep::Send(to, LineUpMessage::Begin { seed: plan.seed }))
             .collect();
-        steps.push(LineUpStep::Begin(plan));
+        steps.push(self.begin(plan));
         steps
+    }
+
+    fn begin(&mut self, plan: MatchPlan) -> LineUpStep {
+        self.stage = Stage::Idle;
+        self.last_begun = plan.epoch;
+        LineUpStep::Begin(plan)
     }
 }
 
@@ -363,6 +388,54 @@ mod tests {
                 .is_empty()
         );
         assert!(!a.poll(ANSWER_WITHIN, A, Some(&all)).is_empty(), "the leader asks again");
+    }
+
+    #[test]
+    fn the_next_epoch_is_above_all_others() {
+        assert_eq!(next_epoch(0, []), 1);
+        assert_eq!(next_epoch(3, [7, 5]), 8);
+        assert_eq!(next_epoch(9, [7, 5]), 10);
+    }
+
+    #[test]
+    fn a_claim_to_the_last_epoch_there_is_leaves_others() {
+        assert_eq!(next_epoch(3, [u32::MAX]), 4);
+        assert_eq!(next_epoch(3, [4, u32::MAX, 5]), 6);
+        assert_eq!(next_epoch(u32::MAX, []), 1);
+        assert_eq!(next_epoch(u32::MAX, [1, 7]), 2);
+    }
+
+    #[test]
+    fn proposals_differ_to_the_last_epoch_and_beyond() {
+        let mut a = LineUp::default();
+        let mut seeds = Vec::new();
+        for round in 0..3 {
+            let now = ANSWER_WITHIN * round;
+            let steps = a.poll(now, A, Some(&plan(u32::MAX - 1, &[A, B])));
+            let LineUpMessage::Propose(plan) = sent_to(&steps, B) else { panic!("no proposal") };
+            assert!(!seeds.contains(&plan.seed), "{plan:?}");
+            seeds.push(plan.seed);
+        }
+    }
+
+    #[test]
+    fn the_epoch_that_was_played_last_is_not_played_again() {
+        let (mut a, mut b) = (LineUp::default(), LineUp::default());
+        let now = Duration::ZERO;
+        let of = |epoch| LineUpMessage::Propose(plan(epoch, &[A, B]));
+        // B heard of an epoch that A did not take into account.
+        let seen = plan(u32::MAX, &[A, B]);
+        let proposal = a.poll(now, A, Some(&plan(4, &[A, B])));
+        let yes = b.handle(now, B, A, sent_to(&proposal, B), Some(&seen));
+        let begin = a.handle(now, A, B, sent_to(&yes, A), Some(&seen));
+        let begun = b.handle(now, B, A, sent_to(&begin, B), Some(&seen));
+        assert_eq!(begun, [LineUpStep::Begin(plan(4, &[A, B]))]);
+        for used in [0, 4] {
+            let answer = b.handle(now, B, A, of(used), Some(&seen));
+            assert!(matches!(sent_to(&answer, A), LineUpMessage::Decline { .. }), "epoch {used}");
+        }
+        let proposal = a.poll(now, A, Some(&plan(4, &[A, B])));
+        assert_eq!(sent_to(&proposal, B), of(5));
     }
 
     #[test]

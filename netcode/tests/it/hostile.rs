@@ -1,8 +1,12 @@
 //! Bytes that no honest peer sends: each is dropped, counted under its reason, and changes nothing else.
 
-use netcode::{DroppedPackets, Lobby, Misconduct, Refusal, prelude::*, testing::Stepper};
+use netcode::{
+    DroppedPackets, Lobby, Misconduct, Refusal,
+    prelude::*,
+    testing::{SentPacket, Stepper},
+};
 
-use crate::support::{Input, assert_agreement, build, busy, state, stats};
+use crate::support::{Input, assert_agreement, build, busy, state, stats, write_to_all};
 
 /// The first byte of every control message, as PROTOCOL.md has it.
 const WIRE_VERSION: u8 = 5;
@@ -260,6 +264,37 @@ fn who_is_heard_but_gives_no_inputs_does_not_stop_the_match_for_ever() {
     }
     let reason = EndReason::PeerRemoved { name: "peer 1".into(), misconduct: Misconduct::Stuck };
     assert_eq!(*state(stepper.app(0)), SessionState::Ended(reason));
+}
+
+#[test]
+fn who_claims_to_have_played_the_last_epoch_there_is_leaves_others_to_play() {
+    let mut stepper = Stepper::in_match(3, build(busy));
+    let mut epochs = Vec::new();
+    stepper.record();
+    for _ in 0..3 {
+        stepper.updates(120);
+        let epoch = |sent: SentPacket| (!sent.is_control).then_some(sent.bytes[0]);
+        let played = stepper.record().into_iter().filter_map(epoch).max().expect("inputs");
+        assert!(played <= 3, "a small number, in one byte");
+        epochs.push(played);
+        assert_agreement(&stepper, 4);
+        write_to_all(&mut stepper, FinishMatch);
+        stepper.updates(60);
+        stepper.app_mut(2).world_mut().write_message(SetReady(true));
+        stepper.updates(5);
+        for status in stepper.record() {
+            if status.from == 2 && status.is_control && status.bytes[1] == 1 {
+                let (start, rest) = (&status.bytes[..5], &status.bytes[6..]);
+                let lie = [start, &[0xfc, 0xff, 0xff, 0xff, 0xff], rest].concat();
+                stepper.inject_control(2, status.to, &lie);
+            }
+        }
+        stepper.updates(5);
+        write_to_all(&mut stepper, SetReady(true));
+        stepper.updates(60);
+        assert!(stepper.apps().iter().all(|app| state(app).is_running()));
+    }
+    assert_eq!(epochs, [1, 2, 3]);
 }
 
 #[test]

@@ -8,7 +8,9 @@ use netcode::{
     testing::Stepper,
 };
 
-use crate::support::{add_game, assert_agreement, build, busy, config, places, state, stats};
+use crate::support::{
+    add_game, assert_agreement, build, busy, config, places, state, stats, write_to_all,
+};
 
 /// So many peers in a room, all of which just said that they are ready.
 fn all_ready(peers: usize) -> Stepper {
@@ -19,12 +21,6 @@ fn all_ready(peers: usize) -> Stepper {
     stepper.updates(5);
     write_to_all(&mut stepper, SetReady(true));
     stepper
-}
-
-fn write_to_all<M: Message + Copy>(stepper: &mut Stepper, message: M) {
-    for index in 0..stepper.apps().len() {
-        stepper.app_mut(index).world_mut().write_message(message);
-    }
 }
 
 #[test]

@@ -158,3 +158,9 @@ pub(crate) fn assert_same_worlds(stepper: &Stepper, at_least: usize) {
     }
     assert!(common >= at_least, "only {common} frames in common");
 }
+
+pub(crate) fn write_to_all<M: Message + Copy>(stepper: &mut Stepper, message: M) {
+    for index in 0..stepper.apps().len() {
+        stepper.app_mut(index).world_mut().write_message(message);
+    }
+}
