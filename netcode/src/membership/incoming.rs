@@ -126,22 +126,6 @@ impl Connection {
         Sense::Some
     }
 
-    /// Whether a datagram of this epoch would tell us of its sender what is not so, although it follows all rules.
-    #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn is_misled(&self, bytes: &[u8], sender: &Self) -> bool {
-        let Ok(Datagram { header, inputs: Some(inputs) }) = Datagram::decode(bytes) else {
-            return false;
-        };
-        let (Some(from), Some(us)) = (sender.local, self.local) else { return false };
-        if self.epoch == 0 || header.epoch != self.epoch {
-            return false;
-        }
-        let is_misled = self.exchange.with(|ours| {
-            sender.exchange.with(|theirs| ours.is_misled(from, &header, &inputs, theirs, us))
-        });
-        is_misled.flatten().unwrap_or(false)
-    }
-
     fn take_control(
         &mut self,
         now: Duration,

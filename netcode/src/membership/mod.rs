@@ -7,6 +7,8 @@ mod conduct;
 mod connection;
 pub(crate) mod control;
 mod incoming;
+#[cfg(any(test, feature = "testing"))]
+mod lies;
 pub(crate) mod lineup;
 mod link;
 mod lobby;

@@ -4,6 +4,9 @@
 //! is made here, from datagrams that passed the guard. So what is repeated, when, and how much, is decided here too, and
 //! by the clock of the game rather than by timers of its own.
 
+#[cfg(any(test, feature = "testing"))]
+mod lies;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ggrs::{Message, NonBlockingSocket};
@@ -202,44 +205,6 @@ impl Exchange {
     pub(crate) fn is_behind(&self, peer: PeerId) -> bool {
         let end = self.ours.end();
         self.peers.iter().any(|other| other.id == peer && other.inputs.acked() < end)
-    }
-
-    /// Whether inputs of `from` follow all rules, and yet tell us what is not so; `theirs` is the exchange of `from`, and `us` how it calls
-    /// us. It says the rules once more, so that tests do not take the guard's word for them.
-    #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn is_misled(
-        &mut self,
-        from: PeerId,
-        header: &DatagramHeader,
-        inputs: &Inputs,
-        theirs: &mut Self,
-        us: PeerId,
-    ) -> bool {
-        let (our_end, is_input) = (self.ours.end(), self.rules.is_input);
-        let (Some(said), Some(heard)) = (self.peer(from), theirs.peer(us)) else { return false };
-        let (known, has) = (said.inputs.known(), heard.inputs.known());
-        let each: Vec<&[u8]> = inputs
-            .runs
-            .iter()
-            .flat_map(|run| std::iter::repeat_n(&run.input[..], usize::from(run.frames)))
-            .collect();
-        let first = i64::from(header.frame) + i64::from(inputs.first);
-        let wanted = i64::from(header.frame) + i64::from(inputs.wanted);
-        let seats = theirs.rules.local_seats;
-        // What the sender gave may be on its way: then that is known before this is looked at.
-        let soon_known = known.max(theirs.ours.end());
-        let follows_rules = (0..=i64::from(soon_known)).contains(&first)
-            && (0..=i64::from(our_end)).contains(&wanted)
-            && each.len() <= MAX_INPUT_FRAMES
-            && inputs.runs.iter().all(|run| run.frames > 0)
-            && each.iter().all(|input| {
-                let size = input.len() / seats;
-                size > 0 && size * seats == input.len() && input.chunks(size).all(is_input)
-            });
-        let is_given = |(frame, input): (u32, &[u8])| {
-            frame < known || theirs.ours.get(frame).is_some_and(|given| given == input)
-        };
-        follows_rules && (wanted > i64::from(has) || !(first as u32..).zip(each).all(is_given))
     }
 
     fn peer(&mut self, id: PeerId) -> Option<&mut Peer> {

@@ -1,0 +1,21 @@
+//! Datagrams that follow all rules, and yet are lies: see the file of this name in `transport::exchange`.
+
+use super::connection::Connection;
+use crate::transport::Datagram;
+
+impl Connection {
+    /// Whether a datagram of this epoch would tell us of its sender what is not so, although it follows all rules.
+    pub(crate) fn is_misled(&self, bytes: &[u8], sender: &Self) -> bool {
+        let Ok(Datagram { header, inputs: Some(inputs) }) = Datagram::decode(bytes) else {
+            return false;
+        };
+        let (Some(from), Some(us)) = (sender.local, self.local) else { return false };
+        if self.epoch == 0 || header.epoch != self.epoch {
+            return false;
+        }
+        let is_misled = self.exchange.with(|ours| {
+            sender.exchange.with(|theirs| ours.is_misled(from, &header, &inputs, theirs, us))
+        });
+        is_misled.flatten().unwrap_or(false)
+    }
+}

@@ -1,0 +1,44 @@
+//! What follows all rules, and yet is not so: a test that damages packets has to know whether it made a lie of one.
+
+use signaling::protocol::PeerId;
+
+use super::{DatagramHeader, Exchange, Inputs, MAX_INPUT_FRAMES};
+
+impl Exchange {
+    /// Whether inputs of `from` follow all rules, and yet tell us what is not so; `theirs` is the exchange of `from`, and `us` how it calls
+    /// us. It says the rules once more, so that tests do not take the guard's word for them.
+    pub(crate) fn is_misled(
+        &mut self,
+        from: PeerId,
+        header: &DatagramHeader,
+        inputs: &Inputs,
+        theirs: &mut Self,
+        us: PeerId,
+    ) -> bool {
+        let (our_end, is_input) = (self.ours.end(), self.rules.is_input);
+        let (Some(said), Some(heard)) = (self.peer(from), theirs.peer(us)) else { return false };
+        let (known, has) = (said.inputs.known(), heard.inputs.known());
+        let each: Vec<&[u8]> = inputs
+            .runs
+            .iter()
+            .flat_map(|run| std::iter::repeat_n(&run.input[..], usize::from(run.frames)))
+            .collect();
+        let first = i64::from(header.frame) + i64::from(inputs.first);
+        let wanted = i64::from(header.frame) + i64::from(inputs.wanted);
+        let seats = theirs.rules.local_seats;
+        // Inputs that the sender gave may arrive before this datagram is read.
+        let soon_known = known.max(theirs.ours.end());
+        let follows_rules = (0..=i64::from(soon_known)).contains(&first)
+            && (0..=i64::from(our_end)).contains(&wanted)
+            && each.len() <= MAX_INPUT_FRAMES
+            && inputs.runs.iter().all(|run| run.frames > 0)
+            && each.iter().all(|input| {
+                let size = input.len() / seats;
+                size > 0 && size * seats == input.len() && input.chunks(size).all(is_input)
+            });
+        let is_given = |(frame, input): (u32, &[u8])| {
+            frame < known || theirs.ours.get(frame).is_some_and(|given| given == input)
+        };
+        follows_rules && (wanted > i64::from(has) || !(first as u32..).zip(each).all(is_given))
+    }
+}
