@@ -13,6 +13,8 @@ use xxhash_rust::xxh3::Xxh3;
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// Pause after a declined proposal: the views of two peers differ for about a round trip.
 const PROPOSE_AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// Nobody has played so many matches more than we have.
+const MOST_AHEAD: u32 = 1 << 16;
 
 /// One machine in the match, with the seats that it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,20 +55,16 @@ impl MatchPlan {
     }
 }
 
-/// The epoch after our last one and all that others claim, never 0. Where a claim leaves none above it, the first after ours
-/// that nobody claims: what a peer says must not keep the others from having a new epoch for each match.
-pub(crate) fn next_epoch(own_last: u32, claims: impl IntoIterator<Item = u32>) -> u32 {
-    let claims: Vec<u32> = claims.into_iter().collect();
-    if let Some(next) =
-        claims.iter().fold(own_last, |highest, &claim| highest.max(claim)).checked_add(1)
-    {
-        return next;
-    }
-    let mut next = own_last.wrapping_add(1);
-    while next == 0 || claims.contains(&next) {
-        next = next.wrapping_add(1);
-    }
-    next
+/// The epoch after our last one and those that others claim, never 0. Epochs are serial numbers that begin anew after the last one
+/// (as in RFC 1982), and a claim far ahead of ours counts for nothing: what a peer says must not use up the others' epochs.
+pub(crate) fn next_epoch(own_last: u32, claims: impl Iterator<Item = u32>) -> u32 {
+    let ahead = claims.map(|claim| claim.wrapping_sub(own_last));
+    let most = ahead.filter(|&ahead| ahead <= MOST_AHEAD).max().unwrap_or(0);
+    successor(own_last.wrapping_add(most))
+}
+
+fn successor(epoch: u32) -> u32 {
+    epoch.checked_add(1).unwrap_or(1)
 }
 
 /// What peers say about the line-up. A plan is named by its seed, which is a hash of all that is in it: an answer to
@@ -98,7 +96,7 @@ pub(crate) struct LineUp {
     stage: Stage,
     not_before: Duration,
     /// The last epoch that we proposed: each proposal has its own, and so its own seed.
-    proposed_epoch: u32,
+    proposed_epoch: Option<u32>,
     /// The last epoch that began here; 0 is none. Datagrams of it may still be on their way.
     last_begun: u32,
 }
@@ -155,9 +153,10 @@ impl LineUp {
         if plan.leader() != Some(local) || now < self.not_before {
             return Vec::new();
         }
-        let used = [plan.epoch.saturating_sub(1), self.last_begun];
-        self.proposed_epoch = next_epoch(self.proposed_epoch, used);
-        let plan = MatchPlan::new(self.proposed_epoch, plan.members.clone());
+        let is_ahead = |proposed: &u32| proposed.wrapping_sub(plan.epoch) <= u32::MAX / 2;
+        let epoch = self.proposed_epoch.filter(is_ahead).map_or(plan.epoch, successor);
+        self.proposed_epoch = Some(epoch);
+        let plan = MatchPlan::new(epoch, plan.members.clone());
         let unanswered: Vec<PeerId> =
             plan.members.iter().map(|member| member.peer).filter(|&peer| peer != local).collect();
         let mut steps = vec![LineUpStep::Expect(plan.epoch)];
@@ -392,26 +391,30 @@ mod tests {
 
     #[test]
     fn the_next_epoch_is_above_all_others() {
-        assert_eq!(next_epoch(0, []), 1);
-        assert_eq!(next_epoch(3, [7, 5]), 8);
-        assert_eq!(next_epoch(9, [7, 5]), 10);
+        assert_eq!(next_epoch(0, [].into_iter()), 1);
+        assert_eq!(next_epoch(3, [7, 5].into_iter()), 8);
+        assert_eq!(next_epoch(9, [7, 5].into_iter()), 10);
+        assert_eq!(next_epoch(u32::MAX, [].into_iter()), 1);
+        assert_eq!(next_epoch(u32::MAX - 1, [2].into_iter()), 3);
     }
 
     #[test]
-    fn a_claim_to_the_last_epoch_there_is_leaves_others() {
-        assert_eq!(next_epoch(3, [u32::MAX]), 4);
-        assert_eq!(next_epoch(3, [4, u32::MAX, 5]), 6);
-        assert_eq!(next_epoch(u32::MAX, []), 1);
-        assert_eq!(next_epoch(u32::MAX, [1, 7]), 2);
+    fn a_claim_far_ahead_counts_for_nothing() {
+        for claim in [u32::MAX, u32::MAX - 1, 4 + MOST_AHEAD] {
+            assert_eq!(next_epoch(3, [4, claim].into_iter()), 5);
+        }
+        assert_eq!(next_epoch(3, [3 + MOST_AHEAD].into_iter()), 4 + MOST_AHEAD);
     }
 
     #[test]
     fn proposals_differ_to_the_last_epoch_and_beyond() {
         let mut a = LineUp::default();
         let mut seeds = Vec::new();
-        for round in 0..3 {
+        for round in 0..6 {
             let now = ANSWER_WITHIN * round;
-            let steps = a.poll(now, A, Some(&plan(u32::MAX - 1, &[A, B])));
+            // The second of them has heard of fewer matches.
+            let epoch = if round == 1 { u32::MAX - 3 } else { u32::MAX - 1 };
+            let steps = a.poll(now, A, Some(&plan(epoch, &[A, B])));
             let LineUpMessage::Propose(plan) = sent_to(&steps, B) else { panic!("no proposal") };
             assert!(!seeds.contains(&plan.seed), "{plan:?}");
             seeds.push(plan.seed);

@@ -282,14 +282,18 @@ fn who_claims_to_have_played_the_last_epoch_there_is_leaves_others_to_play() {
         stepper.updates(60);
         stepper.app_mut(2).world_mut().write_message(SetReady(true));
         stepper.updates(5);
+        let mut lies = 0;
         for status in stepper.record() {
             if status.from == 2 && status.is_control && status.bytes[1] == 1 {
                 let (start, rest) = (&status.bytes[..5], &status.bytes[6..]);
                 let lie = [start, &[0xfc, 0xff, 0xff, 0xff, 0xff], rest].concat();
                 stepper.inject_control(2, status.to, &lie);
+                lies += 1;
             }
         }
+        assert!(lies >= 2, "the others were lied to");
         stepper.updates(5);
+        assert_eq!(stats(stepper.app(0)).dropped.malformed, 0, "the lies make sense");
         write_to_all(&mut stepper, SetReady(true));
         stepper.updates(60);
         assert!(stepper.apps().iter().all(|app| state(app).is_running()));
