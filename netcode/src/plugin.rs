@@ -16,12 +16,15 @@ use crate::{
     membership::{
         Connection, FinishMatch, JoinRoom, LeaveRoom, Lobby, Roster, SessionChanged, SessionState,
         SetConditions, SetInputDelay, SetReady, StartLocal,
-        systems::{PendingStart, Stepped, receive, send, take_requests},
+        systems::{Page, PendingStart, Stepped, receive, send, take_requests},
     },
     pacing::{Pacer, StepPhase},
     rollback::{Population, Registrations, RollbackIdCounter, RollbackStore},
     session::{DueSteps, SyncTestFailed, confirm, manage_epoch, pace, set_input_delay, step},
 };
+
+#[cfg(all(feature = "webrtc", target_arch = "wasm32"))]
+use crate::membership::systems::attend_page;
 
 /// Schedule: runs before every new frame. Fill [`LocalInputs`] here.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,6 +105,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             .init_resource::<PlayerInputs<I>>()
             .init_resource::<EffectTypes>()
             .init_resource::<OldestOpenFrame>()
+            .init_resource::<Page>()
             .init_resource::<Registrations>()
             .init_resource::<RollbackStore>()
             .init_resource::<RollbackIdCounter>()
@@ -148,6 +152,8 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
                 send.in_set(NetcodeSystems::Send),
             ),
         );
+        #[cfg(all(feature = "webrtc", target_arch = "wasm32"))]
+        app.add_systems(PreUpdate, attend_page.after(take_requests).before(receive));
     }
 
     /// Looks for state that the simulation changes and nobody registered; see [`AuditReport`](crate::AuditReport).

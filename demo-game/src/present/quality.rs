@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bevy::prelude::*;
+use netcode::Lobby;
 
 /// A rendered frame that takes longer is slow: below 25 frames per second.
 const SLOW_FRAME: Duration = Duration::from_millis(40);
@@ -10,7 +11,7 @@ const SLOW_FRAME: Duration = Duration::from_millis(40);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Right after start shaders compile and nothing is typical.
 const WARM_UP: Duration = Duration::from_secs(3);
-/// A frame this long was a hidden window or a suspended machine, not slow drawing.
+/// A frame this long was a suspended machine or a page that its browser let stand still, not slow drawing.
 const PAUSE: Duration = Duration::from_millis(700);
 
 /// The quality of the drawing. It only ever drops: going back up would flicker between the two.
@@ -42,8 +43,14 @@ impl Quality {
     }
 }
 
-pub(super) fn judge_quality(time: Res<Time<Real>>, mut quality: ResMut<Quality>) {
-    if time.elapsed() > WARM_UP && quality.bypass_change_detection().judge(time.delta()) {
+pub(super) fn judge_quality(
+    time: Res<Time<Real>>,
+    lobby: Res<Lobby>,
+    mut quality: ResMut<Quality>,
+) {
+    // While nobody sees the page it is called rarely, and draws nothing.
+    let is_typical = time.elapsed() > WARM_UP && !lobby.away;
+    if is_typical && quality.bypass_change_detection().judge(time.delta()) {
         quality.set_changed();
         info!("frames are slow: drawing without bloom from now on");
     }

@@ -27,9 +27,7 @@ use crate::{
 
 /// A transport that was left is kept this long, so that the goodbye gets out.
 const LINGER: Duration = Duration::from_millis(500);
-/// After a match our last inputs are repeated for so long; who has not got them by then has lost the connection.
-const REPEAT_FOR: Duration = Duration::from_secs(5);
-/// Silence of all after which a room counts as deserted: a hidden page is silent too, and its player may come back.
+/// Silence of all after which a room counts as deserted: a phone freezes the page of a player who may come back.
 const DESERTED_AFTER: Duration = Duration::from_secs(15);
 /// A match that stood still for so long beyond the time-out of silent peers does so because somebody plays no more who is not silent.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
@@ -91,7 +89,7 @@ pub(crate) struct Connection {
     pub(super) dropped: DroppedPackets,
     meter_in: RateMeter,
     pub(super) meter_out: RateMeter,
-    pub(super) limits: Limits,
+    limits: Limits,
     events: Vec<TransportEvent>,
     pub(super) bytes: Vec<u8>,
 }
@@ -168,7 +166,8 @@ impl Connection {
         self.forget_room();
     }
 
-    /// Returns all state of the room to its beginning. Only the count of epochs goes on: a number is never used twice.
+    /// Returns all state of the room to its beginning. The count of epochs goes on, so that none is used twice, and who looks elsewhere
+    /// does so whatever the room.
     fn forget_room(&mut self) {
         self.links.clear();
         self.unreachable.clear();
@@ -176,7 +175,8 @@ impl Connection {
         (self.is_signaling_lost, self.is_signaling_gone) = (false, false);
         self.has_met = false;
         self.conditioner.forget_peers();
-        self.status = Status { last_epoch: self.status.last_epoch, ..Status::default() };
+        let Status { last_epoch, away, .. } = self.status;
+        self.status = Status { last_epoch, away, ..Status::default() };
         self.lineup.reset();
         self.expected = 0;
         self.end_epoch();
@@ -205,6 +205,14 @@ impl Connection {
         }
     }
 
+    /// Says whether nobody can see the game on this machine.
+    pub(crate) fn set_away(&mut self, now: Duration, away: bool) {
+        if self.status.away != away {
+            self.status.away = away;
+            self.tell_status(now);
+        }
+    }
+
     /// We play the match of this epoch now.
     pub(super) fn enter_match(&mut self, now: Duration, epoch: u32) {
         self.status.ready = false;
@@ -222,7 +230,8 @@ impl Connection {
     /// We are done with the match, and back in the lobby.
     pub(crate) fn leave_match(&mut self, now: Duration) {
         self.status.in_match = false;
-        self.repeat_until = Some(now + REPEAT_FOR);
+        // Who has not got our last inputs by then has lost the connection.
+        self.repeat_until = Some(now + self.limits.outage_timeout);
         self.tell_status(now);
     }
 
@@ -305,15 +314,18 @@ impl Connection {
                 occurrences.push(Occurrence::Opened);
             }
             TransportEvent::Failed(error) => occurrences.push(Occurrence::Failed(error)),
-            TransportEvent::Away(away) => {
-                self.status.away = away;
-                self.tell_status(now);
-            }
             TransportEvent::SignalingLost => {
                 (self.is_signaling_lost, self.is_signaling_gone) = (true, true);
+                self.suppose_all_at_server();
             }
-            TransportEvent::SignalingAway => self.is_signaling_lost = true,
-            TransportEvent::SignalingBack => self.is_signaling_lost = false,
+            TransportEvent::SignalingAway => {
+                self.is_signaling_lost = true;
+                self.suppose_all_at_server();
+            }
+            TransportEvent::SignalingBack => {
+                self.is_signaling_lost = false;
+                self.suppose_all_at_server();
+            }
             TransportEvent::Connected(peer) => self.greet(now, peer),
             TransportEvent::DroppedEarly => self.dropped.flooded += 1,
             TransportEvent::BadSignal => self.dropped.bad_signal += 1,
@@ -344,7 +356,7 @@ impl Connection {
         self.unreachable.retain(|&other| other != peer);
         let absent = self.links.iter().find(|link| !self.is_present(link)).map(|link| link.peer);
         if let Some(absent) = absent.filter(|_| self.links.len() >= MAX_PEERS) {
-            // A closed page may hold its place for long: its channels close late, or never. Should it be a hidden one, it
+            // A closed page may hold its place for long: its channels close late, or never. Should it be a frozen one, it
             // has to enter again.
             self.forget(absent);
         }
@@ -378,6 +390,13 @@ impl Connection {
     fn note_at_server(&mut self, peer: PeerId, is_at_server: bool) {
         if let Some(link) = self.links.iter_mut().find(|link| link.peer == peer) {
             link.is_at_server = is_at_server;
+        }
+    }
+
+    /// Nobody tells us who came back to the server before we did.
+    fn suppose_all_at_server(&mut self) {
+        for link in &mut self.links {
+            link.is_at_server = true;
         }
     }
 
@@ -476,5 +495,11 @@ impl Connection {
 
     pub(crate) fn is_open(&self) -> bool {
         self.transport.is_some()
+    }
+
+    /// Whether anything goes wrong if this is not updated for a while.
+    #[cfg(all(feature = "webrtc", target_arch = "wasm32"))]
+    pub(crate) fn needs_updates(&self) -> bool {
+        self.is_open() || !self.closing.is_empty()
     }
 }

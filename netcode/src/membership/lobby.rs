@@ -27,7 +27,7 @@ pub struct Lobby {
     /// Peers that are in the room, and to which no connection could be made within 10 s: a firewall is in the way, or their machine
     /// stands still. A relay (TURN) helps against the former.
     pub unreachable: u32,
-    /// Somebody was here, and nobody is any more, or all have been silent for 15 s: longer than a look at another tab.
+    /// Somebody was here, and nobody is any more, or all have been silent for 15 s.
     pub is_deserted: bool,
     pub(super) min_players: u8,
     pub(super) max_players: u8,

@@ -58,7 +58,7 @@ impl Connection {
                 exchange.is_due(link.peer, self.lateness(link))
             } else {
                 // We wait for somebody, and somebody may wait for what was lost.
-                exchange.is_behind(link.peer) && since >= self.limits.step
+                exchange.is_behind(link.peer) && since >= self.limits().step
             }
         });
         due.unwrap_or(false)
@@ -66,7 +66,7 @@ impl Connection {
 
     pub(super) fn lateness(&self, link: &Link) -> Lateness {
         let round_trip = link.clock.rtt().unwrap_or_default() + 2 * link.clock.jitter();
-        Lateness { round_trip: round_trip.as_secs_f32() * f32::from(self.limits.fps) }
+        Lateness { round_trip: round_trip.as_secs_f32() * f32::from(self.limits().fps) }
     }
 
     fn send_datagram(&mut self, now: Duration, index: usize) {

@@ -35,6 +35,22 @@ pub(crate) enum PendingStart {
     Local(StartLocal),
 }
 
+/// The page that the game runs in, if it runs in one.
+#[derive(Resource, Clone, Copy, Debug, Default)]
+pub(crate) struct Page {
+    /// Nobody can see it.
+    pub(crate) is_hidden: bool,
+}
+
+/// Looks after the page: it runs on while it is hidden, if it has to.
+#[cfg(all(feature = "webrtc", target_arch = "wasm32"))]
+pub(crate) fn attend_page(connection: Res<Connection>, mut page: ResMut<Page>) {
+    use crate::transport::page;
+
+    page::run_on_while_hidden(connection.needs_updates());
+    page.is_hidden = page::is_hidden();
+}
+
 /// The game's requests.
 #[derive(SystemParam)]
 pub(crate) struct Requests<'w, 's> {
@@ -133,9 +149,11 @@ pub(crate) fn receive(
     mut findings: Findings,
     frame: Res<SimFrame>,
     due: Res<DueSteps>,
+    page: Res<Page>,
     time: Res<Time<Real>>,
 ) {
     let now = time.elapsed();
+    connection.set_away(now, page.is_hidden);
     let our_frame = findings.state.now().is_running().then(|| place(frame.0, due.0));
     for occurrence in connection.receive(now, time.delta(), our_frame) {
         findings.follow(&mut connection, now, occurrence);
@@ -147,9 +165,9 @@ pub(crate) fn receive(
 
 /// Where we are in the simulation before the steps of an update, of which the last had so many.
 ///
-/// Who takes several steps at once takes the first of them late, and the last early. What costs a rollback is the one that is missing an
-/// input most, and by how much all of them are, on the average. So the place is between the first of them and their middle: at a sixth,
-/// peers of 60 and of 30 or 20 updates a second have as many rollbacks, as was found by trying (`tests/it/pacing.rs`).
+/// Who takes several steps at once takes the first of them late, and the last early. Whether there is a rollback depends on the step that
+/// lacks inputs the most, how deep it is on all of them. So the place is between the first of them and their middle: at a sixth, peers of
+/// 60 and of 30 or 20 updates a second have as many rollbacks, as was found by trying (`tests/it/pacing.rs`).
 fn place(frame: u32, steps: u32) -> f32 {
     frame as f32 + steps.saturating_sub(1) as f32 / 6.0
 }

@@ -7,6 +7,7 @@
     reason = "a test waits by the real clock, as ggrs's timers run by it"
 )]
 
+#[doc(hidden)]
 pub mod fuzz;
 pub mod snapshots;
 
@@ -27,6 +28,7 @@ use crate::{
     membership::{
         Connection, SessionState, SetConditions, SetReady,
         control::{Hello, protocol_hash},
+        systems::Page,
     },
     transport::{
         Channel, LinkConditions,
@@ -216,8 +218,27 @@ impl Stepper {
 
     /// The page of one peer is hidden, or shown again.
     pub fn set_away(&mut self, index: usize, away: bool) {
+        self.apps[index].world_mut().insert_resource(Page { is_hidden: away });
+    }
+
+    /// The signaling server tells the others that it misses a peer. Its channels to them are as they were.
+    pub fn leave_server(&mut self, index: usize) {
         if let Some(peer) = self.ids[index] {
-            self.room.set_away(peer, away);
+            self.room.leave_server(peer);
+        }
+    }
+
+    /// The signaling server tells the others that a peer which it missed is there again.
+    pub fn return_to_server(&mut self, index: usize) {
+        if let Some(peer) = self.ids[index] {
+            self.room.return_to_server(peer);
+        }
+    }
+
+    /// One peer loses the signaling server, and reaches it again.
+    pub fn reconnect(&mut self, index: usize) {
+        if let Some(peer) = self.ids[index] {
+            self.room.reconnect(peer);
         }
     }
 

@@ -117,7 +117,7 @@ pub(crate) enum Fate {
 /// A packet whose time has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Delivery {
-    /// Which of all packets it was, in the order in which they were sent.
+    /// Which of all packets it was, in the order in which they were sent. Both arrivals of a doubled one have the same.
     pub(crate) number: u64,
     pub(crate) to: PeerId,
     pub(crate) channel: Channel,
@@ -198,6 +198,7 @@ impl Conditioner {
         if is_slow && channel == Channel::Datagrams && self.link_free > now + MAX_BACKLOG {
             return Fate::Overflowed;
         }
+        self.number += 1;
         let mut due = self.leave_link(now, bytes.len()) + self.delay();
         match channel {
             Channel::Datagrams => {
@@ -242,7 +243,6 @@ impl Conditioner {
         if channel == Channel::Datagrams && self.queue.len() >= MAX_QUEUED {
             return Fate::Overflowed;
         }
-        self.number += 1;
         let delivery = Delivery { number: self.number, to, channel, bytes: bytes.into() };
         self.queue.push(Reverse(Queued { due, delivery }));
         Fate::OnItsWay

@@ -59,7 +59,7 @@ impl LinkClock {
         if let (Some(ours), Some(rtt)) = (our_frame, self.rtt_ms) {
             let theirs = header.frame as f32 + rtt / 2000.0 * f32::from(fps);
             let lead = (ours - theirs).clamp(-MAX_LEAD_FRAMES, MAX_LEAD_FRAMES);
-            // Those that came together waited for us, all but the newest for longer: they would tell of a peer that lags behind.
+            // Datagrams of one update waited for it; only the newest says where the peer is now.
             let before = match self.lead_sampled {
                 Some((at, before)) if at == now => before,
                 _ => self.lead_frames,

@@ -89,15 +89,6 @@ impl MemoryRoom {
         });
     }
 
-    /// Hides the page of a peer, or shows it again.
-    pub(crate) fn set_away(&self, peer: PeerId, away: bool) {
-        self.with(|places| {
-            if let Some(place) = places.iter_mut().find(|place| place.peer == peer) {
-                place.events.push_back(TransportEvent::Away(away));
-            }
-        });
-    }
-
     /// Delivers bytes to `to`, as if `from` had sent them.
     pub(crate) fn inject(&self, from: PeerId, to: PeerId, channel: Channel, bytes: &[u8]) {
         self.with(|places| {
@@ -119,9 +110,27 @@ impl MemoryRoom {
 
     /// The signaling server tells all others that a peer left it.
     pub(crate) fn leave_server(&self, peer: PeerId) {
+        self.tell_others(peer, || TransportEvent::LeftServer(peer));
+    }
+
+    /// The signaling server tells all others that a peer is there again.
+    pub(crate) fn return_to_server(&self, peer: PeerId) {
+        self.tell_others(peer, || TransportEvent::BackAtServer(peer));
+    }
+
+    fn tell_others(&self, peer: PeerId, event: impl Fn() -> TransportEvent) {
         self.with(|places| {
             for place in places.iter_mut().filter(|place| !place.gone && place.peer != peer) {
-                place.events.push_back(TransportEvent::LeftServer(peer));
+                place.events.push_back(event());
+            }
+        });
+    }
+
+    /// A peer loses the signaling server, and reaches it again.
+    pub(crate) fn reconnect(&self, peer: PeerId) {
+        self.with(|places| {
+            for place in places.iter_mut().filter(|place| place.peer == peer) {
+                place.events.extend([TransportEvent::SignalingAway, TransportEvent::SignalingBack]);
             }
         });
     }

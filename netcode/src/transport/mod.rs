@@ -11,6 +11,8 @@ mod link_clock;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod memory;
 mod packet;
+#[cfg(all(feature = "webrtc", target_arch = "wasm32"))]
+pub(crate) mod page;
 #[cfg(feature = "webrtc")]
 mod platform;
 mod predicted;
@@ -99,8 +101,6 @@ pub(crate) enum TransportEvent {
     BadSignal,
     /// Bytes from a peer.
     Received { from: PeerId, channel: Channel, bytes: Box<[u8]> },
-    /// Nobody can see the game on this machine any more, or somebody can again.
-    Away(bool),
     /// The signaling server is gone for good; peers that are connected stay so, but nobody new can come.
     SignalingLost,
     /// The signaling server is gone; we try to reach it again.

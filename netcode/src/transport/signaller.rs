@@ -49,12 +49,19 @@ struct Notices {
     /// Who is connected to us now, whatever the server says of it.
     connected: Vec<PeerId>,
     bad_signals: u32,
-    /// Peers with which a handshake began.
-    met: Vec<PeerId>,
-    /// Peers that the server knows no more.
-    left: Vec<PeerId>,
-    /// Peers that are connected to us, and are there again.
-    back: Vec<PeerId>,
+    /// What peers did, in order.
+    steps: Vec<(PeerId, PeerStep)>,
+}
+
+/// What a peer did, as the server tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PeerStep {
+    /// A handshake with it began.
+    Met,
+    /// The server knows it no more.
+    Left,
+    /// It is connected to us, and at the server again.
+    Returned,
 }
 
 impl Watch {
@@ -105,14 +112,19 @@ impl Watch {
         self.with(|notices| std::mem::take(&mut notices.bad_signals))
     }
 
-    /// With whom a handshake began since the last call, and who left the server since.
-    pub(super) fn take_comings_and_goings(&self) -> (Vec<PeerId>, Vec<PeerId>) {
-        self.with(|notices| (std::mem::take(&mut notices.met), std::mem::take(&mut notices.left)))
+    /// What peers did since the last call, in order.
+    pub(super) fn take_steps(&self) -> Vec<(PeerId, PeerStep)> {
+        self.with(|notices| std::mem::take(&mut notices.steps))
     }
 
-    /// Who is connected to us and came back to the server since the last call.
-    pub(super) fn take_returns(&self) -> Vec<PeerId> {
-        self.with(|notices| std::mem::take(&mut notices.back))
+    fn note(&self, peer: PeerId, step: PeerStep) {
+        self.with(|notices| {
+            let mut steps = notices.steps.iter().rev();
+            // A peer that comes back sends many signals, each of which says so.
+            if steps.find(|(other, _)| *other == peer) != Some(&(peer, step)) {
+                notices.steps.push((peer, step));
+            }
+        });
     }
 
     /// Why the transport is of no more use, once it is.
@@ -279,25 +291,18 @@ impl RoomSignaller {
     fn follow(&mut self, event: PeerEvent) -> Option<PeerEvent> {
         match event {
             PeerEvent::PeerLeft(peer) => {
-                self.watch.with(|notices| {
-                    notices.back.retain(|&back| back != peer);
-                    notices.left.push(peer);
-                });
+                self.watch.note(peer, PeerStep::Left);
                 None
             }
             // It was away from the server, or we were; we have each other.
             PeerEvent::NewPeer(peer) | PeerEvent::Signal { sender: peer, .. }
                 if self.watch.is_connected(peer) =>
             {
-                self.watch.with(|notices| {
-                    if !notices.back.contains(&peer) {
-                        notices.back.push(peer);
-                    }
-                });
+                self.watch.note(peer, PeerStep::Returned);
                 None
             }
             PeerEvent::NewPeer(peer) if self.signals.meet(peer) => {
-                self.watch.with(|notices| notices.met.push(peer));
+                self.watch.note(peer, PeerStep::Met);
                 Some(event)
             }
             PeerEvent::IdAssigned(_) | PeerEvent::NewPeer(_) => None,
@@ -306,7 +311,7 @@ impl RoomSignaller {
                 match self.signals.incoming(sender, data) {
                     Ok(Some(data)) => {
                         if is_offer {
-                            self.watch.with(|notices| notices.met.push(sender));
+                            self.watch.note(sender, PeerStep::Met);
                         }
                         Some(PeerEvent::Signal { sender, data })
                     }
@@ -410,6 +415,22 @@ mod tests {
         assert!(wait(0) >= FIRST_RETRY / 2 && wait(0) <= FIRST_RETRY.mul_f32(1.5));
         assert!(wait(3) > wait(0) && wait(1000) <= LAST_RETRY.mul_f32(1.5));
         assert_ne!(wait(3), backoff("ws://host/room?key=2", 3));
+    }
+
+    #[test]
+    fn what_a_peer_did_is_told_in_order_and_once() {
+        let mut signaller = RoomSignaller::without_server(Candidates::All);
+        let peer = PeerId(uuid::Uuid::from_u128(7));
+        let watch = signaller.watch.clone();
+        watch.note_connected(std::iter::once(peer));
+        let event = |event: PeerEvent| serde_json::to_string(&event).expect("an event is JSON");
+        let (left, new) = (event(PeerEvent::PeerLeft(peer)), event(PeerEvent::NewPeer(peer)));
+        for text in [&left, &new, &new, &left, &new] {
+            assert_eq!(signaller.read(text), None, "matchbox hears nothing of it");
+        }
+        let [gone, back] = [(peer, PeerStep::Left), (peer, PeerStep::Returned)];
+        assert_eq!(watch.take_steps(), [gone, back, gone, back]);
+        assert_eq!(watch.take_steps(), []);
     }
 
     #[test]

@@ -11,12 +11,12 @@ use uuid::Uuid;
 use super::{
     Channel, MAX_PEERS, Transport, TransportError, TransportEvent, platform,
     sdp::Candidates,
-    signaller::{RoomSignallerBuilder, Watch, backoff, server_of},
+    signaller::{PeerStep, RoomSignallerBuilder, Watch, backoff, server_of},
 };
 
 const CHANNELS: [(usize, Channel); 2] = [(0, Channel::Datagrams), (1, Channel::Control)];
 /// Packets kept of each peer whose channels opened on its side first: its hello, its status and some datagrams. Its
-/// first words must not be lost, as they are said once.
+/// first words should not be lost: they are said once more only after a round trip.
 const MAX_EARLY_OF_PEER: usize = 16;
 /// The same of all peers together: as many peers as we keep track of. At most 8 MiB, were all of them as long as may be.
 const MAX_EARLY: usize = MAX_PEERS * MAX_EARLY_OF_PEER;
@@ -83,7 +83,6 @@ pub(crate) struct WebRtcTransport {
     outage: Option<Outage>,
     /// Whether we were in the room at any time.
     was_open: bool,
-    is_away: bool,
     socket: WebRtcSocket,
     watch: Watch,
     is_open: bool,
@@ -106,7 +105,6 @@ impl WebRtcTransport {
         let candidates = if is_relay_only { Candidates::RelaysOnly } else { Candidates::All };
         let room = Room { url: room_url(url)?, ice_servers: ice_servers.to_vec(), candidates };
         let (socket, watch) = room.enter();
-        platform::keep_running_while_hidden();
         Ok(Self {
             room,
             socket,
@@ -118,7 +116,6 @@ impl WebRtcTransport {
             handshakes: Vec::new(),
             outage: None,
             was_open: false,
-            is_away: false,
         })
     }
 
@@ -215,26 +212,26 @@ impl WebRtcTransport {
 
     /// Gives up on those with whom no connection comes about; matchbox never does.
     fn poll_handshakes(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
-        let (met, left) = self.watch.take_comings_and_goings();
-        for MatchboxId(id) in met {
-            self.handshakes.retain(|&(peer, _)| peer != PeerId(id));
-            self.handshakes.push((PeerId(id), now));
+        for (MatchboxId(id), step) in self.watch.take_steps() {
+            let peer = PeerId(id);
+            if step != PeerStep::Returned {
+                self.handshakes.retain(|&(other, _)| other != peer);
+            }
+            match step {
+                PeerStep::Met => self.handshakes.push((peer, now)),
+                PeerStep::Left => events.push(TransportEvent::LeftServer(peer)),
+                PeerStep::Returned => events.push(TransportEvent::BackAtServer(peer)),
+            }
         }
         let Self { handshakes, peers, .. } = self;
         handshakes.retain(|&(peer, since)| {
-            let is_over = peers.contains(&peer) || left.contains(&MatchboxId(peer.0));
+            let is_over = peers.contains(&peer);
             let is_too_long = now.saturating_sub(since) >= CONNECT_WITHIN;
             if !is_over && is_too_long {
                 events.push(TransportEvent::Unreachable(peer));
             }
             !is_over && !is_too_long
         });
-        events
-            .extend(left.into_iter().map(|MatchboxId(id)| TransportEvent::LeftServer(PeerId(id))));
-        let back = self.watch.take_returns();
-        events.extend(
-            back.into_iter().map(|MatchboxId(id)| TransportEvent::BackAtServer(PeerId(id))),
-        );
         let bad = self.watch.take_bad_signals();
         events.extend((0..bad).map(|_| TransportEvent::BadSignal));
     }
@@ -276,10 +273,6 @@ impl Transport for WebRtcTransport {
             }
             self.was_open = true;
             events.push(TransportEvent::Opened(PeerId(id)));
-        }
-        let is_away = platform::is_hidden();
-        if std::mem::replace(&mut self.is_away, is_away) != is_away {
-            events.push(TransportEvent::Away(is_away));
         }
         // Packets first: the last words of a peer come before its departure.
         self.poll_packets(events);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bevy::{app::App, time::TimeUpdateStrategy};
 use netcode::{prelude::*, testing::Stepper};
 
-use crate::support::{assert_agreement, build, busy, stats};
+use crate::support::{assert_agreement, build, busy, state, stats};
 
 /// Time between two calls that a hidden page gets: two updates of the others.
 const HIDDEN_UPDATE: Duration = Duration::from_nanos(33_333_334);
@@ -44,14 +44,24 @@ fn who_looks_elsewhere_is_away_to_the_others_and_holds_nobody_up() {
 }
 
 #[test]
-fn who_comes_back_into_a_room_is_not_away_for_having_been_so() {
-    let mut stepper = Stepper::new(2, build(busy));
+fn who_looks_elsewhere_does_so_whatever_becomes_of_the_room() {
+    let is_away = |stepper: &Stepper| stepper.app(1).world().resource::<Lobby>().away;
+    let mut stepper = Stepper::in_match(2, build(busy));
+    stepper.updates(60);
+    stepper.set_away(1, true);
+    stepper.app_mut(0).world_mut().write_message(LeaveRoom);
+    stepper.updates(5);
+    assert!(matches!(state(stepper.app(1)), SessionState::Ended(_)));
+    assert!(is_away(&stepper), "nobody sees the page that tells of the end");
     stepper.join(0, 1);
     stepper.join(1, 1);
     stepper.updates(5);
-    stepper.set_away(1, true);
-    stepper.updates(5);
     assert_eq!(away(stepper.app(0)), ["peer 1"]);
+    stepper.app_mut(1).world_mut().write_message(LeaveRoom);
+    stepper.updates(5);
+    stepper.set_away(1, false);
+    stepper.updates(1);
+    assert!(!is_away(&stepper), "the menu is seen");
     stepper.join(1, 1);
     stepper.updates(5);
     assert_eq!(away(stepper.app(0)), [""; 0]);

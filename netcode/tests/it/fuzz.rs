@@ -78,6 +78,13 @@ fn make_seeds_from_a_match() {
     };
     for (target, packets) in [("datagram", of_one_link(false)), ("control", of_one_link(true))] {
         fs::create_dir_all(corpus(target)).expect("the folder can be made");
+        // Findings, which have other names, stay.
+        for entry in fs::read_dir(corpus(target)).expect("the folder was just made") {
+            let path = entry.expect("the folder can be read").path();
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("match-")) {
+                fs::remove_file(path).expect("the file can be removed");
+            }
+        }
         // From all over the match.
         let runs: Vec<_> = packets.chunks(PACKETS_PER_SEED).collect();
         let every = runs.len().div_ceil(SEEDS);

@@ -18,7 +18,7 @@ fn set_clock(stepper: &mut Stepper, index: usize, update: Duration) {
 /// Ten seconds: 300 ms are made good at 4 % in seven and a half.
 const SETTLING: u32 = 10 * 60;
 
-/// Networks that are tried: what a single one has of each kind of luck counts for less.
+/// Several networks, so that the luck of one does not decide.
 const SEEDS: [u64; 4] = [100, 200, 300, 400];
 
 /// Asserts that in a minute on each of some networks, once the peers have settled, neither has more than 55 % of the rollbacks.

@@ -1,18 +1,14 @@
-//! What differs between native and browser: the WebSocket to the signaling server, where futures run, and pages that are hidden.
+//! What differs between native and browser: the WebSocket to the signaling server, and where futures run.
 
 #[cfg(target_arch = "wasm32")]
 mod browser;
-#[cfg(target_arch = "wasm32")]
-mod hidden_page;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
 
 #[cfg(target_arch = "wasm32")]
 pub(super) use browser::{Kept, Socket, keep, run};
-#[cfg(target_arch = "wasm32")]
-pub(super) use hidden_page::{is_hidden, keep_running_while_hidden};
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) use native::{Kept, Socket, is_hidden, keep, keep_running_while_hidden, run};
+pub(super) use native::{Kept, Socket, keep, run};
 
 /// One thing that comes out of a [`Socket`].
 #[derive(Debug, PartialEq, Eq)]

@@ -72,11 +72,3 @@ pub(in crate::transport) fn run(
         let _ = futures::executor::block_on(message_loop);
     });
 }
-
-/// A program goes on by itself.
-pub(in crate::transport) fn keep_running_while_hidden() {}
-
-/// Whether nobody can see the game.
-pub(in crate::transport) const fn is_hidden() -> bool {
-    false
-}

@@ -1,0 +1,179 @@
+//! A page that is hidden plays on.
+//!
+//! Browsers call nobody back for the next animation frame of a page that nobody sees, and game loops wait for nothing else. So while
+//! the page is hidden, those who wait are called by the timer of a worker, which browsers let run.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    rc::Rc,
+};
+
+use js_sys::{Array, Function, Reflect};
+use wasm_bindgen::{JsCast, JsValue, closure::Closure};
+use web_sys::{Blob, Event, Url, Window, Worker};
+
+/// Waits until it is time, tells the page, and waits to be asked again: a page that is slower is not called once more before it is done.
+///
+/// 30 calls a second: half of a display's, for nobody looks, and often enough that the others never wait for this peer.
+const WORKER: &str = "\
+    let last = 0; \
+    const call = () => { last = performance.now(); postMessage(0); }; \
+    onmessage = () => setTimeout(call, last + 33 - performance.now());";
+/// Our numbers of requests begin here, where those of no browser are.
+const FIRST_REQUEST: i32 = 1 << 30;
+
+/// Who waits for the next animation frame.
+#[derive(Default)]
+struct Waiting {
+    callbacks: RefCell<VecDeque<(i32, Function)>>,
+    /// Those of them that are called now, one after the other.
+    present: RefCell<VecDeque<(i32, Function)>>,
+    requests: Cell<i32>,
+    /// Whether the browser was asked for the frame.
+    is_asked: Cell<bool>,
+}
+
+impl Waiting {
+    fn add(&self, callback: Function) -> i32 {
+        self.requests.set(self.requests.get().wrapping_add(1) & (FIRST_REQUEST - 1));
+        let request = FIRST_REQUEST + self.requests.get();
+        self.callbacks.borrow_mut().push_back((request, callback));
+        request
+    }
+
+    /// Whether it was one of ours.
+    fn remove(&self, request: i32) -> bool {
+        [&self.callbacks, &self.present].iter().any(|callbacks| {
+            let mut callbacks = callbacks.borrow_mut();
+            let before = callbacks.len();
+            callbacks.retain(|&(other, _)| other != request);
+            callbacks.len() < before
+        })
+    }
+
+    /// Calls all who wait, unless one of them cancels another; whoever asks again meanwhile waits for the next frame. An error is the
+    /// first that any of them threw.
+    fn call(&self, now: f64) -> Result<(), JsValue> {
+        self.present.replace(self.callbacks.take());
+        let mut outcome = Ok(());
+        loop {
+            let next = self.present.borrow_mut().pop_front();
+            let Some((_, callback)) = next else { return outcome };
+            // All are called, also after an error.
+            outcome = outcome.and(callback.call1(&JsValue::NULL, &now.into()).map(drop));
+        }
+    }
+}
+
+thread_local! {
+    /// Whether the page has to run on.
+    static IS_NEEDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Lets the page run on while it is hidden, or no more. Where the browser does not let us, it stops as any page does.
+pub(crate) fn run_on_while_hidden(is_needed: bool) {
+    thread_local! {
+        static IS_INSTALLED: Cell<bool> = const { Cell::new(false) };
+    }
+    IS_NEEDED.set(is_needed);
+    if is_needed
+        && !IS_INSTALLED.replace(true)
+        && let Some(window) = web_sys::window()
+        && let Ok(worker) = start_worker()
+    {
+        // It fails only where a page has frozen its own window.
+        let _ = install(&window, worker);
+    }
+}
+
+/// Whether the page needs our calls now.
+fn is_stranded() -> bool {
+    IS_NEEDED.get() && is_hidden()
+}
+
+/// Whether nobody can see the page.
+pub(crate) fn is_hidden() -> bool {
+    web_sys::window().and_then(|window| window.document()).is_some_and(|document| document.hidden())
+}
+
+fn start_worker() -> Result<Worker, JsValue> {
+    let script = Blob::new_with_str_sequence(&Array::of1(&WORKER.into()))?;
+    let url = Url::create_object_url_with_blob(&script)?;
+    Worker::new(&url)
+}
+
+/// Puts ourselves between the page and its browser.
+fn install(window: &Window, worker: Worker) -> Result<(), JsValue> {
+    let waiting = Rc::new(Waiting::default());
+    replace_requests(window, &waiting)?;
+    call_while_hidden(window, waiting, worker)
+}
+
+fn replace_requests(window: &Window, waiting: &Rc<Waiting>) -> Result<(), JsValue> {
+    let function = |name: &str| Reflect::get(window, &name.into())?.dyn_into::<Function>();
+    let (ask, cancel) = (function("requestAnimationFrame")?, function("cancelAnimationFrame")?);
+
+    let frame = Closure::<dyn FnMut(f64) -> Result<(), JsValue>>::new({
+        let waiting = Rc::clone(waiting);
+        move |now| {
+            waiting.is_asked.set(false);
+            waiting.call(now)
+        }
+    });
+    let frame: Function = frame.into_js_value().unchecked_into();
+
+    let request = Closure::<dyn FnMut(Function) -> Result<i32, JsValue>>::new({
+        let (waiting, window) = (Rc::clone(waiting), window.clone());
+        move |callback| {
+            if !waiting.is_asked.replace(true) {
+                ask.call1(&window, &frame)?;
+            }
+            Ok(waiting.add(callback))
+        }
+    });
+
+    let forget = Closure::<dyn FnMut(i32) -> Result<(), JsValue>>::new({
+        let (waiting, window) = (Rc::clone(waiting), window.clone());
+        move |request| {
+            // What was asked for before we came is the browser's.
+            if !waiting.remove(request) {
+                cancel.call1(&window, &request.into())?;
+            }
+            Ok(())
+        }
+    });
+
+    Reflect::set(window, &"requestAnimationFrame".into(), &request.into_js_value())?;
+    Reflect::set(window, &"cancelAnimationFrame".into(), &forget.into_js_value())?;
+    Ok(())
+}
+
+fn call_while_hidden(window: &Window, waiting: Rc<Waiting>, worker: Worker) -> Result<(), JsValue> {
+    let is_running = Rc::new(Cell::new(false));
+
+    let tick = Closure::<dyn FnMut(Event) -> Result<(), JsValue>>::new({
+        let (worker, is_running) = (worker.clone(), Rc::clone(&is_running));
+        move |event: Event| {
+            is_running.set(is_stranded());
+            if !is_running.get() {
+                return Ok(());
+            }
+            let outcome = waiting.call(event.time_stamp());
+            worker.post_message(&JsValue::NULL)?;
+            outcome
+        }
+    });
+    worker.set_onmessage(Some(tick.into_js_value().unchecked_ref()));
+
+    let change = Closure::<dyn FnMut() -> Result<(), JsValue>>::new(move || {
+        if is_stranded() && !is_running.replace(true) {
+            worker.post_message(&JsValue::NULL)?;
+        }
+        Ok(())
+    });
+    let change: Function = change.into_js_value().unchecked_into();
+    change.call0(&JsValue::NULL)?;
+    let document = window.document().ok_or(JsValue::NULL)?;
+    document.add_event_listener_with_callback("visibilitychange", &change)
+}
