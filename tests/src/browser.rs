@@ -134,6 +134,15 @@ impl Page {
         self.wait(what, patience, || self.report().filter(|report| is_wanted(report)))
     }
 
+    /// Waits until its match is over; its report.
+    ///
+    /// # Panics
+    ///
+    /// When it never is.
+    pub fn ended(&self, patience: Duration) -> Report {
+        self.wait_for("an end of the match", patience, |report| report.text("state") == "Ended")
+    }
+
     /// Waits until the page has written something into this data attribute of its body.
     ///
     /// # Panics
@@ -189,9 +198,9 @@ impl Page {
         self.devtools("Browser.setWindowBounds", &bounds);
     }
 
-    /// Opens another page in the same window, in front of this one; what takes it away again.
-    pub fn cover(&self) -> Cover<'_> {
-        let blank = json!({ "url": "about:blank" });
+    /// Opens another page in front of this one, in the same window or in one of its own. Returns a guard that closes it.
+    pub fn cover(&self, in_new_window: bool) -> Cover<'_> {
+        let blank = json!({ "url": "about:blank", "newWindow": in_new_window });
         let target = self.devtools("Target.createTarget", &blank)["targetId"].take();
         self.devtools("Target.activateTarget", &json!({ "targetId": target }));
         Cover { page: self, target }

@@ -175,6 +175,17 @@ impl Peer {
         wait_for(&what, patience, || self.status())
     }
 
+    /// Waits until it has played to its end; its report.
+    ///
+    /// # Panics
+    ///
+    /// If it ended otherwise.
+    pub fn played(&mut self, patience: Duration) -> Report {
+        let status = self.wait(patience);
+        assert!(status.success(), "{} ended ({status}); it said: {:#?}", self.name, self.lines());
+        self.report(patience)
+    }
+
     /// Waits until it has ended by itself; its report.
     ///
     /// # Panics

@@ -43,16 +43,16 @@ impl TestServer {
     /// Starts a server with these settings, on a free port of this machine.
     pub fn with(config: ServerConfig) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self::as_told(ServerConfig { address, ..config })
+        Self::with_address(ServerConfig { address, ..config })
     }
 
     /// Starts a server at this address: that of one that is gone, or one that others can reach.
     pub fn at(address: SocketAddr) -> Self {
-        Self::as_told(ServerConfig { address, ..ServerConfig::default() })
+        Self::with_address(ServerConfig { address, ..ServerConfig::default() })
     }
 
     /// Starts a server with these settings, at the address that they name.
-    pub fn as_told(config: ServerConfig) -> Self {
+    pub fn with_address(config: ServerConfig) -> Self {
         let runtime = Runtime::new().expect("the system has threads for a runtime");
         let server = runtime.block_on(Server::bind(config)).expect("the server listens");
         let address = server.local_addr();

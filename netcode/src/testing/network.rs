@@ -48,9 +48,10 @@ impl BadNetwork {
         Self((0..machines as u64).map(link).collect())
     }
 
-    /// From now on all links are like that. What is under way arrives as it would have.
+    /// From now on all links are like that, and counts begin anew. What is under way arrives as it would have.
     pub fn set_conditions(&mut self, conditions: LinkConditions) {
         for link in &mut self.0 {
+            link.counts = LinkCounts::default();
             link.conditioner.set(conditions);
         }
     }
@@ -85,7 +86,7 @@ impl BadNetwork {
         self.0.iter().filter_map(|link| link.conditioner.next_due()).min()
     }
 
-    /// What went over the link of each machine so far.
+    /// What went over the link of each machine since the conditions were set last.
     #[must_use]
     pub fn counts(&self) -> Vec<LinkCounts> {
         self.0.iter().map(|link| link.counts).collect()
@@ -95,6 +96,16 @@ impl BadNetwork {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_packet_that_comes_twice_overtakes_nothing() {
+        let doubled = LinkConditions { duplicates: 1.0, ..LinkConditions::NONE };
+        let mut network = BadNetwork::new(1, doubled, 1);
+        network.send(Duration::ZERO, 0, 0, &[0; 100]);
+        network.deliver(Duration::ZERO, |_, _, _| {});
+        let [counts] = network.counts()[..] else { panic!("one for each machine") };
+        assert_eq!((counts.sent, counts.arrived, counts.overtaken), (1, 2, 0));
+    }
 
     #[test]
     fn every_packet_is_counted_as_what_became_of_it() {

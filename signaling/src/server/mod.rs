@@ -8,6 +8,7 @@ mod connection;
 mod counters;
 mod files;
 #[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
 pub mod fuzz;
 mod http;
 mod hub;

@@ -7,7 +7,7 @@ mod namespace;
 mod router;
 
 use std::{
-    io,
+    io::{self, Write, stderr},
     net::Ipv4Addr,
     sync::{
         Arc, Mutex, MutexGuard,
@@ -27,7 +27,7 @@ use crate::skip::skip;
 
 /// The largest packet of a device.
 const MTU: usize = 1500;
-/// Longest wait of the router: how soon it notices that it is to stop, and never later than a packet is due that comes meanwhile.
+/// Longest wait of the router: how soon it notices that it is to stop. A packet that is due sooner is waited for only so long.
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
 /// Machines and the router between them; gone when dropped.
@@ -69,7 +69,14 @@ impl Network {
         let is_over = Arc::new(AtomicBool::new(false));
         let thread = thread::spawn({
             let (router, is_over) = (Arc::clone(&router), Arc::clone(&is_over));
-            move || forward(&devices, &router, &is_over)
+            move || {
+                let outcome = forward(&devices, &router, &is_over);
+                if let Err(error) = &outcome {
+                    // At once: the test fails because of it, in other words.
+                    let _ = writeln!(stderr(), "the router between the machines broke: {error}");
+                }
+                outcome
+            }
         });
         Self { machines, router, is_over, thread: Some(thread) }
     }
@@ -79,7 +86,8 @@ impl Network {
         &self.machines
     }
 
-    /// From now on everything that a machine sends goes over a link like that. What is under way arrives as it would have.
+    /// From now on everything that a machine sends goes over a link like that, and counts begin anew. What is under way arrives as it would
+    /// have.
     pub fn set_conditions(&self, conditions: LinkConditions) {
         self.router().set_conditions(conditions);
     }
@@ -93,7 +101,7 @@ impl Network {
         router.darkened().to_vec()
     }
 
-    /// What each machine sent so far, and what became of it; without what it sent in a blackout.
+    /// What each machine sent since the conditions were set last, and what became of it; without what it sent in a blackout.
     pub fn counts(&self) -> Vec<LinkCounts> {
         self.router().counts()
     }

@@ -40,6 +40,9 @@ impl Router {
     /// Whether all that is sent is lost.
     pub(super) fn set_dark(&mut self, is_dark: bool) {
         self.is_dark = is_dark;
+        if is_dark {
+            self.darkened.fill(0);
+        }
     }
 
     /// A machine sends an IP packet. What has nowhere to go is dropped.
@@ -71,7 +74,7 @@ impl Router {
         self.links.counts()
     }
 
-    /// Packets of each machine that came in the dark.
+    /// Packets of each machine that came while it was dark last.
     pub(super) fn darkened(&self) -> &[u64] {
         &self.darkened
     }
@@ -150,5 +153,7 @@ mod tests {
         router.handle_packet(latency, 2, &packet(address(1)));
         assert_eq!(arrivals(&mut router, 2 * latency), [0]);
         assert_eq!(router.darkened(), [1, 0, 0]);
+        router.set_dark(true);
+        assert_eq!(router.darkened(), [0, 0, 0]);
     }
 }

@@ -10,7 +10,11 @@ use e2e_tests::{
 use netcode::{prelude::LinkConditions, testing::LinkCounts};
 use signaling::server::ServerConfig;
 
-use crate::{browser::ARROW_LEFT, patience, start};
+use crate::{
+    both_played,
+    browser::{ARROW_LEFT, START_PATIENCE, wait_for_frames},
+    last_checksum, patience, start,
+};
 
 const SECONDS: u32 = 60;
 const FRAMES: u32 = 60 * SECONDS;
@@ -29,9 +33,6 @@ const BLACKOUT: Duration = Duration::from_secs(3);
 
 /// The shortest round trip of such a network. The game measures more, as a peer looks only now and then.
 const LEAST_RTT_MS: f64 = 80.0;
-
-/// Compiling the module, drawing the first pictures, meeting and connecting.
-const START_PATIENCE: Duration = Duration::from_secs(120);
 
 /// As the game has it.
 const PAGE_REPORTS_EVERY: Duration = Duration::from_millis(500);
@@ -56,13 +57,9 @@ fn native_peers_play_on_across_a_bad_network_and_a_blackout() {
         peer.wait_for_play(FRAMES / 2);
     }
     black_out(&network);
-    let reports = peers.map(|mut peer| {
-        let status = peer.wait(patience(SECONDS));
-        assert!(status.success(), "{status}; it said: {:#?}", peer.lines());
-        peer.report(patience(0))
-    });
+    let reports = both_played(peers, SECONDS);
     let rtts_ms = reports.each_ref().map(|report| report.number("rtt_ms"));
-    assert_played(&network, &reports, rtts_ms);
+    assert_played(&network.counts(), &reports, rtts_ms);
 }
 
 #[test]
@@ -94,23 +91,19 @@ fn a_page_and_a_native_peer_play_on_across_a_bad_network_and_a_blackout() {
         wait_for_frames(&page, FRAMES / 2);
         black_out(&network);
         page.hold_key(ARROW_LEFT, Duration::from_secs(2));
-        let status = peer.wait(patience(SECONDS));
-        assert!(status.success(), "{status}; it said: {:#?}", peer.lines());
-        let ended = page.wait_for("an end of the match", START_PATIENCE, |report| {
-            report.text("state") == "Ended"
-        });
+        let native = peer.played(patience(SECONDS));
+        let ended = page.ended(START_PATIENCE);
         assert!(ended.text("end_reason").contains("Native"), "{ended:?}");
-        let native = peer.report(patience(0));
         let rtts_ms = [rtt_of_page_ms, native.number("rtt_ms")];
         ([ended, native], rtts_ms)
     });
-    assert_played(&network, &reports, rtts_ms);
+    assert_played(&network.counts(), &reports, rtts_ms);
 }
 
 /// Starts a server that the other machines can reach.
 fn serve(hub: &Machine, config: ServerConfig) -> TestServer {
     let address = (hub.address(), 0).into();
-    hub.run(|| TestServer::as_told(ServerConfig { address, ..config }))
+    hub.run(|| TestServer::with_address(ServerConfig { address, ..config }))
 }
 
 /// What a page measures in ten seconds. Its clock moves by whole pictures, of which it draws a few in a second: of 120 single values from
@@ -126,12 +119,6 @@ fn median_rtt_ms(page: &Page) -> f64 {
     rtts[rtts.len() / 2]
 }
 
-fn wait_for_frames(page: &Page, frames: u32) {
-    page.wait_for(&format!("a match with {frames} confirmed frames"), START_PATIENCE, |report| {
-        report.number("confirmed_frames") >= f64::from(frames)
-    });
-}
-
 /// Cuts everybody off from everybody for a while.
 fn black_out(network: &Network) {
     let lost = network.black_out(BLACKOUT);
@@ -141,9 +128,8 @@ fn black_out(network: &Network) {
 }
 
 /// Asserts that the network was as bad as it should be, and that it did not matter.
-fn assert_played(network: &Network, reports: &[Report; 2], rtts_ms: [f64; 2]) {
-    let counts = network.counts();
-    print(&counts, reports, rtts_ms);
+fn assert_played(counts: &[LinkCounts], reports: &[Report; 2], rtts_ms: [f64; 2]) {
+    print(counts, reports, rtts_ms);
     for counts in &counts[1..] {
         let loss = counts.lost as f64 / counts.sent as f64;
         assert!((0.02..0.04).contains(&loss), "{loss} of the packets were lost: {counts:?}");
@@ -155,8 +141,7 @@ fn assert_played(network: &Network, reports: &[Report; 2], rtts_ms: [f64; 2]) {
         // A blackout is longer than the window in which inputs are predicted.
         assert!(report.number("stalls") > 0.0, "{report:?}");
     }
-    // The last checksum of a run is at most an interval before its end; a page is left with its last ones under way.
-    assert_agreement(reports, u64::from(FRAMES - 180));
+    assert_agreement(reports, last_checksum(SECONDS));
 }
 
 fn print(counts: &[LinkCounts], reports: &[Report; 2], rtts_ms: [f64; 2]) {

@@ -10,7 +10,7 @@ use e2e_tests::{
 };
 use signaling::server::ServerConfig;
 
-use crate::{patience, start};
+use crate::{last_checksum, patience, start};
 
 /// Loading and compiling the module, drawing the first pictures, meeting and connecting.
 pub(super) const START_PATIENCE: Duration = Duration::from_secs(120);
@@ -20,23 +20,27 @@ pub(super) const ARROW_LEFT: char = '\u{E012}';
 const ARROW_UP: char = '\u{E013}';
 const ENTER: char = '\u{E007}';
 
+/// A server that has the game's page, and a browser to open it. Says it and gives nothing where the page was not built.
+pub(super) fn server_and_browser(test: &str) -> Option<(TestServer, Browser)> {
+    let server = TestServer::serving(Some(web_dist(test)?));
+    Some((server, Browser::start()))
+}
+
 #[test]
 fn keys_typed_into_a_page_move_the_ship_on_a_native_peer() {
     const SECONDS: u32 = 20;
-    let Some(folder) = web_dist("keys_typed_into_a_page_move_the_ship_on_a_native_peer") else {
+    let Some((server, browser)) =
+        server_and_browser("keys_typed_into_a_page_move_the_ship_on_a_native_peer")
+    else {
         return;
     };
-    let server = TestServer::serving(Some(folder));
-    let browser = Browser::start();
     let page = open(&browser, &server, "Page", "mixed");
     let settings = PeerSettings::new(server.room("mixed"), "Native").seconds(SECONDS);
     let mut peer = start(&settings.flag("--input", "idle"));
     wait_for_frames(&page, 120);
     page.hold_key(ARROW_LEFT, Duration::from_millis(500));
     page.hold_key(ARROW_UP, Duration::from_secs(3));
-    let status = peer.wait(patience(SECONDS));
-    assert!(status.success(), "{status}; it said: {:#?}", peer.lines());
-    let native = peer.report(patience(0));
+    let native = peer.played(patience(SECONDS));
     let page_seat = page.report().expect("the page has played").number("seat");
     let native_seat = native.number("seat");
     assert_ne!(page_seat, native_seat);
@@ -44,19 +48,16 @@ fn keys_typed_into_a_page_move_the_ship_on_a_native_peer() {
     assert!(native.of_ship(page_seat, "thrust_frames") > 30.0, "{native:?}");
     assert!(native.of_ship(page_seat, "travelled") > 100.0, "{native:?}");
     assert_eq!(native.of_ship(native_seat, "thrust_frames"), 0.0, "{native:?}");
-    let ended = page
-        .wait_for("an end of the match", START_PATIENCE, |report| report.text("state") == "Ended");
+    let ended = page.ended(START_PATIENCE);
     assert!(ended.text("end_reason").contains("Native"), "{ended:?}");
-    assert_agreement(&[native, ended], u64::from(60 * SECONDS - 180));
+    assert_agreement(&[native, ended], last_checksum(SECONDS));
 }
 
 #[test]
 fn two_pages_play_the_same_match() {
-    let Some(folder) = web_dist("two_pages_play_the_same_match") else {
+    let Some((server, browser)) = server_and_browser("two_pages_play_the_same_match") else {
         return;
     };
-    let server = TestServer::serving(Some(folder));
-    let browser = Browser::start();
     let pages = ["Ann", "Bob"].map(|name| open(&browser, &server, name, "pages"));
     for page in &pages {
         wait_for_frames(page, 600);
@@ -97,11 +98,11 @@ fn a_page_that_is_refused_says_why_and_tries_again() {
 
 #[test]
 fn a_page_computes_the_hashes_of_the_recorded_match() {
-    let Some(folder) = web_dist("a_page_computes_the_hashes_of_the_recorded_match") else {
+    let Some((server, browser)) =
+        server_and_browser("a_page_computes_the_hashes_of_the_recorded_match")
+    else {
         return;
     };
-    let server = TestServer::serving(Some(folder));
-    let browser = Browser::start();
     let page = browser.open("Page", &server.page("/?selftest"));
     let of_page = page.wait_for_data("selftest", START_PATIENCE);
     let native = selftest::run(selftest::RECORDING).expect("the recording is whole").to_string();

@@ -7,14 +7,15 @@ use async_tungstenite::{
     smol::{ConnectStream, connect_async},
     tungstenite::Message,
 };
-use e2e_tests::{Browser, Peer, PeerSettings, Report, TestServer, assert_agreement, web_dist};
+use e2e_tests::{PeerSettings, Report, TestServer, assert_agreement};
 use futures::{StreamExt, executor::block_on, future::Either, pin_mut};
 use serde_json::{Value, json};
 use signaling::protocol::PeerKey;
 
 use crate::{
-    browser::{START_PATIENCE, open, wait_for_frames},
-    patience, start,
+    both_played,
+    browser::{START_PATIENCE, open, server_and_browser, wait_for_frames},
+    last_checksum, patience, start, two_in_match,
 };
 
 /// How long the stranger bothers the others: they check candidates for some of it.
@@ -77,33 +78,30 @@ fn bad_signals(offer: &str) -> Vec<String> {
 fn signals_that_webrtc_cannot_use_end_no_match() {
     let server = TestServer::start();
     let room = server.room("hostile-signals");
-    let mut peers = ["Ann", "Bob"].map(|name| start(&PeerSettings::new(&room, name).seconds(14)));
-    for peer in &mut peers {
-        peer.wait_for_play(60);
-    }
+    let peers = two_in_match(&room, 14);
     assert_eq!(bother(&room), 2, "both players met the stranger");
-    let reports = assert_played(peers);
+    let reports = both_played(peers, 14);
     reports.iter().for_each(assert_counted);
     assert_agreement(&reports, 600);
 }
 
 #[test]
 fn signals_that_a_browser_cannot_use_end_no_match() {
-    let Some(folder) = web_dist("signals_that_a_browser_cannot_use_end_no_match") else {
+    let Some((server, browser)) =
+        server_and_browser("signals_that_a_browser_cannot_use_end_no_match")
+    else {
         return;
     };
-    let server = TestServer::serving(Some(folder));
-    let browser = Browser::start();
     let page = open(&browser, &server, "Page", "hostile-signals");
     let room = server.room("hostile-signals");
     let mut peer = start(&PeerSettings::new(&room, "Native").seconds(25));
     wait_for_frames(&page, 60);
     assert_eq!(bother(&room), 2, "both players met the stranger");
     come_twice(&server, "hostile-signals");
-    assert!(peer.wait(patience(25)).success(), "{:#?}", peer.lines());
-    let ended = page.wait_for("an end", START_PATIENCE, |report| report.text("state") == "Ended");
+    let native = peer.played(patience(25));
+    let ended = page.ended(START_PATIENCE);
     assert_counted(&ended);
-    assert_agreement(&[peer.report(patience(0)), ended], 60 * 25 - 180);
+    assert_agreement(&[native, ended], last_checksum(25));
 }
 
 /// A stranger answers every offer with what nobody can use, for a while; how many offers it got.
@@ -147,19 +145,8 @@ fn come_twice(server: &TestServer, room: &str) {
 fn a_stranger_that_comes_twice_before_it_answers_ends_no_match() {
     let server = TestServer::start();
     let room = server.room("comes-twice");
-    let mut peers = ["Ann", "Bob"].map(|name| start(&PeerSettings::new(&room, name).seconds(14)));
-    for peer in &mut peers {
-        peer.wait_for_play(60);
-    }
+    let peers = two_in_match(&room, 14);
     come_twice(&server, "comes-twice");
-    let reports = assert_played(peers);
+    let reports = both_played(peers, 14);
     assert_agreement(&reports, 600);
-}
-
-fn assert_played(peers: [Peer; 2]) -> [Report; 2] {
-    peers.map(|mut peer| {
-        let status = peer.wait(patience(14));
-        assert!(status.success(), "{:#?}", peer.lines());
-        peer.report(patience(0))
-    })
 }

@@ -16,11 +16,32 @@ mod timing;
 
 use std::time::Duration;
 
-use e2e_tests::{Peer, PeerSettings};
+use e2e_tests::{Peer, PeerSettings, Report};
 
 /// Starts this package's `peer`.
 fn start(settings: &PeerSettings) -> Peer {
     Peer::start(env!("CARGO_BIN_EXE_peer"), settings)
+}
+
+/// Starts two peers that play for so long; they play when this returns.
+fn two_in_match(room: &str, seconds: u32) -> [Peer; 2] {
+    let mut peers =
+        ["Ann", "Bob"].map(|name| start(&PeerSettings::new(room, name).seconds(seconds)));
+    for peer in &mut peers {
+        peer.wait_for_play(60);
+    }
+    peers
+}
+
+/// Waits until both have played for so long; their reports.
+fn both_played(peers: [Peer; 2], seconds: u32) -> [Report; 2] {
+    peers.map(|mut peer| peer.played(patience(seconds)))
+}
+
+/// A frame from which checksums must be known after so many seconds of play. The last one of a run is at most an interval before its
+/// end, and a page is left with its last ones under way.
+fn last_checksum(seconds: u32) -> u64 {
+    60 * u64::from(seconds) - 180
 }
 
 /// How long a peer that plays for `seconds` may take in all: to start, to meet, to play slowly on a machine under

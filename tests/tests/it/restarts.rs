@@ -1,18 +1,27 @@
 //! The server is killed and started again, at each stage on the way to a match and in it: whoever was there is there again, and
 //! plays.
 
-use std::{net::SocketAddr, thread, time::Duration};
+use std::{
+    net::SocketAddr,
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use e2e_tests::{
-    Browser, Page, Peer, PeerSettings, TestServer, assert_agreement, wait_for, web_dist,
+    Browser, Page, Peer, PeerSettings, Report, TestServer, assert_agreement, wait_for,
 };
 
 use crate::{
-    browser::{START_PATIENCE, wait_for_frames},
-    patience, start,
+    both_played,
+    browser::{START_PATIENCE, server_and_browser, wait_for_frames},
+    last_checksum, patience, start, two_in_match,
 };
 
 const SECONDS: u32 = 5;
+/// Long enough to lose the server in the middle, and play on.
+const LONG: u32 = 15;
+/// A handshake lasts for some tenths of a second: it may be over before the server is.
+const ATTEMPTS: u32 = 5;
 /// How long the server stays away: longer than a first attempt to reach it again.
 const AWAY: Duration = Duration::from_secs(2);
 
@@ -28,12 +37,6 @@ fn restart(server: TestServer) -> TestServer {
     TestServer::at(address)
 }
 
-fn assert_played(mut peers: [Peer; 2]) {
-    for peer in &mut peers {
-        assert!(peer.wait(patience(SECONDS)).success(), "{:#?}", peer.lines());
-    }
-}
-
 #[test]
 fn who_comes_before_the_server_waits_for_it() {
     // An address at which nobody listens any more.
@@ -43,42 +46,37 @@ fn who_comes_before_the_server_waits_for_it() {
     let peers = [start(&settings("Ann")), start(&settings("Bob"))];
     thread::sleep(AWAY);
     let _server = TestServer::at(address);
-    assert_played(peers);
+    both_played(peers, SECONDS);
 }
 
 #[test]
 fn who_waits_alone_is_in_the_room_again() {
     let server = TestServer::start();
     let ann = peer(&server, "Ann");
-    wait_for("Ann in the room", patience(0), || (server.peers() == 1).then_some(()));
+    wait_for_peers(&server, 1);
     let server = restart(server);
     let bob = peer(&server, "Bob");
-    assert_played([ann, bob]);
+    both_played([ann, bob], SECONDS);
 }
 
 #[test]
 fn a_handshake_that_is_cut_off_is_made_again() {
-    let server = TestServer::start();
-    let peers = [peer(&server, "Ann"), peer(&server, "Bob")];
-    // They have been told of each other, and no more.
-    wait_for("both in the room", patience(0), || (server.peers() == 2).then_some(()));
-    let _server = restart(server);
-    assert_played(peers);
+    let is_cut_off = || {
+        let server = TestServer::start();
+        let peers = [peer(&server, "Ann"), peer(&server, "Bob")];
+        let (_server, killed_at) = restart_in_handshake(server);
+        both_played(peers, SECONDS).iter().all(|report| is_connected_after(report, killed_at))
+    };
+    assert!((0..ATTEMPTS).any(|_| is_cut_off()), "they always were connected before");
 }
 
 #[test]
 fn who_plays_is_the_same_peer_to_the_server_again() {
     let server = TestServer::start();
-    let settings = |name| PeerSettings::new(server.room("restart"), name).seconds(15);
-    let mut peers = [start(&settings("Ann")), start(&settings("Bob"))];
-    for peer in &mut peers {
-        peer.wait_for_play(60);
-    }
+    let peers = two_in_match(&server.room("restart"), LONG);
     let server = restart(server);
-    wait_for("both at the new server", patience(0), || (server.peers() == 2).then_some(()));
-    for peer in &mut peers {
-        assert!(peer.wait(patience(15)).success(), "{:#?}", peer.lines());
-        let report = peer.report(patience(0));
+    wait_for_peers(&server, 2);
+    for report in both_played(peers, LONG) {
         assert_eq!(report.number("desyncs"), 0.0);
     }
 }
@@ -86,57 +84,99 @@ fn who_plays_is_the_same_peer_to_the_server_again() {
 #[test]
 fn a_server_that_says_goodbye_comes_back_as_well() {
     let mut server = TestServer::start();
-    let settings = |name| PeerSettings::new(server.room("restart"), name).seconds(15);
-    let mut peers = [start(&settings("Ann")), start(&settings("Bob"))];
-    for peer in &mut peers {
-        peer.wait_for_play(60);
-    }
+    let peers = two_in_match(&server.room("restart"), LONG);
     server.stop();
     thread::sleep(AWAY);
     let server = TestServer::at(server.address());
-    wait_for("both at the new server", patience(0), || (server.peers() == 2).then_some(()));
-    for peer in &mut peers {
-        assert!(peer.wait(patience(15)).success(), "{:#?}", peer.lines());
-    }
+    wait_for_peers(&server, 2);
+    both_played(peers, LONG);
 }
 
 #[test]
-fn a_page_comes_back_to_the_server_at_every_stage() {
-    let Some(folder) = web_dist("a_page_comes_back_to_the_server_at_every_stage") else {
+fn a_page_that_comes_before_the_server_waits_for_it() {
+    let Some((pages, browser)) =
+        server_and_browser("a_page_that_comes_before_the_server_waits_for_it")
+    else {
         return;
     };
-    // The pages come from a server that stays.
-    let pages = TestServer::serving(Some(folder));
-    let browser = Browser::start();
-
-    // Before the room: nobody listens there any more.
     let address = TestServer::start().address();
     let page = open(&browser, &pages, address);
     wait_for_state(&page, "Connecting");
-    let server = TestServer::at(address);
-
-    // Alone in the lobby.
+    thread::sleep(AWAY);
+    let _server = TestServer::at(address);
     wait_for_state(&page, "Gathering");
-    let server = restart(server);
-    wait_for("the page in the room again", START_PATIENCE, || (server.peers() == 1).then_some(()));
-
-    // Mid-handshake: they have been told of each other, and no more.
-    let mut native = peer_for(&server, 30);
-    wait_for("both in the room", START_PATIENCE, || (server.peers() == 2).then_some(()));
-    let server = restart(server);
-
-    // In the match.
-    wait_for_frames(&page, 60);
-    let server = restart(server);
-    wait_for("both at the new server", START_PATIENCE, || (server.peers() == 2).then_some(()));
-
-    assert!(native.wait(patience(30)).success(), "{:#?}", native.lines());
-    let ended = page.wait_for("an end", START_PATIENCE, |report| report.text("state") == "Ended");
-    assert_agreement(&[native.report(patience(0)), ended], 60 * 30 - 180);
 }
 
-fn peer_for(server: &TestServer, seconds: u32) -> Peer {
-    start(&PeerSettings::new(server.room("restart"), "Native").seconds(seconds))
+#[test]
+fn a_page_that_waits_alone_is_in_the_room_again() {
+    let Some((pages, browser)) = server_and_browser("a_page_that_waits_alone_is_in_the_room_again")
+    else {
+        return;
+    };
+    let server = TestServer::start();
+    let page = open(&browser, &pages, server.address());
+    wait_for_state(&page, "Gathering");
+    let server = restart(server);
+    wait_for_peers(&server, 1);
+    assert_plays_with(&page, peer(&server, "Native"));
+}
+
+#[test]
+fn a_handshake_of_a_page_that_is_cut_off_is_made_again() {
+    let Some((pages, browser)) =
+        server_and_browser("a_handshake_of_a_page_that_is_cut_off_is_made_again")
+    else {
+        return;
+    };
+    let is_cut_off = || {
+        let server = TestServer::start();
+        let page = open(&browser, &pages, server.address());
+        wait_for_state(&page, "Gathering");
+        let native = peer(&server, "Native");
+        let (_server, killed_at) = restart_in_handshake(server);
+        is_connected_after(&assert_plays_with(&page, native), killed_at)
+    };
+    assert!((0..ATTEMPTS).any(|_| is_cut_off()), "they always were connected before");
+}
+
+#[test]
+fn a_page_that_plays_is_the_same_peer_to_the_server_again() {
+    let Some((pages, browser)) =
+        server_and_browser("a_page_that_plays_is_the_same_peer_to_the_server_again")
+    else {
+        return;
+    };
+    let server = TestServer::start();
+    let page = open(&browser, &pages, server.address());
+    let native = start(&PeerSettings::new(server.room("restart"), "Native").seconds(LONG));
+    wait_for_frames(&page, 60);
+    let server = restart(server);
+    wait_for_peers(&server, 2);
+    assert_plays_with(&page, native);
+}
+
+/// Asserts that the page and the native peer play to the peer's end, and agree; what the peer reports.
+fn assert_plays_with(page: &Page, mut native: Peer) -> Report {
+    let report = native.played(patience(LONG));
+    let ended = page.ended(START_PATIENCE);
+    assert_agreement(&[report.clone(), ended], last_checksum(SECONDS));
+    report
+}
+
+/// Restarts the server when the peers have been told of each other, and no more; and the Unix time of that, in milliseconds.
+fn restart_in_handshake(server: TestServer) -> (TestServer, f64) {
+    wait_for_peers(&server, 2);
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is set");
+    (restart(server), since_epoch.as_secs_f64() * 1000.0)
+}
+
+fn is_connected_after(report: &Report, unix_ms: f64) -> bool {
+    report.number("connected_unix_ms") > unix_ms
+}
+
+fn wait_for_peers(server: &TestServer, peers: u64) {
+    let what = format!("{peers} in the room");
+    wait_for(&what, START_PATIENCE, || (server.peers() == peers).then_some(()));
 }
 
 fn open(browser: &Browser, pages: &TestServer, server: SocketAddr) -> Page {

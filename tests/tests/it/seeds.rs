@@ -4,7 +4,7 @@ use std::{
     fmt::Write as _,
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread,
     time::Duration,
@@ -16,9 +16,16 @@ use async_tungstenite::tungstenite::{
 };
 use e2e_tests::{PeerSettings, TestServer};
 use serde_json::Value;
+use signaling::server::fuzz::client_requests;
 
 use crate::start;
 
+/// The targets whose seeds are made here, and how the names of those begin.
+const SEEDS: [(&str, &[&str]); 3] = [
+    ("signal", &["offer-", "answer-", "icecandidate-"]),
+    ("server_event", &["meeting-"]),
+    ("client_request", &["meeting"]),
+];
 /// How long one side may be quiet while the other is listened to.
 const TURN: Duration = Duration::from_millis(2);
 
@@ -113,10 +120,13 @@ fn without_addresses(text: &str) -> String {
     clean + rest
 }
 
+fn corpus(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../netcode/fuzz/corpus").join(target)
+}
+
 fn write(target: &str, name: &str, text: &str) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../netcode/fuzz/corpus").join(target);
-    fs::create_dir_all(&folder).expect("the folder can be made");
-    fs::write(folder.join(name), text).expect("the file can be written");
+    fs::create_dir_all(corpus(target)).expect("the folder can be made");
+    fs::write(corpus(target).join(name), text).expect("the file can be written");
 }
 
 /// Makes the seeds of `signal`, `server_event` and `client_request` anew. Run it by name, after matchbox has changed.
@@ -134,15 +144,18 @@ fn make_seeds_from_a_meeting() {
     drop(peers);
     let said = std::mem::take(&mut *tape.0.lock().expect("no thread panics"));
     let mut addresses: Vec<String> = said.iter().map(|said| said.address.clone()).collect();
-    addresses.dedup();
     addresses.sort();
     addresses.dedup();
+    for (target, kinds) in SEEDS {
+        remove(target, kinds);
+    }
+    let mut signals = 0;
     for (number, address) in addresses.iter().enumerate() {
         let mut heard = String::new();
         for said in said.iter().filter(|said| said.by_server && said.address == *address) {
             let text = without_addresses(&said.text);
             writeln!(heard, "{text}").expect("a text takes more text");
-            write_signal(&text);
+            signals += write_signal(&text, signals);
         }
         write("server_event", &format!("meeting-{number}"), &heard);
     }
@@ -164,12 +177,37 @@ fn make_seeds_from_a_meeting() {
     write("client_request", "meeting", &(comings + &requests));
 }
 
-/// A description or a candidate by itself, named by what it is and how long.
-fn write_signal(event: &str) {
+/// A description or a candidate by itself, if that is what the server said; how many it was.
+fn write_signal(event: &str, before: usize) -> usize {
     let event: Value = serde_json::from_str(event).expect("servers speak JSON");
-    let Some(data) = event["Signal"]["data"].as_object() else { return };
-    for (kind, text) in data {
+    let Some(data) = event["Signal"]["data"].as_object() else { return 0 };
+    for (number, (kind, text)) in (before..).zip(data) {
         let text = text.as_str().expect("signals are texts");
-        write("signal", &format!("{}-{}", kind.to_lowercase(), text.len()), text);
+        write("signal", &format!("{}-{number}", kind.to_lowercase()), text);
+    }
+    data.len()
+}
+
+/// Removes the seeds of these kinds. Findings, which have other names, stay.
+fn remove(target: &str, kinds: &[&str]) {
+    for entry in fs::read_dir(corpus(target)).expect("every target has seeds") {
+        let path = entry.expect("the folder can be read").path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if kinds.iter().any(|kind| name.starts_with(kind)) {
+            fs::remove_file(&path).expect("the file can be removed");
+        }
+    }
+}
+
+#[test]
+fn requests_of_real_clients_and_what_they_became_harm_nobody() {
+    let files = fs::read_dir(corpus("client_request")).expect("the target has seeds");
+    let texts: Vec<Vec<u8>> = files
+        .map(|file| fs::read(file.expect("the folder can be read").path()))
+        .collect::<Result<_, _>>()
+        .expect("the files can be read");
+    assert!(!texts.is_empty());
+    for text in texts {
+        client_requests(&text);
     }
 }
