@@ -28,7 +28,7 @@ Game:
   --ready              be ready as soon as the room is entered; with --players N, as soon as N are in it
   --low                draw without bloom: for slow machines
   --window WxH         size of the window [default: 1280x720]
-  --ice-server URL     a STUN or TURN server, stun:HOST:PORT; may be given several times; none: --ice-server ''
+  --ice-server URL     a STUN server, stun:HOST:PORT; may be given several times; none: --ice-server ''
 
 Headless (--room is required):
   --players N          get ready when N players are in the room, 2 to 4 [default: 2]

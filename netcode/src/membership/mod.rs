@@ -110,10 +110,11 @@ pub struct JoinRoom {
     pub name: String,
     /// Seats on this machine, 1 to 16. Two for couch play.
     pub local_seats: u8,
-    /// STUN and TURN servers, as in `stun:host:port`. Empty is right for one machine or one local network.
+    /// STUN servers, as in `stun:host:port`; another address ends the session with a reason. Empty is right for one machine or one local
+    /// network. TURN servers need credentials, which cannot be given yet.
     pub ice_servers: Vec<String>,
-    /// Tells the others of relays alone (TURN servers among `ice_servers`), and of this machine's address nothing. Two that ask for it
-    /// never learn each other's; a peer that lies about what is a relay may still be tried, and so learn it.
+    /// Tells the others of relays alone, and of this machine's address nothing. Two that ask for it never learn each other's; a peer that
+    /// lies about what is a relay may still be tried, and so learn it. Without a TURN server, which cannot be given yet, nobody is reached.
     pub is_relay_only: bool,
 }
 

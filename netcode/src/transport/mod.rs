@@ -6,6 +6,8 @@ mod conditioner;
 mod exchange;
 mod ggrs_message;
 mod guard;
+#[cfg(feature = "webrtc")]
+mod ice_servers;
 mod input_log;
 mod link_clock;
 #[cfg(any(test, feature = "testing"))]
@@ -127,6 +129,12 @@ pub enum TransportError {
     /// The address is not one that a room can have.
     #[error("{0:?} is not the address of a room; it should look like ws://host:3536/room")]
     BadUrl(String),
+    /// An ICE server is not one that can be used.
+    #[error(
+        "{0:?} is not the address of a STUN server; it should look like stun:host:3478 (TURN servers need credentials, which \
+         cannot be given yet)"
+    )]
+    BadIceServer(String),
     /// The connection ended by itself.
     #[error("the connection broke off; try again")]
     Closed,

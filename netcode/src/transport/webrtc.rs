@@ -9,7 +9,7 @@ use signaling::protocol::{PeerId, PeerKey, is_room_name};
 use uuid::Uuid;
 
 use super::{
-    Channel, MAX_PEERS, Transport, TransportError, TransportEvent, platform,
+    Channel, MAX_PEERS, Transport, TransportError, TransportEvent, ice_servers, platform,
     sdp::Candidates,
     signaller::{PeerStep, RoomSignallerBuilder, Watch, backoff, server_of},
 };
@@ -102,6 +102,7 @@ impl WebRtcTransport {
         ice_servers: &[String],
         is_relay_only: bool,
     ) -> Result<Self, TransportError> {
+        ice_servers::check(ice_servers)?;
         let candidates = if is_relay_only { Candidates::RelaysOnly } else { Candidates::All };
         let room = Room { url: room_url(url)?, ice_servers: ice_servers.to_vec(), candidates };
         let (socket, watch) = room.enter();
