@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: builds the comparisons in release, and runs one.
 
+use std::ffi::OsStr;
 use std::process::Command;
 
 use lexopt::{Arg, Parser};
@@ -10,7 +11,12 @@ use crate::{
     process,
 };
 
+/// What the program `comparisons` measures.
 const COMPARISONS: [&str; 3] = ["rollback", "wire", "network"];
+/// What `signaling-load` does.
+const SIGNALING: &str = "signaling";
+/// The server that people use today.
+const STOCK_SERVER: [&str; 3] = ["matchbox_server", "--version", "0.15.0"];
 
 /// Runs the command. All flags but the help are those of the program that measures, which refuses what it does not know.
 pub(crate) fn run(mut arguments: Parser) -> Outcome {
@@ -22,7 +28,7 @@ pub(crate) fn run(mut arguments: Parser) -> Outcome {
             return Ok(());
         }
     };
-    if !COMPARISONS.iter().any(|&known| what == known) {
+    if what != SIGNALING && !COMPARISONS.iter().any(|&known| what == known) {
         return fail(format!("there is no benchmark `{}`\n\n{HELP}", what.display()));
     }
     let flags: Vec<_> = arguments.raw_args()?.collect();
@@ -30,15 +36,38 @@ pub(crate) fn run(mut arguments: Parser) -> Outcome {
         println!("{HELP}");
         return Ok(());
     }
-    println!("Building. The first time this compiles Bevy without its renderer: 3 to 8 minutes.");
-    let programs = cargo::build(&["--profile", "release", "--package", "comparisons"])?;
-    let mut program = Command::new(programs.program("comparisons")?);
-    let status = process::run(program.arg(what).args(flags))?;
+    let mut program = if what == SIGNALING { load()? } else { comparison(&what)? };
+    let status = process::run(program.args(flags))?;
     if status.success() { Ok(()) } else { fail("the benchmark failed") }
 }
 
+fn comparison(what: &OsStr) -> Outcome<Command> {
+    println!("Building. The first time this compiles Bevy without its renderer: 3 to 8 minutes.");
+    let programs = cargo::build(&["--profile", "release", "--package", "comparisons"])?;
+    let mut program = Command::new(programs.program("comparisons")?);
+    program.arg(what);
+    Ok(program)
+}
+
+/// Builds both servers, and what puts them under load.
+fn load() -> Outcome<Command> {
+    println!("Building both servers: two minutes the first time.");
+    let packages = ["--package", "signaling", "--package", "signaling-load"];
+    let programs = cargo::build(&[&["--profile", "release"][..], &packages].concat())?;
+    let folder = cargo::target_dir()?.join("stock-servers");
+    let mut install = cargo::cargo();
+    install.arg("install").args(STOCK_SERVER).args(["--locked", "--root"]).arg(&folder);
+    if !process::run(&mut install)?.success() {
+        return fail(format!("`cargo install {}` failed", STOCK_SERVER.join(" ")));
+    }
+    let mut program = Command::new(programs.program("signaling-load")?);
+    program.arg("--ours").arg(programs.program("signaling")?);
+    program.arg("--stock").arg(folder.join("bin").join(STOCK_SERVER[0]));
+    Ok(program)
+}
+
 const HELP: &str = "\
-Usage: cargo xtask bench rollback|wire|network [flags]
+Usage: cargo xtask bench rollback|wire|network|signaling [flags]
 
 Measures this workspace and what people use today side by side, in one run and in turns. The machine should have nothing
 else to do.
@@ -46,6 +75,8 @@ else to do.
   rollback      saving, loading and sync tests, and bevy_ggrs at the same: about five minutes
   wire          datagrams and bytes of a match of 2 and of 4 over WebRTC, and ggrs over matchbox at the same, as the kernel
                 counts them: about five minutes; needs Linux, where it makes a network namespace for itself
+  signaling     memory and processor time of the signaling server with thousands of idle clients, and matchbox_server with as many:
+                about six minutes; needs Linux
   network       stalls, rollbacks and latency over bad networks, and ggrs as bevy_ggrs drives it on the same: about two minutes
 
   --json FILE   write the figures as JSON

@@ -1,0 +1,164 @@
+//! Thousands of peers in rooms of two.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use futures::{StreamExt, stream};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::{Instant, interval_at},
+};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::client::{Client, Receiver, Sender, keep_alive, signal};
+
+/// Pairs that join at the same time.
+const JOINING: usize = 32;
+/// As matchbox's clients.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// Everybody who joined.
+#[derive(Debug)]
+pub(crate) struct Crowd {
+    pub(crate) wanted: usize,
+    pub(crate) joined: usize,
+    orders: Vec<mpsc::UnboundedSender<Order>>,
+    tasks: Vec<JoinHandle<()>>,
+    pub(crate) arrivals: Arc<Arrivals>,
+    stop: watch::Sender<bool>,
+}
+
+/// What a peer shall do.
+#[derive(Debug)]
+enum Order {
+    /// Send something of so many bytes to the other one in the room.
+    Signal { bytes: usize },
+}
+
+/// When signals arrived.
+#[derive(Debug)]
+pub(crate) struct Arrivals {
+    epoch: Instant,
+    latencies: mpsc::UnboundedSender<Duration>,
+    count: AtomicU64,
+}
+
+impl Crowd {
+    /// Lets so many peers join, two by two, each pair in a room of its own.
+    pub(crate) async fn gather(
+        server: SocketAddr,
+        peers: usize,
+    ) -> (Self, mpsc::UnboundedReceiver<Duration>) {
+        let (latencies, measured) = mpsc::unbounded_channel();
+        let arrivals =
+            Arc::new(Arrivals { epoch: Instant::now(), latencies, count: AtomicU64::new(0) });
+        let (stop, stopped) = watch::channel(false);
+        let mut crowd = Self {
+            wanted: peers,
+            joined: 0,
+            orders: Vec::new(),
+            tasks: Vec::new(),
+            arrivals: Arc::clone(&arrivals),
+            stop,
+        };
+        let pairs = stream::iter(0..peers / 2).map(|pair| tokio::spawn(join_pair(server, pair)));
+        let mut pairs = pairs.buffer_unordered(JOINING);
+        while let Some(pair) = pairs.next().await {
+            let Ok(Ok(pair)) = pair else { continue };
+            let ids = [pair[1].id.clone(), pair[0].id.clone()];
+            for (client, other) in pair.into_iter().zip(ids) {
+                let (order, orders) = mpsc::unbounded_channel();
+                crowd.joined += 1;
+                crowd.orders.push(order);
+                let Client { sender, receiver, .. } = client;
+                let (arrivals, stopped) = (Arc::clone(&arrivals), stopped.clone());
+                crowd
+                    .tasks
+                    .push(tokio::spawn(live(sender, receiver, other, orders, arrivals, stopped)));
+            }
+        }
+        (crowd, measured)
+    }
+
+    /// One of the peers sends so many bytes to the other one in its room.
+    pub(crate) fn signal(&self, peer: usize, bytes: usize) {
+        if let Some(order) = self.orders.get(peer % self.orders.len().max(1)) {
+            // Fails if the server has closed the peer's connection, which shows in what arrives.
+            let _ = order.send(Order::Signal { bytes });
+        }
+    }
+
+    /// Signals that arrived so far.
+    pub(crate) fn arrived(&self) -> u64 {
+        self.arrivals.count.load(Relaxed)
+    }
+
+    /// All leave.
+    pub(crate) async fn leave(self) {
+        let _ = self.stop.send(true);
+        for task in self.tasks {
+            let _ = task.await;
+        }
+    }
+}
+
+async fn join_pair(server: SocketAddr, pair: usize) -> io::Result<[Client; 2]> {
+    let path = format!("/load-{pair}");
+    let mut first = Client::join(server, &path).await?;
+    let second = Client::join(server, &path).await?;
+    let met = first.meet().await?;
+    if met == second.id { Ok([first, second]) } else { Err(io::Error::other("a stranger came")) }
+}
+
+/// Stays in the room, does what it is told, and notes what arrives.
+async fn live(
+    mut sender: Sender,
+    mut receiver: Receiver,
+    other: String,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    arrivals: Arc<Arrivals>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut alive = interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
+    loop {
+        let is_sent = tokio::select! {
+            _ = stopped.changed() => return,
+            message = receiver.next() => match message {
+                Some(Ok(Message::Text(text))) => { arrivals.note(&text); Ok(()) }
+                Some(Ok(_)) => Ok(()),
+                Some(Err(_)) | None => return,
+            },
+            order = orders.recv() => match order {
+                Some(Order::Signal { bytes }) => {
+                    let sent = arrivals.epoch.elapsed().as_micros();
+                    let padding = "x".repeat(bytes);
+                    signal(&mut sender, &other, &format!(r#"["sent",{sent},"{padding}"]"#)).await
+                }
+                None => return,
+            },
+            _ = alive.tick() => keep_alive(&mut sender).await,
+        };
+        if is_sent.is_err() {
+            return;
+        }
+    }
+}
+
+impl Arrivals {
+    fn note(&self, text: &str) {
+        let Some((_, rest)) = text.split_once(r#"["sent","#) else { return };
+        let sent = rest.split_once(',').and_then(|(sent, _)| sent.parse::<u64>().ok());
+        let Some(sent) = sent.map(Duration::from_micros) else { return };
+        self.count.fetch_add(1, Relaxed);
+        // Nobody measures any more.
+        let _ = self.latencies.send(self.epoch.elapsed().saturating_sub(sent));
+    }
+}

@@ -1,0 +1,98 @@
+//! The figures of one run, as a table and by name.
+
+use serde_json::{Value, json};
+
+/// Who is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contestant {
+    Ours,
+    Stock,
+}
+
+impl Contestant {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "signaling",
+            Self::Stock => "matchbox_server 0.15",
+        }
+    }
+}
+
+/// What one server costs with so many peers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) peers: usize,
+    pub(crate) joined_percent: f64,
+    pub(crate) kb_per_connection: f64,
+    pub(crate) kb_after_signals: f64,
+    pub(crate) us_per_join: f64,
+    pub(crate) idle_us_per_s: f64,
+    pub(crate) relay_p50_ms: f64,
+    pub(crate) relay_p99_ms: f64,
+    pub(crate) lost_percent: f64,
+    /// Each kind of trouble, the 99th percentile of others' signals meanwhile, and what part of them was lost.
+    pub(crate) troubles: Vec<(&'static str, f64, f64)>,
+}
+
+/// All figures.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report(Vec<(Contestant, Figures)>);
+
+impl Report {
+    pub(crate) fn add(&mut self, contestant: Contestant, figures: Figures) {
+        self.0.push((contestant, figures));
+    }
+
+    fn of(&self, contestant: Contestant) -> impl Iterator<Item = &Figures> {
+        self.0.iter().filter(move |(of, _)| *of == contestant).map(|(_, figures)| figures)
+    }
+
+    /// Prints the table in Markdown.
+    pub(crate) fn print(&self) {
+        println!("| | peers | signaling | matchbox_server 0.15 |");
+        println!("|---|---:|---:|---:|");
+        for (ours, stock) in self.of(Contestant::Ours).zip(self.of(Contestant::Stock)) {
+            let row = |what: &str, value: fn(&Figures) -> f64| {
+                println!("| {what} | {} | {:.1} | {:.1} |", ours.peers, value(ours), value(stock));
+            };
+            row("joined, %", |it| it.joined_percent);
+            row("kB of memory for each idle connection", |it| it.kb_per_connection);
+            row("the same after signals went through", |it| it.kb_after_signals);
+            row("µs of processor for each join", |it| it.us_per_join);
+            row("µs of processor a second for each idle connection", |it| it.idle_us_per_s);
+            row("signals at 1,000 a second: median, ms", |it| it.relay_p50_ms);
+            row("99th percentile, ms", |it| it.relay_p99_ms);
+            row("lost, %", |it| it.lost_percent);
+            for (index, (name, ..)) in ours.troubles.iter().enumerate() {
+                let p99 = |it: &Figures| it.troubles.get(index).map_or(f64::NAN, |it| it.1);
+                println!(
+                    "| 99th percentile beside {name}, ms | {} | {:.1} | {:.1} |",
+                    ours.peers,
+                    p99(ours),
+                    p99(stock)
+                );
+            }
+        }
+    }
+
+    /// The figures of the most peers, by name.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut figures = json!({});
+        for (prefix, contestant) in [("", Contestant::Ours), ("stock_", Contestant::Stock)] {
+            let Some(most) = self.of(contestant).max_by_key(|figures| figures.peers) else {
+                continue;
+            };
+            for (name, value) in [
+                ("kb_per_connection", most.kb_per_connection),
+                ("kb_after_signals", most.kb_after_signals),
+                ("us_per_join", most.us_per_join),
+                ("relay_p50_ms", most.relay_p50_ms),
+                ("relay_p99_ms", most.relay_p99_ms),
+                ("joined_percent", most.joined_percent),
+            ] {
+                figures[format!("{prefix}{name}")] = json!(value);
+            }
+        }
+        figures
+    }
+}

@@ -1,0 +1,98 @@
+//! Peers that no server wants: they must cost the others nothing.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use futures::future::join_all;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use crate::client::{Client, signal};
+
+/// So many of each kind at once.
+const CROWD: usize = 200;
+/// What a slow reader is sent, again and again: as long as a session description.
+const SIGNAL_BYTES: usize = 4096;
+
+/// A kind of trouble.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trouble {
+    /// Peers that never read what they are sent.
+    SlowReaders,
+    /// Connections that begin a request and never end it.
+    HalfOpen,
+    /// Connections that vanish as soon as they are there.
+    Vanishing,
+    /// Everybody joins one room at once.
+    OneRoom,
+}
+
+impl Trouble {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::SlowReaders, Self::HalfOpen, Self::Vanishing, Self::OneRoom];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::SlowReaders => "slow readers",
+            Self::HalfOpen => "half-open sockets",
+            Self::Vanishing => "connect and vanish",
+            Self::OneRoom => "one room at once",
+        }
+    }
+
+    /// Makes it until told to stop, by being aborted.
+    pub(crate) fn make(self, server: SocketAddr) -> JoinHandle<()> {
+        tokio::spawn(async move {
+            loop {
+                let all = (0..CROWD).map(|index| async move {
+                    // A server that refuses them has done what it should.
+                    let _ = match self {
+                        Self::SlowReaders => slow_reader(server, index).await,
+                        Self::HalfOpen => half_open(server).await,
+                        Self::Vanishing => vanish(server).await,
+                        Self::OneRoom => crowd_in(server).await,
+                    };
+                });
+                join_all(all).await;
+                sleep(Duration::from_millis(100)).await;
+            }
+        })
+    }
+}
+
+/// One peer sends, the other one reads nothing.
+async fn slow_reader(server: SocketAddr, index: usize) -> io::Result<()> {
+    let path = format!("/slow-{index}");
+    let mut writer = Client::join(server, &path).await?;
+    let reader = Client::join(server, &path).await?;
+    let data = format!("\"{}\"", "x".repeat(SIGNAL_BYTES));
+    for _ in 0..500 {
+        signal(&mut writer.sender, &reader.id, &data).await?;
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+async fn half_open(server: SocketAddr) -> io::Result<()> {
+    let mut stream = TcpStream::connect(server).await?;
+    stream.write_all(b"GET /half HTTP/1.1\r\nHost: here\r\nUpgrade: webso").await?;
+    let mut answer = Vec::new();
+    let _ = timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+    Ok(())
+}
+
+async fn vanish(server: SocketAddr) -> io::Result<()> {
+    for _ in 0..5 {
+        drop(Client::join(server, "/vanishing").await?);
+    }
+    Ok(())
+}
+
+async fn crowd_in(server: SocketAddr) -> io::Result<()> {
+    let _client = Client::join(server, "/crowd").await?;
+    sleep(Duration::from_secs(1)).await;
+    Ok(())
+}
