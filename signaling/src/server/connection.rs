@@ -3,16 +3,19 @@
 //! Reads requests, writes what the hub queued, and ends the connection when the peer is silent, sends too much or
 //! reads too little. Nothing that a peer sends can end anything but its own connection.
 
-use std::{pin::pin, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{io, pin::pin, sync::atomic::Ordering::Relaxed, time::Duration};
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use serde_json::value::RawValue;
 use tokio::{
+    net::TcpStream,
     select,
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tracing::debug;
-use tungstenite::error::{CapacityError, Error as WebSocketError};
+use tungstenite::{
+    Utf8Bytes,
+    protocol::frame::coding::{Control, Data, OpCode},
+};
 use uuid::Uuid;
 
 use super::{
@@ -21,12 +24,16 @@ use super::{
     hub::Command,
     outbox::{OutboxReader, outbox},
     rooms::RoomKey,
+    socket::{Incoming, Socket, SocketError},
 };
 use crate::protocol::{PeerEvent, PeerId, PeerKey, PeerRequest, Refusal};
 
 /// How long a connection that we end stays open, so that the peer can read why: a few round trips of the worst links.
 /// Less than the time that a server which is being stopped gives its connections.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
+
+/// The WebSocket of a client.
+pub(super) type ClientSocket = Socket<TcpStream>;
 
 /// How a connection ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,7 +50,7 @@ enum End {
 ///
 /// The peer is who `key` says, so that it stays the same over several connections; without one it is a new one.
 pub(crate) async fn serve(
-    mut socket: WebSocket,
+    mut socket: ClientSocket,
     room: Result<RoomKey, Refusal>,
     key: Option<PeerKey>,
     shared: &Shared,
@@ -65,7 +72,7 @@ pub(crate) async fn serve(
 }
 
 /// Enters the room and stays there until something ends it.
-async fn meet(socket: &mut WebSocket, peer: PeerId, room: RoomKey, shared: &Shared) -> End {
+async fn meet(socket: &mut ClientSocket, peer: PeerId, room: RoomKey, shared: &Shared) -> End {
     let connection = shared.connections.fetch_add(1, Relaxed);
     let (outbox, queue, mut sent_off) = outbox(shared.config.max_queued_bytes);
     let join = |answer| Command::Join { peer, connection, room, outbox, answer };
@@ -87,7 +94,7 @@ async fn meet(socket: &mut WebSocket, peer: PeerId, room: RoomKey, shared: &Shar
 
 /// Passes messages both ways.
 async fn exchange(
-    socket: &mut WebSocket,
+    socket: &mut ClientSocket,
     peer: PeerId,
     mut queue: OutboxReader,
     shared: &Shared,
@@ -98,56 +105,78 @@ async fn exchange(
     loop {
         let outgoing = select! {
             message = queue.next() => match message {
-                Some(message) => Some(Message::Text(message)),
+                Some(message) => Outgoing::Text(message),
                 None => return End::Refused(Refusal::TooSlow),
             },
-            frame = socket.recv() => {
+            incoming = socket.receive() => {
                 silence.heard(Instant::now());
-                match frame {
-                    Some(Ok(frame)) => receive(frame, peer, shared).await,
-                    Some(Err(error)) if is_too_long(&error) => {
-                        return End::Refused(Refusal::MessageTooLong);
+                match incoming {
+                    Ok(Incoming::Text(text)) => {
+                        receive(&text, peer, shared).await;
+                        continue;
                     }
-                    Some(Err(_)) => return End::Broken,
-                    None => return End::Left,
+                    Ok(Incoming::Binary) => {
+                        shared.health.counters.count(Counter::DroppedBinary);
+                        continue;
+                    }
+                    Ok(Incoming::Pong) => continue,
+                    Ok(Incoming::Ping(payload)) => Outgoing::Pong(payload),
+                    Ok(Incoming::Close(payload)) => {
+                        let answer = socket.send(OpCode::Control(Control::Close), &payload);
+                        // Who is gone needs none.
+                        let _ = timeout(CLOSE_GRACE, answer).await;
+                        return End::Left;
+                    }
+                    Err(SocketError::TooLong(_)) => return End::Refused(Refusal::MessageTooLong),
+                    Err(error) => {
+                        debug!(%error, "a broken WebSocket");
+                        return End::Broken;
+                    }
                 }
-                None
             }
             () = &mut alarm => {
                 let step = silence.step(Instant::now());
                 alarm.as_mut().reset(silence.next_alarm());
                 match step {
-                    SilenceStep::Wait => None,
-                    SilenceStep::Ask => Some(Message::Ping(Default::default())),
+                    SilenceStep::Wait => continue,
+                    SilenceStep::Ask => Outgoing::Ping,
                     SilenceStep::GiveUp => return End::Refused(Refusal::Silent),
                 }
             }
         };
-        if let Some(outgoing) = outgoing {
-            // While we write we do not listen, so a peer that reads nothing counts as silent.
-            match timeout(idle_timeout, socket.send(outgoing)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return End::Broken,
-                Err(_) => return End::Refused(Refusal::Silent),
-            }
+        // While we write we do not listen, so a peer that reads nothing counts as silent.
+        match timeout(idle_timeout, write(socket, &outgoing)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return End::Broken,
+            Err(_) => return End::Refused(Refusal::Silent),
         }
     }
 }
 
-/// Acts on one frame from the peer. What is not a request is counted and dropped.
-async fn receive(frame: Message, peer: PeerId, shared: &Shared) {
-    match frame {
-        Message::Text(text) => match read(&text, peer) {
-            Ok(Some(command)) => {
-                // Without a hub the server is stopping, which ends this connection anyway.
-                let _ = shared.hub.send(command).await;
-            }
-            Ok(None) => {}
-            Err(_) => shared.health.counters.count(Counter::DroppedUnreadable),
-        },
-        Message::Binary(_) => shared.health.counters.count(Counter::DroppedBinary),
-        // The library answers pings and close frames; after a close frame it ends the stream.
-        Message::Ping(_) | Message::Pong(_) | Message::Close(_) => {}
+/// What the server sends while a connection lasts.
+enum Outgoing {
+    Text(Utf8Bytes),
+    Ping,
+    Pong(Vec<u8>),
+}
+
+async fn write(socket: &mut ClientSocket, outgoing: &Outgoing) -> io::Result<()> {
+    match outgoing {
+        Outgoing::Text(text) => socket.send(OpCode::Data(Data::Text), text.as_bytes()).await,
+        Outgoing::Ping => socket.send(OpCode::Control(Control::Ping), &[]).await,
+        Outgoing::Pong(payload) => socket.send(OpCode::Control(Control::Pong), payload).await,
+    }
+}
+
+/// Acts on a text from the peer. What is not a request is counted and dropped.
+async fn receive(text: &str, peer: PeerId, shared: &Shared) {
+    match read(text, peer) {
+        Ok(Some(command)) => {
+            // Without a hub the server is stopping, which ends this connection anyway.
+            let _ = shared.hub.send(command).await;
+        }
+        Ok(None) => {}
+        Err(_) => shared.health.counters.count(Counter::DroppedUnreadable),
     }
 }
 
@@ -163,24 +192,20 @@ pub(super) fn read(text: &str, peer: PeerId) -> serde_json::Result<Option<Comman
     })
 }
 
-fn is_too_long(error: &axum::Error) -> bool {
-    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
-    matches!(source, Some(WebSocketError::Capacity(CapacityError::MessageTooLong { .. })))
-}
-
 /// Says why, and waits a moment for the peer to hear it: to close at once, with unread data, would destroy the close
 /// frame on its way.
-async fn close(mut socket: WebSocket, refusal: Refusal) {
-    let frame = CloseFrame { code: refusal.close_code(), reason: refusal.sentence().into() };
+async fn close(mut socket: ClientSocket, refusal: Refusal) {
+    let mut frame = refusal.close_code().to_be_bytes().to_vec();
+    frame.extend_from_slice(refusal.sentence().as_bytes());
     let farewell = async {
-        if socket.send(Message::Close(Some(frame))).await.is_err() {
+        if socket.send(OpCode::Control(Control::Close), &frame).await.is_err() {
             return;
         }
         if refusal == Refusal::MessageTooLong {
             // The message lies unread in the way of everything behind it, so the peer's answer cannot be awaited.
             sleep(CLOSE_GRACE).await;
         }
-        while let Some(Ok(_)) = socket.recv().await {}
+        while !matches!(socket.receive().await, Ok(Incoming::Close(_)) | Err(_)) {}
     };
     // Who does not answer is cut off.
     let _ = timeout(CLOSE_GRACE, farewell).await;

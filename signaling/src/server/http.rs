@@ -4,30 +4,24 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{
-        FromRequestParts, Request, State, WebSocketUpgrade,
-        ws::rejection::WebSocketUpgradeRejection,
-    },
-    http::{HeaderMap, StatusCode, header},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
 };
-use tokio::sync::OwnedSemaphorePermit;
+use hyper::upgrade::{OnUpgrade, Parts};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
+use tungstenite::handshake::derive_accept_key;
 
-use super::{Shared, connection, counters::Counter, files, hub::Command, rooms::RoomKey};
+use super::{
+    Shared, connection, counters::Counter, files, hub::Command, rooms::RoomKey, socket::Socket,
+};
 use crate::protocol::{PeerKey, Refusal};
 
 /// Where rooms are for clients that can read a [`Refusal`] from a close frame.
 const V1_ROOMS: &str = "/v1/rooms/";
-
-/// What a WebSocket reads at a time. Signals are a few kB and rare, and this much is held for each idle peer; the
-/// library's own 128 KiB would be more than a gigabyte for 10,000 of them.
-const READ_BUFFER_BYTES: usize = 2 * 1024;
-
-/// Most that a WebSocket holds beyond one message while the peer's network takes nothing: frame headers, a pong and
-/// a close frame, and an event's few bytes more than its request.
-const WRITE_SPARE_BYTES: usize = 4 * 1024;
 
 /// The place among `max_connections` that a connection holds. Lives in the request's extensions, because a WebSocket
 /// outlives the HTTP connection that it came through.
@@ -72,9 +66,12 @@ fn asks_for_websocket(headers: &HeaderMap) -> bool {
 /// a page nothing of a refused upgrade.
 async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Response> {
     let (mut parts, _) = request.into_parts();
-    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &shared)
-        .await
-        .map_err(WebSocketUpgradeRejection::into_response)?;
+    let accept =
+        accept(&parts.headers).map_err(|wrong| (StatusCode::BAD_REQUEST, wrong).into_response())?;
+    let upgrade = parts.extensions.remove::<OnUpgrade>().ok_or_else(|| {
+        let wrong = "This connection cannot become a WebSocket: it is not HTTP/1.1.\n";
+        (StatusCode::UPGRADE_REQUIRED, wrong).into_response()
+    })?;
     let path = parts.uri.path();
     let query = parts.uri.query();
     let (room, key) = match path.strip_prefix(V1_ROOMS) {
@@ -86,17 +83,40 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
         }
     };
     let place = parts.extensions.remove::<Place>();
-    let max_message_bytes = shared.config.max_message_bytes;
-    Ok(upgrade
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(0)
-        .max_write_buffer_size(max_message_bytes + WRITE_SPARE_BYTES)
-        .max_message_size(max_message_bytes)
-        .max_frame_size(max_message_bytes)
-        .on_upgrade(async move |socket| {
+    tokio::spawn(async move {
+        // It fails where the client is gone before it got our answer.
+        if let Ok(upgraded) = upgrade.await
+            && let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<TcpStream>>()
+        {
+            let max_message_bytes = shared.config.max_message_bytes;
+            let socket = Socket::new(io.into_inner(), &read_buf, max_message_bytes);
             connection::serve(socket, room, key, &shared).await;
-            drop(place);
-        }))
+        }
+        drop(place);
+    });
+    let headers = [
+        (header::CONNECTION, HeaderValue::from_static("upgrade")),
+        (header::UPGRADE, HeaderValue::from_static("websocket")),
+        (header::SEC_WEBSOCKET_ACCEPT, accept),
+    ];
+    Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+}
+
+/// What the server answers to the key in a WebSocket's opening handshake, as RFC 6455 has it.
+fn accept(headers: &HeaderMap) -> Result<HeaderValue, &'static str> {
+    let says = |name, word: &str| {
+        let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(word))
+    };
+    if !says(header::CONNECTION, "upgrade") {
+        return Err("A WebSocket begins with `Connection: upgrade`.\n");
+    }
+    if !says(header::SEC_WEBSOCKET_VERSION, "13") {
+        return Err("This server speaks version 13 of WebSocket.\n");
+    }
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
+    let accept = key.map(|key| HeaderValue::from_str(&derive_accept_key(key)));
+    accept.and_then(Result::ok).ok_or("A WebSocket begins with a `Sec-WebSocket-Key`.\n")
 }
 
 /// Reads the address and asks whether its room takes another peer. In the instant until the peer joins the last seat

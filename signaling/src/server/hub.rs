@@ -8,9 +8,9 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use axum::extract::ws::Utf8Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
+use tungstenite::Utf8Bytes;
 
 use super::{
     counters::Health,

@@ -1,6 +1,6 @@
 //! The server: accepts connections, and stops cleanly when told to.
 //!
-//! Data flows `mod` → `http` (what is asked for) → `connection` (one peer's WebSocket) → `hub` (owner of the `rooms`)
+//! Data flows `mod` → `http` (what is asked for) → `connection` (one peer, over its `socket`) → `hub` (owner of the `rooms`)
 //! → `outbox` → the other peers' `connection`s.
 
 mod config;
@@ -14,6 +14,7 @@ mod http;
 mod hub;
 mod outbox;
 mod rooms;
+mod socket;
 
 use std::{
     io,

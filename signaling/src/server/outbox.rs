@@ -10,8 +10,8 @@ use std::{
     },
 };
 
-use axum::extract::ws::Utf8Bytes;
 use tokio::sync::{mpsc, oneshot};
+use tungstenite::Utf8Bytes;
 
 /// What a queued message costs besides its text: its place in the queue and its allocation.
 const OVERHEAD_BYTES: usize = 64;

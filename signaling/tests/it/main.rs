@@ -5,3 +5,4 @@ mod joining;
 mod rig;
 mod shutdown;
 mod static_files;
+mod websocket;
