@@ -1,8 +1,7 @@
 //! WebSocket messages over one stream, with no buffer while nothing is under way.
 //!
 //! Thousands of clients say nothing for minutes. Libraries keep a buffer for each of them, and it stays as long as the longest message
-//! so far. Here what has not come whole is all that is kept, and what is sent is written from where it lies. Headers are read and written
-//! by `tungstenite`.
+//! so far. Here a message is kept only until it has come, or gone, as a whole. Headers are read and written by `tungstenite`.
 
 use std::{
     future::poll_fn,
@@ -12,7 +11,6 @@ use std::{
     task::ready,
 };
 
-use bytes::Buf;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tungstenite::protocol::frame::{
@@ -24,8 +22,6 @@ use tungstenite::protocol::frame::{
 const READ_BYTES: usize = 4 * 1024;
 /// The longest control frame, as RFC 6455 has it.
 const MAX_CONTROL_BYTES: u64 = 125;
-/// The longest header that a server writes.
-const MAX_HEADER_BYTES: usize = 10;
 
 /// A WebSocket, seen from the server.
 #[derive(Debug)]
@@ -36,6 +32,9 @@ pub(crate) struct Socket<S> {
     unread: Vec<u8>,
     /// What is there of a message that comes in several frames, and whether it is text.
     fragments: Option<(Data, Vec<u8>)>,
+    /// The frame that is being sent, and how much of it is out.
+    unsent: Vec<u8>,
+    sent: usize,
 }
 
 /// What a client sent.
@@ -70,7 +69,14 @@ pub(crate) enum SocketError {
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Takes over a stream after the handshake, of which `read` was read already.
     pub(crate) fn new(stream: S, read: &[u8], max_message_bytes: usize) -> Self {
-        Self { stream, max_message_bytes, unread: read.to_vec(), fragments: None }
+        Self {
+            stream,
+            max_message_bytes,
+            unread: read.to_vec(),
+            fragments: None,
+            unsent: Vec::new(),
+            sent: 0,
+        }
     }
 
     /// Waits for what the client sends next. May be cancelled.
@@ -85,14 +91,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    /// Sends a frame, which is a whole message. After a cancellation nothing can be sent any more.
+    /// Sends a frame, which is a whole message. What a cancelled call did not get out goes before the next one.
     pub(crate) async fn send(&mut self, opcode: OpCode, payload: &[u8]) -> io::Result<()> {
         let header = FrameHeader { opcode, ..FrameHeader::default() };
-        let mut head = Cursor::new([0; MAX_HEADER_BYTES]);
-        header.format(payload.len() as u64, &mut head).map_err(io::Error::other)?;
-        let length = head.position() as usize;
-        let head = head.into_inner();
-        self.stream.write_all_buf(&mut head[..length].chain(payload)).await?;
+        let length = payload.len() as u64;
+        self.unsent.reserve(header.len(length) + payload.len());
+        header.format(length, &mut self.unsent).map_err(io::Error::other)?;
+        self.unsent.extend_from_slice(payload);
+        while self.sent < self.unsent.len() {
+            match self.stream.write(&self.unsent[self.sent..]).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => self.sent += written,
+            }
+        }
+        (self.unsent, self.sent) = (Vec::new(), 0);
         self.stream.flush().await
     }
 
@@ -200,8 +212,13 @@ fn check(header: &FrameHeader, length: u64) -> Result<(), SocketError> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::{collection::vec, prelude::*};
-    use tokio::io::{Empty, empty};
+    use tokio::{
+        io::{AsyncReadExt, Empty, duplex, empty},
+        time::timeout,
+    };
 
     use super::*;
 
@@ -271,6 +288,23 @@ mod tests {
             assert_eq!(socket.take().unwrap(), Some(Incoming::Text("x".repeat(length))));
             assert_eq!(socket.unread.capacity(), 0);
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_cancelled_call_left_is_sent_before_the_next_frame() {
+        let (stream, mut client) = duplex(16);
+        let mut socket = Socket::new(stream, &[], MAX_BYTES);
+        let text = OpCode::Data(Data::Text);
+        let long = socket.send(text, &[b'x'; 100]);
+        assert!(timeout(Duration::from_millis(1), long).await.is_err(), "nobody reads");
+        let (sent, heard) =
+            tokio::join!(async { socket.send(text, b"end").await.map(|()| drop(socket)) }, async {
+                let mut heard = Vec::new();
+                client.read_to_end(&mut heard).await.map(|_| heard)
+            });
+        sent.expect("somebody reads");
+        let expected = [&[0x81, 100][..], &[b'x'; 100], &[0x81, 3], b"end"].concat();
+        assert_eq!(heard.expect("the stream is sound"), expected);
     }
 
     #[test]
