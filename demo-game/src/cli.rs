@@ -23,7 +23,7 @@ Usage: demo-game [OPTIONS]             opens the game
 
 Game:
   --server URL         the signaling server to meet at [default: ws://127.0.0.1:3536]
-  --room URL           go straight into this room: a code, a link, or ws://HOST:PORT/ROOM
+  --room URL           go straight into this room: a code, a link, or ws://HOST:PORT/ROOM; headless: the last of them
   --name NAME          the name that others see
   --ready              be ready as soon as the room is entered; with --players N, as soon as N are in it
   --low                draw without bloom: for slow machines

@@ -19,15 +19,16 @@ pub(crate) const MAX_ID_BYTES: usize = 64;
 
 /// Settings of the plugin. The defaults suit an action game for two to four players.
 ///
-/// All peers of a match must agree on `fps`, `checksum_interval`, `game_id`, `game_version` and the registered types; this is
-/// checked when they meet, and a peer that differs is refused with a sentence.
+/// All peers of a match must agree on `fps`, `checksum_interval`, `game_id`, `game_version` and the registered types, in the same order;
+/// this is checked when they meet, and a peer that differs is refused with a sentence. What the simulation computes cannot be compared.
 #[derive(Resource, Clone, Debug, PartialEq)]
 pub struct NetcodeConfig {
     /// Simulation steps per second, 1 to 240. Default 60, the refresh rate that most players have.
     pub fps: u16,
     /// Names the game, at most 64 bytes. Peers with another id are refused. Default `"game"`.
     pub game_id: String,
-    /// Names the build as players know it, at most 64 bytes; shown when two builds do not fit. Default `"0"`.
+    /// Names the build as players know it, at most 64 bytes; shown when two builds do not fit. To be raised whenever the simulation
+    /// changes. Default `"0"`.
     pub game_version: String,
     /// Frames that a local input waits before it is used; more delay, fewer and shorter rollbacks. With `prediction_window` at most 60.
     /// Default adaptive, 1 to 6 frames (17 to 100 ms at 60 fps): as short as the network lets it, and never felt as lag of its own.
@@ -38,7 +39,7 @@ pub struct NetcodeConfig {
     /// Default 2.25 s: the others learn of it well within 3 s.
     pub peer_timeout: Duration,
     /// Silence after which any peer counts as gone, at least `peer_timeout`. Default 10 s: its network, or ours, may be away for
-    /// three seconds, and a data channel that got no answer asks again only after 1, 3 and 7 s.
+    /// some seconds, and a data channel that got no answer asks again only after 1, 3 and 7 s.
     pub outage_timeout: Duration,
     /// Silence after which a peer is shown as quiet. Default 0.5 s: longer than any jitter, short enough to explain a stall.
     pub quiet_after: Duration,

@@ -303,7 +303,8 @@ pub(super) fn show_progress(
     let line = match course.stage {
         Stage::Meeting if *session == SessionState::Gathering => {
             let here = lobby.peers.len() + 1;
-            format!("{seconds:3} s  {here} of {} players are here", course.options.players)
+            let server = if lobby.is_signaling_lost { "  the server is away" } else { "" };
+            format!("{seconds:3} s  {here} of {} players are here{server}", course.options.players)
         }
         Stage::Meeting => format!("{seconds:3} s  {:?}", *session),
         Stage::Playing | Stage::Settling => format!(

@@ -39,7 +39,7 @@ impl fmt::Display for DesyncReport {
         let Self { frame, peer, types } = self;
         write!(
             f,
-            "desync: frame {frame} is another one at peer {peer}: `{}`. ",
+            "desync: frame {frame} differs from that of peer {peer}: `{}`. ",
             types.join("`, `")
         )?;
         if *frame == 0 {

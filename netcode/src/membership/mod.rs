@@ -150,12 +150,13 @@ pub struct StartLocal {
     pub sync_test: Option<SyncTest>,
 }
 
-/// Request: we are (not) ready to play. The match starts when everybody is.
+/// Request: we are (not) ready to play. The match starts when everybody is. Forgotten when a match begins, and with each [`JoinRoom`].
 #[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SetReady(pub bool);
 
 /// Request: by the rules of the game the match is over. Back to `Gathering` with all peers still connected, or to
-/// `Offline` after a local match. Send it only for what is confirmed on all peers: a few seconds after the final frame.
+/// `Offline` after a local match. Send it only for what is confirmed: when
+/// [`SessionStats::confirmed_frames`](crate::SessionStats::confirmed_frames) is past the final frame.
 #[derive(Message, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FinishMatch;
 

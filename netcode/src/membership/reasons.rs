@@ -37,7 +37,7 @@ pub enum EndReason {
     #[error("the connection to the server was lost, and nobody else is here; try again")]
     SignalingLost,
     /// Not all players began the match in time.
-    #[error("the match could not be started: not everybody was ready in time; try again")]
+    #[error("the match could not be started: somebody's game took too long to load; try again")]
     StartTimedOut,
     /// The game gave several seats of this machine inputs of different sizes: see [`GameInput`](crate::GameInput).
     #[error(
@@ -124,7 +124,7 @@ pub enum Refusal {
         version: String,
     },
     /// The peer sent what nobody plays on with.
-    #[error("{name} was removed: {misconduct}; it has to come back to play")]
+    #[error("{name} was removed: {misconduct}; to play, it has to leave the room and come back")]
     Removed {
         /// The peer's name.
         name: String,

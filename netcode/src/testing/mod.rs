@@ -2,10 +2,7 @@
 //!
 //! The code above the transport is the code of a real match.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a test waits by the real clock, as ggrs's timers run by it"
-)]
+#![expect(clippy::disallowed_methods, reason = "what never comes is given up by the real clock")]
 
 #[doc(hidden)]
 pub mod fuzz;
@@ -41,8 +38,7 @@ pub use sync_test::{random_inputs, sync_test};
 
 /// Time that one update of all apps takes, as far as they know: a 60 Hz display.
 const UPDATE: Duration = Duration::from_nanos(16_666_667);
-/// Real time after which a condition counts as never met. ggrs repeats lost packets by the real clock, so a lossy
-/// match needs some; nothing here waits for it otherwise.
+/// Real time after which a condition counts as never met. Nothing here waits for it otherwise.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A packet that one peer sent to another, by their numbers.
