@@ -10,7 +10,7 @@ mod process;
 mod report;
 mod trouble;
 
-use std::{io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{fs::File, io, path::PathBuf, process::ExitCode, time::Duration};
 
 use lexopt::{Arg, Parser, ValueExt};
 use tokio::{
@@ -62,6 +62,13 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    // An unwritable file is noticed before the minutes, and keeps what it holds until there is something new.
+    if let Some(path) = &request.json
+        && let Err(error) = File::options().create(true).append(true).open(path)
+    {
+        eprintln!("error: cannot write {}: {error}", path.display());
+        return ExitCode::from(2);
+    }
     match measure(&request) {
         Ok(report) => {
             report.print();

@@ -6,7 +6,6 @@
 use std::{
     future::poll_fn,
     io::{self, Cursor},
-    mem,
     pin::Pin,
     task::ready,
 };
@@ -180,8 +179,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
         self.unread.drain(..start + length);
         if self.unread.is_empty() {
-            // Its memory, too.
-            drop(mem::take(&mut self.unread));
+            // Its memory goes, too.
+            self.unread = Vec::new();
         }
         Ok(Some((header, payload)))
     }
