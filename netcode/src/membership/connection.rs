@@ -166,8 +166,7 @@ impl Connection {
         self.forget_room();
     }
 
-    /// Returns all state of the room to its beginning. The count of epochs goes on, so that none is used twice, and who looks elsewhere
-    /// does so whatever the room.
+    /// Returns all state of the room to its beginning. The count of epochs goes on, and so does whether anybody sees the game.
     fn forget_room(&mut self) {
         self.links.clear();
         self.unreachable.clear();
@@ -315,17 +314,11 @@ impl Connection {
             }
             TransportEvent::Failed(error) => occurrences.push(Occurrence::Failed(error)),
             TransportEvent::SignalingLost => {
-                (self.is_signaling_lost, self.is_signaling_gone) = (true, true);
-                self.suppose_all_at_server();
+                self.is_signaling_gone = true;
+                self.note_server(true);
             }
-            TransportEvent::SignalingAway => {
-                self.is_signaling_lost = true;
-                self.suppose_all_at_server();
-            }
-            TransportEvent::SignalingBack => {
-                self.is_signaling_lost = false;
-                self.suppose_all_at_server();
-            }
+            TransportEvent::SignalingAway => self.note_server(true),
+            TransportEvent::SignalingBack => self.note_server(false),
             TransportEvent::Connected(peer) => self.greet(now, peer),
             TransportEvent::DroppedEarly => self.dropped.flooded += 1,
             TransportEvent::BadSignal => self.dropped.bad_signal += 1,
@@ -393,8 +386,9 @@ impl Connection {
         }
     }
 
-    /// Nobody tells us who came back to the server before we did.
-    fn suppose_all_at_server(&mut self) {
+    /// We lost the server, or are there again. Nobody tells us who came back to it before we did.
+    fn note_server(&mut self, is_lost: bool) {
+        self.is_signaling_lost = is_lost;
         for link in &mut self.links {
             link.is_at_server = true;
         }

@@ -3,6 +3,7 @@
 mod support;
 
 mod away;
+mod departures;
 #[cfg(not(target_arch = "wasm32"))]
 mod fuzz;
 mod hostile;

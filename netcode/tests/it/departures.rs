@@ -1,0 +1,112 @@
+//! Peers that go, and networks that do: what ends a match, what does not, and what the others are told.
+
+use std::time::Duration;
+
+use netcode::{NetcodeConfig, prelude::*, testing::Stepper};
+
+use crate::support::{assert_agreement, build, busy, state, stats};
+
+#[test]
+fn who_leaves_ends_the_match_for_the_others_with_a_reason() {
+    let mut stepper = Stepper::in_match(3, build(busy));
+    stepper.updates(60);
+    stepper.app_mut(0).world_mut().write_message(LeaveRoom);
+    stepper.updates(10);
+    assert_eq!(*state(stepper.app(0)), SessionState::Offline);
+    for index in [1, 2] {
+        let reason = EndReason::PeerLeft { name: "peer 0".into() };
+        assert_eq!(*state(stepper.app(index)), SessionState::Ended(reason));
+    }
+}
+
+#[test]
+fn who_crashes_is_missed_within_three_seconds_by_all_for_the_same_reason() {
+    let mut stepper = Stepper::in_match(3, build(busy));
+    stepper.updates(60);
+    stepper.crash(2);
+    assert_missed_within(&mut stepper, Duration::from_secs(3));
+}
+
+#[test]
+fn who_loses_power_is_missed_when_an_outage_would_be_over() {
+    let mut stepper = Stepper::in_match(3, build(busy));
+    stepper.updates(60);
+    stepper.cut_off(2);
+    assert_missed_within(&mut stepper, NetcodeConfig::default().outage_timeout);
+}
+
+/// Asserts that all others miss the third peer by then.
+fn assert_missed_within(stepper: &mut Stepper, time: Duration) {
+    stepper.updates(time.as_millis() as u32 * 60 / 1000 + 1);
+    for index in [0, 1] {
+        let reason = EndReason::PeerLost { name: "peer 2".into() };
+        assert_eq!(*state(stepper.app(index)), SessionState::Ended(reason));
+    }
+}
+
+/// Nothing reaches anybody for three seconds.
+fn black_out(stepper: &mut Stepper) {
+    let peers = stepper.apps().len();
+    (0..peers).for_each(|index| stepper.set_deaf(index, true));
+    stepper.updates(180);
+    (0..peers).for_each(|index| stepper.set_deaf(index, false));
+    stepper.updates(120);
+}
+
+fn assert_play(stepper: &Stepper) {
+    assert!(stepper.apps().iter().all(|app| state(app).is_running()));
+    assert_agreement(stepper, 5);
+}
+
+#[test]
+fn who_left_the_server_and_came_back_to_it_has_the_time_of_an_outage() {
+    let mut stepper = Stepper::in_match(2, build(busy));
+    stepper.updates(60);
+    stepper.leave_server(1);
+    stepper.updates(60);
+    stepper.return_to_server(1);
+    black_out(&mut stepper);
+    assert_play(&stepper);
+    stepper.leave_server(1);
+    black_out(&mut stepper);
+    let reason = EndReason::PeerLost { name: "peer 1".into() };
+    assert_eq!(*state(stepper.app(0)), SessionState::Ended(reason));
+}
+
+#[test]
+fn who_lost_the_server_itself_does_not_believe_what_it_heard_of_others_before() {
+    let mut stepper = Stepper::in_match(2, build(busy));
+    stepper.updates(60);
+    // The second one returns while the first one is not there to be told.
+    stepper.leave_server(1);
+    stepper.updates(60);
+    stepper.reconnect(0);
+    black_out(&mut stepper);
+    assert_play(&stepper);
+}
+
+#[test]
+fn who_is_cut_off_at_the_end_of_a_match_gets_the_last_inputs_when_it_is_back() {
+    let mut stepper = Stepper::in_match(2, build(busy));
+    stepper.updates(60);
+    stepper.set_deaf(1, true);
+    stepper.updates(60);
+    let last = stats(stepper.app(0)).frames;
+    assert!(stats(stepper.app(1)).frames < last, "the second one waits");
+    stepper.app_mut(0).world_mut().write_message(FinishMatch);
+    stepper.updates(7 * 60);
+    stepper.set_deaf(1, false);
+    stepper.updates(60);
+    assert!(stats(stepper.app(1)).confirmed_frames >= last);
+}
+
+#[test]
+fn a_match_survives_three_seconds_in_which_nothing_arrives() {
+    let mut stepper = Stepper::in_match(2, build(busy));
+    stepper.updates(60);
+    stepper.set_conditions(LinkConditions { loss: 1.0, ..LinkConditions::NONE });
+    stepper.updates(180);
+    stepper.set_conditions(LinkConditions::NONE);
+    stepper.updates(180);
+    assert_agreement(&stepper, 6);
+}
