@@ -160,6 +160,8 @@ struct PageReport {
     end_reason: Option<String>,
     room: Option<String>,
     link: Option<String>,
+    /// Of the match that runs, in hexadecimal digits.
+    seed: Option<String>,
     seat: Option<u8>,
     peers: usize,
     ready: bool,
@@ -194,7 +196,7 @@ fn tell_report(
     stats: Res<SessionStats>,
     (journey, settings): (Res<Journey>, Res<Settings>),
     state: Option<Res<MatchState>>,
-    (log, travels): (Res<ChecksumLog>, Res<Travels>),
+    (seed, log, travels): (Res<MatchSeed>, Res<ChecksumLog>, Res<Travels>),
     mut report: ResMut<PageReport>,
 ) {
     report.screen = screen.name();
@@ -213,6 +215,7 @@ fn tell_report(
     report.blocker = lobby.blocker().map(|blocker| blocker.to_string());
     report.rtt_ms = lobby.mean_rtt().unwrap_or_default().as_secs_f64() * 1000.0;
     if session.is_running() {
+        report.seed = Some(format!("{:016x}", seed.0));
         report.numbers = Numbers::default();
         report.numbers.add_match(&stats);
         report.numbers.sample_rates(&stats);

@@ -190,6 +190,15 @@ impl Page {
         self.run("return document.hidden") == true
     }
 
+    /// Waits until the browser says that the page is seen.
+    ///
+    /// # Panics
+    ///
+    /// When it never is.
+    pub fn wait_until_seen(&self, patience: Duration) {
+        self.wait("a look", patience, || (!self.is_hidden()).then_some(()));
+    }
+
     /// Minimises the page's window, or brings it back.
     pub fn set_minimised(&self, minimised: bool) {
         let window = self.devtools("Browser.getWindowForTarget", &json!({}))["windowId"].take();

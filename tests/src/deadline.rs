@@ -13,13 +13,22 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// # Panics
 ///
 /// When it has not after `patience`; the message names `what` never came.
-pub fn wait_for<T>(what: &str, patience: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, patience: Duration, condition: impl FnMut() -> Option<T>) -> T {
+    wait_at_most(patience, condition)
+        .unwrap_or_else(|| panic!("within {patience:?} there was never {what}"))
+}
+
+/// Looks until `condition` yields a value; `None` when it has not after `patience`.
+pub(crate) fn wait_at_most<T>(
+    patience: Duration,
+    mut condition: impl FnMut() -> Option<T>,
+) -> Option<T> {
     let deadline = Instant::now() + patience;
     loop {
-        if let Some(value) = condition() {
+        let value = condition();
+        if value.is_some() || Instant::now() >= deadline {
             return value;
         }
-        assert!(Instant::now() < deadline, "within {patience:?} there was never {what}");
         thread::sleep(POLL_INTERVAL);
     }
 }

@@ -6,6 +6,7 @@
 
 mod browser;
 mod deadline;
+mod foresight;
 mod network;
 mod peer;
 mod report;
@@ -15,6 +16,7 @@ mod webdriver;
 
 pub use crate::browser::{Browser, Cover, Page, web_dist};
 pub use crate::deadline::wait_for;
+pub use crate::foresight::lasts;
 pub use crate::network::{Machine, Network};
 pub use crate::peer::{Peer, PeerSettings};
 pub use crate::report::{Report, assert_agreement};

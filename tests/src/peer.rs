@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Report, wait_for};
+use crate::{Report, deadline::wait_at_most, wait_for};
 
 /// Meeting, connecting and a few seconds of play, on a machine under load.
 const PLAY_PATIENCE: Duration = Duration::from_secs(60);
@@ -110,8 +110,7 @@ impl Peer {
         patience: Duration,
         is_wanted: impl Fn(&str) -> bool,
     ) -> String {
-        let what = format!("{what} from {}", self.name);
-        wait_for(&what, patience, || {
+        let came = wait_at_most(patience, || {
             if let Some(line) = self.lines().into_iter().find(|line| is_wanted(line)) {
                 return Some(line);
             }
@@ -130,6 +129,10 @@ impl Peer {
                 return line;
             }
             None
+        });
+        came.unwrap_or_else(|| {
+            let lines = self.lines();
+            panic!("no {what} from {} within {patience:?}; it said: {lines:#?}", self.name)
         })
     }
 
@@ -140,16 +143,19 @@ impl Peer {
         patience: Duration,
         is_wanted: impl Fn(&str) -> bool,
     ) {
-        let what = format!("{what} from {}", self.name);
         let old = self.lines().len();
-        wait_for(&what, patience, || {
-            assert!(
-                self.status().is_none(),
-                "it ended before {what}; it said: {:#?}",
-                self.lines()
-            );
-            self.lines().iter().skip(old).any(|line| is_wanted(line)).then_some(())
+        let came = wait_at_most(patience, || {
+            let has_ended = self.status().is_some();
+            let came = self.lines().iter().skip(old).any(|line| is_wanted(line));
+            (came || has_ended).then_some(came)
         });
+        assert_eq!(
+            came,
+            Some(true),
+            "no {what} from {} within {patience:?}; it said: {:#?}",
+            self.name,
+            self.lines()
+        );
     }
 
     /// Waits until it plays and `frames` are confirmed.

@@ -1,0 +1,41 @@
+//! Matches that nobody steers, played in advance: from the seed alone, they come out as they will.
+
+use std::time::Duration;
+
+use bevy::{MinimalPlugins, app::App, time::TimeUpdateStrategy};
+use demo_game::{DuelPlugin, sim::MatchState, sim::tuning::FPS};
+use netcode::prelude::{SimFrame, StartLocal};
+
+/// Whether a match of two whom nobody steers still goes on after so many seconds. Most do for longer than two minutes, but one in ten is
+/// over within a minute and a half.
+pub fn lasts(seed: u64, seconds: u32) -> bool {
+    let step = Duration::from_secs(1) / u32::from(FPS);
+    let mut app = App::new();
+    app.add_plugins((MinimalPlugins, DuelPlugin::default()));
+    // A nanosecond more than a step, so that each update takes one.
+    app.insert_resource(TimeUpdateStrategy::ManualDuration(step + Duration::from_nanos(1)));
+    app.finish();
+    app.cleanup();
+    let seats = vec!["one".to_owned(), "other".to_owned()];
+    app.world_mut().write_message(StartLocal { seats, seed, sync_test: None });
+    let frames = u32::from(FPS) * seconds;
+    loop {
+        app.update();
+        let world = app.world();
+        let is_over = world.get_resource::<MatchState>().is_some_and(MatchState::is_finished);
+        if is_over || world.resource::<SimFrame>().0 >= frames {
+            return !is_over;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_matches_are_short_and_most_are_not() {
+        let long = (0..40).filter(|&seed| lasts(seed, 95)).count();
+        assert!((30..40).contains(&long), "{long} of 40");
+    }
+}
