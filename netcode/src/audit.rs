@@ -20,6 +20,7 @@ use bevy::{
 };
 
 use crate::{
+    lent::Lent,
     plugin::Simulate,
     rollback::{Rollback, RollbackStore},
 };
@@ -218,7 +219,7 @@ impl Seen {
             .get_resource::<AllowedUnregistered>()
             .is_some_and(|allowed| allowed.0.contains(&type_id));
         let is_registered =
-            is_allowed || world.resource::<RollbackStore>().types().any(|it| it == type_id);
+            is_allowed || world.resource::<Lent<RollbackStore>>().types().any(|it| it == type_id);
         // Also one that is not there yet: every resource requires the component that marks them.
         let marker = world.components().valid_component_id::<IsResource>();
         let is_resource = info.required_components().iter_ids().any(|id| Some(id) == marker);

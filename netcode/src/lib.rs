@@ -53,6 +53,7 @@ struct CrateReadmeExamples;
 mod codec;
 mod config;
 mod frame;
+mod lent;
 mod random;
 mod transport;
 

@@ -13,6 +13,7 @@ use crate::{
     effects::{EffectTypes, OldestOpenFrame},
     frame::{MatchSeed, SimFrame},
     input::{GameInput, LocalInputs, PlayerInputs},
+    lent::Lent,
     membership::{
         Connection, FinishMatch, JoinRoom, LeaveRoom, Lobby, Roster, SessionChanged, SessionState,
         SetConditions, SetInputDelay, SetReady, StartLocal,
@@ -107,7 +108,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             .init_resource::<OldestOpenFrame>()
             .init_resource::<Page>()
             .init_resource::<Registrations>()
-            .init_resource::<RollbackStore>()
+            .init_resource::<Lent<RollbackStore>>()
             .init_resource::<RollbackIdCounter>()
             .init_resource::<Population>()
             .add_message::<JoinRoom>()

@@ -92,11 +92,10 @@ pub(crate) struct EffectTypes {
 impl EffectTypes {
     /// Tells all effect types that `frame` is about to be simulated.
     pub(crate) fn begin(world: &mut World, frame: u32) {
-        world.resource_scope(|world, types: bevy::prelude::Mut<Self>| {
-            for begin in &types.begin {
-                begin(world, frame);
-            }
-        });
+        for index in 0..world.resource::<Self>().begin.len() {
+            let begin = world.resource::<Self>().begin[index];
+            begin(world, frame);
+        }
     }
 
     /// Forgets all effects of the match.

@@ -21,6 +21,7 @@ use crate::{
     config::{MAX_SEATS, NetcodeConfig},
     diagnostics::SessionStats,
     frame::SimFrame,
+    lent::Lent,
     rollback::{Registrations, RollbackStore},
     session::DueSteps,
     transport::{Transport, TransportError},
@@ -139,7 +140,7 @@ pub(crate) struct Findings<'w> {
     log: ResMut<'w, ChecksumLog>,
     stats: ResMut<'w, SessionStats>,
     desyncs: MessageWriter<'w, DesyncDetected>,
-    store: Res<'w, RollbackStore>,
+    store: Res<'w, Lent<RollbackStore>>,
     roster: ResMut<'w, Roster>,
 }
 

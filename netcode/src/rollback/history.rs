@@ -7,7 +7,7 @@ use bevy::{
         archetype::Archetype, component::ComponentId, entity_disabling::Disabled,
         query::QueryState, resource::IsResource,
     },
-    prelude::{Allow, Entity, Resource, World},
+    prelude::{Allow, Entity, World},
 };
 
 use super::{
@@ -27,7 +27,6 @@ use crate::audit::AllowedUnregistered;
 const MAX_ATTEMPTS: usize = 4;
 
 /// Saves and restores the registered world.
-#[derive(Resource)]
 pub(crate) struct RollbackStore {
     columns: Vec<Box<dyn Column>>,
     rows: SavedRows,

@@ -43,6 +43,11 @@ impl RollbackId {
     /// What an entity carries for the moment between its spawn and the assignment of its id.
     const UNASSIGNED: Self = Self(u32::MAX);
 
+    #[cfg(test)]
+    pub(super) fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+
     /// The id as a number, for seeds and sorting.
     #[must_use]
     pub fn get(self) -> u32 {

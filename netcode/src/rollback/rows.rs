@@ -20,16 +20,38 @@ struct Rows {
     rows: TableVersion,
     entities: Vec<Entity>,
     ids: Vec<RollbackId>,
+    /// Whether each id follows the one before it, as where entities are as they were spawned: then they need not be read to be compared.
+    are_in_sequence: bool,
     /// The [`Population`] at which entities and ids were seen to belong together.
     population: u64,
     uses: usize,
 }
 
 impl Rows {
+    fn new(rows: TableVersion, entities: Vec<Entity>, ids: Vec<RollbackId>) -> Self {
+        let are_in_sequence = are_in_sequence(&ids);
+        Self { rows, entities, ids, are_in_sequence, population: 0, uses: 0 }
+    }
+
+    /// Takes over other rows, into the same buffers.
+    fn fill(&mut self, rows: TableVersion, entities: &[Entity], ids: &[RollbackId]) {
+        entities.clone_into(&mut self.entities);
+        ids.clone_into(&mut self.ids);
+        self.are_in_sequence = are_in_sequence(ids);
+        self.rows = rows;
+    }
+
     /// Whether a table of the present world has these rows. While nobody came or went, ids say it all.
     fn are(&self, entities: &[Entity], ids: &[RollbackId], population: u64) -> bool {
-        are_same(&self.ids, ids)
-            && (self.population == population || are_same(&self.entities, entities))
+        self.have_ids(ids) && (self.population == population || are_same(&self.entities, entities))
+    }
+
+    fn have_ids(&self, ids: &[RollbackId]) -> bool {
+        if self.are_in_sequence {
+            ids.len() == self.ids.len() && ids.first() == self.ids.first() && are_in_sequence(ids)
+        } else {
+            are_same(&self.ids, ids)
+        }
     }
 }
 
@@ -148,14 +170,10 @@ impl RowPool {
         let free = self.free.iter().rposition(|&index| self.all[index].rows.table == table);
         if let Some(place) = free {
             let index = self.free.swap_remove(place);
-            let old = &mut self.all[index];
-            entities.clone_into(&mut old.entities);
-            ids.clone_into(&mut old.ids);
-            old.rows = rows;
+            self.all[index].fill(rows, entities, ids);
             return index;
         }
-        let (entities, ids) = (entities.to_vec(), ids.to_vec());
-        self.all.push(Rows { rows, entities, ids, population: 0, uses: 0 });
+        self.all.push(Rows::new(rows, entities.to_vec(), ids.to_vec()));
         self.all.len() - 1
     }
 
@@ -180,6 +198,20 @@ pub(super) fn population(world: &World) -> u64 {
     world.resource::<Population>().0
 }
 
+/// Whether each id is one more than the one before it.
+fn are_in_sequence(ids: &[RollbackId]) -> bool {
+    let Some(mut first) = ids.first().map(|id| id.get()) else { return true };
+    // In pieces as below.
+    ids.chunks(64).all(|piece| {
+        let follows = piece
+            .iter()
+            .zip(0..)
+            .fold(true, |all, (id, place)| all & (id.get() == first.wrapping_add(place)));
+        first = first.wrapping_add(64);
+        follows
+    })
+}
+
 /// Whether two lists are equal, compared in pieces without a branch inside, so that the compiler makes vector code of them.
 pub(super) fn are_same<T: PartialEq>(one: &[T], other: &[T]) -> bool {
     let differ = |(one, other): (&[T], &[T])| {
@@ -191,6 +223,40 @@ pub(super) fn are_same<T: PartialEq>(one: &[T], other: &[T]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_in_sequence_if_none_is_left_out_or_in_another_place() {
+        let ids: Vec<RollbackId> = (7..207).map(RollbackId::from_number).collect();
+        assert!(are_in_sequence(&ids) && are_in_sequence(&[]));
+        for (index, id) in [(1, 7), (63, 500), (64, 0), (65, 71), (199, 200)] {
+            let mut other = ids.clone();
+            other[index] = RollbackId::from_number(id);
+            assert!(!are_in_sequence(&other), "{index}");
+        }
+        // What has no id yet has the last one.
+        let last = [u32::MAX, u32::MAX].map(RollbackId::from_number);
+        assert!(!are_in_sequence(&last));
+    }
+
+    #[test]
+    fn rows_with_ids_in_sequence_are_told_from_all_others() {
+        let entities: Vec<Entity> = (0..100).filter_map(Entity::from_raw_u32).collect();
+        let ids: Vec<RollbackId> = (7..107).map(RollbackId::from_number).collect();
+        let version = TableVersion { table: TableId::from_u32(1), version: 1 };
+        let rows = Rows::new(version, entities.clone(), ids.clone());
+        assert!(rows.are_in_sequence && rows.are(&entities, &ids, 0));
+        let mut swapped = ids.clone();
+        swapped.swap(3, 70);
+        let later: Vec<RollbackId> = (8..108).map(RollbackId::from_number).collect();
+        for other in [&swapped, &later, &ids[..99].to_vec()] {
+            assert!(!rows.are(&entities, other, 0), "{other:?}");
+        }
+        let mut others = Rows::new(version, entities.clone(), swapped.clone());
+        assert!(!others.are_in_sequence);
+        assert!(others.are(&entities, &swapped, 0) && !others.are(&entities, &ids, 0));
+        others.fill(version, &entities, &ids);
+        assert!(others.are(&entities, &ids, 0) && !others.are(&entities, &swapped, 0));
+    }
 
     #[test]
     fn lists_are_the_same_if_all_of_their_entities_are() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bevy::prelude::{MessageReader, Mut, Real, Res, ResMut, Time, World};
+use bevy::prelude::{MessageReader, Real, Res, ResMut, Time, World};
 use ggrs::{GgrsError, GgrsRequest, InputStatus, P2PSession};
 
 use super::{DueSteps, Epoch, GgrsConfig, Kind, start::end, sync_test::NotRollingBack};
@@ -13,6 +13,7 @@ use crate::{
     effects::{EffectTypes, OldestOpenFrame},
     frame::SimFrame,
     input::{GameInput, LocalInputs, PlayerInputs},
+    lent::Lent,
     membership::{
         Connection, EndReason, SessionState, SetInputDelay,
         control::Control,
@@ -46,7 +47,7 @@ pub(crate) fn pace(
 /// Follows the game's requests for other input delays.
 pub(crate) fn set_input_delay<I: GameInput>(
     mut requests: MessageReader<SetInputDelay>,
-    epoch: Option<ResMut<Epoch<I>>>,
+    epoch: Option<ResMut<Lent<Epoch<I>>>>,
     config: Res<NetcodeConfig>,
     time: Res<Time<Real>>,
 ) {
@@ -60,11 +61,11 @@ pub(crate) fn set_input_delay<I: GameInput>(
 /// Takes the steps that are due.
 pub(crate) fn step<I: GameInput>(world: &mut World) {
     let due = world.resource::<DueSteps>().0;
-    if due == 0 || !world.contains_resource::<Epoch<I>>() {
+    if due == 0 || !world.contains_resource::<Lent<Epoch<I>>>() {
         return;
     }
     let outside = *world.resource::<Time>();
-    world.resource_scope(|world, mut epoch: Mut<Epoch<I>>| {
+    Lent::lend(world, |world, epoch: &mut Epoch<I>| {
         let steps = match &mut epoch.kind {
             Kind::Match { .. } => due,
             Kind::SyncTest(run) => run.steps(due),
@@ -90,13 +91,13 @@ pub(crate) fn confirm<I: GameInput>(world: &mut World) {
     if !world.resource::<SessionState>().is_running() {
         return;
     }
-    let Some(epoch) = world.get_resource::<Epoch<I>>() else { return };
+    let Some(epoch) = world.get_resource::<Lent<Epoch<I>>>() else { return };
     let oldest = epoch.oldest_open_frame();
     // A frame that is final may still have to be hashed.
     let needed = oldest.min(epoch.next_checksum);
-    world.insert_resource(OldestOpenFrame(oldest));
+    world.resource_mut::<OldestOpenFrame>().0 = oldest;
     world.resource_mut::<SessionStats>().confirmed_frames = oldest;
-    world.resource_scope(|world, mut store: Mut<RollbackStore>| {
+    Lent::lend(world, |world, store: &mut RollbackStore| {
         store.confirm(world, oldest);
         store.forget_before(needed);
     });
@@ -151,7 +152,7 @@ impl<I: GameInput> Epoch<I> {
     fn fulfil(&mut self, world: &mut World, request: GgrsRequest<GgrsConfig<I>>) {
         match request {
             GgrsRequest::SaveGameState { cell, frame } => {
-                world.resource_scope(|world, mut store: Mut<RollbackStore>| {
+                Lent::lend(world, |world, store: &mut RollbackStore| {
                     store.save(world, self.frame);
                 });
                 cell.save(frame, Some(()), None);
@@ -176,7 +177,7 @@ impl<I: GameInput> Epoch<I> {
         stats.rollbacks += 1;
         stats.last_rollback = depth;
         stats.max_rollback = stats.max_rollback.max(depth);
-        world.resource_scope(|world, mut store: Mut<RollbackStore>| store.load(world, frame));
+        Lent::lend(world, |world, store: &mut RollbackStore| store.load(world, frame));
         self.frame = frame;
     }
 
@@ -212,7 +213,7 @@ impl<I: GameInput> Epoch<I> {
         if !self.frame.is_multiple_of(STRAYS_FRAMES) {
             return;
         }
-        let mut strays = world.resource::<RollbackStore>().strays(world);
+        let mut strays = world.resource::<Lent<RollbackStore>>().strays(world);
         strays.retain(|name| !self.strays.contains(name));
         if !strays.is_empty() {
             tracing::warn!("{}", NotRollingBack(&strays));
@@ -228,12 +229,13 @@ impl<I: GameInput> Epoch<I> {
             let frame = self.next_checksum;
             self.next_checksum += interval;
             let mut parts = Vec::new();
-            if !world.resource::<RollbackStore>().hash(frame, &mut parts) {
+            if !world.resource::<Lent<RollbackStore>>().hash(frame, &mut parts) {
                 continue;
             }
             let disagreements = world.resource_mut::<ChecksumLog>().push(frame, &parts);
             for (peer, differing) in disagreements {
-                let report = desync_report(world.resource(), frame, peer, &differing);
+                let report =
+                    desync_report(world.resource::<Lent<RollbackStore>>(), frame, peer, &differing);
                 report.count(&mut world.resource_mut());
                 world.write_message(DesyncDetected(report));
             }

@@ -33,7 +33,6 @@ impl<I: GameInput> Config for GgrsConfig<I> {
 }
 
 /// The match that is running, or that just ran.
-#[derive(Resource)]
 pub(crate) struct Epoch<I: GameInput> {
     kind: Kind<I>,
     number: u32,

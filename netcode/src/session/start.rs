@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bevy::prelude::{Mut, Real, Time, World};
+use bevy::prelude::{Real, Time, World};
 use ggrs::{GgrsError, PlayerType, SessionBuilder, SessionState as GgrsState};
 
 use super::{
@@ -19,6 +19,7 @@ use crate::{
     effects::{EffectTypes, OldestOpenFrame},
     frame::{MatchSeed, SimFrame},
     input::{GameInput, LocalInputs, PlayerInputs, Seat},
+    lent::Lent,
     membership::{
         Connection, EndReason, GoodbyeCause, MatchPlan, Roster, SessionState, StartLocal,
         StartRefusal, systems::PendingStart,
@@ -44,16 +45,16 @@ pub(crate) fn manage_epoch<I: GameInput>(world: &mut World) {
         PendingStart::Online(plan) => start_online::<I>(world, &plan),
         PendingStart::Local(request) => start_local::<I>(world, &request),
     }
-    if !world.contains_resource::<Epoch<I>>() {
+    if !world.contains_resource::<Lent<Epoch<I>>>() {
         return;
     }
     match world.resource() {
         SessionState::Running => {}
         SessionState::Starting => {
-            world.resource_scope(|world, mut epoch: Mut<Epoch<I>>| await_start(world, &mut epoch));
+            Lent::lend(world, |world, epoch: &mut Epoch<I>| await_start(world, epoch));
         }
         _ => {
-            world.remove_resource::<Epoch<I>>();
+            world.remove_resource::<Lent<Epoch<I>>>();
             clear_match::<I>(world);
         }
     }
@@ -210,7 +211,7 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind<I>, roster: Roster, seed: u
     let config = world.resource::<NetcodeConfig>().clone();
     clear_match::<I>(world);
     world.resource_mut::<Connection>().forget_drops();
-    let mut store = world.resource_mut::<RollbackStore>();
+    let mut store = world.resource_mut::<Lent<RollbackStore>>();
     store.set_depth(usize::from(config.prediction_window) + EXTRA_FRAMES);
     store.set_exact(matches!(kind, Kind::SyncTest(_)));
     let input_delay = match &kind {
@@ -228,7 +229,7 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind<I>, roster: Roster, seed: u
     *world.resource_mut::<Time>() = outside;
     world.resource_mut::<Pacer>().restart();
     let began_at = world.resource::<Time<Real>>().elapsed();
-    world.insert_resource(Epoch {
+    world.insert_resource(Lent::new(Epoch {
         kind,
         number,
         frame: 0,
@@ -238,12 +239,12 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind<I>, roster: Roster, seed: u
         strays: Vec::new(),
         read_frame: None,
         are_held: false,
-    });
+    }));
 }
 
 /// Returns the world to what it was before the first match. Statistics and checksums stay, to be looked at.
 fn clear_match<I: GameInput>(world: &mut World) {
-    world.resource_scope(|world, mut store: Mut<RollbackStore>| store.reset(world));
+    Lent::lend(world, |world, store: &mut RollbackStore| store.reset(world));
     EffectTypes::reset(world);
     world.insert_resource(OldestOpenFrame::default());
     world.insert_resource(SimFrame::default());

@@ -1,14 +1,14 @@
 //! The rollback store by hand: save, load and hash a world without a session, to test or to measure what one's own
 //! components cost.
 
-use bevy::prelude::{Mut, World};
+use bevy::prelude::World;
 
-use crate::rollback::RollbackStore;
+use crate::{lent::Lent, rollback::RollbackStore};
 
 /// Makes room for the last `frames` frames, at least 1, and forgets all that is saved.
 pub fn set_depth(world: &mut World, frames: usize) {
     let frames = frames.max(1);
-    world.resource_mut::<RollbackStore>().set_depth(frames);
+    world.resource_mut::<Lent<RollbackStore>>().set_depth(frames);
 }
 
 /// Saves the registered world as frame `frame`.
@@ -17,7 +17,7 @@ pub fn set_depth(world: &mut World, frames: usize) {
 ///
 /// Before the first [`set_depth`] or match.
 pub fn save(world: &mut World, frame: u32) {
-    world.resource_scope(|world, mut store: Mut<RollbackStore>| store.save(world, frame));
+    Lent::lend(world, |world, store: &mut RollbackStore| store.save(world, frame));
 }
 
 /// Brings the registered world back to what it was when `frame` was saved.
@@ -26,13 +26,13 @@ pub fn save(world: &mut World, frame: u32) {
 ///
 /// If `frame` is not among the last saved ones.
 pub fn load(world: &mut World, frame: u32) {
-    world.resource_scope(|world, mut store: Mut<RollbackStore>| store.load(world, frame));
+    Lent::lend(world, |world, store: &mut RollbackStore| store.load(world, frame));
 }
 
 /// Says that no frame before `frame` will be loaded again: those are forgotten, and what left the simulation before `frame` is
 /// despawned for good.
 pub fn confirm(world: &mut World, frame: u32) {
-    world.resource_scope(|world, mut store: Mut<RollbackStore>| {
+    Lent::lend(world, |world, store: &mut RollbackStore| {
         store.confirm(world, frame);
         store.forget_before(frame);
     });
@@ -41,7 +41,7 @@ pub fn confirm(world: &mut World, frame: u32) {
 /// The checksum of each hashed type in the saved frame `frame`, by the type's full path; nothing if it is not saved.
 #[must_use]
 pub fn checksums(world: &World, frame: u32) -> Vec<(&'static str, u64)> {
-    let store = world.resource::<RollbackStore>();
+    let store = world.resource::<Lent<RollbackStore>>();
     let mut parts = Vec::new();
     store.hash(frame, &mut parts);
     store.hashed_names().zip(parts).collect()

@@ -8,7 +8,7 @@ mod failure;
 
 use std::collections::VecDeque;
 
-use bevy::prelude::{Mut, World};
+use bevy::prelude::World;
 
 use self::chaos::{Chaos, Disturbance};
 use super::{Epoch, Kind};
@@ -16,6 +16,7 @@ use crate::{
     audit::AuditReport,
     diagnostics::SessionStats,
     input::{GameInput, LocalInputs},
+    lent::Lent,
     membership::EndReason,
     rollback::{Difference, RollbackStore},
 };
@@ -98,16 +99,16 @@ impl<I: GameInput> Epoch<I> {
             return false;
         }
         let frame = self.frame;
-        world.resource_scope(|world, mut store: Mut<RollbackStore>| store.save(world, frame));
+        Lent::lend(world, |world, store: &mut RollbackStore| store.save(world, frame));
         let Kind::SyncTest(run) = &mut self.kind else { return false };
         let mut hashes =
             if run.first.len() > run.window as usize { run.first.pop_front() } else { None }
                 .unwrap_or_default();
-        world.resource::<RollbackStore>().hash(frame, &mut hashes);
+        world.resource::<Lent<RollbackStore>>().hash(frame, &mut hashes);
         run.first.push_back(hashes);
 
         if run.chaos.is_some() && frame.is_multiple_of(READ_BACK_FRAMES) {
-            let store = world.resource::<RollbackStore>();
+            let store = world.resource::<Lent<RollbackStore>>();
             let unsaid = store.unsaid_entity(frame).zip(Some(DivergenceCause::UnsaidEntity));
             let found = unsaid
                 .or_else(|| store.difference_to_bytes(frame).zip(Some(DivergenceCause::Bytes)));
@@ -210,7 +211,7 @@ impl<I: GameInput> Epoch<I> {
             self.simulate_recorded(world, self.newest - self.frame);
         }
         let mut hashes = Vec::new();
-        world.resource_scope(|world, mut store: Mut<RollbackStore>| {
+        Lent::lend(world, |world, store: &mut RollbackStore| {
             store.save_again(world, frame);
             store.hash_again(frame, &mut hashes);
         });
@@ -243,7 +244,7 @@ impl<I: GameInput> Epoch<I> {
     /// Compares the world with what the same frame was when it was simulated first.
     fn compare(&mut self, world: &mut World) -> Option<(u32, Difference)> {
         let (frame, newest) = (self.frame, self.newest);
-        world.resource_scope(|world, mut store: Mut<RollbackStore>| {
+        Lent::lend(world, |world, store: &mut RollbackStore| {
             store.save_again(world, frame);
             let Kind::SyncTest(run) = &mut self.kind else { return None };
             store.hash_again(frame, &mut run.again);
