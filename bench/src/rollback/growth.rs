@@ -1,6 +1,4 @@
-//! A match of ten minutes in which 100 entities a second come and go: what its last minute costs beside its first.
-
-use std::time::Instant;
+//! A match in which 100 entities a second come and go for ten minutes: what it costs then, beside one that has just begun.
 
 use bevy::prelude::*;
 use netcode::prelude::*;
@@ -10,7 +8,7 @@ use super::{
     contestant::{Library, Play, Rig, add_flight},
     world::{Age, Kind, Position, Velocity},
 };
-use crate::stopwatch::median;
+use crate::stopwatch::{Turns, alternate, seconds};
 
 /// Entities that are there all the time.
 const ENTITIES: usize = 1_000;
@@ -20,7 +18,7 @@ const LIFETIME_FRAMES: u32 = 60;
 const FRAMES_PER_SECOND: u32 = 60;
 const MINUTES: usize = 10;
 
-/// The last minute divided by the first.
+/// A match after ten minutes divided by one in its first.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Growth {
     pub(crate) ours: Grown,
@@ -29,7 +27,7 @@ pub(crate) struct Growth {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Grown {
-    /// Median time of an update, in seconds, in the first minute and in the last.
+    /// Median time of an update, in seconds, in the first minute of one match, and after ten minutes of another.
     pub(crate) first: f64,
     pub(crate) last: f64,
     /// Resident memory of the process at the end of the first minute and of the last, in bytes; none where the system
@@ -47,13 +45,39 @@ impl Grown {
     }
 }
 
-/// Plays the match with each library, each alone in the process for as long as it plays.
+/// Plays with each library, each alone in the process for as long as it plays.
 pub(crate) fn measure(effort: &Effort) -> Growth {
     Growth { ours: play(Library::Ours, effort), theirs: play(Library::BevyGgrs, effort) }
 }
 
+/// Plays ten minutes for the memory, and then, in turns with a new match, one more for the time: a machine is not equally fast ten minutes
+/// later.
 fn play(library: Library, effort: &Effort) -> Grown {
-    let mut rig = Rig::with_game(library, Kind::Copy, ENTITIES, Play::SyncTest, true, |app| {
+    let mut old = begin(library);
+    let mut memory = Vec::new();
+    for _ in 0..MINUTES {
+        (0..effort.minute).for_each(|_| old.app.update());
+        memory.push(resident_bytes());
+    }
+    let mut new = begin(library);
+    let runs = FRAMES_PER_SECOND as usize;
+    let turns = Turns { count: effort.minute / runs, runs };
+    let times = alternate(
+        turns,
+        &mut [&mut || seconds(|| new.app.update()), &mut || seconds(|| old.app.update())],
+    );
+    old.assert_sound();
+    new.assert_sound();
+    Grown {
+        first: times.median(0),
+        last: times.median(1),
+        memory: memory[0].zip(memory[MINUTES - 1]),
+    }
+}
+
+/// A match in which every frame is rolled back.
+fn begin(library: Library) -> Rig {
+    Rig::with_game(library, Kind::Copy, ENTITIES, Play::SyncTest, true, |app| {
         add_flight(library, app);
         match library {
             Library::Ours => {
@@ -66,20 +90,7 @@ fn play(library: Library, effort: &Effort) -> Grown {
                 );
             }
         }
-    });
-    let mut minutes = Vec::new();
-    for _ in 0..MINUTES {
-        let mut times = Vec::with_capacity(effort.minute);
-        for _ in 0..effort.minute {
-            let start = Instant::now();
-            rig.app.update();
-            times.push(start.elapsed().as_secs_f64());
-        }
-        minutes.push((median(times), resident_bytes()));
-    }
-    rig.assert_sound();
-    let ((first, first_memory), (last, last_memory)) = (minutes[0], minutes[MINUTES - 1]);
-    Grown { first, last, memory: first_memory.zip(last_memory) }
+    })
 }
 
 /// How many are due in this frame, so that it is 100 in each second.

@@ -56,7 +56,7 @@ impl Report {
             for (name, grown) in [("netcode", growth.ours), ("bevy_ggrs", growth.theirs)] {
                 let memory = grown.memory().map_or("unknown".into(), |it| format!("{it:.3}"));
                 println!(
-                    "minute 10 / minute 1, {name}: time {:.3} ({} to {}), resident memory {memory}",
+                    "after ten minutes / at the beginning, {name}: time {:.3} ({} to {}), resident memory {memory}",
                     grown.time(),
                     time(grown.first),
                     time(grown.last),
