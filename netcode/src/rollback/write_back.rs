@@ -87,13 +87,35 @@ fn restore_rows<C: Clone>(
                 *changed = now.tick;
             }
         }
-    } else if since.is_before_any(changed, now) {
+        return false;
+    }
+    let pieces = present.chunks_mut(PIECE).zip(saved.chunks(PIECE)).zip(changed.chunks_mut(PIECE));
+    for ((present, saved), changed) in pieces {
+        // Most often one system has written all of them, or none has.
+        let is_one_tick = is_repeated(changed);
+        let ticks = if is_one_tick { &changed[..1] } else { &*changed };
+        if !since.is_before_any(ticks, now) {
+            continue;
+        }
         present.clone_from_slice(saved);
-        for changed in changed {
-            *changed = if since.is_before(*changed, now) { now.tick } else { *changed };
+        if is_one_tick {
+            changed.fill(now.tick);
+        } else {
+            for changed in changed {
+                *changed = if since.is_before(*changed, now) { now.tick } else { *changed };
+            }
         }
     }
     false
+}
+
+/// Rows that are looked at together: their ticks stay in the nearest cache until they are written.
+const PIECE: usize = 256;
+
+/// Whether all ticks are the same; none are. Without a branch inside, so that the compiler makes vector code of it.
+fn is_repeated(ticks: &[Tick]) -> bool {
+    let first = ticks.first().map_or(0, |tick| tick.get());
+    ticks.iter().fold(0, |difference, tick| difference | (tick.get() ^ first)) == 0
 }
 
 /// Restores rows, and marks as changed what is not equal.
@@ -334,5 +356,50 @@ impl<C: Component<Mutability = Immutable>> ByInserting<C> {
             }
         }
         is_any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_changed_since_is_restored_and_marked() {
+        const ROWS: usize = 3 * PIECE + 10;
+        let since = Moment { tick: Tick::new(100), save: 1 };
+        let now = Moment { tick: Tick::new(200), save: 2 };
+        let saved: Vec<usize> = (0..ROWS).collect();
+        let mut present: Vec<usize> = saved.iter().map(|value| value + 1000).collect();
+        // Pieces that changed together, and not at all; one in which single rows changed; and a rest that did, last in it.
+        let tick_of = |row: usize| match row / PIECE {
+            0 => 150,
+            1 => 90,
+            2 if row.is_multiple_of(7) => 101,
+            3 if row == ROWS - 1 => 200,
+            _ => 100,
+        };
+        let mut changed: Vec<Tick> = (0..ROWS).map(|row| Tick::new(tick_of(row))).collect();
+        let is_unmarked = restore_rows(&saved, &mut present, &mut changed, since, now);
+        assert!(!is_unmarked);
+        for row in 0..ROWS {
+            let has_changed = tick_of(row) > 100;
+            let expected_tick = if has_changed { 200 } else { tick_of(row) };
+            assert_eq!(changed[row], Tick::new(expected_tick), "row {row}");
+            if has_changed {
+                assert_eq!(present[row], saved[row], "row {row}");
+            }
+        }
+        let second = PIECE..2 * PIECE;
+        assert_eq!(present[second.clone()], second.map(|row| row + 1000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn one_tick_that_differs_is_seen_wherever_it_is() {
+        for place in [0, 1, 100, PIECE - 1] {
+            let mut ticks = vec![Tick::new(7); PIECE];
+            assert!(is_repeated(&ticks));
+            ticks[place] = Tick::new(u32::MAX);
+            assert!(!is_repeated(&ticks), "{place}");
+        }
     }
 }
