@@ -11,6 +11,7 @@ use bincode::{
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
+#[cfg(test)]
 use crate::checksum::ValueHasher;
 
 /// Most bytes that one decoded value may claim: the largest control message (16 KiB), far above any datagram.
@@ -51,24 +52,6 @@ fn config() -> Configuration<LittleEndian, Varint, Limit<MAX_DECODED_BYTES>> {
 pub(crate) fn encode_into<T: Serialize>(value: &T, bytes: &mut Vec<u8>) -> Result<(), CodecError> {
     encode_into_std_write(value, bytes, standard())?;
     Ok(())
-}
-
-/// Feeds `value` to the hasher, every number with its full width: that costs less than the wire format, and nobody decodes it.
-pub(crate) fn hash_into<T: Serialize>(
-    value: &T,
-    hasher: &mut ValueHasher,
-) -> Result<(), CodecError> {
-    Ok(encode_into_writer(value, Feed(hasher), standard().with_fixed_int_encoding())?)
-}
-
-struct Feed<'a>(&'a mut ValueHasher);
-
-impl Writer for Feed<'_> {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        self.0.write(bytes);
-        Ok(())
-    }
 }
 
 /// The first 64-bit number in `value` that `is_wanted`. That is how an `Entity` is written, and a 32-bit number is not.
@@ -129,6 +112,24 @@ pub(crate) fn decode_own<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecEr
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let (value, used) = decode_from_slice(bytes, config())?;
     if used == bytes.len() { Ok(value) } else { Err(CodecError::Trailing) }
+}
+
+/// Feeds `value` to the hasher, every number with its full width.
+#[cfg(test)]
+pub(crate) fn hash_into<T: Serialize>(
+    value: &T,
+    hasher: &mut ValueHasher,
+) -> Result<(), CodecError> {
+    struct Feed<'a>(&'a mut ValueHasher);
+
+    impl Writer for Feed<'_> {
+        fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+            self.0.write(bytes);
+            Ok(())
+        }
+    }
+
+    Ok(encode_into_writer(value, Feed(hasher), standard().with_fixed_int_encoding())?)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! tells the others. Only confirmed frames are compared: predictions may differ, confirmed frames may not.
 
 mod hasher;
+mod serializer;
 
 use std::{collections::VecDeque, fmt};
 

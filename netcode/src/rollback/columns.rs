@@ -188,7 +188,7 @@ impl EntityMapper for Hide {
 
 /// Feeds a value to the checksum; the hasher sees the same on every platform.
 pub(super) fn hash_value<T: Serialize>(value: &T, hasher: &mut ValueHasher) {
-    if crate::codec::hash_into(value, hasher).is_err() {
+    if hasher.write_value(value).is_err() {
         // A type whose Serialize fails half-way still hashes the same on all peers: what it wrote so far.
         hasher.write(&[0xff]);
     }
