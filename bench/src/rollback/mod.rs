@@ -1,6 +1,7 @@
 //! Saving, loading and the whole sync test: this workspace's rollback store and `bevy_ggrs`, in alternation.
 
 mod contestant;
+mod floor;
 mod growth;
 mod report;
 mod scenarios;

@@ -1,11 +1,12 @@
 //! The single measurements. Each prepares both libraries alike, and times them in turns.
 
-use bevy::{prelude::*, time::TimeUpdateStrategy};
+use bevy::time::TimeUpdateStrategy;
 
 use super::{
     Effort, Pair,
     contestant::{Library, Play, Rig, WINDOW, add_flight},
-    world::{COPY_BYTES, Kind},
+    floor::{Bytes, Columns},
+    world::Kind,
 };
 use crate::stopwatch::{Times, Turns, alternate, seconds};
 
@@ -23,10 +24,13 @@ pub(crate) struct Size {
     pub(crate) load_churn: Pair,
     pub(crate) sync_test: Pair,
     pub(crate) sync_test_checksum: Pair,
-    /// Copying the bytes of the three components, and nothing else: into the buffer whose turn it is, as a save does.
+    /// Copying the columns of the three components, and nothing else: into the buffers whose turn it is, as a save does.
     pub(crate) memcpy: f64,
-    /// The same back from the buffer that was written last, as a load does.
+    /// The same back from the buffers that were written last, as a load does.
     pub(crate) memcpy_back: f64,
+    /// Both with as many bytes in one piece, in a cache that nothing else uses.
+    pub(crate) cached_memcpy: f64,
+    pub(crate) cached_memcpy_back: f64,
 }
 
 /// Times of a save and of a load.
@@ -39,8 +43,8 @@ pub(crate) struct SaveAndLoad {
 pub(crate) fn measure_size(entities: usize, effort: Effort) -> Size {
     let effort = effort.for_size(entities);
     let rigs = || both(|library| Rig::new(library, Kind::Copy, entities, Play::ByHand));
-    let (save, memcpy) = save_beside_memcpy(rigs, entities, effort);
-    let (load, memcpy_back) = load_beside_memcpy(rigs, entities, effort);
+    let (save, [memcpy, cached_memcpy]) = save_beside_floor(rigs, entities, effort);
+    let (load, [memcpy_back, cached_memcpy_back]) = load_beside_floor(rigs, entities, effort);
     let churn = CHURN.min(entities / 2);
     Size {
         entities,
@@ -51,6 +55,8 @@ pub(crate) fn measure_size(entities: usize, effort: Effort) -> Size {
         sync_test_checksum: effort.measure(|| sync_test(entities, effort.turns, true)),
         memcpy,
         memcpy_back,
+        cached_memcpy,
+        cached_memcpy_back,
     }
 }
 
@@ -106,53 +112,27 @@ fn save(rigs: impl Fn() -> [Rig; 2], effort: Effort, step: usize) -> Pair {
     })
 }
 
-/// The bytes of the components of a world, and as many buffers for them as a window has frames.
-struct Bytes {
-    source: Vec<u8>,
-    ring: Vec<Vec<u8>>,
-    turn: usize,
-}
-
-impl Bytes {
-    fn new(entities: usize) -> Self {
-        let bytes = entities * COPY_BYTES;
-        let ring = vec![vec![0; bytes]; usize::from(WINDOW) + 1];
-        Self { source: vec![1; bytes], ring, turn: 0 }
-    }
-
-    /// Writes the source, as the game has written the world a moment before. With what, is not for the compiler to know.
-    fn change(&mut self) {
-        self.turn += 1;
-        self.source.fill(self.turn as u8);
-        std::hint::black_box(&mut self.source);
-    }
-
-    fn save(&mut self) {
-        let place = self.turn % self.ring.len();
-        self.ring[place].copy_from_slice(&self.source);
-        std::hint::black_box(&mut self.ring[place]);
-    }
-
-    fn load(&mut self) {
-        let place = self.turn % self.ring.len();
-        self.source.copy_from_slice(&self.ring[place]);
-        std::hint::black_box(&mut self.source);
-    }
-}
-
-/// Saves in which everything has changed, and beside them copying as many bytes.
-fn save_beside_memcpy(rigs: impl Fn() -> [Rig; 2], entities: usize, effort: Effort) -> (Pair, f64) {
+/// Saves in which everything has changed, and beside them copying the same bytes.
+fn save_beside_floor(
+    rigs: impl Fn() -> [Rig; 2],
+    entities: usize,
+    effort: Effort,
+) -> (Pair, [f64; 2]) {
     let times = effort.in_worlds(|| {
         let [mut ours, mut theirs] = rigs();
-        let mut bytes = Bytes::new(entities);
-        let mut copy = || {
+        let (mut columns, mut bytes) = (Columns::new(entities), Bytes::new(entities));
+        let columns = &mut || {
+            columns.change();
+            seconds(|| columns.save())
+        };
+        let bytes = &mut || {
             bytes.change();
             seconds(|| bytes.save())
         };
         let (ours, theirs) = (&mut || time_save(&mut ours, 1), &mut || time_save(&mut theirs, 1));
-        alternate(effort.turns, &mut [ours, theirs, &mut copy])
+        alternate(effort.turns, &mut [ours, theirs, columns, bytes])
     });
-    (Pair::from(&times), times.median(2))
+    (Pair::from(&times), [times.median(2), times.median(3)])
 }
 
 /// Changes every `step`-th entity before the save and before the load, and times the load.
@@ -171,23 +151,31 @@ fn load(rigs: impl Fn() -> [Rig; 2], effort: Effort, step: usize) -> Pair {
     })
 }
 
-/// Loads in which everything has changed, and beside them copying as many bytes back.
-fn load_beside_memcpy(rigs: impl Fn() -> [Rig; 2], entities: usize, effort: Effort) -> (Pair, f64) {
+/// Loads in which everything has changed, and beside them copying the same bytes back.
+fn load_beside_floor(
+    rigs: impl Fn() -> [Rig; 2],
+    entities: usize,
+    effort: Effort,
+) -> (Pair, [f64; 2]) {
     let times = effort.in_worlds(|| {
         let [mut ours, mut theirs] = rigs();
-        let mut bytes = Bytes::new(entities);
-        let mut copy = || {
+        let (mut columns, mut bytes) = (Columns::new(entities), Bytes::new(entities));
+        let columns = &mut || {
+            columns.change();
+            columns.save();
+            columns.change();
+            seconds(|| columns.load(1))
+        };
+        let bytes = &mut || {
             bytes.change();
             bytes.save();
-            // Into the source, which has been written in between; the turn stays that of the save.
-            bytes.source.fill(0);
-            std::hint::black_box(&mut bytes.source);
+            bytes.spoil();
             seconds(|| bytes.load())
         };
         let (ours, theirs) = (&mut || time_load(&mut ours, 1), &mut || time_load(&mut theirs, 1));
-        alternate(effort.turns, &mut [ours, theirs, &mut copy])
+        alternate(effort.turns, &mut [ours, theirs, columns, bytes])
     });
-    (Pair::from(&times), times.median(2))
+    (Pair::from(&times), [times.median(2), times.median(3)])
 }
 
 fn load_after_churn([mut ours, mut theirs]: [Rig; 2], turns: Turns, count: usize) -> Times {
