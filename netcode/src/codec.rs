@@ -11,7 +11,7 @@ use bincode::{
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 use crate::checksum::ValueHasher;
 
 /// Most bytes that one decoded value may claim: the largest control message (16 KiB), far above any datagram.
@@ -115,7 +115,7 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError>
 }
 
 /// Feeds `value` to the hasher, every number with its full width.
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 pub(crate) fn hash_into<T: Serialize>(
     value: &T,
     hasher: &mut ValueHasher,

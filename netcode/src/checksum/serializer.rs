@@ -253,7 +253,7 @@ impl SerializeMap for &mut ValueHasher {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use std::collections::BTreeMap;
 
