@@ -1,14 +1,17 @@
-//! The binary's command line.
+//! What the program is told: by flags, by variables of the environment, and by a file, each over the ones behind it.
 
 use std::{
     ffi::OsString,
-    fmt::Display,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
+    fs, io,
+    path::{Path, PathBuf},
 };
 
 use lexopt::{Arg, Parser, ValueExt};
 use signaling::server::ServerConfig;
+use thiserror::Error;
+use toml::{Table, Value};
+
+use crate::settings::{SETTINGS, Setting, VARIABLE_PREFIX, variable};
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,45 +22,111 @@ pub(crate) enum Task {
     Print(String),
 }
 
-/// Reads the arguments behind the program's name.
+/// Why the settings cannot be read.
+#[derive(Debug, Error)]
+pub(crate) enum SettingsError {
+    /// The command line is none that we know.
+    #[error("{0}")]
+    Flag(#[from] lexopt::Error),
+    /// A value makes no sense; `place` is a flag, a variable, or a line of a file.
+    #[error("{place}: {problem}")]
+    Value { place: String, problem: String },
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    /// The file is no TOML.
+    #[error("{}: {source}", path.display())]
+    Toml { path: PathBuf, source: Box<toml::de::Error> },
+}
+
+/// Reads the arguments behind the program's name, the environment, and the file that either names.
 pub(crate) fn parse(
     args: impl IntoIterator<Item = impl Into<OsString>>,
-) -> Result<Task, lexopt::Error> {
-    let mut config = ServerConfig::default();
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Task, SettingsError> {
+    let (mut flags, mut variables, mut file) = (Vec::new(), Vec::new(), None);
+    for (name, value) in
+        environment.into_iter().filter(|(name, _)| name.starts_with(VARIABLE_PREFIX))
+    {
+        if name == variable("config") {
+            file = Some(PathBuf::from(value));
+        } else {
+            let setting = SETTINGS.iter().find(|setting| setting.variable() == name);
+            variables.push((setting.ok_or_else(|| unknown(name.clone()))?, value));
+        }
+    }
     let mut parser = Parser::from_args(args);
     while let Some(arg) = parser.next()? {
-        let Arg::Long(flag) = arg else {
-            match arg {
-                Arg::Short('h') => return Ok(Task::Print(help())),
-                Arg::Short('V') => return Ok(Task::Print(version())),
-                _ => return Err(arg.unexpected()),
+        match arg {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Task::Print(help())),
+            Arg::Short('V') | Arg::Long("version") => return Ok(Task::Print(version())),
+            Arg::Long("config") => file = Some(parser.value()?.into()),
+            Arg::Long(name) => {
+                let Some(setting) = Setting::named(name) else {
+                    return Err(arg.unexpected().into());
+                };
+                flags.push((setting, parser.value()?.string()?));
             }
-        };
-        match flag {
-            "help" => return Ok(Task::Print(help())),
-            "version" => return Ok(Task::Print(version())),
-            "port" => config.address.set_port(parser.value()?.parse()?),
-            "host" => {
-                let host: IpAddr = parser.value()?.parse()?;
-                config.address = SocketAddr::new(host, config.address.port());
-            }
-            "web-root" => config.web_root = Some(parser.value()?.into()),
-            "max-message-bytes" => config.max_message_bytes = parser.value()?.parse()?,
-            "max-queued-bytes" => config.max_queued_bytes = parser.value()?.parse()?,
-            "max-peers-per-room" => config.max_peers_per_room = parser.value()?.parse()?,
-            "max-rooms" => config.max_rooms = parser.value()?.parse()?,
-            "max-peers" => config.max_peers = parser.value()?.parse()?,
-            "max-connections" => config.max_connections = parser.value()?.parse()?,
-            "idle-timeout" => config.idle_timeout = seconds(&mut parser)?,
-            "request-timeout" => config.request_timeout = seconds(&mut parser)?,
-            _ => return Err(arg.unexpected()),
+            _ => return Err(arg.unexpected().into()),
         }
+    }
+    let mut config = ServerConfig::default();
+    if let Some(path) = file {
+        read_file(&mut config, &path)?;
+    }
+    for (setting, value) in variables {
+        set(&mut config, setting, &value, || setting.variable())?;
+    }
+    for (setting, value) in flags {
+        set(&mut config, setting, &value, || format!("--{}", setting.name))?;
     }
     Ok(Task::Serve(Box::new(config)))
 }
 
-fn seconds(parser: &mut Parser) -> Result<Duration, lexopt::Error> {
-    Ok(Duration::from_secs(parser.value()?.parse()?))
+fn unknown(place: String) -> SettingsError {
+    let problem = "there is no such setting, see `signaling --help`".to_owned();
+    SettingsError::Value { place, problem }
+}
+
+fn set(
+    config: &mut ServerConfig,
+    setting: &Setting,
+    value: &str,
+    place: impl FnOnce() -> String,
+) -> Result<(), SettingsError> {
+    (setting.set)(config, value).map_err(|problem| SettingsError::Value { place: place(), problem })
+}
+
+fn read_file(config: &mut ServerConfig, path: &Path) -> Result<(), SettingsError> {
+    let text = fs::read_to_string(path)
+        .map_err(|source| SettingsError::File { path: path.to_owned(), source })?;
+    let table: Table = text.parse().map_err(|source| SettingsError::Toml {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })?;
+    for (name, value) in &table {
+        let place = || format!("{}: {name}", path.display());
+        let setting = Setting::named(name).ok_or_else(|| unknown(place()))?;
+        let value = as_flag(value).ok_or_else(|| SettingsError::Value {
+            place: place(),
+            problem: "a number, a text or a list of texts is wanted".to_owned(),
+        })?;
+        set(config, setting, &value, place)?;
+    }
+    Ok(())
+}
+
+/// A value as it would stand on the command line.
+fn as_flag(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Array(items) => {
+            let items: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
+            Some(items?.join(","))
+        }
+        _ => None,
+    }
 }
 
 fn version() -> String {
@@ -66,61 +135,141 @@ fn version() -> String {
 
 fn help() -> String {
     let default = ServerConfig::default();
-    let option = |flag: &str, text: &str, default: &dyn Display| {
-        format!("  {flag:<24} {text} [default: {default}]\n")
-    };
-    [
-        "Introduces WebRTC peers to each other; speaks matchbox's protocol.\n\n".to_owned(),
-        "Peers meet at ws://HOST:PORT/ROOM, or in groups of N at ws://HOST:PORT/ROOM?next=N.\n".to_owned(),
-        "http://HOST:PORT/health shows counts. Ctrl-C or SIGTERM stops the server cleanly.\n\n".to_owned(),
-        "Usage: signaling [OPTIONS]\n\nOptions:\n".to_owned(),
-        option("--port PORT", "listen on this port; 0 takes any free one", &default.address.port()),
-        option("--host ADDRESS", "listen on this address only", &default.address.ip()),
-        option("--web-root DIR", "also serve the files in DIR, for a web build", &"none"),
-        option("--max-message-bytes N", "longest message from a peer", &default.max_message_bytes),
-        option("--max-queued-bytes N", "most that waits for a slow peer", &default.max_queued_bytes),
-        option("--max-peers-per-room N", "most peers in one room", &default.max_peers_per_room),
-        option("--max-rooms N", "most rooms", &default.max_rooms),
-        option("--max-peers N", "most peers in all rooms", &default.max_peers),
-        option("--max-connections N", "most connections, downloads included", &default.max_connections),
-        option("--idle-timeout S", "seconds after which a silent peer is sent off", &default.idle_timeout.as_secs()),
-        option("--request-timeout S", "seconds that an HTTP request may take", &default.request_timeout.as_secs()),
-        "  -h, --help               print this\n  -V, --version            print the version\n\n".to_owned(),
-        "The log goes to stderr; RUST_LOG chooses how much of it, for example RUST_LOG=signaling=debug.\n".to_owned(),
-    ]
-    .concat()
+    let mut text = "\
+Introduces WebRTC peers to each other; speaks matchbox's protocol.
+
+Peers meet at ws://HOST:PORT/ROOM, or in groups of N at ws://HOST:PORT/ROOM?next=N.
+http://HOST:PORT/health shows counts, /metrics the same for Prometheus, and /ready whether
+peers are let in. Ctrl-C or SIGTERM stops the server cleanly.
+
+Usage: signaling [OPTIONS]
+
+Options:
+"
+    .to_owned();
+    let mut option = |flag: String, help: &str| text.push_str(&format!("  {flag:<34} {help}\n"));
+    for setting in SETTINGS {
+        let value = (setting.show)(&default);
+        let value = if value.is_empty() { "none" } else { &value };
+        let flag = format!("--{} {}", setting.name, setting.value);
+        option(flag, &format!("{} [default: {value}]", setting.help));
+    }
+    option("--config FILE".to_owned(), "read settings from a TOML file: `max-rooms = 100`");
+    option("-h, --help".to_owned(), "print this");
+    option("-V, --version".to_owned(), "print the version");
+    let example = Setting::named("max-rooms").map(Setting::variable).unwrap_or_default();
+    text.push_str(&format!(
+        "
+Each is also a variable of the environment, such as {example}=100. A flag counts more than a
+variable, and a variable more than the file.
+The log goes to stderr; RUST_LOG chooses how much of it, for example RUST_LOG=signaling=debug.
+"
+    ));
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_flag_of_the_help_is_understood() {
-        let help = help();
-        let flags: Vec<_> = help
-            .split_whitespace()
-            .filter(|word| word.starts_with("--") && !["--help", "--version"].contains(word))
-            .collect();
-        assert_eq!(flags.len(), 11);
-        for flag in flags {
-            let value = if flag == "--host" { "127.0.0.1" } else { "7" };
-            let task = parse([flag, value]).expect(flag);
-            assert_ne!(task, Task::Serve(Box::default()), "{flag} changes nothing");
+    fn config(args: &[&str], environment: &[(&str, &str)]) -> Result<ServerConfig, SettingsError> {
+        let environment = environment.iter().map(|&(name, value)| (name.into(), value.into()));
+        match parse(args, environment)? {
+            Task::Serve(config) => Ok(*config),
+            Task::Print(text) => panic!("printed {text}"),
+        }
+    }
+
+    /// A file of settings; removed when dropped.
+    struct SettingsFile(PathBuf);
+
+    impl SettingsFile {
+        fn new(name: &str, text: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("{name}-{}.toml", std::process::id()));
+            fs::write(&path, text).expect("the temporary folder can be written");
+            Self(path)
+        }
+
+        fn path(&self) -> &str {
+            self.0.to_str().expect("a plain path")
+        }
+    }
+
+    impl Drop for SettingsFile {
+        fn drop(&mut self) {
+            // Left to the system's cleaning if that fails.
+            let _ = fs::remove_file(&self.0);
         }
     }
 
     #[test]
+    fn every_flag_of_the_help_is_understood() {
+        let help = help();
+        let flags = help.lines().filter_map(|line| line.trim().strip_prefix("--"));
+        let flags: Vec<_> = flags.filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(flags.len(), SETTINGS.len() + 1, "{flags:?}");
+        for flag in flags.into_iter().filter(|flag| *flag != "config") {
+            let value = if flag == "host" { "127.0.0.1" } else { "7" };
+            let value = if flag == "trusted-proxies" { "10.0.0.1" } else { value };
+            let config = config(&[&format!("--{flag}"), value], &[]).expect(flag);
+            assert_ne!(config, ServerConfig::default(), "{flag} changes nothing");
+        }
+    }
+
+    #[test]
+    fn a_flag_counts_more_than_a_variable_and_that_more_than_the_file() {
+        let file = SettingsFile::new(
+            "settings",
+            "max-rooms = 1\nmax-peers = 1\nport = 1\nallowed-origins = [\"https://a.b\", \"https://c.d\"]\n",
+        );
+        let environment = [("SIGNALING__MAX_PEERS", "2"), ("SIGNALING__PORT", "2")];
+        let config = config(&["--port", "3", "--config", file.path()], &environment);
+        let config = config.expect("all of it makes sense");
+        let found = (config.max_rooms, config.max_peers, config.address.port());
+        assert_eq!(found, (1, 2, 3));
+        assert_eq!(config.allowed_origins, ["https://a.b", "https://c.d"]);
+        assert_eq!(config.max_connections, ServerConfig::default().max_connections);
+    }
+
+    #[test]
+    fn the_file_may_be_named_by_a_variable() {
+        let file = SettingsFile::new("named", "host = \"127.0.0.1\"");
+        let config = config(&[], &[("SIGNALING__CONFIG", file.path())]).expect("a good file");
+        assert!(config.address.ip().is_loopback());
+    }
+
+    #[test]
     fn nonsense_is_an_error_that_names_it() {
-        for (args, word) in [
-            (vec!["--prot", "1"], "--prot"),
-            (vec!["--port", "99999"], "99999"),
-            (vec!["--port"], "--port"),
-            (vec!["--host", "nowhere"], "nowhere"),
-            (vec!["room"], "room"),
+        for (args, words) in [
+            (vec!["--prot", "1"], vec!["--prot"]),
+            (vec!["--port", "99999"], vec!["--port", "99999", "65535"]),
+            (vec!["--port"], vec!["--port"]),
+            (vec!["--host", "nowhere"], vec!["--host", "nowhere"]),
+            (vec!["--idle-timeout", "soon"], vec!["--idle-timeout", "soon"]),
+            (vec!["--config", "/no/such/file"], vec!["/no/such/file"]),
+            (vec!["room"], vec!["room"]),
         ] {
-            let error = parse(args).expect_err(word).to_string();
-            assert!(error.contains(word), "{error}");
+            let error = config(&args, &[]).expect_err(words[0]).to_string();
+            assert!(words.iter().all(|word| error.contains(word)), "{args:?}: {error}");
+        }
+        let error = config(&[], &[("SIGNALING__MAX_ROOMS", "many")]).expect_err("no number");
+        assert!(error.to_string().starts_with("SIGNALING__MAX_ROOMS: `many`"), "{error}");
+        let error =
+            config(&[], &[("SIGNALING__MAX_ROOM", "1"), ("HOME", "x")]).expect_err("a typo");
+        assert!(error.to_string().starts_with("SIGNALING__MAX_ROOM: there is no"), "{error}");
+    }
+
+    #[test]
+    fn nonsense_in_the_file_is_an_error_that_names_it() {
+        for (text, words) in [
+            ("max-room = 1", "max-room: there is no such setting"),
+            ("max-rooms = true", "max-rooms: a number"),
+            ("max-rooms = -1", "max-rooms: `-1`"),
+            ("max-rooms =", "line 1"),
+        ] {
+            let file = SettingsFile::new("nonsense", text);
+            let error = config(&["--config", file.path()], &[]).expect_err(text).to_string();
+            assert!(error.contains(words) && error.contains(file.path()), "{error}");
         }
     }
 }

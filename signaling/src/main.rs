@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod settings;
 
 use std::{
     env,
@@ -19,7 +20,7 @@ use tracing_subscriber::EnvFilter;
 use self::args::Task;
 
 fn main() -> ExitCode {
-    match args::parse(env::args_os().skip(1)) {
+    match args::parse(env::args_os().skip(1), variables()) {
         Ok(Task::Print(text)) => {
             // Whoever closed stdout does not want the text.
             let _ = stdout().write_all(text.as_bytes());
@@ -31,6 +32,13 @@ fn main() -> ExitCode {
         },
         Err(error) => fail(&error, 2),
     }
+}
+
+/// The variables of the environment. What is no text is shown as well as it can be, to be refused by whoever reads it.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    env::vars_os().map(|(name, value)| {
+        (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+    })
 }
 
 fn fail(error: &dyn Display, status: u8) -> ExitCode {

@@ -125,13 +125,19 @@ pub enum Refusal {
     Silent,
     /// The peer does not read what it is sent.
     TooSlow,
+    /// As many peers come from the peer's network address as may.
+    AddressFull,
+    /// Peers come from the peer's network address more often than they may.
+    TooOften,
+    /// The page that the peer is in may not use this server.
+    Origin,
     /// The server is being stopped; it may be back in a moment.
     ServerStopping,
 }
 
 impl Refusal {
     /// All reasons.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::RoomName,
         Self::GroupSize,
         Self::RoomFull,
@@ -140,6 +146,9 @@ impl Refusal {
         Self::MessageTooLong,
         Self::Silent,
         Self::TooSlow,
+        Self::AddressFull,
+        Self::TooOften,
+        Self::Origin,
         Self::ServerStopping,
     ];
 
@@ -154,6 +163,9 @@ impl Refusal {
             Self::MessageTooLong => 4005,
             Self::Silent => 4006,
             Self::TooSlow => 4007,
+            Self::AddressFull => 4008,
+            Self::TooOften => 4009,
+            Self::Origin => 4010,
             Self::ServerStopping => 1001,
         }
     }
@@ -176,6 +188,9 @@ impl Refusal {
             Self::MessageTooLong => "The server was sent a message that is too long.",
             Self::Silent => "The server heard nothing from you for too long.",
             Self::TooSlow => "Your connection is too slow for the messages in this room.",
+            Self::AddressFull => "Too many players come from your network. Try again later.",
+            Self::TooOften => "Your network has tried too often. Try again in a moment.",
+            Self::Origin => "This page may not use this server: the server allows others.",
             Self::ServerStopping => "The server is going away. Try again in a moment.",
         }
     }

@@ -127,7 +127,17 @@ fn start(request: &Request, contestant: Contestant) -> io::Result<Server> {
     match contestant {
         Contestant::Ours => Server::start(
             &request.ours,
-            &["--host", "127.0.0.1", "--port", "{port}", "--max-connections", "15000"],
+            // All of them come from one address, and at once.
+            &[
+                ["--host", "127.0.0.1"],
+                ["--port", "{port}"],
+                ["--max-connections", "15000"],
+                ["--max-connections-per-address", "15000"],
+                ["--max-peers-per-address", "15000"],
+                ["--joins-per-second", "100000"],
+                ["--joins-at-once", "100000"],
+            ]
+            .as_flattened(),
         ),
         Contestant::Stock => Server::start(&request.stock, &["{address}"]),
     }

@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
 use thiserror::Error;
 
-use super::rooms::RoomLimits;
+use super::{rate::Rate, rooms::RoomLimits, sources::SourceLimits};
 
 /// Settings of a [`Server`](super::Server). Every limit is on something that a stranger could use up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,9 +37,31 @@ pub struct ServerConfig {
     /// Most network connections, peers and downloads together; further ones wait until one ends. Default: 11,000,
     /// so that a full server still has a thousand to say so and to serve the page.
     pub max_connections: usize,
+    /// How fast one peer may send, counted in messages, of which one of over a KiB is several: so many KiB, begun ones included. Who
+    /// sends faster is read more slowly; nothing is lost. Default: 2,000 at once and 50 a second. Who comes into a room of 64 answers 63
+    /// descriptions with its own and some 8 candidates each, which is about a thousand, and then has nothing more to say.
+    pub message_rate: Rate,
+    /// Most connections from one network address that is no trusted proxy, peers and downloads together; a further one is closed
+    /// at once. Default: 400, all peers below and as many downloads.
+    pub max_connections_per_address: u32,
+    /// Most peers from one network address: an IPv4 address, or the first half of an IPv6 address. Default: 200, a
+    /// school or a LAN party behind one address.
+    pub max_peers_per_address: u32,
+    /// How often peers may come from one network address. Default: 200 at once, all of the above after a restart of the
+    /// server, and 5 a second.
+    pub join_rate: Rate,
+    /// The proxies whose `X-Forwarded-For` tells the address of a peer. Default: none, so that nobody can choose the address that
+    /// counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The pages that may use the server, as their browser says it in `Origin`: `https://game.example`. Default: all. Programs
+    /// that are no browser send none, and are always let in.
+    pub allowed_origins: Vec<String>,
     /// How long a peer may be silent. After half of it the server asks (a ping), after all of it the peer is sent
     /// off. Default: 60 s; matchbox clients send something every 10 s, so six such messages are lost by then.
     pub idle_timeout: Duration,
+    /// How long a server that is told to stop goes on for those who are in it, while it lets nobody else in. Default: zero, it
+    /// stops at once. With several servers behind a load balancer, longer than that takes to hear from `/ready`.
+    pub drain_time: Duration,
     /// How long an HTTP request may take to arrive, and how long a connection may wait for its next one.
     /// Default: 10 s, plenty for the few hundred bytes of a request on the worst of links.
     pub request_timeout: Duration,
@@ -55,7 +78,14 @@ impl Default for ServerConfig {
             max_rooms: 5_000,
             max_peers: 10_000,
             max_connections: 11_000,
+            message_rate: Rate { per_second: 50, at_once: 2_000 },
+            max_connections_per_address: 400,
+            max_peers_per_address: 200,
+            join_rate: Rate { per_second: 5, at_once: 200 },
+            trusted_proxies: Vec::new(),
+            allowed_origins: Vec::new(),
             idle_timeout: Duration::from_secs(60),
+            drain_time: Duration::ZERO,
             request_timeout: Duration::from_secs(10),
         }
     }
@@ -83,6 +113,19 @@ impl ServerConfig {
                 "the number of connections must be from 1 to a million",
             ),
             (
+                self.max_connections_per_address >= 1
+                    && self.max_peers_per_address >= 1
+                    && [self.message_rate, self.join_rate]
+                        .iter()
+                        .all(|rate| rate.per_second >= 1 && rate.at_once >= 1),
+                "at least one peer from one address, and one message and one peer a second, must be allowed",
+            ),
+            (
+                self.allowed_origins.iter().all(|origin| is_origin(origin)),
+                "an allowed origin is what a browser says: https://game.example, without a path",
+            ),
+            (self.drain_time <= MAX_TIMEOUT, "the drain time must be at most a day"),
+            (
                 [self.idle_timeout, self.request_timeout].iter().all(is_sensible),
                 "a timeout must be more than zero and at most a day",
             ),
@@ -93,6 +136,19 @@ impl ServerConfig {
         }
     }
 
+    pub(crate) fn is_trusted_proxy(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.trusted_proxies.iter().any(|network| network.contains(&address))
+    }
+
+    pub(crate) fn source_limits(&self) -> SourceLimits {
+        SourceLimits {
+            max_connections: self.max_connections_per_address,
+            max_peers: self.max_peers_per_address,
+            joins: self.join_rate,
+        }
+    }
+
     pub(crate) fn room_limits(&self) -> RoomLimits {
         RoomLimits {
             max_rooms: self.max_rooms,
@@ -100,6 +156,13 @@ impl ServerConfig {
             max_peers_per_room: self.max_peers_per_room,
         }
     }
+}
+
+/// Scheme, host and, if need be, port, as in RFC 6454.
+fn is_origin(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, host)| {
+        !scheme.is_empty() && !host.is_empty() && !host.contains(['/', '?', '#', ' '])
+    })
 }
 
 fn is_sensible(timeout: &Duration) -> bool {

@@ -23,6 +23,7 @@ use super::{
     counters::Counter,
     hub::Command,
     outbox::{OutboxReader, outbox},
+    rate::Bucket,
     rooms::RoomKey,
     socket::{Incoming, Socket, SocketError},
 };
@@ -101,6 +102,9 @@ async fn exchange(
 ) -> End {
     let idle_timeout = shared.config.idle_timeout;
     let mut silence = Silence::new(idle_timeout, Instant::now());
+    let mut sent = Bucket::new(Instant::now());
+    // Until when a peer that sends too fast is not read.
+    let mut paused_until = None;
     let mut alarm = pin!(sleep_until(silence.next_alarm()));
     loop {
         let outgoing = select! {
@@ -108,8 +112,15 @@ async fn exchange(
                 Some(message) => Outgoing::Text(message),
                 None => return End::Refused(Refusal::TooSlow),
             },
-            incoming = socket.receive() => {
-                silence.heard(Instant::now());
+            incoming = socket.receive(), if paused_until.is_none() => {
+                let now = Instant::now();
+                silence.heard(now);
+                let pause = sent.use_up(cost(&incoming), shared.config.message_rate, now);
+                if !pause.is_zero() {
+                    shared.health.counters.count(Counter::Slowed);
+                    paused_until = Some(now + pause);
+                    alarm.as_mut().reset(now + pause);
+                }
                 match incoming {
                     Ok(Incoming::Text(text)) => {
                         receive(&text, peer, shared).await;
@@ -135,6 +146,12 @@ async fn exchange(
                 }
             }
             () = &mut alarm => {
+                if paused_until.take().is_some() {
+                    // It was not silent, we did not listen.
+                    silence.heard(Instant::now());
+                    alarm.as_mut().reset(silence.next_alarm());
+                    continue;
+                }
                 let step = silence.step(Instant::now());
                 alarm.as_mut().reset(silence.next_alarm());
                 match step {
@@ -150,6 +167,14 @@ async fn exchange(
             Ok(Err(_)) => return End::Broken,
             Err(_) => return End::Refused(Refusal::Silent),
         }
+    }
+}
+
+/// What a frame counts for: a KiB is one message, and a longer message is several.
+fn cost(incoming: &Result<Incoming, SocketError>) -> u32 {
+    match incoming {
+        Ok(Incoming::Text(text)) => 1 + u32::try_from(text.len() / 1024).unwrap_or(u32::MAX / 2),
+        _ => 1,
     }
 }
 

@@ -1,5 +1,5 @@
 //! Numbers for the operator: how many rooms and peers there are, and one count per reason for which something was
-//! turned away or dropped. `/health` shows them.
+//! turned away or dropped. `/health` and `/metrics` show them.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -15,6 +15,8 @@ pub(crate) enum Counter {
     Joined,
     /// A peer was turned away, or sent off, for this reason.
     Refused(Refusal),
+    /// A network address had as many connections as it may.
+    RefusedConnection,
     /// A message was not a request.
     DroppedUnreadable,
     /// A frame was binary; the protocol is text.
@@ -23,6 +25,8 @@ pub(crate) enum Counter {
     DroppedUnknownReceiver,
     /// A signal was for somebody in another room.
     DroppedOtherRoom,
+    /// A peer sent more than it may, and was made to wait.
+    Slowed,
     /// A connection broke, or broke the WebSocket protocol, instead of being closed.
     Broken,
     /// The system gave no socket for a connection, most often because too many files are open.
@@ -30,7 +34,7 @@ pub(crate) enum Counter {
 }
 
 impl Counter {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 21] = [
         Self::Joined,
         Self::Refused(Refusal::RoomName),
         Self::Refused(Refusal::GroupSize),
@@ -40,11 +44,16 @@ impl Counter {
         Self::Refused(Refusal::MessageTooLong),
         Self::Refused(Refusal::Silent),
         Self::Refused(Refusal::TooSlow),
+        Self::Refused(Refusal::AddressFull),
+        Self::Refused(Refusal::TooOften),
+        Self::Refused(Refusal::Origin),
         Self::Refused(Refusal::ServerStopping),
+        Self::RefusedConnection,
         Self::DroppedUnreadable,
         Self::DroppedBinary,
         Self::DroppedUnknownReceiver,
         Self::DroppedOtherRoom,
+        Self::Slowed,
         Self::Broken,
         Self::AcceptFailed,
     ];
@@ -60,11 +69,16 @@ impl Counter {
             Self::Refused(Refusal::MessageTooLong) => "refused_message_too_long",
             Self::Refused(Refusal::Silent) => "refused_silent",
             Self::Refused(Refusal::TooSlow) => "refused_too_slow",
+            Self::Refused(Refusal::AddressFull) => "refused_address_full",
+            Self::Refused(Refusal::TooOften) => "refused_too_often",
+            Self::Refused(Refusal::Origin) => "refused_origin",
             Self::Refused(Refusal::ServerStopping) => "refused_server_stopping",
+            Self::RefusedConnection => "refused_connection",
             Self::DroppedUnreadable => "dropped_unreadable",
             Self::DroppedBinary => "dropped_binary",
             Self::DroppedUnknownReceiver => "dropped_unknown_receiver",
             Self::DroppedOtherRoom => "dropped_other_room",
+            Self::Slowed => "slowed",
             Self::Broken => "broken",
             Self::AcceptFailed => "accept_failed",
         }
@@ -104,14 +118,17 @@ impl Counters {
     }
 }
 
+impl Counters {
+    /// All of them, by name.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let all = Counter::ALL.iter().zip(&self.0);
+        all.map(|(counter, count)| (counter.name(), count.load(Relaxed)))
+    }
+}
+
 impl Serialize for Counters {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(
-            Counter::ALL
-                .iter()
-                .zip(&self.0)
-                .map(|(counter, count)| (counter.name(), count.load(Relaxed))),
-        )
+        serializer.collect_map(self.iter())
     }
 }
 

@@ -1,6 +1,6 @@
-//! What an HTTP request is for: a WebSocket joins a room, everything else gets `/health` or a file.
+//! What an HTTP request is for: a WebSocket joins a room, everything else gets something for the operator, or a file.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -12,25 +12,38 @@ use axum::{
 };
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
+use tokio::{net::TcpStream, sync::OwnedSemaphorePermit, time::Instant};
 use tungstenite::handshake::derive_accept_key;
 
 use super::{
-    Shared, connection, counters::Counter, files, hub::Command, rooms::RoomKey, socket::Socket,
+    Shared, connection,
+    counters::Counter,
+    files,
+    hub::Command,
+    metrics,
+    rooms::RoomKey,
+    socket::Socket,
+    sources::{Source, SourcePlace},
 };
 use crate::protocol::{PeerKey, Refusal};
 
 /// Where rooms are for clients that can read a [`Refusal`] from a close frame.
 const V1_ROOMS: &str = "/v1/rooms/";
 
-/// The place among `max_connections` that a connection holds. Lives in the request's extensions, because a WebSocket
-/// outlives the HTTP connection that it came through.
-pub(crate) type Place = Arc<OwnedSemaphorePermit>;
+/// Who connected. Lives in the request's extensions, because a WebSocket outlives the HTTP connection that it came through.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    pub(crate) address: IpAddr,
+    /// The place among `max_connections` that the connection holds, and the one among those of its address, unless that is a proxy's.
+    pub(crate) _places: Arc<(OwnedSemaphorePermit, Option<SourcePlace>)>,
+}
 
 /// Answers all requests.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/health", get(health))
+        .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
         .fallback_service(files::router(shared.config.web_root.as_deref()))
         .layer(from_fn_with_state(Arc::clone(&shared), join_or_pass_on))
         .with_state(shared)
@@ -40,6 +53,22 @@ async fn health(State(shared): State<Arc<Shared>>) -> Response {
     let json = serde_json::to_string(&*shared.health).expect("counts are valid JSON");
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     (headers, json).into_response()
+}
+
+/// Whether somebody who comes now is let in: what a load balancer asks.
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    let answer = if shared.is_ready() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    };
+    ([(header::CACHE_CONTROL, "no-store")], answer).into_response()
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    let headers =
+        [(header::CONTENT_TYPE, metrics::CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")];
+    (headers, metrics::encode(&shared.health)).into_response()
 }
 
 /// A request for a WebSocket is one for a room, whatever its path: files and rooms may share names.
@@ -72,17 +101,24 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
         let wrong = "This connection cannot become a WebSocket: it is not HTTP/1.1.\n";
         (StatusCode::UPGRADE_REQUIRED, wrong).into_response()
     })?;
+    let client = parts.extensions.remove::<Client>();
+    let welcome = welcome(client.as_ref(), &parts.headers, &shared);
     let path = parts.uri.path();
     let query = parts.uri.query();
     let (room, key) = match path.strip_prefix(V1_ROOMS) {
-        Some(name) => (RoomKey::parse(name, query), query.and_then(PeerKey::in_query)),
+        Some(name) => {
+            let room = RoomKey::parse(name, query);
+            (welcome.and_then(|place| Ok((room?, place))), query.and_then(PeerKey::in_query))
+        }
         None => {
             let name = path.strip_prefix('/').unwrap_or(path);
-            let room = admit(name, query, &shared).await;
+            let room = match welcome {
+                Ok(place) => admit(name, query, &shared).await.map(|room| (room, place)),
+                Err(refusal) => Err(refusal),
+            };
             (Ok(room.map_err(|refusal| refuse(refusal, &shared))?), None)
         }
     };
-    let place = parts.extensions.remove::<Place>();
     tokio::spawn(async move {
         // It fails where the client is gone before it got our answer.
         if let Ok(upgraded) = upgrade.await
@@ -90,9 +126,14 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
         {
             let max_message_bytes = shared.config.max_message_bytes;
             let socket = Socket::new(io.into_inner(), &read_buf, max_message_bytes);
+            let (room, place) = room.map_or_else(
+                |refusal| (Err(refusal), None),
+                |(room, place)| (Ok(room), Some(place)),
+            );
             connection::serve(socket, room, key, &shared).await;
+            drop(place);
         }
-        drop(place);
+        drop(client);
     });
     let headers = [
         (header::CONNECTION, HeaderValue::from_static("upgrade")),
@@ -119,6 +160,27 @@ fn accept(headers: &HeaderMap) -> Result<HeaderValue, &'static str> {
     accept.and_then(Result::ok).ok_or("A WebSocket begins with a `Sec-WebSocket-Key`.\n")
 }
 
+/// Whether somebody from there may come in at all, whatever the room.
+fn welcome(
+    client: Option<&Client>,
+    headers: &HeaderMap,
+    shared: &Shared,
+) -> Result<Option<SourcePlace>, Refusal> {
+    if !shared.is_ready() {
+        return Err(Refusal::ServerStopping);
+    }
+    let allowed = &shared.config.allowed_origins;
+    let is_allowed = |origin: &HeaderValue| {
+        allowed.iter().any(|allowed| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes()))
+    };
+    if !allowed.is_empty() && !headers.get_all(header::ORIGIN).into_iter().all(is_allowed) {
+        return Err(Refusal::Origin);
+    }
+    let Some(client) = client else { return Ok(None) };
+    let source = Source::of(client.address, headers, |it| shared.config.is_trusted_proxy(it));
+    shared.sources.enter(source, Instant::now()).map(Some)
+}
+
 /// Reads the address and asks whether its room takes another peer. In the instant until the peer joins the last seat
 /// may go to another one; then this peer, too, gets a close frame.
 async fn admit(name: &str, query: Option<&str>, shared: &Shared) -> Result<RoomKey, Refusal> {
@@ -132,6 +194,8 @@ fn refuse(refusal: Refusal, shared: &Shared) -> Response {
     shared.health.counters.count(Counter::Refused(refusal));
     let status = match refusal {
         Refusal::RoomName | Refusal::GroupSize => StatusCode::BAD_REQUEST,
+        Refusal::Origin => StatusCode::FORBIDDEN,
+        Refusal::AddressFull | Refusal::TooOften => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, format!("{refusal}\n")).into_response()

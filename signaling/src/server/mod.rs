@@ -12,15 +12,21 @@ mod files;
 pub mod fuzz;
 mod http;
 mod hub;
+mod metrics;
 mod outbox;
+mod rate;
 mod rooms;
 mod socket;
+mod sources;
 
 use std::{
     io,
     net::SocketAddr,
     pin::pin,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -33,16 +39,20 @@ use hyper_util::{
 use tokio::{
     net::{TcpListener, TcpStream},
     select,
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
-    time::{sleep, timeout},
+    sync::{Semaphore, mpsc, oneshot, watch},
+    time::{Instant, sleep, timeout},
 };
 use tracing::{debug, info, warn};
 
-pub use self::config::{BindError, ServerConfig};
+pub use self::{
+    config::{BindError, ServerConfig},
+    rate::Rate,
+};
 use self::{
     counters::{Counter, Health},
-    http::Place,
+    http::Client,
     hub::{Command, Hub},
+    sources::Sources,
 };
 use crate::protocol::Refusal;
 
@@ -56,6 +66,9 @@ const MAX_REQUEST_HEAD_BYTES: usize = 16 * 1024;
 /// How long connections have to end once the server is told to stop; with it the process is gone within two seconds.
 const STOP_GRACE: Duration = Duration::from_millis(1500);
 
+/// How often a server that drains looks whether anybody is left.
+const DRAIN_CHECK: Duration = Duration::from_millis(100);
+
 /// How long to wait when the system gives no socket, most often because too many files are open.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -67,13 +80,25 @@ pub struct Server {
     local_addr: SocketAddr,
 }
 
+/// How far a server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It lets peers in.
+    Serving,
+    /// It serves those who are in, and lets nobody else in.
+    Draining,
+    /// It tells everybody to go.
+    Stopping,
+}
+
 /// What all connections of a server share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     config: ServerConfig,
     hub: mpsc::Sender<Command>,
     health: Arc<Health>,
-    stop: watch::Receiver<bool>,
+    sources: Arc<Sources>,
+    phase: watch::Receiver<Phase>,
     /// Connections so far: each has its number.
     connections: AtomicU64,
 }
@@ -105,32 +130,44 @@ impl Server {
         self.local_addr
     }
 
-    /// Serves until `shutdown` resolves; then tells all peers that the server is going away, and returns within two
+    /// Serves until `shutdown` resolves. Then lets nobody in any more, waits for the peers to leave, for
+    /// [`drain_time`](ServerConfig::drain_time) at most, tells the others that the server is going away, and returns within two
     /// seconds.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let (stop_sender, stop) = watch::channel(false);
+        let (phase_sender, phase) = watch::channel(Phase::Serving);
         let (hub, commands) = mpsc::channel(HUB_QUEUE);
         let health = Arc::new(Health::default());
         let rooms = Hub::new(self.config.room_limits(), Arc::clone(&health));
         tokio::spawn(rooms.run(commands));
 
-        let max_connections = self.config.max_connections;
+        let ServerConfig { max_connections, drain_time, .. } = self.config;
         let places = Arc::new(Semaphore::new(max_connections));
+        let sources = Arc::new(Sources::new(self.config.source_limits()));
         let shared = Arc::new(Shared {
             config: self.config,
             hub,
-            health,
-            stop,
+            health: Arc::clone(&health),
+            sources,
+            phase,
             connections: AtomicU64::new(0),
         });
         info!("started");
+        let mut accepting = pin!(accept(self.listener, shared, &places));
         select! {
             () = shutdown => {}
-            () = accept(self.listener, shared, &places) => {}
+            () = &mut accepting => {}
+        }
+        if !drain_time.is_zero() {
+            info!("draining");
+            // Both fail if nobody is connected, and then there is nobody to tell.
+            let _ = phase_sender.send(Phase::Draining);
+            select! {
+                () = drained(&health, drain_time) => {}
+                () = &mut accepting => {}
+            }
         }
         info!("stopping");
-        // Fails if nobody is connected, and then there is nobody to tell.
-        let _ = stop_sender.send(true);
+        let _ = phase_sender.send(Phase::Stopping);
         let all_places = u32::try_from(max_connections).unwrap_or(u32::MAX);
         if timeout(STOP_GRACE, places.acquire_many(all_places)).await.is_err() {
             debug!("some connections did not end in time");
@@ -143,7 +180,12 @@ impl Shared {
     /// Resolves once the server is told to stop.
     async fn stopped(&self) {
         // The sender is only gone when the server is, so an error means the same.
-        let _ = self.stop.clone().wait_for(|is_stopping| *is_stopping).await;
+        let _ = self.phase.clone().wait_for(|phase| *phase == Phase::Stopping).await;
+    }
+
+    /// Whether somebody who comes now is let in.
+    fn is_ready(&self) -> bool {
+        *self.phase.borrow() == Phase::Serving
     }
 
     /// Gives the hub a command and waits for the answer.
@@ -162,6 +204,17 @@ impl Shared {
     }
 }
 
+/// Resolves once nobody is left in any room, or after that long.
+async fn drained(health: &Health, at_most: Duration) {
+    let empty = async {
+        while health.peers.load(Relaxed) > 0 {
+            sleep(DRAIN_CHECK).await;
+        }
+    };
+    // Whoever is left is sent off.
+    let _ = timeout(at_most, empty).await;
+}
+
 /// Accepts connections for ever, as long as there are places for them.
 async fn accept(listener: TcpListener, shared: Arc<Shared>, places: &Arc<Semaphore>) {
     let router = http::router(Arc::clone(&shared));
@@ -170,8 +223,17 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, places: &Arc<Semapho
             return; // Never closed, so never reached.
         };
         match listener.accept().await {
-            Ok((stream, _)) => {
-                tokio::spawn(serve(stream, place, router.clone(), Arc::clone(&shared)));
+            Ok((stream, address)) => {
+                let address = address.ip();
+                let is_proxy = shared.config.is_trusted_proxy(address);
+                let among =
+                    (!is_proxy).then(|| shared.sources.connect(address.into(), Instant::now()));
+                if matches!(among, Some(None)) {
+                    shared.health.counters.count(Counter::RefusedConnection);
+                    continue;
+                }
+                let client = Client { address, _places: Arc::new((place, among.flatten())) };
+                tokio::spawn(serve(stream, client, router.clone(), Arc::clone(&shared)));
             }
             Err(error) => {
                 warn!(%error, "cannot accept connections for now");
@@ -183,18 +245,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, places: &Arc<Semapho
 }
 
 /// Serves the HTTP requests of one connection, until it closes or becomes a WebSocket.
-async fn serve(
-    stream: TcpStream,
-    place: OwnedSemaphorePermit,
-    router: Router,
-    shared: Arc<Shared>,
-) {
+async fn serve(stream: TcpStream, client: Client, router: Router, shared: Arc<Shared>) {
     // Signals are small and urgent. If the system cannot, they are a little late.
     let _ = stream.set_nodelay(true);
-    let place: Place = Arc::new(place);
     let router = TowerToHyperService::new(router);
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(Arc::clone(&place));
+        request.extensions_mut().insert(client.clone());
         hyper::service::Service::call(&router, request.map(Body::new))
     });
     let connection = http1::Builder::new()

@@ -2,6 +2,8 @@
 
 mod hostile;
 mod joining;
+mod limits;
+mod operation;
 mod rig;
 mod shutdown;
 mod static_files;

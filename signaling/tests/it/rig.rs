@@ -6,7 +6,7 @@ use futures::{SinkExt, StreamExt};
 use serde_json::Value;
 use signaling::{
     protocol::{PeerEvent, PeerId, PeerRequest, Refusal},
-    server::{Server, ServerConfig},
+    server::{Rate, Server, ServerConfig},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_tungstenite::{
     WebSocketStream, client_async,
-    tungstenite::{Error, Message, protocol::CloseFrame},
+    tungstenite::{Error, Message, client::IntoClientRequest, protocol::CloseFrame},
 };
 
 /// Long enough for a machine that is busy with other things.
@@ -31,9 +31,15 @@ pub(crate) async fn within_deadline<T>(what: &str, future: impl Future<Output = 
     }
 }
 
-/// Settings for a server that only this machine reaches, on a free port.
+/// Settings for a server that only this machine reaches, on a free port, and as often as it likes.
 pub(crate) fn config() -> ServerConfig {
-    ServerConfig { address: SocketAddr::from(([127, 0, 0, 1], 0)), ..ServerConfig::default() }
+    let any = Rate { per_second: 1_000_000, at_once: 1_000_000 };
+    ServerConfig {
+        address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        message_rate: any,
+        join_rate: any,
+        ..ServerConfig::default()
+    }
 }
 
 /// A running server.
@@ -54,6 +60,12 @@ impl TestServer {
         Self { address, stop, task }
     }
 
+    /// A server that was told to stop, and may not have yet.
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        let (stop, _) = oneshot::channel();
+        Self { address, stop, task: tokio::spawn(async {}) }
+    }
+
     /// Tells the server to stop; the task ends when it has.
     pub(crate) fn stop(self) -> JoinHandle<()> {
         self.stop.send(()).expect("the server runs");
@@ -69,9 +81,22 @@ impl TestServer {
     }
 
     pub(crate) async fn try_open(&self, path: &str) -> Result<WebSocketStream<TcpStream>, Error> {
+        self.try_open_with(path, &[]).await
+    }
+
+    /// The same with further headers.
+    pub(crate) async fn try_open_with(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<WebSocketStream<TcpStream>, Error> {
         let url = format!("ws://{}{path}", self.address);
+        let mut request = url.into_client_request().expect("an address");
+        for (name, value) in headers {
+            request.headers_mut().append(*name, value.parse().expect("a header"));
+        }
         let stream = TcpStream::connect(self.address).await.expect("the server listens");
-        within_deadline("handshake", client_async(url, stream)).await.map(|(socket, _)| socket)
+        within_deadline("handshake", client_async(request, stream)).await.map(|(socket, _)| socket)
     }
 
     /// Joins a room as a peer.
@@ -81,7 +106,16 @@ impl TestServer {
 
     /// The status and the words with which a WebSocket at this path is refused.
     pub(crate) async fn refusal(&self, path: &str) -> (u16, String) {
-        match self.try_open(path).await {
+        self.refusal_with(path, &[]).await
+    }
+
+    /// The same with further headers.
+    pub(crate) async fn refusal_with(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> (u16, String) {
+        match self.try_open_with(path, headers).await {
             Err(Error::Http(response)) => {
                 let body = response.body().clone().unwrap_or_default();
                 let body = String::from_utf8(body).expect("words");

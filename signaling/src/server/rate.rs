@@ -1,0 +1,95 @@
+//! How often something may happen: a leaky bucket that is told what time it is.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// So many in each second on average, and so many at once after a rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// In each second, for ever. At least 1.
+    pub per_second: u32,
+    /// At once, by whoever did little before. At least 1.
+    pub at_once: u32,
+}
+
+impl Rate {
+    fn time_for(self, count: u32) -> Duration {
+        Duration::from_secs(1) * count / self.per_second.max(1)
+    }
+}
+
+/// How much of a [`Rate`] is used up.
+///
+/// The generic cell rate algorithm (ITU-T I.371): one moment says it all.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bucket {
+    /// When nothing of what was used so far will count any more.
+    empty_at: Instant,
+}
+
+impl Bucket {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { empty_at: now }
+    }
+
+    /// Uses `count`, allowed or not. How long it takes from now until that much was allowed.
+    pub(super) fn use_up(&mut self, count: u32, rate: Rate, now: Instant) -> Duration {
+        self.empty_at = self.empty_at.max(now) + rate.time_for(count);
+        (self.empty_at - now).saturating_sub(rate.time_for(rate.at_once))
+    }
+
+    /// Uses one if that is allowed.
+    pub(super) fn try_use(&mut self, rate: Rate, now: Instant) -> bool {
+        let mut next = *self;
+        let is_allowed = next.use_up(1, rate, now).is_zero();
+        if is_allowed {
+            *self = next;
+        }
+        is_allowed
+    }
+
+    /// Whether it is as if nothing had been used.
+    pub(super) fn is_empty(&self, now: Instant) -> bool {
+        self.empty_at <= now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate { per_second: 10, at_once: 3 };
+
+    #[test]
+    fn so_many_at_once_and_then_so_many_in_each_second() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(start);
+        let allowed = (0..10).filter(|_| bucket.try_use(RATE, start)).count();
+        assert_eq!(allowed, 3);
+        let allowed = (1..=1_000)
+            .filter(|step| bucket.try_use(RATE, start + Duration::from_millis(step * 10)))
+            .count();
+        assert!((99..=101).contains(&allowed), "{allowed} in ten seconds");
+    }
+
+    #[test]
+    fn a_rest_gives_back_all_and_no_more() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(start);
+        while bucket.try_use(RATE, start) {}
+        let later = start + Duration::from_secs(3_600);
+        assert!(!bucket.is_empty(start) && bucket.is_empty(later));
+        assert_eq!((0..10).filter(|_| bucket.try_use(RATE, later)).count(), 3);
+    }
+
+    #[test]
+    fn whoever_uses_more_waits_for_what_it_took() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(start);
+        assert_eq!(bucket.use_up(3, RATE, start), Duration::ZERO);
+        assert_eq!(bucket.use_up(5, RATE, start), Duration::from_millis(500));
+        let later = start + Duration::from_millis(500);
+        assert_eq!(bucket.use_up(1, RATE, later), Duration::from_millis(100));
+    }
+}

@@ -1,0 +1,292 @@
+//! Where peers come from, and how many and how often they come from one place.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use axum::http::HeaderMap;
+use tokio::time::Instant;
+
+use super::rate::{Bucket, Rate};
+use crate::protocol::Refusal;
+
+/// Sources that are remembered before the first look for those that can be forgotten.
+const FIRST_SWEEP: usize = 1_024;
+
+/// Whom the limits take for one: an IPv4 address, or the /64 of an IPv6 address, of which one household has 2⁶⁴.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Source(IpAddr);
+
+impl From<IpAddr> for Source {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => {
+                IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
+            }
+            IpAddr::V4(address) => IpAddr::V4(address),
+        })
+    }
+}
+
+impl Source {
+    /// Who sent a request: whoever connected, or, if that is a proxy that we trust, whom the proxy names.
+    ///
+    /// `X-Forwarded-For` grows at its end, and its beginning is whatever the client wrote. So it is read from the end, and the first
+    /// address that is none of our proxies counts.
+    pub(crate) fn of(peer: IpAddr, headers: &HeaderMap, is_proxy: impl Fn(IpAddr) -> bool) -> Self {
+        let lists = headers.get_all("x-forwarded-for").into_iter().rev();
+        let names = lists.flat_map(|list| list.to_str().unwrap_or("?").rsplit(','));
+        let mut sender = peer;
+        for name in names {
+            if !is_proxy(sender) {
+                break;
+            }
+            // What is no address was not written by a proxy as we know them.
+            let Ok(address) = name.trim().parse() else { break };
+            sender = address;
+        }
+        sender.into()
+    }
+}
+
+/// How much one source may do; see the fields of [`ServerConfig`](super::ServerConfig).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SourceLimits {
+    pub(crate) max_connections: u32,
+    pub(crate) max_peers: u32,
+    pub(crate) joins: Rate,
+}
+
+/// All sources of peers that are here, or were a moment ago.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    limits: SourceLimits,
+    all: Mutex<Book>,
+}
+
+#[derive(Debug)]
+struct Book {
+    entries: HashMap<Source, Entry>,
+    /// How many there are when those that can be forgotten are looked for.
+    sweep_at: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    connections: u32,
+    peers: u32,
+    joins: Bucket,
+}
+
+impl Entry {
+    fn count(&mut self, kind: Kind) -> &mut u32 {
+        match kind {
+            Kind::Connection => &mut self.connections,
+            Kind::Peer => &mut self.peers,
+        }
+    }
+
+    fn can_be_forgotten(&self, now: Instant) -> bool {
+        self.connections == 0 && self.peers == 0 && self.joins.is_empty(now)
+    }
+}
+
+/// What a source has places for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Connection,
+    Peer,
+}
+
+impl Sources {
+    pub(crate) fn new(limits: SourceLimits) -> Self {
+        let book = Book { entries: HashMap::new(), sweep_at: FIRST_SWEEP };
+        Self { limits, all: Mutex::new(book) }
+    }
+
+    /// Takes a place for a connection, if the source has one left.
+    pub(crate) fn connect(self: &Arc<Self>, source: Source, now: Instant) -> Option<SourcePlace> {
+        let max = self.limits.max_connections;
+        let is_free = |entry: &mut Entry| (entry.connections < max).then_some(()).ok_or(());
+        self.take(source, Kind::Connection, now, is_free).ok()
+    }
+
+    /// Takes a place for a peer, or says why there is none.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        source: Source,
+        now: Instant,
+    ) -> Result<SourcePlace, Refusal> {
+        self.take(source, Kind::Peer, now, |entry| {
+            if entry.peers >= self.limits.max_peers {
+                Err(Refusal::AddressFull)
+            } else if !entry.joins.try_use(self.limits.joins, now) {
+                Err(Refusal::TooOften)
+            } else {
+                Ok(())
+            }
+        })
+    }
+
+    fn take<E>(
+        self: &Arc<Self>,
+        source: Source,
+        kind: Kind,
+        now: Instant,
+        is_free: impl FnOnce(&mut Entry) -> Result<(), E>,
+    ) -> Result<SourcePlace, E> {
+        let mut book = self.book();
+        if book.entries.len() >= book.sweep_at {
+            book.entries.retain(|_, entry| !entry.can_be_forgotten(now));
+            book.sweep_at = FIRST_SWEEP.max(2 * book.entries.len());
+        }
+        let entry = book.entries.entry(source).or_insert_with(|| Entry {
+            connections: 0,
+            peers: 0,
+            joins: Bucket::new(now),
+        });
+        is_free(entry)?;
+        *entry.count(kind) += 1;
+        drop(book);
+        Ok(SourcePlace { sources: Arc::clone(self), source, kind })
+    }
+
+    /// Nothing panics while it holds the lock.
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place of a source; free again when dropped.
+#[derive(Debug)]
+pub(crate) struct SourcePlace {
+    sources: Arc<Sources>,
+    source: Source,
+    kind: Kind,
+}
+
+impl Drop for SourcePlace {
+    fn drop(&mut self) {
+        if let Some(entry) = self.sources.book().entries.get_mut(&self.source) {
+            *entry.count(self.kind) -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::http::HeaderValue;
+
+    use super::{super::ServerConfig, *};
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    fn source(text: &str) -> Source {
+        address(text).into()
+    }
+
+    fn sources(max_peers: u32, at_once: u32) -> Arc<Sources> {
+        let joins = Rate { per_second: 1, at_once };
+        Arc::new(Sources::new(SourceLimits { max_connections: 2, max_peers, joins }))
+    }
+
+    #[test]
+    fn a_household_is_one_source_and_another_one_is_another() {
+        assert_eq!(source("2001:db8:1:2::7"), source("2001:db8:1:2:ffff:1:2:3"));
+        assert_ne!(source("2001:db8:1:2::7"), source("2001:db8:1:3::7"));
+        assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
+        assert_ne!(source("192.0.2.1"), source("192.0.2.2"));
+    }
+
+    #[test]
+    fn proxies_are_believed_and_nobody_else() {
+        let config = ServerConfig {
+            trusted_proxies: ["10.0.0.0/8", "2001:db8::/64"]
+                .map(|it| it.parse().expect("it"))
+                .into(),
+            ..ServerConfig::default()
+        };
+        let cases = [
+            // Straight from the client, whatever it claims.
+            ("192.0.2.1", vec!["198.51.100.9"], "192.0.2.1"),
+            ("192.0.2.1", vec![], "192.0.2.1"),
+            // By a proxy, and by two of them; what the client wrote before counts for nothing.
+            ("10.0.0.1", vec!["198.51.100.9"], "198.51.100.9"),
+            ("::ffff:10.0.0.1", vec!["203.0.113.5, 198.51.100.9"], "198.51.100.9"),
+            ("10.0.0.1", vec!["203.0.113.5, 198.51.100.9 ,10.0.0.2"], "198.51.100.9"),
+            ("10.0.0.1", vec!["203.0.113.5", "198.51.100.9", "2001:db8::7"], "198.51.100.9"),
+            // A proxy that names nobody, or only proxies, or nonsense.
+            ("10.0.0.1", vec![], "10.0.0.1"),
+            ("10.0.0.1", vec!["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            ("10.0.0.1", vec!["198.51.100.9, unknown"], "10.0.0.1"),
+            ("10.0.0.1", vec!["unknown, 10.0.0.2"], "10.0.0.2"),
+        ];
+        for (peer, lists, expected) in cases {
+            let mut headers = HeaderMap::new();
+            for list in &lists {
+                headers.append("x-forwarded-for", HeaderValue::from_str(list).expect("a header"));
+            }
+            let found = Source::of(address(peer), &headers, |it| config.is_trusted_proxy(it));
+            assert_eq!(found, source(expected), "{peer} {lists:?}");
+        }
+    }
+
+    #[test]
+    fn a_source_has_so_many_places_and_another_one_as_many() {
+        let sources = sources(2, 100);
+        let now = Instant::now();
+        let (one, other) = (source("192.0.2.1"), source("192.0.2.2"));
+        let first = sources.enter(one, now).expect("a place");
+        let _second = sources.enter(one, now).expect("a place");
+        assert_eq!(sources.enter(one, now).err(), Some(Refusal::AddressFull));
+        let _third = sources.enter(other, now).expect("a place");
+        drop(first);
+        assert!(sources.enter(one, now).is_ok());
+    }
+
+    #[test]
+    fn connections_are_counted_apart_from_peers() {
+        let sources = sources(1, 100);
+        let now = Instant::now();
+        let one = source("192.0.2.1");
+        let _peer = sources.enter(one, now).expect("a place");
+        let first = sources.connect(one, now).expect("a place");
+        let _second = sources.connect(one, now).expect("a place");
+        assert!(sources.connect(one, now).is_none());
+        assert!(sources.connect(source("192.0.2.2"), now).is_some());
+        drop(first);
+        assert!(sources.connect(one, now).is_some());
+        assert_eq!(sources.enter(one, now).err(), Some(Refusal::AddressFull));
+    }
+
+    #[test]
+    fn who_comes_and_goes_too_often_waits_and_is_forgotten_in_the_end() {
+        let sources = sources(100, 3);
+        let start = Instant::now();
+        let one = source("192.0.2.1");
+        for _ in 0..3 {
+            assert!(sources.enter(one, start).is_ok());
+        }
+        assert_eq!(sources.enter(one, start).err(), Some(Refusal::TooOften));
+        assert!(sources.enter(one, start + Duration::from_secs(1)).is_ok());
+
+        let number = |number: u32| Source::from(IpAddr::from(number.to_be_bytes()));
+        for other in 0..FIRST_SWEEP as u32 {
+            assert!(sources.enter(number(other), start).is_ok());
+        }
+        let _present = sources.enter(number(1 << 20), start).expect("a place");
+        let much_later = start + Duration::from_secs(60);
+        for other in 0..2 * FIRST_SWEEP as u32 {
+            assert!(sources.enter(number((1 << 21) + other), much_later).is_ok());
+        }
+        let book = sources.book();
+        assert!(!book.entries.contains_key(&number(5)), "gone, and long ago");
+        assert!(book.entries.contains_key(&number(1 << 20)), "still here");
+    }
+}

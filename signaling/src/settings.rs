@@ -1,0 +1,221 @@
+//! Every setting of the program, by one name: as a flag, as a variable of the environment, and in a file.
+
+use std::{
+    fmt::Display,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+    time::Duration,
+};
+
+use signaling::server::ServerConfig;
+
+/// Begins the names of the variables. Two underscores, because Kubernetes makes variables such as `SIGNALING_PORT` by itself for
+/// a service of that name.
+pub(crate) const VARIABLE_PREFIX: &str = "SIGNALING__";
+
+/// One setting.
+pub(crate) struct Setting {
+    /// As it stands behind `--`, and in a file.
+    pub(crate) name: &'static str,
+    /// What stands for the value in the help.
+    pub(crate) value: &'static str,
+    pub(crate) help: &'static str,
+    /// Reads a value, or says what is wrong with it.
+    pub(crate) set: fn(&mut ServerConfig, &str) -> Result<(), String>,
+    /// The value as it may be given.
+    pub(crate) show: fn(&ServerConfig) -> String,
+}
+
+impl Setting {
+    /// The setting of this name.
+    pub(crate) fn named(name: &str) -> Option<&'static Self> {
+        SETTINGS.iter().find(|setting| setting.name == name)
+    }
+
+    /// The name of its variable.
+    pub(crate) fn variable(&self) -> String {
+        variable(self.name)
+    }
+}
+
+/// The variable of a setting or flag of this name.
+pub(crate) fn variable(name: &str) -> String {
+    format!("{VARIABLE_PREFIX}{}", name.to_ascii_uppercase().replace('-', "_"))
+}
+
+/// A setting that is one number.
+macro_rules! number {
+    ($name:literal, $value:literal, $($field:ident).+: $type:ty, $help:literal) => {
+        Setting {
+            name: $name,
+            value: $value,
+            help: $help,
+            set: |config, text| {
+                config.$($field).+ = number::<$type>(text, <$type>::MAX)?;
+                Ok(())
+            },
+            show: |config| config.$($field).+.to_string(),
+        }
+    };
+}
+
+/// A setting that is a time in seconds.
+macro_rules! seconds {
+    ($name:literal, $field:ident, $help:literal) => {
+        Setting {
+            name: $name,
+            value: "S",
+            help: $help,
+            set: |config, text| {
+                config.$field = Duration::from_secs(number(text, u64::MAX)?);
+                Ok(())
+            },
+            show: |config| config.$field.as_secs().to_string(),
+        }
+    };
+}
+
+/// All settings, in the order of the help.
+pub(crate) const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "port",
+        value: "PORT",
+        help: "listen on this port; 0 takes any free one",
+        set: |config, text| {
+            config.address.set_port(number(text, u16::MAX)?);
+            Ok(())
+        },
+        show: |config| config.address.port().to_string(),
+    },
+    Setting {
+        name: "host",
+        value: "ADDRESS",
+        help: "listen on this address only",
+        set: |config, text| {
+            let host = text.parse::<IpAddr>();
+            let host = host.map_err(|_| format!("`{text}` is not an IP address"))?;
+            config.address = SocketAddr::new(host, config.address.port());
+            Ok(())
+        },
+        show: |config| config.address.ip().to_string(),
+    },
+    Setting {
+        name: "web-root",
+        value: "DIR",
+        help: "also serve the files in DIR, for a web build",
+        set: |config, text| {
+            config.web_root = Some(text.into());
+            Ok(())
+        },
+        show: |config| {
+            config.web_root.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
+        },
+    },
+    number!("max-message-bytes", "N", max_message_bytes: usize, "longest message from a peer"),
+    number!("max-queued-bytes", "N", max_queued_bytes: usize, "most that waits for a slow peer"),
+    number!("max-peers-per-room", "N", max_peers_per_room: u16, "most peers in one room"),
+    number!("max-rooms", "N", max_rooms: usize, "most rooms"),
+    number!("max-peers", "N", max_peers: usize, "most peers in all rooms"),
+    number!("max-connections", "N", max_connections: usize, "most connections, downloads included"),
+    number!(
+        "max-connections-per-address", "N", max_connections_per_address: u32,
+        "the same from one network address"
+    ),
+    number!(
+        "max-peers-per-address", "N", max_peers_per_address: u32,
+        "most peers from one network address"
+    ),
+    number!(
+        "joins-per-second", "N", join_rate.per_second: u32,
+        "how often peers may come from one network address"
+    ),
+    number!("joins-at-once", "N", join_rate.at_once: u32, "the same, in one moment"),
+    number!(
+        "messages-per-second", "N", message_rate.per_second: u32,
+        "how many messages, or KiB, one peer may send"
+    ),
+    number!("messages-at-once", "N", message_rate.at_once: u32, "the same, in one moment"),
+    Setting {
+        name: "trusted-proxies",
+        value: "LIST",
+        help: "networks whose X-Forwarded-For is believed: 10.0.0.0/8,::1/128",
+        set: |config, text| {
+            config.trusted_proxies = list(text)
+                .map(|item| {
+                    let network = item.parse();
+                    let network = network.or_else(|_| item.parse::<IpAddr>().map(Into::into));
+                    network.map_err(|_| format!("`{item}` is neither an IP address nor a network"))
+                })
+                .collect::<Result<_, _>>()?;
+            Ok(())
+        },
+        show: |config| join(&config.trusted_proxies),
+    },
+    Setting {
+        name: "allowed-origins",
+        value: "LIST",
+        help: "pages that may use the server: https://game.example",
+        set: |config, text| {
+            config.allowed_origins = list(text).map(str::to_owned).collect();
+            Ok(())
+        },
+        show: |config| join(&config.allowed_origins),
+    },
+    seconds!("idle-timeout", idle_timeout, "seconds after which a silent peer is sent off"),
+    seconds!(
+        "drain-time",
+        drain_time,
+        "seconds that peers may stay once the server is told to stop"
+    ),
+    seconds!("request-timeout", request_timeout, "seconds that an HTTP request may take"),
+];
+
+fn number<T: FromStr>(text: &str, max: impl Display) -> Result<T, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a number from 0 to {max}"))
+}
+
+/// The items of a list; an empty text is an empty list.
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+fn join(items: &[impl ToString]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_is_shown_as_it_is_read() {
+        for setting in SETTINGS {
+            let value = match setting.name {
+                "host" => "127.0.0.1",
+                "trusted-proxies" => "10.0.0.0/8,::1/128",
+                "allowed-origins" => "https://a.example,http://b.example:8080",
+                _ => "7",
+            };
+            let mut config = ServerConfig::default();
+            (setting.set)(&mut config, value).expect(setting.name);
+            assert_eq!((setting.show)(&config), value, "{}", setting.name);
+            assert_ne!(config, ServerConfig::default(), "{} changes nothing", setting.name);
+        }
+    }
+
+    #[test]
+    fn what_is_no_value_is_named() {
+        for (name, value) in [
+            ("port", "99999"),
+            ("max-rooms", "-1"),
+            ("host", "nowhere"),
+            ("trusted-proxies", "10.0.0.0/8,everybody"),
+            ("idle-timeout", "1m"),
+        ] {
+            let setting = Setting::named(name).expect(name);
+            let error = (setting.set)(&mut ServerConfig::default(), value).expect_err(name);
+            let word = value.rsplit(',').next().expect("split has one part at least");
+            assert!(error.contains(&format!("`{word}`")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Limits on how much and how often: on what one peer sends, and on what comes from one network address.
+
+use signaling::{
+    protocol::{PeerEvent, Refusal},
+    server::{Rate, ServerConfig},
+};
+use tokio::{io::AsyncReadExt, net::TcpStream, time::Instant};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::rig::{TestServer, assert_closed, config, within_deadline};
+
+/// Refused in the way of either kind of client.
+async fn assert_refused(
+    server: &TestServer,
+    headers: &[(&'static str, &str)],
+    status: u16,
+    refusal: Refusal,
+) {
+    let (found, words) = server.refusal_with("/room", headers).await;
+    assert_eq!((found, words), (status, format!("{refusal}\n")));
+    let socket = server.try_open_with("/v1/rooms/room", headers).await;
+    assert_closed(&mut socket.expect("a WebSocket to say it"), refusal).await;
+}
+
+/// Waits until the server takes a peer again.
+async fn await_place(server: &TestServer) {
+    within_deadline("a free place", async {
+        while server.try_open("/room").await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_address_has_so_many_peers() {
+    let server = TestServer::start(ServerConfig { max_peers_per_address: 2, ..config() }).await;
+    let first = server.join("/room").await;
+    let _second = server.join("/other").await;
+    assert_refused(&server, &[], 429, Refusal::AddressFull).await;
+    server.await_count("refused_address_full", 2).await;
+    drop(first);
+    await_place(&server).await;
+}
+
+#[tokio::test]
+async fn one_address_comes_so_often() {
+    let join_rate = Rate { per_second: 1, at_once: 3 };
+    let server = TestServer::start(ServerConfig { join_rate, ..config() }).await;
+    for _ in 0..3 {
+        drop(server.join("/room").await);
+    }
+    assert_refused(&server, &[], 429, Refusal::TooOften).await;
+    server.await_count("refused_too_often", 2).await;
+    await_place(&server).await;
+}
+
+#[tokio::test]
+async fn one_address_has_so_many_connections() {
+    let limited = ServerConfig { max_connections_per_address: 2, ..config() };
+    let server = TestServer::start(limited.clone()).await;
+    let mut peers = [server.join("/room").await, server.join("/room").await];
+    let mut third = TcpStream::connect(server.address).await.expect("the system accepts it");
+    let mut answer = Vec::new();
+    let end = within_deadline("an end", third.read_to_end(&mut answer)).await;
+    assert!(end.is_err() || answer.is_empty(), "{answer:?}");
+    let [one, other] = &mut peers;
+    assert_eq!(one.next().await, PeerEvent::NewPeer(other.id));
+    one.greet(other).await;
+    drop(peers);
+    await_place(&server).await;
+    server.await_count("refused_connection", 1).await;
+
+    let trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
+    let server = TestServer::start(ServerConfig { trusted_proxies, ..limited }).await;
+    let _peers = [server.join("/room").await, server.join("/room").await];
+    let _third = server.join("/room").await;
+}
+
+#[tokio::test]
+async fn a_proxy_tells_the_address_if_it_is_trusted() {
+    let forwarded = |address| [("x-forwarded-for", address)];
+    let limited = ServerConfig { max_peers_per_address: 1, ..config() };
+    let server = TestServer::start(limited.clone()).await;
+    let _first = server.join("/room").await;
+    assert_refused(&server, &forwarded("192.0.2.1"), 429, Refusal::AddressFull).await;
+
+    let trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
+    let server = TestServer::start(ServerConfig { trusted_proxies, ..limited }).await;
+    let mut sockets = Vec::new();
+    for address in ["192.0.2.1", "192.0.2.2", "2001:db8::1"] {
+        let socket = server.try_open_with("/room", &forwarded(address)).await;
+        sockets.push(socket.expect("each has a place of its own"));
+    }
+    for address in ["192.0.2.1", "203.0.113.9, 192.0.2.2", "2001:db8::2"] {
+        assert_refused(&server, &forwarded(address), 429, Refusal::AddressFull).await;
+    }
+}
+
+#[tokio::test]
+async fn pages_from_elsewhere_are_refused() {
+    let allowed_origins = vec!["https://game.example".to_owned()];
+    let server = TestServer::start(ServerConfig { allowed_origins, ..config() }).await;
+    for origin in
+        ["https://evil.example", "http://game.example", "https://game.example.evil", "null"]
+    {
+        assert_refused(&server, &[("origin", origin)], 403, Refusal::Origin).await;
+    }
+    server.await_count("refused_origin", 8).await;
+    let page = server.try_open_with("/room", &[("origin", "https://game.example")]).await;
+    assert!(page.is_ok());
+    server.assert_others_can_play().await;
+}
+
+#[tokio::test]
+async fn who_sends_too_fast_is_read_more_slowly_and_loses_nothing() {
+    const MESSAGES: u64 = 30;
+    let message_rate = Rate { per_second: 40, at_once: 10 };
+    let server = TestServer::start(ServerConfig { message_rate, ..config() }).await;
+    let mut talker = server.join("/room").await;
+    let mut listener = server.join("/room").await;
+    assert_eq!(talker.next().await, PeerEvent::NewPeer(listener.id));
+    let begun = Instant::now();
+    for number in 0..MESSAGES {
+        talker.signal(listener.id, number).await;
+    }
+    // Meanwhile the other direction and other rooms are as fast as ever.
+    listener.greet(&mut talker).await;
+    server.assert_others_can_play().await;
+    let others_took = begun.elapsed();
+    for number in 0..MESSAGES {
+        let expected = PeerEvent::Signal { sender: talker.id, data: number.into() };
+        assert_eq!(listener.next().await, expected);
+    }
+    let took = begun.elapsed();
+    // 20 of them at 40 a second.
+    assert!(took.as_millis() >= 450, "{took:?}");
+    assert!(others_took < took, "{others_took:?} of {took:?}");
+    assert!(server.health().await["counters"]["slowed"].as_u64() >= Some(19));
+}
+
+#[tokio::test]
+async fn a_long_message_counts_as_several() {
+    let message_rate = Rate { per_second: 20, at_once: 10 };
+    let server = TestServer::start(ServerConfig { message_rate, ..config() }).await;
+    let mut talker = server.join("/room").await;
+    let begun = Instant::now();
+    talker.send(Message::text(" ".repeat(18 * 1024))).await;
+    let id = talker.id;
+    talker.signal(id, 1).await;
+    assert_eq!(talker.next().await, PeerEvent::Signal { sender: id, data: 1.into() });
+    // 19 KiB begun, of which 10 at once.
+    assert!(begun.elapsed().as_millis() >= 400, "{:?}", begun.elapsed());
+}

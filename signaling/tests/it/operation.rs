@@ -1,0 +1,67 @@
+//! What an operator sees, and how a server ends that others are to take over from.
+
+use std::time::Duration;
+
+use signaling::{
+    protocol::{PeerEvent, Refusal},
+    server::ServerConfig,
+};
+
+use crate::rig::{TestServer, assert_closed, config, within_deadline};
+
+#[tokio::test]
+async fn metrics_are_text_for_prometheus() {
+    let server = TestServer::start(config()).await;
+    let _peer = server.join("/room").await;
+    assert_eq!(server.refusal("/room?next=0").await.0, 400);
+    let response = server.get("/metrics").await;
+    assert_eq!(response.status, 200);
+    assert!(response.header("content-type").starts_with("application/openmetrics-text"));
+    let lines: Vec<&str> = response.text().lines().collect();
+    for line in [
+        "signaling_rooms 1",
+        "signaling_peers 1",
+        "signaling_joined_total 1",
+        r#"signaling_refused_total{reason="group_size"} 1"#,
+    ] {
+        assert!(lines.contains(&line), "no `{line}` in {lines:#?}");
+    }
+    assert_eq!(lines.last(), Some(&"# EOF"));
+}
+
+#[tokio::test]
+async fn a_server_that_drains_serves_who_is_in_and_lets_nobody_else_in() {
+    let drain_time = Duration::from_secs(60);
+    let server = TestServer::start(ServerConfig { drain_time, ..config() }).await;
+    assert_eq!(server.get("/ready").await.status, 200);
+    let mut one = server.join("/room").await;
+    let mut other = server.join("/room").await;
+    assert_eq!(one.next().await, PeerEvent::NewPeer(other.id));
+
+    let (address, running) = (server.address, server.stop());
+    let server = TestServer::at(address);
+    within_deadline("a server that is not ready", async {
+        while server.get("/ready").await.status != 503 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(server.refusal("/room").await, (503, format!("{}\n", Refusal::ServerStopping)));
+    let mut late = server.open("/v1/rooms/room").await;
+    assert_closed(&mut late, Refusal::ServerStopping).await;
+    one.greet(&mut other).await;
+    other.greet(&mut one).await;
+
+    drop((one, other));
+    within_deadline("the end, with nobody left", running).await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn who_stays_when_the_drain_is_over_is_sent_off() {
+    let drain_time = Duration::from_millis(300);
+    let server = TestServer::start(ServerConfig { drain_time, ..config() }).await;
+    let mut peer = server.join("/room").await;
+    let running = server.stop();
+    assert_closed(&mut peer.socket, Refusal::ServerStopping).await;
+    within_deadline("the end", running).await.expect("a clean end");
+}
