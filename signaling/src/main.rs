@@ -8,7 +8,7 @@ mod settings;
 use std::{
     env,
     fmt::Display,
-    io::{self, Write, stderr, stdout},
+    io::{self, IsTerminal, Write, stderr, stdout},
     process::ExitCode,
 };
 
@@ -58,7 +58,13 @@ enum StartError {
 
 fn serve(config: ServerConfig) -> Result<(), StartError> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).init();
+    // Files and journals are not for colours.
+    let has_colors = stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr)
+        .with_ansi(has_colors)
+        .init();
     let runtime = Runtime::new()?;
     runtime.block_on(async {
         let shutdown = asked_to_stop()?;

@@ -128,7 +128,7 @@ fn start(request: &Request, contestant: Contestant) -> io::Result<Server> {
         Contestant::Ours => Server::start(
             &request.ours,
             // All of them come from one address, and at once.
-            &[
+            [
                 ["--host", "127.0.0.1"],
                 ["--port", "{port}"],
                 ["--max-connections", "15000"],
