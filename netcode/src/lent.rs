@@ -18,7 +18,8 @@ impl<T: Send + Sync + 'static> Lent<T> {
         Self(Some(Box::new(value)))
     }
 
-    /// Calls `work` with the world and the value, which the world lacks meanwhile.
+    /// Calls `work` with the world and the value. Meanwhile the world still has the resource, but not its value: whoever asks for that
+    /// panics. A panic of `work` loses it.
     ///
     /// # Panics
     ///

@@ -51,8 +51,7 @@ pub(crate) fn parse(
         if name == variable("config") {
             file = Some(PathBuf::from(value));
         } else {
-            let setting = SETTINGS.iter().find(|setting| setting.variable() == name);
-            variables.push((setting.ok_or_else(|| unknown(name.clone()))?, value));
+            variables.push((name, value));
         }
     }
     let mut parser = Parser::from_args(args);
@@ -74,8 +73,10 @@ pub(crate) fn parse(
     if let Some(path) = file {
         read_file(&mut config, &path)?;
     }
-    for (setting, value) in variables {
-        set(&mut config, setting, &value, || setting.variable())?;
+    for (name, value) in variables {
+        let setting = SETTINGS.iter().find(|setting| setting.variable() == name);
+        let setting = setting.ok_or_else(|| unknown(name.clone()))?;
+        set(&mut config, setting, &value, || name)?;
     }
     for (setting, value) in flags {
         set(&mut config, setting, &value, || format!("--{}", setting.name))?;
@@ -229,6 +230,15 @@ mod tests {
         assert_eq!(found, (1, 2, 3));
         assert_eq!(config.allowed_origins, ["https://a.b", "https://c.d"]);
         assert_eq!(config.max_connections, ServerConfig::default().max_connections);
+    }
+
+    #[test]
+    fn help_comes_whatever_the_environment_says() {
+        let environment = [("SIGNALING__X".to_owned(), "1".to_owned())];
+        for flag in ["--help", "--version"] {
+            let task = parse([flag], environment.clone()).expect("no variable is needed");
+            assert!(matches!(task, Task::Print(_)), "{flag}");
+        }
     }
 
     #[test]

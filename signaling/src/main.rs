@@ -14,7 +14,7 @@ use std::{
 
 use signaling::server::{BindError, Server, ServerConfig};
 use thiserror::Error;
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, sync::oneshot};
 use tracing_subscriber::EnvFilter;
 
 use self::args::Task;
@@ -67,35 +67,45 @@ fn serve(config: ServerConfig) -> Result<(), StartError> {
         .init();
     let runtime = Runtime::new()?;
     runtime.block_on(async {
-        let shutdown = asked_to_stop()?;
+        let [shutdown, hurry] = asked_to_stop()?.map(|asked| async {
+            // An error would mean that nobody can ask any more.
+            let _ = asked.await;
+        });
         let server = Server::bind(config).await?;
         // The one line on stdout, for programs that start this one. If nobody reads it, the server runs all the same.
         let _ = writeln!(stdout(), "listening on http://{}", server.local_addr());
-        server.run(shutdown).await;
+        server.run_until(shutdown, hurry).await;
         Ok(())
     })
 }
 
-/// Resolves on Ctrl-C, and on SIGTERM where there is such a thing. Listens for both from now on.
-fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
+/// Resolve on the first and on the second Ctrl-C, or SIGTERM where there is such a thing. Listens for both from now on.
+fn asked_to_stop() -> io::Result<[oneshot::Receiver<()>; 2]> {
+    let (first, asked) = oneshot::channel();
+    let (second, asked_again) = oneshot::channel();
     #[cfg(unix)]
-    let stop = {
+    let mut signals = {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        async move {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+        [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?]
+    };
+    tokio::spawn(async move {
+        for asked in [first, second] {
+            #[cfg(unix)]
+            {
+                let [interrupt, terminate] = &mut signals;
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
             }
+            #[cfg(not(unix))]
+            if tokio::signal::ctrl_c().await.is_err() {
+                // Without the means to hear Ctrl-C the server runs until it is ended from outside.
+                return std::future::pending().await;
+            }
+            // Nobody listens for the second one once the server has stopped.
+            let _ = asked.send(());
         }
-    };
-    #[cfg(not(unix))]
-    let stop = async {
-        // Without the means to hear Ctrl-C the server runs until it is ended from outside.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
-    };
-    Ok(stop)
+    });
+    Ok([asked, asked_again])
 }

@@ -152,7 +152,7 @@ impl Peer {
         assert_eq!(
             came,
             Some(true),
-            "no {what} from {} within {patience:?}; it said: {:#?}",
+            "no {what} from {} within {patience:?} or before its end; it said: {:#?}",
             self.name,
             self.lines()
         );

@@ -10,7 +10,7 @@ use std::{
 use ipnet::IpNet;
 use thiserror::Error;
 
-use super::{rate::Rate, rooms::RoomLimits, sources::SourceLimits};
+use super::{connection::cost, rate::Rate, rooms::RoomLimits, sources::SourceLimits};
 
 /// Settings of a [`Server`](super::Server). Every limit is on something that a stranger could use up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub struct ServerConfig {
     /// off. Default: 60 s; matchbox clients send something every 10 s, so six such messages are lost by then.
     pub idle_timeout: Duration,
     /// How long a server that is told to stop goes on for those who are in it, while it lets nobody else in. Default: zero, it
-    /// stops at once. With several servers behind a load balancer, longer than that takes to hear from `/ready`.
+    /// stops at once. It may end sooner, once nobody is left, but not before 5 s, in which load balancers ask `/ready`.
     pub drain_time: Duration,
     /// How long an HTTP request may take to arrive, and how long a connection may wait for its next one.
     /// Default: 10 s, plenty for the few hundred bytes of a request on the worst of links.
@@ -113,16 +113,21 @@ impl ServerConfig {
                 "the number of connections must be from 1 to a million",
             ),
             (
-                self.max_connections_per_address >= 1
-                    && self.max_peers_per_address >= 1
-                    && [self.message_rate, self.join_rate]
-                        .iter()
-                        .all(|rate| rate.per_second >= 1 && rate.at_once >= 1),
-                "at least one peer from one address, and one message and one peer a second, must be allowed",
+                self.max_connections_per_address >= 1 && self.max_peers_per_address >= 1,
+                "at least one connection and one peer from one address must be allowed",
+            ),
+            (self.join_rate.is_sensible(), "one join a second, and one at once, must be allowed"),
+            (
+                self.message_rate.is_sensible(),
+                "one message a second, and one at once, must be allowed",
+            ),
+            (
+                self.message_rate.time_for(cost(self.max_message_bytes)) <= self.idle_timeout,
+                "the longest message must take less than the idle timeout at the rate of messages",
             ),
             (
                 self.allowed_origins.iter().all(|origin| is_origin(origin)),
-                "an allowed origin is what a browser says: https://game.example, without a path",
+                "an allowed origin is what a browser says: https://game.example, without a path, and without the usual port",
             ),
             (self.drain_time <= MAX_TIMEOUT, "the drain time must be at most a day"),
             (
@@ -161,7 +166,11 @@ impl ServerConfig {
 /// Scheme, host and, if need be, port, as in RFC 6454.
 fn is_origin(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, host)| {
-        !scheme.is_empty() && !host.is_empty() && !host.contains(['/', '?', '#', ' '])
+        let usual_port = [("https", ":443"), ("http", ":80")];
+        let has_usual_port =
+            usual_port.iter().any(|&(of, port)| scheme == of && host.ends_with(port));
+        let is_host = !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']);
+        !scheme.is_empty() && is_host && !has_usual_port
     })
 }
 

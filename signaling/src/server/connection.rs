@@ -3,7 +3,7 @@
 //! Reads requests, writes what the hub queued, and ends the connection when the peer is silent, sends too much or
 //! reads too little. Nothing that a peer sends can end anything but its own connection.
 
-use std::{io, pin::pin, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{io, mem, pin::pin, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use serde_json::value::RawValue;
 use tokio::{
@@ -103,8 +103,8 @@ async fn exchange(
     let idle_timeout = shared.config.idle_timeout;
     let mut silence = Silence::new(idle_timeout, Instant::now());
     let mut sent = Bucket::new(Instant::now());
-    // Until when a peer that sends too fast is not read.
-    let mut paused_until = None;
+    // A peer that sends too fast is not read for a while.
+    let mut is_paused = false;
     let mut alarm = pin!(sleep_until(silence.next_alarm()));
     loop {
         let outgoing = select! {
@@ -112,13 +112,14 @@ async fn exchange(
                 Some(message) => Outgoing::Text(message),
                 None => return End::Refused(Refusal::TooSlow),
             },
-            incoming = socket.receive(), if paused_until.is_none() => {
+            incoming = socket.receive(), if !is_paused => {
                 let now = Instant::now();
                 silence.heard(now);
-                let pause = sent.use_up(cost(&incoming), shared.config.message_rate, now);
+                let cost = cost(socket.frame_bytes());
+                let pause = sent.use_up(cost, shared.config.message_rate, now);
                 if !pause.is_zero() {
                     shared.health.counters.count(Counter::Slowed);
-                    paused_until = Some(now + pause);
+                    is_paused = true;
                     alarm.as_mut().reset(now + pause);
                 }
                 match incoming {
@@ -130,7 +131,7 @@ async fn exchange(
                         shared.health.counters.count(Counter::DroppedBinary);
                         continue;
                     }
-                    Ok(Incoming::Pong) => continue,
+                    Ok(Incoming::Pong | Incoming::Part) => continue,
                     Ok(Incoming::Ping(payload)) => Outgoing::Pong(payload),
                     Ok(Incoming::Close(payload)) => {
                         let answer = socket.send(OpCode::Control(Control::Close), &payload);
@@ -146,7 +147,7 @@ async fn exchange(
                 }
             }
             () = &mut alarm => {
-                if paused_until.take().is_some() {
+                if mem::take(&mut is_paused) {
                     // It was not silent, we did not listen.
                     silence.heard(Instant::now());
                     alarm.as_mut().reset(silence.next_alarm());
@@ -170,12 +171,9 @@ async fn exchange(
     }
 }
 
-/// What a frame counts for: a KiB is one message, and a longer message is several.
-fn cost(incoming: &Result<Incoming, SocketError>) -> u32 {
-    match incoming {
-        Ok(Incoming::Text(text)) => 1 + u32::try_from(text.len() / 1024).unwrap_or(u32::MAX / 2),
-        _ => 1,
-    }
+/// What so many bytes count for: up to a KiB is one message, and more is several.
+pub(super) fn cost(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(1024).max(1)).unwrap_or(u32::MAX)
 }
 
 /// What the server sends while a connection lasts.
@@ -283,6 +281,12 @@ impl Silence {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_counts_for_its_kibibytes_begun_ones_included() {
+        let costs = [0, 1, 1024, 1025, 2048, 65_536].map(cost);
+        assert_eq!(costs, [1, 1, 1, 2, 2, 64]);
+    }
 
     #[test]
     fn silence_is_asked_at_half_time_and_given_up_at_full_time() {

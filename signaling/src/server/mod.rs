@@ -20,6 +20,7 @@ mod socket;
 mod sources;
 
 use std::{
+    future::pending,
     io,
     net::SocketAddr,
     pin::pin,
@@ -65,6 +66,10 @@ const MAX_REQUEST_HEAD_BYTES: usize = 16 * 1024;
 
 /// How long connections have to end once the server is told to stop; with it the process is gone within two seconds.
 const STOP_GRACE: Duration = Duration::from_millis(1500);
+
+/// How long a server drains even with nobody in it, so that a load balancer that asks every few seconds hears of it from `/ready`, and not
+/// from a closed port.
+const DRAIN_AT_LEAST: Duration = Duration::from_secs(5);
 
 /// How often a server that drains looks whether anybody is left.
 const DRAIN_CHECK: Duration = Duration::from_millis(100);
@@ -134,6 +139,15 @@ impl Server {
     /// [`drain_time`](ServerConfig::drain_time) at most, tells the others that the server is going away, and returns within two
     /// seconds.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        self.run_until(shutdown, pending()).await;
+    }
+
+    /// The same, and waits no longer for peers to leave once `hurry` resolves, if it does after `shutdown`.
+    pub async fn run_until(
+        self,
+        shutdown: impl Future<Output = ()>,
+        hurry: impl Future<Output = ()>,
+    ) {
         let (phase_sender, phase) = watch::channel(Phase::Serving);
         let (hub, commands) = mpsc::channel(HUB_QUEUE);
         let health = Arc::new(Health::default());
@@ -152,21 +166,25 @@ impl Server {
             connections: AtomicU64::new(0),
         });
         info!("started");
-        let mut accepting = pin!(accept(self.listener, shared, &places));
+        let mut accepting = Box::pin(accept(self.listener, shared, &places));
         select! {
             () = shutdown => {}
             () = &mut accepting => {}
         }
         if !drain_time.is_zero() {
             info!("draining");
-            // Both fail if nobody is connected, and then there is nobody to tell.
+            // It cannot fail: `accepting` holds a receiver.
             let _ = phase_sender.send(Phase::Draining);
             select! {
                 () = drained(&health, drain_time) => {}
+                () = hurry => {}
                 () = &mut accepting => {}
             }
         }
         info!("stopping");
+        // The port is closed, and the place that waited for the next connection is free.
+        drop(accepting);
+        // Fails if nobody is connected, and then there is nobody to tell.
         let _ = phase_sender.send(Phase::Stopping);
         let all_places = u32::try_from(max_connections).unwrap_or(u32::MAX);
         if timeout(STOP_GRACE, places.acquire_many(all_places)).await.is_err() {
@@ -204,9 +222,10 @@ impl Shared {
     }
 }
 
-/// Resolves once nobody is left in any room, or after that long.
+/// Resolves once nobody is left in any room and load balancers have had their time, or after that long.
 async fn drained(health: &Health, at_most: Duration) {
     let empty = async {
+        sleep(DRAIN_AT_LEAST).await;
         while health.peers.load(Relaxed) > 0 {
             sleep(DRAIN_CHECK).await;
         }

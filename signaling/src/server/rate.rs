@@ -14,7 +14,12 @@ pub struct Rate {
 }
 
 impl Rate {
-    fn time_for(self, count: u32) -> Duration {
+    pub(super) fn is_sensible(self) -> bool {
+        self.per_second >= 1 && self.at_once >= 1
+    }
+
+    /// How long it takes until so many are allowed.
+    pub(super) fn time_for(self, count: u32) -> Duration {
         Duration::from_secs(1) * count / self.per_second.max(1)
     }
 }

@@ -31,6 +31,7 @@ pub(crate) struct Socket<S> {
     unread: Vec<u8>,
     /// What is there of a message that comes in several frames, and whether it is text.
     fragments: Option<(Data, Vec<u8>)>,
+    frame_bytes: usize,
     /// The frame that is being sent, and how much of it is out.
     unsent: Vec<u8>,
     sent: usize,
@@ -41,6 +42,8 @@ pub(crate) struct Socket<S> {
 pub(crate) enum Incoming {
     /// A text message.
     Text(String),
+    /// A part of a message, of which more will follow.
+    Part,
     /// A binary message; nobody asks what is in it.
     Binary,
     /// It asks whether we are there, and wants to have this back.
@@ -73,12 +76,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             max_message_bytes,
             unread: read.to_vec(),
             fragments: None,
+            frame_bytes: 0,
             unsent: Vec::new(),
             sent: 0,
         }
     }
 
-    /// Waits for what the client sends next. May be cancelled.
+    /// Waits for the frame that the client sends next. May be cancelled.
     pub(crate) async fn receive(&mut self) -> Result<Incoming, SocketError> {
         loop {
             if let Some(incoming) = self.take()? {
@@ -119,27 +123,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         .await
     }
 
-    /// The next message of what was read, if it is whole.
+    /// The next frame of what was read, if it is whole.
     fn take(&mut self) -> Result<Option<Incoming>, SocketError> {
-        while let Some((header, payload)) = self.take_frame()? {
-            match header.opcode {
-                OpCode::Control(control) => return Ok(Some(incoming(control, payload))),
-                OpCode::Data(data) => {
-                    let (kind, message) = self.join(data, payload)?;
-                    if !header.is_final {
-                        self.fragments = Some((kind, message));
-                    } else if kind == Data::Text {
-                        let text = String::from_utf8(message);
-                        let text =
-                            text.map_err(|_| SocketError::Protocol("text that is no UTF-8"))?;
-                        return Ok(Some(Incoming::Text(text)));
-                    } else {
-                        return Ok(Some(Incoming::Binary));
-                    }
+        let Some((header, payload)) = self.take_frame()? else { return Ok(None) };
+        self.frame_bytes = payload.len();
+        Ok(Some(match header.opcode {
+            OpCode::Control(control) => incoming(control, payload),
+            OpCode::Data(data) => {
+                let (kind, message) = self.join(data, payload)?;
+                if !header.is_final {
+                    self.fragments = Some((kind, message));
+                    Incoming::Part
+                } else if kind == Data::Text {
+                    let text = String::from_utf8(message);
+                    Incoming::Text(
+                        text.map_err(|_| SocketError::Protocol("text that is no UTF-8"))?,
+                    )
+                } else {
+                    Incoming::Binary
                 }
             }
-        }
-        Ok(None)
+        }))
+    }
+
+    /// How long the payload of the last frame was that [`receive`](Self::receive) gave.
+    pub(crate) fn frame_bytes(&self) -> usize {
+        self.frame_bytes
     }
 
     /// Puts a data frame behind those of the same message.
@@ -157,7 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    /// The next frame of what was read, if it is whole. Nothing is kept for one that is too long.
+    /// Takes the bytes of the next frame, if it is whole. Nothing is kept for one that is too long.
     fn take_frame(&mut self) -> Result<Option<(FrameHeader, Vec<u8>)>, SocketError> {
         let mut cursor = Cursor::new(&self.unread);
         let parsed = FrameHeader::parse(&mut cursor);
@@ -249,6 +258,7 @@ mod tests {
             socket.unread.extend_from_slice(piece);
             loop {
                 match socket.take() {
+                    Ok(Some(Incoming::Part)) => {}
                     Ok(Some(incoming)) => heard.push(incoming),
                     Ok(None) => break,
                     Err(error) => return (heard, Err(error)),

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -37,18 +37,25 @@ impl Source {
     /// address that is none of our proxies counts.
     pub(crate) fn of(peer: IpAddr, headers: &HeaderMap, is_proxy: impl Fn(IpAddr) -> bool) -> Self {
         let lists = headers.get_all("x-forwarded-for").into_iter().rev();
-        let names = lists.flat_map(|list| list.to_str().unwrap_or("?").rsplit(','));
+        let names = lists.flat_map(|list| list.as_bytes().rsplit(|byte| *byte == b','));
         let mut sender = peer;
         for name in names {
             if !is_proxy(sender) {
                 break;
             }
             // What is no address was not written by a proxy as we know them.
-            let Ok(address) = name.trim().parse() else { break };
+            let Some(address) = str::from_utf8(name).ok().and_then(read_address) else { break };
             sender = address;
         }
         sender.into()
     }
+}
+
+/// An address as proxies write it, some with the port.
+fn read_address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    bare.parse().or_else(|_| text.parse().map(|it: SocketAddr| it.ip())).ok()
 }
 
 /// How much one source may do; see the fields of [`ServerConfig`](super::ServerConfig).
@@ -226,11 +233,19 @@ mod tests {
             ("10.0.0.1", vec!["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
             ("10.0.0.1", vec!["198.51.100.9, unknown"], "10.0.0.1"),
             ("10.0.0.1", vec!["unknown, 10.0.0.2"], "10.0.0.2"),
+            // What the client wrote is no text; and ports, which some proxies add.
+            ("10.0.0.1", vec!["\u{ff}, 198.51.100.9"], "198.51.100.9"),
+            ("10.0.0.1", vec!["198.51.100.9:4711"], "198.51.100.9"),
+            ("10.0.0.1", vec!["[2001:db8:1::1]:4711"], "2001:db8:1::1"),
+            ("10.0.0.1", vec!["[2001:db8:1::1]"], "2001:db8:1::1"),
         ];
         for (peer, lists, expected) in cases {
             let mut headers = HeaderMap::new();
             for list in &lists {
-                headers.append("x-forwarded-for", HeaderValue::from_str(list).expect("a header"));
+                headers.append(
+                    "x-forwarded-for",
+                    HeaderValue::from_bytes(list.as_bytes()).expect("a header"),
+                );
             }
             let found = Source::of(address(peer), &headers, |it| config.is_trusted_proxy(it));
             assert_eq!(found, source(expected), "{peer} {lists:?}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::{SinkExt, StreamExt};
 use signaling::{
     protocol::{MAX_ROOM_NAME_BYTES, PeerEvent, PeerId, Refusal},
-    server::{BindError, Server, ServerConfig},
+    server::{BindError, Rate, Server, ServerConfig},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -292,6 +292,16 @@ async fn settings_that_make_no_sense_are_refused() {
         ServerConfig { idle_timeout: zero, ..config() },
         ServerConfig { request_timeout: zero, ..config() },
         ServerConfig { idle_timeout: Duration::MAX, ..config() },
+        ServerConfig { drain_time: Duration::MAX, ..config() },
+        ServerConfig { max_peers_per_address: 0, ..config() },
+        ServerConfig { max_connections_per_address: 0, ..config() },
+        ServerConfig { join_rate: Rate { per_second: 0, at_once: 1 }, ..config() },
+        ServerConfig { message_rate: Rate { per_second: 1, at_once: 0 }, ..config() },
+        // The longest message would take more than a minute.
+        ServerConfig { message_rate: Rate { per_second: 1, at_once: 1 }, ..config() },
+        ServerConfig { allowed_origins: vec!["game.example".into()], ..config() },
+        ServerConfig { allowed_origins: vec!["https://game.example/".into()], ..config() },
+        ServerConfig { allowed_origins: vec!["https://game.example:443".into()], ..config() },
     ] {
         let result = Server::bind(config.clone()).await;
         assert!(matches!(result, Err(BindError::BadLimit { .. })), "{config:?}");

@@ -1,11 +1,13 @@
 //! What an operator sees, and how a server ends that others are to take over from.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures::StreamExt;
 use signaling::{
     protocol::{PeerEvent, Refusal},
     server::ServerConfig,
 };
+use tokio::net::TcpStream;
 
 use crate::rig::{TestServer, assert_closed, config, within_deadline};
 
@@ -54,6 +56,21 @@ async fn a_server_that_drains_serves_who_is_in_and_lets_nobody_else_in() {
 
     drop((one, other));
     within_deadline("the end, with nobody left", running).await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn a_server_that_is_told_to_stop_is_gone_as_soon_as_its_peers_are() {
+    let server = TestServer::start(config()).await;
+    let mut peer = server.join("/room").await;
+    let address = server.address;
+    let begun = Instant::now();
+    let running = server.stop();
+    assert_closed(&mut peer.socket, Refusal::ServerStopping).await;
+    assert!(within_deadline("the end", peer.socket.next()).await.is_none());
+    within_deadline("the end", running).await.expect("a clean end");
+    // Far less than peers have to go.
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(TcpStream::connect(address).await.is_err(), "the port is closed");
 }
 
 #[tokio::test]

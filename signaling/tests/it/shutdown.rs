@@ -1,7 +1,7 @@
 //! The server stops when told to, says goodbye, and is gone in time; the program's words for all that.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpStream as BlockingStream,
     process::{Child, Command, Output, Stdio},
     thread,
@@ -78,34 +78,66 @@ fn run_program(args: &[&str]) -> Output {
 #[test]
 fn signals_stop_the_program_cleanly() {
     for signal in ["-INT", "-TERM"] {
-        let (mut child, address) = start_program(&[]);
-        let stream = BlockingStream::connect(&address).expect("it listens");
-        stream.set_read_timeout(Some(10 * PROMISED)).expect("a valid timeout");
-        let (mut peer, _) =
-            tungstenite::client(format!("ws://{address}/room"), stream).expect("a free room");
-        assert!(peer.read().expect("IdAssigned").is_text());
+        // Who waits for peers to leave waits no longer when it is told again.
+        for flags in [&[][..], &["--drain-time", "60"]] {
+            assert_stops(signal, flags);
+        }
+    }
+}
 
-        let pid = child.id().to_string();
-        let started = Instant::now();
-        let is_sent = Command::new("kill").args([signal, &pid]).status().expect("kill is there");
-        assert!(is_sent.success());
-        let farewell = peer.read().expect("a close frame");
-        let Message::Close(Some(frame)) = farewell else {
-            panic!("{signal}: {farewell:?}");
-        };
-        assert_eq!(frame.reason.as_str(), Refusal::ServerStopping.sentence());
-        let status = loop {
-            if let Some(status) = child.try_wait().expect("our child") {
-                break status;
-            }
-            assert!(started.elapsed() < PROMISED, "{signal}: still there");
-            thread::sleep(Duration::from_millis(5));
-        };
-        assert!(status.success(), "{signal}: {status}");
-        let mut rest = String::new();
-        let mut stdout = child.stdout.take().expect("stdout is a pipe");
-        stdout.read_to_string(&mut rest).expect("text");
-        assert_eq!(rest, "", "one line on stdout and no more");
+#[cfg(unix)]
+fn assert_stops(signal: &str, flags: &[&str]) {
+    let (mut child, address) = start_program(flags);
+    let stream = BlockingStream::connect(&address).expect("it listens");
+    stream.set_read_timeout(Some(10 * PROMISED)).expect("a valid timeout");
+    let (mut peer, _) =
+        tungstenite::client(format!("ws://{address}/room"), stream).expect("a free room");
+    assert!(peer.read().expect("IdAssigned").is_text());
+
+    let pid = child.id().to_string();
+    let started = Instant::now();
+    let kill = || {
+        let status = Command::new("kill").args([signal, &pid]).status().expect("kill is there");
+        assert!(status.success());
+    };
+    kill();
+    if !flags.is_empty() {
+        await_draining(&address);
+        kill();
+    }
+    let farewell = peer.read().expect("a close frame");
+    let Message::Close(Some(frame)) = farewell else {
+        panic!("{signal}: {farewell:?}");
+    };
+    assert_eq!(frame.reason.as_str(), Refusal::ServerStopping.sentence());
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("our child") {
+            break status;
+        }
+        assert!(started.elapsed() < PROMISED, "{signal}: still there");
+        thread::sleep(Duration::from_millis(5));
+    };
+    assert!(status.success(), "{signal}: {status}");
+    let mut rest = String::new();
+    let mut stdout = child.stdout.take().expect("stdout is a pipe");
+    stdout.read_to_string(&mut rest).expect("text");
+    assert_eq!(rest, "", "one line on stdout and no more");
+}
+
+/// Waits until the program lets nobody in any more.
+#[cfg(unix)]
+fn await_draining(address: &str) {
+    let deadline = Instant::now() + PROMISED;
+    loop {
+        let mut stream = BlockingStream::connect(address).expect("it listens still");
+        let request = "GET /ready HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("text");
+        if answer.starts_with("HTTP/1.1 503") {
+            return;
+        }
+        assert!(Instant::now() < deadline, "it still lets peers in: {answer}");
     }
 }
 
