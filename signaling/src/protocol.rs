@@ -131,13 +131,27 @@ pub enum Refusal {
     TooOften,
     /// The page that the peer is in may not use this server.
     Origin,
+    /// The room is locked by its owner.
+    Locked,
+    /// The owner of the room sent the peer off.
+    Kicked,
+    /// The room is for another game, or another version of it.
+    OtherGame,
+    /// There is no such room, and the peer did not want to open one.
+    NoSuchRoom,
+    /// What the address says of the room or the peer makes no sense.
+    BadRequest,
+    /// The peer is connected from elsewhere by now.
+    Replaced,
+    /// The server cannot reach the store of its rooms.
+    StoreDown,
     /// The server is being stopped; it may be back in a moment.
     ServerStopping,
 }
 
 impl Refusal {
     /// All reasons.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 19] = [
         Self::RoomName,
         Self::GroupSize,
         Self::RoomFull,
@@ -149,6 +163,13 @@ impl Refusal {
         Self::AddressFull,
         Self::TooOften,
         Self::Origin,
+        Self::Locked,
+        Self::Kicked,
+        Self::OtherGame,
+        Self::NoSuchRoom,
+        Self::BadRequest,
+        Self::Replaced,
+        Self::StoreDown,
         Self::ServerStopping,
     ];
 
@@ -166,6 +187,13 @@ impl Refusal {
             Self::AddressFull => 4008,
             Self::TooOften => 4009,
             Self::Origin => 4010,
+            Self::Locked => 4011,
+            Self::Kicked => 4012,
+            Self::OtherGame => 4014,
+            Self::NoSuchRoom => 4015,
+            Self::BadRequest => 4016,
+            Self::Replaced => 4017,
+            Self::StoreDown => 4018,
             Self::ServerStopping => 1001,
         }
     }
@@ -191,6 +219,13 @@ impl Refusal {
             Self::AddressFull => "Too many players come from your network. Try again later.",
             Self::TooOften => "Your network has tried too often. Try again in a moment.",
             Self::Origin => "This page may not use this server: the server allows others.",
+            Self::Locked => "The room is locked. Ask its owner to let you in.",
+            Self::Kicked => "The owner of the room has sent you off.",
+            Self::OtherGame => "The room plays another game, or another version of it.",
+            Self::NoSuchRoom => "There is no such room. Is the code right?",
+            Self::BadRequest => "The server does not understand what kind of room is asked for.",
+            Self::Replaced => "You came in again from elsewhere.",
+            Self::StoreDown => "The server has a problem, and works on it. Try again in a moment.",
             Self::ServerStopping => "The server is going away. Try again in a moment.",
         }
     }

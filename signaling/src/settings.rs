@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use signaling::server::ServerConfig;
+use signaling::server::{Secret, ServerConfig, without_password};
 
 /// Begins the names of the variables. Two underscores, because Kubernetes makes variables such as `SIGNALING_PORT` by itself for
 /// a service of that name.
@@ -163,6 +163,34 @@ pub(crate) const SETTINGS: &[Setting] = &[
     },
     seconds!("idle-timeout", idle_timeout, "seconds after which a silent peer is sent off"),
     seconds!(
+        "grace-time",
+        grace_time,
+        "seconds for which the place of a peer is kept whose connection broke"
+    ),
+    Setting {
+        name: "resume-secret",
+        value: "TEXT",
+        help: "signs what brings peers back to their rooms, also after a restart; random by default",
+        set: |config, text| {
+            config.resume_secret = (!text.is_empty()).then(|| Secret(text.to_owned()));
+            Ok(())
+        },
+        show: |config| {
+            config.resume_secret.as_ref().map(|_| "(set)".to_owned()).unwrap_or_default()
+        },
+    },
+    seconds!("resume-time", resume_time, "seconds for which they can come back"),
+    Setting {
+        name: "redis",
+        value: "URL",
+        help: "share rooms with all processes that have the same one: redis://host:6379",
+        set: |config, text| {
+            config.redis = (!text.is_empty()).then(|| text.to_owned());
+            Ok(())
+        },
+        show: |config| config.redis.as_deref().map(without_password).unwrap_or_default(),
+    },
+    seconds!(
         "drain-time",
         drain_time,
         "seconds that peers may stay once the server is told to stop"
@@ -193,6 +221,8 @@ mod tests {
             let value = match setting.name {
                 "host" => "127.0.0.1",
                 "trusted-proxies" => "10.0.0.0/8,::1/128",
+                "redis" => "redis://host:6379/1",
+                "resume-secret" => "(set)",
                 "allowed-origins" => "https://a.example,http://b.example:8080",
                 _ => "7",
             };

@@ -1,7 +1,7 @@
 //! What the server may be told: where to listen, what to serve, and how much of everything it allows.
 
 use std::{
-    io,
+    fmt, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     time::Duration,
@@ -10,7 +10,7 @@ use std::{
 use ipnet::IpNet;
 use thiserror::Error;
 
-use super::{connection::cost, rate::Rate, rooms::RoomLimits, sources::SourceLimits};
+use super::{connection::cost, hub::RoomLimits, rate::Rate, sources::SourceLimits};
 
 /// Settings of a [`Server`](super::Server). Every limit is on something that a stranger could use up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +59,16 @@ pub struct ServerConfig {
     /// How long a peer may be silent. After half of it the server asks (a ping), after all of it the peer is sent
     /// off. Default: 60 s; matchbox clients send something every 10 s, so six such messages are lost by then.
     pub idle_timeout: Duration,
+    /// How long the place of a peer is kept whose connection broke. Until it is over the others are not told that it left. Default:
+    /// 15 s, in which a phone changes from Wi-Fi to its own network, and comes back after the third attempt.
+    pub grace_time: Duration,
+    /// What the tokens are signed with by which peers come back to their rooms. Processes of one service, and a server before and after
+    /// a restart, need the same one; a long random text. Default: a random one, so that tokens hold as long as the process runs.
+    pub resume_secret: Option<Secret>,
+    /// How long such a token holds; peers get a new one after half of it. Default: 12 h, the longest evening.
+    pub resume_time: Duration,
+    /// The Redis, `redis://host:6379`, that makes all processes with the same one into one service. Default: none, rooms are in memory.
+    pub redis: Option<String>,
     /// How long a server that is told to stop goes on for those who are in it, while it lets nobody else in. Default: zero, it
     /// stops at once. It may end sooner, once nobody is left, but not before 5 s, in which load balancers ask `/ready`.
     pub drain_time: Duration,
@@ -85,6 +95,10 @@ impl Default for ServerConfig {
             trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),
             idle_timeout: Duration::from_secs(60),
+            grace_time: Duration::from_secs(15),
+            resume_secret: None,
+            resume_time: Duration::from_secs(12 * 60 * 60),
+            redis: None,
             drain_time: Duration::ZERO,
             request_timeout: Duration::from_secs(10),
         }
@@ -130,8 +144,13 @@ impl ServerConfig {
                 "an allowed origin is what a browser says: https://game.example, without a path, and without the usual port",
             ),
             (self.drain_time <= MAX_TIMEOUT, "the drain time must be at most a day"),
+            (self.grace_time <= MAX_TIMEOUT, "the grace time must be at most a day"),
             (
-                [self.idle_timeout, self.request_timeout].iter().all(is_sensible),
+                self.resume_secret.as_ref().is_none_or(|secret| secret.0.len() >= MIN_SECRET_BYTES),
+                "the resume secret must have at least 16 bytes: take what `openssl rand -hex 32` prints",
+            ),
+            (
+                [self.idle_timeout, self.request_timeout, self.resume_time].iter().all(is_sensible),
                 "a timeout must be more than zero and at most a day",
             ),
         ];
@@ -159,7 +178,30 @@ impl ServerConfig {
             max_rooms: self.max_rooms,
             max_peers: self.max_peers,
             max_peers_per_room: self.max_peers_per_room,
+            grace: self.grace_time,
+            resume_for: self.resume_time,
         }
+    }
+}
+
+/// Something that nobody else may know. It is not shown by `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// A URL as it may be shown.
+#[must_use]
+pub fn without_password(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 <= at => {
+            format!("{}…{}", &url[..scheme + 3], &url[at..])
+        }
+        _ => url.to_owned(),
     }
 }
 
@@ -177,6 +219,9 @@ fn is_origin(text: &str) -> bool {
 fn is_sensible(timeout: &Duration) -> bool {
     !timeout.is_zero() && *timeout <= MAX_TIMEOUT
 }
+
+/// Shorter ones can be guessed by who has a signature.
+const MIN_SECRET_BYTES: usize = 16;
 
 /// Longer than anybody waits, and no danger to sums of times.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -217,10 +262,29 @@ pub enum BindError {
         /// What was given.
         path: PathBuf,
     },
+    /// Redis cannot be used.
+    #[error("cannot use the Redis at {url}: {reason}. Is it running, and is the address right?")]
+    Redis {
+        /// What was given, without a password.
+        url: String,
+        /// What Redis or the system said.
+        reason: String,
+    },
     /// A limit makes no sense.
     #[error("{rule}")]
     BadLimit {
         /// What is asked of it.
         rule: &'static str,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_its_password() {
+        assert_eq!(without_password("redis://me:s@cret@host:1/0"), "redis://…@host:1/0");
+        assert_eq!(without_password("redis://host:1"), "redis://host:1");
+    }
 }

@@ -3,15 +3,21 @@
 //! Reads requests, writes what the hub queued, and ends the connection when the peer is silent, sends too much or
 //! reads too little. Nothing that a peer sends can end anything but its own connection.
 
-use std::{io, mem, pin::pin, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    io, mem,
+    pin::pin,
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, SystemTime},
+};
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::{
     net::TcpStream,
     select,
     time::{Instant, sleep, sleep_until, timeout},
 };
-use tracing::debug;
+use tracing::{debug, info};
 use tungstenite::{
     Utf8Bytes,
     protocol::frame::coding::{Control, Data, OpCode},
@@ -20,14 +26,18 @@ use uuid::Uuid;
 
 use super::{
     Shared,
+    address::{Address, Wish},
     counters::Counter,
-    hub::Command,
+    hub::{Parting, Visit, Visitor},
+    local::text,
     outbox::{OutboxReader, outbox},
-    rate::Bucket,
-    rooms::RoomKey,
+    rate::{Bucket, Rate},
     socket::{Incoming, Socket, SocketError},
 };
-use crate::protocol::{PeerEvent, PeerId, PeerKey, PeerRequest, Refusal};
+use crate::{
+    lobby::{RoomEvent, RoomRequest},
+    protocol::{PeerEvent, PeerId, PeerKey, PeerRequest, Refusal},
+};
 
 /// How long a connection that we end stays open, so that the peer can read why: a few round trips of the worst links.
 /// Less than the time that a server which is being stopped gives its connections.
@@ -35,6 +45,9 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// The WebSocket of a client.
 pub(super) type ClientSocket = Socket<TcpStream>;
+
+/// How often a list of rooms is asked for: every second is as often as a person looks.
+const LIST_RATE: Rate = Rate { per_second: 1, at_once: 5 };
 
 /// How a connection ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,18 +60,19 @@ enum End {
     Refused(Refusal),
 }
 
-/// Serves one WebSocket: in `room`, or to say why not.
-///
-/// The peer is who `key` says, so that it stays the same over several connections; without one it is a new one.
+/// Serves one WebSocket, as its address asks, or says why not.
 pub(crate) async fn serve(
     mut socket: ClientSocket,
-    room: Result<RoomKey, Refusal>,
-    key: Option<PeerKey>,
+    address: Result<Address, Refusal>,
     shared: &Shared,
 ) {
-    let peer = key.map_or_else(|| PeerId(Uuid::new_v4()), PeerKey::peer);
-    let end = match room {
-        Ok(room) => meet(&mut socket, peer, room, shared).await,
+    let end = match address {
+        Ok(Address::Stock(wish)) => meet(&mut socket, &wish, stranger(shared), shared).await,
+        Ok(Address::V1 { wish, key, token }) => {
+            let visitor = visitor(key, token.as_deref(), shared);
+            meet(&mut socket, &wish, visitor, shared).await
+        }
+        Ok(Address::List { game }) => list(&mut socket, &game, shared).await,
         Err(refusal) => End::Refused(refusal),
     };
     debug!(?end, "connection ended");
@@ -72,35 +86,117 @@ pub(crate) async fn serve(
     }
 }
 
-/// Enters the room and stays there until something ends it.
-async fn meet(socket: &mut ClientSocket, peer: PeerId, room: RoomKey, shared: &Shared) -> End {
-    let connection = shared.connections.fetch_add(1, Relaxed);
-    let (outbox, queue, mut sent_off) = outbox(shared.config.max_queued_bytes);
-    let join = |answer| Command::Join { peer, connection, room, outbox, answer };
-    if let Err(refusal) = shared.ask(join).await {
-        return End::Refused(refusal);
+/// One of matchbox's clients, whom nobody will know again.
+fn stranger(shared: &Shared) -> Visitor {
+    Visitor {
+        peer: PeerId(Uuid::new_v4()),
+        is_lasting: false,
+        connection: shared.connections.fetch_add(1, Relaxed),
+        is_v1: false,
+        resume: None,
     }
+}
+
+/// One of ours. It is who its key says, so that it stays the same over several connections; without one it is a new one.
+fn visitor(key: Option<PeerKey>, token: Option<&str>, shared: &Shared) -> Visitor {
+    let stranger = stranger(shared);
+    let peer = key.map_or(stranger.peer, PeerKey::peer);
+    let resume = token.and_then(|token| shared.hub.read_token(token, peer, unix_millis()));
+    Visitor { peer, is_lasting: key.is_some(), is_v1: true, resume, ..stranger }
+}
+
+/// Enters the room and stays there until something ends it.
+async fn meet(socket: &mut ClientSocket, wish: &Wish, visitor: Visitor, shared: &Shared) -> End {
+    let (outbox, queue, mut sent_off) = outbox(shared.config.max_queued_bytes);
+    let visit = match shared.hub.enter(&visitor, wish, outbox).await {
+        Ok(visit) => visit,
+        Err(refusal) => return End::Refused(refusal),
+    };
+    drop(visitor);
     shared.health.counters.count(Counter::Joined);
+    info!(room = visit.room.0, peer = %visit.peer, "joined");
+    shared.hub.give_token(&visit, unix_millis()).await;
     let end = select! {
         biased;
-        () = shared.stopped() => return End::Refused(Refusal::ServerStopping),
-        _ = &mut sent_off => End::Refused(Refusal::TooSlow),
-        end = exchange(socket, peer, queue, shared) => end,
+        () = shared.stopped() => End::Refused(Refusal::ServerStopping),
+        refusal = &mut sent_off => End::Refused(refusal.unwrap_or(Refusal::TooSlow)),
+        end = exchange(socket, &visit, queue, shared) => end,
     };
-    // Without a hub there is no room left to leave. A stopping server tells nobody that the others leave (above):
-    // they have not left each other.
-    let _ = shared.hub.send(Command::Leave { peer, connection }).await;
+    info!(room = visit.room.0, peer = %visit.peer, reason = end.name(), "left");
+    if end != End::Refused(Refusal::ServerStopping) || shared.hub.is_shared() {
+        // Where nobody else has the rooms, a stopping server tells nobody that the others leave: they have not left each other.
+        shared.hub.leave(&visit, end.parting(), unix_millis()).await;
+    }
     end
+}
+
+/// Shows the list of public rooms: at once, and whenever the client says something.
+async fn list(socket: &mut ClientSocket, game: &str, shared: &Shared) -> End {
+    let mut asked = Bucket::new(Instant::now());
+    let idle_timeout = shared.config.idle_timeout;
+    loop {
+        let rooms = match shared.hub.list(game).await {
+            Ok(rooms) => text(&RoomEvent::Rooms(rooms)),
+            Err(down) => return End::Refused(down.into()),
+        };
+        match timeout(idle_timeout, write(socket, &Outgoing::Text(rooms))).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return End::Broken,
+            Err(_) => return End::Refused(Refusal::Silent),
+        }
+        let incoming = select! {
+            biased;
+            () = shared.stopped() => return End::Refused(Refusal::ServerStopping),
+            incoming = timeout(idle_timeout, socket.receive()) => incoming,
+        };
+        match incoming {
+            Ok(Ok(Incoming::Close(_))) => return End::Left,
+            Ok(Ok(_)) => sleep(asked.use_up(1, LIST_RATE, Instant::now())).await,
+            Ok(Err(SocketError::TooLong(_))) => return End::Refused(Refusal::MessageTooLong),
+            Ok(Err(_)) => return End::Broken,
+            Err(_) => return End::Refused(Refusal::Silent),
+        }
+    }
+}
+
+/// Milliseconds since 1970: a time that other processes know, too.
+pub(super) fn unix_millis() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl End {
+    /// For the log.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Left => "closed",
+            Self::Broken => "broken",
+            Self::Refused(refusal) => refusal.sentence(),
+        }
+    }
+
+    /// Whether the peer may be meant to come again.
+    fn parting(&self) -> Parting {
+        match self {
+            Self::Broken | Self::Refused(Refusal::Silent | Refusal::ServerStopping) => {
+                Parting::Lost
+            }
+            Self::Left | Self::Refused(_) => Parting::Left,
+        }
+    }
 }
 
 /// Passes messages both ways.
 async fn exchange(
     socket: &mut ClientSocket,
-    peer: PeerId,
+    visit: &Visit,
     mut queue: OutboxReader,
     shared: &Shared,
 ) -> End {
     let idle_timeout = shared.config.idle_timeout;
+    // A token is made new once half of its time is over, when the peer says that it is still there.
+    let token_for = shared.config.resume_time / 2;
+    let mut token_until = Instant::now() + token_for;
     let mut silence = Silence::new(idle_timeout, Instant::now());
     let mut sent = Bucket::new(Instant::now());
     // A peer that sends too fast is not read for a while.
@@ -122,28 +218,15 @@ async fn exchange(
                     is_paused = true;
                     alarm.as_mut().reset(now + pause);
                 }
-                match incoming {
-                    Ok(Incoming::Text(text)) => {
-                        receive(&text, peer, shared).await;
+                match take_in(incoming, socket, visit, shared).await {
+                    Taken::Message if now >= token_until => {
+                        shared.hub.give_token(visit, unix_millis()).await;
+                        token_until = now + token_for;
                         continue;
                     }
-                    Ok(Incoming::Binary) => {
-                        shared.health.counters.count(Counter::DroppedBinary);
-                        continue;
-                    }
-                    Ok(Incoming::Pong | Incoming::Part) => continue,
-                    Ok(Incoming::Ping(payload)) => Outgoing::Pong(payload),
-                    Ok(Incoming::Close(payload)) => {
-                        let answer = socket.send(OpCode::Control(Control::Close), &payload);
-                        // Who is gone needs none.
-                        let _ = timeout(CLOSE_GRACE, answer).await;
-                        return End::Left;
-                    }
-                    Err(SocketError::TooLong(_)) => return End::Refused(Refusal::MessageTooLong),
-                    Err(error) => {
-                        debug!(%error, "a broken WebSocket");
-                        return End::Broken;
-                    }
+                    Taken::Message => continue,
+                    Taken::Ping(payload) => Outgoing::Pong(payload),
+                    Taken::End(end) => return end,
                 }
             }
             () = &mut alarm => {
@@ -191,26 +274,85 @@ async fn write(socket: &mut ClientSocket, outgoing: &Outgoing) -> io::Result<()>
     }
 }
 
-/// Acts on a text from the peer. What is not a request is counted and dropped.
-async fn receive(text: &str, peer: PeerId, shared: &Shared) {
-    match read(text, peer) {
-        Ok(Some(command)) => {
-            // Without a hub the server is stopping, which ends this connection anyway.
-            let _ = shared.hub.send(command).await;
+/// What is to be done about something that came.
+enum Taken {
+    /// Nothing more.
+    Message,
+    Ping(Vec<u8>),
+    End(End),
+}
+
+/// Follows what came from the peer.
+async fn take_in(
+    incoming: Result<Incoming, SocketError>,
+    socket: &mut ClientSocket,
+    visit: &Visit,
+    shared: &Shared,
+) -> Taken {
+    match incoming {
+        Ok(Incoming::Text(message)) => receive(&message, visit, shared).await,
+        Ok(Incoming::Binary) => shared.health.counters.count(Counter::DroppedBinary),
+        Ok(Incoming::Pong | Incoming::Part) => {}
+        Ok(Incoming::Ping(payload)) => return Taken::Ping(payload),
+        Ok(Incoming::Close(payload)) => {
+            let answer = socket.send(OpCode::Control(Control::Close), &payload);
+            // Who is gone needs none.
+            let _ = timeout(CLOSE_GRACE, answer).await;
+            return Taken::End(End::Left);
         }
-        Ok(None) => {}
+        Err(SocketError::TooLong(_)) => return Taken::End(End::Refused(Refusal::MessageTooLong)),
+        Err(error) => {
+            debug!(%error, "a broken WebSocket");
+            return Taken::End(End::Broken);
+        }
+    }
+    Taken::Message
+}
+
+/// Does what a peer asks for.
+async fn receive(text: &str, visit: &Visit, shared: &Shared) {
+    match read(text, visit) {
+        Ok(Said::Here) => {}
+        Ok(Said::Signal { receiver, message }) => {
+            shared.hub.signal(visit, receiver, message).await;
+        }
+        Ok(Said::Room(request)) => shared.hub.ask(visit, &request).await,
         Err(_) => shared.health.counters.count(Counter::DroppedUnreadable),
     }
 }
 
-/// What a peer asks for; nothing if it only says that it is there.
-pub(super) fn read(text: &str, peer: PeerId) -> serde_json::Result<Option<Command>> {
-    Ok(match serde_json::from_str(text)? {
-        PeerRequest::<&RawValue>::KeepAlive => None,
+/// What a peer said.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// Only that it is there.
+    Here,
+    /// This, a complete event, shall go to that peer.
+    Signal { receiver: PeerId, message: Utf8Bytes },
+    /// Something about its room.
+    Room(RoomRequest),
+}
+
+/// The request that matchbox does not know.
+#[derive(Deserialize)]
+enum OwnRequest {
+    Room(RoomRequest),
+}
+
+/// Reads a peer's message.
+pub(super) fn read(message: &str, visit: &Visit) -> serde_json::Result<Said> {
+    let request = match serde_json::from_str(message) {
+        Ok(request) => request,
+        Err(_) if visit.is_v1 => {
+            let OwnRequest::Room(request) = serde_json::from_str(message)?;
+            return Ok(Said::Room(request));
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(match request {
+        PeerRequest::<&RawValue>::KeepAlive => Said::Here,
         PeerRequest::Signal { receiver, data } => {
-            let event = PeerEvent::Signal { sender: peer, data };
-            let message = serde_json::to_string(&event).expect("raw JSON is valid JSON");
-            Some(Command::Signal { sender: peer, receiver, message: Utf8Bytes::from(message) })
+            let message = text(&PeerEvent::Signal { sender: visit.peer, data });
+            Said::Signal { receiver, message }
         }
     })
 }

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use serde::{Serialize, Serializer};
 
-use super::rooms::SignalDrop;
 use crate::protocol::Refusal;
 
 /// Something that is counted.
@@ -25,6 +24,10 @@ pub(crate) enum Counter {
     DroppedUnknownReceiver,
     /// A signal was for somebody in another room.
     DroppedOtherRoom,
+    /// A signal was for somebody at another process, and the store was not there to pass it on.
+    DroppedStoreDown,
+    /// A peer asked for something that it may not, or that cannot be.
+    Denied,
     /// A peer sent more than it may, and was made to wait.
     Slowed,
     /// A connection broke, or broke the WebSocket protocol, instead of being closed.
@@ -34,7 +37,7 @@ pub(crate) enum Counter {
 }
 
 impl Counter {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 30] = [
         Self::Joined,
         Self::Refused(Refusal::RoomName),
         Self::Refused(Refusal::GroupSize),
@@ -47,12 +50,21 @@ impl Counter {
         Self::Refused(Refusal::AddressFull),
         Self::Refused(Refusal::TooOften),
         Self::Refused(Refusal::Origin),
+        Self::Refused(Refusal::Locked),
+        Self::Refused(Refusal::Kicked),
+        Self::Refused(Refusal::OtherGame),
+        Self::Refused(Refusal::NoSuchRoom),
+        Self::Refused(Refusal::BadRequest),
+        Self::Refused(Refusal::Replaced),
+        Self::Refused(Refusal::StoreDown),
         Self::Refused(Refusal::ServerStopping),
         Self::RefusedConnection,
         Self::DroppedUnreadable,
         Self::DroppedBinary,
         Self::DroppedUnknownReceiver,
         Self::DroppedOtherRoom,
+        Self::DroppedStoreDown,
+        Self::Denied,
         Self::Slowed,
         Self::Broken,
         Self::AcceptFailed,
@@ -72,24 +84,24 @@ impl Counter {
             Self::Refused(Refusal::AddressFull) => "refused_address_full",
             Self::Refused(Refusal::TooOften) => "refused_too_often",
             Self::Refused(Refusal::Origin) => "refused_origin",
+            Self::Refused(Refusal::Locked) => "refused_locked",
+            Self::Refused(Refusal::Kicked) => "refused_kicked",
+            Self::Refused(Refusal::OtherGame) => "refused_other_game",
+            Self::Refused(Refusal::NoSuchRoom) => "refused_no_such_room",
+            Self::Refused(Refusal::BadRequest) => "refused_bad_request",
+            Self::Refused(Refusal::Replaced) => "refused_replaced",
+            Self::Refused(Refusal::StoreDown) => "refused_store_down",
             Self::Refused(Refusal::ServerStopping) => "refused_server_stopping",
             Self::RefusedConnection => "refused_connection",
             Self::DroppedUnreadable => "dropped_unreadable",
             Self::DroppedBinary => "dropped_binary",
             Self::DroppedUnknownReceiver => "dropped_unknown_receiver",
             Self::DroppedOtherRoom => "dropped_other_room",
+            Self::DroppedStoreDown => "dropped_store_down",
+            Self::Denied => "denied",
             Self::Slowed => "slowed",
             Self::Broken => "broken",
             Self::AcceptFailed => "accept_failed",
-        }
-    }
-}
-
-impl From<SignalDrop> for Counter {
-    fn from(drop: SignalDrop) -> Self {
-        match drop {
-            SignalDrop::UnknownReceiver => Self::DroppedUnknownReceiver,
-            SignalDrop::OtherRoom => Self::DroppedOtherRoom,
         }
     }
 }
@@ -116,9 +128,7 @@ impl Counters {
             self.0[index].fetch_add(1, Relaxed);
         }
     }
-}
 
-impl Counters {
     /// All of them, by name.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let all = Counter::ALL.iter().zip(&self.0);

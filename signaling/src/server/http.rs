@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
@@ -16,19 +16,15 @@ use tokio::{net::TcpStream, sync::OwnedSemaphorePermit, time::Instant};
 use tungstenite::handshake::derive_accept_key;
 
 use super::{
-    Shared, connection,
+    Shared,
+    address::Address,
+    connection,
     counters::Counter,
-    files,
-    hub::Command,
-    metrics,
-    rooms::RoomKey,
+    files, metrics,
     socket::Socket,
     sources::{Source, SourcePlace},
 };
-use crate::protocol::{PeerKey, Refusal};
-
-/// Where rooms are for clients that can read a [`Refusal`] from a close frame.
-const V1_ROOMS: &str = "/v1/rooms/";
+use crate::{lobby::is_tag, protocol::Refusal};
 
 /// Who connected. Lives in the request's extensions, because a WebSocket outlives the HTTP connection that it came through.
 #[derive(Clone, Debug)]
@@ -44,6 +40,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/health", get(health))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
+        .route("/v1/rooms", get(list))
         .fallback_service(files::router(shared.config.web_root.as_deref()))
         .layer(from_fn_with_state(Arc::clone(&shared), join_or_pass_on))
         .with_state(shared)
@@ -69,6 +66,21 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     let headers =
         [(header::CONTENT_TYPE, metrics::CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")];
     (headers, metrics::encode(&shared.health)).into_response()
+}
+
+/// The public rooms of a game, as a program or a page without a WebSocket asks for them: `/v1/rooms?game=NAME`.
+async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+    let query = uri.query().unwrap_or_default();
+    let game = query.split('&').find_map(|pair| pair.strip_prefix("game=")).unwrap_or_default();
+    if !is_tag(game) {
+        return refuse(Refusal::BadRequest, &shared);
+    }
+    let rooms = match shared.hub.list(game).await {
+        Ok(rooms) => serde_json::to_string(&rooms).expect("a list of rooms is valid JSON"),
+        Err(down) => return refuse(down.into(), &shared),
+    };
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    (headers, rooms).into_response()
 }
 
 /// A request for a WebSocket is one for a room, whatever its path: files and rooms may share names.
@@ -103,22 +115,21 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
     })?;
     let client = parts.extensions.remove::<Client>();
     let welcome = welcome(client.as_ref(), &parts.headers, &shared);
-    let path = parts.uri.path();
-    let query = parts.uri.query();
-    let (room, key) = match path.strip_prefix(V1_ROOMS) {
-        Some(name) => {
-            let room = RoomKey::parse(name, query);
-            (welcome.and_then(|place| Ok((room?, place))), query.and_then(PeerKey::in_query))
-        }
-        None => {
-            let name = path.strip_prefix('/').unwrap_or(path);
-            let room = match welcome {
-                Ok(place) => admit(name, query, &shared).await.map(|room| (room, place)),
-                Err(refusal) => Err(refusal),
-            };
-            (Ok(room.map_err(|refusal| refuse(refusal, &shared))?), None)
-        }
+    let address = Address::parse(parts.uri.path(), parts.uri.query());
+    let is_v1 = !matches!(address, Ok(Address::Stock(_)) | Err((_, false)));
+    let mut admitted = match (welcome, address) {
+        (Ok(place), Ok(address)) => Ok((address, place)),
+        (Err(refusal), _) | (_, Err((refusal, _))) => Err(refusal),
     };
+    if let Ok((Address::Stock(wish), _)) = &admitted
+        && let Err(refusal) = shared.hub.check(wish).await
+    {
+        // In the instant until another one joins the last place may go to it; then that one, too, gets a close frame.
+        admitted = Err(refusal);
+    }
+    if let (Err(refusal), false) = (&admitted, is_v1) {
+        return Err(refuse(*refusal, &shared));
+    }
     tokio::spawn(async move {
         // It fails where the client is gone before it got our answer.
         if let Ok(upgraded) = upgrade.await
@@ -126,11 +137,11 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
         {
             let max_message_bytes = shared.config.max_message_bytes;
             let socket = Socket::new(io.into_inner(), &read_buf, max_message_bytes);
-            let (room, place) = room.map_or_else(
+            let (address, place) = admitted.map_or_else(
                 |refusal| (Err(refusal), None),
-                |(room, place)| (Ok(room), Some(place)),
+                |(address, place)| (Ok(address), Some(place)),
             );
-            connection::serve(socket, room, key, &shared).await;
+            connection::serve(socket, address, &shared).await;
             drop(place);
         }
         drop(client);
@@ -181,20 +192,11 @@ fn welcome(
     shared.sources.enter(source, Instant::now()).map(Some)
 }
 
-/// Reads the address and asks whether its room takes another peer. In the instant until the peer joins the last seat
-/// may go to another one; then this peer, too, gets a close frame.
-async fn admit(name: &str, query: Option<&str>, shared: &Shared) -> Result<RoomKey, Refusal> {
-    let key = RoomKey::parse(name, query)?;
-    let room = key.clone();
-    shared.ask(|answer| Command::Check { room, answer }).await?;
-    Ok(key)
-}
-
 fn refuse(refusal: Refusal, shared: &Shared) -> Response {
     shared.health.counters.count(Counter::Refused(refusal));
     let status = match refusal {
-        Refusal::RoomName | Refusal::GroupSize => StatusCode::BAD_REQUEST,
-        Refusal::Origin => StatusCode::FORBIDDEN,
+        Refusal::RoomName | Refusal::GroupSize | Refusal::BadRequest => StatusCode::BAD_REQUEST,
+        Refusal::Origin | Refusal::Locked | Refusal::Kicked => StatusCode::FORBIDDEN,
         Refusal::AddressFull | Refusal::TooOften => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };

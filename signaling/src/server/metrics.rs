@@ -53,6 +53,7 @@ impl Collector for Collected {
         }
         for (counter, help) in [
             ("joined", "Peers that got into a room"),
+            ("denied", "Requests in rooms that were not granted"),
             ("slowed", "Messages after which a peer that sends too fast was made to wait"),
             ("broken", "Connections that broke instead of being closed"),
             ("accept_failed", "Connections for which the system gave no socket"),

@@ -1,8 +1,9 @@
 //! The server: accepts connections, and stops cleanly when told to.
 //!
-//! Data flows `mod` → `http` (what is asked for) → `connection` (one peer, over its `socket`) → `hub` (owner of the `rooms`)
-//! → `outbox` → the other peers' `connection`s.
+//! Data flows `mod` → `http` (what is asked for, by which `address`) → `connection` (one peer, over its `socket`) → `hub` (who changes a
+//! `room` in the `store`) → `local` (the peers of this process) → `outbox` → the other peers' `connection`s.
 
+mod address;
 mod config;
 mod connection;
 mod counters;
@@ -12,12 +13,15 @@ mod files;
 pub mod fuzz;
 mod http;
 mod hub;
+mod local;
 mod metrics;
 mod outbox;
 mod rate;
-mod rooms;
+mod room;
 mod socket;
 mod sources;
+mod store;
+mod token;
 
 use std::{
     future::pending,
@@ -40,26 +44,30 @@ use hyper_util::{
 use tokio::{
     net::{TcpListener, TcpStream},
     select,
-    sync::{Semaphore, mpsc, oneshot, watch},
+    sync::{Semaphore, watch},
     time::{Instant, sleep, timeout},
 };
 use tracing::{debug, info, warn};
+use uuid::Uuid;
 
 pub use self::{
-    config::{BindError, ServerConfig},
+    config::{BindError, Secret, ServerConfig, without_password},
     rate::Rate,
 };
 use self::{
+    connection::unix_millis,
     counters::{Counter, Health},
     http::Client,
-    hub::{Command, Hub},
+    hub::Hub,
+    local::Local,
+    room::ProcessId,
     sources::Sources,
+    store::{MemoryStore, RedisStore, Store},
+    token::Signer,
 };
-use crate::protocol::Refusal;
 
-/// How many commands wait for the hub before connections have to. The hub needs microseconds for one, so this is
-/// about a millisecond's worth: long enough to keep it busy, short enough to be no delay.
-const HUB_QUEUE: usize = 256;
+/// How often places are given up that were kept for long enough: a second more or less makes no difference to anybody.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Longest head of an HTTP request; a browser's, cookies and all, is one or two kB.
 const MAX_REQUEST_HEAD_BYTES: usize = 16 * 1024;
@@ -83,6 +91,8 @@ pub struct Server {
     config: ServerConfig,
     listener: TcpListener,
     local_addr: SocketAddr,
+    hub: Hub,
+    health: Arc<Health>,
 }
 
 /// How far a server is.
@@ -100,7 +110,7 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Shared {
     config: ServerConfig,
-    hub: mpsc::Sender<Command>,
+    hub: Hub,
     health: Arc<Health>,
     sources: Arc<Sources>,
     phase: watch::Receiver<Phase>,
@@ -127,7 +137,9 @@ impl Server {
         };
         let listener = TcpListener::bind(address).await.map_err(listen_error)?;
         let local_addr = listener.local_addr().map_err(listen_error)?;
-        Ok(Self { config, listener, local_addr })
+        let health = Arc::new(Health::default());
+        let hub = hub(&config, Arc::clone(&health)).await?;
+        Ok(Self { config, listener, local_addr, hub, health })
     }
 
     /// Where the server listens; with the real port if port 0 was asked for.
@@ -149,11 +161,7 @@ impl Server {
         hurry: impl Future<Output = ()>,
     ) {
         let (phase_sender, phase) = watch::channel(Phase::Serving);
-        let (hub, commands) = mpsc::channel(HUB_QUEUE);
-        let health = Arc::new(Health::default());
-        let rooms = Hub::new(self.config.room_limits(), Arc::clone(&health));
-        tokio::spawn(rooms.run(commands));
-
+        let Self { hub, health, .. } = self;
         let ServerConfig { max_connections, drain_time, .. } = self.config;
         let places = Arc::new(Semaphore::new(max_connections));
         let sources = Arc::new(Sources::new(self.config.source_limits()));
@@ -166,6 +174,7 @@ impl Server {
             connections: AtomicU64::new(0),
         });
         info!("started");
+        let ticking = tokio::spawn(tick(Arc::clone(&shared)));
         let mut accepting = Box::pin(accept(self.listener, shared, &places));
         select! {
             () = shutdown => {}
@@ -190,6 +199,7 @@ impl Server {
         if timeout(STOP_GRACE, places.acquire_many(all_places)).await.is_err() {
             debug!("some connections did not end in time");
         }
+        ticking.abort();
         info!("stopped");
     }
 }
@@ -203,22 +213,37 @@ impl Shared {
 
     /// Whether somebody who comes now is let in.
     fn is_ready(&self) -> bool {
-        *self.phase.borrow() == Phase::Serving
+        *self.phase.borrow() == Phase::Serving && !self.hub.is_impaired()
     }
+}
 
-    /// Gives the hub a command and waits for the answer.
-    async fn ask(
-        &self,
-        command: impl FnOnce(oneshot::Sender<Result<(), Refusal>>) -> Command,
-    ) -> Result<(), Refusal> {
-        let (sender, answer) = oneshot::channel();
-        // A hub that is gone is a server that is stopping.
-        let is_sent = self.hub.send(command(sender)).await.is_ok();
-        if is_sent {
-            answer.await.unwrap_or(Err(Refusal::ServerStopping))
-        } else {
-            Err(Refusal::ServerStopping)
+/// The rooms: in Redis for all processes of a service, or in memory for this one.
+async fn hub(config: &ServerConfig, health: Arc<Health>) -> Result<Hub, BindError> {
+    let local = Arc::new(Local::default());
+    let process = ProcessId(Uuid::new_v4().as_u64_pair().1);
+    let store: Arc<dyn Store> = match &config.redis {
+        None => Arc::new(MemoryStore::new(Arc::clone(&local))),
+        Some(url) => {
+            let store = RedisStore::connect(url, process, Arc::clone(&local)).await;
+            store.map_err(|error| BindError::Redis {
+                url: without_password(url),
+                reason: error.to_string(),
+            })?
         }
+    };
+    let signer = match &config.resume_secret {
+        Some(secret) => Signer::new(secret.0.as_bytes()),
+        // Then tokens hold as long as the process runs.
+        None => Signer::new(&[*Uuid::new_v4().as_bytes(), *Uuid::new_v4().as_bytes()].concat()),
+    };
+    Ok(Hub::new(store, local, config.room_limits(), (process, signer), health))
+}
+
+/// Gives up places that were kept for long enough, as long as the server runs.
+async fn tick(shared: Arc<Shared>) {
+    loop {
+        sleep(TICK).await;
+        shared.hub.tick(unix_millis()).await;
     }
 }
 

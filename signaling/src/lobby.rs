@@ -1,0 +1,259 @@
+//! What the server and the peers of a room tell each other of the room itself: who is in it, under which names, who owns it, and what
+//! may be changed. Only peers that came by `/v1/` hear and say this; matchbox's own clients know nothing of it.
+//!
+//! Always compiled, also for the browser and without the `server` feature.
+
+use std::{error::Error, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::PeerId;
+
+/// Longest name of a peer, in characters: what fits beside others on a screen.
+pub const MAX_NAME_CHARS: usize = 24;
+/// Longest name of a game, version, region or skill, in bytes: enough for a name with a version hash behind it.
+pub const MAX_TAG_BYTES: usize = 48;
+/// Letters and digits of a generated room code: none that looks like another one (no 0 O Q, 1 I L, 2 Z, 5 S, 8 B).
+pub const CODE_LETTERS: &[u8] = b"ACDEFGHJKMNPRTUVWXY34679";
+/// Length of a generated room code: 24⁵ are 8 million rooms, and five characters can be said over a phone.
+pub const CODE_LENGTH: usize = 5;
+
+/// What a peer does in a room.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Place {
+    /// It plays.
+    #[default]
+    Player,
+    /// It looks on.
+    Spectator,
+}
+
+/// How far a room is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RoomPhase {
+    /// Its peers get ready.
+    #[default]
+    Lobby,
+    /// They play a match.
+    Playing,
+}
+
+/// A peer in a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomMember {
+    /// Its id.
+    pub id: PeerId,
+    /// Its name; empty for a client that has not told one.
+    pub name: String,
+    /// What it does here.
+    pub place: Place,
+    /// Whether it wants the match to start.
+    pub is_ready: bool,
+    /// Whether it is connected to the server. If not, its place is kept for a while.
+    pub is_here: bool,
+}
+
+/// A room, as all of its peers see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomState {
+    /// What to join it by: for a generated room a code of [`CODE_LENGTH`] of [`CODE_LETTERS`].
+    pub name: String,
+    /// The game that is played here; empty if nobody said.
+    pub game: String,
+    /// Its version; empty if nobody said.
+    pub version: String,
+    /// Whether the list of rooms shows it.
+    pub is_public: bool,
+    /// Whether nobody else is let in.
+    pub is_locked: bool,
+    /// How far it is.
+    pub phase: RoomPhase,
+    /// Most players.
+    pub capacity: u16,
+    /// Most spectators.
+    pub spectators: u16,
+    /// Who may lock, kick, start and finish; nobody in a room of stock clients.
+    pub owner: Option<PeerId>,
+    /// Who is in it, in order of arrival.
+    pub members: Vec<RoomMember>,
+}
+
+impl RoomState {
+    /// The member with this id.
+    #[must_use]
+    pub fn member(&self, id: PeerId) -> Option<&RoomMember> {
+        self.members.iter().find(|member| member.id == id)
+    }
+
+    /// How many are in this place.
+    #[must_use]
+    pub fn count(&self, place: Place) -> usize {
+        self.members.iter().filter(|member| member.place == place).count()
+    }
+
+    /// Whether all who play are ready.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.members.iter().all(|member| member.is_ready || member.place != Place::Player)
+    }
+}
+
+/// A room in the list of public rooms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomListing {
+    /// What to join it by.
+    pub name: String,
+    /// The name of its owner.
+    pub owner: String,
+    /// Its version of the game.
+    pub version: String,
+    /// How far it is.
+    pub phase: RoomPhase,
+    /// Whether nobody else is let in.
+    pub is_locked: bool,
+    /// How many play in it.
+    pub players: u16,
+    /// Most players.
+    pub capacity: u16,
+    /// How many look on.
+    pub spectators: u16,
+    /// Most spectators.
+    pub max_spectators: u16,
+}
+
+/// What a peer asks for in its room; sent as `{"Room":…}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoomRequest {
+    /// Be called so: 1 to [`MAX_NAME_CHARS`] characters.
+    Rename(String),
+    /// (Not) ready for the match.
+    SetReady(bool),
+    /// Play, or look on.
+    SetPlace(Place),
+    /// Let nobody else in, or let others in again. For the owner.
+    SetLocked(bool),
+    /// Be in the list of public rooms, or not. For the owner.
+    SetPublic(bool),
+    /// Send this peer off, and do not let it in again. For the owner.
+    Kick(PeerId),
+    /// The match begins: all players must be ready. For the owner.
+    Start,
+    /// The match is over: back to the lobby, where nobody is ready yet for the next one. For the owner.
+    Finish,
+}
+
+/// What the server tells of a room, beside the [`PeerEvent`](crate::protocol::PeerEvent)s that matchbox knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoomEvent {
+    /// The room as it is now: after each change.
+    Room(RoomState),
+    /// What brings the reader back to its place in the room, as `token=…` in the address, for some hours: after its connection broke,
+    /// at another server of the same service, or once this one runs again. A newer one comes in time.
+    Resume(String),
+    /// What was asked for is not done.
+    Denied(Denial),
+    /// Whether the service is whole. While it is not, matches go on, and nobody can come or change anything.
+    Service(ServiceState),
+    /// The public rooms of a game; only to whoever asked for the list.
+    Rooms(Vec<RoomListing>),
+}
+
+/// Whether the server can do its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServiceState {
+    /// It has lost its store of rooms, and tries to reach it again.
+    Impaired,
+    /// All is well again.
+    Restored,
+}
+
+/// Why something that was asked for in a room is not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Denial {
+    /// Only the owner of the room may do that.
+    NotOwner,
+    /// Nobody of that id is in the room.
+    NoSuchPeer,
+    /// A name is empty, too long, or has letters that cannot be shown.
+    BadName,
+    /// All places of that kind are taken.
+    NoPlace,
+    /// Not all players are ready, or there is none.
+    NotReady,
+    /// A match is being played.
+    Playing,
+    /// No match is being played.
+    NotPlaying,
+    /// The server cannot do it now.
+    Unavailable,
+}
+
+impl Denial {
+    /// The reason as a sentence for a player.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::NotOwner => "Only the owner of the room may do that.",
+            Self::NoSuchPeer => "That player is no longer in the room.",
+            Self::BadName => "A name has 1 to 24 characters that can be shown.",
+            Self::NoPlace => "No such place is free in this room.",
+            Self::NotReady => "Not everybody is ready yet.",
+            Self::Playing => "That is not possible during a match.",
+            Self::NotPlaying => "No match is being played.",
+            Self::Unavailable => "The server cannot do that right now. Try again in a moment.",
+        }
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.sentence())
+    }
+}
+
+impl Error for Denial {}
+
+/// `name` as others may be shown it: nothing but what can be shown, and no longer than [`MAX_NAME_CHARS`].
+#[must_use]
+pub fn shown_name(name: &str) -> String {
+    let shown = name.trim().chars().filter(|letter| !letter.is_control());
+    shown.take(MAX_NAME_CHARS).collect::<String>().trim_end().to_owned()
+}
+
+/// Whether a game, version, region or skill may be called so; empty stands for none.
+#[must_use]
+pub fn is_tag(text: &str) -> bool {
+    text.len() <= MAX_TAG_BYTES
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_cut_to_what_can_be_shown() {
+        for (name, shown) in [
+            ("  Ann ", "Ann"),
+            ("a\nb\u{7}c", "abc"),
+            ("", ""),
+            (" \t", ""),
+            ("ÄÖÜßÄÖÜßÄÖÜßÄÖÜßÄÖÜßÄÖÜ ß", "ÄÖÜßÄÖÜßÄÖÜßÄÖÜßÄÖÜßÄÖÜ"),
+        ] {
+            assert_eq!(shown_name(name), shown, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn tags_stand_in_an_address_unescaped() {
+        let longest = "x".repeat(MAX_TAG_BYTES);
+        for tag in ["", "asteroids", "1.2.3-beta_4~5", longest.as_str()] {
+            assert!(is_tag(tag), "{tag}");
+        }
+        let too_long = "x".repeat(MAX_TAG_BYTES + 1);
+        for tag in ["a b", "a|b", "é", "a/b", too_long.as_str()] {
+            assert!(!is_tag(tag), "{tag}");
+        }
+    }
+}

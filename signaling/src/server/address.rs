@@ -1,0 +1,304 @@
+//! What a peer asks for by the address of its WebSocket: which room, as whom, and on which terms if the room is a new one.
+
+use std::num::NonZeroU16;
+
+use crate::{
+    lobby::{Place, is_tag, shown_name},
+    protocol::{PeerKey, Refusal, is_room_name},
+};
+
+/// Where everything is for clients that can read a [`Refusal`] from a close frame.
+const V1: &str = "/v1/";
+
+/// A request for a WebSocket.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// A room, for one of matchbox's clients.
+    Stock(Wish),
+    /// A room, for one of ours; the key says who it is, and the token proves where it was.
+    V1 { wish: Wish, key: Option<PeerKey>, token: Option<String> },
+    /// The list of public rooms of a game.
+    List { game: String },
+}
+
+/// Into which room somebody wants, and as what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wish {
+    pub(crate) room: WishedRoom,
+    pub(crate) name: String,
+    pub(crate) place: Place,
+    /// Empty if it is not said.
+    pub(crate) game: String,
+    pub(crate) version: String,
+    /// For a new room. As many as a room may hold if it is not said.
+    pub(crate) capacity: Option<NonZeroU16>,
+    pub(crate) spectators: u16,
+    pub(crate) is_public: bool,
+}
+
+/// Which room is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum WishedRoom {
+    /// The one of that name.
+    Named {
+        name: String,
+        /// Whether it must be there already.
+        must_exist: bool,
+    },
+    /// One with a new code.
+    New,
+    /// One of a group of strangers.
+    Any {
+        group: String,
+        size: NonZeroU16,
+        /// What its rooms are called by, with a number behind it.
+        label: String,
+        closes_when_full: bool,
+    },
+}
+
+impl Address {
+    /// Reads path and query of a request.
+    ///
+    /// Returns the refusal together with whether it is for one of our clients, which reads it from a close frame.
+    pub(crate) fn parse(path: &str, query: Option<&str>) -> Result<Self, (Refusal, bool)> {
+        let query = Query(query.unwrap_or_default());
+        match path.strip_prefix(V1) {
+            None => {
+                let name = path.strip_prefix('/').unwrap_or(path);
+                let wish = Wish::stock(name, query).map_err(|refusal| (refusal, false))?;
+                Ok(Self::Stock(wish))
+            }
+            Some(rest) => Self::parse_v1(rest, query).map_err(|refusal| (refusal, true)),
+        }
+    }
+
+    fn parse_v1(path: &str, query: Query<'_>) -> Result<Self, Refusal> {
+        let room = match path.split_once('/').unwrap_or((path, "")) {
+            ("list", "") => return Ok(Self::List { game: query.tag("game")? }),
+            ("create", "") => WishedRoom::New,
+            ("quick", "") => quick(query)?,
+            ("rooms", name) => named(name, query)?,
+            _ => return Err(Refusal::BadRequest),
+        };
+        let wish = Wish::read(room, query)?;
+        let key = PeerKey::in_query(query.0);
+        Ok(Self::V1 { wish, key, token: query.value("token").map(str::to_owned) })
+    }
+}
+
+impl Wish {
+    /// What one of matchbox's clients wants.
+    fn stock(name: &str, query: Query<'_>) -> Result<Self, Refusal> {
+        Ok(Self {
+            room: named(name, Query(query.group_size()?))?,
+            name: String::new(),
+            place: Place::Player,
+            game: String::new(),
+            version: String::new(),
+            capacity: None,
+            spectators: 0,
+            is_public: false,
+        })
+    }
+
+    fn read(room: WishedRoom, query: Query<'_>) -> Result<Self, Refusal> {
+        let place = match query.value("place") {
+            None | Some("player") => Place::Player,
+            Some("spectator") => Place::Spectator,
+            Some(_) => return Err(Refusal::BadRequest),
+        };
+        Ok(Self {
+            name: shown_name(&query.decoded("name")),
+            place,
+            game: query.tag("game")?,
+            version: query.tag("version")?,
+            capacity: query.number("capacity")?,
+            spectators: query.number("spectators")?.unwrap_or(0),
+            is_public: query.flag("public")?,
+            room,
+        })
+    }
+}
+
+/// A room by its name; with `next=N`, as in matchbox, a group of N that closes once it is full.
+fn named(name: &str, query: Query<'_>) -> Result<WishedRoom, Refusal> {
+    if !is_room_name(name) {
+        return Err(Refusal::RoomName);
+    }
+    let name = name.to_owned();
+    Ok(match query.value("next") {
+        None => WishedRoom::Named { name, must_exist: query.flag("existing")? },
+        Some(size) => {
+            let size: NonZeroU16 = size.parse().map_err(|_| Refusal::GroupSize)?;
+            let group = format!("next/{name}/{size}");
+            WishedRoom::Any { group, size, label: name, closes_when_full: true }
+        }
+    })
+}
+
+/// Strangers who want the same game, with the same number of players; and from the same region, and of the same skill, if that is said.
+fn quick(query: Query<'_>) -> Result<WishedRoom, Refusal> {
+    let [game, version, region, skill] =
+        ["game", "version", "region", "skill"].map(|name| query.tag(name));
+    let (game, version, region, skill) = (game?, version?, region?, skill?);
+    let size: NonZeroU16 = query.number("players")?.ok_or(Refusal::GroupSize)?;
+    Ok(WishedRoom::Any {
+        // No tag has a slash.
+        group: format!("quick/{game}/{version}/{size}/{region}/{skill}"),
+        size,
+        label: "quick".to_owned(),
+        closes_when_full: false,
+    })
+}
+
+/// The part of an address behind the question mark.
+#[derive(Debug, Clone, Copy)]
+struct Query<'a>(&'a str);
+
+impl<'a> Query<'a> {
+    /// The first value of that name, as it stands there.
+    fn value(self, name: &str) -> Option<&'a str> {
+        self.0.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+    }
+
+    /// A value in which anything may stand, escaped.
+    fn decoded(self, name: &str) -> String {
+        let pairs = form_urlencoded::parse(self.0.as_bytes());
+        let value = pairs.into_iter().find_map(|(key, value)| (key == name).then_some(value));
+        value.unwrap_or_default().into_owned()
+    }
+
+    /// A value that stands in an address unescaped; empty if there is none.
+    fn tag(self, name: &str) -> Result<String, Refusal> {
+        let tag = self.value(name).unwrap_or_default();
+        is_tag(tag).then(|| tag.to_owned()).ok_or(Refusal::BadRequest)
+    }
+
+    fn number<T: std::str::FromStr>(self, name: &str) -> Result<Option<T>, Refusal> {
+        self.value(name).map(|text| text.parse().map_err(|_| Refusal::BadRequest)).transpose()
+    }
+
+    fn flag(self, name: &str) -> Result<bool, Refusal> {
+        match self.value(name) {
+            None | Some("0") => Ok(false),
+            Some("1") => Ok(true),
+            Some(_) => Err(Refusal::BadRequest),
+        }
+    }
+
+    /// The part that a stock client may say: `next=N`. Whatever else is in the query is not for us.
+    fn group_size(self) -> Result<&'a str, Refusal> {
+        let next = self.0.split('&').find(|pair| pair.starts_with("next="));
+        Ok(next.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(address: &str) -> Result<Address, (Refusal, bool)> {
+        let (path, query) = match address.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (address, None),
+        };
+        Address::parse(path, query)
+    }
+
+    fn wish(address: &str) -> Wish {
+        match parse(address) {
+            Ok(Address::Stock(wish) | Address::V1 { wish, .. }) => wish,
+            other => panic!("{address}: {other:?}"),
+        }
+    }
+
+    fn refusal(address: &str) -> Refusal {
+        parse(address).expect_err(address).0
+    }
+
+    #[test]
+    fn stock_clients_ask_for_a_room_or_a_group() {
+        let named = |name: &str| WishedRoom::Named { name: name.into(), must_exist: false };
+        assert_eq!(wish("/a").room, named("a"));
+        assert_eq!(wish("/a?other=1&next&game=b c").room, named("a"));
+        assert_eq!(wish("/a?next=2").room, wish("/a?x&next=2").room);
+        assert_ne!(wish("/a?next=2").room, wish("/a?next=3").room);
+        for junk in ["next=0", "next=", "next=-1", "next=two", "next=65536", "next=2%20"] {
+            assert_eq!(refusal(&format!("/a?{junk}")), Refusal::GroupSize, "{junk}");
+        }
+        for name in ["", "a/b", "a%20b"] {
+            assert_eq!(refusal(&format!("/{name}")), Refusal::RoomName, "{name}");
+        }
+    }
+
+    #[test]
+    fn our_clients_say_who_they_are_and_what_they_want() {
+        let key = PeerKey::new(7);
+        let address = format!(
+            "/v1/create?{}&game=asteroids&version=1.2&capacity=4&spectators=2&public=1&name=Ann%20B+C&place=spectator&token=t.u",
+            key.to_query()
+        );
+        let wish = Wish {
+            room: WishedRoom::New,
+            name: "Ann B C".into(),
+            place: Place::Spectator,
+            game: "asteroids".into(),
+            version: "1.2".into(),
+            capacity: NonZeroU16::new(4),
+            spectators: 2,
+            is_public: true,
+        };
+        let expected = Address::V1 { wish, key: Some(key), token: Some("t.u".into()) };
+        assert_eq!(parse(&address), Ok(expected));
+        assert_eq!(parse("/v1/list?game=a"), Ok(Address::List { game: "a".into() }));
+    }
+
+    #[test]
+    fn strangers_meet_who_want_the_same() {
+        let group = |query: &str| match wish(&format!("/v1/quick?{query}")).room {
+            WishedRoom::Any { group, .. } => group,
+            other => panic!("{other:?}"),
+        };
+        let usual = group("game=a&version=1&players=2");
+        assert_eq!(usual, group("players=2&version=1&game=a&region="));
+        for other in [
+            "game=b&version=1&players=2",
+            "game=a&version=2&players=2",
+            "game=a&version=1&players=3",
+            "game=a&version=1&players=2&region=eu",
+            "game=a&version=1&players=2&skill=eu",
+        ] {
+            assert_ne!(usual, group(other), "{other}");
+        }
+        assert_eq!(refusal("/v1/quick?game=a"), Refusal::GroupSize);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_and_who_can_read_it_is_known() {
+        for address in [
+            "/v1/rooms/a?game=b%20c",
+            "/v1/rooms/a?capacity=0",
+            "/v1/rooms/a?capacity=x",
+            "/v1/rooms/a?spectators=-1",
+            "/v1/rooms/a?place=referee",
+            "/v1/rooms/a?public=yes",
+            "/v1/nothing",
+            "/v1/create/a",
+            "/v1/quick?players=0",
+        ] {
+            assert_eq!(parse(address), Err((Refusal::BadRequest, true)), "{address}");
+        }
+        assert_eq!(parse("/v1/rooms/"), Err((Refusal::RoomName, true)));
+        assert_eq!(parse("/a/b"), Err((Refusal::RoomName, false)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_address_does_harm(path in "/(v1/(rooms|quick|create|list)?)?.{0,30}", query in ".{0,80}") {
+            let _ = Address::parse(&path, Some(&query));
+        }
+    }
+}

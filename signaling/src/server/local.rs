@@ -1,0 +1,157 @@
+//! The peers that are connected to this process: in which room each of them is, and the queue of what it is sent.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use serde::Serialize;
+use tungstenite::Utf8Bytes;
+
+use super::{
+    outbox::Outbox,
+    room::{Effect, RoomId},
+};
+use crate::{
+    lobby::RoomEvent,
+    protocol::{PeerId, Refusal},
+};
+
+/// Who is connected here. Locked only for as long as it takes to fill queues, never across a wait.
+#[derive(Debug, Default)]
+pub(crate) struct Local(Mutex<HashMap<PeerId, Entry>>);
+
+#[derive(Debug)]
+struct Entry {
+    connection: u64,
+    room: RoomId,
+    is_v1: bool,
+    outbox: Outbox,
+}
+
+/// What became of something for a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Handed {
+    /// It is in the peer's queue; or the queue was full, by which the peer is sent off.
+    Over,
+    /// The peer is not connected here.
+    NotHere,
+    /// The peer is in another room.
+    OtherRoom,
+}
+
+impl Local {
+    fn lock(&self) -> MutexGuard<'_, HashMap<PeerId, Entry>> {
+        // Nothing in here can be left half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many are connected.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Puts a peer into a room, unless there are `most` here. An earlier connection of it is ended; its room is returned.
+    pub(crate) fn enter(
+        &self,
+        (peer, connection): (PeerId, u64),
+        is_v1: bool,
+        room: &RoomId,
+        outbox: Outbox,
+        most: usize,
+    ) -> Result<Option<RoomId>, Outbox> {
+        let mut peers = self.lock();
+        if peers.len() >= most && !peers.contains_key(&peer) {
+            return Err(outbox);
+        }
+        let entry = Entry { connection, room: room.clone(), is_v1, outbox };
+        Ok(peers.insert(peer, entry).map(|before| {
+            before.outbox.close(Refusal::Replaced);
+            before.room
+        }))
+    }
+
+    /// Takes a peer out, if this is its connection.
+    pub(crate) fn leave(&self, peer: PeerId, connection: u64) -> Option<Outbox> {
+        let mut peers = self.lock();
+        let is_present = peers.get(&peer).is_some_and(|entry| entry.connection == connection);
+        is_present.then(|| peers.remove(&peer)).flatten().map(|entry| entry.outbox)
+    }
+
+    /// Whether a peer is connected here, in that room.
+    pub(crate) fn is_in(&self, peer: PeerId, room: &RoomId) -> bool {
+        self.lock().get(&peer).is_some_and(|entry| entry.room == *room)
+    }
+
+    /// Who is connected here, in that room.
+    pub(crate) fn of_room(&self, room: &RoomId) -> Vec<PeerId> {
+        let peers = self.lock();
+        peers.iter().filter(|(_, entry)| entry.room == *room).map(|(&peer, _)| peer).collect()
+    }
+
+    /// Hands a peer of that room a complete message.
+    pub(crate) fn hand(&self, room: &RoomId, to: PeerId, message: Utf8Bytes) -> Handed {
+        let peers = self.lock();
+        match peers.get(&to) {
+            None => Handed::NotHere,
+            Some(entry) if entry.room != *room => Handed::OtherRoom,
+            Some(entry) => {
+                entry.push(message);
+                Handed::Over
+            }
+        }
+    }
+
+    /// Hands out what comes of a change in that room to those who are connected here.
+    pub(crate) fn apply(&self, room: &RoomId, effects: &[Effect]) {
+        let peers = self.lock();
+        let hand = |to: &[PeerId], message: &Utf8Bytes| {
+            for peer in to {
+                if let Some(entry) = peers.get(peer).filter(|entry| entry.room == *room) {
+                    entry.push(message.clone());
+                }
+            }
+        };
+        for effect in effects {
+            match effect {
+                Effect::Tell { to, .. } | Effect::Show { to, .. } if to.is_empty() => {}
+                Effect::Tell { to, event } => hand(to, &text(event)),
+                Effect::Show { to, state } => hand(to, &text(&ShownRoom { Room: state })),
+                Effect::SendOff { peer } => {
+                    if let Some(entry) = peers.get(peer).filter(|entry| entry.room == *room) {
+                        entry.outbox.close(Refusal::Kicked);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells everybody who understands it.
+    pub(crate) fn tell_all(&self, event: &RoomEvent) {
+        let message = text(event);
+        for entry in self.lock().values().filter(|entry| entry.is_v1) {
+            entry.push(message.clone());
+        }
+    }
+}
+
+impl Entry {
+    /// Where the queue is full it is closed, by which the connection knows that it must end.
+    fn push(&self, message: Utf8Bytes) {
+        if self.outbox.push(message).is_err() {
+            self.outbox.close(Refusal::TooSlow);
+        }
+    }
+}
+
+/// [`RoomEvent::Room`] of a room that need not be owned.
+#[derive(Serialize)]
+#[expect(non_snake_case, reason = "the name on the wire")]
+struct ShownRoom<'a> {
+    Room: &'a crate::lobby::RoomState,
+}
+
+/// An event as it goes to a peer.
+pub(crate) fn text(event: &impl Serialize) -> Utf8Bytes {
+    Utf8Bytes::from(serde_json::to_string(event).expect("an event is valid JSON"))
+}

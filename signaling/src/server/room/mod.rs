@@ -1,0 +1,446 @@
+//! One room, and what its peers must be told of each change: a pure state machine without sockets, tasks or a clock.
+//!
+//! It is all that a [store](super::store) keeps of a room, so any process that has it can go on with it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    lobby::{
+        Denial, Place, RoomListing, RoomMember, RoomPhase, RoomRequest, RoomState, shown_name,
+    },
+    protocol::{PeerEvent, PeerId, Refusal},
+};
+
+/// Most peers that a room remembers as sent off; whoever is sent off before that may come again.
+const MAX_BANNED: usize = 64;
+
+/// The name by which a store knows a room.
+///
+/// For a room that one can ask for by name it is that name; a room of a group of strangers has a number behind it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) struct RoomId(pub(crate) String);
+
+/// A process of the service. A peer is connected to one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct ProcessId(pub(crate) u64);
+
+/// What a room is for: said by whoever opens it, and the same as long as it lasts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Terms {
+    /// Empty if nobody said.
+    pub(crate) game: String,
+    pub(crate) version: String,
+    pub(crate) capacity: u16,
+    pub(crate) spectators: u16,
+    /// Whether it is listed in the beginning.
+    pub(crate) is_public: bool,
+    /// The group of strangers that are brought together in rooms such as this one.
+    pub(crate) group: Option<String>,
+    /// Whether a room that was full once takes nobody else, as matchbox has it.
+    pub(crate) closes_when_full: bool,
+}
+
+/// Somebody who comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Newcomer {
+    pub(crate) peer: PeerId,
+    pub(crate) name: String,
+    pub(crate) place: Place,
+    /// Whether it understands what [`RoomEvent`](crate::lobby::RoomEvent)s say.
+    pub(crate) is_v1: bool,
+    pub(crate) process: ProcessId,
+    /// What it says of itself, which only matters for a new room: empty, or the game it is.
+    pub(crate) game: String,
+    pub(crate) version: String,
+    /// Whether it has proof that it was in this room, and had this claim to it.
+    pub(crate) returns: Option<Claim>,
+}
+
+/// What a returning peer was in its room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Claim {
+    Member,
+    Owner,
+}
+
+/// A peer in a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Member {
+    pub(crate) id: PeerId,
+    name: String,
+    place: Place,
+    is_ready: bool,
+    is_v1: bool,
+    pub(crate) process: ProcessId,
+    /// Since when it has not been connected, in milliseconds since 1970.
+    pub(crate) absent_since: Option<u64>,
+}
+
+/// Something that comes of a change, for peers of the room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Effect {
+    /// They are told this, which is of matchbox's protocol.
+    Tell { to: Vec<PeerId>, event: PeerEvent<()> },
+    /// They see the room.
+    Show { to: Vec<PeerId>, state: RoomState },
+    /// It is sent off.
+    SendOff { peer: PeerId },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Room {
+    id: RoomId,
+    terms: Terms,
+    members: Vec<Member>,
+    owner: Option<PeerId>,
+    is_public: bool,
+    is_locked: bool,
+    /// It was full once, and takes nobody else.
+    is_closed: bool,
+    phase: RoomPhase,
+    banned: Vec<PeerId>,
+    /// Made from what a returning peer showed, so its owner may be on the way.
+    is_rebuilt: bool,
+}
+
+impl Room {
+    /// An empty room, which only lasts once somebody is in it.
+    pub(crate) fn new(id: RoomId, terms: Terms, is_rebuilt: bool) -> Self {
+        Self {
+            id,
+            is_public: terms.is_public,
+            // Strangers who were brought together are not to find another one in the place of who is on the way back.
+            is_closed: is_rebuilt && terms.group.is_some(),
+            terms,
+            members: Vec::new(),
+            owner: None,
+            is_locked: false,
+            phase: RoomPhase::Lobby,
+            banned: Vec::new(),
+            is_rebuilt,
+        }
+    }
+
+    pub(crate) fn id(&self) -> &RoomId {
+        &self.id
+    }
+
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    pub(crate) fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    pub(crate) fn claim(&self, peer: PeerId) -> Claim {
+        if self.owner == Some(peer) { Claim::Owner } else { Claim::Member }
+    }
+
+    /// The game whose list of rooms has this one.
+    pub(crate) fn listed_game(&self) -> Option<&str> {
+        (self.is_public && !self.terms.game.is_empty()).then_some(self.terms.game.as_str())
+    }
+
+    /// The group of strangers of which the next one belongs in here.
+    pub(crate) fn open_group(&self) -> Option<&str> {
+        let is_full = self.count(Place::Player) >= usize::from(self.terms.capacity);
+        let is_open =
+            !is_full && !self.is_closed && !self.is_locked && self.phase == RoomPhase::Lobby;
+        self.terms.group.as_deref().filter(|_| is_open)
+    }
+
+    fn count(&self, place: Place) -> usize {
+        self.members.iter().filter(|member| member.place == place).count()
+    }
+
+    fn member_mut(&mut self, id: PeerId) -> Option<&mut Member> {
+        self.members.iter_mut().find(|member| member.id == id)
+    }
+
+    fn has_place(&self, place: Place) -> bool {
+        let most = match place {
+            Place::Player => self.terms.capacity,
+            Place::Spectator => self.terms.spectators,
+        };
+        self.count(place) < usize::from(most)
+    }
+
+    /// Whether the newcomer may come in.
+    pub(crate) fn check(&self, newcomer: &Newcomer) -> Result<(), Refusal> {
+        let differs = |own: &str, other: &str| !own.is_empty() && !other.is_empty() && own != other;
+        if self.banned.contains(&newcomer.peer) {
+            return Err(Refusal::Kicked);
+        }
+        if self.members.iter().any(|member| member.id == newcomer.peer) {
+            return Ok(());
+        }
+        if differs(&self.terms.game, &newcomer.game)
+            || differs(&self.terms.version, &newcomer.version)
+        {
+            return Err(Refusal::OtherGame);
+        }
+        // Whoever was in it before is not kept out by the lock, but needs a place.
+        if newcomer.returns.is_none() && (self.is_locked || self.is_closed) {
+            return Err(if self.is_locked { Refusal::Locked } else { Refusal::RoomFull });
+        }
+        self.has_place(newcomer.place).then_some(()).ok_or(Refusal::RoomFull)
+    }
+
+    /// Lets the newcomer in. It learns its id, and everybody else in the room hears of it.
+    pub(crate) fn join(&mut self, newcomer: &Newcomer) -> Result<Vec<Effect>, Refusal> {
+        self.check(newcomer)?;
+        let Newcomer { peer, place, is_v1, process, .. } = *newcomer;
+        let name = shown_name(&newcomer.name);
+        let was_absent = if let Some(member) = self.member_mut(peer) {
+            member.process = process;
+            member.is_v1 = is_v1;
+            if !name.is_empty() {
+                member.name = name;
+            }
+            member.absent_since.take().is_some()
+        } else {
+            let (is_ready, absent_since) = (false, None);
+            self.members.push(Member {
+                id: peer,
+                name,
+                place,
+                is_ready,
+                is_v1,
+                process,
+                absent_since,
+            });
+            false
+        };
+        let reclaims = self.is_rebuilt && newcomer.returns == Some(Claim::Owner);
+        if is_v1 && place == Place::Player && (self.owner.is_none() || reclaims) {
+            self.owner = Some(peer);
+        }
+        self.is_closed |= self.terms.closes_when_full && !self.has_place(Place::Player);
+        // A stock client was told nothing of the absence, and would take the return for another peer.
+        let others = self.hearers(|member| member.id != peer && (member.is_v1 || !was_absent));
+        let mut effects = vec![
+            Effect::Tell { to: vec![peer], event: PeerEvent::IdAssigned(peer) },
+            Effect::Tell { to: others, event: PeerEvent::NewPeer(peer) },
+        ];
+        effects.extend(self.show());
+        Ok(effects)
+    }
+
+    /// Takes the peer out. The others hear of it.
+    pub(crate) fn leave(&mut self, peer: PeerId) -> Vec<Effect> {
+        let count = self.members.len();
+        self.members.retain(|member| member.id != peer);
+        if self.members.len() == count {
+            return Vec::new();
+        }
+        if self.owner == Some(peer) {
+            let heir = |member: &&Member| member.is_v1 && member.place == Place::Player;
+            self.owner = self.members.iter().find(heir).map(|member| member.id);
+        }
+        let to = self.hearers(|_| true);
+        let mut effects = vec![Effect::Tell { to, event: PeerEvent::PeerLeft(peer) }];
+        effects.extend(self.show());
+        effects
+    }
+
+    /// The peer's connection is gone; its place is kept for a while. Peers see that it is not here.
+    pub(crate) fn miss(&mut self, peer: PeerId, now: u64) -> Vec<Effect> {
+        match self.member_mut(peer) {
+            Some(member) if member.absent_since.is_none() => {
+                member.absent_since = Some(now);
+                self.show().into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Does what a peer asks for.
+    pub(crate) fn ask(
+        &mut self,
+        peer: PeerId,
+        request: &RoomRequest,
+    ) -> Result<Vec<Effect>, Denial> {
+        let is_owner = self.owner == Some(peer);
+        let of_owner = || if is_owner { Ok(()) } else { Err(Denial::NotOwner) };
+        match request {
+            RoomRequest::Rename(name) => {
+                let shown = shown_name(name);
+                if shown.is_empty() || shown != name.trim() {
+                    return Err(Denial::BadName);
+                }
+                self.member_mut(peer).ok_or(Denial::NoSuchPeer)?.name = shown;
+            }
+            RoomRequest::SetReady(is_ready) => {
+                self.member_mut(peer).ok_or(Denial::NoSuchPeer)?.is_ready = *is_ready;
+            }
+            RoomRequest::SetPlace(place) => self.set_place(peer, *place)?,
+            RoomRequest::SetLocked(is_locked) => {
+                of_owner()?;
+                self.is_locked = *is_locked;
+            }
+            RoomRequest::SetPublic(is_public) => {
+                of_owner()?;
+                self.is_public = *is_public;
+            }
+            RoomRequest::Kick(other) => {
+                of_owner()?;
+                return self.kick(*other);
+            }
+            RoomRequest::Start => {
+                of_owner()?;
+                self.start()?;
+            }
+            RoomRequest::Finish => {
+                of_owner()?;
+                if self.phase != RoomPhase::Playing {
+                    return Err(Denial::NotPlaying);
+                }
+                self.phase = RoomPhase::Lobby;
+                for member in &mut self.members {
+                    member.is_ready = false;
+                }
+            }
+        }
+        Ok(self.show().into_iter().collect())
+    }
+
+    fn set_place(&mut self, peer: PeerId, place: Place) -> Result<(), Denial> {
+        if self.phase == RoomPhase::Playing {
+            return Err(Denial::Playing);
+        }
+        let has_place = self.has_place(place);
+        let member = self.member_mut(peer).ok_or(Denial::NoSuchPeer)?;
+        if member.place != place {
+            if !has_place {
+                return Err(Denial::NoPlace);
+            }
+            (member.place, member.is_ready) = (place, false);
+        }
+        Ok(())
+    }
+
+    fn kick(&mut self, peer: PeerId) -> Result<Vec<Effect>, Denial> {
+        if self.members.iter().all(|member| member.id != peer) {
+            return Err(Denial::NoSuchPeer);
+        }
+        if self.banned.len() == MAX_BANNED {
+            self.banned.remove(0);
+        }
+        self.banned.push(peer);
+        let mut effects = self.leave(peer);
+        effects.push(Effect::SendOff { peer });
+        Ok(effects)
+    }
+
+    fn start(&mut self) -> Result<(), Denial> {
+        let is_ready = self.state().is_ready() && self.count(Place::Player) > 0;
+        match self.phase {
+            RoomPhase::Playing => Err(Denial::Playing),
+            RoomPhase::Lobby if !is_ready => Err(Denial::NotReady),
+            RoomPhase::Lobby => {
+                self.phase = RoomPhase::Playing;
+                Ok(())
+            }
+        }
+    }
+
+    /// Who is connected and fits.
+    fn hearers(&self, fits: impl Fn(&Member) -> bool) -> Vec<PeerId> {
+        let hears = |member: &&Member| member.absent_since.is_none() && fits(member);
+        self.members.iter().filter(hears).map(|member| member.id).collect()
+    }
+
+    /// Everybody who understands it sees the room, if there is anybody.
+    pub(crate) fn show(&self) -> Option<Effect> {
+        let to = self.hearers(|member| member.is_v1);
+        (!to.is_empty()).then(|| Effect::Show { to, state: self.state() })
+    }
+
+    /// What a peer needs to be told that knew the room as it was `before`, and missed what happened since.
+    pub(crate) fn catch_up(&self, before: &Self, to: &[PeerId]) -> Vec<Effect> {
+        let is_in = |room: &Self, id: PeerId| room.members.iter().any(|member| member.id == id);
+        let came = self.members.iter().filter(|member| !is_in(before, member.id));
+        let left = before.members.iter().filter(|member| !is_in(self, member.id));
+        let events = left
+            .map(|member| PeerEvent::PeerLeft(member.id))
+            .chain(came.map(|member| PeerEvent::NewPeer(member.id)));
+        let others = |event: &PeerEvent<()>| {
+            let subject = match event {
+                PeerEvent::NewPeer(peer) | PeerEvent::PeerLeft(peer) => Some(*peer),
+                _ => None,
+            };
+            to.iter().copied().filter(|&peer| Some(peer) != subject).collect()
+        };
+        let mut effects: Vec<Effect> =
+            events.map(|event| Effect::Tell { to: others(&event), event }).collect();
+        if let Some(Effect::Show { to: hearers, state }) = self.show() {
+            let to = hearers.into_iter().filter(|hearer| to.contains(hearer)).collect();
+            effects.push(Effect::Show { to, state });
+        }
+        effects
+    }
+
+    /// Puts back who was in the room as it was `before`, of those who are `here`, and shows who is here as here. Whether that changed
+    /// anything.
+    pub(crate) fn put_back(&mut self, before: &Self, here: &[PeerId]) -> bool {
+        let was = self.clone();
+        for member in before.members.iter().filter(|member| here.contains(&member.id)) {
+            match self.member_mut(member.id) {
+                Some(present) => present.absent_since = None,
+                None => self.members.push(Member { absent_since: None, ..member.clone() }),
+            }
+        }
+        *self != was
+    }
+
+    pub(crate) fn state(&self) -> RoomState {
+        RoomState {
+            name: self.id.0.clone(),
+            game: self.terms.game.clone(),
+            version: self.terms.version.clone(),
+            is_public: self.is_public,
+            is_locked: self.is_locked,
+            phase: self.phase,
+            capacity: self.terms.capacity,
+            spectators: self.terms.spectators,
+            owner: self.owner,
+            members: self.members.iter().map(Member::shown).collect(),
+        }
+    }
+
+    pub(crate) fn listing(&self) -> RoomListing {
+        let owner = self.members.iter().find(|member| Some(member.id) == self.owner);
+        let count = |place| u16::try_from(self.count(place)).unwrap_or(u16::MAX);
+        RoomListing {
+            name: self.id.0.clone(),
+            owner: owner.map(|owner| owner.name.clone()).unwrap_or_default(),
+            version: self.terms.version.clone(),
+            phase: self.phase,
+            is_locked: self.is_locked || self.is_closed,
+            players: count(Place::Player),
+            capacity: self.terms.capacity,
+            spectators: count(Place::Spectator),
+            max_spectators: self.terms.spectators,
+        }
+    }
+}
+
+impl Member {
+    fn shown(&self) -> RoomMember {
+        RoomMember {
+            id: self.id,
+            name: self.name.clone(),
+            place: self.place,
+            is_ready: self.is_ready,
+            is_here: self.absent_since.is_none(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

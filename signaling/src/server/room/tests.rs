@@ -1,0 +1,262 @@
+//! What comes of each change of a room.
+
+use super::*;
+
+const GAME: &str = "asteroids";
+
+fn peer(number: u128) -> PeerId {
+    PeerId::from_u128(number)
+}
+
+fn terms() -> Terms {
+    Terms {
+        game: GAME.into(),
+        version: "1".into(),
+        capacity: 3,
+        spectators: 1,
+        is_public: false,
+        group: None,
+        closes_when_full: false,
+    }
+}
+
+fn room() -> Room {
+    Room::new(RoomId("DAM3R".into()), terms(), false)
+}
+
+fn ours(number: u128) -> Newcomer {
+    Newcomer {
+        peer: peer(number),
+        name: format!("peer {number}"),
+        place: Place::Player,
+        is_v1: true,
+        process: ProcessId(1),
+        game: GAME.into(),
+        version: "1".into(),
+        returns: None,
+    }
+}
+
+fn stock(number: u128) -> Newcomer {
+    let (game, version, name) = Default::default();
+    Newcomer { is_v1: false, game, version, name, ..ours(number) }
+}
+
+fn looker(number: u128) -> Newcomer {
+    Newcomer { place: Place::Spectator, ..ours(number) }
+}
+
+fn with(newcomers: &[Newcomer]) -> Room {
+    let mut room = room();
+    for newcomer in newcomers {
+        room.join(newcomer).expect("there is a place");
+    }
+    room
+}
+
+/// Who is told what in matchbox's words.
+fn told(effects: &[Effect]) -> Vec<(Vec<PeerId>, PeerEvent<()>)> {
+    let told = effects.iter().filter_map(|effect| match effect {
+        Effect::Tell { to, event } if !to.is_empty() => Some((to.clone(), event.clone())),
+        _ => None,
+    });
+    told.collect()
+}
+
+/// Who sees the room, and how.
+fn shown(effects: &[Effect]) -> Option<(&[PeerId], &RoomState)> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Show { to, state } => Some((&to[..], state)),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_newcomer_learns_its_id_and_the_others_hear_of_it() {
+    let mut room = with(&[ours(1), stock(2)]);
+    let effects = room.join(&ours(3)).expect("there is a place");
+    let (one, two, three) = (peer(1), peer(2), peer(3));
+    assert_eq!(
+        told(&effects),
+        [(vec![three], PeerEvent::IdAssigned(three)), (vec![one, two], PeerEvent::NewPeer(three))]
+    );
+    let (to, state) = shown(&effects).expect("ours see the room");
+    assert_eq!(to, [one, three], "and stock clients do not");
+    assert_eq!((state.owner, state.count(Place::Player)), (Some(one), 3));
+    assert_eq!(state.member(three).map(|member| &*member.name), Some("peer 3"));
+    assert_eq!(
+        told(&room.leave(two)),
+        [(vec![one, three], PeerEvent::PeerLeft(two))],
+        "and of its leaving"
+    );
+    assert_eq!(room.leave(two), [], "leaving twice is nothing");
+}
+
+#[test]
+fn places_are_counted_apart() {
+    let mut room = with(&[ours(1), ours(2), ours(3)]);
+    assert_eq!(room.join(&ours(4)), Err(Refusal::RoomFull));
+    assert!(room.join(&looker(4)).is_ok());
+    assert_eq!(room.join(&looker(5)), Err(Refusal::RoomFull));
+    let play = RoomRequest::SetPlace(Place::Player);
+    assert_eq!(room.ask(peer(4), &play), Err(Denial::NoPlace));
+    room.leave(peer(2));
+    assert!(room.ask(peer(4), &play).is_ok());
+    assert_eq!(room.ask(peer(1), &RoomRequest::SetPlace(Place::Spectator)).err(), None);
+    let state = room.state();
+    assert_eq!((state.count(Place::Player), state.count(Place::Spectator)), (2, 1));
+}
+
+#[test]
+fn only_the_game_that_is_played_here_comes_in() {
+    let mut room = with(&[ours(1)]);
+    let other = Newcomer { game: "chess".into(), ..ours(2) };
+    assert_eq!(room.join(&other), Err(Refusal::OtherGame));
+    let newer = Newcomer { version: "2".into(), ..ours(2) };
+    assert_eq!(room.join(&newer), Err(Refusal::OtherGame));
+    assert!(room.join(&stock(2)).is_ok(), "a stock client cannot say");
+}
+
+#[test]
+fn the_owner_locks_and_kicks_and_others_may_not() {
+    let mut room = with(&[ours(1), ours(2), stock(3)]);
+    for request in [
+        RoomRequest::SetLocked(true),
+        RoomRequest::SetPublic(true),
+        RoomRequest::Kick(peer(3)),
+        RoomRequest::Start,
+        RoomRequest::Finish,
+    ] {
+        assert_eq!(room.ask(peer(2), &request), Err(Denial::NotOwner), "{request:?}");
+    }
+    assert_eq!(room.ask(peer(1), &RoomRequest::Kick(peer(9))), Err(Denial::NoSuchPeer));
+    let effects = room.ask(peer(1), &RoomRequest::Kick(peer(3))).expect("it is the owner");
+    assert_eq!(told(&effects), [(vec![peer(1), peer(2)], PeerEvent::PeerLeft(peer(3)))]);
+    assert!(effects.contains(&Effect::SendOff { peer: peer(3) }));
+    assert_eq!(room.join(&stock(3)), Err(Refusal::Kicked));
+    assert!(room.ask(peer(1), &RoomRequest::SetLocked(true)).is_ok());
+    assert_eq!(room.join(&ours(4)), Err(Refusal::Locked));
+    let back = Newcomer { returns: Some(Claim::Member), ..ours(4) };
+    assert!(room.join(&back).is_ok(), "who was in it before comes back");
+}
+
+#[test]
+fn the_room_is_inherited_by_the_next_of_ours_who_plays() {
+    let mut room = with(&[stock(1), ours(2), looker(3), ours(4)]);
+    assert_eq!(room.state().owner, Some(peer(2)), "a stock client could not use it");
+    room.leave(peer(2));
+    assert_eq!(room.state().owner, Some(peer(4)));
+    room.leave(peer(4));
+    assert_eq!(room.state().owner, None);
+}
+
+#[test]
+fn a_match_starts_when_all_are_ready_and_ends_with_nobody_ready() {
+    let mut room = with(&[ours(1), ours(2), looker(3)]);
+    let ready = RoomRequest::SetReady(true);
+    assert_eq!(room.ask(peer(1), &RoomRequest::Finish), Err(Denial::NotPlaying));
+    assert!(room.ask(peer(1), &ready).is_ok());
+    assert_eq!(room.ask(peer(1), &RoomRequest::Start), Err(Denial::NotReady));
+    assert!(room.ask(peer(2), &ready).is_ok());
+    let effects = room.ask(peer(1), &RoomRequest::Start).expect("spectators need not be ready");
+    let (to, state) = shown(&effects).expect("all see it");
+    assert_eq!((to.len(), state.phase), (3, RoomPhase::Playing));
+    assert_eq!(room.ask(peer(1), &RoomRequest::Start), Err(Denial::Playing));
+    let look_on = RoomRequest::SetPlace(Place::Spectator);
+    assert_eq!(room.ask(peer(2), &look_on), Err(Denial::Playing));
+    assert!(room.ask(peer(1), &RoomRequest::Finish).is_ok());
+    let state = room.state();
+    assert_eq!(state.phase, RoomPhase::Lobby);
+    assert!(state.members.iter().all(|member| !member.is_ready), "the next match is another one");
+    room.leave(peer(1));
+    room.leave(peer(2));
+    assert!(room.start().is_err(), "nobody plays");
+}
+
+#[test]
+fn names_are_changed_to_what_can_be_shown() {
+    let mut room = with(&[ours(1)]);
+    for bad in ["", "  ", "a\u{7}b", "1234567890123456789012345"] {
+        let rename = RoomRequest::Rename(bad.into());
+        assert_eq!(room.ask(peer(1), &rename), Err(Denial::BadName), "{bad:?}");
+    }
+    assert!(room.ask(peer(1), &RoomRequest::Rename(" Zoë ".into())).is_ok());
+    assert_eq!(room.state().members[0].name, "Zoë");
+}
+
+#[test]
+fn who_is_missed_keeps_its_place_and_is_not_said_to_have_left() {
+    let mut room = with(&[ours(1), ours(2), stock(3)]);
+    let effects = room.miss(peer(1), 1000);
+    assert_eq!(told(&effects), []);
+    let (to, state) = shown(&effects).expect("ours see it");
+    assert_eq!(to, [peer(2)]);
+    assert_eq!(state.member(peer(1)).map(|member| member.is_here), Some(false));
+    assert_eq!(state.owner, Some(peer(1)));
+    assert_eq!(room.miss(peer(1), 2000), [], "it is missed already");
+    assert_eq!(room.members()[0].absent_since, Some(1000));
+    assert_eq!(room.join(&ours(4)), Err(Refusal::RoomFull), "its place is kept");
+    let effects = room.join(&ours(1)).expect("it has its place");
+    assert_eq!(
+        told(&effects)[1..],
+        [(vec![peer(2)], PeerEvent::NewPeer(peer(1)))],
+        "a stock client would take it for somebody else"
+    );
+    assert_eq!(room.state().members.len(), 3);
+}
+
+#[test]
+fn a_rebuilt_room_goes_back_to_its_owner() {
+    let mut room = Room::new(RoomId("DAM3R".into()), terms(), true);
+    let back = |number, claim| Newcomer { returns: Some(claim), ..ours(number) };
+    room.join(&back(2, Claim::Member)).expect("it was here");
+    assert_eq!(room.state().owner, Some(peer(2)), "somebody must be");
+    room.join(&back(1, Claim::Owner)).expect("it was here");
+    assert_eq!(room.state().owner, Some(peer(1)));
+}
+
+#[test]
+fn groups_close_when_they_are_full_if_that_is_their_way() {
+    for closes in [true, false] {
+        let group = Some("pairs".to_owned());
+        let terms = Terms { capacity: 2, group, closes_when_full: closes, ..terms() };
+        let mut room = Room::new(RoomId("a.1".into()), terms.clone(), false);
+        room.join(&ours(1)).expect("there is a place");
+        assert_eq!(room.open_group(), Some("pairs"));
+        room.join(&ours(2)).expect("there is a place");
+        assert_eq!(room.open_group(), None);
+        room.leave(peer(2));
+        assert_eq!(room.open_group().is_some(), !closes);
+        let rebuilt = Room::new(RoomId("a.1".into()), terms, true);
+        assert_eq!(rebuilt.open_group(), None, "strangers wait until all are back");
+    }
+}
+
+#[test]
+fn who_missed_something_is_told_what_is_different() {
+    let before = with(&[ours(1), ours(2), ours(3)]);
+    let mut now = before.clone();
+    now.leave(peer(2));
+    now.join(&looker(4)).expect("there is a place");
+    let effects = now.catch_up(&before, &[peer(1), peer(4)]);
+    assert_eq!(
+        told(&effects),
+        [
+            (vec![peer(1), peer(4)], PeerEvent::PeerLeft(peer(2))),
+            (vec![peer(1)], PeerEvent::NewPeer(peer(4)))
+        ]
+    );
+    assert_eq!(shown(&effects).map(|(to, _)| to), Some(&[peer(1), peer(4)][..]));
+}
+
+#[test]
+fn the_list_shows_what_one_wants_to_know_of_a_room() {
+    let mut room = with(&[ours(1), looker(2)]);
+    assert_eq!(room.listed_game(), None);
+    assert!(room.ask(peer(1), &RoomRequest::SetPublic(true)).is_ok());
+    assert_eq!(room.listed_game(), Some(GAME));
+    let listing = room.listing();
+    assert_eq!((listing.name.as_str(), listing.owner.as_str()), ("DAM3R", "peer 1"));
+    assert_eq!((listing.players, listing.capacity), (1, 3));
+    assert_eq!((listing.spectators, listing.max_spectators), (1, 1));
+}

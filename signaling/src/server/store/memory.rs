@@ -1,0 +1,143 @@
+//! Rooms of one process, in its memory.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use tungstenite::Utf8Bytes;
+
+use super::{
+    super::{
+        local::Local,
+        room::{Room, RoomId},
+    },
+    Change, Kept, Store, StoreDown, Version,
+};
+use crate::protocol::PeerId;
+
+/// All rooms. Locked only for the moment of a change, never across a wait.
+#[derive(Debug)]
+pub(crate) struct MemoryStore {
+    local: Arc<Local>,
+    shelf: Mutex<Shelf>,
+}
+
+#[derive(Debug, Default)]
+struct Shelf {
+    rooms: HashMap<RoomId, Kept>,
+    /// Rooms with a place for the next one of their group.
+    open: HashMap<String, BTreeSet<RoomId>>,
+    /// Public rooms of a game.
+    listed: HashMap<String, BTreeSet<RoomId>>,
+    changes: u64,
+}
+
+impl MemoryStore {
+    pub(crate) fn new(local: Arc<Local>) -> Self {
+        Self { local, shelf: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shelf> {
+        // Nothing in there panics halfway through a change.
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All rooms, in no order.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn rooms(&self) -> Vec<Arc<Room>> {
+        self.lock().rooms.values().map(|kept| Arc::clone(&kept.room)).collect()
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    async fn open_room(&self, group: &str) -> Result<Option<RoomId>, StoreDown> {
+        Ok(self.lock().open.get(group).and_then(|rooms| rooms.first().cloned()))
+    }
+
+    async fn load(&self, id: &RoomId) -> Result<Option<Kept>, StoreDown> {
+        Ok(self.lock().rooms.get(id).cloned())
+    }
+
+    async fn swap(&self, change: Change<'_>) -> Result<bool, StoreDown> {
+        let Change { id, from, to, effects } = change;
+        let mut shelf = self.lock();
+        let is_as_loaded =
+            shelf.rooms.get(id).map(|kept| &kept.version) == from.map(|kept| &kept.version);
+        let is_second =
+            from.is_none() && to.open_group().is_some_and(|group| shelf.open.contains_key(group));
+        if !is_as_loaded || is_second {
+            return Ok(false);
+        }
+        shelf.put(id, to);
+        // Still locked, so that the effects of two changes come in their order.
+        self.local.apply(id, &effects);
+        Ok(true)
+    }
+
+    async fn pass_on(
+        &self,
+        _room: &RoomId,
+        _to: PeerId,
+        _message: &Utf8Bytes,
+    ) -> Result<bool, StoreDown> {
+        Ok(false)
+    }
+
+    async fn listed(&self, game: &str, most: usize) -> Result<Vec<Arc<Room>>, StoreDown> {
+        let shelf = self.lock();
+        let ids = shelf.listed.get(game).into_iter().flatten();
+        let rooms = ids.filter_map(|id| shelf.rooms.get(id)).map(|kept| Arc::clone(&kept.room));
+        Ok(rooms.take(most).collect())
+    }
+
+    async fn watch(&self, _id: &RoomId) -> Result<(), StoreDown> {
+        Ok(())
+    }
+
+    fn unwatch(&self, _id: &RoomId) {}
+}
+
+impl Shelf {
+    fn put(&mut self, id: &RoomId, to: Room) {
+        let before = self.rooms.remove(id);
+        let was = before.as_ref().map(|kept| &*kept.room);
+        let is = (!to.is_empty()).then_some(&to);
+        file(&mut self.open, id, was.and_then(Room::open_group), is.and_then(Room::open_group));
+        file(&mut self.listed, id, was.and_then(Room::listed_game), is.and_then(Room::listed_game));
+        if is.is_some() {
+            self.changes += 1;
+            let version = Version::Number(self.changes);
+            self.rooms.insert(id.clone(), Kept { room: Arc::new(to), version });
+        }
+    }
+}
+
+/// Moves a room from one heading of an index to another one.
+fn file(
+    index: &mut HashMap<String, BTreeSet<RoomId>>,
+    id: &RoomId,
+    was: Option<&str>,
+    is: Option<&str>,
+) {
+    if was == is {
+        return;
+    }
+    if let Some(was) = was
+        && let Some(rooms) = index.get_mut(was)
+    {
+        rooms.remove(id);
+        if rooms.is_empty() {
+            index.remove(was);
+        }
+    }
+    if let Some(is) = is {
+        index.entry(is.to_owned()).or_default().insert(id.clone());
+    }
+}

@@ -1,0 +1,89 @@
+//! Where rooms are kept: in the memory of this process, or in Redis for all processes of a service.
+//!
+//! A store knows nothing of what happens in a [`Room`]. Whoever changes one loads it, changes the copy and swaps it in, which fails if
+//! somebody else was faster. So each change is atomic, whatever it is, and its effects reach the peers in the order of the changes.
+
+mod memory;
+mod redis;
+
+use std::{fmt::Debug, sync::Arc};
+
+use async_trait::async_trait;
+use tungstenite::Utf8Bytes;
+
+pub(crate) use self::{memory::MemoryStore, redis::RedisStore};
+use super::room::{Effect, Room, RoomId};
+use crate::protocol::PeerId;
+
+/// The store cannot be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StoreDown;
+
+/// A room as it was loaded.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    pub(crate) room: Arc<Room>,
+    version: Version,
+}
+
+/// What a store knows one state of a room by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Version {
+    Number(u64),
+    /// All that is kept of it.
+    Text(String),
+}
+
+/// A change to one room.
+#[derive(Debug)]
+pub(crate) struct Change<'a> {
+    pub(crate) id: &'a RoomId,
+    /// The room as it was loaded; `None` if there was none.
+    pub(crate) from: Option<&'a Kept>,
+    /// The room as it shall be. One without peers is removed.
+    pub(crate) to: Room,
+    pub(crate) effects: Vec<Effect>,
+}
+
+#[async_trait]
+pub(crate) trait Store: Debug + Send + Sync {
+    /// Whether other processes have the same rooms.
+    fn is_shared(&self) -> bool;
+
+    /// Whether it is known to be out of reach.
+    fn is_down(&self) -> bool {
+        false
+    }
+
+    /// A room in which the next one of that group belongs, if there is one.
+    async fn open_room(&self, group: &str) -> Result<Option<RoomId>, StoreDown>;
+
+    /// The room, if there is one.
+    async fn load(&self, id: &RoomId) -> Result<Option<Kept>, StoreDown>;
+
+    /// Puts the changed room in, and hands the effects to the peers, here and in other processes. False, and nothing is done, if the room
+    /// has changed since it was loaded, or if it is a new one of a group that has an open one by now.
+    async fn swap(&self, change: Change<'_>) -> Result<bool, StoreDown>;
+
+    /// Passes a signal on to a peer that is not connected here, if it can be anywhere else; whether it can.
+    async fn pass_on(
+        &self,
+        room: &RoomId,
+        to: PeerId,
+        message: &Utf8Bytes,
+    ) -> Result<bool, StoreDown>;
+
+    /// The public rooms of a game, so many at most.
+    async fn listed(&self, game: &str, most: usize) -> Result<Vec<Arc<Room>>, StoreDown>;
+
+    /// One more peer of this process is in the room: its effects must come here.
+    async fn watch(&self, id: &RoomId) -> Result<(), StoreDown>;
+
+    /// One peer less of this process is in the room.
+    fn unwatch(&self, id: &RoomId);
+
+    /// Which of these rooms have peers of processes that are dead, and which peers. Called now and then.
+    async fn bereaved(&self) -> Vec<(RoomId, Vec<PeerId>)> {
+        Vec::new()
+    }
+}

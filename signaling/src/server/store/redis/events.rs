@@ -1,0 +1,175 @@
+//! What is published on the channels of rooms, and the task that listens to them.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use futures::StreamExt;
+use redis::{
+    Client,
+    aio::{PubSub, PubSubSink},
+};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    select,
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until, timeout},
+};
+use tracing::warn;
+use tungstenite::Utf8Bytes;
+
+use super::{
+    super::{
+        super::room::{Effect, Room, RoomId},
+        StoreDown,
+    },
+    ANSWER_WITHIN, RedisStore, key,
+};
+use crate::protocol::PeerId;
+
+/// How long to wait before Redis is tried again: it starts within a second.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// A message on the channel of a room.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Published {
+    /// The room is like that now, or is no more.
+    Change { room: Option<Room>, effects: Vec<Effect> },
+    /// Something, a complete event, for one peer.
+    Signal { to: PeerId, message: String },
+}
+
+impl Published {
+    pub(super) fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("what is published is valid JSON")
+    }
+}
+
+/// A change in the rooms that have peers of this process.
+pub(super) enum Subscription {
+    /// One more peer is in the room. It is done once everything that is published from then on comes here.
+    Begin { id: RoomId, done: oneshot::Sender<Result<(), StoreDown>> },
+    /// One less.
+    End { id: RoomId },
+}
+
+/// Listens as long as the store is there, and connects again as often as it takes.
+pub(super) async fn follow(
+    client: Client,
+    pubsub: PubSub,
+    mut subscriptions: mpsc::UnboundedReceiver<Subscription>,
+    store: Weak<RedisStore>,
+) {
+    let mut next = Some(pubsub);
+    loop {
+        if let Some(pubsub) = next.take() {
+            listen(pubsub, &mut subscriptions, &store).await;
+        }
+        match store.upgrade() {
+            Some(store) => store.lose(),
+            None => return,
+        }
+        let retry = Instant::now() + RETRY;
+        // Whoever comes meanwhile is told that it cannot be.
+        loop {
+            select! {
+                subscription = subscriptions.recv() => match subscription {
+                    Some(Subscription::Begin { done, .. }) => drop(done.send(Err(StoreDown))),
+                    Some(Subscription::End { .. }) => {}
+                    None => return,
+                },
+                () = sleep_until(retry) => break,
+            }
+        }
+        next = match timeout(ANSWER_WITHIN, client.get_async_pubsub()).await {
+            Ok(Ok(mut pubsub)) => resume(&mut pubsub, &store).await.then_some(pubsub),
+            _ => None,
+        };
+    }
+}
+
+/// Subscribes to everything again. What was missed is looked up afterwards, so that nothing can fall in between.
+async fn resume(pubsub: &mut PubSub, store: &Weak<RedisStore>) -> bool {
+    let Some(store) = store.upgrade() else { return false };
+    let channels: Vec<String> =
+        store.shared.lock().keys().map(|RoomId(name)| key("events", name)).collect();
+    for channel in channels {
+        if pubsub.subscribe(channel).await.is_err() {
+            return false;
+        }
+    }
+    let store = Arc::clone(&store);
+    // Its own task: what it changes comes back by the channels, to which somebody must listen.
+    tokio::spawn(async move {
+        if store.recover().await.is_err() {
+            store.lose();
+        }
+    });
+    true
+}
+
+/// Follows one connection until it ends.
+async fn listen(
+    pubsub: PubSub,
+    subscriptions: &mut mpsc::UnboundedReceiver<Subscription>,
+    store: &Weak<RedisStore>,
+) {
+    let (mut sink, mut messages) = pubsub.split();
+    loop {
+        select! {
+            subscription = subscriptions.recv() => {
+                let (Some(subscription), Some(store)) = (subscription, store.upgrade()) else {
+                    return;
+                };
+                if !store.subscribe(&mut sink, subscription).await {
+                    return;
+                }
+            }
+            message = messages.next() => {
+                let (Some(message), Some(store)) = (message, store.upgrade()) else { return };
+                let id = message.get_channel_name().strip_prefix(&key("events", ""));
+                let payload = message.get_payload::<String>();
+                if let (Some(id), Ok(payload)) = (id, payload) {
+                    store.hear(&RoomId(id.to_owned()), &payload);
+                }
+            }
+        }
+    }
+}
+
+impl RedisStore {
+    /// False if the connection is of no more use.
+    async fn subscribe(&self, sink: &mut PubSubSink, subscription: Subscription) -> bool {
+        match subscription {
+            Subscription::Begin { id, done } => {
+                // Again for a second peer: it does no harm, and this one must not go on before it is done.
+                let subscribed = sink.subscribe(key("events", &id.0)).await.is_ok();
+                let result = if subscribed { Ok(()) } else { Err(StoreDown) };
+                // Who no longer waits will take it back.
+                let _ = done.send(result);
+                subscribed
+            }
+            Subscription::End { id } => {
+                let is_followed = self.shared.lock().contains_key(&id);
+                is_followed || sink.unsubscribe(key("events", &id.0)).await.is_ok()
+            }
+        }
+    }
+
+    fn hear(&self, id: &RoomId, message: &str) {
+        match serde_json::from_str(message) {
+            Ok(Published::Change { room, effects }) => {
+                self.shared.see(id, room);
+                self.shared.local.apply(id, &effects);
+            }
+            Ok(Published::Signal { to, message }) => {
+                // It is one that another process has, or had.
+                let _ = self.shared.local.hand(id, to, Utf8Bytes::from(message));
+            }
+            Err(error) => {
+                warn!(%error, "another version of this program publishes what cannot be read");
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What has to happen in Redis at once. Scripts name further keys than those they are given, so this is not for a Redis cluster.
+
+use redis::{RedisError, Script, aio::ConnectionManager};
+
+use super::{
+    super::{
+        super::room::{Room, RoomId},
+        Change, Version,
+    },
+    ROOM_FOR,
+    events::Published,
+    key,
+};
+
+/// How long an index lasts that nobody adds to, in seconds: what is in it is gone long before.
+const INDEX_FOR: u64 = 24 * 60 * 60;
+
+/// Puts a room in, if it is as it was, and publishes what comes of it. 1 if it did.
+const SWAP: &str = r"
+local room, was_open, is_open, was_listed, is_listed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local before, after, id, room_ms, prefix, channel, message, index_s =
+    ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+if (redis.call('GET', room) or '') ~= before then return 0 end
+if before == '' and is_open ~= '' then
+    for _, other in ipairs(redis.call('SMEMBERS', is_open)) do
+        if redis.call('EXISTS', prefix .. other) == 1 then return 0 end
+        redis.call('SREM', is_open, other)
+    end
+end
+if after == '' then redis.call('DEL', room) else redis.call('SET', room, after, 'PX', room_ms) end
+for was, is in pairs({[was_open] = is_open, [was_listed] = is_listed}) do
+    if was ~= is and was ~= '' then redis.call('SREM', was, id) end
+end
+for _, is in ipairs({is_open, is_listed}) do
+    if is ~= '' then
+        redis.call('SADD', is, id)
+        redis.call('EXPIRE', is, index_s)
+    end
+end
+redis.call('PUBLISH', channel, message)
+return 1
+";
+
+/// A room of an index that is still there.
+const OPEN_ROOM: &str = r"
+for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+    if redis.call('EXISTS', ARGV[1] .. id) == 1 then return id end
+    redis.call('SREM', KEYS[1], id)
+end
+return nil
+";
+
+/// The rooms of an index, so many at most.
+const LISTED: &str = r"
+local rooms = {}
+for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+    if #rooms == tonumber(ARGV[2]) then break end
+    local room = redis.call('GET', ARGV[1] .. id)
+    if room then rooms[#rooms + 1] = room else redis.call('SREM', KEYS[1], id) end
+end
+return rooms
+";
+
+/// The scripts; Redis is sent the text of one only if it does not know it yet.
+pub(super) struct Scripts {
+    swap: Script,
+    open_room: Script,
+    listed: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        Self {
+            swap: Script::new(SWAP),
+            open_room: Script::new(OPEN_ROOM),
+            listed: Script::new(LISTED),
+        }
+    }
+
+    pub(super) async fn swap(
+        &self,
+        commands: &ConnectionManager,
+        change: Change<'_>,
+    ) -> Result<bool, RedisError> {
+        let Change { id, from, to, effects } = change;
+        let to = (!to.is_empty()).then_some(to);
+        let heading =
+            |kind, name: Option<&str>| name.map(|name| key(kind, name)).unwrap_or_default();
+        let open = |room: Option<&Room>| heading("open", room.and_then(Room::open_group));
+        let listed = |room: Option<&Room>| heading("game", room.and_then(Room::listed_game));
+        let was = from.map(|kept| &*kept.room);
+        let before = match from.map(|kept| &kept.version) {
+            Some(Version::Text(text)) => text.as_str(),
+            Some(Version::Number(_)) | None => "",
+        };
+        let after = to.as_ref().map(json).unwrap_or_default();
+        let RoomId(name) = id;
+        let (open_headings, listed_headings) =
+            ([open(was), open(to.as_ref())], [listed(was), listed(to.as_ref())]);
+        let message = Published::Change { room: to, effects }.to_json();
+        let mut swap = self.swap.key(key("room", name));
+        swap.key(&open_headings[0]).key(&open_headings[1]);
+        swap.key(&listed_headings[0]).key(&listed_headings[1]);
+        swap.arg(before).arg(after).arg(name).arg(ROOM_FOR.as_millis() as u64);
+        swap.arg(key("room", "")).arg(key("events", name)).arg(message).arg(INDEX_FOR);
+        swap.invoke_async(&mut commands.clone()).await
+    }
+
+    pub(super) async fn open_room(
+        &self,
+        commands: &ConnectionManager,
+        group: &str,
+    ) -> Result<Option<String>, RedisError> {
+        let mut script = self.open_room.key(key("open", group));
+        script.arg(key("room", "")).invoke_async(&mut commands.clone()).await
+    }
+
+    pub(super) async fn listed(
+        &self,
+        commands: &ConnectionManager,
+        game: &str,
+        most: usize,
+    ) -> Result<Vec<String>, RedisError> {
+        let mut script = self.listed.key(key("game", game));
+        script.arg(key("room", "")).arg(most).invoke_async(&mut commands.clone()).await
+    }
+}
+
+fn json(room: &Room) -> String {
+    serde_json::to_string(room).expect("a room is valid JSON")
+}

@@ -1,0 +1,123 @@
+//! Proof that a peer was in a room: signed by the server, kept by the peer, and worth something until it expires.
+//!
+//! Nobody needs to remember it, so it also holds after a restart, and at every other process that has the same secret.
+
+use std::fmt;
+
+use data_encoding::BASE64URL_NOPAD;
+use hmac::{Hmac, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use super::room::{Claim, RoomId, Terms};
+use crate::protocol::PeerId;
+
+/// Longest token that is looked at: the longest names there are make less than this.
+const MAX_TOKEN_BYTES: usize = 2048;
+/// In front of what is signed, so that a signature for anything else is none for this.
+const PURPOSE: &[u8] = b"resume:";
+
+/// The key of the signatures. Not shown.
+#[derive(Clone)]
+pub(crate) struct Signer(Vec<u8>);
+
+/// What a token says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Resume {
+    pub(crate) peer: PeerId,
+    pub(crate) room: RoomId,
+    pub(crate) terms: Terms,
+    pub(crate) claim: Claim,
+    /// In milliseconds since 1970.
+    pub(crate) expires: u64,
+}
+
+impl Signer {
+    pub(crate) fn new(secret: &[u8]) -> Self {
+        Self(secret.to_vec())
+    }
+
+    fn mac(&self, payload: &[u8]) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("a key of any length will do");
+        mac.update(PURPOSE);
+        mac.update(payload);
+        mac
+    }
+
+    pub(crate) fn sign(&self, resume: &Resume) -> String {
+        let payload = serde_json::to_vec(resume).expect("a token is valid JSON");
+        let mac = self.mac(&payload).finalize().into_bytes();
+        format!("{}.{}", BASE64URL_NOPAD.encode(&payload), BASE64URL_NOPAD.encode(&mac))
+    }
+
+    /// What the token says, if it is one of ours, of this peer, and holds at `now`.
+    pub(crate) fn read(&self, token: &str, peer: PeerId, now: u64) -> Option<Resume> {
+        let (payload, mac) = token.get(..MAX_TOKEN_BYTES).unwrap_or(token).split_once('.')?;
+        let payload = BASE64URL_NOPAD.decode(payload.as_bytes()).ok()?;
+        let mac = BASE64URL_NOPAD.decode(mac.as_bytes()).ok()?;
+        self.mac(&payload).verify_slice(&mac).ok()?;
+        let resume: Resume = serde_json::from_slice(&payload).ok()?;
+        (resume.peer == peer && now < resume.expires).then_some(resume)
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signer(secret)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn resume() -> Resume {
+        Resume {
+            peer: PeerId::from_u128(7),
+            room: RoomId("DAM3R".into()),
+            terms: Terms {
+                game: "asteroids".into(),
+                version: "1".into(),
+                capacity: 4,
+                spectators: 0,
+                is_public: true,
+                group: None,
+                closes_when_full: false,
+            },
+            claim: Claim::Owner,
+            expires: 1000,
+        }
+    }
+
+    #[test]
+    fn a_token_holds_for_its_peer_until_it_expires_and_under_its_secret() {
+        let signer = Signer::new(b"secret");
+        let token = signer.sign(&resume());
+        assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)));
+        assert_eq!(signer.read(&token, PeerId::from_u128(7), 999), Some(resume()));
+        assert_eq!(signer.read(&token, PeerId::from_u128(7), 1000), None, "too late");
+        assert_eq!(signer.read(&token, PeerId::from_u128(8), 999), None, "somebody else's");
+        assert_eq!(Signer::new(b"other").read(&token, PeerId::from_u128(7), 999), None);
+    }
+
+    #[test]
+    fn a_token_changed_by_one_letter_is_none() {
+        let signer = Signer::new(b"secret");
+        let token = signer.sign(&resume());
+        for at in 0..token.len() {
+            let mut changed = token.clone().into_bytes();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).expect("still ASCII");
+            assert_eq!(signer.read(&changed, PeerId::from_u128(7), 0), None, "{changed}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_does_harm(text in ".{0,80}(\\.[A-Za-z0-9_-]{0,60})?") {
+            prop_assert_eq!(Signer::new(b"secret").read(&text, PeerId::from_u128(7), 0), None);
+        }
+    }
+}
