@@ -85,8 +85,8 @@ pub(crate) enum Parting {
 struct Waiting {
     /// In the order of their times; some have come by now.
     queue: VecDeque<Missed>,
-    /// In which room their place is.
-    rooms: HashMap<PeerId, RoomId>,
+    /// In which room their place is, and until when.
+    places: HashMap<PeerId, (RoomId, u64)>,
 }
 
 /// A peer whose place is kept until then.
@@ -195,12 +195,12 @@ impl Hub {
     ) -> Result<Visit, Refusal> {
         let mut before = None;
         let entered = self.try_to_enter(visitor, wish, outbox, &mut before).await;
-        if let Ok(visit) = &entered
-            && let Some(kept) = self.lock_missed().rooms.remove(&visit.peer)
-            && kept != visit.room
-        {
-            // Nobody waits for it there any more.
-            let _ = self.remove(&kept, visit.peer).await;
+        if let Ok(visit) = &entered {
+            let kept = self.lock_missed().places.remove(&visit.peer);
+            if let Some((kept, _)) = kept.filter(|(room, _)| *room != visit.room) {
+                // Nobody waits for it there any more.
+                let _ = self.remove(&kept, visit.peer).await;
+            }
         }
         if let Some(before) = before {
             self.unwatch(&before);
@@ -296,7 +296,7 @@ impl Hub {
         let until = now.saturating_add(millis(self.limits.grace));
         let mut missed = self.lock_missed();
         missed.queue.push_back(Missed { until, room: room.clone(), peer });
-        missed.rooms.insert(peer, room.clone());
+        missed.places.insert(peer, (room.clone(), until));
     }
 
     /// Removes whoever did not come again in time, and whoever was connected to a process that is dead.
@@ -332,9 +332,8 @@ impl Hub {
         let mut missed = self.lock_missed();
         let next = missed.queue.pop_front_if(|missed| missed.until <= now)?;
         // It may be missed again, by a later entry.
-        let is_last = missed.queue.iter().all(|later| later.peer != next.peer);
-        if is_last {
-            missed.rooms.remove(&next.peer);
+        if missed.places.get(&next.peer).is_some_and(|(_, until)| *until == next.until) {
+            missed.places.remove(&next.peer);
         }
         Some(next)
     }
