@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ice_servers;
 pub mod protocol;
 #[cfg(feature = "server")]
 pub mod server;

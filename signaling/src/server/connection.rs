@@ -3,7 +3,12 @@
 //! Reads requests, writes what the hub queued, and ends the connection when the peer is silent, sends too much or
 //! reads too little. Nothing that a peer sends can end anything but its own connection.
 
-use std::{io, mem, pin::pin, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    io, mem,
+    pin::pin,
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::value::RawValue;
 use tokio::{
@@ -26,6 +31,7 @@ use super::{
     rate::Bucket,
     rooms::RoomKey,
     socket::{Incoming, Socket, SocketError},
+    turn,
 };
 use crate::protocol::{PeerEvent, PeerId, PeerKey, PeerRequest, Refusal};
 
@@ -49,16 +55,18 @@ enum End {
 
 /// Serves one WebSocket: in `room`, or to say why not.
 ///
-/// The peer is who `key` says, so that it stays the same over several connections; without one it is a new one.
+/// The peer is who `key` says, so that it stays the same over several connections; without one it is a new one. One of ours
+/// understands more than stock clients do.
 pub(crate) async fn serve(
     mut socket: ClientSocket,
     room: Result<RoomKey, Refusal>,
     key: Option<PeerKey>,
+    is_ours: bool,
     shared: &Shared,
 ) {
     let peer = key.map_or_else(|| PeerId(Uuid::new_v4()), PeerKey::peer);
     let end = match room {
-        Ok(room) => meet(&mut socket, peer, room, shared).await,
+        Ok(room) => meet(&mut socket, peer, room, is_ours, shared).await,
         Err(refusal) => End::Refused(refusal),
     };
     debug!(?end, "connection ended");
@@ -73,9 +81,18 @@ pub(crate) async fn serve(
 }
 
 /// Enters the room and stays there until something ends it.
-async fn meet(socket: &mut ClientSocket, peer: PeerId, room: RoomKey, shared: &Shared) -> End {
+async fn meet(
+    socket: &mut ClientSocket,
+    peer: PeerId,
+    room: RoomKey,
+    is_ours: bool,
+    shared: &Shared,
+) -> End {
     let connection = shared.connections.fetch_add(1, Relaxed);
     let (outbox, queue, mut sent_off) = outbox(shared.config.max_queued_bytes);
+    if is_ours && outbox.push(welcome(peer, shared)).is_err() {
+        return End::Refused(Refusal::TooSlow);
+    }
     let join = |answer| Command::Join { peer, connection, room, outbox, answer };
     if let Err(refusal) = shared.ask(join).await {
         return End::Refused(refusal);
@@ -91,6 +108,12 @@ async fn meet(socket: &mut ClientSocket, peer: PeerId, room: RoomKey, shared: &S
     // they have not left each other.
     let _ = shared.hub.send(Command::Leave { peer, connection }).await;
     end
+}
+
+/// What a peer of ours reads before its id: the queue begins with it.
+fn welcome(peer: PeerId, shared: &Shared) -> Utf8Bytes {
+    let welcome = turn::welcome(&shared.config, peer, SystemTime::now());
+    serde_json::to_string(&welcome).expect("a welcome is valid JSON").into()
 }
 
 /// Passes messages both ways.

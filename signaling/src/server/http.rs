@@ -119,6 +119,7 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
             (Ok(room.map_err(|refusal| refuse(refusal, &shared))?), None)
         }
     };
+    let is_ours = path.starts_with(V1_ROOMS);
     tokio::spawn(async move {
         // It fails where the client is gone before it got our answer.
         if let Ok(upgraded) = upgrade.await
@@ -130,7 +131,7 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
                 |refusal| (Err(refusal), None),
                 |(room, place)| (Ok(room), Some(place)),
             );
-            connection::serve(socket, room, key, &shared).await;
+            connection::serve(socket, room, key, is_ours, &shared).await;
             drop(place);
         }
         drop(client);

@@ -18,6 +18,7 @@ mod rate;
 mod rooms;
 mod socket;
 mod sources;
+mod turn;
 
 use std::{
     future::pending,
@@ -48,6 +49,7 @@ use tracing::{debug, info, warn};
 pub use self::{
     config::{BindError, ServerConfig},
     rate::Rate,
+    turn::TurnSecret,
 };
 use self::{
     counters::{Counter, Health},
@@ -166,6 +168,11 @@ impl Server {
             connections: AtomicU64::new(0),
         });
         info!("started");
+        if shared.config.stun_servers.is_empty() && shared.config.turn_servers.is_empty() {
+            info!(
+                "no STUN or TURN server is set: peers behind different routers will not find each other"
+            );
+        }
         let mut accepting = Box::pin(accept(self.listener, shared, &places));
         select! {
             () = shutdown => {}

@@ -1,6 +1,7 @@
 //! The server over real sockets, one module per capability.
 
 mod hostile;
+mod ice_servers;
 mod joining;
 mod limits;
 mod operation;

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use futures::{SinkExt, StreamExt};
 use serde_json::Value;
 use signaling::{
+    ice_servers::Welcome,
     protocol::{PeerEvent, PeerId, PeerRequest, Refusal},
     server::{Rate, Server, ServerConfig},
 };
@@ -101,7 +102,11 @@ impl TestServer {
 
     /// Joins a room as a peer.
     pub(crate) async fn join(&self, path: &str) -> Peer {
-        Peer::new(self.open(path).await).await
+        let mut socket = self.open(path).await;
+        if path.starts_with("/v1/") {
+            read_welcome(&mut socket).await;
+        }
+        Peer::new(socket).await
     }
 
     /// The status and the words with which a WebSocket at this path is refused.
@@ -252,6 +257,14 @@ impl Peer {
         self.signal(other.id, "hello").await;
         let expected = PeerEvent::Signal { sender: self.id, data: "hello".into() };
         assert_eq!(other.next().await, expected);
+    }
+}
+
+/// What comes before the id of a peer at `/v1/`.
+pub(crate) async fn read_welcome(socket: &mut WebSocketStream<TcpStream>) -> Welcome {
+    match next_frame(socket).await {
+        Message::Text(text) => serde_json::from_str(text.as_str()).expect("a welcome"),
+        other => panic!("expected a welcome, not {other:?}"),
     }
 }
 
