@@ -16,9 +16,9 @@ use futures::{
 };
 use futures_timer::Delay;
 use matchbox_socket::{
-    PeerEvent, PeerId, PeerRequest, PeerSignal, SignalingError, Signaller, SignallerBuilder,
-    async_trait::async_trait,
+    PeerEvent, PeerId, PeerRequest, PeerSignal, SignalingError, Signaller, async_trait::async_trait,
 };
+use signaling::ice_servers::{IceServers, Welcome};
 
 use super::{
     TransportError,
@@ -70,7 +70,7 @@ impl Watch {
     }
 
     /// Keeps the first error: later ones follow from it.
-    fn fail(&self, error: TransportError) {
+    pub(super) fn fail(&self, error: TransportError) {
         self.with(|notices| {
             notices.error.get_or_insert(error);
         });
@@ -105,6 +105,11 @@ impl Watch {
 
     fn is_connected(&self, peer: PeerId) -> bool {
         self.with(|notices| notices.connected.contains(&peer))
+    }
+
+    /// Counts something that no server of ours and no WebRTC stack says.
+    pub(super) fn count_bad_signal(&self) {
+        self.with(|notices| notices.bad_signals += 1);
     }
 
     /// Signals that no WebRTC stack sends, since the last call.
@@ -144,57 +149,30 @@ impl Drop for OverWhenDropped {
     }
 }
 
-/// Makes the signaller for one room.
-#[derive(Debug)]
-pub(super) struct RoomSignallerBuilder {
-    pub(super) watch: Watch,
-    pub(super) candidates: Candidates,
-}
-
-#[cfg_attr(not(target_arch = "wasm32"), async_trait)]
-#[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
-impl SignallerBuilder for RoomSignallerBuilder {
-    async fn new_signaller(
-        &self,
-        _attempts: Option<u16>,
-        room_url: String,
-    ) -> Result<Box<dyn Signaller>, SignalingError> {
-        match enter(&room_url).await {
-            Ok((socket, first)) => Ok(Box::new(RoomSignaller {
-                url: room_url.clone(),
-                socket: Some(socket),
-                attempt: Mutex::default(),
-                tries: 0,
-                id: match first {
-                    // Who comes back to a room for strangers is paired with another one.
-                    PeerEvent::IdAssigned(id) if !room_url.contains("next=") => Some(id),
-                    _ => None,
-                },
-                first: Some(first),
-                watch: self.watch.clone(),
-                signals: Signals::new(self.candidates),
-            })),
-            Err(error) => {
-                let words = error.to_string();
-                self.watch.fail(error);
-                Err(SignalingError::UserImplementationError(words))
-            }
-        }
-    }
+/// A WebSocket in a room, and what was said on the way in.
+pub(super) struct Entrance {
+    socket: Socket,
+    /// Who we are.
+    id: PeerId,
+    pub(super) ice_servers: IceServers,
 }
 
 /// Connects, and waits for the id: only with it are we in the room.
-async fn enter(url: &str) -> Result<(Socket, PeerEvent), TransportError> {
+pub(super) async fn enter(url: &str) -> Result<Entrance, TransportError> {
     let unreachable = || TransportError::Unreachable { url: server_of(url).to_owned() };
     let entering = async {
         let mut socket = Socket::connect(url)
             .await
             .map_err(|refused| refused.map_or_else(unreachable, TransportError::Refused))?;
+        let mut ice_servers = IceServers::default();
         loop {
             match socket.next().await {
                 Incoming::Text(text) => {
-                    if let Ok(event @ PeerEvent::IdAssigned(_)) = serde_json::from_str(&text) {
-                        return Ok((socket, event));
+                    if let Ok(PeerEvent::IdAssigned(id)) = serde_json::from_str(&text) {
+                        return Ok(Entrance { socket, id, ice_servers });
+                    }
+                    if let Ok(Welcome::IceServers(told)) = serde_json::from_str(&text) {
+                        ice_servers = told;
                     }
                 }
                 Incoming::Other => {}
@@ -211,11 +189,7 @@ async fn enter(url: &str) -> Result<(Socket, PeerEvent), TransportError> {
 }
 
 /// Connects after a while, and not before somebody is connected to us: without that, there is nobody to stay the same for.
-async fn try_again(
-    url: String,
-    wait: Duration,
-    watch: Watch,
-) -> Result<(Socket, PeerEvent), TransportError> {
+async fn try_again(url: String, wait: Duration, watch: Watch) -> Result<Entrance, TransportError> {
     Delay::new(wait).await;
     while watch.with(|notices| notices.connected.is_empty()) {
         Delay::new(FIRST_RETRY).await;
@@ -240,7 +214,7 @@ pub(super) fn server_of(url: &str) -> &str {
 }
 
 /// An attempt to reach the server again. Kept between polls, as matchbox drops what it waits for whenever it has to send.
-type Attempt = Kept<Result<(Socket, PeerEvent), TransportError>>;
+type Attempt = Kept<Result<Entrance, TransportError>>;
 
 pub(super) struct RoomSignaller {
     url: String,
@@ -256,6 +230,27 @@ pub(super) struct RoomSignaller {
 }
 
 impl RoomSignaller {
+    /// One that is in the room.
+    pub(super) fn new(
+        url: String,
+        entrance: Entrance,
+        watch: Watch,
+        candidates: Candidates,
+    ) -> Self {
+        let Entrance { socket, id, .. } = entrance;
+        Self {
+            // Who comes back to a room for strangers is paired with another one.
+            id: (!url.contains("next=")).then_some(id),
+            url,
+            socket: Some(socket),
+            attempt: Mutex::default(),
+            tries: 0,
+            first: Some(PeerEvent::IdAssigned(id)),
+            watch,
+            signals: Signals::new(candidates),
+        }
+    }
+
     /// One without a server, to be told by hand what one says.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn without_server(candidates: Candidates) -> Self {
@@ -281,7 +276,7 @@ impl RoomSignaller {
         match serde_json::from_str(text) {
             Ok(event) => self.follow(event),
             Err(_) => {
-                self.watch.with(|notices| notices.bad_signals += 1);
+                self.watch.count_bad_signal();
                 None
             }
         }
@@ -317,7 +312,7 @@ impl RoomSignaller {
                     }
                     Ok(None) => None,
                     Err(BadSignal) => {
-                        self.watch.with(|notices| notices.bad_signals += 1);
+                        self.watch.count_bad_signal();
                         None
                     }
                 }
@@ -341,7 +336,8 @@ impl RoomSignaller {
         *attempt = None;
         self.tries += 1;
         match result {
-            Ok((socket, PeerEvent::IdAssigned(id))) if Some(id) == self.id => {
+            // New passwords would be of no use: matchbox keeps those it has.
+            Ok(Entrance { socket, id, .. }) if Some(id) == self.id => {
                 self.socket = Some(socket);
                 self.tries = 0;
                 self.watch.with(|notices| notices.is_back = true);
