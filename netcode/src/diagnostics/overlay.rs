@@ -215,7 +215,8 @@ mod tests {
                 jitter: Duration::ZERO,
                 route,
             };
-            let lobby = Lobby { peers: vec![peer], ..Lobby::default() };
+            let mut lobby = Lobby::default();
+            lobby.peers.push(peer);
             let text = describe(&SessionState::Running, &SessionStats::default(), &lobby, 0);
             text.lines().find(|line| line.starts_with("Bo")).map(str::to_owned)
         };
