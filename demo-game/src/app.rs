@@ -30,7 +30,8 @@ fn settings(options: &WindowOptions) -> Settings {
     Settings {
         name: name.trim().chars().take(MAX_NAME).collect(),
         server,
-        ice_servers: options.ice_servers.clone(),
+        stun_servers: options.stun_servers.clone(),
+        is_relay_only: options.is_relay_only,
         room: options.room.clone(),
         ready_at: options.ready_at,
         bots: 1,

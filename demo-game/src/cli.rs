@@ -28,7 +28,9 @@ Game:
   --ready              be ready as soon as the room is entered; with --players N, as soon as N are in it
   --low                draw without bloom: for slow machines
   --window WxH         size of the window [default: 1280x720]
-  --ice-server URL     a STUN server, stun:HOST:PORT; may be given several times; none: --ice-server ''
+  --ice-server URL     this STUN server, stun:HOST:PORT, instead of what the signaling server hands out; may be given
+                       several times; none at all: --ice-server ''
+  --relay-only         go through the TURN servers that the signaling server hands out, and tell nobody this address
 
 Headless (--room is required):
   --players N          get ready when N players are in the room, 2 to 4 [default: 2]
@@ -104,11 +106,12 @@ struct Flags {
     is_headless: bool,
     is_ready: bool,
     is_low: bool,
+    is_relay_only: bool,
     size: Option<(u32, u32)>,
     server: Option<String>,
     room: Option<String>,
     name: Option<String>,
-    ice_servers: Vec<String>,
+    stun_servers: Vec<String>,
     players: Option<u8>,
     seconds: Option<u64>,
     wait: Option<u64>,
@@ -133,11 +136,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, CliErr
             Long("headless") => flags.is_headless = true,
             Long("ready") => flags.is_ready = true,
             Long("low") => flags.is_low = true,
+            Long("relay-only") => flags.is_relay_only = true,
             Long("window") => flags.size = Some(size(&parser.value()?.string()?)?),
             Long("server") => flags.server = Some(parser.value()?.string()?),
             Long("room") => flags.room = Some(parser.value()?.string()?),
             Long("name") => flags.name = Some(parser.value()?.string()?),
-            Long("ice-server") => flags.ice_servers.push(parser.value()?.string()?),
+            Long("ice-server") => flags.stun_servers.push(parser.value()?.string()?),
             Long("players") => {
                 let players = number("--players", 2, MAX_SEATS as u64, &parser.value()?.string()?)?;
                 flags.players = Some(players as u8);
@@ -187,7 +191,8 @@ fn headless(flags: Flags) -> Result<Command, CliError> {
         pilot: flags.pilot.unwrap_or(Pilot::Bot),
         game_version: flags.game_version.unwrap_or_else(|| GAME_VERSION.into()),
         conditions: flags.conditions.unwrap_or_default(),
-        ice_servers: named(flags.ice_servers).collect(),
+        stun_servers: chosen(flags.stun_servers),
+        is_relay_only: flags.is_relay_only,
     }))
 }
 
@@ -204,9 +209,6 @@ fn window(flags: Flags) -> Result<Command, CliError> {
     if let Some((_, option)) = only_headless.into_iter().find(|&(is_given, _)| is_given) {
         return Err(CliError::OnlyHeadless(option));
     }
-    // One empty address says that none is wanted, not even the default.
-    let is_given = !flags.ice_servers.is_empty();
-    let ice_servers = named(flags.ice_servers).collect();
     Ok(Command::Window(WindowOptions {
         server: flags.server,
         room: flags.room,
@@ -214,7 +216,8 @@ fn window(flags: Flags) -> Result<Command, CliError> {
         ready_at: flags.is_ready.then_some(flags.players.unwrap_or(1)),
         is_low: flags.is_low,
         size: flags.size,
-        ice_servers: is_given.then_some(ice_servers),
+        stun_servers: chosen(flags.stun_servers),
+        is_relay_only: flags.is_relay_only,
     }))
 }
 
@@ -226,9 +229,10 @@ fn meant_address(address: &str) -> String {
     format!("{server}/{}{mark}{query}", meant_room(room))
 }
 
-/// The addresses that are any: an empty one stands for none.
-fn named(urls: Vec<String>) -> impl Iterator<Item = String> {
-    urls.into_iter().filter(|url| !url.is_empty())
+/// The servers that are chosen, if any choice is made: an empty address says that none is wanted, not even what the server hands out.
+fn chosen(urls: Vec<String>) -> Option<Vec<String>> {
+    let is_given = !urls.is_empty();
+    is_given.then(|| urls.into_iter().filter(|url| !url.is_empty()).collect())
 }
 
 /// `1280x720`, with both sides large enough to read and small enough for a GPU.
@@ -266,9 +270,21 @@ mod tests {
     }
 
     #[test]
+    fn stun_servers_are_the_servers_choice_unless_named() {
+        let stun = |line: &str| match parse_words(line) {
+            Ok(Command::Window(options)) => options.stun_servers,
+            other => panic!("{line}: {other:?}"),
+        };
+        assert_eq!(stun(""), None);
+        assert_eq!(stun("--ice-server="), Some(Vec::new()));
+        assert_eq!(stun("--ice-server stun:a:1"), Some(vec!["stun:a:1".into()]));
+    }
+
+    #[test]
     fn every_headless_option_arrives() {
         let line = "--headless --room ws://h:1/r --players 4 --seconds 7 --wait 90 --name Bo --report out.json --input idle \
-                    --game-version 9 --conditions AWFUL --ice-server stun:a:1 --ice-server= --ice-server stun:b:2";
+                    --game-version 9 --conditions AWFUL --ice-server stun:a:1 --ice-server= --ice-server stun:b:2 \
+                    --relay-only";
         let Ok(Command::Headless(options)) = parse_words(line) else { panic!("not headless") };
         let expected = HeadlessOptions {
             room: "ws://h:1/r".into(),
@@ -280,7 +296,8 @@ mod tests {
             pilot: Pilot::Idle,
             game_version: "9".into(),
             conditions: LinkConditions::AWFUL,
-            ice_servers: vec!["stun:a:1".into(), "stun:b:2".into()],
+            stun_servers: Some(vec!["stun:a:1".into(), "stun:b:2".into()]),
+            is_relay_only: true,
         };
         assert_eq!(options, expected);
     }
@@ -321,6 +338,7 @@ mod tests {
             "room",
             "name",
             "ice-server",
+            "relay-only",
             "players",
             "seconds",
             "wait",

@@ -19,6 +19,8 @@ pub struct WindowOptions {
     pub is_low: bool,
     /// Width and height of the window in pixels; a page always fills its window.
     pub size: Option<(u32, u32)>,
-    /// STUN and TURN servers; `None`: those that suit the server's address.
-    pub ice_servers: Option<Vec<String>>,
+    /// STUN servers; `None`: what the signaling server hands out.
+    pub stun_servers: Option<Vec<String>>,
+    /// Whether to go through TURN servers only, so that nobody learns this machine's address.
+    pub is_relay_only: bool,
 }

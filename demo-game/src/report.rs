@@ -1,10 +1,16 @@
 //! What the reports of headless peers and of pages have in common: the session's numbers and checksums, as JSON.
 
-use netcode::prelude::SessionStats;
+use netcode::Route;
+use netcode::prelude::{Lobby, SessionStats};
 use serde::Serialize;
 
 /// Distance between the checksum frames of one match and those of the next: 4 hours of frames, so the two never mix.
 pub(crate) const FRAMES_PER_MATCH: u64 = 1_000_000;
+
+/// How many of the others are reached through a TURN server.
+pub(crate) fn relayed_peers(lobby: &Lobby) -> usize {
+    lobby.peers.iter().filter(|peer| peer.route == Route::Relayed).count()
+}
 
 /// The session's counters and rates.
 #[derive(Clone, Default, Debug, Serialize)]

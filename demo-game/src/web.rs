@@ -18,7 +18,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use crate::app::run_windowed;
 use crate::options::WindowOptions;
-use crate::report::{Checksums, Numbers};
+use crate::report::{Checksums, Numbers, relayed_peers};
 use crate::screens::{Journey, RoomAddress, Screen, Settings};
 use crate::selftest;
 use crate::sim::MatchState;
@@ -39,7 +39,7 @@ pub fn main() {
         call("tell", &["selftest", &outcome]);
         return;
     }
-    let ice_servers =
+    let stun_servers =
         query("ice").map(|_| queries("ice").into_iter().filter(|url| !url.is_empty()).collect());
     let options = WindowOptions {
         server: query("server"),
@@ -48,7 +48,8 @@ pub fn main() {
         ready_at: query("ready").map(|players| players.parse().unwrap_or(1)),
         is_low: query("low").is_some(),
         size: None,
-        ice_servers,
+        stun_servers,
+        is_relay_only: query("relay").is_some(),
     };
     // In a browser the app goes on after this; its exit is the end of the page.
     let _ = run_windowed(&options);
@@ -164,6 +165,7 @@ struct PageReport {
     seed: Option<String>,
     seat: Option<u8>,
     peers: usize,
+    relayed_peers: usize,
     ready: bool,
     blocker: Option<String>,
     #[serde(flatten)]
@@ -215,6 +217,7 @@ fn tell_report(
     report.blocker = lobby.blocker().map(|blocker| blocker.to_string());
     report.rtt_ms = lobby.mean_rtt().unwrap_or_default().as_secs_f64() * 1000.0;
     if session.is_running() {
+        report.relayed_peers = relayed_peers(&lobby);
         report.seed = Some(format!("{:016x}", seed.0));
         report.numbers = Numbers::default();
         report.numbers.add_match(&stats);

@@ -99,8 +99,8 @@ pub use rollback::{
     AppRollbackExt, Ordered, Restorable, Rollback, RollbackCommandsExt, RollbackId,
 };
 pub use session::{Divergence, DivergenceCause, SyncTest, SyncTestFailed, SyncTestFailure};
-pub use signaling::protocol::PeerId;
-pub use transport::{LinkConditions, TransportError};
+pub use signaling::{ice_servers::IceServer, protocol::PeerId};
+pub use transport::{LinkConditions, Route, TransportError};
 
 /// What every game names: `use netcode::prelude::*;`.
 pub mod prelude {

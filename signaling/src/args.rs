@@ -34,9 +34,9 @@ pub(crate) enum SettingsError {
     /// The file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
-    /// The file is no TOML.
-    #[error("{}: {source}", path.display())]
-    Toml { path: PathBuf, source: Box<toml::de::Error> },
+    /// The file is no TOML. The line itself is not shown: there may be a secret in it.
+    #[error("{}: line {line}: {problem}", path.display())]
+    Toml { path: PathBuf, line: usize, problem: String },
 }
 
 /// Reads the arguments behind the program's name, the environment, and the file that either names.
@@ -101,10 +101,7 @@ fn set(
 fn read_file(config: &mut ServerConfig, path: &Path) -> Result<(), SettingsError> {
     let text = fs::read_to_string(path)
         .map_err(|source| SettingsError::File { path: path.to_owned(), source })?;
-    let table: Table = text.parse().map_err(|source| SettingsError::Toml {
-        path: path.to_owned(),
-        source: Box::new(source),
-    })?;
+    let table: Table = text.parse().map_err(|source| toml_error(path, &text, &source))?;
     for (name, value) in &table {
         let place = || format!("{}: {name}", path.display());
         let setting = Setting::named(name).ok_or_else(|| unknown(place()))?;
@@ -115,6 +112,12 @@ fn read_file(config: &mut ServerConfig, path: &Path) -> Result<(), SettingsError
         set(config, setting, &value, place)?;
     }
     Ok(())
+}
+
+fn toml_error(path: &Path, text: &str, error: &toml::de::Error) -> SettingsError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    SettingsError::Toml { path: path.to_owned(), line, problem: error.message().to_owned() }
 }
 
 /// A value as it would stand on the command line.
@@ -276,10 +279,12 @@ mod tests {
             ("max-rooms = true", "max-rooms: a number"),
             ("max-rooms = -1", "max-rooms: `-1`"),
             ("max-rooms =", "line 1"),
+            ("port = 1\nturn-secret = \"hush", "line 2"),
         ] {
             let file = SettingsFile::new("nonsense", text);
             let error = config(&["--config", file.path()], &[]).expect_err(text).to_string();
             assert!(error.contains(words) && error.contains(file.path()), "{error}");
+            assert!(!error.contains("hush"), "{error}");
         }
     }
 }

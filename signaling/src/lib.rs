@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ice_servers;
 pub mod lobby;
 pub mod protocol;
 #[cfg(feature = "server")]

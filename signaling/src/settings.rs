@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use signaling::server::{Secret, ServerConfig, without_password};
+use signaling::server::{Secret, ServerConfig, TurnSecret, without_password};
 
 /// Begins the names of the variables. Two underscores, because Kubernetes makes variables such as `SIGNALING_PORT` by itself for
 /// a service of that name.
@@ -74,6 +74,25 @@ macro_rules! seconds {
         }
     };
 }
+
+/// A setting that is a list of texts; the server checks them when it starts.
+macro_rules! addresses {
+    ($name:literal, $field:ident, $help:literal) => {
+        Setting {
+            name: $name,
+            value: "LIST",
+            help: $help,
+            set: |config, text| {
+                config.$field = list(text).map(str::to_owned).collect();
+                Ok(())
+            },
+            show: |config| join(&config.$field),
+        }
+    };
+}
+
+/// What is shown of a secret.
+const SECRET_SHOWN: &str = "(secret)";
 
 /// All settings, in the order of the help.
 pub(crate) const SETTINGS: &[Setting] = &[
@@ -151,16 +170,36 @@ pub(crate) const SETTINGS: &[Setting] = &[
         },
         show: |config| join(&config.trusted_proxies),
     },
+    addresses!(
+        "allowed-origins",
+        allowed_origins,
+        "pages that may use the server: https://game.example"
+    ),
+    addresses!(
+        "stun-servers",
+        stun_servers,
+        "STUN servers for the peers: stun:stun.example.org:3478"
+    ),
+    addresses!(
+        "turn-servers",
+        turn_servers,
+        "TURN servers for the peers: turn:turn.example.org:3478"
+    ),
     Setting {
-        name: "allowed-origins",
-        value: "LIST",
-        help: "pages that may use the server: https://game.example",
+        name: "turn-secret",
+        value: "SECRET",
+        help: "static-auth-secret of the TURN servers; better in the file or a variable",
         set: |config, text| {
-            config.allowed_origins = list(text).map(str::to_owned).collect();
+            config.turn_secret = TurnSecret::new(text);
             Ok(())
         },
-        show: |config| join(&config.allowed_origins),
+        show: |config| config.turn_secret.as_ref().map_or("", |_| SECRET_SHOWN).to_owned(),
     },
+    seconds!(
+        "turn-credential-time",
+        turn_credential_time,
+        "seconds for which a peer may use the TURN servers"
+    ),
     seconds!("idle-timeout", idle_timeout, "seconds after which a silent peer is sent off"),
     seconds!(
         "grace-time",
@@ -224,6 +263,7 @@ mod tests {
                 "redis" => "redis://host:6379/1",
                 "resume-secret" => "(set)",
                 "allowed-origins" => "https://a.example,http://b.example:8080",
+                "turn-secret" => SECRET_SHOWN,
                 _ => "7",
             };
             let mut config = ServerConfig::default();

@@ -12,6 +12,7 @@ mod peer;
 mod report;
 mod server;
 mod skip;
+mod turn;
 mod webdriver;
 
 pub use crate::browser::{Browser, Cover, Page, web_dist};
@@ -21,3 +22,4 @@ pub use crate::network::{Machine, Network};
 pub use crate::peer::{Peer, PeerSettings};
 pub use crate::report::{Report, assert_agreement};
 pub use crate::server::TestServer;
+pub use crate::turn::TurnServer;

@@ -60,6 +60,13 @@ impl PeerSettings {
         self.more.extend([flag.to_owned(), value.to_owned()]);
         self
     }
+
+    /// Gets a further flag that has no value.
+    #[must_use]
+    pub fn switch(mut self, flag: &str) -> Self {
+        self.more.push(flag.to_owned());
+        self
+    }
 }
 
 /// A running peer; killed when dropped.

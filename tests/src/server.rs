@@ -97,10 +97,22 @@ impl TestServer {
     ///
     /// If it does not answer.
     pub fn peers(&self) -> u64 {
+        self.health()["peers"].as_u64().expect("health counts the peers")
+    }
+
+    /// How often peers came into its rooms, as its `/health` says.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub fn joined(&self) -> u64 {
+        self.health()["counters"]["joined"].as_u64().expect("health counts who joins")
+    }
+
+    fn health(&self) -> Value {
         let (_, health) =
             webdriver::exchange(self.address, "GET", "/health", None).expect("the server answers");
-        let health: Value = serde_json::from_str(&health).expect("health is JSON");
-        health["peers"].as_u64().expect("health counts the peers")
+        serde_json::from_str(&health).expect("health is JSON")
     }
 
     /// Stops the server; returns once it is gone.

@@ -53,6 +53,10 @@ pub(crate) const BROWSER: &SystemPackages = &SystemPackages {
 pub(crate) const NAMESPACES: &SystemPackages =
     &SystemPackages { apt: &["iproute2"], dnf: "iproute", pacman: "iproute2", zypper: "iproute2" };
 
+/// The TURN server through which the tests play.
+pub(crate) const TURN: &SystemPackages =
+    &SystemPackages { apt: &["coturn"], dnf: "coturn", pacman: "coturn", zypper: "coturn" };
+
 /// Installs the packages that are missing, or says which line does.
 ///
 /// # Errors

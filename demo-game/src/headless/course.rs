@@ -10,11 +10,13 @@ use netcode::prelude::{
     ChecksumLog, FinishMatch, JoinRoom, LeaveRoom, Lobby, Roster, SessionState, SessionStats,
     SetConditions, SetReady, SimFrame,
 };
+use netcode::{IceServer, StartBlocker};
 
 use super::HeadlessOptions;
 use super::clock::Clock;
 use super::report::PeerReport;
 use super::watch::Watch;
+use crate::report::relayed_peers;
 use crate::sim::MatchState;
 use crate::sim::tuning::FPS;
 use crate::travels::Travels;
@@ -133,6 +135,8 @@ impl Course {
         let room = &self.options.room;
         Step::Fail(if self.report.joined_unix_ms.is_none() {
             format!("there was no answer from {room} within {seconds} s")
+        } else if players < wanted && lobby.unreachable > 0 {
+            StartBlocker::Unreachable { players: lobby.unreachable }.to_string()
         } else if players < wanted {
             format!(
                 "nobody else came: {players} of {wanted} players are in {room} after {seconds} s"
@@ -187,6 +191,7 @@ impl Course {
         }
         if matches!(self.stage, Stage::Playing) {
             self.report.numbers.sample_rates(stats);
+            self.report.relayed_peers = relayed_peers(lobby);
         }
         if matches!(self.stage, Stage::Playing | Stage::Settling) {
             self.report.checksums.add(self.report.matches, log.iter());
@@ -220,11 +225,13 @@ impl Course {
 /// In `Startup`: sets out.
 pub(super) fn join(course: Res<Course>, mut commands: Commands) {
     let options = &course.options;
+    let stun_servers = options.stun_servers.as_ref();
     commands.write_message(SetConditions(options.conditions));
     commands.write_message(JoinRoom {
         url: options.room.clone(),
         name: options.name.clone(),
-        ice_servers: options.ice_servers.clone(),
+        ice_servers: stun_servers.map(|urls| urls.iter().map(IceServer::stun).collect()),
+        is_relay_only: options.is_relay_only,
         ..JoinRoom::default()
     });
 }
@@ -340,7 +347,7 @@ fn say(sentence: &str) {
 #[cfg(test)]
 mod tests {
     use netcode::prelude::LinkConditions;
-    use netcode::{LobbyPeer, PeerId, Refusal};
+    use netcode::{LobbyPeer, PeerId, Refusal, Route};
 
     use super::super::inputs::Pilot;
     use super::*;
@@ -356,7 +363,8 @@ mod tests {
             pilot: Pilot::Bot,
             game_version: "1".into(),
             conditions: LinkConditions::NONE,
-            ice_servers: Vec::new(),
+            stun_servers: None,
+            is_relay_only: false,
         };
         Course::new(options, Clock::start())
     }
@@ -411,6 +419,7 @@ mod tests {
             refusal: Some(Refusal::OtherProtocol),
             rtt: None,
             jitter: Duration::ZERO,
+            route: Route::Unknown,
         });
         let step = course(1).meet(&SessionState::Gathering, &lobby);
         assert!(matches!(step, Step::Fail(reason) if reason.contains("same version")));

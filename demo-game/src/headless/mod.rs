@@ -54,8 +54,10 @@ pub struct HeadlessOptions {
     pub game_version: String,
     /// How bad the network is to be made.
     pub conditions: LinkConditions,
-    /// STUN and TURN servers.
-    pub ice_servers: Vec<String>,
+    /// STUN servers; `None`: what the signaling server hands out.
+    pub stun_servers: Option<Vec<String>>,
+    /// Whether to go through TURN servers only.
+    pub is_relay_only: bool,
 }
 
 /// Plays as asked, and returns how it went: success only if it played for the whole time and nobody desynced.

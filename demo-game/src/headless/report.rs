@@ -24,6 +24,8 @@ pub(super) struct PeerReport {
     pub(super) numbers: Numbers,
     /// Mean over the peers, as measured last.
     pub(super) rtt_ms: f64,
+    /// Peers that were reached through a TURN server, as seen last in a match.
+    pub(super) relayed_peers: usize,
     /// Since the process began: until connected to all players, until the first frame.
     pub(super) connected_ms: Option<u64>,
     pub(super) first_frame_ms: Option<u64>,

@@ -2,6 +2,7 @@
 
 use bevy::clipboard::Clipboard;
 use bevy::prelude::*;
+use netcode::IceServer;
 use netcode::prelude::*;
 
 use super::focus::{Field, Item};
@@ -21,8 +22,10 @@ pub(crate) struct Settings {
     pub(crate) name: String,
     /// The signaling server of rooms that are given by code.
     pub(crate) server: String,
-    /// ICE servers to use instead of those that suit the server's address.
-    pub(crate) ice_servers: Option<Vec<String>>,
+    /// STUN servers to use instead of what the signaling server hands out.
+    pub(crate) stun_servers: Option<Vec<String>>,
+    /// Whether to go through TURN servers only.
+    pub(crate) is_relay_only: bool,
     /// The room to enter at the start.
     pub(crate) room: Option<String>,
     /// Be ready by itself as soon as this many players are in the room, if set.
@@ -121,10 +124,13 @@ pub(super) struct Go<'w> {
 
 impl Go<'_> {
     fn join(&mut self, commands: &mut Commands, settings: &Settings, address: RoomAddress) {
-        let ice_servers =
-            settings.ice_servers.clone().unwrap_or_else(|| address.default_ice_servers());
-        let name = settings.name.clone();
-        commands.write_message(JoinRoom { name, ice_servers, ..JoinRoom::new(address.url()) });
+        let stun_servers = settings.stun_servers.as_ref();
+        commands.write_message(JoinRoom {
+            name: settings.name.clone(),
+            ice_servers: stun_servers.map(|urls| urls.iter().map(IceServer::stun).collect()),
+            is_relay_only: settings.is_relay_only,
+            ..JoinRoom::new(address.url())
+        });
         commands.insert_resource(Bots::default());
         let room = (!address.is_quick).then(|| address.within(&settings.server));
         platform::show_room(room.as_deref());

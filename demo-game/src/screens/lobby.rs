@@ -1,6 +1,7 @@
 //! The lobby: who is in the room, how to get in, and why the match does not start yet.
 
 use bevy::prelude::*;
+use netcode::Route;
 use netcode::prelude::*;
 
 use super::focus::{Field, Item};
@@ -154,9 +155,14 @@ fn rows(lobby: &Lobby, settings: &Settings) -> Vec<Row> {
             (note, color) = ("away: looks at another page", WARNING);
         }
         let rtt = peer.rtt.map_or_else(String::new, |rtt| format!("   {} ms", rtt.as_millis()));
+        let route = match peer.route {
+            Route::Unknown => "",
+            Route::Direct => " direct",
+            Route::Relayed => " relayed",
+        };
         rows.push(Row {
             name: shortened(&peer.name, NAME_SHOWN),
-            note: format!("{note}{rtt}"),
+            note: format!("{note}{rtt}{route}"),
             color,
             refusal: peer.refusal.as_ref().map(ToString::to_string),
         });

@@ -106,13 +106,6 @@ impl RoomAddress {
     pub(crate) fn within(&self, server: &str) -> String {
         if self.server == trim_server(server) { self.room.clone() } else { self.url() }
     }
-
-    /// The servers that help peers to find each other through routers: none are needed in one house.
-    #[must_use]
-    pub(crate) fn default_ice_servers(&self) -> Vec<String> {
-        let host = self.server.split_once("://").map_or(self.server.as_str(), |(_, rest)| rest);
-        if is_near(host) { Vec::new() } else { vec!["stun:stun.l.google.com:19302".to_owned()] }
-    }
 }
 
 /// The server that a page asks: the one that its address names, else its host. Nothing if the address has no host.
@@ -141,24 +134,6 @@ fn checked_room(room: &str) -> Result<String, RoomError> {
         return Err(RoomError::Characters);
     }
     Ok(room_code::meant_room(room))
-}
-
-/// Whether `host` (perhaps with a port) is this machine or one of the local network.
-fn is_near(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(v6) => v6.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    if name == "localhost" || name.ends_with(".local") {
-        return true;
-    }
-    match name.parse::<std::net::IpAddr>() {
-        Ok(std::net::IpAddr::V4(v4)) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
-        Ok(std::net::IpAddr::V6(v6)) => {
-            v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local()
-        }
-        Err(_) => false,
-    }
 }
 
 #[cfg(test)]
@@ -201,17 +176,5 @@ mod tests {
         assert_eq!(parse("http://host/#ws://other"), RoomError::NoRoom);
         assert_eq!(parse("a#ws://b#ws://c"), RoomError::Characters);
         assert_eq!(parse(&"x".repeat(65)), RoomError::TooLong);
-    }
-
-    #[test]
-    fn only_far_servers_need_stun() {
-        let stun = |server: &str| !RoomAddress::quick(server).default_ice_servers().is_empty();
-        assert!(
-            !stun(SERVER)
-                && !stun("ws://localhost:1")
-                && !stun("ws://192.168.1.7:3536")
-                && !stun("ws://[::1]:3536")
-        );
-        assert!(stun("wss://play.example"));
     }
 }

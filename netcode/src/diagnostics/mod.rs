@@ -73,7 +73,7 @@ pub struct DroppedPackets {
     pub not_inputs: u32,
     /// Measurements of the round-trip time that cannot be. The inputs beside them are used.
     pub bad_echo: u32,
-    /// Offers, answers and candidates that no WebRTC stack could use.
+    /// Offers, answers, candidates and lists of STUN and TURN servers that no WebRTC stack could use.
     pub bad_signal: u32,
 }
 

@@ -14,7 +14,7 @@ use bevy::{
 use super::SessionStats;
 use crate::{
     membership::{Lobby, SessionState, SetConditions},
-    transport::LinkConditions,
+    transport::{LinkConditions, Route},
 };
 
 /// Often enough to follow, seldom enough to read.
@@ -165,7 +165,12 @@ fn describe(session: &SessionState, stats: &SessionStats, lobby: &Lobby, preset:
             (false, false) => "",
         };
         let jitter = peer.jitter.as_secs_f32() * 1000.0;
-        line(format_args!("{}: {rtt} ms +/- {jitter:.0}{absence}", peer.name));
+        let route = match peer.route {
+            Route::Unknown => "",
+            Route::Direct => "  direct",
+            Route::Relayed => "  relayed",
+        };
+        line(format_args!("{}: {rtt} ms +/- {jitter:.0}{route}{absence}", peer.name));
     }
     for (index, (name, _)) in LinkConditions::presets().iter().enumerate() {
         let mark = if index == preset { '>' } else { ' ' };
@@ -177,7 +182,10 @@ fn describe(session: &SessionState, stats: &SessionStats, lobby: &Lobby, preset:
 
 #[cfg(test)]
 mod tests {
+    use signaling::protocol::PeerId;
+
     use super::*;
+    use crate::membership::LobbyPeer;
 
     #[test]
     fn the_overlay_says_what_matters_in_short_lines() {
@@ -188,5 +196,32 @@ mod tests {
             assert!(text.contains(part), "{part:?} is missing in:\n{text}");
         }
         assert!(text.lines().all(|line| line.len() <= 44), "{text}");
+    }
+
+    #[test]
+    fn the_way_to_a_peer_is_named_once_it_is_known() {
+        let line = |route| {
+            let peer = LobbyPeer {
+                id: PeerId::from_u128(1),
+                name: "Bo".into(),
+                ready: true,
+                seats: 1,
+                in_match: true,
+                away: false,
+                quiet: false,
+                refusal: None,
+                reaches: Vec::new(),
+                rtt: None,
+                jitter: Duration::ZERO,
+                route,
+            };
+            let mut lobby = Lobby::default();
+            lobby.peers.push(peer);
+            let text = describe(&SessionState::Running, &SessionStats::default(), &lobby, 0);
+            text.lines().find(|line| line.starts_with("Bo")).map(str::to_owned)
+        };
+        assert_eq!(line(Route::Unknown).as_deref(), Some("Bo: - ms +/- 0"));
+        assert_eq!(line(Route::Direct).as_deref(), Some("Bo: - ms +/- 0  direct"));
+        assert_eq!(line(Route::Relayed).as_deref(), Some("Bo: - ms +/- 0  relayed"));
     }
 }

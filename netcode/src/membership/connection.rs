@@ -1,7 +1,7 @@
 //! The connection to the room: one transport, one link per peer, and what they exchange.
 //!
 //! Driven by the systems next door: `receive` takes what arrived and returns what it means (the meaning of
-//! single messages is in `incoming`), `send` flushes (in `outgoing`). Time is an argument.
+//! single messages is in `incoming`), `send` flushes (in `outgoing`), `show` shows (in `lobby`). Time is an argument.
 
 use std::time::Duration;
 
@@ -13,7 +13,6 @@ use super::{
     control::{Control, Hello, Status},
     lineup::{LineUp, MatchPlan},
     link::{Link, MAX_SILENCE_PER_UPDATE},
-    lobby::{Lobby, LobbyPeer},
     reasons::GoodbyeCause,
 };
 use crate::{
@@ -27,8 +26,6 @@ use crate::{
 
 /// A transport that was left is kept this long, so that the goodbye gets out.
 const LINGER: Duration = Duration::from_millis(500);
-/// Silence of all after which a room counts as deserted: a phone freezes the page of a player who may come back.
-const DESERTED_AFTER: Duration = Duration::from_secs(15);
 /// A match that stood still for so long beyond the time-out of silent peers does so because somebody plays no more who is not silent.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 /// A lead or lag beyond this counts as this much: what one peer says must not outweigh what the others do.
@@ -64,14 +61,14 @@ pub(crate) struct Connection {
     pub(super) conditioner: Conditioner,
     pub(super) links: Vec<Link>,
     /// Who is in the room, and could not be connected to.
-    unreachable: Vec<PeerId>,
+    pub(super) unreachable: Vec<PeerId>,
     pub(super) local: Option<PeerId>,
     /// The signaling server is gone: nobody new can come.
     pub(super) is_signaling_lost: bool,
     /// And will stay so.
     pub(super) is_signaling_gone: bool,
     /// Somebody has been in the room with us.
-    has_met: bool,
+    pub(super) has_met: bool,
     pub(super) hello: Hello,
     pub(super) status: Status,
     pub(super) lineup: LineUp,
@@ -309,7 +306,8 @@ impl Connection {
     ) {
         match event {
             TransportEvent::Opened(local) => {
-                self.local = Some(local);
+                // Whoever could not be reached is met again.
+                (self.local, self.unreachable) = (Some(local), Vec::new());
                 occurrences.push(Occurrence::Opened);
             }
             TransportEvent::Failed(error) => occurrences.push(Occurrence::Failed(error)),
@@ -444,34 +442,6 @@ impl Connection {
         (stats.datagrams_out_per_s, stats.bytes_out_per_s) = self.meter_out.rates(now);
         stats.dropped = self.dropped;
         stats.lead_frames = self.lead_frames();
-    }
-
-    /// Writes the room as it is into `lobby`.
-    pub(crate) fn show(&self, lobby: &mut Lobby) {
-        lobby.local_id = self.local;
-        lobby.name.clone_from(&self.hello.name);
-        lobby.local_seats = self.hello.seats;
-        lobby.ready = self.status.ready;
-        lobby.away = self.status.away;
-        lobby.is_signaling_lost = self.is_signaling_lost;
-        lobby.unreachable = self.unreachable.len() as u32;
-        let is_gone = |link: &Link| link.silence() >= DESERTED_AFTER;
-        lobby.is_deserted = self.has_met && self.links.iter().all(is_gone);
-        lobby.peers.clear();
-        let is_shown = |link: &&Link| self.is_present(link) && link.is_expected();
-        lobby.peers.extend(self.links.iter().filter(is_shown).map(|link| LobbyPeer {
-            id: link.peer,
-            name: link.name(),
-            ready: link.status.ready,
-            seats: link.hello.as_ref().map_or(0, |hello| hello.seats),
-            in_match: link.status.in_match,
-            away: link.status.away,
-            quiet: link.silence() >= self.limits.quiet_after,
-            refusal: link.refusal.clone(),
-            reaches: link.status.reaches.clone(),
-            rtt: link.clock.rtt(),
-            jitter: link.clock.jitter(),
-        }));
     }
 
     /// A match begins: what was dropped before it does not count.

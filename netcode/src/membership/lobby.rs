@@ -5,7 +5,15 @@ use std::time::Duration;
 use bevy::prelude::Resource;
 use signaling::protocol::PeerId;
 
-use super::reasons::{Refusal, StartBlocker};
+use super::{
+    Connection,
+    link::Link,
+    reasons::{Refusal, StartBlocker},
+};
+use crate::transport::Route;
+
+/// Silence of all after which a room counts as deserted: a phone freezes the page of a player who may come back.
+const DESERTED_AFTER: Duration = Duration::from_secs(15);
 
 /// Who is in the room. Kept up to date while there is one, in a match too.
 #[derive(Resource, Clone, Debug, Default, PartialEq)]
@@ -25,7 +33,7 @@ pub struct Lobby {
     /// The signaling server is gone, and we try to reach it again: who is here can play, but nobody new can come until then.
     pub is_signaling_lost: bool,
     /// Peers that are in the room, and to which no connection could be made within 10 s: a firewall is in the way, or their machine
-    /// stands still. A relay (TURN) helps against the former.
+    /// stands still. A TURN server helps against the former.
     pub unreachable: u32,
     /// Somebody was here, and nobody is any more, or all have been silent for 15 s.
     pub is_deserted: bool,
@@ -58,6 +66,8 @@ pub struct LobbyPeer {
     pub rtt: Option<Duration>,
     /// Mean deviation of the round-trip time.
     pub jitter: Duration,
+    /// Which way packets go to it.
+    pub route: Route,
 }
 
 impl Lobby {
@@ -126,6 +136,39 @@ impl Lobby {
     }
 }
 
+impl Connection {
+    /// Writes the room as it is into `lobby`.
+    pub(crate) fn show(&self, lobby: &mut Lobby) {
+        lobby.local_id = self.local;
+        lobby.name.clone_from(&self.hello.name);
+        lobby.local_seats = self.hello.seats;
+        lobby.ready = self.status.ready;
+        lobby.away = self.status.away;
+        lobby.is_signaling_lost = self.is_signaling_lost;
+        lobby.unreachable = self.unreachable.len() as u32;
+        let is_gone = |link: &Link| link.silence() >= DESERTED_AFTER;
+        lobby.is_deserted = self.has_met && self.links.iter().all(is_gone);
+        lobby.peers.clear();
+        let transport = self.transport.as_ref();
+        let route = |peer| transport.map_or(Route::Unknown, |transport| transport.route(peer));
+        let is_shown = |link: &&Link| self.is_present(link) && link.is_expected();
+        lobby.peers.extend(self.links.iter().filter(is_shown).map(|link| LobbyPeer {
+            id: link.peer,
+            name: link.name(),
+            ready: link.status.ready,
+            seats: link.hello.as_ref().map_or(0, |hello| hello.seats),
+            in_match: link.status.in_match,
+            away: link.status.away,
+            quiet: link.silence() >= self.limits().quiet_after,
+            refusal: link.refusal.clone(),
+            reaches: link.status.reaches.clone(),
+            rtt: link.clock.rtt(),
+            jitter: link.clock.jitter(),
+            route: route(link.peer),
+        }));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +188,7 @@ mod tests {
             reaches: vec![LOCAL],
             rtt: None,
             jitter: Duration::ZERO,
+            route: Route::Unknown,
         }
     }
 

@@ -22,7 +22,7 @@ use bevy::{
     ecs::system::SystemParam,
     prelude::{Message, MessageWriter, Res, ResMut, Resource},
 };
-use signaling::protocol::PeerId;
+use signaling::{ice_servers::IceServer, protocol::PeerId};
 
 use crate::{config::InputDelay, input::Seat, session::SyncTest, transport::LinkConditions};
 
@@ -110,16 +110,17 @@ pub struct JoinRoom {
     pub name: String,
     /// Seats on this machine, 1 to 16. Two for couch play.
     pub local_seats: u8,
-    /// STUN servers, as in `stun:host:port`; another address ends the session with a reason. Empty is right for one machine or one local
-    /// network. TURN servers need credentials, which cannot be given yet.
-    pub ice_servers: Vec<String>,
+    /// STUN and TURN servers instead of those that the signaling server hands out; `None`, the default, takes the latter. An empty list
+    /// takes none, which is enough on one machine or in one local network. One that cannot be used ends the session with a reason:
+    /// there may be 8 addresses in all, and all TURN servers have one name and one password. Natively TURN goes over UDP only.
+    pub ice_servers: Option<Vec<IceServer>>,
     /// Tells the others of relays alone, and of this machine's address nothing. Two that ask for it never learn each other's; a peer that
-    /// lies about what is a relay may still be tried, and so learn it. Without a TURN server, which cannot be given yet, nobody is reached.
+    /// lies about what is a relay may still be tried, and so learn it. Without a TURN server nobody is reached.
     pub is_relay_only: bool,
 }
 
 impl JoinRoom {
-    /// A request with the default name, one seat and no ICE servers.
+    /// A request with the default name, one seat and the STUN and TURN servers that the signaling server hands out.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self { url: url.into(), ..Self::default() }
@@ -132,7 +133,7 @@ impl Default for JoinRoom {
             url: String::new(),
             name: "player".into(),
             local_seats: 1,
-            ice_servers: Vec::new(),
+            ice_servers: None,
             is_relay_only: false,
         }
     }

@@ -121,8 +121,11 @@ fn check_seats(request: &JoinRoom) -> Result<(), EndReason> {
 #[cfg(feature = "webrtc")]
 fn open_transport(request: &JoinRoom) -> Result<Box<dyn Transport>, TransportError> {
     let JoinRoom { url, ice_servers, is_relay_only, .. } = request;
-    let transport =
-        crate::transport::webrtc::WebRtcTransport::open(url, ice_servers, *is_relay_only)?;
+    let transport = crate::transport::webrtc::WebRtcTransport::open(
+        url,
+        ice_servers.as_deref(),
+        *is_relay_only,
+    )?;
     Ok(Box::new(transport))
 }
 

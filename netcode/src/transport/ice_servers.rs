@@ -1,35 +1,48 @@
-//! Which ICE servers can be used: both WebRTC stacks panic or throw at what they cannot read, each time that a peer is met.
+//! Which STUN and TURN servers matchbox gets: both WebRTC stacks panic or throw at what they cannot read, each time that a peer is met.
 
-use std::net::Ipv6Addr;
+use matchbox_socket::RtcIceServerConfig;
+use signaling::ice_servers::{IceServer, MAX_ICE_URLS, is_stun_url, is_turn_url};
 
 use super::TransportError;
 
-/// Checks addresses of STUN servers, before any peer is met.
-pub(super) fn check(urls: &[String]) -> Result<(), TransportError> {
-    match urls.iter().find(|url| !is_stun(url)) {
-        Some(bad) => Err(TransportError::BadIceServer(bad.chars().take(200).collect())),
-        None => Ok(()),
+/// Checks what the game names, before any peer is met.
+pub(super) fn check(servers: &[IceServer]) -> Result<RtcIceServerConfig, TransportError> {
+    match gather(servers) {
+        (config, None) => Ok(config),
+        (_, Some(bad)) => Err(TransportError::BadIceServer(bad.chars().take(200).collect())),
     }
 }
 
-/// `stun:HOST` or `stun:HOST:PORT`. A TURN server needs credentials, and there is no way yet to give them.
-fn is_stun(url: &str) -> bool {
-    let Some(address) = url.strip_prefix("stun:") else { return false };
-    let (host, port) = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, rest)) => {
-            let port = rest.strip_prefix(':');
-            let is_host = host.parse::<Ipv6Addr>().is_ok() && (rest.is_empty() || port.is_some());
-            (is_host, port)
+/// Takes what can be used of what the server hands out; and whether that is all.
+pub(super) fn accept(servers: &[IceServer]) -> (RtcIceServerConfig, bool) {
+    let (config, bad) = gather(servers);
+    (config, bad.is_none())
+}
+
+/// The servers as matchbox takes them, with one name and one password for all; and the first address that cannot be among them.
+fn gather(servers: &[IceServer]) -> (RtcIceServerConfig, Option<&str>) {
+    let mut config = RtcIceServerConfig { urls: Vec::new(), username: None, credential: None };
+    let mut bad = None;
+    let mut shared = None;
+    for server in servers {
+        let credentials = server.credentials();
+        for url in &server.urls {
+            let is_usable = if is_turn_url(url) {
+                credentials.is_some_and(|own| *shared.get_or_insert(own) == own)
+            } else {
+                is_stun_url(url)
+            };
+            if is_usable && config.urls.len() < MAX_ICE_URLS {
+                config.urls.push(url.clone());
+            } else {
+                bad.get_or_insert(url.as_str());
+            }
         }
-        None => {
-            let (host, port) =
-                address.split_once(':').map_or((address, None), |(host, port)| (host, Some(port)));
-            let is_of_host =
-                |letter: u8| letter.is_ascii_alphanumeric() || b"-._".contains(&letter);
-            (!host.is_empty() && host.bytes().all(is_of_host), port)
-        }
-    };
-    host && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port != 0))
+    }
+    if let Some((username, credential)) = shared {
+        (config.username, config.credential) = (Some(username.into()), Some(credential.into()));
+    }
+    (config, bad)
 }
 
 #[cfg(test)]
@@ -37,30 +50,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stun_servers_are_welcome_and_all_else_is_told() {
-        for url in ["stun:a", "stun:stun.example.org:19302", "stun:192.0.2.1:3478", "stun:[::1]:1"]
-        {
-            assert!(is_stun(url), "{url}");
-        }
-        for url in [
-            "",
-            "garbage",
-            "stun:",
-            "stun://a",
-            "stun:a:0",
-            "stun:a:b",
-            "stun:a:65536",
-            "stun:a?transport=udp",
-            "stun:[a]:1",
-            "stun:[::1]1",
-            "turn:192.0.2.1:3478",
-            "http://a",
-            "stun:a b",
+    fn a_game_is_told_which_server_cannot_be_used() {
+        let with = IceServer::turn;
+        for (bad, servers) in [
+            ("stun:a b", vec![IceServer::stun("stun:a"), IceServer::stun("stun:a b")]),
+            ("turn:a", vec![IceServer::stun("turn:a")]),
+            ("turn:b", vec![with("turn:b", "", "secret")]),
+            ("turn:d", vec![with("turn:c", "me", "secret"), with("turn:d", "me", "other")]),
+            ("stun:z", vec![IceServer { urls: vec!["stun:z".into(); 9], ..IceServer::default() }]),
         ] {
-            assert!(!is_stun(url), "{url}");
-            let error = check(&["stun:a".into(), url.into()]).expect_err("one is bad").to_string();
-            assert!(error.contains(url) && error.contains("stun:host:3478"), "{error}");
+            let error = check(&servers).expect_err(bad).to_string();
+            assert!(error.contains(bad) && error.contains("stun:host:3478"), "{error}");
+            assert!(!error.contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn stun_and_turn_go_together_under_one_name() {
+        let servers = [
+            IceServer::stun("stun:a"),
+            IceServer::turn("turn:b?transport=udp", "me", "secret"),
+            IceServer::turn("turns:c", "me", "secret"),
+        ];
+        let config = check(&servers).expect("all are good");
+        assert_eq!(config.urls, ["stun:a", "turn:b?transport=udp", "turns:c"]);
+        assert_eq!((config.username.as_deref(), config.credential.as_deref()), both("me"));
+        let none = check(&[]).expect("nothing is wrong with none");
+        assert!(none.urls.is_empty() && none.username.is_none());
+    }
+
+    fn both(username: &str) -> (Option<&str>, Option<&str>) {
+        (Some(username), Some("secret"))
+    }
+
+    #[test]
+    fn of_a_bad_list_the_good_ones_are_left() {
+        let servers = [
+            IceServer::stun("http://a"),
+            IceServer::turn("turn:b", "me", "secret"),
+            IceServer::turn("turn:c", "you", "secret"),
+            IceServer::stun("stun:d"),
+        ];
+        let (config, is_all) = accept(&servers);
+        assert!(!is_all);
+        assert_eq!(config.urls, ["turn:b", "stun:d"]);
+        assert_eq!((config.username.as_deref(), config.credential.as_deref()), both("me"));
     }
 
     /// What we let pass must not panic where a peer is met.
@@ -68,8 +102,24 @@ mod tests {
     #[test]
     fn the_native_stack_reads_what_we_let_pass() {
         use rtc::peer_connection::transport::RTCIceServer;
-        for url in ["stun:a", "stun:stun.example.org:19302", "stun:[::1]:1", "stun:a_b-c.d"] {
-            let server = RTCIceServer { urls: vec![url.into()], ..RTCIceServer::default() };
+        for url in [
+            "stun:a",
+            "stun:stun.example.org:19302",
+            "stun:[::1]:1",
+            "stun:a_b-c.d",
+            "turn:a",
+            "turn:192.0.2.1:3478?transport=udp",
+            "turn:a_b-c.d?transport=tcp",
+            "turn:[2001:db8::1]:3478",
+            "turns:turn.example.org:5349?transport=tcp",
+            "turns:[::1]",
+        ] {
+            let config = check(&[IceServer::turn(url, "7:me", "secret")]).expect(url);
+            let server = RTCIceServer {
+                urls: config.urls,
+                username: config.username.unwrap_or_default(),
+                credential: config.credential.unwrap_or_default(),
+            };
             assert!(server.urls().is_ok(), "{url}");
         }
     }

@@ -21,6 +21,8 @@ mod predicted;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 pub(crate) mod properties;
 #[cfg(feature = "webrtc")]
+mod room;
+#[cfg(feature = "webrtc")]
 mod sdp;
 #[cfg(feature = "webrtc")]
 mod signaller;
@@ -113,6 +115,18 @@ pub(crate) enum TransportEvent {
     Failed(TransportError),
 }
 
+/// Which way packets go between two peers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Route {
+    /// Not known yet, which takes about a second; nor ever, where there is no network.
+    #[default]
+    Unknown,
+    /// From machine to machine, perhaps through routers.
+    Direct,
+    /// Through a TURN server, ours or the other's.
+    Relayed,
+}
+
 /// Why no connection could be made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -129,10 +143,10 @@ pub enum TransportError {
     /// The address is not one that a room can have.
     #[error("{0:?} is not the address of a room; it should look like ws://host:3536/room")]
     BadUrl(String),
-    /// An ICE server is not one that can be used.
+    /// A STUN or TURN server is not one that can be used, or there are too many.
     #[error(
-        "{0:?} is not the address of a STUN server; it should look like stun:host:3478 (TURN servers need credentials, which \
-         cannot be given yet)"
+        "{0:?} is not a STUN or TURN server that can be used; it should look like stun:host:3478, or like turn:host:3478 with a \
+         user name and a password, the same for all of at most 8"
     )]
     BadIceServer(String),
     /// The connection ended by itself.
@@ -149,4 +163,8 @@ pub(crate) trait Transport: Send + Sync + 'static {
     fn poll(&mut self, now: Duration, events: &mut Vec<TransportEvent>);
     /// Sends to one peer; bytes to a peer that is gone are dropped.
     fn send(&mut self, now: Duration, to: PeerId, channel: Channel, bytes: &[u8]);
+    /// Which way packets go to a peer.
+    fn route(&self, _peer: PeerId) -> Route {
+        Route::Unknown
+    }
 }

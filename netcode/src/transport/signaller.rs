@@ -16,8 +16,11 @@ use futures::{
 };
 use futures_timer::Delay;
 use matchbox_socket::{
-    PeerEvent, PeerId, PeerRequest, PeerSignal, SignalingError, Signaller, SignallerBuilder,
-    async_trait::async_trait,
+    PeerEvent, PeerId, PeerRequest, PeerSignal, SignalingError, Signaller, async_trait::async_trait,
+};
+use signaling::{
+    ice_servers::{IceServers, Welcome},
+    lobby::RoomEvent,
 };
 
 use super::{
@@ -35,6 +38,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// seconds, and one that does not should not be asked all the time.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(10);
+
+/// Longest token that is kept: ten times what a server makes.
+const MAX_TOKEN_BYTES: usize = 4096;
 
 /// What the signaller and its message loop tell the transport.
 #[derive(Clone, Debug, Default)]
@@ -70,7 +76,7 @@ impl Watch {
     }
 
     /// Keeps the first error: later ones follow from it.
-    fn fail(&self, error: TransportError) {
+    pub(super) fn fail(&self, error: TransportError) {
         self.with(|notices| {
             notices.error.get_or_insert(error);
         });
@@ -105,6 +111,11 @@ impl Watch {
 
     fn is_connected(&self, peer: PeerId) -> bool {
         self.with(|notices| notices.connected.contains(&peer))
+    }
+
+    /// Counts something that no server of ours and no WebRTC stack says.
+    pub(super) fn count_bad_signal(&self) {
+        self.with(|notices| notices.bad_signals += 1);
     }
 
     /// Signals that no WebRTC stack sends, since the last call.
@@ -144,57 +155,30 @@ impl Drop for OverWhenDropped {
     }
 }
 
-/// Makes the signaller for one room.
-#[derive(Debug)]
-pub(super) struct RoomSignallerBuilder {
-    pub(super) watch: Watch,
-    pub(super) candidates: Candidates,
-}
-
-#[cfg_attr(not(target_arch = "wasm32"), async_trait)]
-#[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
-impl SignallerBuilder for RoomSignallerBuilder {
-    async fn new_signaller(
-        &self,
-        _attempts: Option<u16>,
-        room_url: String,
-    ) -> Result<Box<dyn Signaller>, SignalingError> {
-        match enter(&room_url).await {
-            Ok((socket, first)) => Ok(Box::new(RoomSignaller {
-                url: room_url.clone(),
-                socket: Some(socket),
-                attempt: Mutex::default(),
-                tries: 0,
-                id: match first {
-                    // Who comes back to a room for strangers is paired with another one.
-                    PeerEvent::IdAssigned(id) if !room_url.contains("next=") => Some(id),
-                    _ => None,
-                },
-                first: Some(first),
-                watch: self.watch.clone(),
-                signals: Signals::new(self.candidates),
-            })),
-            Err(error) => {
-                let words = error.to_string();
-                self.watch.fail(error);
-                Err(SignalingError::UserImplementationError(words))
-            }
-        }
-    }
+/// A WebSocket in a room, and what was said on the way in.
+pub(super) struct Entrance {
+    socket: Socket,
+    /// Who we are.
+    id: PeerId,
+    pub(super) ice_servers: IceServers,
 }
 
 /// Connects, and waits for the id: only with it are we in the room.
-async fn enter(url: &str) -> Result<(Socket, PeerEvent), TransportError> {
+pub(super) async fn enter(url: &str) -> Result<Entrance, TransportError> {
     let unreachable = || TransportError::Unreachable { url: server_of(url).to_owned() };
     let entering = async {
         let mut socket = Socket::connect(url)
             .await
             .map_err(|refused| refused.map_or_else(unreachable, TransportError::Refused))?;
+        let mut ice_servers = IceServers::default();
         loop {
             match socket.next().await {
                 Incoming::Text(text) => {
-                    if let Ok(event @ PeerEvent::IdAssigned(_)) = serde_json::from_str(&text) {
-                        return Ok((socket, event));
+                    if let Ok(PeerEvent::IdAssigned(id)) = serde_json::from_str(&text) {
+                        return Ok(Entrance { socket, id, ice_servers });
+                    }
+                    if let Ok(Welcome::IceServers(told)) = serde_json::from_str(&text) {
+                        ice_servers = told;
                     }
                 }
                 Incoming::Other => {}
@@ -211,11 +195,7 @@ async fn enter(url: &str) -> Result<(Socket, PeerEvent), TransportError> {
 }
 
 /// Connects after a while, and not before somebody is connected to us: without that, there is nobody to stay the same for.
-async fn try_again(
-    url: String,
-    wait: Duration,
-    watch: Watch,
-) -> Result<(Socket, PeerEvent), TransportError> {
+async fn try_again(url: String, wait: Duration, watch: Watch) -> Result<Entrance, TransportError> {
     Delay::new(wait).await;
     while watch.with(|notices| notices.connected.is_empty()) {
         Delay::new(FIRST_RETRY).await;
@@ -233,6 +213,11 @@ pub(super) fn backoff(url: &str, tries: u32) -> Duration {
     (FIRST_RETRY * 2u32.saturating_pow(tries.min(16))).min(LAST_RETRY).mul_f32(jitter)
 }
 
+/// Whether whoever comes to this address is brought together with whoever comes next.
+fn is_for_strangers(url: &str) -> bool {
+    url.contains("next=") || url.contains("/v1/quick")
+}
+
 /// The part of a URL that names the server.
 pub(super) fn server_of(url: &str) -> &str {
     let authority = url.find("://").map_or(0, |index| index + 3);
@@ -240,7 +225,7 @@ pub(super) fn server_of(url: &str) -> &str {
 }
 
 /// An attempt to reach the server again. Kept between polls, as matchbox drops what it waits for whenever it has to send.
-type Attempt = Kept<Result<(Socket, PeerEvent), TransportError>>;
+type Attempt = Kept<Result<Entrance, TransportError>>;
 
 pub(super) struct RoomSignaller {
     url: String,
@@ -249,13 +234,40 @@ pub(super) struct RoomSignaller {
     attempt: Mutex<Option<Attempt>>,
     tries: u32,
     /// Who we are.
-    id: Option<PeerId>,
+    id: PeerId,
+    /// Whether we are the same again without proof, by the key in the address.
+    is_lasting: bool,
+    /// Proof that we were here, by which we get our place again.
+    token: Option<String>,
     first: Option<PeerEvent>,
     watch: Watch,
     signals: Signals,
 }
 
 impl RoomSignaller {
+    /// One that is in the room.
+    pub(super) fn new(
+        url: String,
+        entrance: Entrance,
+        watch: Watch,
+        candidates: Candidates,
+    ) -> Self {
+        let Entrance { socket, id, .. } = entrance;
+        Self {
+            // Whoever comes back to a room for strangers without proof is paired with another one.
+            is_lasting: !is_for_strangers(&url),
+            id,
+            token: None,
+            url,
+            socket: Some(socket),
+            attempt: Mutex::default(),
+            tries: 0,
+            first: Some(PeerEvent::IdAssigned(id)),
+            watch,
+            signals: Signals::new(candidates),
+        }
+    }
+
     /// One without a server, to be told by hand what one says.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn without_server(candidates: Candidates) -> Self {
@@ -264,7 +276,9 @@ impl RoomSignaller {
             socket: None,
             attempt: Mutex::default(),
             tries: 0,
-            id: None,
+            id: PeerId(uuid::Uuid::nil()),
+            is_lasting: false,
+            token: None,
             first: None,
             watch: Watch::default(),
             signals: Signals::new(candidates),
@@ -278,12 +292,24 @@ impl RoomSignaller {
 
     /// What matchbox gets to see of what the server wrote, if anything.
     pub(super) fn read(&mut self, text: &str) -> Option<PeerEvent> {
+        if let Ok(event) = serde_json::from_str(text) {
+            return self.follow(event);
+        }
         match serde_json::from_str(text) {
-            Ok(event) => self.follow(event),
-            Err(_) => {
-                self.watch.with(|notices| notices.bad_signals += 1);
-                None
+            Ok(RoomEvent::Resume(token)) if token.len() <= MAX_TOKEN_BYTES => {
+                self.token = Some(token);
             }
+            Ok(RoomEvent::Resume(_)) | Err(_) => self.watch.count_bad_signal(),
+            Ok(_) => {}
+        }
+        None
+    }
+
+    /// Where to come back to, and as whom; `None` if we would be somebody else there.
+    fn way_back(&self) -> Option<String> {
+        match &self.token {
+            Some(token) => Some(format!("{}&token={token}", self.url)),
+            None => self.is_lasting.then(|| self.url.clone()),
         }
     }
 
@@ -317,7 +343,7 @@ impl RoomSignaller {
                     }
                     Ok(None) => None,
                     Err(BadSignal) => {
-                        self.watch.with(|notices| notices.bad_signals += 1);
+                        self.watch.count_bad_signal();
                         None
                     }
                 }
@@ -331,22 +357,23 @@ impl RoomSignaller {
     }
 
     /// Tries to reach the server once more. Should it be another one, which does not know us, we are done with it.
-    async fn reconnect(&mut self) {
-        let Self { url, attempt, tries, watch, .. } = self;
+    async fn reconnect(&mut self, url: String) {
+        let Self { attempt, tries, watch, .. } = self;
         let attempt = attempt.get_mut().unwrap_or_else(PoisonError::into_inner);
         let running = attempt.get_or_insert_with(|| {
-            keep(try_again(url.clone(), backoff(url, *tries), watch.clone()))
+            keep(try_again(url.clone(), backoff(&url, *tries), watch.clone()))
         });
         let result = running.await;
         *attempt = None;
         self.tries += 1;
         match result {
-            Ok((socket, PeerEvent::IdAssigned(id))) if Some(id) == self.id => {
+            // New passwords would be of no use: matchbox keeps those it has.
+            Ok(Entrance { socket, id, .. }) if id == self.id => {
                 self.socket = Some(socket);
                 self.tries = 0;
                 self.watch.with(|notices| notices.is_back = true);
             }
-            Ok(_) => self.id = None,
+            Ok(_) => (self.token, self.is_lasting) = (None, false),
             // The next attempt comes later.
             Err(_) => {}
         }
@@ -379,10 +406,8 @@ impl Signaller for RoomSignaller {
         }
         loop {
             let Some(socket) = &mut self.socket else {
-                if self.id.is_none() {
-                    return pending().await;
-                }
-                self.reconnect().await;
+                let Some(way_back) = self.way_back() else { return pending().await };
+                self.reconnect(way_back).await;
                 continue;
             };
             match socket.next().await {
@@ -415,6 +440,23 @@ mod tests {
         assert!(wait(0) >= FIRST_RETRY / 2 && wait(0) <= FIRST_RETRY.mul_f32(1.5));
         assert!(wait(3) > wait(0) && wait(1000) <= LAST_RETRY.mul_f32(1.5));
         assert_ne!(wait(3), backoff("ws://host/room?key=2", 3));
+    }
+
+    #[test]
+    fn who_was_given_a_token_comes_back_by_it() {
+        let mut signaller = RoomSignaller::without_server(Candidates::All);
+        signaller.url = "ws://host/v1/quick?players=2&key=1".into();
+        assert_eq!(signaller.way_back(), None, "it would meet another stranger");
+        assert_eq!(signaller.read(r#"{"Resume":"a.b"}"#), None);
+        assert_eq!(signaller.way_back(), Some(format!("{}&token=a.b", signaller.url)));
+        let too_long = format!(r#"{{"Resume":"{}"}}"#, "x".repeat(MAX_TOKEN_BYTES + 1));
+        for nonsense in [too_long.as_str(), r#"{"Resume":1}"#, "nonsense"] {
+            assert_eq!(signaller.read(nonsense), None);
+        }
+        assert_eq!(signaller.watch.take_bad_signals(), 3);
+        assert_eq!(signaller.read(r#"{"Service":"Impaired"}"#), None);
+        assert_eq!(signaller.watch.take_bad_signals(), 0, "that is no signal at all");
+        assert!(signaller.way_back().is_some(), "the good one is kept");
     }
 
     #[test]

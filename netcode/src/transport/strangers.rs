@@ -4,9 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use matchbox_socket::{PeerEvent, PeerId, PeerSignal};
+use matchbox_socket::{PeerEvent, PeerId, PeerSignal, RtcIceServerConfig};
+use signaling::ice_servers::{MAX_ICE_URLS, Welcome, is_stun_url, is_turn_url};
 
 use super::{
+    ice_servers,
     sdp::{self, Candidate, Candidates, Description, Side, read_candidate},
     signaller::RoomSignaller,
 };
@@ -61,12 +63,16 @@ fn assert_hides(written: &str, which: Candidates) {
 ///
 /// # Panics
 ///
-/// If matchbox would hear what it panics at: of a peer twice, of our own id, of a departure, of two offers or an answer too many.
+/// If matchbox would hear what it panics at: of a peer twice, of our own id, of a departure, of two offers or an answer too many, or
+/// of a STUN or TURN server that cannot be used.
 pub(crate) fn server_events(text: &str) -> Vec<Passed> {
     let mut signaller = RoomSignaller::without_server(Candidates::All);
     let (mut new, mut offered, mut answered) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let mut passed = Vec::new();
     for line in text.lines() {
+        if let Ok(Welcome::IceServers(told)) = serde_json::from_str(line) {
+            assert_usable(&ice_servers::accept(&told.servers).0);
+        }
         match signaller.read(line) {
             None => {}
             Some(PeerEvent::NewPeer(peer)) => {
@@ -91,6 +97,12 @@ pub(crate) fn server_events(text: &str) -> Vec<Passed> {
         }
     }
     passed
+}
+
+fn assert_usable(config: &RtcIceServerConfig) {
+    let has_credentials = config.username.is_some() && config.credential.is_some();
+    let is_usable = |url: &String| is_stun_url(url) || (is_turn_url(url) && has_credentials);
+    assert!(config.urls.len() <= MAX_ICE_URLS && config.urls.iter().all(is_usable), "{config:?}");
 }
 
 /// As matchbox does it where the server tells of somebody.

@@ -1,17 +1,17 @@
 //! Peers over WebRTC data channels, through `matchbox_socket`. The same natively and in the browser.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
-use matchbox_socket::{
-    Packet, PeerId as MatchboxId, PeerState, RtcIceServerConfig, WebRtcSocket, WebRtcSocketBuilder,
+use matchbox_socket::{Packet, PeerId as MatchboxId, PeerState, WebRtcSocket};
+use signaling::{
+    ice_servers::IceServer,
+    protocol::{PeerId, is_room_name},
 };
-use signaling::protocol::{PeerId, PeerKey, is_room_name};
-use uuid::Uuid;
 
 use super::{
-    Channel, MAX_PEERS, Transport, TransportError, TransportEvent, ice_servers, platform,
-    sdp::Candidates,
-    signaller::{PeerStep, RoomSignallerBuilder, Watch, backoff, server_of},
+    Channel, MAX_PEERS, Route, Transport, TransportError, TransportEvent,
+    room::{Entering, Opened, Room},
+    signaller::{PeerStep, Watch, backoff, server_of},
 };
 
 const CHANNELS: [(usize, Channel); 2] = [(0, Channel::Datagrams), (1, Channel::Control)];
@@ -24,41 +24,11 @@ const MAX_EARLY: usize = MAX_PEERS * MAX_EARLY_OF_PEER;
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// Who waits alone in a room whose server is gone waits so long for it to come back.
 const RETURN_WITHIN: Duration = Duration::from_secs(60);
+/// Passwords for TURN servers are kept for three quarters of their time, so that a handshake has some left; and for so long at least,
+/// whatever the server says.
+const KEEP_AT_LEAST: Duration = Duration::from_secs(5);
 /// Departures remembered: more than a room holds.
 const MAX_GONE: usize = 64;
-
-/// What it takes to enter a room.
-#[derive(Debug)]
-struct Room {
-    url: String,
-    ice_servers: Vec<String>,
-    candidates: Candidates,
-}
-
-impl Room {
-    /// Begins to enter it, under a secret key of its own.
-    fn enter(&self) -> (WebRtcSocket, Watch) {
-        let watch = Watch::default();
-        let key = PeerKey::new(Uuid::new_v4().as_u128() ^ Uuid::new_v4().as_u128().rotate_left(64));
-        let separator = if self.url.contains('?') { '&' } else { '?' };
-        let url = format!("{}{separator}{}", self.url, key.to_query());
-        let (socket, message_loop) = WebRtcSocketBuilder::new(url)
-            .ice_server(RtcIceServerConfig {
-                urls: self.ice_servers.clone(),
-                username: None,
-                credential: None,
-            })
-            .signaller_builder(Arc::new(RoomSignallerBuilder {
-                watch: watch.clone(),
-                candidates: self.candidates,
-            }))
-            .add_unreliable_channel()
-            .add_reliable_channel()
-            .build();
-        platform::run(message_loop, watch.while_running());
-        (socket, watch)
-    }
-}
 
 /// The server is not there.
 #[derive(Clone, Copy, Debug)]
@@ -83,8 +53,11 @@ pub(crate) struct WebRtcTransport {
     outage: Option<Outage>,
     /// Whether we were in the room at any time.
     was_open: bool,
-    socket: WebRtcSocket,
-    watch: Watch,
+    entering: Entering,
+    /// Once the server let us in.
+    socket: Option<WebRtcSocket>,
+    /// When to enter anew for the sake of other passwords, if nobody is connected by then.
+    renew_at: Option<Duration>,
     is_open: bool,
     peers: Vec<PeerId>,
     /// The latest that left; a few packets of theirs may still be on the way.
@@ -99,17 +72,15 @@ impl WebRtcTransport {
     /// Begins to enter the room at `url`; how it went comes out of `poll`.
     pub(crate) fn open(
         url: &str,
-        ice_servers: &[String],
+        ice_servers: Option<&[IceServer]>,
         is_relay_only: bool,
     ) -> Result<Self, TransportError> {
-        ice_servers::check(ice_servers)?;
-        let candidates = if is_relay_only { Candidates::RelaysOnly } else { Candidates::All };
-        let room = Room { url: room_url(url)?, ice_servers: ice_servers.to_vec(), candidates };
-        let (socket, watch) = room.enter();
+        let room = Room::new(room_url(url)?, ice_servers, is_relay_only)?;
         Ok(Self {
+            entering: room.enter(),
             room,
-            socket,
-            watch,
+            socket: None,
+            renew_at: None,
             is_open: false,
             peers: Vec::new(),
             gone: VecDeque::new(),
@@ -122,16 +93,19 @@ impl WebRtcTransport {
 
     /// Follows the way to the server, and begins anew where nobody is connected who would miss us.
     fn poll_server(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
-        self.watch.note_connected(self.peers.iter().map(|peer| MatchboxId(peer.0)));
-        if self.watch.take_back() {
+        self.watch().note_connected(self.peers.iter().map(|peer| MatchboxId(peer.0)));
+        if self.watch().take_back() {
             self.outage = None;
             events.push(TransportEvent::SignalingBack);
         }
-        if self.watch.take_lost() {
+        if self.watch().take_lost() {
             self.outage = Some(Outage::new(now, &self.room.url));
             events.push(TransportEvent::SignalingAway);
         }
-        if let Some(error) = self.watch.take_failure() {
+        if let Some(error) = self.watch().take_failure() {
+            if self.was_open && self.outage.is_none() {
+                events.push(TransportEvent::SignalingAway);
+            }
             let outage = self.outage.get_or_insert(Outage::new(now, &self.room.url));
             let is_hopeless = matches!(error, TransportError::Refused(_)) && !self.was_open;
             if is_hopeless || !self.peers.is_empty() {
@@ -140,7 +114,7 @@ impl WebRtcTransport {
             }
             outage.is_trying = false;
         }
-        let Some(outage) = &mut self.outage else { return };
+        let Some(outage) = &mut self.outage else { return self.renew(now) };
         if !self.peers.is_empty() || outage.is_trying {
             return;
         }
@@ -165,15 +139,41 @@ impl WebRtcTransport {
     /// Enters the room as a new peer. Nobody is connected, but somebody may wait for the end of a handshake with the old one, and
     /// matchbox knows no other way to give one up.
     fn begin_anew(&mut self) {
-        (self.socket, self.watch) = self.room.enter();
-        self.is_open = false;
+        self.entering = self.room.enter();
+        (self.socket, self.is_open) = (None, false);
         self.early.clear();
         self.handshakes.clear();
     }
 
+    /// Leaves the room to enter it anew in a moment, where the passwords for TURN servers are about to be good for no new connection, and
+    /// nobody would miss us. While somebody is connected those that we have stay: what is connected needs no others, and a newcomer
+    /// brings its own. Not at once: a server that still has us would pair us with ourselves.
+    fn renew(&mut self, now: Duration) {
+        let is_due = self.is_open && self.renew_at.is_some_and(|at| now >= at);
+        if is_due && self.peers.is_empty() && self.handshakes.is_empty() {
+            self.outage = Some(Outage::new(now, &self.room.url));
+            (self.socket, self.is_open) = (None, false);
+        }
+    }
+
+    /// Takes over the socket, once we are in the room.
+    fn poll_entering(&mut self, now: Duration) {
+        if self.socket.is_none()
+            && let Ok(Some(Opened { socket, good_for })) = self.entering.opened.try_recv()
+        {
+            self.socket = Some(socket);
+            self.renew_at = good_for.map(|time| now + (time * 3 / 4).max(KEEP_AT_LEAST));
+        }
+    }
+
+    fn watch(&self) -> &Watch {
+        &self.entering.watch
+    }
+
     fn poll_peers(&mut self, events: &mut Vec<TransportEvent>) {
+        let Some(socket) = &mut self.socket else { return };
         // An error means that the loop is over, which the watch reports with its reason.
-        for (MatchboxId(id), state) in self.socket.try_update_peers().unwrap_or_default() {
+        for (MatchboxId(id), state) in socket.try_update_peers().unwrap_or_default() {
             let peer = PeerId(id);
             match state {
                 PeerState::Connected => {
@@ -199,7 +199,8 @@ impl WebRtcTransport {
 
     fn poll_packets(&mut self, events: &mut Vec<TransportEvent>) {
         for (index, channel) in CHANNELS {
-            let Ok(source) = self.socket.get_channel_mut(index) else { continue };
+            let Some(socket) = &mut self.socket else { return };
+            let Ok(source) = socket.get_channel_mut(index) else { continue };
             for (MatchboxId(id), packet) in source.receive() {
                 let from = PeerId(id);
                 if self.peers.contains(&from) {
@@ -213,7 +214,7 @@ impl WebRtcTransport {
 
     /// Gives up on those with whom no connection comes about; matchbox never does.
     fn poll_handshakes(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
-        for (MatchboxId(id), step) in self.watch.take_steps() {
+        for (MatchboxId(id), step) in self.watch().take_steps() {
             let peer = PeerId(id);
             if step != PeerStep::Returned {
                 self.handshakes.retain(|&(other, _)| other != peer);
@@ -233,7 +234,7 @@ impl WebRtcTransport {
             }
             !is_over && !is_too_long
         });
-        let bad = self.watch.take_bad_signals();
+        let bad = self.watch().take_bad_signals();
         events.extend((0..bad).map(|_| TransportEvent::BadSignal));
     }
 
@@ -265,8 +266,9 @@ fn received(from: PeerId, channel: Channel, packet: &Packet) -> TransportEvent {
 
 impl Transport for WebRtcTransport {
     fn poll(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
+        self.poll_entering(now);
         if !self.is_open
-            && let Some(MatchboxId(id)) = self.socket.id()
+            && let Some(MatchboxId(id)) = self.socket.as_mut().and_then(WebRtcSocket::id)
         {
             self.is_open = true;
             if self.outage.take().is_some() && self.was_open {
@@ -288,10 +290,19 @@ impl Transport for WebRtcTransport {
             Channel::Control => 1,
         };
         if self.peers.contains(&to)
-            && let Ok(channel) = self.socket.get_channel_mut(index)
+            && let Some(socket) = &mut self.socket
+            && let Ok(channel) = socket.get_channel_mut(index)
         {
             // It fails only once the loop is over, which the watch reports.
             let _ = channel.try_send(Packet::copy_from_slice(bytes), MatchboxId(to.0));
+        }
+    }
+
+    fn route(&self, peer: PeerId) -> Route {
+        match self.socket.as_ref().and_then(|socket| socket.is_relayed(MatchboxId(peer.0))) {
+            Some(true) => Route::Relayed,
+            Some(false) => Route::Direct,
+            None => Route::Unknown,
         }
     }
 }

@@ -10,7 +10,13 @@ use std::{
 use ipnet::IpNet;
 use thiserror::Error;
 
-use super::{connection::cost, hub::RoomLimits, rate::Rate, sources::SourceLimits};
+use super::{
+    connection::cost,
+    hub::RoomLimits,
+    rate::Rate,
+    sources::SourceLimits,
+    turn::{self, TurnSecret},
+};
 
 /// Settings of a [`Server`](super::Server). Every limit is on something that a stranger could use up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +62,17 @@ pub struct ServerConfig {
     /// The pages that may use the server, as their browser says it in `Origin`: `https://game.example`. Default: all. Programs
     /// that are no browser send none, and are always let in.
     pub allowed_origins: Vec<String>,
+    /// STUN servers that peers at `/v1/` are told of, as in `stun:stun.example.org:3478`. Default: none, so that nobody else's
+    /// server is used unasked; peers behind different routers do not find each other then.
+    pub stun_servers: Vec<String>,
+    /// TURN servers that they are told of, as in `turn:turn.example.org:3478`, `…?transport=tcp` or `turns:…`: relays for peers that
+    /// no other way leads to. Default: none.
+    pub turn_servers: Vec<String>,
+    /// What the TURN servers know as `static-auth-secret`. Default: none; without it there can be no TURN servers.
+    pub turn_secret: Option<TurnSecret>,
+    /// How long the password of a peer for the TURN servers is good for new connections. Default: a day, longer than anybody stays
+    /// in a room: `netcode` can take a new one only while it is connected to nobody. What is connected stays so beyond it.
+    pub turn_credential_time: Duration,
     /// How long a peer may be silent. After half of it the server asks (a ping), after all of it the peer is sent
     /// off. Default: 60 s; matchbox clients send something every 10 s, so six such messages are lost by then.
     pub idle_timeout: Duration,
@@ -94,6 +111,10 @@ impl Default for ServerConfig {
             join_rate: Rate { per_second: 5, at_once: 200 },
             trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),
+            stun_servers: Vec::new(),
+            turn_servers: Vec::new(),
+            turn_secret: None,
+            turn_credential_time: Duration::from_secs(24 * 60 * 60),
             idle_timeout: Duration::from_secs(60),
             grace_time: Duration::from_secs(15),
             resume_secret: None,
@@ -150,11 +171,18 @@ impl ServerConfig {
                 "the resume secret must have at least 16 bytes: take what `openssl rand -hex 32` prints",
             ),
             (
-                [self.idle_timeout, self.request_timeout, self.resume_time].iter().all(is_sensible),
-                "a timeout must be more than zero and at most a day",
+                [
+                    self.idle_timeout,
+                    self.request_timeout,
+                    self.resume_time,
+                    self.turn_credential_time,
+                ]
+                .iter()
+                .all(is_sensible),
+                "a timeout, and the time of credentials, must be more than zero and at most a day",
             ),
         ];
-        match rules.into_iter().find(|(is_met, _)| !is_met) {
+        match rules.into_iter().chain(turn::rules(self)).find(|(is_met, _)| !is_met) {
             Some((_, rule)) => Err(BindError::BadLimit { rule }),
             None => Ok(()),
         }

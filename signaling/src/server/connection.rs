@@ -33,6 +33,7 @@ use super::{
     outbox::{OutboxReader, outbox},
     rate::{Bucket, Rate},
     socket::{Incoming, Socket, SocketError},
+    turn,
 };
 use crate::{
     lobby::{RoomEvent, RoomRequest},
@@ -108,6 +109,9 @@ fn visitor(key: Option<PeerKey>, token: Option<&str>, shared: &Shared) -> Visito
 /// Enters the room and stays there until something ends it.
 async fn meet(socket: &mut ClientSocket, wish: &Wish, visitor: Visitor, shared: &Shared) -> End {
     let (outbox, queue, mut sent_off) = outbox(shared.config.max_queued_bytes);
+    if visitor.is_v1 && outbox.push(welcome(visitor.peer, shared)).is_err() {
+        return End::Refused(Refusal::TooSlow);
+    }
     let visit = match shared.hub.enter(&visitor, wish, outbox).await {
         Ok(visit) => visit,
         Err(refusal) => return End::Refused(refusal),
@@ -184,6 +188,11 @@ impl End {
             Self::Left | Self::Refused(_) => Parting::Left,
         }
     }
+}
+
+/// What a peer of ours reads before its id: the queue begins with it.
+fn welcome(peer: PeerId, shared: &Shared) -> Utf8Bytes {
+    text(&turn::welcome(&shared.config, peer, SystemTime::now()))
 }
 
 /// Passes messages both ways.

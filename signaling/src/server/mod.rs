@@ -22,6 +22,7 @@ mod socket;
 mod sources;
 mod store;
 mod token;
+mod turn;
 
 use std::{
     future::pending,
@@ -53,6 +54,7 @@ use uuid::Uuid;
 pub use self::{
     config::{BindError, Secret, ServerConfig, without_password},
     rate::Rate,
+    turn::TurnSecret,
 };
 use self::{
     connection::unix_millis,
@@ -175,6 +177,11 @@ impl Server {
         });
         info!("started");
         let ticking = tokio::spawn(tick(Arc::clone(&shared)));
+        if shared.config.stun_servers.is_empty() && shared.config.turn_servers.is_empty() {
+            info!(
+                "no STUN or TURN server is set: peers behind different routers will not find each other"
+            );
+        }
         let mut accepting = Box::pin(accept(self.listener, shared, &places));
         select! {
             () = shutdown => {}

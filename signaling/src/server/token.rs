@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use data_encoding::BASE64URL_NOPAD;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -47,14 +47,14 @@ impl Signer {
     pub(crate) fn sign(&self, resume: &Resume) -> String {
         let payload = serde_json::to_vec(resume).expect("a token is valid JSON");
         let mac = self.mac(&payload).finalize().into_bytes();
-        format!("{}.{}", BASE64URL_NOPAD.encode(&payload), BASE64URL_NOPAD.encode(&mac))
+        format!("{}.{}", URL_SAFE_NO_PAD.encode(&payload), URL_SAFE_NO_PAD.encode(mac))
     }
 
     /// What the token says, if it is one of ours, of this peer, and holds at `now`.
     pub(crate) fn read(&self, token: &str, peer: PeerId, now: u64) -> Option<Resume> {
         let (payload, mac) = token.get(..MAX_TOKEN_BYTES).unwrap_or(token).split_once('.')?;
-        let payload = BASE64URL_NOPAD.decode(payload.as_bytes()).ok()?;
-        let mac = BASE64URL_NOPAD.decode(mac.as_bytes()).ok()?;
+        let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
+        let mac = URL_SAFE_NO_PAD.decode(mac).ok()?;
         self.mac(&payload).verify_slice(&mac).ok()?;
         let resume: Resume = serde_json::from_slice(&payload).ok()?;
         (resume.peer == peer && now < resume.expires).then_some(resume)

@@ -1,10 +1,12 @@
 //! The server over real sockets, one module per capability.
 
 mod hostile;
+mod ice_servers;
 mod joining;
 mod limits;
 mod operation;
 mod rig;
+mod rooms;
 mod shutdown;
 mod static_files;
 mod websocket;

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use futures::{SinkExt, StreamExt};
 use serde_json::Value;
 use signaling::{
+    ice_servers::Welcome,
+    lobby::{Denial, RoomEvent, RoomRequest, RoomState},
     protocol::{PeerEvent, PeerId, PeerRequest, Refusal},
     server::{Rate, Server, ServerConfig},
 };
@@ -101,7 +103,11 @@ impl TestServer {
 
     /// Joins a room as a peer.
     pub(crate) async fn join(&self, path: &str) -> Peer {
-        Peer::new(self.open(path).await).await
+        let mut socket = self.open(path).await;
+        if path.starts_with("/v1/") {
+            read_welcome(&mut socket).await;
+        }
+        Peer::new(socket).await
     }
 
     /// The status and the words with which a WebSocket at this path is refused.
@@ -212,11 +218,13 @@ impl Response {
 pub(crate) struct Peer {
     pub(crate) socket: WebSocketStream<TcpStream>,
     pub(crate) id: PeerId,
+    /// What it was told of its room so far, beside what matchbox's clients are told.
+    pub(crate) heard: Vec<RoomEvent>,
 }
 
 impl Peer {
     async fn new(socket: WebSocketStream<TcpStream>) -> Self {
-        let mut peer = Self { socket, id: PeerId(Default::default()) };
+        let mut peer = Self { socket, id: PeerId(Default::default()), heard: Vec::new() };
         match peer.next().await {
             PeerEvent::IdAssigned(id) => peer.id = id,
             other => panic!("the first event must be IdAssigned, not {other:?}"),
@@ -224,16 +232,76 @@ impl Peer {
         peer
     }
 
-    /// The next event.
+    /// The next event that matchbox's clients know, too.
     pub(crate) async fn next(&mut self) -> PeerEvent<Value> {
-        serde_json::from_str(&self.next_text().await).expect("an event")
+        loop {
+            let text = self.next_text().await;
+            match serde_json::from_str(&text) {
+                Ok(event) => self.heard.push(event),
+                Err(_) => return serde_json::from_str(&text).expect("an event"),
+            }
+        }
+    }
+
+    /// What it hears of its room that is like this: the latest so far, or the next one.
+    pub(crate) async fn hears<T>(
+        &mut self,
+        what: &str,
+        like: impl Fn(&RoomEvent) -> Option<T>,
+    ) -> T {
+        within_deadline(what, async {
+            loop {
+                if let Some(found) = self.heard.drain(..).rev().find_map(|event| like(&event)) {
+                    return found;
+                }
+                let text = self.next_text().await;
+                // What matchbox's clients know is of no interest here.
+                self.heard.extend(serde_json::from_str::<RoomEvent>(&text));
+            }
+        })
+        .await
+    }
+
+    /// The room, as soon as it sees it like this.
+    pub(crate) async fn sees(
+        &mut self,
+        what: &str,
+        like: impl Fn(&RoomState) -> bool,
+    ) -> RoomState {
+        self.hears(what, |event| match event {
+            RoomEvent::Room(room) if like(room) => Some(room.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    /// What brings it back to its place.
+    pub(crate) async fn token(&mut self) -> String {
+        self.hears("a token", |event| match event {
+            RoomEvent::Resume(token) => Some(token.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Asks for something in its room.
+    pub(crate) async fn ask(&mut self, request: &RoomRequest) {
+        let request = serde_json::json!({ "Room": request });
+        self.send(Message::text(request.to_string())).await;
+    }
+
+    /// Asks for something that it is not granted.
+    pub(crate) async fn is_denied(&mut self, request: &RoomRequest) -> Denial {
+        self.ask(request).await;
+        self.hears("a denial", |event| match event {
+            RoomEvent::Denied(denial) => Some(*denial),
+            _ => None,
+        })
+        .await
     }
 
     pub(crate) async fn next_text(&mut self) -> String {
-        match next_frame(&mut self.socket).await {
-            Message::Text(text) => text.as_str().to_owned(),
-            other => panic!("expected text, not {other:?}"),
-        }
+        next_text(&mut self.socket).await
     }
 
     pub(crate) async fn send(&mut self, message: Message) {
@@ -255,6 +323,19 @@ impl Peer {
     }
 }
 
+/// What comes before the id of a peer at `/v1/`.
+pub(crate) async fn read_welcome(socket: &mut WebSocketStream<TcpStream>) -> Welcome {
+    serde_json::from_str(&next_text(socket).await).expect("a welcome")
+}
+
+/// The next frame, which must be text.
+pub(crate) async fn next_text(socket: &mut WebSocketStream<TcpStream>) -> String {
+    match next_frame(socket).await {
+        Message::Text(text) => text.as_str().to_owned(),
+        other => panic!("expected text, not {other:?}"),
+    }
+}
+
 /// The next frame that is not a ping.
 async fn next_frame(socket: &mut WebSocketStream<TcpStream>) -> Message {
     loop {
@@ -273,4 +354,21 @@ pub(crate) async fn assert_closed(socket: &mut WebSocketStream<TcpStream>, refus
     let expected =
         CloseFrame { code: refusal.close_code().into(), reason: refusal.sentence().into() };
     assert_eq!(next_frame(socket).await, Message::Close(Some(expected)));
+}
+
+/// Asserts that the first frame that is no text is a close frame that gives this reason.
+pub(crate) async fn assert_closed_at_last(
+    socket: &mut WebSocketStream<TcpStream>,
+    refusal: Refusal,
+) {
+    loop {
+        match next_frame(socket).await {
+            Message::Text(_) => {}
+            Message::Close(Some(frame)) => {
+                assert_eq!(u16::from(frame.code), refusal.close_code(), "{}", frame.reason);
+                return;
+            }
+            other => panic!("expected the end, not {other:?}"),
+        }
+    }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures::StreamExt;
-use signaling::protocol::{PeerEvent, Refusal};
+use signaling::protocol::{PeerEvent, PeerKey, Refusal};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_tungstenite::tungstenite::{self, Message};
 
@@ -22,8 +22,11 @@ const PROMISED: Duration = Duration::from_secs(2);
 async fn everybody_hears_that_the_server_goes_and_nothing_else() {
     let server = TestServer::start(config()).await;
     let mut first = server.join("/room").await;
-    let mut second = server.join("/v1/rooms/room").await;
+    let path = format!("/v1/rooms/room?{}", PeerKey::new(7).to_query());
+    let mut second = server.join(&path).await;
     assert_eq!(first.next().await, PeerEvent::NewPeer(second.id));
+    // The last thing that it is told on the way in.
+    second.token().await;
     let started = Instant::now();
     let stopped = server.stop();
     // Had either heard that the other one left, that would come before.

@@ -9,6 +9,7 @@ mod departures;
 mod hidden_page;
 mod hostile_signals;
 mod matches;
+mod relays;
 mod restarts;
 mod seeds;
 mod stock_clients;

@@ -163,12 +163,14 @@ fn end_to_end(findings: &mut Findings) -> Outcome {
         .args(["--test-threads", "1", "--nocapture"]);
     let page = cargo::target_dir()?.join("web-dist");
     let no_browser = browser_missing();
-    if cfg!(target_os = "linux")
-        && !is_installed("ip")
-        && let Err(failure) = packages::ensure(packages::NAMESPACES)
-    {
-        // Its sentence is printed for whoever can run the line; the tests that need it say that they skip.
-        println!("{failure}");
+    for (program, packages) in [("ip", packages::NAMESPACES), ("turnserver", packages::TURN)] {
+        if cfg!(target_os = "linux")
+            && !is_installed(program)
+            && let Err(failure) = packages::ensure(packages)
+        {
+            // Its sentence is printed for whoever can run the line; the tests that need it say that they skip.
+            println!("{failure}");
+        }
     }
     if page.join("index.html").is_file() && no_browser.is_none() {
         command.env("WEB_DIST", page);

@@ -3,7 +3,6 @@
 use std::pin::Pin;
 
 use futures::{SinkExt, StreamExt};
-use matchbox_socket::MessageLoopFuture;
 use pharos::{Events, Filter, Observable};
 use send_wrapper::SendWrapper;
 use ws_stream_wasm::{WsEvent, WsMessage, WsMeta, WsStream};
@@ -52,16 +51,15 @@ pub(in crate::transport) fn keep<T>(future: impl Future<Output = T> + 'static) -
     SendWrapper::new(Box::pin(future))
 }
 
-/// Runs the message loop between the frames of the page.
+/// Runs what a room takes between the frames of the page.
 ///
-/// `while_running` is dropped when the loop is over.
+/// `while_running` is dropped when that is over.
 pub(in crate::transport) fn run(
-    message_loop: MessageLoopFuture,
+    work: impl Future<Output = ()> + 'static,
     while_running: impl Send + 'static,
 ) {
     wasm_bindgen_futures::spawn_local(async move {
         let _while_running = while_running;
-        // How it ended is known to the signaller, in words.
-        let _ = message_loop.await;
+        work.await;
     });
 }

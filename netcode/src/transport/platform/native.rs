@@ -8,7 +8,6 @@ use async_tungstenite::{
     tungstenite::{Error, Message, http::Response},
 };
 use futures::StreamExt;
-use matchbox_socket::MessageLoopFuture;
 
 use super::Incoming;
 
@@ -58,17 +57,16 @@ fn said(response: &Response<Option<Vec<u8>>>) -> String {
     }
 }
 
-/// Runs the message loop on a thread of its own: the game may draw as slowly as it likes.
+/// Runs what a room takes on a thread of its own: the game may draw as slowly as it likes.
 ///
-/// `while_running` is dropped when the loop is over, also where it panics or no thread can be had.
+/// `while_running` is dropped when that is over, also where it panics or no thread can be had.
 pub(in crate::transport) fn run(
-    message_loop: MessageLoopFuture,
+    work: impl Future<Output = ()> + Send + 'static,
     while_running: impl Send + 'static,
 ) {
     let thread = std::thread::Builder::new().name("netcode-webrtc".into());
     let _ = thread.spawn(move || {
         let _while_running = while_running;
-        // How it ended is known to the signaller, in words.
-        let _ = futures::executor::block_on(message_loop);
+        futures::executor::block_on(work);
     });
 }

@@ -1,0 +1,153 @@
+//! The way into a room: first to the server, which hands out STUN and TURN servers, then to a matchbox socket that uses them.
+//!
+//! matchbox takes such servers once, when a socket is made, and with them passwords that expire. So there is no socket before the
+//! server has spoken, and who needs other passwords enters anew.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::{
+    channel::oneshot,
+    future::{Either, select},
+    pin_mut,
+};
+use matchbox_socket::{
+    RtcIceServerConfig, SignalingError, Signaller, SignallerBuilder, WebRtcSocket,
+    WebRtcSocketBuilder, async_trait::async_trait,
+};
+use signaling::{ice_servers::IceServer, protocol::PeerKey};
+use tracing::debug;
+use uuid::Uuid;
+
+use super::{
+    TransportError, ice_servers, platform,
+    sdp::Candidates,
+    signaller::{Entrance, RoomSignaller, Watch, enter},
+};
+
+/// What it takes to enter a room.
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) url: String,
+    /// What the game wants instead of what the server hands out.
+    ice_servers: Option<RtcIceServerConfig>,
+    candidates: Candidates,
+}
+
+/// A room that is being entered.
+pub(super) struct Entering {
+    /// What there is to tell of it, from now on.
+    pub(super) watch: Watch,
+    /// The socket, once we are in the room. Whoever drops this does not want it any more.
+    pub(super) opened: oneshot::Receiver<Opened>,
+}
+
+/// A room that was entered.
+pub(super) struct Opened {
+    pub(super) socket: WebRtcSocket,
+    /// How long its passwords are good for new connections; none if they always are.
+    pub(super) good_for: Option<Duration>,
+}
+
+impl Room {
+    /// The room at `url`, which is one for our own clients.
+    pub(super) fn new(
+        url: String,
+        ice_servers: Option<&[IceServer]>,
+        is_relay_only: bool,
+    ) -> Result<Self, TransportError> {
+        let ice_servers = ice_servers.map(ice_servers::check).transpose()?;
+        let candidates = if is_relay_only { Candidates::RelaysOnly } else { Candidates::All };
+        Ok(Self { url, ice_servers, candidates })
+    }
+
+    /// Begins to enter it, under a secret key of its own.
+    pub(super) fn enter(&self) -> Entering {
+        let watch = Watch::default();
+        let key = PeerKey::new(Uuid::new_v4().as_u128() ^ Uuid::new_v4().as_u128().rotate_left(64));
+        let separator = if self.url.contains('?') { '&' } else { '?' };
+        let url = format!("{}{separator}{}", self.url, key.to_query());
+        let (sender, opened) = oneshot::channel();
+        let stay = stay(url, self.ice_servers.clone(), self.candidates, watch.clone(), sender);
+        platform::run(stay, watch.while_running());
+        Entering { watch, opened }
+    }
+}
+
+/// Enters the room, and is in it until the socket is dropped.
+async fn stay(
+    url: String,
+    chosen: Option<RtcIceServerConfig>,
+    candidates: Candidates,
+    watch: Watch,
+    mut opened: oneshot::Sender<Opened>,
+) {
+    let entrance = {
+        let entering = enter(&url);
+        pin_mut!(entering);
+        match select(entering, opened.cancellation()).await {
+            Either::Left((Ok(entrance), _)) => entrance,
+            Either::Left((Err(error), _)) => {
+                watch.fail(error);
+                return;
+            }
+            Either::Right(_) => return,
+        }
+    };
+    let (ice_server, good_for) = match chosen {
+        Some(chosen) => (chosen, None),
+        None => handed_out(&entrance, &watch),
+    };
+    let signaller = RoomSignaller::new(url.clone(), entrance, watch, candidates);
+    let (socket, message_loop) = WebRtcSocketBuilder::new(url)
+        .ice_server(ice_server)
+        .signaller_builder(Arc::new(Entered(Mutex::new(Some(signaller)))))
+        .add_unreliable_channel()
+        .add_reliable_channel()
+        .build();
+    if opened.send(Opened { socket, good_for }).is_ok() {
+        // How it ended is known to the signaller, in words.
+        let _ = message_loop.await;
+    }
+}
+
+/// What can be used of what the server hands out. What cannot is counted.
+fn handed_out(entrance: &Entrance, watch: &Watch) -> (RtcIceServerConfig, Option<Duration>) {
+    let told = &entrance.ice_servers;
+    let (config, is_all) = ice_servers::accept(&told.servers);
+    if !is_all {
+        debug!("the server names STUN or TURN servers that cannot be used");
+        watch.count_bad_signal();
+    }
+    let seconds = told.expires_in_s.filter(|_| config.username.is_some());
+    (config, seconds.map(|seconds| Duration::from_secs(seconds.into())))
+}
+
+/// Gives matchbox the signaller of a room that was entered already.
+struct Entered(Mutex<Option<RoomSignaller>>);
+
+impl fmt::Debug for Entered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Entered")
+    }
+}
+
+#[cfg_attr(not(target_arch = "wasm32"), async_trait)]
+#[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
+impl SignallerBuilder for Entered {
+    async fn new_signaller(
+        &self,
+        _attempts: Option<u16>,
+        _room_url: String,
+    ) -> Result<Box<dyn Signaller>, SignalingError> {
+        let signaller = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match signaller {
+            Some(signaller) => Ok(Box::new(signaller)),
+            // matchbox asks once.
+            None => Err(SignalingError::UserImplementationError("asked twice".into())),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! STUN and TURN servers as the signaling server hands them to peers, and which addresses of them can be used.
+//!
+//! STUN tells a peer its address outside of its router; TURN relays for peers that no other way leads to. Always compiled, also for
+//! the browser: both sides judge addresses by the same rules, because browsers throw, and the native WebRTC stack panics, at others.
+
+use std::{fmt, net::Ipv6Addr};
+
+use serde::{Deserialize, Serialize};
+
+/// Most addresses of STUN and TURN servers together. Each peer asks all of them for each connection, and a browser does not connect
+/// before all have answered or been given up.
+pub const MAX_ICE_URLS: usize = 8;
+
+/// Longest name and longest password: browsers throw at names of over 509 bytes.
+const MAX_CREDENTIAL_BYTES: usize = 500;
+
+/// What the server says to a peer at `/v1/` before its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Welcome {
+    /// The servers that help to reach the others; the list may be empty.
+    IceServers(IceServers),
+}
+
+/// The servers, and how long what stands in them is good for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IceServers {
+    /// The servers; a peer uses all of them.
+    pub servers: Vec<IceServer>,
+    /// Seconds after which TURN servers take the passwords for no new connection; none where there is no password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_s: Option<u32>,
+}
+
+/// One server, or several with the same password: the fields of the browser's `RTCIceServer`.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IceServer {
+    /// Its addresses: see [`is_stun_url`] and [`is_turn_url`].
+    pub urls: Vec<String>,
+    /// The name that a TURN server asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The password that a TURN server asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
+impl IceServer {
+    /// A STUN server, as in `stun:stun.example.org:3478`.
+    #[must_use]
+    pub fn stun(url: impl Into<String>) -> Self {
+        Self { urls: vec![url.into()], ..Self::default() }
+    }
+
+    /// A TURN server, as in `turn:turn.example.org:3478`, with the name and the password that it asks for.
+    #[must_use]
+    pub fn turn(
+        url: impl Into<String>,
+        username: impl Into<String>,
+        credential: impl Into<String>,
+    ) -> Self {
+        Self {
+            urls: vec![url.into()],
+            username: Some(username.into()),
+            credential: Some(credential.into()),
+        }
+    }
+
+    /// Name and password, if both are there and no WebRTC stack refuses them.
+    #[must_use]
+    pub fn credentials(&self) -> Option<(&str, &str)> {
+        let both = self.username.as_deref().zip(self.credential.as_deref());
+        both.filter(|(username, credential)| is_plain(username) && is_plain(credential))
+    }
+}
+
+impl fmt::Debug for IceServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let credential = self.credential.as_ref().map(|_| "secret");
+        f.debug_struct("IceServer")
+            .field("urls", &self.urls)
+            .field("username", &self.username)
+            .field("credential", &credential)
+            .finish()
+    }
+}
+
+/// `stun:HOST` or `stun:HOST:PORT`.
+#[must_use]
+pub fn is_stun_url(url: &str) -> bool {
+    url.strip_prefix("stun:").is_some_and(is_address)
+}
+
+/// `turn:HOST` or `turn:HOST:PORT`, and `?transport=udp` or `?transport=tcp` if wanted; `turns:` for TLS, which always goes over TCP.
+#[must_use]
+pub fn is_turn_url(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once(':') else { return false };
+    let (address, query) =
+        rest.split_once('?').map_or((rest, None), |(address, query)| (address, Some(query)));
+    let transports: &[&str] = match scheme {
+        "turn" => &["transport=udp", "transport=tcp"],
+        "turns" => &["transport=tcp"],
+        _ => return false,
+    };
+    is_address(address) && query.is_none_or(|query| transports.contains(&query))
+}
+
+fn is_plain(text: &str) -> bool {
+    (1..=MAX_CREDENTIAL_BYTES).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+}
+
+/// A host and perhaps a port.
+fn is_address(address: &str) -> bool {
+    let (is_host, port) = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, rest)) => {
+            let port = rest.strip_prefix(':');
+            (host.parse::<Ipv6Addr>().is_ok() && (rest.is_empty() || port.is_some()), port)
+        }
+        None => {
+            let (host, port) =
+                address.split_once(':').map_or((address, None), |(host, port)| (host, Some(port)));
+            let is_of_host =
+                |letter: u8| letter.is_ascii_alphanumeric() || b"-._".contains(&letter);
+            (!host.is_empty() && host.bytes().all(is_of_host), port)
+        }
+    };
+    is_host
+        && port.is_none_or(|port| {
+            port.bytes().all(|digit| digit.is_ascii_digit())
+                && port.parse::<u16>().is_ok_and(|port| port != 0)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_stun_servers_are_known_from_all_else() {
+        for url in ["stun:a", "stun:stun.example.org:19302", "stun:192.0.2.1:3478", "stun:[::1]:1"]
+        {
+            assert!(is_stun_url(url) && !is_turn_url(url), "{url}");
+        }
+        for url in [
+            "",
+            "garbage",
+            "stun:",
+            "stun://a",
+            "stun:a:0",
+            "stun:a:b",
+            "stun:a:+1",
+            "stun:a:65536",
+            "stun:a?transport=udp",
+            "stun:[a]:1",
+            "stun:[::1]1",
+            "stuns:a",
+            "http://a",
+            "stun:a b",
+        ] {
+            assert!(!is_stun_url(url) && !is_turn_url(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_turn_servers_may_name_the_transport() {
+        for url in [
+            "turn:a",
+            "turn:turn.example.org:3478",
+            "turn:[2001:db8::1]:3478",
+            "turn:192.0.2.1:3478?transport=udp",
+            "turn:192.0.2.1?transport=tcp",
+            "turns:a",
+            "turns:turn.example.org:5349?transport=tcp",
+        ] {
+            assert!(is_turn_url(url) && !is_stun_url(url), "{url}");
+        }
+        for url in [
+            "turn:",
+            "turn://a",
+            "turn:a:0",
+            "turn:a:3478?",
+            "turn:a?transport=sctp",
+            "turn:a?transport=udp&x=1",
+            "turn:user:password@a:3478",
+            // No WebRTC stack speaks DTLS to a TURN server.
+            "turns:a?transport=udp",
+            "TURN:a",
+        ] {
+            assert!(!is_turn_url(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_whole_or_none_and_never_shown() {
+        let whole = IceServer::turn("turn:a", "7:me", "top");
+        assert_eq!(whole.credentials(), Some(("7:me", "top")));
+        let shown = format!("{whole:?}");
+        assert!(shown.contains("7:me") && !shown.contains("top"), "{shown}");
+        let long = "x".repeat(MAX_CREDENTIAL_BYTES + 1);
+        for (username, credential) in [("", "b"), ("a", ""), (&long, "b"), ("a", "b\n"), ("ä", "b")]
+        {
+            let server = IceServer::turn("turn:a", username, credential);
+            assert_eq!(server.credentials(), None, "{username:?} {credential:?}");
+        }
+        assert_eq!(IceServer::stun("stun:a").credentials(), None);
+    }
+
+    #[test]
+    fn a_welcome_is_what_the_protocol_says() {
+        let servers = vec![IceServer::stun("stun:s:1"), IceServer::turn("turn:t:1", "u", "c")];
+        let welcome = Welcome::IceServers(IceServers { servers, expires_in_s: Some(60) });
+        let text = serde_json::to_string(&welcome).expect("a message is JSON");
+        let expected = r#"{"IceServers":{"servers":[{"urls":["stun:s:1"]},{"urls":["turn:t:1"],"username":"u","credential":"c"}],"expires_in_s":60}}"#;
+        assert_eq!(text, expected);
+        assert_eq!(serde_json::from_str::<Welcome>(&text).ok(), Some(welcome));
+        let none = r#"{"IceServers":{"servers":[]}}"#;
+        let empty = Welcome::IceServers(IceServers::default());
+        assert_eq!(serde_json::to_string(&empty).expect("a message is JSON"), none);
+        assert_eq!(serde_json::from_str::<Welcome>(none).ok(), Some(empty));
+    }
+}
