@@ -75,6 +75,24 @@ macro_rules! seconds {
     };
 }
 
+/// A setting that is the path of a file or folder.
+macro_rules! path {
+    ($name:literal, $value:literal, $field:ident, $help:literal) => {
+        Setting {
+            name: $name,
+            value: $value,
+            help: $help,
+            set: |config, text| {
+                config.$field = Some(text.into());
+                Ok(())
+            },
+            show: |config| {
+                config.$field.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
+            },
+        }
+    };
+}
+
 /// All settings, in the order of the help.
 pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
@@ -99,18 +117,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
         },
         show: |config| config.address.ip().to_string(),
     },
-    Setting {
-        name: "web-root",
-        value: "DIR",
-        help: "also serve the files in DIR, for a web build",
-        set: |config, text| {
-            config.web_root = Some(text.into());
-            Ok(())
-        },
-        show: |config| {
-            config.web_root.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
-        },
-    },
+    path!("web-root", "DIR", web_root, "also serve the files in DIR, for a web build"),
+    path!("tls-cert", "FILE", tls_cert, "speak TLS with the certificates in this PEM file"),
+    path!("tls-key", "FILE", tls_key, "the private key of the first of them, a PEM file"),
     number!("max-message-bytes", "N", max_message_bytes: usize, "longest message from a peer"),
     number!("max-queued-bytes", "N", max_queued_bytes: usize, "most that waits for a slow peer"),
     number!("max-peers-per-room", "N", max_peers_per_room: u16, "most peers in one room"),

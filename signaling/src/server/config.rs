@@ -10,7 +10,9 @@ use std::{
 use ipnet::IpNet;
 use thiserror::Error;
 
-use super::{connection::cost, rate::Rate, rooms::RoomLimits, sources::SourceLimits};
+use super::{
+    connection::cost, rate::Rate, rooms::RoomLimits, sources::SourceLimits, tls::TlsError,
+};
 
 /// Settings of a [`Server`](super::Server). Every limit is on something that a stranger could use up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,11 @@ pub struct ServerConfig {
     pub address: SocketAddr,
     /// The folder with the web build of the game, if it shall be served.
     pub web_root: Option<PathBuf>,
+    /// The certificate, if the server shall speak TLS: a PEM file with the whole chain, the server's own first. Default: none, plain
+    /// HTTP. Not without `tls_key`.
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key, a PEM file without a password.
+    pub tls_key: Option<PathBuf>,
     /// Longest message from a peer, in bytes; a longer one ends its connection. Default: 64 KiB. A session
     /// description is 2 to 6 kB and an ICE candidate far less, so this is ten times what is needed.
     pub max_message_bytes: usize,
@@ -62,7 +69,7 @@ pub struct ServerConfig {
     /// How long a server that is told to stop goes on for those who are in it, while it lets nobody else in. Default: zero, it
     /// stops at once. It may end sooner, once nobody is left, but not before 5 s, in which load balancers ask `/ready`.
     pub drain_time: Duration,
-    /// How long an HTTP request may take to arrive, and how long a connection may wait for its next one.
+    /// How long a TLS handshake and an HTTP request may take to arrive, and how long a connection may wait for its next one.
     /// Default: 10 s, plenty for the few hundred bytes of a request on the worst of links.
     pub request_timeout: Duration,
 }
@@ -72,6 +79,8 @@ impl Default for ServerConfig {
         Self {
             address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 3536),
             web_root: None,
+            tls_cert: None,
+            tls_key: None,
             max_message_bytes: 64 * 1024,
             max_queued_bytes: 512 * 1024,
             max_peers_per_room: 64,
@@ -217,6 +226,9 @@ pub enum BindError {
         /// What was given.
         path: PathBuf,
     },
+    /// There is no TLS, though the settings want it.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A limit makes no sense.
     #[error("{rule}")]
     BadLimit {

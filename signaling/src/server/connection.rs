@@ -7,7 +7,6 @@ use std::{io, mem, pin::pin, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use serde_json::value::RawValue;
 use tokio::{
-    net::TcpStream,
     select,
     time::{Instant, sleep, sleep_until, timeout},
 };
@@ -26,6 +25,7 @@ use super::{
     rate::Bucket,
     rooms::RoomKey,
     socket::{Incoming, Socket, SocketError},
+    stream::Stream,
 };
 use crate::protocol::{PeerEvent, PeerId, PeerKey, PeerRequest, Refusal};
 
@@ -34,7 +34,7 @@ use crate::protocol::{PeerEvent, PeerId, PeerKey, PeerRequest, Refusal};
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// The WebSocket of a client.
-pub(super) type ClientSocket = Socket<TcpStream>;
+pub(super) type ClientSocket = Socket<Stream>;
 
 /// How a connection ended.
 #[derive(Debug, PartialEq, Eq)]

@@ -31,10 +31,12 @@ pub(crate) enum Counter {
     Broken,
     /// The system gave no socket for a connection, most often because too many files are open.
     AcceptFailed,
+    /// A client did not get through the TLS handshake: it speaks no TLS, does not trust the certificate, or is too slow.
+    TlsFailed,
 }
 
 impl Counter {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 22] = [
         Self::Joined,
         Self::Refused(Refusal::RoomName),
         Self::Refused(Refusal::GroupSize),
@@ -56,6 +58,7 @@ impl Counter {
         Self::Slowed,
         Self::Broken,
         Self::AcceptFailed,
+        Self::TlsFailed,
     ];
 
     const fn name(self) -> &'static str {
@@ -81,6 +84,7 @@ impl Counter {
             Self::Slowed => "slowed",
             Self::Broken => "broken",
             Self::AcceptFailed => "accept_failed",
+            Self::TlsFailed => "tls_failed",
         }
     }
 }

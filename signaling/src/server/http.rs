@@ -12,7 +12,7 @@ use axum::{
 };
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, sync::OwnedSemaphorePermit, time::Instant};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tungstenite::handshake::derive_accept_key;
 
 use super::{
@@ -24,6 +24,7 @@ use super::{
     rooms::RoomKey,
     socket::Socket,
     sources::{Source, SourcePlace},
+    stream::Stream,
 };
 use crate::protocol::{PeerKey, Refusal};
 
@@ -122,7 +123,7 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
     tokio::spawn(async move {
         // It fails where the client is gone before it got our answer.
         if let Ok(upgraded) = upgrade.await
-            && let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<TcpStream>>()
+            && let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<Stream>>()
         {
             let max_message_bytes = shared.config.max_message_bytes;
             let socket = Socket::new(io.into_inner(), &read_buf, max_message_bytes);

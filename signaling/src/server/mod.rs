@@ -18,6 +18,8 @@ mod rate;
 mod rooms;
 mod socket;
 mod sources;
+mod stream;
+mod tls;
 
 use std::{
     future::pending,
@@ -48,12 +50,15 @@ use tracing::{debug, info, warn};
 pub use self::{
     config::{BindError, ServerConfig},
     rate::Rate,
+    tls::{Certificate, TlsError},
 };
 use self::{
     counters::{Counter, Health},
     http::Client,
     hub::{Command, Hub},
     sources::Sources,
+    stream::Stream,
+    tls::Handshake,
 };
 use crate::protocol::Refusal;
 
@@ -83,6 +88,7 @@ pub struct Server {
     config: ServerConfig,
     listener: TcpListener,
     local_addr: SocketAddr,
+    certificate: Option<Certificate>,
 }
 
 /// How far a server is.
@@ -119,6 +125,7 @@ impl Server {
         if let Some(path) = config.web_root.as_ref().filter(|path| !path.is_dir()) {
             return Err(BindError::WebRoot { path: path.clone() });
         }
+        let certificate = Certificate::open(config.tls_cert.as_deref(), config.tls_key.as_deref())?;
         let address = config.address;
         let listen_error = |source: io::Error| match source.kind() {
             io::ErrorKind::AddrInUse => BindError::PortInUse { address },
@@ -127,12 +134,22 @@ impl Server {
         };
         let listener = TcpListener::bind(address).await.map_err(listen_error)?;
         let local_addr = listener.local_addr().map_err(listen_error)?;
-        Ok(Self { config, listener, local_addr })
+        Ok(Self { config, listener, local_addr, certificate })
     }
 
     /// Where the server listens; with the real port if port 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// How pages reach it: `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.certificate.is_some() { "https" } else { "http" }
+    }
+
+    /// The server's certificate, to take up another one while it runs; none without TLS.
+    pub fn certificate(&self) -> Option<Certificate> {
+        self.certificate.clone()
     }
 
     /// Serves until `shutdown` resolves. Then lets nobody in any more, waits for the peers to leave, for
@@ -166,7 +183,8 @@ impl Server {
             connections: AtomicU64::new(0),
         });
         info!("started");
-        let mut accepting = Box::pin(accept(self.listener, shared, &places));
+        let handshake = self.certificate.as_ref().map(Handshake::new);
+        let mut accepting = Box::pin(accept(self.listener, handshake, shared, &places));
         select! {
             () = shutdown => {}
             () = &mut accepting => {}
@@ -235,7 +253,12 @@ async fn drained(health: &Health, at_most: Duration) {
 }
 
 /// Accepts connections for ever, as long as there are places for them.
-async fn accept(listener: TcpListener, shared: Arc<Shared>, places: &Arc<Semaphore>) {
+async fn accept(
+    listener: TcpListener,
+    handshake: Option<Handshake>,
+    shared: Arc<Shared>,
+    places: &Arc<Semaphore>,
+) {
     let router = http::router(Arc::clone(&shared));
     loop {
         let Ok(place) = Arc::clone(places).acquire_owned().await else {
@@ -252,7 +275,15 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, places: &Arc<Semapho
                     continue;
                 }
                 let client = Client { address, _places: Arc::new((place, among.flatten())) };
-                tokio::spawn(serve(stream, client, router.clone(), Arc::clone(&shared)));
+                // Signals are small and urgent. If the system cannot, they are a little late.
+                let _ = stream.set_nodelay(true);
+                let (router, shared) = (router.clone(), Arc::clone(&shared));
+                match handshake.clone() {
+                    None => tokio::spawn(serve(Stream::Plain(stream), client, router, shared)),
+                    Some(handshake) => {
+                        tokio::spawn(serve_tls(stream, handshake, client, router, shared))
+                    }
+                };
             }
             Err(error) => {
                 warn!(%error, "cannot accept connections for now");
@@ -263,10 +294,31 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, places: &Arc<Semapho
     }
 }
 
+/// The same as [`serve`], for a client that has to speak TLS.
+async fn serve_tls(
+    stream: TcpStream,
+    handshake: Handshake,
+    client: Client,
+    router: Router,
+    shared: Arc<Shared>,
+) {
+    let shaken = timeout(shared.config.request_timeout, handshake.with(stream));
+    let shaken = select! {
+        shaken = shaken => shaken,
+        () = shared.stopped() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => serve(Stream::Tls(Box::new(stream)), client, router, shared).await,
+        Ok(Err(error)) => {
+            debug!(%error, "no TLS with a client");
+            shared.health.counters.count(Counter::TlsFailed);
+        }
+        Err(_) => shared.health.counters.count(Counter::TlsFailed),
+    }
+}
+
 /// Serves the HTTP requests of one connection, until it closes or becomes a WebSocket.
-async fn serve(stream: TcpStream, client: Client, router: Router, shared: Arc<Shared>) {
-    // Signals are small and urgent. If the system cannot, they are a little late.
-    let _ = stream.set_nodelay(true);
+async fn serve(stream: Stream, client: Client, router: Router, shared: Arc<Shared>) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(client.clone());

@@ -7,4 +7,5 @@ mod operation;
 mod rig;
 mod shutdown;
 mod static_files;
+mod tls;
 mod websocket;
