@@ -10,6 +10,7 @@ use std::{
     fmt::Display,
     io::{self, IsTerminal, Write, stderr, stdout},
     process::ExitCode,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use signaling::server::{BindError, Certificate, Server, ServerConfig};
@@ -25,6 +26,12 @@ fn main() -> ExitCode {
         Ok(Task::Print(text)) => {
             // Whoever closed stdout does not want the text.
             let _ = stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Ok(Task::MakeTicket { secret, room, valid_for }) => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            let ticket = secret.ticket(&room, now.saturating_add(valid_for));
+            let _ = writeln!(stdout(), "{ticket}");
             ExitCode::SUCCESS
         }
         Ok(Task::Serve(config)) => match serve(*config) {

@@ -131,13 +131,15 @@ pub enum Refusal {
     TooOften,
     /// The page that the peer is in may not use this server.
     Origin,
+    /// The server takes only who has a ticket, and this one is none, is for another room, or has ended.
+    Ticket,
     /// The server is being stopped; it may be back in a moment.
     ServerStopping,
 }
 
 impl Refusal {
     /// All reasons.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::RoomName,
         Self::GroupSize,
         Self::RoomFull,
@@ -149,6 +151,7 @@ impl Refusal {
         Self::AddressFull,
         Self::TooOften,
         Self::Origin,
+        Self::Ticket,
         Self::ServerStopping,
     ];
 
@@ -166,6 +169,7 @@ impl Refusal {
             Self::AddressFull => 4008,
             Self::TooOften => 4009,
             Self::Origin => 4010,
+            Self::Ticket => 4013,
             Self::ServerStopping => 1001,
         }
     }
@@ -191,6 +195,7 @@ impl Refusal {
             Self::AddressFull => "Too many players come from your network. Try again later.",
             Self::TooOften => "Your network has tried too often. Try again in a moment.",
             Self::Origin => "This page may not use this server: the server allows others.",
+            Self::Ticket => "You need a new ticket to enter this room: join again from the game.",
             Self::ServerStopping => "The server is going away. Try again in a moment.",
         }
     }

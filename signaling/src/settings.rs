@@ -7,11 +7,14 @@ use std::{
     time::Duration,
 };
 
-use signaling::server::ServerConfig;
+use signaling::server::{ServerConfig, WeakSecret};
 
 /// Begins the names of the variables. Two underscores, because Kubernetes makes variables such as `SIGNALING_PORT` by itself for
 /// a service of that name.
 pub(crate) const VARIABLE_PREFIX: &str = "SIGNALING__";
+
+/// What is shown in place of a secret.
+const HIDDEN: &str = "hidden";
 
 /// One setting.
 pub(crate) struct Setting {
@@ -22,7 +25,7 @@ pub(crate) struct Setting {
     pub(crate) help: &'static str,
     /// Reads a value, or says what is wrong with it.
     pub(crate) set: fn(&mut ServerConfig, &str) -> Result<(), String>,
-    /// The value as it may be given.
+    /// The value as it may be given, unless it is secret.
     pub(crate) show: fn(&ServerConfig) -> String,
 }
 
@@ -170,6 +173,17 @@ pub(crate) const SETTINGS: &[Setting] = &[
         },
         show: |config| join(&config.allowed_origins),
     },
+    Setting {
+        name: "ticket-secret",
+        value: "SECRET",
+        help: "only who has a ticket that is signed with it may enter; see `signaling ticket`",
+        set: |config, text| {
+            let secret = text.parse().map_err(|weak: WeakSecret| weak.to_string())?;
+            config.ticket_secret = Some(secret);
+            Ok(())
+        },
+        show: |config| config.ticket_secret.as_ref().map_or("", |_| HIDDEN).to_owned(),
+    },
     seconds!("idle-timeout", idle_timeout, "seconds after which a silent peer is sent off"),
     seconds!(
         "drain-time",
@@ -203,11 +217,13 @@ mod tests {
                 "host" => "127.0.0.1",
                 "trusted-proxies" => "10.0.0.0/8,::1/128",
                 "allowed-origins" => "https://a.example,http://b.example:8080",
+                "ticket-secret" => "long enough for a secret",
                 _ => "7",
             };
             let mut config = ServerConfig::default();
             (setting.set)(&mut config, value).expect(setting.name);
-            assert_eq!((setting.show)(&config), value, "{}", setting.name);
+            let shown = if setting.name == "ticket-secret" { HIDDEN } else { value };
+            assert_eq!((setting.show)(&config), shown, "{}", setting.name);
             assert_ne!(config, ServerConfig::default(), "{} changes nothing", setting.name);
         }
     }

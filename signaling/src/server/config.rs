@@ -11,7 +11,8 @@ use ipnet::IpNet;
 use thiserror::Error;
 
 use super::{
-    connection::cost, rate::Rate, rooms::RoomLimits, sources::SourceLimits, tls::TlsError,
+    connection::cost, rate::Rate, rooms::RoomLimits, sources::SourceLimits, ticket::TicketSecret,
+    tls::TlsError,
 };
 
 /// Settings of a [`Server`](super::Server). Every limit is on something that a stranger could use up.
@@ -63,6 +64,8 @@ pub struct ServerConfig {
     /// The pages that may use the server, as their browser says it in `Origin`: `https://game.example`. Default: all. Programs
     /// that are no browser send none, and are always let in.
     pub allowed_origins: Vec<String>,
+    /// What signs the tickets without which nobody enters a room. Default: none, everybody may enter any room.
+    pub ticket_secret: Option<TicketSecret>,
     /// How long a peer may be silent. After half of it the server asks (a ping), after all of it the peer is sent
     /// off. Default: 60 s; matchbox clients send something every 10 s, so six such messages are lost by then.
     pub idle_timeout: Duration,
@@ -93,6 +96,7 @@ impl Default for ServerConfig {
             join_rate: Rate { per_second: 5, at_once: 200 },
             trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),
+            ticket_secret: None,
             idle_timeout: Duration::from_secs(60),
             drain_time: Duration::ZERO,
             request_timeout: Duration::from_secs(10),

@@ -36,7 +36,7 @@ pub(crate) enum Counter {
 }
 
 impl Counter {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::Joined,
         Self::Refused(Refusal::RoomName),
         Self::Refused(Refusal::GroupSize),
@@ -49,6 +49,7 @@ impl Counter {
         Self::Refused(Refusal::AddressFull),
         Self::Refused(Refusal::TooOften),
         Self::Refused(Refusal::Origin),
+        Self::Refused(Refusal::Ticket),
         Self::Refused(Refusal::ServerStopping),
         Self::RefusedConnection,
         Self::DroppedUnreadable,
@@ -75,6 +76,7 @@ impl Counter {
             Self::Refused(Refusal::AddressFull) => "refused_address_full",
             Self::Refused(Refusal::TooOften) => "refused_too_often",
             Self::Refused(Refusal::Origin) => "refused_origin",
+            Self::Refused(Refusal::Ticket) => "refused_ticket",
             Self::Refused(Refusal::ServerStopping) => "refused_server_stopping",
             Self::RefusedConnection => "refused_connection",
             Self::DroppedUnreadable => "dropped_unreadable",

@@ -1,6 +1,10 @@
 //! What an HTTP request is for: a WebSocket joins a room, everything else gets something for the operator, or a file.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use axum::{
     Router,
@@ -25,6 +29,7 @@ use super::{
     socket::Socket,
     sources::{Source, SourcePlace},
     stream::Stream,
+    ticket,
 };
 use crate::protocol::{PeerKey, Refusal};
 
@@ -106,13 +111,16 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
     let welcome = welcome(client.as_ref(), &parts.headers, &shared);
     let path = parts.uri.path();
     let query = parts.uri.query();
+    let name = path.strip_prefix(V1_ROOMS).or(path.strip_prefix('/')).unwrap_or(path);
+    let secret = shared.config.ticket_secret.as_ref();
+    let welcome = welcome
+        .and_then(|place| ticket::check(secret, query, name, unix_seconds()).map(|()| place));
     let (room, key) = match path.strip_prefix(V1_ROOMS) {
         Some(name) => {
             let room = RoomKey::parse(name, query);
             (welcome.and_then(|place| Ok((room?, place))), query.and_then(PeerKey::in_query))
         }
         None => {
-            let name = path.strip_prefix('/').unwrap_or(path);
             let room = match welcome {
                 Ok(place) => admit(name, query, &shared).await.map(|room| (room, place)),
                 Err(refusal) => Err(refusal),
@@ -142,6 +150,11 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
         (header::SEC_WEBSOCKET_ACCEPT, accept),
     ];
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+}
+
+/// By the clock of the machine; in 1970 if that is set before.
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// What the server answers to the key in a WebSocket's opening handshake, as RFC 6455 has it.
@@ -195,6 +208,7 @@ fn refuse(refusal: Refusal, shared: &Shared) -> Response {
     shared.health.counters.count(Counter::Refused(refusal));
     let status = match refusal {
         Refusal::RoomName | Refusal::GroupSize => StatusCode::BAD_REQUEST,
+        Refusal::Ticket => StatusCode::UNAUTHORIZED,
         Refusal::Origin => StatusCode::FORBIDDEN,
         Refusal::AddressFull | Refusal::TooOften => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::SERVICE_UNAVAILABLE,

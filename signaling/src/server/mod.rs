@@ -19,6 +19,7 @@ mod rooms;
 mod socket;
 mod sources;
 mod stream;
+mod ticket;
 mod tls;
 
 use std::{
@@ -50,6 +51,7 @@ use tracing::{debug, info, warn};
 pub use self::{
     config::{BindError, ServerConfig},
     rate::Rate,
+    ticket::{ANY_ROOM, MIN_SECRET_BYTES, TicketSecret, WeakSecret},
     tls::{Certificate, TlsError},
 };
 use self::{

@@ -7,5 +7,6 @@ mod operation;
 mod rig;
 mod shutdown;
 mod static_files;
+mod tickets;
 mod tls;
 mod websocket;
