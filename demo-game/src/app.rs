@@ -32,6 +32,7 @@ fn settings(options: &WindowOptions) -> Settings {
         server,
         ice_servers: options.ice_servers.clone(),
         room: options.room.clone(),
+        is_host: options.is_host,
         ready_at: options.ready_at,
         bots: 1,
     }

@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "lan")]
+pub mod lan;
 pub mod protocol;
 #[cfg(feature = "server")]
 pub mod server;
