@@ -71,3 +71,13 @@ impl AsyncWrite for Stream {
         either!(self, inner => Pin::new(inner).poll_shutdown(cx))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_speaks_plainly_does_not_pay_for_tls() {
+        assert!(size_of::<Stream>() <= size_of::<TcpStream>() + size_of::<usize>());
+    }
+}
