@@ -33,6 +33,7 @@ fn settings(options: &WindowOptions) -> Settings {
         stun_servers: options.stun_servers.clone(),
         is_relay_only: options.is_relay_only,
         room: options.room.clone(),
+        is_host: options.is_host,
         ready_at: options.ready_at,
         bots: 1,
     }

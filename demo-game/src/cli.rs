@@ -9,7 +9,7 @@ use netcode::prelude::LinkConditions;
 use thiserror::Error;
 
 use crate::GAME_VERSION;
-use crate::headless::{HeadlessOptions, Pilot};
+use crate::headless::{HeadlessOptions, Pilot, RoomChoice};
 use crate::options::WindowOptions;
 use crate::room_code::meant_room;
 use crate::sim::tuning::MAX_SEATS;
@@ -24,6 +24,7 @@ Usage: demo-game [OPTIONS]             opens the game
 Game:
   --server URL         the signaling server to meet at [default: ws://127.0.0.1:3536]
   --room URL           go straight into this room: a code, a link, or ws://HOST:PORT/ROOM; headless: the last of them
+  --host               open a room on this machine and tell the address for others in its network; headless, too
   --name NAME          the name that others see
   --ready              be ready as soon as the room is entered; with --players N, as soon as N are in it
   --low                draw without bloom: for slow machines
@@ -32,7 +33,7 @@ Game:
                        several times; none at all: --ice-server ''
   --relay-only         go through the TURN servers that the signaling server hands out, and tell nobody this address
 
-Headless (--room is required):
+Headless (--room or --host is required):
   --players N          get ready when N players are in the room, 2 to 4 [default: 2]
   --seconds S          play S seconds from the first frame on, then leave, 1 to 86400 [default: 20]
   --wait S             wait S seconds for the other players, 1 to 86400 [default: 30]
@@ -89,9 +90,12 @@ pub enum CliError {
         /// What it was given.
         value: String,
     },
-    /// `--headless` without `--room`.
-    #[error("--headless needs a room: --room ws://HOST:PORT/ROOM")]
+    /// `--headless` without `--room` or `--host`.
+    #[error("--headless needs a room: --room ws://HOST:PORT/ROOM, or --host for one of its own")]
     NoRoom,
+    /// `--host` with `--room`.
+    #[error("--host opens a room of its own: leave --room away")]
+    HostWithRoom,
     /// An option that means nothing without `--headless`.
     #[error("{0} works only with --headless")]
     OnlyHeadless(&'static str),
@@ -104,6 +108,7 @@ pub enum CliError {
 #[derive(Default)]
 struct Flags {
     is_headless: bool,
+    is_host: bool,
     is_ready: bool,
     is_low: bool,
     is_relay_only: bool,
@@ -134,6 +139,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, CliErr
             Short('h') | Long("help") => return Ok(Command::Help),
             Short('V') | Long("version") => return Ok(Command::Version),
             Long("headless") => flags.is_headless = true,
+            Long("host") => flags.is_host = true,
             Long("ready") => flags.is_ready = true,
             Long("low") => flags.is_low = true,
             Long("relay-only") => flags.is_relay_only = true,
@@ -164,6 +170,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, CliErr
             other => return Err(other.unexpected().into()),
         }
     }
+    if flags.is_host && flags.room.is_some() {
+        return Err(CliError::HostWithRoom);
+    }
     if flags.is_headless { headless(flags) } else { window(flags) }
 }
 
@@ -181,8 +190,13 @@ fn headless(flags: Flags) -> Result<Command, CliError> {
             return Err(CliError::NotHeadless(option));
         }
     }
+    let room = match flags.room {
+        Some(address) => RoomChoice::At(meant_address(&address)),
+        None if flags.is_host => RoomChoice::Host,
+        None => return Err(CliError::NoRoom),
+    };
     Ok(Command::Headless(HeadlessOptions {
-        room: meant_address(&flags.room.ok_or(CliError::NoRoom)?),
+        room,
         players: flags.players.unwrap_or(2),
         duration: Duration::from_secs(flags.seconds.unwrap_or(20)),
         patience: Duration::from_secs(flags.wait.unwrap_or(30)),
@@ -212,6 +226,7 @@ fn window(flags: Flags) -> Result<Command, CliError> {
     Ok(Command::Window(WindowOptions {
         server: flags.server,
         room: flags.room,
+        is_host: flags.is_host,
         name: flags.name,
         ready_at: flags.is_ready.then_some(flags.players.unwrap_or(1)),
         is_low: flags.is_low,
@@ -226,7 +241,9 @@ fn meant_address(address: &str) -> String {
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     let Some((server, room)) = path.rsplit_once('/') else { return address.to_owned() };
     let mark = if query.is_empty() { "" } else { "?" };
-    format!("{server}/{}{mark}{query}", meant_room(room))
+    // As a host shows it.
+    let scheme = if server.contains("://") { "" } else { "ws://" };
+    format!("{scheme}{server}/{}{mark}{query}", meant_room(room))
 }
 
 /// The servers that are chosen, if any choice is made: an empty address says that none is wanted, not even what the server hands out.
@@ -287,7 +304,7 @@ mod tests {
                     --relay-only";
         let Ok(Command::Headless(options)) = parse_words(line) else { panic!("not headless") };
         let expected = HeadlessOptions {
-            room: "ws://h:1/r".into(),
+            room: RoomChoice::At("ws://h:1/r".into()),
             players: 4,
             duration: Duration::from_secs(7),
             patience: Duration::from_secs(90),
@@ -303,9 +320,20 @@ mod tests {
     }
 
     #[test]
+    fn a_host_needs_no_room() {
+        let Ok(Command::Window(options)) = parse_words("--host") else { panic!("not a window") };
+        assert!(options.is_host);
+        let Ok(Command::Headless(options)) = parse_words("--headless --host") else {
+            panic!("not headless")
+        };
+        assert_eq!(options.room, RoomChoice::Host);
+    }
+
+    #[test]
     fn a_headless_peer_goes_to_the_room_that_a_window_goes_to() {
         assert_eq!(meant_address("ws://h:1/dam3r?next=2"), "ws://h:1/DAM3R?next=2");
         assert_eq!(meant_address("ws://h:1/my_room"), "ws://h:1/my_room");
+        assert_eq!(meant_address("192.168.1.5:3536/dam3r"), "ws://192.168.1.5:3536/DAM3R");
         assert_eq!(meant_address("nonsense"), "nonsense");
     }
 
@@ -316,6 +344,7 @@ mod tests {
             assert!(error.contains(words), "{line}: {error}");
         };
         says("--headless", "needs a room");
+        says("--host --room r", "leave --room away");
         says("--headless --room r --players 5", "2 to 4, not 5");
         says("--headless --room r --seconds soon", "not soon");
         says("--headless --room r --conditions wet", "none, lan, wifi");
@@ -331,6 +360,7 @@ mod tests {
     fn the_help_names_every_option() {
         for option in [
             "headless",
+            "host",
             "ready",
             "low",
             "window",

@@ -21,6 +21,8 @@ mod travels;
 pub mod cli;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod headless;
+#[cfg(not(target_arch = "wasm32"))]
+mod host;
 pub mod options;
 
 #[cfg(feature = "render")]

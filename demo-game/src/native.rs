@@ -1,17 +1,15 @@
 //! What only the native game asks of its platform; `web` answers the same questions in the browser.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
 use bevy::clipboard::Clipboard;
 
 use crate::screens::RoomAddress;
 
+pub(crate) use crate::host::{Host, random_number};
+
 /// Whether there is a window to close.
 pub(crate) const CAN_QUIT: bool = true;
-/// A number that nobody can foresee: for room codes and seeds of local matches.
-pub(crate) fn random_number() -> u64 {
-    RandomState::new().build_hasher().finish()
-}
+/// Whether others can join a server that runs in the game.
+pub(crate) const CAN_HOST: bool = true;
 
 /// Puts `text` onto the clipboard; whether it is there now.
 pub(crate) fn copy_text(clipboard: &mut Clipboard, text: &str) -> Option<bool> {

@@ -11,6 +11,8 @@ pub struct WindowOptions {
     pub server: Option<String>,
     /// The room to go straight into: a code, a link, or a server's address with the room. `None` opens the menu.
     pub room: Option<String>,
+    /// Whether to be the host of a room for players in the same network, from the start. A page cannot.
+    pub is_host: bool,
     /// The name that others see; `None` leaves it to the game.
     pub name: Option<String>,
     /// Be ready by itself as soon as this many players are in the room; `None` leaves it to the player.

@@ -1,9 +1,20 @@
 //! Room codes: a few letters that can be said over a phone, and typed as small letters too.
 
 /// Letters and digits of a generated code: none that looks like another one (no 0 O Q, 1 I L, 2 Z, 5 S, 8 B).
-pub(crate) const LETTERS: &[u8] = b"ACDEFGHJKMNPRTUVWXY34679";
+const LETTERS: &[u8] = b"ACDEFGHJKMNPRTUVWXY34679";
 /// Length of a generated code: 24⁵ are 8 million rooms, and five characters can be said over a phone.
-pub(crate) const LENGTH: usize = 5;
+const LENGTH: usize = 5;
+
+/// A code made from `random`.
+pub(crate) fn generate(mut random: u64) -> String {
+    let letters = LETTERS.len() as u64;
+    let letter = |_| {
+        let letter = LETTERS[(random % letters) as usize];
+        random /= letters;
+        char::from(letter)
+    };
+    (0..LENGTH).map(letter).collect()
+}
 
 /// The name of the room that is meant: a code in capitals, any other name as it is.
 ///
@@ -17,6 +28,14 @@ pub(crate) fn meant_room(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_generated_code_is_one() {
+        for random in [0, 1, 0x1234_5678_9abc_def0, u64::MAX] {
+            let code = generate(random);
+            assert_eq!(meant_room(&code.to_ascii_lowercase()), code);
+        }
+    }
 
     #[test]
     fn codes_are_found_in_small_letters_and_names_stay_as_they_are() {

@@ -26,8 +26,40 @@ use crate::travels::{ShipReport, Travels, follow_ships};
 
 /// Whether there is a window to close: a page cannot close itself.
 pub(crate) const CAN_QUIT: bool = false;
+/// Whether others can join a server that runs in the game: a page cannot listen.
+pub(crate) const CAN_HOST: bool = false;
 /// Time between two reports: often enough for whoever watches, rare enough to cost nothing.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
+
+/// A server in the game, of which a page has none: see `host` for what the native game does.
+#[derive(Debug)]
+pub(crate) enum Host {}
+
+impl Host {
+    pub(crate) fn start() -> Result<Self, &'static str> {
+        Err("a page cannot be a host: take the game itself")
+    }
+
+    pub(crate) fn server(&self) -> String {
+        match *self {}
+    }
+
+    pub(crate) fn room(&self) -> &str {
+        match *self {}
+    }
+
+    pub(crate) fn is_in_network(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        match *self {}
+    }
+
+    pub(crate) fn link(&self) -> Option<String> {
+        match *self {}
+    }
+}
 
 /// Runs the game, or the self-test, as the page's address asks. Returns at once; the browser calls back.
 pub fn main() {
@@ -44,6 +76,7 @@ pub fn main() {
     let options = WindowOptions {
         server: query("server"),
         room: text(&call("room", &[])),
+        is_host: false,
         name: query("name"),
         ready_at: query("ready").map(|players| players.parse().unwrap_or(1)),
         is_low: query("low").is_some(),
@@ -206,8 +239,8 @@ fn tell_report(
         SessionState::Ended(reason) => ("Ended".to_owned(), Some(reason.to_string())),
         state => (format!("{state:?}"), None),
     };
-    (report.room, report.link) =
-        journey.address().map(|it| (it.room.clone(), invitation(it, &settings.server))).unzip();
+    report.room = journey.address().map(|address| address.room.clone());
+    report.link = journey.invitation(&settings);
     // After the match the roster is empty, too.
     if let Some(seat) = roster.local_seats().next() {
         report.seat = Some(seat.0);

@@ -7,7 +7,10 @@ use std::{
 };
 
 use lexopt::{Arg, Parser, ValueExt};
-use signaling::server::ServerConfig;
+use signaling::{
+    protocol::is_room_name,
+    server::{ANY_ROOM, ServerConfig, TicketSecret},
+};
 use thiserror::Error;
 use toml::{Table, Value};
 
@@ -18,6 +21,8 @@ use crate::settings::{SETTINGS, Setting, VARIABLE_PREFIX, variable};
 pub(crate) enum Task {
     /// Run the server.
     Serve(Box<ServerConfig>),
+    /// Print a ticket for this room that counts for so many seconds.
+    MakeTicket { secret: TicketSecret, room: String, valid_for: u64 },
     /// Print this text.
     Print(String),
 }
@@ -54,12 +59,22 @@ pub(crate) fn parse(
             variables.push((name, value));
         }
     }
+    let mut ticket: Option<TicketOrder> = None;
     let mut parser = Parser::from_args(args);
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Short('h') | Arg::Long("help") => return Ok(Task::Print(help())),
             Arg::Short('V') | Arg::Long("version") => return Ok(Task::Print(version())),
+            Arg::Value(word) if word == "ticket" && ticket.is_none() => {
+                ticket = Some(TicketOrder::default());
+            }
             Arg::Long("config") => file = Some(parser.value()?.into()),
+            Arg::Long("room") if let Some(ticket) = &mut ticket => {
+                ticket.room = Some(parser.value()?.string()?);
+            }
+            Arg::Long("valid-for") if let Some(ticket) = &mut ticket => {
+                ticket.valid_for = Some(parser.value()?.parse()?);
+            }
             Arg::Long(name) => {
                 let Some(setting) = Setting::named(name) else {
                     return Err(arg.unexpected().into());
@@ -81,7 +96,34 @@ pub(crate) fn parse(
     for (setting, value) in flags {
         set(&mut config, setting, &value, || format!("--{}", setting.name))?;
     }
-    Ok(Task::Serve(Box::new(config)))
+    match ticket {
+        Some(ticket) => ticket.task(config.ticket_secret),
+        None => Ok(Task::Serve(Box::new(config))),
+    }
+}
+
+/// What `signaling ticket` is told.
+#[derive(Default)]
+struct TicketOrder {
+    room: Option<String>,
+    valid_for: Option<u64>,
+}
+
+impl TicketOrder {
+    fn task(self, secret: Option<TicketSecret>) -> Result<Task, SettingsError> {
+        let wrong = |place: &str, problem: &str| SettingsError::Value {
+            place: place.to_owned(),
+            problem: problem.to_owned(),
+        };
+        let room = self.room.filter(|room| room == ANY_ROOM || is_room_name(room));
+        Ok(Task::MakeTicket {
+            secret: secret.ok_or_else(|| wrong("ticket-secret", "give the server's"))?,
+            room: room.ok_or_else(|| wrong("--room", "give a room, or '*' for all of them"))?,
+            valid_for: self
+                .valid_for
+                .ok_or_else(|| wrong("--valid-for", "give a number of seconds"))?,
+        })
+    }
 }
 
 fn unknown(place: String) -> SettingsError {
@@ -147,6 +189,9 @@ http://HOST:PORT/health shows counts, /metrics the same for Prometheus, and /rea
 peers are let in. Ctrl-C or SIGTERM stops the server cleanly.
 
 Usage: signaling [OPTIONS]
+       signaling ticket --room ROOM --valid-for SECONDS [OPTIONS]
+
+The second prints a ticket for a room, or for all (ROOM is '*'), made with the ticket-secret.
 
 Options:
 "
@@ -180,7 +225,7 @@ mod tests {
         let environment = environment.iter().map(|&(name, value)| (name.into(), value.into()));
         match parse(args, environment)? {
             Task::Serve(config) => Ok(*config),
-            Task::Print(text) => panic!("printed {text}"),
+            task => panic!("no server: {task:?}"),
         }
     }
 
@@ -214,7 +259,11 @@ mod tests {
         assert_eq!(flags.len(), SETTINGS.len() + 1, "{flags:?}");
         for flag in flags.into_iter().filter(|flag| *flag != "config") {
             let value = if flag == "host" { "127.0.0.1" } else { "7" };
-            let value = if flag == "trusted-proxies" { "10.0.0.1" } else { value };
+            let value = match flag {
+                "trusted-proxies" => "10.0.0.1",
+                "ticket-secret" => "long enough for a secret",
+                _ => value,
+            };
             let config = config(&[&format!("--{flag}"), value], &[]).expect(flag);
             assert_ne!(config, ServerConfig::default(), "{flag} changes nothing");
         }
@@ -270,6 +319,47 @@ mod tests {
         let error =
             config(&[], &[("SIGNALING__MAX_ROOM", "1"), ("HOME", "x")]).expect_err("a typo");
         assert!(error.to_string().starts_with("SIGNALING__MAX_ROOM: there is no"), "{error}");
+    }
+
+    #[test]
+    fn a_ticket_is_made_with_the_secret_of_the_server() {
+        let secret = "long enough for a secret";
+        let environment = [("SIGNALING__TICKET_SECRET".to_owned(), secret.to_owned())];
+        let task = |args: &[&str]| parse(args, environment.clone());
+        let made = task(&["ticket", "--room", "duel", "--valid-for", "60"]).expect("all is there");
+        let secret: TicketSecret = secret.parse().expect("it is long enough");
+        let expected = Task::MakeTicket { secret, room: "duel".into(), valid_for: 60 };
+        assert_eq!(made, expected);
+        assert!(task(&["ticket", "--room", "*", "--valid-for", "60"]).is_ok());
+        for (args, word) in [
+            (&["ticket", "--room", "duel"][..], "--valid-for"),
+            (&["ticket", "--valid-for", "60"], "--room"),
+            (&["ticket", "--room", "a b", "--valid-for", "60"], "--room"),
+            (&["ticket", "--room", "a", "--valid-for", "soon"], "soon"),
+            (&["ticket", "ticket"], "ticket"),
+            (&["--room", "a"], "--room"),
+        ] {
+            let error = task(args).expect_err(word).to_string();
+            assert!(error.contains(word), "{args:?}: {error}");
+        }
+        let error =
+            parse(["ticket", "--room", "a", "--valid-for", "1"], []).expect_err("no secret");
+        assert!(error.to_string().starts_with("ticket-secret"), "{error}");
+    }
+
+    #[test]
+    fn no_error_shows_a_secret() {
+        for (text, line) in [
+            ("port = 1\nticket-secret = unquoted", "line 2"),
+            ("ticket-secret = \"unquoted\"", "16"),
+        ] {
+            let file = SettingsFile::new("secret", text);
+            let error = config(&["--config", file.path()], &[]).expect_err(text).to_string();
+            assert!(error.contains(line) && !error.contains("unquoted"), "{error}");
+        }
+        let secret = "long enough for a secret";
+        let config = config(&["--ticket-secret", secret], &[]).expect("a good one");
+        assert!(!format!("{config:?}").contains(secret));
     }
 
     #[test]

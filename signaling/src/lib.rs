@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 pub mod ice_servers;
+#[cfg(feature = "lan")]
+pub mod lan;
 pub mod lobby;
 pub mod protocol;
 #[cfg(feature = "server")]

@@ -10,11 +10,13 @@ use std::{
     fmt::Display,
     io::{self, IsTerminal, Write, stderr, stdout},
     process::ExitCode,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use signaling::server::{BindError, Server, ServerConfig};
+use signaling::server::{BindError, Certificate, Server, ServerConfig};
 use thiserror::Error;
 use tokio::{runtime::Runtime, sync::oneshot};
+use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 
 use self::args::Task;
@@ -24,6 +26,12 @@ fn main() -> ExitCode {
         Ok(Task::Print(text)) => {
             // Whoever closed stdout does not want the text.
             let _ = stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Ok(Task::MakeTicket { secret, room, valid_for }) => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            let ticket = secret.ticket(&room, now.saturating_add(valid_for));
+            let _ = writeln!(stdout(), "{ticket}");
             ExitCode::SUCCESS
         }
         Ok(Task::Serve(config)) => match serve(*config) {
@@ -72,11 +80,34 @@ fn serve(config: ServerConfig) -> Result<(), StartError> {
             let _ = asked.await;
         });
         let server = Server::bind(config).await?;
+        if let Some(certificate) = server.certificate() {
+            renew_when_asked(certificate)?;
+        }
         // The one line on stdout, for programs that start this one. If nobody reads it, the server runs all the same.
-        let _ = writeln!(stdout(), "listening on http://{}", server.local_addr());
+        let _ = writeln!(stdout(), "listening on {}://{}", server.scheme(), server.local_addr());
         server.run_until(shutdown, hurry).await;
         Ok(())
     })
+}
+
+/// Reads the certificate again on SIGHUP, from now on. Where there is no such thing a new one takes a restart.
+fn renew_when_asked(certificate: Certificate) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut asked = signal(SignalKind::hangup())?;
+        tokio::spawn(async move {
+            while asked.recv().await.is_some() {
+                match certificate.reload() {
+                    Ok(()) => info!("the certificate is renewed"),
+                    Err(error) => error!(%error, "the old certificate stays"),
+                }
+            }
+        });
+    }
+    #[cfg(not(unix))]
+    drop(certificate);
+    Ok(())
 }
 
 /// Resolve on the first and on the second Ctrl-C, or SIGTERM where there is such a thing. Listens for both from now on.

@@ -145,13 +145,15 @@ pub enum Refusal {
     Replaced,
     /// The server cannot reach the store of its rooms.
     StoreDown,
+    /// The server takes only who has a ticket, and this one is none, is for another room, or has ended.
+    Ticket,
     /// The server is being stopped; it may be back in a moment.
     ServerStopping,
 }
 
 impl Refusal {
     /// All reasons.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::RoomName,
         Self::GroupSize,
         Self::RoomFull,
@@ -170,6 +172,7 @@ impl Refusal {
         Self::BadRequest,
         Self::Replaced,
         Self::StoreDown,
+        Self::Ticket,
         Self::ServerStopping,
     ];
 
@@ -194,6 +197,7 @@ impl Refusal {
             Self::BadRequest => 4016,
             Self::Replaced => 4017,
             Self::StoreDown => 4018,
+            Self::Ticket => 4013,
             Self::ServerStopping => 1001,
         }
     }
@@ -226,6 +230,7 @@ impl Refusal {
             Self::BadRequest => "The server does not understand what kind of room is asked for.",
             Self::Replaced => "You came in again from elsewhere.",
             Self::StoreDown => "The server has a problem, and works on it. Try again in a moment.",
+            Self::Ticket => "You need a new ticket to enter this room: join again from the game.",
             Self::ServerStopping => "The server is going away. Try again in a moment.",
         }
     }

@@ -7,11 +7,14 @@ use std::{
     time::Duration,
 };
 
-use signaling::server::{Secret, ServerConfig, TurnSecret, without_password};
+use signaling::server::{Secret, ServerConfig, TurnSecret, WeakSecret, without_password};
 
 /// Begins the names of the variables. Two underscores, because Kubernetes makes variables such as `SIGNALING_PORT` by itself for
 /// a service of that name.
 pub(crate) const VARIABLE_PREFIX: &str = "SIGNALING__";
+
+/// What is shown in place of a secret.
+const HIDDEN: &str = "hidden";
 
 /// One setting.
 pub(crate) struct Setting {
@@ -22,7 +25,7 @@ pub(crate) struct Setting {
     pub(crate) help: &'static str,
     /// Reads a value, or says what is wrong with it.
     pub(crate) set: fn(&mut ServerConfig, &str) -> Result<(), String>,
-    /// The value as it may be given.
+    /// The value as it may be given, unless it is secret.
     pub(crate) show: fn(&ServerConfig) -> String,
 }
 
@@ -91,8 +94,23 @@ macro_rules! addresses {
     };
 }
 
-/// What is shown of a secret.
-const SECRET_SHOWN: &str = "(secret)";
+/// A setting that is the path of a file or folder.
+macro_rules! path {
+    ($name:literal, $value:literal, $field:ident, $help:literal) => {
+        Setting {
+            name: $name,
+            value: $value,
+            help: $help,
+            set: |config, text| {
+                config.$field = Some(text.into());
+                Ok(())
+            },
+            show: |config| {
+                config.$field.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
+            },
+        }
+    };
+}
 
 /// All settings, in the order of the help.
 pub(crate) const SETTINGS: &[Setting] = &[
@@ -118,18 +136,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
         },
         show: |config| config.address.ip().to_string(),
     },
-    Setting {
-        name: "web-root",
-        value: "DIR",
-        help: "also serve the files in DIR, for a web build",
-        set: |config, text| {
-            config.web_root = Some(text.into());
-            Ok(())
-        },
-        show: |config| {
-            config.web_root.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
-        },
-    },
+    path!("web-root", "DIR", web_root, "also serve the files in DIR, for a web build"),
+    path!("tls-cert", "FILE", tls_cert, "speak TLS with the certificates in this PEM file"),
+    path!("tls-key", "FILE", tls_key, "the private key of the first of them, a PEM file"),
     number!("max-message-bytes", "N", max_message_bytes: usize, "longest message from a peer"),
     number!("max-queued-bytes", "N", max_queued_bytes: usize, "most that waits for a slow peer"),
     number!("max-peers-per-room", "N", max_peers_per_room: u16, "most peers in one room"),
@@ -193,13 +202,24 @@ pub(crate) const SETTINGS: &[Setting] = &[
             config.turn_secret = TurnSecret::new(text);
             Ok(())
         },
-        show: |config| config.turn_secret.as_ref().map_or("", |_| SECRET_SHOWN).to_owned(),
+        show: |config| config.turn_secret.as_ref().map_or("", |_| HIDDEN).to_owned(),
     },
     seconds!(
         "turn-credential-time",
         turn_credential_time,
         "seconds for which a peer may use the TURN servers"
     ),
+    Setting {
+        name: "ticket-secret",
+        value: "SECRET",
+        help: "only who has a ticket that is signed with it may enter; see `signaling ticket`",
+        set: |config, text| {
+            let secret = text.parse().map_err(|weak: WeakSecret| weak.to_string())?;
+            config.ticket_secret = Some(secret);
+            Ok(())
+        },
+        show: |config| config.ticket_secret.as_ref().map_or("", |_| HIDDEN).to_owned(),
+    },
     seconds!("idle-timeout", idle_timeout, "seconds after which a silent peer is sent off"),
     seconds!(
         "grace-time",
@@ -214,9 +234,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
             config.resume_secret = (!text.is_empty()).then(|| Secret(text.to_owned()));
             Ok(())
         },
-        show: |config| {
-            config.resume_secret.as_ref().map(|_| "(set)".to_owned()).unwrap_or_default()
-        },
+        show: |config| config.resume_secret.as_ref().map_or("", |_| HIDDEN).to_owned(),
     },
     seconds!("resume-time", resume_time, "seconds for which they can come back"),
     Setting {
@@ -261,14 +279,14 @@ mod tests {
                 "host" => "127.0.0.1",
                 "trusted-proxies" => "10.0.0.0/8,::1/128",
                 "redis" => "redis://host:6379/1",
-                "resume-secret" => "(set)",
                 "allowed-origins" => "https://a.example,http://b.example:8080",
-                "turn-secret" => SECRET_SHOWN,
+                "turn-secret" | "ticket-secret" | "resume-secret" => "long enough for a secret",
                 _ => "7",
             };
             let mut config = ServerConfig::default();
             (setting.set)(&mut config, value).expect(setting.name);
-            assert_eq!((setting.show)(&config), value, "{}", setting.name);
+            let shown = if setting.name.ends_with("-secret") { HIDDEN } else { value };
+            assert_eq!((setting.show)(&config), shown, "{}", setting.name);
             assert_ne!(config, ServerConfig::default(), "{} changes nothing", setting.name);
         }
     }

@@ -24,8 +24,8 @@ const REASON_MARK: &str = "demo-game: ";
 /// What the headless peer is told on its command line.
 #[derive(Debug, Clone)]
 pub struct PeerSettings {
-    /// The room's address.
-    pub room: String,
+    /// The room's address; none for a host, which opens one.
+    pub room: Option<String>,
     /// What others call it.
     pub name: String,
     /// How many players the match waits for.
@@ -39,7 +39,12 @@ pub struct PeerSettings {
 impl PeerSettings {
     /// Two players, 20 seconds, a bot at the stick.
     pub fn new(room: impl Into<String>, name: &str) -> Self {
-        Self { room: room.into(), name: name.to_owned(), players: 2, seconds: 20, more: Vec::new() }
+        Self { room: Some(room.into()), ..Self::host(name) }
+    }
+
+    /// The same in a room that it opens itself.
+    pub fn host(name: &str) -> Self {
+        Self { room: None, name: name.to_owned(), players: 2, seconds: 20, more: Vec::new() }
     }
 
     /// Plays in a match of so many.
@@ -83,9 +88,13 @@ impl Peer {
     /// Starts `program`, this package's `peer`.
     pub fn start(program: &str, settings: &PeerSettings) -> Self {
         let report = new_report_file();
+        let room = match &settings.room {
+            Some(room) => vec!["--room", room],
+            None => vec!["--host"],
+        };
         let mut child = Command::new(program)
             .arg("--headless")
-            .args(["--room", &settings.room])
+            .args(room)
             .args(["--name", &settings.name])
             .args(["--players", &settings.players.to_string()])
             .args(["--seconds", &settings.seconds.to_string()])

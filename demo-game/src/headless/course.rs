@@ -34,6 +34,8 @@ const SHORTEST_MATCH_FRAMES: u32 = 5 * FPS as u32;
 #[derive(Resource)]
 pub(super) struct Course {
     options: HeadlessOptions,
+    /// The address of the room.
+    room: String,
     clock: Clock,
     stage: Stage,
     /// When the stage began, since the process began.
@@ -74,10 +76,11 @@ enum Step {
 }
 
 impl Course {
-    pub(super) fn new(options: HeadlessOptions, clock: Clock) -> Self {
+    pub(super) fn new(options: HeadlessOptions, room: String, clock: Clock) -> Self {
         let report = PeerReport { name: options.name.clone(), ..PeerReport::default() };
         Self {
             options,
+            room,
             clock,
             stage: Stage::Meeting,
             stage_began: Duration::ZERO,
@@ -132,7 +135,7 @@ impl Course {
             return Step::Wait;
         }
         let seconds = self.options.patience.as_secs();
-        let room = &self.options.room;
+        let room = &self.room;
         Step::Fail(if self.report.joined_unix_ms.is_none() {
             format!("there was no answer from {room} within {seconds} s")
         } else if players < wanted && lobby.unreachable > 0 {
@@ -228,7 +231,7 @@ pub(super) fn join(course: Res<Course>, mut commands: Commands) {
     let stun_servers = options.stun_servers.as_ref();
     commands.write_message(SetConditions(options.conditions));
     commands.write_message(JoinRoom {
-        url: options.room.clone(),
+        url: course.room.clone(),
         name: options.name.clone(),
         ice_servers: stun_servers.map(|urls| urls.iter().map(IceServer::stun).collect()),
         is_relay_only: options.is_relay_only,
@@ -328,6 +331,11 @@ pub(super) fn show_progress(
         ),
         Stage::Leaving(_) => return,
     };
+    tell(&line);
+}
+
+/// A line for whoever waits.
+pub(super) fn tell(line: &str) {
     // A reader that is gone is no reason to stop playing.
     let _ = writeln!(std::io::stdout(), "{line}");
 }
@@ -340,7 +348,7 @@ fn away(lobby: &Lobby) -> String {
 }
 
 /// A sentence for whoever started this.
-fn say(sentence: &str) {
+pub(super) fn say(sentence: &str) {
     let _ = writeln!(std::io::stderr(), "demo-game: {sentence}");
 }
 
@@ -349,12 +357,12 @@ mod tests {
     use netcode::prelude::LinkConditions;
     use netcode::{LobbyPeer, PeerId, Refusal, Route};
 
-    use super::super::inputs::Pilot;
+    use super::super::{RoomChoice, inputs::Pilot};
     use super::*;
 
     fn course(seconds: u64) -> Course {
         let options = HeadlessOptions {
-            room: "ws://127.0.0.1:1/r".into(),
+            room: RoomChoice::At("ws://127.0.0.1:1/r".into()),
             players: 2,
             duration: Duration::from_secs(seconds),
             patience: Duration::from_secs(30),
@@ -366,7 +374,7 @@ mod tests {
             stun_servers: None,
             is_relay_only: false,
         };
-        Course::new(options, Clock::start())
+        Course::new(options, "ws://127.0.0.1:1/r".into(), Clock::start())
     }
 
     fn confirmed(frames: u32) -> SessionStats {

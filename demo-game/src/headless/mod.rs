@@ -21,6 +21,7 @@ use netcode::prelude::{AppRollbackExt, LinkConditions, SetupMatch, Simulate};
 use tracing_subscriber::EnvFilter;
 
 use crate::DuelPlugin;
+use crate::host::{Host, HostError};
 use crate::sim::SimSystems;
 use crate::travels::{Travels, follow_ships};
 
@@ -35,8 +36,8 @@ const DEFAULT_LOG_FILTER: &str = "error,bevy=warn,netcode=info,demo_game=info";
 /// What a headless peer is asked to do.
 #[derive(Clone, PartialEq, Debug)]
 pub struct HeadlessOptions {
-    /// The room, `ws://HOST:PORT/ROOM`.
-    pub room: String,
+    /// Where to play.
+    pub room: RoomChoice,
     /// Players to wait for, itself included.
     pub players: u8,
     /// How long to play, counted in frames of the match.
@@ -60,6 +61,15 @@ pub struct HeadlessOptions {
     pub is_relay_only: bool,
 }
 
+/// Where a headless peer plays.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RoomChoice {
+    /// In this room, `ws://HOST:PORT/ROOM`.
+    At(String),
+    /// In a new room, with a server in this process: others are told the address on stdout.
+    Host,
+}
+
 /// Plays as asked, and returns how it went: success only if it played for the whole time and nobody desynced.
 #[must_use]
 pub fn run(options: HeadlessOptions) -> ExitCode {
@@ -70,6 +80,14 @@ pub fn run(options: HeadlessOptions) -> ExitCode {
     let _ =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 
+    // The server runs until the end of this function.
+    let (room, _host) = match open(&options.room) {
+        Ok(opened) => opened,
+        Err(error) => {
+            course::say(&error.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
     let wait = Duration::from_secs_f64(1.0 / UPDATES_PER_SECOND);
     let mut app = App::new();
     app.add_plugins((
@@ -82,11 +100,28 @@ pub fn run(options: HeadlessOptions) -> ExitCode {
         .init_resource::<Travels>()
         .add_systems(SetupMatch, watch::forget_match)
         .add_systems(Simulate, watch::watch_frame.after(SimSystems))
-        .insert_resource(course::Course::new(options, clock))
+        .insert_resource(course::Course::new(options, room, clock))
         .add_systems(Startup, course::join)
         .add_systems(Update, (follow_ships, course::advance, course::show_progress).chain());
     match app.run() {
         AppExit::Success => ExitCode::SUCCESS,
         AppExit::Error(code) => ExitCode::from(code.get()),
+    }
+}
+
+/// The address of the room, and its server if that is ours.
+fn open(room: &RoomChoice) -> Result<(String, Option<Host>), HostError> {
+    match room {
+        RoomChoice::At(address) => Ok((address.clone(), None)),
+        RoomChoice::Host => {
+            let host = Host::start()?;
+            for address in host.addresses() {
+                course::tell(&format!("others join at {address}"));
+            }
+            if let Some(link) = host.link() {
+                course::tell(&format!("or open {link}"));
+            }
+            Ok((format!("{}/{}", host.server(), host.room()), Some(host)))
+        }
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) is_relay_only: bool,
     /// The room to enter at the start.
     pub(crate) room: Option<String>,
+    /// Whether to open a room on this machine at the start.
+    pub(crate) is_host: bool,
     /// Be ready by itself as soon as this many players are in the room, if set.
     pub(crate) ready_at: Option<u8>,
     /// Bots to play against.
@@ -39,6 +41,8 @@ pub(crate) struct Settings {
 pub(crate) struct Journey {
     /// What is, or was last, being played.
     pub(crate) game: Option<Game>,
+    /// The server of the room, if it runs here; it stops when this goes.
+    pub(super) host: Option<platform::Host>,
     /// What went wrong, for the trouble screen.
     pub(crate) trouble: Option<String>,
     /// The last match, for the results.
@@ -56,6 +60,8 @@ pub(crate) struct Journey {
 pub(crate) enum Game {
     /// In this room.
     Online(RoomAddress),
+    /// In a room on this machine, once that is open.
+    Host,
     /// Two on this keyboard.
     Here,
     /// Against this many bots.
@@ -68,6 +74,15 @@ impl Journey {
         match &self.game {
             Some(Game::Online(address)) => Some(address),
             _ => None,
+        }
+    }
+
+    /// What a friend is told to come to the room.
+    pub(crate) fn invitation(&self, settings: &Settings) -> Option<String> {
+        let address = self.address()?;
+        match &self.host {
+            Some(host) => host.link().or_else(|| host.addresses().into_iter().next()),
+            None => Some(platform::invitation(address, &settings.server)),
         }
     }
 
@@ -105,6 +120,10 @@ impl Outcome {
 
 /// A game that was started with a room goes straight to its lobby.
 pub(super) fn enter_by_link(mut commands: Commands, settings: Res<Settings>, mut go: Go) {
+    if settings.is_host {
+        go.host(&mut commands, &settings);
+        return;
+    }
     let Some(room) = settings.room.as_deref() else { return };
     match RoomAddress::parse(room, &settings.server) {
         Ok(address) => go.join(&mut commands, &settings, address),
@@ -135,8 +154,29 @@ impl Go<'_> {
         let room = (!address.is_quick).then(|| address.within(&settings.server));
         platform::show_room(room.as_deref());
         let ready_at = settings.ready_at;
-        *self.journey = Journey { game: Some(Game::Online(address)), ready_at, ..default() };
+        // Whoever comes back into its own room finds it.
+        let host = self.journey.host.take();
+        let host = host.filter(|it| it.server() == address.server && it.room() == address.room);
+        *self.journey = Journey { game: Some(Game::Online(address)), host, ready_at, ..default() };
         self.screen.set_if_neq(Screen::Lobby);
+    }
+
+    fn host(&mut self, commands: &mut Commands, settings: &Settings) {
+        match platform::Host::start() {
+            Ok(host) => {
+                for address in host.addresses() {
+                    info!("others join at {address}");
+                }
+                let (server, room) = (host.server(), host.room().to_owned());
+                self.journey.host = Some(host);
+                self.join(commands, settings, RoomAddress { server, room, is_quick: false });
+            }
+            Err(error) => {
+                let (game, trouble) = (Some(Game::Host), Some(error.to_string()));
+                *self.journey = Journey { game, trouble, ..default() };
+                *self.screen = Screen::Trouble;
+            }
+        }
     }
 
     fn start_local(&mut self, commands: &mut Commands, settings: &Settings, game: Game) {
@@ -147,7 +187,7 @@ impl Go<'_> {
                 let seats = std::iter::once(settings.name.clone()).chain(names).collect();
                 (seats, Bots::after(1, bots))
             }
-            Game::Here | Game::Online(_) => {
+            Game::Here | Game::Online(_) | Game::Host => {
                 (vec!["Left".to_owned(), "Right".to_owned()], Bots::default())
             }
         };
@@ -248,6 +288,7 @@ pub(super) fn follow_choices(
                 let address = RoomAddress::quick(&settings.server);
                 go.join(&mut commands, &settings, address);
             }
+            Choice::Host => go.host(&mut commands, &settings),
             Choice::OpenJoin => *go.screen = Screen::Join,
             Choice::JoinTyped => match RoomAddress::parse(
                 &typed(Choice::JoinTyped).unwrap_or_default(),
@@ -275,8 +316,7 @@ pub(super) fn follow_choices(
                 commands.write_message(SetReady(!lobby.ready));
             }
             Choice::CopyLink => {
-                if let Some(address) = go.journey.address() {
-                    let invitation = platform::invitation(address, &settings.server);
+                if let Some(invitation) = go.journey.invitation(&settings) {
                     go.journey.is_copied = platform::copy_text(&mut clipboard, &invitation);
                 }
             }
@@ -331,6 +371,7 @@ fn rematch(commands: &mut Commands, settings: &Settings, is_over: bool, go: &mut
             commands.write_message(SetReady(true));
             go.screen.set_if_neq(Screen::Lobby);
         }
+        Some(Game::Host) => go.host(commands, settings),
         Some(game) => go.start_local(commands, settings, game),
         None => go.leave(commands),
     }
@@ -339,6 +380,7 @@ fn rematch(commands: &mut Commands, settings: &Settings, is_over: bool, go: &mut
 fn try_again(commands: &mut Commands, settings: &Settings, go: &mut Go) {
     match go.journey.game.clone() {
         Some(Game::Online(address)) => go.join(commands, settings, address),
+        Some(Game::Host) => go.host(commands, settings),
         Some(game) => go.start_local(commands, settings, game),
         None => go.leave(commands),
     }

@@ -22,7 +22,7 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>) {
     commands.spawn(root(Screen::Join)).with_children(|page| {
         page.spawn(panel(560.0)).with_children(|panel| {
             panel.spawn(label("Join a room", LARGE, TEXT));
-            panel.spawn(hint("Type the code, or paste the link, and press Enter."));
+            panel.spawn(hint("Type the code or the address, or paste the link, and press Enter."));
             let field = spawn_item(panel, Item { choice: Choice::JoinTyped, order: 0 }, "");
             panel.commands().entity(field).insert(Field {
                 caption: "",

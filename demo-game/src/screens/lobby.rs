@@ -16,10 +16,15 @@ use crate::present::palette::{ACCENT, DANGER, GOOD, TEXT, TEXT_QUIET, WARNING};
 /// Longest name shown in the list.
 const NAME_SHOWN: usize = 18;
 
+/// Further addresses of this machine that are shown: who has more than two has networks for itself alone, of virtual machines.
+const MORE_ADDRESSES: usize = 1;
+
 /// What the first item says.
 const READY: &str = "Ready";
 /// What the second says.
 const COPY_LINK: &str = "Copy the link";
+/// The same where there is an address and no link.
+const COPY_ADDRESS: &str = "Copy the address";
 /// The first once we are ready.
 const NOT_READY: &str = "Not ready";
 
@@ -57,16 +62,15 @@ pub(super) fn build(
             if address.is_quick {
                 panel.spawn(centred_label("Quick match", LARGE, TEXT));
                 panel.spawn(centred_label("Looking for somebody to play with.", SMALL, TEXT_QUIET));
+            } else if let Some(host) = &journey.host {
+                spawn_invitation(panel, host);
             } else {
                 panel.spawn(centred_label("Room", SMALL, TEXT_QUIET));
                 let code = shortened(&address.room, 24);
                 let size = if code.len() <= 12 { HUGE } else { LARGE };
                 panel.spawn(centred_label(code, size, ACCENT));
-                panel.spawn(centred_label(
-                    platform::invitation(address, &settings.server),
-                    NORMAL,
-                    TEXT,
-                ));
+                let invitation = platform::invitation(address, &settings.server);
+                panel.spawn(centred_label(invitation, NORMAL, TEXT));
             }
             panel.spawn(divider());
             panel.spawn((
@@ -89,10 +93,36 @@ pub(super) fn build(
             spawn_items(panel, &settings, address.is_quick);
         });
         page.spawn((
-            hint("Esc leaves the room"),
+            hint(if journey.host.is_some() {
+                "Esc closes the room"
+            } else {
+                "Esc leaves the room"
+            }),
             Node { margin: UiRect::top(px(GAP)), ..default() },
         ));
     });
+}
+
+/// How players in the same network come to a room that is on this machine. The code is smaller than elsewhere: it says nothing without
+/// the address.
+fn spawn_invitation(panel: &mut ChildSpawnerCommands, host: &platform::Host) {
+    let caption = if host.is_in_network() {
+        "Others in your network join at"
+    } else {
+        "This machine is in no network. Only players on it can join, at"
+    };
+    panel.spawn(centred_label(format!("Room {}", host.room()), LARGE, ACCENT));
+    panel.spawn(centred_label(caption, SMALL, TEXT_QUIET));
+    let mut addresses = host.addresses().into_iter();
+    if let Some(likeliest) = addresses.next() {
+        panel.spawn(centred_label(likeliest, LARGE, TEXT));
+    }
+    for address in addresses.take(MORE_ADDRESSES) {
+        panel.spawn(centred_label(format!("or {address}"), SMALL, TEXT));
+    }
+    if let Some(link) = host.link() {
+        panel.spawn(centred_label(format!("in a browser: {link}"), SMALL, TEXT));
+    }
 }
 
 /// The name above, and below it what can be done, side by side where there is room.
@@ -217,8 +247,11 @@ pub(super) fn refresh(
             Choice::ToggleReady if lobby.ready => NOT_READY,
             Choice::ToggleReady => READY,
             Choice::CopyLink => match journey.is_copied.or_else(platform::copy_outcome) {
-                Some(true) => "Link copied",
+                Some(true) => "Copied",
                 Some(false) => "Not copied: read it above",
+                None if journey.host.as_ref().is_some_and(|host| host.link().is_none()) => {
+                    COPY_ADDRESS
+                }
                 None => COPY_LINK,
             },
             _ => continue,

@@ -9,18 +9,29 @@ use super::widgets::{
 use super::{Choice, Screen, Settings, title};
 use crate::platform;
 use crate::present::palette::TEXT_QUIET;
+use crate::present::view::View;
 
 /// Width of the column of items.
 const WIDTH: f32 = 400.0;
+/// Width of a line that holds the longest explanation.
+const EXPLANATION_WIDTH: f32 = 720.0;
 
 /// The line that explains the focused item.
 #[derive(Component)]
 pub(super) struct Explanation;
 
-pub(super) fn build(mut commands: Commands, screen: Res<Screen>, settings: Res<Settings>) {
+pub(super) fn build(
+    mut commands: Commands,
+    screen: Res<Screen>,
+    settings: Res<Settings>,
+    view: Res<View>,
+) {
     if *screen != Screen::Menu {
         return;
     }
+    // As high as any explanation, so that nothing moves with the focus.
+    let is_narrow = view.layout_size().x < EXPLANATION_WIDTH + 2.0 * GAP;
+    let explanation_height = if is_narrow { 44.0 } else { 22.0 };
     commands.spawn(root(Screen::Menu)).with_children(|page| {
         page.spawn(title::space());
         page.spawn((
@@ -29,9 +40,9 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, settings: Res<S
         ))
         .with_children(|column| spawn_items(column, &settings));
         page.spawn((
-            AtMost(WIDTH + 120.0),
+            AtMost(EXPLANATION_WIDTH),
             Node {
-                min_height: px(44),
+                min_height: px(explanation_height),
                 margin: UiRect::top(px(GAP)),
                 justify_content: JustifyContent::Center,
                 ..default()
@@ -54,13 +65,19 @@ fn spawn_items(column: &mut ChildSpawnerCommands, settings: &Settings) {
         (Choice::PlayOnline, "Play online"),
         (Choice::OpenJoin, "Join with a code or link"),
         (Choice::QuickMatch, "Quick match"),
+        (Choice::Host, "Host on this network"),
         (Choice::PlayHere, "Two players here"),
         (Choice::AgainstBots(settings.bots), "Against bots"),
         (Choice::Rename, "Name"),
         (Choice::Quit, "Quit"),
     ];
     for (order, (choice, text)) in (0..).zip(items) {
-        if choice == Choice::Quit && !platform::CAN_QUIT {
+        let is_possible = match choice {
+            Choice::Host => platform::CAN_HOST,
+            Choice::Quit => platform::CAN_QUIT,
+            _ => true,
+        };
+        if !is_possible {
             continue;
         }
         let item = spawn_item(column, Item { choice, order }, text);
@@ -101,6 +118,7 @@ fn explain(choice: Choice) -> &'static str {
         Choice::PlayOnline => "Opens a room and gives you a link to share. Two to four can play.",
         Choice::OpenJoin => "For the code or the link that a friend gave you.",
         Choice::QuickMatch => "Plays whoever else is looking for a match right now.",
+        Choice::Host => "Opens a room on this machine, for players in the same network.",
         Choice::PlayHere => "One flies with W A D and Space, the other with the arrows and Enter.",
         Choice::AgainstBots(_) => "Left and right, or < and >, choose how many.",
         Choice::Rename => "Type the name that others see.",

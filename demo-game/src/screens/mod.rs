@@ -76,6 +76,8 @@ pub(crate) enum Choice {
     JoinTyped,
     /// Be paired with a stranger.
     QuickMatch,
+    /// Open a room on this machine.
+    Host,
     /// Two on this keyboard.
     PlayHere,
     /// Against this many bots.

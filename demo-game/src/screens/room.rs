@@ -39,16 +39,8 @@ pub(crate) enum RoomError {
 impl RoomAddress {
     /// A new room on `server` with a code made from `random`.
     #[must_use]
-    pub(crate) fn generate(server: &str, mut random: u64) -> Self {
-        let letters = room_code::LETTERS.len() as u64;
-        let room = (0..room_code::LENGTH)
-            .map(|_| {
-                let letter = room_code::LETTERS[(random % letters) as usize];
-                random /= letters;
-                char::from(letter)
-            })
-            .collect();
-        Self { server: trim_server(server), room, is_quick: false }
+    pub(crate) fn generate(server: &str, random: u64) -> Self {
+        Self { server: trim_server(server), room: room_code::generate(random), is_quick: false }
     }
 
     /// The room of `server` in which whoever comes next is the opponent.
@@ -145,7 +137,6 @@ mod tests {
     #[test]
     fn a_generated_room_is_found_again_by_its_link_and_by_its_code_in_small_letters() {
         let room = RoomAddress::generate(SERVER, 0x1234_5678_9abc_def0);
-        assert_eq!(room.room.len(), room_code::LENGTH);
         let link = format!("http://127.0.0.1:3536/#{}", room.within(SERVER));
         assert_eq!(RoomAddress::parse(&link, "ws://elsewhere").unwrap(), room);
         let link = format!("http://elsewhere/#{}", room.within("ws://elsewhere"));
@@ -159,6 +150,7 @@ mod tests {
         let parse = |text| RoomAddress::parse(text, SERVER).unwrap();
         assert_eq!(parse("https://play.example/game/?low#den").url(), "wss://play.example/den");
         assert_eq!(parse("play.example:80/#den").url(), "ws://play.example:80/den");
+        assert_eq!(parse("192.168.1.5:3536/dam3r").url(), "ws://192.168.1.5:3536/DAM3R");
         assert_eq!(parse("#den").url(), "ws://127.0.0.1:3536/den");
         assert_eq!(parse("https://play.example/?low&server=wss://s#den").url(), "wss://s/den");
         assert_eq!(parse(" my_room ").url(), "ws://127.0.0.1:3536/my_room");

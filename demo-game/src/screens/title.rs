@@ -13,7 +13,7 @@ pub(crate) const GAME_TITLE: &str = "Perihelion";
 /// What it is, below its name.
 const SUBTITLE: &str = "a duel around a star";
 /// Space for the title at the top of the menu, in layout units.
-const SPACE: f32 = 118.0;
+const SPACE: f32 = 104.0;
 /// Size of a letter of the title, in layout units.
 const LETTER: Vec2 = Vec2::new(34.0, 48.0);
 /// From one letter to the next, as a part of its width.

@@ -2,10 +2,11 @@
 
 use bevy::prelude::*;
 
+use super::flow::Game;
 use super::focus::Item;
 use super::lobby::sentence;
 use super::widgets::{LARGE, NORMAL, SMALL, hint, label, panel, root, spawn_item};
-use super::{Choice, Journey, Screen};
+use super::{Choice, Journey, RoomAddress, Screen};
 use crate::present::palette::{DANGER, TEXT};
 
 pub(super) fn build(mut commands: Commands, screen: Res<Screen>, journey: Res<Journey>) {
@@ -13,14 +14,17 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, journey: Res<Jo
         return;
     }
     let reason = journey.trouble.as_deref().unwrap_or("the session ended");
+    let has_not_begun = journey.game == Some(Game::Host);
+    let heading = if has_not_begun { "No room was opened" } else { "The session is over" };
     commands.spawn(root(Screen::Trouble)).with_children(|page| {
         page.spawn(panel(560.0)).with_children(|panel| {
-            panel.spawn(label("The session is over", LARGE, DANGER));
+            panel.spawn(label(heading, LARGE, DANGER));
             panel.spawn((
                 label(sentence(reason), NORMAL, TEXT),
                 Node { margin: UiRect::vertical(px(8)), ..default() },
             ));
-            if let Some(address) = journey.address().filter(|address| !address.is_quick) {
+            let is_told = |address: &&RoomAddress| !address.is_quick && journey.host.is_none();
+            if let Some(address) = journey.address().filter(is_told) {
                 panel.spawn(label(
                     format!("Room {} on {}", address.room, address.server),
                     SMALL,

@@ -87,6 +87,14 @@ impl Address {
     }
 }
 
+/// The name of the room in a path, if there is one.
+pub(super) fn named_room(path: &str) -> Option<&str> {
+    match path.strip_prefix(V1) {
+        Some(rest) => rest.strip_prefix("rooms/"),
+        None => path.strip_prefix('/'),
+    }
+}
+
 impl Wish {
     /// What one of matchbox's clients wants.
     fn stock(name: &str, query: Query<'_>) -> Result<Self, Refusal> {

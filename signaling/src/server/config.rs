@@ -15,6 +15,8 @@ use super::{
     hub::RoomLimits,
     rate::Rate,
     sources::SourceLimits,
+    ticket::TicketSecret,
+    tls::TlsError,
     turn::{self, TurnSecret},
 };
 
@@ -26,6 +28,11 @@ pub struct ServerConfig {
     pub address: SocketAddr,
     /// The folder with the web build of the game, if it shall be served.
     pub web_root: Option<PathBuf>,
+    /// The certificate, if the server shall speak TLS: a PEM file with the whole chain, the server's own first. Default: none, plain
+    /// HTTP. Not without `tls_key`.
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key, a PEM file without a password.
+    pub tls_key: Option<PathBuf>,
     /// Longest message from a peer, in bytes; a longer one ends its connection. Default: 64 KiB. A session
     /// description is 2 to 6 kB and an ICE candidate far less, so this is ten times what is needed.
     pub max_message_bytes: usize,
@@ -73,6 +80,8 @@ pub struct ServerConfig {
     /// How long the password of a peer for the TURN servers is good for new connections. Default: a day, longer than anybody stays
     /// in a room: `netcode` can take a new one only while it is connected to nobody. What is connected stays so beyond it.
     pub turn_credential_time: Duration,
+    /// What signs the tickets without which nobody enters a room. Default: none, everybody may enter any room.
+    pub ticket_secret: Option<TicketSecret>,
     /// How long a peer may be silent. After half of it the server asks (a ping), after all of it the peer is sent
     /// off. Default: 60 s; matchbox clients send something every 10 s, so six such messages are lost by then.
     pub idle_timeout: Duration,
@@ -89,7 +98,7 @@ pub struct ServerConfig {
     /// How long a server that is told to stop goes on for those who are in it, while it lets nobody else in. Default: zero, it
     /// stops at once. It may end sooner, once nobody is left, but not before 5 s, in which load balancers ask `/ready`.
     pub drain_time: Duration,
-    /// How long an HTTP request may take to arrive, and how long a connection may wait for its next one.
+    /// How long a TLS handshake and an HTTP request may take to arrive, and how long a connection may wait for its next one.
     /// Default: 10 s, plenty for the few hundred bytes of a request on the worst of links.
     pub request_timeout: Duration,
 }
@@ -99,6 +108,8 @@ impl Default for ServerConfig {
         Self {
             address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 3536),
             web_root: None,
+            tls_cert: None,
+            tls_key: None,
             max_message_bytes: 64 * 1024,
             max_queued_bytes: 512 * 1024,
             max_peers_per_room: 64,
@@ -115,6 +126,7 @@ impl Default for ServerConfig {
             turn_servers: Vec::new(),
             turn_secret: None,
             turn_credential_time: Duration::from_secs(24 * 60 * 60),
+            ticket_secret: None,
             idle_timeout: Duration::from_secs(60),
             grace_time: Duration::from_secs(15),
             resume_secret: None,
@@ -298,6 +310,9 @@ pub enum BindError {
         /// What Redis or the system said.
         reason: String,
     },
+    /// There is no TLS, though the settings want it.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A limit makes no sense.
     #[error("{rule}")]
     BadLimit {

@@ -13,7 +13,6 @@ use std::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::{
-    net::TcpStream,
     select,
     time::{Instant, sleep, sleep_until, timeout},
 };
@@ -33,6 +32,7 @@ use super::{
     outbox::{OutboxReader, outbox},
     rate::{Bucket, Rate},
     socket::{Incoming, Socket, SocketError},
+    stream::Stream,
     turn,
 };
 use crate::{
@@ -45,7 +45,7 @@ use crate::{
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// The WebSocket of a client.
-pub(super) type ClientSocket = Socket<TcpStream>;
+pub(super) type ClientSocket = Socket<Stream>;
 
 /// How often a list of rooms is asked for: every second is as often as a person looks.
 const LIST_RATE: Rate = Rate { per_second: 1, at_once: 5 };

@@ -34,10 +34,12 @@ pub(crate) enum Counter {
     Broken,
     /// The system gave no socket for a connection, most often because too many files are open.
     AcceptFailed,
+    /// A client did not get through the TLS handshake: it speaks no TLS, does not trust the certificate, or is too slow.
+    TlsFailed,
 }
 
 impl Counter {
-    const ALL: [Self; 30] = [
+    const ALL: [Self; 32] = [
         Self::Joined,
         Self::Refused(Refusal::RoomName),
         Self::Refused(Refusal::GroupSize),
@@ -57,6 +59,7 @@ impl Counter {
         Self::Refused(Refusal::BadRequest),
         Self::Refused(Refusal::Replaced),
         Self::Refused(Refusal::StoreDown),
+        Self::Refused(Refusal::Ticket),
         Self::Refused(Refusal::ServerStopping),
         Self::RefusedConnection,
         Self::DroppedUnreadable,
@@ -68,6 +71,7 @@ impl Counter {
         Self::Slowed,
         Self::Broken,
         Self::AcceptFailed,
+        Self::TlsFailed,
     ];
 
     const fn name(self) -> &'static str {
@@ -91,6 +95,7 @@ impl Counter {
             Self::Refused(Refusal::BadRequest) => "refused_bad_request",
             Self::Refused(Refusal::Replaced) => "refused_replaced",
             Self::Refused(Refusal::StoreDown) => "refused_store_down",
+            Self::Refused(Refusal::Ticket) => "refused_ticket",
             Self::Refused(Refusal::ServerStopping) => "refused_server_stopping",
             Self::RefusedConnection => "refused_connection",
             Self::DroppedUnreadable => "dropped_unreadable",
@@ -102,6 +107,7 @@ impl Counter {
             Self::Slowed => "slowed",
             Self::Broken => "broken",
             Self::AcceptFailed => "accept_failed",
+            Self::TlsFailed => "tls_failed",
         }
     }
 }

@@ -12,17 +12,19 @@ use axum::{
 };
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, sync::OwnedSemaphorePermit, time::Instant};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tungstenite::handshake::derive_accept_key;
 
 use super::{
     Shared,
-    address::Address,
-    connection,
+    address::{self, Address},
+    connection::{self, unix_millis},
     counters::Counter,
     files, metrics,
     socket::Socket,
     sources::{Source, SourcePlace},
+    stream::Stream,
+    ticket,
 };
 use crate::{lobby::is_tag, protocol::Refusal};
 
@@ -115,6 +117,11 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
     })?;
     let client = parts.extensions.remove::<Client>();
     let welcome = welcome(client.as_ref(), &parts.headers, &shared);
+    let welcome = welcome.and_then(|place| {
+        let secret = shared.config.ticket_secret.as_ref();
+        let room = address::named_room(parts.uri.path()).unwrap_or(ticket::ANY_ROOM);
+        ticket::check(secret, parts.uri.query(), room, unix_millis() / 1000).map(|()| place)
+    });
     let address = Address::parse(parts.uri.path(), parts.uri.query());
     let is_v1 = !matches!(address, Ok(Address::Stock(_)) | Err((_, false)));
     let mut admitted = match (welcome, address) {
@@ -133,7 +140,7 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
     tokio::spawn(async move {
         // It fails where the client is gone before it got our answer.
         if let Ok(upgraded) = upgrade.await
-            && let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<TcpStream>>()
+            && let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<Stream>>()
         {
             let max_message_bytes = shared.config.max_message_bytes;
             let socket = Socket::new(io.into_inner(), &read_buf, max_message_bytes);
@@ -196,6 +203,7 @@ fn refuse(refusal: Refusal, shared: &Shared) -> Response {
     shared.health.counters.count(Counter::Refused(refusal));
     let status = match refusal {
         Refusal::RoomName | Refusal::GroupSize | Refusal::BadRequest => StatusCode::BAD_REQUEST,
+        Refusal::Ticket => StatusCode::UNAUTHORIZED,
         Refusal::Origin | Refusal::Locked | Refusal::Kicked => StatusCode::FORBIDDEN,
         Refusal::AddressFull | Refusal::TooOften => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::SERVICE_UNAVAILABLE,

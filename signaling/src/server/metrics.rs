@@ -57,6 +57,7 @@ impl Collector for Collected {
             ("slowed", "Messages after which a peer that sends too fast was made to wait"),
             ("broken", "Connections that broke instead of being closed"),
             ("accept_failed", "Connections for which the system gave no socket"),
+            ("tls_failed", "Connections that did not get through the TLS handshake"),
         ] {
             let count = health.counters.iter().find(|(name, _)| *name == counter);
             let count = ConstCounter::new(count.map_or(0, |(_, count)| count));

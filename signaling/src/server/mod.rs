@@ -21,6 +21,9 @@ mod room;
 mod socket;
 mod sources;
 mod store;
+mod stream;
+mod ticket;
+mod tls;
 mod token;
 mod turn;
 
@@ -54,6 +57,8 @@ use uuid::Uuid;
 pub use self::{
     config::{BindError, Secret, ServerConfig, without_password},
     rate::Rate,
+    ticket::{ANY_ROOM, MIN_SECRET_BYTES, TicketSecret, WeakSecret},
+    tls::{Certificate, TlsError},
     turn::TurnSecret,
 };
 use self::{
@@ -65,6 +70,8 @@ use self::{
     room::ProcessId,
     sources::Sources,
     store::{MemoryStore, RedisStore, Store},
+    stream::Stream,
+    tls::Handshake,
     token::Signer,
 };
 
@@ -95,6 +102,7 @@ pub struct Server {
     local_addr: SocketAddr,
     hub: Hub,
     health: Arc<Health>,
+    certificate: Option<Certificate>,
 }
 
 /// How far a server is.
@@ -131,6 +139,7 @@ impl Server {
         if let Some(path) = config.web_root.as_ref().filter(|path| !path.is_dir()) {
             return Err(BindError::WebRoot { path: path.clone() });
         }
+        let certificate = Certificate::open(config.tls_cert.as_deref(), config.tls_key.as_deref())?;
         let address = config.address;
         let listen_error = |source: io::Error| match source.kind() {
             io::ErrorKind::AddrInUse => BindError::PortInUse { address },
@@ -141,12 +150,22 @@ impl Server {
         let local_addr = listener.local_addr().map_err(listen_error)?;
         let health = Arc::new(Health::default());
         let hub = hub(&config, Arc::clone(&health)).await?;
-        Ok(Self { config, listener, local_addr, hub, health })
+        Ok(Self { config, listener, local_addr, hub, health, certificate })
     }
 
     /// Where the server listens; with the real port if port 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// How pages reach it: `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.certificate.is_some() { "https" } else { "http" }
+    }
+
+    /// The server's certificate, to take up another one while it runs; none without TLS.
+    pub fn certificate(&self) -> Option<Certificate> {
+        self.certificate.clone()
     }
 
     /// Serves until `shutdown` resolves. Then lets nobody in any more, waits for the peers to leave, for
@@ -163,7 +182,7 @@ impl Server {
         hurry: impl Future<Output = ()>,
     ) {
         let (phase_sender, phase) = watch::channel(Phase::Serving);
-        let Self { hub, health, .. } = self;
+        let Self { hub, health, certificate, .. } = self;
         let ServerConfig { max_connections, drain_time, .. } = self.config;
         let places = Arc::new(Semaphore::new(max_connections));
         let sources = Arc::new(Sources::new(self.config.source_limits()));
@@ -182,7 +201,8 @@ impl Server {
                 "no STUN or TURN server is set: peers behind different routers will not find each other"
             );
         }
-        let mut accepting = Box::pin(accept(self.listener, shared, &places));
+        let handshake = certificate.as_ref().map(Handshake::new);
+        let mut accepting = Box::pin(accept(self.listener, handshake, shared, &places));
         select! {
             () = shutdown => {}
             () = &mut accepting => {}
@@ -267,7 +287,12 @@ async fn drained(health: &Health, at_most: Duration) {
 }
 
 /// Accepts connections for ever, as long as there are places for them.
-async fn accept(listener: TcpListener, shared: Arc<Shared>, places: &Arc<Semaphore>) {
+async fn accept(
+    listener: TcpListener,
+    handshake: Option<Handshake>,
+    shared: Arc<Shared>,
+    places: &Arc<Semaphore>,
+) {
     let router = http::router(Arc::clone(&shared));
     loop {
         let Ok(place) = Arc::clone(places).acquire_owned().await else {
@@ -284,7 +309,15 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, places: &Arc<Semapho
                     continue;
                 }
                 let client = Client { address, _places: Arc::new((place, among.flatten())) };
-                tokio::spawn(serve(stream, client, router.clone(), Arc::clone(&shared)));
+                // Signals are small and urgent. If the system cannot, they are a little late.
+                let _ = stream.set_nodelay(true);
+                let (router, shared) = (router.clone(), Arc::clone(&shared));
+                match handshake.clone() {
+                    None => tokio::spawn(serve(Stream::Plain(stream), client, router, shared)),
+                    Some(handshake) => {
+                        tokio::spawn(serve_tls(stream, handshake, client, router, shared))
+                    }
+                };
             }
             Err(error) => {
                 warn!(%error, "cannot accept connections for now");
@@ -295,10 +328,31 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, places: &Arc<Semapho
     }
 }
 
+/// The same as [`serve`], for a client that has to speak TLS.
+async fn serve_tls(
+    stream: TcpStream,
+    handshake: Handshake,
+    client: Client,
+    router: Router,
+    shared: Arc<Shared>,
+) {
+    let shaken = timeout(shared.config.request_timeout, handshake.with(stream));
+    let shaken = select! {
+        shaken = shaken => shaken,
+        () = shared.stopped() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => serve(Stream::Tls(Box::new(stream)), client, router, shared).await,
+        Ok(Err(error)) => {
+            debug!(%error, "no TLS with a client");
+            shared.health.counters.count(Counter::TlsFailed);
+        }
+        Err(_) => shared.health.counters.count(Counter::TlsFailed),
+    }
+}
+
 /// Serves the HTTP requests of one connection, until it closes or becomes a WebSocket.
-async fn serve(stream: TcpStream, client: Client, router: Router, shared: Arc<Shared>) {
-    // Signals are small and urgent. If the system cannot, they are a little late.
-    let _ = stream.set_nodelay(true);
+async fn serve(stream: Stream, client: Client, router: Router, shared: Arc<Shared>) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(client.clone());

@@ -265,7 +265,7 @@ async fn what_is_not_http_is_cut_off() {
 async fn a_broken_frame_ends_its_connection_only() {
     let server = TestServer::start(config()).await;
     let mut friend = server.join("/room").await;
-    let Peer { mut socket, id } = server.join("/room").await;
+    let Peer { mut socket, id, .. } = server.join("/room").await;
     assert_eq!(friend.next().await, PeerEvent::NewPeer(id));
     // An opcode that does not exist.
     let stream = socket.get_mut();

@@ -9,4 +9,6 @@ mod rig;
 mod rooms;
 mod shutdown;
 mod static_files;
+mod tickets;
+mod tls;
 mod websocket;

@@ -1,6 +1,10 @@
 //! A server on a free port, peers that speak to it byte by byte, and deadlines that name what never came.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use futures::{SinkExt, StreamExt};
 use serde_json::Value;
@@ -42,6 +46,13 @@ pub(crate) fn config() -> ServerConfig {
         join_rate: any,
         ..ServerConfig::default()
     }
+}
+
+/// The program with these flags; what it says is read by the test.
+pub(crate) fn program(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_signaling"));
+    command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 /// A running server.

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream as BlockingStream,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Output},
     thread,
     time::{Duration, Instant},
 };
@@ -13,7 +13,7 @@ use signaling::protocol::{PeerEvent, PeerKey, Refusal};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use crate::rig::{TestServer, assert_closed, config, within_deadline};
+use crate::rig::{TestServer, assert_closed, config, program, within_deadline};
 
 /// What is promised to whoever stops the server.
 const PROMISED: Duration = Duration::from_secs(2);
@@ -65,12 +65,6 @@ fn start_program(args: &[&str]) -> (Child, String) {
         .strip_prefix("listening on http://")
         .unwrap_or_else(|| panic!("not the promised line: {line:?}"));
     (child, address.trim_end().to_owned())
-}
-
-fn program(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_signaling"));
-    command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
 }
 
 fn run_program(args: &[&str]) -> Output {

@@ -73,7 +73,7 @@ async fn a_message_in_frames_arrives_whole() {
 async fn who_closes_hears_the_same() {
     let server = TestServer::start(config()).await;
     let mut friend = server.join("/room").await;
-    let Peer { mut socket, id } = server.join("/room").await;
+    let Peer { mut socket, id, .. } = server.join("/room").await;
     assert_eq!(friend.next().await, PeerEvent::NewPeer(id));
     let farewell = CloseFrame { code: CloseCode::Away, reason: "bye".into() };
     let closed = Message::Close(Some(farewell));

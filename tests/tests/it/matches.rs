@@ -43,6 +43,16 @@ fn another_build_is_refused_in_words_on_both_sides() {
     }
 }
 
+#[test]
+fn a_game_is_a_host_for_another_one_at_the_address_that_it_tells() {
+    let mut host = start(&PeerSettings::host("Ann").seconds(SECONDS));
+    let told = "others join at ";
+    let line = host.wait_for_line("an address", patience(0), |line| line.starts_with(told));
+    let address = line.strip_prefix(told).expect("the line begins so");
+    let guest = start(&PeerSettings::new(address, "Bob").seconds(SECONDS));
+    assert_all_played(&mut [host, guest]);
+}
+
 fn play(players: u8) {
     let server = TestServer::start();
     let mut peers = start_all(&server.room("match"), players);

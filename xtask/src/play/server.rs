@@ -1,20 +1,16 @@
 //! The signaling server of one `play`: a child on a free port, known to listen before anybody connects.
 
-use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use signaling::lan;
+
 use crate::failure::{Outcome, fail};
 use crate::process::{POLL_INTERVAL, Running, is_interrupted};
-
-/// matchbox's port, which clients try first.
-const FIRST_PORT: u16 = 3536;
-
-/// How many ports are tried before the system may choose any.
-const PORTS_TRIED: u16 = 64;
 
 /// A server listens within milliseconds; a machine under load gets far more.
 const START_DEADLINE: Duration = Duration::from_secs(20);
@@ -30,7 +26,7 @@ impl Server {
     pub(super) fn start(program: &Path, web_root: Option<&Path>) -> Outcome<Self> {
         let mut command = Command::new(program);
         command
-            .args(["--port", &free_port().to_string()])
+            .args(["--port", &lan::free_port().to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
         // That it starts and stops is no news here; who wants to know more says so.
@@ -76,29 +72,8 @@ impl Server {
 }
 
 /// This machine's address in its network, as a friend would type it; loopback when there is no network.
-pub(super) fn lan_address() -> IpAddr {
-    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let Ok(socket) = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)) else {
-        return loopback;
-    };
-    // Connecting a UDP socket sends nothing; it only asks which way packets to the outside would leave. The address is
-    // one that RFC 5737 keeps for documentation.
-    match socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)) {
-        Ok(()) => socket.local_addr().map_or(loopback, |address| address.ip()),
-        Err(_) => loopback,
-    }
-}
-
-/// The first port from [`FIRST_PORT`] that nobody listens on, or 0 (the system's choice) when all are taken.
-fn free_port() -> u16 {
-    (FIRST_PORT..FIRST_PORT + PORTS_TRIED).find(|port| is_free(*port)).unwrap_or(0)
-}
-
-fn is_free(port: u16) -> bool {
-    // Both, because a server on loopback alone does not occupy the wildcard address everywhere.
-    [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED]
-        .iter()
-        .all(|address| TcpListener::bind((*address, port)).is_ok())
+pub(super) fn lan_address() -> Ipv4Addr {
+    lan::addresses().first().copied().unwrap_or(Ipv4Addr::LOCALHOST)
 }
 
 /// The port in the line that the server prints once it listens.
@@ -118,14 +93,5 @@ mod tests {
         assert_eq!(port_in("listening on http://[::]:41000/"), Some(41000));
         assert_eq!(port_in("listening soon"), None);
         assert_eq!(port_in("listening on http://0.0.0.0"), None);
-    }
-
-    #[test]
-    fn a_port_in_use_is_not_free() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        assert!(!is_free(port));
-        drop(listener);
-        assert!(is_free(port));
     }
 }

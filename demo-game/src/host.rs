@@ -1,0 +1,155 @@
+//! Hosting: the signaling server inside of the game, so that players in one network need nothing but the game.
+//!
+//! The host plays like everybody else; the server is only where the others find the room. It ends with its [`Host`].
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::thread;
+
+use signaling::lan;
+use signaling::server::{BindError, Server, ServerConfig};
+use thiserror::Error;
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
+
+use crate::room_code;
+
+/// Connections of one host: some matches' worth of players, and pages that load. Far fewer than a server's, for the game itself needs
+/// files too, and many systems give a program no more than 256.
+const MAX_CONNECTIONS: usize = 100;
+/// The folder with the browser version, beside the program or one above, where `cargo xtask web` puts it.
+const PAGE_FOLDER: &str = "web-dist";
+
+/// A server with one room; it stops when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Host {
+    port: u16,
+    room: String,
+    /// This machine in its networks when the server started, the likeliest first.
+    addresses: Vec<Ipv4Addr>,
+    has_page: bool,
+    /// The server runs for as long as this lives.
+    _running: oneshot::Sender<()>,
+}
+
+/// Why the game cannot host.
+#[derive(Debug, Error)]
+pub(crate) enum HostError {
+    /// It cannot listen.
+    #[error("this game cannot be a host: {0}")]
+    Bind(#[from] BindError),
+    /// There is no thread for it.
+    #[error("this game cannot be a host: the system refuses: {0}")]
+    System(#[from] io::Error),
+}
+
+impl Host {
+    /// Starts a server on the first port that is free, for a new room.
+    pub(crate) fn start() -> Result<Self, HostError> {
+        let web_root = page_folder();
+        let has_page = web_root.is_some();
+        let config = ServerConfig {
+            address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, lan::free_port())),
+            web_root,
+            max_connections: MAX_CONNECTIONS,
+            ..ServerConfig::default()
+        };
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let server = runtime.block_on(Server::bind(config))?;
+        let port = server.local_addr().port();
+        let (running, stopped) = oneshot::channel::<()>();
+        thread::Builder::new().name("signaling server".to_owned()).spawn(move || {
+            runtime.block_on(server.run(async {
+                // It ends with an error: the sender never sends, it only goes.
+                let _ = stopped.await;
+            }));
+        })?;
+        let room = room_code::generate(random_number());
+        Ok(Self { port, room, addresses: lan::addresses(), has_page, _running: running })
+    }
+
+    /// The server, as the game on this machine reaches it.
+    pub(crate) fn server(&self) -> String {
+        format!("ws://{}:{}", Ipv4Addr::LOCALHOST, self.port)
+    }
+
+    /// The name of the room.
+    pub(crate) fn room(&self) -> &str {
+        &self.room
+    }
+
+    /// Whether anybody on another machine can come.
+    pub(crate) fn is_in_network(&self) -> bool {
+        !self.addresses.is_empty()
+    }
+
+    /// What others type to come: `192.168.1.5:3536/ABCDE`, the likeliest first. There is always one, if only for this machine.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        self.reached_at().map(|ip| format!("{ip}:{}/{}", self.port, self.room)).collect()
+    }
+
+    /// What they open in a browser instead, if the server has the page.
+    pub(crate) fn link(&self) -> Option<String> {
+        let ip = self.reached_at().next().filter(|_| self.has_page)?;
+        Some(format!("http://{ip}:{}/#{}", self.port, self.room))
+    }
+
+    fn reached_at(&self) -> impl Iterator<Item = Ipv4Addr> {
+        let alone = (!self.is_in_network()).then_some(Ipv4Addr::LOCALHOST);
+        self.addresses.iter().copied().chain(alone)
+    }
+}
+
+/// A number that nobody can foresee: for room codes and seeds of local matches.
+pub(crate) fn random_number() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+fn page_folder() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let mut folders = program.ancestors().skip(1).take(2).map(|folder| folder.join(PAGE_FOLDER));
+    folders.find(|folder| folder.join("index.html").is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn two_hosts_on_one_machine_do_not_meet_and_are_gone_when_they_are_dropped() {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let answers = |port| {
+            let address = (Ipv4Addr::LOCALHOST, port);
+            runtime.block_on(async { TcpStream::connect(address).await.is_ok() })
+        };
+        let (one, other) = (Host::start().unwrap(), Host::start().unwrap());
+        assert_ne!(one.server(), other.server());
+        assert_ne!(one.room(), other.room());
+        assert!(answers(one.port) && answers(other.port));
+        let port = one.port;
+        drop(one);
+        let gone = async {
+            while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        runtime
+            .block_on(async { tokio::time::timeout(Duration::from_secs(20), gone).await })
+            .expect("the port is closed in time");
+        assert!(answers(other.port));
+    }
+
+    #[test]
+    fn the_address_that_others_are_told_has_the_port_and_the_room() {
+        let host = Host::start().unwrap();
+        let addresses = host.addresses();
+        let ending = format!(":{}/{}", host.port, host.room());
+        assert!(!addresses.is_empty() && addresses.iter().all(|it| it.ends_with(&ending)));
+    }
+}

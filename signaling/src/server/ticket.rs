@@ -1,0 +1,204 @@
+//! Tickets for rooms: with a secret that the server shares with a game's own backend, that backend decides who enters.
+//!
+//! A ticket is `EXPIRY-MAC`: when it ends, in seconds since 1970, and the HMAC-SHA256 of `EXPIRY:ROOM` in lower-case hexadecimal digits.
+//! Nothing is kept of it, so it can be used until it ends, by whoever has it.
+
+use std::{fmt, str::FromStr};
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use thiserror::Error;
+
+use crate::protocol::Refusal;
+
+/// The room whose tickets count for every room, and where no room is named because the server finds one.
+pub const ANY_ROOM: &str = "*";
+
+/// Bytes of a secret at least: nobody can guess as many characters in the life of a server.
+pub const MIN_SECRET_BYTES: usize = 16;
+
+/// Bytes of an HMAC-SHA256.
+const MAC_BYTES: usize = 32;
+
+/// Digits of the largest number of 64 bits.
+const MAX_EXPIRY_DIGITS: usize = 20;
+
+/// What signs tickets. It is shown to nobody, not even in a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TicketSecret(String);
+
+/// A secret that could be guessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a secret has at least {MIN_SECRET_BYTES} characters: `openssl rand -hex 32` makes one")]
+pub struct WeakSecret;
+
+impl TicketSecret {
+    /// A ticket for `room`, or for [`ANY_ROOM`], that ends at `expiry`, in seconds since 1970: what follows `ticket=` in the query.
+    #[must_use]
+    pub fn ticket(&self, room: &str, expiry: u64) -> String {
+        let expiry = expiry.to_string();
+        let mac = self.mac(&expiry, room).finalize().into_bytes();
+        let mac: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{expiry}-{mac}")
+    }
+
+    fn mac(&self, expiry: &str, room: &str) -> Hmac<Sha256> {
+        let mac = Hmac::<Sha256>::new_from_slice(self.0.as_bytes());
+        let mac = mac.expect("HMAC takes keys of any length");
+        mac.chain_update(expiry).chain_update(":").chain_update(room)
+    }
+}
+
+impl FromStr for TicketSecret {
+    type Err = WeakSecret;
+
+    fn from_str(text: &str) -> Result<Self, WeakSecret> {
+        if text.len() < MIN_SECRET_BYTES { Err(WeakSecret) } else { Ok(Self(text.to_owned())) }
+    }
+}
+
+impl fmt::Debug for TicketSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TicketSecret(hidden)")
+    }
+}
+
+/// Whether who comes to `room` with this query may enter `now`, in seconds since 1970. Without a secret everybody may.
+pub(super) fn check(
+    secret: Option<&TicketSecret>,
+    query: Option<&str>,
+    room: &str,
+    now: u64,
+) -> Result<(), Refusal> {
+    let Some(secret) = secret else { return Ok(()) };
+    let query = query.unwrap_or_default();
+    let ticket = query.split('&').find_map(|pair| pair.strip_prefix("ticket="));
+    let (expiry, mac) = ticket.and_then(|ticket| ticket.split_once('-')).ok_or(Refusal::Ticket)?;
+    let mac = bytes(mac).ok_or(Refusal::Ticket)?;
+    let is_of = |room| secret.mac(expiry, room).verify_slice(&mac).is_ok();
+    if ends_after(expiry, now) && (is_of(room) || is_of(ANY_ROOM)) {
+        Ok(())
+    } else {
+        Err(Refusal::Ticket)
+    }
+}
+
+fn ends_after(expiry: &str, now: u64) -> bool {
+    // `parse` takes signs, too.
+    let is_number =
+        expiry.len() <= MAX_EXPIRY_DIGITS && expiry.bytes().all(|it| it.is_ascii_digit());
+    is_number && expiry.parse::<u64>().is_ok_and(|expiry| now < expiry)
+}
+
+/// The bytes that the digits stand for: one way to write them each, so that a ticket is one text.
+fn bytes(digits: &str) -> Option<[u8; MAC_BYTES]> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+    if pairs.len() != MAC_BYTES || !rest.is_empty() {
+        return None;
+    }
+    let mut bytes = [0; MAC_BYTES];
+    for (byte, &[high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = digit(high)? << 4 | digit(low)?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// `printf %s 1900000000:duel | openssl dgst -sha256 -hmac "a secret that nobody knows"`
+    const KNOWN: &str =
+        "1900000000-1532e9a0d7e61aff212804264d6e4c7ea608cc72e4384865dc2e306cb5a652e0";
+    const EXPIRY: u64 = 1_900_000_000;
+
+    fn secret() -> TicketSecret {
+        "a secret that nobody knows".parse().expect("it is long enough")
+    }
+
+    fn enter(query: &str, room: &str, now: u64) -> bool {
+        let result = check(Some(&secret()), Some(query), room, now);
+        assert!(matches!(result, Ok(()) | Err(Refusal::Ticket)));
+        result.is_ok()
+    }
+
+    #[test]
+    fn a_ticket_is_what_openssl_makes_of_it() {
+        assert_eq!(secret().ticket("duel", EXPIRY), KNOWN);
+        assert!(enter(&format!("ticket={KNOWN}"), "duel", 0));
+    }
+
+    #[test]
+    fn a_ticket_counts_for_its_room_until_it_ends() {
+        let query = format!("next=2&ticket={KNOWN}&key=7");
+        assert!(enter(&query, "duel", EXPIRY - 1));
+        assert!(!enter(&query, "duel", EXPIRY));
+        assert!(!enter(&query, "other", 0));
+        assert!(!enter(&query, ANY_ROOM, 0));
+    }
+
+    #[test]
+    fn a_ticket_for_any_room_counts_for_every_one_and_for_none() {
+        let query = format!("ticket={}", secret().ticket(ANY_ROOM, EXPIRY));
+        assert!(enter(&query, "duel", 0) && enter(&query, ANY_ROOM, 0));
+        assert!(!enter(&query, "duel", EXPIRY));
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        let (expiry, mac) = KNOWN.split_once('-').expect("a ticket");
+        for ticket in [
+            "",
+            "-",
+            KNOWN.strip_suffix(char::is_alphanumeric).expect("a digit"),
+            &format!("{KNOWN}0"),
+            &format!("{expiry}-{}", mac.to_uppercase()),
+            &format!("0{expiry}-{mac}"),
+            &format!("+{expiry}-{mac}"),
+            &format!("1{expiry}-{mac}"),
+            &format!("{}-{mac}", u128::MAX),
+            &format!("{expiry}-{}", "0".repeat(64)),
+            &format!("{expiry}-{}", "ü".repeat(32)),
+        ] {
+            assert!(!enter(&format!("ticket={ticket}"), "duel", 0), "{ticket}");
+        }
+        assert_eq!(check(Some(&secret()), None, "duel", 0), Err(Refusal::Ticket));
+        let other: TicketSecret = "another secret that is long".parse().expect("long enough");
+        let query = format!("ticket={}", other.ticket("duel", EXPIRY));
+        assert!(!enter(&query, "duel", 0));
+        // The first one counts, not any.
+        assert!(!enter(&format!("ticket=0-0&ticket={KNOWN}"), "duel", 0));
+    }
+
+    #[test]
+    fn without_a_secret_everybody_enters() {
+        assert_eq!(check(None, None, "duel", 0), Ok(()));
+    }
+
+    #[test]
+    fn a_secret_is_long_and_not_shown() {
+        assert_eq!("fifteen letters".parse::<TicketSecret>(), Err(WeakSecret));
+        assert!(!format!("{:?}", secret()).contains("nobody"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_query_does_harm(query in "(ticket=[0-9]{0,25}-?[0-9a-fü]{0,70}|.{0,100})", room in ".{0,70}", now in any::<u64>()) {
+            assert!(!enter(&query, &room, now));
+        }
+
+        #[test]
+        fn each_ticket_counts_for_its_room_alone(room in "[a-z]{1,9}", other in "[a-z]{1,9}", expiry in 1..u64::MAX) {
+            let query = format!("ticket={}", secret().ticket(&room, expiry));
+            prop_assert!(enter(&query, &room, expiry - 1) && !enter(&query, &room, expiry));
+            prop_assert_eq!(enter(&query, &other, 0), other == room);
+        }
+    }
+}
