@@ -1,18 +1,23 @@
 //! A real TURN server, coturn, on this machine.
 
 use std::{
-    io::ErrorKind,
+    env, fs,
+    io::{self, ErrorKind},
     net::{Ipv4Addr, SocketAddr, UdpSocket},
-    process::{Child, Command, Stdio},
+    path::PathBuf,
+    process::{self, Child, Command, Stdio},
     time::Duration,
 };
 
-use crate::{skip::skip, wait_for};
+use crate::{deadline::wait_at_most, skip::skip};
 
 /// Debian's name of coturn's program.
 const PROGRAM: &str = "turnserver";
 /// It listens within a tenth of a second, unless the machine is busy.
 const START_PATIENCE: Duration = Duration::from_secs(20);
+/// Where relays are: an address that no peer sends from. A relay lets in whoever has the address of one that it knows, so on a shared one
+/// peers would find each other past the relays.
+const RELAY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// A STUN binding request: type, length, magic number, and any twelve bytes.
 const BINDING_REQUEST: &[u8; 20] = b"\x00\x01\x00\x00\x21\x12\xa4\x42who is there";
 /// How an answer to it begins.
@@ -23,42 +28,68 @@ const BINDING_SUCCESS: [u8; 2] = [1, 1];
 pub struct TurnServer {
     child: Child,
     address: SocketAddr,
+    log: PathBuf,
 }
 
 impl TurnServer {
-    /// Starts it. Says it and gives nothing where coturn is not installed.
+    /// Starts it. Says it and gives nothing where coturn is not installed, or the system is not Linux.
     ///
     /// # Panics
     ///
     /// If it does not answer.
     pub fn start(test: &str, secret: &str) -> Option<Self> {
+        if !cfg!(target_os = "linux") {
+            skip(test, "this machine answers at 127.0.0.1 alone");
+            return None;
+        }
+        let mut server = match Self::spawn(secret) {
+            Ok(server) => server,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                skip(test, "coturn is not installed");
+                return None;
+            }
+            Err(error) => panic!("coturn does not start: {error}"),
+        };
+        let answer = wait_at_most(START_PATIENCE, || {
+            if server.has_ended() {
+                // Somebody took the port before it did.
+                server = Self::spawn(secret).expect("coturn has started before");
+            }
+            answers(server.address)
+        });
+        assert!(answer.is_some(), "coturn does not answer; it said: {}", server.said());
+        Some(server)
+    }
+
+    fn spawn(secret: &str) -> io::Result<Self> {
         let address = free_address();
+        let name = format!("e2e-coturn-{}-{}.log", process::id(), address.port());
+        let log = env::temp_dir().join(name);
         let child = Command::new(PROGRAM)
-            // No file of settings, no console, no file of its process id, no log.
-            .args(["-n", "--no-cli", "--pidfile=", "--log-file=/dev/null"])
-            .args(["--no-tls", "--no-dtls", "--no-multicast-peers", "--realm=tests"])
+            // No file of settings, no console, no file of its process id.
+            .args(["-n", "--no-cli", "--pidfile=", "--simple-log"])
+            .arg(format!("--log-file={}", log.display()))
+            .args(["--no-tcp", "--no-tls", "--no-dtls", "--no-multicast-peers", "--realm=tests"])
             .arg(format!("--listening-ip={}", address.ip()))
             .arg(format!("--listening-port={}", address.port()))
-            // Peers are on this machine, which it would not relay to otherwise.
-            .arg(format!("--relay-ip={}", address.ip()))
+            .arg(format!("--relay-ip={RELAY}"))
+            // Relays are on this machine, which it would not relay to otherwise.
             .arg("--allow-loopback-peers")
             .args(["--use-auth-secret", &format!("--static-auth-secret={secret}")])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn();
-        match child {
-            Ok(child) => {
-                let server = Self { child, address };
-                wait_for("an answer from coturn", START_PATIENCE, || answers(address));
-                Some(server)
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                skip(test, "coturn is not installed");
-                None
-            }
-            Err(error) => panic!("coturn does not start: {error}"),
-        }
+            .spawn()?;
+        Ok(Self { child, address, log })
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be waited for").is_some()
+    }
+
+    /// Its log so far.
+    fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_else(|error| format!("nothing ({error})"))
     }
 
     /// Its address as peers are told of it.
@@ -74,9 +105,10 @@ impl TurnServer {
 
 impl Drop for TurnServer {
     fn drop(&mut self) {
-        // Both fail only when it has ended.
+        // All three fail only when it has ended, or never came as far as writing a log.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let _ = fs::remove_file(&self.log);
     }
 }
 
