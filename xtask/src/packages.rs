@@ -57,6 +57,10 @@ pub(crate) const NAMESPACES: &SystemPackages =
 pub(crate) const TURN: &SystemPackages =
     &SystemPackages { apt: &["coturn"], dnf: "coturn", pacman: "coturn", zypper: "coturn" };
 
+/// The Redis through which processes of the server share rooms in the tests.
+pub(crate) const REDIS: &SystemPackages =
+    &SystemPackages { apt: &["redis-server"], dnf: "redis", pacman: "redis", zypper: "redis" };
+
 /// Installs the packages that are missing, or says which line does.
 ///
 /// # Errors

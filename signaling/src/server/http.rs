@@ -56,10 +56,12 @@ async fn health(State(shared): State<Arc<Shared>>) -> Response {
 
 /// Whether somebody who comes now is let in: what a load balancer asks.
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    let answer = if shared.is_ready() {
-        (StatusCode::OK, "ready\n")
-    } else {
+    let answer = if !shared.is_serving() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    } else if shared.hub.is_impaired() {
+        (StatusCode::SERVICE_UNAVAILABLE, "Redis is gone\n")
+    } else {
+        (StatusCode::OK, "ready\n")
     };
     ([(header::CACHE_CONTROL, "no-store")], answer).into_response()
 }
@@ -184,7 +186,7 @@ fn welcome(
     headers: &HeaderMap,
     shared: &Shared,
 ) -> Result<Option<SourcePlace>, Refusal> {
-    if !shared.is_ready() {
+    if !shared.is_serving() {
         return Err(Refusal::ServerStopping);
     }
     let allowed = &shared.config.allowed_origins;

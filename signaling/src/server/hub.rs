@@ -240,7 +240,11 @@ impl Hub {
             }
             self.unwatch(&entrance.id);
             let ours = self.local.leave(peer, connection);
-            joined?;
+            // The last place among strangers went to somebody else: there will be another room.
+            let is_any = matches!(wish.room, WishedRoom::Any { .. });
+            if !(is_any && visitor.resume.is_none() && joined == Err(Refusal::RoomFull)) {
+                joined?;
+            }
             // If it is not there any more, the peer came again by another connection in the meantime.
             outbox = ours.ok_or(Refusal::Replaced)?;
         }

@@ -238,9 +238,9 @@ impl Shared {
         let _ = self.phase.clone().wait_for(|phase| *phase == Phase::Stopping).await;
     }
 
-    /// Whether somebody who comes now is let in.
-    fn is_ready(&self) -> bool {
-        *self.phase.borrow() == Phase::Serving && !self.hub.is_impaired()
+    /// Whether the server has not been told to stop.
+    fn is_serving(&self) -> bool {
+        *self.phase.borrow() == Phase::Serving
     }
 }
 

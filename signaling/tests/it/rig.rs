@@ -1,5 +1,6 @@
 //! A server on a free port, peers that speak to it byte by byte, and deadlines that name what never came.
 
+use std::mem::discriminant;
 use std::{
     net::SocketAddr,
     process::{Command, Stdio},
@@ -262,7 +263,14 @@ impl Peer {
     ) -> T {
         within_deadline(what, async {
             loop {
-                if let Some(found) = self.heard.drain(..).rev().find_map(|event| like(&event)) {
+                let latest = self.heard.iter().enumerate().rev();
+                let found = latest.filter_map(|(at, event)| Some((at, like(event)?))).next();
+                if let Some((at, found)) = found {
+                    // What is older, of the same kind, is of no interest any more.
+                    let kind = discriminant(&self.heard[at]);
+                    let newer = self.heard.split_off(at + 1);
+                    self.heard.retain(|event| discriminant(event) != kind);
+                    self.heard.extend(newer);
                     return found;
                 }
                 let text = self.next_text().await;

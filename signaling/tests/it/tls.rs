@@ -128,9 +128,14 @@ impl Peer {
     }
 
     async fn next(&mut self) -> PeerEvent<Value> {
-        let message = within_deadline("a message", self.socket.next()).await;
-        let message = message.expect("it is open").expect("it is sound");
-        serde_json::from_str(message.to_text().expect("text")).expect("an event")
+        loop {
+            let message = within_deadline("a message", self.socket.next()).await;
+            let message = message.expect("it is open").expect("it is sound");
+            // What only clients of `/v1/` are told is of no interest here.
+            if let Ok(event) = serde_json::from_str(message.to_text().expect("text")) {
+                return event;
+            }
+        }
     }
 }
 

@@ -24,7 +24,10 @@ pub(super) struct Step {
 pub(super) const STEPS: &[Step] = &[
     quick("format", |_| check(cargo::cargo().args(["fmt", "--all", "--check"]))),
     quick("lints", |_| clippy(HEADLESS_FEATURES)),
-    quick("tests", |findings| test(findings, &["--lib", "--bins", "--test", "it"], &[])),
+    quick("tests", |findings| {
+        ensure_for_tests("redis-server", packages::REDIS);
+        test(findings, &["--lib", "--bins", "--test", "it"], &[])
+    }),
     quick("doctests", |findings| test(findings, &["--doc"], &[])),
     full("documentation", |_| document(HEADLESS_FEATURES)),
     full("lints of netcode with any features", |_| clippy_any_features()),
@@ -164,13 +167,7 @@ fn end_to_end(findings: &mut Findings) -> Outcome {
     let page = cargo::target_dir()?.join("web-dist");
     let no_browser = browser_missing();
     for (program, packages) in [("ip", packages::NAMESPACES), ("turnserver", packages::TURN)] {
-        if cfg!(target_os = "linux")
-            && !is_installed(program)
-            && let Err(failure) = packages::ensure(packages)
-        {
-            // Its sentence is printed for whoever can run the line; the tests that need it say that they skip.
-            println!("{failure}");
-        }
+        ensure_for_tests(program, packages);
     }
     if page.join("index.html").is_file() && no_browser.is_none() {
         command.env("WEB_DIST", page);
@@ -180,6 +177,17 @@ fn end_to_end(findings: &mut Findings) -> Outcome {
         command.env("NO_BROWSER_REASON", reason);
     }
     count_tests(findings, &mut command)
+}
+
+/// Installs a program that only some tests need, where apt can.
+fn ensure_for_tests(program: &str, packages: &packages::SystemPackages) {
+    if cfg!(target_os = "linux")
+        && !is_installed(program)
+        && let Err(failure) = packages::ensure(packages)
+    {
+        // Its sentence is printed for whoever can run the line; the tests that need it say that they skip.
+        println!("{failure}");
+    }
 }
 
 /// Installs the browser where apt can; why there is none, if there is none.

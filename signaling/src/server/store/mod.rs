@@ -5,6 +5,8 @@
 
 mod memory;
 mod redis;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt::Debug, sync::Arc};
 

@@ -14,14 +14,14 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     select,
     sync::{mpsc, oneshot},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tracing::warn;
 use tungstenite::Utf8Bytes;
 
 use super::{
     super::{
-        super::room::{Effect, Room, RoomId},
+        super::room::{Effect, ProcessId, Room, RoomId},
         StoreDown,
     },
     ANSWER_WITHIN, RedisStore, key,
@@ -31,11 +31,14 @@ use crate::protocol::PeerId;
 /// How long to wait before Redis is tried again: it starts within a second.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// How often that is tried. By then Redis is gone again, which is noticed by itself.
+const RECOVERIES: u32 = 20;
+
 /// A message on the channel of a room.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Published {
-    /// The room is like that now, or is no more.
-    Change { room: Option<Room>, effects: Vec<Effect> },
+    /// The room is like that now, or is no more. `by` is which change this is, of which process.
+    Change { by: (ProcessId, u64), room: Option<Room>, effects: Vec<Effect> },
     /// Something, a complete event, for one peer.
     Signal { to: PeerId, message: String },
 }
@@ -102,8 +105,13 @@ async fn resume(pubsub: &mut PubSub, store: &Weak<RedisStore>) -> bool {
     let store = Arc::clone(&store);
     // Its own task: what it changes comes back by the channels, to which somebody must listen.
     tokio::spawn(async move {
-        if store.recover().await.is_err() {
+        // The connection for commands may need a moment longer.
+        for _ in 0..RECOVERIES {
+            if store.recover().await.is_ok() {
+                return;
+            }
             store.lose();
+            sleep(RETRY).await;
         }
     });
     true
@@ -159,9 +167,12 @@ impl RedisStore {
 
     fn hear(&self, id: &RoomId, message: &str) {
         match serde_json::from_str(message) {
-            Ok(Published::Change { room, effects }) => {
+            Ok(Published::Change { by: (process, number), room, effects }) => {
                 self.shared.see(id, room);
                 self.shared.local.apply(id, &effects);
+                if process == self.process {
+                    self.echoes.heard(number);
+                }
             }
             Ok(Published::Signal { to, message }) => {
                 // It is one that another process has, or had.

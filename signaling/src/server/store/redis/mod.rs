@@ -28,7 +28,7 @@ use redis::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::Instant,
+    time::{Instant, timeout},
 };
 use tracing::{info, warn};
 use tungstenite::Utf8Bytes;
@@ -52,13 +52,13 @@ use crate::{
 /// How long Redis may take to answer. It needs less than a millisecond; after that it is gone, and a player should be told.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How long a process is taken for alive after it last said so, which it does every second.
-const ALIVE_FOR: Duration = Duration::from_secs(6);
+const ALIVE_FOR: Duration = Duration::from_secs(5);
 /// How long a room is kept that nobody refreshes: longer than peers of a dead process are waited for.
 const ROOM_FOR: Duration = Duration::from_secs(90);
 /// How often rooms are refreshed.
 const REFRESH: Duration = Duration::from_secs(15);
 /// How long nobody is taken for dead after Redis was gone: the others need a moment to say that they are there.
-const AFTER_OUTAGE: Duration = Duration::from_secs(10);
+const AFTER_OUTAGE: Duration = Duration::from_secs(5);
 /// Commands in one message to Redis.
 const BATCH: usize = 500;
 
@@ -76,6 +76,35 @@ pub(crate) struct RedisStore {
     process: ProcessId,
     shared: Arc<Followed>,
     beat: tokio::sync::Mutex<Beat>,
+    echoes: Echoes,
+}
+
+/// Changes of this process that are on their way back to it.
+#[derive(Default)]
+struct Echoes(Mutex<(u64, HashMap<u64, oneshot::Sender<()>>)>);
+
+impl Echoes {
+    /// A number for a change, and what resolves when it was heard.
+    fn expect(&self) -> (u64, oneshot::Receiver<()>) {
+        let (sender, heard) = oneshot::channel();
+        let mut echoes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        echoes.0 += 1;
+        let number = echoes.0;
+        echoes.1.insert(number, sender);
+        (number, heard)
+    }
+
+    fn heard(&self, number: u64) {
+        let mut echoes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = echoes.1.remove(&number) {
+            // Who no longer waits need not be told.
+            let _ = sender.send(());
+        }
+    }
+
+    fn forget(&self, number: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&number);
+    }
 }
 
 /// The rooms with peers of this process, and whether we hear of them.
@@ -129,6 +158,7 @@ impl RedisStore {
             process,
             shared,
             beat: tokio::sync::Mutex::new(Beat { refreshed: now, trusts_from: now + AFTER_OUTAGE }),
+            echoes: Echoes::default(),
         });
         tokio::spawn(events::follow(client, pubsub, receiver, Arc::downgrade(&store)));
         Ok(store)
@@ -287,7 +317,16 @@ impl Store for RedisStore {
     }
 
     async fn swap(&self, change: Change<'_>) -> Result<bool, StoreDown> {
-        self.run(self.scripts.swap(&self.commands, change)).await
+        let is_followed = self.shared.lock().contains_key(change.id);
+        let (number, heard) = self.echoes.expect();
+        let by = (self.process, number);
+        let swapped = self.run(self.scripts.swap(&self.commands, change, by)).await;
+        if swapped == Ok(true) && is_followed {
+            // Our own peers have been told once this comes back to us. If it is lost, the connection is, and all is looked up again.
+            let _ = timeout(ANSWER_WITHIN, heard).await;
+        }
+        self.echoes.forget(number);
+        swapped
     }
 
     async fn pass_on(

@@ -4,7 +4,7 @@ use redis::{RedisError, Script, aio::ConnectionManager};
 
 use super::{
     super::{
-        super::room::{Room, RoomId},
+        super::room::{ProcessId, Room, RoomId},
         Change, Version,
     },
     ROOM_FOR,
@@ -81,6 +81,7 @@ impl Scripts {
         &self,
         commands: &ConnectionManager,
         change: Change<'_>,
+        by: (ProcessId, u64),
     ) -> Result<bool, RedisError> {
         let Change { id, from, to, effects } = change;
         let to = (!to.is_empty()).then_some(to);
@@ -97,7 +98,7 @@ impl Scripts {
         let RoomId(name) = id;
         let (open_headings, listed_headings) =
             ([open(was), open(to.as_ref())], [listed(was), listed(to.as_ref())]);
-        let message = Published::Change { room: to, effects }.to_json();
+        let message = Published::Change { by, room: to, effects }.to_json();
         let mut swap = self.swap.key(key("room", name));
         swap.key(&open_headings[0]).key(&open_headings[1]);
         swap.key(&listed_headings[0]).key(&listed_headings[1]);

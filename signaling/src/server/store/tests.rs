@@ -1,0 +1,216 @@
+//! What is asked of a store, whichever it is.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::{
+    super::{
+        local::Local,
+        outbox::{OutboxReader, outbox},
+        room::{Newcomer, ProcessId, Terms},
+    },
+    *,
+};
+use crate::lobby::{Place, RoomRequest};
+
+#[path = "../../../tests/it/redis_server.rs"]
+#[expect(dead_code, reason = "here it is not stopped")]
+mod redis_server;
+
+use redis_server::RedisServer;
+
+const PROCESS: ProcessId = ProcessId(7);
+
+/// A store, and the peers that are connected to its process.
+struct Rig {
+    store: Arc<dyn Store>,
+    local: Arc<Local>,
+}
+
+/// Both, where there is a Redis.
+async fn rigs(test: &str) -> (Vec<Rig>, Option<RedisServer>) {
+    let local = Arc::new(Local::default());
+    let mut rigs = vec![Rig { store: Arc::new(MemoryStore::new(Arc::clone(&local))), local }];
+    let redis = RedisServer::start(test);
+    if let Some(redis) = &redis {
+        let local = Arc::new(Local::default());
+        let store = RedisStore::connect(&redis.url(), PROCESS, Arc::clone(&local)).await;
+        rigs.push(Rig { store: store.expect("it runs"), local });
+    }
+    (rigs, redis)
+}
+
+fn id(name: &str) -> RoomId {
+    RoomId(name.into())
+}
+
+fn terms(group: Option<&str>) -> Terms {
+    Terms {
+        game: "asteroids".into(),
+        version: "1".into(),
+        capacity: 2,
+        spectators: 0,
+        is_public: true,
+        group: group.map(str::to_owned),
+        closes_when_full: group.is_some(),
+    }
+}
+
+fn newcomer(number: u128) -> Newcomer {
+    Newcomer {
+        peer: PeerId::from_u128(number),
+        name: format!("peer {number}"),
+        place: Place::Player,
+        is_v1: true,
+        process: PROCESS,
+        game: String::new(),
+        version: String::new(),
+        returns: None,
+    }
+}
+
+impl Rig {
+    async fn load(&self, name: &str) -> Option<Kept> {
+        self.store.load(&id(name)).await.expect("the store is there")
+    }
+
+    /// Swaps in what `work` makes of the room as it was loaded.
+    async fn change(
+        &self,
+        name: &str,
+        kept: Option<&Kept>,
+        group: Option<&str>,
+        work: impl FnOnce(&mut Room) -> Vec<Effect>,
+    ) -> bool {
+        let fresh = || Room::new(id(name), terms(group), false);
+        let mut room = kept.map_or_else(fresh, |kept| Room::clone(&kept.room));
+        let effects = work(&mut room);
+        let change = Change { id: &id(name), from: kept, to: room, effects };
+        self.store.swap(change).await.expect("the store is there")
+    }
+
+    async fn join(&self, name: &str, number: u128, group: Option<&str>) -> bool {
+        let kept = self.load(name).await;
+        let join = |room: &mut Room| room.join(&newcomer(number)).expect("there is a place");
+        self.change(name, kept.as_ref(), group, join).await
+    }
+
+    async fn leave(&self, name: &str, number: u128) -> bool {
+        let kept = self.load(name).await;
+        let leave = |room: &mut Room| room.leave(PeerId::from_u128(number));
+        self.change(name, kept.as_ref(), None, leave).await
+    }
+
+    async fn open(&self, group: &str) -> Option<RoomId> {
+        self.store.open_room(group).await.expect("the store is there")
+    }
+
+    async fn listed(&self) -> HashSet<String> {
+        let rooms = self.store.listed("asteroids", 10).await.expect("the store is there");
+        rooms.iter().map(|room| room.id().0.clone()).collect()
+    }
+
+    /// A peer that is connected here.
+    async fn connect(&self, number: u128, room: &str) -> OutboxReader {
+        let (outbox, reader, _closed) = outbox(100_000);
+        self.store.watch(&id(room)).await.expect("the store is there");
+        let entered = self.local.enter((PeerId::from_u128(number), 1), true, &id(room), outbox, 10);
+        assert!(entered.is_ok(), "there is room");
+        reader
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_made_only_to_what_was_loaded() {
+    let (rigs, _redis) = rigs("a_change_is_made_only_to_what_was_loaded").await;
+    for rig in rigs {
+        assert!(rig.load("a").await.is_none());
+        assert!(rig.join("a", 1, None).await);
+        assert!(!rig.change("a", None, None, |_| Vec::new()).await, "there is one by now");
+        let before = rig.load("a").await.expect("it is there");
+        assert!(rig.join("a", 2, None).await);
+        assert!(!rig.change("a", Some(&before), None, |_| Vec::new()).await, "it has changed");
+        let kept = rig.load("a").await.expect("it is there");
+        assert_eq!(kept.room.members().len(), 2);
+        assert!(rig.leave("a", 1).await && rig.leave("a", 2).await);
+        assert!(rig.load("a").await.is_none(), "a room without peers is none");
+        assert!(!rig.change("a", Some(&kept), None, |_| Vec::new()).await, "it is gone");
+    }
+}
+
+#[tokio::test]
+async fn groups_have_one_open_room_at_most() {
+    let (rigs, _redis) = rigs("groups_have_one_open_room_at_most").await;
+    for rig in rigs {
+        let group = Some("pairs");
+        assert_eq!(rig.open("pairs").await, None);
+        assert!(rig.join("a.1", 1, group).await);
+        assert_eq!(rig.open("pairs").await, Some(id("a.1")));
+        assert!(!rig.join("a.2", 2, group).await, "the open one is to be filled first");
+        assert!(rig.join("a.1", 2, group).await);
+        assert_eq!(rig.open("pairs").await, None, "it is full");
+        assert!(rig.join("a.2", 3, group).await);
+        assert_eq!(rig.open("pairs").await, Some(id("a.2")));
+        assert!(rig.leave("a.2", 3).await);
+        assert_eq!(rig.open("pairs").await, None, "it is gone");
+    }
+}
+
+#[tokio::test]
+async fn the_list_has_what_is_public_now() {
+    let (rigs, _redis) = rigs("the_list_has_what_is_public_now").await;
+    for rig in rigs {
+        for name in ["a", "b", "c"] {
+            assert!(rig.join(name, 1, None).await);
+        }
+        assert_eq!(rig.listed().await, ["a", "b", "c"].map(str::to_owned).into());
+        let kept = rig.load("b").await;
+        let hide = |room: &mut Room| {
+            room.ask(PeerId::from_u128(1), &RoomRequest::SetPublic(false)).expect("the owner")
+        };
+        assert!(rig.change("b", kept.as_ref(), None, hide).await);
+        assert!(rig.leave("c", 1).await);
+        assert_eq!(rig.listed().await, ["a".to_owned()].into());
+        assert_eq!(rig.store.listed("chess", 10).await.map(|rooms| rooms.len()), Ok(0));
+    }
+}
+
+#[tokio::test]
+async fn effects_come_in_the_order_of_the_changes_and_to_nobody_else() {
+    let (rigs, _redis) = rigs("effects_come_in_the_order_of_the_changes").await;
+    for rig in rigs {
+        let mut ann = rig.connect(1, "a").await;
+        let mut other = rig.connect(9, "b").await;
+        assert!(rig.join("a", 1, None).await);
+        for _ in 0..10 {
+            assert!(rig.join("a", 2, None).await && rig.leave("a", 2).await);
+        }
+        let mut told = Vec::new();
+        // An id, and a view of the room, and both for each change.
+        while told.len() < 2 + 2 * 20 {
+            told.push(ann.next().await.expect("it is connected").to_string());
+        }
+        let two = PeerId::from_u128(2);
+        let events: Vec<&String> = told.iter().filter(|text| !text.contains("Room")).collect();
+        assert_eq!(*events[0], format!(r#"{{"IdAssigned":"{}"}}"#, PeerId::from_u128(1)));
+        for pair in events[1..].chunks(2) {
+            let expected =
+                [format!(r#"{{"NewPeer":"{two}"}}"#), format!(r#"{{"PeerLeft":"{two}"}}"#)];
+            assert_eq!(pair, expected.each_ref());
+        }
+        assert!(other.try_next().is_none(), "it is in another room");
+    }
+}
+
+#[tokio::test]
+async fn only_a_shared_store_can_pass_a_signal_on() {
+    let (rigs, _redis) = rigs("only_a_shared_store_can_pass_a_signal_on").await;
+    for rig in rigs {
+        let mut ann = rig.connect(1, "a").await;
+        let to = PeerId::from_u128(1);
+        let passed = rig.store.pass_on(&id("a"), to, &"hello".into()).await;
+        assert_eq!(passed, Ok(rig.store.is_shared()));
+        if rig.store.is_shared() {
+            assert_eq!(ann.next().await.as_deref(), Some("hello"));
+        }
+    }
+}
