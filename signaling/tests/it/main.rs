@@ -5,6 +5,7 @@ mod ice_servers;
 mod joining;
 mod limits;
 mod many;
+mod matchbox;
 mod operation;
 mod redis_server;
 mod rig;

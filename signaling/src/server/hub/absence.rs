@@ -1,0 +1,107 @@
+//! Peers whose connection is over: the others are told at once, or their place is kept for a while.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{MutexGuard, PoisonError},
+};
+
+use super::{
+    super::room::{Room, RoomId},
+    Hub, Parting, Visit, millis,
+};
+use crate::protocol::PeerId;
+
+/// The peers that may come again.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// In the order of their times; some have come by now.
+    queue: VecDeque<Missed>,
+    /// In which room their place is, and until when.
+    pub(super) places: HashMap<PeerId, (RoomId, u64)>,
+}
+
+/// A peer whose place is kept until then.
+#[derive(Debug)]
+struct Missed {
+    until: u64,
+    room: RoomId,
+    peer: PeerId,
+}
+
+impl Hub {
+    /// Notes that a connection is over, and tells the others when it is time to.
+    pub(crate) async fn leave(&self, visit: &Visit, parting: Parting, now: u64) {
+        if self.local.leave(visit.peer, visit.connection).is_none() {
+            // It came again by another connection.
+            return;
+        }
+        let has_grace = parting == Parting::Lost && visit.is_lasting && self.has_patience();
+        let done = if has_grace {
+            let peer = visit.peer;
+            self.change(&visit.room, |room| self.if_ours(room, peer, |room| room.miss(peer, now)))
+                .await
+        } else {
+            self.remove(&visit.room, visit.peer).await
+        };
+        if has_grace || done.is_err() {
+            self.miss(&visit.room, visit.peer, now);
+        }
+        self.unwatch(&visit.room);
+        self.count();
+    }
+
+    /// Whether there is memory left for those who may come again.
+    fn has_patience(&self) -> bool {
+        !self.limits.grace.is_zero() && self.lock_missed().queue.len() < self.limits.max_peers
+    }
+
+    fn miss(&self, room: &RoomId, peer: PeerId, now: u64) {
+        let until = now.saturating_add(millis(self.limits.grace));
+        let mut missed = self.lock_missed();
+        missed.queue.push_back(Missed { until, room: room.clone(), peer });
+        missed.places.insert(peer, (room.clone(), until));
+    }
+
+    /// Removes whoever did not come again in time, and whoever was connected to a process that is dead.
+    pub(crate) async fn tick(&self, now: u64) {
+        for (room, peers) in self.store.bereaved().await {
+            for peer in peers {
+                let _ = self.change(&room, |room| room.miss(peer, now)).await;
+                self.miss(&room, peer, now);
+            }
+        }
+        while let Some(Missed { room, peer, .. }) = self.next_overdue(now) {
+            let is_away = |room: &Room| {
+                let member = room.members().iter().find(|member| member.id == peer);
+                let grace = millis(self.limits.grace);
+                member.is_some_and(|member| match member.absent_since {
+                    Some(since) => since.saturating_add(grace) <= now,
+                    // It left while the store could not be reached.
+                    None => member.process == self.process && !self.local.is_in(peer, room.id()),
+                })
+            };
+            let removed = self
+                .change(&room, |room| if is_away(room) { room.leave(peer) } else { Vec::new() })
+                .await;
+            if removed.is_err() {
+                self.miss(&room, peer, now);
+                break;
+            }
+        }
+        self.count();
+    }
+
+    fn next_overdue(&self, now: u64) -> Option<Missed> {
+        let mut missed = self.lock_missed();
+        let next = missed.queue.pop_front_if(|missed| missed.until <= now)?;
+        // It may be missed again, by a later entry.
+        if missed.places.get(&next.peer).is_some_and(|(_, until)| *until == next.until) {
+            missed.places.remove(&next.peer);
+        }
+        Some(next)
+    }
+
+    pub(super) fn lock_missed(&self) -> MutexGuard<'_, Waiting> {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

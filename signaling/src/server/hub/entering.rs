@@ -1,0 +1,213 @@
+//! How a peer gets into a room: which one is meant, and what if others come at the same time.
+
+use std::num::NonZeroU16;
+
+use uuid::Uuid;
+
+use super::{
+    super::{
+        address::{Wish, WishedRoom},
+        outbox::Outbox,
+        room::{Newcomer, Room, RoomId, Terms},
+        store::Change,
+        token::Resume,
+    },
+    Hub, MAX_ATTEMPTS, Visit, Visitor,
+};
+use crate::{
+    lobby::{CODE_LENGTH, CODE_LETTERS},
+    protocol::{PeerId, Refusal},
+};
+
+/// A room that is to be entered.
+struct Entrance {
+    id: RoomId,
+    terms: Terms,
+    must_exist: bool,
+    must_be_new: bool,
+    is_rebuilt: bool,
+}
+
+impl Hub {
+    /// Whether a peer would be let in now; the answer may be another one in the next moment.
+    pub(crate) async fn check(&self, wish: &Wish) -> Result<(), Refusal> {
+        let visitor = Visitor {
+            peer: PeerId::from_u128(0),
+            is_lasting: false,
+            connection: 0,
+            is_v1: false,
+            resume: None,
+        };
+        if self.local.count() >= self.limits.max_peers {
+            return Err(Refusal::ServerFull);
+        }
+        let entrance = self.entrance(&visitor, wish).await?;
+        match self.store.load(&entrance.id).await? {
+            Some(kept) => kept.room.check(&self.newcomer(&visitor, wish)),
+            None => {
+                let is_known = self.lock_watched().contains_key(&entrance.id);
+                let has_place = is_known || self.lock_watched().len() < self.limits.max_rooms;
+                has_place.then_some(()).ok_or(Refusal::TooManyRooms)
+            }
+        }
+    }
+
+    /// Lets a peer in. Everything for it goes into `outbox`, its id first.
+    pub(crate) async fn enter(
+        &self,
+        visitor: &Visitor,
+        wish: &Wish,
+        outbox: Outbox,
+    ) -> Result<Visit, Refusal> {
+        let mut before = None;
+        let entered = self.try_to_enter(visitor, wish, outbox, &mut before).await;
+        if let Ok(visit) = &entered {
+            let kept = self.lock_missed().places.remove(&visit.peer);
+            if let Some((kept, _)) = kept.filter(|(room, _)| *room != visit.room) {
+                // Nobody waits for it there any more.
+                let _ = self.remove(&kept, visit.peer).await;
+            }
+        }
+        if let Some(before) = before {
+            self.unwatch(&before);
+            if entered.as_ref().ok().is_none_or(|visit| visit.room != before) {
+                // A store that cannot be reached keeps the peer's place there for some time longer.
+                let _ = self.remove(&before, visitor.peer).await;
+            }
+        }
+        self.count();
+        entered
+    }
+
+    /// The same; `before` is the room that an earlier connection of the peer was in, which is over.
+    async fn try_to_enter(
+        &self,
+        visitor: &Visitor,
+        wish: &Wish,
+        mut outbox: Outbox,
+        before: &mut Option<RoomId>,
+    ) -> Result<Visit, Refusal> {
+        let Visitor { peer, is_lasting, connection, is_v1, .. } = *visitor;
+        for _ in 0..MAX_ATTEMPTS {
+            let entrance = self.entrance(visitor, wish).await?;
+            let _turn = self.turn(&entrance.id).await;
+            self.watch(&entrance.id).await?;
+            let most = self.limits.max_peers;
+            match self.local.enter((peer, connection), is_v1, &entrance.id, outbox, most) {
+                Ok(earlier) => *before = before.take().or(earlier),
+                Err(_) => {
+                    self.unwatch(&entrance.id);
+                    return Err(Refusal::ServerFull);
+                }
+            }
+            let joined = self.join(visitor, wish, &entrance).await;
+            if joined == Ok(true) {
+                return Ok(Visit { peer, is_lasting, connection, is_v1, room: entrance.id });
+            }
+            self.unwatch(&entrance.id);
+            let ours = self.local.leave(peer, connection);
+            // The last place among strangers went to somebody else: there will be another room.
+            let is_any = matches!(wish.room, WishedRoom::Any { .. });
+            if !(is_any && visitor.resume.is_none() && joined == Err(Refusal::RoomFull)) {
+                joined?;
+            }
+            // If it is not there any more, the peer came again by another connection in the meantime.
+            outbox = ours.ok_or(Refusal::Replaced)?;
+        }
+        Err(Refusal::StoreDown)
+    }
+
+    /// Tries to join. False if somebody else changed the room in the meantime.
+    async fn join(
+        &self,
+        visitor: &Visitor,
+        wish: &Wish,
+        entrance: &Entrance,
+    ) -> Result<bool, Refusal> {
+        let kept = self.store.load(&entrance.id).await?;
+        let mut room = match &kept {
+            Some(_) if entrance.must_be_new => return Ok(false),
+            Some(kept) => Room::clone(&kept.room),
+            None if entrance.must_exist => return Err(Refusal::NoSuchRoom),
+            None => Room::new(entrance.id.clone(), entrance.terms.clone(), entrance.is_rebuilt),
+        };
+        let effects = room.join(&self.newcomer(visitor, wish))?;
+        let change = Change { id: &entrance.id, from: kept.as_ref(), to: room, effects };
+        Ok(self.store.swap(change).await?)
+    }
+
+    /// Which room is meant, and on which terms if it is a new one.
+    async fn entrance(&self, visitor: &Visitor, wish: &Wish) -> Result<Entrance, Refusal> {
+        if let Some(Resume { room, terms, .. }) = &visitor.resume {
+            let (id, terms) = (room.clone(), terms.clone());
+            let (must_exist, must_be_new, is_rebuilt) = (false, false, true);
+            return Ok(Entrance { id, terms, must_exist, must_be_new, is_rebuilt });
+        }
+        let most = self.limits.max_peers_per_room;
+        let mut terms = self.terms(wish)?;
+        let (id, must_exist) = match &wish.room {
+            WishedRoom::Named { name, must_exist } => (name.clone(), *must_exist),
+            WishedRoom::New => (generated_code(), false),
+            WishedRoom::Any { group, size, label, closes_when_full } => {
+                if size.get() > most {
+                    return Err(Refusal::GroupSize);
+                }
+                terms.capacity = size.get();
+                terms.group = Some(group.clone());
+                terms.closes_when_full = *closes_when_full;
+                match self.store.open_room(group).await? {
+                    Some(open) => (open.0, false),
+                    None => (format!("{label}.{:016x}", random()), false),
+                }
+            }
+        };
+        let must_be_new = wish.room == WishedRoom::New;
+        Ok(Entrance { id: RoomId(id), terms, must_exist, must_be_new, is_rebuilt: false })
+    }
+
+    fn terms(&self, wish: &Wish) -> Result<Terms, Refusal> {
+        let most = self.limits.max_peers_per_room;
+        let capacity = wish.capacity.map_or(most, NonZeroU16::get);
+        if capacity > most || wish.spectators > most {
+            return Err(Refusal::BadRequest);
+        }
+        Ok(Terms {
+            game: wish.game.clone(),
+            version: wish.version.clone(),
+            capacity,
+            spectators: wish.spectators,
+            is_public: wish.is_public,
+            group: None,
+            closes_when_full: false,
+        })
+    }
+
+    fn newcomer(&self, visitor: &Visitor, wish: &Wish) -> Newcomer {
+        Newcomer {
+            peer: visitor.peer,
+            name: wish.name.clone(),
+            place: wish.place,
+            is_v1: visitor.is_v1,
+            process: self.process,
+            game: wish.game.clone(),
+            version: wish.version.clone(),
+            returns: visitor.resume.as_ref().map(|resume| resume.claim),
+        }
+    }
+}
+
+fn random() -> u64 {
+    Uuid::new_v4().as_u64_pair().1 ^ Uuid::new_v4().as_u64_pair().0.rotate_left(32)
+}
+
+/// A code for a new room.
+fn generated_code() -> String {
+    let mut random = random();
+    let letters = CODE_LETTERS.len() as u64;
+    let code = (0..CODE_LENGTH).map(|_| {
+        let letter = CODE_LETTERS[(random % letters) as usize];
+        random /= letters;
+        char::from(letter)
+    });
+    code.collect()
+}

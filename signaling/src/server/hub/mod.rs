@@ -1,0 +1,288 @@
+//! Brings peers into rooms, and tells the others: what is between the connections of this process and the store of the rooms.
+//!
+//! Each change of a room is made on a copy, which is swapped in if nobody else was faster. Those of this process take turns, so that it
+//! only ever has to try again because of another process.
+
+mod absence;
+mod entering;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use tokio::sync::Mutex as Turns;
+use tungstenite::Utf8Bytes;
+
+use self::absence::Waiting;
+use super::{
+    counters::{Counter, Health},
+    local::{Handed, Local, text},
+    room::{Effect, ProcessId, Room, RoomId},
+    store::{Change, Store, StoreDown},
+    token::{Resume, Signer},
+};
+use crate::{
+    lobby::{Denial, RoomEvent, RoomListing, RoomRequest},
+    protocol::{PeerId, Refusal},
+};
+
+/// How often a change is tried again because another process was faster: each time one of them got on, so a room that so many
+/// others change at once is not for people.
+const MAX_ATTEMPTS: u32 = 64;
+/// Locks by which rooms take turns; two rooms that share one wait for each other now and then.
+const TURNS: usize = 64;
+/// Most rooms in an answer to whoever asks for the list: more than a person reads.
+const MAX_LISTED: usize = 200;
+
+/// How much there may be; see the fields of the same name in [`ServerConfig`](super::ServerConfig).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RoomLimits {
+    pub(crate) max_rooms: usize,
+    pub(crate) max_peers: usize,
+    pub(crate) max_peers_per_room: u16,
+    /// How long the place of a peer is kept whose connection broke.
+    pub(crate) grace: Duration,
+    /// How long a token is worth something.
+    pub(crate) resume_for: Duration,
+}
+
+/// Somebody who wants to come in.
+#[derive(Debug)]
+pub(crate) struct Visitor {
+    pub(crate) peer: PeerId,
+    /// Whether it is the same one when it comes again.
+    pub(crate) is_lasting: bool,
+    pub(crate) connection: u64,
+    pub(crate) is_v1: bool,
+    pub(crate) resume: Option<Resume>,
+}
+
+/// A peer that is in a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Visit {
+    pub(crate) peer: PeerId,
+    is_lasting: bool,
+    connection: u64,
+    pub(crate) is_v1: bool,
+    pub(crate) room: RoomId,
+}
+
+/// How a peer's connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parting {
+    /// It said so, or was sent off.
+    Left,
+    /// It broke: the peer may come again.
+    Lost,
+}
+
+pub(crate) struct Hub {
+    store: Arc<dyn Store>,
+    local: Arc<Local>,
+    limits: RoomLimits,
+    process: ProcessId,
+    signer: Signer,
+    health: Arc<Health>,
+    /// How many peers of this process are in which room.
+    watched: Mutex<HashMap<RoomId, usize>>,
+    missed: Mutex<Waiting>,
+    turns: [Turns<()>; TURNS],
+    hasher: RandomState,
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+impl Hub {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        local: Arc<Local>,
+        limits: RoomLimits,
+        (process, signer): (ProcessId, Signer),
+        health: Arc<Health>,
+    ) -> Self {
+        Self {
+            store,
+            local,
+            limits,
+            process,
+            signer,
+            health,
+            watched: Mutex::default(),
+            missed: Mutex::default(),
+            turns: [const { Turns::const_new(()) }; TURNS],
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Whether other processes have the rooms, too.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.store.is_shared()
+    }
+
+    /// Whether nobody can come in, because the store of the rooms cannot be reached.
+    pub(crate) fn is_impaired(&self) -> bool {
+        self.store.is_down()
+    }
+
+    /// What a token proves.
+    pub(crate) fn read_token(&self, token: &str, peer: PeerId, now: u64) -> Option<Resume> {
+        self.signer.read(token, peer, now)
+    }
+
+    /// Does what a peer asks for in its room, or tells it why not.
+    pub(crate) async fn ask(&self, visit: &Visit, request: &RoomRequest) {
+        let mut denial = None;
+        let changed = self
+            .change(&visit.room, |room| {
+                room.ask(visit.peer, request).unwrap_or_else(|denied| {
+                    denial = Some(denied);
+                    Vec::new()
+                })
+            })
+            .await;
+        if let Some(denial) = denial.or(changed.is_err().then_some(Denial::Unavailable)) {
+            self.health.counters.count(Counter::Denied);
+            self.tell(visit, &RoomEvent::Denied(denial));
+        }
+    }
+
+    /// Passes `message`, a complete event, to a peer in the same room.
+    pub(crate) async fn signal(&self, visit: &Visit, to: PeerId, message: Utf8Bytes) {
+        let dropped = match self.local.hand(&visit.room, to, message.clone()) {
+            Handed::Over => return,
+            Handed::OtherRoom => Counter::DroppedOtherRoom,
+            Handed::NotHere => match self.store.pass_on(&visit.room, to, &message).await {
+                Ok(true) => return,
+                Ok(false) => Counter::DroppedUnknownReceiver,
+                Err(StoreDown) => Counter::DroppedStoreDown,
+            },
+        };
+        self.health.counters.count(dropped);
+    }
+
+    /// The public rooms of a game.
+    pub(crate) async fn list(&self, game: &str) -> Result<Vec<RoomListing>, StoreDown> {
+        let rooms = self.store.listed(game, MAX_LISTED).await?;
+        Ok(rooms.iter().map(|room| room.listing()).collect())
+    }
+
+    /// Gives a peer what brings it back to its place, if it is one that can come back.
+    pub(crate) async fn give_token(&self, visit: &Visit, now: u64) {
+        if !visit.is_lasting {
+            return;
+        }
+        let Ok(Some(kept)) = self.store.load(&visit.room).await else { return };
+        let token = self.signer.sign(&Resume {
+            peer: visit.peer,
+            room: visit.room.clone(),
+            terms: kept.room.terms().clone(),
+            claim: kept.room.claim(visit.peer),
+            expires: now.saturating_add(millis(self.limits.resume_for)),
+        });
+        self.tell(visit, &RoomEvent::Resume(token));
+    }
+
+    fn tell(&self, visit: &Visit, event: &RoomEvent) {
+        // Who is not there needs not be told.
+        let _ = self.local.hand(&visit.room, visit.peer, text(event));
+    }
+
+    async fn remove(&self, room: &RoomId, peer: PeerId) -> Result<(), StoreDown> {
+        self.change(room, |room| self.if_ours(room, peer, |room| room.leave(peer))).await
+    }
+
+    /// Unless the peer is connected to another process by now, which then has the say.
+    fn if_ours(
+        &self,
+        room: &mut Room,
+        peer: PeerId,
+        work: impl FnOnce(&mut Room) -> Vec<Effect>,
+    ) -> Vec<Effect> {
+        let member = room.members().iter().find(|member| member.id == peer);
+        if member.is_some_and(|member| member.process == self.process) {
+            work(room)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Changes a room, if there is one; as often as it takes. What has no effect is no change.
+    async fn change(
+        &self,
+        id: &RoomId,
+        mut work: impl FnMut(&mut Room) -> Vec<Effect>,
+    ) -> Result<(), StoreDown> {
+        let _turn = self.turn(id).await;
+        for _ in 0..MAX_ATTEMPTS {
+            let Some(kept) = self.store.load(id).await? else { return Ok(()) };
+            let mut room = Room::clone(&kept.room);
+            let effects = work(&mut room);
+            if room == *kept.room {
+                return Ok(());
+            }
+            if self.store.swap(Change { id, from: Some(&kept), to: room, effects }).await? {
+                return Ok(());
+            }
+        }
+        Err(StoreDown)
+    }
+
+    async fn turn(&self, id: &RoomId) -> tokio::sync::MutexGuard<'_, ()> {
+        let hash = self.hasher.hash_one(id);
+        self.turns[(hash % TURNS as u64) as usize].lock().await
+    }
+
+    async fn watch(&self, id: &RoomId) -> Result<(), Refusal> {
+        {
+            let mut watched = self.lock_watched();
+            if watched.len() >= self.limits.max_rooms && !watched.contains_key(id) {
+                return Err(Refusal::TooManyRooms);
+            }
+            *watched.entry(id.clone()).or_default() += 1;
+        }
+        let watching = self.store.watch(id).await;
+        if watching.is_err() {
+            self.unwatch(id);
+        }
+        Ok(watching?)
+    }
+
+    fn unwatch(&self, id: &RoomId) {
+        let mut watched = self.lock_watched();
+        if let Some(count) = watched.get_mut(id) {
+            *count -= 1;
+            if *count == 0 {
+                watched.remove(id);
+            }
+        }
+        drop(watched);
+        self.store.unwatch(id);
+    }
+
+    fn count(&self) {
+        self.health.rooms.store(self.lock_watched().len(), Relaxed);
+        self.health.peers.store(self.local.count(), Relaxed);
+    }
+
+    fn lock_watched(&self) -> MutexGuard<'_, HashMap<RoomId, usize>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<StoreDown> for Refusal {
+    fn from(_: StoreDown) -> Self {
+        Self::StoreDown
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
