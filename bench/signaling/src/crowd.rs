@@ -52,9 +52,9 @@ pub(crate) struct Arrivals {
 }
 
 impl Crowd {
-    /// Lets so many peers join, two by two, each pair in a room of its own.
+    /// Lets so many peers join, two by two, each pair in a room of its own; the two at different servers, if there are two.
     pub(crate) async fn gather(
-        server: SocketAddr,
+        servers: &[SocketAddr],
         peers: usize,
     ) -> (Self, mpsc::UnboundedReceiver<Duration>) {
         let (latencies, measured) = mpsc::unbounded_channel();
@@ -69,7 +69,9 @@ impl Crowd {
             arrivals: Arc::clone(&arrivals),
             stop,
         };
-        let pairs = stream::iter(0..peers / 2).map(|pair| tokio::spawn(join_pair(server, pair)));
+        let server = |number: usize| servers[number % servers.len()];
+        let pairs = stream::iter(0..peers / 2)
+            .map(|pair| tokio::spawn(join_pair([server(pair), server(pair + 1)], pair)));
         let mut pairs = pairs.buffer_unordered(JOINING);
         while let Some(pair) = pairs.next().await {
             let Ok(Ok(pair)) = pair else { continue };
@@ -110,10 +112,10 @@ impl Crowd {
     }
 }
 
-async fn join_pair(server: SocketAddr, pair: usize) -> io::Result<[Client; 2]> {
+async fn join_pair(servers: [SocketAddr; 2], pair: usize) -> io::Result<[Client; 2]> {
     let path = format!("/load-{pair}");
-    let mut first = Client::join(server, &path).await?;
-    let second = Client::join(server, &path).await?;
+    let mut first = Client::join(servers[0], &path).await?;
+    let second = Client::join(servers[1], &path).await?;
     let met = first.meet().await?;
     if met == second.id { Ok([first, second]) } else { Err(io::Error::other("a stranger came")) }
 }

@@ -10,7 +10,14 @@ mod process;
 mod report;
 mod trouble;
 
-use std::{fs::File, io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    fs::File,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    time::Duration,
+};
 
 use lexopt::{Arg, Parser, ValueExt};
 use tokio::{
@@ -21,7 +28,7 @@ use tokio::{
 
 use self::{
     crowd::Crowd,
-    process::Server,
+    process::{Server, Usage},
     report::{Contestant, Figures, Report},
     trouble::Trouble,
 };
@@ -40,6 +47,9 @@ const IDLE: Duration = Duration::from_secs(10);
 const SIGNALS_PER_S: u64 = 1000;
 /// As long as a session description.
 const SIGNAL_BYTES: usize = 3000;
+
+/// Debian's name of Redis.
+const REDIS: &str = "redis-server";
 
 /// What was asked for.
 #[derive(Debug, Default)]
@@ -113,7 +123,11 @@ fn measure(request: &Request) -> io::Result<Report> {
     };
     let mut report = Report::default();
     for peers in sizes {
-        for contestant in [Contestant::Ours, Contestant::Stock] {
+        for contestant in [Contestant::Ours, Contestant::OursWithRedis, Contestant::Stock] {
+            if contestant == Contestant::OursWithRedis && !has_redis() {
+                eprintln!("two processes are left out: `{REDIS}` is not installed");
+                continue;
+            }
             eprintln!("{peers} peers at {} …", contestant.name());
             let figures =
                 Runtime::new()?.block_on(measure_one(request, contestant, peers, relay))?;
@@ -123,12 +137,22 @@ fn measure(request: &Request) -> io::Result<Report> {
     Ok(report)
 }
 
-fn start(request: &Request, contestant: Contestant) -> io::Result<Server> {
-    match contestant {
-        Contestant::Ours => Server::start(
-            &request.ours,
+fn has_redis() -> bool {
+    Command::new(REDIS).arg("--version").output().is_ok()
+}
+
+/// What the clients of one contestant are connected to.
+struct Service {
+    servers: Vec<Server>,
+    /// Kept for as long as the servers need it. What it costs is told apart.
+    redis: Option<Server>,
+}
+
+impl Service {
+    fn start(request: &Request, contestant: Contestant) -> io::Result<Self> {
+        let ours = |more: &[&str]| {
             // All of them come from one address, and at once.
-            [
+            let limits = [
                 ["--host", "127.0.0.1"],
                 ["--port", "{port}"],
                 ["--max-connections", "15000"],
@@ -136,10 +160,53 @@ fn start(request: &Request, contestant: Contestant) -> io::Result<Server> {
                 ["--max-peers-per-address", "15000"],
                 ["--joins-per-second", "100000"],
                 ["--joins-at-once", "100000"],
-            ]
-            .as_flattened(),
-        ),
-        Contestant::Stock => Server::start(&request.stock, &["{address}"]),
+            ];
+            Server::start(&request.ours, &[limits.as_flattened(), more].concat())
+        };
+        Ok(match contestant {
+            Contestant::Ours => Self { servers: vec![ours(&[])?], redis: None },
+            Contestant::OursWithRedis => {
+                let redis = Server::start(
+                    Path::new(REDIS),
+                    &[
+                        "--port",
+                        "{port}",
+                        "--bind",
+                        "127.0.0.1",
+                        "--save",
+                        "",
+                        "--appendonly",
+                        "no",
+                    ],
+                )?;
+                let url = format!("redis://{}", redis.address);
+                let servers = vec![ours(&["--redis", &url])?, ours(&["--redis", &url])?];
+                Self { servers, redis: Some(redis) }
+            }
+            Contestant::Stock => {
+                Self { servers: vec![Server::start(&request.stock, &["{address}"])?], redis: None }
+            }
+        })
+    }
+
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.servers.iter().map(|server| server.address).collect()
+    }
+
+    /// Of all servers together.
+    fn usage(&self) -> io::Result<Usage> {
+        let mut sum = Usage { memory: 0.0, cpu: 0.0 };
+        for server in &self.servers {
+            let usage = server.usage()?;
+            sum.memory += usage.memory;
+            sum.cpu += usage.cpu;
+        }
+        Ok(sum)
+    }
+
+    /// The processor time of Redis, in seconds.
+    fn redis_cpu(&self) -> io::Result<f64> {
+        self.redis.as_ref().map_or(Ok(0.0), |redis| Ok(redis.usage()?.cpu))
     }
 }
 
@@ -149,10 +216,10 @@ async fn measure_one(
     peers: usize,
     relay: Duration,
 ) -> io::Result<Figures> {
-    let server = start(request, contestant)?;
-    let empty = server.usage()?;
-    let (crowd, mut latencies) = Crowd::gather(server.address, peers).await;
-    let full = server.usage()?;
+    let server = Service::start(request, contestant)?;
+    let (empty, empty_redis) = (server.usage()?, server.redis_cpu()?);
+    let (crowd, mut latencies) = Crowd::gather(&server.addresses(), peers).await;
+    let (full, full_redis) = (server.usage()?, server.redis_cpu()?);
     sleep(SETTLING).await;
     let settled = server.usage()?;
     sleep(IDLE).await;
@@ -164,6 +231,7 @@ async fn measure_one(
         joined_percent: crowd.joined as f64 / crowd.wanted as f64 * 100.0,
         kb_per_connection: (settled.memory - empty.memory) / joined / 1000.0,
         us_per_join: (full.cpu - empty.cpu) / joined * 1e6,
+        redis_us_per_join: (full_redis - empty_redis) / joined * 1e6,
         idle_us_per_s: (idle.cpu - settled.cpu) / joined / IDLE.as_secs_f64() * 1e6,
         ..Figures::default()
     };
@@ -171,7 +239,7 @@ async fn measure_one(
     (figures.relay_p50_ms, figures.relay_p99_ms, figures.lost_percent) = calm;
     figures.kb_after_signals = (server.usage()?.memory - empty.memory) / joined / 1000.0;
     for trouble in Trouble::ALL {
-        let making = trouble.make(server.address);
+        let making = trouble.make(server.servers[0].address);
         sleep(Duration::from_millis(500)).await;
         let (_, p99, lost) = send_signals(&crowd, relay / 4, &mut latencies).await;
         making.abort();

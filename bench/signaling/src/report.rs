@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contestant {
     Ours,
+    /// Two processes that share their rooms; of each pair of peers one is at either.
+    OursWithRedis,
     Stock,
 }
 
@@ -13,6 +15,7 @@ impl Contestant {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ours => "signaling",
+            Self::OursWithRedis => "two signaling processes and Redis",
             Self::Stock => "matchbox_server 0.15",
         }
     }
@@ -26,6 +29,8 @@ pub(crate) struct Figures {
     pub(crate) kb_per_connection: f64,
     pub(crate) kb_after_signals: f64,
     pub(crate) us_per_join: f64,
+    /// What Redis needs beside that.
+    pub(crate) redis_us_per_join: f64,
     pub(crate) idle_us_per_s: f64,
     pub(crate) relay_p50_ms: f64,
     pub(crate) relay_p99_ms: f64,
@@ -49,28 +54,32 @@ impl Report {
 
     /// Prints the table in Markdown.
     pub(crate) fn print(&self) {
-        println!("| | peers | signaling | matchbox_server 0.15 |");
-        println!("|---|---:|---:|---:|");
-        for (ours, stock) in self.of(Contestant::Ours).zip(self.of(Contestant::Stock)) {
-            let row = |what: &str, value: fn(&Figures) -> f64| {
-                println!("| {what} | {} | {:.1} | {:.1} |", ours.peers, value(ours), value(stock));
+        let all = [Contestant::Ours, Contestant::OursWithRedis, Contestant::Stock];
+        let present: Vec<Contestant> =
+            all.into_iter().filter(|&contestant| self.of(contestant).next().is_some()).collect();
+        let names: String = present.iter().map(|it| format!(" {} |", it.name())).collect();
+        println!("| | peers |{names}");
+        println!("|---|---:|{}", "---:|".repeat(present.len()));
+        for (index, ours) in self.of(Contestant::Ours).enumerate() {
+            let row = |what: &str, value: &dyn Fn(&Figures) -> f64| {
+                let values = present.iter().filter_map(|&it| self.of(it).nth(index));
+                let values: String =
+                    values.map(|figures| format!(" {:.1} |", value(figures))).collect();
+                println!("| {what} | {} |{values}", ours.peers);
             };
-            row("joined, %", |it| it.joined_percent);
-            row("kB of memory for each idle connection", |it| it.kb_per_connection);
-            row("the same after signals went through", |it| it.kb_after_signals);
-            row("µs of processor for each join", |it| it.us_per_join);
-            row("µs of processor a second for each idle connection", |it| it.idle_us_per_s);
-            row("signals at 1,000 a second: median, ms", |it| it.relay_p50_ms);
-            row("99th percentile, ms", |it| it.relay_p99_ms);
-            row("lost, %", |it| it.lost_percent);
-            for (index, (name, ..)) in ours.troubles.iter().enumerate() {
-                let p99 = |it: &Figures| it.troubles.get(index).map_or(f64::NAN, |it| it.1);
-                println!(
-                    "| 99th percentile beside {name}, ms | {} | {:.1} | {:.1} |",
-                    ours.peers,
-                    p99(ours),
-                    p99(stock)
-                );
+            row("joined, %", &|it| it.joined_percent);
+            row("kB of memory for each idle connection", &|it| it.kb_per_connection);
+            row("the same after signals went through", &|it| it.kb_after_signals);
+            row("µs of processor for each join", &|it| it.us_per_join);
+            row("µs of Redis for each join", &|it| it.redis_us_per_join);
+            row("µs of processor a second for each idle connection", &|it| it.idle_us_per_s);
+            row("signals at 1,000 a second: median, ms", &|it| it.relay_p50_ms);
+            row("99th percentile, ms", &|it| it.relay_p99_ms);
+            row("lost, %", &|it| it.lost_percent);
+            for (trouble, (name, ..)) in ours.troubles.iter().enumerate() {
+                row(&format!("99th percentile beside {name}, ms"), &|it| {
+                    it.troubles.get(trouble).map_or(f64::NAN, |it| it.1)
+                });
             }
         }
     }
@@ -78,7 +87,12 @@ impl Report {
     /// The figures of the most peers, by name.
     pub(crate) fn to_json(&self) -> Value {
         let mut figures = json!({});
-        for (prefix, contestant) in [("", Contestant::Ours), ("stock_", Contestant::Stock)] {
+        let contestants = [
+            ("", Contestant::Ours),
+            ("redis_", Contestant::OursWithRedis),
+            ("stock_", Contestant::Stock),
+        ];
+        for (prefix, contestant) in contestants {
             let Some(most) = self.of(contestant).max_by_key(|figures| figures.peers) else {
                 continue;
             };
