@@ -50,7 +50,7 @@ async fn a_room_is_created_found_by_its_code_and_played_in() {
     for peer in [&mut ann, &mut bob] {
         peer.ask(&RoomRequest::SetReady(true)).await;
     }
-    ann.sees("two that are ready", |room| room.is_ready()).await;
+    ann.sees("two that are ready", RoomState::is_ready).await;
     ann.ask(&RoomRequest::Start).await;
     let room = bob.sees("the match", |room| room.phase == RoomPhase::Playing).await;
     assert_eq!(room.count(Place::Spectator), 1);
