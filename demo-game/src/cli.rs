@@ -239,6 +239,9 @@ fn window(flags: Flags) -> Result<Command, CliError> {
 /// The address of the room that is meant: the same one that a window or a page goes to by it.
 fn meant_address(address: &str) -> String {
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
+    if path.ends_with("/v1/create") || path.ends_with("/v1/quick") {
+        return address.to_owned();
+    }
     let Some((server, room)) = path.rsplit_once('/') else { return address.to_owned() };
     let mark = if query.is_empty() { "" } else { "?" };
     // As a host shows it.
@@ -334,6 +337,7 @@ mod tests {
         assert_eq!(meant_address("ws://h:1/dam3r?next=2"), "ws://h:1/DAM3R?next=2");
         assert_eq!(meant_address("ws://h:1/my_room"), "ws://h:1/my_room");
         assert_eq!(meant_address("192.168.1.5:3536/dam3r"), "ws://192.168.1.5:3536/DAM3R");
+        assert_eq!(meant_address("ws://h:1/v1/quick?players=2"), "ws://h:1/v1/quick?players=2");
         assert_eq!(meant_address("nonsense"), "nonsense");
     }
 

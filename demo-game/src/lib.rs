@@ -56,6 +56,9 @@ use crate::sim::tuning::{FPS, MAX_SEATS};
 /// The version that players are told when two builds do not fit.
 pub const GAME_VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// The name by which servers and peers know the game.
+pub const GAME_ID: &str = "duel-around-a-star";
+
 /// The game without its face: netcode, rules and bots. The same for windows, browsers and the headless peer.
 #[derive(Clone, Debug)]
 pub struct DuelPlugin {
@@ -73,7 +76,7 @@ impl Plugin for DuelPlugin {
     fn build(&self, app: &mut App) {
         let config = NetcodeConfig {
             fps: FPS,
-            game_id: "duel-around-a-star".into(),
+            game_id: GAME_ID.into(),
             game_version: self.game_version.clone(),
             max_players: MAX_SEATS as u8,
             ..NetcodeConfig::default()

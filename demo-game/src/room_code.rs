@@ -1,11 +1,9 @@
 //! Room codes: a few letters that can be said over a phone, and typed as small letters too.
 
-/// Letters and digits of a generated code: none that looks like another one (no 0 O Q, 1 I L, 2 Z, 5 S, 8 B).
-const LETTERS: &[u8] = b"ACDEFGHJKMNPRTUVWXY34679";
-/// Length of a generated code: 24⁵ are 8 million rooms, and five characters can be said over a phone.
-const LENGTH: usize = 5;
+use signaling::lobby::{CODE_LENGTH as LENGTH, CODE_LETTERS as LETTERS};
 
-/// A code made from `random`.
+/// A code made from `random`, for a room on this machine. Elsewhere the server gives it one.
+#[cfg(any(test, not(target_arch = "wasm32")))]
 pub(crate) fn generate(mut random: u64) -> String {
     let letters = LETTERS.len() as u64;
     let letter = |_| {

@@ -89,9 +89,9 @@ pub use effects::{AppEffectsExt, EffectStarted, Effects};
 pub use frame::{MatchSeed, SimFrame};
 pub use input::{GameInput, LocalInputs, PlayerInputs, Seat};
 pub use membership::{
-    EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, LobbyPeer, Misconduct, Refusal, Roster,
-    RosterSeat, SessionChanged, SessionState, SetConditions, SetInputDelay, SetReady, StartBlocker,
-    StartLocal, StartRefusal, in_match,
+    AskRoom, EndReason, FinishMatch, JoinRoom, LeaveRoom, ListRooms, Lobby, LobbyPeer, Misconduct,
+    Refusal, Room, RoomDenied, RoomList, Roster, RosterSeat, SessionChanged, SessionState,
+    SetConditions, SetInputDelay, SetReady, StartBlocker, StartLocal, StartRefusal, in_match,
 };
 pub use pacing::StepPhase;
 pub use plugin::{NetcodePlugin, NetcodeSystems, ReadInputs, SetupMatch, Simulate};
@@ -99,7 +99,11 @@ pub use rollback::{
     AppRollbackExt, Ordered, Restorable, Rollback, RollbackCommandsExt, RollbackId,
 };
 pub use session::{Divergence, DivergenceCause, SyncTest, SyncTestFailed, SyncTestFailure};
-pub use signaling::{ice_servers::IceServer, protocol::PeerId};
+pub use signaling::{
+    ice_servers::IceServer,
+    lobby::{Denial, Place, RoomListing, RoomMember, RoomPhase, RoomRequest, RoomState},
+    protocol::PeerId,
+};
 pub use transport::{LinkConditions, Route, TransportError};
 
 /// What every game names: `use netcode::prelude::*;`.

@@ -15,8 +15,11 @@ use crate::{
     input::{GameInput, LocalInputs, PlayerInputs},
     lent::Lent,
     membership::{
-        Connection, FinishMatch, JoinRoom, LeaveRoom, Lobby, Roster, SessionChanged, SessionState,
-        SetConditions, SetInputDelay, SetReady, StartLocal,
+        AskRoom, Connection, FinishMatch, JoinRoom, LeaveRoom, ListRooms, Lobby, Room, RoomDenied,
+        RoomList, Roster, SessionChanged, SessionState, SetConditions, SetInputDelay, SetReady,
+        StartLocal,
+        room::{Mirror, mirror_room},
+        room_list::list_rooms,
         systems::{Page, PendingStart, Stepped, receive, send, take_requests},
     },
     pacing::{Pacer, StepPhase},
@@ -153,6 +156,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
                 send.in_set(NetcodeSystems::Send),
             ),
         );
+        add_rooms(app);
         #[cfg(all(feature = "webrtc", target_arch = "wasm32"))]
         app.add_systems(PreUpdate, attend_page.after(take_requests).before(receive));
     }
@@ -161,6 +165,20 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
     fn cleanup(&self, app: &mut App) {
         audit(app.world_mut());
     }
+}
+
+/// What the server and we tell each other of the room, and the list of rooms.
+fn add_rooms(app: &mut App) {
+    app.init_resource::<Room>()
+        .init_resource::<Mirror>()
+        .init_resource::<RoomList>()
+        .add_message::<AskRoom>()
+        .add_message::<RoomDenied>()
+        .add_message::<ListRooms>()
+        .add_systems(
+            PreUpdate,
+            (list_rooms, mirror_room.after(receive)).in_set(NetcodeSystems::Receive),
+        );
 }
 
 fn run_in_one_thread(schedule: &mut Schedule) {

@@ -6,8 +6,12 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use demo_game::GAME_ID;
 use serde_json::Value;
-use signaling::server::{Server, ServerConfig};
+use signaling::{
+    lobby::RoomListing,
+    server::{Server, ServerConfig},
+};
 use tokio::{runtime::Runtime, sync::oneshot};
 
 use crate::webdriver;
@@ -107,6 +111,18 @@ impl TestServer {
     /// If it does not answer.
     pub fn joined(&self) -> u64 {
         self.health()["counters"]["joined"].as_u64().expect("health counts who joins")
+    }
+
+    /// The public rooms of the game, as the server lists them.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub fn listed(&self) -> Vec<RoomListing> {
+        let path = format!("/v1/rooms?game={GAME_ID}");
+        let (_, rooms) =
+            webdriver::exchange(self.address, "GET", &path, None).expect("the server answers");
+        serde_json::from_str(&rooms).expect("it is a list of rooms")
     }
 
     fn health(&self) -> Value {

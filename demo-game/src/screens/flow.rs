@@ -2,11 +2,13 @@
 
 use bevy::clipboard::Clipboard;
 use bevy::prelude::*;
-use netcode::IceServer;
 use netcode::prelude::*;
+use netcode::{AskRoom, IceServer, Room, RoomRequest};
 
 use super::focus::{Field, Item};
-use super::room::{RoomAddress, RoomError};
+use super::join::ShownRooms;
+use super::owner::DeniedNow;
+use super::room::{RoomAddress, RoomError, RoomKind};
 use super::{Choice, Chosen, Screen};
 use crate::bots::Bots;
 use crate::platform;
@@ -51,6 +53,10 @@ pub(crate) struct Journey {
     pub(super) ready_at: Option<u8>,
     /// Whether the room's link is on the clipboard, once somebody has asked for that.
     pub(super) is_copied: Option<bool>,
+    /// What the server denied last, while that is shown.
+    pub(super) denied: Option<DeniedNow>,
+    /// Whether the owner of the room chooses whom to send off.
+    pub(super) is_kicking: bool,
     /// What is wrong with the typed room.
     pub(super) room_error: Option<RoomError>,
 }
@@ -151,7 +157,7 @@ impl Go<'_> {
             ..JoinRoom::new(address.url())
         });
         commands.insert_resource(Bots::default());
-        let room = (!address.is_quick).then(|| address.within(&settings.server));
+        let room = (address.kind == RoomKind::Named).then(|| address.within(&settings.server));
         platform::show_room(room.as_deref());
         let ready_at = settings.ready_at;
         // Whoever comes back into its own room finds it.
@@ -161,15 +167,27 @@ impl Go<'_> {
         self.screen.set_if_neq(Screen::Lobby);
     }
 
+    fn try_to_join(
+        &mut self,
+        commands: &mut Commands,
+        settings: &Settings,
+        address: Result<RoomAddress, RoomError>,
+    ) {
+        match address {
+            Ok(address) => self.join(commands, settings, address),
+            Err(error) => self.journey.room_error = Some(error),
+        }
+    }
+
     fn host(&mut self, commands: &mut Commands, settings: &Settings) {
         match platform::Host::start() {
             Ok(host) => {
                 for address in host.addresses() {
                     info!("others join at {address}");
                 }
-                let (server, room) = (host.server(), host.room().to_owned());
+                let address = RoomAddress::named(&host.server(), host.room());
                 self.journey.host = Some(host);
-                self.join(commands, settings, RoomAddress { server, room, is_quick: false });
+                self.join(commands, settings, address);
             }
             Err(error) => {
                 let (game, trouble) = (Some(Game::Host), Some(error.to_string()));
@@ -256,12 +274,21 @@ pub(super) fn finish_match(
     }
 }
 
+/// The player goes by the name that is typed from now on.
+fn take_name(settings: &mut Settings, typed: Option<String>) {
+    if let Some(name) = typed.filter(|name| !name.is_empty() && *name != settings.name) {
+        platform::remember_name(&name);
+        settings.name = name;
+    }
+}
+
 /// What the player chose.
 pub(super) fn follow_choices(
     mut commands: Commands,
     mut chosen: MessageReader<Chosen>,
     mut settings: ResMut<Settings>,
     (lobby, session): (Res<Lobby>, Res<SessionState>),
+    (room, shown): (Res<Room>, Res<ShownRooms>),
     fields: Query<(&Item, &Field)>,
     mut go: Go,
     (mut clipboard, mut exit): (ResMut<Clipboard>, MessageWriter<AppExit>),
@@ -273,15 +300,10 @@ pub(super) fn follow_choices(
             .map(|(_, field)| field.value.trim().to_owned())
     };
     for Chosen(choice) in chosen.read() {
-        if let Some(name) = typed(Choice::Rename).filter(|name| !name.is_empty())
-            && name != settings.name
-        {
-            platform::remember_name(&name);
-            settings.name = name;
-        }
+        take_name(&mut settings, typed(Choice::Rename));
         match choice {
             Choice::PlayOnline => {
-                let address = RoomAddress::generate(&settings.server, platform::random_number());
+                let address = RoomAddress::create(&settings.server);
                 go.join(&mut commands, &settings, address);
             }
             Choice::QuickMatch => {
@@ -290,13 +312,21 @@ pub(super) fn follow_choices(
             }
             Choice::Host => go.host(&mut commands, &settings),
             Choice::OpenJoin => *go.screen = Screen::Join,
-            Choice::JoinTyped => match RoomAddress::parse(
-                &typed(Choice::JoinTyped).unwrap_or_default(),
-                &settings.server,
-            ) {
-                Ok(address) => go.join(&mut commands, &settings, address),
-                Err(error) => go.journey.room_error = Some(error),
-            },
+            Choice::JoinTyped => {
+                let text = typed(Choice::JoinTyped).unwrap_or_default();
+                let address = RoomAddress::parse(&text, &settings.server);
+                go.try_to_join(&mut commands, &settings, address);
+            }
+            Choice::JoinListed(place) => {
+                let room = shown.enter(*place);
+                let address = room.map(|room| RoomAddress::named(&settings.server, room));
+                go.try_to_join(&mut commands, &settings, address);
+            }
+            Choice::SetKicking(is_kicking) => go.journey.is_kicking = *is_kicking,
+            Choice::ToggleLock | Choice::TogglePublic | Choice::Kick(_) => {
+                go.journey.is_kicking = false;
+                ask_as_owner(&mut commands, &room, *choice);
+            }
             Choice::PlayHere => go.start_local(&mut commands, &settings, Game::Here),
             Choice::AgainstBots(bots) => {
                 go.start_local(&mut commands, &settings, Game::Bots(*bots));
@@ -323,7 +353,7 @@ pub(super) fn follow_choices(
             Choice::Rematch => {
                 // A room for strangers takes nobody in place of who has left it.
                 let is_stranded = lobby.is_deserted
-                    && go.journey.address().is_some_and(|address| address.is_quick);
+                    && go.journey.address().is_some_and(|address| address.kind == RoomKind::Pair);
                 let is_over = matches!(*session, SessionState::Ended(_)) || is_stranded;
                 rematch(&mut commands, &settings, is_over, &mut go);
             }
@@ -335,14 +365,46 @@ pub(super) fn follow_choices(
     }
 }
 
-/// In a quick match whose opponent has left before it began: the server pairs only who comes, so come again.
+/// The server has named our new room: from now on it is one like any other.
+pub(super) fn name_room(
+    settings: Res<Settings>,
+    (room, session): (Res<Room>, Res<SessionState>),
+    mut go: Go,
+) {
+    let Some(address) = go.journey.address().filter(|address| address.kind == RoomKind::New) else {
+        return;
+    };
+    if let Some(state) = room.state.as_ref().filter(|_| *session == SessionState::Gathering) {
+        let address = RoomAddress::named(&address.server, &state.name);
+        platform::show_room(Some(&address.within(&settings.server)));
+        go.journey.game = Some(Game::Online(address));
+        // It is built anew, with the code.
+        go.screen.set_changed();
+    }
+}
+
+/// What the owner of a room asks for.
+fn ask_as_owner(commands: &mut Commands, room: &Room, choice: Choice) {
+    let Some(state) = &room.state else { return };
+    let request = match choice {
+        Choice::ToggleLock => RoomRequest::SetLocked(!state.is_locked),
+        Choice::TogglePublic => RoomRequest::SetPublic(!state.is_public),
+        Choice::Kick(peer) => RoomRequest::Kick(peer),
+        _ => return,
+    };
+    commands.write_message(AskRoom(request));
+}
+
+/// In a room for two strangers whose opponent has left before it began: the server pairs only who comes, so come again.
 pub(super) fn look_for_another(
     mut commands: Commands,
     settings: Res<Settings>,
     (lobby, session): (Res<Lobby>, Res<SessionState>),
     mut go: Go,
 ) {
-    let Some(address) = go.journey.address().filter(|address| address.is_quick).cloned() else {
+    let Some(address) =
+        go.journey.address().filter(|address| address.kind == RoomKind::Pair).cloned()
+    else {
         return;
     };
     let waits = *go.screen == Screen::Lobby && *session == SessionState::Gathering;

@@ -1,28 +1,77 @@
-//! Joining a room by the code or the link that somebody gave.
+//! Finding a room: by the code or the link that somebody gave, or in the list of public rooms.
 
 use bevy::prelude::*;
+use netcode::{ListRooms, RoomList, RoomListing, RoomPhase};
 
-use super::flow::Journey;
+use super::flow::{Journey, Settings};
 use super::focus::{Field, Item};
-use super::widgets::{LARGE, SMALL, hint, label, panel, root, spawn_item};
+use super::lobby::sentence;
+use super::room::RoomError;
+use super::widgets::{
+    GAP, ItemLabel, LARGE, SMALL, divider, hint, label, panel, root, set_text, shortened,
+    spawn_item,
+};
 use super::{Choice, Screen};
-use crate::present::palette::{DANGER, TEXT};
+use crate::GAME_VERSION;
+use crate::present::palette::{DANGER, TEXT, TEXT_QUIET};
 
 /// Longest text that is taken: a link with a long host name.
 const MAX_LINK: usize = 90;
+/// Rooms of the list that fit the screen; those that can be entered come first.
+const MAX_SHOWN: usize = 4;
+/// Before the rooms come the field and two buttons.
+const FIRST_ORDER: u8 = 3;
 
 /// What is wrong with what was typed.
 #[derive(Component)]
 pub(super) struct RoomErrorText;
 
-pub(super) fn build(mut commands: Commands, screen: Res<Screen>) {
+/// The public rooms.
+#[derive(Component)]
+pub(super) struct RoomItems;
+
+/// What stands there instead of rooms.
+#[derive(Component)]
+pub(super) struct RoomListText;
+
+/// The rooms that are shown, by which the player chooses one.
+#[derive(Resource, Default, Debug)]
+pub(super) struct ShownRooms(Vec<RoomListing>);
+
+impl ShownRooms {
+    /// The name of the room in that place, or why it cannot be entered.
+    pub(super) fn enter(&self, place: u8) -> Result<&str, RoomError> {
+        let room = self.0.get(usize::from(place)).ok_or(RoomError::NoRoom)?;
+        obstacle(room).map_or(Ok(&room.name), Err)
+    }
+}
+
+fn obstacle(room: &RoomListing) -> Option<RoomError> {
+    if room.is_locked {
+        Some(RoomError::Locked)
+    } else if room.players >= room.capacity {
+        Some(RoomError::Full)
+    } else {
+        (room.phase == RoomPhase::Playing).then_some(RoomError::Playing)
+    }
+}
+
+pub(super) fn build(
+    mut commands: Commands,
+    screen: Res<Screen>,
+    settings: Res<Settings>,
+    mut shown: ResMut<ShownRooms>,
+) {
+    shown.0.clear();
     if *screen != Screen::Join {
+        commands.write_message(ListRooms::Stop);
         return;
     }
+    commands.write_message(ListRooms::Of(settings.server.clone()));
     commands.spawn(root(Screen::Join)).with_children(|page| {
-        page.spawn(panel(560.0)).with_children(|panel| {
-            panel.spawn(label("Join a room", LARGE, TEXT));
-            panel.spawn(hint("Type the code or the address, or paste the link, and press Enter."));
+        page.spawn(panel(620.0)).with_children(|panel| {
+            panel.spawn(label("Find a room", LARGE, TEXT));
+            panel.spawn(hint("Type a code or an address, or paste a link."));
             let field = spawn_item(panel, Item { choice: Choice::JoinTyped, order: 0 }, "");
             panel.commands().entity(field).insert(Field {
                 caption: "",
@@ -30,16 +79,151 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>) {
                 most: MAX_LINK,
             });
             panel.spawn((RoomErrorText, label(" ", SMALL, DANGER)));
-            spawn_item(panel, Item { choice: Choice::JoinTyped, order: 1 }, "Join");
-            spawn_item(panel, Item { choice: Choice::Leave, order: 2 }, "Back");
+            panel.spawn(Node { column_gap: px(GAP), ..default() }).with_children(|row| {
+                spawn_item(row, Item { choice: Choice::JoinTyped, order: 1 }, "Join");
+                spawn_item(row, Item { choice: Choice::Leave, order: 2 }, "Back");
+            });
+            panel.spawn(divider());
+            panel.spawn(hint("Public rooms"));
+            panel.spawn((
+                RoomItems,
+                Node { flex_direction: FlexDirection::Column, row_gap: px(2), ..default() },
+            ));
+            panel.spawn((RoomListText, label(" ", SMALL, TEXT_QUIET)));
         });
     });
 }
 
-/// Shows why the typed text is no room.
-pub(super) fn refresh(journey: Res<Journey>, mut texts: Query<&mut Text, With<RoomErrorText>>) {
-    let sentence = journey.room_error.map_or_else(|| " ".to_owned(), |error| error.to_string());
+/// Shows why the typed text is no room, and the rooms that there are now.
+pub(super) fn refresh(
+    mut commands: Commands,
+    (journey, list): (Res<Journey>, Res<RoomList>),
+    mut shown: ResMut<ShownRooms>,
+    mut errors: Query<&mut Text, (With<RoomErrorText>, Without<RoomListText>, Without<ItemLabel>)>,
+    mut texts: Query<&mut Text, (With<RoomListText>, Without<ItemLabel>)>,
+    spaces: Query<Entity, With<RoomItems>>,
+    items: Query<(&Item, &Children)>,
+    mut labels: Query<&mut Text, With<ItemLabel>>,
+) {
+    let error = journey.room_error.map_or_else(|| " ".to_owned(), |error| error.to_string());
+    for mut text in &mut errors {
+        set_text(&mut text, &error);
+    }
+    let (rooms, words) = choose(&list);
     for mut text in &mut texts {
-        super::widgets::set_text(&mut text, &sentence);
+        set_text(&mut text, &words);
+    }
+    if rooms.len() != shown.0.len() {
+        // The items say nothing of which room they are, so that the focus stays where it is.
+        for space in &spaces {
+            commands.entity(space).despawn_children().with_children(|column| {
+                for (place, room) in (0..).zip(&rooms) {
+                    let item =
+                        Item { choice: Choice::JoinListed(place), order: FIRST_ORDER + place };
+                    spawn_item(column, item, describe(room));
+                }
+            });
+        }
+    }
+    for (item, children) in &items {
+        let Choice::JoinListed(place) = item.choice else { continue };
+        let Some(room) = rooms.get(usize::from(place)) else { continue };
+        for child in children {
+            if let Ok(mut label) = labels.get_mut(*child) {
+                set_text(&mut label, &describe(room));
+            }
+        }
+    }
+    if shown.0 != rooms {
+        shown.0 = rooms;
+    }
+}
+
+/// The rooms to show, and what to say below them.
+fn choose(list: &RoomList) -> (Vec<RoomListing>, String) {
+    let Some(rooms) = &list.rooms else {
+        let trouble = list.trouble.as_ref().map(|error| sentence(&error.to_string()));
+        return (Vec::new(), trouble.unwrap_or_else(|| "Looking for rooms...".to_owned()));
+    };
+    let fits = |room: &&RoomListing| room.version.is_empty() || room.version == GAME_VERSION;
+    let mut rooms: Vec<_> = rooms.iter().filter(fits).cloned().collect();
+    rooms.sort_by_key(|room| obstacle(room).is_some());
+    let hidden = rooms.len().saturating_sub(MAX_SHOWN);
+    rooms.truncate(MAX_SHOWN);
+    let words = match (rooms.len(), hidden) {
+        (0, _) => "None is open now. Create a room in the menu and make it public.".to_owned(),
+        (_, 0) => " ".to_owned(),
+        (_, hidden) => format!("and {hidden} more"),
+    };
+    (rooms, words)
+}
+
+/// A room in one line.
+fn describe(room: &RoomListing) -> String {
+    let owner = if room.owner.is_empty() { "nobody" } else { &room.owner };
+    let note = match obstacle(room) {
+        Some(RoomError::Locked) => "   locked",
+        Some(RoomError::Full) => "   full",
+        Some(_) => "   playing",
+        None => "",
+    };
+    let (name, owner) = (shortened(&room.name, 10), shortened(owner, 16));
+    format!("{name}   {owner}   {}/{}{note}", room.players, room.capacity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(name: &str) -> RoomListing {
+        RoomListing {
+            name: name.into(),
+            owner: "Ann".into(),
+            version: GAME_VERSION.into(),
+            phase: RoomPhase::Lobby,
+            is_locked: false,
+            players: 1,
+            capacity: 4,
+            spectators: 0,
+            max_spectators: 0,
+        }
+    }
+
+    fn list(rooms: Vec<RoomListing>) -> RoomList {
+        let mut list = RoomList::default();
+        list.rooms = Some(rooms);
+        list
+    }
+
+    #[test]
+    fn rooms_that_can_be_entered_come_first_and_others_say_why_not() {
+        let locked = RoomListing { is_locked: true, ..room("LLLLL") };
+        let full = RoomListing { players: 4, ..room("FFFFF") };
+        let playing = RoomListing { phase: RoomPhase::Playing, ..room("PPPPP") };
+        let other = RoomListing { version: "0.0.1".into(), ..room("VVVVV") };
+        let (rooms, words) = choose(&list(vec![locked, full, playing, other, room("AAAAA")]));
+        let lines: Vec<_> = rooms.iter().map(describe).collect();
+        assert_eq!(lines[0], "AAAAA   Ann   1/4");
+        assert_eq!(
+            lines[1..],
+            [
+                "LLLLL   Ann   1/4   locked",
+                "FFFFF   Ann   4/4   full",
+                "PPPPP   Ann   1/4   playing"
+            ]
+        );
+        assert_eq!(words, " ");
+        let shown = ShownRooms(rooms);
+        assert_eq!(shown.enter(0), Ok("AAAAA"));
+        assert_eq!(shown.enter(1), Err(RoomError::Locked));
+        assert_eq!(shown.enter(9), Err(RoomError::NoRoom));
+    }
+
+    #[test]
+    fn without_rooms_it_says_what_to_do() {
+        assert_eq!(choose(&RoomList::default()).1, "Looking for rooms...");
+        assert!(choose(&list(Vec::new())).1.contains("Create a room"));
+        let (rooms, words) = choose(&list(vec![room("AAAAA"); MAX_SHOWN + 2]));
+        assert_eq!((rooms.len(), words.as_str()), (MAX_SHOWN, "and 2 more"));
     }
 }

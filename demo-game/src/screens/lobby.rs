@@ -1,15 +1,16 @@
 //! The lobby: who is in the room, how to get in, and why the match does not start yet.
 
 use bevy::prelude::*;
-use netcode::Route;
 use netcode::prelude::*;
+use netcode::{Room, Route};
 
 use super::focus::{Field, Item};
+use super::room::RoomKind;
 use super::widgets::{
-    GAP, HUGE, ItemLabel, LARGE, NORMAL, SMALL, centred_label, divider, hint, label, panel, root,
+    GAP, ItemLabel, LARGE, NORMAL, SMALL, centred_label, divider, hint, label, panel, root,
     set_text, shortened, spawn_item,
 };
-use super::{Choice, Journey, Screen, Settings};
+use super::{Choice, Journey, Screen, Settings, owner};
 use crate::platform;
 use crate::present::palette::{ACCENT, DANGER, GOOD, TEXT, TEXT_QUIET, WARNING};
 
@@ -19,6 +20,12 @@ const NAME_SHOWN: usize = 18;
 /// Further addresses of this machine that are shown: who has more than two has networks for itself alone, of virtual machines.
 const MORE_ADDRESSES: usize = 1;
 
+/// Size of the code, in layout units: large enough to read out, small enough to leave room for four players and what their owner can do.
+const CODE: f32 = 44.0;
+/// What is said while the owner chooses whom to kick.
+const WHOM_TO_KICK: &str = "Whom do you kick? They cannot come back.";
+/// What is said while the service is not whole.
+const IMPAIRED: &str = "The server has a problem: nobody can join or change the room right now.";
 /// What the first item says.
 const READY: &str = "Ready";
 /// What the second says.
@@ -37,6 +44,10 @@ pub(super) struct PlayerList {
 /// Why it does not start yet.
 #[derive(Component)]
 pub(super) struct StatusLine;
+
+/// What kind of room it is.
+#[derive(Component)]
+pub(super) struct CaptionLine;
 
 /// A player in the list, as shown.
 #[derive(Clone, PartialEq, Debug)]
@@ -59,15 +70,17 @@ pub(super) fn build(
     let Some(address) = journey.address() else { return };
     commands.spawn(root(Screen::Lobby)).with_children(|page| {
         page.spawn(panel(620.0)).with_children(|panel| {
-            if address.is_quick {
+            if address.is_quick() {
                 panel.spawn(centred_label("Quick match", LARGE, TEXT));
                 panel.spawn(centred_label("Looking for somebody to play with.", SMALL, TEXT_QUIET));
             } else if let Some(host) = &journey.host {
                 spawn_invitation(panel, host);
+            } else if address.kind == RoomKind::New {
+                panel.spawn(centred_label("Opening a room...", LARGE, TEXT));
             } else {
-                panel.spawn(centred_label("Room", SMALL, TEXT_QUIET));
+                panel.spawn((CaptionLine, centred_label("Room", SMALL, TEXT_QUIET)));
                 let code = shortened(&address.room, 24);
-                let size = if code.len() <= 12 { HUGE } else { LARGE };
+                let size = if code.len() <= 12 { CODE } else { LARGE };
                 panel.spawn(centred_label(code, size, ACCENT));
                 let invitation = platform::invitation(address, &settings.server);
                 panel.spawn(centred_label(invitation, NORMAL, TEXT));
@@ -90,16 +103,16 @@ pub(super) fn build(
                     ..default()
                 })
                 .with_child((StatusLine, centred_label("", NORMAL, WARNING)));
-            spawn_items(panel, &settings, address.is_quick);
+            let leave = if journey.host.is_some() { "Close the room" } else { "Leave" };
+            spawn_items(panel, &settings, address.is_quick(), leave);
         });
-        page.spawn((
-            hint(if journey.host.is_some() {
-                "Esc closes the room"
-            } else {
-                "Esc leaves the room"
-            }),
-            Node { margin: UiRect::top(px(GAP)), ..default() },
-        ));
+        // A host has more to read, and its item says what leaving means.
+        if journey.host.is_none() {
+            page.spawn((
+                hint("Esc leaves the room"),
+                Node { margin: UiRect::top(px(GAP)), ..default() },
+            ));
+        }
     });
 }
 
@@ -126,7 +139,7 @@ fn spawn_invitation(panel: &mut ChildSpawnerCommands, host: &platform::Host) {
 }
 
 /// The name above, and below it what can be done, side by side where there is room.
-fn spawn_items(panel: &mut ChildSpawnerCommands, settings: &Settings, is_quick: bool) {
+fn spawn_items(panel: &mut ChildSpawnerCommands, settings: &Settings, is_quick: bool, leave: &str) {
     // A new name is told by entering again, which would leave a stranger alone in a room that nobody else can enter.
     if !is_quick {
         let name = spawn_item(panel, Item { choice: Choice::Rename, order: 3 }, "Name");
@@ -144,8 +157,11 @@ fn spawn_items(panel: &mut ChildSpawnerCommands, settings: &Settings, is_quick: 
         if !is_quick {
             spawn_item(row, Item { choice: Choice::CopyLink, order: 1 }, COPY_LINK);
         }
-        spawn_item(row, Item { choice: Choice::Leave, order: 2 }, "Leave");
+        spawn_item(row, Item { choice: Choice::Leave, order: 2 }, leave);
     });
+    if !is_quick {
+        panel.spawn(owner::space());
+    }
 }
 
 /// A room entered with the wish to be ready as soon as so many are there: a link with `?ready`, the flag `--ready`,
@@ -164,11 +180,15 @@ pub(super) fn auto_ready(
     }
 }
 
-fn rows(lobby: &Lobby, settings: &Settings) -> Vec<Row> {
+fn rows(lobby: &Lobby, room: &Room, settings: &Settings) -> Vec<Row> {
     let ready = |ready| if ready { ("ready", GOOD) } else { ("not ready yet", TEXT_QUIET) };
     let (note, color) = ready(lobby.ready);
     let mut rows = vec![Row {
-        name: format!("{} (you)", shortened(&settings.name, NAME_SHOWN)),
+        name: format!(
+            "{} ({})",
+            shortened(&settings.name, NAME_SHOWN),
+            if lobby.local_id.is_some_and(|id| room.is_owner(id)) { "you, owner" } else { "you" }
+        ),
         note: note.to_owned(),
         color,
         refusal: None,
@@ -191,7 +211,11 @@ fn rows(lobby: &Lobby, settings: &Settings) -> Vec<Row> {
             Route::Relayed => " relayed",
         };
         rows.push(Row {
-            name: shortened(&peer.name, NAME_SHOWN),
+            name: format!(
+                "{}{}",
+                shortened(&peer.name, NAME_SHOWN),
+                if room.is_owner(peer.id) { " (owner)" } else { "" }
+            ),
             note: format!("{note}{rtt}{route}"),
             color,
             refusal: peer.refusal.as_ref().map(ToString::to_string),
@@ -231,13 +255,22 @@ pub(super) fn refresh(
     settings: Res<Settings>,
     session: Res<SessionState>,
     journey: Res<Journey>,
-    lobby: Res<Lobby>,
+    (lobby, room): (Res<Lobby>, Res<Room>),
     mut lists: Query<(Entity, &mut PlayerList)>,
     mut lines: Query<(&mut Text, &mut TextColor), With<StatusLine>>,
+    mut captions: Query<&mut Text, (With<CaptionLine>, Without<StatusLine>)>,
     items: Query<(&Item, &Children)>,
-    mut labels: Query<&mut Text, (With<ItemLabel>, Without<StatusLine>)>,
+    mut labels: Query<&mut Text, (With<ItemLabel>, Without<StatusLine>, Without<CaptionLine>)>,
 ) {
-    let (line, color) = status(&session, &lobby);
+    let (line, color) = match (&journey.denied, room.is_impaired) {
+        (Some(denied), _) => (denied.denial.to_string(), DANGER),
+        (None, _) if journey.is_kicking => (WHOM_TO_KICK.to_owned(), WARNING),
+        (None, true) => (IMPAIRED.to_owned(), WARNING),
+        (None, false) => status(&session, &lobby),
+    };
+    for mut text in &mut captions {
+        set_text(&mut text, owner::caption(&room));
+    }
     for (mut text, mut text_color) in &mut lines {
         set_text(&mut text, &line);
         text_color.set_if_neq(TextColor(color));
@@ -262,7 +295,7 @@ pub(super) fn refresh(
             }
         }
     }
-    let rows = rows(&lobby, &settings);
+    let rows = rows(&lobby, &room, &settings);
     for (entity, mut list) in &mut lists {
         if list.rows != rows {
             list.rows.clone_from(&rows);

@@ -62,8 +62,8 @@ pub(super) fn build(
 
 fn spawn_items(column: &mut ChildSpawnerCommands, settings: &Settings) {
     let items = [
-        (Choice::PlayOnline, "Play online"),
-        (Choice::OpenJoin, "Join with a code or link"),
+        (Choice::PlayOnline, "Create a room"),
+        (Choice::OpenJoin, "Find a room"),
         (Choice::QuickMatch, "Quick match"),
         (Choice::Host, "Host on this network"),
         (Choice::PlayHere, "Two players here"),
@@ -116,7 +116,9 @@ pub(super) fn refresh(
 fn explain(choice: Choice) -> &'static str {
     match choice {
         Choice::PlayOnline => "Opens a room and gives you a link to share. Two to four can play.",
-        Choice::OpenJoin => "For the code or the link that a friend gave you.",
+        Choice::OpenJoin => {
+            "Lists public rooms, and takes the code or the link that a friend gave you."
+        }
         Choice::QuickMatch => "Plays whoever else is looking for a match right now.",
         Choice::Host => "Opens a room on this machine, for players in the same network.",
         Choice::PlayHere => "One flies with W A D and Space, the other with the arrows and Enter.",

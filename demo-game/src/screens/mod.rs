@@ -6,6 +6,7 @@ mod hud;
 mod join;
 mod lobby;
 mod menu;
+mod owner;
 mod results;
 mod room;
 mod title;
@@ -13,6 +14,7 @@ mod trouble;
 mod widgets;
 
 use bevy::prelude::*;
+use netcode::PeerId;
 
 pub(crate) use flow::{Journey, Settings};
 pub(crate) use focus::{Chosen, FocusMoved, MAX_NAME, Typing};
@@ -74,6 +76,16 @@ pub(crate) enum Choice {
     OpenJoin,
     /// Join what was typed.
     JoinTyped,
+    /// Join the room in this place of the list.
+    JoinListed(u8),
+    /// Let nobody else into our room, or let others in again.
+    ToggleLock,
+    /// Have our room listed, or no longer.
+    TogglePublic,
+    /// Choose whom to send out of our room, or nobody after all.
+    SetKicking(bool),
+    /// Send this player out of our room.
+    Kick(PeerId),
     /// Be paired with a stranger.
     QuickMatch,
     /// Open a room on this machine.
@@ -145,6 +157,7 @@ impl Plugin for ScreensPlugin {
         app.init_resource::<Screen>()
             .init_resource::<Journey>()
             .init_resource::<focus::Focus>()
+            .init_resource::<join::ShownRooms>()
             .add_message::<Chosen>()
             .add_message::<FocusMoved>()
             .configure_sets(Update, (Listen, Decide, Build, Refresh).chain())
@@ -170,6 +183,7 @@ impl Plugin for ScreensPlugin {
                         flow::follow_choices,
                         flow::finish_match,
                         flow::look_for_another,
+                        flow::name_room,
                     )
                         .chain()
                         .in_set(Decide),
@@ -191,7 +205,9 @@ impl Plugin for ScreensPlugin {
                         (focus::show_focus, widgets::fit_widths),
                         menu::refresh.run_if(resource_equals(Screen::Menu)),
                         join::refresh.run_if(resource_equals(Screen::Join)),
-                        (lobby::auto_ready, lobby::refresh).run_if(resource_equals(Screen::Lobby)),
+                        (lobby::auto_ready, owner::note_denials, lobby::refresh, owner::refresh)
+                            .chain()
+                            .run_if(resource_equals(Screen::Lobby)),
                         (hud::refresh_scores, hud::refresh_banner, hud::refresh_notice)
                             .run_if(resource_equals(Screen::Match)),
                         results::refresh.run_if(resource_equals(Screen::Results)),

@@ -4,19 +4,33 @@ use signaling::protocol::{MAX_ROOM_NAME_BYTES, is_room_name};
 use thiserror::Error;
 
 use crate::room_code;
+use crate::sim::tuning::MAX_SEATS;
 
-/// The room in which strangers are paired.
-const QUICK_ROOM: &str = "quick";
+/// Most players of a new room: all ships that there are.
+const CAPACITY: usize = MAX_SEATS;
+
+/// How a room is come by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RoomKind {
+    /// By its name.
+    Named,
+    /// It is a new one, and has no name yet.
+    New,
+    /// Strangers are paired in it, and nobody comes in place of who leaves.
+    Pair,
+    /// The server brings strangers together who want the same.
+    Quick,
+}
 
 /// A room on a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RoomAddress {
     /// The server: `ws://host:port` or `wss://host`, without a slash at the end.
     pub(crate) server: String,
-    /// The room's name; for most rooms a generated code.
+    /// The room's name; for most rooms a generated code. Empty where only the server knows it.
     pub(crate) room: String,
-    /// Whether strangers are paired here, two by two.
-    pub(crate) is_quick: bool,
+    /// How it is come by.
+    pub(crate) kind: RoomKind,
 }
 
 /// Why a text is no room.
@@ -31,22 +45,43 @@ pub(crate) enum RoomError {
     /// Too long for a room.
     #[error("That is too long for a code.")]
     TooLong,
+    /// A room of the list that is locked.
+    #[error("That room is locked: its owner lets nobody else in.")]
+    Locked,
+    /// A room of the list without a free place.
+    #[error("That room is full.")]
+    Full,
+    /// A room of the list with a match under way.
+    #[error("A match is being played there. Wait until it is over.")]
+    Playing,
     /// A link without a room.
     #[error("That link names no room: the code comes after the #.")]
     NoRoom,
 }
 
 impl RoomAddress {
-    /// A new room on `server` with a code made from `random`.
+    /// A new room on `server`, which gives it a code.
     #[must_use]
-    pub(crate) fn generate(server: &str, random: u64) -> Self {
-        Self { server: trim_server(server), room: room_code::generate(random), is_quick: false }
+    pub(crate) fn create(server: &str) -> Self {
+        Self { server: trim_server(server), room: String::new(), kind: RoomKind::New }
+    }
+
+    /// The room of that name.
+    #[must_use]
+    pub(crate) fn named(server: &str, room: &str) -> Self {
+        Self { server: trim_server(server), room: room.to_owned(), kind: RoomKind::Named }
+    }
+
+    /// Whether strangers play here, two by two.
+    #[must_use]
+    pub(crate) fn is_quick(&self) -> bool {
+        matches!(self.kind, RoomKind::Pair | RoomKind::Quick)
     }
 
     /// The room of `server` in which whoever comes next is the opponent.
     #[must_use]
     pub(crate) fn quick(server: &str) -> Self {
-        Self { server: trim_server(server), room: QUICK_ROOM.to_owned(), is_quick: true }
+        Self { server: trim_server(server), room: String::new(), kind: RoomKind::Quick }
     }
 
     /// Understands a code, a page's link with `#code` or `#ws://host/room`, or `ws://host:port/room`. Codes are rooms
@@ -64,7 +99,7 @@ impl RoomAddress {
             return Ok(Self {
                 server: trim_server(server),
                 room: checked_room(text)?,
-                is_quick: false,
+                kind: RoomKind::Named,
             });
         }
         if let Some((page, room)) = text.split_once('#') {
@@ -73,7 +108,7 @@ impl RoomAddress {
             return match room {
                 "" => Err(RoomError::NoRoom),
                 _ if is_address => Self::parse(room, &server),
-                _ => Ok(Self { server, room: checked_room(room)?, is_quick: false }),
+                _ => Ok(Self { server, room: checked_room(room)?, kind: RoomKind::Named }),
             };
         }
         let (address, query) = text.split_once('?').unwrap_or((text, ""));
@@ -83,14 +118,20 @@ impl RoomAddress {
             return Err(RoomError::NoRoom);
         }
         let is_quick = query.split('&').any(|pair| pair.starts_with("next="));
-        Ok(Self { server, room: checked_room(room)?, is_quick })
+        let kind = if is_quick { RoomKind::Pair } else { RoomKind::Named };
+        Ok(Self { server, room: checked_room(room)?, kind })
     }
 
     /// The address to join.
     #[must_use]
     pub(crate) fn url(&self) -> String {
-        let next = if self.is_quick { "?next=2" } else { "" };
-        format!("{}/{}{next}", self.server, self.room)
+        let Self { server, room, kind } = self;
+        match kind {
+            RoomKind::Named => format!("{server}/{room}"),
+            RoomKind::New => format!("{server}/v1/create?capacity={CAPACITY}"),
+            RoomKind::Pair => format!("{server}/{room}?next=2"),
+            RoomKind::Quick => format!("{server}/v1/quick?players=2"),
+        }
     }
 
     /// What a player of `server` has to say to come here: the code, or the whole address where the room is elsewhere.
@@ -136,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_generated_room_is_found_again_by_its_link_and_by_its_code_in_small_letters() {
-        let room = RoomAddress::generate(SERVER, 0x1234_5678_9abc_def0);
+        let room = RoomAddress::named(SERVER, "DAM3R");
         let link = format!("http://127.0.0.1:3536/#{}", room.within(SERVER));
         assert_eq!(RoomAddress::parse(&link, "ws://elsewhere").unwrap(), room);
         let link = format!("http://elsewhere/#{}", room.within("ws://elsewhere"));
@@ -154,7 +195,16 @@ mod tests {
         assert_eq!(parse("#den").url(), "ws://127.0.0.1:3536/den");
         assert_eq!(parse("https://play.example/?low&server=wss://s#den").url(), "wss://s/den");
         assert_eq!(parse(" my_room ").url(), "ws://127.0.0.1:3536/my_room");
-        assert!(parse("ws://h:1/lucky?next=2").is_quick);
+        assert_eq!(parse("ws://h:1/lucky?next=2").url(), "ws://h:1/lucky?next=2");
+    }
+
+    #[test]
+    fn the_server_finds_strangers_and_names_new_rooms() {
+        let quick = RoomAddress::quick(SERVER);
+        assert!(quick.is_quick());
+        assert_eq!(quick.url(), "ws://127.0.0.1:3536/v1/quick?players=2");
+        let new = RoomAddress::create("ws://127.0.0.1:3536/");
+        assert_eq!(new.url(), "ws://127.0.0.1:3536/v1/create?capacity=4");
     }
 
     #[test]

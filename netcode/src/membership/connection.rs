@@ -6,7 +6,10 @@
 use std::time::Duration;
 
 use bevy::prelude::Resource;
-use signaling::protocol::PeerId;
+use signaling::{
+    lobby::{RoomEvent, RoomRequest},
+    protocol::PeerId,
+};
 
 use super::{
     conduct::Misconduct,
@@ -46,6 +49,8 @@ pub(crate) enum Occurrence {
     Goodbye(PeerId, GoodbyeCause),
     /// All agreed: begin.
     Begin(MatchPlan),
+    /// The server tells of the room.
+    Room(RoomEvent),
     /// A peer did what nobody plays on with.
     Misconduct(PeerId, Misconduct),
     /// A peer's checksums.
@@ -318,6 +323,7 @@ impl Connection {
             TransportEvent::SignalingAway => self.note_server(true),
             TransportEvent::SignalingBack => self.note_server(false),
             TransportEvent::Connected(peer) => self.greet(now, peer),
+            TransportEvent::Room(event) => occurrences.push(Occurrence::Room(event)),
             TransportEvent::DroppedEarly => self.dropped.flooded += 1,
             TransportEvent::BadSignal => self.dropped.bad_signal += 1,
             TransportEvent::Unreachable(peer) => {
@@ -339,6 +345,13 @@ impl Connection {
                 self.meter_in.count(bytes.len());
                 self.take(now, from, channel, &bytes, our_frame, occurrences);
             }
+        }
+    }
+
+    /// Asks the server for something in the room.
+    pub(crate) fn ask(&mut self, request: RoomRequest) {
+        if let Some(transport) = &mut self.transport {
+            transport.ask(request);
         }
     }
 

@@ -16,6 +16,8 @@ mod outgoing;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod properties;
 mod reasons;
+pub(crate) mod room;
+pub(crate) mod room_list;
 pub(crate) mod systems;
 
 use bevy::{
@@ -32,6 +34,8 @@ pub(crate) use lineup::MatchPlan;
 pub use lobby::{Lobby, LobbyPeer};
 pub(crate) use reasons::GoodbyeCause;
 pub use reasons::{EndReason, Refusal, StartBlocker, StartRefusal};
+pub use room::{AskRoom, Room, RoomDenied};
+pub use room_list::{ListRooms, RoomList};
 
 /// Where the session stands.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
@@ -104,7 +108,9 @@ impl StateChange<'_> {
 /// Request: enter a room. Leaves any other room first.
 #[derive(Message, Clone, Debug, PartialEq, Eq)]
 pub struct JoinRoom {
-    /// The address of the room: `ws://host:3536/room`, `wss://…`; with `?next=2` the server pairs whoever comes.
+    /// The address of the room: `ws://host:3536/room`, `wss://…`; with `?next=2` the server pairs whoever comes. Or `ws://host:3536/v1/create`
+    /// for a new room, whose name is then in [`Room`], with `?capacity=4`, `spectators=2` and `public=1` if wanted; or `…/v1/quick?players=2`
+    /// to play with strangers who want the same game and version.
     pub url: String,
     /// The name that others see; cut to 24 characters.
     pub name: String,

@@ -8,14 +8,19 @@ use bevy::{
 };
 use signaling::protocol::PeerId;
 
+#[cfg(feature = "webrtc")]
+use super::control::clean_name;
 use super::{
-    Connection, EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, MatchPlan, Roster,
+    AskRoom, Connection, EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, MatchPlan, Roster,
     SessionState, SetConditions, SetReady, StartLocal, StartRefusal, StateChange,
     conduct::Misconduct,
     connection::Occurrence,
     control::{Hello, protocol_hash},
     reasons::GoodbyeCause,
+    room::RoomChange,
 };
+#[cfg(feature = "webrtc")]
+use crate::transport::Visitor;
 use crate::{
     checksum::{ChecksumLog, DesyncDetected, DesyncReport},
     config::{MAX_SEATS, NetcodeConfig},
@@ -61,6 +66,7 @@ pub(crate) struct Requests<'w, 's> {
     local: MessageReader<'w, 's, StartLocal>,
     ready: MessageReader<'w, 's, SetReady>,
     conditions: MessageReader<'w, 's, SetConditions>,
+    ask: MessageReader<'w, 's, AskRoom>,
 }
 
 /// Carries out what the game asked for since the last frame; leaving comes first, so that leaving and joining
@@ -86,7 +92,7 @@ pub(crate) fn take_requests(
     }
     if let Some(request) = requests.join.read().last() {
         connection.close(now, GoodbyeCause::Leaving);
-        match check_seats(request).and_then(|()| Ok(open_transport(request)?)) {
+        match check_seats(request).and_then(|()| Ok(open_transport(request, &config)?)) {
             Ok(transport) => {
                 let hash = protocol_hash(&config, &registrations);
                 let hello = Hello::new(&config, hash, &request.name, request.local_seats);
@@ -107,6 +113,9 @@ pub(crate) fn take_requests(
     if let Some(&SetConditions(conditions)) = requests.conditions.read().last() {
         connection.set_conditions(conditions);
     }
+    for AskRoom(request) in requests.ask.read() {
+        connection.ask(request.clone());
+    }
 }
 
 /// Others would take a machine with no seat, or with too many, for another build.
@@ -119,10 +128,16 @@ fn check_seats(request: &JoinRoom) -> Result<(), EndReason> {
 }
 
 #[cfg(feature = "webrtc")]
-fn open_transport(request: &JoinRoom) -> Result<Box<dyn Transport>, TransportError> {
-    let JoinRoom { url, ice_servers, is_relay_only, .. } = request;
+fn open_transport(
+    request: &JoinRoom,
+    config: &NetcodeConfig,
+) -> Result<Box<dyn Transport>, TransportError> {
+    let JoinRoom { url, ice_servers, is_relay_only, name, .. } = request;
+    let name = clean_name(name);
+    let visitor = Visitor { name: &name, game: &config.game_id, version: &config.game_version };
     let transport = crate::transport::webrtc::WebRtcTransport::open(
         url,
+        &visitor,
         ice_servers.as_deref(),
         *is_relay_only,
     )?;
@@ -130,7 +145,10 @@ fn open_transport(request: &JoinRoom) -> Result<Box<dyn Transport>, TransportErr
 }
 
 #[cfg(not(feature = "webrtc"))]
-fn open_transport(_request: &JoinRoom) -> Result<Box<dyn Transport>, TransportError> {
+fn open_transport(
+    _request: &JoinRoom,
+    _config: &NetcodeConfig,
+) -> Result<Box<dyn Transport>, TransportError> {
     Err(TransportError::NotBuilt)
 }
 
@@ -145,6 +163,7 @@ pub(crate) struct Findings<'w> {
     desyncs: MessageWriter<'w, DesyncDetected>,
     store: Res<'w, Lent<RollbackStore>>,
     roster: ResMut<'w, Roster>,
+    room: RoomChange<'w>,
 }
 
 /// Drains the transport and follows what it says.
@@ -159,10 +178,17 @@ pub(crate) fn receive(
     let now = time.elapsed();
     connection.set_away(now, page.is_hidden);
     let our_frame = findings.state.now().is_running().then(|| place(frame.0, due.0));
+    if *findings.state.now() == SessionState::Connecting {
+        // What we know is of another room: of ours we hear only once we are in it.
+        findings.room.forget();
+    }
     for occurrence in connection.receive(now, time.delta(), our_frame) {
         findings.follow(&mut connection, now, occurrence);
     }
     findings.check_presence(&mut connection, now);
+    if !connection.is_open() {
+        findings.room.forget();
+    }
     connection.show(&mut findings.lobby);
     connection.report(now, &mut findings.stats);
 }
@@ -179,6 +205,7 @@ fn place(frame: u32, steps: u32) -> f32 {
 impl Findings<'_> {
     fn follow(&mut self, connection: &mut Connection, now: Duration, occurrence: Occurrence) {
         match occurrence {
+            Occurrence::Room(event) => self.room.follow(now, event),
             Occurrence::Opened => self.state.go(SessionState::Gathering),
             Occurrence::Failed(error) => self.end(connection, now, error.into()),
             Occurrence::Closed(peer) => {

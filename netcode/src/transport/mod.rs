@@ -2,6 +2,8 @@
 //!
 //! Above it nothing knows whether a peer is reached over WebRTC or in memory.
 
+#[cfg(feature = "webrtc")]
+mod address;
 mod conditioner;
 mod exchange;
 mod ggrs_message;
@@ -22,6 +24,9 @@ mod predicted;
 pub(crate) mod properties;
 #[cfg(feature = "webrtc")]
 mod room;
+mod room_list;
+#[cfg(feature = "webrtc")]
+mod room_news;
 #[cfg(feature = "webrtc")]
 mod sdp;
 #[cfg(feature = "webrtc")]
@@ -31,13 +36,20 @@ mod signals;
 #[cfg(all(any(test, feature = "testing"), feature = "webrtc"))]
 pub(crate) mod strangers;
 #[cfg(feature = "webrtc")]
+mod watch;
+#[cfg(feature = "webrtc")]
 pub(crate) mod webrtc;
 
 use std::time::Duration;
 
-use signaling::protocol::PeerId;
+use signaling::{
+    lobby::{RoomEvent, RoomRequest},
+    protocol::{PeerId, Refusal},
+};
 use thiserror::Error;
 
+#[cfg(feature = "webrtc")]
+pub(crate) use address::Visitor;
 pub(crate) use conditioner::Conditioner;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use conditioner::Fate;
@@ -51,6 +63,7 @@ pub(crate) use packet::{Datagram, MAX_DATAGRAM_BYTES};
 #[cfg(test)]
 pub(crate) use packet::{DatagramHeader, InputRun, Inputs, Millis};
 pub(crate) use predicted::Predicted;
+pub(crate) use room_list::Lister;
 
 /// The largest control message that is looked at.
 pub(crate) const MAX_CONTROL_BYTES: usize = 16 * 1024;
@@ -103,6 +116,8 @@ pub(crate) enum TransportEvent {
     BackAtServer(PeerId),
     /// A signal that no WebRTC stack sends was dropped.
     BadSignal,
+    /// The server tells of the room.
+    Room(RoomEvent),
     /// Bytes from a peer.
     Received { from: PeerId, channel: Channel, bytes: Box<[u8]> },
     /// The signaling server is gone for good; peers that are connected stay so, but nobody new can come.
@@ -140,6 +155,9 @@ pub enum TransportError {
     /// The signaling server said no, in its own words.
     #[error("{0}")]
     Refused(String),
+    /// The owner of the room sent us off.
+    #[error("{}", Refusal::Kicked)]
+    Kicked,
     /// The address is not one that a room can have.
     #[error("{0:?} is not the address of a room; it should look like ws://host:3536/room")]
     BadUrl(String),
@@ -163,6 +181,8 @@ pub(crate) trait Transport: Send + Sync + 'static {
     fn poll(&mut self, now: Duration, events: &mut Vec<TransportEvent>);
     /// Sends to one peer; bytes to a peer that is gone are dropped.
     fn send(&mut self, now: Duration, to: PeerId, channel: Channel, bytes: &[u8]);
+    /// Asks the server for something in the room.
+    fn ask(&mut self, _request: RoomRequest) {}
     /// Which way packets go to a peer.
     fn route(&self, _peer: PeerId) -> Route {
         Route::Unknown

@@ -25,7 +25,8 @@ use uuid::Uuid;
 use super::{
     TransportError, ice_servers, platform,
     sdp::Candidates,
-    signaller::{Entrance, RoomSignaller, Watch, enter},
+    signaller::{Entrance, RoomSignaller, enter},
+    watch::Watch,
 };
 
 /// What it takes to enter a room.

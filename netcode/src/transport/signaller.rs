@@ -6,7 +6,7 @@
 //! a peer's WebSocket closed, and a second `IdAssigned`, on which matchbox panics.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -18,16 +18,20 @@ use futures_timer::Delay;
 use matchbox_socket::{
     PeerEvent, PeerId, PeerRequest, PeerSignal, SignalingError, Signaller, async_trait::async_trait,
 };
+use serde::Serialize;
 use signaling::{
     ice_servers::{IceServers, Welcome},
-    lobby::RoomEvent,
+    lobby::{RoomEvent, RoomRequest},
+    protocol::Refusal,
 };
 
 use super::{
     TransportError,
-    platform::{Incoming, Kept, Socket, keep},
+    address::{is_elsewhere_each_time, opened_room, server_of},
+    platform::{Closing, Incoming, Kept, Socket, keep},
     sdp::Candidates,
     signals::{BadSignal, Signals},
+    watch::{PeerStep, Watch},
 };
 use crate::random;
 
@@ -41,119 +45,6 @@ const LAST_RETRY: Duration = Duration::from_secs(10);
 
 /// Longest token that is kept: ten times what a server makes.
 const MAX_TOKEN_BYTES: usize = 4096;
-
-/// What the signaller and its message loop tell the transport.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Watch(Arc<Mutex<Notices>>);
-
-#[derive(Debug, Default)]
-struct Notices {
-    error: Option<TransportError>,
-    is_lost: bool,
-    is_back: bool,
-    is_over: bool,
-    /// Who is connected to us now, whatever the server says of it.
-    connected: Vec<PeerId>,
-    bad_signals: u32,
-    /// What peers did, in order.
-    steps: Vec<(PeerId, PeerStep)>,
-}
-
-/// What a peer did, as the server tells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PeerStep {
-    /// A handshake with it began.
-    Met,
-    /// The server knows it no more.
-    Left,
-    /// It is connected to us, and at the server again.
-    Returned,
-}
-
-impl Watch {
-    fn with<T>(&self, work: impl FnOnce(&mut Notices) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Keeps the first error: later ones follow from it.
-    pub(super) fn fail(&self, error: TransportError) {
-        self.with(|notices| {
-            notices.error.get_or_insert(error);
-        });
-    }
-
-    fn lose(&self) {
-        self.with(|notices| notices.is_lost = true);
-    }
-
-    /// Notes that the message loop is over as soon as what this returns is dropped.
-    pub(super) fn while_running(&self) -> impl Send + 'static + use<> {
-        OverWhenDropped(self.clone())
-    }
-
-    /// Whether the server was lost since the last call.
-    pub(super) fn take_lost(&self) -> bool {
-        self.with(|notices| std::mem::take(&mut notices.is_lost))
-    }
-
-    /// Whether the server was reached again since the last call.
-    pub(super) fn take_back(&self) -> bool {
-        self.with(|notices| std::mem::take(&mut notices.is_back))
-    }
-
-    /// Notes who is connected to us.
-    pub(super) fn note_connected(&self, peers: impl Iterator<Item = PeerId>) {
-        self.with(|notices| {
-            notices.connected.clear();
-            notices.connected.extend(peers);
-        });
-    }
-
-    fn is_connected(&self, peer: PeerId) -> bool {
-        self.with(|notices| notices.connected.contains(&peer))
-    }
-
-    /// Counts something that no server of ours and no WebRTC stack says.
-    pub(super) fn count_bad_signal(&self) {
-        self.with(|notices| notices.bad_signals += 1);
-    }
-
-    /// Signals that no WebRTC stack sends, since the last call.
-    pub(super) fn take_bad_signals(&self) -> u32 {
-        self.with(|notices| std::mem::take(&mut notices.bad_signals))
-    }
-
-    /// What peers did since the last call, in order.
-    pub(super) fn take_steps(&self) -> Vec<(PeerId, PeerStep)> {
-        self.with(|notices| std::mem::take(&mut notices.steps))
-    }
-
-    fn note(&self, peer: PeerId, step: PeerStep) {
-        self.with(|notices| {
-            let mut steps = notices.steps.iter().rev();
-            // A peer that comes back sends many signals, each of which says so.
-            if steps.find(|(other, _)| *other == peer) != Some(&(peer, step)) {
-                notices.steps.push((peer, step));
-            }
-        });
-    }
-
-    /// Why the transport is of no more use, once it is.
-    pub(super) fn take_failure(&self) -> Option<TransportError> {
-        self.with(|notices| {
-            let is_over = std::mem::take(&mut notices.is_over);
-            notices.error.take().or(is_over.then_some(TransportError::Closed))
-        })
-    }
-}
-
-struct OverWhenDropped(Watch);
-
-impl Drop for OverWhenDropped {
-    fn drop(&mut self) {
-        self.0.with(|notices| notices.is_over = true);
-    }
-}
 
 /// A WebSocket in a room, and what was said on the way in.
 pub(super) struct Entrance {
@@ -182,8 +73,13 @@ pub(super) async fn enter(url: &str) -> Result<Entrance, TransportError> {
                     }
                 }
                 Incoming::Other => {}
-                Incoming::Closed(Some(words)) => return Err(TransportError::Refused(words)),
-                Incoming::Closed(None) => return Err(unreachable()),
+                Incoming::Closed(closing) if is_kicked(&closing) => {
+                    return Err(TransportError::Kicked);
+                }
+                Incoming::Closed(Closing { words: Some(words), .. }) => {
+                    return Err(TransportError::Refused(words));
+                }
+                Incoming::Closed(_) => return Err(unreachable()),
             }
         }
     };
@@ -194,10 +90,15 @@ pub(super) async fn enter(url: &str) -> Result<Entrance, TransportError> {
     }
 }
 
+/// Whether the owner of the room sent us off.
+fn is_kicked(closing: &Closing) -> bool {
+    closing.code == Some(Refusal::Kicked.close_code())
+}
+
 /// Connects after a while, and not before somebody is connected to us: without that, there is nobody to stay the same for.
 async fn try_again(url: String, wait: Duration, watch: Watch) -> Result<Entrance, TransportError> {
     Delay::new(wait).await;
-    while watch.with(|notices| notices.connected.is_empty()) {
+    while watch.is_alone() {
         Delay::new(FIRST_RETRY).await;
     }
     enter(&url).await
@@ -213,15 +114,11 @@ pub(super) fn backoff(url: &str, tries: u32) -> Duration {
     (FIRST_RETRY * 2u32.saturating_pow(tries.min(16))).min(LAST_RETRY).mul_f32(jitter)
 }
 
-/// Whether whoever comes to this address is brought together with whoever comes next.
-fn is_for_strangers(url: &str) -> bool {
-    url.contains("next=") || url.contains("/v1/quick")
-}
-
-/// The part of a URL that names the server.
-pub(super) fn server_of(url: &str) -> &str {
-    let authority = url.find("://").map_or(0, |index| index + 3);
-    url[authority..].find('/').map_or(url, |index| &url[..authority + index])
+/// What we ask the server for beside what matchbox does.
+#[derive(Serialize)]
+enum Request {
+    /// Something in the room.
+    Room(RoomRequest),
 }
 
 /// An attempt to reach the server again. Kept between polls, as matchbox drops what it waits for whenever it has to send.
@@ -254,8 +151,8 @@ impl RoomSignaller {
     ) -> Self {
         let Entrance { socket, id, .. } = entrance;
         Self {
-            // Whoever comes back to a room for strangers without proof is paired with another one.
-            is_lasting: !is_for_strangers(&url),
+            // Whoever comes back without proof to a room for strangers is paired with another one, and a new room is another room.
+            is_lasting: !is_elsewhere_each_time(&url),
             id,
             token: None,
             url,
@@ -300,7 +197,14 @@ impl RoomSignaller {
                 self.token = Some(token);
             }
             Ok(RoomEvent::Resume(_)) | Err(_) => self.watch.count_bad_signal(),
-            Ok(_) => {}
+            Ok(event) => {
+                if let RoomEvent::Room(room) = &event
+                    && let Some(url) = opened_room(&self.url, &room.name)
+                {
+                    (self.url, self.is_lasting) = (url, true);
+                }
+                self.watch.tell_room(event);
+            }
         }
         None
     }
@@ -351,9 +255,34 @@ impl RoomSignaller {
         }
     }
 
+    /// We come back no more.
+    fn give_up(&mut self) {
+        (self.token, self.is_lasting) = (None, false);
+    }
+
+    fn be_kicked(&mut self) {
+        self.socket = None;
+        self.give_up();
+        self.watch.fail(TransportError::Kicked);
+    }
+
     fn lose(&mut self) {
         self.socket = None;
         self.watch.lose();
+    }
+
+    /// Asks the server for something. Should this be dropped halfway it is asked for again, which is of no harm.
+    async fn ask(&mut self, request: RoomRequest) {
+        let Some(socket) = &mut self.socket else { return };
+        let is_sent = match serde_json::to_string(&Request::Room(request)) {
+            Ok(text) => socket.send(text).await,
+            Err(_) => true,
+        };
+        if is_sent {
+            self.watch.ask_was_sent();
+        } else {
+            self.lose();
+        }
     }
 
     /// Tries to reach the server once more. Should it be another one, which does not know us, we are done with it.
@@ -371,9 +300,10 @@ impl RoomSignaller {
             Ok(Entrance { socket, id, .. }) if id == self.id => {
                 self.socket = Some(socket);
                 self.tries = 0;
-                self.watch.with(|notices| notices.is_back = true);
+                self.watch.return_to_server();
             }
-            Ok(_) => (self.token, self.is_lasting) = (None, false),
+            Ok(_) => self.give_up(),
+            Err(TransportError::Kicked) => self.be_kicked(),
             // The next attempt comes later.
             Err(_) => {}
         }
@@ -410,14 +340,24 @@ impl Signaller for RoomSignaller {
                 self.reconnect(way_back).await;
                 continue;
             };
-            match socket.next().await {
-                Incoming::Text(text) => {
+            let step = {
+                let (incoming, ask) = (socket.next(), self.watch.next_ask());
+                pin_mut!(incoming, ask);
+                match select(incoming, ask).await {
+                    Either::Left((incoming, _)) => Either::Left(incoming),
+                    Either::Right((request, _)) => Either::Right(request),
+                }
+            };
+            match step {
+                Either::Left(Incoming::Text(text)) => {
                     if let Some(event) = self.read(&text) {
                         return Ok(event);
                     }
                 }
-                Incoming::Other => {}
-                Incoming::Closed(_) => self.lose(),
+                Either::Left(Incoming::Other) => {}
+                Either::Left(Incoming::Closed(closing)) if is_kicked(&closing) => self.be_kicked(),
+                Either::Left(Incoming::Closed(_)) => self.lose(),
+                Either::Right(request) => self.ask(request).await,
             }
         }
     }
@@ -426,13 +366,6 @@ impl Signaller for RoomSignaller {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_server_is_named_without_its_rooms() {
-        assert_eq!(server_of("ws://host:3536/v1/rooms/a?next=2"), "ws://host:3536");
-        assert_eq!(server_of("ws://host"), "ws://host");
-        assert_eq!(server_of("nonsense"), "nonsense");
-    }
 
     #[test]
     fn attempts_come_ever_later_and_not_all_at_once() {
@@ -455,8 +388,29 @@ mod tests {
         }
         assert_eq!(signaller.watch.take_bad_signals(), 3);
         assert_eq!(signaller.read(r#"{"Service":"Impaired"}"#), None);
-        assert_eq!(signaller.watch.take_bad_signals(), 0, "that is no signal at all");
+        assert_eq!(signaller.watch.take_bad_signals(), 0);
+        assert_eq!(signaller.watch.take_room().count(), 1, "it is news of the room");
         assert!(signaller.way_back().is_some(), "the good one is kept");
+    }
+
+    #[test]
+    fn who_opened_a_room_comes_back_to_it_and_who_was_sent_off_does_not() {
+        let mut signaller = RoomSignaller::without_server(Candidates::All);
+        signaller.url = "ws://host/v1/create?public=1&key=1".into();
+        assert_eq!(signaller.way_back(), None, "it would open another room");
+        let room = r#"{"Room":{"name":"DAM3R","game":"","version":"","is_public":true,"is_locked":false,"phase":"Lobby",
+            "capacity":4,"spectators":0,"owner":null,"members":[]}}"#;
+        assert_eq!(signaller.read(room), None);
+        let way_back = "ws://host/v1/rooms/DAM3R?public=1&key=1";
+        assert_eq!(signaller.way_back().as_deref(), Some(way_back));
+        assert_eq!(signaller.watch.take_room().count(), 1);
+        assert_eq!(signaller.watch.take_bad_signals(), 0);
+
+        assert_eq!(signaller.read(r#"{"Resume":"a.b"}"#), None);
+        signaller.be_kicked();
+        assert_eq!(signaller.way_back(), None);
+        assert_eq!(signaller.watch.take_failure(), Some(TransportError::Kicked));
+        assert_eq!(TransportError::Kicked.to_string(), Refusal::Kicked.sentence());
     }
 
     #[test]
@@ -473,18 +427,5 @@ mod tests {
         let [gone, back] = [(peer, PeerStep::Left), (peer, PeerStep::Returned)];
         assert_eq!(watch.take_steps(), [gone, back, gone, back]);
         assert_eq!(watch.take_steps(), []);
-    }
-
-    #[test]
-    fn the_first_error_is_the_one_that_is_told() {
-        let watch = Watch::default();
-        assert_eq!(watch.take_failure(), None);
-        watch.fail(TransportError::Refused("full".into()));
-        watch.fail(TransportError::Closed);
-        drop(watch.while_running());
-        assert_eq!(watch.take_failure(), Some(TransportError::Refused("full".into())));
-        assert_eq!(watch.take_failure(), None);
-        watch.lose();
-        assert!(watch.take_lost() && !watch.take_lost());
     }
 }

@@ -5,13 +5,16 @@ use std::{collections::VecDeque, time::Duration};
 use matchbox_socket::{Packet, PeerId as MatchboxId, PeerState, WebRtcSocket};
 use signaling::{
     ice_servers::IceServer,
-    protocol::{PeerId, is_room_name},
+    lobby::{RoomEvent, RoomRequest},
+    protocol::PeerId,
 };
 
 use super::{
     Channel, MAX_PEERS, Route, Transport, TransportError, TransportEvent,
+    address::{Visitor, opened_room, room_url, server_of},
     room::{Entering, Opened, Room},
-    signaller::{PeerStep, Watch, backoff, server_of},
+    signaller::backoff,
+    watch::{PeerStep, Watch},
 };
 
 const CHANNELS: [(usize, Channel); 2] = [(0, Channel::Datagrams), (1, Channel::Control)];
@@ -72,10 +75,11 @@ impl WebRtcTransport {
     /// Begins to enter the room at `url`; how it went comes out of `poll`.
     pub(crate) fn open(
         url: &str,
+        visitor: &Visitor,
         ice_servers: Option<&[IceServer]>,
         is_relay_only: bool,
     ) -> Result<Self, TransportError> {
-        let room = Room::new(room_url(url)?, ice_servers, is_relay_only)?;
+        let room = Room::new(room_url(url, visitor)?, ice_servers, is_relay_only)?;
         Ok(Self {
             entering: room.enter(),
             room,
@@ -107,7 +111,8 @@ impl WebRtcTransport {
                 events.push(TransportEvent::SignalingAway);
             }
             let outage = self.outage.get_or_insert(Outage::new(now, &self.room.url));
-            let is_hopeless = matches!(error, TransportError::Refused(_)) && !self.was_open;
+            let is_hopeless = error == TransportError::Kicked
+                || matches!(error, TransportError::Refused(_)) && !self.was_open;
             if is_hopeless || !self.peers.is_empty() {
                 events.push(TransportEvent::Failed(error));
                 return;
@@ -212,6 +217,18 @@ impl WebRtcTransport {
         }
     }
 
+    /// Passes on what the server tells of the room; a new one is not left for another new one.
+    fn poll_room(&mut self, events: &mut Vec<TransportEvent>) {
+        for event in self.watch().take_room() {
+            if let RoomEvent::Room(room) = &event
+                && let Some(url) = opened_room(&self.room.url, &room.name)
+            {
+                self.room.url = url;
+            }
+            events.push(TransportEvent::Room(event));
+        }
+    }
+
     /// Gives up on those with whom no connection comes about; matchbox never does.
     fn poll_handshakes(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
         for (MatchboxId(id), step) in self.watch().take_steps() {
@@ -277,6 +294,7 @@ impl Transport for WebRtcTransport {
             self.was_open = true;
             events.push(TransportEvent::Opened(PeerId(id)));
         }
+        self.poll_room(events);
         // Packets first: the last words of a peer come before its departure.
         self.poll_packets(events);
         self.poll_peers(events);
@@ -298,52 +316,15 @@ impl Transport for WebRtcTransport {
         }
     }
 
+    fn ask(&mut self, request: RoomRequest) {
+        self.watch().ask(request);
+    }
+
     fn route(&self, peer: PeerId) -> Route {
         match self.socket.as_ref().and_then(|socket| socket.is_relayed(MatchboxId(peer.0))) {
             Some(true) => Route::Relayed,
             Some(false) => Route::Direct,
             None => Route::Unknown,
-        }
-    }
-}
-
-/// The address at which our own clients enter a room, from the one that people share.
-fn room_url(url: &str) -> Result<String, TransportError> {
-    let bad = || TransportError::BadUrl(url.chars().take(200).collect());
-    let (scheme, rest) = url.split_once("://").ok_or_else(bad)?;
-    let (server, room) = rest.split_once('/').ok_or_else(bad)?;
-    let (room, query) =
-        room.split_once('?').map_or((room, None), |(room, query)| (room, Some(query)));
-    if !matches!(scheme, "ws" | "wss") || server.is_empty() || !is_room_name(room) {
-        return Err(bad());
-    }
-    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-    Ok(format!("{scheme}://{server}/v1/rooms/{room}{query}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_address_that_people_share_becomes_the_one_for_our_clients() {
-        assert_eq!(room_url("ws://host:3536/duel"), Ok("ws://host:3536/v1/rooms/duel".into()));
-        assert_eq!(room_url("wss://h/duel?next=2"), Ok("wss://h/v1/rooms/duel?next=2".into()));
-    }
-
-    #[test]
-    fn an_address_that_is_no_room_is_refused_with_an_example() {
-        for bad in [
-            "",
-            "duel",
-            "http://host/duel",
-            "ws://host",
-            "ws:///duel",
-            "ws://host/",
-            "ws://host/a b",
-        ] {
-            let error = room_url(bad).expect_err("it is no room's address");
-            assert!(error.to_string().contains("ws://host:3536/room"), "{error}");
         }
     }
 }

@@ -11,6 +11,7 @@ mod hostile_signals;
 mod matches;
 mod relays;
 mod restarts;
+mod rooms;
 mod seeds;
 mod stock_clients;
 mod timing;

@@ -7,7 +7,7 @@ use pharos::{Events, Filter, Observable};
 use send_wrapper::SendWrapper;
 use ws_stream_wasm::{WsEvent, WsMessage, WsMeta, WsStream};
 
-use super::Incoming;
+use super::{Closing, Incoming};
 
 pub(in crate::transport) struct Socket {
     stream: WsStream,
@@ -32,14 +32,14 @@ impl Socket {
         match self.stream.next().await {
             Some(WsMessage::Text(text)) => Incoming::Text(text),
             Some(WsMessage::Binary(_)) => Incoming::Other,
-            None => Incoming::Closed(self.close_reason().await),
+            None => Incoming::Closed(self.closing().await),
         }
     }
 
-    async fn close_reason(&mut self) -> Option<String> {
+    async fn closing(&mut self) -> Closing {
         match self.closed.next().await {
-            Some(WsEvent::Closed(close)) => Some(close.reason).filter(|reason| !reason.is_empty()),
-            _ => None,
+            Some(WsEvent::Closed(close)) => Closing::new(close.code, close.reason),
+            _ => Closing::default(),
         }
     }
 }

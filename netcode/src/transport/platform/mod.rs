@@ -10,6 +10,21 @@ pub(super) use browser::{Kept, Socket, keep, run};
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) use native::{Kept, Socket, keep, run};
 
+/// How a connection ended.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Closing {
+    /// The close code, if the server sent one.
+    pub(super) code: Option<u16>,
+    /// The reason, if it gave one.
+    pub(super) words: Option<String>,
+}
+
+impl Closing {
+    fn new(code: u16, words: String) -> Self {
+        Self { code: Some(code), words: Some(words).filter(|words| !words.is_empty()) }
+    }
+}
+
 /// One thing that comes out of a [`Socket`].
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Incoming {
@@ -17,6 +32,6 @@ pub(super) enum Incoming {
     Text(String),
     /// Something that signaling does not use.
     Other,
-    /// The connection is over, for this reason if the server gave one.
-    Closed(Option<String>),
+    /// The connection is over.
+    Closed(Closing),
 }

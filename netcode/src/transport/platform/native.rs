@@ -9,7 +9,7 @@ use async_tungstenite::{
 };
 use futures::StreamExt;
 
-use super::Incoming;
+use super::{Closing, Incoming};
 
 pub(in crate::transport) struct Socket(WebSocketStream<ConnectStream>);
 
@@ -32,11 +32,12 @@ impl Socket {
         match self.0.next().await {
             Some(Ok(Message::Text(text))) => Incoming::Text(text.as_str().to_owned()),
             Some(Ok(Message::Close(frame))) => {
-                let reason = frame.map(|frame| frame.reason.as_str().to_owned());
-                Incoming::Closed(reason.filter(|reason| !reason.is_empty()))
+                let closing = frame
+                    .map(|frame| Closing::new(frame.code.into(), frame.reason.as_str().to_owned()));
+                Incoming::Closed(closing.unwrap_or_default())
             }
             Some(Ok(_)) => Incoming::Other,
-            Some(Err(_)) | None => Incoming::Closed(None),
+            Some(Err(_)) | None => Incoming::Closed(Closing::default()),
         }
     }
 }

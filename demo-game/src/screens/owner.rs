@@ -1,0 +1,216 @@
+//! What the owner of a room can do in the lobby: lock it, list it, and send others off; and what the server says to that.
+
+use bevy::prelude::*;
+use netcode::prelude::*;
+use netcode::{Denial, PeerId, Room, RoomDenied};
+
+use super::focus::{Focus, Item};
+use super::widgets::{GAP, ItemLabel, set_text, shortened, spawn_item};
+use super::{Choice, Journey};
+
+/// The first of the owner's items comes after those of everybody.
+const FIRST_ORDER: u8 = 4;
+/// Longest name on an item: three of them and one more item are a row.
+const NAME_SHOWN: usize = 8;
+/// Seconds that a denial is shown: long enough to read a short sentence twice.
+const DENIAL_SECONDS: f32 = 5.0;
+
+/// The owner's items; they are made anew when others of them are to be shown.
+#[derive(Component, Default)]
+pub(super) struct OwnerItems {
+    shown: Shown,
+}
+
+/// Which items are shown.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+enum Shown {
+    /// None: the room is not ours.
+    #[default]
+    Nothing,
+    /// What can be done to the room, and whether there is anybody to kick.
+    Room { has_others: bool },
+    /// Whom to kick: a second step, for who is kicked cannot come back.
+    Others(Vec<(PeerId, String)>),
+}
+
+/// What was denied last, and for how long that is still shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DeniedNow {
+    pub(super) denial: Denial,
+    seconds: f32,
+}
+
+/// Where the items come.
+pub(super) fn space() -> impl Bundle {
+    (
+        OwnerItems::default(),
+        Node {
+            column_gap: px(GAP),
+            row_gap: px(GAP),
+            flex_wrap: FlexWrap::Wrap,
+            justify_content: JustifyContent::SpaceBetween,
+            ..default()
+        },
+    )
+}
+
+/// Whom we can send off: everybody else, if the room is ours.
+fn others(room: &Room, lobby: &Lobby) -> Option<Vec<(PeerId, String)>> {
+    let local = lobby.local_id.filter(|&local| room.is_owner(local))?;
+    let members = &room.state.as_ref()?.members;
+    let others = members.iter().filter(|member| member.id != local);
+    let name = |id, name: &str| match lobby.peers.iter().find(|peer| peer.id == id) {
+        Some(peer) => peer.name.clone(),
+        None if name.is_empty() => "a player".to_owned(),
+        None => name.to_owned(),
+    };
+    Some(others.map(|member| (member.id, name(member.id, &member.name))).collect())
+}
+
+fn wanted(room: &Room, lobby: &Lobby, is_kicking: bool) -> Shown {
+    match others(room, lobby) {
+        None => Shown::Nothing,
+        Some(others) if is_kicking && !others.is_empty() => Shown::Others(others),
+        Some(others) => Shown::Room { has_others: !others.is_empty() },
+    }
+}
+
+/// Shows the items that there are now.
+pub(super) fn refresh(
+    mut commands: Commands,
+    (room, lobby, journey): (Res<Room>, Res<Lobby>, Res<Journey>),
+    mut spaces: Query<(Entity, &mut OwnerItems, Option<&Children>)>,
+    items: Query<(&Item, &Children)>,
+    mut labels: Query<&mut Text, With<ItemLabel>>,
+    mut focus: ResMut<Focus>,
+) {
+    let wanted = wanted(&room, &lobby, journey.is_kicking);
+    for (entity, mut space, children) in &mut spaces {
+        if space.shown != wanted {
+            let is_inside = |focused: Entity| children.is_some_and(|it| it.contains(&focused));
+            let had_focus = focus.entity.is_some_and(is_inside);
+            let mut last = None;
+            commands.entity(entity).despawn_children().with_children(|row| {
+                last = spawn_items(row, &wanted);
+            });
+            // The focus stays in this row, on what does no harm.
+            if had_focus && last.is_some() {
+                focus.entity = last;
+            }
+            space.shown.clone_from(&wanted);
+        }
+    }
+    let Some(state) = &room.state else { return };
+    for (item, children) in &items {
+        let words = match item.choice {
+            Choice::ToggleLock if state.is_locked => "Unlock",
+            Choice::ToggleLock => "Lock",
+            Choice::TogglePublic if state.is_public => "Make private",
+            Choice::TogglePublic => "Make public",
+            _ => continue,
+        };
+        for child in children {
+            if let Ok(mut label) = labels.get_mut(*child) {
+                set_text(&mut label, words);
+            }
+        }
+    }
+}
+
+/// The last of the new items.
+fn spawn_items(row: &mut ChildSpawnerCommands, shown: &Shown) -> Option<Entity> {
+    let mut last = None;
+    let mut order = FIRST_ORDER;
+    let mut spawn = |choice, words: &str| {
+        last = Some(spawn_item(row, Item { choice, order }, words));
+        order += 1;
+    };
+    match shown {
+        Shown::Nothing => {}
+        Shown::Room { has_others } => {
+            spawn(Choice::ToggleLock, " ");
+            spawn(Choice::TogglePublic, " ");
+            if *has_others {
+                spawn(Choice::SetKicking(true), "Kick...");
+            }
+        }
+        Shown::Others(others) => {
+            for (id, name) in others {
+                spawn(Choice::Kick(*id), &shortened(name, NAME_SHOWN));
+            }
+            spawn(Choice::SetKicking(false), "Nobody");
+        }
+    }
+    last
+}
+
+/// The room in a word or two, above its code.
+pub(super) fn caption(room: &Room) -> &'static str {
+    match &room.state {
+        Some(state) if state.is_locked => "Locked room",
+        Some(state) if state.is_public => "Public room",
+        Some(_) => "Private room",
+        None => "Room",
+    }
+}
+
+/// Keeps what was denied for a while.
+pub(super) fn note_denials(
+    time: Res<Time<Real>>,
+    mut denied: MessageReader<RoomDenied>,
+    mut journey: ResMut<Journey>,
+) {
+    if let Some(&RoomDenied(denial)) = denied.read().last() {
+        journey.denied = Some(DeniedNow { denial, seconds: DENIAL_SECONDS });
+    } else if let Some(denied) = &mut journey.bypass_change_detection().denied {
+        denied.seconds -= time.delta_secs();
+        if denied.seconds <= 0.0 {
+            journey.denied = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netcode::{Place, RoomMember, RoomPhase, RoomState};
+
+    use super::*;
+
+    #[test]
+    fn only_the_owner_kicks_and_only_in_a_second_step() {
+        let [ann, bob] = [1, 2].map(PeerId::from_u128);
+        let member = |id, name: &str| RoomMember {
+            id,
+            name: name.into(),
+            place: Place::Player,
+            is_ready: false,
+            is_here: true,
+        };
+        let state = RoomState {
+            name: "DAM3R".into(),
+            game: String::new(),
+            version: String::new(),
+            is_public: false,
+            is_locked: false,
+            phase: RoomPhase::Lobby,
+            capacity: 4,
+            spectators: 0,
+            owner: Some(ann),
+            members: vec![member(ann, "Ann"), member(bob, "Bob")],
+        };
+        let mut room = Room::default();
+        let lobby = |id| {
+            let mut lobby = Lobby::default();
+            lobby.local_id = Some(id);
+            lobby
+        };
+        assert_eq!(wanted(&room, &lobby(ann), true), Shown::Nothing);
+        room.state = Some(state);
+        assert_eq!(wanted(&room, &lobby(bob), true), Shown::Nothing);
+        assert_eq!(wanted(&room, &lobby(ann), false), Shown::Room { has_others: true });
+        let others = vec![(bob, "Bob".to_owned())];
+        assert_eq!(wanted(&room, &lobby(ann), true), Shown::Others(others));
+        room.state.as_mut().unwrap().members.pop();
+        assert_eq!(wanted(&room, &lobby(ann), true), Shown::Room { has_others: false });
+    }
+}

@@ -1,0 +1,293 @@
+//! The room as the server has it: what it tells, what the game asks it for, and what it is told by itself.
+//!
+//! The server lists rooms, so it has to know who is ready and whether a match runs. The peers agree on that among themselves; here
+//! the server learns of it.
+
+use std::time::Duration;
+
+use bevy::{
+    ecs::system::SystemParam,
+    prelude::{Message, MessageWriter, Real, Res, ResMut, Resource, Time},
+};
+use signaling::{
+    lobby::{Denial, Place, RoomEvent, RoomPhase, RoomRequest, RoomState, ServiceState},
+    protocol::PeerId,
+};
+
+use super::{Connection, Lobby, SessionState};
+
+/// What the server does not do is asked for again so often.
+const ASK_EVERY: Duration = Duration::from_secs(2);
+
+/// The room that we are in, as the server told it last.
+#[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Who is in it, who owns it, and on which terms others come in. `None` outside of rooms, and with a server that knows none of this.
+    pub state: Option<RoomState>,
+    /// The server has lost its store of rooms: nobody can come or change anything until it has it again. Matches go on.
+    pub is_impaired: bool,
+}
+
+impl Room {
+    /// Whether this peer owns the room: see [`RoomState::owner`].
+    #[must_use]
+    pub fn is_owner(&self, peer: PeerId) -> bool {
+        self.state.as_ref().and_then(|state| state.owner) == Some(peer)
+    }
+}
+
+/// Request: ask the server for something in the room. What it does not do comes back as a [`RoomDenied`].
+///
+/// The plugin itself asks for `SetReady`, `Start` and `Finish`, as the session goes: leave them to it.
+#[derive(Message, Clone, Debug, PartialEq, Eq)]
+pub struct AskRoom(pub RoomRequest);
+
+/// The server does not do what was asked for by [`AskRoom`].
+#[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoomDenied(pub Denial);
+
+/// What the plugin asked for by itself, and when.
+#[derive(Resource, Clone, Debug, Default)]
+pub(crate) struct Mirror {
+    asked: Option<(RoomRequest, Duration)>,
+}
+
+impl Mirror {
+    /// Whether it is time to ask for this.
+    fn is_due(&mut self, now: Duration, wish: Option<&RoomRequest>) -> bool {
+        let Some(wish) = wish else { return false };
+        let waits = self
+            .asked
+            .as_ref()
+            .is_some_and(|(asked, at)| asked == wish && now.saturating_sub(*at) < ASK_EVERY);
+        if !waits {
+            self.asked = Some((wish.clone(), now));
+        }
+        !waits
+    }
+
+    /// Whether a denial is about what the plugin asked for, which is of no interest to players: it asks again.
+    fn explains(&self, now: Duration, denial: Denial) -> bool {
+        let is_of_mirror =
+            matches!(denial, Denial::NotReady | Denial::Playing | Denial::NotPlaying);
+        let is_recent =
+            self.asked.as_ref().is_some_and(|(_, at)| now.saturating_sub(*at) < ASK_EVERY);
+        is_of_mirror && is_recent
+    }
+}
+
+/// What [`RoomChange::follow`] changes.
+#[derive(SystemParam)]
+pub(super) struct RoomChange<'w> {
+    room: ResMut<'w, Room>,
+    mirror: Res<'w, Mirror>,
+    denied: MessageWriter<'w, RoomDenied>,
+}
+
+impl RoomChange<'_> {
+    /// Follows what the server tells.
+    pub(super) fn follow(&mut self, now: Duration, event: RoomEvent) {
+        match event {
+            RoomEvent::Room(state) => self.room.state = Some(state),
+            RoomEvent::Service(service) => {
+                self.room.is_impaired = service == ServiceState::Impaired;
+            }
+            RoomEvent::Denied(denial) => {
+                if !self.mirror.explains(now, denial) {
+                    self.denied.write(RoomDenied(denial));
+                }
+            }
+            // Neither comes this far.
+            RoomEvent::Resume(_) | RoomEvent::Rooms(_) => {}
+        }
+    }
+
+    /// We are in no room.
+    pub(super) fn forget(&mut self) {
+        if *self.room != Room::default() {
+            *self.room = Room::default();
+        }
+    }
+}
+
+/// What the peers agreed on, of which the server should know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Session {
+    local: PeerId,
+    /// We want to play.
+    is_ready: bool,
+    /// A match starts or runs.
+    is_playing: bool,
+    is_running: bool,
+    /// The owner of the room wants to play or plays, as it told us.
+    is_owner_ready: bool,
+    /// Somebody else is still in a match.
+    do_others_play: bool,
+}
+
+/// What is to be asked for so that the server has the room as it is.
+fn wish(room: &RoomState, session: &Session) -> Option<RoomRequest> {
+    let us = room.member(session.local)?;
+    let is_owner = room.owner == Some(session.local);
+    match room.phase {
+        RoomPhase::Lobby if us.place == Place::Player => {
+            // Whose match has begun is no longer ready for the next one; but it takes all to be ready to start this one. It is over when
+            // the owner has left it.
+            let is_ready = if session.is_playing {
+                is_owner || session.is_owner_ready
+            } else {
+                session.is_ready
+            };
+            if us.is_ready != is_ready {
+                return Some(RoomRequest::SetReady(is_ready));
+            }
+            (is_owner && session.is_running && room.is_ready()).then_some(RoomRequest::Start)
+        }
+        RoomPhase::Playing if is_owner && !session.is_playing && !session.do_others_play => {
+            Some(RoomRequest::Finish)
+        }
+        RoomPhase::Lobby | RoomPhase::Playing => None,
+    }
+}
+
+/// Keeps what the server has of the room up to date.
+pub(crate) fn mirror_room(
+    mut connection: ResMut<Connection>,
+    mut mirror: ResMut<Mirror>,
+    room: Res<Room>,
+    lobby: Res<Lobby>,
+    session: Res<SessionState>,
+    time: Res<Time<Real>>,
+) {
+    let (Some(state), Some(local)) = (&room.state, lobby.local_id) else { return };
+    let owner = state.owner;
+    let wish = wish(
+        state,
+        &Session {
+            local,
+            is_ready: lobby.ready,
+            is_playing: matches!(*session, SessionState::Starting | SessionState::Running),
+            is_running: session.is_running(),
+            is_owner_ready: lobby
+                .peers
+                .iter()
+                .any(|peer| Some(peer.id) == owner && (peer.ready || peer.in_match)),
+            do_others_play: lobby.peers.iter().any(|peer| peer.in_match),
+        },
+    );
+    if mirror.is_due(time.elapsed(), wish.as_ref())
+        && let Some(wish) = wish
+    {
+        connection.ask(wish);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use signaling::lobby::RoomMember;
+
+    use super::*;
+
+    const ANN: PeerId = PeerId::from_u128(1);
+    const BOB: PeerId = PeerId::from_u128(2);
+
+    /// Ann's room, with Bob in it.
+    fn room(phase: RoomPhase, ready: [bool; 2]) -> RoomState {
+        let member = |(id, is_ready)| RoomMember {
+            id,
+            name: String::new(),
+            place: Place::Player,
+            is_ready,
+            is_here: true,
+        };
+        RoomState {
+            name: "den".into(),
+            game: String::new(),
+            version: String::new(),
+            is_public: true,
+            is_locked: false,
+            phase,
+            capacity: 4,
+            spectators: 0,
+            owner: Some(ANN),
+            members: [ANN, BOB].into_iter().zip(ready).map(member).collect(),
+        }
+    }
+
+    fn in_lobby(local: PeerId, is_ready: bool) -> Session {
+        Session {
+            local,
+            is_ready,
+            is_playing: false,
+            is_running: false,
+            is_owner_ready: false,
+            do_others_play: false,
+        }
+    }
+
+    fn in_match(local: PeerId) -> Session {
+        Session {
+            is_playing: true,
+            is_running: true,
+            is_owner_ready: local != ANN,
+            do_others_play: true,
+            ..in_lobby(local, false)
+        }
+    }
+
+    #[test]
+    fn the_server_hears_who_is_ready() {
+        use RoomPhase::Lobby;
+        use RoomRequest::SetReady;
+        let [none, bob] = [[false, false], [false, true]].map(|ready| room(Lobby, ready));
+        assert_eq!(wish(&none, &in_lobby(BOB, true)), Some(SetReady(true)));
+        assert_eq!(wish(&bob, &in_lobby(BOB, true)), None);
+        assert_eq!(wish(&bob, &in_lobby(BOB, false)), Some(SetReady(false)));
+        assert_eq!(wish(&none, &in_lobby(PeerId::from_u128(3), true)), None, "a stranger");
+        let mut looks_on = none;
+        looks_on.members[1].place = Place::Spectator;
+        assert_eq!(wish(&looks_on, &in_lobby(BOB, true)), None);
+    }
+
+    #[test]
+    fn the_owner_starts_once_the_match_runs_and_all_are_ready() {
+        use RoomPhase::{Lobby, Playing};
+        let ready = room(Lobby, [true, true]);
+        assert_eq!(wish(&ready, &in_lobby(ANN, true)), None, "no match runs yet");
+        let starting = Session { is_running: false, ..in_match(ANN) };
+        assert_eq!(wish(&ready, &starting), None);
+        assert_eq!(wish(&ready, &in_match(ANN)), Some(RoomRequest::Start));
+        assert_eq!(wish(&ready, &in_match(BOB)), None, "that is for the owner");
+        let late = room(Lobby, [true, false]);
+        assert_eq!(wish(&late, &in_match(ANN)), None);
+        assert_eq!(wish(&late, &in_match(BOB)), Some(RoomRequest::SetReady(true)));
+        assert_eq!(wish(&room(Playing, [true, true]), &in_match(ANN)), None);
+    }
+
+    #[test]
+    fn the_owner_finishes_once_all_have_left_the_match() {
+        use RoomPhase::{Lobby, Playing};
+        let playing = room(Playing, [true, true]);
+        let others_play = Session { do_others_play: true, ..in_lobby(ANN, false) };
+        assert_eq!(wish(&playing, &others_play), None);
+        assert_eq!(wish(&playing, &in_lobby(ANN, false)), Some(RoomRequest::Finish));
+        assert_eq!(wish(&playing, &in_lobby(BOB, true)), None);
+        let finished = Session { is_owner_ready: false, ..in_match(BOB) };
+        assert_eq!(wish(&room(Lobby, [false, false]), &finished), None, "it is on its way out");
+    }
+
+    #[test]
+    fn what_is_not_done_is_asked_for_again_in_a_while() {
+        let mut mirror = Mirror::default();
+        let at = Duration::from_millis;
+        let start = Some(&RoomRequest::Start);
+        assert!(mirror.is_due(at(0), start));
+        assert!(!mirror.is_due(at(1900), start));
+        assert!(mirror.is_due(at(1950), Some(&RoomRequest::Finish)));
+        assert!(mirror.is_due(at(2000), start) && mirror.is_due(at(4000), start));
+        assert!(!mirror.is_due(at(9000), None));
+        assert!(mirror.explains(at(5000), Denial::NotReady));
+        assert!(!mirror.explains(at(5000), Denial::NotOwner), "the game asked for that");
+        assert!(!mirror.explains(at(9000), Denial::NotReady));
+    }
+}

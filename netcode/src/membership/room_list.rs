@@ -1,0 +1,72 @@
+//! The list of public rooms, for a game that shows it.
+
+use bevy::prelude::{DetectChangesMut, Message, MessageReader, Res, ResMut, Resource};
+use signaling::lobby::RoomListing;
+
+use crate::{
+    config::NetcodeConfig,
+    transport::{Lister, TransportError},
+};
+
+/// Request: look at the public rooms of this game, or no longer. See [`RoomList`].
+#[derive(Message, Clone, Debug, PartialEq, Eq)]
+pub enum ListRooms {
+    /// Those of the server at this address: `ws://host:3536`, or that of any room there.
+    Of(String),
+    /// The list is not looked at any more.
+    Stop,
+}
+
+/// The public rooms of this game, while they are asked for by [`ListRooms`]: refreshed every two seconds.
+#[derive(Resource, Debug, Default)]
+pub struct RoomList {
+    /// The rooms, in the server's order; `None` until it has answered, and after [`ListRooms::Stop`].
+    pub rooms: Option<Vec<RoomListing>>,
+    /// Why there is no answer, if something is in the way. It is tried again every few seconds.
+    pub trouble: Option<TransportError>,
+    lister: Option<Lister>,
+}
+
+impl RoomList {
+    fn follow(&mut self, told: Result<Vec<RoomListing>, TransportError>) {
+        match told {
+            Ok(rooms) => (self.rooms, self.trouble) = (Some(rooms), None),
+            Err(error) => (self.rooms, self.trouble) = (None, Some(error)),
+        }
+    }
+}
+
+/// Begins and ends to look, and takes what is new.
+pub(crate) fn list_rooms(
+    mut requests: MessageReader<ListRooms>,
+    mut list: ResMut<RoomList>,
+    config: Res<NetcodeConfig>,
+) {
+    if let Some(request) = requests.read().last() {
+        *list = RoomList::default();
+        if let ListRooms::Of(server) = request {
+            match Lister::open(server, &config.game_id) {
+                Ok(lister) => list.lister = Some(lister),
+                Err(error) => list.trouble = Some(error),
+            }
+        }
+    }
+    let told = list.bypass_change_detection().lister.as_ref().and_then(Lister::take);
+    if let Some(told) = told {
+        list.follow(told);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_shows_the_latest_answer_or_what_is_in_the_way() {
+        let mut list = RoomList::default();
+        list.follow(Ok(Vec::new()));
+        assert_eq!((list.rooms.as_deref(), &list.trouble), (Some([].as_slice()), &None));
+        list.follow(Err(TransportError::Closed));
+        assert_eq!((list.rooms.as_deref(), &list.trouble), (None, &Some(TransportError::Closed)));
+    }
+}

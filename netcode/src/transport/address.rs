@@ -1,0 +1,201 @@
+//! Addresses at the server: from the one that people share to the one at which our own clients come in and say who they are.
+
+use std::fmt::Write;
+
+use signaling::{lobby::is_tag, protocol::is_room_name};
+
+use super::TransportError;
+
+/// What the server is told of whoever comes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Visitor<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) game: &'a str,
+    pub(crate) version: &'a str,
+}
+
+/// A URL in its parts.
+struct Parts<'a> {
+    scheme: &'a str,
+    server: &'a str,
+    path: &'a str,
+    query: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn of(url: &'a str) -> Result<Self, TransportError> {
+        let bad = || TransportError::BadUrl(url.chars().take(200).collect());
+        let (scheme, rest) = url.split_once("://").ok_or_else(bad)?;
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (server, path) = rest.split_once('/').unwrap_or((rest, ""));
+        if !matches!(scheme, "ws" | "wss") || server.is_empty() {
+            return Err(bad());
+        }
+        Ok(Self { scheme, server, path, query })
+    }
+}
+
+/// The address at which our own clients enter a room: of a room by name, of a new one, or of one with strangers.
+///
+/// Whoever asks for a room by its name says no version: peers tell each other in words which one they have.
+pub(super) fn room_url(url: &str, visitor: &Visitor) -> Result<String, TransportError> {
+    let bad = || TransportError::BadUrl(url.chars().take(200).collect());
+    let Parts { scheme, server, path, query } = Parts::of(url)?;
+    let (path, version) = match path {
+        "v1/create" | "v1/quick" => (path.to_owned(), visitor.version),
+        _ => {
+            let room = path.strip_prefix("v1/rooms/").unwrap_or(path);
+            is_room_name(room).then_some(()).ok_or_else(bad)?;
+            (format!("v1/rooms/{room}"), "")
+        }
+    };
+    let mut url = format!("{scheme}://{server}/{path}");
+    let mut separator = '?';
+    let mut push = |pair: &str| {
+        url.push(separator);
+        url.push_str(pair);
+        separator = '&';
+    };
+    if !query.is_empty() {
+        push(query);
+    }
+    let tag = |tag: &str| if is_tag(tag) { tag.to_owned() } else { String::new() };
+    let said = [
+        ("game", tag(visitor.game)),
+        ("version", tag(version)),
+        ("name", percent_encoded(visitor.name)),
+    ];
+    for (key, value) in said {
+        if !value.is_empty() && parameter(query, key).is_none() {
+            push(&format!("{key}={value}"));
+        }
+    }
+    Ok(url)
+}
+
+/// The address of the list of public rooms of a game; only the server of `url` counts.
+pub(super) fn list_url(url: &str, game: &str) -> Result<String, TransportError> {
+    let Parts { scheme, server, .. } = Parts::of(url)?;
+    let game = if is_tag(game) { game } else { "" };
+    Ok(format!("{scheme}://{server}/v1/list?game={game}"))
+}
+
+/// The address of the new room that was opened by `url`, so that whoever comes back finds it and opens no other one.
+pub(super) fn opened_room(url: &str, room: &str) -> Option<String> {
+    let (server, terms) = url.split_once("/v1/create")?;
+    is_room_name(room).then(|| format!("{server}/v1/rooms/{room}{terms}"))
+}
+
+/// Whether this address leads to another room each time.
+pub(super) fn is_elsewhere_each_time(url: &str) -> bool {
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    path.ends_with("/v1/quick")
+        || path.ends_with("/v1/create")
+        || parameter(query, "next").is_some()
+}
+
+/// The part of a URL that names the server.
+pub(super) fn server_of(url: &str) -> &str {
+    let authority = url.find("://").map_or(0, |index| index + 3);
+    url[authority..].find('/').map_or(url, |index| &url[..authority + index])
+}
+
+fn parameter<'a>(query: &'a str, key: &str) -> Option<&'a str> {
+    query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
+}
+
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // A `String` takes everything.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOBODY: Visitor = Visitor { name: "", game: "", version: "" };
+
+    #[test]
+    fn the_address_that_people_share_becomes_the_one_for_our_clients() {
+        for (shared, ours) in [
+            ("ws://host:3536/duel", "ws://host:3536/v1/rooms/duel"),
+            ("wss://h/duel?next=2", "wss://h/v1/rooms/duel?next=2"),
+            ("ws://h/v1/rooms/duel", "ws://h/v1/rooms/duel"),
+            ("ws://h/v1/create?capacity=4", "ws://h/v1/create?capacity=4"),
+            ("ws://h/v1/quick?players=2", "ws://h/v1/quick?players=2"),
+        ] {
+            assert_eq!(room_url(shared, &NOBODY), Ok(ours.into()));
+        }
+    }
+
+    #[test]
+    fn the_server_is_told_who_comes_unless_the_address_says_it() {
+        let ann = Visitor { name: "Ann & Bo é", game: "chess", version: "1.2" };
+        let of = |url| room_url(url, &ann).expect("it is a room's address");
+        assert_eq!(
+            of("ws://h/v1/create?public=1"),
+            "ws://h/v1/create?public=1&game=chess&version=1.2&name=Ann%20%26%20Bo%20%C3%A9"
+        );
+        assert_eq!(
+            of("ws://h/den?name=Bo&game=go"),
+            "ws://h/v1/rooms/den?name=Bo&game=go",
+            "versions are for the peers to compare"
+        );
+        let odd = Visitor { name: "", game: "my game", version: "1|2" };
+        assert_eq!(room_url("ws://h/v1/create", &odd), Ok("ws://h/v1/create".into()));
+    }
+
+    #[test]
+    fn an_address_that_is_no_room_is_refused_with_an_example() {
+        for bad in [
+            "",
+            "duel",
+            "http://host/duel",
+            "ws://host",
+            "ws:///duel",
+            "ws://host/",
+            "ws://host/a b",
+            "ws://host/v1/list",
+        ] {
+            let error = room_url(bad, &NOBODY).expect_err("it is no room's address");
+            assert!(error.to_string().contains("ws://host:3536/room"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_new_room_is_come_back_to_by_its_name() {
+        let url = "ws://h/v1/create?public=1&key=7";
+        assert!(is_elsewhere_each_time(url));
+        let again = opened_room(url, "DAM3R").expect("it is one");
+        assert_eq!(again, "ws://h/v1/rooms/DAM3R?public=1&key=7");
+        assert!(!is_elsewhere_each_time(&again));
+        assert_eq!(opened_room(&again, "DAM3R"), None);
+        assert_eq!(opened_room(url, "a/b"), None);
+        for strangers in ["ws://h/v1/quick?players=2", "ws://h/v1/rooms/a?x=1&next=2"] {
+            assert!(is_elsewhere_each_time(strangers));
+        }
+    }
+
+    #[test]
+    fn the_list_is_that_of_the_server() {
+        let list = Ok("wss://h:1/v1/list?game=a".into());
+        assert_eq!(list_url("wss://h:1", "a"), list);
+        assert_eq!(list_url("wss://h:1/den?next=2", "a"), list);
+        assert!(list_url("h:1", "a").is_err());
+    }
+
+    #[test]
+    fn the_server_is_named_without_its_rooms() {
+        assert_eq!(server_of("ws://host:3536/v1/rooms/a?next=2"), "ws://host:3536");
+        assert_eq!(server_of("ws://host"), "ws://host");
+        assert_eq!(server_of("nonsense"), "nonsense");
+    }
+}

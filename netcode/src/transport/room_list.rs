@@ -1,0 +1,130 @@
+//! The list of public rooms, kept up to date for as long as somebody looks at it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use signaling::lobby::RoomListing;
+
+use super::TransportError;
+
+/// What there is to tell of a list: its rooms, or why there are none.
+pub(crate) type Told = Result<Vec<RoomListing>, TransportError>;
+
+/// Looks at the list until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Lister {
+    latest: Arc<Mutex<Option<Told>>>,
+    /// Who looks stops once this is gone.
+    #[cfg(feature = "webrtc")]
+    _wanted: futures::channel::oneshot::Sender<()>,
+}
+
+impl Lister {
+    /// What is new since the last call, if anything is.
+    pub(crate) fn take(&self) -> Option<Told> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[cfg(not(feature = "webrtc"))]
+impl Lister {
+    /// Says that there is no way to any server.
+    pub(crate) fn open(_server: &str, _game: &str) -> Result<Self, TransportError> {
+        let _ = Self { latest: Arc::default() };
+        Err(TransportError::NotBuilt)
+    }
+}
+
+#[cfg(feature = "webrtc")]
+mod looking {
+    use std::time::Duration;
+
+    use futures::{
+        channel::oneshot,
+        future::{Either, select},
+        pin_mut,
+    };
+    use futures_timer::Delay;
+    use signaling::lobby::RoomEvent;
+
+    use super::{Arc, Lister, Mutex, PoisonError, Told, TransportError};
+    use crate::transport::{
+        address::{list_url, server_of},
+        platform::{Closing, Incoming, Socket, run},
+        room_news::sound_listings,
+    };
+
+    /// As often as a person looks; the server answers once a second.
+    const REFRESH_EVERY: Duration = Duration::from_secs(2);
+    /// Until the next attempt to reach a server that is away.
+    const RETRY_AFTER: Duration = Duration::from_secs(5);
+    /// A server that has not answered by then will not.
+    const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+    /// What is said to be told once more. Any text would do.
+    const AGAIN: &str = "again";
+
+    impl Lister {
+        /// Begins to look at the list of `game` at the server of this address.
+        pub(crate) fn open(server: &str, game: &str) -> Result<Self, TransportError> {
+            let url = list_url(server, game)?;
+            let latest: Arc<Mutex<Option<Told>>> = Arc::default();
+            let (wanted, unwanted) = oneshot::channel();
+            let tell = {
+                let latest = latest.clone();
+                move |told| *latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(told)
+            };
+            run(
+                async move {
+                    let looking = look(&url, tell);
+                    pin_mut!(looking);
+                    let _ = select(looking, unwanted).await;
+                },
+                (),
+            );
+            Ok(Self { latest, _wanted: wanted })
+        }
+    }
+
+    /// Looks at the list for ever.
+    async fn look(url: &str, tell: impl Fn(Told)) {
+        loop {
+            let error = match Socket::connect(url).await {
+                Ok(mut socket) => follow(url, &mut socket, &tell).await,
+                Err(words) => failure(url, words),
+            };
+            tell(Err(error));
+            Delay::new(RETRY_AFTER).await;
+        }
+    }
+
+    /// Looks at the list until the connection ends; why it did.
+    async fn follow(url: &str, socket: &mut Socket, tell: &impl Fn(Told)) -> TransportError {
+        loop {
+            let incoming = {
+                let next = socket.next();
+                pin_mut!(next);
+                match select(next, Delay::new(ANSWER_WITHIN)).await {
+                    Either::Left((incoming, _)) => incoming,
+                    Either::Right(_) => return failure(url, None),
+                }
+            };
+            match incoming {
+                Incoming::Text(text) => {
+                    if let Ok(RoomEvent::Rooms(rooms)) = serde_json::from_str(&text) {
+                        tell(Ok(sound_listings(rooms)));
+                    }
+                    Delay::new(REFRESH_EVERY).await;
+                    if !socket.send(AGAIN.to_owned()).await {
+                        return failure(url, None);
+                    }
+                }
+                Incoming::Other => {}
+                Incoming::Closed(Closing { words, .. }) => return failure(url, words),
+            }
+        }
+    }
+
+    fn failure(url: &str, words: Option<String>) -> TransportError {
+        let unreachable = || TransportError::Unreachable { url: server_of(url).to_owned() };
+        words.map_or_else(unreachable, TransportError::Refused)
+    }
+}
