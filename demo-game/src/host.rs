@@ -50,14 +50,20 @@ impl Host {
     pub(crate) fn start() -> Result<Self, HostError> {
         let web_root = page_folder();
         let has_page = web_root.is_some();
-        let config = ServerConfig {
-            address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, lan::free_port())),
-            web_root,
-            max_connections: MAX_CONNECTIONS,
-            ..ServerConfig::default()
-        };
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let server = runtime.block_on(Server::bind(config))?;
+        let bind = |port| {
+            runtime.block_on(Server::bind(ServerConfig {
+                address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+                web_root: web_root.clone(),
+                max_connections: MAX_CONNECTIONS,
+                ..ServerConfig::default()
+            }))
+        };
+        let server = match bind(lan::free_port()) {
+            // Somebody else found it free in the same moment: the system knows one that is nobody's.
+            Err(BindError::PortInUse { .. }) => bind(0),
+            bound => bound,
+        }?;
         let port = server.local_addr().port();
         let (running, stopped) = oneshot::channel::<()>();
         thread::Builder::new().name("signaling server".to_owned()).spawn(move || {
