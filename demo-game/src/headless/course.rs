@@ -23,8 +23,9 @@ use crate::travels::Travels;
 
 /// How much longer than asked a run may take before it counts as stuck: slow machines play slowly.
 const PLAYING_PATIENCE: Duration = Duration::from_secs(30);
-/// How long to stay after the last frame of the run is confirmed here, so that it is confirmed everywhere.
-const SETTLING_TIME: Duration = Duration::from_millis(700);
+/// How long to stay after the last frame of the run is confirmed here, so that it is confirmed everywhere: longer than the pauses of a bad
+/// network, in which others stand still for a second.
+const SETTLING_TIME: Duration = Duration::from_secs(2);
 /// How long the goodbye may take to leave this machine.
 const LEAVING_TIME: Duration = Duration::from_millis(300);
 /// Fewer frames than this are not worth another match.

@@ -21,12 +21,12 @@ use matchbox_socket::{
 use serde::Serialize;
 use signaling::{
     ice_servers::{IceServers, Welcome},
-    lobby::{RoomEvent, RoomRequest},
+    lobby::{RoomEvent, RoomRequest, RoomState},
     protocol::Refusal,
 };
 
 use super::{
-    TransportError,
+    MAX_PEERS, TransportError,
     address::{is_elsewhere_each_time, opened_room, server_of},
     platform::{Closing, Incoming, Kept, Socket, keep},
     sdp::Candidates,
@@ -134,6 +134,8 @@ pub(super) struct RoomSignaller {
     id: PeerId,
     /// Whether we are the same again without proof, by the key in the address.
     is_lasting: bool,
+    /// Who was missed at the server when it last told of the room.
+    away: Vec<PeerId>,
     /// Proof that we were here, by which we get our place again.
     token: Option<String>,
     first: Option<PeerEvent>,
@@ -155,6 +157,7 @@ impl RoomSignaller {
             is_lasting: !is_elsewhere_each_time(&url),
             id,
             token: None,
+            away: Vec::new(),
             url,
             socket: Some(socket),
             attempt: Mutex::default(),
@@ -176,6 +179,7 @@ impl RoomSignaller {
             id: PeerId(uuid::Uuid::nil()),
             is_lasting: false,
             token: None,
+            away: Vec::new(),
             first: None,
             watch: Watch::default(),
             signals: Signals::new(candidates),
@@ -198,15 +202,29 @@ impl RoomSignaller {
             }
             Ok(RoomEvent::Resume(_)) | Err(_) => self.watch.count_bad_signal(),
             Ok(event) => {
-                if let RoomEvent::Room(room) = &event
-                    && let Some(url) = opened_room(&self.url, &room.name)
-                {
-                    (self.url, self.is_lasting) = (url, true);
+                if let RoomEvent::Room(room) = &event {
+                    self.follow_room(room);
                 }
                 self.watch.tell_room(event);
             }
         }
         None
+    }
+
+    /// Follows who is at the server and who is not: whoever is missed there and by us is gone, long before its place is given up.
+    fn follow_room(&mut self, room: &RoomState) {
+        if let Some(url) = opened_room(&self.url, &room.name) {
+            (self.url, self.is_lasting) = (url, true);
+        }
+        let away = room.members.iter().filter(|member| !member.is_here);
+        // No room has more; what is beyond is no room of ours.
+        let away: Vec<PeerId> = away.take(MAX_PEERS).map(|member| PeerId(member.id.0)).collect();
+        for peer in &away {
+            if !self.away.contains(peer) {
+                self.watch.note(*peer, PeerStep::Left);
+            }
+        }
+        self.away = away;
     }
 
     /// Where to come back to, and as whom; `None` if we would be somebody else there.
@@ -365,6 +383,8 @@ impl Signaller for RoomSignaller {
 
 #[cfg(test)]
 mod tests {
+    use signaling::lobby::{Place, RoomMember, RoomPhase};
+
     use super::*;
 
     #[test]
@@ -391,6 +411,46 @@ mod tests {
         assert_eq!(signaller.watch.take_bad_signals(), 0);
         assert_eq!(signaller.watch.take_room().count(), 1, "it is news of the room");
         assert!(signaller.way_back().is_some(), "the good one is kept");
+    }
+
+    #[test]
+    fn who_is_missed_at_the_server_is_told_once_each_time() {
+        let mut signaller = RoomSignaller::without_server(Candidates::All);
+        let bob = signaling::protocol::PeerId::from_u128(2);
+        let mut see = |is_here: bool| {
+            let member = RoomMember {
+                id: bob,
+                name: String::new(),
+                place: Place::Player,
+                is_ready: false,
+                is_here,
+            };
+            let room = RoomState { members: vec![member], ..empty_room() };
+            let text = serde_json::to_string(&RoomEvent::Room(room)).unwrap();
+            assert_eq!(signaller.read(&text), None);
+            signaller.watch.take_steps()
+        };
+        let left = [(PeerId(bob.0), PeerStep::Left)];
+        assert_eq!(see(true), []);
+        assert_eq!(see(false), left);
+        assert_eq!(see(false), [], "that is known");
+        assert_eq!(see(true), []);
+        assert_eq!(see(false), left, "once more");
+    }
+
+    fn empty_room() -> RoomState {
+        RoomState {
+            name: "room".into(),
+            game: String::new(),
+            version: String::new(),
+            is_public: false,
+            is_locked: false,
+            phase: RoomPhase::Lobby,
+            capacity: 4,
+            spectators: 0,
+            owner: None,
+            members: Vec::new(),
+        }
     }
 
     #[test]
