@@ -44,8 +44,8 @@ pub struct ServerConfig {
     pub max_peers_per_room: u16,
     /// Most rooms. Default: 5000, which is `max_peers` in pairs.
     pub max_rooms: usize,
-    /// Most peers in all rooms. Default: 10,000. One was measured at 10 kB, also after its session descriptions
-    /// went through: 100 MB for all.
+    /// Most peers in all rooms. Default: 10,000. One was measured at 11 kB, also after its session descriptions
+    /// went through: 110 MB for all.
     pub max_peers: usize,
     /// Most network connections, peers and downloads together; further ones wait until one ends. Default: 11,000,
     /// so that a full server still has a thousand to say so and to serve the page.
