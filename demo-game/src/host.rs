@@ -9,12 +9,11 @@ use std::path::PathBuf;
 use std::thread;
 
 use signaling::lan;
+use signaling::lobby::room_code;
 use signaling::server::{BindError, Server, ServerConfig};
 use thiserror::Error;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
-
-use crate::room_code;
 
 /// Connections of one host: some matches' worth of players, and pages that load. Far fewer than a server's, for the game itself needs
 /// files too, and many systems give a program no more than 256.
@@ -72,7 +71,7 @@ impl Host {
                 let _ = stopped.await;
             }));
         })?;
-        let room = room_code::generate(random_number());
+        let room = room_code(random_number());
         Ok(Self { port, room, addresses: lan::addresses(), has_page, _running: running })
     }
 

@@ -2,18 +2,6 @@
 
 use signaling::lobby::{CODE_LENGTH as LENGTH, CODE_LETTERS as LETTERS};
 
-/// A code made from `random`, for a room on this machine. Elsewhere the server gives it one.
-#[cfg(any(test, not(target_arch = "wasm32")))]
-pub(crate) fn generate(mut random: u64) -> String {
-    let letters = LETTERS.len() as u64;
-    let letter = |_| {
-        let letter = LETTERS[(random % letters) as usize];
-        random /= letters;
-        char::from(letter)
-    };
-    (0..LENGTH).map(letter).collect()
-}
-
 /// The name of the room that is meant: a code in capitals, any other name as it is.
 ///
 /// Whoever takes the name of a room from a person goes through this, or two people who mean the same room do not meet.
@@ -30,7 +18,7 @@ mod tests {
     #[test]
     fn a_generated_code_is_one() {
         for random in [0, 1, 0x1234_5678_9abc_def0, u64::MAX] {
-            let code = generate(random);
+            let code = signaling::lobby::room_code(random);
             assert_eq!(meant_room(&code.to_ascii_lowercase()), code);
         }
     }

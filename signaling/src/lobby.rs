@@ -54,7 +54,7 @@ pub struct RoomMember {
 }
 
 /// A room, as all of its peers see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomState {
     /// What to join it by: for a generated room a code of [`CODE_LENGTH`] of [`CODE_LETTERS`].
     pub name: String,
@@ -213,6 +213,18 @@ impl fmt::Display for Denial {
 }
 
 impl Error for Denial {}
+
+/// The code that is made from `random`, for a new room.
+#[must_use]
+pub fn room_code(mut random: u64) -> String {
+    let letters = CODE_LETTERS.len() as u64;
+    let letter = |_| {
+        let letter = CODE_LETTERS[(random % letters) as usize];
+        random /= letters;
+        char::from(letter)
+    };
+    (0..CODE_LENGTH).map(letter).collect()
+}
 
 /// `name` as others may be shown it: nothing but what can be shown, and no longer than [`MAX_NAME_CHARS`].
 #[must_use]

@@ -172,7 +172,7 @@ pub(super) fn note_denials(
 
 #[cfg(test)]
 mod tests {
-    use netcode::{Place, RoomMember, RoomPhase, RoomState};
+    use netcode::{Place, RoomMember, RoomState};
 
     use super::*;
 
@@ -188,15 +188,9 @@ mod tests {
         };
         let state = RoomState {
             name: "DAM3R".into(),
-            game: String::new(),
-            version: String::new(),
-            is_public: false,
-            is_locked: false,
-            phase: RoomPhase::Lobby,
-            capacity: 4,
-            spectators: 0,
             owner: Some(ann),
             members: vec![member(ann, "Ann"), member(bob, "Bob")],
+            ..RoomState::default()
         };
         let mut room = Room::default();
         let lobby = |id| {

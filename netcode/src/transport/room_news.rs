@@ -68,7 +68,7 @@ pub(super) fn sound_listings(mut rooms: Vec<RoomListing>) -> Vec<RoomListing> {
 #[cfg(test)]
 mod tests {
     use signaling::{
-        lobby::{Place, RoomMember, RoomPhase},
+        lobby::{Place, RoomMember},
         protocol::PeerId,
     };
 
@@ -84,15 +84,8 @@ mod tests {
         };
         RoomState {
             name: "den".into(),
-            game: String::new(),
-            version: String::new(),
-            is_public: false,
-            is_locked: false,
-            phase: RoomPhase::Lobby,
-            capacity: 4,
-            spectators: 0,
-            owner: None,
             members: (0..members).map(member).collect(),
+            ..RoomState::default()
         }
     }
 

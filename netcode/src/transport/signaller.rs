@@ -383,7 +383,7 @@ impl Signaller for RoomSignaller {
 
 #[cfg(test)]
 mod tests {
-    use signaling::lobby::{Place, RoomMember, RoomPhase};
+    use signaling::lobby::{Place, RoomMember};
 
     use super::*;
 
@@ -425,7 +425,7 @@ mod tests {
                 is_ready: false,
                 is_here,
             };
-            let room = RoomState { members: vec![member], ..empty_room() };
+            let room = RoomState { members: vec![member], ..RoomState::default() };
             let text = serde_json::to_string(&RoomEvent::Room(room)).unwrap();
             assert_eq!(signaller.read(&text), None);
             signaller.watch.take_steps()
@@ -436,21 +436,6 @@ mod tests {
         assert_eq!(see(false), [], "that is known");
         assert_eq!(see(true), []);
         assert_eq!(see(false), left, "once more");
-    }
-
-    fn empty_room() -> RoomState {
-        RoomState {
-            name: "room".into(),
-            game: String::new(),
-            version: String::new(),
-            is_public: false,
-            is_locked: false,
-            phase: RoomPhase::Lobby,
-            capacity: 4,
-            spectators: 0,
-            owner: None,
-            members: Vec::new(),
-        }
     }
 
     #[test]

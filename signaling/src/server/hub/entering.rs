@@ -15,7 +15,7 @@ use super::{
     Hub, MAX_ATTEMPTS, Visit, Visitor,
 };
 use crate::{
-    lobby::{CODE_LENGTH, CODE_LETTERS},
+    lobby::room_code,
     protocol::{PeerId, Refusal},
 };
 
@@ -147,7 +147,7 @@ impl Hub {
         let mut terms = self.terms(wish)?;
         let (id, must_exist) = match &wish.room {
             WishedRoom::Named { name, must_exist } => (name.clone(), *must_exist),
-            WishedRoom::New => (generated_code(), false),
+            WishedRoom::New => (room_code(random()), false),
             WishedRoom::Any { group, size, label, closes_when_full } => {
                 if size.get() > most {
                     return Err(Refusal::GroupSize);
@@ -198,16 +198,4 @@ impl Hub {
 
 fn random() -> u64 {
     Uuid::new_v4().as_u64_pair().1 ^ Uuid::new_v4().as_u64_pair().0.rotate_left(32)
-}
-
-/// A code for a new room.
-fn generated_code() -> String {
-    let mut random = random();
-    let letters = CODE_LETTERS.len() as u64;
-    let code = (0..CODE_LENGTH).map(|_| {
-        let letter = CODE_LETTERS[(random % letters) as usize];
-        random /= letters;
-        char::from(letter)
-    });
-    code.collect()
 }
