@@ -16,6 +16,24 @@ use tokio::{runtime::Runtime, sync::oneshot};
 
 use crate::webdriver;
 
+/// How many peers are in the rooms of the server there.
+pub(crate) fn peers(server: SocketAddr) -> u64 {
+    health(server)["peers"].as_u64().expect("health counts the peers")
+}
+
+/// The public rooms of the game that the server there lists.
+pub(crate) fn listed(server: SocketAddr) -> Vec<RoomListing> {
+    let path = format!("/v1/rooms?game={GAME_ID}");
+    let (_, rooms) = webdriver::exchange(server, "GET", &path, None).expect("the server answers");
+    serde_json::from_str(&rooms).expect("it is a list of rooms")
+}
+
+fn health(server: SocketAddr) -> Value {
+    let (_, health) =
+        webdriver::exchange(server, "GET", "/health", None).expect("the server answers");
+    serde_json::from_str(&health).expect("health is JSON")
+}
+
 /// How a server ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
@@ -101,7 +119,7 @@ impl TestServer {
     ///
     /// If it does not answer.
     pub fn peers(&self) -> u64 {
-        self.health()["peers"].as_u64().expect("health counts the peers")
+        peers(self.address)
     }
 
     /// How often peers came into its rooms, as its `/health` says.
@@ -110,7 +128,7 @@ impl TestServer {
     ///
     /// If it does not answer.
     pub fn joined(&self) -> u64 {
-        self.health()["counters"]["joined"].as_u64().expect("health counts who joins")
+        health(self.address)["counters"]["joined"].as_u64().expect("health counts who joins")
     }
 
     /// The public rooms of the game, as the server lists them.
@@ -119,16 +137,7 @@ impl TestServer {
     ///
     /// If it does not answer.
     pub fn listed(&self) -> Vec<RoomListing> {
-        let path = format!("/v1/rooms?game={GAME_ID}");
-        let (_, rooms) =
-            webdriver::exchange(self.address, "GET", &path, None).expect("the server answers");
-        serde_json::from_str(&rooms).expect("it is a list of rooms")
-    }
-
-    fn health(&self) -> Value {
-        let (_, health) =
-            webdriver::exchange(self.address, "GET", "/health", None).expect("the server answers");
-        serde_json::from_str(&health).expect("health is JSON")
+        listed(self.address)
     }
 
     /// Stops the server; returns once it is gone.

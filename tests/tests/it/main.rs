@@ -8,6 +8,7 @@ mod browser;
 mod departures;
 mod hidden_page;
 mod hostile_signals;
+mod many_servers;
 mod matches;
 mod relays;
 mod restarts;
@@ -15,6 +16,11 @@ mod rooms;
 mod seeds;
 mod stock_clients;
 mod timing;
+
+// The server's own tests start Redis as well.
+#[expect(dead_code, reason = "here Redis stays until the end")]
+#[path = "../../../signaling/tests/it/redis_server.rs"]
+mod redis_server;
 
 use std::time::Duration;
 

@@ -1,0 +1,28 @@
+//! The signaling server as a process of its own, to be killed: `server REDIS_URL`. It prints its address, and runs until then.
+
+use std::{
+    io::{Write, stdout},
+    net::{Ipv4Addr, SocketAddr},
+};
+
+use signaling::server::{Secret, Server, ServerConfig};
+
+/// The same one for all processes of a service: tokens of one count at the others.
+const RESUME_SECRET: &str = "the same one for all of them";
+
+fn main() {
+    let redis = std::env::args().nth(1);
+    let config = ServerConfig {
+        address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        resume_secret: Some(Secret(RESUME_SECRET.to_owned())),
+        redis,
+        ..ServerConfig::default()
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("the system has threads for a runtime");
+    runtime.block_on(async {
+        let server = Server::bind(config).await.expect("the server listens");
+        // A test that is gone needs no address, and kills this process.
+        let _ = writeln!(stdout(), "{}", server.local_addr());
+        server.run(std::future::pending()).await;
+    });
+}
