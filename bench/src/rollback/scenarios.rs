@@ -1,5 +1,7 @@
 //! The single measurements. Each prepares both libraries alike, and times them in turns.
 
+use std::cell::RefCell;
+
 use bevy::time::TimeUpdateStrategy;
 
 use super::{
@@ -72,29 +74,32 @@ pub(crate) fn measure_idle(effort: Effort) -> SaveAndLoad {
     SaveAndLoad { save: save(rigs, effort, 100), load: load(rigs, effort, 100) }
 }
 
-/// What one step costs in which the game does nothing: an update that takes one less an update that takes none.
+/// What one step costs in which the game does nothing: an update that takes one less an update that takes none. All four take turns, so
+/// that a machine that becomes slower does so for all of them.
 pub(crate) fn measure_step() -> Pair {
     const ENTITIES: usize = 100;
     let step = std::time::Duration::from_nanos(16_666_667);
-    let [mut ours, mut theirs] =
-        both(|library| Rig::new(library, Kind::Copy, ENTITIES, Play::Alone));
-    let time = |rig: &mut Rig, elapsed| {
+    let rigs = both(|library| RefCell::new(Rig::new(library, Kind::Copy, ENTITIES, Play::Alone)));
+    let [ours, theirs] = &rigs;
+    let time = |rig: &RefCell<Rig>, elapsed| {
+        let mut rig = rig.borrow_mut();
         rig.app.insert_resource(TimeUpdateStrategy::ManualDuration(elapsed));
         seconds(|| rig.app.update())
     };
-    let turns = Turns { count: 7, runs: 1_000 };
-    let mut take = |elapsed| {
-        let times = alternate(
-            turns,
-            &mut [&mut || time(&mut ours, elapsed), &mut || time(&mut theirs, elapsed)],
-        );
-        Pair::from(&times)
-    };
-    let (stepping, idle) = (take(step), take(std::time::Duration::ZERO));
-    Pair { ours: stepping.ours - idle.ours, theirs: stepping.theirs - idle.theirs }
+    let idle = std::time::Duration::ZERO;
+    let times = alternate(
+        Turns { count: 14, runs: 500 },
+        &mut [
+            &mut || time(ours, step),
+            &mut || time(theirs, step),
+            &mut || time(ours, idle),
+            &mut || time(theirs, idle),
+        ],
+    );
+    Pair { ours: times.median(0) - times.median(2), theirs: times.median(1) - times.median(3) }
 }
 
-fn both(make: impl Fn(Library) -> Rig) -> [Rig; 2] {
+fn both<R>(make: impl Fn(Library) -> R) -> [R; 2] {
     [make(Library::Ours), make(Library::BevyGgrs)]
 }
 
