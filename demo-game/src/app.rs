@@ -36,6 +36,7 @@ fn settings(options: &WindowOptions) -> Settings {
         is_host: options.is_host,
         ready_at: options.ready_at,
         bots: 1,
+        is_public: false,
     }
 }
 

@@ -90,8 +90,9 @@ pub use frame::{MatchSeed, SimFrame};
 pub use input::{GameInput, LocalInputs, PlayerInputs, Seat};
 pub use membership::{
     AskRoom, EndReason, FinishMatch, JoinRoom, LeaveRoom, ListRooms, Lobby, LobbyPeer, Misconduct,
-    Refusal, Room, RoomDenied, RoomList, Roster, RosterSeat, SessionChanged, SessionState,
-    SetConditions, SetInputDelay, SetReady, StartBlocker, StartLocal, StartRefusal, in_match,
+    Refusal, Rename, Room, RoomDenied, RoomList, Roster, RosterSeat, SessionChanged, SessionState,
+    SetConditions, SetInputDelay, SetReady, SetSpectating, StartBlocker, StartLocal, StartRefusal,
+    in_match,
 };
 pub use pacing::StepPhase;
 pub use plugin::{NetcodePlugin, NetcodeSystems, ReadInputs, SetupMatch, Simulate};

@@ -15,9 +15,9 @@ use crate::{
     input::{GameInput, LocalInputs, PlayerInputs},
     lent::Lent,
     membership::{
-        AskRoom, Connection, FinishMatch, JoinRoom, LeaveRoom, ListRooms, Lobby, Room, RoomDenied,
-        RoomList, Roster, SessionChanged, SessionState, SetConditions, SetInputDelay, SetReady,
-        StartLocal,
+        AskRoom, Connection, FinishMatch, JoinRoom, LeaveRoom, ListRooms, Lobby, Rename, Room,
+        RoomDenied, RoomList, Roster, SessionChanged, SessionState, SetConditions, SetInputDelay,
+        SetReady, SetSpectating, StartLocal,
         room::{Mirror, mirror_room},
         room_list::list_rooms,
         systems::{Page, PendingStart, Stepped, receive, send, take_requests},
@@ -117,6 +117,8 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             .add_message::<JoinRoom>()
             .add_message::<StartLocal>()
             .add_message::<SetReady>()
+            .add_message::<SetSpectating>()
+            .add_message::<Rename>()
             .add_message::<FinishMatch>()
             .add_message::<LeaveRoom>()
             .add_message::<SetConditions>()

@@ -34,7 +34,15 @@ fn control_messages_are_as_documented() {
     };
     let hello = Hello::new(&config, 5, "Ada", 1);
     let reaches = vec![PeerId::from_u128(1)];
-    let status = Status { ready: true, in_match: false, away: true, last_epoch: 300, reaches };
+    let status = Status {
+        ready: true,
+        in_match: false,
+        away: true,
+        spectates: false,
+        last_epoch: 300,
+        reaches,
+        name: "Ada".into(),
+    };
     let member = Member { peer: PeerId::from_u128(1), name: "Ada".into(), seats: 1 };
     let plan = MatchPlan { epoch: 1, seed: 2, members: vec![member] };
     let lost = GoodbyeCause::PeerLost(PeerId::from_u128(1));

@@ -121,12 +121,11 @@ impl Course {
             }
             SessionState::Offline | SessionState::Connecting => {}
         }
-        let fitting = lobby.peers.iter().filter(|peer| peer.refusal.is_none());
-        let players = 1 + fitting.map(|peer| usize::from(peer.seats)).sum::<usize>();
-        let wanted = usize::from(self.options.players);
+        let players = lobby.seats();
+        let wanted = u32::from(self.options.players);
         if players >= wanted {
             self.report.connected(self.clock.stamp());
-            if !lobby.ready && *state == SessionState::Gathering {
+            if !lobby.ready && !lobby.spectates && *state == SessionState::Gathering {
                 return Step::GetReady;
             }
         } else if let Some(refusal) = lobby.peers.iter().find_map(|peer| peer.refusal.as_ref()) {
@@ -313,7 +312,7 @@ pub(super) fn show_progress(
     let seconds = now.as_secs();
     let line = match course.stage {
         Stage::Meeting if *session == SessionState::Gathering => {
-            let here = lobby.peers.len() + 1;
+            let here = lobby.seats();
             let server = if lobby.is_signaling_lost { "  the server is away" } else { "" };
             format!("{seconds:3} s  {here} of {} players are here{server}", course.options.players)
         }
@@ -422,6 +421,7 @@ mod tests {
             ready: false,
             seats: 1,
             in_match: false,
+            spectates: false,
             away: false,
             quiet: false,
             reaches: Vec::new(),

@@ -3,7 +3,7 @@
 use bevy::clipboard::Clipboard;
 use bevy::prelude::*;
 use netcode::prelude::*;
-use netcode::{AskRoom, IceServer, Room, RoomRequest};
+use netcode::{AskRoom, IceServer, Place, Rename, Room, RoomRequest, SetSpectating};
 
 use super::focus::{Field, Item};
 use super::join::ShownRooms;
@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) ready_at: Option<u8>,
     /// Bots to play against.
     pub(crate) bots: u8,
+    /// Whether new rooms are listed from the beginning.
+    pub(crate) is_public: bool,
 }
 
 /// What is being played, and how it came out.
@@ -154,7 +156,7 @@ impl Go<'_> {
             name: settings.name.clone(),
             ice_servers: stun_servers.map(|urls| urls.iter().map(IceServer::stun).collect()),
             is_relay_only: settings.is_relay_only,
-            ..JoinRoom::new(address.url())
+            ..JoinRoom::new(address.url_to_join())
         });
         commands.insert_resource(Bots::default());
         let room = (address.kind == RoomKind::Named).then(|| address.within(&settings.server));
@@ -216,6 +218,16 @@ impl Go<'_> {
             sync_test: None,
         });
         *self.journey = Journey { game: Some(game), ..default() };
+    }
+
+    /// Takes no part in matches, or takes part again.
+    fn sit_out(&mut self, commands: &mut Commands, spectates: bool) {
+        commands.write_message(SetSpectating(spectates));
+        self.journey.ready_at = None;
+        if let Some(Game::Online(address)) = &mut self.journey.game {
+            // Whoever comes back comes back to this.
+            address.place = if spectates { Place::Spectator } else { Place::Player };
+        }
     }
 
     fn leave(&mut self, commands: &mut Commands) {
@@ -301,9 +313,12 @@ pub(super) fn follow_choices(
     };
     for Chosen(choice) in chosen.read() {
         take_name(&mut settings, typed(Choice::Rename));
+        if *go.screen == Screen::Lobby && lobby.name != settings.name {
+            commands.write_message(Rename(settings.name.clone()));
+        }
         match choice {
-            Choice::PlayOnline => {
-                let address = RoomAddress::create(&settings.server);
+            Choice::PlayOnline { is_public } => {
+                let address = RoomAddress::create(&settings.server, *is_public);
                 go.join(&mut commands, &settings, address);
             }
             Choice::QuickMatch => {
@@ -318,8 +333,10 @@ pub(super) fn follow_choices(
                 go.try_to_join(&mut commands, &settings, address);
             }
             Choice::JoinListed(place) => {
-                let room = shown.enter(*place);
-                let address = room.map(|room| RoomAddress::named(&settings.server, room));
+                let address = shown.enter(*place).map(|(room, place)| RoomAddress {
+                    place,
+                    ..RoomAddress::named(&settings.server, room)
+                });
                 go.try_to_join(&mut commands, &settings, address);
             }
             Choice::SetKicking(is_kicking) => go.journey.is_kicking = *is_kicking,
@@ -332,16 +349,18 @@ pub(super) fn follow_choices(
                 go.start_local(&mut commands, &settings, Game::Bots(*bots));
             }
             Choice::SetBots(bots) => settings.bots = *bots,
-            Choice::Rename => {
-                rename(&mut commands, &settings, &lobby, &mut go);
-            }
+            Choice::SetPublic(is_public) => settings.is_public = *is_public,
+            // The name is taken above, whatever was chosen.
+            Choice::Rename => {}
             Choice::Quit => {
                 exit.write(AppExit::Success);
             }
-            // Ready under the name that was typed: with a new one the room is entered again.
-            Choice::ToggleReady if rename(&mut commands, &settings, &lobby, &mut go) => {
+            // Whoever is ready wants to play: as soon as there is a place.
+            Choice::ToggleReady if lobby.spectates => {
+                go.sit_out(&mut commands, false);
                 go.journey.ready_at = Some(1);
             }
+            Choice::ToggleSitOut => go.sit_out(&mut commands, !lobby.spectates),
             Choice::ToggleReady => {
                 commands.write_message(SetReady(!lobby.ready));
             }
@@ -371,7 +390,7 @@ pub(super) fn name_room(
     (room, session): (Res<Room>, Res<SessionState>),
     mut go: Go,
 ) {
-    let Some(address) = go.journey.address().filter(|address| address.kind == RoomKind::New) else {
+    let Some(address) = go.journey.address().filter(|address| address.is_new()) else {
         return;
     };
     if let Some(state) = room.state.as_ref().filter(|_| *session == SessionState::Gathering) {
@@ -410,18 +429,6 @@ pub(super) fn look_for_another(
     let waits = *go.screen == Screen::Lobby && *session == SessionState::Gathering;
     if waits && lobby.is_deserted {
         go.join(&mut commands, &settings, address);
-    }
-}
-
-/// In a room a new name is told by entering again. Returns whether there is one to tell.
-fn rename(commands: &mut Commands, settings: &Settings, lobby: &Lobby, go: &mut Go) -> bool {
-    let address = go.journey.address().cloned();
-    match address.filter(|_| *go.screen == Screen::Lobby && lobby.name != settings.name) {
-        Some(address) => {
-            go.join(commands, settings, address);
-            true
-        }
-        None => false,
     }
 }
 

@@ -194,7 +194,7 @@ pub(super) fn move_focus(
     }
     // Left and right adjust what can be adjusted, and else move on: items may stand beside each other.
     let turn = (key.turn + pad.turn).signum();
-    let adjusts = current.is_some_and(|(_, item, _)| matches!(item.choice, Choice::AgainstBots(_)));
+    let adjusts = current.is_some_and(|(_, item, _)| item.choice.is_adjustable());
     if let Some(adjusted) = current.and_then(|(_, item, _)| item.choice.adjusted(turn)) {
         chosen.write(Chosen(adjusted));
     }

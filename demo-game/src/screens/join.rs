@@ -1,7 +1,7 @@
 //! Finding a room: by the code or the link that somebody gave, or in the list of public rooms.
 
 use bevy::prelude::*;
-use netcode::{ListRooms, RoomList, RoomListing, RoomPhase};
+use netcode::{ListRooms, Place, RoomList, RoomListing, RoomPhase};
 
 use super::flow::{Journey, Settings};
 use super::focus::{Field, Item};
@@ -39,20 +39,25 @@ pub(super) struct RoomListText;
 pub(super) struct ShownRooms(Vec<RoomListing>);
 
 impl ShownRooms {
-    /// The name of the room in that place, or why it cannot be entered.
-    pub(super) fn enter(&self, place: u8) -> Result<&str, RoomError> {
-        let room = self.0.get(usize::from(place)).ok_or(RoomError::NoRoom)?;
-        obstacle(room).map_or(Ok(&room.name), Err)
+    /// The name of the room in that line, and the place that is free there; or why it cannot be entered.
+    pub(super) fn enter(&self, line: u8) -> Result<(&str, Place), RoomError> {
+        let room = self.0.get(usize::from(line)).ok_or(RoomError::NoRoom)?;
+        free_place(room).map(|place| (&*room.name, place))
     }
 }
 
-fn obstacle(room: &RoomListing) -> Option<RoomError> {
+/// On which place one can come in, or why not. A match in which there is no seat left can be waited for.
+fn free_place(room: &RoomListing) -> Result<Place, RoomError> {
     if room.is_locked {
-        Some(RoomError::Locked)
-    } else if room.players >= room.capacity {
-        Some(RoomError::Full)
+        Err(RoomError::Locked)
+    } else if room.players < room.capacity && room.phase == RoomPhase::Lobby {
+        Ok(Place::Player)
+    } else if room.spectators < room.max_spectators {
+        Ok(Place::Spectator)
+    } else if room.phase == RoomPhase::Playing {
+        Err(RoomError::Playing)
     } else {
-        (room.phase == RoomPhase::Playing).then_some(RoomError::Playing)
+        Err(RoomError::Full)
     }
 }
 
@@ -147,7 +152,11 @@ fn choose(list: &RoomList) -> (Vec<RoomListing>, String) {
     };
     let fits = |room: &&RoomListing| room.version.is_empty() || room.version == GAME_VERSION;
     let mut rooms: Vec<_> = rooms.iter().filter(fits).cloned().collect();
-    rooms.sort_by_key(|room| obstacle(room).is_some());
+    rooms.sort_by_key(|room| match free_place(room) {
+        Ok(Place::Player) => 0,
+        Ok(Place::Spectator) => 1,
+        Err(_) => 2,
+    });
     let hidden = rooms.len().saturating_sub(MAX_SHOWN);
     rooms.truncate(MAX_SHOWN);
     let words = match (rooms.len(), hidden) {
@@ -161,14 +170,15 @@ fn choose(list: &RoomList) -> (Vec<RoomListing>, String) {
 /// A room in one line.
 fn describe(room: &RoomListing) -> String {
     let owner = if room.owner.is_empty() { "nobody" } else { &room.owner };
-    let note = match obstacle(room) {
-        Some(RoomError::Locked) => "   locked",
-        Some(RoomError::Full) => "   full",
-        Some(_) => "   playing",
-        None => "",
+    let note = match (free_place(room), room.phase) {
+        (Ok(Place::Player), _) => "",
+        (Err(RoomError::Locked), _) => "   locked",
+        (_, RoomPhase::Playing) => "   playing",
+        _ => "   full",
     };
+    let wait = if free_place(room) == Ok(Place::Spectator) { ": join and sit out" } else { "" };
     let (name, owner) = (shortened(&room.name, 10), shortened(owner, 16));
-    format!("{name}   {owner}   {}/{}{note}", room.players, room.capacity)
+    format!("{name}   {owner}   {}/{}{note}{wait}", room.players, room.capacity)
 }
 
 #[cfg(test)]
@@ -201,21 +211,24 @@ mod tests {
         let full = RoomListing { players: 4, ..room("FFFFF") };
         let playing = RoomListing { phase: RoomPhase::Playing, ..room("PPPPP") };
         let other = RoomListing { version: "0.0.1".into(), ..room("VVVVV") };
-        let (rooms, words) = choose(&list(vec![locked, full, playing, other, room("AAAAA")]));
+        let waits = RoomListing { name: "WWWWW".into(), max_spectators: 4, ..full.clone() };
+        let all = vec![locked, full, playing, other, waits, room("AAAAA")];
+        let (rooms, words) = choose(&list(all));
         let lines: Vec<_> = rooms.iter().map(describe).collect();
         assert_eq!(lines[0], "AAAAA   Ann   1/4");
         assert_eq!(
             lines[1..],
             [
+                "WWWWW   Ann   4/4   full: join and sit out",
                 "LLLLL   Ann   1/4   locked",
                 "FFFFF   Ann   4/4   full",
-                "PPPPP   Ann   1/4   playing"
             ]
         );
-        assert_eq!(words, " ");
+        assert_eq!(words, "and 1 more");
         let shown = ShownRooms(rooms);
-        assert_eq!(shown.enter(0), Ok("AAAAA"));
-        assert_eq!(shown.enter(1), Err(RoomError::Locked));
+        assert_eq!(shown.enter(0), Ok(("AAAAA", Place::Player)));
+        assert_eq!(shown.enter(1), Ok(("WWWWW", Place::Spectator)));
+        assert_eq!(shown.enter(2), Err(RoomError::Locked));
         assert_eq!(shown.enter(9), Err(RoomError::NoRoom));
     }
 

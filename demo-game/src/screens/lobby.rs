@@ -5,7 +5,6 @@ use netcode::prelude::*;
 use netcode::{Room, Route};
 
 use super::focus::{Field, Item};
-use super::room::RoomKind;
 use super::widgets::{
     GAP, ItemLabel, LARGE, NORMAL, SMALL, centred_label, divider, hint, label, panel, root,
     set_text, shortened, spawn_item,
@@ -34,6 +33,10 @@ const COPY_LINK: &str = "Copy the link";
 const COPY_ADDRESS: &str = "Copy the address";
 /// The first once we are ready.
 const NOT_READY: &str = "Not ready";
+/// What the third says.
+const SIT_OUT: &str = "Sit out";
+/// The third once we do.
+const PLAY: &str = "Play";
 
 /// The list of players; its rows are made anew when one of them changes.
 #[derive(Component, Default)]
@@ -75,7 +78,7 @@ pub(super) fn build(
                 panel.spawn(centred_label("Looking for somebody to play with.", SMALL, TEXT_QUIET));
             } else if let Some(host) = &journey.host {
                 spawn_invitation(panel, host);
-            } else if address.kind == RoomKind::New {
+            } else if address.is_new() {
                 panel.spawn(centred_label("Opening a room...", LARGE, TEXT));
             } else {
                 panel.spawn((CaptionLine, centred_label("Room", SMALL, TEXT_QUIET)));
@@ -140,11 +143,8 @@ fn spawn_invitation(panel: &mut ChildSpawnerCommands, host: &platform::Host) {
 
 /// The name above, and below it what can be done, side by side where there is room.
 fn spawn_items(panel: &mut ChildSpawnerCommands, settings: &Settings, is_quick: bool, leave: &str) {
-    // A new name is told by entering again, which would leave a stranger alone in a room that nobody else can enter.
-    if !is_quick {
-        let name = spawn_item(panel, Item { choice: Choice::Rename, order: 3 }, "Name");
-        panel.commands().entity(name).insert(Field::name(&settings.name));
-    }
+    let name = spawn_item(panel, Item { choice: Choice::Rename, order: 4 }, "Name");
+    panel.commands().entity(name).insert(Field::name(&settings.name));
     let row = Node {
         column_gap: px(GAP),
         row_gap: px(GAP),
@@ -156,33 +156,38 @@ fn spawn_items(panel: &mut ChildSpawnerCommands, settings: &Settings, is_quick: 
         spawn_item(row, Item { choice: Choice::ToggleReady, order: 0 }, READY);
         if !is_quick {
             spawn_item(row, Item { choice: Choice::CopyLink, order: 1 }, COPY_LINK);
+            spawn_item(row, Item { choice: Choice::ToggleSitOut, order: 2 }, SIT_OUT);
         }
-        spawn_item(row, Item { choice: Choice::Leave, order: 2 }, leave);
+        spawn_item(row, Item { choice: Choice::Leave, order: 3 }, leave);
     });
     if !is_quick {
         panel.spawn(owner::space());
     }
 }
 
-/// A room entered with the wish to be ready as soon as so many are there: a link with `?ready`, the flag `--ready`,
-/// a new name.
+/// A room entered with the wish to be ready as soon as so many want to play: a link with `?ready`, the flag `--ready`, Ready while sitting
+/// out.
 pub(super) fn auto_ready(
     mut commands: Commands,
     session: Res<SessionState>,
     lobby: Res<Lobby>,
     mut journey: ResMut<Journey>,
 ) {
-    let players = lobby.peers.len() + 1;
-    let is_time = journey.ready_at.is_some_and(|awaited| players >= usize::from(awaited));
-    if is_time && *session == SessionState::Gathering {
+    let seats = lobby.seats();
+    let is_time = journey.ready_at.is_some_and(|awaited| seats >= u32::from(awaited));
+    if is_time && !lobby.spectates && *session == SessionState::Gathering {
         journey.ready_at = None;
         commands.write_message(SetReady(true));
     }
 }
 
 fn rows(lobby: &Lobby, room: &Room, settings: &Settings) -> Vec<Row> {
-    let ready = |ready| if ready { ("ready", GOOD) } else { ("not ready yet", TEXT_QUIET) };
-    let (note, color) = ready(lobby.ready);
+    let wish = |spectates, ready| match (spectates, ready) {
+        (true, _) => ("sits out", TEXT_QUIET),
+        (false, true) => ("ready", GOOD),
+        (false, false) => ("not ready yet", TEXT_QUIET),
+    };
+    let (note, color) = wish(lobby.spectates, lobby.ready);
     let mut rows = vec![Row {
         name: format!(
             "{} ({})",
@@ -194,7 +199,7 @@ fn rows(lobby: &Lobby, room: &Room, settings: &Settings) -> Vec<Row> {
         refusal: None,
     }];
     for peer in &lobby.peers {
-        let (mut note, mut color) = ready(peer.ready);
+        let (mut note, mut color) = wish(peer.spectates, peer.ready);
         if peer.refusal.is_some() {
             (note, color) = ("cannot play with you", DANGER);
         } else if peer.in_match {
@@ -279,6 +284,8 @@ pub(super) fn refresh(
         let words = match item.choice {
             Choice::ToggleReady if lobby.ready => NOT_READY,
             Choice::ToggleReady => READY,
+            Choice::ToggleSitOut if lobby.spectates => PLAY,
+            Choice::ToggleSitOut => SIT_OUT,
             Choice::CopyLink => match journey.is_copied.or_else(platform::copy_outcome) {
                 Some(true) => "Copied",
                 Some(false) => "Not copied: read it above",

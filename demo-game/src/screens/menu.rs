@@ -4,7 +4,7 @@ use bevy::prelude::*;
 
 use super::focus::{Field, Focus, Item};
 use super::widgets::{
-    AdjustedNumber, AtMost, GAP, SMALL, hint, label, root, set_text, spawn_adjuster, spawn_item,
+    AdjustedText, AtMost, GAP, SMALL, hint, label, root, set_text, spawn_adjuster, spawn_item,
 };
 use super::{Choice, Screen, Settings, title};
 use crate::platform;
@@ -62,7 +62,7 @@ pub(super) fn build(
 
 fn spawn_items(column: &mut ChildSpawnerCommands, settings: &Settings) {
     let items = [
-        (Choice::PlayOnline, "Create a room"),
+        (Choice::PlayOnline { is_public: settings.is_public }, "Create a room"),
         (Choice::OpenJoin, "Find a room"),
         (Choice::QuickMatch, "Quick match"),
         (Choice::Host, "Host on this network"),
@@ -84,27 +84,43 @@ fn spawn_items(column: &mut ChildSpawnerCommands, settings: &Settings) {
         if choice == Choice::Rename {
             column.commands().entity(item).insert(Field::name(&settings.name));
         }
-        if let Choice::AgainstBots(bots) = choice {
-            column.commands().entity(item).with_children(|item| spawn_adjuster(item, bots));
+        if let Some(text) = adjusted_text(choice) {
+            column.commands().entity(item).with_children(|item| spawn_adjuster(item, &text));
         }
     }
 }
 
-/// The number of bots, and the explanation of what has the focus.
+/// What stands between the small buttons of an item, if it has such.
+fn adjusted_text(choice: Choice) -> Option<String> {
+    match choice {
+        Choice::AgainstBots(bots) => Some(bots.to_string()),
+        Choice::PlayOnline { is_public: true } => Some("public".to_owned()),
+        Choice::PlayOnline { is_public: false } => Some("private".to_owned()),
+        _ => None,
+    }
+}
+
+/// What is adjusted, and the explanation of what has the focus.
 pub(super) fn refresh(
     settings: Res<Settings>,
     focus: Res<Focus>,
     mut items: Query<&mut Item>,
-    mut numbers: Query<&mut Text, (With<AdjustedNumber>, Without<Explanation>)>,
+    mut texts: Query<(&mut Text, &ChildOf), (With<AdjustedText>, Without<Explanation>)>,
     mut explanation: Query<&mut Text, With<Explanation>>,
 ) {
     for mut item in &mut items {
-        let Choice::AgainstBots(bots) = item.choice else { continue };
-        if bots != settings.bots {
-            item.choice = Choice::AgainstBots(settings.bots);
+        let choice = match item.choice {
+            Choice::AgainstBots(_) => Choice::AgainstBots(settings.bots),
+            Choice::PlayOnline { .. } => Choice::PlayOnline { is_public: settings.is_public },
+            _ => continue,
+        };
+        if choice != item.choice {
+            item.choice = choice;
         }
-        for mut number in &mut numbers {
-            set_text(&mut number, &settings.bots.to_string());
+    }
+    for (mut text, ChildOf(item)) in &mut texts {
+        if let Some(words) = items.get(*item).ok().and_then(|item| adjusted_text(item.choice)) {
+            set_text(&mut text, &words);
         }
     }
     let focused = focus.entity.and_then(|entity| items.get(entity).ok()).map(|item| item.choice);
@@ -115,7 +131,12 @@ pub(super) fn refresh(
 
 fn explain(choice: Choice) -> &'static str {
     match choice {
-        Choice::PlayOnline => "Opens a room and gives you a link to share. Two to four can play.",
+        Choice::PlayOnline { is_public: false } => {
+            "Opens a room and gives you a link to share. Left and right, or < and >, make it public."
+        }
+        Choice::PlayOnline { is_public: true } => {
+            "Opens a room that is listed for everybody, and gives you a link to share as well."
+        }
         Choice::OpenJoin => {
             "Lists public rooms, and takes the code or the link that a friend gave you."
         }

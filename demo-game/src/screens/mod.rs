@@ -71,7 +71,12 @@ impl Screen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
     /// Open a new room.
-    PlayOnline,
+    PlayOnline {
+        /// Whether it is listed from the beginning.
+        is_public: bool,
+    },
+    /// Have new rooms listed from the beginning, or not.
+    SetPublic(bool),
     /// Go to where a code is typed.
     OpenJoin,
     /// Join what was typed.
@@ -102,6 +107,8 @@ pub(crate) enum Choice {
     Quit,
     /// Be ready, or no longer.
     ToggleReady,
+    /// Take no part in the next match, or take part after all.
+    ToggleSitOut,
     /// Put the room's link onto the clipboard.
     CopyLink,
     /// The same again.
@@ -125,8 +132,14 @@ impl Choice {
                     .filter(|bots| (1..=MAX_BOTS).contains(bots))
                     .map(Self::SetBots)
             }
+            Self::PlayOnline { is_public } if turn != 0 => Some(Self::SetPublic(!is_public)),
             _ => None,
         }
+    }
+
+    /// Whether left and right change something.
+    fn is_adjustable(self) -> bool {
+        matches!(self, Self::AgainstBots(_) | Self::PlayOnline { .. })
     }
 
     /// Whether its item has a frame also without focus: the one thing that the screen is for.
@@ -243,5 +256,13 @@ mod tests {
         assert_eq!(Choice::AgainstBots(1).adjusted(-1), None);
         assert_eq!(Choice::AgainstBots(3).adjusted(1), None);
         assert_eq!(Choice::PlayHere.adjusted(1), None);
+    }
+
+    #[test]
+    fn a_new_room_is_listed_or_not_before_it_is_made() {
+        let [private, public] = [false, true].map(|is_public| Choice::PlayOnline { is_public });
+        assert_eq!(private.adjusted(1), Some(Choice::SetPublic(true)));
+        assert_eq!(public.adjusted(-1), Some(Choice::SetPublic(false)));
+        assert!(private.is_adjustable() && !Choice::PlayHere.is_adjustable());
     }
 }

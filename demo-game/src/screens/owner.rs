@@ -9,7 +9,7 @@ use super::widgets::{GAP, ItemLabel, set_text, shortened, spawn_item};
 use super::{Choice, Journey};
 
 /// The first of the owner's items comes after those of everybody.
-const FIRST_ORDER: u8 = 4;
+const FIRST_ORDER: u8 = 5;
 /// Longest name on an item: three of them and one more item are a row.
 const NAME_SHOWN: usize = 8;
 /// Seconds that a denial is shown: long enough to read a short sentence twice.
@@ -162,6 +162,10 @@ pub(super) fn note_denials(
 ) {
     if let Some(&RoomDenied(denial)) = denied.read().last() {
         journey.denied = Some(DeniedNow { denial, seconds: DENIAL_SECONDS });
+        // It may have been waiting for a place.
+        if denial == Denial::NoPlace {
+            journey.ready_at = None;
+        }
     } else if let Some(denied) = &mut journey.bypass_change_detection().denied {
         denied.seconds -= time.delta_secs();
         if denied.seconds <= 0.0 {

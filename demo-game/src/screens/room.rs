@@ -1,13 +1,15 @@
 //! Rooms as players write them: a short code, a link to the page, or a server's address with the room in it.
 
+use netcode::Place;
 use signaling::protocol::{MAX_ROOM_NAME_BYTES, is_room_name};
 use thiserror::Error;
 
 use crate::room_code;
 use crate::sim::tuning::MAX_SEATS;
 
-/// Most players of a new room: all ships that there are.
-const CAPACITY: usize = MAX_SEATS;
+/// What a room is opened with, if it is new: places for as many players as there are ships, and for as many who sit out.
+const TERMS: &str = "capacity=4&spectators=4";
+const _: () = assert!(MAX_SEATS == 4);
 
 /// How a room is come by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +17,10 @@ pub(crate) enum RoomKind {
     /// By its name.
     Named,
     /// It is a new one, and has no name yet.
-    New,
+    New {
+        /// Whether it is listed from the beginning.
+        is_public: bool,
+    },
     /// Strangers are paired in it, and nobody comes in place of who leaves.
     Pair,
     /// The server brings strangers together who want the same.
@@ -31,6 +36,8 @@ pub(crate) struct RoomAddress {
     pub(crate) room: String,
     /// How it is come by.
     pub(crate) kind: RoomKind,
+    /// On which place.
+    pub(crate) place: Place,
 }
 
 /// Why a text is no room.
@@ -60,16 +67,26 @@ pub(crate) enum RoomError {
 }
 
 impl RoomAddress {
+    fn new(server: &str, room: &str, kind: RoomKind) -> Self {
+        Self { server: trim_server(server), room: room.to_owned(), kind, place: Place::Player }
+    }
+
     /// A new room on `server`, which gives it a code.
     #[must_use]
-    pub(crate) fn create(server: &str) -> Self {
-        Self { server: trim_server(server), room: String::new(), kind: RoomKind::New }
+    pub(crate) fn create(server: &str, is_public: bool) -> Self {
+        Self::new(server, "", RoomKind::New { is_public })
     }
 
     /// The room of that name.
     #[must_use]
     pub(crate) fn named(server: &str, room: &str) -> Self {
-        Self { server: trim_server(server), room: room.to_owned(), kind: RoomKind::Named }
+        Self::new(server, room, RoomKind::Named)
+    }
+
+    /// Whether it has no name yet.
+    #[must_use]
+    pub(crate) fn is_new(&self) -> bool {
+        matches!(self.kind, RoomKind::New { .. })
     }
 
     /// Whether strangers play here, two by two.
@@ -81,7 +98,7 @@ impl RoomAddress {
     /// The room of `server` in which whoever comes next is the opponent.
     #[must_use]
     pub(crate) fn quick(server: &str) -> Self {
-        Self { server: trim_server(server), room: String::new(), kind: RoomKind::Quick }
+        Self::new(server, "", RoomKind::Quick)
     }
 
     /// Understands a code, a page's link with `#code` or `#ws://host/room`, or `ws://host:port/room`. Codes are rooms
@@ -96,11 +113,7 @@ impl RoomAddress {
             return Err(RoomError::Empty);
         }
         if !text.contains([':', '/', '#']) {
-            return Ok(Self {
-                server: trim_server(server),
-                room: checked_room(text)?,
-                kind: RoomKind::Named,
-            });
+            return Ok(Self::named(server, &checked_room(text)?));
         }
         if let Some((page, room)) = text.split_once('#') {
             let is_address = room.contains("://") && !room.contains('#');
@@ -108,7 +121,7 @@ impl RoomAddress {
             return match room {
                 "" => Err(RoomError::NoRoom),
                 _ if is_address => Self::parse(room, &server),
-                _ => Ok(Self { server, room: checked_room(room)?, kind: RoomKind::Named }),
+                _ => Ok(Self::named(&server, &checked_room(room)?)),
             };
         }
         let (address, query) = text.split_once('?').unwrap_or((text, ""));
@@ -119,18 +132,31 @@ impl RoomAddress {
         }
         let is_quick = query.split('&').any(|pair| pair.starts_with("next="));
         let kind = if is_quick { RoomKind::Pair } else { RoomKind::Named };
-        Ok(Self { server, room: checked_room(room)?, kind })
+        Ok(Self::new(&server, &checked_room(room)?, kind))
     }
 
-    /// The address to join.
+    /// The address to share: it says nothing of the place.
     #[must_use]
     pub(crate) fn url(&self) -> String {
-        let Self { server, room, kind } = self;
+        let Self { server, room, kind, .. } = self;
         match kind {
             RoomKind::Named => format!("{server}/{room}"),
-            RoomKind::New => format!("{server}/v1/create?capacity={CAPACITY}"),
+            RoomKind::New { is_public: false } => format!("{server}/v1/create?{TERMS}"),
+            RoomKind::New { is_public: true } => format!("{server}/v1/create?{TERMS}&public=1"),
             RoomKind::Pair => format!("{server}/{room}?next=2"),
             RoomKind::Quick => format!("{server}/v1/quick?players=2"),
+        }
+    }
+
+    /// The address to join: with what a room that is not there yet is opened with.
+    #[must_use]
+    pub(crate) fn url_to_join(&self) -> String {
+        match (self.kind, self.place) {
+            (RoomKind::Named, Place::Player) => format!("{}?{TERMS}", self.url()),
+            (RoomKind::Named, Place::Spectator) => {
+                format!("{}?{TERMS}&place=spectator", self.url())
+            }
+            _ => self.url(),
         }
     }
 
@@ -203,8 +229,18 @@ mod tests {
         let quick = RoomAddress::quick(SERVER);
         assert!(quick.is_quick());
         assert_eq!(quick.url(), "ws://127.0.0.1:3536/v1/quick?players=2");
-        let new = RoomAddress::create("ws://127.0.0.1:3536/");
-        assert_eq!(new.url(), "ws://127.0.0.1:3536/v1/create?capacity=4");
+        let terms = format!("capacity={MAX_SEATS}&spectators=4");
+        let [private, public] =
+            [false, true].map(|public| RoomAddress::create("ws://127.0.0.1:3536/", public));
+        let url = format!("ws://127.0.0.1:3536/v1/create?{terms}");
+        assert_eq!((private.url_to_join(), private.is_new()), (url.clone(), true));
+        assert_eq!(public.url_to_join(), format!("{url}&public=1"));
+        let named = RoomAddress::named(SERVER, "DAM3R");
+        let url = format!("ws://127.0.0.1:3536/DAM3R?{terms}");
+        assert_eq!(named.url_to_join(), url);
+        let looks_on = RoomAddress { place: Place::Spectator, ..named.clone() };
+        assert_eq!(looks_on.url_to_join(), format!("{url}&place=spectator"));
+        assert_eq!(looks_on.url(), named.url(), "whoever is sent the link may play");
     }
 
     #[test]

@@ -153,12 +153,12 @@ pub(super) struct ItemLabel;
 #[derive(Component)]
 pub(super) struct Adjuster(pub(super) i32);
 
-/// The number between the two.
+/// What is between the two.
 #[derive(Component)]
-pub(super) struct AdjustedNumber;
+pub(super) struct AdjustedText;
 
-/// Less, the number, more: what left and right do on a keyboard, for mouse and fingers.
-pub(super) fn spawn_adjuster(item: &mut ChildSpawnerCommands, number: u8) {
+/// Less, what it is now, more: what left and right do on a keyboard, for mouse and fingers.
+pub(super) fn spawn_adjuster(item: &mut ChildSpawnerCommands, text: &str) {
     let button = |turn: i32, sign: &'static str| {
         let place = Node {
             width: px(ADJUSTER_WIDTH),
@@ -170,7 +170,7 @@ pub(super) fn spawn_adjuster(item: &mut ChildSpawnerCommands, number: u8) {
         (Adjuster(turn), Button, place, children![label(sign, NORMAL, ACCENT)])
     };
     item.spawn(button(-1, "<"));
-    item.spawn((AdjustedNumber, label(number.to_string(), NORMAL, TEXT)));
+    item.spawn((AdjustedText, label(text, NORMAL, TEXT)));
     item.spawn(button(1, ">"));
 }
 

@@ -207,6 +207,7 @@ mod tests {
                 ready: true,
                 seats: 1,
                 in_match: true,
+                spectates: false,
                 away: false,
                 quiet: false,
                 refusal: None,

@@ -13,7 +13,7 @@ use signaling::{
 
 use super::{
     conduct::Misconduct,
-    control::{Control, Hello, Status},
+    control::{Control, Hello, Status, clean_name},
     lineup::{LineUp, MatchPlan},
     link::{Link, MAX_SILENCE_PER_UPDATE},
     reasons::GoodbyeCause,
@@ -206,6 +206,26 @@ impl Connection {
         }
     }
 
+    /// Says whether we take no part in matches. Whoever comes back to them has to say anew that it is ready.
+    pub(crate) fn set_spectating(&mut self, now: Duration, spectates: bool) {
+        if self.status.spectates != spectates {
+            self.status.spectates = spectates;
+            self.status.ready = false;
+            self.tell_status(now);
+        }
+    }
+
+    /// Goes by this name from now on; false if we do already.
+    pub(crate) fn rename(&mut self, now: Duration, name: &str) -> bool {
+        let name = clean_name(name);
+        let is_new = self.hello.name != name;
+        if is_new {
+            self.hello.name = name;
+            self.tell_status(now);
+        }
+        is_new
+    }
+
     /// Says whether nobody can see the game on this machine.
     pub(crate) fn set_away(&mut self, now: Duration, away: bool) {
         if self.status.away != away {
@@ -243,12 +263,16 @@ impl Connection {
     }
 
     fn tell_status(&mut self, now: Duration) {
-        self.broadcast(now, &Control::Status(self.status.clone()));
+        self.broadcast(now, &self.status_message());
+    }
+
+    fn status_message(&self) -> Control {
+        Control::Status(Status { name: self.hello.name.clone(), ..self.status.clone() })
     }
 
     /// Tells the others whom we could play with, where that changed: nobody else can know who cannot reach whom.
     pub(super) fn tell_reach(&mut self, now: Duration) {
-        let reaches = || self.fitting_links().map(|link| link.peer);
+        let reaches = || self.players().map(|link| link.peer);
         if !reaches().eq(self.status.reaches.iter().copied()) {
             self.status.reaches = reaches().collect();
             self.tell_status(now);
@@ -262,8 +286,8 @@ impl Connection {
     }
 
     /// The peers that we could play with.
-    pub(super) fn fitting_links(&self) -> impl Iterator<Item = &Link> {
-        self.links.iter().filter(|link| self.is_present(link) && link.is_compatible())
+    pub(super) fn players(&self) -> impl Iterator<Item = &Link> {
+        self.links.iter().filter(|link| self.is_present(link) && link.is_player())
     }
 
     /// Takes what arrived since the last call, and says what it means.
@@ -375,7 +399,7 @@ impl Connection {
 
     fn say_hello(&mut self, now: Duration, peer: PeerId) {
         self.send_control(now, peer, &Control::Hello(self.hello.clone()));
-        self.send_control(now, peer, &Control::Status(self.status.clone()));
+        self.send_control(now, peer, &self.status_message());
     }
 
     /// Says hello once more to whom we first see that it hears us. webrtc-rs drops what overtakes the last packet of its handshake, and
@@ -446,7 +470,7 @@ impl Connection {
     /// Frames that inputs take to the farthest peer that we could play with.
     pub(crate) fn one_way_frames(&self) -> f32 {
         let frames = |link: &Link| self.lateness(link).round_trip / 2.0;
-        self.fitting_links().map(frames).reduce(f32::max).unwrap_or(0.0)
+        self.players().map(frames).reduce(f32::max).unwrap_or(0.0)
     }
 
     /// Writes rates and counters into `stats`.

@@ -16,7 +16,7 @@ use crate::{
 
 /// The version of everything on the wire. The first byte of each control message, so that any two versions can
 /// tell each other apart. Raised with every change of PROTOCOL.md.
-pub(crate) const WIRE_VERSION: u8 = 5;
+pub(crate) const WIRE_VERSION: u8 = 6;
 
 /// Names are cut here, in characters: a line of the lobby.
 pub(crate) const MAX_NAME_CHARS: usize = 24;
@@ -55,10 +55,14 @@ pub(crate) struct Status {
     pub(crate) in_match: bool,
     /// Nobody sees the game there: its page is hidden.
     pub(crate) away: bool,
+    /// It takes no part in matches.
+    pub(crate) spectates: bool,
     /// The last epoch that the peer took part in: the next one is to be above everybody's.
     pub(crate) last_epoch: u32,
     /// The peers that it could play with: who is missing here, or has others, keeps the match from starting.
     pub(crate) reaches: Vec<PeerId>,
+    /// The name that it goes by now: it may have another one than it said hello with.
+    pub(crate) name: String,
 }
 
 /// Why a control message was not understood.

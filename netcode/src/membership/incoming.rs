@@ -7,7 +7,7 @@ use signaling::protocol::PeerId;
 use super::{
     conduct::Misconduct,
     connection::{Connection, Limits, Occurrence},
-    control::{Control, ControlError, Hello},
+    control::{Control, ControlError, Hello, clean_name},
     lineup::{LineUpStep, MatchPlan, Member, next_epoch},
     lobby::Lobby,
     reasons::Refusal,
@@ -184,6 +184,9 @@ impl Connection {
             Control::Hello(_) => {}
             Control::Status(mut status) => {
                 status.reaches.truncate(MAX_PEERS);
+                if let Some(hello) = &mut link.hello {
+                    hello.name = clean_name(&std::mem::take(&mut status.name));
+                }
                 link.status = status;
             }
             Control::LineUp(message) => {
@@ -235,12 +238,12 @@ impl Connection {
         if lobby.blocker().is_some() {
             return None;
         }
-        let fitting = || self.fitting_links();
-        let others = fitting().filter_map(|link| Some((link.peer, link.hello.as_ref()?)));
+        let players = || self.players();
+        let others = players().filter_map(|link| Some((link.peer, link.hello.as_ref()?)));
         let members = std::iter::once((local, &self.hello))
             .chain(others)
             .map(|(peer, hello)| Member { peer, name: hello.name.clone(), seats: hello.seats });
-        let epochs = fitting().map(|link| link.status.last_epoch);
+        let epochs = players().map(|link| link.status.last_epoch);
         Some(MatchPlan::new(next_epoch(self.status.last_epoch, epochs), members.collect()))
     }
 }

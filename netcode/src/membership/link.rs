@@ -84,6 +84,11 @@ impl Link {
         self.hello.is_some() && self.refusal.is_none()
     }
 
+    /// Whether we could play with it.
+    pub(crate) fn is_player(&self) -> bool {
+        self.is_compatible() && !self.status.spectates
+    }
+
     pub(crate) fn name(&self) -> String {
         self.hello.as_ref().map_or_else(|| "a player".into(), |hello| hello.name.clone())
     }

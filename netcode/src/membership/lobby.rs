@@ -26,6 +26,8 @@ pub struct Lobby {
     pub local_seats: u8,
     /// Whether we said that we are ready.
     pub ready: bool,
+    /// Whether we take no part in matches: see [`SetSpectating`](crate::SetSpectating).
+    pub spectates: bool,
     /// Whether nobody sees our own page: it plays on, and need not draw.
     pub away: bool,
     /// The others that we are connected to, by id.
@@ -54,6 +56,8 @@ pub struct LobbyPeer {
     pub seats: u8,
     /// Whether it is still playing a match.
     pub in_match: bool,
+    /// Whether it takes no part in matches.
+    pub spectates: bool,
     /// Whether its player looks elsewhere: its page is hidden. It plays on, and touches nothing.
     pub away: bool,
     /// Whether nothing was heard from it for a moment.
@@ -76,6 +80,18 @@ impl Lobby {
         Self { min_players, max_players, ..Self::default() }
     }
 
+    /// Those of the others who play or want to, and can.
+    fn players(&self) -> impl Iterator<Item = &LobbyPeer> {
+        self.peers.iter().filter(|peer| peer.refusal.is_none() && !peer.spectates)
+    }
+
+    /// The seats of all who play or want to, ourselves included. Who spectates has none.
+    #[must_use]
+    pub fn seats(&self) -> u32 {
+        let own = if self.spectates { 0 } else { self.local_seats };
+        self.players().map(|peer| u32::from(peer.seats)).sum::<u32>() + u32::from(own)
+    }
+
     /// The mean round-trip time to the others; `None` until one is measured.
     #[must_use]
     pub fn mean_rtt(&self) -> Option<Duration> {
@@ -87,11 +103,12 @@ impl Lobby {
     /// Why the match does not start yet; `None` when it is about to.
     #[must_use]
     pub fn blocker(&self) -> Option<StartBlocker> {
-        let players = || self.peers.iter().filter(|peer| peer.refusal.is_none());
-        let seats =
-            players().map(|peer| u32::from(peer.seats)).sum::<u32>() + u32::from(self.local_seats);
+        if self.spectates {
+            return Some(StartBlocker::Spectating);
+        }
+        let seats = self.seats();
         let names = |matching: fn(&&LobbyPeer) -> bool| -> Vec<String> {
-            players().filter(matching).map(|peer| peer.name.clone()).collect()
+            self.players().filter(matching).map(|peer| peer.name.clone()).collect()
         };
         let unready = names(|peer| !peer.ready && !peer.in_match);
         let playing = names(|peer| peer.in_match);
@@ -114,8 +131,7 @@ impl Lobby {
 
     /// Two players that have no connection to each other, if there are such: everybody plays with everybody.
     fn missing_link(&self) -> Option<[String; 2]> {
-        let players = || self.peers.iter().filter(|peer| peer.refusal.is_none());
-        for peer in players() {
+        for peer in self.players() {
             // It cannot see us, or it sees somebody whom we do not.
             let is_stranger = |&id: &PeerId| {
                 Some(id) != self.local_id && self.peers.iter().all(|known| known.id != id)
@@ -126,7 +142,7 @@ impl Lobby {
             if peer.reaches.iter().any(is_stranger) {
                 return Some(["you".into(), format!("a player whom {} sees", peer.name)]);
             }
-            for other in players().filter(|other| other.id != peer.id) {
+            for other in self.players().filter(|other| other.id != peer.id) {
                 if !peer.reaches.contains(&other.id) {
                     return Some([peer.name.clone(), other.name.clone()]);
                 }
@@ -143,6 +159,7 @@ impl Connection {
         lobby.name.clone_from(&self.hello.name);
         lobby.local_seats = self.hello.seats;
         lobby.ready = self.status.ready;
+        lobby.spectates = self.status.spectates;
         lobby.away = self.status.away;
         lobby.is_signaling_lost = self.is_signaling_lost;
         lobby.unreachable = self.unreachable.len() as u32;
@@ -158,6 +175,7 @@ impl Connection {
             ready: link.status.ready,
             seats: link.hello.as_ref().map_or(0, |hello| hello.seats),
             in_match: link.status.in_match,
+            spectates: link.status.spectates,
             away: link.status.away,
             quiet: link.silence() >= self.limits().quiet_after,
             refusal: link.refusal.clone(),
@@ -182,6 +200,7 @@ mod tests {
             ready,
             seats,
             in_match: false,
+            spectates: false,
             away: false,
             quiet: false,
             refusal: None,
@@ -233,6 +252,18 @@ mod tests {
             Some("waiting for Bo to get ready".into())
         );
         assert_eq!(lobby(true, vec![peer(true, 3)]).blocker(), None);
+    }
+
+    #[test]
+    fn who_spectates_is_not_waited_for_and_has_no_seat() {
+        let spectator = LobbyPeer { spectates: true, reaches: Vec::new(), ..peer(false, 4) };
+        let player = LobbyPeer { id: PeerId::from_u128(10), ..peer(true, 1) };
+        let room = lobby(true, vec![spectator.clone(), player]);
+        assert_eq!((room.seats(), room.blocker()), (2, None));
+        let missing = Some(StartBlocker::TooFew { missing: 1 });
+        assert_eq!(lobby(true, vec![spectator]).blocker(), missing);
+        let looks_on = Lobby { spectates: true, ..room };
+        assert_eq!((looks_on.seats(), looks_on.blocker()), (1, Some(StartBlocker::Spectating)));
     }
 
     #[test]

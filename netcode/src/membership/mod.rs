@@ -161,6 +161,16 @@ pub struct StartLocal {
 #[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SetReady(pub bool);
 
+/// Request: take no part in matches, or take part again. Who spectates stays in the room, connected to the others, and keeps its place for
+/// later; it does not see their match yet. The server has the last word where it knows of such places: see
+/// [`RoomState::spectators`](signaling::lobby::RoomState). Forgotten with each [`JoinRoom`].
+#[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetSpectating(pub bool);
+
+/// Request: go by this name from now on; it is cut to 24 characters. A match that runs keeps the old one.
+#[derive(Message, Clone, Debug, PartialEq, Eq)]
+pub struct Rename(pub String);
+
 /// Request: by the rules of the game the match is over. Back to `Gathering` with all peers still connected, or to
 /// `Offline` after a local match. Send it only for what is confirmed: when
 /// [`SessionStats::confirmed_frames`](crate::SessionStats::confirmed_frames) is past the final frame.

@@ -24,6 +24,16 @@ impl Connection {
         }
     }
 
+    /// Sends to all peers of the match that runs.
+    pub(crate) fn tell_match(&mut self, now: Duration, message: &Control) {
+        for index in 0..self.links.len() {
+            let peer = self.links[index].peer;
+            if self.exchange.with(|exchange| exchange.has(peer)).unwrap_or(false) {
+                self.send_control(now, peer, message);
+            }
+        }
+    }
+
     /// Sends what is due: at most one datagram per peer. `stepped` says that the simulation advanced since the last call.
     pub(crate) fn send(&mut self, now: Duration, frame: u32, stepped: bool) {
         self.tell_reach(now);

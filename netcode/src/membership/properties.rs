@@ -36,10 +36,10 @@ fn hello() -> impl Strategy<Value = Control> {
 }
 
 fn status() -> impl Strategy<Value = Control> {
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
-    (flags, any::<u32>(), vec(peer(), 0..=MAX_PEERS)).prop_map(
-        |((ready, in_match, away), last_epoch, reaches)| {
-            Control::Status(Status { ready, in_match, away, last_epoch, reaches })
+    let flags = any::<[bool; 4]>();
+    (flags, any::<u32>(), vec(peer(), 0..=MAX_PEERS), name()).prop_map(
+        |([ready, in_match, away, spectates], last_epoch, reaches, name)| {
+            Control::Status(Status { ready, in_match, away, spectates, last_epoch, reaches, name })
         },
     )
 }

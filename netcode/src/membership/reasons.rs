@@ -157,6 +157,9 @@ pub enum StartBlocker {
         /// How many.
         players: u32,
     },
+    /// We take no part: see [`SetSpectating`](crate::SetSpectating).
+    #[error("you sit out: the others play without you")]
+    Spectating,
     /// Too many seats are taken.
     #[error("too many players: at most {max} can play; somebody has to leave")]
     TooMany {

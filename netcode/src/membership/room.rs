@@ -38,7 +38,8 @@ impl Room {
 
 /// Request: ask the server for something in the room. What it does not do comes back as a [`RoomDenied`].
 ///
-/// The plugin itself asks for `SetReady`, `Start` and `Finish`, as the session goes: leave them to it.
+/// The plugin itself asks for `SetReady`, `Start` and `Finish`, as the session goes: leave them to it. Names and places are changed by
+/// [`Rename`](crate::Rename) and [`SetSpectating`](crate::SetSpectating), of which the other peers hear as well.
 #[derive(Message, Clone, Debug, PartialEq, Eq)]
 pub struct AskRoom(pub RoomRequest);
 
@@ -119,7 +120,7 @@ struct Session {
     /// A match starts or runs.
     is_playing: bool,
     is_running: bool,
-    /// The owner of the room wants to play or plays, as it told us.
+    /// The owner of the room wants to play, plays, or looks on while others do, as it told us.
     is_owner_ready: bool,
     /// Somebody else is still in a match.
     do_others_play: bool,
@@ -142,6 +143,9 @@ fn wish(room: &RoomState, session: &Session) -> Option<RoomRequest> {
                 return Some(RoomRequest::SetReady(is_ready));
             }
             (is_owner && session.is_running && room.is_ready()).then_some(RoomRequest::Start)
+        }
+        RoomPhase::Lobby if is_owner && session.do_others_play && room.is_ready() => {
+            Some(RoomRequest::Start)
         }
         RoomPhase::Playing if is_owner && !session.is_playing && !session.do_others_play => {
             Some(RoomRequest::Finish)
@@ -168,10 +172,9 @@ pub(crate) fn mirror_room(
             is_ready: lobby.ready,
             is_playing: matches!(*session, SessionState::Starting | SessionState::Running),
             is_running: session.is_running(),
-            is_owner_ready: lobby
-                .peers
-                .iter()
-                .any(|peer| Some(peer.id) == owner && (peer.ready || peer.in_match)),
+            is_owner_ready: lobby.peers.iter().any(|peer| {
+                Some(peer.id) == owner && (peer.ready || peer.in_match || peer.spectates)
+            }),
             do_others_play: lobby.peers.iter().any(|peer| peer.in_match),
         },
     );
@@ -262,6 +265,18 @@ mod tests {
         assert_eq!(wish(&late, &in_match(ANN)), None);
         assert_eq!(wish(&late, &in_match(BOB)), Some(RoomRequest::SetReady(true)));
         assert_eq!(wish(&room(Playing, [true, true]), &in_match(ANN)), None);
+    }
+
+    #[test]
+    fn an_owner_that_looks_on_starts_once_all_who_play_are_ready() {
+        let mut room = room(RoomPhase::Lobby, [false, true]);
+        room.members[0].place = Place::Spectator;
+        let looks_on = in_lobby(ANN, false);
+        assert_eq!(wish(&room, &looks_on), None);
+        let others_play = Session { do_others_play: true, ..looks_on };
+        assert_eq!(wish(&room, &others_play), Some(RoomRequest::Start));
+        room.members[1].is_ready = false;
+        assert_eq!(wish(&room, &others_play), None);
     }
 
     #[test]

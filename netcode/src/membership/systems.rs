@@ -6,16 +6,18 @@ use bevy::{
     ecs::system::SystemParam,
     prelude::{MessageReader, MessageWriter, Real, Res, ResMut, Resource, Time},
 };
-use signaling::protocol::PeerId;
+use signaling::{
+    lobby::{Place, RoomEvent, RoomRequest},
+    protocol::PeerId,
+};
 
-#[cfg(feature = "webrtc")]
-use super::control::clean_name;
 use super::{
-    AskRoom, Connection, EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, MatchPlan, Roster,
-    SessionState, SetConditions, SetReady, StartLocal, StartRefusal, StateChange,
+    AskRoom, Connection, EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, MatchPlan, Rename,
+    Room, Roster, SessionState, SetConditions, SetReady, SetSpectating, StartLocal, StartRefusal,
+    StateChange,
     conduct::Misconduct,
     connection::Occurrence,
-    control::{Hello, protocol_hash},
+    control::{Hello, clean_name, protocol_hash},
     reasons::GoodbyeCause,
     room::RoomChange,
 };
@@ -65,6 +67,8 @@ pub(crate) struct Requests<'w, 's> {
     join: MessageReader<'w, 's, JoinRoom>,
     local: MessageReader<'w, 's, StartLocal>,
     ready: MessageReader<'w, 's, SetReady>,
+    spectate: MessageReader<'w, 's, SetSpectating>,
+    rename: MessageReader<'w, 's, Rename>,
     conditions: MessageReader<'w, 's, SetConditions>,
     ask: MessageReader<'w, 's, AskRoom>,
 }
@@ -76,8 +80,8 @@ pub(crate) fn take_requests(
     mut connection: ResMut<Connection>,
     mut pending: ResMut<PendingStart>,
     mut state: StateChange,
-    config: Res<NetcodeConfig>,
-    registrations: Res<Registrations>,
+    (config, registrations): (Res<NetcodeConfig>, Res<Registrations>),
+    room: Res<Room>,
     time: Res<Time<Real>>,
 ) {
     let now = time.elapsed();
@@ -109,6 +113,21 @@ pub(crate) fn take_requests(
     }
     if let Some(&SetReady(ready)) = requests.ready.read().last() {
         connection.set_ready(now, ready);
+    }
+    if let Some(&SetSpectating(spectates)) = requests.spectate.read().last() {
+        if room.state.is_some() {
+            // It says whether there is such a place, and we hear of that.
+            let place = if spectates { Place::Spectator } else { Place::Player };
+            connection.ask(RoomRequest::SetPlace(place));
+        } else {
+            connection.set_spectating(now, spectates);
+        }
+    }
+    if let Some(Rename(name)) = requests.rename.read().last()
+        && connection.rename(now, name)
+        && room.state.is_some()
+    {
+        connection.ask(RoomRequest::Rename(clean_name(name)));
     }
     if let Some(&SetConditions(conditions)) = requests.conditions.read().last() {
         connection.set_conditions(conditions);
@@ -205,7 +224,14 @@ fn place(frame: u32, steps: u32) -> f32 {
 impl Findings<'_> {
     fn follow(&mut self, connection: &mut Connection, now: Duration, occurrence: Occurrence) {
         match occurrence {
-            Occurrence::Room(event) => self.room.follow(now, event),
+            Occurrence::Room(event) => {
+                if let RoomEvent::Room(room) = &event
+                    && let Some(us) = connection.local().and_then(|local| room.member(local))
+                {
+                    connection.set_spectating(now, us.place == Place::Spectator);
+                }
+                self.room.follow(now, event);
+            }
             Occurrence::Opened => self.state.go(SessionState::Gathering),
             Occurrence::Failed(error) => self.end(connection, now, error.into()),
             Occurrence::Closed(peer) => {

@@ -241,7 +241,7 @@ impl<I: GameInput> Epoch<I> {
             }
             let now = world.resource::<Time<Real>>().elapsed();
             let message = Control::Checksums { epoch: self.number, frame, parts };
-            world.resource_mut::<Connection>().broadcast(now, &message);
+            world.resource_mut::<Connection>().tell_match(now, &message);
         }
     }
 }

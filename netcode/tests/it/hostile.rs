@@ -9,7 +9,7 @@ use netcode::{
 use crate::support::{Input, assert_agreement, build, busy, state, stats, write_to_all};
 
 /// The first byte of every control message, as PROTOCOL.md has it.
-const WIRE_VERSION: u8 = 5;
+const WIRE_VERSION: u8 = 6;
 
 /// A datagram as PROTOCOL.md has it: of this epoch and frame, with inputs from `first` on, the sender lacking ours from `wanted` on.
 fn datagram(epoch: u8, frame: u32, first: i16, wanted: i16, runs: &[(u8, &[u8])]) -> Vec<u8> {
@@ -285,7 +285,7 @@ fn who_claims_to_have_played_the_last_epoch_there_is_leaves_others_to_play() {
         let mut lies = 0;
         for status in stepper.record() {
             if status.from == 2 && status.is_control && status.bytes[1] == 1 {
-                let (start, rest) = (&status.bytes[..5], &status.bytes[6..]);
+                let (start, rest) = (&status.bytes[..6], &status.bytes[7..]);
                 let lie = [start, &[0xfc, 0xff, 0xff, 0xff, 0xff], rest].concat();
                 stepper.inject_control(2, status.to, &lie);
                 lies += 1;

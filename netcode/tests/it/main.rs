@@ -10,6 +10,7 @@ mod hostile;
 mod matches;
 mod pacing;
 mod rollback;
+mod spectators;
 #[cfg(all(feature = "webrtc", not(target_arch = "wasm32")))]
 mod stack;
 mod store;

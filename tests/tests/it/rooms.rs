@@ -2,8 +2,17 @@
 
 use std::time::Duration;
 
+use async_tungstenite::{
+    WebSocketStream,
+    smol::{ConnectStream, connect_async},
+    tungstenite::Message,
+};
 use e2e_tests::{Peer, PeerSettings, TestServer, wait_for};
-use signaling::lobby::{RoomListing, RoomPhase};
+use futures::{StreamExt, executor::block_on};
+use signaling::{
+    lobby::{RoomEvent, RoomListing, RoomPhase, RoomRequest, RoomState},
+    protocol::{PeerId, Refusal},
+};
 
 use crate::{both_played, patience, start};
 
@@ -40,4 +49,86 @@ fn strangers_meet_in_a_quick_match() {
     let quick = server.room("v1/quick?players=2");
     let peers = ["Ann", "Bob"].map(|name| start(&PeerSettings::new(&quick, name).seconds(SECONDS)));
     both_played(peers, SECONDS);
+}
+
+/// The owner of a room, which speaks to the server and to nobody else.
+struct Owner(WebSocketStream<ConnectStream>);
+
+impl Owner {
+    /// Opens a room that everybody sees.
+    fn open(server: &TestServer) -> (Self, RoomState) {
+        let terms = format!("game={}&public=1&name=Ann", demo_game::GAME_ID);
+        let address = server.room(&format!("v1/create?{terms}"));
+        let (socket, _) = block_on(connect_async(address)).expect("anybody may open a room");
+        let mut owner = Self(socket);
+        let room = owner.sees(|_| true);
+        (owner, room)
+    }
+
+    /// Waits until the room is so.
+    fn sees(&mut self, is_wanted: impl Fn(&RoomState) -> bool) -> RoomState {
+        loop {
+            let message = block_on(self.0.next()).expect("the server stays").expect("and speaks");
+            let Message::Text(text) = message else { continue };
+            // What matchbox knows as well is of no interest here.
+            if let Ok(RoomEvent::Room(room)) = serde_json::from_str(&text)
+                && is_wanted(&room)
+            {
+                return room;
+            }
+        }
+    }
+
+    fn asks(&mut self, request: &RoomRequest) {
+        let request = serde_json::json!({ "Room": request }).to_string();
+        block_on(self.0.send(Message::text(request))).expect("the server reads on");
+    }
+
+    fn peer_called(&mut self, name: &str) -> PeerId {
+        let room = self.sees(|room| room.members.iter().any(|member| member.name == name));
+        room.members.iter().find(|member| member.name == name).expect("it is seen").id
+    }
+}
+
+#[test]
+fn an_owner_locks_the_room_and_sends_a_player_off() {
+    let server = TestServer::start();
+    let (mut ann, room) = Owner::open(&server);
+    let address = server.room(&room.name);
+    let mut bob = start(&PeerSettings::new(&address, "Bob"));
+    let bob_id = ann.peer_called("Bob");
+
+    ann.asks(&RoomRequest::SetLocked(true));
+    ann.sees(|room| room.is_locked);
+    let mut cid = start(&PeerSettings::new(&address, "Cid"));
+    assert_eq!(cid.wait_for_reason(SOON), Refusal::Locked.sentence());
+    assert_eq!(cid.wait(SOON).code(), Some(1));
+
+    ann.asks(&RoomRequest::Kick(bob_id));
+    assert_eq!(bob.wait_for_reason(SOON), Refusal::Kicked.sentence());
+    assert_eq!(bob.wait(SOON).code(), Some(1));
+    let left = ann.sees(|room| room.members.len() == 1);
+    assert!(left.is_locked && left.owner.is_some());
+}
+
+#[test]
+fn two_play_while_a_third_sits_out() {
+    let server = TestServer::start();
+    let (ann, room) = open(&server, "Ann", "&capacity=2&spectators=1");
+    let address = server.room(&format!("{}?place=spectator", room.name));
+    let mut sue = start(&PeerSettings::new(address, "Sue").flag("--wait", "120"));
+    wait_for("a spectator in the list", SOON, || {
+        server.listed().first().is_some_and(|room| room.spectators == 1).then_some(())
+    });
+    let bob = start(&PeerSettings::new(server.room(&room.name), "Bob").seconds(SECONDS));
+    wait_for("a match in the list", patience(0), || {
+        let is_played = |room: &RoomListing| {
+            room.phase == RoomPhase::Playing && (room.players, room.spectators) == (2, 1)
+        };
+        server.listed().first().is_some_and(is_played).then_some(())
+    });
+    both_played([ann, bob], SECONDS);
+    assert_eq!(sue.confirmed_frames(), 0);
+    // It is still there, and so it is for us to end it.
+    sue.kill();
 }
