@@ -163,17 +163,13 @@ fn make_seeds_from_a_meeting() {
     let mut speaker = String::new();
     for Said { address, text, .. } in said.iter().filter(|said| !said.by_server) {
         if *address != speaker {
-            let room = address.strip_prefix("/v1/rooms").unwrap_or(address);
-            writeln!(requests, "{room}").expect("a text takes more text");
+            writeln!(requests, "{address}").expect("a text takes more text");
             speaker.clone_from(address);
         }
         writeln!(requests, "{}", without_addresses(text)).expect("a text takes more text");
     }
     // All of them are there before the first one speaks.
-    let comings: String = addresses
-        .iter()
-        .map(|address| format!("{}\n", address.strip_prefix("/v1/rooms").unwrap_or(address)))
-        .collect();
+    let comings: String = addresses.iter().map(|address| format!("{address}\n")).collect();
     write("client_request", "meeting", &(comings + &requests));
 }
 
