@@ -18,7 +18,7 @@ use crate::sim::{MatchState, Phase};
 const BOT_NAMES: [&str; 3] = ["Kepler", "Halley", "Ceres"];
 
 /// What the player brings along: it outlives rooms and matches.
-#[derive(Resource, Clone, Debug)]
+#[derive(Resource, Clone, Default, Debug)]
 pub(crate) struct Settings {
     /// The name that others see.
     pub(crate) name: String,
@@ -220,6 +220,16 @@ impl Go<'_> {
         *self.journey = Journey { game: Some(game), ..default() };
     }
 
+    fn toggle_ready(&mut self, commands: &mut Commands, lobby: &Lobby) {
+        if lobby.spectates {
+            // Whoever is ready wants to play: as soon as there is a place.
+            self.sit_out(commands, false);
+            self.journey.ready_at = Some(1);
+        } else {
+            commands.write_message(SetReady(!lobby.ready));
+        }
+    }
+
     /// Takes no part in matches, or takes part again.
     fn sit_out(&mut self, commands: &mut Commands, spectates: bool) {
         commands.write_message(SetSpectating(spectates));
@@ -350,20 +360,11 @@ pub(super) fn follow_choices(
             }
             Choice::SetBots(bots) => settings.bots = *bots,
             Choice::SetPublic(is_public) => settings.is_public = *is_public,
-            // The name is taken above, whatever was chosen.
-            Choice::Rename => {}
             Choice::Quit => {
                 exit.write(AppExit::Success);
             }
-            // Whoever is ready wants to play: as soon as there is a place.
-            Choice::ToggleReady if lobby.spectates => {
-                go.sit_out(&mut commands, false);
-                go.journey.ready_at = Some(1);
-            }
             Choice::ToggleSitOut => go.sit_out(&mut commands, !lobby.spectates),
-            Choice::ToggleReady => {
-                commands.write_message(SetReady(!lobby.ready));
-            }
+            Choice::ToggleReady => go.toggle_ready(&mut commands, &lobby),
             Choice::CopyLink => {
                 if let Some(invitation) = go.journey.invitation(&settings) {
                     go.journey.is_copied = platform::copy_text(&mut clipboard, &invitation);
@@ -379,7 +380,8 @@ pub(super) fn follow_choices(
             Choice::TryAgain => try_again(&mut commands, &settings, &mut go),
             Choice::Leave if *go.screen == Screen::Menu => {}
             Choice::Leave => go.leave(&mut commands),
-            Choice::AskFor(_) => {}
+            // The name was taken above, whatever was chosen.
+            Choice::Rename | Choice::AskFor(_) => {}
         }
     }
 }

@@ -160,7 +160,7 @@ fn choose(list: &RoomList) -> (Vec<RoomListing>, String) {
     let hidden = rooms.len().saturating_sub(MAX_SHOWN);
     rooms.truncate(MAX_SHOWN);
     let words = match (rooms.len(), hidden) {
-        (0, _) => "None is open now. Create a room in the menu and make it public.".to_owned(),
+        (0, _) => "None is open now. Open a public one in the menu.".to_owned(),
         (_, 0) => " ".to_owned(),
         (_, hidden) => format!("and {hidden} more"),
     };
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn without_rooms_it_says_what_to_do() {
         assert_eq!(choose(&RoomList::default()).1, "Looking for rooms...");
-        assert!(choose(&list(Vec::new())).1.contains("Create a room"));
+        assert!(choose(&list(Vec::new())).1.contains("Open a public one"));
         let (rooms, words) = choose(&list(vec![room("AAAAA"); MAX_SHOWN + 2]));
         assert_eq!((rooms.len(), words.as_str()), (MAX_SHOWN, "and 2 more"));
     }

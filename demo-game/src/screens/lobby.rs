@@ -13,8 +13,10 @@ use super::{Choice, Journey, Screen, Settings, owner};
 use crate::platform;
 use crate::present::palette::{ACCENT, DANGER, GOOD, TEXT, TEXT_QUIET, WARNING};
 
-/// Longest name shown in the list.
+/// Longest name shown in the list, with what is said behind it: a line holds it, the round-trip time and the route.
 const NAME_SHOWN: usize = 18;
+/// Longest name of who sits out: a line holds four of them.
+const SPECTATOR_SHOWN: usize = 10;
 
 /// Further addresses of this machine that are shown: who has more than two has networks for itself alone, of virtual machines.
 const MORE_ADDRESSES: usize = 1;
@@ -28,9 +30,9 @@ const IMPAIRED: &str = "The server has a problem: nobody can join or change the 
 /// What the first item says.
 const READY: &str = "Ready";
 /// What the second says.
-const COPY_LINK: &str = "Copy the link";
+const COPY_LINK: &str = "Copy link";
 /// The same where there is an address and no link.
-const COPY_ADDRESS: &str = "Copy the address";
+const COPY_ADDRESS: &str = "Copy address";
 /// The first once we are ready.
 const NOT_READY: &str = "Not ready";
 /// What the third says.
@@ -41,7 +43,16 @@ const PLAY: &str = "Play";
 /// The list of players; its rows are made anew when one of them changes.
 #[derive(Component, Default)]
 pub(super) struct PlayerList {
+    shown: Shown,
+}
+
+/// What the list shows.
+#[derive(Clone, PartialEq, Debug, Default)]
+struct Shown {
+    /// Who plays.
     rows: Vec<Row>,
+    /// Who does not, in one line: there may be as many again.
+    spectators: String,
 }
 
 /// Why it does not start yet.
@@ -106,10 +117,10 @@ pub(super) fn build(
                     ..default()
                 })
                 .with_child((StatusLine, centred_label("", NORMAL, WARNING)));
-            let leave = if journey.host.is_some() { "Close the room" } else { "Leave" };
+            let leave = if journey.host.is_some() { "Close" } else { "Leave" };
             spawn_items(panel, &settings, address.is_quick(), leave);
         });
-        // A host has more to read, and its item says what leaving means.
+        // A host has more to read, and less room for it.
         if journey.host.is_none() {
             page.spawn((
                 hint("Esc leaves the room"),
@@ -181,25 +192,34 @@ pub(super) fn auto_ready(
     }
 }
 
-fn rows(lobby: &Lobby, room: &Room, settings: &Settings) -> Vec<Row> {
-    let wish = |spectates, ready| match (spectates, ready) {
-        (true, _) => ("sits out", TEXT_QUIET),
-        (false, true) => ("ready", GOOD),
-        (false, false) => ("not ready yet", TEXT_QUIET),
-    };
-    let (note, color) = wish(lobby.spectates, lobby.ready);
-    let mut rows = vec![Row {
-        name: format!(
-            "{} ({})",
-            shortened(&settings.name, NAME_SHOWN),
-            if lobby.local_id.is_some_and(|id| room.is_owner(id)) { "you, owner" } else { "you" }
-        ),
-        note: note.to_owned(),
-        color,
-        refusal: None,
-    }];
+/// A name with what is to be said of who has it, in so many characters.
+fn marked(name: &str, mark: &str, most: usize) -> String {
+    format!("{}{mark}", shortened(name, most.saturating_sub(mark.len())))
+}
+
+fn shown(lobby: &Lobby, room: &Room, settings: &Settings) -> Shown {
+    let ready = |ready| if ready { ("ready", GOOD) } else { ("not ready", TEXT_QUIET) };
+    let is_owner = lobby.local_id.is_some_and(|id| room.is_owner(id));
+    let (mut rows, mut spectators) = (Vec::new(), Vec::new());
+    if lobby.spectates {
+        spectators.push("you".to_owned());
+    } else {
+        let (note, color) = ready(lobby.ready);
+        let mark = if is_owner { " (you, owner)" } else { " (you)" };
+        rows.push(Row {
+            // Nothing else stands in this line.
+            name: marked(&settings.name, mark, NAME_SHOWN + mark.len()),
+            note: note.to_owned(),
+            color,
+            refusal: None,
+        });
+    }
     for peer in &lobby.peers {
-        let (mut note, mut color) = wish(peer.spectates, peer.ready);
+        if peer.spectates && peer.refusal.is_none() {
+            spectators.push(shortened(&peer.name, SPECTATOR_SHOWN));
+            continue;
+        }
+        let (mut note, mut color) = ready(peer.ready);
         if peer.refusal.is_some() {
             (note, color) = ("cannot play with you", DANGER);
         } else if peer.in_match {
@@ -216,17 +236,21 @@ fn rows(lobby: &Lobby, room: &Room, settings: &Settings) -> Vec<Row> {
             Route::Relayed => " relayed",
         };
         rows.push(Row {
-            name: format!(
-                "{}{}",
-                shortened(&peer.name, NAME_SHOWN),
-                if room.is_owner(peer.id) { " (owner)" } else { "" }
+            name: marked(
+                &peer.name,
+                if room.is_owner(peer.id) { " (owner)" } else { "" },
+                NAME_SHOWN,
             ),
             note: format!("{note}{rtt}{route}"),
             color,
             refusal: peer.refusal.as_ref().map(ToString::to_string),
         });
     }
-    rows
+    let spectators = match &*spectators {
+        [] => String::new(),
+        names => format!("Sitting out: {}", names.join(", ")),
+    };
+    Shown { rows, spectators }
 }
 
 /// The sentence below the list.
@@ -288,7 +312,7 @@ pub(super) fn refresh(
             Choice::ToggleSitOut => SIT_OUT,
             Choice::CopyLink => match journey.is_copied.or_else(platform::copy_outcome) {
                 Some(true) => "Copied",
-                Some(false) => "Not copied: read it above",
+                Some(false) => "Not copied",
                 None if journey.host.as_ref().is_some_and(|host| host.link().is_none()) => {
                     COPY_ADDRESS
                 }
@@ -302,19 +326,19 @@ pub(super) fn refresh(
             }
         }
     }
-    let rows = rows(&lobby, &room, &settings);
+    let shown = shown(&lobby, &room, &settings);
     for (entity, mut list) in &mut lists {
-        if list.rows != rows {
-            list.rows.clone_from(&rows);
+        if list.shown != shown {
+            list.shown.clone_from(&shown);
             commands
                 .entity(entity)
                 .despawn_children()
-                .with_children(|list| spawn_rows(list, &rows));
+                .with_children(|list| spawn_rows(list, &shown));
         }
     }
 }
 
-fn spawn_rows(list: &mut ChildSpawnerCommands, rows: &[Row]) {
+fn spawn_rows(list: &mut ChildSpawnerCommands, Shown { rows, spectators }: &Shown) {
     for row in rows {
         let line = Node {
             justify_content: JustifyContent::SpaceBetween,
@@ -330,11 +354,52 @@ fn spawn_rows(list: &mut ChildSpawnerCommands, rows: &[Row]) {
             list.spawn(label(sentence(refusal), SMALL, DANGER));
         }
     }
+    if !spectators.is_empty() {
+        list.spawn(label(spectators, SMALL, TEXT_QUIET));
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use netcode::{LobbyPeer, PeerId};
+
     use super::*;
+
+    #[test]
+    fn who_sits_out_stands_below_the_players_in_one_line() {
+        let peer = |number, name: &str, spectates| LobbyPeer {
+            id: PeerId::from_u128(number),
+            name: name.into(),
+            ready: false,
+            seats: 1,
+            in_match: false,
+            spectates,
+            away: false,
+            quiet: false,
+            refusal: None,
+            reaches: Vec::new(),
+            rtt: None,
+            jitter: std::time::Duration::ZERO,
+            route: Route::Unknown,
+        };
+        let mut lobby = Lobby::default();
+        lobby.peers = vec![peer(1, "Bob", false), peer(2, "Sue the Spectator", true)];
+        let (room, settings) = (Room::default(), Settings::default());
+        let both = shown(&lobby, &room, &settings);
+        let names: Vec<&str> = both.rows.iter().map(|row| &*row.name).collect();
+        assert_eq!(names, [" (you)", "Bob"]);
+        assert_eq!(both.spectators, "Sitting out: Sue the ..");
+        lobby.spectates = true;
+        let others = shown(&lobby, &room, &settings);
+        assert_eq!((others.rows.len(), &*others.spectators), (1, "Sitting out: you, Sue the .."));
+    }
+
+    #[test]
+    fn a_mark_takes_nothing_from_the_line() {
+        assert_eq!(marked("Ann", " (owner)", 18), "Ann (owner)");
+        assert_eq!(marked("A very long name indeed", " (owner)", 18), "A very l.. (owner)");
+        assert_eq!(marked("A very long name indeed", "", 18), "A very long name..");
+    }
 
     #[test]
     fn reasons_become_sentences() {

@@ -132,11 +132,9 @@ pub(super) fn refresh(
 fn explain(choice: Choice) -> &'static str {
     match choice {
         Choice::PlayOnline { is_public: false } => {
-            "Opens a room and gives you a link to share. Left and right, or < and >, make it public."
+            "Opens a room with a link to share. < and > make it public."
         }
-        Choice::PlayOnline { is_public: true } => {
-            "Opens a room that is listed for everybody, and gives you a link to share as well."
-        }
+        Choice::PlayOnline { is_public: true } => "Opens a room that everybody finds in the list.",
         Choice::OpenJoin => {
             "Lists public rooms, and takes the code or the link that a friend gave you."
         }
