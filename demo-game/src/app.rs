@@ -37,6 +37,7 @@ fn settings(options: &WindowOptions) -> Settings {
         ready_at: options.ready_at,
         bots: 1,
         is_public: false,
+        strangers: 2,
     }
 }
 

@@ -89,7 +89,7 @@ fn limits_are_as_documented() {
     use crate::{membership::control, transport};
     for sentence in [
         format!("wire version **{}**", control::WIRE_VERSION),
-        format!("at most {} characters", control::MAX_NAME_CHARS),
+        format!("at most {} characters", signaling::lobby::MAX_NAME_CHARS),
         format!("at most {} bytes, a datagram", transport::MAX_CONTROL_BYTES),
         format!("a datagram at most {}", transport::MAX_DATAGRAM_BYTES),
         format!("at most {} frames", transport::MAX_INPUT_FRAMES),

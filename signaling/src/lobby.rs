@@ -229,8 +229,9 @@ pub fn room_code(mut random: u64) -> String {
 /// `name` as others may be shown it: nothing but what can be shown, and no longer than [`MAX_NAME_CHARS`].
 #[must_use]
 pub fn shown_name(name: &str) -> String {
-    let shown = name.trim().chars().filter(|letter| !letter.is_control());
-    shown.take(MAX_NAME_CHARS).collect::<String>().trim_end().to_owned()
+    let visible: String = name.chars().filter(|letter| !letter.is_control()).collect();
+    let shown: String = visible.trim().chars().take(MAX_NAME_CHARS).collect();
+    shown.trim_end().to_owned()
 }
 
 /// Whether a game, version, region or skill may be called so; empty stands for none.
@@ -251,6 +252,7 @@ mod tests {
             ("a\nb\u{7}c", "abc"),
             ("", ""),
             (" \t", ""),
+            ("\u{1} Ann", "Ann"),
             ("ÄÖÜßÄÖÜßÄÖÜßÄÖÜßÄÖÜßÄÖÜ ß", "ÄÖÜßÄÖÜßÄÖÜßÄÖÜßÄÖÜßÄÖÜ"),
         ] {
             assert_eq!(shown_name(name), shown, "{name:?}");

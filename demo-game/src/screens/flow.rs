@@ -38,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) bots: u8,
     /// Whether new rooms are listed from the beginning.
     pub(crate) is_public: bool,
+    /// Players of a quick match.
+    pub(crate) strangers: u8,
 }
 
 /// What is being played, and how it came out.
@@ -159,7 +161,7 @@ impl Go<'_> {
             ..JoinRoom::new(address.url_to_join())
         });
         commands.insert_resource(Bots::default());
-        let room = (address.kind == RoomKind::Named).then(|| address.within(&settings.server));
+        let room = address.has_name().then(|| address.within(&settings.server));
         platform::show_room(room.as_deref());
         let ready_at = settings.ready_at;
         // Whoever comes back into its own room finds it.
@@ -222,7 +224,7 @@ impl Go<'_> {
 
     fn toggle_ready(&mut self, commands: &mut Commands, lobby: &Lobby) {
         if lobby.spectates {
-            // Whoever is ready wants to play: as soon as there is a place.
+            // Whoever is ready wants to play.
             self.sit_out(commands, false);
             self.journey.ready_at = Some(1);
         } else {
@@ -234,10 +236,6 @@ impl Go<'_> {
     fn sit_out(&mut self, commands: &mut Commands, spectates: bool) {
         commands.write_message(SetSpectating(spectates));
         self.journey.ready_at = None;
-        if let Some(Game::Online(address)) = &mut self.journey.game {
-            // Whoever comes back comes back to this.
-            address.place = if spectates { Place::Spectator } else { Place::Player };
-        }
     }
 
     fn leave(&mut self, commands: &mut Commands) {
@@ -331,8 +329,8 @@ pub(super) fn follow_choices(
                 let address = RoomAddress::create(&settings.server, *is_public);
                 go.join(&mut commands, &settings, address);
             }
-            Choice::QuickMatch => {
-                let address = RoomAddress::quick(&settings.server);
+            Choice::QuickMatch(players) => {
+                let address = RoomAddress::quick(&settings.server, *players);
                 go.join(&mut commands, &settings, address);
             }
             Choice::Host => go.host(&mut commands, &settings),
@@ -343,10 +341,9 @@ pub(super) fn follow_choices(
                 go.try_to_join(&mut commands, &settings, address);
             }
             Choice::JoinListed(place) => {
-                let address = shown.enter(*place).map(|(room, place)| RoomAddress {
-                    place,
-                    ..RoomAddress::named(&settings.server, room)
-                });
+                let address = shown
+                    .enter(*place)
+                    .map(|(room, place)| RoomAddress::listed(&settings.server, room, place));
                 go.try_to_join(&mut commands, &settings, address);
             }
             Choice::SetKicking(is_kicking) => go.journey.is_kicking = *is_kicking,
@@ -360,6 +357,7 @@ pub(super) fn follow_choices(
             }
             Choice::SetBots(bots) => settings.bots = *bots,
             Choice::SetPublic(is_public) => settings.is_public = *is_public,
+            Choice::SetStrangers(players) => settings.strangers = *players,
             Choice::Quit => {
                 exit.write(AppExit::Success);
             }
@@ -404,13 +402,32 @@ pub(super) fn name_room(
     }
 }
 
+/// Whoever enters the room again comes back to the place that it had.
+pub(super) fn keep_place(
+    lobby: Res<Lobby>,
+    session: Res<SessionState>,
+    mut journey: ResMut<Journey>,
+) {
+    let place = if lobby.spectates { Place::Spectator } else { Place::Player };
+    if *session == SessionState::Gathering
+        && journey.address().is_some_and(|address| address.place != place)
+        && let Some(Game::Online(address)) = &mut journey.game
+    {
+        address.place = place;
+    }
+}
+
 /// What the owner of a room asks for.
 fn ask_as_owner(commands: &mut Commands, room: &Room, choice: Choice) {
     let Some(state) = &room.state else { return };
     let request = match choice {
         Choice::ToggleLock => RoomRequest::SetLocked(!state.is_locked),
         Choice::TogglePublic => RoomRequest::SetPublic(!state.is_public),
-        Choice::Kick(peer) => RoomRequest::Kick(peer),
+        Choice::Kick(peer) => {
+            // The server knows its connection, not the player: only a lock keeps out who comes anew.
+            commands.write_message(AskRoom(RoomRequest::SetLocked(true)));
+            RoomRequest::Kick(peer)
+        }
         _ => return,
     };
     commands.write_message(AskRoom(request));

@@ -107,7 +107,7 @@ pub(super) fn refresh(
     mut errors: Query<&mut Text, (With<RoomErrorText>, Without<RoomListText>, Without<ItemLabel>)>,
     mut texts: Query<&mut Text, (With<RoomListText>, Without<ItemLabel>)>,
     spaces: Query<Entity, With<RoomItems>>,
-    items: Query<(&Item, &Children)>,
+    items: Query<(Entity, &Item, &Children)>,
     mut labels: Query<&mut Text, With<ItemLabel>>,
 ) {
     let error = journey.room_error.map_or_else(|| " ".to_owned(), |error| error.to_string());
@@ -118,21 +118,21 @@ pub(super) fn refresh(
     for mut text in &mut texts {
         set_text(&mut text, &words);
     }
-    if rooms.len() != shown.0.len() {
-        // The items say nothing of which room they are, so that the focus stays where it is.
-        for space in &spaces {
-            commands.entity(space).despawn_children().with_children(|column| {
-                for (place, room) in (0..).zip(&rooms) {
-                    let item =
-                        Item { choice: Choice::JoinListed(place), order: FIRST_ORDER + place };
-                    spawn_item(column, item, describe(room));
-                }
-            });
-        }
+    // The items say nothing of which room they are, so that the focus stays where it is.
+    for space in &spaces {
+        commands.entity(space).with_children(|column| {
+            for (line, room) in (0..).zip(&rooms).skip(shown.0.len()) {
+                let item = Item { choice: Choice::JoinListed(line), order: FIRST_ORDER + line };
+                spawn_item(column, item, describe(room));
+            }
+        });
     }
-    for (item, children) in &items {
-        let Choice::JoinListed(place) = item.choice else { continue };
-        let Some(room) = rooms.get(usize::from(place)) else { continue };
+    for (entity, item, children) in &items {
+        let Choice::JoinListed(line) = item.choice else { continue };
+        let Some(room) = rooms.get(usize::from(line)) else {
+            commands.entity(entity).despawn();
+            continue;
+        };
         for child in children {
             if let Ok(mut label) = labels.get_mut(*child) {
                 set_text(&mut label, &describe(room));
@@ -172,13 +172,14 @@ fn describe(room: &RoomListing) -> String {
     let owner = if room.owner.is_empty() { "nobody" } else { &room.owner };
     let note = match (free_place(room), room.phase) {
         (Ok(Place::Player), _) => "",
+        (Ok(Place::Spectator), RoomPhase::Playing) => "   playing: join and sit out",
+        (Ok(Place::Spectator), RoomPhase::Lobby) => "   full: join and sit out",
         (Err(RoomError::Locked), _) => "   locked",
-        (_, RoomPhase::Playing) => "   playing",
-        _ => "   full",
+        (Err(_), RoomPhase::Playing) => "   playing",
+        (Err(_), RoomPhase::Lobby) => "   full",
     };
-    let wait = if free_place(room) == Ok(Place::Spectator) { ": join and sit out" } else { "" };
     let (name, owner) = (shortened(&room.name, 10), shortened(owner, 16));
-    format!("{name}   {owner}   {}/{}{note}{wait}", room.players, room.capacity)
+    format!("{name}   {owner}   {}/{}{note}", room.players, room.capacity)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ const MORE_ADDRESSES: usize = 1;
 /// Size of the code, in layout units: large enough to read out, small enough to leave room for four players and what their owner can do.
 const CODE: f32 = 44.0;
 /// What is said while the owner chooses whom to kick.
-const WHOM_TO_KICK: &str = "Whom do you kick? They cannot come back.";
+const WHOM_TO_KICK: &str = "Whom do you kick? The room is locked then.";
 /// What is said while the service is not whole.
 const IMPAIRED: &str = "The server has a problem: nobody can join or change the room right now.";
 /// What the first item says.
@@ -152,10 +152,8 @@ fn spawn_invitation(panel: &mut ChildSpawnerCommands, host: &platform::Host) {
     }
 }
 
-/// The name above, and below it what can be done, side by side where there is room.
+/// What can be done, side by side where there is room, and below it the name.
 fn spawn_items(panel: &mut ChildSpawnerCommands, settings: &Settings, is_quick: bool, leave: &str) {
-    let name = spawn_item(panel, Item { choice: Choice::Rename, order: 4 }, "Name");
-    panel.commands().entity(name).insert(Field::name(&settings.name));
     let row = Node {
         column_gap: px(GAP),
         row_gap: px(GAP),
@@ -171,6 +169,8 @@ fn spawn_items(panel: &mut ChildSpawnerCommands, settings: &Settings, is_quick: 
         }
         spawn_item(row, Item { choice: Choice::Leave, order: 3 }, leave);
     });
+    let name = spawn_item(panel, Item { choice: Choice::Rename, order: 4 }, "Name");
+    panel.commands().entity(name).insert(Field::name(&settings.name));
     if !is_quick {
         panel.spawn(owner::space());
     }
@@ -207,7 +207,7 @@ fn shown(lobby: &Lobby, room: &Room, settings: &Settings) -> Shown {
         let (note, color) = ready(lobby.ready);
         let mark = if is_owner { " (you, owner)" } else { " (you)" };
         rows.push(Row {
-            // Nothing else stands in this line.
+            // There is neither a time nor a route in this line.
             name: marked(&settings.name, mark, NAME_SHOWN + mark.len()),
             note: note.to_owned(),
             color,

@@ -64,7 +64,7 @@ fn spawn_items(column: &mut ChildSpawnerCommands, settings: &Settings) {
     let items = [
         (Choice::PlayOnline { is_public: settings.is_public }, "Create a room"),
         (Choice::OpenJoin, "Find a room"),
-        (Choice::QuickMatch, "Quick match"),
+        (Choice::QuickMatch(settings.strangers), "Quick match"),
         (Choice::Host, "Host on this network"),
         (Choice::PlayHere, "Two players here"),
         (Choice::AgainstBots(settings.bots), "Against bots"),
@@ -93,7 +93,7 @@ fn spawn_items(column: &mut ChildSpawnerCommands, settings: &Settings) {
 /// What stands between the small buttons of an item, if it has such.
 fn adjusted_text(choice: Choice) -> Option<String> {
     match choice {
-        Choice::AgainstBots(bots) => Some(bots.to_string()),
+        Choice::AgainstBots(number) | Choice::QuickMatch(number) => Some(number.to_string()),
         Choice::PlayOnline { is_public: true } => Some("public".to_owned()),
         Choice::PlayOnline { is_public: false } => Some("private".to_owned()),
         _ => None,
@@ -111,6 +111,7 @@ pub(super) fn refresh(
     for mut item in &mut items {
         let choice = match item.choice {
             Choice::AgainstBots(_) => Choice::AgainstBots(settings.bots),
+            Choice::QuickMatch(_) => Choice::QuickMatch(settings.strangers),
             Choice::PlayOnline { .. } => Choice::PlayOnline { is_public: settings.is_public },
             _ => continue,
         };
@@ -138,7 +139,7 @@ fn explain(choice: Choice) -> &'static str {
         Choice::OpenJoin => {
             "Lists public rooms, and takes the code or the link that a friend gave you."
         }
-        Choice::QuickMatch => "Plays whoever else is looking for a match right now.",
+        Choice::QuickMatch(_) => "Plays whoever else looks for a match of so many right now.",
         Choice::Host => "Opens a room on this machine, for players in the same network.",
         Choice::PlayHere => "One flies with W A D and Space, the other with the arrows and Enter.",
         Choice::AgainstBots(_) => "Left and right, or < and >, choose how many.",

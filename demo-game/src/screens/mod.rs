@@ -91,8 +91,10 @@ pub(crate) enum Choice {
     SetKicking(bool),
     /// Send this player out of our room.
     Kick(PeerId),
-    /// Be paired with a stranger.
-    QuickMatch,
+    /// Be brought together with strangers, for a match of so many.
+    QuickMatch(u8),
+    /// Prefer so many players in it.
+    SetStrangers(u8),
     /// Open a room on this machine.
     Host,
     /// Two on this keyboard.
@@ -132,6 +134,10 @@ impl Choice {
                     .filter(|bots| (1..=MAX_BOTS).contains(bots))
                     .map(Self::SetBots)
             }
+            Self::QuickMatch(players) if turn != 0 => u8::try_from(i32::from(players) + turn)
+                .ok()
+                .filter(|players| (2..=MAX_BOTS + 1).contains(players))
+                .map(Self::SetStrangers),
             Self::PlayOnline { is_public } if turn != 0 => Some(Self::SetPublic(!is_public)),
             _ => None,
         }
@@ -139,7 +145,7 @@ impl Choice {
 
     /// Whether left and right change something.
     fn is_adjustable(self) -> bool {
-        matches!(self, Self::AgainstBots(_) | Self::PlayOnline { .. })
+        matches!(self, Self::AgainstBots(_) | Self::PlayOnline { .. } | Self::QuickMatch(_))
     }
 
     /// Whether its item has a frame also without focus: the one thing that the screen is for.
@@ -197,6 +203,7 @@ impl Plugin for ScreensPlugin {
                         flow::finish_match,
                         flow::look_for_another,
                         flow::name_room,
+                        flow::keep_place,
                     )
                         .chain()
                         .in_set(Decide),
@@ -256,6 +263,13 @@ mod tests {
         assert_eq!(Choice::AgainstBots(1).adjusted(-1), None);
         assert_eq!(Choice::AgainstBots(3).adjusted(1), None);
         assert_eq!(Choice::PlayHere.adjusted(1), None);
+    }
+
+    #[test]
+    fn a_quick_match_is_for_two_to_four() {
+        assert_eq!(Choice::QuickMatch(2).adjusted(1), Some(Choice::SetStrangers(3)));
+        assert_eq!(Choice::QuickMatch(2).adjusted(-1), None);
+        assert_eq!(Choice::QuickMatch(4).adjusted(1), None);
     }
 
     #[test]

@@ -10,6 +10,8 @@ use super::{Choice, Journey};
 
 /// The first of the owner's items comes after those of everybody.
 const FIRST_ORDER: u8 = 5;
+/// Most players that can be chosen to be sent off: all who fit a room of ours; a server may tell of more.
+const MAX_KICKED: usize = 7;
 /// Longest name on an item: three of them and one more item are a row.
 const NAME_SHOWN: usize = 8;
 /// Seconds that a denial is shown: long enough to read a short sentence twice.
@@ -29,7 +31,7 @@ enum Shown {
     Nothing,
     /// What can be done to the room, and whether there is anybody to kick.
     Room { has_others: bool },
-    /// Whom to kick: a second step, for who is kicked cannot come back.
+    /// Whom to kick: a second step, for it locks the room as well.
     Others(Vec<(PeerId, String)>),
 }
 
@@ -78,13 +80,18 @@ fn wanted(room: &Room, lobby: &Lobby, is_kicking: bool) -> Shown {
 /// Shows the items that there are now.
 pub(super) fn refresh(
     mut commands: Commands,
-    (room, lobby, journey): (Res<Room>, Res<Lobby>, Res<Journey>),
+    (room, lobby): (Res<Room>, Res<Lobby>),
+    mut journey: ResMut<Journey>,
     mut spaces: Query<(Entity, &mut OwnerItems, Option<&Children>)>,
     items: Query<(&Item, &Children)>,
     mut labels: Query<&mut Text, With<ItemLabel>>,
     mut focus: ResMut<Focus>,
 ) {
     let wanted = wanted(&room, &lobby, journey.is_kicking);
+    if journey.is_kicking && !matches!(wanted, Shown::Others(_)) {
+        // There is nobody left to choose, or it is no longer for us to.
+        journey.is_kicking = false;
+    }
     for (entity, mut space, children) in &mut spaces {
         if space.shown != wanted {
             let is_inside = |focused: Entity| children.is_some_and(|it| it.contains(&focused));
@@ -135,7 +142,7 @@ fn spawn_items(row: &mut ChildSpawnerCommands, shown: &Shown) -> Option<Entity> 
             }
         }
         Shown::Others(others) => {
-            for (id, name) in others {
+            for (id, name) in others.iter().take(MAX_KICKED) {
                 spawn(Choice::Kick(*id), &shortened(name, NAME_SHOWN));
             }
             spawn(Choice::SetKicking(false), "Nobody");
@@ -162,7 +169,7 @@ pub(super) fn note_denials(
 ) {
     if let Some(&RoomDenied(denial)) = denied.read().last() {
         journey.denied = Some(DeniedNow { denial, seconds: DENIAL_SECONDS });
-        // It may have been waiting for a place.
+        // It waits no longer for a place.
         if denial == Denial::NoPlace {
             journey.ready_at = None;
         }

@@ -61,13 +61,10 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, journey: Res<Jo
 
 /// Whether the others want a rematch.
 pub(super) fn refresh(lobby: Res<Lobby>, mut texts: Query<&mut Text, With<OthersLine>>) {
-    let ready: Vec<_> = lobby
-        .peers
-        .iter()
-        .filter(|peer| peer.ready)
-        .map(|peer| shortened(&peer.name, 18))
-        .collect();
-    let line = if lobby.peers.is_empty() {
+    let players = || lobby.peers.iter().filter(|peer| !peer.spectates);
+    let ready: Vec<_> =
+        players().filter(|peer| peer.ready).map(|peer| shortened(&peer.name, 18)).collect();
+    let line = if players().next().is_none() {
         "Everybody else has left.".to_owned()
     } else if ready.is_empty() {
         "Nobody has asked for a rematch yet.".to_owned()

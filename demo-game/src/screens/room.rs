@@ -16,6 +16,8 @@ const _: () = assert!(MAX_SEATS == 4);
 pub(crate) enum RoomKind {
     /// By its name.
     Named,
+    /// By its name, from the list: it is there already, or gone.
+    Listed,
     /// It is a new one, and has no name yet.
     New {
         /// Whether it is listed from the beginning.
@@ -24,7 +26,10 @@ pub(crate) enum RoomKind {
     /// Strangers are paired in it, and nobody comes in place of who leaves.
     Pair,
     /// The server brings strangers together who want the same.
-    Quick,
+    Quick {
+        /// How many.
+        players: u8,
+    },
 }
 
 /// A room on a server.
@@ -83,22 +88,34 @@ impl RoomAddress {
         Self::new(server, room, RoomKind::Named)
     }
 
+    /// A room of the list, with that place free.
+    #[must_use]
+    pub(crate) fn listed(server: &str, room: &str, place: Place) -> Self {
+        Self { place, ..Self::new(server, room, RoomKind::Listed) }
+    }
+
+    /// Whether it has a name by which others come.
+    #[must_use]
+    pub(crate) fn has_name(&self) -> bool {
+        matches!(self.kind, RoomKind::Named | RoomKind::Listed)
+    }
+
     /// Whether it has no name yet.
     #[must_use]
     pub(crate) fn is_new(&self) -> bool {
         matches!(self.kind, RoomKind::New { .. })
     }
 
-    /// Whether strangers play here, two by two.
+    /// Whether strangers play here.
     #[must_use]
     pub(crate) fn is_quick(&self) -> bool {
-        matches!(self.kind, RoomKind::Pair | RoomKind::Quick)
+        matches!(self.kind, RoomKind::Pair | RoomKind::Quick { .. })
     }
 
-    /// The room of `server` in which whoever comes next is the opponent.
+    /// A room of `server` for so many strangers.
     #[must_use]
-    pub(crate) fn quick(server: &str) -> Self {
-        Self::new(server, "", RoomKind::Quick)
+    pub(crate) fn quick(server: &str, players: u8) -> Self {
+        Self::new(server, "", RoomKind::Quick { players })
     }
 
     /// Understands a code, a page's link with `#code` or `#ws://host/room`, or `ws://host:port/room`. Codes are rooms
@@ -140,23 +157,23 @@ impl RoomAddress {
     pub(crate) fn url(&self) -> String {
         let Self { server, room, kind, .. } = self;
         match kind {
-            RoomKind::Named => format!("{server}/{room}"),
+            RoomKind::Named | RoomKind::Listed => format!("{server}/{room}"),
             RoomKind::New { is_public: false } => format!("{server}/v1/create?{TERMS}"),
             RoomKind::New { is_public: true } => format!("{server}/v1/create?{TERMS}&public=1"),
             RoomKind::Pair => format!("{server}/{room}?next=2"),
-            RoomKind::Quick => format!("{server}/v1/quick?players=2"),
+            RoomKind::Quick { players } => format!("{server}/v1/quick?players={players}"),
         }
     }
 
     /// The address to join: with what a room that is not there yet is opened with.
     #[must_use]
     pub(crate) fn url_to_join(&self) -> String {
-        match (self.kind, self.place) {
-            (RoomKind::Named, Place::Player) => format!("{}?{TERMS}", self.url()),
-            (RoomKind::Named, Place::Spectator) => {
-                format!("{}?{TERMS}&place=spectator", self.url())
-            }
-            _ => self.url(),
+        let url = self.url();
+        let place = if self.place == Place::Spectator { "&place=spectator" } else { "" };
+        match self.kind {
+            RoomKind::Named => format!("{url}?{TERMS}{place}"),
+            RoomKind::Listed => format!("{url}?existing=1{place}"),
+            RoomKind::New { .. } | RoomKind::Pair | RoomKind::Quick { .. } => url,
         }
     }
 
@@ -226,9 +243,9 @@ mod tests {
 
     #[test]
     fn the_server_finds_strangers_and_names_new_rooms() {
-        let quick = RoomAddress::quick(SERVER);
+        let quick = RoomAddress::quick(SERVER, 3);
         assert!(quick.is_quick());
-        assert_eq!(quick.url(), "ws://127.0.0.1:3536/v1/quick?players=2");
+        assert_eq!(quick.url(), "ws://127.0.0.1:3536/v1/quick?players=3");
         let terms = format!("capacity={MAX_SEATS}&spectators=4");
         let [private, public] =
             [false, true].map(|public| RoomAddress::create("ws://127.0.0.1:3536/", public));
@@ -241,6 +258,12 @@ mod tests {
         let looks_on = RoomAddress { place: Place::Spectator, ..named.clone() };
         assert_eq!(looks_on.url_to_join(), format!("{url}&place=spectator"));
         assert_eq!(looks_on.url(), named.url(), "whoever is sent the link may play");
+        let listed = RoomAddress::listed(SERVER, "DAM3R", Place::Spectator);
+        assert_eq!(
+            listed.url_to_join(),
+            "ws://127.0.0.1:3536/DAM3R?existing=1&place=spectator",
+            "no new room is opened in place of one that is gone"
+        );
     }
 
     #[test]

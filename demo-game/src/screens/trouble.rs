@@ -5,7 +5,6 @@ use bevy::prelude::*;
 use super::flow::Game;
 use super::focus::Item;
 use super::lobby::sentence;
-use super::room::RoomKind;
 use super::widgets::{LARGE, NORMAL, SMALL, hint, label, panel, root, spawn_item};
 use super::{Choice, Journey, RoomAddress, Screen};
 use crate::present::palette::{DANGER, TEXT};
@@ -24,8 +23,7 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, journey: Res<Jo
                 label(sentence(reason), NORMAL, TEXT),
                 Node { margin: UiRect::vertical(px(8)), ..default() },
             ));
-            let is_told =
-                |address: &&RoomAddress| address.kind == RoomKind::Named && journey.host.is_none();
+            let is_told = |address: &&RoomAddress| address.has_name() && journey.host.is_none();
             if let Some(address) = journey.address().filter(is_told) {
                 panel.spawn(label(
                     format!("Room {} on {}", address.room, address.server),

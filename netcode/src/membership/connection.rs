@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bevy::prelude::Resource;
 use signaling::{
-    lobby::{RoomEvent, RoomRequest},
+    lobby::{RoomEvent, RoomRequest, RoomState},
     protocol::PeerId,
 };
 
@@ -15,12 +15,12 @@ use super::{
     conduct::Misconduct,
     control::{Control, Hello, Status, clean_name},
     lineup::{LineUp, MatchPlan},
-    link::{Link, MAX_SILENCE_PER_UPDATE},
+    link::{Link, MAX_SILENCE_PER_UPDATE, Standing},
     reasons::GoodbyeCause,
 };
 use crate::{
     config::{FloodLimits, NetcodeConfig},
-    diagnostics::{DroppedPackets, RateMeter, SessionStats},
+    diagnostics::{DroppedPackets, RateMeter},
     transport::{
         Conditioner, Exchange, LinkConditions, MAX_PEERS, SharedExchange, Transport,
         TransportError, TransportEvent,
@@ -31,8 +31,6 @@ use crate::{
 const LINGER: Duration = Duration::from_millis(500);
 /// A match that stood still for so long beyond the time-out of silent peers does so because somebody plays no more who is not silent.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
-/// A lead or lag beyond this counts as this much: what one peer says must not outweigh what the others do.
-const MOST_LEAD_FRAMES: f32 = 1.0;
 /// A bad network that is the same in every run can be reasoned about.
 const CONDITIONER_SEED: u64 = 1;
 
@@ -89,7 +87,7 @@ pub(crate) struct Connection {
     /// Until when our inputs are repeated, once we finished it.
     repeat_until: Option<Duration>,
     pub(super) dropped: DroppedPackets,
-    meter_in: RateMeter,
+    pub(super) meter_in: RateMeter,
     pub(super) meter_out: RateMeter,
     limits: Limits,
     events: Vec<TransportEvent>,
@@ -215,15 +213,17 @@ impl Connection {
         }
     }
 
-    /// Goes by this name from now on; false if we do already.
-    pub(crate) fn rename(&mut self, now: Duration, name: &str) -> bool {
+    pub(crate) fn spectates(&self) -> bool {
+        self.status.spectates
+    }
+
+    /// Goes by this name from now on.
+    pub(crate) fn rename(&mut self, now: Duration, name: &str) {
         let name = clean_name(name);
-        let is_new = self.hello.name != name;
-        if is_new {
+        if self.hello.name != name {
             self.hello.name = name;
             self.tell_status(now);
         }
-        is_new
     }
 
     /// Says whether nobody can see the game on this machine.
@@ -451,34 +451,27 @@ impl Connection {
         link.silence() < if link.is_at_server { outage_timeout } else { peer_timeout }
     }
 
-    /// The mean of our leads over the peers of the match; 0 without one. All means together are zero, so the match as a whole becomes
-    /// neither slower nor faster.
-    ///
-    /// Whose inputs are delayed more counts as ahead by half of that: then both predict each other equally far.
-    pub(crate) fn lead_frames(&self) -> f32 {
-        let lead = |link: &Link| {
-            let extra = self.exchange.with(|exchange| exchange.extra_delay(link.peer, self.frame));
-            let lead = link.clock.lead_frames() + extra.unwrap_or(0) as f32 / 2.0;
-            lead.clamp(-MOST_LEAD_FRAMES, MOST_LEAD_FRAMES)
-        };
-        let peers = self.links.iter().filter(|link| link.status.in_match && link.is_compatible());
-        let (count, sum) =
-            peers.map(lead).fold((0.0, 0.0), |(count, sum), lead| (count + 1.0, sum + lead));
-        sum / f32::max(count, 1.0)
+    /// Whether we are in a match with the peer.
+    pub(super) fn plays_with(&self, link: &Link) -> bool {
+        self.status.in_match && self.is_in_exchange(link.peer)
     }
 
-    /// Frames that inputs take to the farthest peer that we could play with.
-    pub(crate) fn one_way_frames(&self) -> f32 {
-        let frames = |link: &Link| self.lateness(link).round_trip / 2.0;
-        self.players().map(frames).reduce(f32::max).unwrap_or(0.0)
+    /// Whether the peer is in the match that runs, or that we just finished.
+    pub(super) fn is_in_exchange(&self, peer: PeerId) -> bool {
+        self.exchange.with(|exchange| exchange.has(peer)).unwrap_or(false)
     }
 
-    /// Writes rates and counters into `stats`.
-    pub(crate) fn report(&mut self, now: Duration, stats: &mut SessionStats) {
-        (stats.datagrams_in_per_s, stats.bytes_in_per_s) = self.meter_in.rates(now);
-        (stats.datagrams_out_per_s, stats.bytes_out_per_s) = self.meter_out.rates(now);
-        stats.dropped = self.dropped;
-        stats.lead_frames = self.lead_frames();
+    /// Follows what the others are in the room, as the server has it; `None` where it does not say, or has not for a while.
+    pub(crate) fn note_standing(&mut self, room: Option<&RoomState>) {
+        let room = room.filter(|_| !self.is_signaling_lost);
+        for link in &mut self.links {
+            let member = room.map(|room| room.member(link.peer));
+            link.standing = match member {
+                None => Standing::Unknown,
+                Some(None) => Standing::Outside,
+                Some(Some(member)) => Standing::In(member.place),
+            };
+        }
     }
 
     /// A match begins: what was dropped before it does not count.

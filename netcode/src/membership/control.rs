@@ -1,7 +1,7 @@
 //! What peers say to each other on the reliable channel, outside the inputs.
 
 use serde::{Deserialize, Serialize};
-use signaling::protocol::PeerId;
+use signaling::{lobby::shown_name, protocol::PeerId};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{
@@ -17,9 +17,6 @@ use crate::{
 /// The version of everything on the wire. The first byte of each control message, so that any two versions can
 /// tell each other apart. Raised with every change of PROTOCOL.md.
 pub(crate) const WIRE_VERSION: u8 = 6;
-
-/// Names are cut here, in characters: a line of the lobby.
-pub(crate) const MAX_NAME_CHARS: usize = 24;
 
 /// A control message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -138,12 +135,10 @@ impl Hello {
     }
 }
 
-/// A name fit to be shown: printable, trimmed, not empty, at most [`MAX_NAME_CHARS`] long.
+/// A name fit to be shown: as the server shows it, and never empty.
 pub(crate) fn clean_name(name: &str) -> String {
-    let visible = name.chars().filter(|letter| !letter.is_control());
-    let name: String = visible.take(MAX_NAME_CHARS).collect();
-    let name = name.trim();
-    if name.is_empty() { "player".into() } else { name.into() }
+    let name = shown_name(name);
+    if name.is_empty() { "player".into() } else { name }
 }
 
 /// The hash of what two peers must have in common: wire version, speed, checksum interval, input type, registered types.
@@ -198,7 +193,7 @@ mod tests {
     fn names_are_made_fit_to_be_shown() {
         assert_eq!(clean_name("  Ada\n\u{7}  "), "Ada");
         assert_eq!(clean_name(" \t"), "player");
-        assert_eq!(clean_name(&"é".repeat(100)).chars().count(), MAX_NAME_CHARS);
+        assert_eq!(clean_name(&"é".repeat(100)).chars().count(), signaling::lobby::MAX_NAME_CHARS);
     }
 
     #[test]

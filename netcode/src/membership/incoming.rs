@@ -196,7 +196,9 @@ impl Connection {
                 self.follow(now, steps, occurrences);
             }
             Control::Checksums { epoch, frame, parts } => {
-                if epoch == self.epoch && epoch != 0 {
+                if !self.is_in_exchange(from) {
+                    self.dropped.stranger += 1;
+                } else if epoch == self.epoch && epoch != 0 {
                     occurrences.push(Occurrence::Checksums { peer: from, frame, parts });
                 } else {
                     self.dropped.wrong_epoch += 1;

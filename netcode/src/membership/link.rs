@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use signaling::protocol::PeerId;
+use signaling::{lobby::Place, protocol::PeerId};
 
 use super::{
     conduct::Conduct,
@@ -18,6 +18,15 @@ pub(super) const MAX_SILENCE_PER_UPDATE: Duration = Duration::from_millis(250);
 /// A hello is the first thing that a peer of ours says: it takes half of a round trip, and some more on a bad network.
 const HELLO_WITHIN: Duration = Duration::from_secs(3);
 
+/// What a peer is in the room. A peer may say what it likes of itself, and who was sent off may stay connected to the others: the server
+/// has the last word, where it says anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Unknown,
+    In(Place),
+    Outside,
+}
+
 /// The connection to one peer.
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
@@ -31,6 +40,8 @@ pub(crate) struct Link {
     pub(crate) hears_us: bool,
     /// Whether the signaling server has it, as far as we were told.
     pub(crate) is_at_server: bool,
+    /// What it is in the room, as the server has it.
+    pub(crate) standing: Standing,
     /// When the last datagram to the peer left.
     pub(crate) last_sent: Duration,
     silence: Duration,
@@ -49,6 +60,7 @@ impl Link {
             conduct: Conduct::default(),
             hears_us: false,
             is_at_server: true,
+            standing: Standing::Unknown,
             last_sent: Duration::ZERO,
             silence: Duration::ZERO,
             age: Duration::ZERO,
@@ -69,9 +81,15 @@ impl Link {
         self.silence
     }
 
-    /// Whether it said what it is, or may still do so: who never does is no player, and keeps nobody from playing.
+    /// Whether it is in the room and said what it is, or may still do so: who never does is no player, and keeps nobody from playing.
     pub(crate) fn is_expected(&self) -> bool {
-        self.hello.is_some() || self.refusal.is_some() || self.age < HELLO_WITHIN
+        let is_known = self.hello.is_some() || self.refusal.is_some() || self.age < HELLO_WITHIN;
+        is_known && self.standing != Standing::Outside
+    }
+
+    /// Whether it takes no part in matches.
+    pub(crate) fn spectates(&self) -> bool {
+        self.status.spectates || self.standing == Standing::In(Place::Spectator)
     }
 
     /// Whether we listen to it no more.
@@ -86,7 +104,7 @@ impl Link {
 
     /// Whether we could play with it.
     pub(crate) fn is_player(&self) -> bool {
-        self.is_compatible() && !self.status.spectates
+        self.is_compatible() && self.is_expected() && !self.spectates()
     }
 
     pub(crate) fn name(&self) -> String {

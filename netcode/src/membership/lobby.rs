@@ -168,14 +168,15 @@ impl Connection {
         lobby.peers.clear();
         let transport = self.transport.as_ref();
         let route = |peer| transport.map_or(Route::Unknown, |transport| transport.route(peer));
-        let is_shown = |link: &&Link| self.is_present(link) && link.is_expected();
+        let is_shown =
+            |link: &&Link| self.is_present(link) && (link.is_expected() || self.plays_with(link));
         lobby.peers.extend(self.links.iter().filter(is_shown).map(|link| LobbyPeer {
             id: link.peer,
             name: link.name(),
             ready: link.status.ready,
             seats: link.hello.as_ref().map_or(0, |hello| hello.seats),
             in_match: link.status.in_match,
-            spectates: link.status.spectates,
+            spectates: link.spectates(),
             away: link.status.away,
             quiet: link.silence() >= self.limits().quiet_after,
             refusal: link.refusal.clone(),

@@ -12,6 +12,7 @@ mod lies;
 pub(crate) mod lineup;
 mod link;
 mod lobby;
+mod measures;
 mod outgoing;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod properties;

@@ -28,7 +28,7 @@ impl Connection {
     pub(crate) fn tell_match(&mut self, now: Duration, message: &Control) {
         for index in 0..self.links.len() {
             let peer = self.links[index].peer;
-            if self.exchange.with(|exchange| exchange.has(peer)).unwrap_or(false) {
+            if self.is_in_exchange(peer) {
                 self.send_control(now, peer, message);
             }
         }

@@ -1,11 +1,11 @@
 //! What holds of every control message, shown with arbitrary ones.
 
 use proptest::{collection::vec, prelude::*};
-use signaling::protocol::PeerId;
+use signaling::{lobby::MAX_NAME_CHARS, protocol::PeerId};
 
 use super::{
     conduct::Misconduct,
-    control::{Control, ControlError, Hello, MAX_NAME_CHARS, Status, WIRE_VERSION},
+    control::{Control, ControlError, Hello, Status, WIRE_VERSION},
     lineup::{LineUpMessage, MatchPlan, Member},
     reasons::GoodbyeCause,
 };

@@ -69,11 +69,14 @@ impl Mirror {
 
     /// Whether a denial is about what the plugin asked for, which is of no interest to players: it asks again.
     fn explains(&self, now: Duration, denial: Denial) -> bool {
-        let is_of_mirror =
-            matches!(denial, Denial::NotReady | Denial::Playing | Denial::NotPlaying);
-        let is_recent =
-            self.asked.as_ref().is_some_and(|(_, at)| now.saturating_sub(*at) < ASK_EVERY);
-        is_of_mirror && is_recent
+        let Some((asked, at)) = &self.asked else { return false };
+        let is_of_it = match asked {
+            RoomRequest::Start => matches!(denial, Denial::NotReady | Denial::Playing),
+            RoomRequest::Finish => denial == Denial::NotPlaying,
+            RoomRequest::Rename(_) => denial == Denial::BadName,
+            _ => false,
+        };
+        is_of_it && now.saturating_sub(*at) < ASK_EVERY
     }
 }
 
@@ -86,6 +89,10 @@ pub(super) struct RoomChange<'w> {
 }
 
 impl RoomChange<'_> {
+    pub(super) fn state(&self) -> Option<&RoomState> {
+        self.room.state.as_ref()
+    }
+
     /// Follows what the server tells.
     pub(super) fn follow(&mut self, now: Duration, event: RoomEvent) {
         match event {
@@ -113,14 +120,15 @@ impl RoomChange<'_> {
 
 /// What the peers agreed on, of which the server should know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Session {
+struct Session<'a> {
     local: PeerId,
+    name: &'a str,
     /// We want to play.
     is_ready: bool,
     /// A match starts or runs.
     is_playing: bool,
     is_running: bool,
-    /// The owner of the room wants to play, plays, or looks on while others do, as it told us.
+    /// The owner of the room wants to play or plays, as it told us.
     is_owner_ready: bool,
     /// Somebody else is still in a match.
     do_others_play: bool,
@@ -130,12 +138,18 @@ struct Session {
 fn wish(room: &RoomState, session: &Session) -> Option<RoomRequest> {
     let us = room.member(session.local)?;
     let is_owner = room.owner == Some(session.local);
+    if us.name != session.name {
+        return Some(RoomRequest::Rename(session.name.to_owned()));
+    }
+    let owner = room.owner.and_then(|owner| room.member(owner));
+    // It starts the match all the same.
+    let does_owner_look_on = owner.is_some_and(|owner| owner.place == Place::Spectator);
     match room.phase {
         RoomPhase::Lobby if us.place == Place::Player => {
             // Whose match has begun is no longer ready for the next one; but it takes all to be ready to start this one. It is over when
             // the owner has left it.
             let is_ready = if session.is_playing {
-                is_owner || session.is_owner_ready
+                is_owner || session.is_owner_ready || does_owner_look_on
             } else {
                 session.is_ready
             };
@@ -164,17 +178,23 @@ pub(crate) fn mirror_room(
     time: Res<Time<Real>>,
 ) {
     let (Some(state), Some(local)) = (&room.state, lobby.local_id) else { return };
+    if lobby.is_signaling_lost {
+        // It would be told all at once when it is back.
+        return;
+    }
     let owner = state.owner;
     let wish = wish(
         state,
         &Session {
             local,
+            name: &lobby.name,
             is_ready: lobby.ready,
             is_playing: matches!(*session, SessionState::Starting | SessionState::Running),
             is_running: session.is_running(),
-            is_owner_ready: lobby.peers.iter().any(|peer| {
-                Some(peer.id) == owner && (peer.ready || peer.in_match || peer.spectates)
-            }),
+            is_owner_ready: lobby
+                .peers
+                .iter()
+                .any(|peer| Some(peer.id) == owner && (peer.ready || peer.in_match)),
             do_others_play: lobby.peers.iter().any(|peer| peer.in_match),
         },
     );
@@ -217,9 +237,10 @@ mod tests {
         }
     }
 
-    fn in_lobby(local: PeerId, is_ready: bool) -> Session {
+    fn in_lobby(local: PeerId, is_ready: bool) -> Session<'static> {
         Session {
             local,
+            name: "",
             is_ready,
             is_playing: false,
             is_running: false,
@@ -228,7 +249,7 @@ mod tests {
         }
     }
 
-    fn in_match(local: PeerId) -> Session {
+    fn in_match(local: PeerId) -> Session<'static> {
         Session {
             is_playing: true,
             is_running: true,
@@ -275,6 +296,8 @@ mod tests {
         assert_eq!(wish(&room, &looks_on), None);
         let others_play = Session { do_others_play: true, ..looks_on };
         assert_eq!(wish(&room, &others_play), Some(RoomRequest::Start));
+        let does_not_know = Session { is_owner_ready: false, ..in_match(BOB) };
+        assert_eq!(wish(&room, &does_not_know), None, "Bob stays ready");
         room.members[1].is_ready = false;
         assert_eq!(wish(&room, &others_play), None);
     }
@@ -292,6 +315,13 @@ mod tests {
     }
 
     #[test]
+    fn the_server_hears_of_a_new_name() {
+        let room = room(RoomPhase::Lobby, [false, false]);
+        let renamed = Session { name: "Ada", ..in_lobby(BOB, false) };
+        assert_eq!(wish(&room, &renamed), Some(RoomRequest::Rename("Ada".into())));
+    }
+
+    #[test]
     fn what_is_not_done_is_asked_for_again_in_a_while() {
         let mut mirror = Mirror::default();
         let at = Duration::from_millis;
@@ -301,6 +331,7 @@ mod tests {
         assert!(mirror.is_due(at(1950), Some(&RoomRequest::Finish)));
         assert!(mirror.is_due(at(2000), start) && mirror.is_due(at(4000), start));
         assert!(!mirror.is_due(at(9000), None));
+        assert!(!mirror.explains(at(5000), Denial::NotPlaying), "that was asked for before");
         assert!(mirror.explains(at(5000), Denial::NotReady));
         assert!(!mirror.explains(at(5000), Denial::NotOwner), "the game asked for that");
         assert!(!mirror.explains(at(9000), Denial::NotReady));

@@ -7,7 +7,7 @@ use bevy::{
     prelude::{MessageReader, MessageWriter, Real, Res, ResMut, Resource, Time},
 };
 use signaling::{
-    lobby::{Place, RoomEvent, RoomRequest},
+    lobby::{Place, RoomRequest},
     protocol::PeerId,
 };
 
@@ -123,11 +123,8 @@ pub(crate) fn take_requests(
             connection.set_spectating(now, spectates);
         }
     }
-    if let Some(Rename(name)) = requests.rename.read().last()
-        && connection.rename(now, name)
-        && room.state.is_some()
-    {
-        connection.ask(RoomRequest::Rename(clean_name(name)));
+    if let Some(Rename(name)) = requests.rename.read().last() {
+        connection.rename(now, name);
     }
     if let Some(&SetConditions(conditions)) = requests.conditions.read().last() {
         connection.set_conditions(conditions);
@@ -208,6 +205,7 @@ pub(crate) fn receive(
     if !connection.is_open() {
         findings.room.forget();
     }
+    connection.note_standing(findings.room.state());
     connection.show(&mut findings.lobby);
     connection.report(now, &mut findings.stats);
 }
@@ -225,12 +223,9 @@ impl Findings<'_> {
     fn follow(&mut self, connection: &mut Connection, now: Duration, occurrence: Occurrence) {
         match occurrence {
             Occurrence::Room(event) => {
-                if let RoomEvent::Room(room) = &event
-                    && let Some(us) = connection.local().and_then(|local| room.member(local))
-                {
-                    connection.set_spectating(now, us.place == Place::Spectator);
-                }
+                let is_first = self.room.state().is_none();
                 self.room.follow(now, event);
+                self.follow_place(connection, now, is_first);
             }
             Occurrence::Opened => self.state.go(SessionState::Gathering),
             Occurrence::Failed(error) => self.end(connection, now, error.into()),
@@ -267,6 +262,19 @@ impl Findings<'_> {
                     self.desyncs.write(DesyncDetected(report));
                 }
             }
+        }
+    }
+
+    /// Takes the place that the server has us in; what the game wanted before there was word of the room is asked for now.
+    fn follow_place(&self, connection: &mut Connection, now: Duration, is_first: bool) {
+        let local = connection.local();
+        let us = self.room.state().zip(local).and_then(|(room, local)| room.member(local));
+        match us.map(|us| us.place) {
+            Some(Place::Player) if is_first && connection.spectates() => {
+                connection.ask(RoomRequest::SetPlace(Place::Spectator));
+            }
+            Some(place) => connection.set_spectating(now, place == Place::Spectator),
+            None => {}
         }
     }
 

@@ -18,7 +18,10 @@ use bevy::{
     prelude::{App, Real, Time},
     time::TimeUpdateStrategy,
 };
-use signaling::protocol::PeerId;
+use signaling::{
+    lobby::{RoomEvent, RoomRequest},
+    protocol::PeerId,
+};
 
 use crate::{
     config::NetcodeConfig,
@@ -229,6 +232,23 @@ impl Stepper {
         if let Some(peer) = self.ids[index] {
             self.room.return_to_server(peer);
         }
+    }
+
+    /// The signaling server tells one peer of the room.
+    pub fn tell_of_room(&mut self, index: usize, event: &RoomEvent) {
+        if let Some(peer) = self.ids[index] {
+            self.room.tell_of_room(peer, event);
+        }
+    }
+
+    /// What one peer asked the signaling server for since the last call.
+    pub fn take_asked(&mut self, index: usize) -> Vec<RoomRequest> {
+        self.ids[index].map(|peer| self.room.take_asked(peer)).unwrap_or_default()
+    }
+
+    /// Who one peer is in the room, once it entered.
+    pub fn id(&self, index: usize) -> Option<PeerId> {
+        self.ids[index]
     }
 
     /// One peer loses the signaling server, and reaches it again.

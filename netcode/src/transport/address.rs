@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use signaling::{lobby::is_tag, protocol::is_room_name};
+use signaling::{
+    lobby::{Place, RoomMember, is_tag},
+    protocol::is_room_name,
+};
 
 use super::TransportError;
 
@@ -86,6 +89,23 @@ pub(super) fn opened_room(url: &str, room: &str) -> Option<String> {
     is_room_name(room).then(|| format!("{server}/v1/rooms/{room}{terms}"))
 }
 
+/// The same address for somebody who by now has this name and this place in the room.
+pub(super) fn as_member(url: &str, member: &RoomMember) -> String {
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let is_old =
+        |pair: &&str| pair.is_empty() || pair.starts_with("name=") || pair.starts_with("place=");
+    let mut url = format!("{path}?");
+    for pair in query.split('&').filter(|pair| !is_old(pair)) {
+        url.push_str(pair);
+        url.push('&');
+    }
+    if !member.name.is_empty() {
+        url.push_str(&format!("name={}&", percent_encoded(&member.name)));
+    }
+    let place = if member.place == Place::Player { "player" } else { "spectator" };
+    url + "place=" + place
+}
+
 /// Whether this address leads to another room each time.
 pub(super) fn is_elsewhere_each_time(url: &str) -> bool {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
@@ -151,6 +171,24 @@ mod tests {
         );
         let odd = Visitor { name: "", game: "my game", version: "1|2" };
         assert_eq!(room_url("ws://h/v1/create", &odd), Ok("ws://h/v1/create".into()));
+    }
+
+    #[test]
+    fn whoever_comes_back_does_so_under_the_name_and_in_the_place_that_it_has_by_now() {
+        let member = |name: &str, place| RoomMember {
+            id: signaling::protocol::PeerId::from_u128(1),
+            name: name.into(),
+            place,
+            is_ready: false,
+            is_here: true,
+        };
+        let url = "wss://h/v1/rooms/den?place=spectator&capacity=4&name=Bo&key=1";
+        let plays = as_member(url, &member("Bo B", Place::Player));
+        assert_eq!(plays, "wss://h/v1/rooms/den?capacity=4&key=1&name=Bo%20B&place=player");
+        let looks_on = as_member(&plays, &member("", Place::Spectator));
+        assert_eq!(looks_on, "wss://h/v1/rooms/den?capacity=4&key=1&place=spectator");
+        let bare = as_member("ws://h/v1/rooms/den", &member("", Place::Player));
+        assert_eq!(bare, "ws://h/v1/rooms/den?place=player");
     }
 
     #[test]

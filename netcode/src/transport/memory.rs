@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use signaling::protocol::PeerId;
+use signaling::{
+    lobby::{RoomEvent, RoomRequest},
+    protocol::PeerId,
+};
 
 use super::{Channel, Transport, TransportEvent};
 
@@ -31,6 +34,8 @@ pub(crate) struct Sent {
 struct Place {
     peer: PeerId,
     events: VecDeque<TransportEvent>,
+    /// What it asked the server for.
+    asked: Vec<RoomRequest>,
     /// What is sent to it does not arrive.
     deaf: bool,
     gone: bool,
@@ -63,7 +68,7 @@ impl MemoryRoom {
                 place.events.push_back(TransportEvent::Connected(peer));
                 events.push_back(TransportEvent::Connected(place.peer));
             }
-            places.push(Place { peer, events, deaf: false, gone: false });
+            places.push(Place { peer, events, asked: Vec::new(), deaf: false, gone: false });
             peer
         });
         MemoryTransport { room: self.clone(), peer }
@@ -106,6 +111,23 @@ impl MemoryRoom {
                 place.deaf = is_deaf;
             }
         });
+    }
+
+    /// The signaling server tells a peer of the room.
+    pub(crate) fn tell_of_room(&self, peer: PeerId, event: &RoomEvent) {
+        self.with(|places| {
+            for place in places.iter_mut().filter(|place| place.peer == peer) {
+                place.events.push_back(TransportEvent::Room(event.clone()));
+            }
+        });
+    }
+
+    /// What a peer asked the server for since the last call.
+    pub(crate) fn take_asked(&self, peer: PeerId) -> Vec<RoomRequest> {
+        self.with(|places| {
+            let place = places.iter_mut().find(|place| place.peer == peer);
+            place.map(|place| std::mem::take(&mut place.asked)).unwrap_or_default()
+        })
     }
 
     /// The signaling server tells all others that a peer left it.
@@ -167,6 +189,13 @@ impl Transport for MemoryTransport {
             {
                 events.extend(place.events.drain(..));
             }
+        });
+    }
+
+    fn ask(&mut self, request: RoomRequest) {
+        self.room.with(|places| {
+            let place = places.iter_mut().find(|place| place.peer == self.peer);
+            place.into_iter().for_each(|place| place.asked.push(request.clone()));
         });
     }
 

@@ -27,7 +27,7 @@ use signaling::{
 
 use super::{
     MAX_PEERS, TransportError,
-    address::{is_elsewhere_each_time, opened_room, server_of},
+    address::{as_member, is_elsewhere_each_time, opened_room, server_of},
     platform::{Closing, Incoming, Kept, Socket, keep},
     sdp::Candidates,
     signals::{BadSignal, Signals},
@@ -215,6 +215,9 @@ impl RoomSignaller {
     fn follow_room(&mut self, room: &RoomState) {
         if let Some(url) = opened_room(&self.url, &room.name) {
             (self.url, self.is_lasting) = (url, true);
+        }
+        if let Some(us) = room.member(signaling::protocol::PeerId(self.id.0)) {
+            self.url = as_member(&self.url, us);
         }
         let away = room.members.iter().filter(|member| !member.is_here);
         // No room has more; what is beyond is no room of ours.

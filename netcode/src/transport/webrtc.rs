@@ -11,7 +11,7 @@ use signaling::{
 
 use super::{
     Channel, MAX_PEERS, Route, Transport, TransportError, TransportEvent,
-    address::{Visitor, opened_room, room_url, server_of},
+    address::{Visitor, as_member, opened_room, room_url, server_of},
     room::{Entering, Opened, Room},
     signaller::backoff,
     watch::{PeerStep, Watch},
@@ -62,6 +62,8 @@ pub(crate) struct WebRtcTransport {
     /// When to enter anew for the sake of other passwords, if nobody is connected by then.
     renew_at: Option<Duration>,
     is_open: bool,
+    /// Who we are in the room, once we are in it.
+    local: Option<PeerId>,
     peers: Vec<PeerId>,
     /// The latest that left; a few packets of theirs may still be on the way.
     gone: VecDeque<PeerId>,
@@ -86,6 +88,7 @@ impl WebRtcTransport {
             socket: None,
             renew_at: None,
             is_open: false,
+            local: None,
             peers: Vec::new(),
             gone: VecDeque::new(),
             early: Vec::new(),
@@ -220,10 +223,13 @@ impl WebRtcTransport {
     /// Passes on what the server tells of the room; a new one is not left for another new one.
     fn poll_room(&mut self, events: &mut Vec<TransportEvent>) {
         for event in self.watch().take_room() {
-            if let RoomEvent::Room(room) = &event
-                && let Some(url) = opened_room(&self.room.url, &room.name)
-            {
-                self.room.url = url;
+            if let RoomEvent::Room(room) = &event {
+                if let Some(url) = opened_room(&self.room.url, &room.name) {
+                    self.room.url = url;
+                }
+                if let Some(us) = self.local.and_then(|local| room.member(local)) {
+                    self.room.url = as_member(&self.room.url, us);
+                }
             }
             events.push(TransportEvent::Room(event));
         }
@@ -292,6 +298,7 @@ impl Transport for WebRtcTransport {
                 events.push(TransportEvent::SignalingBack);
             }
             self.was_open = true;
+            self.local = Some(PeerId(id));
             events.push(TransportEvent::Opened(PeerId(id)));
         }
         self.poll_room(events);

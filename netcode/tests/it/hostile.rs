@@ -1,7 +1,7 @@
 //! Bytes that no honest peer sends: each is dropped, counted under its reason, and changes nothing else.
 
 use netcode::{
-    DroppedPackets, Lobby, Misconduct, Refusal,
+    DroppedPackets, Lobby, Misconduct, Refusal, SetSpectating,
     prelude::*,
     testing::{SentPacket, Stepper},
 };
@@ -85,6 +85,34 @@ fn datagrams_of_another_epoch_reach_no_session() {
     let checksums =
         dropped(|stepper| stepper.inject_control(1, 0, &[WIRE_VERSION, 3, 9, 30, 1, 7]));
     assert_eq!(checksums, DroppedPackets { wrong_epoch: 1, ..DroppedPackets::default() });
+}
+
+#[test]
+fn checksums_count_only_of_who_plays() {
+    let mut stepper = Stepper::in_match(2, build(busy));
+    // It comes when the others play.
+    let mut three = Stepper::new(3, build(busy));
+    (0..3).for_each(|index| three.join(index, 1));
+    three.run_until("everybody sees everybody", |apps| {
+        apps.iter().all(|app| app.world().resource::<Lobby>().seats() == 3)
+    });
+    three.app_mut(2).world_mut().write_message(SetSpectating(true));
+    three.updates(10);
+    (0..2).for_each(|index| {
+        three.app_mut(index).world_mut().write_message(SetReady(true));
+    });
+    three.run_until("two play", |apps| apps[..2].iter().all(|app| state(app).is_running()));
+    three.updates(120);
+    // Of frame 60, in the epoch that runs: wrong, if it counted.
+    let lie = [WIRE_VERSION, 3, 1, 60, 1, 7];
+    for (stepper, from) in [(&mut stepper, 1), (&mut three, 2)] {
+        stepper.updates(120);
+        stepper.inject_control(from, 0, &lie);
+        stepper.updates(5);
+    }
+    assert_eq!(stats(stepper.app(0)).desyncs, 1, "a player's word counts");
+    assert_eq!(stats(three.app(0)).desyncs, 0);
+    assert_eq!(stats(three.app(0)).dropped.stranger, 1);
 }
 
 #[test]

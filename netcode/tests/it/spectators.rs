@@ -1,7 +1,11 @@
 //! Peers that are in the room and take no part in matches, and peers that change their names.
 
 use bevy::app::App;
-use netcode::{Rename, SetSpectating, StartBlocker, prelude::*, testing::Stepper};
+use netcode::{
+    Denial, DroppedPackets, Place, Rename, RoomDenied, RoomMember, RoomRequest, RoomState,
+    SetSpectating, StartBlocker, prelude::*, testing::Stepper,
+};
+use signaling::lobby::RoomEvent;
 
 use crate::support::{assert_agreement, build, busy, state, stats};
 
@@ -47,7 +51,7 @@ fn the_others_play_without_who_spectates_whoever_that_is() {
         assert_eq!(*state(app), SessionState::Gathering);
         assert_eq!(lobby(app).blocker(), Some(StartBlocker::Spectating));
         assert!(lobby(app).peers.iter().all(|peer| peer.in_match && !peer.spectates));
-        assert_eq!(stats(app).dropped, Default::default());
+        assert_eq!(stats(app).dropped, DroppedPackets::default());
     }
 }
 
@@ -126,4 +130,116 @@ fn a_new_name_is_seen_by_the_others_and_stands_in_the_next_match() {
     }
     stepper.updates(120);
     assert_agreement(&stepper, 3);
+}
+
+/// The room as a server has it: these peers, in these places, under the names that they came with.
+fn room(stepper: &Stepper, members: &[(usize, Place)]) -> RoomEvent {
+    let member = |&(index, place): &(usize, Place)| RoomMember {
+        id: stepper.id(index).expect("it entered"),
+        name: format!("peer {index}"),
+        place,
+        is_ready: false,
+        is_here: true,
+    };
+    let owner = stepper.id(0);
+    RoomEvent::Room(RoomState {
+        name: "den".into(),
+        capacity: 4,
+        spectators: 4,
+        owner,
+        members: members.iter().map(member).collect(),
+        ..RoomState::default()
+    })
+}
+
+/// So many peers in a room.
+fn gathered(peers: usize) -> Stepper {
+    let mut stepper = Stepper::new(peers, build(busy));
+    (0..peers).for_each(|index| stepper.join(index, 1));
+    stepper.run_until("everybody sees everybody", |apps| {
+        apps.iter().all(|app| lobby(app).seats() as usize == peers)
+    });
+    stepper
+}
+
+#[test]
+fn the_server_has_the_last_word_on_places() {
+    use Place::{Player, Spectator};
+    let mut stepper = gathered(3);
+    let seated = room(&stepper, &[(0, Player), (1, Player), (2, Spectator)]);
+    (0..2).for_each(|index| stepper.tell_of_room(index, &seated));
+    stepper.updates(5);
+    assert!(lobby(stepper.app(0)).peers[1].spectates, "whatever it says of itself");
+    assert!(!lobby(stepper.app(2)).spectates, "it has not heard of it yet");
+    stepper.tell_of_room(2, &seated);
+    stepper.updates(5);
+    assert!(lobby(stepper.app(2)).spectates);
+
+    stepper.take_asked(2);
+    ask(&mut stepper, 2, SetSpectating(false));
+    stepper.updates(5);
+    assert_eq!(stepper.take_asked(2), [RoomRequest::SetPlace(Player)]);
+    assert!(lobby(stepper.app(2)).spectates, "until the server says so");
+    stepper.tell_of_room(2, &RoomEvent::Denied(Denial::NoPlace));
+    stepper.update();
+    assert!(lobby(stepper.app(2)).spectates);
+    assert_eq!(
+        stepper.app(2).world().resource::<bevy::prelude::Messages<RoomDenied>>().len(),
+        1,
+        "the game is told"
+    );
+    let all = room(&stepper, &[(0, Player), (1, Player), (2, Player)]);
+    (0..3).for_each(|index| stepper.tell_of_room(index, &all));
+    stepper.updates(5);
+    assert_eq!(lobby(stepper.app(0)).seats(), 3);
+}
+
+#[test]
+fn who_wants_to_sit_out_before_the_server_told_of_the_room_asks_once_it_did() {
+    let mut stepper = gathered(2);
+    ask(&mut stepper, 1, SetSpectating(true));
+    stepper.updates(5);
+    assert_eq!(stepper.take_asked(1), []);
+    let room = room(&stepper, &[(0, Place::Player), (1, Place::Player)]);
+    stepper.tell_of_room(1, &room);
+    stepper.updates(5);
+    assert_eq!(stepper.take_asked(1), [RoomRequest::SetPlace(Place::Spectator)]);
+    stepper.tell_of_room(1, &RoomEvent::Denied(Denial::NoPlace));
+    stepper.updates(5);
+    assert!(!lobby(stepper.app(1)).spectates, "it has its place");
+}
+
+#[test]
+fn who_was_sent_off_and_stays_connected_keeps_nobody_from_playing() {
+    let mut stepper = gathered(3);
+    let room = room(&stepper, &[(0, Place::Player), (1, Place::Player)]);
+    (0..2).for_each(|index| stepper.tell_of_room(index, &room));
+    stepper.updates(5);
+    assert_eq!(lobby(stepper.app(0)).peers.len(), 1);
+    (0..2).for_each(|index| ask(&mut stepper, index, SetReady(true)));
+    stepper.run_until("the two play", |apps| apps[..2].iter().all(|app| state(app).is_running()));
+    // A server that is away says nothing of anybody.
+    stepper.stop_signaling();
+    stepper.updates(5);
+    assert_eq!(lobby(stepper.app(0)).peers.len(), 2);
+}
+
+#[test]
+fn the_server_hears_of_a_new_name_until_it_has_it() {
+    let mut stepper = gathered(2);
+    ask(&mut stepper, 1, Rename("Bo".into()));
+    stepper.updates(5);
+    assert_eq!(stepper.take_asked(1), [], "it is in no room yet");
+    let old = room(&stepper, &[(0, Place::Player), (1, Place::Player)]);
+    stepper.tell_of_room(1, &old);
+    stepper.updates(60);
+    let rename = RoomRequest::Rename("Bo".into());
+    assert_eq!(stepper.take_asked(1), [rename.clone()]);
+    stepper.updates(120);
+    assert_eq!(stepper.take_asked(1), [rename], "once more, as it was not done");
+    let RoomEvent::Room(mut new) = old else { panic!("it is a room") };
+    new.members[1].name = "Bo".into();
+    stepper.tell_of_room(1, &RoomEvent::Room(new));
+    stepper.updates(300);
+    assert_eq!(stepper.take_asked(1), []);
 }

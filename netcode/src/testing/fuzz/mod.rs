@@ -8,15 +8,13 @@ mod game;
 use std::cell::RefCell;
 
 use bevy::prelude::World;
+use signaling::lobby::MAX_NAME_CHARS;
 
 use super::{SentPacket, Stepper};
 use crate::{
     checksum::ChecksumLog,
     diagnostics::{DroppedPackets, SessionStats},
-    membership::{
-        FinishMatch, LeaveRoom, Lobby, SessionState, SetReady,
-        control::{Control, MAX_NAME_CHARS},
-    },
+    membership::{FinishMatch, LeaveRoom, Lobby, SessionState, SetReady, control::Control},
     transport::{Channel, Datagram, MAX_PEERS},
 };
 

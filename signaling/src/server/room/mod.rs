@@ -199,7 +199,8 @@ impl Room {
         let was_absent = if let Some(member) = self.member_mut(peer) {
             member.process = process;
             member.is_v1 = is_v1;
-            if !name.is_empty() {
+            // It may have changed its name in the meantime, of which its address says nothing.
+            if member.name.is_empty() {
                 member.name = name;
             }
             member.absent_since.take().is_some()
@@ -241,6 +242,10 @@ impl Room {
         if self.owner == Some(peer) {
             let heir = |member: &&Member| member.is_v1 && member.place == Place::Player;
             self.owner = self.members.iter().find(heir).map(|member| member.id);
+        }
+        if self.count(Place::Player) == 0 {
+            // Nobody is left who could say so.
+            self.finish();
         }
         let to = self.hearers(|_| true);
         let mut effects = vec![Effect::Tell { to, event: PeerEvent::PeerLeft(peer) }];
@@ -300,19 +305,21 @@ impl Room {
                 if self.phase != RoomPhase::Playing {
                     return Err(Denial::NotPlaying);
                 }
-                self.phase = RoomPhase::Lobby;
-                for member in &mut self.members {
-                    member.is_ready = false;
-                }
+                self.finish();
             }
         }
         Ok(self.show().into_iter().collect())
     }
 
-    fn set_place(&mut self, peer: PeerId, place: Place) -> Result<(), Denial> {
-        if self.phase == RoomPhase::Playing {
-            return Err(Denial::Playing);
+    fn finish(&mut self) {
+        self.phase = RoomPhase::Lobby;
+        for member in &mut self.members {
+            member.is_ready = false;
         }
+    }
+
+    /// During a match too: who plays that is agreed on already, and it is the next one that a place is for.
+    fn set_place(&mut self, peer: PeerId, place: Place) -> Result<(), Denial> {
         let has_place = self.has_place(place);
         let member = self.member_mut(peer).ok_or(Denial::NoSuchPeer)?;
         if member.place != place {
@@ -320,6 +327,10 @@ impl Room {
                 return Err(Denial::NoPlace);
             }
             (member.place, member.is_ready) = (place, false);
+        }
+        let inherits = member.is_v1 && place == Place::Player && self.owner.is_none();
+        if inherits {
+            self.owner = Some(peer);
         }
         Ok(())
     }

@@ -148,6 +148,40 @@ fn the_room_is_inherited_by_the_next_of_ours_who_plays() {
     assert_eq!(room.state().owner, Some(peer(4)));
     room.leave(peer(4));
     assert_eq!(room.state().owner, None);
+    room.ask(peer(3), &RoomRequest::SetPlace(Place::Player)).expect("there are places");
+    assert_eq!(room.state().owner, Some(peer(3)));
+}
+
+#[test]
+fn a_match_that_all_players_have_left_is_over() {
+    let mut room = with(&[ours(1), ours(2), looker(3)]);
+    for number in [1, 2] {
+        room.ask(peer(number), &RoomRequest::SetReady(true)).expect("it is here");
+    }
+    room.ask(peer(1), &RoomRequest::Start).expect("all are ready");
+    room.leave(peer(1));
+    assert_eq!(room.state().phase, RoomPhase::Playing);
+    room.leave(peer(2));
+    assert_eq!(room.state().phase, RoomPhase::Lobby);
+}
+
+#[test]
+fn places_are_changed_during_a_match_for_the_next_one() {
+    let mut room = with(&[ours(1), looker(2)]);
+    room.ask(peer(1), &RoomRequest::SetReady(true)).expect("it is here");
+    room.ask(peer(1), &RoomRequest::Start).expect("all are ready");
+    room.ask(peer(2), &RoomRequest::SetPlace(Place::Player)).expect("there are places");
+    let state = room.state();
+    assert_eq!((state.phase, state.count(Place::Player)), (RoomPhase::Playing, 2));
+}
+
+#[test]
+fn a_name_that_was_changed_outlives_a_connection() {
+    let mut room = with(&[ours(1)]);
+    room.ask(peer(1), &RoomRequest::Rename("Ann".into())).expect("it is a name");
+    room.miss(peer(1), 0);
+    room.join(&ours(1)).expect("it has a place");
+    assert_eq!(room.state().member(peer(1)).map(|member| &*member.name), Some("Ann"));
 }
 
 #[test]
@@ -162,8 +196,6 @@ fn a_match_starts_when_all_are_ready_and_ends_with_nobody_ready() {
     let (to, state) = shown(&effects).expect("all see it");
     assert_eq!((to.len(), state.phase), (3, RoomPhase::Playing));
     assert_eq!(room.ask(peer(1), &RoomRequest::Start), Err(Denial::Playing));
-    let look_on = RoomRequest::SetPlace(Place::Spectator);
-    assert_eq!(room.ask(peer(2), &look_on), Err(Denial::Playing));
     assert!(room.ask(peer(1), &RoomRequest::Finish).is_ok());
     let state = room.state();
     assert_eq!(state.phase, RoomPhase::Lobby);
