@@ -233,10 +233,10 @@ fn the_server_hears_of_a_new_name_until_it_has_it() {
     let old = room(&stepper, &[(0, Place::Player), (1, Place::Player)]);
     stepper.tell_of_room(1, &old);
     stepper.updates(60);
-    let rename = RoomRequest::Rename("Bo".into());
-    assert_eq!(stepper.take_asked(1), [rename.clone()]);
+    let rename = [RoomRequest::Rename("Bo".into())];
+    assert_eq!(stepper.take_asked(1), rename);
     stepper.updates(120);
-    assert_eq!(stepper.take_asked(1), [rename], "once more, as it was not done");
+    assert_eq!(stepper.take_asked(1), rename, "once more, as it was not done");
     let RoomEvent::Room(mut new) = old else { panic!("it is a room") };
     new.members[1].name = "Bo".into();
     stepper.tell_of_room(1, &RoomEvent::Room(new));

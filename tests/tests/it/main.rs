@@ -18,7 +18,6 @@ mod stock_clients;
 mod timing;
 
 // The server's own tests start Redis as well.
-#[expect(dead_code, reason = "here Redis stays until the end")]
 #[path = "../../../signaling/tests/it/redis_server.rs"]
 mod redis_server;
 

@@ -58,3 +58,37 @@ fn no_match_is_lost_with_a_server_that_is_killed_in_the_lobby_and_one_in_the_mat
     let reports: [Report; 3] = peers.map(|mut peer| peer.played(patience(SECONDS)));
     assert_agreement(&reports, last_checksum(SECONDS));
 }
+
+#[test]
+fn a_match_goes_on_while_redis_is_away_and_its_room_is_there_again_afterwards() {
+    let test = "a_match_goes_on_while_redis_is_away_and_its_room_is_there_again_afterwards";
+    let Some(mut redis) = RedisServer::start(test) else { return };
+    let server = || ServerProcess::start(env!("CARGO_BIN_EXE_server"), &redis.url());
+    let servers = [server(), server()];
+    let service = Balancer::start(servers.iter().map(ServerProcess::address).collect());
+    let room = service.room("v1/rooms/arena?public=1");
+    let mut peers = ["Ann", "Bob"].map(|name| {
+        let peer = start(&PeerSettings::new(&room, name).seconds(SECONDS));
+        // One after the other, so that each is at a server of its own.
+        wait_for("a newcomer", patience(0), || {
+            let peers: u64 = servers.iter().map(ServerProcess::peers).sum();
+            (peers == if name == "Ann" { 1 } else { 2 }).then_some(())
+        });
+        peer
+    });
+    peers.iter_mut().for_each(|peer| peer.wait_for_play(60));
+    wait_for_room(&servers[1], 2, RoomPhase::Playing);
+
+    redis.stop();
+    let frames = peers.each_ref().map(Peer::confirmed_frames);
+    for (peer, frames) in peers.iter_mut().zip(frames) {
+        peer.wait_for_play(frames + 120);
+    }
+    // It comes back with nothing in it.
+    redis.start_again();
+    wait_for_room(&servers[0], 2, RoomPhase::Playing);
+    let frames = peers.each_ref().map(Peer::confirmed_frames);
+    assert!(frames.iter().all(|&frames| frames < 60 * SECONDS), "still in the match: {frames:?}");
+    let reports: [Report; 2] = peers.map(|mut peer| peer.played(patience(SECONDS)));
+    assert_agreement(&reports, last_checksum(SECONDS));
+}

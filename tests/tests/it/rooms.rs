@@ -129,6 +129,11 @@ fn two_play_while_a_third_sits_out() {
     });
     both_played([ann, bob], SECONDS);
     assert_eq!(sue.confirmed_frames(), 0);
-    // It is still there, and so it is for us to end it.
+    wait_for("who sat out, alone in the room", SOON, || {
+        let rooms = server.listed();
+        let [room] = &rooms[..] else { return None };
+        let is_alone = (room.players, room.spectators, server.peers()) == (0, 1, 1);
+        (is_alone && room.phase == RoomPhase::Lobby).then_some(())
+    });
     sue.kill();
 }
