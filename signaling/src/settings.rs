@@ -163,6 +163,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "how many messages, or KiB, one peer may send"
     ),
     number!("messages-at-once", "N", message_rate.at_once: u32, "the same, in one moment"),
+    number!(
+        "room-requests-per-second", "N", room_request_rate.per_second: u32,
+        "how often one peer may ask for something in its room"
+    ),
+    number!(
+        "room-requests-at-once", "N", room_request_rate.at_once: u32, "the same, in one moment"
+    ),
     Setting {
         name: "trusted-proxies",
         value: "LIST",

@@ -54,6 +54,11 @@ pub struct ServerConfig {
     /// sends faster is read more slowly; nothing is lost. Default: 2,000 at once and 50 a second. Who comes into a room of 64 answers 63
     /// descriptions with its own and some 8 candidates each, which is about a thousand, and then has nothing more to say.
     pub message_rate: Rate,
+    /// How often one peer may ask for something in its room: for each time everybody in it is sent the whole room. Who asks more often is
+    /// read more slowly; nothing is lost. Default: 20 at once and 5 a second, faster than anybody changes their mind by clicking;
+    /// `netcode` asks once for each of its wishes, and again every 2 s. One member alone fills no queue that way: 20 times a full room of
+    /// 64 are 250 kB.
+    pub room_request_rate: Rate,
     /// Most connections from one network address that is no trusted proxy, peers and downloads together; a further one is closed
     /// at once. Default: 400, all peers below and as many downloads.
     pub max_connections_per_address: u32,
@@ -117,6 +122,7 @@ impl Default for ServerConfig {
             max_peers: 10_000,
             max_connections: 11_000,
             message_rate: Rate { per_second: 50, at_once: 2_000 },
+            room_request_rate: Rate { per_second: 5, at_once: 20 },
             max_connections_per_address: 400,
             max_peers_per_address: 200,
             join_rate: Rate { per_second: 5, at_once: 200 },
@@ -167,6 +173,10 @@ impl ServerConfig {
             (
                 self.message_rate.is_sensible(),
                 "one message a second, and one at once, must be allowed",
+            ),
+            (
+                self.room_request_rate.is_sensible(),
+                "one request in a room a second, and one at once, must be allowed",
             ),
             (
                 self.message_rate.time_for(cost(self.max_message_bytes)) <= self.idle_timeout,

@@ -207,7 +207,7 @@ async fn exchange(
     let token_for = shared.config.resume_time / 2;
     let mut token_until = Instant::now() + token_for;
     let mut silence = Silence::new(idle_timeout, Instant::now());
-    let mut sent = Bucket::new(Instant::now());
+    let mut allowance = Allowance::new(Instant::now());
     // A peer that sends too fast is not read for a while.
     let mut is_paused = false;
     let mut alarm = pin!(sleep_until(silence.next_alarm()));
@@ -220,20 +220,20 @@ async fn exchange(
             incoming = socket.receive(), if !is_paused => {
                 let now = Instant::now();
                 silence.heard(now);
-                let cost = cost(socket.frame_bytes());
-                let pause = sent.use_up(cost, shared.config.message_rate, now);
+                let bytes = socket.frame_bytes();
+                let taken = take_in(incoming, socket, visit, shared).await;
+                let pause = allowance.use_up(bytes, &taken, now, shared);
                 if !pause.is_zero() {
-                    shared.health.counters.count(Counter::Slowed);
                     is_paused = true;
                     alarm.as_mut().reset(now + pause);
                 }
-                match take_in(incoming, socket, visit, shared).await {
-                    Taken::Message if now >= token_until => {
+                match taken {
+                    Taken::Message | Taken::Request if now >= token_until => {
                         shared.hub.give_token(visit, unix_millis()).await;
                         token_until = now + token_for;
                         continue;
                     }
-                    Taken::Message => continue,
+                    Taken::Message | Taken::Request => continue,
                     Taken::Ping(payload) => Outgoing::Pong(payload),
                     Taken::End(end) => return end,
                 }
@@ -263,6 +263,35 @@ async fn exchange(
     }
 }
 
+/// How much of what a peer may send it has used up.
+struct Allowance {
+    messages: Bucket,
+    requests: Bucket,
+}
+
+impl Allowance {
+    fn new(now: Instant) -> Self {
+        Self { messages: Bucket::new(now), requests: Bucket::new(now) }
+    }
+
+    /// How long the peer is not to be heard after a frame of so many bytes, in which was this.
+    fn use_up(&mut self, bytes: usize, taken: &Taken, now: Instant, shared: &Shared) -> Duration {
+        let (config, counters) = (&shared.config, &shared.health.counters);
+        let pause = self.messages.use_up(cost(bytes), config.message_rate, now);
+        if !pause.is_zero() {
+            counters.count(Counter::Slowed);
+        }
+        if !matches!(taken, Taken::Request) {
+            return pause;
+        }
+        let pause_of_requests = self.requests.use_up(1, config.room_request_rate, now);
+        if !pause_of_requests.is_zero() {
+            counters.count(Counter::RequestsSlowed);
+        }
+        pause.max(pause_of_requests)
+    }
+}
+
 /// What so many bytes count for: up to a KiB is one message, and more is several.
 pub(super) fn cost(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(1024).max(1)).unwrap_or(u32::MAX)
@@ -287,6 +316,8 @@ async fn write(socket: &mut ClientSocket, outgoing: &Outgoing) -> io::Result<()>
 enum Taken {
     /// Nothing more.
     Message,
+    /// Nothing more; it was about the room, so everybody in it may have heard of it.
+    Request,
     Ping(Vec<u8>),
     End(End),
 }
@@ -299,7 +330,7 @@ async fn take_in(
     shared: &Shared,
 ) -> Taken {
     match incoming {
-        Ok(Incoming::Text(message)) => receive(&message, visit, shared).await,
+        Ok(Incoming::Text(message)) => return receive(&message, visit, shared).await,
         Ok(Incoming::Binary) => shared.health.counters.count(Counter::DroppedBinary),
         Ok(Incoming::Pong | Incoming::Part) => {}
         Ok(Incoming::Ping(payload)) => return Taken::Ping(payload),
@@ -319,15 +350,19 @@ async fn take_in(
 }
 
 /// Does what a peer asks for.
-async fn receive(text: &str, visit: &Visit, shared: &Shared) {
+async fn receive(text: &str, visit: &Visit, shared: &Shared) -> Taken {
     match read(text, visit) {
         Ok(Said::Here) => {}
         Ok(Said::Signal { receiver, message }) => {
             shared.hub.signal(visit, receiver, message).await;
         }
-        Ok(Said::Room(request)) => shared.hub.ask(visit, &request).await,
+        Ok(Said::Room(request)) => {
+            shared.hub.ask(visit, &request).await;
+            return Taken::Request;
+        }
         Err(_) => shared.health.counters.count(Counter::DroppedUnreadable),
     }
+    Taken::Message
 }
 
 /// What a peer said.

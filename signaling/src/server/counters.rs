@@ -30,6 +30,8 @@ pub(crate) enum Counter {
     Denied,
     /// A peer sent more than it may, and was made to wait.
     Slowed,
+    /// A peer asked for something in its room more often than it may, and was made to wait.
+    RequestsSlowed,
     /// A connection broke, or broke the WebSocket protocol, instead of being closed.
     Broken,
     /// The system gave no socket for a connection, most often because too many files are open.
@@ -39,7 +41,7 @@ pub(crate) enum Counter {
 }
 
 impl Counter {
-    const ALL: [Self; 32] = [
+    const ALL: [Self; 33] = [
         Self::Joined,
         Self::Refused(Refusal::RoomName),
         Self::Refused(Refusal::GroupSize),
@@ -69,6 +71,7 @@ impl Counter {
         Self::DroppedStoreDown,
         Self::Denied,
         Self::Slowed,
+        Self::RequestsSlowed,
         Self::Broken,
         Self::AcceptFailed,
         Self::TlsFailed,
@@ -105,6 +108,7 @@ impl Counter {
             Self::DroppedStoreDown => "dropped_store_down",
             Self::Denied => "denied",
             Self::Slowed => "slowed",
+            Self::RequestsSlowed => "requests_slowed",
             Self::Broken => "broken",
             Self::AcceptFailed => "accept_failed",
             Self::TlsFailed => "tls_failed",
@@ -124,8 +128,14 @@ pub(crate) struct Health {
 }
 
 /// One count per [`Counter`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counters([AtomicU64; Counter::ALL.len()]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; Counter::ALL.len()])
+    }
+}
 
 impl Counters {
     pub(crate) fn count(&self, counter: Counter) {

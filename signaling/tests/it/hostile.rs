@@ -297,6 +297,7 @@ async fn settings_that_make_no_sense_are_refused() {
         ServerConfig { max_connections_per_address: 0, ..config() },
         ServerConfig { join_rate: Rate { per_second: 0, at_once: 1 }, ..config() },
         ServerConfig { message_rate: Rate { per_second: 1, at_once: 0 }, ..config() },
+        ServerConfig { room_request_rate: Rate { per_second: 0, at_once: 1 }, ..config() },
         // The longest message would take more than a minute.
         ServerConfig { message_rate: Rate { per_second: 1, at_once: 1 }, ..config() },
         ServerConfig { allowed_origins: vec!["game.example".into()], ..config() },
