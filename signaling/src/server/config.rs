@@ -65,7 +65,7 @@ pub struct ServerConfig {
     /// Most peers from one network address: an IPv4 address, or the first half of an IPv6 address. Default: 200, a
     /// school or a LAN party behind one address.
     pub max_peers_per_address: u32,
-    /// How often peers may come from one network address. Default: 200 at once, all of the above after a restart of the
+    /// How often peers may come from one network address, or ask for the list of rooms. Default: 200 at once, all of the above after a restart of the
     /// server, and 5 a second.
     pub join_rate: Rate,
     /// The proxies whose `X-Forwarded-For` tells the address of a peer. Default: none, so that nobody can choose the address that

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
@@ -72,9 +72,18 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     (headers, metrics::encode(&shared.health)).into_response()
 }
 
-/// The public rooms of a game, as a program or a page without a WebSocket asks for them: `/v1/rooms?game=NAME`.
-async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
-    let query = uri.query().unwrap_or_default();
+/// The public rooms of a game, as a program or a page without a WebSocket asks for them: `/v1/rooms?game=NAME`. Whoever asks counts as
+/// somebody who comes, for as long as it takes.
+async fn list(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    let welcome = welcome(request.extensions().get(), request.headers(), &shared);
+    let welcome = welcome.and_then(|place| {
+        check_ticket(request.uri().query(), ticket::ANY_ROOM, &shared).map(|()| place)
+    });
+    let _place = match welcome {
+        Ok(place) => place,
+        Err(refusal) => return refuse(refusal, &shared),
+    };
     let game = query.split('&').find_map(|pair| pair.strip_prefix("game=")).unwrap_or_default();
     if !is_tag(game) {
         return refuse(Refusal::BadRequest, &shared);
@@ -120,9 +129,8 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
     let client = parts.extensions.remove::<Client>();
     let welcome = welcome(client.as_ref(), &parts.headers, &shared);
     let welcome = welcome.and_then(|place| {
-        let secret = shared.config.ticket_secret.as_ref();
         let room = address::named_room(parts.uri.path()).unwrap_or(ticket::ANY_ROOM);
-        ticket::check(secret, parts.uri.query(), room, unix_millis() / 1000).map(|()| place)
+        check_ticket(parts.uri.query(), room, &shared).map(|()| place)
     });
     let address = Address::parse(parts.uri.path(), parts.uri.query());
     let is_v1 = !matches!(address, Ok(Address::Stock(_)) | Err((_, false)));
@@ -199,6 +207,11 @@ fn welcome(
     let Some(client) = client else { return Ok(None) };
     let source = Source::of(client.address, headers, |it| shared.config.is_trusted_proxy(it));
     shared.sources.enter(source, Instant::now()).map(Some)
+}
+
+/// Whether who comes with this query has a ticket for the room, if it takes one.
+fn check_ticket(query: Option<&str>, room: &str, shared: &Shared) -> Result<(), Refusal> {
+    ticket::check(shared.config.ticket_secret.as_ref(), query, room, unix_millis() / 1000)
 }
 
 fn refuse(refusal: Refusal, shared: &Shared) -> Response {

@@ -63,6 +63,36 @@ async fn one_address_comes_so_often() {
 }
 
 #[tokio::test]
+async fn who_asks_for_the_list_counts_as_who_comes() {
+    let join_rate = Rate { per_second: 1, at_once: 2 };
+    let trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
+    let limited = ServerConfig { join_rate, trusted_proxies, ..config() };
+    let server = TestServer::start(limited).await;
+    let ask = async |address: &str| {
+        let header = format!("X-Forwarded-For: {address}\r\n");
+        server.request("GET", "/v1/rooms?game=a", &header).await
+    };
+    for address in ["192.0.2.1", "192.0.2.1", "192.0.2.2"] {
+        assert_eq!(ask(address).await.status, 200, "{address}");
+    }
+    let refused = ask("192.0.2.1").await;
+    assert_eq!((refused.status, refused.text()), (429, &*format!("{}\n", Refusal::TooOften)));
+    server.await_count("refused_too_often", 1).await;
+    assert_refused(&server, &[("x-forwarded-for", "192.0.2.1")], 429, Refusal::TooOften).await;
+    assert_eq!(ask("192.0.2.2").await.status, 200);
+}
+
+#[tokio::test]
+async fn pages_from_elsewhere_are_not_told_of_rooms() {
+    let allowed_origins = vec!["https://game.example".to_owned()];
+    let server = TestServer::start(ServerConfig { allowed_origins, ..config() }).await;
+    for (origin, status) in [("https://game.example", 200), ("https://evil.example", 403)] {
+        let header = format!("Origin: {origin}\r\n");
+        assert_eq!(server.request("GET", "/v1/rooms?game=a", &header).await.status, status);
+    }
+}
+
+#[tokio::test]
 async fn one_address_has_so_many_connections() {
     let limited = ServerConfig { max_connections_per_address: 2, ..config() };
     let server = TestServer::start(limited.clone()).await;

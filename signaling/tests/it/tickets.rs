@@ -64,6 +64,22 @@ async fn who_has_none_is_refused_in_words_and_counted() {
 }
 
 #[tokio::test]
+async fn the_list_is_for_those_who_may_enter_any_room() {
+    let server = start().await;
+    let (later, _) = expiries();
+    let (one, all) = (secret().ticket("duel", later), secret().ticket(ANY_ROOM, later));
+    for (query, status) in
+        [("", 401), (&*format!("&ticket={one}"), 401), (&*format!("&ticket={all}"), 200)]
+    {
+        let response = server.get(&format!("/v1/rooms?game=a{query}")).await;
+        assert_eq!(response.status, status, "{query}");
+    }
+    let mut socket = server.open("/v1/list?game=a").await;
+    assert_closed(&mut socket, Refusal::Ticket).await;
+    server.open(&format!("/v1/list?game=a&ticket={all}")).await;
+}
+
+#[tokio::test]
 async fn the_program_makes_tickets_that_its_server_takes() {
     let server = start().await;
     let ticket = |secret: &str| {
