@@ -33,6 +33,7 @@ use super::{
     rate::{Bucket, Rate},
     socket::{Incoming, Socket, SocketError},
     stream::Stream,
+    token::Resume,
     turn,
 };
 use crate::{
@@ -61,19 +62,18 @@ enum End {
     Refused(Refusal),
 }
 
-/// Serves one WebSocket, as its address asks, or says why not.
+/// Serves one WebSocket, as its address asks, or says why not. Whoever has proof that it was in a room comes back to that one.
 pub(crate) async fn serve(
     mut socket: ClientSocket,
-    address: Result<Address, Refusal>,
+    address: Result<(Address, Option<Resume>), Refusal>,
     shared: &Shared,
 ) {
     let end = match address {
-        Ok(Address::Stock(wish)) => meet(&mut socket, &wish, stranger(shared), shared).await,
-        Ok(Address::V1 { wish, key, token }) => {
-            let visitor = visitor(key, token.as_deref(), shared);
-            meet(&mut socket, &wish, visitor, shared).await
+        Ok((Address::Stock(wish), _)) => meet(&mut socket, &wish, stranger(shared), shared).await,
+        Ok((Address::V1 { wish, key, .. }, resume)) => {
+            meet(&mut socket, &wish, visitor(key, resume, shared), shared).await
         }
-        Ok(Address::List { game }) => list(&mut socket, &game, shared).await,
+        Ok((Address::List { game }, _)) => list(&mut socket, &game, shared).await,
         Err(refusal) => End::Refused(refusal),
     };
     debug!(?end, "connection ended");
@@ -99,10 +99,9 @@ fn stranger(shared: &Shared) -> Visitor {
 }
 
 /// One of ours. It is who its key says, so that it stays the same over several connections; without one it is a new one.
-fn visitor(key: Option<PeerKey>, token: Option<&str>, shared: &Shared) -> Visitor {
+fn visitor(key: Option<PeerKey>, resume: Option<Resume>, shared: &Shared) -> Visitor {
     let stranger = stranger(shared);
     let peer = key.map_or(stranger.peer, PeerKey::peer);
-    let resume = token.and_then(|token| shared.hub.read_token(token, peer, unix_millis()));
     Visitor { peer, is_lasting: key.is_some(), is_v1: true, resume, ..stranger }
 }
 

@@ -25,6 +25,7 @@ use super::{
     sources::{Source, SourcePlace},
     stream::Stream,
     ticket,
+    token::Resume,
 };
 use crate::{lobby::is_tag, protocol::Refusal};
 
@@ -127,12 +128,17 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
         (StatusCode::UPGRADE_REQUIRED, wrong).into_response()
     })?;
     let client = parts.extensions.remove::<Client>();
+    let address = Address::parse(parts.uri.path(), parts.uri.query());
+    let resume = address.as_ref().ok().and_then(|address| resume(address, &shared));
     let welcome = welcome(client.as_ref(), &parts.headers, &shared);
     let welcome = welcome.and_then(|place| {
-        let room = address::named_room(parts.uri.path()).unwrap_or(ticket::ANY_ROOM);
+        let named = match &resume {
+            Some(resume) => resume.named_room(),
+            None => address::named_room(parts.uri.path()),
+        };
+        let room = named.unwrap_or(ticket::ANY_ROOM);
         check_ticket(parts.uri.query(), room, &shared).map(|()| place)
     });
-    let address = Address::parse(parts.uri.path(), parts.uri.query());
     let is_v1 = !matches!(address, Ok(Address::Stock(_)) | Err((_, false)));
     let mut admitted = match (welcome, address) {
         (Ok(place), Ok(address)) => Ok((address, place)),
@@ -156,7 +162,7 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
             let socket = Socket::new(io.into_inner(), &read_buf, max_message_bytes);
             let (address, place) = admitted.map_or_else(
                 |refusal| (Err(refusal), None),
-                |(address, place)| (Ok(address), Some(place)),
+                |(address, place)| (Ok((address, resume)), Some(place)),
             );
             connection::serve(socket, address, &shared).await;
             drop(place);
@@ -169,6 +175,12 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
         (header::SEC_WEBSOCKET_ACCEPT, accept),
     ];
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+}
+
+/// The proof that whoever comes by this address was in a room before, which then is the one that it enters.
+fn resume(address: &Address, shared: &Shared) -> Option<Resume> {
+    let Address::V1 { key: Some(key), token: Some(token), .. } = address else { return None };
+    shared.hub.read_token(token, key.peer(), unix_millis())
 }
 
 /// What the server answers to the key in a WebSocket's opening handshake, as RFC 6455 has it.
