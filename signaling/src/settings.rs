@@ -249,10 +249,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: "URL",
         help: "share rooms with all processes that have the same one: redis://host:6379",
         set: |config, text| {
-            config.redis = (!text.is_empty()).then(|| text.to_owned());
+            config.redis = (!text.is_empty()).then(|| Secret(text.to_owned()));
             Ok(())
         },
-        show: |config| config.redis.as_deref().map(without_password).unwrap_or_default(),
+        show: |config| {
+            config.redis.as_ref().map(|url| without_password(&url.0)).unwrap_or_default()
+        },
     },
     seconds!(
         "drain-time",

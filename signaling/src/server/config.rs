@@ -99,7 +99,8 @@ pub struct ServerConfig {
     /// How long such a token holds; peers get a new one after half of it. Default: 12 h, the longest evening.
     pub resume_time: Duration,
     /// The Redis, `redis://host:6379`, that makes all processes with the same one into one service. Default: none, rooms are in memory.
-    pub redis: Option<String>,
+    /// There may be a password in it.
+    pub redis: Option<Secret>,
     /// How long a server that is told to stop goes on for those who are in it, while it lets nobody else in. Default: zero, it
     /// stops at once. It may end sooner, once nobody is left, but not before 5 s, in which load balancers ask `/ready`.
     pub drain_time: Duration,

@@ -251,6 +251,7 @@ async fn hub(config: &ServerConfig, health: Arc<Health>) -> Result<Hub, BindErro
     let store: Arc<dyn Store> = match &config.redis {
         None => Arc::new(MemoryStore::new(Arc::clone(&local))),
         Some(url) => {
+            let Secret(url) = url;
             let store = RedisStore::connect(url, process, Arc::clone(&local)).await;
             store.map_err(|error| BindError::Redis {
                 url: without_password(url),
