@@ -141,7 +141,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     path!("tls-key", "FILE", tls_key, "the private key of the first of them, a PEM file"),
     number!("max-message-bytes", "N", max_message_bytes: usize, "longest message from a peer"),
     number!("max-queued-bytes", "N", max_queued_bytes: usize, "most that waits for a slow peer"),
-    number!("max-peers-per-room", "N", max_peers_per_room: u16, "most peers in one room"),
+    number!("max-peers-per-room", "N", max_peers_per_room: u16, "most peers in one room, spectators included"),
     number!("max-rooms", "N", max_rooms: usize, "most rooms"),
     number!("max-peers", "N", max_peers: usize, "most peers in all rooms"),
     number!("max-connections", "N", max_connections: usize, "most connections, downloads included"),
