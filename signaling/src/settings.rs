@@ -140,6 +140,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
     path!("tls-cert", "FILE", tls_cert, "speak TLS with the certificates in this PEM file"),
     path!("tls-key", "FILE", tls_key, "the private key of the first of them, a PEM file"),
     number!("max-message-bytes", "N", max_message_bytes: usize, "longest message from a peer"),
+    number!(
+        "max-header-bytes", "N", max_header_bytes: usize,
+        "longest head of an HTTP request, address included"
+    ),
     number!("max-queued-bytes", "N", max_queued_bytes: usize, "most that waits for a slow peer"),
     number!("max-peers-per-room", "N", max_peers_per_room: u16, "most peers in one room, spectators included"),
     number!("max-rooms", "N", max_rooms: usize, "most rooms"),

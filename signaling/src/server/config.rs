@@ -36,6 +36,9 @@ pub struct ServerConfig {
     /// Longest message from a peer, in bytes; a longer one ends its connection. Default: 64 KiB. A session
     /// description is 2 to 6 kB and an ICE candidate far less, so this is ten times what is needed.
     pub max_message_bytes: usize,
+    /// Longest head of an HTTP request, address and headers together, in bytes; a longer one is answered with 431 (or 414). Default:
+    /// 16 KiB, ten times that of a browser, cookies and all, with a ticket and a token in the address.
+    pub max_header_bytes: usize,
     /// Most bytes that wait for a peer that does not read; one more message and it is sent off. Default: 512 KiB,
     /// because a newcomer in a room of 64 gets 63 session descriptions at once.
     pub max_queued_bytes: usize,
@@ -117,6 +120,7 @@ impl Default for ServerConfig {
             tls_cert: None,
             tls_key: None,
             max_message_bytes: 64 * 1024,
+            max_header_bytes: 16 * 1024,
             max_queued_bytes: 512 * 1024,
             max_peers_per_room: 64,
             max_rooms: 5_000,
@@ -153,6 +157,11 @@ impl ServerConfig {
                 // The shortest signal, ids and all, is about 80 bytes.
                 (256..=16 * 1024 * 1024).contains(&self.max_message_bytes),
                 "the longest message must be from 256 bytes to 16 MiB",
+            ),
+            (
+                // A token alone has up to 2 kB, and the HTTP library takes no smaller limit.
+                (8 * 1024..=1024 * 1024).contains(&self.max_header_bytes),
+                "the longest head of a request must be from 8 KiB to 1 MiB",
             ),
             (
                 self.max_queued_bytes / 2 >= self.max_message_bytes,

@@ -34,6 +34,12 @@ pub(crate) enum Counter {
     RequestsSlowed,
     /// A connection broke, or broke the WebSocket protocol, instead of being closed.
     Broken,
+    /// All connections were taken that there may be, so that the next one has to wait.
+    ConnectionsFull,
+    /// The head of an HTTP request was longer than it may be.
+    HeaderTooLong,
+    /// No request came on a connection in time, or none after the last one.
+    RequestTimedOut,
     /// The system gave no socket for a connection, most often because too many files are open.
     AcceptFailed,
     /// A client did not get through the TLS handshake: it speaks no TLS, does not trust the certificate, or is too slow.
@@ -41,7 +47,7 @@ pub(crate) enum Counter {
 }
 
 impl Counter {
-    const ALL: [Self; 33] = [
+    const ALL: [Self; 36] = [
         Self::Joined,
         Self::Refused(Refusal::RoomName),
         Self::Refused(Refusal::GroupSize),
@@ -73,6 +79,9 @@ impl Counter {
         Self::Slowed,
         Self::RequestsSlowed,
         Self::Broken,
+        Self::ConnectionsFull,
+        Self::HeaderTooLong,
+        Self::RequestTimedOut,
         Self::AcceptFailed,
         Self::TlsFailed,
     ];
@@ -110,6 +119,9 @@ impl Counter {
             Self::Slowed => "slowed",
             Self::RequestsSlowed => "requests_slowed",
             Self::Broken => "broken",
+            Self::ConnectionsFull => "connections_full",
+            Self::HeaderTooLong => "header_too_long",
+            Self::RequestTimedOut => "request_timed_out",
             Self::AcceptFailed => "accept_failed",
             Self::TlsFailed => "tls_failed",
         }

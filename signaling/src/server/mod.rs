@@ -78,9 +78,6 @@ use self::{
 /// How often places are given up that were kept for long enough: a second more or less makes no difference to anybody.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Longest head of an HTTP request; a browser's, cookies and all, is one or two kB.
-const MAX_REQUEST_HEAD_BYTES: usize = 16 * 1024;
-
 /// How long connections have to end once the server is told to stop; with it the process is gone within two seconds.
 const STOP_GRACE: Duration = Duration::from_millis(1500);
 
@@ -296,6 +293,9 @@ async fn accept(
 ) {
     let router = http::router(Arc::clone(&shared));
     loop {
+        if places.available_permits() == 0 {
+            shared.health.counters.count(Counter::ConnectionsFull);
+        }
         let Ok(place) = Arc::clone(places).acquire_owned().await else {
             return; // Never closed, so never reached.
         };
@@ -362,7 +362,7 @@ async fn serve(stream: Stream, client: Client, router: Router, shared: Arc<Share
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(shared.config.request_timeout)
-        .max_buf_size(MAX_REQUEST_HEAD_BYTES)
+        .max_buf_size(shared.config.max_header_bytes)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
@@ -375,5 +375,10 @@ async fn serve(stream: Stream, client: Client, router: Router, shared: Arc<Share
     };
     if let Err(error) = result {
         debug!(%error, "HTTP connection ended");
+        if error.is_parse_too_large() {
+            shared.health.counters.count(Counter::HeaderTooLong);
+        } else if error.is_timeout() {
+            shared.health.counters.count(Counter::RequestTimedOut);
+        }
     }
 }

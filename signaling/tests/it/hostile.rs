@@ -260,6 +260,7 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
     within_deadline("an answer", &mut read).await.expect("a sound answer");
     drop(read);
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(server.health().await["counters"]["connections_full"].as_u64() > Some(0));
 }
 
 #[tokio::test]
@@ -270,13 +271,26 @@ async fn what_is_not_http_is_cut_off() {
     assert_eq!(server.send_raw(b"\x16\x03\x01\x02\x00junk\r\n\r\n").await.status, 400);
     assert_eq!(server.send_raw(b"GET / HTTP/1.1\r\nHost: te").await.status, 0, "half a request");
     assert_eq!(server.send_raw(b"").await.status, 0, "no request");
+    server.await_count("request_timed_out", 2).await;
     let long_head = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(15 * 1024));
     assert_ne!(server.send_raw(long_head.as_bytes()).await.status, 431);
     let too_long_head = format!("GET / HTTP/1.1\r\nx: {}", "x".repeat(16 * 1024));
     assert_eq!(server.send_raw(too_long_head.as_bytes()).await.status, 431);
+    server.await_count("header_too_long", 1).await;
     let no_key = "Upgrade: websocket\r\nConnection: upgrade\r\n";
     assert_eq!(server.request("GET", "/room", no_key).await.status, 400);
     server.assert_others_can_play().await;
+}
+
+#[tokio::test]
+async fn the_head_of_a_request_may_be_as_long_as_it_is_set() {
+    let server = TestServer::start(ServerConfig { max_header_bytes: 8 * 1024, ..config() }).await;
+    let long_head =
+        format!("GET / HTTP/1.1\r\nx: {}\r\nConnection: close\r\n\r\n", "x".repeat(7 * 1024));
+    assert_eq!(server.send_raw(long_head.as_bytes()).await.status, 404);
+    let too_long_head = format!("GET / HTTP/1.1\r\nx: {}", "x".repeat(8 * 1024));
+    assert_eq!(server.send_raw(too_long_head.as_bytes()).await.status, 431);
+    server.await_count("header_too_long", 1).await;
 }
 
 #[tokio::test]
@@ -302,6 +316,8 @@ async fn settings_that_make_no_sense_are_refused() {
         ServerConfig { max_message_bytes: 0, ..config() },
         ServerConfig { max_message_bytes: usize::MAX, ..config() },
         ServerConfig { max_queued_bytes: 1, ..config() },
+        ServerConfig { max_header_bytes: 1024, ..config() },
+        ServerConfig { max_header_bytes: usize::MAX, ..config() },
         ServerConfig { max_peers_per_room: 0, ..config() },
         ServerConfig { max_rooms: 0, ..config() },
         ServerConfig { max_peers: 0, ..config() },
