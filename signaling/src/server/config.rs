@@ -105,7 +105,7 @@ pub struct ServerConfig {
     /// There may be a password in it.
     pub redis: Option<Secret>,
     /// How long a server that is told to stop goes on for those who are in it, while it lets nobody else in. Default: zero, it
-    /// stops at once. It may end sooner, once nobody is left, but not before 5 s, in which load balancers ask `/ready`.
+    /// stops at once. It ends sooner once nobody is left, but not before 5 s of it are over, in which load balancers ask `/ready`.
     pub drain_time: Duration,
     /// How long a TLS handshake and an HTTP request may take to arrive, and how long a connection may wait for its next one.
     /// Default: 10 s, plenty for the few hundred bytes of a request on the worst of links.

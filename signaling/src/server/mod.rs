@@ -81,7 +81,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long connections have to end once the server is told to stop; with it the process is gone within two seconds.
 const STOP_GRACE: Duration = Duration::from_millis(1500);
 
-/// How long a server drains even with nobody in it, so that a load balancer that asks every few seconds hears of it from `/ready`, and not
+/// How long a server drains even with nobody in it, if its drain time is not shorter, so that a load balancer that asks every few seconds hears of it from `/ready`, and not
 /// from a closed port.
 const DRAIN_AT_LEAST: Duration = Duration::from_secs(5);
 
