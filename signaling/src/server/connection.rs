@@ -31,6 +31,7 @@ use super::{
     local::text,
     outbox::{OutboxReader, outbox},
     rate::{Bucket, Rate},
+    silence::{Silence, SilenceStep},
     socket::{Incoming, Socket, SocketError},
     stream::Stream,
     token::Resume,
@@ -419,50 +420,6 @@ async fn close(mut socket: ClientSocket, refusal: Refusal) {
     let _ = timeout(CLOSE_GRACE, farewell).await;
 }
 
-/// Decides when a silent peer is asked whether it is there, and when it is given up.
-#[derive(Debug)]
-struct Silence {
-    timeout: Duration,
-    heard_at: Instant,
-    is_asked: bool,
-}
-
-/// What a silence that has lasted until now asks for.
-#[derive(Debug, PartialEq, Eq)]
-enum SilenceStep {
-    Wait,
-    Ask,
-    GiveUp,
-}
-
-impl Silence {
-    fn new(timeout: Duration, now: Instant) -> Self {
-        Self { timeout, heard_at: now, is_asked: false }
-    }
-
-    fn heard(&mut self, now: Instant) {
-        self.heard_at = now;
-        self.is_asked = false;
-    }
-
-    fn step(&mut self, now: Instant) -> SilenceStep {
-        if now < self.next_alarm() {
-            return SilenceStep::Wait;
-        }
-        if self.is_asked {
-            return SilenceStep::GiveUp;
-        }
-        self.is_asked = true;
-        SilenceStep::Ask
-    }
-
-    /// When to take the next [`step`](Self::step), unless something is heard before.
-    fn next_alarm(&self) -> Instant {
-        let halves = if self.is_asked { 2 } else { 1 };
-        self.heard_at + self.timeout / 2 * halves
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -471,20 +428,5 @@ mod tests {
     fn a_message_counts_for_its_kibibytes_begun_ones_included() {
         let costs = [0, 1, 1024, 1025, 2048, 65_536].map(cost);
         assert_eq!(costs, [1, 1, 1, 2, 2, 64]);
-    }
-
-    #[test]
-    fn silence_is_asked_at_half_time_and_given_up_at_full_time() {
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let mut silence = Silence::new(Duration::from_secs(60), start);
-        assert_eq!(silence.step(at(29)), SilenceStep::Wait);
-        assert_eq!(silence.step(at(30)), SilenceStep::Ask);
-        assert_eq!(silence.step(at(59)), SilenceStep::Wait);
-        silence.heard(at(59));
-        assert_eq!(silence.step(at(60)), SilenceStep::Wait);
-        assert_eq!(silence.step(at(89)), SilenceStep::Ask);
-        assert_eq!(silence.next_alarm(), at(119));
-        assert_eq!(silence.step(at(119)), SilenceStep::GiveUp);
     }
 }

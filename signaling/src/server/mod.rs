@@ -18,6 +18,7 @@ mod metrics;
 mod outbox;
 mod rate;
 mod room;
+mod silence;
 mod socket;
 mod sources;
 mod store;
