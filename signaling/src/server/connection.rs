@@ -4,7 +4,7 @@
 //! reads too little. Nothing that a peer sends can end anything but its own connection.
 
 use std::{
-    io, mem,
+    mem,
     pin::pin,
     sync::atomic::Ordering::Relaxed,
     time::{Duration, SystemTime},
@@ -134,31 +134,38 @@ async fn meet(socket: &mut ClientSocket, wish: &Wish, visitor: Visitor, shared: 
     end
 }
 
-/// Shows the list of public rooms: at once, and whenever the client says something.
+/// Shows the list of public rooms: at once, and whenever the client has sent a text.
 async fn list(socket: &mut ClientSocket, game: &str, shared: &Shared) -> End {
     let mut asked = Bucket::new(Instant::now());
     let idle_timeout = shared.config.idle_timeout;
+    let mut is_asked = true;
     loop {
-        let rooms = match shared.hub.list(game).await {
-            Ok(rooms) => text(&RoomEvent::Rooms(rooms)),
-            Err(down) => return End::Refused(down.into()),
-        };
-        match timeout(idle_timeout, write(socket, &Outgoing::Text(rooms))).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return End::Broken,
-            Err(_) => return End::Refused(Refusal::Silent),
+        if mem::take(&mut is_asked) {
+            let rooms = match shared.hub.list(game).await {
+                Ok(rooms) => text(&RoomEvent::Rooms(rooms)),
+                Err(down) => return End::Refused(down.into()),
+            };
+            if let Err(end) = write(socket, &Outgoing::Text(rooms), shared).await {
+                return end;
+            }
         }
         let incoming = select! {
             biased;
             () = shared.stopped() => return End::Refused(Refusal::ServerStopping),
             incoming = timeout(idle_timeout, socket.receive()) => incoming,
         };
-        match incoming {
-            Ok(Ok(Incoming::Close(_))) => return End::Left,
-            Ok(Ok(_)) => sleep(asked.use_up(1, LIST_RATE, Instant::now())).await,
-            Ok(Err(SocketError::TooLong(_))) => return End::Refused(Refusal::MessageTooLong),
-            Ok(Err(_)) => return End::Broken,
-            Err(_) => return End::Refused(Refusal::Silent),
+        let Ok(incoming) = incoming else { return End::Refused(Refusal::Silent) };
+        // Whatever it is, so that nothing else can be sent faster.
+        sleep(asked.use_up(1, LIST_RATE, Instant::now())).await;
+        is_asked = matches!(incoming, Ok(Incoming::Text(_)));
+        match take_in(incoming, socket, shared).await {
+            Taken::Message | Taken::Request => {}
+            Taken::Ping(payload) => {
+                if let Err(end) = write(socket, &Outgoing::Pong(payload), shared).await {
+                    return end;
+                }
+            }
+            Taken::End(end) => return end,
         }
     }
 }
@@ -221,7 +228,10 @@ async fn exchange(
                 let now = Instant::now();
                 silence.heard(now);
                 let bytes = socket.frame_bytes();
-                let taken = take_in(incoming, socket, visit, shared).await;
+                let taken = match incoming {
+                    Ok(Incoming::Text(message)) => receive(&message, visit, shared).await,
+                    incoming => take_in(incoming, socket, shared).await,
+                };
                 let pause = allowance.use_up(bytes, &taken, now, shared);
                 if !pause.is_zero() {
                     is_paused = true;
@@ -254,11 +264,8 @@ async fn exchange(
                 }
             }
         };
-        // While we write we do not listen, so a peer that reads nothing counts as silent.
-        match timeout(idle_timeout, write(socket, &outgoing)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return End::Broken,
-            Err(_) => return End::Refused(Refusal::Silent),
+        if let Err(end) = write(socket, &outgoing, shared).await {
+            return end;
         }
     }
 }
@@ -304,11 +311,17 @@ enum Outgoing {
     Pong(Vec<u8>),
 }
 
-async fn write(socket: &mut ClientSocket, outgoing: &Outgoing) -> io::Result<()> {
-    match outgoing {
-        Outgoing::Text(text) => socket.send(OpCode::Data(Data::Text), text.as_bytes()).await,
-        Outgoing::Ping => socket.send(OpCode::Control(Control::Ping), &[]).await,
-        Outgoing::Pong(payload) => socket.send(OpCode::Control(Control::Pong), payload).await,
+async fn write(socket: &mut ClientSocket, outgoing: &Outgoing, shared: &Shared) -> Result<(), End> {
+    let (opcode, payload) = match outgoing {
+        Outgoing::Text(text) => (OpCode::Data(Data::Text), text.as_bytes()),
+        Outgoing::Ping => (OpCode::Control(Control::Ping), &[][..]),
+        Outgoing::Pong(payload) => (OpCode::Control(Control::Pong), &payload[..]),
+    };
+    // While we write we do not listen, so a peer that reads nothing counts as silent.
+    match timeout(shared.config.idle_timeout, socket.send(opcode, payload)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::Broken),
+        Err(_) => Err(End::Refused(Refusal::Silent)),
     }
 }
 
@@ -322,17 +335,15 @@ enum Taken {
     End(End),
 }
 
-/// Follows what came from the peer.
+/// Follows what came from the peer, unless it is a text.
 async fn take_in(
     incoming: Result<Incoming, SocketError>,
     socket: &mut ClientSocket,
-    visit: &Visit,
     shared: &Shared,
 ) -> Taken {
     match incoming {
-        Ok(Incoming::Text(message)) => return receive(&message, visit, shared).await,
         Ok(Incoming::Binary) => shared.health.counters.count(Counter::DroppedBinary),
-        Ok(Incoming::Pong | Incoming::Part) => {}
+        Ok(Incoming::Text(_) | Incoming::Pong | Incoming::Part) => {}
         Ok(Incoming::Ping(payload)) => return Taken::Ping(payload),
         Ok(Incoming::Close(payload)) => {
             let answer = socket.send(OpCode::Control(Control::Close), &payload);
