@@ -15,7 +15,7 @@ use super::{
     hub::RoomLimits,
     rate::Rate,
     sources::SourceLimits,
-    ticket::TicketSecret,
+    ticket::{MIN_SECRET_BYTES, TicketSecret},
     tls::TlsError,
     turn::{self, TurnSecret},
 };
@@ -279,9 +279,6 @@ fn is_origin(text: &str) -> bool {
 fn is_sensible(timeout: &Duration) -> bool {
     !timeout.is_zero() && *timeout <= MAX_TIMEOUT
 }
-
-/// Shorter ones can be guessed by who has a signature.
-const MIN_SECRET_BYTES: usize = 16;
 
 /// Longer than anybody waits, and no danger to sums of times.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
