@@ -358,8 +358,12 @@ mod tests {
             assert!(error.contains(line) && !error.contains("unquoted"), "{error}");
         }
         let secret = "long enough for a secret";
-        let config = config(&["--ticket-secret", secret], &[]).expect("a good one");
-        assert!(!format!("{config:?}").contains(secret));
+        for setting in ["turn-secret", "ticket-secret", "resume-secret"] {
+            let config = config(&[&format!("--{setting}"), secret], &[]).expect("a good one");
+            assert!(!format!("{config:?}").contains(secret), "{setting}");
+        }
+        let config = config(&["--redis", "redis://:hush@host:6379"], &[]).expect("a good one");
+        assert!(!format!("{config:?}").contains("hush"));
     }
 
     #[test]

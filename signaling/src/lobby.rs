@@ -3,7 +3,7 @@
 //!
 //! Always compiled, also for the browser and without the `server` feature.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, ops::RangeInclusive};
 
 use serde::{Deserialize, Serialize};
 
@@ -226,11 +226,48 @@ pub fn room_code(mut random: u64) -> String {
     (0..CODE_LENGTH).map(letter).collect()
 }
 
+/// Characters that nobody sees, or that only change how others are shown: by Unicode 16's `DerivedCoreProperties.txt` those that are
+/// `Default_Ignorable_Code_Point`, less the [`JOINERS`]; and the separators of lines and paragraphs, the marks of annotations and the
+/// empty Braille pattern, which are not among them.
+const UNSEEN: [RangeInclusive<char>; 18] = [
+    '\u{ad}'..='\u{ad}',
+    '\u{34f}'..='\u{34f}',
+    '\u{61c}'..='\u{61c}',
+    '\u{115f}'..='\u{1160}',
+    '\u{17b4}'..='\u{17b5}',
+    '\u{180b}'..='\u{180f}',
+    '\u{200b}'..='\u{200b}',
+    // Marks of direction, and line and paragraph separators, embeddings and overrides.
+    '\u{200e}'..='\u{200f}',
+    '\u{2028}'..='\u{202e}',
+    // Word joiners, isolates, and what is out of use.
+    '\u{2060}'..='\u{206f}',
+    '\u{2800}'..='\u{2800}',
+    '\u{3164}'..='\u{3164}',
+    '\u{feff}'..='\u{feff}',
+    '\u{ffa0}'..='\u{ffa0}',
+    '\u{fff0}'..='\u{fffb}',
+    '\u{1bca0}'..='\u{1bca3}',
+    '\u{1d173}'..='\u{1d17a}',
+    // Tags and further selectors of variants.
+    '\u{e0000}'..='\u{e0fff}',
+];
+
+/// Unseen as well, but Persian words and many pictures are written with them: joiners, and selectors of variants.
+const JOINERS: [RangeInclusive<char>; 2] = ['\u{200c}'..='\u{200d}', '\u{fe00}'..='\u{fe0f}'];
+
 /// `name` as others may be shown it: nothing but what can be shown, and no longer than [`MAX_NAME_CHARS`].
 #[must_use]
 pub fn shown_name(name: &str) -> String {
-    let visible: String = name.chars().filter(|letter| !letter.is_control()).collect();
-    let shown: String = visible.trim().chars().take(MAX_NAME_CHARS).collect();
+    let is_in = |ranges: &[RangeInclusive<char>], letter| {
+        ranges.iter().any(|range| range.contains(&letter))
+    };
+    let is_shown = |letter: &char| !letter.is_control() && !is_in(&UNSEEN, *letter);
+    let shown: String = name.chars().filter(is_shown).collect();
+    let shown: String = shown.trim().chars().take(MAX_NAME_CHARS).collect();
+    if shown.chars().all(|letter| letter.is_whitespace() || is_in(&JOINERS, letter)) {
+        return String::new();
+    }
     shown.trim_end().to_owned()
 }
 
@@ -253,6 +290,15 @@ mod tests {
             ("", ""),
             (" \t", ""),
             ("\u{1} Ann", "Ann"),
+            // An override, spaces without a width, isolates, a mark of the order of bytes, a filler, a tag.
+            ("Ann\u{202e}nnA", "AnnnnA"),
+            ("\u{200b}A\u{2066}n\u{2069}n\u{feff}", "Ann"),
+            ("\u{ad}\u{61c}\u{3164}\u{2028}\u{e0041}\u{2800}", ""),
+            (" \u{200b} Ann \u{200b} ", "Ann"),
+            // What only changes or joins its neighbours stays, but is no name.
+            ("\u{2764}\u{fe0f}", "\u{2764}\u{fe0f}"),
+            ("\u{645}\u{6cc}\u{200c}\u{62e}", "\u{645}\u{6cc}\u{200c}\u{62e}"),
+            ("\u{200d} \u{fe0f}\u{200c}", ""),
             ("ÄÖÜßÄÖÜßÄÖÜßÄÖÜßÄÖÜßÄÖÜ ß", "ÄÖÜßÄÖÜßÄÖÜßÄÖÜßÄÖÜßÄÖÜ"),
         ] {
             assert_eq!(shown_name(name), shown, "{name:?}");

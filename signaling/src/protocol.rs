@@ -11,7 +11,8 @@ use uuid::Uuid;
 /// Longest room name, in bytes: room for a code, a game's name and its version, and still short in a link.
 pub const MAX_ROOM_NAME_BYTES: usize = 64;
 
-/// The name that the server gives to one connection; no two connections share one.
+/// The name by which the server and the others know a peer. With a [`PeerKey`] it is the same on all connections of the peer, of which
+/// only the latest counts; without one each connection gets a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PeerId(pub Uuid);
 
@@ -87,7 +88,7 @@ pub enum PeerRequest<S> {
 /// What the server sends to a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PeerEvent<S> {
-    /// Always the first message: the id of the peer that reads it.
+    /// The id of the peer that reads it: the first message; at `/v1/` after the [`Welcome`](crate::ice_servers::Welcome).
     IdAssigned(PeerId),
     /// A peer entered the room after the reader did; the reader is the one who shall offer it a connection.
     NewPeer(PeerId),

@@ -140,8 +140,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     path!("tls-cert", "FILE", tls_cert, "speak TLS with the certificates in this PEM file"),
     path!("tls-key", "FILE", tls_key, "the private key of the first of them, a PEM file"),
     number!("max-message-bytes", "N", max_message_bytes: usize, "longest message from a peer"),
+    number!(
+        "max-header-bytes", "N", max_header_bytes: usize,
+        "longest head of an HTTP request, address included"
+    ),
     number!("max-queued-bytes", "N", max_queued_bytes: usize, "most that waits for a slow peer"),
-    number!("max-peers-per-room", "N", max_peers_per_room: u16, "most peers in one room"),
+    number!("max-peers-per-room", "N", max_peers_per_room: u16, "most peers in one room, spectators included"),
     number!("max-rooms", "N", max_rooms: usize, "most rooms"),
     number!("max-peers", "N", max_peers: usize, "most peers in all rooms"),
     number!("max-connections", "N", max_connections: usize, "most connections, downloads included"),
@@ -163,6 +167,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "how many messages, or KiB, one peer may send"
     ),
     number!("messages-at-once", "N", message_rate.at_once: u32, "the same, in one moment"),
+    number!(
+        "room-requests-per-second", "N", room_request_rate.per_second: u32,
+        "how often one peer may ask for something in its room"
+    ),
+    number!(
+        "room-requests-at-once", "N", room_request_rate.at_once: u32, "the same, in one moment"
+    ),
     Setting {
         name: "trusted-proxies",
         value: "LIST",
@@ -242,10 +253,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: "URL",
         help: "share rooms with all processes that have the same one: redis://host:6379",
         set: |config, text| {
-            config.redis = (!text.is_empty()).then(|| text.to_owned());
+            config.redis = (!text.is_empty()).then(|| Secret(text.to_owned()));
             Ok(())
         },
-        show: |config| config.redis.as_deref().map(without_password).unwrap_or_default(),
+        show: |config| {
+            config.redis.as_ref().map(|url| without_password(&url.0)).unwrap_or_default()
+        },
     },
     seconds!(
         "drain-time",

@@ -10,7 +10,7 @@ use demo_game::GAME_ID;
 use serde_json::Value;
 use signaling::{
     lobby::RoomListing,
-    server::{Server, ServerConfig},
+    server::{Rate, Server, ServerConfig},
 };
 use tokio::{runtime::Runtime, sync::oneshot};
 
@@ -82,6 +82,9 @@ impl TestServer {
 
     /// Starts a server with these settings, at the address that they name.
     pub fn with_address(config: ServerConfig) -> Self {
+        // Tests look at the list of rooms as often as they like.
+        let join_rate = Rate { per_second: 1_000_000, at_once: 1_000_000 };
+        let config = ServerConfig { join_rate, ..config };
         let runtime = Runtime::new().expect("the system has threads for a runtime");
         let server = runtime.block_on(Server::bind(config)).expect("the server listens");
         let address = server.local_addr();

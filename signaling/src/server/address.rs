@@ -10,6 +10,9 @@ use crate::{
 /// Where everything is for clients that can read a [`Refusal`] from a close frame.
 const V1: &str = "/v1/";
 
+/// Begins what a group is called that is asked for by a name; behind it are the name and the size. No name has a slash.
+const NAMED_GROUP: &str = "next/";
+
 /// A request for a WebSocket.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Address {
@@ -95,6 +98,11 @@ pub(super) fn named_room(path: &str) -> Option<&str> {
     }
 }
 
+/// The name by which one asks for a room of that group; none where the server chooses among strangers.
+pub(super) fn name_of_group(group: &str) -> Option<&str> {
+    group.strip_prefix(NAMED_GROUP)?.split('/').next()
+}
+
 impl Wish {
     /// What one of matchbox's clients wants.
     fn stock(name: &str, query: Query<'_>) -> Result<Self, Refusal> {
@@ -139,7 +147,7 @@ fn named(name: &str, query: Query<'_>) -> Result<WishedRoom, Refusal> {
         None => WishedRoom::Named { name, must_exist: query.flag("existing")? },
         Some(size) => {
             let size: NonZeroU16 = size.parse().map_err(|_| Refusal::GroupSize)?;
-            let group = format!("next/{name}/{size}");
+            let group = format!("{NAMED_GROUP}{name}/{size}");
             WishedRoom::Any { group, size, label: name, closes_when_full: true }
         }
     })
@@ -234,6 +242,10 @@ mod tests {
         assert_eq!(wish("/a?other=1&next&game=b c").room, named("a"));
         assert_eq!(wish("/a?next=2").room, wish("/a?x&next=2").room);
         assert_ne!(wish("/a?next=2").room, wish("/a?next=3").room);
+        match wish("/a?next=2").room {
+            WishedRoom::Any { group, .. } => assert_eq!(name_of_group(&group), Some("a")),
+            other => panic!("{other:?}"),
+        }
         for junk in ["next=0", "next=", "next=-1", "next=two", "next=65536", "next=2%20"] {
             assert_eq!(refusal(&format!("/a?{junk}")), Refusal::GroupSize, "{junk}");
         }
@@ -271,6 +283,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let usual = group("game=a&version=1&players=2");
+        assert_eq!(name_of_group(&usual), None);
         assert_eq!(usual, group("players=2&version=1&game=a&region="));
         for other in [
             "game=b&version=1&players=2",

@@ -15,7 +15,7 @@ use super::{
     hub::RoomLimits,
     rate::Rate,
     sources::SourceLimits,
-    ticket::TicketSecret,
+    ticket::{MIN_SECRET_BYTES, TicketSecret},
     tls::TlsError,
     turn::{self, TurnSecret},
 };
@@ -36,10 +36,13 @@ pub struct ServerConfig {
     /// Longest message from a peer, in bytes; a longer one ends its connection. Default: 64 KiB. A session
     /// description is 2 to 6 kB and an ICE candidate far less, so this is ten times what is needed.
     pub max_message_bytes: usize,
+    /// Longest head of an HTTP request, address and headers together, in bytes; a longer one is answered with 431 (or 414). Default:
+    /// 16 KiB, ten times that of a browser, cookies and all, with a ticket and a token in the address.
+    pub max_header_bytes: usize,
     /// Most bytes that wait for a peer that does not read; one more message and it is sent off. Default: 512 KiB,
     /// because a newcomer in a room of 64 gets 63 session descriptions at once.
     pub max_queued_bytes: usize,
-    /// Most peers in one room, and the largest `?next=`. Default: 64. Everybody connects to everybody, and a mesh
+    /// Most peers in one room, those who play and those who look on together, and the largest `?next=`. Default: 64. Everybody connects to everybody, and a mesh
     /// of 64 is already 2016 connections.
     pub max_peers_per_room: u16,
     /// Most rooms. Default: 5000, which is `max_peers` in pairs.
@@ -54,13 +57,18 @@ pub struct ServerConfig {
     /// sends faster is read more slowly; nothing is lost. Default: 2,000 at once and 50 a second. Who comes into a room of 64 answers 63
     /// descriptions with its own and some 8 candidates each, which is about a thousand, and then has nothing more to say.
     pub message_rate: Rate,
+    /// How often one peer may ask for something in its room: for each time everybody in it is sent the whole room. Who asks more often is
+    /// read more slowly; nothing is lost. Default: 20 at once and 5 a second, faster than anybody changes their mind by clicking;
+    /// `netcode` asks once for each of its wishes, and again every 2 s. One member alone fills no queue that way: 20 times a full room of
+    /// 64 are 250 kB.
+    pub room_request_rate: Rate,
     /// Most connections from one network address that is no trusted proxy, peers and downloads together; a further one is closed
     /// at once. Default: 400, all peers below and as many downloads.
     pub max_connections_per_address: u32,
     /// Most peers from one network address: an IPv4 address, or the first half of an IPv6 address. Default: 200, a
     /// school or a LAN party behind one address.
     pub max_peers_per_address: u32,
-    /// How often peers may come from one network address. Default: 200 at once, all of the above after a restart of the
+    /// How often peers may come from one network address, or ask for the list of rooms. Default: 200 at once, all of the above after a restart of the
     /// server, and 5 a second.
     pub join_rate: Rate,
     /// The proxies whose `X-Forwarded-For` tells the address of a peer. Default: none, so that nobody can choose the address that
@@ -94,9 +102,10 @@ pub struct ServerConfig {
     /// How long such a token holds; peers get a new one after half of it. Default: 12 h, the longest evening.
     pub resume_time: Duration,
     /// The Redis, `redis://host:6379`, that makes all processes with the same one into one service. Default: none, rooms are in memory.
-    pub redis: Option<String>,
+    /// There may be a password in it.
+    pub redis: Option<Secret>,
     /// How long a server that is told to stop goes on for those who are in it, while it lets nobody else in. Default: zero, it
-    /// stops at once. It may end sooner, once nobody is left, but not before 5 s, in which load balancers ask `/ready`.
+    /// stops at once. It ends sooner once nobody is left, but not before 5 s of it are over, in which load balancers ask `/ready`.
     pub drain_time: Duration,
     /// How long a TLS handshake and an HTTP request may take to arrive, and how long a connection may wait for its next one.
     /// Default: 10 s, plenty for the few hundred bytes of a request on the worst of links.
@@ -111,12 +120,14 @@ impl Default for ServerConfig {
             tls_cert: None,
             tls_key: None,
             max_message_bytes: 64 * 1024,
+            max_header_bytes: 16 * 1024,
             max_queued_bytes: 512 * 1024,
             max_peers_per_room: 64,
             max_rooms: 5_000,
             max_peers: 10_000,
             max_connections: 11_000,
             message_rate: Rate { per_second: 50, at_once: 2_000 },
+            room_request_rate: Rate { per_second: 5, at_once: 20 },
             max_connections_per_address: 400,
             max_peers_per_address: 200,
             join_rate: Rate { per_second: 5, at_once: 200 },
@@ -148,6 +159,11 @@ impl ServerConfig {
                 "the longest message must be from 256 bytes to 16 MiB",
             ),
             (
+                // A token alone has up to 2 kB, and the HTTP library takes no smaller limit.
+                (8 * 1024..=1024 * 1024).contains(&self.max_header_bytes),
+                "the longest head of a request must be from 8 KiB to 1 MiB",
+            ),
+            (
                 self.max_queued_bytes / 2 >= self.max_message_bytes,
                 "a peer's queue must hold at least two of the longest messages",
             ),
@@ -167,6 +183,10 @@ impl ServerConfig {
             (
                 self.message_rate.is_sensible(),
                 "one message a second, and one at once, must be allowed",
+            ),
+            (
+                self.room_request_rate.is_sensible(),
+                "one request in a room a second, and one at once, must be allowed",
             ),
             (
                 self.message_rate.time_for(cost(self.max_message_bytes)) <= self.idle_timeout,
@@ -259,9 +279,6 @@ fn is_origin(text: &str) -> bool {
 fn is_sensible(timeout: &Duration) -> bool {
     !timeout.is_zero() && *timeout <= MAX_TIMEOUT
 }
-
-/// Shorter ones can be guessed by who has a signature.
-const MIN_SECRET_BYTES: usize = 16;
 
 /// Longer than anybody waits, and no danger to sums of times.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);

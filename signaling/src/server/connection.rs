@@ -4,7 +4,7 @@
 //! reads too little. Nothing that a peer sends can end anything but its own connection.
 
 use std::{
-    io, mem,
+    mem,
     pin::pin,
     sync::atomic::Ordering::Relaxed,
     time::{Duration, SystemTime},
@@ -31,8 +31,10 @@ use super::{
     local::text,
     outbox::{OutboxReader, outbox},
     rate::{Bucket, Rate},
+    silence::{Silence, SilenceStep},
     socket::{Incoming, Socket, SocketError},
     stream::Stream,
+    token::Resume,
     turn,
 };
 use crate::{
@@ -61,19 +63,18 @@ enum End {
     Refused(Refusal),
 }
 
-/// Serves one WebSocket, as its address asks, or says why not.
+/// Serves one WebSocket, as its address asks, or says why not. Whoever has proof that it was in a room comes back to that one.
 pub(crate) async fn serve(
     mut socket: ClientSocket,
-    address: Result<Address, Refusal>,
+    address: Result<(Address, Option<Resume>), Refusal>,
     shared: &Shared,
 ) {
     let end = match address {
-        Ok(Address::Stock(wish)) => meet(&mut socket, &wish, stranger(shared), shared).await,
-        Ok(Address::V1 { wish, key, token }) => {
-            let visitor = visitor(key, token.as_deref(), shared);
-            meet(&mut socket, &wish, visitor, shared).await
+        Ok((Address::Stock(wish), _)) => meet(&mut socket, &wish, stranger(shared), shared).await,
+        Ok((Address::V1 { wish, key, .. }, resume)) => {
+            meet(&mut socket, &wish, visitor(key, resume, shared), shared).await
         }
-        Ok(Address::List { game }) => list(&mut socket, &game, shared).await,
+        Ok((Address::List { game }, _)) => list(&mut socket, &game, shared).await,
         Err(refusal) => End::Refused(refusal),
     };
     debug!(?end, "connection ended");
@@ -99,10 +100,9 @@ fn stranger(shared: &Shared) -> Visitor {
 }
 
 /// One of ours. It is who its key says, so that it stays the same over several connections; without one it is a new one.
-fn visitor(key: Option<PeerKey>, token: Option<&str>, shared: &Shared) -> Visitor {
+fn visitor(key: Option<PeerKey>, resume: Option<Resume>, shared: &Shared) -> Visitor {
     let stranger = stranger(shared);
     let peer = key.map_or(stranger.peer, PeerKey::peer);
-    let resume = token.and_then(|token| shared.hub.read_token(token, peer, unix_millis()));
     Visitor { peer, is_lasting: key.is_some(), is_v1: true, resume, ..stranger }
 }
 
@@ -134,31 +134,38 @@ async fn meet(socket: &mut ClientSocket, wish: &Wish, visitor: Visitor, shared: 
     end
 }
 
-/// Shows the list of public rooms: at once, and whenever the client says something.
+/// Shows the list of public rooms: at once, and whenever the client has sent a text.
 async fn list(socket: &mut ClientSocket, game: &str, shared: &Shared) -> End {
     let mut asked = Bucket::new(Instant::now());
     let idle_timeout = shared.config.idle_timeout;
+    let mut is_asked = true;
     loop {
-        let rooms = match shared.hub.list(game).await {
-            Ok(rooms) => text(&RoomEvent::Rooms(rooms)),
-            Err(down) => return End::Refused(down.into()),
-        };
-        match timeout(idle_timeout, write(socket, &Outgoing::Text(rooms))).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return End::Broken,
-            Err(_) => return End::Refused(Refusal::Silent),
+        if mem::take(&mut is_asked) {
+            let rooms = match shared.hub.list(game).await {
+                Ok(rooms) => text(&RoomEvent::Rooms(rooms)),
+                Err(down) => return End::Refused(down.into()),
+            };
+            if let Err(end) = write(socket, &Outgoing::Text(rooms), shared).await {
+                return end;
+            }
         }
         let incoming = select! {
             biased;
             () = shared.stopped() => return End::Refused(Refusal::ServerStopping),
             incoming = timeout(idle_timeout, socket.receive()) => incoming,
         };
-        match incoming {
-            Ok(Ok(Incoming::Close(_))) => return End::Left,
-            Ok(Ok(_)) => sleep(asked.use_up(1, LIST_RATE, Instant::now())).await,
-            Ok(Err(SocketError::TooLong(_))) => return End::Refused(Refusal::MessageTooLong),
-            Ok(Err(_)) => return End::Broken,
-            Err(_) => return End::Refused(Refusal::Silent),
+        let Ok(incoming) = incoming else { return End::Refused(Refusal::Silent) };
+        // Whatever it is, so that nothing else can be sent faster.
+        sleep(asked.use_up(1, LIST_RATE, Instant::now())).await;
+        is_asked = matches!(incoming, Ok(Incoming::Text(_)));
+        match take_in(incoming, socket, shared).await {
+            Taken::Message | Taken::Request => {}
+            Taken::Ping(payload) => {
+                if let Err(end) = write(socket, &Outgoing::Pong(payload), shared).await {
+                    return end;
+                }
+            }
+            Taken::End(end) => return end,
         }
     }
 }
@@ -207,7 +214,7 @@ async fn exchange(
     let token_for = shared.config.resume_time / 2;
     let mut token_until = Instant::now() + token_for;
     let mut silence = Silence::new(idle_timeout, Instant::now());
-    let mut sent = Bucket::new(Instant::now());
+    let mut allowance = Allowance::new(Instant::now());
     // A peer that sends too fast is not read for a while.
     let mut is_paused = false;
     let mut alarm = pin!(sleep_until(silence.next_alarm()));
@@ -220,20 +227,23 @@ async fn exchange(
             incoming = socket.receive(), if !is_paused => {
                 let now = Instant::now();
                 silence.heard(now);
-                let cost = cost(socket.frame_bytes());
-                let pause = sent.use_up(cost, shared.config.message_rate, now);
+                let bytes = socket.frame_bytes();
+                let taken = match incoming {
+                    Ok(Incoming::Text(message)) => receive(&message, visit, shared).await,
+                    incoming => take_in(incoming, socket, shared).await,
+                };
+                let pause = allowance.use_up(bytes, &taken, now, shared);
                 if !pause.is_zero() {
-                    shared.health.counters.count(Counter::Slowed);
                     is_paused = true;
                     alarm.as_mut().reset(now + pause);
                 }
-                match take_in(incoming, socket, visit, shared).await {
-                    Taken::Message if now >= token_until => {
+                match taken {
+                    Taken::Message | Taken::Request if now >= token_until => {
                         shared.hub.give_token(visit, unix_millis()).await;
                         token_until = now + token_for;
                         continue;
                     }
-                    Taken::Message => continue,
+                    Taken::Message | Taken::Request => continue,
                     Taken::Ping(payload) => Outgoing::Pong(payload),
                     Taken::End(end) => return end,
                 }
@@ -254,12 +264,38 @@ async fn exchange(
                 }
             }
         };
-        // While we write we do not listen, so a peer that reads nothing counts as silent.
-        match timeout(idle_timeout, write(socket, &outgoing)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return End::Broken,
-            Err(_) => return End::Refused(Refusal::Silent),
+        if let Err(end) = write(socket, &outgoing, shared).await {
+            return end;
         }
+    }
+}
+
+/// How much of what a peer may send it has used up.
+struct Allowance {
+    messages: Bucket,
+    requests: Bucket,
+}
+
+impl Allowance {
+    fn new(now: Instant) -> Self {
+        Self { messages: Bucket::new(now), requests: Bucket::new(now) }
+    }
+
+    /// How long the peer is not to be heard after a frame of so many bytes, in which was this.
+    fn use_up(&mut self, bytes: usize, taken: &Taken, now: Instant, shared: &Shared) -> Duration {
+        let (config, counters) = (&shared.config, &shared.health.counters);
+        let pause = self.messages.use_up(cost(bytes), config.message_rate, now);
+        if !pause.is_zero() {
+            counters.count(Counter::Slowed);
+        }
+        if !matches!(taken, Taken::Request) {
+            return pause;
+        }
+        let pause_of_requests = self.requests.use_up(1, config.room_request_rate, now);
+        if !pause_of_requests.is_zero() {
+            counters.count(Counter::RequestsSlowed);
+        }
+        pause.max(pause_of_requests)
     }
 }
 
@@ -275,11 +311,17 @@ enum Outgoing {
     Pong(Vec<u8>),
 }
 
-async fn write(socket: &mut ClientSocket, outgoing: &Outgoing) -> io::Result<()> {
-    match outgoing {
-        Outgoing::Text(text) => socket.send(OpCode::Data(Data::Text), text.as_bytes()).await,
-        Outgoing::Ping => socket.send(OpCode::Control(Control::Ping), &[]).await,
-        Outgoing::Pong(payload) => socket.send(OpCode::Control(Control::Pong), payload).await,
+async fn write(socket: &mut ClientSocket, outgoing: &Outgoing, shared: &Shared) -> Result<(), End> {
+    let (opcode, payload) = match outgoing {
+        Outgoing::Text(text) => (OpCode::Data(Data::Text), text.as_bytes()),
+        Outgoing::Ping => (OpCode::Control(Control::Ping), &[][..]),
+        Outgoing::Pong(payload) => (OpCode::Control(Control::Pong), &payload[..]),
+    };
+    // While we write we do not listen, so a peer that reads nothing counts as silent.
+    match timeout(shared.config.idle_timeout, socket.send(opcode, payload)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::Broken),
+        Err(_) => Err(End::Refused(Refusal::Silent)),
     }
 }
 
@@ -287,21 +329,21 @@ async fn write(socket: &mut ClientSocket, outgoing: &Outgoing) -> io::Result<()>
 enum Taken {
     /// Nothing more.
     Message,
+    /// Nothing more; it was about the room, so everybody in it may have heard of it.
+    Request,
     Ping(Vec<u8>),
     End(End),
 }
 
-/// Follows what came from the peer.
+/// Follows what came from the peer, unless it is a text.
 async fn take_in(
     incoming: Result<Incoming, SocketError>,
     socket: &mut ClientSocket,
-    visit: &Visit,
     shared: &Shared,
 ) -> Taken {
     match incoming {
-        Ok(Incoming::Text(message)) => receive(&message, visit, shared).await,
         Ok(Incoming::Binary) => shared.health.counters.count(Counter::DroppedBinary),
-        Ok(Incoming::Pong | Incoming::Part) => {}
+        Ok(Incoming::Text(_) | Incoming::Pong | Incoming::Part) => {}
         Ok(Incoming::Ping(payload)) => return Taken::Ping(payload),
         Ok(Incoming::Close(payload)) => {
             let answer = socket.send(OpCode::Control(Control::Close), &payload);
@@ -319,15 +361,19 @@ async fn take_in(
 }
 
 /// Does what a peer asks for.
-async fn receive(text: &str, visit: &Visit, shared: &Shared) {
+async fn receive(text: &str, visit: &Visit, shared: &Shared) -> Taken {
     match read(text, visit) {
         Ok(Said::Here) => {}
         Ok(Said::Signal { receiver, message }) => {
             shared.hub.signal(visit, receiver, message).await;
         }
-        Ok(Said::Room(request)) => shared.hub.ask(visit, &request).await,
+        Ok(Said::Room(request)) => {
+            shared.hub.ask(visit, &request).await;
+            return Taken::Request;
+        }
         Err(_) => shared.health.counters.count(Counter::DroppedUnreadable),
     }
+    Taken::Message
 }
 
 /// What a peer said.
@@ -385,50 +431,6 @@ async fn close(mut socket: ClientSocket, refusal: Refusal) {
     let _ = timeout(CLOSE_GRACE, farewell).await;
 }
 
-/// Decides when a silent peer is asked whether it is there, and when it is given up.
-#[derive(Debug)]
-struct Silence {
-    timeout: Duration,
-    heard_at: Instant,
-    is_asked: bool,
-}
-
-/// What a silence that has lasted until now asks for.
-#[derive(Debug, PartialEq, Eq)]
-enum SilenceStep {
-    Wait,
-    Ask,
-    GiveUp,
-}
-
-impl Silence {
-    fn new(timeout: Duration, now: Instant) -> Self {
-        Self { timeout, heard_at: now, is_asked: false }
-    }
-
-    fn heard(&mut self, now: Instant) {
-        self.heard_at = now;
-        self.is_asked = false;
-    }
-
-    fn step(&mut self, now: Instant) -> SilenceStep {
-        if now < self.next_alarm() {
-            return SilenceStep::Wait;
-        }
-        if self.is_asked {
-            return SilenceStep::GiveUp;
-        }
-        self.is_asked = true;
-        SilenceStep::Ask
-    }
-
-    /// When to take the next [`step`](Self::step), unless something is heard before.
-    fn next_alarm(&self) -> Instant {
-        let halves = if self.is_asked { 2 } else { 1 };
-        self.heard_at + self.timeout / 2 * halves
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -437,20 +439,5 @@ mod tests {
     fn a_message_counts_for_its_kibibytes_begun_ones_included() {
         let costs = [0, 1, 1024, 1025, 2048, 65_536].map(cost);
         assert_eq!(costs, [1, 1, 1, 2, 2, 64]);
-    }
-
-    #[test]
-    fn silence_is_asked_at_half_time_and_given_up_at_full_time() {
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let mut silence = Silence::new(Duration::from_secs(60), start);
-        assert_eq!(silence.step(at(29)), SilenceStep::Wait);
-        assert_eq!(silence.step(at(30)), SilenceStep::Ask);
-        assert_eq!(silence.step(at(59)), SilenceStep::Wait);
-        silence.heard(at(59));
-        assert_eq!(silence.step(at(60)), SilenceStep::Wait);
-        assert_eq!(silence.step(at(89)), SilenceStep::Ask);
-        assert_eq!(silence.next_alarm(), at(119));
-        assert_eq!(silence.step(at(119)), SilenceStep::GiveUp);
     }
 }

@@ -30,8 +30,16 @@ pub(crate) enum Counter {
     Denied,
     /// A peer sent more than it may, and was made to wait.
     Slowed,
+    /// A peer asked for something in its room more often than it may, and was made to wait.
+    RequestsSlowed,
     /// A connection broke, or broke the WebSocket protocol, instead of being closed.
     Broken,
+    /// All connections were taken that there may be, so that the next one has to wait.
+    ConnectionsFull,
+    /// The head of an HTTP request was longer than it may be.
+    HeaderTooLong,
+    /// No request came on a connection in time, or none after the last one.
+    RequestTimedOut,
     /// The system gave no socket for a connection, most often because too many files are open.
     AcceptFailed,
     /// A client did not get through the TLS handshake: it speaks no TLS, does not trust the certificate, or is too slow.
@@ -39,7 +47,7 @@ pub(crate) enum Counter {
 }
 
 impl Counter {
-    const ALL: [Self; 32] = [
+    const ALL: [Self; 36] = [
         Self::Joined,
         Self::Refused(Refusal::RoomName),
         Self::Refused(Refusal::GroupSize),
@@ -69,7 +77,11 @@ impl Counter {
         Self::DroppedStoreDown,
         Self::Denied,
         Self::Slowed,
+        Self::RequestsSlowed,
         Self::Broken,
+        Self::ConnectionsFull,
+        Self::HeaderTooLong,
+        Self::RequestTimedOut,
         Self::AcceptFailed,
         Self::TlsFailed,
     ];
@@ -105,7 +117,11 @@ impl Counter {
             Self::DroppedStoreDown => "dropped_store_down",
             Self::Denied => "denied",
             Self::Slowed => "slowed",
+            Self::RequestsSlowed => "requests_slowed",
             Self::Broken => "broken",
+            Self::ConnectionsFull => "connections_full",
+            Self::HeaderTooLong => "header_too_long",
+            Self::RequestTimedOut => "request_timed_out",
             Self::AcceptFailed => "accept_failed",
             Self::TlsFailed => "tls_failed",
         }
@@ -124,8 +140,14 @@ pub(crate) struct Health {
 }
 
 /// One count per [`Counter`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counters([AtomicU64; Counter::ALL.len()]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; Counter::ALL.len()])
+    }
+}
 
 impl Counters {
     pub(crate) fn count(&self, counter: Counter) {

@@ -252,7 +252,7 @@ impl Scene {
                 assert!(self.now < since + GRACE + LINE, "its time is over: {member:?}");
             }
             let most = usize::from(MAX_PEERS_PER_ROOM);
-            assert!(room.members().len() <= 2 * most, "so many play, and so many look on");
+            assert!(room.members().len() <= most, "so many play and look on together");
         }
         for Client { visit, others, .. } in &self.clients {
             assert!(seen.contains(&visit.peer), "whoever is connected is in a room");
@@ -338,6 +338,14 @@ mod tests {
     }
 
     #[test]
+    fn who_plays_and_who_looks_on_are_counted_together() {
+        let (player, spectator) =
+            ("/v1/rooms/a?spectators=2\n", "/v1/rooms/a?spectators=2&place=spectator\n");
+        client_requests([player.repeat(4), spectator.repeat(4)].concat().as_bytes());
+        client_requests([spectator.repeat(4), player.repeat(4)].concat().as_bytes());
+    }
+
+    #[test]
     fn whoever_moves_to_another_room_is_missed_in_the_first() {
         let key = PeerKey::new(7).to_query();
         // The first one is deaf.
@@ -356,6 +364,8 @@ mod tests {
             "/v1/rooms/a?next=2",
             "/v1/rooms/c?capacity=1&spectators=1&place=spectator",
             "/v1/rooms/c?capacity=1&spectators=1",
+            "/v1/rooms/d?spectators=3",
+            "/v1/rooms/d?spectators=3&place=spectator",
             "/v1/create?game=g&public=1",
             "/v1/quick?game=g&players=2",
             "/v1/list?game=g",

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
@@ -25,6 +25,7 @@ use super::{
     sources::{Source, SourcePlace},
     stream::Stream,
     ticket,
+    token::Resume,
 };
 use crate::{lobby::is_tag, protocol::Refusal};
 
@@ -72,9 +73,18 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     (headers, metrics::encode(&shared.health)).into_response()
 }
 
-/// The public rooms of a game, as a program or a page without a WebSocket asks for them: `/v1/rooms?game=NAME`.
-async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
-    let query = uri.query().unwrap_or_default();
+/// The public rooms of a game, as a program or a page without a WebSocket asks for them: `/v1/rooms?game=NAME`. Whoever asks counts as
+/// somebody who comes, for as long as it takes.
+async fn list(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    let welcome = welcome(request.extensions().get(), request.headers(), &shared);
+    let welcome = welcome.and_then(|place| {
+        check_ticket(request.uri().query(), ticket::ANY_ROOM, &shared).map(|()| place)
+    });
+    let _place = match welcome {
+        Ok(place) => place,
+        Err(refusal) => return refuse(refusal, &shared),
+    };
     let game = query.split('&').find_map(|pair| pair.strip_prefix("game=")).unwrap_or_default();
     if !is_tag(game) {
         return refuse(Refusal::BadRequest, &shared);
@@ -118,13 +128,17 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
         (StatusCode::UPGRADE_REQUIRED, wrong).into_response()
     })?;
     let client = parts.extensions.remove::<Client>();
+    let address = Address::parse(parts.uri.path(), parts.uri.query());
+    let resume = address.as_ref().ok().and_then(|address| resume(address, &shared));
     let welcome = welcome(client.as_ref(), &parts.headers, &shared);
     let welcome = welcome.and_then(|place| {
-        let secret = shared.config.ticket_secret.as_ref();
-        let room = address::named_room(parts.uri.path()).unwrap_or(ticket::ANY_ROOM);
-        ticket::check(secret, parts.uri.query(), room, unix_millis() / 1000).map(|()| place)
+        let named = match &resume {
+            Some(resume) => resume.named_room(),
+            None => address::named_room(parts.uri.path()),
+        };
+        let room = named.unwrap_or(ticket::ANY_ROOM);
+        check_ticket(parts.uri.query(), room, &shared).map(|()| place)
     });
-    let address = Address::parse(parts.uri.path(), parts.uri.query());
     let is_v1 = !matches!(address, Ok(Address::Stock(_)) | Err((_, false)));
     let mut admitted = match (welcome, address) {
         (Ok(place), Ok(address)) => Ok((address, place)),
@@ -148,7 +162,7 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
             let socket = Socket::new(io.into_inner(), &read_buf, max_message_bytes);
             let (address, place) = admitted.map_or_else(
                 |refusal| (Err(refusal), None),
-                |(address, place)| (Ok(address), Some(place)),
+                |(address, place)| (Ok((address, resume)), Some(place)),
             );
             connection::serve(socket, address, &shared).await;
             drop(place);
@@ -161,6 +175,12 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
         (header::SEC_WEBSOCKET_ACCEPT, accept),
     ];
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+}
+
+/// The proof that whoever comes by this address was in a room before, which then is the one that it enters.
+fn resume(address: &Address, shared: &Shared) -> Option<Resume> {
+    let Address::V1 { key: Some(key), token: Some(token), .. } = address else { return None };
+    shared.hub.read_token(token, key.peer(), unix_millis())
 }
 
 /// What the server answers to the key in a WebSocket's opening handshake, as RFC 6455 has it.
@@ -199,6 +219,11 @@ fn welcome(
     let Some(client) = client else { return Ok(None) };
     let source = Source::of(client.address, headers, |it| shared.config.is_trusted_proxy(it));
     shared.sources.enter(source, Instant::now()).map(Some)
+}
+
+/// Whether who comes with this query has a ticket for the room, if it takes one.
+fn check_ticket(query: Option<&str>, room: &str, shared: &Shared) -> Result<(), Refusal> {
+    ticket::check(shared.config.ticket_secret.as_ref(), query, room, unix_millis() / 1000)
 }
 
 fn refuse(refusal: Refusal, shared: &Shared) -> Response {

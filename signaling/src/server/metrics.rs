@@ -55,7 +55,17 @@ impl Collector for Collected {
             ("joined", "Peers that got into a room"),
             ("denied", "Requests in rooms that were not granted"),
             ("slowed", "Messages after which a peer that sends too fast was made to wait"),
+            (
+                "requests_slowed",
+                "Requests in rooms after which a peer that asks too often had to wait",
+            ),
             ("broken", "Connections that broke instead of being closed"),
+            (
+                "connections_full",
+                "Times that all connections were taken, so that the next had to wait",
+            ),
+            ("header_too_long", "Requests whose head was too long"),
+            ("request_timed_out", "Connections that were closed because no request came in time"),
             ("accept_failed", "Connections for which the system gave no socket"),
             ("tls_failed", "Connections that did not get through the TLS handshake"),
         ] {

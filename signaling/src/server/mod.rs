@@ -18,6 +18,7 @@ mod metrics;
 mod outbox;
 mod rate;
 mod room;
+mod silence;
 mod socket;
 mod sources;
 mod store;
@@ -78,13 +79,10 @@ use self::{
 /// How often places are given up that were kept for long enough: a second more or less makes no difference to anybody.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Longest head of an HTTP request; a browser's, cookies and all, is one or two kB.
-const MAX_REQUEST_HEAD_BYTES: usize = 16 * 1024;
-
 /// How long connections have to end once the server is told to stop; with it the process is gone within two seconds.
 const STOP_GRACE: Duration = Duration::from_millis(1500);
 
-/// How long a server drains even with nobody in it, so that a load balancer that asks every few seconds hears of it from `/ready`, and not
+/// How long a server drains even with nobody in it, if its drain time is not shorter, so that a load balancer that asks every few seconds hears of it from `/ready`, and not
 /// from a closed port.
 const DRAIN_AT_LEAST: Duration = Duration::from_secs(5);
 
@@ -251,6 +249,7 @@ async fn hub(config: &ServerConfig, health: Arc<Health>) -> Result<Hub, BindErro
     let store: Arc<dyn Store> = match &config.redis {
         None => Arc::new(MemoryStore::new(Arc::clone(&local))),
         Some(url) => {
+            let Secret(url) = url;
             let store = RedisStore::connect(url, process, Arc::clone(&local)).await;
             store.map_err(|error| BindError::Redis {
                 url: without_password(url),
@@ -295,6 +294,9 @@ async fn accept(
 ) {
     let router = http::router(Arc::clone(&shared));
     loop {
+        if places.available_permits() == 0 {
+            shared.health.counters.count(Counter::ConnectionsFull);
+        }
         let Ok(place) = Arc::clone(places).acquire_owned().await else {
             return; // Never closed, so never reached.
         };
@@ -361,7 +363,7 @@ async fn serve(stream: Stream, client: Client, router: Router, shared: Arc<Share
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(shared.config.request_timeout)
-        .max_buf_size(MAX_REQUEST_HEAD_BYTES)
+        .max_buf_size(shared.config.max_header_bytes)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
@@ -374,5 +376,10 @@ async fn serve(stream: Stream, client: Client, router: Router, shared: Arc<Share
     };
     if let Err(error) = result {
         debug!(%error, "HTTP connection ended");
+        if error.is_parse_too_large() {
+            shared.health.counters.count(Counter::HeaderTooLong);
+        } else if error.is_timeout() {
+            shared.health.counters.count(Counter::RequestTimedOut);
+        }
     }
 }

@@ -9,7 +9,10 @@ use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::room::{Claim, RoomId, Terms};
+use super::{
+    address::name_of_group,
+    room::{Claim, RoomId, Terms},
+};
 use crate::protocol::PeerId;
 
 /// Longest token that is looked at: the longest names there are make less than this.
@@ -30,6 +33,16 @@ pub(crate) struct Resume {
     pub(crate) claim: Claim,
     /// In milliseconds since 1970.
     pub(crate) expires: u64,
+}
+
+impl Resume {
+    /// The room that one has to have a ticket for to come back: none if the server had chosen it.
+    pub(crate) fn named_room(&self) -> Option<&str> {
+        match &self.terms.group {
+            Some(group) => name_of_group(group),
+            None => Some(&self.room.0),
+        }
+    }
 }
 
 impl Signer {

@@ -183,6 +183,24 @@ async fn full_rooms_and_full_servers_say_so() {
 }
 
 #[tokio::test]
+async fn who_looks_on_takes_a_place_of_the_room_as_well() {
+    let server = TestServer::start(ServerConfig { max_peers_per_room: 3, ..config() }).await;
+    for query in [
+        "rooms/a?capacity=2&spectators=2",
+        "rooms/a?spectators=3",
+        "rooms/a?capacity=1&spectators=65535",
+        "quick?players=3&spectators=1",
+    ] {
+        let mut socket = server.open(&format!("/v1/{query}")).await;
+        assert_closed(&mut socket, Refusal::BadRequest).await;
+    }
+    for (query, capacity) in [("", 3), ("?spectators=1", 2), ("?capacity=1&spectators=1", 1)] {
+        let mut peer = server.join(&format!("/v1/rooms/{capacity}{query}")).await;
+        assert_eq!(peer.sees("its room", |_| true).await.capacity, capacity, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn too_many_rooms_are_refused() {
     let server = TestServer::start(ServerConfig { max_rooms: 1, ..config() }).await;
     let mut first = server.join("/a").await;
@@ -242,6 +260,7 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
     within_deadline("an answer", &mut read).await.expect("a sound answer");
     drop(read);
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(server.health().await["counters"]["connections_full"].as_u64() > Some(0));
 }
 
 #[tokio::test]
@@ -252,13 +271,26 @@ async fn what_is_not_http_is_cut_off() {
     assert_eq!(server.send_raw(b"\x16\x03\x01\x02\x00junk\r\n\r\n").await.status, 400);
     assert_eq!(server.send_raw(b"GET / HTTP/1.1\r\nHost: te").await.status, 0, "half a request");
     assert_eq!(server.send_raw(b"").await.status, 0, "no request");
+    server.await_count("request_timed_out", 2).await;
     let long_head = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(15 * 1024));
     assert_ne!(server.send_raw(long_head.as_bytes()).await.status, 431);
     let too_long_head = format!("GET / HTTP/1.1\r\nx: {}", "x".repeat(16 * 1024));
     assert_eq!(server.send_raw(too_long_head.as_bytes()).await.status, 431);
+    server.await_count("header_too_long", 1).await;
     let no_key = "Upgrade: websocket\r\nConnection: upgrade\r\n";
     assert_eq!(server.request("GET", "/room", no_key).await.status, 400);
     server.assert_others_can_play().await;
+}
+
+#[tokio::test]
+async fn the_head_of_a_request_may_be_as_long_as_it_is_set() {
+    let server = TestServer::start(ServerConfig { max_header_bytes: 8 * 1024, ..config() }).await;
+    let long_head =
+        format!("GET / HTTP/1.1\r\nx: {}\r\nConnection: close\r\n\r\n", "x".repeat(7 * 1024));
+    assert_eq!(server.send_raw(long_head.as_bytes()).await.status, 404);
+    let too_long_head = format!("GET / HTTP/1.1\r\nx: {}", "x".repeat(8 * 1024));
+    assert_eq!(server.send_raw(too_long_head.as_bytes()).await.status, 431);
+    server.await_count("header_too_long", 1).await;
 }
 
 #[tokio::test]
@@ -284,6 +316,8 @@ async fn settings_that_make_no_sense_are_refused() {
         ServerConfig { max_message_bytes: 0, ..config() },
         ServerConfig { max_message_bytes: usize::MAX, ..config() },
         ServerConfig { max_queued_bytes: 1, ..config() },
+        ServerConfig { max_header_bytes: 1024, ..config() },
+        ServerConfig { max_header_bytes: usize::MAX, ..config() },
         ServerConfig { max_peers_per_room: 0, ..config() },
         ServerConfig { max_rooms: 0, ..config() },
         ServerConfig { max_peers: 0, ..config() },
@@ -297,6 +331,7 @@ async fn settings_that_make_no_sense_are_refused() {
         ServerConfig { max_connections_per_address: 0, ..config() },
         ServerConfig { join_rate: Rate { per_second: 0, at_once: 1 }, ..config() },
         ServerConfig { message_rate: Rate { per_second: 1, at_once: 0 }, ..config() },
+        ServerConfig { room_request_rate: Rate { per_second: 0, at_once: 1 }, ..config() },
         // The longest message would take more than a minute.
         ServerConfig { message_rate: Rate { per_second: 1, at_once: 1 }, ..config() },
         ServerConfig { allowed_origins: vec!["game.example".into()], ..config() },

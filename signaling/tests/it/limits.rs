@@ -1,6 +1,9 @@
 //! Limits on how much and how often: on what one peer sends, and on what comes from one network address.
 
+use futures::{FutureExt, SinkExt};
+use serde_json::json;
 use signaling::{
+    lobby::{RoomRequest, RoomState},
     protocol::{PeerEvent, Refusal},
     server::{Rate, ServerConfig},
 };
@@ -57,6 +60,36 @@ async fn one_address_comes_so_often() {
     assert_refused(&server, &[], 429, Refusal::TooOften).await;
     server.await_count("refused_too_often", 2).await;
     await_place(&server).await;
+}
+
+#[tokio::test]
+async fn who_asks_for_the_list_counts_as_who_comes() {
+    let join_rate = Rate { per_second: 1, at_once: 2 };
+    let trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
+    let limited = ServerConfig { join_rate, trusted_proxies, ..config() };
+    let server = TestServer::start(limited).await;
+    let ask = async |address: &str| {
+        let header = format!("X-Forwarded-For: {address}\r\n");
+        server.request("GET", "/v1/rooms?game=a", &header).await
+    };
+    for address in ["192.0.2.1", "192.0.2.1", "192.0.2.2"] {
+        assert_eq!(ask(address).await.status, 200, "{address}");
+    }
+    let refused = ask("192.0.2.1").await;
+    assert_eq!((refused.status, refused.text()), (429, &*format!("{}\n", Refusal::TooOften)));
+    server.await_count("refused_too_often", 1).await;
+    assert_refused(&server, &[("x-forwarded-for", "192.0.2.1")], 429, Refusal::TooOften).await;
+    assert_eq!(ask("192.0.2.2").await.status, 200);
+}
+
+#[tokio::test]
+async fn pages_from_elsewhere_are_not_told_of_rooms() {
+    let allowed_origins = vec!["https://game.example".to_owned()];
+    let server = TestServer::start(ServerConfig { allowed_origins, ..config() }).await;
+    for (origin, status) in [("https://game.example", 200), ("https://evil.example", 403)] {
+        let header = format!("Origin: {origin}\r\n");
+        assert_eq!(server.request("GET", "/v1/rooms?game=a", &header).await.status, status);
+    }
 }
 
 #[tokio::test]
@@ -178,4 +211,50 @@ async fn a_long_message_counts_as_several() {
     assert_eq!(talker.next().await, PeerEvent::Signal { sender: id, data: 1.into() });
     // 18 and one, of which 10 at once.
     assert!(begun.elapsed().as_millis() >= 400, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn who_asks_too_often_in_a_room_sends_nobody_off() {
+    // A queue takes a few states of a room of four, and not a flood of them.
+    let (max_message_bytes, max_queued_bytes) = (1024, 6 * 1024);
+    let room_request_rate = Rate { per_second: 1, at_once: 3 };
+    let limited =
+        ServerConfig { max_message_bytes, max_queued_bytes, room_request_rate, ..config() };
+    let server = TestServer::start(limited).await;
+    let mut flooder = server.join("/v1/rooms/room").await;
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        others.push(server.join("/v1/rooms/room").await);
+    }
+    flooder.sees("all four", |room| room.members.len() == 4).await;
+    for number in 0..1000 {
+        let request = json!({ "Room": RoomRequest::SetReady(number % 2 == 0) });
+        let message = Message::text(request.to_string());
+        flooder.socket.feed(message).await.expect("the server is there");
+    }
+    // Most of it waits for the server to read it.
+    let _ = flooder.socket.flush().now_or_never();
+    server.await_count("requests_slowed", 1).await;
+    let [one, other, third] = &mut others[..] else { panic!("three") };
+    assert_eq!(one.next().await, PeerEvent::NewPeer(other.id));
+    assert_eq!(one.next().await, PeerEvent::NewPeer(third.id));
+    one.greet(third).await;
+    let (room, counters) = (server.health().await, "counters");
+    assert_eq!((&room["peers"], &room[counters]["refused_too_slow"]), (&4.into(), &0.into()));
+}
+
+#[tokio::test]
+async fn who_clicks_a_little_too_fast_in_a_room_loses_nothing() {
+    let room_request_rate = Rate { per_second: 20, at_once: 2 };
+    let server = TestServer::start(ServerConfig { room_request_rate, ..config() }).await;
+    let mut clicker = server.join("/v1/rooms/room").await;
+    let mut other = server.join("/v1/rooms/room").await;
+    for is_ready in [true, false, true, false, true] {
+        clicker.ask(&RoomRequest::SetReady(is_ready)).await;
+    }
+    let id = clicker.id;
+    clicker.ask(&RoomRequest::Rename("Ann".into())).await;
+    let is_last = |room: &RoomState| room.member(id).is_some_and(|member| member.name == "Ann");
+    let room = other.sees("the last wish", is_last).await;
+    assert!(room.member(id).is_some_and(|member| member.is_ready));
 }

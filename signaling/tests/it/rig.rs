@@ -44,6 +44,7 @@ pub(crate) fn config() -> ServerConfig {
     ServerConfig {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         message_rate: any,
+        room_request_rate: any,
         join_rate: any,
         ..ServerConfig::default()
     }

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use signaling::{
-    protocol::{PeerEvent, Refusal},
+    protocol::{PeerEvent, PeerKey, Refusal},
     server::{ANY_ROOM, ServerConfig, TicketSecret},
 };
 
@@ -61,6 +61,60 @@ async fn who_has_none_is_refused_in_words_and_counted() {
     assert!(metrics.text().contains("signaling_refused_total{reason=\"ticket\"} 10\n"));
     // Who asks for no room needs none.
     assert_eq!(server.get("/health").await.status, 200);
+}
+
+#[tokio::test]
+async fn who_comes_back_by_a_token_needs_a_ticket_for_that_room() {
+    let server = start().await;
+    let (later, _) = expiries();
+    let ticket = |room: &str| format!("ticket={}", secret().ticket(room, later));
+    let key = PeerKey::new(7).to_query();
+    let mut peer = server.join(&format!("/v1/rooms/duel?{key}&{}", ticket("duel"))).await;
+    let token = peer.token().await;
+    let back = |path: &str, room| format!("/v1/{path}?{key}&token={token}&{}", ticket(room));
+    for (path, room) in [("rooms/other", "other"), ("create", "other"), ("rooms/duel", "other")] {
+        let mut socket = server.open(&back(path, room)).await;
+        assert_closed(&mut socket, Refusal::Ticket).await;
+    }
+    for room in ["duel", ANY_ROOM] {
+        let mut again = server.join(&back("rooms/other", room)).await;
+        assert_eq!(again.sees("its room", |_| true).await.name, "duel");
+    }
+}
+
+#[tokio::test]
+async fn who_comes_back_among_strangers_needs_the_ticket_that_it_came_with() {
+    let server = start().await;
+    let (later, _) = expiries();
+    for (path, room) in [
+        ("rooms/lucky?next=2", "lucky"),
+        ("quick?players=2", ANY_ROOM),
+        ("create?capacity=2", ANY_ROOM),
+    ] {
+        let ticket = secret().ticket(room, later);
+        let path = format!("/v1/{path}&{}&ticket={ticket}", PeerKey::new(7).to_query());
+        let mut peer = server.join(&path).await;
+        let name = peer.sees("its room", |_| true).await.name;
+        let token = peer.token().await;
+        let mut again = server.join(&format!("{path}&token={token}")).await;
+        assert_eq!(again.sees("its room", |_| true).await.name, name, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_list_is_for_those_who_may_enter_any_room() {
+    let server = start().await;
+    let (later, _) = expiries();
+    let (one, all) = (secret().ticket("duel", later), secret().ticket(ANY_ROOM, later));
+    for (query, status) in
+        [("", 401), (&*format!("&ticket={one}"), 401), (&*format!("&ticket={all}"), 200)]
+    {
+        let response = server.get(&format!("/v1/rooms?game=a{query}")).await;
+        assert_eq!(response.status, status, "{query}");
+    }
+    let mut socket = server.open("/v1/list?game=a").await;
+    assert_closed(&mut socket, Refusal::Ticket).await;
+    server.open(&format!("/v1/list?game=a&ticket={all}")).await;
 }
 
 #[tokio::test]

@@ -87,6 +87,38 @@ async fn who_closes_hears_the_same() {
 }
 
 #[tokio::test]
+async fn who_looks_at_the_list_gets_it_for_each_text_and_a_pong_for_each_ping() {
+    let server = TestServer::start(config()).await;
+    let mut socket = server.open("/v1/list?game=a").await;
+    let frame = |text: &'static str, kind, is_final| {
+        let text = Bytes::from_static(text.as_bytes());
+        Message::Frame(Frame::message(text, OpCode::Data(kind), is_final))
+    };
+    let ping = Bytes::from_static(b"there?");
+    let farewell = CloseFrame { code: CloseCode::Away, reason: "bye".into() };
+    let closed = Message::Close(Some(farewell));
+    for message in [
+        Message::Pong(Bytes::new()),
+        Message::binary(vec![7]),
+        Message::Ping(ping.clone()),
+        frame("ag", Data::Text, false),
+        frame("ain", Data::Continue, true),
+        closed.clone(),
+    ] {
+        within_deadline("sending", socket.send(message)).await.expect("the server is there");
+    }
+    let list = Message::text(r#"{"Rooms":[]}"#);
+    for expected in [list.clone(), Message::Pong(ping), list, closed] {
+        let answer = within_deadline("an answer", socket.next()).await;
+        assert_eq!(answer.expect("open").expect("sound"), expected);
+    }
+    let end = within_deadline("the end", socket.next()).await;
+    assert!(end.is_none(), "the server ends the connection: {end:?}");
+    server.await_count("dropped_binary", 1).await;
+    assert_eq!(server.health().await["counters"]["broken"], 0);
+}
+
+#[tokio::test]
 async fn what_a_client_says_together_with_its_handshake_is_heard() {
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},

@@ -143,16 +143,11 @@ impl Hub {
             let (must_exist, must_be_new, is_rebuilt) = (false, false, true);
             return Ok(Entrance { id, terms, must_exist, must_be_new, is_rebuilt });
         }
-        let most = self.limits.max_peers_per_room;
         let mut terms = self.terms(wish)?;
         let (id, must_exist) = match &wish.room {
             WishedRoom::Named { name, must_exist } => (name.clone(), *must_exist),
             WishedRoom::New => (room_code(random()), false),
-            WishedRoom::Any { group, size, label, closes_when_full } => {
-                if size.get() > most {
-                    return Err(Refusal::GroupSize);
-                }
-                terms.capacity = size.get();
+            WishedRoom::Any { group, label, closes_when_full, .. } => {
                 terms.group = Some(group.clone());
                 terms.closes_when_full = *closes_when_full;
                 match self.store.open_room(group).await? {
@@ -166,16 +161,22 @@ impl Hub {
     }
 
     fn terms(&self, wish: &Wish) -> Result<Terms, Refusal> {
-        let most = self.limits.max_peers_per_room;
-        let capacity = wish.capacity.map_or(most, NonZeroU16::get);
-        if capacity > most || wish.spectators > most {
+        let (most, spectators) = (self.limits.max_peers_per_room, wish.spectators);
+        let players = match &wish.room {
+            WishedRoom::Any { size, .. } if size.get() > most => return Err(Refusal::GroupSize),
+            WishedRoom::Any { size, .. } => Some(*size),
+            WishedRoom::Named { .. } | WishedRoom::New => wish.capacity,
+        };
+        // Who does not say gets all places that nobody looks on from.
+        let capacity = players.map_or(most.saturating_sub(spectators), NonZeroU16::get);
+        if capacity == 0 || capacity.checked_add(spectators).is_none_or(|all| all > most) {
             return Err(Refusal::BadRequest);
         }
         Ok(Terms {
             game: wish.game.clone(),
             version: wish.version.clone(),
             capacity,
-            spectators: wish.spectators,
+            spectators,
             is_public: wish.is_public,
             group: None,
             closes_when_full: false,

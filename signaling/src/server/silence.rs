@@ -1,0 +1,69 @@
+//! When a silent peer is asked whether it is there, and when it is given up.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Decides when a silent peer is asked whether it is there, and when it is given up.
+#[derive(Debug)]
+pub(super) struct Silence {
+    timeout: Duration,
+    heard_at: Instant,
+    is_asked: bool,
+}
+
+/// What a silence that has lasted until now asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum SilenceStep {
+    Wait,
+    Ask,
+    GiveUp,
+}
+
+impl Silence {
+    pub(super) fn new(timeout: Duration, now: Instant) -> Self {
+        Self { timeout, heard_at: now, is_asked: false }
+    }
+
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.heard_at = now;
+        self.is_asked = false;
+    }
+
+    pub(super) fn step(&mut self, now: Instant) -> SilenceStep {
+        if now < self.next_alarm() {
+            return SilenceStep::Wait;
+        }
+        if self.is_asked {
+            return SilenceStep::GiveUp;
+        }
+        self.is_asked = true;
+        SilenceStep::Ask
+    }
+
+    /// When to take the next [`step`](Self::step), unless something is heard before.
+    pub(super) fn next_alarm(&self) -> Instant {
+        let halves = if self.is_asked { 2 } else { 1 };
+        self.heard_at + self.timeout / 2 * halves
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_asked_at_half_time_and_given_up_at_full_time() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut silence = Silence::new(Duration::from_secs(60), start);
+        assert_eq!(silence.step(at(29)), SilenceStep::Wait);
+        assert_eq!(silence.step(at(30)), SilenceStep::Ask);
+        assert_eq!(silence.step(at(59)), SilenceStep::Wait);
+        silence.heard(at(59));
+        assert_eq!(silence.step(at(60)), SilenceStep::Wait);
+        assert_eq!(silence.step(at(89)), SilenceStep::Ask);
+        assert_eq!(silence.next_alarm(), at(119));
+        assert_eq!(silence.step(at(119)), SilenceStep::GiveUp);
+    }
+}
