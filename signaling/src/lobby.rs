@@ -134,7 +134,7 @@ pub enum RoomRequest {
     SetLocked(bool),
     /// Be in the list of public rooms, or not. For the owner.
     SetPublic(bool),
-    /// Send this peer off, and do not let it in again. For the owner.
+    /// Send this peer off, and do not let it in again under this id: a lock keeps out who comes under another one. For the owner.
     Kick(PeerId),
     /// The match begins: all players must be ready. For the owner.
     Start,

@@ -19,7 +19,7 @@ const REPEAT: f32 = 0.22;
 /// How far a stick is pushed to count as a direction: past its slack.
 const STICK_PUSHED: f32 = 0.6;
 
-/// Longest name, in characters: what others still see whole.
+/// Longest name, in characters: what others see whole, where nothing has to be said of it.
 pub(crate) const MAX_NAME: usize = 16;
 
 /// A thing that can be chosen.

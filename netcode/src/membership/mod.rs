@@ -111,7 +111,7 @@ impl StateChange<'_> {
 pub struct JoinRoom {
     /// The address of the room: `ws://host:3536/room`, `wss://…`; with `?next=2` the server pairs whoever comes. Or `ws://host:3536/v1/create`
     /// for a new room, whose name is then in [`Room`], with `?capacity=4`, `spectators=2` and `public=1` if wanted; or `…/v1/quick?players=2`
-    /// to play with strangers who want the same game and version.
+    /// to play with strangers who want the same game and version. `place=spectator` comes in to sit out, `existing=1` opens no new room.
     pub url: String,
     /// The name that others see; cut to 24 characters.
     pub name: String,

@@ -38,12 +38,12 @@ impl Room {
 
 /// Request: ask the server for something in the room. What it does not do comes back as a [`RoomDenied`].
 ///
-/// The plugin itself asks for `SetReady`, `Start` and `Finish`, as the session goes: leave them to it. Names and places are changed by
-/// [`Rename`](crate::Rename) and [`SetSpectating`](crate::SetSpectating), of which the other peers hear as well.
+/// The plugin itself asks for `SetReady`, `Start` and `Finish`, as the session goes: leave them to it. Names are changed by
+/// [`Rename`](crate::Rename), of which the other peers hear as well, and places by [`SetSpectating`](crate::SetSpectating).
 #[derive(Message, Clone, Debug, PartialEq, Eq)]
 pub struct AskRoom(pub RoomRequest);
 
-/// The server does not do what was asked for by [`AskRoom`].
+/// The server does not do what was asked for by [`AskRoom`] or [`SetSpectating`](crate::SetSpectating).
 #[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoomDenied(pub Denial);
 

@@ -185,18 +185,19 @@ async fn full_rooms_and_full_servers_say_so() {
 #[tokio::test]
 async fn who_looks_on_takes_a_place_of_the_room_as_well() {
     let server = TestServer::start(ServerConfig { max_peers_per_room: 3, ..config() }).await;
-    for query in [
-        "rooms/a?capacity=2&spectators=2",
-        "rooms/a?spectators=3",
-        "rooms/a?capacity=1&spectators=65535",
-        "quick?players=3&spectators=1",
+    let mut socket = server.open("/v1/rooms/a?capacity=4").await;
+    assert_closed(&mut socket, Refusal::BadRequest).await;
+    for (path, capacity, spectators) in [
+        ("rooms/a", 3, 0),
+        ("rooms/b?spectators=1", 2, 1),
+        ("rooms/c?capacity=1&spectators=1", 1, 1),
+        ("rooms/d?capacity=2&spectators=2", 2, 1),
+        ("rooms/e?spectators=65535", 1, 2),
+        ("quick?players=3&spectators=1", 3, 0),
     ] {
-        let mut socket = server.open(&format!("/v1/{query}")).await;
-        assert_closed(&mut socket, Refusal::BadRequest).await;
-    }
-    for (query, capacity) in [("", 3), ("?spectators=1", 2), ("?capacity=1&spectators=1", 1)] {
-        let mut peer = server.join(&format!("/v1/rooms/{capacity}{query}")).await;
-        assert_eq!(peer.sees("its room", |_| true).await.capacity, capacity, "{query}");
+        let mut peer = server.join(&format!("/v1/{path}")).await;
+        let room = peer.sees("its room", |_| true).await;
+        assert_eq!((room.capacity, room.spectators), (capacity, spectators), "{path}");
     }
 }
 

@@ -168,10 +168,12 @@ impl Hub {
             WishedRoom::Named { .. } | WishedRoom::New => wish.capacity,
         };
         // Who does not say gets all places that nobody looks on from.
-        let capacity = players.map_or(most.saturating_sub(spectators), NonZeroU16::get);
-        if capacity == 0 || capacity.checked_add(spectators).is_none_or(|all| all > most) {
+        let capacity = players.map_or(most.saturating_sub(spectators).max(1), NonZeroU16::get);
+        if capacity > most {
             return Err(Refusal::BadRequest);
         }
+        // A small server need not turn anybody away for places that few will want.
+        let spectators = spectators.min(most - capacity);
         Ok(Terms {
             game: wish.game.clone(),
             version: wish.version.clone(),
