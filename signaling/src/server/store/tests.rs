@@ -1,6 +1,6 @@
 //! What is asked of a store, whichever it is.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use super::{
     super::{
@@ -19,6 +19,7 @@ mod redis_server;
 use redis_server::RedisServer;
 
 const PROCESS: ProcessId = ProcessId(7);
+const GRACE: Duration = Duration::from_secs(15);
 
 /// A store, and the peers that are connected to its process.
 struct Rig {
@@ -33,7 +34,7 @@ async fn rigs(test: &str) -> (Vec<Rig>, Option<RedisServer>) {
     let redis = RedisServer::start(test);
     if let Some(redis) = &redis {
         let local = Arc::new(Local::default());
-        let store = RedisStore::connect(&redis.url(), PROCESS, Arc::clone(&local)).await;
+        let store = RedisStore::connect(&redis.url(), PROCESS, Arc::clone(&local), GRACE).await;
         rigs.push(Rig { store: store.expect("it runs"), local });
     }
     (rigs, redis)
