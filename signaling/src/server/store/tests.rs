@@ -2,6 +2,8 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use futures::future::join_all;
+
 use super::{
     super::{
         local::Local,
@@ -212,6 +214,12 @@ async fn only_a_shared_store_can_pass_a_signal_on() {
         assert_eq!(passed, Ok(rig.store.is_shared()));
         if rig.store.is_shared() {
             assert_eq!(ann.next().await.as_deref(), Some("hello"));
+            assert!(rig.join("a", 1, None).await && rig.join("a", 2, None).await);
+            let to_both = [2, 3].map(|number| {
+                let (to, store) = (PeerId::from_u128(number), &rig.store);
+                async move { store.pass_on(&id("a"), to, &"hello".into()).await }
+            });
+            assert_eq!(join_all(to_both).await, [Ok(true), Ok(false)], "one is in the room");
         }
     }
 }

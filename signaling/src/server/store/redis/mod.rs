@@ -313,6 +313,10 @@ impl Store for RedisStore {
         if self.shared.is_cut_off.load(Relaxed) {
             return Err(StoreDown);
         }
+        let seen = self.shared.lock().get(room).and_then(|followed| followed.room.clone());
+        if seen.is_some_and(|seen| seen.member(to).is_none()) {
+            return Ok(false);
+        }
         let signal = Published::Signal { to, message: message.to_string() };
         let mut publish = cmd("PUBLISH");
         publish.arg(key("events", &room.0)).arg(signal.to_json());
