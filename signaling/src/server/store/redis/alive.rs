@@ -14,6 +14,7 @@ use super::{
         StoreDown,
     },
     ALIVE_FOR, BATCH, BEAT, REFRESH, RedisStore, key,
+    scripts::INDEX_FOR,
 };
 use crate::protocol::PeerId;
 
@@ -38,7 +39,7 @@ impl RedisStore {
         self.attempt(say.exec_async(&mut self.commands())).await
     }
 
-    /// Keeps the rooms of this process.
+    /// Keeps the rooms of this process, and the lists that they are in.
     pub(super) async fn refresh(&self) -> Result<(), StoreDown> {
         {
             let mut beat = self.lock_beat();
@@ -47,7 +48,23 @@ impl RedisStore {
             }
             beat.refreshed = Instant::now();
         }
-        let ids: Vec<RoomId> = self.shared.lock().keys().cloned().collect();
+        let mut ids = Vec::new();
+        let mut lists = HashSet::new();
+        for (id, followed) in &*self.shared.lock() {
+            ids.push(id.clone());
+            if let Some(room) = &followed.room {
+                lists.extend(room.open_group().map(|group| key("open", group)));
+                lists.extend(room.listed_game().map(|game| key("game", game)));
+            }
+        }
+        let lists: Vec<String> = lists.into_iter().collect();
+        for lists in lists.chunks(BATCH) {
+            let mut batch = pipe();
+            for list in lists {
+                batch.cmd("EXPIRE").arg(list).arg(INDEX_FOR).ignore();
+            }
+            self.run(batch.exec_async(&mut self.commands())).await?;
+        }
         let room_ms = self.room_for.as_millis() as u64;
         for ids in ids.chunks(BATCH) {
             let mut batch = pipe();

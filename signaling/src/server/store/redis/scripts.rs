@@ -13,8 +13,8 @@ use super::{
     key,
 };
 
-/// How long an index lasts that nobody adds to, in seconds: what is in it is gone long before.
-const INDEX_FOR: u64 = 24 * 60 * 60;
+/// How long an index lasts that nobody adds to and no process refreshes, in seconds: what is in it is gone long before.
+pub(super) const INDEX_FOR: u64 = 24 * 60 * 60;
 
 /// Puts a room in, if it is as it was, and publishes what comes of it. 1 if it did. A room that was forgotten is not a new one: its
 /// group may have several open ones.
