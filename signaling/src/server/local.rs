@@ -28,6 +28,9 @@ struct Entry {
     is_v1: bool,
     /// It came again by another process, and is on its way out here.
     is_replaced: bool,
+    is_owner: bool,
+    /// It has no token that says what it is in its room.
+    needs_token: bool,
     outbox: Outbox,
 }
 
@@ -66,7 +69,8 @@ impl Local {
         if peers.len() >= most && !peers.contains_key(&peer) {
             return Err(outbox);
         }
-        let entry = Entry { connection, room: room.clone(), is_v1, is_replaced: false, outbox };
+        let (room, is_replaced, is_owner, needs_token) = (room.clone(), false, false, true);
+        let entry = Entry { connection, room, is_v1, is_replaced, is_owner, needs_token, outbox };
         Ok(peers.insert(peer, entry).map(|before| {
             before.outbox.close(Refusal::Replaced);
             before.room
@@ -85,6 +89,17 @@ impl Local {
         if let Some(entry) = self.lock().get_mut(&peer).filter(|entry| entry.is_in(room)) {
             entry.is_replaced = true;
             entry.outbox.close(Refusal::Replaced);
+        }
+    }
+
+    /// Whether the peer has no token that says what it is in its room.
+    pub(crate) fn needs_token(&self, peer: PeerId) -> bool {
+        self.lock().get(&peer).is_some_and(|entry| entry.needs_token)
+    }
+
+    pub(crate) fn set_needs_token(&self, peer: PeerId, needs_token: bool) {
+        if let Some(entry) = self.lock().get_mut(&peer) {
+            entry.needs_token = needs_token;
         }
     }
 
@@ -115,7 +130,15 @@ impl Local {
 
     /// Hands out what comes of a change in that room to those who are connected here.
     pub(crate) fn apply(&self, room: &RoomId, effects: &[Effect]) {
-        let peers = self.lock();
+        let mut peers = self.lock();
+        for effect in effects {
+            let Effect::Show { to, state } = effect else { continue };
+            for peer in to {
+                if let Some(entry) = peers.get_mut(peer).filter(|entry| entry.is_in(room)) {
+                    entry.note_owner(state.owner == Some(*peer));
+                }
+            }
+        }
         let hand = |to: &[PeerId], message: &Utf8Bytes| {
             for peer in to {
                 if let Some(entry) = peers.get(peer).filter(|entry| entry.is_in(room)) {
@@ -149,6 +172,11 @@ impl Local {
 impl Entry {
     fn is_in(&self, room: &RoomId) -> bool {
         self.room == *room && !self.is_replaced
+    }
+
+    fn note_owner(&mut self, is_owner: bool) {
+        self.needs_token |= self.is_owner != is_owner;
+        self.is_owner = is_owner;
     }
 
     /// Where the queue is full it is closed, by which the connection knows that it must end.

@@ -174,12 +174,22 @@ impl Hub {
         Ok(rooms.iter().map(|room| room.listing()).collect())
     }
 
+    /// Whether a peer that can come back has nothing that says so, or that says something else of it than is true by now.
+    pub(crate) fn needs_token(&self, visit: &Visit) -> bool {
+        visit.is_lasting && self.local.needs_token(visit.peer)
+    }
+
     /// Gives a peer what brings it back to its place, if it is one that can come back.
     pub(crate) async fn give_token(&self, visit: &Visit, now: u64) {
         if !visit.is_lasting {
             return;
         }
-        let Ok(Some(kept)) = self.store.load(&visit.room).await else { return };
+        // Before the room is loaded, so that no change falls in between.
+        self.local.set_needs_token(visit.peer, false);
+        let Ok(Some(kept)) = self.store.load(&visit.room).await else {
+            self.local.set_needs_token(visit.peer, true);
+            return;
+        };
         let token = self.signer.sign(&Resume {
             peer: visit.peer,
             room: visit.room.clone(),

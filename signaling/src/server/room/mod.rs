@@ -221,6 +221,8 @@ impl Room {
         let reclaims = self.is_rebuilt && newcomer.returns == Some(Claim::Owner);
         if is_v1 && place == Place::Player && (self.owner.is_none() || reclaims) {
             self.owner = Some(peer);
+            // Once: whoever owns it after that keeps it, whatever older claim there is.
+            self.is_rebuilt &= !reclaims;
         }
         self.is_closed |= self.terms.closes_when_full && !self.has_place(Place::Player);
         // A stock client was told nothing of the absence, and would take the return for another peer.
