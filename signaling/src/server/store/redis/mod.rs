@@ -313,6 +313,7 @@ impl Store for RedisStore {
         if self.shared.is_cut_off.load(Relaxed) {
             return Err(StoreDown);
         }
+        // Nobody listens for whom the room does not have.
         let seen = self.shared.lock().get(room).and_then(|followed| followed.room.clone());
         if seen.is_some_and(|seen| seen.member(to).is_none()) {
             return Ok(false);
