@@ -5,6 +5,8 @@
 
 mod absence;
 mod entering;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
