@@ -69,7 +69,9 @@ impl Hub {
 
     /// Removes whoever did not come again in time, and whoever was connected to a process that is dead.
     pub(crate) async fn tick(&self, now: u64) {
-        for (room, peer) in mem::take(&mut self.lock_missed().unsure) {
+        // The lock must not last as long as the loop.
+        let unsure = mem::take(&mut self.lock_missed().unsure);
+        for (room, peer) in unsure {
             self.miss(&room, peer, now);
         }
         for (room, peers) in self.store.bereaved().await {
