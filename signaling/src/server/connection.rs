@@ -210,7 +210,7 @@ async fn exchange(
     shared: &Shared,
 ) -> End {
     let idle_timeout = shared.config.idle_timeout;
-    // A token is made new once half of its time is over, when the peer says that it is still there.
+    // A token is made new once half of its time is over, and when the room has another owner, as soon as the peer says something.
     let token_for = shared.config.resume_time / 2;
     let mut token_until = Instant::now() + token_for;
     let mut silence = Silence::new(idle_timeout, Instant::now());
@@ -238,7 +238,9 @@ async fn exchange(
                     alarm.as_mut().reset(now + pause);
                 }
                 match taken {
-                    Taken::Message | Taken::Request if now >= token_until => {
+                    Taken::Message | Taken::Request
+                        if now >= token_until || shared.hub.needs_token(visit) =>
+                    {
                         shared.hub.give_token(visit, unix_millis()).await;
                         token_until = now + token_for;
                         continue;

@@ -26,6 +26,11 @@ struct Entry {
     connection: u64,
     room: RoomId,
     is_v1: bool,
+    /// It came again by another process, and is on its way out here.
+    is_replaced: bool,
+    is_owner: bool,
+    /// It has no token that says what it is in its room.
+    needs_token: bool,
     outbox: Outbox,
 }
 
@@ -64,7 +69,8 @@ impl Local {
         if peers.len() >= most && !peers.contains_key(&peer) {
             return Err(outbox);
         }
-        let entry = Entry { connection, room: room.clone(), is_v1, outbox };
+        let (room, is_replaced, is_owner, needs_token) = (room.clone(), false, false, true);
+        let entry = Entry { connection, room, is_v1, is_replaced, is_owner, needs_token, outbox };
         Ok(peers.insert(peer, entry).map(|before| {
             before.outbox.close(Refusal::Replaced);
             before.room
@@ -78,15 +84,34 @@ impl Local {
         is_present.then(|| peers.remove(&peer)).flatten().map(|entry| entry.outbox)
     }
 
+    /// Ends the connection of a peer that came again by another process; from now on it is not here.
+    pub(crate) fn replace(&self, peer: PeerId, room: &RoomId) {
+        if let Some(entry) = self.lock().get_mut(&peer).filter(|entry| entry.is_in(room)) {
+            entry.is_replaced = true;
+            entry.outbox.close(Refusal::Replaced);
+        }
+    }
+
+    /// Whether the peer has no token that says what it is in its room.
+    pub(crate) fn needs_token(&self, peer: PeerId) -> bool {
+        self.lock().get(&peer).is_some_and(|entry| entry.needs_token)
+    }
+
+    pub(crate) fn set_needs_token(&self, peer: PeerId, needs_token: bool) {
+        if let Some(entry) = self.lock().get_mut(&peer) {
+            entry.needs_token = needs_token;
+        }
+    }
+
     /// Whether a peer is connected here, in that room.
     pub(crate) fn is_in(&self, peer: PeerId, room: &RoomId) -> bool {
-        self.lock().get(&peer).is_some_and(|entry| entry.room == *room)
+        self.lock().get(&peer).is_some_and(|entry| entry.is_in(room))
     }
 
     /// Who is connected here, in that room.
     pub(crate) fn of_room(&self, room: &RoomId) -> Vec<PeerId> {
         let peers = self.lock();
-        peers.iter().filter(|(_, entry)| entry.room == *room).map(|(&peer, _)| peer).collect()
+        peers.iter().filter(|(_, entry)| entry.is_in(room)).map(|(&peer, _)| peer).collect()
     }
 
     /// Hands a peer of that room a complete message.
@@ -94,6 +119,7 @@ impl Local {
         let peers = self.lock();
         match peers.get(&to) {
             None => Handed::NotHere,
+            Some(entry) if entry.is_replaced => Handed::NotHere,
             Some(entry) if entry.room != *room => Handed::OtherRoom,
             Some(entry) => {
                 entry.push(message);
@@ -104,10 +130,18 @@ impl Local {
 
     /// Hands out what comes of a change in that room to those who are connected here.
     pub(crate) fn apply(&self, room: &RoomId, effects: &[Effect]) {
-        let peers = self.lock();
+        let mut peers = self.lock();
+        for effect in effects {
+            let Effect::Show { to, state } = effect else { continue };
+            for peer in to {
+                if let Some(entry) = peers.get_mut(peer).filter(|entry| entry.is_in(room)) {
+                    entry.note_owner(state.owner == Some(*peer));
+                }
+            }
+        }
         let hand = |to: &[PeerId], message: &Utf8Bytes| {
             for peer in to {
-                if let Some(entry) = peers.get(peer).filter(|entry| entry.room == *room) {
+                if let Some(entry) = peers.get(peer).filter(|entry| entry.is_in(room)) {
                     entry.push(message.clone());
                 }
             }
@@ -118,7 +152,7 @@ impl Local {
                 Effect::Tell { to, event } => hand(to, &text(event)),
                 Effect::Show { to, state } => hand(to, &text(&ShownRoom { Room: state })),
                 Effect::SendOff { peer } => {
-                    if let Some(entry) = peers.get(peer).filter(|entry| entry.room == *room) {
+                    if let Some(entry) = peers.get(peer).filter(|entry| entry.is_in(room)) {
                         entry.outbox.close(Refusal::Kicked);
                     }
                 }
@@ -129,13 +163,22 @@ impl Local {
     /// Tells everybody who understands it.
     pub(crate) fn tell_all(&self, event: &RoomEvent) {
         let message = text(event);
-        for entry in self.lock().values().filter(|entry| entry.is_v1) {
+        for entry in self.lock().values().filter(|entry| entry.is_v1 && !entry.is_replaced) {
             entry.push(message.clone());
         }
     }
 }
 
 impl Entry {
+    fn is_in(&self, room: &RoomId) -> bool {
+        self.room == *room && !self.is_replaced
+    }
+
+    fn note_owner(&mut self, is_owner: bool) {
+        self.needs_token |= self.is_owner != is_owner;
+        self.is_owner = is_owner;
+    }
+
     /// Where the queue is full it is closed, by which the connection knows that it must end.
     fn push(&self, message: Utf8Bytes) {
         if self.outbox.push(message).is_err() {

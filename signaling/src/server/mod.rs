@@ -250,7 +250,8 @@ async fn hub(config: &ServerConfig, health: Arc<Health>) -> Result<Hub, BindErro
         None => Arc::new(MemoryStore::new(Arc::clone(&local))),
         Some(url) => {
             let Secret(url) = url;
-            let store = RedisStore::connect(url, process, Arc::clone(&local)).await;
+            let store =
+                RedisStore::connect(url, process, Arc::clone(&local), config.grace_time).await;
             store.map_err(|error| BindError::Redis {
                 url: without_password(url),
                 reason: error.to_string(),

@@ -7,6 +7,7 @@ mod limits;
 mod many;
 mod matchbox;
 mod operation;
+mod outages;
 mod redis_server;
 mod rig;
 mod rooms;

@@ -16,19 +16,25 @@ use crate::{
     rig::{Peer, TestServer, assert_closed, within_deadline},
 };
 
-const GAME: &str = "game=asteroids&version=1";
+pub(crate) const GAME: &str = "game=asteroids&version=1";
 
 /// A process of the service, killed when dropped.
-struct Process {
+pub(crate) struct Process {
     child: Child,
-    server: TestServer,
+    pub(crate) server: TestServer,
 }
 
 impl Process {
-    fn start(redis: &RedisServer) -> Self {
+    pub(crate) fn start(redis: &RedisServer) -> Self {
+        Self::start_with(redis, &[])
+    }
+
+    /// The same, with further flags.
+    pub(crate) fn start_with(redis: &RedisServer, flags: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_signaling"))
             .args(["--host", "127.0.0.1", "--port", "0", "--redis", &redis.url()])
             .args(["--resume-secret", "the same one for all of them"])
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -43,13 +49,23 @@ impl Process {
     }
 
     /// kill -9.
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it is ours");
     }
 
+    /// The number by which it can be sent signals.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn wait(&mut self) {
+        self.child.wait().expect("it is ours");
+    }
+
     /// Somebody in a room, by its own key.
-    async fn join(&self, number: u128, path: &str) -> Peer {
+    pub(crate) async fn join(&self, number: u128, path: &str) -> Peer {
         let separator = if path.contains('?') { '&' } else { '?' };
         self.server.join(&format!("{path}{separator}{}", PeerKey::new(number).to_query())).await
     }
@@ -67,7 +83,7 @@ fn three(redis: &RedisServer) -> [Process; 3] {
     [Process::start(redis), Process::start(redis), Process::start(redis)]
 }
 
-fn is_here(room: &RoomState, peer: PeerId) -> bool {
+pub(crate) fn is_here(room: &RoomState, peer: PeerId) -> bool {
     room.member(peer).is_some_and(|member| member.is_here)
 }
 

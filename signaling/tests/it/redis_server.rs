@@ -37,6 +37,11 @@ impl RedisServer {
         format!("redis://{}", self.address)
     }
 
+    /// The number by which it can be sent signals.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it: all that was in it is gone.
     pub(crate) fn stop(&mut self) {
         self.child.kill().expect("it runs");

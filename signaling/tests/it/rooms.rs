@@ -168,6 +168,34 @@ async fn a_broken_connection_is_no_departure_until_the_grace_time_is_over() {
 }
 
 #[tokio::test]
+async fn ownership_that_passed_on_is_not_taken_back_by_an_old_token() {
+    let resume_secret = Some(Secret("a secret that survives".into()));
+    let config = || ServerConfig { resume_secret: resume_secret.clone(), ..config() };
+    let server = TestServer::start(config()).await;
+    let path = |number: u128| format!("/v1/rooms/room?{}", key(number));
+    let mut ann = server.join(&path(1)).await;
+    let mut bob = server.join(&path(2)).await;
+    let mut cid = server.join(&path(3)).await;
+    let old = ann.token().await;
+    let tokens = [bob.token().await, cid.token().await];
+    ann.socket.close(None).await.expect("it is open");
+    let id = bob.id;
+    bob.sees("that he owns it", |room| room.owner == Some(id)).await;
+    bob.send(Message::text("\"KeepAlive\"")).await;
+    let new = bob.token().await;
+    assert_ne!(new, tokens[0]);
+    within_deadline("the end", server.stop()).await.expect("a clean end");
+
+    let server = TestServer::start(config()).await;
+    let mut cid = server.join(&format!("{}&token={}", path(3), tokens[1])).await;
+    let mut bob = server.join(&format!("{}&token={new}", path(2))).await;
+    cid.sees("that Bob owns it", |room| room.owner == Some(bob.id)).await;
+    let ann = server.join(&format!("{}&token={old}", path(1))).await;
+    let room = bob.sees("Ann", |room| room.member(ann.id).is_some()).await;
+    assert_eq!(room.owner, Some(bob.id), "he has it from her");
+}
+
+#[tokio::test]
 async fn rooms_are_rebuilt_from_what_their_peers_have_after_a_restart() {
     let resume_secret = Some(Secret("a secret that survives".into()));
     let config = || ServerConfig { resume_secret: resume_secret.clone(), ..config() };

@@ -1,7 +1,8 @@
 //! Peers whose connection is over: the others are told at once, or their place is kept for a while.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
+    mem,
     sync::{MutexGuard, PoisonError},
 };
 
@@ -18,6 +19,10 @@ pub(super) struct Waiting {
     queue: VecDeque<Missed>,
     /// In which room their place is, and until when.
     pub(super) places: HashMap<PeerId, (RoomId, u64)>,
+    /// Who is in the queue because its process is dead: it is found anew as long as it is in the room.
+    bereaved: HashSet<(RoomId, PeerId)>,
+    /// Who may be in a room though it is not here, because the store did not say whether it did what it was asked to.
+    unsure: Vec<(RoomId, PeerId)>,
 }
 
 /// A peer whose place is kept until then.
@@ -64,8 +69,16 @@ impl Hub {
 
     /// Removes whoever did not come again in time, and whoever was connected to a process that is dead.
     pub(crate) async fn tick(&self, now: u64) {
+        // The lock must not last as long as the loop.
+        let unsure = mem::take(&mut self.lock_missed().unsure);
+        for (room, peer) in unsure {
+            self.miss(&room, peer, now);
+        }
         for (room, peers) in self.store.bereaved().await {
             for peer in peers {
+                if !self.lock_missed().bereaved.insert((room.clone(), peer)) {
+                    continue;
+                }
                 let _ = self.change(&room, |room| room.miss(peer, now)).await;
                 self.miss(&room, peer, now);
             }
@@ -91,9 +104,18 @@ impl Hub {
         self.count();
     }
 
+    /// Notes that a peer that is not here may be in that room all the same: it will be looked after.
+    pub(super) fn doubt(&self, room: &RoomId, peer: PeerId) {
+        let mut missed = self.lock_missed();
+        if missed.queue.len() + missed.unsure.len() < self.limits.max_peers {
+            missed.unsure.push((room.clone(), peer));
+        }
+    }
+
     fn next_overdue(&self, now: u64) -> Option<Missed> {
         let mut missed = self.lock_missed();
         let next = missed.queue.pop_front_if(|missed| missed.until <= now)?;
+        missed.bereaved.remove(&(next.room.clone(), next.peer));
         // It may be missed again, by a later entry.
         if missed.places.get(&next.peer).is_some_and(|(_, until)| *until == next.until) {
             missed.places.remove(&next.peer);

@@ -65,14 +65,18 @@ impl Hub {
             let kept = self.lock_missed().places.remove(&visit.peer);
             if let Some((kept, _)) = kept.filter(|(room, _)| *room != visit.room) {
                 // Nobody waits for it there any more.
-                let _ = self.remove(&kept, visit.peer).await;
+                if self.remove(&kept, visit.peer).await.is_err() {
+                    self.doubt(&kept, visit.peer);
+                }
             }
         }
         if let Some(before) = before {
             self.unwatch(&before);
             if entered.as_ref().ok().is_none_or(|visit| visit.room != before) {
                 // A store that cannot be reached keeps the peer's place there for some time longer.
-                let _ = self.remove(&before, visitor.peer).await;
+                if self.remove(&before, visitor.peer).await.is_err() {
+                    self.doubt(&before, visitor.peer);
+                }
             }
         }
         self.count();
@@ -106,6 +110,10 @@ impl Hub {
             }
             self.unwatch(&entrance.id);
             let ours = self.local.leave(peer, connection);
+            if joined == Err(Refusal::StoreDown) {
+                // It may have been let in: the store was only too slow to say so.
+                self.doubt(&entrance.id, peer);
+            }
             // The last place among strangers went to somebody else: there will be another room.
             let is_any = matches!(wish.room, WishedRoom::Any { .. });
             if !(is_any && visitor.resume.is_none() && joined == Err(Refusal::RoomFull)) {

@@ -5,6 +5,10 @@
 
 mod absence;
 mod entering;
+#[cfg(test)]
+mod list_tests;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
@@ -184,12 +188,22 @@ impl Hub {
         Ok(listings)
     }
 
+    /// Whether a peer that can come back has nothing that says so, or that says something else of it than is true by now.
+    pub(crate) fn needs_token(&self, visit: &Visit) -> bool {
+        visit.is_lasting && self.local.needs_token(visit.peer)
+    }
+
     /// Gives a peer what brings it back to its place, if it is one that can come back.
     pub(crate) async fn give_token(&self, visit: &Visit, now: u64) {
         if !visit.is_lasting {
             return;
         }
-        let Ok(Some(kept)) = self.store.load(&visit.room).await else { return };
+        // Before the room is loaded, so that no change falls in between.
+        self.local.set_needs_token(visit.peer, false);
+        let Ok(Some(kept)) = self.store.load(&visit.room).await else {
+            self.local.set_needs_token(visit.peer, true);
+            return;
+        };
         let token = self.signer.sign(&Resume {
             peer: visit.peer,
             room: visit.room.clone(),
@@ -295,65 +309,4 @@ impl From<StoreDown> for Refusal {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{
-        super::{ServerConfig, address::Address, outbox::outbox, store::MemoryStore},
-        *,
-    };
-
-    /// Somebody enters a room of the game `g` at this address.
-    async fn enter(hub: &Hub, number: usize, name: &str, query: &str) {
-        let query = format!("game=g&public=1&{query}");
-        let address = Address::parse(&format!("/v1/rooms/{name}"), Some(&query));
-        let Ok(Address::V1 { wish, .. }) = address else { panic!("{name}: {address:?}") };
-        let visitor = Visitor {
-            peer: PeerId::from_u128(number as u128),
-            is_lasting: false,
-            connection: number as u64,
-            is_v1: true,
-            resume: None,
-        };
-        let (outbox, _, _) = outbox(1 << 20);
-        hub.enter(&visitor, &wish, outbox).await.expect("there is a place");
-    }
-
-    fn hub() -> Hub {
-        let local = Arc::new(Local::default());
-        let store = Arc::new(MemoryStore::new(Arc::clone(&local)));
-        let identity = (ProcessId(1), Signer::new(b"a secret of the test"));
-        Hub::new(store, local, ServerConfig::default().room_limits(), identity, Arc::default())
-    }
-
-    async fn listed(hub: &Hub) -> Vec<String> {
-        let rooms = hub.list("g").await.expect("memory is always there");
-        rooms.into_iter().map(|room| room.name).collect()
-    }
-
-    #[tokio::test]
-    async fn rooms_that_can_be_entered_stand_before_the_others() {
-        let hub = hub();
-        for number in 0..MAX_LISTED {
-            enter(&hub, number, &format!("-{number}"), "capacity=1").await;
-        }
-        enter(&hub, MAX_LISTED, "z", "capacity=2").await;
-        let listed = listed(&hub).await;
-        assert_eq!((listed.len(), &*listed[0]), (MAX_LISTED, "z"));
-    }
-
-    #[tokio::test]
-    async fn no_name_brings_a_room_to_the_front_of_the_list() {
-        let hub = hub();
-        for number in 0..MAX_LISTED {
-            enter(&hub, 2 * number, &format!("-{number}"), "capacity=2").await;
-            enter(&hub, 2 * number + 1, &format!("z{number}"), "capacity=2").await;
-        }
-        let shown = listed(&hub).await;
-        assert_eq!(shown.len(), MAX_LISTED);
-        // That chance keeps all of the others out happens once in more times than there are atoms.
-        assert!(shown.iter().any(|name| name.starts_with('z')), "{shown:?}");
-        assert_eq!(shown, listed(&hub).await, "and who looks again finds the same");
-    }
 }

@@ -2,6 +2,8 @@
 //!
 //! It is all that a [store](super::store) keeps of a room, so any process that has it can go on with it.
 
+mod restore;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -220,6 +222,8 @@ impl Room {
         let reclaims = self.is_rebuilt && newcomer.returns == Some(Claim::Owner);
         if is_v1 && place == Place::Player && (self.owner.is_none() || reclaims) {
             self.owner = Some(peer);
+            // Once: whoever owns it after that keeps it, whatever older claim there is.
+            self.is_rebuilt &= !reclaims;
         }
         self.is_closed |= self.terms.closes_when_full && !self.has_place(Place::Player);
         // A stock client was told nothing of the absence, and would take the return for another peer.
@@ -370,43 +374,6 @@ impl Room {
     pub(crate) fn show(&self) -> Option<Effect> {
         let to = self.hearers(|member| member.is_v1);
         (!to.is_empty()).then(|| Effect::Show { to, state: self.state() })
-    }
-
-    /// What a peer needs to be told that knew the room as it was `before`, and missed what happened since.
-    pub(crate) fn catch_up(&self, before: &Self, to: &[PeerId]) -> Vec<Effect> {
-        let is_in = |room: &Self, id: PeerId| room.members.iter().any(|member| member.id == id);
-        let came = self.members.iter().filter(|member| !is_in(before, member.id));
-        let left = before.members.iter().filter(|member| !is_in(self, member.id));
-        let events = left
-            .map(|member| PeerEvent::PeerLeft(member.id))
-            .chain(came.map(|member| PeerEvent::NewPeer(member.id)));
-        let others = |event: &PeerEvent<()>| {
-            let subject = match event {
-                PeerEvent::NewPeer(peer) | PeerEvent::PeerLeft(peer) => Some(*peer),
-                _ => None,
-            };
-            to.iter().copied().filter(|&peer| Some(peer) != subject).collect()
-        };
-        let mut effects: Vec<Effect> =
-            events.map(|event| Effect::Tell { to: others(&event), event }).collect();
-        if let Some(Effect::Show { to: hearers, state }) = self.show() {
-            let to = hearers.into_iter().filter(|hearer| to.contains(hearer)).collect();
-            effects.push(Effect::Show { to, state });
-        }
-        effects
-    }
-
-    /// Puts back who was in the room as it was `before`, of those who are `here`, and shows who is here as here. Whether that changed
-    /// anything.
-    pub(crate) fn put_back(&mut self, before: &Self, here: &[PeerId]) -> bool {
-        let was = self.clone();
-        for member in before.members.iter().filter(|member| here.contains(&member.id)) {
-            match self.member_mut(member.id) {
-                Some(present) => present.absent_since = None,
-                None => self.members.push(Member { absent_since: None, ..member.clone() }),
-            }
-        }
-        *self != was
     }
 
     pub(crate) fn state(&self) -> RoomState {

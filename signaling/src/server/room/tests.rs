@@ -282,6 +282,46 @@ fn who_missed_something_is_told_what_is_different() {
 }
 
 #[test]
+fn who_was_forgotten_is_put_back_unless_it_was_sent_off() {
+    let before = with(&[ours(1), ours(2), ours(3)]);
+    let mut now = before.clone();
+    now.miss(peer(1), 5);
+    now.leave(peer(2));
+    now.kick(peer(3)).expect("it is there");
+    assert!(now.put_back(&before, &[peer(1), peer(2), peer(3)]));
+    let is_here = |number| now.member(peer(number)).map(|member| member.absent_since.is_none());
+    assert_eq!([1, 2, 3].map(is_here), [Some(true), Some(true), None]);
+    assert!(!now.clone().put_back(&before, &[peer(1), peer(2), peer(3)]), "all is done");
+    // Another process has it by now, and knows whether it is here.
+    now.join(&Newcomer { process: ProcessId(2), ..ours(2) }).expect("it is in");
+    now.miss(peer(2), 7);
+    assert!(!now.put_back(&before, &[peer(2)]));
+}
+
+#[test]
+fn a_room_that_strangers_made_anew_is_as_it_was_before() {
+    let mut before = with(&[ours(1), ours(2)]);
+    before.ask(peer(1), &RoomRequest::SetLocked(true)).expect("the owner");
+    let anew = with(&[ours(9)]);
+    // First the process of the one who did not own it, then that of the owner.
+    let mut now = anew.clone();
+    assert!(now.put_back(&before, &[peer(2)]));
+    assert!(now.is_locked);
+    assert!(now.put_back(&before, &[peer(1)]));
+    assert_eq!(now.owner, Some(peer(1)));
+    assert_eq!(now.members.len(), 3, "whoever came stays");
+    // Who got the room from the owner, while that one was taken for dead, keeps it.
+    let mut passed_on = before.clone();
+    passed_on.leave(peer(1));
+    passed_on.put_back(&before, &[peer(1)]);
+    assert_eq!(passed_on.owner, Some(peer(2)));
+    let mut untouched = anew.clone();
+    assert!(!untouched.put_back(&before, &[]), "nobody of it is here");
+    // Of a room that is gone nobody owns it who is not in it.
+    assert_eq!(before.with_only(|member| member.id == peer(2)).owner, Some(peer(2)));
+}
+
+#[test]
 fn the_list_shows_what_one_wants_to_know_of_a_room() {
     let mut room = with(&[ours(1), looker(2)]);
     assert_eq!(room.listed_game(), None);

@@ -1,6 +1,8 @@
 //! What is asked of a store, whichever it is.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use futures::future::join_all;
 
 use super::{
     super::{
@@ -19,6 +21,7 @@ mod redis_server;
 use redis_server::RedisServer;
 
 const PROCESS: ProcessId = ProcessId(7);
+const GRACE: Duration = Duration::from_secs(15);
 
 /// A store, and the peers that are connected to its process.
 struct Rig {
@@ -33,7 +36,7 @@ async fn rigs(test: &str) -> (Vec<Rig>, Option<RedisServer>) {
     let redis = RedisServer::start(test);
     if let Some(redis) = &redis {
         let local = Arc::new(Local::default());
-        let store = RedisStore::connect(&redis.url(), PROCESS, Arc::clone(&local)).await;
+        let store = RedisStore::connect(&redis.url(), PROCESS, Arc::clone(&local), GRACE).await;
         rigs.push(Rig { store: store.expect("it runs"), local });
     }
     (rigs, redis)
@@ -211,6 +214,12 @@ async fn only_a_shared_store_can_pass_a_signal_on() {
         assert_eq!(passed, Ok(rig.store.is_shared()));
         if rig.store.is_shared() {
             assert_eq!(ann.next().await.as_deref(), Some("hello"));
+            assert!(rig.join("a", 1, None).await && rig.join("a", 2, None).await);
+            let to_both = [2, 3].map(|number| {
+                let (to, store) = (PeerId::from_u128(number), &rig.store);
+                async move { store.pass_on(&id("a"), to, &"hello".into()).await }
+            });
+            assert_eq!(join_all(to_both).await, [Ok(true), Ok(false)], "one is in the room");
         }
     }
 }

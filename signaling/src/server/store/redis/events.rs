@@ -1,13 +1,16 @@
 //! What is published on the channels of rooms, and the task that listens to them.
 
 use std::{
+    convert::Infallible,
+    future::pending,
+    pin::pin,
     sync::{Arc, Weak},
     time::Duration,
 };
 
 use futures::StreamExt;
 use redis::{
-    Client,
+    Client, RedisResult,
     aio::{PubSub, PubSubSink},
 };
 use serde::{Deserialize, Serialize};
@@ -22,17 +25,17 @@ use tungstenite::Utf8Bytes;
 use super::{
     super::{
         super::room::{Effect, ProcessId, Room, RoomId},
-        StoreDown,
+        Store, StoreDown,
     },
-    ANSWER_WITHIN, RedisStore, key,
+    ALIVE_FOR, ANSWER_WITHIN, BATCH, RedisStore, commands, key,
 };
 use crate::protocol::PeerId;
 
 /// How long to wait before Redis is tried again: it starts within a second.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// How often that is tried. By then Redis is gone again, which is noticed by itself.
-const RECOVERIES: u32 = 20;
+/// The longest time between two attempts to put all rooms back.
+const LONGEST_RETRY: Duration = Duration::from_secs(8);
 
 /// A message on the channel of a room.
 #[derive(Serialize, Deserialize)]
@@ -67,7 +70,11 @@ pub(super) async fn follow(
     let mut next = Some(pubsub);
     loop {
         if let Some(pubsub) = next.take() {
-            listen(pubsub, &mut subscriptions, &store).await;
+            select! {
+                () = listen(pubsub, &mut subscriptions, &store) => {}
+                // Beside it: what it changes comes back by the channels, to which somebody must listen.
+                never = recover(&store) => match never {},
+            }
         }
         match store.upgrade() {
             Some(store) => store.lose(),
@@ -86,44 +93,57 @@ pub(super) async fn follow(
             }
         }
         next = match timeout(ANSWER_WITHIN, client.get_async_pubsub()).await {
-            Ok(Ok(mut pubsub)) => resume(&mut pubsub, &store).await.then_some(pubsub),
+            Ok(Ok(mut pubsub)) => resume(&client, &mut pubsub, &store).await.then_some(pubsub),
             _ => None,
         };
     }
 }
 
 /// Subscribes to everything again. What was missed is looked up afterwards, so that nothing can fall in between.
-async fn resume(pubsub: &mut PubSub, store: &Weak<RedisStore>) -> bool {
+async fn resume(client: &Client, pubsub: &mut PubSub, store: &Weak<RedisStore>) -> bool {
     let Some(store) = store.upgrade() else { return false };
+    let Ok(Ok(commands)) = timeout(ANSWER_WITHIN, commands(client)).await else { return false };
+    store.set_commands(commands);
     let channels: Vec<String> =
         store.shared.lock().keys().map(|RoomId(name)| key("events", name)).collect();
-    for channel in channels {
-        if pubsub.subscribe(channel).await.is_err() {
+    for channels in channels.chunks(BATCH) {
+        if !is_done(pubsub.subscribe(channels)).await {
             return false;
         }
     }
-    let store = Arc::clone(&store);
-    // Its own task: what it changes comes back by the channels, to which somebody must listen.
-    tokio::spawn(async move {
-        // The connection for commands may need a moment longer.
-        for _ in 0..RECOVERIES {
-            if store.recover().await.is_ok() {
-                return;
-            }
-            store.lose();
-            sleep(RETRY).await;
-        }
-    });
     true
 }
 
-/// Follows one connection until it ends.
+/// After an outage, looks at all rooms, as often as it takes while the connection lasts: that for commands may need a moment longer.
+async fn recover(store: &Weak<RedisStore>) -> Infallible {
+    let mut retry = RETRY;
+    while let Some(store) = store.upgrade().filter(|store| store.is_down()) {
+        if store.recover().await.is_err() {
+            drop(store);
+            sleep(retry).await;
+            retry = LONGEST_RETRY.min(retry * 2);
+        }
+    }
+    pending().await
+}
+
+/// Follows one connection until it ends, or nothing comes through any more.
 async fn listen(
     pubsub: PubSub,
     subscriptions: &mut mpsc::UnboundedReceiver<Subscription>,
     store: &Weak<RedisStore>,
 ) {
+    let Some((own, doubt)) =
+        store.upgrade().map(|store| (key("beat", store.process.0), Arc::clone(&store.doubt)))
+    else {
+        return;
+    };
     let (mut sink, mut messages) = pubsub.split();
+    let mut is_doubted = pin!(doubt.notified());
+    if !is_done(sink.subscribe(&own)).await {
+        return;
+    }
+    let mut silent_at = Instant::now() + ALIVE_FOR;
     loop {
         select! {
             subscription = subscriptions.recv() => {
@@ -136,14 +156,25 @@ async fn listen(
             }
             message = messages.next() => {
                 let (Some(message), Some(store)) = (message, store.upgrade()) else { return };
+                if message.get_channel_name() == own {
+                    silent_at = Instant::now() + ALIVE_FOR;
+                    continue;
+                }
                 let id = message.get_channel_name().strip_prefix(&key("events", ""));
                 let payload = message.get_payload::<String>();
                 if let (Some(id), Ok(payload)) = (id, payload) {
                     store.hear(&RoomId(id.to_owned()), &payload);
                 }
             }
+            () = sleep_until(silent_at) => return,
+            () = &mut is_doubted => return,
         }
     }
+}
+
+/// Whether Redis did it, in time.
+async fn is_done(work: impl Future<Output = RedisResult<()>>) -> bool {
+    matches!(timeout(ANSWER_WITHIN, work).await, Ok(Ok(())))
 }
 
 impl RedisStore {
@@ -152,7 +183,7 @@ impl RedisStore {
         match subscription {
             Subscription::Begin { id, done } => {
                 // Again for a second peer: it does no harm, and this one must not go on before it is done.
-                let subscribed = sink.subscribe(key("events", &id.0)).await.is_ok();
+                let subscribed = is_done(sink.subscribe(key("events", &id.0))).await;
                 let result = if subscribed { Ok(()) } else { Err(StoreDown) };
                 // Who no longer waits will take it back.
                 let _ = done.send(result);
@@ -160,18 +191,22 @@ impl RedisStore {
             }
             Subscription::End { id } => {
                 let is_followed = self.shared.lock().contains_key(&id);
-                is_followed || sink.unsubscribe(key("events", &id.0)).await.is_ok()
+                is_followed || is_done(sink.unsubscribe(key("events", &id.0))).await
             }
         }
     }
 
-    fn hear(&self, id: &RoomId, message: &str) {
+    fn hear(self: &Arc<Self>, id: &RoomId, message: &str) {
         match serde_json::from_str(message) {
             Ok(Published::Change { by: (process, number), room, effects }) => {
-                self.shared.see(id, room);
+                let now = room.map(Arc::new);
+                let before = self.shared.see(id, now.clone());
                 self.shared.local.apply(id, &effects);
                 if process == self.process {
                     self.echoes.heard(number);
+                }
+                if let Some(before) = before {
+                    self.check_ours(id, &before, now.as_deref());
                 }
             }
             Ok(Published::Signal { to, message }) => {

@@ -7,14 +7,16 @@
 //! Publishing and not a stream: what a peer has to hear it can also see from the room, so a process that was cut off looks at the rooms
 //! when it is back, and needs no history of them.
 
+mod alive;
 mod events;
+mod recovery;
 mod scripts;
 
 use std::{
-    collections::{HashMap, HashSet},
-    fmt,
+    collections::HashMap,
+    fmt, mem,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
@@ -24,13 +26,13 @@ use async_trait::async_trait;
 use redis::{
     Client, RedisError,
     aio::{ConnectionManager, ConnectionManagerConfig},
-    cmd, pipe,
+    cmd,
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     time::{Instant, timeout},
 };
-use tracing::{info, warn};
+use tracing::{debug, warn};
 use tungstenite::Utf8Bytes;
 
 use self::{
@@ -44,17 +46,17 @@ use super::{
     },
     Change, Kept, Store, StoreDown, Version,
 };
-use crate::{
-    lobby::{RoomEvent, ServiceState},
-    protocol::PeerId,
-};
+use crate::protocol::PeerId;
 
 /// How long Redis may take to answer. It needs less than a millisecond; after that it is gone, and a player should be told.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// How long a process is taken for alive after it last said so, which it does every second.
+/// How often a process says that it is alive.
+const BEAT: Duration = Duration::from_secs(1);
+/// How long a process is taken for alive after it last said so. If it does not hear itself for so long, it is cut off.
 const ALIVE_FOR: Duration = Duration::from_secs(5);
-/// How long a room is kept that nobody refreshes: longer than peers of a dead process are waited for.
+/// How long a room is kept that nobody refreshes, at least, and how much longer than peers of a dead process are waited for.
 const ROOM_FOR: Duration = Duration::from_secs(90);
+const ROOM_LONGER: Duration = Duration::from_secs(60);
 /// How often rooms are refreshed.
 const REFRESH: Duration = Duration::from_secs(15);
 /// How long nobody is taken for dead after Redis was gone: the others need a moment to say that they are there.
@@ -70,40 +72,57 @@ fn key(kind: &str, name: impl fmt::Display) -> String {
 }
 
 pub(crate) struct RedisStore {
-    commands: ConnectionManager,
+    /// Another one after each outage: one that a network has lost silently would not notice for long.
+    commands: Mutex<ConnectionManager>,
     scripts: Scripts,
     subscriptions: mpsc::UnboundedSender<Subscription>,
     process: ProcessId,
-    shared: Arc<Followed>,
-    beat: tokio::sync::Mutex<Beat>,
+    shared: Followed,
+    beat: Mutex<Beat>,
     echoes: Echoes,
+    /// How long a room is kept that nobody refreshes.
+    room_for: Duration,
+    /// Something that was published did not come: the connection is of no more use.
+    doubt: Arc<Notify>,
 }
 
 /// Changes of this process that are on their way back to it.
 #[derive(Default)]
 struct Echoes(Mutex<(u64, HashMap<u64, oneshot::Sender<()>>)>);
 
+/// A change that is on its way back.
+struct Echo<'a> {
+    echoes: &'a Echoes,
+    number: u64,
+    heard: oneshot::Receiver<()>,
+}
+
 impl Echoes {
+    fn lock(&self) -> MutexGuard<'_, (u64, HashMap<u64, oneshot::Sender<()>>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A number for a change, and what resolves when it was heard.
-    fn expect(&self) -> (u64, oneshot::Receiver<()>) {
+    fn expect(&self) -> Echo<'_> {
         let (sender, heard) = oneshot::channel();
-        let mut echoes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut echoes = self.lock();
         echoes.0 += 1;
         let number = echoes.0;
         echoes.1.insert(number, sender);
-        (number, heard)
+        Echo { echoes: self, number, heard }
     }
 
     fn heard(&self, number: u64) {
-        let mut echoes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = echoes.1.remove(&number) {
+        if let Some(sender) = self.lock().1.remove(&number) {
             // Who no longer waits need not be told.
             let _ = sender.send(());
         }
     }
+}
 
-    fn forget(&self, number: u64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&number);
+impl Drop for Echo<'_> {
+    fn drop(&mut self) {
+        self.echoes.lock().1.remove(&self.number);
     }
 }
 
@@ -111,7 +130,10 @@ impl Echoes {
 struct Followed {
     local: Arc<Local>,
     rooms: Mutex<HashMap<RoomId, FollowedRoom>>,
+    /// Whether rooms may not be as they should be: until all were looked at.
     is_down: AtomicBool,
+    /// Whether there is no connection; it is there again before the rooms are.
+    is_cut_off: AtomicBool,
 }
 
 #[derive(Default)]
@@ -133,35 +155,56 @@ impl fmt::Debug for RedisStore {
     }
 }
 
+/// A connection for commands.
+async fn commands(client: &Client) -> Result<ConnectionManager, RedisError> {
+    let config = ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(ANSWER_WITHIN))
+        .set_response_timeout(Some(ANSWER_WITHIN))
+        .set_number_of_retries(1);
+    ConnectionManager::new_with_config(client.clone(), config).await
+}
+
 impl RedisStore {
-    /// Connects, and begins to listen.
+    /// Connects, and begins to listen. The places of peers of a dead process are kept for `grace`.
     pub(crate) async fn connect(
         url: &str,
         process: ProcessId,
         local: Arc<Local>,
+        grace: Duration,
     ) -> Result<Arc<Self>, RedisError> {
         let client = Client::open(url)?;
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(ANSWER_WITHIN))
-            .set_response_timeout(Some(ANSWER_WITHIN))
-            .set_number_of_retries(1);
-        let commands = ConnectionManager::new_with_config(client.clone(), config).await?;
         let (subscriptions, receiver) = mpsc::unbounded_channel();
-        let shared =
-            Arc::new(Followed { local, rooms: Mutex::default(), is_down: AtomicBool::new(false) });
+        let (is_down, is_cut_off) = Default::default();
+        let shared = Followed { local, rooms: Mutex::default(), is_down, is_cut_off };
+        let connection = commands(&client).await?;
         let pubsub = client.get_async_pubsub().await?;
         let now = Instant::now();
         let store = Arc::new(Self {
-            commands,
+            commands: Mutex::new(connection),
             scripts: Scripts::new(),
             subscriptions,
             process,
             shared,
-            beat: tokio::sync::Mutex::new(Beat { refreshed: now, trusts_from: now + AFTER_OUTAGE }),
+            beat: Mutex::new(Beat { refreshed: now, trusts_from: now + AFTER_OUTAGE }),
             echoes: Echoes::default(),
+            room_for: ROOM_FOR.max(grace.saturating_add(ROOM_LONGER)),
+            doubt: Arc::default(),
         });
         tokio::spawn(events::follow(client, pubsub, receiver, Arc::downgrade(&store)));
+        tokio::spawn(alive::beat(Arc::downgrade(&store)));
         Ok(store)
+    }
+
+    fn commands(&self) -> ConnectionManager {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_commands(&self, commands: ConnectionManager) {
+        *self.commands.lock().unwrap_or_else(PoisonError::into_inner) = commands;
+    }
+
+    fn lock_beat(&self) -> MutexGuard<'_, Beat> {
+        self.beat.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs one command or script, unless Redis is known to be gone.
@@ -169,128 +212,67 @@ impl RedisStore {
         &self,
         work: impl Future<Output = Result<T, RedisError>>,
     ) -> Result<T, StoreDown> {
-        if self.shared.is_down.load(Relaxed) {
-            return Err(StoreDown);
-        }
+        if self.is_down() { Err(StoreDown) } else { self.attempt(work).await }
+    }
+
+    /// The same, also while it is not known to be back.
+    async fn attempt<T>(
+        &self,
+        work: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, StoreDown> {
         work.await.map_err(|error| {
-            warn!(%error, "Redis did not do what it was asked to");
+            if self.is_down() {
+                debug!(%error, "Redis is not back yet");
+            } else {
+                warn!(%error, "Redis did not do what it was asked to");
+            }
             StoreDown
         })
     }
 
-    /// Says that this process is alive, and keeps its rooms.
-    async fn beat(&self) -> Result<(), StoreDown> {
-        let mut commands = self.commands.clone();
-        let alive = key("process", self.process.0);
-        let millis = ALIVE_FOR.as_millis() as u64;
-        let mut say = cmd("SET");
-        say.arg(alive).arg(1).arg("PX").arg(millis);
-        self.run(say.exec_async(&mut commands)).await?;
-        let mut beat = self.beat.lock().await;
-        if beat.refreshed.elapsed() < REFRESH {
-            return Ok(());
-        }
-        beat.refreshed = Instant::now();
-        drop(beat);
-        let ids: Vec<RoomId> = self.shared.lock().keys().cloned().collect();
-        for ids in ids.chunks(BATCH) {
-            let mut batch = pipe();
-            for id in ids {
-                batch.cmd("PEXPIRE").arg(key("room", &id.0)).arg(ROOM_FOR.as_millis() as u64);
-            }
-            let kept: Vec<bool> = self.run(batch.query_async(&mut commands)).await?;
-            for (id, _) in ids.iter().zip(kept).filter(|(_, is_kept)| !is_kept) {
-                self.look_again(id).await?;
-            }
-        }
-        Ok(())
+    /// A room as it lies in Redis.
+    async fn fetch(&self, id: &RoomId) -> Result<Option<String>, StoreDown> {
+        let mut get = cmd("GET");
+        get.arg(key("room", &id.0));
+        self.attempt(get.query_async(&mut self.commands())).await
     }
 
-    /// Compares a room with what was last seen of it: tells our peers what they missed, and puts it and them back where Redis has
-    /// forgotten them.
-    async fn look_again(&self, id: &RoomId) -> Result<(), StoreDown> {
-        loop {
-            let Some(before) = self.shared.lock().get(id).and_then(|room| room.room.clone()) else {
-                return Ok(());
-            };
-            let kept = self.load(id).await?;
-            let ours = self.shared.local.of_room(id);
-            let mut room = match &kept {
-                Some(kept) => Room::clone(&kept.room),
-                None => Room::clone(&before),
-            };
-            let is_put_back = room.put_back(&before, &ours);
-            let effects = room.catch_up(&before, &ours);
-            if kept.is_some() && !is_put_back {
-                self.shared.see(id, Some(room));
-                self.shared.local.apply(id, &effects);
-                return Ok(());
-            }
-            let change = Change { id, from: kept.as_ref(), to: room, effects };
-            if self.swap(change).await? {
-                return Ok(());
+    /// Swaps a changed room in. Of a group with an open room there is no new one, unless it only was forgotten.
+    async fn put(&self, change: Change<'_>, is_new: bool) -> Result<bool, StoreDown> {
+        let id = change.id;
+        let is_followed = self.shared.lock().contains_key(id);
+        let mut echo = self.echoes.expect();
+        let by = (self.process, echo.number);
+        let commands = self.commands();
+        let swap = self.scripts.swap(&commands, change, by, is_new, self.room_for);
+        let swapped = self.attempt(swap).await;
+        if swapped == Ok(true) && is_followed {
+            // Our own peers have been told once this comes back to us.
+            let heard = timeout(ANSWER_WITHIN, &mut echo.heard).await;
+            if heard.is_err() && self.shared.lock().contains_key(id) {
+                warn!("Redis publishes what does not come here");
+                self.doubt.notify_waiters();
             }
         }
-    }
-
-    /// After an outage: all rooms are looked at.
-    async fn recover(&self) -> Result<(), StoreDown> {
-        self.beat.lock().await.trusts_from = Instant::now() + AFTER_OUTAGE;
-        self.shared.is_down.store(false, Relaxed);
-        self.beat().await?;
-        let ids: Vec<RoomId> = self.shared.lock().keys().cloned().collect();
-        for id in &ids {
-            self.look_again(id).await?;
-        }
-        info!(rooms = ids.len(), "Redis is back");
-        self.shared.local.tell_all(&RoomEvent::Service(ServiceState::Restored));
-        Ok(())
-    }
-
-    fn lose(&self) {
-        if !self.shared.is_down.swap(true, Relaxed) {
-            warn!("Redis is gone: matches go on, and nobody can come until it is back");
-            self.shared.local.tell_all(&RoomEvent::Service(ServiceState::Impaired));
-        }
-    }
-
-    /// The members of our rooms by the process that they are connected to, other than this one.
-    fn elsewhere(&self) -> HashMap<ProcessId, Vec<(RoomId, PeerId)>> {
-        let mut elsewhere: HashMap<ProcessId, Vec<(RoomId, PeerId)>> = HashMap::new();
-        for (id, followed) in &*self.shared.lock() {
-            for member in followed.room.iter().flat_map(|room| room.members()) {
-                if member.process != self.process && member.absent_since.is_none() {
-                    elsewhere.entry(member.process).or_default().push((id.clone(), member.id));
-                }
-            }
-        }
-        elsewhere
-    }
-
-    async fn dead(&self, processes: &[ProcessId]) -> Result<HashSet<ProcessId>, StoreDown> {
-        let mut dead = HashSet::new();
-        for processes in processes.chunks(BATCH) {
-            let mut batch = pipe();
-            for process in processes {
-                batch.cmd("EXISTS").arg(key("process", process.0));
-            }
-            let alive: Vec<bool> = self.run(batch.query_async(&mut self.commands.clone())).await?;
-            let gone = processes.iter().zip(alive).filter(|(_, is_alive)| !is_alive);
-            dead.extend(gone.map(|(process, _)| *process));
-        }
-        Ok(dead)
+        swapped
     }
 }
 
 impl Followed {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RoomId, FollowedRoom>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, FollowedRoom>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn see(&self, id: &RoomId, room: Option<Room>) {
-        if let Some(followed) = self.lock().get_mut(id) {
-            followed.room = room.map(Arc::new);
-        }
+    /// Returns the room as it was seen before.
+    fn see(&self, id: &RoomId, room: Option<Arc<Room>>) -> Option<Arc<Room>> {
+        let mut rooms = self.lock();
+        let followed = rooms.get_mut(id)?;
+        mem::replace(&mut followed.room, room)
+    }
+
+    /// Returns what was so before.
+    fn set_down(&self, is_down: bool) -> bool {
+        self.is_down.swap(is_down, Relaxed)
     }
 }
 
@@ -305,28 +287,21 @@ impl Store for RedisStore {
     }
 
     async fn open_room(&self, group: &str) -> Result<Option<RoomId>, StoreDown> {
-        let found: Option<String> = self.run(self.scripts.open_room(&self.commands, group)).await?;
+        let commands = self.commands();
+        let found: Option<String> = self.run(self.scripts.open_room(&commands, group)).await?;
         Ok(found.map(RoomId))
     }
 
     async fn load(&self, id: &RoomId) -> Result<Option<Kept>, StoreDown> {
-        let mut get = cmd("GET");
-        get.arg(key("room", &id.0));
-        let text: Option<String> = self.run(get.query_async(&mut self.commands.clone())).await?;
+        if self.is_down() {
+            return Err(StoreDown);
+        }
+        let text = self.fetch(id).await?;
         text.map(|text| kept(text).ok_or(StoreDown)).transpose()
     }
 
     async fn swap(&self, change: Change<'_>) -> Result<bool, StoreDown> {
-        let is_followed = self.shared.lock().contains_key(change.id);
-        let (number, heard) = self.echoes.expect();
-        let by = (self.process, number);
-        let swapped = self.run(self.scripts.swap(&self.commands, change, by)).await;
-        if swapped == Ok(true) && is_followed {
-            // Our own peers have been told once this comes back to us. If it is lost, the connection is, and all is looked up again.
-            let _ = timeout(ANSWER_WITHIN, heard).await;
-        }
-        self.echoes.forget(number);
-        swapped
+        if self.is_down() { Err(StoreDown) } else { self.put(change, true).await }
     }
 
     async fn pass_on(
@@ -335,25 +310,40 @@ impl Store for RedisStore {
         to: PeerId,
         message: &Utf8Bytes,
     ) -> Result<bool, StoreDown> {
+        if self.shared.is_cut_off.load(Relaxed) {
+            return Err(StoreDown);
+        }
+        // Nobody listens for whom the room does not have.
+        let seen = self.shared.lock().get(room).and_then(|followed| followed.room.clone());
+        if seen.is_some_and(|seen| seen.member(to).is_none()) {
+            return Ok(false);
+        }
         let signal = Published::Signal { to, message: message.to_string() };
         let mut publish = cmd("PUBLISH");
         publish.arg(key("events", &room.0)).arg(signal.to_json());
-        self.run(publish.exec_async(&mut self.commands.clone())).await?;
+        self.attempt(publish.exec_async(&mut self.commands())).await?;
         Ok(true)
     }
 
     async fn listed(&self, game: &str, most: usize) -> Result<Vec<Arc<Room>>, StoreDown> {
-        let rooms: Vec<String> = self.run(self.scripts.listed(&self.commands, game, most)).await?;
+        let commands = self.commands();
+        let rooms: Vec<String> = self.run(self.scripts.listed(&commands, game, most)).await?;
         Ok(rooms.into_iter().filter_map(kept).map(|kept| kept.room).collect())
     }
 
     async fn watch(&self, id: &RoomId) -> Result<(), StoreDown> {
         let (done, is_done) = oneshot::channel();
         self.shared.lock().entry(id.clone()).or_default().peers += 1;
+        if self.is_down() {
+            return Err(StoreDown);
+        }
         let subscription = Subscription::Begin { id: id.clone(), done };
         // The task that listens ends with the store.
         self.subscriptions.send(subscription).map_err(|_| StoreDown)?;
-        is_done.await.unwrap_or(Err(StoreDown))
+        match timeout(ANSWER_WITHIN, is_done).await {
+            Ok(Ok(done)) => done,
+            _ => Err(StoreDown),
+        }
     }
 
     fn unwatch(&self, id: &RoomId) {
@@ -369,12 +359,17 @@ impl Store for RedisStore {
     }
 
     async fn bereaved(&self) -> Vec<(RoomId, Vec<PeerId>)> {
-        if self.beat().await.is_err() || self.beat.lock().await.trusts_from > Instant::now() {
+        if self.is_down()
+            || self.refresh().await.is_err()
+            || self.lock_beat().trusts_from > Instant::now()
+        {
             return Vec::new();
         }
         let mut elsewhere = self.elsewhere();
-        let processes: Vec<ProcessId> = elsewhere.keys().copied().collect();
-        let dead = self.dead(&processes).await.unwrap_or_default();
+        let processes: Vec<ProcessId> =
+            elsewhere.keys().copied().filter(|process| *process != self.process).collect();
+        let mut dead = self.dead(&processes).await.unwrap_or_default();
+        dead.insert(self.process);
         elsewhere.retain(|process, _| dead.contains(process));
         let mut bereaved: HashMap<RoomId, Vec<PeerId>> = HashMap::new();
         for (room, peer) in elsewhere.into_values().flatten() {

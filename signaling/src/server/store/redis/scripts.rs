@@ -1,5 +1,7 @@
 //! What has to happen in Redis at once. Scripts name further keys than those they are given, so this is not for a Redis cluster.
 
+use std::time::Duration;
+
 use redis::{RedisError, Script, aio::ConnectionManager};
 
 use super::{
@@ -7,21 +9,21 @@ use super::{
         super::room::{ProcessId, Room, RoomId},
         Change, Version,
     },
-    ROOM_FOR,
     events::Published,
     key,
 };
 
-/// How long an index lasts that nobody adds to, in seconds: what is in it is gone long before.
-const INDEX_FOR: u64 = 24 * 60 * 60;
+/// How long an index lasts that nobody adds to and no process refreshes, in seconds: what is in it is gone long before.
+pub(super) const INDEX_FOR: u64 = 24 * 60 * 60;
 
-/// Puts a room in, if it is as it was, and publishes what comes of it. 1 if it did.
+/// Puts a room in, if it is as it was, and publishes what comes of it. 1 if it did. A room that was forgotten is not a new one: its
+/// group may have several open ones.
 const SWAP: &str = r"
 local room, was_open, is_open, was_listed, is_listed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local before, after, id, room_ms, prefix, channel, message, index_s =
-    ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local before, after, id, room_ms, prefix, channel, message, index_s, is_new =
+    ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 if (redis.call('GET', room) or '') ~= before then return 0 end
-if before == '' and is_open ~= '' then
+if before == '' and is_open ~= '' and is_new == '1' then
     for _, other in ipairs(redis.call('SMEMBERS', is_open)) do
         if redis.call('EXISTS', prefix .. other) == 1 then return 0 end
         redis.call('SREM', is_open, other)
@@ -82,6 +84,8 @@ impl Scripts {
         commands: &ConnectionManager,
         change: Change<'_>,
         by: (ProcessId, u64),
+        is_new: bool,
+        room_for: Duration,
     ) -> Result<bool, RedisError> {
         let Change { id, from, to, effects } = change;
         let to = (!to.is_empty()).then_some(to);
@@ -102,8 +106,9 @@ impl Scripts {
         let mut swap = self.swap.key(key("room", name));
         swap.key(&open_headings[0]).key(&open_headings[1]);
         swap.key(&listed_headings[0]).key(&listed_headings[1]);
-        swap.arg(before).arg(after).arg(name).arg(ROOM_FOR.as_millis() as u64);
+        swap.arg(before).arg(after).arg(name).arg(room_for.as_millis() as u64);
         swap.arg(key("room", "")).arg(key("events", name)).arg(message).arg(INDEX_FOR);
+        swap.arg(u8::from(is_new));
         swap.invoke_async(&mut commands.clone()).await
     }
 

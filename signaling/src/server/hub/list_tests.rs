@@ -1,0 +1,59 @@
+//! In which order rooms are listed.
+
+use super::{
+    super::{ServerConfig, address::Address, outbox::outbox, store::MemoryStore},
+    *,
+};
+
+/// Somebody enters a room of the game `g` at this address.
+async fn enter(hub: &Hub, number: usize, name: &str, query: &str) {
+    let query = format!("game=g&public=1&{query}");
+    let address = Address::parse(&format!("/v1/rooms/{name}"), Some(&query));
+    let Ok(Address::V1 { wish, .. }) = address else { panic!("{name}: {address:?}") };
+    let visitor = Visitor {
+        peer: PeerId::from_u128(number as u128),
+        is_lasting: false,
+        connection: number as u64,
+        is_v1: true,
+        resume: None,
+    };
+    let (outbox, _, _) = outbox(1 << 20);
+    hub.enter(&visitor, &wish, outbox).await.expect("there is a place");
+}
+
+fn hub() -> Hub {
+    let local = Arc::new(Local::default());
+    let store = Arc::new(MemoryStore::new(Arc::clone(&local)));
+    let identity = (ProcessId(1), Signer::new(b"a secret of the test"));
+    Hub::new(store, local, ServerConfig::default().room_limits(), identity, Arc::default())
+}
+
+async fn listed(hub: &Hub) -> Vec<String> {
+    let rooms = hub.list("g").await.expect("memory is always there");
+    rooms.into_iter().map(|room| room.name).collect()
+}
+
+#[tokio::test]
+async fn rooms_that_can_be_entered_stand_before_the_others() {
+    let hub = hub();
+    for number in 0..MAX_LISTED {
+        enter(&hub, number, &format!("-{number}"), "capacity=1").await;
+    }
+    enter(&hub, MAX_LISTED, "z", "capacity=2").await;
+    let listed = listed(&hub).await;
+    assert_eq!((listed.len(), &*listed[0]), (MAX_LISTED, "z"));
+}
+
+#[tokio::test]
+async fn no_name_brings_a_room_to_the_front_of_the_list() {
+    let hub = hub();
+    for number in 0..MAX_LISTED {
+        enter(&hub, 2 * number, &format!("-{number}"), "capacity=2").await;
+        enter(&hub, 2 * number + 1, &format!("z{number}"), "capacity=2").await;
+    }
+    let shown = listed(&hub).await;
+    assert_eq!(shown.len(), MAX_LISTED);
+    // That chance keeps all of the others out happens once in more times than there are atoms.
+    assert!(shown.iter().any(|name| name.starts_with('z')), "{shown:?}");
+    assert_eq!(shown, listed(&hub).await, "and who looks again finds the same");
+}

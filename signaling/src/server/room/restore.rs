@@ -1,0 +1,84 @@
+//! A room after something was missed: what its peers are told then, and how who was forgotten is put back.
+
+use super::{Effect, Member, Room};
+use crate::{
+    lobby::Place,
+    protocol::{PeerEvent, PeerId},
+};
+
+impl Room {
+    pub(crate) fn member(&self, id: PeerId) -> Option<&Member> {
+        self.members.iter().find(|member| member.id == id)
+    }
+
+    /// Whether the peer was sent off.
+    pub(crate) fn is_banned(&self, peer: PeerId) -> bool {
+        self.banned.contains(&peer)
+    }
+
+    /// The same room with only those in it.
+    pub(crate) fn with_only(&self, stays: impl Fn(&Member) -> bool) -> Self {
+        let mut room = self.clone();
+        room.members.retain(stays);
+        if room.owner.is_some_and(|owner| room.member(owner).is_none()) {
+            let heir = |member: &&Member| member.is_v1 && member.place == Place::Player;
+            room.owner = room.members.iter().find(heir).map(|member| member.id);
+        }
+        room
+    }
+
+    /// What a peer needs to be told that knew the room as it was `before`, and missed what happened since.
+    pub(crate) fn catch_up(&self, before: &Self, to: &[PeerId]) -> Vec<Effect> {
+        let is_in = |room: &Self, id: PeerId| room.members.iter().any(|member| member.id == id);
+        let came = self.members.iter().filter(|member| !is_in(before, member.id));
+        let left = before.members.iter().filter(|member| !is_in(self, member.id));
+        let events = left
+            .map(|member| PeerEvent::PeerLeft(member.id))
+            .chain(came.map(|member| PeerEvent::NewPeer(member.id)));
+        let others = |event: &PeerEvent<()>| {
+            let subject = match event {
+                PeerEvent::NewPeer(peer) | PeerEvent::PeerLeft(peer) => Some(*peer),
+                _ => None,
+            };
+            to.iter().copied().filter(|&peer| Some(peer) != subject).collect()
+        };
+        let mut effects: Vec<Effect> =
+            events.map(|event| Effect::Tell { to: others(&event), event }).collect();
+        if let Some(Effect::Show { to: hearers, state }) = self.show() {
+            let to = hearers.into_iter().filter(|hearer| to.contains(hearer)).collect();
+            effects.push(Effect::Show { to, state });
+        }
+        effects
+    }
+
+    /// Puts back who was in the room as it was `before`, of those who are `here`, and shows who is here as here, unless another process
+    /// has the peer or it was sent off. Whether that changed anything.
+    ///
+    /// If strangers have made the room anew meanwhile, it is theirs no longer: they are in the room as it was.
+    pub(crate) fn put_back(&mut self, before: &Self, here: &[PeerId]) -> bool {
+        let was = self.clone();
+        let is_anew = self.members.iter().all(|member| before.member(member.id).is_none());
+        let is_back = |member: &&Member| {
+            here.contains(&member.id) && !was.is_banned(member.id) && !before.is_banned(member.id)
+        };
+        let mut back = before.members.iter().filter(is_back).peekable();
+        if is_anew && back.peek().is_some() {
+            (self.is_public, self.is_locked) = (before.is_public, before.is_locked);
+            (self.is_closed, self.phase) = (before.is_closed, before.phase);
+            self.banned.clone_from(&before.banned);
+        }
+        for member in back {
+            match self.member_mut(member.id) {
+                Some(present) if present.process == member.process => present.absent_since = None,
+                Some(_) => {}
+                None => self.members.push(Member { absent_since: None, ..member.clone() }),
+            }
+        }
+        let is_of_old = |owner: PeerId| before.member(owner).is_some();
+        let owner = before.owner.filter(|&owner| self.member(owner).is_some());
+        if owner.is_some() && !self.owner.is_some_and(is_of_old) {
+            self.owner = owner;
+        }
+        *self != was
+    }
+}

@@ -1,0 +1,116 @@
+//! Processes tell each other that they are alive, keep their rooms, and find out who is not alive any more.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Weak,
+};
+
+use redis::pipe;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    super::{
+        super::room::{ProcessId, RoomId},
+        StoreDown,
+    },
+    ALIVE_FOR, BATCH, BEAT, REFRESH, RedisStore, key,
+    scripts::INDEX_FOR,
+};
+use crate::protocol::PeerId;
+
+/// Says that this process is alive as long as the store is there. A task of its own: what keeps others waiting must not keep this.
+pub(super) async fn beat(store: Weak<RedisStore>) {
+    while let Some(store) = store.upgrade() {
+        // What comes of it is seen by whoever does not hear it.
+        let _ = store.say_alive().await;
+        drop(store);
+        sleep(BEAT).await;
+    }
+}
+
+impl RedisStore {
+    /// Says that this process is alive: to the others, and to itself, so that it notices when nothing comes through any more.
+    pub(super) async fn say_alive(&self) -> Result<(), StoreDown> {
+        let mut say = pipe();
+        let name = self.process.0;
+        say.cmd("SET").arg(key("process", name)).arg(1);
+        say.arg("PX").arg(ALIVE_FOR.as_millis() as u64).ignore();
+        say.cmd("PUBLISH").arg(key("beat", name)).arg(1).ignore();
+        self.attempt(say.exec_async(&mut self.commands())).await
+    }
+
+    /// Keeps the rooms of this process, and the lists that they are in.
+    pub(super) async fn refresh(&self) -> Result<(), StoreDown> {
+        {
+            let mut beat = self.lock_beat();
+            if beat.refreshed.elapsed() < REFRESH {
+                return Ok(());
+            }
+            beat.refreshed = Instant::now();
+        }
+        let mut ids = Vec::new();
+        let mut lists = HashSet::new();
+        for (id, followed) in &*self.shared.lock() {
+            ids.push(id.clone());
+            if let Some(room) = &followed.room {
+                lists.extend(room.open_group().map(|group| key("open", group)));
+                lists.extend(room.listed_game().map(|game| key("game", game)));
+            }
+        }
+        let lists: Vec<String> = lists.into_iter().collect();
+        for lists in lists.chunks(BATCH) {
+            let mut batch = pipe();
+            for list in lists {
+                batch.cmd("EXPIRE").arg(list).arg(INDEX_FOR).ignore();
+            }
+            self.run(batch.exec_async(&mut self.commands())).await?;
+        }
+        let room_ms = self.room_for.as_millis() as u64;
+        for ids in ids.chunks(BATCH) {
+            let mut batch = pipe();
+            for id in ids {
+                batch.cmd("PEXPIRE").arg(key("room", &id.0)).arg(room_ms);
+            }
+            let kept: Vec<bool> = self.run(batch.query_async(&mut self.commands())).await?;
+            for (id, _) in ids.iter().zip(kept).filter(|(_, is_kept)| !is_kept) {
+                self.look_again(id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The members of our rooms by the process that they are, or were, connected to; of those of this one only who is not here, though
+    /// the room does not know it.
+    pub(super) fn elsewhere(&self) -> HashMap<ProcessId, Vec<(RoomId, PeerId)>> {
+        let mut elsewhere: HashMap<ProcessId, Vec<(RoomId, PeerId)>> = HashMap::new();
+        for (id, followed) in &*self.shared.lock() {
+            for member in followed.room.iter().flat_map(|room| room.members()) {
+                let is_ours = member.process == self.process;
+                let is_ghost =
+                    member.absent_since.is_none() && !self.shared.local.is_in(member.id, id);
+                if !is_ours || is_ghost {
+                    elsewhere.entry(member.process).or_default().push((id.clone(), member.id));
+                }
+            }
+        }
+        elsewhere
+    }
+
+    /// Which of them are dead.
+    pub(super) async fn dead(
+        &self,
+        processes: &[ProcessId],
+    ) -> Result<HashSet<ProcessId>, StoreDown> {
+        let mut dead = HashSet::new();
+        for processes in processes.chunks(BATCH) {
+            let mut batch = pipe();
+            for process in processes {
+                batch.cmd("EXISTS").arg(key("process", process.0));
+            }
+            let alive: Vec<bool> = self.run(batch.query_async(&mut self.commands())).await?;
+            let gone = processes.iter().zip(alive).filter(|(_, is_alive)| !is_alive);
+            dead.extend(gone.map(|(process, _)| *process));
+        }
+        Ok(dead)
+    }
+}

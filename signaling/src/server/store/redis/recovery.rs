@@ -1,0 +1,169 @@
+//! What is done when something was missed: after an outage of Redis, and when others took this process for dead.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+use super::{
+    super::{
+        super::room::{Effect, Member, Room, RoomId},
+        Change, StoreDown,
+    },
+    AFTER_OUTAGE, RedisStore, kept,
+};
+use crate::{
+    lobby::{RoomEvent, ServiceState},
+    protocol::PeerId,
+};
+
+/// How often a room is looked at again because somebody else changed it meanwhile: each time one of them got on.
+const MAX_LOOKS: u32 = 64;
+/// How long to wait before peers are brought back once more.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// What our peers know of a room.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// What was last seen of it, before they were cut off.
+    Before,
+    /// All that was published: they were never cut off.
+    Everything,
+}
+
+impl RedisStore {
+    /// After an outage: all rooms are looked at. Until that is done nobody comes in, who would have a room anew that is to be put back.
+    pub(super) async fn recover(&self) -> Result<(), StoreDown> {
+        self.lock_beat().trusts_from = Instant::now() + AFTER_OUTAGE;
+        self.say_alive().await?;
+        // Whoever is put back is greeted at once.
+        self.shared.is_cut_off.store(false, Relaxed);
+        let ids: Vec<RoomId> = self.shared.lock().keys().cloned().collect();
+        for id in &ids {
+            self.look_again(id).await?;
+        }
+        self.lock_beat().trusts_from = Instant::now() + AFTER_OUTAGE;
+        self.shared.set_down(false);
+        info!(rooms = ids.len(), "Redis is back");
+        self.shared.local.tell_all(&RoomEvent::Service(ServiceState::Restored));
+        Ok(())
+    }
+
+    pub(super) fn lose(&self) {
+        self.shared.is_cut_off.store(true, Relaxed);
+        if !self.shared.set_down(true) {
+            warn!("Redis is gone: matches go on, and nobody can come until it is back");
+            self.shared.local.tell_all(&RoomEvent::Service(ServiceState::Impaired));
+        }
+    }
+
+    /// Compares a room with what was last seen of it: tells our peers what they missed, and puts it and them back where Redis has
+    /// forgotten them.
+    pub(super) async fn look_again(&self, id: &RoomId) -> Result<(), StoreDown> {
+        let before = self.shared.lock().get(id).and_then(|room| room.room.clone());
+        match before {
+            Some(before) => self.settle(id, &before, Known::Before).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A room that was like `before` is like `now`. Looks for peers of this process that are connected elsewhere by now, and for such as
+    /// others gave up while they are here, because they took this process for dead.
+    pub(super) fn check_ours(
+        self: &Arc<Self>,
+        id: &RoomId,
+        before: &Arc<Room>,
+        now: Option<&Room>,
+    ) {
+        self.end_replaced(id, before, now);
+        let is_lost = |was: &Member| {
+            let is = now.and_then(|now| now.member(was.id));
+            let is_gone =
+                is.is_none_or(|is| is.process == self.process && is.absent_since.is_some());
+            is_gone
+                && !now.is_some_and(|now| now.is_banned(was.id))
+                && self.shared.local.is_in(was.id, id)
+        };
+        if self.present(before).any(is_lost) {
+            let (store, id, before) = (Arc::clone(self), id.clone(), Arc::clone(before));
+            tokio::spawn(async move { store.bring_back(&id, &before).await });
+        }
+    }
+
+    /// Who was connected to this process, as far as the room knew.
+    fn present<'a>(&self, room: &'a Room) -> impl Iterator<Item = &'a Member> {
+        let process = self.process;
+        let is_ours =
+            move |member: &&Member| member.process == process && member.absent_since.is_none();
+        room.members().iter().filter(is_ours)
+    }
+
+    /// Ends the connections of those who came again by another process.
+    fn end_replaced(&self, id: &RoomId, before: &Room, now: Option<&Room>) {
+        let Some(now) = now else { return };
+        for was in self.present(before) {
+            if now.member(was.id).is_some_and(|is| is.process != self.process) {
+                self.shared.local.replace(was.id, id);
+            }
+        }
+    }
+
+    /// Puts those back into a room who are connected here and were in it as it was `before`, as long as it takes.
+    async fn bring_back(&self, id: &RoomId, before: &Room) {
+        while self.present(before).any(|member| self.shared.local.is_in(member.id, id)) {
+            if self.settle(id, before, Known::Everything).await.is_ok() {
+                return;
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    /// Puts the room and our peers back as they were `before`, and tells all peers what they do not know.
+    async fn settle(&self, id: &RoomId, before: &Room, known: Known) -> Result<(), StoreDown> {
+        for _ in 0..MAX_LOOKS {
+            let kept = match self.fetch(id).await? {
+                None => None,
+                Some(text) => match kept(text) {
+                    Some(kept) => Some(kept),
+                    // Whoever can read it has the say.
+                    None => return Ok(()),
+                },
+            };
+            let ours = self.shared.local.of_room(id);
+            let is_kept = |member: &Member| known == Known::Before || ours.contains(&member.id);
+            let mut room = match &kept {
+                Some(kept) => Room::clone(&kept.room),
+                None => before.with_only(is_kept),
+            };
+            let is_put_back = room.put_back(before, &ours);
+            let forgotten = before.with_only(|_| false);
+            let published = kept.as_ref().map(|kept| &*kept.room);
+            let known_here = match known {
+                Known::Before => before,
+                Known::Everything => published.unwrap_or(&forgotten),
+            };
+            let mut effects = room.catch_up(known_here, &ours);
+            let is_banned = |peer: &&PeerId| room.is_banned(**peer);
+            effects.extend(ours.iter().filter(is_banned).map(|&peer| Effect::SendOff { peer }));
+            if (kept.is_some() && !is_put_back) || room.is_empty() {
+                self.end_replaced(id, before, published);
+                if known == Known::Before {
+                    self.shared.see(id, kept.map(|_| Arc::new(room)));
+                    self.shared.local.apply(id, &effects);
+                }
+                return Ok(());
+            }
+            let others = room.members().iter().map(|member| member.id);
+            let others: Vec<PeerId> = others.filter(|peer| !ours.contains(peer)).collect();
+            effects.extend(room.catch_up(published.unwrap_or(before), &others));
+            let change = Change { id, from: kept.as_ref(), to: room, effects };
+            if self.put(change, false).await? {
+                return Ok(());
+            }
+        }
+        Err(StoreDown)
+    }
+}
