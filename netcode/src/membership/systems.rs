@@ -11,13 +11,15 @@ use signaling::{
     protocol::PeerId,
 };
 
+#[cfg(feature = "webrtc")]
+use super::control::clean_name;
 use super::{
     AskRoom, Connection, EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, MatchPlan, Rename,
     Room, Roster, SessionState, SetConditions, SetReady, SetSpectating, StartLocal, StartRefusal,
     StateChange,
     conduct::Misconduct,
     connection::Occurrence,
-    control::{Hello, clean_name, protocol_hash},
+    control::{Hello, protocol_hash},
     reasons::GoodbyeCause,
     room::RoomChange,
 };
