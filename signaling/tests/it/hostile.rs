@@ -185,10 +185,9 @@ async fn full_rooms_and_full_servers_say_so() {
 #[tokio::test]
 async fn who_looks_on_takes_a_place_of_the_room_as_well() {
     let server = TestServer::start(ServerConfig { max_peers_per_room: 3, ..config() }).await;
-    let mut socket = server.open("/v1/rooms/a?capacity=4").await;
-    assert_closed(&mut socket, Refusal::BadRequest).await;
     for (path, capacity, spectators) in [
         ("rooms/a", 3, 0),
+        ("rooms/f?capacity=4&spectators=4", 3, 0),
         ("rooms/b?spectators=1", 2, 1),
         ("rooms/c?capacity=1&spectators=1", 1, 1),
         ("rooms/d?capacity=2&spectators=2", 2, 1),

@@ -35,10 +35,14 @@ fn no_match_is_lost_with_a_server_that_is_killed_in_the_lobby_and_one_in_the_mat
     let [ann, bob, cid] = NAMES;
 
     // Each at a server of its own.
-    let ann = join(ann);
+    let mut ann = join(ann);
     wait_for_peers(&one, 1);
-    let bob = join(bob);
+    let mut bob = join(bob);
     wait_for_peers(&two, 1);
+    for peer in [&mut ann, &mut bob] {
+        // A handshake that is cut off is made again, by both of them as somebody else: see `restarts`.
+        peer.wait_for_line("the other one", patience(0), |line| line.contains("2 of 3 players"));
+    }
     wait_for_room(&three, 2, RoomPhase::Lobby);
     one.kill();
     wait_for_peers(&three, 1);

@@ -177,10 +177,8 @@ impl Hub {
         };
         // Who does not say gets all places that nobody looks on from.
         let capacity = players.map_or(most.saturating_sub(spectators).max(1), NonZeroU16::get);
-        if capacity > most {
-            return Err(Refusal::BadRequest);
-        }
-        // A small server need not turn anybody away for places that few will want.
+        // A small server turns nobody away for what only matters to a new room, or for places that few will want.
+        let capacity = capacity.min(most);
         let spectators = spectators.min(most - capacity);
         Ok(Terms {
             game: wish.game.clone(),
