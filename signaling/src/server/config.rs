@@ -42,8 +42,8 @@ pub struct ServerConfig {
     /// Most bytes that wait for a peer that does not read; one more message and it is sent off. Default: 512 KiB,
     /// because a newcomer in a room of 64 gets 63 session descriptions at once.
     pub max_queued_bytes: usize,
-    /// Most peers in one room, those who play and those who look on together, and the largest `?next=`. Default: 64. Everybody connects to everybody, and a mesh
-    /// of 64 is already 2016 connections.
+    /// Most peers in one room, those who play and those who look on together, and the largest `?next=`. A new room that is to have more
+    /// gets so many. Default: 64. Everybody connects to everybody, and a mesh of 64 is already 2016 connections.
     pub max_peers_per_room: u16,
     /// Most rooms. Default: 5000, which is `max_peers` in pairs.
     pub max_rooms: usize,
