@@ -87,7 +87,7 @@ async fn what_cannot_be_entered_says_why() {
         ("/v1/rooms/nowhere?existing=1", Refusal::NoSuchRoom),
         (&format!("/v1/rooms/{code}?game=chess"), Refusal::OtherGame),
         (&format!("/v1/rooms/{code}?{GAME}0"), Refusal::OtherGame),
-        ("/v1/create?capacity=65", Refusal::BadRequest),
+        ("/v1/create?capacity=0", Refusal::BadRequest),
         ("/v1/elsewhere", Refusal::BadRequest),
         ("/v1/quick?players=65", Refusal::GroupSize),
     ] {
