@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::{
     select,
+    sync::oneshot,
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tracing::{debug, info};
@@ -63,22 +64,43 @@ enum End {
     Refused(Refusal),
 }
 
-/// Serves one WebSocket, as its address asks, or says why not. Whoever has proof that it was in a room comes back to that one.
-pub(crate) async fn serve(
+/// Somebody who is in a room: all that stays in memory for as long.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    socket: ClientSocket,
+    visit: Visit,
+    queue: OutboxReader,
+    sent_off: oneshot::Receiver<Refusal>,
+}
+
+/// Does what the address of a new WebSocket asks for, or says why not. Whoever has proof that it was in a room comes back to that one.
+/// Returns who is in a room now; with anybody else it is over.
+pub(crate) async fn receive_guest(
     mut socket: ClientSocket,
     address: Result<(Address, Option<Resume>), Refusal>,
     shared: &Shared,
-) {
-    let end = match address {
-        Ok((Address::Stock(wish), _)) => meet(&mut socket, &wish, stranger(shared), shared).await,
+) -> Option<Guest> {
+    let met = match address {
+        Ok((Address::Stock(wish), _)) => meet(&wish, stranger(shared), shared).await,
         Ok((Address::V1 { wish, key, .. }, resume)) => {
-            meet(&mut socket, &wish, visitor(key, resume, shared), shared).await
+            meet(&wish, visitor(key, resume, shared), shared).await
         }
-        Ok((Address::List { game }, _)) => list(&mut socket, &game, shared).await,
-        Err(refusal) => End::Refused(refusal),
+        Ok((Address::List { game }, _)) => Err(list(&mut socket, &game, shared).await),
+        Err(refusal) => Err(End::Refused(refusal)),
     };
+    match met {
+        Ok((visit, queue, sent_off)) => Some(Guest { socket, visit, queue, sent_off }),
+        Err(end) => {
+            part(&mut socket, &end, shared).await;
+            None
+        }
+    }
+}
+
+/// Ends a connection, and says why.
+async fn part(socket: &mut ClientSocket, end: &End, shared: &Shared) {
     debug!(?end, "connection ended");
-    match end {
+    match *end {
         End::Left => {}
         End::Broken => shared.health.counters.count(Counter::Broken),
         End::Refused(refusal) => {
@@ -106,32 +128,40 @@ fn visitor(key: Option<PeerKey>, resume: Option<Resume>, shared: &Shared) -> Vis
     Visitor { peer, is_lasting: key.is_some(), is_v1: true, resume, ..stranger }
 }
 
-/// Enters the room and stays there until something ends it.
-async fn meet(socket: &mut ClientSocket, wish: &Wish, visitor: Visitor, shared: &Shared) -> End {
-    let (outbox, queue, mut sent_off) = outbox(shared.config.max_queued_bytes);
+/// Enters the room.
+async fn meet(
+    wish: &Wish,
+    visitor: Visitor,
+    shared: &Shared,
+) -> Result<(Visit, OutboxReader, oneshot::Receiver<Refusal>), End> {
+    let (outbox, queue, sent_off) = outbox(shared.config.max_queued_bytes);
     if visitor.is_v1 && outbox.push(welcome(visitor.peer, shared)).is_err() {
-        return End::Refused(Refusal::TooSlow);
+        return Err(End::Refused(Refusal::TooSlow));
     }
-    let visit = match shared.hub.enter(&visitor, wish, outbox).await {
-        Ok(visit) => visit,
-        Err(refusal) => return End::Refused(refusal),
-    };
-    drop(visitor);
+    let visit = shared.hub.enter(&visitor, wish, outbox).await.map_err(End::Refused)?;
     shared.health.counters.count(Counter::Joined);
     info!(room = visit.room.0, peer = %visit.peer, "joined");
     shared.hub.give_token(&visit, unix_millis()).await;
-    let end = select! {
-        biased;
-        () = shared.stopped() => End::Refused(Refusal::ServerStopping),
-        refusal = &mut sent_off => End::Refused(refusal.unwrap_or(Refusal::TooSlow)),
-        end = exchange(socket, &visit, queue, shared) => end,
-    };
-    info!(room = visit.room.0, peer = %visit.peer, reason = end.name(), "left");
-    if end != End::Refused(Refusal::ServerStopping) || shared.hub.is_shared() {
-        // Where nobody else has the rooms, a stopping server tells nobody that the others leave: they have not left each other.
-        shared.hub.leave(&visit, end.parting(), unix_millis()).await;
+    Ok((visit, queue, sent_off))
+}
+
+impl Guest {
+    /// Stays in the room until something ends it.
+    pub(crate) async fn stay(&mut self, shared: &Shared) {
+        let Self { socket, visit, queue, sent_off } = self;
+        let end = select! {
+            biased;
+            () = shared.stopped() => End::Refused(Refusal::ServerStopping),
+            refusal = sent_off => End::Refused(refusal.unwrap_or(Refusal::TooSlow)),
+            end = exchange(socket, visit, queue, shared) => end,
+        };
+        info!(room = visit.room.0, peer = %visit.peer, reason = end.name(), "left");
+        if end != End::Refused(Refusal::ServerStopping) || shared.hub.is_shared() {
+            // Where nobody else has the rooms, a stopping server tells nobody that the others leave: they have not left each other.
+            shared.hub.leave(visit, end.parting(), unix_millis()).await;
+        }
+        part(socket, &end, shared).await;
     }
-    end
 }
 
 /// Shows the list of public rooms: at once, and whenever the client has sent a text.
@@ -206,7 +236,7 @@ fn welcome(peer: PeerId, shared: &Shared) -> Utf8Bytes {
 async fn exchange(
     socket: &mut ClientSocket,
     visit: &Visit,
-    mut queue: OutboxReader,
+    queue: &mut OutboxReader,
     shared: &Shared,
 ) -> End {
     let idle_timeout = shared.config.idle_timeout;
@@ -416,7 +446,7 @@ pub(super) fn read(message: &str, visit: &Visit) -> serde_json::Result<Said> {
 
 /// Says why, and waits a moment for the peer to hear it: to close at once, with unread data, would destroy the close
 /// frame on its way.
-async fn close(mut socket: ClientSocket, refusal: Refusal) {
+async fn close(socket: &mut ClientSocket, refusal: Refusal) {
     let mut frame = refusal.close_code().to_be_bytes().to_vec();
     frame.extend_from_slice(refusal.sentence().as_bytes());
     let farewell = async {

@@ -18,7 +18,7 @@ use tungstenite::handshake::derive_accept_key;
 use super::{
     Shared,
     address::{self, Address},
-    connection::{self, unix_millis},
+    connection::{Guest, receive_guest, unix_millis},
     counters::Counter,
     files, metrics,
     socket::Socket,
@@ -153,20 +153,11 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
     if let (Err(refusal), false) = (&admitted, is_v1) {
         return Err(refuse(*refusal, &shared));
     }
+    // In a box, which is given back before the long time in a room begins.
+    let entering = Box::pin(enter(upgrade, admitted, resume, Arc::clone(&shared)));
     tokio::spawn(async move {
-        // It fails where the client is gone before it got our answer.
-        if let Ok(upgraded) = upgrade.await
-            && let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<Stream>>()
-        {
-            let max_message_bytes = shared.config.max_message_bytes;
-            let socket = Socket::new(io.into_inner(), &read_buf, max_message_bytes);
-            let (address, place) = admitted.map_or_else(
-                |refusal| (Err(refusal), None),
-                |(address, place)| (Ok((address, resume)), Some(place)),
-            );
-            connection::serve(socket, address, &shared).await;
-            drop(place);
-        }
+        let Some((mut guest, _place)) = entering.await else { return };
+        guest.stay(&shared).await;
         drop(client);
     });
     let headers = [
@@ -175,6 +166,26 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
         (header::SEC_WEBSOCKET_ACCEPT, accept),
     ];
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+}
+
+/// Goes on with a request that has become a WebSocket: brings whoever it is to where it may go. Returns who is in a room now, and the place
+/// among those of its address.
+async fn enter(
+    upgrade: OnUpgrade,
+    admitted: Result<(Address, Option<SourcePlace>), Refusal>,
+    resume: Option<Resume>,
+    shared: Arc<Shared>,
+) -> Option<(Guest, Option<SourcePlace>)> {
+    // It fails where the client is gone before it got our answer.
+    let upgraded = upgrade.await.ok()?.downcast::<TokioIo<Stream>>();
+    let Parts { io, read_buf, .. } = upgraded.ok()?;
+    let socket = Socket::new(io.into_inner(), &read_buf, shared.config.max_message_bytes);
+    let (address, place) = admitted.map_or_else(
+        |refusal| (Err(refusal), None),
+        |(address, place)| (Ok((address, resume)), place),
+    );
+    let guest = receive_guest(socket, address, &shared).await?;
+    Some((guest, place))
 }
 
 /// The proof that whoever comes by this address was in a room before, which then is the one that it enters.

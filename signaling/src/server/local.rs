@@ -9,7 +9,7 @@ use serde::Serialize;
 use tungstenite::Utf8Bytes;
 
 use super::{
-    outbox::Outbox,
+    outbox::{Outbox, Undeliverable},
     room::{Effect, RoomId},
 };
 use crate::{
@@ -139,18 +139,20 @@ impl Local {
                 }
             }
         }
-        let hand = |to: &[PeerId], message: &Utf8Bytes| {
-            for peer in to {
-                if let Some(entry) = peers.get(peer).filter(|entry| entry.is_in(room)) {
-                    entry.push(message.clone());
-                }
-            }
+        let to_each = |to: &[PeerId], hand: &dyn Fn(&Entry)| {
+            to.iter().filter_map(|to| peers.get(to)).filter(|to| to.is_in(room)).for_each(hand);
         };
         for effect in effects {
             match effect {
                 Effect::Tell { to, .. } | Effect::Show { to, .. } if to.is_empty() => {}
-                Effect::Tell { to, event } => hand(to, &text(event)),
-                Effect::Show { to, state } => hand(to, &text(&ShownRoom { Room: state })),
+                Effect::Tell { to, event } => {
+                    let message = text(event);
+                    to_each(to, &|entry| entry.push(message.clone()));
+                }
+                Effect::Show { to, state } => {
+                    let message = text(&ShownRoom { Room: state });
+                    to_each(to, &|entry| entry.push_state(message.clone()));
+                }
                 Effect::SendOff { peer } => {
                     if let Some(entry) = peers.get(peer).filter(|entry| entry.is_in(room)) {
                         entry.outbox.close(Refusal::Kicked);
@@ -179,9 +181,17 @@ impl Entry {
         self.is_owner = is_owner;
     }
 
-    /// Where the queue is full it is closed, by which the connection knows that it must end.
     fn push(&self, message: Utf8Bytes) {
-        if self.outbox.push(message).is_err() {
+        self.close_if_full(self.outbox.push(message));
+    }
+
+    fn push_state(&self, state: Utf8Bytes) {
+        self.close_if_full(self.outbox.push_state(state));
+    }
+
+    /// Where the queue is full it is closed, by which the connection knows that it must end.
+    fn close_if_full(&self, pushed: Result<(), Undeliverable>) {
+        if pushed.is_err() {
             self.outbox.close(Refusal::TooSlow);
         }
     }
