@@ -4,13 +4,13 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::thread;
 
 use signaling::lan;
 use signaling::lobby::room_code;
-use signaling::server::{BindError, Server, ServerConfig};
+use signaling::server::{BindError, ServerConfig};
 use thiserror::Error;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
@@ -50,19 +50,11 @@ impl Host {
         let web_root = page_folder();
         let has_page = web_root.is_some();
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let bind = |port| {
-            runtime.block_on(Server::bind(ServerConfig {
-                address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
-                web_root: web_root.clone(),
-                max_connections: MAX_CONNECTIONS,
-                ..ServerConfig::default()
-            }))
-        };
-        let server = match bind(lan::free_port()) {
-            // Somebody else found it free in the same moment: the system knows one that is nobody's.
-            Err(BindError::PortInUse { .. }) => bind(0),
-            bound => bound,
-        }?;
+        let server = runtime.block_on(lan::bind(ServerConfig {
+            web_root,
+            max_connections: MAX_CONNECTIONS,
+            ..ServerConfig::default()
+        }))?;
         let port = server.local_addr().port();
         let (running, stopped) = oneshot::channel::<()>();
         thread::Builder::new().name("signaling server".to_owned()).spawn(move || {

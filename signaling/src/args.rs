@@ -19,8 +19,8 @@ use crate::settings::{SETTINGS, Setting, VARIABLE_PREFIX, variable};
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// Run the server.
-    Serve(Box<ServerConfig>),
+    /// Run the server; `is_lan` if it is for this machine's local network.
+    Serve { config: Box<ServerConfig>, is_lan: bool },
     /// Print a ticket for this room that counts for so many seconds.
     MakeTicket { secret: TicketSecret, room: String, valid_for: u64 },
     /// Print this text.
@@ -59,7 +59,7 @@ pub(crate) fn parse(
             variables.push((name, value));
         }
     }
-    let mut ticket: Option<TicketOrder> = None;
+    let (mut ticket, mut is_lan) = (None::<TicketOrder>, false);
     let mut parser = Parser::from_args(args);
     while let Some(arg) = parser.next()? {
         match arg {
@@ -68,6 +68,7 @@ pub(crate) fn parse(
             Arg::Value(word) if word == "ticket" && ticket.is_none() => {
                 ticket = Some(TicketOrder::default());
             }
+            Arg::Long("lan") if ticket.is_none() => is_lan = true,
             Arg::Long("config") => file = Some(parser.value()?.into()),
             Arg::Long("room") if let Some(ticket) = &mut ticket => {
                 ticket.room = Some(parser.value()?.string()?);
@@ -98,7 +99,7 @@ pub(crate) fn parse(
     }
     match ticket {
         Some(ticket) => ticket.task(config.ticket_secret),
-        None => Ok(Task::Serve(Box::new(config))),
+        None => Ok(Task::Serve { config: Box::new(config), is_lan }),
     }
 }
 
@@ -203,6 +204,10 @@ Options:
         let flag = format!("--{} {}", setting.name, setting.value);
         option(flag, &format!("{} [default: {value}]", setting.help));
     }
+    option(
+        "--lan".to_owned(),
+        "take the first free port from 3536 on, and print what others in this network type",
+    );
     option("--config FILE".to_owned(), "read settings from a TOML file: `max-rooms = 100`");
     option("-h, --help".to_owned(), "print this");
     option("-V, --version".to_owned(), "print the version");
@@ -224,7 +229,7 @@ mod tests {
     fn config(args: &[&str], environment: &[(&str, &str)]) -> Result<ServerConfig, SettingsError> {
         let environment = environment.iter().map(|&(name, value)| (name.into(), value.into()));
         match parse(args, environment)? {
-            Task::Serve(config) => Ok(*config),
+            Task::Serve { config, .. } => Ok(*config),
             task => panic!("no server: {task:?}"),
         }
     }
@@ -256,8 +261,10 @@ mod tests {
         let help = help();
         let flags = help.lines().filter_map(|line| line.trim().strip_prefix("--"));
         let flags: Vec<_> = flags.filter_map(|line| line.split_whitespace().next()).collect();
-        assert_eq!(flags.len(), SETTINGS.len() + 1, "{flags:?}");
-        for flag in flags.into_iter().filter(|flag| *flag != "config") {
+        assert_eq!(flags.len(), SETTINGS.len() + 2, "{flags:?}");
+        let task = parse(["--lan"], []).expect("it needs no value");
+        assert!(matches!(task, Task::Serve { is_lan: true, .. }));
+        for flag in flags.into_iter().filter(|flag| !["config", "lan"].contains(flag)) {
             let value = if flag == "host" { "127.0.0.1" } else { "7" };
             let value = match flag {
                 "trusted-proxies" => "10.0.0.1",

@@ -1,8 +1,11 @@
-//! This machine in its local network: a port for a server of its own, and where others find that.
+//! Hosting in the local network: a server on a port that is free, and where others find it. For games that run the server themselves, as the
+//! demo game does, and for `signaling --lan`.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 use getifaddrs::{Address, InterfaceFlags, getifaddrs};
+
+use crate::server::{BindError, Server, ServerConfig};
 
 /// matchbox's port, which clients try first.
 const FIRST_PORT: u16 = 3536;
@@ -10,9 +13,26 @@ const FIRST_PORT: u16 = 3536;
 /// How many ports are tried before the system may choose any.
 const PORTS_TRIED: u16 = 64;
 
+/// Starts to listen on the first port from 3536 on that nobody listens on; the port in `config` does not matter. So several hosts on one
+/// machine do not get in each other's way.
+///
+/// # Errors
+///
+/// Those of [`Server::bind`].
+pub async fn bind(mut config: ServerConfig) -> Result<Server, BindError> {
+    config.address.set_port(free_port());
+    match Server::bind(config.clone()).await {
+        // Somebody else found it free in the same moment: the system knows one that is nobody's.
+        Err(BindError::PortInUse { .. }) => {
+            config.address.set_port(0);
+            Server::bind(config).await
+        }
+        bound => bound,
+    }
+}
+
 /// The first port from 3536 on that nobody listens on, or 0 (the system's choice) when all that are tried are taken.
-#[must_use]
-pub fn free_port() -> u16 {
+fn free_port() -> u16 {
     (FIRST_PORT..FIRST_PORT + PORTS_TRIED).find(|port| is_free(*port)).unwrap_or(0)
 }
 

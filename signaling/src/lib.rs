@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod ice_servers;
-#[cfg(feature = "lan")]
+#[cfg(feature = "server")]
 pub mod lan;
 pub mod lobby;
 pub mod protocol;

@@ -13,7 +13,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use signaling::server::{BindError, Certificate, Server, ServerConfig};
+use signaling::{
+    lan,
+    server::{BindError, Certificate, Server, ServerConfig},
+};
 use thiserror::Error;
 use tokio::{runtime::Runtime, sync::oneshot};
 use tracing::{error, info};
@@ -34,7 +37,7 @@ fn main() -> ExitCode {
             let _ = writeln!(stdout(), "{ticket}");
             ExitCode::SUCCESS
         }
-        Ok(Task::Serve(config)) => match serve(*config) {
+        Ok(Task::Serve { config, is_lan }) => match serve(*config, is_lan) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error, 1),
         },
@@ -64,7 +67,7 @@ enum StartError {
     System(#[from] io::Error),
 }
 
-fn serve(config: ServerConfig) -> Result<(), StartError> {
+fn serve(config: ServerConfig, is_lan: bool) -> Result<(), StartError> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     // Files and journals are not for colours.
     let has_colors = stderr().is_terminal();
@@ -79,15 +82,30 @@ fn serve(config: ServerConfig) -> Result<(), StartError> {
             // An error would mean that nobody can ask any more.
             let _ = asked.await;
         });
-        let server = Server::bind(config).await?;
+        let server = if is_lan { lan::bind(config).await? } else { Server::bind(config).await? };
         if let Some(certificate) = server.certificate() {
             renew_when_asked(certificate)?;
         }
-        // The one line on stdout, for programs that start this one. If nobody reads it, the server runs all the same.
-        let _ = writeln!(stdout(), "listening on {}://{}", server.scheme(), server.local_addr());
+        let (scheme, address) = (server.scheme(), server.local_addr());
+        // The first line on stdout is for programs that start this one. If nobody reads it, the server runs all the same.
+        let _ = writeln!(stdout(), "listening on {scheme}://{address}");
+        if is_lan {
+            let _ = stdout().write_all(invitation(scheme, address.port()).as_bytes());
+        }
         server.run_until(shutdown, hurry).await;
         Ok(())
     })
+}
+
+/// Where others in the network find the server.
+fn invitation(scheme: &str, port: u16) -> String {
+    let addresses = lan::addresses();
+    let mut lines =
+        addresses.iter().map(|ip| format!("in your network: {scheme}://{ip}:{port}\n")).peekable();
+    if lines.peek().is_none() {
+        return "this machine is in no network: nobody else can come\n".to_owned();
+    }
+    lines.collect()
 }
 
 /// Reads the certificate again on SIGHUP, from now on. Where there is no such thing a new one takes a restart.

@@ -71,6 +71,30 @@ fn run_program(args: &[&str]) -> Output {
     program(args).output().expect("the program runs")
 }
 
+#[test]
+fn hosts_on_one_machine_take_ports_of_their_own_and_say_where_they_are() {
+    let mut hosts = [(); 2].map(|()| {
+        let mut child = program(&["--lan"]).spawn().expect("the program starts");
+        let stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+        let said: Vec<String> = stdout.lines().take(2).map(|line| line.expect("text")).collect();
+        (child, said)
+    });
+    let ports = hosts.each_ref().map(|(_, said)| {
+        let port = said[0].strip_prefix("listening on http://0.0.0.0:");
+        port.unwrap_or_else(|| panic!("not the promised line: {said:?}"))
+    });
+    assert_ne!(ports[0], ports[1]);
+    for ((_, said), port) in hosts.iter().zip(ports) {
+        let is_found = said[1].starts_with("in your network: http://")
+            && said[1].ends_with(&format!(":{port}"));
+        assert!(is_found || said[1].starts_with("this machine is in no network"), "{said:?}");
+        assert!(BlockingStream::connect(format!("127.0.0.1:{port}")).is_ok());
+    }
+    for (host, _) in &mut hosts {
+        host.kill().and_then(|()| host.wait()).expect("our child");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn signals_stop_the_program_cleanly() {

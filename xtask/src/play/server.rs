@@ -1,4 +1,5 @@
-//! The signaling server of one `play`: a child on a free port, known to listen before anybody connects.
+//! The signaling server of one `play`: a child that is a host in the local network as the game is one, known to listen before anybody
+//! connects.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -6,8 +7,6 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant};
-
-use signaling::lan;
 
 use crate::failure::{Outcome, fail};
 use crate::process::{POLL_INTERVAL, Running, is_interrupted};
@@ -18,6 +17,8 @@ const START_DEADLINE: Duration = Duration::from_secs(20);
 /// A running signaling server.
 pub(super) struct Server {
     pub(super) port: u16,
+    /// This machine's address in its network, as a friend would type it; loopback when there is no network.
+    pub(super) friends_reach: Ipv4Addr,
     pub(super) running: Running,
 }
 
@@ -25,10 +26,7 @@ impl Server {
     /// Starts it and waits until it listens.
     pub(super) fn start(program: &Path, web_root: Option<&Path>) -> Outcome<Self> {
         let mut command = Command::new(program);
-        command
-            .args(["--port", &lan::free_port().to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
+        command.arg("--lan").stdin(Stdio::null()).stdout(Stdio::piped());
         // That it starts and stops is no news here; who wants to know more says so.
         if std::env::var_os("RUST_LOG").is_none() {
             command.env("RUST_LOG", "warn");
@@ -39,13 +37,9 @@ impl Server {
         let mut running = Running::start("the signaling server", &mut command)?;
         let lines = running.lines();
         let deadline = Instant::now() + START_DEADLINE;
-        let port = loop {
+        let next_line = || loop {
             match lines.recv_timeout(POLL_INTERVAL) {
-                Ok(line) => {
-                    if let Some(port) = port_in(&line) {
-                        break port;
-                    }
-                }
+                Ok(line) => return Ok(line),
                 Err(RecvTimeoutError::Disconnected) => {
                     return fail("the signaling server ended before it listened");
                 }
@@ -56,13 +50,15 @@ impl Server {
                 Err(RecvTimeoutError::Timeout) => {}
             }
         };
-        // The rest of its output is for whoever looks at the terminal.
-        thread::spawn(move || {
-            for line in lines {
-                println!("server | {line}");
+        let port = loop {
+            if let Some(port) = port_in(&next_line()?) {
+                break port;
             }
-        });
-        Ok(Self { port, running })
+        };
+        let friends_reach = address_in(&next_line()?).unwrap_or(Ipv4Addr::LOCALHOST);
+        // More addresses may follow; its log goes to the terminal by itself.
+        thread::spawn(move || lines.into_iter().for_each(drop));
+        Ok(Self { port, friends_reach, running })
     }
 
     /// The address of a room, as programs on this machine reach it.
@@ -71,16 +67,18 @@ impl Server {
     }
 }
 
-/// This machine's address in its network, as a friend would type it; loopback when there is no network.
-pub(super) fn lan_address() -> Ipv4Addr {
-    lan::addresses().first().copied().unwrap_or(Ipv4Addr::LOCALHOST)
-}
-
 /// The port in the line that the server prints once it listens.
 fn port_in(line: &str) -> Option<u16> {
     let (_, address) = line.split_once("listening on http://")?;
     let (_, port) = address.trim().trim_end_matches('/').rsplit_once(':')?;
     port.parse().ok()
+}
+
+/// The address in the line that the server prints behind that one; none when it says that there is no network.
+fn address_in(line: &str) -> Option<Ipv4Addr> {
+    let (_, address) = line.split_once("in your network: http://")?;
+    let (ip, _) = address.rsplit_once(':')?;
+    ip.parse().ok()
 }
 
 #[cfg(test)]
@@ -93,5 +91,12 @@ mod tests {
         assert_eq!(port_in("listening on http://[::]:41000/"), Some(41000));
         assert_eq!(port_in("listening soon"), None);
         assert_eq!(port_in("listening on http://0.0.0.0"), None);
+    }
+
+    #[test]
+    fn the_address_for_friends_is_read_from_the_line_that_says_it() {
+        let address = address_in("in your network: http://192.168.1.5:3536");
+        assert_eq!(address, Some(Ipv4Addr::new(192, 168, 1, 5)));
+        assert_eq!(address_in("this machine is in no network: nobody else can come"), None);
     }
 }

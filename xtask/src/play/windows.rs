@@ -5,7 +5,7 @@ use std::thread;
 
 use crate::failure::{Outcome, fail};
 use crate::packages;
-use crate::play::server::{Server, lan_address};
+use crate::play::server::Server;
 use crate::play::{Flags, ROOM, build_programs, has_display, prepare};
 use crate::process::{POLL_INTERVAL, Running, is_interrupted};
 use crate::web;
@@ -47,12 +47,13 @@ pub(super) fn play(flags: &Flags) -> Outcome {
                 command.args(["--players", &players.max(2).to_string()]);
                 command.args(["--name", &format!("Player {number}")]);
             } else {
-                command.args(["--server", &format!("ws://{}:{}", lan_address(), server.port)]);
+                command
+                    .args(["--server", &format!("ws://{}:{}", server.friends_reach, server.port)]);
             }
             windows.push(Running::start(format!("window {number}"), &mut command)?);
         }
     }
-    println!("\n{}", invitation(flags, server.port));
+    println!("\n{}", invitation(flags, &server));
     stay(&mut server, &mut windows)
 }
 
@@ -80,8 +81,8 @@ fn stay(server: &mut Server, windows: &mut Vec<Running>) -> Outcome {
 }
 
 /// What to tell a friend.
-fn invitation(flags: &Flags, port: u16) -> String {
-    let friend = lan_address();
+fn invitation(flags: &Flags, server: &Server) -> String {
+    let (friend, port) = (server.friends_reach, server.port);
     let mut lines = vec![format!("The signaling server listens on port {port}.")];
     if flags.is_web {
         lines.push(format!("Play in a browser here:     http://localhost:{port}/#{ROOM}"));
