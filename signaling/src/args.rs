@@ -68,7 +68,7 @@ pub(crate) fn parse(
             Arg::Value(word) if word == "ticket" && ticket.is_none() => {
                 ticket = Some(TicketOrder::default());
             }
-            Arg::Long("lan") if ticket.is_none() => is_lan = true,
+            Arg::Long("lan") => is_lan = true,
             Arg::Long("config") => file = Some(parser.value()?.into()),
             Arg::Long("room") if let Some(ticket) = &mut ticket => {
                 ticket.room = Some(parser.value()?.string()?);
@@ -98,6 +98,10 @@ pub(crate) fn parse(
         set(&mut config, setting, &value, || format!("--{}", setting.name))?;
     }
     match ticket {
+        Some(_) if is_lan => {
+            let problem = "a ticket is no server".to_owned();
+            Err(SettingsError::Value { place: "--lan".to_owned(), problem })
+        }
         Some(ticket) => ticket.task(config.ticket_secret),
         None => Ok(Task::Serve { config: Box::new(config), is_lan }),
     }
@@ -206,7 +210,7 @@ Options:
     }
     option(
         "--lan".to_owned(),
-        "take the first free port from 3536 on, and print what others in this network type",
+        "take the next port if it is in use, and print where others in this network find it",
     );
     option("--config FILE".to_owned(), "read settings from a TOML file: `max-rooms = 100`");
     option("-h, --help".to_owned(), "print this");
@@ -214,8 +218,8 @@ Options:
     let example = Setting::named("max-rooms").map(Setting::variable).unwrap_or_default();
     text.push_str(&format!(
         "
-Each is also a variable of the environment, such as {example}=100. A flag counts more than a
-variable, and a variable more than the file.
+Each that takes a value is also a variable of the environment, such as {example}=100.
+A flag counts more than a variable, and a variable more than the file.
 The log goes to stderr; RUST_LOG chooses how much of it, for example RUST_LOG=signaling=debug.
 "
     ));
@@ -264,6 +268,7 @@ mod tests {
         assert_eq!(flags.len(), SETTINGS.len() + 2, "{flags:?}");
         let task = parse(["--lan"], []).expect("it needs no value");
         assert!(matches!(task, Task::Serve { is_lan: true, .. }));
+        assert!(parse(["--lan", "ticket"], []).is_err() && parse(["ticket", "--lan"], []).is_err());
         for flag in flags.into_iter().filter(|flag| !["config", "lan"].contains(flag)) {
             let value = if flag == "host" { "127.0.0.1" } else { "7" };
             let value = match flag {

@@ -7,33 +7,32 @@ use getifaddrs::{Address, InterfaceFlags, getifaddrs};
 
 use crate::server::{BindError, Server, ServerConfig};
 
-/// matchbox's port, which clients try first.
-const FIRST_PORT: u16 = 3536;
-
 /// How many ports are tried before the system may choose any.
-const PORTS_TRIED: u16 = 64;
+const PORTS_TRIED: usize = 64;
 
-/// Starts to listen on the first port from 3536 on that nobody listens on; the port in `config` does not matter. So several hosts on one
-/// machine do not get in each other's way.
+/// Starts to listen on the port in `config`, or on the first one above it that nobody listens on: so several hosts on one machine do not get
+/// in each other's way.
 ///
 /// # Errors
 ///
-/// Those of [`Server::bind`].
-pub async fn bind(mut config: ServerConfig) -> Result<Server, BindError> {
-    config.address.set_port(free_port());
-    match Server::bind(config.clone()).await {
-        // Somebody else found it free in the same moment: the system knows one that is nobody's.
-        Err(BindError::PortInUse { .. }) => {
-            config.address.set_port(0);
-            Server::bind(config).await
+/// Those of [`Server::bind`], but [`BindError::PortInUse`].
+pub async fn bind(config: ServerConfig) -> Result<Server, BindError> {
+    let at = |port| {
+        let address = SocketAddr::new(config.address.ip(), port);
+        Server::bind(ServerConfig { address, ..config.clone() })
+    };
+    let first = config.address.port();
+    if first > 0 {
+        for port in (first..=u16::MAX).take(PORTS_TRIED).filter(|port| is_free(*port)) {
+            match at(port).await {
+                // Somebody else found it free in the same moment, or listens at this address alone.
+                Err(BindError::PortInUse { .. }) => {}
+                bound => return bound,
+            }
         }
-        bound => bound,
     }
-}
-
-/// The first port from 3536 on that nobody listens on, or 0 (the system's choice) when all that are tried are taken.
-fn free_port() -> u16 {
-    (FIRST_PORT..FIRST_PORT + PORTS_TRIED).find(|port| is_free(*port)).unwrap_or(0)
+    // The system knows one that is nobody's.
+    at(0).await
 }
 
 fn is_free(port: u16) -> bool {

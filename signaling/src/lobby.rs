@@ -145,7 +145,8 @@ pub enum RoomRequest {
 /// What the server tells of a room, beside the [`PeerEvent`](crate::protocol::PeerEvent)s that matchbox knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoomEvent {
-    /// The room as it is now: after each change.
+    /// The room as it is now: after each change. Of those that the reader has not taken yet only the latest is kept, in the place of the
+    /// last, so what led to it may come before it.
     Room(RoomState),
     /// What brings the reader back to its place in the room, as `token=…` in the address, for some hours: after its connection broke,
     /// at another server of the same service, or once this one runs again. A newer one comes in time.

@@ -9,6 +9,7 @@ use std::{
     env,
     fmt::Display,
     io::{self, IsTerminal, Write, stderr, stdout},
+    net::{IpAddr, SocketAddr},
     process::ExitCode,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -82,15 +83,16 @@ fn serve(config: ServerConfig, is_lan: bool) -> Result<(), StartError> {
             // An error would mean that nobody can ask any more.
             let _ = asked.await;
         });
+        let has_page = config.web_root.is_some();
         let server = if is_lan { lan::bind(config).await? } else { Server::bind(config).await? };
         if let Some(certificate) = server.certificate() {
             renew_when_asked(certificate)?;
         }
-        let (scheme, address) = (server.scheme(), server.local_addr());
-        // The first line on stdout is for programs that start this one. If nobody reads it, the server runs all the same.
-        let _ = writeln!(stdout(), "listening on {scheme}://{address}");
+        // The first line on stdout, and with `--lan` the second, are for programs that start this one. If nobody reads them, the server
+        // runs all the same.
+        let _ = writeln!(stdout(), "listening on {}://{}", server.scheme(), server.local_addr());
         if is_lan {
-            let _ = stdout().write_all(invitation(scheme, address.port()).as_bytes());
+            let _ = stdout().write_all(invitation(&server, has_page).as_bytes());
         }
         server.run_until(shutdown, hurry).await;
         Ok(())
@@ -98,14 +100,26 @@ fn serve(config: ServerConfig, is_lan: bool) -> Result<(), StartError> {
 }
 
 /// Where others in the network find the server.
-fn invitation(scheme: &str, port: u16) -> String {
-    let addresses = lan::addresses();
-    let mut lines =
-        addresses.iter().map(|ip| format!("in your network: {scheme}://{ip}:{port}\n")).peekable();
-    if lines.peek().is_none() {
-        return "this machine is in no network: nobody else can come\n".to_owned();
+fn invitation(server: &Server, has_page: bool) -> String {
+    let (ip, port) = (server.local_addr().ip(), server.local_addr().port());
+    let addresses = match ip {
+        ip if ip.is_unspecified() => lan::addresses().into_iter().map(IpAddr::from).collect(),
+        ip if ip.is_loopback() => Vec::new(),
+        ip => vec![ip],
+    };
+    if addresses.is_empty() {
+        return "nobody else can come: this machine is in no network, or the server listens on this machine alone\n".to_owned();
     }
-    lines.collect()
+    let http = server.scheme();
+    let ws = if http == "https" { "wss" } else { "ws" };
+    let mut text = String::new();
+    for address in addresses.into_iter().map(|ip| SocketAddr::new(ip, port)) {
+        text += &format!("in your network: {ws}://{address}/ROOM, with any name for the room\n");
+        if has_page {
+            text += &format!("in a browser: {http}://{address}\n");
+        }
+    }
+    text
 }
 
 /// Reads the certificate again on SIGHUP, from now on. Where there is no such thing a new one takes a restart.

@@ -37,7 +37,7 @@ impl RoomNews {
         true
     }
 
-    /// What is new since the last call. Denials come after the state that explains them.
+    /// What is new since the last call, denials last: as far as the server has sent the state that explains them, it comes before.
     pub(super) fn take(&mut self) -> impl Iterator<Item = RoomEvent> + use<> {
         let Self { state, service, denials } = std::mem::take(self);
         let state = state.map(RoomEvent::Room).into_iter();

@@ -240,6 +240,10 @@ impl RoomSignaller {
 
     /// What matchbox gets to see of what the server says.
     fn follow(&mut self, event: PeerEvent) -> Option<PeerEvent> {
+        if let PeerEvent::NewPeer(peer) = event {
+            // It is at the server again, even if the next room we see is one in which it is missed once more.
+            self.away.retain(|away| *away != peer);
+        }
         match event {
             PeerEvent::PeerLeft(peer) => {
                 self.watch.note(peer, PeerStep::Left);
@@ -439,6 +443,22 @@ mod tests {
         assert_eq!(see(false), [], "that is known");
         assert_eq!(see(true), []);
         assert_eq!(see(false), left, "once more");
+    }
+
+    #[test]
+    fn who_is_missed_again_before_we_saw_it_there_is_told_again() {
+        let mut signaller = RoomSignaller::without_server(Candidates::All);
+        let bob = PeerId(uuid::Uuid::from_u128(2));
+        signaller.watch.note_connected(std::iter::once(bob));
+        let away = r#"{"Room":{"name":"DAM3R","game":"","version":"","is_public":true,"is_locked":false,"phase":"Playing",
+            "capacity":4,"spectators":0,"owner":null,"members":[{"id":"00000000-0000-0000-0000-000000000002","name":"",
+            "place":"Player","is_ready":false,"is_here":false}]}}"#;
+        let new_peer = serde_json::to_string(&PeerEvent::NewPeer(bob)).expect("an event is JSON");
+        for text in [away, &new_peer, away] {
+            assert_eq!(signaller.read(text), None);
+        }
+        let steps = [PeerStep::Left, PeerStep::Returned, PeerStep::Left].map(|step| (bob, step));
+        assert_eq!(signaller.watch.take_steps(), steps);
     }
 
     #[test]

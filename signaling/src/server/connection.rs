@@ -155,6 +155,8 @@ impl Guest {
             refusal = sent_off => End::Refused(refusal.unwrap_or(Refusal::TooSlow)),
             end = exchange(socket, visit, queue, shared) => end,
         };
+        // What it was not sent is not kept while it says goodbye.
+        queue.close();
         info!(room = visit.room.0, peer = %visit.peer, reason = end.name(), "left");
         if end != End::Refused(Refusal::ServerStopping) || shared.hub.is_shared() {
             // Where nobody else has the rooms, a stopping server tells nobody that the others leave: they have not left each other.

@@ -37,7 +37,7 @@ const MAX_LINES: usize = 256;
 const MAX_PEERS_PER_ROOM: u16 = 4;
 const MAX_ROOMS: usize = 6;
 const MAX_PEERS: usize = 12;
-const MAX_QUEUED_BYTES: usize = 4 * 1024;
+const MAX_QUEUED_BYTES: usize = 2 * 1024;
 /// The room of the two whom nothing may happen to; no line can name it.
 const THEIR_ROOM: &str = "theirs";
 const FRIENDS: [PeerId; 2] = [PeerId::from_u128(1), PeerId::from_u128(2)];
@@ -351,6 +351,22 @@ mod tests {
         // The first one is deaf.
         let lines = format!("/c\n/v1/rooms/a\n/v1/rooms/a?{key}\n/v1/rooms/b?{key}\n");
         client_requests(lines.as_bytes());
+    }
+
+    #[test]
+    fn who_reads_nothing_is_sent_off_in_few_lines() {
+        let mut scene = Scene::new();
+        // The first one is deaf.
+        scene.come("/v1/rooms/a");
+        scene.come("/v1/rooms/a");
+        let deaf = scene.clients[FRIENDS.len()].visit.peer;
+        let signal = scene.spell_out(r#"{"Signal":{"receiver":"PEER","data":1}}"#);
+        for _ in 0..16 {
+            scene.say(&signal);
+        }
+        scene.assert_sound();
+        assert!(scene.clients.iter().all(|client| client.visit.peer != deaf));
+        assert_eq!(scene.clients.len(), FRIENDS.len() + 1);
     }
 
     /// Everything that can be done, by few enough peers in few enough rooms to get in each other's way.

@@ -156,9 +156,11 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
     // In a box, which is given back before the long time in a room begins.
     let entering = Box::pin(enter(upgrade, admitted, resume, Arc::clone(&shared)));
     tokio::spawn(async move {
-        let Some((mut guest, _place)) = entering.await else { return };
+        let Some((mut guest, place)) = entering.await else { return };
         guest.stay(&shared).await;
-        drop(client);
+        // Places are free once the socket is closed, so that there are never more sockets than places.
+        drop(guest);
+        drop((place, client));
     });
     let headers = [
         (header::CONNECTION, HeaderValue::from_static("upgrade")),

@@ -62,6 +62,7 @@ impl Outbox {
                 return Err(Undeliverable);
             }
             waiting.bytes += bytes;
+            waiting.has_state |= queued.is_state;
             waiting.messages.push_back(queued);
         }
         self.queue.changed.notify_one();
@@ -107,6 +108,11 @@ impl OutboxReader {
         }
     }
 
+    /// Takes nothing any more, and gives back what was not read.
+    pub(crate) fn close(&mut self) {
+        *self.queue.lock() = Waiting { is_over: true, ..Waiting::default() };
+    }
+
     /// The next message, if there is one now.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn try_next(&mut self) -> Option<Utf8Bytes> {
@@ -116,8 +122,7 @@ impl OutboxReader {
 
 impl Drop for OutboxReader {
     fn drop(&mut self) {
-        let mut waiting = self.queue.lock();
-        *waiting = Waiting { is_over: true, ..Waiting::default() };
+        self.close();
     }
 }
 
@@ -140,6 +145,8 @@ impl Queue {
 struct Waiting {
     messages: VecDeque<Queued>,
     bytes: usize,
+    /// Whether one of them is a state; there are never two.
+    has_state: bool,
     /// One of the ends is gone.
     is_over: bool,
 }
@@ -148,6 +155,7 @@ impl Waiting {
     fn pop(&mut self) -> Option<Utf8Bytes> {
         let queued = self.messages.pop_front()?;
         self.bytes -= queued.cost();
+        self.has_state &= !queued.is_state;
         if self.messages.is_empty() {
             // Its memory goes, too.
             self.messages = VecDeque::new();
@@ -156,9 +164,13 @@ impl Waiting {
     }
 
     fn remove_state(&mut self) {
-        let Some(at) = self.messages.iter().rposition(|queued| queued.is_state) else { return };
-        if let Some(old) = self.messages.remove(at) {
+        if !self.has_state {
+            return;
+        }
+        let at = self.messages.iter().rposition(|queued| queued.is_state);
+        if let Some(old) = at.and_then(|at| self.messages.remove(at)) {
             self.bytes -= old.cost();
+            self.has_state = false;
         }
     }
 }
@@ -192,7 +204,9 @@ mod tests {
             assert_eq!(reader.next().await, Some("a".into()));
             assert_eq!(reader.next().await, Some("b".into()));
         }
-        drop(reader);
+        assert_eq!(outbox.push("a".into()), Ok(()));
+        reader.close();
+        assert_eq!(reader.next().await, None);
         assert_eq!(outbox.push("a".into()), Err(Undeliverable));
         outbox.close(Refusal::Kicked);
         outbox.close(Refusal::TooSlow);

@@ -71,28 +71,52 @@ fn run_program(args: &[&str]) -> Output {
     program(args).output().expect("the program runs")
 }
 
+/// A program that is ended with the test.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What a host in the local network says first, with further flags.
+fn start_host(port: u16, flags: &[&str]) -> (Started, [String; 2]) {
+    let mut child = program(&[&["--lan", "--port", &port.to_string()], flags].concat())
+        .spawn()
+        .expect("the program starts");
+    let stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+    let started = Started(child);
+    let mut lines = stdout.lines().map(|line| line.expect("text"));
+    let said = [(); 2].map(|()| lines.next().expect("two lines at least"));
+    (started, said)
+}
+
 #[test]
 fn hosts_on_one_machine_take_ports_of_their_own_and_say_where_they_are() {
-    let mut hosts = [(); 2].map(|()| {
-        let mut child = program(&["--lan"]).spawn().expect("the program starts");
-        let stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
-        let said: Vec<String> = stdout.lines().take(2).map(|line| line.expect("text")).collect();
-        (child, said)
-    });
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port is free");
+    let first = free.local_addr().expect("it listens").port();
+    drop(free);
+    let hosts = [start_host(first, &[]), start_host(first, &[])];
     let ports = hosts.each_ref().map(|(_, said)| {
         let port = said[0].strip_prefix("listening on http://0.0.0.0:");
-        port.unwrap_or_else(|| panic!("not the promised line: {said:?}"))
+        port.and_then(|port| port.parse().ok()).unwrap_or_else(|| panic!("no port: {said:?}"))
     });
     assert_ne!(ports[0], ports[1]);
     for ((_, said), port) in hosts.iter().zip(ports) {
-        let is_found = said[1].starts_with("in your network: http://")
-            && said[1].ends_with(&format!(":{port}"));
-        assert!(is_found || said[1].starts_with("this machine is in no network"), "{said:?}");
-        assert!(BlockingStream::connect(format!("127.0.0.1:{port}")).is_ok());
+        let address = said[1].strip_prefix("in your network: ws://");
+        let is_found = address.is_some_and(|address| address.contains(&format!(":{port}/ROOM")));
+        assert!(is_found || said[1].starts_with("nobody else can come"), "{said:?}");
+        assert!(BlockingStream::connect(("127.0.0.1", port)).is_ok());
     }
-    for (host, _) in &mut hosts {
-        host.kill().and_then(|()| host.wait()).expect("our child");
-    }
+}
+
+#[test]
+fn a_host_invites_nobody_to_where_it_does_not_listen() {
+    let (_host, said) = start_host(0, &["--host", "127.0.0.1"]);
+    assert!(said[1].starts_with("nobody else can come"), "{said:?}");
 }
 
 #[cfg(unix)]

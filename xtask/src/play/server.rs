@@ -41,11 +41,11 @@ impl Server {
             match lines.recv_timeout(POLL_INTERVAL) {
                 Ok(line) => return Ok(line),
                 Err(RecvTimeoutError::Disconnected) => {
-                    return fail("the signaling server ended before it listened");
+                    return fail("the signaling server ended while it started");
                 }
                 Err(RecvTimeoutError::Timeout) if is_interrupted() => return fail("interrupted"),
                 Err(RecvTimeoutError::Timeout) if Instant::now() > deadline => {
-                    return fail("the signaling server never said that it listens");
+                    return fail("the signaling server did not start in time");
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -76,7 +76,7 @@ fn port_in(line: &str) -> Option<u16> {
 
 /// The address in the line that the server prints behind that one; none when it says that there is no network.
 fn address_in(line: &str) -> Option<Ipv4Addr> {
-    let (_, address) = line.split_once("in your network: http://")?;
+    let (_, address) = line.split_once("in your network: ws://")?;
     let (ip, _) = address.rsplit_once(':')?;
     ip.parse().ok()
 }
@@ -95,8 +95,9 @@ mod tests {
 
     #[test]
     fn the_address_for_friends_is_read_from_the_line_that_says_it() {
-        let address = address_in("in your network: http://192.168.1.5:3536");
+        let address =
+            address_in("in your network: ws://192.168.1.5:3536/ROOM, with any name for the room");
         assert_eq!(address, Some(Ipv4Addr::new(192, 168, 1, 5)));
-        assert_eq!(address_in("this machine is in no network: nobody else can come"), None);
+        assert_eq!(address_in("nobody else can come: this machine is in no network"), None);
     }
 }
