@@ -102,7 +102,7 @@ pub struct ServerConfig {
     /// How long such a token holds; peers get a new one after half of it. Default: 12 h, the longest evening.
     pub resume_time: Duration,
     /// The Redis, `redis://host:6379`, that makes all processes with the same one into one service. Default: none, rooms are in memory.
-    /// There may be a password in it.
+    /// There may be a password in it. There is no TLS to it.
     pub redis: Option<Secret>,
     /// How long a server that is told to stop goes on for those who are in it, while it lets nobody else in. Default: zero, it
     /// stops at once. It ends sooner once nobody is left, but not before 5 s of it are over, in which load balancers ask `/ready`.
@@ -201,6 +201,10 @@ impl ServerConfig {
             (
                 self.resume_secret.as_ref().is_none_or(|secret| secret.0.len() >= MIN_SECRET_BYTES),
                 "the resume secret must have at least 16 bytes: take what `openssl rand -hex 32` prints",
+            ),
+            (
+                self.redis.as_ref().is_none_or(|url| !url.0.starts_with("rediss://")),
+                "this server speaks no TLS to Redis: reach one inside your network by redis://, or another one through a tunnel such as stunnel",
             ),
             (
                 [

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::{SinkExt, StreamExt};
 use signaling::{
     protocol::{MAX_ROOM_NAME_BYTES, PeerEvent, PeerId, Refusal},
-    server::{BindError, Rate, Server, ServerConfig},
+    server::{BindError, Rate, Secret, Server, ServerConfig},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -334,6 +334,7 @@ async fn settings_that_make_no_sense_are_refused() {
         ServerConfig { room_request_rate: Rate { per_second: 0, at_once: 1 }, ..config() },
         // The longest message would take more than a minute.
         ServerConfig { message_rate: Rate { per_second: 1, at_once: 1 }, ..config() },
+        ServerConfig { redis: Some(Secret("rediss://host:6379".to_owned())), ..config() },
         ServerConfig { allowed_origins: vec!["game.example".into()], ..config() },
         ServerConfig { allowed_origins: vec!["https://game.example/".into()], ..config() },
         ServerConfig { allowed_origins: vec!["https://game.example:443".into()], ..config() },
