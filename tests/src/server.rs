@@ -141,6 +141,15 @@ impl TestServer {
         health(self.address)["counters"]["joined"].as_u64().expect("health counts who joins")
     }
 
+    /// How many connections of peers broke rather than said goodbye, as its `/health` says.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub fn broken(&self) -> u64 {
+        health(self.address)["counters"]["broken"].as_u64().expect("health counts what breaks")
+    }
+
     /// The public rooms of the game, as the server lists them.
     ///
     /// # Panics

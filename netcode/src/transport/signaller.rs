@@ -335,6 +335,17 @@ impl RoomSignaller {
     }
 }
 
+impl Drop for RoomSignaller {
+    fn drop(&mut self) {
+        // Whoever comes back finds its place again only if the server does not take this for a departure.
+        if !self.watch.has_left()
+            && let Some(socket) = self.socket.take()
+        {
+            socket.break_off();
+        }
+    }
+}
+
 #[cfg_attr(not(target_arch = "wasm32"), async_trait)]
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
 impl Signaller for RoomSignaller {

@@ -25,6 +25,7 @@ struct Notices {
     is_lost: bool,
     is_back: bool,
     is_over: bool,
+    has_left: bool,
     /// Who is connected to us now, whatever the server says of it.
     connected: Vec<PeerId>,
     bad_signals: u32,
@@ -77,6 +78,16 @@ impl Watch {
     /// Whether the server was reached again since the last call.
     pub(super) fn take_back(&self) -> bool {
         self.with(|notices| std::mem::take(&mut notices.is_back))
+    }
+
+    /// Notes that we leave the room, and do not come back.
+    pub(super) fn leave(&self) {
+        self.with(|notices| notices.has_left = true);
+    }
+
+    /// Whether we leave the room, and do not come back.
+    pub(super) fn has_left(&self) -> bool {
+        self.with(|notices| notices.has_left)
     }
 
     /// Notes who is connected to us.

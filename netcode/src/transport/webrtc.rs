@@ -287,6 +287,12 @@ fn received(from: PeerId, channel: Channel, packet: &Packet) -> TransportEvent {
     TransportEvent::Received { from, channel, bytes: packet[..length].into() }
 }
 
+impl Drop for WebRtcTransport {
+    fn drop(&mut self) {
+        self.watch().leave();
+    }
+}
+
 impl Transport for WebRtcTransport {
     fn poll(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
         self.poll_entering(now);

@@ -41,6 +41,7 @@ fn a_new_room_is_listed_as_it_is_from_its_opening_to_its_end() {
     });
     both_played([ann, bob], SECONDS);
     wait_for("an empty list", SOON, || server.listed().is_empty().then_some(()));
+    assert_eq!(server.broken(), 0, "whoever leaves says so, and keeps no place");
 }
 
 #[test]

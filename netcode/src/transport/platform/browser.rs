@@ -36,6 +36,9 @@ impl Socket {
         }
     }
 
+    /// Goes. A browser always says goodbye.
+    pub(in crate::transport) fn break_off(self) {}
+
     async fn closing(&mut self) -> Closing {
         match self.closed.next().await {
             Some(WsEvent::Closed(close)) => Closing::new(close.code, close.reason),

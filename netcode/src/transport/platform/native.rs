@@ -7,17 +7,21 @@ use async_tungstenite::{
     smol::{ConnectStream, connect_async},
     tungstenite::{Error, Message, http::Response},
 };
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 
 use super::{Closing, Incoming};
 
-pub(in crate::transport) struct Socket(WebSocketStream<ConnectStream>);
+/// A WebSocket, which says goodbye when it is dropped: the server keeps the places of those whose connection breaks.
+pub(in crate::transport) struct Socket {
+    stream: WebSocketStream<ConnectStream>,
+    says_goodbye: bool,
+}
 
 impl Socket {
     /// Opens a WebSocket; the error is what the server said, if it said anything.
     pub(in crate::transport) async fn connect(url: &str) -> Result<Self, Option<String>> {
         match connect_async(url).await {
-            Ok((stream, _)) => Ok(Self(stream)),
+            Ok((stream, _)) => Ok(Self { stream, says_goodbye: true }),
             Err(Error::Http(response)) => Err(Some(said(&response))),
             Err(_) => Err(None),
         }
@@ -25,11 +29,11 @@ impl Socket {
 
     /// Sends a text; false if the connection is over.
     pub(in crate::transport) async fn send(&mut self, text: String) -> bool {
-        self.0.send(Message::text(text)).await.is_ok()
+        self.stream.send(Message::text(text)).await.is_ok()
     }
 
     pub(in crate::transport) async fn next(&mut self) -> Incoming {
-        match self.0.next().await {
+        match self.stream.next().await {
             Some(Ok(Message::Text(text))) => Incoming::Text(text.as_str().to_owned()),
             Some(Ok(Message::Close(frame))) => {
                 let closing = frame
@@ -38,6 +42,20 @@ impl Socket {
             }
             Some(Ok(_)) => Incoming::Other,
             Some(Err(_)) | None => Incoming::Closed(Closing::default()),
+        }
+    }
+
+    /// Goes without a goodbye, as if the connection broke.
+    pub(in crate::transport) fn break_off(mut self) {
+        self.says_goodbye = false;
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.says_goodbye {
+            // At once or never: a frame of a few bytes goes out unless the connection is stuck, and then it is as good as broken.
+            let _ = self.stream.close(None).now_or_never();
         }
     }
 }
