@@ -338,7 +338,7 @@ pub(super) fn follow_choices(
             Choice::JoinTyped => {
                 let text = typed(Choice::JoinTyped).unwrap_or_default();
                 let address = RoomAddress::parse(&text, &settings.server);
-                go.try_to_join(&mut commands, &settings, address);
+                go.try_to_join(&mut commands, &settings, address.map(RoomAddress::existing));
             }
             Choice::JoinListed(place) => {
                 let address = shown

@@ -16,8 +16,8 @@ const _: () = assert!(MAX_SEATS == 4);
 pub(crate) enum RoomKind {
     /// By its name.
     Named,
-    /// By its name, from the list: it is there already, or gone.
-    Listed,
+    /// By its name, and only if it is there already: it was in the list, or somebody else's code was typed.
+    Existing,
     /// It is a new one, and has no name yet.
     New {
         /// Whether it is listed from the beginning.
@@ -91,13 +91,20 @@ impl RoomAddress {
     /// A room of the list, with that place free.
     #[must_use]
     pub(crate) fn listed(server: &str, room: &str, place: Place) -> Self {
-        Self { place, ..Self::new(server, room, RoomKind::Listed) }
+        Self { place, ..Self::new(server, room, RoomKind::Existing) }
+    }
+
+    /// The same, if it is there already: nobody else would come to a room that a mistyped code opens.
+    #[must_use]
+    pub(crate) fn existing(self) -> Self {
+        let kind = if self.kind == RoomKind::Named { RoomKind::Existing } else { self.kind };
+        Self { kind, ..self }
     }
 
     /// Whether it has a name by which others come.
     #[must_use]
     pub(crate) fn has_name(&self) -> bool {
-        matches!(self.kind, RoomKind::Named | RoomKind::Listed)
+        matches!(self.kind, RoomKind::Named | RoomKind::Existing)
     }
 
     /// Whether it has no name yet.
@@ -157,7 +164,7 @@ impl RoomAddress {
     pub(crate) fn url(&self) -> String {
         let Self { server, room, kind, .. } = self;
         match kind {
-            RoomKind::Named | RoomKind::Listed => format!("{server}/{room}"),
+            RoomKind::Named | RoomKind::Existing => format!("{server}/{room}"),
             RoomKind::New { is_public: false } => format!("{server}/v1/create?{TERMS}"),
             RoomKind::New { is_public: true } => format!("{server}/v1/create?{TERMS}&public=1"),
             RoomKind::Pair => format!("{server}/{room}?next=2"),
@@ -172,7 +179,7 @@ impl RoomAddress {
         let place = if self.place == Place::Spectator { "&place=spectator" } else { "" };
         match self.kind {
             RoomKind::Named => format!("{url}?{TERMS}{place}"),
-            RoomKind::Listed => format!("{url}?existing=1{place}"),
+            RoomKind::Existing => format!("{url}?existing=1{place}"),
             RoomKind::New { .. } | RoomKind::Pair | RoomKind::Quick { .. } => url,
         }
     }
@@ -258,6 +265,9 @@ mod tests {
         let looks_on = RoomAddress { place: Place::Spectator, ..named.clone() };
         assert_eq!(looks_on.url_to_join(), format!("{url}&place=spectator"));
         assert_eq!(looks_on.url(), named.url(), "whoever is sent the link may play");
+        let typed = named.existing();
+        assert_eq!(typed.url_to_join(), "ws://127.0.0.1:3536/DAM3R?existing=1");
+        assert_eq!(quick.clone().existing(), quick);
         let listed = RoomAddress::listed(SERVER, "DAM3R", Place::Spectator);
         assert_eq!(
             listed.url_to_join(),
