@@ -1,8 +1,9 @@
 //! How a peer gets into a room: which one is meant, and what if others come at the same time.
 
-use std::num::NonZeroU16;
-
-use uuid::Uuid;
+use std::{
+    hash::{BuildHasher, RandomState},
+    num::NonZeroU16,
+};
 
 use super::{
     super::{
@@ -205,6 +206,7 @@ impl Hub {
     }
 }
 
+/// A number that nobody outside can foresee, without asking the system each time.
 fn random() -> u64 {
-    Uuid::new_v4().as_u64_pair().1 ^ Uuid::new_v4().as_u64_pair().0.rotate_left(32)
+    RandomState::new().hash_one(())
 }
