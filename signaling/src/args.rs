@@ -74,7 +74,12 @@ pub(crate) fn parse(
                 ticket.room = Some(parser.value()?.string()?);
             }
             Arg::Long("valid-for") if let Some(ticket) = &mut ticket => {
-                ticket.valid_for = Some(parser.value()?.parse()?);
+                let value = parser.value()?.string()?;
+                let seconds = value.parse().map_err(|_| SettingsError::Value {
+                    place: "--valid-for".to_owned(),
+                    problem: format!("`{value}` is not a number of seconds"),
+                });
+                ticket.valid_for = Some(seconds?);
             }
             Arg::Long(name) => {
                 let Some(setting) = Setting::named(name) else {
@@ -122,8 +127,15 @@ impl TicketOrder {
         };
         let room = self.room.filter(|room| room == ANY_ROOM || is_room_name(room));
         Ok(Task::MakeTicket {
-            secret: secret.ok_or_else(|| wrong("ticket-secret", "give the server's"))?,
-            room: room.ok_or_else(|| wrong("--room", "give a room, or '*' for all of them"))?,
+            secret: secret.ok_or_else(|| {
+                wrong(
+                    "ticket-secret",
+                    "give the server's, as a flag, in the environment or in the file",
+                )
+            })?,
+            room: room.ok_or_else(|| {
+                wrong("--room", "give 1 to 64 letters, digits and - _ . ~, or '*' for all rooms")
+            })?,
             valid_for: self
                 .valid_for
                 .ok_or_else(|| wrong("--valid-for", "give a number of seconds"))?,
@@ -204,7 +216,7 @@ Options:
     let mut option = |flag: String, help: &str| text.push_str(&format!("  {flag:<34} {help}\n"));
     for setting in SETTINGS {
         let value = (setting.show)(&default);
-        let value = if value.is_empty() { "none" } else { &value };
+        let value = if value.is_empty() { setting.unset() } else { &value };
         let flag = format!("--{} {}", setting.name, setting.value);
         option(flag, &format!("{} [default: {value}]", setting.help));
     }

@@ -25,6 +25,9 @@ use tracing_subscriber::EnvFilter;
 
 use self::args::Task;
 
+/// The exit status for a command line that makes no sense, as usual.
+const BAD_USAGE: u8 = 2;
+
 fn main() -> ExitCode {
     match args::parse(env::args_os().skip(1), variables()) {
         Ok(Task::Print(text)) => {
@@ -42,7 +45,7 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error, 1),
         },
-        Err(error) => fail(&error, 2),
+        Err(error) => fail(&error, BAD_USAGE),
     }
 }
 
@@ -54,8 +57,10 @@ fn variables() -> impl Iterator<Item = (String, String)> {
 }
 
 fn fail(error: &dyn Display, status: u8) -> ExitCode {
+    // What is wrong with the command line stands in the help, and nothing else does.
+    let hint = if status == BAD_USAGE { "Try `signaling --help`.\n" } else { "" };
     // Nothing is left to do about an error about an error.
-    let _ = writeln!(stderr(), "signaling: {error}\nTry `signaling --help`.");
+    let _ = write!(stderr(), "signaling: {error}\n{hint}");
     ExitCode::from(status)
 }
 
@@ -103,12 +108,14 @@ fn serve(config: ServerConfig, is_lan: bool) -> Result<(), StartError> {
 fn invitation(server: &Server, has_page: bool) -> String {
     let (ip, port) = (server.local_addr().ip(), server.local_addr().port());
     let addresses = match ip {
+        ip if ip.is_loopback() => {
+            return "nobody else can come: the server listens at an address of this machine alone\n".to_owned();
+        }
         ip if ip.is_unspecified() => lan::addresses().into_iter().map(IpAddr::from).collect(),
-        ip if ip.is_loopback() => Vec::new(),
         ip => vec![ip],
     };
     if addresses.is_empty() {
-        return "nobody else can come: this machine is in no network, or the server listens on this machine alone\n".to_owned();
+        return "nobody else can come: this machine is in no network\n".to_owned();
     }
     let http = server.scheme();
     let ws = if http == "https" { "wss" } else { "ws" };

@@ -231,7 +231,9 @@ impl Refusal {
             Self::BadRequest => "The server does not understand what kind of room is asked for.",
             Self::Replaced => "You came in again from elsewhere.",
             Self::StoreDown => "The server has a problem, and works on it. Try again in a moment.",
-            Self::Ticket => "You need a new ticket to enter this room: join again from the game.",
+            Self::Ticket => {
+                "You need a ticket that is valid for this room: join again from the game."
+            }
             Self::ServerStopping => "The server is going away. Try again in a moment.",
         }
     }

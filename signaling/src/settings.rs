@@ -35,6 +35,15 @@ impl Setting {
         SETTINGS.iter().find(|setting| setting.name == name)
     }
 
+    /// What an empty value stands for.
+    pub(crate) fn unset(&self) -> &'static str {
+        match self.name {
+            "allowed-origins" => "all",
+            "resume-secret" => "random",
+            _ => "none",
+        }
+    }
+
     /// The name of its variable.
     pub(crate) fn variable(&self) -> String {
         variable(self.name)
@@ -240,7 +249,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         name: "resume-secret",
         value: "TEXT",
-        help: "signs what brings peers back to their rooms, also after a restart; random by default",
+        help: "signs what brings peers back to their rooms, also after a restart",
         set: |config, text| {
             config.resume_secret = (!text.is_empty()).then(|| Secret(text.to_owned()));
             Ok(())
