@@ -1,9 +1,8 @@
 //! How a peer gets into a room: which one is meant, and what if others come at the same time.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    num::NonZeroU16,
-};
+use std::num::NonZeroU16;
+
+use uuid::Uuid;
 
 use super::{
     super::{
@@ -206,7 +205,6 @@ impl Hub {
     }
 }
 
-/// A number that nobody outside can foresee, without asking the system each time.
 fn random() -> u64 {
-    RandomState::new().hash_one(())
+    Uuid::new_v4().as_u64_pair().1 ^ Uuid::new_v4().as_u64_pair().0.rotate_left(32)
 }
