@@ -216,7 +216,7 @@ Options:
     let mut option = |flag: String, help: &str| text.push_str(&format!("  {flag:<34} {help}\n"));
     for setting in SETTINGS {
         let value = (setting.show)(&default);
-        let value = if value.is_empty() { setting.unset() } else { &value };
+        let value = if value.is_empty() { "none" } else { &value };
         let flag = format!("--{} {}", setting.name, setting.value);
         option(flag, &format!("{} [default: {value}]", setting.help));
     }

@@ -35,15 +35,6 @@ impl Setting {
         SETTINGS.iter().find(|setting| setting.name == name)
     }
 
-    /// What an empty value stands for.
-    pub(crate) fn unset(&self) -> &'static str {
-        match self.name {
-            "allowed-origins" => "all",
-            "resume-secret" => "random",
-            _ => "none",
-        }
-    }
-
     /// The name of its variable.
     pub(crate) fn variable(&self) -> String {
         variable(self.name)
@@ -202,7 +193,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     addresses!(
         "allowed-origins",
         allowed_origins,
-        "pages that may use the server: https://game.example"
+        "pages that may use the server, without one all: https://game.example"
     ),
     addresses!(
         "stun-servers",
@@ -249,7 +240,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         name: "resume-secret",
         value: "TEXT",
-        help: "signs what brings peers back to their rooms, also after a restart",
+        help: "signs what brings peers back to their rooms, also after a restart; without one it is random",
         set: |config, text| {
             config.resume_secret = (!text.is_empty()).then(|| Secret(text.to_owned()));
             Ok(())
