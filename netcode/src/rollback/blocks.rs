@@ -7,7 +7,7 @@ use std::mem;
 
 use bevy::ecs::{change_detection::Tick, storage::TableId};
 
-use super::clock::Moment;
+use super::{clock::Moment, copying::copy_list};
 
 /// The rows of one table in one frame. Two with the same version list the same entities in the same order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,7 +162,7 @@ impl<C: Clone> Blocks<C> {
         let block = &mut self.pool[index];
         let is_base = block.rows == rows && block.is_trusted && block.as_of.is_comparable(now);
         if !mem::needs_drop::<C>() || !is_base || saving.is_exact {
-            values.clone_into(&mut block.values);
+            copy_list(values, &mut block.values);
         } else {
             let old = block.values.iter_mut().zip(values).zip(changed);
             for ((old, value), _) in old.filter(|&(_, &tick)| block.as_of.is_before(tick, now)) {

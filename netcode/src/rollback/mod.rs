@@ -13,6 +13,7 @@ mod register;
 mod blocks;
 mod clock;
 mod columns;
+mod copying;
 mod dense;
 mod difference;
 mod hierarchy;

@@ -14,6 +14,7 @@ use super::{
     blocks::Blocks,
     clock::Moment,
     columns::{EntityRemap, Follow, Loading},
+    copying::copy_rows,
     identity::InSimulation,
     plan::PresentTable,
 };
@@ -97,7 +98,7 @@ fn restore_rows<C: Clone>(
         if !since.is_before_any(ticks, now) {
             continue;
         }
-        present.clone_from_slice(saved);
+        copy_rows(saved, present);
         if is_one_tick {
             changed.fill(now.tick);
         } else {
