@@ -92,6 +92,7 @@ impl RollbackStore {
     /// Whether saves copy everything, whatever change ticks say, so that a sync test sees what they do not show.
     pub(crate) fn set_exact(&mut self, is_exact: bool) {
         self.is_exact = is_exact;
+        self.rows.set_exact(is_exact);
     }
 
     fn slot(&self, frame: u32) -> usize {
@@ -141,7 +142,7 @@ impl RollbackStore {
         let attempts = MAX_ATTEMPTS + self.columns.len();
         let is_settled = (0..attempts).any(|_| self.restore_structure(world, slot, saved));
         if !is_settled {
-            self.plan.settle(world, &self.rows, slot);
+            self.plan.settle(world, &mut self.rows, slot);
         }
         let mut is_any_unmarked = false;
         for column in &mut self.columns {
@@ -172,7 +173,7 @@ impl RollbackStore {
     /// Gives the world the entities and components of a saved frame, and the values that have to be inserted. False if that
     /// changed anything: then rows have moved, hooks and observers may have done more, and it takes another look.
     fn restore_structure(&mut self, world: &mut World, slot: usize, saved: SavedFrame) -> bool {
-        self.plan.restore_entities(world, &self.rows, slot, saved.frame);
+        self.plan.restore_entities(world, &mut self.rows, slot, saved.frame);
         let mut has_changed = false;
         if !self.plan.misplaced.is_empty() {
             for column in &mut self.columns {

@@ -31,7 +31,8 @@ pub struct Rollback;
 
 /// The name of a rollback entity, the same on all peers: the how-manieth that the match spawned.
 ///
-/// Assigned by itself when [`Rollback`] is added. Sort by it wherever order matters; the order of a query is not part of the simulation.
+/// Assigned by itself when [`Rollback`] is added, and not for a game to write. Sort by it wherever order matters; the order of a query is not
+/// part of the simulation.
 #[derive(
     Component, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -65,9 +66,9 @@ impl Default for RollbackId {
 #[derive(Resource, Clone, Copy, Debug, Default)]
 pub(crate) struct RollbackIdCounter(pub(crate) u32);
 
-/// Counts who gets an id and who loses it. While it stands still, an id means the same entity.
-#[derive(Resource, Clone, Copy, Debug, Default)]
-pub(crate) struct Population(pub(super) u64);
+/// Counts who gets an id and who loses it, and who gets [`Rollback`]. While it stands still, an id means the same entity.
+#[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Population(u64);
 
 /// The entity left the simulation in this frame; it is disabled until that frame is confirmed.
 #[derive(Component, Clone, Copy, Debug)]
@@ -78,12 +79,18 @@ pub(crate) struct DespawnPending {
 }
 
 fn count_change(mut world: DeferredWorld, _: HookContext) {
+    count(&mut world);
+}
+
+fn count(world: &mut DeferredWorld) {
     if let Some(mut population) = world.get_resource_mut::<Population>() {
         population.0 += 1;
     }
 }
 
 fn assign_id(mut world: DeferredWorld, context: HookContext) {
+    // Who had an id already comes into the simulation, too.
+    count(&mut world);
     let Some(&RollbackIdCounter(next)) = world.get_resource() else { return };
     if let Some(mut id) = world.get_mut::<RollbackId>(context.entity)
         && *id == RollbackId::UNASSIGNED

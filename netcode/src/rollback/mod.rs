@@ -23,6 +23,7 @@ mod plan;
 mod resources;
 mod rows;
 mod sparse;
+mod structure;
 mod write_back;
 
 pub use identity::{Rollback, RollbackCommandsExt, RollbackId};

@@ -14,7 +14,8 @@ use bevy::{
 use super::{
     columns::EntityRemap,
     identity::{DespawnPending, InSimulation, Rollback, RollbackId, despawn_alone, enable_tree},
-    rows::{SavedRows, are_same, population, table_of},
+    rows::{SavedRows, are_same, table_of},
+    structure::population,
 };
 
 /// One row of a saved frame.
@@ -108,7 +109,7 @@ impl Plan {
     pub(super) fn restore_entities(
         &mut self,
         world: &mut World,
-        rows: &SavedRows,
+        rows: &mut SavedRows,
         slot: usize,
         frame: u32,
     ) {
@@ -166,7 +167,7 @@ impl Plan {
     }
 
     /// Lists the rows as they are, for want of a world that keeps still.
-    pub(super) fn settle(&mut self, world: &mut World, rows: &SavedRows, slot: usize) {
+    pub(super) fn settle(&mut self, world: &mut World, rows: &mut SavedRows, slot: usize) {
         self.compare(world, rows, slot);
         self.finish();
     }
@@ -183,13 +184,14 @@ impl Plan {
     }
 
     /// Lists the present tables, and the rows of either side that the other does not have in the same place.
-    fn compare(&mut self, world: &mut World, rows: &SavedRows, slot: usize) {
+    fn compare(&mut self, world: &mut World, rows: &mut SavedRows, slot: usize) {
         self.tables.clear();
         self.by_first.clear();
         self.fixes.clear();
         self.saved.clear();
         self.present.clear();
         self.seen.clear();
+        let are_present = rows.are_present(world, slot);
         let population = population(world);
         let query = self.query.get_or_insert_with(|| QueryState::new(world));
         for (entities, ids) in query.contiguous_iter(world).expect("ids are kept in tables") {
@@ -198,7 +200,7 @@ impl Plan {
             self.tables.push(PresentTable { table, fixes: 0..0 });
             self.by_first.push((entities[0], index));
             self.seen.push(table.as_u32());
-            if rows.are_same(slot, table, (entities, ids), population) {
+            if are_present || rows.are_same(slot, table, (entities, ids), population) {
                 continue;
             }
             let (saved, saved_ids) = rows.table(slot, table);
@@ -233,6 +235,9 @@ impl Plan {
                 self.saved
                     .extend(all.map(|(row, (&entity, &id))| Saved::new(id, entity, table, row)));
             }
+        }
+        if !are_present && self.saved.is_empty() && self.present.is_empty() {
+            rows.note_present(world, slot);
         }
     }
 

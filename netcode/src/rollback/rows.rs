@@ -12,8 +12,14 @@ use bevy::{
 
 use super::{
     blocks::{TableVersion, find, sort},
+    copying::copy_list,
     identity::{InSimulation, Population, RollbackId},
+    structure::{Structure, population},
 };
+
+/// From so many rows on, [`Structure`] is asked before they are read: reading fewer takes no longer than reading the counters.
+/// Where assertions are on it is always asked, and they tell whether it is right.
+const MANY_ROWS: usize = if cfg!(debug_assertions) { 1 } else { 1_000 };
 
 #[derive(Debug)]
 struct Rows {
@@ -23,26 +29,26 @@ struct Rows {
     /// Whether each id follows the one before it, as where entities are as they were spawned: then they need not be read to be compared.
     are_in_sequence: bool,
     /// The [`Population`] at which entities and ids were seen to belong together.
-    population: u64,
+    population: Population,
     uses: usize,
 }
 
 impl Rows {
     fn new(rows: TableVersion, entities: Vec<Entity>, ids: Vec<RollbackId>) -> Self {
         let are_in_sequence = are_in_sequence(&ids);
-        Self { rows, entities, ids, are_in_sequence, population: 0, uses: 0 }
+        Self { rows, entities, ids, are_in_sequence, population: Population::default(), uses: 0 }
     }
 
     /// Takes over other rows, into the same buffers.
     fn fill(&mut self, rows: TableVersion, entities: &[Entity], ids: &[RollbackId]) {
-        entities.clone_into(&mut self.entities);
-        ids.clone_into(&mut self.ids);
+        copy_list(entities, &mut self.entities);
+        copy_list(ids, &mut self.ids);
         self.are_in_sequence = are_in_sequence(ids);
         self.rows = rows;
     }
 
     /// Whether a table of the present world has these rows. While nobody came or went, ids say it all.
-    fn are(&self, entities: &[Entity], ids: &[RollbackId], population: u64) -> bool {
+    fn are(&self, entities: &[Entity], ids: &[RollbackId], population: Population) -> bool {
         self.have_ids(ids) && (self.population == population || are_same(&self.entities, entities))
     }
 
@@ -70,6 +76,9 @@ pub(super) struct SavedRows {
     pool: RowPool,
     frames: Vec<Frame>,
     filling: Vec<(TableId, usize)>,
+    /// A slot whose rows the world had when its structure was this one.
+    present: Option<(usize, Structure)>,
+    is_exact: bool,
     query: Option<QueryState<(Entity, &'static RollbackId), InSimulation>>,
 }
 
@@ -85,6 +94,7 @@ impl SavedRows {
     pub(super) fn resize(&mut self, slots: usize) {
         self.frames.clear();
         self.frames.resize_with(slots, Frame::default);
+        self.present = None;
         // Versions go on, so that none of before can be mistaken for a new one.
         self.pool = RowPool { last_version: self.pool.last_version, ..RowPool::default() };
     }
@@ -94,10 +104,87 @@ impl SavedRows {
         let frame = &mut self.frames[slot];
         frame.by_first.clear();
         self.pool.release(&mut frame.tables);
+        self.present = self.present.filter(|&(present, _)| present != slot);
+    }
+
+    /// Whether rows are always compared one by one: for a sync test, which is to find what nothing has counted.
+    pub(super) fn set_exact(&mut self, is_exact: bool) {
+        self.is_exact = is_exact;
+        self.present = None;
     }
 
     /// Saves the rows that the world has now. `base` is the slot that it was last equal to.
     pub(super) fn save(&mut self, world: &mut World, slot: usize, base: Option<usize>) {
+        if let Some((present, structure)) = self.still_present(world) {
+            self.share(slot, present);
+            self.present = Some((slot, structure));
+        } else {
+            self.compare_and_save(world, slot, base);
+            self.note_present(world, slot);
+        }
+    }
+
+    /// Notes that the world has the rows of a slot.
+    pub(super) fn note_present(&mut self, world: &World, slot: usize) {
+        let tables = self.frames[slot].tables.iter();
+        let count: usize = tables.map(|&(_, index)| self.pool.all[index].ids.len()).sum();
+        let is_worth_it = count >= MANY_ROWS && !self.is_exact;
+        self.present = is_worth_it.then(|| (slot, Structure::of(world)));
+    }
+
+    /// Whether the world has the rows of a slot, as far as that can be told without a look at them.
+    pub(super) fn are_present(&mut self, world: &World, slot: usize) -> bool {
+        let Some((present, structure)) = self.still_present(world) else { return false };
+        let are_same = self.frames[present].tables == self.frames[slot].tables;
+        if are_same {
+            self.present = Some((slot, structure));
+        }
+        are_same
+    }
+
+    /// Saves rows that another slot holds.
+    fn share(&mut self, slot: usize, base: usize) {
+        let Ok([frame, base]) = self.frames.get_disjoint_mut([slot, base]) else {
+            // It is the same slot.
+            return;
+        };
+        self.pool.release(&mut frame.tables);
+        for &(table, index) in &base.tables {
+            self.pool.all[index].uses += 1;
+            frame.tables.push((table, index));
+        }
+        frame.by_first.clone_from(&base.by_first);
+    }
+
+    /// A slot whose rows the world has, if that can be told without a look at them.
+    fn still_present(&mut self, world: &World) -> Option<(usize, Structure)> {
+        let (slot, structure) =
+            self.present.filter(|&(_, structure)| structure == Structure::of(world))?;
+        let tables = &self.frames[slot].tables;
+        let query = self.query.as_mut()?;
+        let mut count = 0;
+        let mut are_rows_same = true;
+        for (entities, ids) in query.contiguous_iter(world).expect("ids are kept in tables") {
+            let rows = &self.pool.all[find(tables, count, table_of(world, entities[0]))?];
+            if rows.ids.len() != ids.len() {
+                return None;
+            }
+            are_rows_same &= !cfg!(debug_assertions)
+                || (rows.have_ids(ids) && are_same(&rows.entities, entities));
+            count += 1;
+        }
+        if count != tables.len() {
+            return None;
+        }
+        debug_assert!(
+            are_rows_same,
+            "rows changed that nothing has counted: does a system write `RollbackId`?"
+        );
+        Some((slot, structure))
+    }
+
+    /// Compares the rows of each table, and saves those that differ.
+    fn compare_and_save(&mut self, world: &mut World, slot: usize, base: Option<usize>) {
         let population = population(world);
         let query = self.query.get_or_insert_with(|| QueryState::new(world));
         for (entities, ids) in query.contiguous_iter(world).expect("ids are kept in tables") {
@@ -148,7 +235,7 @@ impl SavedRows {
         slot: usize,
         table: TableId,
         (entities, ids): (&[Entity], &[RollbackId]),
-        population: u64,
+        population: Population,
     ) -> bool {
         find(&self.frames[slot].tables, 0, table)
             .is_some_and(|index| self.pool.all[index].are(entities, ids, population))
@@ -193,23 +280,18 @@ pub(super) fn table_of(world: &World, entity: Entity) -> TableId {
     world.entity(entity).location().table_id
 }
 
-/// The [`Population`] of the world.
-pub(super) fn population(world: &World) -> u64 {
-    world.resource::<Population>().0
-}
-
 /// Whether each id is one more than the one before it.
 fn are_in_sequence(ids: &[RollbackId]) -> bool {
-    let Some(mut first) = ids.first().map(|id| id.get()) else { return true };
-    // In pieces as below.
-    ids.chunks(64).all(|piece| {
-        let follows = piece
-            .iter()
-            .zip(0..)
-            .fold(true, |all, (id, place)| all & (id.get() == first.wrapping_add(place)));
-        first = first.wrapping_add(64);
-        follows
-    })
+    let Some(mut next) = ids.first().map(|id| id.get()) else { return true };
+    // Pieces of a size that the compiler knows, and without a branch inside, so that it makes vector code of them.
+    let (pieces, rest) = ids.as_chunks::<64>();
+    pieces.iter().all(|piece| {
+        let all = piece.iter().zip(0..);
+        let difference =
+            all.fold(0, |any, (id, place)| any | (id.get() ^ next.wrapping_add(place)));
+        next = next.wrapping_add(64);
+        difference == 0
+    }) && rest.iter().zip(0..).all(|(id, place)| id.get() == next.wrapping_add(place))
 }
 
 /// Whether two lists are equal, compared in pieces without a branch inside, so that the compiler makes vector code of them.
@@ -242,20 +324,21 @@ mod tests {
     fn rows_with_ids_in_sequence_are_told_from_all_others() {
         let entities: Vec<Entity> = (0..100).filter_map(Entity::from_raw_u32).collect();
         let ids: Vec<RollbackId> = (7..107).map(RollbackId::from_number).collect();
-        let version = TableVersion { table: TableId::from_u32(1), version: 1 };
+        let (version, now) =
+            (TableVersion { table: TableId::from_u32(1), version: 1 }, Population::default());
         let rows = Rows::new(version, entities.clone(), ids.clone());
-        assert!(rows.are_in_sequence && rows.are(&entities, &ids, 0));
+        assert!(rows.are_in_sequence && rows.are(&entities, &ids, now));
         let mut swapped = ids.clone();
         swapped.swap(3, 70);
         let later: Vec<RollbackId> = (8..108).map(RollbackId::from_number).collect();
         for other in [&swapped, &later, &ids[..99].to_vec()] {
-            assert!(!rows.are(&entities, other, 0), "{other:?}");
+            assert!(!rows.are(&entities, other, now), "{other:?}");
         }
         let mut others = Rows::new(version, entities.clone(), swapped.clone());
         assert!(!others.are_in_sequence);
-        assert!(others.are(&entities, &swapped, 0) && !others.are(&entities, &ids, 0));
+        assert!(others.are(&entities, &swapped, now) && !others.are(&entities, &ids, now));
         others.fill(version, &entities, &ids);
-        assert!(others.are(&entities, &ids, 0) && !others.are(&entities, &swapped, 0));
+        assert!(others.are(&entities, &ids, now) && !others.are(&entities, &swapped, now));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The rollback store by hand: what a save keeps and a load brings back, for every kind of component, and at what cost.
 
 mod allocations;
+mod moves;
 
 use bevy::{
     ecs::{

@@ -1,0 +1,189 @@
+//! Rows that move, in every way that Bevy has: none may go unnoticed, as saves and loads pass over rows that have not.
+
+use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
+
+use super::*;
+
+/// Neither of these is registered: entities that get or lose one move to another table, and that is all.
+#[derive(Component)]
+struct One;
+#[derive(Component)]
+struct Other;
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// The table of the `usize`-th entity.
+    Insert(usize),
+    InsertOther(usize),
+    Remove(usize),
+    RemoveOther(usize),
+    /// There and back, so that only the order of rows is another one.
+    ThereAndBack(usize),
+    TakeAway(usize),
+    Spawn,
+    SpawnElsewhere,
+    Clone(usize),
+    Despawn(usize),
+    DespawnRollback(usize),
+    /// Without its marker an entity keeps its id, but does not roll back.
+    Unmark(usize),
+    /// Who has an id but no marker, wherever it stands.
+    Mark,
+    /// Two entities take each other's id.
+    SwapIds(usize, usize),
+    Change(usize),
+    /// What an app does at the end of each update.
+    ClearTrackers,
+    Save,
+    Load(u32),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let who = 0..8usize;
+    prop_oneof![
+        4 => who.clone().prop_map(Step::Insert),
+        4 => who.clone().prop_map(Step::InsertOther),
+        2 => who.clone().prop_map(Step::Remove),
+        2 => who.clone().prop_map(Step::RemoveOther),
+        1 => who.clone().prop_map(Step::ThereAndBack),
+        1 => who.clone().prop_map(Step::TakeAway),
+        3 => Just(Step::Spawn),
+        1 => Just(Step::SpawnElsewhere),
+        1 => who.clone().prop_map(Step::Clone),
+        1 => who.clone().prop_map(Step::Despawn),
+        3 => who.clone().prop_map(Step::DespawnRollback),
+        2 => who.clone().prop_map(Step::Unmark),
+        4 => Just(Step::Mark),
+        1 => (who.clone(), who.clone()).prop_map(|(one, other)| Step::SwapIds(one, other)),
+        3 => who.prop_map(Step::Change),
+        1 => Just(Step::ClearTrackers),
+        20 => Just(Step::Save),
+        4 => (0..4u32).prop_map(Step::Load),
+    ]
+}
+
+/// What must come back: values by id.
+fn values(world: &mut World) -> Vec<(u32, Place, Age)> {
+    let mut query =
+        world.query_filtered::<(&RollbackId, &Place, &Age), (With<Rollback>, Without<Disabled>)>();
+    let mut all: Vec<_> =
+        query.iter(world).map(|(id, &place, &age)| (id.get(), place, age)).collect();
+    all.sort_unstable_by_key(|&(id, ..)| id);
+    all
+}
+
+fn pick(world: &mut World, index: usize) -> Option<Entity> {
+    let mut query =
+        world.query_filtered::<(&RollbackId, Entity), (With<Rollback>, Without<Disabled>)>();
+    let mut all: Vec<_> = query.iter(world).collect();
+    all.sort_unstable();
+    all.get(index % all.len().max(1)).map(|&(_, entity)| entity)
+}
+
+fn take(world: &mut World, step: Step) {
+    let who = match step {
+        Step::Insert(index)
+        | Step::InsertOther(index)
+        | Step::Remove(index)
+        | Step::RemoveOther(index)
+        | Step::ThereAndBack(index)
+        | Step::TakeAway(index)
+        | Step::Clone(index)
+        | Step::Despawn(index)
+        | Step::DespawnRollback(index)
+        | Step::Unmark(index)
+        | Step::SwapIds(index, _)
+        | Step::Change(index) => pick(world, index),
+        _ => None,
+    };
+    let new = || (Rollback, Place(0.5, 0.5), Age(50));
+    if let Some(entity) = who {
+        let mut it = world.entity_mut(entity);
+        match step {
+            Step::Insert(_) => drop(it.insert(One)),
+            Step::InsertOther(_) => drop(it.insert(Other)),
+            Step::Remove(_) => drop(it.remove::<One>()),
+            Step::RemoveOther(_) => drop(it.remove::<Other>()),
+            Step::ThereAndBack(_) => drop(it.insert((One, Other)).remove::<(One, Other)>()),
+            Step::TakeAway(_) => drop(it.take::<One>()),
+            Step::Clone(_) => drop(it.clone_and_spawn()),
+            Step::Despawn(_) => it.despawn(),
+            Step::DespawnRollback(_) => despawn_rollback(world, entity),
+            Step::Unmark(_) => drop(it.remove::<Rollback>()),
+            Step::SwapIds(_, index) => {
+                let other = pick(world, index).expect("there is at least the first");
+                let [one, two] = [entity, other].map(|it| world.get::<RollbackId>(it).copied());
+                world.entity_mut(entity).insert(two.expect("who rolls back has an id"));
+                world.entity_mut(other).insert(one.expect("who rolls back has an id"));
+            }
+            _ => {
+                it.get_mut::<Age>().expect("all have one").0 += 1;
+                it.get_mut::<Place>().expect("all have one").1 += 1.0;
+            }
+        }
+        return;
+    }
+    match step {
+        Step::Spawn => drop(world.spawn(new())),
+        Step::SpawnElsewhere => drop(world.spawn((new(), One))),
+        Step::Mark => {
+            let mut query = world.query_filtered::<Entity, (With<RollbackId>, Without<Rollback>)>();
+            if let Some(entity) = query.iter(world).next() {
+                world.entity_mut(entity).insert(Rollback);
+            }
+        }
+        Step::ClearTrackers => world.clear_trackers(),
+        _ => {}
+    }
+}
+
+/// The same cases in each run; more with `PROPTEST_CASES`.
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(1),
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn no_move_of_rows_goes_unnoticed(steps in vec(step(), 1..80)) {
+        let mut app = app(|_| {});
+        let world = app.world_mut();
+        for index in 0..6u32 {
+            world.spawn((Rollback, Place(index as f32, 0.0), Age(index)));
+        }
+        let mut saved = Vec::new();
+        let mut latest = 0;
+        for step in steps {
+            let frame = saved.len() as u32;
+            match step {
+                Step::Save => {
+                    world.insert_resource(SimFrame(frame));
+                    snapshots::save(world, frame);
+                    saved.push(values(world));
+                    latest = latest.max(frame);
+                    world.increment_change_tick();
+                }
+                Step::Load(back) if back < frame && frame - 1 - back + DEPTH as u32 > latest => {
+                    let frame = frame - 1 - back;
+                    snapshots::load(world, frame);
+                    prop_assert_eq!(&values(world), &saved[frame as usize], "frame {}", frame);
+                    saved.truncate(frame as usize + 1);
+                    // Ids are given once more, also those of who is no longer part of it.
+                    let mut strangers =
+                        world.query_filtered::<Entity, (With<RollbackId>, Without<Rollback>)>();
+                    let strangers: Vec<Entity> = strangers.iter(world).collect();
+                    for entity in strangers {
+                        world.despawn(entity);
+                    }
+                    world.increment_change_tick();
+                }
+                other => take(world, other),
+            }
+        }
+    }
+}
