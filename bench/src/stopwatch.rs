@@ -27,7 +27,7 @@ pub(crate) type Contestant<'a> = &'a mut dyn FnMut() -> f64;
 /// How often contestants take turns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Turns {
-    /// Turns of each contestant, after a first one that does not count: in that one, buffers are made.
+    /// Turns of each contestant, after a short one that does not count: in that one, buffers are made.
     pub(crate) count: usize,
     /// Runs in a turn.
     pub(crate) runs: usize,
@@ -44,11 +44,16 @@ impl Turns {
 /// Lets the contestants take turns.
 pub(crate) fn alternate(turns: Turns, contestants: &mut [Contestant]) -> Times {
     let mut times = vec![Vec::with_capacity(turns.count * turns.runs); contestants.len()];
-    for turn in 0..=turns.count {
+    for contestant in contestants.iter_mut() {
+        for _ in 0..turns.warm_up() {
+            contestant();
+        }
+    }
+    for _ in 0..turns.count {
         for (contestant, times) in contestants.iter_mut().zip(&mut times) {
             for run in 0..turns.runs {
                 let time = contestant();
-                if turn > 0 && run >= turns.warm_up() {
+                if run >= turns.warm_up() {
                     times.push(time);
                 }
             }

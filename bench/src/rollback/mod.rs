@@ -66,8 +66,8 @@ pub(crate) struct Effort {
 
 impl Effort {
     fn thorough() -> Self {
-        let turns = Turns { count: 2, runs: 90 };
-        Self { sizes: &[100, 1_000, 10_000, 100_000], turns, worlds: 7, minute: 3_600 }
+        let turns = Turns { count: 1, runs: 60 };
+        Self { sizes: &[100, 1_000, 10_000, 100_000], turns, worlds: 25, minute: 3_600 }
     }
 
     fn quick() -> Self {
@@ -78,7 +78,7 @@ impl Effort {
     /// Larger worlds are measured less often, so that all sizes take about as long.
     fn for_size(self, entities: usize) -> Self {
         if entities > 10_000 {
-            Self { turns: Turns { count: 1, runs: 36 }, worlds: 2, ..self }
+            Self { turns: Turns { count: 1, runs: 36 }, worlds: 3, ..self }
         } else {
             self
         }
