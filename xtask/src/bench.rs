@@ -72,7 +72,7 @@ Usage: cargo xtask bench rollback|wire|network|signaling [flags]
 Measures this workspace and what people use today side by side, in one run and in turns. The machine should have nothing
 else to do.
 
-  rollback      saving, loading and sync tests, and bevy_ggrs at the same: about five minutes
+  rollback      saving, loading and sync tests, and bevy_ggrs at the same: about ten minutes
   wire          datagrams and bytes of a match of 2 and of 4 over WebRTC, and ggrs over matchbox at the same, as the kernel
                 counts them: about five minutes; needs Linux, where it makes a network namespace for itself
   signaling     memory and processor time of the signaling server with thousands of idle clients, and matchbox_server with as many:
