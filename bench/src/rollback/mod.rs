@@ -66,8 +66,8 @@ pub(crate) struct Effort {
 
 impl Effort {
     fn thorough() -> Self {
-        let turns = Turns { count: 1, runs: 60 };
-        Self { sizes: &[100, 1_000, 10_000, 100_000], turns, worlds: 25, minute: 3_600 }
+        let turns = Turns { count: 2, runs: 45 };
+        Self { sizes: &[100, 1_000, 10_000, 100_000], turns, worlds: 20, minute: 3_600 }
     }
 
     fn quick() -> Self {
