@@ -6,7 +6,7 @@
 //! sync test finds those when they make a difference.
 
 use std::{
-    any::TypeId,
+    any::{TypeId, type_name},
     collections::{BTreeMap, BTreeSet},
     fmt,
 };
@@ -22,7 +22,7 @@ use bevy::{
 use crate::{
     lent::Lent,
     plugin::Simulate,
-    rollback::{Rollback, RollbackStore},
+    rollback::{Rollback, RollbackId, RollbackStore},
 };
 
 /// A type that a system of `Simulate` uses although it does not roll back.
@@ -55,6 +55,10 @@ impl fmt::Display for AuditFinding {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let (name, systems) = (&self.type_name, self.systems.join(", "));
         match self.problem {
+            AuditProblem::Component if name == type_name::<RollbackId>() => write!(
+                f,
+                "component `{name}` is written by {systems}: an id belongs to its entity for ever, so query `&RollbackId`"
+            ),
             AuditProblem::Component => write!(
                 f,
                 "component `{name}` is written by {systems}, but does not roll back: call `.rollback_component::<{short}>()`, or \
@@ -248,6 +252,18 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_is_told_to_register_ids() {
+        let mut finding = AuditFinding {
+            type_name: type_name::<RollbackId>().into(),
+            problem: AuditProblem::Component,
+            systems: vec!["game::swap".into()],
+        };
+        assert!(finding.to_string().ends_with("so query `&RollbackId`"), "{finding}");
+        finding.type_name = "game::RollbackId".into();
+        assert!(finding.to_string().contains("rollback_component"), "{finding}");
+    }
 
     #[test]
     fn short_names_are_what_one_would_write() {
