@@ -284,8 +284,9 @@ impl RollbackStore {
         self.columns.iter().filter(|column| column.is_hashed()).map(|column| column.name())
     }
 
-    /// Lets go of what left the simulation before `confirmed`, now that no rollback reaches it.
+    /// Lets go of what left the simulation before `confirmed`, now that no rollback reaches it. To be called in each update.
     pub(crate) fn confirm(&mut self, world: &mut World, confirmed: u32) {
+        self.rows.watch(world);
         let query = self.departed.get_or_insert_with(|| QueryState::new(world));
         let gone = query.iter(world).filter(|(_, pending)| pending.frame < confirmed);
         self.gone.extend(gone.map(|(entity, _)| entity));

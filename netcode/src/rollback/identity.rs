@@ -124,13 +124,13 @@ impl RollbackCommandsExt for EntityCommands<'_> {
     }
 }
 
-/// The entities of a tree that are still to be visited. Most have no children, and then this allocates nothing.
-struct Open {
+/// The entities of a tree that are still to be visited. Most trees are one entity, and then this allocates nothing.
+struct Unvisited {
     root: Option<Entity>,
     more: Vec<Entity>,
 }
 
-impl Open {
+impl Unvisited {
     fn new(root: Entity) -> Self {
         Self { root: Some(root), more: Vec::new() }
     }
@@ -141,14 +141,14 @@ impl Open {
 }
 
 fn disable_tree(world: &mut World, root: Entity, frame: u32) {
-    let mut open = Open::new(root);
-    while let Some(id) = open.next() {
+    let mut unvisited = Unvisited::new(root);
+    while let Some(id) = unvisited.next() {
         let Ok(mut entity) = world.get_entity_mut(id) else { continue };
         if entity.contains::<DespawnPending>() {
             continue;
         }
         if let Some(children) = entity.get::<Children>() {
-            open.more.extend(children.iter());
+            unvisited.more.extend(children.iter());
         }
         let was_disabled = entity.contains::<Disabled>();
         entity.insert((Disabled, DespawnPending { frame, was_disabled }));
@@ -178,8 +178,8 @@ fn cut_relations(world: &mut World, entity: Entity) {
 
 /// Undoes [`disable_tree`] for `root` and those of its descendants that do not roll back themselves.
 pub(super) fn enable_tree(world: &mut World, root: Entity) {
-    let mut open = Open::new(root);
-    while let Some(entity) = open.next() {
+    let mut unvisited = Unvisited::new(root);
+    while let Some(entity) = unvisited.next() {
         let is_root = entity == root;
         let Ok(mut entity) = world.get_entity_mut(entity) else { continue };
         let Some(&pending) = entity.get::<DespawnPending>() else { continue };
@@ -187,7 +187,7 @@ pub(super) fn enable_tree(world: &mut World, root: Entity) {
             continue;
         }
         if let Some(children) = entity.get::<Children>() {
-            open.more.extend(children.iter());
+            unvisited.more.extend(children.iter());
         }
         if pending.was_disabled {
             entity.remove::<DespawnPending>();
@@ -201,8 +201,8 @@ pub(super) fn enable_tree(world: &mut World, root: Entity) {
 /// Despawns an entity, but none of those that hang on it, at whatever depth, and roll back by themselves: they have lives
 /// of their own. Only those that left the simulation before `confirmed` go along.
 pub(crate) fn despawn_alone(world: &mut World, root: Entity, confirmed: u32) {
-    let mut open = Open::new(root);
-    while let Some(entity) = open.next() {
+    let mut unvisited = Unvisited::new(root);
+    while let Some(entity) = unvisited.next() {
         // Also those that Bevy would despawn along with it.
         cut_relations(world, entity);
         let children = world.get::<Children>(entity).map(|children| children.to_vec());
@@ -212,7 +212,7 @@ pub(crate) fn despawn_alone(world: &mut World, root: Entity, confirmed: u32) {
             if child.contains::<Rollback>() && !has_left {
                 child.remove::<ChildOf>();
             } else {
-                open.more.push(child.id());
+                unvisited.more.push(child.id());
             }
         }
     }

@@ -23,7 +23,7 @@ mod plan;
 mod resources;
 mod rows;
 mod sparse;
-mod structure;
+mod watch;
 mod write_back;
 
 pub use identity::{Rollback, RollbackCommandsExt, RollbackId};

@@ -15,7 +15,7 @@ use super::{
     columns::EntityRemap,
     identity::{DespawnPending, InSimulation, Rollback, RollbackId, despawn_alone, enable_tree},
     rows::{SavedRows, are_same, table_of},
-    structure::population,
+    watch::population,
 };
 
 /// One row of a saved frame.
@@ -191,7 +191,7 @@ impl Plan {
         self.saved.clear();
         self.present.clear();
         self.seen.clear();
-        let are_present = rows.are_present(world, slot);
+        let are_in_world = rows.are_in_world(world, slot);
         let population = population(world);
         let query = self.query.get_or_insert_with(|| QueryState::new(world));
         for (entities, ids) in query.contiguous_iter(world).expect("ids are kept in tables") {
@@ -200,7 +200,7 @@ impl Plan {
             self.tables.push(PresentTable { table, fixes: 0..0 });
             self.by_first.push((entities[0], index));
             self.seen.push(table.as_u32());
-            if are_present || rows.are_same(slot, table, (entities, ids), population) {
+            if are_in_world || rows.are_same(slot, table, (entities, ids), population) {
                 continue;
             }
             let (saved, saved_ids) = rows.table(slot, table);
@@ -236,8 +236,8 @@ impl Plan {
                     .extend(all.map(|(row, (&entity, &id))| Saved::new(id, entity, table, row)));
             }
         }
-        if !are_present && self.saved.is_empty() && self.present.is_empty() {
-            rows.note_present(world, slot);
+        if !are_in_world && self.saved.is_empty() && self.present.is_empty() {
+            rows.note_in_world(world, slot);
         }
     }
 

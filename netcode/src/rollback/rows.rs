@@ -14,11 +14,11 @@ use super::{
     blocks::{TableVersion, find, sort},
     copying::copy_list,
     identity::{InSimulation, Population, RollbackId},
-    structure::{Structure, population},
+    watch::{Watch, population},
 };
 
-/// From so many rows on, [`Structure`] is asked before they are read: reading fewer takes no longer than reading the counters.
-/// Where assertions are on it is always asked, and they tell whether it is right.
+/// From so many rows on, [`Watch`] is asked before they are read: reading fewer takes no longer than asking. Where assertions are on
+/// it is always asked, so that small tests are tests of it.
 const MANY_ROWS: usize = if cfg!(debug_assertions) { 1 } else { 1_000 };
 
 #[derive(Debug)]
@@ -76,8 +76,9 @@ pub(super) struct SavedRows {
     pool: RowPool,
     frames: Vec<Frame>,
     filling: Vec<(TableId, usize)>,
-    /// A slot whose rows the world had when its structure was this one.
-    present: Option<(usize, Structure)>,
+    /// A slot whose rows the world had when the watch began.
+    in_world: Option<usize>,
+    watch: Watch,
     is_exact: bool,
     query: Option<QueryState<(Entity, &'static RollbackId), InSimulation>>,
 }
@@ -94,7 +95,7 @@ impl SavedRows {
     pub(super) fn resize(&mut self, slots: usize) {
         self.frames.clear();
         self.frames.resize_with(slots, Frame::default);
-        self.present = None;
+        self.in_world = None;
         // Versions go on, so that none of before can be mistaken for a new one.
         self.pool = RowPool { last_version: self.pool.last_version, ..RowPool::default() };
     }
@@ -104,83 +105,84 @@ impl SavedRows {
         let frame = &mut self.frames[slot];
         frame.by_first.clear();
         self.pool.release(&mut frame.tables);
-        self.present = self.present.filter(|&(present, _)| present != slot);
+        self.in_world = self.in_world.filter(|&known| known != slot);
     }
 
-    /// Whether rows are always compared one by one: for a sync test, which is to find what nothing has counted.
+    /// Sets whether rows are always compared one by one: for a sync test, which is to find what nothing has counted.
     pub(super) fn set_exact(&mut self, is_exact: bool) {
         self.is_exact = is_exact;
-        self.present = None;
+        self.in_world = None;
+    }
+
+    /// Looks at what has happened in the world, before Bevy forgets it: to be called in each update.
+    pub(super) fn watch(&mut self, world: &World) {
+        if self.in_world.is_some() && !self.watch.sees_nothing(world) {
+            self.in_world = None;
+        }
     }
 
     /// Saves the rows that the world has now. `base` is the slot that it was last equal to.
     pub(super) fn save(&mut self, world: &mut World, slot: usize, base: Option<usize>) {
-        if let Some((present, structure)) = self.still_present(world) {
-            self.share(slot, present);
-            self.present = Some((slot, structure));
+        if let Some(known) = self.still_in_world(world) {
+            self.share(slot, known);
+            self.in_world = Some(slot);
         } else {
             self.compare_and_save(world, slot, base);
-            self.note_present(world, slot);
+            self.note_in_world(world, slot);
         }
     }
 
     /// Notes that the world has the rows of a slot.
-    pub(super) fn note_present(&mut self, world: &World, slot: usize) {
+    pub(super) fn note_in_world(&mut self, world: &World, slot: usize) {
         let tables = self.frames[slot].tables.iter();
         let count: usize = tables.map(|&(_, index)| self.pool.all[index].ids.len()).sum();
-        let is_worth_it = count >= MANY_ROWS && !self.is_exact;
-        self.present = is_worth_it.then(|| (slot, Structure::of(world)));
+        self.in_world = None;
+        if count >= MANY_ROWS && !self.is_exact {
+            self.watch.begin(world);
+            self.in_world = Some(slot);
+        }
     }
 
     /// Whether the world has the rows of a slot, as far as that can be told without a look at them.
-    pub(super) fn are_present(&mut self, world: &World, slot: usize) -> bool {
-        let Some((present, structure)) = self.still_present(world) else { return false };
-        let are_same = self.frames[present].tables == self.frames[slot].tables;
+    pub(super) fn are_in_world(&mut self, world: &World, slot: usize) -> bool {
+        let Some(known) = self.still_in_world(world) else { return false };
+        let are_same = self.frames[known].tables == self.frames[slot].tables;
         if are_same {
-            self.present = Some((slot, structure));
+            self.in_world = Some(slot);
         }
         are_same
     }
 
     /// Saves rows that another slot holds.
-    fn share(&mut self, slot: usize, base: usize) {
-        let Ok([frame, base]) = self.frames.get_disjoint_mut([slot, base]) else {
-            // It is the same slot.
+    fn share(&mut self, slot: usize, other: usize) {
+        if slot == other {
             return;
-        };
+        }
+        let [frame, other] =
+            self.frames.get_disjoint_mut([slot, other]).expect("slots are in the ring");
         self.pool.release(&mut frame.tables);
-        for &(table, index) in &base.tables {
+        for &(table, index) in &other.tables {
             self.pool.all[index].uses += 1;
             frame.tables.push((table, index));
         }
-        frame.by_first.clone_from(&base.by_first);
+        frame.by_first.clone_from(&other.by_first);
     }
 
     /// A slot whose rows the world has, if that can be told without a look at them.
-    fn still_present(&mut self, world: &World) -> Option<(usize, Structure)> {
-        let (slot, structure) =
-            self.present.filter(|&(_, structure)| structure == Structure::of(world))?;
+    fn still_in_world(&mut self, world: &World) -> Option<usize> {
+        self.watch(world);
+        let slot = self.in_world?;
         let tables = &self.frames[slot].tables;
         let query = self.query.as_mut()?;
         let mut count = 0;
-        let mut are_rows_same = true;
         for (entities, ids) in query.contiguous_iter(world).expect("ids are kept in tables") {
-            let rows = &self.pool.all[find(tables, count, table_of(world, entities[0]))?];
-            if rows.ids.len() != ids.len() {
+            let index = find(tables, count, table_of(world, entities[0]))?;
+            if self.pool.all[index].ids.len() != ids.len() {
                 return None;
             }
-            are_rows_same &= !cfg!(debug_assertions)
-                || (rows.have_ids(ids) && are_same(&rows.entities, entities));
             count += 1;
         }
-        if count != tables.len() {
-            return None;
-        }
-        debug_assert!(
-            are_rows_same,
-            "rows changed that nothing has counted: does a system write `RollbackId`?"
-        );
-        Some((slot, structure))
+        (count == tables.len()).then_some(slot)
     }
 
     /// Compares the rows of each table, and saves those that differ.

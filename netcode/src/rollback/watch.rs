@@ -1,34 +1,163 @@
 //! Whether rows may have been added, taken away or moved, told without a look at them.
 
-use bevy::prelude::World;
+use bevy::{ecs::component::ComponentId, prelude::World};
 
-use super::identity::Population;
+use super::identity::{Population, RollbackId};
 
-/// Counters that together with the lengths of all tables say that no table has other rows than before.
+/// More messages than this are not worth reading: then rows are compared.
+const MOST_MESSAGES: usize = 64;
+
+/// Watches for what it takes to change rows.
 ///
-/// Bevy does not count when an entity moves from one table to another, but it keeps a message of each component that is removed,
-/// and our own hooks count who begins and ceases to roll back. While neither count goes up, entities that are in the simulation can leave it
-/// ([`despawn_rollback`](super::RollbackCommandsExt::despawn_rollback) only adds components), but none can enter it. And what
-/// stays can only move to tables with more components, so the sum over all entities of the components that each one has goes up
-/// with each move. Tables that are as long as before have as many entities and components as before: nobody left, and nobody
-/// moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Structure {
+/// As long as it sees nothing, tables of the simulation that are all as long as before have the same rows as before:
+///
+/// * Nobody came in. That takes an id or [`Rollback`](super::Rollback), which hooks count; or the loss of a component that kept the entity
+///   out, and of each component that is removed Bevy keeps a message.
+/// * Then nobody left either, or the tables would have fewer rows between them.
+/// * Nobody moved to another table. Who loses no component can only move to tables with more components, so that the number of
+///   components of all entities together would be larger. But it is a matter of how long each table is.
+/// * Rows of one table change places only when one of them leaves it.
+///
+/// Messages of entities without an id mean nothing: those are not in these tables, and who has lost its id is counted.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
     population: Population,
-    removals: usize,
+    /// For each component, how many messages there have been that it was removed.
+    removals: Vec<(ComponentId, usize)>,
 }
 
-impl Structure {
-    /// What the counters stand at.
-    pub(super) fn of(world: &World) -> Self {
-        let messages = world.removed_components().iter();
-        // How many there ever were of each component: messages that are dropped stay counted.
-        let removals = messages.map(|(_, removed)| removed.oldest_message_count() + removed.len());
-        Self { population: population(world), removals: removals.sum() }
+impl Watch {
+    /// Begins anew with the world as it is.
+    pub(super) fn begin(&mut self, world: &World) {
+        self.population = population(world);
+        let removed = world.removed_components().iter();
+        self.removals.clear();
+        self.removals.extend(
+            removed.map(|(&id, removed)| (id, removed.oldest_message_count() + removed.len())),
+        );
+    }
+
+    /// Whether there was nothing since, or since the last time that this was true. Once it is false, it must begin anew.
+    pub(super) fn sees_nothing(&mut self, world: &World) -> bool {
+        if self.population != population(world) {
+            return false;
+        }
+        let mut count = 0;
+        for (index, (&id, removed)) in world.removed_components().iter().enumerate() {
+            if index == self.removals.len() {
+                self.removals.push((id, 0));
+            }
+            let (known, seen) = &mut self.removals[index];
+            let end = removed.oldest_message_count() + removed.len();
+            count += end - *seen;
+            if *known != id || count > MOST_MESSAGES {
+                return false;
+            }
+            for message in *seen..end {
+                let entity = removed.get_message(message).map(|(entity, _)| entity.clone().into());
+                // A message that is gone may have been of anybody.
+                if entity.is_none_or(|entity| world.get::<RollbackId>(entity).is_some()) {
+                    return false;
+                }
+            }
+            *seen = end;
+        }
+        true
     }
 }
 
 /// The [`Population`] of the world.
 pub(super) fn population(world: &World) -> Population {
     *world.resource()
+}
+
+#[cfg(test)]
+mod tests {
+    use bevy::prelude::*;
+
+    use super::*;
+    use crate::rollback::Rollback;
+
+    #[derive(Component)]
+    struct Mark;
+
+    fn world() -> World {
+        let mut world = World::new();
+        world.init_resource::<Population>();
+        world
+    }
+
+    /// What a watch sees of a change, in a world with an entity that rolls back and one that does not.
+    fn sees_nothing_of(change: &impl Fn(&mut World, Entity, Entity)) -> bool {
+        let mut world = world();
+        let inside = world.spawn((Rollback, Mark)).id();
+        let outside = world.spawn(Mark).id();
+        let mut watch = Watch::default();
+        watch.begin(&world);
+        assert!(watch.sees_nothing(&world));
+        change(&mut world, inside, outside);
+        watch.sees_nothing(&world)
+    }
+
+    #[test]
+    fn what_may_change_rows_is_seen() {
+        let changes: [fn(&mut World, Entity, Entity); 4] = [
+            |world, inside, _| {
+                world.entity_mut(inside).remove::<Mark>();
+            },
+            |world, inside, _| {
+                world.despawn(inside);
+            },
+            |world, _, outside| {
+                world.entity_mut(outside).insert(Rollback);
+            },
+            |world, _, _| {
+                world.spawn(Rollback);
+            },
+        ];
+        assert!(!changes.iter().any(sees_nothing_of));
+    }
+
+    #[test]
+    fn what_entities_outside_lose_is_passed_over() {
+        let changes: [fn(&mut World, Entity, Entity); 4] = [
+            |world, _, outside| {
+                world.entity_mut(outside).remove::<Mark>();
+            },
+            |world, _, outside| {
+                world.despawn(outside);
+            },
+            // As Bevy does in each update, with resources of its own.
+            |world, _, _| world.resource_scope(|_, _: Mut<Population>| ()),
+            |world, _, _| world.clear_trackers(),
+        ];
+        assert!(changes.iter().all(sees_nothing_of));
+    }
+
+    #[test]
+    fn who_gets_its_marker_back_comes_in() {
+        let mut world = world();
+        let entity = world.spawn(Rollback).id();
+        world.entity_mut(entity).remove::<Rollback>();
+        let mut watch = Watch::default();
+        watch.begin(&world);
+        world.entity_mut(entity).insert(Rollback);
+        assert!(!watch.sees_nothing(&world));
+    }
+
+    #[test]
+    fn messages_that_are_gone_or_too_many_may_have_been_of_anybody() {
+        for (count, updates, expected) in
+            [(3, 1, true), (3, 2, false), (MOST_MESSAGES + 1, 0, false)]
+        {
+            let despawn_many = |world: &mut World, _: Entity, _: Entity| {
+                for _ in 0..count {
+                    let entity = world.spawn(Mark).id();
+                    world.despawn(entity);
+                }
+                (0..updates).for_each(|_| world.clear_trackers());
+            };
+            assert_eq!(sees_nothing_of(&despawn_many), expected, "{count}, {updates}");
+        }
+    }
 }

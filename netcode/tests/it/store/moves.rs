@@ -1,4 +1,4 @@
-//! Rows that move, in every way that Bevy has: none may go unnoticed, as saves and loads pass over rows that have not.
+//! Rows that move: none may go unnoticed, as saves and loads pass over rows that have not.
 
 use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
 
@@ -12,9 +12,12 @@ struct Other;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// The table of the `usize`-th entity.
+    /// The `usize`-th entity gets `One`.
     Insert(usize),
     InsertOther(usize),
+    /// The first gets the second as its parent.
+    Adopt(usize, usize),
+    Retain(usize),
     Remove(usize),
     RemoveOther(usize),
     /// There and back, so that only the order of rows is another one.
@@ -32,9 +35,10 @@ enum Step {
     /// Two entities take each other's id.
     SwapIds(usize, usize),
     Change(usize),
-    /// What an app does at the end of each update.
-    ClearTrackers,
+    Update,
     Save,
+    /// All but so many of the saved frames.
+    Confirm(u32),
     Load(u32),
 }
 
@@ -55,8 +59,11 @@ fn step() -> impl Strategy<Value = Step> {
         2 => who.clone().prop_map(Step::Unmark),
         4 => Just(Step::Mark),
         1 => (who.clone(), who.clone()).prop_map(|(one, other)| Step::SwapIds(one, other)),
-        3 => who.prop_map(Step::Change),
-        1 => Just(Step::ClearTrackers),
+        3 => who.clone().prop_map(Step::Change),
+        1 => (who.clone(), who.clone()).prop_map(|(one, other)| Step::Adopt(one, other)),
+        1 => who.clone().prop_map(Step::Retain),
+        2 => Just(Step::Update),
+        2 => (1..6u32).prop_map(Step::Confirm),
         20 => Just(Step::Save),
         4 => (0..4u32).prop_map(Step::Load),
     ]
@@ -93,6 +100,8 @@ fn take(world: &mut World, step: Step) {
         | Step::DespawnRollback(index)
         | Step::Unmark(index)
         | Step::SwapIds(index, _)
+        | Step::Adopt(index, _)
+        | Step::Retain(index)
         | Step::Change(index) => pick(world, index),
         _ => None,
     };
@@ -116,6 +125,17 @@ fn take(world: &mut World, step: Step) {
                 world.entity_mut(entity).insert(two.expect("who rolls back has an id"));
                 world.entity_mut(other).insert(one.expect("who rolls back has an id"));
             }
+            Step::Retain(_) => drop(it.retain::<(Rollback, RollbackId, Place, Age)>()),
+            Step::Adopt(_, index) => {
+                let parent = pick(world, index).expect("there is at least the first");
+                let is_tree = |world: &World| {
+                    world.get::<ChildOf>(parent).is_none()
+                        && world.get::<Children>(entity).is_none()
+                };
+                if parent != entity && is_tree(world) {
+                    world.entity_mut(entity).insert(ChildOf(parent));
+                }
+            }
             _ => {
                 it.get_mut::<Age>().expect("all have one").0 += 1;
                 it.get_mut::<Place>().expect("all have one").1 += 1.0;
@@ -132,9 +152,61 @@ fn take(world: &mut World, step: Step) {
                 world.entity_mut(entity).insert(Rollback);
             }
         }
-        Step::ClearTrackers => world.clear_trackers(),
         _ => {}
     }
+}
+
+/// So many that rows are not read where they need not be, in whatever way this is built.
+const MANY: u32 = 1_200;
+
+/// Saves a world of many before and after a change of its rows, with an update between the two as in a game, and loads both.
+fn assert_is_noticed(change: impl Fn(&mut World, &[Entity])) {
+    let mut app = app(|_| {});
+    let world = app.world_mut();
+    let all: Vec<Entity> = (0..MANY)
+        .map(|index| world.spawn((Rollback, Place(index as f32, 0.0), Age(index))).id())
+        .collect();
+    for &entity in &all[..10] {
+        world.entity_mut(entity).insert(One);
+    }
+    snapshots::save(world, 0);
+    app.update();
+    let world = app.world_mut();
+    let first = values(world);
+    change(world, &all);
+    world.insert_resource(SimFrame(1));
+    let second = values(world);
+    snapshots::save(world, 1);
+    world.query::<&mut Age>().iter_mut(world).for_each(|mut age| age.0 += 1_000);
+    snapshots::load(world, 1);
+    assert_eq!(values(world), second);
+    world.query::<&mut Age>().iter_mut(world).for_each(|mut age| age.0 += 1_000);
+    snapshots::load(world, 0);
+    assert_eq!(values(world), first);
+}
+
+#[test]
+fn rows_of_many_that_only_change_places_are_noticed() {
+    assert_is_noticed(|world, all| {
+        for &entity in &all[600..700] {
+            world.entity_mut(entity).insert(Other).remove::<Other>();
+        }
+    });
+}
+
+#[test]
+fn a_table_that_is_left_by_all_is_noticed() {
+    assert_is_noticed(|world, all| {
+        all[..10].iter().for_each(|&entity| despawn_rollback(world, entity));
+    });
+}
+
+#[test]
+fn who_comes_for_who_leaves_is_noticed() {
+    assert_is_noticed(|world, all| {
+        despawn_rollback(world, all[20]);
+        world.spawn((Rollback, Place(0.5, 0.5), Age(50)));
+    });
 }
 
 /// The same cases in each run; more with `PROPTEST_CASES`.
@@ -152,14 +224,14 @@ proptest! {
     #[test]
     fn no_move_of_rows_goes_unnoticed(steps in vec(step(), 1..80)) {
         let mut app = app(|_| {});
-        let world = app.world_mut();
         for index in 0..6u32 {
-            world.spawn((Rollback, Place(index as f32, 0.0), Age(index)));
+            app.world_mut().spawn((Rollback, Place(index as f32, 0.0), Age(index)));
         }
         let mut saved = Vec::new();
-        let mut latest = 0;
+        let (mut latest, mut confirmed) = (0, 0);
         for step in steps {
             let frame = saved.len() as u32;
+            let world = app.world_mut();
             match step {
                 Step::Save => {
                     world.insert_resource(SimFrame(frame));
@@ -168,11 +240,15 @@ proptest! {
                     latest = latest.max(frame);
                     world.increment_change_tick();
                 }
-                Step::Load(back) if back < frame && frame - 1 - back + DEPTH as u32 > latest => {
+                Step::Load(back) if back < frame => {
                     let frame = frame - 1 - back;
+                    if frame < confirmed || frame + DEPTH as u32 <= latest {
+                        continue;
+                    }
                     snapshots::load(world, frame);
                     prop_assert_eq!(&values(world), &saved[frame as usize], "frame {}", frame);
                     saved.truncate(frame as usize + 1);
+                    world.insert_resource(SimFrame(frame));
                     // Ids are given once more, also those of who is no longer part of it.
                     let mut strangers =
                         world.query_filtered::<Entity, (With<RollbackId>, Without<Rollback>)>();
@@ -182,6 +258,11 @@ proptest! {
                     }
                     world.increment_change_tick();
                 }
+                Step::Confirm(kept) => {
+                    confirmed = confirmed.max(frame.saturating_sub(kept));
+                    snapshots::confirm(world, confirmed);
+                }
+                Step::Update => app.update(),
                 other => take(world, other),
             }
         }
