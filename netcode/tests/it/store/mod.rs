@@ -1,6 +1,7 @@
 //! The rollback store by hand: what a save keeps and a load brings back, for every kind of component, and at what cost.
 
 mod allocations;
+#[cfg(not(target_arch = "wasm32"))]
 mod moves;
 
 use bevy::{
