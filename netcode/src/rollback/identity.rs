@@ -71,7 +71,7 @@ pub(crate) struct RollbackIdCounter(pub(crate) u32);
 pub(crate) struct Population(u64);
 
 /// The entity left the simulation in this frame; it is disabled until that frame is confirmed.
-#[derive(Component, Clone, Copy, Debug)]
+#[derive(Component, Clone, Copy, Debug, Default)]
 pub(crate) struct DespawnPending {
     pub(super) frame: u32,
     /// Whether the entity was already disabled, by the game itself.

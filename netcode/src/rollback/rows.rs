@@ -306,7 +306,12 @@ pub(super) fn are_same<T: PartialEq>(one: &[T], other: &[T]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use bevy::prelude::Name;
+
+    use super::{
+        super::identity::{DespawnPending, Rollback},
+        *,
+    };
 
     #[test]
     fn ids_are_in_sequence_if_none_is_left_out_or_in_another_place() {
@@ -341,6 +346,21 @@ mod tests {
         assert!(others.are(&entities, &swapped, now) && !others.are(&entities, &ids, now));
         others.fill(version, &entities, &ids);
         assert!(others.are(&entities, &ids, now) && !others.are(&entities, &swapped, now));
+    }
+
+    #[test]
+    fn a_table_that_all_have_left_is_not_saved_again() {
+        let mut world = World::new();
+        world.init_resource::<Population>();
+        world.spawn(Rollback);
+        let other = world.spawn((Rollback, Name::new("in another table"))).id();
+        let mut rows = SavedRows::default();
+        rows.resize(3);
+        rows.save(&mut world, 0, None);
+        // Nobody loses a component, and the first table is as long as before.
+        world.entity_mut(other).insert(DespawnPending::default());
+        rows.save(&mut world, 1, Some(0));
+        assert_eq!((rows.tables(0).count(), rows.tables(1).count()), (2, 1));
     }
 
     #[test]
