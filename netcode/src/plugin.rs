@@ -2,7 +2,7 @@
 
 use bevy::{
     ecs::schedule::{LogLevel, ScheduleBuildSettings, ScheduleLabel, SingleThreadedExecutor},
-    prelude::{App, IntoScheduleConfigs, Plugin, PostUpdate, PreUpdate, Schedule, SystemSet},
+    prelude::{App, IntoScheduleConfigs, Last, Plugin, PostUpdate, PreUpdate, Schedule, SystemSet},
 };
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
         SetReady, SetSpectating, StartLocal,
         room::{Mirror, mirror_room},
         room_list::list_rooms,
-        systems::{Page, PendingStart, Stepped, receive, send, take_requests},
+        systems::{Page, PendingStart, Stepped, leave_at_exit, receive, send, take_requests},
     },
     pacing::{Pacer, StepPhase},
     rollback::{Population, Registrations, RollbackIdCounter, RollbackStore},
@@ -180,7 +180,8 @@ fn add_rooms(app: &mut App) {
         .add_systems(
             PreUpdate,
             (list_rooms, mirror_room.after(receive)).in_set(NetcodeSystems::Receive),
-        );
+        )
+        .add_systems(Last, leave_at_exit);
 }
 
 fn run_in_one_thread(schedule: &mut Schedule) {

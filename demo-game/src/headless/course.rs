@@ -1,14 +1,13 @@
 //! The course of a run: meet, play, let everybody confirm, leave; and what goes wrong on the way, in words.
 
 use std::io::Write;
-use std::num::NonZeroU8;
 use std::time::Duration;
 
 use bevy::app::AppExit;
 use bevy::prelude::{Commands, MessageWriter, Res, ResMut, Resource};
 use netcode::prelude::{
-    ChecksumLog, FinishMatch, JoinRoom, LeaveRoom, Lobby, Roster, SessionState, SessionStats,
-    SetConditions, SetReady, SimFrame,
+    ChecksumLog, FinishMatch, JoinRoom, Lobby, Roster, SessionState, SessionStats, SetConditions,
+    SetReady, SimFrame,
 };
 use netcode::{IceServer, StartBlocker};
 
@@ -26,8 +25,6 @@ const PLAYING_PATIENCE: Duration = Duration::from_secs(30);
 /// How long to stay after the last frame of the run is confirmed here, so that it is confirmed everywhere: longer than the pauses of a bad
 /// network, in which others stand still for a second.
 const SETTLING_TIME: Duration = Duration::from_secs(2);
-/// How long the goodbye may take to leave this machine.
-const LEAVING_TIME: Duration = Duration::from_millis(300);
 /// Fewer frames than this are not worth another match.
 const SHORTEST_MATCH_FRAMES: u32 = 5 * FPS as u32;
 
@@ -58,12 +55,7 @@ enum Stage {
     Playing,
     /// The last frame is confirmed here; the others may need a moment.
     Settling,
-    /// Said goodbye.
-    Leaving(AppExitCode),
 }
-
-/// 0, or what is left of a failure.
-type AppExitCode = u8;
 
 /// What is to be done now.
 enum Step {
@@ -255,12 +247,6 @@ pub(super) fn advance(
         Stage::Playing => course.play(&state, frame.0, &stats, &watch),
         Stage::Settling if course.in_stage() < SETTLING_TIME && state.is_running() => Step::Wait,
         Stage::Settling => Step::Leave,
-        Stage::Leaving(code) => {
-            if course.in_stage() >= LEAVING_TIME {
-                exit.write(NonZeroU8::new(code).map_or(AppExit::Success, AppExit::Error));
-            }
-            Step::Wait
-        }
     };
     match step {
         Step::Wait => {}
@@ -292,8 +278,7 @@ pub(super) fn advance(
                 has_failed = true;
             }
             has_failed |= !course.finish(&state, &watch, &travels);
-            commands.write_message(LeaveRoom);
-            course.enter(Stage::Leaving(u8::from(has_failed)));
+            exit.write(if has_failed { AppExit::error() } else { AppExit::Success });
         }
     }
 }
@@ -329,7 +314,6 @@ pub(super) fn show_progress(
             state.score().iter().map(u8::to_string).collect::<Vec<_>>().join(":"),
             away(&lobby),
         ),
-        Stage::Leaving(_) => return,
     };
     tell(&line);
 }

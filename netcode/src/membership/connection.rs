@@ -161,9 +161,15 @@ impl Connection {
             while let Some(packet) = self.conditioner.pop(Duration::MAX) {
                 transport.send(now, packet.to, packet.channel, &packet.bytes);
             }
+            transport.leave(now);
             self.closing.push((transport, now + LINGER));
         }
         self.forget_room();
+    }
+
+    /// Whether everybody can have heard by now that we left the rooms that we left.
+    pub(crate) fn has_left(&self, now: Duration) -> bool {
+        self.closing.iter().all(|(transport, _)| transport.has_left(now))
     }
 
     /// Returns all state of the room to its beginning. The count of epochs goes on, and so does whether anybody sees the game.

@@ -179,6 +179,9 @@ pub struct Rename(pub String);
 pub struct FinishMatch;
 
 /// Request: leave match and room. For the others the match ends.
+///
+/// An app that exits (`AppExit`) does so by itself. Natively its last update takes up to a second, as a rule 0.3 s, so that the others
+/// hear of it.
 #[derive(Message, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeaveRoom;
 

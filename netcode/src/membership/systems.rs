@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bevy::{
+    app::AppExit,
     ecs::system::SystemParam,
     prelude::{MessageReader, MessageWriter, Real, Res, ResMut, Resource, Time},
 };
@@ -35,6 +36,12 @@ use crate::{
     session::DueSteps,
     transport::{Transport, TransportError},
 };
+
+/// An app that exits is not held up for longer, however little answers; a page cannot be held up at all.
+const EXIT_WITHIN: Duration =
+    if cfg!(target_arch = "wasm32") { Duration::ZERO } else { Duration::from_secs(1) };
+/// How often it looks whether it may go.
+const EXIT_STEP: Duration = Duration::from_millis(5);
 
 /// A match that the session is to begin.
 #[derive(Resource, Clone, Debug, Default)]
@@ -133,6 +140,29 @@ pub(crate) fn take_requests(
     }
     for AskRoom(request) in requests.ask.read() {
         connection.ask(request.clone());
+    }
+}
+
+/// Leaves the room where the app is about to exit, and holds it up until the others can have heard of that: they wait for seconds for
+/// whoever just goes.
+pub(crate) fn leave_at_exit(
+    mut exits: MessageReader<AppExit>,
+    mut connection: ResMut<Connection>,
+    mut state: StateChange,
+    time: Res<Time<Real>>,
+) {
+    if exits.read().count() == 0 {
+        return;
+    }
+    let now = time.elapsed();
+    if connection.is_open() {
+        connection.close(now, GoodbyeCause::Leaving);
+        state.go(SessionState::Offline);
+    }
+    let mut waited = Duration::ZERO;
+    while waited < EXIT_WITHIN && !connection.has_left(now + waited) {
+        std::thread::sleep(EXIT_STEP);
+        waited += EXIT_STEP;
     }
 }
 

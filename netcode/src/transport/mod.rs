@@ -183,6 +183,12 @@ pub(crate) trait Transport: Send + Sync + 'static {
     fn send(&mut self, now: Duration, to: PeerId, channel: Channel, bytes: &[u8]);
     /// Asks the server for something in the room.
     fn ask(&mut self, _request: RoomRequest) {}
+    /// Leaves the room, and enters no other. What was sent to peers goes out as long as the transport is kept.
+    fn leave(&mut self, _now: Duration) {}
+    /// Whether everybody can have heard by now that we left, and the transport is of no more use.
+    fn has_left(&self, _now: Duration) -> bool {
+        true
+    }
     /// Which way packets go to a peer.
     fn route(&self, _peer: PeerId) -> Route {
         Route::Unknown

@@ -43,6 +43,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(10);
 
+/// A server that was told that we leave has so long to answer.
+const CLOSE_WITHIN: Duration = Duration::from_millis(500);
+
 /// Longest token that is kept: ten times what a server makes.
 const MAX_TOKEN_BYTES: usize = 4096;
 
@@ -310,6 +313,18 @@ impl RoomSignaller {
         }
     }
 
+    /// Tells the server that we leave. Should this be dropped halfway it is told again, which is of no harm.
+    async fn leave(&mut self) {
+        if let Some(socket) = &mut self.socket {
+            let closing = socket.close();
+            pin_mut!(closing);
+            select(closing, Delay::new(CLOSE_WITHIN)).await;
+        }
+        self.socket = None;
+        self.give_up();
+        self.watch.note_departure();
+    }
+
     /// Tries to reach the server once more. Should it be another one, which does not know us, we are done with it.
     async fn reconnect(&mut self, url: String) {
         let Self { attempt, tries, watch, .. } = self;
@@ -338,7 +353,7 @@ impl RoomSignaller {
 impl Drop for RoomSignaller {
     fn drop(&mut self) {
         // Whoever comes back finds its place again only if the server does not take this for a departure.
-        if !self.watch.has_left()
+        if !self.watch.is_leaving()
             && let Some(socket) = self.socket.take()
         {
             socket.break_off();
@@ -381,7 +396,7 @@ impl Signaller for RoomSignaller {
                 pin_mut!(incoming, ask);
                 match select(incoming, ask).await {
                     Either::Left((incoming, _)) => Either::Left(incoming),
-                    Either::Right((request, _)) => Either::Right(request),
+                    Either::Right((ask, _)) => Either::Right(ask),
                 }
             };
             match step {
@@ -393,7 +408,8 @@ impl Signaller for RoomSignaller {
                 Either::Left(Incoming::Other) => {}
                 Either::Left(Incoming::Closed(closing)) if is_kicked(&closing) => self.be_kicked(),
                 Either::Left(Incoming::Closed(_)) => self.lose(),
-                Either::Right(request) => self.ask(request).await,
+                Either::Right(Some(request)) => self.ask(request).await,
+                Either::Right(None) => self.leave().await,
             }
         }
     }

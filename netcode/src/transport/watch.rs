@@ -25,6 +25,9 @@ struct Notices {
     is_lost: bool,
     is_back: bool,
     is_over: bool,
+    /// We leave the room.
+    is_leaving: bool,
+    /// The server has heard of it, or cannot.
     has_left: bool,
     /// Who is connected to us now, whatever the server says of it.
     connected: Vec<PeerId>,
@@ -33,7 +36,7 @@ struct Notices {
     steps: Vec<(PeerId, PeerStep)>,
     /// What the server told of the room.
     room: RoomNews,
-    /// What it is to be asked for, in order, and who waits for that.
+    /// What it is to be asked for, in order, and who waits for that or for our departure.
     asks: VecDeque<RoomRequest>,
     waker: Option<Waker>,
 }
@@ -80,14 +83,30 @@ impl Watch {
         self.with(|notices| std::mem::take(&mut notices.is_back))
     }
 
-    /// Notes that we leave the room, and do not come back.
+    /// Has the server told that we leave the room, and do not come back.
     pub(super) fn leave(&self) {
-        self.with(|notices| notices.has_left = true);
+        let waker = self.with(|notices| {
+            notices.is_leaving = true;
+            notices.waker.take()
+        });
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// Whether we leave the room, and do not come back.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.with(|notices| notices.is_leaving)
+    }
+
+    /// Notes that the server was told that we leave.
+    pub(super) fn note_departure(&self) {
+        self.with(|notices| notices.has_left = true);
+    }
+
+    /// Whether the server was told that we leave, or cannot be told any more.
     pub(super) fn has_left(&self) -> bool {
-        self.with(|notices| notices.has_left)
+        self.with(|notices| notices.has_left || notices.is_over)
     }
 
     /// Notes who is connected to us.
@@ -137,11 +156,13 @@ impl Watch {
         }
     }
 
-    /// Waits for the next request. It stays until it [was sent](Self::ask_was_sent): who waits may be dropped at any time.
-    pub(super) async fn next_ask(&self) -> RoomRequest {
+    /// Waits for the next request; `None` once there are no more, as we leave. It stays until it [was sent](Self::ask_was_sent): who
+    /// waits may be dropped at any time.
+    pub(super) async fn next_ask(&self) -> Option<RoomRequest> {
         poll_fn(|context| {
             self.with(|notices| match notices.asks.front() {
-                Some(request) => Poll::Ready(request.clone()),
+                Some(request) => Poll::Ready(Some(request.clone())),
+                None if notices.is_leaving => Poll::Ready(None),
                 None => {
                     notices.waker = Some(context.waker().clone());
                     Poll::Pending
@@ -200,14 +221,15 @@ impl Drop for OverWhenDropped {
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
+    use futures::{FutureExt, executor::LocalPool, task::LocalSpawnExt};
 
     use super::*;
 
     #[test]
     fn requests_wait_in_order_until_they_are_sent_and_are_not_too_many() {
         let watch = Watch::default();
-        let next = || watch.next_ask().now_or_never();
+        let next =
+            || watch.next_ask().now_or_never().map(|request| request.expect("nobody leaves"));
         assert_eq!(next(), None);
         watch.ask(RoomRequest::SetReady(true));
         for _ in 0..1000 {
@@ -221,6 +243,39 @@ mod tests {
         }
         watch.ask_was_sent();
         assert_eq!(next(), None);
+    }
+
+    #[test]
+    fn who_leaves_is_heard_of_after_its_requests() {
+        let watch = Watch::default();
+        watch.ask(RoomRequest::Start);
+        watch.leave();
+        let next = || watch.next_ask().now_or_never();
+        assert_eq!(next(), Some(Some(RoomRequest::Start)));
+        watch.ask_was_sent();
+        assert_eq!(next(), Some(None));
+        assert!(watch.is_leaving() && !watch.has_left());
+        watch.note_departure();
+        assert!(watch.has_left());
+    }
+
+    #[test]
+    fn who_waits_for_requests_is_woken_by_a_departure() {
+        let watch = Watch::default();
+        let mut pool = LocalPool::new();
+        let waiting = watch.clone();
+        let next = pool.spawner().spawn_local_with_handle(async move { waiting.next_ask().await });
+        pool.run_until_stalled();
+        watch.leave();
+        pool.run_until_stalled();
+        assert_eq!(next.expect("the pool runs").now_or_never(), Some(None));
+    }
+
+    #[test]
+    fn a_message_loop_that_is_over_tells_the_server_nothing_any_more() {
+        let watch = Watch::default();
+        drop(watch.while_running());
+        assert!(watch.has_left());
     }
 
     #[test]

@@ -30,6 +30,8 @@ const RETURN_WITHIN: Duration = Duration::from_secs(60);
 /// Passwords for TURN servers are kept for three quarters of their time, so that a handshake has some left; and for so long at least,
 /// whatever the server says.
 const KEEP_AT_LEAST: Duration = Duration::from_secs(5);
+/// What is sent last to a peer is out within this time, unless the machine is very busy.
+const SEND_WITHIN: Duration = Duration::from_millis(300);
 /// Departures remembered: more than a room holds.
 const MAX_GONE: usize = 64;
 
@@ -71,6 +73,8 @@ pub(crate) struct WebRtcTransport {
     early: Vec<(PeerId, Channel, Packet)>,
     /// With whom a handshake is under way, and since when.
     handshakes: Vec<(PeerId, Duration)>,
+    /// When we left the room, once we did.
+    left_at: Option<Duration>,
 }
 
 impl WebRtcTransport {
@@ -95,6 +99,7 @@ impl WebRtcTransport {
             handshakes: Vec::new(),
             outage: None,
             was_open: false,
+            left_at: None,
         })
     }
 
@@ -331,6 +336,19 @@ impl Transport for WebRtcTransport {
 
     fn ask(&mut self, request: RoomRequest) {
         self.watch().ask(request);
+    }
+
+    fn leave(&mut self, now: Duration) {
+        self.left_at = Some(now);
+        // Who is not in the room yet does not enter it any more.
+        self.entering.opened.close();
+        self.watch().leave();
+    }
+
+    fn has_left(&self, now: Duration) -> bool {
+        // matchbox does not tell when a packet is out.
+        let is_sent = |left_at: Duration| now.saturating_sub(left_at) >= SEND_WITHIN;
+        self.watch().has_left() && (self.peers.is_empty() || self.left_at.is_some_and(is_sent))
     }
 
     fn route(&self, peer: PeerId) -> Route {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bevy::app::AppExit;
 use netcode::{NetcodeConfig, prelude::*, testing::Stepper};
 
 use crate::support::{assert_agreement, build, busy, state, stats};
@@ -17,6 +18,17 @@ fn who_leaves_ends_the_match_for_the_others_with_a_reason() {
         let reason = EndReason::PeerLeft { name: "peer 0".into() };
         assert_eq!(*state(stepper.app(index)), SessionState::Ended(reason));
     }
+}
+
+#[test]
+fn an_app_that_exits_leaves_as_well() {
+    let mut stepper = Stepper::in_match(2, build(busy));
+    stepper.updates(60);
+    stepper.app_mut(0).world_mut().write_message(AppExit::Success);
+    stepper.updates(10);
+    assert_eq!(*state(stepper.app(0)), SessionState::Offline);
+    let reason = EndReason::PeerLeft { name: "peer 0".into() };
+    assert_eq!(*state(stepper.app(1)), SessionState::Ended(reason));
 }
 
 #[test]

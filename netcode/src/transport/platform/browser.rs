@@ -36,6 +36,9 @@ impl Socket {
         }
     }
 
+    /// Does nothing: a browser says goodbye for whoever goes.
+    pub(in crate::transport) async fn close(&mut self) {}
+
     /// Goes. A browser always says goodbye.
     pub(in crate::transport) fn break_off(self) {}
 

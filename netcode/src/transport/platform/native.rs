@@ -45,6 +45,14 @@ impl Socket {
         }
     }
 
+    /// Says goodbye, and waits for the server to have heard it. May be cancelled, and called again.
+    pub(in crate::transport) async fn close(&mut self) {
+        if self.stream.close(None).await.is_ok() {
+            // Should something lie unread when the program ends, the system resets the connection, and what was sent last is lost.
+            while let Some(Ok(_)) = self.stream.next().await {}
+        }
+    }
+
     /// Goes without a goodbye, as if the connection broke.
     pub(in crate::transport) fn break_off(mut self) {
         self.says_goodbye = false;
