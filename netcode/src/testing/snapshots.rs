@@ -1,5 +1,27 @@
 //! The rollback store by hand: save, load and hash a world without a session, to test or to measure what one's own
-//! components cost.
+//! components cost. All of it panics in a world without [`NetcodePlugin`](crate::NetcodePlugin).
+//!
+//! ```
+//! use bevy::prelude::*;
+//! use netcode::{prelude::*, testing::snapshots};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
+//! struct Health(u32);
+//!
+//! let mut app = App::new();
+//! app.add_plugins((MinimalPlugins, NetcodePlugin::<u8>::default())).rollback_component::<Health>();
+//! let world = app.world_mut();
+//! let ship = world.spawn((Rollback, Health(3))).id();
+//!
+//! snapshots::set_depth(world, 8);
+//! snapshots::save(world, 1);
+//! world.entity_mut(ship).insert(Health(0));
+//! world.spawn((Rollback, Health(1)));
+//! snapshots::save(world, 2);
+//! snapshots::load(world, 1);
+//! assert_eq!(world.query::<&Health>().iter(world).collect::<Vec<_>>(), [&Health(3)]);
+//! ```
 
 use bevy::prelude::World;
 

@@ -30,7 +30,8 @@ const READ_BACK_FRAMES: u32 = 8;
 /// How a local match tests itself; see [`StartLocal`](crate::StartLocal).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyncTest {
-    /// Frames that are rolled back after each frame: 1 to the prediction window. None: 1, 2, 3 and so on in turn.
+    /// Frames that are rolled back after each frame: 1 to [`NetcodeConfig::prediction_window`](crate::NetcodeConfig), or the match does
+    /// not start. None: 1, 2, 3 and so on in turn.
     pub depth: Option<u8>,
     /// Whether to disturb what a sound game does not notice: the order of entities in their tables, the entities
     /// themselves, and how many steps fall into one update; and to read values from their own bytes, and look in them for
@@ -45,7 +46,7 @@ impl SyncTest {
     /// The same, with disturbances.
     pub const CHAOS: Self = Self { depth: None, is_chaotic: true };
 
-    /// Rolls back by this many frames each time.
+    /// Rolls back by this many frames each time: 1 to the prediction window, or the match does not start.
     #[must_use]
     pub const fn at_depth(frames: u8) -> Self {
         Self { depth: Some(frames), is_chaotic: false }
