@@ -1,6 +1,7 @@
 //! The plugin, the schedules and the order of everything.
 
 use bevy::{
+    app::MainScheduleOrder,
     ecs::schedule::{LogLevel, ScheduleBuildSettings, ScheduleLabel, SingleThreadedExecutor},
     prelude::{App, IntoScheduleConfigs, Last, Plugin, PostUpdate, PreUpdate, Schedule, SystemSet},
 };
@@ -44,6 +45,10 @@ pub struct Simulate;
 /// Schedule: builds the world of frame 0, from [`MatchSeed`] and [`Roster`] alone.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SetupMatch;
+
+/// Schedule: after all others, as Bevy writes `AppExit` in [`Last`] when a window is closed, and looks for it right after.
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct LeaveAtExit;
 
 /// What happens in each rendered frame, in this order; all but `Present` in [`PreUpdate`].
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -181,7 +186,9 @@ fn add_rooms(app: &mut App) {
             PreUpdate,
             (list_rooms, mirror_room.after(receive)).in_set(NetcodeSystems::Receive),
         )
-        .add_systems(Last, leave_at_exit);
+        .add_systems(LeaveAtExit, leave_at_exit);
+    let mut order = app.world_mut().get_resource_or_init::<MainScheduleOrder>();
+    order.insert_after(Last, LeaveAtExit);
 }
 
 fn run_in_one_thread(schedule: &mut Schedule) {

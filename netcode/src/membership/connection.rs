@@ -14,6 +14,7 @@ use signaling::{
 use super::{
     conduct::Misconduct,
     control::{Control, Hello, Status, clean_name},
+    left_rooms::LeftRooms,
     lineup::{LineUp, MatchPlan},
     link::{Link, MAX_SILENCE_PER_UPDATE, Standing},
     reasons::GoodbyeCause,
@@ -27,8 +28,6 @@ use crate::{
     },
 };
 
-/// A transport that was left is kept this long, so that the goodbye gets out.
-const LINGER: Duration = Duration::from_millis(500);
 /// A match that stood still for so long beyond the time-out of silent peers does so because somebody plays no more who is not silent.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 /// A bad network that is the same in every run can be reasoned about.
@@ -59,8 +58,7 @@ pub(crate) enum Occurrence {
 #[derive(Resource)]
 pub(crate) struct Connection {
     pub(super) transport: Option<Box<dyn Transport>>,
-    /// Transports of rooms that were left, and until when they stay.
-    closing: Vec<(Box<dyn Transport>, Duration)>,
+    pub(super) left_rooms: LeftRooms,
     pub(super) conditioner: Conditioner,
     pub(super) links: Vec<Link>,
     /// Who is in the room, and could not be connected to.
@@ -111,7 +109,7 @@ impl Connection {
     pub(crate) fn new(config: &NetcodeConfig) -> Self {
         Self {
             transport: None,
-            closing: Vec::new(),
+            left_rooms: LeftRooms::default(),
             conditioner: Conditioner::new(CONDITIONER_SEED),
             links: Vec::new(),
             unreachable: Vec::new(),
@@ -161,15 +159,9 @@ impl Connection {
             while let Some(packet) = self.conditioner.pop(Duration::MAX) {
                 transport.send(now, packet.to, packet.channel, &packet.bytes);
             }
-            transport.leave(now);
-            self.closing.push((transport, now + LINGER));
+            self.left_rooms.push(now, transport);
         }
         self.forget_room();
-    }
-
-    /// Whether everybody can have heard by now that we left the rooms that we left.
-    pub(crate) fn has_left(&self, now: Duration) -> bool {
-        self.closing.iter().all(|(transport, _)| transport.has_left(now))
     }
 
     /// Returns all state of the room to its beginning. The count of epochs goes on, and so does whether anybody sees the game.
@@ -305,7 +297,7 @@ impl Connection {
         elapsed: Duration,
         our_frame: Option<f32>,
     ) -> Vec<Occurrence> {
-        self.closing.retain(|&(_, until)| now < until);
+        self.left_rooms.forget_old(now);
         if self.repeat_until.is_some_and(|until| now >= until) {
             self.end_epoch();
         }
@@ -500,6 +492,6 @@ impl Connection {
     /// Whether anything goes wrong if this is not updated for a while.
     #[cfg(all(feature = "webrtc", target_arch = "wasm32"))]
     pub(crate) fn needs_updates(&self) -> bool {
-        self.is_open() || !self.closing.is_empty()
+        self.is_open() || !self.left_rooms.is_empty()
     }
 }

@@ -7,6 +7,7 @@ mod conduct;
 mod connection;
 pub(crate) mod control;
 mod incoming;
+mod left_rooms;
 #[cfg(any(test, feature = "testing"))]
 mod lies;
 pub(crate) mod lineup;

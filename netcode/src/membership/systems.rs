@@ -37,12 +37,6 @@ use crate::{
     transport::{Transport, TransportError},
 };
 
-/// An app that exits is not held up for longer, however little answers; a page cannot be held up at all.
-const EXIT_WITHIN: Duration =
-    if cfg!(target_arch = "wasm32") { Duration::ZERO } else { Duration::from_secs(1) };
-/// How often it looks whether it may go.
-const EXIT_STEP: Duration = Duration::from_millis(5);
-
 /// A match that the session is to begin.
 #[derive(Resource, Clone, Debug, Default)]
 pub(crate) enum PendingStart {
@@ -154,16 +148,11 @@ pub(crate) fn leave_at_exit(
     if exits.read().count() == 0 {
         return;
     }
-    let now = time.elapsed();
     if connection.is_open() {
-        connection.close(now, GoodbyeCause::Leaving);
+        connection.close(time.elapsed(), GoodbyeCause::Leaving);
         state.go(SessionState::Offline);
     }
-    let mut waited = Duration::ZERO;
-    while waited < EXIT_WITHIN && !connection.has_left(now + waited) {
-        std::thread::sleep(EXIT_STEP);
-        waited += EXIT_STEP;
-    }
+    connection.left_rooms.see_out();
 }
 
 /// Others would take a machine with no seat, or with too many, for another build.

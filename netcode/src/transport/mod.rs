@@ -175,7 +175,7 @@ pub enum TransportError {
     NotBuilt,
 }
 
-/// A way to reach the peers of one room. Polled; never blocks.
+/// A way to reach the peers of one room. Polled; never blocks, but for [`see_out`](Self::see_out).
 pub(crate) trait Transport: Send + Sync + 'static {
     /// Appends what happened since the last call.
     fn poll(&mut self, now: Duration, events: &mut Vec<TransportEvent>);
@@ -184,11 +184,9 @@ pub(crate) trait Transport: Send + Sync + 'static {
     /// Asks the server for something in the room.
     fn ask(&mut self, _request: RoomRequest) {}
     /// Leaves the room, and enters no other. What was sent to peers goes out as long as the transport is kept.
-    fn leave(&mut self, _now: Duration) {}
-    /// Whether everybody can have heard by now that we left, and the transport is of no more use.
-    fn has_left(&self, _now: Duration) -> bool {
-        true
-    }
+    fn leave(&mut self) {}
+    /// Holds up a program that is about to end until everybody can have heard that we left.
+    fn see_out(&self) {}
     /// Which way packets go to a peer.
     fn route(&self, _peer: PeerId) -> Route {
         Route::Unknown

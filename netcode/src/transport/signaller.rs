@@ -321,8 +321,17 @@ impl RoomSignaller {
             select(closing, Delay::new(CLOSE_WITHIN)).await;
         }
         self.socket = None;
+        *self.attempt.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
         self.give_up();
         self.watch.note_departure();
+    }
+
+    /// Is at the server again, or waits for ever if we would be somebody else there.
+    async fn come_back(&mut self) {
+        match self.way_back() {
+            Some(way_back) => self.reconnect(way_back).await,
+            None => pending().await,
+        }
     }
 
     /// Tries to reach the server once more. Should it be another one, which does not know us, we are done with it.
@@ -365,6 +374,9 @@ impl Drop for RoomSignaller {
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
 impl Signaller for RoomSignaller {
     async fn send(&mut self, request: PeerRequest) -> Result<(), SignalingError> {
+        if self.watch.is_leaving() {
+            return Ok(());
+        }
         let request = match request {
             PeerRequest::Signal { receiver, data } => match self.outgoing(receiver, data) {
                 Some(data) => PeerRequest::Signal { receiver, data },
@@ -387,8 +399,14 @@ impl Signaller for RoomSignaller {
         }
         loop {
             let Some(socket) = &mut self.socket else {
-                let Some(way_back) = self.way_back() else { return pending().await };
-                self.reconnect(way_back).await;
+                if self.watch.is_leaving() {
+                    self.leave().await;
+                    return pending().await;
+                }
+                let watch = self.watch.clone();
+                let (returning, leaving) = (self.come_back(), watch.leaving());
+                pin_mut!(returning, leaving);
+                select(returning, leaving).await;
                 continue;
             };
             let step = {
@@ -417,6 +435,7 @@ impl Signaller for RoomSignaller {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
     use signaling::lobby::{Place, RoomMember};
 
     use super::*;
@@ -445,6 +464,19 @@ mod tests {
         assert_eq!(signaller.watch.take_bad_signals(), 0);
         assert_eq!(signaller.watch.take_room().count(), 1, "it is news of the room");
         assert!(signaller.way_back().is_some(), "the good one is kept");
+    }
+
+    #[test]
+    fn who_leaves_while_the_server_is_away_does_not_come_back() {
+        let mut signaller = RoomSignaller::without_server(Candidates::All);
+        (signaller.url, signaller.is_lasting) = ("ws://127.0.0.1:1/room?key=1".into(), true);
+        assert!(signaller.next_message().now_or_never().is_none(), "it tries to come back");
+        assert!(signaller.attempt.get_mut().expect("nobody panicked").is_some());
+        signaller.watch.leave();
+        assert!(signaller.next_message().now_or_never().is_none());
+        assert!(signaller.watch.has_left());
+        assert!(signaller.attempt.get_mut().expect("nobody panicked").is_none());
+        assert_eq!(signaller.way_back(), None);
     }
 
     #[test]

@@ -27,7 +27,7 @@ struct Notices {
     is_over: bool,
     /// We leave the room.
     is_leaving: bool,
-    /// The server has heard of it, or cannot.
+    /// The server was told, and has answered or had the time to.
     has_left: bool,
     /// Who is connected to us now, whatever the server says of it.
     connected: Vec<PeerId>,
@@ -99,12 +99,26 @@ impl Watch {
         self.with(|notices| notices.is_leaving)
     }
 
-    /// Notes that the server was told that we leave.
+    /// Waits until we leave the room. Nobody may wait for requests meanwhile.
+    pub(super) async fn leaving(&self) {
+        poll_fn(|context| {
+            self.with(|notices| {
+                if notices.is_leaving {
+                    return Poll::Ready(());
+                }
+                notices.waker = Some(context.waker().clone());
+                Poll::Pending
+            })
+        })
+        .await;
+    }
+
+    /// Notes that the server was told that we leave, if it is there.
     pub(super) fn note_departure(&self) {
         self.with(|notices| notices.has_left = true);
     }
 
-    /// Whether the server was told that we leave, or cannot be told any more.
+    /// Whether nothing more will be said to the server: it was told that we leave, or is not there.
     pub(super) fn has_left(&self) -> bool {
         self.with(|notices| notices.has_left || notices.is_over)
     }
@@ -260,15 +274,19 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_requests_is_woken_by_a_departure() {
-        let watch = Watch::default();
+    fn who_waits_is_woken_by_a_departure() {
         let mut pool = LocalPool::new();
-        let waiting = watch.clone();
-        let next = pool.spawner().spawn_local_with_handle(async move { waiting.next_ask().await });
+        let [asked, alone] = [(); 2].map(|()| Watch::default());
+        let (waiting, leaving) = (asked.clone(), alone.clone());
+        let spawner = pool.spawner();
+        let next = spawner.spawn_local_with_handle(async move { waiting.next_ask().await });
+        let leaving = spawner.spawn_local_with_handle(async move { leaving.leaving().await });
         pool.run_until_stalled();
-        watch.leave();
+        asked.leave();
+        alone.leave();
         pool.run_until_stalled();
         assert_eq!(next.expect("the pool runs").now_or_never(), Some(None));
+        assert_eq!(leaving.expect("the pool runs").now_or_never(), Some(()));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use signaling::{
 use super::{
     Channel, MAX_PEERS, Route, Transport, TransportError, TransportEvent,
     address::{Visitor, as_member, opened_room, room_url, server_of},
+    platform::hold_up,
     room::{Entering, Opened, Room},
     signaller::backoff,
     watch::{PeerStep, Watch},
@@ -32,6 +33,8 @@ const RETURN_WITHIN: Duration = Duration::from_secs(60);
 const KEEP_AT_LEAST: Duration = Duration::from_secs(5);
 /// What is sent last to a peer is out within this time, unless the machine is very busy.
 const SEND_WITHIN: Duration = Duration::from_millis(300);
+/// A program that ends waits no longer than this for the server to hear of it.
+const LEAVE_WITHIN: Duration = Duration::from_secs(1);
 /// Departures remembered: more than a room holds.
 const MAX_GONE: usize = 64;
 
@@ -73,8 +76,6 @@ pub(crate) struct WebRtcTransport {
     early: Vec<(PeerId, Channel, Packet)>,
     /// With whom a handshake is under way, and since when.
     handshakes: Vec<(PeerId, Duration)>,
-    /// When we left the room, once we did.
-    left_at: Option<Duration>,
 }
 
 impl WebRtcTransport {
@@ -99,7 +100,6 @@ impl WebRtcTransport {
             handshakes: Vec::new(),
             outage: None,
             was_open: false,
-            left_at: None,
         })
     }
 
@@ -338,17 +338,16 @@ impl Transport for WebRtcTransport {
         self.watch().ask(request);
     }
 
-    fn leave(&mut self, now: Duration) {
-        self.left_at = Some(now);
+    fn leave(&mut self) {
+        self.watch().leave();
         // Who is not in the room yet does not enter it any more.
         self.entering.opened.close();
-        self.watch().leave();
     }
 
-    fn has_left(&self, now: Duration) -> bool {
+    fn see_out(&self) {
         // matchbox does not tell when a packet is out.
-        let is_sent = |left_at: Duration| now.saturating_sub(left_at) >= SEND_WITHIN;
-        self.watch().has_left() && (self.peers.is_empty() || self.left_at.is_some_and(is_sent))
+        let sent_after = if self.peers.is_empty() { Duration::ZERO } else { SEND_WITHIN };
+        hold_up(LEAVE_WITHIN, |waited| waited >= sent_after && self.watch().has_left());
     }
 
     fn route(&self, peer: PeerId) -> Route {

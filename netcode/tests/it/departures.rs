@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use bevy::app::AppExit;
+use bevy::{
+    app::{AppExit, Last},
+    prelude::MessageWriter,
+};
 use netcode::{NetcodeConfig, prelude::*, testing::Stepper};
 
 use crate::support::{assert_agreement, build, busy, state, stats};
@@ -24,9 +27,13 @@ fn who_leaves_ends_the_match_for_the_others_with_a_reason() {
 fn an_app_that_exits_leaves_as_well() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(60);
-    stepper.app_mut(0).world_mut().write_message(AppExit::Success);
-    stepper.updates(10);
+    // Where Bevy says that the last window was closed. No other update follows.
+    stepper.app_mut(0).add_systems(Last, |mut exits: MessageWriter<AppExit>| {
+        exits.write(AppExit::Success);
+    });
+    stepper.app_mut(0).update();
     assert_eq!(*state(stepper.app(0)), SessionState::Offline);
+    stepper.updates(10);
     let reason = EndReason::PeerLeft { name: "peer 0".into() };
     assert_eq!(*state(stepper.app(1)), SessionState::Ended(reason));
 }

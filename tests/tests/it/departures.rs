@@ -38,6 +38,7 @@ fn a_peer_that_leaves_is_named_to_the_others() {
     let left_at = Instant::now();
     assert!(status.success(), "the leaver played as long as it wanted: {:#?}", cid.lines());
     assert_told(&mut [&mut ann, &mut bob], "Cid", left_at);
+    assert_eq!(server.broken(), 0, "whoever leaves says so to the server as well");
 }
 
 /// The peers say in time that `missing` is gone, end by themselves, and agree on what they played until then.

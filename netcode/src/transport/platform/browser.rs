@@ -1,6 +1,6 @@
 //! A page in a browser.
 
-use std::pin::Pin;
+use std::{pin::Pin, time::Duration};
 
 use futures::{SinkExt, StreamExt};
 use pharos::{Events, Filter, Observable};
@@ -36,7 +36,7 @@ impl Socket {
         }
     }
 
-    /// Does nothing: a browser says goodbye for whoever goes.
+    /// Does nothing: the browser says goodbye once this is dropped.
     pub(in crate::transport) async fn close(&mut self) {}
 
     /// Goes. A browser always says goodbye.
@@ -49,6 +49,9 @@ impl Socket {
         }
     }
 }
+
+/// A page cannot be held up.
+pub(in crate::transport) fn hold_up(_: Duration, _: impl Fn(Duration) -> bool) {}
 
 /// A future that is polled now and then. A page has one thread, so it may well be sent to another.
 pub(in crate::transport) type Kept<T> = SendWrapper<Pin<Box<dyn Future<Output = T>>>>;

@@ -6,9 +6,9 @@ mod browser;
 mod native;
 
 #[cfg(target_arch = "wasm32")]
-pub(super) use browser::{Kept, Socket, keep, run};
+pub(super) use browser::{Kept, Socket, hold_up, keep, run};
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) use native::{Kept, Socket, keep, run};
+pub(super) use native::{Kept, Socket, hold_up, keep, run};
 
 /// How a connection ended.
 #[derive(Debug, Default, PartialEq, Eq)]

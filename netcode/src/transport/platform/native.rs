@@ -1,6 +1,6 @@
 //! A native program.
 
-use std::pin::Pin;
+use std::{pin::Pin, time::Duration};
 
 use async_tungstenite::{
     WebSocketStream,
@@ -10,6 +10,9 @@ use async_tungstenite::{
 use futures::{FutureExt, StreamExt};
 
 use super::{Closing, Incoming};
+
+/// How often somebody who holds up a thread looks whether that may end.
+const GLANCE: Duration = Duration::from_millis(5);
 
 /// A WebSocket, which says goodbye when it is dropped: the server keeps the places of those whose connection breaks.
 pub(in crate::transport) struct Socket {
@@ -47,9 +50,13 @@ impl Socket {
 
     /// Says goodbye, and waits for the server to have heard it. May be cancelled, and called again.
     pub(in crate::transport) async fn close(&mut self) {
-        if self.stream.close(None).await.is_ok() {
-            // Should something lie unread when the program ends, the system resets the connection, and what was sent last is lost.
-            while let Some(Ok(_)) = self.stream.next().await {}
+        // It fails the second time, when there is nothing left but to wait.
+        let _ = self.stream.close(None).await;
+        // Should something lie unread when the program ends, the system resets the connection, and what was sent last is lost.
+        while let Some(Ok(message)) = self.stream.next().await {
+            if message.is_close() {
+                break;
+            }
         }
     }
 
@@ -65,6 +72,15 @@ impl Drop for Socket {
             // At once or never: a frame of a few bytes goes out unless the connection is stuck, and then it is as good as broken.
             let _ = self.stream.close(None).now_or_never();
         }
+    }
+}
+
+/// Holds up this thread until that is so after the time that it is told, but for no more than about `at_most`.
+pub(in crate::transport) fn hold_up(at_most: Duration, is_so: impl Fn(Duration) -> bool) {
+    let mut waited = Duration::ZERO;
+    while waited < at_most && !is_so(waited) {
+        std::thread::sleep(GLANCE);
+        waited += GLANCE;
     }
 }
 
