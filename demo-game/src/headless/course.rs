@@ -25,6 +25,8 @@ const PLAYING_PATIENCE: Duration = Duration::from_secs(30);
 /// How long to stay after the last frame of the run is confirmed here, so that it is confirmed everywhere: longer than the pauses of a bad
 /// network, in which others stand still for a second.
 const SETTLING_TIME: Duration = Duration::from_secs(2);
+/// How long to stay where nothing will come of it: the others are about to find out why, and could not any more once we are gone.
+const FAREWELL_TIME: Duration = Duration::from_secs(1);
 /// Fewer frames than this are not worth another match.
 const SHORTEST_MATCH_FRAMES: u32 = 5 * FPS as u32;
 
@@ -55,6 +57,8 @@ enum Stage {
     Playing,
     /// The last frame is confirmed here; the others may need a moment.
     Settling,
+    /// It failed, and said so.
+    Failed,
 }
 
 /// What is to be done now.
@@ -247,6 +251,12 @@ pub(super) fn advance(
         Stage::Playing => course.play(&state, frame.0, &stats, &watch),
         Stage::Settling if course.in_stage() < SETTLING_TIME && state.is_running() => Step::Wait,
         Stage::Settling => Step::Leave,
+        Stage::Failed => {
+            if course.in_stage() >= FAREWELL_TIME {
+                exit.write(AppExit::error());
+            }
+            Step::Wait
+        }
     };
     match step {
         Step::Wait => {}
@@ -268,17 +278,21 @@ pub(super) fn advance(
         Step::Settle => course.enter(Stage::Settling),
         Step::Leave | Step::Fail(_) => {
             course.count_match(&stats);
-            let mut has_failed = course.report.numbers.desyncs > 0;
-            if has_failed {
+            let has_desynced = course.report.numbers.desyncs > 0;
+            if has_desynced {
                 say(&format!("desynced {} times", course.report.numbers.desyncs));
             }
+            let mut is_well = !has_desynced;
             if let Step::Fail(reason) = step {
                 say(&reason);
                 course.report.end_reason = Some(reason);
-                has_failed = true;
+                is_well = false;
             }
-            has_failed |= !course.finish(&state, &watch, &travels);
-            exit.write(if has_failed { AppExit::error() } else { AppExit::Success });
+            if course.finish(&state, &watch, &travels) && is_well {
+                exit.write(AppExit::Success);
+            } else {
+                course.enter(Stage::Failed);
+            }
         }
     }
 }
@@ -314,6 +328,7 @@ pub(super) fn show_progress(
             state.score().iter().map(u8::to_string).collect::<Vec<_>>().join(":"),
             away(&lobby),
         ),
+        Stage::Failed => return,
     };
     tell(&line);
 }

@@ -84,8 +84,8 @@ fn begin_long_match(
     let peer = start(&settings.flag("--input", "idle"));
     let report = wait_for_frames(&page, 120);
     let seed = u64::from_str_radix(report.text("seed"), 16).expect("a running match has a seed");
-    // The page plays on from the first frame to the last that the peer confirms.
-    lasts(seed, seconds + 1).then_some((page, peer))
+    // The page plays on while the peer waits for two seconds until its last frame is confirmed everywhere, and until it has left.
+    lasts(seed, seconds + 5).then_some((page, peer))
 }
 
 /// Asserts that nobody sees the page, and that the other peer knows.

@@ -55,7 +55,9 @@ fn without_the_right_secret_there_is_no_relay() {
         let settings = PeerSettings::new(server.room("unrelayed"), name).flag("--wait", "20");
         settings.switch("--relay-only")
     };
-    for mut peer in ["Ann", "Bob"].map(|name| start(&settings(name))) {
+    // Neither is ended before both have spoken: who is gone from the server is no longer one that cannot be reached.
+    let mut peers = ["Ann", "Bob"].map(|name| start(&settings(name)));
+    for peer in &mut peers {
         let reason = peer.wait_for_reason(patience(SECONDS));
         assert!(reason.contains("cannot connect to 1 other player"), "{reason}");
     }
