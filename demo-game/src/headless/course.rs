@@ -278,11 +278,10 @@ pub(super) fn advance(
         Step::Settle => course.enter(Stage::Settling),
         Step::Leave | Step::Fail(_) => {
             course.count_match(&stats);
-            let has_desynced = course.report.numbers.desyncs > 0;
-            if has_desynced {
+            let mut is_well = course.report.numbers.desyncs == 0;
+            if !is_well {
                 say(&format!("desynced {} times", course.report.numbers.desyncs));
             }
-            let mut is_well = !has_desynced;
             if let Step::Fail(reason) = step {
                 say(&reason);
                 course.report.end_reason = Some(reason);
