@@ -1,14 +1,16 @@
-//! When a silent peer is asked whether it is there, and when it is given up.
+//! When who is silent is asked whether it is there, and when it is given up.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Decides when a silent peer is asked whether it is there, and when it is given up.
+/// Decides when who is silent is asked whether it is there, and when it is given up: half the timeout after that. Time in which this
+/// process was halted is no silence of the other one, who is always given that half to answer.
 #[derive(Debug)]
 pub(super) struct Silence {
     timeout: Duration,
-    heard_at: Instant,
+    /// When the other one was last heard, or was asked after that.
+    since: Instant,
     is_asked: bool,
 }
 
@@ -22,12 +24,11 @@ pub(super) enum SilenceStep {
 
 impl Silence {
     pub(super) fn new(timeout: Duration, now: Instant) -> Self {
-        Self { timeout, heard_at: now, is_asked: false }
+        Self { timeout, since: now, is_asked: false }
     }
 
     pub(super) fn heard(&mut self, now: Instant) {
-        self.heard_at = now;
-        self.is_asked = false;
+        (self.since, self.is_asked) = (now, false);
     }
 
     pub(super) fn step(&mut self, now: Instant) -> SilenceStep {
@@ -37,14 +38,13 @@ impl Silence {
         if self.is_asked {
             return SilenceStep::GiveUp;
         }
-        self.is_asked = true;
+        (self.since, self.is_asked) = (now, true);
         SilenceStep::Ask
     }
 
     /// When to take the next [`step`](Self::step), unless something is heard before.
     pub(super) fn next_alarm(&self) -> Instant {
-        let halves = if self.is_asked { 2 } else { 1 };
-        self.heard_at + self.timeout / 2 * halves
+        self.since + self.timeout / 2
     }
 }
 
@@ -65,5 +65,15 @@ mod tests {
         assert_eq!(silence.step(at(89)), SilenceStep::Ask);
         assert_eq!(silence.next_alarm(), at(119));
         assert_eq!(silence.step(at(119)), SilenceStep::GiveUp);
+    }
+
+    #[test]
+    fn who_was_halted_itself_asks_before_it_gives_anybody_up() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut silence = Silence::new(Duration::from_secs(60), start);
+        assert_eq!(silence.step(at(1000)), SilenceStep::Ask);
+        assert_eq!(silence.step(at(1029)), SilenceStep::Wait);
+        assert_eq!(silence.step(at(1030)), SilenceStep::GiveUp);
     }
 }

@@ -104,6 +104,9 @@ async fn who_was_only_taken_for_dead_is_there_again() {
     assert_eq!(room.members.len(), 2);
     ann.greet(&mut bob).await;
     bob.greet(&mut ann).await;
+    // It was only halted: Redis was there all the time, and nobody need be told otherwise.
+    let impaired = RoomEvent::Service(ServiceState::Impaired);
+    assert!(!ann.heard.contains(&impaired), "{:?}", ann.heard);
 }
 
 #[tokio::test]

@@ -24,10 +24,13 @@ use tungstenite::Utf8Bytes;
 
 use super::{
     super::{
-        super::room::{Effect, ProcessId, Room, RoomId},
+        super::{
+            room::{Effect, ProcessId, Room, RoomId},
+            silence::{Silence, SilenceStep},
+        },
         Store, StoreDown,
     },
-    ALIVE_FOR, ANSWER_WITHIN, BATCH, RedisStore, commands, key,
+    AFTER_OUTAGE, ALIVE_FOR, ANSWER_WITHIN, BATCH, RedisStore, commands, key,
 };
 use crate::protocol::PeerId;
 
@@ -143,7 +146,7 @@ async fn listen(
     if !is_done(sink.subscribe(&own)).await {
         return;
     }
-    let mut silent_at = Instant::now() + ALIVE_FOR;
+    let mut silence = Silence::new(ALIVE_FOR, Instant::now());
     loop {
         select! {
             subscription = subscriptions.recv() => {
@@ -156,8 +159,8 @@ async fn listen(
             }
             message = messages.next() => {
                 let (Some(message), Some(store)) = (message, store.upgrade()) else { return };
+                silence.heard(Instant::now());
                 if message.get_channel_name() == own {
-                    silent_at = Instant::now() + ALIVE_FOR;
                     continue;
                 }
                 let id = message.get_channel_name().strip_prefix(&key("events", ""));
@@ -166,7 +169,14 @@ async fn listen(
                     store.hear(&RoomId(id.to_owned()), &payload);
                 }
             }
-            () = sleep_until(silent_at) => return,
+            () = sleep_until(silence.next_alarm()) => {
+                let Some(store) = store.upgrade() else { return };
+                if silence.step(Instant::now()) == SilenceStep::GiveUp {
+                    return;
+                }
+                // The next beat is what asks. Who was halted does not know what others could say meanwhile.
+                store.lock_beat().trusts_from = Instant::now() + AFTER_OUTAGE;
+            }
             () = &mut is_doubted => return,
         }
     }
