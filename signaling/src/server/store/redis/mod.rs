@@ -118,6 +118,11 @@ impl Echoes {
             let _ = sender.send(());
         }
     }
+
+    /// None that is on its way will come: the connection is gone. Whoever waits for one goes on, and must not doubt the next connection.
+    fn give_up(&self) {
+        self.lock().1.clear();
+    }
 }
 
 impl Drop for Echo<'_> {
@@ -248,8 +253,8 @@ impl RedisStore {
         let swapped = self.attempt(swap).await;
         if swapped == Ok(true) && is_followed {
             // Our own peers have been told once this comes back to us.
-            let heard = timeout(ANSWER_WITHIN, &mut echo.heard).await;
-            if heard.is_err() && self.shared.lock().contains_key(id) {
+            let waited = timeout(ANSWER_WITHIN, &mut echo.heard).await;
+            if waited.is_err() && self.shared.lock().contains_key(id) {
                 warn!("Redis publishes what does not come here");
                 self.doubt.notify_waiters();
             }
@@ -385,4 +390,20 @@ fn kept(text: String) -> Option<Kept> {
         .inspect_err(|error| warn!(%error, "a room in Redis cannot be read"))
         .ok()?;
     Some(Kept { room: Arc::new(room), version: Version::Text(text) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_waits_for_what_was_on_its_way_when_the_connection_went() {
+        let echoes = Echoes::default();
+        let mut before = echoes.expect();
+        echoes.give_up();
+        assert!((&mut before.heard).await.is_err());
+        let mut after = echoes.expect();
+        echoes.heard(after.number);
+        assert_eq!((&mut after.heard).await, Ok(()));
+    }
 }

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::{
     super::{
         super::room::{Effect, Member, Room, RoomId},
-        Change, StoreDown,
+        Change, Store, StoreDown,
     },
     AFTER_OUTAGE, RedisStore, kept,
 };
@@ -54,6 +54,7 @@ impl RedisStore {
 
     pub(super) fn lose(&self) {
         self.shared.is_cut_off.store(true, Relaxed);
+        self.echoes.give_up();
         if !self.shared.set_down(true) {
             warn!("Redis is gone: matches go on, and nobody can come until it is back");
             self.shared.local.tell_all(&RoomEvent::Service(ServiceState::Impaired));
@@ -114,7 +115,8 @@ impl RedisStore {
     /// Puts those back into a room who are connected here and were in it as it was `before`, as long as it takes.
     async fn bring_back(&self, id: &RoomId, before: &Room) {
         while self.present(before).any(|member| self.shared.local.is_in(member.id, id)) {
-            if self.settle(id, before, Known::Everything).await.is_ok() {
+            // Nothing that is published meanwhile would come back.
+            if !self.is_down() && self.settle(id, before, Known::Everything).await.is_ok() {
                 return;
             }
             sleep(RETRY).await;
