@@ -186,7 +186,7 @@ pub enum Denial {
     Playing,
     /// No match is being played.
     NotPlaying,
-    /// The server cannot do it now.
+    /// The server cannot do it now, or does not know whether it is done: the room tells.
     Unavailable,
 }
 

@@ -1,15 +1,15 @@
-//! When who is silent is asked whether it is there, and when it is given up.
+//! When a silent peer, or Redis, is asked whether it is there, and when it is given up.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Decides when who is silent is asked whether it is there, and when it is given up: half the timeout after that. Time in which this
-/// process was halted is no silence of the other one, who is always given that half to answer.
+/// Decides when a silent peer is asked whether it is there, and when it is given up: half the timeout after it was asked, however late
+/// that was because this process was halted.
 #[derive(Debug)]
 pub(super) struct Silence {
     timeout: Duration,
-    /// When the other one was last heard, or was asked after that.
+    /// When the peer was last heard, or was asked after that.
     since: Instant,
     is_asked: bool,
 }

@@ -3,7 +3,7 @@
 use std::{process::Command, time::Duration};
 
 use signaling::{
-    lobby::{RoomEvent, RoomRequest, ServiceState},
+    lobby::{RoomEvent, RoomRequest, RoomState, ServiceState},
     protocol::{PeerEvent, Refusal},
 };
 use tokio::time::timeout;
@@ -134,6 +134,35 @@ async fn a_redis_that_says_nothing_is_noticed_and_taken_up_again() {
     }
     cid.greet(&mut ann).await;
     ann.greet(&mut bob).await;
+}
+
+#[tokio::test]
+async fn a_change_that_was_on_its_way_when_the_connection_went_costs_no_second_one() {
+    let test = "a_change_that_was_on_its_way_when_the_connection_went_costs_no_second_one";
+    let Some(redis) = RedisServer::start(test) else { return };
+    let one = Process::start(&redis);
+    let mut ann = one.join(1, "/v1/rooms/room").await;
+    let mut bob = one.join(2, "/v1/rooms/room").await;
+    assert_eq!(ann.next().await, PeerEvent::NewPeer(bob.id));
+    // The change is made as soon as nobody listens any more.
+    redis.tell("CLIENT PAUSE 20000 WRITE");
+    ann.ask(&RoomRequest::Rename("Ann".to_owned())).await;
+    within_deadline("a change that waits", async {
+        while redis.tell("INFO clients").contains("blocked_clients:0") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    redis.tell("CLIENT KILL TYPE pubsub");
+    hears_of(&mut bob, ServiceState::Impaired).await;
+    redis.tell("CLIENT UNPAUSE");
+    hears_of(&mut bob, ServiceState::Restored).await;
+    let is_named =
+        |room: &RoomState| room.member(ann.id).is_some_and(|member| member.name == "Ann");
+    bob.sees("the name", is_named).await;
+    // For as long as a change is waited for, and some more.
+    let again = timeout(Duration::from_secs(4), hears_of(&mut bob, ServiceState::Impaired)).await;
+    assert!(again.is_err(), "the next connection was given up, too");
 }
 
 #[tokio::test]

@@ -42,6 +42,20 @@ impl RedisServer {
         self.child.id()
     }
 
+    /// What it answers to a command.
+    pub(crate) fn tell(&self, command: &str) -> String {
+        let ask = || -> io::Result<String> {
+            let mut stream = TcpStream::connect(self.address)?;
+            stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes())?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        let answer = ask().expect("it runs");
+        assert!(!answer.starts_with('-'), "{command}: {answer}");
+        answer
+    }
+
     /// Kills it: all that was in it is gone.
     pub(crate) fn stop(&mut self) {
         self.child.kill().expect("it runs");

@@ -13,7 +13,7 @@ use super::{
         super::room::{ProcessId, RoomId},
         StoreDown,
     },
-    ALIVE_FOR, BATCH, BEAT, REFRESH, RedisStore, key,
+    AFTER_OUTAGE, ALIVE_FOR, BATCH, BEAT, REFRESH, RedisStore, key,
     scripts::INDEX_FOR,
 };
 use crate::protocol::PeerId;
@@ -37,6 +37,18 @@ impl RedisStore {
         say.arg("PX").arg(ALIVE_FOR.as_millis() as u64).ignore();
         say.cmd("PUBLISH").arg(key("beat", name)).arg(1).ignore();
         self.attempt(say.exec_async(&mut self.commands())).await
+    }
+
+    /// Whether who does not say that it is alive is dead. It could not if nobody could for some time: Redis was gone, or this machine was
+    /// halted, by which it has not looked for long.
+    pub(super) fn trusts(&self) -> bool {
+        let now = Instant::now();
+        let mut beat = self.lock_beat();
+        if now - beat.looked > ALIVE_FOR / 2 {
+            beat.trusts_from = now + AFTER_OUTAGE;
+        }
+        beat.looked = now;
+        beat.trusts_from <= now
     }
 
     /// Keeps the rooms of this process, and the lists that they are in.

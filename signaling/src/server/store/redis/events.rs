@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     select,
     sync::{mpsc, oneshot},
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until},
 };
 use tracing::warn;
 use tungstenite::Utf8Bytes;
@@ -30,7 +30,7 @@ use super::{
         },
         Store, StoreDown,
     },
-    AFTER_OUTAGE, ALIVE_FOR, ANSWER_WITHIN, BATCH, RedisStore, commands, key,
+    ALIVE_FOR, BATCH, RedisStore, commands, in_time, key,
 };
 use crate::protocol::PeerId;
 
@@ -95,8 +95,8 @@ pub(super) async fn follow(
                 () = sleep_until(retry) => break,
             }
         }
-        next = match timeout(ANSWER_WITHIN, client.get_async_pubsub()).await {
-            Ok(Ok(mut pubsub)) => resume(&client, &mut pubsub, &store).await.then_some(pubsub),
+        next = match in_time(client.get_async_pubsub()).await {
+            Some(Ok(mut pubsub)) => resume(&client, &mut pubsub, &store).await.then_some(pubsub),
             _ => None,
         };
     }
@@ -105,7 +105,7 @@ pub(super) async fn follow(
 /// Subscribes to everything again. What was missed is looked up afterwards, so that nothing can fall in between.
 async fn resume(client: &Client, pubsub: &mut PubSub, store: &Weak<RedisStore>) -> bool {
     let Some(store) = store.upgrade() else { return false };
-    let Ok(Ok(commands)) = timeout(ANSWER_WITHIN, commands(client)).await else { return false };
+    let Some(Ok(commands)) = in_time(commands(client)).await else { return false };
     store.set_commands(commands);
     let channels: Vec<String> =
         store.shared.lock().keys().map(|RoomId(name)| key("events", name)).collect();
@@ -159,8 +159,9 @@ async fn listen(
             }
             message = messages.next() => {
                 let (Some(message), Some(store)) = (message, store.upgrade()) else { return };
-                silence.heard(Instant::now());
                 if message.get_channel_name() == own {
+                    // What others publish does not show that they hear us.
+                    silence.heard(Instant::now());
                     continue;
                 }
                 let id = message.get_channel_name().strip_prefix(&key("events", ""));
@@ -169,13 +170,11 @@ async fn listen(
                     store.hear(&RoomId(id.to_owned()), &payload);
                 }
             }
+            // The next beat is what asks.
             () = sleep_until(silence.next_alarm()) => {
-                let Some(store) = store.upgrade() else { return };
                 if silence.step(Instant::now()) == SilenceStep::GiveUp {
                     return;
                 }
-                // The next beat is what asks. Who was halted does not know what others could say meanwhile.
-                store.lock_beat().trusts_from = Instant::now() + AFTER_OUTAGE;
             }
             () = &mut is_doubted => return,
         }
@@ -184,7 +183,7 @@ async fn listen(
 
 /// Whether Redis did it, in time.
 async fn is_done(work: impl Future<Output = RedisResult<()>>) -> bool {
-    matches!(timeout(ANSWER_WITHIN, work).await, Ok(Ok(())))
+    matches!(in_time(work).await, Some(Ok(())))
 }
 
 impl RedisStore {

@@ -8,6 +8,7 @@
 //! when it is back, and needs no history of them.
 
 mod alive;
+mod echoes;
 mod events;
 mod recovery;
 mod scripts;
@@ -15,6 +16,7 @@ mod scripts;
 use std::{
     collections::HashMap,
     fmt, mem,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -36,6 +38,7 @@ use tracing::{debug, warn};
 use tungstenite::Utf8Bytes;
 
 use self::{
+    echoes::Echoes,
     events::{Published, Subscription},
     scripts::Scripts,
 };
@@ -86,59 +89,12 @@ pub(crate) struct RedisStore {
     doubt: Arc<Notify>,
 }
 
-/// Changes of this process that are on their way back to it.
-#[derive(Default)]
-struct Echoes(Mutex<(u64, HashMap<u64, oneshot::Sender<()>>)>);
-
-/// A change that is on its way back.
-struct Echo<'a> {
-    echoes: &'a Echoes,
-    number: u64,
-    heard: oneshot::Receiver<()>,
-}
-
-impl Echoes {
-    fn lock(&self) -> MutexGuard<'_, (u64, HashMap<u64, oneshot::Sender<()>>)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A number for a change, and what resolves when it was heard.
-    fn expect(&self) -> Echo<'_> {
-        let (sender, heard) = oneshot::channel();
-        let mut echoes = self.lock();
-        echoes.0 += 1;
-        let number = echoes.0;
-        echoes.1.insert(number, sender);
-        Echo { echoes: self, number, heard }
-    }
-
-    fn heard(&self, number: u64) {
-        if let Some(sender) = self.lock().1.remove(&number) {
-            // Who no longer waits need not be told.
-            let _ = sender.send(());
-        }
-    }
-
-    /// None that is on its way will come: the connection is gone. Whoever waits for one goes on, and must not doubt the next connection.
-    fn give_up(&self) {
-        self.lock().1.clear();
-    }
-}
-
-impl Drop for Echo<'_> {
-    fn drop(&mut self) {
-        self.echoes.lock().1.remove(&self.number);
-    }
-}
-
 /// The rooms with peers of this process, and whether we hear of them.
 struct Followed {
     local: Arc<Local>,
     rooms: Mutex<HashMap<RoomId, FollowedRoom>>,
     /// Whether rooms may not be as they should be: until all were looked at.
     is_down: AtomicBool,
-    /// Whether there is no connection; it is there again before the rooms are.
-    is_cut_off: AtomicBool,
 }
 
 #[derive(Default)]
@@ -151,6 +107,8 @@ struct FollowedRoom {
 
 struct Beat {
     refreshed: Instant,
+    /// When it was last looked for dead processes.
+    looked: Instant,
     trusts_from: Instant,
 }
 
@@ -179,8 +137,7 @@ impl RedisStore {
     ) -> Result<Arc<Self>, RedisError> {
         let client = Client::open(url)?;
         let (subscriptions, receiver) = mpsc::unbounded_channel();
-        let (is_down, is_cut_off) = Default::default();
-        let shared = Followed { local, rooms: Mutex::default(), is_down, is_cut_off };
+        let shared = Followed { local, rooms: Mutex::default(), is_down: AtomicBool::new(false) };
         let connection = commands(&client).await?;
         let pubsub = client.get_async_pubsub().await?;
         let now = Instant::now();
@@ -190,7 +147,7 @@ impl RedisStore {
             subscriptions,
             process,
             shared,
-            beat: Mutex::new(Beat { refreshed: now, trusts_from: now + AFTER_OUTAGE }),
+            beat: Mutex::new(Beat { refreshed: now, looked: now, trusts_from: now + AFTER_OUTAGE }),
             echoes: Echoes::default(),
             room_for: ROOM_FOR.max(grace.saturating_add(ROOM_LONGER)),
             doubt: Arc::default(),
@@ -246,20 +203,24 @@ impl RedisStore {
     async fn put(&self, change: Change<'_>, is_new: bool) -> Result<bool, StoreDown> {
         let id = change.id;
         let is_followed = self.shared.lock().contains_key(id);
-        let mut echo = self.echoes.expect();
-        let by = (self.process, echo.number);
+        let mut echo = self.echoes.expect()?;
+        let by = (self.process, echo.number());
         let commands = self.commands();
         let swap = self.scripts.swap(&commands, change, by, is_new, self.room_for);
-        let swapped = self.attempt(swap).await;
-        if swapped == Ok(true) && is_followed {
+        let swapped = self.attempt(swap).await?;
+        if swapped && is_followed {
             // Our own peers have been told once this comes back to us.
-            let waited = timeout(ANSWER_WITHIN, &mut echo.heard).await;
-            if waited.is_err() && self.shared.lock().contains_key(id) {
-                warn!("Redis publishes what does not come here");
-                self.doubt.notify_waiters();
+            let heard = in_time(echo.heard()).await;
+            // Unless nobody is here any more who would hear of it.
+            if heard != Some(Ok(())) && self.shared.lock().contains_key(id) {
+                if heard.is_none() {
+                    warn!("Redis publishes what does not come here");
+                    self.doubt.notify_waiters();
+                }
+                return Err(StoreDown);
             }
         }
-        swapped
+        Ok(swapped)
     }
 }
 
@@ -315,7 +276,7 @@ impl Store for RedisStore {
         to: PeerId,
         message: &Utf8Bytes,
     ) -> Result<bool, StoreDown> {
-        if self.shared.is_cut_off.load(Relaxed) {
+        if self.echoes.is_cut_off() {
             return Err(StoreDown);
         }
         // Nobody listens for whom the room does not have.
@@ -345,8 +306,8 @@ impl Store for RedisStore {
         let subscription = Subscription::Begin { id: id.clone(), done };
         // The task that listens ends with the store.
         self.subscriptions.send(subscription).map_err(|_| StoreDown)?;
-        match timeout(ANSWER_WITHIN, is_done).await {
-            Ok(Ok(done)) => done,
+        match in_time(is_done).await {
+            Some(Ok(done)) => done,
             _ => Err(StoreDown),
         }
     }
@@ -364,10 +325,7 @@ impl Store for RedisStore {
     }
 
     async fn bereaved(&self) -> Vec<(RoomId, Vec<PeerId>)> {
-        if self.is_down()
-            || self.refresh().await.is_err()
-            || self.lock_beat().trusts_from > Instant::now()
-        {
+        if self.is_down() || self.refresh().await.is_err() || !self.trusts() {
             return Vec::new();
         }
         let mut elsewhere = self.elsewhere();
@@ -384,26 +342,21 @@ impl Store for RedisStore {
     }
 }
 
+/// The output, unless it takes longer than [`ANSWER_WITHIN`]: in two parts, only one of which passes while this process is halted.
+async fn in_time<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    for _ in 0..2 {
+        if let Ok(output) = timeout(ANSWER_WITHIN / 2, &mut work).await {
+            return Some(output);
+        }
+    }
+    None
+}
+
 /// A room as it lies in Redis. What another version of this program wrote may be unreadable.
 fn kept(text: String) -> Option<Kept> {
     let room = serde_json::from_str(&text)
         .inspect_err(|error| warn!(%error, "a room in Redis cannot be read"))
         .ok()?;
     Some(Kept { room: Arc::new(room), version: Version::Text(text) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn nobody_waits_for_what_was_on_its_way_when_the_connection_went() {
-        let echoes = Echoes::default();
-        let mut before = echoes.expect();
-        echoes.give_up();
-        assert!((&mut before.heard).await.is_err());
-        let mut after = echoes.expect();
-        echoes.heard(after.number);
-        assert_eq!((&mut after.heard).await, Ok(()));
-    }
 }

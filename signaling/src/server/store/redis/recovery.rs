@@ -1,9 +1,6 @@
 //! What is done when something was missed: after an outage of Redis, and when others took this process for dead.
 
-use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -40,7 +37,7 @@ impl RedisStore {
         self.lock_beat().trusts_from = Instant::now() + AFTER_OUTAGE;
         self.say_alive().await?;
         // Whoever is put back is greeted at once.
-        self.shared.is_cut_off.store(false, Relaxed);
+        self.echoes.reconnect();
         let ids: Vec<RoomId> = self.shared.lock().keys().cloned().collect();
         for id in &ids {
             self.look_again(id).await?;
@@ -53,8 +50,7 @@ impl RedisStore {
     }
 
     pub(super) fn lose(&self) {
-        self.shared.is_cut_off.store(true, Relaxed);
-        self.echoes.give_up();
+        self.echoes.cut_off();
         if !self.shared.set_down(true) {
             warn!("Redis is gone: matches go on, and nobody can come until it is back");
             self.shared.local.tell_all(&RoomEvent::Service(ServiceState::Impaired));
@@ -115,7 +111,7 @@ impl RedisStore {
     /// Puts those back into a room who are connected here and were in it as it was `before`, as long as it takes.
     async fn bring_back(&self, id: &RoomId, before: &Room) {
         while self.present(before).any(|member| self.shared.local.is_in(member.id, id)) {
-            // Nothing that is published meanwhile would come back.
+            // After an outage, our peers are first told what they missed.
             if !self.is_down() && self.settle(id, before, Known::Everything).await.is_ok() {
                 return;
             }

@@ -1,0 +1,106 @@
+//! Changes of this process that are on their way back to it.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::oneshot;
+
+use super::super::StoreDown;
+
+/// Who waits for which change to come back.
+#[derive(Default)]
+pub(super) struct Echoes(Mutex<Expected>);
+
+#[derive(Default)]
+struct Expected {
+    last: u64,
+    waiting: HashMap<u64, oneshot::Sender<()>>,
+    is_cut_off: bool,
+}
+
+/// A change that is on its way back.
+pub(super) struct Echo<'a> {
+    echoes: &'a Echoes,
+    number: u64,
+    heard: oneshot::Receiver<()>,
+}
+
+impl Echoes {
+    fn lock(&self) -> MutexGuard<'_, Expected> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Before a change is made: gives it a number. None could come back where there is no connection.
+    pub(super) fn expect(&self) -> Result<Echo<'_>, StoreDown> {
+        let mut expected = self.lock();
+        if expected.is_cut_off {
+            return Err(StoreDown);
+        }
+        let (sender, heard) = oneshot::channel();
+        expected.last += 1;
+        let number = expected.last;
+        expected.waiting.insert(number, sender);
+        Ok(Echo { echoes: self, number, heard })
+    }
+
+    pub(super) fn heard(&self, number: u64) {
+        if let Some(sender) = self.lock().waiting.remove(&number) {
+            // Who no longer waits need not be told.
+            let _ = sender.send(());
+        }
+    }
+
+    /// Whether there is no connection; it is there again before the rooms are.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.lock().is_cut_off
+    }
+
+    /// The connection is gone, and what was on its way with it. Who waited for that must not take it for a fault of the next connection.
+    pub(super) fn cut_off(&self) {
+        let mut expected = self.lock();
+        expected.is_cut_off = true;
+        expected.waiting.clear();
+    }
+
+    pub(super) fn reconnect(&self) {
+        self.lock().is_cut_off = false;
+    }
+}
+
+impl Echo<'_> {
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Waits until it is back; an error if it will not be.
+    pub(super) async fn heard(&mut self) -> Result<(), StoreDown> {
+        (&mut self.heard).await.map_err(|_| StoreDown)
+    }
+}
+
+impl Drop for Echo<'_> {
+    fn drop(&mut self) {
+        self.echoes.lock().waiting.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_on_its_way_goes_with_the_connection() -> Result<(), StoreDown> {
+        let echoes = Echoes::default();
+        let mut before = echoes.expect()?;
+        echoes.cut_off();
+        assert_eq!(before.heard().await, Err(StoreDown));
+        assert!(echoes.expect().is_err());
+        echoes.reconnect();
+        let mut after = echoes.expect()?;
+        echoes.heard(before.number());
+        echoes.heard(after.number());
+        after.heard().await
+    }
+}
