@@ -31,21 +31,15 @@ pub(crate) struct Turns {
     pub(crate) count: usize,
     /// Runs in a turn.
     pub(crate) runs: usize,
-}
-
-impl Turns {
-    /// Runs at the beginning of each turn that do not count: they find the caches full of what the others left there, until
-    /// each buffer of a prediction window has been in use more than once.
-    fn warm_up(self) -> usize {
-        self.runs / 3
-    }
+    /// Of these, runs at the beginning that do not count: they find the caches full of what the others left there.
+    pub(crate) warm_up: usize,
 }
 
 /// Lets the contestants take turns.
 pub(crate) fn alternate(turns: Turns, contestants: &mut [Contestant]) -> Times {
     let mut times = vec![Vec::with_capacity(turns.count * turns.runs); contestants.len()];
     for contestant in contestants.iter_mut() {
-        for _ in 0..turns.warm_up() {
+        for _ in 0..turns.warm_up {
             contestant();
         }
     }
@@ -53,7 +47,7 @@ pub(crate) fn alternate(turns: Turns, contestants: &mut [Contestant]) -> Times {
         for (contestant, times) in contestants.iter_mut().zip(&mut times) {
             for run in 0..turns.runs {
                 let time = contestant();
-                if run >= turns.warm_up() {
+                if run >= turns.warm_up {
                     times.push(time);
                 }
             }

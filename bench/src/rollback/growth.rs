@@ -77,7 +77,7 @@ fn play_one(library: Library, effort: &Effort) -> (Times, Option<(f64, f64)>) {
     }
     let mut new = begin(library);
     let runs = FRAMES_PER_SECOND as usize;
-    let turns = Turns { count: effort.minute / runs, runs };
+    let turns = Turns { count: effort.minute / runs, runs, warm_up: runs / 3 };
     let times = alternate(
         turns,
         &mut [&mut || seconds(|| new.app.update()), &mut || seconds(|| old.app.update())],

@@ -53,8 +53,8 @@ pub(crate) fn measure_size(entities: usize, effort: Effort) -> Size {
         save,
         load,
         load_churn: effort.measure(|| load_after_churn(rigs(), effort.turns, churn)),
-        sync_test: effort.measure(|| sync_test(entities, effort.turns, false)),
-        sync_test_checksum: effort.measure(|| sync_test(entities, effort.turns, true)),
+        sync_test: effort.measure(|| sync_test(entities, effort.updates, false)),
+        sync_test_checksum: effort.measure(|| sync_test(entities, effort.updates, true)),
         memcpy,
         memcpy_back,
         cached_memcpy,
@@ -88,7 +88,7 @@ pub(crate) fn measure_step() -> Pair {
     };
     let idle = std::time::Duration::ZERO;
     let times = alternate(
-        Turns { count: 14, runs: 500 },
+        Turns { count: 14, runs: 500, warm_up: 150 },
         &mut [
             &mut || time(ours, step),
             &mut || time(theirs, step),
