@@ -140,7 +140,7 @@ async fn meet(
     }
     let visit = shared.hub.enter(&visitor, wish, outbox).await.map_err(End::Refused)?;
     shared.health.counters.count(Counter::Joined);
-    info!(room = visit.room.0, peer = %visit.peer, "joined");
+    info!(room = visit.room().0, peer = %visit.peer, "joined");
     shared.hub.give_token(&visit, unix_millis()).await;
     Ok((visit, queue, sent_off))
 }
@@ -157,7 +157,7 @@ impl Guest {
         };
         // What it was not sent is not kept while it says goodbye.
         queue.close();
-        info!(room = visit.room.0, peer = %visit.peer, reason = end.name(), "left");
+        info!(room = visit.room().0, peer = %visit.peer, reason = end.name(), "left");
         if end != End::Refused(Refusal::ServerStopping) || shared.hub.is_shared() {
             // Where nobody else has the rooms, a stopping server tells nobody that the others leave: they have not left each other.
             shared.hub.leave(visit, end.parting(), unix_millis()).await;

@@ -189,9 +189,9 @@ impl Scene {
 
     fn go(&mut self, parting: Parting) {
         if self.clients.len() > FRIENDS.len()
-            && let Some(client) = self.clients.pop()
+            && let Some(mut client) = self.clients.pop()
         {
-            at_once(self.hub.leave(&client.visit, parting, self.now));
+            at_once(self.hub.leave(&mut client.visit, parting, self.now));
         }
     }
 
@@ -200,16 +200,17 @@ impl Scene {
         if self.clients.len() == FRIENDS.len() {
             return;
         }
-        let Some(visit) = self.clients.last().map(|client| client.visit.clone()) else { return };
-        match read(line, &visit) {
-            Ok(Said::Room(request)) => at_once(self.hub.ask(&visit, &request)),
+        let Some(Client { visit, .. }) = self.clients.last() else { return };
+        match read(line, visit) {
+            Ok(Said::Room(request)) => at_once(self.hub.ask(visit, &request)),
             Ok(Said::Signal { receiver, message }) => {
                 let Ok(PeerRequest::<&RawValue>::Signal { data, .. }) = serde_json::from_str(line)
                 else {
                     panic!("nothing else has to be passed on: {line}");
                 };
-                at_once(self.hub.signal(&visit, receiver, message));
-                self.listen(Some((visit.peer, data)));
+                let sender = visit.peer;
+                at_once(self.hub.signal(visit, receiver, message));
+                self.listen(Some((sender, data)));
             }
             Ok(Said::Here) | Err(_) => {}
         }
@@ -234,9 +235,9 @@ impl Scene {
         let is_sent_off =
             |client: &mut Client| client.sent_off.try_recv() != Err(TryRecvError::Empty);
         let gone: Vec<Client> = self.clients.extract_if(.., is_sent_off).collect();
-        for client in gone {
+        for mut client in gone {
             assert!(!FRIENDS.contains(&client.visit.peer), "nobody sends off who reads");
-            at_once(self.hub.leave(&client.visit, Parting::Left, self.now));
+            at_once(self.hub.leave(&mut client.visit, Parting::Left, self.now));
         }
         self.listen(None);
         assert_eq!(self.local.count(), self.clients.len(), "who is here is connected");
@@ -258,7 +259,7 @@ impl Scene {
             assert!(seen.contains(&visit.peer), "whoever is connected is in a room");
             let rooms = self.store.rooms();
             let room =
-                rooms.iter().find(|room| *room.id() == visit.room).expect("its room is there");
+                rooms.iter().find(|room| room.id() == visit.room()).expect("its room is there");
             for other in others {
                 let is_in = room.members().iter().any(|member| member.id == *other);
                 assert!(is_in, "{} was not told that {other} left", visit.peer);
@@ -268,8 +269,8 @@ impl Scene {
 
     /// Everybody goes, and nothing stays.
     fn end(mut self) {
-        while let Some(client) = self.clients.pop() {
-            at_once(self.hub.leave(&client.visit, Parting::Lost, self.now));
+        while let Some(mut client) = self.clients.pop() {
+            at_once(self.hub.leave(&mut client.visit, Parting::Lost, self.now));
         }
         at_once(self.hub.tick(self.now + GRACE));
         assert!(self.store.rooms().is_empty(), "no room outlives its peers and their time");
@@ -305,7 +306,7 @@ impl Client {
             }
             Heard::Peer(PeerEvent::IdAssigned(_)) => panic!("it has an id"),
             Heard::Room(RoomEvent::Room(state)) => {
-                assert_eq!(state.name, self.visit.room.0, "it sees its own room");
+                assert_eq!(state.name, self.visit.room().0, "it sees its own room");
                 assert!(state.member(self.visit.peer).is_some(), "it is in the room that it sees");
             }
             Heard::Room(RoomEvent::Resume(token)) => self.token = Some(token),

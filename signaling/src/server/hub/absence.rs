@@ -35,24 +35,27 @@ struct Missed {
 
 impl Hub {
     /// Notes that a connection is over, and tells the others when it is time to.
-    pub(crate) async fn leave(&self, visit: &Visit, parting: Parting, now: u64) {
-        if self.local.leave(visit.peer, visit.connection).is_none() {
-            // It came again by another connection.
-            return;
+    pub(crate) async fn leave(&self, visit: &mut Visit, parting: Parting, now: u64) {
+        // Otherwise it came again by another connection.
+        if self.local.leave(visit.peer, visit.connection).is_some() {
+            self.part(visit, parting, now).await;
         }
+        visit.interest.end();
+        self.count();
+    }
+
+    async fn part(&self, visit: &Visit, parting: Parting, now: u64) {
         let has_grace = parting == Parting::Lost && visit.is_lasting && self.has_patience();
         let done = if has_grace {
             let peer = visit.peer;
-            self.change(&visit.room, |room| self.if_ours(room, peer, |room| room.miss(peer, now)))
+            self.change(visit.room(), |room| self.if_gone(room, peer, |room| room.miss(peer, now)))
                 .await
         } else {
-            self.remove(&visit.room, visit.peer).await
+            self.remove(visit.room(), visit.peer).await
         };
         if has_grace || done.is_err() {
-            self.miss(&visit.room, visit.peer, now);
+            self.miss(visit.room(), visit.peer, now);
         }
-        self.unwatch(&visit.room);
-        self.count();
     }
 
     /// Whether there is memory left for those who may come again.

@@ -45,8 +45,7 @@ impl Hub {
         match self.store.load(&entrance.id).await? {
             Some(kept) => kept.room.check(&self.newcomer(&visitor, wish)),
             None => {
-                let is_known = self.lock_watched().contains_key(&entrance.id);
-                let has_place = is_known || self.lock_watched().len() < self.limits.max_rooms;
+                let has_place = self.interests.has_place_for(&entrance.id);
                 has_place.then_some(()).ok_or(Refusal::TooManyRooms)
             }
         }
@@ -59,56 +58,43 @@ impl Hub {
         wish: &Wish,
         outbox: Outbox,
     ) -> Result<Visit, Refusal> {
-        let mut before = None;
+        let mut before = Vec::new();
         let entered = self.try_to_enter(visitor, wish, outbox, &mut before).await;
         if let Ok(visit) = &entered {
-            let kept = self.lock_missed().places.remove(&visit.peer);
-            if let Some((kept, _)) = kept.filter(|(room, _)| *room != visit.room) {
-                // Nobody waits for it there any more.
-                if self.remove(&kept, visit.peer).await.is_err() {
-                    self.doubt(&kept, visit.peer);
-                }
-            }
+            // Nobody waits for it there any more.
+            before.extend(self.lock_missed().places.remove(&visit.peer).map(|(room, _)| room));
         }
-        if let Some(before) = before {
-            self.unwatch(&before);
-            if entered.as_ref().ok().is_none_or(|visit| visit.room != before) {
-                // A store that cannot be reached keeps the peer's place there for some time longer.
-                if self.remove(&before, visitor.peer).await.is_err() {
-                    self.doubt(&before, visitor.peer);
-                }
+        let entered_room = entered.as_ref().ok().map(Visit::room);
+        for room in before.iter().filter(|room| entered_room != Some(room)) {
+            // A store that cannot be reached keeps the peer's place there for some time longer.
+            if self.remove(room, visitor.peer).await.is_err() {
+                self.doubt(room, visitor.peer);
             }
         }
         self.count();
         entered
     }
 
-    /// The same; `before` is the room that an earlier connection of the peer was in, which is over.
+    /// The same; adds to `before` the rooms that earlier connections of the peer were in, which are over.
     async fn try_to_enter(
         &self,
         visitor: &Visitor,
         wish: &Wish,
         mut outbox: Outbox,
-        before: &mut Option<RoomId>,
+        before: &mut Vec<RoomId>,
     ) -> Result<Visit, Refusal> {
         let Visitor { peer, is_lasting, connection, is_v1, .. } = *visitor;
         for _ in 0..MAX_ATTEMPTS {
             let entrance = self.entrance(visitor, wish).await?;
             let _turn = self.turn(&entrance.id).await;
-            self.watch(&entrance.id).await?;
+            let interest = self.interests.begin(&entrance.id).await?;
             let most = self.limits.max_peers;
-            match self.local.enter((peer, connection), is_v1, &entrance.id, outbox, most) {
-                Ok(earlier) => *before = before.take().or(earlier),
-                Err(_) => {
-                    self.unwatch(&entrance.id);
-                    return Err(Refusal::ServerFull);
-                }
-            }
+            let earlier = self.local.enter((peer, connection), is_v1, &entrance.id, outbox, most);
+            before.extend(earlier.map_err(|_| Refusal::ServerFull)?);
             let joined = self.join(visitor, wish, &entrance).await;
             if joined == Ok(true) {
-                return Ok(Visit { peer, is_lasting, connection, is_v1, room: entrance.id });
+                return Ok(Visit { peer, is_lasting, connection, is_v1, interest });
             }
-            self.unwatch(&entrance.id);
             let ours = self.local.leave(peer, connection);
             if joined == Err(Refusal::StoreDown) {
                 // It may have been let in: the store was only too slow to say so.

@@ -5,23 +5,28 @@
 
 mod absence;
 mod entering;
+mod interest;
+#[cfg(test)]
+mod interleaving_tests;
 #[cfg(test)]
 mod list_tests;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::HashMap,
     fmt,
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
 use tokio::sync::Mutex as Turns;
 use tungstenite::Utf8Bytes;
 
-use self::absence::Waiting;
+use self::{
+    absence::Waiting,
+    interest::{Interest, Interests},
+};
 use super::{
     counters::{Counter, Health},
     local::{Handed, Local, text},
@@ -66,13 +71,19 @@ pub(crate) struct Visitor {
 }
 
 /// A peer that is in a room.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Visit {
     pub(crate) peer: PeerId,
     is_lasting: bool,
     connection: u64,
     pub(crate) is_v1: bool,
-    pub(crate) room: RoomId,
+    interest: Interest,
+}
+
+impl Visit {
+    pub(crate) fn room(&self) -> &RoomId {
+        self.interest.room()
+    }
 }
 
 /// How a peer's connection ended.
@@ -91,8 +102,7 @@ pub(crate) struct Hub {
     process: ProcessId,
     signer: Signer,
     health: Arc<Health>,
-    /// How many peers of this process are in which room.
-    watched: Mutex<HashMap<RoomId, usize>>,
+    interests: Arc<Interests>,
     missed: Mutex<Waiting>,
     turns: [Turns<()>; TURNS],
     hasher: RandomState,
@@ -113,13 +123,13 @@ impl Hub {
         health: Arc<Health>,
     ) -> Self {
         Self {
+            interests: Interests::new(Arc::clone(&store), limits.max_rooms),
             store,
             local,
             limits,
             process,
             signer,
             health,
-            watched: Mutex::default(),
             missed: Mutex::default(),
             turns: [const { Turns::const_new(()) }; TURNS],
             hasher: RandomState::new(),
@@ -145,7 +155,7 @@ impl Hub {
     pub(crate) async fn ask(&self, visit: &Visit, request: &RoomRequest) {
         let mut denial = None;
         let changed = self
-            .change(&visit.room, |room| {
+            .change(visit.room(), |room| {
                 room.ask(visit.peer, request).unwrap_or_else(|denied| {
                     denial = Some(denied);
                     Vec::new()
@@ -160,10 +170,10 @@ impl Hub {
 
     /// Passes `message`, a complete event, to a peer in the same room.
     pub(crate) async fn signal(&self, visit: &Visit, to: PeerId, message: Utf8Bytes) {
-        let dropped = match self.local.hand(&visit.room, to, message.clone()) {
+        let dropped = match self.local.hand(visit.room(), to, message.clone()) {
             Handed::Over => return,
             Handed::OtherRoom => Counter::DroppedOtherRoom,
-            Handed::NotHere => match self.store.pass_on(&visit.room, to, &message).await {
+            Handed::NotHere => match self.store.pass_on(visit.room(), to, &message).await {
                 Ok(true) => return,
                 Ok(false) => Counter::DroppedUnknownReceiver,
                 Err(StoreDown) => Counter::DroppedStoreDown,
@@ -200,13 +210,13 @@ impl Hub {
         }
         // Before the room is loaded, so that no change falls in between.
         self.local.set_needs_token(visit.peer, false);
-        let Ok(Some(kept)) = self.store.load(&visit.room).await else {
+        let Ok(Some(kept)) = self.store.load(visit.room()).await else {
             self.local.set_needs_token(visit.peer, true);
             return;
         };
         let token = self.signer.sign(&Resume {
             peer: visit.peer,
-            room: visit.room.clone(),
+            room: visit.room().clone(),
             terms: kept.room.terms().clone(),
             claim: kept.room.claim(visit.peer),
             expires: now.saturating_add(millis(self.limits.resume_for)),
@@ -216,26 +226,23 @@ impl Hub {
 
     fn tell(&self, visit: &Visit, event: &RoomEvent) {
         // Who is not there needs not be told.
-        let _ = self.local.hand(&visit.room, visit.peer, text(event));
+        let _ = self.local.hand(visit.room(), visit.peer, text(event));
     }
 
     async fn remove(&self, room: &RoomId, peer: PeerId) -> Result<(), StoreDown> {
-        self.change(room, |room| self.if_ours(room, peer, |room| room.leave(peer))).await
+        self.change(room, |room| self.if_gone(room, peer, |room| room.leave(peer))).await
     }
 
-    /// Unless the peer is connected to another process by now, which then has the say.
-    fn if_ours(
+    /// Unless the peer came again meanwhile: by another connection of this process, or by another process, which then has the say.
+    fn if_gone(
         &self,
         room: &mut Room,
         peer: PeerId,
         work: impl FnOnce(&mut Room) -> Vec<Effect>,
     ) -> Vec<Effect> {
         let member = room.members().iter().find(|member| member.id == peer);
-        if member.is_some_and(|member| member.process == self.process) {
-            work(room)
-        } else {
-            Vec::new()
-        }
+        let is_ours = member.is_some_and(|member| member.process == self.process);
+        if is_ours && !self.local.is_in(peer, room.id()) { work(room) } else { Vec::new() }
     }
 
     /// Changes a room, if there is one; as often as it takes. What has no effect is no change.
@@ -264,40 +271,9 @@ impl Hub {
         self.turns[(hash % TURNS as u64) as usize].lock().await
     }
 
-    async fn watch(&self, id: &RoomId) -> Result<(), Refusal> {
-        {
-            let mut watched = self.lock_watched();
-            if watched.len() >= self.limits.max_rooms && !watched.contains_key(id) {
-                return Err(Refusal::TooManyRooms);
-            }
-            *watched.entry(id.clone()).or_default() += 1;
-        }
-        let watching = self.store.watch(id).await;
-        if watching.is_err() {
-            self.unwatch(id);
-        }
-        Ok(watching?)
-    }
-
-    fn unwatch(&self, id: &RoomId) {
-        let mut watched = self.lock_watched();
-        if let Some(count) = watched.get_mut(id) {
-            *count -= 1;
-            if *count == 0 {
-                watched.remove(id);
-            }
-        }
-        drop(watched);
-        self.store.unwatch(id);
-    }
-
     fn count(&self) {
-        self.health.rooms.store(self.lock_watched().len(), Relaxed);
+        self.health.rooms.store(self.interests.count(), Relaxed);
         self.health.peers.store(self.local.count(), Relaxed);
-    }
-
-    fn lock_watched(&self) -> MutexGuard<'_, HashMap<RoomId, usize>> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,0 +1,375 @@
+//! Peers that enter, are refused, replace each other and leave at the same time, step by step in any order: what this process counts
+//! is what is there in the end. Against a store in memory, and against Redis.
+
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
+use tokio::{
+    sync::oneshot::{Receiver, error::TryRecvError},
+    task::yield_now,
+    time::timeout,
+};
+
+use super::{
+    super::{
+        address::Address,
+        outbox::{OutboxReader, outbox},
+        store::{Kept, MemoryStore, RedisStore},
+    },
+    *,
+};
+
+#[path = "../../../tests/it/redis_server.rs"]
+#[expect(dead_code, reason = "here it is not stopped")]
+mod redis_server;
+
+use redis_server::RedisServer;
+
+const GRACE: Duration = Duration::from_secs(15);
+const DEADLINE: Duration = Duration::from_secs(60);
+const PEERS: u8 = 3;
+const PATHS: [&str; 6] = [
+    "/v1/rooms/a",
+    "/v1/rooms/a?game=other",
+    "/v1/rooms/b",
+    "/v1/rooms/c",
+    "/v1/rooms/c?existing=1",
+    "/v1/quick?players=1",
+];
+
+/// A store in memory that lets others go first before and after everything it does, and that now and then does not say what it did.
+#[derive(Debug)]
+struct BusyStore {
+    rooms: MemoryStore,
+    local: Arc<Local>,
+    watched: Mutex<HashMap<RoomId, i64>>,
+    swaps: Mutex<u32>,
+    /// Of so many changes, the answer to one is lost.
+    loses_one_of: u32,
+}
+
+impl BusyStore {
+    /// By how many peers each room is watched.
+    fn watched(&self) -> HashMap<RoomId, i64> {
+        self.watched.lock().expect("nobody panicked").clone()
+    }
+
+    fn add(&self, id: &RoomId, more: i64) {
+        let mut watched = self.watched.lock().expect("nobody panicked");
+        let count = watched.entry(id.clone()).or_default();
+        *count += more;
+        assert!(*count >= 0, "{id:?} is no longer watched");
+        if *count == 0 {
+            watched.remove(id);
+        }
+    }
+}
+
+#[async_trait]
+impl Store for BusyStore {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    async fn open_room(&self, group: &str) -> Result<Option<RoomId>, StoreDown> {
+        yield_once().await;
+        self.rooms.open_room(group).await
+    }
+
+    async fn load(&self, id: &RoomId) -> Result<Option<Kept>, StoreDown> {
+        yield_once().await;
+        let loaded = self.rooms.load(id).await;
+        yield_once().await;
+        loaded
+    }
+
+    async fn swap(&self, change: Change<'_>) -> Result<bool, StoreDown> {
+        yield_once().await;
+        let swapped = self.rooms.swap(change).await;
+        yield_once().await;
+        let mut swaps = self.swaps.lock().expect("nobody panicked");
+        *swaps += 1;
+        if swaps.is_multiple_of(self.loses_one_of) { Err(StoreDown) } else { swapped }
+    }
+
+    async fn pass_on(
+        &self,
+        room: &RoomId,
+        to: PeerId,
+        message: &Utf8Bytes,
+    ) -> Result<bool, StoreDown> {
+        self.rooms.pass_on(room, to, message).await
+    }
+
+    async fn listed(&self, game: &str, most: usize) -> Result<Vec<Arc<Room>>, StoreDown> {
+        self.rooms.listed(game, most).await
+    }
+
+    async fn watch(&self, id: &RoomId) -> Result<(), StoreDown> {
+        self.add(id, 1);
+        yield_once().await;
+        Ok(())
+    }
+
+    fn unwatch(&self, id: &RoomId) {
+        self.add(id, -1);
+    }
+
+    async fn bereaved(&self) -> Vec<(RoomId, Vec<PeerId>)> {
+        let ghosts = |room: &Room| {
+            let members = room.members().iter().map(|member| member.id);
+            members.filter(|&peer| !self.local.is_in(peer, room.id())).collect()
+        };
+        self.rooms.rooms().iter().map(|room| (room.id().clone(), ghosts(room))).collect()
+    }
+}
+
+/// Is ready when it is asked for the second time.
+async fn yield_once() {
+    let mut is_second = false;
+    std::future::poll_fn(|_| {
+        if std::mem::replace(&mut is_second, true) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// A connection that is in a room.
+struct Guest {
+    visit: Visit,
+    queue: OutboxReader,
+    sent_off: Receiver<Refusal>,
+}
+
+impl Guest {
+    fn is_sent_off(&mut self) -> bool {
+        self.sent_off.try_recv() != Err(TryRecvError::Empty)
+    }
+}
+
+async fn come(hub: &Hub, number: u128, connection: u64, path: &str) -> Result<Guest, Refusal> {
+    let (path, query) =
+        path.split_once('?').map_or((path, None), |(path, rest)| (path, Some(rest)));
+    let Ok(Address::V1 { wish, .. }) = Address::parse(path, query) else {
+        panic!("{path} is an address")
+    };
+    let peer = PeerId::from_u128(number);
+    let visitor = Visitor { peer, is_lasting: true, connection, is_v1: true, resume: None };
+    let (outbox, queue, sent_off) = outbox(100_000);
+    let visit = hub.enter(&visitor, &wish, outbox).await?;
+    Ok(Guest { visit, queue, sent_off })
+}
+
+fn limits() -> RoomLimits {
+    RoomLimits {
+        max_rooms: 4,
+        max_peers: 3,
+        max_peers_per_room: 2,
+        grace: GRACE,
+        resume_for: Duration::from_secs(3600),
+    }
+}
+
+fn hub(store: Arc<dyn Store>, local: Arc<Local>, process: u64, limits: RoomLimits) -> Hub {
+    Hub::new(store, local, limits, (ProcessId(process), Signer::new(b"secret")), Arc::default())
+}
+
+/// One more thing that happens.
+#[derive(Debug, Clone)]
+enum Move {
+    /// A peer comes by another connection.
+    Come { peer: u8, path: usize },
+    /// The connection that came first of those in rooms ends.
+    Go(Parting),
+    /// One of those that are under way gets on by a step.
+    Step(usize),
+}
+
+fn moves() -> impl Strategy<Value = Vec<Move>> {
+    let come = (0..PEERS, 0..PATHS.len()).prop_map(|(peer, path)| Move::Come { peer, path });
+    let go = prop_oneof![Just(Parting::Left), Just(Parting::Lost)].prop_map(Move::Go);
+    vec(prop_oneof![2 => come, 1 => go, 8 => (0..8usize).prop_map(Move::Step)], 0..200)
+}
+
+/// What is under way.
+type Task<'a> = Pin<Box<dyn Future<Output = Option<Guest>> + 'a>>;
+
+/// Everything that happens to one process.
+struct Scene<'a> {
+    hub: &'a Hub,
+    store: &'a BusyStore,
+    local: &'a Local,
+    guests: Vec<Guest>,
+    tasks: Vec<Task<'a>>,
+    connections: u64,
+    now: u64,
+}
+
+impl<'a> Scene<'a> {
+    fn play(&mut self, next: Move) {
+        match next {
+            Move::Come { peer, path } => {
+                self.connections += 1;
+                let (hub, connection) = (self.hub, self.connections);
+                let coming = come(hub, u128::from(peer) + 1, connection, PATHS[path]);
+                self.tasks.push(Box::pin(async move { coming.await.ok() }));
+            }
+            Move::Go(parting) => {
+                if !self.guests.is_empty() {
+                    let guest = self.guests.remove(0);
+                    self.go(guest, parting);
+                }
+            }
+            Move::Step(number) => {
+                if !self.tasks.is_empty() {
+                    self.step(number % self.tasks.len());
+                }
+            }
+        }
+    }
+
+    fn go(&mut self, mut guest: Guest, parting: Parting) {
+        let (hub, now) = (self.hub, self.now);
+        self.tasks.push(Box::pin(async move {
+            hub.leave(&mut guest.visit, parting, now).await;
+            None
+        }));
+    }
+
+    fn step(&mut self, at: usize) {
+        let polled = self.tasks[at].as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        if let Poll::Ready(guest) = polled {
+            drop(self.tasks.remove(at));
+            self.guests.extend(guest);
+        }
+    }
+
+    /// Until nothing is under way, and all connections that were told to end have.
+    fn settle(&mut self) {
+        loop {
+            while let Some(at) = self.tasks.len().checked_sub(1) {
+                self.tasks.rotate_left(1);
+                self.step(at);
+            }
+            let sent_off: Vec<_> = self.guests.extract_if(.., Guest::is_sent_off).collect();
+            if sent_off.is_empty() {
+                return;
+            }
+            sent_off.into_iter().for_each(|guest| self.go(guest, Parting::Left));
+        }
+    }
+
+    /// As often as it takes to give up whatever is to be given up.
+    fn wait_for_grace(&mut self) {
+        for _ in 0..8 {
+            self.now += millis(GRACE);
+            let (hub, now) = (self.hub, self.now);
+            self.tasks.push(Box::pin(async move {
+                hub.tick(now).await;
+                None
+            }));
+            self.settle();
+        }
+    }
+
+    fn assert_sound(&self) {
+        let mut peers_in: HashMap<RoomId, i64> = HashMap::new();
+        for guest in &self.guests {
+            let (peer, room) = (guest.visit.peer, guest.visit.room());
+            *peers_in.entry(room.clone()).or_default() += 1;
+            assert!(self.local.is_in(peer, room), "{peer} is in {room:?}");
+            let rooms = self.store.rooms.rooms();
+            let room = rooms.iter().find(|other| other.id() == room).expect("its room is there");
+            assert!(room.members().iter().any(|member| member.id == peer), "{room:?} has {peer}");
+        }
+        assert_eq!(self.local.count(), self.guests.len());
+        assert_eq!(self.store.watched(), peers_in, "watched by as many as there are");
+        assert_eq!(self.hub.health.rooms.load(Relaxed), peers_in.len());
+        for room in self.store.rooms.rooms() {
+            for member in room.members() {
+                assert!(self.local.is_in(member.id, room.id()), "{member:?} of {room:?} is here");
+            }
+        }
+    }
+}
+
+/// The same cases in each run; more with `PROPTEST_CASES`.
+fn same_cases() -> ProptestConfig {
+    let (failure_persistence, rng_seed) = (None, RngSeed::Fixed(1));
+    ProptestConfig { failure_persistence, rng_seed, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(same_cases())]
+
+    #[test]
+    fn counts_are_of_what_is_there_in_whatever_order_it_came(moves in moves(), loses_one_of in 2..20u32) {
+        let local = Arc::new(Local::default());
+        let rooms = MemoryStore::new(Arc::clone(&local));
+        let (watched, swaps) = Default::default();
+        let store = BusyStore { rooms, local: Arc::clone(&local), watched, swaps, loses_one_of };
+        let store = Arc::new(store);
+        let hub = hub(store.clone(), local.clone(), 1, limits());
+        let (guests, tasks) = (Vec::new(), Vec::new());
+        let mut scene =
+            Scene { hub: &hub, store: &store, local: &local, guests, tasks, connections: 0, now: 0 };
+        moves.into_iter().for_each(|next| scene.play(next));
+        scene.settle();
+        scene.wait_for_grace();
+        scene.assert_sound();
+        for guest in std::mem::take(&mut scene.guests) {
+            scene.go(guest, Parting::Lost);
+        }
+        scene.settle();
+        scene.wait_for_grace();
+        scene.assert_sound();
+        prop_assert!(scene.store.rooms.rooms().is_empty(), "nobody is left");
+    }
+}
+
+/// Two processes with a peer each in a room, and one key that comes to two rooms of the first at once, again and again.
+#[tokio::test]
+async fn a_key_in_two_rooms_at_once_cuts_no_process_off() {
+    let test = "a_key_in_two_rooms_at_once_cuts_no_process_off";
+    let Some(redis) = RedisServer::start(test) else { return };
+    let mut hubs = Vec::new();
+    for process in 1..=2 {
+        let local = Arc::new(Local::default());
+        let process_id = ProcessId(process);
+        let store = RedisStore::connect(&redis.url(), process_id, Arc::clone(&local), GRACE).await;
+        let limits = RoomLimits { max_rooms: 1000, max_peers: 1000, ..limits() };
+        hubs.push(hub(store.expect("Redis runs"), local, process, limits));
+    }
+    let [here, there] = &hubs[..] else { panic!("two") };
+    let home = "/v1/rooms/home?game=real";
+    let Ok(mut resident) = come(here, 1, 0, home).await else { panic!("it is empty") };
+    let Ok(friend) = come(there, 2, 0, home).await else { panic!("there is a place") };
+    for round in 0..60 {
+        let number = 100 + u128::from(round);
+        let elsewhere = format!("/v1/rooms/x{round}");
+        let tries =
+            [("/v1/rooms/home?game=other", 1), (&*elsewhere, 2)].map(|(path, connection)| {
+                async move {
+                    // The second is late by some steps.
+                    for _ in 0..round * (connection - 1) {
+                        yield_now().await;
+                    }
+                    come(here, number, connection, path).await.ok()
+                }
+            });
+        for mut guest in join_all(tries).await.into_iter().flatten() {
+            here.leave(&mut guest.visit, Parting::Left, 0).await;
+        }
+    }
+    assert_eq!(here.health.rooms.load(Relaxed), 1, "home");
+    there.ask(&friend.visit, &RoomRequest::Rename("as before".into())).await;
+    let hears = async {
+        while !resident.queue.next().await.expect("it is connected").contains("as before") {}
+    };
+    timeout(DEADLINE, hears).await.expect("the process still hears of the room");
+}
