@@ -221,7 +221,9 @@ impl End {
     /// Whether the peer may be meant to come again.
     fn parting(&self) -> Parting {
         match self {
-            Self::Broken | Self::Refused(Refusal::Silent | Refusal::ServerStopping) => {
+            // Nobody can make another one's network slow and have its place.
+            Self::Broken
+            | Self::Refused(Refusal::Silent | Refusal::TooSlow | Refusal::ServerStopping) => {
                 Parting::Lost
             }
             Self::Left | Self::Refused(_) => Parting::Left,
@@ -468,6 +470,20 @@ async fn close(socket: &mut ClientSocket, refusal: Refusal) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_peer_whose_network_is_bad_has_not_left() {
+        for refusal in Refusal::ALL {
+            let is_lost = End::Refused(refusal).parting() == Parting::Lost;
+            let is_network =
+                matches!(refusal, Refusal::Silent | Refusal::TooSlow | Refusal::ServerStopping);
+            assert_eq!(is_lost, is_network, "{refusal:?}");
+        }
+        assert_eq!(
+            [End::Left, End::Broken].map(|end| end.parting()),
+            [Parting::Left, Parting::Lost]
+        );
+    }
 
     #[test]
     fn a_message_counts_for_its_kibibytes_begun_ones_included() {

@@ -26,6 +26,8 @@ pub(crate) enum Counter {
     DroppedOtherRoom,
     /// A signal was for somebody at another process, and the store was not there to pass it on.
     DroppedStoreDown,
+    /// A signal was for somebody who reads too slowly for all that it is sent, and its sender had the most waiting there.
+    DroppedSlowReceiver,
     /// A peer asked for something that it may not, or that cannot be.
     Denied,
     /// A peer sent more than it may, and was made to wait.
@@ -47,7 +49,7 @@ pub(crate) enum Counter {
 }
 
 impl Counter {
-    const ALL: [Self; 36] = [
+    const ALL: [Self; 37] = [
         Self::Joined,
         Self::Refused(Refusal::RoomName),
         Self::Refused(Refusal::GroupSize),
@@ -75,6 +77,7 @@ impl Counter {
         Self::DroppedUnknownReceiver,
         Self::DroppedOtherRoom,
         Self::DroppedStoreDown,
+        Self::DroppedSlowReceiver,
         Self::Denied,
         Self::Slowed,
         Self::RequestsSlowed,
@@ -115,6 +118,7 @@ impl Counter {
             Self::DroppedUnknownReceiver => "dropped_unknown_receiver",
             Self::DroppedOtherRoom => "dropped_other_room",
             Self::DroppedStoreDown => "dropped_store_down",
+            Self::DroppedSlowReceiver => "dropped_slow_receiver",
             Self::Denied => "denied",
             Self::Slowed => "slowed",
             Self::RequestsSlowed => "requests_slowed",

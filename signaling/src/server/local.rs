@@ -2,13 +2,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use serde::Serialize;
 use tungstenite::Utf8Bytes;
 
 use super::{
+    counters::{Counter, Health},
     outbox::{Outbox, Undeliverable},
     room::{Effect, RoomId},
 };
@@ -19,7 +20,10 @@ use crate::{
 
 /// Who is connected here. Locked only for as long as it takes to fill queues, never across a wait.
 #[derive(Debug, Default)]
-pub(crate) struct Local(Mutex<HashMap<PeerId, Entry>>);
+pub(crate) struct Local {
+    peers: Mutex<HashMap<PeerId, Entry>>,
+    health: Arc<Health>,
+}
 
 #[derive(Debug)]
 struct Entry {
@@ -37,7 +41,7 @@ struct Entry {
 /// What became of something for a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Handed {
-    /// It is in the peer's queue; or the queue was full, by which the peer is sent off.
+    /// It is in the peer's queue; or the queue was full, which is counted or ends the peer's connection.
     Over,
     /// The peer is not connected here.
     NotHere,
@@ -46,9 +50,13 @@ pub(crate) enum Handed {
 }
 
 impl Local {
+    pub(crate) fn new(health: Arc<Health>) -> Self {
+        Self { peers: Mutex::default(), health }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<PeerId, Entry>> {
         // Nothing in here can be left half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many are connected.
@@ -116,13 +124,31 @@ impl Local {
 
     /// Hands a peer of that room a complete message.
     pub(crate) fn hand(&self, room: &RoomId, to: PeerId, message: Utf8Bytes) -> Handed {
-        let peers = self.lock();
-        match peers.get(&to) {
+        self.hand_over(room, to, |entry| entry.push(message))
+    }
+
+    /// Hands a peer of that room a signal, a complete message, of another one.
+    pub(crate) fn hand_signal(
+        &self,
+        room: &RoomId,
+        from: PeerId,
+        to: PeerId,
+        message: Utf8Bytes,
+    ) -> Handed {
+        self.hand_over(room, to, |entry| {
+            for _ in 0..entry.outbox.push_signal(from, message) {
+                self.health.counters.count(Counter::DroppedSlowReceiver);
+            }
+        })
+    }
+
+    fn hand_over(&self, room: &RoomId, to: PeerId, hand: impl FnOnce(&Entry)) -> Handed {
+        match self.lock().get(&to) {
             None => Handed::NotHere,
             Some(entry) if entry.is_replaced => Handed::NotHere,
             Some(entry) if entry.room != *room => Handed::OtherRoom,
             Some(entry) => {
-                entry.push(message);
+                hand(entry);
                 Handed::Over
             }
         }

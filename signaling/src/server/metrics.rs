@@ -40,7 +40,7 @@ impl Collector for Collected {
         }
         for (name, help) in [
             ("refused", "Peers that were turned away or sent off"),
-            ("dropped", "Messages that were no requests, or for nobody in the room"),
+            ("dropped", "Messages that were no requests, or did not reach their receiver"),
         ] {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             let counts = health.counters.iter().filter_map(|(counter, count)| {

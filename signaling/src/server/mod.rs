@@ -244,7 +244,7 @@ impl Shared {
 
 /// The rooms: in Redis for all processes of a service, or in memory for this one.
 async fn hub(config: &ServerConfig, health: Arc<Health>) -> Result<Hub, BindError> {
-    let local = Arc::new(Local::default());
+    let local = Arc::new(Local::new(Arc::clone(&health)));
     let process = ProcessId(Uuid::new_v4().as_u64_pair().1);
     let store: Arc<dyn Store> = match &config.redis {
         None => Arc::new(MemoryStore::new(Arc::clone(&local))),

@@ -2,6 +2,9 @@
 //!
 //! Bytes and not messages are counted because they are what fills memory: a few long messages or many short ones. A channel would keep room
 //! for some messages all the time, which counts with thousands of peers that are told nothing for minutes.
+//!
+//! What other peers send (signals) never fills the queue: it may take up three quarters of it, and where that is too little, the sender that
+//! has the most waiting loses its latest. So a flood costs its own sender, and neither the receiver nor anybody else who signals to it.
 
 use std::{
     collections::VecDeque,
@@ -11,7 +14,7 @@ use std::{
 use tokio::sync::{Notify, oneshot};
 use tungstenite::Utf8Bytes;
 
-use crate::protocol::Refusal;
+use crate::protocol::{PeerId, Refusal};
 
 /// What a queued message costs besides its text: its place in the queue and its allocation.
 const OVERHEAD_BYTES: usize = 64;
@@ -39,13 +42,38 @@ pub(crate) struct Undeliverable;
 
 impl Outbox {
     pub(crate) fn push(&self, message: Utf8Bytes) -> Result<(), Undeliverable> {
-        self.push_queued(Queued { message, is_state: false })
+        self.push_queued(Queued { message, kind: Kind::Event })
     }
 
     /// Adds a message that says everything of something. One that was added before, and not read yet, is not worth reading any more: so many
     /// changes in a row do not fill the queue.
     pub(crate) fn push_state(&self, message: Utf8Bytes) -> Result<(), Undeliverable> {
-        self.push_queued(Queued { message, is_state: true })
+        self.push_queued(Queued { message, kind: Kind::State })
+    }
+
+    /// Adds a signal of that sender, if it gets a place. Returns how many signals were dropped: this one, or others that had to make way.
+    pub(crate) fn push_signal(&self, sender: PeerId, message: Utf8Bytes) -> u64 {
+        let queued = Queued { message, kind: Kind::Signal(sender) };
+        let dropped = {
+            let mut waiting = self.queue.lock();
+            if waiting.is_over {
+                return 0;
+            }
+            let (dropped, has_place) =
+                waiting.make_place_for(sender, queued.cost(), self.max_signal_bytes());
+            if !has_place {
+                return dropped + 1;
+            }
+            waiting.push(queued);
+            dropped
+        };
+        self.queue.changed.notify_one();
+        dropped
+    }
+
+    /// How many bytes of signals may wait; the rest of the queue is kept for what the server itself says.
+    fn max_signal_bytes(&self) -> usize {
+        self.max_bytes - self.max_bytes / 4
     }
 
     fn push_queued(&self, queued: Queued) -> Result<(), Undeliverable> {
@@ -54,16 +82,13 @@ impl Outbox {
             if waiting.is_over {
                 return Err(Undeliverable);
             }
-            if queued.is_state {
+            if queued.kind == Kind::State {
                 waiting.remove_state();
             }
-            let bytes = queued.cost();
-            if waiting.bytes + bytes > self.max_bytes {
+            if waiting.bytes + queued.cost() > self.max_bytes {
                 return Err(Undeliverable);
             }
-            waiting.bytes += bytes;
-            waiting.has_state |= queued.is_state;
-            waiting.messages.push_back(queued);
+            waiting.push(queued);
         }
         self.queue.changed.notify_one();
         Ok(())
@@ -145,6 +170,8 @@ impl Queue {
 struct Waiting {
     messages: VecDeque<Queued>,
     bytes: usize,
+    /// How many of them are signals, by their sender.
+    of_senders: Vec<(PeerId, usize)>,
     /// Whether one of them is a state; there are never two.
     has_state: bool,
     /// One of the ends is gone.
@@ -152,33 +179,96 @@ struct Waiting {
 }
 
 impl Waiting {
+    fn push(&mut self, queued: Queued) {
+        let bytes = queued.cost();
+        self.bytes += bytes;
+        match queued.kind {
+            Kind::Event => {}
+            Kind::State => self.has_state = true,
+            Kind::Signal(sender) => {
+                match self.of_senders.iter_mut().find(|(other, _)| *other == sender) {
+                    Some((_, waiting)) => *waiting += bytes,
+                    None => self.of_senders.push((sender, bytes)),
+                }
+            }
+        }
+        self.messages.push_back(queued);
+    }
+
     fn pop(&mut self) -> Option<Utf8Bytes> {
         let queued = self.messages.pop_front()?;
-        self.bytes -= queued.cost();
-        self.has_state &= !queued.is_state;
+        self.forget(&queued);
         if self.messages.is_empty() {
             // Its memory goes, too.
-            self.messages = VecDeque::new();
+            (self.messages, self.of_senders) = (VecDeque::new(), Vec::new());
         }
         Some(queued.message)
     }
 
+    /// Counts a message no longer, as it is not in the queue any more.
+    fn forget(&mut self, queued: &Queued) {
+        let bytes = queued.cost();
+        self.bytes -= bytes;
+        match queued.kind {
+            Kind::Event => {}
+            Kind::State => self.has_state = false,
+            Kind::Signal(sender) => self.of_senders.retain_mut(|(other, waiting)| {
+                if *other == sender {
+                    *waiting -= bytes;
+                }
+                *waiting > 0
+            }),
+        }
+    }
+
     fn remove_state(&mut self) {
-        if !self.has_state {
-            return;
+        if self.has_state {
+            self.remove_last(Kind::State);
         }
-        let at = self.messages.iter().rposition(|queued| queued.is_state);
-        if let Some(old) = at.and_then(|at| self.messages.remove(at)) {
-            self.bytes -= old.cost();
-            self.has_state = false;
+    }
+
+    /// Whether there was one.
+    fn remove_last(&mut self, kind: Kind) -> bool {
+        let at = self.messages.iter().rposition(|queued| queued.kind == kind);
+        let removed = at.and_then(|at| self.messages.remove(at));
+        if let Some(removed) = &removed {
+            self.forget(removed);
         }
+        removed.is_some()
+    }
+
+    /// Drops signals of those who have more waiting than the sender would have, until it has a place for `bytes` or there are none. Returns
+    /// how many were dropped, and whether there is a place.
+    fn make_place_for(&mut self, sender: PeerId, bytes: usize, most: usize) -> (u64, bool) {
+        let mut dropped = 0;
+        while self.of_senders.iter().map(|(_, waiting)| waiting).sum::<usize>() + bytes > most {
+            let own = self.of_senders.iter().find(|(other, _)| *other == sender);
+            let own = own.map_or(0, |(_, waiting)| *waiting) + bytes;
+            let most_waiting = self.of_senders.iter().max_by_key(|(_, waiting)| *waiting);
+            let greedy = most_waiting.filter(|(_, waiting)| *waiting > own).map(|(peer, _)| *peer);
+            match greedy {
+                Some(greedy) if self.remove_last(Kind::Signal(greedy)) => dropped += 1,
+                _ => return (dropped, false),
+            }
+        }
+        (dropped, true)
     }
 }
 
 #[derive(Debug)]
 struct Queued {
     message: Utf8Bytes,
-    is_state: bool,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// What the server says once.
+    Event,
+    /// What the server says of something as a whole.
+    State,
+    /// What that peer sent.
+    Signal(PeerId),
 }
 
 impl Queued {
@@ -230,6 +320,30 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(outbox.push("message".into()), Ok(()));
         }
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_signals_costs_its_own_sender() {
+        let [greedy, modest, late] = [1, 2, 3].map(PeerId::from_u128);
+        let (outbox, mut reader, _closed) = outbox(16 * (OVERHEAD_BYTES + 1));
+        let dropped: u64 = (0..100).map(|_| outbox.push_signal(greedy, "g".into())).sum();
+        assert_eq!(dropped, 100 - 12, "a quarter is kept for the server");
+        assert_eq!(outbox.push("s".into()), Ok(()));
+        // Each gets as much as the others, at the cost of the one that has most.
+        for (sender, message) in [(modest, "m"), (late, "l")].repeat(4) {
+            assert_eq!(outbox.push_signal(sender, message.into()), 1);
+        }
+        for sender in [greedy, modest, late] {
+            assert_eq!(outbox.push_signal(sender, "x".into()), 1, "nobody has more than it");
+        }
+        let mut read = String::new();
+        while let Some(message) = reader.try_next() {
+            read.push_str(&message);
+        }
+        assert_eq!(read, "ggggsmlmlmlml");
+        assert_eq!(outbox.push_signal(greedy, "g".into()), 0, "all were read");
+        let too_long = "x".repeat(20 * OVERHEAD_BYTES);
+        assert_eq!(outbox.push_signal(late, too_long.into()), 1);
     }
 
     #[tokio::test]

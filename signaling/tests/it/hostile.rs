@@ -212,7 +212,9 @@ async fn too_many_rooms_are_refused() {
 
 #[tokio::test]
 async fn who_does_not_read_is_sent_off() {
-    let server = TestServer::start(config()).await;
+    // For so long the server tries to write to it.
+    let idle_timeout = Duration::from_secs(5);
+    let server = TestServer::start(ServerConfig { idle_timeout, ..config() }).await;
     let mut deaf = server.join("/room").await;
     let talker = server.join("/room").await;
     assert_eq!(deaf.next().await, PeerEvent::NewPeer(talker.id));
@@ -234,7 +236,7 @@ async fn who_does_not_read_is_sent_off() {
     .await;
     let left = format!(r#"{{"PeerLeft":"{}"}}"#, deaf.id);
     assert_eq!(event.expect("open").expect("sound"), Message::text(left));
-    server.await_count("refused_too_slow", 1).await;
+    server.await_count("refused_silent", 1).await;
     server.assert_others_can_play().await;
 }
 

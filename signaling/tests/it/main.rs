@@ -1,5 +1,6 @@
 //! The server over real sockets, one module per capability.
 
+mod floods;
 mod hostile;
 mod ice_servers;
 mod joining;

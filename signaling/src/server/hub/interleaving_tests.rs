@@ -101,10 +101,10 @@ impl Store for BusyStore {
     async fn pass_on(
         &self,
         room: &RoomId,
-        to: PeerId,
+        between: (PeerId, PeerId),
         message: &Utf8Bytes,
     ) -> Result<bool, StoreDown> {
-        self.rooms.pass_on(room, to, message).await
+        self.rooms.pass_on(room, between, message).await
     }
 
     async fn listed(&self, game: &str, most: usize) -> Result<Vec<Arc<Room>>, StoreDown> {

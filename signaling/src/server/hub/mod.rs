@@ -170,10 +170,11 @@ impl Hub {
 
     /// Passes `message`, a complete event, to a peer in the same room.
     pub(crate) async fn signal(&self, visit: &Visit, to: PeerId, message: Utf8Bytes) {
-        let dropped = match self.local.hand(visit.room(), to, message.clone()) {
+        let (room, from) = (visit.room(), visit.peer);
+        let dropped = match self.local.hand_signal(room, from, to, message.clone()) {
             Handed::Over => return,
             Handed::OtherRoom => Counter::DroppedOtherRoom,
-            Handed::NotHere => match self.store.pass_on(visit.room(), to, &message).await {
+            Handed::NotHere => match self.store.pass_on(room, (from, to), &message).await {
                 Ok(true) => return,
                 Ok(false) => Counter::DroppedUnknownReceiver,
                 Err(StoreDown) => Counter::DroppedStoreDown,

@@ -84,7 +84,7 @@ impl Store for MemoryStore {
     async fn pass_on(
         &self,
         _room: &RoomId,
-        _to: PeerId,
+        _between: (PeerId, PeerId),
         _message: &Utf8Bytes,
     ) -> Result<bool, StoreDown> {
         Ok(false)

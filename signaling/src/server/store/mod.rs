@@ -67,11 +67,11 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// has changed since it was loaded, or if it is a new one of a group that has an open one by now.
     async fn swap(&self, change: Change<'_>) -> Result<bool, StoreDown>;
 
-    /// Passes a signal on to a peer that is not connected here, if it can be anywhere else; whether it can.
+    /// Passes a signal of the first peer on to the second, which is not connected here, if it can be anywhere else; whether it can.
     async fn pass_on(
         &self,
         room: &RoomId,
-        to: PeerId,
+        between: (PeerId, PeerId),
         message: &Utf8Bytes,
     ) -> Result<bool, StoreDown>;
 

@@ -213,15 +213,18 @@ async fn only_a_shared_store_can_pass_a_signal_on() {
     for rig in rigs {
         let mut ann = rig.connect(1, "a").await;
         let to = PeerId::from_u128(1);
-        let passed = rig.store.pass_on(&id("a"), to, &"hello".into()).await;
+        let passed = rig.store.pass_on(&id("a"), (PeerId::from_u128(9), to), &"hello".into()).await;
         assert_eq!(passed, Ok(rig.store.is_shared()));
         if rig.store.is_shared() {
             assert_eq!(ann.next().await.as_deref(), Some("hello"));
             assert!(rig.join("a", 1, None).await && rig.join("a", 2, None).await);
-            let to_both = [2, 3].map(|number| {
-                let (to, store) = (PeerId::from_u128(number), &rig.store);
-                async move { store.pass_on(&id("a"), to, &"hello".into()).await }
-            });
+            let to_both =
+                [2, 3].map(|number| {
+                    let (to, store) = (PeerId::from_u128(number), &rig.store);
+                    async move {
+                        store.pass_on(&id("a"), (PeerId::from_u128(9), to), &"hello".into()).await
+                    }
+                });
             assert_eq!(join_all(to_both).await, [Ok(true), Ok(false)], "one is in the room");
         }
     }

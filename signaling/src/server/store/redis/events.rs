@@ -45,8 +45,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(8);
 pub(super) enum Published {
     /// The room is like that now, or is no more. `by` is which change this is, of which process.
     Change { by: (ProcessId, u64), room: Option<Room>, effects: Vec<Effect> },
-    /// Something, a complete event, for one peer.
-    Signal { to: PeerId, message: String },
+    /// A signal, a complete event, of one peer for another one.
+    Signal { from: PeerId, to: PeerId, message: String },
 }
 
 impl Published {
@@ -218,9 +218,9 @@ impl RedisStore {
                     self.check_ours(id, &before, now.as_deref());
                 }
             }
-            Ok(Published::Signal { to, message }) => {
+            Ok(Published::Signal { from, to, message }) => {
                 // It is one that another process has, or had.
-                let _ = self.shared.local.hand(id, to, Utf8Bytes::from(message));
+                let _ = self.shared.local.hand_signal(id, from, to, Utf8Bytes::from(message));
             }
             Err(error) => {
                 warn!(%error, "another version of this program publishes what cannot be read");

@@ -273,18 +273,19 @@ impl Store for RedisStore {
     async fn pass_on(
         &self,
         room: &RoomId,
-        to: PeerId,
+        between: (PeerId, PeerId),
         message: &Utf8Bytes,
     ) -> Result<bool, StoreDown> {
         if self.echoes.is_cut_off() {
             return Err(StoreDown);
         }
+        let (from, to) = between;
         // Nobody listens for whom the room does not have.
         let seen = self.shared.lock().get(room).and_then(|followed| followed.room.clone());
         if seen.is_some_and(|seen| seen.member(to).is_none()) {
             return Ok(false);
         }
-        let signal = Published::Signal { to, message: message.to_string() };
+        let signal = Published::Signal { from, to, message: message.to_string() };
         let mut publish = cmd("PUBLISH");
         publish.arg(key("events", &room.0)).arg(signal.to_json());
         self.attempt(publish.exec_async(&mut self.commands())).await?;
