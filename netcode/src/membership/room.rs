@@ -26,6 +26,8 @@ pub struct Room {
     pub state: Option<RoomState>,
     /// The server has lost its store of rooms: nobody can come or change anything until it has it again. Matches go on.
     pub is_impaired: bool,
+    /// The owner of the room removed us while we play a match that it is not in. The match goes on, and we leave the room when it is over.
+    pub is_removed: bool,
 }
 
 impl Room {
@@ -108,6 +110,15 @@ impl RoomChange<'_> {
             // Neither comes this far.
             RoomEvent::Resume(_) | RoomEvent::Rooms(_) => {}
         }
+    }
+
+    /// Notes that we leave the room, from which we were removed, after the match.
+    pub(super) fn be_removed(&mut self) {
+        self.room.is_removed = true;
+    }
+
+    pub(super) fn is_removed(&self) -> bool {
+        self.room.is_removed
     }
 
     /// We are in no room.

@@ -249,6 +249,9 @@ impl Findings<'_> {
                 self.follow_place(connection, now, is_first);
             }
             Occurrence::Opened => self.state.go(SessionState::Gathering),
+            Occurrence::Failed(TransportError::Kicked) if self.is_out_of_reach() => {
+                self.room.be_removed();
+            }
             Occurrence::Failed(error) => self.end(connection, now, error.into()),
             Occurrence::Closed(peer) => {
                 self.end_without(connection, now, GoodbyeCause::PeerLost(peer));
@@ -318,6 +321,14 @@ impl Findings<'_> {
         if let Some(peer) = connection.blocker().filter(|_| is_running) {
             self.end_without(connection, now, GoodbyeCause::PeerRemoved(peer, Misconduct::Stuck));
         }
+        if self.room.is_removed() && !self.is_in_match() {
+            connection.set_ready(now, false);
+            // Until then the others may need our last inputs again.
+            if connection.epoch == 0 {
+                self.end(connection, now, TransportError::Kicked.into());
+            }
+            return;
+        }
         let waits = matches!(self.state.now(), SessionState::Connecting | SessionState::Gathering);
         if waits && connection.is_signaling_gone && connection.links.is_empty() {
             self.end(connection, now, EndReason::SignalingLost);
@@ -326,8 +337,17 @@ impl Findings<'_> {
 
     /// Whether our present match has that peer in it.
     fn plays_with_us(&self, peer: PeerId) -> bool {
+        self.is_in_match() && self.roster.name_of(peer).is_some()
+    }
+
+    fn is_in_match(&self) -> bool {
         matches!(self.state.now(), SessionState::Starting | SessionState::Running)
-            && self.roster.name_of(peer).is_some()
+    }
+
+    /// Whether we play a match that the owner of the room is not in, and so cannot end.
+    fn is_out_of_reach(&self) -> bool {
+        let owner = self.room.state().and_then(|room| room.owner);
+        self.is_in_match() && !owner.is_some_and(|owner| self.plays_with_us(owner))
     }
 
     /// Ends the match if the peer that is gone played in it.

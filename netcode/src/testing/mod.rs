@@ -241,6 +241,13 @@ impl Stepper {
         }
     }
 
+    /// The owner of the room removes one peer from it.
+    pub fn remove_from_room(&mut self, index: usize) {
+        if let Some(peer) = self.ids[index] {
+            self.room.remove(peer);
+        }
+    }
+
     /// What one peer asked the signaling server for since the last call.
     pub fn take_asked(&mut self, index: usize) -> Vec<RoomRequest> {
         self.ids[index].map(|peer| self.room.take_asked(peer)).unwrap_or_default()

@@ -11,7 +11,7 @@ use signaling::{
     protocol::PeerId,
 };
 
-use super::{Channel, Transport, TransportEvent};
+use super::{Channel, Transport, TransportError, TransportEvent};
 
 /// A room in memory, shared by the transports of its peers.
 #[derive(Clone, Debug, Default)]
@@ -118,6 +118,16 @@ impl MemoryRoom {
         self.with(|places| {
             for place in places.iter_mut().filter(|place| place.peer == peer) {
                 place.events.push_back(TransportEvent::Room(event.clone()));
+            }
+        });
+    }
+
+    /// The owner of the room removes a peer from it.
+    pub(crate) fn remove(&self, peer: PeerId) {
+        self.with(|places| {
+            for place in places.iter_mut().filter(|place| place.peer == peer) {
+                let removal = TransportEvent::Failed(TransportError::Kicked);
+                place.events.extend([TransportEvent::SignalingAway, removal]);
             }
         });
     }

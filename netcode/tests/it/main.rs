@@ -9,6 +9,7 @@ mod fuzz;
 mod hostile;
 mod matches;
 mod pacing;
+mod removals;
 mod rollback;
 mod spectators;
 #[cfg(all(feature = "webrtc", not(target_arch = "wasm32")))]

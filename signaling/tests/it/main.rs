@@ -12,6 +12,7 @@ mod outages;
 mod redis_server;
 mod rig;
 mod rooms;
+mod running_matches;
 mod shutdown;
 mod static_files;
 mod tickets;

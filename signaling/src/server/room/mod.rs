@@ -100,6 +100,8 @@ pub(crate) struct Room {
     /// It was full once, and takes nobody else.
     is_closed: bool,
     phase: RoomPhase,
+    /// Of the match that runs: those who had a player's place when it began, and are still here.
+    in_match: Vec<PeerId>,
     banned: Vec<PeerId>,
     /// Made from what a returning peer showed, so its owner may be on the way.
     is_rebuilt: bool,
@@ -118,6 +120,7 @@ impl Room {
             owner: None,
             is_locked: false,
             phase: RoomPhase::Lobby,
+            in_match: Vec::new(),
             banned: Vec::new(),
             is_rebuilt,
         }
@@ -243,11 +246,11 @@ impl Room {
         if self.members.len() == count {
             return Vec::new();
         }
+        self.in_match.retain(|&other| other != peer);
         if self.owner == Some(peer) {
-            let heir = |member: &&Member| member.is_v1 && member.place == Place::Player;
-            self.owner = self.members.iter().find(heir).map(|member| member.id);
+            self.owner = self.heir();
         }
-        if self.count(Place::Player) == 0 {
+        if self.phase == RoomPhase::Playing && self.in_match.is_empty() {
             // Nobody is left who could say so.
             self.finish();
         }
@@ -255,6 +258,16 @@ impl Room {
         let mut effects = vec![Effect::Tell { to, event: PeerEvent::PeerLeft(peer) }];
         effects.extend(self.show());
         effects
+    }
+
+    /// Who owns the room after its owner: the first of ours that plays, and during a match the first of those in it, so that nobody else gets
+    /// power over them.
+    fn heir(&self) -> Option<PeerId> {
+        let can_own = |member: &&Member| member.is_v1 && member.place == Place::Player;
+        let in_match = |member: &&Member| self.in_match.contains(&member.id);
+        let mut heirs = self.members.iter().filter(can_own);
+        let heir = heirs.clone().find(in_match).or_else(|| heirs.next());
+        heir.map(|heir| heir.id)
     }
 
     /// The peer's connection is gone; its place is kept for a while. Peers see that it is not here.
@@ -298,6 +311,9 @@ impl Room {
             }
             RoomRequest::Kick(other) => {
                 of_owner()?;
+                if self.in_match.contains(other) && !self.in_match.contains(&peer) {
+                    return Err(Denial::Playing);
+                }
                 return self.kick(*other);
             }
             RoomRequest::Start => {
@@ -317,6 +333,7 @@ impl Room {
 
     fn finish(&mut self) {
         self.phase = RoomPhase::Lobby;
+        self.in_match.clear();
         for member in &mut self.members {
             member.is_ready = false;
         }
@@ -359,6 +376,8 @@ impl Room {
             RoomPhase::Lobby if !is_ready => Err(Denial::NotReady),
             RoomPhase::Lobby => {
                 self.phase = RoomPhase::Playing;
+                let players = self.members.iter().filter(|member| member.place == Place::Player);
+                self.in_match = players.map(|player| player.id).collect();
                 Ok(())
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{Effect, Member, Room};
 use crate::{
-    lobby::Place,
+    lobby::RoomPhase,
     protocol::{PeerEvent, PeerId},
 };
 
@@ -19,10 +19,10 @@ impl Room {
     /// The same room with only those in it.
     pub(crate) fn with_only(&self, stays: impl Fn(&Member) -> bool) -> Self {
         let mut room = self.clone();
-        room.members.retain(stays);
+        room.members.retain(&stays);
+        room.in_match.retain(|&peer| self.member(peer).is_some_and(&stays));
         if room.owner.is_some_and(|owner| room.member(owner).is_none()) {
-            let heir = |member: &&Member| member.is_v1 && member.place == Place::Player;
-            room.owner = room.members.iter().find(heir).map(|member| member.id);
+            room.owner = room.heir();
         }
         room
     }
@@ -65,13 +65,19 @@ impl Room {
         if is_anew && back.peek().is_some() {
             (self.is_public, self.is_locked) = (before.is_public, before.is_locked);
             (self.is_closed, self.phase) = (before.is_closed, before.phase);
+            self.in_match.clone_from(&before.in_match);
             self.banned.clone_from(&before.banned);
         }
         for member in back {
             match self.member_mut(member.id) {
                 Some(present) if present.process == member.process => present.absent_since = None,
                 Some(_) => {}
-                None => self.members.push(Member { absent_since: None, ..member.clone() }),
+                None => {
+                    self.members.push(Member { absent_since: None, ..member.clone() });
+                    if self.phase == RoomPhase::Playing && before.in_match.contains(&member.id) {
+                        self.in_match.push(member.id);
+                    }
+                }
             }
         }
         let is_of_old = |owner: PeerId| before.member(owner).is_some();

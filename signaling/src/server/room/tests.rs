@@ -166,6 +166,38 @@ fn a_match_that_all_players_have_left_is_over() {
 }
 
 #[test]
+fn a_match_is_over_for_those_who_came_to_play_the_next_one() {
+    let mut room = with(&[ours(1), looker(2)]);
+    room.ask(peer(1), &RoomRequest::SetReady(true)).expect("it is here");
+    room.ask(peer(1), &RoomRequest::Start).expect("all are ready");
+    room.ask(peer(2), &RoomRequest::SetPlace(Place::Player)).expect("there are places");
+    room.join(&ours(3)).expect("there is a place");
+    room.leave(peer(1));
+    assert_eq!((room.state().phase, room.state().owner), (RoomPhase::Lobby, Some(peer(2))));
+}
+
+#[test]
+fn a_match_is_inherited_by_its_players_and_nobody_else_sends_them_off() {
+    let mut room = with(&[ours(1), looker(2), ours(3)]);
+    for number in [1, 3] {
+        room.ask(peer(number), &RoomRequest::SetReady(true)).expect("it is here");
+    }
+    room.ask(peer(1), &RoomRequest::Start).expect("all are ready");
+    room.ask(peer(2), &RoomRequest::SetPlace(Place::Player)).expect("there are places");
+    let mut looks_on = room.clone();
+    looks_on.owner = Some(peer(2));
+    assert_eq!(looks_on.ask(peer(2), &RoomRequest::Kick(peer(3))), Err(Denial::Playing));
+    assert_eq!(looks_on.ask(peer(2), &RoomRequest::Kick(peer(9))), Err(Denial::NoSuchPeer));
+    assert!(looks_on.ask(peer(2), &RoomRequest::Finish).is_ok(), "it ends no match");
+    assert!(looks_on.ask(peer(2), &RoomRequest::Kick(peer(3))).is_ok());
+    assert!(room.clone().ask(peer(1), &RoomRequest::Kick(peer(3))).is_ok(), "it plays in it");
+    room.leave(peer(1));
+    assert_eq!(room.state().owner, Some(peer(3)), "not the one that came first");
+    let alone = room.with_only(|member| member.id == peer(2));
+    assert_eq!((alone.owner, &alone.in_match[..]), (Some(peer(2)), &[][..]));
+}
+
+#[test]
 fn places_are_changed_during_a_match_for_the_next_one() {
     let mut room = with(&[ours(1), looker(2)]);
     room.ask(peer(1), &RoomRequest::SetReady(true)).expect("it is here");
