@@ -134,7 +134,8 @@ pub enum RoomRequest {
     SetLocked(bool),
     /// Be in the list of public rooms, or not. For the owner.
     SetPublic(bool),
-    /// Send this peer off, and do not let it in again under this id: a lock keeps out who comes under another one. For the owner.
+    /// Remove this peer, and never let it in again under this id; a lock keeps it out under any other one. A room from which 64 were removed
+    /// is locked for good. During a match only an owner that plays in it removes its players. For the owner.
     Kick(PeerId),
     /// The match begins: all players must be ready. For the owner.
     Start,
@@ -186,6 +187,8 @@ pub enum Denial {
     Playing,
     /// No match is being played.
     NotPlaying,
+    /// So many peers were removed from the room that it cannot be unlocked any more.
+    StaysLocked,
     /// The server cannot do it now, or does not know whether it is done: the room tells.
     Unavailable,
 }
@@ -202,6 +205,7 @@ impl Denial {
             Self::NotReady => "Not everybody is ready yet.",
             Self::Playing => "That is not possible during a match.",
             Self::NotPlaying => "No match is being played.",
+            Self::StaysLocked => "This room stays locked: too many players were removed from it.",
             Self::Unavailable => "The server cannot do that right now. Try again in a moment.",
         }
     }

@@ -11,7 +11,7 @@ use sha2::Sha256;
 
 use super::{
     address::name_of_group,
-    room::{Claim, RoomId, Terms},
+    room::{Claim, Proof, RoomId, Terms},
 };
 use crate::protocol::PeerId;
 
@@ -29,6 +29,8 @@ pub(crate) struct Signer(Vec<u8>);
 pub(crate) struct Resume {
     pub(crate) peer: PeerId,
     pub(crate) room: RoomId,
+    /// Which of the rooms of this name it was.
+    pub(crate) incarnation: u64,
     pub(crate) terms: Terms,
     pub(crate) claim: Claim,
     /// In milliseconds since 1970.
@@ -36,6 +38,11 @@ pub(crate) struct Resume {
 }
 
 impl Resume {
+    /// What it proves to the room.
+    pub(crate) fn proof(&self) -> Proof {
+        Proof { incarnation: self.incarnation, claim: self.claim }
+    }
+
     /// The room that one has to have a ticket for to come back: none if the server had chosen it.
     pub(crate) fn named_room(&self) -> Option<&str> {
         match &self.terms.group {
@@ -90,6 +97,7 @@ mod tests {
         Resume {
             peer: PeerId::from_u128(7),
             room: RoomId("DAM3R".into()),
+            incarnation: 3,
             terms: Terms {
                 game: "asteroids".into(),
                 version: "1".into(),
@@ -99,7 +107,7 @@ mod tests {
                 group: None,
                 closes_when_full: false,
             },
-            claim: Claim::Owner,
+            claim: Claim::Owner(1),
             expires: 1000,
         }
     }

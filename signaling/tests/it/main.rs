@@ -4,6 +4,7 @@ mod floods;
 mod hostile;
 mod ice_servers;
 mod joining;
+mod keeping_out;
 mod limits;
 mod many;
 mod matchbox;

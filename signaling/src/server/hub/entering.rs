@@ -22,6 +22,8 @@ use crate::{
 /// A room that is to be entered.
 struct Entrance {
     id: RoomId,
+    /// Of the room, if it is a new one.
+    incarnation: u64,
     terms: Terms,
     must_exist: bool,
     must_be_new: bool,
@@ -123,7 +125,10 @@ impl Hub {
             Some(_) if entrance.must_be_new => return Ok(false),
             Some(kept) => Room::clone(&kept.room),
             None if entrance.must_exist => return Err(Refusal::NoSuchRoom),
-            None => Room::new(entrance.id.clone(), entrance.terms.clone(), entrance.is_rebuilt),
+            None => {
+                let Entrance { id, incarnation, terms, is_rebuilt, .. } = entrance;
+                Room::new(id.clone(), *incarnation, terms.clone(), *is_rebuilt)
+            }
         };
         let effects = room.join(&self.newcomer(visitor, wish))?;
         let change = Change { id: &entrance.id, from: kept.as_ref(), to: room, effects };
@@ -132,10 +137,10 @@ impl Hub {
 
     /// Which room is meant, and on which terms if it is a new one.
     async fn entrance(&self, visitor: &Visitor, wish: &Wish) -> Result<Entrance, Refusal> {
-        if let Some(Resume { room, terms, .. }) = &visitor.resume {
-            let (id, terms) = (room.clone(), terms.clone());
+        if let Some(Resume { room, incarnation, terms, .. }) = &visitor.resume {
+            let (id, incarnation, terms) = (room.clone(), *incarnation, terms.clone());
             let (must_exist, must_be_new, is_rebuilt) = (false, false, true);
-            return Ok(Entrance { id, terms, must_exist, must_be_new, is_rebuilt });
+            return Ok(Entrance { id, incarnation, terms, must_exist, must_be_new, is_rebuilt });
         }
         let mut terms = self.terms(wish)?;
         let (id, must_exist) = match &wish.room {
@@ -150,8 +155,9 @@ impl Hub {
                 }
             }
         };
-        let must_be_new = wish.room == WishedRoom::New;
-        Ok(Entrance { id: RoomId(id), terms, must_exist, must_be_new, is_rebuilt: false })
+        let (incarnation, must_be_new) = (random(), wish.room == WishedRoom::New);
+        let (id, is_rebuilt) = (RoomId(id), false);
+        Ok(Entrance { id, incarnation, terms, must_exist, must_be_new, is_rebuilt })
     }
 
     fn terms(&self, wish: &Wish) -> Result<Terms, Refusal> {
@@ -186,7 +192,7 @@ impl Hub {
             process: self.process,
             game: wish.game.clone(),
             version: wish.version.clone(),
-            returns: visitor.resume.as_ref().map(|resume| resume.claim),
+            returns: visitor.resume.as_ref().map(Resume::proof),
         }
     }
 }

@@ -218,6 +218,7 @@ impl Hub {
         let token = self.signer.sign(&Resume {
             peer: visit.peer,
             room: visit.room().clone(),
+            incarnation: kept.room.incarnation(),
             terms: kept.room.terms().clone(),
             claim: kept.room.claim(visit.peer),
             expires: now.saturating_add(millis(self.limits.resume_for)),

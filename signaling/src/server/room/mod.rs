@@ -13,7 +13,8 @@ use crate::{
     protocol::{PeerEvent, PeerId, Refusal},
 };
 
-/// Most peers that a room remembers as sent off; whoever is sent off before that may come again.
+/// A room of which so many peers were removed is under attack by somebody who makes up identities. Nobody new comes in from then on, so that
+/// what it has to remember is bounded, and a ban holds for as long as the room does.
 const MAX_BANNED: usize = 64;
 
 /// The name by which a store knows a room.
@@ -54,15 +55,24 @@ pub(crate) struct Newcomer {
     /// What it says of itself, which only matters for a new room: empty, or the game it is.
     pub(crate) game: String,
     pub(crate) version: String,
-    /// Whether it has proof that it was in this room, and had this claim to it.
-    pub(crate) returns: Option<Claim>,
+    /// What it has proof of, if it was in a room of this name before.
+    pub(crate) returns: Option<Proof>,
 }
 
-/// What a returning peer was in its room.
+/// What is known for sure of a returning peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Proof {
+    /// The [`Room::incarnation`] that it was in.
+    pub(crate) incarnation: u64,
+    pub(crate) claim: Claim,
+}
+
+/// What a peer was in its room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Claim {
     Member,
-    Owner,
+    /// Its owner, as this one in a row: of two claims to a room the later one counts.
+    Owner(u32),
 }
 
 /// A peer in a room.
@@ -92,9 +102,13 @@ pub(crate) enum Effect {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Room {
     id: RoomId,
+    /// Another number for each room of the same name, by which proof of one is none for the next.
+    incarnation: u64,
     terms: Terms,
     members: Vec<Member>,
     owner: Option<PeerId>,
+    /// How many owners it has had.
+    reign: u32,
     is_public: bool,
     is_locked: bool,
     /// It was full once, and takes nobody else.
@@ -103,25 +117,30 @@ pub(crate) struct Room {
     /// Of the match that runs: those who had a player's place when it began, and are still here.
     in_match: Vec<PeerId>,
     banned: Vec<PeerId>,
-    /// Made from what a returning peer showed, so its owner may be on the way.
+    /// While it is locked: those whose connection broke, and whose place was given up since. They may come back.
+    lost: Vec<PeerId>,
+    /// Made from what a returning peer showed, and its owner may still be on the way.
     is_rebuilt: bool,
 }
 
 impl Room {
     /// An empty room, which only lasts once somebody is in it.
-    pub(crate) fn new(id: RoomId, terms: Terms, is_rebuilt: bool) -> Self {
+    pub(crate) fn new(id: RoomId, incarnation: u64, terms: Terms, is_rebuilt: bool) -> Self {
         Self {
             id,
+            incarnation,
             is_public: terms.is_public,
             // Strangers who were brought together are not to find another one in the place of who is on the way back.
             is_closed: is_rebuilt && terms.group.is_some(),
             terms,
             members: Vec::new(),
             owner: None,
+            reign: 0,
             is_locked: false,
             phase: RoomPhase::Lobby,
             in_match: Vec::new(),
             banned: Vec::new(),
+            lost: Vec::new(),
             is_rebuilt,
         }
     }
@@ -142,8 +161,18 @@ impl Room {
         self.members.is_empty()
     }
 
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
     pub(crate) fn claim(&self, peer: PeerId) -> Claim {
-        if self.owner == Some(peer) { Claim::Owner } else { Claim::Member }
+        if self.owner == Some(peer) { Claim::Owner(self.reign) } else { Claim::Member }
+    }
+
+    /// What a newcomer has proof of having been in this room, and not in an earlier one of its name.
+    fn proven(&self, newcomer: &Newcomer) -> Option<Claim> {
+        let proof = newcomer.returns.filter(|proof| proof.incarnation == self.incarnation)?;
+        Some(proof.claim)
     }
 
     /// The game whose list of rooms has this one.
@@ -189,9 +218,13 @@ impl Room {
         {
             return Err(Refusal::OtherGame);
         }
-        // Whoever was in it before is not kept out by the lock, but needs a place.
-        if newcomer.returns.is_none() && (self.is_locked || self.is_closed) {
-            return Err(if self.is_locked { Refusal::Locked } else { Refusal::RoomFull });
+        // A peer that was lost meanwhile is kept out by neither, but needs a place.
+        let was_lost = self.lost.contains(&newcomer.peer);
+        if self.is_locked && !was_lost {
+            return Err(Refusal::Locked);
+        }
+        if self.is_closed && !was_lost && self.proven(newcomer).is_none() {
+            return Err(Refusal::RoomFull);
         }
         self.has_place(newcomer.place).then_some(()).ok_or(Refusal::RoomFull)
     }
@@ -222,12 +255,8 @@ impl Room {
             });
             false
         };
-        let reclaims = self.is_rebuilt && newcomer.returns == Some(Claim::Owner);
-        if is_v1 && place == Place::Player && (self.owner.is_none() || reclaims) {
-            self.owner = Some(peer);
-            // Once: whoever owns it after that keeps it, whatever older claim there is.
-            self.is_rebuilt &= !reclaims;
-        }
+        self.lost.retain(|&other| other != peer);
+        self.enthrone(peer, self.proven(newcomer));
         self.is_closed |= self.terms.closes_when_full && !self.has_place(Place::Player);
         // A stock client was told nothing of the absence, and would take the return for another peer.
         let others = self.hearers(|member| member.id != peer && (member.is_v1 || !was_absent));
@@ -239,16 +268,38 @@ impl Room {
         Ok(effects)
     }
 
+    /// Makes a peer that has come the owner, if the room has none, or has forgotten that this one owned it after the one that does.
+    fn enthrone(&mut self, peer: PeerId, claim: Option<Claim>) {
+        let can_own = self.member(peer).is_some_and(Member::can_own);
+        match claim {
+            Some(Claim::Owner(reign)) if can_own && reign > self.reign => {
+                (self.owner, self.reign, self.is_rebuilt) = (Some(peer), reign, false);
+            }
+            _ if can_own && self.owner.is_none() => self.set_owner(Some(peer)),
+            _ => {}
+        }
+    }
+
+    /// Passes the room on. Where it was forgotten, only somebody with proof counts as an owner of its own right.
+    fn set_owner(&mut self, owner: Option<PeerId>) {
+        self.owner = owner;
+        if owner.is_some() && !self.is_rebuilt {
+            self.reign = self.reign.saturating_add(1);
+        }
+    }
+
     /// Takes the peer out. The others hear of it.
     pub(crate) fn leave(&mut self, peer: PeerId) -> Vec<Effect> {
-        let count = self.members.len();
-        self.members.retain(|member| member.id != peer);
-        if self.members.len() == count {
+        let Some(at) = self.members.iter().position(|member| member.id == peer) else {
             return Vec::new();
+        };
+        let member = self.members.remove(at);
+        if self.is_locked && member.absent_since.is_some() {
+            self.lost.push(peer);
         }
         self.in_match.retain(|&other| other != peer);
         if self.owner == Some(peer) {
-            self.owner = self.heir();
+            self.set_owner(self.heir());
         }
         if self.phase == RoomPhase::Playing && self.in_match.is_empty() {
             // Nobody is left who could say so.
@@ -263,9 +314,8 @@ impl Room {
     /// Who owns the room after its owner: the first of ours that plays, and during a match the first of those in it, so that nobody else gets
     /// power over them.
     fn heir(&self) -> Option<PeerId> {
-        let can_own = |member: &&Member| member.is_v1 && member.place == Place::Player;
         let in_match = |member: &&Member| self.in_match.contains(&member.id);
-        let mut heirs = self.members.iter().filter(can_own);
+        let mut heirs = self.members.iter().filter(|member| member.can_own());
         let heir = heirs.clone().find(in_match).or_else(|| heirs.next());
         heir.map(|heir| heir.id)
     }
@@ -303,7 +353,7 @@ impl Room {
             RoomRequest::SetPlace(place) => self.set_place(peer, *place)?,
             RoomRequest::SetLocked(is_locked) => {
                 of_owner()?;
-                self.is_locked = *is_locked;
+                self.set_locked(*is_locked)?;
             }
             RoomRequest::SetPublic(is_public) => {
                 of_owner()?;
@@ -349,10 +399,18 @@ impl Room {
             }
             (member.place, member.is_ready) = (place, false);
         }
-        let inherits = member.is_v1 && place == Place::Player && self.owner.is_none();
-        if inherits {
-            self.owner = Some(peer);
+        self.enthrone(peer, None);
+        Ok(())
+    }
+
+    fn set_locked(&mut self, is_locked: bool) -> Result<(), Denial> {
+        if !is_locked {
+            if self.banned.len() >= MAX_BANNED {
+                return Err(Denial::StaysLocked);
+            }
+            self.lost.clear();
         }
+        self.is_locked = is_locked;
         Ok(())
     }
 
@@ -360,11 +418,10 @@ impl Room {
         if self.members.iter().all(|member| member.id != peer) {
             return Err(Denial::NoSuchPeer);
         }
-        if self.banned.len() == MAX_BANNED {
-            self.banned.remove(0);
-        }
         self.banned.push(peer);
+        self.is_locked |= self.banned.len() >= MAX_BANNED;
         let mut effects = self.leave(peer);
+        self.lost.retain(|&other| other != peer);
         effects.push(Effect::SendOff { peer });
         Ok(effects)
     }
@@ -428,6 +485,11 @@ impl Room {
 }
 
 impl Member {
+    /// Whether it understands what an owner is, and plays.
+    fn can_own(&self) -> bool {
+        self.is_v1 && self.place == Place::Player
+    }
+
     fn shown(&self) -> RoomMember {
         RoomMember {
             id: self.id,

@@ -22,7 +22,7 @@ impl Room {
         room.members.retain(&stays);
         room.in_match.retain(|&peer| self.member(peer).is_some_and(&stays));
         if room.owner.is_some_and(|owner| room.member(owner).is_none()) {
-            room.owner = room.heir();
+            room.set_owner(room.heir());
         }
         room
     }
@@ -65,8 +65,11 @@ impl Room {
         if is_anew && back.peek().is_some() {
             (self.is_public, self.is_locked) = (before.is_public, before.is_locked);
             (self.is_closed, self.phase) = (before.is_closed, before.phase);
+            (self.incarnation, self.reign) = (before.incarnation, before.reign);
+            self.is_rebuilt = before.is_rebuilt;
             self.in_match.clone_from(&before.in_match);
             self.banned.clone_from(&before.banned);
+            self.lost.clone_from(&before.lost);
         }
         for member in back {
             match self.member_mut(member.id) {
@@ -83,7 +86,7 @@ impl Room {
         let is_of_old = |owner: PeerId| before.member(owner).is_some();
         let owner = before.owner.filter(|&owner| self.member(owner).is_some());
         if owner.is_some() && !self.owner.is_some_and(is_of_old) {
-            self.owner = owner;
+            (self.owner, self.reign) = (owner, self.reign.max(before.reign));
         }
         *self != was
     }

@@ -3,6 +3,7 @@
 use super::*;
 
 const GAME: &str = "asteroids";
+const INCARNATION: u64 = 7;
 
 fn peer(number: u128) -> PeerId {
     PeerId::from_u128(number)
@@ -21,7 +22,7 @@ fn terms() -> Terms {
 }
 
 fn room() -> Room {
-    Room::new(RoomId("DAM3R".into()), terms(), false)
+    Room::new(RoomId("DAM3R".into()), INCARNATION, terms(), false)
 }
 
 fn ours(number: u128) -> Newcomer {
@@ -44,6 +45,11 @@ fn stock(number: u128) -> Newcomer {
 
 fn looker(number: u128) -> Newcomer {
     Newcomer { place: Place::Spectator, ..ours(number) }
+}
+
+/// One with proof that it was this in the room.
+fn back(number: u128, claim: Claim) -> Newcomer {
+    Newcomer { returns: Some(Proof { incarnation: INCARNATION, claim }), ..ours(number) }
 }
 
 fn with(newcomers: &[Newcomer]) -> Room {
@@ -136,8 +142,70 @@ fn the_owner_locks_and_kicks_and_others_may_not() {
     assert_eq!(room.join(&stock(3)), Err(Refusal::Kicked));
     assert!(room.ask(peer(1), &RoomRequest::SetLocked(true)).is_ok());
     assert_eq!(room.join(&ours(4)), Err(Refusal::Locked));
-    let back = Newcomer { returns: Some(Claim::Member), ..ours(4) };
-    assert!(room.join(&back).is_ok(), "who was in it before comes back");
+    assert_eq!(room.join(&back(4, Claim::Owner(9))), Err(Refusal::Locked), "whatever it was");
+}
+
+#[test]
+fn a_lock_keeps_out_all_but_those_who_were_lost_behind_it() {
+    let mut room = with(&[ours(1), ours(2), ours(3)]);
+    room.leave(peer(3));
+    room.ask(peer(1), &RoomRequest::SetLocked(true)).expect("the owner");
+    assert_eq!(room.join(&back(3, Claim::Member)), Err(Refusal::Locked), "it left before");
+    room.leave(peer(2));
+    assert_eq!(room.join(&back(2, Claim::Member)), Err(Refusal::Locked), "it gave up its place");
+    let mut room = with(&[ours(1), ours(2), ours(3)]);
+    room.ask(peer(1), &RoomRequest::SetLocked(true)).expect("the owner");
+    for number in [2, 3] {
+        room.miss(peer(number), 0);
+        room.leave(peer(number));
+    }
+    assert!(room.clone().join(&ours(2)).is_ok());
+    let mut full = room.clone();
+    full.terms.capacity = 1;
+    assert_eq!(full.join(&ours(2)), Err(Refusal::RoomFull));
+    room.join(&ours(2)).expect("its connection broke");
+    room.leave(peer(2));
+    assert_eq!(room.join(&ours(2)), Err(Refusal::Locked), "this time it left");
+    room.ask(peer(1), &RoomRequest::SetLocked(false)).expect("the owner");
+    room.ask(peer(1), &RoomRequest::SetLocked(true)).expect("the owner");
+    assert_eq!(room.join(&ours(3)), Err(Refusal::Locked), "another lock");
+}
+
+#[test]
+fn a_removed_peer_does_not_return_as_one_that_was_lost() {
+    let mut room = with(&[ours(1), ours(2)]);
+    room.ask(peer(1), &RoomRequest::SetLocked(true)).expect("the owner");
+    room.miss(peer(2), 0);
+    room.ask(peer(1), &RoomRequest::Kick(peer(2))).expect("it has a place");
+    assert_eq!((room.join(&ours(2)), room.lost.len()), (Err(Refusal::Kicked), 0));
+}
+
+#[test]
+fn of_two_claims_to_a_room_the_later_one_counts() {
+    let mut room = with(&[ours(1), ours(2)]);
+    let first = room.claim(peer(1));
+    room.leave(peer(1));
+    let second = room.claim(peer(2));
+    assert_eq!((first, second), (Claim::Owner(1), Claim::Owner(2)));
+    room.join(&back(1, first)).expect("there is a place");
+    assert_eq!(room.owner, Some(peer(2)), "it was passed on");
+    for claims in [[(1, first), (2, second)], [(2, second), (1, first)]] {
+        let mut rebuilt = Room::new(RoomId("DAM3R".into()), INCARNATION, terms(), true);
+        rebuilt.join(&back(3, Claim::Member)).expect("there is a place");
+        for (number, claim) in claims {
+            rebuilt.join(&back(number, claim)).expect("there is a place");
+        }
+        assert_eq!(rebuilt.owner, Some(peer(2)));
+        rebuilt.leave(peer(2));
+        assert_eq!(rebuilt.owner, Some(peer(3)));
+        assert_eq!(rebuilt.claim(peer(3)), Claim::Owner(3));
+        rebuilt.join(&back(2, second)).expect("there is a place");
+        assert_eq!(rebuilt.owner, Some(peer(3)), "it was passed on again");
+    }
+    let mut other = Room::new(RoomId("DAM3R".into()), INCARNATION + 1, terms(), false);
+    other.join(&ours(3)).expect("there is a place");
+    other.join(&back(2, second)).expect("there is a place");
+    assert_eq!(other.owner, Some(peer(3)), "that was another room");
 }
 
 #[test]
@@ -271,11 +339,10 @@ fn who_is_missed_keeps_its_place_and_is_not_said_to_have_left() {
 
 #[test]
 fn a_rebuilt_room_goes_back_to_its_owner() {
-    let mut room = Room::new(RoomId("DAM3R".into()), terms(), true);
-    let back = |number, claim| Newcomer { returns: Some(claim), ..ours(number) };
+    let mut room = Room::new(RoomId("DAM3R".into()), INCARNATION, terms(), true);
     room.join(&back(2, Claim::Member)).expect("it was here");
     assert_eq!(room.state().owner, Some(peer(2)), "somebody must be");
-    room.join(&back(1, Claim::Owner)).expect("it was here");
+    room.join(&back(1, Claim::Owner(1))).expect("it was here");
     assert_eq!(room.state().owner, Some(peer(1)));
 }
 
@@ -284,14 +351,14 @@ fn groups_close_when_they_are_full_if_that_is_their_way() {
     for closes in [true, false] {
         let group = Some("pairs".to_owned());
         let terms = Terms { capacity: 2, group, closes_when_full: closes, ..terms() };
-        let mut room = Room::new(RoomId("a.1".into()), terms.clone(), false);
+        let mut room = Room::new(RoomId("a.1".into()), INCARNATION, terms.clone(), false);
         room.join(&ours(1)).expect("there is a place");
         assert_eq!(room.open_group(), Some("pairs"));
         room.join(&ours(2)).expect("there is a place");
         assert_eq!(room.open_group(), None);
         room.leave(peer(2));
         assert_eq!(room.open_group().is_some(), !closes);
-        let rebuilt = Room::new(RoomId("a.1".into()), terms, true);
+        let rebuilt = Room::new(RoomId("a.1".into()), INCARNATION, terms, true);
         assert_eq!(rebuilt.open_group(), None, "strangers wait until all are back");
     }
 }

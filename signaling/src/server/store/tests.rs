@@ -86,7 +86,7 @@ impl Rig {
         group: Option<&str>,
         work: impl FnOnce(&mut Room) -> Vec<Effect>,
     ) -> bool {
-        let fresh = || Room::new(id(name), terms(group), false);
+        let fresh = || Room::new(id(name), 1, terms(group), false);
         let mut room = kept.map_or_else(fresh, |kept| Room::clone(&kept.room));
         let effects = work(&mut room);
         let change = Change { id: &id(name), from: kept, to: room, effects };
