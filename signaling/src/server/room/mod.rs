@@ -2,20 +2,15 @@
 //!
 //! It is all that a [store](super::store) keeps of a room, so any process that has it can go on with it.
 
+mod requests;
 mod restore;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    lobby::{
-        Denial, Place, RoomListing, RoomMember, RoomPhase, RoomRequest, RoomState, shown_name,
-    },
+    lobby::{Place, RoomListing, RoomMember, RoomPhase, RoomState, shown_name},
     protocol::{PeerEvent, PeerId, Refusal},
 };
-
-/// A room of which so many peers were removed is under attack by somebody who makes up identities. Nobody new comes in from then on, so that
-/// what it has to remember is bounded, and a ban holds for as long as the room does.
-const MAX_BANNED: usize = 64;
 
 /// The name by which a store knows a room.
 ///
@@ -268,26 +263,6 @@ impl Room {
         Ok(effects)
     }
 
-    /// Makes a peer that has come the owner, if the room has none, or has forgotten that this one owned it after the one that does.
-    fn enthrone(&mut self, peer: PeerId, claim: Option<Claim>) {
-        let can_own = self.member(peer).is_some_and(Member::can_own);
-        match claim {
-            Some(Claim::Owner(reign)) if can_own && reign > self.reign => {
-                (self.owner, self.reign, self.is_rebuilt) = (Some(peer), reign, false);
-            }
-            _ if can_own && self.owner.is_none() => self.set_owner(Some(peer)),
-            _ => {}
-        }
-    }
-
-    /// Passes the room on. Where it was forgotten, only somebody with proof counts as an owner of its own right.
-    fn set_owner(&mut self, owner: Option<PeerId>) {
-        self.owner = owner;
-        if owner.is_some() && !self.is_rebuilt {
-            self.reign = self.reign.saturating_add(1);
-        }
-    }
-
     /// Takes the peer out. The others hear of it.
     pub(crate) fn leave(&mut self, peer: PeerId) -> Vec<Effect> {
         let Some(at) = self.members.iter().position(|member| member.id == peer) else {
@@ -311,15 +286,6 @@ impl Room {
         effects
     }
 
-    /// Who owns the room after its owner: the first of ours that plays, and during a match the first of those in it, so that nobody else gets
-    /// power over them.
-    fn heir(&self) -> Option<PeerId> {
-        let in_match = |member: &&Member| self.in_match.contains(&member.id);
-        let mut heirs = self.members.iter().filter(|member| member.can_own());
-        let heir = heirs.clone().find(in_match).or_else(|| heirs.next());
-        heir.map(|heir| heir.id)
-    }
-
     /// The peer's connection is gone; its place is kept for a while. Peers see that it is not here.
     pub(crate) fn miss(&mut self, peer: PeerId, now: u64) -> Vec<Effect> {
         match self.member_mut(peer) {
@@ -328,115 +294,6 @@ impl Room {
                 self.show().into_iter().collect()
             }
             _ => Vec::new(),
-        }
-    }
-
-    /// Does what a peer asks for.
-    pub(crate) fn ask(
-        &mut self,
-        peer: PeerId,
-        request: &RoomRequest,
-    ) -> Result<Vec<Effect>, Denial> {
-        let is_owner = self.owner == Some(peer);
-        let of_owner = || if is_owner { Ok(()) } else { Err(Denial::NotOwner) };
-        match request {
-            RoomRequest::Rename(name) => {
-                let shown = shown_name(name);
-                if shown.is_empty() || shown != name.trim() {
-                    return Err(Denial::BadName);
-                }
-                self.member_mut(peer).ok_or(Denial::NoSuchPeer)?.name = shown;
-            }
-            RoomRequest::SetReady(is_ready) => {
-                self.member_mut(peer).ok_or(Denial::NoSuchPeer)?.is_ready = *is_ready;
-            }
-            RoomRequest::SetPlace(place) => self.set_place(peer, *place)?,
-            RoomRequest::SetLocked(is_locked) => {
-                of_owner()?;
-                self.set_locked(*is_locked)?;
-            }
-            RoomRequest::SetPublic(is_public) => {
-                of_owner()?;
-                self.is_public = *is_public;
-            }
-            RoomRequest::Kick(other) => {
-                of_owner()?;
-                if self.in_match.contains(other) && !self.in_match.contains(&peer) {
-                    return Err(Denial::Playing);
-                }
-                return self.kick(*other);
-            }
-            RoomRequest::Start => {
-                of_owner()?;
-                self.start()?;
-            }
-            RoomRequest::Finish => {
-                of_owner()?;
-                if self.phase != RoomPhase::Playing {
-                    return Err(Denial::NotPlaying);
-                }
-                self.finish();
-            }
-        }
-        Ok(self.show().into_iter().collect())
-    }
-
-    fn finish(&mut self) {
-        self.phase = RoomPhase::Lobby;
-        self.in_match.clear();
-        for member in &mut self.members {
-            member.is_ready = false;
-        }
-    }
-
-    /// During a match too: who plays that is agreed on already, and it is the next one that a place is for.
-    fn set_place(&mut self, peer: PeerId, place: Place) -> Result<(), Denial> {
-        let has_place = self.has_place(place);
-        let member = self.member_mut(peer).ok_or(Denial::NoSuchPeer)?;
-        if member.place != place {
-            if !has_place {
-                return Err(Denial::NoPlace);
-            }
-            (member.place, member.is_ready) = (place, false);
-        }
-        self.enthrone(peer, None);
-        Ok(())
-    }
-
-    fn set_locked(&mut self, is_locked: bool) -> Result<(), Denial> {
-        if !is_locked {
-            if self.banned.len() >= MAX_BANNED {
-                return Err(Denial::StaysLocked);
-            }
-            self.lost.clear();
-        }
-        self.is_locked = is_locked;
-        Ok(())
-    }
-
-    fn kick(&mut self, peer: PeerId) -> Result<Vec<Effect>, Denial> {
-        if self.members.iter().all(|member| member.id != peer) {
-            return Err(Denial::NoSuchPeer);
-        }
-        self.banned.push(peer);
-        self.is_locked |= self.banned.len() >= MAX_BANNED;
-        let mut effects = self.leave(peer);
-        self.lost.retain(|&other| other != peer);
-        effects.push(Effect::SendOff { peer });
-        Ok(effects)
-    }
-
-    fn start(&mut self) -> Result<(), Denial> {
-        let is_ready = self.state().is_ready() && self.count(Place::Player) > 0;
-        match self.phase {
-            RoomPhase::Playing => Err(Denial::Playing),
-            RoomPhase::Lobby if !is_ready => Err(Denial::NotReady),
-            RoomPhase::Lobby => {
-                self.phase = RoomPhase::Playing;
-                let players = self.members.iter().filter(|member| member.place == Place::Player);
-                self.in_match = players.map(|player| player.id).collect();
-                Ok(())
-            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! What comes of each change of a room.
 
 use super::*;
+use crate::lobby::{Denial, RoomRequest};
 
 const GAME: &str = "asteroids";
 const INCARNATION: u64 = 7;
