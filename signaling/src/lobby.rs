@@ -72,7 +72,7 @@ pub struct RoomState {
     pub capacity: u16,
     /// Most spectators.
     pub spectators: u16,
-    /// Who may lock, kick, start and finish; nobody in a room of stock clients.
+    /// Who may lock, kick, start and finish; nobody in a room of strangers (where any player starts and finishes) or of stock clients.
     pub owner: Option<PeerId>,
     /// Who is in it, in order of arrival.
     pub members: Vec<RoomMember>,

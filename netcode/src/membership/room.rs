@@ -148,7 +148,12 @@ struct Session<'a> {
 /// What is to be asked for so that the server has the room as it is.
 fn wish(room: &RoomState, session: &Session) -> Option<RoomRequest> {
     let us = room.member(session.local)?;
-    let is_owner = room.owner == Some(session.local);
+    // Strangers have no owner: each of them that plays may say what their match does.
+    let has_owner = room.owner.is_some();
+    let is_leader = match room.owner {
+        Some(owner) => owner == session.local,
+        None => us.place == Place::Player,
+    };
     if us.name != session.name {
         return Some(RoomRequest::Rename(session.name.to_owned()));
     }
@@ -157,22 +162,23 @@ fn wish(room: &RoomState, session: &Session) -> Option<RoomRequest> {
     let does_owner_look_on = owner.is_some_and(|owner| owner.place == Place::Spectator);
     match room.phase {
         RoomPhase::Lobby if us.place == Place::Player => {
-            // Whose match has begun is no longer ready for the next one; but it takes all to be ready to start this one. It is over when
-            // the owner has left it.
+            // A player whose match has begun is no longer ready for the next one, but it takes all to be ready to start this one. It is over
+            // when the owner has left it, and among strangers when all others have.
             let is_ready = if session.is_playing {
-                is_owner || session.is_owner_ready || does_owner_look_on
+                let is_of_match = if has_owner { is_leader } else { session.do_others_play };
+                is_of_match || session.is_owner_ready || does_owner_look_on
             } else {
                 session.is_ready
             };
             if us.is_ready != is_ready {
                 return Some(RoomRequest::SetReady(is_ready));
             }
-            (is_owner && session.is_running && room.is_ready()).then_some(RoomRequest::Start)
+            (is_leader && session.is_running && room.is_ready()).then_some(RoomRequest::Start)
         }
-        RoomPhase::Lobby if is_owner && session.do_others_play && room.is_ready() => {
+        RoomPhase::Lobby if is_leader && session.do_others_play && room.is_ready() => {
             Some(RoomRequest::Start)
         }
-        RoomPhase::Playing if is_owner && !session.is_playing && !session.do_others_play => {
+        RoomPhase::Playing if is_leader && !session.is_playing && !session.do_others_play => {
             Some(RoomRequest::Finish)
         }
         RoomPhase::Lobby | RoomPhase::Playing => None,
@@ -323,6 +329,27 @@ mod tests {
         assert_eq!(wish(&playing, &in_lobby(BOB, true)), None);
         let finished = Session { is_owner_ready: false, ..in_match(BOB) };
         assert_eq!(wish(&room(Lobby, [false, false]), &finished), None, "it is on its way out");
+    }
+
+    #[test]
+    fn each_of_the_strangers_in_a_match_tells_how_far_it_is() {
+        use RoomPhase::{Lobby, Playing};
+        let among_strangers = |phase, ready| RoomState { owner: None, ..room(phase, ready) };
+        let ready = among_strangers(Lobby, [true, true]);
+        let playing = among_strangers(Playing, [true, true]);
+        for peer in [ANN, BOB] {
+            let in_match = Session { is_owner_ready: false, ..in_match(peer) };
+            assert_eq!(wish(&ready, &in_match), Some(RoomRequest::Start));
+            assert_eq!(wish(&playing, &in_match), None);
+            let none = among_strangers(Lobby, [false, false]);
+            assert_eq!(wish(&none, &in_match), Some(RoomRequest::SetReady(true)));
+            let last = Session { do_others_play: false, ..in_match };
+            assert_eq!(wish(&none, &last), None, "the others have left it");
+            assert_eq!(wish(&playing, &in_lobby(peer, true)), Some(RoomRequest::Finish));
+        }
+        let mut looks_on = playing;
+        looks_on.members[0].place = Place::Spectator;
+        assert_eq!(wish(&looks_on, &in_lobby(ANN, false)), None);
     }
 
     #[test]

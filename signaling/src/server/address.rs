@@ -10,7 +10,8 @@ use crate::{
 /// Where everything is for clients that can read a [`Refusal`] from a close frame.
 const V1: &str = "/v1/";
 
-/// Begins what a group is called that is asked for by a name; behind it are the name and the size. No name has a slash.
+/// Begins what a group is called that is asked for by a name; behind it are the name, the size, and the game and the version, as far as they
+/// are said. None of them has a slash.
 const NAMED_GROUP: &str = "next/";
 
 /// A request for a WebSocket.
@@ -147,7 +148,8 @@ fn named(name: &str, query: Query<'_>) -> Result<WishedRoom, Refusal> {
         None => WishedRoom::Named { name, must_exist: query.flag("existing")? },
         Some(size) => {
             let size: NonZeroU16 = size.parse().map_err(|_| Refusal::GroupSize)?;
-            let group = format!("{NAMED_GROUP}{name}/{size}");
+            let (game, version) = (query.tag("game")?, query.tag("version")?);
+            let group = format!("{NAMED_GROUP}{name}/{size}/{game}/{version}");
             WishedRoom::Any { group, size, label: name, closes_when_full: true }
         }
     })
@@ -242,6 +244,12 @@ mod tests {
         assert_eq!(wish("/a?other=1&next&game=b c").room, named("a"));
         assert_eq!(wish("/a?next=2").room, wish("/a?x&next=2").room);
         assert_ne!(wish("/a?next=2").room, wish("/a?next=3").room);
+        assert_eq!(wish("/a?next=2&game=b").room, wish("/v1/rooms/a?next=2").room);
+        let of_games = ["", "&game=b", "&game=c", "&game=b&version=1"];
+        let of_games = of_games.map(|query| wish(&format!("/v1/rooms/a?next=2{query}")).room);
+        for (at, room) in of_games.iter().enumerate() {
+            assert!(!of_games[..at].contains(room), "{room:?}");
+        }
         match wish("/a?next=2").room {
             WishedRoom::Any { group, .. } => assert_eq!(name_of_group(&group), Some("a")),
             other => panic!("{other:?}"),

@@ -312,7 +312,7 @@ impl Client {
             }
             Heard::Peer(PeerEvent::IdAssigned(_)) => panic!("it has an id"),
             Heard::Room(RoomEvent::Room(state)) => {
-                assert_eq!(state.name, self.visit.room().0, "it sees its own room");
+                assert_eq!(state.name, self.visit.room().name(), "it sees its own room");
                 assert!(state.member(self.visit.peer).is_some(), "it is in the room that it sees");
             }
             Heard::Room(RoomEvent::Resume(token)) => self.token = Some(token),

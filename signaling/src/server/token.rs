@@ -47,7 +47,7 @@ impl Resume {
     pub(crate) fn named_room(&self) -> Option<&str> {
         match &self.terms.group {
             Some(group) => name_of_group(group),
-            None => Some(&self.room.0),
+            None => Some(self.room.name()),
         }
     }
 }

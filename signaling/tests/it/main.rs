@@ -16,6 +16,7 @@ mod rooms;
 mod running_matches;
 mod shutdown;
 mod static_files;
+mod strangers;
 mod tickets;
 mod tls;
 mod websocket;

@@ -85,7 +85,7 @@ async fn what_cannot_be_entered_says_why() {
     let (_ann, code) = create(&server, "").await;
     for (path, refusal) in [
         ("/v1/rooms/nowhere?existing=1", Refusal::NoSuchRoom),
-        (&format!("/v1/rooms/{code}?game=chess"), Refusal::OtherGame),
+        (&format!("/v1/rooms/{code}?game=chess&existing=1"), Refusal::OtherGame),
         (&format!("/v1/rooms/{code}?{GAME}0"), Refusal::OtherGame),
         ("/v1/create?capacity=0", Refusal::BadRequest),
         ("/v1/elsewhere", Refusal::BadRequest),

@@ -28,6 +28,27 @@ struct Entrance {
     must_exist: bool,
     must_be_new: bool,
     is_rebuilt: bool,
+    /// Whether it was found among those of strangers.
+    is_found: bool,
+}
+
+/// What was tried already.
+#[derive(Default)]
+struct Tried {
+    /// Rooms of strangers that did not let the peer in.
+    among_strangers: Vec<RoomId>,
+    /// The room of the name that is asked for is of another game.
+    is_name_taken: bool,
+}
+
+/// What came of an attempt to join a room.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    Joined,
+    /// Somebody else changed the room in the meantime.
+    Overtaken,
+    /// It is not the room that is meant: it only has the same name, in another game.
+    OtherGame,
 }
 
 impl Hub {
@@ -43,7 +64,7 @@ impl Hub {
         if self.local.count() >= self.limits.max_peers {
             return Err(Refusal::ServerFull);
         }
-        let entrance = self.entrance(&visitor, wish).await?;
+        let entrance = self.entrance(&visitor, wish, &Tried::default()).await?;
         match self.store.load(&entrance.id).await? {
             Some(kept) => kept.room.check(&self.newcomer(&visitor, wish)),
             None => {
@@ -86,43 +107,53 @@ impl Hub {
         before: &mut Vec<RoomId>,
     ) -> Result<Visit, Refusal> {
         let Visitor { peer, is_lasting, connection, is_v1, .. } = *visitor;
+        let mut tried = Tried::default();
         for _ in 0..MAX_ATTEMPTS {
-            let entrance = self.entrance(visitor, wish).await?;
+            let entrance = self.entrance(visitor, wish, &tried).await?;
             let _turn = self.turn(&entrance.id).await;
             let interest = self.interests.begin(&entrance.id).await?;
             let most = self.limits.max_peers;
             let earlier = self.local.enter((peer, connection), is_v1, &entrance.id, outbox, most);
             before.extend(earlier.map_err(|_| Refusal::ServerFull)?);
-            let joined = self.join(visitor, wish, &entrance).await;
-            if joined == Ok(true) {
+            let attempt = self.join(visitor, wish, &entrance, &tried).await;
+            if attempt == Ok(Attempt::Joined) {
                 return Ok(Visit { peer, is_lasting, connection, is_v1, interest });
             }
             let ours = self.local.leave(peer, connection);
-            if joined == Err(Refusal::StoreDown) {
-                // It may have been let in: the store was only too slow to say so.
-                self.doubt(&entrance.id, peer);
-            }
-            // The last place among strangers went to somebody else: there will be another room.
-            let is_any = matches!(wish.room, WishedRoom::Any { .. });
-            if !(is_any && visitor.resume.is_none() && joined == Err(Refusal::RoomFull)) {
-                joined?;
+            match attempt {
+                Ok(Attempt::OtherGame) => tried.is_name_taken = true,
+                Ok(_) => {}
+                Err(Refusal::StoreDown) => {
+                    // It may have been let in: the store was only too slow to say so.
+                    self.doubt(&entrance.id, peer);
+                    return Err(Refusal::StoreDown);
+                }
+                // Whatever it is, it must not keep anybody from other strangers.
+                Err(_) if entrance.is_found => tried.among_strangers.push(entrance.id.clone()),
+                Err(Refusal::NoSuchRoom) if tried.is_name_taken => return Err(Refusal::OtherGame),
+                Err(refusal) => return Err(refusal),
             }
             // If it is not there any more, the peer came again by another connection in the meantime.
             outbox = ours.ok_or(Refusal::Replaced)?;
         }
-        Err(Refusal::StoreDown)
+        Err(if tried.among_strangers.is_empty() { Refusal::StoreDown } else { Refusal::RoomFull })
     }
 
-    /// Tries to join. False if somebody else changed the room in the meantime.
+    /// Tries to join.
     async fn join(
         &self,
         visitor: &Visitor,
         wish: &Wish,
         entrance: &Entrance,
-    ) -> Result<bool, Refusal> {
+        tried: &Tried,
+    ) -> Result<Attempt, Refusal> {
         let kept = self.store.load(&entrance.id).await?;
+        let is_named = matches!(wish.room, WishedRoom::Named { .. }) && visitor.resume.is_none();
         let mut room = match &kept {
-            Some(_) if entrance.must_be_new => return Ok(false),
+            Some(_) if entrance.must_be_new => return Ok(Attempt::Overtaken),
+            Some(kept) if is_named && kept.room.is_of_other_game(&wish.game) => {
+                return Ok(Attempt::OtherGame);
+            }
             Some(kept) => Room::clone(&kept.room),
             None if entrance.must_exist => return Err(Refusal::NoSuchRoom),
             None => {
@@ -131,33 +162,60 @@ impl Hub {
             }
         };
         let effects = room.join(&self.newcomer(visitor, wish))?;
-        let change = Change { id: &entrance.id, from: kept.as_ref(), to: room, effects };
-        Ok(self.store.swap(change).await?)
+        let beside = &tried.among_strangers;
+        let change = Change { id: &entrance.id, from: kept.as_ref(), to: room, effects, beside };
+        let is_done = self.store.swap(change).await?;
+        Ok(if is_done { Attempt::Joined } else { Attempt::Overtaken })
     }
 
     /// Which room is meant, and on which terms if it is a new one.
-    async fn entrance(&self, visitor: &Visitor, wish: &Wish) -> Result<Entrance, Refusal> {
+    async fn entrance(
+        &self,
+        visitor: &Visitor,
+        wish: &Wish,
+        tried: &Tried,
+    ) -> Result<Entrance, Refusal> {
         if let Some(Resume { room, incarnation, terms, .. }) = &visitor.resume {
-            let (id, incarnation, terms) = (room.clone(), *incarnation, terms.clone());
-            let (must_exist, must_be_new, is_rebuilt) = (false, false, true);
-            return Ok(Entrance { id, incarnation, terms, must_exist, must_be_new, is_rebuilt });
+            return Ok(Entrance {
+                id: room.clone(),
+                incarnation: *incarnation,
+                terms: terms.clone(),
+                must_exist: false,
+                must_be_new: false,
+                is_rebuilt: true,
+                is_found: false,
+            });
         }
-        let mut terms = self.terms(wish)?;
-        let (id, must_exist) = match &wish.room {
-            WishedRoom::Named { name, must_exist } => (name.clone(), *must_exist),
-            WishedRoom::New => (room_code(random()), false),
-            WishedRoom::Any { group, label, closes_when_full, .. } => {
-                terms.group = Some(group.clone());
-                terms.closes_when_full = *closes_when_full;
-                match self.store.open_room(group).await? {
-                    Some(open) => (open.0, false),
-                    None => (format!("{label}.{:016x}", random()), false),
-                }
-            }
+        let mut entrance = Entrance {
+            id: RoomId(String::new()),
+            incarnation: random(),
+            terms: self.terms(wish)?,
+            must_exist: false,
+            must_be_new: false,
+            is_rebuilt: false,
+            is_found: false,
         };
-        let (incarnation, must_be_new) = (random(), wish.room == WishedRoom::New);
-        let (id, is_rebuilt) = (RoomId(id), false);
-        Ok(Entrance { id, incarnation, terms, must_exist, must_be_new, is_rebuilt })
+        match &wish.room {
+            WishedRoom::Named { name, must_exist } => {
+                entrance.must_exist = *must_exist;
+                entrance.id = if tried.is_name_taken {
+                    RoomId::of_game(name, &wish.game)
+                } else {
+                    RoomId(name.clone())
+                };
+            }
+            WishedRoom::New => {
+                (entrance.id, entrance.must_be_new) = (RoomId(room_code(random())), true);
+            }
+            WishedRoom::Any { group, label, closes_when_full, .. } => {
+                entrance.terms.group = Some(group.clone());
+                entrance.terms.closes_when_full = *closes_when_full;
+                let open = self.store.open_room(group, &tried.among_strangers).await?;
+                entrance.is_found = open.is_some();
+                entrance.id = open.unwrap_or_else(|| RoomId(format!("{label}.{:016x}", random())));
+            }
+        }
+        Ok(entrance)
     }
 
     fn terms(&self, wish: &Wish) -> Result<Terms, Refusal> {

@@ -77,9 +77,9 @@ impl Store for BusyStore {
         true
     }
 
-    async fn open_room(&self, group: &str) -> Result<Option<RoomId>, StoreDown> {
+    async fn open_room(&self, group: &str, beside: &[RoomId]) -> Result<Option<RoomId>, StoreDown> {
         yield_once().await;
-        self.rooms.open_room(group).await
+        self.rooms.open_room(group, beside).await
     }
 
     async fn load(&self, id: &RoomId) -> Result<Option<Kept>, StoreDown> {

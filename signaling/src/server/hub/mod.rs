@@ -261,7 +261,8 @@ impl Hub {
             if room == *kept.room {
                 return Ok(());
             }
-            if self.store.swap(Change { id, from: Some(&kept), to: room, effects }).await? {
+            let change = Change { id, from: Some(&kept), to: room, effects, beside: &[] };
+            if self.store.swap(change).await? {
                 return Ok(());
             }
         }

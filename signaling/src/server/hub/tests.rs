@@ -26,8 +26,8 @@ impl Store for SlowStore {
         self.rooms.is_shared()
     }
 
-    async fn open_room(&self, group: &str) -> Result<Option<RoomId>, StoreDown> {
-        self.rooms.open_room(group).await
+    async fn open_room(&self, group: &str, beside: &[RoomId]) -> Result<Option<RoomId>, StoreDown> {
+        self.rooms.open_room(group, beside).await
     }
 
     async fn load(&self, id: &RoomId) -> Result<Option<Kept>, StoreDown> {

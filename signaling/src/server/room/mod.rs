@@ -14,9 +14,23 @@ use crate::{
 
 /// The name by which a store knows a room.
 ///
-/// For a room that one can ask for by name it is that name; a room of a group of strangers has a number behind it.
+/// For a room that one can ask for by name it is that name, perhaps with a game behind it; a room of a group of strangers has a number
+/// behind it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct RoomId(pub(crate) String);
+
+impl RoomId {
+    /// The room of that name for one game, where another game has the name already.
+    pub(crate) fn of_game(name: &str, game: &str) -> Self {
+        // No name has a slash.
+        Self(format!("{name}/{game}"))
+    }
+
+    /// What peers know it by.
+    pub(crate) fn name(&self) -> &str {
+        self.0.split('/').next().unwrap_or_default()
+    }
+}
 
 /// A process of the service. A peer is connected to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -199,17 +213,20 @@ impl Room {
         self.count(place) < usize::from(most)
     }
 
+    /// Whether it is played by another game than this, as far as both say which they are.
+    pub(crate) fn is_of_other_game(&self, game: &str) -> bool {
+        differs(&self.terms.game, game)
+    }
+
     /// Whether the newcomer may come in.
     pub(crate) fn check(&self, newcomer: &Newcomer) -> Result<(), Refusal> {
-        let differs = |own: &str, other: &str| !own.is_empty() && !other.is_empty() && own != other;
         if self.banned.contains(&newcomer.peer) {
             return Err(Refusal::Kicked);
         }
         if self.members.iter().any(|member| member.id == newcomer.peer) {
             return Ok(());
         }
-        if differs(&self.terms.game, &newcomer.game)
-            || differs(&self.terms.version, &newcomer.version)
+        if self.is_of_other_game(&newcomer.game) || differs(&self.terms.version, &newcomer.version)
         {
             return Err(Refusal::OtherGame);
         }
@@ -311,7 +328,7 @@ impl Room {
 
     pub(crate) fn state(&self) -> RoomState {
         RoomState {
-            name: self.id.0.clone(),
+            name: self.id.name().to_owned(),
             game: self.terms.game.clone(),
             version: self.terms.version.clone(),
             is_public: self.is_public,
@@ -328,7 +345,7 @@ impl Room {
         let owner = self.members.iter().find(|member| Some(member.id) == self.owner);
         let count = |place| u16::try_from(self.count(place)).unwrap_or(u16::MAX);
         RoomListing {
-            name: self.id.0.clone(),
+            name: self.id.name().to_owned(),
             owner: owner.map(|owner| owner.name.clone()).unwrap_or_default(),
             version: self.terms.version.clone(),
             phase: self.phase,
@@ -356,6 +373,10 @@ impl Member {
             is_here: self.absent_since.is_none(),
         }
     }
+}
+
+fn differs(own: &str, other: &str) -> bool {
+    !own.is_empty() && !other.is_empty() && own != other
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ const MAX_BANNED: usize = 64;
 impl Room {
     /// Makes a peer that has come the owner, if the room has none, or has forgotten that this one owned it after the one that does.
     pub(super) fn enthrone(&mut self, peer: PeerId, claim: Option<Claim>) {
-        let can_own = self.member(peer).is_some_and(Member::can_own);
+        let can_own = self.has_owner() && self.member(peer).is_some_and(Member::can_own);
         match claim {
             Some(Claim::Owner(reign)) if can_own && reign > self.reign => {
                 (self.owner, self.reign, self.is_rebuilt) = (Some(peer), reign, false);
@@ -31,9 +31,17 @@ impl Room {
         }
     }
 
+    /// Whether anybody can own it: of strangers that were brought together none has power over the others.
+    fn has_owner(&self) -> bool {
+        self.terms.group.is_none()
+    }
+
     /// Who owns the room after its owner: the first of ours that plays, and during a match the first of those in it, so that nobody else gets
     /// power over them.
     pub(super) fn heir(&self) -> Option<PeerId> {
+        if !self.has_owner() {
+            return None;
+        }
         let in_match = |member: &&Member| self.in_match.contains(&member.id);
         let mut heirs = self.members.iter().filter(|member| member.can_own());
         let heir = heirs.clone().find(in_match).or_else(|| heirs.next());
@@ -47,7 +55,10 @@ impl Room {
         request: &RoomRequest,
     ) -> Result<Vec<Effect>, Denial> {
         let is_owner = self.owner == Some(peer);
-        let of_owner = || if is_owner { Ok(()) } else { Err(Denial::NotOwner) };
+        // The word of any of them is as good as that of another one, and ends nothing: the match is theirs, not the server's.
+        let speaks_for_match =
+            is_owner || !self.has_owner() && self.member(peer).is_some_and(Member::can_own);
+        let of_owner = |may| if may { Ok(()) } else { Err(Denial::NotOwner) };
         match request {
             RoomRequest::Rename(name) => {
                 let shown = shown_name(name);
@@ -61,26 +72,26 @@ impl Room {
             }
             RoomRequest::SetPlace(place) => self.set_place(peer, *place)?,
             RoomRequest::SetLocked(is_locked) => {
-                of_owner()?;
+                of_owner(is_owner)?;
                 self.set_locked(*is_locked)?;
             }
             RoomRequest::SetPublic(is_public) => {
-                of_owner()?;
+                of_owner(is_owner)?;
                 self.is_public = *is_public;
             }
             RoomRequest::Kick(other) => {
-                of_owner()?;
+                of_owner(is_owner)?;
                 if self.in_match.contains(other) && !self.in_match.contains(&peer) {
                     return Err(Denial::Playing);
                 }
                 return self.kick(*other);
             }
             RoomRequest::Start => {
-                of_owner()?;
+                of_owner(speaks_for_match)?;
                 self.start()?;
             }
             RoomRequest::Finish => {
-                of_owner()?;
+                of_owner(speaks_for_match)?;
                 if self.phase != RoomPhase::Playing {
                     return Err(Denial::NotPlaying);
                 }

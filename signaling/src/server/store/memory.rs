@@ -57,8 +57,8 @@ impl Store for MemoryStore {
         false
     }
 
-    async fn open_room(&self, group: &str) -> Result<Option<RoomId>, StoreDown> {
-        Ok(self.lock().open.get(group).and_then(|rooms| rooms.first().cloned()))
+    async fn open_room(&self, group: &str, beside: &[RoomId]) -> Result<Option<RoomId>, StoreDown> {
+        Ok(self.lock().open_room(group, beside))
     }
 
     async fn load(&self, id: &RoomId) -> Result<Option<Kept>, StoreDown> {
@@ -66,12 +66,12 @@ impl Store for MemoryStore {
     }
 
     async fn swap(&self, change: Change<'_>) -> Result<bool, StoreDown> {
-        let Change { id, from, to, effects } = change;
+        let Change { id, from, to, effects, beside } = change;
         let mut shelf = self.lock();
         let is_as_loaded =
             shelf.rooms.get(id).map(|kept| &kept.version) == from.map(|kept| &kept.version);
-        let is_second =
-            from.is_none() && to.open_group().is_some_and(|group| shelf.open.contains_key(group));
+        let has_open = |group: &str| shelf.open_room(group, beside).is_some();
+        let is_second = from.is_none() && to.open_group().is_some_and(has_open);
         if !is_as_loaded || is_second {
             return Ok(false);
         }
@@ -105,6 +105,10 @@ impl Store for MemoryStore {
 }
 
 impl Shelf {
+    fn open_room(&self, group: &str, beside: &[RoomId]) -> Option<RoomId> {
+        self.open.get(group)?.iter().find(|id| !beside.contains(id)).cloned()
+    }
+
     fn put(&mut self, id: &RoomId, to: Room) {
         let before = self.rooms.remove(id);
         let was = before.as_ref().map(|kept| &*kept.room);

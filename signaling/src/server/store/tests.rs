@@ -29,17 +29,20 @@ const DEADLINE: Duration = Duration::from_secs(10);
 struct Rig {
     store: Arc<dyn Store>,
     local: Arc<Local>,
+    /// Open rooms that a new one may stand beside.
+    beside: Vec<RoomId>,
 }
 
 /// Both, where there is a Redis.
 async fn rigs(test: &str) -> (Vec<Rig>, Option<RedisServer>) {
     let local = Arc::new(Local::default());
-    let mut rigs = vec![Rig { store: Arc::new(MemoryStore::new(Arc::clone(&local))), local }];
+    let store = Arc::new(MemoryStore::new(Arc::clone(&local)));
+    let mut rigs = vec![Rig { store, local, beside: Vec::new() }];
     let redis = RedisServer::start(test);
     if let Some(redis) = &redis {
         let local = Arc::new(Local::default());
         let store = RedisStore::connect(&redis.url(), PROCESS, Arc::clone(&local), GRACE).await;
-        rigs.push(Rig { store: store.expect("it runs"), local });
+        rigs.push(Rig { store: store.expect("it runs"), local, beside: Vec::new() });
     }
     (rigs, redis)
 }
@@ -89,7 +92,7 @@ impl Rig {
         let fresh = || Room::new(id(name), 1, terms(group), false);
         let mut room = kept.map_or_else(fresh, |kept| Room::clone(&kept.room));
         let effects = work(&mut room);
-        let change = Change { id: &id(name), from: kept, to: room, effects };
+        let change = Change { id: &id(name), from: kept, to: room, effects, beside: &self.beside };
         self.store.swap(change).await.expect("the store is there")
     }
 
@@ -106,7 +109,7 @@ impl Rig {
     }
 
     async fn open(&self, group: &str) -> Option<RoomId> {
-        self.store.open_room(group).await.expect("the store is there")
+        self.store.open_room(group, &self.beside).await.expect("the store is there")
     }
 
     async fn listed(&self) -> HashSet<String> {
@@ -157,6 +160,24 @@ async fn groups_have_one_open_room_at_most() {
         assert_eq!(rig.open("pairs").await, Some(id("a.2")));
         assert!(rig.leave("a.2", 3).await);
         assert_eq!(rig.open("pairs").await, None, "it is gone");
+    }
+}
+
+#[tokio::test]
+async fn an_open_room_may_stand_beside_one_that_lets_its_first_peer_not_in() {
+    let (rigs, _redis) = rigs("an_open_room_may_stand_beside_one").await;
+    for mut rig in rigs {
+        let group = Some("pairs");
+        assert!(rig.join("a.1", 1, group).await);
+        rig.beside = vec![id("a.1")];
+        assert_eq!(rig.open("pairs").await, None);
+        assert!(rig.join("a.2", 2, group).await);
+        assert_eq!(rig.open("pairs").await, Some(id("a.2")));
+        assert!(!rig.join("a.3", 3, group).await, "the second is to be filled first");
+        rig.beside.push(id("a.2"));
+        assert_eq!(rig.open("pairs").await, None);
+        rig.beside.clear();
+        assert!(rig.open("pairs").await.is_some());
     }
 }
 

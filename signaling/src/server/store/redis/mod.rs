@@ -252,9 +252,10 @@ impl Store for RedisStore {
         self.shared.is_down.load(Relaxed)
     }
 
-    async fn open_room(&self, group: &str) -> Result<Option<RoomId>, StoreDown> {
+    async fn open_room(&self, group: &str, beside: &[RoomId]) -> Result<Option<RoomId>, StoreDown> {
         let commands = self.commands();
-        let found: Option<String> = self.run(self.scripts.open_room(&commands, group)).await?;
+        let found: Option<String> =
+            self.run(self.scripts.open_room(&commands, group, beside)).await?;
         Ok(found.map(RoomId))
     }
 

@@ -157,7 +157,7 @@ impl RedisStore {
             let others = room.members().iter().map(|member| member.id);
             let others: Vec<PeerId> = others.filter(|peer| !ours.contains(peer)).collect();
             effects.extend(room.catch_up(published.unwrap_or(before), &others));
-            let change = Change { id, from: kept.as_ref(), to: room, effects };
+            let change = Change { id, from: kept.as_ref(), to: room, effects, beside: &[] };
             if self.put(change, false).await? {
                 return Ok(());
             }

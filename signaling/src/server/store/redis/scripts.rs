@@ -24,9 +24,14 @@ local before, after, id, room_ms, prefix, channel, message, index_s, is_new =
     ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 if (redis.call('GET', room) or '') ~= before then return 0 end
 if before == '' and is_open ~= '' and is_new == '1' then
+    local beside = {}
+    for at = 10, #ARGV do beside[ARGV[at]] = true end
     for _, other in ipairs(redis.call('SMEMBERS', is_open)) do
-        if redis.call('EXISTS', prefix .. other) == 1 then return 0 end
-        redis.call('SREM', is_open, other)
+        if redis.call('EXISTS', prefix .. other) == 0 then
+            redis.call('SREM', is_open, other)
+        elseif not beside[other] then
+            return 0
+        end
     end
 end
 if after == '' then redis.call('DEL', room) else redis.call('SET', room, after, 'PX', room_ms) end
@@ -43,11 +48,16 @@ redis.call('PUBLISH', channel, message)
 return 1
 ";
 
-/// A room of an index that is still there.
+/// A room of an index that is still there, beside those that are named.
 const OPEN_ROOM: &str = r"
+local beside = {}
+for at = 2, #ARGV do beside[ARGV[at]] = true end
 for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-    if redis.call('EXISTS', ARGV[1] .. id) == 1 then return id end
-    redis.call('SREM', KEYS[1], id)
+    if redis.call('EXISTS', ARGV[1] .. id) == 0 then
+        redis.call('SREM', KEYS[1], id)
+    elseif not beside[id] then
+        return id
+    end
 end
 return nil
 ";
@@ -87,7 +97,7 @@ impl Scripts {
         is_new: bool,
         room_for: Duration,
     ) -> Result<bool, RedisError> {
-        let Change { id, from, to, effects } = change;
+        let Change { id, from, to, effects, beside } = change;
         let to = (!to.is_empty()).then_some(to);
         let heading =
             |kind, name: Option<&str>| name.map(|name| key(kind, name)).unwrap_or_default();
@@ -109,6 +119,9 @@ impl Scripts {
         swap.arg(before).arg(after).arg(name).arg(room_for.as_millis() as u64);
         swap.arg(key("room", "")).arg(key("events", name)).arg(message).arg(INDEX_FOR);
         swap.arg(u8::from(is_new));
+        beside.iter().for_each(|RoomId(other)| {
+            swap.arg(other);
+        });
         swap.invoke_async(&mut commands.clone()).await
     }
 
@@ -116,9 +129,14 @@ impl Scripts {
         &self,
         commands: &ConnectionManager,
         group: &str,
+        beside: &[RoomId],
     ) -> Result<Option<String>, RedisError> {
         let mut script = self.open_room.key(key("open", group));
-        script.arg(key("room", "")).invoke_async(&mut commands.clone()).await
+        script.arg(key("room", ""));
+        beside.iter().for_each(|RoomId(other)| {
+            script.arg(other);
+        });
+        script.invoke_async(&mut commands.clone()).await
     }
 
     pub(super) async fn listed(
