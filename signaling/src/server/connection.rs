@@ -6,7 +6,7 @@
 use std::{
     mem,
     pin::pin,
-    sync::atomic::Ordering::Relaxed,
+    sync::{LazyLock, atomic::Ordering::Relaxed},
     time::{Duration, SystemTime},
 };
 
@@ -160,7 +160,7 @@ impl Guest {
         info!(room = visit.room().0, peer = %visit.peer, reason = end.name(), "left");
         if end != End::Refused(Refusal::ServerStopping) || shared.hub.is_shared() {
             // Where nobody else has the rooms, a stopping server tells nobody that the others leave: they have not left each other.
-            shared.hub.leave(visit, end.parting(), unix_millis()).await;
+            shared.hub.leave(visit, end.parting(), steady_millis()).await;
         }
         part(socket, &end, shared).await;
     }
@@ -206,6 +206,12 @@ async fn list(socket: &mut ClientSocket, game: &str, shared: &Shared) -> End {
 pub(super) fn unix_millis() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds since this process first asked: a time that nobody sets back or forward, and that is of no use to other processes.
+pub(super) fn steady_millis() -> u64 {
+    static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+    u64::try_from(FIRST.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 impl End {

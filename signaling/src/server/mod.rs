@@ -63,7 +63,7 @@ pub use self::{
     turn::TurnSecret,
 };
 use self::{
-    connection::unix_millis,
+    connection::steady_millis,
     counters::{Counter, Health},
     http::Client,
     hub::Hub,
@@ -270,7 +270,7 @@ async fn hub(config: &ServerConfig, health: Arc<Health>) -> Result<Hub, BindErro
 async fn tick(shared: Arc<Shared>) {
     loop {
         sleep(TICK).await;
-        shared.hub.tick(unix_millis()).await;
+        shared.hub.tick(steady_millis()).await;
     }
 }
 

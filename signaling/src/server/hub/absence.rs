@@ -8,7 +8,9 @@ use std::{
 
 use super::{
     super::room::{Room, RoomId},
-    Hub, Parting, Visit, millis,
+    Hub, Parting, Visit,
+    entering::random,
+    millis,
 };
 use crate::protocol::PeerId;
 
@@ -25,16 +27,18 @@ pub(super) struct Waiting {
     unsure: Vec<(RoomId, PeerId)>,
 }
 
-/// A peer whose place is kept until then.
+/// A peer whose place is kept until then, on the steady clock of this process.
 #[derive(Debug)]
 struct Missed {
     until: u64,
     room: RoomId,
     peer: PeerId,
+    /// The number of its absence, if the room knows of one.
+    absence: Option<u64>,
 }
 
 impl Hub {
-    /// Notes that a connection is over, and tells the others when it is time to.
+    /// Notes that a connection is over, and tells the others when it is time to. `now` is in milliseconds, like that of [`tick`](Self::tick).
     pub(crate) async fn leave(&self, visit: &mut Visit, parting: Parting, now: u64) {
         // Otherwise it came again by another connection.
         if self.local.leave(visit.peer, visit.connection).is_some() {
@@ -46,15 +50,18 @@ impl Hub {
 
     async fn part(&self, visit: &Visit, parting: Parting, now: u64) {
         let has_grace = parting == Parting::Lost && visit.is_lasting && self.has_patience();
+        let absence = random();
         let done = if has_grace {
             let peer = visit.peer;
-            self.change(visit.room(), |room| self.if_gone(room, peer, |room| room.miss(peer, now)))
-                .await
+            self.change(visit.room(), |room| {
+                self.if_gone(room, peer, |room| room.miss(peer, absence))
+            })
+            .await
         } else {
             self.remove(visit.room(), visit.peer).await
         };
         if has_grace || done.is_err() {
-            self.miss(visit.room(), visit.peer, now);
+            self.miss(visit.room(), visit.peer, has_grace.then_some(absence), now);
         }
     }
 
@@ -63,35 +70,42 @@ impl Hub {
         !self.limits.grace.is_zero() && self.lock_missed().queue.len() < self.limits.max_peers
     }
 
-    fn miss(&self, room: &RoomId, peer: PeerId, now: u64) {
+    fn miss(&self, room: &RoomId, peer: PeerId, absence: Option<u64>, now: u64) {
         let until = now.saturating_add(millis(self.limits.grace));
         let mut missed = self.lock_missed();
-        missed.queue.push_back(Missed { until, room: room.clone(), peer });
+        missed.queue.push_back(Missed { until, room: room.clone(), peer, absence });
         missed.places.insert(peer, (room.clone(), until));
     }
 
-    /// Removes whoever did not come again in time, and whoever was connected to a process that is dead.
+    /// Removes whoever did not come again in time, and whoever was connected to a process that is dead. `now` is in milliseconds of a clock
+    /// that nobody sets.
     pub(crate) async fn tick(&self, now: u64) {
         // The lock must not last as long as the loop.
         let unsure = mem::take(&mut self.lock_missed().unsure);
         for (room, peer) in unsure {
-            self.miss(&room, peer, now);
+            self.miss(&room, peer, None, now);
         }
         for (room, peers) in self.store.bereaved().await {
             for peer in peers {
                 if !self.lock_missed().bereaved.insert((room.clone(), peer)) {
                     continue;
                 }
-                let _ = self.change(&room, |room| room.miss(peer, now)).await;
-                self.miss(&room, peer, now);
+                // It may have been missed before its process died.
+                let mut absence = None;
+                let missing = |room: &mut Room| {
+                    let effects = room.miss(peer, random());
+                    absence = room.member(peer).and_then(|member| member.absence);
+                    effects
+                };
+                let _ = self.change(&room, missing).await;
+                self.miss(&room, peer, absence, now);
             }
         }
-        while let Some(Missed { room, peer, .. }) = self.next_overdue(now) {
+        while let Some(Missed { room, peer, absence, .. }) = self.next_overdue(now) {
             let is_away = |room: &Room| {
-                let member = room.members().iter().find(|member| member.id == peer);
-                let grace = millis(self.limits.grace);
-                member.is_some_and(|member| match member.absent_since {
-                    Some(since) => since.saturating_add(grace) <= now,
+                room.member(peer).is_some_and(|member| match member.absence {
+                    // Another absence is waited for by itself.
+                    Some(_) => member.absence == absence,
                     // It left while the store could not be reached.
                     None => member.process == self.process && !self.local.is_in(peer, room.id()),
                 })
@@ -100,7 +114,7 @@ impl Hub {
                 .change(&room, |room| if is_away(room) { room.leave(peer) } else { Vec::new() })
                 .await;
             if removed.is_err() {
-                self.miss(&room, peer, now);
+                self.miss(&room, peer, absence, now);
                 break;
             }
         }

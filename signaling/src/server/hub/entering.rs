@@ -255,6 +255,6 @@ impl Hub {
     }
 }
 
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     Uuid::new_v4().as_u64_pair().1 ^ Uuid::new_v4().as_u64_pair().0.rotate_left(32)
 }

@@ -8,16 +8,20 @@ use super::{
     super::{
         address::{Address, Wish},
         outbox::{OutboxReader, outbox},
+        room::Newcomer,
         store::{Kept, MemoryStore},
     },
     *,
 };
+use crate::lobby::Place;
 
 /// A store that can be too slow.
 #[derive(Debug)]
 struct SlowStore {
     rooms: MemoryStore,
     is_slow: AtomicBool,
+    /// Peers of processes that are dead.
+    bereaved: Mutex<Vec<(RoomId, Vec<PeerId>)>>,
 }
 
 #[async_trait]
@@ -59,6 +63,10 @@ impl Store for SlowStore {
     fn unwatch(&self, id: &RoomId) {
         self.rooms.unwatch(id);
     }
+
+    async fn bereaved(&self) -> Vec<(RoomId, Vec<PeerId>)> {
+        self.bereaved.lock().expect("nobody panicked").clone()
+    }
 }
 
 const GRACE: Duration = Duration::from_secs(15);
@@ -66,7 +74,8 @@ const GRACE: Duration = Duration::from_secs(15);
 fn hub() -> (Hub, Arc<SlowStore>) {
     let local = Arc::new(Local::default());
     let rooms = MemoryStore::new(Arc::clone(&local));
-    let store = Arc::new(SlowStore { rooms, is_slow: AtomicBool::new(false) });
+    let store =
+        Arc::new(SlowStore { rooms, is_slow: AtomicBool::new(false), bereaved: Mutex::default() });
     let limits = RoomLimits {
         max_rooms: 10,
         max_peers: 10,
@@ -114,6 +123,36 @@ async fn who_was_let_in_although_it_was_refused_does_not_stay() {
     assert_eq!(members(&store).await, 2, "the store was only slow");
     hub.tick(1).await;
     assert_eq!(members(&store).await, 2, "it may come again");
+    hub.tick(1 + millis(GRACE)).await;
+    assert_eq!(members(&store).await, 1);
+}
+
+/// A process whose clock was an hour ahead, or was set back by an hour since, noted that a peer is gone, and died.
+#[tokio::test]
+async fn a_place_is_given_up_in_time_whatever_clocks_say() {
+    let (hub, store) = hub();
+    let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
+    let (id, bob) = (RoomId("room".into()), PeerId::from_u128(2));
+    let kept = store.load(&id).await.expect("it is there").expect("Ann is in it");
+    let mut room = Room::clone(&kept.room);
+    let newcomer = Newcomer {
+        peer: bob,
+        name: "Bob".into(),
+        place: Place::Player,
+        is_v1: true,
+        process: ProcessId(2),
+        game: String::new(),
+        version: String::new(),
+        returns: None,
+    };
+    room.join(&newcomer).expect("there is a place");
+    room.miss(bob, u64::MAX / 2);
+    let change = Change { id: &id, from: Some(&kept), to: room, effects: Vec::new(), beside: &[] };
+    assert_eq!(store.swap(change).await, Ok(true));
+    *store.bereaved.lock().expect("nobody panicked") = vec![(id, vec![bob])];
+    hub.tick(1).await;
+    hub.tick(millis(GRACE)).await;
+    assert_eq!(members(&store).await, 2, "its place is kept for a while");
     hub.tick(1 + millis(GRACE)).await;
     assert_eq!(members(&store).await, 1);
 }

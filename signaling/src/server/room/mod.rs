@@ -93,8 +93,9 @@ pub(crate) struct Member {
     is_ready: bool,
     is_v1: bool,
     pub(crate) process: ProcessId,
-    /// Since when it has not been connected, in milliseconds since 1970.
-    pub(crate) absent_since: Option<u64>,
+    /// While it is not connected: a number for that, by which it is told from an earlier or later time. Not a clock's: those of processes
+    /// differ, and are set.
+    pub(crate) absence: Option<u64>,
 }
 
 /// Something that comes of a change, for peers of the room.
@@ -253,18 +254,10 @@ impl Room {
             if member.name.is_empty() {
                 member.name = name;
             }
-            member.absent_since.take().is_some()
+            member.absence.take().is_some()
         } else {
-            let (is_ready, absent_since) = (false, None);
-            self.members.push(Member {
-                id: peer,
-                name,
-                place,
-                is_ready,
-                is_v1,
-                process,
-                absent_since,
-            });
+            let (is_ready, absence) = (false, None);
+            self.members.push(Member { id: peer, name, place, is_ready, is_v1, process, absence });
             false
         };
         self.lost.retain(|&other| other != peer);
@@ -286,7 +279,7 @@ impl Room {
             return Vec::new();
         };
         let member = self.members.remove(at);
-        if self.is_locked && member.absent_since.is_some() {
+        if self.is_locked && member.absence.is_some() {
             self.lost.push(peer);
         }
         self.in_match.retain(|&other| other != peer);
@@ -303,11 +296,11 @@ impl Room {
         effects
     }
 
-    /// The peer's connection is gone; its place is kept for a while. Peers see that it is not here.
-    pub(crate) fn miss(&mut self, peer: PeerId, now: u64) -> Vec<Effect> {
+    /// The peer's connection is gone; its place is kept for a while. Peers see that it is not here. `absence` is a new number for it.
+    pub(crate) fn miss(&mut self, peer: PeerId, absence: u64) -> Vec<Effect> {
         match self.member_mut(peer) {
-            Some(member) if member.absent_since.is_none() => {
-                member.absent_since = Some(now);
+            Some(member) if member.absence.is_none() => {
+                member.absence = Some(absence);
                 self.show().into_iter().collect()
             }
             _ => Vec::new(),
@@ -316,7 +309,7 @@ impl Room {
 
     /// Who is connected and fits.
     fn hearers(&self, fits: impl Fn(&Member) -> bool) -> Vec<PeerId> {
-        let hears = |member: &&Member| member.absent_since.is_none() && fits(member);
+        let hears = |member: &&Member| member.absence.is_none() && fits(member);
         self.members.iter().filter(hears).map(|member| member.id).collect()
     }
 
@@ -370,7 +363,7 @@ impl Member {
             name: self.name.clone(),
             place: self.place,
             is_ready: self.is_ready,
-            is_here: self.absent_since.is_none(),
+            is_here: self.absence.is_none(),
         }
     }
 }

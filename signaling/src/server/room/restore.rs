@@ -73,10 +73,10 @@ impl Room {
         }
         for member in back {
             match self.member_mut(member.id) {
-                Some(present) if present.process == member.process => present.absent_since = None,
+                Some(present) if present.process == member.process => present.absence = None,
                 Some(_) => {}
                 None => {
-                    self.members.push(Member { absent_since: None, ..member.clone() });
+                    self.members.push(Member { absence: None, ..member.clone() });
                     if self.phase == RoomPhase::Playing && before.in_match.contains(&member.id) {
                         self.in_match.push(member.id);
                     }

@@ -327,7 +327,7 @@ fn who_is_missed_keeps_its_place_and_is_not_said_to_have_left() {
     assert_eq!(state.member(peer(1)).map(|member| member.is_here), Some(false));
     assert_eq!(state.owner, Some(peer(1)));
     assert_eq!(room.miss(peer(1), 2000), [], "it is missed already");
-    assert_eq!(room.members()[0].absent_since, Some(1000));
+    assert_eq!(room.members()[0].absence, Some(1000));
     assert_eq!(room.join(&ours(4)), Err(Refusal::RoomFull), "its place is kept");
     let effects = room.join(&ours(1)).expect("it has its place");
     assert_eq!(
@@ -389,7 +389,7 @@ fn who_was_forgotten_is_put_back_unless_it_was_sent_off() {
     now.leave(peer(2));
     now.kick(peer(3)).expect("it is there");
     assert!(now.put_back(&before, &[peer(1), peer(2), peer(3)]));
-    let is_here = |number| now.member(peer(number)).map(|member| member.absent_since.is_none());
+    let is_here = |number| now.member(peer(number)).map(|member| member.absence.is_none());
     assert_eq!([1, 2, 3].map(is_here), [Some(true), Some(true), None]);
     assert!(!now.clone().put_back(&before, &[peer(1), peer(2), peer(3)]), "all is done");
     // Another process has it by now, and knows whether it is here.

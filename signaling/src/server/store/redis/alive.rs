@@ -98,8 +98,7 @@ impl RedisStore {
         for (id, followed) in &*self.shared.lock() {
             for member in followed.room.iter().flat_map(|room| room.members()) {
                 let is_ours = member.process == self.process;
-                let is_ghost =
-                    member.absent_since.is_none() && !self.shared.local.is_in(member.id, id);
+                let is_ghost = member.absence.is_none() && !self.shared.local.is_in(member.id, id);
                 if !is_ours || is_ghost {
                     elsewhere.entry(member.process).or_default().push((id.clone(), member.id));
                 }

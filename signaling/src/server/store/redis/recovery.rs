@@ -78,8 +78,7 @@ impl RedisStore {
         self.end_replaced(id, before, now);
         let is_lost = |was: &Member| {
             let is = now.and_then(|now| now.member(was.id));
-            let is_gone =
-                is.is_none_or(|is| is.process == self.process && is.absent_since.is_some());
+            let is_gone = is.is_none_or(|is| is.process == self.process && is.absence.is_some());
             is_gone
                 && !now.is_some_and(|now| now.is_banned(was.id))
                 && self.shared.local.is_in(was.id, id)
@@ -93,8 +92,7 @@ impl RedisStore {
     /// Who was connected to this process, as far as the room knew.
     fn present<'a>(&self, room: &'a Room) -> impl Iterator<Item = &'a Member> {
         let process = self.process;
-        let is_ours =
-            move |member: &&Member| member.process == process && member.absent_since.is_none();
+        let is_ours = move |member: &&Member| member.process == process && member.absence.is_none();
         room.members().iter().filter(is_ours)
     }
 
