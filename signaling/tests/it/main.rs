@@ -6,6 +6,7 @@ mod ice_servers;
 mod joining;
 mod keeping_out;
 mod limits;
+mod lost_keys;
 mod many;
 mod matchbox;
 mod operation;

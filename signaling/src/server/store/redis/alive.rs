@@ -5,7 +5,7 @@ use std::{
     sync::Weak,
 };
 
-use redis::pipe;
+use redis::{Pipeline, pipe};
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -28,15 +28,20 @@ pub(super) async fn beat(store: Weak<RedisStore>) {
     }
 }
 
+/// What a process says to show that it is alive.
+pub(super) fn sign_of_life(process: ProcessId) -> Pipeline {
+    let mut say = pipe();
+    let ProcessId(name) = process;
+    say.cmd("SET").arg(key("process", name)).arg(1);
+    say.arg("PX").arg(ALIVE_FOR.as_millis() as u64).ignore();
+    say.cmd("PUBLISH").arg(key("beat", name)).arg(1).ignore();
+    say
+}
+
 impl RedisStore {
     /// Says that this process is alive: to the others, and to itself, so that it notices when nothing comes through any more.
     pub(super) async fn say_alive(&self) -> Result<(), StoreDown> {
-        let mut say = pipe();
-        let name = self.process.0;
-        say.cmd("SET").arg(key("process", name)).arg(1);
-        say.arg("PX").arg(ALIVE_FOR.as_millis() as u64).ignore();
-        say.cmd("PUBLISH").arg(key("beat", name)).arg(1).ignore();
-        self.attempt(say.exec_async(&mut self.commands())).await
+        self.attempt(sign_of_life(self.process).exec_async(&mut self.commands())).await
     }
 
     /// Whether who does not say that it is alive is dead. It could not if nobody could for some time: Redis was gone, or this machine was

@@ -17,6 +17,7 @@ use std::{
     collections::HashMap,
     fmt, mem,
     pin::pin,
+    string::FromUtf8Error,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -30,6 +31,7 @@ use redis::{
     aio::{ConnectionManager, ConnectionManagerConfig},
     cmd,
 };
+use serde_json::Value;
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     time::{Instant, timeout},
@@ -140,6 +142,8 @@ impl RedisStore {
         let shared = Followed { local, rooms: Mutex::default(), is_down: AtomicBool::new(false) };
         let connection = commands(&client).await?;
         let pubsub = client.get_async_pubsub().await?;
+        // A Redis that wants a password, or does not let us write, says so only now.
+        alive::sign_of_life(process).exec_async(&mut connection.clone()).await?;
         let now = Instant::now();
         let store = Arc::new(Self {
             commands: Mutex::new(connection),
@@ -192,11 +196,29 @@ impl RedisStore {
         })
     }
 
-    /// A room as it lies in Redis.
-    async fn fetch(&self, id: &RoomId) -> Result<Option<String>, StoreDown> {
+    /// What lies in Redis in the place of a room. What is no room at all is taken out, or nobody could ever use the name again.
+    async fn fetch(&self, id: &RoomId) -> Result<Fetched, StoreDown> {
         let mut get = cmd("GET");
         get.arg(key("room", &id.0));
-        self.attempt(get.query_async(&mut self.commands())).await
+        let fetched = get.query_async::<Option<Vec<u8>>>(&mut self.commands()).await;
+        let junk = match fetched {
+            Ok(None) => return Ok(Fetched::None),
+            Ok(Some(bytes)) => match Fetched::read(bytes) {
+                Ok(fetched) => return Ok(fetched),
+                Err(junk) => junk,
+            },
+            Err(error) if error.code() == Some("WRONGTYPE") => Vec::new(),
+            Err(error) => return self.attempt(async { Err(error) }).await,
+        };
+        warn!(room = id.0, "what lies in Redis in the place of a room is none, and is taken out");
+        self.attempt(self.scripts.remove(&self.commands(), id, &junk)).await?;
+        Ok(Fetched::None)
+    }
+
+    /// Whether peers that are connected here were in the room when it was last seen.
+    fn has_ours(&self, id: &RoomId) -> bool {
+        let seen = self.shared.lock().get(id).and_then(|followed| followed.room.clone());
+        seen.is_some_and(|seen| self.are_any_here(&seen))
     }
 
     /// Swaps a changed room in. Of a group with an open room there is no new one, unless it only was forgotten.
@@ -263,8 +285,17 @@ impl Store for RedisStore {
         if self.is_down() {
             return Err(StoreDown);
         }
-        let text = self.fetch(id).await?;
-        text.map(|text| kept(text).ok_or(StoreDown)).transpose()
+        let mut fetched = self.fetch(id).await?;
+        if matches!(fetched, Fetched::None) && self.has_ours(id) {
+            warn!(room = id.0, "a room is gone from Redis, and is put back");
+            self.look_again(id).await?;
+            fetched = self.fetch(id).await?;
+        }
+        match fetched {
+            Fetched::None => Ok(None),
+            Fetched::Kept(kept) => Ok(Some(kept)),
+            Fetched::Foreign => Err(StoreDown),
+        }
     }
 
     async fn swap(&self, change: Change<'_>) -> Result<bool, StoreDown> {
@@ -296,7 +327,7 @@ impl Store for RedisStore {
     async fn listed(&self, game: &str, most: usize) -> Result<Vec<Arc<Room>>, StoreDown> {
         let commands = self.commands();
         let rooms: Vec<String> = self.run(self.scripts.listed(&commands, game, most)).await?;
-        Ok(rooms.into_iter().filter_map(kept).map(|kept| kept.room).collect())
+        Ok(rooms.into_iter().filter_map(|text| kept(text).ok()).map(|kept| kept.room).collect())
     }
 
     async fn watch(&self, id: &RoomId) -> Result<(), StoreDown> {
@@ -355,10 +386,37 @@ async fn in_time<T>(work: impl Future<Output = T>) -> Option<T> {
     None
 }
 
-/// A room as it lies in Redis. What another version of this program wrote may be unreadable.
-fn kept(text: String) -> Option<Kept> {
-    let room = serde_json::from_str(&text)
-        .inspect_err(|error| warn!(%error, "a room in Redis cannot be read"))
-        .ok()?;
-    Some(Kept { room: Arc::new(room), version: Version::Text(text) })
+/// What lies in Redis in the place of a room.
+enum Fetched {
+    None,
+    Kept(Kept),
+    /// A room of another version of this program, which may use it.
+    Foreign,
+}
+
+impl Fetched {
+    /// Gives back what is no room.
+    fn read(bytes: Vec<u8>) -> Result<Self, Vec<u8>> {
+        let text = String::from_utf8(bytes).map_err(FromUtf8Error::into_bytes)?;
+        let is_foreign = |text: &str| {
+            let value: Option<Value> = serde_json::from_str(text).ok();
+            value.is_some_and(|value| value.get("members").is_some_and(Value::is_array))
+        };
+        match kept(text) {
+            Ok(kept) => Ok(Self::Kept(kept)),
+            Err(text) if is_foreign(&text) => Ok(Self::Foreign),
+            Err(text) => Err(text.into_bytes()),
+        }
+    }
+}
+
+/// A room as it lies in Redis, or the text, if it is unreadable as what another version of this program wrote may be.
+fn kept(text: String) -> Result<Kept, String> {
+    match serde_json::from_str(&text) {
+        Ok(room) => Ok(Kept { room: Arc::new(room), version: Version::Text(text) }),
+        Err(error) => {
+            warn!(%error, "a room in Redis cannot be read");
+            Err(text)
+        }
+    }
 }

@@ -10,7 +10,7 @@ use super::{
         super::room::{Effect, Member, Room, RoomId},
         Change, Store, StoreDown,
     },
-    AFTER_OUTAGE, RedisStore, kept,
+    AFTER_OUTAGE, Fetched, RedisStore,
 };
 use crate::{
     lobby::{RoomEvent, ServiceState},
@@ -96,6 +96,11 @@ impl RedisStore {
         room.members().iter().filter(is_ours)
     }
 
+    /// Whether peers that are connected here are in the room.
+    pub(super) fn are_any_here(&self, room: &Room) -> bool {
+        self.present(room).any(|member| self.shared.local.is_in(member.id, room.id()))
+    }
+
     /// Ends the connections of those who came again by another process.
     fn end_replaced(&self, id: &RoomId, before: &Room, now: Option<&Room>) {
         let Some(now) = now else { return };
@@ -108,7 +113,7 @@ impl RedisStore {
 
     /// Puts those back into a room who are connected here and were in it as it was `before`, as long as it takes.
     async fn bring_back(&self, id: &RoomId, before: &Room) {
-        while self.present(before).any(|member| self.shared.local.is_in(member.id, id)) {
+        while self.are_any_here(before) {
             // After an outage, our peers are first told what they missed.
             if !self.is_down() && self.settle(id, before, Known::Everything).await.is_ok() {
                 return;
@@ -121,12 +126,10 @@ impl RedisStore {
     async fn settle(&self, id: &RoomId, before: &Room, known: Known) -> Result<(), StoreDown> {
         for _ in 0..MAX_LOOKS {
             let kept = match self.fetch(id).await? {
-                None => None,
-                Some(text) => match kept(text) {
-                    Some(kept) => Some(kept),
-                    // Whoever can read it has the say.
-                    None => return Ok(()),
-                },
+                Fetched::None => None,
+                Fetched::Kept(kept) => Some(kept),
+                // Whoever can read it has the say.
+                Fetched::Foreign => return Ok(()),
             };
             let ours = self.shared.local.of_room(id);
             let is_kept = |member: &Member| known == Known::Before || ours.contains(&member.id);

@@ -67,10 +67,17 @@ const LISTED: &str = r"
 local rooms = {}
 for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do
     if #rooms == tonumber(ARGV[2]) then break end
-    local room = redis.call('GET', ARGV[1] .. id)
-    if room then rooms[#rooms + 1] = room else redis.call('SREM', KEYS[1], id) end
+    local room = redis.pcall('GET', ARGV[1] .. id)
+    if type(room) == 'string' then rooms[#rooms + 1] = room else redis.call('SREM', KEYS[1], id) end
 end
 return rooms
+";
+
+/// Takes out what lies in the place of a room, if it is of no kind that a room can be, or still this.
+const REMOVE: &str = r"
+if redis.call('TYPE', KEYS[1]).ok ~= 'string' or redis.call('GET', KEYS[1]) == ARGV[1] then
+    redis.call('DEL', KEYS[1])
+end
 ";
 
 /// The scripts; Redis is sent the text of one only if it does not know it yet.
@@ -78,6 +85,7 @@ pub(super) struct Scripts {
     swap: Script,
     open_room: Script,
     listed: Script,
+    remove: Script,
 }
 
 impl Scripts {
@@ -86,6 +94,7 @@ impl Scripts {
             swap: Script::new(SWAP),
             open_room: Script::new(OPEN_ROOM),
             listed: Script::new(LISTED),
+            remove: Script::new(REMOVE),
         }
     }
 
@@ -123,6 +132,15 @@ impl Scripts {
             swap.arg(other);
         });
         swap.invoke_async(&mut commands.clone()).await
+    }
+
+    pub(super) async fn remove(
+        &self,
+        commands: &ConnectionManager,
+        RoomId(name): &RoomId,
+        junk: &[u8],
+    ) -> Result<(), RedisError> {
+        self.remove.key(key("room", name)).arg(junk).invoke_async(&mut commands.clone()).await
     }
 
     pub(super) async fn open_room(
