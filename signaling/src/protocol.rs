@@ -248,9 +248,10 @@ impl fmt::Display for Refusal {
 impl Error for Refusal {}
 
 /// Whether a room may be called so: 1 to [`MAX_ROOM_NAME_BYTES`] ASCII letters, digits, `-`, `_`, `.` or `~`, which
-/// are the characters that stand in a link as they are.
+/// are the characters that stand in a link as they are. Not `.` or `..`, which browsers take for folders and leave out.
 pub fn is_room_name(name: &str) -> bool {
     (1..=MAX_ROOM_NAME_BYTES).contains(&name.len())
+        && !matches!(name, "." | "..")
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte))
 }
 
@@ -334,11 +335,11 @@ mod tests {
     #[test]
     fn room_names_are_what_stands_in_a_link_unescaped() {
         let longest = "x".repeat(MAX_ROOM_NAME_BYTES);
-        for name in ["a", "ABC-123_x.y~z", longest.as_str()] {
+        for name in ["a", "ABC-123_x.y~z", "...", ".a", longest.as_str()] {
             assert!(is_room_name(name), "{name}");
         }
         let too_long = "x".repeat(MAX_ROOM_NAME_BYTES + 1);
-        for name in ["", "a b", "a/b", "%20", "é", "a\0", too_long.as_str()] {
+        for name in ["", ".", "..", "a b", "a/b", "%20", "é", "a\0", too_long.as_str()] {
             assert!(!is_room_name(name), "{name:?}");
         }
     }
