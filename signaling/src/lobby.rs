@@ -124,7 +124,7 @@ pub struct RoomListing {
 /// What a peer asks for in its room; sent as `{"Room":…}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoomRequest {
-    /// Be called so: 1 to [`MAX_NAME_CHARS`] characters.
+    /// Be called so: 1 to [`MAX_NAME_CHARS`] characters. Where another peer of the room has the name, with a [number](numbered_name).
     Rename(String),
     /// (Not) ready for the match.
     SetReady(bool),
@@ -276,6 +276,22 @@ pub fn shown_name(name: &str) -> String {
     shown.trim_end().to_owned()
 }
 
+/// Whether two names are the same to those who read them: capitals do not count.
+#[must_use]
+pub fn is_same_name(one: &str, other: &str) -> bool {
+    one.chars().flat_map(char::to_lowercase).eq(other.chars().flat_map(char::to_lowercase))
+}
+
+/// What a peer is called whose name `number` peers of the room would have: with the number behind it, and not longer than
+/// [`MAX_NAME_CHARS`].
+#[must_use]
+pub fn numbered_name(name: &str, number: usize) -> String {
+    let number = format!(" {number}");
+    let most = MAX_NAME_CHARS.saturating_sub(number.len());
+    let shortened: String = name.chars().take(most).collect();
+    format!("{}{number}", shortened.trim_end())
+}
+
 /// Whether a game, version, region or skill may be called so; empty stands for none.
 #[must_use]
 pub fn is_tag(text: &str) -> bool {
@@ -307,6 +323,19 @@ mod tests {
             ("ÄÖÜßÄÖÜßÄÖÜßÄÖÜßÄÖÜßÄÖÜ ß", "ÄÖÜßÄÖÜßÄÖÜßÄÖÜßÄÖÜßÄÖÜ"),
         ] {
             assert_eq!(shown_name(name), shown, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_taken_get_a_number_and_stay_short() {
+        assert!(is_same_name("Zoë", "ZOË") && !is_same_name("Ann", "Anna"));
+        assert_eq!(numbered_name("Ann", 2), "Ann 2");
+        let longest = "x".repeat(MAX_NAME_CHARS);
+        assert_eq!(numbered_name(&longest, 10), format!("{} 10", "x".repeat(MAX_NAME_CHARS - 3)));
+        let spaced = format!("{} y", "x".repeat(MAX_NAME_CHARS - 3));
+        assert_eq!(numbered_name(&spaced, 2), format!("{} 2", "x".repeat(MAX_NAME_CHARS - 3)));
+        for name in [numbered_name(&longest, 10), numbered_name(&spaced, 2)] {
+            assert_eq!(shown_name(&name), name);
         }
     }
 

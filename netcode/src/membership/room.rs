@@ -10,7 +10,10 @@ use bevy::{
     prelude::{Message, MessageWriter, Real, Res, ResMut, Resource, Time},
 };
 use signaling::{
-    lobby::{Denial, Place, RoomEvent, RoomPhase, RoomRequest, RoomState, ServiceState},
+    lobby::{
+        Denial, Place, RoomEvent, RoomPhase, RoomRequest, RoomState, ServiceState, is_same_name,
+        numbered_name,
+    },
     protocol::PeerId,
 };
 
@@ -127,6 +130,15 @@ impl RoomChange<'_> {
             *self.room = Room::default();
         }
     }
+}
+
+/// What we are called in the room, with a number behind our `name`, because another member has that already.
+pub(super) fn name_in<'a>(room: &'a RoomState, us: PeerId, name: &str) -> Option<&'a str> {
+    let mut others = room.members.iter().filter(|member| member.id != us);
+    let is_taken = others.any(|other| is_same_name(&other.name, name));
+    let given = &*room.member(us).filter(|_| is_taken)?.name;
+    let mut numbers = 2..=room.members.len() + 1;
+    numbers.any(|number| numbered_name(name, number) == given).then_some(given)
 }
 
 /// What the peers agreed on, of which the server should know.
@@ -357,6 +369,20 @@ mod tests {
         let room = room(RoomPhase::Lobby, [false, false]);
         let renamed = Session { name: "Ada", ..in_lobby(BOB, false) };
         assert_eq!(wish(&room, &renamed), Some(RoomRequest::Rename("Ada".into())));
+    }
+
+    #[test]
+    fn a_name_that_another_member_has_is_ours_with_a_number() {
+        let mut room = room(RoomPhase::Lobby, [false, false]);
+        (room.members[0].name, room.members[1].name) = ("ANN".into(), "Ann 2".into());
+        assert_eq!(name_in(&room, BOB, "Ann"), Some("Ann 2"));
+        assert_eq!(name_in(&room, ANN, "Ann"), None, "it has it");
+        assert_eq!(name_in(&room, BOB, "Bob"), None, "the server will hear of it");
+        room.members[1].name = "Bob".into();
+        assert_eq!(name_in(&room, BOB, "Ann"), None, "the server has not heard of it yet");
+        room.members[1].name = "Ann 2".into();
+        room.members[0].name = "Zoe".into();
+        assert_eq!(name_in(&room, BOB, "Ann"), None, "it is free again");
     }
 
     #[test]

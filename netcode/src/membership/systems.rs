@@ -22,7 +22,7 @@ use super::{
     connection::Occurrence,
     control::{Hello, protocol_hash},
     reasons::GoodbyeCause,
-    room::RoomChange,
+    room::{RoomChange, name_in},
 };
 #[cfg(feature = "webrtc")]
 use crate::transport::Visitor;
@@ -247,6 +247,7 @@ impl Findings<'_> {
                 let is_first = self.room.state().is_none();
                 self.room.follow(now, event);
                 self.follow_place(connection, now, is_first);
+                self.follow_name(connection, now);
             }
             Occurrence::Opened => self.state.go(SessionState::Gathering),
             Occurrence::Failed(TransportError::Kicked) if self.is_out_of_reach() => {
@@ -299,6 +300,14 @@ impl Findings<'_> {
             }
             Some(place) => connection.set_spectating(now, place == Place::Spectator),
             None => {}
+        }
+    }
+
+    /// Goes by the name that the server gives us where another member of the room has ours.
+    fn follow_name(&self, connection: &mut Connection, now: Duration) {
+        let us = self.room.state().zip(connection.local());
+        if let Some(name) = us.and_then(|(room, us)| name_in(room, us, &connection.hello.name)) {
+            connection.rename(now, name);
         }
     }
 

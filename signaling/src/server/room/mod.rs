@@ -8,7 +8,10 @@ mod restore;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    lobby::{Place, RoomListing, RoomMember, RoomPhase, RoomState, shown_name},
+    lobby::{
+        Place, RoomListing, RoomMember, RoomPhase, RoomState, is_same_name, numbered_name,
+        shown_name,
+    },
     protocol::{PeerEvent, PeerId, Refusal},
 };
 
@@ -246,7 +249,7 @@ impl Room {
     pub(crate) fn join(&mut self, newcomer: &Newcomer) -> Result<Vec<Effect>, Refusal> {
         self.check(newcomer)?;
         let Newcomer { peer, place, is_v1, process, .. } = *newcomer;
-        let name = shown_name(&newcomer.name);
+        let name = self.free_name(peer, shown_name(&newcomer.name));
         let was_absent = if let Some(member) = self.member_mut(peer) {
             member.process = process;
             member.is_v1 = is_v1;
@@ -271,6 +274,21 @@ impl Room {
         ];
         effects.extend(self.show());
         Ok(effects)
+    }
+
+    /// The name, or with a number behind it where another peer has it: nobody passes for somebody else here.
+    fn free_name(&self, peer: PeerId, name: String) -> String {
+        let is_taken = |name: &str| {
+            let mut others = self.members.iter().filter(|member| member.id != peer);
+            others.any(|other| is_same_name(&other.name, name))
+        };
+        if name.is_empty() || !is_taken(&name) {
+            return name;
+        }
+        // One of them is free: they are more than the others.
+        let numbers = 2..=self.members.len() + 2;
+        let mut numbered = numbers.map(|number| numbered_name(&name, number));
+        numbered.find(|name| !is_taken(name)).unwrap_or(name)
     }
 
     /// Takes the peer out. The others hear of it.

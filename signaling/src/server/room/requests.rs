@@ -65,7 +65,8 @@ impl Room {
                 if shown.is_empty() || shown != name.trim() {
                     return Err(Denial::BadName);
                 }
-                self.member_mut(peer).ok_or(Denial::NoSuchPeer)?.name = shown;
+                let name = self.free_name(peer, shown);
+                self.member_mut(peer).ok_or(Denial::NoSuchPeer)?.name = name;
             }
             RoomRequest::SetReady(is_ready) => {
                 self.member_mut(peer).ok_or(Denial::NoSuchPeer)?.is_ready = *is_ready;

@@ -76,7 +76,8 @@ impl Room {
                 Some(present) if present.process == member.process => present.absence = None,
                 Some(_) => {}
                 None => {
-                    self.members.push(Member { absence: None, ..member.clone() });
+                    let name = self.free_name(member.id, member.name.clone());
+                    self.members.push(Member { name, absence: None, ..member.clone() });
                     if self.phase == RoomPhase::Playing && before.in_match.contains(&member.id) {
                         self.in_match.push(member.id);
                     }

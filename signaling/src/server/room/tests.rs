@@ -318,6 +318,26 @@ fn names_are_changed_to_what_can_be_shown() {
 }
 
 #[test]
+fn no_two_peers_have_the_same_name() {
+    let called = |number, name: &str| Newcomer { name: name.into(), ..ours(number) };
+    let mut room = with(&[called(1, "Ann"), called(2, "ANN"), called(3, "ann 2")]);
+    let names = |room: &Room| -> Vec<String> {
+        room.members.iter().map(|member| member.name.clone()).collect()
+    };
+    assert_eq!(names(&room), ["Ann", "ANN 2", "ann 2 2"]);
+    assert!(room.ask(peer(3), &RoomRequest::Rename("Ann".into())).is_ok());
+    assert!(room.ask(peer(1), &RoomRequest::Rename("Ann".into())).is_ok(), "it is its own");
+    assert_eq!(names(&room), ["Ann", "ANN 2", "Ann 3"]);
+    let before = room.clone();
+    room.leave(peer(1));
+    assert!(room.ask(peer(2), &RoomRequest::Rename("Ann".into())).is_ok());
+    assert!(room.put_back(&before, &[peer(1), peer(2), peer(3)]));
+    assert_eq!(names(&room), ["Ann", "Ann 3", "Ann 2"], "it was away, and it is free no more");
+    // Clients that have no names are many.
+    assert_eq!(names(&with(&[stock(1), stock(2)])), ["", ""]);
+}
+
+#[test]
 fn who_is_missed_keeps_its_place_and_is_not_said_to_have_left() {
     let mut room = with(&[ours(1), ours(2), stock(3)]);
     let effects = room.miss(peer(1), 1000);
