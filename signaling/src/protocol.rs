@@ -225,7 +225,7 @@ impl Refusal {
             Self::TooOften => "Your network has tried too often. Try again in a moment.",
             Self::Origin => "This page may not use this server: the server allows others.",
             Self::Locked => "The room is locked. Ask its owner to let you in.",
-            Self::Kicked => "The owner of the room has sent you off.",
+            Self::Kicked => "You were removed from the room by its owner.",
             Self::OtherGame => "The room plays another game, or another version of it.",
             Self::NoSuchRoom => "There is no such room. Is the code right?",
             Self::BadRequest => "The server does not understand what kind of room is asked for.",
