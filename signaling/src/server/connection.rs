@@ -39,7 +39,7 @@ use super::{
     turn,
 };
 use crate::{
-    lobby::{RoomEvent, RoomRequest},
+    lobby::RoomRequest,
     protocol::{PeerEvent, PeerId, PeerKey, PeerRequest, Refusal},
 };
 
@@ -173,8 +173,8 @@ async fn list(socket: &mut ClientSocket, game: &str, shared: &Shared) -> End {
     let mut is_asked = true;
     loop {
         if mem::take(&mut is_asked) {
-            let rooms = match shared.hub.list(game).await {
-                Ok(rooms) => text(&RoomEvent::Rooms(rooms)),
+            let rooms = match shared.hub.list(game, Instant::now()).await {
+                Ok(list) => list.event,
                 Err(down) => return End::Refused(down.into()),
             };
             if let Err(end) = write(socket, &Outgoing::Text(rooms), shared).await {

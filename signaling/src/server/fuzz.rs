@@ -170,7 +170,8 @@ impl Scene {
             }
             Address::V1 { wish, token, .. } => (wish, true, token),
             Address::List { game } => {
-                at_once(self.hub.list(&game)).expect("memory is always there");
+                at_once(self.hub.list(&game, tokio::time::Instant::now()))
+                    .expect("memory is always there");
                 return Ok(());
             }
         };

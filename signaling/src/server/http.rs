@@ -4,6 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Router,
+    body::Bytes,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{Next, from_fn_with_state},
@@ -89,8 +90,8 @@ async fn list(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     if !is_tag(game) {
         return refuse(Refusal::BadRequest, &shared);
     }
-    let rooms = match shared.hub.list(game).await {
-        Ok(rooms) => serde_json::to_string(&rooms).expect("a list of rooms is valid JSON"),
+    let rooms = match shared.hub.list(game, Instant::now()).await {
+        Ok(list) => Bytes::from(list.rooms),
         Err(down) => return refuse(down.into(), &shared),
     };
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];

@@ -1,7 +1,11 @@
-//! In which order rooms are listed.
+//! In which order rooms are listed, and how often lists are made.
+
+use futures::future::join_all;
+use tokio::time::Instant;
 
 use super::{
     super::{ServerConfig, address::Address, outbox::outbox, store::MemoryStore},
+    list::MAX_LISTED,
     *,
 };
 
@@ -29,7 +33,7 @@ fn hub() -> Hub {
 }
 
 async fn listed(hub: &Hub) -> Vec<String> {
-    let rooms = hub.list("g").await.expect("memory is always there");
+    let rooms = hub.choose("g").await.expect("memory is always there");
     rooms.into_iter().map(|room| room.name).collect()
 }
 
@@ -56,4 +60,37 @@ async fn no_name_brings_a_room_to_the_front_of_the_list() {
     // That chance keeps all of the others out happens once in more times than there are atoms.
     assert!(shown.iter().any(|name| name.starts_with('z')), "{shown:?}");
     assert_eq!(shown, listed(&hub).await, "and who looks again finds the same");
+}
+
+#[tokio::test]
+async fn a_list_is_made_once_a_second_for_all_who_look() {
+    let hub = hub();
+    let start = Instant::now();
+    let list = async |now| hub.list("g", now).await.expect("memory is always there");
+    enter(&hub, 1, "first", "").await;
+    let first = list(start).await;
+    enter(&hub, 2, "second", "").await;
+    let soon = start + Duration::from_millis(999);
+    for other in join_all((0..800).map(|_| list(soon))).await {
+        // It is the same memory.
+        assert_eq!(other.event.as_ptr(), first.event.as_ptr());
+        assert_eq!(other.rooms.as_ptr(), first.rooms.as_ptr());
+    }
+    assert!(first.rooms.contains("first") && !first.rooms.contains("second"));
+
+    let later = list(start + Duration::from_secs(1)).await;
+    assert!(later.rooms.contains("first") && later.rooms.contains("second"));
+    assert_eq!(&*later.event, format!(r#"{{"Rooms":{}}}"#, later.rooms));
+}
+
+#[tokio::test]
+async fn lists_that_nobody_looks_at_any_more_are_forgotten() {
+    let hub = hub();
+    let start = Instant::now();
+    for number in 0..5_000_u32 {
+        // A hundred games a second.
+        let now = start + Duration::from_millis(10) * number;
+        hub.list(&format!("g{number}"), now).await.expect("memory is always there");
+    }
+    assert!(hub.lists.len() <= 300, "{}", hub.lists.len());
 }

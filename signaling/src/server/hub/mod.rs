@@ -8,6 +8,7 @@ mod entering;
 mod interest;
 #[cfg(test)]
 mod interleaving_tests;
+mod list;
 #[cfg(test)]
 mod list_tests;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use tungstenite::Utf8Bytes;
 use self::{
     absence::Waiting,
     interest::{Interest, Interests},
+    list::Lists,
 };
 use super::{
     counters::{Counter, Health},
@@ -35,7 +37,7 @@ use super::{
     token::{Resume, Signer},
 };
 use crate::{
-    lobby::{Denial, RoomEvent, RoomListing, RoomPhase, RoomRequest},
+    lobby::{Denial, RoomEvent, RoomRequest},
     protocol::{PeerId, Refusal},
 };
 
@@ -44,8 +46,6 @@ use crate::{
 const MAX_ATTEMPTS: u32 = 64;
 /// Locks by which rooms take turns; two rooms that share one wait for each other now and then.
 const TURNS: usize = 64;
-/// Most rooms in an answer to whoever asks for the list: more than a person reads.
-const MAX_LISTED: usize = 200;
 
 /// How much there may be; see the fields of the same name in [`ServerConfig`](super::ServerConfig).
 #[derive(Debug, Clone, Copy)]
@@ -104,6 +104,7 @@ pub(crate) struct Hub {
     health: Arc<Health>,
     interests: Arc<Interests>,
     missed: Mutex<Waiting>,
+    lists: Lists,
     turns: [Turns<()>; TURNS],
     hasher: RandomState,
 }
@@ -131,6 +132,7 @@ impl Hub {
             signer,
             health,
             missed: Mutex::default(),
+            lists: Lists::default(),
             turns: [const { Turns::const_new(()) }; TURNS],
             hasher: RandomState::new(),
         }
@@ -181,22 +183,6 @@ impl Hub {
             },
         };
         self.health.counters.count(dropped);
-    }
-
-    /// The public rooms of a game: first those that one can play in, and else in an order that nobody chooses, so that a few with the right
-    /// names cannot keep all others out. Who looks again finds the same order.
-    pub(crate) async fn list(&self, game: &str) -> Result<Vec<RoomListing>, StoreDown> {
-        // Memory has them in the order of their names, so it is asked for all of them; Redis in one of its own.
-        let most = if self.is_shared() { MAX_LISTED } else { usize::MAX };
-        let rooms = self.store.listed(game, most).await?;
-        let mut listings: Vec<_> = rooms.iter().map(|room| room.listing()).collect();
-        listings.sort_by_cached_key(|room| {
-            let is_open =
-                !room.is_locked && room.players < room.capacity && room.phase == RoomPhase::Lobby;
-            (!is_open, self.hasher.hash_one(&room.name))
-        });
-        listings.truncate(MAX_LISTED);
-        Ok(listings)
     }
 
     /// Whether a peer that can come back has nothing that says so, or that says something else of it than is true by now.

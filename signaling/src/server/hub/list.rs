@@ -1,0 +1,129 @@
+//! The list of public rooms, made once for all clients that look at it within a second.
+//!
+//! Choosing among thousands of rooms takes milliseconds, and hundreds of clients may look each second. They all get the same text.
+
+use std::{
+    collections::HashMap,
+    hash::BuildHasher,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::Mutex as Turn, time::Instant};
+use tungstenite::Utf8Bytes;
+
+use super::{
+    super::{local::text, store::StoreDown},
+    Hub,
+};
+use crate::lobby::{RoomEvent, RoomListing, RoomPhase};
+
+/// How long a list is shown before another one is made: as often as a person looks.
+const LIST_AGE: Duration = Duration::from_secs(1);
+/// Most rooms in a list: more than a person reads.
+pub(super) const MAX_LISTED: usize = 200;
+/// Games whose lists are kept before the first look for those that are too old to be shown.
+const FIRST_SWEEP: usize = 64;
+
+/// The public rooms of a game, ready to be sent. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct RoomTexts {
+    /// As a [`RoomEvent`].
+    pub(crate) event: Utf8Bytes,
+    /// As a list and no more.
+    pub(crate) rooms: Utf8Bytes,
+}
+
+/// The newest list of each game that somebody asked for a moment ago.
+#[derive(Debug)]
+pub(super) struct Lists {
+    games: Mutex<Games>,
+}
+
+#[derive(Debug)]
+struct Games {
+    lists: HashMap<String, Arc<Turn<Option<Made>>>>,
+    /// How many there are when the old ones are looked for.
+    sweep_at: usize,
+}
+
+/// A list, or the news that the store is down, which all clients that wait for a list get at once.
+#[derive(Debug)]
+struct Made {
+    at: Instant,
+    texts: Result<RoomTexts, StoreDown>,
+}
+
+impl Made {
+    fn is_fresh(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.at) < LIST_AGE
+    }
+}
+
+impl Default for Lists {
+    fn default() -> Self {
+        let games = Games { lists: HashMap::new(), sweep_at: FIRST_SWEEP };
+        Self { games: Mutex::new(games) }
+    }
+}
+
+impl Lists {
+    /// Where the list of a game is, or will be. The task that makes it holds the lock, and all others that want it wait for that.
+    fn of(&self, game: &str, now: Instant) -> Arc<Turn<Option<Made>>> {
+        let mut games = self.lock();
+        if let Some(list) = games.lists.get(game) {
+            return Arc::clone(list);
+        }
+        if games.lists.len() >= games.sweep_at {
+            // One that is locked is being made, or read.
+            games.lists.retain(|_, list| {
+                list.try_lock()
+                    .map_or(true, |made| made.as_ref().is_some_and(|it| it.is_fresh(now)))
+            });
+            games.sweep_at = FIRST_SWEEP.max(2 * games.lists.len());
+        }
+        Arc::clone(games.lists.entry(game.to_owned()).or_default())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Games> {
+        // Nothing panics while it holds the lock.
+        self.games.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.lock().lists.len()
+    }
+}
+
+impl Hub {
+    /// The public rooms of a game, as they were a second ago at most.
+    pub(crate) async fn list(&self, game: &str, now: Instant) -> Result<RoomTexts, StoreDown> {
+        let list = self.lists.of(game, now);
+        let mut list = list.lock().await;
+        if let Some(made) = list.as_ref().filter(|made| made.is_fresh(now)) {
+            return made.texts.clone();
+        }
+        let texts = self
+            .choose(game)
+            .await
+            .map(|rooms| RoomTexts { rooms: text(&rooms), event: text(&RoomEvent::Rooms(rooms)) });
+        list.insert(Made { at: now, texts }).texts.clone()
+    }
+
+    /// The rooms to list: first those that one can play in, and else in an order that nobody chooses, so that a few with the right names
+    /// cannot keep all others out. It is the same order each time.
+    pub(super) async fn choose(&self, game: &str) -> Result<Vec<RoomListing>, StoreDown> {
+        // Memory has them in the order of their names, so it is asked for all of them; Redis in one of its own.
+        let most = if self.is_shared() { MAX_LISTED } else { usize::MAX };
+        let rooms = self.store.listed(game, most).await?;
+        let mut listings: Vec<_> = rooms.iter().map(|room| room.listing()).collect();
+        listings.sort_by_cached_key(|room| {
+            let is_open =
+                !room.is_locked && room.players < room.capacity && room.phase == RoomPhase::Lobby;
+            (!is_open, self.hasher.hash_one(&room.name))
+        });
+        listings.truncate(MAX_LISTED);
+        Ok(listings)
+    }
+}
