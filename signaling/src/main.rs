@@ -19,11 +19,15 @@ use signaling::{
     server::{BindError, Certificate, Server, ServerConfig},
 };
 use thiserror::Error;
-use tokio::{runtime::Runtime, sync::oneshot};
+use tokio::{runtime::Builder, sync::oneshot};
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 
 use self::args::Task;
+
+/// Threads that read files. A file is read in microseconds, and each thread has memory of its own: tokio would start 512 of them for as
+/// many downloads.
+const MAX_FILE_THREADS: usize = 16;
 
 /// The exit status for a command line that makes no sense, as usual.
 const BAD_USAGE: u8 = 2;
@@ -82,7 +86,8 @@ fn serve(config: ServerConfig, is_lan: bool) -> Result<(), StartError> {
         .with_writer(stderr)
         .with_ansi(has_colors)
         .init();
-    let runtime = Runtime::new()?;
+    let runtime =
+        Builder::new_multi_thread().enable_all().max_blocking_threads(MAX_FILE_THREADS).build()?;
     runtime.block_on(async {
         let [shutdown, hurry] = asked_to_stop()?.map(|asked| async {
             // An error would mean that nobody can ask any more.

@@ -154,6 +154,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "the same from one network address"
     ),
     number!(
+        "max-downloads-per-address", "N", max_downloads_per_address: u32,
+        "most downloads at once to one network address"
+    ),
+    number!(
         "max-peers-per-address", "N", max_peers_per_address: u32,
         "most peers from one network address"
     ),
@@ -266,6 +270,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "seconds that peers may stay once the server is told to stop"
     ),
     seconds!("request-timeout", request_timeout, "seconds that an HTTP request may take"),
+    seconds!(
+        "write-timeout",
+        write_timeout,
+        "seconds for which a client may take nothing of an HTTP answer"
+    ),
 ];
 
 fn number<T: FromStr>(text: &str, max: impl Display) -> Result<T, String> {

@@ -66,6 +66,9 @@ pub struct ServerConfig {
     /// Most connections from one network address that is no trusted proxy, peers and downloads together; a further one is closed
     /// at once. Default: 400, all peers below and as many downloads.
     pub max_connections_per_address: u32,
+    /// Most downloads at once to one network address; a further one is refused. Default: 200, as all peers below may come at the same
+    /// time, and each needs the game itself once. One that is not read holds about 50 kB.
+    pub max_downloads_per_address: u32,
     /// Most peers from one network address: an IPv4 address, or the first half of an IPv6 address. Default: 200, a
     /// school or a LAN party behind one address.
     pub max_peers_per_address: u32,
@@ -111,6 +114,9 @@ pub struct ServerConfig {
     /// How long a TLS handshake and an HTTP request may take to arrive, and how long a connection may wait for its next one.
     /// Default: 10 s, plenty for the few hundred bytes of a request on the worst of links.
     pub request_timeout: Duration,
+    /// How long a client may take nothing of an HTTP answer. A slow one gains time with all that it takes: from 4 KiB a second on it
+    /// is never cut off. Default: 30 s, in which a phone is back from a tunnel.
+    pub write_timeout: Duration,
 }
 
 impl Default for ServerConfig {
@@ -130,6 +136,7 @@ impl Default for ServerConfig {
             message_rate: Rate { per_second: 50, at_once: 2_000 },
             room_request_rate: Rate { per_second: 5, at_once: 20 },
             max_connections_per_address: 400,
+            max_downloads_per_address: 200,
             max_peers_per_address: 200,
             join_rate: Rate { per_second: 5, at_once: 200 },
             trusted_proxies: Vec::new(),
@@ -146,6 +153,7 @@ impl Default for ServerConfig {
             redis: None,
             drain_time: Duration::ZERO,
             request_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
         }
     }
 }
@@ -177,11 +185,6 @@ impl ServerConfig {
                 "the number of connections must be from 1 to a million",
             ),
             (
-                self.max_connections_per_address >= 1 && self.max_peers_per_address >= 1,
-                "at least one connection and one peer from one address must be allowed",
-            ),
-            (self.join_rate.is_sensible(), "one join a second, and one at once, must be allowed"),
-            (
                 self.message_rate.is_sensible(),
                 "one message a second, and one at once, must be allowed",
             ),
@@ -192,10 +195,6 @@ impl ServerConfig {
             (
                 self.message_rate.time_for(cost(self.max_message_bytes)) <= self.idle_timeout,
                 "the longest message must take less than the idle timeout at the rate of messages",
-            ),
-            (
-                self.allowed_origins.iter().all(|origin| is_origin(origin)),
-                "an allowed origin is what a browser says: https://game.example, without a path, and without the usual port",
             ),
             (self.drain_time <= MAX_TIMEOUT, "the drain time must be at most a day"),
             (self.grace_time <= MAX_TIMEOUT, "the grace time must be at most a day"),
@@ -211,6 +210,7 @@ impl ServerConfig {
                 [
                     self.idle_timeout,
                     self.request_timeout,
+                    self.write_timeout,
                     self.resume_time,
                     self.turn_credential_time,
                 ]
@@ -219,10 +219,29 @@ impl ServerConfig {
                 "a timeout, and the time of credentials, must be more than zero and at most a day",
             ),
         ];
-        match rules.into_iter().chain(turn::rules(self)).find(|(is_met, _)| !is_met) {
+        let mut rules =
+            rules.into_iter().chain(self.rules_for_strangers()).chain(turn::rules(self));
+        match rules.find(|(is_met, _)| !is_met) {
             Some((_, rule)) => Err(BindError::BadLimit { rule }),
             None => Ok(()),
         }
+    }
+
+    /// What is asked of the limits for one network address, and of the settings for pages.
+    fn rules_for_strangers(&self) -> [(bool, &'static str); 3] {
+        [
+            (
+                self.max_connections_per_address >= 1
+                    && self.max_downloads_per_address >= 1
+                    && self.max_peers_per_address >= 1,
+                "at least one connection, one download and one peer from one address must be allowed",
+            ),
+            (self.join_rate.is_sensible(), "one join a second, and one at once, must be allowed"),
+            (
+                self.allowed_origins.iter().all(|origin| is_origin(origin)),
+                "an allowed origin is what a browser says: https://game.example, without a path, and without the usual port",
+            ),
+        ]
     }
 
     pub(crate) fn is_trusted_proxy(&self, address: IpAddr) -> bool {
@@ -233,6 +252,7 @@ impl ServerConfig {
     pub(crate) fn source_limits(&self) -> SourceLimits {
         SourceLimits {
             max_connections: self.max_connections_per_address,
+            max_downloads: self.max_downloads_per_address,
             max_peers: self.max_peers_per_address,
             joins: self.join_rate,
         }

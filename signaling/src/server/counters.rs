@@ -16,6 +16,8 @@ pub(crate) enum Counter {
     Refused(Refusal),
     /// A network address had as many connections as it may.
     RefusedConnection,
+    /// A network address had as many downloads as it may.
+    RefusedDownload,
     /// A message was not a request.
     DroppedUnreadable,
     /// A frame was binary; the protocol is text.
@@ -42,6 +44,8 @@ pub(crate) enum Counter {
     HeaderTooLong,
     /// No request came on a connection in time, or none after the last one.
     RequestTimedOut,
+    /// A client took nothing of the answer that it asked for, or next to nothing, for too long.
+    Stalled,
     /// The system gave no socket for a connection, most often because too many files are open.
     AcceptFailed,
     /// A client did not get through the TLS handshake: it speaks no TLS, does not trust the certificate, or is too slow.
@@ -49,7 +53,7 @@ pub(crate) enum Counter {
 }
 
 impl Counter {
-    const ALL: [Self; 37] = [
+    const ALL: [Self; 39] = [
         Self::Joined,
         Self::Refused(Refusal::RoomName),
         Self::Refused(Refusal::GroupSize),
@@ -72,6 +76,7 @@ impl Counter {
         Self::Refused(Refusal::Ticket),
         Self::Refused(Refusal::ServerStopping),
         Self::RefusedConnection,
+        Self::RefusedDownload,
         Self::DroppedUnreadable,
         Self::DroppedBinary,
         Self::DroppedUnknownReceiver,
@@ -85,6 +90,7 @@ impl Counter {
         Self::ConnectionsFull,
         Self::HeaderTooLong,
         Self::RequestTimedOut,
+        Self::Stalled,
         Self::AcceptFailed,
         Self::TlsFailed,
     ];
@@ -113,6 +119,7 @@ impl Counter {
             Self::Refused(Refusal::Ticket) => "refused_ticket",
             Self::Refused(Refusal::ServerStopping) => "refused_server_stopping",
             Self::RefusedConnection => "refused_connection",
+            Self::RefusedDownload => "refused_download",
             Self::DroppedUnreadable => "dropped_unreadable",
             Self::DroppedBinary => "dropped_binary",
             Self::DroppedUnknownReceiver => "dropped_unknown_receiver",
@@ -126,6 +133,7 @@ impl Counter {
             Self::ConnectionsFull => "connections_full",
             Self::HeaderTooLong => "header_too_long",
             Self::RequestTimedOut => "request_timed_out",
+            Self::Stalled => "stalled",
             Self::AcceptFailed => "accept_failed",
             Self::TlsFailed => "tls_failed",
         }

@@ -1,47 +1,107 @@
-//! Serves the web build of the game: right types, compressed, never stale.
+//! Serves the web build of the game: right types, as small as it was packed, never stale.
+//!
+//! Nothing is compressed here: that takes megabytes for each download, and the packer does it once and better.
 
-use std::path::Path;
+use std::{
+    io,
+    path::Path,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use axum::{
     Router,
-    handler::HandlerWithoutStateExt,
+    body::{Body, Bytes},
+    extract::Request,
     http::{
-        HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, ETAG, LAST_MODIFIED},
+        HeaderMap, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, ETAG, LAST_MODIFIED, RETRY_AFTER},
     },
-    middleware::map_response,
-    response::Response,
+    response::{IntoResponse, Response},
 };
-use tower_http::{compression::CompressionLayer, services::ServeDir};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::Instant;
+use tower_http::services::ServeDir;
+use tracing::debug;
 
-/// The files under `web_root`. Where `NAME.br` or `NAME.gz` lies beside a file, it is sent to browsers that can read
-/// it; else the file is compressed on its way.
-pub(crate) fn router(web_root: Option<&Path>) -> Router {
-    let Some(web_root) = web_root else {
+use super::{
+    Shared,
+    counters::Counter,
+    http::Client,
+    sources::{Source, SourcePlace},
+};
+
+/// What is read of a file at a time. A download whose client reads nothing keeps one of these, and 16 KiB more of them in the queue of the
+/// HTTP library; less would cost more processor time than sending does.
+const CHUNK_BYTES: usize = 4 * 1024;
+/// When a client may try again that was refused because of other downloads, in seconds: most are over by then.
+const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("10");
+
+/// The files under the web root. Where `NAME.br` or `NAME.gz` lies beside a file, it is sent to browsers that can read it.
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    let Some(web_root) = &shared.config.web_root else {
         return Router::new().fallback(no_files);
     };
-    let files = ServeDir::new(web_root)
-        .precompressed_br()
-        .precompressed_gzip()
-        .fallback(not_found.into_service());
-    Router::new()
-        .fallback_service(files)
-        .layer(CompressionLayer::new())
-        .layer(map_response(revalidate))
+    let files = serve_dir(web_root);
+    Router::new().fallback(move |request: Request| {
+        let (files, shared) = (files.clone(), Arc::clone(&shared));
+        async move { serve(files, request, &shared).await }
+    })
+}
+
+fn serve_dir(web_root: &Path) -> ServeDir {
+    ServeDir::new(web_root).precompressed_br().precompressed_gzip().with_buf_chunk_size(CHUNK_BYTES)
+}
+
+async fn serve(mut files: ServeDir, request: Request, shared: &Shared) -> Response {
+    let Ok(place) = take_place(&request, shared) else {
+        shared.health.counters.count(Counter::RefusedDownload);
+        let words = "Too many downloads are going to your network. Try again in a moment.\n";
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        return (status, [(RETRY_AFTER, RETRY_SECONDS)], words).into_response();
+    };
+    match files.try_call(request).await {
+        Ok(response) if response.status() == StatusCode::NOT_FOUND => not_found(),
+        Ok(response) => {
+            let mut response = response.map(|body| Body::new(Held { body, _place: place }));
+            revalidate(response.headers_mut());
+            response
+        }
+        Err(error) if is_about_the_path(&error) => not_found(),
+        Err(error) => {
+            debug!(%error, "a file cannot be read");
+            (StatusCode::INTERNAL_SERVER_ERROR, "The file cannot be read.\n").into_response()
+        }
+    }
+}
+
+/// Takes a place among the downloads of the client's address; none where nobody knows the client. An error means that all are taken.
+fn take_place(request: &Request, shared: &Shared) -> Result<Option<SourcePlace>, ()> {
+    let Some(client) = request.extensions().get::<Client>() else { return Ok(None) };
+    let is_proxy = |address| shared.config.is_trusted_proxy(address);
+    let source = Source::of(client.address, request.headers(), is_proxy);
+    shared.sources.download(source, Instant::now()).map(Some).ok_or(())
+}
+
+/// Whether the system says that no such file can be there, in contrast to not being able to look.
+fn is_about_the_path(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory
+    )
 }
 
 /// Has browsers keep files, but ask each time whether they are current, which costs one short round trip: the files
 /// of a build keep their names, and a page must never run with another build's script or module.
-async fn revalidate(mut response: Response) -> Response {
-    let headers = response.headers_mut();
+fn revalidate(headers: &mut HeaderMap) {
     if headers.contains_key(LAST_MODIFIED) || headers.contains_key(ETAG) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     }
-    response
 }
 
-async fn not_found() -> (StatusCode, &'static str) {
-    (StatusCode::NOT_FOUND, "There is no such file.\n")
+fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, "There is no such file.\n").into_response()
 }
 
 async fn no_files() -> (StatusCode, &'static str) {
@@ -49,4 +109,30 @@ async fn no_files() -> (StatusCode, &'static str) {
         StatusCode::NOT_FOUND,
         "This is a signaling server without web files. Peers meet over WebSocket at /ROOM; see also /health.\n",
     )
+}
+
+/// A body that holds a place until it is sent, or dropped.
+struct Held<B> {
+    body: B,
+    _place: Option<SourcePlace>,
+}
+
+impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Held<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }

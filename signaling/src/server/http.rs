@@ -45,7 +45,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
         .route("/v1/rooms", get(list))
-        .fallback_service(files::router(shared.config.web_root.as_deref()))
+        .fallback_service(files::router(Arc::clone(&shared)))
         .layer(from_fn_with_state(Arc::clone(&shared), join_or_pass_on))
         .with_state(shared)
 }
@@ -182,7 +182,9 @@ async fn enter(
     // It fails where the client is gone before it got our answer.
     let upgraded = upgrade.await.ok()?.downcast::<TokioIo<Stream>>();
     let Parts { io, read_buf, .. } = upgraded.ok()?;
-    let socket = Socket::new(io.into_inner(), &read_buf, shared.config.max_message_bytes);
+    let mut stream = io.into_inner();
+    stream.lift_demand();
+    let socket = Socket::new(stream, &read_buf, shared.config.max_message_bytes);
     let (address, place) = admitted.map_or_else(
         |refusal| (Err(refusal), None),
         |(address, place)| (Ok((address, resume)), place),

@@ -66,6 +66,7 @@ impl Collector for Collected {
             ),
             ("header_too_long", "Requests whose head was too long"),
             ("request_timed_out", "Connections that were closed because no request came in time"),
+            ("stalled", "Connections that were closed because the client did not read the answer"),
             ("accept_failed", "Connections for which the system gave no socket"),
             ("tls_failed", "Connections that did not get through the TLS handshake"),
         ] {

@@ -16,6 +16,7 @@ mod hub;
 mod local;
 mod metrics;
 mod outbox;
+mod patience;
 mod rate;
 mod room;
 mod silence;
@@ -29,6 +30,7 @@ mod token;
 mod turn;
 
 use std::{
+    error::Error,
     future::pending,
     io,
     net::SocketAddr,
@@ -47,7 +49,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     select,
     sync::{Semaphore, watch},
     time::{Instant, sleep, timeout},
@@ -71,7 +73,7 @@ use self::{
     room::ProcessId,
     sources::Sources,
     store::{MemoryStore, RedisStore, Store},
-    stream::Stream,
+    stream::{Stream, Tcp},
     tls::Handshake,
     token::Signer,
 };
@@ -312,8 +314,7 @@ async fn accept(
                     continue;
                 }
                 let client = Client { address, _places: Arc::new((place, among.flatten())) };
-                // Signals are small and urgent. If the system cannot, they are a little late.
-                let _ = stream.set_nodelay(true);
+                let stream = Tcp::new(stream, shared.config.write_timeout);
                 let (router, shared) = (router.clone(), Arc::clone(&shared));
                 match handshake.clone() {
                     None => tokio::spawn(serve(Stream::Plain(stream), client, router, shared)),
@@ -333,7 +334,7 @@ async fn accept(
 
 /// The same as [`serve`], for a client that has to speak TLS.
 async fn serve_tls(
-    stream: TcpStream,
+    stream: Tcp,
     handshake: Handshake,
     client: Client,
     router: Router,
@@ -381,6 +382,14 @@ async fn serve(stream: Stream, client: Client, router: Router, shared: Arc<Share
             shared.health.counters.count(Counter::HeaderTooLong);
         } else if error.is_timeout() {
             shared.health.counters.count(Counter::RequestTimedOut);
+        } else if is_stalled(&error) {
+            shared.health.counters.count(Counter::Stalled);
         }
     }
+}
+
+/// Whether a connection ended because its client took nothing of what it was sent.
+fn is_stalled(error: &hyper::Error) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|source| source.kind() == io::ErrorKind::TimedOut)
 }

@@ -62,6 +62,7 @@ fn read_address(text: &str) -> Option<IpAddr> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SourceLimits {
     pub(crate) max_connections: u32,
+    pub(crate) max_downloads: u32,
     pub(crate) max_peers: u32,
     pub(crate) joins: Rate,
 }
@@ -83,6 +84,7 @@ struct Book {
 #[derive(Debug)]
 struct Entry {
     connections: u32,
+    downloads: u32,
     peers: u32,
     joins: Bucket,
 }
@@ -91,12 +93,14 @@ impl Entry {
     fn count(&mut self, kind: Kind) -> &mut u32 {
         match kind {
             Kind::Connection => &mut self.connections,
+            Kind::Download => &mut self.downloads,
             Kind::Peer => &mut self.peers,
         }
     }
 
     fn can_be_forgotten(&self, now: Instant) -> bool {
-        self.connections == 0 && self.peers == 0 && self.joins.is_empty(now)
+        let is_gone = self.connections == 0 && self.downloads == 0 && self.peers == 0;
+        is_gone && self.joins.is_empty(now)
     }
 }
 
@@ -104,6 +108,7 @@ impl Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Connection,
+    Download,
     Peer,
 }
 
@@ -118,6 +123,13 @@ impl Sources {
         let max = self.limits.max_connections;
         let is_free = |entry: &mut Entry| (entry.connections < max).then_some(()).ok_or(());
         self.take(source, Kind::Connection, now, is_free).ok()
+    }
+
+    /// Takes a place for a download, if the source has one left.
+    pub(crate) fn download(self: &Arc<Self>, source: Source, now: Instant) -> Option<SourcePlace> {
+        let max = self.limits.max_downloads;
+        let is_free = |entry: &mut Entry| (entry.downloads < max).then_some(()).ok_or(());
+        self.take(source, Kind::Download, now, is_free).ok()
     }
 
     /// Takes a place for a peer, or says why there is none.
@@ -151,6 +163,7 @@ impl Sources {
         }
         let entry = book.entries.entry(source).or_insert_with(|| Entry {
             connections: 0,
+            downloads: 0,
             peers: 0,
             joins: Bucket::new(now),
         });
@@ -200,7 +213,12 @@ mod tests {
 
     fn sources(max_peers: u32, at_once: u32) -> Arc<Sources> {
         let joins = Rate { per_second: 1, at_once };
-        Arc::new(Sources::new(SourceLimits { max_connections: 2, max_peers, joins }))
+        Arc::new(Sources::new(SourceLimits {
+            max_connections: 2,
+            max_downloads: 1,
+            max_peers,
+            joins,
+        }))
     }
 
     #[test]
@@ -278,6 +296,19 @@ mod tests {
         drop(first);
         assert!(sources.connect(one, now).is_some());
         assert_eq!(sources.enter(one, now).err(), Some(Refusal::AddressFull));
+    }
+
+    #[test]
+    fn downloads_are_counted_apart_from_connections() {
+        let sources = sources(1, 100);
+        let now = Instant::now();
+        let one = source("192.0.2.1");
+        let download = sources.download(one, now).expect("a place");
+        assert!(sources.download(one, now).is_none());
+        assert!(sources.download(source("192.0.2.2"), now).is_some());
+        assert!(sources.connect(one, now).is_some());
+        drop(download);
+        assert!(sources.download(one, now).is_some());
     }
 
     #[test]

@@ -9,7 +9,6 @@ use std::{
 };
 
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
@@ -24,6 +23,12 @@ use tokio_rustls::{
     },
     server::TlsStream,
 };
+
+use super::stream::Tcp;
+
+/// Most bytes of an answer that wait encrypted, beside those that the system has: one record. The library's own default is 64 KiB, for
+/// each client that reads nothing.
+const MAX_ENCRYPTED_BYTES: usize = 16 * 1024;
 
 /// What is spoken over TLS. Browsers prefer HTTP/2, which has other WebSockets.
 const PROTOCOL: &[u8] = b"http/1.1";
@@ -188,7 +193,9 @@ impl Handshake {
     }
 
     /// The client's side of it is whatever a stranger sends, at whatever speed.
-    pub(super) async fn with(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        self.0.accept(stream).await
+    pub(super) async fn with(&self, stream: Tcp) -> io::Result<TlsStream<Tcp>> {
+        let mut stream = self.0.accept(stream).await?;
+        stream.get_mut().1.set_buffer_limit(Some(MAX_ENCRYPTED_BYTES));
+        Ok(stream)
     }
 }

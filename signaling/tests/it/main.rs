@@ -1,5 +1,7 @@
 //! The server over real sockets, one module per capability.
 
+#[cfg(target_os = "linux")]
+mod downloads;
 mod floods;
 mod hostile;
 mod ice_servers;
