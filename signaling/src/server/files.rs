@@ -15,7 +15,7 @@ use axum::{
     body::{Body, Bytes},
     extract::Request,
     http::{
-        HeaderMap, HeaderValue, StatusCode,
+        HeaderMap, HeaderValue, StatusCode, Uri,
         header::{CACHE_CONTROL, ETAG, LAST_MODIFIED, RETRY_AFTER},
     },
     response::{IntoResponse, Response},
@@ -54,7 +54,15 @@ fn serve_dir(web_root: &Path) -> ServeDir {
     ServeDir::new(web_root).precompressed_br().precompressed_gzip().with_buf_chunk_size(CHUNK_BYTES)
 }
 
-async fn serve(mut files: ServeDir, request: Request, shared: &Shared) -> Response {
+async fn serve(mut files: ServeDir, mut request: Request, shared: &Shared) -> Response {
+    // No file is called like that, and the answer might lead a browser to a host of that name.
+    if request.uri().path().contains("//") || request.uri().path().contains('\\') {
+        return not_found();
+    }
+    // Nor does the host count that the request names: the answer stays at the one that it came by.
+    if let Some(path) = request.uri().path_and_query().cloned() {
+        *request.uri_mut() = Uri::from(path);
+    }
     let Ok(place) = take_place(&request, shared) else {
         shared.health.counters.count(Counter::RefusedDownload);
         let words = "Too many downloads are going to your network. Try again in a moment.\n";
@@ -88,7 +96,11 @@ fn take_place(request: &Request, shared: &Shared) -> Result<Option<SourcePlace>,
 fn is_about_the_path(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory
+        io::ErrorKind::NotFound
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::InvalidFilename
+            | io::ErrorKind::InvalidInput
     )
 }
 

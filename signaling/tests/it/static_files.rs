@@ -16,6 +16,8 @@ async fn start(test: &str) -> TestServer {
     let write = |name: &str, content: &[u8]| {
         fs::write(root.join(name), content).expect("a writable folder");
     };
+    fs::create_dir_all(root.join("sub")).expect("a writable folder");
+    write("sub/index.html", b"below");
     write("index.html", PAGE.as_bytes());
     write("game.js", "let x = 1;\n".repeat(1000).as_bytes());
     write("game.wasm", b"\0asm, plain");
@@ -72,6 +74,43 @@ async fn nothing_is_compressed_on_the_way() {
         assert_eq!(response.header("content-encoding"), "", "{path}");
         assert!(length == 0 || response.body.len() == length, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_path_that_no_file_can_have_is_not_found() {
+    let server = start("impossible").await;
+    let long = "x".repeat(256);
+    let deep = format!("/{}", "sub/".repeat(2_000));
+    for path in [
+        format!("/{long}"),
+        format!("/{long}/"),
+        format!("/sub/{long}"),
+        format!("/{}", "%78".repeat(256)),
+        format!("{deep}x"),
+        deep,
+        "/index.html/x".to_owned(),
+        "/game%00.js".to_owned(),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let response = server.request(method, &path, "Accept-Encoding: br\r\n").await;
+            assert_eq!(response.status, 404, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_stays_at_the_server() {
+    let server = start("redirects").await;
+    assert_eq!(server.get("/sub").await.header("location"), "/sub/");
+    assert_eq!(server.get("/sub?low").await.header("location"), "/sub/?low");
+    assert_eq!(server.get("/sub/").await.text(), "below");
+    for path in ["//sub", "///sub", "/.//sub", "//sub/", "/\\sub", "/sub//", "/%2fsub"] {
+        let response = server.get(path).await;
+        assert_eq!((response.status, response.header("location")), (404, ""), "{path}");
+    }
+    // A browser asks no server like that, and a proxy might keep the answer.
+    let response = server.get("http://elsewhere.example/sub").await;
+    assert_eq!((response.status, response.header("location")), (307, "/sub/"));
 }
 
 #[tokio::test]
