@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
@@ -122,8 +122,8 @@ fn asks_for_websocket(headers: &HeaderMap) -> bool {
 /// a page nothing of a refused upgrade.
 async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Response> {
     let (mut parts, _) = request.into_parts();
-    let accept =
-        accept(&parts.headers).map_err(|wrong| (StatusCode::BAD_REQUEST, wrong).into_response())?;
+    let accept = accept(&parts)
+        .map_err(|(status, words)| (status, [(header::ALLOW, "GET")], words).into_response())?;
     let upgrade = parts.extensions.remove::<OnUpgrade>().ok_or_else(|| {
         let wrong = "This connection cannot become a WebSocket: it is not HTTP/1.1.\n";
         (StatusCode::UPGRADE_REQUIRED, wrong).into_response()
@@ -200,20 +200,39 @@ fn resume(address: &Address, shared: &Shared) -> Option<Resume> {
 }
 
 /// What the server answers to the key in a WebSocket's opening handshake, as RFC 6455 has it.
-fn accept(headers: &HeaderMap) -> Result<HeaderValue, &'static str> {
+fn accept(request: &request::Parts) -> Result<HeaderValue, (StatusCode, &'static str)> {
+    let wrong = |words| Err((StatusCode::BAD_REQUEST, words));
+    let headers = &request.headers;
     let says = |name, word: &str| {
         let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(word))
     };
+    if request.method != Method::GET {
+        return Err((StatusCode::METHOD_NOT_ALLOWED, "A WebSocket begins with a GET.\n"));
+    }
+    if has_body(headers) {
+        // What a proxy takes for the body would be heard as frames.
+        return wrong("A request for a WebSocket has no body.\n");
+    }
     if !says(header::CONNECTION, "upgrade") {
-        return Err("A WebSocket begins with `Connection: upgrade`.\n");
+        return wrong("A WebSocket begins with `Connection: upgrade`.\n");
     }
     if !says(header::SEC_WEBSOCKET_VERSION, "13") {
-        return Err("This server speaks version 13 of WebSocket.\n");
+        return wrong("This server speaks version 13 of WebSocket.\n");
     }
     let key = headers.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
     let accept = key.map(|key| HeaderValue::from_str(&derive_accept_key(key)));
-    accept.and_then(Result::ok).ok_or("A WebSocket begins with a `Sec-WebSocket-Key`.\n")
+    let Some(Ok(accept)) = accept else {
+        return wrong("A WebSocket begins with a `Sec-WebSocket-Key`.\n");
+    };
+    Ok(accept)
+}
+
+/// Whether the head of a request says that a body follows.
+fn has_body(headers: &HeaderMap) -> bool {
+    let is_empty = |length: &HeaderValue| length == "0";
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || !headers.get_all(header::CONTENT_LENGTH).into_iter().all(is_empty)
 }
 
 /// Whether somebody from there may come in at all, whatever the room.

@@ -4,6 +4,7 @@
 mod downloads;
 mod floods;
 mod hostile;
+mod http;
 mod ice_servers;
 mod joining;
 mod keeping_out;
