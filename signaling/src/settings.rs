@@ -137,6 +137,16 @@ pub(crate) const SETTINGS: &[Setting] = &[
         show: |config| config.address.ip().to_string(),
     },
     path!("web-root", "DIR", web_root, "also serve the files in DIR, for a web build"),
+    Setting {
+        name: "content-security-policy",
+        value: "TEXT",
+        help: "what browsers let the page do, where the default does not fit it; empty for all",
+        set: |config, text| {
+            config.content_security_policy = text.to_owned();
+            Ok(())
+        },
+        show: |config| config.content_security_policy.clone(),
+    },
     path!("tls-cert", "FILE", tls_cert, "speak TLS with the certificates in this PEM file"),
     path!("tls-key", "FILE", tls_key, "the private key of the first of them, a PEM file"),
     number!("max-message-bytes", "N", max_message_bytes: usize, "longest message from a peer"),

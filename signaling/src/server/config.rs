@@ -7,11 +7,13 @@ use std::{
     time::Duration,
 };
 
+use axum::http::HeaderValue;
 use ipnet::IpNet;
 use thiserror::Error;
 
 use super::{
     connection::cost,
+    headers::PAGE_POLICY,
     hub::RoomLimits,
     rate::Rate,
     sources::SourceLimits,
@@ -28,6 +30,9 @@ pub struct ServerConfig {
     pub address: SocketAddr,
     /// The folder with the web build of the game, if it shall be served.
     pub web_root: Option<PathBuf>,
+    /// The `Content-Security-Policy` of all answers, so of the page, too; empty for none. Default: what the page of `cargo xtask web`
+    /// needs. A page with scripts inside of it, or with anything from other hosts, needs one of its own.
+    pub content_security_policy: String,
     /// The certificate, if the server shall speak TLS: a PEM file with the whole chain, the server's own first. Default: none, plain
     /// HTTP. Not without `tls_key`.
     pub tls_cert: Option<PathBuf>,
@@ -124,6 +129,7 @@ impl Default for ServerConfig {
         Self {
             address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 3536),
             web_root: None,
+            content_security_policy: PAGE_POLICY.to_owned(),
             tls_cert: None,
             tls_key: None,
             max_message_bytes: 64 * 1024,
@@ -228,7 +234,7 @@ impl ServerConfig {
     }
 
     /// What is asked of the limits for one network address, and of the settings for pages.
-    fn rules_for_strangers(&self) -> [(bool, &'static str); 3] {
+    fn rules_for_strangers(&self) -> [(bool, &'static str); 4] {
         [
             (
                 self.max_connections_per_address >= 1
@@ -240,6 +246,10 @@ impl ServerConfig {
             (
                 self.allowed_origins.iter().all(|origin| is_origin(origin)),
                 "an allowed origin is what a browser says: https://game.example, without a path, and without the usual port",
+            ),
+            (
+                HeaderValue::from_str(&self.content_security_policy).is_ok(),
+                "the content security policy must be one line of visible letters",
             ),
         ]
     }

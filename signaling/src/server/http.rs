@@ -7,7 +7,7 @@ use axum::{
     body::Bytes,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request},
-    middleware::{Next, from_fn_with_state},
+    middleware::{Next, from_fn_with_state, map_response},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -21,7 +21,9 @@ use super::{
     address::{self, Address},
     connection::{Guest, receive_guest, unix_millis},
     counters::Counter,
-    files, metrics,
+    files,
+    headers::Protection,
+    metrics,
     socket::Socket,
     sources::{Source, SourcePlace},
     stream::Stream,
@@ -40,6 +42,11 @@ pub(crate) struct Client {
 
 /// Answers all requests.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    let protection = Protection::new(&shared.config);
+    let protect = move |mut response: Response| {
+        protection.apply(&mut response);
+        async { response }
+    };
     Router::new()
         .route("/health", get(health))
         .route("/ready", get(ready))
@@ -47,6 +54,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/rooms", get(list))
         .fallback_service(files::router(Arc::clone(&shared)))
         .layer(from_fn_with_state(Arc::clone(&shared), join_or_pass_on))
+        .layer(map_response(protect))
         .with_state(shared)
 }
 

@@ -11,6 +11,7 @@ mod files;
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub mod fuzz;
+mod headers;
 mod http;
 mod hub;
 mod local;

@@ -339,6 +339,7 @@ async fn settings_that_make_no_sense_are_refused() {
         // The longest message would take more than a minute.
         ServerConfig { message_rate: Rate { per_second: 1, at_once: 1 }, ..config() },
         ServerConfig { redis: Some(Secret("rediss://host:6379".to_owned())), ..config() },
+        ServerConfig { content_security_policy: "default-src\n*".into(), ..config() },
         ServerConfig { allowed_origins: vec!["game.example".into()], ..config() },
         ServerConfig { allowed_origins: vec!["https://game.example/".into()], ..config() },
         ServerConfig { allowed_origins: vec!["https://game.example:443".into()], ..config() },

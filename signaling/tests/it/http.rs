@@ -1,5 +1,7 @@
 //! What HTTP itself asks of a server that pages and strangers reach.
 
+use signaling::server::ServerConfig;
+
 use crate::rig::{TestServer, config};
 
 /// All that a browser says to open a WebSocket, but the method.
@@ -27,4 +29,46 @@ async fn only_a_get_without_a_body_becomes_a_websocket() {
     let nothing = [("content-length", "0")];
     server.try_open_with("/room", &nothing).await.expect("a body of no bytes is none");
     server.assert_others_can_play().await;
+}
+
+#[tokio::test]
+async fn every_answer_has_the_headers_that_protect_the_page() {
+    let server = TestServer::start(config()).await;
+    let answers = [
+        server.get("/").await,
+        server.get("/health").await,
+        server.get("/v1/rooms?game=a").await,
+        server.request("POST", "/", "").await,
+        server.request("POST", "/room", HANDSHAKE).await,
+    ];
+    for response in answers {
+        assert_eq!(response.header("x-content-type-options"), "nosniff");
+        assert_eq!(response.header("referrer-policy"), "no-referrer");
+        let policy = response.header("content-security-policy");
+        let directives: Vec<&str> = policy.split("; ").collect();
+        for directive in [
+            "default-src 'self'",
+            "script-src 'self' 'wasm-unsafe-eval'",
+            "worker-src 'self' blob:",
+            "connect-src 'self' ws: wss:",
+            "img-src 'self' data: blob:",
+            "object-src 'none'",
+            "base-uri 'none'",
+            "frame-ancestors 'self'",
+        ] {
+            assert!(directives.contains(&directive), "no {directive} in {policy}");
+        }
+        assert!(!policy.contains("'unsafe-inline'") && !policy.contains("'unsafe-eval'"));
+    }
+}
+
+#[tokio::test]
+async fn the_operator_may_give_a_policy_for_a_page_of_another_kind() {
+    for (wanted, header) in [("default-src *", "default-src *"), ("", "")] {
+        let content_security_policy = wanted.to_owned();
+        let server = TestServer::start(ServerConfig { content_security_policy, ..config() }).await;
+        let response = server.get("/").await;
+        assert_eq!(response.header("content-security-policy"), header);
+        assert_eq!(response.header("x-content-type-options"), "nosniff");
+    }
 }
