@@ -2,8 +2,11 @@
 
 use axum::{
     http::{
-        HeaderName, HeaderValue, StatusCode,
-        header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+        HeaderMap, HeaderName, HeaderValue, StatusCode,
+        header::{
+            ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_SECURITY_POLICY, ORIGIN, REFERRER_POLICY, VARY,
+            X_CONTENT_TYPE_OPTIONS,
+        },
     },
     response::Response,
 };
@@ -49,5 +52,26 @@ impl Protection {
         if let Some(policy) = &self.page_policy {
             set(CONTENT_SECURITY_POLICY, policy);
         }
+    }
+}
+
+/// Whether a page of this origin may use the server.
+pub(super) fn is_allowed_origin(origin: &HeaderValue, config: &ServerConfig) -> bool {
+    let allowed = &config.allowed_origins;
+    allowed.is_empty()
+        || allowed.iter().any(|one| origin.as_bytes().eq_ignore_ascii_case(one.as_bytes()))
+}
+
+/// Lets the page that sent a request with these headers read the answer, if it may use the server.
+pub(super) fn share_with_page(response: &mut Response, request: &HeaderMap, config: &ServerConfig) {
+    let headers = response.headers_mut();
+    if config.allowed_origins.is_empty() {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        return;
+    }
+    // What is kept of the answer for one page is not for another one.
+    headers.append(VARY, HeaderValue::from_name(ORIGIN));
+    if let Some(origin) = request.get(ORIGIN).filter(|origin| is_allowed_origin(origin, config)) {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     }
 }

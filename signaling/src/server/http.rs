@@ -22,7 +22,7 @@ use super::{
     connection::{Guest, receive_guest, unix_millis},
     counters::Counter,
     files,
-    headers::Protection,
+    headers::{Protection, is_allowed_origin, share_with_page},
     metrics,
     socket::Socket,
     sources::{Source, SourcePlace},
@@ -82,28 +82,30 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     (headers, metrics::encode(&shared.health)).into_response()
 }
 
-/// The public rooms of a game, as a program or a page without a WebSocket asks for them: `/v1/rooms?game=NAME`. Whoever asks counts as
-/// somebody who comes, for as long as it takes.
+/// The public rooms of a game, as a program or a page without a WebSocket asks for them: `/v1/rooms?game=NAME`. Each request counts as
+/// a peer that comes, for as long as it takes.
 async fn list(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let query = request.uri().query().unwrap_or_default();
-    let welcome = welcome(request.extensions().get(), request.headers(), &shared);
-    let welcome = welcome.and_then(|place| {
-        check_ticket(request.uri().query(), ticket::ANY_ROOM, &shared).map(|()| place)
-    });
-    let _place = match welcome {
-        Ok(place) => place,
-        Err(refusal) => return refuse(refusal, &shared),
+    let (request, _) = request.into_parts();
+    let mut response = match listed(&request, &shared).await {
+        Ok(rooms) => rooms.into_response(),
+        Err(refusal) => refuse(refusal, &shared),
     };
-    let game = query.split('&').find_map(|pair| pair.strip_prefix("game=")).unwrap_or_default();
+    share_with_page(&mut response, &request.headers, &shared.config);
+    response
+}
+
+async fn listed(request: &request::Parts, shared: &Shared) -> Result<impl IntoResponse, Refusal> {
+    let query = request.uri.query();
+    let _place = welcome(request.extensions.get(), &request.headers, shared)?;
+    check_ticket(query, ticket::ANY_ROOM, shared)?;
+    let pairs = query.unwrap_or_default().split('&');
+    let game = pairs.into_iter().find_map(|pair| pair.strip_prefix("game=")).unwrap_or_default();
     if !is_tag(game) {
-        return refuse(Refusal::BadRequest, &shared);
+        return Err(Refusal::BadRequest);
     }
-    let rooms = match shared.hub.list(game, Instant::now()).await {
-        Ok(list) => Bytes::from(list.rooms),
-        Err(down) => return refuse(down.into(), &shared),
-    };
+    let list = shared.hub.list(game, Instant::now()).await?;
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    (headers, rooms).into_response()
+    Ok((headers, Bytes::from(list.rooms)))
 }
 
 /// A request for a WebSocket is one for a room, whatever its path: files and rooms may share names.
@@ -252,11 +254,8 @@ fn welcome(
     if !shared.is_serving() {
         return Err(Refusal::ServerStopping);
     }
-    let allowed = &shared.config.allowed_origins;
-    let is_allowed = |origin: &HeaderValue| {
-        allowed.iter().any(|allowed| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes()))
-    };
-    if !allowed.is_empty() && !headers.get_all(header::ORIGIN).into_iter().all(is_allowed) {
+    let is_allowed = |origin| is_allowed_origin(origin, &shared.config);
+    if !headers.get_all(header::ORIGIN).into_iter().all(is_allowed) {
         return Err(Refusal::Origin);
     }
     let Some(client) = client else { return Ok(None) };

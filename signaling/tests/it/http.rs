@@ -32,6 +32,32 @@ async fn only_a_get_without_a_body_becomes_a_websocket() {
 }
 
 #[tokio::test]
+async fn pages_from_elsewhere_may_read_the_list_if_they_may_use_the_server() {
+    let server = TestServer::start(config()).await;
+    for (path, status) in [("/v1/rooms?game=a", 200), ("/v1/rooms?game=a%20b", 400)] {
+        let response = server.request("GET", path, "Origin: https://game.example\r\n").await;
+        let shared_with = response.header("access-control-allow-origin");
+        assert_eq!((response.status, shared_with), (status, "*"), "{path}");
+    }
+    // Counts are the operator's.
+    for path in ["/health", "/metrics", "/ready"] {
+        assert_eq!(server.get(path).await.header("access-control-allow-origin"), "", "{path}");
+    }
+
+    let allowed_origins = vec!["https://game.example".to_owned()];
+    let server = TestServer::start(ServerConfig { allowed_origins, ..config() }).await;
+    for (origin, status, shared_with) in [
+        ("Origin: https://game.example\r\n", 200, "https://game.example"),
+        ("Origin: https://other.example\r\n", 403, ""),
+        ("", 200, ""),
+    ] {
+        let response = server.request("GET", "/v1/rooms?game=a", origin).await;
+        assert_eq!(response.header("access-control-allow-origin"), shared_with, "{origin}");
+        assert_eq!((response.status, response.header("vary")), (status, "origin"), "{origin}");
+    }
+}
+
+#[tokio::test]
 async fn every_answer_has_the_headers_that_protect_the_page() {
     let server = TestServer::start(config()).await;
     let answers = [
