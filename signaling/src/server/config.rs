@@ -375,7 +375,31 @@ pub enum BindError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::stream::SEND_BUFFER_BYTES, *};
+
+    /// Keeps the page for operators true.
+    #[test]
+    fn operators_are_told_how_much_the_limits_allow() {
+        let page = include_str!("../../OPERATING.md");
+        let config = ServerConfig::default();
+        let megabytes = |count: usize, bytes: usize| count * bytes / 1_000_000;
+        // Linux doubles the size of a send buffer for what it needs itself.
+        let send_buffer_bytes = 2 * SEND_BUFFER_BYTES;
+        for (limit, allowed) in [
+            ("`max-queued-bytes`", megabytes(config.max_peers, config.max_queued_bytes)),
+            ("`max-message-bytes`", megabytes(config.max_peers, 2 * config.max_message_bytes)),
+            ("× 50 kB", megabytes(config.max_connections, 50_000)),
+            ("× 393 kB", megabytes(config.max_connections, send_buffer_bytes)),
+        ] {
+            let row = page.lines().find(|line| line.starts_with('|') && line.contains(limit));
+            let thousands = format!("{},{:03}", allowed / 1000, allowed % 1000);
+            let shown = thousands.strip_prefix("0,").unwrap_or(&thousands);
+            let row = row.expect(limit);
+            assert!(row.contains(&format!(" {shown} MB ")), "{shown} MB in {row}");
+        }
+        assert_eq!(send_buffer_bytes / 1000, 393);
+        assert_eq!(config.max_peers / config.max_peers_per_address as usize, 50);
+    }
 
     #[test]
     fn a_url_is_shown_without_its_password() {

@@ -20,7 +20,7 @@ use super::patience::Patience;
 
 /// Most bytes that the system keeps of what a client has not acknowledged (Linux doubles it, for what it needs itself): enough for 15
 /// Mbit/s at a round trip of 100 ms, and a bound for a client that first reads much and then nothing.
-const SEND_BUFFER_BYTES: usize = 192 * 1024;
+pub(super) const SEND_BUFFER_BYTES: usize = 192 * 1024;
 /// Most bytes that it takes from us beyond those that are under way, where it can be told so: a client that reads nothing has next to
 /// nothing under way.
 #[cfg(any(target_os = "linux", target_os = "android"))]
