@@ -10,7 +10,7 @@ use std::thread;
 
 use signaling::lan;
 use signaling::lobby::room_code;
-use signaling::server::{BindError, ServerConfig};
+use signaling::server::{BindError, Rate, ServerConfig};
 use thiserror::Error;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
@@ -18,6 +18,15 @@ use tokio::sync::oneshot;
 /// Connections of one host: some matches' worth of players, and pages that load. Far fewer than a server's, for the game itself needs
 /// files too, and many systems give a program no more than 256.
 const MAX_CONNECTIONS: usize = 100;
+/// Those of one machine: a few games, and two browsers that load the page by six connections each. A quarter of all, so that it takes
+/// several machines to keep others out.
+const MAX_CONNECTIONS_PER_ADDRESS: u32 = 24;
+/// Games that one machine may bring: all places of a room, four times.
+const MAX_PEERS_PER_ADDRESS: u32 = 16;
+/// How often they may come: each once more after a restart of the host, and then as often as anybody types a code.
+const JOIN_RATE: Rate = Rate { per_second: 1, at_once: 2 * MAX_PEERS_PER_ADDRESS };
+/// Threads that read the page for others: the game needs the machine.
+const MAX_FILE_THREADS: usize = 2;
 /// The folder with the browser version, beside the program or one above, where `cargo xtask web` puts it.
 const PAGE_FOLDER: &str = "web-dist";
 
@@ -49,12 +58,9 @@ impl Host {
     pub(crate) fn start() -> Result<Self, HostError> {
         let web_root = page_folder();
         let has_page = web_root.is_some();
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let server = runtime.block_on(lan::bind(ServerConfig {
-            web_root,
-            max_connections: MAX_CONNECTIONS,
-            ..ServerConfig::default()
-        }))?;
+        let mut runtime = Builder::new_current_thread();
+        let runtime = runtime.enable_all().max_blocking_threads(MAX_FILE_THREADS).build()?;
+        let server = runtime.block_on(lan::bind(config(web_root)))?;
         let port = server.local_addr().port();
         let (running, stopped) = oneshot::channel::<()>();
         thread::Builder::new().name("signaling server".to_owned()).spawn(move || {
@@ -96,6 +102,20 @@ impl Host {
     fn reached_at(&self) -> impl Iterator<Item = Ipv4Addr> {
         let alone = (!self.is_in_network()).then_some(Ipv4Addr::LOCALHOST);
         self.addresses.iter().copied().chain(alone)
+    }
+}
+
+/// A server whose limits for one machine fit those for all.
+fn config(web_root: Option<PathBuf>) -> ServerConfig {
+    ServerConfig {
+        web_root,
+        max_connections: MAX_CONNECTIONS,
+        max_connections_per_address: MAX_CONNECTIONS_PER_ADDRESS,
+        max_downloads_per_address: MAX_CONNECTIONS_PER_ADDRESS,
+        max_peers: MAX_CONNECTIONS,
+        max_peers_per_address: MAX_PEERS_PER_ADDRESS,
+        join_rate: JOIN_RATE,
+        ..ServerConfig::default()
     }
 }
 
@@ -148,5 +168,54 @@ mod tests {
         let addresses = host.addresses();
         let ending = format!(":{}/{}", host.port, host.room());
         assert!(!addresses.is_empty() && addresses.iter().all(|it| it.ends_with(&ending)));
+    }
+}
+
+// Elsewhere this machine has one address to come from.
+#[cfg(all(test, target_os = "linux"))]
+mod crowd_tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpSocket, TcpStream};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// Asks the host for this, from an address of this machine.
+    async fn ask(port: u16, from: Ipv4Addr, request: &str) -> io::Result<TcpStream> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((from, 0).into())?;
+        let mut stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await?;
+        stream.write_all(request.as_bytes()).await?;
+        Ok(stream)
+    }
+
+    #[test]
+    fn one_machine_cannot_take_the_places_of_all_others() {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let host = Host::start().unwrap();
+        runtime.block_on(async {
+            // A client that looks at the list may be silent for a minute.
+            let look = "GET /v1/list?game=a HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n\
+                Connection: upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+            let mut greedy = Vec::new();
+            for _ in 0..MAX_CONNECTIONS {
+                // Those beyond the limit are closed at once, or cannot be written to any more.
+                greedy.extend(ask(host.port, Ipv4Addr::new(127, 0, 0, 2), look).await);
+            }
+            let ready = "GET /ready HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+            let answer = async {
+                let mut answer = String::new();
+                let stream = ask(host.port, Ipv4Addr::new(127, 0, 0, 3), ready).await;
+                stream.unwrap().read_to_string(&mut answer).await.unwrap();
+                answer
+            };
+            let answer = timeout(DEADLINE, answer).await.expect("an answer in time");
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        });
     }
 }
