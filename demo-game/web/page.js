@@ -4,6 +4,8 @@
 
 const element = (id) => document.getElementById(id);
 const parameters = new URLSearchParams(location.search);
+/** Parameters that name servers: of rooms, and for STUN. */
+const serverParameters = new Set(["server", "ice"]);
 let shownRoom = null;
 let pasted = "";
 let lastCopy = null;
@@ -34,12 +36,11 @@ window.page = {
   showRoom(room) {
     shownRoom = room;
     lastCopy = null;
-    history.replaceState(null, "", location.pathname + location.search + (room ? "#" + room : ""));
+    history.replaceState(null, "", location.pathname + location.search + (room ? "#" + encode(room) : ""));
   },
   /** The address of this page with that room, for a friend: without what is only for us, like our name. */
   link(room) {
-    const kept = ["server", "ice"].flatMap((name) => parameters.getAll(name).map((value) => `${name}=${value}`));
-    return location.origin + location.pathname + (kept.length ? "?" + kept.join("&") : "") + "#" + room;
+    return location.origin + location.pathname + search((name) => serverParameters.has(name)) + "#" + encode(room);
   },
   copy(text) {
     lastCopy = null;
@@ -70,6 +71,77 @@ function decode(text) {
   } catch {
     return text;
   }
+}
+
+/** A value as it may stand in an address. What is common in the addresses of servers stays readable. */
+function encode(text) {
+  return encodeURIComponent(text).replace(/%(3A|2F|3F|3D)/g, decodeURIComponent);
+}
+
+/** The part of this page's address behind the question mark, with the parameters that are to be kept. */
+function search(isKept) {
+  const kept = [...parameters].filter(([name]) => isKept(name));
+  return (kept.length ? "?" : "") + kept.map(([name, value]) => `${encode(name)}=${encode(value)}`).join("&");
+}
+
+/** The host of an address as browsers read it, which is not always what it looks like; else the address, made safe to show. */
+function hostOf(address) {
+  try {
+    return new URL(address).host || encode(address);
+  } catch {
+    return encode(address);
+  }
+}
+
+/** The servers that this page's address leads to, beside the one that the page comes from. */
+function otherServers() {
+  // Empty ones stand for none.
+  const given = (name) => parameters.getAll(name).filter((value) => value);
+  const servers = given("server").map((server) => hostOf(server.includes("://") ? server : "ws://" + server));
+  const room = page.room();
+  if (/[:/#]/.test(room)) {
+    // The game writes `ws://HOST/ROOM`. Whatever else leads elsewhere is shown as it is.
+    servers.push(/^wss?:\/\/[^/?#@\\]+\/[\w.~-]+(\?next=\d+)?$/.test(room) ? hostOf(room) : encode(room));
+  }
+  const stun = given("ice").map((url) => hostOf("ws://" + url.replace(/^(stun|turn)s?:/, "").replace(/\?.*/, "")));
+  const isOther = (server) => server !== location.host;
+  const isOtherMachine = (server) => server.replace(/:\d+$/, "") !== location.hostname;
+  return [...new Set([...servers.filter(isOther), ...stun.filter(isOtherMachine)])];
+}
+
+/** Asks once for each server whether the game may use it. Does not return if not: the page is loaded again without them. */
+async function askForServers() {
+  const agreed = new Set(recall("servers").split(" "));
+  const servers = otherServers().filter((server) => !agreed.has(server));
+  if (servers.length === 0) {
+    return;
+  }
+  const names = servers.join(", ");
+  say(
+    `This link leads to another server than the one that this page comes from: ${names}. ` +
+      "Its owner will see your network address and decide who plays with you. " +
+      "Use it only if you trust the person who sent you the link.",
+  );
+  const loading = element("loading");
+  loading.classList.add("asking");
+  document.body.dataset.question = names;
+  const isTrusted = await new Promise((resolve) => {
+    for (const [id, answer] of [["trust", true], ["stay", false]]) {
+      element(id).hidden = false;
+      element(id).onclick = () => resolve(answer);
+    }
+    // Enter, pressed out of habit, stays here.
+    element("stay").focus();
+  });
+  if (!isTrusted) {
+    location.replace(location.pathname + search((name) => !serverParameters.has(name)));
+    return new Promise(() => {});
+  }
+  keep("servers", [...agreed, ...servers].join(" ").trim());
+  loading.classList.remove("asking");
+  delete document.body.dataset.question;
+  element("trust").hidden = element("stay").hidden = true;
+  say("Loading the game");
 }
 
 // A page without storage (a private window, an embedded one) forgets the name, and nothing else.
@@ -159,6 +231,7 @@ async function start() {
     fail(lack);
     return;
   }
+  await askForServers();
   const { moduleBytes, moduleHash } = document.body.dataset;
   try {
     const glue = await import(`./demo-game.js?v=${moduleHash}`);

@@ -81,6 +81,15 @@ impl Browser {
         browser
     }
 
+    /// Starts chromedriver, if it is installed. Else says so for `test`, in the words that `cargo xtask test` collects.
+    pub fn find(test: &str) -> Option<Self> {
+        let is_installed = Command::new("chromedriver").arg("--version").output().is_ok();
+        if !is_installed {
+            skip(test, "chromedriver is not installed");
+        }
+        is_installed.then(Self::start)
+    }
+
     /// Opens a browser of its own with this page.
     pub fn open(&self, name: &str, url: &str) -> Page {
         let profile = new_profile_folder();
@@ -179,10 +188,34 @@ impl Page {
         value.as_str().unwrap_or_default().to_owned()
     }
 
-    fn run(&self, script: &str) -> Value {
+    /// Runs the body of a function in the page. Returns what that returns.
+    ///
+    /// # Panics
+    ///
+    /// When it throws.
+    pub fn run(&self, script: &str) -> Value {
         self.session
             .run(script)
             .unwrap_or_else(|error| panic!("a script fails on {}: {error}", self.name))
+    }
+
+    /// Leads the browser to another address, which must differ in more than what is behind the `#`.
+    ///
+    /// # Panics
+    ///
+    /// When there is no page.
+    pub fn go_to(&self, url: &str) {
+        self.session.go_to(url).expect("the page loads");
+    }
+
+    /// Waits until the page asks whether it may use the servers that its address names, and lets it.
+    ///
+    /// # Panics
+    ///
+    /// When it never asks.
+    pub fn trust_other_servers(&self, patience: Duration) {
+        self.wait_for_data("question", patience);
+        self.run("document.getElementById('trust').click()");
     }
 
     /// Whether the browser says that nobody sees the page.

@@ -10,6 +10,7 @@ mod hidden_page;
 mod hostile_signals;
 mod many_servers;
 mod matches;
+mod page;
 mod relays;
 mod restarts;
 mod rooms;

@@ -180,8 +180,10 @@ fn wait_for_peers(server: &TestServer, peers: u64) {
 }
 
 fn open(browser: &Browser, pages: &TestServer, server: SocketAddr) -> Page {
-    browser
-        .open("Page", &pages.page(&format!("/?low&ready&name=Page&server=ws://{server}#restart")))
+    let address = pages.page(&format!("/?low&ready&name=Page&server=ws://{server}#restart"));
+    let page = browser.open("Page", &address);
+    page.trust_other_servers(START_PATIENCE);
+    page
 }
 
 fn wait_for_state(page: &Page, state: &str) {
