@@ -72,8 +72,14 @@ impl Artifacts {
 
 /// Builds with cargo's progress on the terminal.
 pub(crate) fn build(arguments: &[&str]) -> Outcome<Artifacts> {
+    build_with(arguments, |_| ())
+}
+
+/// The same with settings of its own for the call of cargo.
+pub(crate) fn build_with(arguments: &[&str], set: impl FnOnce(&mut Command)) -> Outcome<Artifacts> {
     let mut command = cargo();
     command.arg("build").args(arguments).arg("--message-format=json-render-diagnostics");
+    set(&mut command);
     let mut files = Vec::new();
     let status = process::run_with_lines(&mut command, |line| files.extend(program_in(line)))?;
     if !status.success() {

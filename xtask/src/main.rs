@@ -15,6 +15,7 @@ mod cargo;
 mod failure;
 mod packages;
 mod play;
+mod private_paths;
 mod process;
 mod test;
 mod web;

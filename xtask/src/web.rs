@@ -7,6 +7,7 @@ use lexopt::{Arg, Parser};
 use crate::cargo::{self, WASM_TARGET};
 use crate::failure::{Outcome, fail};
 use crate::packages;
+use crate::private_paths::PrivatePaths;
 use crate::process::{self, is_installed, line_of};
 
 /// How to build; the default is what players get.
@@ -48,14 +49,17 @@ pub(crate) fn build(options: &Options) -> Outcome<PathBuf> {
         "Building the browser version. The first time takes 10 to 15 minutes; after that, a minute or two."
     );
     let profile = if options.is_dev { "dev" } else { "web" };
-    let built =
-        cargo::build(&["--package", "demo-game", "--target", WASM_TARGET, "--profile", profile])?;
+    let private = PrivatePaths::of_this_machine()?;
+    let built = cargo::build_with(
+        &["--package", "demo-game", "--target", WASM_TARGET, "--profile", profile],
+        |cargo| private.hide_in(cargo),
+    )?;
     let folder = cargo::target_dir()?.join("web-dist");
-    pack(built.program("demo-game")?, &folder, is_small)?;
+    pack(built.program("demo-game")?, &folder, &private, is_small)?;
     Ok(folder)
 }
 
-fn pack(module: &Path, folder: &Path, is_small: bool) -> Outcome {
+fn pack(module: &Path, folder: &Path, private: &PrivatePaths, is_small: bool) -> Outcome {
     let mut command = cargo::cargo();
     command
         .args(["run", "--quiet", "--package", "xtask", "--features", "web"])
@@ -66,6 +70,9 @@ fn pack(module: &Path, folder: &Path, is_small: bool) -> Outcome {
         .arg(cargo::workspace_root().join("demo-game").join("web"))
         .arg("--out")
         .arg(folder);
+    for path in private.iter() {
+        command.arg("--private").arg(path);
+    }
     if is_small {
         command.arg("--small");
     }

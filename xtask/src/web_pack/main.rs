@@ -1,8 +1,8 @@
 //! `web-pack`, the second half of `cargo xtask web`: a compiled wasm module in, a folder to serve out.
 //!
 //! wasm-bindgen writes the glue, wasm-opt (where installed) makes the module smaller, the page gets the module's size and
-//! hash, every file gets a `.br` and a `.gz` beside it, and the sizes are printed. Nothing is done twice: when the
-//! module, the page and the flags are those of the last run, the folder is left as it is.
+//! hash, no file may name a folder of this machine, every file gets a `.br` and a `.gz` beside it, and the sizes are printed.
+//! Nothing is done twice: when the module, the page and the flags are those of the last run, the folder is left as it is.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::print_stdout,
@@ -10,6 +10,7 @@
     reason = "a command-line tool talks to the terminal"
 )]
 
+mod private;
 mod tables;
 
 use std::error::Error;
@@ -49,6 +50,8 @@ struct Flags {
     module: PathBuf,
     page: PathBuf,
     out: PathBuf,
+    /// Folders whose names must not be in what is served.
+    private: Vec<PathBuf>,
     is_small: bool,
 }
 
@@ -65,11 +68,13 @@ fn main() -> ExitCode {
 fn parse() -> Outcome<Flags> {
     let mut arguments = Parser::from_env();
     let (mut module, mut page, mut out, mut is_small) = (None, None, None, false);
+    let mut private = Vec::new();
     while let Some(argument) = arguments.next()? {
         match argument {
             Arg::Long("module") => module = Some(PathBuf::from(arguments.value()?)),
             Arg::Long("page") => page = Some(PathBuf::from(arguments.value()?)),
             Arg::Long("out") => out = Some(PathBuf::from(arguments.value()?)),
+            Arg::Long("private") => private.push(PathBuf::from(arguments.value()?)),
             Arg::Long("small") => is_small = true,
             other => return Err(other.unexpected().into()),
         }
@@ -78,6 +83,7 @@ fn parse() -> Outcome<Flags> {
         module: module.ok_or("--module is missing")?,
         page: page.ok_or("--page is missing")?,
         out: out.ok_or("--out is missing")?,
+        private,
         is_small,
     })
 }
@@ -100,6 +106,7 @@ fn pack(flags: &Flags) -> Outcome {
         timed("wasm-opt", || optimise(&module))?;
     }
     copy_page(&flags.page, &flags.out, &fs::read(&module)?)?;
+    private::check(&files_in(&flags.out)?, &flags.private)?;
     timed("compression", || compress_all(&flags.out, flags.is_small))?;
     print_sizes(&flags.out)?;
     fs::write(stamp_file, stamp)?;
@@ -115,7 +122,7 @@ fn stamp_of(flags: &Flags) -> Outcome<String> {
         fs::read(&file)?.hash(&mut hasher);
     }
     // A wasm-opt installed since the last run, or another packer, changes the result.
-    (flags.is_small, wasm_opt_version()).hash(&mut hasher);
+    (flags.is_small, &flags.private, wasm_opt_version()).hash(&mut hasher);
     fs::read(std::env::current_exe()?)?.hash(&mut hasher);
     Ok(format!("{:016x}", hasher.finish()))
 }

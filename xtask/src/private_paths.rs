@@ -1,0 +1,132 @@
+//! Folders of this machine. Compilers write their names into messages of the programs that they make, where they tell players who built
+//! the game, and nothing that a player could use.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::cargo;
+use crate::failure::Outcome;
+use crate::process;
+
+/// What cargo has between two flags in its variable, which may hold spaces.
+const SEPARATOR: &str = "\u{1f}";
+
+/// Folders, each with what programs say instead of it. Those that lie in others come behind them, as rustc takes the last that fits.
+pub(crate) struct PrivatePaths(Vec<(PathBuf, &'static str)>);
+
+impl PrivatePaths {
+    /// Where the compiler, the sources and the person who builds are at home.
+    pub(crate) fn of_this_machine() -> Outcome<Self> {
+        let home = env::home_dir();
+        let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
+        let cargo_home = cargo_home.or_else(|| Some(home.as_ref()?.join(".cargo")));
+        let mut rustc = Command::new("rustc");
+        rustc.current_dir(cargo::workspace_root()).args(["--print", "sysroot"]);
+        let sysroot = process::output_of(&mut rustc).map(|path| PathBuf::from(path.trim()));
+        let found = [
+            (home, "/home"),
+            (cargo_home, "/cargo"),
+            (sysroot, "/rust"),
+            (Some(cargo::target_dir()?), "/target"),
+            (Some(cargo::workspace_root()), "/workspace"),
+        ];
+        let mut paths = Vec::new();
+        for (path, instead) in found {
+            // The root of everything names nobody.
+            let Some(path) = path.filter(|path| path.is_absolute() && path.parent().is_some())
+            else {
+                continue;
+            };
+            // Compilers may say it as it was given, or as it is.
+            let real = path.canonicalize().ok().filter(|real| *real != path);
+            paths.extend([Some(path), real].into_iter().flatten().map(|path| (path, instead)));
+        }
+        paths.sort_by_key(|(path, _)| path.components().count());
+        Ok(Self(paths))
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(|(path, _)| path.as_path())
+    }
+
+    /// Has a call of cargo keep them out of what it builds. Flags that the caller's environment has for rustc stay.
+    pub(crate) fn hide_in(&self, cargo: &mut Command) {
+        let mut flags: Vec<OsString> = Vec::new();
+        if let Some(encoded) = env::var_os("CARGO_ENCODED_RUSTFLAGS") {
+            flags.extend(Some(encoded).filter(|flags| !flags.is_empty()));
+        } else if let Ok(plain) = env::var("RUSTFLAGS") {
+            flags.extend(plain.split_whitespace().map(OsString::from));
+        }
+        flags.extend(self.flags());
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join(SEPARATOR.as_ref()));
+    }
+
+    fn flags(&self) -> impl Iterator<Item = OsString> {
+        self.0.iter().map(|(path, instead)| {
+            let mut flag = OsString::from("--remap-path-prefix=");
+            flag.push(path);
+            flag.push("=");
+            flag.push(instead);
+            flag
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::process;
+
+    use super::*;
+
+    /// A program whose messages name its source, compiled with these flags.
+    fn compiled(folder: &Path, flags: &[OsString]) -> Vec<u8> {
+        let (source, object) = (folder.join("source.rs"), folder.join("object"));
+        fs::write(&source, "pub fn first(of: &[u8]) -> u8 { of[0] }").unwrap();
+        let status = Command::new("rustc")
+            .args(["--edition=2024", "--crate-type=lib", "--emit=obj", "-o"])
+            .arg(&object)
+            .args(flags)
+            .arg(&source)
+            .status()
+            .unwrap();
+        assert!(status.success());
+        fs::read(object).unwrap()
+    }
+
+    fn has(content: &[u8], text: &str) -> bool {
+        content.windows(text.len()).any(|window| window == text.as_bytes())
+    }
+
+    #[test]
+    fn what_is_built_names_the_stand_in_of_the_innermost_folder() {
+        let outer = env::temp_dir().join(format!("private-paths-{}", process::id()));
+        let inner = outer.join("with a space");
+        fs::create_dir_all(&inner).unwrap();
+        let plain = compiled(&inner, &[]);
+        let paths = PrivatePaths(vec![(outer.clone(), "/outer"), (inner.clone(), "/inner")]);
+        let remapped = compiled(&inner, &paths.flags().collect::<Vec<_>>());
+        fs::remove_dir_all(&outer).unwrap();
+
+        let name = outer.to_str().unwrap();
+        assert!(has(&plain, name), "else there would be nothing to hide");
+        assert!(!has(&remapped, name));
+        assert!(has(&remapped, "/inner") && !has(&remapped, "/outer"));
+    }
+
+    #[test]
+    fn folders_come_behind_those_that_they_lie_in() {
+        let PrivatePaths(paths) = PrivatePaths::of_this_machine().ok().unwrap();
+        assert!(!paths.is_empty());
+        for (index, (path, _)) in paths.iter().enumerate() {
+            assert!(
+                paths[index + 1..]
+                    .iter()
+                    .all(|(other, _)| !path.starts_with(other) || path == other)
+            );
+        }
+    }
+}
