@@ -28,6 +28,8 @@ pub struct Lobby {
     pub ready: bool,
     /// Whether we take no part in matches: see [`SetSpectating`](crate::SetSpectating).
     pub spectates: bool,
+    /// Whether we play a match, or are starting one: in this room, or on this machine alone.
+    pub in_match: bool,
     /// Whether nobody sees our own page: it plays on, and need not draw.
     pub away: bool,
     /// The others that we are connected to, by id.
@@ -100,9 +102,12 @@ impl Lobby {
         Some(rtts.iter().sum::<Duration>() / count)
     }
 
-    /// Why the match does not start yet; `None` when it is about to.
+    /// Why the match does not start yet. `None` when it is about to, while we play it, and outside of a room.
     #[must_use]
     pub fn blocker(&self) -> Option<StartBlocker> {
+        if self.in_match || self.local_id.is_none() {
+            return None;
+        }
         if self.spectates {
             return Some(StartBlocker::Spectating);
         }

@@ -228,6 +228,8 @@ pub(crate) fn receive(
     }
     connection.note_standing(findings.room.state());
     connection.show(&mut findings.lobby);
+    findings.lobby.in_match =
+        matches!(findings.state.now(), SessionState::Starting | SessionState::Running);
     connection.report(now, &mut findings.stats);
 }
 

@@ -3,6 +3,7 @@
 mod support;
 
 mod away;
+mod blockers;
 mod departures;
 #[cfg(not(target_arch = "wasm32"))]
 mod fuzz;
