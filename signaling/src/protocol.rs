@@ -112,7 +112,7 @@ pub enum PeerEvent<S> {
 pub enum Refusal {
     /// The room's name is empty, too long, or has a character that is not allowed: see [`is_room_name`].
     RoomName,
-    /// `?next=` is not a number, is zero, or is more than a room may hold.
+    /// How many players are wanted, by `?next=` or `?players=`, is not said, is no number, is zero, or is more than a room may hold.
     GroupSize,
     /// The room holds as many peers as it may.
     RoomFull,
@@ -213,7 +213,7 @@ impl Refusal {
         match self {
             Self::RoomName => "A room's name is 1 to 64 letters, digits or any of - _ . ~",
             Self::GroupSize => {
-                "The group size (next=) must be a number from 1 to the most that a room may hold."
+                "Say how many players you want: a number from 1 to the most that a room may hold."
             }
             Self::RoomFull => "The room is full.",
             Self::TooManyRooms => "The server has no room left for another room. Try again later.",
@@ -261,6 +261,13 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+
+    #[test]
+    fn a_refusal_names_no_parameter_that_its_address_does_not_have() {
+        // The same one is given for `next=` in a room's address and for `players=` in that of a quick match.
+        let sentence = Refusal::GroupSize.sentence();
+        assert!(sentence.contains("players") && !sentence.contains('='), "{sentence}");
+    }
 
     #[test]
     fn every_refusal_fits_a_close_frame_and_has_its_own_code() {

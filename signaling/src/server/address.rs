@@ -160,7 +160,8 @@ fn quick(query: Query<'_>) -> Result<WishedRoom, Refusal> {
     let [game, version, region, skill] =
         ["game", "version", "region", "skill"].map(|name| query.tag(name));
     let (game, version, region, skill) = (game?, version?, region?, skill?);
-    let size: NonZeroU16 = query.number("players")?.ok_or(Refusal::GroupSize)?;
+    let players = query.value("players").ok_or(Refusal::GroupSize)?;
+    let size: NonZeroU16 = players.parse().map_err(|_| Refusal::GroupSize)?;
     Ok(WishedRoom::Any {
         // No tag has a slash.
         group: format!("quick/{game}/{version}/{size}/{region}/{skill}"),
@@ -302,7 +303,9 @@ mod tests {
         ] {
             assert_ne!(usual, group(other), "{other}");
         }
-        assert_eq!(refusal("/v1/quick?game=a"), Refusal::GroupSize);
+        for junk in ["game=a", "players=", "players=0", "players=two", "next=2"] {
+            assert_eq!(refusal(&format!("/v1/quick?{junk}")), Refusal::GroupSize, "{junk}");
+        }
     }
 
     #[test]
@@ -316,7 +319,6 @@ mod tests {
             "/v1/rooms/a?public=yes",
             "/v1/nothing",
             "/v1/create/a",
-            "/v1/quick?players=0",
         ] {
             assert_eq!(parse(address), Err((Refusal::BadRequest, true)), "{address}");
         }
