@@ -1,6 +1,8 @@
 //! `cargo xtask test`: sets up and runs everything that CI runs, step by step, and says what was skipped and why.
 
 mod count;
+#[cfg(test)]
+mod security_page;
 mod steps;
 
 use std::time::{Duration, Instant};
