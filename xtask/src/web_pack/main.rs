@@ -11,6 +11,7 @@
 )]
 
 mod private;
+mod sections;
 mod tables;
 
 use std::error::Error;

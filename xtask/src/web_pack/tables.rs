@@ -4,6 +4,8 @@
 //! holds JavaScript's values, and its script would put them into table 0, which holds functions: the browser refuses
 //! and the page never starts.
 
+use crate::sections::{Reader, section};
+
 /// How wasm-bindgen's script calls the table.
 const EXPORT_NAME: &[u8] = b"__wbindgen_externrefs";
 
@@ -13,8 +15,6 @@ const EXPORT_SECTION: u8 = 7;
 const KIND_TABLE: u8 = 1;
 const TYPE_EXTERNREF: u8 = 0x6f;
 const HAS_MAXIMUM: u8 = 1;
-
-const HEADER_BYTES: usize = 8;
 
 /// Lets wasm-bindgen's table export name the module's table of JavaScript values; leaves a right one as it is.
 ///
@@ -30,53 +30,6 @@ pub(crate) fn mend_export(module: &mut [u8]) -> Option<bool> {
     let is_wrong = module[at] != table as u8;
     module[at] = table as u8;
     Some(is_wrong)
-}
-
-/// Reads a module's bytes from a position on; `None` at the end.
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    end: usize,
-}
-
-impl Reader<'_> {
-    fn byte(&mut self) -> Option<u8> {
-        let byte = *self.bytes[..self.end].get(self.at)?;
-        self.at += 1;
-        Some(byte)
-    }
-
-    /// An unsigned number in LEB128.
-    fn number(&mut self) -> Option<usize> {
-        let mut number: u64 = 0;
-        for shift in (0..35).step_by(7) {
-            let byte = self.byte()?;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return usize::try_from(number).ok();
-            }
-        }
-        None
-    }
-
-    fn skip(&mut self, length: usize) -> Option<()> {
-        self.at = self.at.checked_add(length).filter(|at| *at <= self.end)?;
-        Some(())
-    }
-}
-
-/// The content of the first section of this kind.
-fn section(bytes: &[u8], kind: u8) -> Option<Reader<'_>> {
-    let mut reader = Reader { bytes, at: HEADER_BYTES, end: bytes.len() };
-    loop {
-        let found = reader.byte()?;
-        let length = reader.number()?;
-        let at = reader.at;
-        reader.skip(length)?;
-        if found == kind {
-            return Some(Reader { bytes, at, end: at + length });
-        }
-    }
 }
 
 /// The index of the one table of JavaScript values.
@@ -98,13 +51,11 @@ fn externref_table(mut tables: Reader<'_>) -> Option<usize> {
 /// Where in the module the export's table index stands.
 fn export_index_at(mut exports: Reader<'_>) -> Option<usize> {
     for _ in 0..exports.number()? {
-        let length = exports.number()?;
-        let name = exports.at;
-        exports.skip(length)?;
+        let is_meant = exports.name()? == EXPORT_NAME;
         let kind = exports.byte()?;
         let at = exports.at;
         exports.number()?;
-        if kind == KIND_TABLE && &exports.bytes[name..name + length] == EXPORT_NAME {
+        if kind == KIND_TABLE && is_meant {
             return Some(at);
         }
     }
