@@ -8,7 +8,7 @@
 //! cargo run --release -p netcode --example line
 //! ```
 //!
-//! Another room or server is given as the argument: `-- ws://HOST:PORT/ROOM`.
+//! Another room or server is given as the argument: `-- ws://HOST:PORT/ROOM`. `RUST_LOG` chooses what is logged.
 #![expect(clippy::print_stdout, reason = "an example talks to the terminal")]
 
 use std::time::Duration;
@@ -16,6 +16,7 @@ use std::time::Duration;
 use bevy::{app::ScheduleRunnerPlugin, prelude::*};
 use netcode::prelude::*;
 use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
 
 /// What a player presses. It travels to all peers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,9 @@ struct Player {
 }
 
 fn main() {
+    let filter = EnvFilter::try_from_default_env();
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new(format!("info,{}", netcode::LOG_FILTER)));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let room = std::env::args().nth(1).unwrap_or_else(|| "ws://127.0.0.1:3536/line".into());
     let display = Duration::from_secs_f64(1.0 / 60.0);
     App::new()

@@ -84,7 +84,7 @@ pub use checksum::{ChecksumLog, DesyncDetected, DesyncReport};
 pub use config::{ConfigError, FloodLimits, InputDelay, NetcodeConfig};
 #[cfg(feature = "overlay")]
 pub use diagnostics::overlay::{NetcodeOverlayPlugin, OverlayState};
-pub use diagnostics::{DroppedPackets, SessionStats};
+pub use diagnostics::{DroppedPackets, LOG_FILTER, SessionStats};
 pub use effects::{AppEffectsExt, EffectStarted, Effects};
 pub use frame::{MatchSeed, SimFrame};
 pub use input::{GameInput, LocalInputs, PlayerInputs, Seat};

@@ -17,6 +17,7 @@ use std::time::Duration;
 use bevy::MinimalPlugins;
 use bevy::app::{AppExit, PluginGroup, ScheduleRunnerPlugin};
 use bevy::prelude::{App, IntoScheduleConfigs, Startup, Update};
+use netcode::LOG_FILTER;
 use netcode::prelude::{AppRollbackExt, LinkConditions, SetupMatch, Simulate};
 use tracing_subscriber::EnvFilter;
 
@@ -29,9 +30,6 @@ pub use inputs::Pilot;
 
 /// Updates per second: twice the frame rate, so that a frame is never late by more than half of one.
 const UPDATES_PER_SECOND: f64 = 120.0;
-
-/// What is logged to stderr unless `RUST_LOG` says otherwise. The WebRTC stack warns of every normal handshake.
-const DEFAULT_LOG_FILTER: &str = "error,bevy=warn,netcode=info,demo_game=info";
 
 /// What a headless peer is asked to do.
 #[derive(Clone, PartialEq, Debug)]
@@ -74,8 +72,9 @@ pub enum RoomChoice {
 #[must_use]
 pub fn run(options: HeadlessOptions) -> ExitCode {
     let clock = clock::Clock::start();
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG_FILTER));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        EnvFilter::new(format!("warn,netcode=info,demo_game=info,{LOG_FILTER}"))
+    });
     // Somebody else's subscriber is as good as ours.
     let _ =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();

@@ -1,11 +1,14 @@
 //! Counters of the running session, for reports, overlays and tests.
 
+mod log_filter;
 #[cfg(feature = "overlay")]
 pub(crate) mod overlay;
 
 use std::time::Duration;
 
 use bevy::prelude::Resource;
+
+pub use log_filter::LOG_FILTER;
 
 use crate::transport::BadInputs;
 
