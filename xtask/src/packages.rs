@@ -37,7 +37,7 @@ pub(crate) const WINDOW: &SystemPackages = &SystemPackages {
 pub(crate) const HEADLESS: &SystemPackages =
     &SystemPackages { apt: &["gcc"], dnf: "gcc", pacman: "gcc", zypper: "gcc" };
 
-/// What makes the browser version smaller. Not required.
+/// What makes the browser version small.
 pub(crate) const WEB: &SystemPackages =
     &SystemPackages { apt: &["binaryen"], dnf: "binaryen", pacman: "binaryen", zypper: "binaryen" };
 

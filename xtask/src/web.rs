@@ -10,6 +10,9 @@ use crate::packages;
 use crate::private_paths::PrivatePaths;
 use crate::process::{self, is_installed, line_of};
 
+/// The program of Binaryen that makes modules smaller.
+const OPTIMISER: &str = "wasm-opt";
+
 /// How to build; the default is what players get.
 #[derive(Default)]
 pub(crate) struct Options {
@@ -35,15 +38,31 @@ pub(crate) fn run(mut arguments: Parser) -> Outcome {
     build(&options).map(drop)
 }
 
+/// Installs what makes the page small, where that is missing and can be installed from here.
+///
+/// # Errors
+///
+/// If it is still missing; the sentence says how to install it.
+pub(crate) fn ensure_optimiser() -> Outcome {
+    if !is_installed(OPTIMISER) {
+        packages::ensure(packages::WEB)?;
+    }
+    if is_installed(OPTIMISER) {
+        return Ok(());
+    }
+    fail(format!(
+        "{OPTIMISER} is missing, which makes the page small: install Binaryen (https://github.com/WebAssembly/binaryen; \
+         the package is called binaryen), or leave it out with --no-opt"
+    ))
+}
+
 /// Builds the browser version and returns the folder to serve.
 pub(crate) fn build(options: &Options) -> Outcome<PathBuf> {
     cargo::ensure_wasm_target()?;
     let is_small = !options.is_dev && !options.is_unoptimised;
-    if is_small && !is_installed("wasm-opt") {
-        // It only makes the download smaller, so a system that cannot install it still gets its page.
-        if let Err(failure) = packages::ensure(packages::WEB) {
-            println!("{failure}");
-        }
+    if is_small {
+        // Now, and not after the minutes of building.
+        ensure_optimiser()?;
     }
     println!(
         "Building the browser version. The first time takes 10 to 15 minutes; after that, a minute or two."

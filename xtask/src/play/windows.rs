@@ -1,5 +1,6 @@
 //! Play with windows, in the browser, or both: a server, the programs, and what to tell a friend.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -33,7 +34,7 @@ pub(super) fn play(flags: &Flags) -> Outcome {
         prepare(packages::HEADLESS, "The server takes about a minute the first time")?;
         build_programs(&flags.profile, &["signaling"], "signaling/server")?
     };
-    let web_root = flags.is_web.then(|| web::build(&web::Options::default())).transpose()?;
+    let web_root = flags.is_web.then(build_page).transpose()?;
     let mut server = Server::start(programs.program("signaling")?, web_root.as_deref())?;
     let mut windows = Vec::new();
     if has_windows {
@@ -55,6 +56,18 @@ pub(super) fn play(flags: &Flags) -> Outcome {
     }
     println!("\n{}", invitation(flags, &server));
     stay(&mut server, &mut windows)
+}
+
+/// The page as players get it, or a larger one where it cannot be made small: that is good enough to play.
+fn build_page() -> Outcome<PathBuf> {
+    let is_unoptimised = match web::ensure_optimiser() {
+        Ok(()) => false,
+        Err(failure) => {
+            println!("{failure}\nThe page is built without it.");
+            true
+        }
+    };
+    web::build(&web::Options { is_unoptimised, ..Default::default() })
 }
 
 /// Returns when all windows are closed (with none: only on Ctrl-C).

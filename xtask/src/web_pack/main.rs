@@ -1,6 +1,6 @@
 //! `web-pack`, the second half of `cargo xtask web`: a compiled wasm module in, a folder to serve out.
 //!
-//! wasm-bindgen writes the glue, wasm-opt (where installed) makes the module smaller, the page gets the module's size and
+//! wasm-bindgen writes the glue, wasm-opt makes the module smaller, the page gets the module's size and
 //! hash, no file may name a folder of this machine, every file gets a `.br` and a `.gz` beside it, and the sizes are printed.
 //! Nothing is done twice: when the module, the page and the flags are those of the last run, the folder is left as it is.
 #![forbid(unsafe_code)]
@@ -33,6 +33,9 @@ const NAME: &str = "demo-game";
 const SIZE_MARK: &str = "{{wasm_bytes}}";
 const HASH_MARK: &str = "{{wasm_hash}}";
 
+/// Where the compiler says which features of WebAssembly it used, and wasm-bindgen reads it.
+const FEATURES_SECTION: &str = "target_features";
+
 /// Small first, then what rustc's wasm target uses, which wasm-opt refuses unless told.
 const WASM_OPT_FLAGS: &[&str] = &[
     "-Os",
@@ -42,6 +45,8 @@ const WASM_OPT_FLAGS: &[&str] = &[
     "--enable-mutable-globals",
     "--enable-nontrapping-float-to-int",
     "--enable-multivalue",
+    // wasm-bindgen has read it by then, and browsers ignore it.
+    "--strip-target-features",
 ];
 
 /// Packing failures are for the person at the terminal; nothing handles them by kind.
@@ -130,6 +135,14 @@ fn stamp_of(flags: &Flags) -> Outcome<String> {
 
 /// Writes the glue and the module; returns the module's path.
 fn bind(module: &Path, out: &Path) -> Outcome<PathBuf> {
+    if !sections::has_custom(&fs::read(module)?, FEATURES_SECTION) {
+        // wasm-bindgen would guess, with a warning.
+        return Err(format!(
+            "the module has no section `{FEATURES_SECTION}`: it may be stripped of no more than debug information \
+             (`strip = \"debuginfo\"` in its profile)"
+        )
+        .into());
+    }
     let mut bindgen = Bindgen::new();
     bindgen
         .input_path(module)
@@ -160,33 +173,25 @@ fn wasm_opt_version() -> Option<Vec<u8>> {
     Some(output.stdout)
 }
 
-/// Makes the module smaller in place. Not required: without wasm-opt, or with one too old for the module, it stays.
+/// Makes the module smaller in place.
 fn optimise(module: &Path) -> Outcome {
-    if wasm_opt_version().is_none() {
-        println!(
-            "wasm-opt is not installed (package binaryen): the module stays larger than it need be."
-        );
-        return Ok(());
-    }
     let smaller = module.with_extension("smaller");
     let status = Command::new("wasm-opt")
         .arg(module)
         .arg("-o")
         .arg(&smaller)
         .args(WASM_OPT_FLAGS)
-        .status()?;
-    if status.success() {
-        let mut content = fs::read(&smaller)?;
-        fs::remove_file(smaller)?;
-        if tables::mend_export(&mut content).is_none() {
-            println!("The module has no table of JavaScript values that could be checked.");
-        }
-        fs::write(module, content)?;
-    } else {
-        println!(
-            "wasm-opt failed on the module (is it too old?): the module stays larger than it need be."
-        );
+        .status()
+        .map_err(|error| format!("wasm-opt (package binaryen) does not run: {error}"))?;
+    if !status.success() {
+        return Err("wasm-opt failed on the module: it may be too old for it".into());
     }
+    let mut content = fs::read(&smaller)?;
+    fs::remove_file(smaller)?;
+    if tables::mend_export(&mut content).is_none() {
+        println!("The module has no table of JavaScript values that could be checked.");
+    }
+    fs::write(module, content)?;
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! Reads the sections of a compiled module.
 
+/// The number of custom sections in the WebAssembly binary format.
+const CUSTOM_SECTION: u8 = 0;
 const HEADER_BYTES: usize = 8;
 
 /// Reads a module's bytes from a position on; `None` at the end.
@@ -48,6 +50,13 @@ pub(crate) fn section(bytes: &[u8], kind: u8) -> Option<Reader<'_>> {
     sections(bytes).find(|&(found, _)| found == kind).map(|(_, content)| content)
 }
 
+/// Whether there is a custom section of that name.
+pub(crate) fn has_custom(bytes: &[u8], name: &str) -> bool {
+    sections(bytes).any(|(kind, mut content)| {
+        kind == CUSTOM_SECTION && content.name().is_some_and(|found| found == name.as_bytes())
+    })
+}
+
 /// All sections with their kinds, as far as they are whole.
 fn sections(bytes: &[u8]) -> impl Iterator<Item = (u8, Reader<'_>)> {
     let mut reader = Reader { bytes, at: HEADER_BYTES, end: bytes.len() };
@@ -58,4 +67,21 @@ fn sections(bytes: &[u8]) -> impl Iterator<Item = (u8, Reader<'_>)> {
         reader.skip(length)?;
         Some((kind, Reader { bytes, at, end: at + length }))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A section of code and a custom one.
+    const MODULE: &[u8] = b"\0asm\x01\0\0\0\x0a\x01\0\0\x06\x04name\0";
+
+    #[test]
+    fn a_custom_section_is_found_by_its_name() {
+        assert!(has_custom(MODULE, "name"));
+        assert!(!has_custom(MODULE, "nam") && !has_custom(MODULE, "names"));
+        for length in 0..MODULE.len() {
+            assert!(!has_custom(&MODULE[..length], "name"), "{length} bytes");
+        }
+    }
 }
