@@ -44,6 +44,33 @@ impl From<EncodeError> for CodecError {
     }
 }
 
+/// Why a value does not serialize to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SerializeFault {
+    /// A list or a map does not know its length before it is written.
+    #[error(
+        "a list or map in it does not know its length in advance, as with `#[serde(flatten)]`: do \
+         without that attribute"
+    )]
+    NoLength,
+    /// A `Serialize` of the game, or of a library, says no.
+    #[error("its `Serialize` fails with \"{0}\"")]
+    Refused(String),
+}
+
+impl From<EncodeError> for SerializeFault {
+    fn from(error: EncodeError) -> Self {
+        match error {
+            EncodeError::Serde(bincode::serde::EncodeError::SequenceMustHaveLength) => {
+                Self::NoLength
+            }
+            EncodeError::OtherString(reason) => Self::Refused(reason),
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
 fn config() -> Configuration<LittleEndian, Varint, Limit<MAX_DECODED_BYTES>> {
     standard().with_limit::<MAX_DECODED_BYTES>()
 }
@@ -85,22 +112,38 @@ pub(crate) fn read_back<T: Serialize + DeserializeOwned>(value: &T) -> Option<T>
     Some(decode_from_slice(&bytes, standard()).ok()?.0)
 }
 
-/// How many bytes ggrs makes of an input: it still uses bincode 1, where integers have a fixed width.
-pub(crate) fn size_in_ggrs<T: Serialize>(value: &T) -> Result<usize, CodecError> {
-    Ok(encode_into_std_write(value, &mut std::io::sink(), legacy())?)
+/// Writes an input into `buffer`, as far as there is room, and returns how many bytes it takes. As
+/// in bincode 1, which ggrs uses, integers have a fixed width, so that no number can be written in
+/// two ways.
+pub(crate) fn encode_input<T: Serialize>(
+    value: &T,
+    buffer: &mut [u8],
+) -> Result<usize, SerializeFault> {
+    let mut length = 0;
+    encode_into_writer(value, Measure { buffer, length: &mut length }, legacy())?;
+    Ok(length)
 }
 
-/// The bytes that ggrs makes of an input.
-pub(crate) fn encode_for_ggrs<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
-    let mut bytes = Vec::new();
-    encode_into_std_write(value, &mut bytes, legacy())?;
-    Ok(bytes)
+/// Writes what there is room for, and counts the rest.
+struct Measure<'a> {
+    buffer: &'a mut [u8],
+    length: &'a mut usize,
 }
 
-/// Whether ggrs can make an input of these bytes, of all of them.
-pub(crate) fn is_readable_for_ggrs<T: DeserializeOwned>(bytes: &[u8]) -> bool {
-    let read = decode_from_slice::<T, _>(bytes, legacy().with_limit::<MAX_DECODED_BYTES>());
-    read.is_ok_and(|(_, used)| used == bytes.len())
+impl Writer for Measure<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        let end = *self.length + bytes.len();
+        if let Some(place) = self.buffer.get_mut(*self.length..end) {
+            place.copy_from_slice(bytes);
+        }
+        *self.length = end;
+        Ok(())
+    }
+}
+
+/// Reads an input from the beginning of `bytes`; the input, and how many bytes it took.
+pub(crate) fn decode_input<T: DeserializeOwned>(bytes: &[u8]) -> Option<(T, usize)> {
+    decode_from_slice(bytes, legacy().with_limit::<MAX_DECODED_BYTES>()).ok()
 }
 
 /// Reads a value that this process wrote, whatever its size.

@@ -1,28 +1,40 @@
 //! From devices to one small value per seat and frame.
 
-use std::fmt::Debug;
-
 use bevy::prelude::Resource;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::codec::size_in_ggrs;
-
-/// What an input type must be able to do; implemented by itself for every type that can.
+/// What an input type must be able to do; every type that can is one.
 ///
-/// Where one machine holds several seats, all values must have the same size when serialized: ggrs cuts the machine's
-/// inputs into equal parts. Numbers, `bool`s, arrays, structs of them and enums without fields do; `Option`s and enums
-/// with fields do not. A match for which that does not hold ends with [`EndReason::UnequalInputs`](crate::EndReason), also a
-/// local one, so that it shows early.
+/// Inputs are predicted, compared and sent by the bytes that they serialize to, and every machine
+/// simulates what it reads from those bytes, its own inputs included. So NaN and `-0.0` do no harm,
+/// values may differ in size, and a field with `#[serde(skip)]` has its default in the simulation.
+/// An input that does not serialize, or cannot be read from its own bytes, ends a match with
+/// [`EndReason::UnfitInput`](crate::EndReason), also a local one, and fails a sync test, so that it
+/// shows early.
 ///
-/// Keep it to a few bytes: each one travels to every peer, for every frame that is not yet acknowledged. All seats of a machine together
-/// may take 64 bytes, else no match can be started ([`StartRefusal::InputSize`](crate::StartRefusal)).
+/// Keep it to a few bytes: each one travels to every peer, for every frame that is not yet
+/// acknowledged. All seats of a machine together may take 64 bytes. A list in an input must hold
+/// values that take bytes: the length of a list of `()` could be anything.
+///
+/// ```
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Clone, Default, Serialize, Deserialize)]
+/// enum Order {
+///     #[default]
+///     Wait,
+///     March { x: i16, y: i16 },
+///     Say(String),
+/// }
+/// # fn is_input<I: netcode::GameInput>() {}
+/// # is_input::<Order>();
+/// ```
 pub trait GameInput:
-    Copy + PartialEq + Default + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
+    Clone + Default + Serialize + DeserializeOwned + Send + Sync + 'static
 {
 }
 
 impl<I> GameInput for I where
-    I: Copy + PartialEq + Default + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
+    I: Clone + Default + Serialize + DeserializeOwned + Send + Sync + 'static
 {
 }
 
@@ -71,20 +83,10 @@ impl<I: GameInput> LocalInputs<I> {
         &self.inputs
     }
 
-    /// Whether ggrs can tell the inputs of the seats apart: it cuts their bytes into equal parts.
-    pub(crate) fn can_be_told_apart(&self) -> bool {
-        let size = size_in_ggrs(&I::default());
-        self.inputs.len() < 2 || self.inputs.iter().all(|input| size_in_ggrs(input) == size)
-    }
-
     /// The seats that are played on this machine, in order.
     #[must_use]
     pub fn seats(&self) -> &[Seat] {
         &self.seats
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Seat, I)> + '_ {
-        self.seats.iter().copied().zip(self.inputs.iter().copied())
     }
 }
 
@@ -104,7 +106,7 @@ impl<I: GameInput> PlayerInputs<I> {
     /// The input of `seat`; `I::default()` for a seat that the match does not have.
     #[must_use]
     pub fn get(&self, seat: Seat) -> I {
-        self.inputs.get(seat.index()).map_or_else(I::default, |&(input, _)| input)
+        self.inputs.get(seat.index()).map_or_else(I::default, |(input, _)| input.clone())
     }
 
     /// Whether the input of `seat` is known rather than predicted.
@@ -131,23 +133,9 @@ mod tests {
         let mut inputs = LocalInputs::<u8>::new(vec![Seat(1), Seat(3)]);
         inputs.set(Seat(3), 7);
         inputs.set(Seat(0), 9);
-        assert_eq!(inputs.iter().collect::<Vec<_>>(), [(Seat(1), 0), (Seat(3), 7)]);
+        assert_eq!((inputs.seats(), inputs.values()), (&[Seat(1), Seat(3)][..], &[0, 7][..]));
         inputs.clear();
-        assert_eq!(inputs.iter().map(|(_, input)| input).collect::<Vec<_>>(), [0, 0]);
-    }
-
-    #[test]
-    fn inputs_of_different_sizes_cannot_be_told_apart() {
-        let mut wide = LocalInputs::<(bool, u32)>::new(vec![Seat(0), Seat(1)]);
-        wide.set(Seat(0), (true, u32::MAX));
-        assert!(wide.can_be_told_apart());
-        let mut alone = LocalInputs::<Option<u32>>::new(vec![Seat(0)]);
-        alone.set(Seat(0), Some(1));
-        assert!(alone.can_be_told_apart());
-        let mut two = LocalInputs::<Option<u32>>::new(vec![Seat(0), Seat(1)]);
-        assert!(two.can_be_told_apart());
-        two.set(Seat(1), Some(1));
-        assert!(!two.can_be_told_apart());
+        assert_eq!(inputs.values(), [0, 0]);
     }
 
     #[test]

@@ -61,6 +61,7 @@ mod membership;
 mod session;
 
 mod input;
+mod packed_input;
 
 mod rollback;
 
@@ -81,6 +82,7 @@ pub mod testing;
 
 pub use audit::{AuditFinding, AuditProblem, AuditReport};
 pub use checksum::{ChecksumLog, DesyncDetected, DesyncReport};
+pub use codec::SerializeFault;
 pub use config::{ConfigError, FloodLimits, InputDelay, NetcodeConfig};
 #[cfg(feature = "overlay")]
 pub use diagnostics::overlay::{NetcodeOverlayPlugin, OverlayState};
@@ -95,6 +97,7 @@ pub use membership::{
     in_match,
 };
 pub use pacing::StepPhase;
+pub use packed_input::{InputProblem, UnfitInput};
 pub use plugin::{NetcodePlugin, NetcodeSystems, ReadInputs, SetupMatch, Simulate};
 pub use rollback::{
     AppRollbackExt, Ordered, Restorable, Rollback, RollbackCommandsExt, RollbackId,

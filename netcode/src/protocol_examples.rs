@@ -86,14 +86,14 @@ fn a_datagram_is_as_documented() {
 
 #[test]
 fn limits_are_as_documented() {
-    use crate::{membership::control, transport};
+    use crate::{membership::control, packed_input::MAX_INPUT_BYTES, transport};
     for sentence in [
         format!("wire version **{}**", control::WIRE_VERSION),
         format!("at most {} characters", signaling::lobby::MAX_NAME_CHARS),
         format!("at most {} bytes, a datagram", transport::MAX_CONTROL_BYTES),
         format!("a datagram at most {}", transport::MAX_DATAGRAM_BYTES),
         format!("at most {} frames", transport::MAX_INPUT_FRAMES),
-        format!("at most {} bytes for each frame", transport::MAX_INPUT_BYTES),
+        format!("at most {} bytes for each frame", MAX_INPUT_BYTES),
     ] {
         assert!(PROTOCOL.contains(&sentence), "PROTOCOL.md should say: {sentence}");
     }

@@ -4,7 +4,7 @@ use signaling::protocol::PeerId;
 use thiserror::Error;
 
 use super::conduct::Misconduct;
-use crate::transport::TransportError;
+use crate::{packed_input::UnfitInput, transport::TransportError};
 
 /// Why a session ended.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -39,11 +39,9 @@ pub enum EndReason {
     /// Not all players began the match in time.
     #[error("the match could not be started: somebody's game took too long to load; try again")]
     StartTimedOut,
-    /// The game gave several seats of this machine inputs of different sizes: see [`GameInput`](crate::GameInput).
-    #[error(
-        "the match cannot go on: the game's inputs differ in size, which does not work with several players on one machine"
-    )]
-    UnequalInputs,
+    /// The game gave an input that cannot be sent: see [`GameInput`](crate::GameInput).
+    #[error("the match cannot be played: {0}")]
+    UnfitInput(#[from] UnfitInput),
     /// A frame of a sync test did not come out the same twice; [`SyncTestFailed`](crate::SyncTestFailed) and the log say more.
     #[error("the sync test failed: the log says where")]
     SyncTestFailed,
@@ -73,16 +71,6 @@ pub enum StartRefusal {
         depth: u8,
         /// Frames that it can look back at most.
         max: u8,
-    },
-    /// The inputs of this machine's seats are too large to be sent in time.
-    #[error(
-        "the inputs of this machine take {bytes} bytes a frame; at most {max} can be sent in time"
-    )]
-    InputSize {
-        /// Bytes of the inputs of all seats here.
-        bytes: usize,
-        /// Bytes that fit.
-        max: usize,
     },
     /// ggrs refused the settings, all of which were checked before: a fault in this crate.
     #[error("the settings do not fit together, which is a fault in netcode: please report it")]

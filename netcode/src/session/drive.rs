@@ -5,22 +5,23 @@ use std::time::Duration;
 use bevy::prelude::{MessageReader, Real, Res, ResMut, Time, World};
 use ggrs::{GgrsError, GgrsRequest, InputStatus, P2PSession};
 
-use super::{DueSteps, Epoch, GgrsConfig, Kind, start::end, sync_test::NotRollingBack};
+use super::{DueSteps, Epoch, GgrsConfig, Kind, sync_test::NotRollingBack};
 use crate::{
     checksum::{ChecksumLog, DesyncDetected},
     config::NetcodeConfig,
     diagnostics::SessionStats,
     effects::{EffectTypes, OldestOpenFrame},
     frame::SimFrame,
-    input::{GameInput, LocalInputs, PlayerInputs},
+    input::{GameInput, LocalInputs, PlayerInputs, Seat},
     lent::Lent,
     membership::{
-        Connection, EndReason, SessionState, SetInputDelay,
+        Connection, SessionState, SetInputDelay,
         control::Control,
         systems::{Stepped, desync_report},
     },
     pacing::{Pacer, StepPhase},
-    plugin::{ReadInputs, Simulate},
+    packed_input::PackedInput,
+    plugin::Simulate,
     rollback::RollbackStore,
     transport::Exchange,
 };
@@ -107,23 +108,15 @@ impl<I: GameInput> Epoch<I> {
     /// Simulates one new frame, and before it whatever must be corrected. False if the prediction window is full.
     fn step(&mut self, world: &mut World) -> bool {
         if self.read_frame != Some(self.frame) {
-            self.read_frame = Some(self.frame);
-            let before = world.resource::<LocalInputs<I>>().values().to_vec();
-            world.resource_mut::<LocalInputs<I>>().clear();
-            world.resource_mut::<SimFrame>().0 = self.frame;
-            world.run_schedule(ReadInputs);
-            if !world.resource::<LocalInputs<I>>().can_be_told_apart() {
-                end(world, EndReason::UnequalInputs);
+            if !self.read_inputs(world) {
                 return false;
             }
-            self.are_held = world.resource::<LocalInputs<I>>().values() == before;
             self.adapt_delay(world);
         }
         let Kind::Match { session, .. } = &mut self.kind else { return self.step_sync_test(world) };
+        let seats = world.resource::<LocalInputs<I>>().seats();
         // An error means that the session is not synchronised: the same step is tried again later.
-        let Ok(requests) = advance(session, world.resource::<LocalInputs<I>>()) else {
-            return false;
-        };
+        let Ok(requests) = advance(session, seats, &self.pressed) else { return false };
         let before = self.newest;
         for request in requests {
             self.fulfil(world, request);
@@ -149,7 +142,7 @@ impl<I: GameInput> Epoch<I> {
         world.resource_mut::<SessionStats>().input_delay = delays.longest();
     }
 
-    fn fulfil(&mut self, world: &mut World, request: GgrsRequest<GgrsConfig<I>>) {
+    fn fulfil(&mut self, world: &mut World, request: GgrsRequest<GgrsConfig>) {
         match request {
             GgrsRequest::SaveGameState { cell, frame } => {
                 Lent::lend(world, |world, store: &mut RollbackStore| {
@@ -182,7 +175,12 @@ impl<I: GameInput> Epoch<I> {
     }
 
     /// Simulates one frame with these inputs; the flag says whether an input is confirmed.
-    pub(super) fn simulate(&mut self, world: &mut World, inputs: impl Iterator<Item = (I, bool)>) {
+    pub(super) fn simulate(
+        &mut self,
+        world: &mut World,
+        inputs: impl Iterator<Item = (PackedInput, bool)>,
+    ) {
+        let inputs = inputs.map(|(input, is_known)| (input.unpack(), is_known));
         world.resource_mut::<PlayerInputs<I>>().replace(inputs);
         world.resource_mut::<SimFrame>().0 = self.frame;
         EffectTypes::begin(world, self.frame);
@@ -246,11 +244,12 @@ impl<I: GameInput> Epoch<I> {
     }
 }
 
-fn advance<I: GameInput>(
-    session: &mut P2PSession<GgrsConfig<I>>,
-    inputs: &LocalInputs<I>,
-) -> Result<Vec<GgrsRequest<GgrsConfig<I>>>, GgrsError> {
-    for (seat, input) in inputs.iter() {
+fn advance(
+    session: &mut P2PSession<GgrsConfig>,
+    seats: &[Seat],
+    inputs: &[PackedInput],
+) -> Result<Vec<GgrsRequest<GgrsConfig>>, GgrsError> {
+    for (seat, &input) in seats.iter().zip(inputs) {
         session.add_local_input(seat.index(), input)?;
     }
     let requests = session.advance_frame();

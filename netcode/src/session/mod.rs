@@ -5,6 +5,7 @@
 
 mod delay;
 mod drive;
+mod inputs;
 mod start;
 mod sync_test;
 
@@ -15,26 +16,28 @@ use ggrs::{Config, P2PSession, PredictRepeatLast};
 use signaling::protocol::PeerId;
 
 use self::delay::Delays;
-use crate::{input::GameInput, transport::SharedExchange};
+use crate::{packed_input::PackedInput, transport::SharedExchange};
 
 pub(crate) use drive::{confirm, pace, set_input_delay, step};
 pub(crate) use start::manage_epoch;
 pub use sync_test::{Divergence, DivergenceCause, SyncTest, SyncTestFailed, SyncTestFailure};
 
-/// How ggrs is parameterised: states stay in our own store, peers are named by their id.
+/// How ggrs is parameterised: inputs are bytes, states stay in our own store, peers are named by
+/// their id.
 #[derive(Debug)]
-pub(crate) struct GgrsConfig<I>(PhantomData<I>);
+pub(crate) struct GgrsConfig;
 
-impl<I: GameInput> Config for GgrsConfig<I> {
-    type Input = I;
+impl Config for GgrsConfig {
+    type Input = PackedInput;
     type InputPredictor = PredictRepeatLast;
     type State = ();
     type Address = PeerId;
 }
 
-/// The match that is running, or that just ran.
-pub(crate) struct Epoch<I: GameInput> {
-    kind: Kind<I>,
+/// The match that is running, or that just ran, of a game with the input type `I`.
+pub(crate) struct Epoch<I> {
+    kind: Kind,
+    /// 0 for a local match.
     number: u32,
     /// The frame that is simulated next.
     frame: u32,
@@ -48,13 +51,18 @@ pub(crate) struct Epoch<I: GameInput> {
     /// The frame for which the inputs were read last: while the window is full the same frame is tried again, and ggrs
     /// has its inputs already.
     read_frame: Option<u32>,
+    /// The inputs of this machine's seats as they were read last.
+    pressed: Vec<PackedInput>,
+    /// Bytes of the default input.
+    default_length: usize,
     /// Whether all inputs that were read last are those of the frame before.
     are_held: bool,
+    input: PhantomData<fn() -> I>,
 }
 
-enum Kind<I: GameInput> {
-    Match { session: Box<P2PSession<GgrsConfig<I>>>, exchange: SharedExchange, delays: Delays },
-    SyncTest(Box<sync_test::Run<I>>),
+enum Kind {
+    Match { session: Box<P2PSession<GgrsConfig>>, exchange: SharedExchange, delays: Delays },
+    SyncTest(Box<sync_test::Run>),
 }
 
 /// What is due in this update.

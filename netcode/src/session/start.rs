@@ -1,6 +1,6 @@
 //! How a match begins and ends: the world is cleared, set up anew from the seed, and handed to a ggrs session.
 
-use std::time::Duration;
+use std::{marker::PhantomData, time::Duration};
 
 use bevy::prelude::{Real, Time, World};
 use ggrs::{GgrsError, PlayerType, SessionBuilder, SessionState as GgrsState};
@@ -9,11 +9,11 @@ use super::{
     Epoch, GgrsConfig, Kind,
     delay::Delays,
     drive::time_of_frame,
+    inputs::default_input,
     sync_test::{Run, SyncTest},
 };
 use crate::{
     checksum::ChecksumLog,
-    codec::{encode_for_ggrs, is_readable_for_ggrs},
     config::{InputDelay, MAX_SEATS, NetcodeConfig},
     diagnostics::SessionStats,
     effects::{EffectTypes, OldestOpenFrame},
@@ -25,9 +25,10 @@ use crate::{
         StartRefusal, systems::PendingStart,
     },
     pacing::Pacer,
+    packed_input::{PackedInput, wire_form},
     plugin::SetupMatch,
     rollback::RollbackStore,
-    transport::{Exchange, ExchangePeer, ExchangeRules, MAX_INPUT_BYTES, SharedExchange},
+    transport::{Exchange, ExchangePeer, ExchangeRules, SharedExchange},
 };
 
 /// ggrs must never decide that somebody is gone: its logic for that can panic, and ours knows more.
@@ -89,16 +90,12 @@ fn start_online<I: GameInput>(world: &mut World, plan: &MatchPlan) {
         let exchange = world.resource_mut::<Connection>().begin_exchange(exchange);
         let guess = Delays::guess(world.resource::<Connection>().one_way_frames());
         let local = roster.local_seats().map(Seat::index);
-        build_session::<I>(
-            &config,
-            &roster,
-            Delays::new(local, config.input_delay, guess),
-            exchange,
-        )
+        let delays = Delays::new(local, config.input_delay, guess);
+        Ok(build_session(&config, &roster, delays, exchange)?)
     });
     match kind {
-        Ok(kind) => begin(world, kind, roster, plan.seed, plan.epoch),
-        Err(refusal) => end(world, refusal.into()),
+        Ok(kind) => begin::<I>(world, kind, roster, plan.seed, plan.epoch),
+        Err(reason) => end(world, reason),
     }
 }
 
@@ -106,13 +103,9 @@ fn start_online<I: GameInput>(world: &mut World, plan: &MatchPlan) {
 fn build_exchange<I: GameInput>(
     config: &NetcodeConfig,
     roster: &Roster,
-) -> Result<Exchange, StartRefusal> {
-    let default_input = encode_for_ggrs(&I::default()).unwrap_or_default();
+) -> Result<Exchange, EndReason> {
     let local_seats = roster.local_seats().count();
-    let (bytes, max) = (default_input.len() * local_seats, MAX_INPUT_BYTES);
-    if bytes > max {
-        return Err(StartRefusal::InputSize { bytes, max });
-    }
+    let default_input = default_input::<I>(local_seats)?;
     let mut peers: Vec<ExchangePeer> = Vec::new();
     for id in roster.seats().iter().filter(|seat| !seat.is_local).filter_map(|seat| seat.peer) {
         match peers.iter_mut().find(|peer| peer.id == id) {
@@ -126,7 +119,7 @@ fn build_exchange<I: GameInput>(
         window: u32::from(config.prediction_window),
         max_delay: u32::from(config.input_delay.max()),
         default_input,
-        is_input: is_readable_for_ggrs::<I>,
+        read_input: PackedInput::read::<I>,
     };
     Ok(Exchange::new(rules, &peers))
 }
@@ -138,27 +131,27 @@ fn start_local<I: GameInput>(world: &mut World, request: &StartLocal) {
         // Nobody is waited for, so nothing needs to be delayed.
         None => {
             let delays = Delays::new(0..roster.seats().len(), InputDelay::Fixed(0), 0);
-            build_session::<I>(&config, &roster, delays, SharedExchange::default())
+            build_session(&config, &roster, delays, SharedExchange::default())
         }
         Some(test) => build_sync_test(&config, &roster, test, request.seed),
     };
     match kind {
         Ok(kind) => {
-            begin(world, kind, roster, request.seed, 0);
+            begin::<I>(world, kind, roster, request.seed, 0);
             change_state(world, SessionState::Running);
         }
         Err(refusal) => end(world, refusal.into()),
     }
 }
 
-fn build_session<I: GameInput>(
+fn build_session(
     config: &NetcodeConfig,
     roster: &Roster,
     delays: Delays,
     exchange: SharedExchange,
-) -> Result<Kind<I>, StartRefusal> {
+) -> Result<Kind, StartRefusal> {
     check_seats(roster)?;
-    let mut builder = SessionBuilder::<GgrsConfig<I>>::new()
+    let mut builder = SessionBuilder::<GgrsConfig>::new()
         .with_num_players(roster.seats().len())?
         .with_fps(usize::from(config.fps))?
         .with_max_prediction_window(usize::from(config.prediction_window))
@@ -176,12 +169,12 @@ fn build_session<I: GameInput>(
     Ok(Kind::Match { session, exchange, delays })
 }
 
-fn build_sync_test<I: GameInput>(
+fn build_sync_test(
     config: &NetcodeConfig,
     roster: &Roster,
     test: SyncTest,
     seed: u64,
-) -> Result<Kind<I>, StartRefusal> {
+) -> Result<Kind, StartRefusal> {
     check_seats(roster)?;
     // At depth 0 nothing would be simulated again, and every check would pass.
     let max = config.prediction_window;
@@ -207,7 +200,7 @@ impl From<GgrsError> for StartRefusal {
 }
 
 /// Clears the world, sets the match up, and makes it the present epoch.
-fn begin<I: GameInput>(world: &mut World, kind: Kind<I>, roster: Roster, seed: u64, number: u32) {
+fn begin<I: GameInput>(world: &mut World, kind: Kind, roster: Roster, seed: u64, number: u32) {
     let config = world.resource::<NetcodeConfig>().clone();
     clear_match::<I>(world);
     world.resource_mut::<Connection>().forget_drops();
@@ -229,7 +222,7 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind<I>, roster: Roster, seed: u
     *world.resource_mut::<Time>() = outside;
     world.resource_mut::<Pacer>().restart();
     let began_at = world.resource::<Time<Real>>().elapsed();
-    world.insert_resource(Lent::new(Epoch {
+    world.insert_resource(Lent::new(Epoch::<I> {
         kind,
         number,
         frame: 0,
@@ -238,7 +231,10 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind<I>, roster: Roster, seed: u
         next_checksum: 0,
         strays: Vec::new(),
         read_frame: None,
+        pressed: Vec::new(),
+        default_length: wire_form(&I::default()).map_or(0, |bytes| bytes.len()),
         are_held: false,
+        input: PhantomData,
     }));
 }
 

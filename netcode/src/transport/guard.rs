@@ -4,12 +4,10 @@
 //! ggrs has room for, and each the input of every seat of that machine. All bounds lie far outside of what our own peers send.
 
 use super::{ggrs_message::GgrsBody, packet::Inputs};
+use crate::packed_input::{PackedInput, ReadInput, pack_all};
 
 /// Frames in one datagram at most: ggrs keeps as many that are not acknowledged.
 pub(crate) const MAX_INPUT_FRAMES: usize = 128;
-/// Bytes of all inputs of one machine for one frame at most. A datagram holds 16 of them, all different: what is under way on
-/// a link with a round trip of 250 ms.
-pub(crate) const MAX_INPUT_BYTES: usize = 64;
 /// ggrs keeps 128 inputs of each seat, from before the oldest frame that it may roll back to, and panics beyond. Some are
 /// left free for the frames at both ends that it counts differently.
 const INPUT_ROOM: u32 = 120;
@@ -40,8 +38,7 @@ pub(super) struct Rules {
     pub(super) window: u32,
     /// The most that our inputs wait.
     pub(super) max_delay: u32,
-    /// Whether bytes are one input of this game.
-    pub(super) is_input: fn(&[u8]) -> bool,
+    pub(super) read_input: ReadInput,
 }
 
 /// The inputs of one peer, as far as the session was given them.
@@ -54,16 +51,18 @@ pub(super) struct PeerInputs {
     acked: u32,
     /// The newest input that the session was given: its next ones are told by how they differ.
     base: Vec<u8>,
-    /// Inputs that it was not given yet, up to `known`.
+    /// Inputs that it was not given yet, up to `known`, as ggrs writes them.
     fresh: Vec<Vec<u8>>,
     /// What it was told last of `acked`.
     told_acked: u32,
 }
 
 impl PeerInputs {
-    /// A peer with so many seats. `blank` is what ggrs takes for the input before the first one.
-    pub(super) fn new(seats: usize, blank: Vec<u8>) -> Self {
-        Self { seats, known: 0, acked: 0, base: blank, fresh: Vec::new(), told_acked: 0 }
+    /// A peer with that many seats.
+    pub(super) fn new(seats: usize) -> Self {
+        // What ggrs takes for the input before the first one.
+        let base = vec![0; seats * PackedInput::SIZE];
+        Self { seats, known: 0, acked: 0, base, fresh: Vec::new(), told_acked: 0 }
     }
 
     pub(super) fn known(&self) -> u32 {
@@ -91,16 +90,17 @@ impl PeerInputs {
         let acked = absolute(inputs.wanted)
             .filter(|&acked| acked <= rules.our_end)
             .ok_or(BadInputs::FalseAck)?;
-        if !inputs.runs.iter().all(|run| self.are_inputs(&run.input, rules)) {
-            return Err(BadInputs::NotInputs);
-        }
+        let pack = |input: &[u8]| pack_all(input, self.seats, rules.read_input);
+        let packed: Option<Vec<_>> = inputs.runs.iter().map(|run| pack(&run.input)).collect();
+        let packed = packed.ok_or(BadInputs::NotInputs)?;
         // An older datagram may come later.
         self.acked = self.acked.max(acked);
         let limit = self.limit(rules);
         let each = inputs
             .runs
             .iter()
-            .flat_map(|run| std::iter::repeat_n(&run.input, usize::from(run.frames)));
+            .zip(&packed)
+            .flat_map(|(run, input)| std::iter::repeat_n(input, usize::from(run.frames)));
         let known = self.known;
         for (_, input) in (first..limit).zip(each).filter(|&(frame, _)| frame >= known) {
             self.fresh.push(input.clone());
@@ -115,14 +115,6 @@ impl PeerInputs {
         // We send inputs up to that much beyond those of a peer. Who acknowledges none must not fill ggrs with them.
         let unacknowledged = room.saturating_sub(rules.max_delay);
         (rules.frame + room).min(self.acked + unacknowledged)
-    }
-
-    fn are_inputs(&self, bytes: &[u8], rules: &Rules) -> bool {
-        if bytes.len() > MAX_INPUT_BYTES || !bytes.len().is_multiple_of(self.seats) {
-            return false;
-        }
-        let size = bytes.len() / self.seats;
-        (0..self.seats).all(|seat| (rules.is_input)(&bytes[seat * size..(seat + 1) * size]))
     }
 
     /// What the session was not told yet, in a match with that many seats.
@@ -150,8 +142,13 @@ mod tests {
         our_end: 12,
         window: 8,
         max_delay: 2,
-        is_input: |bytes| matches!(bytes, [0..=9]),
+        read_input: PackedInput::read::<bool>,
     };
+
+    /// What ggrs makes of an input of one seat.
+    fn packed(input: u8) -> Vec<u8> {
+        pack_all(&[input], 1, RULES.read_input).expect("it is an input")
+    }
 
     fn run(frames: u8, input: u8) -> InputRun {
         InputRun { frames, input: vec![input] }
@@ -163,7 +160,7 @@ mod tests {
     }
 
     fn peer() -> PeerInputs {
-        PeerInputs::new(1, vec![0])
+        PeerInputs::new(1)
     }
 
     fn known(peer: &PeerInputs) -> (u32, u32) {
@@ -174,10 +171,10 @@ mod tests {
     fn inputs_are_told_once_whatever_is_repeated() {
         let mut peer = peer();
         assert_eq!(peer.take(10, &inputs(0, 3, vec![run(3, 1)]), &RULES), Ok(()));
-        let first = GgrsBody::inputs(2, 0, 3, &[0], [&[1][..]; 3].into_iter());
+        let first = GgrsBody::inputs(2, 0, 3, &packed(0), [&packed(1)[..]; 3].into_iter());
         assert_eq!(peer.news(2), Some(first));
-        assert_eq!(peer.take(10, &inputs(1, 3, vec![run(2, 1), run(1, 2)]), &RULES), Ok(()));
-        let then = GgrsBody::inputs(2, 3, 3, &[1], [&[2][..]].into_iter());
+        assert_eq!(peer.take(10, &inputs(1, 3, vec![run(2, 1), run(1, 0)]), &RULES), Ok(()));
+        let then = GgrsBody::inputs(2, 3, 3, &packed(1), [&packed(0)[..]].into_iter());
         assert_eq!(peer.news(2), Some(then));
         // An old one changes nothing, an acknowledgement alone is told alone.
         assert_eq!(peer.take(10, &inputs(0, 2, vec![run(2, 1)]), &RULES), Ok(()));
@@ -198,7 +195,7 @@ mod tests {
             (inputs(1, 0, vec![]), BadInputs::Gap),
             (inputs(0, 13, vec![run(1, 1)]), BadInputs::FalseAck),
             (inputs(0, -1, vec![run(1, 1)]), BadInputs::FalseAck),
-            (inputs(0, 0, vec![run(1, 10)]), BadInputs::NotInputs),
+            (inputs(0, 0, vec![run(1, 2)]), BadInputs::NotInputs),
             (inputs(0, 0, vec![InputRun { frames: 1, input: vec![1, 1] }]), BadInputs::NotInputs),
             (inputs(0, 0, vec![InputRun { frames: 1, input: vec![] }]), BadInputs::NotInputs),
         ];
@@ -248,10 +245,10 @@ mod tests {
     fn a_machine_with_two_seats_sends_two_inputs_at_a_time() {
         let both = |input: &[u8]| {
             let runs = vec![InputRun { frames: 1, input: input.to_vec() }];
-            PeerInputs::new(2, vec![0, 0]).take(10, &inputs(0, 0, runs), &RULES)
+            PeerInputs::new(2).take(10, &inputs(0, 0, runs), &RULES)
         };
-        assert_eq!(both(&[1, 2]), Ok(()));
-        for bad in [&[1][..], &[1, 10], &[1, 2, 3], &[1, 2, 3, 4]] {
+        assert_eq!(both(&[1, 0]), Ok(()));
+        for bad in [&[1][..], &[1, 2], &[1, 0, 1], &[1, 0, 1, 0]] {
             assert_eq!(both(bad), Err(BadInputs::NotInputs));
         }
     }

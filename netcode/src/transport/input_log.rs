@@ -1,4 +1,4 @@
-//! The inputs of one machine, frame by frame from 0, as they travel.
+//! The inputs of one machine, frame by frame from 0.
 
 use std::collections::VecDeque;
 
@@ -46,24 +46,32 @@ impl InputLog {
         (from..to).all(|frame| self.get(frame) == held)
     }
 
-    /// The inputs from `from` on, as many as fit into so many bytes and frames; at least one.
-    pub(super) fn runs(&self, from: u32, max_bytes: usize, max_frames: usize) -> Vec<InputRun> {
+    /// The inputs from `from` on, as many as fit into `max_bytes` and `max_frames`; at least one.
+    /// `wire_form` makes of an input here what is sent of it.
+    pub(super) fn runs(
+        &self,
+        from: u32,
+        max_bytes: usize,
+        max_frames: usize,
+        wire_form: impl Fn(&[u8]) -> Vec<u8>,
+    ) -> Vec<InputRun> {
         let mut runs: Vec<InputRun> = Vec::new();
-        let mut bytes = 0;
+        let (mut bytes, mut before) = (0, None);
         for frame in (from..self.end()).take(max_frames) {
             let Some(input) = self.get(frame) else { break };
-            if let Some(run) = runs.last_mut()
-                && run.input == input
+            if before.replace(input) == Some(input)
+                && let Some(run) = runs.last_mut()
                 && run.frames < u8::MAX
             {
                 run.frames += 1;
                 continue;
             }
+            let input = wire_form(input);
             bytes += RUN_OVERHEAD + input.len();
             if bytes > max_bytes && !runs.is_empty() {
                 break;
             }
-            runs.push(InputRun { frames: 1, input: input.to_vec() });
+            runs.push(InputRun { frames: 1, input });
         }
         runs
     }
@@ -85,19 +93,23 @@ mod tests {
         InputRun { frames, input: vec![input] }
     }
 
+    fn runs(log: &InputLog, from: u32, max_bytes: usize, max_frames: usize) -> Vec<InputRun> {
+        log.runs(from, max_bytes, max_frames, <[u8]>::to_vec)
+    }
+
     #[test]
     fn inputs_that_are_held_are_one_run() {
         let log = log(&[0, 0, 5, 5, 5, 6]);
-        assert_eq!(log.runs(1, 100, 100), [run(1, 0), run(3, 5), run(1, 6)]);
-        assert_eq!(log.runs(6, 100, 100), []);
+        assert_eq!(runs(&log, 1, 100, 100), [run(1, 0), run(3, 5), run(1, 6)]);
+        assert_eq!(runs(&log, 6, 100, 100), []);
     }
 
     #[test]
     fn what_does_not_fit_is_left_for_later_but_never_all_of_it() {
         let log = log(&[1, 2, 2, 3]);
-        assert_eq!(log.runs(0, 2 * (RUN_OVERHEAD + 1), 100), [run(1, 1), run(2, 2)]);
-        assert_eq!(log.runs(0, 0, 100), [run(1, 1)]);
-        assert_eq!(log.runs(0, 100, 2), [run(1, 1), run(1, 2)]);
+        assert_eq!(runs(&log, 0, 2 * (RUN_OVERHEAD + 1), 100), [run(1, 1), run(2, 2)]);
+        assert_eq!(runs(&log, 0, 0, 100), [run(1, 1)]);
+        assert_eq!(runs(&log, 0, 100, 2), [run(1, 1), run(1, 2)]);
     }
 
     #[test]

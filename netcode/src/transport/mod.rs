@@ -55,9 +55,9 @@ pub(crate) use conditioner::Conditioner;
 pub(crate) use conditioner::Fate;
 pub use conditioner::LinkConditions;
 pub(crate) use exchange::{Exchange, ExchangePeer, ExchangeRules, Lateness, SharedExchange};
+pub(crate) use guard::BadInputs;
 #[cfg(test)]
 pub(crate) use guard::MAX_INPUT_FRAMES;
-pub(crate) use guard::{BadInputs, MAX_INPUT_BYTES};
 pub(crate) use link_clock::LinkClock;
 pub(crate) use packet::{Datagram, MAX_DATAGRAM_BYTES};
 #[cfg(test)]

@@ -3,11 +3,12 @@
 use proptest::{collection::vec, option, prelude::*, test_runner::RngSeed};
 
 use super::{
-    MAX_DATAGRAM_BYTES, MAX_INPUT_BYTES, MAX_INPUT_FRAMES,
+    MAX_DATAGRAM_BYTES, MAX_INPUT_FRAMES,
     ggrs_message::{GgrsBody, inputs_in},
     input_log::InputLog,
     packet::{Datagram, DatagramHeader, InputRun, Inputs, Millis},
 };
+use crate::packed_input::MAX_INPUT_BYTES;
 
 /// The same cases in each run; more with `PROPTEST_CASES`.
 pub(crate) fn config() -> ProptestConfig {
@@ -76,7 +77,7 @@ proptest! {
         let mut log = InputLog::default();
         pressed.iter().for_each(|input| log.push(input));
         let from = skipped.min(pressed.len()).max(pressed.len().saturating_sub(150));
-        let runs = log.runs(from as u32, MAX_DATAGRAM_BYTES - 64, MAX_INPUT_FRAMES);
+        let runs = log.runs(from as u32, MAX_DATAGRAM_BYTES - 64, MAX_INPUT_FRAMES, <[u8]>::to_vec);
         let sent: Vec<&Vec<u8>> =
             runs.iter().flat_map(|run| std::iter::repeat_n(&run.input, usize::from(run.frames))).collect();
         prop_assert!(pressed[from..].iter().zip(&sent).all(|(pressed, sent)| pressed == *sent));

@@ -5,6 +5,7 @@ use netcode::{
     prelude::*,
     testing::{SentPacket, Stepper},
 };
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::support::{Input, assert_agreement, build, busy, state, stats, write_to_all};
 
@@ -189,6 +190,29 @@ fn bytes_that_are_no_input_of_the_game_are_refused() {
         }
     });
     assert_eq!(not_inputs, DroppedPackets { not_inputs: 5, ..DroppedPackets::default() });
+}
+
+#[test]
+fn an_input_written_in_another_way_than_ours_is_refused() {
+    /// A pedal that goes down to 9: whatever is written beyond that is read as 9.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+    struct Pedal(u8);
+    impl<'de> Deserialize<'de> for Pedal {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            Ok(Self(u8::deserialize(deserializer)?.min(9)))
+        }
+    }
+    let mut stepper = Stepper::in_match(2, |_, app| {
+        app.add_plugins(NetcodePlugin::<Pedal>::default());
+    });
+    stepper.updates(60);
+    let frame = stats(stepper.app(0)).frames;
+    for input in [9, 10, 255] {
+        stepper.inject_datagram(1, 0, &datagram(1, frame, 0, 0, &[(1, &[input])]));
+    }
+    stepper.update();
+    let dropped = stats(stepper.app(0)).dropped;
+    assert_eq!(dropped, DroppedPackets { not_inputs: 2, ..DroppedPackets::default() });
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod departures;
 #[cfg(not(target_arch = "wasm32"))]
 mod fuzz;
 mod hostile;
+mod inputs;
 mod log_filter;
 mod matches;
 mod pacing;

@@ -416,27 +416,6 @@ fn inputs_are_read_once_per_frame_even_while_the_simulation_waits() {
 }
 
 #[test]
-fn inputs_that_ggrs_would_mix_up_end_the_match_with_a_reason() {
-    let build = |_: usize, app: &mut App| {
-        app.add_plugins(NetcodePlugin::<Option<u32>>::default()).add_systems(
-            ReadInputs,
-            |frame: Res<SimFrame>, mut inputs: ResMut<LocalInputs<Option<u32>>>| {
-                let first = inputs.seats()[0];
-                inputs.set(first, (frame.0 > 20).then_some(1));
-            },
-        );
-    };
-    let mut stepper = Stepper::new(2, build);
-    stepper.join(0, 2);
-    stepper.join(1, 1);
-    stepper.start();
-    stepper.updates(60);
-    assert_eq!(*state(stepper.app(0)), SessionState::Ended(EndReason::UnequalInputs));
-    let left = EndReason::PeerLeft { name: "peer 0".into() };
-    assert_eq!(*state(stepper.app(1)), SessionState::Ended(left));
-}
-
-#[test]
 fn who_reads_inputs_sees_the_clock_of_the_machine_in_every_step() {
     #[derive(Resource, Default)]
     struct Differences(Vec<Duration>);

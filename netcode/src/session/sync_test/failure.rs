@@ -6,6 +6,7 @@ use bevy::prelude::Message;
 
 use crate::{
     audit::AuditFinding,
+    packed_input::UnfitInput,
     rollback::{Difference, RollbackId},
 };
 
@@ -19,6 +20,8 @@ pub struct SyncTestFailed(pub SyncTestFailure);
 pub enum SyncTestFailure {
     /// The simulation changes what does not roll back; it was not even run.
     Unregistered(Vec<AuditFinding>),
+    /// The game gave an input that could not be sent in a match.
+    UnfitInput(UnfitInput),
     /// A frame came out differently.
     Diverged(Box<Divergence>),
     /// Nothing came out differently, but the match spawned entities with these registered components, by full path, that do not
@@ -26,6 +29,12 @@ pub enum SyncTestFailure {
     NotRollingBack(Vec<&'static str>),
     /// Nothing came out differently, as there was nothing that could: no entity rolls back, and no resource.
     Idle,
+}
+
+impl From<UnfitInput> for SyncTestFailure {
+    fn from(unfit: UnfitInput) -> Self {
+        Self::UnfitInput(unfit)
+    }
 }
 
 impl fmt::Display for SyncTestFailure {
@@ -37,6 +46,7 @@ impl fmt::Display for SyncTestFailure {
                 )?;
                 findings.iter().try_for_each(|finding| write!(f, "\n  * {finding}"))
             }
+            Self::UnfitInput(unfit) => unfit.fmt(f),
             Self::Diverged(divergence) => divergence.fmt(f),
             Self::NotRollingBack(names) => write!(
                 f,

@@ -15,9 +15,10 @@ use super::{Epoch, Kind};
 use crate::{
     audit::AuditReport,
     diagnostics::SessionStats,
-    input::{GameInput, LocalInputs},
+    input::GameInput,
     lent::Lent,
     membership::EndReason,
+    packed_input::PackedInput,
     rollback::{Difference, RollbackStore},
 };
 
@@ -54,18 +55,18 @@ impl SyncTest {
 }
 
 /// A sync test that runs.
-pub(super) struct Run<I: GameInput> {
+pub(super) struct Run {
     depth: Option<u32>,
     window: u32,
     /// The inputs of the last frames, all seats, newest last.
-    inputs: VecDeque<Vec<I>>,
+    inputs: VecDeque<Vec<PackedInput>>,
     /// The hashes of the last frames as they were simulated first.
     first: VecDeque<Vec<u64>>,
     again: Vec<u64>,
     chaos: Option<Chaos>,
 }
 
-impl<I: GameInput> Run<I> {
+impl Run {
     pub(super) fn new(test: SyncTest, window: u8, seed: u64) -> Self {
         Self {
             depth: test.depth.map(u32::from),
@@ -129,7 +130,7 @@ impl<I: GameInput> Epoch<I> {
             return false;
         }
 
-        let inputs: Vec<I> = world.resource::<LocalInputs<I>>().iter().map(|it| it.1).collect();
+        let inputs = self.pressed.clone();
         let Kind::SyncTest(run) = &mut self.kind else { return false };
         if run.inputs.len() == run.window as usize {
             run.inputs.pop_front();
@@ -269,7 +270,7 @@ fn is_audit_clean(world: &mut World) -> bool {
     false
 }
 
-fn fail(world: &mut World, failure: SyncTestFailure) {
+pub(super) fn fail(world: &mut World, failure: SyncTestFailure) {
     tracing::error!("{failure}");
     world.resource_mut::<SessionStats>().desyncs += 1;
     world.write_message(SyncTestFailed(failure));

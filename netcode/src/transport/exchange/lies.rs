@@ -3,10 +3,12 @@
 use signaling::protocol::PeerId;
 
 use super::{DatagramHeader, Exchange, Inputs, MAX_INPUT_FRAMES};
+use crate::packed_input::pack_all;
 
 impl Exchange {
-    /// Whether inputs of `from` follow all rules, and yet tell us what is not so; `theirs` is the exchange of `from`, and `us` how it calls
-    /// us. It says the rules once more, so that tests do not take the guard's word for them.
+    /// Whether inputs of `from` follow all rules, and yet tell us what is not so; `theirs` is the
+    /// exchange of `from`, and `us` how it calls us. It says the rules once more, so that tests do
+    /// not take the guard's word for them; only what an input is, it asks.
     pub(crate) fn is_misled(
         &mut self,
         from: PeerId,
@@ -15,7 +17,7 @@ impl Exchange {
         theirs: &mut Self,
         us: PeerId,
     ) -> bool {
-        let (our_end, is_input) = (self.ours.end(), self.rules.is_input);
+        let (our_end, read) = (self.ours.end(), self.rules.read_input);
         let (Some(said), Some(heard)) = (self.peer(from), theirs.peer(us)) else { return false };
         let (known, has) = (said.inputs.known(), heard.inputs.known());
         let each: Vec<&[u8]> = inputs
@@ -32,12 +34,10 @@ impl Exchange {
             && (0..=i64::from(our_end)).contains(&wanted)
             && each.len() <= MAX_INPUT_FRAMES
             && inputs.runs.iter().all(|run| run.frames > 0)
-            && each.iter().all(|input| {
-                let size = input.len() / seats;
-                size > 0 && size * seats == input.len() && input.chunks(size).all(is_input)
-            });
+            && each.iter().all(|input| pack_all(input, seats, read).is_some());
         let is_given = |(frame, input): (u32, &[u8])| {
-            frame < known || theirs.ours.get(frame).is_some_and(|given| given == input)
+            let given = theirs.ours.get(frame);
+            frame < known || (given.is_some() && given == pack_all(input, seats, read).as_deref())
         };
         follows_rules && (wanted > i64::from(has) || !(first as u32..).zip(each).all(is_given))
     }

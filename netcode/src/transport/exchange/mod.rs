@@ -19,6 +19,7 @@ use super::{
     packet::{DatagramHeader, Inputs, MAX_DATAGRAM_BYTES},
     predicted::Predicted,
 };
+use crate::packed_input::{PackedInput, ReadInput, unpack_all};
 
 /// What a datagram has for inputs, beside its header.
 const MAX_RUN_BYTES: usize = MAX_DATAGRAM_BYTES - 64;
@@ -49,8 +50,7 @@ pub(crate) struct ExchangeRules {
     pub(crate) max_delay: u32,
     /// The input that nobody gave, as it travels.
     pub(crate) default_input: Vec<u8>,
-    /// Whether bytes are one input of this game.
-    pub(crate) is_input: fn(&[u8]) -> bool,
+    pub(crate) read_input: ReadInput,
 }
 
 /// How late a datagram is at a peer.
@@ -81,6 +81,7 @@ struct Peer {
 /// All inputs of one epoch.
 pub(crate) struct Exchange {
     rules: ExchangeRules,
+    /// Our inputs, as ggrs writes them.
     ours: InputLog,
     /// The first frame that ggrs gave us: until then our inputs are the default.
     ours_begin: Option<u32>,
@@ -95,7 +96,7 @@ impl Exchange {
     pub(crate) fn new(rules: ExchangeRules, peers: &[ExchangePeer]) -> Self {
         let peer = |peer: &ExchangePeer| Peer {
             id: peer.id,
-            inputs: PeerInputs::new(peer.seats, vec![0; rules.default_input.len() * peer.seats]),
+            inputs: PeerInputs::new(peer.seats),
             is_here: false,
             questions: Vec::new(),
             told: 0,
@@ -133,7 +134,7 @@ impl Exchange {
             our_end: self.ours.end(),
             window: self.rules.window,
             max_delay: self.rules.max_delay,
-            is_input: self.rules.is_input,
+            read_input: self.rules.read_input,
         };
         let Some(peer) = self.peer(from) else { return Err(BadInputs::NoSeat) };
         peer.is_here = true;
@@ -161,10 +162,11 @@ impl Exchange {
     /// What the next datagram to a peer has for it, while we are at `frame`.
     pub(crate) fn inputs_for(&mut self, to: PeerId, frame: u32) -> Option<Inputs> {
         let relative = |other: u32| i16::try_from(i64::from(other) - i64::from(frame)).ok();
-        let Self { ours, peers, .. } = self;
+        let Self { ours, peers, rules, .. } = self;
         let peer = peers.iter_mut().find(|peer| peer.id == to)?;
         let first = peer.inputs.acked();
-        let runs = ours.runs(first, MAX_RUN_BYTES, MAX_INPUT_FRAMES);
+        let wire_form = |packed: &[u8]| unpack_all(packed, &rules.default_input);
+        let runs = ours.runs(first, MAX_RUN_BYTES, MAX_INPUT_FRAMES, wire_form);
         let inputs =
             Inputs { first: relative(first)?, wanted: relative(peer.inputs.known())?, runs };
         let sent: u32 = inputs.runs.iter().map(|run| u32::from(run.frames)).sum();
@@ -238,12 +240,12 @@ impl Exchange {
 
     fn note_ours(&mut self, first: u32, bytes: &[u8]) {
         let begin = *self.ours_begin.get_or_insert(first);
-        let default = self.rules.default_input.repeat(self.rules.local_seats);
+        // The default input, and what ggrs tells the first inputs by: how they differ from it.
+        // Later ones it tells by what was acknowledged last.
+        let zeros = vec![0; self.rules.local_seats * PackedInput::SIZE];
         while self.ours.end() < begin {
-            self.ours.push(&default);
+            self.ours.push(&zeros);
         }
-        // ggrs tells the first inputs by how they differ from zeros, and later ones from what was acknowledged last.
-        let zeros = vec![0; default.len()];
         let base = if first == begin { Some(&zeros[..]) } else { self.ours.get(first - 1) };
         let Some(inputs) = base.and_then(|base| inputs_in(base, bytes).ok()) else { return };
         for (frame, input) in (first..).zip(&inputs) {
@@ -295,6 +297,7 @@ impl NonBlockingSocket<PeerId> for SharedExchange {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packed_input::pack_all;
 
     const PEER: PeerId = PeerId::from_u128(2);
     const NEAR: Lateness = Lateness { round_trip: 1.0 };
@@ -306,9 +309,14 @@ mod tests {
             window: 8,
             max_delay: 2,
             default_input: vec![0],
-            is_input: |bytes| bytes.len() == 1,
+            read_input: PackedInput::read::<u8>,
         };
         Exchange::new(rules, &[ExchangePeer { id: PEER, seats: 1 }])
+    }
+
+    /// What ggrs makes of our input.
+    fn packed(input: u8) -> Vec<u8> {
+        pack_all(&[input], 1, PackedInput::read::<u8>).expect("it is an input")
     }
 
     /// Plays frames in which we press `input`; those after which a datagram was due. The peer acknowledges `lag` frames late.
@@ -316,7 +324,7 @@ mod tests {
         let mut exchange = exchange();
         let mut due = Vec::new();
         for frame in 0..frames {
-            exchange.ours.push(&[input(frame)]);
+            exchange.ours.push(&packed(input(frame)));
             let acked =
                 Inputs { wanted: (frame + 1).saturating_sub(lag) as i16, ..Inputs::default() };
             assert_eq!(exchange.receive(PEER, &DatagramHeader::default(), &acked, frame), Ok(()));
@@ -350,7 +358,7 @@ mod tests {
     fn a_datagram_repeats_what_was_not_acknowledged_and_no_more() {
         let mut exchange = exchange();
         for input in [1, 1, 2] {
-            exchange.ours.push(&[input]);
+            exchange.ours.push(&packed(input));
         }
         let inputs = exchange.inputs_for(PEER, 1).expect("the peer is in the match");
         assert_eq!((inputs.first, inputs.wanted, inputs.runs.len()), (-1, -1, 2));
