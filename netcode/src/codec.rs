@@ -90,6 +90,11 @@ pub(crate) fn find_u64<T: Serialize>(value: &T, is_wanted: &dyn Fn(u64) -> bool)
     found
 }
 
+/// Why a value does not serialize to its end; none if it does.
+pub(crate) fn serialize_fault<T: Serialize>(value: &T) -> Option<SerializeFault> {
+    encode_input(value, &mut []).err()
+}
+
 struct Search<'a> {
     is_wanted: &'a dyn Fn(u64) -> bool,
     found: &'a mut Option<u64>,
@@ -105,11 +110,13 @@ impl Writer for Search<'_> {
     }
 }
 
-/// The value as it is once it was read from its own bytes; none if those do not describe it.
+/// The value as it is once it was read from its own bytes, all of them; none if those do not
+/// describe it.
 pub(crate) fn read_back<T: Serialize + DeserializeOwned>(value: &T) -> Option<T> {
     let mut bytes = Vec::new();
     encode_into(value, &mut bytes).ok()?;
-    Some(decode_from_slice(&bytes, standard()).ok()?.0)
+    let (value, used) = decode_from_slice(&bytes, standard()).ok()?;
+    (used == bytes.len()).then_some(value)
 }
 
 /// Writes an input into `buffer`, as far as there is room, and returns how many bytes it takes. As

@@ -100,7 +100,8 @@ pub use pacing::StepPhase;
 pub use packed_input::{InputProblem, UnfitInput};
 pub use plugin::{NetcodePlugin, NetcodeSystems, ReadInputs, SetupMatch, Simulate};
 pub use rollback::{
-    AppRollbackExt, Ordered, Restorable, Rollback, RollbackCommandsExt, RollbackId,
+    AppRollbackExt, OpaqueProblem, OpaqueValue, Ordered, Restorable, Rollback, RollbackCommandsExt,
+    RollbackId,
 };
 pub use session::{Divergence, DivergenceCause, SyncTest, SyncTestFailed, SyncTestFailure};
 pub use signaling::{

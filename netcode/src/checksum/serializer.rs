@@ -28,7 +28,8 @@ impl Error for Unserializable {
 }
 
 impl ValueHasher {
-    /// Adds a value, as far as it serializes.
+    /// Adds a value, as far as it serializes. [`serialize_fault`](crate::codec::serialize_fault)
+    /// knows why it does no further.
     #[inline]
     pub(crate) fn write_value<T: Serialize>(&mut self, value: &T) -> Result<(), Unserializable> {
         value.serialize(self)

@@ -34,6 +34,10 @@ pub struct SessionStats {
     pub stalls: u32,
     /// Desyncs found with any peer.
     pub desyncs: u32,
+    /// Registered types with values that do not serialize to their end, so that peers which differ
+    /// there do not notice. The log names each of them once in a match, with the reason; so does a
+    /// sync test, which fails.
+    pub opaque_types: u32,
     /// Input delay in use, in frames.
     pub input_delay: u8,
     /// How far we are ahead of the others, in frames, in the mean; negative when behind. Who delays its inputs more counts as ahead by

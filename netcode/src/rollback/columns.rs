@@ -16,6 +16,7 @@ use super::{
     clock::Moment,
     difference::Difference,
     identity::RollbackId,
+    opaque::{Check, OpaqueValue},
     plan::{Fix, Plan},
     rows::SavedRows,
 };
@@ -60,14 +61,36 @@ pub(crate) trait Column: Any + Send + Sync {
     fn difference(&self, slots: [usize; 2], names: [&EntityNames; 2]) -> Option<Difference>;
     /// The first value that hashes differently once it was read from its own bytes; for types that are hashed.
     fn difference_to_bytes(&self, slot: usize, names: &EntityNames) -> Option<Difference>;
+    /// The first value of which the hash lacks a part, or which cannot be read back: `check` says
+    /// which. For types that are hashed.
+    fn opaque_value(&self, slot: usize, names: &EntityNames, check: Check) -> Option<OpaqueValue>;
     /// The first value that holds an entity and does not say so; for types that are hashed.
     fn unsaid_entity(&self, slot: usize, names: &EntityNames) -> Option<Difference>;
     /// The registered type.
     fn value_type(&self) -> TypeId;
     /// A hash of the values of `slot` that does not depend on table order or on this machine.
-    fn hash(&self, slot: usize, names: &EntityNames) -> u64;
+    fn hash(&self, slot: usize, names: &EntityNames) -> ValuesHash;
     /// Returns the world to what it was before the first match, as far as this type goes.
     fn reset(&mut self, world: &mut World);
+}
+
+/// A hash of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ValuesHash {
+    pub(super) sum: u64,
+    /// Whether it is of all that the values hold: what does not serialize to its end is in no hash.
+    pub(super) is_whole: bool,
+}
+
+impl ValuesHash {
+    pub(super) const NONE: Self = Self { sum: 0, is_whole: true };
+
+    /// The hash of these values and others. It does not depend on their order.
+    #[inline]
+    pub(super) fn with(self, other: Self) -> Self {
+        let sum = self.sum.wrapping_add(other.sum);
+        Self { sum, is_whole: self.is_whole && other.is_whole }
+    }
 }
 
 /// Which frame is loaded, and how.
@@ -186,10 +209,13 @@ impl EntityMapper for Hide {
     fn set_mapped(&mut self, _source: Entity, _target: Entity) {}
 }
 
-/// Feeds a value to the checksum; the hasher sees the same on every platform.
-pub(super) fn hash_value<T: Serialize>(value: &T, hasher: &mut ValueHasher) {
-    if hasher.write_value(value).is_err() {
+/// Feeds a value to the checksum; the hasher sees the same on every platform. False if it saw a
+/// part of the value only.
+pub(super) fn hash_value<T: Serialize>(value: &T, hasher: &mut ValueHasher) -> bool {
+    let is_whole = hasher.write_value(value).is_ok();
+    if !is_whole {
         // A type whose Serialize fails half-way still hashes the same on all peers: what it wrote so far.
         hasher.write(&[0xff]);
     }
+    is_whole
 }

@@ -10,12 +10,13 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     blocks::{Blocks, Saving},
-    columns::{Column, EntityNames, EntityRemap, Follow, Loading, Rename, hash_value},
+    columns::{Column, EntityNames, EntityRemap, Follow, Loading, Rename, ValuesHash, hash_value},
     difference::{
         Difference, Hashing, between_components, between_components_and_bytes,
         unsaid_entity_in_components,
     },
     identity::{InSimulation, RollbackId},
+    opaque::{Check, OpaqueValue},
     plan::Plan,
     rows::SavedRows,
     write_back::{Comparison, Restorable, Write},
@@ -23,7 +24,7 @@ use super::{
 use crate::checksum::ValueHasher;
 
 /// Hashes the values of one table: (ids, values, names of entities).
-type HashRows<C> = fn(&[RollbackId], &[C], &EntityNames) -> u64;
+type HashRows<C> = fn(&[RollbackId], &[C], &EntityNames) -> ValuesHash;
 
 /// How the values of a type are hashed, one by one and table by table.
 pub(super) struct ComponentHashing<C> {
@@ -91,16 +92,16 @@ fn hash_rows<C: Component + Clone>(
     ids: &[RollbackId],
     values: &[C],
     names: &EntityNames,
-    hash_value: impl Fn(&C, &mut ValueHasher),
-) -> u64 {
-    let Some(first) = values.first() else { return 0 };
+    hash_value: impl Fn(&C, &mut ValueHasher) -> bool,
+) -> ValuesHash {
+    let Some(first) = values.first() else { return ValuesHash::NONE };
     let mut renamed = first.clone();
-    ids.iter().zip(values).fold(0u64, |sum, (id, value)| {
+    ids.iter().zip(values).fold(ValuesHash::NONE, |all, (id, value)| {
         renamed.clone_from(value);
         C::map_entities(&mut renamed, &mut Rename(names));
         let mut hasher = ValueHasher::new(u64::from(id.get()));
-        hash_value(&renamed, &mut hasher);
-        sum.wrapping_add(hasher.finish())
+        let is_whole = hash_value(&renamed, &mut hasher);
+        all.with(ValuesHash { sum: hasher.finish(), is_whole })
     })
 }
 
@@ -176,11 +177,11 @@ impl<C: Component + Clone> Column for DenseColumn<C> {
         self.writer.follow(world, remap);
     }
 
-    fn hash(&self, slot: usize, names: &EntityNames) -> u64 {
-        let Some(hashing) = &self.hashing else { return 0 };
-        self.blocks.tables(slot).fold(0, |sum: u64, (table, values)| {
+    fn hash(&self, slot: usize, names: &EntityNames) -> ValuesHash {
+        let Some(hashing) = &self.hashing else { return ValuesHash::NONE };
+        self.blocks.tables(slot).fold(ValuesHash::NONE, |all, (table, values)| {
             let (_, ids) = names.rows.table(slot, table);
-            sum.wrapping_add((hashing.rows)(ids, values, names))
+            all.with((hashing.rows)(ids, values, names))
         })
     }
 
@@ -193,6 +194,12 @@ impl<C: Component + Clone> Column for DenseColumn<C> {
     fn difference_to_bytes(&self, slot: usize, names: &EntityNames) -> Option<Difference> {
         let hashing = self.hashing.as_ref()?;
         between_components_and_bytes(hashing.values, self.version(slot, names), names)
+    }
+
+    fn opaque_value(&self, slot: usize, names: &EntityNames, check: Check) -> Option<OpaqueValue> {
+        let values = self.hashing.as_ref()?.values;
+        let mut version = self.version(slot, names).into_iter();
+        version.find_map(|(id, value)| OpaqueValue::find(values, Some(id), value, check))
     }
 
     fn unsaid_entity(&self, slot: usize, names: &EntityNames) -> Option<Difference> {

@@ -12,7 +12,10 @@ use super::{
     columns::{EntityNames, Hide, Rename, hash_value},
     identity::RollbackId,
 };
-use crate::{checksum::ValueHasher, codec};
+use crate::{
+    checksum::ValueHasher,
+    codec::{self, SerializeFault},
+};
 
 /// The first difference between two versions of one frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,10 +40,15 @@ impl Difference {
 
 /// How values of one type are fed to the checksum, and shown to people.
 pub(super) struct Hashing<T> {
-    pub(super) hash: fn(&T, &mut ValueHasher),
+    /// False if a part of the value is not in it.
+    pub(super) hash: fn(&T, &mut ValueHasher) -> bool,
     pub(super) show: fn(&T) -> Option<Value>,
+    /// Why a value does not serialize to its end; none if it does.
+    pub(super) serialize_fault: fn(&T) -> Option<SerializeFault>,
     /// The value as it is once it was read from its own bytes; none for a type that bytes alone do not describe.
     pub(super) read_back: fn(&T) -> Option<T>,
+    /// Whether bytes alone describe a value, if they should.
+    pub(super) reads_back: fn(&T) -> bool,
     /// The first 64-bit number in a value that is wanted.
     pub(super) find_u64: fn(&T, &dyn Fn(u64) -> bool) -> Option<u64>,
 }
@@ -59,7 +67,9 @@ impl<T: Serialize + DeserializeOwned> Hashing<T> {
         Self {
             hash: hash_value,
             show: |value| serde_json::to_value(value).ok(),
+            serialize_fault: codec::serialize_fault,
             read_back: codec::read_back,
+            reads_back: |value| codec::read_back(value).is_some(),
             find_u64: codec::find_u64,
         }
     }

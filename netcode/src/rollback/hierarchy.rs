@@ -3,7 +3,7 @@
 use bevy::prelude::{ChildOf, Entity};
 
 use super::{
-    columns::EntityNames,
+    columns::{EntityNames, ValuesHash},
     dense::{ComponentHashing, DenseColumn},
     difference::Hashing,
     identity::RollbackId,
@@ -13,7 +13,10 @@ use crate::checksum::ValueHasher;
 /// The column of [`ChildOf`].
 pub(super) fn parent_column() -> DenseColumn<ChildOf> {
     let values = Hashing {
-        hash: |parent: &ChildOf, hasher| hasher.write(&parent.0.to_bits().to_le_bytes()),
+        hash: |parent: &ChildOf, hasher| {
+            hasher.write(&parent.0.to_bits().to_le_bytes());
+            true
+        },
         // By the time a value is shown, its entity has been replaced by one that is numbered by its id.
         show: |parent: &ChildOf| {
             Some(if parent.0 == Entity::PLACEHOLDER {
@@ -22,7 +25,9 @@ pub(super) fn parent_column() -> DenseColumn<ChildOf> {
                 format!("entity {}", parent.0.index()).into()
             })
         },
+        serialize_fault: |_| None,
         read_back: |_| None,
+        reads_back: |_| true,
         find_u64: |_, _| None,
     };
     let mut column = DenseColumn::new(Some(ComponentHashing { values, rows: hash_parents }));
@@ -30,12 +35,12 @@ pub(super) fn parent_column() -> DenseColumn<ChildOf> {
     column
 }
 
-fn hash_parents(ids: &[RollbackId], parents: &[ChildOf], names: &EntityNames) -> u64 {
+fn hash_parents(ids: &[RollbackId], parents: &[ChildOf], names: &EntityNames) -> ValuesHash {
     // A parent that does not roll back is local to this machine, and so is who hangs on it.
     let known = ids.iter().zip(parents).filter_map(|(&id, parent)| Some((id, names.id(parent.0)?)));
-    known.fold(0, |sum: u64, (child, parent)| {
+    known.fold(ValuesHash::NONE, |all, (child, parent)| {
         let mut hasher = ValueHasher::new(u64::from(child.get()));
         hasher.write(&parent.get().to_le_bytes());
-        sum.wrapping_add(hasher.finish())
+        all.with(ValuesHash { sum: hasher.finish(), is_whole: true })
     })
 }

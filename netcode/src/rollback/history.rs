@@ -17,6 +17,7 @@ use super::{
     difference::Difference,
     hierarchy::parent_column,
     identity::{self, DespawnPending, Rollback, RollbackIdCounter},
+    opaque::{Check, OpaqueValue},
     plan::Plan,
     rows::SavedRows,
 };
@@ -25,6 +26,17 @@ use crate::audit::AllowedUnregistered;
 /// Hooks and observers may change the world while a frame is loaded, and what they change must be put right. Those that still do
 /// so after this many attempts beyond one for each column answer every load with another change, and never come to an end.
 const MAX_ATTEMPTS: usize = 4;
+
+/// What became of hashing a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hashed {
+    /// The frame is not saved any more, or not yet.
+    NotSaved,
+    /// All that is registered is in the hashes.
+    Wholly,
+    /// Some values do not serialize to their end, so a part of them is missing.
+    InPart,
+}
 
 /// Saves and restores the registered world.
 pub(crate) struct RollbackStore {
@@ -190,26 +202,39 @@ impl RollbackStore {
     }
 
     /// One hash per hashed type of the world as it was before `frame`, in order of registration.
-    ///
-    /// Returns false where the frame is no longer, or not yet, saved.
-    pub(crate) fn hash(&self, frame: u32, parts: &mut Vec<u64>) -> bool {
+    pub(crate) fn hash(&self, frame: u32, parts: &mut Vec<u64>) -> Hashed {
         self.hash_slot(frame, self.slot(frame), parts)
     }
 
     /// The same for the second version of `frame`.
-    pub(crate) fn hash_again(&self, frame: u32, parts: &mut Vec<u64>) -> bool {
+    pub(crate) fn hash_again(&self, frame: u32, parts: &mut Vec<u64>) -> Hashed {
         self.hash_slot(frame, self.second_slot(), parts)
     }
 
-    fn hash_slot(&self, frame: u32, slot: usize, parts: &mut Vec<u64>) -> bool {
+    fn hash_slot(&self, frame: u32, slot: usize, parts: &mut Vec<u64>) -> Hashed {
         parts.clear();
         if self.frames[slot].is_none_or(|saved| saved.frame != frame) {
-            return false;
+            return Hashed::NotSaved;
         }
         let names = EntityNames::new(&self.rows, slot);
-        let hashed = self.columns.iter().filter(|column| column.is_hashed());
-        parts.extend(hashed.map(|column| column.hash(slot, &names)));
-        true
+        let mut is_whole = true;
+        for column in self.columns.iter().filter(|column| column.is_hashed()) {
+            let hash = column.hash(slot, &names);
+            is_whole &= hash.is_whole;
+            parts.push(hash.sum);
+        }
+        if is_whole { Hashed::Wholly } else { Hashed::InPart }
+    }
+
+    /// One value of each type that has some in `frame` which do not pass a check.
+    pub(crate) fn opaque_values(
+        &self,
+        frame: u32,
+        check: Check,
+    ) -> impl Iterator<Item = OpaqueValue> {
+        let slot = self.slot(frame);
+        let names = EntityNames::new(&self.rows, slot);
+        self.columns.iter().filter_map(move |column| column.opaque_value(slot, &names, check))
     }
 
     /// Where the second version of `frame` differs from the first.

@@ -18,6 +18,7 @@ mod dense;
 mod difference;
 mod hierarchy;
 mod history;
+mod opaque;
 mod order;
 mod plan;
 mod resources;
@@ -27,11 +28,13 @@ mod watch;
 mod write_back;
 
 pub use identity::{Rollback, RollbackCommandsExt, RollbackId};
+pub use opaque::{OpaqueProblem, OpaqueValue};
 pub use order::Ordered;
 pub use register::AppRollbackExt;
 pub use write_back::Restorable;
 
 pub(crate) use difference::Difference;
-pub(crate) use history::RollbackStore;
+pub(crate) use history::{Hashed, RollbackStore};
 pub(crate) use identity::{InSimulation, Population, RollbackIdCounter, despawn_alone};
+pub(crate) use opaque::Check;
 pub(crate) use register::Registrations;

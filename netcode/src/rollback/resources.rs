@@ -11,11 +11,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     blocks::Saving,
     clock::Moment,
-    columns::{Column, EntityNames, EntityRemap, Follow, Loading, Rename, hash_value},
+    columns::{Column, EntityNames, EntityRemap, Follow, Loading, Rename, ValuesHash, hash_value},
     difference::{
         Difference, Hashing, between_resource_and_bytes, between_resources,
         unsaid_entity_in_resource,
     },
+    opaque::{Check, OpaqueValue},
     rows::SavedRows,
 };
 use crate::checksum::ValueHasher;
@@ -144,6 +145,11 @@ where
         between_resource_and_bytes(Hashing::by_serializing(), value, names)
     }
 
+    fn opaque_value(&self, slot: usize, _names: &EntityNames, check: Check) -> Option<OpaqueValue> {
+        let value = self.slots[slot].value.as_ref()?;
+        OpaqueValue::find(Hashing::by_serializing(), None, value, check)
+    }
+
     fn unsaid_entity(&self, slot: usize, names: &EntityNames) -> Option<Difference> {
         let value = self.slots[slot].value.as_ref()?;
         unsaid_entity_in_resource(Hashing::by_serializing(), value, names)
@@ -153,15 +159,14 @@ where
         TypeId::of::<R>()
     }
 
-    fn hash(&self, slot: usize, names: &EntityNames) -> u64 {
+    fn hash(&self, slot: usize, names: &EntityNames) -> ValuesHash {
         let value = &self.slots[slot].value;
         let mut hasher = ValueHasher::new(u64::from(value.is_some()));
-        if let Some(value) = value {
-            let mut value = value.clone();
+        let is_whole = value.clone().is_none_or(|mut value| {
             R::map_entities(&mut value, &mut Rename(names));
-            hash_value(&value, &mut hasher);
-        }
-        hasher.finish()
+            hash_value(&value, &mut hasher)
+        });
+        ValuesHash { sum: hasher.finish(), is_whole }
     }
 
     fn reset(&mut self, world: &mut World) {

@@ -9,12 +9,13 @@ use bevy::{
 
 use super::{
     blocks::Saving,
-    columns::{Column, EntityNames, EntityRemap, Follow, Loading},
+    columns::{Column, EntityNames, EntityRemap, Follow, Loading, ValuesHash},
     dense::ComponentHashing,
     difference::{
         Difference, between_components, between_components_and_bytes, unsaid_entity_in_components,
     },
     identity::{InSimulation, RollbackId},
+    opaque::{Check, OpaqueValue},
     rows::SavedRows,
     write_back::{Inserted, Restorable, Write},
 };
@@ -176,8 +177,8 @@ impl<C: Component + Clone> Column for SparseColumn<C> {
         }
     }
 
-    fn hash(&self, slot: usize, names: &EntityNames) -> u64 {
-        let Some(hashing) = &self.hashing else { return 0 };
+    fn hash(&self, slot: usize, names: &EntityNames) -> ValuesHash {
+        let Some(hashing) = &self.hashing else { return ValuesHash::NONE };
         (hashing.rows)(&self.slots[slot].ids, &self.slots[slot].values, names)
     }
 
@@ -190,6 +191,12 @@ impl<C: Component + Clone> Column for SparseColumn<C> {
     fn difference_to_bytes(&self, slot: usize, names: &EntityNames) -> Option<Difference> {
         let hashing = self.hashing.as_ref()?;
         between_components_and_bytes(hashing.values, self.slots[slot].owned(), names)
+    }
+
+    fn opaque_value(&self, slot: usize, _names: &EntityNames, check: Check) -> Option<OpaqueValue> {
+        let values = self.hashing.as_ref()?.values;
+        let mut version = self.slots[slot].owned().into_iter();
+        version.find_map(|(id, value)| OpaqueValue::find(values, Some(id), value, check))
     }
 
     fn unsaid_entity(&self, slot: usize, names: &EntityNames) -> Option<Difference> {

@@ -22,7 +22,7 @@ use crate::{
     pacing::{Pacer, StepPhase},
     packed_input::PackedInput,
     plugin::Simulate,
-    rollback::RollbackStore,
+    rollback::{Check, Hashed, RollbackStore},
     transport::Exchange,
 };
 
@@ -219,6 +219,18 @@ impl<I: GameInput> Epoch<I> {
         }
     }
 
+    /// Logs, once for each type, that a part of its values is in no checksum.
+    fn note_opaque(&mut self, world: &mut World, frame: u32) {
+        let store = world.resource::<Lent<RollbackStore>>();
+        let mut values: Vec<_> = store.opaque_values(frame, Check::Serializes).collect();
+        values.retain(|value| !self.opaque.contains(&value.type_name));
+        for value in values {
+            tracing::warn!("{value}");
+            self.opaque.push(value.type_name);
+        }
+        world.resource_mut::<SessionStats>().opaque_types = self.opaque.len() as u32;
+    }
+
     /// Hashes the frames that became final, and tells the others.
     fn record_checksums(&mut self, world: &mut World) {
         let interval = u32::from(world.resource::<NetcodeConfig>().checksum_interval);
@@ -227,8 +239,10 @@ impl<I: GameInput> Epoch<I> {
             let frame = self.next_checksum;
             self.next_checksum += interval;
             let mut parts = Vec::new();
-            if !world.resource::<Lent<RollbackStore>>().hash(frame, &mut parts) {
-                continue;
+            match world.resource::<Lent<RollbackStore>>().hash(frame, &mut parts) {
+                Hashed::NotSaved => continue,
+                Hashed::Wholly => {}
+                Hashed::InPart => self.note_opaque(world, frame),
             }
             let disagreements = world.resource_mut::<ChecksumLog>().push(frame, &parts);
             for (peer, differing) in disagreements {

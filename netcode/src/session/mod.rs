@@ -48,6 +48,8 @@ pub(crate) struct Epoch<I> {
     next_checksum: u32,
     /// Components that are registered and do not roll back, of which somebody was warned.
     strays: Vec<&'static str>,
+    /// Types with values that are not wholly in the checksum; each is logged once.
+    opaque: Vec<&'static str>,
     /// The frame for which the inputs were read last: while the window is full the same frame is tried again, and ggrs
     /// has its inputs already.
     read_frame: Option<u32>,

@@ -11,6 +11,7 @@ mod hostile;
 mod inputs;
 mod log_filter;
 mod matches;
+mod opaque;
 mod pacing;
 mod removals;
 mod rollback;

@@ -7,7 +7,7 @@ use bevy::prelude::Message;
 use crate::{
     audit::AuditFinding,
     packed_input::UnfitInput,
-    rollback::{Difference, RollbackId},
+    rollback::{Difference, OpaqueValue, RollbackId},
 };
 
 /// A sync test failed, and with it the match ended: see [`EndReason::SyncTestFailed`](crate::EndReason).
@@ -22,6 +22,8 @@ pub enum SyncTestFailure {
     Unregistered(Vec<AuditFinding>),
     /// The game gave an input that could not be sent in a match.
     UnfitInput(UnfitInput),
+    /// A registered value is not wholly in the checksum, or its bytes do not say what it is.
+    Opaque(OpaqueValue),
     /// A frame came out differently.
     Diverged(Box<Divergence>),
     /// Nothing came out differently, but the match spawned entities with these registered components, by full path, that do not
@@ -47,6 +49,7 @@ impl fmt::Display for SyncTestFailure {
                 findings.iter().try_for_each(|finding| write!(f, "\n  * {finding}"))
             }
             Self::UnfitInput(unfit) => unfit.fmt(f),
+            Self::Opaque(value) => value.fmt(f),
             Self::Diverged(divergence) => divergence.fmt(f),
             Self::NotRollingBack(names) => write!(
                 f,

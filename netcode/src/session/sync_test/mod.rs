@@ -19,7 +19,7 @@ use crate::{
     lent::Lent,
     membership::EndReason,
     packed_input::PackedInput,
-    rollback::{Difference, RollbackStore},
+    rollback::{Check, Difference, Hashed, RollbackStore},
 };
 
 pub(crate) use failure::NotRollingBack;
@@ -106,8 +106,11 @@ impl<I: GameInput> Epoch<I> {
         let mut hashes =
             if run.first.len() > run.window as usize { run.first.pop_front() } else { None }
                 .unwrap_or_default();
-        world.resource::<Lent<RollbackStore>>().hash(frame, &mut hashes);
+        let hashed = world.resource::<Lent<RollbackStore>>().hash(frame, &mut hashes);
         run.first.push_back(hashes);
+        if hashed == Hashed::InPart && fail_for_opaque(world, frame, Check::Serializes) {
+            return false;
+        }
 
         if run.chaos.is_some() && frame.is_multiple_of(READ_BACK_FRAMES) {
             let store = world.resource::<Lent<RollbackStore>>();
@@ -117,6 +120,9 @@ impl<I: GameInput> Epoch<I> {
             if let Some((difference, cause)) = found {
                 let divergence = Divergence::new(frame, difference, cause, Vec::new());
                 fail(world, SyncTestFailure::Diverged(Box::new(divergence)));
+                return false;
+            }
+            if fail_for_opaque(world, frame, Check::ReadsBack) {
                 return false;
             }
         }
@@ -268,6 +274,14 @@ fn is_audit_clean(world: &mut World) -> bool {
     let findings = report.findings().to_vec();
     fail(world, SyncTestFailure::Unregistered(findings));
     false
+}
+
+/// Ends the test if a value cannot be looked into. True if there is one.
+fn fail_for_opaque(world: &mut World, frame: u32, check: Check) -> bool {
+    let found = world.resource::<Lent<RollbackStore>>().opaque_values(frame, check).next();
+    let Some(value) = found else { return false };
+    fail(world, SyncTestFailure::Opaque(value));
+    true
 }
 
 pub(super) fn fail(world: &mut World, failure: SyncTestFailure) {

@@ -1,0 +1,74 @@
+//! Values that no check can look into: a part of them is in no checksum, or their bytes do not say
+//! what they are.
+
+use std::{any::type_name, fmt};
+
+use super::{difference::Hashing, identity::RollbackId};
+use crate::codec::SerializeFault;
+
+/// What is asked of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// Do they serialize to their end?
+    Serializes,
+    /// Can they be read from their own bytes?
+    ReadsBack,
+}
+
+/// What keeps a registered value from being checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OpaqueProblem {
+    /// It does not serialize to its end: what follows is in no checksum.
+    Unserializable(SerializeFault),
+    /// It cannot be read from its own bytes, so two values may have the same checksum.
+    Unreadable,
+}
+
+/// A registered value that no check can look into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OpaqueValue {
+    /// The full path of the registered type.
+    pub type_name: &'static str,
+    /// The entity that has the value; none if it is a resource.
+    pub entity: Option<RollbackId>,
+    /// What is wrong with it.
+    pub problem: OpaqueProblem,
+}
+
+impl OpaqueValue {
+    pub(super) fn find<T>(
+        hashing: Hashing<T>,
+        entity: Option<RollbackId>,
+        value: &T,
+        check: Check,
+    ) -> Option<Self> {
+        let problem = match check {
+            Check::Serializes => OpaqueProblem::Unserializable((hashing.serialize_fault)(value)?),
+            Check::ReadsBack if (hashing.reads_back)(value) => return None,
+            Check::ReadsBack => OpaqueProblem::Unreadable,
+        };
+        Some(Self { type_name: type_name::<T>(), entity, problem })
+    }
+}
+
+impl fmt::Display for OpaqueValue {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "a value of `{}`", self.type_name)?;
+        if let Some(id) = self.entity {
+            write!(f, ", of the entity with `RollbackId` {},", id.get())?;
+        }
+        match &self.problem {
+            OpaqueProblem::Unserializable(fault) => write!(
+                f,
+                " does not serialize to its end, so peers that differ there do not notice: {fault}"
+            ),
+            OpaqueProblem::Unreadable => f.write_str(
+                " cannot be read from its own bytes, so two values that differ may have one \
+                 checksum: `skip_serializing_if`, `untagged`, `tag` and `flatten` do not work in a \
+                 format without names. Derive `Serialize` and `Deserialize` without them",
+            ),
+        }
+    }
+}
