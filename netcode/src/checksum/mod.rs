@@ -16,6 +16,9 @@ use crate::diagnostics::SessionStats;
 
 pub(crate) use hasher::ValueHasher;
 
+/// Frames of one peer that wait for ours: eight seconds at the default interval. A peer that is
+/// further on, or says so, must not push out what others said.
+const MAX_WAITING_PER_PEER: usize = 16;
 /// Checksums kept: two minutes at the default interval, far longer than any peer lags behind another.
 const MAX_KEPT: usize = 256;
 
@@ -66,6 +69,8 @@ impl DesyncReport {
 #[derive(Resource, Clone, Debug, Default)]
 pub struct ChecksumLog {
     entries: VecDeque<Entry>,
+    /// Who gave a checksum for a frame of `entries`: only the first one of each peer counts.
+    heard: VecDeque<(u32, PeerId)>,
     /// Checksums of peers for frames that are not confirmed here yet.
     waiting: VecDeque<(PeerId, Entry)>,
 }
@@ -92,9 +97,13 @@ impl ChecksumLog {
             self.entries.pop_front();
         }
         self.entries.push_back(Entry { frame, parts: parts.to_vec() });
+        let oldest = self.entries.front().map_or(0, |entry| entry.frame);
+        self.heard.retain(|&(frame, _)| frame >= oldest);
+        let Self { waiting, heard, .. } = self;
         let mut found = Vec::new();
-        self.waiting.retain(|(peer, theirs)| {
+        waiting.retain(|(peer, theirs)| {
             if theirs.frame == frame {
+                heard.push_back((frame, *peer));
                 let differing = differing_parts(parts, &theirs.parts);
                 if !differing.is_empty() {
                     found.push((*peer, differing));
@@ -105,18 +114,31 @@ impl ChecksumLog {
         found
     }
 
-    /// Takes what a peer says of a frame; returns the parts that differ, if our own frame is known already.
-    pub(crate) fn receive(&mut self, peer: PeerId, frame: u32, parts: Vec<u64>) -> Vec<usize> {
+    /// Takes what a peer says of a frame; returns the parts that differ, if our own frame is known
+    /// already. None if the peer has said something of that frame before.
+    pub(crate) fn receive(
+        &mut self,
+        peer: PeerId,
+        frame: u32,
+        parts: Vec<u64>,
+    ) -> Option<Vec<usize>> {
+        let waiting = self.waiting.iter().map(|(other, theirs)| (theirs.frame, *other));
+        if waiting.chain(self.heard.iter().copied()).any(|it| it == (frame, peer)) {
+            return None;
+        }
         if let Some(ours) = self.entries.iter().rev().find(|entry| entry.frame == frame) {
-            return differing_parts(&ours.parts, &parts);
+            self.heard.push_back((frame, peer));
+            return Some(differing_parts(&ours.parts, &parts));
         }
         if self.entries.back().is_none_or(|newest| newest.frame < frame) {
-            if self.waiting.len() == MAX_KEPT {
-                self.waiting.pop_front();
+            let mut theirs = self.waiting.iter().filter(|(other, _)| *other == peer);
+            if theirs.nth(MAX_WAITING_PER_PEER - 1).is_some() {
+                let first = self.waiting.iter().position(|(other, _)| *other == peer);
+                first.and_then(|first| self.waiting.remove(first));
             }
             self.waiting.push_back((peer, Entry { frame, parts }));
         }
-        Vec::new()
+        Some(Vec::new())
     }
 
     /// The newest frame with a checksum, and the checksum.
@@ -162,19 +184,43 @@ mod tests {
     #[test]
     fn a_difference_is_found_whoever_is_first() {
         let mut log = ChecksumLog::default();
-        assert!(log.receive(peer(), 30, vec![1, 9]).is_empty());
+        assert_eq!(log.receive(peer(), 30, vec![1, 9]), Some(vec![]));
         assert_eq!(log.push(30, &[1, 2]), [(peer(), vec![1])]);
         assert!(log.push(60, &[3, 4]).is_empty());
-        assert_eq!(log.receive(peer(), 60, vec![0, 4]), [0]);
-        assert!(log.receive(peer(), 60, vec![3, 4]).is_empty());
+        assert_eq!(log.receive(peer(), 60, vec![0, 4]), Some(vec![0]));
+        assert_eq!(log.receive(PeerId::from_u128(2), 60, vec![3, 4]), Some(vec![]));
+    }
+
+    #[test]
+    fn only_the_first_checksum_of_a_peer_for_a_frame_counts() {
+        let mut log = ChecksumLog::default();
+        log.push(30, &[1]);
+        assert_eq!(log.receive(peer(), 30, vec![2]), Some(vec![0]));
+        assert_eq!(log.receive(peer(), 30, vec![2]), None, "it was compared");
+        assert_eq!(log.receive(peer(), 60, vec![2]), Some(vec![]));
+        assert_eq!(log.receive(peer(), 60, vec![3]), None, "it waits");
+        assert_eq!(log.push(60, &[1]), [(peer(), vec![0])]);
+        assert_eq!(log.receive(peer(), 60, vec![1]), None, "it waited");
+    }
+
+    #[test]
+    fn early_checksums_of_one_peer_push_out_none_of_another() {
+        let mut log = ChecksumLog::default();
+        let other = PeerId::from_u128(2);
+        log.receive(other, 30, vec![9]);
+        for frame in 31..1000 {
+            log.receive(peer(), frame, vec![9]);
+        }
+        assert!(log.waiting.len() <= 1 + MAX_WAITING_PER_PEER);
+        assert_eq!(log.push(30, &[1]), [(other, vec![0])]);
     }
 
     #[test]
     fn a_missing_part_is_a_difference() {
         let mut log = ChecksumLog::default();
         log.push(30, &[1, 2]);
-        assert_eq!(log.receive(peer(), 30, vec![1]), [1]);
-        assert_eq!(log.receive(peer(), 30, vec![1, 2, 3]), [2]);
+        assert_eq!(log.receive(peer(), 30, vec![1]), Some(vec![1]));
+        assert_eq!(log.receive(PeerId::from_u128(2), 30, vec![1, 2, 3]), Some(vec![2]));
     }
 
     #[test]
@@ -184,7 +230,11 @@ mod tests {
             log.receive(peer(), 1_000_000 + frame, vec![1]);
             log.push(frame, &[1]);
         }
-        assert!(log.waiting.len() <= MAX_KEPT && log.entries.len() <= MAX_KEPT);
+        assert!(log.waiting.len() <= MAX_WAITING_PER_PEER && log.entries.len() <= MAX_KEPT);
+        for frame in 0..10_000 {
+            log.receive(peer(), frame, vec![1]);
+        }
+        assert!(log.heard.len() <= MAX_KEPT);
         assert_eq!(log.latest().map(|(frame, _)| frame), Some(9_999));
     }
 }

@@ -80,6 +80,8 @@ pub struct DroppedPackets {
     pub not_inputs: u32,
     /// Measurements of the round-trip time that cannot be. The inputs beside them are used.
     pub bad_echo: u32,
+    /// Checksums of a frame for which the peer has given one already.
+    pub repeated_checksum: u32,
     /// Offers, answers, candidates and lists of STUN and TURN servers that no WebRTC stack could use.
     pub bad_signal: u32,
 }
@@ -93,7 +95,7 @@ impl DroppedPackets {
 
     /// All counters with the names of their reasons.
     #[must_use]
-    pub fn by_reason(&self) -> [(&'static str, u32); 12] {
+    pub fn by_reason(&self) -> [(&'static str, u32); 13] {
         [
             ("oversized", self.oversized),
             ("malformed", self.malformed),
@@ -106,6 +108,7 @@ impl DroppedPackets {
             ("false ack", self.false_ack),
             ("not inputs", self.not_inputs),
             ("bad echo", self.bad_echo),
+            ("repeated checksum", self.repeated_checksum),
             ("bad signal", self.bad_signal),
         ]
     }

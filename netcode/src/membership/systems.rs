@@ -281,8 +281,14 @@ impl Findings<'_> {
                 *self.pending = PendingStart::Online(plan);
                 self.state.go(SessionState::Starting);
             }
-            Occurrence::Checksums { peer, frame, parts } => {
-                let differing = self.log.receive(peer, frame, parts);
+            Occurrence::Checksums { peer, frame, mut parts } => {
+                // It may have to be kept for a while, and one part too many differs as well as any
+                // number of them.
+                parts.truncate(self.store.hashed_names().count() + 1);
+                let Some(differing) = self.log.receive(peer, frame, parts) else {
+                    connection.dropped.repeated_checksum += 1;
+                    return;
+                };
                 if !differing.is_empty() {
                     let report = desync_report(&self.store, frame, peer, &differing);
                     report.count(&mut self.stats);

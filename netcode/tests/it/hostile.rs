@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::support::{Input, assert_agreement, build, busy, state, stats, write_to_all};
 
 /// The first byte of every control message, as PROTOCOL.md has it.
-const WIRE_VERSION: u8 = 6;
+pub(crate) const WIRE_VERSION: u8 = 6;
 
 /// A datagram as PROTOCOL.md has it: of this epoch and frame, with inputs from `first` on, the sender lacking ours from `wanted` on.
 fn datagram(epoch: u8, frame: u32, first: i16, wanted: i16, runs: &[(u8, &[u8])]) -> Vec<u8> {
@@ -104,12 +104,12 @@ fn checksums_count_only_of_who_plays() {
     });
     three.run_until("two play", |apps| apps[..2].iter().all(|app| state(app).is_running()));
     three.updates(120);
-    // Of frame 60, in the epoch that runs: wrong, if it counted.
-    let lie = [WIRE_VERSION, 3, 1, 60, 1, 7];
+    // Of frame 210, in the epoch that runs: wrong, if it counted.
+    let lie = [WIRE_VERSION, 3, 1, 210, 1, 7];
     for (stepper, from) in [(&mut stepper, 1), (&mut three, 2)] {
         stepper.updates(120);
         stepper.inject_control(from, 0, &lie);
-        stepper.updates(5);
+        stepper.updates(120);
     }
     assert_eq!(stats(stepper.app(0)).desyncs, 1, "a player's word counts");
     assert_eq!(stats(three.app(0)).desyncs, 0);

@@ -4,6 +4,7 @@ mod support;
 
 mod away;
 mod blockers;
+mod claims;
 mod departures;
 #[cfg(not(target_arch = "wasm32"))]
 mod fuzz;
