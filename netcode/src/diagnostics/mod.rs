@@ -80,6 +80,8 @@ pub struct DroppedPackets {
     pub not_inputs: u32,
     /// Measurements of the round-trip time that cannot be. The inputs beside them are used.
     pub bad_echo: u32,
+    /// Claims to lack inputs of ours that the peer has. The inputs beside them are used.
+    pub false_lag: u32,
     /// Checksums of a frame for which the peer has given one already.
     pub repeated_checksum: u32,
     /// Offers, answers, candidates and lists of STUN and TURN servers that no WebRTC stack could use.
@@ -95,7 +97,7 @@ impl DroppedPackets {
 
     /// All counters with the names of their reasons.
     #[must_use]
-    pub fn by_reason(&self) -> [(&'static str, u32); 13] {
+    pub fn by_reason(&self) -> [(&'static str, u32); 14] {
         [
             ("oversized", self.oversized),
             ("malformed", self.malformed),
@@ -108,6 +110,7 @@ impl DroppedPackets {
             ("false ack", self.false_ack),
             ("not inputs", self.not_inputs),
             ("bad echo", self.bad_echo),
+            ("false lag", self.false_lag),
             ("repeated checksum", self.repeated_checksum),
             ("bad signal", self.bad_signal),
         ]

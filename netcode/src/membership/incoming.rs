@@ -117,9 +117,13 @@ impl Connection {
         }
         let frame = self.frame;
         let taken = self.exchange.with(|exchange| exchange.receive(from, &header, &inputs, frame));
-        if let Some(Err(bad)) = taken {
-            self.dropped.count(bad);
-            return Sense::None;
+        match taken {
+            Some(Err(bad)) => {
+                self.dropped.count(bad);
+                return Sense::None;
+            }
+            Some(Ok(is_lag_possible)) => self.dropped.false_lag += u32::from(!is_lag_possible),
+            None => {}
         }
         let is_echo_sound = link.clock.receive(now, &header, our_frame, fps);
         self.dropped.bad_echo += u32::from(!is_echo_sound);

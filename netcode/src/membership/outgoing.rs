@@ -85,7 +85,7 @@ impl Connection {
         let peer = link.peer;
         link.last_sent = now;
         let header = link.clock.header(now, epoch, if epoch == 0 { 0 } else { frame });
-        let inputs = self.exchange.with(|exchange| exchange.inputs_for(peer, frame)).flatten();
+        let inputs = self.exchange.with(|exchange| exchange.inputs_for(peer, &header)).flatten();
         self.bytes.clear();
         if (Datagram { header, inputs }).encode(&mut self.bytes).is_ok() {
             self.meter_out.count(self.bytes.len());

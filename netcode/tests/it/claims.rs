@@ -4,9 +4,28 @@
 use netcode::testing::Stepper;
 
 use crate::{
-    hostile::WIRE_VERSION,
-    support::{build, busy, stats},
+    hostile::{WIRE_VERSION, datagram},
+    support::{assert_agreement, build, busy, stats},
 };
+
+#[test]
+fn a_claim_to_lack_our_inputs_does_not_lengthen_our_delay() {
+    let mut stepper = Stepper::in_match(2, build(busy));
+    stepper.updates(240);
+    assert_eq!(stats(stepper.app(0)).input_delay, 1);
+    for update in 0..600u16 {
+        let frame = stats(stepper.app(0)).frames;
+        let mut claim = datagram(1, frame, -1, -8, &[]);
+        // Newer by the peer's clock than all that it says itself.
+        claim[6..8].copy_from_slice(&(20_000 + 17 * update).to_le_bytes());
+        stepper.inject_datagram(1, 0, &claim);
+        stepper.update();
+    }
+    let stats = stats(stepper.app(0));
+    assert_eq!(stats.input_delay, 1);
+    assert!(stats.dropped.false_lag >= 590, "{:?}", stats.dropped);
+    assert_agreement(&stepper, 20);
+}
 
 #[test]
 fn a_wrong_checksum_counts_once_however_often_it_is_said() {

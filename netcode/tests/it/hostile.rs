@@ -13,7 +13,13 @@ use crate::support::{Input, assert_agreement, build, busy, state, stats, write_t
 pub(crate) const WIRE_VERSION: u8 = 6;
 
 /// A datagram as PROTOCOL.md has it: of this epoch and frame, with inputs from `first` on, the sender lacking ours from `wanted` on.
-fn datagram(epoch: u8, frame: u32, first: i16, wanted: i16, runs: &[(u8, &[u8])]) -> Vec<u8> {
+pub(crate) fn datagram(
+    epoch: u8,
+    frame: u32,
+    first: i16,
+    wanted: i16,
+    runs: &[(u8, &[u8])],
+) -> Vec<u8> {
     let mut bytes = vec![epoch, 0xfc];
     bytes.extend_from_slice(&frame.to_le_bytes());
     // The clocks of both sides, how long the echo was held (it has heard nothing), the lead; then inputs follow.

@@ -138,6 +138,7 @@ fn add(sum: &mut DroppedPackets, dropped: &DroppedPackets) {
     sum.false_ack += dropped.false_ack;
     sum.not_inputs += dropped.not_inputs;
     sum.bad_echo += dropped.bad_echo;
+    sum.false_lag += dropped.false_lag;
     sum.repeated_checksum += dropped.repeated_checksum;
     sum.flooded += dropped.flooded;
     sum.stranger += dropped.stranger;

@@ -4,6 +4,7 @@
 //! is made here, from datagrams that passed the guard. So what is repeated, when, and how much, is decided here too, and
 //! by the clock of the game rather than by timers of its own.
 
+mod delivered;
 #[cfg(any(test, feature = "testing"))]
 mod lies;
 
@@ -12,11 +13,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ggrs::{Message, NonBlockingSocket};
 use signaling::protocol::PeerId;
 
+use self::delivered::{Delivered, Lag};
 use super::{
     ggrs_message::{GgrsBody, inputs_in},
     guard::{BadInputs, MAX_INPUT_FRAMES, PeerInputs, Rules},
     input_log::InputLog,
-    packet::{DatagramHeader, Inputs, MAX_DATAGRAM_BYTES},
+    packet::{DatagramHeader, Inputs, MAX_DATAGRAM_BYTES, Millis},
     predicted::Predicted,
 };
 use crate::packed_input::{PackedInput, ReadInput, unpack_all};
@@ -69,6 +71,7 @@ struct Peer {
     questions: Vec<u32>,
     /// The first of our frames that no datagram to it had yet.
     told: u32,
+    delivered: Delivered,
     /// The highest frame that it said it was at, and how far its inputs reached beyond that.
     newest_frame: u32,
     delay: i32,
@@ -100,6 +103,7 @@ impl Exchange {
             is_here: false,
             questions: Vec::new(),
             told: 0,
+            delivered: Delivered::default(),
             newest_frame: 0,
             delay: 0,
             sampled_at: None,
@@ -122,13 +126,14 @@ impl Exchange {
     }
 
     /// Takes what a datagram of this epoch has for us. `frame` is the one that we simulate next.
+    /// False if the peer claims to lack inputs of ours that it has; its own are taken all the same.
     pub(crate) fn receive(
         &mut self,
         from: PeerId,
         header: &DatagramHeader,
         inputs: &Inputs,
         frame: u32,
-    ) -> Result<(), BadInputs> {
+    ) -> Result<bool, BadInputs> {
         let rules = Rules {
             frame,
             our_end: self.ours.end(),
@@ -138,6 +143,7 @@ impl Exchange {
         };
         let Some(peer) = self.peer(from) else { return Err(BadInputs::NoSeat) };
         peer.is_here = true;
+        let acked = peer.inputs.acked();
         peer.inputs.take(header.frame, inputs, &rules)?;
         // What it pressed before its present frame is under way, or here.
         if header.frame >= peer.newest_frame && !inputs.runs.is_empty() {
@@ -145,13 +151,16 @@ impl Exchange {
             let delay = i64::from(peer.inputs.known()) - i64::from(header.frame);
             peer.delay = delay.clamp(0, i64::from(MAX_DELAY)) as i32;
         }
-        // It simulates the frame in the header next, and lacks our inputs from `wanted` on. One sample a frame of ours is enough, and
-        // nobody gives more.
-        if peer.sampled_at.replace(frame) == Some(frame) {
-            return Ok(());
+        // It simulates the frame in the header next, and lacks our inputs from `wanted` on.
+        let lacking = header.frame.saturating_add_signed(i32::from(inputs.wanted));
+        let lag = peer.delivered.judge(header, lacking, acked, frame);
+        // One sample a frame of ours is enough, and nobody gives more.
+        if let Lag::Frames(frames) = lag
+            && peer.sampled_at.replace(frame) != Some(frame)
+        {
+            self.predicted.count(frames);
         }
-        self.predicted.count(u32::from(inputs.wanted.min(0).unsigned_abs()));
-        Ok(())
+        Ok(lag != Lag::False)
     }
 
     /// How many frames of our inputs the peers predicted, since the last call.
@@ -159,9 +168,9 @@ impl Exchange {
         std::mem::take(&mut self.predicted)
     }
 
-    /// What the next datagram to a peer has for it, while we are at `frame`.
-    pub(crate) fn inputs_for(&mut self, to: PeerId, frame: u32) -> Option<Inputs> {
-        let relative = |other: u32| i16::try_from(i64::from(other) - i64::from(frame)).ok();
+    /// What the datagram to a peer with this header has for it.
+    pub(crate) fn inputs_for(&mut self, to: PeerId, header: &DatagramHeader) -> Option<Inputs> {
+        let relative = |other: u32| i16::try_from(i64::from(other) - i64::from(header.frame)).ok();
         let Self { ours, peers, rules, .. } = self;
         let peer = peers.iter_mut().find(|peer| peer.id == to)?;
         let first = peer.inputs.acked();
@@ -172,6 +181,10 @@ impl Exchange {
         let sent: u32 = inputs.runs.iter().map(|run| u32::from(run.frames)).sum();
         let end = first + sent;
         peer.told = peer.told.max(end);
+        if peer.is_here {
+            // Before that it may drop them, and echo the datagram all the same.
+            peer.delivered.note_sent(header.sent_ms, end);
+        }
         Some(inputs)
     }
 
@@ -319,6 +332,10 @@ mod tests {
         pack_all(&[input], 1, PackedInput::read::<u8>).expect("it is an input")
     }
 
+    fn at(frame: u32) -> DatagramHeader {
+        DatagramHeader { frame, ..DatagramHeader::default() }
+    }
+
     /// Plays frames in which we press `input`; those after which a datagram was due. The peer acknowledges `lag` frames late.
     fn played(frames: u32, lag: u32, lateness: Lateness, input: fn(u32) -> u8) -> Vec<u32> {
         let mut exchange = exchange();
@@ -327,10 +344,10 @@ mod tests {
             exchange.ours.push(&packed(input(frame)));
             let acked =
                 Inputs { wanted: (frame + 1).saturating_sub(lag) as i16, ..Inputs::default() };
-            assert_eq!(exchange.receive(PEER, &DatagramHeader::default(), &acked, frame), Ok(()));
+            assert_eq!(exchange.receive(PEER, &DatagramHeader::default(), &acked, frame), Ok(true));
             if exchange.is_due(PEER, lateness) {
                 due.push(frame);
-                exchange.inputs_for(PEER, frame);
+                exchange.inputs_for(PEER, &at(frame));
             }
         }
         due
@@ -360,13 +377,13 @@ mod tests {
         for input in [1, 1, 2] {
             exchange.ours.push(&packed(input));
         }
-        let inputs = exchange.inputs_for(PEER, 1).expect("the peer is in the match");
+        let inputs = exchange.inputs_for(PEER, &at(1)).expect("the peer is in the match");
         assert_eq!((inputs.first, inputs.wanted, inputs.runs.len()), (-1, -1, 2));
         let acked = Inputs { wanted: 2, ..Inputs::default() };
-        assert_eq!(exchange.receive(PEER, &DatagramHeader::default(), &acked, 3), Ok(()));
+        assert_eq!(exchange.receive(PEER, &DatagramHeader::default(), &acked, 3), Ok(true));
         assert!(exchange.is_behind(PEER));
-        let inputs = exchange.inputs_for(PEER, 3).expect("the peer is in the match");
+        let inputs = exchange.inputs_for(PEER, &at(3)).expect("the peer is in the match");
         assert_eq!((inputs.first, inputs.runs.len()), (-1, 1));
-        assert_eq!(exchange.inputs_for(PeerId::from_u128(9), 3), None);
+        assert_eq!(exchange.inputs_for(PeerId::from_u128(9), &at(3)), None);
     }
 }
