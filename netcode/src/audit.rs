@@ -13,14 +13,18 @@ use std::{
 
 use bevy::{
     ecs::{
-        component::ComponentId, query::FilteredAccessSet, resource::IsResource, schedule::Schedule,
-        system::System as _,
+        component::ComponentId, entity_disabling::Disabled, query::FilteredAccessSet,
+        resource::IsResource, schedule::Schedule, system::System as _,
     },
     prelude::{Fixed, Real, Resource, Time, Virtual, World},
 };
 
 use crate::{
+    config::NetcodeConfig,
+    frame::{MatchSeed, SimFrame},
+    input::PlayerInputs,
     lent::Lent,
+    membership::Roster,
     plugin::Simulate,
     rollback::{Rollback, RollbackId, RollbackStore},
 };
@@ -51,6 +55,23 @@ pub enum AuditProblem {
     Clock,
 }
 
+/// A type that systems of `Simulate` read although it does not roll back. That is sound if it never
+/// changes during a match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnregisteredRead {
+    /// The full path of the type.
+    pub type_name: String,
+    /// The systems, by name.
+    pub systems: Vec<String>,
+}
+
+impl fmt::Display for UnregisteredRead {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "`{}`, read by {}", self.type_name, self.systems.join(", "))
+    }
+}
+
 impl fmt::Display for AuditFinding {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let (name, systems) = (&self.type_name, self.systems.join(", "));
@@ -61,14 +82,16 @@ impl fmt::Display for AuditFinding {
             ),
             AuditProblem::Component => write!(
                 f,
-                "component `{name}` is written by {systems}, but does not roll back: call `.rollback_component::<{short}>()`, or \
+                "component `{name}` is written by {systems}, but does not roll back: {advice}, or \
                  `.allow_unregistered::<{short}>()` if no later frame depends on it",
+                advice = Register { name, method: "rollback_component" },
                 short = short(name)
             ),
             AuditProblem::Resource => write!(
                 f,
-                "resource `{name}` is written by {systems}, but does not roll back: call `.rollback_resource::<{short}>()`, or \
+                "resource `{name}` is written by {systems}, but does not roll back: {advice}, or \
                  `.allow_unregistered::<{short}>()` if no later frame depends on it",
+                advice = Register { name, method: "rollback_resource" },
                 short = short(name)
             ),
             AuditProblem::Message => write!(
@@ -83,6 +106,34 @@ impl fmt::Display for AuditFinding {
                  or `.allow_unregistered::<{short}>()`",
                 short = short(name)
             ),
+        }
+    }
+}
+
+/// How to register a type, in code that compiles.
+struct Register<'a> {
+    name: &'a str,
+    method: &'static str,
+}
+
+impl fmt::Display for Register<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self { name, method } = self;
+        let short = short(name);
+        if name.starts_with("bevy_state::") {
+            f.write_str(
+                "a state changes outside of `Simulate`, so let a registered component or resource \
+                 of yours say how far the match is, and set the state from it outside",
+            )
+        } else if name.starts_with("bevy_") {
+            write!(
+                f,
+                "if Bevy's feature `serialize` gives it `Serialize`, call \
+                 `.{method}::<{short}>()`, else keep what the simulation needs of it in a registered \
+                 type of yours"
+            )
+        } else {
+            write!(f, "call `.{method}::<{short}>()`")
         }
     }
 }
@@ -114,6 +165,8 @@ pub struct AuditReport {
     findings: Vec<AuditFinding>,
     /// Which systems can write a type.
     writers: Vec<(TypeId, String)>,
+    commanders: Vec<String>,
+    reads: Vec<UnregisteredRead>,
 }
 
 impl AuditReport {
@@ -128,6 +181,20 @@ impl AuditReport {
     pub fn writers(&self, type_id: TypeId) -> Vec<String> {
         let all = self.writers.iter().filter(|(written, _)| *written == type_id);
         all.map(|(_, system)| system.clone()).collect()
+    }
+
+    /// The systems of `Simulate` that can spawn, despawn, insert and remove, by name: those with
+    /// `Commands`, and exclusive ones.
+    #[must_use]
+    pub fn commanders(&self) -> &[String] {
+        &self.commanders
+    }
+
+    /// The types that `Simulate` reads and nobody registered. Only what changes during a match does
+    /// harm, so these are no findings.
+    #[must_use]
+    pub fn unregistered_reads(&self) -> &[UnregisteredRead] {
+        &self.reads
     }
 }
 
@@ -152,27 +219,35 @@ fn look_through(world: &mut World, schedule: &mut Schedule) -> AuditReport {
     let systems = &mut schedule.graph_mut().systems;
     let rollback = world.register_component::<Rollback>();
     let keys: Vec<_> = systems.iter().map(|(key, ..)| key).collect();
-    let mut used = Vec::new();
+    let (mut used, mut asked, mut commanders) = (Vec::new(), Vec::new(), Vec::new());
     for key in keys {
         let Some(system) = systems.get_mut(key) else { continue };
         let mut access = system.initialize(world);
         let name = system.name().to_string();
+        let is_commander = system.has_deferred() || system.is_exclusive();
         for condition in systems.get_conditions_mut(key).into_iter().flatten() {
             access.extend(condition.condition.initialize(world));
         }
+        if is_commander {
+            commanders.push(name.clone());
+        }
+        asked.extend(asked_for(&access).into_iter().map(|id| (name.clone(), id)));
         used.extend(accessed(&access, rollback).into_iter().map(|it| (name.clone(), it)));
     }
     // What is used on entities `Without<Rollback>` only, by all systems, is not part of the simulation.
     let inside: BTreeSet<ComponentId> =
         used.iter().filter(|(_, (_, usage))| usage.is_inside).map(|(_, (id, _))| *id).collect();
     let mut found: BTreeMap<(ComponentId, u8), AuditFinding> = BTreeMap::new();
-    let mut writers = Vec::new();
+    let (mut writers, mut reads) = (Vec::new(), Reads::default());
     for (name, (id, usage)) in used {
         let Some(seen) = Seen::new(world, id).filter(|_| inside.contains(&id)) else { continue };
         if usage.is_written {
             writers.push((seen.type_id, name.clone()));
         }
-        let Some(problem) = seen.problem(usage.is_written) else { continue };
+        let Some(problem) = seen.problem(usage.is_written) else {
+            reads.note(id, seen, name);
+            continue;
+        };
         let finding = found.entry((id, problem as u8)).or_insert_with(|| AuditFinding {
             type_name: seen.name,
             problem,
@@ -180,7 +255,38 @@ fn look_through(world: &mut World, schedule: &mut Schedule) -> AuditReport {
         });
         finding.systems.push(name);
     }
-    AuditReport { findings: found.into_values().collect(), writers }
+    for (name, id) in asked {
+        if let Some(seen) = Seen::new(world, id) {
+            reads.note(id, seen, name);
+        }
+    }
+    let findings = found.into_values().collect();
+    AuditReport { findings, writers, commanders, reads: reads.0.into_values().collect() }
+}
+
+/// What is read and does not roll back.
+#[derive(Default)]
+struct Reads(BTreeMap<ComponentId, UnregisteredRead>);
+
+impl Reads {
+    fn note(&mut self, id: ComponentId, seen: Seen, system: String) {
+        if seen.is_registered || seen.is_given() || seen.name.starts_with(NAMELESS) {
+            return;
+        }
+        let read = self
+            .0
+            .entry(id)
+            .or_insert_with(|| UnregisteredRead { type_name: seen.name, systems: Vec::new() });
+        if !read.systems.contains(&system) {
+            read.systems.push(system);
+        }
+    }
+}
+
+/// The components of which a system asks whether an entity has them.
+fn asked_for(access: &FilteredAccessSet) -> BTreeSet<ComponentId> {
+    let parts = access.filtered_accesses().iter();
+    parts.flat_map(|part| part.access().archetypal().iter().chain(part.with_filters())).collect()
 }
 
 /// What a system can access by type, and how. A system that can write everything, an exclusive one, says nothing.
@@ -230,6 +336,23 @@ impl Seen {
         Some(Self { name: info.name().to_string(), type_id, is_registered, is_resource })
     }
 
+    /// Whether it is given to the simulation, the same on all peers.
+    fn is_given(&self) -> bool {
+        let given = [
+            TypeId::of::<Disabled>(),
+            TypeId::of::<IsResource>(),
+            TypeId::of::<MatchSeed>(),
+            TypeId::of::<NetcodeConfig>(),
+            TypeId::of::<Rollback>(),
+            TypeId::of::<RollbackId>(),
+            TypeId::of::<Roster>(),
+            TypeId::of::<SimFrame>(),
+            TypeId::of::<Time>(),
+        ];
+        let inputs = type_name::<PlayerInputs<()>>().trim_end_matches("<()>");
+        given.contains(&self.type_id) || self.name.starts_with(inputs)
+    }
+
     fn problem(&self, is_written: bool) -> Option<AuditProblem> {
         let clocks = [
             TypeId::of::<Time<Real>>(),
@@ -263,6 +386,19 @@ mod tests {
         assert!(finding.to_string().ends_with("so query `&RollbackId`"), "{finding}");
         finding.type_name = "game::RollbackId".into();
         assert!(finding.to_string().contains("rollback_component"), "{finding}");
+    }
+
+    #[test]
+    fn nobody_is_told_to_register_a_state() {
+        let finding = AuditFinding {
+            type_name: "bevy_state::state::resources::NextState<game::Phase>".into(),
+            problem: AuditProblem::Resource,
+            systems: vec!["game::finish".into()],
+        };
+        let text = finding.to_string();
+        assert!(text.contains("outside of `Simulate`") && text.contains("game::finish"), "{text}");
+        assert!(text.contains("`.allow_unregistered::<NextState<Phase>>()`"), "{text}");
+        assert!(!text.contains("rollback_resource"), "{text}");
     }
 
     #[test]

@@ -80,7 +80,7 @@ mod protocol_examples;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use audit::{AuditFinding, AuditProblem, AuditReport};
+pub use audit::{AuditFinding, AuditProblem, AuditReport, UnregisteredRead};
 pub use checksum::{ChecksumLog, DesyncDetected, DesyncReport};
 pub use codec::SerializeFault;
 pub use config::{ConfigError, FloodLimits, InputDelay, NetcodeConfig};

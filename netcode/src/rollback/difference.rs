@@ -28,13 +28,16 @@ pub(crate) struct Difference {
     pub(crate) field: String,
     /// The field in the first version and in the second, as text.
     pub(crate) values: [String; 2],
+    /// Whether one of the versions has no such component, or no such resource.
+    pub(crate) is_missing: bool,
 }
 
 impl Difference {
     /// The type differs, and nobody knows where.
     pub(super) fn somewhere_in(type_name: &'static str, type_id: TypeId) -> Self {
         let values = ["something".to_owned(), "something else".to_owned()];
-        Self { type_name, type_id, entity: None, field: String::new(), values }
+        let (entity, field) = (None, String::new());
+        Self { type_name, type_id, entity, field, values, is_missing: false }
     }
 }
 
@@ -188,6 +191,7 @@ fn unsaid_entity<T: 'static>(
         entity: owner,
         field,
         values: [number.to_string(), whose],
+        is_missing: false,
     })
 }
 
@@ -220,6 +224,7 @@ fn between<T: 'static>(
     if hash(&values[0]) == hash(&values[1]) {
         return None;
     }
+    let is_missing = values.iter().any(Option::is_none);
     let shown = [&values[0], &values[1]].map(|value| match value {
         Some(value) => {
             (hashing.show)(value).unwrap_or(Value::from("a value that JSON does not know"))
@@ -229,7 +234,7 @@ fn between<T: 'static>(
     let (field, values) = first_difference(String::new(), &shown[0], &shown[1])
         .unwrap_or_else(|| (String::new(), shown.map(|value| format!("{value} (in other bits)"))));
     let (type_name, type_id) = (std::any::type_name::<T>(), TypeId::of::<T>());
-    Some(Difference { type_name, type_id, entity, field, values })
+    Some(Difference { type_name, type_id, entity, field, values, is_missing })
 }
 
 /// The way to the first place where two trees differ, and what stands there.

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod advice;
 mod away;
 mod blockers;
 mod claims;

@@ -5,7 +5,7 @@ use std::fmt;
 use bevy::prelude::Message;
 
 use crate::{
-    audit::AuditFinding,
+    audit::{AuditFinding, AuditReport, UnregisteredRead},
     packed_input::UnfitInput,
     rollback::{Difference, OpaqueValue, RollbackId},
 };
@@ -94,8 +94,16 @@ pub struct Divergence {
     /// The field as it was first, and when simulated again, as text; `none` where the component was missing. For
     /// [`DivergenceCause::UnsaidEntity`] the number in the field, and the entity whose number it is.
     pub values: [String; 2],
+    /// Whether the entity, the component or the resource is missing in one of the two: then it was
+    /// spawned or despawned, inserted or removed.
+    pub is_missing: bool,
     /// The systems in [`Simulate`](crate::Simulate) that can write the type, by name.
     pub writers: Vec<String>,
+    /// The systems in [`Simulate`](crate::Simulate) that can spawn, despawn, insert and remove, by
+    /// name.
+    pub commanders: Vec<String>,
+    /// What [`Simulate`](crate::Simulate) reads although it does not roll back.
+    pub unregistered_reads: Vec<UnregisteredRead>,
     /// What it took for the difference to show.
     pub cause: DivergenceCause,
 }
@@ -122,12 +130,15 @@ impl DivergenceCause {
             Self::NotRepeatable => {
                 "The same inputs were simulated twice from the same registered world. So something else had a part in it: a \
                  component or resource that is not registered, an entity that was spawned without `Rollback`, a `Local`, a message \
-                 of an earlier frame, a clock, an unseeded random number, the order of a hash map, or `Changed` and `Added`."
+                 of an earlier frame, a clock, an unseeded random number, the order of a hash map, \
+                 `Changed` and `Added`, or the order of a query: in a loop that spawns, despawns \
+                 or emits, take `Ordered`."
             }
             Self::Order => {
                 "It takes another order of the entities to see it, and that order is not part of the simulation. So a system \
-                 depends on the order of a query: take `Ordered`, or sort by `RollbackId`. (A hash map that is filled from a query \
-                 has its order too.)"
+                 depends on the order of a query: take `Ordered`, or sort by `RollbackId`. That \
+                 goes for a loop that only spawns, despawns or emits, too, and for a hash map that is \
+                 filled from a query."
             }
             Self::Entities => {
                 "It showed when entities had been spawned anew under the same `RollbackId`. So the simulation needs a component or \
@@ -152,20 +163,66 @@ impl Divergence {
         frame: u32,
         difference: Difference,
         cause: DivergenceCause,
-        writers: Vec<String>,
+        report: Option<&AuditReport>,
     ) -> Self {
-        let Difference { type_name, type_id: _, entity, field, values } = difference;
-        Self { frame, type_name, entity, field, values, writers, cause }
+        let Difference { type_name, type_id, entity, field, values, is_missing } = difference;
+        Self {
+            frame,
+            type_name,
+            entity,
+            field,
+            values,
+            is_missing,
+            writers: report.map(|it| it.writers(type_id)).unwrap_or_default(),
+            commanders: report.map(|it| it.commanders().to_vec()).unwrap_or_default(),
+            unregistered_reads: report
+                .map(|it| it.unregistered_reads().to_vec())
+                .unwrap_or_default(),
+            cause,
+        }
     }
-}
 
-impl Divergence {
-    fn write_writers(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match &*self.writers {
-            [] => f.write_str(
-                " No system is known to write that type; commands, observers or exclusive systems may.",
+    /// Who can have made the difference.
+    fn write_systems(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        if !self.is_missing && !self.writers.is_empty() {
+            write!(f, " Systems that can write it: {}.", self.writers.join(", "))?;
+        }
+        // In another order entities get other ids, and then every value of theirs differs.
+        let may_be_commands =
+            self.is_missing || self.writers.is_empty() || self.cause == DivergenceCause::Order;
+        match &*self.commanders {
+            [] if self.is_missing || self.writers.is_empty() => {
+                f.write_str(" No system is known to do that; an observer or a hook may.")
+            }
+            [_, ..] if may_be_commands => write!(
+                f,
+                " Systems that can spawn, despawn, insert and remove: {}.",
+                self.commanders.join(", ")
             ),
-            writers => write!(f, " Systems that can write it: {}.", writers.join(", ")),
+            _ => Ok(()),
+        }
+    }
+
+    /// What comes from outside of the simulation.
+    fn write_reads(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        /// More than that nobody reads through.
+        const MAX_LISTED: usize = 8;
+        let is_from_outside =
+            matches!(self.cause, DivergenceCause::NotRepeatable | DivergenceCause::Entities);
+        if !is_from_outside || self.unregistered_reads.is_empty() {
+            return Ok(());
+        }
+        let reads = self.unregistered_reads.iter().take(MAX_LISTED).map(ToString::to_string);
+        let reads: Vec<String> = reads.collect();
+        write!(
+            f,
+            " The simulation also reads what does not roll back, and must not change during a \
+             match: {}",
+            reads.join("; ")
+        )?;
+        match self.unregistered_reads.len().saturating_sub(MAX_LISTED) {
+            0 => f.write_str("."),
+            more => write!(f, "; and {more} more types."),
         }
     }
 }
@@ -197,9 +254,10 @@ impl fmt::Display for Divergence {
             )?,
             _ => {
                 write!(f, ", was {first} and is now {again}.")?;
-                self.write_writers(f)?;
+                self.write_systems(f)?;
             }
         }
-        write!(f, " {}", self.cause.advice())
+        write!(f, " {}", self.cause.advice())?;
+        self.write_reads(f)
     }
 }

@@ -118,7 +118,7 @@ impl<I: GameInput> Epoch<I> {
             let found = unsaid
                 .or_else(|| store.difference_to_bytes(frame).zip(Some(DivergenceCause::Bytes)));
             if let Some((difference, cause)) = found {
-                let divergence = Divergence::new(frame, difference, cause, Vec::new());
+                let divergence = Divergence::new(frame, difference, cause, None);
                 fail(world, SyncTestFailure::Diverged(Box::new(divergence)));
                 return false;
             }
@@ -156,8 +156,7 @@ impl<I: GameInput> Epoch<I> {
         let (frame, difference) = self.run_again(world, depth, disturbance)?;
         let cause = self.cause(world, depth, frame, disturbance);
         let report = world.get_resource::<AuditReport>();
-        let writers = report.map(|report| report.writers(difference.type_id));
-        let divergence = Divergence::new(frame, difference, cause, writers.unwrap_or_default());
+        let divergence = Divergence::new(frame, difference, cause, report);
         Some(SyncTestFailure::Diverged(Box::new(divergence)))
     }
 
@@ -172,8 +171,9 @@ impl<I: GameInput> Epoch<I> {
     ) -> DivergenceCause {
         /// A shuffle may happen to leave the order as it was.
         const ATTEMPTS: usize = 4;
-        if !matches!(&self.kind, Kind::SyncTest(run) if run.chaos.is_some()) {
-            return DivergenceCause::NotRepeatable;
+        if let Kind::SyncTest(run) = &mut self.kind {
+            // The match is over: to disturb it does no harm any more, whatever the mode is.
+            run.chaos.get_or_insert_with(|| Chaos::new(0));
         }
         let mut hashes = |disturbance| self.hashes_again(world, depth, frame, disturbance);
         let undisturbed = hashes(Disturbance::None);
