@@ -13,10 +13,14 @@ use std::{
 
 use bevy::{
     ecs::{
-        component::ComponentId, entity_disabling::Disabled, query::FilteredAccessSet,
-        resource::IsResource, schedule::Schedule, system::System as _,
+        component::ComponentId,
+        entity_disabling::Disabled,
+        query::FilteredAccessSet,
+        resource::IsResource,
+        schedule::{Schedule, ScheduleGraph, SystemKey},
+        system::System as _,
     },
-    prelude::{Fixed, Real, Resource, Time, Virtual, World},
+    prelude::{Commands, Fixed, Real, Resource, Time, Virtual, World},
 };
 
 use crate::{
@@ -27,6 +31,7 @@ use crate::{
     membership::Roster,
     plugin::Simulate,
     rollback::{Rollback, RollbackId, RollbackStore},
+    spawn_order::unordered_commands,
 };
 
 /// A type that a system of `Simulate` uses although it does not roll back.
@@ -53,6 +58,9 @@ pub enum AuditProblem {
     Message,
     /// A clock that runs by the machine: not the same on two peers, nor in two simulations of one frame.
     Clock,
+    /// Systems with `Commands` that run in no fixed order: the first may run before or after each
+    /// of the others.
+    Unordered,
 }
 
 /// A type that systems of `Simulate` read although it does not roll back. That is sound if it never
@@ -106,6 +114,17 @@ impl fmt::Display for AuditFinding {
                  or `.allow_unregistered::<{short}>()`",
                 short = short(name)
             ),
+            AuditProblem::Unordered => {
+                let (first, others) = self.systems.split_first().unwrap_or((&systems, &[]));
+                write!(
+                    f,
+                    "{first} and {others} use `Commands` in no fixed order, and entities get their \
+                     `RollbackId` in the order in which they are spawned: order the systems with \
+                     `.chain()`, `.before` or `.after`, or call `.ambiguous_with_all()` on a \
+                     system whose commands may come at any time",
+                    others = others.join(", ")
+                )
+            }
         }
     }
 }
@@ -210,7 +229,10 @@ pub(crate) fn audit(world: &mut World) {
     } else if !report.findings.is_empty() {
         let lines: Vec<String> =
             report.findings.iter().map(|finding| format!("\n  * {finding}")).collect();
-        tracing::warn!("the simulation uses what does not roll back:{}", lines.concat());
+        tracing::warn!(
+            "the simulation uses what does not roll back, or in no fixed order:{}",
+            lines.concat()
+        );
     }
     world.insert_resource(report);
 }
@@ -260,8 +282,19 @@ fn look_through(world: &mut World, schedule: &mut Schedule) -> AuditReport {
             reads.note(id, seen, name);
         }
     }
-    let findings = found.into_values().collect();
+    let unordered = unordered(schedule.graph());
+    let findings = found.into_values().chain(unordered).collect();
     AuditReport { findings, writers, commanders, reads: reads.0.into_values().collect() }
+}
+
+/// Systems of which the commands come in an order that nothing fixes.
+fn unordered(graph: &ScheduleGraph) -> impl Iterator<Item = AuditFinding> {
+    let name = |&key: &SystemKey| graph.systems.get(key).map(|system| system.name().to_string());
+    unordered_commands(graph).into_iter().map(move |(first, others)| AuditFinding {
+        type_name: type_name::<Commands>().into(),
+        problem: AuditProblem::Unordered,
+        systems: [first].iter().chain(&others).filter_map(name).collect(),
+    })
 }
 
 /// What is read and does not roll back.

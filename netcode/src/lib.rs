@@ -70,6 +70,7 @@ mod checksum;
 mod pacing;
 
 mod audit;
+mod spawn_order;
 
 mod effects;
 

@@ -3,7 +3,8 @@
 
 use bevy::{ecs::schedule::ScheduleConfigs, ecs::system::ScheduleSystem, prelude::*};
 use netcode::{
-    AuditFinding, AuditReport, Divergence, DivergenceCause, SyncTestFailure, prelude::*, testing,
+    AuditFinding, AuditProblem, AuditReport, Divergence, DivergenceCause, SyncTestFailure,
+    prelude::*, testing,
 };
 use serde::{Deserialize, Serialize};
 
@@ -180,4 +181,33 @@ fn advice_compiles_and_leaves_nothing_to_find() {
     follow!(app, find("::Fuel"), allow_unregistered::<Fuel>());
     follow!(app, find("::Stock<"), allow_unregistered::<Stock<u8>>());
     assert_eq!(report(&mut app).findings().len(), 3);
+}
+
+#[test]
+fn systems_that_spawn_in_no_fixed_order_are_found() {
+    fn left(mut commands: Commands) {
+        commands.spawn((Rollback, Body { place: -1.0, speed: 0.0 }));
+    }
+    fn right(mut commands: Commands) {
+        commands.spawn((Rollback, Body { place: 1.0, speed: 0.0 }));
+    }
+    #[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
+    struct Left;
+    let findings = |mut app: App| report(&mut app).findings().to_vec();
+    let found = findings(game((left, right)));
+    let [finding] = &*found else { panic!("{found:?}") };
+    assert_eq!(finding.problem, AuditProblem::Unordered);
+    let text = finding.to_string();
+    assert!(
+        text.contains("left") && text.contains("right") && text.contains("`.chain()`"),
+        "{text}"
+    );
+    let failure = testing::sync_test(&mut game((left, right)), SyncTest::EVERY_DEPTH, 1, 50);
+    assert!(matches!(failure, Err(SyncTestFailure::Unregistered(_))), "{failure:?}");
+
+    assert_eq!(findings(game(left)), []);
+    assert_eq!(findings(game((left, right).chain())), []);
+    assert_eq!(findings(game((left, right.after(left)))), []);
+    assert_eq!(findings(game((left.in_set(Left), right.before(Left)))), []);
+    assert_eq!(findings(game((left, right.ambiguous_with_all()))), []);
 }

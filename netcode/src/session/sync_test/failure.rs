@@ -44,7 +44,8 @@ impl fmt::Display for SyncTestFailure {
         match self {
             Self::Unregistered(findings) => {
                 f.write_str(
-                    "the sync test was not run: the simulation uses what does not roll back",
+                    "the sync test was not run: the simulation uses what does not roll back, or in \
+                     no fixed order",
                 )?;
                 findings.iter().try_for_each(|finding| write!(f, "\n  * {finding}"))
             }
