@@ -14,9 +14,10 @@ use super::{
     blocks::Saving,
     clock::Moment,
     columns::{Column, EntityNames, Loading},
+    departure,
     difference::Difference,
     hierarchy::parent_column,
-    identity::{self, DespawnPending, Rollback, RollbackIdCounter},
+    identity::{DespawnPending, Rollback, RollbackIdCounter},
     opaque::{Check, OpaqueValue},
     plan::Plan,
     rows::SavedRows,
@@ -316,7 +317,7 @@ impl RollbackStore {
         let gone = query.iter(world).filter(|(_, pending)| pending.frame < confirmed);
         self.gone.extend(gone.map(|(entity, _)| entity));
         for entity in self.gone.drain(..) {
-            identity::despawn_alone(world, entity, confirmed);
+            departure::despawn_alone(world, entity, confirmed);
         }
     }
 
@@ -338,7 +339,7 @@ impl RollbackStore {
 
     /// Returns the world to what it was before the first match.
     pub(crate) fn reset(&mut self, world: &mut World) {
-        identity::despawn_all(world);
+        departure::despawn_all(world);
         self.confirm(world, u32::MAX);
         for column in &mut self.columns {
             column.reset(world);

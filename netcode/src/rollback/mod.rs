@@ -7,6 +7,7 @@
 //! frames share the copy. A load writes slices back, and only where the world has changed since the save. What was
 //! spawned, despawned or moved between tables in between is sorted out row by row, before the values are written.
 
+mod departure;
 mod identity;
 mod register;
 
@@ -27,14 +28,16 @@ mod sparse;
 mod watch;
 mod write_back;
 
-pub use identity::{Rollback, RollbackCommandsExt, RollbackId};
+pub use departure::RollbackCommandsExt;
+pub use identity::{Rollback, RollbackId};
 pub use opaque::{OpaqueProblem, OpaqueValue};
 pub use order::Ordered;
 pub use register::AppRollbackExt;
 pub use write_back::Restorable;
 
+pub(crate) use departure::despawn_alone;
 pub(crate) use difference::Difference;
 pub(crate) use history::{Hashed, RollbackStore};
-pub(crate) use identity::{InSimulation, Population, RollbackIdCounter, despawn_alone};
+pub(crate) use identity::{InSimulation, Population, RollbackIdCounter};
 pub(crate) use opaque::Check;
 pub(crate) use register::Registrations;

@@ -13,7 +13,8 @@ use bevy::{
 
 use super::{
     columns::EntityRemap,
-    identity::{DespawnPending, InSimulation, Rollback, RollbackId, despawn_alone, enable_tree},
+    departure::{despawn_alone, enable_tree},
+    identity::{DespawnPending, InSimulation, Rollback, RollbackId},
     rows::{SavedRows, are_same, table_of},
     watch::population,
 };
