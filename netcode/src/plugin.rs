@@ -3,6 +3,7 @@
 use bevy::{
     app::MainScheduleOrder,
     ecs::schedule::{LogLevel, ScheduleBuildSettings, ScheduleLabel, SingleThreadedExecutor},
+    input::InputSystems,
     prelude::{App, IntoScheduleConfigs, Last, Plugin, PostUpdate, PreUpdate, Schedule, SystemSet},
 };
 
@@ -51,6 +52,9 @@ pub struct SetupMatch;
 struct LeaveAtExit;
 
 /// What happens in each rendered frame, in this order; all but `Present` in [`PreUpdate`].
+///
+/// All of it comes after Bevy's [`InputSystems`], so [`ReadInputs`] sees the keys of this update. A system of your own that
+/// prepares what [`ReadInputs`] reads goes in between: `.after(InputSystems).before(NetcodeSystems::Receive)`.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NetcodeSystems {
     /// Packets and requests are taken, the lobby and the state change, matches begin and end.
@@ -150,7 +154,8 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
                 NetcodeSystems::Confirm,
                 NetcodeSystems::Send,
             )
-                .chain(),
+                .chain()
+                .after(InputSystems),
         )
         .configure_sets(PostUpdate, NetcodeSystems::Present)
         .add_systems(

@@ -7,6 +7,7 @@ mod away;
 mod blockers;
 mod claims;
 mod departures;
+mod devices;
 #[cfg(not(target_arch = "wasm32"))]
 mod fuzz;
 mod hostile;
