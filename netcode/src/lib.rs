@@ -104,7 +104,9 @@ pub use rollback::{
     AppRollbackExt, OpaqueProblem, OpaqueValue, Ordered, Restorable, Rollback, RollbackCommandsExt,
     RollbackId,
 };
-pub use session::{Divergence, DivergenceCause, SyncTest, SyncTestFailed, SyncTestFailure};
+pub use session::{
+    ConfirmationChange, Divergence, DivergenceCause, SyncTest, SyncTestFailed, SyncTestFailure,
+};
 pub use signaling::{
     ice_servers::IceServer,
     lobby::{Denial, Place, RoomListing, RoomMember, RoomPhase, RoomRequest, RoomState},

@@ -25,7 +25,7 @@ use crate::{
         systems::{Page, PendingStart, Stepped, leave_at_exit, receive, send, take_requests},
     },
     pacing::{Pacer, StepPhase},
-    rollback::{Population, Registrations, RollbackIdCounter, RollbackStore},
+    rollback::{Population, Registrations, RollbackIdCounter, RollbackStore, SimulatedComponents},
     session::{DueSteps, SyncTestFailed, confirm, manage_epoch, pace, set_input_delay, step},
 };
 
@@ -123,6 +123,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             .init_resource::<Lent<RollbackStore>>()
             .init_resource::<RollbackIdCounter>()
             .init_resource::<Population>()
+            .init_resource::<SimulatedComponents>()
             .add_message::<JoinRoom>()
             .add_message::<StartLocal>()
             .add_message::<SetReady>()

@@ -2,27 +2,49 @@
 //!
 //! A despawn inside the prediction window only disables the entity. It is removed once its frame is confirmed;
 //! until then a rollback brings the same [`Entity`] back, with its children, handles and unregistered components.
+//!
+//! A confirmation comes at another frame on each peer, so the simulation must not notice it. What hooks or observers watch is
+//! therefore taken off in the frame in which the entity leaves, and relationships to the entity are cut.
+
+use std::collections::BTreeSet;
 
 use bevy::{
     ecs::{
+        change_detection::MaybeLocation,
         component::{ComponentId, ComponentInfo},
         entity_disabling::Disabled,
+        event::{EntityComponentsTrigger, EventKey},
+        lifecycle::{
+            ComponentHook, ComponentHooks, DESPAWN, DISCARD, Despawn, HookContext, REMOVE,
+        },
         query::Allow,
-        relationship::RelationshipAccessor,
+        relationship::{RelationshipAccessor, RelationshipHookMode},
+        world::DeferredWorld,
     },
-    prelude::{ChildOf, Children, Entity, EntityCommands, EntityWorldMut, With, World},
+    prelude::{
+        ChildOf, Children, Component, Entity, EntityCommands, EntityWorldMut, FromWorld, Observer,
+        Resource, With, World,
+    },
 };
 
-use super::identity::{DespawnPending, Rollback, RollbackIdCounter};
+use super::identity::{DespawnPending, Rollback, RollbackId, RollbackIdCounter};
 use crate::frame::SimFrame;
 
 /// Removes rollback entities in a way that a rollback can undo.
 pub trait RollbackCommandsExt {
     /// Takes the entity and its children out of the world now, and despawns them once no rollback can bring them back.
     ///
-    /// Until then they are [`Disabled`]: invisible to queries and renderers, but with all of their components. Relationships to the entity
-    /// other than that of its children are cut at once; a rollback restores those that are registered.
+    /// Until then they are [`Disabled`]: invisible to queries and renderers, but with what is not registered still on them.
+    /// Relationships to the entity other than that of its children are cut at once; a rollback restores those that are registered.
     /// Plain `despawn` is also correct, but components that are not registered, and children, do not come back.
+    ///
+    /// Observers and hooks of the removal, replacement or despawn of *registered* components run now, as for a plain `despawn`, so
+    /// they may change what rolls back. (An observer of [`Despawn`] is not told the archetype of the entity.) If a rollback
+    /// undoes the departure, it inserts these components again, and restores whatever observers of the insertion change.
+    ///
+    /// Those of components that are *not* registered run when the entity is despawned for good, which is at another frame on
+    /// each peer. They must change nothing that rolls back; if they do, a match undoes it, and a sync test names them
+    /// ([`SyncTestFailure::ChangedAtConfirmation`](crate::SyncTestFailure::ChangedAtConfirmation)).
     fn despawn_rollback(&mut self) -> &mut Self;
 }
 
@@ -57,37 +79,219 @@ impl Unvisited {
 fn disable_tree(world: &mut World, root: Entity, frame: u32) {
     let mut unvisited = Unvisited::new(root);
     while let Some(id) = unvisited.next() {
-        let Ok(mut entity) = world.get_entity_mut(id) else { continue };
-        if entity.contains::<DespawnPending>() {
-            continue;
-        }
+        let Some(entity) = not_yet_left(world, id) else { continue };
         if let Some(children) = entity.get::<Children>() {
             unvisited.more.extend(children.iter());
         }
+        take_off_watched(world, id);
+        // Observers may have sent it off as well.
+        let Some(mut entity) = not_yet_left(world, id) else { continue };
         let was_disabled = entity.contains::<Disabled>();
         entity.insert((Disabled, DespawnPending { frame, was_disabled }));
         cut_relations(world, id);
     }
 }
 
+fn not_yet_left(world: &mut World, entity: Entity) -> Option<EntityWorldMut<'_>> {
+    let entity = world.get_entity_mut(entity).ok()?;
+    (!entity.contains::<DespawnPending>()).then_some(entity)
+}
+
+/// The components that belong to the simulation: all that are registered, and [`ChildOf`].
+#[derive(Resource, Debug)]
+pub(crate) struct SimulatedComponents(Vec<SimulatedComponent>);
+
+#[derive(Clone, Copy, Debug)]
+struct SimulatedComponent {
+    id: ComponentId,
+    /// Bevy runs it for nothing less than a despawn, and lends it to nobody.
+    on_despawn: Option<ComponentHook>,
+}
+
+impl FromWorld for SimulatedComponents {
+    fn from_world(world: &mut World) -> Self {
+        let id = world.register_component::<ChildOf>();
+        Self(vec![SimulatedComponent { id, on_despawn: None }])
+    }
+}
+
+impl SimulatedComponents {
+    /// Adds a registered type.
+    pub(super) fn add<C: Component>(world: &mut World) {
+        let id = world.register_component::<C>();
+        let mut all = world.get_resource_or_init::<Self>();
+        all.0.push(SimulatedComponent { id, on_despawn: C::on_despawn() });
+    }
+}
+
+/// Takes off what hooks and observers watch, so that they run in the frame in which the entity leaves. A load puts it back.
+///
+/// What nobody watches stays on the entity: nobody can tell, and it would cost the load that brings it back.
+fn take_off_watched(world: &mut World, entity: Entity) {
+    let watched = watched_components(world, entity);
+    if watched.is_empty() {
+        return;
+    }
+    let ids: Vec<ComponentId> = watched.iter().map(|component| component.id).collect();
+    if ids.iter().any(|&id| is_observed(world, DESPAWN, id)) {
+        let trigger =
+            EntityComponentsTrigger { components: &ids, old_archetype: None, new_archetype: None };
+        world.trigger_with(Despawn { entity }, trigger);
+    }
+    for SimulatedComponent { id, on_despawn } in watched {
+        if let Some(hook) = on_despawn.filter(|_| !is_relationship_target(world, id)) {
+            let context = HookContext {
+                entity,
+                component_id: id,
+                caller: MaybeLocation::caller(),
+                relationship_hook_mode: RelationshipHookMode::Run,
+            };
+            hook(DeferredWorld::from(&mut *world), context);
+        }
+    }
+    if let Ok(mut entity) = world.get_entity_mut(entity) {
+        entity.remove_by_ids(&ids);
+    }
+}
+
+/// The components of an entity that go with it and are watched. None for one that is not saved, and so would not get them back.
+fn watched_components(world: &World, entity: Entity) -> Vec<SimulatedComponent> {
+    let (Ok(entity), Some(simulated)) =
+        (world.get_entity(entity), world.get_resource::<SimulatedComponents>())
+    else {
+        return Vec::new();
+    };
+    let disabled = world.component_id::<Disabled>();
+    let is_watched = |component: &&SimulatedComponent| {
+        let SimulatedComponent { id, on_despawn } = **component;
+        // An entity that the game itself disabled stays so.
+        entity.contains_id(id)
+            && Some(id) != disabled
+            && (on_despawn.is_some()
+                || has_removal_hook(world, id)
+                || REMOVALS.iter().any(|&event| is_observed(world, event, id)))
+    };
+    let simulated = simulated.0.iter().filter(|_| entity.contains::<Rollback>());
+    simulated.filter(is_watched).copied().collect()
+}
+
+/// What can be observed of a component that goes.
+const REMOVALS: [EventKey; 3] = [DISCARD, REMOVE, DESPAWN];
+
+fn is_observed(world: &World, event: EventKey, id: ComponentId) -> bool {
+    let observers = world.observers().try_get_observers(event);
+    observers.is_some_and(|observers| observers.component_observers().contains_key(&id))
+}
+
+/// Whether a hook runs when the component is removed or replaced.
+fn has_removal_hook(world: &World, id: ComponentId) -> bool {
+    // Bevy says so only to somebody who tries to add another one.
+    let mut hooks = hooks(world, id);
+    hooks.try_on_discard(no_hook).is_none() || hooks.try_on_remove(no_hook).is_none()
+}
+
+fn hooks(world: &World, id: ComponentId) -> ComponentHooks {
+    world.components().get_info(id).map(|info| info.hooks().clone()).unwrap_or_default()
+}
+
+fn no_hook(_: DeferredWorld, _: HookContext) {}
+
+/// Whether anything runs when an entity that has left is despawned for good, except what Bevy and this crate do themselves.
+pub(super) fn is_watched(world: &World, entity: Entity) -> bool {
+    let Ok(entity) = world.get_entity(entity) else { return false };
+    let archetype = entity.archetype();
+    let has_late_child = entity.get::<Children>().is_some_and(|children| {
+        children.iter().any(|&child| world.get::<DespawnPending>(child).is_none())
+    });
+    has_late_child
+        || archetype.has_discard_observer()
+        || archetype.has_remove_observer()
+        || archetype.has_despawn_observer()
+        || archetype.components().iter().any(|&id| has_hook_of_the_game(world, id))
+}
+
+fn has_hook_of_the_game(world: &World, id: ComponentId) -> bool {
+    let is_relationship = || {
+        let info = world.components().get_info(id);
+        info.and_then(ComponentInfo::relationship_accessor).is_some()
+    };
+    let is_hooked = has_removal_hook(world, id) || {
+        let mut hooks = hooks(world, id);
+        hooks.try_on_despawn(no_hook).is_none()
+    };
+    is_hooked && Some(id) != world.component_id::<RollbackId>() && !is_relationship()
+}
+
+/// The observers and hooks that run when these entities are despawned for good, in words.
+pub(super) fn watchers(world: &World, entities: &[Entity]) -> Vec<String> {
+    let mut all = BTreeSet::new();
+    for entity in entities.iter().filter_map(|&entity| world.get_entity(entity).ok()) {
+        for &id in entity.archetype().components() {
+            let Some(info) = world.components().get_info(id) else { continue };
+            for &event in &REMOVALS {
+                let observers = world.observers().try_get_observers(event);
+                let Some(observers) = observers.and_then(|it| it.component_observers().get(&id))
+                else {
+                    continue;
+                };
+                let of_entity = observers.entity_component_observers().get(&entity.id());
+                let of_all = observers.global_observers().keys();
+                for &observer in of_all.chain(of_entity.into_iter().flat_map(|it| it.keys())) {
+                    if let Some(observer) = world.get::<Observer>(observer) {
+                        let name = observer.system_name();
+                        all.insert(format!("`{name}`, an observer of `{}`", info.name()));
+                    }
+                }
+            }
+            if has_hook_of_the_game(world, id) {
+                all.insert(format!("a hook of `{}`", info.name()));
+            }
+        }
+    }
+    all.into_iter().collect()
+}
+
 /// Lets go of everybody who refers to an entity by a relationship, except its children: what a despawn does, but at the frame in which the
 /// entity leaves, which is the same on all peers, and not when that frame is confirmed, which is not.
 fn cut_relations(world: &mut World, entity: Entity) {
-    let Ok(present) = world.get_entity(entity) else { return };
-    let children = world.component_id::<Children>();
-    let is_target = |&id: &ComponentId| {
-        let info = world.components().get_info(id);
-        let accessor = info.and_then(ComponentInfo::relationship_accessor);
-        Some(id) != children
-            && matches!(accessor, Some(RelationshipAccessor::RelationshipTarget { .. }))
-    };
-    let targets: Vec<ComponentId> =
-        present.archetype().components().iter().copied().filter(is_target).collect();
-    for target in targets {
+    for target in relations_to(world, entity) {
         if let Ok(mut entity) = world.get_entity_mut(entity) {
             entity.remove_by_id(target);
         }
     }
+}
+
+/// The components by which others refer to an entity, except its children.
+fn relations_to(world: &World, entity: Entity) -> Vec<ComponentId> {
+    let Ok(present) = world.get_entity(entity) else { return Vec::new() };
+    let children = world.component_id::<Children>();
+    let all = present.archetype().components().iter().copied();
+    all.filter(|&id| Some(id) != children && is_relationship_target(world, id)).collect()
+}
+
+fn is_relationship_target(world: &World, id: ComponentId) -> bool {
+    let info = world.components().get_info(id);
+    let accessor = info.and_then(ComponentInfo::relationship_accessor);
+    matches!(accessor, Some(RelationshipAccessor::RelationshipTarget { .. }))
+}
+
+/// Cuts the relationships to an entity that has left which came about after that. What boards it must not go on until it is
+/// despawned for good.
+pub(super) fn cut_late_relations(world: &mut World, entity: Entity) {
+    cut_relations(world, entity);
+    for child in late_children(world, entity) {
+        world.entity_mut(child).remove::<ChildOf>();
+    }
+}
+
+/// The children of an entity that has left which roll back and have not left with it.
+fn late_children(world: &World, entity: Entity) -> Vec<Entity> {
+    let children = world.get::<Children>(entity).into_iter();
+    let children = children.flat_map(|children| children.iter().copied());
+    let is_late = |&child: &Entity| {
+        world.get::<Rollback>(child).is_some() && world.get::<DespawnPending>(child).is_none()
+    };
+    children.filter(is_late).collect()
 }
 
 /// Undoes [`disable_tree`] for `root` and those of its descendants that do not roll back themselves.

@@ -22,11 +22,13 @@ use super::{
     plan::Plan,
     rows::SavedRows,
 };
-use crate::audit::AllowedUnregistered;
+use crate::{audit::AllowedUnregistered, frame::SimFrame};
 
 /// Hooks and observers may change the world while a frame is loaded, and what they change must be put right. Those that still do
 /// so after this many attempts beyond one for each column answer every load with another change, and never come to an end.
 const MAX_ATTEMPTS: usize = 4;
+/// Slots that are not part of the ring.
+const EXTRA_SLOTS: usize = 2;
 
 /// What became of hashing a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +45,8 @@ pub(crate) enum Hashed {
 pub(crate) struct RollbackStore {
     columns: Vec<Box<dyn Column>>,
     rows: SavedRows,
-    /// Which frame each slot holds. The last slot is for a second version of a frame, to compare it with the first.
+    /// Which frame each slot holds. The last slots are for a second version of a frame, to compare it with the first, and for the world
+    /// as it was before something was despawned for good.
     frames: Vec<Option<SavedFrame>>,
     plan: Plan,
     /// The slot that was saved or loaded last: the world differs from it only where something has a newer change tick.
@@ -60,6 +63,12 @@ struct SavedFrame {
     /// When the frame and the world were last equal.
     as_of: Moment,
     id_counter: u32,
+}
+
+/// What hooks and observers changed in the registered world, and should not have, when something was despawned for good.
+pub(crate) struct ChangeByDespawns {
+    pub(crate) difference: Difference,
+    pub(crate) watchers: Vec<String>,
 }
 
 impl Default for RollbackStore {
@@ -93,7 +102,7 @@ impl RollbackStore {
 
     /// Makes room for the last `depth` frames.
     pub(crate) fn set_depth(&mut self, depth: usize) {
-        let slots = depth + 1;
+        let slots = depth + EXTRA_SLOTS;
         self.frames = vec![None; slots];
         self.base = None;
         self.rows.resize(slots);
@@ -113,6 +122,10 @@ impl RollbackStore {
     }
 
     fn second_slot(&self) -> usize {
+        self.frames.len() - EXTRA_SLOTS
+    }
+
+    fn slot_before_despawns(&self) -> usize {
         self.frames.len() - 1
     }
 
@@ -151,6 +164,10 @@ impl RollbackStore {
         let saved = self.frames[slot]
             .filter(|saved| saved.frame == frame)
             .expect("a frame to load is inside the saved window");
+        self.load_slot(world, slot, saved);
+    }
+
+    fn load_slot(&mut self, world: &mut World, slot: usize, saved: SavedFrame) {
         self.columns.iter_mut().for_each(|column| column.begin_load());
         let attempts = MAX_ATTEMPTS + self.columns.len();
         let is_settled = (0..attempts).any(|_| self.restore_structure(world, slot, saved));
@@ -240,7 +257,10 @@ impl RollbackStore {
 
     /// Where the second version of `frame` differs from the first.
     pub(crate) fn difference(&self, frame: u32) -> Option<Difference> {
-        let slots = [self.slot(frame), self.second_slot()];
+        self.difference_between([self.slot(frame), self.second_slot()])
+    }
+
+    fn difference_between(&self, slots: [usize; 2]) -> Option<Difference> {
         let names = slots.map(|slot| EntityNames::new(&self.rows, slot));
         let column = self
             .columns
@@ -310,15 +330,69 @@ impl RollbackStore {
         self.columns.iter().filter(|column| column.is_hashed()).map(|column| column.name())
     }
 
-    /// Lets go of what left the simulation before `confirmed`, now that no rollback reaches it. To be called in each update.
-    pub(crate) fn confirm(&mut self, world: &mut World, confirmed: u32) {
+    /// Cuts relationships to what has left that came about since it did. To be called at the end of each simulated frame.
+    pub(crate) fn end_frame(&mut self, world: &mut World) {
+        let query = self.departed.get_or_insert_with(|| QueryState::new(world));
+        self.gone.extend(query.iter(world).map(|(entity, _)| entity));
+        for entity in self.gone.drain(..) {
+            departure::cut_late_relations(world, entity);
+        }
+    }
+
+    /// Despawns what left the simulation before `confirmed`, now that no rollback reaches it. To be called in each update.
+    ///
+    /// Nothing that is registered changes, whatever hooks and observers do. With exact saves, says what they would have changed.
+    pub(crate) fn confirm(
+        &mut self,
+        world: &mut World,
+        confirmed: u32,
+    ) -> Option<ChangeByDespawns> {
         self.rows.watch(world);
         let query = self.departed.get_or_insert_with(|| QueryState::new(world));
-        let gone = query.iter(world).filter(|(_, pending)| pending.frame < confirmed);
-        self.gone.extend(gone.map(|(entity, _)| entity));
+        let mut latest = 0;
+        for (entity, pending) in query.iter(world) {
+            latest = latest.max(pending.frame);
+            if pending.frame < confirmed {
+                self.gone.push(entity);
+            }
+        }
+        if self.frames.is_empty() || !self.gone.iter().any(|&it| departure::is_watched(world, it)) {
+            self.despawn_gone(world, confirmed);
+            return None;
+        }
+        // What leaves from now on does so in this frame.
+        let now = world.resource::<SimFrame>().0.max(latest + 1);
+        self.despawn_watched(world, confirmed, now)
+    }
+
+    fn despawn_gone(&mut self, world: &mut World, confirmed: u32) {
         for entity in self.gone.drain(..) {
             departure::despawn_alone(world, entity, confirmed);
         }
+    }
+
+    /// Despawns what has left and is watched, and undoes what that changes in the registered world.
+    fn despawn_watched(
+        &mut self,
+        world: &mut World,
+        confirmed: u32,
+        now: u32,
+    ) -> Option<ChangeByDespawns> {
+        let (before, after) = (self.slot_before_despawns(), self.second_slot());
+        let watchers =
+            if self.is_exact { departure::watchers(world, &self.gone) } else { Vec::new() };
+        self.save_into(world, now, before);
+        self.despawn_gone(world, confirmed);
+        let mut change = None;
+        if self.is_exact {
+            self.save_into(world, now, after);
+            let difference = self.difference_between([before, after]);
+            change = difference.map(|difference| ChangeByDespawns { difference, watchers });
+        }
+        if let Some(saved) = self.frames[before] {
+            self.load_slot(world, before, saved);
+        }
+        change
     }
 
     /// Forgets the saved frames before `frame`: nobody asks for them again. Their buffers are the first to be filled again,
@@ -340,7 +414,9 @@ impl RollbackStore {
     /// Returns the world to what it was before the first match.
     pub(crate) fn reset(&mut self, world: &mut World) {
         departure::despawn_all(world);
-        self.confirm(world, u32::MAX);
+        let query = self.departed.get_or_insert_with(|| QueryState::new(world));
+        self.gone.extend(query.iter(world).map(|(entity, _)| entity));
+        self.despawn_gone(world, u32::MAX);
         for column in &mut self.columns {
             column.reset(world);
         }

@@ -35,9 +35,9 @@ pub use order::Ordered;
 pub use register::AppRollbackExt;
 pub use write_back::Restorable;
 
-pub(crate) use departure::despawn_alone;
+pub(crate) use departure::{SimulatedComponents, despawn_alone};
 pub(crate) use difference::Difference;
-pub(crate) use history::{Hashed, RollbackStore};
+pub(crate) use history::{ChangeByDespawns, Hashed, RollbackStore};
 pub(crate) use identity::{InSimulation, Population, RollbackIdCounter};
 pub(crate) use opaque::Check;
 pub(crate) use register::Registrations;

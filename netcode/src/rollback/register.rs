@@ -10,6 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     columns::Column,
+    departure::SimulatedComponents,
     dense::{ComponentHashing, DenseColumn},
     history::RollbackStore,
     resources::ResourceColumn,
@@ -54,8 +55,9 @@ pub trait AppRollbackExt {
     ///
     /// Any component can be registered: kept in tables or in a sparse set, mutable or immutable, a relationship of your own.
     /// What changes must count as changed for Bevy, as it does by itself; `bypass_change_detection` and interior mutability
-    /// hide a change from the store as well. Hooks and observers have no say in what a load brings back, except that one which
-    /// inserts the same immutable component once more has the last word.
+    /// hide a change from the store as well. Hooks and observers also run while a load removes and inserts components, but they
+    /// have no say in what it brings back, except that one which inserts the same immutable component once more has the last word.
+    /// When they run for an entity that leaves, see [`despawn_rollback`](crate::RollbackCommandsExt::despawn_rollback).
     fn rollback_component<C>(&mut self) -> &mut Self
     where
         C: Component<Mutability: Restorable<C>> + Clone + Serialize + DeserializeOwned;
@@ -165,6 +167,7 @@ fn register_component<C>(app: &mut App, hashing: Option<ComponentHashing<C>>)
 where
     C: Component<Mutability: Restorable<C>> + Clone,
 {
+    SimulatedComponents::add::<C>(app.world_mut());
     register(
         app,
         match C::STORAGE_TYPE {

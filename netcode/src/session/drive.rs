@@ -5,7 +5,10 @@ use std::time::Duration;
 use bevy::prelude::{MessageReader, Real, Res, ResMut, Time, World};
 use ggrs::{GgrsError, GgrsRequest, InputStatus, P2PSession};
 
-use super::{DueSteps, Epoch, GgrsConfig, Kind, sync_test::NotRollingBack};
+use super::{
+    DueSteps, Epoch, GgrsConfig, Kind,
+    sync_test::{NotRollingBack, fail_for_confirmation},
+};
 use crate::{
     checksum::{ChecksumLog, DesyncDetected},
     config::NetcodeConfig,
@@ -98,10 +101,14 @@ pub(crate) fn confirm<I: GameInput>(world: &mut World) {
     let needed = oldest.min(epoch.next_checksum);
     world.resource_mut::<OldestOpenFrame>().0 = oldest;
     world.resource_mut::<SessionStats>().confirmed_frames = oldest;
-    Lent::lend(world, |world, store: &mut RollbackStore| {
-        store.confirm(world, oldest);
+    let change = Lent::lend(world, |world, store: &mut RollbackStore| {
+        let change = store.confirm(world, oldest);
         store.forget_before(needed);
+        change
     });
+    if let Some(change) = change {
+        fail_for_confirmation(world, change);
+    }
 }
 
 impl<I: GameInput> Epoch<I> {
@@ -187,6 +194,7 @@ impl<I: GameInput> Epoch<I> {
         let step = world.resource::<NetcodeConfig>().step_duration();
         *world.resource_mut::<Time>() = time_of_frame(self.frame, step);
         world.run_schedule(Simulate);
+        Lent::lend(world, |world, store: &mut RollbackStore| store.end_frame(world));
         self.frame += 1;
         let mut stats = world.resource_mut::<SessionStats>();
         if self.frame > self.newest {

@@ -20,7 +20,9 @@ use crate::{packed_input::PackedInput, transport::SharedExchange};
 
 pub(crate) use drive::{confirm, pace, set_input_delay, step};
 pub(crate) use start::manage_epoch;
-pub use sync_test::{Divergence, DivergenceCause, SyncTest, SyncTestFailed, SyncTestFailure};
+pub use sync_test::{
+    ConfirmationChange, Divergence, DivergenceCause, SyncTest, SyncTestFailed, SyncTestFailure,
+};
 
 /// How ggrs is parameterised: inputs are bytes, states stay in our own store, peers are named by
 /// their id.

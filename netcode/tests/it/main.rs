@@ -6,6 +6,7 @@ mod advice;
 mod away;
 mod blockers;
 mod claims;
+mod departing;
 mod departures;
 mod devices;
 #[cfg(not(target_arch = "wasm32"))]

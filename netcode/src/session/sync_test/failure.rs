@@ -7,7 +7,7 @@ use bevy::prelude::Message;
 use crate::{
     audit::{AuditFinding, AuditReport, UnregisteredRead},
     packed_input::UnfitInput,
-    rollback::{Difference, OpaqueValue, RollbackId},
+    rollback::{ChangeByDespawns, Difference, OpaqueValue, RollbackId},
 };
 
 /// A sync test failed, and with it the match ended: see [`EndReason::SyncTestFailed`](crate::EndReason).
@@ -26,6 +26,9 @@ pub enum SyncTestFailure {
     Opaque(OpaqueValue),
     /// A frame came out differently.
     Diverged(Box<Divergence>),
+    /// A hook or an observer of a component that is not registered changed what rolls back, when an entity that had left was
+    /// despawned for good. A match would have undone that.
+    ChangedAtConfirmation(Box<ConfirmationChange>),
     /// Nothing came out differently, but the match spawned entities with these registered components, by full path, that do not
     /// roll back.
     NotRollingBack(Vec<&'static str>),
@@ -52,6 +55,7 @@ impl fmt::Display for SyncTestFailure {
             Self::UnfitInput(unfit) => unfit.fmt(f),
             Self::Opaque(value) => value.fmt(f),
             Self::Diverged(divergence) => divergence.fmt(f),
+            Self::ChangedAtConfirmation(change) => change.fmt(f),
             Self::NotRollingBack(names) => write!(
                 f,
                 "the sync test did not see all of the game: the match spawned entities with `{}` that do not roll back. Spawn them with \
@@ -77,6 +81,59 @@ impl fmt::Display for NotRollingBack<'_> {
             self.0.join("`, `")
         )
     }
+}
+
+/// A registered value that changed when an entity which had left the simulation was despawned for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfirmationChange {
+    /// The full path of the registered type.
+    pub type_name: &'static str,
+    /// The entity whose component changed; none if it is a resource.
+    pub entity: Option<RollbackId>,
+    /// The way to the field, as in `velocity.x`; empty if the value changed as a whole.
+    pub field: String,
+    /// The field before and after, as text; `none` where there was no component.
+    pub values: [String; 2],
+    /// The observers and hooks that ran, in words.
+    pub watchers: Vec<String>,
+}
+
+impl ConfirmationChange {
+    pub(super) fn new(change: ChangeByDespawns) -> Self {
+        let ChangeByDespawns { difference, watchers } = change;
+        let Difference { type_name, type_id: _, entity, field, values } = difference;
+        Self { type_name, entity, field, values, watchers }
+    }
+}
+
+impl fmt::Display for ConfirmationChange {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let [before, after] = &self.values;
+        write_place(f, self.type_name, self.entity, &self.field)?;
+        write!(
+            f,
+            ", was {before} and then {after} when an entity that had left by `despawn_rollback` was despawned for good. That happens \
+             when its frame is confirmed: outside `Simulate`, and at another frame on each machine. What ran then: {}. Register the \
+             component that is watched, so that this happens in the frame of `despawn_rollback`, or change nothing there that rolls \
+             back.",
+            self.watchers.join(", ")
+        )
+    }
+}
+
+/// Writes which value of which entity is meant.
+fn write_place(
+    f: &mut fmt::Formatter,
+    type_name: &str,
+    entity: Option<RollbackId>,
+    field: &str,
+) -> fmt::Result {
+    write!(f, "`{type_name}`")?;
+    if let Some(id) = entity {
+        write!(f, " of the entity with `RollbackId` {}", id.get())?;
+    }
+    if field.is_empty() { Ok(()) } else { write!(f, ", field `{field}`") }
 }
 
 /// A frame that came out differently when it was simulated again.
@@ -235,13 +292,7 @@ impl fmt::Display for Divergence {
         if is_simulated {
             write!(f, "frame {} came out differently when simulated again: ", self.frame)?;
         }
-        write!(f, "`{}`", self.type_name)?;
-        if let Some(id) = self.entity {
-            write!(f, " of the entity with `RollbackId` {}", id.get())?;
-        }
-        if !self.field.is_empty() {
-            write!(f, ", field `{}`", self.field)?;
-        }
+        write_place(f, self.type_name, self.entity, &self.field)?;
         let [first, again] = &self.values;
         let frame = self.frame;
         match self.cause {

@@ -19,11 +19,13 @@ use crate::{
     lent::Lent,
     membership::EndReason,
     packed_input::PackedInput,
-    rollback::{Check, Difference, Hashed, RollbackStore},
+    rollback::{ChangeByDespawns, Check, Difference, Hashed, RollbackStore},
 };
 
 pub(crate) use failure::NotRollingBack;
-pub use failure::{Divergence, DivergenceCause, SyncTestFailed, SyncTestFailure};
+pub use failure::{
+    ConfirmationChange, Divergence, DivergenceCause, SyncTestFailed, SyncTestFailure,
+};
 
 /// How often chaos reads all values from their own bytes: a set of two has the other order only every second time.
 const READ_BACK_FRAMES: u32 = 8;
@@ -237,6 +239,10 @@ impl<I: GameInput> Epoch<I> {
         if let Some(chaos) = &mut run.chaos {
             chaos.after_load(world, disturbance);
         }
+        if disturbance == Disturbance::Order {
+            // Hooks and observers that saw entities move may have changed what is registered.
+            Lent::lend(world, |world, store: &mut RollbackStore| store.load(world, frame));
+        }
     }
 
     /// Simulates with the inputs of `back` frames ago: 0 are those of a new frame, 1 those of the newest that was simulated.
@@ -282,6 +288,12 @@ fn fail_for_opaque(world: &mut World, frame: u32, check: Check) -> bool {
     let Some(value) = found else { return false };
     fail(world, SyncTestFailure::Opaque(value));
     true
+}
+
+/// Ends a sync test in which something registered would have changed when an entity that had left was despawned for good.
+pub(super) fn fail_for_confirmation(world: &mut World, change: ChangeByDespawns) {
+    let change = ConfirmationChange::new(change);
+    fail(world, SyncTestFailure::ChangedAtConfirmation(Box::new(change)));
 }
 
 pub(super) fn fail(world: &mut World, failure: SyncTestFailure) {
