@@ -4,7 +4,9 @@ use bevy::{
     app::MainScheduleOrder,
     ecs::schedule::{LogLevel, ScheduleBuildSettings, ScheduleLabel, SingleThreadedExecutor},
     input::InputSystems,
-    prelude::{App, IntoScheduleConfigs, Last, Plugin, PostUpdate, PreUpdate, Schedule, SystemSet},
+    prelude::{
+        App, IntoScheduleConfigs, Last, Plugin, PostUpdate, PreUpdate, Schedule, SystemSet, World,
+    },
 };
 
 use crate::{
@@ -39,7 +41,7 @@ pub struct ReadInputs;
 /// Schedule: computes one frame from the registered world and [`PlayerInputs`].
 ///
 /// Runs once per frame, and again for each frame that is corrected. It is single-threaded, and systems whose
-/// order is ambiguous are an error: order them.
+/// order is ambiguous are an error when the app starts: order them.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Simulate;
 
@@ -175,8 +177,13 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
     }
 
     /// Looks for state that the simulation changes and nobody registered; see [`AuditReport`](crate::AuditReport).
+    ///
+    /// # Panics
+    ///
+    /// If the systems of [`Simulate`], [`SetupMatch`] or [`ReadInputs`] cannot run, as where nothing says which of two comes first.
     fn cleanup(&self, app: &mut App) {
         audit(app.world_mut());
+        build_schedules(app.world_mut());
     }
 }
 
@@ -195,6 +202,20 @@ fn add_rooms(app: &mut App) {
         .add_systems(LeaveAtExit, leave_at_exit);
     let mut order = app.world_mut().get_resource_or_init::<MainScheduleOrder>();
     order.insert_after(Last, LeaveAtExit);
+}
+
+/// Builds the schedules of a match, so that what is wrong with them is found at start-up, and not by the players of a match.
+fn build_schedules(world: &mut World) {
+    for label in [ReadInputs.intern(), SetupMatch.intern(), Simulate.intern()] {
+        let built = world.try_schedule_scope(label, |world, schedule| {
+            let built = schedule.initialize(world);
+            built.map(drop).map_err(|error| error.to_string(schedule.graph(), world))
+        });
+        // Without such a schedule there is nothing to build.
+        if let Ok(Err(error)) = built {
+            panic!("the systems of `{label:?}` cannot run: {error}");
+        }
+    }
 }
 
 fn run_in_one_thread(schedule: &mut Schedule) {

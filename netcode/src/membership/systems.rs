@@ -326,10 +326,16 @@ impl Findings<'_> {
         }
         let is_running = self.state.now().is_running();
         let mut of_match = self.roster.seats().iter().filter(|seat| !seat.is_local);
-        // While a match starts, a browser may stand still for seconds to build its world: the start has its own timeout.
+        // While a match starts, a browser may stand still for seconds to build its world: then a silent peer is missing only if the
+        // server misses it as well. The start has its own timeout.
+        let is_at_server = |peer| {
+            let mut links = connection.links.iter();
+            links.any(|link| link.peer == peer && link.is_at_server)
+        };
         let missing = of_match.find_map(|seat| {
             seat.peer.filter(|&peer| {
-                !connection.is_linked(peer) || (is_running && connection.is_absent(peer))
+                !connection.is_linked(peer)
+                    || (connection.is_absent(peer) && (is_running || !is_at_server(peer)))
             })
         });
         if let Some(peer) = missing {

@@ -22,6 +22,7 @@ mod rollback;
 mod spectators;
 #[cfg(all(feature = "webrtc", not(target_arch = "wasm32")))]
 mod stack;
+mod startup;
 mod store;
 mod sync_tests;
 mod traffic;
