@@ -241,14 +241,14 @@ fn build_ours(app: &mut App, kind: Kind, is_hashed: bool) {
         (Kind::Copy, true) => app
             .rollback_component::<Position>()
             .rollback_component::<Velocity>()
-            .rollback_component_local::<Age>(),
+            .rollback_component_unhashed::<Age>(),
         (Kind::Copy, false) => app
-            .rollback_component_local::<Position>()
-            .rollback_component_local::<Velocity>()
-            .rollback_component_local::<Age>(),
+            .rollback_component_unhashed::<Position>()
+            .rollback_component_unhashed::<Velocity>()
+            .rollback_component_unhashed::<Age>(),
         (Kind::Owning, true) => app.rollback_component::<Name>().rollback_component::<Items>(),
         (Kind::Owning, false) => {
-            app.rollback_component_local::<Name>().rollback_component_local::<Items>()
+            app.rollback_component_unhashed::<Name>().rollback_component_unhashed::<Items>()
         }
     };
 }

@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     blocks::{Blocks, Saving},
-    columns::{Column, EntityNames, EntityRemap, Follow, Loading, Rename, ValuesHash, hash_value},
+    columns::{Column, EntityNames, EntityRemap, Follow, Loading, Rename, ValuesHash},
     difference::{
         Difference, Hashing, between_components, between_components_and_bytes,
         unsaid_entity_in_components,
@@ -38,6 +38,22 @@ impl<C: Component + Clone + Serialize + DeserializeOwned> ComponentHashing<C> {
         Self {
             values: Hashing::by_serializing(),
             rows: |ids, values, names| hash_rows(ids, values, names, hash_value),
+        }
+    }
+}
+
+impl<C: Component + Clone> ComponentHashing<C> {
+    /// By way of a type that stands for it and does serialize.
+    pub(super) fn by_way_of<S>() -> Self
+    where
+        S: for<'a> From<&'a C> + Serialize + DeserializeOwned,
+        C: From<S>,
+    {
+        Self {
+            values: Hashing::by_way_of::<S>(),
+            rows: |ids, values, names| {
+                hash_rows(ids, values, names, |value, hasher| hash_value(&S::from(value), hasher))
+            },
         }
     }
 }

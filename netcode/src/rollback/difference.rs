@@ -78,6 +78,24 @@ impl<T: Serialize + DeserializeOwned> Hashing<T> {
     }
 }
 
+impl<T> Hashing<T> {
+    /// By way of a type that stands for it and does serialize.
+    pub(super) fn by_way_of<S>() -> Self
+    where
+        S: for<'a> From<&'a T> + Serialize + DeserializeOwned,
+        T: From<S>,
+    {
+        Self {
+            hash: |value, hasher| hash_value(&S::from(value), hasher),
+            show: |value| serde_json::to_value(S::from(value)).ok(),
+            serialize_fault: |value| codec::serialize_fault(&S::from(value)),
+            read_back: |value| codec::read_back(&S::from(value)).map(T::from),
+            reads_back: |value| codec::read_back(&S::from(value)).is_some(),
+            find_u64: |value, is_wanted| codec::find_u64(&S::from(value), is_wanted),
+        }
+    }
+}
+
 /// The first difference between the components of one type, by (id, value) in each version.
 pub(super) fn between_components<C: Component + Clone>(
     hashing: Hashing<C>,

@@ -317,7 +317,7 @@ impl RollbackStore {
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn is_idle(&self, world: &World) -> bool {
         world.resource::<RollbackIdCounter>().0 == 0
-            && !self.columns.iter().any(|column| column.is_resource())
+            && !self.columns.iter().any(|column| column.is_resource() && column.is_hashed())
     }
 
     /// The types that roll back.

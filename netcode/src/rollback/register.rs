@@ -10,8 +10,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     columns::Column,
-    departure::SimulatedComponents,
     dense::{ComponentHashing, DenseColumn},
+    departure::SimulatedComponents,
+    difference::Hashing,
     history::RollbackStore,
     resources::ResourceColumn,
     sparse::SparseColumn,
@@ -62,10 +63,60 @@ pub trait AppRollbackExt {
     where
         C: Component<Mutability: Restorable<C>> + Clone + Serialize + DeserializeOwned;
 
-    /// Saves and restores `C`, but leaves it out of the checksum: for what is derived or cosmetic.
-    fn rollback_component_local<C>(&mut self) -> &mut Self
+    /// Saves and restores `C` as [`rollback_component`](Self::rollback_component) does, but leaves it out of the checksum.
+    ///
+    /// It rolls back on all peers alike. But a difference between two of them is noticed only once it shows in a type that is
+    /// hashed, so take it for what is derived or cosmetic, or for a type that means something on one machine only.
+    ///
+    /// ```
+    /// # use bevy::prelude::*;
+    /// # use netcode::prelude::*;
+    /// /// How far the recoil has faded. Nothing is decided by it.
+    /// #[derive(Component, Clone)]
+    /// struct Recoil(f32);
+    ///
+    /// # let mut app = App::new();
+    /// app.rollback_component_unhashed::<Recoil>();
+    /// ```
+    fn rollback_component_unhashed<C>(&mut self) -> &mut Self
     where
         C: Component<Mutability: Restorable<C>> + Clone;
+
+    /// Saves, restores and hashes `C`, which does not serialize itself, by way of `S`, which stands for it.
+    ///
+    /// For components of other crates, and for those whose bytes would not be the same on all peers. What `S` leaves out is saved
+    /// and restored as well, but is not part of the checksum. Entities need not be in `S` twice: those that `C` says it holds are
+    /// replaced by their names before it is converted.
+    ///
+    /// ```
+    /// # use bevy::prelude::*;
+    /// # use netcode::prelude::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use std::sync::Arc;
+    /// # mod physics { #[derive(bevy::prelude::Component, Clone)] pub struct Spin { pub radians: f32, pub cached: std::sync::Arc<[f32]> } }
+    /// /// Stands for `physics::Spin`, a component of another crate.
+    /// #[derive(Serialize, Deserialize)]
+    /// struct SpinBytes(f32);
+    ///
+    /// impl From<&physics::Spin> for SpinBytes {
+    ///     fn from(spin: &physics::Spin) -> Self {
+    ///         Self(spin.radians)
+    ///     }
+    /// }
+    ///
+    /// impl From<SpinBytes> for physics::Spin {
+    ///     fn from(SpinBytes(radians): SpinBytes) -> Self {
+    ///         Self { radians, cached: Arc::from([]) }
+    ///     }
+    /// }
+    ///
+    /// # let mut app = App::new();
+    /// app.rollback_component_as::<physics::Spin, SpinBytes>();
+    /// ```
+    fn rollback_component_as<C, S>(&mut self) -> &mut Self
+    where
+        C: Component<Mutability: Restorable<C>> + Clone + From<S>,
+        S: for<'a> From<&'a C> + Serialize + DeserializeOwned;
 
     /// Saves, restores and hashes the resource `R`, whether it is present or not.
     ///
@@ -73,6 +124,30 @@ pub trait AppRollbackExt {
     fn rollback_resource<R>(&mut self) -> &mut Self
     where
         R: Resource<Mutability = Mutable> + Clone + Serialize + DeserializeOwned;
+
+    /// Saves and restores the resource `R`, but leaves it out of the checksum, as
+    /// [`rollback_component_unhashed`](Self::rollback_component_unhashed) does with a component.
+    ///
+    /// ```
+    /// # use bevy::prelude::*;
+    /// # use netcode::prelude::*;
+    /// /// Which cells have anybody in them: derived from places, and only there to find them faster.
+    /// #[derive(Resource, Clone, Default)]
+    /// struct Grid(Vec<Vec<Entity>>);
+    ///
+    /// # let mut app = App::new();
+    /// app.init_resource::<Grid>().rollback_resource_unhashed::<Grid>();
+    /// ```
+    fn rollback_resource_unhashed<R>(&mut self) -> &mut Self
+    where
+        R: Resource<Mutability = Mutable> + Clone;
+
+    /// Saves, restores and hashes the resource `R` by way of `S`, as
+    /// [`rollback_component_as`](Self::rollback_component_as) does with a component.
+    fn rollback_resource_as<R, S>(&mut self) -> &mut Self
+    where
+        R: Resource<Mutability = Mutable> + Clone + From<S>,
+        S: for<'a> From<&'a R> + Serialize + DeserializeOwned;
 
     /// Lets systems of [`Simulate`](crate::Simulate) write the component or resource `T` although it does not roll back: for what no later
     /// frame depends on. Keeps it out of the audit's warning. Where `T` is registered, entities without
@@ -100,7 +175,7 @@ pub trait AppRollbackExt {
     /// If `R` is not registered.
     fn compare_resource_on_load<R>(&mut self) -> &mut Self
     where
-        R: Resource<Mutability = Mutable> + Clone + Serialize + DeserializeOwned + PartialEq;
+        R: Resource<Mutability = Mutable> + Clone + PartialEq;
 }
 
 impl AppRollbackExt for App {
@@ -113,11 +188,21 @@ impl AppRollbackExt for App {
         self
     }
 
-    fn rollback_component_local<C>(&mut self) -> &mut Self
+    fn rollback_component_unhashed<C>(&mut self) -> &mut Self
     where
         C: Component<Mutability: Restorable<C>> + Clone,
     {
         register_component::<C>(self, None);
+        self
+    }
+
+    fn rollback_component_as<C, S>(&mut self) -> &mut Self
+    where
+        C: Component<Mutability: Restorable<C>> + Clone + From<S>,
+        S: for<'a> From<&'a C> + Serialize + DeserializeOwned,
+    {
+        register_name::<C>(self);
+        register_component::<C>(self, Some(ComponentHashing::by_way_of::<S>()));
         self
     }
 
@@ -126,7 +211,25 @@ impl AppRollbackExt for App {
         R: Resource<Mutability = Mutable> + Clone + Serialize + DeserializeOwned,
     {
         register_name::<R>(self);
-        register(self, Box::new(ResourceColumn::<R>::default()));
+        register(self, Box::new(ResourceColumn::<R>::new(Some(Hashing::by_serializing()))));
+        self
+    }
+
+    fn rollback_resource_unhashed<R>(&mut self) -> &mut Self
+    where
+        R: Resource<Mutability = Mutable> + Clone,
+    {
+        register(self, Box::new(ResourceColumn::<R>::new(None)));
+        self
+    }
+
+    fn rollback_resource_as<R, S>(&mut self) -> &mut Self
+    where
+        R: Resource<Mutability = Mutable> + Clone + From<S>,
+        S: for<'a> From<&'a R> + Serialize + DeserializeOwned,
+    {
+        register_name::<R>(self);
+        register(self, Box::new(ResourceColumn::<R>::new(Some(Hashing::by_way_of::<S>()))));
         self
     }
 
@@ -151,7 +254,7 @@ impl AppRollbackExt for App {
 
     fn compare_resource_on_load<R>(&mut self) -> &mut Self
     where
-        R: Resource<Mutability = Mutable> + Clone + Serialize + DeserializeOwned + PartialEq,
+        R: Resource<Mutability = Mutable> + Clone + PartialEq,
     {
         registered::<ResourceColumn<R>, R>(self, ResourceColumn::compare_on_load);
         self

@@ -2,16 +2,10 @@
 
 use std::any::TypeId;
 
-use bevy::{
-    ecs::component::Mutable,
-    prelude::{DetectChanges, DetectChangesMut, Resource, World},
-};
-use serde::{Serialize, de::DeserializeOwned};
-
 use super::{
     blocks::Saving,
     clock::Moment,
-    columns::{Column, EntityNames, EntityRemap, Follow, Loading, Rename, ValuesHash, hash_value},
+    columns::{Column, EntityNames, EntityRemap, Follow, Loading, Rename, ValuesHash},
     difference::{
         Difference, Hashing, between_resource_and_bytes, between_resources,
         unsaid_entity_in_resource,
@@ -20,9 +14,15 @@ use super::{
     rows::SavedRows,
 };
 use crate::checksum::ValueHasher;
+use bevy::{
+    ecs::component::Mutable,
+    prelude::{DetectChanges, DetectChangesMut, Resource, World},
+};
 
 pub(super) struct ResourceColumn<R> {
     slots: Vec<Slot<R>>,
+    /// None for a type that is left out of the checksum.
+    hashing: Option<Hashing<R>>,
     /// What the resource was before the first match: each match starts with it, and leaves it behind.
     initial: Option<Option<R>>,
     are_equal: fn(&R, &R) -> bool,
@@ -33,13 +33,12 @@ struct Slot<R> {
     as_of: Option<Moment>,
 }
 
-impl<R> Default for ResourceColumn<R> {
-    fn default() -> Self {
-        Self { slots: Vec::new(), initial: None, are_equal: |_, _| false }
-    }
-}
-
 impl<R> ResourceColumn<R> {
+    /// A column that is hashed, or not.
+    pub(super) fn new(hashing: Option<Hashing<R>>) -> Self {
+        Self { slots: Vec::new(), hashing, initial: None, are_equal: |_, _| false }
+    }
+
     fn distrust_slots_after(&mut self, since: Moment) {
         for slot in &mut self.slots {
             slot.as_of = slot.as_of.filter(|as_of| as_of.save <= since.save);
@@ -61,16 +60,13 @@ fn restore<R: Resource + Clone>(world: &mut World, value: Option<&R>) {
     }
 }
 
-impl<R> Column for ResourceColumn<R>
-where
-    R: Resource<Mutability = Mutable> + Clone + Serialize + DeserializeOwned,
-{
+impl<R: Resource<Mutability = Mutable> + Clone> Column for ResourceColumn<R> {
     fn name(&self) -> &'static str {
         std::any::type_name::<R>()
     }
 
     fn is_hashed(&self) -> bool {
-        true
+        self.hashing.is_some()
     }
 
     #[cfg(any(test, feature = "testing"))]
@@ -137,22 +133,22 @@ where
 
     fn difference(&self, slots: [usize; 2], names: [&EntityNames; 2]) -> Option<Difference> {
         let versions = slots.map(|slot| self.slots[slot].value.as_ref());
-        between_resources(Hashing::by_serializing(), versions, names)
+        between_resources(self.hashing?, versions, names)
     }
 
     fn difference_to_bytes(&self, slot: usize, names: &EntityNames) -> Option<Difference> {
         let value = self.slots[slot].value.as_ref()?;
-        between_resource_and_bytes(Hashing::by_serializing(), value, names)
+        between_resource_and_bytes(self.hashing?, value, names)
     }
 
     fn opaque_value(&self, slot: usize, _names: &EntityNames, check: Check) -> Option<OpaqueValue> {
         let value = self.slots[slot].value.as_ref()?;
-        OpaqueValue::find(Hashing::by_serializing(), None, value, check)
+        OpaqueValue::find(self.hashing?, None, value, check)
     }
 
     fn unsaid_entity(&self, slot: usize, names: &EntityNames) -> Option<Difference> {
         let value = self.slots[slot].value.as_ref()?;
-        unsaid_entity_in_resource(Hashing::by_serializing(), value, names)
+        unsaid_entity_in_resource(self.hashing?, value, names)
     }
 
     fn value_type(&self) -> TypeId {
@@ -160,11 +156,12 @@ where
     }
 
     fn hash(&self, slot: usize, names: &EntityNames) -> ValuesHash {
+        let Some(hashing) = self.hashing else { return ValuesHash::NONE };
         let value = &self.slots[slot].value;
         let mut hasher = ValueHasher::new(u64::from(value.is_some()));
         let is_whole = value.clone().is_none_or(|mut value| {
             R::map_entities(&mut value, &mut Rename(names));
-            hash_value(&value, &mut hasher)
+            (hashing.hash)(&value, &mut hasher)
         });
         ValuesHash { sum: hasher.finish(), is_whole }
     }

@@ -17,6 +17,7 @@ mod log_filter;
 mod matches;
 mod opaque;
 mod pacing;
+mod registering;
 mod removals;
 mod rollback;
 mod spectators;

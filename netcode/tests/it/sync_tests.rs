@@ -239,7 +239,7 @@ fn an_entity_that_is_kept_without_saying_so_is_caught_in_chaos() {
         }
     }
     let mut app = game(pair);
-    app.rollback_component_local::<Partner>();
+    app.rollback_component_unhashed::<Partner>();
     let divergence = divergence(&mut app, SyncTest::CHAOS);
     assert_names(&divergence, &["::Body`", "`place.x`", "pair", "#[entities]"]);
     assert_eq!(divergence.cause, DivergenceCause::Entities);
