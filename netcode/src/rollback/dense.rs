@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     blocks::{Blocks, Saving},
-    columns::{Column, EntityNames, EntityRemap, Follow, Loading, Rename, ValuesHash},
+    columns::{Column, EntityNames, EntityRemap, Follow, Loading, Rename, ValuesHash, hash_value},
     difference::{
         Difference, Hashing, between_components, between_components_and_bytes,
         unsaid_entity_in_components,

@@ -1,7 +1,7 @@
 //! Peers that the owner of their room removes: from the lobby at once, and from a match only by somebody who plays in it.
 
 use bevy::app::App;
-use netcode::{Place, RoomMember, RoomState, TransportError, prelude::*, testing::Stepper};
+use netcode::{Place, Room, RoomMember, RoomState, TransportError, prelude::*, testing::Stepper};
 use signaling::lobby::RoomEvent;
 
 use crate::support::{build, busy, state, stats};

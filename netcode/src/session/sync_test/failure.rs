@@ -102,7 +102,7 @@ pub struct ConfirmationChange {
 impl ConfirmationChange {
     pub(super) fn new(change: ChangeByDespawns) -> Self {
         let ChangeByDespawns { difference, watchers } = change;
-        let Difference { type_name, type_id: _, entity, field, values } = difference;
+        let Difference { type_name, entity, field, values, .. } = difference;
         Self { type_name, entity, field, values, watchers }
     }
 }
