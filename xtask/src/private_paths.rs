@@ -13,8 +13,14 @@ use crate::process;
 /// What cargo has between two flags in its variable, which may hold spaces.
 const SEPARATOR: &str = "\u{1f}";
 
-/// Folders, each with what programs say instead of it. Those that lie in others come behind them, as rustc takes the last that fits.
-pub(crate) struct PrivatePaths(Vec<(PathBuf, &'static str)>);
+/// Folders of this machine that nothing which is served may name.
+pub(crate) struct PrivatePaths {
+    /// Folders, each with what programs say instead of it. Those that lie in others come behind them, as rustc takes the last that fits.
+    remapped: Vec<(PathBuf, &'static str)>,
+    /// The workspace. It needs no remapping, because cargo gives rustc the sources of a workspace by their place in it; and flags that
+    /// named it would have all dependencies compiled again in each clone that shares a target folder.
+    workspace: PathBuf,
+}
 
 impl PrivatePaths {
     /// Where the compiler, the sources and the person who builds are at home.
@@ -30,9 +36,8 @@ impl PrivatePaths {
             (cargo_home, "/cargo"),
             (sysroot, "/rust"),
             (Some(cargo::target_dir()?), "/target"),
-            (Some(cargo::workspace_root()), "/workspace"),
         ];
-        let mut paths = Vec::new();
+        let mut remapped = Vec::new();
         for (path, instead) in found {
             // The root of everything names nobody.
             let Some(path) = path.filter(|path| path.is_absolute() && path.parent().is_some())
@@ -41,15 +46,16 @@ impl PrivatePaths {
             };
             // Compilers may say it as it was given, or as it is.
             let real = path.canonicalize().ok().filter(|real| *real != path);
-            paths.extend([Some(path), real].into_iter().flatten().map(|path| (path, instead)));
+            remapped.extend([Some(path), real].into_iter().flatten().map(|path| (path, instead)));
         }
-        paths.sort_by_key(|(path, _)| path.components().count());
-        Ok(Self(paths))
+        remapped.sort_by_key(|(path, _)| path.components().count());
+        Ok(Self { remapped, workspace: cargo::workspace_root() })
     }
 
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Path> {
-        self.0.iter().map(|(path, _)| path.as_path())
+        let remapped = self.remapped.iter().map(|(path, _)| path.as_path());
+        remapped.chain([self.workspace.as_path()])
     }
 
     /// Has a call of cargo keep them out of what it builds. Flags that the caller's environment has for rustc stay.
@@ -65,7 +71,7 @@ impl PrivatePaths {
     }
 
     fn flags(&self) -> impl Iterator<Item = OsString> {
-        self.0.iter().map(|(path, instead)| {
+        self.remapped.iter().map(|(path, instead)| {
             let mut flag = OsString::from("--remap-path-prefix=");
             flag.push(path);
             flag.push("=");
@@ -107,7 +113,8 @@ mod tests {
         let inner = outer.join("with a space");
         fs::create_dir_all(&inner).unwrap();
         let plain = compiled(&inner, &[]);
-        let paths = PrivatePaths(vec![(outer.clone(), "/outer"), (inner.clone(), "/inner")]);
+        let remapped = vec![(outer.clone(), "/outer"), (inner.clone(), "/inner")];
+        let paths = PrivatePaths { remapped, workspace: outer.clone() };
         let remapped = compiled(&inner, &paths.flags().collect::<Vec<_>>());
         fs::remove_dir_all(&outer).unwrap();
 
@@ -119,7 +126,7 @@ mod tests {
 
     #[test]
     fn folders_come_behind_those_that_they_lie_in() {
-        let PrivatePaths(paths) = PrivatePaths::of_this_machine().ok().unwrap();
+        let PrivatePaths { remapped: paths, .. } = PrivatePaths::of_this_machine().ok().unwrap();
         assert!(!paths.is_empty());
         for (index, (path, _)) in paths.iter().enumerate() {
             assert!(
