@@ -72,7 +72,8 @@ pub struct RoomState {
     pub capacity: u16,
     /// Most spectators.
     pub spectators: u16,
-    /// Who may lock, kick, start and finish; nobody in a room of strangers (where any player starts and finishes) or of stock clients.
+    /// Who may lock, kick, start and finish; nobody in a room of strangers (where any player starts
+    /// and finishes) or of stock clients.
     pub owner: Option<PeerId>,
     /// Who is in it, in order of arrival.
     pub members: Vec<RoomMember>,
@@ -124,7 +125,8 @@ pub struct RoomListing {
 /// What a peer asks for in its room; sent as `{"Room":…}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoomRequest {
-    /// Be called so: 1 to [`MAX_NAME_CHARS`] characters. Where another peer of the room has the name, with a [number](numbered_name).
+    /// Be called so: 1 to [`MAX_NAME_CHARS`] characters. Where another peer of the room has the
+    /// name, with a [number](numbered_name).
     Rename(String),
     /// (Not) ready for the match.
     SetReady(bool),
@@ -134,8 +136,9 @@ pub enum RoomRequest {
     SetLocked(bool),
     /// Be in the list of public rooms, or not. For the owner.
     SetPublic(bool),
-    /// Remove this peer, and never let it in again under this id; a lock keeps it out under any other one. A room from which 64 were removed
-    /// is locked for good. During a match only an owner that plays in it removes its players. For the owner.
+    /// Remove this peer, and never let it in again under this id; a lock keeps it out under any
+    /// other one. A room from which 64 were removed is locked for good. During a match only an
+    /// owner that plays in it removes its players. For the owner.
     Kick(PeerId),
     /// The match begins: all players must be ready. For the owner.
     Start,
@@ -282,8 +285,8 @@ pub fn is_same_name(one: &str, other: &str) -> bool {
     one.chars().flat_map(char::to_lowercase).eq(other.chars().flat_map(char::to_lowercase))
 }
 
-/// What a peer is called whose name `number` peers of the room would have: with the number behind it, and not longer than
-/// [`MAX_NAME_CHARS`].
+/// What a peer is called whose name `number` peers of the room would have: with the number behind
+/// it, and not longer than [`MAX_NAME_CHARS`].
 #[must_use]
 pub fn numbered_name(name: &str, number: usize) -> String {
     let number = format!(" {number}");

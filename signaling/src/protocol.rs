@@ -247,8 +247,9 @@ impl fmt::Display for Refusal {
 
 impl Error for Refusal {}
 
-/// Whether a room may be called so: 1 to [`MAX_ROOM_NAME_BYTES`] ASCII letters, digits, `-`, `_`, `.` or `~`, which
-/// are the characters that stand in a link as they are. Not `.` or `..`, which browsers take for folders and leave out.
+/// Whether a room may be called so: 1 to [`MAX_ROOM_NAME_BYTES`] ASCII letters, digits, `-`, `_`,
+/// `.` or `~`, which are the characters that stand in a link as they are. Not `.` or `..`, which
+/// browsers take for folders and leave out.
 pub fn is_room_name(name: &str) -> bool {
     (1..=MAX_ROOM_NAME_BYTES).contains(&name.len())
         && !matches!(name, "." | "..")

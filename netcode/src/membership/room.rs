@@ -29,7 +29,8 @@ pub struct Room {
     pub state: Option<RoomState>,
     /// The server has lost its store of rooms: nobody can come or change anything until it has it again. Matches go on.
     pub is_impaired: bool,
-    /// The owner of the room removed us while we play a match that it is not in. The match goes on, and we leave the room when it is over.
+    /// The owner of the room removed us while we play a match that it is not in. The match goes on,
+    /// and we leave the room when it is over.
     pub is_removed: bool,
 }
 
@@ -132,7 +133,8 @@ impl RoomChange<'_> {
     }
 }
 
-/// What we are called in the room, with a number behind our `name`, because another member has that already.
+/// What we are called in the room, with a number behind our `name`, because another member has that
+/// already.
 pub(super) fn name_in<'a>(room: &'a RoomState, us: PeerId, name: &str) -> Option<&'a str> {
     let mut others = room.members.iter().filter(|member| member.id != us);
     let is_taken = others.any(|other| is_same_name(&other.name, name));
@@ -174,8 +176,9 @@ fn wish(room: &RoomState, session: &Session) -> Option<RoomRequest> {
     let does_owner_look_on = owner.is_some_and(|owner| owner.place == Place::Spectator);
     match room.phase {
         RoomPhase::Lobby if us.place == Place::Player => {
-            // A player whose match has begun is no longer ready for the next one, but it takes all to be ready to start this one. It is over
-            // when the owner has left it, and among strangers when all others have.
+            // A player whose match has begun is no longer ready for the next one, but it takes all
+            // to be ready to start this one. It is over when the owner has left it, and among
+            // strangers when all others have.
             let is_ready = if session.is_playing {
                 let is_of_match = if has_owner { is_leader } else { session.do_others_play };
                 is_of_match || session.is_owner_ready || does_owner_look_on

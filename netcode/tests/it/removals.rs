@@ -1,4 +1,5 @@
-//! Peers that the owner of their room removes: from the lobby at once, and from a match only by somebody who plays in it.
+//! Peers that the owner of their room removes: from the lobby at once, and from a match only by
+//! somebody who plays in it.
 
 use bevy::app::App;
 use netcode::{Place, Room, RoomMember, RoomState, TransportError, prelude::*, testing::Stepper};
@@ -25,7 +26,8 @@ fn owned_by(stepper: &Stepper, owner: usize) -> RoomEvent {
     })
 }
 
-/// Two peers in a match, and a third one that looks on; they hear from the server that this one owns the room.
+/// Two peers in a match, and a third one that looks on; they hear from the server that this one
+/// owns the room.
 fn in_match(owner: usize) -> Stepper {
     let mut stepper = Stepper::new(3, build(busy));
     (0..3).for_each(|index| stepper.join(index, 1));

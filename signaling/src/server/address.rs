@@ -10,8 +10,8 @@ use crate::{
 /// Where everything is for clients that can read a [`Refusal`] from a close frame.
 const V1: &str = "/v1/";
 
-/// Begins what a group is called that is asked for by a name; behind it are the name, the size, and the game and the version, as far as they
-/// are said. None of them has a slash.
+/// Begins what a group is called that is asked for by a name; behind it are the name, the size, and
+/// the game and the version, as far as they are said. None of them has a slash.
 const NAMED_GROUP: &str = "next/";
 
 /// A request for a WebSocket.

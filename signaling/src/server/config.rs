@@ -44,9 +44,11 @@ pub struct ServerConfig {
     /// Longest head of an HTTP request, address and headers together, in bytes; a longer one is answered with 431 (or 414). Default:
     /// 16 KiB, ten times that of a browser, cookies and all, with a ticket and a token in the address.
     pub max_header_bytes: usize,
-    /// Most bytes that wait for a peer that does not read. Signals from other peers get three quarters of it and are dropped beyond that, those
-    /// of the sender with the most waiting first; what the server itself says has the rest, and a peer that does not even read that is
-    /// disconnected. Default: 512 KiB, because a newcomer in a room of 64 gets 63 session descriptions at once.
+    /// Most bytes that wait for a peer that does not read. Signals from other peers get three
+    /// quarters of it and are dropped beyond that, those of the sender with the most waiting first;
+    /// what the server itself says has the rest, and a peer that does not even read that is
+    /// disconnected. Default: 512 KiB, because a newcomer in a room of 64 gets 63 session
+    /// descriptions at once.
     pub max_queued_bytes: usize,
     /// Most peers in one room, those who play and those who look on together, and the largest `?next=`. A new room that is to have more
     /// gets so many. Default: 64. Everybody connects to everybody, and a mesh of 64 is already 2016 connections.

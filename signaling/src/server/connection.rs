@@ -6,7 +6,7 @@
 use std::{
     mem,
     pin::pin,
-    sync::{LazyLock, atomic::Ordering::Relaxed},
+    sync::atomic::Ordering::Relaxed,
     time::{Duration, SystemTime},
 };
 
@@ -34,6 +34,7 @@ use super::{
     rate::{Bucket, Rate},
     silence::{Silence, SilenceStep},
     socket::{Incoming, Socket, SocketError},
+    steady_millis,
     stream::Stream,
     token::Resume,
     turn,
@@ -206,12 +207,6 @@ async fn list(socket: &mut ClientSocket, game: &str, shared: &Shared) -> End {
 pub(super) fn unix_millis() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Milliseconds since this process first asked: a time that nobody sets back or forward, and that is of no use to other processes.
-pub(super) fn steady_millis() -> u64 {
-    static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
-    u64::try_from(FIRST.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 impl End {

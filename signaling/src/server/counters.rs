@@ -28,7 +28,8 @@ pub(crate) enum Counter {
     DroppedOtherRoom,
     /// A signal was for somebody at another process, and the store was not there to pass it on.
     DroppedStoreDown,
-    /// A signal was for somebody who reads too slowly for all that it is sent, and its sender had the most waiting there.
+    /// A signal was for somebody who reads too slowly for all that it is sent, and its sender had
+    /// the most waiting there.
     DroppedSlowReceiver,
     /// A peer asked for something that it may not, or that cannot be.
     Denied,

@@ -41,7 +41,8 @@ struct Entry {
 /// What became of something for a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Handed {
-    /// It is in the peer's queue; or the queue was full, which is counted or ends the peer's connection.
+    /// It is in the peer's queue; or the queue was full, which is counted or ends the peer's
+    /// connection.
     Over,
     /// The peer is not connected here.
     NotHere,

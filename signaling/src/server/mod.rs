@@ -37,7 +37,7 @@ use std::{
     net::SocketAddr,
     pin::pin,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -66,7 +66,6 @@ pub use self::{
     turn::TurnSecret,
 };
 use self::{
-    connection::steady_millis,
     counters::{Counter, Health},
     http::Client,
     hub::Hub,
@@ -275,6 +274,13 @@ async fn tick(shared: Arc<Shared>) {
         sleep(TICK).await;
         shared.hub.tick(steady_millis()).await;
     }
+}
+
+/// Milliseconds since this process first asked: a time that nobody sets back or forward, and that
+/// is of no use to other processes.
+fn steady_millis() -> u64 {
+    static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+    u64::try_from(FIRST.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Resolves once nobody is left in any room and load balancers have had their time, or after that long.

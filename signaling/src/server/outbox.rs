@@ -3,8 +3,9 @@
 //! Bytes and not messages are counted because they are what fills memory: a few long messages or many short ones. A channel would keep room
 //! for some messages all the time, which counts with thousands of peers that are told nothing for minutes.
 //!
-//! What other peers send (signals) never fills the queue: it may take up three quarters of it, and where that is too little, the sender that
-//! has the most waiting loses its latest. So a flood costs its own sender, and neither the receiver nor anybody else who signals to it.
+//! What other peers send (signals) never fills the queue: it may take up three quarters of it, and
+//! where that is too little, the sender that has the most waiting loses its latest. So a flood
+//! costs its own sender, and neither the receiver nor anybody else who signals to it.
 
 use std::{
     collections::VecDeque,
@@ -51,7 +52,8 @@ impl Outbox {
         self.push_queued(Queued { message, kind: Kind::State })
     }
 
-    /// Adds a signal of that sender, if it gets a place. Returns how many signals were dropped: this one, or others that had to make way.
+    /// Adds a signal of that sender, if it gets a place. Returns how many signals were dropped:
+    /// this one, or others that had to make way.
     pub(crate) fn push_signal(&self, sender: PeerId, message: Utf8Bytes) -> u64 {
         let queued = Queued { message, kind: Kind::Signal(sender) };
         let dropped = {
@@ -71,7 +73,8 @@ impl Outbox {
         dropped
     }
 
-    /// How many bytes of signals may wait; the rest of the queue is kept for what the server itself says.
+    /// How many bytes of signals may wait; the rest of the queue is kept for what the server itself
+    /// says.
     fn max_signal_bytes(&self) -> usize {
         self.max_bytes - self.max_bytes / 4
     }
@@ -237,8 +240,9 @@ impl Waiting {
         removed.is_some()
     }
 
-    /// Drops signals of those who have more waiting than the sender would have, until it has a place for `bytes` or there are none. Returns
-    /// how many were dropped, and whether there is a place.
+    /// Drops signals of those who have more waiting than the sender would have, until it has a
+    /// place for `bytes` or there are none. Returns how many were dropped, and whether there is a
+    /// place.
     fn make_place_for(&mut self, sender: PeerId, bytes: usize, most: usize) -> (u64, bool) {
         let mut dropped = 0;
         while self.of_senders.iter().map(|(_, waiting)| waiting).sum::<usize>() + bytes > most {

@@ -1,4 +1,5 @@
-//! A Redis that is there, and does not hold what it was given: rooms that are gone or overwritten, and a password that is missing.
+//! A Redis that is there, and does not hold what it was given: rooms that are gone or overwritten,
+//! and a password that is missing.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use tokio::time::timeout;
 
 use crate::{many::Process, redis_server::RedisServer, rig::config};
 
-/// Less than rooms wait until they are looked at by themselves, and long enough for a machine under load.
+/// Less than rooms wait until they are looked at by themselves, and long enough for a machine under
+/// load.
 const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! Strangers that the server brings together: none of them has power over the others, and none keeps the others from meeting.
+//! Strangers that the server brings together: none of them has power over the others, and none
+//! keeps the others from meeting.
 
 use signaling::{
     lobby::{Denial, Place, RoomPhase, RoomRequest, RoomState},

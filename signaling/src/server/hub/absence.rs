@@ -38,7 +38,8 @@ struct Missed {
 }
 
 impl Hub {
-    /// Notes that a connection is over, and tells the others when it is time to. `now` is in milliseconds, like that of [`tick`](Self::tick).
+    /// Notes that a connection is over, and tells the others when it is time to. `now` is in
+    /// milliseconds, like that of [`tick`](Self::tick).
     pub(crate) async fn leave(&self, visit: &mut Visit, parting: Parting, now: u64) {
         // Otherwise it came again by another connection.
         if self.local.leave(visit.peer, visit.connection).is_some() {
@@ -77,8 +78,8 @@ impl Hub {
         missed.places.insert(peer, (room.clone(), until));
     }
 
-    /// Removes whoever did not come again in time, and whoever was connected to a process that is dead. `now` is in milliseconds of a clock
-    /// that nobody sets.
+    /// Removes whoever did not come again in time, and whoever was connected to a process that is
+    /// dead. `now` is in milliseconds of a clock that nobody sets.
     pub(crate) async fn tick(&self, now: u64) {
         // The lock must not last as long as the loop.
         let unsure = mem::take(&mut self.lock_missed().unsure);

@@ -98,7 +98,8 @@ impl Hub {
         entered
     }
 
-    /// The same; adds to `before` the rooms that earlier connections of the peer were in, which are over.
+    /// The same; adds to `before` the rooms that earlier connections of the peer were in, which are
+    /// over.
     async fn try_to_enter(
         &self,
         visitor: &Visitor,

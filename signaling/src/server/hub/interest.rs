@@ -1,7 +1,8 @@
 //! Rooms that this process has to hear of: those that a peer of it is in, or tries to enter.
 //!
-//! Each connection holds an [`Interest`] of its own. How many there are of a room follows from that alone, so nothing that happens to a
-//! peer meanwhile (it is refused, replaced, led elsewhere) can count twice, or not at all.
+//! Each connection holds an [`Interest`] of its own. How many there are of a room follows from that
+//! alone, so nothing that happens to a peer meanwhile (it is refused, replaced, led elsewhere) can
+//! count twice, or not at all.
 
 use std::{
     collections::HashMap,

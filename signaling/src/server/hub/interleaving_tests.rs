@@ -1,5 +1,6 @@
-//! Peers that enter, are refused, replace each other and leave at the same time, step by step in any order: what this process counts
-//! is what is there in the end. Against a store in memory, and against Redis.
+//! Peers that enter, are refused, replace each other and leave at the same time, step by step in
+//! any order: what this process counts is what is there in the end. Against a store in memory, and
+//! against Redis.
 
 use std::{
     collections::HashMap,
@@ -43,7 +44,8 @@ const PATHS: [&str; 6] = [
     "/v1/quick?players=1",
 ];
 
-/// A store in memory that lets others go first before and after everything it does, and that now and then does not say what it did.
+/// A store in memory that lets others go first before and after everything it does, and that now
+/// and then does not say what it did.
 #[derive(Debug)]
 struct BusyStore {
     rooms: MemoryStore,
@@ -308,16 +310,19 @@ proptest! {
     #![proptest_config(same_cases())]
 
     #[test]
-    fn counts_are_of_what_is_there_in_whatever_order_it_came(moves in moves(), loses_one_of in 2..20u32) {
+    fn counts_are_of_what_is_there_in_whatever_order_it_came(
+        moves in moves(),
+        loses_one_of in 2..20u32,
+    ) {
         let local = Arc::new(Local::default());
         let rooms = MemoryStore::new(Arc::clone(&local));
         let (watched, swaps) = Default::default();
         let store = BusyStore { rooms, local: Arc::clone(&local), watched, swaps, loses_one_of };
         let store = Arc::new(store);
         let hub = hub(store.clone(), local.clone(), 1, limits());
-        let (guests, tasks) = (Vec::new(), Vec::new());
-        let mut scene =
-            Scene { hub: &hub, store: &store, local: &local, guests, tasks, connections: 0, now: 0 };
+        let (guests, tasks, connections, now) = (Vec::new(), Vec::new(), 0, 0);
+        let (hub, store, local) = (&hub, &*store, &*local);
+        let mut scene = Scene { hub, store, local, guests, tasks, connections, now };
         moves.into_iter().for_each(|next| scene.play(next));
         scene.settle();
         scene.wait_for_grace();
@@ -332,7 +337,8 @@ proptest! {
     }
 }
 
-/// Two processes with a peer each in a room, and one key that comes to two rooms of the first at once, again and again.
+/// Two processes with a peer each in a room, and one key that comes to two rooms of the first at
+/// once, again and again.
 #[tokio::test]
 async fn a_key_in_two_rooms_at_once_cuts_no_process_off() {
     let test = "a_key_in_two_rooms_at_once_cuts_no_process_off";

@@ -221,7 +221,8 @@ impl Hub {
         self.change(room, |room| self.if_gone(room, peer, |room| room.leave(peer))).await
     }
 
-    /// Unless the peer came again meanwhile: by another connection of this process, or by another process, which then has the say.
+    /// Unless the peer came again meanwhile: by another connection of this process, or by another
+    /// process, which then has the say.
     fn if_gone(
         &self,
         room: &mut Room,

@@ -127,7 +127,8 @@ async fn who_was_let_in_although_it_was_refused_does_not_stay() {
     assert_eq!(members(&store).await, 1);
 }
 
-/// A process whose clock was an hour ahead, or was set back by an hour since, noted that a peer is gone, and died.
+/// A process whose clock was an hour ahead, or was set back by an hour since, noted that a peer is
+/// gone, and died.
 #[tokio::test]
 async fn a_place_is_given_up_in_time_whatever_clocks_say() {
     let (hub, store) = hub();

@@ -17,8 +17,8 @@ use crate::{
 
 /// The name by which a store knows a room.
 ///
-/// For a room that one can ask for by name it is that name, perhaps with a game behind it; a room of a group of strangers has a number
-/// behind it.
+/// For a room that one can ask for by name it is that name, perhaps with a game behind it; a room
+/// of a group of strangers has a number behind it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct RoomId(pub(crate) String);
 
@@ -96,8 +96,8 @@ pub(crate) struct Member {
     is_ready: bool,
     is_v1: bool,
     pub(crate) process: ProcessId,
-    /// While it is not connected: a number for that, by which it is told from an earlier or later time. Not a clock's: those of processes
-    /// differ, and are set.
+    /// While it is not connected: a number for that, by which it is told from an earlier or later
+    /// time. Not a clock's: those of processes differ, and are set.
     pub(crate) absence: Option<u64>,
 }
 
@@ -130,7 +130,8 @@ pub(crate) struct Room {
     /// Of the match that runs: those who had a player's place when it began, and are still here.
     in_match: Vec<PeerId>,
     banned: Vec<PeerId>,
-    /// While it is locked: those whose connection broke, and whose place was given up since. They may come back.
+    /// While it is locked: those whose connection broke, and whose place was given up since. They
+    /// may come back.
     lost: Vec<PeerId>,
     /// Made from what a returning peer showed, and its owner may still be on the way.
     is_rebuilt: bool,
@@ -182,7 +183,8 @@ impl Room {
         if self.owner == Some(peer) { Claim::Owner(self.reign) } else { Claim::Member }
     }
 
-    /// What a newcomer has proof of having been in this room, and not in an earlier one of its name.
+    /// What a newcomer has proof of having been in this room, and not in an earlier one of its
+    /// name.
     fn proven(&self, newcomer: &Newcomer) -> Option<Claim> {
         let proof = newcomer.returns.filter(|proof| proof.incarnation == self.incarnation)?;
         Some(proof.claim)
@@ -276,7 +278,8 @@ impl Room {
         Ok(effects)
     }
 
-    /// The name, or with a number behind it where another peer has it: nobody passes for somebody else here.
+    /// The name, or with a number behind it where another peer has it: nobody passes for somebody
+    /// else here.
     fn free_name(&self, peer: PeerId, name: String) -> String {
         let is_taken = |name: &str| {
             let mut others = self.members.iter().filter(|member| member.id != peer);
@@ -314,7 +317,8 @@ impl Room {
         effects
     }
 
-    /// The peer's connection is gone; its place is kept for a while. Peers see that it is not here. `absence` is a new number for it.
+    /// The peer's connection is gone; its place is kept for a while. Peers see that it is not here.
+    /// `absence` is a new number for it.
     pub(crate) fn miss(&mut self, peer: PeerId, absence: u64) -> Vec<Effect> {
         match self.member_mut(peer) {
             Some(member) if member.absence.is_none() => {

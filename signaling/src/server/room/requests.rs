@@ -6,12 +6,14 @@ use crate::{
     protocol::PeerId,
 };
 
-/// A room of which so many peers were removed is under attack by somebody who makes up identities. Nobody new comes in from then on, so that
-/// what it has to remember is bounded, and a ban holds for as long as the room does.
+/// A room of which so many peers were removed is under attack by somebody who makes up identities.
+/// Nobody new comes in from then on, so that what it has to remember is bounded, and a ban holds
+/// for as long as the room does.
 const MAX_BANNED: usize = 64;
 
 impl Room {
-    /// Makes a peer that has come the owner, if the room has none, or has forgotten that this one owned it after the one that does.
+    /// Makes a peer that has come the owner, if the room has none, or has forgotten that this one
+    /// owned it after the one that does.
     pub(super) fn enthrone(&mut self, peer: PeerId, claim: Option<Claim>) {
         let can_own = self.has_owner() && self.member(peer).is_some_and(Member::can_own);
         match claim {
@@ -23,7 +25,8 @@ impl Room {
         }
     }
 
-    /// Passes the room on. Where it was forgotten, only somebody with proof counts as an owner of its own right.
+    /// Passes the room on. Where it was forgotten, only somebody with proof counts as an owner of
+    /// its own right.
     pub(super) fn set_owner(&mut self, owner: Option<PeerId>) {
         self.owner = owner;
         if owner.is_some() && !self.is_rebuilt {
@@ -31,13 +34,14 @@ impl Room {
         }
     }
 
-    /// Whether anybody can own it: of strangers that were brought together none has power over the others.
+    /// Whether anybody can own it: of strangers that were brought together none has power over the
+    /// others.
     fn has_owner(&self) -> bool {
         self.terms.group.is_none()
     }
 
-    /// Who owns the room after its owner: the first of ours that plays, and during a match the first of those in it, so that nobody else gets
-    /// power over them.
+    /// Who owns the room after its owner: the first of ours that plays, and during a match the
+    /// first of those in it, so that nobody else gets power over them.
     pub(super) fn heir(&self) -> Option<PeerId> {
         if !self.has_owner() {
             return None;
@@ -55,7 +59,8 @@ impl Room {
         request: &RoomRequest,
     ) -> Result<Vec<Effect>, Denial> {
         let is_owner = self.owner == Some(peer);
-        // The word of any of them is as good as that of another one, and ends nothing: the match is theirs, not the server's.
+        // The word of any of them is as good as that of another one, and ends nothing: the match is
+        // theirs, not the server's.
         let speaks_for_match =
             is_owner || !self.has_owner() && self.member(peer).is_some_and(Member::can_own);
         let of_owner = |may| if may { Ok(()) } else { Err(Denial::NotOwner) };
@@ -110,7 +115,8 @@ impl Room {
         }
     }
 
-    /// During a match too: who plays that is agreed on already, and it is the next one that a place is for.
+    /// During a match too: who plays that is agreed on already, and it is the next one that a place
+    /// is for.
     fn set_place(&mut self, peer: PeerId, place: Place) -> Result<(), Denial> {
         let has_place = self.has_place(place);
         let member = self.member_mut(peer).ok_or(Denial::NoSuchPeer)?;

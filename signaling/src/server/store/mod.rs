@@ -45,7 +45,8 @@ pub(crate) struct Change<'a> {
     /// The room as it shall be. One without peers is removed.
     pub(crate) to: Room,
     pub(crate) effects: Vec<Effect>,
-    /// Open rooms of its group that a new room may stand beside, as they do not let its first peer in.
+    /// Open rooms of its group that a new room may stand beside, as they do not let its first peer
+    /// in.
     pub(crate) beside: &'a [RoomId],
 }
 
@@ -65,11 +66,13 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// The room, if there is one.
     async fn load(&self, id: &RoomId) -> Result<Option<Kept>, StoreDown>;
 
-    /// Puts the changed room in, and hands the effects to the peers, here and in other processes. False, and nothing is done, if the room
-    /// has changed since it was loaded, or if it is a new one of a group that has another open one by now.
+    /// Puts the changed room in, and hands the effects to the peers, here and in other processes.
+    /// False, and nothing is done, if the room has changed since it was loaded, or if it is a new
+    /// one of a group that has another open one by now.
     async fn swap(&self, change: Change<'_>) -> Result<bool, StoreDown>;
 
-    /// Passes a signal of the first peer on to the second, which is not connected here, if it can be anywhere else; whether it can.
+    /// Passes a signal of the first peer on to the second, which is not connected here, if it can
+    /// be anywhere else; whether it can.
     async fn pass_on(
         &self,
         room: &RoomId,

@@ -196,7 +196,8 @@ impl RedisStore {
         })
     }
 
-    /// What lies in Redis in the place of a room. What is no room at all is taken out, or nobody could ever use the name again.
+    /// What lies in Redis in the place of a room. What is no room at all is taken out, or nobody
+    /// could ever use the name again.
     async fn fetch(&self, id: &RoomId) -> Result<Fetched, StoreDown> {
         let mut get = cmd("GET");
         get.arg(key("room", &id.0));
@@ -410,7 +411,8 @@ impl Fetched {
     }
 }
 
-/// A room as it lies in Redis, or the text, if it is unreadable as what another version of this program wrote may be.
+/// A room as it lies in Redis, or the text, if it is unreadable as what another version of this
+/// program wrote may be.
 fn kept(text: String) -> Result<Kept, String> {
     match serde_json::from_str(&text) {
         Ok(room) => Ok(Kept { room: Arc::new(room), version: Version::Text(text) }),

@@ -73,7 +73,8 @@ end
 return rooms
 ";
 
-/// Takes out what lies in the place of a room, if it is of no kind that a room can be, or still this.
+/// Takes out what lies in the place of a room, if it is of no kind that a room can be, or still
+/// this.
 const REMOVE: &str = r"
 if redis.call('TYPE', KEYS[1]).ok ~= 'string' or redis.call('GET', KEYS[1]) == ARGV[1] then
     redis.call('DEL', KEYS[1])
