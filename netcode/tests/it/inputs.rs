@@ -77,7 +77,7 @@ fn assert_names<I>(text: &str, names: &[&str]) {
 
 #[test]
 fn inputs_that_are_equal_and_differ_in_bits_are_corrected() {
-    let press = |_, frame: u32| if frame / 13 % 2 == 0 { 0.0 } else { -0.0f32 };
+    let press = |_, frame: u32| if (frame / 13).is_multiple_of(2) { 0.0 } else { -0.0f32 };
     let mut stepper = two(press, |stick| u64::from(stick.is_sign_negative()));
     stepper.set_network(LinkConditions::WIFI, 1);
     stepper.updates(900);
