@@ -4,7 +4,7 @@ use bevy::log::LogPlugin;
 use bevy::prelude::*;
 use bevy::window::{PresentMode, WindowResolution};
 use bevy::winit::WinitSettings;
-use netcode::NetcodeOverlayPlugin;
+use netcode::{LOG_FILTER, NetcodeOverlayPlugin};
 
 use crate::devices::DevicesPlugin;
 use crate::options::{DEFAULT_SERVER, WindowOptions};
@@ -14,9 +14,6 @@ use crate::screens::{GAME_TITLE, MAX_NAME, ScreensPlugin, Settings};
 
 /// Size of the window unless asked otherwise: the arena at one pixel per unit.
 const WINDOW: (u32, u32) = (1280, 720);
-/// Chatty dependencies keep quiet; `RUST_LOG` says otherwise.
-const LOG_FILTER: &str =
-    "warn,demo_game=info,netcode=info,wgpu=error,naga=warn,webrtc=error,rtc=error";
 
 fn settings(options: &WindowOptions) -> Settings {
     let names = [options.name.clone(), platform::player_name(), Some("Player".to_owned())];
@@ -56,13 +53,18 @@ fn window(options: &WindowOptions) -> Window {
     }
 }
 
+/// The game and its netcode tell what they do, and all else tells of faults; `RUST_LOG` says otherwise.
+fn log_filter() -> String {
+    format!("warn,demo_game=info,netcode=info,{LOG_FILTER}")
+}
+
 /// Opens the window and plays until it is closed. In the browser it returns at once, and the game goes on.
 pub fn run_windowed(options: &WindowOptions) -> AppExit {
     let mut app = App::new();
     app.add_plugins(
         DefaultPlugins
             .set(WindowPlugin { primary_window: Some(window(options)), ..default() })
-            .set(LogPlugin { filter: LOG_FILTER.to_owned(), ..default() }),
+            .set(LogPlugin { filter: log_filter(), ..default() }),
     )
     // A match goes on while another window has the focus.
     .insert_resource(WinitSettings::continuous())
@@ -77,4 +79,18 @@ pub fn run_windowed(options: &WindowOptions) -> AppExit {
     ));
     platform::add_page(&mut app);
     app.run()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_bevys_own_filter_is_lost() {
+        let filter = log_filter();
+        let parts = bevy::log::DEFAULT_FILTER.split(',').filter(|part| !part.is_empty());
+        for part in parts {
+            assert!(filter.split(',').any(|own| own == part), "{part}");
+        }
+    }
 }
