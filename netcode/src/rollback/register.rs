@@ -26,8 +26,8 @@ pub(crate) struct Registrations(pub(crate) Vec<&'static str>);
 
 /// Registers what rolls back. One call per type; the types that are hashed become part of the protocol that peers compare.
 ///
-/// Parents ([`ChildOf`](bevy::prelude::ChildOf)) of rollback entities roll back by themselves. `Children` do not keep their order, and
-/// list entities that are about to go: in `Simulate`, query `ChildOf` and sort by [`RollbackId`](crate::RollbackId) instead.
+/// Parents ([`ChildOf`](bevy::prelude::ChildOf)) of rollback entities roll back by themselves. `Children` do not keep their order: in
+/// `Simulate`, query `ChildOf` and sort by [`RollbackId`](crate::RollbackId) instead.
 ///
 /// A value that holds an [`Entity`](bevy::prelude::Entity) must say so: `#[entities]` on the field of a component, or
 /// `#[component(map_entities = ...)]`, as for Bevy's scenes. The checksum then names the entity by its
