@@ -1,7 +1,8 @@
 //! Keyboard, gamepads and fingers → [`Input`], for the seats of this machine.
 //!
 //! Which key means what is decided here, once; the simulation only knows controls. Runs in `ReadInputs`, outside the
-//! simulation, so it may look at the world to help a thumb steer.
+//! simulation, so it may look at the world to help a thumb steer. Devices are latched: a tap that is over before the next step
+//! still counts in it.
 
 use bevy::prelude::*;
 use netcode::prelude::*;
@@ -26,12 +27,15 @@ pub(crate) struct DevicesPlugin;
 
 impl Plugin for DevicesPlugin {
     fn build(&self, app: &mut App) {
-        app.init_resource::<TouchPad>()
+        app.latch_devices()
+            .init_resource::<TouchPad>()
+            // What is drawn, also while there are no steps.
             .add_systems(
                 PreUpdate,
                 follow_fingers.before(NetcodeSystems::Receive).after(bevy::input::InputSystems),
             )
-            .add_systems(ReadInputs, fly_by_hand);
+            // What a step sees of the fingers is not always where they are now.
+            .add_systems(ReadInputs, (follow_fingers, fly_by_hand).chain());
     }
 }
 

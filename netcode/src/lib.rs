@@ -61,6 +61,7 @@ mod membership;
 mod session;
 
 mod input;
+mod latch;
 mod packed_input;
 
 mod rollback;
@@ -91,6 +92,7 @@ pub use diagnostics::{DroppedPackets, LOG_FILTER, SessionStats};
 pub use effects::{AppEffectsExt, EffectStarted, Effects};
 pub use frame::{MatchSeed, SimFrame};
 pub use input::{GameInput, LocalInputs, PlayerInputs, Seat};
+pub use latch::AppLatchExt;
 pub use membership::{
     AskRoom, EndReason, FinishMatch, JoinRoom, LeaveRoom, ListRooms, Lobby, LobbyPeer, Misconduct,
     Refusal, Rename, Room, RoomDenied, RoomList, Roster, RosterSeat, SessionChanged, SessionState,
@@ -117,11 +119,11 @@ pub use transport::{LinkConditions, Route, TransportError};
 /// What every game names: `use netcode::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        AppEffectsExt, AppRollbackExt, ChecksumLog, DesyncDetected, EffectStarted, Effects,
-        EndReason, FinishMatch, JoinRoom, LeaveRoom, LinkConditions, Lobby, LocalInputs, MatchSeed,
-        NetcodeConfig, NetcodePlugin, NetcodeSystems, Ordered, PlayerInputs, ReadInputs, Rollback,
-        RollbackCommandsExt, RollbackId, Roster, Seat, SessionChanged, SessionState, SessionStats,
-        SetConditions, SetReady, SetupMatch, SimFrame, Simulate, StartLocal, StepPhase, SyncTest,
-        SyncTestFailed, in_match,
+        AppEffectsExt, AppLatchExt, AppRollbackExt, ChecksumLog, DesyncDetected, EffectStarted,
+        Effects, EndReason, FinishMatch, JoinRoom, LeaveRoom, LinkConditions, Lobby, LocalInputs,
+        MatchSeed, NetcodeConfig, NetcodePlugin, NetcodeSystems, Ordered, PlayerInputs, ReadInputs,
+        Rollback, RollbackCommandsExt, RollbackId, Roster, Seat, SessionChanged, SessionState,
+        SessionStats, SetConditions, SetReady, SetupMatch, SimFrame, Simulate, StartLocal,
+        StepPhase, SyncTest, SyncTestFailed, in_match,
     };
 }

@@ -17,6 +17,7 @@ use crate::{
     effects::{EffectTypes, OldestOpenFrame},
     frame::{MatchSeed, SimFrame},
     input::{GameInput, LocalInputs, PlayerInputs},
+    latch::{Latches, observe_devices},
     lent::Lent,
     membership::{
         AskRoom, Connection, FinishMatch, JoinRoom, LeaveRoom, ListRooms, Lobby, Rename, Room,
@@ -35,6 +36,9 @@ use crate::{
 use crate::membership::systems::attend_page;
 
 /// Schedule: runs before every new frame. Fill [`LocalInputs`] here.
+///
+/// That may be several times in an update of the app, or not at all, so `just_pressed` means something here only where devices
+/// are [latched](crate::AppLatchExt).
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReadInputs;
 
@@ -122,6 +126,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             .init_resource::<OldestOpenFrame>()
             .init_resource::<Page>()
             .init_resource::<Registrations>()
+            .init_resource::<Lent<Latches>>()
             .init_resource::<Lent<RollbackStore>>()
             .init_resource::<RollbackIdCounter>()
             .init_resource::<Population>()
@@ -164,6 +169,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
         .add_systems(
             PreUpdate,
             (
+                observe_devices.after(InputSystems).before(NetcodeSystems::Receive),
                 (take_requests, receive, manage_epoch::<I>).chain().in_set(NetcodeSystems::Receive),
                 (pace, set_input_delay::<I>).chain().in_set(NetcodeSystems::Pace),
                 step::<I>.in_set(NetcodeSystems::Step),

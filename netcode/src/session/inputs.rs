@@ -7,6 +7,7 @@ use super::{Epoch, Kind, start::end, sync_test};
 use crate::{
     frame::SimFrame,
     input::{GameInput, LocalInputs},
+    latch::Latches,
     packed_input::{InputProblem, MAX_INPUT_BYTES, PackedInput, UnfitInput, wire_form},
     plugin::ReadInputs,
 };
@@ -19,7 +20,7 @@ impl<I: GameInput> Epoch<I> {
         self.read_frame = Some(self.frame);
         world.resource_mut::<LocalInputs<I>>().clear();
         world.resource_mut::<SimFrame>().0 = self.frame;
-        world.run_schedule(ReadInputs);
+        Latches::shown(world, |world| world.run_schedule(ReadInputs));
         let Err(problem) = self.pack_inputs(world.resource::<LocalInputs<I>>()) else {
             return true;
         };

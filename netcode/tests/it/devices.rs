@@ -37,9 +37,19 @@ fn follow_key(mut moved: MessageReader<KeyMoved>, mut keys: ResMut<ButtonInput<K
     }
 }
 
-/// What each run of `ReadInputs` read.
+/// What each run of `ReadInputs` read: whether the key was pressed, went down, and went up.
 #[derive(Resource, Default)]
-struct Read(Vec<bool>);
+struct Read(Vec<[bool; 3]>);
+
+fn read(keys: Res<ButtonInput<Key>>, mut read: ResMut<Read>) {
+    read.0.push([keys.pressed(Key), keys.just_pressed(Key), keys.just_released(Key)]);
+}
+
+impl Read {
+    fn count(&self, which: usize) -> usize {
+        self.0.iter().filter(|read| read[which]).count()
+    }
+}
 
 /// Lets a local match begin in an app with everything but the clock, whose updates take this long.
 fn begin(app: &mut App, update: Duration) {
@@ -68,15 +78,109 @@ fn a_step_reads_the_keys_of_its_own_update_in_any_order_of_plugins() {
     for (number, add_plugins) in orders.into_iter().enumerate() {
         let mut app = App::new();
         add_plugins(&mut app);
-        app.add_systems(ReadInputs, |keys: Res<ButtonInput<Key>>, mut read: ResMut<Read>| {
-            read.0.push(keys.pressed(Key));
-        });
+        app.add_systems(ReadInputs, read);
         // Exactly one step in each update.
         begin(&mut app, Duration::from_nanos(16_666_667));
         app.world_mut().write_message(KeyMoved { is_down: true });
         app.update();
         app.world_mut().write_message(KeyMoved { is_down: false });
         app.update();
-        assert_eq!(app.world().resource::<Read>().0, [true, false], "order {number}");
+        let pressed: Vec<bool> =
+            app.world().resource::<Read>().0.iter().map(|&[pressed, ..]| pressed).collect();
+        assert_eq!(pressed, [true, false], "order {number}");
     }
+}
+
+/// An app with the device, latched, in which a local match begins; its updates take this long.
+fn latched(update: Duration) -> App {
+    let mut app = App::new();
+    app.add_plugins((MinimalPlugins, DevicePlugin, NetcodePlugin::<u8>::default()))
+        .latch_buttons::<Key>()
+        .add_systems(ReadInputs, read);
+    begin(&mut app, update);
+    app
+}
+
+fn move_key(app: &mut App, is_down: bool) {
+    app.world_mut().write_message(KeyMoved { is_down });
+}
+
+fn updates(app: &mut App, count: u32) {
+    for _ in 0..count {
+        app.update();
+    }
+}
+
+#[test]
+fn each_press_reaches_one_step_at_any_rate_of_the_display() {
+    const PRESSES: usize = 70;
+    // The display's rate, how many updates lie between two presses, and how long each press takes: at 240 Hz less than a step.
+    for (hertz, apart, held) in [(240, 29, 1), (240, 31, 2), (144, 17, 1), (60, 7, 1), (30, 5, 1)] {
+        let mut app = latched(Duration::from_secs(1) / hertz);
+        for _ in 0..PRESSES {
+            move_key(&mut app, true);
+            updates(&mut app, held);
+            move_key(&mut app, false);
+            updates(&mut app, apart);
+        }
+        let read = app.world().resource::<Read>();
+        let (down, up) = (read.count(1), read.count(2));
+        assert_eq!((down, up), (PRESSES, PRESSES), "{hertz} Hz, held for {held} updates");
+        let pressed = read.count(0);
+        assert!(pressed >= PRESSES, "pressed in {pressed} steps, at {hertz} Hz");
+        let is_sound = |&[pressed, down, _]: &[bool; 3]| pressed || !down;
+        assert!(read.0.iter().all(is_sound), "what goes down is pressed in that step");
+    }
+}
+
+#[test]
+fn a_press_that_is_held_is_held_in_all_of_its_steps() {
+    for hertz in [240, 60, 30] {
+        let mut app = latched(Duration::from_secs(1) / hertz);
+        move_key(&mut app, true);
+        updates(&mut app, hertz);
+        move_key(&mut app, false);
+        updates(&mut app, hertz);
+        let read = app.world().resource::<Read>();
+        assert_eq!((read.count(1), read.count(2)), (1, 1), "{hertz} Hz");
+        let pressed = read.count(0);
+        assert!((59..=62).contains(&pressed), "pressed in {pressed} steps, at {hertz} Hz");
+    }
+}
+
+#[test]
+fn a_key_that_goes_up_and_down_between_two_steps_goes_down_once_more() {
+    let mut app = latched(Duration::from_secs(1) / 240);
+    move_key(&mut app, true);
+    updates(&mut app, 40);
+    app.world_mut().resource_mut::<Read>().0.clear();
+    move_key(&mut app, false);
+    updates(&mut app, 1);
+    move_key(&mut app, true);
+    updates(&mut app, 40);
+    let read = app.world().resource::<Read>();
+    assert_eq!((read.count(1), read.count(2)), (1, 1), "{:?}", read.0);
+}
+
+#[test]
+fn what_was_pressed_before_the_match_is_no_press_in_it() {
+    let mut app = latched(Duration::from_secs(1) / 240);
+    app.world_mut().write_message(FinishMatch);
+    updates(&mut app, 10);
+    for _ in 0..10 {
+        move_key(&mut app, true);
+        updates(&mut app, 1);
+        move_key(&mut app, false);
+        updates(&mut app, 1);
+    }
+    // This one is held while the match begins.
+    move_key(&mut app, true);
+    updates(&mut app, 10);
+    app.world_mut().resource_mut::<Read>().0.clear();
+    let request = StartLocal { seats: vec!["one".into()], seed: 1, sync_test: None };
+    app.world_mut().write_message(request);
+    updates(&mut app, 40);
+    let read = app.world().resource::<Read>();
+    assert!(read.count(0) > 5, "it is held");
+    assert_eq!((read.count(1), read.count(2)), (0, 0), "{:?}", read.0);
 }

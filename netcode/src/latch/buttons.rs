@@ -1,0 +1,159 @@
+//! Buttons, as a step sees them.
+
+use std::{hash::Hash, mem};
+
+use bevy::{
+    input::ButtonInput,
+    prelude::{DetectChangesMut, Mut, World},
+};
+
+use super::Latch;
+
+/// What happened to the buttons of one device since the last step.
+#[derive(Debug)]
+pub(super) struct Buttons<T: Clone + Eq + Hash + Send + Sync + 'static> {
+    /// The buttons as the last step saw them; while that step reads them, as they are.
+    shown: ButtonInput<T>,
+    pressed_since: Vec<T>,
+}
+
+impl<T: Clone + Eq + Hash + Send + Sync + 'static> Default for Buttons<T> {
+    fn default() -> Self {
+        Self { shown: ButtonInput::default(), pressed_since: Vec::new() }
+    }
+}
+
+impl<T: Clone + Eq + Hash + Send + Sync + 'static> Buttons<T> {
+    /// Takes note of an update. Where no step follows, the next one begins with what is held.
+    pub(super) fn observe(&mut self, now: &ButtonInput<T>, is_running: bool) {
+        if !is_running {
+            self.shown.clone_from(now);
+            self.pressed_since.clear();
+            return;
+        }
+        for button in now.get_just_pressed() {
+            if !self.pressed_since.contains(button) {
+                self.pressed_since.push(button.clone());
+            }
+        }
+    }
+
+    /// Lets the device show what happened since the last step.
+    pub(super) fn show(&mut self, device: &mut ButtonInput<T>) {
+        self.shown.clear();
+        let up: Vec<T> = {
+            let is_up = |button: &&T| !device.pressed((*button).clone());
+            self.shown.get_pressed().filter(is_up).cloned().collect()
+        };
+        up.into_iter().for_each(|button| self.shown.release(button));
+        for button in self.pressed_since.drain(..) {
+            // It may have been let go of meanwhile.
+            self.shown.release(button.clone());
+            self.shown.press(button);
+        }
+        let is_news = |button: &&T| !self.shown.pressed((*button).clone());
+        let held: Vec<T> = device.get_pressed().filter(is_news).cloned().collect();
+        held.into_iter().for_each(|button| self.shown.press(button));
+        mem::swap(&mut self.shown, device);
+    }
+
+    /// Lets the device show again what is so now.
+    pub(super) fn hide(&mut self, device: &mut ButtonInput<T>) {
+        mem::swap(&mut self.shown, device);
+    }
+}
+
+/// Latches the resource `ButtonInput<T>`.
+#[derive(Debug)]
+pub(super) struct ButtonLatch<T: Clone + Eq + Hash + Send + Sync + 'static>(Buttons<T>);
+
+impl<T: Clone + Eq + Hash + Send + Sync + 'static> Default for ButtonLatch<T> {
+    fn default() -> Self {
+        Self(Buttons::default())
+    }
+}
+
+impl<T: Clone + Eq + Hash + Send + Sync + 'static> Latch for ButtonLatch<T> {
+    fn observe(&mut self, world: &mut World, is_running: bool) {
+        if let Some(device) = world.get_resource::<ButtonInput<T>>() {
+            self.0.observe(device, is_running);
+        }
+    }
+
+    fn show(&mut self, world: &mut World) {
+        if let Some(mut device) = device(world) {
+            self.0.show(device.bypass_change_detection());
+        }
+    }
+
+    fn hide(&mut self, world: &mut World) {
+        if let Some(mut device) = device(world) {
+            self.0.hide(device.bypass_change_detection());
+        }
+    }
+}
+
+fn device<T: Clone + Eq + Hash + Send + Sync + 'static>(
+    world: &mut World,
+) -> Option<Mut<'_, ButtonInput<T>>> {
+    world.get_resource_mut()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the next step sees of button 1: pressed, just pressed, just released.
+    fn step(buttons: &mut Buttons<u8>, device: &mut ButtonInput<u8>) -> [bool; 3] {
+        let before = device.get_pressed().count();
+        buttons.show(device);
+        let seen = [device.pressed(1), device.just_pressed(1), device.just_released(1)];
+        buttons.hide(device);
+        assert_eq!(device.get_pressed().count(), before, "it is as it was");
+        seen
+    }
+
+    /// An update in which button 1 is moved up or down any number of times.
+    fn update(buttons: &mut Buttons<u8>, device: &mut ButtonInput<u8>, moves: &[bool]) {
+        device.clear();
+        for &is_down in moves {
+            if is_down { device.press(1) } else { device.release(1) }
+        }
+        buttons.observe(device, true);
+    }
+
+    #[test]
+    fn a_tap_between_two_steps_is_pressed_in_one_and_released_in_the_next() {
+        for moves in
+            [&[&[true, false][..]][..], &[&[true], &[false]], &[&[], &[true], &[], &[false]]]
+        {
+            let (mut buttons, mut device) = (Buttons::default(), ButtonInput::default());
+            moves.iter().for_each(|moves| update(&mut buttons, &mut device, moves));
+            assert_eq!(step(&mut buttons, &mut device), [true, true, false]);
+            assert_eq!(step(&mut buttons, &mut device), [false, false, true]);
+            assert_eq!(step(&mut buttons, &mut device), [false; 3]);
+        }
+    }
+
+    #[test]
+    fn a_button_that_is_let_go_of_and_pressed_between_two_steps_is_news() {
+        let (mut buttons, mut device) = (Buttons::default(), ButtonInput::default());
+        update(&mut buttons, &mut device, &[true]);
+        assert_eq!(step(&mut buttons, &mut device), [true, true, false]);
+        update(&mut buttons, &mut device, &[]);
+        assert_eq!(step(&mut buttons, &mut device), [true, false, false]);
+        update(&mut buttons, &mut device, &[false]);
+        update(&mut buttons, &mut device, &[true]);
+        assert_eq!(step(&mut buttons, &mut device), [true; 3]);
+        assert_eq!(step(&mut buttons, &mut device), [true, false, false]);
+    }
+
+    #[test]
+    fn what_was_held_before_is_held_and_no_press() {
+        let (mut buttons, mut device) = (Buttons::default(), ButtonInput::default());
+        device.press(1);
+        buttons.observe(&device, false);
+        update(&mut buttons, &mut device, &[]);
+        assert_eq!(step(&mut buttons, &mut device), [true, false, false]);
+    }
+}

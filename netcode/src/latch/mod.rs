@@ -1,0 +1,146 @@
+//! Devices as a step sees them: what happened since the step before reaches one step, however often the display draws.
+//!
+//! Bevy's devices are read once in each update, and say what happened in it. Between two steps there may be several updates, or
+//! none: then `just_pressed` would be missed, or seen twice. While [`ReadInputs`](crate::ReadInputs) runs, a latched device shows
+//! what happened between two steps instead; everybody else sees it as it is.
+
+mod buttons;
+#[cfg(feature = "devices")]
+mod gamepads;
+#[cfg(feature = "devices")]
+mod mouse;
+#[cfg(feature = "devices")]
+mod touches;
+
+use std::{any::TypeId, hash::Hash};
+
+use bevy::prelude::{App, World};
+
+use self::buttons::ButtonLatch;
+use crate::{lent::Lent, membership::SessionState};
+
+/// One device, or all of one kind.
+trait Latch: Send + Sync + 'static {
+    /// Takes note of what happened in this update. Outside of a match nothing is kept for the first step.
+    fn observe(&mut self, world: &mut World, is_running: bool);
+
+    /// Lets the device show what happened since the last call.
+    fn show(&mut self, world: &mut World);
+
+    /// Lets the device show again what is so now.
+    fn hide(&mut self, world: &mut World);
+}
+
+/// The devices that are latched.
+#[derive(Default)]
+pub(crate) struct Latches(Vec<(TypeId, Box<dyn Latch>)>);
+
+impl Latches {
+    fn add<L: Latch>(&mut self, latch: L) {
+        let id = TypeId::of::<L>();
+        // Shown twice, it would be as it is.
+        if self.0.iter().all(|&(known, _)| known != id) {
+            self.0.push((id, Box::new(latch)));
+        }
+    }
+
+    /// Calls `read` in a world in which devices show what happened since the last call.
+    pub(crate) fn shown(world: &mut World, read: impl FnOnce(&mut World)) {
+        Lent::lend(world, |world, latches: &mut Self| {
+            latches.0.iter_mut().for_each(|(_, latch)| latch.show(world));
+            read(world);
+            latches.0.iter_mut().for_each(|(_, latch)| latch.hide(world));
+        });
+    }
+}
+
+/// Takes note of what devices did in this update.
+pub(crate) fn observe_devices(world: &mut World) {
+    let is_running = world.resource::<SessionState>().is_running();
+    Lent::lend(world, |world, latches: &mut Latches| {
+        latches.0.iter_mut().for_each(|(_, latch)| latch.observe(world, is_running));
+    });
+}
+
+/// Makes presses reach exactly one step.
+///
+/// A display may draw several times between two steps, or only once in several steps. Read in [`ReadInputs`](crate::ReadInputs),
+/// Bevy's devices would lose a press in the first case (`just_pressed` is true in one update, and a short tap may be over when
+/// the next step comes), and give it to several steps in the second.
+///
+/// While `ReadInputs` runs, latched devices show what happened since the last step: a button that was pressed is `just_pressed` and
+/// `pressed` in exactly one step, also if it is up again by now; then it is `just_released` in the step after. All other systems see
+/// devices as they are. Nothing else changes: `Res<ButtonInput<KeyCode>>` stays what a system asks for.
+///
+/// What was pressed before a match began is no press in it, but a button that is held counts as `pressed`. Several presses
+/// of one button between two steps are one press. Actions of an input library that are computed in [`PreUpdate`](bevy::prelude::PreUpdate)
+/// are not latched, as they were read before.
+///
+/// ```
+/// # use bevy::prelude::*;
+/// # use netcode::prelude::*;
+/// # #[derive(Clone, Copy, PartialEq, Eq, Hash)] enum Pedal { Brake }
+/// # let mut app = App::new();
+/// # app.add_plugins((MinimalPlugins, NetcodePlugin::<bool>::default())).init_resource::<ButtonInput<Pedal>>();
+/// app.latch_buttons::<Pedal>().add_systems(
+///     ReadInputs,
+///     |mut inputs: ResMut<LocalInputs<bool>>, pedals: Res<ButtonInput<Pedal>>| {
+///         for seat in inputs.seats().to_vec() {
+///             inputs.set(seat, pedals.just_pressed(Pedal::Brake));
+///         }
+///     },
+/// );
+/// ```
+pub trait AppLatchExt {
+    /// Latches keyboard, mouse, gamepads and touch screen: their buttons, and how far the mouse and its wheel moved.
+    ///
+    /// Takes the crate's feature `devices`. Sticks, triggers and cursors have no presses, and stay what they are now.
+    ///
+    /// ```
+    /// # use bevy::{input::InputPlugin, prelude::*};
+    /// # use netcode::prelude::*;
+    /// # let mut app = App::new();
+    /// # app.add_plugins((MinimalPlugins, InputPlugin, NetcodePlugin::<bool>::default()));
+    /// app.latch_devices().add_systems(
+    ///     ReadInputs,
+    ///     |mut inputs: ResMut<LocalInputs<bool>>, keys: Res<ButtonInput<KeyCode>>| {
+    ///         for seat in inputs.seats().to_vec() {
+    ///             inputs.set(seat, keys.just_pressed(KeyCode::Space)); // one jump for each tap
+    ///         }
+    ///     },
+    /// );
+    /// ```
+    #[cfg(feature = "devices")]
+    fn latch_devices(&mut self) -> &mut Self;
+
+    /// Latches the resource `ButtonInput<T>`, of a device of your own or of Bevy's, where it exists.
+    fn latch_buttons<T: Clone + Eq + Hash + Send + Sync + 'static>(&mut self) -> &mut Self;
+}
+
+impl AppLatchExt for App {
+    #[cfg(feature = "devices")]
+    fn latch_devices(&mut self) -> &mut Self {
+        use bevy::input::{
+            keyboard::{Key, KeyCode},
+            mouse::{AccumulatedMouseMotion, AccumulatedMouseScroll, MouseButton},
+        };
+
+        add(self, ButtonLatch::<KeyCode>::default());
+        add(self, ButtonLatch::<Key>::default());
+        add(self, ButtonLatch::<MouseButton>::default());
+        add(self, mouse::MotionLatch::<AccumulatedMouseMotion>::default());
+        add(self, mouse::MotionLatch::<AccumulatedMouseScroll>::default());
+        add(self, gamepads::GamepadLatch::default());
+        add(self, touches::TouchLatch::default());
+        self
+    }
+
+    fn latch_buttons<T: Clone + Eq + Hash + Send + Sync + 'static>(&mut self) -> &mut Self {
+        add(self, ButtonLatch::<T>::default());
+        self
+    }
+}
+
+fn add(app: &mut App, latch: impl Latch) {
+    app.world_mut().get_resource_or_init::<Lent<Latches>>().add(latch);
+}
