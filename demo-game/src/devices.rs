@@ -1,8 +1,8 @@
 //! Keyboard, gamepads and fingers → [`Input`], for the seats of this machine.
 //!
-//! Which key means what is decided here, once; the simulation only knows controls. Runs in `ReadInputs`, outside the
-//! simulation, so it may look at the world to help a thumb steer. Devices are latched: a tap that is over before the next step
-//! still counts in it.
+//! Which key means what is decided here, once; the simulation only knows controls. Runs in
+//! `ReadInputs`, outside the simulation, so it may look at the world to help a thumb steer. Devices
+//! are latched: a tap that is over before the next step still counts in it.
 
 use bevy::prelude::*;
 use netcode::prelude::*;

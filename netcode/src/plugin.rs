@@ -37,8 +37,8 @@ use crate::membership::systems::attend_page;
 
 /// Schedule: runs before every new frame. Fill [`LocalInputs`] here.
 ///
-/// That may be several times in an update of the app, or not at all, so `just_pressed` means something here only where devices
-/// are [latched](crate::AppLatchExt).
+/// It runs several times in some updates of the app and not at all in others, so `just_pressed` can
+/// be relied on only for [latched](crate::AppLatchExt) devices.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReadInputs;
 
@@ -59,8 +59,9 @@ struct LeaveAtExit;
 
 /// What happens in each rendered frame, in this order; all but `Present` in [`PreUpdate`].
 ///
-/// All of it comes after Bevy's [`InputSystems`], so [`ReadInputs`] sees the keys of this update. A system of your own that
-/// prepares what [`ReadInputs`] reads goes in between: `.after(InputSystems).before(NetcodeSystems::Receive)`.
+/// All of it comes after Bevy's [`InputSystems`], so [`ReadInputs`] sees the keys of this update. A
+/// system of your own that prepares what [`ReadInputs`] reads goes in between:
+/// `.after(InputSystems).before(NetcodeSystems::Receive)`.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NetcodeSystems {
     /// Packets and requests are taken, the lobby and the state change, matches begin and end.
@@ -186,7 +187,8 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
     ///
     /// # Panics
     ///
-    /// If the systems of [`Simulate`], [`SetupMatch`] or [`ReadInputs`] cannot run, as where nothing says which of two comes first.
+    /// If the systems of [`Simulate`], [`SetupMatch`] or [`ReadInputs`] cannot run, for example
+    /// because two of them that share data are not ordered.
     fn cleanup(&self, app: &mut App) {
         audit(app.world_mut());
         build_schedules(app.world_mut());
@@ -210,7 +212,8 @@ fn add_rooms(app: &mut App) {
     order.insert_after(Last, LeaveAtExit);
 }
 
-/// Builds the schedules of a match, so that what is wrong with them is found at start-up, and not by the players of a match.
+/// Builds the schedules of a match, so that mistakes in them show when the app starts, and not when
+/// a match does.
 fn build_schedules(world: &mut World) {
     for label in [ReadInputs.intern(), SetupMatch.intern(), Simulate.intern()] {
         let built = world.try_schedule_scope(label, |world, schedule| {

@@ -24,7 +24,8 @@ impl<T: Clone + Eq + Hash + Send + Sync + 'static> Default for Buttons<T> {
 }
 
 impl<T: Clone + Eq + Hash + Send + Sync + 'static> Buttons<T> {
-    /// Takes note of an update. Where no step follows, the next one begins with what is held.
+    /// Collects what happened in an update. Outside a match only the buttons that are held are
+    /// kept.
     pub(super) fn observe(&mut self, now: &ButtonInput<T>, is_running: bool) {
         if !is_running {
             self.shown.clone_from(now);
@@ -47,7 +48,7 @@ impl<T: Clone + Eq + Hash + Send + Sync + 'static> Buttons<T> {
         };
         up.into_iter().for_each(|button| self.shown.release(button));
         for button in self.pressed_since.drain(..) {
-            // It may have been let go of meanwhile.
+            // It may have been released and pressed again.
             self.shown.release(button.clone());
             self.shown.press(button);
         }

@@ -1,8 +1,10 @@
-//! Devices as a step sees them: what happened since the step before reaches one step, however often the display draws.
+//! Devices as a step sees them: each press reaches exactly one step, however often the display
+//! draws.
 //!
-//! Bevy's devices are read once in each update, and say what happened in it. Between two steps there may be several updates, or
-//! none: then `just_pressed` would be missed, or seen twice. While [`ReadInputs`](crate::ReadInputs) runs, a latched device shows
-//! what happened between two steps instead; everybody else sees it as it is.
+//! Bevy reads devices once in each update. Between two steps there may be several updates, or none,
+//! so a step that reads `just_pressed` would miss presses or see them twice. While
+//! [`ReadInputs`](crate::ReadInputs) runs, a latched device shows what happened since the last step
+//! instead. All other systems see it unchanged.
 
 mod buttons;
 #[cfg(feature = "devices")]
@@ -21,7 +23,7 @@ use crate::{lent::Lent, membership::SessionState};
 
 /// One device, or all of one kind.
 trait Latch: Send + Sync + 'static {
-    /// Takes note of what happened in this update. Outside of a match nothing is kept for the first step.
+    /// Collects what happened in this update. Outside a match nothing is kept for the first step.
     fn observe(&mut self, world: &mut World, is_running: bool);
 
     /// Lets the device show what happened since the last call.
@@ -38,7 +40,7 @@ pub(crate) struct Latches(Vec<(TypeId, Box<dyn Latch>)>);
 impl Latches {
     fn add<L: Latch>(&mut self, latch: L) {
         let id = TypeId::of::<L>();
-        // Shown twice, it would be as it is.
+        // A device that is latched twice would be swapped back at once.
         if self.0.iter().all(|&(known, _)| known != id) {
             self.0.push((id, Box::new(latch)));
         }
@@ -54,7 +56,7 @@ impl Latches {
     }
 }
 
-/// Takes note of what devices did in this update.
+/// Collects what devices did in this update.
 pub(crate) fn observe_devices(world: &mut World) {
     let is_running = world.resource::<SessionState>().is_running();
     Lent::lend(world, |world, latches: &mut Latches| {
@@ -64,17 +66,20 @@ pub(crate) fn observe_devices(world: &mut World) {
 
 /// Makes presses reach exactly one step.
 ///
-/// A display may draw several times between two steps, or only once in several steps. Read in [`ReadInputs`](crate::ReadInputs),
-/// Bevy's devices would lose a press in the first case (`just_pressed` is true in one update, and a short tap may be over when
-/// the next step comes), and give it to several steps in the second.
+/// A display may draw several times between two steps, or only once in several steps. Read in
+/// [`ReadInputs`](crate::ReadInputs), Bevy's devices would lose a press in the first case
+/// (`just_pressed` is true in one update, and a short tap may be over when the next step comes),
+/// and give it to several steps in the second.
 ///
-/// While `ReadInputs` runs, latched devices show what happened since the last step: a button that was pressed is `just_pressed` and
-/// `pressed` in exactly one step, also if it is up again by now; then it is `just_released` in the step after. All other systems see
-/// devices as they are. Nothing else changes: `Res<ButtonInput<KeyCode>>` stays what a system asks for.
+/// While `ReadInputs` runs, latched devices show what happened since the last step: a button that
+/// was pressed is `just_pressed` and `pressed` in exactly one step, even if it is up again by then,
+/// and `just_released` in the next. All other systems see devices unchanged. Systems ask for
+/// `Res<ButtonInput<KeyCode>>` as before.
 ///
-/// What was pressed before a match began is no press in it, but a button that is held counts as `pressed`. Several presses
-/// of one button between two steps are one press. Actions of an input library that are computed in [`PreUpdate`](bevy::prelude::PreUpdate)
-/// are not latched, as they were read before.
+/// Presses from before the match do not count, but a button that is still held is `pressed`.
+/// Several presses of one button between two steps count as one. Input libraries that compute their
+/// actions in [`PreUpdate`](bevy::prelude::PreUpdate) read devices before the latch does, so their
+/// actions are not latched.
 ///
 /// ```
 /// # use bevy::prelude::*;
@@ -92,9 +97,11 @@ pub(crate) fn observe_devices(world: &mut World) {
 /// );
 /// ```
 pub trait AppLatchExt {
-    /// Latches keyboard, mouse, gamepads and touch screen: their buttons, and how far the mouse and its wheel moved.
+    /// Latches keyboard, mouse, gamepads and touch screen: their buttons, and how far the mouse and
+    /// its wheel moved.
     ///
-    /// Takes the crate's feature `devices`. Sticks, triggers and cursors have no presses, and stay what they are now.
+    /// Takes the crate's feature `devices`. Sticks, triggers and cursors have no presses, and stay
+    /// what they are now.
     ///
     /// ```
     /// # use bevy::{input::InputPlugin, prelude::*};
@@ -113,7 +120,8 @@ pub trait AppLatchExt {
     #[cfg(feature = "devices")]
     fn latch_devices(&mut self) -> &mut Self;
 
-    /// Latches the resource `ButtonInput<T>`, of a device of your own or of Bevy's, where it exists.
+    /// Latches the resource `ButtonInput<T>`, of a device of your own or of Bevy's, where it
+    /// exists.
     fn latch_buttons<T: Clone + Eq + Hash + Send + Sync + 'static>(&mut self) -> &mut Self;
 }
 

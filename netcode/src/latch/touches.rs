@@ -10,7 +10,8 @@ use bevy::{
 
 use super::Latch;
 
-/// Latches [`Touches`]. Only a system of Bevy's can change them, so it runs on another world, once for each step.
+/// Latches [`Touches`]. Only a system of Bevy's can change them, so it runs on another world, once
+/// for each step.
 pub(super) struct TouchLatch {
     /// Has the fingers as the last step saw them; while that step reads them, as they are.
     shown: World,
@@ -39,7 +40,8 @@ impl Default for TouchLatch {
 }
 
 impl TouchLatch {
-    /// Lets what fingers did happen, but that one which came down goes up in the same step.
+    /// Applies what fingers did since the last step. A finger that came down in this step goes up
+    /// in the next.
     fn follow(&mut self) {
         self.new.clear();
         self.held_back.clear();

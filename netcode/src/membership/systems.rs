@@ -326,8 +326,9 @@ impl Findings<'_> {
         }
         let is_running = self.state.now().is_running();
         let mut of_match = self.roster.seats().iter().filter(|seat| !seat.is_local);
-        // While a match starts, a browser may stand still for seconds to build its world: then a silent peer is missing only if the
-        // server misses it as well. The start has its own timeout.
+        // While a match starts, a browser may stand still for seconds to build its world: then a
+        // silent peer is missing only if the server misses it as well. The start has its own
+        // timeout.
         let is_at_server = |peer| {
             let mut links = connection.links.iter();
             links.any(|link| link.peer == peer && link.is_at_server)

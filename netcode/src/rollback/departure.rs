@@ -1,10 +1,12 @@
 //! How entities leave the world without being lost to a rollback.
 //!
-//! A despawn inside the prediction window only disables the entity. It is removed once its frame is confirmed;
-//! until then a rollback brings the same [`Entity`] back, with its children, handles and unregistered components.
+//! A despawn inside the prediction window only disables the entity. It is removed once its frame is
+//! confirmed; until then a rollback brings the same [`Entity`] back, with its children, handles and
+//! unregistered components.
 //!
-//! A confirmation comes at another frame on each peer, so the simulation must not notice it. What hooks or observers watch is
-//! therefore taken off in the frame in which the entity leaves, and relationships to the entity are cut.
+//! Each peer confirms a frame at another time, so the simulation must not notice the confirmation.
+//! Components that hooks or observers watch are therefore removed in the frame in which the entity
+//! leaves, and relationships to the entity end there.
 
 use std::collections::BTreeSet;
 
@@ -32,25 +34,30 @@ use crate::frame::SimFrame;
 
 /// Removes rollback entities in a way that a rollback can undo.
 pub trait RollbackCommandsExt {
-    /// Takes the entity and its children out of the world now, and despawns them once no rollback can bring them back.
+    /// Takes the entity and its children out of the world now, and despawns them once no rollback
+    /// can bring them back.
     ///
-    /// Until then they are [`Disabled`]: invisible to queries and renderers, but with what is not registered still on them.
-    /// Relationships to the entity other than that of its children are cut at once; a rollback restores those that are registered.
-    /// Plain `despawn` is also correct, but components that are not registered, and children, do not come back.
+    /// Until then they are [`Disabled`]: invisible to queries and renderers, but with what is not
+    /// registered still on them. Relationships to the entity other than that of its children are
+    /// cut at once; a rollback restores those that are registered. Plain `despawn` is also correct,
+    /// but components that are not registered, and children, do not come back.
     ///
-    /// Observers and hooks of the removal, replacement or despawn of *registered* components run now, as for a plain `despawn`, so
-    /// they may change what rolls back. (An observer of [`Despawn`] is not told the archetype of the entity.) If a rollback
-    /// undoes the departure, it inserts these components again, and restores whatever observers of the insertion change.
+    /// Observers and hooks of the removal, replacement or despawn of *registered* components run
+    /// now, as for a plain `despawn`, so they may change what rolls back. (An observer of
+    /// [`Despawn`] is not told the archetype of the entity.) If a rollback undoes the departure, it
+    /// inserts these components again, and restores whatever observers of the insertion change.
     ///
-    /// Those of components that are *not* registered run when the entity is despawned for good, which is at another frame on
-    /// each peer. They must change nothing that rolls back; if they do, a match undoes it, and a sync test names them
+    /// Those of components that are *not* registered run when the entity is despawned for good,
+    /// which is at another frame on each peer. They must change nothing that rolls back; if they
+    /// do, a match undoes it, and a sync test names them
     /// ([`SyncTestFailure::ChangedAtConfirmation`](crate::SyncTestFailure::ChangedAtConfirmation)).
     fn despawn_rollback(&mut self) -> &mut Self;
 }
 
 impl RollbackCommandsExt for EntityCommands<'_> {
     fn despawn_rollback(&mut self) -> &mut Self {
-        // An entity that went with its parent in the same frame is no fault, as for Bevy's own `despawn`.
+        // An entity that went with its parent in the same frame is no fault, as for Bevy's own
+        // `despawn`.
         self.queue_silenced(|entity: EntityWorldMut| {
             let id = entity.id();
             let world = entity.into_world_mut();
@@ -60,7 +67,8 @@ impl RollbackCommandsExt for EntityCommands<'_> {
     }
 }
 
-/// The entities of a tree that are still to be visited. Most trees are one entity, and then this allocates nothing.
+/// The entities of a tree that are still to be visited. Most trees are one entity, and then this
+/// allocates nothing.
 struct Unvisited {
     root: Option<Entity>,
     more: Vec<Entity>,
@@ -84,7 +92,7 @@ fn disable_tree(world: &mut World, root: Entity, frame: u32) {
             unvisited.more.extend(children.iter());
         }
         take_off_watched(world, id);
-        // Observers may have sent it off as well.
+        // An observer may have despawned it.
         let Some(mut entity) = not_yet_left(world, id) else { continue };
         let was_disabled = entity.contains::<Disabled>();
         entity.insert((Disabled, DespawnPending { frame, was_disabled }));
@@ -104,7 +112,7 @@ pub(crate) struct SimulatedComponents(Vec<SimulatedComponent>);
 #[derive(Clone, Copy, Debug)]
 struct SimulatedComponent {
     id: ComponentId,
-    /// Bevy runs it for nothing less than a despawn, and lends it to nobody.
+    /// The hook that Bevy runs only when an entity is despawned.
     on_despawn: Option<ComponentHook>,
 }
 
@@ -124,9 +132,11 @@ impl SimulatedComponents {
     }
 }
 
-/// Takes off what hooks and observers watch, so that they run in the frame in which the entity leaves. A load puts it back.
+/// Removes the components that hooks or observers watch, so that these run in the frame in which
+/// the entity leaves. A load inserts the components again.
 ///
-/// What nobody watches stays on the entity: nobody can tell, and it would cost the load that brings it back.
+/// Components that nothing watches stay: removing them would change nothing, and would slow down
+/// the load.
 fn take_off_watched(world: &mut World, entity: Entity) {
     let watched = watched_components(world, entity);
     if watched.is_empty() {
@@ -154,7 +164,8 @@ fn take_off_watched(world: &mut World, entity: Entity) {
     }
 }
 
-/// The components of an entity that go with it and are watched. None for one that is not saved, and so would not get them back.
+/// The watched components that an entity takes along. An entity without [`Rollback`] keeps all of
+/// them, since no load would bring them back.
 fn watched_components(world: &World, entity: Entity) -> Vec<SimulatedComponent> {
     let (Ok(entity), Some(simulated)) =
         (world.get_entity(entity), world.get_resource::<SimulatedComponents>())
@@ -183,9 +194,9 @@ fn is_observed(world: &World, event: EventKey, id: ComponentId) -> bool {
     observers.is_some_and(|observers| observers.component_observers().contains_key(&id))
 }
 
-/// Whether a hook runs when the component is removed or replaced.
+/// Returns whether a hook runs when the component is removed or replaced.
 fn has_removal_hook(world: &World, id: ComponentId) -> bool {
-    // Bevy says so only to somebody who tries to add another one.
+    // Bevy refuses a second hook, and shows the first to nobody.
     let mut hooks = hooks(world, id);
     hooks.try_on_discard(no_hook).is_none() || hooks.try_on_remove(no_hook).is_none()
 }
@@ -196,7 +207,8 @@ fn hooks(world: &World, id: ComponentId) -> ComponentHooks {
 
 fn no_hook(_: DeferredWorld, _: HookContext) {}
 
-/// Whether anything runs when an entity that has left is despawned for good, except what Bevy and this crate do themselves.
+/// Returns whether a hook or an observer may run when an entity that has left is despawned for
+/// good. Those of Bevy's relationships and of this crate do not count.
 pub(super) fn is_watched(world: &World, entity: Entity) -> bool {
     let Ok(entity) = world.get_entity(entity) else { return false };
     let archetype = entity.archetype();
@@ -251,8 +263,8 @@ pub(super) fn watchers(world: &World, entities: &[Entity]) -> Vec<String> {
     all.into_iter().collect()
 }
 
-/// Lets go of everybody who refers to an entity by a relationship, except its children: what a despawn does, but at the frame in which the
-/// entity leaves, which is the same on all peers, and not when that frame is confirmed, which is not.
+/// Ends all relationships to an entity except those of its children. A despawn does so too, but too
+/// late: when the frame in which the entity left is confirmed.
 fn cut_relations(world: &mut World, entity: Entity) {
     for target in relations_to(world, entity) {
         if let Ok(mut entity) = world.get_entity_mut(entity) {
@@ -275,8 +287,8 @@ fn is_relationship_target(world: &World, id: ComponentId) -> bool {
     matches!(accessor, Some(RelationshipAccessor::RelationshipTarget { .. }))
 }
 
-/// Cuts the relationships to an entity that has left which came about after that. What boards it must not go on until it is
-/// despawned for good.
+/// Cuts the relationships to an entity that were made after it left. They must not last until the
+/// entity is despawned for good.
 pub(super) fn cut_late_relations(world: &mut World, entity: Entity) {
     cut_relations(world, entity);
     for child in late_children(world, entity) {
@@ -284,7 +296,7 @@ pub(super) fn cut_late_relations(world: &mut World, entity: Entity) {
     }
 }
 
-/// The children of an entity that has left which roll back and have not left with it.
+/// The children that roll back and did not leave together with their parent.
 fn late_children(world: &World, entity: Entity) -> Vec<Entity> {
     let children = world.get::<Children>(entity).into_iter();
     let children = children.flat_map(|children| children.iter().copied());
@@ -294,7 +306,8 @@ fn late_children(world: &World, entity: Entity) -> Vec<Entity> {
     children.filter(is_late).collect()
 }
 
-/// Undoes [`disable_tree`] for `root` and those of its descendants that do not roll back themselves.
+/// Undoes [`disable_tree`] for `root` and those of its descendants that do not roll back
+/// themselves.
 pub(super) fn enable_tree(world: &mut World, root: Entity) {
     let mut unvisited = Unvisited::new(root);
     while let Some(entity) = unvisited.next() {
@@ -316,8 +329,9 @@ pub(super) fn enable_tree(world: &mut World, root: Entity) {
     }
 }
 
-/// Despawns an entity, but none of those that hang on it, at whatever depth, and roll back by themselves: they have lives
-/// of their own. Only those that left the simulation before `confirmed` go along.
+/// Despawns an entity, but none of those that hang on it, at whatever depth, and roll back by
+/// themselves: they have lives of their own. Only those that left the simulation before `confirmed`
+/// go along.
 pub(crate) fn despawn_alone(world: &mut World, root: Entity, confirmed: u32) {
     let mut unvisited = Unvisited::new(root);
     while let Some(entity) = unvisited.next() {

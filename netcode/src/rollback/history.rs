@@ -45,8 +45,8 @@ pub(crate) enum Hashed {
 pub(crate) struct RollbackStore {
     columns: Vec<Box<dyn Column>>,
     rows: SavedRows,
-    /// Which frame each slot holds. The last slots are for a second version of a frame, to compare it with the first, and for the world
-    /// as it was before something was despawned for good.
+    /// Which frame each slot holds. The last slots are for a second version of a frame, to compare
+    /// it with the first, and for the world as it was before something was despawned for good.
     frames: Vec<Option<SavedFrame>>,
     plan: Plan,
     /// The slot that was saved or loaded last: the world differs from it only where something has a newer change tick.
@@ -65,7 +65,8 @@ struct SavedFrame {
     id_counter: u32,
 }
 
-/// What hooks and observers changed in the registered world, and should not have, when something was despawned for good.
+/// What hooks and observers tried to change in the registered world while entities were despawned
+/// for good.
 pub(crate) struct ChangeByDespawns {
     pub(crate) difference: Difference,
     pub(crate) watchers: Vec<String>,
@@ -330,7 +331,8 @@ impl RollbackStore {
         self.columns.iter().filter(|column| column.is_hashed()).map(|column| column.name())
     }
 
-    /// Cuts relationships to what has left that came about since it did. To be called at the end of each simulated frame.
+    /// Ends relationships to entities that had left before the relationship was made. Call it after
+    /// each simulated frame.
     pub(crate) fn end_frame(&mut self, world: &mut World) {
         let query = self.departed.get_or_insert_with(|| QueryState::new(world));
         self.gone.extend(query.iter(world).map(|(entity, _)| entity));
@@ -339,9 +341,11 @@ impl RollbackStore {
         }
     }
 
-    /// Despawns what left the simulation before `confirmed`, now that no rollback reaches it. To be called in each update.
+    /// Despawns the entities that left before `confirmed`, now that no rollback brings them back.
+    /// Call it in each update.
     ///
-    /// Nothing that is registered changes, whatever hooks and observers do. With exact saves, says what they would have changed.
+    /// Nothing registered changes, whatever hooks and observers do. With exact saves, returns what
+    /// they tried to change.
     pub(crate) fn confirm(
         &mut self,
         world: &mut World,
@@ -360,7 +364,7 @@ impl RollbackStore {
             self.despawn_gone(world, confirmed);
             return None;
         }
-        // What leaves from now on does so in this frame.
+        // Entities that leave during the despawns do so in this frame.
         let now = world.resource::<SimFrame>().0.max(latest + 1);
         self.despawn_watched(world, confirmed, now)
     }
@@ -371,7 +375,8 @@ impl RollbackStore {
         }
     }
 
-    /// Despawns what has left and is watched, and undoes what that changes in the registered world.
+    /// Despawns entities that are watched, and undoes what hooks and observers change in the
+    /// registered world.
     fn despawn_watched(
         &mut self,
         world: &mut World,

@@ -26,8 +26,9 @@ pub(crate) struct Registrations(pub(crate) Vec<&'static str>);
 
 /// Registers what rolls back. One call per type; the types that are hashed become part of the protocol that peers compare.
 ///
-/// Parents ([`ChildOf`](bevy::prelude::ChildOf)) of rollback entities roll back by themselves. `Children` do not keep their order: in
-/// `Simulate`, query `ChildOf` and sort by [`RollbackId`](crate::RollbackId) instead.
+/// Parents ([`ChildOf`](bevy::prelude::ChildOf)) of rollback entities roll back by themselves.
+/// `Children` do not keep their order: in `Simulate`, query `ChildOf` and sort by
+/// [`RollbackId`](crate::RollbackId) instead.
 ///
 /// A value that holds an [`Entity`](bevy::prelude::Entity) must say so: `#[entities]` on the field of a component, or
 /// `#[component(map_entities = ...)]`, as for Bevy's scenes. The checksum then names the entity by its
@@ -54,19 +55,23 @@ pub(crate) struct Registrations(pub(crate) Vec<&'static str>);
 pub trait AppRollbackExt {
     /// Saves, restores and hashes `C` on every [`Rollback`](crate::Rollback) entity.
     ///
-    /// Any component can be registered: kept in tables or in a sparse set, mutable or immutable, a relationship of your own.
-    /// What changes must count as changed for Bevy, as it does by itself; `bypass_change_detection` and interior mutability
-    /// hide a change from the store as well. Hooks and observers also run while a load removes and inserts components, but they
-    /// have no say in what it brings back, except that one which inserts the same immutable component once more has the last word.
-    /// When they run for an entity that leaves, see [`despawn_rollback`](crate::RollbackCommandsExt::despawn_rollback).
+    /// Any component can be registered: kept in tables or in a sparse set, mutable or immutable, a
+    /// relationship of your own. What changes must count as changed for Bevy, as it does by itself;
+    /// `bypass_change_detection` and interior mutability hide a change from the store as well.
+    /// Hooks and observers also run while a load removes and inserts components, but they have no
+    /// say in what it brings back, except that one which inserts the same immutable component once
+    /// more has the last word. When they run for an entity that leaves, see
+    /// [`despawn_rollback`](crate::RollbackCommandsExt::despawn_rollback).
     fn rollback_component<C>(&mut self) -> &mut Self
     where
         C: Component<Mutability: Restorable<C>> + Clone + Serialize + DeserializeOwned;
 
-    /// Saves and restores `C` as [`rollback_component`](Self::rollback_component) does, but leaves it out of the checksum.
+    /// Saves and restores `C` as [`rollback_component`](Self::rollback_component) does, but leaves
+    /// it out of the checksum.
     ///
-    /// It rolls back on all peers alike. But a difference between two of them is noticed only once it shows in a type that is
-    /// hashed, so take it for what is derived or cosmetic, or for a type that means something on one machine only.
+    /// It rolls back on all peers alike. But a difference between two of them is noticed only once
+    /// it shows in a type that is hashed, so take it for what is derived or cosmetic, or for a type
+    /// that means something on one machine only.
     ///
     /// ```
     /// # use bevy::prelude::*;
@@ -82,11 +87,12 @@ pub trait AppRollbackExt {
     where
         C: Component<Mutability: Restorable<C>> + Clone;
 
-    /// Saves, restores and hashes `C`, which does not serialize itself, by way of `S`, which stands for it.
+    /// Saves, restores and hashes `C`, which does not serialize itself, by way of `S`, which stands
+    /// for it.
     ///
-    /// For components of other crates, and for those whose bytes would not be the same on all peers. What `S` leaves out is saved
-    /// and restored as well, but is not part of the checksum. Entities need not be in `S` twice: those that `C` says it holds are
-    /// replaced by their names before it is converted.
+    /// For components of other crates, and for those whose bytes would not be the same on all
+    /// peers. What `S` leaves out is saved and restored as well, but is not part of the checksum.
+    /// Entities that `C` declares are replaced by their ids before it is converted.
     ///
     /// ```
     /// # use bevy::prelude::*;

@@ -1,5 +1,5 @@
-//! Entities that leave by `despawn_rollback`: what watches their components go does so in that frame, and nothing that rolls
-//! back changes when the frame is confirmed.
+//! Entities that leave by `despawn_rollback`: what watches their components go does so in that
+//! frame, and nothing that rolls back changes when the frame is confirmed.
 
 use bevy::{
     ecs::{
@@ -113,7 +113,8 @@ fn register(app: &mut App) {
         .add_observer(|_: On<Despawn, Rock>, mut seen: ResMut<Seen>| seen.despawned += 1);
 }
 
-/// A game in which rocks come and go, and in which each frame looks whether all that watches them has seen the same.
+/// A game in which rocks come and go, and in which each frame looks whether all that watches them
+/// has seen the same.
 fn game(app: &mut App) {
     register(app);
     app.add_systems(SetupMatch, |mut commands: Commands| drop(commands.spawn((Rollback, Ship))))
@@ -230,7 +231,8 @@ fn an_entity_whose_departure_is_undone_has_all_that_it_had() {
     }
 }
 
-/// A component that is not registered, and yet changes what is when it goes. It goes with the entity.
+/// A component that is not registered, and yet changes what is when it goes. It goes with the
+/// entity.
 #[derive(Component)]
 struct Shield;
 

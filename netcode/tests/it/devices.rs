@@ -1,4 +1,5 @@
-//! Devices and `ReadInputs`: which update's keys a step reads, and that no press is lost or doubled at any display's rate.
+//! Devices and `ReadInputs`: which update's keys a step reads, and that no press is lost or doubled
+//! at any display's rate.
 
 use std::time::Duration;
 
@@ -114,7 +115,8 @@ fn updates(app: &mut App, count: u32) {
 #[test]
 fn each_press_reaches_one_step_at_any_rate_of_the_display() {
     const PRESSES: usize = 70;
-    // The display's rate, how many updates lie between two presses, and how long each press takes: at 240 Hz less than a step.
+    // The display's rate, how many updates lie between two presses, and how long each press takes:
+    // at 240 Hz less than a step.
     for (hertz, apart, held) in [(240, 29, 1), (240, 31, 2), (144, 17, 1), (60, 7, 1), (30, 5, 1)] {
         let mut app = latched(Duration::from_secs(1) / hertz);
         for _ in 0..PRESSES {

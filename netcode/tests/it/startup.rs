@@ -1,4 +1,5 @@
-//! What goes wrong before the first frame: schedules that cannot be built, and peers that do not come through the start.
+//! What goes wrong before the first frame: schedules that cannot be built, and peers that do not
+//! come through the start.
 
 use bevy::prelude::*;
 use netcode::{EndReason, prelude::*, testing::Stepper};

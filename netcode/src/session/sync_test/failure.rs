@@ -26,8 +26,8 @@ pub enum SyncTestFailure {
     Opaque(OpaqueValue),
     /// A frame came out differently.
     Diverged(Box<Divergence>),
-    /// A hook or an observer of a component that is not registered changed what rolls back, when an entity that had left was
-    /// despawned for good. A match would have undone that.
+    /// A hook or an observer of a component that is not registered changed what rolls back, when an
+    /// entity that had left was despawned for good. A match would have undone that.
     ChangedAtConfirmation(Box<ConfirmationChange>),
     /// Nothing came out differently, but the match spawned entities with these registered components, by full path, that do not
     /// roll back.
@@ -83,7 +83,8 @@ impl fmt::Display for NotRollingBack<'_> {
     }
 }
 
-/// A registered value that changed when an entity which had left the simulation was despawned for good.
+/// A registered value that changed when an entity which had left the simulation was despawned for
+/// good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConfirmationChange {

@@ -290,7 +290,8 @@ fn fail_for_opaque(world: &mut World, frame: u32, check: Check) -> bool {
     true
 }
 
-/// Ends a sync test in which something registered would have changed when an entity that had left was despawned for good.
+/// Ends a sync test in which something registered would have changed when an entity that had left
+/// was despawned for good.
 pub(super) fn fail_for_confirmation(world: &mut World, change: ChangeByDespawns) {
     let change = ConfirmationChange::new(change);
     fail(world, SyncTestFailure::ChangedAtConfirmation(Box::new(change)));
