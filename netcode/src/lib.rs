@@ -81,7 +81,7 @@ pub mod testing;
 
 pub use audit::{AuditFinding, AuditProblem, AuditReport};
 pub use checksum::{ChecksumLog, DesyncDetected, DesyncReport};
-pub use config::{ConfigError, FloodLimits, InputDelay, NetcodeConfig};
+pub use config::{ConfigError, FinishPolicy, FloodLimits, InputDelay, NetcodeConfig};
 #[cfg(feature = "overlay")]
 pub use diagnostics::overlay::{NetcodeOverlayPlugin, OverlayState};
 pub use diagnostics::{DroppedPackets, SessionStats};
@@ -90,9 +90,9 @@ pub use frame::{MatchSeed, SimFrame};
 pub use input::{GameInput, LocalInputs, PlayerInputs, Seat};
 pub use membership::{
     AskRoom, EndReason, FinishMatch, JoinRoom, LeaveRoom, ListRooms, Lobby, LobbyPeer, Misconduct,
-    Refusal, Rename, Room, RoomDenied, RoomList, Roster, RosterSeat, SessionChanged, SessionState,
-    SetConditions, SetInputDelay, SetReady, SetSpectating, StartBlocker, StartLocal, StartRefusal,
-    in_match,
+    PeerFinished, Refusal, Rename, Room, RoomDenied, RoomList, Roster, RosterSeat, SessionChanged,
+    SessionState, SetConditions, SetInputDelay, SetReady, SetSpectating, StartBlocker, StartLocal,
+    StartRefusal, in_match,
 };
 pub use pacing::StepPhase;
 pub use plugin::{NetcodePlugin, NetcodeSystems, ReadInputs, SetupMatch, Simulate};

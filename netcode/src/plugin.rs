@@ -16,9 +16,9 @@ use crate::{
     input::{GameInput, LocalInputs, PlayerInputs},
     lent::Lent,
     membership::{
-        AskRoom, Connection, FinishMatch, JoinRoom, LeaveRoom, ListRooms, Lobby, Rename, Room,
-        RoomDenied, RoomList, Roster, SessionChanged, SessionState, SetConditions, SetInputDelay,
-        SetReady, SetSpectating, StartLocal,
+        AskRoom, Connection, FinishMatch, JoinRoom, LeaveRoom, ListRooms, Lobby, PeerFinished,
+        Rename, Room, RoomDenied, RoomList, Roster, SessionChanged, SessionState, SetConditions,
+        SetInputDelay, SetReady, SetSpectating, StartLocal,
         room::{Mirror, mirror_room},
         room_list::list_rooms,
         systems::{Page, PendingStart, Stepped, leave_at_exit, receive, send, take_requests},
@@ -125,6 +125,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             .add_message::<SetSpectating>()
             .add_message::<Rename>()
             .add_message::<FinishMatch>()
+            .add_message::<PeerFinished>()
             .add_message::<LeaveRoom>()
             .add_message::<SetConditions>()
             .add_message::<SetInputDelay>()

@@ -6,7 +6,7 @@ use crate::{
     config::NetcodeConfig,
     membership::{
         GoodbyeCause, MatchPlan,
-        control::{Control, Hello, Status},
+        control::{Control, Finish, Hello, Status},
         lineup::{LineUpMessage, Member},
     },
     transport::{Datagram, DatagramHeader, InputRun, Inputs, Millis},
@@ -45,6 +45,9 @@ fn control_messages_are_as_documented() {
     };
     let member = Member { peer: PeerId::from_u128(1), name: "Ada".into(), seats: 1 };
     let plan = MatchPlan { epoch: 1, seed: 2, members: vec![member] };
+    let runs = vec![InputRun { frames: 3, input: vec![17] }];
+    let inputs = Inputs { first: -1, wanted: -4, runs };
+    let finish = Finish { epoch: 1, end: 240, given: 246, frame: 244, inputs };
     let lost = GoodbyeCause::PeerLost(PeerId::from_u128(1));
     assert_documented(&[
         ("Hello", Control::Hello(hello).encode()),
@@ -57,6 +60,7 @@ fn control_messages_are_as_documented() {
         ),
         ("Goodbye, Leaving", Control::Goodbye(GoodbyeCause::Leaving).encode()),
         ("Goodbye, PeerLost", Control::Goodbye(lost).encode()),
+        ("Finish", Control::Finish(finish).encode()),
     ]);
 }
 

@@ -20,7 +20,7 @@ use super::{
     reasons::GoodbyeCause,
 };
 use crate::{
-    config::{FloodLimits, NetcodeConfig},
+    config::{FinishPolicy, FloodLimits, NetcodeConfig},
     diagnostics::{DroppedPackets, RateMeter},
     transport::{
         Conditioner, Exchange, LinkConditions, MAX_PEERS, SharedExchange, Transport,
@@ -50,6 +50,8 @@ pub(crate) enum Occurrence {
     Room(RoomEvent),
     /// A peer did what nobody plays on with.
     Misconduct(PeerId, Misconduct),
+    /// A peer has left the match at this frame, and stays in the room.
+    Finished { peer: PeerId, end: u32 },
     /// A peer's checksums.
     Checksums { peer: PeerId, frame: u32, parts: Vec<u64> },
 }
@@ -82,14 +84,25 @@ pub(crate) struct Connection {
     pub(super) frame: u32,
     /// How long we have been at that frame, while a match runs.
     pub(super) stuck: Duration,
-    /// Until when our inputs are repeated, once we finished it.
-    repeat_until: Option<Duration>,
+    /// How we left that epoch, once we finished it.
+    pub(super) left: Option<LeftMatch>,
     pub(super) dropped: DroppedPackets,
     pub(super) meter_in: RateMeter,
     pub(super) meter_out: RateMeter,
     limits: Limits,
     events: Vec<TransportEvent>,
     pub(super) bytes: Vec<u8>,
+}
+
+/// How we left a match.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LeftMatch {
+    /// The frame at which it was over for us.
+    pub(super) end: u32,
+    /// Until then we repeat our inputs.
+    until: Duration,
+    /// When we said last that we left.
+    pub(super) told: Duration,
 }
 
 /// What the connection needs of the configuration.
@@ -125,7 +138,7 @@ impl Connection {
             exchange: SharedExchange::default(),
             frame: 0,
             stuck: Duration::ZERO,
-            repeat_until: None,
+            left: None,
             dropped: DroppedPackets::default(),
             meter_in: RateMeter::default(),
             meter_out: RateMeter::default(),
@@ -182,7 +195,7 @@ impl Connection {
     fn end_epoch(&mut self) {
         self.epoch = 0;
         self.exchange = SharedExchange::default();
-        self.repeat_until = None;
+        self.left = None;
     }
 
     pub(crate) fn set_conditions(&mut self, conditions: LinkConditions) {
@@ -246,11 +259,13 @@ impl Connection {
         self.tell_status(now);
     }
 
-    /// We are done with the match, and back in the lobby.
-    pub(crate) fn leave_match(&mut self, now: Duration) {
+    /// We are done with the match, which was over for us at the frame `end`, and back in the lobby.
+    pub(crate) fn leave_match(&mut self, now: Duration, end: u32) {
         self.status.in_match = false;
-        // Who has not got our last inputs by then has lost the connection.
-        self.repeat_until = Some(now + self.limits.outage_timeout);
+        // A peer that has not got our last inputs by then has lost the connection.
+        let until = now + self.limits.outage_timeout;
+        self.left = Some(LeftMatch { end, until, told: now });
+        self.tell_finish(now, end);
         self.tell_status(now);
     }
 
@@ -298,7 +313,7 @@ impl Connection {
         our_frame: Option<f32>,
     ) -> Vec<Occurrence> {
         self.left_rooms.forget_old(now);
-        if self.repeat_until.is_some_and(|until| now >= until) {
+        if self.left.is_some_and(|left| now >= left.until) {
             self.end_epoch();
         }
         let mut occurrences = Vec::new();
@@ -451,7 +466,21 @@ impl Connection {
 
     /// Whether we are in a match with the peer.
     pub(super) fn plays_with(&self, link: &Link) -> bool {
-        self.status.in_match && self.is_in_exchange(link.peer)
+        self.status.in_match && self.is_in_exchange(link.peer) && !self.has_left(link.peer)
+    }
+
+    /// Whether the peer has left the match that runs, which goes on without it: all inputs that it gave are here.
+    pub(super) fn has_left(&self, peer: PeerId) -> bool {
+        self.exchange.with(|exchange| exchange.has_left(peer)).unwrap_or(false)
+    }
+
+    /// Whether the match is over for us, too, as so many of its peers have finished it.
+    pub(super) fn is_finished_by(&self, policy: FinishPolicy) -> bool {
+        let is_over = |exchange: &mut Exchange| {
+            let (leaving, others) = exchange.leavers();
+            policy.is_over(leaving, others + 1)
+        };
+        self.status.in_match && self.exchange.with(is_over).unwrap_or(false)
     }
 
     /// Whether the peer is in the match that runs, or that we just finished.

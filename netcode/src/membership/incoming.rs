@@ -7,12 +7,12 @@ use signaling::protocol::PeerId;
 use super::{
     conduct::Misconduct,
     connection::{Connection, Limits, Occurrence},
-    control::{Control, ControlError, Hello, clean_name},
+    control::{Control, ControlError, Finish, Hello, clean_name},
     lineup::{LineUpStep, MatchPlan, Member, next_epoch},
     lobby::Lobby,
     reasons::Refusal,
 };
-use crate::transport::{Channel, Datagram, MAX_PEERS};
+use crate::transport::{Channel, Datagram, DatagramHeader, MAX_PEERS};
 
 /// Whether a packet could be understood.
 enum Sense {
@@ -205,6 +205,34 @@ impl Connection {
                 }
             }
             Control::Goodbye(cause) => occurrences.push(Occurrence::Goodbye(from, cause)),
+            Control::Finish(finish) => self.let_go(from, &finish, occurrences),
+        }
+    }
+
+    /// A peer leaves the match, which goes on without it.
+    fn let_go(&mut self, from: PeerId, finish: &Finish, occurrences: &mut Vec<Occurrence>) {
+        if !self.is_in_exchange(from) {
+            self.dropped.stranger += 1;
+            return;
+        }
+        if finish.epoch != self.epoch || self.epoch == 0 {
+            self.dropped.wrong_epoch += 1;
+            return;
+        }
+        let our_frame = self.frame;
+        let header = DatagramHeader { frame: finish.frame, ..DatagramHeader::default() };
+        let taken = self.exchange.with(|exchange| {
+            exchange.receive(from, &header, &finish.inputs, our_frame)?;
+            let is_first = !exchange.is_leaving(from);
+            exchange.leave(from, finish.given);
+            Ok(is_first)
+        });
+        match taken {
+            Some(Ok(true)) => {
+                occurrences.push(Occurrence::Finished { peer: from, end: finish.end });
+            }
+            Some(Err(bad)) => self.dropped.count(bad),
+            Some(Ok(false)) | None => {}
         }
     }
 

@@ -5,13 +5,16 @@ use signaling::{lobby::MAX_NAME_CHARS, protocol::PeerId};
 
 use super::{
     conduct::Misconduct,
-    control::{Control, ControlError, Hello, Status, WIRE_VERSION},
+    control::{Control, ControlError, Finish, Hello, Status, WIRE_VERSION},
     lineup::{LineUpMessage, MatchPlan, Member},
     reasons::GoodbyeCause,
 };
 use crate::{
     config::{MAX_ID_BYTES, MAX_SEATS},
-    transport::{MAX_CONTROL_BYTES, MAX_PEERS, properties::config},
+    transport::{
+        MAX_CONTROL_BYTES, MAX_PEERS,
+        properties::{config, inputs},
+    },
 };
 
 /// Types that a game may register at most for its checksums to fit into a message: far more than anybody has.
@@ -73,9 +76,12 @@ fn goodbye() -> impl Strategy<Value = Control> {
 }
 
 fn control() -> impl Strategy<Value = Control> {
+    let finish = (any::<[u32; 4]>(), inputs()).prop_map(|([epoch, end, given, frame], inputs)| {
+        Control::Finish(Finish { epoch, end, given, frame, inputs })
+    });
     let checksums = (any::<u32>(), any::<u32>(), vec(any::<u64>(), 0..=MANY_TYPES))
         .prop_map(|(epoch, frame, parts)| Control::Checksums { epoch, frame, parts });
-    prop_oneof![hello(), status(), line_up(), checksums, goodbye()]
+    prop_oneof![hello(), status(), line_up(), checksums, goodbye(), finish]
 }
 
 proptest! {

@@ -15,9 +15,9 @@ use signaling::{
 #[cfg(feature = "webrtc")]
 use super::control::clean_name;
 use super::{
-    AskRoom, Connection, EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, MatchPlan, Rename,
-    Room, Roster, SessionState, SetConditions, SetReady, SetSpectating, StartLocal, StartRefusal,
-    StateChange,
+    AskRoom, Connection, EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, MatchPlan,
+    PeerFinished, Rename, Room, Roster, SessionState, SetConditions, SetReady, SetSpectating,
+    StartLocal, StartRefusal, StateChange,
     conduct::Misconduct,
     connection::Occurrence,
     control::{Hello, protocol_hash},
@@ -83,7 +83,7 @@ pub(crate) fn take_requests(
     mut connection: ResMut<Connection>,
     mut pending: ResMut<PendingStart>,
     mut state: StateChange,
-    (config, registrations): (Res<NetcodeConfig>, Res<Registrations>),
+    (config, registrations, stats): (Res<NetcodeConfig>, Res<Registrations>, Res<SessionStats>),
     room: Res<Room>,
     time: Res<Time<Real>>,
 ) {
@@ -93,7 +93,7 @@ pub(crate) fn take_requests(
         state.go(SessionState::Offline);
     }
     if requests.finish.read().count() > 0 && *state.now() == SessionState::Running {
-        connection.leave_match(now);
+        connection.leave_match(now, stats.confirmed_frames);
         let online = connection.is_open();
         state.go(if online { SessionState::Gathering } else { SessionState::Offline });
     }
@@ -198,6 +198,8 @@ pub(crate) struct Findings<'w> {
     log: ResMut<'w, ChecksumLog>,
     stats: ResMut<'w, SessionStats>,
     desyncs: MessageWriter<'w, DesyncDetected>,
+    finished: MessageWriter<'w, PeerFinished>,
+    config: Res<'w, NetcodeConfig>,
     store: Res<'w, Lent<RollbackStore>>,
     roster: ResMut<'w, Roster>,
     room: RoomChange<'w>,
@@ -223,6 +225,7 @@ pub(crate) fn receive(
         findings.follow(&mut connection, now, occurrence);
     }
     findings.check_presence(&mut connection, now);
+    findings.check_finish(&mut connection, now);
     if !connection.is_open() {
         findings.room.forget();
     }
@@ -260,7 +263,7 @@ impl Findings<'_> {
                     because_of_another => because_of_another,
                 };
                 // Whomever it blames, the one that said goodbye is gone.
-                if self.plays_with_us(peer) {
+                if self.plays_with_us(connection, peer) {
                     self.end_for(connection, now, cause);
                 }
                 connection.forget(peer);
@@ -274,6 +277,11 @@ impl Findings<'_> {
                 }
                 *self.pending = PendingStart::Online(plan);
                 self.state.go(SessionState::Starting);
+            }
+            Occurrence::Finished { peer, end } => {
+                if let Some(name) = self.roster.name_of(peer) {
+                    self.finished.write(PeerFinished { peer, name: name.to_owned(), frame: end });
+                }
             }
             Occurrence::Checksums { peer, frame, parts } => {
                 let differing = self.log.receive(peer, frame, parts);
@@ -308,7 +316,7 @@ impl Findings<'_> {
         let mut of_match = self.roster.seats().iter().filter(|seat| !seat.is_local);
         // While a match starts, a browser may stand still for seconds to build its world: the start has its own timeout.
         let missing = of_match.find_map(|seat| {
-            seat.peer.filter(|&peer| {
+            seat.peer.filter(|&peer| !connection.has_left(peer)).filter(|&peer| {
                 !connection.is_linked(peer) || (is_running && connection.is_absent(peer))
             })
         });
@@ -324,10 +332,19 @@ impl Findings<'_> {
         }
     }
 
-    /// Whether our present match has that peer in it.
-    fn plays_with_us(&self, peer: PeerId) -> bool {
+    /// Follows the peers that finished the match, where so many have that it is over for us, too.
+    fn check_finish(&mut self, connection: &mut Connection, now: Duration) {
+        if self.state.now().is_running() && connection.is_finished_by(self.config.finish_policy) {
+            connection.leave_match(now, self.stats.confirmed_frames);
+            self.state.go(SessionState::Gathering);
+        }
+    }
+
+    /// Whether our present match has that peer in it, and needs it.
+    fn plays_with_us(&self, connection: &Connection, peer: PeerId) -> bool {
         matches!(self.state.now(), SessionState::Starting | SessionState::Running)
             && self.roster.name_of(peer).is_some()
+            && !connection.has_left(peer)
     }
 
     /// Ends the match if the peer that is gone played in it.
@@ -335,7 +352,7 @@ impl Findings<'_> {
         if let GoodbyeCause::PeerLeft(peer)
         | GoodbyeCause::PeerLost(peer)
         | GoodbyeCause::PeerRemoved(peer, _) = cause
-            && self.plays_with_us(peer)
+            && self.plays_with_us(connection, peer)
         {
             self.end_for(connection, now, cause);
         }

@@ -9,7 +9,7 @@ use netcode::{
 use crate::support::{Input, assert_agreement, build, busy, state, stats, write_to_all};
 
 /// The first byte of every control message, as PROTOCOL.md has it.
-const WIRE_VERSION: u8 = 6;
+const WIRE_VERSION: u8 = 7;
 
 /// A datagram as PROTOCOL.md has it: of this epoch and frame, with inputs from `first` on, the sender lacking ours from `wanted` on.
 fn datagram(epoch: u8, frame: u32, first: i16, wanted: i16, runs: &[(u8, &[u8])]) -> Vec<u8> {

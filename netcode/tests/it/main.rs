@@ -4,6 +4,7 @@ mod support;
 
 mod away;
 mod departures;
+mod finishing;
 #[cfg(not(target_arch = "wasm32"))]
 mod fuzz;
 mod hostile;

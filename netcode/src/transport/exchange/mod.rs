@@ -4,6 +4,7 @@
 //! is made here, from datagrams that passed the guard. So what is repeated, when, and how much, is decided here too, and
 //! by the clock of the game rather than by timers of its own.
 
+mod leaving;
 #[cfg(any(test, feature = "testing"))]
 mod lies;
 
@@ -145,8 +146,8 @@ impl Exchange {
             peer.delay = delay.clamp(0, i64::from(MAX_DELAY)) as i32;
         }
         // It simulates the frame in the header next, and lacks our inputs from `wanted` on. One sample a frame of ours is enough, and
-        // nobody gives more.
-        if peer.sampled_at.replace(frame) == Some(frame) {
+        // nobody gives more. A peer that leaves predicts nothing any more.
+        if peer.inputs.is_leaving() || peer.sampled_at.replace(frame) == Some(frame) {
             return Ok(());
         }
         self.predicted.count(u32::from(inputs.wanted.min(0).unsigned_abs()));
@@ -164,9 +165,10 @@ impl Exchange {
         let Self { ours, peers, .. } = self;
         let peer = peers.iter_mut().find(|peer| peer.id == to)?;
         let first = peer.inputs.acked();
-        let runs = ours.runs(first, MAX_RUN_BYTES, MAX_INPUT_FRAMES);
+        let needs = if peer.inputs.is_leaving() { 0 } else { MAX_INPUT_FRAMES };
+        let runs = ours.runs(first, MAX_RUN_BYTES, needs);
         let inputs =
-            Inputs { first: relative(first)?, wanted: relative(peer.inputs.known())?, runs };
+            Inputs { first: relative(first)?, wanted: relative(peer.inputs.wanted())?, runs };
         let sent: u32 = inputs.runs.iter().map(|run| u32::from(run.frames)).sum();
         let end = first + sent;
         peer.told = peer.told.max(end);
@@ -182,6 +184,9 @@ impl Exchange {
     pub(crate) fn is_due(&mut self, to: PeerId, lateness: Lateness) -> bool {
         let Self { ours, peers, rules, .. } = self;
         let Some(peer) = peers.iter_mut().find(|peer| peer.id == to) else { return false };
+        if peer.inputs.is_leaving() {
+            return false;
+        }
         let end = ours.end();
         let unacknowledged = end.saturating_sub(peer.inputs.acked()) as f32;
         // Both sides may have waited, and each polls once a frame. What is still not acknowledged then, or what
@@ -195,9 +200,10 @@ impl Exchange {
         has_waited || is_far || end < peer.lossy_until || !ours.is_held(peer.told, end)
     }
 
-    /// The peer whose inputs are known least far.
+    /// The peer of the match whose inputs are known least far.
     pub(crate) fn last_known(&self) -> Option<PeerId> {
-        self.peers.iter().min_by_key(|peer| peer.inputs.known()).map(|peer| peer.id)
+        let playing = self.peers.iter().filter(|peer| !peer.inputs.has_left());
+        playing.min_by_key(|peer| peer.inputs.known()).map(|peer| peer.id)
     }
 
     /// By how many frames our inputs are delayed more than those of a peer.
@@ -209,7 +215,8 @@ impl Exchange {
     /// Whether a peer still lacks inputs of ours.
     pub(crate) fn is_behind(&self, peer: PeerId) -> bool {
         let end = self.ours.end();
-        self.peers.iter().any(|other| other.id == peer && other.inputs.acked() < end)
+        let lacks = |peer: &Peer| !peer.inputs.is_leaving() && peer.inputs.acked() < end;
+        self.peers.iter().any(|other| other.id == peer && lacks(other))
     }
 
     fn peer(&mut self, id: PeerId) -> Option<&mut Peer> {
@@ -255,6 +262,7 @@ impl Exchange {
 
     /// What our session should hear now.
     fn whisper(&mut self) -> Vec<(PeerId, Message)> {
+        self.play_on_for_leavers();
         let (seats, is_open) = (self.rules.seats, self.is_open);
         let mut messages = Vec::new();
         for peer in self.peers.iter_mut().filter(|peer| peer.is_here) {
