@@ -95,11 +95,14 @@ pub use membership::{
     StartRefusal, in_match,
 };
 pub use pacing::StepPhase;
-pub use plugin::{NetcodePlugin, NetcodeSystems, ReadInputs, SetupMatch, Simulate};
+pub use plugin::{FinishedMatch, NetcodePlugin, NetcodeSystems, ReadInputs, SetupMatch, Simulate};
 pub use rollback::{
     AppRollbackExt, Ordered, Restorable, Rollback, RollbackCommandsExt, RollbackId,
 };
-pub use session::{Divergence, DivergenceCause, SyncTest, SyncTestFailed, SyncTestFailure};
+pub use session::{
+    Agreement, Divergence, DivergenceCause, MatchEnd, MatchResult, PeerResult, SyncTest,
+    SyncTestFailed, SyncTestFailure,
+};
 pub use signaling::{
     ice_servers::IceServer,
     lobby::{Denial, Place, RoomListing, RoomMember, RoomPhase, RoomRequest, RoomState},
@@ -111,10 +114,11 @@ pub use transport::{LinkConditions, Route, TransportError};
 pub mod prelude {
     pub use crate::{
         AppEffectsExt, AppRollbackExt, ChecksumLog, DesyncDetected, EffectStarted, Effects,
-        EndReason, FinishMatch, JoinRoom, LeaveRoom, LinkConditions, Lobby, LocalInputs, MatchSeed,
-        NetcodeConfig, NetcodePlugin, NetcodeSystems, Ordered, PlayerInputs, ReadInputs, Rollback,
-        RollbackCommandsExt, RollbackId, Roster, Seat, SessionChanged, SessionState, SessionStats,
-        SetConditions, SetReady, SetupMatch, SimFrame, Simulate, StartLocal, StepPhase, SyncTest,
-        SyncTestFailed, in_match,
+        EndReason, FinishMatch, FinishedMatch, JoinRoom, LeaveRoom, LinkConditions, Lobby,
+        LocalInputs, MatchEnd, MatchResult, MatchSeed, NetcodeConfig, NetcodePlugin,
+        NetcodeSystems, Ordered, PlayerInputs, ReadInputs, Rollback, RollbackCommandsExt,
+        RollbackId, Roster, Seat, SessionChanged, SessionState, SessionStats, SetConditions,
+        SetReady, SetupMatch, SimFrame, Simulate, StartLocal, StepPhase, SyncTest, SyncTestFailed,
+        in_match,
     };
 }

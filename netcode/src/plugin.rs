@@ -24,8 +24,11 @@ use crate::{
         systems::{Page, PendingStart, Stepped, leave_at_exit, receive, send, take_requests},
     },
     pacing::{Pacer, StepPhase},
-    rollback::{Population, Registrations, RollbackIdCounter, RollbackStore},
-    session::{DueSteps, SyncTestFailed, confirm, manage_epoch, pace, set_input_delay, step},
+    rollback::{AppRollbackExt, Population, Registrations, RollbackIdCounter, RollbackStore},
+    session::{
+        DueSteps, MatchEnd, MatchResult, Remains, SyncTestFailed, confirm, manage_epoch, pace,
+        set_input_delay, step,
+    },
 };
 
 #[cfg(all(feature = "webrtc", target_arch = "wasm32"))]
@@ -45,6 +48,14 @@ pub struct Simulate;
 /// Schedule: builds the world of frame 0, from [`MatchSeed`] and [`Roster`] alone.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SetupMatch;
+
+/// Schedule: runs once when a match has ended, before anybody reads [`SessionChanged`].
+///
+/// The world is that of the last frame, which is final, with [`Roster`], [`SessionStats`] and [`ChecksumLog`];
+/// [`MatchResult`] tells how it ended. All of it stays until another match begins or the room is left.
+/// A match that the player itself leaves by [`LeaveRoom`], [`JoinRoom`] or [`StartLocal`] leaves nothing.
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FinishedMatch;
 
 /// Schedule: after all others, as Bevy writes `AppExit` in [`Last`] when a window is closed, and looks for it right after.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -110,6 +121,9 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             .init_resource::<MatchSeed>()
             .init_resource::<SessionStats>()
             .init_resource::<ChecksumLog>()
+            .init_resource::<MatchEnd>()
+            .init_resource::<MatchResult>()
+            .init_resource::<Remains>()
             .init_resource::<LocalInputs<I>>()
             .init_resource::<PlayerInputs<I>>()
             .init_resource::<EffectTypes>()
@@ -136,7 +150,10 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
         let input = std::any::type_name::<I>();
         app.world_mut().resource_mut::<Registrations>().0.push(input);
 
+        // It keeps by itself what each simulation of a frame asked for.
+        app.allow_unregistered::<MatchEnd>();
         app.init_schedule(ReadInputs).init_schedule(SetupMatch).init_schedule(Simulate);
+        app.init_schedule(FinishedMatch);
         for make_deterministic in [ReadInputs.intern(), SetupMatch.intern(), Simulate.intern()] {
             app.edit_schedule(make_deterministic, run_in_one_thread);
         }

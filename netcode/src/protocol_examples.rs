@@ -3,6 +3,7 @@
 use signaling::protocol::PeerId;
 
 use crate::{
+    checksum::FrameHashes,
     config::NetcodeConfig,
     membership::{
         GoodbyeCause, MatchPlan,
@@ -45,6 +46,7 @@ fn control_messages_are_as_documented() {
     };
     let member = Member { peer: PeerId::from_u128(1), name: "Ada".into(), seats: 1 };
     let plan = MatchPlan { epoch: 1, seed: 2, members: vec![member] };
+    let hashes = FrameHashes { parts: vec![7, u64::MAX], inputs: vec![9] };
     let runs = vec![InputRun { frames: 3, input: vec![17] }];
     let inputs = Inputs { first: -1, wanted: -4, runs };
     let finish = Finish { epoch: 1, end: 240, given: 246, frame: 244, inputs };
@@ -54,10 +56,7 @@ fn control_messages_are_as_documented() {
         ("Status", Control::Status(status).encode()),
         ("LineUp, Propose", Control::LineUp(LineUpMessage::Propose(plan)).encode()),
         ("LineUp, Accept", Control::LineUp(LineUpMessage::Accept { seed: 2 }).encode()),
-        (
-            "Checksums",
-            Control::Checksums { epoch: 1, frame: 30, parts: vec![7, u64::MAX] }.encode(),
-        ),
+        ("Checksums", Control::Checksums { epoch: 1, frame: 30, hashes }.encode()),
         ("Goodbye, Leaving", Control::Goodbye(GoodbyeCause::Leaving).encode()),
         ("Goodbye, PeerLost", Control::Goodbye(lost).encode()),
         ("Finish", Control::Finish(finish).encode()),

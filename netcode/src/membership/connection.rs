@@ -14,13 +14,15 @@ use signaling::{
 use super::{
     conduct::Misconduct,
     control::{Control, Hello, Status, clean_name},
+    finishing::LeftMatch,
     left_rooms::LeftRooms,
     lineup::{LineUp, MatchPlan},
     link::{Link, MAX_SILENCE_PER_UPDATE, Standing},
     reasons::GoodbyeCause,
 };
 use crate::{
-    config::{FinishPolicy, FloodLimits, NetcodeConfig},
+    checksum::FrameHashes,
+    config::{FloodLimits, NetcodeConfig},
     diagnostics::{DroppedPackets, RateMeter},
     transport::{
         Conditioner, Exchange, LinkConditions, MAX_PEERS, SharedExchange, Transport,
@@ -53,7 +55,7 @@ pub(crate) enum Occurrence {
     /// A peer has left the match at this frame, and stays in the room.
     Finished { peer: PeerId, end: u32 },
     /// A peer's checksums.
-    Checksums { peer: PeerId, frame: u32, parts: Vec<u64> },
+    Checksums { peer: PeerId, frame: u32, hashes: FrameHashes },
 }
 
 /// Everything about the room that we are in.
@@ -92,17 +94,6 @@ pub(crate) struct Connection {
     limits: Limits,
     events: Vec<TransportEvent>,
     pub(super) bytes: Vec<u8>,
-}
-
-/// How we left a match.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LeftMatch {
-    /// The frame at which it was over for us.
-    pub(super) end: u32,
-    /// Until then we repeat our inputs.
-    until: Duration,
-    /// When we said last that we left.
-    pub(super) told: Duration,
 }
 
 /// What the connection needs of the configuration.
@@ -259,23 +250,13 @@ impl Connection {
         self.tell_status(now);
     }
 
-    /// We are done with the match, which was over for us at the frame `end`, and back in the lobby.
-    pub(crate) fn leave_match(&mut self, now: Duration, end: u32) {
-        self.status.in_match = false;
-        // A peer that has not got our last inputs by then has lost the connection.
-        let until = now + self.limits.outage_timeout;
-        self.left = Some(LeftMatch { end, until, told: now });
-        self.tell_finish(now, end);
-        self.tell_status(now);
-    }
-
     /// The session of the epoch that we entered takes and gives inputs through this.
     pub(crate) fn begin_exchange(&mut self, exchange: Exchange) -> SharedExchange {
         self.exchange = SharedExchange::new(exchange);
         self.exchange.clone()
     }
 
-    fn tell_status(&mut self, now: Duration) {
+    pub(super) fn tell_status(&mut self, now: Duration) {
         self.broadcast(now, &self.status_message());
     }
 
@@ -317,11 +298,12 @@ impl Connection {
             self.end_epoch();
         }
         let mut occurrences = Vec::new();
+        let has_finished = self.has_finished();
         let Some(transport) = &mut self.transport else { return occurrences };
         for link in &mut self.links {
             link.wait(elapsed);
         }
-        if our_frame.is_some() {
+        if our_frame.is_some() && !has_finished {
             self.stuck += elapsed.min(MAX_SILENCE_PER_UPDATE);
         }
         let mut events = std::mem::take(&mut self.events);
@@ -467,20 +449,6 @@ impl Connection {
     /// Whether we are in a match with the peer.
     pub(super) fn plays_with(&self, link: &Link) -> bool {
         self.status.in_match && self.is_in_exchange(link.peer) && !self.has_left(link.peer)
-    }
-
-    /// Whether the peer has left the match that runs, which goes on without it: all inputs that it gave are here.
-    pub(super) fn has_left(&self, peer: PeerId) -> bool {
-        self.exchange.with(|exchange| exchange.has_left(peer)).unwrap_or(false)
-    }
-
-    /// Whether the match is over for us, too, as so many of its peers have finished it.
-    pub(super) fn is_finished_by(&self, policy: FinishPolicy) -> bool {
-        let is_over = |exchange: &mut Exchange| {
-            let (leaving, others) = exchange.leavers();
-            policy.is_over(leaving, others + 1)
-        };
-        self.status.in_match && self.exchange.with(is_over).unwrap_or(false)
     }
 
     /// Whether the peer is in the match that runs, or that we just finished.

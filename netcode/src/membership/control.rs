@@ -9,6 +9,7 @@ use super::{
     reasons::{GoodbyeCause, Refusal},
 };
 use crate::{
+    checksum::FrameHashes,
     codec::{CodecError, decode, encode_into},
     config::{MAX_ID_BYTES, MAX_SEATS, NetcodeConfig},
     rollback::Registrations,
@@ -28,8 +29,8 @@ pub(crate) enum Control {
     Status(Status),
     /// Agreement on who plays.
     LineUp(LineUpMessage),
-    /// Hashes of a confirmed frame, one per registered type.
-    Checksums { epoch: u32, frame: u32, parts: Vec<u64> },
+    /// Hashes of a confirmed frame.
+    Checksums { epoch: u32, frame: u32, hashes: FrameHashes },
     /// The last message.
     Goodbye(GoodbyeCause),
     /// The sender leaves the match, and stays in the room.

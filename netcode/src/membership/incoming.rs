@@ -195,11 +195,11 @@ impl Connection {
                 let steps = self.lineup.handle(now, local, from, message, possible.as_ref());
                 self.follow(now, steps, occurrences);
             }
-            Control::Checksums { epoch, frame, parts } => {
+            Control::Checksums { epoch, frame, hashes } => {
                 if !self.is_in_exchange(from) {
                     self.dropped.stranger += 1;
                 } else if epoch == self.epoch && epoch != 0 {
-                    occurrences.push(Occurrence::Checksums { peer: from, frame, parts });
+                    occurrences.push(Occurrence::Checksums { peer: from, frame, hashes });
                 } else {
                     self.dropped.wrong_epoch += 1;
                 }
@@ -222,10 +222,12 @@ impl Connection {
         let our_frame = self.frame;
         let header = DatagramHeader { frame: finish.frame, ..DatagramHeader::default() };
         let taken = self.exchange.with(|exchange| {
-            exchange.receive(from, &header, &finish.inputs, our_frame)?;
+            let taken = exchange.receive(from, &header, &finish.inputs, our_frame);
             let is_first = !exchange.is_leaving(from);
-            exchange.leave(from, finish.given);
-            Ok(is_first)
+            if taken.is_ok() {
+                exchange.leave(from, finish.given, finish.end);
+            }
+            taken.map(|()| is_first)
         });
         match taken {
             Some(Ok(true)) => {

@@ -6,6 +6,7 @@
 mod conduct;
 mod connection;
 pub(crate) mod control;
+mod finishing;
 mod incoming;
 mod left_rooms;
 #[cfg(any(test, feature = "testing"))]

@@ -4,18 +4,11 @@ use std::time::Duration;
 
 use signaling::protocol::PeerId;
 
-use super::{
-    connection::Connection,
-    control::{Control, Finish},
-    link::Link,
-};
+use super::{connection::Connection, control::Control, link::Link};
 use crate::transport::{Channel, Datagram, Lateness};
 
 /// A peer that has nothing to say still says so this often: liveness and round-trip time need no match.
 const KEEP_ALIVE: Duration = Duration::from_millis(100);
-/// A peer that left a match says so again this often, to the peers that play on. The reliable channel loses nothing, but a peer that
-/// is a little late to begin the match does not know yet what it is about.
-const FINISH_AGAIN: Duration = Duration::from_millis(500);
 
 impl Connection {
     pub(super) fn send_control(&mut self, now: Duration, to: PeerId, message: &Control) {
@@ -41,34 +34,11 @@ impl Connection {
         }
     }
 
-    /// Tells all peers of the match that we leave it, with the inputs that they lack.
-    pub(super) fn tell_finish(&mut self, now: Duration, end: u32) {
-        let (epoch, frame) = (self.epoch, self.frame);
-        for index in 0..self.links.len() {
-            let peer = self.links[index].peer;
-            let last = self.exchange.with(|exchange| exchange.last_inputs(peer, frame));
-            if let Some((given, inputs)) = last.flatten() {
-                let finish = Finish { epoch, end, given, frame, inputs };
-                self.send_control(now, peer, &Control::Finish(finish));
-            }
-        }
-    }
-
-    fn repeat_finish(&mut self, now: Duration) {
-        if let Some(left) = &mut self.left
-            && now.saturating_sub(left.told) >= FINISH_AGAIN
-        {
-            left.told = now;
-            let end = left.end;
-            self.tell_finish(now, end);
-        }
-    }
-
     /// Sends what is due: at most one datagram per peer. `stepped` says that the simulation advanced since the last call.
     pub(crate) fn send(&mut self, now: Duration, frame: u32, stepped: bool) {
         self.tell_reach(now);
         self.repeat_finish(now);
-        if self.status.in_match {
+        if self.status.in_match && !self.has_finished() {
             self.stuck = if frame == self.frame { self.stuck } else { Duration::ZERO };
             self.frame = frame;
         }

@@ -10,6 +10,7 @@ use super::{
     reasons::GoodbyeCause,
 };
 use crate::{
+    checksum::FrameHashes,
     config::{MAX_ID_BYTES, MAX_SEATS},
     transport::{
         MAX_CONTROL_BYTES, MAX_PEERS,
@@ -79,8 +80,12 @@ fn control() -> impl Strategy<Value = Control> {
     let finish = (any::<[u32; 4]>(), inputs()).prop_map(|([epoch, end, given, frame], inputs)| {
         Control::Finish(Finish { epoch, end, given, frame, inputs })
     });
-    let checksums = (any::<u32>(), any::<u32>(), vec(any::<u64>(), 0..=MANY_TYPES))
-        .prop_map(|(epoch, frame, parts)| Control::Checksums { epoch, frame, parts });
+    let seats = vec(any::<u64>(), 0..=usize::from(MAX_SEATS));
+    let checksums = (any::<u32>(), any::<u32>(), vec(any::<u64>(), 0..=MANY_TYPES), seats)
+        .prop_map(|(epoch, frame, parts, inputs)| {
+            let hashes = FrameHashes { parts, inputs };
+            Control::Checksums { epoch, frame, hashes }
+        });
     prop_oneof![hello(), status(), line_up(), checksums, goodbye(), finish]
 }
 

@@ -27,13 +27,13 @@ use super::{
 #[cfg(feature = "webrtc")]
 use crate::transport::Visitor;
 use crate::{
-    checksum::{ChecksumLog, DesyncDetected, DesyncReport},
+    checksum::{ChecksumLog, DesyncDetected, DesyncReport, Differing},
     config::{MAX_SEATS, NetcodeConfig},
     diagnostics::SessionStats,
     frame::SimFrame,
     lent::Lent,
     rollback::{Registrations, RollbackStore},
-    session::DueSteps,
+    session::{DueSteps, MatchEnd, Remains},
     transport::{Transport, TransportError},
 };
 
@@ -83,22 +83,23 @@ pub(crate) fn take_requests(
     mut connection: ResMut<Connection>,
     mut pending: ResMut<PendingStart>,
     mut state: StateChange,
-    (config, registrations, stats): (Res<NetcodeConfig>, Res<Registrations>, Res<SessionStats>),
+    (mut match_end, mut remains): (ResMut<MatchEnd>, ResMut<Remains>),
+    (config, registrations): (Res<NetcodeConfig>, Res<Registrations>),
     room: Res<Room>,
     time: Res<Time<Real>>,
 ) {
     let now = time.elapsed();
     if requests.leave.read().count() > 0 {
         connection.close(now, GoodbyeCause::Leaving);
+        remains.discard();
         state.go(SessionState::Offline);
     }
     if requests.finish.read().count() > 0 && *state.now() == SessionState::Running {
-        connection.leave_match(now, stats.confirmed_frames);
-        let online = connection.is_open();
-        state.go(if online { SessionState::Gathering } else { SessionState::Offline });
+        match_end.want();
     }
     if let Some(request) = requests.join.read().last() {
         connection.close(now, GoodbyeCause::Leaving);
+        remains.discard();
         match check_seats(request).and_then(|()| Ok(open_transport(request, &config)?)) {
             Ok(transport) => {
                 let hash = protocol_hash(&config, &registrations);
@@ -111,6 +112,7 @@ pub(crate) fn take_requests(
     }
     if let Some(request) = requests.local.read().last() {
         connection.close(now, GoodbyeCause::Leaving);
+        remains.discard();
         *pending = PendingStart::Local(request.clone());
         state.go(SessionState::Starting);
     }
@@ -199,6 +201,7 @@ pub(crate) struct Findings<'w> {
     stats: ResMut<'w, SessionStats>,
     desyncs: MessageWriter<'w, DesyncDetected>,
     finished: MessageWriter<'w, PeerFinished>,
+    match_end: ResMut<'w, MatchEnd>,
     config: Res<'w, NetcodeConfig>,
     store: Res<'w, Lent<RollbackStore>>,
     roster: ResMut<'w, Roster>,
@@ -225,7 +228,7 @@ pub(crate) fn receive(
         findings.follow(&mut connection, now, occurrence);
     }
     findings.check_presence(&mut connection, now);
-    findings.check_finish(&mut connection, now);
+    findings.check_finish(&connection);
     if !connection.is_open() {
         findings.room.forget();
     }
@@ -279,13 +282,13 @@ impl Findings<'_> {
                 self.state.go(SessionState::Starting);
             }
             Occurrence::Finished { peer, end } => {
+                self.log.ask(end);
                 if let Some(name) = self.roster.name_of(peer) {
                     self.finished.write(PeerFinished { peer, name: name.to_owned(), frame: end });
                 }
             }
-            Occurrence::Checksums { peer, frame, parts } => {
-                let differing = self.log.receive(peer, frame, parts);
-                if !differing.is_empty() {
+            Occurrence::Checksums { peer, frame, hashes } => {
+                if let Some(differing) = self.log.receive(peer, frame, hashes) {
                     let report = desync_report(&self.store, frame, peer, &differing);
                     report.count(&mut self.stats);
                     self.desyncs.write(DesyncDetected(report));
@@ -333,10 +336,9 @@ impl Findings<'_> {
     }
 
     /// Follows the peers that finished the match, where so many have that it is over for us, too.
-    fn check_finish(&mut self, connection: &mut Connection, now: Duration) {
+    fn check_finish(&mut self, connection: &Connection) {
         if self.state.now().is_running() && connection.is_finished_by(self.config.finish_policy) {
-            connection.leave_match(now, self.stats.confirmed_frames);
-            self.state.go(SessionState::Gathering);
+            self.match_end.want();
         }
     }
 
@@ -344,6 +346,7 @@ impl Findings<'_> {
     fn plays_with_us(&self, connection: &Connection, peer: PeerId) -> bool {
         matches!(self.state.now(), SessionState::Starting | SessionState::Running)
             && self.roster.name_of(peer).is_some()
+            && !connection.has_finished()
             && !connection.has_left(peer)
     }
 
@@ -385,7 +388,7 @@ pub(crate) fn desync_report(
     store: &RollbackStore,
     frame: u32,
     peer: PeerId,
-    differing: &[usize],
+    differing: &Differing,
 ) -> DesyncReport {
     let names: Vec<&str> = store.hashed_names().collect();
     let name = |&index: &usize| {
@@ -393,7 +396,8 @@ pub(crate) fn desync_report(
             .get(index)
             .map_or_else(|| "a type that only one of us has".to_owned(), |&name| name.to_owned())
     };
-    DesyncReport { frame, peer, types: differing.iter().map(name).collect() }
+    let types = differing.types.iter().map(name).collect();
+    DesyncReport { frame, peer, types, seats: differing.seats.clone() }
 }
 
 /// Whether the simulation advanced in this update.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use bevy::prelude::{MessageReader, Real, Res, ResMut, Time, World};
 use ggrs::{GgrsError, GgrsRequest, InputStatus, P2PSession};
 
-use super::{DueSteps, Epoch, GgrsConfig, Kind, start::end, sync_test::NotRollingBack};
+use super::{DueSteps, Epoch, GgrsConfig, Kind, MatchEnd, start::end, sync_test::NotRollingBack};
 use crate::{
-    checksum::{ChecksumLog, DesyncDetected},
+    checksum::{ChecksumLog, DesyncDetected, FrameHashes},
     config::NetcodeConfig,
     diagnostics::SessionStats,
     effects::{EffectTypes, OldestOpenFrame},
@@ -66,6 +66,9 @@ pub(crate) fn step<I: GameInput>(world: &mut World) {
     }
     let outside = *world.resource::<Time>();
     Lent::lend(world, |world, epoch: &mut Epoch<I>| {
+        if epoch.is_over() {
+            return;
+        }
         let steps = match &mut epoch.kind {
             Kind::Match { .. } => due,
             Kind::SyncTest(run) => run.steps(due),
@@ -76,10 +79,13 @@ pub(crate) fn step<I: GameInput>(world: &mut World) {
                 break;
             }
             world.resource_mut::<Stepped>().0 = true;
-            epoch.record_checksums(world);
+            epoch.settle(world);
             epoch.look_for_strays(world);
-            // Who reads the inputs of the next step sees the clock of the machine again.
+            // Whoever reads the inputs of the next step sees the clock of the machine again.
             *world.resource_mut::<Time>() = outside;
+            if epoch.is_over() {
+                break;
+            }
         }
         world.resource_mut::<SimFrame>().0 = epoch.frame;
     });
@@ -184,11 +190,16 @@ impl<I: GameInput> Epoch<I> {
     /// Simulates one frame with these inputs; the flag says whether an input is confirmed.
     pub(super) fn simulate(&mut self, world: &mut World, inputs: impl Iterator<Item = (I, bool)>) {
         world.resource_mut::<PlayerInputs<I>>().replace(inputs);
+        if self.is_online() {
+            self.inputs.note(self.frame, world.resource::<PlayerInputs<I>>().iter());
+        }
         world.resource_mut::<SimFrame>().0 = self.frame;
+        world.resource_mut::<MatchEnd>().begin(self.frame);
         EffectTypes::begin(world, self.frame);
         let step = world.resource::<NetcodeConfig>().step_duration();
         *world.resource_mut::<Time>() = time_of_frame(self.frame, step);
         world.run_schedule(Simulate);
+        world.resource_mut::<MatchEnd>().pause();
         self.frame += 1;
         let mut stats = world.resource_mut::<SessionStats>();
         if self.frame > self.newest {
@@ -200,7 +211,7 @@ impl<I: GameInput> Epoch<I> {
     }
 
     /// The oldest frame whose inputs are not all known: everything before it is final.
-    fn oldest_open_frame(&self) -> u32 {
+    pub(super) fn oldest_open_frame(&self) -> u32 {
         let confirmed = match &self.kind {
             Kind::Match { session, .. } => session.confirmed_frame() + 1,
             Kind::SyncTest(run) => return self.frame.saturating_sub(run.max_depth()),
@@ -221,28 +232,48 @@ impl<I: GameInput> Epoch<I> {
         }
     }
 
-    /// Hashes the frames that became final, and tells the others.
-    fn record_checksums(&mut self, world: &mut World) {
+    /// Hashes the frames that became final, tells the other peers, and stops at the end of the match.
+    fn settle(&mut self, world: &mut World) {
         let interval = u32::from(world.resource::<NetcodeConfig>().checksum_interval);
-        let final_frame = self.oldest_open_frame();
-        while self.next_checksum <= final_frame && self.next_checksum < self.frame {
-            let frame = self.next_checksum;
-            self.next_checksum += interval;
-            let mut parts = Vec::new();
-            if !world.resource::<Lent<RollbackStore>>().hash(frame, &mut parts) {
-                continue;
+        let end = self.end_in_sight(world).unwrap_or(u32::MAX);
+        let final_frame = self.oldest_open_frame().min(end);
+        loop {
+            let asked = world.resource::<ChecksumLog>().asked_from(self.settled);
+            let next = asked.map_or(self.next_checksum, |asked| asked.min(self.next_checksum));
+            if next > final_frame || next >= self.frame {
+                break;
             }
-            let disagreements = world.resource_mut::<ChecksumLog>().push(frame, &parts);
-            for (peer, differing) in disagreements {
-                let report =
-                    desync_report(world.resource::<Lent<RollbackStore>>(), frame, peer, &differing);
-                report.count(&mut world.resource_mut());
-                world.write_message(DesyncDetected(report));
+            self.record_checksum(world, next);
+            if next == self.next_checksum {
+                self.next_checksum += interval;
             }
-            let now = world.resource::<Time<Real>>().elapsed();
-            let message = Control::Checksums { epoch: self.number, frame, parts };
-            world.resource_mut::<Connection>().tell_match(now, &message);
+            self.settled = next + u32::from(asked == Some(next));
         }
+        self.inputs.count_up_to(final_frame.min(self.next_checksum));
+        self.settled = self.settled.max(final_frame.min(self.next_checksum));
+        self.stop_at_end(world);
+    }
+
+    /// Hashes a final frame and all inputs before it, and tells the other peers.
+    pub(super) fn record_checksum(&mut self, world: &mut World, frame: u32) {
+        self.inputs.count_up_to(frame);
+        let mut parts = Vec::new();
+        if world.resource::<ChecksumLog>().get(frame).is_some()
+            || !world.resource::<Lent<RollbackStore>>().hash(frame, &mut parts)
+        {
+            return;
+        }
+        let hashes = FrameHashes { parts, inputs: self.inputs.hashes().to_vec() };
+        let disagreements = world.resource_mut::<ChecksumLog>().push(frame, &hashes);
+        for (peer, differing) in disagreements {
+            let report =
+                desync_report(world.resource::<Lent<RollbackStore>>(), frame, peer, &differing);
+            report.count(&mut world.resource_mut());
+            world.write_message(DesyncDetected(report));
+        }
+        let now = world.resource::<Time<Real>>().elapsed();
+        let message = Control::Checksums { epoch: self.number, frame, hashes };
+        world.resource_mut::<Connection>().tell_match(now, &message);
     }
 }
 

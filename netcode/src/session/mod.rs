@@ -5,6 +5,8 @@
 
 mod delay;
 mod drive;
+mod finish;
+mod input_hashes;
 mod start;
 mod sync_test;
 
@@ -14,10 +16,12 @@ use bevy::prelude::Resource;
 use ggrs::{Config, P2PSession, PredictRepeatLast};
 use signaling::protocol::PeerId;
 
-use self::delay::Delays;
+use self::{delay::Delays, finish::Finish, input_hashes::InputHashes};
 use crate::{input::GameInput, transport::SharedExchange};
 
 pub(crate) use drive::{confirm, pace, set_input_delay, step};
+pub(crate) use finish::Remains;
+pub use finish::{Agreement, MatchEnd, MatchResult, PeerResult};
 pub(crate) use start::manage_epoch;
 pub use sync_test::{Divergence, DivergenceCause, SyncTest, SyncTestFailed, SyncTestFailure};
 
@@ -50,6 +54,17 @@ pub(crate) struct Epoch<I: GameInput> {
     read_frame: Option<u32>,
     /// Whether all inputs that were read last are those of the frame before.
     are_held: bool,
+    inputs: InputHashes,
+    /// The frame up to which the match is final, and told of.
+    settled: u32,
+    finish: Finish,
+}
+
+impl<I: GameInput> Epoch<I> {
+    /// Whether other machines play along.
+    fn is_online(&self) -> bool {
+        self.number != 0
+    }
 }
 
 enum Kind<I: GameInput> {

@@ -9,6 +9,8 @@ use super::{
     Epoch, GgrsConfig, Kind,
     delay::Delays,
     drive::time_of_frame,
+    finish::{Finish, MatchEnd, MatchResult, Remains, conclude},
+    input_hashes::InputHashes,
     sync_test::{Run, SyncTest},
 };
 use crate::{
@@ -38,9 +40,15 @@ const EXTRA_FRAMES: usize = 2;
 /// has begun the same epoch.
 const SYNC_ROUNDS: u32 = 6;
 
-/// Begins matches that were agreed on, and clears away those that are over.
+/// Begins matches that were agreed on, ends those that are over, and clears away what nobody wants to see any more.
 pub(crate) fn manage_epoch<I: GameInput>(world: &mut World) {
-    match std::mem::take(&mut *world.resource_mut::<PendingStart>()) {
+    let pending = std::mem::take(&mut *world.resource_mut::<PendingStart>());
+    let is_unwanted = *world.resource::<Remains>() == Remains::Unwanted;
+    if is_unwanted || !matches!(pending, PendingStart::None) {
+        world.remove_resource::<Lent<Epoch<I>>>();
+        clear_match::<I>(world);
+    }
+    match pending {
         PendingStart::None => {}
         PendingStart::Online(plan) => start_online::<I>(world, &plan),
         PendingStart::Local(request) => start_local::<I>(world, &request),
@@ -48,10 +56,20 @@ pub(crate) fn manage_epoch<I: GameInput>(world: &mut World) {
     if !world.contains_resource::<Lent<Epoch<I>>>() {
         return;
     }
-    match world.resource() {
-        SessionState::Running => {}
+    match world.resource::<SessionState>().clone() {
+        SessionState::Running => {
+            if Lent::lend(world, |world, epoch: &mut Epoch<I>| epoch.follow_end(world)) {
+                world.remove_resource::<Lent<Epoch<I>>>();
+                conclude(world, None);
+            }
+        }
         SessionState::Starting => {
             Lent::lend(world, |world, epoch: &mut Epoch<I>| await_start(world, epoch));
+        }
+        SessionState::Ended(reason) if world.resource::<Lent<Epoch<I>>>().newest > 0 => {
+            Lent::lend(world, |world, epoch: &mut Epoch<I>| epoch.break_off(world));
+            world.remove_resource::<Lent<Epoch<I>>>();
+            conclude(world, Some(reason));
         }
         _ => {
             world.remove_resource::<Lent<Epoch<I>>>();
@@ -220,6 +238,9 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind<I>, roster: Roster, seed: u
     };
     world.insert_resource(SessionStats { input_delay, ..SessionStats::default() });
     world.insert_resource(ChecksumLog::default());
+    world.insert_resource(MatchEnd::default());
+    world.insert_resource(MatchResult::default());
+    let seats = roster.seats().len();
     world.insert_resource(LocalInputs::<I>::new(roster.local_seats().collect()));
     world.insert_resource(MatchSeed(seed));
     world.insert_resource(roster);
@@ -239,15 +260,19 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind<I>, roster: Roster, seed: u
         strays: Vec::new(),
         read_frame: None,
         are_held: false,
+        inputs: InputHashes::new(seats),
+        settled: 0,
+        finish: Finish::Playing,
     }));
 }
 
-/// Returns the world to what it was before the first match. Statistics and checksums stay, to be looked at.
+/// Returns the world to what it was before the first match. Statistics, checksums and the result stay, to be looked at.
 fn clear_match<I: GameInput>(world: &mut World) {
     Lent::lend(world, |world, store: &mut RollbackStore| store.reset(world));
     EffectTypes::reset(world);
     world.insert_resource(OldestOpenFrame::default());
     world.insert_resource(SimFrame::default());
+    world.insert_resource(Remains::None);
     world.insert_resource(MatchSeed::default());
     world.insert_resource(Roster::default());
     world.insert_resource(LocalInputs::<I>::default());
@@ -266,7 +291,7 @@ pub(super) fn end(world: &mut World, reason: EndReason) {
     change_state(world, SessionState::Ended(reason));
 }
 
-fn change_state(world: &mut World, to: SessionState) {
+pub(super) fn change_state(world: &mut World, to: SessionState) {
     if let Some(changed) = world.resource_mut::<SessionState>().change(to) {
         world.write_message(changed);
     }

@@ -10,6 +10,7 @@ mod fuzz;
 mod hostile;
 mod matches;
 mod pacing;
+mod results;
 mod rollback;
 mod spectators;
 #[cfg(all(feature = "webrtc", not(target_arch = "wasm32")))]

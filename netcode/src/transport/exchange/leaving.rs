@@ -12,10 +12,11 @@ use super::{Exchange, Inputs, MAX_INPUT_FRAMES, Peer};
 const MAX_LAST_BYTES: usize = 12 * 1024;
 
 impl Exchange {
-    /// A peer leaves the match, and gives no inputs from the frame `end` on.
-    pub(crate) fn leave(&mut self, peer: PeerId, end: u32) {
+    /// A peer leaves the match, which is over for it at the frame `end`, and gives no inputs from the frame `given` on.
+    pub(crate) fn leave(&mut self, peer: PeerId, given: u32, end: u32) {
         if let Some(peer) = self.peer(peer) {
-            peer.inputs.leave(end);
+            peer.inputs.leave(given);
+            peer.end.get_or_insert(end);
             // It may have left before anything else of it arrived.
             peer.is_here = true;
         }
@@ -35,6 +36,11 @@ impl Exchange {
     pub(crate) fn leavers(&self) -> (usize, usize) {
         let leaving = self.peers.iter().filter(|peer| peer.inputs.is_leaving());
         (leaving.count(), self.peers.len())
+    }
+
+    /// The peers of the match, and where it ended for those that left it; `u32::MAX` for those that did not.
+    pub(crate) fn ends(&self) -> Vec<(PeerId, u32)> {
+        self.peers.iter().map(|peer| (peer.id, peer.end.unwrap_or(u32::MAX))).collect()
     }
 
     /// The first frame for which this machine gives no inputs if it leaves now, and all of its inputs that `to` is not known to

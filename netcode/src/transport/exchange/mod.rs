@@ -77,6 +77,8 @@ struct Peer {
     sampled_at: Option<u32>,
     /// Until this frame of ours every step is followed by a datagram: the link lost some.
     lossy_until: u32,
+    /// The frame at which the match is over for it, once it has left.
+    end: Option<u32>,
 }
 
 /// All inputs of one epoch.
@@ -104,6 +106,7 @@ impl Exchange {
             delay: 0,
             sampled_at: None,
             lossy_until: 0,
+            end: None,
         };
         let peers = peers.iter().map(peer).collect();
         Self {
