@@ -123,7 +123,7 @@ impl Connection {
             has_met: false,
             hello: Hello::new(config, 0, "", 1),
             status: Status::default(),
-            lineup: LineUp::default(),
+            lineup: LineUp::new(config.max_players),
             expected: 0,
             epoch: 0,
             exchange: SharedExchange::default(),

@@ -8,7 +8,7 @@ use super::{
     conduct::Misconduct,
     connection::{Connection, Limits, Occurrence},
     control::{Control, ControlError, Finish, Hello, clean_name},
-    lineup::{LineUpStep, MatchPlan, Member, next_epoch},
+    lineup::{LineUpStep, MatchPlan, Member, View, next_epoch},
     lobby::Lobby,
     reasons::Refusal,
 };
@@ -187,12 +187,17 @@ impl Connection {
                 if let Some(hello) = &mut link.hello {
                     hello.name = clean_name(&std::mem::take(&mut status.name));
                 }
+                if !status.ready {
+                    self.lineup.forgive(from);
+                }
                 link.status = status;
             }
             Control::LineUp(message) => {
                 let Some(local) = self.local else { return };
+                let last_epoch = link.status.last_epoch;
                 let possible = self.possible_match();
-                let steps = self.lineup.handle(now, local, from, message, possible.as_ref());
+                let view = View { local, possible: possible.as_ref(), last_epoch };
+                let steps = self.lineup.handle(now, from, message, view);
                 self.follow(now, steps, occurrences);
             }
             Control::Checksums { epoch, frame, hashes } => {
@@ -267,10 +272,10 @@ impl Connection {
         let mut lobby = Lobby::for_seats(min_players, max_players);
         self.show(&mut lobby);
         // What a player is told and what happens follow from the same rules.
-        if lobby.blocker().is_some() {
+        if lobby.obstacle().is_some() {
             return None;
         }
-        let players = || self.players();
+        let players = || self.players().filter(|link| !self.lineup.counts_out(link.peer));
         let others = players().filter_map(|link| Some((link.peer, link.hello.as_ref()?)));
         let members = std::iter::once((local, &self.hello))
             .chain(others)

@@ -51,13 +51,14 @@ fn status() -> impl Strategy<Value = Control> {
 fn line_up() -> impl Strategy<Value = Control> {
     let member =
         (peer(), name(), any::<u8>()).prop_map(|(peer, name, seats)| Member { peer, name, seats });
-    let plan = (any::<u32>(), any::<u64>(), vec(member, 0..=usize::from(MAX_SEATS)))
-        .prop_map(|(epoch, seed, members)| MatchPlan { epoch, seed, members });
+    let plan = (any::<u32>(), vec(member, 0..=usize::from(MAX_SEATS)))
+        .prop_map(|(epoch, members)| MatchPlan { epoch, members });
+    let of_plan: [fn(MatchPlan) -> LineUpMessage; 2] =
+        [LineUpMessage::Propose, LineUpMessage::Accept];
     let message = prop_oneof![
-        plan.prop_map(LineUpMessage::Propose),
-        any::<u64>().prop_map(|seed| LineUpMessage::Accept { seed }),
-        any::<u64>().prop_map(|seed| LineUpMessage::Decline { seed }),
-        any::<u64>().prop_map(|seed| LineUpMessage::Begin { seed }),
+        (plan, 0..2usize).prop_map(move |(plan, index)| of_plan[index](plan)),
+        any::<u32>().prop_map(|epoch| LineUpMessage::Decline { epoch }),
+        any::<u32>().prop_map(|epoch| LineUpMessage::Begin { epoch }),
     ];
     message.prop_map(Control::LineUp)
 }

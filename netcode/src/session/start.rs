@@ -115,7 +115,7 @@ fn start_online<I: GameInput>(world: &mut World, plan: &MatchPlan) {
         )
     });
     match kind {
-        Ok(kind) => begin(world, kind, roster, plan.seed, plan.epoch),
+        Ok(kind) => begin(world, kind, roster, plan.seed(), plan.epoch),
         Err(refusal) => end(world, refusal.into()),
     }
 }

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod agreement;
 mod away;
 mod departures;
 mod finishing;
