@@ -18,6 +18,7 @@ use super::{
     left_rooms::LeftRooms,
     lineup::{LineUp, MatchPlan},
     link::{Link, MAX_SILENCE_PER_UPDATE, Standing},
+    patience::Patience,
     reasons::GoodbyeCause,
 };
 use crate::{
@@ -30,7 +31,7 @@ use crate::{
     },
 };
 
-/// A match that stood still for so long beyond the time-out of silent peers does so because somebody plays no more who is not silent.
+/// If a match is still stalled this long after silent peers time out, some peer is connected but has stopped playing.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 /// A bad network that is the same in every run can be reasoned about.
 const CONDITIONER_SEED: u64 = 1;
@@ -84,8 +85,8 @@ pub(crate) struct Connection {
     pub(super) exchange: SharedExchange,
     /// The frame that we simulate next in that epoch, or where we finished it.
     pub(super) frame: u32,
-    /// How long we have been at that frame, while a match runs.
-    pub(super) stuck: Duration,
+    /// Time since the last step that the match could have run.
+    pub(super) waited: Duration,
     /// How we left that epoch, once we finished it.
     pub(super) left: Option<LeftMatch>,
     pub(super) dropped: DroppedPackets,
@@ -128,7 +129,7 @@ impl Connection {
             epoch: 0,
             exchange: SharedExchange::default(),
             frame: 0,
-            stuck: Duration::ZERO,
+            waited: Duration::ZERO,
             left: None,
             dropped: DroppedPackets::default(),
             meter_in: RateMeter::default(),
@@ -243,9 +244,10 @@ impl Connection {
         self.status.last_epoch = epoch;
         self.end_epoch();
         (self.epoch, self.frame) = (epoch, 0);
-        self.stuck = Duration::ZERO;
+        self.waited = Duration::ZERO;
         for link in &mut self.links {
             link.clock.restart();
+            link.patience = Patience::default();
         }
         self.tell_status(now);
     }
@@ -273,10 +275,11 @@ impl Connection {
         }
     }
 
-    /// Who keeps the match from going on, if it has stood still for too long: it is heard of, and gives no inputs.
+    /// The peer that has kept the match standing still for too long: it is heard of, and gives too few inputs.
     pub(super) fn blocker(&self) -> Option<PeerId> {
-        let is_stuck = self.stuck >= self.limits.outage_timeout + STUCK_AFTER;
-        self.exchange.with(|exchange| exchange.last_known()).flatten().filter(|_| is_stuck)
+        let limit = self.limits.outage_timeout + STUCK_AFTER;
+        let blocks = |link: &&Link| self.plays_with(link) && link.patience.is_used_up(limit);
+        self.links.iter().find(blocks).map(|link| link.peer)
     }
 
     /// The peers that we could play with.
@@ -304,7 +307,7 @@ impl Connection {
             link.wait(elapsed);
         }
         if our_frame.is_some() && !has_finished {
-            self.stuck += elapsed.min(MAX_SILENCE_PER_UPDATE);
+            self.waited += elapsed.min(MAX_SILENCE_PER_UPDATE);
         }
         let mut events = std::mem::take(&mut self.events);
         transport.poll(now, &mut events);

@@ -16,6 +16,7 @@ mod link;
 mod lobby;
 mod measures;
 mod outgoing;
+mod patience;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod properties;
 mod reasons;

@@ -297,6 +297,23 @@ fn who_is_heard_but_gives_no_inputs_does_not_stop_the_match_for_ever() {
 }
 
 #[test]
+fn a_trickle_of_inputs_does_not_hold_a_match_for_ever() {
+    let mut stepper = Stepper::in_match(2, build(busy));
+    stepper.updates(60);
+    let frame = stats(stepper.app(1)).frames;
+    // The second one gives one frame of inputs every 14 s.
+    let mut given = 10;
+    for update in 0..60 * 40 {
+        given += u8::from(update % (14 * 60) == 0);
+        let inputs = datagram(1, frame, -8, -8, &[(given, &input(frame))]);
+        stepper.inject_datagram(1, 0, &inputs);
+        stepper.app_mut(0).update();
+    }
+    let reason = EndReason::PeerRemoved { name: "peer 1".into(), misconduct: Misconduct::Stuck };
+    assert_eq!(*state(stepper.app(0)), SessionState::Ended(reason));
+}
+
+#[test]
 fn who_claims_to_have_played_the_last_epoch_there_is_leaves_others_to_play() {
     let mut stepper = Stepper::in_match(3, build(busy));
     let mut epochs = Vec::new();
