@@ -51,8 +51,38 @@ pub struct NetcodeConfig {
     pub min_players: u8,
     /// Seats that a match has at most, up to 16. Default 4.
     pub max_players: u8,
+    /// When a match that some of its peers have finished is over for the peers that have not. Default
+    /// [`FinishPolicy::Everyone`]: each peer plays until it finishes itself.
+    pub finish_policy: FinishPolicy,
     /// What a peer may send. Who sends much more is removed from the match.
     pub flood_limits: FloodLimits,
+}
+
+/// When a match that some of its peers have finished is over for the peers that have not. Until then they play on, and the seats of
+/// the peers that have finished get default inputs.
+///
+/// Peers of a game whose rules end a match finish it together, at the same frame. This is about a peer that finishes by itself, as one
+/// does that goes back to the lobby before the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FinishPolicy {
+    /// Never: each peer finishes for itself, and nobody can end a match for another peer.
+    #[default]
+    Everyone,
+    /// Once more than half of all peers of the match have finished it.
+    Majority,
+    /// As soon as one peer has finished it: any player may end the match for all.
+    First,
+}
+
+impl FinishPolicy {
+    /// Whether a match of so many peers is over for those that have not finished it, now that some have.
+    pub(crate) fn is_over(self, finished: usize, peers: usize) -> bool {
+        match self {
+            Self::Everyone => false,
+            Self::Majority => 2 * finished > peers,
+            Self::First => finished > 0,
+        }
+    }
 }
 
 /// How long a local input waits before it is used.
@@ -135,6 +165,7 @@ impl Default for NetcodeConfig {
             checksum_interval: 30,
             min_players: 2,
             max_players: 4,
+            finish_policy: FinishPolicy::default(),
             flood_limits: FloodLimits::default(),
         }
     }
@@ -258,6 +289,20 @@ mod tests {
     #[test]
     fn defaults_are_valid() {
         assert_eq!(NetcodeConfig::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn one_peer_ends_a_match_for_all_only_where_the_game_wants_it() {
+        use FinishPolicy::{Everyone, First, Majority};
+        let over = |policy: FinishPolicy, peers| {
+            (0..peers).find(|&finished| policy.is_over(finished, peers))
+        };
+        assert_eq!([2, 3, 4, 16].map(|peers| over(Everyone, peers)), [None; 4]);
+        assert_eq!(
+            [2, 3, 4, 5].map(|peers| over(Majority, peers)),
+            [None, Some(2), Some(3), Some(3)]
+        );
+        assert_eq!([2, 3, 4].map(|peers| over(First, peers)), [Some(1); 3]);
     }
 
     #[test]

@@ -122,6 +122,11 @@ impl<I: GameInput> PlayerInputs<I> {
     pub fn seats(&self) -> usize {
         self.inputs.len()
     }
+
+    /// The inputs in order of the seats.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &I> + '_ {
+        self.inputs.iter().map(|(input, _)| input)
+    }
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ pub mod testing;
 pub use audit::{AuditFinding, AuditProblem, AuditReport, UnregisteredRead};
 pub use checksum::{ChecksumLog, DesyncDetected, DesyncReport};
 pub use codec::SerializeFault;
-pub use config::{ConfigError, FloodLimits, InputDelay, NetcodeConfig};
+pub use config::{ConfigError, FinishPolicy, FloodLimits, InputDelay, NetcodeConfig};
 #[cfg(feature = "overlay")]
 pub use diagnostics::overlay::{NetcodeOverlayPlugin, OverlayState};
 pub use diagnostics::{DroppedPackets, LOG_FILTER, SessionStats};
@@ -95,19 +95,20 @@ pub use input::{GameInput, LocalInputs, PlayerInputs, Seat};
 pub use latch::AppLatchExt;
 pub use membership::{
     AskRoom, EndReason, FinishMatch, JoinRoom, LeaveRoom, ListRooms, Lobby, LobbyPeer, Misconduct,
-    Refusal, Rename, Room, RoomDenied, RoomList, Roster, RosterSeat, SessionChanged, SessionState,
-    SetConditions, SetInputDelay, SetReady, SetSpectating, StartBlocker, StartLocal, StartRefusal,
-    in_match,
+    PeerFinished, Refusal, Rename, Room, RoomDenied, RoomList, Roster, RosterSeat, SessionChanged,
+    SessionState, SetConditions, SetInputDelay, SetReady, SetSpectating, StartBlocker, StartLocal,
+    StartRefusal, in_match,
 };
 pub use pacing::StepPhase;
 pub use packed_input::{InputProblem, UnfitInput};
-pub use plugin::{NetcodePlugin, NetcodeSystems, ReadInputs, SetupMatch, Simulate};
+pub use plugin::{FinishedMatch, NetcodePlugin, NetcodeSystems, ReadInputs, SetupMatch, Simulate};
 pub use rollback::{
     AppRollbackExt, OpaqueProblem, OpaqueValue, Ordered, Restorable, Rollback, RollbackCommandsExt,
     RollbackId,
 };
 pub use session::{
-    ConfirmationChange, Divergence, DivergenceCause, SyncTest, SyncTestFailed, SyncTestFailure,
+    Agreement, ConfirmationChange, Divergence, DivergenceCause, MatchEnd, MatchResult, PeerResult,
+    SyncTest, SyncTestFailed, SyncTestFailure,
 };
 pub use signaling::{
     ice_servers::IceServer,
@@ -120,10 +121,11 @@ pub use transport::{LinkConditions, Route, TransportError};
 pub mod prelude {
     pub use crate::{
         AppEffectsExt, AppLatchExt, AppRollbackExt, ChecksumLog, DesyncDetected, EffectStarted,
-        Effects, EndReason, FinishMatch, JoinRoom, LeaveRoom, LinkConditions, Lobby, LocalInputs,
-        MatchSeed, NetcodeConfig, NetcodePlugin, NetcodeSystems, Ordered, PlayerInputs, ReadInputs,
-        Rollback, RollbackCommandsExt, RollbackId, Roster, Seat, SessionChanged, SessionState,
-        SessionStats, SetConditions, SetReady, SetupMatch, SimFrame, Simulate, StartLocal,
-        StepPhase, SyncTest, SyncTestFailed, in_match,
+        Effects, EndReason, FinishMatch, FinishedMatch, JoinRoom, LeaveRoom, LinkConditions, Lobby,
+        LocalInputs, MatchEnd, MatchResult, MatchSeed, NetcodeConfig, NetcodePlugin,
+        NetcodeSystems, Ordered, PlayerInputs, ReadInputs, Rollback, RollbackCommandsExt,
+        RollbackId, Roster, Seat, SessionChanged, SessionState, SessionStats, SetConditions,
+        SetReady, SetupMatch, SimFrame, Simulate, StartLocal, StepPhase, SyncTest, SyncTestFailed,
+        in_match,
     };
 }

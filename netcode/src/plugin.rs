@@ -20,16 +20,22 @@ use crate::{
     latch::{Latches, observe_devices},
     lent::Lent,
     membership::{
-        AskRoom, Connection, FinishMatch, JoinRoom, LeaveRoom, ListRooms, Lobby, Rename, Room,
-        RoomDenied, RoomList, Roster, SessionChanged, SessionState, SetConditions, SetInputDelay,
-        SetReady, SetSpectating, StartLocal,
+        AskRoom, Connection, FinishMatch, JoinRoom, LeaveRoom, ListRooms, Lobby, PeerFinished,
+        Rename, Room, RoomDenied, RoomList, Roster, SessionChanged, SessionState, SetConditions,
+        SetInputDelay, SetReady, SetSpectating, StartLocal,
         room::{Mirror, mirror_room},
         room_list::list_rooms,
         systems::{Page, PendingStart, Stepped, leave_at_exit, receive, send, take_requests},
     },
     pacing::{Pacer, StepPhase},
-    rollback::{Population, Registrations, RollbackIdCounter, RollbackStore, SimulatedComponents},
-    session::{DueSteps, SyncTestFailed, confirm, manage_epoch, pace, set_input_delay, step},
+    rollback::{
+        AppRollbackExt, Population, Registrations, RollbackIdCounter, RollbackStore,
+        SimulatedComponents,
+    },
+    session::{
+        DueSteps, MatchEnd, MatchResult, Remains, SyncTestFailed, confirm, manage_epoch, pace,
+        set_input_delay, step,
+    },
 };
 
 #[cfg(all(feature = "webrtc", target_arch = "wasm32"))]
@@ -52,6 +58,14 @@ pub struct Simulate;
 /// Schedule: builds the world of frame 0, from [`MatchSeed`] and [`Roster`] alone.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SetupMatch;
+
+/// Schedule: runs once when a match has ended, before anybody reads [`SessionChanged`].
+///
+/// The world is that of the last frame, which is final, with [`Roster`], [`SessionStats`] and [`ChecksumLog`];
+/// [`MatchResult`] tells how it ended. All of it stays until another match begins or the room is left.
+/// A match that the player itself leaves by [`LeaveRoom`], [`JoinRoom`] or [`StartLocal`] leaves nothing.
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FinishedMatch;
 
 /// Schedule: after all others, as Bevy writes `AppExit` in [`Last`] when a window is closed, and looks for it right after.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -121,6 +135,9 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             .init_resource::<MatchSeed>()
             .init_resource::<SessionStats>()
             .init_resource::<ChecksumLog>()
+            .init_resource::<MatchEnd>()
+            .init_resource::<MatchResult>()
+            .init_resource::<Remains>()
             .init_resource::<LocalInputs<I>>()
             .init_resource::<PlayerInputs<I>>()
             .init_resource::<EffectTypes>()
@@ -138,6 +155,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             .add_message::<SetSpectating>()
             .add_message::<Rename>()
             .add_message::<FinishMatch>()
+            .add_message::<PeerFinished>()
             .add_message::<LeaveRoom>()
             .add_message::<SetConditions>()
             .add_message::<SetInputDelay>()
@@ -148,7 +166,10 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
         let input = std::any::type_name::<I>();
         app.world_mut().resource_mut::<Registrations>().0.push(input);
 
+        // It keeps by itself what each simulation of a frame asked for.
+        app.allow_unregistered::<MatchEnd>();
         app.init_schedule(ReadInputs).init_schedule(SetupMatch).init_schedule(Simulate);
+        app.init_schedule(FinishedMatch);
         for make_deterministic in [ReadInputs.intern(), SetupMatch.intern(), Simulate.intern()] {
             app.edit_schedule(make_deterministic, run_in_one_thread);
         }

@@ -3,10 +3,11 @@
 use signaling::protocol::PeerId;
 
 use crate::{
+    checksum::FrameHashes,
     config::NetcodeConfig,
     membership::{
         GoodbyeCause, MatchPlan,
-        control::{Control, Hello, Status},
+        control::{Control, Finish, Hello, Status},
         lineup::{LineUpMessage, Member},
     },
     transport::{Datagram, DatagramHeader, InputRun, Inputs, Millis},
@@ -44,19 +45,21 @@ fn control_messages_are_as_documented() {
         name: "Ada".into(),
     };
     let member = Member { peer: PeerId::from_u128(1), name: "Ada".into(), seats: 1 };
-    let plan = MatchPlan { epoch: 1, seed: 2, members: vec![member] };
+    let plan = MatchPlan { epoch: 1, members: vec![member] };
+    let hashes = FrameHashes { parts: vec![7, u64::MAX], inputs: vec![9] };
+    let runs = vec![InputRun { frames: 3, input: vec![17] }];
+    let inputs = Inputs { first: -1, wanted: -4, runs };
+    let finish = Finish { epoch: 1, end: 240, given: 246, frame: 244, inputs };
     let lost = GoodbyeCause::PeerLost(PeerId::from_u128(1));
     assert_documented(&[
         ("Hello", Control::Hello(hello).encode()),
         ("Status", Control::Status(status).encode()),
         ("LineUp, Propose", Control::LineUp(LineUpMessage::Propose(plan)).encode()),
-        ("LineUp, Accept", Control::LineUp(LineUpMessage::Accept { seed: 2 }).encode()),
-        (
-            "Checksums",
-            Control::Checksums { epoch: 1, frame: 30, parts: vec![7, u64::MAX] }.encode(),
-        ),
+        ("LineUp, Decline", Control::LineUp(LineUpMessage::Decline { epoch: 1 }).encode()),
+        ("Checksums", Control::Checksums { epoch: 1, frame: 30, hashes }.encode()),
         ("Goodbye, Leaving", Control::Goodbye(GoodbyeCause::Leaving).encode()),
         ("Goodbye, PeerLost", Control::Goodbye(lost).encode()),
+        ("Finish", Control::Finish(finish).encode()),
     ]);
 }
 

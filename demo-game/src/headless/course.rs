@@ -6,8 +6,8 @@ use std::time::Duration;
 use bevy::app::AppExit;
 use bevy::prelude::{Commands, MessageWriter, Res, ResMut, Resource};
 use netcode::prelude::{
-    ChecksumLog, FinishMatch, JoinRoom, Lobby, Roster, SessionState, SessionStats, SetConditions,
-    SetReady, SimFrame,
+    ChecksumLog, JoinRoom, Lobby, Roster, SessionState, SessionStats, SetConditions, SetReady,
+    SimFrame,
 };
 use netcode::{IceServer, StartBlocker};
 
@@ -157,6 +157,11 @@ impl Course {
         match state {
             SessionState::Running => {}
             SessionState::Ended(reason) => return Step::Fail(reason.to_string()),
+            SessionState::Gathering if watch.finished_at.is_some() => {
+                self.frames_before += watch.finished_at.unwrap_or(0);
+                let is_enough = self.last_frame() < SHORTEST_MATCH_FRAMES;
+                return if is_enough { Step::Settle } else { Step::Rematch };
+            }
             _ => return Step::Fail("the match was left before its time".into()),
         }
         if frame > 0 {
@@ -164,13 +169,6 @@ impl Course {
         }
         if stats.confirmed_frames > self.last_frame() {
             return Step::Settle;
-        }
-        if let Some(finished) =
-            watch.finished_at.filter(|&finished| finished < stats.confirmed_frames)
-        {
-            self.frames_before += finished;
-            let is_enough = self.last_frame() < SHORTEST_MATCH_FRAMES;
-            return if is_enough { Step::Settle } else { Step::Rematch };
         }
         if self.in_stage() > self.options.duration * 2 + PLAYING_PATIENCE {
             let asked = self.frames_asked();
@@ -272,7 +270,6 @@ pub(super) fn advance(
         }
         Step::Rematch => {
             course.count_match(&stats);
-            commands.write_message(FinishMatch);
             course.enter(Stage::Meeting);
         }
         Step::Settle => course.enter(Stage::Settling),
@@ -399,13 +396,13 @@ mod tests {
         let watch = |frame| Watch { finished_at: Some(frame), ..Watch::default() };
         let mut long = course(100);
         assert!(matches!(
-            long.play(&SessionState::Running, 3010, &confirmed(3001), &watch(3000)),
+            long.play(&SessionState::Gathering, 3001, &confirmed(3001), &watch(3000)),
             Step::Rematch
         ));
         assert_eq!(long.last_frame(), 2999);
         let mut short = course(51);
         assert!(matches!(
-            short.play(&SessionState::Running, 3010, &confirmed(3001), &watch(3000)),
+            short.play(&SessionState::Gathering, 3001, &confirmed(3001), &watch(3000)),
             Step::Settle
         ));
     }

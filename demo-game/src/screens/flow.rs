@@ -249,11 +249,15 @@ impl Go<'_> {
 /// The session's changes lead to the match, to trouble, and back.
 pub(super) fn follow_session(mut changes: MessageReader<SessionChanged>, mut go: Go) {
     for SessionChanged { from, to } in changes.read() {
+        let is_decided = *go.screen == Screen::Match && go.journey.outcome.is_some();
         let next = match to {
-            SessionState::Running => Screen::Match,
-            // Whoever leaves once the match is decided does not take the result from the others.
-            SessionState::Ended(_)
-                if *go.screen == Screen::Match && go.journey.outcome.is_some() =>
+            SessionState::Running => {
+                go.journey.outcome = None;
+                Screen::Match
+            }
+            // A player that leaves once the match is decided does not take the result from the others.
+            SessionState::Ended(_) | SessionState::Gathering | SessionState::Offline
+                if from.is_running() && is_decided =>
             {
                 Screen::Results
             }
@@ -274,24 +278,14 @@ pub(super) fn follow_session(mut changes: MessageReader<SessionChanged>, mut go:
     }
 }
 
-/// The rules say that the match is over: tell the session, and show who won.
-pub(super) fn finish_match(
-    mut commands: Commands,
-    state: Option<Res<MatchState>>,
-    session: Res<SessionState>,
-    roster: Option<Res<Roster>>,
-    mut go: Go,
+/// In `FinishedMatch`: notes how the match came out, if it was decided.
+pub(super) fn note_outcome(
+    state: Res<MatchState>,
+    roster: Res<Roster>,
+    mut journey: ResMut<Journey>,
 ) {
-    let (Some(state), Some(roster)) = (state, roster) else { return };
-    if *go.screen != Screen::Match || !session.is_running() {
-        return;
-    }
     let is_decided = matches!(state.phase, Phase::MatchOver { .. });
-    go.journey.outcome = is_decided.then(|| Outcome::of(&state, &roster));
-    if state.is_finished() {
-        commands.write_message(FinishMatch);
-        *go.screen = Screen::Results;
-    }
+    journey.outcome = is_decided.then(|| Outcome::of(&state, &roster));
 }
 
 /// The player goes by the name that is typed from now on.

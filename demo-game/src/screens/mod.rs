@@ -15,6 +15,7 @@ mod widgets;
 
 use bevy::prelude::*;
 use netcode::PeerId;
+use netcode::prelude::FinishedMatch;
 
 pub(crate) use flow::{Journey, Settings};
 pub(crate) use focus::{Chosen, FocusMoved, MAX_NAME, Typing};
@@ -181,6 +182,7 @@ impl Plugin for ScreensPlugin {
             .add_message::<FocusMoved>()
             .configure_sets(Update, (Listen, Decide, Build, Refresh).chain())
             .add_systems(Startup, flow::enter_by_link)
+            .add_systems(FinishedMatch, flow::note_outcome)
             .add_systems(
                 Update,
                 (
@@ -200,7 +202,6 @@ impl Plugin for ScreensPlugin {
                         focus::ask_for_text,
                         flow::follow_session,
                         flow::follow_choices,
-                        flow::finish_match,
                         flow::look_for_another,
                         flow::name_room,
                         flow::keep_place,

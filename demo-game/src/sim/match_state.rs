@@ -38,7 +38,7 @@ impl MatchState {
         &self.scores[..usize::from(self.seats).min(MAX_SEATS)]
     }
 
-    /// Whether the match is decided and has been shown long enough: every peer has it confirmed, so all may leave.
+    /// Whether the match is decided and has been shown long enough: it ends with this frame.
     #[must_use]
     pub const fn is_finished(&self) -> bool {
         matches!(self.phase, Phase::MatchOver { .. }) && self.phase_frames >= MATCH_OVER_FRAMES

@@ -68,6 +68,7 @@ impl Plugin for SimPlugin {
                     asteroids::admit_asteroids,
                     rounds::grow_star,
                     rounds::advance_match,
+                    rounds::finish_match,
                 )
                     .chain()
                     .in_set(SimSystems),

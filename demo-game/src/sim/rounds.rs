@@ -3,7 +3,9 @@
 
 use bevy::math::{Vec2, ops};
 use bevy::prelude::{Commands, Entity, Query, Res, ResMut, With};
-use netcode::prelude::{Effects, MatchSeed, Rollback, RollbackCommandsExt, Roster};
+use netcode::prelude::{
+    Effects, MatchEnd, MatchSeed, Rollback, RollbackCommandsExt, Roster, SimFrame,
+};
 
 use super::arena::orbit_velocity;
 use super::asteroids::spawn_field;
@@ -72,6 +74,17 @@ pub(super) fn advance_match(
         Phase::Fighting => {}
         Phase::RoundOver { winner } => effects.emit(SimEffect::RoundOver { winner }),
         Phase::MatchOver { winner } => effects.emit(SimEffect::MatchOver { winner }),
+    }
+}
+
+/// Ends the session's match, too, once players have seen who won.
+pub(super) fn finish_match(
+    state: Res<MatchState>,
+    frame: Res<SimFrame>,
+    mut end: ResMut<MatchEnd>,
+) {
+    if state.is_finished() {
+        end.finish_when_confirmed(frame.0);
     }
 }
 
@@ -204,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_match_is_shown_long_enough_to_be_confirmed() {
+    fn a_decided_match_is_shown_long_enough_to_see_who_won() {
         let state = play(2, |_| vec![0]);
         assert_eq!(state.phase_frames, MATCH_OVER_FRAMES);
         const { assert!(MATCH_OVER_FRAMES >= 3 * FPS as u32) };

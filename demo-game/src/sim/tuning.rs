@@ -119,5 +119,5 @@ pub const COUNTDOWN_FRAMES: u32 = 120;
 pub const COUNTDOWN_BEEP_FRAMES: u32 = 40;
 /// Frames between the end of a round and the next countdown: time to see who won.
 pub const ROUND_OVER_FRAMES: u32 = 110;
-/// Frames that a finished match keeps running before anyone may leave it: longer than any peer needs to confirm it.
+/// Frames that a decided match keeps running: time to see who won.
 pub const MATCH_OVER_FRAMES: u32 = 200;

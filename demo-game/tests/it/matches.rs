@@ -3,7 +3,7 @@
 use demo_game::sim::tuning::{
     COUNTDOWN_FRAMES, MAX_ROUNDS, ROUND_OVER_FRAMES, ROUNDS_TO_WIN, SUDDEN_DEATH_FRAMES,
 };
-use demo_game::sim::{MatchState, Phase, SimEffect};
+use demo_game::sim::{Phase, SimEffect};
 use netcode::prelude::{FinishMatch, SessionState};
 
 use crate::playground::Playground;
@@ -66,8 +66,7 @@ fn nothing_of_one_match_is_left_in_the_next() {
     playground.app.world_mut().write_message(FinishMatch);
     playground.updates(3);
     assert_eq!(*playground.app.world().resource::<SessionState>(), SessionState::Offline);
-    assert!(playground.entities().is_empty());
-    assert_eq!(playground.state(), MatchState::default());
+    assert!(!playground.entities().is_empty(), "what it came to is there to be looked at");
 
     playground.start(3, 5, None);
     playground.updates(900);

@@ -5,7 +5,7 @@ use demo_game::DuelPlugin;
 use demo_game::bots::Bots;
 use demo_game::sim::MatchState;
 use netcode::LinkConditions;
-use netcode::prelude::{ChecksumLog, FinishMatch, SessionState, SessionStats, SimFrame};
+use netcode::prelude::{ChecksumLog, SessionState, SessionStats, SimFrame};
 use netcode::testing::Stepper;
 
 /// Frames played: ten seconds, which is a countdown, a fight and, as a rule, its end.
@@ -58,9 +58,6 @@ fn a_rematch_in_the_same_room_is_a_new_match() {
     stepper.run_until("the match is over", |apps| {
         apps.iter().all(|app| app.world().resource::<MatchState>().is_finished())
     });
-    for index in 0..2 {
-        stepper.app_mut(index).world_mut().write_message(FinishMatch);
-    }
     stepper.run_until("both are back in the room", |apps| {
         apps.iter().all(|app| *app.world().resource::<SessionState>() == SessionState::Gathering)
     });

@@ -1,7 +1,8 @@
 //! Did we all compute the same world, and if not: which types differ?
 //!
-//! Every `checksum_interval` frames each peer hashes a confirmed frame, one hash per registered type, and
-//! tells the others. Only confirmed frames are compared: predictions may differ, confirmed frames may not.
+//! Every `checksum_interval` frames, and at the end of a match, each peer hashes a confirmed frame, one hash per registered type, and
+//! all inputs before it, one hash per seat, and tells the other peers. Only confirmed frames are compared: predictions may differ,
+//! confirmed frames may not.
 
 mod hasher;
 mod serializer;
@@ -9,18 +10,19 @@ mod serializer;
 use std::{collections::VecDeque, fmt};
 
 use bevy::prelude::{Message, Resource};
+use serde::{Deserialize, Serialize};
 use signaling::protocol::PeerId;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::diagnostics::SessionStats;
+use crate::{config::MAX_SEATS, diagnostics::SessionStats, input::Seat};
 
 pub(crate) use hasher::ValueHasher;
 
-/// Frames of one peer that wait for ours: eight seconds at the default interval. A peer that is
-/// further on, or says so, must not push out what others said.
-const MAX_WAITING_PER_PEER: usize = 16;
 /// Checksums kept: two minutes at the default interval, far longer than any peer lags behind another.
 const MAX_KEPT: usize = 256;
+/// Checksums of one peer that wait for our own: a peer is at most as many frames ahead as the session takes inputs of it. Each peer
+/// has its own, so that none can push out what another one said.
+const MAX_WAITING: usize = 128;
 
 /// Two peers computed different worlds for the same confirmed frame.
 #[derive(Message, Clone, Debug, PartialEq)]
@@ -36,11 +38,23 @@ pub struct DesyncReport {
     pub peer: PeerId,
     /// The registered types whose values differ.
     pub types: Vec<String>,
+    /// The seats whose inputs differ: the machine that holds such a seat gave other inputs to that peer than to us, or one of the two
+    /// played with wrong ones. Where there is none, the simulation is not deterministic.
+    pub seats: Vec<Seat>,
 }
 
 impl fmt::Display for DesyncReport {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Self { frame, peer, types } = self;
+        let Self { frame, peer, types, seats } = self;
+        if !seats.is_empty() {
+            let numbers: Vec<String> = seats.iter().map(|seat| seat.0.to_string()).collect();
+            return write!(
+                f,
+                "desync: the inputs before frame {frame} differ from those of peer {peer}, of seat {}: the machine that holds the seat gave \
+                 different inputs to different peers.",
+                numbers.join(", ")
+            );
+        }
         write!(
             f,
             "desync: frame {frame} differs from that of peer {peer}: `{}`. ",
@@ -69,16 +83,59 @@ impl DesyncReport {
 #[derive(Resource, Clone, Debug, Default)]
 pub struct ChecksumLog {
     entries: VecDeque<Entry>,
-    /// Who gave a checksum for a frame of `entries`: only the first one of each peer counts.
-    heard: VecDeque<(u32, PeerId)>,
     /// Checksums of peers for frames that are not confirmed here yet.
-    waiting: VecDeque<(PeerId, Entry)>,
+    waiting: Vec<(PeerId, Entry)>,
+    compared: Vec<Compared>,
+    /// Frames beside those of the interval that a peer wants to have compared.
+    asked: Vec<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     frame: u32,
-    parts: Vec<u64>,
+    hashes: FrameHashes,
+}
+
+/// What a peer says of a frame of which it has told already: it counts for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Repeated;
+
+/// What was compared with one peer.
+#[derive(Clone, Copy, Debug)]
+struct Compared {
+    peer: PeerId,
+    /// The newest frame.
+    frame: u32,
+    /// Whether all frames were the same.
+    is_same: bool,
+}
+
+/// The hashes of one frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FrameHashes {
+    /// One per registered type, of the world before the frame.
+    pub(crate) parts: Vec<u64>,
+    /// One per seat, of all inputs before the frame.
+    pub(crate) inputs: Vec<u64>,
+}
+
+/// Where two peers differ.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Differing {
+    /// The types, in order of registration.
+    pub(crate) types: Vec<usize>,
+    /// The seats whose inputs differ.
+    pub(crate) seats: Vec<Seat>,
+}
+
+impl Differing {
+    fn between(ours: &FrameHashes, theirs: &FrameHashes) -> Option<Self> {
+        let seats = differing_parts(&ours.inputs, &theirs.inputs);
+        let seats = seats.into_iter().filter_map(|seat| u8::try_from(seat).ok());
+        let seats = seats.filter(|&seat| seat < MAX_SEATS).map(Seat).collect();
+        let differing = Self { types: differing_parts(&ours.parts, &theirs.parts), seats };
+        (differing != Self::default()).then_some(differing)
+    }
 }
 
 /// Folds the hashes of all types into one, in such a way that equal parts do not cancel and swapped parts differ.
@@ -91,72 +148,99 @@ fn combine(parts: &[u64]) -> u64 {
 }
 
 impl ChecksumLog {
-    /// Adds a frame of our own, and returns the disagreements that this settles: (peer, differing parts).
-    pub(crate) fn push(&mut self, frame: u32, parts: &[u64]) -> Vec<(PeerId, Vec<usize>)> {
+    /// Adds a frame of our own, and returns where the peers differ that have told of it already.
+    pub(crate) fn push(&mut self, frame: u32, hashes: &FrameHashes) -> Vec<(PeerId, Differing)> {
         if self.entries.len() == MAX_KEPT {
             self.entries.pop_front();
         }
-        self.entries.push_back(Entry { frame, parts: parts.to_vec() });
-        let oldest = self.entries.front().map_or(0, |entry| entry.frame);
-        self.heard.retain(|&(frame, _)| frame >= oldest);
-        let Self { waiting, heard, .. } = self;
-        let mut found = Vec::new();
-        waiting.retain(|(peer, theirs)| {
-            if theirs.frame == frame {
-                heard.push_back((frame, *peer));
-                let differing = differing_parts(parts, &theirs.parts);
-                if !differing.is_empty() {
-                    found.push((*peer, differing));
-                }
-            }
-            theirs.frame > frame
-        });
-        found
+        self.entries.push_back(Entry { frame, hashes: hashes.clone() });
+        self.asked.retain(|&asked| asked > frame);
+        let (due, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|(_, it)| it.frame <= frame);
+        self.waiting = waiting;
+        let due = due.into_iter().filter(|(_, theirs)| theirs.frame == frame);
+        due.filter_map(|(peer, theirs)| Some((peer, self.compare(peer, hashes, &theirs)?)))
+            .collect()
     }
 
-    /// Takes what a peer says of a frame; returns the parts that differ, if our own frame is known
-    /// already. None if the peer has said something of that frame before.
+    /// Takes what a peer says of a frame; returns where it differs, if our own frame is known already.
+    ///
+    /// # Errors
+    ///
+    /// If the peer has said something of that frame, or of a later one, before: its first word counts.
     pub(crate) fn receive(
         &mut self,
         peer: PeerId,
         frame: u32,
-        parts: Vec<u64>,
-    ) -> Option<Vec<usize>> {
-        let waiting = self.waiting.iter().map(|(other, theirs)| (theirs.frame, *other));
-        if waiting.chain(self.heard.iter().copied()).any(|it| it == (frame, peer)) {
-            return None;
+        hashes: FrameHashes,
+    ) -> Result<Option<Differing>, Repeated> {
+        let mut of_peer = self.waiting.iter().filter(|(other, _)| *other == peer);
+        let is_repeated = of_peer.clone().any(|(_, waiting)| waiting.frame == frame);
+        if is_repeated || self.is_compared(peer, frame) {
+            return Err(Repeated);
         }
+        let theirs = Entry { frame, hashes };
         if let Some(ours) = self.entries.iter().rev().find(|entry| entry.frame == frame) {
-            self.heard.push_back((frame, peer));
-            return Some(differing_parts(&ours.parts, &parts));
+            let ours = ours.hashes.clone();
+            return Ok(self.compare(peer, &ours, &theirs));
         }
-        if self.entries.back().is_none_or(|newest| newest.frame < frame) {
-            let mut theirs = self.waiting.iter().filter(|(other, _)| *other == peer);
-            if theirs.nth(MAX_WAITING_PER_PEER - 1).is_some() {
-                let first = self.waiting.iter().position(|(other, _)| *other == peer);
-                first.and_then(|first| self.waiting.remove(first));
+        let is_news = self.entries.back().is_none_or(|newest| newest.frame < frame);
+        if is_news && of_peer.nth(MAX_WAITING - 1).is_none() {
+            self.waiting.push((peer, theirs));
+        }
+        Ok(None)
+    }
+
+    fn compare(&mut self, peer: PeerId, ours: &FrameHashes, theirs: &Entry) -> Option<Differing> {
+        let differing = Differing::between(ours, &theirs.hashes);
+        let (frame, is_same) = (theirs.frame, differing.is_none());
+        match self.compared.iter_mut().find(|compared| compared.peer == peer) {
+            Some(compared) => {
+                (compared.frame, compared.is_same) = (frame, compared.is_same && is_same);
             }
-            self.waiting.push_back((peer, Entry { frame, parts }));
+            None => self.compared.push(Compared { peer, frame, is_same }),
         }
-        Some(Vec::new())
+        differing
+    }
+
+    /// Whether a frame of a peer, or a later one, was compared with ours.
+    pub(crate) fn is_compared(&self, peer: PeerId, frame: u32) -> bool {
+        self.compared.iter().any(|compared| compared.peer == peer && compared.frame >= frame)
+    }
+
+    /// Whether all that was compared with a peer was the same.
+    pub(crate) fn is_same(&self, peer: PeerId) -> bool {
+        self.compared.iter().all(|compared| compared.peer != peer || compared.is_same)
+    }
+
+    /// A peer wants to have this frame compared, too: its match ends there.
+    pub(crate) fn ask(&mut self, frame: u32) {
+        if self.asked.len() < usize::from(MAX_SEATS) {
+            self.asked.push(frame);
+        }
+    }
+
+    /// The first frame from this one on that a peer wants to have compared.
+    pub(crate) fn asked_from(&self, frame: u32) -> Option<u32> {
+        self.asked.iter().copied().filter(|&asked| asked >= frame).min()
     }
 
     /// The newest frame with a checksum, and the checksum.
     #[must_use]
     pub fn latest(&self) -> Option<(u32, u64)> {
-        self.entries.back().map(|entry| (entry.frame, combine(&entry.parts)))
+        self.entries.back().map(|entry| (entry.frame, combine(&entry.hashes.parts)))
     }
 
     /// The checksum of `frame`, if it is on the interval, confirmed, and among the last 256.
     #[must_use]
     pub fn get(&self, frame: u32) -> Option<u64> {
         let entry = self.entries.iter().find(|entry| entry.frame == frame)?;
-        Some(combine(&entry.parts))
+        Some(combine(&entry.hashes.parts))
     }
 
     /// All kept checksums, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
-        self.entries.iter().map(|entry| (entry.frame, combine(&entry.parts)))
+        self.entries.iter().map(|entry| (entry.frame, combine(&entry.hashes.parts)))
     }
 }
 
@@ -181,60 +265,84 @@ mod tests {
         assert_ne!(combine(&[1, 2]), combine(&[2, 1]));
     }
 
+    fn hashes(parts: &[u64]) -> FrameHashes {
+        FrameHashes { parts: parts.to_vec(), inputs: vec![5, 5] }
+    }
+
+    fn types(received: Result<Option<Differing>, Repeated>) -> Vec<usize> {
+        received.expect("it is news").map(|differing| differing.types).unwrap_or_default()
+    }
+
     #[test]
     fn a_difference_is_found_whoever_is_first() {
         let mut log = ChecksumLog::default();
-        assert_eq!(log.receive(peer(), 30, vec![1, 9]), Some(vec![]));
-        assert_eq!(log.push(30, &[1, 2]), [(peer(), vec![1])]);
-        assert!(log.push(60, &[3, 4]).is_empty());
-        assert_eq!(log.receive(peer(), 60, vec![0, 4]), Some(vec![0]));
-        assert_eq!(log.receive(PeerId::from_u128(2), 60, vec![3, 4]), Some(vec![]));
-    }
-
-    #[test]
-    fn only_the_first_checksum_of_a_peer_for_a_frame_counts() {
-        let mut log = ChecksumLog::default();
-        log.push(30, &[1]);
-        assert_eq!(log.receive(peer(), 30, vec![2]), Some(vec![0]));
-        assert_eq!(log.receive(peer(), 30, vec![2]), None, "it was compared");
-        assert_eq!(log.receive(peer(), 60, vec![2]), Some(vec![]));
-        assert_eq!(log.receive(peer(), 60, vec![3]), None, "it waits");
-        assert_eq!(log.push(60, &[1]), [(peer(), vec![0])]);
-        assert_eq!(log.receive(peer(), 60, vec![1]), None, "it waited");
-    }
-
-    #[test]
-    fn early_checksums_of_one_peer_push_out_none_of_another() {
-        let mut log = ChecksumLog::default();
-        let other = PeerId::from_u128(2);
-        log.receive(other, 30, vec![9]);
-        for frame in 31..1000 {
-            log.receive(peer(), frame, vec![9]);
-        }
-        assert!(log.waiting.len() <= 1 + MAX_WAITING_PER_PEER);
-        assert_eq!(log.push(30, &[1]), [(other, vec![0])]);
+        assert_eq!(log.receive(peer(), 30, hashes(&[1, 9])), Ok(None));
+        let found = log.push(30, &hashes(&[1, 2]));
+        assert_eq!(found, [(peer(), Differing { types: vec![1], seats: Vec::new() })]);
+        assert!(log.push(60, &hashes(&[3, 4])).is_empty());
+        assert_eq!(types(log.receive(peer(), 60, hashes(&[0, 4]))), [0]);
+        log.push(90, &hashes(&[3, 4]));
+        assert_eq!(log.receive(peer(), 90, hashes(&[3, 4])), Ok(None));
+        assert!(
+            log.is_compared(peer(), 90) && !log.is_compared(peer(), 91) && !log.is_same(peer())
+        );
     }
 
     #[test]
     fn a_missing_part_is_a_difference() {
         let mut log = ChecksumLog::default();
-        log.push(30, &[1, 2]);
-        assert_eq!(log.receive(peer(), 30, vec![1]), Some(vec![1]));
-        assert_eq!(log.receive(PeerId::from_u128(2), 30, vec![1, 2, 3]), Some(vec![2]));
+        log.push(30, &hashes(&[1, 2]));
+        assert_eq!(types(log.receive(peer(), 30, hashes(&[1]))), [1]);
+        log.push(60, &hashes(&[1, 2]));
+        assert_eq!(types(log.receive(peer(), 60, hashes(&[1, 2, 3]))), [2]);
+    }
+
+    #[test]
+    fn seats_whose_inputs_differ_are_named() {
+        let mut log = ChecksumLog::default();
+        log.push(30, &hashes(&[1]));
+        let theirs = FrameHashes { parts: vec![1], inputs: vec![5, 6] };
+        let seats = vec![Seat(1)];
+        let differing = Differing { types: Vec::new(), seats };
+        assert_eq!(log.receive(peer(), 30, theirs), Ok(Some(differing)));
+    }
+
+    #[test]
+    fn what_a_peer_says_of_a_frame_counts_once() {
+        let mut log = ChecksumLog::default();
+        log.push(30, &hashes(&[1]));
+        log.push(60, &hashes(&[1]));
+        assert_eq!(types(log.receive(peer(), 60, hashes(&[2]))), [0]);
+        for frame in [30, 60] {
+            assert_eq!(log.receive(peer(), frame, hashes(&[2])), Err(Repeated));
+        }
+        // The first word counts, also while it waits.
+        assert_eq!(log.receive(peer(), 90, hashes(&[2])), Ok(None));
+        assert_eq!(log.receive(peer(), 90, hashes(&[1])), Err(Repeated));
+        assert_eq!(log.push(90, &hashes(&[1])).len(), 1);
+    }
+
+    #[test]
+    fn a_peer_cannot_push_out_what_another_one_said() {
+        let mut log = ChecksumLog::default();
+        let other = PeerId::from_u128(2);
+        assert_eq!(log.receive(other, 30, hashes(&[9])), Ok(None));
+        for frame in 0..10_000 {
+            assert_eq!(log.receive(peer(), 40 + frame, hashes(&[1])), Ok(None));
+        }
+        assert_eq!(log.push(30, &hashes(&[1])).len(), 1);
     }
 
     #[test]
     fn memory_is_bounded_whatever_a_peer_sends() {
         let mut log = ChecksumLog::default();
         for frame in 0..10_000 {
-            log.receive(peer(), 1_000_000 + frame, vec![1]);
-            log.push(frame, &[1]);
+            assert_eq!(log.receive(peer(), 1_000_000 + frame, hashes(&[1])), Ok(None));
+            log.push(frame, &hashes(&[1]));
+            log.ask(frame + 5_000);
         }
-        assert!(log.waiting.len() <= MAX_WAITING_PER_PEER && log.entries.len() <= MAX_KEPT);
-        for frame in 0..10_000 {
-            log.receive(peer(), frame, vec![1]);
-        }
-        assert!(log.heard.len() <= MAX_KEPT);
+        assert!(log.waiting.len() <= MAX_KEPT && log.entries.len() <= MAX_KEPT);
+        assert!(log.asked.len() <= usize::from(MAX_SEATS));
         assert_eq!(log.latest().map(|(frame, _)| frame), Some(9_999));
     }
 }

@@ -14,12 +14,15 @@ use signaling::{
 use super::{
     conduct::Misconduct,
     control::{Control, Hello, Status, clean_name},
+    finishing::LeftMatch,
     left_rooms::LeftRooms,
     lineup::{LineUp, MatchPlan},
     link::{Link, MAX_SILENCE_PER_UPDATE, Standing},
+    patience::Patience,
     reasons::GoodbyeCause,
 };
 use crate::{
+    checksum::FrameHashes,
     config::{FloodLimits, NetcodeConfig},
     diagnostics::{DroppedPackets, RateMeter},
     transport::{
@@ -28,7 +31,7 @@ use crate::{
     },
 };
 
-/// A match that stood still for so long beyond the time-out of silent peers does so because somebody plays no more who is not silent.
+/// If a match is still stalled this long after silent peers time out, some peer is connected but has stopped playing.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 /// A bad network that is the same in every run can be reasoned about.
 const CONDITIONER_SEED: u64 = 1;
@@ -50,8 +53,10 @@ pub(crate) enum Occurrence {
     Room(RoomEvent),
     /// A peer did what nobody plays on with.
     Misconduct(PeerId, Misconduct),
+    /// A peer has left the match at this frame, and stays in the room.
+    Finished { peer: PeerId, end: u32 },
     /// A peer's checksums.
-    Checksums { peer: PeerId, frame: u32, parts: Vec<u64> },
+    Checksums { peer: PeerId, frame: u32, hashes: FrameHashes },
 }
 
 /// Everything about the room that we are in.
@@ -80,10 +85,10 @@ pub(crate) struct Connection {
     pub(super) exchange: SharedExchange,
     /// The frame that we simulate next in that epoch, or where we finished it.
     pub(super) frame: u32,
-    /// How long we have been at that frame, while a match runs.
-    pub(super) stuck: Duration,
-    /// Until when our inputs are repeated, once we finished it.
-    repeat_until: Option<Duration>,
+    /// Time since the last step that the match could have run.
+    pub(super) waited: Duration,
+    /// How we left that epoch, once we finished it.
+    pub(super) left: Option<LeftMatch>,
     pub(super) dropped: DroppedPackets,
     pub(super) meter_in: RateMeter,
     pub(super) meter_out: RateMeter,
@@ -119,13 +124,13 @@ impl Connection {
             has_met: false,
             hello: Hello::new(config, 0, "", 1),
             status: Status::default(),
-            lineup: LineUp::default(),
+            lineup: LineUp::new(config.max_players),
             expected: 0,
             epoch: 0,
             exchange: SharedExchange::default(),
             frame: 0,
-            stuck: Duration::ZERO,
-            repeat_until: None,
+            waited: Duration::ZERO,
+            left: None,
             dropped: DroppedPackets::default(),
             meter_in: RateMeter::default(),
             meter_out: RateMeter::default(),
@@ -182,7 +187,7 @@ impl Connection {
     fn end_epoch(&mut self) {
         self.epoch = 0;
         self.exchange = SharedExchange::default();
-        self.repeat_until = None;
+        self.left = None;
     }
 
     pub(crate) fn set_conditions(&mut self, conditions: LinkConditions) {
@@ -239,18 +244,11 @@ impl Connection {
         self.status.last_epoch = epoch;
         self.end_epoch();
         (self.epoch, self.frame) = (epoch, 0);
-        self.stuck = Duration::ZERO;
+        self.waited = Duration::ZERO;
         for link in &mut self.links {
             link.clock.restart();
+            link.patience = Patience::default();
         }
-        self.tell_status(now);
-    }
-
-    /// We are done with the match, and back in the lobby.
-    pub(crate) fn leave_match(&mut self, now: Duration) {
-        self.status.in_match = false;
-        // Who has not got our last inputs by then has lost the connection.
-        self.repeat_until = Some(now + self.limits.outage_timeout);
         self.tell_status(now);
     }
 
@@ -260,7 +258,7 @@ impl Connection {
         self.exchange.clone()
     }
 
-    fn tell_status(&mut self, now: Duration) {
+    pub(super) fn tell_status(&mut self, now: Duration) {
         self.broadcast(now, &self.status_message());
     }
 
@@ -277,10 +275,11 @@ impl Connection {
         }
     }
 
-    /// Who keeps the match from going on, if it has stood still for too long: it is heard of, and gives no inputs.
+    /// The peer that has kept the match standing still for too long: it is heard of, and gives too few inputs.
     pub(super) fn blocker(&self) -> Option<PeerId> {
-        let is_stuck = self.stuck >= self.limits.outage_timeout + STUCK_AFTER;
-        self.exchange.with(|exchange| exchange.last_known()).flatten().filter(|_| is_stuck)
+        let limit = self.limits.outage_timeout + STUCK_AFTER;
+        let blocks = |link: &&Link| self.plays_with(link) && link.patience.is_used_up(limit);
+        self.links.iter().find(blocks).map(|link| link.peer)
     }
 
     /// The peers that we could play with.
@@ -298,16 +297,17 @@ impl Connection {
         our_frame: Option<f32>,
     ) -> Vec<Occurrence> {
         self.left_rooms.forget_old(now);
-        if self.repeat_until.is_some_and(|until| now >= until) {
+        if self.left.is_some_and(|left| now >= left.until) {
             self.end_epoch();
         }
         let mut occurrences = Vec::new();
+        let has_finished = self.has_finished();
         let Some(transport) = &mut self.transport else { return occurrences };
         for link in &mut self.links {
             link.wait(elapsed);
         }
-        if our_frame.is_some() {
-            self.stuck += elapsed.min(MAX_SILENCE_PER_UPDATE);
+        if our_frame.is_some() && !has_finished {
+            self.waited += elapsed.min(MAX_SILENCE_PER_UPDATE);
         }
         let mut events = std::mem::take(&mut self.events);
         transport.poll(now, &mut events);
@@ -451,7 +451,7 @@ impl Connection {
 
     /// Whether we are in a match with the peer.
     pub(super) fn plays_with(&self, link: &Link) -> bool {
-        self.status.in_match && self.is_in_exchange(link.peer)
+        self.status.in_match && self.is_in_exchange(link.peer) && !self.has_left(link.peer)
     }
 
     /// Whether the peer is in the match that runs, or that we just finished.

@@ -9,14 +9,16 @@ use super::{
     reasons::{GoodbyeCause, Refusal},
 };
 use crate::{
+    checksum::FrameHashes,
     codec::{CodecError, decode, encode_into},
     config::{MAX_ID_BYTES, MAX_SEATS, NetcodeConfig},
     rollback::Registrations,
+    transport::Inputs,
 };
 
 /// The version of everything on the wire. The first byte of each control message, so that any two versions can
 /// tell each other apart. Raised with every change of PROTOCOL.md.
-pub(crate) const WIRE_VERSION: u8 = 6;
+pub(crate) const WIRE_VERSION: u8 = 7;
 
 /// A control message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,10 +29,26 @@ pub(crate) enum Control {
     Status(Status),
     /// Agreement on who plays.
     LineUp(LineUpMessage),
-    /// Hashes of a confirmed frame, one per registered type.
-    Checksums { epoch: u32, frame: u32, parts: Vec<u64> },
+    /// Hashes of a confirmed frame.
+    Checksums { epoch: u32, frame: u32, hashes: FrameHashes },
     /// The last message.
     Goodbye(GoodbyeCause),
+    /// The sender leaves the match, and stays in the room.
+    Finish(Finish),
+}
+
+/// How a peer leaves a match that it finished.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Finish {
+    pub(crate) epoch: u32,
+    /// The frame at which the match is over for the sender: it knows all inputs before that frame.
+    pub(crate) end: u32,
+    /// The first frame for which the sender gives no inputs. Its seats play on with neutral ones.
+    pub(crate) given: u32,
+    /// The frame that the numbers in `inputs` are relative to.
+    pub(crate) frame: u32,
+    /// All inputs of the sender that the receiver is not known to have.
+    pub(crate) inputs: Inputs,
 }
 
 /// Who a peer is, and what it runs.

@@ -7,12 +7,12 @@ use signaling::protocol::PeerId;
 use super::{
     conduct::Misconduct,
     connection::{Connection, Limits, Occurrence},
-    control::{Control, ControlError, Hello, clean_name},
-    lineup::{LineUpStep, MatchPlan, Member, next_epoch},
+    control::{Control, ControlError, Finish, Hello, clean_name},
+    lineup::{LineUpStep, MatchPlan, Member, View, next_epoch},
     lobby::Lobby,
     reasons::Refusal,
 };
-use crate::transport::{Channel, Datagram, MAX_PEERS};
+use crate::transport::{Channel, Datagram, DatagramHeader, MAX_PEERS};
 
 /// Whether a packet could be understood.
 enum Sense {
@@ -191,24 +191,59 @@ impl Connection {
                 if let Some(hello) = &mut link.hello {
                     hello.name = clean_name(&std::mem::take(&mut status.name));
                 }
+                if !status.ready {
+                    self.lineup.forgive(from);
+                }
                 link.status = status;
             }
             Control::LineUp(message) => {
                 let Some(local) = self.local else { return };
+                let last_epoch = link.status.last_epoch;
                 let possible = self.possible_match();
-                let steps = self.lineup.handle(now, local, from, message, possible.as_ref());
+                let view = View { local, possible: possible.as_ref(), last_epoch };
+                let steps = self.lineup.handle(now, from, message, view);
                 self.follow(now, steps, occurrences);
             }
-            Control::Checksums { epoch, frame, parts } => {
+            Control::Checksums { epoch, frame, hashes } => {
                 if !self.is_in_exchange(from) {
                     self.dropped.stranger += 1;
                 } else if epoch == self.epoch && epoch != 0 {
-                    occurrences.push(Occurrence::Checksums { peer: from, frame, parts });
+                    occurrences.push(Occurrence::Checksums { peer: from, frame, hashes });
                 } else {
                     self.dropped.wrong_epoch += 1;
                 }
             }
             Control::Goodbye(cause) => occurrences.push(Occurrence::Goodbye(from, cause)),
+            Control::Finish(finish) => self.let_go(from, &finish, occurrences),
+        }
+    }
+
+    /// A peer leaves the match, which goes on without it.
+    fn let_go(&mut self, from: PeerId, finish: &Finish, occurrences: &mut Vec<Occurrence>) {
+        if !self.is_in_exchange(from) {
+            self.dropped.stranger += 1;
+            return;
+        }
+        if finish.epoch != self.epoch || self.epoch == 0 {
+            self.dropped.wrong_epoch += 1;
+            return;
+        }
+        let our_frame = self.frame;
+        let header = DatagramHeader { frame: finish.frame, ..DatagramHeader::default() };
+        let taken = self.exchange.with(|exchange| {
+            let taken = exchange.receive(from, &header, &finish.inputs, our_frame);
+            let is_first = !exchange.is_leaving(from);
+            if taken.is_ok() {
+                exchange.leave(from, finish.given, finish.end);
+            }
+            taken.map(|_| is_first)
+        });
+        match taken {
+            Some(Ok(true)) => {
+                occurrences.push(Occurrence::Finished { peer: from, end: finish.end });
+            }
+            Some(Err(bad)) => self.dropped.count(bad),
+            Some(Ok(false)) | None => {}
         }
     }
 
@@ -241,10 +276,10 @@ impl Connection {
         let mut lobby = Lobby::for_seats(min_players, max_players);
         self.show(&mut lobby);
         // What a player is told and what happens follow from the same rules.
-        if lobby.blocker().is_some() {
+        if lobby.obstacle().is_some() {
             return None;
         }
-        let players = || self.players();
+        let players = || self.players().filter(|link| !self.lineup.counts_out(link.peer));
         let others = players().filter_map(|link| Some((link.peer, link.hello.as_ref()?)));
         let members = std::iter::once((local, &self.hello))
             .chain(others)

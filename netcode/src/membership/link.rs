@@ -7,6 +7,7 @@ use signaling::{lobby::Place, protocol::PeerId};
 use super::{
     conduct::Conduct,
     control::{Hello, Status},
+    patience::Patience,
     reasons::Refusal,
 };
 use crate::transport::LinkClock;
@@ -36,6 +37,7 @@ pub(crate) struct Link {
     pub(crate) status: Status,
     pub(crate) clock: LinkClock,
     pub(crate) conduct: Conduct,
+    pub(crate) patience: Patience,
     /// Whether anything that we sent arrived.
     pub(crate) hears_us: bool,
     /// Whether the signaling server has it, as far as we were told.
@@ -58,6 +60,7 @@ impl Link {
             status: Status::default(),
             clock: LinkClock::default(),
             conduct: Conduct::default(),
+            patience: Patience::default(),
             hears_us: false,
             is_at_server: true,
             standing: Standing::Unknown,

@@ -41,6 +41,8 @@ pub struct Lobby {
     pub unreachable: u32,
     /// Somebody was here, and nobody is any more, or all have been silent for 15 s.
     pub is_deserted: bool,
+    /// The names of players that have kept the match from starting for some seconds, though nothing else is in the way.
+    pub(super) awaited: Vec<String>,
     pub(super) min_players: u8,
     pub(super) max_players: u8,
 }
@@ -108,6 +110,20 @@ impl Lobby {
         if self.in_match || self.local_id.is_none() {
             return None;
         }
+        let is_silent = |peer: &&LobbyPeer| matches!(peer.refusal, Some(Refusal::NoAnswer { .. }));
+        let silent = self.peers.iter().filter(is_silent).map(|peer| peer.name.clone());
+        match self.obstacle() {
+            None if self.awaited.is_empty() => None,
+            None => Some(StartBlocker::NoAnswer { names: self.awaited.clone() }),
+            Some(StartBlocker::TooFew { .. }) if self.peers.iter().any(|peer| is_silent(&peer)) => {
+                Some(StartBlocker::NoAnswer { names: silent.collect() })
+            }
+            obstacle => obstacle,
+        }
+    }
+
+    /// What everybody sees to be in the way of a match, whatever peers answer.
+    pub(super) fn obstacle(&self) -> Option<StartBlocker> {
         if self.spectates {
             return Some(StartBlocker::Spectating);
         }
@@ -158,6 +174,11 @@ impl Lobby {
 }
 
 impl Connection {
+    /// Why a peer that does not agree to any match cannot play.
+    fn no_answer(&self, link: &Link) -> Option<Refusal> {
+        self.lineup.counts_out(link.peer).then(|| Refusal::NoAnswer { name: link.name() })
+    }
+
     /// Writes the room as it is into `lobby`.
     pub(crate) fn show(&self, lobby: &mut Lobby) {
         lobby.local_id = self.local;
@@ -171,6 +192,11 @@ impl Connection {
         let is_gone = |link: &Link| link.silence() >= DESERTED_AFTER;
         lobby.is_deserted = self.has_met && self.links.iter().all(is_gone);
         lobby.peers.clear();
+        lobby.awaited.clear();
+        let is_awaited =
+            |link: &&Link| self.lineup.awaits(link.peer) && !self.lineup.counts_out(link.peer);
+        let awaited = self.players().filter(is_awaited);
+        lobby.awaited.extend(awaited.map(Link::name));
         let transport = self.transport.as_ref();
         let route = |peer| transport.map_or(Route::Unknown, |transport| transport.route(peer));
         let is_shown =
@@ -184,7 +210,7 @@ impl Connection {
             spectates: link.spectates(),
             away: link.status.away,
             quiet: link.silence() >= self.limits().quiet_after,
-            refusal: link.refusal.clone(),
+            refusal: link.refusal.clone().or_else(|| self.no_answer(link)),
             reaches: link.status.reaches.clone(),
             rtt: link.clock.rtt(),
             jitter: link.clock.jitter(),
@@ -258,6 +284,19 @@ mod tests {
             Some("waiting for Bo to get ready".into())
         );
         assert_eq!(lobby(true, vec![peer(true, 3)]).blocker(), None);
+    }
+
+    #[test]
+    fn a_player_that_does_not_answer_is_named() {
+        let names = vec!["Bo".to_owned()];
+        let silent = Some(StartBlocker::NoAnswer { names: names.clone() });
+        let awaited = Lobby { awaited: names, ..lobby(true, vec![peer(true, 1)]) };
+        assert_eq!((awaited.obstacle(), awaited.blocker()), (None, silent.clone()));
+        let refusal = Some(Refusal::NoAnswer { name: "Bo".into() });
+        let counted_out = LobbyPeer { refusal, ..peer(true, 1) };
+        assert_eq!(lobby(true, vec![counted_out.clone()]).blocker(), silent);
+        let another = LobbyPeer { id: PeerId::from_u128(10), ..peer(true, 1) };
+        assert_eq!(lobby(true, vec![counted_out, another]).blocker(), None, "it starts without");
     }
 
     #[test]

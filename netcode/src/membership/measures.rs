@@ -19,8 +19,10 @@ impl Connection {
             let lead = link.clock.lead_frames() + extra.unwrap_or(0) as f32 / 2.0;
             lead.clamp(-MOST_LEAD_FRAMES, MOST_LEAD_FRAMES)
         };
-        // Whoever is done with it stands still.
-        let plays = |link: &&Link| link.status.in_match && self.is_in_exchange(link.peer);
+        // A peer that is done with it stands still.
+        let plays = |link: &&Link| {
+            link.status.in_match && self.is_in_exchange(link.peer) && !self.is_leaving(link.peer)
+        };
         let leads = self.links.iter().filter(plays).map(lead);
         let (count, sum) = leads.fold((0.0, 0.0), |(count, sum), lead| (count + 1.0, sum + lead));
         sum / f32::max(count, 1.0)

@@ -6,6 +6,7 @@
 mod conduct;
 mod connection;
 pub(crate) mod control;
+mod finishing;
 mod incoming;
 mod left_rooms;
 #[cfg(any(test, feature = "testing"))]
@@ -15,6 +16,7 @@ mod link;
 mod lobby;
 mod measures;
 mod outgoing;
+mod patience;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod properties;
 mod reasons;
@@ -173,11 +175,26 @@ pub struct SetSpectating(pub bool);
 #[derive(Message, Clone, Debug, PartialEq, Eq)]
 pub struct Rename(pub String);
 
-/// Request: by the rules of the game the match is over. Back to `Gathering` with all peers still connected, or to
-/// `Offline` after a local match. Send it only for what is confirmed: when
-/// [`SessionStats::confirmed_frames`](crate::SessionStats::confirmed_frames) is past the final frame.
+/// Request: the match is over for this machine. Back to `Gathering` with all peers still connected, or to `Offline` after a local
+/// match. Peers that do not finish as well play on without this machine, as long as
+/// [`NetcodeConfig::finish_policy`](crate::NetcodeConfig::finish_policy) lets them; they receive a [`PeerFinished`].
+///
+/// Send it only for what is confirmed: when [`SessionStats::confirmed_frames`](crate::SessionStats::confirmed_frames) is past the
+/// final frame.
 #[derive(Message, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FinishMatch;
+
+/// A peer has left the match by finishing it, while this machine plays on. It stays in the room; its seats get default inputs from now
+/// on.
+#[derive(Message, Clone, Debug, PartialEq, Eq)]
+pub struct PeerFinished {
+    /// The peer.
+    pub peer: PeerId,
+    /// The name of its player.
+    pub name: String,
+    /// The frame at which the match was over for it.
+    pub frame: u32,
+}
 
 /// Request: leave match and room. For the others the match ends.
 ///

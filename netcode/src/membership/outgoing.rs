@@ -34,12 +34,26 @@ impl Connection {
         }
     }
 
+    /// The match ran up to this frame, and stood still for the rest of the time.
+    fn count_steps(&mut self, frame: u32) {
+        let ran = self.limits().step * frame.saturating_sub(self.frame);
+        let stood_still = std::mem::take(&mut self.waited).saturating_sub(ran);
+        let last = self.exchange.with(|exchange| exchange.last_known()).flatten();
+        for link in &mut self.links {
+            link.patience.recover(ran);
+            if Some(link.peer) == last {
+                link.patience.wait(stood_still);
+            }
+        }
+        self.frame = frame;
+    }
+
     /// Sends what is due: at most one datagram per peer. `stepped` says that the simulation advanced since the last call.
     pub(crate) fn send(&mut self, now: Duration, frame: u32, stepped: bool) {
         self.tell_reach(now);
-        if self.status.in_match {
-            self.stuck = if frame == self.frame { self.stuck } else { Duration::ZERO };
-            self.frame = frame;
+        self.repeat_finish(now);
+        if self.status.in_match && !self.has_finished() {
+            self.count_steps(frame);
         }
         for index in 0..self.links.len() {
             let is_due = self.is_datagram_due(now, &self.links[index], stepped);

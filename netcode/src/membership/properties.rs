@@ -5,13 +5,17 @@ use signaling::{lobby::MAX_NAME_CHARS, protocol::PeerId};
 
 use super::{
     conduct::Misconduct,
-    control::{Control, ControlError, Hello, Status, WIRE_VERSION},
+    control::{Control, ControlError, Finish, Hello, Status, WIRE_VERSION},
     lineup::{LineUpMessage, MatchPlan, Member},
     reasons::GoodbyeCause,
 };
 use crate::{
+    checksum::FrameHashes,
     config::{MAX_ID_BYTES, MAX_SEATS},
-    transport::{MAX_CONTROL_BYTES, MAX_PEERS, properties::config},
+    transport::{
+        MAX_CONTROL_BYTES, MAX_PEERS,
+        properties::{config, inputs},
+    },
 };
 
 /// Types that a game may register at most for its checksums to fit into a message: far more than anybody has.
@@ -47,13 +51,14 @@ fn status() -> impl Strategy<Value = Control> {
 fn line_up() -> impl Strategy<Value = Control> {
     let member =
         (peer(), name(), any::<u8>()).prop_map(|(peer, name, seats)| Member { peer, name, seats });
-    let plan = (any::<u32>(), any::<u64>(), vec(member, 0..=usize::from(MAX_SEATS)))
-        .prop_map(|(epoch, seed, members)| MatchPlan { epoch, seed, members });
+    let plan = (any::<u32>(), vec(member, 0..=usize::from(MAX_SEATS)))
+        .prop_map(|(epoch, members)| MatchPlan { epoch, members });
+    let of_plan: [fn(MatchPlan) -> LineUpMessage; 2] =
+        [LineUpMessage::Propose, LineUpMessage::Accept];
     let message = prop_oneof![
-        plan.prop_map(LineUpMessage::Propose),
-        any::<u64>().prop_map(|seed| LineUpMessage::Accept { seed }),
-        any::<u64>().prop_map(|seed| LineUpMessage::Decline { seed }),
-        any::<u64>().prop_map(|seed| LineUpMessage::Begin { seed }),
+        (plan, 0..2usize).prop_map(move |(plan, index)| of_plan[index](plan)),
+        any::<u32>().prop_map(|epoch| LineUpMessage::Decline { epoch }),
+        any::<u32>().prop_map(|epoch| LineUpMessage::Begin { epoch }),
     ];
     message.prop_map(Control::LineUp)
 }
@@ -73,9 +78,16 @@ fn goodbye() -> impl Strategy<Value = Control> {
 }
 
 fn control() -> impl Strategy<Value = Control> {
-    let checksums = (any::<u32>(), any::<u32>(), vec(any::<u64>(), 0..=MANY_TYPES))
-        .prop_map(|(epoch, frame, parts)| Control::Checksums { epoch, frame, parts });
-    prop_oneof![hello(), status(), line_up(), checksums, goodbye()]
+    let finish = (any::<[u32; 4]>(), inputs()).prop_map(|([epoch, end, given, frame], inputs)| {
+        Control::Finish(Finish { epoch, end, given, frame, inputs })
+    });
+    let seats = vec(any::<u64>(), 0..=usize::from(MAX_SEATS));
+    let checksums = (any::<u32>(), any::<u32>(), vec(any::<u64>(), 0..=MANY_TYPES), seats)
+        .prop_map(|(epoch, frame, parts, inputs)| {
+            let hashes = FrameHashes { parts, inputs };
+            Control::Checksums { epoch, frame, hashes }
+        });
+    prop_oneof![hello(), status(), line_up(), checksums, goodbye(), finish]
 }
 
 proptest! {

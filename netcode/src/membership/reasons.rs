@@ -119,6 +119,12 @@ pub enum Refusal {
         /// What it did.
         misconduct: Misconduct,
     },
+    /// The peer agreed to no match for several seconds.
+    #[error("{name} does not answer; to play, that player has to get ready again")]
+    NoAnswer {
+        /// The peer's name.
+        name: String,
+    },
     /// The peer speaks another version of the network protocol, so not even its name is known.
     #[error(
         "a player in this room has an incompatible version of the game: both need the same version to play together"
@@ -171,6 +177,12 @@ pub enum StartBlocker {
     OutOfReach {
         /// Their names; `you` for oneself.
         names: [String; 2],
+    },
+    /// Others have said that they are ready, and do not agree to any match. They are counted out soon, if enough players are left.
+    #[error("waiting for an answer from {}", names.join(", "))]
+    NoAnswer {
+        /// Their names.
+        names: Vec<String>,
     },
     /// Others are still in a match.
     #[error("waiting for {} to finish a match", names.join(", "))]

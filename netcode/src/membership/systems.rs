@@ -15,9 +15,9 @@ use signaling::{
 #[cfg(feature = "webrtc")]
 use super::control::clean_name;
 use super::{
-    AskRoom, Connection, EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, MatchPlan, Rename,
-    Room, Roster, SessionState, SetConditions, SetReady, SetSpectating, StartLocal, StartRefusal,
-    StateChange,
+    AskRoom, Connection, EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, MatchPlan,
+    PeerFinished, Rename, Room, Roster, SessionState, SetConditions, SetReady, SetSpectating,
+    StartLocal, StartRefusal, StateChange,
     conduct::Misconduct,
     connection::Occurrence,
     control::{Hello, protocol_hash},
@@ -27,13 +27,13 @@ use super::{
 #[cfg(feature = "webrtc")]
 use crate::transport::Visitor;
 use crate::{
-    checksum::{ChecksumLog, DesyncDetected, DesyncReport},
+    checksum::{ChecksumLog, DesyncDetected, DesyncReport, Differing},
     config::{MAX_SEATS, NetcodeConfig},
     diagnostics::SessionStats,
     frame::SimFrame,
     lent::Lent,
     rollback::{Registrations, RollbackStore},
-    session::DueSteps,
+    session::{DueSteps, MatchEnd, Remains},
     transport::{Transport, TransportError},
 };
 
@@ -83,6 +83,7 @@ pub(crate) fn take_requests(
     mut connection: ResMut<Connection>,
     mut pending: ResMut<PendingStart>,
     mut state: StateChange,
+    (mut match_end, mut remains): (ResMut<MatchEnd>, ResMut<Remains>),
     (config, registrations): (Res<NetcodeConfig>, Res<Registrations>),
     room: Res<Room>,
     time: Res<Time<Real>>,
@@ -90,15 +91,15 @@ pub(crate) fn take_requests(
     let now = time.elapsed();
     if requests.leave.read().count() > 0 {
         connection.close(now, GoodbyeCause::Leaving);
+        remains.discard();
         state.go(SessionState::Offline);
     }
     if requests.finish.read().count() > 0 && *state.now() == SessionState::Running {
-        connection.leave_match(now);
-        let online = connection.is_open();
-        state.go(if online { SessionState::Gathering } else { SessionState::Offline });
+        match_end.want();
     }
     if let Some(request) = requests.join.read().last() {
         connection.close(now, GoodbyeCause::Leaving);
+        remains.discard();
         match check_seats(request).and_then(|()| Ok(open_transport(request, &config)?)) {
             Ok(transport) => {
                 let hash = protocol_hash(&config, &registrations);
@@ -111,6 +112,7 @@ pub(crate) fn take_requests(
     }
     if let Some(request) = requests.local.read().last() {
         connection.close(now, GoodbyeCause::Leaving);
+        remains.discard();
         *pending = PendingStart::Local(request.clone());
         state.go(SessionState::Starting);
     }
@@ -198,6 +200,9 @@ pub(crate) struct Findings<'w> {
     log: ResMut<'w, ChecksumLog>,
     stats: ResMut<'w, SessionStats>,
     desyncs: MessageWriter<'w, DesyncDetected>,
+    finished: MessageWriter<'w, PeerFinished>,
+    match_end: ResMut<'w, MatchEnd>,
+    config: Res<'w, NetcodeConfig>,
     store: Res<'w, Lent<RollbackStore>>,
     roster: ResMut<'w, Roster>,
     room: RoomChange<'w>,
@@ -223,6 +228,7 @@ pub(crate) fn receive(
         findings.follow(&mut connection, now, occurrence);
     }
     findings.check_presence(&mut connection, now);
+    findings.check_finish(&connection);
     if !connection.is_open() {
         findings.room.forget();
     }
@@ -252,7 +258,7 @@ impl Findings<'_> {
                 self.follow_name(connection, now);
             }
             Occurrence::Opened => self.state.go(SessionState::Gathering),
-            Occurrence::Failed(TransportError::Kicked) if self.is_out_of_reach() => {
+            Occurrence::Failed(TransportError::Kicked) if self.is_out_of_reach(connection) => {
                 self.room.be_removed();
             }
             Occurrence::Failed(error) => self.end(connection, now, error.into()),
@@ -266,7 +272,7 @@ impl Findings<'_> {
                     because_of_another => because_of_another,
                 };
                 // Whomever it blames, the one that said goodbye is gone.
-                if self.plays_with_us(peer) {
+                if self.plays_with_us(connection, peer) {
                     self.end_for(connection, now, cause);
                 }
                 connection.forget(peer);
@@ -281,15 +287,22 @@ impl Findings<'_> {
                 *self.pending = PendingStart::Online(plan);
                 self.state.go(SessionState::Starting);
             }
-            Occurrence::Checksums { peer, frame, mut parts } => {
-                // It may have to be kept for a while, and one part too many differs as well as any
+            Occurrence::Finished { peer, end } => {
+                self.log.ask(end);
+                if let Some(name) = self.roster.name_of(peer) {
+                    self.finished.write(PeerFinished { peer, name: name.to_owned(), frame: end });
+                }
+            }
+            Occurrence::Checksums { peer, frame, mut hashes } => {
+                // They may have to be kept for a while, and one part too many differs as well as any
                 // number of them.
-                parts.truncate(self.store.hashed_names().count() + 1);
-                let Some(differing) = self.log.receive(peer, frame, parts) else {
+                hashes.parts.truncate(self.store.hashed_names().count() + 1);
+                hashes.inputs.truncate(usize::from(MAX_SEATS));
+                let Ok(differing) = self.log.receive(peer, frame, hashes) else {
                     connection.dropped.repeated_checksum += 1;
                     return;
                 };
-                if !differing.is_empty() {
+                if let Some(differing) = differing {
                     let report = desync_report(&self.store, frame, peer, &differing);
                     report.count(&mut self.stats);
                     self.desyncs.write(DesyncDetected(report));
@@ -334,7 +347,7 @@ impl Findings<'_> {
             links.any(|link| link.peer == peer && link.is_at_server)
         };
         let missing = of_match.find_map(|seat| {
-            seat.peer.filter(|&peer| {
+            seat.peer.filter(|&peer| !connection.has_left(peer)).filter(|&peer| {
                 !connection.is_linked(peer)
                     || (connection.is_absent(peer) && (is_running || !is_at_server(peer)))
             })
@@ -359,9 +372,19 @@ impl Findings<'_> {
         }
     }
 
-    /// Whether our present match has that peer in it.
-    fn plays_with_us(&self, peer: PeerId) -> bool {
-        self.is_in_match() && self.roster.name_of(peer).is_some()
+    /// Follows the peers that finished the match, where so many have that it is over for us, too.
+    fn check_finish(&mut self, connection: &Connection) {
+        if self.state.now().is_running() && connection.is_finished_by(self.config.finish_policy) {
+            self.match_end.want();
+        }
+    }
+
+    /// Whether our present match has that peer in it, and needs it.
+    fn plays_with_us(&self, connection: &Connection, peer: PeerId) -> bool {
+        self.is_in_match()
+            && self.roster.name_of(peer).is_some()
+            && !connection.has_finished()
+            && !connection.has_left(peer)
     }
 
     fn is_in_match(&self) -> bool {
@@ -369,9 +392,9 @@ impl Findings<'_> {
     }
 
     /// Whether we play a match that the owner of the room is not in, and so cannot end.
-    fn is_out_of_reach(&self) -> bool {
+    fn is_out_of_reach(&self, connection: &Connection) -> bool {
         let owner = self.room.state().and_then(|room| room.owner);
-        self.is_in_match() && !owner.is_some_and(|owner| self.plays_with_us(owner))
+        self.is_in_match() && !owner.is_some_and(|owner| self.plays_with_us(connection, owner))
     }
 
     /// Ends the match if the peer that is gone played in it.
@@ -379,7 +402,7 @@ impl Findings<'_> {
         if let GoodbyeCause::PeerLeft(peer)
         | GoodbyeCause::PeerLost(peer)
         | GoodbyeCause::PeerRemoved(peer, _) = cause
-            && self.plays_with_us(peer)
+            && self.plays_with_us(connection, peer)
         {
             self.end_for(connection, now, cause);
         }
@@ -412,7 +435,7 @@ pub(crate) fn desync_report(
     store: &RollbackStore,
     frame: u32,
     peer: PeerId,
-    differing: &[usize],
+    differing: &Differing,
 ) -> DesyncReport {
     let names: Vec<&str> = store.hashed_names().collect();
     let name = |&index: &usize| {
@@ -420,7 +443,8 @@ pub(crate) fn desync_report(
             .get(index)
             .map_or_else(|| "a type that only one of us has".to_owned(), |&name| name.to_owned())
     };
-    DesyncReport { frame, peer, types: differing.iter().map(name).collect() }
+    let types = differing.types.iter().map(name).collect();
+    DesyncReport { frame, peer, types, seats: differing.seats.clone() }
 }
 
 /// Whether the simulation advanced in this update.

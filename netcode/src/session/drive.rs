@@ -6,11 +6,11 @@ use bevy::prelude::{MessageReader, Real, Res, ResMut, Time, World};
 use ggrs::{GgrsError, GgrsRequest, InputStatus, P2PSession};
 
 use super::{
-    DueSteps, Epoch, GgrsConfig, Kind,
+    DueSteps, Epoch, GgrsConfig, Kind, MatchEnd,
     sync_test::{NotRollingBack, fail_for_confirmation},
 };
 use crate::{
-    checksum::{ChecksumLog, DesyncDetected},
+    checksum::{ChecksumLog, DesyncDetected, FrameHashes},
     config::NetcodeConfig,
     diagnostics::SessionStats,
     effects::{EffectTypes, OldestOpenFrame},
@@ -70,6 +70,9 @@ pub(crate) fn step<I: GameInput>(world: &mut World) {
     }
     let outside = *world.resource::<Time>();
     Lent::lend(world, |world, epoch: &mut Epoch<I>| {
+        if epoch.is_over() {
+            return;
+        }
         let steps = match &mut epoch.kind {
             Kind::Match { .. } => due,
             Kind::SyncTest(run) => run.steps(due),
@@ -80,10 +83,13 @@ pub(crate) fn step<I: GameInput>(world: &mut World) {
                 break;
             }
             world.resource_mut::<Stepped>().0 = true;
-            epoch.record_checksums(world);
+            epoch.settle(world);
             epoch.look_for_strays(world);
-            // Who reads the inputs of the next step sees the clock of the machine again.
+            // Whoever reads the inputs of the next step sees the clock of the machine again.
             *world.resource_mut::<Time>() = outside;
+            if epoch.is_over() {
+                break;
+            }
         }
         world.resource_mut::<SimFrame>().0 = epoch.frame;
     });
@@ -189,12 +195,17 @@ impl<I: GameInput> Epoch<I> {
     ) {
         let inputs = inputs.map(|(input, is_known)| (input.unpack(), is_known));
         world.resource_mut::<PlayerInputs<I>>().replace(inputs);
+        if self.is_online() {
+            self.inputs.note(self.frame, world.resource::<PlayerInputs<I>>().iter());
+        }
         world.resource_mut::<SimFrame>().0 = self.frame;
+        world.resource_mut::<MatchEnd>().begin(self.frame);
         EffectTypes::begin(world, self.frame);
         let step = world.resource::<NetcodeConfig>().step_duration();
         *world.resource_mut::<Time>() = time_of_frame(self.frame, step);
         world.run_schedule(Simulate);
         Lent::lend(world, |world, store: &mut RollbackStore| store.end_frame(world));
+        world.resource_mut::<MatchEnd>().pause();
         self.frame += 1;
         let mut stats = world.resource_mut::<SessionStats>();
         if self.frame > self.newest {
@@ -206,7 +217,7 @@ impl<I: GameInput> Epoch<I> {
     }
 
     /// The oldest frame whose inputs are not all known: everything before it is final.
-    fn oldest_open_frame(&self) -> u32 {
+    pub(super) fn oldest_open_frame(&self) -> u32 {
         let confirmed = match &self.kind {
             Kind::Match { session, .. } => session.confirmed_frame() + 1,
             Kind::SyncTest(run) => return self.frame.saturating_sub(run.max_depth()),
@@ -239,30 +250,51 @@ impl<I: GameInput> Epoch<I> {
         world.resource_mut::<SessionStats>().opaque_types = self.opaque.len() as u32;
     }
 
-    /// Hashes the frames that became final, and tells the others.
-    fn record_checksums(&mut self, world: &mut World) {
+    /// Hashes the frames that became final, tells the other peers, and stops at the end of the match.
+    fn settle(&mut self, world: &mut World) {
         let interval = u32::from(world.resource::<NetcodeConfig>().checksum_interval);
-        let final_frame = self.oldest_open_frame();
-        while self.next_checksum <= final_frame && self.next_checksum < self.frame {
-            let frame = self.next_checksum;
-            self.next_checksum += interval;
-            let mut parts = Vec::new();
-            match world.resource::<Lent<RollbackStore>>().hash(frame, &mut parts) {
-                Hashed::NotSaved => continue,
-                Hashed::Wholly => {}
-                Hashed::InPart => self.note_opaque(world, frame),
+        let end = self.end_in_sight(world).unwrap_or(u32::MAX);
+        let final_frame = self.oldest_open_frame().min(end);
+        loop {
+            let asked = world.resource::<ChecksumLog>().asked_from(self.settled);
+            let next = asked.map_or(self.next_checksum, |asked| asked.min(self.next_checksum));
+            if next > final_frame || next >= self.frame {
+                break;
             }
-            let disagreements = world.resource_mut::<ChecksumLog>().push(frame, &parts);
-            for (peer, differing) in disagreements {
-                let report =
-                    desync_report(world.resource::<Lent<RollbackStore>>(), frame, peer, &differing);
-                report.count(&mut world.resource_mut());
-                world.write_message(DesyncDetected(report));
+            self.record_checksum(world, next);
+            if next == self.next_checksum {
+                self.next_checksum += interval;
             }
-            let now = world.resource::<Time<Real>>().elapsed();
-            let message = Control::Checksums { epoch: self.number, frame, parts };
-            world.resource_mut::<Connection>().tell_match(now, &message);
+            self.settled = next + u32::from(asked == Some(next));
         }
+        self.inputs.count_up_to(final_frame.min(self.next_checksum));
+        self.settled = self.settled.max(final_frame.min(self.next_checksum));
+        self.stop_at_end(world);
+    }
+
+    /// Hashes a final frame and all inputs before it, and tells the other peers.
+    pub(super) fn record_checksum(&mut self, world: &mut World, frame: u32) {
+        self.inputs.count_up_to(frame);
+        if world.resource::<ChecksumLog>().get(frame).is_some() {
+            return;
+        }
+        let mut parts = Vec::new();
+        match world.resource::<Lent<RollbackStore>>().hash(frame, &mut parts) {
+            Hashed::NotSaved => return,
+            Hashed::Wholly => {}
+            Hashed::InPart => self.note_opaque(world, frame),
+        }
+        let hashes = FrameHashes { parts, inputs: self.inputs.hashes().to_vec() };
+        let disagreements = world.resource_mut::<ChecksumLog>().push(frame, &hashes);
+        for (peer, differing) in disagreements {
+            let report =
+                desync_report(world.resource::<Lent<RollbackStore>>(), frame, peer, &differing);
+            report.count(&mut world.resource_mut());
+            world.write_message(DesyncDetected(report));
+        }
+        let now = world.resource::<Time<Real>>().elapsed();
+        let message = Control::Checksums { epoch: self.number, frame, hashes };
+        world.resource_mut::<Connection>().tell_match(now, &message);
     }
 }
 

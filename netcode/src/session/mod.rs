@@ -5,6 +5,8 @@
 
 mod delay;
 mod drive;
+mod finish;
+mod input_hashes;
 mod inputs;
 mod start;
 mod sync_test;
@@ -15,10 +17,12 @@ use bevy::prelude::Resource;
 use ggrs::{Config, P2PSession, PredictRepeatLast};
 use signaling::protocol::PeerId;
 
-use self::delay::Delays;
+use self::{delay::Delays, finish::Finish, input_hashes::InputHashes};
 use crate::{packed_input::PackedInput, transport::SharedExchange};
 
 pub(crate) use drive::{confirm, pace, set_input_delay, step};
+pub(crate) use finish::Remains;
+pub use finish::{Agreement, MatchEnd, MatchResult, PeerResult};
 pub(crate) use start::manage_epoch;
 pub use sync_test::{
     ConfirmationChange, Divergence, DivergenceCause, SyncTest, SyncTestFailed, SyncTestFailure,
@@ -61,7 +65,18 @@ pub(crate) struct Epoch<I> {
     default_length: usize,
     /// Whether all inputs that were read last are those of the frame before.
     are_held: bool,
+    inputs: InputHashes,
+    /// The frame up to which the match is final, and told of.
+    settled: u32,
+    finish: Finish,
     input: PhantomData<fn() -> I>,
+}
+
+impl<I> Epoch<I> {
+    /// Whether other machines play along.
+    fn is_online(&self) -> bool {
+        self.number != 0
+    }
 }
 
 enum Kind {

@@ -9,6 +9,8 @@ use super::{
     Epoch, GgrsConfig, Kind,
     delay::Delays,
     drive::time_of_frame,
+    finish::{Finish, MatchEnd, MatchResult, Remains, conclude},
+    input_hashes::InputHashes,
     inputs::default_input,
     sync_test::{Run, SyncTest},
 };
@@ -39,9 +41,15 @@ const EXTRA_FRAMES: usize = 2;
 /// has begun the same epoch.
 const SYNC_ROUNDS: u32 = 6;
 
-/// Begins matches that were agreed on, and clears away those that are over.
+/// Begins matches that were agreed on, ends those that are over, and clears away what nobody wants to see any more.
 pub(crate) fn manage_epoch<I: GameInput>(world: &mut World) {
-    match std::mem::take(&mut *world.resource_mut::<PendingStart>()) {
+    let pending = std::mem::take(&mut *world.resource_mut::<PendingStart>());
+    let is_unwanted = *world.resource::<Remains>() == Remains::Unwanted;
+    if is_unwanted || !matches!(pending, PendingStart::None) {
+        world.remove_resource::<Lent<Epoch<I>>>();
+        clear_match::<I>(world);
+    }
+    match pending {
         PendingStart::None => {}
         PendingStart::Online(plan) => start_online::<I>(world, &plan),
         PendingStart::Local(request) => start_local::<I>(world, &request),
@@ -49,10 +57,20 @@ pub(crate) fn manage_epoch<I: GameInput>(world: &mut World) {
     if !world.contains_resource::<Lent<Epoch<I>>>() {
         return;
     }
-    match world.resource() {
-        SessionState::Running => {}
+    match world.resource::<SessionState>().clone() {
+        SessionState::Running => {
+            if Lent::lend(world, |world, epoch: &mut Epoch<I>| epoch.follow_end(world)) {
+                world.remove_resource::<Lent<Epoch<I>>>();
+                conclude(world, None);
+            }
+        }
         SessionState::Starting => {
             Lent::lend(world, |world, epoch: &mut Epoch<I>| await_start(world, epoch));
+        }
+        SessionState::Ended(reason) if world.resource::<Lent<Epoch<I>>>().newest > 0 => {
+            Lent::lend(world, |world, epoch: &mut Epoch<I>| epoch.break_off(world));
+            world.remove_resource::<Lent<Epoch<I>>>();
+            conclude(world, Some(reason));
         }
         _ => {
             world.remove_resource::<Lent<Epoch<I>>>();
@@ -94,7 +112,7 @@ fn start_online<I: GameInput>(world: &mut World, plan: &MatchPlan) {
         Ok(build_session(&config, &roster, delays, exchange)?)
     });
     match kind {
-        Ok(kind) => begin::<I>(world, kind, roster, plan.seed, plan.epoch),
+        Ok(kind) => begin::<I>(world, kind, roster, plan.seed(), plan.epoch),
         Err(reason) => end(world, reason),
     }
 }
@@ -213,6 +231,9 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind, roster: Roster, seed: u64,
     };
     world.insert_resource(SessionStats { input_delay, ..SessionStats::default() });
     world.insert_resource(ChecksumLog::default());
+    world.insert_resource(MatchEnd::default());
+    world.insert_resource(MatchResult::default());
+    let seats = roster.seats().len();
     world.insert_resource(LocalInputs::<I>::new(roster.local_seats().collect()));
     world.insert_resource(MatchSeed(seed));
     world.insert_resource(roster);
@@ -235,16 +256,20 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind, roster: Roster, seed: u64,
         pressed: Vec::new(),
         default_length: wire_form(&I::default()).map_or(0, |bytes| bytes.len()),
         are_held: false,
+        inputs: InputHashes::new(seats),
+        settled: 0,
+        finish: Finish::Playing,
         input: PhantomData,
     }));
 }
 
-/// Returns the world to what it was before the first match. Statistics and checksums stay, to be looked at.
+/// Returns the world to what it was before the first match. Statistics, checksums and the result stay, to be looked at.
 fn clear_match<I: GameInput>(world: &mut World) {
     Lent::lend(world, |world, store: &mut RollbackStore| store.reset(world));
     EffectTypes::reset(world);
     world.insert_resource(OldestOpenFrame::default());
     world.insert_resource(SimFrame::default());
+    world.insert_resource(Remains::None);
     world.insert_resource(MatchSeed::default());
     world.insert_resource(Roster::default());
     world.insert_resource(LocalInputs::<I>::default());
@@ -263,7 +288,7 @@ pub(super) fn end(world: &mut World, reason: EndReason) {
     change_state(world, SessionState::Ended(reason));
 }
 
-fn change_state(world: &mut World, to: SessionState) {
+pub(super) fn change_state(world: &mut World, to: SessionState) {
     if let Some(changed) = world.resource_mut::<SessionState>().change(to) {
         world.write_message(changed);
     }

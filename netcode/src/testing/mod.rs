@@ -30,6 +30,7 @@ use crate::{
         control::{Hello, protocol_hash},
         systems::Page,
     },
+    session::Remains,
     transport::{
         Channel, LinkConditions,
         memory::{MemoryRoom, Sent},
@@ -312,6 +313,7 @@ impl Stepper {
             let world = app.world_mut();
             let config = world.resource::<NetcodeConfig>().clone();
             world.insert_resource(Connection::new(&config));
+            world.resource_mut::<Remains>().discard();
             *world.resource_mut::<SessionState>() = SessionState::Offline;
             // What is left of the match goes.
             app.update();

@@ -55,6 +55,10 @@ pub(super) struct PeerInputs {
     fresh: Vec<Vec<u8>>,
     /// What it was told last of `acked`.
     told_acked: u32,
+    /// The first frame for which the peer gives no inputs, once it has left the match.
+    end: Option<u32>,
+    /// The first of our frames that a peer which has left the match does not need.
+    unneeded: u32,
 }
 
 impl PeerInputs {
@@ -62,7 +66,20 @@ impl PeerInputs {
     pub(super) fn new(seats: usize) -> Self {
         // What ggrs takes for the input before the first one.
         let base = vec![0; seats * PackedInput::SIZE];
-        Self { seats, known: 0, acked: 0, base, fresh: Vec::new(), told_acked: 0 }
+        Self {
+            seats,
+            known: 0,
+            acked: 0,
+            base,
+            fresh: Vec::new(),
+            told_acked: 0,
+            end: None,
+            unneeded: 0,
+        }
+    }
+
+    pub(super) fn seats(&self) -> usize {
+        self.seats
     }
 
     pub(super) fn known(&self) -> u32 {
@@ -71,6 +88,39 @@ impl PeerInputs {
 
     pub(super) fn acked(&self) -> u32 {
         self.acked
+    }
+
+    /// The first frame of the peer's own inputs that is missing here.
+    pub(super) fn wanted(&self) -> u32 {
+        self.end.map_or(self.known, |end| end.min(self.known))
+    }
+
+    /// The peer leaves the match, and gives no inputs from `end` on. What it gave before counts, whatever it says now, and so does
+    /// its first word.
+    pub(super) fn leave(&mut self, end: u32) {
+        self.end.get_or_insert(end.max(self.known));
+    }
+
+    /// Whether the peer leaves the match: it needs none of our inputs.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// Whether the peer has left the match, and all of its inputs are here.
+    pub(super) fn has_left(&self) -> bool {
+        self.end.is_some_and(|end| self.known >= end)
+    }
+
+    /// Plays on for a peer that has left, with `neutral` inputs up to the frame `until`. Our inputs before `our_end` count as
+    /// acknowledged, as nobody acknowledges them.
+    pub(super) fn play_on(&mut self, until: u32, our_end: u32, neutral: &[u8]) {
+        if self.is_leaving() {
+            self.unneeded = our_end;
+        }
+        while self.has_left() && self.known < until {
+            self.fresh.push(neutral.to_vec());
+            self.known += 1;
+        }
     }
 
     /// Takes the inputs of a datagram with that frame in its header; all of it or, where it is refused, nothing.
@@ -114,18 +164,20 @@ impl PeerInputs {
         let room = INPUT_ROOM.saturating_sub(rules.window);
         // We send inputs up to that much beyond those of a peer. Who acknowledges none must not fill ggrs with them.
         let unacknowledged = room.saturating_sub(rules.max_delay);
-        (rules.frame + room).min(self.acked + unacknowledged)
+        let limit = (rules.frame + room).min(self.acked + unacknowledged);
+        self.end.map_or(limit, |end| limit.min(end))
     }
 
     /// What the session was not told yet, in a match with that many seats.
     pub(super) fn news(&mut self, seats: usize) -> Option<GgrsBody> {
-        let is_acked = std::mem::replace(&mut self.told_acked, self.acked) != self.acked;
+        let acked = self.acked.max(self.unneeded);
+        let is_acked = std::mem::replace(&mut self.told_acked, acked) != acked;
         let Some(newest) = self.fresh.last().cloned() else {
-            return is_acked.then(|| GgrsBody::ack(self.acked));
+            return is_acked.then(|| GgrsBody::ack(acked));
         };
         let first = self.known - self.fresh.len() as u32;
         let inputs = self.fresh.iter().map(|input| &input[..]);
-        let body = GgrsBody::inputs(seats, first, self.acked, &self.base, inputs);
+        let body = GgrsBody::inputs(seats, first, acked, &self.base, inputs);
         self.base = newest;
         self.fresh.clear();
         Some(body)
@@ -239,6 +291,38 @@ mod tests {
             let _ = peer.take(frame, &Inputs { first: 0, wanted, runs: vec![run(1, 1)] }, &rules);
         }
         assert!(peer.known() + RULES.window + RULES.max_delay <= 128, "{}", peer.known());
+    }
+
+    #[test]
+    fn a_peer_that_left_gives_neutral_inputs_from_there_on_and_no_others() {
+        let mut peer = peer();
+        assert_eq!(peer.take(10, &inputs(0, 3, vec![run(3, 1)]), &RULES), Ok(()));
+        peer.leave(5);
+        peer.play_on(9, 12, &[0]);
+        assert_eq!((known(&peer), peer.wanted(), peer.has_left()), ((3, 3), 3, false));
+        // Of its inputs only those before the end count, and its first word on that does.
+        peer.leave(8);
+        assert_eq!(peer.take(10, &inputs(3, 3, vec![run(4, 2)]), &RULES), Ok(()));
+        assert_eq!((known(&peer), peer.wanted(), peer.has_left()), ((5, 3), 5, true));
+        peer.play_on(7, 12, &[0]);
+        let told = GgrsBody::inputs(
+            2,
+            0,
+            12,
+            &[0],
+            [&[1][..], &[1], &[1], &[2], &[2], &[0], &[0]].into_iter(),
+        );
+        assert_eq!((peer.news(2), peer.wanted()), (Some(told), 5));
+        assert_eq!(peer.take(10, &inputs(5, 3, vec![run(4, 3)]), &RULES), Ok(()));
+        assert_eq!((known(&peer), peer.news(2)), ((7, 3), None));
+    }
+
+    #[test]
+    fn a_peer_cannot_take_back_inputs_by_leaving_before_them() {
+        let mut peer = peer();
+        assert_eq!(peer.take(10, &inputs(0, 3, vec![run(3, 1)]), &RULES), Ok(()));
+        peer.leave(1);
+        assert_eq!((known(&peer), peer.wanted(), peer.has_left()), ((3, 3), 3, true));
     }
 
     #[test]

@@ -59,9 +59,9 @@ pub(crate) use guard::BadInputs;
 #[cfg(test)]
 pub(crate) use guard::MAX_INPUT_FRAMES;
 pub(crate) use link_clock::LinkClock;
-pub(crate) use packet::{Datagram, MAX_DATAGRAM_BYTES};
+pub(crate) use packet::{Datagram, DatagramHeader, Inputs, MAX_DATAGRAM_BYTES};
 #[cfg(test)]
-pub(crate) use packet::{DatagramHeader, InputRun, Inputs, Millis};
+pub(crate) use packet::{InputRun, Millis};
 pub(crate) use predicted::Predicted;
 pub(crate) use room_list::Lister;
 

@@ -32,7 +32,7 @@ fn header() -> impl Strategy<Value = DatagramHeader> {
     )
 }
 
-fn inputs() -> impl Strategy<Value = Inputs> {
+pub(crate) fn inputs() -> impl Strategy<Value = Inputs> {
     let run = (any::<u8>(), vec(any::<u8>(), 0..=MAX_INPUT_BYTES))
         .prop_map(|(frames, input)| InputRun { frames, input });
     (any::<i16>(), any::<i16>(), vec(run, 0..=MAX_INPUT_FRAMES))

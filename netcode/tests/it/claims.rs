@@ -33,7 +33,7 @@ fn a_wrong_checksum_counts_once_however_often_it_is_said() {
     stepper.updates(60);
     for _ in 0..30 {
         // Of frame 210, in which nobody is yet.
-        stepper.inject_control(1, 0, &[WIRE_VERSION, 3, 1, 210, 1, 7]);
+        stepper.inject_control(1, 0, &[WIRE_VERSION, 3, 1, 210, 1, 7, 0]);
         stepper.updates(4);
     }
     stepper.updates(120);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::support::{Input, assert_agreement, build, busy, state, stats, write_to_all};
 
 /// The first byte of every control message, as PROTOCOL.md has it.
-pub(crate) const WIRE_VERSION: u8 = 6;
+pub(crate) const WIRE_VERSION: u8 = 7;
 
 /// A datagram as PROTOCOL.md has it: of this epoch and frame, with inputs from `first` on, the sender lacking ours from `wanted` on.
 pub(crate) fn datagram(
@@ -90,7 +90,7 @@ fn datagrams_of_another_epoch_reach_no_session() {
     assert_eq!(stale, DroppedPackets { wrong_epoch: 1, ..DroppedPackets::default() });
     // Checksums of epoch 9, frame 30, with one part.
     let checksums =
-        dropped(|stepper| stepper.inject_control(1, 0, &[WIRE_VERSION, 3, 9, 30, 1, 7]));
+        dropped(|stepper| stepper.inject_control(1, 0, &[WIRE_VERSION, 3, 9, 30, 1, 7, 0]));
     assert_eq!(checksums, DroppedPackets { wrong_epoch: 1, ..DroppedPackets::default() });
 }
 
@@ -110,16 +110,18 @@ fn checksums_count_only_of_who_plays() {
     });
     three.run_until("two play", |apps| apps[..2].iter().all(|app| state(app).is_running()));
     three.updates(120);
-    // Of frame 210, in the epoch that runs: wrong, if it counted.
-    let lie = [WIRE_VERSION, 3, 1, 210, 1, 7];
+    // Of frame 240, in the epoch that runs, and earlier than the truth: wrong, if it counts.
+    let lie = [WIRE_VERSION, 3, 1, 240, 1, 7, 0];
     for (stepper, from) in [(&mut stepper, 1), (&mut three, 2)] {
-        stepper.updates(120);
-        stepper.inject_control(from, 0, &lie);
-        stepper.updates(120);
+        stepper.updates(60);
+        for _ in 0..1500 {
+            stepper.inject_control(from, 0, &lie);
+            stepper.update();
+        }
     }
     assert_eq!(stats(stepper.app(0)).desyncs, 1, "a player's word counts");
     assert_eq!(stats(three.app(0)).desyncs, 0);
-    assert_eq!(stats(three.app(0)).dropped.stranger, 1);
+    assert_eq!(stats(three.app(0)).dropped.stranger, 1500);
 }
 
 #[test]
@@ -325,6 +327,23 @@ fn who_is_heard_but_gives_no_inputs_does_not_stop_the_match_for_ever() {
 }
 
 #[test]
+fn a_trickle_of_inputs_does_not_hold_a_match_for_ever() {
+    let mut stepper = Stepper::in_match(2, build(busy));
+    stepper.updates(60);
+    let frame = stats(stepper.app(1)).frames;
+    // The second one gives one frame of inputs every 14 s.
+    let mut given = 10;
+    for update in 0..60 * 40 {
+        given += u8::from(update % (14 * 60) == 0);
+        let inputs = datagram(1, frame, -8, -8, &[(given, &input(frame))]);
+        stepper.inject_datagram(1, 0, &inputs);
+        stepper.app_mut(0).update();
+    }
+    let reason = EndReason::PeerRemoved { name: "peer 1".into(), misconduct: Misconduct::Stuck };
+    assert_eq!(*state(stepper.app(0)), SessionState::Ended(reason));
+}
+
+#[test]
 fn who_claims_to_have_played_the_last_epoch_there_is_leaves_others_to_play() {
     let mut stepper = Stepper::in_match(3, build(busy));
     let mut epochs = Vec::new();
@@ -413,7 +432,7 @@ fn hostile_packets_leave_no_memory_behind() {
                 stepper.inject_datagram(1, 0, bytes);
             }
             // Checksums of frames that never come.
-            stepper.inject_control(1, 0, &[WIRE_VERSION, 3, 1, 0xfc, 0, 0, 0, 0x7f, 1, 7]);
+            stepper.inject_control(1, 0, &[WIRE_VERSION, 3, 1, 0xfc, 0, 0, 0, 0x7f, 1, 7, 0]);
             stepper.update();
         }
     };

@@ -3,12 +3,14 @@
 mod support;
 
 mod advice;
+mod agreement;
 mod away;
 mod blockers;
 mod claims;
 mod departing;
 mod departures;
 mod devices;
+mod finishing;
 #[cfg(not(target_arch = "wasm32"))]
 mod fuzz;
 mod hostile;
@@ -19,6 +21,7 @@ mod opaque;
 mod pacing;
 mod registering;
 mod removals;
+mod results;
 mod rollback;
 mod spectators;
 #[cfg(all(feature = "webrtc", not(target_arch = "wasm32")))]

@@ -21,8 +21,8 @@ const PEERS: usize = 4;
 const UPDATES: u32 = 240;
 /// Packets that are fed in at a time: with what the peers send themselves, far from a flood.
 const PACKETS_PER_UPDATE: usize = 24;
-/// A control message that says goodbye is believed: the second byte of one.
-const GOODBYE: u8 = 4;
+/// The second byte of control messages that are believed: goodbye, and that the sender has finished the match.
+const BELIEVED: [u8; 2] = [4, 5];
 
 /// Xorshift, so that a failure comes again.
 struct Random(u64);
@@ -77,7 +77,8 @@ fn attack(
         for _ in 0..PACKETS_PER_UPDATE {
             let Some(packet) = next(stepper, &mut random) else { continue };
             let SentPacket { from, to, is_control, bytes } = packet;
-            if is_control && bytes.get(1) != Some(&GOODBYE) {
+            let is_believed = bytes.get(1).is_some_and(|index| BELIEVED.contains(index));
+            if is_control && !is_believed {
                 stepper.inject_control(from, to, &bytes);
                 controls += 1;
             } else if !is_control && !stepper.is_lie(from, to, &bytes) {

@@ -111,10 +111,12 @@ pub fn datagrams(bytes: &[u8]) {
 ///
 /// # Panics
 ///
-/// If the lobby shows what it should not, if somebody who is not ready plays, or if the match does not go on although nobody said goodbye.
+/// If the lobby shows what it should not, if somebody who is not ready plays, or if the match does not go on although nobody said goodbye or
+/// finished it.
 pub fn control(bytes: &[u8]) {
     let packets = || split(bytes).take(MAX_PACKETS);
-    let is_goodbye = |packet| matches!(Control::decode(packet), Ok(Control::Goodbye(_)));
+    let is_goodbye =
+        |packet| matches!(Control::decode(packet), Ok(Control::Goodbye(_) | Control::Finish(_)));
     for message in packets().filter_map(|packet| Control::decode(packet).ok()) {
         assert_eq!(Control::decode(&message.encode()), Ok(message));
     }

@@ -5,6 +5,7 @@
 //! by the clock of the game rather than by timers of its own.
 
 mod delivered;
+mod leaving;
 #[cfg(any(test, feature = "testing"))]
 mod lies;
 
@@ -79,6 +80,8 @@ struct Peer {
     sampled_at: Option<u32>,
     /// Until this frame of ours every step is followed by a datagram: the link lost some.
     lossy_until: u32,
+    /// The frame at which the match is over for it, once it has left.
+    end: Option<u32>,
 }
 
 /// All inputs of one epoch.
@@ -108,6 +111,7 @@ impl Exchange {
             delay: 0,
             sampled_at: None,
             lossy_until: 0,
+            end: None,
         };
         let peers = peers.iter().map(peer).collect();
         Self {
@@ -151,6 +155,10 @@ impl Exchange {
             let delay = i64::from(peer.inputs.known()) - i64::from(header.frame);
             peer.delay = delay.clamp(0, i64::from(MAX_DELAY)) as i32;
         }
+        // A peer that leaves predicts nothing any more.
+        if peer.inputs.is_leaving() {
+            return Ok(true);
+        }
         // It simulates the frame in the header next, and lacks our inputs from `wanted` on.
         let lacking = header.frame.saturating_add_signed(i32::from(inputs.wanted));
         let lag = peer.delivered.judge(header, lacking, acked, frame);
@@ -174,10 +182,11 @@ impl Exchange {
         let Self { ours, peers, rules, .. } = self;
         let peer = peers.iter_mut().find(|peer| peer.id == to)?;
         let first = peer.inputs.acked();
+        let needs = if peer.inputs.is_leaving() { 0 } else { MAX_INPUT_FRAMES };
         let wire_form = |packed: &[u8]| unpack_all(packed, &rules.default_input);
-        let runs = ours.runs(first, MAX_RUN_BYTES, MAX_INPUT_FRAMES, wire_form);
+        let runs = ours.runs(first, MAX_RUN_BYTES, needs, wire_form);
         let inputs =
-            Inputs { first: relative(first)?, wanted: relative(peer.inputs.known())?, runs };
+            Inputs { first: relative(first)?, wanted: relative(peer.inputs.wanted())?, runs };
         let sent: u32 = inputs.runs.iter().map(|run| u32::from(run.frames)).sum();
         let end = first + sent;
         peer.told = peer.told.max(end);
@@ -197,6 +206,9 @@ impl Exchange {
     pub(crate) fn is_due(&mut self, to: PeerId, lateness: Lateness) -> bool {
         let Self { ours, peers, rules, .. } = self;
         let Some(peer) = peers.iter_mut().find(|peer| peer.id == to) else { return false };
+        if peer.inputs.is_leaving() {
+            return false;
+        }
         let end = ours.end();
         let unacknowledged = end.saturating_sub(peer.inputs.acked()) as f32;
         // Both sides may have waited, and each polls once a frame. What is still not acknowledged then, or what
@@ -210,9 +222,10 @@ impl Exchange {
         has_waited || is_far || end < peer.lossy_until || !ours.is_held(peer.told, end)
     }
 
-    /// The peer whose inputs are known least far.
+    /// The peer of the match whose inputs are known least far.
     pub(crate) fn last_known(&self) -> Option<PeerId> {
-        self.peers.iter().min_by_key(|peer| peer.inputs.known()).map(|peer| peer.id)
+        let playing = self.peers.iter().filter(|peer| !peer.inputs.has_left());
+        playing.min_by_key(|peer| peer.inputs.known()).map(|peer| peer.id)
     }
 
     /// By how many frames our inputs are delayed more than those of a peer.
@@ -224,7 +237,8 @@ impl Exchange {
     /// Whether a peer still lacks inputs of ours.
     pub(crate) fn is_behind(&self, peer: PeerId) -> bool {
         let end = self.ours.end();
-        self.peers.iter().any(|other| other.id == peer && other.inputs.acked() < end)
+        let lacks = |peer: &Peer| !peer.inputs.is_leaving() && peer.inputs.acked() < end;
+        self.peers.iter().any(|other| other.id == peer && lacks(other))
     }
 
     fn peer(&mut self, id: PeerId) -> Option<&mut Peer> {
@@ -270,6 +284,7 @@ impl Exchange {
 
     /// What our session should hear now.
     fn whisper(&mut self) -> Vec<(PeerId, Message)> {
+        self.play_on_for_leavers();
         let (seats, is_open) = (self.rules.seats, self.is_open);
         let mut messages = Vec::new();
         for peer in self.peers.iter_mut().filter(|peer| peer.is_here) {

@@ -1,0 +1,352 @@
+//! Agreement on who plays the next match. Pure: messages and time in, messages out.
+//!
+//! The peer with the lowest id proposes; each other one checks the proposal against what it sees itself, and tells all of them what it
+//! accepted. The match starts when everybody accepted the same, so no two peers ever start different matches. A peer that keeps it
+//! from starting is counted out after a few rounds.
+
+mod held_up;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use signaling::protocol::PeerId;
+
+use self::{
+    held_up::HeldUp,
+    plan::{MOST_AHEAD, may_follow, successor},
+};
+use super::link::MAX_SILENCE_PER_UPDATE;
+use crate::{config::MAX_SEATS, transport::MAX_PEERS};
+
+pub(crate) use plan::{MatchPlan, Member, next_epoch};
+
+/// Time for all members to answer a proposal, and for the leader to call the start: several round trips of a bad link.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// Pause after a declined proposal: the views of two peers differ for about a round trip.
+const PROPOSE_AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// An answer goes to all members. What a leader asks for more often than this is declined to the leader alone: it must not make one
+/// member flood another.
+const ANSWER_EVERY: Duration = Duration::from_millis(50);
+/// A peer that declined is to blame for the time until the next proposal, and for no more than this.
+const DECLINED_FOR: Duration = Duration::from_secs(1);
+
+/// What peers say about the line-up. The leader gives each of its proposals an epoch of its own, which names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum LineUpMessage {
+    /// The leader: let us play this.
+    Propose(MatchPlan),
+    /// A member, to all: I accept this.
+    Accept(MatchPlan),
+    /// A member, to all: I see it differently; ask again.
+    Decline { epoch: u32 },
+    /// The leader: all agreed, begin.
+    Begin { epoch: u32 },
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LineUpStep {
+    Send(PeerId, LineUpMessage),
+    /// This epoch is about to begin: keep its datagrams.
+    Expect(u32),
+    Begin(MatchPlan),
+}
+
+/// What a peer sees as it takes a message.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) local: PeerId,
+    /// The match that could start, if one could.
+    pub(crate) possible: Option<&'a MatchPlan>,
+    /// The last epoch of the peer that the message is of, as it says.
+    pub(crate) last_epoch: u32,
+}
+
+/// The state of the agreement on one peer.
+#[derive(Clone, Debug)]
+pub(crate) struct LineUp {
+    max_seats: u8,
+    stage: Stage,
+    not_before: Duration,
+    /// The last epoch that we proposed: each proposal has its own.
+    proposed_epoch: Option<u32>,
+    /// The last epoch that began here; 0 is none. Datagrams of it may still be on their way.
+    last_begun: u32,
+    /// What each peer accepted last.
+    accepted: Vec<(PeerId, MatchPlan)>,
+    /// When we last told all members an answer.
+    answered: Option<Duration>,
+    held_up: HeldUp,
+    polled: Duration,
+}
+
+#[derive(Clone, Debug)]
+enum Stage {
+    /// Until then, the peer is to blame that there is no proposal; else the leader is.
+    Idle { declined: Option<(PeerId, Duration)> },
+    /// We proposed or accepted a plan.
+    Open { plan: MatchPlan, deadline: Duration, is_called: bool },
+}
+
+impl Stage {
+    const IDLE: Self = Self::Idle { declined: None };
+}
+
+impl Default for LineUp {
+    fn default() -> Self {
+        Self::new(MAX_SEATS)
+    }
+}
+
+impl LineUp {
+    /// Nothing is agreed on yet; matches have at most so many seats.
+    pub(crate) fn new(max_seats: u8) -> Self {
+        Self {
+            max_seats,
+            stage: Stage::IDLE,
+            not_before: Duration::ZERO,
+            proposed_epoch: None,
+            last_begun: 0,
+            accepted: Vec::new(),
+            answered: None,
+            held_up: HeldUp::default(),
+            polled: Duration::ZERO,
+        }
+    }
+
+    /// Forgets any agreement under way.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::new(self.max_seats);
+    }
+
+    /// A peer is gone: what it proposed or held up counts no longer. Nor is its answer waited for: should the leader call the start all
+    /// the same, the match begins, and ends for all with the reason.
+    pub(crate) fn forget(&mut self, peer: PeerId) {
+        self.drop_proposal_of(peer);
+        self.accepted.retain(|(other, _)| *other != peer);
+        if let Stage::Open { plan, .. } = &self.stage
+            && plan.member(peer).is_some()
+        {
+            self.accepted.push((peer, plan.clone()));
+        }
+        self.held_up.forgive(peer);
+    }
+
+    /// A peer is not ready, and so holds up nothing else: it begins again.
+    pub(crate) fn forgive(&mut self, peer: PeerId) {
+        self.held_up.forgive(peer);
+    }
+
+    /// Whether a peer has held up the start so long that players should know.
+    pub(crate) fn awaits(&self, peer: PeerId) -> bool {
+        self.held_up.is_named(peer)
+    }
+
+    /// Whether a peer has held up the start so long that the match is to start without it.
+    pub(crate) fn counts_out(&self, peer: PeerId) -> bool {
+        self.held_up.is_counted_out(peer)
+    }
+
+    fn drop_proposal_of(&mut self, leader: PeerId) {
+        if matches!(&self.stage, Stage::Open { plan, .. } if plan.leader() == Some(leader)) {
+            self.enter(Stage::IDLE);
+        }
+    }
+
+    /// Leaves a stage. Answers to a plan that came to nothing count no longer.
+    fn enter(&mut self, stage: Stage) {
+        if let Stage::Open { plan, .. } = std::mem::replace(&mut self.stage, stage) {
+            self.accepted.retain(|(_, accepted)| *accepted != plan);
+        }
+    }
+
+    /// Called once a frame with the match that could start as seen from here, if one could.
+    pub(crate) fn poll(
+        &mut self,
+        now: Duration,
+        local: PeerId,
+        possible: Option<&MatchPlan>,
+    ) -> Vec<LineUpStep> {
+        let elapsed = now.saturating_sub(std::mem::replace(&mut self.polled, now));
+        if let Some(possible) = possible {
+            self.blame(now, elapsed.min(MAX_SILENCE_PER_UPDATE), local, possible);
+        }
+        if let Stage::Open { plan, deadline, .. } = &self.stage {
+            let is_ours = plan.leader() == Some(local);
+            let has_changed = is_ours && possible.is_none_or(|seen| seen.members != plan.members);
+            if now >= *deadline || has_changed {
+                self.enter(Stage::IDLE);
+            }
+        }
+        let (Stage::Idle { .. }, Some(seen)) = (&self.stage, possible) else { return Vec::new() };
+        if seen.leader() != Some(local) || now < self.not_before {
+            return Vec::new();
+        }
+        let plan = self.next_proposal(seen);
+        let propose = |to| LineUpStep::Send(to, LineUpMessage::Propose(plan.clone()));
+        let mut steps = vec![LineUpStep::Expect(plan.epoch)];
+        steps.extend(others(&plan, local).map(propose));
+        self.enter(Stage::Open { plan, deadline: now + ANSWER_WITHIN, is_called: true });
+        steps.extend(self.begin_if_all_accepted(local));
+        steps
+    }
+
+    /// The plan that we propose next, with an epoch that we have not proposed before, as long as there are such.
+    fn next_proposal(&mut self, seen: &MatchPlan) -> MatchPlan {
+        let is_ahead = |proposed: &u32| proposed.wrapping_sub(seen.epoch) < MOST_AHEAD;
+        let epoch = self.proposed_epoch.filter(is_ahead).map_or(seen.epoch, successor);
+        self.proposed_epoch = Some(epoch);
+        MatchPlan::new(epoch, seen.members.clone())
+    }
+
+    /// Puts the time since the last call down to whoever keeps this match from starting.
+    fn blame(&mut self, now: Duration, time: Duration, local: PeerId, possible: &MatchPlan) {
+        match &self.stage {
+            Stage::Open { plan, is_called, .. } => {
+                let leader = plan.leader().filter(|&leader| leader != local);
+                let missing = self.missing(plan, local);
+                for &peer in &missing {
+                    // A leader that proposes different things gets different answers. What was proposed to us as well is not kept.
+                    let accepts_other = self.accepted.iter().any(|(other, accepted)| {
+                        *other == peer && accepted != plan && accepted.leader() == plan.leader()
+                    });
+                    self.held_up.blame(leader.filter(|_| accepts_other).unwrap_or(peer), time);
+                }
+                if let Some(leader) = leader.filter(|_| missing.is_empty() && !is_called) {
+                    self.held_up.blame(leader, time);
+                }
+            }
+            Stage::Idle { declined } => {
+                let declined = declined.filter(|&(_, until)| now < until).map(|(peer, _)| peer);
+                let late = declined.or(possible.leader()).filter(|&peer| peer != local);
+                if let Some(peer) = late {
+                    self.held_up.blame(peer, time);
+                }
+            }
+        }
+    }
+
+    /// The members whose agreement we have not heard of.
+    fn missing(&self, plan: &MatchPlan, local: PeerId) -> Vec<PeerId> {
+        let has_accepted = |peer| {
+            plan.leader() == Some(peer)
+                || self.accepted.iter().any(|(other, accepted)| *other == peer && accepted == plan)
+        };
+        others(plan, local).filter(|&peer| !has_accepted(peer)).collect()
+    }
+
+    /// Takes a message of a peer.
+    pub(crate) fn handle(
+        &mut self,
+        now: Duration,
+        from: PeerId,
+        message: LineUpMessage,
+        view: View,
+    ) -> Vec<LineUpStep> {
+        match message {
+            LineUpMessage::Propose(plan) => self.answer(now, from, plan, view),
+            LineUpMessage::Accept(plan) => {
+                self.note_accepted(from, plan);
+                self.begin_if_all_accepted(view.local)
+            }
+            LineUpMessage::Decline { epoch } => {
+                self.note_declined(now, from, epoch, view.local);
+                Vec::new()
+            }
+            LineUpMessage::Begin { epoch } => {
+                if let Stage::Open { plan, deadline, is_called } = &mut self.stage
+                    && (plan.epoch, plan.leader()) == (epoch, Some(from))
+                {
+                    // It begins already: what another member told it is on its way to us, too.
+                    (*is_called, *deadline) = (true, now + ANSWER_WITHIN);
+                }
+                self.begin_if_all_accepted(view.local)
+            }
+        }
+    }
+
+    fn note_accepted(&mut self, from: PeerId, plan: MatchPlan) {
+        if plan.members.len() > usize::from(MAX_SEATS) || plan.member(from).is_none() {
+            return;
+        }
+        self.accepted.retain(|(peer, _)| *peer != from);
+        if self.accepted.len() < MAX_PEERS {
+            self.accepted.push((from, plan));
+        }
+    }
+
+    fn note_declined(&mut self, now: Duration, from: PeerId, epoch: u32, local: PeerId) {
+        let Stage::Open { plan, .. } = &self.stage else { return };
+        if plan.epoch == epoch && plan.member(from).is_some() {
+            if plan.leader() == Some(local) {
+                self.not_before = now + PROPOSE_AGAIN_AFTER;
+            }
+            self.enter(Stage::Idle { declined: Some((from, now + DECLINED_FOR)) });
+        }
+    }
+
+    fn answer(
+        &mut self,
+        now: Duration,
+        from: PeerId,
+        plan: MatchPlan,
+        view: View,
+    ) -> Vec<LineUpStep> {
+        let View { local, possible, last_epoch } = view;
+        let epoch = plan.epoch;
+        let is_early = self.answered.is_some_and(|at| now.saturating_sub(at) < ANSWER_EVERY);
+        let seen = possible.filter(|_| plan.leader() == Some(from) && from != local);
+        // It need not be above all that we heard of: a peer may claim that it took part in whichever epoch it likes.
+        let is_new = may_follow(last_epoch, epoch) && epoch != self.last_begun;
+        let is_agreed = seen.is_some_and(|seen| seen.takes(&plan, local, self.max_seats));
+        if !is_agreed || !is_new || is_early {
+            // Whatever was accepted of this peer before, it thinks differently by now; of another, that still holds.
+            self.drop_proposal_of(from);
+            let is_to_all = seen.is_some() && !is_early;
+            if is_to_all {
+                self.answered = Some(now);
+            }
+            let told = seen.filter(|_| is_to_all).map(|seen| others(seen, local));
+            let mut told: Vec<PeerId> = told.into_iter().flatten().collect();
+            if !told.contains(&from) {
+                told.push(from);
+            }
+            let decline = |to| LineUpStep::Send(to, LineUpMessage::Decline { epoch });
+            return told.into_iter().map(decline).collect();
+        }
+        self.answered = Some(now);
+        let accept = |to| LineUpStep::Send(to, LineUpMessage::Accept(plan.clone()));
+        let mut steps = vec![LineUpStep::Expect(epoch)];
+        steps.extend(others(&plan, local).map(accept));
+        self.enter(Stage::Open { plan, deadline: now + ANSWER_WITHIN, is_called: false });
+        steps
+    }
+
+    /// The match begins once all members accepted it, and the leader has called the start, which it does then.
+    fn begin_if_all_accepted(&mut self, local: PeerId) -> Vec<LineUpStep> {
+        let Stage::Open { plan, is_called: true, .. } = &self.stage else { return Vec::new() };
+        if !self.missing(plan, local).is_empty() {
+            return Vec::new();
+        }
+        let plan = plan.clone();
+        let mut steps = Vec::new();
+        if plan.leader() == Some(local) {
+            let begin = LineUpMessage::Begin { epoch: plan.epoch };
+            steps.extend(others(&plan, local).map(|to| LineUpStep::Send(to, begin.clone())));
+        }
+        self.stage = Stage::IDLE;
+        self.last_begun = plan.epoch;
+        self.held_up.clear();
+        self.accepted.clear();
+        steps.push(LineUpStep::Begin(plan));
+        steps
+    }
+}
+
+/// The members of a plan but for one.
+fn others(plan: &MatchPlan, local: PeerId) -> impl Iterator<Item = PeerId> {
+    plan.members.iter().map(|member| member.peer).filter(move |&peer| peer != local)
+}

@@ -1,0 +1,54 @@
+//! How long one peer may keep the match standing still. Pure.
+
+use std::time::Duration;
+
+/// The patience with one peer, as far as it is used up: as fast as the match stands still because of the peer. It grows back only as
+/// fast as the match runs, so that a peer which gives an input now and then gains no more time than that.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Patience {
+    used: Duration,
+}
+
+impl Patience {
+    /// The match stood still for that long, as the peer gave no inputs.
+    pub(super) fn wait(&mut self, stood_still: Duration) {
+        self.used = self.used.saturating_add(stood_still);
+    }
+
+    /// The match ran for that long.
+    pub(super) fn recover(&mut self, ran: Duration) {
+        self.used = self.used.saturating_sub(ran);
+    }
+
+    /// Whether the peer has kept the match standing still for longer than `limit`.
+    pub(super) fn is_used_up(&self, limit: Duration) -> bool {
+        self.used >= limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEP: Duration = Duration::from_millis(16);
+    const LIMIT: Duration = Duration::from_secs(15);
+
+    /// The seconds after which it is used up, if in each of them the match runs for so many steps, for ten minutes at most.
+    fn seconds(steps: u32) -> Option<u32> {
+        let mut patience = Patience::default();
+        (1..=600).find(|_| {
+            patience.wait(Duration::from_secs(1) - steps * STEP);
+            patience.recover(steps * STEP);
+            patience.is_used_up(LIMIT)
+        })
+    }
+
+    #[test]
+    fn patience_lasts_as_long_as_the_match_runs_half_of_the_time() {
+        assert_eq!(seconds(0), Some(15));
+        assert!(seconds(1).is_some_and(|seconds| seconds < 17));
+        assert!(seconds(20).is_some_and(|seconds| seconds < 60));
+        assert_eq!(seconds(32), None);
+        assert_eq!(seconds(60), None);
+    }
+}

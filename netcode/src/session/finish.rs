@@ -1,0 +1,338 @@
+//! How a match comes to its end on this machine, and what is left of it then.
+//!
+//! A match that the game finishes stands still at its last frame until the peers have compared that frame, for two seconds at most.
+//! Its world stays for [`FinishedMatch`] to read, and until another match begins or the room is left.
+
+use std::time::Duration;
+
+use bevy::prelude::{Real, Resource, Time, World};
+use signaling::protocol::PeerId;
+
+use super::{DueSteps, Epoch, Kind, start::change_state};
+use crate::{
+    checksum::ChecksumLog,
+    config::NetcodeConfig,
+    diagnostics::SessionStats,
+    effects::OldestOpenFrame,
+    frame::SimFrame,
+    input::GameInput,
+    lent::Lent,
+    membership::{Connection, EndReason, Roster, SessionState},
+    plugin::FinishedMatch,
+    rollback::RollbackStore,
+};
+
+/// A peer that is gone, or tells nothing, holds nobody up for longer than this.
+const COMPARED_WITHIN: Duration = Duration::from_secs(2);
+/// Of that, the time to reach a frame that all peers compare: twice what it takes at the default interval.
+const REACHED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Ends the match by its own rules; see [`finish_when_confirmed`](Self::finish_when_confirmed).
+#[derive(Resource, Clone, Debug, Default)]
+pub struct MatchEnd {
+    /// The frame that is being simulated.
+    simulating: Option<u32>,
+    /// What the simulation asked for: in which frame, and where the match is to end. Each ends earlier than the one before.
+    simulated: Vec<(u32, u32)>,
+    /// What was asked for outside of the simulation.
+    outside: Option<u32>,
+    /// The game wants the match to be over.
+    is_wanted: bool,
+}
+
+impl MatchEnd {
+    /// Finishes the match after `frame`, as soon as all inputs up to that frame are known.
+    ///
+    /// To be called from [`Simulate`](crate::Simulate) in the frame in which the rules decide the match, or in each one from there
+    /// on: then all peers finish at the same frame. What a wrong prediction asked for is taken back by the rollback. A frame before
+    /// the one that is being simulated counts as that one, and the earliest frame counts. Outside of `Simulate` a frame that is
+    /// confirmed already ends the match at once. A sync test goes on all the same.
+    pub fn finish_when_confirmed(&mut self, frame: u32) {
+        let end = frame.saturating_add(1);
+        match self.simulating {
+            Some(simulating) => {
+                let end = end.max(simulating + 1);
+                if self.simulated.last().is_none_or(|&(_, earliest)| end < earliest) {
+                    self.simulated.push((simulating, end));
+                }
+            }
+            None => self.outside = Some(self.outside.map_or(end, |earliest| earliest.min(end))),
+        }
+    }
+
+    /// Finishes the match as soon as the peers can have a frame to compare.
+    pub(crate) fn want(&mut self) {
+        self.is_wanted = true;
+    }
+
+    /// `frame` is about to be simulated: what it and later ones asked for before is void.
+    pub(super) fn begin(&mut self, frame: u32) {
+        self.simulating = Some(frame);
+        self.simulated.retain(|&(asked_in, _)| asked_in < frame);
+    }
+
+    /// The frame is simulated.
+    pub(super) fn pause(&mut self) {
+        self.simulating = None;
+    }
+
+    /// Where the match is to end, if it is; at `confirmed` at the earliest where that was asked for outside of the simulation.
+    fn end(&self, confirmed: u32) -> Option<u32> {
+        let simulated = self.simulated.last().map(|&(_, end)| end);
+        let outside = self.outside.map(|end| end.max(confirmed));
+        simulated.into_iter().chain(outside).min()
+    }
+}
+
+/// How the last match came to its end on this machine. Stays until the next match begins, as its world and its [`Roster`] do.
+#[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
+pub struct MatchResult {
+    /// The frames of the match. The world is as it was after the last of them, and final.
+    pub frames: u32,
+    /// Why the match ended before the game finished it; `None` where the game did.
+    pub ended: Option<EndReason>,
+    /// What the other machines of a match that was finished computed.
+    pub peers: Vec<PeerResult>,
+}
+
+/// What another machine computed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerResult {
+    /// The machine.
+    pub peer: PeerId,
+    /// The name of its player.
+    pub name: String,
+    /// Whether it computed the same.
+    pub agreement: Agreement,
+}
+
+/// Whether another machine computed the same match. What is compared is the world of the last frame that both played, and all
+/// inputs before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agreement {
+    /// It did.
+    Same,
+    /// It did not: a [`DesyncDetected`](crate::DesyncDetected) says where they differ.
+    Different,
+    /// It was gone, or did not tell within two seconds.
+    Unknown,
+}
+
+/// Where the match stands between its last frame and its end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Finish {
+    #[default]
+    Playing,
+    /// The game wanted it to end since then, and it is to end at this frame.
+    Wanted { end: u32, since: Duration },
+    /// It stands at this frame, and peers compare that.
+    Comparing { end: u32, deadline: Duration },
+}
+
+/// Whether the world holds what a match left behind.
+#[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Remains {
+    #[default]
+    None,
+    Kept,
+    /// Nobody wants to see it any more.
+    Unwanted,
+}
+
+impl Remains {
+    /// The room is left.
+    pub(crate) fn discard(&mut self) {
+        *self = Self::Unwanted;
+    }
+}
+
+impl<I: GameInput> Epoch<I> {
+    /// Whether the match stands at its last frame.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.finish, Finish::Comparing { .. })
+    }
+
+    /// Looks whether the game wants the match to end, and whether all is compared. Once per update; true once it is over.
+    pub(super) fn follow_end(&mut self, world: &mut World) -> bool {
+        let now = world.resource::<Time<Real>>().elapsed();
+        let confirmed = self.oldest_open_frame();
+        let is_wanted = world.resource::<MatchEnd>().is_wanted;
+        match self.finish {
+            Finish::Playing if is_wanted && matches!(self.kind, Kind::SyncTest(_)) => return true,
+            Finish::Playing if is_wanted => {
+                let end = self.wanted_end(world, confirmed);
+                self.finish = Finish::Wanted { end, since: now };
+            }
+            Finish::Playing | Finish::Wanted { .. } | Finish::Comparing { .. } => {}
+        }
+        self.stop_at_end(world);
+        if let Finish::Wanted { since, .. } = self.finish
+            && now >= since + REACHED_WITHIN
+        {
+            // Somebody gives no inputs any more.
+            self.stop(world, confirmed, since + COMPARED_WITHIN);
+        }
+        match self.finish {
+            Finish::Comparing { end, deadline } => now >= deadline || is_compared(world, end),
+            Finish::Playing | Finish::Wanted { .. } => false,
+        }
+    }
+
+    /// The next frame at which the match can end: one that all peers compare anyway.
+    fn wanted_end(&self, world: &World, confirmed: u32) -> u32 {
+        if !self.is_online() {
+            return confirmed;
+        }
+        let interval = u32::from(world.resource::<NetcodeConfig>().checksum_interval);
+        confirmed.next_multiple_of(interval)
+    }
+
+    /// The frame at which the match is to end, as far as that is known.
+    pub(super) fn end_in_sight(&self, world: &World) -> Option<u32> {
+        let asked = match self.kind {
+            Kind::SyncTest(_) => None,
+            Kind::Match { .. } => world.resource::<MatchEnd>().end(self.settled),
+        };
+        let wanted = match self.finish {
+            Finish::Wanted { end, .. } => Some(end),
+            Finish::Playing | Finish::Comparing { .. } => None,
+        };
+        asked.into_iter().chain(wanted).min()
+    }
+
+    /// Stops at the end of the match, if that is reached and final.
+    pub(super) fn stop_at_end(&mut self, world: &mut World) {
+        if let Some(end) = self.end_in_sight(world)
+            && !self.is_over()
+            && self.oldest_open_frame() >= end
+        {
+            let now = world.resource::<Time<Real>>().elapsed();
+            let deadline = match self.finish {
+                Finish::Wanted { since, .. } => since + COMPARED_WITHIN,
+                Finish::Playing | Finish::Comparing { .. } => now + COMPARED_WITHIN,
+            };
+            self.stop(world, end, deadline);
+        }
+    }
+
+    /// Brings back the world as it is before `end`, which is final, and tells the other peers of it.
+    fn stop(&mut self, world: &mut World, end: u32, deadline: Duration) {
+        self.finish = Finish::Comparing { end, deadline };
+        self.rest_at(world, end);
+        self.record_checksum(world, end);
+        let now = world.resource::<Time<Real>>().elapsed();
+        world.resource_mut::<Connection>().finish(now, end);
+    }
+
+    /// Makes a final frame the present one.
+    pub(super) fn rest_at(&mut self, world: &mut World, end: u32) {
+        Lent::lend(world, |world, store: &mut RollbackStore| {
+            if self.frame > end {
+                store.load(world, end);
+            } else {
+                store.save(world, end);
+            }
+        });
+        self.frame = end;
+        world.resource_mut::<SimFrame>().0 = end;
+        world.resource_mut::<OldestOpenFrame>().0 = end;
+        world.resource_mut::<SessionStats>().confirmed_frames = end;
+    }
+
+    /// The match was ended by something else than the game: brings back its last final frame.
+    pub(super) fn break_off(&mut self, world: &mut World) {
+        if matches!(self.kind, Kind::Match { .. }) && !self.is_over() {
+            self.rest_at(world, self.oldest_open_frame());
+        }
+    }
+}
+
+/// Drops what left the simulation before its last frame.
+fn let_go(world: &mut World, end: u32) {
+    Lent::lend(world, |world, store: &mut RollbackStore| store.confirm(world, end));
+}
+
+/// Whether every peer of the match that is still there has told us of our last frame, or of its own where that is an earlier one.
+fn is_compared(world: &World, end: u32) -> bool {
+    let log = world.resource::<ChecksumLog>();
+    let connection = world.resource::<Connection>();
+    connection.ends().into_iter().all(|(peer, theirs)| {
+        log.is_compared(peer, end.min(theirs)) || !connection.is_reachable(peer)
+    })
+}
+
+/// The match is over, and the simulation gone: leaves it, and lets the game read what came out.
+pub(super) fn conclude(world: &mut World, ended: Option<EndReason>) {
+    let end = world.resource::<SimFrame>().0;
+    let now = world.resource::<Time<Real>>().elapsed();
+    let is_finished = ended.is_none();
+    let_go(world, end);
+    let result = MatchResult {
+        frames: end,
+        ended,
+        peers: if is_finished { peer_results(world, end) } else { Vec::new() },
+    };
+    if is_finished {
+        let mut connection = world.resource_mut::<Connection>();
+        connection.leave_match(now);
+        let is_open = connection.is_open();
+        let next = if is_open { SessionState::Gathering } else { SessionState::Offline };
+        change_state(world, next);
+    }
+    world.insert_resource(result);
+    world.insert_resource(Remains::Kept);
+    world.insert_resource(DueSteps::default());
+    world.run_schedule(FinishedMatch);
+}
+
+fn peer_results(world: &World, end: u32) -> Vec<PeerResult> {
+    let (log, roster) = (world.resource::<ChecksumLog>(), world.resource::<Roster>());
+    let ends = world.resource::<Connection>().ends();
+    let result = |(peer, theirs): (PeerId, u32)| {
+        let agreement = if !log.is_compared(peer, end.min(theirs)) {
+            Agreement::Unknown
+        } else if log.is_same(peer) {
+            Agreement::Same
+        } else {
+            Agreement::Different
+        };
+        let name = roster.name_of(peer).unwrap_or_default().to_owned();
+        PeerResult { peer, name, agreement }
+    };
+    ends.into_iter().map(result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_wrong_prediction_asked_for_is_taken_back() {
+        let mut end = MatchEnd::default();
+        end.begin(7);
+        end.finish_when_confirmed(7);
+        end.pause();
+        assert_eq!(end.end(0), Some(8));
+        end.begin(7);
+        end.pause();
+        assert_eq!(end.end(0), None);
+    }
+
+    #[test]
+    fn the_earliest_end_that_stands_counts() {
+        let mut end = MatchEnd::default();
+        for frame in 5..9 {
+            end.begin(frame);
+            end.finish_when_confirmed(10);
+        }
+        assert_eq!((end.end(0), end.simulated.len()), (Some(11), 1));
+        end.begin(9);
+        end.finish_when_confirmed(3);
+        assert_eq!(end.end(0), Some(10), "not before the frame that asks for it");
+        end.begin(8);
+        assert_eq!(end.end(0), Some(11));
+        end.pause();
+        end.finish_when_confirmed(2);
+        assert_eq!([0, 6, 20].map(|confirmed| end.end(confirmed)), [Some(3), Some(6), Some(11)]);
+    }
+}

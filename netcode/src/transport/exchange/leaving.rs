@@ -1,0 +1,73 @@
+//! Peers that leave a match which the other peers play on: their seats get neutral inputs from the frame at which they left.
+//!
+//! A leaver names that frame itself, to all peers alike, and gives all inputs before it. So every peer that stays plays on with the
+//! same inputs. A leaver that names different frames gives itself away by the hashes of its inputs.
+
+use signaling::protocol::PeerId;
+
+use super::{Exchange, Inputs, MAX_INPUT_FRAMES, Peer};
+use crate::packed_input::{PackedInput, unpack_all};
+
+/// Bytes of inputs in the message by which a peer leaves: all that it may have given without an acknowledgement, which fit a control
+/// message.
+const MAX_LAST_BYTES: usize = 12 * 1024;
+
+impl Exchange {
+    /// A peer leaves the match, which is over for it at the frame `end`, and gives no inputs from the frame `given` on.
+    pub(crate) fn leave(&mut self, peer: PeerId, given: u32, end: u32) {
+        if let Some(peer) = self.peer(peer) {
+            peer.inputs.leave(given);
+            peer.end.get_or_insert(end);
+            // It may have left before anything else of it arrived.
+            peer.is_here = true;
+        }
+    }
+
+    /// Whether a peer has left the match, and nothing more is needed of it.
+    pub(crate) fn has_left(&self, peer: PeerId) -> bool {
+        self.peers.iter().any(|other| other.id == peer && other.inputs.has_left())
+    }
+
+    /// Whether a peer said that it leaves the match.
+    pub(crate) fn is_leaving(&self, peer: PeerId) -> bool {
+        self.peers.iter().any(|other| other.id == peer && other.inputs.is_leaving())
+    }
+
+    /// The peers of the match, except this one, that said that they leave it, and how many there are in all.
+    pub(crate) fn leavers(&self) -> (usize, usize) {
+        let leaving = self.peers.iter().filter(|peer| peer.inputs.is_leaving());
+        (leaving.count(), self.peers.len())
+    }
+
+    /// The peers of the match, and where it ended for those that left it; `u32::MAX` for those that did not.
+    pub(crate) fn ends(&self) -> Vec<(PeerId, u32)> {
+        self.peers.iter().map(|peer| (peer.id, peer.end.unwrap_or(u32::MAX))).collect()
+    }
+
+    /// The first frame for which this machine gives no inputs if it leaves now, and all of its inputs that `to` is not known to
+    /// have, relative to `frame`.
+    pub(crate) fn last_inputs(&self, to: PeerId, frame: u32) -> Option<(u32, Inputs)> {
+        let peer = self.peers.iter().find(|peer| peer.id == to)?;
+        let relative = |other: u32| i16::try_from(i64::from(other) - i64::from(frame)).ok();
+        let first = peer.inputs.acked();
+        let wire_form = |packed: &[u8]| unpack_all(packed, &self.rules.default_input);
+        let runs = self.ours.runs(first, MAX_LAST_BYTES, MAX_INPUT_FRAMES, wire_form);
+        let wanted = relative(peer.inputs.wanted())?;
+        Some((self.ours.end(), Inputs { first: relative(first)?, wanted, runs }))
+    }
+
+    /// Gives the session inputs of the peers that have left, a little beyond our own.
+    pub(super) fn play_on_for_leavers(&mut self) {
+        if !self.is_open {
+            return;
+        }
+        let our_end = self.ours.end();
+        for Peer { inputs, .. } in &mut self.peers {
+            if inputs.is_leaving() {
+                // The default input, as ggrs takes it.
+                let neutral = vec![0; inputs.seats() * PackedInput::SIZE];
+                inputs.play_on(our_end + self.rules.window, our_end, &neutral);
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Peers that keep a match from starting although they say that they want to play: they are named, and the others play without them.
+
+use netcode::{Lobby, StartBlocker, prelude::*, testing::Stepper};
+
+use crate::support::{assert_agreement, build, busy, state};
+
+/// A room of three that see each other.
+fn gathered() -> Stepper {
+    let mut stepper = Stepper::new(3, build(busy));
+    (0..3).for_each(|index| stepper.join(index, 1));
+    stepper.record();
+    stepper.run_until("everybody sees everybody", |apps| {
+        apps.iter().all(|app| app.world().resource::<Lobby>().seats() == 3)
+    });
+    stepper.updates(10);
+    stepper
+}
+
+/// What one peer said last of itself, changed.
+fn status(stepper: &mut Stepper, from: usize, change: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
+    let is_status = |bytes: &[u8]| bytes.get(1) == Some(&1);
+    let sent = stepper.record().into_iter().rev();
+    let mut sent = sent.filter(|sent| sent.from == from && sent.is_control);
+    let mut status = sent.find(|sent| is_status(&sent.bytes)).expect("it told of itself").bytes;
+    change(&mut status);
+    status
+}
+
+/// A second of the others, in which the one with this index says that it is there, and nothing else.
+fn second_without(stepper: &mut Stepper, silent: usize) {
+    for _ in 0..60 {
+        for to in (0..3).filter(|&to| to != silent) {
+            stepper.inject_datagram(silent, to, &[0, 0, 0, 0, 0, 0, 0xfb, 0xff, 0xff, 0, 0]);
+        }
+        stepper.update_those(|index| index != silent);
+    }
+}
+
+fn get_ready(stepper: &mut Stepper, index: usize) {
+    stepper.app_mut(index).world_mut().write_message(SetReady(true));
+}
+
+fn blocker(stepper: &Stepper, index: usize) -> Option<StartBlocker> {
+    stepper.app(index).world().resource::<Lobby>().blocker()
+}
+
+#[test]
+fn a_player_that_is_ready_and_never_answers_is_named_and_counted_out_whoever_it_is() {
+    for silent in 0..3 {
+        let mut stepper = gathered();
+        let others: Vec<usize> = (0..3).filter(|&index| index != silent).collect();
+        let ready = status(&mut stepper, silent, |status| status[2] = 1);
+        for &to in &others {
+            stepper.inject_control(silent, to, &ready);
+            get_ready(&mut stepper, to);
+        }
+        (0..5).for_each(|_| second_without(&mut stepper, silent));
+        let names = vec![format!("peer {silent}")];
+        for &index in &others {
+            let expected = StartBlocker::NoAnswer { names: names.clone() };
+            assert_eq!(blocker(&stepper, index), Some(expected));
+        }
+        (0..7).for_each(|_| second_without(&mut stepper, silent));
+        for &index in &others {
+            let app = stepper.app(index);
+            assert!(state(app).is_running(), "{:?}", state(app));
+            assert_eq!(app.world().resource::<Roster>().seats().len(), 2);
+        }
+    }
+}
+
+#[test]
+fn a_player_that_goes_by_different_names_keeps_nobody_else_from_playing() {
+    let mut stepper = gathered();
+    get_ready(&mut stepper, 2);
+    stepper.updates(5);
+    // To the leader it is another one than to itself.
+    let renamed = status(&mut stepper, 2, |status| {
+        let last = status.len() - 1;
+        status[last] = b'9';
+    });
+    stepper.inject_control(2, 0, &renamed);
+    stepper.update();
+    (0..2).for_each(|index| get_ready(&mut stepper, index));
+    stepper.updates(60 * 12);
+    assert!([0, 1].iter().all(|&index| state(stepper.app(index)).is_running()));
+    let seats = |index: usize| stepper.app(index).world().resource::<Roster>().seats().len();
+    assert_eq!([seats(0), seats(1)], [2, 2]);
+}
+
+#[test]
+fn a_name_that_only_one_peer_has_heard_keeps_nobody_from_playing() {
+    let mut stepper = gathered();
+    get_ready(&mut stepper, 2);
+    stepper.updates(5);
+    // To the one that does not lead it is another one.
+    let renamed = status(&mut stepper, 2, |status| {
+        let last = status.len() - 1;
+        status[last] = b'9';
+    });
+    stepper.inject_control(2, 1, &renamed);
+    stepper.update();
+    (0..2).for_each(|index| get_ready(&mut stepper, index));
+    stepper.updates(60);
+    assert!(stepper.apps().iter().all(|app| state(app).is_running()));
+    let names = |index: usize| -> Vec<String> {
+        let roster = stepper.app(index).world().resource::<Roster>();
+        roster.seats().iter().map(|seat| seat.name.clone()).collect()
+    };
+    assert_eq!(names(1), ["peer 0", "peer 1", "peer 2"]);
+    assert_eq!([names(0), names(2)], [names(1), names(1)]);
+    stepper.updates(120);
+    assert_agreement(&stepper, 3);
+}

@@ -1,0 +1,115 @@
+//! How matches come to their end: together, or without a peer that finishes by itself.
+
+use std::time::Duration;
+
+use bevy::app::App;
+use netcode::{prelude::*, testing::Stepper};
+
+use crate::support::{assert_agreement, build, busy, state, stats, write_to_all};
+
+fn finish(stepper: &mut Stepper, index: usize) {
+    stepper.app_mut(index).world_mut().write_message(FinishMatch);
+}
+
+fn frames(app: &App) -> u32 {
+    stats(app).frames
+}
+
+/// Asserts that the peers from this one on play at full speed for 20 s, that their worlds are the same, and that nobody is accused.
+fn assert_plays_on(stepper: &mut Stepper, first: usize) {
+    let before: Vec<u32> = stepper.apps().iter().map(frames).collect();
+    stepper.updates(20 * 60);
+    let players = &stepper.apps()[first..];
+    for (app, before) in players.iter().zip(&before[first..]) {
+        assert!(state(app).is_running(), "{:?}", state(app));
+        let played = frames(app) - before;
+        assert!(played > 16 * 60, "{played} frames in 20 s");
+        assert!(stats(app).confirmed_frames + 60 > frames(app), "confirmed, not only predicted");
+        assert_eq!(stats(app).desyncs, 0);
+    }
+    let logs: Vec<&ChecksumLog> = players.iter().map(|app| app.world().resource()).collect();
+    let known = |frame| logs.iter().map(|log| log.get(frame)).collect::<Option<Vec<u64>>>();
+    let common: Vec<Vec<u64>> = logs[0].iter().filter_map(|(frame, _)| known(frame)).collect();
+    assert!(common.len() > 30, "{} frames in common", common.len());
+    assert!(common.iter().all(|hashes| hashes.iter().all(|hash| *hash == hashes[0])));
+}
+
+#[test]
+fn a_peer_that_finishes_alone_leaves_the_other_peers_to_play_on() {
+    for (peers, conditions) in [
+        (2, LinkConditions::NONE),
+        (2, LinkConditions::AWFUL),
+        (3, LinkConditions::WIFI),
+        (3, LinkConditions::AWFUL),
+        (4, LinkConditions::MOBILE_4G),
+    ] {
+        let mut stepper = Stepper::in_match(peers, build(busy));
+        stepper.set_network(conditions, 3);
+        stepper.updates(120);
+        finish(&mut stepper, 0);
+        stepper.updates(180);
+        assert_eq!(*state(stepper.app(0)), SessionState::Gathering);
+        assert_plays_on(&mut stepper, 1);
+        let lobby = stepper.app(1).world().resource::<Lobby>();
+        let playing: Vec<bool> = lobby.peers.iter().map(|peer| peer.in_match).collect();
+        assert!(!playing[0] && playing[1..].iter().all(|&is_playing| is_playing), "{playing:?}");
+    }
+}
+
+#[test]
+fn peers_may_finish_one_after_the_other() {
+    let mut stepper = Stepper::in_match(4, build(busy));
+    stepper.set_network(LinkConditions::WIFI, 5);
+    stepper.updates(120);
+    for index in 0..3 {
+        finish(&mut stepper, index);
+        stepper.updates(7);
+    }
+    stepper.updates(180);
+    assert_plays_on(&mut stepper, 3);
+    finish(&mut stepper, 3);
+    stepper.updates(180);
+    assert!(stepper.apps().iter().all(|app| *state(app) == SessionState::Gathering));
+    stepper.set_network(LinkConditions::NONE, 5);
+    stepper.start();
+    stepper.updates(120);
+    assert_agreement(&stepper, 3);
+}
+
+#[test]
+fn a_peer_that_finished_may_leave_the_room_crash_or_send_junk() {
+    type Go = fn(&mut Stepper);
+    let ways: [Go; 3] = [
+        |stepper| {
+            stepper.app_mut(0).world_mut().write_message(LeaveRoom);
+        },
+        |stepper| stepper.crash(0),
+        |stepper| {
+            for _ in 0..180 {
+                (1..3).for_each(|to| (0..10).for_each(|_| stepper.inject_datagram(0, to, b"junk")));
+                (1..3).for_each(|index| stepper.app_mut(index).update());
+            }
+        },
+    ];
+    for go in ways {
+        let mut stepper = Stepper::in_match(3, build(busy));
+        stepper.set_network(LinkConditions::WIFI, 7);
+        stepper.updates(120);
+        finish(&mut stepper, 0);
+        stepper.updates(180);
+        go(&mut stepper);
+        assert_plays_on(&mut stepper, 1);
+    }
+}
+
+#[test]
+fn all_that_finish_are_back_in_the_lobby_at_once() {
+    let mut stepper = Stepper::in_match(3, build(busy));
+    stepper.set_network(LinkConditions::WIFI, 9);
+    stepper.updates(120);
+    write_to_all(&mut stepper, FinishMatch);
+    stepper.updates(60);
+    assert!(stepper.apps().iter().all(|app| *state(app) == SessionState::Gathering));
+    assert!(stepper.elapsed() < Duration::from_secs(5));
+    assert!(stepper.apps().iter().all(|app| stats(app).desyncs == 0));
+}
