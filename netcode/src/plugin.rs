@@ -143,12 +143,6 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             .init_resource::<EffectTypes>()
             .init_resource::<OldestOpenFrame>()
             .init_resource::<Page>()
-            .init_resource::<Registrations>()
-            .init_resource::<Lent<Latches>>()
-            .init_resource::<Lent<RollbackStore>>()
-            .init_resource::<RollbackIdCounter>()
-            .init_resource::<Population>()
-            .init_resource::<SimulatedComponents>()
             .add_message::<JoinRoom>()
             .add_message::<StartLocal>()
             .add_message::<SetReady>()
@@ -163,6 +157,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             .add_message::<DesyncDetected>()
             .add_message::<SyncTestFailed>();
 
+        add_store(app);
         let input = std::any::type_name::<I>();
         app.world_mut().resource_mut::<Registrations>().0.push(input);
 
@@ -214,6 +209,16 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
         audit(app.world_mut());
         build_schedules(app.world_mut());
     }
+}
+
+/// The rollback store, what it needs to know of the world, and the devices that are latched.
+fn add_store(app: &mut App) {
+    app.init_resource::<Registrations>()
+        .init_resource::<SimulatedComponents>()
+        .init_resource::<Lent<RollbackStore>>()
+        .init_resource::<RollbackIdCounter>()
+        .init_resource::<Population>()
+        .init_resource::<Lent<Latches>>();
 }
 
 /// What the server and we tell each other of the room, and the list of rooms.

@@ -15,7 +15,7 @@ pub(crate) const HEADLESS_FEATURES: &[&str] = &[
     "--workspace",
     "--no-default-features",
     "--features",
-    "netcode/devices,netcode/testing,netcode/webrtc,signaling/server",
+    "netcode/testing,netcode/webrtc,signaling/server",
 ];
 
 /// The browser's target.
