@@ -46,6 +46,9 @@ const HULL_WIDTH: f32 = 2.0;
 /// Corners of an asteroid's outline, by size from small to large.
 const ROCK_CORNERS: [usize; 3] = [8, 11, 14];
 
+/// How far the corners of a rock reach, as a part of its radius.
+pub(super) const ROCK_REACH: f32 = 1.12;
+
 /// The outline of `seat`'s ship at `place`, turned by `angle`.
 pub(super) fn hull(seat: u8, place: Vec2, angle: f32, scale: f32) -> Vec<Vec2> {
     let turn = Vec2::from_angle(angle);
@@ -69,7 +72,7 @@ pub(super) fn rock_outline(
             let turn = angle
                 + (corner as f32 + dice.between(-0.28, 0.28)) / corners as f32
                     * std::f32::consts::TAU;
-            place + Vec2::from_angle(turn) * (radius * dice.between(0.80, 1.12))
+            place + Vec2::from_angle(turn) * (radius * dice.between(0.80, ROCK_REACH))
         })
         .collect()
 }

@@ -3,11 +3,12 @@
 use bevy::math::ops;
 use bevy::prelude::*;
 
+use super::bodies::ROCK_REACH;
 use super::palette::{FRAME, STAR, light};
 use super::sparks::Dice;
 use super::strokes::{Layer, LayerHandles, Strokes, upload_sky};
 use super::view::View;
-use crate::screens::Screen;
+use crate::screens::{Readable, Screen};
 use crate::sim::Star;
 use crate::sim::tuning::{ARENA_HALF, STAR_RADIUS};
 
@@ -15,6 +16,8 @@ use crate::sim::tuning::{ARENA_HALF, STAR_RADIUS};
 const SKY_STARS: u32 = 900;
 /// Half of the area that they cover, in world units.
 const SKY_HALF: Vec2 = Vec2::new(1900.0, 1700.0);
+/// How far from text a rock has all of its light, in world units: nearer it fades, so that none appears from nowhere.
+const FADE: f32 = 60.0;
 /// Rays of the corona.
 const RAYS: u32 = 44;
 
@@ -45,6 +48,7 @@ pub(super) fn draw_arena(
     screen: Res<Screen>,
     view: Res<View>,
     star: Option<Res<Star>>,
+    readable: Readable,
     mut strokes: ResMut<Strokes>,
 ) {
     let now = time.elapsed_secs();
@@ -64,7 +68,7 @@ pub(super) fn draw_arena(
         let pixel = view.window * if tall { Vec2::new(0.5, 1.13) } else { Vec2::new(1.02, 1.04) };
         let place = view.world_at(pixel);
         draw_star(&mut strokes.arena, place, 205.0, now * 0.6);
-        draw_orbits(&mut strokes.arena, place, now);
+        draw_orbits(&mut strokes.arena, place, now, &readable.areas(&view));
     }
 }
 
@@ -96,8 +100,8 @@ fn draw_star(layer: &mut Layer, place: Vec2, radius: f32, now: f32) {
     }
 }
 
-/// Rocks in orbit around the menu's star.
-fn draw_orbits(layer: &mut Layer, place: Vec2, now: f32) {
+/// Rocks in orbit around the menu's star, in front of which somebody reads.
+fn draw_orbits(layer: &mut Layer, place: Vec2, now: f32, readable: &[Rect]) {
     let mut dice = Dice::new(5);
     for rock in 0..9_u32 {
         let distance = 330.0 + 62.0 * rock as f32 + dice.between(-20.0, 20.0);
@@ -106,7 +110,35 @@ fn draw_orbits(layer: &mut Layer, place: Vec2, now: f32) {
         let at = place + Vec2::from_angle(turn) * distance;
         let radius = dice.between(8.0, 26.0);
         let spin = dice.between(-0.6, 0.6);
+        let strength = 0.34 * light_beside(at, radius * ROCK_REACH, readable);
+        if strength <= 0.0 {
+            continue;
+        }
         let outline = super::bodies::rock_outline(rock + 40, radius, 10, at, now * spin);
-        layer.outline(&outline, 1.6, light(super::palette::ROCK, 0.34));
+        layer.outline(&outline, 1.6, light(super::palette::ROCK, strength));
+    }
+}
+
+/// How much of its light a rock has: none where it would touch what is to be read, all of it far from that.
+fn light_beside(at: Vec2, reach: f32, readable: &[Rect]) -> f32 {
+    let gap = |area: &Rect| (area.min - at).max(at - area.max).max(Vec2::ZERO).length() - reach;
+    let nearest = readable.iter().map(gap).fold(f32::INFINITY, f32::min);
+    (nearest / FADE).clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_rock_flies_through_what_is_to_be_read() {
+        let card = Rect::from_corners(Vec2::new(-100.0, -50.0), Vec2::new(100.0, 50.0));
+        let beside = |x: f32, y: f32| light_beside(Vec2::new(x, y), 10.0, &[card]);
+        assert_eq!(beside(0.0, 0.0), 0.0, "behind it");
+        assert_eq!(beside(109.0, 0.0), 0.0, "its edge would still touch it");
+        assert_eq!(beside(0.0, -60.0), 0.0, "at its edge");
+        assert_eq!(beside(110.0 + FADE / 2.0, 0.0), 0.5, "it fades on the way");
+        assert_eq!(beside(111.0 + FADE, 0.0), 1.0, "far from it");
+        assert_eq!(light_beside(Vec2::ZERO, 10.0, &[]), 1.0, "there is nothing to read");
     }
 }

@@ -13,7 +13,9 @@ mod title;
 mod trouble;
 mod widgets;
 
+use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
+use bevy::ui::UiGlobalTransform;
 use netcode::PeerId;
 use netcode::prelude::FinishedMatch;
 
@@ -22,6 +24,7 @@ pub(crate) use focus::{Chosen, FocusMoved, MAX_NAME, Typing};
 pub(crate) use room::RoomAddress;
 pub(crate) use title::GAME_TITLE;
 
+use crate::present::view::View;
 use widgets::ScreenRoot;
 
 /// Most bots that one can play against: the seats that are left.
@@ -166,6 +169,26 @@ enum ScreenSystems {
     Build,
     /// What it shows is kept up to date.
     Refresh,
+}
+
+/// Where there is something to read or to choose: nothing else is drawn there.
+#[derive(SystemParam)]
+pub(crate) struct Readable<'w, 's> {
+    roots: Query<'w, 's, &'static Children, With<ScreenRoot>>,
+    nodes: Query<'w, 's, (&'static ComputedNode, &'static UiGlobalTransform)>,
+}
+
+impl Readable<'_, '_> {
+    /// The parts of the screen that is shown, in the world.
+    pub(crate) fn areas(&self, view: &View) -> Vec<Rect> {
+        let parts = self.roots.iter().flat_map(|children| self.nodes.iter_many(children));
+        let area = |(node, transform): (&ComputedNode, &UiGlobalTransform)| {
+            let pixels = node.inverse_scale_factor() * view.ui_scale;
+            let (middle, half) = (transform.translation * pixels, node.size() * pixels * 0.5);
+            Rect::from_corners(view.world_at(middle - half), view.world_at(middle + half))
+        };
+        parts.map(area).filter(|area| !area.is_empty()).collect()
+    }
 }
 
 /// All screens.

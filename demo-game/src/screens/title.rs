@@ -3,6 +3,7 @@
 use bevy::prelude::*;
 
 use super::Screen;
+use super::widgets::AtMost;
 use crate::present::PresentSystems;
 use crate::present::palette::{ACCENT, light};
 use crate::present::strokes::Strokes;
@@ -16,12 +17,15 @@ const SUBTITLE: &str = "a duel around a star";
 const SPACE: f32 = 104.0;
 /// Size of a letter of the title, in layout units.
 const LETTER: Vec2 = Vec2::new(34.0, 48.0);
+/// Width of the title at most, in layout units.
+const WIDTH: f32 = 480.0;
 /// From one letter to the next, as a part of its width.
 const ADVANCE: f32 = 1.42;
 
 /// Empty room in the menu's column, in which the title is drawn.
 pub(super) fn space() -> impl Bundle {
     (
+        AtMost(WIDTH),
         Node {
             height: px(SPACE),
             justify_content: JustifyContent::FlexEnd,
@@ -97,7 +101,7 @@ fn draw_title(
     // Above the subtitle, in the middle of what is left.
     let centre = (transform.translation * scale - Vec2::new(0.0, 14.0)) * view.ui_scale;
     // On a narrow phone the letters shrink rather than leave the window.
-    let fits = ((view.layout_size().x - 48.0) / 480.0).min(1.0) * view.ui_scale;
+    let fits = ((view.layout_size().x - 48.0) / WIDTH).min(1.0) * view.ui_scale;
     let place = |at: Vec2| view.world_at(centre + at * Vec2::new(1.0, -1.0) * fits);
     for (from, to) in title_strokes() {
         strokes.overlay.line(place(from), place(to), 3.0, light(ACCENT, 1.4));
@@ -121,6 +125,6 @@ mod tests {
             .iter()
             .fold((0.0_f32, 0.0_f32), |(least, most), x| (least.min(*x), most.max(*x)));
         assert!((least + most).abs() < 1.0, "{least} {most}");
-        assert!(most - least <= 480.0, "{}", most - least);
+        assert!(most - least <= WIDTH, "{}", most - least);
     }
 }
