@@ -26,6 +26,8 @@ pub(crate) const DANGER: Color = Color::srgb(1.0, 0.42, 0.42);
 pub(crate) const BACKGROUND: Color = Color::srgb(0.012, 0.016, 0.030);
 /// Behind text that stands over the arena.
 pub(crate) const PANEL: Color = Color::srgba(0.020, 0.030, 0.055, 0.82);
+/// Behind a card: nothing shines through.
+pub(crate) const CARD: Color = Color::srgb(0.020, 0.030, 0.055);
 /// The frame of a panel or an item without focus.
 pub(crate) const FRAME: Color = Color::srgba(0.40, 0.52, 0.68, 0.38);
 /// The star's core.

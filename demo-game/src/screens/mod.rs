@@ -246,7 +246,7 @@ impl Plugin for ScreensPlugin {
                         .run_if(resource_changed::<Screen>)
                         .in_set(Build),
                     (
-                        (focus::show_focus, widgets::fit_widths),
+                        (focus::show_focus, widgets::fit_widths, widgets::make_way),
                         menu::refresh.run_if(resource_equals(Screen::Menu)),
                         join::refresh.run_if(resource_equals(Screen::Join)),
                         (lobby::auto_ready, owner::note_denials, lobby::refresh, owner::refresh)

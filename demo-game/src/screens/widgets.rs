@@ -1,10 +1,11 @@
 //! The few building blocks of which every screen is made: so that they all look and behave alike.
 
 use bevy::prelude::*;
+use netcode::{NetcodeOverlayPlugin, OverlayState};
 
 use super::Screen;
 use super::focus::Item;
-use crate::present::palette::{ACCENT, FRAME, PANEL, TEXT, TEXT_QUIET};
+use crate::present::palette::{ACCENT, CARD, FRAME, TEXT, TEXT_QUIET};
 use crate::present::view::View;
 
 /// Text sizes, in layout units: a layout unit is 1.3 pixels in a 1280 × 720 window, and 0.64 in a 640 × 360 one.
@@ -23,6 +24,8 @@ const ADJUSTER_WIDTH: f32 = 44.0;
 pub(super) const GAP: f32 = 8.0;
 /// Space between a screen and the window's edge.
 const EDGE: f32 = 14.0;
+/// Width of the network overlay with its distance from the window's edge: 40 characters of its text.
+const OVERLAY_WIDTH: f32 = 372.0;
 
 /// Everything below this belongs to the screen, and goes with it.
 #[derive(Component)]
@@ -70,6 +73,7 @@ pub(super) fn centred_label(text: impl AsRef<str>, size: f32, color: Color) -> i
 pub(super) fn root(screen: Screen) -> impl Bundle {
     (
         ScreenRoot,
+        MakesWay,
         Name::new(format!("{screen:?} screen")),
         Node {
             width: percent(100),
@@ -82,6 +86,29 @@ pub(super) fn root(screen: Screen) -> impl Bundle {
             ..default()
         },
     )
+}
+
+/// Makes way for the network overlay.
+#[derive(Component)]
+pub(super) struct MakesWay;
+
+/// Moves a screen out of the way of the network overlay, which stands at the lower left: to the right of it, or above it where the
+/// window is higher than wide.
+pub(super) fn make_way(
+    overlay: Res<OverlayState>,
+    view: Res<View>,
+    mut nodes: Query<&mut Node, With<MakesWay>>,
+) {
+    let (left, justify_content) = match (overlay.is_open, view.is_tall()) {
+        (true, false) => (px(OVERLAY_WIDTH), JustifyContent::Center),
+        (true, true) => (px(EDGE), JustifyContent::FlexStart),
+        (false, _) => (px(EDGE), JustifyContent::Center),
+    };
+    for mut node in &mut nodes {
+        if (node.padding.left, node.justify_content) != (left, justify_content) {
+            (node.padding.left, node.justify_content) = (left, justify_content);
+        }
+    }
 }
 
 /// As wide as this many layout units, or as the window where that is narrower.
@@ -100,10 +127,11 @@ pub(super) fn fit_widths(view: Res<View>, mut nodes: Query<(&AtMost, &mut Node)>
     }
 }
 
-/// A framed column on a dark ground.
+/// A framed column on a dark ground. It may stand where the network overlay is open, and is never covered by it.
 pub(super) fn panel(width: f32) -> impl Bundle {
     (
         AtMost(width),
+        GlobalZIndex(NetcodeOverlayPlugin::Z_INDEX + 1),
         Node {
             width: px(width),
             flex_direction: FlexDirection::Column,
@@ -114,7 +142,7 @@ pub(super) fn panel(width: f32) -> impl Bundle {
             border_radius: BorderRadius::all(px(10)),
             ..default()
         },
-        BackgroundColor(PANEL),
+        BackgroundColor(CARD),
         BorderColor::all(FRAME),
     )
 }
@@ -197,6 +225,35 @@ pub(super) fn set_text(text: &mut Mut<Text>, new: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_covers_a_card_and_nothing_shines_through() {
+        let mut world = World::new();
+        let card = world.spawn(panel(560.0)).id();
+        let depth = world.get::<GlobalZIndex>(card).map_or(0, |index| index.0);
+        assert!(depth > NetcodeOverlayPlugin::Z_INDEX, "{depth}");
+        let ground = world.get::<BackgroundColor>(card).map_or(0.0, |ground| ground.0.alpha());
+        assert!(ground >= 1.0, "{ground}");
+    }
+
+    #[test]
+    fn a_card_stands_beside_the_overlay_or_above_it() {
+        let mut app = App::new();
+        app.init_resource::<OverlayState>().init_resource::<View>().add_systems(Update, make_way);
+        let page = app.world_mut().spawn(root(Screen::Trouble)).id();
+        let mut place = |is_open, window: Vec2| {
+            app.world_mut().resource_mut::<OverlayState>().is_open = is_open;
+            app.world_mut().resource_mut::<View>().window = window;
+            app.update();
+            let node = app.world().get::<Node>(page).unwrap();
+            (node.padding.left, node.justify_content)
+        };
+        let (wide, tall) = (Vec2::new(1280.0, 720.0), Vec2::new(390.0, 844.0));
+        assert_eq!(place(false, wide), (px(EDGE), JustifyContent::Center));
+        assert_eq!(place(true, wide), (px(OVERLAY_WIDTH), JustifyContent::Center));
+        assert_eq!(place(true, tall), (px(EDGE), JustifyContent::FlexStart));
+        assert_eq!(place(false, tall), (px(EDGE), JustifyContent::Center));
+    }
 
     #[test]
     fn text_from_strangers_is_reduced_to_what_the_font_has() {

@@ -31,9 +31,14 @@ const PRESET_KEYS: [KeyCode; 6] = [
 /// Draws the network overlay: F3 opens and closes it, keys 1 to 6 choose a network preset while it is open.
 ///
 /// Needs Bevy's UI and keyboard input, as `DefaultPlugins` brings them. Set [`OverlayState`] to bind other keys, and
-/// while text is typed.
+/// while text is typed. What must not be covered has a `GlobalZIndex` above [`Z_INDEX`](Self::Z_INDEX).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NetcodeOverlayPlugin;
+
+impl NetcodeOverlayPlugin {
+    /// The `GlobalZIndex` of the overlay: above what a game draws without thinking of it, with space for dialogs above that.
+    pub const Z_INDEX: i32 = 1_000_000;
+}
 
 impl Plugin for NetcodeOverlayPlugin {
     fn build(&self, app: &mut App) {
@@ -103,7 +108,7 @@ fn open_or_close(
                 ..Node::default()
             },
             BackgroundColor(Color::srgba(0.0, 0.02, 0.05, 0.85)),
-            GlobalZIndex(i32::MAX),
+            GlobalZIndex(NetcodeOverlayPlugin::Z_INDEX),
         ));
     }
 }
