@@ -11,6 +11,11 @@ pub(crate) const CAN_QUIT: bool = true;
 /// Whether others can join a server that runs in the game.
 pub(crate) const CAN_HOST: bool = true;
 
+/// Whether fingers are the usual way to point here: only in the browser of a phone or a tablet.
+pub(crate) fn is_touch_first() -> bool {
+    false
+}
+
 /// Puts `text` onto the clipboard; whether it is there now.
 pub(crate) fn copy_text(clipboard: &mut Clipboard, text: &str) -> Option<bool> {
     Some(clipboard.set_text(text).is_ok())

@@ -93,6 +93,18 @@ pub(crate) fn invitation(address: &RoomAddress, server: &str) -> String {
     text(&call("link", &[&address.within(server)])).unwrap_or_else(|| address.url())
 }
 
+/// Whether fingers are the usual way to point here, as on a phone.
+pub(crate) fn is_touch_first() -> bool {
+    let window = js_sys::global();
+    let Ok(Ok(ask)) = Reflect::get(&window, &"matchMedia".into()).map(JsCast::dyn_into::<Function>)
+    else {
+        return false;
+    };
+    let answer = ask.call1(&window, &"(pointer: coarse)".into());
+    let matches = answer.and_then(|answer| Reflect::get(&answer, &"matches".into()));
+    matches.is_ok_and(|matches| matches.is_truthy())
+}
+
 /// Calls a function of the page.
 fn call(function: &str, arguments: &[&str]) -> JsValue {
     let page = Reflect::get(&js_sys::global(), &"page".into()).unwrap_or(JsValue::UNDEFINED);

@@ -6,6 +6,7 @@ use netcode::{LobbyPeer, OverlayState, RosterSeat};
 
 use super::flow::Journey;
 use super::focus::Item;
+use super::hints::{DESYNC, Device, LEAVE_MATCH};
 use super::widgets::{
     HUGE, LARGE, NORMAL, SMALL, ScreenRoot, centred_label, label, set_text, shortened, spawn_item,
 };
@@ -105,13 +106,14 @@ fn spawn_score_line(page: &mut ChildSpawnerCommands, roster: &Roster, is_tall: b
         line.spawn(Node { column_gap: px(12), align_items: AlignItems::Center, ..default() })
             .with_children(|right| {
                 right.spawn((RoundText, label("", SMALL, TEXT_QUIET)));
-                let item = spawn_item(right, Item { choice: Choice::Leave, order: 0 }, "Esc");
-                right.commands().entity(item).insert(Node {
+                let item = spawn_item(right, Item { choice: Choice::Leave, order: 0 }, " ");
+                let node = Node {
                     padding: UiRect::axes(px(10), px(4)),
                     border: UiRect::all(px(1)),
                     border_radius: BorderRadius::all(px(6)),
                     ..default()
-                });
+                };
+                right.commands().entity(item).insert((LEAVE_MATCH, node));
             });
     });
 }
@@ -276,7 +278,7 @@ pub(super) fn refresh_banner(
 pub(super) fn refresh_notice(
     lobby: Res<Lobby>,
     stats: Res<SessionStats>,
-    journey: Res<Journey>,
+    (journey, device): (Res<Journey>, Res<Device>),
     overlay: Res<OverlayState>,
     state: Option<Res<MatchState>>,
     mut boxes: Query<&mut Visibility, With<NoticeBox>>,
@@ -288,7 +290,7 @@ pub(super) fn refresh_notice(
     };
     let (quiet, away) = (names(|peer| peer.quiet), names(|peer| peer.away));
     let (line, color) = if stats.desyncs > 0 {
-        ("The machines disagree about this match. Press F3 for details.".to_owned(), DANGER)
+        (DESYNC.on(*device).to_owned(), DANGER)
     } else if !quiet.is_empty() && journey.address().is_some() {
         (format!("Waiting for {}...", quiet.join(" and ")), WARNING)
     } else if !away.is_empty() && journey.address().is_some() {

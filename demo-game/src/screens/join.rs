@@ -5,6 +5,7 @@ use netcode::{ListRooms, Place, RoomList, RoomListing, RoomPhase};
 
 use super::flow::{Journey, Settings};
 use super::focus::{Field, Item};
+use super::hints::{IN_FIELD, hint_in};
 use super::lobby::sentence;
 use super::room::RoomError;
 use super::widgets::{
@@ -76,7 +77,7 @@ pub(super) fn build(
     commands.spawn(root(Screen::Join)).with_children(|page| {
         page.spawn(panel(620.0)).with_children(|panel| {
             panel.spawn(label("Find a room", LARGE, TEXT));
-            panel.spawn(hint("Type a code or an address, or paste a link."));
+            panel.spawn(hint_in(IN_FIELD));
             let field = spawn_item(panel, Item { choice: Choice::JoinTyped, order: 0 }, "");
             panel.commands().entity(field).insert(Field {
                 caption: "",

@@ -5,9 +5,10 @@ use netcode::prelude::*;
 use netcode::{Room, Route};
 
 use super::focus::{Field, Item};
+use super::hints::{IN_LOBBY, hint_in};
 use super::widgets::{
-    GAP, ItemLabel, LARGE, NORMAL, SMALL, centred_label, divider, hint, label, panel, root,
-    set_text, shortened, spawn_item,
+    GAP, ItemLabel, LARGE, NORMAL, SMALL, centred_label, divider, label, panel, root, set_text,
+    shortened, spawn_item,
 };
 use super::{Choice, Journey, Screen, Settings, owner};
 use crate::platform;
@@ -122,10 +123,7 @@ pub(super) fn build(
         });
         // A host has more to read, and less room for it.
         if journey.host.is_none() {
-            page.spawn((
-                hint("Esc leaves the room"),
-                Node { margin: UiRect::top(px(GAP)), ..default() },
-            ));
+            page.spawn((hint_in(IN_LOBBY), Node { margin: UiRect::top(px(GAP)), ..default() }));
         }
     });
 }

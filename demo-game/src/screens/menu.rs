@@ -3,8 +3,9 @@
 use bevy::prelude::*;
 
 use super::focus::{Field, Focus, Item};
+use super::hints::{Device, HOW_MANY_BOTS, IN_MENU, OWN_NAME, TWO_HERE, Words, hint_in};
 use super::widgets::{
-    AdjustedText, AtMost, GAP, SMALL, hint, label, root, set_text, spawn_adjuster, spawn_item,
+    AdjustedText, AtMost, GAP, SMALL, label, root, set_text, spawn_adjuster, spawn_item,
 };
 use super::{Choice, Screen, Settings, title};
 use crate::platform;
@@ -53,10 +54,7 @@ pub(super) fn build(
             label("", SMALL, TEXT_QUIET),
             TextLayout::justify(Justify::Center),
         ));
-        page.spawn((
-            hint("Arrows and Enter, mouse, gamepad or touch   F3 network   M mute"),
-            TextLayout::justify(Justify::Center),
-        ));
+        page.spawn((hint_in(IN_MENU), TextLayout::justify(Justify::Center)));
     });
 }
 
@@ -103,7 +101,7 @@ fn adjusted_text(choice: Choice) -> Option<String> {
 /// What is adjusted, and the explanation of what has the focus.
 pub(super) fn refresh(
     settings: Res<Settings>,
-    focus: Res<Focus>,
+    (focus, device): (Res<Focus>, Res<Device>),
     mut items: Query<&mut Item>,
     mut texts: Query<(&mut Text, &ChildOf), (With<AdjustedText>, Without<Explanation>)>,
     mut explanation: Query<&mut Text, With<Explanation>>,
@@ -126,25 +124,31 @@ pub(super) fn refresh(
     }
     let focused = focus.entity.and_then(|entity| items.get(entity).ok()).map(|item| item.choice);
     if let Ok(mut text) = explanation.single_mut() {
-        set_text(&mut text, focused.map_or("", explain));
+        set_text(&mut text, focused.map_or("", |choice| explain(choice).on(*device)));
     }
 }
 
-fn explain(choice: Choice) -> &'static str {
+fn explain(choice: Choice) -> Words {
     match choice {
         Choice::PlayOnline { is_public: false } => {
-            "Opens a room with a link to share. < and > make it public."
+            Words::same("Opens a room with a link to share. < and > make it public.")
         }
-        Choice::PlayOnline { is_public: true } => "Opens a room that everybody finds in the list.",
-        Choice::OpenJoin => {
-            "Lists public rooms, and takes the code or the link that a friend gave you."
+        Choice::PlayOnline { is_public: true } => {
+            Words::same("Opens a room that everybody finds in the list.")
         }
-        Choice::QuickMatch(_) => "Plays whoever else looks for a match of so many right now.",
-        Choice::Host => "Opens a room on this machine, for players in the same network.",
-        Choice::PlayHere => "One flies with W A D and Space, the other with the arrows and Enter.",
-        Choice::AgainstBots(_) => "Left and right, or < and >, choose how many.",
-        Choice::Rename => "Type the name that others see.",
-        Choice::Quit => "Until next time.",
-        _ => "",
+        Choice::OpenJoin => Words::same(
+            "Lists public rooms, and takes the code or the link that a friend gave you.",
+        ),
+        Choice::QuickMatch(_) => {
+            Words::same("Plays whoever else looks for a match of so many right now.")
+        }
+        Choice::Host => {
+            Words::same("Opens a room on this machine, for players in the same network.")
+        }
+        Choice::PlayHere => TWO_HERE,
+        Choice::AgainstBots(_) => HOW_MANY_BOTS,
+        Choice::Rename => OWN_NAME,
+        Choice::Quit => Words::same("Until next time."),
+        _ => Words::same(""),
     }
 }

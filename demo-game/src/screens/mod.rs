@@ -2,6 +2,7 @@
 
 mod flow;
 mod focus;
+mod hints;
 mod hud;
 mod join;
 mod lobby;
@@ -200,6 +201,7 @@ impl Plugin for ScreensPlugin {
         app.init_resource::<Screen>()
             .init_resource::<Journey>()
             .init_resource::<focus::Focus>()
+            .init_resource::<hints::Device>()
             .init_resource::<join::ShownRooms>()
             .add_message::<Chosen>()
             .add_message::<FocusMoved>()
@@ -210,6 +212,7 @@ impl Plugin for ScreensPlugin {
                 Update,
                 (
                     (
+                        hints::note_device,
                         focus::keep_focus,
                         focus::type_text,
                         focus::move_focus.run_if(not(resource_equals(Screen::Match))),
@@ -246,7 +249,8 @@ impl Plugin for ScreensPlugin {
                         .run_if(resource_changed::<Screen>)
                         .in_set(Build),
                     (
-                        (focus::show_focus, widgets::fit_widths, widgets::make_way),
+                        (hints::word_hints, focus::show_focus).chain(),
+                        (widgets::fit_widths, widgets::make_way),
                         menu::refresh.run_if(resource_equals(Screen::Menu)),
                         join::refresh.run_if(resource_equals(Screen::Join)),
                         (lobby::auto_ready, owner::note_denials, lobby::refresh, owner::refresh)

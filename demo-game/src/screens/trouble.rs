@@ -4,8 +4,9 @@ use bevy::prelude::*;
 
 use super::flow::Game;
 use super::focus::Item;
+use super::hints::{IN_TROUBLE, hint_in};
 use super::lobby::sentence;
-use super::widgets::{LARGE, NORMAL, SMALL, hint, label, panel, root, spawn_item};
+use super::widgets::{LARGE, NORMAL, SMALL, label, panel, root, spawn_item};
 use super::{Choice, Journey, RoomAddress, Screen};
 use crate::present::palette::{DANGER, TEXT};
 
@@ -37,7 +38,7 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, journey: Res<Jo
                 order += 1;
             }
             spawn_item(panel, Item { choice: Choice::Leave, order }, "Menu");
-            panel.spawn(hint("Enter chooses, Esc goes to the menu"));
+            panel.spawn(hint_in(IN_TROUBLE));
         });
     });
 }

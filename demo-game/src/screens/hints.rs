@@ -1,0 +1,175 @@
+//! Words that depend on what the player plays with: keys have names, fingers need none.
+
+use bevy::prelude::*;
+
+use super::focus::Item;
+use super::widgets::{ItemLabel, hint, set_text};
+use crate::platform;
+
+/// What the player used last; before that, what the platform suggests.
+#[derive(Resource, Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Device {
+    /// Keys, and mouse or gamepad.
+    Keyboard,
+    /// Fingers on a screen.
+    Touch,
+}
+
+impl FromWorld for Device {
+    fn from_world(_world: &mut World) -> Self {
+        if platform::is_touch_first() { Self::Touch } else { Self::Keyboard }
+    }
+}
+
+/// One hint in two wordings. On a text it sets that text, on an item its label.
+#[derive(Component, Clone, Copy, Debug)]
+pub(super) struct Words {
+    keyboard: &'static str,
+    touch: &'static str,
+}
+
+/// Below the menu.
+pub(super) const IN_MENU: Words =
+    Words::new("Arrows and Enter, mouse or gamepad   F3 network   M mute", "Tap to choose");
+/// Above the field for a code.
+pub(super) const IN_FIELD: Words = Words::new(
+    "Type a code or an address, or paste a link.",
+    "Tap the line to enter a code, an address or a link.",
+);
+/// Below the lobby. A finger has the button.
+pub(super) const IN_LOBBY: Words = Words::new("Esc leaves the room", "");
+/// Below what went wrong. A finger has the buttons.
+pub(super) const IN_TROUBLE: Words = Words::new("Enter chooses, Esc goes to the menu", "");
+/// The button that leaves a match.
+pub(super) const LEAVE_MATCH: Words = Words::new("Esc", "Leave");
+/// Two players on one machine.
+pub(super) const TWO_HERE: Words = Words::new(
+    "One flies with W A D and Space, the other with the arrows and Enter.",
+    "For two players who share a keyboard.",
+);
+/// How many bots.
+pub(super) const HOW_MANY_BOTS: Words =
+    Words::new("Left and right, or < and >, choose how many.", "< and > choose how many.");
+/// The player's own name.
+pub(super) const OWN_NAME: Words =
+    Words::new("Type the name that others see.", "Tap to change the name that others see.");
+/// The match has come apart.
+pub(super) const DESYNC: Words = Words::new(
+    "The machines disagree about this match. Press F3 for details.",
+    "The machines disagree about this match.",
+);
+
+impl Words {
+    pub(super) const fn new(keyboard: &'static str, touch: &'static str) -> Self {
+        Self { keyboard, touch }
+    }
+
+    /// The same, whatever the player plays with.
+    pub(super) const fn same(words: &'static str) -> Self {
+        Self::new(words, words)
+    }
+
+    /// The wording for that device.
+    pub(super) const fn on(self, device: Device) -> &'static str {
+        match device {
+            Device::Keyboard => self.keyboard,
+            Device::Touch => self.touch,
+        }
+    }
+}
+
+/// A quiet line that explains.
+pub(super) fn hint_in(words: Words) -> impl Bundle {
+    (words, hint(words.keyboard))
+}
+
+/// Notes what the player uses. The mouse tells nothing: browsers also move it for fingers.
+pub(super) fn note_device(
+    keys: Res<ButtonInput<KeyCode>>,
+    touches: Res<Touches>,
+    mut device: ResMut<Device>,
+) {
+    if touches.iter_just_pressed().next().is_some() {
+        device.set_if_neq(Device::Touch);
+    } else if keys.get_just_pressed().next().is_some() {
+        device.set_if_neq(Device::Keyboard);
+    }
+}
+
+/// Words all hints for the device in use.
+pub(super) fn word_hints(
+    device: Res<Device>,
+    mut texts: Query<(&Words, &mut Text)>,
+    items: Query<(&Words, &Children), With<Item>>,
+    mut labels: Query<&mut Text, (With<ItemLabel>, Without<Words>)>,
+) {
+    for (words, mut text) in &mut texts {
+        set_text(&mut text, words.on(*device));
+    }
+    for (words, children) in &items {
+        for child in children {
+            if let Ok(mut text) = labels.get_mut(*child) {
+                set_text(&mut text, words.on(*device));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bevy::input::touch::{TouchPhase, touch_screen_input_system};
+
+    use super::*;
+
+    /// What a phone does not have.
+    const KEYS: [&str; 10] =
+        ["Esc", "Enter", "F3", "Space", "arrow", "Arrow", "Left and right", "Type", "mouse", "M "];
+
+    #[test]
+    fn fingers_are_told_of_no_key() {
+        let all = [
+            IN_MENU,
+            IN_FIELD,
+            IN_LOBBY,
+            IN_TROUBLE,
+            LEAVE_MATCH,
+            TWO_HERE,
+            HOW_MANY_BOTS,
+            OWN_NAME,
+            DESYNC,
+        ];
+        for words in all {
+            let touch = words.on(Device::Touch);
+            assert!(KEYS.iter().all(|key| !touch.contains(key)), "{touch}");
+            assert_ne!(touch, words.on(Device::Keyboard), "then it is no hint in two wordings");
+        }
+    }
+
+    #[test]
+    fn hints_follow_the_device_that_was_used_last() {
+        let mut app = App::new();
+        app.init_resource::<Touches>()
+            .init_resource::<ButtonInput<KeyCode>>()
+            .insert_resource(Device::Keyboard)
+            .add_message::<TouchInput>()
+            .add_systems(Update, (touch_screen_input_system, note_device, word_hints).chain());
+        let world = app.world_mut();
+        let window = world.spawn_empty().id();
+        let line = world.spawn(hint_in(IN_LOBBY)).id();
+        let text = world.spawn((ItemLabel, Text::default())).id();
+        let choice = crate::screens::Choice::Leave;
+        world.spawn((LEAVE_MATCH, Item { choice, order: 0 })).add_child(text);
+        let shown = |app: &mut App| {
+            app.update();
+            [line, text].map(|entity| app.world().get::<Text>(entity).unwrap().0.clone())
+        };
+        let (by_key, by_finger) = (["Esc leaves the room", "Esc"], ["", "Leave"]);
+        assert_eq!(shown(&mut app), by_key);
+        let (phase, position, force) = (TouchPhase::Started, Vec2::ZERO, None);
+        app.world_mut().write_message(TouchInput { phase, position, window, force, id: 1 });
+        assert_eq!(shown(&mut app), by_finger);
+        assert_eq!(shown(&mut app), by_finger, "until something else is used");
+        app.world_mut().resource_mut::<ButtonInput<KeyCode>>().press(KeyCode::KeyW);
+        assert_eq!(shown(&mut app), by_key);
+    }
+}
