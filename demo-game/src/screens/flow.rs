@@ -9,6 +9,7 @@ use super::focus::{Field, Item};
 use super::join::ShownRooms;
 use super::owner::DeniedNow;
 use super::room::{RoomAddress, RoomError, RoomKind};
+use super::trouble::Trouble;
 use super::{Choice, Chosen, Screen};
 use crate::bots::Bots;
 use crate::platform;
@@ -50,7 +51,7 @@ pub(crate) struct Journey {
     /// The server of the room, if it runs here; it stops when this goes.
     pub(super) host: Option<platform::Host>,
     /// What went wrong, for the trouble screen.
-    pub(crate) trouble: Option<String>,
+    pub(super) trouble: Option<Trouble>,
     /// The last match, for the results.
     pub(crate) outcome: Option<Outcome>,
     /// Be ready by itself as soon as this many players are in the room; no longer set once that is done.
@@ -138,7 +139,7 @@ pub(super) fn enter_by_link(mut commands: Commands, settings: Res<Settings>, mut
     match RoomAddress::parse(room, &settings.server) {
         Ok(address) => go.join(&mut commands, &settings, address),
         Err(error) => {
-            go.journey.trouble = Some(error.to_string());
+            go.journey.trouble = Some(Trouble::new(None, &SessionState::Offline, &error));
             *go.screen = Screen::Trouble;
         }
     }
@@ -194,8 +195,9 @@ impl Go<'_> {
                 self.join(commands, settings, address);
             }
             Err(error) => {
-                let (game, trouble) = (Some(Game::Host), Some(error.to_string()));
-                *self.journey = Journey { game, trouble, ..default() };
+                let game = Some(Game::Host);
+                let trouble = Trouble::new(game.as_ref(), &SessionState::Offline, &error);
+                *self.journey = Journey { game, trouble: Some(trouble), ..default() };
                 *self.screen = Screen::Trouble;
             }
         }
@@ -263,7 +265,8 @@ pub(super) fn follow_session(mut changes: MessageReader<SessionChanged>, mut go:
             }
             SessionState::Ended(_) if *go.screen == Screen::Results => continue,
             SessionState::Ended(reason) => {
-                go.journey.trouble = Some(reason.to_string());
+                let trouble = Trouble::new(go.journey.game.as_ref(), from, reason);
+                go.journey.trouble = Some(trouble);
                 Screen::Trouble
             }
             // The results stay until the player has seen them.
