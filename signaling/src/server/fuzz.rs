@@ -12,7 +12,10 @@ use std::{
 };
 
 use serde_json::value::RawValue;
-use tokio::sync::oneshot::{Receiver, error::TryRecvError};
+use tokio::{
+    sync::oneshot::{Receiver, error::TryRecvError},
+    time::Instant,
+};
 use uuid::Uuid;
 
 use super::{
@@ -50,6 +53,8 @@ const DEAF: u64 = 3;
 const GRACE: u64 = 3000;
 /// The time between two lines.
 const LINE: u64 = 1000;
+/// When every newcomer has stayed for long enough for the others to be told.
+const LATER: Duration = Duration::from_secs(3_600);
 
 /// A client as the server sees it.
 struct Client {
@@ -238,6 +243,8 @@ impl Scene {
             assert!(!FRIENDS.contains(&client.visit.peer), "nobody sends off who reads");
             at_once(self.hub.leave(&client.visit, Parting::Left, self.now));
         }
+        // Whoever came has stayed for long enough.
+        self.local.introduce(Instant::now() + LATER);
         self.listen(None);
         assert_eq!(self.local.count(), self.clients.len(), "who is here is connected");
         assert!(self.clients.len() <= MAX_PEERS);

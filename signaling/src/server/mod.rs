@@ -13,6 +13,7 @@ mod files;
 pub mod fuzz;
 mod http;
 mod hub;
+mod introductions;
 mod local;
 mod metrics;
 mod outbox;
@@ -78,6 +79,9 @@ use self::{
 
 /// How often places are given up that were kept for long enough: a second more or less makes no difference to anybody.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether newcomers have stayed for long enough, while there are any: a part of that time.
+const INTRODUCE_EVERY: Duration = Duration::from_millis(50);
 
 /// How long connections have to end once the server is told to stop; with it the process is gone within two seconds.
 const STOP_GRACE: Duration = Duration::from_millis(1500);
@@ -194,6 +198,7 @@ impl Server {
         });
         info!("started");
         let ticking = tokio::spawn(tick(Arc::clone(&shared)));
+        let introducing = tokio::spawn(introduce(Arc::clone(&shared)));
         if shared.config.stun_servers.is_empty() && shared.config.turn_servers.is_empty() {
             info!(
                 "no STUN or TURN server is set: peers behind different routers will not find each other"
@@ -225,6 +230,7 @@ impl Server {
             debug!("some connections did not end in time");
         }
         ticking.abort();
+        introducing.abort();
         info!("stopped");
     }
 }
@@ -271,6 +277,16 @@ async fn tick(shared: Arc<Shared>) {
     loop {
         sleep(TICK).await;
         shared.hub.tick(unix_millis()).await;
+    }
+}
+
+/// Tells peers of newcomers to their rooms, as long as the server runs.
+async fn introduce(shared: Arc<Shared>) {
+    loop {
+        shared.hub.newcomer_waits().await;
+        while shared.hub.introduce(Instant::now()) {
+            sleep(INTRODUCE_EVERY).await;
+        }
     }
 }
 

@@ -6,6 +6,8 @@
 mod absence;
 mod entering;
 #[cfg(test)]
+mod introduction_tests;
+#[cfg(test)]
 mod list_tests;
 #[cfg(test)]
 mod tests;
@@ -18,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Mutex as Turns;
+use tokio::{sync::Mutex as Turns, time::Instant};
 use tungstenite::Utf8Bytes;
 
 use self::absence::Waiting;
@@ -139,6 +141,16 @@ impl Hub {
     /// What a token proves.
     pub(crate) fn read_token(&self, token: &str, peer: PeerId, now: u64) -> Option<Resume> {
         self.signer.read(token, peer, now)
+    }
+
+    /// Resolves once somebody came of whom others here are to be told.
+    pub(crate) async fn newcomer_waits(&self) {
+        self.local.newcomer_waits().await;
+    }
+
+    /// Tells peers of newcomers that have stayed for long enough. Returns whether there may be more to be told soon.
+    pub(crate) fn introduce(&self, now: Instant) -> bool {
+        self.local.introduce(now)
     }
 
     /// Does what a peer asks for in its room, or tells it why not.
