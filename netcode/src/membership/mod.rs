@@ -14,6 +14,7 @@ pub(crate) mod lineup;
 mod link;
 mod lobby;
 mod measures;
+mod meeting;
 mod outgoing;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod properties;

@@ -16,6 +16,7 @@ mod rooms;
 mod seeds;
 mod stock_clients;
 mod timing;
+mod visitors;
 
 // The server's own tests start Redis as well.
 #[expect(dead_code, reason = "here Redis is killed, but never only halted")]

@@ -4,7 +4,6 @@ use std::{pin::Pin, time::Duration};
 
 use futures::{SinkExt, StreamExt};
 use pharos::{Events, Filter, Observable};
-use send_wrapper::SendWrapper;
 use ws_stream_wasm::{WsEvent, WsMessage, WsMeta, WsStream};
 
 use super::{Closing, Incoming};
@@ -53,11 +52,11 @@ impl Socket {
 /// A page cannot be held up.
 pub(in crate::transport) fn hold_up(_: Duration, _: impl Fn(Duration) -> bool) {}
 
-/// A future that is polled now and then. A page has one thread, so it may well be sent to another.
-pub(in crate::transport) type Kept<T> = SendWrapper<Pin<Box<dyn Future<Output = T>>>>;
+/// A future that is polled now and then.
+pub(in crate::transport) type Kept<T> = Pin<Box<dyn Future<Output = T>>>;
 
 pub(in crate::transport) fn keep<T>(future: impl Future<Output = T> + 'static) -> Kept<T> {
-    SendWrapper::new(Box::pin(future))
+    Box::pin(future)
 }
 
 /// Runs what a room takes between the frames of the page.

@@ -75,6 +75,27 @@ impl Drop for Socket {
     }
 }
 
+/// The peer connections of one socket. They close when they are dropped, so there is nothing to be done about them.
+#[derive(Debug)]
+pub(in crate::transport) struct Connections;
+
+impl Connections {
+    /// None yet. That they lead through TURN servers alone is seen to where candidates are read.
+    pub(in crate::transport) fn new(_is_relay_only: bool) -> Self {
+        Self
+    }
+
+    /// Notes the connections that this makes.
+    pub(in crate::transport) fn note<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        work()
+    }
+}
+
+/// Whether there may be another peer connection. A system says so when it is asked for one.
+pub(in crate::transport) fn has_connections_left() -> bool {
+    true
+}
+
 /// Holds up this thread until that is so after the time that it is told, but for no more than about `at_most`.
 pub(in crate::transport) fn hold_up(at_most: Duration, is_so: impl Fn(Duration) -> bool) {
     let mut waited = Duration::ZERO;

@@ -1,121 +1,46 @@
 //! Our way to the signaling server, in place of matchbox's own.
 //!
-//! Once connected it never fails: a lost server must not end a match that runs on data channels, and matchbox
-//! may panic where its signaller ends in the middle of a handshake. It connects again, as the same peer, for as long as somebody is
-//! connected who would miss us; without anybody the transport begins anew. It withholds `PeerLeft`, which only says that
-//! a peer's WebSocket closed, and a second `IdAssigned`, on which matchbox panics.
+//! Once connected it never fails: a lost server must not end a match that runs on data channels. It connects again, as the same peer,
+//! while somebody is connected who would miss us; without anybody the transport begins again. It decides what matchbox hears: of a
+//! peer only when that is to be met, and nothing of departures, which only say that a WebSocket closed.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    pin::pin,
+    task::{Context, Poll},
     time::Duration,
 };
 
 use futures::{
-    future::{Either, pending, select},
+    FutureExt, StreamExt,
+    channel::mpsc::UnboundedReceiver,
+    future::{pending, poll_fn, select},
     pin_mut,
 };
 use futures_timer::Delay;
-use matchbox_socket::{
-    PeerEvent, PeerId, PeerRequest, PeerSignal, SignalingError, Signaller, async_trait::async_trait,
-};
+use matchbox_socket::{PeerEvent, PeerId, PeerRequest, PeerSignal};
 use serde::Serialize;
-use signaling::{
-    ice_servers::{IceServers, Welcome},
-    lobby::{RoomEvent, RoomRequest, RoomState},
-    protocol::Refusal,
-};
+use signaling::lobby::{RoomEvent, RoomRequest, RoomState};
 
 use super::{
     MAX_PEERS, TransportError,
-    address::{as_member, is_elsewhere_each_time, opened_room, server_of},
-    platform::{Closing, Incoming, Kept, Socket, keep},
+    address::{as_member, is_elsewhere_each_time, opened_room},
+    entrance::{Entrance, backoff, is_kicked, try_again},
+    meetings::Meeting,
+    peer_sockets::PeerSockets,
+    platform::{self, Kept, Socket, keep},
     sdp::Candidates,
-    signals::{BadSignal, Signals},
-    watch::{PeerStep, Watch},
+    signals::{BadSignal, Incoming, Signals},
+    watch::{Errand, PeerStep, Watch, Work},
 };
-use crate::random;
 
-/// A server that has not answered by then will not; a player should be told rather than wait.
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-
-/// The first attempt to reach the server again comes about so soon, and later ones at most so far apart: a server restarts within
-/// seconds, and one that does not should not be asked all the time.
-const FIRST_RETRY: Duration = Duration::from_millis(500);
-const LAST_RETRY: Duration = Duration::from_secs(10);
+/// How often we say that we are there, as matchbox's clients do.
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
 
 /// A server that was told that we leave has so long to answer.
 const CLOSE_WITHIN: Duration = Duration::from_millis(500);
 
 /// Longest token that is kept: ten times what a server makes.
 const MAX_TOKEN_BYTES: usize = 4096;
-
-/// A WebSocket in a room, and what was said on the way in.
-pub(super) struct Entrance {
-    socket: Socket,
-    /// Who we are.
-    id: PeerId,
-    pub(super) ice_servers: IceServers,
-}
-
-/// Connects, and waits for the id: only with it are we in the room.
-pub(super) async fn enter(url: &str) -> Result<Entrance, TransportError> {
-    let unreachable = || TransportError::Unreachable { url: server_of(url).to_owned() };
-    let entering = async {
-        let mut socket = Socket::connect(url)
-            .await
-            .map_err(|refused| refused.map_or_else(unreachable, TransportError::Refused))?;
-        let mut ice_servers = IceServers::default();
-        loop {
-            match socket.next().await {
-                Incoming::Text(text) => {
-                    if let Ok(PeerEvent::IdAssigned(id)) = serde_json::from_str(&text) {
-                        return Ok(Entrance { socket, id, ice_servers });
-                    }
-                    if let Ok(Welcome::IceServers(told)) = serde_json::from_str(&text) {
-                        ice_servers = told;
-                    }
-                }
-                Incoming::Other => {}
-                Incoming::Closed(closing) if is_kicked(&closing) => {
-                    return Err(TransportError::Kicked);
-                }
-                Incoming::Closed(Closing { words: Some(words), .. }) => {
-                    return Err(TransportError::Refused(words));
-                }
-                Incoming::Closed(_) => return Err(unreachable()),
-            }
-        }
-    };
-    pin_mut!(entering);
-    match select(entering, Delay::new(CONNECT_WITHIN)).await {
-        Either::Left((result, _)) => result,
-        Either::Right(_) => Err(unreachable()),
-    }
-}
-
-/// Whether the owner of the room sent us off.
-fn is_kicked(closing: &Closing) -> bool {
-    closing.code == Some(Refusal::Kicked.close_code())
-}
-
-/// Connects after a while, and not before somebody is connected to us: without that, there is nobody to stay the same for.
-async fn try_again(url: String, wait: Duration, watch: Watch) -> Result<Entrance, TransportError> {
-    Delay::new(wait).await;
-    while watch.is_alone() {
-        Delay::new(FIRST_RETRY).await;
-    }
-    enter(&url).await
-}
-
-/// How long to wait before the next attempt: twice as long each time, and for everybody a little differently, so that not all
-/// peers of a server that restarts come at once. The address holds our secret key, which is random.
-pub(super) fn backoff(url: &str, tries: u32) -> Duration {
-    let mut seed = url
-        .bytes()
-        .fold(u64::from(tries), |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
-    let jitter = 0.5 + (random::next(&mut seed) >> 40) as f32 / (1u32 << 24) as f32;
-    (FIRST_RETRY * 2u32.saturating_pow(tries.min(16))).min(LAST_RETRY).mul_f32(jitter)
-}
 
 /// What we ask the server for beside what matchbox does.
 #[derive(Serialize)]
@@ -124,14 +49,27 @@ enum Request {
     Room(RoomRequest),
 }
 
-/// An attempt to reach the server again. Kept between polls, as matchbox drops what it waits for whenever it has to send.
+/// An attempt to reach the server again. Kept while other things are done.
 type Attempt = Kept<Result<Entrance, TransportError>>;
+
+/// What happened next.
+enum Step {
+    /// The server said something.
+    Heard(platform::Incoming),
+    /// An attempt to reach the server is over.
+    Tried,
+    /// matchbox has something to say.
+    Said(PeerRequest),
+    /// The transport wants something.
+    Wanted(Work),
+    /// It is time to say that we are there.
+    KeepAlive,
+}
 
 pub(super) struct RoomSignaller {
     url: String,
     socket: Option<Socket>,
-    /// Never locked: it makes the signaller `Sync`, as matchbox wants it, which a future need not be.
-    attempt: Mutex<Option<Attempt>>,
+    attempt: Option<Attempt>,
     tries: u32,
     /// Who we are.
     id: PeerId,
@@ -141,9 +79,9 @@ pub(super) struct RoomSignaller {
     away: Vec<PeerId>,
     /// Proof that we were here, by which we get our place again.
     token: Option<String>,
-    first: Option<PeerEvent>,
     watch: Watch,
     signals: Signals,
+    sockets: PeerSockets,
 }
 
 impl RoomSignaller {
@@ -153,6 +91,7 @@ impl RoomSignaller {
         entrance: Entrance,
         watch: Watch,
         candidates: Candidates,
+        sockets: PeerSockets,
     ) -> Self {
         let Entrance { socket, id, .. } = entrance;
         Self {
@@ -163,11 +102,11 @@ impl RoomSignaller {
             away: Vec::new(),
             url,
             socket: Some(socket),
-            attempt: Mutex::default(),
+            attempt: None,
             tries: 0,
-            first: Some(PeerEvent::IdAssigned(id)),
             watch,
             signals: Signals::new(candidates),
+            sockets,
         }
     }
 
@@ -177,21 +116,128 @@ impl RoomSignaller {
         Self {
             url: String::new(),
             socket: None,
-            attempt: Mutex::default(),
+            attempt: None,
             tries: 0,
             id: PeerId(uuid::Uuid::nil()),
             is_lasting: false,
             token: None,
             away: Vec::new(),
-            first: None,
             watch: Watch::default(),
             signals: Signals::new(candidates),
+            sockets: PeerSockets::new(matchbox_socket::RtcIceServerConfig::default()).0,
         }
     }
 
     /// What others get to see of a signal of ours, if anything.
     pub(super) fn outgoing(&mut self, to: PeerId, signal: PeerSignal) -> Option<PeerSignal> {
         self.signals.outgoing(to, signal)
+    }
+
+    /// Begins the handshakes with all who wait for one; what matchbox would hear.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn meet_all(&mut self) -> Vec<PeerEvent> {
+        let steps = self.watch.take_steps().into_iter();
+        let arrived = steps.filter(|(_, step)| *step == PeerStep::Arrived).map(|(peer, _)| peer);
+        arrived.filter_map(|peer| self.signals.begin(peer, true)).flatten().collect()
+    }
+
+    /// Does its work until the server was told that we leave. `requests` are what matchbox wants to say.
+    pub(super) async fn run(mut self, mut requests: UnboundedReceiver<PeerRequest>) {
+        let mut keep_alive = Delay::new(KEEP_ALIVE_EVERY);
+        loop {
+            match self.next_step(&mut requests, &mut keep_alive).await {
+                Step::Heard(platform::Incoming::Text(text)) => self.hear(&text),
+                Step::Heard(platform::Incoming::Other) | Step::Tried => {}
+                Step::Heard(platform::Incoming::Closed(closing)) if is_kicked(&closing) => {
+                    self.be_kicked();
+                }
+                Step::Heard(platform::Incoming::Closed(_)) => self.lose(),
+                Step::Said(request) => self.say(request).await,
+                Step::KeepAlive => {
+                    keep_alive.reset(KEEP_ALIVE_EVERY);
+                    self.say(PeerRequest::KeepAlive).await;
+                }
+                Step::Wanted(Work::Errand(Errand::Meet(meeting))) => self.meet(meeting),
+                Step::Wanted(Work::Errand(Errand::Forget(peer))) => self.forget(peer),
+                Step::Wanted(Work::Ask(request)) => self.ask(request).await,
+                Step::Wanted(Work::Leave) => return self.leave().await,
+            }
+        }
+    }
+
+    /// Waits for whatever comes first. What does not is not lost by that.
+    async fn next_step(
+        &mut self,
+        requests: &mut UnboundedReceiver<PeerRequest>,
+        keep_alive: &mut Delay,
+    ) -> Step {
+        let (watch, is_at_server) = (self.watch.clone(), self.socket.is_some());
+        let mut from_server = pin!(async {
+            match &mut self.socket {
+                Some(socket) => Step::Heard(socket.next().await),
+                None => {
+                    self.come_back().await;
+                    Step::Tried
+                }
+            }
+        });
+        let mut others = |context: &mut Context<'_>| {
+            if let Poll::Ready(work) = watch.poll_work(is_at_server, context) {
+                return Poll::Ready(Step::Wanted(work));
+            }
+            if let Poll::Ready(Some(request)) = requests.poll_next_unpin(context) {
+                return Poll::Ready(Step::Said(request));
+            }
+            keep_alive.poll_unpin(context).map(|()| Step::KeepAlive)
+        };
+        poll_fn(|context| match from_server.as_mut().poll(context) {
+            Poll::Ready(step) => Poll::Ready(step),
+            Poll::Pending => others(context),
+        })
+        .await
+    }
+
+    /// Tells the server what matchbox says, if others may see it.
+    async fn say(&mut self, request: PeerRequest) {
+        if self.watch.is_leaving() {
+            return;
+        }
+        let request = match request {
+            PeerRequest::Signal { receiver, data } => match self.outgoing(receiver, data) {
+                Some(data) => PeerRequest::Signal { receiver, data },
+                None => return,
+            },
+            PeerRequest::KeepAlive => request,
+        };
+        if let Some(socket) = &mut self.socket
+            && let Ok(text) = serde_json::to_string(&request)
+            && !socket.send(text).await
+        {
+            self.lose();
+        }
+    }
+
+    /// Begins the handshake with a peer, unless it has left by now.
+    fn meet(&mut self, Meeting { peer, is_fresh }: Meeting) {
+        let peer = PeerId(peer.0);
+        match self.signals.begin(peer, is_fresh) {
+            Some(events) => self.watch.hand_over(peer, self.sockets.open(peer, events)),
+            None => self.watch.note(peer, PeerStep::Left),
+        }
+    }
+
+    fn forget(&mut self, peer: PeerId) {
+        self.signals.forget(peer);
+        self.sockets.close(peer);
+    }
+
+    /// Passes on what the server wrote.
+    fn hear(&mut self, text: &str) {
+        if let Some(event) = self.read(text)
+            && let PeerEvent::Signal { sender, .. } = event
+        {
+            self.sockets.pass(sender, event);
+        }
     }
 
     /// What matchbox gets to see of what the server wrote, if anything.
@@ -227,10 +273,15 @@ impl RoomSignaller {
         let away: Vec<PeerId> = away.take(MAX_PEERS).map(|member| PeerId(member.id.0)).collect();
         for peer in &away {
             if !self.away.contains(peer) {
-                self.watch.note(*peer, PeerStep::Left);
+                self.watch.note(*peer, PeerStep::Missed);
             }
         }
         self.away = away;
+        // We may not have heard of a departure, as we were away ourselves.
+        self.signals.forget_waiting(|peer| {
+            let member = room.member(signaling::protocol::PeerId(peer.0));
+            member.is_none_or(|member| !member.is_here)
+        });
     }
 
     /// Where to come back to, and as whom; `None` if we would be somebody else there.
@@ -243,42 +294,38 @@ impl RoomSignaller {
 
     /// What matchbox gets to see of what the server says.
     fn follow(&mut self, event: PeerEvent) -> Option<PeerEvent> {
-        if let PeerEvent::NewPeer(peer) = event {
-            // It is at the server again, even if the next room we see is one in which it is missed once more.
-            self.away.retain(|away| *away != peer);
-        }
         match event {
             PeerEvent::PeerLeft(peer) => {
+                self.signals.forget_waiting(|other| other == peer);
                 self.watch.note(peer, PeerStep::Left);
                 None
             }
-            // It was away from the server, or we were; we have each other.
-            PeerEvent::NewPeer(peer) | PeerEvent::Signal { sender: peer, .. }
-                if self.watch.is_connected(peer) =>
-            {
-                self.watch.note(peer, PeerStep::Returned);
+            PeerEvent::NewPeer(peer) => {
+                // It is at the server again, even if the next room we see is one in which it is missed once more.
+                self.away.retain(|away| *away != peer);
+                if self.watch.is_connected(peer) {
+                    self.watch.note(peer, PeerStep::Returned);
+                } else if self.signals.arrive(peer) {
+                    self.watch.note(peer, PeerStep::Arrived);
+                }
                 None
             }
-            PeerEvent::NewPeer(peer) if self.signals.meet(peer) => {
-                self.watch.note(peer, PeerStep::Met);
-                Some(event)
+            // A second id would be no news.
+            PeerEvent::IdAssigned(_) => None,
+            // It was away from the server, or we were; we have each other.
+            PeerEvent::Signal { sender, .. } if self.watch.is_connected(sender) => {
+                self.watch.note(sender, PeerStep::Returned);
+                None
             }
-            PeerEvent::IdAssigned(_) | PeerEvent::NewPeer(_) => None,
             PeerEvent::Signal { sender, data } => {
                 let is_offer = matches!(data, PeerSignal::Offer(_));
                 match self.signals.incoming(sender, data) {
-                    Ok(Some(data)) => {
-                        if is_offer {
-                            self.watch.note(sender, PeerStep::Met);
-                        }
-                        Some(PeerEvent::Signal { sender, data })
-                    }
-                    Ok(None) => None,
-                    Err(BadSignal) => {
-                        self.watch.count_bad_signal();
-                        None
-                    }
+                    Ok(Incoming::Pass(data)) => return Some(PeerEvent::Signal { sender, data }),
+                    Ok(Incoming::Keep) if is_offer => self.watch.note(sender, PeerStep::Arrived),
+                    Ok(Incoming::Keep | Incoming::Drop) => {}
+                    Err(BadSignal) => self.watch.count_bad_signal(),
                 }
+                None
             }
         }
     }
@@ -299,7 +346,7 @@ impl RoomSignaller {
         self.watch.lose();
     }
 
-    /// Asks the server for something. Should this be dropped halfway it is asked for again, which is of no harm.
+    /// Asks the server for something.
     async fn ask(&mut self, request: RoomRequest) {
         let Some(socket) = &mut self.socket else { return };
         let is_sent = match serde_json::to_string(&Request::Room(request)) {
@@ -313,7 +360,7 @@ impl RoomSignaller {
         }
     }
 
-    /// Tells the server that we leave. Should this be dropped halfway it is told again, which is of no harm.
+    /// Tells the server that we leave.
     async fn leave(&mut self) {
         if let Some(socket) = &mut self.socket {
             let closing = socket.close();
@@ -321,8 +368,6 @@ impl RoomSignaller {
             select(closing, Delay::new(CLOSE_WITHIN)).await;
         }
         self.socket = None;
-        *self.attempt.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
-        self.give_up();
         self.watch.note_departure();
     }
 
@@ -337,7 +382,6 @@ impl RoomSignaller {
     /// Tries to reach the server once more. Should it be another one, which does not know us, we are done with it.
     async fn reconnect(&mut self, url: String) {
         let Self { attempt, tries, watch, .. } = self;
-        let attempt = attempt.get_mut().unwrap_or_else(PoisonError::into_inner);
         let running = attempt.get_or_insert_with(|| {
             keep(try_again(url.clone(), backoff(&url, *tries), watch.clone()))
         });
@@ -345,7 +389,7 @@ impl RoomSignaller {
         *attempt = None;
         self.tries += 1;
         match result {
-            // New passwords would be of no use: matchbox keeps those it has.
+            // New passwords would be of no use: the sockets keep those they have.
             Ok(Entrance { socket, id, .. }) if id == self.id => {
                 self.socket = Some(socket);
                 self.tries = 0;
@@ -366,69 +410,6 @@ impl Drop for RoomSignaller {
             && let Some(socket) = self.socket.take()
         {
             socket.break_off();
-        }
-    }
-}
-
-#[cfg_attr(not(target_arch = "wasm32"), async_trait)]
-#[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
-impl Signaller for RoomSignaller {
-    async fn send(&mut self, request: PeerRequest) -> Result<(), SignalingError> {
-        if self.watch.is_leaving() {
-            return Ok(());
-        }
-        let request = match request {
-            PeerRequest::Signal { receiver, data } => match self.outgoing(receiver, data) {
-                Some(data) => PeerRequest::Signal { receiver, data },
-                None => return Ok(()),
-            },
-            PeerRequest::KeepAlive => request,
-        };
-        if let Some(socket) = &mut self.socket
-            && let Ok(text) = serde_json::to_string(&request)
-            && !socket.send(text).await
-        {
-            self.lose();
-        }
-        Ok(())
-    }
-
-    async fn next_message(&mut self) -> Result<PeerEvent, SignalingError> {
-        if let Some(first) = self.first.take() {
-            return Ok(first);
-        }
-        loop {
-            let Some(socket) = &mut self.socket else {
-                if self.watch.is_leaving() {
-                    self.leave().await;
-                    return pending().await;
-                }
-                let watch = self.watch.clone();
-                let (returning, leaving) = (self.come_back(), watch.leaving());
-                pin_mut!(returning, leaving);
-                select(returning, leaving).await;
-                continue;
-            };
-            let step = {
-                let (incoming, ask) = (socket.next(), self.watch.next_ask());
-                pin_mut!(incoming, ask);
-                match select(incoming, ask).await {
-                    Either::Left((incoming, _)) => Either::Left(incoming),
-                    Either::Right((ask, _)) => Either::Right(ask),
-                }
-            };
-            match step {
-                Either::Left(Incoming::Text(text)) => {
-                    if let Some(event) = self.read(&text) {
-                        return Ok(event);
-                    }
-                }
-                Either::Left(Incoming::Other) => {}
-                Either::Left(Incoming::Closed(closing)) if is_kicked(&closing) => self.be_kicked(),
-                Either::Left(Incoming::Closed(_)) => self.lose(),
-                Either::Right(Some(request)) => self.ask(request).await,
-                Either::Right(None) => self.leave().await,
-            }
         }
     }
 }

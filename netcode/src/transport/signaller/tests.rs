@@ -1,17 +1,11 @@
 //! What the signaller makes of what the server says.
 
-use futures::FutureExt;
-use signaling::lobby::{Place, RoomMember};
+use signaling::{
+    lobby::{Place, RoomMember},
+    protocol::Refusal,
+};
 
 use super::*;
-
-#[test]
-fn attempts_come_ever_later_and_not_all_at_once() {
-    let wait = |tries| backoff("ws://host/room?key=1", tries);
-    assert!(wait(0) >= FIRST_RETRY / 2 && wait(0) <= FIRST_RETRY.mul_f32(1.5));
-    assert!(wait(3) > wait(0) && wait(1000) <= LAST_RETRY.mul_f32(1.5));
-    assert_ne!(wait(3), backoff("ws://host/room?key=2", 3));
-}
 
 #[test]
 fn who_was_given_a_token_comes_back_by_it() {
@@ -35,13 +29,12 @@ fn who_was_given_a_token_comes_back_by_it() {
 fn who_leaves_while_the_server_is_away_does_not_come_back() {
     let mut signaller = RoomSignaller::without_server(Candidates::All);
     (signaller.url, signaller.is_lasting) = ("ws://127.0.0.1:1/room?key=1".into(), true);
-    assert!(signaller.next_message().now_or_never().is_none(), "it tries to come back");
-    assert!(signaller.attempt.get_mut().expect("nobody panicked").is_some());
-    signaller.watch.leave();
-    assert!(signaller.next_message().now_or_never().is_none());
-    assert!(signaller.watch.has_left());
-    assert!(signaller.attempt.get_mut().expect("nobody panicked").is_none());
-    assert_eq!(signaller.way_back(), None);
+    let watch = signaller.watch.clone();
+    let mut running = Box::pin(signaller.run(futures::channel::mpsc::unbounded().1));
+    assert!(running.as_mut().now_or_never().is_none(), "it tries to come back");
+    watch.leave();
+    assert_eq!(running.as_mut().now_or_never(), Some(()));
+    assert!(watch.has_left());
 }
 
 #[test]
@@ -61,12 +54,12 @@ fn who_is_missed_at_the_server_is_told_once_each_time() {
         assert_eq!(signaller.read(&text), None);
         signaller.watch.take_steps()
     };
-    let left = [(PeerId(bob.0), PeerStep::Left)];
+    let missed = [(PeerId(bob.0), PeerStep::Missed)];
     assert_eq!(see(true), []);
-    assert_eq!(see(false), left);
+    assert_eq!(see(false), missed);
     assert_eq!(see(false), [], "that is known");
     assert_eq!(see(true), []);
-    assert_eq!(see(false), left, "once more");
+    assert_eq!(see(false), missed, "once more");
 }
 
 #[test]
@@ -81,7 +74,7 @@ fn who_is_missed_again_before_we_saw_it_there_is_told_again() {
     for text in [away, &new_peer, away] {
         assert_eq!(signaller.read(text), None);
     }
-    let steps = [PeerStep::Left, PeerStep::Returned, PeerStep::Left].map(|step| (bob, step));
+    let steps = [PeerStep::Missed, PeerStep::Returned, PeerStep::Missed].map(|step| (bob, step));
     assert_eq!(signaller.watch.take_steps(), steps);
 }
 
