@@ -7,7 +7,11 @@ use signaling::{
     protocol::PeerId,
 };
 
-use super::{Connection, control::Control, link::Link};
+use super::{
+    Connection,
+    control::Control,
+    link::{Link, Standing},
+};
 use crate::transport::MAX_PEERS;
 
 /// How long no match begins after one, so that those who came during it are met before: several times what a handshake takes among peers
@@ -68,11 +72,14 @@ impl Connection {
         self.say_hello(now, peer);
     }
 
-    /// Whose link goes first where too many are connected: that of a peer which is silent. A closed page may hold its place for long, as
-    /// its channels close late, or never. Should it be a frozen one, it has to enter again.
+    /// Whose link goes first where too many are connected: that of a peer which is no longer in the room, and goes on talking; else one
+    /// that is silent. A closed page may hold its place for long, as its channels close late, or never. Should it be a frozen one, it
+    /// has to enter again.
     fn dispensable(&self) -> Option<PeerId> {
-        let mut spare = self.links.iter().filter(|link| !self.plays_with(link));
-        spare.find(|link| !self.is_present(link)).map(|link| link.peer)
+        let spare = || self.links.iter().filter(|link| !self.plays_with(link));
+        let outside = spare().find(|link| link.standing == Standing::Outside);
+        let absent = || spare().find(|link| !self.is_present(link));
+        outside.or_else(absent).map(|link| link.peer)
     }
 
     fn say_hello(&mut self, now: Duration, peer: PeerId) {
@@ -179,6 +186,20 @@ mod tests {
     fn connect(connection: &mut Connection, script: &Script, peers: impl Iterator<Item = PeerId>) {
         script.with(|lines| lines.events.extend(peers.map(TransportEvent::Connected)));
         connection.receive(NOW, Duration::ZERO, None);
+    }
+
+    #[test]
+    fn peers_that_left_the_room_and_go_on_talking_make_way_for_a_newcomer() {
+        let (mut connection, script) = connection();
+        connect(&mut connection, &script, (1..=MAX_PEERS).map(peer));
+        let newcomer = peer(MAX_PEERS + 1);
+        let members = [peer(0), peer(1), newcomer].map(|peer| (peer, false));
+        connection.note_standing(Some(&room(RoomPhase::Lobby, &members)));
+        connect(&mut connection, &script, std::iter::once(newcomer));
+        assert!(connection.is_linked(newcomer) && connection.is_linked(peer(1)));
+        assert_eq!(connection.links.len(), MAX_PEERS);
+        assert_eq!(script.with(|lines| lines.disconnected.clone()), [peer(2)]);
+        assert_eq!(connection.dropped.crowded, 0);
     }
 
     #[test]
