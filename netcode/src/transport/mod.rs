@@ -31,6 +31,8 @@ mod predicted;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 pub(crate) mod properties;
 #[cfg(feature = "webrtc")]
+mod relays;
+#[cfg(feature = "webrtc")]
 mod room;
 mod room_list;
 #[cfg(feature = "webrtc")]

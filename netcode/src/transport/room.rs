@@ -10,6 +10,7 @@ use futures::{
     future::{Either, join, select},
     pin_mut,
 };
+use futures_timer::Delay;
 use matchbox_socket::{PeerId, RtcIceServerConfig};
 use signaling::{ice_servers::IceServer, protocol::PeerKey};
 use tracing::debug;
@@ -21,10 +22,15 @@ use super::{
     ice_servers,
     peer_sockets::{PeerSockets, SocketEnds, run_loops},
     platform,
+    relays::Relays,
     sdp::Candidates,
     signaller::RoomSignaller,
+    signals::Signals,
     watch::Watch,
 };
+
+/// The names of TURN servers are looked up for no longer than this: others wait to meet us.
+const RESOLVE_WITHIN: Duration = Duration::from_secs(2);
 
 /// What it takes to enter a room.
 #[derive(Debug)]
@@ -101,11 +107,29 @@ async fn stay(
         None => handed_out(&entrance, &watch),
     };
     let id = entrance.id;
+    let relays = match candidates {
+        Candidates::All => None,
+        Candidates::RelaysOnly => known_relays(&ice_server).await,
+    };
+    let signals = Signals::new(candidates, relays);
     let (sockets, SocketEnds { loops, requests }) = PeerSockets::new(ice_server);
-    let signaller = RoomSignaller::new(url, entrance, watch, candidates, sockets);
+    let signaller = RoomSignaller::new(url, entrance, watch, signals, sockets);
     if opened.send(Opened { id, good_for }).is_ok() {
         join(signaller.run(requests), run_loops(loops, candidates == Candidates::RelaysOnly)).await;
     }
+}
+
+/// The TURN servers among these, by their addresses; none where the browser sees to it that we send to no others.
+async fn known_relays(servers: &RtcIceServerConfig) -> Option<Relays> {
+    let hosts = servers.urls.iter().filter_map(|url| ice_servers::turn_host(url));
+    let resolving = platform::resolve(hosts.map(str::to_owned).collect())?;
+    pin_mut!(resolving);
+    // Whatever is not known by then we learn from our own relays.
+    let addresses = match select(resolving, Delay::new(RESOLVE_WITHIN)).await {
+        Either::Left((addresses, _)) => addresses,
+        Either::Right(_) => Vec::new(),
+    };
+    Some(Relays::new(addresses))
 }
 
 /// What can be used of what the server hands out. What cannot is counted.

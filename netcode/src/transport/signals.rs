@@ -2,7 +2,12 @@
 
 use matchbox_socket::{PeerEvent, PeerId, PeerSignal};
 
-use super::sdp::{Candidate, Candidates, Description, Side, read_candidate};
+use super::{
+    relays::Relays,
+    sdp::{
+        Candidate, Candidates, Description, Side, candidate_json, candidate_text, read_candidate,
+    },
+};
 
 /// Peers that are remembered, from when they are heard of until their connection is over: as many as the largest room has members.
 /// Nobody else is met meanwhile.
@@ -53,41 +58,68 @@ pub(super) enum Incoming {
 #[derive(Debug)]
 pub(super) struct Signals {
     which: Candidates,
+    /// What we may send to, where that is not for the browser to see to and nobody is to learn our address.
+    relays: Option<Relays>,
     handshakes: Vec<Handshake>,
 }
 
 impl Signals {
-    pub(super) fn new(which: Candidates) -> Self {
-        Self { which, handshakes: Vec::new() }
+    pub(super) fn new(which: Candidates, relays: Option<Relays>) -> Self {
+        Self { which, relays, handshakes: Vec::new() }
     }
 
     /// What others get to see of a signal of ours, if anything.
     pub(super) fn outgoing(&mut self, to: PeerId, signal: PeerSignal) -> Option<PeerSignal> {
         let which = self.which;
-        let Some(Stage::Begun { offered, .. }) = self.stage(to) else { return None };
+        let stage = self.handshakes.iter_mut().find(|handshake| handshake.peer == to)?;
+        let Stage::Begun { offered, .. } = &mut stage.stage else { return None };
+        if which == Candidates::All {
+            if let PeerSignal::Offer(sdp) = &signal {
+                // A stack that writes something new knows best.
+                *offered = Description::read(sdp, Side::Offer, which).map(|ours| ours.mid);
+            }
+            return Some(signal);
+        }
+        let mut learn = |candidate: &str| {
+            if let Some(relays) = &mut self.relays {
+                relays.learn_own(candidate);
+            }
+        };
         match signal {
             PeerSignal::Offer(sdp) => {
-                let Some(ours) = Description::read(&sdp, Side::Offer, which) else {
-                    // A stack that writes something new: it knows best, unless something is to be hidden.
-                    return (which == Candidates::All).then_some(PeerSignal::Offer(sdp));
-                };
+                let ours = Description::read(&sdp, Side::Offer, which)?;
+                ours.candidates().iter().for_each(|candidate| learn(candidate));
                 *offered = Some(ours.mid.clone());
-                Some(PeerSignal::Offer(if which == Candidates::All { sdp } else { ours.write() }))
+                Some(PeerSignal::Offer(ours.write()))
             }
             PeerSignal::Answer(sdp) => {
-                match (which, Description::read(&sdp, Side::Answer, which)) {
-                    (Candidates::All, _) => Some(PeerSignal::Answer(sdp)),
-                    (Candidates::RelaysOnly, ours) => Some(PeerSignal::Answer(ours?.write())),
-                }
+                let ours = Description::read(&sdp, Side::Answer, which)?;
+                ours.candidates().iter().for_each(|candidate| learn(candidate));
+                Some(PeerSignal::Answer(ours.write()))
             }
-            PeerSignal::IceCandidate(json) => match (which, read_candidate(&json, which)) {
-                (Candidates::All, _) => Some(PeerSignal::IceCandidate(json)),
-                (Candidates::RelaysOnly, Candidate::Good(json)) => {
-                    Some(PeerSignal::IceCandidate(json))
-                }
-                (Candidates::RelaysOnly, _) => None,
-            },
+            PeerSignal::IceCandidate(json) => {
+                let Candidate::Good(json) = read_candidate(&json, which) else { return None };
+                candidate_text(&json).iter().for_each(|candidate| learn(candidate));
+                Some(PeerSignal::IceCandidate(json))
+            }
         }
+    }
+
+    /// Candidates of other peers that turned out to be at our own relays, for matchbox.
+    pub(super) fn take_known(&mut self) -> Vec<(PeerId, PeerSignal)> {
+        let known = self.relays.as_mut().map(Relays::take_known).unwrap_or_default();
+        let mut passed = Vec::new();
+        for (peer, candidate) in known {
+            let json = candidate_json(&candidate);
+            match self.stage(peer) {
+                Some(Stage::Begun { .. }) => passed.push((peer, PeerSignal::IceCandidate(json))),
+                Some(Stage::Waiting { candidates, .. }) if candidates.len() < MAX_KEPT => {
+                    candidates.push(json);
+                }
+                Some(Stage::Waiting { .. }) | None => {}
+            }
+        }
+        passed
     }
 
     /// What becomes of a signal of another peer. An error is a signal that no stack of ours sends.
@@ -104,28 +136,39 @@ impl Signals {
                 match self.stage(from) {
                     Some(Stage::Begun { offered, .. }) if offered.as_ref() == Some(&theirs.mid) => {
                         *offered = None;
-                        Ok(Incoming::Pass(PeerSignal::Answer(theirs.write())))
                     }
-                    _ => Err(BadSignal),
+                    _ => return Err(BadSignal),
                 }
+                Ok(Incoming::Pass(PeerSignal::Answer(self.without_strangers(from, theirs))))
             }
             PeerSignal::IceCandidate(json) => self.take_candidate(from, &json),
         }
     }
 
     fn take_offer(&mut self, from: PeerId, sdp: &str) -> Result<Incoming, BadSignal> {
-        let theirs = Description::read(sdp, Side::Offer, self.which).ok_or(BadSignal)?.write();
-        let Some(handshake) = self.handshake(from) else { return Ok(Incoming::Drop) };
-        match &handshake.stage {
+        let theirs = Description::read(sdp, Side::Offer, self.which).ok_or(BadSignal)?;
+        match self.handshake(from).map(|handshake| &handshake.stage) {
             // Both sides think that they should offer; matchbox has no use for it.
-            Stage::Begun { answers: false, .. } => Ok(Incoming::Drop),
+            None | Some(Stage::Begun { answers: false, .. }) => Ok(Incoming::Drop),
             // It has given up what it offered before, or will have when we come to it.
-            Stage::Begun { answers: true, .. } | Stage::Waiting { .. } => {
-                (handshake.stage, handshake.candidates) =
-                    (Stage::Waiting { offer: Some(theirs), candidates: Vec::new() }, 0);
+            Some(Stage::Begun { answers: true, .. } | Stage::Waiting { .. }) => {
+                self.forget(from);
+                let offer = Some(self.without_strangers(from, theirs));
+                let stage = Stage::Waiting { offer, candidates: Vec::new() };
+                self.handshakes.push(Handshake { peer: from, stage, candidates: 0 });
                 Ok(Incoming::Keep)
             }
         }
+    }
+
+    /// A description of another peer without the candidates at relays that we do not know. They are kept: we may come to know some.
+    fn without_strangers(&mut self, from: PeerId, mut theirs: Description) -> String {
+        if let Some(relays) = &mut self.relays {
+            for candidate in theirs.take_candidates(|candidate| relays.knows(candidate)) {
+                relays.keep(from, candidate);
+            }
+        }
+        theirs.write()
     }
 
     fn take_candidate(&mut self, from: PeerId, json: &str) -> Result<Incoming, BadSignal> {
@@ -142,6 +185,12 @@ impl Signals {
             return Err(BadSignal);
         }
         let Some(candidate) = candidate else { return Ok(Incoming::Drop) };
+        if let (Some(relays), Some(text)) = (&mut self.relays, candidate_text(&candidate))
+            && !relays.knows(&text)
+        {
+            relays.keep(from, text);
+            return Ok(Incoming::Drop);
+        }
         match &mut handshake.stage {
             Stage::Begun { .. } => Ok(Incoming::Pass(PeerSignal::IceCandidate(candidate))),
             Stage::Waiting { offer: Some(_), candidates } if candidates.len() < MAX_KEPT => {
@@ -174,6 +223,9 @@ impl Signals {
     /// Forgets a peer: it left before it was met, or its connection is over. It may be met again.
     pub(super) fn forget(&mut self, peer: PeerId) {
         self.handshakes.retain(|handshake| handshake.peer != peer);
+        if let Some(relays) = &mut self.relays {
+            relays.forget(peer);
+        }
     }
 
     /// Forgets the peers that left, unless their handshakes began.
@@ -214,7 +266,7 @@ mod tests {
     }
 
     fn signals() -> Signals {
-        Signals::new(Candidates::All)
+        Signals::new(Candidates::All, None)
     }
 
     fn description(setup: &str, mid: &str) -> String {
@@ -237,7 +289,8 @@ mod tests {
 
     /// Those of a peer to whom we offer a connection.
     fn offering(which: Candidates) -> Signals {
-        let mut signals = Signals::new(which);
+        let relays = (which == Candidates::RelaysOnly).then(|| Relays::new(Vec::new()));
+        let mut signals = Signals::new(which, relays);
         assert!(signals.arrive(peer()));
         assert_eq!(signals.begin(peer(), true), Some(vec![PeerEvent::NewPeer(peer())]));
         signals
@@ -327,5 +380,31 @@ mod tests {
         assert!(!sdp.contains("192.168."), "{sdp}");
         let host = r#"{"candidate":"candidate:1 1 udp 5 192.0.2.1 4 typ host"}"#;
         assert_eq!(signals.outgoing(peer(), PeerSignal::IceCandidate(host.into())), None);
+    }
+
+    #[test]
+    fn a_candidate_that_only_calls_itself_a_relay_is_never_seen_by_webrtc() {
+        let relay = |address: &str| {
+            let text = format!("candidate:9 1 udp 5 {address} 3478 typ relay");
+            PeerSignal::IceCandidate(serde_json::json!({ "candidate": text }).to_string())
+        };
+        let mut signals = offering(Candidates::RelaysOnly);
+        signals.outgoing(peer(), offer());
+        let liar = "a=candidate:9 1 udp 5 198.51.100.1 3478 typ relay";
+        let sdp =
+            description("active", "0").replace("a=ice-ufrag", &format!("{liar}\r\na=ice-ufrag"));
+        let taken = signals.incoming(peer(), PeerSignal::Answer(sdp));
+        let Ok(Incoming::Pass(PeerSignal::Answer(sdp))) = taken else { panic!("{taken:?}") };
+        assert!(!sdp.contains("a=candidate"), "{sdp}");
+        for address in ["198.51.100.2", "192.0.2.7"] {
+            assert_eq!(signals.incoming(peer(), relay(address)), Ok(Incoming::Drop));
+        }
+        assert_eq!(signals.take_known(), []);
+        // Our own TURN server relays for us at one of these addresses.
+        assert!(signals.outgoing(peer(), relay("192.0.2.7")).is_some());
+        let known = signals.take_known();
+        let [(from, PeerSignal::IceCandidate(json))] = &known[..] else { panic!("{known:?}") };
+        assert!(*from == peer() && json.contains("192.0.2.7"), "{json}");
+        assert!(matches!(signals.incoming(peer(), relay("192.0.2.7")), Ok(Incoming::Pass(_))));
     }
 }

@@ -27,7 +27,7 @@ const BOTHERS_FOR: Duration = Duration::from_secs(6);
 const STAYS_FOR: Duration = Duration::from_secs(1);
 
 /// What every stack reads as the offer of a data channel.
-const OFFER: [&str; 14] = [
+pub(crate) const OFFER: [&str; 14] = [
     "v=0",
     "o=- 1 2 IN IP4 127.0.0.1",
     "s=-",
@@ -46,20 +46,20 @@ const OFFER: [&str; 14] = [
 ];
 
 /// A client that speaks to the server byte by byte, and is no WebRTC peer at all.
-struct Stranger(WebSocketStream<ConnectStream>);
+pub(crate) struct Stranger(WebSocketStream<ConnectStream>);
 
 impl Stranger {
-    fn enter(room: &str) -> Self {
+    pub(crate) fn enter(room: &str) -> Self {
         Self(block_on(connect_async(room)).expect("the server lets everybody in").0)
     }
 
-    fn send(&mut self, to: &str, kind: &str, text: &str) {
+    pub(crate) fn send(&mut self, to: &str, kind: &str, text: &str) {
         let request = json!({ "Signal": { "receiver": to, "data": { kind: text } } });
         block_on(self.0.send(Message::text(request.to_string()))).expect("the server reads on");
     }
 
     /// What the server says next; none if that does not come soon.
-    fn next(&mut self) -> Option<Value> {
+    pub(crate) fn next(&mut self) -> Option<Value> {
         let soon = futures_timer::Delay::new(Duration::from_millis(200));
         let message = block_on(async {
             let next = self.0.next();

@@ -6,6 +6,7 @@
 mod bad_networks;
 mod browser;
 mod departures;
+mod hidden_address;
 mod hidden_page;
 mod hostile_signals;
 mod many_servers;

@@ -1,6 +1,6 @@
 //! A page in a browser.
 
-use std::{pin::Pin, time::Duration};
+use std::{future::Ready, net::IpAddr, pin::Pin, time::Duration};
 
 use futures::{SinkExt, StreamExt};
 use pharos::{Events, Filter, Observable};
@@ -47,6 +47,11 @@ impl Socket {
             _ => Closing::default(),
         }
     }
+}
+
+/// A page looks nothing up: the browser sends to TURN servers alone where it is told to.
+pub(in crate::transport) fn resolve(_hosts: Vec<String>) -> Option<Ready<Vec<IpAddr>>> {
+    None
 }
 
 /// A page cannot be held up.

@@ -8,9 +8,11 @@ mod native;
 mod peer_connections;
 
 #[cfg(target_arch = "wasm32")]
-pub(super) use browser::{Kept, Socket, hold_up, keep, run};
+pub(super) use browser::{Kept, Socket, hold_up, keep, resolve, run};
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) use native::{Connections, Kept, Socket, has_connections_left, hold_up, keep, run};
+pub(super) use native::{
+    Connections, Kept, Socket, has_connections_left, hold_up, keep, resolve, run,
+};
 #[cfg(target_arch = "wasm32")]
 pub(super) use peer_connections::{Connections, has_connections_left};
 

@@ -28,7 +28,6 @@ use super::{
     meetings::Meeting,
     peer_sockets::PeerSockets,
     platform::{self, Kept, Socket, keep},
-    sdp::Candidates,
     signals::{BadSignal, Incoming, Signals},
     watch::{Errand, PeerStep, Watch, Work},
 };
@@ -90,7 +89,7 @@ impl RoomSignaller {
         url: String,
         entrance: Entrance,
         watch: Watch,
-        candidates: Candidates,
+        signals: Signals,
         sockets: PeerSockets,
     ) -> Self {
         let Entrance { socket, id, .. } = entrance;
@@ -105,14 +104,14 @@ impl RoomSignaller {
             attempt: None,
             tries: 0,
             watch,
-            signals: Signals::new(candidates),
+            signals,
             sockets,
         }
     }
 
     /// One without a server, to be told by hand what one says.
     #[cfg(any(test, feature = "testing"))]
-    pub(super) fn without_server(candidates: Candidates) -> Self {
+    pub(super) fn without_server(candidates: super::sdp::Candidates) -> Self {
         Self {
             url: String::new(),
             socket: None,
@@ -123,7 +122,7 @@ impl RoomSignaller {
             token: None,
             away: Vec::new(),
             watch: Watch::default(),
-            signals: Signals::new(candidates),
+            signals: Signals::new(candidates, None),
             sockets: PeerSockets::new(matchbox_socket::RtcIceServerConfig::default()).0,
         }
     }
@@ -209,6 +208,9 @@ impl RoomSignaller {
             },
             PeerRequest::KeepAlive => request,
         };
+        for (sender, data) in self.signals.take_known() {
+            self.sockets.pass(sender, PeerEvent::Signal { sender, data });
+        }
         if let Some(socket) = &mut self.socket
             && let Ok(text) = serde_json::to_string(&request)
             && !socket.send(text).await

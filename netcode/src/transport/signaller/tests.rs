@@ -5,7 +5,7 @@ use signaling::{
     protocol::Refusal,
 };
 
-use super::*;
+use super::{super::sdp::Candidates, *};
 
 #[test]
 fn who_was_given_a_token_comes_back_by_it() {
