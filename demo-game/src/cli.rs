@@ -31,7 +31,7 @@ Game:
   --window WxH         size of the window [default: 1280x720]
   --ice-server URL     this STUN server, stun:HOST:PORT, instead of what the signaling server hands out; may be given
                        several times; none at all: --ice-server ''
-  --relay-only         go through the TURN servers that the signaling server hands out, and tell nobody this address
+  --relay-only         reach other players through TURN servers alone: they do not learn this address, the servers do
 
 Headless (--room or --host is required):
   --players N          get ready when N players are in the room, 2 to 4 [default: 2]

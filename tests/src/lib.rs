@@ -10,6 +10,7 @@ mod foresight;
 mod network;
 mod peer;
 mod report;
+pub mod resident;
 mod server;
 mod service;
 mod skip;

@@ -75,6 +75,8 @@ pub(crate) struct Connection {
     pub(super) is_signaling_gone: bool,
     /// Somebody has been in the room with us.
     pub(super) has_met: bool,
+    /// Until when no match begins, so that those who came during the last one are met before.
+    pub(super) newcomers_until: Option<Duration>,
     pub(super) hello: Hello,
     pub(super) status: Status,
     pub(super) lineup: LineUp,
@@ -122,6 +124,7 @@ impl Connection {
             is_signaling_lost: false,
             is_signaling_gone: false,
             has_met: false,
+            newcomers_until: None,
             hello: Hello::new(config, 0, "", 1),
             status: Status::default(),
             lineup: LineUp::new(config.max_players),
@@ -175,7 +178,7 @@ impl Connection {
         self.unreachable.clear();
         self.local = None;
         (self.is_signaling_lost, self.is_signaling_gone) = (false, false);
-        self.has_met = false;
+        (self.has_met, self.newcomers_until) = (false, None);
         self.conditioner.forget_peers();
         let Status { last_epoch, away, .. } = self.status;
         self.status = Status { last_epoch, away, ..Status::default() };
@@ -262,7 +265,7 @@ impl Connection {
         self.broadcast(now, &self.status_message());
     }
 
-    fn status_message(&self) -> Control {
+    pub(super) fn status_message(&self) -> Control {
         Control::Status(Status { name: self.hello.name.clone(), ..self.status.clone() })
     }
 
@@ -315,6 +318,7 @@ impl Connection {
             self.handle(now, event, our_frame, &mut occurrences);
         }
         self.events = events;
+        self.begin_connections(now);
         self.repeat_first_words(now);
         if let Some(local) = self.local {
             let possible = self.possible_match();
@@ -377,42 +381,6 @@ impl Connection {
         }
     }
 
-    fn greet(&mut self, now: Duration, peer: PeerId) {
-        self.has_met = true;
-        self.unreachable.retain(|&other| other != peer);
-        let absent = self.links.iter().find(|link| !self.is_present(link)).map(|link| link.peer);
-        if let Some(absent) = absent.filter(|_| self.links.len() >= MAX_PEERS) {
-            // A closed page may hold its place for long: its channels close late, or never. Should it be a frozen one, it
-            // has to enter again.
-            self.forget(absent);
-        }
-        if self.links.len() >= MAX_PEERS {
-            self.dropped.crowded += 1;
-        } else if self.links.iter().all(|link| link.peer != peer) {
-            self.links.push(Link::new(peer));
-            self.links.sort_by_key(|link| link.peer);
-            self.say_hello(now, peer);
-        }
-    }
-
-    fn say_hello(&mut self, now: Duration, peer: PeerId) {
-        self.send_control(now, peer, &Control::Hello(self.hello.clone()));
-        self.send_control(now, peer, &self.status_message());
-    }
-
-    /// Says hello once more to whom we first see that it hears us. webrtc-rs drops what overtakes the last packet of its handshake, and
-    /// says that it arrived: it may be that our first words did not.
-    fn repeat_first_words(&mut self, now: Duration) {
-        for index in 0..self.links.len() {
-            let link = &mut self.links[index];
-            if !link.hears_us && link.clock.rtt().is_some() {
-                link.hears_us = true;
-                let peer = link.peer;
-                self.say_hello(now, peer);
-            }
-        }
-    }
-
     fn note_at_server(&mut self, peer: PeerId, is_at_server: bool) {
         if let Some(link) = self.links.iter_mut().find(|link| link.peer == peer) {
             link.is_at_server = is_at_server;
@@ -427,10 +395,13 @@ impl Connection {
         }
     }
 
-    /// Forgets a peer: its channels closed, or it said goodbye.
+    /// Forgets a peer: its channels closed, or it said goodbye. Should it stay connected all the same, the connection ends.
     pub(crate) fn forget(&mut self, peer: PeerId) {
         self.links.retain(|link| link.peer != peer);
         self.lineup.forget(peer);
+        if let Some(transport) = &mut self.transport {
+            transport.disconnect(peer);
+        }
     }
 
     /// Whether the channels to the peer are open.
@@ -469,6 +440,9 @@ impl Connection {
                 Some(None) => Standing::Outside,
                 Some(Some(member)) => Standing::In(member.place),
             };
+        }
+        if let Some(room) = room {
+            self.excuse_players(room);
         }
     }
 

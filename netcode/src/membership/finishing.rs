@@ -38,6 +38,7 @@ impl Connection {
     /// We are done with the match that we finished, and back in the lobby.
     pub(crate) fn leave_match(&mut self, now: Duration) {
         self.status.in_match = false;
+        self.wait_for_newcomers(now);
         self.tell_status(now);
     }
 

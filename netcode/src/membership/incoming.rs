@@ -271,7 +271,8 @@ impl Connection {
 
     /// The match that could start now, as seen from here.
     pub(super) fn possible_match(&self) -> Option<MatchPlan> {
-        let local = self.local.filter(|_| self.status.ready && !self.status.in_match)?;
+        let is_free = !self.status.in_match && self.newcomers_until.is_none();
+        let local = self.local.filter(|_| self.status.ready && is_free)?;
         let Limits { min_players, max_players, .. } = self.limits();
         let mut lobby = Lobby::for_seats(min_players, max_players);
         self.show(&mut lobby);

@@ -39,6 +39,9 @@ pub struct Lobby {
     /// Peers that are in the room, and to which no connection could be made within 10 s: a firewall is in the way, or their machine
     /// stands still. A TURN server helps against the former.
     pub unreachable: u32,
+    /// Peers wait for a connection, and this page has none left: browsers allow few hundred, and give back those that are closed when
+    /// they like. Never so natively.
+    pub is_out_of_connections: bool,
     /// Somebody was here, and nobody is any more, or all have been silent for 15 s.
     pub is_deserted: bool,
     /// The names of players that have kept the match from starting for some seconds, though nothing else is in the way.
@@ -137,6 +140,8 @@ impl Lobby {
             Some(StartBlocker::TooMany { max: self.max_players })
         } else if seats < u32::from(self.min_players) && self.unreachable > 0 {
             Some(StartBlocker::Unreachable { players: self.unreachable })
+        } else if seats < u32::from(self.min_players) && self.is_out_of_connections {
+            Some(StartBlocker::OutOfConnections)
         } else if seats < u32::from(self.min_players) {
             Some(StartBlocker::TooFew { missing: self.min_players - seats as u8 })
         } else if !playing.is_empty() {
@@ -198,6 +203,8 @@ impl Connection {
         let awaited = self.players().filter(is_awaited);
         lobby.awaited.extend(awaited.map(Link::name));
         let transport = self.transport.as_ref();
+        lobby.is_out_of_connections =
+            transport.is_some_and(|transport| transport.is_out_of_connections());
         let route = |peer| transport.map_or(Route::Unknown, |transport| transport.route(peer));
         let is_shown =
             |link: &&Link| self.is_present(link) && (link.is_expected() || self.plays_with(link));
@@ -274,6 +281,8 @@ mod tests {
             lobby(true, vec![]).blocker().map(|blocker| blocker.to_string()),
             Some("waiting for 1 more player".into())
         );
+        let lonely = Lobby { is_out_of_connections: true, ..lobby(true, vec![]) };
+        assert_eq!(lonely.blocker(), Some(StartBlocker::OutOfConnections));
         assert_eq!(
             lobby(true, vec![peer(true, 4)]).blocker(),
             Some(StartBlocker::TooMany { max: 4 })

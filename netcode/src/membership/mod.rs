@@ -15,6 +15,7 @@ pub(crate) mod lineup;
 mod link;
 mod lobby;
 mod measures;
+mod meeting;
 mod outgoing;
 mod patience;
 #[cfg(all(test, not(target_arch = "wasm32")))]
@@ -124,8 +125,12 @@ pub struct JoinRoom {
     /// takes none, which is enough on one machine or in one local network. One that cannot be used ends the session with a reason:
     /// there may be 8 addresses in all, and all TURN servers have one name and one password. Natively TURN goes over UDP only.
     pub ice_servers: Option<Vec<IceServer>>,
-    /// Tells the others of relays alone, and of this machine's address nothing. Two that ask for it never learn each other's; a peer that
-    /// lies about what is a relay may still be tried, and so learn it. Without a TURN server nobody is reached.
+    /// Reaches other peers through TURN servers alone, so that none of them learns this machine's address. Only relays are named to them.
+    /// Natively a peer's candidate is used only where it leads to one of the session's TURN servers or to an address at which one of
+    /// them relays for us; a page has its browser send to TURN servers alone. Without a TURN server nobody is reached.
+    ///
+    /// This hides nothing from the signaling server, nor from the STUN and TURN servers: they see the address, and whoever runs them
+    /// chooses the TURN servers. Natively, a peer that suspects an address can have a TURN server confirm it.
     pub is_relay_only: bool,
 }
 

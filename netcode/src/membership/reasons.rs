@@ -151,6 +151,9 @@ pub enum StartBlocker {
         /// How many.
         players: u32,
     },
+    /// Too few seats are taken, and nobody else can be connected to: a page has only so many connections.
+    #[error("this page has no connections left; load it again to meet more players")]
+    OutOfConnections,
     /// We take no part: see [`SetSpectating`](crate::SetSpectating).
     #[error("you sit out: the others play without you")]
     Spectating,

@@ -19,6 +19,16 @@ pub(super) fn accept(servers: &[IceServer]) -> (RtcIceServerConfig, bool) {
     (config, bad.is_none())
 }
 
+/// The host in the address of a TURN server, without brackets; none of another server.
+pub(super) fn turn_host(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once(':').filter(|_| is_turn_url(url))?;
+    let address = rest.split('?').next()?;
+    match address.strip_prefix('[') {
+        Some(bracketed) => bracketed.split(']').next(),
+        None => address.split(':').next(),
+    }
+}
+
 /// The servers as matchbox takes them, with one name and one password for all; and the first address that cannot be among them.
 fn gather(servers: &[IceServer]) -> (RtcIceServerConfig, Option<&str>) {
     let mut config = RtcIceServerConfig { urls: Vec::new(), username: None, credential: None };
@@ -81,6 +91,20 @@ mod tests {
 
     fn both(username: &str) -> (Option<&str>, Option<&str>) {
         (Some(username), Some("secret"))
+    }
+
+    #[test]
+    fn the_host_of_a_turn_server_is_found_in_its_address() {
+        for (url, host) in [
+            ("turn:a.example.org", Some("a.example.org")),
+            ("turn:a:3478?transport=udp", Some("a")),
+            ("turns:[2001:db8::1]:5349", Some("2001:db8::1")),
+            ("turn:[::1]", Some("::1")),
+            ("stun:a", None),
+            ("turn:", None),
+        ] {
+            assert_eq!(turn_host(url), host, "{url}");
+        }
     }
 
     #[test]

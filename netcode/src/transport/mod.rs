@@ -5,6 +5,8 @@
 #[cfg(feature = "webrtc")]
 mod address;
 mod conditioner;
+#[cfg(feature = "webrtc")]
+mod entrance;
 mod exchange;
 mod ggrs_message;
 mod guard;
@@ -12,16 +14,24 @@ mod guard;
 mod ice_servers;
 mod input_log;
 mod link_clock;
+#[cfg(feature = "webrtc")]
+mod meetings;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod memory;
 mod packet;
 #[cfg(all(feature = "webrtc", target_arch = "wasm32"))]
 pub(crate) mod page;
 #[cfg(feature = "webrtc")]
+mod peer_channels;
+#[cfg(feature = "webrtc")]
+mod peer_sockets;
+#[cfg(feature = "webrtc")]
 mod platform;
 mod predicted;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 pub(crate) mod properties;
+#[cfg(feature = "webrtc")]
+mod relays;
 #[cfg(feature = "webrtc")]
 mod room;
 mod room_list;
@@ -179,6 +189,18 @@ pub enum TransportError {
 pub(crate) trait Transport: Send + Sync + 'static {
     /// Appends what happened since the last call.
     fn poll(&mut self, now: Duration, events: &mut Vec<TransportEvent>);
+    /// Begins connections to peers of the room that wait for one and that `may_meet` admits; to few at a time.
+    fn meet(&mut self, _now: Duration, _may_meet: &dyn Fn(PeerId) -> bool) {}
+    /// Whether peers of the room wait for a connection, or one is coming about.
+    fn is_meeting(&self) -> bool {
+        false
+    }
+    /// Whether peers wait for a connection, and there is none left for them.
+    fn is_out_of_connections(&self) -> bool {
+        false
+    }
+    /// Ends the connection to a peer, once what was sent to it last is out.
+    fn disconnect(&mut self, _peer: PeerId) {}
     /// Sends to one peer; bytes to a peer that is gone are dropped.
     fn send(&mut self, now: Duration, to: PeerId, channel: Channel, bytes: &[u8]);
     /// Asks the server for something in the room.

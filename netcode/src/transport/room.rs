@@ -1,33 +1,36 @@
-//! The way into a room: first to the server, which hands out STUN and TURN servers, then to a matchbox socket that uses them.
+//! The way into a room: first to the server, which hands out STUN and TURN servers, then to matchbox sockets that use them.
 //!
-//! matchbox takes such servers once, when a socket is made, and with them passwords that expire. So there is no socket before the
-//! server has spoken, and who needs other passwords enters anew.
+//! matchbox takes such servers once, when a socket is made, and with them passwords that expire. So there are no sockets before the
+//! server has spoken, and who needs other passwords enters again.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use futures::{
     channel::oneshot,
-    future::{Either, select},
+    future::{Either, join, select},
     pin_mut,
 };
-use matchbox_socket::{
-    RtcIceServerConfig, SignalingError, Signaller, SignallerBuilder, WebRtcSocket,
-    WebRtcSocketBuilder, async_trait::async_trait,
-};
+use futures_timer::Delay;
+use matchbox_socket::{PeerId, RtcIceServerConfig};
 use signaling::{ice_servers::IceServer, protocol::PeerKey};
 use tracing::debug;
 use uuid::Uuid;
 
 use super::{
-    TransportError, ice_servers, platform,
+    TransportError,
+    entrance::{Entrance, enter},
+    ice_servers,
+    peer_sockets::{PeerSockets, SocketEnds, run_loops},
+    platform,
+    relays::Relays,
     sdp::Candidates,
-    signaller::{Entrance, RoomSignaller, enter},
+    signaller::RoomSignaller,
+    signals::Signals,
     watch::Watch,
 };
+
+/// The names of TURN servers are looked up for no longer than this: others wait to meet us.
+const RESOLVE_WITHIN: Duration = Duration::from_secs(2);
 
 /// What it takes to enter a room.
 #[derive(Debug)]
@@ -42,13 +45,14 @@ pub(super) struct Room {
 pub(super) struct Entering {
     /// What there is to tell of it, from now on.
     pub(super) watch: Watch,
-    /// The socket, once we are in the room. Whoever drops this does not want it any more.
+    /// Comes once we are in the room. Whoever drops this does not want to be there any more.
     pub(super) opened: oneshot::Receiver<Opened>,
 }
 
 /// A room that was entered.
 pub(super) struct Opened {
-    pub(super) socket: WebRtcSocket,
+    /// Who we are there.
+    pub(super) id: PeerId,
     /// How long its passwords are good for new connections; none if they always are.
     pub(super) good_for: Option<Duration>,
 }
@@ -78,7 +82,7 @@ impl Room {
     }
 }
 
-/// Enters the room, and is in it until the socket is dropped.
+/// Enters the room, and is in it until we leave; until the sockets of its peers are dropped, these go on.
 async fn stay(
     url: String,
     chosen: Option<RtcIceServerConfig>,
@@ -102,17 +106,30 @@ async fn stay(
         Some(chosen) => (chosen, None),
         None => handed_out(&entrance, &watch),
     };
-    let signaller = RoomSignaller::new(url.clone(), entrance, watch, candidates);
-    let (socket, message_loop) = WebRtcSocketBuilder::new(url)
-        .ice_server(ice_server)
-        .signaller_builder(Arc::new(Entered(Mutex::new(Some(signaller)))))
-        .add_unreliable_channel()
-        .add_reliable_channel()
-        .build();
-    if opened.send(Opened { socket, good_for }).is_ok() {
-        // How it ended is known to the signaller, in words.
-        let _ = message_loop.await;
+    let id = entrance.id;
+    let relays = match candidates {
+        Candidates::All => None,
+        Candidates::RelaysOnly => known_relays(&ice_server).await,
+    };
+    let signals = Signals::new(candidates, relays);
+    let (sockets, SocketEnds { loops, requests }) = PeerSockets::new(ice_server);
+    let signaller = RoomSignaller::new(url, entrance, watch, signals, sockets);
+    if opened.send(Opened { id, good_for }).is_ok() {
+        join(signaller.run(requests), run_loops(loops, candidates == Candidates::RelaysOnly)).await;
     }
+}
+
+/// The TURN servers among these, by their addresses; none where the browser sees to it that we send to no others.
+async fn known_relays(servers: &RtcIceServerConfig) -> Option<Relays> {
+    let hosts = servers.urls.iter().filter_map(|url| ice_servers::turn_host(url));
+    let resolving = platform::resolve(hosts.map(str::to_owned).collect())?;
+    pin_mut!(resolving);
+    // Whatever is not known by then we learn from our own relays.
+    let addresses = match select(resolving, Delay::new(RESOLVE_WITHIN)).await {
+        Either::Left((addresses, _)) => addresses,
+        Either::Right(_) => Vec::new(),
+    };
+    Some(Relays::new(addresses))
 }
 
 /// What can be used of what the server hands out. What cannot is counted.
@@ -125,30 +142,4 @@ fn handed_out(entrance: &Entrance, watch: &Watch) -> (RtcIceServerConfig, Option
     }
     let seconds = told.expires_in_s.filter(|_| config.username.is_some());
     (config, seconds.map(|seconds| Duration::from_secs(seconds.into())))
-}
-
-/// Gives matchbox the signaller of a room that was entered already.
-struct Entered(Mutex<Option<RoomSignaller>>);
-
-impl fmt::Debug for Entered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Entered")
-    }
-}
-
-#[cfg_attr(not(target_arch = "wasm32"), async_trait)]
-#[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
-impl SignallerBuilder for Entered {
-    async fn new_signaller(
-        &self,
-        _attempts: Option<u16>,
-        _room_url: String,
-    ) -> Result<Box<dyn Signaller>, SignalingError> {
-        let signaller = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match signaller {
-            Some(signaller) => Ok(Box::new(signaller)),
-            // matchbox asks once.
-            None => Err(SignalingError::UserImplementationError("asked twice".into())),
-        }
-    }
 }

@@ -4,7 +4,7 @@
 //! is not the text that came, but one written anew from the few values that a data channel needs, each of which was checked
 //! (RFC 8866, 8839, 8841 and 8122).
 
-use std::{fmt::Write, net::IpAddr};
+use std::{fmt::Write, mem, net::IpAddr};
 
 /// Longest text that is read: what browsers write has a tenth of that.
 const MAX_BYTES: usize = 16 * 1024;
@@ -35,7 +35,7 @@ pub(super) enum Side {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Candidates {
     All,
-    /// Only those of relays: nobody learns our address, and we learn nobody's.
+    /// Only those that call themselves relays. Whether they are, is for [`Relays`](super::relays::Relays) to say.
     RelaysOnly,
 }
 
@@ -103,6 +103,19 @@ impl Description {
         })
     }
 
+    /// The candidates in it.
+    pub(super) fn candidates(&self) -> &[String] {
+        &self.candidates
+    }
+
+    /// Takes out the candidates that are not `good`.
+    pub(super) fn take_candidates(&mut self, good: impl Fn(&str) -> bool) -> Vec<String> {
+        let (kept, taken) =
+            mem::take(&mut self.candidates).into_iter().partition(|candidate| good(candidate));
+        self.candidates = kept;
+        taken
+    }
+
     /// Writes it as every WebRTC stack reads it.
     pub(super) fn write(&self) -> String {
         let Self { mid, ufrag, password, fingerprint, setup, sctp_port, .. } = self;
@@ -155,18 +168,30 @@ pub(super) fn read_candidate(json: &str, which: Candidates) -> Candidate {
     match text.strip_prefix("candidate:").map(|text| clean_candidate(text, which)) {
         // There is one section, and the name of the session was checked with the description: neither is repeated, as
         // a browser throws where they differ.
-        Some(Candidate::Good(text)) => Candidate::Good(
-            serde_json::json!({
-                "candidate": format!("candidate:{text}"), "sdpMid": null, "sdpMLineIndex": 0,
-            })
-            .to_string(),
-        ),
+        Some(Candidate::Good(text)) => Candidate::Good(candidate_json(&text)),
         Some(other) => other,
         None => Candidate::Bad,
     }
 }
 
-/// A candidate written anew.
+/// A candidate from a description as it travels by itself.
+pub(super) fn candidate_json(text: &str) -> String {
+    let candidate = format!("candidate:{text}");
+    serde_json::json!({ "candidate": candidate, "sdpMid": null, "sdpMLineIndex": 0 }).to_string()
+}
+
+/// The text of a candidate that [`candidate_json`] wrote.
+pub(super) fn candidate_text(json: &str) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(json).ok()?;
+    Some(value.get("candidate")?.as_str()?.strip_prefix("candidate:")?.to_owned())
+}
+
+/// Where a candidate leads to, as it is written here; none where it is the name of a machine.
+pub(super) fn address_of(candidate: &str) -> Option<IpAddr> {
+    candidate.split_ascii_whitespace().nth(4)?.parse().ok()
+}
+
+/// A candidate written again.
 fn clean_candidate(text: &str, which: Candidates) -> Candidate {
     match read_words(text, which) {
         Some((text, true)) => Candidate::Good(text),

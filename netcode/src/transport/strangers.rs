@@ -73,27 +73,30 @@ pub(crate) fn server_events(text: &str) -> Vec<Passed> {
         if let Ok(Welcome::IceServers(told)) = serde_json::from_str(line) {
             assert_usable(&ice_servers::accept(&told.servers).0);
         }
-        match signaller.read(line) {
-            None => {}
-            Some(PeerEvent::NewPeer(peer)) => {
-                let is_first = new.insert(peer.0) && !offered.contains(&peer.0);
-                assert!(is_first, "a second handshake with {peer} begins: {line:?}");
-                offer(&mut signaller, peer);
+        let heard = signaller.read(line);
+        for event in heard.into_iter().chain(signaller.meet_all()) {
+            match event {
+                PeerEvent::NewPeer(peer) => {
+                    let is_first = new.insert(peer.0) && !offered.contains(&peer.0);
+                    assert!(is_first, "a second handshake with {peer} begins: {line:?}");
+                    offer(&mut signaller, peer);
+                }
+                PeerEvent::Signal { sender, data } => match data {
+                    PeerSignal::Offer(sdp) => {
+                        // One that comes once more is for another socket.
+                        offered.insert(sender.0);
+                        assert!(!new.contains(&sender.0), "both offer: {line:?}");
+                        passed.push(Passed::Offer(sdp));
+                    }
+                    PeerSignal::Answer(sdp) => {
+                        let is_first = answered.insert(sender.0) && new.contains(&sender.0);
+                        assert!(is_first, "{sender} answers what was not asked: {line:?}");
+                        passed.push(Passed::Answer(sdp));
+                    }
+                    PeerSignal::IceCandidate(json) => passed.push(Passed::Candidate(json)),
+                },
+                other => panic!("matchbox would hear {other:?}"),
             }
-            Some(PeerEvent::Signal { sender, data }) => match data {
-                PeerSignal::Offer(sdp) => {
-                    let is_first = offered.insert(sender.0) && !new.contains(&sender.0);
-                    assert!(is_first, "a second handshake with {sender} begins: {line:?}");
-                    passed.push(Passed::Offer(sdp));
-                }
-                PeerSignal::Answer(sdp) => {
-                    let is_first = answered.insert(sender.0) && new.contains(&sender.0);
-                    assert!(is_first, "{sender} answers what was not asked: {line:?}");
-                    passed.push(Passed::Answer(sdp));
-                }
-                PeerSignal::IceCandidate(json) => passed.push(Passed::Candidate(json)),
-            },
-            Some(other) => panic!("matchbox would hear {other:?}"),
         }
     }
     passed

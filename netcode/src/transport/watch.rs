@@ -2,18 +2,19 @@
 
 use std::{
     collections::VecDeque,
-    future::poll_fn,
     sync::{Arc, Mutex, PoisonError},
-    task::{Poll, Waker},
+    task::{Context, Poll, Waker},
 };
 
-use matchbox_socket::PeerId;
+use matchbox_socket::{PeerId, WebRtcSocket};
 use signaling::lobby::{RoomEvent, RoomRequest};
 
-use super::{TransportError, room_news::RoomNews};
+use super::{TransportError, meetings::Meeting, room_news::RoomNews};
 
 /// Requests that wait for the server at most: more than a player makes while it is away.
 const MAX_ASKS: usize = 32;
+/// Errands that wait for the signaller at most: it is at hand unless it is stuck with something to send.
+const MAX_ERRANDS: usize = 64;
 
 /// What the signaller and its message loop tell the transport.
 #[derive(Clone, Debug, Default)]
@@ -38,18 +39,43 @@ struct Notices {
     room: RoomNews,
     /// What it is to be asked for, in order, and who waits for that or for our departure.
     asks: VecDeque<RoomRequest>,
+    /// What the signaller is to do about peers, in order.
+    errands: VecDeque<Errand>,
+    /// The sockets of peers whose handshakes began.
+    sockets: Vec<(PeerId, WebRtcSocket)>,
     waker: Option<Waker>,
 }
 
 /// What a peer did, as the server tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PeerStep {
-    /// A handshake with it began.
-    Met,
+    /// It is there, and can be met.
+    Arrived,
+    /// Its connection to the server broke; it may come back.
+    Missed,
     /// The server knows it no more.
     Left,
     /// It is connected to us, and at the server again.
     Returned,
+}
+
+/// What the signaller is to do about a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Errand {
+    /// Begin a handshake.
+    Meet(Meeting),
+    /// Forget it: its connection is over, or was given up.
+    Forget(PeerId),
+}
+
+/// What the signaller is to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    Errand(Errand),
+    /// Ask the server for this. It stays until it [was sent](Watch::ask_was_sent): who does it may be dropped at any time.
+    Ask(RoomRequest),
+    /// Tell the server that we leave.
+    Leave,
 }
 
 impl Watch {
@@ -97,20 +123,6 @@ impl Watch {
     /// Whether we leave the room, and do not come back.
     pub(super) fn is_leaving(&self) -> bool {
         self.with(|notices| notices.is_leaving)
-    }
-
-    /// Waits until we leave the room. Nobody may wait for requests meanwhile.
-    pub(super) async fn leaving(&self) {
-        poll_fn(|context| {
-            self.with(|notices| {
-                if notices.is_leaving {
-                    return Poll::Ready(());
-                }
-                notices.waker = Some(context.waker().clone());
-                Poll::Pending
-            })
-        })
-        .await;
     }
 
     /// Notes that the server was told that we leave, if it is there.
@@ -170,20 +182,47 @@ impl Watch {
         }
     }
 
-    /// Waits for the next request; `None` once there are no more, as we leave. It stays until it [was sent](Self::ask_was_sent): who
-    /// waits may be dropped at any time.
-    pub(super) async fn next_ask(&self) -> Option<RoomRequest> {
-        poll_fn(|context| {
-            self.with(|notices| match notices.asks.front() {
-                Some(request) => Poll::Ready(Some(request.clone())),
-                None if notices.is_leaving => Poll::Ready(None),
+    /// What the signaller is to do next. Requests wait until it is at the server.
+    pub(super) fn poll_work(&self, is_at_server: bool, context: &Context<'_>) -> Poll<Work> {
+        self.with(|notices| {
+            if let Some(errand) = notices.errands.pop_front() {
+                return Poll::Ready(Work::Errand(errand));
+            }
+            match notices.asks.front().filter(|_| is_at_server) {
+                Some(request) => Poll::Ready(Work::Ask(request.clone())),
+                None if notices.is_leaving => Poll::Ready(Work::Leave),
                 None => {
                     notices.waker = Some(context.waker().clone());
                     Poll::Pending
                 }
-            })
+            }
         })
-        .await
+    }
+
+    /// Has the signaller do something about a peer.
+    pub(super) fn send_on(&self, errand: Errand) {
+        let waker = self.with(|notices| {
+            notices.errands.push_back(errand);
+            notices.waker.take()
+        });
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Whether the signaller has so much to do that nobody else should be met meanwhile.
+    pub(super) fn is_busy(&self) -> bool {
+        self.with(|notices| notices.errands.len() >= MAX_ERRANDS)
+    }
+
+    /// Hands over the socket of a peer whose handshake began.
+    pub(super) fn hand_over(&self, peer: PeerId, socket: WebRtcSocket) {
+        self.with(|notices| notices.sockets.push((peer, socket)));
+    }
+
+    /// The sockets of those peers whose handshakes began since the last call.
+    pub(super) fn take_sockets(&self) -> Vec<(PeerId, WebRtcSocket)> {
+        self.with(|notices| std::mem::take(&mut notices.sockets))
     }
 
     /// The next request is on its way.
@@ -208,10 +247,15 @@ impl Watch {
 
     pub(super) fn note(&self, peer: PeerId, step: PeerStep) {
         self.with(|notices| {
-            let mut steps = notices.steps.iter().rev();
-            // A peer that comes back sends many signals, each of which says so.
-            if steps.find(|(other, _)| *other == peer) != Some(&(peer, step)) {
-                notices.steps.push((peer, step));
+            let last = notices.steps.iter().rposition(|(other, _)| *other == peer);
+            match (last, last.map(|last| notices.steps[last].1)) {
+                // A peer that comes back sends many signals, each of which says so.
+                (_, Some(same)) if same == step => {}
+                // A game that stands still for a while does not need to hear of everybody who came and went meanwhile.
+                (Some(last), Some(PeerStep::Arrived)) if step == PeerStep::Left => {
+                    notices.steps.remove(last);
+                }
+                _ => notices.steps.push((peer, step)),
             }
         });
     }
@@ -235,58 +279,88 @@ impl Drop for OverWhenDropped {
 
 #[cfg(test)]
 mod tests {
-    use futures::{FutureExt, executor::LocalPool, task::LocalSpawnExt};
+    use std::task::Wake;
 
     use super::*;
+
+    /// What the signaller is to do next, if it is at the server.
+    fn work(watch: &Watch) -> Option<Work> {
+        match watch.poll_work(true, &Context::from_waker(Waker::noop())) {
+            Poll::Ready(work) => Some(work),
+            Poll::Pending => None,
+        }
+    }
+
+    fn peer(number: u128) -> PeerId {
+        PeerId(signaling::protocol::PeerId::from_u128(number).0)
+    }
 
     #[test]
     fn requests_wait_in_order_until_they_are_sent_and_are_not_too_many() {
         let watch = Watch::default();
-        let next =
-            || watch.next_ask().now_or_never().map(|request| request.expect("nobody leaves"));
-        assert_eq!(next(), None);
+        assert_eq!(work(&watch), None);
         watch.ask(RoomRequest::SetReady(true));
         for _ in 0..1000 {
             watch.ask(RoomRequest::Start);
         }
-        assert_eq!(next(), Some(RoomRequest::SetReady(true)));
-        assert_eq!(next(), Some(RoomRequest::SetReady(true)), "who waited was dropped");
+        let ready = Some(Work::Ask(RoomRequest::SetReady(true)));
+        assert_eq!(work(&watch), ready);
+        assert_eq!(work(&watch), ready, "it was not sent");
         for _ in 1..MAX_ASKS {
             watch.ask_was_sent();
-            assert_eq!(next(), Some(RoomRequest::Start));
+            assert_eq!(work(&watch), Some(Work::Ask(RoomRequest::Start)));
         }
         watch.ask_was_sent();
-        assert_eq!(next(), None);
+        assert_eq!(work(&watch), None);
     }
 
     #[test]
-    fn who_leaves_is_heard_of_after_its_requests() {
+    fn a_departure_comes_after_the_requests_unless_the_server_is_away() {
         let watch = Watch::default();
         watch.ask(RoomRequest::Start);
         watch.leave();
-        let next = || watch.next_ask().now_or_never();
-        assert_eq!(next(), Some(Some(RoomRequest::Start)));
+        let away = watch.poll_work(false, &Context::from_waker(Waker::noop()));
+        assert_eq!(away, Poll::Ready(Work::Leave));
+        assert_eq!(work(&watch), Some(Work::Ask(RoomRequest::Start)));
         watch.ask_was_sent();
-        assert_eq!(next(), Some(None));
+        assert_eq!(work(&watch), Some(Work::Leave));
         assert!(watch.is_leaving() && !watch.has_left());
         watch.note_departure();
         assert!(watch.has_left());
     }
 
     #[test]
-    fn who_waits_is_woken_by_a_departure() {
-        let mut pool = LocalPool::new();
-        let [asked, alone] = [(); 2].map(|()| Watch::default());
-        let (waiting, leaving) = (asked.clone(), alone.clone());
-        let spawner = pool.spawner();
-        let next = spawner.spawn_local_with_handle(async move { waiting.next_ask().await });
-        let leaving = spawner.spawn_local_with_handle(async move { leaving.leaving().await });
-        pool.run_until_stalled();
-        asked.leave();
-        alone.leave();
-        pool.run_until_stalled();
-        assert_eq!(next.expect("the pool runs").now_or_never(), Some(None));
-        assert_eq!(leaving.expect("the pool runs").now_or_never(), Some(()));
+    fn the_signaller_is_woken_by_whatever_there_is_to_do() {
+        struct Alarm(std::sync::atomic::AtomicBool);
+        impl Wake for Alarm {
+            fn wake(self: Arc<Self>) {
+                self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        let errand = Errand::Forget(peer(1));
+        let causes: [&dyn Fn(&Watch); 3] =
+            [&|watch| watch.leave(), &|watch| watch.ask(RoomRequest::Start), &|watch| {
+                watch.send_on(errand);
+            }];
+        for cause in causes {
+            let (watch, alarm) = (Watch::default(), Arc::new(Alarm(false.into())));
+            let waker = Waker::from(Arc::clone(&alarm));
+            assert!(watch.poll_work(true, &Context::from_waker(&waker)).is_pending());
+            cause(&watch);
+            assert!(alarm.0.load(std::sync::atomic::Ordering::Relaxed));
+        }
+    }
+
+    #[test]
+    fn of_a_peer_that_came_and_went_before_anybody_looked_nothing_is_left() {
+        let watch = Watch::default();
+        for number in 0..10_000 {
+            watch.note(peer(number), PeerStep::Arrived);
+            watch.note(peer(number), PeerStep::Left);
+        }
+        assert_eq!(watch.take_steps(), []);
+        watch.note(peer(1), PeerStep::Left);
+        assert_eq!(watch.take_steps(), [(peer(1), PeerStep::Left)], "it came before that");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Peers over WebRTC data channels, through `matchbox_socket`. The same natively and in the browser.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
-use matchbox_socket::{Packet, PeerId as MatchboxId, PeerState, WebRtcSocket};
+use matchbox_socket::PeerId as MatchboxId;
 use signaling::{
     ice_servers::IceServer,
     lobby::{RoomEvent, RoomRequest},
@@ -10,21 +10,17 @@ use signaling::{
 };
 
 use super::{
-    Channel, MAX_PEERS, Route, Transport, TransportError, TransportEvent,
+    Channel, Route, Transport, TransportError, TransportEvent,
     address::{Visitor, as_member, opened_room, room_url, server_of},
-    platform::hold_up,
+    entrance::backoff,
+    meetings::Meetings,
+    peer_channels::PeerChannels,
+    platform::{self, hold_up},
     room::{Entering, Opened, Room},
-    signaller::backoff,
-    watch::{PeerStep, Watch},
+    watch::{Errand, PeerStep, Watch},
 };
 
-const CHANNELS: [(usize, Channel); 2] = [(0, Channel::Datagrams), (1, Channel::Control)];
-/// Packets kept of each peer whose channels opened on its side first: its hello, its status and some datagrams. Its
-/// first words should not be lost: they are said once more only after a round trip.
-const MAX_EARLY_OF_PEER: usize = 16;
-/// The same of all peers together: as many peers as we keep track of. At most 8 MiB, were all of them as long as may be.
-const MAX_EARLY: usize = MAX_PEERS * MAX_EARLY_OF_PEER;
-/// A handshake that takes longer will not end well: candidates are tried for some seconds.
+/// A server that has not answered by then will not; a player should be told rather than wait.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// Who waits alone in a room whose server is gone waits so long for it to come back.
 const RETURN_WITHIN: Duration = Duration::from_secs(60);
@@ -35,8 +31,6 @@ const KEEP_AT_LEAST: Duration = Duration::from_secs(5);
 const SEND_WITHIN: Duration = Duration::from_millis(300);
 /// A program that ends waits no longer than this for the server to hear of it.
 const LEAVE_WITHIN: Duration = Duration::from_secs(1);
-/// Departures remembered: more than a room holds.
-const MAX_GONE: usize = 64;
 
 /// The server is not there.
 #[derive(Clone, Copy, Debug)]
@@ -62,20 +56,16 @@ pub(crate) struct WebRtcTransport {
     /// Whether we were in the room at any time.
     was_open: bool,
     entering: Entering,
-    /// Once the server let us in.
-    socket: Option<WebRtcSocket>,
-    /// When to enter anew for the sake of other passwords, if nobody is connected by then.
+    /// When to enter again for the sake of other passwords, if nobody is connected by then.
     renew_at: Option<Duration>,
     is_open: bool,
     /// Who we are in the room, once we are in it.
     local: Option<PeerId>,
-    peers: Vec<PeerId>,
-    /// The latest that left; a few packets of theirs may still be on the way.
-    gone: VecDeque<PeerId>,
-    /// Packets that arrived before matchbox told us of their sender.
-    early: Vec<(PeerId, Channel, Packet)>,
-    /// With whom a handshake is under way, and since when.
-    handshakes: Vec<(PeerId, Duration)>,
+    meetings: Meetings,
+    /// Those that we are connected to, and those whose handshakes are under way.
+    peers: Vec<PeerChannels>,
+    /// Connections that we give up, and when: once what was said last is out, counted from the next poll.
+    closing: Vec<(PeerChannels, Option<Duration>)>,
 }
 
 impl WebRtcTransport {
@@ -90,22 +80,21 @@ impl WebRtcTransport {
         Ok(Self {
             entering: room.enter(),
             room,
-            socket: None,
             renew_at: None,
             is_open: false,
             local: None,
+            meetings: Meetings::default(),
             peers: Vec::new(),
-            gone: VecDeque::new(),
-            early: Vec::new(),
-            handshakes: Vec::new(),
+            closing: Vec::new(),
             outage: None,
             was_open: false,
         })
     }
 
-    /// Follows the way to the server, and begins anew where nobody is connected who would miss us.
+    /// Follows the way to the server, and begins again where nobody is connected who would miss us.
     fn poll_server(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
-        self.watch().note_connected(self.peers.iter().map(|peer| MatchboxId(peer.0)));
+        let connected = self.peers.iter().filter(|channels| channels.is_open);
+        self.watch().note_connected(connected.map(|channels| MatchboxId(channels.peer.0)));
         if self.watch().take_back() {
             self.outage = None;
             events.push(TransportEvent::SignalingBack);
@@ -118,17 +107,20 @@ impl WebRtcTransport {
             if self.was_open && self.outage.is_none() {
                 events.push(TransportEvent::SignalingAway);
             }
-            let outage = self.outage.get_or_insert(Outage::new(now, &self.room.url));
+            self.outage.get_or_insert(Outage::new(now, &self.room.url));
             let is_hopeless = error == TransportError::Kicked
                 || matches!(error, TransportError::Refused(_)) && !self.was_open;
-            if is_hopeless || !self.peers.is_empty() {
+            if is_hopeless || self.has_peers() {
                 events.push(TransportEvent::Failed(error));
                 return;
             }
-            outage.is_trying = false;
+            if let Some(outage) = &mut self.outage {
+                outage.is_trying = false;
+            }
         }
+        let has_peers = self.has_peers();
         let Some(outage) = &mut self.outage else { return self.renew(now) };
-        if !self.peers.is_empty() || outage.is_trying {
+        if has_peers || outage.is_trying {
             return;
         }
         let waited = now.saturating_sub(outage.since);
@@ -145,84 +137,83 @@ impl WebRtcTransport {
             outage.tries += 1;
             outage.next_try = waited + backoff(&self.room.url, outage.tries);
             outage.is_trying = true;
-            self.begin_anew();
+            self.begin_again();
         }
     }
 
-    /// Enters the room as a new peer. Nobody is connected, but somebody may wait for the end of a handshake with the old one, and
-    /// matchbox knows no other way to give one up.
-    fn begin_anew(&mut self) {
+    /// Enters the room again, as a new peer. Nobody is connected, but somebody may wait for the end of a handshake with the old one.
+    fn begin_again(&mut self) {
+        self.drop_out();
         self.entering = self.room.enter();
-        (self.socket, self.is_open) = (None, false);
-        self.early.clear();
-        self.handshakes.clear();
     }
 
-    /// Leaves the room to enter it anew in a moment, where the passwords for TURN servers are about to be good for no new connection, and
+    /// Is nowhere, and meets nobody.
+    fn drop_out(&mut self) {
+        self.watch().leave();
+        self.is_open = false;
+        self.peers.clear();
+        self.meetings = Meetings::default();
+    }
+
+    /// Leaves the room to enter it again in a moment, where the passwords for TURN servers are about to be good for no new connection, and
     /// nobody would miss us. While somebody is connected those that we have stay: what is connected needs no others, and a newcomer
     /// brings its own. Not at once: a server that still has us would pair us with ourselves.
     fn renew(&mut self, now: Duration) {
         let is_due = self.is_open && self.renew_at.is_some_and(|at| now >= at);
-        if is_due && self.peers.is_empty() && self.handshakes.is_empty() {
+        if is_due && self.peers.is_empty() && self.meetings.is_idle() {
             self.outage = Some(Outage::new(now, &self.room.url));
-            (self.socket, self.is_open) = (None, false);
+            self.drop_out();
         }
     }
 
-    /// Takes over the socket, once we are in the room.
-    fn poll_entering(&mut self, now: Duration) {
-        if self.socket.is_none()
-            && let Ok(Some(Opened { socket, good_for })) = self.entering.opened.try_recv()
-        {
-            self.socket = Some(socket);
-            self.renew_at = good_for.map(|time| now + (time * 3 / 4).max(KEEP_AT_LEAST));
+    /// Takes note once we are in the room.
+    fn poll_entering(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
+        let Ok(Some(Opened { id: MatchboxId(id), good_for })) = self.entering.opened.try_recv()
+        else {
+            return;
+        };
+        self.renew_at = good_for.map(|time| now + (time * 3 / 4).max(KEEP_AT_LEAST));
+        if self.outage.take().is_some() && self.was_open {
+            events.push(TransportEvent::SignalingBack);
         }
+        (self.is_open, self.was_open) = (true, true);
+        self.local = Some(PeerId(id));
+        events.push(TransportEvent::Opened(PeerId(id)));
+    }
+
+    /// Whether we are connected to anybody.
+    fn has_peers(&self) -> bool {
+        self.peers.iter().any(|channels| channels.is_open)
     }
 
     fn watch(&self) -> &Watch {
         &self.entering.watch
     }
 
-    fn poll_peers(&mut self, events: &mut Vec<TransportEvent>) {
-        let Some(socket) = &mut self.socket else { return };
-        // An error means that the loop is over, which the watch reports with its reason.
-        for (MatchboxId(id), state) in socket.try_update_peers().unwrap_or_default() {
+    /// Takes in what the channels of the peers say.
+    fn poll_peers(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
+        self.closing.retain_mut(|(_, until)| now < *until.get_or_insert(now + SEND_WITHIN));
+        for (MatchboxId(id), socket) in self.entering.watch.take_sockets() {
             let peer = PeerId(id);
-            match state {
-                PeerState::Connected => {
-                    self.peers.push(peer);
-                    events.push(TransportEvent::Connected(peer));
-                    let early = self.early.extract_if(.., |(from, ..)| *from == peer);
-                    events.extend(
-                        early.map(|(from, channel, packet)| received(from, channel, &packet)),
-                    );
-                }
-                PeerState::Disconnected => {
-                    self.peers.retain(|&connected| connected != peer);
-                    self.early.retain(|(from, ..)| *from != peer);
-                    if self.gone.len() == MAX_GONE {
-                        self.gone.pop_front();
-                    }
-                    self.gone.push_back(peer);
-                    events.push(TransportEvent::Disconnected(peer));
-                }
+            if self.meetings.is_under_way(peer) {
+                // Of two for one peer the later one counts.
+                self.peers.retain(|channels| channels.peer != peer);
+                self.peers.push(PeerChannels::new(peer, socket));
             }
         }
-    }
-
-    fn poll_packets(&mut self, events: &mut Vec<TransportEvent>) {
-        for (index, channel) in CHANNELS {
-            let Some(socket) = &mut self.socket else { return };
-            let Ok(source) = socket.get_channel_mut(index) else { continue };
-            for (MatchboxId(id), packet) in source.receive() {
-                let from = PeerId(id);
-                if self.peers.contains(&from) {
-                    events.push(received(from, channel, &packet));
-                } else if !self.gone.contains(&from) {
-                    self.keep_early(from, channel, packet, events);
+        let Self { peers, meetings, entering, .. } = self;
+        peers.retain_mut(|channels| {
+            let peer = channels.peer;
+            let goes_on = channels.poll(events);
+            let was_met = (channels.is_open || !goes_on) && meetings.forget(peer);
+            if !goes_on {
+                entering.watch.send_on(Errand::Forget(MatchboxId(peer.0)));
+                if was_met && !channels.is_open {
+                    events.push(TransportEvent::Unreachable(peer));
                 }
             }
-        }
+            goes_on
+        });
     }
 
     /// Passes on what the server tells of the room; a new one is not left for another new one.
@@ -235,61 +226,53 @@ impl WebRtcTransport {
                 if let Some(us) = self.local.and_then(|local| room.member(local)) {
                     self.room.url = as_member(&self.room.url, us);
                 }
+                let is_here = |peer| room.member(peer).is_some_and(|member| member.is_here);
+                self.meetings.keep_waiting(is_here);
             }
             events.push(TransportEvent::Room(event));
         }
     }
 
-    /// Gives up on those with whom no connection comes about; matchbox never does.
-    fn poll_handshakes(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
+    /// Follows who comes and goes at the server.
+    fn poll_steps(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
         for (MatchboxId(id), step) in self.watch().take_steps() {
             let peer = PeerId(id);
-            if step != PeerStep::Returned {
-                self.handshakes.retain(|&(other, _)| other != peer);
-            }
             match step {
-                PeerStep::Met => self.handshakes.push((peer, now)),
-                PeerStep::Left => events.push(TransportEvent::LeftServer(peer)),
+                PeerStep::Arrived => self.expect(now, peer),
                 PeerStep::Returned => events.push(TransportEvent::BackAtServer(peer)),
+                PeerStep::Missed => {
+                    self.meetings.keep_waiting(|other| other != peer);
+                    events.push(TransportEvent::LeftServer(peer));
+                }
+                PeerStep::Left => {
+                    if self.meetings.forget(peer) {
+                        self.end(peer);
+                    }
+                    events.push(TransportEvent::LeftServer(peer));
+                }
             }
         }
-        let Self { handshakes, peers, .. } = self;
-        handshakes.retain(|&(peer, since)| {
-            let is_over = peers.contains(&peer);
-            let is_too_long = now.saturating_sub(since) >= CONNECT_WITHIN;
-            if !is_over && is_too_long {
-                events.push(TransportEvent::Unreachable(peer));
-            }
-            !is_over && !is_too_long
-        });
         let bad = self.watch().take_bad_signals();
         events.extend((0..bad).map(|_| TransportEvent::BadSignal));
     }
 
-    fn keep_early(
-        &mut self,
-        from: PeerId,
-        channel: Channel,
-        packet: Packet,
-        events: &mut Vec<TransportEvent>,
-    ) {
-        let of_peer = self.early.iter().filter(|(peer, ..)| *peer == from).count();
-        // The first datagrams of a flood may go, they are lost on the way as often; control may not.
-        let is_welcome = of_peer < MAX_EARLY_OF_PEER
-            && packet.len() <= channel.max_bytes()
-            && (channel == Channel::Control || of_peer < MAX_EARLY_OF_PEER / 2);
-        if is_welcome && self.early.len() < MAX_EARLY {
-            self.early.push((from, channel, packet));
-        } else {
-            events.push(TransportEvent::DroppedEarly);
+    /// A peer waits to be met.
+    fn expect(&mut self, now: Duration, peer: PeerId) {
+        if self.peers.iter().any(|channels| channels.peer == peer && channels.is_open) {
+            return;
         }
+        if self.meetings.forget(peer) {
+            // It has given up the handshake that is under way, and began another.
+            self.peers.retain(|channels| channels.peer != peer);
+        }
+        self.meetings.arrive(now, peer);
     }
-}
 
-fn received(from: PeerId, channel: Channel, packet: &Packet) -> TransportEvent {
-    // One byte too many is enough to be refused by.
-    let length = packet.len().min(channel.max_bytes() + 1);
-    TransportEvent::Received { from, channel, bytes: packet[..length].into() }
+    /// Ends the connection to a peer, or the handshake with it.
+    fn end(&mut self, peer: PeerId) {
+        self.peers.retain(|channels| channels.peer != peer);
+        self.watch().send_on(Errand::Forget(MatchboxId(peer.0)));
+    }
 }
 
 impl Drop for WebRtcTransport {
@@ -300,37 +283,44 @@ impl Drop for WebRtcTransport {
 
 impl Transport for WebRtcTransport {
     fn poll(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
-        self.poll_entering(now);
-        if !self.is_open
-            && let Some(MatchboxId(id)) = self.socket.as_mut().and_then(WebRtcSocket::id)
-        {
-            self.is_open = true;
-            if self.outage.take().is_some() && self.was_open {
-                events.push(TransportEvent::SignalingBack);
-            }
-            self.was_open = true;
-            self.local = Some(PeerId(id));
-            events.push(TransportEvent::Opened(PeerId(id)));
-        }
+        self.poll_entering(now, events);
         self.poll_room(events);
-        // Packets first: the last words of a peer come before its departure.
-        self.poll_packets(events);
-        self.poll_peers(events);
-        self.poll_handshakes(now, events);
+        self.poll_peers(now, events);
+        self.poll_steps(now, events);
+        while let Some(peer) = self.meetings.give_up_next(now) {
+            self.end(peer);
+            events.push(TransportEvent::Unreachable(peer));
+        }
         self.poll_server(now, events);
     }
 
+    fn meet(&mut self, now: Duration, may_meet: &dyn Fn(PeerId) -> bool) {
+        while platform::has_connections_left() && !self.watch().is_busy() {
+            let connections = self.peers.iter().filter(|channels| channels.is_open).count();
+            let Some(meeting) = self.meetings.begin_next(now, connections, may_meet) else { break };
+            self.watch().send_on(Errand::Meet(meeting));
+        }
+    }
+
+    fn is_meeting(&self) -> bool {
+        self.meetings.has_any()
+    }
+
+    fn is_out_of_connections(&self) -> bool {
+        self.meetings.has_any() && !platform::has_connections_left()
+    }
+
+    fn disconnect(&mut self, peer: PeerId) {
+        if let Some(index) = self.peers.iter().position(|channels| channels.peer == peer) {
+            self.closing.push((self.peers.remove(index), None));
+            self.meetings.forget(peer);
+            self.end(peer);
+        }
+    }
+
     fn send(&mut self, _now: Duration, to: PeerId, channel: Channel, bytes: &[u8]) {
-        let index = match channel {
-            Channel::Datagrams => 0,
-            Channel::Control => 1,
-        };
-        if self.peers.contains(&to)
-            && let Some(socket) = &mut self.socket
-            && let Ok(channel) = socket.get_channel_mut(index)
-        {
-            // It fails only once the loop is over, which the watch reports.
-            let _ = channel.try_send(Packet::copy_from_slice(bytes), MatchboxId(to.0));
+        if let Some(channels) = self.peers.iter_mut().find(|channels| channels.peer == to) {
+            channels.send(channel, bytes);
         }
     }
 
@@ -346,15 +336,12 @@ impl Transport for WebRtcTransport {
 
     fn see_out(&self) {
         // matchbox does not tell when a packet is out.
-        let sent_after = if self.peers.is_empty() { Duration::ZERO } else { SEND_WITHIN };
+        let sent_after = if self.has_peers() { SEND_WITHIN } else { Duration::ZERO };
         hold_up(LEAVE_WITHIN, |waited| waited >= sent_after && self.watch().has_left());
     }
 
     fn route(&self, peer: PeerId) -> Route {
-        match self.socket.as_ref().and_then(|socket| socket.is_relayed(MatchboxId(peer.0))) {
-            Some(true) => Route::Relayed,
-            Some(false) => Route::Direct,
-            None => Route::Unknown,
-        }
+        let channels = self.peers.iter().find(|channels| channels.peer == peer);
+        channels.map_or(Route::Unknown, PeerChannels::route)
     }
 }

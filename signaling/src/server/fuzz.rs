@@ -13,7 +13,10 @@ use std::{
 };
 
 use serde_json::value::RawValue;
-use tokio::sync::oneshot::{Receiver, error::TryRecvError};
+use tokio::{
+    sync::oneshot::{Receiver, error::TryRecvError},
+    time::Instant,
+};
 use uuid::Uuid;
 
 use super::{
@@ -51,6 +54,8 @@ const DEAF: u64 = 3;
 const GRACE: u64 = 3000;
 /// The time between two lines.
 const LINE: u64 = 1000;
+/// When every newcomer has stayed for long enough for the others to be told.
+const LATER: Duration = Duration::from_secs(3_600);
 
 /// A client as the server sees it.
 struct Client {
@@ -170,8 +175,7 @@ impl Scene {
             }
             Address::V1 { wish, token, .. } => (wish, true, token),
             Address::List { game } => {
-                at_once(self.hub.list(&game, tokio::time::Instant::now()))
-                    .expect("memory is always there");
+                at_once(self.hub.list(&game, Instant::now())).expect("memory is always there");
                 return Ok(());
             }
         };
@@ -249,6 +253,8 @@ impl Scene {
             assert!(!FRIENDS.contains(&client.visit.peer), "nobody sends off who reads");
             at_once(self.hub.leave(&mut client.visit, parting, self.now));
         }
+        // Whoever came has stayed for long enough.
+        self.local.introduce(Instant::now() + LATER);
         self.listen(None);
         assert_eq!(self.local.count(), self.clients.len(), "who is here is connected");
         assert!(self.clients.len() <= MAX_PEERS);

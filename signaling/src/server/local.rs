@@ -6,16 +6,18 @@ use std::{
 };
 
 use serde::Serialize;
+use tokio::{sync::Notify, time::Instant};
 use tungstenite::Utf8Bytes;
 
 use super::{
     counters::{Counter, Health},
+    introductions::Introductions,
     outbox::{Outbox, Undeliverable},
     room::{Effect, RoomId},
 };
 use crate::{
     lobby::RoomEvent,
-    protocol::{PeerId, Refusal},
+    protocol::{PeerEvent, PeerId, Refusal},
 };
 
 /// Who is connected here. Locked only for as long as it takes to fill queues, never across a wait.
@@ -23,6 +25,10 @@ use crate::{
 pub(crate) struct Local {
     peers: Mutex<HashMap<PeerId, Entry>>,
     health: Arc<Health>,
+    /// Locked after the peers, if both are.
+    introductions: Mutex<Introductions>,
+    /// Wakes whoever makes the introductions.
+    newcomers: Notify,
 }
 
 #[derive(Debug)]
@@ -52,12 +58,17 @@ pub(crate) enum Handed {
 
 impl Local {
     pub(crate) fn new(health: Arc<Health>) -> Self {
-        Self { peers: Mutex::default(), health }
+        Self { health, ..Self::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PeerId, Entry>> {
         // Nothing in here can be left half done.
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_introductions(&self) -> MutexGuard<'_, Introductions> {
+        // Nor in there.
+        self.introductions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many are connected.
@@ -172,11 +183,30 @@ impl Local {
         for effect in effects {
             match effect {
                 Effect::Tell { to, .. } | Effect::Show { to, .. } if to.is_empty() => {}
+                Effect::Tell { to, event: PeerEvent::NewPeer(newcomer) } => {
+                    let is_late =
+                        |to: &&PeerId| peers.get(*to).is_some_and(|entry| entry.is_told_late(room));
+                    let later = to.iter().filter(is_late).copied().collect();
+                    self.lock_introductions().add(room, *newcomer, later, Instant::now());
+                    self.newcomers.notify_one();
+                    let message = text(&PeerEvent::<()>::NewPeer(*newcomer));
+                    to_each(to, &|entry| {
+                        if !entry.is_told_late(room) {
+                            entry.push(message.clone());
+                        }
+                    });
+                }
                 Effect::Tell { to, event } => {
+                    if let PeerEvent::PeerLeft(peer) = event {
+                        self.lock_introductions().cancel(room, *peer);
+                    }
                     let message = text(event);
                     to_each(to, &|entry| entry.push(message.clone()));
                 }
                 Effect::Show { to, state } => {
+                    for member in state.members.iter().filter(|member| !member.is_here) {
+                        self.lock_introductions().cancel(room, member.id);
+                    }
                     let message = text(&ShownRoom { Room: state });
                     to_each(to, &|entry| entry.push_state(message.clone()));
                 }
@@ -187,6 +217,23 @@ impl Local {
                 }
             }
         }
+    }
+
+    /// Tells the others of newcomers that have stayed for long enough by now. Returns whether there may be more to be told soon.
+    pub(crate) fn introduce(&self, now: Instant) -> bool {
+        let peers = self.lock();
+        let mut introductions = self.lock_introductions();
+        for (room, introduction) in introductions.take_due(now) {
+            let message = text(&PeerEvent::<()>::NewPeer(introduction.newcomer));
+            let to = introduction.to.iter().filter_map(|to| peers.get(to));
+            to.filter(|to| to.is_in(&room)).for_each(|to| to.push(message.clone()));
+        }
+        !introductions.is_empty()
+    }
+
+    /// Resolves once somebody came of whom others are to be told.
+    pub(crate) async fn newcomer_waits(&self) {
+        self.newcomers.notified().await;
     }
 
     /// Tells everybody who understands it.
@@ -201,6 +248,11 @@ impl Local {
 impl Entry {
     fn is_in(&self, room: &RoomId) -> bool {
         self.room == *room && !self.is_replaced
+    }
+
+    /// Whether it is told of newcomers of that room only once they have stayed for a moment.
+    fn is_told_late(&self, room: &RoomId) -> bool {
+        self.is_v1 && self.is_in(room)
     }
 
     fn note_owner(&mut self, is_owner: bool) {

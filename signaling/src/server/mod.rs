@@ -14,6 +14,7 @@ pub mod fuzz;
 mod headers;
 mod http;
 mod hub;
+mod introductions;
 mod local;
 mod metrics;
 mod outbox;
@@ -80,6 +81,9 @@ use self::{
 
 /// How often places are given up that were kept for long enough: a second more or less makes no difference to anybody.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether newcomers have stayed for long enough, while there are any: a part of that time.
+const INTRODUCE_EVERY: Duration = Duration::from_millis(50);
 
 /// How long connections have to end once the server is told to stop; with it the process is gone within two seconds.
 const STOP_GRACE: Duration = Duration::from_millis(1500);
@@ -196,6 +200,7 @@ impl Server {
         });
         info!("started");
         let ticking = tokio::spawn(tick(Arc::clone(&shared)));
+        let introducing = tokio::spawn(introduce(Arc::clone(&shared)));
         if shared.config.stun_servers.is_empty() && shared.config.turn_servers.is_empty() {
             info!(
                 "no STUN or TURN server is set: peers behind different routers will not find each other"
@@ -227,6 +232,7 @@ impl Server {
             debug!("some connections did not end in time");
         }
         ticking.abort();
+        introducing.abort();
         info!("stopped");
     }
 }
@@ -281,6 +287,16 @@ async fn tick(shared: Arc<Shared>) {
 fn steady_millis() -> u64 {
     static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
     u64::try_from(FIRST.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Tells peers of newcomers to their rooms, as long as the server runs.
+async fn introduce(shared: Arc<Shared>) {
+    loop {
+        shared.hub.newcomer_waits().await;
+        while shared.hub.introduce(Instant::now()) {
+            sleep(INTRODUCE_EVERY).await;
+        }
+    }
 }
 
 /// Resolves once nobody is left in any room and load balancers have had their time, or after that long.

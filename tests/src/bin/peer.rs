@@ -1,4 +1,5 @@
-//! The game's headless peer, as a program of this package: cargo tells tests only where their own programs are.
+//! The game's headless peer, as a program of this package: cargo tells tests only where their own programs are. As
+//! `peer --resident ROOM NAME` it is a [resident](e2e_tests::resident) instead.
 
 use std::{io::Write, process::ExitCode};
 
@@ -8,6 +9,12 @@ use demo_game::{
 };
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some("--resident")
+        && let (Some(room), Some(name)) = (arguments.next(), arguments.next())
+    {
+        return e2e_tests::resident::run(room, name);
+    }
     let complaint = match cli::parse(std::env::args_os().skip(1)) {
         Ok(Command::Headless(options)) => return headless::run(options),
         Ok(_) => "this program plays with --headless only".to_owned(),

@@ -1,13 +1,16 @@
-//! Somebody in the room sends offers, answers and candidates that WebRTC cannot use: matches go on, and others can still come.
+//! Somebody in the room sends offers, answers and candidates, most of which WebRTC cannot use: matches go on.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use async_tungstenite::{
     WebSocketStream,
     smol::{ConnectStream, connect_async},
     tungstenite::Message,
 };
-use e2e_tests::{PeerSettings, Report, TestServer, assert_agreement};
+use e2e_tests::{PeerSettings, Report, TestServer, assert_agreement, wait_for};
 use futures::{StreamExt, executor::block_on, future::Either, pin_mut};
 use serde_json::{Value, json};
 use signaling::protocol::PeerKey;
@@ -20,22 +23,43 @@ use crate::{
 
 /// How long the stranger bothers the others: they check candidates for some of it.
 const BOTHERS_FOR: Duration = Duration::from_secs(6);
+/// How long a visit lasts: the others hear of it long before its end.
+const STAYS_FOR: Duration = Duration::from_secs(1);
+
+/// What every stack reads as the offer of a data channel.
+pub(crate) const OFFER: [&str; 14] = [
+    "v=0",
+    "o=- 1 2 IN IP4 127.0.0.1",
+    "s=-",
+    "t=0 0",
+    "a=group:BUNDLE 0",
+    "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
+    "c=IN IP4 0.0.0.0",
+    "a=ice-ufrag:abcd",
+    "a=ice-pwd:asd88fgpdd777uzjYhagZg",
+    "a=fingerprint:sha-256 \
+     AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB",
+    "a=setup:actpass",
+    "a=mid:0",
+    "a=sctp-port:5000",
+    "a=max-message-size:262144\r\n",
+];
 
 /// A client that speaks to the server byte by byte, and is no WebRTC peer at all.
-struct Stranger(WebSocketStream<ConnectStream>);
+pub(crate) struct Stranger(WebSocketStream<ConnectStream>);
 
 impl Stranger {
-    fn enter(room: &str) -> Self {
+    pub(crate) fn enter(room: &str) -> Self {
         Self(block_on(connect_async(room)).expect("the server lets everybody in").0)
     }
 
-    fn send(&mut self, to: &str, kind: &str, text: &str) {
+    pub(crate) fn send(&mut self, to: &str, kind: &str, text: &str) {
         let request = json!({ "Signal": { "receiver": to, "data": { kind: text } } });
         block_on(self.0.send(Message::text(request.to_string()))).expect("the server reads on");
     }
 
-    /// The next signal for us, of what kind it is and who sent it; none if none comes soon.
-    fn next_signal(&mut self) -> Option<(String, Value)> {
+    /// What the server says next; none if that does not come soon.
+    pub(crate) fn next(&mut self) -> Option<Value> {
         let soon = futures_timer::Delay::new(Duration::from_millis(200));
         let message = block_on(async {
             let next = self.0.next();
@@ -46,9 +70,7 @@ impl Stranger {
             }
         });
         let Some(Ok(Message::Text(text))) = message else { return None };
-        let event: Value = serde_json::from_str(text.as_str()).ok()?;
-        let signal = event.get("Signal")?;
-        Some((signal.get("sender")?.as_str()?.to_owned(), signal.get("data")?.clone()))
+        serde_json::from_str(text.as_str()).ok()
     }
 }
 
@@ -79,7 +101,7 @@ fn signals_that_webrtc_cannot_use_end_no_match() {
     let server = TestServer::start();
     let room = server.room("hostile-signals");
     let peers = two_in_match(&room, 14);
-    assert_eq!(bother(&room), 2, "both players met the stranger");
+    bother(&server, "hostile-signals");
     let reports = both_played(peers, 14);
     reports.iter().for_each(assert_counted);
     assert_agreement(&reports, 600);
@@ -96,7 +118,7 @@ fn signals_that_a_browser_cannot_use_end_no_match() {
     let room = server.room("hostile-signals");
     let mut peer = start(&PeerSettings::new(&room, "Native").seconds(25));
     wait_for_frames(&page, 60);
-    assert_eq!(bother(&room), 2, "both players met the stranger");
+    bother(&server, "hostile-signals");
     come_twice(&server, "hostile-signals");
     let native = peer.played(patience(25));
     let ended = page.ended(START_PATIENCE);
@@ -104,25 +126,30 @@ fn signals_that_a_browser_cannot_use_end_no_match() {
     assert_agreement(&[native, ended], last_checksum(25));
 }
 
-/// A stranger answers every offer with what nobody can use, for a while; how many offers it got.
-fn bother(room: &str) -> u32 {
-    let mut stranger = Stranger::enter(room);
-    let began = Instant::now();
-    let mut offers = 0;
+/// A stranger sends the two players what nobody can use, for a while, and offers that they could; none of them opens a connection.
+fn bother(server: &TestServer, room: &str) {
+    let mut stranger = Stranger::enter(&server.room(&format!("v1/rooms/{room}")));
+    let (began, offer) = (Instant::now(), OFFER.join("\r\n"));
+    let mut bothered = HashSet::new();
     while began.elapsed() < BOTHERS_FOR {
-        // Who was here before offers us a connection, and waits for our answer.
-        let Some((from, data)) = stranger.next_signal() else { continue };
-        let Some(offer) = data.get("Offer").and_then(Value::as_str) else { continue };
-        offers += 1;
-        for text in bad_signals(offer) {
-            for kind in ["Answer", "Offer", "IceCandidate"] {
-                stranger.send(&from, kind, &text);
+        let Some(event) = stranger.next() else { continue };
+        assert!(event.get("Signal").is_none(), "nobody who plays speaks to it: {event}");
+        for member in event["Room"]["members"].as_array().into_iter().flatten() {
+            let id = member["id"].as_str().expect("a member has an id").to_owned();
+            if member["name"] == "" || !bothered.insert(id.clone()) {
+                continue;
             }
+            for text in bad_signals(&offer) {
+                for kind in ["Answer", "Offer", "IceCandidate"] {
+                    stranger.send(&id, kind, &text);
+                }
+            }
+            stranger.send(&id, "Offer", &offer);
+            // What nobody would send, but some would read.
+            stranger.send(&id, "IceCandidate", "null");
         }
-        // What nobody would send, but some would read.
-        stranger.send(&from, "IceCandidate", "null");
     }
-    offers
+    assert_eq!(bothered.len(), 2, "both players are in the room");
 }
 
 fn assert_counted(report: &Report) {
@@ -131,22 +158,50 @@ fn assert_counted(report: &Report) {
     assert!(dropped >= 20.0, "{dropped} were counted");
 }
 
-/// Everybody offers it a connection; matchbox panics where it hears of a peer again before the end of that.
-fn come_twice(server: &TestServer, room: &str) {
+/// A stranger comes several times under one key, and answers offers with what nobody can use; how many offers it got.
+fn come_twice(server: &TestServer, room: &str) -> u32 {
     let key = PeerKey::new(7).to_query();
-    let again = format!("ws://{}/v1/rooms/{room}?{key}", server.address());
+    let again = server.room(&format!("v1/rooms/{room}?{key}"));
+    let mut offers = 0;
     for _ in 0..4 {
-        let mut stranger = Stranger::enter(&again);
-        while stranger.next_signal().is_some() {}
+        let (mut stranger, began) = (Stranger::enter(&again), Instant::now());
+        while began.elapsed() < STAYS_FOR {
+            let Some(event) = stranger.next() else { continue };
+            let signal = &event["Signal"];
+            let (Some(from), Some(offer)) =
+                (signal["sender"].as_str(), signal["data"]["Offer"].as_str())
+            else {
+                continue;
+            };
+            offers += 1;
+            for text in bad_signals(offer) {
+                for kind in ["Answer", "Offer", "IceCandidate"] {
+                    stranger.send(from, kind, &text);
+                }
+            }
+        }
     }
+    offers
 }
 
 #[test]
-fn a_stranger_that_comes_twice_before_it_answers_ends_no_match() {
+fn a_stranger_that_comes_again_and_again_ends_no_match() {
     let server = TestServer::start();
     let room = server.room("comes-twice");
     let peers = two_in_match(&room, 14);
-    come_twice(&server, "comes-twice");
+    assert_eq!(come_twice(&server, "comes-twice"), 0, "nobody who plays offers it anything");
     let reports = both_played(peers, 14);
     assert_agreement(&reports, 600);
+}
+
+#[test]
+fn a_stranger_that_comes_again_and_again_keeps_nobody_from_playing() {
+    let server = TestServer::start();
+    let room = server.room("lobby");
+    let peer = |name| start(&PeerSettings::new(&room, name).seconds(6));
+    let ann = peer("Ann");
+    wait_for("Ann in the room", patience(0), || (server.peers() == 1).then_some(()));
+    assert!(come_twice(&server, "lobby") >= 1, "Ann offers it a connection");
+    let reports = both_played([ann, peer("Bob")], 6);
+    assert_agreement(&reports, last_checksum(6));
 }

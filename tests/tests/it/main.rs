@@ -6,6 +6,7 @@
 mod bad_networks;
 mod browser;
 mod departures;
+mod hidden_address;
 mod hidden_page;
 mod hostile_signals;
 mod many_servers;
@@ -17,6 +18,7 @@ mod rooms;
 mod seeds;
 mod stock_clients;
 mod timing;
+mod visitors;
 
 // The server's own tests start Redis as well.
 #[expect(dead_code, reason = "here Redis is killed, but never only halted")]

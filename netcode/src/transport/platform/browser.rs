@@ -1,10 +1,9 @@
 //! A page in a browser.
 
-use std::{pin::Pin, time::Duration};
+use std::{future::Ready, net::IpAddr, pin::Pin, time::Duration};
 
 use futures::{SinkExt, StreamExt};
 use pharos::{Events, Filter, Observable};
-use send_wrapper::SendWrapper;
 use ws_stream_wasm::{WsEvent, WsMessage, WsMeta, WsStream};
 
 use super::{Closing, Incoming};
@@ -50,14 +49,19 @@ impl Socket {
     }
 }
 
+/// A page looks nothing up: the browser sends to TURN servers alone where it is told to.
+pub(in crate::transport) fn resolve(_hosts: Vec<String>) -> Option<Ready<Vec<IpAddr>>> {
+    None
+}
+
 /// A page cannot be held up.
 pub(in crate::transport) fn hold_up(_: Duration, _: impl Fn(Duration) -> bool) {}
 
-/// A future that is polled now and then. A page has one thread, so it may well be sent to another.
-pub(in crate::transport) type Kept<T> = SendWrapper<Pin<Box<dyn Future<Output = T>>>>;
+/// A future that is polled now and then.
+pub(in crate::transport) type Kept<T> = Pin<Box<dyn Future<Output = T>>>;
 
 pub(in crate::transport) fn keep<T>(future: impl Future<Output = T> + 'static) -> Kept<T> {
-    SendWrapper::new(Box::pin(future))
+    Box::pin(future)
 }
 
 /// Runs what a room takes between the frames of the page.

@@ -4,11 +4,17 @@
 mod browser;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
+#[cfg(target_arch = "wasm32")]
+mod peer_connections;
 
 #[cfg(target_arch = "wasm32")]
-pub(super) use browser::{Kept, Socket, hold_up, keep, run};
+pub(super) use browser::{Kept, Socket, hold_up, keep, resolve, run};
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) use native::{Kept, Socket, hold_up, keep, run};
+pub(super) use native::{
+    Connections, Kept, Socket, has_connections_left, hold_up, keep, resolve, run,
+};
+#[cfg(target_arch = "wasm32")]
+pub(super) use peer_connections::{Connections, has_connections_left};
 
 /// How a connection ended.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -1,13 +1,17 @@
 //! A native program.
 
-use std::{pin::Pin, time::Duration};
+use std::{
+    net::{IpAddr, ToSocketAddrs},
+    pin::Pin,
+    time::Duration,
+};
 
 use async_tungstenite::{
     WebSocketStream,
     smol::{ConnectStream, connect_async},
     tungstenite::{Error, Message, http::Response},
 };
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, channel::oneshot};
 
 use super::{Closing, Incoming};
 
@@ -73,6 +77,44 @@ impl Drop for Socket {
             let _ = self.stream.close(None).now_or_never();
         }
     }
+}
+
+/// The peer connections of one socket. They close when they are dropped, so there is nothing to be done about them.
+#[derive(Debug)]
+pub(in crate::transport) struct Connections;
+
+impl Connections {
+    /// None yet. That they lead through TURN servers alone is seen to where candidates are read.
+    pub(in crate::transport) fn new(_is_relay_only: bool) -> Self {
+        Self
+    }
+
+    /// Notes the connections that this makes.
+    pub(in crate::transport) fn note<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        work()
+    }
+}
+
+/// Whether there may be another peer connection. A system says so when it is asked for one.
+pub(in crate::transport) fn has_connections_left() -> bool {
+    true
+}
+
+/// Looks up the addresses of hosts, on a thread of its own: the system makes whoever asks wait.
+pub(in crate::transport) fn resolve(
+    hosts: Vec<String>,
+) -> Option<impl Future<Output = Vec<IpAddr>>> {
+    let (sender, addresses) = oneshot::channel();
+    let look_up = move || {
+        // The port does not matter, and a host that nobody knows has no address.
+        let of_host = |host: &String| (host.as_str(), 0).to_socket_addrs().into_iter().flatten();
+        let found = hosts.iter().flat_map(of_host).map(|address| address.ip()).collect();
+        // Nobody waits any more if it took too long.
+        let _ = sender.send(found);
+    };
+    // Without a thread there are none.
+    let _ = std::thread::Builder::new().name("netcode-resolver".into()).spawn(look_up);
+    Some(async move { addresses.await.unwrap_or_default() })
 }
 
 /// Holds up this thread until that is so after the time that it is told, but for no more than about `at_most`.

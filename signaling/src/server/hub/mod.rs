@@ -8,6 +8,8 @@ mod entering;
 mod interest;
 #[cfg(test)]
 mod interleaving_tests;
+#[cfg(test)]
+mod introduction_tests;
 mod list;
 #[cfg(test)]
 mod list_tests;
@@ -21,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Mutex as Turns;
+use tokio::{sync::Mutex as Turns, time::Instant};
 use tungstenite::Utf8Bytes;
 
 use self::{
@@ -151,6 +153,16 @@ impl Hub {
     /// What a token proves.
     pub(crate) fn read_token(&self, token: &str, peer: PeerId, now: u64) -> Option<Resume> {
         self.signer.read(token, peer, now)
+    }
+
+    /// Resolves once somebody came of whom others here are to be told.
+    pub(crate) async fn newcomer_waits(&self) {
+        self.local.newcomer_waits().await;
+    }
+
+    /// Tells peers of newcomers that have stayed for long enough. Returns whether there may be more to be told soon.
+    pub(crate) fn introduce(&self, now: Instant) -> bool {
+        self.local.introduce(now)
     }
 
     /// Does what a peer asks for in its room, or tells it why not.

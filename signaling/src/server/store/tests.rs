@@ -121,7 +121,10 @@ impl Rig {
     async fn connect(&self, number: u128, room: &str) -> OutboxReader {
         let (outbox, reader, _closed) = outbox(100_000);
         self.store.watch(&id(room)).await.expect("the store is there");
-        let entered = self.local.enter((PeerId::from_u128(number), 1), true, &id(room), outbox, 10);
+        // Peers at `/v1/` would be told of newcomers later.
+        let is_v1 = false;
+        let entered =
+            self.local.enter((PeerId::from_u128(number), 1), is_v1, &id(room), outbox, 10);
         assert!(entered.is_ok(), "there is room");
         reader
     }

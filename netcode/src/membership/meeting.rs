@@ -1,0 +1,256 @@
+//! Which peers of the room we are connected to: whom we may meet, and who goes where too many are.
+
+use std::time::Duration;
+
+use signaling::{
+    lobby::{RoomPhase, RoomState},
+    protocol::PeerId,
+};
+
+use super::{
+    Connection,
+    control::Control,
+    link::{Link, Standing},
+};
+use crate::transport::MAX_PEERS;
+
+/// How long no match begins after one, so that those who came during it are met before: several times what a handshake takes among peers
+/// that are there. Those who are not, or come later, hold up nobody.
+const MEET_NEWCOMERS_WITHIN: Duration = Duration::from_secs(2);
+
+/// Decides whether a connection to a peer may be opened. In a match the others of that match are wanted, and nobody else: a stranger
+/// must not cost its players anything.
+fn may_meet(is_in_match: bool, plays_with_us: bool) -> bool {
+    !is_in_match || plays_with_us
+}
+
+impl Connection {
+    /// Begins connections to those who wait for one, and may be met.
+    pub(super) fn begin_connections(&mut self, now: Duration) {
+        let Some(transport) = &mut self.transport else { return };
+        let (is_in_match, exchange) = (self.status.in_match, &self.exchange);
+        let plays_with_us = |peer| exchange.with(|exchange| exchange.has(peer)).unwrap_or_default();
+        transport.meet(now, &|peer| may_meet(is_in_match, plays_with_us(peer)));
+        let is_waiting = |until: &Duration| now < *until && transport.is_meeting();
+        self.newcomers_until = self.newcomers_until.filter(is_waiting);
+    }
+
+    /// The match is over. Those who came during it should not find that the next one has begun without them, again and again.
+    pub(super) fn wait_for_newcomers(&mut self, now: Duration) {
+        let has_newcomers = self.transport.as_ref().is_some_and(|transport| transport.is_meeting());
+        self.newcomers_until = has_newcomers.then(|| now + MEET_NEWCOMERS_WITHIN);
+    }
+
+    /// A peer that plays with others in this room opens no connections to us, so it is not out of reach: it is met afterwards.
+    pub(super) fn excuse_players(&mut self, room: &RoomState) {
+        let plays = |peer: PeerId| {
+            let is_ready = room.member(peer).is_some_and(|member| member.is_ready);
+            room.phase == RoomPhase::Playing && is_ready
+        };
+        self.unreachable.retain(|&peer| !plays(peer));
+    }
+
+    /// A peer is connected: it gets a link, if need be in place of one that is worth less.
+    pub(super) fn greet(&mut self, now: Duration, peer: PeerId) {
+        self.has_met = true;
+        self.unreachable.retain(|&other| other != peer);
+        if self.is_linked(peer) {
+            return;
+        }
+        if self.links.len() >= MAX_PEERS
+            && let Some(dispensable) = self.dispensable()
+        {
+            self.forget(dispensable);
+        }
+        if self.links.len() >= MAX_PEERS {
+            self.dropped.crowded += 1;
+            self.forget(peer);
+            return;
+        }
+        self.links.push(Link::new(peer));
+        self.links.sort_by_key(|link| link.peer);
+        self.say_hello(now, peer);
+    }
+
+    /// Whose link goes first where too many are connected: that of a peer which is no longer in the room, and goes on talking; else one
+    /// that is silent. A closed page may hold its place for long, as its channels close late, or never. Should it be a frozen one, it
+    /// has to enter again.
+    fn dispensable(&self) -> Option<PeerId> {
+        let spare = || self.links.iter().filter(|link| !self.plays_with(link));
+        let outside = spare().find(|link| link.standing == Standing::Outside);
+        let absent = || spare().find(|link| !self.is_present(link));
+        outside.or_else(absent).map(|link| link.peer)
+    }
+
+    fn say_hello(&mut self, now: Duration, peer: PeerId) {
+        self.send_control(now, peer, &Control::Hello(self.hello.clone()));
+        self.send_control(now, peer, &self.status_message());
+    }
+
+    /// Says hello once more to whom we first see that it hears us. webrtc-rs drops what overtakes the last packet of its handshake, and
+    /// says that it arrived: it may be that our first words did not.
+    pub(super) fn repeat_first_words(&mut self, now: Duration) {
+        for index in 0..self.links.len() {
+            let link = &mut self.links[index];
+            if !link.hears_us && link.clock.rtt().is_some() {
+                link.hears_us = true;
+                let peer = link.peer;
+                self.say_hello(now, peer);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use signaling::lobby::{Place, RoomMember};
+
+    use super::*;
+    use crate::{
+        config::NetcodeConfig,
+        membership::control::Hello,
+        transport::{Channel, Transport, TransportEvent},
+    };
+
+    /// What a transport is to report, and what it was told.
+    #[derive(Clone, Debug, Default)]
+    struct Script(Arc<Mutex<Lines>>);
+
+    #[derive(Debug, Default)]
+    struct Lines {
+        events: Vec<TransportEvent>,
+        disconnected: Vec<PeerId>,
+        /// Peers that wait to be met.
+        waiting: Vec<PeerId>,
+        met: Vec<PeerId>,
+    }
+
+    impl Script {
+        fn with<T>(&self, work: impl FnOnce(&mut Lines) -> T) -> T {
+            work(&mut self.0.lock().expect("nobody panics with it"))
+        }
+    }
+
+    impl Transport for Script {
+        fn poll(&mut self, _now: Duration, events: &mut Vec<TransportEvent>) {
+            self.with(|lines| events.append(&mut lines.events));
+        }
+
+        fn meet(&mut self, _now: Duration, may_meet: &dyn Fn(PeerId) -> bool) {
+            self.with(|lines| {
+                let met = lines.waiting.extract_if(.., |peer| may_meet(*peer));
+                lines.met.extend(met);
+            });
+        }
+
+        fn is_meeting(&self) -> bool {
+            self.with(|lines| !lines.waiting.is_empty() || !lines.met.is_empty())
+        }
+
+        fn disconnect(&mut self, peer: PeerId) {
+            self.with(|lines| lines.disconnected.push(peer));
+        }
+
+        fn send(&mut self, _now: Duration, _to: PeerId, _channel: Channel, _bytes: &[u8]) {}
+    }
+
+    const NOW: Duration = Duration::from_secs(100);
+
+    fn peer(number: usize) -> PeerId {
+        PeerId::from_u128(number as u128)
+    }
+
+    fn connection() -> (Connection, Script) {
+        let (config, script) = (NetcodeConfig::default(), Script::default());
+        let mut connection = Connection::new(&config);
+        connection.open(Box::new(script.clone()), Hello::new(&config, 0, "Ann", 1));
+        script.with(|lines| lines.events.push(TransportEvent::Opened(peer(0))));
+        connection.receive(NOW, Duration::ZERO, None);
+        (connection, script)
+    }
+
+    /// A room with these members, of which some are ready.
+    fn room(phase: RoomPhase, members: &[(PeerId, bool)]) -> RoomState {
+        let member = |&(id, is_ready)| RoomMember {
+            id,
+            name: String::new(),
+            place: Place::Player,
+            is_ready,
+            is_here: true,
+        };
+        RoomState { phase, members: members.iter().map(member).collect(), ..RoomState::default() }
+    }
+
+    fn connect(connection: &mut Connection, script: &Script, peers: impl Iterator<Item = PeerId>) {
+        script.with(|lines| lines.events.extend(peers.map(TransportEvent::Connected)));
+        connection.receive(NOW, Duration::ZERO, None);
+    }
+
+    #[test]
+    fn peers_that_left_the_room_and_go_on_talking_make_way_for_a_newcomer() {
+        let (mut connection, script) = connection();
+        connect(&mut connection, &script, (1..=MAX_PEERS).map(peer));
+        let newcomer = peer(MAX_PEERS + 1);
+        let members = [peer(0), peer(1), newcomer].map(|peer| (peer, false));
+        connection.note_standing(Some(&room(RoomPhase::Lobby, &members)));
+        connect(&mut connection, &script, std::iter::once(newcomer));
+        assert!(connection.is_linked(newcomer) && connection.is_linked(peer(1)));
+        assert_eq!(connection.links.len(), MAX_PEERS);
+        assert_eq!(script.with(|lines| lines.disconnected.clone()), [peer(2)]);
+        assert_eq!(connection.dropped.crowded, 0);
+    }
+
+    #[test]
+    fn a_connection_that_gets_no_link_is_ended() {
+        let (mut connection, script) = connection();
+        connect(&mut connection, &script, (1..=MAX_PEERS + 1).map(peer));
+        assert!(!connection.is_linked(peer(MAX_PEERS + 1)));
+        assert_eq!(script.with(|lines| lines.disconnected.clone()), [peer(MAX_PEERS + 1)]);
+        assert_eq!(connection.dropped.crowded, 1);
+    }
+
+    #[test]
+    fn in_a_match_nobody_else_is_met_until_it_is_over() {
+        let (mut connection, script) = connection();
+        let met = |connection: &mut Connection| {
+            connection.receive(NOW, Duration::ZERO, None);
+            script.with(|lines| lines.met.clone())
+        };
+        connection.enter_match(NOW, 1);
+        script.with(|lines| lines.waiting.push(peer(7)));
+        assert_eq!(met(&mut connection), []);
+        connection.leave_match(NOW);
+        assert_eq!(met(&mut connection), [peer(7)]);
+    }
+
+    #[test]
+    fn those_who_came_during_a_match_are_waited_for_but_not_for_long() {
+        let (mut connection, script) = connection();
+        connection.enter_match(NOW, 1);
+        connection.leave_match(NOW);
+        assert_eq!(connection.newcomers_until, None, "nobody came");
+        connection.enter_match(NOW, 2);
+        script.with(|lines| lines.waiting.push(peer(7)));
+        connection.leave_match(NOW);
+        connection.receive(NOW, Duration::ZERO, None);
+        assert!(connection.newcomers_until.is_some());
+        let late = NOW + MEET_NEWCOMERS_WITHIN;
+        connection.receive(late, Duration::ZERO, None);
+        assert_eq!(connection.newcomers_until, None, "it does not answer");
+    }
+
+    #[test]
+    fn a_peer_that_plays_is_not_out_of_reach() {
+        let (mut connection, script) = connection();
+        let unreachable = [peer(1), peer(2)].map(TransportEvent::Unreachable);
+        script.with(|lines| lines.events.extend(unreachable));
+        connection.receive(NOW, Duration::ZERO, None);
+        let members = [(peer(0), false), (peer(1), true), (peer(2), false)];
+        connection.note_standing(Some(&room(RoomPhase::Lobby, &members)));
+        assert_eq!(connection.unreachable, [peer(1), peer(2)]);
+        connection.note_standing(Some(&room(RoomPhase::Playing, &members)));
+        assert_eq!(connection.unreachable, [peer(2)]);
+    }
+}

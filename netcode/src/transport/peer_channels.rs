@@ -1,0 +1,106 @@
+//! The two data channels of one peer, from the beginning of its handshake.
+
+use matchbox_socket::{Packet, PeerId as MatchboxId, PeerState, WebRtcSocket};
+use signaling::protocol::PeerId;
+
+use super::{Channel, Route, TransportEvent};
+
+const CHANNELS: [(usize, Channel); 2] = [(0, Channel::Datagrams), (1, Channel::Control)];
+/// Packets that are kept of a peer whose channels opened on its side first: its hello, its status and some datagrams. Its first words
+/// should not be lost: they are said once more only after a round trip. At most 256 KiB.
+const MAX_EARLY: usize = 16;
+
+/// One peer's channels; dropped, they close, and a handshake that is under way ends.
+#[derive(Debug)]
+pub(super) struct PeerChannels {
+    pub(super) peer: PeerId,
+    socket: WebRtcSocket,
+    pub(super) is_open: bool,
+    /// Packets that arrived before we were told that the channels are open.
+    early: Vec<(Channel, Packet)>,
+}
+
+impl PeerChannels {
+    pub(super) fn new(peer: PeerId, socket: WebRtcSocket) -> Self {
+        Self { peer, socket, is_open: false, early: Vec::new() }
+    }
+
+    /// Appends what happened since the last call. False once all is over.
+    pub(super) fn poll(&mut self, events: &mut Vec<TransportEvent>) -> bool {
+        // Packets first: the last words of a peer come before its departure.
+        self.poll_packets(events);
+        // An error means that the message loop is over.
+        let Ok(changes) = self.socket.try_update_peers() else { return self.end(events) };
+        for (_, state) in changes {
+            match state {
+                PeerState::Connected => {
+                    self.is_open = true;
+                    events.push(TransportEvent::Connected(self.peer));
+                    let early = self.early.drain(..);
+                    events.extend(
+                        early.map(|(channel, packet)| received(self.peer, channel, &packet)),
+                    );
+                }
+                PeerState::Disconnected => return self.end(events),
+            }
+        }
+        true
+    }
+
+    fn end(&self, events: &mut Vec<TransportEvent>) -> bool {
+        if self.is_open {
+            events.push(TransportEvent::Disconnected(self.peer));
+        }
+        false
+    }
+
+    fn poll_packets(&mut self, events: &mut Vec<TransportEvent>) {
+        for (index, channel) in CHANNELS {
+            let Ok(source) = self.socket.get_channel_mut(index) else { continue };
+            for (_, packet) in source.receive() {
+                if self.is_open {
+                    events.push(received(self.peer, channel, &packet));
+                } else if is_welcome(&self.early, channel, &packet) {
+                    self.early.push((channel, packet));
+                } else {
+                    events.push(TransportEvent::DroppedEarly);
+                }
+            }
+        }
+    }
+
+    pub(super) fn send(&mut self, channel: Channel, bytes: &[u8]) {
+        let index = match channel {
+            Channel::Datagrams => 0,
+            Channel::Control => 1,
+        };
+        if self.is_open
+            && let Ok(channel) = self.socket.get_channel_mut(index)
+        {
+            // It fails only once the loop is over, which the next poll sees.
+            let _ = channel.try_send(Packet::copy_from_slice(bytes), MatchboxId(self.peer.0));
+        }
+    }
+
+    pub(super) fn route(&self) -> Route {
+        match self.socket.is_relayed(MatchboxId(self.peer.0)) {
+            Some(true) => Route::Relayed,
+            Some(false) => Route::Direct,
+            None => Route::Unknown,
+        }
+    }
+}
+
+/// Whether a packet that came too early is kept. The first datagrams of a flood may go, they are lost on the way as often; control may
+/// not.
+fn is_welcome(early: &[(Channel, Packet)], channel: Channel, packet: &Packet) -> bool {
+    early.len() < MAX_EARLY
+        && packet.len() <= channel.max_bytes()
+        && (channel == Channel::Control || early.len() < MAX_EARLY / 2)
+}
+
+fn received(from: PeerId, channel: Channel, packet: &Packet) -> TransportEvent {
+    // One byte too many is enough to be refused by.
+    let length = packet.len().min(channel.max_bytes() + 1);
+    TransportEvent::Received { from, channel, bytes: packet[..length].into() }
+}

@@ -1,0 +1,420 @@
+//! Our way to the signaling server, in place of matchbox's own.
+//!
+//! Once connected it never fails: a lost server must not end a match that runs on data channels. It connects again, as the same peer,
+//! while somebody is connected who would miss us; without anybody the transport begins again. It decides what matchbox hears: of a
+//! peer only when that is to be met, and nothing of departures, which only say that a WebSocket closed.
+
+use std::{
+    pin::pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::{
+    FutureExt, StreamExt,
+    channel::mpsc::UnboundedReceiver,
+    future::{pending, poll_fn, select},
+    pin_mut,
+};
+use futures_timer::Delay;
+use matchbox_socket::{PeerEvent, PeerId, PeerRequest, PeerSignal};
+use serde::Serialize;
+use signaling::lobby::{RoomEvent, RoomRequest, RoomState};
+
+use super::{
+    MAX_PEERS, TransportError,
+    address::{as_member, is_elsewhere_each_time, opened_room},
+    entrance::{Entrance, backoff, is_kicked, try_again},
+    meetings::Meeting,
+    peer_sockets::PeerSockets,
+    platform::{self, Kept, Socket, keep},
+    signals::{BadSignal, Incoming, Signals},
+    watch::{Errand, PeerStep, Watch, Work},
+};
+
+/// How often we say that we are there, as matchbox's clients do.
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
+
+/// A server that was told that we leave has so long to answer.
+const CLOSE_WITHIN: Duration = Duration::from_millis(500);
+
+/// Longest token that is kept: ten times what a server makes.
+const MAX_TOKEN_BYTES: usize = 4096;
+
+/// What we ask the server for beside what matchbox does.
+#[derive(Serialize)]
+enum Request {
+    /// Something in the room.
+    Room(RoomRequest),
+}
+
+/// An attempt to reach the server again. Kept while other things are done.
+type Attempt = Kept<Result<Entrance, TransportError>>;
+
+/// What happened next.
+enum Step {
+    /// The server said something.
+    Heard(platform::Incoming),
+    /// An attempt to reach the server is over.
+    Tried,
+    /// matchbox has something to say.
+    Said(PeerRequest),
+    /// The transport wants something.
+    Wanted(Work),
+    /// It is time to say that we are there.
+    KeepAlive,
+}
+
+pub(super) struct RoomSignaller {
+    url: String,
+    socket: Option<Socket>,
+    attempt: Option<Attempt>,
+    tries: u32,
+    /// Who we are.
+    id: PeerId,
+    /// Whether we are the same again without proof, by the key in the address.
+    is_lasting: bool,
+    /// Who was missed at the server when it last told of the room.
+    away: Vec<PeerId>,
+    /// Proof that we were here, by which we get our place again.
+    token: Option<String>,
+    watch: Watch,
+    signals: Signals,
+    sockets: PeerSockets,
+}
+
+impl RoomSignaller {
+    /// One that is in the room.
+    pub(super) fn new(
+        url: String,
+        entrance: Entrance,
+        watch: Watch,
+        signals: Signals,
+        sockets: PeerSockets,
+    ) -> Self {
+        let Entrance { socket, id, .. } = entrance;
+        Self {
+            // Whoever comes back without proof to a room for strangers is paired with another one, and a new room is another room.
+            is_lasting: !is_elsewhere_each_time(&url),
+            id,
+            token: None,
+            away: Vec::new(),
+            url,
+            socket: Some(socket),
+            attempt: None,
+            tries: 0,
+            watch,
+            signals,
+            sockets,
+        }
+    }
+
+    /// One without a server, to be told by hand what one says.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn without_server(candidates: super::sdp::Candidates) -> Self {
+        Self {
+            url: String::new(),
+            socket: None,
+            attempt: None,
+            tries: 0,
+            id: PeerId(uuid::Uuid::nil()),
+            is_lasting: false,
+            token: None,
+            away: Vec::new(),
+            watch: Watch::default(),
+            signals: Signals::new(candidates, None),
+            sockets: PeerSockets::new(matchbox_socket::RtcIceServerConfig::default()).0,
+        }
+    }
+
+    /// What others get to see of a signal of ours, if anything.
+    pub(super) fn outgoing(&mut self, to: PeerId, signal: PeerSignal) -> Option<PeerSignal> {
+        self.signals.outgoing(to, signal)
+    }
+
+    /// Begins the handshakes with all who wait for one; what matchbox would hear.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn meet_all(&mut self) -> Vec<PeerEvent> {
+        let steps = self.watch.take_steps().into_iter();
+        let arrived = steps.filter(|(_, step)| *step == PeerStep::Arrived).map(|(peer, _)| peer);
+        arrived.filter_map(|peer| self.signals.begin(peer, true)).flatten().collect()
+    }
+
+    /// Does its work until the server was told that we leave. `requests` are what matchbox wants to say.
+    pub(super) async fn run(mut self, mut requests: UnboundedReceiver<PeerRequest>) {
+        let mut keep_alive = Delay::new(KEEP_ALIVE_EVERY);
+        loop {
+            match self.next_step(&mut requests, &mut keep_alive).await {
+                Step::Heard(platform::Incoming::Text(text)) => self.hear(&text),
+                Step::Heard(platform::Incoming::Other) | Step::Tried => {}
+                Step::Heard(platform::Incoming::Closed(closing)) if is_kicked(&closing) => {
+                    self.be_kicked();
+                }
+                Step::Heard(platform::Incoming::Closed(_)) => self.lose(),
+                Step::Said(request) => self.say(request).await,
+                Step::KeepAlive => {
+                    keep_alive.reset(KEEP_ALIVE_EVERY);
+                    self.say(PeerRequest::KeepAlive).await;
+                }
+                Step::Wanted(Work::Errand(Errand::Meet(meeting))) => self.meet(meeting),
+                Step::Wanted(Work::Errand(Errand::Forget(peer))) => self.forget(peer),
+                Step::Wanted(Work::Ask(request)) => self.ask(request).await,
+                Step::Wanted(Work::Leave) => return self.leave().await,
+            }
+        }
+    }
+
+    /// Waits for whatever comes first. What does not is not lost by that.
+    async fn next_step(
+        &mut self,
+        requests: &mut UnboundedReceiver<PeerRequest>,
+        keep_alive: &mut Delay,
+    ) -> Step {
+        let (watch, is_at_server) = (self.watch.clone(), self.socket.is_some());
+        let mut from_server = pin!(async {
+            match &mut self.socket {
+                Some(socket) => Step::Heard(socket.next().await),
+                None => {
+                    self.come_back().await;
+                    Step::Tried
+                }
+            }
+        });
+        let mut others = |context: &mut Context<'_>| {
+            if let Poll::Ready(work) = watch.poll_work(is_at_server, context) {
+                return Poll::Ready(Step::Wanted(work));
+            }
+            if let Poll::Ready(Some(request)) = requests.poll_next_unpin(context) {
+                return Poll::Ready(Step::Said(request));
+            }
+            keep_alive.poll_unpin(context).map(|()| Step::KeepAlive)
+        };
+        poll_fn(|context| match from_server.as_mut().poll(context) {
+            Poll::Ready(step) => Poll::Ready(step),
+            Poll::Pending => others(context),
+        })
+        .await
+    }
+
+    /// Tells the server what matchbox says, if others may see it.
+    async fn say(&mut self, request: PeerRequest) {
+        if self.watch.is_leaving() {
+            return;
+        }
+        let request = match request {
+            PeerRequest::Signal { receiver, data } => match self.outgoing(receiver, data) {
+                Some(data) => PeerRequest::Signal { receiver, data },
+                None => return,
+            },
+            PeerRequest::KeepAlive => request,
+        };
+        for (sender, data) in self.signals.take_known() {
+            self.sockets.pass(sender, PeerEvent::Signal { sender, data });
+        }
+        if let Some(socket) = &mut self.socket
+            && let Ok(text) = serde_json::to_string(&request)
+            && !socket.send(text).await
+        {
+            self.lose();
+        }
+    }
+
+    /// Begins the handshake with a peer, unless it has left by now.
+    fn meet(&mut self, Meeting { peer, is_fresh }: Meeting) {
+        let peer = PeerId(peer.0);
+        match self.signals.begin(peer, is_fresh) {
+            Some(events) => self.watch.hand_over(peer, self.sockets.open(peer, events)),
+            None => self.watch.note(peer, PeerStep::Left),
+        }
+    }
+
+    fn forget(&mut self, peer: PeerId) {
+        self.signals.forget(peer);
+        self.sockets.close(peer);
+    }
+
+    /// Passes on what the server wrote.
+    fn hear(&mut self, text: &str) {
+        if let Some(event) = self.read(text)
+            && let PeerEvent::Signal { sender, .. } = event
+        {
+            self.sockets.pass(sender, event);
+        }
+    }
+
+    /// What matchbox gets to see of what the server wrote, if anything.
+    pub(super) fn read(&mut self, text: &str) -> Option<PeerEvent> {
+        if let Ok(event) = serde_json::from_str(text) {
+            return self.follow(event);
+        }
+        match serde_json::from_str(text) {
+            Ok(RoomEvent::Resume(token)) if token.len() <= MAX_TOKEN_BYTES => {
+                self.token = Some(token);
+            }
+            Ok(RoomEvent::Resume(_)) | Err(_) => self.watch.count_bad_signal(),
+            Ok(event) => {
+                if let RoomEvent::Room(room) = &event {
+                    self.follow_room(room);
+                }
+                self.watch.tell_room(event);
+            }
+        }
+        None
+    }
+
+    /// Follows who is at the server and who is not: whoever is missed there and by us is gone, long before its place is given up.
+    fn follow_room(&mut self, room: &RoomState) {
+        if let Some(url) = opened_room(&self.url, &room.name) {
+            (self.url, self.is_lasting) = (url, true);
+        }
+        if let Some(us) = room.member(signaling::protocol::PeerId(self.id.0)) {
+            self.url = as_member(&self.url, us);
+        }
+        let away = room.members.iter().filter(|member| !member.is_here);
+        // No room has more; what is beyond is no room of ours.
+        let away: Vec<PeerId> = away.take(MAX_PEERS).map(|member| PeerId(member.id.0)).collect();
+        for peer in &away {
+            if !self.away.contains(peer) {
+                self.watch.note(*peer, PeerStep::Missed);
+            }
+        }
+        self.away = away;
+        // We may not have heard of a departure, as we were away ourselves.
+        self.signals.forget_waiting(|peer| {
+            let member = room.member(signaling::protocol::PeerId(peer.0));
+            member.is_none_or(|member| !member.is_here)
+        });
+    }
+
+    /// Where to come back to, and as whom; `None` if we would be somebody else there.
+    fn way_back(&self) -> Option<String> {
+        match &self.token {
+            Some(token) => Some(format!("{}&token={token}", self.url)),
+            None => self.is_lasting.then(|| self.url.clone()),
+        }
+    }
+
+    /// What matchbox gets to see of what the server says.
+    fn follow(&mut self, event: PeerEvent) -> Option<PeerEvent> {
+        match event {
+            PeerEvent::PeerLeft(peer) => {
+                self.signals.forget_waiting(|other| other == peer);
+                self.watch.note(peer, PeerStep::Left);
+                None
+            }
+            PeerEvent::NewPeer(peer) => {
+                // It is at the server again, even if the next room we see is one in which it is missed once more.
+                self.away.retain(|away| *away != peer);
+                if self.watch.is_connected(peer) {
+                    self.watch.note(peer, PeerStep::Returned);
+                } else if self.signals.arrive(peer) {
+                    self.watch.note(peer, PeerStep::Arrived);
+                }
+                None
+            }
+            // A second id would be no news.
+            PeerEvent::IdAssigned(_) => None,
+            // It was away from the server, or we were; we have each other.
+            PeerEvent::Signal { sender, .. } if self.watch.is_connected(sender) => {
+                self.watch.note(sender, PeerStep::Returned);
+                None
+            }
+            PeerEvent::Signal { sender, data } => {
+                let is_offer = matches!(data, PeerSignal::Offer(_));
+                match self.signals.incoming(sender, data) {
+                    Ok(Incoming::Pass(data)) => return Some(PeerEvent::Signal { sender, data }),
+                    Ok(Incoming::Keep) if is_offer => self.watch.note(sender, PeerStep::Arrived),
+                    Ok(Incoming::Keep | Incoming::Drop) => {}
+                    Err(BadSignal) => self.watch.count_bad_signal(),
+                }
+                None
+            }
+        }
+    }
+
+    /// We come back no more.
+    fn give_up(&mut self) {
+        (self.token, self.is_lasting) = (None, false);
+    }
+
+    fn be_kicked(&mut self) {
+        self.socket = None;
+        self.give_up();
+        self.watch.fail(TransportError::Kicked);
+    }
+
+    fn lose(&mut self) {
+        self.socket = None;
+        self.watch.lose();
+    }
+
+    /// Asks the server for something.
+    async fn ask(&mut self, request: RoomRequest) {
+        let Some(socket) = &mut self.socket else { return };
+        let is_sent = match serde_json::to_string(&Request::Room(request)) {
+            Ok(text) => socket.send(text).await,
+            Err(_) => true,
+        };
+        if is_sent {
+            self.watch.ask_was_sent();
+        } else {
+            self.lose();
+        }
+    }
+
+    /// Tells the server that we leave.
+    async fn leave(&mut self) {
+        if let Some(socket) = &mut self.socket {
+            let closing = socket.close();
+            pin_mut!(closing);
+            select(closing, Delay::new(CLOSE_WITHIN)).await;
+        }
+        self.socket = None;
+        self.watch.note_departure();
+    }
+
+    /// Is at the server again, or waits for ever if we would be somebody else there.
+    async fn come_back(&mut self) {
+        match self.way_back() {
+            Some(way_back) => self.reconnect(way_back).await,
+            None => pending().await,
+        }
+    }
+
+    /// Tries to reach the server once more. Should it be another one, which does not know us, we are done with it.
+    async fn reconnect(&mut self, url: String) {
+        let Self { attempt, tries, watch, .. } = self;
+        let running = attempt.get_or_insert_with(|| {
+            keep(try_again(url.clone(), backoff(&url, *tries), watch.clone()))
+        });
+        let result = running.await;
+        *attempt = None;
+        self.tries += 1;
+        match result {
+            // New passwords would be of no use: the sockets keep those they have.
+            Ok(Entrance { socket, id, .. }) if id == self.id => {
+                self.socket = Some(socket);
+                self.tries = 0;
+                self.watch.return_to_server();
+            }
+            Ok(_) => self.give_up(),
+            Err(TransportError::Kicked) => self.be_kicked(),
+            // The next attempt comes later.
+            Err(_) => {}
+        }
+    }
+}
+
+impl Drop for RoomSignaller {
+    fn drop(&mut self) {
+        // Whoever comes back finds its place again only if the server does not take this for a departure.
+        if !self.watch.is_leaving()
+            && let Some(socket) = self.socket.take()
+        {
+            socket.break_off();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! Newcomers of whom the others in their rooms were not told yet. Pure.
+//!
+//! Whoever is told of a newcomer opens a connection to it, which costs far more than it costs a stranger to come. So a newcomer has to
+//! stay for a moment first, one that leaves before that was never there, and the others in a room are told at a bounded rate. This
+//! holds for peers at `/v1/`: matchbox's own clients are told at once, as matchbox's server does it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    rate::{Bucket, Rate},
+    room::RoomId,
+};
+use crate::protocol::PeerId;
+
+/// How long a newcomer has to stay: as long as people take to notice that anything happened.
+const STAYS_FOR: Duration = Duration::from_millis(200);
+/// Of how many newcomers the others in a room are told: at once, as many as a peer of ours keeps track of.
+const RATE: Rate = Rate { per_second: 4, at_once: 32 };
+
+/// All that wait, by room.
+#[derive(Debug, Default)]
+pub(super) struct Introductions {
+    rooms: HashMap<RoomId, Pending>,
+}
+
+/// The newcomers of one room, in the order in which they came.
+#[derive(Debug)]
+struct Pending {
+    newcomers: VecDeque<Introduction>,
+    told: Bucket,
+}
+
+/// Somebody of whom others are to be told.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Introduction {
+    pub(super) newcomer: PeerId,
+    /// Who was there before.
+    pub(super) to: Vec<PeerId>,
+    since: Instant,
+}
+
+impl Introductions {
+    /// Whether nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rooms.is_empty()
+    }
+
+    /// Notes that these are to be told of a newcomer.
+    pub(super) fn add(&mut self, room: &RoomId, newcomer: PeerId, to: Vec<PeerId>, now: Instant) {
+        if to.is_empty() {
+            return;
+        }
+        let fresh = || Pending { newcomers: VecDeque::new(), told: Bucket::new(now) };
+        let pending = self.rooms.entry(room.clone()).or_insert_with(fresh);
+        for waiting in &mut pending.newcomers {
+            // Of two peers one is told of the other, or both would offer a connection.
+            if to.contains(&waiting.newcomer) {
+                waiting.to.retain(|peer| *peer != newcomer);
+            }
+        }
+        match pending.newcomers.iter_mut().find(|waiting| waiting.newcomer == newcomer) {
+            Some(waiting) => waiting.to = to,
+            None => pending.newcomers.push_back(Introduction { newcomer, to, since: now }),
+        }
+    }
+
+    /// Forgets a newcomer that is not there any more.
+    pub(super) fn cancel(&mut self, room: &RoomId, newcomer: PeerId) {
+        if let Some(pending) = self.rooms.get_mut(room) {
+            pending.newcomers.retain(|waiting| waiting.newcomer != newcomer);
+        }
+    }
+
+    /// Of whom the others are to be told now.
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<(RoomId, Introduction)> {
+        let mut due = Vec::new();
+        self.rooms.retain(|room, Pending { newcomers, told }| {
+            while newcomers.front().is_some_and(|next| now >= next.since + STAYS_FOR)
+                && told.try_use(RATE, now)
+            {
+                due.extend(newcomers.pop_front().map(|next| (room.clone(), next)));
+            }
+            !newcomers.is_empty() || !told.is_empty(now)
+        });
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANN: PeerId = PeerId::from_u128(1);
+    const BOB: PeerId = PeerId::from_u128(2);
+
+    fn room() -> RoomId {
+        RoomId("den".into())
+    }
+
+    fn peer(number: u32) -> PeerId {
+        PeerId::from_u128(u128::from(number))
+    }
+
+    /// Of whom somebody is told at that time, and who.
+    fn told(introductions: &mut Introductions, now: Instant) -> Vec<(PeerId, Vec<PeerId>)> {
+        let due = introductions.take_due(now).into_iter();
+        due.map(|(_, Introduction { newcomer, to, .. })| (newcomer, to)).collect()
+    }
+
+    #[test]
+    fn a_newcomer_is_told_of_once_it_has_stayed_for_a_moment() {
+        let (mut introductions, start) = (Introductions::default(), Instant::now());
+        introductions.add(&room(), BOB, vec![ANN], start);
+        assert_eq!(told(&mut introductions, start + STAYS_FOR - Duration::from_millis(1)), []);
+        assert_eq!(told(&mut introductions, start + STAYS_FOR), [(BOB, vec![ANN])]);
+        assert_eq!(told(&mut introductions, start + STAYS_FOR), []);
+    }
+
+    #[test]
+    fn nobody_hears_of_a_newcomer_that_left_before() {
+        let (mut introductions, start) = (Introductions::default(), Instant::now());
+        for number in 2..10_000 {
+            introductions.add(&room(), peer(number), vec![ANN], start);
+            introductions.cancel(&room(), peer(number));
+        }
+        introductions.cancel(&RoomId("other".into()), BOB);
+        assert_eq!(told(&mut introductions, start + STAYS_FOR), []);
+        assert!(introductions.is_empty(), "nothing is left of them");
+    }
+
+    #[test]
+    fn newcomers_of_a_room_are_told_of_at_a_bounded_rate_and_in_order() {
+        let (mut introductions, start) = (Introductions::default(), Instant::now());
+        for number in 2..100 {
+            introductions.add(&room(), peer(number), vec![ANN], start);
+        }
+        let elsewhere = RoomId("other".into());
+        introductions.add(&elsewhere, BOB, vec![ANN], start);
+        let first = told(&mut introductions, start + STAYS_FOR);
+        assert_eq!(first.len(), RATE.at_once as usize + 1, "each room has its own rate");
+        let mut order: Vec<_> = (0..60)
+            .flat_map(|second| {
+                told(&mut introductions, start + STAYS_FOR + Duration::from_secs(second))
+            })
+            .map(|(newcomer, _)| newcomer)
+            .collect();
+        order.dedup();
+        let rest: Vec<_> = (2 + RATE.at_once..100).map(peer).collect();
+        assert_eq!(order, rest);
+        assert!(told(&mut introductions, start + Duration::from_secs(3_600)).is_empty());
+        assert!(introductions.is_empty());
+    }
+
+    #[test]
+    fn of_two_that_wait_for_each_other_only_one_is_told() {
+        let (mut introductions, start) = (Introductions::default(), Instant::now());
+        introductions.add(&room(), BOB, vec![ANN], start);
+        // Ann lost her connection, and is back.
+        introductions.add(&room(), ANN, vec![BOB], start);
+        let told = told(&mut introductions, start + STAYS_FOR);
+        assert_eq!(told, [(BOB, vec![]), (ANN, vec![BOB])]);
+    }
+}
