@@ -3,7 +3,7 @@
 use bevy::prelude::*;
 use netcode::{Lobby, StartBlocker, prelude::*, testing::Stepper};
 
-use crate::support::{build, busy};
+use crate::support::{build, busy, state};
 
 fn blocker(stepper: &Stepper, index: usize) -> Option<StartBlocker> {
     stepper.app(index).world().resource::<Lobby>().blocker()
@@ -19,7 +19,8 @@ fn a_player_in_a_match_waits_for_nobody() {
         }
     }
     stepper.app_mut(0).world_mut().write_message(FinishMatch);
-    stepper.updates(2);
+    stepper.run_until("peer 0 is in the lobby", |apps| *state(&apps[0]) == SessionState::Gathering);
+    stepper.update();
     let names = vec!["peer 1".into(), "peer 2".into()];
     assert_eq!(blocker(&stepper, 0), Some(StartBlocker::OthersInMatch { names }));
 }

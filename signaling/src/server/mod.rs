@@ -20,6 +20,10 @@ mod metrics;
 mod outbox;
 mod patience;
 mod rate;
+#[cfg(test)]
+#[path = "../../tests/it/redis_server.rs"]
+#[expect(dead_code, reason = "here it is not stopped")]
+mod redis_server;
 mod room;
 mod silence;
 mod socket;

@@ -21,16 +21,11 @@ use super::{
     super::{
         address::Address,
         outbox::{OutboxReader, outbox},
+        redis_server::RedisServer,
         store::{Kept, MemoryStore, RedisStore},
     },
     *,
 };
-
-#[path = "../../../tests/it/redis_server.rs"]
-#[expect(dead_code, reason = "here it is not stopped")]
-mod redis_server;
-
-use redis_server::RedisServer;
 
 const GRACE: Duration = Duration::from_secs(15);
 const DEADLINE: Duration = Duration::from_secs(60);

@@ -9,17 +9,12 @@ use super::{
     super::{
         local::Local,
         outbox::{OutboxReader, outbox},
+        redis_server::RedisServer,
         room::{Newcomer, ProcessId, Terms},
     },
     *,
 };
 use crate::lobby::{Place, RoomRequest};
-
-#[path = "../../../tests/it/redis_server.rs"]
-#[expect(dead_code, reason = "here it is not stopped")]
-mod redis_server;
-
-use redis_server::RedisServer;
 
 const PROCESS: ProcessId = ProcessId(7);
 const GRACE: Duration = Duration::from_secs(15);

@@ -44,7 +44,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(8);
 #[derive(Serialize, Deserialize)]
 pub(super) enum Published {
     /// The room is like that now, or is no more. `by` is which change this is, of which process.
-    Change { by: (ProcessId, u64), room: Option<Room>, effects: Vec<Effect> },
+    Change { by: (ProcessId, u64), room: Option<Box<Room>>, effects: Vec<Effect> },
     /// A signal, a complete event, of one peer for another one.
     Signal { from: PeerId, to: PeerId, message: String },
 }
@@ -208,7 +208,7 @@ impl RedisStore {
     fn hear(self: &Arc<Self>, id: &RoomId, message: &str) {
         match serde_json::from_str(message) {
             Ok(Published::Change { by: (process, number), room, effects }) => {
-                let now = room.map(Arc::new);
+                let now = room.map(Arc::from);
                 let before = self.shared.see(id, now.clone());
                 self.shared.local.apply(id, &effects);
                 if process == self.process {

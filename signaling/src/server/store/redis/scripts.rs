@@ -122,7 +122,7 @@ impl Scripts {
         let RoomId(name) = id;
         let (open_headings, listed_headings) =
             ([open(was), open(to.as_ref())], [listed(was), listed(to.as_ref())]);
-        let message = Published::Change { by, room: to, effects }.to_json();
+        let message = Published::Change { by, room: to.map(Box::new), effects }.to_json();
         let mut swap = self.swap.key(key("room", name));
         swap.key(&open_headings[0]).key(&open_headings[1]);
         swap.key(&listed_headings[0]).key(&listed_headings[1]);
