@@ -135,9 +135,6 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             .init_resource::<MatchSeed>()
             .init_resource::<SessionStats>()
             .init_resource::<ChecksumLog>()
-            .init_resource::<MatchEnd>()
-            .init_resource::<MatchResult>()
-            .init_resource::<Remains>()
             .init_resource::<LocalInputs<I>>()
             .init_resource::<PlayerInputs<I>>()
             .init_resource::<EffectTypes>()
@@ -148,8 +145,6 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             .add_message::<SetReady>()
             .add_message::<SetSpectating>()
             .add_message::<Rename>()
-            .add_message::<FinishMatch>()
-            .add_message::<PeerFinished>()
             .add_message::<LeaveRoom>()
             .add_message::<SetConditions>()
             .add_message::<SetInputDelay>()
@@ -161,10 +156,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
         let input = std::any::type_name::<I>();
         app.world_mut().resource_mut::<Registrations>().0.push(input);
 
-        // It keeps by itself what each simulation of a frame asked for.
-        app.allow_unregistered::<MatchEnd>();
         app.init_schedule(ReadInputs).init_schedule(SetupMatch).init_schedule(Simulate);
-        app.init_schedule(FinishedMatch);
         for make_deterministic in [ReadInputs.intern(), SetupMatch.intern(), Simulate.intern()] {
             app.edit_schedule(make_deterministic, run_in_one_thread);
         }
@@ -194,6 +186,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
                 send.in_set(NetcodeSystems::Send),
             ),
         );
+        add_endings(app);
         add_rooms(app);
         #[cfg(all(feature = "webrtc", target_arch = "wasm32"))]
         app.add_systems(PreUpdate, attend_page.after(take_requests).before(receive));
@@ -219,6 +212,18 @@ fn add_store(app: &mut App) {
         .init_resource::<RollbackIdCounter>()
         .init_resource::<Population>()
         .init_resource::<Lent<Latches>>();
+}
+
+/// How a match comes to its end, and what is left of it.
+fn add_endings(app: &mut App) {
+    app.init_resource::<MatchEnd>()
+        .init_resource::<MatchResult>()
+        .init_resource::<Remains>()
+        .add_message::<FinishMatch>()
+        .add_message::<PeerFinished>()
+        // It keeps by itself what each simulation of a frame asked for.
+        .allow_unregistered::<MatchEnd>()
+        .init_schedule(FinishedMatch);
 }
 
 /// What the server and we tell each other of the room, and the list of rooms.

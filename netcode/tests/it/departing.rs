@@ -117,8 +117,10 @@ fn register(app: &mut App) {
 /// has seen the same.
 fn game(app: &mut App) {
     register(app);
-    app.add_systems(SetupMatch, |mut commands: Commands| drop(commands.spawn((Rollback, Ship))))
-        .add_systems(Simulate, (look, grow_old, bring).chain());
+    app.add_systems(SetupMatch, |mut commands: Commands| {
+        commands.spawn((Rollback, Ship));
+    })
+    .add_systems(Simulate, (look, grow_old, bring).chain());
     testing::random_inputs(app, |random| random as u8);
 }
 
@@ -158,7 +160,7 @@ fn grow_old(
 }
 
 fn bring(mut commands: Commands, frame: Res<SimFrame>, ships: Query<Entity, With<Ship>>) {
-    if frame.0 % 4 != 0 {
+    if !frame.0.is_multiple_of(4) {
         return;
     }
     let mut rock = commands.spawn((Rollback, Rock::default(), Fuse, Sprite(1)));
@@ -226,7 +228,7 @@ fn an_entity_whose_departure_is_undone_has_all_that_it_had() {
         assert_eq!(entity.get::<Sprite>(), Some(&Sprite(7)), "the entity is the same");
         assert!(entity.contains::<Fuse>() && !entity.contains::<Disabled>());
         assert_eq!(entity.get::<Chases>().map(|chases| chases.0), Some(ship));
-        assert_eq!(entity.get::<Children>().map_or(0, |children| children.len()), 2);
+        assert_eq!(entity.get::<Children>().map_or(0, RelationshipTarget::len), 2);
         assert_eq!(world.get::<ChildOf>(turret).map(ChildOf::parent), Some(rock));
     }
 }

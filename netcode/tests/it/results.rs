@@ -68,7 +68,7 @@ fn decide(inputs: Res<PlayerInputs<Input>>, frame: Res<SimFrame>, mut end: ResMu
 
 /// Removes until frame 92 and from 150 on: at 100 some predict that the match is over, and are wrong, however long inputs are delayed.
 fn decided_late(seat: Seat, frame: u32) -> Input {
-    Input { remove: seat == Seat(1) && (frame >= 150 || frame < 93), ..busy(seat, frame) }
+    Input { remove: seat == Seat(1) && !(93..150).contains(&frame), ..busy(seat, frame) }
 }
 
 #[test]
