@@ -298,22 +298,19 @@ mod tests {
         let mut peer = peer();
         assert_eq!(peer.take(10, &inputs(0, 3, vec![run(3, 1)]), &RULES), Ok(()));
         peer.leave(5);
-        peer.play_on(9, 12, &[0]);
+        let neutral = packed(0);
+        peer.play_on(9, 12, &neutral);
         assert_eq!((known(&peer), peer.wanted(), peer.has_left()), ((3, 3), 3, false));
         // Of its inputs only those before the end count, and its first word on that does.
         peer.leave(8);
-        assert_eq!(peer.take(10, &inputs(3, 3, vec![run(4, 2)]), &RULES), Ok(()));
+        let rest = inputs(3, 3, vec![run(1, 0), run(3, 1)]);
+        assert_eq!(peer.take(10, &rest, &RULES), Ok(()));
         assert_eq!((known(&peer), peer.wanted(), peer.has_left()), ((5, 3), 5, true));
-        peer.play_on(7, 12, &[0]);
-        let told = GgrsBody::inputs(
-            2,
-            0,
-            12,
-            &[0],
-            [&[1][..], &[1], &[1], &[2], &[2], &[0], &[0]].into_iter(),
-        );
+        peer.play_on(7, 12, &neutral);
+        let all = [1, 1, 1, 0, 1, 0, 0].map(packed);
+        let told = GgrsBody::inputs(2, 0, 12, &packed(0), all.iter().map(|input| &input[..]));
         assert_eq!((peer.news(2), peer.wanted()), (Some(told), 5));
-        assert_eq!(peer.take(10, &inputs(5, 3, vec![run(4, 3)]), &RULES), Ok(()));
+        assert_eq!(peer.take(10, &inputs(5, 3, vec![run(4, 1)]), &RULES), Ok(()));
         assert_eq!((known(&peer), peer.news(2)), ((7, 3), None));
     }
 
