@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{
-    super::room::{Room, RoomId},
+    super::{
+        room::{Room, RoomId},
+        store::Bereaved,
+    },
     Hub, Parting, Visit,
     entering::random,
     millis,
@@ -86,21 +89,8 @@ impl Hub {
         for (room, peer) in unsure {
             self.miss(&room, peer, None, now);
         }
-        for (room, peers) in self.store.bereaved().await {
-            for peer in peers {
-                if !self.lock_missed().bereaved.insert((room.clone(), peer)) {
-                    continue;
-                }
-                // It may have been missed before its process died.
-                let mut absence = None;
-                let missing = |room: &mut Room| {
-                    let effects = room.miss(peer, random());
-                    absence = room.member(peer).and_then(|member| member.absence);
-                    effects
-                };
-                let _ = self.change(&room, missing).await;
-                self.miss(&room, peer, absence, now);
-            }
+        for bereaved in self.store.bereaved().await {
+            self.miss_bereaved(bereaved, now).await;
         }
         while let Some(Missed { room, peer, absence, .. }) = self.next_overdue(now) {
             let is_away = |room: &Room| {
@@ -120,6 +110,31 @@ impl Hub {
             }
         }
         self.count();
+    }
+
+    /// Keeps the place of a peer whose process is dead for a while, unless the peer is back already.
+    async fn miss_bereaved(&self, Bereaved { room, peer, process }: Bereaved, now: u64) {
+        if !self.lock_missed().bereaved.insert((room.clone(), peer)) {
+            return;
+        }
+        let (mut is_back, mut absence) = (false, None);
+        let missing = |room: &mut Room| {
+            is_back = room.member(peer).is_some_and(|member| member.process != process)
+                || (process == self.process && self.local.is_in(peer, room.id()));
+            if is_back {
+                return Vec::new();
+            }
+            let effects = room.miss(peer, random());
+            // It may have been missed before its process died.
+            absence = room.member(peer).and_then(|member| member.absence);
+            effects
+        };
+        let _ = self.change(&room, missing).await;
+        if is_back {
+            self.lock_missed().bereaved.remove(&(room, peer));
+        } else {
+            self.miss(&room, peer, absence, now);
+        }
     }
 
     /// Notes that a peer that is not here may be in that room all the same: it will be looked after.

@@ -22,7 +22,8 @@ use super::{
         address::Address,
         outbox::{OutboxReader, outbox},
         redis_server::RedisServer,
-        store::{Kept, MemoryStore, RedisStore},
+        room::Member,
+        store::{Bereaved, Kept, MemoryStore, RedisStore},
     },
     *,
 };
@@ -118,12 +119,17 @@ impl Store for BusyStore {
         self.add(id, -1);
     }
 
-    async fn bereaved(&self) -> Vec<(RoomId, Vec<PeerId>)> {
-        let ghosts = |room: &Room| {
-            let members = room.members().iter().map(|member| member.id);
-            members.filter(|&peer| !self.local.is_in(peer, room.id())).collect()
-        };
-        self.rooms.rooms().iter().map(|room| (room.id().clone(), ghosts(room))).collect()
+    async fn bereaved(&self) -> Vec<Bereaved> {
+        let mut ghosts = Vec::new();
+        for room in self.rooms.rooms() {
+            let absent = |member: &&Member| !self.local.is_in(member.id, room.id());
+            ghosts.extend(room.members().iter().filter(absent).map(|member| Bereaved {
+                room: room.id().clone(),
+                peer: member.id,
+                process: member.process,
+            }));
+        }
+        ghosts
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
         address::{Address, Wish},
         outbox::{OutboxReader, outbox},
         room::Newcomer,
-        store::{Kept, MemoryStore},
+        store::{Bereaved, Kept, MemoryStore},
     },
     *,
 };
@@ -21,7 +21,7 @@ struct SlowStore {
     rooms: MemoryStore,
     is_slow: AtomicBool,
     /// Peers of processes that are dead.
-    bereaved: Mutex<Vec<(RoomId, Vec<PeerId>)>>,
+    bereaved: Mutex<Vec<Bereaved>>,
 }
 
 #[async_trait]
@@ -64,7 +64,7 @@ impl Store for SlowStore {
         self.rooms.unwatch(id);
     }
 
-    async fn bereaved(&self) -> Vec<(RoomId, Vec<PeerId>)> {
+    async fn bereaved(&self) -> Vec<Bereaved> {
         self.bereaved.lock().expect("nobody panicked").clone()
     }
 }
@@ -127,14 +127,10 @@ async fn who_was_let_in_although_it_was_refused_does_not_stay() {
     assert_eq!(members(&store).await, 1);
 }
 
-/// A process whose clock was an hour ahead, or was set back by an hour since, noted that a peer is
-/// gone, and died.
-#[tokio::test]
-async fn a_place_is_given_up_in_time_whatever_clocks_say() {
-    let (hub, store) = hub();
-    let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
-    let (id, bob) = (RoomId("room".into()), PeerId::from_u128(2));
-    let kept = store.load(&id).await.expect("it is there").expect("Ann is in it");
+/// Puts Bob into a room, as another process does it.
+async fn bob_joins_elsewhere(store: &SlowStore, id: &RoomId, is_missed: bool) -> PeerId {
+    let bob = PeerId::from_u128(2);
+    let kept = store.load(id).await.expect("it is there").expect("somebody is in it");
     let mut room = Room::clone(&kept.room);
     let newcomer = Newcomer {
         peer: bob,
@@ -147,13 +143,44 @@ async fn a_place_is_given_up_in_time_whatever_clocks_say() {
         returns: None,
     };
     room.join(&newcomer).expect("there is a place");
-    room.miss(bob, u64::MAX / 2);
-    let change = Change { id: &id, from: Some(&kept), to: room, effects: Vec::new(), beside: &[] };
+    if is_missed {
+        room.miss(bob, u64::MAX / 2);
+    }
+    let change = Change { id, from: Some(&kept), to: room, effects: Vec::new(), beside: &[] };
     assert_eq!(store.swap(change).await, Ok(true));
-    *store.bereaved.lock().expect("nobody panicked") = vec![(id, vec![bob])];
+    bob
+}
+
+/// A process whose clock was an hour ahead, or was set back by an hour since, noted that a peer is
+/// gone, and died.
+#[tokio::test]
+async fn a_place_is_given_up_in_time_whatever_clocks_say() {
+    let (hub, store) = hub();
+    let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
+    let room = RoomId("room".into());
+    let peer = bob_joins_elsewhere(&store, &room, true).await;
+    *store.bereaved.lock().expect("nobody panicked") =
+        vec![Bereaved { room, peer, process: ProcessId(2) }];
     hub.tick(1).await;
     hub.tick(millis(GRACE)).await;
     assert_eq!(members(&store).await, 2, "its place is kept for a while");
     hub.tick(1 + millis(GRACE)).await;
     assert_eq!(members(&store).await, 1);
+}
+
+/// Two processes look after the peers of a third one that died; one of them has such a peer back
+/// before the other has looked.
+#[tokio::test]
+async fn a_peer_that_is_back_is_not_missed_for_the_process_that_died() {
+    let (hub, store) = hub();
+    let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
+    let room = RoomId("room".into());
+    let peer = bob_joins_elsewhere(&store, &room, false).await;
+    *store.bereaved.lock().expect("nobody panicked") =
+        vec![Bereaved { room: room.clone(), peer, process: ProcessId(3) }];
+    hub.tick(1).await;
+    let kept = store.load(&room).await.expect("it is there").expect("both are in it");
+    assert_eq!(kept.room.member(peer).and_then(|member| member.absence), None);
+    hub.tick(1 + millis(GRACE)).await;
+    assert_eq!(members(&store).await, 2);
 }

@@ -14,12 +14,21 @@ use async_trait::async_trait;
 use tungstenite::Utf8Bytes;
 
 pub(crate) use self::{memory::MemoryStore, redis::RedisStore};
-use super::room::{Effect, Room, RoomId};
+use super::room::{Effect, ProcessId, Room, RoomId};
 use crate::protocol::PeerId;
 
 /// The store cannot be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StoreDown;
+
+/// A peer whose process is dead, as a room was a moment ago: by now the peer may be back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bereaved {
+    pub(crate) room: RoomId,
+    pub(crate) peer: PeerId,
+    /// The process that is dead.
+    pub(crate) process: ProcessId,
+}
 
 /// A room as it was loaded.
 #[derive(Debug, Clone)]
@@ -89,8 +98,8 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// One peer less of this process is in the room.
     fn unwatch(&self, id: &RoomId);
 
-    /// Which of these rooms have peers of processes that are dead, and which peers. Called now and then.
-    async fn bereaved(&self) -> Vec<(RoomId, Vec<PeerId>)> {
+    /// The peers in these rooms whose processes are dead. Called now and then.
+    async fn bereaved(&self) -> Vec<Bereaved> {
         Vec::new()
     }
 }

@@ -49,7 +49,7 @@ use super::{
         local::Local,
         room::{ProcessId, Room, RoomId},
     },
-    Change, Kept, Store, StoreDown, Version,
+    Bereaved, Change, Kept, Store, StoreDown, Version,
 };
 use crate::protocol::PeerId;
 
@@ -358,7 +358,7 @@ impl Store for RedisStore {
         let _ = self.subscriptions.send(Subscription::End { id: id.clone() });
     }
 
-    async fn bereaved(&self) -> Vec<(RoomId, Vec<PeerId>)> {
+    async fn bereaved(&self) -> Vec<Bereaved> {
         if self.is_down() || self.refresh().await.is_err() || !self.trusts() {
             return Vec::new();
         }
@@ -368,11 +368,10 @@ impl Store for RedisStore {
         let mut dead = self.dead(&processes).await.unwrap_or_default();
         dead.insert(self.process);
         elsewhere.retain(|process, _| dead.contains(process));
-        let mut bereaved: HashMap<RoomId, Vec<PeerId>> = HashMap::new();
-        for (room, peer) in elsewhere.into_values().flatten() {
-            bereaved.entry(room).or_default().push(peer);
-        }
-        bereaved.into_iter().collect()
+        let of_process = |(process, peers): (ProcessId, Vec<(RoomId, PeerId)>)| {
+            peers.into_iter().map(move |(room, peer)| Bereaved { room, peer, process })
+        };
+        elsewhere.into_iter().flat_map(of_process).collect()
     }
 }
 
