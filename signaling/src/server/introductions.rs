@@ -50,19 +50,28 @@ impl Introductions {
         self.rooms.is_empty()
     }
 
-    /// Notes that these are to be told of a newcomer.
-    pub(super) fn add(&mut self, room: &RoomId, newcomer: PeerId, to: Vec<PeerId>, now: Instant) {
+    /// Notes that `to` are to be told of a newcomer. They are those of `all` that hear of it here,
+    /// and late: others hear of it at once, or from another process.
+    pub(super) fn add(
+        &mut self,
+        room: &RoomId,
+        newcomer: PeerId,
+        (to, all): (Vec<PeerId>, &[PeerId]),
+        now: Instant,
+    ) {
+        if let Some(pending) = self.rooms.get_mut(room) {
+            for waiting in &mut pending.newcomers {
+                // Of two peers one is told of the other, or both would offer a connection.
+                if all.contains(&waiting.newcomer) {
+                    waiting.to.retain(|peer| *peer != newcomer);
+                }
+            }
+        }
         if to.is_empty() {
             return;
         }
         let fresh = || Pending { newcomers: VecDeque::new(), told: Bucket::new(now) };
         let pending = self.rooms.entry(room.clone()).or_insert_with(fresh);
-        for waiting in &mut pending.newcomers {
-            // Of two peers one is told of the other, or both would offer a connection.
-            if to.contains(&waiting.newcomer) {
-                waiting.to.retain(|peer| *peer != newcomer);
-            }
-        }
         match pending.newcomers.iter_mut().find(|waiting| waiting.newcomer == newcomer) {
             Some(waiting) => waiting.to = to,
             None => pending.newcomers.push_back(Introduction { newcomer, to, since: now }),
@@ -115,7 +124,7 @@ mod tests {
     #[test]
     fn a_newcomer_is_told_of_once_it_has_stayed_for_a_moment() {
         let (mut introductions, start) = (Introductions::default(), Instant::now());
-        introductions.add(&room(), BOB, vec![ANN], start);
+        introductions.add(&room(), BOB, (vec![ANN], &[ANN]), start);
         assert_eq!(told(&mut introductions, start + STAYS_FOR - Duration::from_millis(1)), []);
         assert_eq!(told(&mut introductions, start + STAYS_FOR), [(BOB, vec![ANN])]);
         assert_eq!(told(&mut introductions, start + STAYS_FOR), []);
@@ -125,7 +134,7 @@ mod tests {
     fn nobody_hears_of_a_newcomer_that_left_before() {
         let (mut introductions, start) = (Introductions::default(), Instant::now());
         for number in 2..10_000 {
-            introductions.add(&room(), peer(number), vec![ANN], start);
+            introductions.add(&room(), peer(number), (vec![ANN], &[ANN]), start);
             introductions.cancel(&room(), peer(number));
         }
         introductions.cancel(&RoomId("other".into()), BOB);
@@ -137,10 +146,10 @@ mod tests {
     fn newcomers_of_a_room_are_told_of_at_a_bounded_rate_and_in_order() {
         let (mut introductions, start) = (Introductions::default(), Instant::now());
         for number in 2..100 {
-            introductions.add(&room(), peer(number), vec![ANN], start);
+            introductions.add(&room(), peer(number), (vec![ANN], &[ANN]), start);
         }
         let elsewhere = RoomId("other".into());
-        introductions.add(&elsewhere, BOB, vec![ANN], start);
+        introductions.add(&elsewhere, BOB, (vec![ANN], &[ANN]), start);
         let first = told(&mut introductions, start + STAYS_FOR);
         assert_eq!(first.len(), RATE.at_once as usize + 1, "each room has its own rate");
         let mut order: Vec<_> = (0..60)
@@ -159,10 +168,19 @@ mod tests {
     #[test]
     fn of_two_that_wait_for_each_other_only_one_is_told() {
         let (mut introductions, start) = (Introductions::default(), Instant::now());
-        introductions.add(&room(), BOB, vec![ANN], start);
+        introductions.add(&room(), BOB, (vec![ANN], &[ANN]), start);
         // Ann lost her connection, and is back.
-        introductions.add(&room(), ANN, vec![BOB], start);
+        introductions.add(&room(), ANN, (vec![BOB], &[BOB]), start);
         let told = told(&mut introductions, start + STAYS_FOR);
         assert_eq!(told, [(BOB, vec![]), (ANN, vec![BOB])]);
+    }
+
+    #[test]
+    fn a_newcomer_that_nobody_hears_of_here_is_not_told_of_those_that_wait() {
+        let (mut introductions, start) = (Introductions::default(), Instant::now());
+        introductions.add(&room(), BOB, (vec![ANN], &[ANN]), start);
+        // Ann is back. Bob hears of her from another process.
+        introductions.add(&room(), ANN, (vec![], &[BOB]), start);
+        assert_eq!(told(&mut introductions, start + STAYS_FOR), [(BOB, vec![])]);
     }
 }

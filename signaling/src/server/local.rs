@@ -181,13 +181,16 @@ impl Local {
             to.iter().filter_map(|to| peers.get(to)).filter(|to| to.is_in(room)).for_each(hand);
         };
         for effect in effects {
+            if let Effect::Tell { event: PeerEvent::PeerLeft(peer), .. } = effect {
+                self.lock_introductions().cancel(room, *peer);
+            }
             match effect {
                 Effect::Tell { to, .. } | Effect::Show { to, .. } if to.is_empty() => {}
                 Effect::Tell { to, event: PeerEvent::NewPeer(newcomer) } => {
                     let is_late =
                         |to: &&PeerId| peers.get(*to).is_some_and(|entry| entry.is_told_late(room));
                     let later = to.iter().filter(is_late).copied().collect();
-                    self.lock_introductions().add(room, *newcomer, later, Instant::now());
+                    self.lock_introductions().add(room, *newcomer, (later, to), Instant::now());
                     self.newcomers.notify_one();
                     let message = text(&PeerEvent::<()>::NewPeer(*newcomer));
                     to_each(to, &|entry| {
@@ -197,9 +200,6 @@ impl Local {
                     });
                 }
                 Effect::Tell { to, event } => {
-                    if let PeerEvent::PeerLeft(peer) = event {
-                        self.lock_introductions().cancel(room, *peer);
-                    }
                     let message = text(event);
                     to_each(to, &|entry| entry.push(message.clone()));
                 }
