@@ -18,7 +18,9 @@ impl Room {
         let can_own = self.has_owner() && self.member(peer).is_some_and(Member::can_own);
         match claim {
             Some(Claim::Owner(reign)) if can_own && reign > self.reign => {
-                (self.owner, self.reign, self.is_rebuilt) = (Some(peer), reign, false);
+                // The room stays one that was forgotten: an owner after this one may be on the way,
+                // and whoever follows now must not seem to have come after it.
+                (self.owner, self.reign) = (Some(peer), reign);
             }
             _ if can_own && self.owner.is_none() => self.set_owner(Some(peer)),
             _ => {}
@@ -61,8 +63,9 @@ impl Room {
         let is_owner = self.owner == Some(peer);
         // The word of any of them is as good as that of another one, and ends nothing: the match is
         // theirs, not the server's.
-        let speaks_for_match =
-            is_owner || !self.has_owner() && self.member(peer).is_some_and(Member::can_own);
+        let plays = self.in_match.is_empty() || self.in_match.contains(&peer);
+        let speaks_for_match = is_owner
+            || !self.has_owner() && plays && self.member(peer).is_some_and(Member::can_own);
         let of_owner = |may| if may { Ok(()) } else { Err(Denial::NotOwner) };
         match request {
             RoomRequest::Rename(name) => {

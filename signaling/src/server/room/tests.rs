@@ -199,10 +199,20 @@ fn of_two_claims_to_a_room_the_later_one_counts() {
         assert_eq!(rebuilt.owner, Some(peer(2)));
         rebuilt.leave(peer(2));
         assert_eq!(rebuilt.owner, Some(peer(3)));
-        assert_eq!(rebuilt.claim(peer(3)), Claim::Owner(3));
+        assert_eq!(rebuilt.claim(peer(3)), Claim::Owner(2));
         rebuilt.join(&back(2, second)).expect("there is a place");
         assert_eq!(rebuilt.owner, Some(peer(3)), "it was passed on again");
     }
+    // An earlier owner that passes the rebuilt room on and takes it back is no later one.
+    let mut rebuilt = Room::new(RoomId("DAM3R".into()), INCARNATION, terms(), true);
+    rebuilt.join(&back(1, first)).expect("there is a place");
+    rebuilt.join(&ours(3)).expect("there is a place");
+    rebuilt.leave(peer(1));
+    rebuilt.join(&back(1, first)).expect("there is a place");
+    rebuilt.leave(peer(3));
+    assert_eq!(rebuilt.owner, Some(peer(1)));
+    rebuilt.join(&back(2, second)).expect("there is a place");
+    assert_eq!(rebuilt.owner, Some(peer(2)));
     let mut other = Room::new(RoomId("DAM3R".into()), INCARNATION + 1, terms(), false);
     other.join(&ours(3)).expect("there is a place");
     other.join(&back(2, second)).expect("there is a place");
