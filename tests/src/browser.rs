@@ -184,7 +184,7 @@ impl Page {
     }
 
     fn data(&self, attribute: &str) -> String {
-        let value = self.run(&format!("return document.body.dataset.{attribute} ?? ''"));
+        let value = self.run(&format!("return document.body?.dataset.{attribute} ?? ''"));
         value.as_str().unwrap_or_default().to_owned()
     }
 

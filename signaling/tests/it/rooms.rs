@@ -168,6 +168,7 @@ async fn a_broken_connection_is_no_departure_until_the_grace_time_is_over() {
     let mut bob = server.join(&format!("{path}&token={token}")).await;
     assert_eq!(bob.id, id);
     ann.sees("that Bob is back", |room| !is_away(room)).await;
+    assert_eq!(ann.next().await, PeerEvent::NewPeer(id));
     bob.greet(&mut ann).await;
     drop(bob);
     ann.sees("that Bob is away again", is_away).await;
@@ -224,6 +225,7 @@ async fn rooms_are_rebuilt_from_what_their_peers_have_after_a_restart() {
     let again = bob.sees("both", |room| room.members.len() == 2).await;
     assert_eq!((&again.name, &again.game, again.capacity), (&room.name, &room.game, 2));
     assert_eq!(again.owner, Some(ann.id), "she was the owner");
+    assert_eq!(bob.next().await, PeerEvent::NewPeer(ann.id));
     ann.greet(&mut bob).await;
     // Somebody else's token is none.
     let path = format!("/v1/rooms/elsewhere?{}&token={}", key(3), tokens[0]);

@@ -18,6 +18,7 @@ mod rooms;
 mod seeds;
 mod stock_clients;
 mod timing;
+#[cfg(target_os = "linux")]
 mod visitors;
 
 // The server's own tests start Redis as well.
