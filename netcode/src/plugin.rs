@@ -196,7 +196,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
     ///
     /// # Panics
     ///
-    /// If the systems of [`Simulate`], [`SetupMatch`] or [`ReadInputs`] cannot run, for example
+    /// If the systems of [`Simulate`], [`SetupMatch`], [`ReadInputs`] or [`FinishedMatch`] cannot run, for example
     /// because two of them that share data are not ordered.
     fn cleanup(&self, app: &mut App) {
         audit(app.world_mut());
@@ -246,7 +246,9 @@ fn add_rooms(app: &mut App) {
 /// Builds the schedules of a match, so that mistakes in them show when the app starts, and not when
 /// a match does.
 fn build_schedules(world: &mut World) {
-    for label in [ReadInputs.intern(), SetupMatch.intern(), Simulate.intern()] {
+    let labels =
+        [ReadInputs.intern(), SetupMatch.intern(), Simulate.intern(), FinishedMatch.intern()];
+    for label in labels {
         let built = world.try_schedule_scope(label, |world, schedule| {
             let built = schedule.initialize(world);
             built.map(drop).map_err(|error| error.to_string(schedule.graph(), world))

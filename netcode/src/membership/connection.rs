@@ -442,6 +442,9 @@ impl Connection {
             };
         }
         if let Some(room) = room {
+            // A peer that is not there any more is out of nobody's reach.
+            let is_here = |peer| room.member(peer).is_some_and(|member| member.is_here);
+            self.unreachable.retain(|&peer| is_here(peer));
             self.excuse_players(room);
         }
     }

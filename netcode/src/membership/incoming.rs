@@ -229,18 +229,20 @@ impl Connection {
             return;
         }
         let our_frame = self.frame;
+        // Nobody's match ends behind the inputs that it gave.
+        let end = finish.end.min(finish.given);
         let header = DatagramHeader { frame: finish.frame, ..DatagramHeader::default() };
         let taken = self.exchange.with(|exchange| {
             let taken = exchange.receive(from, &header, &finish.inputs, our_frame);
             let is_first = !exchange.is_leaving(from);
             if taken.is_ok() {
-                exchange.leave(from, finish.given, finish.end);
+                exchange.leave(from, finish.given, end);
             }
             taken.map(|_| is_first)
         });
         match taken {
             Some(Ok(true)) => {
-                occurrences.push(Occurrence::Finished { peer: from, end: finish.end });
+                occurrences.push(Occurrence::Finished { peer: from, end });
             }
             Some(Err(bad)) => self.dropped.count(bad),
             Some(Ok(false)) | None => {}

@@ -24,8 +24,19 @@ use crate::{
 
 /// A peer that is gone, or tells nothing, holds nobody up for longer than this.
 const COMPARED_WITHIN: Duration = Duration::from_secs(2);
-/// Of that, the time to reach a frame that all peers compare: twice what it takes at the default interval.
+/// Of that, the time to reach a frame that all peers compare; more of it where they compare one less often than every half second.
 const REACHED_WITHIN: Duration = Duration::from_secs(1);
+
+/// The time to reach a frame that all peers compare: twice what it takes where nothing stalls.
+fn reached_within(config: &NetcodeConfig) -> Duration {
+    let interval = config.step_duration() * u32::from(config.checksum_interval);
+    REACHED_WITHIN.max(2 * interval)
+}
+
+/// The time from the wish to end the match to its end, at most.
+fn compared_within(config: &NetcodeConfig) -> Duration {
+    reached_within(config) + (COMPARED_WITHIN - REACHED_WITHIN)
+}
 
 /// Ends the match by its own rules; see [`finish_when_confirmed`](Self::finish_when_confirmed).
 #[derive(Resource, Clone, Debug, Default)]
@@ -166,11 +177,13 @@ impl<I: GameInput> Epoch<I> {
             Finish::Playing | Finish::Wanted { .. } | Finish::Comparing { .. } => {}
         }
         self.stop_at_end(world);
+        let config = world.resource::<NetcodeConfig>();
         if let Finish::Wanted { since, .. } = self.finish
-            && now >= since + REACHED_WITHIN
+            && now >= since + reached_within(config)
         {
             // Somebody gives no inputs any more.
-            self.stop(world, confirmed, since + COMPARED_WITHIN);
+            let deadline = since + compared_within(config);
+            self.stop(world, confirmed, deadline);
         }
         match self.finish {
             Finish::Comparing { end, deadline } => now >= deadline || is_compared(world, end),
@@ -208,7 +221,9 @@ impl<I: GameInput> Epoch<I> {
         {
             let now = world.resource::<Time<Real>>().elapsed();
             let deadline = match self.finish {
-                Finish::Wanted { since, .. } => since + COMPARED_WITHIN,
+                Finish::Wanted { since, .. } => {
+                    since + compared_within(world.resource::<NetcodeConfig>())
+                }
                 Finish::Playing | Finish::Comparing { .. } => now + COMPARED_WITHIN,
             };
             self.stop(world, end, deadline);
@@ -305,6 +320,17 @@ fn peer_results(world: &World, end: u32) -> Vec<PeerResult> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_frame_that_all_peers_compare_is_reached_at_any_interval() {
+        for (fps, checksum_interval, at_most_s) in [(60, 30, 2), (30, 30, 3), (60, 600, 21)] {
+            let config = NetcodeConfig { fps, checksum_interval, ..NetcodeConfig::default() };
+            let interval = config.step_duration() * u32::from(checksum_interval);
+            assert!(reached_within(&config) >= 2 * interval.min(Duration::from_secs(10)));
+            let at_most = Duration::from_secs(at_most_s) + Duration::from_millis(1);
+            assert!(compared_within(&config) <= at_most, "{:?}", compared_within(&config));
+        }
+    }
 
     #[test]
     fn what_a_wrong_prediction_asked_for_is_taken_back() {
