@@ -44,9 +44,12 @@ impl PrivatePaths {
             else {
                 continue;
             };
-            // Compilers may say it as it was given, or as it is.
+            // Compilers may say it as it was given, or as it is. One that is called like what is
+            // said instead, as in a container, tells nothing.
             let real = path.canonicalize().ok().filter(|real| *real != path);
-            remapped.extend([Some(path), real].into_iter().flatten().map(|path| (path, instead)));
+            let both = [Some(path), real].into_iter().flatten();
+            let telling = both.filter(|path| path != Path::new(instead));
+            remapped.extend(telling.map(|path| (path, instead)));
         }
         remapped.sort_by_key(|(path, _)| path.components().count());
         Ok(Self { remapped, workspace: cargo::workspace_root() })
