@@ -16,7 +16,8 @@ use crate::sim::tuning::{ARENA_HALF, STAR_RADIUS};
 const SKY_STARS: u32 = 900;
 /// Half of the area that they cover, in world units.
 const SKY_HALF: Vec2 = Vec2::new(1900.0, 1700.0);
-/// How far from text a rock has all of its light, in world units: nearer it fades, so that none appears from nowhere.
+/// How far from text a rock or a ray shines in full, in world units; nearer it fades, so that it
+/// never vanishes at once.
 const FADE: f32 = 60.0;
 /// Rays of the corona.
 const RAYS: u32 = 44;
@@ -61,18 +62,20 @@ pub(super) fn draw_arena(
         ];
         strokes.overlay.outline(&corners, 1.0, light(FRAME, 0.55));
         let radius = star.map_or(STAR_RADIUS, |star| star.radius);
-        draw_star(&mut strokes.arena, Vec2::ZERO, radius, now);
+        draw_star(&mut strokes.arena, Vec2::ZERO, radius, now, &[]);
     } else {
         // Behind the menus: the limb of a huge star in the corner, out of the text's way.
         let tall = view.is_tall();
         let pixel = view.window * if tall { Vec2::new(0.5, 1.13) } else { Vec2::new(1.02, 1.04) };
         let place = view.world_at(pixel);
-        draw_star(&mut strokes.arena, place, 205.0, now * 0.6);
-        draw_orbits(&mut strokes.arena, place, now, &readable.areas(&view));
+        let readable = readable.areas(&view);
+        draw_star(&mut strokes.arena, place, 205.0, now * 0.6, &readable);
+        draw_orbits(&mut strokes.arena, place, now, &readable);
     }
 }
 
-fn draw_star(layer: &mut Layer, place: Vec2, radius: f32, now: f32) {
+/// The star. Its rays fade beside the areas in which there is text.
+fn draw_star(layer: &mut Layer, place: Vec2, radius: f32, now: f32, readable: &[Rect]) {
     let pulse = 1.0 + 0.035 * ops::sin(now * 2.1) + 0.02 * ops::sin(now * 5.3);
     layer.haze(place, radius * 5.2 * pulse, light(STAR, 0.22));
     layer.haze(place, radius * 2.5 * pulse, light(STAR, 0.75));
@@ -87,7 +90,8 @@ fn draw_star(layer: &mut Layer, place: Vec2, radius: f32, now: f32) {
         let direction = Vec2::from_angle(turn);
         let from = place + direction * (radius * 1.06);
         let to = place + direction * (radius * (1.16 + 0.34 * wave * pulse));
-        layer.tapered(from, to, (2.2, 0.5), (light(STAR, 0.25 + 0.9 * wave), light(STAR, 0.0)));
+        let strength = (0.25 + 0.9 * wave) * light_beside(to, 0.0, readable);
+        layer.tapered(from, to, (2.2, 0.5), (light(STAR, strength), light(STAR, 0.0)));
     }
     // Granules: short strokes that drift inside the disc.
     for granule in 0..18_u32 {
@@ -119,7 +123,8 @@ fn draw_orbits(layer: &mut Layer, place: Vec2, now: f32, readable: &[Rect]) {
     }
 }
 
-/// How much of its light a rock has: none where it would touch what is to be read, all of it far from that.
+/// How brightly something of radius `reach` may shine at `at`, from 0 where it would touch text to 1
+/// where it is far from any.
 fn light_beside(at: Vec2, reach: f32, readable: &[Rect]) -> f32 {
     let gap = |area: &Rect| (area.min - at).max(at - area.max).max(Vec2::ZERO).length() - reach;
     let nearest = readable.iter().map(gap).fold(f32::INFINITY, f32::min);
