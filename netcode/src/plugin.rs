@@ -28,6 +28,7 @@ use crate::{
         systems::{Page, PendingStart, Stepped, leave_at_exit, receive, send, take_requests},
     },
     pacing::{Pacer, StepPhase},
+    packed_input::wire_form,
     rollback::{
         AppRollbackExt, Population, Registrations, RollbackIdCounter, RollbackStore,
         SimulatedComponents,
@@ -116,10 +117,14 @@ impl<I: GameInput> Default for NetcodePlugin<I> {
 impl<I: GameInput> Plugin for NetcodePlugin<I> {
     /// # Panics
     ///
-    /// If the configuration is not valid; see [`NetcodeConfig::validate`].
+    /// If the configuration is not valid, see [`NetcodeConfig::validate`], or if the default of the
+    /// input type cannot be sent, see [`GameInput`].
     fn build(&self, app: &mut App) {
         if let Err(error) = self.config.validate() {
             panic!("NetcodePlugin was given a configuration that cannot work: {error}");
+        }
+        if let Err(unfit) = wire_form(&I::default()) {
+            panic!("NetcodePlugin was given an input type without a usable default: {unfit}");
         }
         app.insert_resource(self.config.clone())
             .insert_resource(Pacer::new(self.config.step_duration()))

@@ -34,8 +34,6 @@ impl<I: GameInput> Epoch<I> {
 
     fn pack_inputs(&mut self, inputs: &LocalInputs<I>) -> Result<(), InputProblem> {
         if self.frame == 0 {
-            // What each seat has until the input delay is over, and wherever nothing is set.
-            PackedInput::pack(&I::default())?;
             self.pressed.resize(inputs.values().len(), PackedInput::default());
         }
         self.are_held = true;

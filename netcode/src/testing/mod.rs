@@ -117,17 +117,25 @@ impl Stepper {
     ///
     /// # Panics
     ///
-    /// If the match does not start.
+    /// If the match does not start: at once and with the reason if a session ended.
     pub fn start(&mut self) {
-        self.run_until("everybody sees everybody", |apps| {
-            apps.iter()
-                .all(|app| *app.world().resource::<SessionState>() == SessionState::Gathering)
-        });
+        self.await_state("everybody sees everybody", |state| *state == SessionState::Gathering);
         for app in &mut self.apps {
             app.world_mut().write_message(SetReady(true));
         }
-        self.run_until("the match starts everywhere", |apps| {
-            apps.iter().all(|app| app.world().resource::<SessionState>().is_running())
+        self.await_state("the match starts everywhere", SessionState::is_running);
+    }
+
+    /// Updates until all apps are in such a state. A session that has ended never gets there.
+    fn await_state(&mut self, what: &str, is_reached: impl Fn(&SessionState) -> bool) {
+        self.run_until(what, |apps| {
+            let states = apps.iter().map(|app| app.world().resource::<SessionState>());
+            for (index, state) in states.clone().enumerate() {
+                if let SessionState::Ended(reason) = state {
+                    panic!("{what}: it never will, as the session of peer {index} ended: {reason}");
+                }
+            }
+            states.clone().all(&is_reached)
         });
     }
 

@@ -163,31 +163,74 @@ fn an_input_that_is_too_long_ends_the_match_and_accuses_nobody() {
     assert_names::<Long>(&sync_test_failure(press), &["97 bytes"]);
 }
 
+/// A press of a field that the attribute leaves out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Named {
+    #[serde(default, skip_serializing_if = "Option::is_some")]
+    aim: Option<u8>,
+    go: bool,
+}
+
 #[test]
 fn an_input_that_cannot_be_read_back_is_named() {
+    let named = |_, frame: u32| Named { aim: (frame % 50 > 40).then_some(3), go: true };
+    assert_names::<Named>(&local_end(named), &["its own bytes", "`skip_serializing_if`"]);
+    assert_names::<Named>(&sync_test_failure(named), &["its own bytes"]);
+    let here = |seat: Seat, frame: u32| Named {
+        aim: (seat == Seat(0) && frame == 60).then_some(3),
+        go: true,
+    };
+    let mut stepper = two(here, |_| 1);
+    stepper.updates(120);
+    assert_names::<Named>(&end_of(&stepper, 0), &["its own bytes"]);
+    assert_eq!(end_of(&stepper, 1), "peer 0 left the match", "nobody is accused");
+}
+
+#[test]
+#[should_panic(expected = "`it::inputs::refused::Aim` cannot be sent: it cannot be read")]
+fn a_default_input_that_cannot_be_sent_is_refused_when_the_app_is_built() {
+    two(|_, _| refused::Aim::default(), |_| 1);
+}
+
+#[test]
+#[should_panic(expected = "`it::inputs::refused::Loose` cannot be sent: it cannot be read")]
+fn a_default_input_without_a_tag_is_refused_when_the_app_is_built() {
+    App::new().add_plugins(NetcodePlugin::<refused::Loose>::default());
+}
+
+/// Types whose defaults cannot be read from their own bytes.
+mod refused {
+    use serde::{Deserialize, Serialize};
+
     #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-    struct Named {
+    pub(super) struct Aim {
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        aim: Option<u8>,
+        at: Option<u8>,
         go: bool,
     }
+
     #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
     #[serde(untagged)]
-    enum Loose {
+    pub(super) enum Loose {
         Turn(u8),
         Go { far: bool },
     }
+
     impl Default for Loose {
         fn default() -> Self {
             Self::Turn(0)
         }
     }
-    let named = |_, frame: u32| Named { aim: (frame % 50 < 10).then_some(3), go: true };
-    assert_names::<Named>(&local_end(named), &["its own bytes", "`skip_serializing_if`"]);
-    assert_names::<Named>(&sync_test_failure(named), &["its own bytes"]);
-    let loose = |_, frame: u32| Loose::Go { far: frame > 50 };
-    assert_names::<Loose>(&local_end(loose), &["its own bytes", "`untagged`"]);
-    assert_names::<Loose>(&sync_test_failure(loose), &["its own bytes"]);
+}
+
+#[test]
+#[should_panic(expected = "it never will, as the session of peer 0 ended: the match cannot be")]
+fn a_match_that_cannot_start_is_given_up_with_the_reason() {
+    let mut stepper = Stepper::new(2, |_, app| add_game(app, |_, _| [0u8; 32], |_| 1));
+    // The default inputs of all its seats do not fit into what a machine can send.
+    stepper.join(0, 3);
+    stepper.join(1, 1);
+    stepper.start();
 }
 
 #[test]
