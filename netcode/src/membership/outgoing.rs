@@ -24,11 +24,11 @@ impl Connection {
         }
     }
 
-    /// Sends to all peers of the match that runs.
-    pub(crate) fn tell_match(&mut self, now: Duration, message: &Control) {
+    /// Sends what concerns this frame to all peers of the match for which it is not over before.
+    pub(crate) fn tell_match(&mut self, now: Duration, frame: u32, message: &Control) {
         for index in 0..self.links.len() {
             let peer = self.links[index].peer;
-            if self.is_in_exchange(peer) {
+            if self.exchange.with(|exchange| exchange.reaches(peer, frame)).unwrap_or(false) {
                 self.send_control(now, peer, message);
             }
         }

@@ -294,7 +294,7 @@ impl<I: GameInput> Epoch<I> {
         }
         let now = world.resource::<Time<Real>>().elapsed();
         let message = Control::Checksums { epoch: self.number, frame, hashes };
-        world.resource_mut::<Connection>().tell_match(now, &message);
+        world.resource_mut::<Connection>().tell_match(now, frame, &message);
     }
 }
 

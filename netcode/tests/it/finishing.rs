@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bevy::app::App;
-use netcode::{prelude::*, testing::Stepper};
+use netcode::{Agreement, prelude::*, testing::Stepper};
 
 use crate::support::{assert_agreement, build, busy, state, stats, write_to_all};
 
@@ -54,6 +54,28 @@ fn a_peer_that_finishes_alone_leaves_the_other_peers_to_play_on() {
         let playing: Vec<bool> = lobby.peers.iter().map(|peer| peer.in_match).collect();
         assert!(!playing[0] && playing[1..].iter().all(|&is_playing| is_playing), "{playing:?}");
     }
+}
+
+#[test]
+fn a_peer_that_has_finished_receives_no_checksums_of_later_frames() {
+    let mut stepper = Stepper::in_match(3, build(busy));
+    stepper.updates(120);
+    finish(&mut stepper, 0);
+    stepper.updates(180);
+    stepper.record();
+    stepper.updates(300);
+    let sent = stepper.record();
+    let checksums = |to: usize| {
+        let is_checksum = |bytes: &[u8]| bytes.get(1) == Some(&3);
+        sent.iter()
+            .filter(|sent| sent.to == to && sent.is_control && is_checksum(&sent.bytes))
+            .count()
+    };
+    assert_eq!(checksums(0), 0);
+    assert!([1, 2].iter().all(|&to| checksums(to) >= 9), "two a second");
+    // It was told of its own last frame.
+    let result = stepper.app(0).world().resource::<MatchResult>();
+    assert!(result.peers.iter().all(|peer| peer.agreement == Agreement::Same), "{result:?}");
 }
 
 #[test]

@@ -39,7 +39,14 @@ impl Exchange {
         (leaving.count(), self.peers.len())
     }
 
-    /// The peers of the match, and where it ended for those that left it; `u32::MAX` for those that did not.
+    /// Whether a peer can compare this frame: the match is not over for it before.
+    pub(crate) fn reaches(&self, peer: PeerId, frame: u32) -> bool {
+        let reaches = |other: &Peer| other.end.is_none_or(|end| frame <= end);
+        self.peers.iter().any(|other| other.id == peer && reaches(other))
+    }
+
+    /// The peers of the match, and where it ended for those that left it; `u32::MAX` for those that
+    /// did not, or that named a frame at which it cannot have ended.
     pub(crate) fn ends(&self) -> Vec<(PeerId, u32)> {
         self.peers.iter().map(|peer| (peer.id, peer.end.unwrap_or(u32::MAX))).collect()
     }
