@@ -9,7 +9,7 @@ use thiserror::Error;
 const MAX_WINDOW_FRAMES: u8 = 60;
 /// ggrs keeps 128 frames of inputs per seat, from a window behind the present frame. A peer that was let run on is ahead by our delay and
 /// its window, and sends inputs of its own delay further on: two windows and two delays have to fit, with some room to spare.
-const MAX_WINDOW_AND_DELAY: u8 = 60;
+pub(crate) const MAX_WINDOW_AND_DELAY: u8 = 60;
 /// More seats than this make the input datagrams of a full mesh larger than one packet.
 pub(crate) const MAX_SEATS: u8 = 16;
 /// A lobby in which a peer gets ready, leaves and comes back within a second sends as many.

@@ -82,6 +82,9 @@ pub struct DroppedPackets {
     pub bad_echo: u32,
     /// Claims to lack inputs of ours that the peer has. The inputs beside them are used.
     pub false_lag: u32,
+    /// Claims to have finished the match at a frame that cannot be, by the inputs that the peer
+    /// gave. It is taken to have left, and is the same only if our last frame is.
+    pub false_end: u32,
     /// Checksums of a frame for which the peer has given one already.
     pub repeated_checksum: u32,
     /// Offers, answers, candidates and lists of STUN and TURN servers that no WebRTC stack could use.
@@ -97,7 +100,7 @@ impl DroppedPackets {
 
     /// All counters with the names of their reasons.
     #[must_use]
-    pub fn by_reason(&self) -> [(&'static str, u32); 14] {
+    pub fn by_reason(&self) -> [(&'static str, u32); 15] {
         [
             ("oversized", self.oversized),
             ("malformed", self.malformed),
@@ -111,6 +114,7 @@ impl DroppedPackets {
             ("not inputs", self.not_inputs),
             ("bad echo", self.bad_echo),
             ("false lag", self.false_lag),
+            ("false end", self.false_end),
             ("repeated checksum", self.repeated_checksum),
             ("bad signal", self.bad_signal),
         ]

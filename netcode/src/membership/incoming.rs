@@ -12,7 +12,7 @@ use super::{
     lobby::Lobby,
     reasons::Refusal,
 };
-use crate::transport::{Channel, Datagram, DatagramHeader, MAX_PEERS};
+use crate::transport::{Channel, Datagram, DatagramHeader, Departure, MAX_PEERS};
 
 /// Whether a packet could be understood.
 enum Sense {
@@ -229,23 +229,18 @@ impl Connection {
             return;
         }
         let our_frame = self.frame;
-        // Nobody's match ends behind the inputs that it gave.
-        let end = finish.end.min(finish.given);
         let header = DatagramHeader { frame: finish.frame, ..DatagramHeader::default() };
         let taken = self.exchange.with(|exchange| {
             let taken = exchange.receive(from, &header, &finish.inputs, our_frame);
-            let is_first = !exchange.is_leaving(from);
-            if taken.is_ok() {
-                exchange.leave(from, finish.given, end);
-            }
-            taken.map(|_| is_first)
+            taken.map(|_| exchange.leave(from, finish.given, finish.end))
         });
         match taken {
-            Some(Ok(true)) => {
+            Some(Ok(Some(Departure { end, is_possible }))) => {
+                self.dropped.false_end += u32::from(!is_possible);
                 occurrences.push(Occurrence::Finished { peer: from, end });
             }
             Some(Err(bad)) => self.dropped.count(bad),
-            Some(Ok(false)) | None => {}
+            Some(Ok(None)) | None => {}
         }
     }
 

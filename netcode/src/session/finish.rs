@@ -125,7 +125,7 @@ pub enum Agreement {
     Same,
     /// It did not: a [`DesyncDetected`](crate::DesyncDetected) says where they differ.
     Different,
-    /// It was gone, or did not tell within two seconds.
+    /// It was gone, did not tell within two seconds, or named a frame for its end that cannot be.
     Unknown,
 }
 

@@ -95,10 +95,11 @@ impl PeerInputs {
         self.end.map_or(self.known, |end| end.min(self.known))
     }
 
-    /// The peer leaves the match, and gives no inputs from `end` on. What it gave before counts, whatever it says now, and so does
-    /// its first word.
-    pub(super) fn leave(&mut self, end: u32) {
-        self.end.get_or_insert(end.max(self.known));
+    /// The peer leaves the match, and gives no inputs from `end` on. What it gave before counts,
+    /// whatever it says now, and so does its first word. Returns the first frame for which it gives
+    /// none.
+    pub(super) fn leave(&mut self, end: u32) -> u32 {
+        *self.end.get_or_insert(end.max(self.known))
     }
 
     /// Whether the peer leaves the match: it needs none of our inputs.

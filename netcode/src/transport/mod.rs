@@ -64,7 +64,9 @@ pub(crate) use conditioner::Conditioner;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use conditioner::Fate;
 pub use conditioner::LinkConditions;
-pub(crate) use exchange::{Exchange, ExchangePeer, ExchangeRules, Lateness, SharedExchange};
+pub(crate) use exchange::{
+    Departure, Exchange, ExchangePeer, ExchangeRules, Lateness, SharedExchange,
+};
 pub(crate) use guard::BadInputs;
 #[cfg(test)]
 pub(crate) use guard::MAX_INPUT_FRAMES;

@@ -2,13 +2,16 @@
 
 use bevy::prelude::*;
 use netcode::{
-    Agreement, DesyncReport, InputDelay, NetcodeConfig, PeerId, PeerResult, prelude::*,
-    testing::Stepper,
+    Agreement, DesyncReport, InputDelay, NetcodeConfig, PeerId, PeerResult, TransportError,
+    prelude::*, testing::Stepper,
 };
 
-use crate::support::{
-    Input, Mover, add_game, assert_agreement, busy, config, grow_old, places, state, stats,
-    write_to_all,
+use crate::{
+    hostile::WIRE_VERSION,
+    support::{
+        Input, Mover, add_game, assert_agreement, busy, config, grow_old, places, state, stats,
+        write_to_all,
+    },
 };
 
 /// What the game saw when its match had ended, each time.
@@ -244,6 +247,29 @@ fn a_peer_that_is_gone_or_tells_nothing_is_named_and_holds_nobody_up() {
         assert_eq!(result.peers.len(), 1);
         let PeerResult { name, agreement, .. } = &result.peers[0];
         assert_eq!((name.as_str(), *agreement), ("peer 1", Agreement::Unknown));
+    }
+}
+
+/// The message by which a peer leaves the match of epoch 1, as PROTOCOL.md has it, with no inputs.
+fn finish_message(end: u8, given: u8, frame: u8) -> [u8; 9] {
+    [WIRE_VERSION, 5, 1, end, given, frame, 0, 0, 0]
+}
+
+#[test]
+fn a_peer_that_names_an_end_that_cannot_be_does_not_look_the_same() {
+    // It left long before its last inputs, or gave none, or ends behind them.
+    for (end, given) in [(30, 120), (0, 0), (250, 0), (250, 120)] {
+        let mut stepper = Stepper::in_match(2, |_, app| add_watched(app, busy));
+        stepper.run_until("three frames are compared", |apps| stats(&apps[0]).frames >= 115);
+        let frame = stats(stepper.app(0)).frames;
+        stepper.app_mut(0).world_mut().write_message(FinishMatch);
+        stepper.inject_control(1, 0, &finish_message(end, given, frame as u8 - 8));
+        // The peer says nothing of any later frame.
+        (0..180).for_each(|_| stepper.app_mut(0).update());
+        let app = stepper.app(0);
+        assert_eq!(*state(app), SessionState::Gathering);
+        assert_eq!(agreements(app), [Agreement::Unknown], "{end}, {given}");
+        assert_eq!(stats(app).dropped.false_end, 1, "{end}, {given}");
     }
 }
 

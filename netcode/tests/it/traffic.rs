@@ -140,6 +140,7 @@ fn add(sum: &mut DroppedPackets, dropped: &DroppedPackets) {
     sum.not_inputs += dropped.not_inputs;
     sum.bad_echo += dropped.bad_echo;
     sum.false_lag += dropped.false_lag;
+    sum.false_end += dropped.false_end;
     sum.repeated_checksum += dropped.repeated_checksum;
     sum.flooded += dropped.flooded;
     sum.stranger += dropped.stranger;

@@ -6,21 +6,45 @@
 use signaling::protocol::PeerId;
 
 use super::{Exchange, Inputs, MAX_INPUT_FRAMES, Peer};
-use crate::packed_input::{PackedInput, unpack_all};
+use crate::{
+    config::MAX_WINDOW_AND_DELAY,
+    packed_input::{PackedInput, unpack_all},
+};
 
 /// Bytes of inputs in the message by which a peer leaves: all that it may have given without an acknowledgement, which fit a control
 /// message.
 const MAX_LAST_BYTES: usize = 12 * 1024;
+/// Frames beyond the end of a match for which a peer may have given inputs: it predicts no further
+/// than its window, and delays its inputs no longer than the settings of any peer allow. Two frames
+/// are to spare, for what counts its ends differently.
+const MAX_GIVEN_BEYOND_END: u32 = MAX_WINDOW_AND_DELAY as u32 + 2;
+
+/// What a peer that leaves the match said of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Departure {
+    /// The frame at which the match is over for it.
+    pub(crate) end: u32,
+    /// Whether it can have ended there. If not, `end` is the first frame for which it gave no
+    /// inputs, and its world is compared as that of a peer that plays on.
+    pub(crate) is_possible: bool,
+}
 
 impl Exchange {
-    /// A peer leaves the match, which is over for it at the frame `end`, and gives no inputs from the frame `given` on.
-    pub(crate) fn leave(&mut self, peer: PeerId, given: u32, end: u32) {
-        if let Some(peer) = self.peer(peer) {
-            peer.inputs.leave(given);
-            peer.end.get_or_insert(end);
-            // It may have left before anything else of it arrived.
-            peer.is_here = true;
+    /// A peer says that it leaves the match, which is over for it at the frame `end`, and that it
+    /// gives no inputs from the frame `given` on. None if it said so before, or does not play: its
+    /// first word counts.
+    pub(crate) fn leave(&mut self, peer: PeerId, given: u32, end: u32) -> Option<Departure> {
+        let peer = self.peer(peer)?;
+        // It may have left before anything else of it arrived.
+        peer.is_here = true;
+        if peer.inputs.is_leaving() {
+            return None;
         }
+        let given = peer.inputs.leave(given);
+        let possible = given.saturating_sub(MAX_GIVEN_BEYOND_END)..=given;
+        let is_possible = possible.contains(&end);
+        peer.end = is_possible.then_some(end);
+        Some(Departure { end: if is_possible { end } else { given }, is_possible })
     }
 
     /// Whether a peer has left the match, and nothing more is needed of it.

@@ -15,6 +15,7 @@ use ggrs::{Message, NonBlockingSocket};
 use signaling::protocol::PeerId;
 
 use self::delivered::{Delivered, Lag};
+pub(crate) use self::leaving::Departure;
 use super::{
     ggrs_message::{GgrsBody, inputs_in},
     guard::{BadInputs, MAX_INPUT_FRAMES, PeerInputs, Rules},
@@ -80,7 +81,7 @@ struct Peer {
     sampled_at: Option<u32>,
     /// Until this frame of ours every step is followed by a datagram: the link lost some.
     lossy_until: u32,
-    /// The frame at which the match is over for it, once it has left.
+    /// The frame at which the match is over for it, once it has left and named one that can be.
     end: Option<u32>,
 }
 
@@ -325,7 +326,7 @@ impl NonBlockingSocket<PeerId> for SharedExchange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packed_input::pack_all;
+    use crate::{packed_input::pack_all, transport::InputRun};
 
     const PEER: PeerId = PeerId::from_u128(2);
     const NEAR: Lateness = Lateness { round_trip: 1.0 };
@@ -384,6 +385,32 @@ mod tests {
         assert_eq!(played(10, 5, Lateness { round_trip: 5.0 }, |_| 0), all);
         let lossy = played(200, 7, NEAR, |_| 0);
         assert!(lossy.len() > 190, "{} of 200", lossy.len());
+    }
+
+    #[test]
+    fn a_match_ends_where_the_inputs_that_were_given_for_it_do() {
+        let leave = |given, end| exchange().leave(PEER, given, end);
+        let possible = |end| Some(Departure { end, is_possible: true });
+        assert_eq!([leave(0, 0), leave(62, 0)], [possible(0), possible(0)]);
+        assert_eq!([leave(100, 38), leave(100, 100)], [possible(38), possible(100)]);
+        let given = Some(Departure { end: 100, is_possible: false });
+        for end in [0, 37, 101, u32::MAX] {
+            assert_eq!(leave(100, end), given, "{end}");
+        }
+    }
+
+    #[test]
+    fn a_leaver_gave_at_least_what_is_here_and_its_first_word_counts() {
+        let mut exchange = exchange();
+        let runs = vec![InputRun { frames: 100, input: vec![1] }];
+        let inputs = Inputs { runs, ..Inputs::default() };
+        assert_eq!(exchange.receive(PEER, &at(0), &inputs, 0), Ok(true));
+        let false_end = Departure { end: 100, is_possible: false };
+        assert_eq!(exchange.leave(PEER, 0, 0), Some(false_end));
+        assert_eq!(exchange.leave(PEER, 100, 100), None);
+        assert_eq!(exchange.ends(), [(PEER, u32::MAX)]);
+        assert!(exchange.reaches(PEER, 1_000));
+        assert_eq!(exchange.leave(PeerId::from_u128(9), 0, 0), None);
     }
 
     #[test]
