@@ -47,11 +47,6 @@ impl Connection {
         self.left.is_some()
     }
 
-    /// The other peers of the match, and where it ended for those that finished it; `u32::MAX` for those that did not.
-    pub(crate) fn ends(&self) -> Vec<(PeerId, u32)> {
-        self.exchange.with(|exchange| exchange.ends()).unwrap_or_default()
-    }
-
     /// Whether a peer may still tell us something.
     pub(crate) fn is_reachable(&self, peer: PeerId) -> bool {
         let link = self.links.iter().find(|link| link.peer == peer);

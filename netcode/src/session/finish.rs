@@ -100,7 +100,8 @@ impl MatchEnd {
 pub struct MatchResult {
     /// The frames of the match. The world is as it was after the last of them, and final.
     pub frames: u32,
-    /// Why the match ended before the game finished it; `None` where the game did.
+    /// Why the match ended before the game finished it; `None` where the game did, also if the
+    /// session ended while the peers compared its last frame.
     pub ended: Option<EndReason>,
     /// What the other machines of a match that was finished computed.
     pub peers: Vec<PeerResult>,
@@ -186,7 +187,7 @@ impl<I: GameInput> Epoch<I> {
             self.stop(world, confirmed, deadline);
         }
         match self.finish {
-            Finish::Comparing { end, deadline } => now >= deadline || is_compared(world, end),
+            Finish::Comparing { end, deadline } => now >= deadline || self.is_compared(world, end),
             Finish::Playing | Finish::Wanted { .. } => false,
         }
     }
@@ -260,6 +261,43 @@ impl<I: GameInput> Epoch<I> {
             self.rest_at(world, self.oldest_open_frame());
         }
     }
+
+    /// The other peers of the match, and where it ended for those that finished it; `u32::MAX` for
+    /// those that did not. Known also once the room is left.
+    fn ends(&self) -> Vec<(PeerId, u32)> {
+        match &self.kind {
+            Kind::Match { exchange, .. } => {
+                exchange.with(|exchange| exchange.ends()).unwrap_or_default()
+            }
+            Kind::SyncTest(_) => Vec::new(),
+        }
+    }
+
+    /// Whether every peer of the match that is still there has told us of our last frame, or of its
+    /// own where that is an earlier one.
+    fn is_compared(&self, world: &World, end: u32) -> bool {
+        let log = world.resource::<ChecksumLog>();
+        let connection = world.resource::<Connection>();
+        self.ends().into_iter().all(|(peer, theirs)| {
+            log.is_compared(peer, end.min(theirs)) || !connection.is_reachable(peer)
+        })
+    }
+
+    /// How the match ended if nothing more comes of it. What ends the session while peers compare
+    /// their last frames comes too late to end the match.
+    pub(super) fn outcome(&self, ended: Option<EndReason>) -> Outcome {
+        let ended = ended.filter(|_| !self.is_over());
+        let others = if ended.is_none() { self.ends() } else { Vec::new() };
+        Outcome { ended, others }
+    }
+}
+
+/// How a match ended.
+pub(super) struct Outcome {
+    /// Why it was broken off, if it was.
+    ended: Option<EndReason>,
+    /// The peers that it is compared with, and where it ended for them.
+    others: Vec<(PeerId, u32)>,
 }
 
 /// Drops what left the simulation before its last frame.
@@ -267,43 +305,29 @@ fn let_go(world: &mut World, end: u32) {
     Lent::lend(world, |world, store: &mut RollbackStore| store.confirm(world, end));
 }
 
-/// Whether every peer of the match that is still there has told us of our last frame, or of its own where that is an earlier one.
-fn is_compared(world: &World, end: u32) -> bool {
-    let log = world.resource::<ChecksumLog>();
-    let connection = world.resource::<Connection>();
-    connection.ends().into_iter().all(|(peer, theirs)| {
-        log.is_compared(peer, end.min(theirs)) || !connection.is_reachable(peer)
-    })
-}
-
 /// The match is over, and the simulation gone: leaves it, and lets the game read what came out.
-pub(super) fn conclude(world: &mut World, ended: Option<EndReason>) {
+pub(super) fn conclude(world: &mut World, outcome: Outcome) {
+    let Outcome { ended, others } = outcome;
     let end = world.resource::<SimFrame>().0;
     let now = world.resource::<Time<Real>>().elapsed();
-    let is_finished = ended.is_none();
     let_go(world, end);
-    let result = MatchResult {
-        frames: end,
-        ended,
-        peers: if is_finished { peer_results(world, end) } else { Vec::new() },
-    };
-    if is_finished {
+    let peers = peer_results(world, end, &others);
+    if world.resource::<SessionState>().is_running() {
         let mut connection = world.resource_mut::<Connection>();
         connection.leave_match(now);
         let is_open = connection.is_open();
         let next = if is_open { SessionState::Gathering } else { SessionState::Offline };
         change_state(world, next);
     }
-    world.insert_resource(result);
+    world.insert_resource(MatchResult { frames: end, ended, peers });
     world.insert_resource(Remains::Kept);
     world.insert_resource(DueSteps::default());
     world.run_schedule(FinishedMatch);
 }
 
-fn peer_results(world: &World, end: u32) -> Vec<PeerResult> {
+fn peer_results(world: &World, end: u32, others: &[(PeerId, u32)]) -> Vec<PeerResult> {
     let (log, roster) = (world.resource::<ChecksumLog>(), world.resource::<Roster>());
-    let ends = world.resource::<Connection>().ends();
-    let result = |(peer, theirs): (PeerId, u32)| {
+    let result = |&(peer, theirs): &(PeerId, u32)| {
         let agreement = if !log.is_compared(peer, end.min(theirs)) {
             Agreement::Unknown
         } else if log.is_same(peer) {
@@ -314,7 +338,7 @@ fn peer_results(world: &World, end: u32) -> Vec<PeerResult> {
         let name = roster.name_of(peer).unwrap_or_default().to_owned();
         PeerResult { peer, name, agreement }
     };
-    ends.into_iter().map(result).collect()
+    others.iter().map(result).collect()
 }
 
 #[cfg(test)]

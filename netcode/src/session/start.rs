@@ -59,18 +59,24 @@ pub(crate) fn manage_epoch<I: GameInput>(world: &mut World) {
     }
     match world.resource::<SessionState>().clone() {
         SessionState::Running => {
-            if Lent::lend(world, |world, epoch: &mut Epoch<I>| epoch.follow_end(world)) {
+            let outcome = Lent::lend(world, |world, epoch: &mut Epoch<I>| {
+                epoch.follow_end(world).then(|| epoch.outcome(None))
+            });
+            if let Some(outcome) = outcome {
                 world.remove_resource::<Lent<Epoch<I>>>();
-                conclude(world, None);
+                conclude(world, outcome);
             }
         }
         SessionState::Starting => {
             Lent::lend(world, |world, epoch: &mut Epoch<I>| await_start(world, epoch));
         }
         SessionState::Ended(reason) if world.resource::<Lent<Epoch<I>>>().newest > 0 => {
-            Lent::lend(world, |world, epoch: &mut Epoch<I>| epoch.break_off(world));
+            let outcome = Lent::lend(world, |world, epoch: &mut Epoch<I>| {
+                epoch.break_off(world);
+                epoch.outcome(Some(reason))
+            });
             world.remove_resource::<Lent<Epoch<I>>>();
-            conclude(world, Some(reason));
+            conclude(world, outcome);
         }
         _ => {
             world.remove_resource::<Lent<Epoch<I>>>();

@@ -257,6 +257,13 @@ impl Stepper {
         }
     }
 
+    /// The transport of one peer fails, as that over WebRTC does if its message loop ends.
+    pub fn fail_transport(&mut self, index: usize) {
+        if let Some(peer) = self.ids[index] {
+            self.room.fail(peer);
+        }
+    }
+
     /// What one peer asked the signaling server for since the last call.
     pub fn take_asked(&mut self, index: usize) -> Vec<RoomRequest> {
         self.ids[index].map(|peer| self.room.take_asked(peer)).unwrap_or_default()

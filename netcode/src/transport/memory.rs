@@ -132,6 +132,15 @@ impl MemoryRoom {
         });
     }
 
+    /// The transport of a peer fails.
+    pub(crate) fn fail(&self, peer: PeerId) {
+        self.with(|places| {
+            for place in places.iter_mut().filter(|place| place.peer == peer) {
+                place.events.push_back(TransportEvent::Failed(TransportError::Closed));
+            }
+        });
+    }
+
     /// What a peer asked the server for since the last call.
     pub(crate) fn take_asked(&self, peer: PeerId) -> Vec<RoomRequest> {
         self.with(|places| {

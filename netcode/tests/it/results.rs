@@ -250,6 +250,40 @@ fn a_peer_that_is_gone_or_tells_nothing_is_named_and_holds_nobody_up() {
     }
 }
 
+#[test]
+fn a_match_is_finished_although_the_transport_fails_while_its_last_frame_is_compared() {
+    let mut stepper = Stepper::in_match(3, |_, app| add_watched(app, busy));
+    stepper.updates(100);
+    // The third one stands still, so the others end the match where its inputs do.
+    (0..2).for_each(|index| {
+        stepper.app_mut(index).world_mut().write_message(FinishMatch);
+    });
+    (0..90).for_each(|_| stepper.update_those(|index| index < 2));
+    assert!(state(stepper.app(0)).is_running(), "it still compares");
+    stepper.fail_transport(0);
+    stepper.update_those(|index| index < 2);
+    let app = stepper.app(0);
+    let closed = SessionState::Ended(EndReason::Transport(TransportError::Closed));
+    assert_eq!(*state(app), closed);
+    let [first, again] = seen(app) else { panic!("{:?}", seen(app)) };
+    assert_eq!(first, again);
+    assert_eq!((&first.result.ended, first.places.len()), (&None, 3));
+    let peers: Vec<(&str, Agreement)> =
+        first.result.peers.iter().map(|peer| (peer.name.as_str(), peer.agreement)).collect();
+    assert_eq!(peers, [("peer 1", Agreement::Same), ("peer 2", Agreement::Unknown)]);
+}
+
+#[test]
+fn a_match_is_broken_off_if_the_transport_fails_before_its_last_frame() {
+    let mut stepper = Stepper::in_match(2, |_, app| add_watched(app, busy));
+    stepper.updates(100);
+    stepper.fail_transport(0);
+    stepper.updates(2);
+    let result = &seen(stepper.app(0))[0].result;
+    let closed = EndReason::Transport(TransportError::Closed);
+    assert_eq!((&result.ended, &result.peers[..]), (&Some(closed), &[][..]));
+}
+
 /// The message by which a peer leaves the match of epoch 1, as PROTOCOL.md has it, with no inputs.
 fn finish_message(end: u8, given: u8, frame: u8) -> [u8; 9] {
     [WIRE_VERSION, 5, 1, end, given, frame, 0, 0, 0]
