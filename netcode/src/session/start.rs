@@ -223,10 +223,9 @@ impl From<GgrsError> for StartRefusal {
     }
 }
 
-/// Clears the world, sets the match up, and makes it the present epoch.
+/// Sets the match up in a world that was cleared, and makes it the present epoch.
 fn begin<I: GameInput>(world: &mut World, kind: Kind, roster: Roster, seed: u64, number: u32) {
     let config = world.resource::<NetcodeConfig>().clone();
-    clear_match::<I>(world);
     world.resource_mut::<Connection>().forget_drops();
     let mut store = world.resource_mut::<Lent<RollbackStore>>();
     store.set_depth(usize::from(config.prediction_window) + EXTRA_FRAMES);
