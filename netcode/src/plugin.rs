@@ -14,7 +14,7 @@ use crate::{
     checksum::{ChecksumLog, DesyncDetected},
     config::NetcodeConfig,
     diagnostics::SessionStats,
-    effects::{EffectTypes, OldestOpenFrame},
+    effects::{EffectFrames, EffectTypes},
     frame::{MatchSeed, SimFrame},
     input::{GameInput, LocalInputs, PlayerInputs},
     latch::{Latches, observe_devices},
@@ -143,7 +143,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             .init_resource::<LocalInputs<I>>()
             .init_resource::<PlayerInputs<I>>()
             .init_resource::<EffectTypes>()
-            .init_resource::<OldestOpenFrame>()
+            .init_resource::<EffectFrames>()
             .init_resource::<Page>()
             .add_message::<JoinRoom>()
             .add_message::<StartLocal>()

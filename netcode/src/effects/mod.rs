@@ -2,6 +2,7 @@
 //!
 //! The simulation emits effects; each is played the first time its frame is simulated. When the frame is
 //! simulated again, an equal effect at (nearly) the same frame is recognised as the same happening.
+//! What the simulation emits behind the end of the match is not played.
 
 use bevy::prelude::{App, IntoScheduleConfigs, Message, Res, ResMut, Resource, World};
 use bevy::prelude::{MessageWriter, PreUpdate};
@@ -13,6 +14,10 @@ use crate::{AppRollbackExt, NetcodeSystems};
 const SAME_WITHIN_FRAMES: u32 = 3;
 
 /// Emits effects from [`Simulate`](crate::Simulate).
+///
+/// Effects that are equal by `==`, at most three frames apart, are the same happening if their
+/// frames are simulated again. So `==` decides only what is heard once or twice, and nothing that
+/// rolls back: an effect that is unequal to itself, as one that holds NaN, is heard again each time.
 #[derive(Resource, Clone, Debug)]
 pub struct Effects<E> {
     frame: u32,
@@ -40,11 +45,12 @@ impl<E: Clone + PartialEq> Effects<E> {
         self.emitted.retain(|&(emitted, _)| emitted < frame);
     }
 
-    /// Hands out what was not handed out before.
-    fn play(&mut self, mut start: impl FnMut(u32, E)) {
+    /// Hands out what was not handed out before, of the frames before `end`. Later ones wait: if the
+    /// match does not end there after all, they are handed out then.
+    fn play(&mut self, end: u32, mut start: impl FnMut(u32, E)) {
         let mut claimed = vec![false; self.played.len()];
         let mut fresh = Vec::new();
-        for (frame, effect) in &self.emitted {
+        for (frame, effect) in self.emitted.iter().filter(|&&(frame, _)| frame < end) {
             let same = (0..claimed.len())
                 .filter(|&index| !claimed[index] && self.played[index].1 == *effect)
                 .map(|index| (self.played[index].0.abs_diff(*frame), index))
@@ -78,9 +84,20 @@ pub struct EffectStarted<E: Send + Sync + 'static> {
     pub effect: E,
 }
 
-/// The oldest frame that may still be simulated again.
-#[derive(Resource, Clone, Copy, Debug, Default)]
-pub(crate) struct OldestOpenFrame(pub(crate) u32);
+/// The frames whose effects are of interest.
+#[derive(Resource, Clone, Copy, Debug)]
+pub(crate) struct EffectFrames {
+    /// The oldest frame that may still be simulated again.
+    pub(crate) oldest_open: u32,
+    /// Where the match is to end, as far as that is known: this frame is none of it any more.
+    pub(crate) end: u32,
+}
+
+impl Default for EffectFrames {
+    fn default() -> Self {
+        Self { oldest_open: 0, end: u32::MAX }
+    }
+}
 
 /// What the session does with each registered effect type.
 #[derive(Resource, Default)]
@@ -117,7 +134,7 @@ pub trait AppEffectsExt {
 impl AppEffectsExt for App {
     fn rollback_effect<E: Clone + PartialEq + Send + Sync + 'static>(&mut self) -> &mut Self {
         self.init_resource::<Effects<E>>()
-            .init_resource::<OldestOpenFrame>()
+            .init_resource::<EffectFrames>()
             .add_message::<EffectStarted<E>>()
             .allow_unregistered::<Effects<E>>()
             .add_systems(PreUpdate, play_effects::<E>.in_set(NetcodeSystems::Confirm));
@@ -130,13 +147,13 @@ impl AppEffectsExt for App {
 
 fn play_effects<E: Clone + PartialEq + Send + Sync + 'static>(
     mut effects: ResMut<Effects<E>>,
-    oldest: Res<OldestOpenFrame>,
+    frames: Res<EffectFrames>,
     mut started: MessageWriter<EffectStarted<E>>,
 ) {
-    effects.play(|frame, effect| {
+    effects.play(frames.end, |frame, effect| {
         started.write(EffectStarted { frame, effect });
     });
-    effects.confirm(oldest.0);
+    effects.confirm(frames.oldest_open);
 }
 
 #[cfg(test)]
@@ -145,7 +162,7 @@ mod tests {
 
     fn played(effects: &mut Effects<&'static str>) -> Vec<(u32, &'static str)> {
         let mut all = Vec::new();
-        effects.play(|frame, effect| all.push((frame, effect)));
+        effects.play(u32::MAX, |frame, effect| all.push((frame, effect)));
         all
     }
 
@@ -192,6 +209,21 @@ mod tests {
         effects.emit("bang");
         effects.begin(6);
         assert_eq!(played(&mut effects), [(5, "bang")]);
+    }
+
+    #[test]
+    fn effects_from_the_end_on_wait_until_the_match_goes_on() {
+        let mut effects = Effects::default();
+        for frame in 4..7 {
+            effects.begin(frame);
+            effects.emit("bang");
+        }
+        let mut frames = Vec::new();
+        effects.play(5, |frame, _| frames.push(frame));
+        effects.play(5, |frame, _| frames.push(frame));
+        assert_eq!(frames, [4]);
+        effects.play(u32::MAX, |frame, _| frames.push(frame));
+        assert_eq!(frames, [4, 5, 6]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
     checksum::{ChecksumLog, DesyncDetected, FrameHashes},
     config::NetcodeConfig,
     diagnostics::SessionStats,
-    effects::{EffectTypes, OldestOpenFrame},
+    effects::{EffectFrames, EffectTypes},
     frame::SimFrame,
     input::{GameInput, LocalInputs, PlayerInputs, Seat},
     lent::Lent,
@@ -105,7 +105,7 @@ pub(crate) fn confirm<I: GameInput>(world: &mut World) {
     let oldest = epoch.oldest_open_frame();
     // A frame that is final may still have to be hashed.
     let needed = oldest.min(epoch.next_checksum);
-    world.resource_mut::<OldestOpenFrame>().0 = oldest;
+    world.resource_mut::<EffectFrames>().oldest_open = oldest;
     world.resource_mut::<SessionStats>().confirmed_frames = oldest;
     let change = Lent::lend(world, |world, store: &mut RollbackStore| {
         let change = store.confirm(world, oldest);
@@ -254,6 +254,7 @@ impl<I: GameInput> Epoch<I> {
     fn settle(&mut self, world: &mut World) {
         let interval = u32::from(world.resource::<NetcodeConfig>().checksum_interval);
         let end = self.end_in_sight(world).unwrap_or(u32::MAX);
+        world.resource_mut::<EffectFrames>().end = end;
         let final_frame = self.oldest_open_frame().min(end);
         loop {
             let asked = world.resource::<ChecksumLog>().asked_from(self.settled);

@@ -13,7 +13,7 @@ use crate::{
     checksum::ChecksumLog,
     config::NetcodeConfig,
     diagnostics::SessionStats,
-    effects::OldestOpenFrame,
+    effects::EffectFrames,
     frame::SimFrame,
     input::GameInput,
     lent::Lent,
@@ -251,7 +251,7 @@ impl<I: GameInput> Epoch<I> {
         });
         self.frame = end;
         world.resource_mut::<SimFrame>().0 = end;
-        world.resource_mut::<OldestOpenFrame>().0 = end;
+        world.insert_resource(EffectFrames { oldest_open: end, end });
         world.resource_mut::<SessionStats>().confirmed_frames = end;
     }
 

@@ -18,7 +18,7 @@ use crate::{
     checksum::ChecksumLog,
     config::{InputDelay, MAX_SEATS, NetcodeConfig},
     diagnostics::SessionStats,
-    effects::{EffectTypes, OldestOpenFrame},
+    effects::{EffectFrames, EffectTypes},
     frame::{MatchSeed, SimFrame},
     input::{GameInput, LocalInputs, PlayerInputs, Seat},
     lent::Lent,
@@ -272,7 +272,7 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind, roster: Roster, seed: u64,
 fn clear_match<I: GameInput>(world: &mut World) {
     Lent::lend(world, |world, store: &mut RollbackStore| store.reset(world));
     EffectTypes::reset(world);
-    world.insert_resource(OldestOpenFrame::default());
+    world.insert_resource(EffectFrames::default());
     world.insert_resource(SimFrame::default());
     world.insert_resource(Remains::None);
     world.insert_resource(MatchSeed::default());

@@ -102,6 +102,40 @@ fn a_match_ends_at_the_frame_that_its_rules_name_and_its_last_world_stays() {
     }
 }
 
+/// The frames whose effects were handed out.
+#[derive(Resource, Default)]
+struct Heard(Vec<u32>);
+
+#[test]
+fn no_effect_is_heard_from_behind_the_end_of_the_match() {
+    let mut stepper = Stepper::in_match(2, |_, app| {
+        add_watched(app, busy);
+        let decide = |frame: Res<SimFrame>, mut end: ResMut<MatchEnd>| {
+            if frame.0 >= 150 {
+                end.finish_when_confirmed(150);
+            }
+        };
+        let ring = |mut bells: ResMut<Effects<u32>>, frame: Res<SimFrame>| bells.emit(frame.0);
+        let listen = |mut rung: MessageReader<EffectStarted<u32>>, mut heard: ResMut<Heard>| {
+            heard.0.extend(rung.read().map(|effect| effect.frame));
+        };
+        app.rollback_effect::<u32>()
+            .init_resource::<Heard>()
+            .add_systems(Simulate, (decide, ring).chain().after(grow_old))
+            .add_systems(Update, listen);
+    });
+    stepper.set_network(LinkConditions::WIFI, 11);
+    stepper.run_until("the match ends everywhere", |apps| {
+        apps.iter().all(|app| *state(app) == SessionState::Gathering)
+    });
+    stepper.updates(10);
+    for app in stepper.apps() {
+        let mut heard = app.world().resource::<Heard>().0.clone();
+        heard.sort_unstable();
+        assert_eq!(heard, (0..=150).collect::<Vec<u32>>());
+    }
+}
+
 #[test]
 fn what_is_left_goes_when_the_room_is_left_or_another_match_begins() {
     let mut stepper = Stepper::in_match(2, |_, app| add_watched(app, busy));
