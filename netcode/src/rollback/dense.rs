@@ -86,7 +86,8 @@ impl<C: Component + Clone> DenseColumn<C> {
     where
         C: PartialEq,
     {
-        self.comparison = Comparison::by_value();
+        let hash = self.hashing.as_ref().map(|hashing| hashing.values.hash);
+        self.comparison = Comparison::by_value(hash);
     }
 }
 

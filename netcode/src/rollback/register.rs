@@ -164,7 +164,10 @@ pub trait AppRollbackExt {
     ///
     /// Without it a component counts as changed if it *was* changed since the saved frame, even where the same value comes
     /// back. Worth it for types that others watch by `Changed`, such as what is drawn; costs a comparison for each component
-    /// that was changed. An immutable component that is equal is left as it is, so there `==` must mean the same bits.
+    /// that was changed. An immutable component is left as it is if it is equal and the checksum does
+    /// not tell the two apart. So if `C` is immutable and not in the checksum, `==` must mean the
+    /// same bits: of `0.0` and `-0.0`, the wrong one could stay. Any other component has the saved
+    /// bits after a load, whatever `==` says.
     /// Has no effect on components that Bevy keeps in a sparse set.
     ///
     /// # Panics

@@ -18,6 +18,7 @@ use super::{
     identity::InSimulation,
     plan::PresentTable,
 };
+use crate::checksum::ValueHasher;
 
 /// Bevy's two kinds of component. Both can be registered.
 pub trait Restorable<C>: sealed::Sealed {
@@ -53,8 +54,10 @@ impl<C: Component<Mutability = Self> + Clone> Restorable<C> for Immutable {
 
 /// How values of one type are compared when they are restored. Without `PartialEq` nothing is known to be equal.
 pub(super) struct Comparison<C> {
-    pub(super) restore: RestoreRows<C>,
-    pub(super) are_equal: fn(&C, &C) -> bool,
+    restore: RestoreRows<C>,
+    are_equal: fn(&C, &C) -> bool,
+    /// Feeds a value to the checksum; none for a type that is not in it.
+    hash: Option<fn(&C, &mut ValueHasher) -> bool>,
 }
 
 /// Restores rows that stand in the same place: (saved, present, change ticks, since, now). True if any was written without
@@ -63,13 +66,29 @@ type RestoreRows<C> = fn(&[C], &mut [C], &mut [Tick], Moment, Moment) -> bool;
 
 impl<C: Clone> Default for Comparison<C> {
     fn default() -> Self {
-        Self { restore: restore_rows, are_equal: |_, _| false }
+        Self { restore: restore_rows, are_equal: |_, _| false, hash: None }
     }
 }
 
 impl<C: Clone + PartialEq> Comparison<C> {
-    pub(super) fn by_value() -> Self {
-        Self { restore: restore_and_compare_rows, are_equal: |one, other| one == other }
+    pub(super) fn by_value(hash: Option<fn(&C, &mut ValueHasher) -> bool>) -> Self {
+        Self { restore: restore_and_compare_rows, are_equal: |one, other| one == other, hash }
+    }
+}
+
+impl<C> Comparison<C> {
+    /// Whether one value may stand for another. Equal values may not if the checksum tells them
+    /// apart, as it does 0.0 and -0.0, which do not compute the same.
+    fn are_same(&self, one: &C, other: &C) -> bool {
+        (self.are_equal)(one, other)
+            && self.hash.is_none_or(|hash| {
+                let [one, other] = [one, other].map(|value| {
+                    let mut hasher = ValueHasher::new(0);
+                    hash(value, &mut hasher);
+                    hasher.finish()
+                });
+                one == other
+            })
     }
 }
 
@@ -323,7 +342,7 @@ impl<C: Component<Mutability = Immutable> + Clone> Write<C> for ByInserting<C> {
                     }
                     None => saved.get(row),
                 };
-                if let Some(value) = value.filter(|value| !(by.are_equal)(value, present)) {
+                if let Some(value) = value.filter(|value| !by.are_same(value, present)) {
                     self.due.push((entities[row], value.clone()));
                 }
             }

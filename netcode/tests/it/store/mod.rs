@@ -607,6 +607,34 @@ fn zeros_of_either_sign_in_values_that_own_memory_are_saved_as_they_are() {
 }
 
 #[test]
+fn zeros_of_either_sign_in_immutable_components_come_back() {
+    #[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[component(immutable)]
+    struct Pole(f32);
+    #[derive(Resource, Default)]
+    struct Insertions(u32);
+    let mut app = app(|app| {
+        app.rollback_component::<Pole>()
+            .compare_on_load::<Pole>()
+            .init_resource::<Insertions>()
+            .add_observer(|_: On<Insert, Pole>, mut insertions: ResMut<Insertions>| {
+                insertions.0 += 1;
+            });
+    });
+    let world = app.world_mut();
+    let entity = world.spawn((Rollback, Pole(0.0))).id();
+    snapshots::save(world, 0);
+    world.entity_mut(entity).insert(Pole(-0.0));
+    snapshots::load(world, 0);
+    assert!(world.get::<Pole>(entity).unwrap().0.is_sign_positive());
+    // What is the same to the last bit is not inserted again.
+    world.entity_mut(entity).insert(Pole(0.0));
+    let before = world.resource::<Insertions>().0;
+    snapshots::load(world, 0);
+    assert_eq!(world.resource::<Insertions>().0, before);
+}
+
+#[test]
 fn zeros_of_either_sign_in_resources_are_saved_as_they_are() {
     #[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
     struct Wind(f32);
