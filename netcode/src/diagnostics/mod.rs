@@ -68,7 +68,7 @@ pub struct DroppedPackets {
     pub wrong_epoch: u32,
     /// More than [`FloodLimits`](crate::FloodLimits) allow, or before the connection was made.
     pub flooded: u32,
-    /// Peers that came when there were too many to keep track of.
+    /// Peers that came or went when there were too many to keep track of.
     pub crowded: u32,
     /// Inputs of more frames than anybody has to send.
     pub too_many_inputs: u32,

@@ -351,7 +351,12 @@ impl Connection {
             TransportEvent::Connected(peer) => self.greet(now, peer),
             TransportEvent::Room(event) => occurrences.push(Occurrence::Room(event)),
             TransportEvent::DroppedEarly => self.dropped.flooded += 1,
-            TransportEvent::BadSignal => self.dropped.bad_signal += 1,
+            TransportEvent::BadSignals(count) => {
+                self.dropped.bad_signal = self.dropped.bad_signal.saturating_add(count);
+            }
+            TransportEvent::Crowded(count) => {
+                self.dropped.crowded = self.dropped.crowded.saturating_add(count);
+            }
             TransportEvent::Unreachable(peer) => {
                 if self.unreachable.len() < MAX_PEERS && !self.unreachable.contains(&peer) {
                     self.unreachable.push(peer);

@@ -26,6 +26,8 @@ mod peer_channels;
 #[cfg(feature = "webrtc")]
 mod peer_sockets;
 #[cfg(feature = "webrtc")]
+mod peer_steps;
+#[cfg(feature = "webrtc")]
 mod platform;
 mod predicted;
 #[cfg(all(test, not(target_arch = "wasm32")))]
@@ -126,8 +128,10 @@ pub(crate) enum TransportEvent {
     LeftServer(PeerId),
     /// A peer that is connected came back to the signaling server.
     BackAtServer(PeerId),
-    /// A signal that no WebRTC stack sends was dropped.
-    BadSignal,
+    /// Signals that no WebRTC stack sends were dropped: this many.
+    BadSignals(u32),
+    /// So many peers came and went at the server that of this many nothing is known.
+    Crowded(u32),
     /// The server tells of the room.
     Room(RoomEvent),
     /// Bytes from a peer.

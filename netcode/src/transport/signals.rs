@@ -50,8 +50,21 @@ pub(super) enum Incoming {
     Pass(PeerSignal),
     /// The peer waits to be met, and this with it.
     Keep,
+    /// The same. The handshake with it that began is over for the peer.
+    Restart,
     /// It is of no use any more, or not yet.
     Drop,
+}
+
+/// Whether a handshake begins.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// It does, and matchbox is to hear this.
+    Now(Vec<PeerEvent>),
+    /// It has already, with what the peer said last.
+    Before,
+    /// The peer does not wait any more.
+    Gone,
 }
 
 /// Reads signals on their way.
@@ -151,12 +164,13 @@ impl Signals {
             // Both sides think that they should offer; matchbox has no use for it.
             None | Some(Stage::Begun { answers: false, .. }) => Ok(Incoming::Drop),
             // It has given up what it offered before, or will have when we come to it.
-            Some(Stage::Begun { answers: true, .. } | Stage::Waiting { .. }) => {
+            Some(stage @ (Stage::Begun { answers: true, .. } | Stage::Waiting { .. })) => {
+                let has_begun = matches!(stage, Stage::Begun { .. });
                 self.forget(from);
                 let offer = Some(self.without_strangers(from, theirs));
                 let stage = Stage::Waiting { offer, candidates: Vec::new() };
                 self.handshakes.push(Handshake { peer: from, stage, candidates: 0 });
-                Ok(Incoming::Keep)
+                Ok(if has_begun { Incoming::Restart } else { Incoming::Keep })
             }
         }
     }
@@ -207,21 +221,28 @@ impl Signals {
         !is_known && self.handshake(peer).is_some()
     }
 
-    /// Begins the handshake with a peer that waits; what matchbox is to hear, none if it does not wait any more. An offer that is not
-    /// fresh is none: the peer has given it up.
-    pub(super) fn begin(&mut self, peer: PeerId, is_fresh: bool) -> Option<Vec<PeerEvent>> {
-        let stage = self.stage(peer)?;
-        let Stage::Waiting { offer, candidates } = stage else { return None };
+    /// Begins the handshake with a peer that waits. An offer that is not fresh is none: the peer
+    /// has given it up.
+    pub(super) fn begin(&mut self, peer: PeerId, is_fresh: bool) -> Beginning {
+        let Some(stage) = self.stage(peer) else { return Beginning::Gone };
+        let Stage::Waiting { offer, candidates } = stage else { return Beginning::Before };
         let (offer, candidates) = (offer.take().filter(|_| is_fresh), std::mem::take(candidates));
         *stage = Stage::Begun { offered: None, answers: offer.is_some() };
-        let Some(offer) = offer else { return Some(vec![PeerEvent::NewPeer(peer)]) };
+        let Some(offer) = offer else { return Beginning::Now(vec![PeerEvent::NewPeer(peer)]) };
         let candidates = candidates.into_iter().map(PeerSignal::IceCandidate);
         let signals = std::iter::once(PeerSignal::Offer(offer)).chain(candidates);
-        Some(signals.map(|data| PeerEvent::Signal { sender: peer, data }).collect())
+        Beginning::Now(signals.map(|data| PeerEvent::Signal { sender: peer, data }).collect())
     }
 
-    /// Forgets a peer: it left before it was met, or its connection is over. It may be met again.
-    pub(super) fn forget(&mut self, peer: PeerId) {
+    /// Forgets the handshake with a peer that has begun: it is over, and the peer may be met again.
+    /// A newer offer of the peer, which waits, stays.
+    pub(super) fn forget_begun(&mut self, peer: PeerId) {
+        if let Some(Stage::Begun { .. }) = self.stage(peer) {
+            self.forget(peer);
+        }
+    }
+
+    fn forget(&mut self, peer: PeerId) {
         self.handshakes.retain(|handshake| handshake.peer != peer);
         if let Some(relays) = &mut self.relays {
             relays.forget(peer);
@@ -287,12 +308,20 @@ mod tests {
         PeerId(signaling::protocol::PeerId::from_u128(number).0)
     }
 
+    /// Begins the handshake with the peer, which waits; what matchbox hears.
+    fn begin(signals: &mut Signals) -> Vec<PeerEvent> {
+        match signals.begin(peer(), true) {
+            Beginning::Now(events) => events,
+            other => panic!("it waits: {other:?}"),
+        }
+    }
+
     /// Those of a peer to whom we offer a connection.
     fn offering(which: Candidates) -> Signals {
         let relays = (which == Candidates::RelaysOnly).then(|| Relays::new(Vec::new()));
         let mut signals = Signals::new(which, relays);
         assert!(signals.arrive(peer()));
-        assert_eq!(signals.begin(peer(), true), Some(vec![PeerEvent::NewPeer(peer())]));
+        assert_eq!(begin(&mut signals), [PeerEvent::NewPeer(peer())]);
         signals
     }
 
@@ -318,14 +347,14 @@ mod tests {
         assert_eq!(signals.incoming(peer(), offer()), Ok(Incoming::Keep));
         assert_eq!(signals.incoming(peer(), candidate()), Ok(Incoming::Keep));
         assert_eq!(signals.outgoing(peer(), answer("0")), None, "matchbox knows nothing of it");
-        let heard = signals.begin(peer(), true).expect("it waits");
+        let heard = begin(&mut signals);
         let kinds = [PeerSignal::Offer, PeerSignal::IceCandidate].map(|kind| kind(String::new()));
         for (event, kind) in heard.iter().zip(&kinds) {
             let PeerEvent::Signal { data, .. } = event else { panic!("{event:?}") };
             assert_eq!(std::mem::discriminant(data), std::mem::discriminant(kind));
         }
         assert_eq!(heard.len(), 2);
-        assert_eq!(signals.begin(peer(), true), None, "it has begun");
+        assert_eq!(signals.begin(peer(), true), Beginning::Before);
         assert!(matches!(signals.incoming(peer(), candidate()), Ok(Incoming::Pass(_))));
     }
 
@@ -333,31 +362,45 @@ mod tests {
     fn an_offer_that_waited_too_long_is_answered_by_one_of_ours() {
         let mut signals = signals();
         assert_eq!(signals.incoming(peer(), offer()), Ok(Incoming::Keep));
-        assert_eq!(signals.begin(peer(), false), Some(vec![PeerEvent::NewPeer(peer())]));
+        let offers = Beginning::Now(vec![PeerEvent::NewPeer(peer())]);
+        assert_eq!(signals.begin(peer(), false), offers);
     }
 
     #[test]
     fn a_peer_that_offers_once_more_is_met_once_more() {
         let mut signals = signals();
-        for _ in 0..3 {
-            assert_eq!(signals.incoming(peer(), offer()), Ok(Incoming::Keep));
-            assert!(signals.begin(peer(), true).is_some());
+        for becomes in [Incoming::Keep, Incoming::Restart, Incoming::Restart] {
+            assert_eq!(signals.incoming(peer(), offer()), Ok(becomes));
+            assert_eq!(signals.incoming(peer(), offer()), Ok(Incoming::Keep), "it waits");
+            begin(&mut signals);
         }
         let mut signals = offering(Candidates::All);
         assert_eq!(signals.incoming(peer(), offer()), Ok(Incoming::Drop), "we offer");
     }
 
     #[test]
+    fn the_end_of_a_handshake_does_not_take_a_newer_offer_with_it() {
+        let mut signals = signals();
+        assert_eq!(signals.incoming(peer(), offer()), Ok(Incoming::Keep));
+        begin(&mut signals);
+        assert_eq!(signals.incoming(peer(), offer()), Ok(Incoming::Restart));
+        signals.forget_begun(peer());
+        assert!(matches!(begin(&mut signals)[..], [PeerEvent::Signal { .. }]));
+        signals.forget_begun(peer());
+        assert_eq!(signals.begin(peer(), true), Beginning::Gone);
+    }
+
+    #[test]
     fn matchbox_hears_of_nobody_twice_and_of_few_at_a_time() {
         let mut signals = offering(Candidates::All);
         assert!(!signals.arrive(peer()));
-        assert_eq!(signals.begin(other(2), true), None, "nobody knows it");
+        assert_eq!(signals.begin(other(2), true), Beginning::Gone, "nobody knows it");
         let known = (2..5000).filter(|&number| signals.arrive(other(number))).count();
         assert_eq!(known, MAX_HANDSHAKES - 1);
         assert_eq!(signals.incoming(other(6000), offer()), Ok(Incoming::Drop));
         signals.forget_waiting(|left| left == other(2) || left == peer());
         assert!(signals.arrive(other(6000)) && !signals.arrive(peer()), "that has begun");
-        signals.forget(peer());
+        signals.forget_begun(peer());
         assert!(signals.arrive(peer()));
     }
 

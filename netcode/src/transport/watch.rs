@@ -9,7 +9,12 @@ use std::{
 use matchbox_socket::{PeerId, WebRtcSocket};
 use signaling::lobby::{RoomEvent, RoomRequest};
 
-use super::{TransportError, meetings::Meeting, room_news::RoomNews};
+use super::{
+    TransportError,
+    meetings::Meeting,
+    peer_steps::{PeerStep, PeerSteps},
+    room_news::RoomNews,
+};
 
 /// Requests that wait for the server at most: more than a player makes while it is away.
 const MAX_ASKS: usize = 32;
@@ -33,8 +38,8 @@ struct Notices {
     /// Who is connected to us now, whatever the server says of it.
     connected: Vec<PeerId>,
     bad_signals: u32,
-    /// What peers did, in order.
-    steps: Vec<(PeerId, PeerStep)>,
+    /// What peers did.
+    steps: PeerSteps,
     /// What the server told of the room.
     room: RoomNews,
     /// What it is to be asked for, in order, and who waits for that or for our departure.
@@ -46,25 +51,12 @@ struct Notices {
     waker: Option<Waker>,
 }
 
-/// What a peer did, as the server tells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PeerStep {
-    /// It is there, and can be met.
-    Arrived,
-    /// Its connection to the server broke; it may come back.
-    Missed,
-    /// The server knows it no more.
-    Left,
-    /// It is connected to us, and at the server again.
-    Returned,
-}
-
 /// What the signaller is to do about a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Errand {
     /// Begin a handshake.
     Meet(Meeting),
-    /// Forget it: its connection is over, or was given up.
+    /// Forget the handshake with it that began: the connection is over, or was given up.
     Forget(PeerId),
 }
 
@@ -215,9 +207,12 @@ impl Watch {
         self.with(|notices| notices.errands.len() >= MAX_ERRANDS)
     }
 
-    /// Hands over the socket of a peer whose handshake began.
+    /// Hands over the socket of a peer whose handshake began, with what the peer said last.
     pub(super) fn hand_over(&self, peer: PeerId, socket: WebRtcSocket) {
-        self.with(|notices| notices.sockets.push((peer, socket)));
+        self.with(|notices| {
+            notices.steps.begin(peer);
+            notices.sockets.push((peer, socket));
+        });
     }
 
     /// The sockets of those peers whose handshakes began since the last call.
@@ -232,7 +227,7 @@ impl Watch {
 
     /// Counts something that no server of ours and no WebRTC stack says.
     pub(super) fn count_bad_signal(&self) {
-        self.with(|notices| notices.bad_signals += 1);
+        self.with(|notices| notices.bad_signals = notices.bad_signals.saturating_add(1));
     }
 
     /// Signals that no WebRTC stack sends, since the last call.
@@ -240,24 +235,14 @@ impl Watch {
         self.with(|notices| std::mem::take(&mut notices.bad_signals))
     }
 
-    /// What peers did since the last call, in order.
-    pub(super) fn take_steps(&self) -> Vec<(PeerId, PeerStep)> {
-        self.with(|notices| std::mem::take(&mut notices.steps))
+    /// What peers did since the last call, in order, and of how many of them nothing is known any
+    /// more, as there were too many.
+    pub(super) fn take_steps(&self) -> (Vec<(PeerId, PeerStep)>, u32) {
+        self.with(|notices| notices.steps.take())
     }
 
     pub(super) fn note(&self, peer: PeerId, step: PeerStep) {
-        self.with(|notices| {
-            let last = notices.steps.iter().rposition(|(other, _)| *other == peer);
-            match (last, last.map(|last| notices.steps[last].1)) {
-                // A peer that comes back sends many signals, each of which says so.
-                (_, Some(same)) if same == step => {}
-                // A game that stands still for a while does not need to hear of everybody who came and went meanwhile.
-                (Some(last), Some(PeerStep::Arrived)) if step == PeerStep::Left => {
-                    notices.steps.remove(last);
-                }
-                _ => notices.steps.push((peer, step)),
-            }
-        });
+        self.with(|notices| notices.steps.note(peer, step));
     }
 
     /// Why the transport is of no more use, once it is.
@@ -349,18 +334,6 @@ mod tests {
             cause(&watch);
             assert!(alarm.0.load(std::sync::atomic::Ordering::Relaxed));
         }
-    }
-
-    #[test]
-    fn of_a_peer_that_came_and_went_before_anybody_looked_nothing_is_left() {
-        let watch = Watch::default();
-        for number in 0..10_000 {
-            watch.note(peer(number), PeerStep::Arrived);
-            watch.note(peer(number), PeerStep::Left);
-        }
-        assert_eq!(watch.take_steps(), []);
-        watch.note(peer(1), PeerStep::Left);
-        assert_eq!(watch.take_steps(), [(peer(1), PeerStep::Left)], "it came before that");
     }
 
     #[test]

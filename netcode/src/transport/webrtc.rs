@@ -15,9 +15,10 @@ use super::{
     entrance::backoff,
     meetings::Meetings,
     peer_channels::PeerChannels,
+    peer_steps::PeerStep,
     platform::{self, hold_up},
     room::{Entering, Opened, Room},
-    watch::{Errand, PeerStep, Watch},
+    watch::{Errand, Watch},
 };
 
 /// A server that has not answered by then will not; a player should be told rather than wait.
@@ -235,10 +236,11 @@ impl WebRtcTransport {
 
     /// Follows who comes and goes at the server.
     fn poll_steps(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
-        for (MatchboxId(id), step) in self.watch().take_steps() {
+        let (steps, lost) = self.watch().take_steps();
+        for (MatchboxId(id), step) in steps {
             let peer = PeerId(id);
             match step {
-                PeerStep::Arrived => self.expect(now, peer),
+                PeerStep::Arrived | PeerStep::Restarted => self.expect(now, peer),
                 PeerStep::Returned => events.push(TransportEvent::BackAtServer(peer)),
                 PeerStep::Missed => {
                     self.meetings.keep_waiting(|other| other != peer);
@@ -253,7 +255,9 @@ impl WebRtcTransport {
             }
         }
         let bad = self.watch().take_bad_signals();
-        events.extend((0..bad).map(|_| TransportEvent::BadSignal));
+        let counts =
+            [(bad, TransportEvent::BadSignals(bad)), (lost, TransportEvent::Crowded(lost))];
+        events.extend(counts.into_iter().filter(|(count, _)| *count > 0).map(|(_, event)| event));
     }
 
     /// A peer waits to be met.

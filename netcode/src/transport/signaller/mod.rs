@@ -27,9 +27,10 @@ use super::{
     entrance::{Entrance, backoff, is_kicked, try_again},
     meetings::Meeting,
     peer_sockets::PeerSockets,
+    peer_steps::PeerStep,
     platform::{self, Kept, Socket, keep},
-    signals::{BadSignal, Incoming, Signals},
-    watch::{Errand, PeerStep, Watch, Work},
+    signals::{BadSignal, Beginning, Incoming, Signals},
+    watch::{Errand, Watch, Work},
 };
 
 /// How often we say that we are there, as matchbox's clients do.
@@ -135,9 +136,15 @@ impl RoomSignaller {
     /// Begins the handshakes with all who wait for one; what matchbox would hear.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn meet_all(&mut self) -> Vec<PeerEvent> {
-        let steps = self.watch.take_steps().into_iter();
-        let arrived = steps.filter(|(_, step)| *step == PeerStep::Arrived).map(|(peer, _)| peer);
-        arrived.filter_map(|peer| self.signals.begin(peer, true)).flatten().collect()
+        let mut heard = Vec::new();
+        for (peer, step) in self.watch.take_steps().0 {
+            if matches!(step, PeerStep::Arrived | PeerStep::Restarted)
+                && let Beginning::Now(events) = self.signals.begin(peer, true)
+            {
+                heard.extend(events);
+            }
+        }
+        heard
     }
 
     /// Does its work until the server was told that we leave. `requests` are what matchbox wants to say.
@@ -223,13 +230,15 @@ impl RoomSignaller {
     fn meet(&mut self, Meeting { peer, is_fresh }: Meeting) {
         let peer = PeerId(peer.0);
         match self.signals.begin(peer, is_fresh) {
-            Some(events) => self.watch.hand_over(peer, self.sockets.open(peer, events)),
-            None => self.watch.note(peer, PeerStep::Left),
+            Beginning::Now(events) => self.watch.hand_over(peer, self.sockets.open(peer, events)),
+            Beginning::Before => {}
+            Beginning::Gone => self.watch.note(peer, PeerStep::Left),
         }
     }
 
+    /// Forgets the handshake with a peer that has begun.
     fn forget(&mut self, peer: PeerId) {
-        self.signals.forget(peer);
+        self.signals.forget_begun(peer);
         self.sockets.close(peer);
     }
 
@@ -324,6 +333,7 @@ impl RoomSignaller {
                 match self.signals.incoming(sender, data) {
                     Ok(Incoming::Pass(data)) => return Some(PeerEvent::Signal { sender, data }),
                     Ok(Incoming::Keep) if is_offer => self.watch.note(sender, PeerStep::Arrived),
+                    Ok(Incoming::Restart) => self.watch.note(sender, PeerStep::Restarted),
                     Ok(Incoming::Keep | Incoming::Drop) => {}
                     Err(BadSignal) => self.watch.count_bad_signal(),
                 }
