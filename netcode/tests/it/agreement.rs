@@ -69,46 +69,45 @@ fn a_player_that_is_ready_and_never_answers_is_named_and_counted_out_whoever_it_
     }
 }
 
-#[test]
-fn a_player_that_goes_by_different_names_keeps_nobody_else_from_playing() {
+/// A room of three in which all say that they are ready, the last of them to this peer under
+/// another name.
+fn gathered_with_another_name_for(listener: usize) -> Stepper {
     let mut stepper = gathered();
     get_ready(&mut stepper, 2);
     stepper.updates(5);
-    // To the leader it is another one than to itself.
     let renamed = status(&mut stepper, 2, |status| {
         let last = status.len() - 1;
         status[last] = b'9';
     });
-    stepper.inject_control(2, 0, &renamed);
+    stepper.inject_control(2, listener, &renamed);
     stepper.update();
     (0..2).for_each(|index| get_ready(&mut stepper, index));
+    stepper
+}
+
+fn names(stepper: &Stepper, index: usize) -> Vec<String> {
+    let roster = stepper.app(index).world().resource::<Roster>();
+    roster.seats().iter().map(|seat| seat.name.clone()).collect()
+}
+
+#[test]
+fn a_player_that_goes_by_different_names_keeps_nobody_else_from_playing() {
+    // The leader knows it by another name than it has itself.
+    let mut stepper = gathered_with_another_name_for(0);
     stepper.updates(60 * 12);
     assert!([0, 1].iter().all(|&index| state(stepper.app(index)).is_running()));
-    let seats = |index: usize| stepper.app(index).world().resource::<Roster>().seats().len();
-    assert_eq!([seats(0), seats(1)], [2, 2]);
+    assert_eq!([0, 1].map(|index| names(&stepper, index).len()), [2, 2]);
 }
 
 #[test]
 fn a_name_that_only_one_peer_has_heard_keeps_nobody_from_playing() {
-    let mut stepper = gathered();
-    get_ready(&mut stepper, 2);
-    stepper.updates(5);
-    // To the one that does not lead it is another one.
-    let renamed = status(&mut stepper, 2, |status| {
-        let last = status.len() - 1;
-        status[last] = b'9';
-    });
-    stepper.inject_control(2, 1, &renamed);
-    stepper.update();
-    (0..2).for_each(|index| get_ready(&mut stepper, index));
+    // Not the leader: another peer.
+    let mut stepper = gathered_with_another_name_for(1);
     stepper.updates(60);
     assert!(stepper.apps().iter().all(|app| state(app).is_running()));
-    let names = |index: usize| -> Vec<String> {
-        let roster = stepper.app(index).world().resource::<Roster>();
-        roster.seats().iter().map(|seat| seat.name.clone()).collect()
-    };
-    assert_eq!(names(1), ["peer 0", "peer 1", "peer 2"]);
-    assert_eq!([names(0), names(2)], [names(1), names(1)]);
+    for index in 0..3 {
+        assert_eq!(names(&stepper, index), ["peer 0", "peer 1", "peer 2"]);
+    }
     stepper.updates(120);
     assert_agreement(&stepper, 3);
 }
