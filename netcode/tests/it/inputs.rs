@@ -98,6 +98,19 @@ fn nan_is_predicted_like_any_other_held_input() {
 }
 
 #[test]
+fn nan_of_other_bits_is_another_input_and_nothing_more() {
+    let press = |_, frame: u32| f32::from_bits(0x7fc0_0000 + frame / 13);
+    let mut stepper = two(press, |stick| u64::from(stick.to_bits()));
+    stepper.set_network(LinkConditions::WIFI, 1);
+    stepper.updates(300);
+    for app in stepper.apps() {
+        // One for each change at most.
+        assert!(stats(app).rollbacks <= 300 / 13 + 1, "{:?}", stats(app));
+    }
+    assert_agreement(&stepper, 6);
+}
+
+#[test]
 fn two_seats_of_one_machine_may_have_inputs_of_varying_size() {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
     enum Order {
