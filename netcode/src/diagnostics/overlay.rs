@@ -160,7 +160,10 @@ fn describe(session: &SessionState, stats: &SessionStats, lobby: &Lobby, preset:
         stats.datagrams_in_per_s,
         stats.bytes_in_per_s / 1000.0
     ));
-    line(format_args!("dropped    {}", stats.dropped.total()));
+    let most = stats.dropped.by_reason().into_iter().max_by_key(|&(_, count)| count);
+    let most = most.filter(|&(_, count)| count > 0).map(|(reason, _)| reason);
+    let mostly = most.map_or_else(String::new, |reason| format!("   mostly {reason}"));
+    line(format_args!("dropped    {}{mostly}", stats.dropped.total()));
     for peer in &lobby.peers {
         let rtt =
             peer.rtt.map_or_else(|| "-".into(), |rtt| format!("{:.0}", rtt.as_secs_f32() * 1000.0));
@@ -190,7 +193,7 @@ mod tests {
     use signaling::protocol::PeerId;
 
     use super::*;
-    use crate::membership::LobbyPeer;
+    use crate::{diagnostics::DroppedPackets, membership::LobbyPeer};
 
     #[test]
     fn the_overlay_says_what_matters_in_short_lines() {
@@ -201,6 +204,21 @@ mod tests {
             assert!(text.contains(part), "{part:?} is missing in:\n{text}");
         }
         assert!(text.lines().all(|line| line.len() <= 44), "{text}");
+    }
+
+    #[test]
+    fn the_most_frequent_reason_for_dropped_packets_is_named_in_a_short_line() {
+        let line = |dropped| {
+            let stats = SessionStats { dropped, ..SessionStats::default() };
+            let text = describe(&SessionState::Running, &stats, &Lobby::default(), 0);
+            text.lines().find(|line| line.starts_with("dropped")).map(str::to_owned)
+        };
+        assert_eq!(line(DroppedPackets::default()).as_deref(), Some("dropped    0"));
+        let dropped = DroppedPackets { false_lag: 2, bad_echo: 7, ..DroppedPackets::default() };
+        assert_eq!(line(dropped).as_deref(), Some("dropped    9   mostly bad echo"));
+        for (reason, _) in dropped.by_reason() {
+            assert!("dropped    999999   mostly ".len() + reason.len() <= 44, "{reason}");
+        }
     }
 
     #[test]
