@@ -8,7 +8,8 @@
 //! cargo run --release -p netcode --example line
 //! ```
 //!
-//! Another room or server is given as the argument: `-- ws://HOST:PORT/ROOM`. `RUST_LOG` chooses what is logged.
+//! Another room or server is given as the argument: `-- ws://HOST:PORT/ROOM`. `RUST_LOG` chooses
+//! what is logged.
 #![expect(clippy::print_stdout, reason = "an example talks to the terminal")]
 
 use std::time::Duration;

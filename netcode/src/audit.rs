@@ -148,8 +148,8 @@ impl fmt::Display for Register<'_> {
             write!(
                 f,
                 "if Bevy's feature `serialize` gives it `Serialize`, call \
-                 `.{method}::<{short}>()`, else keep what the simulation needs of it in a registered \
-                 type of yours"
+                 `.{method}::<{short}>()`, else keep what the simulation needs of it in a \
+                 registered type of yours"
             )
         } else {
             write!(f, "call `.{method}::<{short}>()`")

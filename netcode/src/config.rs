@@ -51,18 +51,18 @@ pub struct NetcodeConfig {
     pub min_players: u8,
     /// Seats that a match has at most, up to 16. Default 4.
     pub max_players: u8,
-    /// When a match that some of its peers have finished is over for the peers that have not. Default
-    /// [`FinishPolicy::Everyone`]: each peer plays until it finishes itself.
+    /// When a match that some of its peers have finished is over for the peers that have not.
+    /// Default [`FinishPolicy::Everyone`]: each peer plays until it finishes itself.
     pub finish_policy: FinishPolicy,
     /// What a peer may send. Who sends much more is removed from the match.
     pub flood_limits: FloodLimits,
 }
 
-/// When a match that some of its peers have finished is over for the peers that have not. Until then they play on, and the seats of
-/// the peers that have finished get default inputs.
+/// When a match that some of its peers have finished is over for the peers that have not. Until
+/// then they play on, and the seats of the peers that have finished get default inputs.
 ///
-/// Peers of a game whose rules end a match finish it together, at the same frame. This is about a peer that finishes by itself, as one
-/// does that goes back to the lobby before the end.
+/// Peers of a game whose rules end a match finish it together, at the same frame. This is about a
+/// peer that finishes by itself, as one does that goes back to the lobby before the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FinishPolicy {
     /// Never: each peer finishes for itself, and nobody can end a match for another peer.
@@ -75,7 +75,8 @@ pub enum FinishPolicy {
 }
 
 impl FinishPolicy {
-    /// Whether a match of so many peers is over for those that have not finished it, now that some have.
+    /// Whether a match of `peers` peers, of which `finished` have finished it, is over for the
+    /// other ones.
     pub(crate) fn is_over(self, finished: usize, peers: usize) -> bool {
         match self {
             Self::Everyone => false,

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 /// values may differ in size, and a field with `#[serde(skip)]` has its default in the simulation.
 /// An input that does not serialize, or cannot be read from its own bytes, ends a match with
 /// [`EndReason::UnfitInput`](crate::EndReason), also a local one, and fails a sync test, so that it
-/// shows early. If the default input is such an input, the app panics when the plugin is added: each
-/// seat has it until the input delay is over.
+/// shows early. If the default input is such an input, the app panics when the plugin is added:
+/// each seat has it until the input delay is over.
 ///
 /// Keep it to a few bytes: each one travels to every peer, for every frame that is not yet
 /// acknowledged. All seats of a machine together may take 64 bytes. A list in an input must hold

@@ -62,9 +62,10 @@ pub struct SetupMatch;
 
 /// Schedule: runs once when a match has ended, before anybody reads [`SessionChanged`].
 ///
-/// The world is that of the last frame, which is final, with [`Roster`], [`SessionStats`] and [`ChecksumLog`];
-/// [`MatchResult`] tells how it ended. All of it stays until another match begins or the room is left.
-/// A match that the player itself leaves by [`LeaveRoom`], [`JoinRoom`] or [`StartLocal`] leaves nothing.
+/// The world is that of the last frame, which is final, with [`Roster`], [`SessionStats`] and
+/// [`ChecksumLog`]; [`MatchResult`] tells how it ended. All of it stays until another match begins
+/// or the room is left. A match that the player itself leaves by [`LeaveRoom`], [`JoinRoom`] or
+/// [`StartLocal`] leaves nothing.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FinishedMatch;
 
@@ -201,8 +202,8 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
     ///
     /// # Panics
     ///
-    /// If the systems of [`Simulate`], [`SetupMatch`], [`ReadInputs`] or [`FinishedMatch`] cannot run, for example
-    /// because two of them that share data are not ordered.
+    /// If the systems of [`Simulate`], [`SetupMatch`], [`ReadInputs`] or [`FinishedMatch`] cannot
+    /// run, for example because two of them that share data are not ordered.
     fn cleanup(&self, app: &mut App) {
         audit(app.world_mut());
         build_schedules(app.world_mut());

@@ -1,8 +1,8 @@
 //! Did we all compute the same world, and if not: which types differ?
 //!
-//! Every `checksum_interval` frames, and at the end of a match, each peer hashes a confirmed frame, one hash per registered type, and
-//! all inputs before it, one hash per seat, and tells the other peers. Only confirmed frames are compared: predictions may differ,
-//! confirmed frames may not.
+//! Every `checksum_interval` frames, and at the end of a match, each peer hashes a confirmed frame,
+//! one hash per registered type, and all inputs before it, one hash per seat, and tells the other
+//! peers. Only confirmed frames are compared: predictions may differ, confirmed frames may not.
 
 mod hasher;
 mod serializer;
@@ -20,8 +20,9 @@ pub(crate) use hasher::ValueHasher;
 
 /// Checksums kept: two minutes at the default interval, far longer than any peer lags behind another.
 const MAX_KEPT: usize = 256;
-/// Checksums of one peer that wait for our own: a peer is at most as many frames ahead as the session takes inputs of it. Each peer
-/// has its own, so that none can push out what another one said.
+/// Checksums of one peer that wait for our own: a peer is at most as many frames ahead as the
+/// session takes inputs of it. Each peer has its own, so that none can push out what another one
+/// said.
 const MAX_WAITING: usize = 128;
 
 /// Two peers computed different worlds for the same confirmed frame.
@@ -38,8 +39,9 @@ pub struct DesyncReport {
     pub peer: PeerId,
     /// The registered types whose values differ.
     pub types: Vec<String>,
-    /// The seats whose inputs differ: the machine that holds such a seat gave other inputs to that peer than to us, or one of the two
-    /// played with wrong ones. Where there is none, the simulation is not deterministic.
+    /// The seats whose inputs differ: the machine that holds such a seat gave other inputs to that
+    /// peer than to us, or one of the two played with wrong ones. Where there is none, the
+    /// simulation is not deterministic.
     pub seats: Vec<Seat>,
 }
 
@@ -50,8 +52,9 @@ impl fmt::Display for DesyncReport {
             let numbers: Vec<String> = seats.iter().map(|seat| seat.0.to_string()).collect();
             return write!(
                 f,
-                "desync: the inputs before frame {frame} differ from those of peer {peer}, of seat {}: the machine that holds the seat gave \
-                 different inputs to different peers.",
+                "desync: the inputs before frame {frame} differ from those of peer {peer}, of \
+                 seat {}: the machine that holds the seat gave different inputs to different \
+                 peers.",
                 numbers.join(", ")
             );
         }
@@ -163,11 +166,13 @@ impl ChecksumLog {
             .collect()
     }
 
-    /// Takes what a peer says of a frame; returns where it differs, if our own frame is known already.
+    /// Takes what a peer says of a frame; returns where it differs, if our own frame is known
+    /// already.
     ///
     /// # Errors
     ///
-    /// If the peer has said something of that frame, or of a later one, before: its first word counts.
+    /// If the peer has said something of that frame, or of a later one, before: its first word
+    /// counts.
     pub(crate) fn receive(
         &mut self,
         peer: PeerId,

@@ -30,13 +30,15 @@ const PRESET_KEYS: [KeyCode; 6] = [
 
 /// Draws the network overlay: F3 opens and closes it, keys 1 to 6 choose a network preset while it is open.
 ///
-/// Needs Bevy's UI and keyboard input, as `DefaultPlugins` brings them. Set [`OverlayState`] to bind other keys, and
-/// while text is typed. What must not be covered has a `GlobalZIndex` above [`Z_INDEX`](Self::Z_INDEX).
+/// Needs Bevy's UI and keyboard input, as `DefaultPlugins` brings them. Set [`OverlayState`] to
+/// bind other keys, and while text is typed. What must not be covered has a `GlobalZIndex` above
+/// [`Z_INDEX`](Self::Z_INDEX).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NetcodeOverlayPlugin;
 
 impl NetcodeOverlayPlugin {
-    /// The `GlobalZIndex` of the overlay: above what a game draws without thinking of it, with space for dialogs above that.
+    /// The `GlobalZIndex` of the overlay: above what a game draws without thinking of it, with
+    /// space for dialogs above that.
     pub const Z_INDEX: i32 = 1_000_000;
 }
 

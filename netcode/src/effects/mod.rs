@@ -17,7 +17,8 @@ const SAME_WITHIN_FRAMES: u32 = 3;
 ///
 /// Effects that are equal by `==`, at most three frames apart, are the same happening if their
 /// frames are simulated again. So `==` decides only what is heard once or twice, and nothing that
-/// rolls back: an effect that is unequal to itself, as one that holds NaN, is heard again each time.
+/// rolls back: an effect that is unequal to itself, as one that holds NaN, is heard again each
+/// time.
 #[derive(Resource, Clone, Debug)]
 pub struct Effects<E> {
     frame: u32,
@@ -45,8 +46,8 @@ impl<E: Clone + PartialEq> Effects<E> {
         self.emitted.retain(|&(emitted, _)| emitted < frame);
     }
 
-    /// Hands out what was not handed out before, of the frames before `end`. Later ones wait: if the
-    /// match does not end there after all, they are handed out then.
+    /// Hands out what was not handed out before, of the frames before `end`. Later ones wait: if
+    /// the match does not end there after all, they are handed out then.
     fn play(&mut self, end: u32, mut start: impl FnMut(u32, E)) {
         let mut claimed = vec![false; self.played.len()];
         let mut fresh = Vec::new();

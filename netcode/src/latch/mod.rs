@@ -86,7 +86,8 @@ pub(crate) fn observe_devices(world: &mut World) {
 /// # use netcode::prelude::*;
 /// # #[derive(Clone, Copy, PartialEq, Eq, Hash)] enum Pedal { Brake }
 /// # let mut app = App::new();
-/// # app.add_plugins((MinimalPlugins, NetcodePlugin::<bool>::default())).init_resource::<ButtonInput<Pedal>>();
+/// # app.add_plugins((MinimalPlugins, NetcodePlugin::<bool>::default()))
+/// #     .init_resource::<ButtonInput<Pedal>>();
 /// app.latch_buttons::<Pedal>().add_systems(
 ///     ReadInputs,
 ///     |mut inputs: ResMut<LocalInputs<bool>>, pedals: Res<ButtonInput<Pedal>>| {

@@ -31,7 +31,8 @@ use crate::{
     },
 };
 
-/// If a match is still stalled this long after silent peers time out, some peer is connected but has stopped playing.
+/// If a match is still stalled this long after silent peers time out, some peer is connected but
+/// has stopped playing.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 /// A bad network that is the same in every run can be reasoned about.
 const CONDITIONER_SEED: u64 = 1;
@@ -278,7 +279,8 @@ impl Connection {
         }
     }
 
-    /// The peer that has kept the match standing still for too long: it is heard of, and gives too few inputs.
+    /// The peer that has kept the match standing still for too long: it is heard of, and gives too
+    /// few inputs.
     pub(super) fn blocker(&self) -> Option<PeerId> {
         let limit = self.limits.outage_timeout + STUCK_AFTER;
         let blocks = |link: &&Link| self.plays_with(link) && link.patience.is_used_up(limit);
@@ -400,7 +402,8 @@ impl Connection {
         }
     }
 
-    /// Forgets a peer: its channels closed, or it said goodbye. Should it stay connected all the same, the connection ends.
+    /// Forgets a peer: its channels closed, or it said goodbye. Should it stay connected all the
+    /// same, the connection ends.
     pub(crate) fn forget(&mut self, peer: PeerId) {
         self.links.retain(|link| link.peer != peer);
         self.lineup.forget(peer);

@@ -1,4 +1,5 @@
-//! How a match is finished: this machine leaves it, or another one does, and the rest plays on. Part of [`Connection`].
+//! How a match is finished: this machine leaves it, or another one does, and the rest plays on.
+//! Part of [`Connection`].
 
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ use super::{
 };
 use crate::{config::FinishPolicy, transport::Exchange};
 
-/// A peer that left a match says so again this often, to the peers that play on. The reliable channel loses nothing, but a peer that
-/// is a little late to begin the match does not know yet what it is about.
+/// A peer that left a match says so again this often, to the peers that play on. The reliable
+/// channel loses nothing, but a peer that is a little late to begin the match does not know yet
+/// what it is about.
 const FINISH_AGAIN: Duration = Duration::from_millis(500);
 
 /// How we left a match.
@@ -81,7 +83,8 @@ impl Connection {
         self.exchange.with(|exchange| exchange.is_leaving(peer)).unwrap_or(false)
     }
 
-    /// Whether the peer has left the match that runs, which goes on without it: all inputs that it gave are here.
+    /// Whether the peer has left the match that runs, which goes on without it: all inputs that it
+    /// gave are here.
     pub(super) fn has_left(&self, peer: PeerId) -> bool {
         self.exchange.with(|exchange| exchange.has_left(peer)).unwrap_or(false)
     }

@@ -39,12 +39,13 @@ pub struct Lobby {
     /// Peers that are in the room, and to which no connection could be made within 10 s: a firewall is in the way, or their machine
     /// stands still. A TURN server helps against the former.
     pub unreachable: u32,
-    /// Peers wait for a connection, and this page has none left: browsers allow few hundred, and give back those that are closed when
-    /// they like. Never so natively.
+    /// Peers wait for a connection, and this page has none left: browsers allow few hundred, and
+    /// give back those that are closed when they like. Never so natively.
     pub is_out_of_connections: bool,
     /// Somebody was here, and nobody is any more, or all have been silent for 15 s.
     pub is_deserted: bool,
-    /// The names of players that have kept the match from starting for some seconds, though nothing else is in the way.
+    /// The names of players that have kept the match from starting for some seconds, though nothing
+    /// else is in the way.
     pub(super) awaited: Vec<String>,
     pub(super) min_players: u8,
     pub(super) max_players: u8,
@@ -107,7 +108,8 @@ impl Lobby {
         Some(rtts.iter().sum::<Duration>() / count)
     }
 
-    /// Why the match does not start yet. `None` when it is about to, while we play it, and outside of a room.
+    /// Why the match does not start yet. `None` when it is about to, while we play it, and outside
+    /// of a room.
     #[must_use]
     pub fn blocker(&self) -> Option<StartBlocker> {
         if self.in_match || self.local_id.is_none() {

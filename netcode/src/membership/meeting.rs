@@ -14,12 +14,13 @@ use super::{
 };
 use crate::transport::MAX_PEERS;
 
-/// How long no match begins after one, so that those who came during it are met before: several times what a handshake takes among peers
-/// that are there. Those who are not, or come later, hold up nobody.
+/// How long no match begins after one, so that those who came during it are met before: several
+/// times what a handshake takes among peers that are there. Those who are not, or come later, hold
+/// up nobody.
 const MEET_NEWCOMERS_WITHIN: Duration = Duration::from_secs(2);
 
-/// Decides whether a connection to a peer may be opened. In a match the others of that match are wanted, and nobody else: a stranger
-/// must not cost its players anything.
+/// Decides whether a connection to a peer may be opened. In a match the others of that match are
+/// wanted, and nobody else: a stranger must not cost its players anything.
 fn may_meet(is_in_match: bool, plays_with_us: bool) -> bool {
     !is_in_match || plays_with_us
 }
@@ -35,13 +36,15 @@ impl Connection {
         self.newcomers_until = self.newcomers_until.filter(is_waiting);
     }
 
-    /// The match is over. Those who came during it should not find that the next one has begun without them, again and again.
+    /// The match is over. Those who came during it should not find that the next one has begun
+    /// without them, again and again.
     pub(super) fn wait_for_newcomers(&mut self, now: Duration) {
         let has_newcomers = self.transport.as_ref().is_some_and(|transport| transport.is_meeting());
         self.newcomers_until = has_newcomers.then(|| now + MEET_NEWCOMERS_WITHIN);
     }
 
-    /// A peer that plays with others in this room opens no connections to us, so it is not out of reach: it is met afterwards.
+    /// A peer that plays with others in this room opens no connections to us, so it is not out of
+    /// reach: it is met afterwards.
     pub(super) fn excuse_players(&mut self, room: &RoomState) {
         let plays = |peer: PeerId| {
             let is_ready = room.member(peer).is_some_and(|member| member.is_ready);
@@ -72,9 +75,10 @@ impl Connection {
         self.say_hello(now, peer);
     }
 
-    /// Whose link goes first where too many are connected: that of a peer which is no longer in the room, and goes on talking; else one
-    /// that is silent. A closed page may hold its place for long, as its channels close late, or never. Should it be a frozen one, it
-    /// has to enter again.
+    /// Whose link goes first where too many are connected: that of a peer which is no longer in the
+    /// room, and goes on talking; else one that is silent. A closed page may hold its place for
+    /// long, as its channels close late, or never. Should it be a frozen one, it has to enter
+    /// again.
     fn dispensable(&self) -> Option<PeerId> {
         let spare = || self.links.iter().filter(|link| !self.plays_with(link));
         let outside = spare().find(|link| link.standing == Standing::Outside);
@@ -87,8 +91,9 @@ impl Connection {
         self.send_control(now, peer, &self.status_message());
     }
 
-    /// Says hello once more to whom we first see that it hears us. webrtc-rs drops what overtakes the last packet of its handshake, and
-    /// says that it arrived: it may be that our first words did not.
+    /// Says hello once more to a peer once we see that it hears us. webrtc-rs drops what overtakes
+    /// the last packet of its handshake, and says that it arrived: it may be that our first words
+    /// did not.
     pub(super) fn repeat_first_words(&mut self, now: Duration) {
         for index in 0..self.links.len() {
             let link = &mut self.links[index];

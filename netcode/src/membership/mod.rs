@@ -125,12 +125,15 @@ pub struct JoinRoom {
     /// takes none, which is enough on one machine or in one local network. One that cannot be used ends the session with a reason:
     /// there may be 8 addresses in all, and all TURN servers have one name and one password. Natively TURN goes over UDP only.
     pub ice_servers: Option<Vec<IceServer>>,
-    /// Reaches other peers through TURN servers alone, so that none of them learns this machine's address. Only relays are named to them.
-    /// Natively a peer's candidate is used only where it leads to one of the session's TURN servers or to an address at which one of
-    /// them relays for us; a page has its browser send to TURN servers alone. Without a TURN server nobody is reached.
+    /// Reaches other peers through TURN servers alone, so that none of them learns this machine's
+    /// address. Only relays are named to them. Natively a peer's candidate is used only where it
+    /// leads to one of the session's TURN servers or to an address at which one of them relays for
+    /// us; a page has its browser send to TURN servers alone. Without a TURN server nobody is
+    /// reached.
     ///
-    /// This hides nothing from the signaling server, nor from the STUN and TURN servers: they see the address, and whoever runs them
-    /// chooses the TURN servers. Natively, a peer that suspects an address can have a TURN server confirm it.
+    /// This hides nothing from the signaling server, nor from the STUN and TURN servers: they see
+    /// the address, and whoever runs them chooses the TURN servers. Natively, a peer that suspects
+    /// an address can have a TURN server confirm it.
     pub is_relay_only: bool,
 }
 
@@ -180,17 +183,19 @@ pub struct SetSpectating(pub bool);
 #[derive(Message, Clone, Debug, PartialEq, Eq)]
 pub struct Rename(pub String);
 
-/// Request: the match is over for this machine. Back to `Gathering` with all peers still connected, or to `Offline` after a local
-/// match. Peers that do not finish as well play on without this machine, as long as
-/// [`NetcodeConfig::finish_policy`](crate::NetcodeConfig::finish_policy) lets them; they receive a [`PeerFinished`].
+/// Request: the match is over for this machine. Back to `Gathering` with all peers still connected,
+/// or to `Offline` after a local match. Peers that do not finish as well play on without this
+/// machine, as long as [`NetcodeConfig::finish_policy`](crate::NetcodeConfig::finish_policy) lets
+/// them; they receive a [`PeerFinished`].
 ///
-/// Send it only for what is confirmed: when [`SessionStats::confirmed_frames`](crate::SessionStats::confirmed_frames) is past the
-/// final frame.
+/// Send it only for what is confirmed: when
+/// [`SessionStats::confirmed_frames`](crate::SessionStats::confirmed_frames) is past the final
+/// frame.
 #[derive(Message, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FinishMatch;
 
-/// A peer has left the match by finishing it, while this machine plays on. It stays in the room; its seats get default inputs from now
-/// on.
+/// A peer has left the match by finishing it, while this machine plays on. It stays in the room;
+/// its seats get default inputs from now on.
 #[derive(Message, Clone, Debug, PartialEq, Eq)]
 pub struct PeerFinished {
     /// The peer.

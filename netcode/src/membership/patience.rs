@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-/// The patience with one peer, as far as it is used up: as fast as the match stands still because of the peer. It grows back only as
-/// fast as the match runs, so that a peer which gives an input now and then gains no more time than that.
+/// The patience with one peer, as far as it is used up: as fast as the match stands still because
+/// of the peer. It grows back only as fast as the match runs, so that a peer which gives an input
+/// now and then gains no more time than that.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Patience {
     used: Duration,
@@ -33,7 +34,8 @@ mod tests {
     const STEP: Duration = Duration::from_millis(16);
     const LIMIT: Duration = Duration::from_secs(15);
 
-    /// The seconds after which it is used up, if in each of them the match runs for so many steps, for ten minutes at most.
+    /// The seconds after which it is used up, if in each of them the match runs for so many steps,
+    /// for ten minutes at most.
     fn seconds(steps: u32) -> Option<u32> {
         let mut patience = Patience::default();
         (1..=600).find(|_| {

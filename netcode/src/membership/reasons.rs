@@ -151,7 +151,8 @@ pub enum StartBlocker {
         /// How many.
         players: u32,
     },
-    /// Too few seats are taken, and nobody else can be connected to: a page has only so many connections.
+    /// Too few seats are taken, and nobody else can be connected to: a page has only so many
+    /// connections.
     #[error("this page has no connections left; load it again to meet more players")]
     OutOfConnections,
     /// We take no part: see [`SetSpectating`](crate::SetSpectating).
@@ -181,7 +182,8 @@ pub enum StartBlocker {
         /// Their names; `you` for oneself.
         names: [String; 2],
     },
-    /// Others have said that they are ready, and do not agree to any match. They are counted out soon, if enough players are left.
+    /// Others have said that they are ready, and do not agree to any match. They are counted out
+    /// soon, if enough players are left.
     #[error("waiting for an answer from {}", names.join(", "))]
     NoAnswer {
         /// Their names.

@@ -294,8 +294,8 @@ impl Findings<'_> {
                 }
             }
             Occurrence::Checksums { peer, frame, mut hashes } => {
-                // They may have to be kept for a while, and one part too many differs as well as any
-                // number of them.
+                // They may have to be kept for a while, and one part too many differs as well as
+                // any number of them.
                 hashes.parts.truncate(self.store.hashed_names().count() + 1);
                 hashes.inputs.truncate(usize::from(MAX_SEATS));
                 let Ok(differing) = self.log.receive(peer, frame, hashes) else {

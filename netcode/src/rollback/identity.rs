@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// Marks an entity that is saved and restored with the simulation.
 ///
-/// Spawn such entities in [`SetupMatch`](crate::SetupMatch) or [`Simulate`](crate::Simulate). They are removed when another match begins, or the room is left.
+/// Spawn such entities in [`SetupMatch`](crate::SetupMatch) or [`Simulate`](crate::Simulate). They
+/// are removed when another match begins, or the room is left.
 #[derive(Component, Clone, Copy, Debug, Default)]
 #[require(RollbackId)]
 #[component(on_add = assign_id)]

@@ -99,7 +99,11 @@ pub trait AppRollbackExt {
     /// # use netcode::prelude::*;
     /// # use serde::{Deserialize, Serialize};
     /// # use std::sync::Arc;
-    /// # mod physics { #[derive(bevy::prelude::Component, Clone)] pub struct Spin { pub radians: f32, pub cached: std::sync::Arc<[f32]> } }
+    /// # mod physics {
+    /// #     use std::sync::Arc;
+    /// #     #[derive(bevy::prelude::Component, Clone)]
+    /// #     pub struct Spin { pub radians: f32, pub cached: Arc<[f32]> }
+    /// # }
     /// /// Stands for `physics::Spin`, a component of another crate.
     /// #[derive(Serialize, Deserialize)]
     /// struct SpinBytes(f32);
@@ -137,7 +141,7 @@ pub trait AppRollbackExt {
     /// ```
     /// # use bevy::prelude::*;
     /// # use netcode::prelude::*;
-    /// /// Which cells have anybody in them: derived from places, and only there to find them faster.
+    /// /// Which cells have anybody in them: derived from places, to find them faster.
     /// #[derive(Resource, Clone, Default)]
     /// struct Grid(Vec<Vec<Entity>>);
     ///
@@ -162,13 +166,13 @@ pub trait AppRollbackExt {
 
     /// After a load, lets only those components of the registered type `C` count as changed that differ from what they were.
     ///
-    /// Without it a component counts as changed if it *was* changed since the saved frame, even where the same value comes
-    /// back. Worth it for types that others watch by `Changed`, such as what is drawn; costs a comparison for each component
-    /// that was changed. An immutable component is left as it is if it is equal and the checksum does
-    /// not tell the two apart. So if `C` is immutable and not in the checksum, `==` must mean the
-    /// same bits: of `0.0` and `-0.0`, the wrong one could stay. Any other component has the saved
-    /// bits after a load, whatever `==` says.
-    /// Has no effect on components that Bevy keeps in a sparse set.
+    /// Without it a component counts as changed if it *was* changed since the saved frame, even
+    /// where the same value comes back. Worth it for types that others watch by `Changed`, such as
+    /// what is drawn; costs a comparison for each component that was changed. An immutable
+    /// component is left as it is if it is equal and the checksum does not tell the two apart. So
+    /// if `C` is immutable and not in the checksum, `==` must mean the same bits: of `0.0` and
+    /// `-0.0`, the wrong one could stay. Any other component has the saved bits after a load,
+    /// whatever `==` says. Has no effect on components that Bevy keeps in a sparse set.
     ///
     /// # Panics
     ///

@@ -250,7 +250,8 @@ impl<I: GameInput> Epoch<I> {
         world.resource_mut::<SessionStats>().opaque_types = self.opaque.len() as u32;
     }
 
-    /// Hashes the frames that became final, tells the other peers, and stops at the end of the match.
+    /// Hashes the frames that became final, tells the other peers, and stops at the end of the
+    /// match.
     fn settle(&mut self, world: &mut World) {
         let interval = u32::from(world.resource::<NetcodeConfig>().checksum_interval);
         let end = self.end_in_sight(world).unwrap_or(u32::MAX);

@@ -1,7 +1,8 @@
 //! How a match comes to its end on this machine, and what is left of it then.
 //!
-//! A match that the game finishes stands still at its last frame until the peers have compared that frame, for two seconds at most.
-//! Its world stays for [`FinishedMatch`] to read, and until another match begins or the room is left.
+//! A match that the game finishes stands still at its last frame until the peers have compared that
+//! frame, for two seconds at most. Its world stays for [`FinishedMatch`] to read, and until another
+//! match begins or the room is left.
 
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ use crate::{
 
 /// A peer that is gone, or tells nothing, holds nobody up for longer than this.
 const COMPARED_WITHIN: Duration = Duration::from_secs(2);
-/// Of that, the time to reach a frame that all peers compare; more of it where they compare one less often than every half second.
+/// Of that, the time to reach a frame that all peers compare; more of it where they compare one
+/// less often than every half second.
 const REACHED_WITHIN: Duration = Duration::from_secs(1);
 
 /// The time to reach a frame that all peers compare: twice what it takes where nothing stalls.
@@ -43,7 +45,8 @@ fn compared_within(config: &NetcodeConfig) -> Duration {
 pub struct MatchEnd {
     /// The frame that is being simulated.
     simulating: Option<u32>,
-    /// What the simulation asked for: in which frame, and where the match is to end. Each ends earlier than the one before.
+    /// What the simulation asked for: in which frame, and where the match is to end. Each ends
+    /// earlier than the one before.
     simulated: Vec<(u32, u32)>,
     /// What was asked for outside of the simulation.
     outside: Option<u32>,
@@ -54,10 +57,11 @@ pub struct MatchEnd {
 impl MatchEnd {
     /// Finishes the match after `frame`, as soon as all inputs up to that frame are known.
     ///
-    /// To be called from [`Simulate`](crate::Simulate) in the frame in which the rules decide the match, or in each one from there
-    /// on: then all peers finish at the same frame. What a wrong prediction asked for is taken back by the rollback. A frame before
-    /// the one that is being simulated counts as that one, and the earliest frame counts. Outside of `Simulate` a frame that is
-    /// confirmed already ends the match at once. A sync test goes on all the same.
+    /// To be called from [`Simulate`](crate::Simulate) in the frame in which the rules decide the
+    /// match, or in each one from there on: then all peers finish at the same frame. What a wrong
+    /// prediction asked for is taken back by the rollback. A frame before the one that is being
+    /// simulated counts as that one, and the earliest frame counts. Outside of `Simulate` a frame
+    /// that is confirmed already ends the match at once. A sync test goes on all the same.
     pub fn finish_when_confirmed(&mut self, frame: u32) {
         let end = frame.saturating_add(1);
         match self.simulating {
@@ -87,7 +91,8 @@ impl MatchEnd {
         self.simulating = None;
     }
 
-    /// Where the match is to end, if it is; at `confirmed` at the earliest where that was asked for outside of the simulation.
+    /// Where the match is to end, if it is; at `confirmed` at the earliest where that was asked for
+    /// outside of the simulation.
     fn end(&self, confirmed: u32) -> Option<u32> {
         let simulated = self.simulated.last().map(|&(_, end)| end);
         let outside = self.outside.map(|end| end.max(confirmed));
@@ -95,7 +100,8 @@ impl MatchEnd {
     }
 }
 
-/// How the last match came to its end on this machine. Stays until the next match begins, as its world and its [`Roster`] do.
+/// How the last match came to its end on this machine. Stays until the next match begins, as its
+/// world and its [`Roster`] do.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
 pub struct MatchResult {
     /// The frames of the match. The world is as it was after the last of them, and final.
@@ -118,8 +124,8 @@ pub struct PeerResult {
     pub agreement: Agreement,
 }
 
-/// Whether another machine computed the same match. What is compared is the world of the last frame that both played, and all
-/// inputs before it.
+/// Whether another machine computed the same match. What is compared is the world of the last frame
+/// that both played, and all inputs before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Agreement {
     /// It did.
@@ -164,7 +170,8 @@ impl<I: GameInput> Epoch<I> {
         matches!(self.finish, Finish::Comparing { .. })
     }
 
-    /// Looks whether the game wants the match to end, and whether all is compared. Once per update; true once it is over.
+    /// Looks whether the game wants the match to end, and whether all is compared. Once per update;
+    /// true once it is over.
     pub(super) fn follow_end(&mut self, world: &mut World) -> bool {
         let now = world.resource::<Time<Real>>().elapsed();
         let confirmed = self.oldest_open_frame();
@@ -231,7 +238,8 @@ impl<I: GameInput> Epoch<I> {
         }
     }
 
-    /// Brings back the world as it is before `end`, which is final, and tells the other peers of it.
+    /// Brings back the world as it is before `end`, which is final, and tells the other peers of
+    /// it.
     fn stop(&mut self, world: &mut World, end: u32, deadline: Duration) {
         self.finish = Finish::Comparing { end, deadline };
         self.rest_at(world, end);

@@ -1,7 +1,7 @@
 //! One hash for each seat of all inputs that the match was simulated with. Pure.
 //!
-//! Equal hashes with different worlds mean that the simulation is not deterministic; different hashes mean that a machine gave
-//! different inputs to different peers.
+//! Equal hashes with different worlds mean that the simulation is not deterministic; different
+//! hashes mean that a machine gave different inputs to different peers.
 
 use std::collections::VecDeque;
 
@@ -28,7 +28,8 @@ impl InputHashes {
         Self { hashes: vec![0; seats], ..Self::default() }
     }
 
-    /// Notes the inputs that a frame is simulated with; those of an earlier simulation of it do not count. No frame is left out.
+    /// Notes the inputs that a frame is simulated with; those of an earlier simulation of it do not
+    /// count. No frame is left out.
     pub(super) fn note<I: serde::Serialize>(
         &mut self,
         frame: u32,

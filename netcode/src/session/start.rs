@@ -41,7 +41,8 @@ const EXTRA_FRAMES: usize = 2;
 /// has begun the same epoch.
 const SYNC_ROUNDS: u32 = 6;
 
-/// Begins matches that were agreed on, ends those that are over, and clears away what nobody wants to see any more.
+/// Begins matches that were agreed on, ends those that are over, and clears away what nobody wants
+/// to see any more.
 pub(crate) fn manage_epoch<I: GameInput>(world: &mut World) {
     let pending = std::mem::take(&mut *world.resource_mut::<PendingStart>());
     let is_unwanted = *world.resource::<Remains>() == Remains::Unwanted;
@@ -268,7 +269,8 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind, roster: Roster, seed: u64,
     }));
 }
 
-/// Returns the world to what it was before the first match. Statistics, checksums and the result stay, to be looked at.
+/// Returns the world to what it was before the first match. Statistics, checksums and the result
+/// stay, to be looked at.
 fn clear_match<I: GameInput>(world: &mut World) {
     Lent::lend(world, |world, store: &mut RollbackStore| store.reset(world));
     EffectTypes::reset(world);

@@ -24,8 +24,8 @@ use crate::random;
 /// A server that has not answered by then will not; a player should be told rather than wait.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
-/// When the first attempt to reach the server again is due, and how far apart later ones are at most: a server restarts within
-/// seconds, and one that does not should not be asked all the time.
+/// When the first attempt to reach the server again is due, and how far apart later ones are at
+/// most: a server restarts within seconds, and one that does not should not be asked all the time.
 pub(super) const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(10);
 
@@ -78,7 +78,8 @@ pub(super) fn is_kicked(closing: &Closing) -> bool {
     closing.code == Some(Refusal::Kicked.close_code())
 }
 
-/// Connects after a while, and not before somebody is connected to us: without that, there is nobody to stay the same for.
+/// Connects after a while, and not before somebody is connected to us: without that, there is
+/// nobody to stay the same for.
 pub(super) async fn try_again(
     url: String,
     wait: Duration,
@@ -91,8 +92,9 @@ pub(super) async fn try_again(
     enter(&url).await
 }
 
-/// How long to wait before the next attempt: twice as long each time, and for everybody a little differently, so that not all
-/// peers of a server that restarts come at once. The address holds our secret key, which is random.
+/// How long to wait before the next attempt: twice as long each time, and for everybody a little
+/// differently, so that not all peers of a server that restarts come at once. The address holds our
+/// secret key, which is random.
 pub(super) fn backoff(url: &str, tries: u32) -> Duration {
     let mut seed = url
         .bytes()

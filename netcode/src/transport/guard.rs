@@ -112,8 +112,8 @@ impl PeerInputs {
         self.end.is_some_and(|end| self.known >= end)
     }
 
-    /// Plays on for a peer that has left, with `neutral` inputs up to the frame `until`. Our inputs before `our_end` count as
-    /// acknowledged, as nobody acknowledges them.
+    /// Plays on for a peer that has left, with `neutral` inputs up to the frame `until`. Our inputs
+    /// before `our_end` count as acknowledged, as nobody acknowledges them.
     pub(super) fn play_on(&mut self, until: u32, our_end: u32, neutral: &[u8]) {
         if self.is_leaving() {
             self.unneeded = our_end;

@@ -1,8 +1,10 @@
-//! Which peers of the room we are about to be connected to: those that wait to be met, and those whose handshake is under way. Pure.
+//! Which peers of the room we are about to be connected to: those that wait to be met, and those
+//! whose handshake is under way. Pure.
 //!
-//! Anybody may come to a room and go again as often as the server lets them, and a handshake costs descriptors, memory, and one of
-//! the few hundred connections of a browser. So there are few at a time, they begin at a bounded rate, each has a deadline, and a
-//! peer that is not wanted now waits without any.
+//! Anybody may come to a room and go again as often as the server lets them, and a handshake costs
+//! descriptors, memory, and one of the few hundred connections of a browser. So there are few at a
+//! time, they begin at a bounded rate, each has a deadline, and a peer that is not wanted now waits
+//! without any.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -10,12 +12,15 @@ use signaling::protocol::PeerId;
 
 use super::MAX_PEERS;
 
-/// Unfinished handshakes at a time. Each has three descriptors or so, of which some systems give a program 256; among peers that are
-/// there one takes well below a second, so a full room is met within seconds.
+/// Unfinished handshakes at a time. Each has three descriptors or so, of which some systems give a
+/// program 256; among peers that are there one takes well below a second, so a full room is met
+/// within seconds.
 const MAX_UNFINISHED: usize = 8;
-/// Connections in all: those of the peers that are kept track of, and as many as replace some of them.
+/// Connections in all: those of the peers that are kept track of, and as many as replace some of
+/// them.
 const MAX_CONNECTIONS: usize = MAX_PEERS + MAX_UNFINISHED;
-/// Handshakes that may begin at once after a rest: as many as a match has players. Later ones begin at most this often.
+/// Handshakes that may begin at once after a rest: as many as a match has players. Later ones begin
+/// at most this often.
 const AT_ONCE: u32 = 16;
 const EVERY: Duration = Duration::from_millis(250);
 /// Peers that wait at most: as many as the largest room has members.
@@ -27,7 +32,8 @@ const MEET_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Meeting {
     pub(super) peer: PeerId,
-    /// Whether it was heard of just now. It does not wait any more for the answer to an older offer.
+    /// Whether it was heard of just now. It does not wait any more for the answer to an older
+    /// offer.
     pub(super) is_fresh: bool,
 }
 
@@ -38,7 +44,8 @@ pub(super) struct Meetings {
     waiting: VecDeque<(PeerId, Duration)>,
     /// Those whose handshakes are under way, and since when.
     begun: Vec<(PeerId, Duration)>,
-    /// When nothing of what has begun counts any more: the generic cell rate algorithm (ITU-T I.371).
+    /// When nothing of what has begun counts any more: the generic cell rate algorithm (ITU-T
+    /// I.371).
     rested_at: Duration,
 }
 
@@ -52,7 +59,8 @@ impl Meetings {
         }
     }
 
-    /// Forgets a peer that left, or that is connected. Returns whether a handshake with it was under way.
+    /// Forgets a peer that left, or that is connected. Returns whether a handshake with it was
+    /// under way.
     pub(super) fn forget(&mut self, peer: PeerId) -> bool {
         self.keep_waiting(|other| other != peer);
         let before = self.begun.len();

@@ -195,7 +195,8 @@ pub enum TransportError {
 pub(crate) trait Transport: Send + Sync + 'static {
     /// Appends what happened since the last call.
     fn poll(&mut self, now: Duration, events: &mut Vec<TransportEvent>);
-    /// Begins connections to peers of the room that wait for one and that `may_meet` admits; to few at a time.
+    /// Begins connections to peers of the room that wait for one and that `may_meet` admits; to few
+    /// at a time.
     fn meet(&mut self, _now: Duration, _may_meet: &dyn Fn(PeerId) -> bool) {}
     /// Whether peers of the room wait for a connection, or one is coming about.
     fn is_meeting(&self) -> bool {

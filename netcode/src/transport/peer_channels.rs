@@ -6,8 +6,9 @@ use signaling::protocol::PeerId;
 use super::{Channel, Route, TransportEvent};
 
 const CHANNELS: [(usize, Channel); 2] = [(0, Channel::Datagrams), (1, Channel::Control)];
-/// Packets that are kept of a peer whose channels opened on its side first: its hello, its status and some datagrams. Its first words
-/// should not be lost: they are said once more only after a round trip. At most 256 KiB.
+/// Packets that are kept of a peer whose channels opened on its side first: its hello, its status
+/// and some datagrams. Its first words should not be lost: they are said once more only after a
+/// round trip. At most 256 KiB.
 const MAX_EARLY: usize = 16;
 
 /// One peer's channels; dropped, they close, and a handshake that is under way ends.
@@ -91,8 +92,8 @@ impl PeerChannels {
     }
 }
 
-/// Whether a packet that came too early is kept. The first datagrams of a flood may go, they are lost on the way as often; control may
-/// not.
+/// Whether a packet that came too early is kept. The first datagrams of a flood may go, they are
+/// lost on the way as often; control may not.
 fn is_welcome(early: &[(Channel, Packet)], channel: Channel, packet: &Packet) -> bool {
     early.len() < MAX_EARLY
         && packet.len() <= channel.max_bytes()

@@ -1,8 +1,8 @@
 //! A matchbox socket of its own for each peer that is met.
 //!
-//! matchbox never gives up a handshake, keeps its peer connection with it, and panics where a system or a browser has no connection
-//! left. A socket for one peer alone can be dropped, and all that belongs to that peer with it; and what panics in there ends nothing
-//! but this one handshake.
+//! matchbox never gives up a handshake, keeps its peer connection with it, and panics where a
+//! system or a browser has no connection left. A socket for one peer alone can be dropped, and all
+//! that belongs to that peer with it; and what panics in there ends nothing but this one handshake.
 
 use std::{
     fmt, mem,
@@ -52,7 +52,8 @@ impl PeerSockets {
         (sockets, SocketEnds { loops, requests })
     }
 
-    /// Makes a socket that begins the handshake which follows from these events. It lives until it is dropped.
+    /// Makes a socket that begins the handshake which follows from these events. It lives until it
+    /// is dropped.
     pub(super) fn open(&mut self, peer: PeerId, first: Vec<PeerEvent>) -> WebRtcSocket {
         self.close(peer);
         let (sender, events) = unbounded();

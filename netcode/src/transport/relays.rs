@@ -1,7 +1,8 @@
 //! Which relays we may speak to where nobody else is to learn our address. Pure.
 //!
-//! A candidate is what another peer says of itself: one that calls itself a relay may be that peer's own machine, and our first check of it
-//! would tell that machine our address. So natively we send to TURN servers that we know, and to nobody else.
+//! A candidate is what another peer says of itself: one that calls itself a relay may be that
+//! peer's own machine, and our first check of it would tell that machine our address. So natively
+//! we send to TURN servers that we know, and to nobody else.
 
 use std::{mem, net::IpAddr};
 
@@ -11,7 +12,8 @@ use super::sdp::address_of;
 
 /// Addresses of relays that are remembered: several for each TURN server that there may be.
 const MAX_ADDRESSES: usize = 64;
-/// Candidates at other addresses that are kept, of all peers together: as many as come with a few descriptions.
+/// Candidates at other addresses that are kept, of all peers together: as many as come with a few
+/// descriptions.
 const MAX_DOUBTFUL: usize = 128;
 
 /// The relays that are known to be some.
@@ -37,7 +39,8 @@ impl Relays {
         }
     }
 
-    /// One of our own TURN servers gave us this candidate. Other peers get theirs where we get ours.
+    /// One of our own TURN servers gave us this candidate. Other peers get theirs where we get
+    /// ours.
     pub(super) fn learn_own(&mut self, candidate: &str) {
         if let Some(address) = address_of(candidate) {
             self.learn(address);

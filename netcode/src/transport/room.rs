@@ -1,7 +1,9 @@
-//! The way into a room: first to the server, which hands out STUN and TURN servers, then to matchbox sockets that use them.
+//! The way into a room: first to the server, which hands out STUN and TURN servers, then to
+//! matchbox sockets that use them.
 //!
-//! matchbox takes such servers once, when a socket is made, and with them passwords that expire. So there are no sockets before the
-//! server has spoken, and who needs other passwords enters again.
+//! matchbox takes such servers once, when a socket is made, and with them passwords that expire. So
+//! there are no sockets before the server has spoken, and a peer that needs other passwords enters
+//! again.
 
 use std::time::Duration;
 
@@ -82,7 +84,8 @@ impl Room {
     }
 }
 
-/// Enters the room, and is in it until we leave; until the sockets of its peers are dropped, these go on.
+/// Enters the room, and is in it until we leave; until the sockets of its peers are dropped, these
+/// go on.
 async fn stay(
     url: String,
     chosen: Option<RtcIceServerConfig>,
@@ -119,7 +122,8 @@ async fn stay(
     }
 }
 
-/// The TURN servers among these, by their addresses; none where the browser sees to it that we send to no others.
+/// The TURN servers among these, by their addresses; none where the browser sees to it that we send
+/// to no others.
 async fn known_relays(servers: &RtcIceServerConfig) -> Option<Relays> {
     let hosts = servers.urls.iter().filter_map(|url| ice_servers::turn_host(url));
     let resolving = platform::resolve(hosts.map(str::to_owned).collect())?;

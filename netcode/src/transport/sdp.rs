@@ -35,7 +35,8 @@ pub(super) enum Side {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Candidates {
     All,
-    /// Only those that call themselves relays. Whether they are, is for [`Relays`](super::relays::Relays) to say.
+    /// Only those that call themselves relays. Whether they are, is for
+    /// [`Relays`](super::relays::Relays) to say.
     RelaysOnly,
 }
 

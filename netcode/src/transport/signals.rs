@@ -9,8 +9,8 @@ use super::{
     },
 };
 
-/// Peers that are remembered, from when they are heard of until their connection is over: as many as the largest room has members.
-/// Nobody else is met meanwhile.
+/// Peers that are remembered, from when they are heard of until their connection is over: as many
+/// as the largest room has members. Nobody else is met meanwhile.
 const MAX_HANDSHAKES: usize = 256;
 /// Candidates of one peer at most: those of a dozen interfaces, over and over as networks come and go.
 const MAX_CANDIDATES: u32 = 256;
@@ -71,7 +71,8 @@ pub(super) enum Beginning {
 #[derive(Debug)]
 pub(super) struct Signals {
     which: Candidates,
-    /// What we may send to, where that is not for the browser to see to and nobody is to learn our address.
+    /// What we may send to, where that is not for the browser to see to and nobody is to learn our
+    /// address.
     relays: Option<Relays>,
     handshakes: Vec<Handshake>,
 }
@@ -175,7 +176,8 @@ impl Signals {
         }
     }
 
-    /// A description of another peer without the candidates at relays that we do not know. They are kept: we may come to know some.
+    /// A description of another peer without the candidates at relays that we do not know. They are
+    /// kept: we may come to know some.
     fn without_strangers(&mut self, from: PeerId, mut theirs: Description) -> String {
         if let Some(relays) = &mut self.relays {
             for candidate in theirs.take_candidates(|candidate| relays.knows(candidate)) {
@@ -215,7 +217,8 @@ impl Signals {
         }
     }
 
-    /// Notes that a peer is here, to which we are to offer a connection. False if that is known, or too many are.
+    /// Notes that a peer is here, to which we are to offer a connection. False if that is known, or
+    /// too many are.
     pub(super) fn arrive(&mut self, peer: PeerId) -> bool {
         let is_known = self.handshakes.iter().any(|handshake| handshake.peer == peer);
         !is_known && self.handshake(peer).is_some()

@@ -18,7 +18,8 @@ use super::{
 
 /// Requests that wait for the server at most: more than a player makes while it is away.
 const MAX_ASKS: usize = 32;
-/// Errands that wait for the signaller at most: it is at hand unless it is stuck with something to send.
+/// Errands that wait for the signaller at most: it is at hand unless it is stuck with something to
+/// send.
 const MAX_ERRANDS: usize = 64;
 
 /// What the signaller and its message loop tell the transport.
@@ -64,7 +65,8 @@ pub(super) enum Errand {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Work {
     Errand(Errand),
-    /// Ask the server for this. It stays until it [was sent](Watch::ask_was_sent): who does it may be dropped at any time.
+    /// Ask the server for this. It stays until it [was sent](Watch::ask_was_sent): the future that
+    /// asks may be dropped at any time.
     Ask(RoomRequest),
     /// Tell the server that we leave.
     Leave,

@@ -65,7 +65,8 @@ pub(crate) struct WebRtcTransport {
     meetings: Meetings,
     /// Those that we are connected to, and those whose handshakes are under way.
     peers: Vec<PeerChannels>,
-    /// Connections that we give up, and when: once what was said last is out, counted from the next poll.
+    /// Connections that we give up, and when: once what was said last is out, counted from the next
+    /// poll.
     closing: Vec<(PeerChannels, Option<Duration>)>,
 }
 
@@ -142,7 +143,8 @@ impl WebRtcTransport {
         }
     }
 
-    /// Enters the room again, as a new peer. Nobody is connected, but somebody may wait for the end of a handshake with the old one.
+    /// Enters the room again, as a new peer. Nobody is connected, but somebody may wait for the end
+    /// of a handshake with the old one.
     fn begin_again(&mut self) {
         self.drop_out();
         self.entering = self.room.enter();
@@ -156,9 +158,10 @@ impl WebRtcTransport {
         self.meetings = Meetings::default();
     }
 
-    /// Leaves the room to enter it again in a moment, where the passwords for TURN servers are about to be good for no new connection, and
-    /// nobody would miss us. While somebody is connected those that we have stay: what is connected needs no others, and a newcomer
-    /// brings its own. Not at once: a server that still has us would pair us with ourselves.
+    /// Leaves the room to enter it again in a moment, where the passwords for TURN servers are
+    /// about to be good for no new connection, and nobody would miss us. While somebody is
+    /// connected those that we have stay: what is connected needs no others, and a newcomer brings
+    /// its own. Not at once: a server that still has us would pair us with ourselves.
     fn renew(&mut self, now: Duration) {
         let is_due = self.is_open && self.renew_at.is_some_and(|at| now >= at);
         if is_due && self.peers.is_empty() && self.meetings.is_idle() {

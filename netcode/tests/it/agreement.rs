@@ -1,4 +1,5 @@
-//! Peers that keep a match from starting although they say that they want to play: they are named, and the others play without them.
+//! Peers that keep a match from starting although they say that they want to play: they are named,
+//! and the others play without them.
 
 use netcode::{Lobby, StartBlocker, prelude::*, testing::Stepper};
 
@@ -26,7 +27,8 @@ fn status(stepper: &mut Stepper, from: usize, change: impl Fn(&mut Vec<u8>)) -> 
     status
 }
 
-/// A second of the others, in which the one with this index says that it is there, and nothing else.
+/// A second of the others, in which the one with this index says that it is there, and nothing
+/// else.
 fn second_without(stepper: &mut Stepper, silent: usize) {
     for _ in 0..60 {
         for to in (0..3).filter(|&to| to != silent) {

@@ -1,4 +1,5 @@
-//! What is left when a match has ended: its last frame, compared with the other peers, for the game to read.
+//! What is left when a match has ended: its last frame, compared with the other peers, for the game
+//! to read.
 
 use bevy::prelude::*;
 use netcode::{
@@ -26,7 +27,8 @@ struct Ending {
     frame: u32,
 }
 
-/// Adds the game, and a look at what is left of each match: in the schedule for that, and again once the state has changed.
+/// Adds the game, and a look at what is left of each match: in the schedule for that, and again
+/// once the state has changed.
 fn add_watched(app: &mut App, script: fn(Seat, u32) -> Input) {
     add_game(app, config(), script);
     app.init_resource::<Seen>().add_systems(FinishedMatch, look).add_systems(
@@ -62,14 +64,16 @@ fn agreements(app: &App) -> Vec<Agreement> {
     app.world().resource::<MatchResult>().peers.iter().map(|peer| peer.agreement).collect()
 }
 
-/// The rules: the match is over after the frame in which the second player asks to remove anything, from frame 100 on.
+/// The rules: the match is over after the frame in which the second player asks to remove anything,
+/// from frame 100 on.
 fn decide(inputs: Res<PlayerInputs<Input>>, frame: Res<SimFrame>, mut end: ResMut<MatchEnd>) {
     if frame.0 >= 100 && inputs.get(Seat(1)).remove {
         end.finish_when_confirmed(frame.0);
     }
 }
 
-/// Removes until frame 92 and from 150 on: at 100 some predict that the match is over, and are wrong, however long inputs are delayed.
+/// Removes until frame 92 and from 150 on: at 100 some predict that the match is over, and are
+/// wrong, however long inputs are delayed.
 fn decided_late(seat: Seat, frame: u32) -> Input {
     Input { remove: seat == Seat(1) && !(93..150).contains(&frame), ..busy(seat, frame) }
 }
@@ -223,12 +227,14 @@ fn a_desync_after_the_last_regular_checksum_is_found_before_the_match_is_over() 
     }
 }
 
-/// Makes one peer receive other inputs of a second one than that gives: these frames, while it is at `frame`.
+/// Makes one peer receive other inputs of a second one than that gives: these frames, while it is
+/// at `frame`.
 fn give_other_inputs(stepper: &mut Stepper, from: usize, to: usize, frame: u32) {
     let mut bytes = vec![1, 0xfc];
     bytes.extend_from_slice(&frame.to_le_bytes());
     bytes.extend_from_slice(&[0, 0, 0, 0, 0xfb, 0xff, 0xff, 0, 1]);
-    // From 8 frames ago on, and it has all of ours up to then; 12 frames in which only the last value counts.
+    // From 8 frames ago on, and it has all of ours up to then; 12 frames in which only the last
+    // value counts.
     bytes.extend_from_slice(&[15, 15, 1, 12, 3, 0, 0, 1]);
     stepper.inject_datagram(from, to, &bytes);
 }

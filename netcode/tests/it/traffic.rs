@@ -21,7 +21,8 @@ const PEERS: usize = 4;
 const UPDATES: u32 = 240;
 /// Packets that are fed in at a time: with what the peers send themselves, far from a flood.
 const PACKETS_PER_UPDATE: usize = 24;
-/// The second byte of control messages that are believed: goodbye, and that the sender has finished the match.
+/// The second byte of control messages that are believed: goodbye, and that the sender has finished
+/// the match.
 const BELIEVED: [u8; 2] = [4, 5];
 
 /// Xorshift, so that a failure comes again.

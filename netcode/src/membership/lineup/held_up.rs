@@ -1,7 +1,8 @@
 //! How long each peer has kept a match from starting. Pure.
 //!
-//! A match starts only when all agree, so a peer that never answers, never proposes or declines for ever would keep everybody in the lobby.
-//! Each moment in which nothing else is in the way is put down to the peer whose turn it is. An honest one takes a round trip.
+//! A match starts only when all agree, so a peer that never answers, never proposes or declines for
+//! ever would keep everybody in the lobby. Each moment in which nothing else is in the way is put
+//! down to the peer whose turn it is. An honest one takes a round trip.
 
 use std::time::Duration;
 

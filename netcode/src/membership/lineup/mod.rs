@@ -1,8 +1,9 @@
 //! Agreement on who plays the next match. Pure: messages and time in, messages out.
 //!
-//! The peer with the lowest id proposes; each other one checks the proposal against what it sees itself, and tells all of them what it
-//! accepted. The match starts when everybody accepted the same, so no two peers ever start different matches. A peer that keeps it
-//! from starting is counted out after a few rounds.
+//! The peer with the lowest id proposes; each other one checks the proposal against what it sees
+//! itself, and tells all of them what it accepted. The match starts when everybody accepted the
+//! same, so no two peers ever start different matches. A peer that keeps it from starting is
+//! counted out after a few rounds.
 
 mod held_up;
 mod plan;
@@ -23,17 +24,20 @@ use crate::{config::MAX_SEATS, transport::MAX_PEERS};
 
 pub(crate) use plan::{MatchPlan, Member, next_epoch};
 
-/// Time for all members to answer a proposal, and for the leader to call the start: several round trips of a bad link.
+/// Time for all members to answer a proposal, and for the leader to call the start: several round
+/// trips of a bad link.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// Pause after a declined proposal: the views of two peers differ for about a round trip.
 const PROPOSE_AGAIN_AFTER: Duration = Duration::from_millis(100);
-/// An answer goes to all members. What a leader asks for more often than this is declined to the leader alone: it must not make one
-/// member flood another.
+/// An answer goes to all members. What a leader asks for more often than this is declined to the
+/// leader alone: it must not make one member flood another.
 const ANSWER_EVERY: Duration = Duration::from_millis(50);
-/// A peer that declined is to blame for the time until the next proposal, and for no more than this.
+/// A peer that declined is to blame for the time until the next proposal, and for no more than
+/// this.
 const DECLINED_FOR: Duration = Duration::from_secs(1);
 
-/// What peers say about the line-up. The leader gives each of its proposals an epoch of its own, which names it.
+/// What peers say about the line-up. The leader gives each of its proposals an epoch of its own,
+/// which names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum LineUpMessage {
     /// The leader: let us play this.
@@ -122,8 +126,9 @@ impl LineUp {
         *self = Self::new(self.max_seats);
     }
 
-    /// A peer is gone: what it proposed or held up counts no longer. Nor is its answer waited for: should the leader call the start all
-    /// the same, the match begins, and ends for all with the reason.
+    /// A peer is gone: what it proposed or held up counts no longer. Nor is its answer waited for:
+    /// should the leader call the start all the same, the match begins, and ends for all with the
+    /// reason.
     pub(crate) fn forget(&mut self, peer: PeerId) {
         self.drop_proposal_of(peer);
         self.accepted.retain(|(other, _)| *other != peer);
@@ -194,7 +199,8 @@ impl LineUp {
         steps
     }
 
-    /// The plan that we propose next, with an epoch that we have not proposed before, as long as there are such.
+    /// The plan that we propose next, with an epoch that we have not proposed before, as long as
+    /// there are such.
     fn next_proposal(&mut self, seen: &MatchPlan) -> MatchPlan {
         let is_ahead = |proposed: &u32| proposed.wrapping_sub(seen.epoch) < MOST_AHEAD;
         let epoch = self.proposed_epoch.filter(is_ahead).map_or(seen.epoch, successor);
@@ -209,7 +215,8 @@ impl LineUp {
                 let leader = plan.leader().filter(|&leader| leader != local);
                 let missing = self.missing(plan, local);
                 for &peer in &missing {
-                    // A leader that proposes different things gets different answers. What was proposed to us as well is not kept.
+                    // A leader that proposes different things gets different answers. What was
+                    // proposed to us as well is not kept.
                     let accepts_other = self.accepted.iter().any(|(other, accepted)| {
                         *other == peer && accepted != plan && accepted.leader() == plan.leader()
                     });
@@ -299,11 +306,13 @@ impl LineUp {
         let epoch = plan.epoch;
         let is_early = self.answered.is_some_and(|at| now.saturating_sub(at) < ANSWER_EVERY);
         let seen = possible.filter(|_| plan.leader() == Some(from) && from != local);
-        // It need not be above all that we heard of: a peer may claim that it took part in whichever epoch it likes.
+        // It need not be above all that we heard of: a peer may claim that it took part in
+        // whichever epoch it likes.
         let is_new = may_follow(last_epoch, epoch) && epoch != self.last_begun;
         let is_agreed = seen.is_some_and(|seen| seen.takes(&plan, local, self.max_seats));
         if !is_agreed || !is_new || is_early {
-            // Whatever was accepted of this peer before, it thinks differently by now; of another, that still holds.
+            // Whatever was accepted of this peer before, it thinks differently by now; of another,
+            // that still holds.
             self.drop_proposal_of(from);
             let is_to_all = seen.is_some() && !is_early;
             if is_to_all {
@@ -325,7 +334,8 @@ impl LineUp {
         steps
     }
 
-    /// The match begins once all members accepted it, and the leader has called the start, which it does then.
+    /// The match begins once all members accepted it, and the leader has called the start, which it
+    /// does then.
     fn begin_if_all_accepted(&mut self, local: PeerId) -> Vec<LineUpStep> {
         let Stage::Open { plan, is_called: true, .. } = &self.stage else { return Vec::new() };
         if !self.missing(plan, local).is_empty() {

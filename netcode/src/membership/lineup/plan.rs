@@ -17,7 +17,8 @@ pub(crate) struct Member {
     pub(crate) seats: u8,
 }
 
-/// Everything that all peers must know alike to begin a match. What follows from it is not said, so that nobody can say it wrongly.
+/// Everything that all peers must know alike to begin a match. What follows from it is not said, so
+/// that nobody can say it wrongly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MatchPlan {
     pub(crate) epoch: u32,
@@ -32,7 +33,8 @@ impl MatchPlan {
         Self { epoch, members }
     }
 
-    /// The seed of the match. It follows from the random ids and the epoch, so it needs no random source.
+    /// The seed of the match. It follows from the random ids and the epoch, so it needs no random
+    /// source.
     pub(crate) fn seed(&self) -> u64 {
         let mut hasher = Xxh3::new();
         hasher.update(&self.epoch.to_le_bytes());
@@ -57,8 +59,9 @@ impl MatchPlan {
         peers(self) == peers(other)
     }
 
-    /// Whether a plan of the same machines is one that can be played, and says of `local` what we say of ourselves. Of the others it may
-    /// say what it heard: a peer that tells everybody something else keeps nobody from playing.
+    /// Whether a plan of the same machines is one that can be played, and says of `local` what we
+    /// say of ourselves. Of the others it may say what it heard: a peer that tells everybody
+    /// something else keeps nobody from playing.
     pub(super) fn takes(&self, plan: &Self, local: PeerId, max_seats: u8) -> bool {
         let is_member = |member: &Member| {
             (1..=MAX_SEATS).contains(&member.seats) && clean_name(&member.name) == member.name
@@ -71,8 +74,9 @@ impl MatchPlan {
     }
 }
 
-/// The epoch after our last one and those that others claim, never 0. Epochs are serial numbers that begin again after the last one
-/// (as in RFC 1982), and a claim far ahead of ours counts for nothing: what a peer says must not use up the others' epochs.
+/// The epoch after our last one and those that others claim, never 0. Epochs are serial numbers
+/// that begin again after the last one (as in RFC 1982), and a claim far ahead of ours counts for
+/// nothing: what a peer says must not use up the others' epochs.
 pub(crate) fn next_epoch(own_last: u32, claims: impl Iterator<Item = u32>) -> u32 {
     let ahead = claims.map(|claim| claim.wrapping_sub(own_last));
     let most = ahead.filter(|&ahead| ahead <= MOST_AHEAD).max().unwrap_or(0);
@@ -83,8 +87,9 @@ pub(super) fn successor(epoch: u32) -> u32 {
     epoch.checked_add(1).unwrap_or(1)
 }
 
-/// Whether a peer whose last epoch was `last` may propose this one: it follows on that one, on what others claimed, and on proposals of its
-/// own that came to nothing, of which there are never more than [`MOST_AHEAD`] either.
+/// Whether a peer whose last epoch was `last` may propose this one: it follows on that one, on what
+/// others claimed, and on proposals of its own that came to nothing, of which there are never more
+/// than [`MOST_AHEAD`] either.
 pub(super) fn may_follow(last: u32, epoch: u32) -> bool {
     let ahead = epoch.wrapping_sub(last);
     epoch != 0 && (1..=2 * MOST_AHEAD + 1).contains(&ahead)

@@ -46,7 +46,8 @@ impl Room {
         Self { now: Duration::ZERO, peers, liar: None, begun: Vec::new() }
     }
 
-    /// The match that could start as a peer sees it: without those that it counts out, and not alone.
+    /// The match that could start as a peer sees it: without those that it counts out, and not
+    /// alone.
     fn seen(&self, index: usize) -> Option<MatchPlan> {
         let (local, line_up) = &self.peers[index];
         let counts = |&peer: &PeerId| peer == *local || !line_up.counts_out(peer);
@@ -54,7 +55,8 @@ impl Room {
         (peers.len() > 1).then(|| plan(1, &peers))
     }
 
-    /// Plays until a match begins, for so long at most. `tamper` is what becomes of each message: from whom, to whom.
+    /// Plays until a match begins, for so long at most. `tamper` is what becomes of each message:
+    /// from whom, to whom.
     fn play(
         &mut self,
         seconds: u64,

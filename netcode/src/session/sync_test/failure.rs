@@ -114,10 +114,11 @@ impl fmt::Display for ConfirmationChange {
         write_place(f, self.type_name, self.entity, &self.field)?;
         write!(
             f,
-            ", was {before} and then {after} when an entity that had left by `despawn_rollback` was despawned for good. That happens \
-             when its frame is confirmed: outside `Simulate`, and at another frame on each machine. What ran then: {}. Register the \
-             component that is watched, so that this happens in the frame of `despawn_rollback`, or change nothing there that rolls \
-             back.",
+            ", was {before} and then {after} when an entity that had left by `despawn_rollback` \
+             was despawned for good. That happens when its frame is confirmed: outside `Simulate`, \
+             and at another frame on each machine. What ran then: {}. Register the component that \
+             is watched, so that this happens in the frame of `despawn_rollback`, or change \
+             nothing there that rolls back.",
             self.watchers.join(", ")
         )
     }
@@ -194,10 +195,10 @@ impl DivergenceCause {
                  or emits, take `Ordered`."
             }
             Self::Order => {
-                "It takes another order of the entities to see it, and that order is not part of the simulation. So a system \
-                 depends on the order of a query: take `Ordered`, or sort by `RollbackId`. That \
-                 goes for a loop that only spawns, despawns or emits, too, and for a hash map that is \
-                 filled from a query."
+                "It takes another order of the entities to see it, and that order is not part of \
+                 the simulation. So a system depends on the order of a query: take `Ordered`, or \
+                 sort by `RollbackId`. That goes for a loop that only spawns, despawns or emits, \
+                 too, and for a hash map that is filled from a query."
             }
             Self::Entities => {
                 "It showed when entities had been spawned anew under the same `RollbackId`. So the simulation needs a component or \

@@ -111,8 +111,8 @@ pub fn datagrams(bytes: &[u8]) {
 ///
 /// # Panics
 ///
-/// If the lobby shows what it should not, if somebody who is not ready plays, or if the match does not go on although nobody said goodbye or
-/// finished it.
+/// If the lobby shows what it should not, if somebody who is not ready plays, or if the match does
+/// not go on although nobody said goodbye or finished it.
 pub fn control(bytes: &[u8]) {
     let packets = || split(bytes).take(MAX_PACKETS);
     let is_goodbye =

@@ -1,7 +1,9 @@
-//! Peers that leave a match which the other peers play on: their seats get neutral inputs from the frame at which they left.
+//! Peers that leave a match which the other peers play on: their seats get neutral inputs from the
+//! frame at which they left.
 //!
-//! A leaver names that frame itself, to all peers alike, and gives all inputs before it. So every peer that stays plays on with the
-//! same inputs. A leaver that names different frames gives itself away by the hashes of its inputs.
+//! A leaver names that frame itself, to all peers alike, and gives all inputs before it. So every
+//! peer that stays plays on with the same inputs. A leaver that names different frames gives itself
+//! away by the hashes of its inputs.
 
 use signaling::protocol::PeerId;
 
@@ -11,8 +13,8 @@ use crate::{
     packed_input::{PackedInput, unpack_all},
 };
 
-/// Bytes of inputs in the message by which a peer leaves: all that it may have given without an acknowledgement, which fit a control
-/// message.
+/// Bytes of inputs in the message by which a peer leaves: all that it may have given without an
+/// acknowledgement, which fit a control message.
 const MAX_LAST_BYTES: usize = 12 * 1024;
 /// Frames beyond the end of a match for which a peer may have given inputs: it predicts no further
 /// than its window, and delays its inputs no longer than the settings of any peer allow. Two frames
@@ -57,7 +59,8 @@ impl Exchange {
         self.peers.iter().any(|other| other.id == peer && other.inputs.is_leaving())
     }
 
-    /// The peers of the match, except this one, that said that they leave it, and how many there are in all.
+    /// The peers of the match, except this one, that said that they leave it, and how many there
+    /// are in all.
     pub(crate) fn leavers(&self) -> (usize, usize) {
         let leaving = self.peers.iter().filter(|peer| peer.inputs.is_leaving());
         (leaving.count(), self.peers.len())
@@ -75,8 +78,8 @@ impl Exchange {
         self.peers.iter().map(|peer| (peer.id, peer.end.unwrap_or(u32::MAX))).collect()
     }
 
-    /// The first frame for which this machine gives no inputs if it leaves now, and all of its inputs that `to` is not known to
-    /// have, relative to `frame`.
+    /// The first frame for which this machine gives no inputs if it leaves now, and all of its
+    /// inputs that `to` is not known to have, relative to `frame`.
     pub(crate) fn last_inputs(&self, to: PeerId, frame: u32) -> Option<(u32, Inputs)> {
         let peer = self.peers.iter().find(|peer| peer.id == to)?;
         let relative = |other: u32| i16::try_from(i64::from(other) - i64::from(frame)).ok();

@@ -79,7 +79,8 @@ impl Drop for Socket {
     }
 }
 
-/// The peer connections of one socket. They close when they are dropped, so there is nothing to be done about them.
+/// The peer connections of one socket. They close when they are dropped, so there is nothing to be
+/// done about them.
 #[derive(Debug)]
 pub(in crate::transport) struct Connections;
 

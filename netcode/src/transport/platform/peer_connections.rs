@@ -1,7 +1,8 @@
 //! The peer connections that matchbox makes in a page.
 //!
-//! matchbox makes their configuration itself, drops them without closing them, and leaves handlers behind that hold on to them. So
-//! whoever constructs an `RTCPeerConnection` in this page meets a proxy of ours, which does what matchbox leaves out.
+//! matchbox makes their configuration itself, drops them without closing them, and leaves handlers
+//! behind that hold on to them. So code that constructs an `RTCPeerConnection` in this page meets a
+//! proxy of ours, which does what matchbox leaves out.
 
 use std::{
     cell::{Cell, RefCell},
@@ -11,8 +12,8 @@ use std::{
 use js_sys::{Array, Function, Object, Proxy, Reflect};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 
-/// Connections that a page may hold at most, those included that are closed and not collected yet: half of what Chromium allows, which
-/// throws at the next one.
+/// Connections that a page may hold at most, those included that are closed and not collected yet:
+/// half of what Chromium allows, which throws at the next one.
 const MAX_LIVE: u32 = 250;
 /// Handlers by which matchbox lets a connection hold on to itself.
 const HANDLERS: [&str; 3] =
@@ -69,7 +70,8 @@ pub(in crate::transport) fn has_connections_left() -> bool {
     IS_INSTALLED.with(|is_installed| *is_installed) && LIVE.get() < MAX_LIVE
 }
 
-/// Puts ourselves between matchbox and the browser. It fails only where a page has frozen its own window.
+/// Puts ourselves between matchbox and the browser. It fails only where a page has frozen its own
+/// window.
 fn install() -> Result<(), JsValue> {
     let global = js_sys::global();
     let name = JsValue::from("RTCPeerConnection");
@@ -84,7 +86,8 @@ fn install() -> Result<(), JsValue> {
     Ok(())
 }
 
-/// The browser's registry of connections that are in use, which tells us of each that it has collected.
+/// The browser's registry of connections that are in use, which tells us of each that it has
+/// collected.
 fn collected() -> Result<Object, JsValue> {
     let kind = Reflect::get(&js_sys::global(), &"FinalizationRegistry".into())?;
     let note = Closure::<dyn FnMut()>::new(|| LIVE.set(LIVE.get().saturating_sub(1)));

@@ -1,8 +1,9 @@
 //! Our way to the signaling server, in place of matchbox's own.
 //!
-//! Once connected it never fails: a lost server must not end a match that runs on data channels. It connects again, as the same peer,
-//! while somebody is connected who would miss us; without anybody the transport begins again. It decides what matchbox hears: of a
-//! peer only when that is to be met, and nothing of departures, which only say that a WebSocket closed.
+//! Once connected it never fails: a lost server must not end a match that runs on data channels. It
+//! connects again, as the same peer, while somebody is connected who would miss us; without anybody
+//! the transport begins again. It decides what matchbox hears: of a peer only when that is to be
+//! met, and nothing of departures, which only say that a WebSocket closed.
 
 use std::{
     pin::pin,
@@ -95,7 +96,8 @@ impl RoomSignaller {
     ) -> Self {
         let Entrance { socket, id, .. } = entrance;
         Self {
-            // Whoever comes back without proof to a room for strangers is paired with another one, and a new room is another room.
+            // A peer that comes back without proof to a room for strangers is paired with another
+            // stranger, and a new room is another room.
             is_lasting: !is_elsewhere_each_time(&url),
             id,
             token: None,
@@ -147,7 +149,8 @@ impl RoomSignaller {
         heard
     }
 
-    /// Does its work until the server was told that we leave. `requests` are what matchbox wants to say.
+    /// Does its work until the server was told that we leave. `requests` are what matchbox wants to
+    /// say.
     pub(super) async fn run(mut self, mut requests: UnboundedReceiver<PeerRequest>) {
         let mut keep_alive = Delay::new(KEEP_ALIVE_EVERY);
         loop {
@@ -271,7 +274,8 @@ impl RoomSignaller {
         None
     }
 
-    /// Follows who is at the server and who is not: whoever is missed there and by us is gone, long before its place is given up.
+    /// Follows which peers are at the server: one that is missed there and by us is gone, long
+    /// before its place is given up.
     fn follow_room(&mut self, room: &RoomState) {
         if let Some(url) = opened_room(&self.url, &room.name) {
             (self.url, self.is_lasting) = (url, true);
@@ -312,7 +316,8 @@ impl RoomSignaller {
                 None
             }
             PeerEvent::NewPeer(peer) => {
-                // It is at the server again, even if the next room we see is one in which it is missed once more.
+                // It is at the server again, even if the next room we see is one in which it is
+                // missed once more.
                 self.away.retain(|away| *away != peer);
                 if self.watch.is_connected(peer) {
                     self.watch.note(peer, PeerStep::Returned);
@@ -391,7 +396,8 @@ impl RoomSignaller {
         }
     }
 
-    /// Tries to reach the server once more. Should it be another one, which does not know us, we are done with it.
+    /// Tries to reach the server once more. Should it be another one, which does not know us, we
+    /// are done with it.
     async fn reconnect(&mut self, url: String) {
         let Self { attempt, tries, watch, .. } = self;
         let running = attempt.get_or_insert_with(|| {
@@ -417,7 +423,8 @@ impl RoomSignaller {
 
 impl Drop for RoomSignaller {
     fn drop(&mut self) {
-        // Whoever comes back finds its place again only if the server does not take this for a departure.
+        // We find our place again when we come back only if the server does not take this for a
+        // departure.
         if !self.watch.is_leaving()
             && let Some(socket) = self.socket.take()
         {

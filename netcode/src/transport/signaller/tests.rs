@@ -67,8 +67,10 @@ fn who_is_missed_again_before_we_saw_it_there_is_told_again() {
     let mut signaller = RoomSignaller::without_server(Candidates::All);
     let bob = PeerId(uuid::Uuid::from_u128(2));
     signaller.watch.note_connected(std::iter::once(bob));
-    let away = r#"{"Room":{"name":"DAM3R","game":"","version":"","is_public":true,"is_locked":false,"phase":"Playing",
-        "capacity":4,"spectators":0,"owner":null,"members":[{"id":"00000000-0000-0000-0000-000000000002","name":"",
+    let away = r#"{"Room":{"name":"DAM3R","game":"","version":"","is_public":true,
+        "is_locked":false,"phase":"Playing",
+        "capacity":4,"spectators":0,"owner":null,
+        "members":[{"id":"00000000-0000-0000-0000-000000000002","name":"",
         "place":"Player","is_ready":false,"is_here":false}]}}"#;
     let new_peer = serde_json::to_string(&PeerEvent::NewPeer(bob)).expect("an event is JSON");
     for text in [away, &new_peer, away] {
@@ -86,7 +88,8 @@ fn who_opened_a_room_comes_back_to_it_and_who_was_sent_off_does_not() {
     let mut signaller = RoomSignaller::without_server(Candidates::All);
     signaller.url = "ws://host/v1/create?public=1&key=1".into();
     assert_eq!(signaller.way_back(), None, "it would open another room");
-    let room = r#"{"Room":{"name":"DAM3R","game":"","version":"","is_public":true,"is_locked":false,"phase":"Lobby",
+    let room = r#"{"Room":{"name":"DAM3R","game":"","version":"","is_public":true,
+        "is_locked":false,"phase":"Lobby",
         "capacity":4,"spectators":0,"owner":null,"members":[]}}"#;
     assert_eq!(signaller.read(room), None);
     let way_back = "ws://host/v1/rooms/DAM3R?public=1&key=1";
