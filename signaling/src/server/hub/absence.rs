@@ -20,19 +20,26 @@ use crate::protocol::PeerId;
 /// The peers that may come again.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    /// In the order of their times; some have come by now.
+    /// In the order of their times; some of these peers are back by now.
     queue: VecDeque<Missed>,
-    /// In which room their place is, and until when.
+    /// The room in which each peer has its place, and until when.
     pub(super) places: HashMap<PeerId, (RoomId, u64)>,
-    /// Who is in the queue because its process is dead: it is found anew as long as it is in the room.
+    /// The number of the latest entry in the queue for a peer in a room, and of its absence.
+    latest: HashMap<(RoomId, PeerId), (u64, Option<u64>)>,
+    /// How many entries the queue has had.
+    entries: u64,
+    /// Peers that the store has named as bereaved: it goes on doing so for as long as they are in
+    /// the room.
     bereaved: HashSet<(RoomId, PeerId)>,
-    /// Who may be in a room though it is not here, because the store did not say whether it did what it was asked to.
+    /// Peers that may be in a room although they are not here, because the store did not say
+    /// whether it did what it was asked to.
     unsure: Vec<(RoomId, PeerId)>,
 }
 
 /// A peer whose place is kept until then, on the steady clock of this process.
 #[derive(Debug)]
 struct Missed {
+    number: u64,
     until: u64,
     room: RoomId,
     peer: PeerId,
@@ -58,7 +65,7 @@ impl Hub {
         let done = if has_grace {
             let peer = visit.peer;
             self.change(visit.room(), |room| {
-                self.if_gone(room, peer, |room| room.miss(peer, absence))
+                self.if_gone(room, peer, |room| room.lose(peer, absence))
             })
             .await
         } else {
@@ -77,12 +84,15 @@ impl Hub {
     fn miss(&self, room: &RoomId, peer: PeerId, absence: Option<u64>, now: u64) {
         let until = now.saturating_add(millis(self.limits.grace));
         let mut missed = self.lock_missed();
-        missed.queue.push_back(Missed { until, room: room.clone(), peer, absence });
+        missed.entries += 1;
+        let number = missed.entries;
+        missed.queue.push_back(Missed { number, until, room: room.clone(), peer, absence });
         missed.places.insert(peer, (room.clone(), until));
+        missed.latest.insert((room.clone(), peer), (number, absence));
     }
 
-    /// Removes whoever did not come again in time, and whoever was connected to a process that is
-    /// dead. `now` is in milliseconds of a clock that nobody sets.
+    /// Removes peers that did not come again in time, among them those of processes that are dead.
+    /// `now` is in milliseconds of a clock that nobody sets.
     pub(crate) async fn tick(&self, now: u64) {
         // The lock must not last as long as the loop.
         let unsure = mem::take(&mut self.lock_missed().unsure);
@@ -92,13 +102,16 @@ impl Hub {
         for bereaved in self.store.bereaved().await {
             self.miss_bereaved(bereaved, now).await;
         }
-        while let Some(Missed { room, peer, absence, .. }) = self.next_overdue(now) {
+        while let Some((Missed { room, peer, absence, .. }, is_latest)) = self.next_overdue(now) {
             let is_away = |room: &Room| {
-                room.member(peer).is_some_and(|member| match member.absence {
-                    // Another absence is waited for by itself.
-                    Some(_) => member.absence == absence,
-                    // It left while the store could not be reached.
-                    None => member.process == self.process && !self.local.is_in(peer, room.id()),
+                room.member(peer).is_some_and(|member| {
+                    // It was away all the time.
+                    (member.absence.is_some() && member.absence == absence)
+                    // It was not back here, whatever the room knows: nothing, if the store could
+                    // not be reached, or an absence that a process noted that may be dead by now.
+                        || (is_latest
+                            && member.process == self.process
+                            && !self.local.is_in(peer, room.id()))
                 })
             };
             let removed = self
@@ -114,9 +127,11 @@ impl Hub {
 
     /// Keeps the place of a peer whose process is dead for a while, unless the peer is back already.
     async fn miss_bereaved(&self, Bereaved { room, peer, process }: Bereaved, now: u64) {
-        if !self.lock_missed().bereaved.insert((room.clone(), peer)) {
+        let key = (room, peer);
+        if !self.lock_missed().bereaved.insert(key.clone()) {
             return;
         }
+        let room = &key.0;
         let (mut is_back, mut absence) = (false, None);
         let missing = |room: &mut Room| {
             is_back = room.member(peer).is_some_and(|member| member.process != process)
@@ -129,15 +144,22 @@ impl Hub {
             absence = room.member(peer).and_then(|member| member.absence);
             effects
         };
-        let _ = self.change(&room, missing).await;
+        let _ = self.change(room, missing).await;
+        // An entry for a peer of this process ends any absence of it.
+        let is_ours = process == self.process;
+        let is_awaited = self
+            .lock_missed()
+            .latest
+            .get(&key)
+            .is_some_and(|(_, awaited)| is_ours || (absence.is_some() && absence == *awaited));
         if is_back {
-            self.lock_missed().bereaved.remove(&(room, peer));
-        } else {
-            self.miss(&room, peer, absence, now);
+            self.lock_missed().bereaved.remove(&key);
+        } else if !is_awaited {
+            self.miss(room, peer, absence, now);
         }
     }
 
-    /// Notes that a peer that is not here may be in that room all the same: it will be looked after.
+    /// Notes that a peer that is not here may be in that room all the same.
     pub(super) fn doubt(&self, room: &RoomId, peer: PeerId) {
         let mut missed = self.lock_missed();
         if missed.queue.len() + missed.unsure.len() < self.limits.max_peers {
@@ -145,15 +167,21 @@ impl Hub {
         }
     }
 
-    fn next_overdue(&self, now: u64) -> Option<Missed> {
+    /// The next peer whose time is over, and whether this is its latest entry for that room.
+    fn next_overdue(&self, now: u64) -> Option<(Missed, bool)> {
         let mut missed = self.lock_missed();
         let next = missed.queue.pop_front_if(|missed| missed.until <= now)?;
-        missed.bereaved.remove(&(next.room.clone(), next.peer));
+        let key = (next.room.clone(), next.peer);
+        let is_latest = missed.latest.get(&key).is_some_and(|(latest, _)| *latest == next.number);
+        if is_latest {
+            missed.latest.remove(&key);
+        }
+        missed.bereaved.remove(&key);
         // It may be missed again, by a later entry.
         if missed.places.get(&next.peer).is_some_and(|(_, until)| *until == next.until) {
             missed.places.remove(&next.peer);
         }
-        Some(next)
+        Some((next, is_latest))
     }
 
     pub(super) fn lock_missed(&self) -> MutexGuard<'_, Waiting> {

@@ -8,8 +8,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use async_trait::async_trait;
-use futures::future::join_all;
+use futures::{FutureExt, future::join_all};
 use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
 use tokio::{
     sync::oneshot::{Receiver, error::TryRecvError},
@@ -22,9 +21,10 @@ use super::{
         address::Address,
         outbox::{OutboxReader, outbox},
         redis_server::RedisServer,
-        room::Member,
-        store::{Bereaved, Kept, MemoryStore, RedisStore},
+        store::RedisStore,
     },
+    entering::random,
+    faulty_store::FaultyStore,
     *,
 };
 
@@ -39,108 +39,6 @@ const PATHS: [&str; 6] = [
     "/v1/rooms/c?existing=1",
     "/v1/quick?players=1",
 ];
-
-/// A store in memory that lets others go first before and after everything it does, and that now
-/// and then does not say what it did.
-#[derive(Debug)]
-struct BusyStore {
-    rooms: MemoryStore,
-    local: Arc<Local>,
-    watched: Mutex<HashMap<RoomId, i64>>,
-    swaps: Mutex<u32>,
-    /// Of so many changes, the answer to one is lost.
-    loses_one_of: u32,
-}
-
-impl BusyStore {
-    /// By how many peers each room is watched.
-    fn watched(&self) -> HashMap<RoomId, i64> {
-        self.watched.lock().expect("nobody panicked").clone()
-    }
-
-    fn add(&self, id: &RoomId, more: i64) {
-        let mut watched = self.watched.lock().expect("nobody panicked");
-        let count = watched.entry(id.clone()).or_default();
-        *count += more;
-        assert!(*count >= 0, "{id:?} is no longer watched");
-        if *count == 0 {
-            watched.remove(id);
-        }
-    }
-}
-
-#[async_trait]
-impl Store for BusyStore {
-    fn is_shared(&self) -> bool {
-        true
-    }
-
-    async fn open_room(&self, group: &str, beside: &[RoomId]) -> Result<Option<RoomId>, StoreDown> {
-        yield_once().await;
-        self.rooms.open_room(group, beside).await
-    }
-
-    async fn load(&self, id: &RoomId) -> Result<Option<Kept>, StoreDown> {
-        yield_once().await;
-        let loaded = self.rooms.load(id).await;
-        yield_once().await;
-        loaded
-    }
-
-    async fn swap(&self, change: Change<'_>) -> Result<bool, StoreDown> {
-        yield_once().await;
-        let swapped = self.rooms.swap(change).await;
-        yield_once().await;
-        let mut swaps = self.swaps.lock().expect("nobody panicked");
-        *swaps += 1;
-        if swaps.is_multiple_of(self.loses_one_of) { Err(StoreDown) } else { swapped }
-    }
-
-    async fn pass_on(
-        &self,
-        room: &RoomId,
-        between: (PeerId, PeerId),
-        message: &Utf8Bytes,
-    ) -> Result<bool, StoreDown> {
-        self.rooms.pass_on(room, between, message).await
-    }
-
-    async fn listed(&self, game: &str, most: usize) -> Result<Vec<Arc<Room>>, StoreDown> {
-        self.rooms.listed(game, most).await
-    }
-
-    async fn watch(&self, id: &RoomId) -> Result<(), StoreDown> {
-        self.add(id, 1);
-        yield_once().await;
-        Ok(())
-    }
-
-    fn unwatch(&self, id: &RoomId) {
-        self.add(id, -1);
-    }
-
-    async fn bereaved(&self) -> Vec<Bereaved> {
-        let mut ghosts = Vec::new();
-        for room in self.rooms.rooms() {
-            let absent = |member: &&Member| !self.local.is_in(member.id, room.id());
-            ghosts.extend(room.members().iter().filter(absent).map(|member| Bereaved {
-                room: room.id().clone(),
-                peer: member.id,
-                process: member.process,
-            }));
-        }
-        ghosts
-    }
-}
-
-/// Is ready when it is asked for the second time.
-async fn yield_once() {
-    let mut is_second = false;
-    std::future::poll_fn(|_| {
-        if std::mem::replace(&mut is_second, true) { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-}
 
 /// A connection that is in a room.
 struct Guest {
@@ -191,12 +89,16 @@ enum Move {
     Go(Parting),
     /// One of those that are under way gets on by a step.
     Step(usize),
+    /// Another process takes this one for dead, marks one of its peers as away, and dies.
+    Mark { peer: u8 },
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
     let come = (0..PEERS, 0..PATHS.len()).prop_map(|(peer, path)| Move::Come { peer, path });
     let go = prop_oneof![Just(Parting::Left), Just(Parting::Lost)].prop_map(Move::Go);
-    vec(prop_oneof![2 => come, 1 => go, 8 => (0..8usize).prop_map(Move::Step)], 0..200)
+    let step = (0..8usize).prop_map(Move::Step);
+    let mark = (0..PEERS).prop_map(|peer| Move::Mark { peer });
+    vec(prop_oneof![4 => come, 2 => go, 16 => step, 1 => mark], 0..200)
 }
 
 /// What is under way.
@@ -205,7 +107,7 @@ type Task<'a> = Pin<Box<dyn Future<Output = Option<Guest>> + 'a>>;
 /// Everything that happens to one process.
 struct Scene<'a> {
     hub: &'a Hub,
-    store: &'a BusyStore,
+    store: &'a FaultyStore,
     local: &'a Local,
     guests: Vec<Guest>,
     tasks: Vec<Task<'a>>,
@@ -233,6 +135,20 @@ impl<'a> Scene<'a> {
                     self.step(number % self.tasks.len());
                 }
             }
+            Move::Mark { peer } => self.mark(PeerId::from_u128(u128::from(peer) + 1)),
+        }
+    }
+
+    fn mark(&self, peer: PeerId) {
+        for room in self.store.rooms.rooms() {
+            let id = room.id();
+            let load = self.store.rooms.load(id).now_or_never().expect("memory is at hand");
+            let kept = load.expect("it is there").expect("somebody is in it");
+            let mut to = Room::clone(&kept.room);
+            let effects = to.miss(peer, random());
+            let change = Change { id, from: Some(&kept), to, effects, beside: &[] };
+            let swapped = self.store.rooms.swap(change).now_or_never();
+            assert_eq!(swapped, Some(Ok(true)));
         }
     }
 
@@ -316,10 +232,8 @@ proptest! {
         loses_one_of in 2..20u32,
     ) {
         let local = Arc::new(Local::default());
-        let rooms = MemoryStore::new(Arc::clone(&local));
-        let (watched, swaps) = Default::default();
-        let store = BusyStore { rooms, local: Arc::clone(&local), watched, swaps, loses_one_of };
-        let store = Arc::new(store);
+        let store = FaultyStore::new(Arc::clone(&local), ProcessId(1));
+        let store = Arc::new(store.losing_one_of(loses_one_of));
         let hub = hub(store.clone(), local.clone(), 1, limits());
         let (guests, tasks, connections, now) = (Vec::new(), Vec::new(), 0, 0);
         let (hub, store, local) = (&hub, &*store, &*local);

@@ -5,6 +5,8 @@
 
 mod absence;
 mod entering;
+#[cfg(test)]
+mod faulty_store;
 mod interest;
 #[cfg(test)]
 mod interleaving_tests;

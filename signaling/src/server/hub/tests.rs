@@ -1,81 +1,23 @@
-//! What becomes of peers when a store does what it is asked to, but does not say so in time.
-
-use std::sync::atomic::AtomicBool;
-
-use async_trait::async_trait;
+//! What becomes of peers when a store fails, or does not say in time what it did, and when other
+//! processes die.
 
 use super::{
     super::{
         address::{Address, Wish},
         outbox::{OutboxReader, outbox},
         room::Newcomer,
-        store::{Bereaved, Kept, MemoryStore},
+        store::{Bereaved, Kept},
     },
+    faulty_store::FaultyStore,
     *,
 };
 use crate::lobby::Place;
 
-/// A store that can be too slow.
-#[derive(Debug)]
-struct SlowStore {
-    rooms: MemoryStore,
-    is_slow: AtomicBool,
-    /// Peers of processes that are dead.
-    bereaved: Mutex<Vec<Bereaved>>,
-}
-
-#[async_trait]
-impl Store for SlowStore {
-    fn is_shared(&self) -> bool {
-        self.rooms.is_shared()
-    }
-
-    async fn open_room(&self, group: &str, beside: &[RoomId]) -> Result<Option<RoomId>, StoreDown> {
-        self.rooms.open_room(group, beside).await
-    }
-
-    async fn load(&self, id: &RoomId) -> Result<Option<Kept>, StoreDown> {
-        self.rooms.load(id).await
-    }
-
-    async fn swap(&self, change: Change<'_>) -> Result<bool, StoreDown> {
-        let swapped = self.rooms.swap(change).await;
-        if self.is_slow.load(Relaxed) { Err(StoreDown) } else { swapped }
-    }
-
-    async fn pass_on(
-        &self,
-        room: &RoomId,
-        between: (PeerId, PeerId),
-        message: &Utf8Bytes,
-    ) -> Result<bool, StoreDown> {
-        self.rooms.pass_on(room, between, message).await
-    }
-
-    async fn listed(&self, game: &str, most: usize) -> Result<Vec<Arc<Room>>, StoreDown> {
-        self.rooms.listed(game, most).await
-    }
-
-    async fn watch(&self, id: &RoomId) -> Result<(), StoreDown> {
-        self.rooms.watch(id).await
-    }
-
-    fn unwatch(&self, id: &RoomId) {
-        self.rooms.unwatch(id);
-    }
-
-    async fn bereaved(&self) -> Vec<Bereaved> {
-        self.bereaved.lock().expect("nobody panicked").clone()
-    }
-}
-
 const GRACE: Duration = Duration::from_secs(15);
 
-fn hub() -> (Hub, Arc<SlowStore>) {
+fn hub() -> (Hub, Arc<FaultyStore>) {
     let local = Arc::new(Local::default());
-    let rooms = MemoryStore::new(Arc::clone(&local));
-    let store =
-        Arc::new(SlowStore { rooms, is_slow: AtomicBool::new(false), bereaved: Mutex::default() });
+    let store = Arc::new(FaultyStore::new(Arc::clone(&local), ProcessId(1)));
     let limits = RoomLimits {
         max_rooms: 10,
         max_peers: 10,
@@ -107,7 +49,7 @@ async fn enter(hub: &Hub, number: u128, path: &str) -> Result<(Visit, OutboxRead
     hub.enter(&visitor, &wish(path), outbox).await.map(|visit| (visit, reader))
 }
 
-async fn members(store: &SlowStore) -> usize {
+async fn members(store: &FaultyStore) -> usize {
     let room = store.load(&RoomId("room".into())).await.expect("it is there");
     room.map_or(0, |kept| kept.room.members().len())
 }
@@ -127,8 +69,25 @@ async fn who_was_let_in_although_it_was_refused_does_not_stay() {
     assert_eq!(members(&store).await, 1);
 }
 
+/// The room "room", as it is kept.
+async fn kept(store: &FaultyStore) -> Kept {
+    let room = store.load(&RoomId("room".into())).await.expect("it is there");
+    room.expect("somebody is in it")
+}
+
+/// Another process takes this one for dead, and marks a peer of it as away. It returns the number
+/// of the absence, and dies.
+async fn mark_as_away(store: &FaultyStore, peer: PeerId) -> u64 {
+    let (kept, absence) = (kept(store).await, u64::MAX / 2);
+    let mut to = Room::clone(&kept.room);
+    let effects = to.miss(peer, absence);
+    let change = Change { id: kept.room.id(), from: Some(&kept), to, effects, beside: &[] };
+    assert_eq!(store.swap(change).await, Ok(true));
+    absence
+}
+
 /// Puts Bob into a room, as another process does it.
-async fn bob_joins_elsewhere(store: &SlowStore, id: &RoomId, is_missed: bool) -> PeerId {
+async fn bob_joins_elsewhere(store: &FaultyStore, id: &RoomId, is_missed: bool) -> PeerId {
     let bob = PeerId::from_u128(2);
     let kept = store.load(id).await.expect("it is there").expect("somebody is in it");
     let mut room = Room::clone(&kept.room);
@@ -183,4 +142,42 @@ async fn a_peer_that_is_back_is_not_missed_for_the_process_that_died() {
     assert_eq!(kept.room.member(peer).and_then(|member| member.absence), None);
     hub.tick(1 + millis(GRACE)).await;
     assert_eq!(members(&store).await, 2);
+}
+
+#[tokio::test]
+async fn a_place_that_another_process_marked_is_given_up_in_time() {
+    for is_down in [false, true] {
+        let (hub, store) = hub();
+        let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
+        let (mut bob, _) = enter(&hub, 2, "/v1/rooms/room").await.expect("there is a place");
+        let theirs = mark_as_away(&store, bob.peer).await;
+        store.is_down.store(is_down, Relaxed);
+        hub.leave(&mut bob, Parting::Lost, 1).await;
+        store.is_down.store(false, Relaxed);
+        let absence = kept(&store).await.room.member(bob.peer).and_then(|bob| bob.absence);
+        let is_theirs = absence == Some(theirs);
+        assert_eq!(is_theirs, is_down, "the other process would give it up too early");
+        hub.tick(millis(GRACE)).await;
+        assert_eq!(members(&store).await, 2, "its place is kept for a while");
+        hub.tick(1 + millis(GRACE)).await;
+        assert_eq!(members(&store).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_is_lost_for_the_second_time_has_all_of_its_time() {
+    let (hub, store) = hub();
+    let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
+    let (mut bob, _) = enter(&hub, 2, "/v1/rooms/room").await.expect("there is a place");
+    hub.leave(&mut bob, Parting::Lost, 1).await;
+    let (mut bob, _) = enter(&hub, 2, "/v1/rooms/room").await.expect("it has its place");
+    store.is_down.store(true, Relaxed);
+    let again = 5_000;
+    hub.leave(&mut bob, Parting::Lost, again).await;
+    store.is_down.store(false, Relaxed);
+    hub.tick(1 + millis(GRACE)).await;
+    hub.tick(again - 1 + millis(GRACE)).await;
+    assert_eq!(members(&store).await, 2, "that was of the first time");
+    hub.tick(again + millis(GRACE)).await;
+    assert_eq!(members(&store).await, 1);
 }

@@ -317,16 +317,19 @@ impl Room {
         effects
     }
 
-    /// The peer's connection is gone; its place is kept for a while. Peers see that it is not here.
-    /// `absence` is a new number for it.
+    /// Marks a peer as away whose process seems to be dead, unless it is away already. Its place is
+    /// kept for a while, and the other peers see that it is not here. `absence` is a new number.
     pub(crate) fn miss(&mut self, peer: PeerId, absence: u64) -> Vec<Effect> {
-        match self.member_mut(peer) {
-            Some(member) if member.absence.is_none() => {
-                member.absence = Some(absence);
-                self.show().into_iter().collect()
-            }
-            _ => Vec::new(),
-        }
+        let is_here = self.member(peer).is_some_and(|member| member.absence.is_none());
+        if is_here { self.lose(peer, absence) } else { Vec::new() }
+    }
+
+    /// The same for a peer whose own process saw its connection break. Its absence begins now, also
+    /// where another process took this one for dead and has marked the peer as away.
+    pub(crate) fn lose(&mut self, peer: PeerId, absence: u64) -> Vec<Effect> {
+        let Some(member) = self.member_mut(peer) else { return Vec::new() };
+        let was_here = member.absence.replace(absence).is_none();
+        if was_here { self.show().into_iter().collect() } else { Vec::new() }
     }
 
     /// Who is connected and fits.

@@ -14,7 +14,10 @@ use async_trait::async_trait;
 use tungstenite::Utf8Bytes;
 
 pub(crate) use self::{memory::MemoryStore, redis::RedisStore};
-use super::room::{Effect, ProcessId, Room, RoomId};
+use super::{
+    local::Local,
+    room::{Effect, Member, ProcessId, Room, RoomId},
+};
 use crate::protocol::PeerId;
 
 /// The store cannot be reached.
@@ -28,6 +31,25 @@ pub(crate) struct Bereaved {
     pub(crate) peer: PeerId,
     /// The process that is dead.
     pub(crate) process: ProcessId,
+}
+
+impl Bereaved {
+    /// The members of a room that somebody has to look after if their process is dead, as seen by
+    /// the process `own`. Of its own members it looks after all that are not connected: whatever
+    /// the room knows of an absence, the process that noted it may be dead by now.
+    pub(super) fn candidates(
+        room: &Room,
+        own: ProcessId,
+        local: &Local,
+    ) -> impl Iterator<Item = Self> {
+        let is_elsewhere =
+            move |member: &&Member| member.process != own || !local.is_in(member.id, room.id());
+        room.members().iter().filter(is_elsewhere).map(|member| Self {
+            room: room.id().clone(),
+            peer: member.id,
+            process: member.process,
+        })
+    }
 }
 
 /// A room as it was loaded.

@@ -9,14 +9,10 @@ use redis::{Pipeline, pipe};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    super::{
-        super::room::{ProcessId, RoomId},
-        StoreDown,
-    },
+    super::{super::room::ProcessId, Bereaved, StoreDown},
     AFTER_OUTAGE, ALIVE_FOR, BATCH, BEAT, REFRESH, RedisStore, key,
     scripts::INDEX_FOR,
 };
-use crate::protocol::PeerId;
 
 /// Says that this process is alive as long as the store is there. A task of its own: what keeps others waiting must not keep this.
 pub(super) async fn beat(store: Weak<RedisStore>) {
@@ -96,17 +92,13 @@ impl RedisStore {
         Ok(())
     }
 
-    /// The members of our rooms by the process that they are, or were, connected to; of those of this one only who is not here, though
-    /// the room does not know it.
-    pub(super) fn elsewhere(&self) -> HashMap<ProcessId, Vec<(RoomId, PeerId)>> {
-        let mut elsewhere: HashMap<ProcessId, Vec<(RoomId, PeerId)>> = HashMap::new();
-        for (id, followed) in &*self.shared.lock() {
-            for member in followed.room.iter().flat_map(|room| room.members()) {
-                let is_ours = member.process == self.process;
-                let is_ghost = member.absence.is_none() && !self.shared.local.is_in(member.id, id);
-                if !is_ours || is_ghost {
-                    elsewhere.entry(member.process).or_default().push((id.clone(), member.id));
-                }
+    /// The members of our rooms that are not connected here, by the process that they are, or
+    /// were, connected to.
+    pub(super) fn elsewhere(&self) -> HashMap<ProcessId, Vec<Bereaved>> {
+        let mut elsewhere: HashMap<ProcessId, Vec<Bereaved>> = HashMap::new();
+        for room in self.shared.lock().values().filter_map(|followed| followed.room.as_ref()) {
+            for member in Bereaved::candidates(room, self.process, &self.shared.local) {
+                elsewhere.entry(member.process).or_default().push(member);
             }
         }
         elsewhere

@@ -368,10 +368,7 @@ impl Store for RedisStore {
         let mut dead = self.dead(&processes).await.unwrap_or_default();
         dead.insert(self.process);
         elsewhere.retain(|process, _| dead.contains(process));
-        let of_process = |(process, peers): (ProcessId, Vec<(RoomId, PeerId)>)| {
-            peers.into_iter().map(move |(room, peer)| Bereaved { room, peer, process })
-        };
-        elsewhere.into_iter().flat_map(of_process).collect()
+        elsewhere.into_values().flatten().collect()
     }
 }
 

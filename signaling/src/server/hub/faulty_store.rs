@@ -1,0 +1,156 @@
+//! A store in memory for tests of the hub: it lets others go first, loses answers, fails, and counts
+//! who watches which room.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
+    task::Poll,
+};
+
+use async_trait::async_trait;
+use tungstenite::Utf8Bytes;
+
+use super::super::{
+    local::Local,
+    room::{ProcessId, Room, RoomId},
+    store::{Bereaved, Change, Kept, MemoryStore, Store, StoreDown},
+};
+use crate::protocol::PeerId;
+
+/// The rooms as one process of several sees them.
+#[derive(Debug)]
+pub(super) struct FaultyStore {
+    pub(super) rooms: MemoryStore,
+    local: Arc<Local>,
+    process: ProcessId,
+    /// It does nothing.
+    pub(super) is_down: AtomicBool,
+    /// It makes changes, and does not say so.
+    pub(super) is_slow: AtomicBool,
+    /// Of this many changes, the answer to one is lost.
+    loses_one_of: u32,
+    swaps: AtomicU32,
+    watched: Mutex<HashMap<RoomId, i64>>,
+    /// What it says of peers of other processes, true or not.
+    pub(super) bereaved: Mutex<Vec<Bereaved>>,
+}
+
+impl FaultyStore {
+    /// A store without faults.
+    pub(super) fn new(local: Arc<Local>, process: ProcessId) -> Self {
+        Self {
+            rooms: MemoryStore::new(Arc::clone(&local)),
+            local,
+            process,
+            is_down: AtomicBool::new(false),
+            is_slow: AtomicBool::new(false),
+            loses_one_of: u32::MAX,
+            swaps: AtomicU32::new(0),
+            watched: Mutex::default(),
+            bereaved: Mutex::default(),
+        }
+    }
+
+    /// The same, but of this many changes the answer to one is lost.
+    pub(super) fn losing_one_of(self, loses_one_of: u32) -> Self {
+        Self { loses_one_of, ..self }
+    }
+
+    /// By how many peers each room is watched.
+    pub(super) fn watched(&self) -> HashMap<RoomId, i64> {
+        self.watched.lock().expect("nobody panicked").clone()
+    }
+
+    fn add(&self, id: &RoomId, more: i64) {
+        let mut watched = self.watched.lock().expect("nobody panicked");
+        let count = watched.entry(id.clone()).or_default();
+        *count += more;
+        assert!(*count >= 0, "{id:?} is no longer watched");
+        if *count == 0 {
+            watched.remove(id);
+        }
+    }
+
+    /// Lets others go first.
+    async fn wait(&self) -> Result<(), StoreDown> {
+        yield_once().await;
+        if self.is_down.load(Relaxed) { Err(StoreDown) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    async fn open_room(&self, group: &str, beside: &[RoomId]) -> Result<Option<RoomId>, StoreDown> {
+        self.wait().await?;
+        self.rooms.open_room(group, beside).await
+    }
+
+    async fn load(&self, id: &RoomId) -> Result<Option<Kept>, StoreDown> {
+        self.wait().await?;
+        let loaded = self.rooms.load(id).await;
+        yield_once().await;
+        loaded
+    }
+
+    async fn swap(&self, change: Change<'_>) -> Result<bool, StoreDown> {
+        self.wait().await?;
+        let swapped = self.rooms.swap(change).await;
+        yield_once().await;
+        let number = self.swaps.fetch_add(1, Relaxed) + 1;
+        let is_lost = self.is_slow.load(Relaxed) || number.is_multiple_of(self.loses_one_of);
+        if is_lost { Err(StoreDown) } else { swapped }
+    }
+
+    async fn pass_on(
+        &self,
+        room: &RoomId,
+        between: (PeerId, PeerId),
+        message: &Utf8Bytes,
+    ) -> Result<bool, StoreDown> {
+        self.rooms.pass_on(room, between, message).await
+    }
+
+    async fn listed(&self, game: &str, most: usize) -> Result<Vec<Arc<Room>>, StoreDown> {
+        self.rooms.listed(game, most).await
+    }
+
+    async fn watch(&self, id: &RoomId) -> Result<(), StoreDown> {
+        self.add(id, 1);
+        yield_once().await;
+        Ok(())
+    }
+
+    fn unwatch(&self, id: &RoomId) {
+        self.add(id, -1);
+    }
+
+    /// No other process of those in the rooms is dead, unless the test says so.
+    async fn bereaved(&self) -> Vec<Bereaved> {
+        let mut bereaved = self.bereaved.lock().expect("nobody panicked").clone();
+        for room in self.rooms.rooms() {
+            let members = Bereaved::candidates(&room, self.process, &self.local);
+            bereaved.extend(members.filter(|member| member.process == self.process));
+        }
+        bereaved
+    }
+}
+
+/// Is ready when it is asked for the second time.
+async fn yield_once() {
+    let mut is_second = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut is_second, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
