@@ -1,4 +1,4 @@
-//! SECURITY.md names a test for each promise: whether there is one of that name.
+//! SECURITY.md names a test, or a file of tests, for each promise: whether they exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,6 +10,34 @@ use crate::cargo::workspace_root;
 fn test_names(page: &str) -> BTreeSet<&str> {
     let quoted = page.split('`').skip(1).step_by(2);
     quoted.filter(|word| word.split('_').count() >= 4 && !word.contains(' ')).collect()
+}
+
+/// The files of tests that a line of the page names, below the folder of their crate: the crate's
+/// name stands before them, or else in the heading of the table's column.
+fn test_files(page: &str) -> Vec<(&'static str, &str)> {
+    let mut files = Vec::new();
+    let mut crate_folder = None;
+    for line in page.lines() {
+        if line.contains("Shown by") || line.starts_with('#') {
+            crate_folder = None;
+        }
+        let mut named = crate_folder;
+        for word in line.split('`').skip(1).step_by(2) {
+            match word {
+                "signaling" => named = Some("signaling"),
+                "netcode" => named = Some("netcode"),
+                "e2e" => named = Some("tests"),
+                file if file.ends_with(".rs") => {
+                    files.push((named.expect("a crate is named before its file"), file));
+                }
+                _ => {}
+            }
+        }
+        if line.contains("Shown by") {
+            crate_folder = named;
+        }
+    }
+    files
 }
 
 /// The sources below a folder, one after the other.
@@ -39,4 +67,36 @@ fn every_test_that_the_security_page_names_exists() {
     let missing: Vec<_> =
         names.into_iter().filter(|name| !text.contains(&format!("fn {name}("))).collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn every_test_file_that_the_security_page_names_exists_and_has_tests() {
+    let root = workspace_root();
+    let page = fs::read_to_string(root.join("SECURITY.md")).expect("the page");
+    let files = test_files(&page);
+    assert!(files.len() > 10, "the page is read as it is written: {files:?}");
+    let has_tests = |(crate_folder, file): &(&str, &str)| {
+        let file = Path::new(file);
+        // Unit tests are named by their module.
+        [root.join(crate_folder).join(file), root.join(crate_folder).join("src").join(file)]
+            .iter()
+            .filter_map(|path| fs::read_to_string(path).ok())
+            .any(|text| text.contains("#[test]") || text.contains("#[tokio::test"))
+    };
+    let missing: Vec<_> = files.iter().filter(|file| !has_tests(file)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn a_file_belongs_to_the_crate_that_is_named_before_it() {
+    let page = "| Shown by (`netcode`) |\n| `a.rs`; `e2e` `b.rs`, `c.rs` |\n| `d.rs` |\n\n\
+                ## Next\n`signaling` `e.rs`";
+    let expected = [
+        ("netcode", "a.rs"),
+        ("tests", "b.rs"),
+        ("tests", "c.rs"),
+        ("netcode", "d.rs"),
+        ("signaling", "e.rs"),
+    ];
+    assert_eq!(test_files(page), expected);
 }
