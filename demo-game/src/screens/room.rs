@@ -1,5 +1,7 @@
 //! Rooms as players write them: a short code, a link to the page, or a server's address with the room in it.
 
+use std::borrow::Cow;
+
 use netcode::Place;
 use signaling::protocol::{MAX_ROOM_NAME_BYTES, is_room_name};
 use thiserror::Error;
@@ -140,6 +142,7 @@ impl RoomAddress {
             return Ok(Self::named(server, &checked_room(text)?));
         }
         if let Some((page, room)) = text.split_once('#') {
+            let room = &*decoded(room);
             let is_address = room.contains("://") && !room.contains('#');
             let server = server_of_page(page).unwrap_or_else(|| trim_server(server));
             return match room {
@@ -196,12 +199,28 @@ fn server_of_page(page: &str) -> Option<String> {
     let (scheme, rest) = page.split_once("://").unwrap_or(("http", page));
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     if let Some(server) = query.split('&').find_map(|pair| pair.strip_prefix("server=")) {
-        return Some(trim_server(server));
+        return Some(trim_server(&decoded(server)));
     }
     let scheme = if matches!(scheme, "https" | "wss") { "wss" } else { "ws" };
     // A page may lie in a folder.
     let host = place.split('/').next().filter(|host| !host.is_empty())?;
     Some(format!("{scheme}://{host}"))
+}
+
+/// A part of a link as the page itself would read it: `%3A` is a colon. What is no text of UTF-8
+/// then, or has a `%` that stands for nothing, is taken as it is written.
+fn decoded(part: &str) -> Cow<'_, str> {
+    let decode = || {
+        let mut pieces = part.split('%');
+        let mut bytes = pieces.next()?.as_bytes().to_vec();
+        for piece in pieces {
+            let digits = piece.get(..2).filter(|digits| !digits.starts_with('+'))?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            bytes.extend(&piece.as_bytes()[2..]);
+        }
+        String::from_utf8(bytes).ok()
+    };
+    decode().map_or(Cow::Borrowed(part), Cow::Owned)
 }
 
 fn trim_server(server: &str) -> String {
@@ -246,6 +265,17 @@ mod tests {
         assert_eq!(parse("https://play.example/?low&server=wss://s#den").url(), "wss://s/den");
         assert_eq!(parse(" my_room ").url(), "ws://127.0.0.1:3536/my_room");
         assert_eq!(parse("ws://h:1/lucky?next=2").url(), "ws://h:1/lucky?next=2");
+    }
+
+    #[test]
+    fn a_link_is_read_as_the_page_that_it_leads_to_reads_it() {
+        let parse = |text| RoomAddress::parse(text, SERVER).unwrap().url();
+        assert_eq!(parse("https://play.example/?server=wss%3A%2F%2Fs%3a81#den"), "wss://s:81/den");
+        assert_eq!(parse("https://play.example/#ws%3A%2F%2Fs%2Fden"), "ws://s/den");
+        assert_eq!(parse("https://play.example/?server=ws://[::1]:80#d%65n"), "ws://[::1]:80/den");
+        for written in ["%", "%4", "%zz", "%+1", "%ff", "50%", "%€"] {
+            assert_eq!(decoded(written), written);
+        }
     }
 
     #[test]
