@@ -254,7 +254,7 @@ impl Scene {
             at_once(self.hub.leave(&mut client.visit, parting, self.now));
         }
         // Whoever came has stayed for long enough.
-        self.local.introduce(Instant::now() + LATER);
+        self.local.tell_late(Instant::now() + LATER);
         self.listen(None);
         assert_eq!(self.local.count(), self.clients.len(), "who is here is connected");
         assert!(self.clients.len() <= MAX_PEERS);

@@ -11,24 +11,30 @@ use tungstenite::Utf8Bytes;
 
 use super::{
     counters::{Counter, Health},
-    introductions::Introductions,
+    introductions::{Introduction, Introductions},
     outbox::{Outbox, Undeliverable},
     room::{Effect, RoomId},
+    views::{View, Views},
 };
 use crate::{
-    lobby::RoomEvent,
+    lobby::{RoomEvent, RoomState},
     protocol::{PeerEvent, PeerId, Refusal},
 };
 
-/// Who is connected here. Locked only for as long as it takes to fill queues, never across a wait.
+/// Peers by id, as they are locked.
+type Peers = HashMap<PeerId, Entry>;
+
+/// The peers that are connected here. Locked only for as long as it takes to fill queues, never across a wait.
 #[derive(Debug, Default)]
 pub(crate) struct Local {
-    peers: Mutex<HashMap<PeerId, Entry>>,
+    peers: Mutex<Peers>,
     health: Arc<Health>,
     /// Locked after the peers, if both are.
     introductions: Mutex<Introductions>,
-    /// Wakes whoever makes the introductions.
-    newcomers: Notify,
+    /// The same.
+    views: Mutex<Views>,
+    /// Wakes the task that tells peers later what they are not told at once.
+    late_news: Notify,
 }
 
 #[derive(Debug)]
@@ -61,7 +67,7 @@ impl Local {
         Self { health, ..Self::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PeerId, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, Peers> {
         // Nothing in here can be left half done.
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -69,6 +75,11 @@ impl Local {
     fn lock_introductions(&self) -> MutexGuard<'_, Introductions> {
         // Nor in there.
         self.introductions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_views(&self) -> MutexGuard<'_, Views> {
+        // Nor in there.
+        self.views.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many are connected.
@@ -166,49 +177,40 @@ impl Local {
         }
     }
 
-    /// Hands out what comes of a change in that room to those who are connected here.
-    pub(crate) fn apply(&self, room: &RoomId, effects: &[Effect]) {
+    /// Hands out what comes of a change in that room to the peers of it that are connected here:
+    /// now, or when [`tell_late`](Self::tell_late) finds that it is time.
+    pub(crate) fn apply(&self, room: &RoomId, effects: &[Effect], now: Instant) {
         let mut peers = self.lock();
+        let mut newcomers = Vec::new();
         for effect in effects {
-            let Effect::Show { to, state } = effect else { continue };
-            for peer in to {
-                if let Some(entry) = peers.get_mut(peer).filter(|entry| entry.is_in(room)) {
-                    entry.note_owner(state.owner == Some(*peer));
+            match effect {
+                Effect::Tell { event: PeerEvent::IdAssigned(peer), .. } => newcomers.push(*peer),
+                Effect::Show { to, state } => {
+                    for peer in to {
+                        if let Some(entry) = peers.get_mut(peer).filter(|entry| entry.is_in(room)) {
+                            entry.note_owner(state.owner == Some(*peer));
+                        }
+                    }
                 }
+                Effect::Tell { .. } | Effect::SendOff { .. } => {}
             }
         }
-        let to_each = |to: &[PeerId], hand: &dyn Fn(&Entry)| {
-            to.iter().filter_map(|to| peers.get(to)).filter(|to| to.is_in(room)).for_each(hand);
-        };
         for effect in effects {
-            if let Effect::Tell { event: PeerEvent::PeerLeft(peer), .. } = effect {
-                self.lock_introductions().cancel(room, *peer);
-            }
             match effect {
-                Effect::Tell { to, .. } | Effect::Show { to, .. } if to.is_empty() => {}
                 Effect::Tell { to, event: PeerEvent::NewPeer(newcomer) } => {
-                    let is_late =
-                        |to: &&PeerId| peers.get(*to).is_some_and(|entry| entry.is_told_late(room));
-                    let later = to.iter().filter(is_late).copied().collect();
-                    self.lock_introductions().add(room, *newcomer, (later, to), Instant::now());
-                    self.newcomers.notify_one();
-                    let message = text(&PeerEvent::<()>::NewPeer(*newcomer));
-                    to_each(to, &|entry| {
-                        if !entry.is_told_late(room) {
-                            entry.push(message.clone());
-                        }
-                    });
+                    self.announce(&peers, room, (to, *newcomer), now);
                 }
                 Effect::Tell { to, event } => {
-                    let message = text(event);
-                    to_each(to, &|entry| entry.push(message.clone()));
+                    if let PeerEvent::PeerLeft(peer) = event {
+                        self.lock_introductions().cancel(room, *peer);
+                    }
+                    push_to_each(&peers, room, to, event);
                 }
                 Effect::Show { to, state } => {
                     for member in state.members.iter().filter(|member| !member.is_here) {
                         self.lock_introductions().cancel(room, member.id);
                     }
-                    let message = text(&ShownRoom { Room: state });
-                    to_each(to, &|entry| entry.push_state(message.clone()));
+                    self.show(&peers, room, (to, &newcomers), state, now);
                 }
                 Effect::SendOff { peer } => {
                     if let Some(entry) = peers.get(peer).filter(|entry| entry.is_in(room)) {
@@ -219,21 +221,63 @@ impl Local {
         }
     }
 
-    /// Tells the others of newcomers that have stayed for long enough by now. Returns whether there may be more to be told soon.
-    pub(crate) fn introduce(&self, now: Instant) -> bool {
-        let peers = self.lock();
-        let mut introductions = self.lock_introductions();
-        for (room, introduction) in introductions.take_due(now) {
-            let message = text(&PeerEvent::<()>::NewPeer(introduction.newcomer));
-            let to = introduction.to.iter().filter_map(|to| peers.get(to));
-            to.filter(|to| to.is_in(&room)).for_each(|to| to.push(message.clone()));
-        }
-        !introductions.is_empty()
+    /// Tells matchbox's clients of a newcomer, and notes that peers at `/v1/` are to be told.
+    fn announce(
+        &self,
+        peers: &Peers,
+        room: &RoomId,
+        (to, newcomer): (&[PeerId], PeerId),
+        now: Instant,
+    ) {
+        let is_told_late = |peer: &PeerId| here(peers, room, *peer).is_some_and(|to| to.is_v1);
+        let (later, at_once): (Vec<_>, Vec<_>) = to.iter().copied().partition(is_told_late);
+        self.lock_introductions().add(room, newcomer, (later, to), now);
+        self.late_news.notify_one();
+        push_to_each(peers, room, &at_once, &PeerEvent::<()>::NewPeer(newcomer));
     }
 
-    /// Resolves once somebody came of whom others are to be told.
-    pub(crate) async fn newcomer_waits(&self) {
-        self.newcomers.notified().await;
+    /// Shows peers the room: newcomers at once, and the other peers when it is their turn.
+    fn show(
+        &self,
+        peers: &Peers,
+        room: &RoomId,
+        (to, newcomers): (&[PeerId], &[PeerId]),
+        state: &RoomState,
+        now: Instant,
+    ) {
+        let to = to.iter().copied().filter(|peer| here(peers, room, *peer).is_some());
+        let (at_once, others): (Vec<_>, Vec<_>) = to.partition(|peer| newcomers.contains(peer));
+        if at_once.is_empty() && others.is_empty() {
+            return;
+        }
+        let state = text(&ShownRoom { Room: state });
+        push_view(peers, room, View { to: at_once, state: state.clone() });
+        if !others.is_empty() {
+            let view = self.lock_views().add(room, View { to: others, state }, now);
+            view.into_iter().for_each(|view| push_view(peers, room, view));
+            self.late_news.notify_one();
+        }
+    }
+
+    /// Tells peers what they were not told at once, where it is time by now. Returns whether there
+    /// may be more to be told soon.
+    pub(crate) fn tell_late(&self, now: Instant) -> bool {
+        let peers = self.lock();
+        // First, so that everybody who is introduced to a newcomer has seen it in the room.
+        let mut views = self.lock_views();
+        for (room, view) in views.take_due(now) {
+            push_view(&peers, &room, view);
+        }
+        let mut introductions = self.lock_introductions();
+        for (room, Introduction { newcomer, to, .. }) in introductions.take_due(now) {
+            push_to_each(&peers, &room, &to, &PeerEvent::<()>::NewPeer(newcomer));
+        }
+        !introductions.is_empty() || !views.is_empty()
+    }
+
+    /// Resolves once something happened of which peers are told later.
+    pub(crate) async fn late_news(&self) {
+        self.late_news.notified().await;
     }
 
     /// Tells everybody who understands it.
@@ -248,11 +292,6 @@ impl Local {
 impl Entry {
     fn is_in(&self, room: &RoomId) -> bool {
         self.room == *room && !self.is_replaced
-    }
-
-    /// Whether it is told of newcomers of that room only once they have stayed for a moment.
-    fn is_told_late(&self, room: &RoomId) -> bool {
-        self.is_v1 && self.is_in(room)
     }
 
     fn note_owner(&mut self, is_owner: bool) {
@@ -276,14 +315,118 @@ impl Entry {
     }
 }
 
+/// A peer that is connected here, in that room.
+fn here<'a>(peers: &'a Peers, room: &RoomId, peer: PeerId) -> Option<&'a Entry> {
+    peers.get(&peer).filter(|entry| entry.is_in(room))
+}
+
+fn push_to_each(peers: &Peers, room: &RoomId, to: &[PeerId], event: &PeerEvent<()>) {
+    let message = text(event);
+    let to = to.iter().filter_map(|peer| here(peers, room, *peer));
+    to.for_each(|entry| entry.push(message.clone()));
+}
+
+fn push_view(peers: &Peers, room: &RoomId, View { to, state }: View) {
+    let to = to.iter().filter_map(|peer| here(peers, room, *peer));
+    to.for_each(|entry| entry.push_state(state.clone()));
+}
+
 /// [`RoomEvent::Room`] of a room that need not be owned.
 #[derive(Serialize)]
 #[expect(non_snake_case, reason = "the name on the wire")]
 struct ShownRoom<'a> {
-    Room: &'a crate::lobby::RoomState,
+    Room: &'a RoomState,
 }
 
 /// An event as it goes to a peer.
 pub(crate) fn text(event: &impl Serialize) -> Utf8Bytes {
     Utf8Bytes::from(serde_json::to_string(event).expect("an event is valid JSON"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{
+        super::{
+            outbox::{OutboxReader, outbox},
+            room::{Newcomer, ProcessId, Room, Terms},
+        },
+        *,
+    };
+    use crate::lobby::Place;
+
+    const ANN: PeerId = PeerId::from_u128(1);
+    const VISITS: u32 = 343;
+    const TIME: Duration = Duration::from_secs(32);
+
+    fn newcomer(peer: PeerId) -> Newcomer {
+        Newcomer {
+            peer,
+            name: String::new(),
+            place: Place::Player,
+            is_v1: true,
+            process: ProcessId(1),
+            game: String::new(),
+            version: String::new(),
+            returns: None,
+        }
+    }
+
+    fn den() -> Room {
+        let terms = Terms {
+            game: String::new(),
+            version: String::new(),
+            capacity: 4,
+            spectators: 0,
+            is_public: false,
+            group: None,
+            closes_when_full: false,
+        };
+        Room::new(RoomId("den".into()), 1, terms, false)
+    }
+
+    /// A peer enters; returns what it reads.
+    fn come(local: &Local, room: &mut Room, peer: PeerId, now: Instant) -> OutboxReader {
+        let (outbox, reader, _) = outbox(1 << 20);
+        let entered = local.enter((peer, 1), true, room.id(), outbox, 10);
+        assert!(entered.is_ok(), "there is a place");
+        let effects = room.join(&newcomer(peer)).expect("there is a place");
+        local.apply(room.id(), &effects, now);
+        reader
+    }
+
+    fn read(reader: &mut OutboxReader) -> Vec<String> {
+        std::iter::from_fn(|| reader.try_next()).map(|text| text.to_string()).collect()
+    }
+
+    /// As many visits as one address may make at once and in the next half minute.
+    #[test]
+    fn strangers_that_come_and_leave_do_not_make_a_resident_see_its_room_each_time() {
+        let (local, mut room, start) = (Local::default(), den(), Instant::now());
+        let mut to_ann = come(&local, &mut room, ANN, start);
+        read(&mut to_ann);
+        let mut heard = Vec::new();
+        for visit in 0..VISITS {
+            let visitor = PeerId::from_u128(2 + u128::from(visit));
+            let now = start + TIME * visit / VISITS;
+            let mut to_visitor = come(&local, &mut room, visitor, now);
+            let first = read(&mut to_visitor);
+            assert!(first.iter().any(|text| text.contains("Room")), "it sees the room at once");
+            heard.extend(read(&mut to_ann));
+            local.leave(visitor, 1);
+            let effects = room.leave(visitor);
+            local.apply(room.id(), &effects, now);
+            local.tell_late(now);
+            heard.extend(read(&mut to_ann));
+        }
+        local.tell_late(start + 2 * TIME);
+        heard.extend(read(&mut to_ann));
+        let views: Vec<_> = heard.iter().filter(|text| text.contains("Room")).collect();
+        // It was two for each visit.
+        assert!((100..=170).contains(&views.len()), "{}", views.len());
+        let last = views.last().expect("there are some");
+        assert_eq!(last.matches("is_here").count(), 1, "Ann sees that she is alone: {last}");
+        assert!(heard.iter().all(|text| !text.contains("NewPeer")), "nobody has stayed");
+    }
 }

@@ -34,6 +34,7 @@ mod ticket;
 mod tls;
 mod token;
 mod turn;
+mod views;
 
 use std::{
     error::Error,
@@ -86,8 +87,9 @@ use self::{
 /// How often places are given up that were kept for long enough: a second more or less makes no difference to anybody.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How often it is looked whether newcomers have stayed for long enough, while there are any: a part of that time.
-const INTRODUCE_EVERY: Duration = Duration::from_millis(50);
+/// How often it is looked whether it is time to tell peers what they are told late, while there is
+/// anything: a part of the 200 ms that it waits.
+const TELL_LATE_EVERY: Duration = Duration::from_millis(50);
 
 /// How long connections have to end once the server is told to stop; with it the process is gone within two seconds.
 const STOP_GRACE: Duration = Duration::from_millis(1500);
@@ -204,7 +206,7 @@ impl Server {
         });
         info!("started");
         let ticking = tokio::spawn(tick(Arc::clone(&shared)));
-        let introducing = tokio::spawn(introduce(Arc::clone(&shared)));
+        let telling_late = tokio::spawn(tell_late(Arc::clone(&shared)));
         if shared.config.stun_servers.is_empty() && shared.config.turn_servers.is_empty() {
             info!(
                 "no STUN or TURN server is set: peers behind different routers will not find each other"
@@ -236,7 +238,7 @@ impl Server {
             debug!("some connections did not end in time");
         }
         ticking.abort();
-        introducing.abort();
+        telling_late.abort();
         info!("stopped");
     }
 }
@@ -293,12 +295,12 @@ fn steady_millis() -> u64 {
     u64::try_from(FIRST.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Tells peers of newcomers to their rooms, as long as the server runs.
-async fn introduce(shared: Arc<Shared>) {
+/// Tells peers what they are not told at once, for as long as the server runs.
+async fn tell_late(shared: Arc<Shared>) {
     loop {
-        shared.hub.newcomer_waits().await;
-        while shared.hub.introduce(Instant::now()) {
-            sleep(INTRODUCE_EVERY).await;
+        shared.hub.late_news().await;
+        while shared.hub.tell_late(Instant::now()) {
+            sleep(TELL_LATE_EVERY).await;
         }
     }
 }

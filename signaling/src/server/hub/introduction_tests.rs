@@ -49,11 +49,11 @@ async fn a_newcomer_is_announced_once_it_has_stayed_and_never_if_it_left() {
     let (_ann, mut to_ann) = enter(&hub, ANN, true).await;
     let (mut bob, _) = enter(&hub, BOB, true).await;
     hub.leave(&mut bob, Parting::Left, 0).await;
-    hub.introduce(Instant::now() + LATER);
+    hub.tell_late(Instant::now() + LATER);
     assert_eq!(heard(&mut to_ann), [PeerEvent::PeerLeft(BOB)]);
     let _cid = enter(&hub, CID, true).await;
     assert_eq!(heard(&mut to_ann), []);
-    hub.introduce(Instant::now() + LATER);
+    hub.tell_late(Instant::now() + LATER);
     assert_eq!(heard(&mut to_ann), [PeerEvent::NewPeer(CID)]);
 }
 
@@ -63,10 +63,10 @@ async fn a_newcomer_whose_connection_breaks_is_announced_when_it_is_back() {
     let (_ann, mut to_ann) = enter(&hub, ANN, true).await;
     let (mut bob, _) = enter(&hub, BOB, true).await;
     hub.leave(&mut bob, Parting::Lost, 0).await;
-    hub.introduce(Instant::now() + LATER);
+    hub.tell_late(Instant::now() + LATER);
     assert_eq!(heard(&mut to_ann), []);
     let _bob = enter(&hub, BOB, true).await;
-    hub.introduce(Instant::now() + LATER);
+    hub.tell_late(Instant::now() + LATER);
     assert_eq!(heard(&mut to_ann), [PeerEvent::NewPeer(BOB)]);
 }
 
@@ -76,6 +76,6 @@ async fn a_client_of_matchbox_hears_of_newcomers_at_once() {
     let (_ann, mut to_ann) = enter(&hub, ANN, false).await;
     let _bob = enter(&hub, BOB, true).await;
     assert_eq!(heard(&mut to_ann), [PeerEvent::NewPeer(BOB)]);
-    hub.introduce(Instant::now() + LATER);
+    hub.tell_late(Instant::now() + LATER);
     assert_eq!(heard(&mut to_ann), [], "once");
 }

@@ -157,14 +157,15 @@ impl Hub {
         self.signer.read(token, peer, now)
     }
 
-    /// Resolves once somebody came of whom others here are to be told.
-    pub(crate) async fn newcomer_waits(&self) {
-        self.local.newcomer_waits().await;
+    /// Resolves once something happened of which peers here are told later.
+    pub(crate) async fn late_news(&self) {
+        self.local.late_news().await;
     }
 
-    /// Tells peers of newcomers that have stayed for long enough. Returns whether there may be more to be told soon.
-    pub(crate) fn introduce(&self, now: Instant) -> bool {
-        self.local.introduce(now)
+    /// Tells peers what they were not told at once, where it is time by now. Returns whether there
+    /// may be more to be told soon.
+    pub(crate) fn tell_late(&self, now: Instant) -> bool {
+        self.local.tell_late(now)
     }
 
     /// Does what a peer asks for in its room, or tells it why not.

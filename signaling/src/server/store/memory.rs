@@ -6,6 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 use tungstenite::Utf8Bytes;
 
 use super::{
@@ -77,7 +78,7 @@ impl Store for MemoryStore {
         }
         shelf.put(id, to);
         // Still locked, so that the effects of two changes come in their order.
-        self.local.apply(id, &effects);
+        self.local.apply(id, &effects, Instant::now());
         Ok(true)
     }
 

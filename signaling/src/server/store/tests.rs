@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{
     super::{
@@ -208,6 +208,8 @@ async fn effects_come_in_the_order_of_the_changes_and_to_nobody_else() {
         for _ in 0..10 {
             assert!(rig.join("a", 2, None).await && rig.leave("a", 2).await);
         }
+        // The last view may wait for its turn.
+        rig.local.tell_late(Instant::now() + Duration::from_secs(3_600));
         let two = PeerId::from_u128(2).to_string();
         let (mut events, mut latest_view) = (Vec::new(), String::new());
         // Views that were not read are replaced by later ones, and the last one comes at last.

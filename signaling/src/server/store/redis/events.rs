@@ -210,7 +210,7 @@ impl RedisStore {
             Ok(Published::Change { by: (process, number), room, effects }) => {
                 let now = room.map(Arc::from);
                 let before = self.shared.see(id, now.clone());
-                self.shared.local.apply(id, &effects);
+                self.shared.local.apply(id, &effects, Instant::now());
                 if process == self.process {
                     self.echoes.heard(number);
                 }

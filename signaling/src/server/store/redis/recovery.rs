@@ -151,7 +151,7 @@ impl RedisStore {
                 self.end_replaced(id, before, published);
                 if known == Known::Before {
                     self.shared.see(id, kept.map(|_| Arc::new(room)));
-                    self.shared.local.apply(id, &effects);
+                    self.shared.local.apply(id, &effects, Instant::now());
                 }
                 return Ok(());
             }
