@@ -1,5 +1,5 @@
-//! A Redis that is there, and does not hold what it was given: rooms that are gone or overwritten,
-//! and a password that is missing.
+//! A Redis that is there, and does not hold what it was given: rooms and indexes of rooms that are
+//! gone or overwritten, and a password that is missing.
 
 use std::time::Duration;
 
@@ -8,10 +8,16 @@ use signaling::{
     protocol::PeerEvent,
     server::{BindError, Secret, Server, ServerConfig},
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use crate::{many::Process, redis_server::RedisServer, rig::config};
+use crate::{
+    many::{GAME, Process},
+    redis_server::RedisServer,
+    rig::config,
+};
 
+/// Rooms are looked at by themselves every 15 seconds.
+const UNTIL_KEPT: Duration = Duration::from_secs(60);
 /// Less than rooms wait until they are looked at by themselves, and long enough for a machine under
 /// load.
 const SOON: Duration = Duration::from_secs(10);
@@ -24,8 +30,13 @@ async fn a_room_that_is_taken_out_of_redis_answers_all_the_same() {
     let mut ann = one.join(1, "/v1/rooms/room").await;
     let mut bob = two.join(2, "/v1/rooms/room").await;
     assert_eq!(ann.next().await, PeerEvent::NewPeer(bob.id));
-    for (number, spoil) in
-        ["DEL signaling:room:room", "SET signaling:room:room junk"].iter().enumerate()
+    for (number, spoil) in [
+        "DEL signaling:room:room",
+        "SET signaling:room:room junk",
+        r#"SET signaling:room:room '{"members":[]}'"#,
+    ]
+    .iter()
+    .enumerate()
     {
         redis.tell(spoil);
         let name = format!("Ann {number}");
@@ -48,11 +59,55 @@ async fn junk_in_the_place_of_a_room_keeps_nobody_out() {
         ("b", "SET signaling:room:b \"\\xff\\xfe\""),
         ("c", "RPUSH signaling:room:c 1 2"),
         ("d", "SET signaling:room:d {}"),
+        // Rooms of another version expire.
+        ("e", r#"SET signaling:room:e '{"members":[]}'"#),
     ] {
         redis.tell(spoil);
         let mut peer = one.join(1, &format!("/v1/rooms/{name}")).await;
         assert_eq!(peer.sees("its room", |_| true).await.name, name);
     }
+}
+
+/// The rooms of an index.
+fn rooms_of(redis: &RedisServer, index: &str) -> String {
+    redis.tell(&format!("SMEMBERS {index}"))
+}
+
+#[tokio::test]
+async fn indexes_that_are_overwritten_keep_nobody_out_and_nobody_alone() {
+    let test = "indexes_that_are_overwritten_keep_nobody_out_and_nobody_alone";
+    let Some(redis) = RedisServer::start(test) else { return };
+    let one = Process::start(&redis);
+    let quick = format!("/v1/quick?{GAME}&players=2");
+    let open = "signaling:open:quick/asteroids/1/2//";
+    let mut ann = one.join(1, &quick).await;
+    let waiting = ann.sees("its room", |_| true).await.name;
+    let mut owner = one.join(2, &format!("/v1/rooms/den?{GAME}&public=1")).await;
+    for (index, room) in [(open, &*waiting), ("signaling:game:asteroids", "den")] {
+        assert!(rooms_of(&redis, index).contains(room), "{index}");
+        redis.tell(&format!("SET {index} junk"));
+    }
+    // Each of these uses one: to change a room, to look for one, and to list all.
+    owner.ask(&RoomRequest::SetLocked(true)).await;
+    owner.sees("a lock", |room| room.is_locked).await;
+    let listed = one.server.get("/v1/rooms?game=asteroids").await;
+    assert!(listed.status == 200 && listed.text().contains("den"), "{}", listed.text());
+    let mut stranger = one.join(3, &quick).await;
+    let other = stranger.sees("its room", |_| true).await.name;
+    assert_ne!(other, waiting, "nobody finds the first one for now");
+    stranger.socket.close(None).await.expect("it is open");
+
+    timeout(UNTIL_KEPT, async {
+        while !rooms_of(&redis, open).contains(&*waiting)
+            || rooms_of(&redis, open).contains(&*other)
+        {
+            sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .expect("the room is put back");
+    let bob = one.join(4, &quick).await;
+    assert_eq!(ann.next().await, PeerEvent::NewPeer(bob.id));
 }
 
 #[tokio::test]

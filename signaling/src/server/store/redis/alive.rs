@@ -5,13 +5,16 @@ use std::{
     sync::Weak,
 };
 
+use futures::future::try_join_all;
 use redis::{Pipeline, pipe};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    super::{super::room::ProcessId, Bereaved, StoreDown},
-    AFTER_OUTAGE, ALIVE_FOR, BATCH, BEAT, REFRESH, RedisStore, key,
-    scripts::INDEX_FOR,
+    super::{
+        super::room::{ProcessId, Room, RoomId},
+        Bereaved, StoreDown,
+    },
+    AFTER_OUTAGE, ALIVE_FOR, BATCH, BEAT, FOR_EVER, REFRESH, RedisStore, key,
 };
 
 /// Says that this process is alive as long as the store is there. A task of its own: what keeps others waiting must not keep this.
@@ -52,7 +55,7 @@ impl RedisStore {
         beat.trusts_from <= now
     }
 
-    /// Keeps the rooms of this process, and the lists that they are in.
+    /// Keeps the rooms of this process, and the indexes that they are in.
     pub(super) async fn refresh(&self) -> Result<(), StoreDown> {
         {
             let mut beat = self.lock_beat();
@@ -62,32 +65,60 @@ impl RedisStore {
             beat.refreshed = Instant::now();
         }
         let mut ids = Vec::new();
-        let mut lists = HashSet::new();
+        let mut indexes: HashMap<String, Vec<RoomId>> = HashMap::new();
         for (id, followed) in &*self.shared.lock() {
             ids.push(id.clone());
-            if let Some(room) = &followed.room {
-                lists.extend(room.open_group().map(|group| key("open", group)));
-                lists.extend(room.listed_game().map(|game| key("game", game)));
+            let room = followed.room.as_deref();
+            let open = room.and_then(Room::open_group).map(|group| key("open", group));
+            let listed = room.and_then(Room::listed_game).map(|game| key("game", game));
+            for index in open.into_iter().chain(listed) {
+                indexes.entry(index).or_default().push(id.clone());
             }
         }
-        let lists: Vec<String> = lists.into_iter().collect();
-        for lists in lists.chunks(BATCH) {
-            let mut batch = pipe();
-            for list in lists {
-                batch.cmd("EXPIRE").arg(list).arg(INDEX_FOR).ignore();
+        self.keep_indexes(&indexes).await?;
+        for ids in ids.chunks(BATCH) {
+            self.keep_rooms(ids).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the indexes, and puts back the rooms that should be in them and are not.
+    async fn keep_indexes(&self, indexes: &HashMap<String, Vec<RoomId>>) -> Result<(), StoreDown> {
+        let commands = self.commands();
+        let parts = indexes
+            .iter()
+            .flat_map(|(index, rooms)| rooms.chunks(BATCH).map(move |rooms| (index, rooms)));
+        let parts: Vec<_> = parts.collect();
+        for parts in parts.chunks(BATCH) {
+            let kept =
+                parts.iter().map(|(index, rooms)| self.scripts.keep(&commands, index, rooms));
+            for id in self.run(try_join_all(kept)).await?.into_iter().flatten() {
+                self.put_into_indexes(&RoomId(id)).await?;
             }
-            self.run(batch.exec_async(&mut self.commands())).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps rooms, and puts those back that are gone or overwritten.
+    async fn keep_rooms(&self, ids: &[RoomId]) -> Result<(), StoreDown> {
+        let mut ask = pipe();
+        for id in ids {
+            ask.cmd("PTTL").arg(key("room", &id.0));
+        }
+        let times: Vec<i64> = self.run(ask.query_async(&mut self.commands())).await?;
+        // We give each room a time. What has none was put there by somebody else, and must not get
+        // one from us.
+        for (id, _) in ids.iter().zip(times).filter(|(_, time)| *time == FOR_EVER) {
+            self.look_again(id).await?;
         }
         let room_ms = self.room_for.as_millis() as u64;
-        for ids in ids.chunks(BATCH) {
-            let mut batch = pipe();
-            for id in ids {
-                batch.cmd("PEXPIRE").arg(key("room", &id.0)).arg(room_ms);
-            }
-            let kept: Vec<bool> = self.run(batch.query_async(&mut self.commands())).await?;
-            for (id, _) in ids.iter().zip(kept).filter(|(_, is_kept)| !is_kept) {
-                self.look_again(id).await?;
-            }
+        let mut keep = pipe();
+        for id in ids {
+            keep.cmd("PEXPIRE").arg(key("room", &id.0)).arg(room_ms);
+        }
+        let kept: Vec<bool> = self.run(keep.query_async(&mut self.commands())).await?;
+        for (id, _) in ids.iter().zip(kept).filter(|(_, is_kept)| !is_kept) {
+            self.look_again(id).await?;
         }
         Ok(())
     }

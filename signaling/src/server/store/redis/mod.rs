@@ -17,7 +17,6 @@ use std::{
     collections::HashMap,
     fmt, mem,
     pin::pin,
-    string::FromUtf8Error,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -68,6 +67,9 @@ const REFRESH: Duration = Duration::from_secs(15);
 const AFTER_OUTAGE: Duration = Duration::from_secs(5);
 /// Commands in one message to Redis.
 const BATCH: usize = 500;
+
+/// What Redis says of a key that does not expire.
+const FOR_EVER: i64 = -1;
 
 /// Before all keys and channels, so that other programs can use the same Redis.
 const PREFIX: &str = "signaling:";
@@ -199,21 +201,48 @@ impl RedisStore {
     /// What lies in Redis in the place of a room. What is no room at all is taken out, or nobody
     /// could ever use the name again.
     async fn fetch(&self, id: &RoomId) -> Result<Fetched, StoreDown> {
+        let key = key("room", &id.0);
         let mut get = cmd("GET");
-        get.arg(key("room", &id.0));
+        get.arg(&key);
         let fetched = get.query_async::<Option<Vec<u8>>>(&mut self.commands()).await;
         let junk = match fetched {
             Ok(None) => return Ok(Fetched::None),
-            Ok(Some(bytes)) => match Fetched::read(bytes) {
-                Ok(fetched) => return Ok(fetched),
-                Err(junk) => junk,
+            Ok(Some(bytes)) => match Kept::read(bytes) {
+                Ok(kept) => return Ok(Fetched::Kept(kept)),
+                Err(unreadable) if unreadable.is_foreign && self.expires(&key).await? => {
+                    warn!(
+                        key,
+                        "this room in Redis is one of another version of this program: nobody \
+                         enters it here until its peers have left it"
+                    );
+                    return Ok(Fetched::Foreign);
+                }
+                Err(unreadable) => unreadable.bytes,
             },
             Err(error) if error.code() == Some("WRONGTYPE") => Vec::new(),
             Err(error) => return self.attempt(async { Err(error) }).await,
         };
-        warn!(room = id.0, "what lies in Redis in the place of a room is none, and is taken out");
+        warn!(key, "what lies in Redis in the place of a room is none, and is taken out");
         self.attempt(self.scripts.remove(&self.commands(), id, &junk)).await?;
         Ok(Fetched::None)
+    }
+
+    /// Whether a key is one that Redis will forget by itself, as each version of this program has
+    /// it with its rooms.
+    async fn expires(&self, key: &str) -> Result<bool, StoreDown> {
+        let mut ask = cmd("PTTL");
+        ask.arg(key);
+        let time: i64 = self.attempt(ask.query_async(&mut self.commands())).await?;
+        Ok(time != FOR_EVER)
+    }
+
+    /// Puts a room back into the indexes in which it belongs.
+    async fn put_into_indexes(&self, id: &RoomId) -> Result<(), StoreDown> {
+        let Fetched::Kept(kept) = self.fetch(id).await? else { return Ok(()) };
+        let (to, effects) = (Room::clone(&kept.room), Vec::new());
+        let change = Change { id, from: Some(&kept), to, effects, beside: &[] };
+        // If somebody else was faster, that change has put it there.
+        self.put(change, false).await.map(drop)
     }
 
     /// Whether peers that are connected here were in the room when it was last seen.
@@ -327,8 +356,8 @@ impl Store for RedisStore {
 
     async fn listed(&self, game: &str, most: usize) -> Result<Vec<Arc<Room>>, StoreDown> {
         let commands = self.commands();
-        let rooms: Vec<String> = self.run(self.scripts.listed(&commands, game, most)).await?;
-        Ok(rooms.into_iter().filter_map(|text| kept(text).ok()).map(|kept| kept.room).collect())
+        let rooms = self.run(self.scripts.listed(&commands, game, most)).await?;
+        Ok(rooms.into_iter().filter_map(|bytes| Kept::read(bytes).ok()).map(|it| it.room).collect())
     }
 
     async fn watch(&self, id: &RoomId) -> Result<(), StoreDown> {
@@ -391,30 +420,30 @@ enum Fetched {
     Foreign,
 }
 
-impl Fetched {
-    /// Gives back what is no room.
-    fn read(bytes: Vec<u8>) -> Result<Self, Vec<u8>> {
-        let text = String::from_utf8(bytes).map_err(FromUtf8Error::into_bytes)?;
-        let is_foreign = |text: &str| {
-            let value: Option<Value> = serde_json::from_str(text).ok();
-            value.is_some_and(|value| value.get("members").is_some_and(Value::is_array))
-        };
-        match kept(text) {
-            Ok(kept) => Ok(Self::Kept(kept)),
-            Err(text) if is_foreign(&text) => Ok(Self::Foreign),
-            Err(text) => Err(text.into_bytes()),
-        }
-    }
+/// What is no room as this version of the program writes it.
+struct Unreadable {
+    bytes: Vec<u8>,
+    /// It may be one of another version.
+    is_foreign: bool,
 }
 
-/// A room as it lies in Redis, or the text, if it is unreadable as what another version of this
-/// program wrote may be.
-fn kept(text: String) -> Result<Kept, String> {
-    match serde_json::from_str(&text) {
-        Ok(room) => Ok(Kept { room: Arc::new(room), version: Version::Text(text) }),
-        Err(error) => {
-            warn!(%error, "a room in Redis cannot be read");
-            Err(text)
+impl Kept {
+    fn read(bytes: Vec<u8>) -> Result<Self, Unreadable> {
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                return Err(Unreadable { bytes: error.into_bytes(), is_foreign: false });
+            }
+        };
+        match serde_json::from_str(&text) {
+            Ok(room) => Ok(Self { room: Arc::new(room), version: Version::Text(text) }),
+            Err(error) => {
+                debug!(%error, "a room in Redis cannot be read");
+                let value: Option<Value> = serde_json::from_str(&text).ok();
+                let has_members = |value: Value| value.get("members").is_some_and(Value::is_array);
+                let is_foreign = value.is_some_and(has_members);
+                Err(Unreadable { bytes: text.into_bytes(), is_foreign })
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use redis::{RedisError, Script, aio::ConnectionManager};
+use tracing::warn;
 
 use super::{
     super::{
@@ -14,15 +15,31 @@ use super::{
 };
 
 /// How long an index lasts that nobody adds to and no process refreshes, in seconds: what is in it is gone long before.
-pub(super) const INDEX_FOR: u64 = 24 * 60 * 60;
+const INDEX_FOR: u64 = 24 * 60 * 60;
 
-/// Puts a room in, if it is as it was, and publishes what comes of it. 1 if it did. A room that was forgotten is not a new one: its
-/// group may have several open ones.
+/// Before each script that uses an index: what lies in the place of one and is none is taken out,
+/// as nothing could be found by it, and no room be changed that belongs in it. Its key is noted.
+const MEND: &str = r"
+local mended = {}
+local function mend(index)
+    local kind = redis.call('TYPE', index).ok
+    if kind ~= 'set' and kind ~= 'none' then
+        redis.call('DEL', index)
+        mended[#mended + 1] = index
+    end
+end
+";
+
+/// Puts a room in, if it is as it was, and publishes what comes of it. 1 if it did. A room that was
+/// forgotten is not a new one: its group may have several open ones.
 const SWAP: &str = r"
 local room, was_open, is_open, was_listed, is_listed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local before, after, id, room_ms, prefix, channel, message, index_s, is_new =
     ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
-if (redis.call('GET', room) or '') ~= before then return 0 end
+if (redis.call('GET', room) or '') ~= before then return {0, mended} end
+for at = 2, #KEYS do
+    if KEYS[at] ~= '' then mend(KEYS[at]) end
+end
 if before == '' and is_open ~= '' and is_new == '1' then
     local beside = {}
     for at = 10, #ARGV do beside[ARGV[at]] = true end
@@ -30,7 +47,7 @@ if before == '' and is_open ~= '' and is_new == '1' then
         if redis.call('EXISTS', prefix .. other) == 0 then
             redis.call('SREM', is_open, other)
         elseif not beside[other] then
-            return 0
+            return {0, mended}
         end
     end
 end
@@ -45,32 +62,45 @@ for _, is in ipairs({is_open, is_listed}) do
     end
 end
 redis.call('PUBLISH', channel, message)
-return 1
+return {1, mended}
 ";
 
 /// A room of an index that is still there, beside those that are named.
 const OPEN_ROOM: &str = r"
+mend(KEYS[1])
 local beside = {}
 for at = 2, #ARGV do beside[ARGV[at]] = true end
 for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do
     if redis.call('EXISTS', ARGV[1] .. id) == 0 then
         redis.call('SREM', KEYS[1], id)
     elseif not beside[id] then
-        return id
+        return {id, mended}
     end
 end
-return nil
+return {false, mended}
 ";
 
-/// The rooms of an index, so many at most.
+/// The rooms of an index, up to a number of them.
 const LISTED: &str = r"
+mend(KEYS[1])
 local rooms = {}
 for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do
     if #rooms == tonumber(ARGV[2]) then break end
     local room = redis.pcall('GET', ARGV[1] .. id)
     if type(room) == 'string' then rooms[#rooms + 1] = room else redis.call('SREM', KEYS[1], id) end
 end
-return rooms
+return {rooms, mended}
+";
+
+/// Keeps an index. Returns those of the given rooms that are not in it.
+const KEEP: &str = r"
+mend(KEYS[1])
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+local missing = {}
+for at = 2, #ARGV do
+    if redis.call('SISMEMBER', KEYS[1], ARGV[at]) == 0 then missing[#missing + 1] = ARGV[at] end
+end
+return {missing, mended}
 ";
 
 /// Takes out what lies in the place of a room, if it is of no kind that a room can be, or still
@@ -86,15 +116,18 @@ pub(super) struct Scripts {
     swap: Script,
     open_room: Script,
     listed: Script,
+    keep: Script,
     remove: Script,
 }
 
 impl Scripts {
     pub(super) fn new() -> Self {
+        let of_indexes = |script: &str| Script::new(&format!("{MEND}{script}"));
         Self {
-            swap: Script::new(SWAP),
-            open_room: Script::new(OPEN_ROOM),
-            listed: Script::new(LISTED),
+            swap: of_indexes(SWAP),
+            open_room: of_indexes(OPEN_ROOM),
+            listed: of_indexes(LISTED),
+            keep: of_indexes(KEEP),
             remove: Script::new(REMOVE),
         }
     }
@@ -132,7 +165,7 @@ impl Scripts {
         beside.iter().for_each(|RoomId(other)| {
             swap.arg(other);
         });
-        swap.invoke_async(&mut commands.clone()).await
+        Ok(mended(swap.invoke_async(&mut commands.clone()).await?))
     }
 
     pub(super) async fn remove(
@@ -155,7 +188,7 @@ impl Scripts {
         beside.iter().for_each(|RoomId(other)| {
             script.arg(other);
         });
-        script.invoke_async(&mut commands.clone()).await
+        Ok(mended(script.invoke_async(&mut commands.clone()).await?))
     }
 
     pub(super) async fn listed(
@@ -163,10 +196,37 @@ impl Scripts {
         commands: &ConnectionManager,
         game: &str,
         most: usize,
-    ) -> Result<Vec<String>, RedisError> {
+    ) -> Result<Vec<Vec<u8>>, RedisError> {
         let mut script = self.listed.key(key("game", game));
-        script.arg(key("room", "")).arg(most).invoke_async(&mut commands.clone()).await
+        script.arg(key("room", "")).arg(most);
+        Ok(mended(script.invoke_async(&mut commands.clone()).await?))
     }
+
+    /// Keeps an index, and returns those of these rooms that are not in it.
+    pub(super) async fn keep(
+        &self,
+        commands: &ConnectionManager,
+        index: &str,
+        rooms: &[RoomId],
+    ) -> Result<Vec<String>, RedisError> {
+        let mut script = self.keep.key(index);
+        script.arg(INDEX_FOR);
+        rooms.iter().for_each(|RoomId(name)| {
+            script.arg(name);
+        });
+        Ok(mended(script.invoke_async(&mut commands.clone()).await?))
+    }
+}
+
+/// What a script found, apart from the indexes that it mended.
+fn mended<T>((found, mended): (T, Vec<String>)) -> T {
+    for key in mended {
+        warn!(
+            key,
+            "this key in Redis was no set of rooms, and is taken out: rooms are put back into it"
+        );
+    }
+    found
 }
 
 fn json(room: &Room) -> String {
