@@ -1,11 +1,14 @@
 //! When peers hear of newcomers to their room.
 
+use tokio::time::timeout;
+
 use super::{
     super::{
         ServerConfig,
         address::Address,
         outbox::{OutboxReader, outbox},
-        store::MemoryStore,
+        redis_server::RedisServer,
+        store::{MemoryStore, RedisStore},
     },
     *,
 };
@@ -14,14 +17,30 @@ use crate::protocol::PeerEvent;
 const ANN: PeerId = PeerId::from_u128(1);
 const BOB: PeerId = PeerId::from_u128(2);
 const CID: PeerId = PeerId::from_u128(3);
+const DAN: PeerId = PeerId::from_u128(4);
 
 /// After everybody has stayed for long enough.
 const LATER: Duration = Duration::from_secs(3_600);
 
+/// Redis answers within a millisecond, unless the machine is busy.
+const DEADLINE: Duration = Duration::from_secs(60);
+
 fn hub() -> Hub {
     let local = Arc::new(Local::default());
     let store = Arc::new(MemoryStore::new(Arc::clone(&local)));
-    let identity = (ProcessId(1), Signer::new(b"a secret of the test"));
+    hub_with(store, local, ProcessId(1))
+}
+
+/// A process of several that have the same rooms.
+async fn shared_hub(redis: &RedisServer, process: u64) -> Hub {
+    let (local, process) = (Arc::new(Local::default()), ProcessId(process));
+    let grace = ServerConfig::default().room_limits().grace;
+    let store = RedisStore::connect(&redis.url(), process, Arc::clone(&local), grace).await;
+    hub_with(store.expect("Redis runs"), local, process)
+}
+
+fn hub_with(store: Arc<dyn Store>, local: Arc<Local>, process: ProcessId) -> Hub {
+    let identity = (process, Signer::new(b"a secret of the test"));
     Hub::new(store, local, ServerConfig::default().room_limits(), identity, Arc::default())
 }
 
@@ -36,11 +55,29 @@ async fn enter(hub: &Hub, peer: PeerId, is_v1: bool) -> (Visit, OutboxReader) {
     (visit, reader)
 }
 
-/// Of whom it heard that they came or left since the last call.
+/// Which peers came or left, as it heard since the last call.
 fn heard(queue: &mut OutboxReader) -> Vec<PeerEvent<()>> {
-    let texts = std::iter::from_fn(|| queue.try_next());
-    let events = texts.filter_map(|text| serde_json::from_str(&text).ok());
-    events.filter(|event| !matches!(event, PeerEvent::IdAssigned(_))).collect()
+    std::iter::from_fn(|| queue.try_next()).filter_map(|text| of_others(&text)).collect()
+}
+
+fn of_others(text: &str) -> Option<PeerEvent<()>> {
+    let event = serde_json::from_str(text).ok()?;
+    (!matches!(event, PeerEvent::IdAssigned(_))).then_some(event)
+}
+
+/// What Ann, at another process, hears until everything has come there that happened before.
+async fn heard_by_ann(hub: &Hub, friend: &Visit, to_ann: &mut OutboxReader) -> Vec<PeerEvent<()>> {
+    let last = "that is all";
+    hub.signal(friend, ANN, last.into()).await;
+    let mut heard = Vec::new();
+    loop {
+        let next = timeout(DEADLINE, to_ann.next()).await.expect("Redis passes it on in time");
+        let text = next.expect("she is connected");
+        if &*text == last {
+            return heard;
+        }
+        heard.extend(of_others(&text));
+    }
 }
 
 #[tokio::test]
@@ -78,4 +115,47 @@ async fn a_client_of_matchbox_hears_of_newcomers_at_once() {
     assert_eq!(heard(&mut to_ann), [PeerEvent::NewPeer(BOB)]);
     hub.tell_late(Instant::now() + LATER);
     assert_eq!(heard(&mut to_ann), [], "once");
+}
+
+#[tokio::test]
+async fn a_newcomer_at_another_process_is_not_announced_if_it_left_and_once_if_it_moved() {
+    let test = "a_newcomer_at_another_process_is_not_announced_if_it_left_and_once_if_it_moved";
+    let Some(redis) = RedisServer::start(test) else { return };
+    let (one, two) = (shared_hub(&redis, 1).await, shared_hub(&redis, 2).await);
+    let later = || Instant::now() + LATER;
+    let (_ann, mut to_ann) = enter(&one, ANN, true).await;
+    let (cid, mut to_cid) = enter(&two, CID, true).await;
+    assert_eq!(heard_by_ann(&two, &cid, &mut to_ann).await, []);
+    one.tell_late(later());
+    assert_eq!(heard(&mut to_ann), [PeerEvent::NewPeer(CID)]);
+
+    let (mut bob, _) = enter(&two, BOB, true).await;
+    two.leave(&mut bob, Parting::Left, 0).await;
+    assert_eq!(heard_by_ann(&two, &cid, &mut to_ann).await, [PeerEvent::PeerLeft(BOB)]);
+    one.tell_late(later());
+    assert_eq!(heard(&mut to_ann), []);
+
+    // It comes back to another process before anybody knew of it.
+    let (mut bob, _) = enter(&two, BOB, true).await;
+    two.leave(&mut bob, Parting::Lost, 0).await;
+    assert_eq!(heard_by_ann(&two, &cid, &mut to_ann).await, []);
+    one.tell_late(later());
+    assert_eq!(heard(&mut to_ann), []);
+    let _bob = enter(&one, BOB, true).await;
+    one.tell_late(later());
+    assert_eq!(heard(&mut to_ann), [PeerEvent::NewPeer(BOB)]);
+
+    // It comes again while its first connection seems to live, which ends late.
+    let (mut dan, _) = enter(&two, DAN, true).await;
+    let _dan = enter(&one, DAN, true).await;
+    two.leave(&mut dan, Parting::Left, 0).await;
+    assert_eq!(heard_by_ann(&two, &cid, &mut to_ann).await, []);
+    one.tell_late(later());
+    one.tell_late(later());
+    assert_eq!(heard(&mut to_ann), [PeerEvent::NewPeer(DAN)]);
+    two.tell_late(later());
+    let to_cid = heard(&mut to_cid);
+    let of_dan: Vec<_> = to_cid.iter().filter(|event| **event == PeerEvent::NewPeer(DAN)).collect();
+    assert_eq!(of_dan.len(), 1, "{to_cid:?}");
+    assert!(!to_cid.contains(&PeerEvent::PeerLeft(DAN)), "{to_cid:?}");
 }
