@@ -1,5 +1,6 @@
-//! What the server and the peers of a room tell each other of the room itself: who is in it, under which names, who owns it, and what
-//! may be changed. Only peers that came by `/v1/` hear and say this; matchbox's own clients know nothing of it.
+//! What the server and the peers of a room tell each other of the room itself: who is in it, under
+//! which names, who owns it, and what may be changed. Only peers that came by `/v1/` hear and say
+//! this; matchbox's own clients know nothing of it.
 //!
 //! Always compiled, also for the browser and without the `server` feature.
 
@@ -11,11 +12,14 @@ use crate::protocol::PeerId;
 
 /// Longest name of a peer, in characters: what fits beside others on a screen.
 pub const MAX_NAME_CHARS: usize = 24;
-/// Longest name of a game, version, region or skill, in bytes: enough for a name with a version hash behind it.
+/// Longest name of a game, version, region or skill, in bytes: enough for a name with a version
+/// hash behind it.
 pub const MAX_TAG_BYTES: usize = 48;
-/// Letters and digits of a generated room code: none that looks like another one (no 0 O Q, 1 I L, 2 Z, 5 S, 8 B).
+/// Letters and digits of a generated room code: none that looks like another one (no 0 O Q, 1 I L,
+/// 2 Z, 5 S, 8 B).
 pub const CODE_LETTERS: &[u8] = b"ACDEFGHJKMNPRTUVWXY34679";
-/// Length of a generated room code: 24⁵ are 8 million rooms, and five characters can be said over a phone.
+/// Length of a generated room code: 24⁵ are 8 million rooms, and five characters can be said over a
+/// phone.
 pub const CODE_LENGTH: usize = 5;
 
 /// What a peer does in a room.
@@ -72,8 +76,8 @@ pub struct RoomState {
     pub capacity: u16,
     /// Most spectators.
     pub spectators: u16,
-    /// Who may lock, kick, start and finish; nobody in a room of strangers (where any player starts
-    /// and finishes) or of stock clients.
+    /// The peer that may lock, kick, start and finish; nobody in a room of strangers (where any
+    /// player starts and finishes) or of stock clients.
     pub owner: Option<PeerId>,
     /// Who is in it, in order of arrival.
     pub members: Vec<RoomMember>,
@@ -142,22 +146,28 @@ pub enum RoomRequest {
     Kick(PeerId),
     /// The match begins: all players must be ready. For the owner.
     Start,
-    /// The match is over: back to the lobby, where nobody is ready yet for the next one. For the owner.
+    /// The match is over: back to the lobby, where nobody is ready yet for the next one. For the
+    /// owner. If that one does not play in the match, its players stay ready, and are protected as
+    /// its players, until they say otherwise.
     Finish,
 }
 
-/// What the server tells of a room, beside the [`PeerEvent`](crate::protocol::PeerEvent)s that matchbox knows.
+/// What the server tells of a room, beside the [`PeerEvent`](crate::protocol::PeerEvent)s that
+/// matchbox knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoomEvent {
-    /// The room as it is now: after each change. Of those that the reader has not taken yet only the latest is kept, in the place of the
-    /// last, so what led to it may come before it.
+    /// The room as it is now: after each change, but at a bounded rate. Of those that the reader has
+    /// not taken yet only the latest is kept, in the place of the last, so what led to it may come
+    /// before it.
     Room(RoomState),
-    /// What brings the reader back to its place in the room, as `token=…` in the address, for some hours: after its connection broke,
-    /// at another server of the same service, or once this one runs again. A newer one comes in time.
+    /// What brings the reader back to its place in the room, as `token=…` in the address, for some
+    /// hours: after its connection broke, at another server of the same service, or once this one
+    /// runs again. A newer one comes in time.
     Resume(String),
     /// What was asked for is not done.
     Denied(Denial),
-    /// Whether the service is whole. While it is not, matches go on, and nobody can come or change anything.
+    /// Whether the service is whole. While it is not, matches go on, and nobody can come or change
+    /// anything.
     Service(ServiceState),
     /// The public rooms of a game; only to whoever asked for the list.
     Rooms(Vec<RoomListing>),
@@ -234,9 +244,10 @@ pub fn room_code(mut random: u64) -> String {
     (0..CODE_LENGTH).map(letter).collect()
 }
 
-/// Characters that nobody sees, or that only change how others are shown: by Unicode 16's `DerivedCoreProperties.txt` those that are
-/// `Default_Ignorable_Code_Point`, less the [`JOINERS`]; and the separators of lines and paragraphs, the marks of annotations and the
-/// empty Braille pattern, which are not among them.
+/// Characters that nobody sees, or that only change how others are shown: by Unicode 16's
+/// `DerivedCoreProperties.txt` those that are `Default_Ignorable_Code_Point`, less the [`JOINERS`];
+/// and the separators of lines and paragraphs, the marks of annotations and the empty Braille
+/// pattern, which are not among them.
 const UNSEEN: [RangeInclusive<char>; 18] = [
     '\u{ad}'..='\u{ad}',
     '\u{34f}'..='\u{34f}',
@@ -261,10 +272,12 @@ const UNSEEN: [RangeInclusive<char>; 18] = [
     '\u{e0000}'..='\u{e0fff}',
 ];
 
-/// Unseen as well, but Persian words and many pictures are written with them: joiners, and selectors of variants.
+/// Unseen as well, but Persian words and many pictures are written with them: joiners, and
+/// selectors of variants.
 const JOINERS: [RangeInclusive<char>; 2] = ['\u{200c}'..='\u{200d}', '\u{fe00}'..='\u{fe0f}'];
 
-/// `name` as others may be shown it: nothing but what can be shown, and no longer than [`MAX_NAME_CHARS`].
+/// `name` as others may be shown it: nothing but what can be shown, and no longer than
+/// [`MAX_NAME_CHARS`].
 #[must_use]
 pub fn shown_name(name: &str) -> String {
     let is_in = |ranges: &[RangeInclusive<char>], letter| {
@@ -279,7 +292,7 @@ pub fn shown_name(name: &str) -> String {
     shown.trim_end().to_owned()
 }
 
-/// Whether two names are the same to those who read them: capitals do not count.
+/// Whether two names look the same to a reader: capitals do not count.
 #[must_use]
 pub fn is_same_name(one: &str, other: &str) -> bool {
     one.chars().flat_map(char::to_lowercase).eq(other.chars().flat_map(char::to_lowercase))
@@ -314,7 +327,8 @@ mod tests {
             ("", ""),
             (" \t", ""),
             ("\u{1} Ann", "Ann"),
-            // An override, spaces without a width, isolates, a mark of the order of bytes, a filler, a tag.
+            // An override, spaces without a width, isolates, a mark of the order of bytes, a
+            // filler, a tag.
             ("Ann\u{202e}nnA", "AnnnnA"),
             ("\u{200b}A\u{2066}n\u{2069}n\u{feff}", "Ann"),
             ("\u{ad}\u{61c}\u{3164}\u{2028}\u{e0041}\u{2800}", ""),

@@ -25,8 +25,8 @@ use tracing_subscriber::EnvFilter;
 
 use self::args::Task;
 
-/// Threads that read files. A file is read in microseconds, and each thread has memory of its own: tokio would start 512 of them for as
-/// many downloads.
+/// Threads that read files. A file is read in microseconds, and each thread has memory of its own:
+/// tokio would start 512 of them for as many downloads.
 const MAX_FILE_THREADS: usize = 16;
 
 /// The exit status for a command line that makes no sense, as usual.
@@ -53,7 +53,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The variables of the environment. What is no text is shown as well as it can be, to be refused by whoever reads it.
+/// The variables of the environment. What is no text is shown as well as it can be, to be refused
+/// by whoever reads it.
 fn variables() -> impl Iterator<Item = (String, String)> {
     env::vars_os().map(|(name, value)| {
         (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
@@ -98,8 +99,8 @@ fn serve(config: ServerConfig, is_lan: bool) -> Result<(), StartError> {
         if let Some(certificate) = server.certificate() {
             renew_when_asked(certificate)?;
         }
-        // The first line on stdout, and with `--lan` the second, are for programs that start this one. If nobody reads them, the server
-        // runs all the same.
+        // The first line on stdout, and with `--lan` the second, are for programs that start this
+        // one. If nobody reads them, the server runs all the same.
         let _ = writeln!(stdout(), "listening on {}://{}", server.scheme(), server.local_addr());
         if is_lan {
             let _ = stdout().write_all(invitation(&server, has_page).as_bytes());
@@ -134,7 +135,8 @@ fn invitation(server: &Server, has_page: bool) -> String {
     text
 }
 
-/// Reads the certificate again on SIGHUP, from now on. Where there is no such thing a new one takes a restart.
+/// Reads the certificate again on SIGHUP, from now on. Where there is no such thing a new one takes
+/// a restart.
 fn renew_when_asked(certificate: Certificate) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -154,7 +156,8 @@ fn renew_when_asked(certificate: Certificate) -> io::Result<()> {
     Ok(())
 }
 
-/// Resolve on the first and on the second Ctrl-C, or SIGTERM where there is such a thing. Listens for both from now on.
+/// Resolve on the first and on the second Ctrl-C, or SIGTERM where there is such a thing. Listens
+/// for both from now on.
 fn asked_to_stop() -> io::Result<[oneshot::Receiver<()>; 2]> {
     let (first, asked) = oneshot::channel();
     let (second, asked_again) = oneshot::channel();

@@ -1,18 +1,22 @@
-//! The messages between a peer and the signaling server, and the reasons for which the server turns a peer away.
+//! The messages between a peer and the signaling server, and the reasons for which the server turns
+//! a peer away.
 //!
-//! The JSON is that of `matchbox_protocol` 0.15, so unmodified matchbox clients work. Always compiled, also for the
-//! browser and without the `server` feature: `netcode` needs these types and nothing else of this crate.
+//! The JSON is that of `matchbox_protocol` 0.15, so unmodified matchbox clients work. Always
+//! compiled, also for the browser and without the `server` feature: `netcode` needs these types and
+//! nothing else of this crate.
 
 use std::{error::Error, fmt};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Longest room name, in bytes: room for a code, a game's name and its version, and still short in a link.
+/// Longest room name, in bytes: room for a code, a game's name and its version, and still short in
+/// a link.
 pub const MAX_ROOM_NAME_BYTES: usize = 64;
 
-/// The name by which the server and the others know a peer. With a [`PeerKey`] it is the same on all connections of the peer, of which
-/// only the latest counts; without one each connection gets a new one.
+/// The name by which the server and the others know a peer. With a [`PeerKey`] it is the same on
+/// all connections of the peer, of which only the latest counts; without one each connection gets a
+/// new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PeerId(pub Uuid);
 
@@ -29,8 +33,9 @@ impl fmt::Display for PeerId {
     }
 }
 
-/// A secret by which a peer stays the same peer over several connections to the server, and after a restart of it: its id is a hash
-/// of the key, so nobody needs to remember anything, and who knows the id cannot pass for the peer.
+/// A secret by which a peer stays the same peer over several connections to the server, and after a
+/// restart of it: its id is a hash of the key, so nobody needs to remember anything, and who knows
+/// the id cannot pass for the peer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PeerKey(u128);
 
@@ -71,7 +76,8 @@ impl fmt::Debug for PeerKey {
     }
 }
 
-/// What a peer sends to the server. `S` is the signal (an SDP or an ICE candidate), which the server passes on unread.
+/// What a peer sends to the server. `S` is the signal (an SDP or an ICE candidate), which the
+/// server passes on unread.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PeerRequest<S> {
     /// Pass `data` to `receiver`, a peer in the same room.
@@ -88,9 +94,11 @@ pub enum PeerRequest<S> {
 /// What the server sends to a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PeerEvent<S> {
-    /// The id of the peer that reads it: the first message; at `/v1/` after the [`Welcome`](crate::ice_servers::Welcome).
+    /// The id of the peer that reads it: the first message; at `/v1/` after the
+    /// [`Welcome`](crate::ice_servers::Welcome).
     IdAssigned(PeerId),
-    /// A peer entered the room after the reader did; the reader is the one who shall offer it a connection.
+    /// A peer entered the room after the reader did; the reader is the one who shall offer it a
+    /// connection.
     NewPeer(PeerId),
     /// A peer's connection to the server ended. Its data channels may well be alive.
     PeerLeft(PeerId),
@@ -105,14 +113,16 @@ pub enum PeerEvent<S> {
 
 /// Why the server turned a peer away, or sent it off.
 ///
-/// Arrives as the code of a WebSocket close frame ([`close_code`](Self::close_code)) whose reason is the sentence
-/// that [`Display`](fmt::Display) gives.
+/// Arrives as the code of a WebSocket close frame ([`close_code`](Self::close_code)) whose reason
+/// is the sentence that [`Display`](fmt::Display) gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The room's name is empty, too long, or has a character that is not allowed: see [`is_room_name`].
+    /// The room's name is empty, too long, or has a character that is not allowed: see
+    /// [`is_room_name`].
     RoomName,
-    /// How many players are wanted, by `?next=` or `?players=`, is not said, is no number, is zero, or is more than a room may hold.
+    /// How many players are wanted, by `?next=` or `?players=`, is not said, is no number, is zero,
+    /// or is more than a room may hold.
     GroupSize,
     /// The room holds as many peers as it may.
     RoomFull,
@@ -146,7 +156,8 @@ pub enum Refusal {
     Replaced,
     /// The server cannot reach the store of its rooms.
     StoreDown,
-    /// The server takes only who has a ticket, and this one is none, is for another room, or has ended.
+    /// The server takes only who has a ticket, and this one is none, is for another room, or has
+    /// ended.
     Ticket,
     /// The server is being stopped; it may be back in a moment.
     ServerStopping,
@@ -177,7 +188,8 @@ impl Refusal {
         Self::ServerStopping,
     ];
 
-    /// The code in the close frame: 4000 and up are free for applications, 1001 is the standard's "going away".
+    /// The code in the close frame: 4000 and up are free for applications, 1001 is the standard's
+    /// "going away".
     pub const fn close_code(self) -> u16 {
         match self {
             Self::RoomName => 4000,
@@ -208,7 +220,8 @@ impl Refusal {
         Self::ALL.into_iter().find(|refusal| refusal.close_code() == code)
     }
 
-    /// The reason as a sentence for a player; at most 123 bytes, which is what fits into a close frame.
+    /// The reason as a sentence for a player; at most 123 bytes, which is what fits into a close
+    /// frame.
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::RoomName => "A room's name is 1 to 64 letters, digits or any of - _ . ~",
@@ -265,7 +278,8 @@ mod tests {
 
     #[test]
     fn a_refusal_names_no_parameter_that_its_address_does_not_have() {
-        // The same one is given for `next=` in a room's address and for `players=` in that of a quick match.
+        // The same one is given for `next=` in a room's address and for `players=` in that of a
+        // quick match.
         let sentence = Refusal::GroupSize.sentence();
         assert!(sentence.contains("players") && !sentence.contains('='), "{sentence}");
     }

@@ -1,4 +1,5 @@
-//! Every setting of the program, by one name: as a flag, as a variable of the environment, and in a file.
+//! Every setting of the program, by one name: as a flag, as a variable of the environment, and in a
+//! file.
 
 use std::{
     fmt::Display,
@@ -9,8 +10,8 @@ use std::{
 
 use signaling::server::{Secret, ServerConfig, TurnSecret, WeakSecret, without_password};
 
-/// Begins the names of the variables. Two underscores, because Kubernetes makes variables such as `SIGNALING_PORT` by itself for
-/// a service of that name.
+/// Begins the names of the variables. Two underscores, because Kubernetes makes variables such as
+/// `SIGNALING_PORT` by itself for a service of that name.
 pub(crate) const VARIABLE_PREFIX: &str = "SIGNALING__";
 
 /// What is shown in place of a secret.

@@ -1,4 +1,5 @@
-//! What a peer asks for by the address of its WebSocket: which room, as whom, and on which terms if the room is a new one.
+//! What a peer asks for by the address of its WebSocket: which room, as whom, and on which terms if
+//! the room is a new one.
 
 use std::num::NonZeroU16;
 
@@ -64,7 +65,8 @@ pub(crate) enum WishedRoom {
 impl Address {
     /// Reads path and query of a request.
     ///
-    /// Returns the refusal together with whether it is for one of our clients, which reads it from a close frame.
+    /// Returns the refusal together with whether it is for one of our clients, which reads it from
+    /// a close frame.
     pub(crate) fn parse(path: &str, query: Option<&str>) -> Result<Self, (Refusal, bool)> {
         let query = Query(query.unwrap_or_default());
         match path.strip_prefix(V1) {
@@ -99,7 +101,8 @@ pub(super) fn named_room(path: &str) -> Option<&str> {
     }
 }
 
-/// The name by which one asks for a room of that group; none where the server chooses among strangers.
+/// The name by which one asks for a room of that group; none where the server chooses among
+/// strangers.
 pub(super) fn name_of_group(group: &str) -> Option<&str> {
     group.strip_prefix(NAMED_GROUP)?.split('/').next()
 }
@@ -155,7 +158,8 @@ fn named(name: &str, query: Query<'_>) -> Result<WishedRoom, Refusal> {
     })
 }
 
-/// Strangers who want the same game, with the same number of players; and from the same region, and of the same skill, if that is said.
+/// Strangers who want the same game, with the same number of players; and from the same region, and
+/// of the same skill, if that is said.
 fn quick(query: Query<'_>) -> Result<WishedRoom, Refusal> {
     let [game, version, region, skill] =
         ["game", "version", "region", "skill"].map(|name| query.tag(name));

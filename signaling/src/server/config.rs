@@ -1,4 +1,5 @@
-//! What the server may be told: where to listen, what to serve, and how much of everything it allows.
+//! What the server may be told: where to listen, what to serve, and how much of everything it
+//! allows.
 
 use std::{
     fmt, io,
@@ -22,27 +23,31 @@ use super::{
     turn::{self, TurnSecret},
 };
 
-/// Settings of a [`Server`](super::Server). Every limit is on something that a stranger could use up.
+/// Settings of a [`Server`](super::Server). Every limit is on something that a stranger could use
+/// up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerConfig {
-    /// Where to listen. Port 0 lets the system choose one. Default: port 3536, which is matchbox's, on all IPv4
-    /// addresses.
+    /// Where to listen. Port 0 lets the system choose one. Default: port 3536, which is matchbox's,
+    /// on all IPv4 addresses.
     pub address: SocketAddr,
     /// The folder with the web build of the game, if it shall be served.
     pub web_root: Option<PathBuf>,
-    /// The `Content-Security-Policy` of all answers, so of the page, too; empty for none. Default: what the page of `cargo xtask web`
-    /// needs. A page with scripts inside of it, or with anything from other hosts, needs one of its own.
+    /// The `Content-Security-Policy` of all answers, so of the page, too; empty for none. Default:
+    /// what the page of `cargo xtask web` needs. A page with scripts inside of it, or with anything
+    /// from other hosts, needs one of its own.
     pub content_security_policy: String,
-    /// The certificate, if the server shall speak TLS: a PEM file with the whole chain, the server's own first. Default: none, plain
-    /// HTTP. Not without `tls_key`.
+    /// The certificate, if the server shall speak TLS: a PEM file with the whole chain, the
+    /// server's own first. Default: none, plain HTTP. Not without `tls_key`.
     pub tls_cert: Option<PathBuf>,
     /// The certificate's private key, a PEM file without a password.
     pub tls_key: Option<PathBuf>,
-    /// Longest message from a peer, in bytes; a longer one ends its connection. Default: 64 KiB. A session
-    /// description is 2 to 6 kB and an ICE candidate far less, so this is ten times what is needed.
+    /// Longest message from a peer, in bytes; a longer one ends its connection. Default: 64 KiB. A
+    /// session description is 2 to 6 kB and an ICE candidate far less, so this is ten times what is
+    /// needed.
     pub max_message_bytes: usize,
-    /// Longest head of an HTTP request, address and headers together, in bytes; a longer one is answered with 431 (or 414). Default:
-    /// 16 KiB, ten times that of a browser, cookies and all, with a ticket and a token in the address.
+    /// Longest head of an HTTP request, address and headers together, in bytes; a longer one is
+    /// answered with 431 (or 414). Default: 16 KiB, ten times that of a browser, cookies and all,
+    /// with a ticket and a token in the address.
     pub max_header_bytes: usize,
     /// Most bytes that wait for a peer that does not read. Signals from other peers get three
     /// quarters of it and are dropped beyond that, those of the sender with the most waiting first;
@@ -50,79 +55,97 @@ pub struct ServerConfig {
     /// disconnected. Default: 512 KiB, because a newcomer in a room of 64 gets 63 session
     /// descriptions at once.
     pub max_queued_bytes: usize,
-    /// Most peers in one room, those who play and those who look on together, and the largest `?next=`. A new room that is to have more
-    /// gets so many. Default: 64. Everybody connects to everybody, and a mesh of 64 is already 2016 connections.
+    /// Most peers in one room, those who play and those who look on together, and the largest
+    /// `?next=`. A new room that is to have more gets so many. Default: 64. Everybody connects to
+    /// everybody, and a mesh of 64 is already 2016 connections.
     pub max_peers_per_room: u16,
     /// Most rooms. Default: 5000, which is `max_peers` in pairs.
     pub max_rooms: usize,
-    /// Most peers in all rooms. Default: 10,000. One was measured at 3.2 kB, also after its session descriptions
-    /// went through: 32 MB for all.
+    /// Most peers in all rooms. Default: 10,000. One was measured at 3.2 kB, also after its session
+    /// descriptions went through: 32 MB for all.
     pub max_peers: usize,
-    /// Most network connections, peers and downloads together; further ones wait until one ends. Default: 11,000,
-    /// so that a full server still has a thousand to say so and to serve the page.
+    /// Most network connections, peers and downloads together; further ones wait until one ends.
+    /// Default: 11,000, so that a full server still has a thousand to say so and to serve the page.
     pub max_connections: usize,
-    /// How fast one peer may send, counted in messages, of which one of over a KiB is several: so many KiB, begun ones included. Who
-    /// sends faster is read more slowly; nothing is lost. Default: 2,000 at once and 50 a second. Who comes into a room of 64 answers 63
-    /// descriptions with its own and some 8 candidates each, which is about a thousand, and then has nothing more to say.
+    /// How fast one peer may send, counted in messages, of which one of over a KiB is several: so
+    /// many KiB, begun ones included. Who sends faster is read more slowly; nothing is lost.
+    /// Default: 2,000 at once and 50 a second. Who comes into a room of 64 answers 63 descriptions
+    /// with its own and some 8 candidates each, which is about a thousand, and then has nothing
+    /// more to say.
     pub message_rate: Rate,
-    /// How often one peer may ask for something in its room: for each time everybody in it is sent the whole room. Who asks more often is
-    /// read more slowly; nothing is lost. Default: 20 at once and 5 a second, faster than anybody changes their mind by clicking;
-    /// `netcode` asks once for each of its wishes, and again every 2 s. One member of a full room of 64 makes the server write no more than
-    /// 4 MB a second that way, 12 kB to each of the others for each time.
+    /// How often one peer may ask for something in its room: for each time everybody in it is sent
+    /// the whole room. Who asks more often is read more slowly; nothing is lost. Default: 20 at
+    /// once and 5 a second, faster than anybody changes their mind by clicking; `netcode` asks once
+    /// for each of its wishes, and again every 2 s. One member of a full room of 64 makes the
+    /// server write no more than 4 MB a second that way, 12 kB to each of the others for each time.
     pub room_request_rate: Rate,
-    /// Most connections from one network address that is no trusted proxy, peers and downloads together; a further one is closed
-    /// at once. Default: 400, all peers below and as many downloads.
+    /// Most connections from one network address that is no trusted proxy, peers and downloads
+    /// together; a further one is closed at once. Default: 400, all peers below and as many
+    /// downloads.
     pub max_connections_per_address: u32,
-    /// Most downloads at once to one network address; a further one is refused. Default: 200, as all peers below may come at the same
-    /// time, and each needs the game itself once. One that is not read holds about 50 kB.
+    /// Most downloads at once to one network address; a further one is refused. Default: 200, as
+    /// all peers below may come at the same time, and each needs the game itself once. One that is
+    /// not read holds about 50 kB.
     pub max_downloads_per_address: u32,
-    /// Most peers from one network address: an IPv4 address, or the first half of an IPv6 address. Default: 200, a
-    /// school or a LAN party behind one address.
+    /// Most peers from one network address: an IPv4 address, or the first half of an IPv6 address.
+    /// Default: 200, a school or a LAN party behind one address.
     pub max_peers_per_address: u32,
-    /// How often peers may come from one network address, or ask for the list of rooms. Default: 200 at once, all of the above after a restart of the
-    /// server, and 5 a second.
+    /// How often peers may come from one network address, or ask for the list of rooms. Default:
+    /// 200 at once, all of the above after a restart of the server, and 5 a second.
     pub join_rate: Rate,
-    /// The proxies whose `X-Forwarded-For` tells the address of a peer. Default: none, so that nobody can choose the address that
-    /// counts.
+    /// The proxies whose `X-Forwarded-For` tells the address of a peer. Default: none, so that
+    /// nobody can choose the address that counts.
     pub trusted_proxies: Vec<IpNet>,
-    /// The pages that may use the server, as their browser says it in `Origin`: `https://game.example`. Default: all. Programs
-    /// that are no browser send none, and are always let in.
+    /// The pages that may use the server, as their browser says it in `Origin`:
+    /// `https://game.example`. Default: all. Programs that are no browser send none, and are always
+    /// let in.
     pub allowed_origins: Vec<String>,
-    /// STUN servers that peers at `/v1/` are told of, as in `stun:stun.example.org:3478`. Default: none, so that nobody else's
-    /// server is used unasked; peers behind different routers do not find each other then.
+    /// STUN servers that peers at `/v1/` are told of, as in `stun:stun.example.org:3478`. Default:
+    /// none, so that nobody else's server is used unasked; peers behind different routers do not
+    /// find each other then.
     pub stun_servers: Vec<String>,
-    /// TURN servers that they are told of, as in `turn:turn.example.org:3478`, `…?transport=tcp` or `turns:…`: relays for peers that
-    /// no other way leads to. Default: none.
+    /// TURN servers that they are told of, as in `turn:turn.example.org:3478`, `…?transport=tcp` or
+    /// `turns:…`: relays for peers that no other way leads to. Default: none.
     pub turn_servers: Vec<String>,
-    /// What the TURN servers know as `static-auth-secret`. Default: none; without it there can be no TURN servers.
+    /// What the TURN servers know as `static-auth-secret`. Default: none; without it there can be
+    /// no TURN servers.
     pub turn_secret: Option<TurnSecret>,
-    /// How long the password of a peer for the TURN servers is good for new connections. Default: a day, longer than anybody stays
-    /// in a room: `netcode` can take a new one only while it is connected to nobody. What is connected stays so beyond it.
+    /// How long the password of a peer for the TURN servers is good for new connections. Default: a
+    /// day, longer than anybody stays in a room: `netcode` can take a new one only while it is
+    /// connected to nobody. What is connected stays so beyond it.
     pub turn_credential_time: Duration,
-    /// What signs the tickets without which nobody enters a room. Default: none, everybody may enter any room.
+    /// What signs the tickets without which nobody enters a room. Default: none, everybody may
+    /// enter any room.
     pub ticket_secret: Option<TicketSecret>,
-    /// How long a peer may be silent. After half of it the server asks (a ping), after all of it the peer is sent
-    /// off. Default: 60 s; matchbox clients send something every 10 s, so six such messages are lost by then.
+    /// How long a peer may be silent. After half of it the server asks (a ping), after all of it
+    /// the peer is sent off. Default: 60 s; matchbox clients send something every 10 s, so six such
+    /// messages are lost by then.
     pub idle_timeout: Duration,
-    /// How long the place of a peer is kept whose connection broke. Until it is over the others are not told that it left. Default:
-    /// 15 s, in which a phone changes from Wi-Fi to its own network, and comes back after the third attempt.
+    /// How long the place of a peer is kept whose connection broke. Until it is over the others are
+    /// not told that it left. Default: 15 s, in which a phone changes from Wi-Fi to its own
+    /// network, and comes back after the third attempt.
     pub grace_time: Duration,
-    /// What the tokens are signed with by which peers come back to their rooms. Processes of one service, and a server before and after
-    /// a restart, need the same one; a long random text. Default: a random one, so that tokens hold as long as the process runs.
+    /// What the tokens are signed with by which peers come back to their rooms. Processes of one
+    /// service, and a server before and after a restart, need the same one; a long random text.
+    /// Default: a random one, so that tokens hold as long as the process runs.
     pub resume_secret: Option<Secret>,
-    /// How long such a token holds; peers get a new one after half of it. Default: 12 h, the longest evening.
+    /// How long such a token holds; peers get a new one after half of it. Default: 12 h, the
+    /// longest evening.
     pub resume_time: Duration,
-    /// The Redis, `redis://host:6379`, that makes all processes with the same one into one service. Default: none, rooms are in memory.
-    /// There may be a password in it. There is no TLS to it.
+    /// The Redis, `redis://host:6379`, that makes all processes with the same one into one service.
+    /// Default: none, rooms are in memory. There may be a password in it. There is no TLS to it.
     pub redis: Option<Secret>,
-    /// How long a server that is told to stop goes on for those who are in it, while it lets nobody else in. Default: zero, it
-    /// stops at once. It ends sooner once nobody is left, but not before 5 s of it are over, in which load balancers ask `/ready`.
+    /// How long a server that is told to stop goes on for those who are in it, while it lets nobody
+    /// else in. Default: zero, it stops at once. It ends sooner once nobody is left, but not before
+    /// 5 s of it are over, in which load balancers ask `/ready`.
     pub drain_time: Duration,
-    /// How long a TLS handshake and an HTTP request may take to arrive, and how long a connection may wait for its next one.
-    /// Default: 10 s, plenty for the few hundred bytes of a request on the worst of links.
+    /// How long a TLS handshake and an HTTP request may take to arrive, and how long a connection
+    /// may wait for its next one. Default: 10 s, plenty for the few hundred bytes of a request on
+    /// the worst of links.
     pub request_timeout: Duration,
-    /// How long a client may take nothing of an HTTP answer. A slow one gains time with all that it takes: from 4 KiB a second on it
-    /// is never cut off. Default: 30 s, in which a phone is back from a tunnel.
+    /// How long a client may take nothing of an HTTP answer. A slow one gains time with all that it
+    /// takes: from 4 KiB a second on it is never cut off. Default: 30 s, in which a phone is back
+    /// from a tunnel.
     pub write_timeout: Duration,
 }
 
@@ -320,7 +343,8 @@ fn is_sensible(timeout: &Duration) -> bool {
 /// Longer than anybody waits, and no danger to sums of times.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// More than one process can hold on any system; keeps the number inside what a semaphore takes everywhere.
+/// More than one process can hold on any system; keeps the number inside what a semaphore takes
+/// everywhere.
 const MAX_CONNECTIONS: usize = 1_000_000;
 
 /// Why a server does not start.

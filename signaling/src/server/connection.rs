@@ -1,7 +1,7 @@
 //! One peer's WebSocket, from its first message to the close frame.
 //!
-//! Reads requests, writes what the hub queued, and ends the connection when the peer is silent, sends too much or
-//! reads too little. Nothing that a peer sends can end anything but its own connection.
+//! Reads requests, writes what the hub queued, and ends the connection when the peer is silent,
+//! sends too much or reads too little. What a peer sends can end no connection but its own.
 
 use std::{
     mem,
@@ -44,8 +44,8 @@ use crate::{
     protocol::{PeerEvent, PeerId, PeerKey, PeerRequest, Refusal},
 };
 
-/// How long a connection that we end stays open, so that the peer can read why: a few round trips of the worst links.
-/// Less than the time that a server which is being stopped gives its connections.
+/// How long a connection that we end stays open, so that the peer can read why: a few round trips
+/// of the worst links. Less than the time that a stopping server gives its connections.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// The WebSocket of a client.
@@ -74,8 +74,8 @@ pub(crate) struct Guest {
     sent_off: oneshot::Receiver<Refusal>,
 }
 
-/// Does what the address of a new WebSocket asks for, or says why not. Whoever has proof that it was in a room comes back to that one.
-/// Returns who is in a room now; with anybody else it is over.
+/// Does what the address of a new WebSocket asks for, or says why not. A peer with proof that it
+/// was in a room comes back to that one. Returns a peer that is in a room now; all else is over.
 pub(crate) async fn receive_guest(
     mut socket: ClientSocket,
     address: Result<(Address, Option<Resume>), Refusal>,
@@ -122,7 +122,8 @@ fn stranger(shared: &Shared) -> Visitor {
     }
 }
 
-/// One of ours. It is who its key says, so that it stays the same over several connections; without one it is a new one.
+/// One of ours. It has the id that follows from its key, so that it stays the same peer over
+/// several connections; without a key it is a new one.
 fn visitor(key: Option<PeerKey>, resume: Option<Resume>, shared: &Shared) -> Visitor {
     let stranger = stranger(shared);
     let peer = key.map_or(stranger.peer, PeerKey::peer);
@@ -160,7 +161,8 @@ impl Guest {
         queue.close();
         info!(room = visit.room().0, peer = %visit.peer, reason = end.name(), "left");
         if end != End::Refused(Refusal::ServerStopping) || shared.hub.is_shared() {
-            // Where nobody else has the rooms, a stopping server tells nobody that the others leave: they have not left each other.
+            // Where nobody else has the rooms, a stopping server tells no peer that the other peers
+            // leave: they have not left each other.
             shared.hub.leave(visit, end.parting(), steady_millis()).await;
         }
         part(socket, &end, shared).await;
@@ -245,7 +247,8 @@ async fn exchange(
     shared: &Shared,
 ) -> End {
     let idle_timeout = shared.config.idle_timeout;
-    // A token is made new once half of its time is over, and when the room has another owner, as soon as the peer says something.
+    // A token is made new once half of its time is over, and when the room has another owner, as
+    // soon as the peer says something.
     let token_for = shared.config.resume_time / 2;
     let mut token_until = Instant::now() + token_for;
     let mut silence = Silence::new(idle_timeout, Instant::now());
@@ -449,8 +452,8 @@ pub(super) fn read(message: &str, visit: &Visit) -> serde_json::Result<Said> {
     })
 }
 
-/// Says why, and waits a moment for the peer to hear it: to close at once, with unread data, would destroy the close
-/// frame on its way.
+/// Says why, and waits a moment for the peer to hear it: to close at once, with unread data, would
+/// destroy the close frame on its way.
 async fn close(socket: &mut ClientSocket, refusal: Refusal) {
     let mut frame = refusal.close_code().to_be_bytes().to_vec();
     frame.extend_from_slice(refusal.sentence().as_bytes());
@@ -459,7 +462,8 @@ async fn close(socket: &mut ClientSocket, refusal: Refusal) {
             return;
         }
         if refusal == Refusal::MessageTooLong {
-            // The message lies unread in the way of everything behind it, so the peer's answer cannot be awaited.
+            // The message lies unread in the way of everything behind it, so the peer's answer
+            // cannot be awaited.
             sleep(CLOSE_GRACE).await;
         }
         while !matches!(socket.receive().await, Ok(Incoming::Close(_)) | Err(_)) {}

@@ -1,5 +1,5 @@
-//! Numbers for the operator: how many rooms and peers there are, and one count per reason for which something was
-//! turned away or dropped. `/health` and `/metrics` show them.
+//! Numbers for the operator: how many rooms and peers there are, and one count per reason for which
+//! something was turned away or dropped. `/health` and `/metrics` show them.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -49,7 +49,8 @@ pub(crate) enum Counter {
     Stalled,
     /// The system gave no socket for a connection, most often because too many files are open.
     AcceptFailed,
-    /// A client did not get through the TLS handshake: it speaks no TLS, does not trust the certificate, or is too slow.
+    /// A client did not get through the TLS handshake: it speaks no TLS, does not trust the
+    /// certificate, or is too slow.
     TlsFailed,
 }
 

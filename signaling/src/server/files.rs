@@ -1,6 +1,7 @@
 //! Serves the web build of the game: right types, as small as it was packed, never stale.
 //!
-//! Nothing is compressed here: that takes megabytes for each download, and the packer does it once and better.
+//! Nothing is compressed here: that takes megabytes for each download, and the packer does it once
+//! and better.
 
 use std::{
     io,
@@ -32,13 +33,16 @@ use super::{
     sources::{Source, SourcePlace},
 };
 
-/// What is read of a file at a time. A download whose client reads nothing keeps one of these, and 16 KiB more of them in the queue of the
-/// HTTP library; less would cost more processor time than sending does.
+/// What is read of a file at a time. A download whose client reads nothing keeps one of these, and
+/// 16 KiB more of them in the queue of the HTTP library; less would cost more processor time than
+/// sending does.
 const CHUNK_BYTES: usize = 4 * 1024;
-/// When a client may try again that was refused because of other downloads, in seconds: most are over by then.
+/// When a client may try again that was refused because of other downloads, in seconds: most are
+/// over by then.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("10");
 
-/// The files under the web root. Where `NAME.br` or `NAME.gz` lies beside a file, it is sent to browsers that can read it.
+/// The files under the web root. Where `NAME.br` or `NAME.gz` lies beside a file, it is sent to
+/// browsers that can read it.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let Some(web_root) = &shared.config.web_root else {
         return Router::new().fallback(no_files);
@@ -84,7 +88,8 @@ async fn serve(mut files: ServeDir, mut request: Request, shared: &Shared) -> Re
     }
 }
 
-/// Takes a place among the downloads of the client's address; none where nobody knows the client. An error means that all are taken.
+/// Takes a place among the downloads of the client's address; none where nobody knows the client.
+/// An error means that all are taken.
 fn take_place(request: &Request, shared: &Shared) -> Result<Option<SourcePlace>, ()> {
     let Some(client) = request.extensions().get::<Client>() else { return Ok(None) };
     let is_proxy = |address| shared.config.is_trusted_proxy(address);
@@ -104,8 +109,9 @@ fn is_about_the_path(error: &io::Error) -> bool {
     )
 }
 
-/// Has browsers keep files, but ask each time whether they are current, which costs one short round trip: the files
-/// of a build keep their names, and a page must never run with another build's script or module.
+/// Has browsers keep files, but ask each time whether they are current, which costs one short round
+/// trip: the files of a build keep their names, and a page must never run with another build's
+/// script or module.
 fn revalidate(headers: &mut HeaderMap) {
     if headers.contains_key(LAST_MODIFIED) || headers.contains_key(ETAG) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));

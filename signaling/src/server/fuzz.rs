@@ -1,5 +1,5 @@
-//! What the fuzz target of the server calls, and the test that feeds it with what real clients sent: addresses and messages of one client
-//! after the other, while a pair of others is in a room.
+//! What the fuzz target of the server calls, and the test that feeds it with what real clients
+//! sent: addresses and messages of one client after the other, while a pair of others is in a room.
 //!
 //! No socket, no task: the same functions as theirs, called in their order.
 
@@ -83,13 +83,15 @@ struct Scene {
     token: Option<String>,
 }
 
-/// Lines of clients: one that begins with `/` is the address at which another client comes, `-` lets the newest one go and `!` breaks its
-/// connection, `.` is time that goes by, and all else is a message of the newest. `TOKEN` stands for the token that was given out last,
-/// and `PEER` for the one who came before the newest.
+/// Lines of clients: one that begins with `/` is the address at which another client comes, `-`
+/// lets the newest one go and `!` breaks its connection, `.` is time that goes by, and all else is
+/// a message of the newest. `TOKEN` stands for the token that was given out last, and `PEER` for
+/// the one who came before the newest.
 ///
 /// # Panics
 ///
-/// If a limit is not kept, somebody is in two rooms, hears what is none of its business, or a room outlives its peers.
+/// If a limit is not kept, somebody is in two rooms, hears what is none of its business, or a room
+/// outlives its peers.
 pub fn client_requests(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let mut scene = Scene::new();
@@ -253,7 +255,7 @@ impl Scene {
             assert!(!FRIENDS.contains(&client.visit.peer), "nobody sends off who reads");
             at_once(self.hub.leave(&mut client.visit, parting, self.now));
         }
-        // Whoever came has stayed for long enough.
+        // All newcomers have stayed for long enough.
         self.local.tell_late(Instant::now() + LATER);
         self.listen(None);
         assert_eq!(self.local.count(), self.clients.len(), "who is here is connected");
@@ -396,7 +398,8 @@ mod tests {
         assert!(!is_here(&scene));
     }
 
-    /// Everything that can be done, by few enough peers in few enough rooms to get in each other's way.
+    /// Everything that can be done, by few enough peers in few enough rooms to get in each other's
+    /// way.
     fn lines() -> Vec<String> {
         let key = PeerKey::new(7).to_query();
         let plain = [
@@ -443,7 +446,8 @@ mod tests {
     proptest! {
         #![proptest_config(same_cases())]
 
-        /// Nobody is in two rooms, nobody hears of a room that it is not in, no room without peers outlives its time, and ids are unique.
+        /// Nobody is in two rooms, nobody hears of a room that it is not in, no room without peers
+        /// outlives its time, and ids are unique.
         #[test]
         fn any_order_of_coming_talking_and_going_is_sound(lines in vec(select(lines()), 0..120)) {
             client_requests(lines.join("\n").as_bytes());

@@ -13,9 +13,10 @@ use axum::{
 
 use super::ServerConfig;
 
-/// What a page from this server may do, unless the operator says otherwise: run its own scripts and WebAssembly, but no script that is
-/// written into it; start workers that it makes itself, as `netcode` does for hidden pages; and open a WebSocket to any server. Pages
-/// from elsewhere cannot show it in a frame. WebRTC needs no permission.
+/// What a page from this server may do, unless the operator says otherwise: run its own scripts and
+/// WebAssembly, but no script that is written into it; start workers that it makes itself, as
+/// `netcode` does for hidden pages; and open a WebSocket to any server. Pages from elsewhere cannot
+/// show it in a frame. WebRTC needs no permission.
 pub(super) const PAGE_POLICY: &str = "default-src 'self'; \
     script-src 'self' 'wasm-unsafe-eval'; \
     worker-src 'self' blob:; \

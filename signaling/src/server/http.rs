@@ -1,4 +1,5 @@
-//! What an HTTP request is for: a WebSocket joins a room, everything else gets something for the operator, or a file.
+//! What an HTTP request is for: a WebSocket joins a room, everything else gets something for the
+//! operator, or a file.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -32,11 +33,13 @@ use super::{
 };
 use crate::{lobby::is_tag, protocol::Refusal};
 
-/// Who connected. Lives in the request's extensions, because a WebSocket outlives the HTTP connection that it came through.
+/// Who connected. Lives in the request's extensions, because a WebSocket outlives the HTTP
+/// connection that it came through.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     pub(crate) address: IpAddr,
-    /// The place among `max_connections` that the connection holds, and the one among those of its address, unless that is a proxy's.
+    /// The place among `max_connections` that the connection holds, and the one among those of its
+    /// address, unless that is a proxy's.
     pub(crate) _places: Arc<(OwnedSemaphorePermit, Option<SourcePlace>)>,
 }
 
@@ -82,8 +85,8 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     (headers, metrics::encode(&shared.health)).into_response()
 }
 
-/// The public rooms of a game, as a program or a page without a WebSocket asks for them: `/v1/rooms?game=NAME`. Each request counts as
-/// a peer that comes, for as long as it takes.
+/// The public rooms of a game, as a program or a page without a WebSocket asks for them:
+/// `/v1/rooms?game=NAME`. Each request counts as a peer that comes, for as long as it takes.
 async fn list(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (request, _) = request.into_parts();
     let mut response = match listed(&request, &shared).await {
@@ -128,8 +131,8 @@ fn asks_for_websocket(headers: &HeaderMap) -> bool {
 
 /// Upgrades the connection and lets the peer into the room that the address names.
 ///
-/// Stock clients are refused by an HTTP status. Clients of `/v1/` are refused by a close frame, since a browser shows
-/// a page nothing of a refused upgrade.
+/// Stock clients are refused by an HTTP status. Clients of `/v1/` are refused by a close frame,
+/// since a browser shows a page nothing of a refused upgrade.
 async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Response> {
     let (mut parts, _) = request.into_parts();
     let accept = accept(&parts)
@@ -158,7 +161,8 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
     if let Ok((Address::Stock(wish), _)) = &admitted
         && let Err(refusal) = shared.hub.check(wish).await
     {
-        // In the instant until another one joins the last place may go to it; then that one, too, gets a close frame.
+        // In the instant until another one joins the last place may go to it; then that one, too,
+        // gets a close frame.
         admitted = Err(refusal);
     }
     if let (Err(refusal), false) = (&admitted, is_v1) {
@@ -169,7 +173,8 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
     tokio::spawn(async move {
         let Some((mut guest, place)) = entering.await else { return };
         guest.stay(&shared).await;
-        // Places are free once the socket is closed, so that there are never more sockets than places.
+        // Places are free once the socket is closed, so that there are never more sockets than
+        // places.
         drop(guest);
         drop((place, client));
     });
@@ -181,8 +186,8 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
 }
 
-/// Goes on with a request that has become a WebSocket: brings whoever it is to where it may go. Returns who is in a room now, and the place
-/// among those of its address.
+/// Goes on with a request that has become a WebSocket: brings whoever it is to where it may go.
+/// Returns who is in a room now, and the place among those of its address.
 async fn enter(
     upgrade: OnUpgrade,
     admitted: Result<(Address, Option<SourcePlace>), Refusal>,
@@ -203,7 +208,8 @@ async fn enter(
     Some((guest, place))
 }
 
-/// The proof that whoever comes by this address was in a room before, which then is the one that it enters.
+/// The proof that whoever comes by this address was in a room before, which then is the one that it
+/// enters.
 fn resume(address: &Address, shared: &Shared) -> Option<Resume> {
     let Address::V1 { key: Some(key), token: Some(token), .. } = address else { return None };
     shared.hub.read_token(token, key.peer(), unix_millis())

@@ -1,8 +1,10 @@
-//! Newcomers of whom the others in their rooms were not told yet. Pure.
+//! Newcomers that the other peers of their rooms have not heard of yet. Pure.
 //!
-//! Whoever is told of a newcomer opens a connection to it, which costs far more than it costs a stranger to come. So a newcomer has to
-//! stay for a moment first, one that leaves before that was never there, and the others in a room are told at a bounded rate. This
-//! holds for peers at `/v1/`: matchbox's own clients are told at once, as matchbox's server does it.
+//! A peer that hears of a newcomer opens a connection to it, which costs far more than it costs a
+//! stranger to come. So a newcomer has to stay for a moment before it is announced, one that leaves
+//! before that never is, and the newcomers of a room are announced at a bounded rate. This holds
+//! for peers at `/v1/`: matchbox's own clients hear of newcomers at once, as from matchbox's
+//! server.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -17,9 +19,10 @@ use super::{
 };
 use crate::protocol::PeerId;
 
-/// How long a newcomer has to stay: as long as people take to notice that anything happened.
+/// How long a newcomer has to stay: the time that people take to notice that anything happened.
 const STAYS_FOR: Duration = Duration::from_millis(200);
-/// Of how many newcomers the others in a room are told: at once, as many as a peer of ours keeps track of.
+/// How many newcomers of a room are announced: at once, the number of peers that one of ours keeps
+/// track of.
 const RATE: Rate = Rate { per_second: 4, at_once: 32 };
 
 /// All that wait, by room.
@@ -35,11 +38,11 @@ struct Pending {
     told: Bucket,
 }
 
-/// Somebody of whom others are to be told.
+/// A newcomer that is to be announced.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Introduction {
     pub(super) newcomer: PeerId,
-    /// Who was there before.
+    /// The peers that were there before.
     pub(super) to: Vec<PeerId>,
     since: Instant,
 }
@@ -50,8 +53,8 @@ impl Introductions {
         self.rooms.is_empty()
     }
 
-    /// Notes that `to` are to be told of a newcomer. They are those of `all` that hear of it here,
-    /// and late: others hear of it at once, or from another process.
+    /// Notes a newcomer that is to be announced to `to`: those of `all` that hear of it here, and
+    /// late. The rest hear of it at once, or from another process.
     pub(super) fn add(
         &mut self,
         room: &RoomId,
@@ -85,7 +88,7 @@ impl Introductions {
         }
     }
 
-    /// Of whom the others are to be told now.
+    /// The newcomers that are to be announced now.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<(RoomId, Introduction)> {
         let mut due = Vec::new();
         self.rooms.retain(|room, Pending { newcomers, told }| {
@@ -115,7 +118,7 @@ mod tests {
         PeerId::from_u128(u128::from(number))
     }
 
-    /// Of whom somebody is told at that time, and who.
+    /// The newcomers that are announced at that time, each with the peers that hear of it.
     fn told(introductions: &mut Introductions, now: Instant) -> Vec<(PeerId, Vec<PeerId>)> {
         let due = introductions.take_due(now).into_iter();
         due.map(|(_, Introduction { newcomer, to, .. })| (newcomer, to)).collect()

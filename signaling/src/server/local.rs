@@ -1,4 +1,5 @@
-//! The peers that are connected to this process: in which room each of them is, and the queue of what it is sent.
+//! The peers that are connected to this process: in which room each of them is, and the queue of
+//! what it is sent.
 
 use std::{
     collections::HashMap,
@@ -24,7 +25,8 @@ use crate::{
 /// Peers by id, as they are locked.
 type Peers = HashMap<PeerId, Entry>;
 
-/// The peers that are connected here. Locked only for as long as it takes to fill queues, never across a wait.
+/// The peers that are connected here. Locked only for as long as it takes to fill queues, never
+/// across a wait.
 #[derive(Debug, Default)]
 pub(crate) struct Local {
     peers: Mutex<Peers>,
@@ -87,7 +89,8 @@ impl Local {
         self.lock().len()
     }
 
-    /// Puts a peer into a room, unless there are `most` here. An earlier connection of it is ended; its room is returned.
+    /// Puts a peer into a room, unless there are `most` here. An earlier connection of it is ended;
+    /// its room is returned.
     pub(crate) fn enter(
         &self,
         (peer, connection): (PeerId, u64),
@@ -115,7 +118,8 @@ impl Local {
         is_present.then(|| peers.remove(&peer)).flatten().map(|entry| entry.outbox)
     }
 
-    /// Ends the connection of a peer that came again by another process; from now on it is not here.
+    /// Ends the connection of a peer that came again by another process; from now on it is not
+    /// here.
     pub(crate) fn replace(&self, peer: PeerId, room: &RoomId) {
         if let Some(entry) = self.lock().get_mut(&peer).filter(|entry| entry.is_in(room)) {
             entry.is_replaced = true;
@@ -139,7 +143,7 @@ impl Local {
         self.lock().get(&peer).is_some_and(|entry| entry.is_in(room))
     }
 
-    /// Who is connected here, in that room.
+    /// The peers that are connected here, in that room.
     pub(crate) fn of_room(&self, room: &RoomId) -> Vec<PeerId> {
         let peers = self.lock();
         peers.iter().filter(|(_, entry)| entry.is_in(room)).map(|(&peer, _)| peer).collect()

@@ -1,7 +1,8 @@
 //! The server: accepts connections, and stops cleanly when told to.
 //!
-//! Data flows `mod` → `http` (what is asked for, by which `address`) → `connection` (one peer, over its `socket`) → `hub` (who changes a
-//! `room` in the `store`) → `local` (the peers of this process) → `outbox` → the other peers' `connection`s.
+//! Data flows `mod` → `http` (what is asked for, by which `address`) → `connection` (one peer, over
+//! its `socket`) → `hub` (who changes a `room` in the `store`) → `local` (the peers of this
+//! process) → `outbox` → the other peers' `connection`s.
 
 mod address;
 mod config;
@@ -84,18 +85,20 @@ use self::{
     token::Signer,
 };
 
-/// How often places are given up that were kept for long enough: a second more or less makes no difference to anybody.
+/// How often places are given up that were kept for long enough: a second more or less makes no
+/// difference to anybody.
 const TICK: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether it is time to tell peers what they are told late, while there is
 /// anything: a part of the 200 ms that it waits.
 const TELL_LATE_EVERY: Duration = Duration::from_millis(50);
 
-/// How long connections have to end once the server is told to stop; with it the process is gone within two seconds.
+/// How long connections have to end once the server is told to stop; with it the process is gone
+/// within two seconds.
 const STOP_GRACE: Duration = Duration::from_millis(1500);
 
-/// How long a server drains even with nobody in it, if its drain time is not shorter, so that a load balancer that asks every few seconds hears of it from `/ready`, and not
-/// from a closed port.
+/// How long a server drains even with nobody in it, if its drain time is not shorter, so that a
+/// load balancer that asks every few seconds hears of it from `/ready`, and not from a closed port.
 const DRAIN_AT_LEAST: Duration = Duration::from_secs(5);
 
 /// How often a server that drains looks whether anybody is left.
@@ -178,14 +181,15 @@ impl Server {
         self.certificate.clone()
     }
 
-    /// Serves until `shutdown` resolves. Then lets nobody in any more, waits for the peers to leave, for
-    /// [`drain_time`](ServerConfig::drain_time) at most, tells the others that the server is going away, and returns within two
-    /// seconds.
+    /// Serves until `shutdown` resolves. Then it lets nobody in any more, waits for the peers to
+    /// leave, for [`drain_time`](ServerConfig::drain_time) at most, tells the remaining ones that
+    /// the server is going away, and returns within two seconds.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         self.run_until(shutdown, pending()).await;
     }
 
-    /// The same, and waits no longer for peers to leave once `hurry` resolves, if it does after `shutdown`.
+    /// The same, and waits no longer for peers to leave once `hurry` resolves, if it does after
+    /// `shutdown`.
     pub async fn run_until(
         self,
         shutdown: impl Future<Output = ()>,
@@ -305,7 +309,8 @@ async fn tell_late(shared: Arc<Shared>) {
     }
 }
 
-/// Resolves once nobody is left in any room and load balancers have had their time, or after that long.
+/// Resolves once nobody is left in any room and load balancers have had their time, or after that
+/// long.
 async fn drained(health: &Health, at_most: Duration) {
     let empty = async {
         sleep(DRAIN_AT_LEAST).await;

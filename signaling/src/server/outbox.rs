@@ -1,11 +1,12 @@
 //! The queue of messages that wait for one peer, bounded in bytes.
 //!
-//! Bytes and not messages are counted because they are what fills memory: a few long messages or many short ones. A channel would keep room
-//! for some messages all the time, which counts with thousands of peers that are told nothing for minutes.
+//! Bytes and not messages are counted because they are what fills memory: a few long messages or
+//! many short ones. A channel would keep room for some messages all the time, which counts with
+//! thousands of peers that are told nothing for minutes.
 //!
 //! What other peers send (signals) never fills the queue: it may take up three quarters of it, and
 //! where that is too little, the sender that has the most waiting loses its latest. So a flood
-//! costs its own sender, and neither the receiver nor anybody else who signals to it.
+//! costs its own sender, and neither the receiver nor any other peer that signals to it.
 
 use std::{
     collections::VecDeque,
@@ -20,7 +21,8 @@ use crate::protocol::{PeerId, Refusal};
 /// What a queued message costs besides its text: its place in the queue and its allocation.
 const OVERHEAD_BYTES: usize = 64;
 
-/// A new queue that holds up to `max_bytes`. The last part resolves when the [`Outbox`] is closed, to the reason, or dropped.
+/// A new queue that holds up to `max_bytes`. The last part resolves when the [`Outbox`] is closed,
+/// to the reason, or dropped.
 pub(crate) fn outbox(max_bytes: usize) -> (Outbox, OutboxReader, oneshot::Receiver<Refusal>) {
     let (open, closed) = oneshot::channel();
     let queue = Arc::<Queue>::default();
@@ -33,7 +35,8 @@ pub(crate) fn outbox(max_bytes: usize) -> (Outbox, OutboxReader, oneshot::Receiv
 pub(crate) struct Outbox {
     queue: Arc<Queue>,
     max_bytes: usize,
-    /// Tells why the peer is sent off, even while the connection is stuck in writing to it; until then.
+    /// Tells why the peer is sent off, even while the connection is stuck in writing to it; until
+    /// then.
     open: Mutex<Option<oneshot::Sender<Refusal>>>,
 }
 
@@ -46,8 +49,8 @@ impl Outbox {
         self.push_queued(Queued { message, kind: Kind::Event })
     }
 
-    /// Adds a message that says everything of something. One that was added before, and not read yet, is not worth reading any more: so many
-    /// changes in a row do not fill the queue.
+    /// Adds a message that says everything of something. One that was added before, and not read
+    /// yet, is not worth reading any more: so many changes in a row do not fill the queue.
     pub(crate) fn push_state(&self, message: Utf8Bytes) -> Result<(), Undeliverable> {
         self.push_queued(Queued { message, kind: Kind::State })
     }
@@ -121,7 +124,8 @@ pub(crate) struct OutboxReader {
 }
 
 impl OutboxReader {
-    /// The next message; `None` once the [`Outbox`] is gone and everything in it was read. May be cancelled.
+    /// The next message; `None` once the [`Outbox`] is gone and everything in it was read. May be
+    /// cancelled.
     pub(crate) async fn next(&mut self) -> Option<Utf8Bytes> {
         loop {
             {

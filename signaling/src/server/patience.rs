@@ -1,14 +1,15 @@
 //! How long a client may take nothing of the answer that it asked for.
 //!
-//! Waiting uses patience up, and each byte that the client takes gives some of it back. So a client that reads nothing is dropped soon, one
-//! that reads a byte now and then only a little later, and a slow one that goes on reading never.
+//! Waiting uses patience up, and each byte that the client takes gives some of it back. So a client
+//! that reads nothing is dropped soon, one that reads a byte now and then only a little later, and
+//! a slow one that goes on reading never.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The least that a client has to take to keep its connection, in bytes a second: less than the 6 kB that a peer of a match sends, so
-/// nobody is dropped who could play.
+/// The least that a client has to take to keep its connection, in bytes a second: less than the 6
+/// kB that a peer of a match sends, so nobody is dropped who could play.
 const MIN_BYTES_PER_SECOND: u32 = 4 * 1024;
 
 /// What is left of the patience with one client.

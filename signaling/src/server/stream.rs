@@ -18,15 +18,17 @@ use tracing::debug;
 
 use super::patience::Patience;
 
-/// Most bytes that the system keeps of what a client has not acknowledged (Linux doubles it, for what it needs itself): enough for 15
-/// Mbit/s at a round trip of 100 ms, and a bound for a client that first reads much and then nothing.
+/// Most bytes that the system keeps of what a client has not acknowledged (Linux doubles it, for
+/// what it needs itself): enough for 15 Mbit/s at a round trip of 100 ms, and a bound for a client
+/// that first reads much and then nothing.
 pub(super) const SEND_BUFFER_BYTES: usize = 192 * 1024;
-/// Most bytes that it takes from us beyond those that are under way, where it can be told so: a client that reads nothing has next to
-/// nothing under way.
+/// Most bytes that it takes from us beyond those that are under way, where it can be told so: a
+/// client that reads nothing has next to nothing under way.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT_BYTES: u32 = 16 * 1024;
 
-/// A connection. The state of TLS is a kilobyte, and in a box, so that plain connections do not pay for it.
+/// A connection. The state of TLS is a kilobyte, and in a box, so that plain connections do not pay
+/// for it.
 #[derive(Debug)]
 pub(super) enum Stream {
     Plain(Tcp),
@@ -44,7 +46,8 @@ macro_rules! either {
 }
 
 impl Stream {
-    /// From now on the client may take what it is sent as slowly as it likes: the sender has limits of its own.
+    /// From now on the client may take what it is sent as slowly as it likes: the sender has limits
+    /// of its own.
     pub(super) fn lift_demand(&mut self) {
         match self {
             Self::Plain(tcp) => tcp.demand = None,
@@ -134,15 +137,16 @@ impl Tcp {
         if written.is_ready() || !demand.is_over(cx) {
             return written;
         }
-        // The client has no room for an orderly end behind what it does not read, so the system would keep that for minutes. If it
-        // refuses, it does.
+        // The client has no room for an orderly end behind what it does not read, so the system
+        // would keep that for minutes. If it refuses, it does.
         let _ = self.stream.set_zero_linger();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
 impl Demand {
-    /// Whether patience has run out with a client that takes nothing now; if not, the task will be woken when it does.
+    /// Whether patience has run out with a client that takes nothing now; if not, the task will be
+    /// woken when it does.
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         let end = self.patience.wait(Instant::now());
         let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(end)));

@@ -26,8 +26,8 @@ use tokio_rustls::{
 
 use super::stream::Tcp;
 
-/// Most bytes of an answer that wait encrypted, beside those that the system has: one record. The library's own default is 64 KiB, for
-/// each client that reads nothing.
+/// Most bytes of an answer that wait encrypted, beside those that the system has: one record. The
+/// library's own default is 64 KiB, for each client that reads nothing.
 const MAX_ENCRYPTED_BYTES: usize = 16 * 1024;
 
 /// What is spoken over TLS. Browsers prefer HTTP/2, which has other WebSockets.
@@ -97,8 +97,8 @@ pub enum TlsError {
     },
 }
 
-/// The certificate of a running server. Another one can take its place: new connections get that one, and those that
-/// are open stay as they are.
+/// The certificate of a running server. Another one can take its place: new connections get that
+/// one, and those that are open stay as they are.
 #[derive(Clone, Debug)]
 pub struct Certificate(Arc<Loaded>);
 

@@ -1,6 +1,8 @@
-//! Proof that a peer was in a room: signed by the server, kept by the peer, and worth something until it expires.
+//! Proof that a peer was in a room: signed by the server, kept by the peer, and worth something
+//! until it expires.
 //!
-//! Nobody needs to remember it, so it also holds after a restart, and at every other process that has the same secret.
+//! Nobody needs to remember it, so it also holds after a restart, and at every other process that
+//! has the same secret.
 
 use std::fmt;
 

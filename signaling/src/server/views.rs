@@ -15,8 +15,8 @@ use super::{
 };
 use crate::protocol::PeerId;
 
-/// How often the peers of a room see it. At once: what happens in a lobby of friends within a moment.
-/// After that, a state waits for 200 ms at most, which nobody notices.
+/// How often the peers of a room see it. At once: what happens in a lobby of friends within a
+/// moment. After that, a state waits for 200 ms at most, which nobody notices.
 const RATE: Rate = Rate { per_second: 5, at_once: 8 };
 
 /// The rooms that changed a moment ago.

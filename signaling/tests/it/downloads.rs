@@ -1,4 +1,5 @@
-//! Downloads that nobody reads: the real program, its memory as the system counts it, and clients that never read a byte.
+//! Downloads that nobody reads: the real program, its memory as the system counts it, and clients
+//! that never read a byte.
 
 use std::{
     fs,
@@ -110,7 +111,8 @@ async fn downloads_that_nobody_reads_cost_little_and_are_cut_off() {
     const ADDRESSES: u8 = 4;
     /// For all of them; they would have taken 2,400 MB.
     const MOST_MB: f64 = 20.0;
-    // All must be there at once before the first is cut off, also on a machine with other things to do.
+    // All must be there at once before the first is cut off, also on a machine with other things to
+    // do.
     const WRITE_TIMEOUT_S: u64 = 10;
 
     let root = web_root("unread");

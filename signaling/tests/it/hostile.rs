@@ -1,4 +1,5 @@
-//! Nonsense and excess: every limit is hit once, is refused in words or counted, and the others never notice.
+//! Nonsense and excess: every limit is hit once, is refused in words or counted, and the others
+//! never notice.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Whom an owner keeps out of its room, for how long, and who comes back to it as its owner.
+//! The peers that an owner keeps out of its room, for how long, and which one comes back to it as
+//! its owner.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Rooms during a match: who owns them, and what an owner can do to those who play.
+//! Rooms during a match: their owners, and what an owner can do to the players.
 
 use signaling::{
     lobby::{Denial, Place, RoomPhase, RoomRequest, RoomState},

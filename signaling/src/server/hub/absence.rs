@@ -1,4 +1,5 @@
-//! Peers whose connection is over: the others are told at once, or their place is kept for a while.
+//! Peers that have lost their connection: the other peers hear of it at once, or the place is kept
+//! for a while.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -48,7 +49,7 @@ struct Missed {
 }
 
 impl Hub {
-    /// Notes that a connection is over, and tells the others when it is time to. `now` is in
+    /// Notes that a connection is over, and tells the other peers when it is time to. `now` is in
     /// milliseconds, like that of [`tick`](Self::tick).
     pub(crate) async fn leave(&self, visit: &mut Visit, parting: Parting, now: u64) {
         // Otherwise it came again by another connection.
@@ -125,7 +126,8 @@ impl Hub {
         self.count();
     }
 
-    /// Keeps the place of a peer whose process is dead for a while, unless the peer is back already.
+    /// Keeps the place of a peer whose process is dead for a while, unless the peer is back
+    /// already.
     async fn miss_bereaved(&self, Bereaved { room, peer, process }: Bereaved, now: u64) {
         let key = (room, peer);
         if !self.lock_missed().bereaved.insert(key.clone()) {

@@ -134,7 +134,8 @@ impl Hub {
                 Err(Refusal::NoSuchRoom) if tried.is_name_taken => return Err(Refusal::OtherGame),
                 Err(refusal) => return Err(refusal),
             }
-            // If it is not there any more, the peer came again by another connection in the meantime.
+            // If it is not there any more, the peer came again by another connection in the
+            // meantime.
             outbox = ours.ok_or(Refusal::Replaced)?;
         }
         Err(if tried.among_strangers.is_empty() { Refusal::StoreDown } else { Refusal::RoomFull })
@@ -228,7 +229,8 @@ impl Hub {
         };
         // Who does not say gets all places that nobody looks on from.
         let capacity = players.map_or(most.saturating_sub(spectators).max(1), NonZeroU16::get);
-        // A small server turns nobody away for what only matters to a new room, or for places that few will want.
+        // A small server turns nobody away for what only matters to a new room, or for places that
+        // few will want.
         let capacity = capacity.min(most);
         let spectators = spectators.min(most - capacity);
         Ok(Terms {

@@ -1,5 +1,5 @@
-//! A store in memory for tests of the hub: it lets others go first, loses answers, fails, and counts
-//! who watches which room.
+//! A store in memory for tests of the hub: it lets other tasks go first, loses answers, fails, and
+//! counts the peers that watch each room.
 
 use std::{
     collections::HashMap,

@@ -1,6 +1,7 @@
 //! The list of public rooms, made once for all clients that look at it within a second.
 //!
-//! Choosing among thousands of rooms takes milliseconds, and hundreds of clients may look each second. They all get the same text.
+//! Choosing among thousands of rooms takes milliseconds, and hundreds of clients may look each
+//! second. They all get the same text.
 
 use std::{
     collections::HashMap,
@@ -68,7 +69,8 @@ impl Default for Lists {
 }
 
 impl Lists {
-    /// Where the list of a game is, or will be. The task that makes it holds the lock, and all others that want it wait for that.
+    /// Where the list of a game is, or will be. The task that makes it holds the lock, and all
+    /// others that want it wait for that.
     fn of(&self, game: &str, now: Instant) -> Arc<Turn<Option<Made>>> {
         let mut games = self.lock();
         if let Some(list) = games.lists.get(game) {
@@ -111,10 +113,12 @@ impl Hub {
         list.insert(Made { at: now, texts }).texts.clone()
     }
 
-    /// The rooms to list: first those that one can play in, and else in an order that nobody chooses, so that a few with the right names
-    /// cannot keep all others out. It is the same order each time.
+    /// The rooms to list: first those that one can play in, and else in an order that nobody
+    /// chooses, so that a few with the right names cannot keep all others out. It is the same order
+    /// each time.
     pub(super) async fn choose(&self, game: &str) -> Result<Vec<RoomListing>, StoreDown> {
-        // Memory has them in the order of their names, so it is asked for all of them; Redis in one of its own.
+        // Memory has them in the order of their names, so it is asked for all of them; Redis in one
+        // of its own.
         let most = if self.is_shared() { MAX_LISTED } else { usize::MAX };
         let rooms = self.store.listed(game, most).await?;
         let mut listings: Vec<_> = rooms.iter().map(|room| room.listing()).collect();

@@ -1,7 +1,8 @@
-//! Brings peers into rooms, and tells the others: what is between the connections of this process and the store of the rooms.
+//! Brings peers into rooms, and tells the others: what is between the connections of this process
+//! and the store of the rooms.
 //!
-//! Each change of a room is made on a copy, which is swapped in if nobody else was faster. Those of this process take turns, so that it
-//! only ever has to try again because of another process.
+//! Each change of a room is made on a copy, which is swapped in if nobody else was faster. Those of
+//! this process take turns, so that it only ever has to try again because of another process.
 
 mod absence;
 mod entering;
@@ -45,8 +46,8 @@ use crate::{
     protocol::{PeerId, Refusal},
 };
 
-/// How often a change is tried again because another process was faster: each time one of them got on, so a room that so many
-/// others change at once is not for people.
+/// How often a change is tried again because another process was faster: each time one of them got
+/// on, so a room that so many others change at once is not for people.
 const MAX_ATTEMPTS: u32 = 64;
 /// Locks by which rooms take turns; two rooms that share one wait for each other now and then.
 const TURNS: usize = 64;
@@ -200,7 +201,8 @@ impl Hub {
         self.health.counters.count(dropped);
     }
 
-    /// Whether a peer that can come back has nothing that says so, or that says something else of it than is true by now.
+    /// Whether a peer that can come back has nothing that says so, or that says something else of
+    /// it than is true by now.
     pub(crate) fn needs_token(&self, visit: &Visit) -> bool {
         visit.is_lasting && self.local.needs_token(visit.peer)
     }

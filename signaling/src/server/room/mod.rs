@@ -1,6 +1,8 @@
-//! One room, and what its peers must be told of each change: a pure state machine without sockets, tasks or a clock.
+//! One room, and what its peers must be told of each change: a pure state machine without sockets,
+//! tasks or a clock.
 //!
-//! It is all that a [store](super::store) keeps of a room, so any process that has it can go on with it.
+//! It is all that a [store](super::store) keeps of a room, so any process that has it can go on
+//! with it.
 
 mod requests;
 mod restore;
@@ -145,7 +147,8 @@ impl Room {
             id,
             incarnation,
             is_public: terms.is_public,
-            // Strangers who were brought together are not to find another one in the place of who is on the way back.
+            // Strangers who were brought together are not to find another one in the place of who
+            // is on the way back.
             is_closed: is_rebuilt && terms.group.is_some(),
             terms,
             members: Vec::new(),
@@ -269,7 +272,8 @@ impl Room {
         self.lost.retain(|&other| other != peer);
         self.enthrone(peer, self.proven(newcomer));
         self.is_closed |= self.terms.closes_when_full && !self.has_place(Place::Player);
-        // A stock client was told nothing of the absence, and would take the return for another peer.
+        // A stock client was told nothing of the absence, and would take the return for another
+        // peer.
         let others = self.hearers(|member| member.id != peer && (member.is_v1 || !was_absent));
         let mut effects = vec![
             Effect::Tell { to: vec![peer], event: PeerEvent::IdAssigned(peer) },

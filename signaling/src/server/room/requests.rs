@@ -1,4 +1,4 @@
-//! Who owns a room, and what its peers may change in it.
+//! The owner of a room, and what its peers may change in it.
 
 use std::mem;
 
@@ -8,7 +8,7 @@ use crate::{
     protocol::PeerId,
 };
 
-/// A room of which so many peers were removed is under attack by somebody who makes up identities.
+/// A room of which this many peers were removed is attacked by somebody who makes up identities.
 /// Nobody new comes in from then on, so that what it has to remember is bounded, and a ban holds
 /// for as long as the room does.
 const MAX_BANNED: usize = 64;
@@ -21,7 +21,7 @@ impl Room {
         match claim {
             Some(Claim::Owner(reign)) if can_own && reign > self.reign => {
                 // The room stays one that was forgotten: an owner after this one may be on the way,
-                // and whoever follows now must not seem to have come after it.
+                // and an owner that follows now must not seem to have come after it.
                 (self.owner, self.reign) = (Some(peer), reign);
             }
             _ if can_own && self.owner.is_none() => self.set_owner(Some(peer)),
@@ -44,7 +44,7 @@ impl Room {
         self.terms.group.is_none()
     }
 
-    /// Who owns the room after its owner: the first of ours that plays, and during a match the
+    /// The peer that owns the room next: the first of ours that plays, and during a match the
     /// first of those in it, so that nobody else gets power over them.
     pub(super) fn heir(&self) -> Option<PeerId> {
         if !self.has_owner() {
@@ -133,7 +133,7 @@ impl Room {
         }
     }
 
-    /// During a match too: who plays that is agreed on already, and it is the next one that a place
+    /// During a match too: its players are agreed on already, and it is the next one that a place
     /// is for.
     fn set_place(&mut self, peer: PeerId, place: Place) -> Result<(), Denial> {
         let has_place = self.has_place(place);
@@ -178,7 +178,7 @@ impl Room {
             RoomPhase::Lobby if !is_ready => Err(Denial::NotReady),
             RoomPhase::Lobby => {
                 self.phase = RoomPhase::Playing;
-                // If an earlier match may still run, its owner does not become one of its players.
+                // If an earlier match may still run, an owner outside it does not get into it.
                 let (earlier, owner) = (mem::take(&mut self.in_match), self.owner);
                 let is_outside = |peer: &PeerId| {
                     !earlier.is_empty() && !earlier.contains(peer) && owner == Some(*peer)

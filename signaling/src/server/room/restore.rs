@@ -1,4 +1,5 @@
-//! A room after something was missed: what its peers are told then, and how who was forgotten is put back.
+//! A room after something was missed: what its peers are told then, and how who was forgotten is
+//! put back.
 
 use super::{Effect, Member, Room};
 use crate::{
@@ -27,7 +28,8 @@ impl Room {
         room
     }
 
-    /// What a peer needs to be told that knew the room as it was `before`, and missed what happened since.
+    /// What a peer needs to be told that knew the room as it was `before`, and missed what happened
+    /// since.
     pub(crate) fn catch_up(&self, before: &Self, to: &[PeerId]) -> Vec<Effect> {
         let is_in = |room: &Self, id: PeerId| room.members.iter().any(|member| member.id == id);
         let came = self.members.iter().filter(|member| !is_in(before, member.id));
@@ -51,10 +53,12 @@ impl Room {
         effects
     }
 
-    /// Puts back who was in the room as it was `before`, of those who are `here`, and shows who is here as here, unless another process
-    /// has the peer or it was sent off. Whether that changed anything.
+    /// Puts back who was in the room as it was `before`, of those who are `here`, and shows who is
+    /// here as here, unless another process has the peer or it was sent off. Whether that changed
+    /// anything.
     ///
-    /// If strangers have made the room anew meanwhile, it is theirs no longer: they are in the room as it was.
+    /// If strangers have made the room anew meanwhile, it is theirs no longer: they are in the room
+    /// as it was.
     pub(crate) fn put_back(&mut self, before: &Self, here: &[PeerId]) -> bool {
         let was = self.clone();
         let is_anew = self.members.iter().all(|member| before.member(member.id).is_none());

@@ -1,7 +1,8 @@
 //! Where rooms are kept: in the memory of this process, or in Redis for all processes of a service.
 //!
-//! A store knows nothing of what happens in a [`Room`]. Whoever changes one loads it, changes the copy and swaps it in, which fails if
-//! somebody else was faster. So each change is atomic, whatever it is, and its effects reach the peers in the order of the changes.
+//! A store knows nothing of what happens in a [`Room`]. To change one is to load it, change the
+//! copy and swap it in, which fails if somebody else was faster. So each change is atomic, whatever
+//! it is, and its effects reach the peers in the order of the changes.
 
 mod memory;
 mod redis;
@@ -111,7 +112,7 @@ pub(crate) trait Store: Debug + Send + Sync {
         message: &Utf8Bytes,
     ) -> Result<bool, StoreDown>;
 
-    /// The public rooms of a game, so many at most.
+    /// The public rooms of a game, `most` at most.
     async fn listed(&self, game: &str, most: usize) -> Result<Vec<Arc<Room>>, StoreDown>;
 
     /// One more peer of this process is in the room: its effects must come here.

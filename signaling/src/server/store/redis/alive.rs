@@ -1,4 +1,5 @@
-//! Processes tell each other that they are alive, keep their rooms, and find out who is not alive any more.
+//! Processes tell each other that they are alive, keep their rooms, and find out who is not alive
+//! any more.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,7 +18,8 @@ use super::{
     AFTER_OUTAGE, ALIVE_FOR, BATCH, BEAT, FOR_EVER, REFRESH, RedisStore, key,
 };
 
-/// Says that this process is alive as long as the store is there. A task of its own: what keeps others waiting must not keep this.
+/// Says that this process is alive as long as the store is there. A task of its own: what keeps
+/// others waiting must not keep this.
 pub(super) async fn beat(store: Weak<RedisStore>) {
     while let Some(store) = store.upgrade() {
         // What comes of it is seen by whoever does not hear it.
@@ -38,13 +40,14 @@ pub(super) fn sign_of_life(process: ProcessId) -> Pipeline {
 }
 
 impl RedisStore {
-    /// Says that this process is alive: to the others, and to itself, so that it notices when nothing comes through any more.
+    /// Says that this process is alive: to the others, and to itself, so that it notices when
+    /// nothing comes through any more.
     pub(super) async fn say_alive(&self) -> Result<(), StoreDown> {
         self.attempt(sign_of_life(self.process).exec_async(&mut self.commands())).await
     }
 
-    /// Whether who does not say that it is alive is dead. It could not if nobody could for some time: Redis was gone, or this machine was
-    /// halted, by which it has not looked for long.
+    /// Whether who does not say that it is alive is dead. It could not if nobody could for some
+    /// time: Redis was gone, or this machine was halted, by which it has not looked for long.
     pub(super) fn trusts(&self) -> bool {
         let now = Instant::now();
         let mut beat = self.lock_beat();

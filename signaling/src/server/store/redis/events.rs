@@ -57,7 +57,8 @@ impl Published {
 
 /// A change in the rooms that have peers of this process.
 pub(super) enum Subscription {
-    /// One more peer is in the room. It is done once everything that is published from then on comes here.
+    /// One more peer is in the room. It is done once everything that is published from then on
+    /// comes here.
     Begin { id: RoomId, done: oneshot::Sender<Result<(), StoreDown>> },
     /// One less.
     End { id: RoomId },
@@ -75,7 +76,8 @@ pub(super) async fn follow(
         if let Some(pubsub) = next.take() {
             select! {
                 () = listen(pubsub, &mut subscriptions, &store) => {}
-                // Beside it: what it changes comes back by the channels, to which somebody must listen.
+                // Beside it: what it changes comes back by the channels, to which somebody must
+                // listen.
                 never = recover(&store) => match never {},
             }
         }
@@ -102,7 +104,8 @@ pub(super) async fn follow(
     }
 }
 
-/// Subscribes to everything again. What was missed is looked up afterwards, so that nothing can fall in between.
+/// Subscribes to everything again. What was missed is looked up afterwards, so that nothing can
+/// fall in between.
 async fn resume(client: &Client, pubsub: &mut PubSub, store: &Weak<RedisStore>) -> bool {
     let Some(store) = store.upgrade() else { return false };
     let Some(Ok(commands)) = in_time(commands(client)).await else { return false };
@@ -117,7 +120,8 @@ async fn resume(client: &Client, pubsub: &mut PubSub, store: &Weak<RedisStore>) 
     true
 }
 
-/// After an outage, looks at all rooms, as often as it takes while the connection lasts: that for commands may need a moment longer.
+/// After an outage, looks at all rooms, as often as it takes while the connection lasts: that for
+/// commands may need a moment longer.
 async fn recover(store: &Weak<RedisStore>) -> Infallible {
     let mut retry = RETRY;
     while let Some(store) = store.upgrade().filter(|store| store.is_down()) {
@@ -191,7 +195,8 @@ impl RedisStore {
     async fn subscribe(&self, sink: &mut PubSubSink, subscription: Subscription) -> bool {
         match subscription {
             Subscription::Begin { id, done } => {
-                // Again for a second peer: it does no harm, and this one must not go on before it is done.
+                // Again for a second peer: it does no harm, and this one must not go on before it
+                // is done.
                 let subscribed = is_done(sink.subscribe(key("events", &id.0))).await;
                 let result = if subscribed { Ok(()) } else { Err(StoreDown) };
                 // Who no longer waits will take it back.

@@ -1,11 +1,12 @@
 //! Rooms of several processes, in Redis.
 //!
-//! A room is one key that expires unless somebody who is in it refreshes it. A change is a script that puts the room in only if it is
-//! still as it was, moves it in the indexes, and publishes what comes of it on the channel of the room, to which every process listens
-//! that has a peer in it: so all of them hear of all changes in the same order.
+//! A room is one key that expires unless somebody who is in it refreshes it. A change is a script
+//! that puts the room in only if it is still as it was, moves it in the indexes, and publishes what
+//! comes of it on the channel of the room, to which every process listens that has a peer in it: so
+//! all of them hear of all changes in the same order.
 //!
-//! Publishing and not a stream: what a peer has to hear it can also see from the room, so a process that was cut off looks at the rooms
-//! when it is back, and needs no history of them.
+//! Publishing and not a stream: what a peer has to hear it can also see from the room, so a process
+//! that was cut off looks at the rooms when it is back, and needs no history of them.
 
 mod alive;
 mod echoes;
@@ -52,18 +53,22 @@ use super::{
 };
 use crate::protocol::PeerId;
 
-/// How long Redis may take to answer. It needs less than a millisecond; after that it is gone, and a player should be told.
+/// How long Redis may take to answer. It needs less than a millisecond; after that it is gone, and
+/// a player should be told.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How often a process says that it is alive.
 const BEAT: Duration = Duration::from_secs(1);
-/// How long a process is taken for alive after it last said so. If it does not hear itself for so long, it is cut off.
+/// How long a process is taken for alive after it last said so. If it does not hear itself for so
+/// long, it is cut off.
 const ALIVE_FOR: Duration = Duration::from_secs(5);
-/// How long a room is kept that nobody refreshes, at least, and how much longer than peers of a dead process are waited for.
+/// How long a room is kept that nobody refreshes, at least, and how much longer than peers of a
+/// dead process are waited for.
 const ROOM_FOR: Duration = Duration::from_secs(90);
 const ROOM_LONGER: Duration = Duration::from_secs(60);
 /// How often rooms are refreshed.
 const REFRESH: Duration = Duration::from_secs(15);
-/// How long nobody is taken for dead after Redis was gone: the others need a moment to say that they are there.
+/// How long nobody is taken for dead after Redis was gone: the others need a moment to say that
+/// they are there.
 const AFTER_OUTAGE: Duration = Duration::from_secs(5);
 /// Commands in one message to Redis.
 const BATCH: usize = 500;
@@ -79,7 +84,8 @@ fn key(kind: &str, name: impl fmt::Display) -> String {
 }
 
 pub(crate) struct RedisStore {
-    /// Another one after each outage: one that a network has lost silently would not notice for long.
+    /// Another one after each outage: one that a network has lost silently would not notice for
+    /// long.
     commands: Mutex<ConnectionManager>,
     scripts: Scripts,
     subscriptions: mpsc::UnboundedSender<Subscription>,
@@ -251,7 +257,8 @@ impl RedisStore {
         seen.is_some_and(|seen| self.are_any_here(&seen))
     }
 
-    /// Swaps a changed room in. Of a group with an open room there is no new one, unless it only was forgotten.
+    /// Swaps a changed room in. Of a group with an open room there is no new one, unless it only
+    /// was forgotten.
     async fn put(&self, change: Change<'_>, is_new: bool) -> Result<bool, StoreDown> {
         let id = change.id;
         let is_followed = self.shared.lock().contains_key(id);
@@ -401,7 +408,8 @@ impl Store for RedisStore {
     }
 }
 
-/// The output, unless it takes longer than [`ANSWER_WITHIN`]: in two parts, only one of which passes while this process is halted.
+/// The output, unless it takes longer than [`ANSWER_WITHIN`]: in two parts, only one of which
+/// passes while this process is halted.
 async fn in_time<T>(work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     for _ in 0..2 {

@@ -1,4 +1,5 @@
-//! What is done when something was missed: after an outage of Redis, and when others took this process for dead.
+//! What is done when something was missed: after an outage of Redis, and when others took this
+//! process for dead.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +18,8 @@ use crate::{
     protocol::PeerId,
 };
 
-/// How often a room is looked at again because somebody else changed it meanwhile: each time one of them got on.
+/// How often a room is looked at again because somebody else changed it meanwhile: each time one of
+/// them got on.
 const MAX_LOOKS: u32 = 64;
 /// How long to wait before peers are brought back once more.
 const RETRY: Duration = Duration::from_millis(500);
@@ -32,7 +34,8 @@ enum Known {
 }
 
 impl RedisStore {
-    /// After an outage: all rooms are looked at. Until that is done nobody comes in, who would have a room anew that is to be put back.
+    /// After an outage: all rooms are looked at. Until that is done nobody comes in, who would have
+    /// a room anew that is to be put back.
     pub(super) async fn recover(&self) -> Result<(), StoreDown> {
         self.lock_beat().trusts_from = Instant::now() + AFTER_OUTAGE;
         self.say_alive().await?;
@@ -57,8 +60,8 @@ impl RedisStore {
         }
     }
 
-    /// Compares a room with what was last seen of it: tells our peers what they missed, and puts it and them back where Redis has
-    /// forgotten them.
+    /// Compares a room with what was last seen of it: tells our peers what they missed, and puts it
+    /// and them back where Redis has forgotten them.
     pub(super) async fn look_again(&self, id: &RoomId) -> Result<(), StoreDown> {
         let before = self.shared.lock().get(id).and_then(|room| room.room.clone());
         match before {
@@ -67,8 +70,9 @@ impl RedisStore {
         }
     }
 
-    /// A room that was like `before` is like `now`. Looks for peers of this process that are connected elsewhere by now, and for such as
-    /// others gave up while they are here, because they took this process for dead.
+    /// A room that was like `before` is like `now`. Looks for peers of this process that are
+    /// connected elsewhere by now, and for such as others gave up while they are here, because they
+    /// took this process for dead.
     pub(super) fn check_ours(
         self: &Arc<Self>,
         id: &RoomId,
@@ -111,7 +115,8 @@ impl RedisStore {
         }
     }
 
-    /// Puts those back into a room who are connected here and were in it as it was `before`, as long as it takes.
+    /// Puts those back into a room who are connected here and were in it as it was `before`, as
+    /// long as it takes.
     async fn bring_back(&self, id: &RoomId, before: &Room) {
         while self.are_any_here(before) {
             // After an outage, our peers are first told what they missed.
@@ -122,13 +127,14 @@ impl RedisStore {
         }
     }
 
-    /// Puts the room and our peers back as they were `before`, and tells all peers what they do not know.
+    /// Puts the room and our peers back as they were `before`, and tells all peers what they do not
+    /// know.
     async fn settle(&self, id: &RoomId, before: &Room, known: Known) -> Result<(), StoreDown> {
         for _ in 0..MAX_LOOKS {
             let kept = match self.fetch(id).await? {
                 Fetched::None => None,
                 Fetched::Kept(kept) => Some(kept),
-                // Whoever can read it has the say.
+                // A process that can read it has the say.
                 Fetched::Foreign => return Ok(()),
             };
             let ours = self.shared.local.of_room(id);

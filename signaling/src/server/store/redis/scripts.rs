@@ -1,4 +1,5 @@
-//! What has to happen in Redis at once. Scripts name further keys than those they are given, so this is not for a Redis cluster.
+//! What has to happen in Redis at once. Scripts name further keys than those they are given, so
+//! this is not for a Redis cluster.
 
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use super::{
     key,
 };
 
-/// How long an index lasts that nobody adds to and no process refreshes, in seconds: what is in it is gone long before.
+/// How long an index lasts that nobody adds to and no process refreshes, in seconds: what is in it
+/// is gone long before.
 const INDEX_FOR: u64 = 24 * 60 * 60;
 
 /// Before each script that uses an index: what lies in the place of one and is none is taken out,
