@@ -25,12 +25,21 @@ async fn server() -> TestServer {
     TestServer::start(ServerConfig { grace_time, resume_secret, ..config() }).await
 }
 
+/// Joins the room, and returns once `observer` sees the newcomer. Without that, a room in which it is
+/// missing may be one from before it came.
+async fn join_seen_by(observer: &mut Peer, server: &TestServer, path: &str) -> Peer {
+    let newcomer = server.join(path).await;
+    observer.sees("a newcomer", |room| room.member(newcomer.id).is_some()).await;
+    newcomer
+}
+
 async fn leave(peer: &mut Peer) {
     peer.socket.close(None).await.expect("it is open");
 }
 
-async fn is_gone(observer: &mut Peer, peer: PeerId) {
-    observer.sees("that it is gone", |room| room.member(peer).is_none()).await;
+/// Waits until `observer` no longer sees a peer that it has seen. Returns the room without the peer.
+async fn is_gone(observer: &mut Peer, peer: PeerId) -> RoomState {
+    observer.sees("that it is gone", |room| room.member(peer).is_none()).await
 }
 
 async fn lock(owner: &mut Peer) {
@@ -42,7 +51,7 @@ async fn lock(owner: &mut Peer) {
 async fn a_token_from_before_the_lock_does_not_open_it() {
     let server = server().await;
     let mut ann = server.join(&path(1)).await;
-    let mut spare = server.join(&path(2)).await;
+    let mut spare = join_seen_by(&mut ann, &server, &path(2)).await;
     let token = spare.token().await;
     leave(&mut spare).await;
     is_gone(&mut ann, spare.id).await;
@@ -153,7 +162,7 @@ async fn nobody_who_was_removed_comes_back_however_many_were() {
     let mut ann = server.join(&path(1)).await;
     let mut resident = server.join(&path(2)).await;
     for number in 0..MAX_BANNED {
-        let peer = server.join(&path(100 + number)).await;
+        let peer = join_seen_by(&mut ann, &server, &path(100 + number)).await;
         ann.ask(&RoomRequest::Kick(peer.id)).await;
         // There is no memory left for more than the last of them, so nobody new comes in then.
         let (id, is_last) = (peer.id, number + 1 == MAX_BANNED);
@@ -166,8 +175,7 @@ async fn nobody_who_was_removed_comes_back_however_many_were() {
     assert_eq!(ann.is_denied(&RoomRequest::SetLocked(false)).await, Denial::StaysLocked);
     assert_closed(&mut server.open(&path(99)).await, Refusal::Locked).await;
     ann.ask(&RoomRequest::Kick(resident.id)).await;
-    let id = resident.id;
-    ann.sees("the last one removed", |room: &RoomState| room.member(id).is_none()).await;
+    is_gone(&mut ann, resident.id).await;
     assert_closed_at_last(&mut resident.socket, Refusal::Kicked).await;
     for number in [2, 100, 100 + MAX_BANNED - 1] {
         assert_closed(&mut server.open(&path(number)).await, Refusal::Kicked).await;
