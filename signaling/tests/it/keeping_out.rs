@@ -25,8 +25,8 @@ async fn server() -> TestServer {
     TestServer::start(ServerConfig { grace_time, resume_secret, ..config() }).await
 }
 
-/// Joins the room, and returns once `observer` sees the newcomer. Without that, a room in which it is
-/// missing may be one from before it came.
+/// Joins the room, and returns once `observer` sees the newcomer. Without that, a room without it
+/// may be one from before it came.
 async fn join_seen_by(observer: &mut Peer, server: &TestServer, path: &str) -> Peer {
     let newcomer = server.join(path).await;
     observer.sees("a newcomer", |room| room.member(newcomer.id).is_some()).await;
@@ -37,7 +37,7 @@ async fn leave(peer: &mut Peer) {
     peer.socket.close(None).await.expect("it is open");
 }
 
-/// Waits until `observer` no longer sees a peer that it has seen. Returns the room without the peer.
+/// Waits until `observer` no longer sees a peer that it has seen. Returns the room without it.
 async fn is_gone(observer: &mut Peer, peer: PeerId) -> RoomState {
     observer.sees("that it is gone", |room| room.member(peer).is_none()).await
 }

@@ -1,6 +1,10 @@
 //! What may go wrong between several processes and Redis without either being gone for good: ended, halted and cut off.
 
-use std::{process::Command, time::Duration};
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    process::Command,
+    time::Duration,
+};
 
 use signaling::{
     lobby::{RoomEvent, RoomRequest, RoomState, ServiceState},
@@ -10,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::{
     many::{GAME, Process, is_here},
-    redis_server::RedisServer,
+    redis_server::{RedisServer, free_address},
     rig::{Peer, assert_closed, assert_closed_at_last, within_deadline},
 };
 
@@ -190,4 +194,19 @@ async fn who_comes_again_by_another_process_is_there_once() {
         room.member(bob.id).is_some_and(|member| member.is_ready)
     });
     assert_eq!(room.await.members.len(), 2);
+}
+
+#[test]
+fn redis_is_started_at_another_port_where_its_first_ones_are_taken() {
+    let test = "redis_is_started_at_another_port_where_its_first_ones_are_taken";
+    let Some(other) = RedisServer::start(test) else { return };
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+    let taken = [other.address, silent.local_addr().expect("it listens")];
+    let mut addresses = taken.into_iter();
+    let redis = RedisServer::start_at(test, || addresses.next().unwrap_or_else(free_address));
+    let redis = redis.expect("Redis is installed");
+    assert!(!taken.contains(&redis.address), "{} was taken", redis.address);
+    redis.tell("SET whose ours");
+    assert!(redis.tell("GET whose").contains("ours"));
+    assert!(!other.tell("GET whose").contains("ours"));
 }

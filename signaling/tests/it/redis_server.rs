@@ -14,18 +14,21 @@ const START_PATIENCE: Duration = Duration::from_secs(20);
 /// A running Redis, killed when dropped.
 pub(crate) struct RedisServer {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl RedisServer {
-    /// Starts it. Says it and gives nothing where Redis is not installed.
+    /// Starts Redis. Where it is not installed, reports that `test` is skipped and returns nothing.
     pub(crate) fn start(test: &str) -> Option<Self> {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr());
-        let address = free.expect("a port is free");
-        match spawn(address) {
-            Ok(child) => Some(Self { child, address }),
+        Self::start_at(test, free_address)
+    }
+
+    /// Starts Redis at the first of these addresses that is free when Redis comes to it.
+    pub(crate) fn start_at(test: &str, addresses: impl FnMut() -> SocketAddr) -> Option<Self> {
+        match spawn(addresses) {
+            Ok((child, address)) => Some(Self { child, address }),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                // The words that `cargo xtask test` collects. Who closed stdout does not want them.
+                // The words that `cargo xtask test` collects. Without stdout nobody reads them.
                 let _ = writeln!(io::stdout(), "\nSKIPPED {test} (Redis is not installed)");
                 None
             }
@@ -33,6 +36,7 @@ impl RedisServer {
         }
     }
 
+    /// Its address as our servers are given it.
     pub(crate) fn url(&self) -> String {
         format!("redis://{}", self.address)
     }
@@ -62,9 +66,9 @@ impl RedisServer {
         self.child.wait().expect("it is ours");
     }
 
-    /// Starts it again, empty.
+    /// Starts it again at the same address, empty.
     pub(crate) fn start_again(&mut self) {
-        self.child = spawn(self.address).expect("it has started before");
+        (self.child, _) = spawn(|| self.address).expect("it has started before");
     }
 }
 
@@ -76,32 +80,51 @@ impl Drop for RedisServer {
     }
 }
 
-/// Starts it and waits until it answers.
-fn spawn(address: SocketAddr) -> io::Result<Child> {
-    let mut child = Command::new("redis-server")
-        .args(["--port", &address.port().to_string(), "--bind", "127.0.0.1"])
-        .args(["--save", "", "--appendonly", "no"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let started = Instant::now();
-    while !answers(address) {
-        let ended = child.try_wait()?;
-        assert!(ended.is_none() && started.elapsed() < START_PATIENCE, "no answer: {ended:?}");
-        thread::sleep(Duration::from_millis(5));
+/// Starts Redis and waits until it answers. Redis takes no port of the system's choice, and one that
+/// was free a moment ago may be taken by now: then it ends, and is started at the next address.
+fn spawn(mut addresses: impl FnMut() -> SocketAddr) -> io::Result<(Child, SocketAddr)> {
+    let began = Instant::now();
+    loop {
+        let address = addresses();
+        let mut child = Command::new("redis-server")
+            .args(["--port", &address.port().to_string(), "--bind", "127.0.0.1"])
+            .args(["--save", "", "--appendonly", "no"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        while child.try_wait()?.is_none() {
+            if answers(address, child.id()) {
+                return Ok((child, address));
+            }
+            if began.elapsed() >= START_PATIENCE {
+                child.kill()?;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        if began.elapsed() >= START_PATIENCE {
+            let error = format!("no answer within {START_PATIENCE:?}, at last at {address}");
+            return Err(io::Error::new(ErrorKind::TimedOut, error));
+        }
     }
-    Ok(child)
 }
 
-fn answers(address: SocketAddr) -> bool {
-    let ask = || -> io::Result<bool> {
+/// An address at which nothing listened a moment ago.
+pub(crate) fn free_address() -> SocketAddr {
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr());
+    free.expect("a port is free")
+}
+
+/// Returns whether the Redis of this process answers there, and no other one.
+fn answers(address: SocketAddr, process: u32) -> bool {
+    let ask = || -> io::Result<String> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-        stream.write_all(b"PING\r\n")?;
-        let mut answer = [0; 5];
-        stream.read_exact(&mut answer)?;
-        Ok(&answer == b"+PONG")
+        stream.write_all(b"INFO server\r\nQUIT\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
     };
-    ask().unwrap_or(false)
+    let line = format!("process_id:{process}");
+    ask().is_ok_and(|answer| answer.lines().any(|said| said == line))
 }
