@@ -121,12 +121,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
     /// If the configuration is not valid, see [`NetcodeConfig::validate`], or if the default of the
     /// input type cannot be sent, see [`GameInput`].
     fn build(&self, app: &mut App) {
-        if let Err(error) = self.config.validate() {
-            panic!("NetcodePlugin was given a configuration that cannot work: {error}");
-        }
-        if let Err(unfit) = wire_form(&I::default()) {
-            panic!("NetcodePlugin was given an input type without a usable default: {unfit}");
-        }
+        refuse_unplayable::<I>(&self.config);
         app.insert_resource(self.config.clone())
             .insert_resource(Pacer::new(self.config.step_duration()))
             .insert_resource(Lobby::for_seats(self.config.min_players, self.config.max_players))
@@ -207,6 +202,16 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
     fn cleanup(&self, app: &mut App) {
         audit(app.world_mut());
         build_schedules(app.world_mut());
+    }
+}
+
+/// Panics if no match could be played with this.
+fn refuse_unplayable<I: GameInput>(config: &NetcodeConfig) {
+    if let Err(error) = config.validate() {
+        panic!("NetcodePlugin was given a configuration that cannot work: {error}");
+    }
+    if let Err(unfit) = wire_form(&I::default()) {
+        panic!("NetcodePlugin was given an input type without a usable default: {unfit}");
     }
 }
 
