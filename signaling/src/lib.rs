@@ -9,6 +9,8 @@ pub mod ice_servers;
 #[cfg(feature = "server")]
 pub mod lan;
 pub mod lobby;
+#[cfg(test)]
+mod property_tests;
 pub mod protocol;
 #[cfg(feature = "server")]
 pub mod server;

@@ -271,10 +271,11 @@ pub fn is_room_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use proptest::{prelude::*, test_runner::RngSeed};
+    use proptest::prelude::*;
     use serde_json::Value;
 
     use super::*;
+    use crate::property_tests::same_cases;
 
     #[test]
     fn a_refusal_names_no_parameter_that_its_address_does_not_have() {
@@ -310,12 +311,6 @@ mod tests {
         let signal = (id(), any::<String>())
             .prop_map(|(receiver, data)| PeerRequest::Signal { receiver, data });
         prop_oneof![signal, Just(PeerRequest::KeepAlive)]
-    }
-
-    /// The same cases in each run; more with `PROPTEST_CASES`.
-    fn same_cases() -> ProptestConfig {
-        let (failure_persistence, rng_seed) = (None, RngSeed::Fixed(1));
-        ProptestConfig { failure_persistence, rng_seed, ..ProptestConfig::default() }
     }
 
     proptest! {

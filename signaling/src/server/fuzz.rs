@@ -343,9 +343,10 @@ fn assert_told(refusal: Refusal) {
 
 #[cfg(test)]
 mod tests {
-    use proptest::{collection::vec, prelude::*, sample::select, test_runner::RngSeed};
+    use proptest::{collection::vec, prelude::*, sample::select};
 
     use super::*;
+    use crate::property_tests::same_cases;
 
     /// What is JSON, and more than most readers of JSON take.
     #[test]
@@ -435,12 +436,6 @@ mod tests {
             .map(|path| format!("/v1/{path}{}{key}", if path.contains('?') { '&' } else { '?' }));
         let back = keyed.iter().map(|line| format!("{line}&token=TOKEN"));
         plain.iter().map(ToString::to_string).chain(keyed.clone()).chain(back).collect()
-    }
-
-    /// The same cases in each run; more with `PROPTEST_CASES`.
-    fn same_cases() -> ProptestConfig {
-        let (failure_persistence, rng_seed) = (None, RngSeed::Fixed(1));
-        ProptestConfig { failure_persistence, rng_seed, ..ProptestConfig::default() }
     }
 
     proptest! {

@@ -5,11 +5,10 @@ use signaling::{
     protocol::Refusal,
 };
 
-use crate::rig::{TestServer, assert_closed_at_last, config};
+use crate::rig::{Peer, TestServer, assert_closed_at_last, config};
 
-#[tokio::test]
-async fn an_owner_that_looks_on_removes_nobody_from_a_match() {
-    let server = TestServer::start(config()).await;
+/// Ann owns the room, and looks on; Bob plays.
+async fn watched_match(server: &TestServer) -> (Peer, Peer) {
     let mut ann = server.join("/v1/rooms/room?spectators=1").await;
     let mut bob = server.join("/v1/rooms/room").await;
     ann.ask(&RoomRequest::SetPlace(Place::Spectator)).await;
@@ -17,6 +16,13 @@ async fn an_owner_that_looks_on_removes_nobody_from_a_match() {
     ann.sees("that Bob is ready", |room| room.members.len() == 2 && room.is_ready()).await;
     ann.ask(&RoomRequest::Start).await;
     ann.sees("a match", |room| room.phase == RoomPhase::Playing).await;
+    (ann, bob)
+}
+
+#[tokio::test]
+async fn an_owner_that_looks_on_removes_nobody_from_a_match() {
+    let server = TestServer::start(config()).await;
+    let (mut ann, mut bob) = watched_match(&server).await;
     let mut cid = server.join("/v1/rooms/room").await;
     let id = cid.id;
     ann.sees("Cid", |room| room.member(id).is_some()).await;
@@ -35,13 +41,7 @@ async fn an_owner_that_looks_on_removes_nobody_from_a_match() {
 #[tokio::test]
 async fn an_owner_that_looks_on_removes_nobody_from_a_match_that_it_calls_finished() {
     let server = TestServer::start(config()).await;
-    let mut ann = server.join("/v1/rooms/room?spectators=1").await;
-    let mut bob = server.join("/v1/rooms/room").await;
-    ann.ask(&RoomRequest::SetPlace(Place::Spectator)).await;
-    bob.ask(&RoomRequest::SetReady(true)).await;
-    ann.sees("that Bob is ready", |room| room.members.len() == 2 && room.is_ready()).await;
-    ann.ask(&RoomRequest::Start).await;
-    ann.sees("a match", |room| room.phase == RoomPhase::Playing).await;
+    let (mut ann, mut bob) = watched_match(&server).await;
     ann.ask(&RoomRequest::Finish).await;
     ann.sees("the lobby", |room| room.phase == RoomPhase::Lobby).await;
     assert_eq!(ann.is_denied(&RoomRequest::Kick(bob.id)).await, Denial::Playing);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures::{FutureExt, future::join_all};
-use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
+use proptest::{collection::vec, prelude::*};
 use tokio::{
     sync::oneshot::{Receiver, error::TryRecvError},
     task::yield_now,
@@ -27,6 +27,7 @@ use super::{
     faulty_store::FaultyStore,
     *,
 };
+use crate::property_tests::same_cases;
 
 const GRACE: Duration = Duration::from_secs(15);
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -215,12 +216,6 @@ impl<'a> Scene<'a> {
             }
         }
     }
-}
-
-/// The same cases in each run; more with `PROPTEST_CASES`.
-fn same_cases() -> ProptestConfig {
-    let (failure_persistence, rng_seed) = (None, RngSeed::Fixed(1));
-    ProptestConfig { failure_persistence, rng_seed, ..ProptestConfig::default() }
 }
 
 proptest! {
