@@ -1,4 +1,5 @@
-//! What the program is told: by flags, by variables of the environment, and by a file, each over the ones behind it.
+//! What the program is told: by flags, by variables of the environment, and by a file, each over
+//! the ones behind it.
 
 use std::{
     ffi::OsString,
@@ -21,7 +22,7 @@ use crate::settings::{SETTINGS, Setting, VARIABLE_PREFIX, variable};
 pub(crate) enum Task {
     /// Run the server; `is_lan` if it is for this machine's local network.
     Serve { config: Box<ServerConfig>, is_lan: bool },
-    /// Print a ticket for this room that counts for so many seconds.
+    /// Print a ticket for this room that counts for this many seconds.
     MakeTicket { secret: TicketSecret, room: String, valid_for: u64 },
     /// Print this text.
     Print(String),

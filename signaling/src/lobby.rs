@@ -1,5 +1,5 @@
-//! What the server and the peers of a room tell each other of the room itself: who is in it, under
-//! which names, who owns it, and what may be changed. Only peers that came by `/v1/` hear and say
+//! What the server and the peers of a room tell each other of the room itself: its members and
+//! their names, its owner, and what may be changed. Only peers that came by `/v1/` hear and say
 //! this; matchbox's own clients know nothing of it.
 //!
 //! Always compiled, also for the browser and without the `server` feature.
@@ -79,7 +79,7 @@ pub struct RoomState {
     /// The peer that may lock, kick, start and finish; nobody in a room of strangers (where any
     /// player starts and finishes) or of stock clients.
     pub owner: Option<PeerId>,
-    /// Who is in it, in order of arrival.
+    /// Its members, in order of arrival.
     pub members: Vec<RoomMember>,
 }
 
@@ -156,9 +156,9 @@ pub enum RoomRequest {
 /// matchbox knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoomEvent {
-    /// The room as it is now: after each change, but at a bounded rate. Of those that the reader has
-    /// not taken yet only the latest is kept, in the place of the last, so what led to it may come
-    /// before it.
+    /// The room as it is now: after each change, but at a bounded rate. Of those that the reader
+    /// has not taken yet only the latest is kept, in the place of the last, so what led to it may
+    /// come before it.
     Room(RoomState),
     /// What brings the reader back to its place in the room, as `token=…` in the address, for some
     /// hours: after its connection broke, at another server of the same service, or once this one
@@ -169,7 +169,7 @@ pub enum RoomEvent {
     /// Whether the service is whole. While it is not, matches go on, and nobody can come or change
     /// anything.
     Service(ServiceState),
-    /// The public rooms of a game; only to whoever asked for the list.
+    /// The public rooms of a game; only to a client that asked for the list.
     Rooms(Vec<RoomListing>),
 }
 

@@ -35,7 +35,7 @@ const BAD_USAGE: u8 = 2;
 fn main() -> ExitCode {
     match args::parse(env::args_os().skip(1), variables()) {
         Ok(Task::Print(text)) => {
-            // Whoever closed stdout does not want the text.
+            // A reader that closed stdout does not want the text.
             let _ = stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
 }
 
 /// The variables of the environment. What is no text is shown as well as it can be, to be refused
-/// by whoever reads it.
+/// where it is read.
 fn variables() -> impl Iterator<Item = (String, String)> {
     env::vars_os().map(|(name, value)| {
         (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())

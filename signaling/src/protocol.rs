@@ -82,7 +82,7 @@ impl fmt::Debug for PeerKey {
 pub enum PeerRequest<S> {
     /// Pass `data` to `receiver`, a peer in the same room.
     Signal {
-        /// Who shall get it.
+        /// The peer that shall get it.
         receiver: PeerId,
         /// What it shall get.
         data: S,
@@ -104,7 +104,7 @@ pub enum PeerEvent<S> {
     PeerLeft(PeerId),
     /// `data` from `sender`, a peer in the same room.
     Signal {
-        /// Who sent it.
+        /// The peer that sent it.
         sender: PeerId,
         /// What it sent.
         data: S,

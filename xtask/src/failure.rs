@@ -1,4 +1,4 @@
-//! Why a command failed: one sentence for the person at the terminal, who is the only one to handle it.
+//! Why a command failed: one sentence for the person at the terminal, the only one to handle it.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,5 @@
-//! System packages: installed on Debian and Ubuntu, spelled out as the exact line to run where that may not be done.
+//! System packages: installed on Debian and Ubuntu, spelled out as the exact line to run where that
+//! may not be done.
 
 use std::process::{Command, Stdio};
 
@@ -65,8 +66,8 @@ pub(crate) const REDIS: &SystemPackages =
 ///
 /// # Errors
 ///
-/// When packages are missing and cannot be installed from here; the sentence holds the line to run. On systems without
-/// apt nothing is known to be missing, so nothing fails: the build will tell.
+/// When packages are missing and cannot be installed from here; the sentence holds the line to run.
+/// On systems without apt nothing is known to be missing, so nothing fails: the build will tell.
 pub(crate) fn ensure(packages: &SystemPackages) -> Outcome {
     if !cfg!(target_os = "linux") {
         return Ok(());
@@ -89,7 +90,8 @@ pub(crate) fn ensure(packages: &SystemPackages) -> Outcome {
     println!("Installing system packages: {}", missing.join(" "));
     let mut update = apt(&prefix, &["update"]);
     println!("> {}", line_of(&update));
-    // A mirror that is partly out of reach fails the update and still serves the packages: the install decides.
+    // A mirror that is partly out of reach fails the update and still serves the packages: the
+    // install decides.
     let _ = process::run(&mut update)?;
     let mut install = apt(&prefix, &["install", "-y", "--no-install-recommends"]);
     install.args(&missing);
@@ -121,7 +123,7 @@ fn line_without_apt(packages: &SystemPackages, is_installed: impl Fn(&str) -> bo
     }
 }
 
-/// The line for whoever is not root.
+/// The line for a user that is not root.
 fn as_root(line: &str, has_sudo: bool) -> String {
     if has_sudo { format!("sudo {line}") } else { format!("su -c '{line}'") }
 }

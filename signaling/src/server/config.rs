@@ -56,7 +56,7 @@ pub struct ServerConfig {
     /// descriptions at once.
     pub max_queued_bytes: usize,
     /// Most peers in one room, those who play and those who look on together, and the largest
-    /// `?next=`. A new room that is to have more gets so many. Default: 64. Everybody connects to
+    /// `?next=`. A new room that asks for more gets this many. Default: 64. Everybody connects to
     /// everybody, and a mesh of 64 is already 2016 connections.
     pub max_peers_per_room: u16,
     /// Most rooms. Default: 5000, which is `max_peers` in pairs.
@@ -67,17 +67,17 @@ pub struct ServerConfig {
     /// Most network connections, peers and downloads together; further ones wait until one ends.
     /// Default: 11,000, so that a full server still has a thousand to say so and to serve the page.
     pub max_connections: usize,
-    /// How fast one peer may send, counted in messages, of which one of over a KiB is several: so
-    /// many KiB, begun ones included. Who sends faster is read more slowly; nothing is lost.
-    /// Default: 2,000 at once and 50 a second. Who comes into a room of 64 answers 63 descriptions
-    /// with its own and some 8 candidates each, which is about a thousand, and then has nothing
-    /// more to say.
+    /// How fast one peer may send, counted in messages. A message counts for its KiB, begun ones
+    /// included. A peer that sends faster is read more slowly; nothing is lost. Default: 2,000 at
+    /// once and 50 a second. A peer that comes into a room of 64 answers 63 descriptions with its
+    /// own and some 8 candidates each, which is about a thousand, and then has nothing more to say.
     pub message_rate: Rate,
     /// How often one peer may ask for something in its room: for each time everybody in it is sent
-    /// the whole room. Who asks more often is read more slowly; nothing is lost. Default: 20 at
-    /// once and 5 a second, faster than anybody changes their mind by clicking; `netcode` asks once
-    /// for each of its wishes, and again every 2 s. One member of a full room of 64 makes the
-    /// server write no more than 4 MB a second that way, 12 kB to each of the others for each time.
+    /// the whole room. A peer that asks more often is read more slowly; nothing is lost. Default:
+    /// 20 at once and 5 a second, faster than anybody changes their mind by clicking; `netcode`
+    /// asks once for each of its wishes, and again every 2 s. One member of a full room of 64 makes
+    /// the server write no more than 4 MB a second that way, 12 kB to each of the others for each
+    /// time.
     pub room_request_rate: Rate,
     /// Most connections from one network address that is no trusted proxy, peers and downloads
     /// together; a further one is closed at once. Default: 400, all peers below and as many

@@ -111,7 +111,7 @@ async fn part(socket: &mut ClientSocket, end: &End, shared: &Shared) {
     }
 }
 
-/// One of matchbox's clients, whom nobody will know again.
+/// One of matchbox's clients, which nobody will know again.
 fn stranger(shared: &Shared) -> Visitor {
     Visitor {
         peer: PeerId(Uuid::new_v4()),
@@ -321,7 +321,7 @@ impl Allowance {
         Self { messages: Bucket::new(now), requests: Bucket::new(now) }
     }
 
-    /// How long the peer is not to be heard after a frame of so many bytes, in which was this.
+    /// How long the peer is not to be heard after a frame of that many bytes, in which was this.
     fn use_up(&mut self, bytes: usize, taken: &Taken, now: Instant, shared: &Shared) -> Duration {
         let (config, counters) = (&shared.config, &shared.health.counters);
         let pause = self.messages.use_up(cost(bytes), config.message_rate, now);
@@ -339,7 +339,7 @@ impl Allowance {
     }
 }
 
-/// What so many bytes count for: up to a KiB is one message, and more is several.
+/// What a number of bytes counts for: up to a KiB is one message, and more is several.
 pub(super) fn cost(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(1024).max(1)).unwrap_or(u32::MAX)
 }
@@ -387,7 +387,7 @@ async fn take_in(
         Ok(Incoming::Ping(payload)) => return Taken::Ping(payload),
         Ok(Incoming::Close(payload)) => {
             let answer = socket.send(OpCode::Control(Control::Close), &payload);
-            // Who is gone needs none.
+            // A peer that is gone needs none.
             let _ = timeout(CLOSE_GRACE, answer).await;
             return Taken::End(End::Left);
         }
@@ -468,7 +468,7 @@ async fn close(socket: &mut ClientSocket, refusal: Refusal) {
         }
         while !matches!(socket.receive().await, Ok(Incoming::Close(_)) | Err(_)) {}
     };
-    // Who does not answer is cut off.
+    // A peer that does not answer is cut off.
     let _ = timeout(CLOSE_GRACE, farewell).await;
 }
 

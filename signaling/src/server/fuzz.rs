@@ -47,7 +47,7 @@ const THEIR_ROOM: &str = "theirs";
 const FRIENDS: [PeerId; 2] = [PeerId::from_u128(1), PeerId::from_u128(2)];
 /// The first number of those that come without a key.
 const FIRST_STRANGER: u128 = 100;
-/// One client in so many is deaf.
+/// One client in this many is deaf.
 const DEAF: u64 = 3;
 
 /// How long a place is kept, in milliseconds of the scene's own time.
@@ -64,7 +64,7 @@ struct Client {
     sent_off: Receiver<Refusal>,
     /// Whether it reads nothing, so that its queue fills up.
     is_deaf: bool,
-    /// Who came after it and has not left, as it was told.
+    /// The peers that came after it and have not left, as it was told.
     others: HashSet<PeerId>,
     token: Option<String>,
 }

@@ -33,8 +33,8 @@ use super::{
 };
 use crate::{lobby::is_tag, protocol::Refusal};
 
-/// Who connected. Lives in the request's extensions, because a WebSocket outlives the HTTP
-/// connection that it came through.
+/// The client of a connection. Lives in the request's extensions, because a WebSocket outlives the
+/// HTTP connection that it came through.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     pub(crate) address: IpAddr,
@@ -186,8 +186,8 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
 }
 
-/// Goes on with a request that has become a WebSocket: brings whoever it is to where it may go.
-/// Returns who is in a room now, and the place among those of its address.
+/// Goes on with a request that has become a WebSocket: brings the client to where it may go.
+/// Returns a peer that is in a room now, and its place among those of its address.
 async fn enter(
     upgrade: OnUpgrade,
     admitted: Result<(Address, Option<SourcePlace>), Refusal>,
@@ -208,7 +208,7 @@ async fn enter(
     Some((guest, place))
 }
 
-/// The proof that whoever comes by this address was in a room before, which then is the one that it
+/// The proof that a client with this address was in a room before, which then is the one that it
 /// enters.
 fn resume(address: &Address, shared: &Shared) -> Option<Resume> {
     let Address::V1 { key: Some(key), token: Some(token), .. } = address else { return None };

@@ -318,7 +318,7 @@ async fn drained(health: &Health, at_most: Duration) {
             sleep(DRAIN_CHECK).await;
         }
     };
-    // Whoever is left is sent off.
+    // Peers that are left are disconnected.
     let _ = timeout(at_most, empty).await;
 }
 

@@ -50,7 +50,7 @@ impl Outbox {
     }
 
     /// Adds a message that says everything of something. One that was added before, and not read
-    /// yet, is not worth reading any more: so many changes in a row do not fill the queue.
+    /// yet, is not worth reading any more, so that many changes in a row do not fill the queue.
     pub(crate) fn push_state(&self, message: Utf8Bytes) -> Result<(), Undeliverable> {
         self.push_queued(Queued { message, kind: Kind::State })
     }
@@ -104,7 +104,7 @@ impl Outbox {
     pub(crate) fn close(&self, refusal: Refusal) {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(open) = open {
-            // Who is gone needs not be told.
+            // A connection that is gone need not be told.
             let _ = open.send(refusal);
         }
     }
@@ -135,7 +135,7 @@ impl OutboxReader {
                     return message;
                 }
             }
-            // Whoever adds something before this waits leaves a permit.
+            // What is added before this waits leaves a permit.
             self.queue.changed.notified().await;
         }
     }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So many in each second on average, and so many at once after a rest.
+/// A number in each second on average, and a number at once after a rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// In each second, for ever. At least 1.
     pub per_second: u32,
-    /// At once, by whoever did little before. At least 1.
+    /// At once, after a rest. At least 1.
     pub at_once: u32,
 }
 
@@ -18,7 +18,7 @@ impl Rate {
         self.per_second >= 1 && self.at_once >= 1
     }
 
-    /// How long it takes until so many are allowed.
+    /// How long it takes until `count` are allowed.
     pub(super) fn time_for(self, count: u32) -> Duration {
         Duration::from_secs(1) * count / self.per_second.max(1)
     }

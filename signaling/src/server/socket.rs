@@ -1,7 +1,8 @@
 //! WebSocket messages over one stream, with no buffer while nothing is under way.
 //!
-//! Thousands of clients say nothing for minutes. Libraries keep a buffer for each of them, and it stays as long as the longest message
-//! so far. Here a message is kept only until it has come, or gone, as a whole. Headers are read and written by `tungstenite`.
+//! Thousands of clients say nothing for minutes. Libraries keep a buffer for each of them, and it
+//! stays as long as the longest message so far. Here a message is kept only until it has come, or
+//! gone, as a whole. Headers are read and written by `tungstenite`.
 
 use std::{
     future::poll_fn,
@@ -17,7 +18,8 @@ use tungstenite::protocol::frame::{
     coding::{Control, Data, OpCode},
 };
 
-/// What is read at a time, on the stack: a session description and its candidates come in one or two.
+/// What is read at a time, on the stack: a session description and its candidates come in one or
+/// two.
 const READ_BYTES: usize = 4 * 1024;
 /// The longest control frame, as RFC 6455 has it.
 const MAX_CONTROL_BYTES: u64 = 125;
@@ -94,7 +96,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    /// Sends a frame, which is a whole message. What a cancelled call did not get out goes before the next one.
+    /// Sends a frame, which is a whole message. What a cancelled call did not get out goes before
+    /// the next one.
     pub(crate) async fn send(&mut self, opcode: OpCode, payload: &[u8]) -> io::Result<()> {
         let header = FrameHeader { opcode, ..FrameHeader::default() };
         let length = payload.len() as u64;
@@ -250,7 +253,7 @@ mod tests {
         frame(OpCode::Data(Data::Text), true, payload)
     }
 
-    /// Everything that a client says by these bytes, which come in pieces of so many.
+    /// Everything that a client says by these bytes, which come in pieces of `piece` bytes.
     fn read(bytes: &[u8], piece: usize) -> (Vec<Incoming>, Result<(), SocketError>) {
         let mut socket = socket();
         let mut heard = Vec::new();

@@ -15,8 +15,8 @@ use crate::protocol::Refusal;
 /// Sources that are remembered before the first look for those that can be forgotten.
 const FIRST_SWEEP: usize = 1_024;
 
-/// Whom the limits take for one: an IPv4 address, or the /64 of an IPv6 address, of which one
-/// household has 2⁶⁴.
+/// What the limits count as one source: an IPv4 address, or the /64 of an IPv6 address, of which
+/// one household has 2⁶⁴.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Source(IpAddr);
 
@@ -32,8 +32,8 @@ impl From<IpAddr> for Source {
 }
 
 impl Source {
-    /// Who sent a request: whoever connected, or, if that is a proxy that we trust, whom the proxy
-    /// names.
+    /// The sender of a request: the peer of the connection, or, if that is a proxy that we trust,
+    /// the one that the proxy names.
     ///
     /// `X-Forwarded-For` grows at its end, and its beginning is whatever the client wrote. So it is
     /// read from the end, and the first address that is none of our proxies counts.

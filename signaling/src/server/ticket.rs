@@ -1,7 +1,9 @@
-//! Tickets for rooms: with a secret that the server shares with a game's own backend, that backend decides who enters.
+//! Tickets for rooms: with a secret that the server shares with a game's own backend, that backend
+//! decides who enters.
 //!
-//! A ticket is `EXPIRY-MAC`: when it ends, in seconds since 1970, and the HMAC-SHA256 of `EXPIRY:ROOM` in lower-case hexadecimal digits.
-//! Nothing is kept of it, so it can be used until it ends, by whoever has it.
+//! A ticket is `EXPIRY-MAC`: when it ends, in seconds since 1970, and the HMAC-SHA256 of
+//! `EXPIRY:ROOM` in lower-case hexadecimal digits. Nothing is kept of it, so it can be used until
+//! it ends, by anybody who has it.
 
 use std::{fmt, str::FromStr};
 
@@ -11,7 +13,8 @@ use thiserror::Error;
 
 use crate::protocol::Refusal;
 
-/// The room whose tickets count for every room, and where no room is named because the server finds one.
+/// The room whose tickets count for every room, and where no room is named because the server finds
+/// one.
 pub const ANY_ROOM: &str = "*";
 
 /// Bytes of a secret at least: nobody can guess as many characters in the life of a server.
@@ -33,7 +36,8 @@ pub struct TicketSecret(String);
 pub struct WeakSecret;
 
 impl TicketSecret {
-    /// A ticket for `room`, or for [`ANY_ROOM`], that ends at `expiry`, in seconds since 1970: what follows `ticket=` in the query.
+    /// A ticket for `room`, or for [`ANY_ROOM`], that ends at `expiry`, in seconds since 1970: what
+    /// follows `ticket=` in the query.
     #[must_use]
     pub fn ticket(&self, room: &str, expiry: u64) -> String {
         let expiry = expiry.to_string();
@@ -63,7 +67,8 @@ impl fmt::Debug for TicketSecret {
     }
 }
 
-/// Whether who comes to `room` with this query may enter `now`, in seconds since 1970. Without a secret everybody may.
+/// Whether who comes to `room` with this query may enter `now`, in seconds since 1970. Without a
+/// secret everybody may.
 pub(super) fn check(
     secret: Option<&TicketSecret>,
     query: Option<&str>,

@@ -1,6 +1,6 @@
 //! TLS from two files: reads them, checks that they belong together, and takes up renewed ones.
 //!
-//! Whoever gets certificates in another way, or asks clients for theirs, puts a proxy in front.
+//! For certificates from elsewhere, or that clients have to show, put a proxy in front.
 
 use std::{
     fs, io,

@@ -213,7 +213,7 @@ async fn too_many_rooms_are_refused() {
 
 #[tokio::test]
 async fn who_does_not_read_is_sent_off() {
-    // For so long the server tries to write to it.
+    // The server tries to write to it for this long.
     let idle_timeout = Duration::from_secs(5);
     let server = TestServer::start(ServerConfig { idle_timeout, ..config() }).await;
     let mut deaf = server.join("/room").await;

@@ -1,4 +1,4 @@
-//! STUN and TURN servers: who is told of them, and when.
+//! STUN and TURN servers: which clients hear of them, and when.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -16,7 +16,8 @@ async fn peers_of_a_room_meet_signal_and_part() {
     let server = TestServer::start(config()).await;
     let mut first = server.join("/room").await;
     let mut second = server.join("/room").await;
-    // Who is there offers; the newcomer waits, so the first thing that it hears is the offer.
+    // A peer that is there offers; the newcomer waits, so the first thing that it hears is the
+    // offer.
     assert_eq!(first.next().await, PeerEvent::NewPeer(second.id));
     first.greet(&mut second).await;
     second.greet(&mut first).await;
@@ -119,7 +120,8 @@ async fn who_has_a_key_is_the_same_peer_again() {
     let first = server.join(&path).await;
     assert_eq!(first.id, PeerKey::new(7).peer());
     assert_eq!(other.next().await, PeerEvent::NewPeer(first.id));
-    // Its network broke, and nobody noticed yet: the others hear that it is here, and not that it left.
+    // Its network broke, and nobody noticed yet: the others hear that it is here, and not that it
+    // left.
     let mut again = server.join(&path).await;
     assert_eq!(again.id, first.id);
     assert_eq!(other.next().await, PeerEvent::NewPeer(again.id));

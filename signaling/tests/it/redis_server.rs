@@ -28,7 +28,8 @@ impl RedisServer {
         match spawn(addresses) {
             Ok((child, address)) => Some(Self { child, address }),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                // The words that `cargo xtask test` collects. Without stdout nobody reads them.
+                // The words that `cargo xtask test` collects. A reader that closed stdout does not
+                // want them.
                 let _ = writeln!(io::stdout(), "\nSKIPPED {test} (Redis is not installed)");
                 None
             }

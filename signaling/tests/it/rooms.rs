@@ -143,7 +143,7 @@ async fn strangers_are_brought_together_who_want_the_same() {
     let mut far = quick("players=2&region=eu").await;
     assert_eq!(other.next().await, PeerEvent::NewPeer(far.id));
     other.greet(&mut far).await;
-    // Whoever leaves before the match makes room for the next one.
+    // A peer that leaves before the match makes room for the next one.
     drop(bob);
     assert!(matches!(ann.next().await, PeerEvent::PeerLeft(_)));
     let mut late = quick("players=2").await;

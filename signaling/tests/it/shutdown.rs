@@ -1,4 +1,5 @@
-//! The server stops when told to, says goodbye, and is gone in time; the program's words for all that.
+//! The server stops when told to, says goodbye, and is gone in time; the program's words for all
+//! that.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -15,7 +16,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::rig::{TestServer, assert_closed, config, program, within_deadline};
 
-/// What is promised to whoever stops the server.
+/// What is promised to somebody who stops the server.
 const PROMISED: Duration = Duration::from_secs(2);
 
 #[tokio::test]
@@ -123,7 +124,7 @@ fn a_host_invites_nobody_to_where_it_does_not_listen() {
 #[test]
 fn signals_stop_the_program_cleanly() {
     for signal in ["-INT", "-TERM"] {
-        // Who waits for peers to leave waits no longer when it is told again.
+        // A server that waits for peers to leave waits no longer when it is told again.
         for flags in [&[][..], &["--drain-time", "60"]] {
             assert_stops(signal, flags);
         }

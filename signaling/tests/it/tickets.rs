@@ -1,4 +1,4 @@
-//! With a secret, whoever opens a WebSocket brings a ticket that is signed with it.
+//! With a secret, each WebSocket needs a ticket that is signed with it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -59,7 +59,7 @@ async fn who_has_none_is_refused_in_words_and_counted() {
     server.await_count("refused_ticket", 2 * queries.len() as u64).await;
     let metrics = server.get("/metrics").await;
     assert!(metrics.text().contains("signaling_refused_total{reason=\"ticket\"} 10\n"));
-    // Who asks for no room needs none.
+    // A client that asks for no room needs none.
     assert_eq!(server.get("/health").await.status, 200);
 }
 

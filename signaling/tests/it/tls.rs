@@ -1,4 +1,5 @@
-//! TLS from two files: for WebSockets and files, with certificates that are renewed, and with clients that speak none.
+//! TLS from two files: for WebSockets and files, with certificates that are renewed, and with
+//! clients that speak none.
 
 use std::{
     fs,
@@ -70,7 +71,8 @@ impl Files {
     }
 }
 
-/// A connection of a client that trusts this certificate and no other; `None` if that is not the server's.
+/// A connection of a client that trusts this certificate and no other; `None` if that is not the
+/// server's.
 async fn connect(
     address: SocketAddr,
     trusted: &CertificateDer<'static>,
@@ -99,7 +101,7 @@ async fn get(address: SocketAddr, trusted: &CertificateDer<'static>, path: &str)
     answer
 }
 
-/// Waits until `/health` counts so many failed handshakes.
+/// Waits until `/health` counts that many failed handshakes.
 async fn await_failed(address: SocketAddr, trusted: &CertificateDer<'static>, count: u64) {
     let wanted = format!("\"tls_failed\":{count}");
     within_deadline(&wanted, async {
@@ -211,7 +213,7 @@ async fn a_renewed_certificate_is_taken_up_and_a_bad_one_is_not() {
     certificate.reload().expect("good files");
     assert!(connect(address, &old).await.is_none());
     let late = Peer::join(address, &renewed, "/room").await;
-    // Who was there before stays.
+    // A peer that was there before stays.
     assert_eq!(early.next().await, PeerEvent::NewPeer(late.id));
 
     fs::write(files.certificate(), "junk").expect("a writable folder");

@@ -1,5 +1,5 @@
-//! The signaling server of one `play`: a child that is a host in the local network as the game is one, known to listen before anybody
-//! connects.
+//! The signaling server of one `play`: a child that is a host in the local network as the game is
+//! one, known to listen before anybody connects.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -17,7 +17,8 @@ const START_DEADLINE: Duration = Duration::from_secs(20);
 /// A running signaling server.
 pub(super) struct Server {
     pub(super) port: u16,
-    /// This machine's address in its network, as a friend would type it; loopback when there is no network.
+    /// This machine's address in its network, as a friend would type it; loopback when there is no
+    /// network.
     pub(super) friends_reach: Ipv4Addr,
     pub(super) running: Running,
 }
@@ -27,7 +28,7 @@ impl Server {
     pub(super) fn start(program: &Path, web_root: Option<&Path>) -> Outcome<Self> {
         let mut command = Command::new(program);
         command.arg("--lan").stdin(Stdio::null()).stdout(Stdio::piped());
-        // That it starts and stops is no news here; who wants to know more says so.
+        // That it starts and stops is no news here; a user that wants to know more says so.
         if std::env::var_os("RUST_LOG").is_none() {
             command.env("RUST_LOG", "warn");
         }
@@ -74,7 +75,8 @@ fn port_in(line: &str) -> Option<u16> {
     port.parse().ok()
 }
 
-/// The address in the line that the server prints behind that one; none when it says that there is no network.
+/// The address in the line that the server prints behind that one; none when it says that there is
+/// no network.
 fn address_in(line: &str) -> Option<Ipv4Addr> {
     let (_, address) = line.split_once("in your network: ws://")?;
     let (ip, _) = address.rsplit_once(':')?;

@@ -1,7 +1,7 @@
 //! The steps of `cargo xtask test`: which commands, in which order.
 //!
-//! Compiling Bevy is nearly all of the time, so every step takes one of three feature sets (headless, renderer,
-//! browser) and the steps of one set follow each other.
+//! Compiling Bevy is nearly all of the time, so every step takes one of three feature sets
+//! (headless, renderer, browser) and the steps of one set follow each other.
 
 use std::process::Command;
 
@@ -36,8 +36,8 @@ pub(super) const STEPS: &[Step] = &[
         clippy(RENDERER)
     }),
     full("documentation with the renderer", |_| document(RENDERER)),
-    // Unoptimised: the renderer is only linked, and compiling it takes a quarter of the time. The rules without a
-    // renderer run once more with it.
+    // Unoptimised: the renderer is only linked, and compiling it takes a quarter of the time. The
+    // rules without a renderer run once more with it.
     full("tests with the renderer", |findings| {
         let mut command = cargo::cargo();
         command
@@ -149,7 +149,8 @@ fn count_tests(findings: &mut Findings, command: &mut Command) -> Outcome {
     if status.success() { Ok(()) } else { fail(format!("`{}` failed", line_of(command))) }
 }
 
-/// The page as players get it. Where it cannot be made small, the tests in the browser still have one.
+/// The page as players get it. Where it cannot be made small, the tests in the browser still have
+/// one.
 fn build_page(findings: &mut Findings) -> Outcome {
     let optimiser = web::ensure_optimiser();
     let is_unoptimised = optimiser.is_err();
@@ -159,14 +160,16 @@ fn build_page(findings: &mut Findings) -> Outcome {
     web::build(&web::Options { is_unoptimised, ..Default::default() }).map(drop)
 }
 
-/// Real WebRTC, real browsers. The tests find the page by `WEB_DIST`; without it the browser tests skip themselves.
+/// Real WebRTC, real browsers. The tests find the page by `WEB_DIST`; without it the browser tests
+/// skip themselves.
 fn end_to_end(findings: &mut Findings) -> Outcome {
     let mut command = cargo::cargo();
     command
         .args(["test", "--no-fail-fast"])
         .args(HEADLESS_FEATURES)
         .args(["--test", "e2e", "--"])
-        // One at a time: each plays several processes in real time. Shown as they run, for the times they print.
+        // One at a time: each plays several processes in real time. Shown as they run, for the
+        // times they print.
         .args(["--test-threads", "1", "--nocapture"]);
     let page = cargo::target_dir()?.join("web-dist");
     let no_browser = browser_missing();
@@ -189,7 +192,8 @@ fn ensure_for_tests(program: &str, packages: &packages::SystemPackages) {
         && !is_installed(program)
         && let Err(failure) = packages::ensure(packages)
     {
-        // Its sentence is printed for whoever can run the line; the tests that need it say that they skip.
+        // Its sentence is printed for people who can run the line; the tests that need it say that
+        // they skip.
         println!("{failure}");
     }
 }
@@ -197,7 +201,7 @@ fn ensure_for_tests(program: &str, packages: &packages::SystemPackages) {
 /// Installs the browser where apt can; why there is none, if there is none.
 fn browser_missing() -> Option<String> {
     if !is_installed("chromedriver") {
-        // Its sentence is printed for whoever can run the line; the tests go on without.
+        // Its sentence is printed for people who can run the line; the tests go on without.
         if let Err(failure) = packages::ensure(packages::BROWSER) {
             println!("{failure}");
         }

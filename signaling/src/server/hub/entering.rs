@@ -227,7 +227,7 @@ impl Hub {
             WishedRoom::Any { size, .. } => Some(*size),
             WishedRoom::Named { .. } | WishedRoom::New => wish.capacity,
         };
-        // Who does not say gets all places that nobody looks on from.
+        // A client that does not say gets all places that are not for spectators.
         let capacity = players.map_or(most.saturating_sub(spectators).max(1), NonZeroU16::get);
         // A small server turns nobody away for what only matters to a new room, or for places that
         // few will want.

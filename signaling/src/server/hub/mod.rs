@@ -47,7 +47,7 @@ use crate::{
 };
 
 /// How often a change is tried again because another process was faster: each time one of them got
-/// on, so a room that so many others change at once is not for people.
+/// on, so a room that this many processes change at once is not for people.
 const MAX_ATTEMPTS: u32 = 64;
 /// Locks by which rooms take turns; two rooms that share one wait for each other now and then.
 const TURNS: usize = 64;
@@ -230,7 +230,7 @@ impl Hub {
     }
 
     fn tell(&self, visit: &Visit, event: &RoomEvent) {
-        // Who is not there needs not be told.
+        // A peer that is not there need not be told.
         let _ = self.local.hand(visit.room(), visit.peer, text(event));
     }
 

@@ -41,7 +41,7 @@ impl RoomId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct ProcessId(pub(crate) u64);
 
-/// What a room is for: said by whoever opens it, and the same as long as it lasts.
+/// What a room is for: said by the peer that opens it, and the same for as long as it lasts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Terms {
     /// Empty if nobody said.
@@ -337,7 +337,7 @@ impl Room {
         if was_here { self.show().into_iter().collect() } else { Vec::new() }
     }
 
-    /// Who is connected and fits.
+    /// The members that are connected and fit.
     fn hearers(&self, fits: impl Fn(&Member) -> bool) -> Vec<PeerId> {
         let hears = |member: &&Member| member.absence.is_none() && fits(member);
         self.members.iter().filter(hears).map(|member| member.id).collect()

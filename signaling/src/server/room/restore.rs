@@ -1,5 +1,5 @@
-//! A room after something was missed: what its peers are told then, and how who was forgotten is
-//! put back.
+//! A room after something was missed: what its peers are told then, and how forgotten peers are put
+//! back.
 
 use super::{Effect, Member, Room};
 use crate::{
@@ -53,12 +53,12 @@ impl Room {
         effects
     }
 
-    /// Puts back who was in the room as it was `before`, of those who are `here`, and shows who is
-    /// here as here, unless another process has the peer or it was sent off. Whether that changed
+    /// Puts back the peers that were in the room as it was `before` and are `here`, and marks them
+    /// as here, unless another process has the peer or it was removed. Returns whether that changed
     /// anything.
     ///
-    /// If strangers have made the room anew meanwhile, it is theirs no longer: they are in the room
-    /// as it was.
+    /// If strangers have made another room of that name meanwhile, it is theirs no longer: they are
+    /// in the room as it was.
     pub(crate) fn put_back(&mut self, before: &Self, here: &[PeerId]) -> bool {
         let was = self.clone();
         let is_anew = self.members.iter().all(|member| before.member(member.id).is_none());

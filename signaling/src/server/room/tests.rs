@@ -61,7 +61,7 @@ fn with(newcomers: &[Newcomer]) -> Room {
     room
 }
 
-/// Who is told what in matchbox's words.
+/// What each peer is told in matchbox's words.
 fn told(effects: &[Effect]) -> Vec<(Vec<PeerId>, PeerEvent<()>)> {
     let told = effects.iter().filter_map(|effect| match effect {
         Effect::Tell { to, event } if !to.is_empty() => Some((to.clone(), event.clone())),
@@ -70,7 +70,7 @@ fn told(effects: &[Effect]) -> Vec<(Vec<PeerId>, PeerEvent<()>)> {
     told.collect()
 }
 
-/// Who sees the room, and how.
+/// The peers that see the room, and how.
 fn shown(effects: &[Effect]) -> Option<(&[PeerId], &RoomState)> {
     effects.iter().find_map(|effect| match effect {
         Effect::Show { to, state } => Some((&to[..], state)),
@@ -442,7 +442,7 @@ fn a_room_that_strangers_made_anew_is_as_it_was_before() {
     assert!(now.put_back(&before, &[peer(1)]));
     assert_eq!(now.owner, Some(peer(1)));
     assert_eq!(now.members.len(), 3, "whoever came stays");
-    // Who got the room from the owner, while that one was taken for dead, keeps it.
+    // The peer that got the room while its owner was taken for dead keeps it.
     let mut passed_on = before.clone();
     passed_on.leave(peer(1));
     passed_on.put_back(&before, &[peer(1)]);

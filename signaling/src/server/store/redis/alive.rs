@@ -22,7 +22,7 @@ use super::{
 /// others waiting must not keep this.
 pub(super) async fn beat(store: Weak<RedisStore>) {
     while let Some(store) = store.upgrade() {
-        // What comes of it is seen by whoever does not hear it.
+        // If it fails, this process notices that it does not hear itself.
         let _ = store.say_alive().await;
         drop(store);
         sleep(BEAT).await;

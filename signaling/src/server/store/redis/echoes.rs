@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::super::StoreDown;
 
-/// Who waits for which change to come back.
+/// The tasks that wait for their changes to come back.
 #[derive(Default)]
 pub(super) struct Echoes(Mutex<Expected>);
 
@@ -32,7 +32,8 @@ impl Echoes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Before a change is made: gives it a number. None could come back where there is no connection.
+    /// Before a change is made: gives it a number. None could come back where there is no
+    /// connection.
     pub(super) fn expect(&self) -> Result<Echo<'_>, StoreDown> {
         let mut expected = self.lock();
         if expected.is_cut_off {
@@ -47,7 +48,7 @@ impl Echoes {
 
     pub(super) fn heard(&self, number: u64) {
         if let Some(sender) = self.lock().waiting.remove(&number) {
-            // Who no longer waits need not be told.
+            // A task that no longer waits need not hear of it.
             let _ = sender.send(());
         }
     }
@@ -57,7 +58,8 @@ impl Echoes {
         self.lock().is_cut_off
     }
 
-    /// The connection is gone, and what was on its way with it. Who waited for that must not take it for a fault of the next connection.
+    /// The connection is gone, and what was on its way with it. A task that waited for that must
+    /// not take it for a fault of the next connection.
     pub(super) fn cut_off(&self) {
         let mut expected = self.lock();
         expected.is_cut_off = true;

@@ -86,7 +86,7 @@ pub(super) async fn follow(
             None => return,
         }
         let retry = Instant::now() + RETRY;
-        // Whoever comes meanwhile is told that it cannot be.
+        // Peers that come meanwhile are refused.
         loop {
             select! {
                 subscription = subscriptions.recv() => match subscription {
@@ -199,7 +199,7 @@ impl RedisStore {
                 // is done.
                 let subscribed = is_done(sink.subscribe(key("events", &id.0))).await;
                 let result = if subscribed { Ok(()) } else { Err(StoreDown) };
-                // Who no longer waits will take it back.
+                // A task that no longer waits will take it back.
                 let _ = done.send(result);
                 subscribed
             }

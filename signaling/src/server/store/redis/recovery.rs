@@ -34,12 +34,12 @@ enum Known {
 }
 
 impl RedisStore {
-    /// After an outage: all rooms are looked at. Until that is done nobody comes in, who would have
-    /// a room anew that is to be put back.
+    /// After an outage, looks at all rooms. Until that is done nobody comes in: a newcomer would
+    /// open a room that is still to be put back.
     pub(super) async fn recover(&self) -> Result<(), StoreDown> {
         self.lock_beat().trusts_from = Instant::now() + AFTER_OUTAGE;
         self.say_alive().await?;
-        // Whoever is put back is greeted at once.
+        // Peers that are put back are greeted at once.
         self.echoes.reconnect();
         let ids: Vec<RoomId> = self.shared.lock().keys().cloned().collect();
         for id in &ids {
@@ -71,8 +71,8 @@ impl RedisStore {
     }
 
     /// A room that was like `before` is like `now`. Looks for peers of this process that are
-    /// connected elsewhere by now, and for such as others gave up while they are here, because they
-    /// took this process for dead.
+    /// connected elsewhere by now, and for peers that are here although other processes gave them
+    /// up, because they took this process for dead.
     pub(super) fn check_ours(
         self: &Arc<Self>,
         id: &RoomId,
@@ -93,7 +93,7 @@ impl RedisStore {
         }
     }
 
-    /// Who was connected to this process, as far as the room knew.
+    /// The members that were connected to this process, as far as the room knew.
     fn present<'a>(&self, room: &'a Room) -> impl Iterator<Item = &'a Member> {
         let process = self.process;
         let is_ours = move |member: &&Member| member.process == process && member.absence.is_none();
