@@ -164,7 +164,12 @@ impl Page {
         })
     }
 
-    fn wait<T>(&self, what: &str, patience: Duration, condition: impl Fn() -> Option<T>) -> T {
+    pub(crate) fn wait<T>(
+        &self,
+        what: &str,
+        patience: Duration,
+        condition: impl Fn() -> Option<T>,
+    ) -> T {
         let deadline = Instant::now() + patience;
         loop {
             if let Some(value) = condition() {
@@ -248,7 +253,7 @@ impl Page {
         Cover { page: self, target }
     }
 
-    fn devtools(&self, command: &str, parameters: &Value) -> Value {
+    pub(crate) fn devtools(&self, command: &str, parameters: &Value) -> Value {
         self.session
             .devtools(command, parameters)
             .unwrap_or_else(|error| panic!("a command fails on {}: {error}", self.name))

@@ -7,6 +7,7 @@
 mod browser;
 mod deadline;
 mod foresight;
+mod inspection;
 mod network;
 mod peer;
 mod report;
@@ -20,6 +21,7 @@ mod webdriver;
 pub use crate::browser::{Browser, Cover, Page, web_dist};
 pub use crate::deadline::wait_for;
 pub use crate::foresight::lasts;
+pub use crate::inspection::PeerConnection;
 pub use crate::network::{Machine, Network};
 pub use crate::peer::{Peer, PeerSettings};
 pub use crate::report::{Report, assert_agreement};

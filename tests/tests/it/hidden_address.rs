@@ -1,31 +1,43 @@
-//! A peer that is to be reached through TURN servers alone tells its address to nobody else, whatever others say that they are.
+//! A peer that is to be reached through TURN servers alone tells its address to no other peer,
+//! whatever that peer claims to be.
 
-use std::{net::UdpSocket, time::Duration};
+use std::{
+    net::UdpSocket,
+    time::{Duration, Instant},
+};
 
-use e2e_tests::{Peer, PeerSettings, TestServer, wait_for};
+use e2e_tests::{Browser, PeerSettings, TestServer, wait_for, web_dist};
 
 use crate::{
+    browser::START_PATIENCE,
     hostile_signals::{OFFER, Stranger},
-    patience, start,
+    start,
 };
 
 /// A check comes within a few hundred milliseconds of the candidate that it is for.
 const CHECKED_WITHIN: Duration = Duration::from_secs(3);
+/// What connectivity checks of a peer that was answered with [`OFFER`] contain: its username first
+/// names the receiver's part of the session.
+const CHECK: &[u8] = b"abcd:";
 
-/// A peer alone in a room, and a stranger that answered its offer: it says that it is behind a relay, which is this socket.
-struct Trap {
+/// The room of the trap.
+const ROOM: &str = "trap";
+
+/// A peer alone in a room, and a stranger that has answered its offer. The stranger claims to be
+/// behind a relay, which is this socket.
+struct Trap<P> {
     socket: UdpSocket,
-    _peer: Peer,
+    peer: P,
     _stranger: Stranger,
 }
 
-impl Trap {
-    fn set(server: &TestServer, settings: &PeerSettings, room: &str) -> Self {
-        let before = server.peers();
-        let peer = start(settings);
-        wait_for("a peer in the room", patience(0), || (server.peers() > before).then_some(()));
-        let mut stranger = Stranger::enter(&server.room(&format!("v1/rooms/{room}")));
-        let offering = wait_for("an offer", patience(0), || {
+impl<P> Trap<P> {
+    /// Sets the trap for the peer that `enter` brings into the [`ROOM`] of an empty server.
+    fn set(server: &TestServer, enter: impl FnOnce() -> P) -> Self {
+        let peer = enter();
+        wait_for("a peer in the room", START_PATIENCE, || (server.peers() == 1).then_some(()));
+        let mut stranger = Stranger::enter(&server.room(&format!("v1/rooms/{ROOM}")));
+        let offering = wait_for("an offer", START_PATIENCE, || {
             let event = stranger.next()?;
             event["Signal"]["data"]["Offer"].as_str()?;
             event["Signal"]["sender"].as_str().map(str::to_owned)
@@ -38,22 +50,53 @@ impl Trap {
         stranger.send(&offering, "Answer", &answer.replace("a=ice-ufrag", &inline));
         let candidate = serde_json::json!({ "candidate": relay, "sdpMLineIndex": 0 });
         stranger.send(&offering, "IceCandidate", &candidate.to_string());
-        Self { socket, _peer: peer, _stranger: stranger }
+        Self { socket, peer, _stranger: stranger }
     }
 
-    /// Whether somebody sends to the socket within that time.
-    fn is_found(&self, within: Duration) -> bool {
-        self.socket.set_read_timeout(Some(within)).expect("it is not zero");
-        self.socket.recv_from(&mut [0; 2048]).is_ok()
+    /// Returns whether a check of the peer comes to the socket within `time`.
+    fn is_found(&self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        let mut datagram = [0; 2048];
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            self.socket.set_read_timeout(Some(left)).expect("it is not zero");
+            if let Ok((length, _)) = self.socket.recv_from(&mut datagram)
+                && datagram[..length].windows(CHECK.len()).any(|part| part == CHECK)
+            {
+                return true;
+            }
+        }
     }
 }
 
 #[test]
 fn a_stranger_that_calls_itself_a_relay_does_not_learn_a_hidden_address() {
-    let server = TestServer::start();
-    let settings = |room: &str| PeerSettings::new(server.room(room), "Ann");
-    let hidden = Trap::set(&server, &settings("hidden").switch("--relay-only"), "hidden");
-    let open = Trap::set(&server, &settings("open"), "open");
-    assert!(open.is_found(patience(0)), "a peer that hides nothing sends to whoever asks it to");
+    let [hidden_server, open_server] = [TestServer::start(), TestServer::start()];
+    let settings = |server: &TestServer| PeerSettings::new(server.room(ROOM), "Ann");
+    let hidden = settings(&hidden_server).switch("--relay-only");
+    let hidden = Trap::set(&hidden_server, || start(&hidden));
+    let open = Trap::set(&open_server, || start(&settings(&open_server)));
+    assert!(open.is_found(START_PATIENCE), "a peer that hides nothing sends to any candidate");
     assert!(!hidden.is_found(CHECKED_WITHIN), "the stranger has seen where the other one is");
+}
+
+#[test]
+fn a_stranger_that_calls_itself_a_relay_does_not_learn_the_hidden_address_of_a_page() {
+    let test = "a_stranger_that_calls_itself_a_relay_does_not_learn_the_hidden_address_of_a_page";
+    let Some(web_root) = web_dist(test) else { return };
+    let browser = Browser::start();
+    let is_found = |switch: &str, time| {
+        let server = TestServer::serving(Some(web_root.clone()));
+        let url = server.page(&format!("/?low&name=Page{switch}#{ROOM}"));
+        let trap = Trap::set(&server, || browser.open("Page", &url));
+        // From here on, only the browser's policy keeps the page from sending to the candidate.
+        let what = "that the stranger has answered";
+        trap.peer.wait_for_connection(what, START_PATIENCE, |connection| connection.is_answered);
+        trap.is_found(time)
+    };
+    assert!(is_found("", START_PATIENCE), "a page that hides nothing sends to any candidate");
+    assert!(!is_found("&relay", CHECKED_WITHIN), "the stranger has seen where the page is");
 }
