@@ -58,6 +58,11 @@ impl Stranger {
         block_on(self.0.send(Message::text(request.to_string()))).expect("the server reads on");
     }
 
+    /// Reads what the server says, and answers its pings, until the connection is over.
+    pub(crate) async fn listen(mut self) {
+        while let Some(Ok(_)) = self.0.next().await {}
+    }
+
     /// What the server says next; none if that does not come soon.
     pub(crate) fn next(&mut self) -> Option<Value> {
         let soon = futures_timer::Delay::new(Duration::from_millis(200));

@@ -1,5 +1,5 @@
-//! Strangers that come to a room and go again, thousands of times, while others play in it: the match goes on, nothing of them stays,
-//! and a real newcomer still gets in.
+//! Strangers that come to a room and go again, thousands of times, while two peers play in it: the
+//! match goes on, nothing of the strangers stays, and a real newcomer still gets in.
 
 use std::{
     fs,
@@ -12,40 +12,34 @@ use std::{
 };
 
 use e2e_tests::{TestServer, wait_for};
-use serde_json::{Value, json};
+use futures::{channel::oneshot, executor::block_on, future::select};
 use signaling::server::ServerConfig;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpSocket, TcpStream},
+    net::TcpSocket,
     runtime::Runtime,
     task::JoinSet,
     time::timeout,
 };
 
-/// Two that meet, connect and play, on a machine under load.
-const PATIENCE: Duration = Duration::from_secs(90);
-/// Longest that one visit may take on a machine under load.
+use crate::hostile_signals::{OFFER, Stranger};
+
+/// The longest that two peers take to meet, connect and play, on a machine under load.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+/// The longest that one visit takes on a machine under load.
 const VISIT_PATIENCE: Duration = Duration::from_secs(30);
 /// Descriptors that a resident may have: a quarter of what systems allow by default.
 const MOST_DESCRIPTORS: u32 = 256;
-/// Handshakes that may be under way at a time have less; visits have none.
-const FEW_DESCRIPTORS: usize = 24;
 /// A match keeps what it is made of within some MiB; a peer connection that stays is 180 KiB.
 const FEW_KIB: u64 = 24 * 1024;
 /// Addresses from which strangers come.
-const SOURCES: u8 = 8;
+const SOURCES: usize = 8;
 /// Visits at the same time.
 const AT_ONCE: usize = 4;
-/// Strangers that stay, offer connections to everybody, and answer nothing.
-const STAYING: u8 = 6;
-
-/// An offer that every stack reads, of a machine that is nowhere.
-const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
-    m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n\
-    a=candidate:1 1 udp 2122260223 127.0.0.9 9 typ host\r\na=ice-ufrag:abcd\r\n\
-    a=ice-pwd:asd88fgpdd777uzjYhagZg\r\na=fingerprint:sha-256 \
-    AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB\r\n\
-    a=setup:actpass\r\na=mid:0\r\na=sctp-port:5000\r\na=max-message-size:262144\r\n";
+/// Strangers that stay and never answer. A resident tries to meet all of them at the same time.
+pub(crate) const STAYING: u32 = 6;
+/// Reports of a newcomer, one a second, within which it would give up a handshake: 10 seconds.
+const LONG: usize = 12;
 
 /// A process that lives in the room; killed when dropped.
 struct Resident {
@@ -55,11 +49,34 @@ struct Resident {
     lines: Arc<Mutex<Vec<String>>>,
 }
 
+/// What a resident reports about its match and its lobby.
+#[derive(Clone, Debug)]
+struct Sight {
+    confirmed: u32,
+    unreachable: u32,
+    /// Names of the peers that it is connected to.
+    peers: Vec<String>,
+}
+
+impl Sight {
+    /// Reads `confirmed 117  unreachable 0  peers Ann Bob`.
+    fn read(line: &str) -> Option<Self> {
+        let mut words = line.strip_prefix("confirmed ")?.split_whitespace();
+        let confirmed = words.next()?.parse().ok()?;
+        let unreachable = words.nth(1)?.parse().ok()?;
+        Some(Self { confirmed, unreachable, peers: words.skip(1).map(str::to_owned).collect() })
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.peers.iter().any(|peer| peer == name)
+    }
+}
+
 impl Resident {
-    /// Starts one that may have no more than `descriptors`.
-    fn start(room: &str, name: &'static str, descriptors: u32) -> Self {
+    /// Starts one that may have at most [`MOST_DESCRIPTORS`].
+    fn start(room: &str, name: &'static str) -> Self {
         let mut child = Command::new("bash")
-            .args(["-c", &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")])
+            .args(["-c", &format!("ulimit -n {MOST_DESCRIPTORS}; exec \"$0\" \"$@\"")])
             .arg(env!("CARGO_BIN_EXE_peer"))
             .args(["--resident", room, name])
             .stdin(Stdio::piped())
@@ -81,13 +98,13 @@ impl Resident {
         self.lines.lock().expect("nobody panics with it").clone()
     }
 
-    /// What it says that it sees: frames confirmed, peers that it cannot reach, names of those that it can.
-    fn saw(&self) -> Vec<(u32, u32, Vec<String>)> {
-        self.lines().iter().filter_map(|line| read(line)).collect()
+    /// All that it has reported so far.
+    fn sights(&self) -> Vec<Sight> {
+        self.lines().iter().filter_map(|line| Sight::read(line)).collect()
     }
 
     fn confirmed(&self) -> u32 {
-        self.saw().last().map_or(0, |(confirmed, ..)| *confirmed)
+        self.sights().last().map_or(0, |sight| sight.confirmed)
     }
 
     /// # Panics
@@ -100,21 +117,23 @@ impl Resident {
         assert!(!tail.iter().any(|line| line.starts_with("ended")), "{}: {tail:#?}", self.name);
     }
 
-    /// Waits until it plays, and goes on doing so.
-    fn wait_for_frames(&mut self, more: u32) {
-        let before = self.confirmed();
-        wait_for(&format!("{more} more frames at {}", self.name), PATIENCE, || {
+    /// Waits until `condition` holds, and asserts that it lives until then.
+    fn wait_for(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
+        wait_for(&format!("{what} at {}", self.name), PATIENCE, || {
             self.assert_alive();
-            (self.confirmed() >= before + more).then_some(())
+            condition(self).then_some(())
         });
     }
 
-    fn wait_for_peers(&mut self, names: &[&str]) {
-        wait_for(&format!("{names:?} at {}", self.name), PATIENCE, || {
-            self.assert_alive();
-            let (.., peers) = self.saw().pop()?;
-            names.iter().all(|name| peers.iter().any(|peer| peer == name)).then_some(())
-        });
+    /// Waits until it has played `more` frames.
+    fn wait_for_frames(&mut self, more: u32) {
+        let frames = self.confirmed() + more;
+        self.wait_for(&format!("{frames} frames"), |resident| resident.confirmed() >= frames);
+    }
+
+    /// Waits until its last report is as wanted.
+    fn wait_for_sight(&mut self, what: &str, is_wanted: impl Fn(&Sight) -> bool) {
+        self.wait_for(what, |resident| resident.sights().last().is_some_and(&is_wanted));
     }
 
     /// Has it finish its match.
@@ -124,15 +143,16 @@ impl Resident {
 
     fn descriptors(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.child.id());
-        fs::read_dir(folder).map_or(0, Iterator::count)
+        fs::read_dir(folder).expect("it runs").count()
     }
 
     /// Memory that it holds.
     fn kib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
-        let status = status.unwrap_or_default();
+        let status = status.expect("it runs");
         let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-        line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
+        let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+        kib.expect("a process that runs has memory")
     }
 }
 
@@ -144,155 +164,157 @@ impl Drop for Resident {
     }
 }
 
-fn read(line: &str) -> Option<(u32, u32, Vec<String>)> {
-    let mut words = line.strip_prefix("confirmed ")?.split_whitespace();
-    let confirmed = words.next()?.parse().ok()?;
-    let unreachable = words.nth(1)?.parse().ok()?;
-    Some((confirmed, unreachable, words.skip(1).map(str::to_owned).collect()))
+/// The settings of a server that lets visitors in as often as they come, and keeps no places for
+/// those that left.
+pub(crate) fn open_to_all() -> ServerConfig {
+    let grace_time = Duration::ZERO;
+    ServerConfig { grace_time, max_peers_per_address: 1_000, ..ServerConfig::default() }
 }
 
-/// A stranger that is in the room, and is no WebRTC peer at all.
-struct Visitor {
-    stream: TcpStream,
-    heard: Vec<u8>,
-}
-
-impl Visitor {
-    /// Comes from one of several addresses of this machine, and is in the room when this returns.
-    async fn come(server: SocketAddr, number: usize, address: &str) -> io::Result<Self> {
-        let socket = TcpSocket::new_v4()?;
-        socket.set_reuseaddr(true)?;
-        let source = 2 + (number % usize::from(SOURCES)) as u8;
-        socket.bind((Ipv4Addr::new(127, 0, 0, source), 0).into())?;
-        let mut stream = socket.connect(server).await?;
-        let request = format!(
-            "GET {address} HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes()).await?;
-        let mut visitor = Self { stream, heard: Vec::new() };
-        visitor.hear(|heard| heard.contains("IdAssigned")).await?;
-        Ok(visitor)
+/// Enters the room at `path` from one of several addresses of this machine, and leaves it. The
+/// visitor is no WebRTC peer at all.
+async fn visit(server: SocketAddr, number: usize, path: String) -> io::Result<()> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    let source = 2 + (number % SOURCES) as u8;
+    socket.bind((Ipv4Addr::new(127, 0, 0, source), 0).into())?;
+    let mut stream = socket.connect(server).await?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut heard = Vec::new();
+    // With its id it is in the room.
+    while !String::from_utf8_lossy(&heard).contains("IdAssigned") {
+        if stream.read_buf(&mut heard).await? == 0 {
+            let heard = String::from_utf8_lossy(&heard);
+            return Err(io::Error::other(format!("the server closed the connection: {heard}")));
+        }
     }
+    Ok(())
+}
 
-    /// Reads on until the server has said what `is_enough`.
-    async fn hear(&mut self, is_enough: impl Fn(&str) -> bool) -> io::Result<()> {
-        while !is_enough(&String::from_utf8_lossy(&self.heard)) {
-            if self.stream.read_buf(&mut self.heard).await? == 0 {
-                let said = String::from_utf8_lossy(&self.heard).into_owned();
-                return Err(io::Error::other(format!("the server went; it said {said}")));
+/// Has strangers visit the room, and calls `look` now and then.
+pub(crate) fn come_and_go(server: SocketAddr, room: &str, visits: usize, mut look: impl FnMut()) {
+    let runtime = Runtime::new().expect("the system has threads for a runtime");
+    runtime.block_on(async {
+        let mut under_way = JoinSet::new();
+        for number in 0..visits {
+            let path = format!("/v1/rooms/{room}?name=Stranger");
+            under_way.spawn(timeout(VISIT_PATIENCE, visit(server, number, path)));
+            while under_way.len() >= AT_ONCE || (number + 1 == visits && !under_way.is_empty()) {
+                let visit = under_way.join_next().await.expect("some are under way");
+                let answered = visit.expect("no visitor panics").expect("the server answers");
+                answered.expect("the server lets all visitors in");
+            }
+            if number % 50 == 0 {
+                look();
             }
         }
-        Ok(())
-    }
-
-    /// Offers a connection to a peer of the room.
-    async fn offer(&mut self, to: &str) -> io::Result<()> {
-        let data = json!({ "Offer": OFFER });
-        let text = json!({ "Signal": { "receiver": to, "data": data } }).to_string();
-        // A text frame of a client, masked by zeros.
-        let length = u16::try_from(text.len()).expect("it is short").to_be_bytes();
-        let mut frame = vec![0x81, 0x80 | 126, length[0], length[1], 0, 0, 0, 0];
-        frame.extend_from_slice(text.as_bytes());
-        self.stream.write_all(&frame).await
-    }
-}
-
-/// Who is in the room, as the server shows it last.
-fn members(heard: &str) -> Vec<String> {
-    let Some(at) = heard.rfind("{\"Room\":") else { return Vec::new() };
-    let mut values = serde_json::Deserializer::from_str(&heard[at..]).into_iter::<Value>();
-    let Some(Ok(room)) = values.next() else { return Vec::new() };
-    let members = room["Room"]["members"].as_array().cloned().unwrap_or_default();
-    members.iter().filter_map(|member| Some(member["id"].as_str()?.to_owned())).collect()
-}
-
-/// Has strangers come and go; `look` is called now and then.
-async fn come_and_go(server: SocketAddr, room: &str, visits: usize, mut look: impl FnMut(usize)) {
-    let mut under_way = JoinSet::new();
-    for number in 0..visits {
-        let address = format!("/v1/rooms/{room}?name=Stranger");
-        under_way.spawn(timeout(VISIT_PATIENCE, async move {
-            Visitor::come(server, number, &address).await.map(drop)
-        }));
-        while under_way.len() >= AT_ONCE {
-            let visit = under_way.join_next().await.expect("there are some");
-            visit.expect("no visitor panics").expect("the server answers").expect("it lets all in");
-        }
-        if number % 50 == 0 {
-            look(number);
-        }
-    }
-    under_way.join_all().await;
-}
-
-/// Strangers that stay, and offer connections to everybody.
-async fn stay(server: SocketAddr, room: &str) -> Vec<Visitor> {
-    let mut staying = Vec::new();
-    for number in 0..STAYING {
-        let address = format!("/v1/rooms/{room}?name=Bore{number}");
-        let visitor = Visitor::come(server, number.into(), &address).await;
-        let mut visitor = visitor.expect("the server lets all in");
-        visitor.hear(|heard| members(heard).len() > 2).await.expect("the server shows the room");
-        for member in members(&String::from_utf8_lossy(&visitor.heard)) {
-            visitor.offer(&member).await.expect("the server reads");
-        }
-        staying.push(visitor);
-    }
-    staying
-}
-
-/// So many strangers come to a room in which two play.
-fn assert_nothing_lasts(visits: usize) {
-    // Their places are free again at once.
-    let server = TestServer::with(ServerConfig {
-        grace_time: Duration::ZERO,
-        max_peers_per_address: 1_000,
-        ..ServerConfig::default()
     });
-    let runtime = Runtime::new().expect("the system has threads for a runtime");
+}
+
+/// A stranger that stays in the room. It offers a connection to every member, reads what it is
+/// sent, and answers nothing. It leaves when this is dropped.
+pub(crate) struct Bore {
+    _leaves: oneshot::Sender<()>,
+}
+
+impl Bore {
+    /// Enters the room, and waits until it has seen at least `others` other members in it.
+    pub(crate) fn enter(server: &TestServer, room: &str, number: u32, others: usize) -> Self {
+        let path = format!("v1/rooms/{room}?name=Bore{number}");
+        let mut stranger = Stranger::enter(&server.room(&path));
+        let members = wait_for("the members of the room", VISIT_PATIENCE, || {
+            let event = stranger.next()?;
+            let members = event["Room"]["members"].as_array()?;
+            let ids = members.iter().filter_map(|member| member["id"].as_str());
+            (members.len() > others).then(|| ids.map(str::to_owned).collect::<Vec<_>>())
+        });
+        for member in members {
+            stranger.send(&member, "Offer", &OFFER.join("\r\n"));
+        }
+        let (leaves, left) = oneshot::channel();
+        thread::spawn(move || {
+            // Should the server close the connection, the test finds one peer too few in the room.
+            block_on(select(Box::pin(stranger.listen()), left));
+        });
+        Self { _leaves: leaves }
+    }
+}
+
+/// Waits until that many peers are in the rooms of the server.
+pub(crate) fn wait_for_peers(server: &TestServer, peers: u32) {
+    let what = format!("exactly {peers} peers at the server");
+    wait_for(&what, PATIENCE, || (server.peers() == u64::from(peers)).then_some(()));
+}
+
+/// Has two peers play in a room while strangers visit it. Asserts that the residents keep nothing
+/// of the visits.
+fn assert_nothing_lasts(visits: usize) {
+    let server = TestServer::with(open_to_all());
     let room = server.room("visited");
-    let mut residents = ["Ann", "Bob"].map(|name| Resident::start(&room, name, MOST_DESCRIPTORS));
+    let ann = Resident::start(&room, "Ann");
+    wait_for_peers(&server, 1);
+    let alone = ann.descriptors();
+    let mut residents = [ann, Resident::start(&room, "Bob")];
     for resident in &mut residents {
         resident.wait_for_frames(60);
     }
     let before = residents.each_ref().map(|resident| (resident.descriptors(), resident.kib()));
+    // What a peer costs that is connected: what the first one cost Ann. A stranger whose handshake
+    // never ended would cost as much.
+    let of_a_peer = before[0].0 - alone;
+
+    let bores: Vec<_> =
+        (0..STAYING).map(|number| Bore::enter(&server, "visited", number, 2)).collect();
+    let mut newcomer = Resident::start(&room, "Cid");
+    wait_for_peers(&server, 3 + STAYING);
+    let reports_before = newcomer.sights().len();
     let mut most = [0; 2];
-    let staying = runtime.block_on(stay(server.address(), "visited"));
-    let mut cid = Resident::start(&room, "Cid", MOST_DESCRIPTORS);
-    runtime.block_on(come_and_go(server.address(), "visited", visits, |_| {
+    come_and_go(server.address(), "visited", visits, || {
         for (resident, most) in residents.iter_mut().zip(&mut most) {
             resident.assert_alive();
             *most = resident.descriptors().max(*most);
         }
-    }));
+    });
     for ((resident, (descriptors, kib)), most) in residents.iter_mut().zip(before).zip(most) {
         resident.wait_for_frames(60);
         let after = resident.kib();
         println!(
-            "{}: {descriptors} descriptors, at most {most}; {kib} KiB, then {after}",
+            "{}: {alone} descriptors alone, {descriptors} in the match, at most {most}; \
+             {kib} KiB, then {after}",
             resident.name
         );
-        assert!(most <= descriptors + FEW_DESCRIPTORS, "{most} descriptors, {descriptors} before");
+        assert!(most < descriptors + of_a_peer, "it met a stranger: {most} descriptors");
         assert!(after <= kib + FEW_KIB, "{after} KiB, {kib} before");
     }
-    assert_newcomer_gets_in(&mut cid, &mut residents);
-    drop(staying);
+    // The visitors are gone, and everybody else has stayed.
+    wait_for_peers(&server, 3 + STAYING);
+    assert_not_met_yet(&mut newcomer, reports_before);
+    residents.iter_mut().for_each(Resident::finish);
+    newcomer.wait_for_sight("both residents", |sight| sight.has("Ann") && sight.has("Bob"));
+    for (resident, (descriptors, _)) in residents.iter_mut().zip(before) {
+        resident.wait_for_sight("the newcomer", |sight| sight.has("Cid"));
+        // Outside a match it tries to meet the strangers, too, and gives up: they never answer.
+        let what = "that it cannot reach the strangers";
+        resident.wait_for_sight(what, |sight| sight.unreachable == STAYING);
+        let what = "as few descriptors as one more peer takes";
+        resident.wait_for(what, |resident| resident.descriptors() <= descriptors + of_a_peer);
+    }
+    drop(bores);
 }
 
-/// Who came during the match meets the others when it is over, and does not take them for out of reach before.
-fn assert_newcomer_gets_in(newcomer: &mut Resident, residents: &mut [Resident; 2]) {
-    newcomer.wait_for_frames(0);
-    let early = newcomer.saw();
-    let alone = |(_, unreachable, peers): &(u32, u32, Vec<String>)| {
-        *unreachable == 0 && !peers.iter().any(|peer| ["Ann", "Bob"].contains(&peer.as_str()))
-    };
-    assert!(early.iter().all(alone), "met during the match: {early:?}");
-    residents.iter_mut().for_each(Resident::finish);
-    newcomer.wait_for_peers(&["Ann", "Bob"]);
-    for resident in residents {
-        resident.wait_for_peers(&[newcomer.name]);
-    }
+/// Asserts that a newcomer neither meets the players of a running match nor counts them as out of
+/// reach. It has been in the room since its report number `reports_before`.
+fn assert_not_met_yet(newcomer: &mut Resident, reports_before: usize) {
+    newcomer.wait_for("reports for longer than a handshake lasts", |newcomer| {
+        newcomer.sights().len() >= reports_before + LONG
+    });
+    let sights = newcomer.sights();
+    let is_alone = |sight: &Sight| sight.unreachable == 0 && !sight.has("Ann") && !sight.has("Bob");
+    assert!(sights.iter().all(is_alone), "met during the match: {sights:?}");
 }
 
 #[test]
