@@ -18,7 +18,7 @@ pub(super) const START_PATIENCE: Duration = Duration::from_secs(120);
 /// The arrow keys, as WebDriver encodes them.
 pub(super) const ARROW_LEFT: char = '\u{E012}';
 const ARROW_UP: char = '\u{E013}';
-const ENTER: char = '\u{E007}';
+pub(super) const ENTER: char = '\u{E007}';
 
 /// A server that has the game's page, and a browser to open it. Says it and gives nothing where the page was not built.
 pub(super) fn server_and_browser(test: &str) -> Option<(TestServer, Browser)> {

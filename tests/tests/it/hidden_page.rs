@@ -57,9 +57,7 @@ fn play(test: &str, seconds: u32, meanwhile: impl FnOnce(&Page, &mut Peer)) {
     let Some((server, browser)) = server_and_browser(test) else {
         return;
     };
-    let (page, mut peer) = (0..MAX_ATTEMPTS)
-        .find_map(|attempt| begin_long_match(&server, &browser, attempt, seconds))
-        .expect("most matches that nobody steers last long enough");
+    let (page, mut peer, _) = begin_long_match(&server, &browser, seconds);
     meanwhile(&page, &mut peer);
     let native = peer.played(patience(seconds));
     let ended = page.ended(START_PATIENCE);
@@ -71,21 +69,26 @@ fn play(test: &str, seconds: u32, meanwhile: impl FnOnce(&Page, &mut Peer)) {
     assert_agreement(&[native, ended], last_checksum(seconds));
 }
 
-/// Begins a match that nobody steers, unless it would be over too soon.
-fn begin_long_match(
+/// Begins a match that nobody steers and that is not over before its time. Returns the page, the
+/// native peer, and their room.
+pub(crate) fn begin_long_match(
     server: &TestServer,
     browser: &Browser,
-    attempt: u32,
     seconds: u32,
-) -> Option<(Page, Peer)> {
-    let room = format!("hidden-{attempt}");
-    let page = open(browser, server, "Page", &room);
-    let settings = PeerSettings::new(server.room(&room), "Native").seconds(seconds);
-    let peer = start(&settings.flag("--input", "idle"));
-    let report = wait_for_frames(&page, 120);
-    let seed = u64::from_str_radix(report.text("seed"), 16).expect("a running match has a seed");
-    // The page plays on while the peer waits for two seconds until its last frame is confirmed everywhere, and until it has left.
-    lasts(seed, seconds + 5).then_some((page, peer))
+) -> (Page, Peer, String) {
+    let begin = |attempt: u32| {
+        let room = format!("long-{attempt}");
+        let page = open(browser, server, "Page", &room);
+        let settings = PeerSettings::new(server.room(&room), "Native").seconds(seconds);
+        let peer = start(&settings.flag("--input", "idle"));
+        let report = wait_for_frames(&page, 120);
+        let seed = u64::from_str_radix(report.text("seed"), 16);
+        // The page plays on until the peer's last frame is confirmed everywhere and the peer has
+        // left, which takes two seconds and more.
+        lasts(seed.expect("a running match has a seed"), seconds + 5).then_some((page, peer, room))
+    };
+    let long = (0..MAX_ATTEMPTS).find_map(begin);
+    long.expect("most matches that nobody steers last long enough")
 }
 
 /// Asserts that nobody sees the page, and that the other peer knows.

@@ -19,6 +19,8 @@ mod seeds;
 mod stock_clients;
 mod timing;
 #[cfg(target_os = "linux")]
+mod visited_page;
+#[cfg(target_os = "linux")]
 mod visitors;
 
 // The server's own tests start Redis as well.
