@@ -5,7 +5,10 @@ use std::{
     io::{BufRead, BufReader},
     path::PathBuf,
     process::{self, Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -65,15 +68,21 @@ impl Browser {
             .spawn()
             .expect("chromedriver is installed where WEB_DIST is set");
         let output = driver.stdout.take().expect("the output is piped");
-        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
-        // `ChromeDriver was started successfully on port 41234.`
-        let port = lines.find_map(|line| {
-            let (_, port) = line.split_once("successfully on port ")?;
-            port.trim_end_matches('.').parse().ok()
+        let (ports, port) = mpsc::channel();
+        // Drains the pipe to its end, so that chromedriver never blocks on it.
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                // `ChromeDriver was started successfully on port 41234.`
+                let port = line.split_once("successfully on port ");
+                if let Some(port) =
+                    port.and_then(|(_, port)| port.trim_end_matches('.').parse().ok())
+                {
+                    // Nobody waits for it after a while.
+                    let _ = ports.send(port);
+                }
+            }
         });
-        let port = port.expect("chromedriver names its port");
-        // Drains the pipe, so that chromedriver never blocks on it.
-        thread::spawn(move || lines.for_each(drop));
+        let port = port.recv_timeout(START_PATIENCE).expect("chromedriver names its port");
         let browser = Self { driver, port };
         wait_for("an answer from chromedriver", START_PATIENCE, || {
             webdriver::is_ready(port).then_some(())

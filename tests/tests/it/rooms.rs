@@ -8,7 +8,12 @@ use async_tungstenite::{
     tungstenite::Message,
 };
 use e2e_tests::{Peer, PeerSettings, TestServer, wait_for};
-use futures::{StreamExt, executor::block_on};
+use futures::{
+    StreamExt,
+    executor::block_on,
+    future::{Either, select},
+    pin_mut,
+};
 use signaling::{
     lobby::{RoomEvent, RoomListing, RoomPhase, RoomRequest, RoomState},
     protocol::{PeerId, Refusal},
@@ -62,21 +67,29 @@ impl Owner {
         let address = server.room(&format!("v1/create?{terms}"));
         let (socket, _) = block_on(connect_async(address)).expect("anybody may open a room");
         let mut owner = Self(socket);
-        let room = owner.sees(|_| true);
+        let room = owner.sees("it", |_| true);
         (owner, room)
     }
 
-    /// Waits until the room is so.
-    fn sees(&mut self, is_wanted: impl Fn(&RoomState) -> bool) -> RoomState {
-        loop {
-            let message = block_on(self.0.next()).expect("the server stays").expect("and speaks");
-            let Message::Text(text) = message else { continue };
-            // What matchbox knows as well is of no interest here.
-            if let Ok(RoomEvent::Room(room)) = serde_json::from_str(&text)
-                && is_wanted(&room)
-            {
-                return room;
+    /// Waits until the server shows the room as wanted.
+    fn sees(&mut self, what: &str, is_wanted: impl Fn(&RoomState) -> bool) -> RoomState {
+        let shown = async {
+            loop {
+                let message = self.0.next().await.expect("the server stays").expect("and speaks");
+                let Message::Text(text) = message else { continue };
+                // What matchbox knows as well is of no interest here.
+                if let Ok(RoomEvent::Room(room)) = serde_json::from_str(&text)
+                    && is_wanted(&room)
+                {
+                    return room;
+                }
             }
+        };
+        let patience = futures_timer::Delay::new(patience(0));
+        pin_mut!(shown);
+        match block_on(select(shown, patience)) {
+            Either::Left((room, _)) => room,
+            Either::Right(_) => panic!("the owner of the room never saw {what}"),
         }
     }
 
@@ -86,7 +99,7 @@ impl Owner {
     }
 
     fn peer_called(&mut self, name: &str) -> PeerId {
-        let room = self.sees(|room| room.members.iter().any(|member| member.name == name));
+        let room = self.sees(name, |room| room.members.iter().any(|member| member.name == name));
         room.members.iter().find(|member| member.name == name).expect("it is seen").id
     }
 }
@@ -100,7 +113,7 @@ fn an_owner_locks_the_room_and_sends_a_player_off() {
     let bob_id = ann.peer_called("Bob");
 
     ann.asks(&RoomRequest::SetLocked(true));
-    ann.sees(|room| room.is_locked);
+    ann.sees("a lock", |room| room.is_locked);
     let mut cid = start(&PeerSettings::new(&address, "Cid"));
     assert_eq!(cid.wait_for_reason(SOON), Refusal::Locked.sentence());
     assert_eq!(cid.wait(SOON).code(), Some(1));
@@ -108,7 +121,7 @@ fn an_owner_locks_the_room_and_sends_a_player_off() {
     ann.asks(&RoomRequest::Kick(bob_id));
     assert_eq!(bob.wait_for_reason(SOON), Refusal::Kicked.sentence());
     assert_eq!(bob.wait(SOON).code(), Some(1));
-    let left = ann.sees(|room| room.members.len() == 1);
+    let left = ann.sees("that it is alone", |room| room.members.len() == 1);
     assert!(left.is_locked && left.owner.is_some());
 }
 
