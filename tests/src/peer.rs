@@ -15,8 +15,10 @@ use std::{
 
 use crate::{Report, deadline::wait_at_most, wait_for};
 
-/// Meeting, connecting and a few seconds of play, on a machine under load.
-const PLAY_PATIENCE: Duration = Duration::from_secs(60);
+/// How long peers take to meet and to connect, on a machine under load.
+const MEET_PATIENCE: Duration = Duration::from_secs(60);
+/// Frames that a match has in a second on such a machine at least: half of what it should have.
+const SLOW_FPS: u32 = 30;
 
 /// Starts the line by which the game says what went wrong.
 const REASON_MARK: &str = "demo-game: ";
@@ -177,7 +179,8 @@ impl Peer {
     /// Waits until it plays and `frames` are confirmed.
     pub fn wait_for_play(&mut self, frames: u32) {
         let what = format!("a line with {frames} confirmed frames");
-        self.wait_for_line(&what, PLAY_PATIENCE, |line| confirmed(line) >= Some(frames));
+        let patience = MEET_PATIENCE + Duration::from_secs(u64::from(frames / SLOW_FPS));
+        self.wait_for_line(&what, patience, |line| confirmed(line) >= Some(frames));
     }
 
     /// Frames of its match that are confirmed, as it said last.

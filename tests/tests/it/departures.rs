@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use e2e_tests::{Peer, PeerSettings, TestServer, assert_agreement};
 
-use crate::{patience, start};
+use crate::{patience, start, timing::tolerance};
 
 /// What players are promised.
 const REASON_DEADLINE: Duration = Duration::from_secs(3);
@@ -48,7 +48,7 @@ fn assert_told(peers: &mut [&mut Peer], missing: &str, since: Instant) {
         let reason = peer.wait_for_reason(patience(0));
         let time = since.elapsed();
         println!("told after {time:.2?}: {reason}");
-        assert!(time <= REASON_DEADLINE, "told only after {time:?}: {reason}");
+        assert!(time <= REASON_DEADLINE.mul_f64(tolerance()), "told only after {time:?}: {reason}");
         assert!(reason.contains(missing), "the sentence names who is missing: {reason}");
         reasons.push(reason);
     }

@@ -18,6 +18,8 @@ const BEHIND_A_WINDOW_FOR: Duration = Duration::from_secs(60);
 const BEHIND_A_TAB_FOR: Duration = Duration::from_secs(10);
 /// How soon a change is seen at the other end: the other peer says once a second what it sees.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
+/// How fast the match goes on at least, compared to what it should: a machine under load is slower.
+const LEAST_SPEED: f64 = 0.75;
 /// Matches that may be too short, one after the other: of ten, one is.
 const MAX_ATTEMPTS: u32 = 10;
 
@@ -111,9 +113,10 @@ fn assert_plays_on(page: &Page, peer: &mut Peer, time: Duration) {
     println!(
         "{frames:.0} frames, hidden {is_hidden}: {of_peer:.0} confirmed by the other peer, {of_page:.0} by the page"
     );
-    // It says once a second how far it is, and so does the page.
-    assert!(of_peer > frames * 0.95 - 120.0, "the other peer waited: {:#?}", peer.lines());
-    assert!(of_page > frames * 0.95 - 120.0, "the page stood still");
+    // Each says once a second how far it is. A page that stood still would have next to no frames.
+    let least = frames * LEAST_SPEED - 120.0;
+    assert!(of_peer > least, "the other peer waited: {:#?}", peer.lines());
+    assert!(of_page > least, "the page stood still");
 }
 
 /// Asserts that the page is seen, and plays.

@@ -5,8 +5,9 @@ use signaling::lobby::RoomPhase;
 
 use crate::{last_checksum, patience, redis_server::RedisServer, start};
 
-/// Long enough to lose a server in the middle, come back to another, and play on.
-const SECONDS: u32 = 15;
+/// Long enough to lose a server in the middle, come back to another, and play on, even on a machine
+/// under load.
+const SECONDS: u32 = 30;
 const NAMES: [&str; 3] = ["Ann", "Bob", "Cid"];
 
 fn wait_for_peers(server: &ServerProcess, peers: u64) {

@@ -18,8 +18,8 @@ use crate::{
 };
 
 const SECONDS: u32 = 5;
-/// Long enough to lose the server in the middle, and play on.
-const LONG: u32 = 15;
+/// Long enough to lose the server in the middle, and play on, even on a machine under load.
+const LONG: u32 = 25;
 /// A handshake lasts for some tenths of a second: it may be over before the server is.
 const ATTEMPTS: u32 = 5;
 /// How long the server stays away: longer than a first attempt to reach it again.

@@ -21,7 +21,9 @@ use signaling::{
 
 use crate::{both_played, patience, start};
 
-const SECONDS: u32 = 5;
+/// A match is seen in the list while it lasts: lists are up to a second old, and a machine under
+/// load takes its time.
+const SECONDS: u32 = 12;
 /// A change comes to the server within a round trip, and on a machine under load within some more.
 const SOON: Duration = Duration::from_secs(30);
 
