@@ -126,7 +126,8 @@ fn signals_that_a_browser_cannot_use_end_no_match() {
     let mut peer = start(&PeerSettings::new(&room, "Native").seconds(SECONDS));
     wait_for_frames(&page, 60);
     bother(&server, "hostile-signals");
-    come_twice(&server, "hostile-signals", Duration::ZERO);
+    let offers = come_twice(&server, "hostile-signals", Duration::ZERO);
+    assert_eq!(offers, 0, "a player offers it a connection");
     let native = peer.played(patience(SECONDS));
     let ended = page.ended(START_PATIENCE);
     assert_counted(&ended);

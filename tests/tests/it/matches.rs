@@ -27,6 +27,9 @@ fn the_match_goes_on_without_the_server() {
         peer.wait_for_play(60);
     }
     server.stop();
+    for peer in &peers {
+        assert!(peer.confirmed_frames() < 60 * SECONDS, "the match was over: {:#?}", peer.lines());
+    }
     assert_all_played(&mut peers);
 }
 
