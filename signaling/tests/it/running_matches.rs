@@ -1,7 +1,7 @@
 //! Rooms during a match: their owners, and what an owner can do to the players.
 
 use signaling::{
-    lobby::{Denial, Place, RoomPhase, RoomRequest, RoomState},
+    lobby::{Denial, Place, RoomPhase, RoomRequest},
     protocol::Refusal,
 };
 
@@ -32,34 +32,6 @@ async fn an_owner_that_looks_on_removes_nobody_from_a_match() {
     assert_closed_at_last(&mut cid.socket, Refusal::Kicked).await;
     ann.ask(&RoomRequest::Finish).await;
     ann.sees("the lobby", |room| room.phase == RoomPhase::Lobby).await;
-    bob.ask(&RoomRequest::SetReady(false)).await;
-    ann.sees("that Bob is back in it", |room| !room.is_ready()).await;
-    ann.ask(&RoomRequest::Kick(bob.id)).await;
-    ann.sees("that Bob is gone", |room| room.members.len() == 1).await;
-}
-
-#[tokio::test]
-async fn an_owner_that_looks_on_removes_nobody_from_a_match_that_it_calls_finished() {
-    let server = TestServer::start(config()).await;
-    let (mut ann, mut bob) = watched_match(&server).await;
-    ann.ask(&RoomRequest::Finish).await;
-    ann.sees("the lobby", |room| room.phase == RoomPhase::Lobby).await;
-    assert_eq!(ann.is_denied(&RoomRequest::Kick(bob.id)).await, Denial::Playing);
-    // Nor by a match of her own.
-    ann.ask(&RoomRequest::SetPlace(Place::Player)).await;
-    ann.ask(&RoomRequest::SetReady(true)).await;
-    ann.ask(&RoomRequest::Start).await;
-    ann.sees("a match", |room| room.phase == RoomPhase::Playing).await;
-    assert_eq!(ann.is_denied(&RoomRequest::Kick(bob.id)).await, Denial::Playing);
-    // One that Bob does not wait for any more is his as well.
-    ann.ask(&RoomRequest::Finish).await;
-    ann.sees("the lobby", |room| room.phase == RoomPhase::Lobby).await;
-    bob.ask(&RoomRequest::SetReady(false)).await;
-    ann.sees("that Bob is back in it", |room| !room.is_ready()).await;
-    bob.ask(&RoomRequest::SetReady(true)).await;
-    ann.sees("that Bob is ready again", RoomState::is_ready).await;
-    ann.ask(&RoomRequest::Start).await;
-    ann.sees("a match", |room| room.phase == RoomPhase::Playing).await;
     ann.ask(&RoomRequest::Kick(bob.id)).await;
     ann.sees("that Bob is gone", |room| room.members.len() == 1).await;
 }

@@ -129,8 +129,7 @@ pub(crate) struct Room {
     /// It was full once, and takes nobody else.
     is_closed: bool,
     phase: RoomPhase,
-    /// The peers that had a player's place when the match began, and are still here. In the lobby:
-    /// those of them that have not said yet that it is over, if only an owner outside it has.
+    /// Of the match that runs: those who had a player's place when it began, and are still here.
     in_match: Vec<PeerId>,
     banned: Vec<PeerId>,
     /// While it is locked: those whose connection broke, and whose place was given up since. They

@@ -1,7 +1,5 @@
 //! The owner of a room, and what its peers may change in it.
 
-use std::mem;
-
 use super::{Claim, Effect, Member, Room};
 use crate::{
     lobby::{Denial, Place, RoomPhase, RoomRequest, shown_name},
@@ -103,26 +101,13 @@ impl Room {
             }
             RoomRequest::Finish => {
                 of_owner(speaks_for_match)?;
-                match self.phase {
-                    RoomPhase::Lobby => return Err(Denial::NotPlaying),
-                    RoomPhase::Playing if plays => self.finish(),
-                    // It may be wrong, or lie: the match is over for each player that says so.
-                    RoomPhase::Playing => self.phase = RoomPhase::Lobby,
+                if self.phase != RoomPhase::Playing {
+                    return Err(Denial::NotPlaying);
                 }
+                self.finish();
             }
         }
-        self.note_who_finished();
         Ok(self.show().into_iter().collect())
-    }
-
-    /// After an owner outside the match said that it is finished: a player whose own match is over
-    /// is not ready any more, and no longer protected as one that plays.
-    fn note_who_finished(&mut self) {
-        if self.phase == RoomPhase::Lobby {
-            let ready = self.members.iter().filter(|member| member.is_ready);
-            let ready: Vec<PeerId> = ready.map(|member| member.id).collect();
-            self.in_match.retain(|peer| ready.contains(peer));
-        }
     }
 
     pub(super) fn finish(&mut self) {
@@ -178,14 +163,8 @@ impl Room {
             RoomPhase::Lobby if !is_ready => Err(Denial::NotReady),
             RoomPhase::Lobby => {
                 self.phase = RoomPhase::Playing;
-                // If an earlier match may still run, an owner outside it does not get into it.
-                let (earlier, owner) = (mem::take(&mut self.in_match), self.owner);
-                let is_outside = |peer: &PeerId| {
-                    !earlier.is_empty() && !earlier.contains(peer) && owner == Some(*peer)
-                };
                 let players = self.members.iter().filter(|member| member.place == Place::Player);
-                let players = players.map(|player| player.id);
-                self.in_match = players.filter(|player| !is_outside(player)).collect();
+                self.in_match = players.map(|player| player.id).collect();
                 Ok(())
             }
         }
