@@ -123,8 +123,8 @@ fn draw_orbits(layer: &mut Layer, place: Vec2, now: f32, readable: &[Rect]) {
     }
 }
 
-/// How brightly something of radius `reach` may shine at `at`, from 0 where it would touch text to 1
-/// where it is far from any.
+/// How brightly something of radius `reach` may shine at `at`: from 0 where it would touch text
+/// to 1 where it is far from any.
 fn light_beside(at: Vec2, reach: f32, readable: &[Rect]) -> f32 {
     let gap = |area: &Rect| (area.min - at).max(at - area.max).max(Vec2::ZERO).length() - reach;
     let nearest = readable.iter().map(gap).fold(f32::INFINITY, f32::min);

@@ -255,9 +255,11 @@ impl Local {
             return;
         }
         let state = text(&ShownRoom { Room: state });
+        let mut views = self.lock_views();
+        views.forget(room, &at_once);
         push_view(peers, room, View { to: at_once, state: state.clone() });
         if !others.is_empty() {
-            let view = self.lock_views().add(room, View { to: others, state }, now);
+            let view = views.add(room, View { to: others, state }, now);
             view.into_iter().for_each(|view| push_view(peers, room, view));
             self.late_news.notify_one();
         }
@@ -402,6 +404,24 @@ mod tests {
 
     fn read(reader: &mut OutboxReader) -> Vec<String> {
         std::iter::from_fn(|| reader.try_next()).map(|text| text.to_string()).collect()
+    }
+
+    #[test]
+    fn a_peer_that_enters_again_is_shown_nothing_older_after_that() {
+        let (local, mut room, now) = (Local::default(), den(), Instant::now());
+        let _to_ann = come(&local, &mut room, ANN, now);
+        for number in 0..20 {
+            let effects = room.join(&newcomer(PeerId::from_u128(2 + number % 2)));
+            local.apply(room.id(), &effects.expect("there is a place"), now);
+            let effects = room.leave(PeerId::from_u128(2 + number % 2));
+            local.apply(room.id(), &effects, now);
+        }
+        local.leave(ANN, 1);
+        // The room is another one by now, in which she is alone.
+        let mut to_ann = come(&local, &mut den(), ANN, now);
+        assert!(read(&mut to_ann).iter().any(|text| text.contains("Room")));
+        local.tell_late(now + TIME);
+        assert_eq!(read(&mut to_ann), Vec::<String>::new());
     }
 
     /// As many visits as one address may make at once and in the next half minute.

@@ -59,6 +59,15 @@ impl Views {
         None
     }
 
+    /// These peers were shown a newer state of the room: none that waits is for them.
+    pub(super) fn forget(&mut self, room: &RoomId, peers: &[PeerId]) {
+        let Some(recent) = self.rooms.get_mut(room) else { return };
+        if let Some(waiting) = &mut recent.waiting {
+            waiting.to.retain(|peer| !peers.contains(peer));
+        }
+        recent.waiting.take_if(|waiting| waiting.to.is_empty());
+    }
+
     /// The states whose turn it is.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<(RoomId, View)> {
         let mut due = Vec::new();
@@ -98,6 +107,21 @@ mod tests {
                 Some(view(&[ANN], &state))
             );
         }
+    }
+
+    #[test]
+    fn what_waits_is_not_for_peers_that_were_shown_a_newer_state() {
+        let (mut views, start) = (Views::default(), Instant::now());
+        tire(&mut views, start);
+        assert_eq!(views.add(&room("den"), view(&[ANN, BOB], "a"), start), None);
+        views.forget(&room("den"), &[BOB]);
+        let later = start + Duration::from_millis(200);
+        assert_eq!(views.take_due(later), [(room("den"), view(&[ANN], "a"))]);
+        assert_eq!(views.add(&room("den"), view(&[ANN], "b"), later), None);
+        views.forget(&room("den"), &[ANN]);
+        let end = later + Duration::from_secs(60);
+        assert_eq!(views.take_due(end), []);
+        assert!(views.is_empty());
     }
 
     #[test]

@@ -48,6 +48,15 @@ struct Missed {
     absence: Option<u64>,
 }
 
+impl Waiting {
+    /// A peer is in a room again, so what waits for its return waits no more: should it be lost once
+    /// more, it has all of its time. Returns the room in which its place was kept.
+    pub(super) fn end(&mut self, peer: PeerId, room: &RoomId) -> Option<RoomId> {
+        self.latest.remove(&(room.clone(), peer));
+        self.places.remove(&peer).map(|(room, _)| room)
+    }
+}
+
 impl Hub {
     /// Notes that a connection is over, and tells the other peers when it is time to. `now` is in
     /// milliseconds, like that of [`tick`](Self::tick).
@@ -147,7 +156,7 @@ impl Hub {
             effects
         };
         let _ = self.change(room, missing).await;
-        // An entry for a peer of this process ends any absence of it.
+        // The latest entry for a peer of this process ends any absence of it.
         let is_ours = process == self.process;
         let is_awaited = self
             .lock_missed()

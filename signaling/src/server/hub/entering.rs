@@ -84,8 +84,7 @@ impl Hub {
         let mut before = Vec::new();
         let entered = self.try_to_enter(visitor, wish, outbox, &mut before).await;
         if let Ok(visit) = &entered {
-            // Nobody waits for it there any more.
-            before.extend(self.lock_missed().places.remove(&visit.peer).map(|(room, _)| room));
+            before.extend(self.lock_missed().end(visit.peer, visit.room()));
         }
         let entered_room = entered.as_ref().ok().map(Visit::room);
         for room in before.iter().filter(|room| entered_room != Some(room)) {

@@ -181,3 +181,20 @@ async fn a_peer_that_is_lost_for_the_second_time_has_all_of_its_time() {
     hub.tick(again + millis(GRACE)).await;
     assert_eq!(members(&store).await, 1);
 }
+
+#[tokio::test]
+async fn a_peer_that_is_lost_again_just_when_its_first_time_is_over_keeps_its_place() {
+    let (hub, store) = hub();
+    let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
+    let (mut bob, _) = enter(&hub, 2, "/v1/rooms/room").await.expect("there is a place");
+    hub.leave(&mut bob, Parting::Lost, 0).await;
+    let (mut bob, _) = enter(&hub, 2, "/v1/rooms/room").await.expect("it has its place");
+    // The store has not yet said that it noted the second loss.
+    let again = millis(GRACE);
+    futures::join!(hub.leave(&mut bob, Parting::Lost, again), hub.tick(again));
+    assert_eq!(members(&store).await, 2);
+    hub.tick(2 * again - 1).await;
+    assert_eq!(members(&store).await, 2);
+    hub.tick(2 * again + 1).await;
+    assert_eq!(members(&store).await, 1);
+}
