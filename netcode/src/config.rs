@@ -65,7 +65,7 @@ pub struct NetcodeConfig {
 /// peer that finishes by itself, as one does that goes back to the lobby before the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FinishPolicy {
-    /// Never: each peer finishes for itself, and nobody can end a match for another peer.
+    /// Once every peer has finished it: each for itself, and nobody for another one.
     #[default]
     Everyone,
     /// Once more than half of all peers of the match have finished it.

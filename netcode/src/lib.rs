@@ -123,9 +123,9 @@ pub mod prelude {
         AppEffectsExt, AppLatchExt, AppRollbackExt, ChecksumLog, DesyncDetected, EffectStarted,
         Effects, EndReason, FinishMatch, FinishedMatch, JoinRoom, LeaveRoom, LinkConditions, Lobby,
         LocalInputs, MatchEnd, MatchResult, MatchSeed, NetcodeConfig, NetcodePlugin,
-        NetcodeSystems, Ordered, PlayerInputs, ReadInputs, Rollback, RollbackCommandsExt,
-        RollbackId, Roster, Seat, SessionChanged, SessionState, SessionStats, SetConditions,
-        SetReady, SetupMatch, SimFrame, Simulate, StartLocal, StepPhase, SyncTest, SyncTestFailed,
-        in_match,
+        NetcodeSystems, Ordered, PeerFinished, PlayerInputs, ReadInputs, Rollback,
+        RollbackCommandsExt, RollbackId, Roster, Seat, SessionChanged, SessionState, SessionStats,
+        SetConditions, SetReady, SetupMatch, SimFrame, Simulate, StartLocal, StepPhase, SyncTest,
+        SyncTestFailed, in_match,
     };
 }

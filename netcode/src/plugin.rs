@@ -211,7 +211,7 @@ fn refuse_unplayable<I: GameInput>(config: &NetcodeConfig) {
         panic!("NetcodePlugin was given a configuration that cannot work: {error}");
     }
     if let Err(unfit) = wire_form(&I::default()) {
-        panic!("NetcodePlugin was given an input type without a usable default: {unfit}");
+        panic!("NetcodePlugin was given an input type that cannot be used: {unfit}");
     }
 }
 
@@ -266,7 +266,11 @@ fn build_schedules(world: &mut World) {
         });
         // Without such a schedule there is nothing to build.
         if let Ok(Err(error)) = built {
-            panic!("the systems of `{label:?}` cannot run: {error}");
+            panic!(
+                "the systems of `{label:?}` cannot run: {error}\nOrder systems that share data, \
+                 with `.chain()` or `.after(..)`. `ambiguous_with` helps only where their order \
+                 cannot change the result: otherwise peers compute different worlds."
+            );
         }
     }
 }

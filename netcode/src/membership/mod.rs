@@ -188,9 +188,9 @@ pub struct Rename(pub String);
 /// machine, as long as [`NetcodeConfig::finish_policy`](crate::NetcodeConfig::finish_policy) lets
 /// them; they receive a [`PeerFinished`].
 ///
-/// Send it only for what is confirmed: when
-/// [`SessionStats::confirmed_frames`](crate::SessionStats::confirmed_frames) is past the final
-/// frame.
+/// A player that leaves early sends it at any time. A match that ends by the rules of the game is
+/// ended by [`MatchEnd::finish_when_confirmed`](crate::MatchEnd::finish_when_confirmed) instead,
+/// for all at the same frame.
 #[derive(Message, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FinishMatch;
 

@@ -26,7 +26,7 @@ use signaling::{
 use crate::{
     config::NetcodeConfig,
     membership::{
-        Connection, SessionState, SetConditions, SetReady,
+        Connection, Lobby, SessionState, SetConditions, SetReady,
         control::{Hello, protocol_hash},
         systems::Page,
     },
@@ -44,6 +44,9 @@ pub use sync_test::{random_inputs, sync_test};
 const UPDATE: Duration = Duration::from_nanos(16_666_667);
 /// Real time after which a condition counts as never met. Nothing here waits for it otherwise.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Updates within which a match begins, if it can: half a minute by the clocks of the apps, in which
+/// a peer that never answers is counted out several times.
+const START_UPDATES: u32 = 1_800;
 
 /// A packet that one peer sent to another, by their numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +120,8 @@ impl Stepper {
     ///
     /// # Panics
     ///
-    /// If the match does not start: at once and with the reason if a session ended.
+    /// If the match does not start: at once and with the reason if a session ended, and otherwise
+    /// after half a minute by the clocks of the apps, with what each of them waits for.
     pub fn start(&mut self) {
         self.await_state("everybody sees everybody", |state| *state == SessionState::Gathering);
         for app in &mut self.apps {
@@ -128,15 +132,32 @@ impl Stepper {
 
     /// Updates until all apps are in such a state. A session that has ended never gets there.
     fn await_state(&mut self, what: &str, is_reached: impl Fn(&SessionState) -> bool) {
-        self.run_until(what, |apps| {
-            let states = apps.iter().map(|app| app.world().resource::<SessionState>());
+        for _ in 0..START_UPDATES {
+            let states = self.apps.iter().map(|app| app.world().resource::<SessionState>());
             for (index, state) in states.clone().enumerate() {
                 if let SessionState::Ended(reason) = state {
                     panic!("{what}: it never will, as the session of peer {index} ended: {reason}");
                 }
             }
-            states.clone().all(&is_reached)
-        });
+            if states.clone().all(&is_reached) {
+                return;
+            }
+            self.update();
+        }
+        let waiting: Vec<String> =
+            (0..self.apps.len()).map(|index| self.waits_for(index)).collect();
+        panic!("{what}: it never came\n{}", waiting.join("\n"));
+    }
+
+    /// What a peer waits for before a match, as its player would read it.
+    fn waits_for(&self, index: usize) -> String {
+        let world = self.apps[index].world();
+        let (state, lobby) = (world.resource::<SessionState>(), world.resource::<Lobby>());
+        let refusals = lobby.peers.iter().filter_map(|peer| peer.refusal.as_ref());
+        let refusals = refusals.map(ToString::to_string);
+        let blocker = lobby.blocker().map(|blocker| blocker.to_string());
+        let reasons: Vec<String> = refusals.chain(blocker).collect();
+        format!("  peer {index} is {state:?}: {}", reasons.join("; "))
     }
 
     /// All apps run one update, 1/60 s by their clocks.

@@ -104,6 +104,15 @@ fn a_finished_match_is_followed_by_another_on_a_clean_world() {
 }
 
 #[test]
+#[should_panic(expected = "peer 1 is Gathering: peer 0 has version 1.0, you have version 1.1")]
+fn a_match_that_never_starts_says_what_each_peer_waits_for() {
+    Stepper::in_match(2, |index, app| {
+        let game_version = ["1.0", "1.1"][index].to_owned();
+        add_game(app, NetcodeConfig { game_version, ..config() }, busy);
+    });
+}
+
+#[test]
 fn another_version_is_refused_on_both_sides_with_a_sentence() {
     let mut stepper = Stepper::new(2, |index, app| {
         let game_version = ["1.0", "1.1"][index].to_owned();

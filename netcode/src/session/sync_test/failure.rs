@@ -47,8 +47,8 @@ impl fmt::Display for SyncTestFailure {
         match self {
             Self::Unregistered(findings) => {
                 f.write_str(
-                    "the sync test was not run: the simulation uses what does not roll back, or in \
-                     no fixed order",
+                    "the sync test was not run: the simulation uses state that does not roll back, \
+                     or that it uses in no fixed order:",
                 )?;
                 findings.iter().try_for_each(|finding| write!(f, "\n  * {finding}"))
             }
@@ -114,11 +114,12 @@ impl fmt::Display for ConfirmationChange {
         write_place(f, self.type_name, self.entity, &self.field)?;
         write!(
             f,
-            ", was {before} and then {after} when an entity that had left by `despawn_rollback` \
+            "{} was {before}, and became {after} when an entity that had left by `despawn_rollback` \
              was despawned for good. That happens when its frame is confirmed: outside `Simulate`, \
              and at another frame on each machine. What ran then: {}. Register the component that \
              is watched, so that this happens in the frame of `despawn_rollback`, or change \
              nothing there that rolls back.",
+            comma_after(&self.field),
             self.watchers.join(", ")
         )
     }
@@ -136,6 +137,11 @@ fn write_place(
         write!(f, " of the entity with `RollbackId` {}", id.get())?;
     }
     if field.is_empty() { Ok(()) } else { write!(f, ", field `{field}`") }
+}
+
+/// What closes the name of a field that [`write_place`] wrote.
+fn comma_after(field: &str) -> &'static str {
+    if field.is_empty() { "" } else { "," }
 }
 
 /// A frame that came out differently when it was simulated again.
@@ -189,7 +195,8 @@ impl DivergenceCause {
         match self {
             Self::NotRepeatable => {
                 "The same inputs were simulated twice from the same registered world. So something else had a part in it: a \
-                 component or resource that is not registered, an entity that was spawned without `Rollback`, a `Local`, a message \
+                 component or resource that is not registered, an entity that was spawned without `Rollback`, a system outside \
+                 `Simulate` (in `Update` or `FixedUpdate`, say) that changes what is registered, a `Local`, a message \
                  of an earlier frame, a clock, an unseeded random number, the order of a hash map, \
                  `Changed` and `Added`, or the order of a query: in a loop that spawns, despawns \
                  or emits, take `Ordered`."
@@ -245,15 +252,16 @@ impl Divergence {
     /// Who can have made the difference.
     fn write_systems(&self, f: &mut fmt::Formatter) -> fmt::Result {
         if !self.is_missing && !self.writers.is_empty() {
-            write!(f, " Systems that can write it: {}.", self.writers.join(", "))?;
+            write!(f, " Systems of `Simulate` that can write it: {}.", self.writers.join(", "))?;
         }
         // In another order entities get other ids, and then every value of theirs differs.
         let may_be_commands =
             self.is_missing || self.writers.is_empty() || self.cause == DivergenceCause::Order;
         match &*self.commanders {
-            [] if self.is_missing || self.writers.is_empty() => {
-                f.write_str(" No system is known to do that; an observer or a hook may.")
-            }
+            [] if self.is_missing || self.writers.is_empty() => f.write_str(
+                " No system of `Simulate` is known to do that; an observer or a hook may, or a \
+                     system of another schedule.",
+            ),
             [_, ..] if may_be_commands => write!(
                 f,
                 " Systems that can spawn, despawn, insert and remove: {}.",
@@ -307,7 +315,7 @@ impl fmt::Display for Divergence {
                 ", in frame {frame}, holds an entity and does not say so: {first} is {again}."
             )?,
             _ => {
-                write!(f, ", was {first} and is now {again}.")?;
+                write!(f, "{} was {first}, and is now {again}.", comma_after(&self.field))?;
                 self.write_systems(f)?;
             }
         }
