@@ -65,6 +65,8 @@ impl PeerSteps {
                 steps.absence.get_or_insert(step);
                 steps.presence = None;
             }
+            // Another offer of a peer that began again: the old handshake still has to end.
+            PeerStep::Arrived if steps.presence == Some(PeerStep::Restarted) => {}
             PeerStep::Arrived | PeerStep::Restarted | PeerStep::Returned => {
                 steps.presence = Some(step);
             }
@@ -136,6 +138,7 @@ mod tests {
         assert_eq!(steps.take(), (vec![], 0));
         assert_eq!(told(&[Left]), [Left], "it came before that");
         assert_eq!(told(&[Restarted, Left]), [Left], "a handshake is under way");
+        assert_eq!(told(&[Restarted, Arrived, Left]), [Left], "it still is");
     }
 
     #[test]
