@@ -79,8 +79,13 @@ impl WebRtcTransport {
         is_relay_only: bool,
     ) -> Result<Self, TransportError> {
         let room = Room::new(room_url(url, visitor)?, ice_servers, is_relay_only)?;
-        Ok(Self {
-            entering: room.enter(),
+        let entering = room.enter();
+        Ok(Self::new(room, entering))
+    }
+
+    fn new(room: Room, entering: Entering) -> Self {
+        Self {
+            entering,
             room,
             renew_at: None,
             is_open: false,
@@ -90,7 +95,7 @@ impl WebRtcTransport {
             closing: Vec::new(),
             outage: None,
             was_open: false,
-        })
+        }
     }
 
     /// Follows the way to the server, and begins again where nobody is connected who would miss us.
@@ -203,6 +208,10 @@ impl WebRtcTransport {
                 // Of two for one peer the later one counts.
                 self.peers.retain(|channels| channels.peer != peer);
                 self.peers.push(PeerChannels::new(peer, socket));
+            } else {
+                // The handshake began after we had given it up, and ends with its socket. Whatever
+                // is to begin after that comes behind this errand.
+                self.watch().send_on(Errand::Forget(MatchboxId(id)));
             }
         }
         let Self { peers, meetings, entering, .. } = self;
@@ -350,5 +359,59 @@ impl Transport for WebRtcTransport {
     fn route(&self, peer: PeerId) -> Route {
         let channels = self.peers.iter().find(|channels| channels.peer == peer);
         channels.map_or(Route::Unknown, PeerChannels::route)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use futures::channel::oneshot;
+    use matchbox_socket::RtcIceServerConfig;
+
+    use super::{
+        super::{meetings::Meeting, peer_sockets::PeerSockets, watch::Work},
+        *,
+    };
+
+    /// What the signaller is to do about peers.
+    fn errands(watch: &Watch) -> Vec<Errand> {
+        let context = Context::from_waker(Waker::noop());
+        let next = || match watch.poll_work(false, &context) {
+            Poll::Ready(Work::Errand(errand)) => Some(errand),
+            _ => None,
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn a_handshake_that_begins_after_it_was_given_up_is_over_for_the_signaller_too() {
+        let watch = Watch::default();
+        let room = Room::new("ws://host/v1/rooms/DAM3R".into(), None, false).expect("no servers");
+        let entering = Entering { watch: watch.clone(), opened: oneshot::channel().1 };
+        let mut transport = WebRtcTransport::new(room, entering);
+        let (mut sockets, _ends) = PeerSockets::new(RtcIceServerConfig::default());
+        let (peer, id) = (PeerId::from_u128(7), MatchboxId(PeerId::from_u128(7).0));
+        let meet = Errand::Meet(Meeting { peer, is_fresh: true });
+        let poll = |transport: &mut WebRtcTransport| {
+            let mut events = Vec::new();
+            transport.poll(Duration::ZERO, &mut events);
+            assert_eq!(events, []);
+        };
+
+        watch.note(id, PeerStep::Arrived);
+        poll(&mut transport);
+        transport.meet(Duration::ZERO, &|_| true);
+        watch.note(id, PeerStep::Arrived);
+        poll(&mut transport);
+        assert_eq!(errands(&watch), [meet], "it has offered once more, and waits");
+        watch.hand_over(id, sockets.open(id, Vec::new()));
+        poll(&mut transport);
+        assert_eq!(errands(&watch), [Errand::Forget(id)]);
+
+        transport.meet(Duration::ZERO, &|_| true);
+        watch.hand_over(id, sockets.open(id, Vec::new()));
+        poll(&mut transport);
+        assert_eq!(errands(&watch), [meet], "this one goes on");
     }
 }
