@@ -132,8 +132,9 @@ pub struct JoinRoom {
     /// reached.
     ///
     /// This hides nothing from the signaling server, nor from the STUN and TURN servers: they see
-    /// the address, and whoever runs them chooses the TURN servers. Natively, a peer that suspects
-    /// an address can have a TURN server confirm it.
+    /// the address. The operator of the signaling server chooses the TURN servers, unless
+    /// `ice_servers` names others. Natively, a peer that suspects an address can have a TURN server
+    /// confirm it.
     pub is_relay_only: bool,
 }
 

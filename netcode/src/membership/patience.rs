@@ -34,8 +34,8 @@ mod tests {
     const STEP: Duration = Duration::from_millis(16);
     const LIMIT: Duration = Duration::from_secs(15);
 
-    /// The seconds after which it is used up, if in each of them the match runs for so many steps,
-    /// for ten minutes at most.
+    /// The number of seconds after which it is used up if the match runs for `steps` steps in each
+    /// of them. `None` if it lasts for ten minutes.
     fn seconds(steps: u32) -> Option<u32> {
         let mut patience = Patience::default();
         (1..=600).find(|_| {

@@ -151,8 +151,8 @@ pub enum StartBlocker {
         /// How many.
         players: u32,
     },
-    /// Too few seats are taken, and nobody else can be connected to: a page has only so many
-    /// connections.
+    /// Too few seats are taken, and nobody else can be connected to: the browser gives a page no
+    /// more connections.
     #[error("this page has no connections left; load it again to meet more players")]
     OutOfConnections,
     /// We take no part: see [`SetSpectating`](crate::SetSpectating).

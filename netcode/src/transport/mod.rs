@@ -130,7 +130,8 @@ pub(crate) enum TransportEvent {
     BackAtServer(PeerId),
     /// Signals that no WebRTC stack sends were dropped: this many.
     BadSignals(u32),
-    /// So many peers came and went at the server that of this many nothing is known.
+    /// More peers came and went at the server than are kept track of: the news of this many is
+    /// lost.
     Crowded(u32),
     /// The server tells of the room.
     Room(RoomEvent),

@@ -55,7 +55,7 @@ impl Room {
         (peers.len() > 1).then(|| plan(1, &peers))
     }
 
-    /// Plays until a match begins, for so long at most. `tamper` is what becomes of each message:
+    /// Plays until a match begins, for at most `seconds`. `tamper` is what becomes of each message:
     /// from whom, to whom.
     fn play(
         &mut self,
