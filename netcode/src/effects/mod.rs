@@ -2,8 +2,8 @@
 //!
 //! The simulation emits effects; each is played the first time its frame is simulated. When the frame is
 //! simulated again, an equal effect at (nearly) the same frame is recognised as the same happening.
-//! Once it is known where the match ends, no effect from behind its end is played any more; one that
-//! was played before that cannot be taken back.
+//! Once it is known where the match ends, no effect from behind its end is played any more; one
+//! that was played before that cannot be taken back.
 
 use bevy::prelude::{App, IntoScheduleConfigs, Message, Res, ResMut, Resource, World};
 use bevy::prelude::{MessageWriter, PreUpdate};

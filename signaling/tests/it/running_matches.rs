@@ -22,7 +22,7 @@ async fn watched_match(server: &TestServer) -> (Peer, Peer) {
 #[tokio::test]
 async fn an_owner_that_looks_on_removes_nobody_from_a_match() {
     let server = TestServer::start(config()).await;
-    let (mut ann, mut bob) = watched_match(&server).await;
+    let (mut ann, bob) = watched_match(&server).await;
     let mut cid = server.join("/v1/rooms/room").await;
     let id = cid.id;
     ann.sees("Cid", |room| room.member(id).is_some()).await;
