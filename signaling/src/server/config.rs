@@ -73,11 +73,11 @@ pub struct ServerConfig {
     /// own and some 8 candidates each, which is about a thousand, and then has nothing more to say.
     pub message_rate: Rate,
     /// How often one peer may ask for something in its room. Each time, everybody in it may be sent
-    /// the whole room, though not more than 5 times a second after 8 at once. A peer that asks more often is read more slowly; nothing is lost. Default:
-    /// 20 at once and 5 a second, faster than anybody changes their mind by clicking; `netcode`
-    /// asks once for each of its wishes, and again every 2 s. One member of a full room of 64 makes
-    /// the server write no more than 4 MB a second that way, 12 kB to each of the others for each
-    /// time.
+    /// the whole room, though not more than 5 times a second after 8 at once. A peer that asks more
+    /// often is read more slowly; nothing is lost. Default: 20 at once and 5 a second, faster than
+    /// anybody changes their mind by clicking; `netcode` asks once for each of its wishes, and again
+    /// every 2 s. One member of a full room of 64 makes the server write no more than 4 MB a second
+    /// that way, 12 kB to each of the others for each time.
     pub room_request_rate: Rate,
     /// Most connections from one network address that is no trusted proxy, peers and downloads
     /// together; a further one is closed at once. Default: 400, all peers below and as many
