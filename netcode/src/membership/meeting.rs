@@ -75,10 +75,9 @@ impl Connection {
         self.say_hello(now, peer);
     }
 
-    /// Whose link goes first where too many are connected: that of a peer which is no longer in the
-    /// room, and goes on talking; else one that is silent. A closed page may hold its place for
-    /// long, as its channels close late, or never. Should it be a frozen one, it has to enter
-    /// again.
+    /// The peer whose link is dropped first if too many are connected: one that is no longer in the
+    /// room and goes on talking, else one that is silent. A closed page may keep its link for long,
+    /// as its channels close late or never. A page that was only frozen has to enter again.
     fn dispensable(&self) -> Option<PeerId> {
         let spare = || self.links.iter().filter(|link| !self.plays_with(link));
         let outside = spare().find(|link| link.standing == Standing::Outside);
