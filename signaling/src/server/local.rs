@@ -235,8 +235,11 @@ impl Local {
     ) {
         let is_told_late = |peer: &PeerId| here(peers, room, *peer).is_some_and(|to| to.is_v1);
         let (later, at_once): (Vec<_>, Vec<_>) = to.iter().copied().partition(is_told_late);
+        let has_late_news = !later.is_empty();
         self.lock_introductions().add(room, newcomer, (later, to), now);
-        self.late_news.notify_one();
+        if has_late_news {
+            self.late_news.notify_one();
+        }
         push_to_each(peers, room, &at_once, &PeerEvent::<()>::NewPeer(newcomer));
     }
 
