@@ -80,7 +80,7 @@ use self::{
     room::ProcessId,
     sources::Sources,
     store::{MemoryStore, RedisStore, Store},
-    stream::{Stream, Tcp},
+    stream::{Stream, Tcp, tune},
     tls::Handshake,
     token::Signer,
 };
@@ -160,6 +160,9 @@ impl Server {
             _ => BindError::Listen { address, source },
         };
         let listener = TcpListener::bind(address).await.map_err(listen_error)?;
+        if let Err(error) = tune(&listener) {
+            warn!(%error, "the system refuses an option of connections: they work without it");
+        }
         let local_addr = listener.local_addr().map_err(listen_error)?;
         let health = Arc::new(Health::default());
         let hub = hub(&config, Arc::clone(&health)).await?;
