@@ -8,7 +8,7 @@ use axum::{
     body::Bytes,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request},
-    middleware::{Next, from_fn_with_state, map_response},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -45,19 +45,14 @@ pub(crate) struct Client {
 
 /// Answers all requests.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
-    let protection = Protection::new(&shared.config);
-    let protect = move |mut response: Response| {
-        protection.apply(&mut response);
-        async { response }
-    };
+    let answering = Arc::new((Protection::new(&shared.config), Arc::clone(&shared)));
     Router::new()
         .route("/health", get(health))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
         .route("/v1/rooms", get(list))
         .fallback_service(files::router(Arc::clone(&shared)))
-        .layer(from_fn_with_state(Arc::clone(&shared), join_or_pass_on))
-        .layer(map_response(protect))
+        .layer(from_fn_with_state(answering, join_or_pass_on))
         .with_state(shared)
 }
 
@@ -112,15 +107,20 @@ async fn listed(request: &request::Parts, shared: &Shared) -> Result<impl IntoRe
 }
 
 /// A request for a WebSocket is one for a room, whatever its path: files and rooms may share names.
+/// Every response is protected.
 async fn join_or_pass_on(
-    State(shared): State<Arc<Shared>>,
+    State(answering): State<Arc<(Protection, Arc<Shared>)>>,
     request: Request,
     next: Next,
 ) -> Response {
-    if !asks_for_websocket(request.headers()) {
-        return next.run(request).await;
-    }
-    join(shared, request).await.unwrap_or_else(|error| error)
+    let (protection, shared) = &*answering;
+    let mut response = if asks_for_websocket(request.headers()) {
+        join(Arc::clone(shared), request).await.unwrap_or_else(|error| error)
+    } else {
+        next.run(request).await
+    };
+    protection.apply(&mut response);
+    response
 }
 
 fn asks_for_websocket(headers: &HeaderMap) -> bool {

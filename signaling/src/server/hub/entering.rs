@@ -22,8 +22,8 @@ use crate::{
 /// A room that is to be entered.
 struct Entrance {
     id: RoomId,
-    /// Of the room, if it is a new one.
-    incarnation: u64,
+    /// The incarnation of a room that a returning peer remembers.
+    incarnation: Option<u64>,
     terms: Terms,
     must_exist: bool,
     must_be_new: bool,
@@ -159,7 +159,8 @@ impl Hub {
             None if entrance.must_exist => return Err(Refusal::NoSuchRoom),
             None => {
                 let Entrance { id, incarnation, terms, is_rebuilt, .. } = entrance;
-                Room::new(id.clone(), *incarnation, terms.clone(), *is_rebuilt)
+                let incarnation = incarnation.unwrap_or_else(random);
+                Room::new(id.clone(), incarnation, terms.clone(), *is_rebuilt)
             }
         };
         let effects = room.join(&self.newcomer(visitor, wish))?;
@@ -179,7 +180,7 @@ impl Hub {
         if let Some(Resume { room, incarnation, terms, .. }) = &visitor.resume {
             return Ok(Entrance {
                 id: room.clone(),
-                incarnation: *incarnation,
+                incarnation: Some(*incarnation),
                 terms: terms.clone(),
                 must_exist: false,
                 must_be_new: false,
@@ -189,7 +190,7 @@ impl Hub {
         }
         let mut entrance = Entrance {
             id: RoomId(String::new()),
-            incarnation: random(),
+            incarnation: None,
             terms: self.terms(wish)?,
             must_exist: false,
             must_be_new: false,
