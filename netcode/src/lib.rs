@@ -57,6 +57,8 @@ mod lent;
 mod random;
 mod transport;
 
+mod exchange;
+
 mod membership;
 mod session;
 

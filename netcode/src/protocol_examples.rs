@@ -5,12 +5,12 @@ use signaling::protocol::PeerId;
 use crate::{
     checksum::FrameHashes,
     config::NetcodeConfig,
+    exchange::{Datagram, DatagramHeader, InputRun, Inputs, Millis},
     membership::{
         GoodbyeCause, MatchPlan,
         control::{Control, Finish, Hello, Status},
         lineup::{LineUpMessage, Member},
     },
-    transport::{Datagram, DatagramHeader, InputRun, Inputs, Millis},
 };
 
 const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
@@ -89,13 +89,13 @@ fn a_datagram_is_as_documented() {
 
 #[test]
 fn limits_are_as_documented() {
-    use crate::{membership::control, packed_input::MAX_INPUT_BYTES, transport};
+    use crate::{exchange, membership::control, packed_input::MAX_INPUT_BYTES, transport};
     for sentence in [
         format!("wire version **{}**", control::WIRE_VERSION),
         format!("at most {} characters", signaling::lobby::MAX_NAME_CHARS),
         format!("at most {} bytes, a datagram", transport::MAX_CONTROL_BYTES),
         format!("a datagram at most {}", transport::MAX_DATAGRAM_BYTES),
-        format!("at most {} frames", transport::MAX_INPUT_FRAMES),
+        format!("at most {} frames", exchange::MAX_INPUT_FRAMES),
         format!("at most {} bytes for each frame", MAX_INPUT_BYTES),
     ] {
         assert!(PROTOCOL.contains(&sentence), "PROTOCOL.md should say: {sentence}");

@@ -10,7 +10,7 @@ use bevy::prelude::Resource;
 
 pub use log_filter::LOG_FILTER;
 
-use crate::transport::BadInputs;
+use crate::exchange::BadInputs;
 
 /// The window over which rates are measured: long enough to be steady, short enough to follow a change.
 const RATE_WINDOW: Duration = Duration::from_secs(1);

@@ -25,9 +25,9 @@ use crate::{
     checksum::FrameHashes,
     config::{FloodLimits, NetcodeConfig},
     diagnostics::{DroppedPackets, RateMeter},
+    exchange::{Exchange, SharedExchange},
     transport::{
-        Conditioner, Exchange, LinkConditions, MAX_PEERS, SharedExchange, Transport,
-        TransportError, TransportEvent,
+        Conditioner, LinkConditions, MAX_PEERS, Transport, TransportError, TransportEvent,
     },
 };
 

@@ -12,8 +12,8 @@ use crate::{
     checksum::FrameHashes,
     codec::{CodecError, decode, encode_into},
     config::{MAX_ID_BYTES, MAX_SEATS, NetcodeConfig},
+    exchange::Inputs,
     rollback::Registrations,
-    transport::Inputs,
 };
 
 /// The version of everything on the wire. The first byte of each control message, so that any two versions can

@@ -9,7 +9,7 @@ use super::{
     connection::Connection,
     control::{Control, Finish},
 };
-use crate::{config::FinishPolicy, transport::Exchange};
+use crate::{config::FinishPolicy, exchange::Exchange};
 
 /// A peer that left a match says so again this often, to the peers that play on. The reliable
 /// channel loses nothing, but a peer that is a little late to begin the match does not know yet

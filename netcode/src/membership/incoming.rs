@@ -12,7 +12,10 @@ use super::{
     lobby::Lobby,
     reasons::Refusal,
 };
-use crate::transport::{Channel, Datagram, DatagramHeader, Departure, MAX_PEERS};
+use crate::{
+    exchange::{Datagram, DatagramHeader, Departure},
+    transport::{Channel, MAX_PEERS},
+};
 
 /// Whether a packet could be understood.
 enum Sense {

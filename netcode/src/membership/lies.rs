@@ -1,7 +1,7 @@
-//! Datagrams that follow all rules, and yet are lies: see the file of this name in `transport::exchange`.
+//! Datagrams that follow all rules, and yet are lies: see the file of this name in `exchange`.
 
 use super::connection::Connection;
-use crate::transport::Datagram;
+use crate::exchange::Datagram;
 
 impl Connection {
     /// Whether a datagram of this epoch would tell us of its sender what is not so, although it follows all rules.

@@ -10,7 +10,7 @@ use super::{
     patience::Patience,
     reasons::Refusal,
 };
-use crate::transport::LinkClock;
+use crate::exchange::LinkClock;
 
 /// Silence that one update may add. A machine that stood still for seconds has heard nothing, but that says
 /// nothing about the others: what they sent meanwhile is still on its way to us.

@@ -5,7 +5,10 @@ use std::time::Duration;
 use signaling::protocol::PeerId;
 
 use super::{connection::Connection, control::Control, link::Link};
-use crate::transport::{Channel, Datagram, Lateness};
+use crate::{
+    exchange::{Datagram, Lateness},
+    transport::Channel,
+};
 
 /// A peer that has nothing to say still says so this often: liveness and round-trip time need no match.
 const KEEP_ALIVE: Duration = Duration::from_millis(100);

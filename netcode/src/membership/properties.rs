@@ -12,10 +12,8 @@ use super::{
 use crate::{
     checksum::FrameHashes,
     config::{MAX_ID_BYTES, MAX_SEATS},
-    transport::{
-        MAX_CONTROL_BYTES, MAX_PEERS,
-        properties::{config, inputs},
-    },
+    exchange::properties::{config, inputs},
+    transport::{MAX_CONTROL_BYTES, MAX_PEERS},
 };
 
 /// Types that a game may register at most for its checksums to fit into a message: far more than anybody has.

@@ -25,7 +25,7 @@ use super::{
     room::{RoomChange, name_in},
 };
 #[cfg(feature = "webrtc")]
-use crate::transport::Visitor;
+use crate::transport::webrtc::Visitor;
 use crate::{
     checksum::{ChecksumLog, DesyncDetected, DesyncReport, Differing},
     config::{MAX_SEATS, NetcodeConfig},
@@ -56,7 +56,7 @@ pub(crate) struct Page {
 /// Looks after the page: it runs on while it is hidden, if it has to.
 #[cfg(all(feature = "webrtc", target_arch = "wasm32"))]
 pub(crate) fn attend_page(connection: Res<Connection>, mut page: ResMut<Page>) {
-    use crate::transport::page;
+    use crate::transport::webrtc::page;
 
     page::run_on_while_hidden(connection.needs_updates());
     page.is_hidden = page::is_hidden();

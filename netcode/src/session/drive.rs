@@ -14,6 +14,7 @@ use crate::{
     config::NetcodeConfig,
     diagnostics::SessionStats,
     effects::{EffectFrames, EffectTypes},
+    exchange::Exchange,
     frame::SimFrame,
     input::{GameInput, LocalInputs, PlayerInputs, Seat},
     lent::Lent,
@@ -26,7 +27,6 @@ use crate::{
     packed_input::PackedInput,
     plugin::Simulate,
     rollback::{Check, Hashed, RollbackStore},
-    transport::Exchange,
 };
 
 /// How often a match looks for components that should roll back and do not.

@@ -3,7 +3,6 @@
 //! ggrs owns the inputs of the match. Its own disconnect logic is never used (its timeout is set out of reach):
 //! who is in the match is decided in `membership`.
 
-mod delay;
 mod drive;
 mod finish;
 mod input_hashes;
@@ -17,8 +16,11 @@ use bevy::prelude::Resource;
 use ggrs::{Config, P2PSession, PredictRepeatLast};
 use signaling::protocol::PeerId;
 
-use self::{delay::Delays, finish::Finish, input_hashes::InputHashes};
-use crate::{packed_input::PackedInput, transport::SharedExchange};
+use self::{finish::Finish, input_hashes::InputHashes};
+use crate::{
+    exchange::{Delays, SharedExchange},
+    packed_input::PackedInput,
+};
 
 pub(crate) use drive::{confirm, pace, set_input_delay, step};
 pub(crate) use finish::Remains;

@@ -7,7 +7,6 @@ use ggrs::{GgrsError, PlayerType, SessionBuilder, SessionState as GgrsState};
 
 use super::{
     Epoch, GgrsConfig, Kind,
-    delay::Delays,
     drive::time_of_frame,
     finish::{Finish, MatchEnd, MatchResult, Remains, conclude},
     input_hashes::InputHashes,
@@ -19,6 +18,7 @@ use crate::{
     config::{InputDelay, MAX_SEATS, NetcodeConfig},
     diagnostics::SessionStats,
     effects::{EffectFrames, EffectTypes},
+    exchange::{Delays, Exchange, ExchangePeer, ExchangeRules, SharedExchange},
     frame::{MatchSeed, SimFrame},
     input::{GameInput, LocalInputs, PlayerInputs, Seat},
     lent::Lent,
@@ -30,7 +30,6 @@ use crate::{
     packed_input::{PackedInput, wire_form},
     plugin::SetupMatch,
     rollback::RollbackStore,
-    transport::{Exchange, ExchangePeer, ExchangeRules, SharedExchange},
 };
 
 /// ggrs must never decide that somebody is gone: its logic for that can panic, and ours knows more.

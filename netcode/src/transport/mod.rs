@@ -2,55 +2,12 @@
 //!
 //! Above it nothing knows whether a peer is reached over WebRTC or in memory.
 
-#[cfg(feature = "webrtc")]
-mod address;
 mod conditioner;
-#[cfg(feature = "webrtc")]
-mod entrance;
-mod exchange;
-mod ggrs_message;
-mod guard;
-#[cfg(feature = "webrtc")]
-mod ice_servers;
-mod input_log;
-mod link_clock;
-#[cfg(feature = "webrtc")]
-mod meetings;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod memory;
-mod packet;
-#[cfg(all(feature = "webrtc", target_arch = "wasm32"))]
-pub(crate) mod page;
-#[cfg(feature = "webrtc")]
-mod peer_channels;
-#[cfg(feature = "webrtc")]
-mod peer_sockets;
-#[cfg(feature = "webrtc")]
-mod peer_steps;
-#[cfg(feature = "webrtc")]
-mod platform;
-mod predicted;
-#[cfg(all(test, not(target_arch = "wasm32")))]
-pub(crate) mod properties;
-#[cfg(feature = "webrtc")]
-mod relays;
-#[cfg(feature = "webrtc")]
-mod room;
-mod room_list;
-#[cfg(feature = "webrtc")]
-mod room_news;
-#[cfg(feature = "webrtc")]
-mod sdp;
-#[cfg(feature = "webrtc")]
-mod signaller;
-#[cfg(feature = "webrtc")]
-mod signals;
-#[cfg(all(any(test, feature = "testing"), feature = "webrtc"))]
-pub(crate) mod strangers;
-#[cfg(feature = "webrtc")]
-mod watch;
 #[cfg(feature = "webrtc")]
 pub(crate) mod webrtc;
+mod room_list;
 
 use std::time::Duration;
 
@@ -60,24 +17,15 @@ use signaling::{
 };
 use thiserror::Error;
 
-#[cfg(feature = "webrtc")]
-pub(crate) use address::Visitor;
 pub(crate) use conditioner::Conditioner;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use conditioner::Fate;
 pub use conditioner::LinkConditions;
-pub(crate) use exchange::{
-    Departure, Exchange, ExchangePeer, ExchangeRules, Lateness, SharedExchange,
-};
-pub(crate) use guard::BadInputs;
-#[cfg(test)]
-pub(crate) use guard::MAX_INPUT_FRAMES;
-pub(crate) use link_clock::LinkClock;
-pub(crate) use packet::{Datagram, DatagramHeader, Inputs, MAX_DATAGRAM_BYTES};
-#[cfg(test)]
-pub(crate) use packet::{InputRun, Millis};
-pub(crate) use predicted::Predicted;
 pub(crate) use room_list::Lister;
+
+/// The largest datagram that is sent or looked at: payload that fits one IP packet on nearly every
+/// path, the minimum that WebRTC assumes.
+pub(crate) const MAX_DATAGRAM_BYTES: usize = 1200;
 
 /// The largest control message that is looked at.
 pub(crate) const MAX_CONTROL_BYTES: usize = 16 * 1024;

@@ -47,7 +47,7 @@ mod looking {
     use signaling::lobby::RoomEvent;
 
     use super::{Arc, Lister, Mutex, PoisonError, Told, TransportError};
-    use crate::transport::{
+    use crate::transport::webrtc::{
         address::{list_url, server_of},
         platform::{Closing, Incoming, Socket, run},
         room_news::sound_listings,

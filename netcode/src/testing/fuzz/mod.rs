@@ -14,12 +14,13 @@ use super::{SentPacket, Stepper};
 use crate::{
     checksum::ChecksumLog,
     diagnostics::{DroppedPackets, SessionStats},
+    exchange::Datagram,
     membership::{FinishMatch, LeaveRoom, Lobby, SessionState, SetReady, control::Control},
-    transport::{Channel, Datagram, MAX_PEERS},
+    transport::{Channel, MAX_PEERS},
 };
 
 #[cfg(feature = "webrtc")]
-pub use crate::transport::strangers::Passed;
+pub use crate::transport::webrtc::strangers::Passed;
 
 /// Packets of one input that are looked at: less than two seconds of play, after which a peer that sends only junk is rightly removed.
 const MAX_PACKETS: usize = 32;
@@ -149,7 +150,7 @@ pub fn control(bytes: &[u8]) {
 /// If that is not the same when it is read once more, or tells an address that is to be hidden.
 #[cfg(feature = "webrtc")]
 pub fn signal(bytes: &[u8]) -> Vec<Passed> {
-    crate::transport::strangers::signal(&String::from_utf8_lossy(bytes))
+    crate::transport::webrtc::strangers::signal(&String::from_utf8_lossy(bytes))
 }
 
 /// Lines as messages of a signaling server; what a WebRTC stack would get to read of them.
@@ -159,7 +160,7 @@ pub fn signal(bytes: &[u8]) -> Vec<Passed> {
 /// If matchbox would get to hear what it panics at.
 #[cfg(feature = "webrtc")]
 pub fn server_events(bytes: &[u8]) -> Vec<Passed> {
-    crate::transport::strangers::server_events(&String::from_utf8_lossy(bytes))
+    crate::transport::webrtc::strangers::server_events(&String::from_utf8_lossy(bytes))
 }
 
 fn with_pair(work: impl FnOnce(&mut Stepper)) {

@@ -59,7 +59,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// What can be shown of a list.
-pub(super) fn sound_listings(mut rooms: Vec<RoomListing>) -> Vec<RoomListing> {
+pub(in crate::transport) fn sound_listings(mut rooms: Vec<RoomListing>) -> Vec<RoomListing> {
     rooms.retain(|room| is_room_name(&room.name) && is_tag(&room.version) && is_name(&room.owner));
     rooms.truncate(MAX_LISTED);
     rooms

@@ -282,8 +282,8 @@ pub(super) struct BadSignal;
 
 #[cfg(test)]
 mod tests {
+    use super::super::sdp;
     use super::*;
-    use crate::transport::sdp;
 
     fn peer() -> PeerId {
         PeerId(signaling::protocol::PeerId::from_u128(1).0)

@@ -3,7 +3,7 @@
 use matchbox_socket::RtcIceServerConfig;
 use signaling::ice_servers::{IceServer, MAX_ICE_URLS, is_stun_url, is_turn_url};
 
-use super::TransportError;
+use crate::transport::TransportError;
 
 /// Checks what the game names, before any peer is met.
 pub(super) fn check(servers: &[IceServer]) -> Result<RtcIceServerConfig, TransportError> {

@@ -7,7 +7,7 @@ use signaling::{
     protocol::is_room_name,
 };
 
-use super::TransportError;
+use crate::transport::TransportError;
 
 /// What the server is told of whoever comes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,7 +77,7 @@ pub(super) fn room_url(url: &str, visitor: &Visitor) -> Result<String, Transport
 }
 
 /// The address of the list of public rooms of a game; only the server of `url` counts.
-pub(super) fn list_url(url: &str, game: &str) -> Result<String, TransportError> {
+pub(in crate::transport) fn list_url(url: &str, game: &str) -> Result<String, TransportError> {
     let Parts { scheme, server, .. } = Parts::of(url)?;
     let game = if is_tag(game) { game } else { "" };
     Ok(format!("{scheme}://{server}/v1/list?game={game}"))
@@ -115,7 +115,7 @@ pub(super) fn is_elsewhere_each_time(url: &str) -> bool {
 }
 
 /// The part of a URL that names the server.
-pub(super) fn server_of(url: &str) -> &str {
+pub(in crate::transport) fn server_of(url: &str) -> &str {
     let authority = url.find("://").map_or(0, |index| index + 3);
     url[authority..].find('/').map_or(url, |index| &url[..authority + index])
 }

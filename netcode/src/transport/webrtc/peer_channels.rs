@@ -3,7 +3,7 @@
 use matchbox_socket::{Packet, PeerId as MatchboxId, PeerState, WebRtcSocket};
 use signaling::protocol::PeerId;
 
-use super::{Channel, Route, TransportEvent};
+use crate::transport::{Channel, Route, TransportEvent};
 
 const CHANNELS: [(usize, Channel); 2] = [(0, Channel::Datagrams), (1, Channel::Control)];
 /// Packets that are kept of a peer whose channels opened on its side first: its hello, its status

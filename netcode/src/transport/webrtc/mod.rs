@@ -1,4 +1,28 @@
 //! Peers over WebRTC data channels, through `matchbox_socket`. The same natively and in the browser.
+//!
+//! The way in comes first: the `address`, the `entrance`, the `room`. Then what the server says
+//! (`signaller`, `room_news`, `peer_steps`), what matchbox may see of it (`signals`, `sdp`,
+//! `relays`), and the connections to peers (`meetings`, `peer_sockets`, `peer_channels`).
+
+pub(super) mod address;
+pub(super) mod platform;
+mod ice_servers;
+mod entrance;
+mod room;
+mod signaller;
+pub(super) mod room_news;
+mod peer_steps;
+mod signals;
+mod sdp;
+mod relays;
+mod watch;
+mod meetings;
+mod peer_sockets;
+mod peer_channels;
+#[cfg(target_arch = "wasm32")]
+pub(crate) mod page;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod strangers;
 
 use std::time::Duration;
 
@@ -9,17 +33,19 @@ use signaling::{
     protocol::PeerId,
 };
 
-use super::{
-    Channel, Route, Transport, TransportError, TransportEvent,
-    address::{Visitor, as_member, opened_room, room_url, server_of},
+use self::{
+    address::{as_member, opened_room, room_url, server_of},
     entrance::backoff,
     meetings::Meetings,
     peer_channels::PeerChannels,
     peer_steps::PeerStep,
-    platform::{self, hold_up},
+    platform::hold_up,
     room::{Entering, Opened, Room},
     watch::{Errand, Watch},
 };
+use super::{Channel, Route, Transport, TransportError, TransportEvent};
+
+pub(crate) use address::Visitor;
 
 /// A server that has not answered by then will not; a player should be told rather than wait.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -369,10 +395,7 @@ mod tests {
     use futures::channel::oneshot;
     use matchbox_socket::RtcIceServerConfig;
 
-    use super::{
-        super::{meetings::Meeting, peer_sockets::PeerSockets, watch::Work},
-        *,
-    };
+    use super::{meetings::Meeting, peer_sockets::PeerSockets, watch::Work, *};
 
     /// What the signaller is to do about peers.
     fn errands(watch: &Watch) -> Vec<Errand> {

@@ -2,7 +2,8 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use crate::{config::InputDelay, transport::Predicted};
+use super::Predicted;
+use crate::config::InputDelay;
 
 /// Most of the frames that a peer predicts of our inputs, at most: rollbacks of so few frames are hardly seen.
 const TARGET_FRAMES: u32 = 2;
@@ -21,17 +22,17 @@ const HELD_WITHIN: Duration = Duration::from_secs(3);
 
 /// One seat of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SeatDelay {
+pub(crate) struct SeatDelay {
     /// ggrs's handle, which is the number of the seat.
-    pub(super) handle: usize,
-    pub(super) setting: InputDelay,
-    pub(super) frames: u8,
+    pub(crate) handle: usize,
+    pub(crate) setting: InputDelay,
+    pub(crate) frames: u8,
 }
 
 /// The delays of the seats of this machine.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Delays {
-    pub(super) seats: Vec<SeatDelay>,
+pub(crate) struct Delays {
+    pub(crate) seats: Vec<SeatDelay>,
     /// What would have been predicted without a delay, newest last.
     needs: VecDeque<Predicted>,
     decide_at: Duration,
@@ -43,7 +44,7 @@ pub(super) struct Delays {
 
 impl Delays {
     /// All seats begin with the same delay, as ggrs needs it: `guess`, as far as the setting lets it.
-    pub(super) fn new(
+    pub(crate) fn new(
         handles: impl Iterator<Item = usize>,
         setting: InputDelay,
         guess: u32,
@@ -54,12 +55,12 @@ impl Delays {
     }
 
     /// The delay that a match begins with, if the inputs of the others take so many frames.
-    pub(super) fn guess(one_way_frames: f32) -> u32 {
+    pub(crate) fn guess(one_way_frames: f32) -> u32 {
         (one_way_frames.ceil().max(0.0) as u32).saturating_sub(TARGET_FRAMES)
     }
 
     /// Takes what was counted since the last call; once a second it is decided what to do.
-    pub(super) fn observe(&mut self, now: Duration, predicted: &Predicted) {
+    pub(crate) fn observe(&mut self, now: Duration, predicted: &Predicted) {
         let shortest = self.seats.iter().map(|seat| seat.frames).min().unwrap_or(0);
         if self.needs.is_empty() || now >= self.decide_at {
             if !self.needs.is_empty() {
@@ -106,7 +107,7 @@ impl Delays {
 
     /// The seats whose delay changes with this frame, with their new ones. `are_held` says that no seat's input differs from the
     /// frame before: then nothing is lost when the frame falls out, and nothing is done twice when it is repeated.
-    pub(super) fn change(&mut self, now: Duration, are_held: bool) -> Vec<SeatDelay> {
+    pub(crate) fn change(&mut self, now: Duration, are_held: bool) -> Vec<SeatDelay> {
         if self.pending.is_none_or(|until| !are_held && now < until) {
             return Vec::new();
         }
@@ -133,14 +134,14 @@ impl Delays {
     }
 
     /// Sets how one seat is delayed from now on.
-    pub(super) fn set(&mut self, now: Duration, handle: usize, setting: InputDelay) {
+    pub(crate) fn set(&mut self, now: Duration, handle: usize, setting: InputDelay) {
         let Some(seat) = self.seats.iter_mut().find(|seat| seat.handle == handle) else { return };
         seat.setting = setting;
         self.pending = Some(now + HELD_WITHIN);
     }
 
     /// The longest delay of a seat here.
-    pub(super) fn longest(&self) -> u8 {
+    pub(crate) fn longest(&self) -> u8 {
         self.seats.iter().map(|seat| seat.frames).max().unwrap_or(0)
     }
 }

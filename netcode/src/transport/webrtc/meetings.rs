@@ -10,7 +10,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use signaling::protocol::PeerId;
 
-use super::MAX_PEERS;
+use crate::transport::MAX_PEERS;
 
 /// Unfinished handshakes at a time. Each has three descriptors or so, of which some systems give a
 /// program 256; among peers that are there one takes well below a second, so a full room is met

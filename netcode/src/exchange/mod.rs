@@ -3,27 +3,48 @@
 //! For ggrs it is the socket. But ggrs never talks to another ggrs: what it says is read for our own inputs, and what it hears
 //! is made here, from datagrams that passed the guard. So what is repeated, when, and how much, is decided here too, and
 //! by the clock of the game rather than by timers of its own.
+//!
+//! Read `datagram` first, which is what travels, then `guard`: what of it may pass. Everything in
+//! this folder is pure.
 
+mod datagram;
+mod link_clock;
+mod input_log;
+mod guard;
 mod delivered;
 mod leaving;
+mod ggrs_message;
+mod predicted;
+mod input_delay;
 #[cfg(any(test, feature = "testing"))]
 mod lies;
+#[cfg(all(test, not(target_arch = "wasm32")))]
+pub(crate) mod properties;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ggrs::{Message, NonBlockingSocket};
 use signaling::protocol::PeerId;
 
-use self::delivered::{Delivered, Lag};
-pub(crate) use self::leaving::Departure;
-use super::{
+use self::{
+    delivered::{Delivered, Lag},
     ggrs_message::{GgrsBody, inputs_in},
-    guard::{BadInputs, MAX_INPUT_FRAMES, PeerInputs, Rules},
+    guard::{PeerInputs, Rules},
     input_log::InputLog,
-    packet::{DatagramHeader, Inputs, MAX_DATAGRAM_BYTES, Millis},
-    predicted::Predicted,
 };
-use crate::packed_input::{PackedInput, ReadInput, unpack_all};
+use crate::{
+    packed_input::{PackedInput, ReadInput, unpack_all},
+    transport::MAX_DATAGRAM_BYTES,
+};
+
+pub(crate) use datagram::{Datagram, DatagramHeader, Inputs};
+#[cfg(test)]
+pub(crate) use datagram::{InputRun, Millis};
+pub(crate) use guard::{BadInputs, MAX_INPUT_FRAMES};
+pub(crate) use input_delay::Delays;
+pub(crate) use leaving::Departure;
+pub(crate) use link_clock::LinkClock;
+pub(crate) use predicted::Predicted;
 
 /// What a datagram has for inputs, beside its header.
 const MAX_RUN_BYTES: usize = MAX_DATAGRAM_BYTES - 64;
@@ -326,7 +347,7 @@ impl NonBlockingSocket<PeerId> for SharedExchange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{packed_input::pack_all, transport::InputRun};
+    use crate::{exchange::InputRun, packed_input::pack_all};
 
     const PEER: PeerId = PeerId::from_u128(2);
     const NEAR: Lateness = Lateness { round_trip: 1.0 };

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::packet::InputRun;
+use super::datagram::InputRun;
 
 /// Frames that are kept: more than a peer of the match can lag behind, which is ggrs's 128.
 const MAX_KEPT: usize = 192;

@@ -23,7 +23,6 @@ use serde::Serialize;
 use signaling::lobby::{RoomEvent, RoomRequest, RoomState};
 
 use super::{
-    MAX_PEERS, TransportError,
     address::{as_member, is_elsewhere_each_time, opened_room},
     entrance::{Entrance, backoff, is_kicked, try_again},
     meetings::Meeting,
@@ -33,6 +32,7 @@ use super::{
     signals::{BadSignal, Beginning, Incoming, Signals},
     watch::{Errand, Watch, Work},
 };
+use crate::transport::{MAX_PEERS, TransportError};
 
 /// How often we say that we are there, as matchbox's clients do.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);

@@ -4,10 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{CodecError, decode, encode_into};
 
-/// Payload that fits one IP packet on nearly every path: 1,200 bytes, the minimum that WebRTC assumes. Larger datagrams are
-/// neither sent nor looked at.
-pub(crate) const MAX_DATAGRAM_BYTES: usize = 1200;
-
 /// What every datagram says, whether it carries inputs or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DatagramHeader {

@@ -3,7 +3,7 @@
 //! Whatever passes here is followed by ggrs without a panic: frames without a gap, each once, never further ahead than
 //! ggrs has room for, and each the input of every seat of that machine. All bounds lie far outside of what our own peers send.
 
-use super::{ggrs_message::GgrsBody, packet::Inputs};
+use super::{datagram::Inputs, ggrs_message::GgrsBody};
 use crate::packed_input::{PackedInput, ReadInput, pack_all};
 
 /// Frames in one datagram at most: ggrs keeps as many that are not acknowledged.
@@ -188,7 +188,7 @@ impl PeerInputs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::packet::InputRun;
+    use crate::exchange::datagram::InputRun;
 
     const RULES: Rules = Rules {
         frame: 10,

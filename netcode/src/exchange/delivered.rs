@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::{DatagramHeader, Millis};
+use super::datagram::{DatagramHeader, Millis};
 
 /// Datagrams to one peer that are remembered: those of the last second, or of two where inputs are
 /// held. A round trip takes less.

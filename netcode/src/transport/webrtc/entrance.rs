@@ -14,12 +14,11 @@ use signaling::{
 };
 
 use super::{
-    TransportError,
     address::server_of,
     platform::{Closing, Incoming, Socket},
     watch::Watch,
 };
-use crate::random;
+use crate::{random, transport::TransportError};
 
 /// A server that has not answered by then will not; a player should be told rather than wait.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);

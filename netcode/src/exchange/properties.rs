@@ -3,12 +3,12 @@
 use proptest::{collection::vec, option, prelude::*, test_runner::RngSeed};
 
 use super::{
-    MAX_DATAGRAM_BYTES, MAX_INPUT_FRAMES,
+    MAX_INPUT_FRAMES,
+    datagram::{Datagram, DatagramHeader, InputRun, Inputs, Millis},
     ggrs_message::{GgrsBody, inputs_in},
     input_log::InputLog,
-    packet::{Datagram, DatagramHeader, InputRun, Inputs, Millis},
 };
-use crate::packed_input::MAX_INPUT_BYTES;
+use crate::{packed_input::MAX_INPUT_BYTES, transport::MAX_DATAGRAM_BYTES};
 
 /// The same cases in each run; more with `PROPTEST_CASES`.
 pub(crate) fn config() -> ProptestConfig {

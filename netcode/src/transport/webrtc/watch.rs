@@ -10,11 +10,11 @@ use matchbox_socket::{PeerId, WebRtcSocket};
 use signaling::lobby::{RoomEvent, RoomRequest};
 
 use super::{
-    TransportError,
     meetings::Meeting,
     peer_steps::{PeerStep, PeerSteps},
     room_news::RoomNews,
 };
+use crate::transport::TransportError;
 
 /// Requests that wait for the server at most: more than a player makes while it is away.
 const MAX_ASKS: usize = 32;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::packet::{DatagramHeader, Millis};
+use super::datagram::{DatagramHeader, Millis};
 
 /// Weights of a new sample, those of TCP (RFC 6298): the mean follows within some ten samples, the spread faster.
 const RTT_GAIN: f32 = 1.0 / 8.0;

@@ -19,7 +19,6 @@ use tracing::debug;
 use uuid::Uuid;
 
 use super::{
-    TransportError,
     entrance::{Entrance, enter},
     ice_servers,
     peer_sockets::{PeerSockets, SocketEnds, run_loops},
@@ -30,6 +29,7 @@ use super::{
     signals::Signals,
     watch::Watch,
 };
+use crate::transport::TransportError;
 
 /// The names of TURN servers are looked up for no longer than this: others wait to meet us.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(2);

@@ -8,21 +8,21 @@ mod native;
 mod peer_connections;
 
 #[cfg(target_arch = "wasm32")]
-pub(super) use browser::{Kept, Socket, hold_up, keep, resolve, run};
+pub(in crate::transport) use browser::{Kept, Socket, hold_up, keep, resolve, run};
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) use native::{
+pub(in crate::transport) use native::{
     Connections, Kept, Socket, has_connections_left, hold_up, keep, resolve, run,
 };
 #[cfg(target_arch = "wasm32")]
-pub(super) use peer_connections::{Connections, has_connections_left};
+pub(in crate::transport) use peer_connections::{Connections, has_connections_left};
 
 /// How a connection ended.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Closing {
+pub(in crate::transport) struct Closing {
     /// The close code, if the server sent one.
-    pub(super) code: Option<u16>,
+    pub(in crate::transport) code: Option<u16>,
     /// The reason, if it gave one.
-    pub(super) words: Option<String>,
+    pub(in crate::transport) words: Option<String>,
 }
 
 impl Closing {
@@ -33,7 +33,7 @@ impl Closing {
 
 /// One thing that comes out of a [`Socket`].
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Incoming {
+pub(in crate::transport) enum Incoming {
     /// A text message.
     Text(String),
     /// Something that signaling does not use.
