@@ -29,8 +29,8 @@ use crate::{
     input::PlayerInputs,
     lent::Lent,
     membership::Roster,
-    plugin::Simulate,
     rollback::{Rollback, RollbackId, RollbackStore},
+    schedules::Simulate,
     spawn_order::unordered_commands,
 };
 

@@ -50,6 +50,8 @@ struct ReadmeExamples;
 #[doc = include_str!("../README.md")]
 struct CrateReadmeExamples;
 
+mod schedules;
+
 mod codec;
 mod config;
 mod frame;
@@ -103,11 +105,12 @@ pub use membership::{
 };
 pub use pacing::StepPhase;
 pub use packed_input::{InputProblem, UnfitInput};
-pub use plugin::{FinishedMatch, NetcodePlugin, NetcodeSystems, ReadInputs, SetupMatch, Simulate};
+pub use plugin::NetcodePlugin;
 pub use rollback::{
     AppRollbackExt, OpaqueProblem, OpaqueValue, Ordered, Restorable, Rollback, RollbackCommandsExt,
     RollbackId,
 };
+pub use schedules::{FinishedMatch, NetcodeSystems, ReadInputs, SetupMatch, Simulate};
 pub use session::{
     Agreement, ConfirmationChange, Divergence, DivergenceCause, MatchEnd, MatchResult, PeerResult,
     SyncTest, SyncTestFailed, SyncTestFailure,

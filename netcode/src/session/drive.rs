@@ -25,8 +25,8 @@ use crate::{
     },
     pacing::{Pacer, StepPhase},
     packed_input::PackedInput,
-    plugin::Simulate,
     rollback::{Check, Hashed, RollbackStore},
+    schedules::Simulate,
 };
 
 /// How often a match looks for components that should roll back and do not.

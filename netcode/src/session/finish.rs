@@ -19,8 +19,8 @@ use crate::{
     input::GameInput,
     lent::Lent,
     membership::{Connection, EndReason, Roster, SessionState},
-    plugin::FinishedMatch,
     rollback::RollbackStore,
+    schedules::FinishedMatch,
 };
 
 /// A peer that is gone, or tells nothing, holds nobody up for longer than this.

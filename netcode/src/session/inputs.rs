@@ -9,7 +9,7 @@ use crate::{
     input::{GameInput, LocalInputs},
     latch::Latches,
     packed_input::{InputProblem, MAX_INPUT_BYTES, PackedInput, UnfitInput, wire_form},
-    plugin::ReadInputs,
+    schedules::ReadInputs,
 };
 
 impl<I: GameInput> Epoch<I> {

@@ -28,8 +28,8 @@ use crate::{
     },
     pacing::Pacer,
     packed_input::{PackedInput, wire_form},
-    plugin::SetupMatch,
     rollback::RollbackStore,
+    schedules::SetupMatch,
 };
 
 /// ggrs must never decide that somebody is gone: its logic for that can panic, and ours knows more.

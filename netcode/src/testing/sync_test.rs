@@ -13,9 +13,9 @@ use crate::{
     input::{GameInput, LocalInputs},
     lent::Lent,
     membership::{EndReason, FinishMatch, SessionState, StartLocal},
-    plugin::ReadInputs,
     random,
     rollback::RollbackStore,
+    schedules::ReadInputs,
     session::{SyncTest, SyncTestFailed, SyncTestFailure},
 };
 

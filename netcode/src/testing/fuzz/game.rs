@@ -8,8 +8,9 @@ use crate::{
     frame::SimFrame,
     input::{LocalInputs, PlayerInputs, Seat},
     membership::Roster,
-    plugin::{NetcodePlugin, ReadInputs, SetupMatch, Simulate},
+    plugin::NetcodePlugin,
     rollback::{AppRollbackExt, Rollback},
+    schedules::{ReadInputs, SetupMatch, Simulate},
 };
 
 /// An input whose bytes may be wrong: a `bool` is 0 or 1.

@@ -1,0 +1,133 @@
+//! The schedules and sets that everybody names, and that name nobody.
+
+use bevy::{
+    app::MainScheduleOrder,
+    ecs::schedule::{LogLevel, ScheduleBuildSettings, ScheduleLabel, SingleThreadedExecutor},
+    input::InputSystems,
+    prelude::{App, IntoScheduleConfigs, Last, PostUpdate, PreUpdate, Schedule, SystemSet, World},
+};
+
+/// Schedule: runs before every new frame. Fill [`LocalInputs`](crate::LocalInputs) here.
+///
+/// It runs several times in some updates of the app and not at all in others, so `just_pressed` can
+/// be relied on only for [latched](crate::AppLatchExt) devices.
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReadInputs;
+
+/// Schedule: computes one frame from the registered world and
+/// [`PlayerInputs`](crate::PlayerInputs).
+///
+/// Runs once per frame, and again for each frame that is corrected. It is single-threaded, and
+/// systems whose order is ambiguous are an error when the app starts: order them.
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Simulate;
+
+/// Schedule: builds the world of frame 0 from [`MatchSeed`](crate::MatchSeed) and
+/// [`Roster`](crate::Roster) alone.
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SetupMatch;
+
+/// Schedule: runs once when a match has ended, before any system can read [`SessionChanged`].
+///
+/// The world is that of the last frame, which is final, with [`Roster`], [`SessionStats`] and
+/// [`ChecksumLog`]; [`MatchResult`] says how the match ended. All of it stays until another match
+/// begins or the room is left. A match that the player itself leaves by [`LeaveRoom`], [`JoinRoom`]
+/// or [`StartLocal`] leaves nothing.
+///
+/// [`SessionChanged`]: crate::SessionChanged
+/// [`Roster`]: crate::Roster
+/// [`SessionStats`]: crate::SessionStats
+/// [`ChecksumLog`]: crate::ChecksumLog
+/// [`MatchResult`]: crate::MatchResult
+/// [`LeaveRoom`]: crate::LeaveRoom
+/// [`JoinRoom`]: crate::JoinRoom
+/// [`StartLocal`]: crate::StartLocal
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FinishedMatch;
+
+/// Schedule: runs after all others. Bevy writes `AppExit` in [`Last`] when a window is closed, and
+/// reads it right after that.
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct LeaveAtExit;
+
+/// What happens in each rendered frame, in this order; all but `Present` in [`PreUpdate`].
+///
+/// All of it comes after Bevy's [`InputSystems`], so [`ReadInputs`] sees the keys of this update. A
+/// system of your own that prepares what [`ReadInputs`] reads goes in between:
+/// `.after(InputSystems).before(NetcodeSystems::Receive)`.
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NetcodeSystems {
+    /// Takes packets and requests, updates the lobby and the state, begins and ends matches.
+    Receive,
+    /// Decides how many simulation steps are due.
+    Pace,
+    /// Runs [`ReadInputs`] and [`Simulate`] as often as needed.
+    Step,
+    /// Forgets frames that are final, and starts effects.
+    Confirm,
+    /// Sends one datagram to each peer.
+    Send,
+    /// In [`PostUpdate`]: for systems that draw between two frames, by
+    /// [`StepPhase`](crate::StepPhase).
+    Present,
+}
+
+/// Adds the schedules, and puts what happens in an update in order.
+pub(crate) fn plugin(app: &mut App) {
+    app.init_schedule(ReadInputs)
+        .init_schedule(SetupMatch)
+        .init_schedule(Simulate)
+        .init_schedule(FinishedMatch);
+    for make_deterministic in [ReadInputs.intern(), SetupMatch.intern(), Simulate.intern()] {
+        app.edit_schedule(make_deterministic, run_in_one_thread);
+    }
+    app.edit_schedule(Simulate, refuse_ambiguity).edit_schedule(SetupMatch, refuse_ambiguity);
+    app.configure_sets(
+        PreUpdate,
+        (
+            NetcodeSystems::Receive,
+            NetcodeSystems::Pace,
+            NetcodeSystems::Step,
+            NetcodeSystems::Confirm,
+            NetcodeSystems::Send,
+        )
+            .chain()
+            .after(InputSystems),
+    )
+    .configure_sets(PostUpdate, NetcodeSystems::Present);
+    let mut order = app.world_mut().get_resource_or_init::<MainScheduleOrder>();
+    order.insert_after(Last, LeaveAtExit);
+}
+
+/// Builds the schedules of a match, so that mistakes in them show when the app starts, and not when
+/// a match does.
+pub(crate) fn build_schedules(world: &mut World) {
+    let labels =
+        [ReadInputs.intern(), SetupMatch.intern(), Simulate.intern(), FinishedMatch.intern()];
+    for label in labels {
+        let built = world.try_schedule_scope(label, |world, schedule| {
+            let built = schedule.initialize(world);
+            built.map(drop).map_err(|error| error.to_string(schedule.graph(), world))
+        });
+        // Without such a schedule there is nothing to build.
+        if let Ok(Err(error)) = built {
+            panic!(
+                "the systems of `{label:?}` cannot run: {error}\nOrder systems that share data, \
+                 with `.chain()` or `.after(..)`. `ambiguous_with` helps only where their order \
+                 cannot change the result: otherwise peers compute different worlds."
+            );
+        }
+    }
+}
+
+fn run_in_one_thread(schedule: &mut Schedule) {
+    // For a few dozen small systems the parallel executor costs more than it gains.
+    schedule.set_executor(SingleThreadedExecutor::new());
+}
+
+fn refuse_ambiguity(schedule: &mut Schedule) {
+    schedule.set_build_settings(ScheduleBuildSettings {
+        ambiguity_detection: LogLevel::Error,
+        ..ScheduleBuildSettings::default()
+    });
+}
