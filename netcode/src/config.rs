@@ -283,6 +283,32 @@ pub enum ConfigError {
     NameTooLong,
 }
 
+/// How a local match tests itself; see [`StartLocal`](crate::StartLocal).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncTest {
+    /// Frames that are rolled back after each frame: 1 to [`NetcodeConfig::prediction_window`](crate::NetcodeConfig), or the match does
+    /// not start. None: 1, 2, 3 and so on in turn.
+    pub depth: Option<u8>,
+    /// Whether to disturb what a sound game does not notice: the order of entities in their tables, the entities
+    /// themselves, and how many steps fall into one update; and to read values from their own bytes, and look in them for
+    /// entities that they do not say they hold. For headless tests: an entity that is spawned anew has lost
+    /// what is not registered, such as its picture.
+    pub is_chaotic: bool,
+}
+
+impl SyncTest {
+    /// Rolls back one frame, then two, and so on to the prediction window, then one again.
+    pub const EVERY_DEPTH: Self = Self { depth: None, is_chaotic: false };
+    /// The same, with disturbances.
+    pub const CHAOS: Self = Self { depth: None, is_chaotic: true };
+
+    /// Rolls back by this many frames each time: 1 to the prediction window, or the match does not start.
+    #[must_use]
+    pub const fn at_depth(frames: u8) -> Self {
+        Self { depth: Some(frames), is_chaotic: false }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

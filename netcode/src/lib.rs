@@ -89,7 +89,7 @@ pub mod testing;
 pub use audit::{AuditFinding, AuditProblem, AuditReport, UnregisteredRead};
 pub use checksum::{ChecksumLog, DesyncDetected, DesyncReport};
 pub use codec::SerializeFault;
-pub use config::{ConfigError, FinishPolicy, FloodLimits, InputDelay, NetcodeConfig};
+pub use config::{ConfigError, FinishPolicy, FloodLimits, InputDelay, NetcodeConfig, SyncTest};
 #[cfg(feature = "overlay")]
 pub use diagnostics::overlay::{NetcodeOverlayPlugin, OverlayState};
 pub use diagnostics::{DroppedPackets, LOG_FILTER, SessionStats};
@@ -113,7 +113,7 @@ pub use rollback::{
 pub use schedules::{FinishedMatch, NetcodeSystems, ReadInputs, SetupMatch, Simulate};
 pub use session::{
     Agreement, ConfirmationChange, Divergence, DivergenceCause, MatchEnd, MatchResult, PeerResult,
-    SyncTest, SyncTestFailed, SyncTestFailure,
+    SyncTestFailed, SyncTestFailure,
 };
 pub use signaling::{
     ice_servers::IceServer,

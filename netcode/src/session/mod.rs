@@ -27,7 +27,7 @@ pub(crate) use finish::Remains;
 pub use finish::{Agreement, MatchEnd, MatchResult, PeerResult};
 pub(crate) use start::manage_epoch;
 pub use sync_test::{
-    ConfirmationChange, Divergence, DivergenceCause, SyncTest, SyncTestFailed, SyncTestFailure,
+    ConfirmationChange, Divergence, DivergenceCause, SyncTestFailed, SyncTestFailure,
 };
 
 /// How ggrs is parameterised: inputs are bytes, states stay in our own store, peers are named by

@@ -11,11 +11,11 @@ use super::{
     finish::{Finish, MatchEnd, MatchResult, Remains, conclude},
     input_hashes::InputHashes,
     inputs::default_input,
-    sync_test::{Run, SyncTest},
+    sync_test::Run,
 };
 use crate::{
     checksum::ChecksumLog,
-    config::{InputDelay, MAX_SEATS, NetcodeConfig},
+    config::{InputDelay, MAX_SEATS, NetcodeConfig, SyncTest},
     diagnostics::SessionStats,
     effects::{EffectFrames, EffectTypes},
     exchange::{Delays, Exchange, ExchangePeer, ExchangeRules, SharedExchange},

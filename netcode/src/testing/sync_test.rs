@@ -8,6 +8,7 @@ use bevy::{
 
 use super::UPDATE;
 use crate::{
+    config::SyncTest,
     diagnostics::SessionStats,
     frame::{MatchSeed, SimFrame},
     input::{GameInput, LocalInputs},
@@ -16,7 +17,7 @@ use crate::{
     random,
     rollback::RollbackStore,
     schedules::ReadInputs,
-    session::{SyncTest, SyncTestFailed, SyncTestFailure},
+    session::{SyncTestFailed, SyncTestFailure},
 };
 
 /// Plays a local match of `frames` frames with 1 to 16 `seats` in `app`, which simulates every frame more than once, and tells the first

@@ -1,0 +1,117 @@
+//! What a game asks for: messages that it writes, and that the session carries out in its next
+//! update.
+
+use bevy::prelude::Message;
+use signaling::ice_servers::IceServer;
+
+use crate::{
+    config::{InputDelay, SyncTest},
+    input::Seat,
+    transport::LinkConditions,
+};
+
+/// Request: enter a room. Leaves any other room first.
+#[derive(Message, Clone, Debug, PartialEq, Eq)]
+pub struct JoinRoom {
+    /// The address of the room: `ws://host:3536/room`, `wss://…`; with `?next=2` the server pairs whoever comes. Or `ws://host:3536/v1/create`
+    /// for a new room, whose name is then in [`Room`], with `?capacity=4`, `spectators=2` and `public=1` if wanted; or `…/v1/quick?players=2`
+    /// to play with strangers who want the same game and version. `place=spectator` comes in to sit out, `existing=1` opens no new room.
+    pub url: String,
+    /// The name that others see; cut to 24 characters.
+    pub name: String,
+    /// Seats on this machine, 1 to 16. Two for couch play.
+    pub local_seats: u8,
+    /// STUN and TURN servers instead of those that the signaling server hands out; `None`, the default, takes the latter. An empty list
+    /// takes none, which is enough on one machine or in one local network. One that cannot be used ends the session with a reason:
+    /// there may be 8 addresses in all, and all TURN servers have one name and one password. Natively TURN goes over UDP only.
+    pub ice_servers: Option<Vec<IceServer>>,
+    /// Reaches other peers through TURN servers alone, so that none of them learns this machine's
+    /// address. Only relays are named to them. Natively a peer's candidate is used only where it
+    /// leads to one of the session's TURN servers or to an address at which one of them relays for
+    /// us; a page has its browser send to TURN servers alone. Without a TURN server nobody is
+    /// reached.
+    ///
+    /// This hides nothing from the signaling server, nor from the STUN and TURN servers: they see
+    /// the address. The operator of the signaling server chooses the TURN servers, unless
+    /// `ice_servers` names others. Natively, a peer that suspects an address can have a TURN server
+    /// confirm it.
+    pub is_relay_only: bool,
+}
+
+impl JoinRoom {
+    /// A request with the default name, one seat and the STUN and TURN servers that the signaling server hands out.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), ..Self::default() }
+    }
+}
+
+impl Default for JoinRoom {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            name: "player".into(),
+            local_seats: 1,
+            ice_servers: None,
+            is_relay_only: false,
+        }
+    }
+}
+
+/// Request: play on this machine alone, without a network. Leaves any room first.
+#[derive(Message, Clone, Debug, PartialEq, Eq)]
+pub struct StartLocal {
+    /// One name per seat, 1 to 16.
+    pub seats: Vec<String>,
+    /// The seed of the match.
+    pub seed: u64,
+    /// If set, frames are rolled back and simulated again all the time, and a world that comes out differently ends the match with a
+    /// [`SyncTestFailed`](crate::SyncTestFailed).
+    pub sync_test: Option<SyncTest>,
+}
+
+/// Request: we are (not) ready to play. The match starts when everybody is. Forgotten when a match begins, and with each [`JoinRoom`].
+#[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetReady(pub bool);
+
+/// Request: take no part in matches, or take part again. Who spectates stays in the room, connected to the others, and keeps its place for
+/// later; it does not see their match yet. The server has the last word where it knows of such places: see
+/// [`RoomState::spectators`](signaling::lobby::RoomState). Forgotten with each [`JoinRoom`].
+#[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetSpectating(pub bool);
+
+/// Request: go by this name from now on; it is cut to 24 characters. A match that runs keeps the old one.
+#[derive(Message, Clone, Debug, PartialEq, Eq)]
+pub struct Rename(pub String);
+
+/// Request: the match is over for this machine. Back to `Gathering` with all peers still connected,
+/// or to `Offline` after a local match. Peers that do not finish as well play on without this
+/// machine, as long as [`NetcodeConfig::finish_policy`](crate::NetcodeConfig::finish_policy) lets
+/// them; they receive a [`PeerFinished`].
+///
+/// A player that leaves early sends it at any time. A match that ends by the rules of the game is
+/// ended by [`MatchEnd::finish_when_confirmed`](crate::MatchEnd::finish_when_confirmed) instead,
+/// for all at the same frame.
+#[derive(Message, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FinishMatch;
+
+/// Request: leave match and room. For the others the match ends.
+///
+/// An app that exits (`AppExit`) does so by itself. Natively its last update takes up to a second, as a rule 0.3 s, so that the others
+/// hear of it.
+#[derive(Message, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeaveRoom;
+
+/// Request: make the network worse, in the direction away from this peer. Can be changed at any time.
+#[derive(Message, Clone, Copy, Debug, PartialEq)]
+pub struct SetConditions(pub LinkConditions);
+
+/// Request: from now on delay the inputs of one seat of this machine so. Lasts until the match ends; the next one begins with
+/// [`NetcodeConfig::input_delay`](crate::NetcodeConfig) again. Delays beyond the configured maximum are cut to it.
+#[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetInputDelay {
+    /// The seat.
+    pub seat: Seat,
+    /// Its delay.
+    pub delay: InputDelay,
+}
