@@ -60,6 +60,7 @@ mod random;
 mod transport;
 
 mod exchange;
+mod match_maker;
 
 mod membership;
 mod session;
@@ -97,11 +98,11 @@ pub use effects::{AppEffectsExt, EffectStarted, Effects};
 pub use frame::{MatchSeed, SimFrame};
 pub use input::{GameInput, LocalInputs, PlayerInputs, Seat};
 pub use latch::AppLatchExt;
+pub use match_maker::{AskRoom, ListRooms, Room, RoomDenied, RoomList};
 pub use membership::{
-    AskRoom, EndReason, FinishMatch, JoinRoom, LeaveRoom, ListRooms, Lobby, LobbyPeer, Misconduct,
-    PeerFinished, Refusal, Rename, Room, RoomDenied, RoomList, Roster, RosterSeat, SessionChanged,
-    SessionState, SetConditions, SetInputDelay, SetReady, SetSpectating, StartBlocker, StartLocal,
-    StartRefusal, in_match,
+    EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, LobbyPeer, Misconduct, PeerFinished,
+    Refusal, Rename, Roster, RosterSeat, SessionChanged, SessionState, SetConditions,
+    SetInputDelay, SetReady, SetSpectating, StartBlocker, StartLocal, StartRefusal, in_match,
 };
 pub use pacing::StepPhase;
 pub use packed_input::{InputProblem, UnfitInput};

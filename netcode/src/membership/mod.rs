@@ -22,8 +22,7 @@ mod patience;
 mod properties;
 mod reasons;
 mod requests;
-pub(crate) mod room;
-pub(crate) mod room_list;
+pub(crate) mod mirroring;
 mod roster;
 mod state;
 pub(crate) mod systems;
@@ -38,8 +37,6 @@ pub use requests::{
     FinishMatch, JoinRoom, LeaveRoom, Rename, SetConditions, SetInputDelay, SetReady,
     SetSpectating, StartLocal,
 };
-pub use room::{AskRoom, Room, RoomDenied};
-pub use room_list::{ListRooms, RoomList};
 pub use roster::{Roster, RosterSeat};
 pub(crate) use state::StateChange;
 pub use state::{PeerFinished, SessionChanged, SessionState, in_match};

@@ -15,14 +15,13 @@ use signaling::{
 #[cfg(feature = "webrtc")]
 use super::control::clean_name;
 use super::{
-    AskRoom, Connection, EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, MatchPlan,
-    PeerFinished, Rename, Room, Roster, SessionState, SetConditions, SetReady, SetSpectating,
-    StartLocal, StartRefusal, StateChange,
+    Connection, EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, MatchPlan, PeerFinished,
+    Rename, Roster, SessionState, SetConditions, SetReady, SetSpectating, StartLocal, StartRefusal,
+    StateChange,
     conduct::Misconduct,
     connection::Occurrence,
     control::{Hello, protocol_hash},
     reasons::GoodbyeCause,
-    room::{RoomChange, name_in},
 };
 #[cfg(feature = "webrtc")]
 use crate::transport::webrtc::Visitor;
@@ -32,6 +31,7 @@ use crate::{
     diagnostics::SessionStats,
     frame::SimFrame,
     lent::Lent,
+    match_maker::{AskRoom, Room, RoomChange, name_in},
     rollback::{Registrations, RollbackStore},
     session::{DueSteps, MatchEnd, Remains},
     transport::{Transport, TransportError},

@@ -1,57 +1,18 @@
-//! The room as the server has it: what it tells, what the game asks it for, and what it is told by itself.
+//! What the server is told of a room without the game asking for it. Pure.
 //!
-//! The server lists rooms, so it has to know who is ready and whether a match runs. The peers agree on that among themselves; here
-//! the server learns of it.
+//! The server lists rooms, so it has to know who is ready and whether a match runs. The peers agree
+//! on that among themselves; here the server learns of it.
 
 use std::time::Duration;
 
-use bevy::{
-    ecs::system::SystemParam,
-    prelude::{Message, MessageWriter, Real, Res, ResMut, Resource, Time},
-};
+use bevy::prelude::Resource;
 use signaling::{
-    lobby::{
-        Denial, Place, RoomEvent, RoomPhase, RoomRequest, RoomState, ServiceState, is_same_name,
-        numbered_name,
-    },
+    lobby::{Denial, Place, RoomPhase, RoomRequest, RoomState},
     protocol::PeerId,
 };
 
-use super::{Connection, Lobby, SessionState};
-
 /// What the server does not do is asked for again so often.
 const ASK_EVERY: Duration = Duration::from_secs(2);
-
-/// The room that we are in, as the server told it last.
-#[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
-pub struct Room {
-    /// Who is in it, who owns it, and on which terms others come in. `None` outside of rooms, and with a server that knows none of this.
-    pub state: Option<RoomState>,
-    /// The server has lost its store of rooms: nobody can come or change anything until it has it again. Matches go on.
-    pub is_impaired: bool,
-    /// The owner of the room removed us while we play a match that it is not in. The match goes on,
-    /// and we leave the room when it is over.
-    pub is_removed: bool,
-}
-
-impl Room {
-    /// Whether this peer owns the room: see [`RoomState::owner`].
-    #[must_use]
-    pub fn is_owner(&self, peer: PeerId) -> bool {
-        self.state.as_ref().and_then(|state| state.owner) == Some(peer)
-    }
-}
-
-/// Request: ask the server for something in the room. What it does not do comes back as a [`RoomDenied`].
-///
-/// The plugin itself asks for `SetReady`, `Start` and `Finish`, as the session goes: leave them to it. Names are changed by
-/// [`Rename`](crate::Rename), of which the other peers hear as well, and places by [`SetSpectating`](crate::SetSpectating).
-#[derive(Message, Clone, Debug, PartialEq, Eq)]
-pub struct AskRoom(pub RoomRequest);
-
-/// The server does not do what was asked for by [`AskRoom`] or [`SetSpectating`](crate::SetSpectating).
-#[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RoomDenied(pub Denial);
 
 /// What the plugin asked for by itself, and when.
 #[derive(Resource, Clone, Debug, Default)]
@@ -61,7 +22,7 @@ pub(crate) struct Mirror {
 
 impl Mirror {
     /// Whether it is time to ask for this.
-    fn is_due(&mut self, now: Duration, wish: Option<&RoomRequest>) -> bool {
+    pub(crate) fn is_due(&mut self, now: Duration, wish: Option<&RoomRequest>) -> bool {
         let Some(wish) = wish else { return false };
         let waits = self
             .asked
@@ -74,7 +35,7 @@ impl Mirror {
     }
 
     /// Whether a denial is about what the plugin asked for, which is of no interest to players: it asks again.
-    fn explains(&self, now: Duration, denial: Denial) -> bool {
+    pub(super) fn explains(&self, now: Duration, denial: Denial) -> bool {
         let Some((asked, at)) = &self.asked else { return false };
         let is_of_it = match asked {
             RoomRequest::Start => matches!(denial, Denial::NotReady | Denial::Playing),
@@ -86,90 +47,33 @@ impl Mirror {
     }
 }
 
-/// What [`RoomChange::follow`] changes.
-#[derive(SystemParam)]
-pub(super) struct RoomChange<'w> {
-    room: ResMut<'w, Room>,
-    mirror: Res<'w, Mirror>,
-    denied: MessageWriter<'w, RoomDenied>,
-}
-
-impl RoomChange<'_> {
-    pub(super) fn state(&self) -> Option<&RoomState> {
-        self.room.state.as_ref()
-    }
-
-    /// Follows what the server tells.
-    pub(super) fn follow(&mut self, now: Duration, event: RoomEvent) {
-        match event {
-            RoomEvent::Room(state) => self.room.state = Some(state),
-            RoomEvent::Service(service) => {
-                self.room.is_impaired = service == ServiceState::Impaired;
-            }
-            RoomEvent::Denied(denial) => {
-                if !self.mirror.explains(now, denial) {
-                    self.denied.write(RoomDenied(denial));
-                }
-            }
-            // Neither comes this far.
-            RoomEvent::Resume(_) | RoomEvent::Rooms(_) => {}
-        }
-    }
-
-    /// Notes that we leave the room, from which we were removed, after the match.
-    pub(super) fn be_removed(&mut self) {
-        self.room.is_removed = true;
-    }
-
-    pub(super) fn is_removed(&self) -> bool {
-        self.room.is_removed
-    }
-
-    /// We are in no room.
-    pub(super) fn forget(&mut self) {
-        if *self.room != Room::default() {
-            *self.room = Room::default();
-        }
-    }
-}
-
-/// What we are called in the room, with a number behind our `name`, because another member has that
-/// already.
-pub(super) fn name_in<'a>(room: &'a RoomState, us: PeerId, name: &str) -> Option<&'a str> {
-    let mut others = room.members.iter().filter(|member| member.id != us);
-    let is_taken = others.any(|other| is_same_name(&other.name, name));
-    let given = &*room.member(us).filter(|_| is_taken)?.name;
-    let mut numbers = 2..=room.members.len() + 1;
-    numbers.any(|number| numbered_name(name, number) == given).then_some(given)
-}
-
 /// What the peers agreed on, of which the server should know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Session<'a> {
-    local: PeerId,
-    name: &'a str,
+pub(crate) struct Agreed<'a> {
+    pub(crate) local: PeerId,
+    pub(crate) name: &'a str,
     /// We want to play.
-    is_ready: bool,
+    pub(crate) is_ready: bool,
     /// A match starts or runs.
-    is_playing: bool,
-    is_running: bool,
+    pub(crate) is_playing: bool,
+    pub(crate) is_running: bool,
     /// The owner of the room wants to play or plays, as it told us.
-    is_owner_ready: bool,
+    pub(crate) is_owner_ready: bool,
     /// Somebody else is still in a match.
-    do_others_play: bool,
+    pub(crate) do_others_play: bool,
 }
 
 /// What is to be asked for so that the server has the room as it is.
-fn wish(room: &RoomState, session: &Session) -> Option<RoomRequest> {
-    let us = room.member(session.local)?;
+pub(crate) fn wish(room: &RoomState, agreed: &Agreed) -> Option<RoomRequest> {
+    let us = room.member(agreed.local)?;
     // Strangers have no owner: each of them that plays may say what their match does.
     let has_owner = room.owner.is_some();
     let is_leader = match room.owner {
-        Some(owner) => owner == session.local,
+        Some(owner) => owner == agreed.local,
         None => us.place == Place::Player,
     };
-    if us.name != session.name {
-        return Some(RoomRequest::Rename(session.name.to_owned()));
+    if us.name != agreed.name {
+        return Some(RoomRequest::Rename(agreed.name.to_owned()));
     }
     let owner = room.owner.and_then(|owner| room.member(owner));
     // It starts the match all the same.
@@ -179,61 +83,24 @@ fn wish(room: &RoomState, session: &Session) -> Option<RoomRequest> {
             // A player whose match has begun is no longer ready for the next one, but it takes all
             // to be ready to start this one. It is over when the owner has left it, and among
             // strangers when all others have.
-            let is_ready = if session.is_playing {
-                let is_of_match = if has_owner { is_leader } else { session.do_others_play };
-                is_of_match || session.is_owner_ready || does_owner_look_on
+            let is_ready = if agreed.is_playing {
+                let is_of_match = if has_owner { is_leader } else { agreed.do_others_play };
+                is_of_match || agreed.is_owner_ready || does_owner_look_on
             } else {
-                session.is_ready
+                agreed.is_ready
             };
             if us.is_ready != is_ready {
                 return Some(RoomRequest::SetReady(is_ready));
             }
-            (is_leader && session.is_running && room.is_ready()).then_some(RoomRequest::Start)
+            (is_leader && agreed.is_running && room.is_ready()).then_some(RoomRequest::Start)
         }
-        RoomPhase::Lobby if is_leader && session.do_others_play && room.is_ready() => {
+        RoomPhase::Lobby if is_leader && agreed.do_others_play && room.is_ready() => {
             Some(RoomRequest::Start)
         }
-        RoomPhase::Playing if is_leader && !session.is_playing && !session.do_others_play => {
+        RoomPhase::Playing if is_leader && !agreed.is_playing && !agreed.do_others_play => {
             Some(RoomRequest::Finish)
         }
         RoomPhase::Lobby | RoomPhase::Playing => None,
-    }
-}
-
-/// Keeps what the server has of the room up to date.
-pub(crate) fn mirror_room(
-    mut connection: ResMut<Connection>,
-    mut mirror: ResMut<Mirror>,
-    room: Res<Room>,
-    lobby: Res<Lobby>,
-    session: Res<SessionState>,
-    time: Res<Time<Real>>,
-) {
-    let (Some(state), Some(local)) = (&room.state, lobby.local_id) else { return };
-    if lobby.is_signaling_lost {
-        // It would be told all at once when it is back.
-        return;
-    }
-    let owner = state.owner;
-    let wish = wish(
-        state,
-        &Session {
-            local,
-            name: &lobby.name,
-            is_ready: lobby.ready,
-            is_playing: matches!(*session, SessionState::Starting | SessionState::Running),
-            is_running: session.is_running(),
-            is_owner_ready: lobby
-                .peers
-                .iter()
-                .any(|peer| Some(peer.id) == owner && (peer.ready || peer.in_match)),
-            do_others_play: lobby.peers.iter().any(|peer| peer.in_match),
-        },
-    );
-    if mirror.is_due(time.elapsed(), wish.as_ref())
-        && let Some(wish) = wish
-    {
-        connection.ask(wish);
     }
 }
 
@@ -269,8 +136,8 @@ mod tests {
         }
     }
 
-    fn in_lobby(local: PeerId, is_ready: bool) -> Session<'static> {
-        Session {
+    fn in_lobby(local: PeerId, is_ready: bool) -> Agreed<'static> {
+        Agreed {
             local,
             name: "",
             is_ready,
@@ -281,8 +148,8 @@ mod tests {
         }
     }
 
-    fn in_match(local: PeerId) -> Session<'static> {
-        Session {
+    fn in_match(local: PeerId) -> Agreed<'static> {
+        Agreed {
             is_playing: true,
             is_running: true,
             is_owner_ready: local != ANN,
@@ -310,7 +177,7 @@ mod tests {
         use RoomPhase::{Lobby, Playing};
         let ready = room(Lobby, [true, true]);
         assert_eq!(wish(&ready, &in_lobby(ANN, true)), None, "no match runs yet");
-        let starting = Session { is_running: false, ..in_match(ANN) };
+        let starting = Agreed { is_running: false, ..in_match(ANN) };
         assert_eq!(wish(&ready, &starting), None);
         assert_eq!(wish(&ready, &in_match(ANN)), Some(RoomRequest::Start));
         assert_eq!(wish(&ready, &in_match(BOB)), None, "that is for the owner");
@@ -326,9 +193,9 @@ mod tests {
         room.members[0].place = Place::Spectator;
         let looks_on = in_lobby(ANN, false);
         assert_eq!(wish(&room, &looks_on), None);
-        let others_play = Session { do_others_play: true, ..looks_on };
+        let others_play = Agreed { do_others_play: true, ..looks_on };
         assert_eq!(wish(&room, &others_play), Some(RoomRequest::Start));
-        let does_not_know = Session { is_owner_ready: false, ..in_match(BOB) };
+        let does_not_know = Agreed { is_owner_ready: false, ..in_match(BOB) };
         assert_eq!(wish(&room, &does_not_know), None, "Bob stays ready");
         room.members[1].is_ready = false;
         assert_eq!(wish(&room, &others_play), None);
@@ -338,11 +205,11 @@ mod tests {
     fn the_owner_finishes_once_all_have_left_the_match() {
         use RoomPhase::{Lobby, Playing};
         let playing = room(Playing, [true, true]);
-        let others_play = Session { do_others_play: true, ..in_lobby(ANN, false) };
+        let others_play = Agreed { do_others_play: true, ..in_lobby(ANN, false) };
         assert_eq!(wish(&playing, &others_play), None);
         assert_eq!(wish(&playing, &in_lobby(ANN, false)), Some(RoomRequest::Finish));
         assert_eq!(wish(&playing, &in_lobby(BOB, true)), None);
-        let finished = Session { is_owner_ready: false, ..in_match(BOB) };
+        let finished = Agreed { is_owner_ready: false, ..in_match(BOB) };
         assert_eq!(wish(&room(Lobby, [false, false]), &finished), None, "it is on its way out");
     }
 
@@ -353,12 +220,12 @@ mod tests {
         let ready = among_strangers(Lobby, [true, true]);
         let playing = among_strangers(Playing, [true, true]);
         for peer in [ANN, BOB] {
-            let in_match = Session { is_owner_ready: false, ..in_match(peer) };
+            let in_match = Agreed { is_owner_ready: false, ..in_match(peer) };
             assert_eq!(wish(&ready, &in_match), Some(RoomRequest::Start));
             assert_eq!(wish(&playing, &in_match), None);
             let none = among_strangers(Lobby, [false, false]);
             assert_eq!(wish(&none, &in_match), Some(RoomRequest::SetReady(true)));
-            let last = Session { do_others_play: false, ..in_match };
+            let last = Agreed { do_others_play: false, ..in_match };
             assert_eq!(wish(&none, &last), None, "the others have left it");
             assert_eq!(wish(&playing, &in_lobby(peer, true)), Some(RoomRequest::Finish));
         }
@@ -370,22 +237,8 @@ mod tests {
     #[test]
     fn the_server_hears_of_a_new_name() {
         let room = room(RoomPhase::Lobby, [false, false]);
-        let renamed = Session { name: "Ada", ..in_lobby(BOB, false) };
+        let renamed = Agreed { name: "Ada", ..in_lobby(BOB, false) };
         assert_eq!(wish(&room, &renamed), Some(RoomRequest::Rename("Ada".into())));
-    }
-
-    #[test]
-    fn a_name_that_another_member_has_is_ours_with_a_number() {
-        let mut room = room(RoomPhase::Lobby, [false, false]);
-        (room.members[0].name, room.members[1].name) = ("ANN".into(), "Ann 2".into());
-        assert_eq!(name_in(&room, BOB, "Ann"), Some("Ann 2"));
-        assert_eq!(name_in(&room, ANN, "Ann"), None, "it has it");
-        assert_eq!(name_in(&room, BOB, "Bob"), None, "the server will hear of it");
-        room.members[1].name = "Bob".into();
-        assert_eq!(name_in(&room, BOB, "Ann"), None, "the server has not heard of it yet");
-        room.members[1].name = "Ann 2".into();
-        room.members[0].name = "Zoe".into();
-        assert_eq!(name_in(&room, BOB, "Ann"), None, "it is free again");
     }
 
     #[test]
