@@ -19,6 +19,14 @@ const MAX_CATCH_UP: Duration = Duration::from_millis(250);
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq)]
 pub struct StepPhase(pub f32);
 
+/// The number of steps that are due in this update.
+#[derive(Resource, Clone, Copy, Debug, Default)]
+pub(crate) struct DueSteps(pub(crate) u32);
+
+/// Whether the simulation advanced in this update.
+#[derive(Resource, Clone, Copy, Debug, Default)]
+pub(crate) struct Stepped(pub(crate) bool);
+
 /// Turns real time into simulation steps.
 #[derive(Resource, Clone, Debug)]
 pub(crate) struct Pacer {

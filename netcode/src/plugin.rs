@@ -21,9 +21,9 @@ use crate::{
         SessionChanged, SessionState, SetConditions, SetInputDelay, SetReady, SetSpectating,
         StartLocal,
         mirroring::mirror_room,
-        systems::{Page, PendingStart, Stepped, leave_at_exit, receive, send, take_requests},
+        systems::{Page, PendingStart, leave_at_exit, receive, send, take_requests},
     },
-    pacing::{Pacer, StepPhase},
+    pacing::{DueSteps, Pacer, StepPhase, Stepped},
     packed_input::wire_form,
     rollback::{
         AppRollbackExt, Population, Registrations, RollbackIdCounter, RollbackStore,
@@ -31,8 +31,8 @@ use crate::{
     },
     schedules::{self, LeaveAtExit, NetcodeSystems, build_schedules},
     session::{
-        DueSteps, MatchEnd, MatchResult, Remains, SyncTestFailed, confirm, manage_epoch, pace,
-        set_input_delay, step,
+        MatchEnd, MatchResult, Remains, SyncTestFailed, confirm, follow_finishers, manage_epoch,
+        pace, set_input_delay, step, take_match_requests,
     },
 };
 
@@ -107,7 +107,9 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             PreUpdate,
             (
                 observe_devices.after(InputSystems).before(NetcodeSystems::Receive),
-                (take_requests, receive, manage_epoch::<I>).chain().in_set(NetcodeSystems::Receive),
+                (take_requests, take_match_requests, receive, follow_finishers, manage_epoch::<I>)
+                    .chain()
+                    .in_set(NetcodeSystems::Receive),
                 (pace, set_input_delay::<I>).chain().in_set(NetcodeSystems::Pace),
                 step::<I>.in_set(NetcodeSystems::Step),
                 confirm::<I>.in_set(NetcodeSystems::Confirm),

@@ -73,6 +73,22 @@ impl fmt::Display for DesyncReport {
 }
 
 impl DesyncReport {
+    /// Puts names to the parts that differ: `hashed_names` are those of our types, in order.
+    pub(crate) fn new<'a>(
+        hashed_names: impl Iterator<Item = &'a str>,
+        frame: u32,
+        peer: PeerId,
+        differing: &Differing,
+    ) -> Self {
+        let names: Vec<&str> = hashed_names.collect();
+        let name = |&index: &usize| {
+            let name = names.get(index).copied().unwrap_or("a type that only one of us has");
+            name.to_owned()
+        };
+        let types = differing.types.iter().map(name).collect();
+        Self { frame, peer, types, seats: differing.seats.clone() }
+    }
+
     /// Counts it, and logs the first one of a match: from then on every compared frame differs.
     pub(crate) fn count(&self, stats: &mut SessionStats) {
         if stats.desyncs == 0 {

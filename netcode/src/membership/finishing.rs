@@ -90,7 +90,7 @@ impl Connection {
     }
 
     /// Whether the match is over for us, too, as so many of its peers have finished it.
-    pub(super) fn is_finished_by(&self, policy: FinishPolicy) -> bool {
+    pub(crate) fn is_finished_by(&self, policy: FinishPolicy) -> bool {
         let is_over = |exchange: &mut Exchange| {
             let (leaving, others) = exchange.leavers();
             policy.is_over(leaving, others + 1)

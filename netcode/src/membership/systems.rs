@@ -15,9 +15,8 @@ use signaling::{
 #[cfg(feature = "webrtc")]
 use super::control::clean_name;
 use super::{
-    Connection, EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, MatchPlan, PeerFinished,
-    Rename, Roster, SessionState, SetConditions, SetReady, SetSpectating, StartLocal, StartRefusal,
-    StateChange,
+    Connection, EndReason, JoinRoom, LeaveRoom, Lobby, MatchPlan, PeerFinished, Rename, Roster,
+    SessionState, SetConditions, SetReady, SetSpectating, StartLocal, StartRefusal, StateChange,
     conduct::Misconduct,
     connection::Occurrence,
     control::{Hello, protocol_hash},
@@ -26,14 +25,14 @@ use super::{
 #[cfg(feature = "webrtc")]
 use crate::transport::webrtc::Visitor;
 use crate::{
-    checksum::{ChecksumLog, DesyncDetected, DesyncReport, Differing},
+    checksum::{ChecksumLog, DesyncDetected, DesyncReport},
     config::{MAX_SEATS, NetcodeConfig},
     diagnostics::SessionStats,
     frame::SimFrame,
     lent::Lent,
     match_maker::{AskRoom, Room, RoomChange, name_in},
+    pacing::{DueSteps, Stepped},
     rollback::{Registrations, RollbackStore},
-    session::{DueSteps, MatchEnd, Remains},
     transport::{Transport, TransportError},
 };
 
@@ -66,7 +65,6 @@ pub(crate) fn attend_page(connection: Res<Connection>, mut page: ResMut<Page>) {
 #[derive(SystemParam)]
 pub(crate) struct Requests<'w, 's> {
     leave: MessageReader<'w, 's, LeaveRoom>,
-    finish: MessageReader<'w, 's, FinishMatch>,
     join: MessageReader<'w, 's, JoinRoom>,
     local: MessageReader<'w, 's, StartLocal>,
     ready: MessageReader<'w, 's, SetReady>,
@@ -83,7 +81,6 @@ pub(crate) fn take_requests(
     mut connection: ResMut<Connection>,
     mut pending: ResMut<PendingStart>,
     mut state: StateChange,
-    (mut match_end, mut remains): (ResMut<MatchEnd>, ResMut<Remains>),
     (config, registrations): (Res<NetcodeConfig>, Res<Registrations>),
     room: Res<Room>,
     time: Res<Time<Real>>,
@@ -91,15 +88,10 @@ pub(crate) fn take_requests(
     let now = time.elapsed();
     if requests.leave.read().count() > 0 {
         connection.close(now, GoodbyeCause::Leaving);
-        remains.discard();
         state.go(SessionState::Offline);
-    }
-    if requests.finish.read().count() > 0 && *state.now() == SessionState::Running {
-        match_end.want();
     }
     if let Some(request) = requests.join.read().last() {
         connection.close(now, GoodbyeCause::Leaving);
-        remains.discard();
         match check_seats(request).and_then(|()| Ok(open_transport(request, &config)?)) {
             Ok(transport) => {
                 let hash = protocol_hash(&config, &registrations);
@@ -112,7 +104,6 @@ pub(crate) fn take_requests(
     }
     if let Some(request) = requests.local.read().last() {
         connection.close(now, GoodbyeCause::Leaving);
-        remains.discard();
         *pending = PendingStart::Local(request.clone());
         state.go(SessionState::Starting);
     }
@@ -201,8 +192,6 @@ pub(crate) struct Findings<'w> {
     stats: ResMut<'w, SessionStats>,
     desyncs: MessageWriter<'w, DesyncDetected>,
     finished: MessageWriter<'w, PeerFinished>,
-    match_end: ResMut<'w, MatchEnd>,
-    config: Res<'w, NetcodeConfig>,
     store: Res<'w, Lent<RollbackStore>>,
     roster: ResMut<'w, Roster>,
     room: RoomChange<'w>,
@@ -228,7 +217,6 @@ pub(crate) fn receive(
         findings.follow(&mut connection, now, occurrence);
     }
     findings.check_presence(&mut connection, now);
-    findings.check_finish(&connection);
     if !connection.is_open() {
         findings.room.forget();
     }
@@ -303,7 +291,8 @@ impl Findings<'_> {
                     return;
                 };
                 if let Some(differing) = differing {
-                    let report = desync_report(&self.store, frame, peer, &differing);
+                    let report =
+                        DesyncReport::new(self.store.hashed_names(), frame, peer, &differing);
                     report.count(&mut self.stats);
                     self.desyncs.write(DesyncDetected(report));
                 }
@@ -372,13 +361,6 @@ impl Findings<'_> {
         }
     }
 
-    /// Follows the peers that finished the match, where so many have that it is over for us, too.
-    fn check_finish(&mut self, connection: &Connection) {
-        if self.state.now().is_running() && connection.is_finished_by(self.config.finish_policy) {
-            self.match_end.want();
-        }
-    }
-
     /// Whether our present match has that peer in it, and needs it.
     fn plays_with_us(&self, connection: &Connection, peer: PeerId) -> bool {
         self.is_in_match()
@@ -429,27 +411,6 @@ impl Findings<'_> {
         self.state.go(SessionState::Ended(reason));
     }
 }
-
-/// Says in words which parts differ.
-pub(crate) fn desync_report(
-    store: &RollbackStore,
-    frame: u32,
-    peer: PeerId,
-    differing: &Differing,
-) -> DesyncReport {
-    let names: Vec<&str> = store.hashed_names().collect();
-    let name = |&index: &usize| {
-        names
-            .get(index)
-            .map_or_else(|| "a type that only one of us has".to_owned(), |&name| name.to_owned())
-    };
-    let types = differing.types.iter().map(name).collect();
-    DesyncReport { frame, peer, types, seats: differing.seats.clone() }
-}
-
-/// Whether the simulation advanced in this update.
-#[derive(Resource, Clone, Copy, Debug, Default)]
-pub(crate) struct Stepped(pub(crate) bool);
 
 /// Flushes what is due.
 pub(crate) fn send(

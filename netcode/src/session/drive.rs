@@ -6,11 +6,11 @@ use bevy::prelude::{MessageReader, Real, Res, ResMut, Time, World};
 use ggrs::{GgrsError, GgrsRequest, InputStatus, P2PSession};
 
 use super::{
-    DueSteps, Epoch, GgrsConfig, Kind, MatchEnd,
+    Epoch, GgrsConfig, Kind, MatchEnd,
     sync_test::{NotRollingBack, fail_for_confirmation},
 };
 use crate::{
-    checksum::{ChecksumLog, DesyncDetected, FrameHashes},
+    checksum::{ChecksumLog, DesyncDetected, DesyncReport, FrameHashes},
     config::NetcodeConfig,
     diagnostics::SessionStats,
     effects::{EffectFrames, EffectTypes},
@@ -18,12 +18,8 @@ use crate::{
     frame::SimFrame,
     input::{GameInput, LocalInputs, PlayerInputs, Seat},
     lent::Lent,
-    membership::{
-        Connection, SessionState, SetInputDelay,
-        control::Control,
-        systems::{Stepped, desync_report},
-    },
-    pacing::{Pacer, StepPhase},
+    membership::{Connection, SessionState, SetInputDelay, control::Control},
+    pacing::{DueSteps, Pacer, StepPhase, Stepped},
     packed_input::PackedInput,
     rollback::{Check, Hashed, RollbackStore},
     schedules::Simulate,
@@ -289,8 +285,12 @@ impl<I: GameInput> Epoch<I> {
         let hashes = FrameHashes { parts, inputs: self.inputs.hashes().to_vec() };
         let disagreements = world.resource_mut::<ChecksumLog>().push(frame, &hashes);
         for (peer, differing) in disagreements {
-            let report =
-                desync_report(world.resource::<Lent<RollbackStore>>(), frame, peer, &differing);
+            let report = DesyncReport::new(
+                world.resource::<Lent<RollbackStore>>().hashed_names(),
+                frame,
+                peer,
+                &differing,
+            );
             report.count(&mut world.resource_mut());
             world.write_message(DesyncDetected(report));
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bevy::prelude::{Real, Resource, Time, World};
 use signaling::protocol::PeerId;
 
-use super::{DueSteps, Epoch, Kind, start::change_state};
+use super::{Epoch, Kind, start::change_state};
 use crate::{
     checksum::ChecksumLog,
     config::NetcodeConfig,
@@ -19,6 +19,7 @@ use crate::{
     input::GameInput,
     lent::Lent,
     membership::{Connection, EndReason, Roster, SessionState},
+    pacing::DueSteps,
     rollback::RollbackStore,
     schedules::FinishedMatch,
 };

@@ -7,12 +7,12 @@ mod drive;
 mod finish;
 mod input_hashes;
 mod inputs;
+mod requests;
 mod start;
 mod sync_test;
 
 use std::{marker::PhantomData, time::Duration};
 
-use bevy::prelude::Resource;
 use ggrs::{Config, P2PSession, PredictRepeatLast};
 use signaling::protocol::PeerId;
 
@@ -25,6 +25,7 @@ use crate::{
 pub(crate) use drive::{confirm, pace, set_input_delay, step};
 pub(crate) use finish::Remains;
 pub use finish::{Agreement, MatchEnd, MatchResult, PeerResult};
+pub(crate) use requests::{follow_finishers, take_match_requests};
 pub(crate) use start::manage_epoch;
 pub use sync_test::{
     ConfirmationChange, Divergence, DivergenceCause, SyncTestFailed, SyncTestFailure,
@@ -85,7 +86,3 @@ enum Kind {
     Match { session: Box<P2PSession<GgrsConfig>>, exchange: SharedExchange, delays: Delays },
     SyncTest(Box<sync_test::Run>),
 }
-
-/// What is due in this update.
-#[derive(Resource, Clone, Copy, Debug, Default)]
-pub(crate) struct DueSteps(pub(crate) u32);
