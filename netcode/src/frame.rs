@@ -1,6 +1,6 @@
 //! What the simulation may know of its place in the match.
 
-use bevy::prelude::Resource;
+use bevy::prelude::{App, Resource};
 
 /// The frame that [`Simulate`](crate::Simulate) computes now, counted from 0 at the start of the match.
 ///
@@ -11,3 +11,8 @@ pub struct SimFrame(pub u32);
 /// The seed of the match, the same on all peers: start every random generator of the simulation from it.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MatchSeed(pub u64);
+
+/// Adds the frame and the seed of the match.
+pub(crate) fn plugin(app: &mut App) {
+    app.init_resource::<SimFrame>().init_resource::<MatchSeed>();
+}

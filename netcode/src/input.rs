@@ -1,6 +1,6 @@
 //! From devices to one small value per seat and frame.
 
-use bevy::prelude::Resource;
+use bevy::prelude::{App, Resource};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// What an input type must be able to do; every type that can is one.
@@ -128,6 +128,11 @@ impl<I: GameInput> PlayerInputs<I> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &I> + '_ {
         self.inputs.iter().map(|(input, _)| input)
     }
+}
+
+/// Adds the inputs of this machine, and those of all seats.
+pub(crate) fn plugin<I: GameInput>(app: &mut App) {
+    app.init_resource::<LocalInputs<I>>().init_resource::<PlayerInputs<I>>();
 }
 
 #[cfg(test)]

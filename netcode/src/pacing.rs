@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use bevy::prelude::Resource;
+use bevy::prelude::{App, Resource};
+
+use crate::config::NetcodeConfig;
 
 /// The speed changes by at most this: a step that is 0.3 ms longer or shorter, which nobody notices.
 const MOST: f32 = 0.02;
@@ -63,6 +65,15 @@ impl Pacer {
 /// The factor on simulation speed for a lead of `frames`.
 fn speed(frames: f32) -> f32 {
     1.0 - MOST * (frames / MOST_AT_FRAMES).clamp(-1.0, 1.0)
+}
+
+/// Adds what says when to step.
+pub(crate) fn plugin(app: &mut App) {
+    let step = app.world().resource::<NetcodeConfig>().step_duration();
+    app.insert_resource(Pacer::new(step))
+        .init_resource::<DueSteps>()
+        .init_resource::<Stepped>()
+        .init_resource::<StepPhase>();
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod serializer;
 
 use std::{collections::VecDeque, fmt};
 
-use bevy::prelude::{Message, Resource};
+use bevy::prelude::{App, Message, Resource};
 use serde::{Deserialize, Serialize};
 use signaling::protocol::PeerId;
 use xxhash_rust::xxh3::Xxh3;
@@ -270,6 +270,11 @@ pub(crate) fn differing_parts(ours: &[u64], theirs: &[u64]) -> Vec<usize> {
     (0..ours.len().max(theirs.len()))
         .filter(|&index| ours.get(index) != theirs.get(index))
         .collect()
+}
+
+/// Adds the checksums of the match, and the message of a desync.
+pub(crate) fn plugin(app: &mut App) {
+    app.init_resource::<ChecksumLog>().add_message::<DesyncDetected>();
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ pub(crate) mod overlay;
 
 use std::time::Duration;
 
-use bevy::prelude::Resource;
+use bevy::prelude::{App, Resource};
 
 pub use log_filter::LOG_FILTER;
 
@@ -157,6 +157,11 @@ impl RateMeter {
         }
         self.rates
     }
+}
+
+/// Adds the counters of the session.
+pub(crate) fn plugin(app: &mut App) {
+    app.init_resource::<SessionStats>();
 }
 
 #[cfg(test)]

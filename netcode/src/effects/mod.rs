@@ -158,6 +158,11 @@ fn play_effects<E: Clone + PartialEq + Send + Sync + 'static>(
     effects.confirm(frames.oldest_open);
 }
 
+/// Adds what effects of any type need to know of the match.
+pub(crate) fn plugin(app: &mut App) {
+    app.init_resource::<EffectTypes>().init_resource::<EffectFrames>();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

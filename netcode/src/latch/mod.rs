@@ -16,10 +16,13 @@ mod touches;
 
 use std::{any::TypeId, hash::Hash};
 
-use bevy::prelude::{App, World};
+use bevy::{
+    input::InputSystems,
+    prelude::{App, IntoScheduleConfigs, PreUpdate, World},
+};
 
 use self::buttons::ButtonLatch;
-use crate::{lent::Lent, membership::SessionState};
+use crate::{lent::Lent, membership::SessionState, schedules::NetcodeSystems};
 
 /// One device, or all of one kind.
 trait Latch: Send + Sync + 'static {
@@ -57,7 +60,7 @@ impl Latches {
 }
 
 /// Collects what devices did in this update.
-pub(crate) fn observe_devices(world: &mut World) {
+fn observe_devices(world: &mut World) {
     let is_running = world.resource::<SessionState>().is_running();
     Lent::lend(world, |world, latches: &mut Latches| {
         latches.0.iter_mut().for_each(|(_, latch)| latch.observe(world, is_running));
@@ -152,4 +155,12 @@ impl AppLatchExt for App {
 
 fn add(app: &mut App, latch: impl Latch) {
     app.world_mut().get_resource_or_init::<Lent<Latches>>().add(latch);
+}
+
+/// Adds the latched devices, and observes them before any step.
+pub(crate) fn plugin(app: &mut App) {
+    app.init_resource::<Lent<Latches>>().add_systems(
+        PreUpdate,
+        observe_devices.after(InputSystems).before(NetcodeSystems::Receive),
+    );
 }

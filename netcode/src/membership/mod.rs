@@ -22,10 +22,21 @@ mod patience;
 mod properties;
 mod reasons;
 mod requests;
-pub(crate) mod mirroring;
+mod mirroring;
 mod roster;
 mod state;
 pub(crate) mod systems;
+
+use bevy::prelude::{App, IntoScheduleConfigs, PreUpdate};
+
+use self::{
+    mirroring::mirror_room,
+    systems::{Page, PendingStart, leave_at_exit, send},
+};
+use crate::{
+    config::NetcodeConfig,
+    schedules::{LeaveAtExit, NetcodeSystems},
+};
 
 pub use conduct::Misconduct;
 pub(crate) use connection::Connection;
@@ -40,3 +51,39 @@ pub use requests::{
 pub use roster::{Roster, RosterSeat};
 pub(crate) use state::StateChange;
 pub use state::{PeerFinished, SessionChanged, SessionState, in_match};
+pub(crate) use systems::{receive, take_requests};
+
+/// Adds the connection to the room, what a game asks for and sees of it, and the systems that drive
+/// it.
+pub(crate) fn plugin(app: &mut App) {
+    let config = app.world().resource::<NetcodeConfig>();
+    let lobby = Lobby::for_seats(config.min_players, config.max_players);
+    let connection = Connection::new(config);
+    app.insert_resource(lobby)
+        .insert_resource(connection)
+        .init_resource::<SessionState>()
+        .init_resource::<Roster>()
+        .init_resource::<PendingStart>()
+        .init_resource::<Page>()
+        .add_message::<JoinRoom>()
+        .add_message::<StartLocal>()
+        .add_message::<SetReady>()
+        .add_message::<SetSpectating>()
+        .add_message::<Rename>()
+        .add_message::<LeaveRoom>()
+        .add_message::<FinishMatch>()
+        .add_message::<SetConditions>()
+        .add_message::<SetInputDelay>()
+        .add_message::<SessionChanged>()
+        .add_message::<PeerFinished>()
+        .add_systems(
+            PreUpdate,
+            (
+                (take_requests, receive, mirror_room).chain().in_set(NetcodeSystems::Receive),
+                send.in_set(NetcodeSystems::Send),
+            ),
+        )
+        .add_systems(LeaveAtExit, leave_at_exit);
+    #[cfg(all(feature = "webrtc", target_arch = "wasm32"))]
+    app.add_systems(PreUpdate, systems::attend_page.after(take_requests).before(receive));
+}

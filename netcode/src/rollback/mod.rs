@@ -28,6 +28,10 @@ mod sparse;
 mod watch;
 mod write_back;
 
+use bevy::prelude::App;
+
+use crate::lent::Lent;
+
 pub use departure::RollbackCommandsExt;
 pub use identity::{Rollback, RollbackId};
 pub use opaque::{OpaqueProblem, OpaqueValue};
@@ -41,3 +45,12 @@ pub(crate) use history::{ChangeByDespawns, Hashed, RollbackStore};
 pub(crate) use identity::{InSimulation, Population, RollbackIdCounter};
 pub(crate) use opaque::Check;
 pub(crate) use register::Registrations;
+
+/// Adds the store, and what it needs to know of the world.
+pub(crate) fn plugin(app: &mut App) {
+    app.init_resource::<Registrations>()
+        .init_resource::<SimulatedComponents>()
+        .init_resource::<Lent<RollbackStore>>()
+        .init_resource::<RollbackIdCounter>()
+        .init_resource::<Population>();
+}

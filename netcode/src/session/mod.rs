@@ -13,20 +13,28 @@ mod sync_test;
 
 use std::{marker::PhantomData, time::Duration};
 
+use bevy::prelude::{App, IntoScheduleConfigs, PreUpdate};
 use ggrs::{Config, P2PSession, PredictRepeatLast};
 use signaling::protocol::PeerId;
 
-use self::{finish::Finish, input_hashes::InputHashes};
+use self::{
+    drive::{confirm, pace, set_input_delay, step},
+    finish::Finish,
+    input_hashes::InputHashes,
+    requests::{follow_finishers, take_match_requests},
+    start::manage_epoch,
+};
 use crate::{
     exchange::{Delays, SharedExchange},
+    input::GameInput,
+    membership::{receive, take_requests},
     packed_input::PackedInput,
+    rollback::AppRollbackExt,
+    schedules::NetcodeSystems,
 };
 
-pub(crate) use drive::{confirm, pace, set_input_delay, step};
 pub(crate) use finish::Remains;
 pub use finish::{Agreement, MatchEnd, MatchResult, PeerResult};
-pub(crate) use requests::{follow_finishers, take_match_requests};
-pub(crate) use start::manage_epoch;
 pub use sync_test::{
     ConfirmationChange, Divergence, DivergenceCause, SyncTestFailed, SyncTestFailure,
 };
@@ -85,4 +93,30 @@ impl<I> Epoch<I> {
 enum Kind {
     Match { session: Box<P2PSession<GgrsConfig>>, exchange: SharedExchange, delays: Delays },
     SyncTest(Box<sync_test::Run>),
+}
+
+/// Adds the match, and drives it: how it begins, its steps, and how it ends.
+pub(crate) fn plugin<I: GameInput>(app: &mut App) {
+    app.init_resource::<MatchEnd>()
+        .init_resource::<MatchResult>()
+        .init_resource::<Remains>()
+        .add_message::<SyncTestFailed>()
+        // It keeps by itself what each simulation of a frame asked for.
+        .allow_unregistered::<MatchEnd>()
+        .add_systems(
+            PreUpdate,
+            (
+                take_match_requests.after(take_requests).before(receive),
+                (follow_finishers, manage_epoch::<I>).chain().after(receive),
+            )
+                .in_set(NetcodeSystems::Receive),
+        )
+        .add_systems(
+            PreUpdate,
+            (
+                (pace, set_input_delay::<I>).chain().in_set(NetcodeSystems::Pace),
+                step::<I>.in_set(NetcodeSystems::Step),
+                confirm::<I>.in_set(NetcodeSystems::Confirm),
+            ),
+        );
 }
