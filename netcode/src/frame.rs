@@ -1,6 +1,8 @@
 //! What the simulation may know of its place in the match.
 
-use bevy::prelude::{App, Resource};
+use std::time::Duration;
+
+use bevy::prelude::{App, Resource, Time};
 
 /// The frame that [`Simulate`](crate::Simulate) computes now, counted from 0 at the start of the match.
 ///
@@ -11,6 +13,14 @@ pub struct SimFrame(pub u32);
 /// The seed of the match, the same on all peers: start every random generator of the simulation from it.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MatchSeed(pub u64);
+
+/// The clock as the simulation sees it: it knows no other time than its own frames.
+pub(crate) fn time_of_frame(frame: u32, step: Duration) -> Time {
+    let mut time = Time::default();
+    time.advance_to(step * frame);
+    time.advance_by(step);
+    time
+}
 
 /// Adds the frame and the seed of the match.
 pub(crate) fn plugin(app: &mut App) {

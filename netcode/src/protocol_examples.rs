@@ -7,9 +7,10 @@ use crate::{
     config::NetcodeConfig,
     exchange::{Datagram, DatagramHeader, InputRun, Inputs, Millis},
     membership::{
-        GoodbyeCause, MatchPlan,
+        MatchPlan,
         control::{Control, Finish, Hello, Status},
         lineup::{LineUpMessage, Member},
+        reasons::GoodbyeCause,
     },
 };
 

@@ -10,8 +10,6 @@ use bevy::prelude::{App, Resource};
 
 pub use log_filter::LOG_FILTER;
 
-use crate::exchange::BadInputs;
-
 /// The window over which rates are measured: long enough to be steady, short enough to follow a change.
 const RATE_WINDOW: Duration = Duration::from_secs(1);
 
@@ -118,17 +116,6 @@ impl DroppedPackets {
             ("repeated checksum", self.repeated_checksum),
             ("bad signal", self.bad_signal),
         ]
-    }
-
-    /// Counts inputs that were refused.
-    pub(crate) fn count(&mut self, bad: BadInputs) {
-        *match bad {
-            BadInputs::TooMany => &mut self.too_many_inputs,
-            BadInputs::Gap => &mut self.input_gap,
-            BadInputs::FalseAck => &mut self.false_ack,
-            BadInputs::NotInputs => &mut self.not_inputs,
-            BadInputs::NoSeat => &mut self.stranger,
-        } += 1;
     }
 }
 

@@ -13,12 +13,13 @@ use signaling::{
 
 use super::{
     conduct::Misconduct,
-    control::{Control, Hello, Status, clean_name},
+    control::{Control, Hello, Status},
     finishing::LeftMatch,
     left_rooms::LeftRooms,
     lineup::{LineUp, MatchPlan},
-    link::{Link, MAX_SILENCE_PER_UPDATE, Standing},
-    patience::Patience,
+    link::{Link, Standing},
+    patience::{MAX_SILENCE_PER_UPDATE, Patience},
+    player_name::clean_name,
     reasons::GoodbyeCause,
 };
 use crate::{

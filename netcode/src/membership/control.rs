@@ -1,11 +1,12 @@
 //! What peers say to each other on the reliable channel, outside the inputs.
 
 use serde::{Deserialize, Serialize};
-use signaling::{lobby::shown_name, protocol::PeerId};
+use signaling::protocol::PeerId;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{
     lineup::LineUpMessage,
+    player_name::clean_name,
     reasons::{GoodbyeCause, Refusal},
 };
 use crate::{
@@ -153,12 +154,6 @@ impl Hello {
     }
 }
 
-/// A name fit to be shown: as the server shows it, and never empty.
-pub(crate) fn clean_name(name: &str) -> String {
-    let name = shown_name(name);
-    if name.is_empty() { "player".into() } else { name }
-}
-
 /// The hash of what two peers must have in common: wire version, speed, checksum interval, input type, registered types.
 pub(crate) fn protocol_hash(config: &NetcodeConfig, registrations: &Registrations) -> u64 {
     let mut hasher = Xxh3::new();
@@ -205,13 +200,6 @@ mod tests {
             "Ada has version 2, you have version 1: both need the same version to play together"
         );
         assert!(matches!(hello("1", 7).refuse(&hello("1", 8)), Some(Refusal::OtherBuild { .. })));
-    }
-
-    #[test]
-    fn names_are_made_fit_to_be_shown() {
-        assert_eq!(clean_name("  Ada\n\u{7}  "), "Ada");
-        assert_eq!(clean_name(" \t"), "player");
-        assert_eq!(clean_name(&"é".repeat(100)).chars().count(), signaling::lobby::MAX_NAME_CHARS);
     }
 
     #[test]

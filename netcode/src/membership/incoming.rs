@@ -7,13 +7,15 @@ use signaling::protocol::PeerId;
 use super::{
     conduct::Misconduct,
     connection::{Connection, Limits, Occurrence},
-    control::{Control, ControlError, Finish, Hello, clean_name},
+    control::{Control, ControlError, Finish, Hello},
     lineup::{LineUpStep, MatchPlan, Member, View, next_epoch},
     lobby::Lobby,
+    player_name::clean_name,
     reasons::Refusal,
 };
 use crate::{
-    exchange::{Datagram, DatagramHeader, Departure},
+    diagnostics::DroppedPackets,
+    exchange::{BadInputs, Datagram, DatagramHeader, Departure},
     transport::{Channel, MAX_PEERS},
 };
 
@@ -122,7 +124,7 @@ impl Connection {
         let taken = self.exchange.with(|exchange| exchange.receive(from, &header, &inputs, frame));
         match taken {
             Some(Err(bad)) => {
-                self.dropped.count(bad);
+                count_refused(&mut self.dropped, bad);
                 return Sense::None;
             }
             Some(Ok(is_lag_possible)) => self.dropped.false_lag += u32::from(!is_lag_possible),
@@ -242,7 +244,7 @@ impl Connection {
                 self.dropped.false_end += u32::from(!is_possible);
                 occurrences.push(Occurrence::Finished { peer: from, end });
             }
-            Some(Err(bad)) => self.dropped.count(bad),
+            Some(Err(bad)) => count_refused(&mut self.dropped, bad),
             Some(Ok(None)) | None => {}
         }
     }
@@ -288,4 +290,15 @@ impl Connection {
         let epochs = players().map(|link| link.status.last_epoch);
         Some(MatchPlan::new(next_epoch(self.status.last_epoch, epochs), members.collect()))
     }
+}
+
+/// Counts inputs that were refused.
+fn count_refused(dropped: &mut DroppedPackets, bad: BadInputs) {
+    *match bad {
+        BadInputs::TooMany => &mut dropped.too_many_inputs,
+        BadInputs::Gap => &mut dropped.input_gap,
+        BadInputs::FalseAck => &mut dropped.false_ack,
+        BadInputs::NotInputs => &mut dropped.not_inputs,
+        BadInputs::NoSeat => &mut dropped.stranger,
+    } += 1;
 }

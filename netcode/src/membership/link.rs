@@ -7,14 +7,10 @@ use signaling::{lobby::Place, protocol::PeerId};
 use super::{
     conduct::Conduct,
     control::{Hello, Status},
-    patience::Patience,
+    patience::{MAX_SILENCE_PER_UPDATE, Patience},
     reasons::Refusal,
 };
 use crate::exchange::LinkClock;
-
-/// Silence that one update may add. A machine that stood still for seconds has heard nothing, but that says
-/// nothing about the others: what they sent meanwhile is still on its way to us.
-pub(super) const MAX_SILENCE_PER_UPDATE: Duration = Duration::from_millis(250);
 
 /// A hello is the first thing that a peer of ours says: it takes half of a round trip, and some more on a bad network.
 const HELLO_WITHIN: Duration = Duration::from_secs(3);

@@ -6,6 +6,7 @@
 mod conduct;
 mod connection;
 pub(crate) mod control;
+mod departures;
 mod finishing;
 mod incoming;
 mod left_rooms;
@@ -18,9 +19,10 @@ mod measures;
 mod meeting;
 mod outgoing;
 mod patience;
+mod player_name;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod properties;
-mod reasons;
+pub(crate) mod reasons;
 mod requests;
 mod mirroring;
 mod roster;
@@ -31,7 +33,7 @@ use bevy::prelude::{App, IntoScheduleConfigs, PreUpdate};
 
 use self::{
     mirroring::mirror_room,
-    systems::{Page, PendingStart, leave_at_exit, send},
+    systems::{Page, leave_at_exit, send},
 };
 use crate::{
     config::NetcodeConfig,
@@ -42,7 +44,6 @@ pub use conduct::Misconduct;
 pub(crate) use connection::Connection;
 pub(crate) use lineup::MatchPlan;
 pub use lobby::{Lobby, LobbyPeer};
-pub(crate) use reasons::GoodbyeCause;
 pub use reasons::{EndReason, Refusal, StartBlocker, StartRefusal};
 pub use requests::{
     FinishMatch, JoinRoom, LeaveRoom, Rename, SetConditions, SetInputDelay, SetReady,
@@ -51,7 +52,7 @@ pub use requests::{
 pub use roster::{Roster, RosterSeat};
 pub(crate) use state::StateChange;
 pub use state::{PeerFinished, SessionChanged, SessionState, in_match};
-pub(crate) use systems::{receive, take_requests};
+pub(crate) use systems::{PendingStart, end_session, receive, take_requests};
 
 /// Adds the connection to the room, what a game asks for and sees of it, and the systems that drive
 /// it.

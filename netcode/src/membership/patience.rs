@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// Silence that one update may add. A machine that stood still for seconds has heard nothing, but
+/// that says nothing about other machines: what they sent meanwhile is still on its way.
+pub(super) const MAX_SILENCE_PER_UPDATE: Duration = Duration::from_millis(250);
+
 /// The patience with one peer, as far as it is used up: as fast as the match stands still because
 /// of the peer. It grows back only as fast as the match runs, so that a peer which gives an input
 /// now and then gains no more time than that.

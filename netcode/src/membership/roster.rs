@@ -3,7 +3,7 @@
 use bevy::prelude::Resource;
 use signaling::protocol::PeerId;
 
-use super::{control::clean_name, lineup::MatchPlan};
+use super::{lineup::MatchPlan, player_name::clean_name};
 use crate::input::Seat;
 
 /// Who plays the match, seat by seat. The same on all peers, except for `is_local`.

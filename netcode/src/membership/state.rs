@@ -2,7 +2,7 @@
 
 use bevy::{
     ecs::system::SystemParam,
-    prelude::{Message, MessageWriter, Res, ResMut, Resource},
+    prelude::{Message, MessageWriter, Res, ResMut, Resource, World},
 };
 use signaling::protocol::PeerId;
 
@@ -40,6 +40,13 @@ impl SessionState {
         }
         let from = std::mem::replace(self, to.clone());
         Some(SessionChanged { from, to })
+    }
+
+    /// Goes to another state in `world`, and says so.
+    pub(crate) fn enter(world: &mut World, to: Self) {
+        if let Some(changed) = world.resource_mut::<Self>().change(to) {
+            world.write_message(changed);
+        }
     }
 }
 

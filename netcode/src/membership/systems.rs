@@ -5,7 +5,7 @@ use std::time::Duration;
 use bevy::{
     app::AppExit,
     ecs::system::SystemParam,
-    prelude::{MessageReader, MessageWriter, Real, Res, ResMut, Resource, Time},
+    prelude::{MessageReader, MessageWriter, Real, Res, ResMut, Resource, Time, World},
 };
 use signaling::{
     lobby::{Place, RoomRequest},
@@ -13,13 +13,14 @@ use signaling::{
 };
 
 #[cfg(feature = "webrtc")]
-use super::control::clean_name;
+use super::player_name::clean_name;
 use super::{
     Connection, EndReason, JoinRoom, LeaveRoom, Lobby, MatchPlan, PeerFinished, Rename, Roster,
     SessionState, SetConditions, SetReady, SetSpectating, StartLocal, StartRefusal, StateChange,
     conduct::Misconduct,
     connection::Occurrence,
     control::{Hello, protocol_hash},
+    departures::{Consequence, DeparturePolicy, cause_of_goodbye, decide, goodbye_for},
     reasons::GoodbyeCause,
 };
 #[cfg(feature = "webrtc")]
@@ -251,22 +252,17 @@ impl Findings<'_> {
             }
             Occurrence::Failed(error) => self.end(connection, now, error.into()),
             Occurrence::Closed(peer) => {
-                self.end_without(connection, now, GoodbyeCause::PeerLost(peer));
+                self.end_without(connection, now, peer, GoodbyeCause::PeerLost(peer));
                 connection.forget(peer);
             }
-            Occurrence::Goodbye(peer, cause) => {
-                let cause = match cause {
-                    GoodbyeCause::Leaving => GoodbyeCause::PeerLeft(peer),
-                    because_of_another => because_of_another,
-                };
-                // Whomever it blames, the one that said goodbye is gone.
-                if self.plays_with_us(connection, peer) {
-                    self.end_for(connection, now, cause);
-                }
+            Occurrence::Goodbye(peer, said) => {
+                // Whichever peer it blames, the one that said goodbye is gone.
+                self.end_without(connection, now, peer, cause_of_goodbye(peer, said));
                 connection.forget(peer);
             }
             Occurrence::Misconduct(peer, misconduct) => {
-                self.end_without(connection, now, GoodbyeCause::PeerRemoved(peer, misconduct));
+                let cause = GoodbyeCause::PeerRemoved(peer, misconduct);
+                self.end_without(connection, now, peer, cause);
             }
             Occurrence::Begin(plan) => {
                 if let Some(local) = connection.local() {
@@ -342,10 +338,11 @@ impl Findings<'_> {
             })
         });
         if let Some(peer) = missing {
-            self.end_without(connection, now, GoodbyeCause::PeerLost(peer));
+            self.end_without(connection, now, peer, GoodbyeCause::PeerLost(peer));
         }
         if let Some(peer) = connection.blocker().filter(|_| is_running) {
-            self.end_without(connection, now, GoodbyeCause::PeerRemoved(peer, Misconduct::Stuck));
+            let cause = GoodbyeCause::PeerRemoved(peer, Misconduct::Stuck);
+            self.end_without(connection, now, peer, cause);
         }
         if self.room.is_removed() && !self.is_in_match() {
             connection.set_ready(now, false);
@@ -379,31 +376,23 @@ impl Findings<'_> {
         self.is_in_match() && !owner.is_some_and(|owner| self.plays_with_us(connection, owner))
     }
 
-    /// Ends the match if the peer that is gone played in it.
-    fn end_without(&mut self, connection: &mut Connection, now: Duration, cause: GoodbyeCause) {
-        if let GoodbyeCause::PeerLeft(peer)
-        | GoodbyeCause::PeerLost(peer)
-        | GoodbyeCause::PeerRemoved(peer, _) = cause
-            && self.plays_with_us(connection, peer)
-        {
-            self.end_for(connection, now, cause);
-        }
-    }
-
-    /// Ends the match, and tells the others whose departure was the cause, so that all see the same reason.
-    fn end_for(&mut self, connection: &mut Connection, now: Duration, cause: GoodbyeCause) {
-        let name = |peer| self.roster.name_of(peer).unwrap_or("a player").to_owned();
-        let reason = match cause {
-            GoodbyeCause::PeerLeft(peer) => EndReason::PeerLeft { name: name(peer) },
-            GoodbyeCause::PeerLost(peer) => EndReason::PeerLost { name: name(peer) },
-            GoodbyeCause::PeerRemoved(peer, misconduct) => {
-                EndReason::PeerRemoved { name: name(peer), misconduct }
+    /// Does what the departure of a peer leads to.
+    fn end_without(
+        &mut self,
+        connection: &mut Connection,
+        now: Duration,
+        gone: PeerId,
+        cause: GoodbyeCause,
+    ) {
+        let is_needed = self.plays_with_us(connection, gone);
+        let policy = DeparturePolicy::default();
+        match decide(cause, is_needed, &self.roster, policy) {
+            Consequence::None => {}
+            Consequence::EndMatch { tell, reason } => {
+                connection.close(now, tell);
+                self.state.go(SessionState::Ended(reason));
             }
-            GoodbyeCause::StartTimedOut => EndReason::StartTimedOut,
-            GoodbyeCause::Leaving => return,
-        };
-        connection.close(now, cause);
-        self.state.go(SessionState::Ended(reason));
+        }
     }
 
     fn end(&mut self, connection: &mut Connection, now: Duration, reason: EndReason) {
@@ -421,4 +410,11 @@ pub(crate) fn send(
 ) {
     connection.send(time.elapsed(), frame.0, stepped.0);
     stepped.0 = false;
+}
+
+/// Ends the session, and leaves the room.
+pub(crate) fn end_session(world: &mut World, reason: EndReason) {
+    let now = world.resource::<Time<Real>>().elapsed();
+    world.resource_mut::<Connection>().close(now, goodbye_for(&reason));
+    SessionState::enter(world, SessionState::Ended(reason));
 }

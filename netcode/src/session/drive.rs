@@ -1,7 +1,5 @@
 //! Driving the session: how many steps are due, each step with its rollbacks, and what is confirmed after it.
 
-use std::time::Duration;
-
 use bevy::prelude::{MessageReader, Real, Res, ResMut, Time, World};
 use ggrs::{GgrsError, GgrsRequest, InputStatus, P2PSession};
 
@@ -15,7 +13,7 @@ use crate::{
     diagnostics::SessionStats,
     effects::{EffectFrames, EffectTypes},
     exchange::Exchange,
-    frame::SimFrame,
+    frame::{SimFrame, time_of_frame},
     input::{GameInput, LocalInputs, PlayerInputs, Seat},
     lent::Lent,
     membership::{Connection, SessionState, SetInputDelay, control::Control},
@@ -311,12 +309,4 @@ fn advance(
     let requests = session.advance_frame();
     session.events().for_each(drop);
     requests
-}
-
-/// The clock as the simulation sees it: it knows no other time than its own frames.
-pub(super) fn time_of_frame(frame: u32, step: Duration) -> Time {
-    let mut time = Time::default();
-    time.advance_to(step * frame);
-    time.advance_by(step);
-    time
 }

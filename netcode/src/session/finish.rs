@@ -9,7 +9,7 @@ use std::time::Duration;
 use bevy::prelude::{Real, Resource, Time, World};
 use signaling::protocol::PeerId;
 
-use super::{Epoch, Kind, start::change_state};
+use super::{Epoch, Kind};
 use crate::{
     checksum::ChecksumLog,
     config::NetcodeConfig,
@@ -326,7 +326,7 @@ pub(super) fn conclude(world: &mut World, outcome: Outcome) {
         connection.leave_match(now);
         let is_open = connection.is_open();
         let next = if is_open { SessionState::Gathering } else { SessionState::Offline };
-        change_state(world, next);
+        SessionState::enter(world, next);
     }
     world.insert_resource(MatchResult { frames: end, ended, peers });
     world.insert_resource(Remains::Kept);

@@ -3,11 +3,12 @@
 
 use bevy::prelude::World;
 
-use super::{Epoch, Kind, start::end, sync_test};
+use super::{Epoch, Kind, sync_test};
 use crate::{
     frame::SimFrame,
     input::{GameInput, LocalInputs},
     latch::Latches,
+    membership::end_session,
     packed_input::{InputProblem, MAX_INPUT_BYTES, PackedInput, UnfitInput, wire_form},
     schedules::ReadInputs,
 };
@@ -26,7 +27,7 @@ impl<I: GameInput> Epoch<I> {
         };
         let unfit = UnfitInput::new::<I>(problem);
         match self.kind {
-            Kind::Match { .. } => end(world, unfit.into()),
+            Kind::Match { .. } => end_session(world, unfit.into()),
             Kind::SyncTest(_) => sync_test::fail(world, unfit.into()),
         }
         false

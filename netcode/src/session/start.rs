@@ -7,7 +7,6 @@ use ggrs::{GgrsError, PlayerType, SessionBuilder, SessionState as GgrsState};
 
 use super::{
     Epoch, GgrsConfig, Kind,
-    drive::time_of_frame,
     finish::{Finish, MatchEnd, MatchResult, Remains, conclude},
     input_hashes::InputHashes,
     inputs::default_input,
@@ -19,12 +18,12 @@ use crate::{
     diagnostics::SessionStats,
     effects::{EffectFrames, EffectTypes},
     exchange::{Delays, Exchange, ExchangePeer, ExchangeRules, SharedExchange},
-    frame::{MatchSeed, SimFrame},
+    frame::{MatchSeed, SimFrame, time_of_frame},
     input::{GameInput, LocalInputs, PlayerInputs, Seat},
     lent::Lent,
     membership::{
-        Connection, EndReason, GoodbyeCause, MatchPlan, Roster, SessionState, StartLocal,
-        StartRefusal, systems::PendingStart,
+        Connection, EndReason, MatchPlan, PendingStart, Roster, SessionState, StartLocal,
+        StartRefusal, end_session,
     },
     pacing::Pacer,
     packed_input::{PackedInput, wire_form},
@@ -96,9 +95,9 @@ fn await_start<I: GameInput>(world: &mut World, epoch: &mut Epoch<I>) {
     if session.current_state() == GgrsState::Running {
         exchange.with(Exchange::open);
         world.resource_mut::<Pacer>().restart();
-        change_state(world, SessionState::Running);
+        SessionState::enter(world, SessionState::Running);
     } else if now.saturating_sub(epoch.began_at) > world.resource::<NetcodeConfig>().start_timeout {
-        end(world, EndReason::StartTimedOut);
+        end_session(world, EndReason::StartTimedOut);
     }
 }
 
@@ -119,7 +118,7 @@ fn start_online<I: GameInput>(world: &mut World, plan: &MatchPlan) {
     });
     match kind {
         Ok(kind) => begin::<I>(world, kind, roster, plan.seed(), plan.epoch),
-        Err(reason) => end(world, reason),
+        Err(reason) => end_session(world, reason),
     }
 }
 
@@ -162,9 +161,9 @@ fn start_local<I: GameInput>(world: &mut World, request: &StartLocal) {
     match kind {
         Ok(kind) => {
             begin::<I>(world, kind, roster, request.seed, 0);
-            change_state(world, SessionState::Running);
+            SessionState::enter(world, SessionState::Running);
         }
-        Err(refusal) => end(world, refusal.into()),
+        Err(refusal) => end_session(world, refusal.into()),
     }
 }
 
@@ -280,22 +279,4 @@ fn clear_match<I: GameInput>(world: &mut World) {
     world.insert_resource(Roster::default());
     world.insert_resource(LocalInputs::<I>::default());
     world.insert_resource(PlayerInputs::<I>::default());
-}
-
-/// Ends the session, and leaves the room.
-pub(super) fn end(world: &mut World, reason: EndReason) {
-    let now = world.resource::<Time<Real>>().elapsed();
-    // The others come to the same end a moment later, and should not take ours for a whim.
-    let cause = match reason {
-        EndReason::StartTimedOut => GoodbyeCause::StartTimedOut,
-        _ => GoodbyeCause::Leaving,
-    };
-    world.resource_mut::<Connection>().close(now, cause);
-    change_state(world, SessionState::Ended(reason));
-}
-
-pub(super) fn change_state(world: &mut World, to: SessionState) {
-    if let Some(changed) = world.resource_mut::<SessionState>().change(to) {
-        world.write_message(changed);
-    }
 }

@@ -19,7 +19,7 @@ use self::{
     held_up::HeldUp,
     plan::{MOST_AHEAD, may_follow, successor},
 };
-use super::link::MAX_SILENCE_PER_UPDATE;
+use super::patience::MAX_SILENCE_PER_UPDATE;
 use crate::{config::MAX_SEATS, transport::MAX_PEERS};
 
 pub(crate) use plan::{MatchPlan, Member, next_epoch};

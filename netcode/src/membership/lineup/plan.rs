@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use signaling::protocol::PeerId;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::{config::MAX_SEATS, membership::control::clean_name};
+use crate::{config::MAX_SEATS, membership::player_name::clean_name};
 
 /// Nobody has played so many matches more than we have.
 pub(super) const MOST_AHEAD: u32 = 1 << 16;

@@ -18,7 +18,7 @@ use crate::{
     diagnostics::SessionStats,
     input::GameInput,
     lent::Lent,
-    membership::EndReason,
+    membership::{EndReason, end_session},
     packed_input::PackedInput,
     rollback::{ChangeByDespawns, Check, Difference, Hashed, RollbackStore},
 };
@@ -276,5 +276,5 @@ pub(super) fn fail(world: &mut World, failure: SyncTestFailure) {
     tracing::error!("{failure}");
     world.resource_mut::<SessionStats>().desyncs += 1;
     world.write_message(SyncTestFailed(failure));
-    super::start::end(world, EndReason::SyncTestFailed);
+    end_session(world, EndReason::SyncTestFailed);
 }
