@@ -1,9 +1,8 @@
 //! The connection to the room: one transport, one link per peer, and what they exchange.
 //!
-//! Driven by the systems next door: `receive` takes what arrived and returns what it means (the meaning of
-//! single messages is in `incoming`), `send` flushes (in `outgoing`), `show` shows (in `lobby`). Time is an argument.
+//! It is pure but for the transport: time is an argument, and nothing happens unless it is called.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use bevy::prelude::Resource;
 use signaling::{
@@ -13,34 +12,31 @@ use signaling::{
 
 use super::{
     conduct::Misconduct,
-    control::{Control, Hello, Status},
-    finishing::LeftMatch,
-    left_rooms::LeftRooms,
-    lineup::{LineUp, MatchPlan},
-    link::{Link, Standing},
-    patience::{MAX_SILENCE_PER_UPDATE, Patience},
-    player_name::clean_name,
+    control::{Control, Hello},
+    lineup::{LineUp, LineUpStep, MatchPlan},
+    link::Link,
+    match_wire::MatchWire,
+    patience::Patience,
+    peers::Peers,
     reasons::GoodbyeCause,
+    us::Us,
+    wire::Wire,
 };
 use crate::{
     checksum::FrameHashes,
     config::{FloodLimits, NetcodeConfig},
-    diagnostics::{DroppedPackets, RateMeter},
+    diagnostics::DroppedPackets,
     exchange::{Exchange, SharedExchange},
-    transport::{
-        Conditioner, LinkConditions, MAX_PEERS, Transport, TransportError, TransportEvent,
-    },
+    transport::{LinkConditions, Transport, TransportError, TransportEvent},
 };
 
 /// If a match is still stalled this long after silent peers time out, some peer is connected but
 /// has stopped playing.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
-/// A bad network that is the same in every run can be reasoned about.
-const CONDITIONER_SEED: u64 = 1;
 
-/// What a received packet means to the session.
+/// What has happened, of which the session has to make something.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Occurrence {
+pub(crate) enum ConnectionEvent {
     /// We are in the room.
     Opened,
     /// The room, or the way to it, is gone.
@@ -62,43 +58,34 @@ pub(crate) enum Occurrence {
 }
 
 /// Everything about the room that we are in.
+///
+/// Its methods are of four kinds:
+///
+/// * *What happened*: [`receive`](Self::receive) takes what arrived since the last call, and time
+///   that has passed without us; then [`poll_event`](Self::poll_event) gives one [`ConnectionEvent`] after
+///   the other until there is none. [`note_standing`](Self::note_standing) takes what the server
+///   says of the peers.
+/// * *Time passes*: [`send`](Self::send) sends what is due, once per update and after the steps of
+///   the simulation; [`release`](Self::release) only hands over what a bad network has held back.
+/// * *What to do*: commands such as [`open`](Self::open), [`close`](Self::close),
+///   [`set_ready`](Self::set_ready) and [`finish`](Self::finish). They take effect at once, and
+///   what they have to say leaves with the next `send`.
+/// * *What to show*: [`show`](Self::show) writes the lobby, [`report`](Self::report) the counters;
+///   methods with `&self` change nothing.
+///
+/// `now` never goes back from one call to the next.
 #[derive(Resource)]
 pub(crate) struct Connection {
-    pub(super) transport: Option<Box<dyn Transport>>,
-    pub(super) left_rooms: LeftRooms,
-    pub(super) conditioner: Conditioner,
-    pub(super) links: Vec<Link>,
-    /// Who is in the room, and could not be connected to.
-    pub(super) unreachable: Vec<PeerId>,
-    pub(super) local: Option<PeerId>,
-    /// The signaling server is gone: nobody new can come.
-    pub(super) is_signaling_lost: bool,
-    /// And will stay so.
-    pub(super) is_signaling_gone: bool,
-    /// Somebody has been in the room with us.
-    pub(super) has_met: bool,
-    /// Until when no match begins, so that those who came during the last one are met before.
-    pub(super) newcomers_until: Option<Duration>,
-    pub(super) hello: Hello,
-    pub(super) status: Status,
+    pub(super) peers: Peers,
+    pub(super) wire: Wire,
+    pub(super) us: Us,
+    pub(super) match_wire: MatchWire,
     pub(super) lineup: LineUp,
-    /// The epoch that we agreed to begin; 0 is none.
-    pub(super) expected: u32,
-    /// The epoch that we began, whose inputs we exchange; 0 is none.
-    pub(super) epoch: u32,
-    pub(super) exchange: SharedExchange,
-    /// The frame that we simulate next in that epoch, or where we finished it.
-    pub(super) frame: u32,
-    /// Time since the last step that the match could have run.
-    pub(super) waited: Duration,
-    /// How we left that epoch, once we finished it.
-    pub(super) left: Option<LeftMatch>,
+    /// Until when no match begins, so that peers that came during the last one are met before.
+    pub(super) newcomers_until: Option<Duration>,
     pub(super) dropped: DroppedPackets,
-    pub(super) meter_in: RateMeter,
-    pub(super) meter_out: RateMeter,
+    events: VecDeque<ConnectionEvent>,
     limits: Limits,
-    events: Vec<TransportEvent>,
-    pub(super) bytes: Vec<u8>,
 }
 
 /// What the connection needs of the configuration.
@@ -117,28 +104,14 @@ pub(super) struct Limits {
 impl Connection {
     pub(crate) fn new(config: &NetcodeConfig) -> Self {
         Self {
-            transport: None,
-            left_rooms: LeftRooms::default(),
-            conditioner: Conditioner::new(CONDITIONER_SEED),
-            links: Vec::new(),
-            unreachable: Vec::new(),
-            local: None,
-            is_signaling_lost: false,
-            is_signaling_gone: false,
-            has_met: false,
-            newcomers_until: None,
-            hello: Hello::new(config, 0, "", 1),
-            status: Status::default(),
+            peers: Peers::default(),
+            wire: Wire::default(),
+            us: Us::new(config),
+            match_wire: MatchWire::default(),
             lineup: LineUp::new(config.max_players),
-            expected: 0,
-            epoch: 0,
-            exchange: SharedExchange::default(),
-            frame: 0,
-            waited: Duration::ZERO,
-            left: None,
+            newcomers_until: None,
             dropped: DroppedPackets::default(),
-            meter_in: RateMeter::default(),
-            meter_out: RateMeter::default(),
+            events: VecDeque::new(),
             limits: Limits {
                 fps: config.fps,
                 step: config.step_duration(),
@@ -149,210 +122,64 @@ impl Connection {
                 max_players: config.max_players,
                 flood: config.flood_limits,
             },
-            events: Vec::new(),
-            bytes: Vec::new(),
         }
     }
+}
 
-    /// Enters a new room, over a fresh transport, as who we say in `hello`.
-    pub(crate) fn open(&mut self, transport: Box<dyn Transport>, hello: Hello) {
-        self.forget_room();
-        self.transport = Some(transport);
-        self.hello = hello;
-    }
-
-    /// Leaves the room, telling all peers why.
-    pub(crate) fn close(&mut self, now: Duration, cause: GoodbyeCause) {
-        self.broadcast(now, &Control::Goodbye(cause));
-        if let Some(mut transport) = self.transport.take() {
-            // Nothing that is held back on purpose may be left behind: the goodbye is among it.
-            while let Some(packet) = self.conditioner.pop(Duration::MAX) {
-                transport.send(now, packet.to, packet.channel, &packet.bytes);
-            }
-            self.left_rooms.push(now, transport);
-        }
-        self.forget_room();
-    }
-
-    /// Returns all state of the room to its beginning. The count of epochs goes on, and so does whether anybody sees the game.
-    fn forget_room(&mut self) {
-        self.links.clear();
-        self.unreachable.clear();
-        self.local = None;
-        (self.is_signaling_lost, self.is_signaling_gone) = (false, false);
-        (self.has_met, self.newcomers_until) = (false, None);
-        self.conditioner.forget_peers();
-        let Status { last_epoch, away, .. } = self.status;
-        self.status = Status { last_epoch, away, ..Status::default() };
-        self.lineup.reset();
-        self.expected = 0;
-        self.end_epoch();
-    }
-
-    fn end_epoch(&mut self) {
-        self.epoch = 0;
-        self.exchange = SharedExchange::default();
-        self.left = None;
-    }
-
-    pub(crate) fn set_conditions(&mut self, conditions: LinkConditions) {
-        self.conditioner.set(conditions);
-    }
-
-    /// Begins another sequence of accidents.
-    #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn set_seed(&mut self, seed: u64) {
-        self.conditioner = Conditioner::new(seed);
-    }
-
-    pub(crate) fn set_ready(&mut self, now: Duration, ready: bool) {
-        if self.status.ready != ready {
-            self.status.ready = ready;
-            self.tell_status(now);
-        }
-    }
-
-    /// Says whether we take no part in matches. Whoever comes back to them has to say anew that it is ready.
-    pub(crate) fn set_spectating(&mut self, now: Duration, spectates: bool) {
-        if self.status.spectates != spectates {
-            self.status.spectates = spectates;
-            self.status.ready = false;
-            self.tell_status(now);
-        }
-    }
-
-    pub(crate) fn spectates(&self) -> bool {
-        self.status.spectates
-    }
-
-    /// Goes by this name from now on.
-    pub(crate) fn rename(&mut self, now: Duration, name: &str) {
-        let name = clean_name(name);
-        if self.hello.name != name {
-            self.hello.name = name;
-            self.tell_status(now);
-        }
-    }
-
-    /// Says whether nobody can see the game on this machine.
-    pub(crate) fn set_away(&mut self, now: Duration, away: bool) {
-        if self.status.away != away {
-            self.status.away = away;
-            self.tell_status(now);
-        }
-    }
-
-    /// We play the match of this epoch now.
-    pub(super) fn enter_match(&mut self, now: Duration, epoch: u32) {
-        self.status.ready = false;
-        self.status.in_match = true;
-        self.status.last_epoch = epoch;
-        self.end_epoch();
-        (self.epoch, self.frame) = (epoch, 0);
-        self.waited = Duration::ZERO;
-        for link in &mut self.links {
-            link.clock.restart();
-            link.patience = Patience::default();
-        }
-        self.tell_status(now);
-    }
-
-    /// The session of the epoch that we entered takes and gives inputs through this.
-    pub(crate) fn begin_exchange(&mut self, exchange: Exchange) -> SharedExchange {
-        self.exchange = SharedExchange::new(exchange);
-        self.exchange.clone()
-    }
-
-    pub(super) fn tell_status(&mut self, now: Duration) {
-        self.broadcast(now, &self.status_message());
-    }
-
-    pub(super) fn status_message(&self) -> Control {
-        Control::Status(Status { name: self.hello.name.clone(), ..self.status.clone() })
-    }
-
-    /// Tells the others whom we could play with, where that changed: nobody else can know who cannot reach whom.
-    pub(super) fn tell_reach(&mut self, now: Duration) {
-        let reaches = || self.players().map(|link| link.peer);
-        if !reaches().eq(self.status.reaches.iter().copied()) {
-            self.status.reaches = reaches().collect();
-            self.tell_status(now);
-        }
-    }
-
-    /// The peer that has kept the match standing still for too long: it is heard of, and gives too
-    /// few inputs.
-    pub(super) fn blocker(&self) -> Option<PeerId> {
-        let limit = self.limits.outage_timeout + STUCK_AFTER;
-        let blocks = |link: &&Link| self.plays_with(link) && link.patience.is_used_up(limit);
-        self.links.iter().find(blocks).map(|link| link.peer)
-    }
-
-    /// The peers that we could play with.
-    pub(super) fn players(&self) -> impl Iterator<Item = &Link> {
-        self.links.iter().filter(|link| self.is_present(link) && link.is_player())
-    }
-
-    /// Takes what arrived since the last call, and says what it means.
+/// What happened.
+impl Connection {
+    /// Takes what arrived since the last call, after `elapsed`.
     ///
     /// `our_frame` is where we are in the simulation, while a match runs: see `place` of the systems.
-    pub(crate) fn receive(
-        &mut self,
-        now: Duration,
-        elapsed: Duration,
-        our_frame: Option<f32>,
-    ) -> Vec<Occurrence> {
-        self.left_rooms.forget_old(now);
-        if self.left.is_some_and(|left| now >= left.until) {
-            self.end_epoch();
+    pub(crate) fn receive(&mut self, now: Duration, elapsed: Duration, our_frame: Option<f32>) {
+        self.wire.forget_left_rooms(now);
+        self.match_wire.end_if_finished(now);
+        if !self.wire.is_open() {
+            return;
         }
-        let mut occurrences = Vec::new();
-        let has_finished = self.has_finished();
-        let Some(transport) = &mut self.transport else { return occurrences };
-        for link in &mut self.links {
-            link.wait(elapsed);
+        self.peers.wait(elapsed);
+        if our_frame.is_some() && !self.match_wire.has_finished() {
+            self.match_wire.wait(elapsed);
         }
-        if our_frame.is_some() && !has_finished {
-            self.waited += elapsed.min(MAX_SILENCE_PER_UPDATE);
-        }
-        let mut events = std::mem::take(&mut self.events);
-        transport.poll(now, &mut events);
+        let mut events = self.wire.poll(now);
         for event in events.drain(..) {
-            self.handle(now, event, our_frame, &mut occurrences);
+            self.handle(now, event, our_frame);
         }
-        self.events = events;
+        self.wire.reuse(events);
         self.begin_connections(now);
         self.repeat_first_words(now);
-        if let Some(local) = self.local {
+        if let Some(local) = self.us.id() {
             let possible = self.possible_match();
             let steps = self.lineup.poll(now, local, possible.as_ref());
-            self.follow(now, steps, &mut occurrences);
+            self.carry_out(now, steps);
         }
-        occurrences
     }
 
-    fn handle(
-        &mut self,
-        now: Duration,
-        event: TransportEvent,
-        our_frame: Option<f32>,
-        occurrences: &mut Vec<Occurrence>,
-    ) {
+    /// The next thing that happened, of which the session has to make something.
+    pub(crate) fn poll_event(&mut self) -> Option<ConnectionEvent> {
+        self.events.pop_front()
+    }
+
+    pub(super) fn push_event(&mut self, event: ConnectionEvent) {
+        self.events.push_back(event);
+    }
+
+    fn handle(&mut self, now: Duration, event: TransportEvent, our_frame: Option<f32>) {
         match event {
             TransportEvent::Opened(local) => {
-                // Whoever could not be reached is met again.
-                (self.local, self.unreachable) = (Some(local), Vec::new());
-                occurrences.push(Occurrence::Opened);
+                self.us.enter(local);
+                self.peers.forget_unreachable();
+                self.push_event(ConnectionEvent::Opened);
             }
-            TransportEvent::Failed(error) => occurrences.push(Occurrence::Failed(error)),
+            TransportEvent::Failed(error) => self.push_event(ConnectionEvent::Failed(error)),
             TransportEvent::SignalingLost => {
-                self.is_signaling_gone = true;
-                self.note_server(true);
+                self.us.lose_server_for_good();
+                self.peers.note_all_at_server();
             }
             TransportEvent::SignalingAway => self.note_server(true),
             TransportEvent::SignalingBack => self.note_server(false),
             TransportEvent::Connected(peer) => self.greet(now, peer),
-            TransportEvent::Room(event) => occurrences.push(Occurrence::Room(event)),
+            TransportEvent::Room(event) => self.push_event(ConnectionEvent::Room(event)),
             TransportEvent::DroppedEarly => self.dropped.flooded += 1,
             TransportEvent::BadSignals(count) => {
                 self.dropped.bad_signal = self.dropped.bad_signal.saturating_add(count);
@@ -360,70 +187,239 @@ impl Connection {
             TransportEvent::Crowded(count) => {
                 self.dropped.crowded = self.dropped.crowded.saturating_add(count);
             }
-            TransportEvent::Unreachable(peer) => {
-                if self.unreachable.len() < MAX_PEERS && !self.unreachable.contains(&peer) {
-                    self.unreachable.push(peer);
-                }
-            }
+            TransportEvent::Unreachable(peer) => self.peers.note_unreachable(peer),
             TransportEvent::LeftServer(peer) => {
-                self.unreachable.retain(|&other| other != peer);
-                self.note_at_server(peer, false);
+                self.peers.note_reachable(peer);
+                self.peers.note_at_server(peer, false);
             }
-            TransportEvent::BackAtServer(peer) => self.note_at_server(peer, true),
+            TransportEvent::BackAtServer(peer) => self.peers.note_at_server(peer, true),
             TransportEvent::Disconnected(peer) => {
-                if self.links.iter().any(|link| link.peer == peer) {
-                    occurrences.push(Occurrence::Closed(peer));
+                if self.is_linked(peer) {
+                    self.push_event(ConnectionEvent::Closed(peer));
                 }
             }
             TransportEvent::Received { from, channel, bytes } => {
-                self.meter_in.count(bytes.len());
-                self.take(now, from, channel, &bytes, our_frame, occurrences);
+                self.wire.count_received(bytes.len());
+                self.take(now, from, channel, &bytes, our_frame);
             }
         }
+    }
+
+    fn note_server(&mut self, is_lost: bool) {
+        self.us.set_server_lost(is_lost);
+        self.peers.note_all_at_server();
+    }
+
+    /// Takes what the other peers are in the room, as the server has it; `None` where it does not
+    /// say, or has not for a while.
+    pub(crate) fn note_standing(&mut self, room: Option<&RoomState>) {
+        self.peers.note_standing(room.filter(|_| !self.us.is_server_lost()));
+    }
+}
+
+/// What to do.
+impl Connection {
+    /// Enters a new room over a fresh transport, and introduces us by `hello`.
+    pub(crate) fn open(&mut self, transport: Box<dyn Transport>, hello: Hello) {
+        self.forget_room();
+        self.wire.open(transport);
+        self.us.introduce(hello);
+    }
+
+    /// Leaves the room, telling all peers why.
+    pub(crate) fn close(&mut self, now: Duration, cause: GoodbyeCause) {
+        self.broadcast(now, &Control::Goodbye(cause));
+        self.wire.close(now);
+        self.forget_room();
+    }
+
+    /// Returns all state of the room to its beginning.
+    fn forget_room(&mut self) {
+        self.peers.clear();
+        self.us.leave();
+        self.newcomers_until = None;
+        self.wire.forget_peers();
+        self.lineup.reset();
+        self.match_wire.reset();
+    }
+
+    pub(crate) fn set_conditions(&mut self, conditions: LinkConditions) {
+        self.wire.set_conditions(conditions);
+    }
+
+    /// Begins another sequence of accidents.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn set_seed(&mut self, seed: u64) {
+        self.wire.set_seed(seed);
+    }
+
+    pub(crate) fn set_ready(&mut self, now: Duration, ready: bool) {
+        let is_news = self.us.set_ready(ready);
+        self.tell_status_if(is_news, now);
+    }
+
+    /// Takes no part in matches, or takes part again.
+    pub(crate) fn set_spectating(&mut self, now: Duration, spectates: bool) {
+        let is_news = self.us.set_spectating(spectates);
+        self.tell_status_if(is_news, now);
+    }
+
+    /// Goes by this name from now on.
+    pub(crate) fn rename(&mut self, now: Duration, name: &str) {
+        let is_news = self.us.rename(name);
+        self.tell_status_if(is_news, now);
+    }
+
+    /// Marks the game on this machine as one that nobody can see, or can see again.
+    pub(crate) fn set_hidden(&mut self, now: Duration, is_hidden: bool) {
+        let is_news = self.us.set_hidden(is_hidden);
+        self.tell_status_if(is_news, now);
+    }
+
+    /// Tells the other peers whom we could play with, where that changed: no other peer can know
+    /// which two cannot reach each other.
+    pub(super) fn tell_reach(&mut self, now: Duration) {
+        let reach = || self.players().map(|link| link.peer);
+        if !reach().eq(self.us.status().reaches.iter().copied()) {
+            let reach = reach().collect();
+            self.us.set_reach(reach);
+            self.tell_status(now);
+        }
+    }
+
+    fn tell_status_if(&mut self, is_news: bool, now: Duration) {
+        if is_news {
+            self.tell_status(now);
+        }
+    }
+
+    pub(super) fn tell_status(&mut self, now: Duration) {
+        let status = self.us.status_message();
+        self.broadcast(now, &status);
     }
 
     /// Asks the server for something in the room.
     pub(crate) fn ask(&mut self, request: RoomRequest) {
-        if let Some(transport) = &mut self.transport {
-            transport.ask(request);
+        self.wire.ask(request);
+    }
+
+    /// Does what the line-up asks for.
+    pub(super) fn carry_out(&mut self, now: Duration, steps: Vec<LineUpStep>) {
+        for step in steps {
+            match step {
+                LineUpStep::Send(to, message) => {
+                    self.wire.send_control(now, to, &Control::LineUp(message));
+                }
+                LineUpStep::Expect(epoch) => self.match_wire.expect(epoch),
+                LineUpStep::Begin(plan) => {
+                    // At once, so that nothing in this update takes us for ready still and asks
+                    // again.
+                    self.enter_match(now, plan.epoch);
+                    self.push_event(ConnectionEvent::Begin(plan));
+                }
+            }
         }
     }
 
-    fn note_at_server(&mut self, peer: PeerId, is_at_server: bool) {
-        if let Some(link) = self.links.iter_mut().find(|link| link.peer == peer) {
-            link.is_at_server = is_at_server;
+    /// Plays the match of this epoch from now on.
+    pub(super) fn enter_match(&mut self, now: Duration, epoch: u32) {
+        self.us.begin_match(epoch);
+        self.match_wire.begin(epoch);
+        for link in self.peers.iter_mut() {
+            link.clock.restart();
+            link.patience = Patience::default();
         }
+        self.tell_status(now);
     }
 
-    /// We lost the server, or are there again. Nobody tells us who came back to it before we did.
-    fn note_server(&mut self, is_lost: bool) {
-        self.is_signaling_lost = is_lost;
-        for link in &mut self.links {
-            link.is_at_server = true;
-        }
+    /// The session of the match that we entered takes and gives inputs through this.
+    pub(crate) fn begin_exchange(&mut self, exchange: Exchange) -> SharedExchange {
+        self.match_wire.carry(exchange)
     }
 
     /// Forgets a peer: its channels closed, or it said goodbye. Should it stay connected all the
     /// same, the connection ends.
     pub(crate) fn forget(&mut self, peer: PeerId) {
-        self.links.retain(|link| link.peer != peer);
+        self.peers.remove(peer);
         self.lineup.forget(peer);
-        if let Some(transport) = &mut self.transport {
-            transport.disconnect(peer);
-        }
+        self.wire.disconnect(peer);
+    }
+
+    /// A match begins: what was dropped before it does not count.
+    pub(crate) fn forget_drops(&mut self) {
+        self.dropped = DroppedPackets::default();
+    }
+}
+
+/// What to show.
+impl Connection {
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    pub(crate) fn local(&self) -> Option<PeerId> {
+        self.us.id()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.us.hello().name
+    }
+
+    pub(crate) fn is_spectator(&self) -> bool {
+        self.us.status().spectates
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.wire.is_open()
+    }
+
+    /// Whether we play no match, nor have to repeat our last inputs to peers that still do.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.match_wire.epoch() == 0
+    }
+
+    /// Whether the room is empty, and no peer can ever come: the server is gone for good.
+    pub(crate) fn is_stranded(&self) -> bool {
+        self.us.is_server_gone() && self.peers.is_empty()
+    }
+
+    /// Whether anything goes wrong if this is not updated for a while.
+    #[cfg(all(feature = "webrtc", target_arch = "wasm32"))]
+    pub(crate) fn needs_updates(&self) -> bool {
+        self.wire.needs_updates()
+    }
+
+    /// The peer that has kept the match standing still for too long: it is heard of, and gives too
+    /// few inputs.
+    pub(super) fn blocker(&self) -> Option<PeerId> {
+        let limit = self.limits.outage_timeout + STUCK_AFTER;
+        let blocks = |link: &&Link| self.plays_with(link) && link.patience.is_used_up(limit);
+        self.peers.iter().find(blocks).map(|link| link.peer)
+    }
+
+    /// The peers that we could play with.
+    pub(super) fn players(&self) -> impl Iterator<Item = &Link> {
+        self.peers.iter().filter(|link| self.is_present(link) && link.is_player())
     }
 
     /// Whether the channels to the peer are open.
     pub(super) fn is_linked(&self, peer: PeerId) -> bool {
-        self.links.iter().any(|link| link.peer == peer)
+        self.peers.get(peer).is_some()
     }
 
-    /// Whether the peer was silent for too long. It is forgotten only when its channel closes: in the lobby it may come back.
+    /// Whether the peer was silent for too long. It is forgotten only when its channel closes: in
+    /// the lobby it may come back.
     pub(super) fn is_absent(&self, peer: PeerId) -> bool {
-        self.links.iter().any(|link| link.peer == peer && !self.is_present(link))
+        self.peers.get(peer).is_some_and(|link| !self.is_present(link))
     }
 
-    /// Whether the peer may still be there. Who crashes is missed by the server at once; who is not may be out of reach for a while.
+    /// Whether the peer is connected, and the signaling server has it, as far as we know.
+    pub(super) fn is_at_server(&self, peer: PeerId) -> bool {
+        self.peers.get(peer).is_some_and(|link| link.is_at_server)
+    }
+
+    /// Whether the peer may still be there. The server misses a machine that crashed at once; one
+    /// that it does not miss may be out of reach for a while.
     pub(super) fn is_present(&self, link: &Link) -> bool {
         let Limits { peer_timeout, outage_timeout, .. } = self.limits;
         link.silence() < if link.is_at_server { outage_timeout } else { peer_timeout }
@@ -431,53 +427,18 @@ impl Connection {
 
     /// Whether we are in a match with the peer.
     pub(super) fn plays_with(&self, link: &Link) -> bool {
-        self.status.in_match && self.is_in_exchange(link.peer) && !self.has_left(link.peer)
+        self.us.is_in_match()
+            && self.match_wire.has(link.peer)
+            && !self.match_wire.has_left(link.peer)
     }
 
-    /// Whether the peer is in the match that runs, or that we just finished.
-    pub(super) fn is_in_exchange(&self, peer: PeerId) -> bool {
-        self.exchange.with(|exchange| exchange.has(peer)).unwrap_or(false)
+    /// Whether the peer has left the match that runs, which goes on without it.
+    pub(super) fn has_left(&self, peer: PeerId) -> bool {
+        self.match_wire.has_left(peer)
     }
 
-    /// Follows what the others are in the room, as the server has it; `None` where it does not say, or has not for a while.
-    pub(crate) fn note_standing(&mut self, room: Option<&RoomState>) {
-        let room = room.filter(|_| !self.is_signaling_lost);
-        for link in &mut self.links {
-            let member = room.map(|room| room.member(link.peer));
-            link.standing = match member {
-                None => Standing::Unknown,
-                Some(None) => Standing::Outside,
-                Some(Some(member)) => Standing::In(member.place),
-            };
-        }
-        if let Some(room) = room {
-            // A peer that is not there any more is out of nobody's reach.
-            let is_here = |peer| room.member(peer).is_some_and(|member| member.is_here);
-            self.unreachable.retain(|&peer| is_here(peer));
-            self.excuse_players(room);
-        }
-    }
-
-    /// A match begins: what was dropped before it does not count.
-    pub(crate) fn forget_drops(&mut self) {
-        self.dropped = DroppedPackets::default();
-    }
-
-    pub(super) fn limits(&self) -> Limits {
-        self.limits
-    }
-
-    pub(crate) fn local(&self) -> Option<PeerId> {
-        self.local
-    }
-
-    pub(crate) fn is_open(&self) -> bool {
-        self.transport.is_some()
-    }
-
-    /// Whether anything goes wrong if this is not updated for a while.
-    #[cfg(all(feature = "webrtc", target_arch = "wasm32"))]
-    pub(crate) fn needs_updates(&self) -> bool {
-        self.is_open() || !self.left_rooms.is_empty()
+    /// Whether the match that we play is over for us.
+    pub(super) fn has_finished(&self) -> bool {
+        self.match_wire.has_finished()
     }
 }

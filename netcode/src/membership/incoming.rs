@@ -6,16 +6,16 @@ use signaling::protocol::PeerId;
 
 use super::{
     conduct::Misconduct,
-    connection::{Connection, Limits, Occurrence},
+    connection::{Connection, ConnectionEvent, Limits},
     control::{Control, ControlError, Finish, Hello},
-    lineup::{LineUpStep, MatchPlan, Member, View, next_epoch},
+    lineup::{MatchPlan, Member, View, next_epoch},
     lobby::Lobby,
     player_name::clean_name,
     reasons::Refusal,
 };
 use crate::{
     diagnostics::DroppedPackets,
-    exchange::{BadInputs, Datagram, DatagramHeader, Departure},
+    exchange::{BadInputs, Datagram, Departure},
     transport::{Channel, MAX_PEERS},
 };
 
@@ -34,10 +34,9 @@ impl Connection {
         channel: Channel,
         bytes: &[u8],
         our_frame: Option<f32>,
-        occurrences: &mut Vec<Occurrence>,
     ) {
         let limits = self.limits().flood;
-        let Some(link) = self.links.iter_mut().find(|link| link.peer == from) else {
+        let Some(link) = self.peers.get_mut(from) else {
             self.dropped.stranger += 1;
             return;
         };
@@ -54,7 +53,7 @@ impl Connection {
             }
             Ok(true) => match channel {
                 Channel::Datagrams => self.take_datagram(now, from, bytes, our_frame),
-                Channel::Control => self.take_control(now, from, bytes, occurrences),
+                Channel::Control => self.take_control(now, from, bytes),
             },
             Ok(false) => {
                 self.dropped.flooded += 1;
@@ -62,10 +61,10 @@ impl Connection {
             }
             Err(misconduct) => {
                 self.dropped.flooded += 1;
-                return self.remove(from, misconduct, occurrences);
+                return self.remove(from, misconduct);
             }
         };
-        let Some(link) = self.links.iter_mut().find(|link| link.peer == from) else { return };
+        let Some(link) = self.peers.get_mut(from) else { return };
         match sense {
             Sense::Some => {
                 link.heard();
@@ -73,19 +72,19 @@ impl Connection {
             }
             Sense::None => {
                 if let Err(misconduct) = link.conduct.made_no_sense(now) {
-                    self.remove(from, misconduct, occurrences);
+                    self.remove(from, misconduct);
                 }
             }
         }
     }
 
     /// Listens to a peer no more; its channels cannot be closed one by one.
-    fn remove(&mut self, peer: PeerId, misconduct: Misconduct, occurrences: &mut Vec<Occurrence>) {
-        if let Some(link) = self.links.iter_mut().find(|link| link.peer == peer) {
+    fn remove(&mut self, peer: PeerId, misconduct: Misconduct) {
+        if let Some(link) = self.peers.get_mut(peer) {
             link.refusal = Some(Refusal::Removed { name: link.name(), misconduct });
         }
         self.lineup.forget(peer);
-        occurrences.push(Occurrence::Misconduct(peer, misconduct));
+        self.push_event(ConnectionEvent::Misconduct(peer, misconduct));
     }
 
     fn take_datagram(
@@ -99,11 +98,11 @@ impl Connection {
             self.dropped.malformed += 1;
             return Sense::None;
         };
-        let (epoch, fps) = (self.epoch, self.limits().fps);
-        let Some(link) = self.links.iter_mut().find(|link| link.peer == from) else {
+        let fps = self.limits().fps;
+        let Some(link) = self.peers.get_mut(from) else {
             return Sense::Some;
         };
-        let is_same_epoch = epoch != 0 && header.epoch == epoch;
+        let is_same_epoch = self.match_wire.is_of(header.epoch);
         let our_frame = our_frame.filter(|_| is_same_epoch);
         let Some(inputs) = inputs else {
             let is_echo_sound = link.clock.receive(now, &header, our_frame, fps);
@@ -116,13 +115,11 @@ impl Connection {
         }
         if !is_same_epoch {
             // Who begins a little earlier than we do is not wrong, only early: it says it all again.
-            self.dropped.wrong_epoch += u32::from(header.epoch != self.expected);
+            self.dropped.wrong_epoch += u32::from(!self.match_wire.is_expected(header.epoch));
             link.clock.receive(now, &header, None, fps);
             return Sense::Some;
         }
-        let frame = self.frame;
-        let taken = self.exchange.with(|exchange| exchange.receive(from, &header, &inputs, frame));
-        match taken {
+        match self.match_wire.receive(from, &header, &inputs) {
             Some(Err(bad)) => {
                 count_refused(&mut self.dropped, bad);
                 return Sense::None;
@@ -135,18 +132,12 @@ impl Connection {
         Sense::Some
     }
 
-    fn take_control(
-        &mut self,
-        now: Duration,
-        from: PeerId,
-        bytes: &[u8],
-        occurrences: &mut Vec<Occurrence>,
-    ) -> Sense {
+    fn take_control(&mut self, now: Duration, from: PeerId, bytes: &[u8]) -> Sense {
         match Control::decode(bytes) {
             Ok(Control::Hello(hello)) => self.meet(from, hello),
-            Ok(message) => self.obey(now, from, message, occurrences),
+            Ok(message) => self.obey(now, from, message),
             Err(ControlError::OtherVersion) if self.is_unknown(from) => {
-                if let Some(link) = self.links.iter_mut().find(|link| link.peer == from) {
+                if let Some(link) = self.peers.get_mut(from) {
                     link.refusal = Some(Refusal::OtherProtocol);
                 }
             }
@@ -161,14 +152,14 @@ impl Connection {
 
     /// Whether a peer has not said hello yet.
     fn is_unknown(&self, peer: PeerId) -> bool {
-        self.links.iter().any(|link| link.peer == peer && link.hello.is_none())
+        self.peers.get(peer).is_some_and(|link| link.hello.is_none())
     }
 
     /// Takes a peer's hello. Only the first counts: nobody changes what it is.
     fn meet(&mut self, from: PeerId, hello: Hello) {
         let hello = hello.cleaned();
-        let refusal = self.hello.refuse(&hello);
-        if let Some(link) = self.links.iter_mut().find(|link| link.peer == from)
+        let refusal = self.us.hello().refuse(&hello);
+        if let Some(link) = self.peers.get_mut(from)
             && link.hello.is_none()
             && link.refusal.is_none()
         {
@@ -177,14 +168,8 @@ impl Connection {
         }
     }
 
-    fn obey(
-        &mut self,
-        now: Duration,
-        from: PeerId,
-        message: Control,
-        occurrences: &mut Vec<Occurrence>,
-    ) {
-        let Some(link) = self.links.iter_mut().find(|link| link.peer == from) else { return };
+    fn obey(&mut self, now: Duration, from: PeerId, message: Control) {
+        let Some(link) = self.peers.get_mut(from) else { return };
         if !link.is_compatible() {
             self.dropped.stranger += 1;
             return;
@@ -202,79 +187,52 @@ impl Connection {
                 link.status = status;
             }
             Control::LineUp(message) => {
-                let Some(local) = self.local else { return };
+                let Some(local) = self.us.id() else { return };
                 let last_epoch = link.status.last_epoch;
                 let possible = self.possible_match();
                 let view = View { local, possible: possible.as_ref(), last_epoch };
                 let steps = self.lineup.handle(now, from, message, view);
-                self.follow(now, steps, occurrences);
+                self.carry_out(now, steps);
             }
             Control::Checksums { epoch, frame, hashes } => {
-                if !self.is_in_exchange(from) {
+                if !self.match_wire.has(from) {
                     self.dropped.stranger += 1;
-                } else if epoch == self.epoch && epoch != 0 {
-                    occurrences.push(Occurrence::Checksums { peer: from, frame, hashes });
+                } else if self.match_wire.is_of(epoch) {
+                    self.push_event(ConnectionEvent::Checksums { peer: from, frame, hashes });
                 } else {
                     self.dropped.wrong_epoch += 1;
                 }
             }
-            Control::Goodbye(cause) => occurrences.push(Occurrence::Goodbye(from, cause)),
-            Control::Finish(finish) => self.let_go(from, &finish, occurrences),
+            Control::Goodbye(cause) => self.push_event(ConnectionEvent::Goodbye(from, cause)),
+            Control::Finish(finish) => self.take_finish(from, &finish),
         }
     }
 
     /// A peer leaves the match, which goes on without it.
-    fn let_go(&mut self, from: PeerId, finish: &Finish, occurrences: &mut Vec<Occurrence>) {
-        if !self.is_in_exchange(from) {
+    fn take_finish(&mut self, from: PeerId, finish: &Finish) {
+        if !self.match_wire.has(from) {
             self.dropped.stranger += 1;
             return;
         }
-        if finish.epoch != self.epoch || self.epoch == 0 {
+        if !self.match_wire.is_of(finish.epoch) {
             self.dropped.wrong_epoch += 1;
             return;
         }
-        let our_frame = self.frame;
-        let header = DatagramHeader { frame: finish.frame, ..DatagramHeader::default() };
-        let taken = self.exchange.with(|exchange| {
-            let taken = exchange.receive(from, &header, &finish.inputs, our_frame);
-            taken.map(|_| exchange.leave(from, finish.given, finish.end))
-        });
-        match taken {
+        match self.match_wire.receive_finish(from, finish) {
             Some(Ok(Some(Departure { end, is_possible }))) => {
                 self.dropped.false_end += u32::from(!is_possible);
-                occurrences.push(Occurrence::Finished { peer: from, end });
+                self.push_event(ConnectionEvent::Finished { peer: from, end });
             }
             Some(Err(bad)) => count_refused(&mut self.dropped, bad),
             Some(Ok(None)) | None => {}
         }
     }
 
-    /// Does what the line-up asks for.
-    pub(super) fn follow(
-        &mut self,
-        now: Duration,
-        steps: Vec<LineUpStep>,
-        occurrences: &mut Vec<Occurrence>,
-    ) {
-        for step in steps {
-            match step {
-                LineUpStep::Send(to, message) => {
-                    self.send_control(now, to, &Control::LineUp(message));
-                }
-                LineUpStep::Expect(epoch) => self.expected = epoch,
-                LineUpStep::Begin(plan) => {
-                    // At once, so that nothing in this update takes us for ready still and asks again.
-                    self.enter_match(now, plan.epoch);
-                    occurrences.push(Occurrence::Begin(plan));
-                }
-            }
-        }
-    }
-
     /// The match that could start now, as seen from here.
     pub(super) fn possible_match(&self) -> Option<MatchPlan> {
-        let is_free = !self.status.in_match && self.newcomers_until.is_none();
-        let local = self.local.filter(|_| self.status.ready && is_free)?;
+        let status = self.us.status();
+        let is_free = !status.in_match && self.newcomers_until.is_none();
+        let local = self.us.id().filter(|_| status.ready && is_free)?;
         let Limits { min_players, max_players, .. } = self.limits();
         let mut lobby = Lobby::for_seats(min_players, max_players);
         self.show(&mut lobby);
@@ -284,11 +242,11 @@ impl Connection {
         }
         let players = || self.players().filter(|link| !self.lineup.counts_out(link.peer));
         let others = players().filter_map(|link| Some((link.peer, link.hello.as_ref()?)));
-        let members = std::iter::once((local, &self.hello))
+        let members = std::iter::once((local, self.us.hello()))
             .chain(others)
             .map(|(peer, hello)| Member { peer, name: hello.name.clone(), seats: hello.seats });
         let epochs = players().map(|link| link.status.last_epoch);
-        Some(MatchPlan::new(next_epoch(self.status.last_epoch, epochs), members.collect()))
+        Some(MatchPlan::new(next_epoch(status.last_epoch, epochs), members.collect()))
     }
 }
 

@@ -9,13 +9,8 @@ impl Connection {
         let Ok(Datagram { header, inputs: Some(inputs) }) = Datagram::decode(bytes) else {
             return false;
         };
-        let (Some(from), Some(us)) = (sender.local, self.local) else { return false };
-        if self.epoch == 0 || header.epoch != self.epoch {
-            return false;
-        }
-        let is_misled = self.exchange.with(|ours| {
-            sender.exchange.with(|theirs| ours.is_misled(from, &header, &inputs, theirs, us))
-        });
-        is_misled.flatten().unwrap_or(false)
+        let (Some(from), Some(us)) = (sender.local(), self.local()) else { return false };
+        self.match_wire.is_of(header.epoch)
+            && self.match_wire.is_misled((from, us), &header, &inputs, &sender.match_wire)
     }
 }

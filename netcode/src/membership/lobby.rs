@@ -5,15 +5,8 @@ use std::time::Duration;
 use bevy::prelude::Resource;
 use signaling::protocol::PeerId;
 
-use super::{
-    Connection,
-    link::Link,
-    reasons::{Refusal, StartBlocker},
-};
+use super::reasons::{Refusal, StartBlocker};
 use crate::transport::Route;
-
-/// Silence of all after which a room counts as deserted: a phone freezes the page of a player who may come back.
-const DESERTED_AFTER: Duration = Duration::from_secs(15);
 
 /// Who is in the room. Kept up to date while there is one, in a match too.
 #[derive(Resource, Clone, Debug, Default, PartialEq)]
@@ -177,54 +170,6 @@ impl Lobby {
             }
         }
         None
-    }
-}
-
-impl Connection {
-    /// Why a peer that does not agree to any match cannot play.
-    fn no_answer(&self, link: &Link) -> Option<Refusal> {
-        self.lineup.counts_out(link.peer).then(|| Refusal::NoAnswer { name: link.name() })
-    }
-
-    /// Writes the room as it is into `lobby`.
-    pub(crate) fn show(&self, lobby: &mut Lobby) {
-        lobby.local_id = self.local;
-        lobby.name.clone_from(&self.hello.name);
-        lobby.local_seats = self.hello.seats;
-        lobby.ready = self.status.ready;
-        lobby.spectates = self.status.spectates;
-        lobby.away = self.status.away;
-        lobby.is_signaling_lost = self.is_signaling_lost;
-        lobby.unreachable = self.unreachable.len() as u32;
-        let is_gone = |link: &Link| link.silence() >= DESERTED_AFTER;
-        lobby.is_deserted = self.has_met && self.links.iter().all(is_gone);
-        lobby.peers.clear();
-        lobby.awaited.clear();
-        let is_awaited =
-            |link: &&Link| self.lineup.awaits(link.peer) && !self.lineup.counts_out(link.peer);
-        let awaited = self.players().filter(is_awaited);
-        lobby.awaited.extend(awaited.map(Link::name));
-        let transport = self.transport.as_ref();
-        lobby.is_out_of_connections =
-            transport.is_some_and(|transport| transport.is_out_of_connections());
-        let route = |peer| transport.map_or(Route::Unknown, |transport| transport.route(peer));
-        let is_shown =
-            |link: &&Link| self.is_present(link) && (link.is_expected() || self.plays_with(link));
-        lobby.peers.extend(self.links.iter().filter(is_shown).map(|link| LobbyPeer {
-            id: link.peer,
-            name: link.name(),
-            ready: link.status.ready,
-            seats: link.hello.as_ref().map_or(0, |hello| hello.seats),
-            in_match: link.status.in_match,
-            spectates: link.spectates(),
-            away: link.status.away,
-            quiet: link.silence() >= self.limits().quiet_after,
-            refusal: link.refusal.clone().or_else(|| self.no_answer(link)),
-            reaches: link.status.reaches.clone(),
-            rtt: link.clock.rtt(),
-            jitter: link.clock.jitter(),
-            route: route(link.peer),
-        }));
     }
 }
 

@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use signaling::{
-    lobby::{RoomPhase, RoomState},
-    protocol::PeerId,
-};
+use signaling::protocol::PeerId;
 
 use super::{
     Connection,
     control::Control,
     link::{Link, Standing},
+    us::Us,
+    wire::Wire,
 };
-use crate::transport::MAX_PEERS;
 
 /// How long no match begins after one, so that those who came during it are met before: several
 /// times what a handshake takes among peers that are there. Those who are not, or come later, hold
@@ -28,94 +26,76 @@ fn may_meet(is_in_match: bool, plays_with_us: bool) -> bool {
 impl Connection {
     /// Begins connections to those who wait for one, and may be met.
     pub(super) fn begin_connections(&mut self, now: Duration) {
-        let Some(transport) = &mut self.transport else { return };
-        let (is_in_match, exchange) = (self.status.in_match, &self.exchange);
-        let plays_with_us = |peer| exchange.with(|exchange| exchange.has(peer)).unwrap_or_default();
-        transport.meet(now, &|peer| may_meet(is_in_match, plays_with_us(peer)));
-        let is_waiting = |until: &Duration| now < *until && transport.is_meeting();
+        let (is_in_match, match_wire) = (self.us.is_in_match(), &self.match_wire);
+        self.wire.meet(now, &|peer| may_meet(is_in_match, match_wire.has(peer)));
+        let is_waiting = |until: &Duration| now < *until && self.wire.is_meeting();
         self.newcomers_until = self.newcomers_until.filter(is_waiting);
     }
 
     /// The match is over. Those who came during it should not find that the next one has begun
     /// without them, again and again.
     pub(super) fn wait_for_newcomers(&mut self, now: Duration) {
-        let has_newcomers = self.transport.as_ref().is_some_and(|transport| transport.is_meeting());
-        self.newcomers_until = has_newcomers.then(|| now + MEET_NEWCOMERS_WITHIN);
-    }
-
-    /// A peer that plays with others in this room opens no connections to us, so it is not out of
-    /// reach: it is met afterwards.
-    pub(super) fn excuse_players(&mut self, room: &RoomState) {
-        let plays = |peer: PeerId| {
-            let is_ready = room.member(peer).is_some_and(|member| member.is_ready);
-            room.phase == RoomPhase::Playing && is_ready
-        };
-        self.unreachable.retain(|&peer| !plays(peer));
+        self.newcomers_until = self.wire.is_meeting().then(|| now + MEET_NEWCOMERS_WITHIN);
     }
 
     /// A peer is connected: it gets a link, if need be in place of one that is worth less.
     pub(super) fn greet(&mut self, now: Duration, peer: PeerId) {
-        self.has_met = true;
-        self.unreachable.retain(|&other| other != peer);
+        self.peers.note_connected(peer);
         if self.is_linked(peer) {
             return;
         }
-        if self.links.len() >= MAX_PEERS
+        if self.peers.is_full()
             && let Some(dispensable) = self.dispensable()
         {
             self.forget(dispensable);
         }
-        if self.links.len() >= MAX_PEERS {
+        if self.peers.is_full() {
             self.dropped.crowded += 1;
             self.forget(peer);
             return;
         }
-        self.links.push(Link::new(peer));
-        self.links.sort_by_key(|link| link.peer);
-        self.say_hello(now, peer);
+        self.peers.add(peer);
+        say_hello(now, peer, &self.us, &mut self.wire);
     }
 
     /// The peer whose link is dropped first if too many are connected: one that is no longer in the
     /// room and goes on talking, else one that is silent. A closed page may keep its link for long,
     /// as its channels close late or never. A page that was only frozen has to enter again.
     fn dispensable(&self) -> Option<PeerId> {
-        let spare = || self.links.iter().filter(|link| !self.plays_with(link));
+        let spare = || self.peers.iter().filter(|link| !self.plays_with(link));
         let outside = spare().find(|link| link.standing == Standing::Outside);
         let absent = || spare().find(|link| !self.is_present(link));
         outside.or_else(absent).map(|link| link.peer)
-    }
-
-    fn say_hello(&mut self, now: Duration, peer: PeerId) {
-        self.send_control(now, peer, &Control::Hello(self.hello.clone()));
-        self.send_control(now, peer, &self.status_message());
     }
 
     /// Says hello once more to a peer once we see that it hears us. webrtc-rs drops what overtakes
     /// the last packet of its handshake, and says that it arrived: it may be that our first words
     /// did not.
     pub(super) fn repeat_first_words(&mut self, now: Duration) {
-        for index in 0..self.links.len() {
-            let link = &mut self.links[index];
-            if !link.hears_us && link.clock.rtt().is_some() {
-                link.hears_us = true;
-                let peer = link.peer;
-                self.say_hello(now, peer);
-            }
+        let is_first = |link: &&mut Link| !link.hears_us && link.clock.rtt().is_some();
+        for link in self.peers.iter_mut().filter(is_first) {
+            link.hears_us = true;
+            say_hello(now, link.peer, &self.us, &mut self.wire);
         }
     }
+}
+
+fn say_hello(now: Duration, peer: PeerId, us: &Us, wire: &mut Wire) {
+    wire.send_control(now, peer, &Control::Hello(us.hello().clone()));
+    wire.send_control(now, peer, &us.status_message());
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use signaling::lobby::{Place, RoomMember};
+    use signaling::lobby::{Place, RoomMember, RoomPhase, RoomState};
 
     use super::*;
     use crate::{
         config::NetcodeConfig,
         membership::control::Hello,
-        transport::{Channel, Transport, TransportEvent},
+        transport::{Channel, MAX_PEERS, Transport, TransportEvent},
     };
 
     /// What a transport is to report, and what it was told.
@@ -201,7 +181,7 @@ mod tests {
         connection.note_standing(Some(&room(RoomPhase::Lobby, &members)));
         connect(&mut connection, &script, std::iter::once(newcomer));
         assert!(connection.is_linked(newcomer) && connection.is_linked(peer(1)));
-        assert_eq!(connection.links.len(), MAX_PEERS);
+        assert!(connection.peers.is_full());
         assert_eq!(script.with(|lines| lines.disconnected.clone()), [peer(2)]);
         assert_eq!(connection.dropped.crowded, 0);
     }
@@ -243,18 +223,5 @@ mod tests {
         let late = NOW + MEET_NEWCOMERS_WITHIN;
         connection.receive(late, Duration::ZERO, None);
         assert_eq!(connection.newcomers_until, None, "it does not answer");
-    }
-
-    #[test]
-    fn a_peer_that_plays_is_not_out_of_reach() {
-        let (mut connection, script) = connection();
-        let unreachable = [peer(1), peer(2)].map(TransportEvent::Unreachable);
-        script.with(|lines| lines.events.extend(unreachable));
-        connection.receive(NOW, Duration::ZERO, None);
-        let members = [(peer(0), false), (peer(1), true), (peer(2), false)];
-        connection.note_standing(Some(&room(RoomPhase::Lobby, &members)));
-        assert_eq!(connection.unreachable, [peer(1), peer(2)]);
-        connection.note_standing(Some(&room(RoomPhase::Playing, &members)));
-        assert_eq!(connection.unreachable, [peer(2)]);
     }
 }

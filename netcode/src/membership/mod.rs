@@ -1,33 +1,46 @@
-//! Who is here: hello, lobby, line-up, leaving. The states say *that*, the reasons say *why*.
+//! Which peers are in the room, which of them play, and what each of them says: hello, lobby,
+//! line-up, leaving. The states say *that*, the reasons say *why*.
 //!
-//! Signaling introduces the peers; from then on they agree among themselves. The rules are pure
-//! (`control`, `lineup`, `link`); `connection` holds the state, `systems` wires it into Bevy.
+//! Signaling introduces the peers; from then on they agree among themselves. In reading order: what
+//! a game asks for and sees; what peers say, and the rules about one peer (pure); the agreement on a
+//! match (`lineup`, pure); the four parts of a [`Connection`], and its methods, a file for each
+//! kind; what becomes of a match when a peer is gone (`departures`, pure); the systems that wire all
+//! of it into Bevy.
 
-mod conduct;
-mod connection;
+mod requests;
+mod state;
+pub(crate) mod reasons;
+mod roster;
+mod lobby;
+
 pub(crate) mod control;
-mod departures;
-mod finishing;
-mod incoming;
+mod player_name;
+mod conduct;
+mod patience;
+mod link;
+
+pub(crate) mod lineup;
+
+mod peers;
+mod wire;
 mod left_rooms;
+mod us;
+mod match_wire;
+mod connection;
+mod incoming;
+mod meeting;
+mod finishing;
+mod outgoing;
+mod showing;
+
+mod departures;
+mod mirroring;
+pub(crate) mod systems;
+
 #[cfg(any(test, feature = "testing"))]
 mod lies;
-pub(crate) mod lineup;
-mod link;
-mod lobby;
-mod measures;
-mod meeting;
-mod outgoing;
-mod patience;
-mod player_name;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod properties;
-pub(crate) mod reasons;
-mod requests;
-mod mirroring;
-mod roster;
-mod state;
-pub(crate) mod systems;
 
 use bevy::prelude::{App, IntoScheduleConfigs, PreUpdate};
 

@@ -18,7 +18,7 @@ use super::{
     Connection, EndReason, JoinRoom, LeaveRoom, Lobby, MatchPlan, PeerFinished, Rename, Roster,
     SessionState, SetConditions, SetReady, SetSpectating, StartLocal, StartRefusal, StateChange,
     conduct::Misconduct,
-    connection::Occurrence,
+    connection::ConnectionEvent,
     control::{Hello, protocol_hash},
     departures::{Consequence, DeparturePolicy, cause_of_goodbye, decide, goodbye_for},
     reasons::GoodbyeCause,
@@ -146,7 +146,7 @@ pub(crate) fn leave_at_exit(
         connection.close(time.elapsed(), GoodbyeCause::Leaving);
         state.go(SessionState::Offline);
     }
-    connection.left_rooms.see_out();
+    connection.wire.see_out();
 }
 
 /// Others would take a machine with no seat, or with too many, for another build.
@@ -208,14 +208,15 @@ pub(crate) fn receive(
     time: Res<Time<Real>>,
 ) {
     let now = time.elapsed();
-    connection.set_away(now, page.is_hidden);
+    connection.set_hidden(now, page.is_hidden);
     let our_frame = findings.state.now().is_running().then(|| place(frame.0, due.0));
     if *findings.state.now() == SessionState::Connecting {
         // What we know is of another room: of ours we hear only once we are in it.
         findings.room.forget();
     }
-    for occurrence in connection.receive(now, time.delta(), our_frame) {
-        findings.follow(&mut connection, now, occurrence);
+    connection.receive(now, time.delta(), our_frame);
+    while let Some(event) = connection.poll_event() {
+        findings.follow(&mut connection, now, event);
     }
     findings.check_presence(&mut connection, now);
     if !connection.is_open() {
@@ -238,46 +239,46 @@ fn place(frame: u32, steps: u32) -> f32 {
 }
 
 impl Findings<'_> {
-    fn follow(&mut self, connection: &mut Connection, now: Duration, occurrence: Occurrence) {
-        match occurrence {
-            Occurrence::Room(event) => {
+    fn follow(&mut self, connection: &mut Connection, now: Duration, event: ConnectionEvent) {
+        match event {
+            ConnectionEvent::Room(event) => {
                 let is_first = self.room.state().is_none();
                 self.room.follow(now, event);
                 self.follow_place(connection, now, is_first);
                 self.follow_name(connection, now);
             }
-            Occurrence::Opened => self.state.go(SessionState::Gathering),
-            Occurrence::Failed(TransportError::Kicked) if self.is_out_of_reach(connection) => {
+            ConnectionEvent::Opened => self.state.go(SessionState::Gathering),
+            ConnectionEvent::Failed(TransportError::Kicked) if self.is_out_of_reach(connection) => {
                 self.room.be_removed();
             }
-            Occurrence::Failed(error) => self.end(connection, now, error.into()),
-            Occurrence::Closed(peer) => {
+            ConnectionEvent::Failed(error) => self.end(connection, now, error.into()),
+            ConnectionEvent::Closed(peer) => {
                 self.end_without(connection, now, peer, GoodbyeCause::PeerLost(peer));
                 connection.forget(peer);
             }
-            Occurrence::Goodbye(peer, said) => {
+            ConnectionEvent::Goodbye(peer, said) => {
                 // Whichever peer it blames, the one that said goodbye is gone.
                 self.end_without(connection, now, peer, cause_of_goodbye(peer, said));
                 connection.forget(peer);
             }
-            Occurrence::Misconduct(peer, misconduct) => {
+            ConnectionEvent::Misconduct(peer, misconduct) => {
                 let cause = GoodbyeCause::PeerRemoved(peer, misconduct);
                 self.end_without(connection, now, peer, cause);
             }
-            Occurrence::Begin(plan) => {
+            ConnectionEvent::Begin(plan) => {
                 if let Some(local) = connection.local() {
                     *self.roster = Roster::from_plan(&plan, local);
                 }
                 *self.pending = PendingStart::Online(plan);
                 self.state.go(SessionState::Starting);
             }
-            Occurrence::Finished { peer, end } => {
+            ConnectionEvent::Finished { peer, end } => {
                 self.log.ask(end);
                 if let Some(name) = self.roster.name_of(peer) {
                     self.finished.write(PeerFinished { peer, name: name.to_owned(), frame: end });
                 }
             }
-            Occurrence::Checksums { peer, frame, mut hashes } => {
+            ConnectionEvent::Checksums { peer, frame, mut hashes } => {
                 // They may have to be kept for a while, and one part too many differs as well as
                 // any number of them.
                 hashes.parts.truncate(self.store.hashed_names().count() + 1);
@@ -301,7 +302,7 @@ impl Findings<'_> {
         let local = connection.local();
         let us = self.room.state().zip(local).and_then(|(room, local)| room.member(local));
         match us.map(|us| us.place) {
-            Some(Place::Player) if is_first && connection.spectates() => {
+            Some(Place::Player) if is_first && connection.is_spectator() => {
                 connection.ask(RoomRequest::SetPlace(Place::Spectator));
             }
             Some(place) => connection.set_spectating(now, place == Place::Spectator),
@@ -312,7 +313,7 @@ impl Findings<'_> {
     /// Goes by the name that the server gives us where another member of the room has ours.
     fn follow_name(&self, connection: &mut Connection, now: Duration) {
         let us = self.room.state().zip(connection.local());
-        if let Some(name) = us.and_then(|(room, us)| name_in(room, us, &connection.hello.name)) {
+        if let Some(name) = us.and_then(|(room, us)| name_in(room, us, connection.name())) {
             connection.rename(now, name);
         }
     }
@@ -327,14 +328,11 @@ impl Findings<'_> {
         // While a match starts, a browser may stand still for seconds to build its world: then a
         // silent peer is missing only if the server misses it as well. The start has its own
         // timeout.
-        let is_at_server = |peer| {
-            let mut links = connection.links.iter();
-            links.any(|link| link.peer == peer && link.is_at_server)
-        };
         let missing = of_match.find_map(|seat| {
             seat.peer.filter(|&peer| !connection.has_left(peer)).filter(|&peer| {
                 !connection.is_linked(peer)
-                    || (connection.is_absent(peer) && (is_running || !is_at_server(peer)))
+                    || (connection.is_absent(peer)
+                        && (is_running || !connection.is_at_server(peer)))
             })
         });
         if let Some(peer) = missing {
@@ -347,13 +345,13 @@ impl Findings<'_> {
         if self.room.is_removed() && !self.is_in_match() {
             connection.set_ready(now, false);
             // Until then the others may need our last inputs again.
-            if connection.epoch == 0 {
+            if connection.is_idle() {
                 self.end(connection, now, TransportError::Kicked.into());
             }
             return;
         }
         let waits = matches!(self.state.now(), SessionState::Connecting | SessionState::Gathering);
-        if waits && connection.is_signaling_gone && connection.links.is_empty() {
+        if waits && connection.is_stranded() {
             self.end(connection, now, EndReason::SignalingLost);
         }
     }

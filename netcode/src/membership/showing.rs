@@ -1,0 +1,100 @@
+//! What a [`Connection`] shows: the lobby, and what was measured of peers and traffic.
+
+use std::time::Duration;
+
+use super::{
+    connection::Connection,
+    link::Link,
+    lobby::{Lobby, LobbyPeer},
+    outgoing::lateness,
+    reasons::Refusal,
+};
+use crate::diagnostics::SessionStats;
+
+/// Silence of all after which a room counts as deserted: a phone freezes the page of a player who may come back.
+const DESERTED_AFTER: Duration = Duration::from_secs(15);
+
+/// A lead or lag beyond this counts as this much: what one peer says must not outweigh what the others do.
+const MOST_LEAD_FRAMES: f32 = 1.0;
+
+impl Connection {
+    /// The mean of our leads over the peers of the match; 0 without one. All means together are zero, so the match as a whole becomes
+    /// neither slower nor faster.
+    ///
+    /// Whose inputs are delayed more counts as ahead by half of that: then both predict each other equally far.
+    pub(crate) fn lead_frames(&self) -> f32 {
+        let lead = |link: &Link| {
+            let extra = self.match_wire.extra_delay(link.peer);
+            let lead = link.clock.lead_frames() + extra / 2.0;
+            lead.clamp(-MOST_LEAD_FRAMES, MOST_LEAD_FRAMES)
+        };
+        // A peer that is done with it stands still.
+        let plays = |link: &&Link| {
+            let is_of_match = self.match_wire.has(link.peer);
+            link.status.in_match && is_of_match && !self.match_wire.is_leaving(link.peer)
+        };
+        let leads = self.peers.iter().filter(plays).map(lead);
+        let (count, sum) = leads.fold((0.0, 0.0), |(count, sum), lead| (count + 1.0, sum + lead));
+        sum / f32::max(count, 1.0)
+    }
+
+    /// Frames that inputs take to the farthest peer that we play with, or else could play with.
+    pub(crate) fn one_way_frames(&self) -> f32 {
+        let counts = |link: &&Link| {
+            if self.us.is_in_match() { self.plays_with(link) } else { link.is_player() }
+        };
+        let frames = |link: &Link| lateness(link, self.limits().fps).round_trip / 2.0;
+        let links = self.peers.iter().filter(|link| self.is_present(link)).filter(counts);
+        links.map(frames).reduce(f32::max).unwrap_or(0.0)
+    }
+
+    /// Writes rates and counters into `stats`.
+    pub(crate) fn report(&mut self, now: Duration, stats: &mut SessionStats) {
+        self.wire.report(now, stats);
+        stats.dropped = self.dropped;
+        stats.lead_frames = self.lead_frames();
+    }
+
+    /// Why a peer that does not agree to any match cannot play.
+    fn no_answer(&self, link: &Link) -> Option<Refusal> {
+        self.lineup.counts_out(link.peer).then(|| Refusal::NoAnswer { name: link.name() })
+    }
+
+    /// Writes the room as it is into `lobby`.
+    pub(crate) fn show(&self, lobby: &mut Lobby) {
+        let status = self.us.status();
+        lobby.local_id = self.us.id();
+        lobby.name.clone_from(&self.us.hello().name);
+        lobby.local_seats = self.us.hello().seats;
+        lobby.ready = status.ready;
+        lobby.spectates = status.spectates;
+        lobby.away = status.away;
+        lobby.is_signaling_lost = self.us.is_server_lost();
+        lobby.unreachable = self.peers.unreachable() as u32;
+        lobby.is_deserted = self.peers.is_deserted(DESERTED_AFTER);
+        lobby.peers.clear();
+        lobby.awaited.clear();
+        let is_awaited =
+            |link: &&Link| self.lineup.awaits(link.peer) && !self.lineup.counts_out(link.peer);
+        let awaited = self.players().filter(is_awaited);
+        lobby.awaited.extend(awaited.map(Link::name));
+        lobby.is_out_of_connections = self.wire.is_out_of_connections();
+        let is_shown =
+            |link: &&Link| self.is_present(link) && (link.is_expected() || self.plays_with(link));
+        lobby.peers.extend(self.peers.iter().filter(is_shown).map(|link| LobbyPeer {
+            id: link.peer,
+            name: link.name(),
+            ready: link.status.ready,
+            seats: link.hello.as_ref().map_or(0, |hello| hello.seats),
+            in_match: link.status.in_match,
+            spectates: link.spectates(),
+            away: link.status.away,
+            quiet: link.silence() >= self.limits().quiet_after,
+            refusal: link.refusal.clone().or_else(|| self.no_answer(link)),
+            reaches: link.status.reaches.clone(),
+            rtt: link.clock.rtt(),
+            jitter: link.clock.jitter(),
+            route: self.wire.route(link.peer),
+        }));
+    }
+}
