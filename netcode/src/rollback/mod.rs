@@ -28,6 +28,8 @@ mod sparse;
 mod watch;
 mod write_back;
 
+mod strays;
+
 use bevy::prelude::App;
 
 use crate::lent::Lent;
@@ -45,6 +47,7 @@ pub(crate) use history::{ChangeByDespawns, Hashed, RollbackStore};
 pub(crate) use identity::{InSimulation, Population, RollbackIdCounter};
 pub(crate) use opaque::Check;
 pub(crate) use register::Registrations;
+pub(crate) use strays::Strays;
 
 /// Adds the store, and what it needs to know of the world.
 pub(crate) fn plugin(app: &mut App) {

@@ -9,12 +9,10 @@ use std::time::Duration;
 use bevy::prelude::{Real, Resource, Time, World};
 use signaling::protocol::PeerId;
 
-use super::{Epoch, Kind};
+use super::Session;
 use crate::{
     checksum::ChecksumLog,
     config::NetcodeConfig,
-    diagnostics::SessionStats,
-    effects::EffectFrames,
     frame::SimFrame,
     input::GameInput,
     lent::Lent,
@@ -165,7 +163,7 @@ impl Remains {
     }
 }
 
-impl<I: GameInput> Epoch<I> {
+impl<I: GameInput> Session<I> {
     /// Whether the match stands at its last frame.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.finish, Finish::Comparing { .. })
@@ -178,7 +176,7 @@ impl<I: GameInput> Epoch<I> {
         let confirmed = self.oldest_open_frame();
         let is_wanted = world.resource::<MatchEnd>().is_wanted;
         match self.finish {
-            Finish::Playing if is_wanted && matches!(self.kind, Kind::SyncTest(_)) => return true,
+            Finish::Playing if is_wanted && self.source.is_sync_test() => return true,
             Finish::Playing if is_wanted => {
                 let end = self.wanted_end(world, confirmed);
                 self.finish = Finish::Wanted { end, since: now };
@@ -202,7 +200,7 @@ impl<I: GameInput> Epoch<I> {
 
     /// The next frame at which the match can end: one that all peers compare anyway.
     fn wanted_end(&self, world: &World, confirmed: u32) -> u32 {
-        if !self.is_online() {
+        if !self.game.is_online() {
             return confirmed;
         }
         let interval = u32::from(world.resource::<NetcodeConfig>().checksum_interval);
@@ -211,10 +209,8 @@ impl<I: GameInput> Epoch<I> {
 
     /// The frame at which the match is to end, as far as that is known.
     pub(super) fn end_in_sight(&self, world: &World) -> Option<u32> {
-        let asked = match self.kind {
-            Kind::SyncTest(_) => None,
-            Kind::Match { .. } => world.resource::<MatchEnd>().end(self.settled),
-        };
+        let asked = world.resource::<MatchEnd>().end(self.game.settled());
+        let asked = asked.filter(|_| !self.source.is_sync_test());
         let wanted = match self.finish {
             Finish::Wanted { end, .. } => Some(end),
             Finish::Playing | Finish::Comparing { .. } => None,
@@ -243,42 +239,16 @@ impl<I: GameInput> Epoch<I> {
     /// it.
     fn stop(&mut self, world: &mut World, end: u32, deadline: Duration) {
         self.finish = Finish::Comparing { end, deadline };
-        self.rest_at(world, end);
-        self.record_checksum(world, end);
+        self.game.rest_at(world, end);
+        self.game.record_checksum(world, end);
         let now = world.resource::<Time<Real>>().elapsed();
         world.resource_mut::<Connection>().finish(now, end);
     }
 
-    /// Makes a final frame the present one.
-    pub(super) fn rest_at(&mut self, world: &mut World, end: u32) {
-        Lent::lend(world, |world, store: &mut RollbackStore| {
-            if self.frame > end {
-                store.load(world, end);
-            } else {
-                store.save(world, end);
-            }
-        });
-        self.frame = end;
-        world.resource_mut::<SimFrame>().0 = end;
-        world.insert_resource(EffectFrames { oldest_open: end, end });
-        world.resource_mut::<SessionStats>().confirmed_frames = end;
-    }
-
     /// The match was ended by something else than the game: brings back its last final frame.
     pub(super) fn break_off(&mut self, world: &mut World) {
-        if matches!(self.kind, Kind::Match { .. }) && !self.is_over() {
-            self.rest_at(world, self.oldest_open_frame());
-        }
-    }
-
-    /// The other peers of the match, and where it ended for those that finished it; `u32::MAX` for
-    /// those that did not. Known also once the room is left.
-    fn ends(&self) -> Vec<(PeerId, u32)> {
-        match &self.kind {
-            Kind::Match { exchange, .. } => {
-                exchange.with(|exchange| exchange.ends()).unwrap_or_default()
-            }
-            Kind::SyncTest(_) => Vec::new(),
+        if !self.source.is_sync_test() && !self.is_over() {
+            self.game.rest_at(world, self.oldest_open_frame());
         }
     }
 
@@ -287,7 +257,7 @@ impl<I: GameInput> Epoch<I> {
     fn is_compared(&self, world: &World, end: u32) -> bool {
         let log = world.resource::<ChecksumLog>();
         let connection = world.resource::<Connection>();
-        self.ends().into_iter().all(|(peer, theirs)| {
+        self.source.ends().into_iter().all(|(peer, theirs)| {
             log.is_compared(peer, end.min(theirs)) || !connection.is_reachable(peer)
         })
     }
@@ -296,7 +266,7 @@ impl<I: GameInput> Epoch<I> {
     /// their last frames comes too late to end the match.
     pub(super) fn outcome(&self, ended: Option<EndReason>) -> Outcome {
         let ended = ended.filter(|_| !self.is_over());
-        let others = if ended.is_none() { self.ends() } else { Vec::new() };
+        let others = if ended.is_none() { self.source.ends() } else { Vec::new() };
         Outcome { ended, others }
     }
 }

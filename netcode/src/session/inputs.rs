@@ -3,56 +3,89 @@
 
 use bevy::prelude::World;
 
-use super::{Epoch, Kind, sync_test};
 use crate::{
     frame::SimFrame,
     input::{GameInput, LocalInputs},
     latch::Latches,
-    membership::end_session,
     packed_input::{InputProblem, MAX_INPUT_BYTES, PackedInput, UnfitInput, wire_form},
     schedules::ReadInputs,
 };
 
-impl<I: GameInput> Epoch<I> {
-    /// Reads the inputs of this machine for the present frame. False if the game gave one that
-    /// cannot be sent: that ends the match, also where nobody else plays in it, so that it shows
-    /// early.
-    pub(super) fn read_inputs(&mut self, world: &mut World) -> bool {
-        self.read_frame = Some(self.frame);
-        world.resource_mut::<LocalInputs<I>>().clear();
-        world.resource_mut::<SimFrame>().0 = self.frame;
-        Latches::shown(world, |world| world.run_schedule(ReadInputs));
-        let Err(problem) = self.pack_inputs(world.resource::<LocalInputs<I>>()) else {
-            return true;
-        };
-        let unfit = UnfitInput::new::<I>(problem);
-        match self.kind {
-            Kind::Match { .. } => end_session(world, unfit.into()),
-            Kind::SyncTest(_) => sync_test::fail(world, unfit.into()),
-        }
-        false
+/// The inputs of this machine's seats as they were read last.
+pub(super) struct Pressed {
+    /// The frame that they are for. While the prediction window is full the same frame is tried
+    /// again, and ggrs has its inputs already.
+    frame: Option<u32>,
+    inputs: Vec<PackedInput>,
+    /// Bytes of the default input.
+    default_length: usize,
+    /// Whether all inputs are those of the frame before.
+    are_held: bool,
+}
+
+impl Pressed {
+    /// Nothing is read yet.
+    pub(super) fn new<I: GameInput>() -> Self {
+        let default_length = wire_form(&I::default()).map_or(0, |bytes| bytes.len());
+        Self { frame: None, inputs: Vec::new(), default_length, are_held: false }
     }
 
-    fn pack_inputs(&mut self, inputs: &LocalInputs<I>) -> Result<(), InputProblem> {
-        if self.frame == 0 {
-            self.pressed.resize(inputs.values().len(), PackedInput::default());
+    /// Whether these are the inputs for `frame`.
+    pub(super) fn is_of(&self, frame: u32) -> bool {
+        self.frame == Some(frame)
+    }
+
+    pub(super) fn are_held(&self) -> bool {
+        self.are_held
+    }
+
+    pub(super) fn inputs(&self) -> &[PackedInput] {
+        &self.inputs
+    }
+
+    /// Reads the inputs of this machine for `frame`.
+    ///
+    /// # Errors
+    ///
+    /// If the game gave an input that cannot be sent, also where no other machine plays.
+    pub(super) fn read<I: GameInput>(
+        &mut self,
+        world: &mut World,
+        frame: u32,
+        is_online: bool,
+    ) -> Result<(), UnfitInput> {
+        self.frame = Some(frame);
+        world.resource_mut::<LocalInputs<I>>().clear();
+        world.resource_mut::<SimFrame>().0 = frame;
+        Latches::shown(world, |world| world.run_schedule(ReadInputs));
+        let packed = self.pack(world.resource::<LocalInputs<I>>(), is_online);
+        packed.map_err(UnfitInput::new::<I>)
+    }
+
+    fn pack<I: GameInput>(
+        &mut self,
+        inputs: &LocalInputs<I>,
+        is_online: bool,
+    ) -> Result<(), InputProblem> {
+        if self.is_of(0) {
+            self.inputs.resize(inputs.values().len(), PackedInput::default());
         }
         self.are_held = true;
-        for (pressed, input) in self.pressed.iter_mut().zip(inputs.values()) {
+        for (pressed, input) in self.inputs.iter_mut().zip(inputs.values()) {
             let packed = PackedInput::pack(input)?;
             self.are_held &= packed == *pressed;
             *pressed = packed;
         }
-        let bytes = self.pressed.iter().map(|input| input.length(self.default_length)).sum();
+        let bytes = self.inputs.iter().map(|input| input.length(self.default_length)).sum();
         // Seats of a local match may be those of as many machines elsewhere.
-        if self.number != 0 && bytes > MAX_INPUT_BYTES {
+        if is_online && bytes > MAX_INPUT_BYTES {
             return Err(InputProblem::TooLong { bytes, max: MAX_INPUT_BYTES });
         }
         Ok(())
     }
 }
 
-/// What the default input travels as, in a match in which this machine has so many seats.
+/// What the default input travels as, in a match in which this machine has `seats` seats.
 pub(super) fn default_input<I: GameInput>(seats: usize) -> Result<Vec<u8>, UnfitInput> {
     let default = wire_form(&I::default())?;
     let (bytes, max) = (default.len() * seats, MAX_INPUT_BYTES);

@@ -1,15 +1,14 @@
-//! How a match begins and ends: the world is cleared, set up anew from the seed, and handed to a ggrs session.
-
-use std::{marker::PhantomData, time::Duration};
+//! How a match begins and ends: the world is cleared, set up anew from the seed, and handed to what drives it.
 
 use bevy::prelude::{Real, Time, World};
-use ggrs::{GgrsError, PlayerType, SessionBuilder, SessionState as GgrsState};
 
 use super::{
-    Epoch, GgrsConfig, Kind,
+    Session,
     finish::{Finish, MatchEnd, MatchResult, Remains, conclude},
-    input_hashes::InputHashes,
-    inputs::default_input,
+    game::Match,
+    inputs::{Pressed, default_input},
+    live::Live,
+    source::Source,
     sync_test::Run,
 };
 use crate::{
@@ -26,26 +25,20 @@ use crate::{
         StartRefusal, end_session,
     },
     pacing::Pacer,
-    packed_input::{PackedInput, wire_form},
+    packed_input::PackedInput,
     rollback::RollbackStore,
     schedules::SetupMatch,
 };
 
-/// ggrs must never decide that somebody is gone: its logic for that can panic, and ours knows more.
-const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 /// Frames kept beyond the prediction window: the present one, and the one before the oldest prediction.
 const EXTRA_FRAMES: usize = 2;
-/// Rounds in which ggrs wants to be answered before it takes a peer for connected. Its questions are answered here, once the peer
-/// has begun the same epoch.
-const SYNC_ROUNDS: u32 = 6;
-
 /// Begins matches that were agreed on, ends those that are over, and clears away what nobody wants
 /// to see any more.
-pub(crate) fn manage_epoch<I: GameInput>(world: &mut World) {
+pub(crate) fn manage_match<I: GameInput>(world: &mut World) {
     let pending = std::mem::take(&mut *world.resource_mut::<PendingStart>());
     let is_unwanted = *world.resource::<Remains>() == Remains::Unwanted;
     if is_unwanted || !matches!(pending, PendingStart::None) {
-        world.remove_resource::<Lent<Epoch<I>>>();
+        world.remove_resource::<Lent<Session<I>>>();
         clear_match::<I>(world);
     }
     match pending {
@@ -53,50 +46,46 @@ pub(crate) fn manage_epoch<I: GameInput>(world: &mut World) {
         PendingStart::Online(plan) => start_online::<I>(world, &plan),
         PendingStart::Local(request) => start_local::<I>(world, &request),
     }
-    if !world.contains_resource::<Lent<Epoch<I>>>() {
+    if !world.contains_resource::<Lent<Session<I>>>() {
         return;
     }
     match world.resource::<SessionState>().clone() {
         SessionState::Running => {
-            let outcome = Lent::lend(world, |world, epoch: &mut Epoch<I>| {
-                epoch.follow_end(world).then(|| epoch.outcome(None))
+            let outcome = Lent::lend(world, |world, session: &mut Session<I>| {
+                session.follow_end(world).then(|| session.outcome(None))
             });
             if let Some(outcome) = outcome {
-                world.remove_resource::<Lent<Epoch<I>>>();
+                world.remove_resource::<Lent<Session<I>>>();
                 conclude(world, outcome);
             }
         }
         SessionState::Starting => {
-            Lent::lend(world, |world, epoch: &mut Epoch<I>| await_start(world, epoch));
+            Lent::lend(world, |world, session: &mut Session<I>| await_start(world, session));
         }
-        SessionState::Ended(reason) if world.resource::<Lent<Epoch<I>>>().newest > 0 => {
-            let outcome = Lent::lend(world, |world, epoch: &mut Epoch<I>| {
-                epoch.break_off(world);
-                epoch.outcome(Some(reason))
+        SessionState::Ended(reason) if world.resource::<Lent<Session<I>>>().game.newest() > 0 => {
+            let outcome = Lent::lend(world, |world, session: &mut Session<I>| {
+                session.break_off(world);
+                session.outcome(Some(reason))
             });
-            world.remove_resource::<Lent<Epoch<I>>>();
+            world.remove_resource::<Lent<Session<I>>>();
             conclude(world, outcome);
         }
         _ => {
-            world.remove_resource::<Lent<Epoch<I>>>();
+            world.remove_resource::<Lent<Session<I>>>();
             clear_match::<I>(world);
         }
     }
 }
 
 /// Lets the sessions of all peers find each other.
-fn await_start<I: GameInput>(world: &mut World, epoch: &mut Epoch<I>) {
-    let Kind::Match { session, exchange, .. } = &mut epoch.kind else { return };
-    for _ in 0..SYNC_ROUNDS {
-        session.poll_remote_clients();
-        session.events().for_each(drop);
-    }
+fn await_start<I: GameInput>(world: &mut World, session: &mut Session<I>) {
+    let Source::Live(live) = &mut session.source else { return };
     let now = world.resource::<Time<Real>>().elapsed();
-    if session.current_state() == GgrsState::Running {
-        exchange.with(Exchange::open);
+    let patience = world.resource::<NetcodeConfig>().start_timeout;
+    if live.synchronize() {
         world.resource_mut::<Pacer>().restart();
         SessionState::enter(world, SessionState::Running);
-    } else if now.saturating_sub(epoch.began_at) > world.resource::<NetcodeConfig>().start_timeout {
+    } else if now.saturating_sub(session.began_at) > patience {
         end_session(world, EndReason::StartTimedOut);
     }
 }
@@ -109,15 +98,15 @@ fn start_online<I: GameInput>(world: &mut World, plan: &MatchPlan) {
     };
     let config = world.resource::<NetcodeConfig>().clone();
     let roster = Roster::from_plan(plan, local);
-    let kind = build_exchange::<I>(&config, &roster).and_then(|exchange| {
+    let source = build_exchange::<I>(&config, &roster).and_then(|exchange| {
         let exchange = world.resource_mut::<Connection>().begin_exchange(exchange);
         let guess = Delays::guess(world.resource::<Connection>().one_way_frames());
         let local = roster.local_seats().map(Seat::index);
         let delays = Delays::new(local, config.input_delay, guess);
-        Ok(build_session(&config, &roster, delays, exchange)?)
+        Ok(build_live(&config, &roster, delays, exchange)?)
     });
-    match kind {
-        Ok(kind) => begin::<I>(world, kind, roster, plan.seed(), plan.epoch),
+    match source {
+        Ok(source) => begin::<I>(world, source, roster, plan.seed(), plan.epoch),
         Err(reason) => end_session(world, reason),
     }
 }
@@ -150,46 +139,31 @@ fn build_exchange<I: GameInput>(
 fn start_local<I: GameInput>(world: &mut World, request: &StartLocal) {
     let config = world.resource::<NetcodeConfig>().clone();
     let roster = Roster::local(&request.seats);
-    let kind = match request.sync_test {
+    let source = match request.sync_test {
         // Nobody is waited for, so nothing needs to be delayed.
         None => {
             let delays = Delays::new(0..roster.seats().len(), InputDelay::Fixed(0), 0);
-            build_session(&config, &roster, delays, SharedExchange::default())
+            build_live(&config, &roster, delays, SharedExchange::default())
         }
         Some(test) => build_sync_test(&config, &roster, test, request.seed),
     };
-    match kind {
-        Ok(kind) => {
-            begin::<I>(world, kind, roster, request.seed, 0);
+    match source {
+        Ok(source) => {
+            begin::<I>(world, source, roster, request.seed, 0);
             SessionState::enter(world, SessionState::Running);
         }
         Err(refusal) => end_session(world, refusal.into()),
     }
 }
 
-fn build_session(
+fn build_live(
     config: &NetcodeConfig,
     roster: &Roster,
     delays: Delays,
     exchange: SharedExchange,
-) -> Result<Kind, StartRefusal> {
+) -> Result<Source, StartRefusal> {
     check_seats(roster)?;
-    let mut builder = SessionBuilder::<GgrsConfig>::new()
-        .with_num_players(roster.seats().len())?
-        .with_fps(usize::from(config.fps))?
-        .with_max_prediction_window(usize::from(config.prediction_window))
-        .with_input_delay(usize::from(delays.longest()))
-        .with_disconnect_timeout(NEVER)
-        .with_disconnect_notify_delay(NEVER);
-    for seat in roster.seats() {
-        let player = match seat.peer.filter(|_| !seat.is_local) {
-            Some(peer) => PlayerType::Remote(peer),
-            None => PlayerType::Local,
-        };
-        builder = builder.add_player(player, seat.seat.index())?;
-    }
-    let session = Box::new(builder.start_p2p_session(exchange.clone())?);
-    Ok(Kind::Match { session, exchange, delays })
+    Ok(Source::Live(Live::new(config, roster, delays, exchange)?))
 }
 
 fn build_sync_test(
@@ -197,13 +171,13 @@ fn build_sync_test(
     roster: &Roster,
     test: SyncTest,
     seed: u64,
-) -> Result<Kind, StartRefusal> {
+) -> Result<Source, StartRefusal> {
     check_seats(roster)?;
     // At depth 0 nothing would be simulated again, and every check would pass.
     let max = config.prediction_window;
     match test.depth {
         Some(depth) if depth == 0 || depth > max => Err(StartRefusal::SyncTestDepth { depth, max }),
-        _ => Ok(Kind::SyncTest(Box::new(Run::new(test, max, seed)))),
+        _ => Ok(Source::SyncTest(Box::new(Run::new(test, max, seed)))),
     }
 }
 
@@ -216,23 +190,14 @@ fn check_seats(roster: &Roster) -> Result<(), StartRefusal> {
     }
 }
 
-impl From<GgrsError> for StartRefusal {
-    fn from(_: GgrsError) -> Self {
-        Self::Settings
-    }
-}
-
-/// Sets the match up in a world that was cleared, and makes it the present epoch.
-fn begin<I: GameInput>(world: &mut World, kind: Kind, roster: Roster, seed: u64, number: u32) {
+/// Sets the match up in a world that was cleared, and makes it the present one.
+fn begin<I: GameInput>(world: &mut World, source: Source, roster: Roster, seed: u64, epoch: u32) {
     let config = world.resource::<NetcodeConfig>().clone();
     world.resource_mut::<Connection>().forget_drops();
     let mut store = world.resource_mut::<Lent<RollbackStore>>();
     store.set_depth(usize::from(config.prediction_window) + EXTRA_FRAMES);
-    store.set_exact(matches!(kind, Kind::SyncTest(_)));
-    let input_delay = match &kind {
-        Kind::Match { delays, .. } => delays.longest(),
-        Kind::SyncTest(_) => 0,
-    };
+    store.set_exact(source.is_sync_test());
+    let input_delay = source.input_delay();
     world.insert_resource(SessionStats { input_delay, ..SessionStats::default() });
     world.insert_resource(ChecksumLog::default());
     world.insert_resource(MatchEnd::default());
@@ -247,23 +212,12 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind, roster: Roster, seed: u64,
     *world.resource_mut::<Time>() = outside;
     world.resource_mut::<Pacer>().restart();
     let began_at = world.resource::<Time<Real>>().elapsed();
-    world.insert_resource(Lent::new(Epoch::<I> {
-        kind,
-        number,
-        frame: 0,
-        newest: 0,
+    world.insert_resource(Lent::new(Session::<I> {
+        source,
+        game: Match::new(epoch, seats),
+        pressed: Pressed::new::<I>(),
         began_at,
-        next_checksum: 0,
-        strays: Vec::new(),
-        opaque: Vec::new(),
-        read_frame: None,
-        pressed: Vec::new(),
-        default_length: wire_form(&I::default()).map_or(0, |bytes| bytes.len()),
-        are_held: false,
-        inputs: InputHashes::new(seats),
-        settled: 0,
         finish: Finish::Playing,
-        input: PhantomData,
     }));
 }
 

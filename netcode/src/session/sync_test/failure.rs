@@ -70,19 +70,6 @@ impl fmt::Display for SyncTestFailure {
     }
 }
 
-/// Says of registered components that nothing with [`Rollback`](crate::Rollback) has them.
-pub(crate) struct NotRollingBack<'a>(pub(crate) &'a [&'static str]);
-
-impl fmt::Display for NotRollingBack<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(
-            f,
-            "`{}` is registered, but only on entities without `Rollback`, so it does not roll back: spawn them with `Rollback`",
-            self.0.join("`, `")
-        )
-    }
-}
-
 /// A registered value that changed when an entity which had left the simulation was despawned for
 /// good.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use bevy::prelude::World;
 
 use self::chaos::{Chaos, Disturbance};
-use super::{Epoch, Kind};
+use super::game::Match;
 use crate::{
     audit::AuditReport,
     config::SyncTest,
@@ -23,7 +23,6 @@ use crate::{
     rollback::{ChangeByDespawns, Check, Difference, Hashed, RollbackStore},
 };
 
-pub(crate) use failure::NotRollingBack;
 pub use failure::{
     ConfirmationChange, Divergence, DivergenceCause, SyncTestFailed, SyncTestFailure,
 };
@@ -69,27 +68,29 @@ impl Run {
     fn depth_at(&self, frame: u32) -> u32 {
         self.depth.unwrap_or(1 + frame % self.window).min(frame)
     }
-}
 
-impl<I: GameInput> Epoch<I> {
     /// Simulates one new frame, after the ones before it have been simulated again. False if that ended the match.
-    pub(super) fn step_sync_test(&mut self, world: &mut World) -> bool {
-        if self.frame == 0 && !is_audit_clean(world) {
+    pub(super) fn step<I: GameInput>(
+        &mut self,
+        game: &mut Match<I>,
+        pressed: &[PackedInput],
+        world: &mut World,
+    ) -> bool {
+        let frame = game.frame();
+        if frame == 0 && !is_audit_clean(world) {
             return false;
         }
-        let frame = self.frame;
-        Lent::lend(world, |world, store: &mut RollbackStore| store.save(world, frame));
-        let Kind::SyncTest(run) = &mut self.kind else { return false };
-        let mut hashes =
-            if run.first.len() > run.window as usize { run.first.pop_front() } else { None }
-                .unwrap_or_default();
+        game.save(world);
+        let is_full = self.first.len() > self.window as usize;
+        let spare = if is_full { self.first.pop_front() } else { None };
+        let mut hashes = spare.unwrap_or_default();
         let hashed = world.resource::<Lent<RollbackStore>>().hash(frame, &mut hashes);
-        run.first.push_back(hashes);
+        self.first.push_back(hashes);
         if hashed == Hashed::InPart && fail_for_opaque(world, frame, Check::Serializes) {
             return false;
         }
 
-        if run.chaos.is_some() && frame.is_multiple_of(READ_BACK_FRAMES) {
+        if self.chaos.is_some() && frame.is_multiple_of(READ_BACK_FRAMES) {
             let store = world.resource::<Lent<RollbackStore>>();
             let unsaid = store.unsaid_entity(frame).zip(Some(DivergenceCause::UnsaidEntity));
             let found = unsaid
@@ -104,34 +105,33 @@ impl<I: GameInput> Epoch<I> {
             }
         }
 
-        let depth = run.depth_at(frame);
-        let disturbance = run.chaos.as_mut().map_or(Disturbance::None, Chaos::next_disturbance);
+        let depth = self.depth_at(frame);
+        let disturbance = self.chaos.as_mut().map_or(Disturbance::None, Chaos::next_disturbance);
         if depth > 0
-            && let Some(failure) = self.simulate_again(world, depth, disturbance)
+            && let Some(failure) = self.simulate_again(game, world, depth, disturbance)
         {
             fail(world, failure);
             return false;
         }
 
-        let inputs = self.pressed.clone();
-        let Kind::SyncTest(run) = &mut self.kind else { return false };
-        if run.inputs.len() == run.window as usize {
-            run.inputs.pop_front();
+        if self.inputs.len() == self.window as usize {
+            self.inputs.pop_front();
         }
-        run.inputs.push_back(inputs);
-        self.simulate_recorded(world, 0);
+        self.inputs.push_back(pressed.to_vec());
+        self.simulate_recorded(game, world, 0);
         true
     }
 
     /// Rolls back by `depth` frames, comes back, and tells what came out differently.
-    fn simulate_again(
+    fn simulate_again<I: GameInput>(
         &mut self,
+        game: &mut Match<I>,
         world: &mut World,
         depth: u32,
         disturbance: Disturbance,
     ) -> Option<SyncTestFailure> {
-        let (frame, difference) = self.run_again(world, depth, disturbance)?;
-        let cause = self.cause(world, depth, frame, disturbance);
+        let (frame, difference) = self.run_again(game, world, depth, disturbance)?;
+        let cause = self.cause(game, world, depth, frame, disturbance);
         let report = world.get_resource::<AuditReport>();
         let divergence = Divergence::new(frame, difference, cause, report);
         Some(SyncTestFailure::Diverged(Box::new(divergence)))
@@ -139,8 +139,9 @@ impl<I: GameInput> Epoch<I> {
 
     /// What it takes for `frame` to come out differently. Found by trying: what no further attempt shows again is state that has
     /// settled by now, which no disturbance explains.
-    fn cause(
+    fn cause<I: GameInput>(
         &mut self,
+        game: &mut Match<I>,
         world: &mut World,
         depth: u32,
         frame: u32,
@@ -148,11 +149,9 @@ impl<I: GameInput> Epoch<I> {
     ) -> DivergenceCause {
         /// A shuffle may happen to leave the order as it was.
         const ATTEMPTS: usize = 4;
-        if let Kind::SyncTest(run) = &mut self.kind {
-            // The match is over: to disturb it does no harm any more, whatever the mode is.
-            run.chaos.get_or_insert_with(|| Chaos::new(0));
-        }
-        let mut hashes = |disturbance| self.hashes_again(world, depth, frame, disturbance);
+        // The match is over: to disturb it does no harm any more, whatever the mode is.
+        self.chaos.get_or_insert_with(|| Chaos::new(0));
+        let mut hashes = |disturbance| self.hashes_again(game, world, depth, frame, disturbance);
         let undisturbed = hashes(Disturbance::None);
         let is_repeatable = (0..ATTEMPTS).all(|_| hashes(Disturbance::None) == undisturbed);
         // A new order stays when the disturbance is over, and so does its effect; what comes and goes is something else.
@@ -170,30 +169,32 @@ impl<I: GameInput> Epoch<I> {
     }
 
     /// Rolls back by `depth` frames, and simulates up to the first frame that comes out differently.
-    fn run_again(
+    fn run_again<I: GameInput>(
         &mut self,
+        game: &mut Match<I>,
         world: &mut World,
         depth: u32,
         disturbance: Disturbance,
     ) -> Option<(u32, Difference)> {
-        self.rewind(world, depth, disturbance);
+        self.rewind(game, world, depth, disturbance);
         (1..=depth).rev().find_map(|back| {
-            self.simulate_recorded(world, back);
-            self.compare(world)
+            self.simulate_recorded(game, world, back);
+            self.compare(game, world)
         })
     }
 
     /// Rolls back by `depth` frames, and gives the hashes of `frame` as it comes out this time.
-    fn hashes_again(
+    fn hashes_again<I: GameInput>(
         &mut self,
+        game: &mut Match<I>,
         world: &mut World,
         depth: u32,
         frame: u32,
         disturbance: Disturbance,
     ) -> Vec<u64> {
-        self.rewind(world, depth, disturbance);
-        while self.frame < frame {
-            self.simulate_recorded(world, self.newest - self.frame);
+        self.rewind(game, world, depth, disturbance);
+        while game.frame() < frame {
+            self.simulate_recorded(game, world, game.newest() - game.frame());
         }
         let mut hashes = Vec::new();
         Lent::lend(world, |world, store: &mut RollbackStore| {
@@ -203,15 +204,19 @@ impl<I: GameInput> Epoch<I> {
         hashes
     }
 
-    fn rewind(&mut self, world: &mut World, depth: u32, disturbance: Disturbance) {
-        let frame = self.newest - depth;
-        let Kind::SyncTest(run) = &mut self.kind else { return };
-        if let Some(chaos) = &mut run.chaos {
+    fn rewind<I: GameInput>(
+        &mut self,
+        game: &mut Match<I>,
+        world: &mut World,
+        depth: u32,
+        disturbance: Disturbance,
+    ) {
+        let frame = game.newest() - depth;
+        if let Some(chaos) = &mut self.chaos {
             chaos.before_load(world, disturbance);
         }
-        self.load(world, frame);
-        let Kind::SyncTest(run) = &mut self.kind else { return };
-        if let Some(chaos) = &mut run.chaos {
+        game.load(world, frame);
+        if let Some(chaos) = &mut self.chaos {
             chaos.after_load(world, disturbance);
         }
         if disturbance == Disturbance::Order {
@@ -221,24 +226,31 @@ impl<I: GameInput> Epoch<I> {
     }
 
     /// Simulates with the inputs of `back` frames ago: 0 are those of a new frame, 1 those of the newest that was simulated.
-    fn simulate_recorded(&mut self, world: &mut World, back: u32) {
-        let Kind::SyncTest(run) = &mut self.kind else { return };
-        let index = if back == 0 { run.inputs.len() - 1 } else { run.inputs.len() - back as usize };
-        let inputs = std::mem::take(&mut run.inputs[index]);
-        self.simulate(world, inputs.iter().map(|&input| (input, true)));
-        let Kind::SyncTest(run) = &mut self.kind else { return };
-        run.inputs[index] = inputs;
+    fn simulate_recorded<I: GameInput>(
+        &mut self,
+        game: &mut Match<I>,
+        world: &mut World,
+        back: u32,
+    ) {
+        let index =
+            if back == 0 { self.inputs.len() - 1 } else { self.inputs.len() - back as usize };
+        let inputs = std::mem::take(&mut self.inputs[index]);
+        game.simulate(world, inputs.iter().map(|&input| (input, true)));
+        self.inputs[index] = inputs;
     }
 
     /// Compares the world with what the same frame was when it was simulated first.
-    fn compare(&mut self, world: &mut World) -> Option<(u32, Difference)> {
-        let (frame, newest) = (self.frame, self.newest);
+    fn compare<I: GameInput>(
+        &mut self,
+        game: &mut Match<I>,
+        world: &mut World,
+    ) -> Option<(u32, Difference)> {
+        let (frame, newest) = (game.frame(), game.newest());
         Lent::lend(world, |world, store: &mut RollbackStore| {
             store.save_again(world, frame);
-            let Kind::SyncTest(run) = &mut self.kind else { return None };
-            store.hash_again(frame, &mut run.again);
-            let first = run.first.get(run.first.len() - 1 - (newest - frame) as usize)?;
-            if *first == run.again {
+            store.hash_again(frame, &mut self.again);
+            let first = self.first.get(self.first.len() - 1 - (newest - frame) as usize)?;
+            if *first == self.again {
                 return None;
             }
             Some((frame, store.difference(frame)?))

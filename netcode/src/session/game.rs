@@ -1,0 +1,225 @@
+//! The frames of a match: each is simulated, saved, loaded and, once it is final, compared. What
+//! says which, and with which inputs, is a [`Source`](super::source::Source).
+
+use std::marker::PhantomData;
+
+use bevy::prelude::{Real, Time, World};
+
+use super::{finish::MatchEnd, input_hashes::InputHashes};
+use crate::{
+    checksum::{ChecksumLog, DesyncDetected, DesyncReport, FrameHashes},
+    config::NetcodeConfig,
+    diagnostics::SessionStats,
+    effects::{EffectFrames, EffectTypes},
+    frame::{SimFrame, time_of_frame},
+    input::{GameInput, PlayerInputs},
+    lent::Lent,
+    membership::{Connection, control::Control},
+    packed_input::PackedInput,
+    rollback::{Check, Hashed, RollbackStore, Strays},
+    schedules::Simulate,
+};
+
+/// How often a match looks for components that should roll back and do not.
+const STRAYS_FRAMES: u32 = 60;
+
+/// The match that is running, or that has just ended, of a game with the input type `I`.
+pub(super) struct Match<I> {
+    /// Its epoch; 0 for a local match.
+    epoch: u32,
+    /// The frame that is simulated next.
+    frame: u32,
+    /// The first frame that was never simulated.
+    newest: u32,
+    checksums: Checksums,
+    /// Components that are registered and do not roll back, of which there was a warning.
+    strays: Vec<&'static str>,
+    input: PhantomData<fn() -> I>,
+}
+
+/// How far final frames are compared.
+struct Checksums {
+    /// The next frame on the checksum interval.
+    next: u32,
+    /// The frame up to which the match is final, and other peers were told of it.
+    settled: u32,
+    /// The inputs of all seats.
+    inputs: InputHashes,
+    /// Types with values that are not wholly in the checksum; each is logged once.
+    opaque: Vec<&'static str>,
+}
+
+impl<I: GameInput> Match<I> {
+    /// A match of that many seats, which begins with frame 0.
+    pub(super) fn new(epoch: u32, seats: usize) -> Self {
+        let inputs = InputHashes::new(seats);
+        Self {
+            epoch,
+            frame: 0,
+            newest: 0,
+            checksums: Checksums { next: 0, settled: 0, inputs, opaque: Vec::new() },
+            strays: Vec::new(),
+            input: PhantomData,
+        }
+    }
+
+    /// Whether other machines play along.
+    pub(super) fn is_online(&self) -> bool {
+        self.epoch != 0
+    }
+
+    /// The frame that is simulated next.
+    pub(super) fn frame(&self) -> u32 {
+        self.frame
+    }
+
+    /// The first frame that was never simulated.
+    pub(super) fn newest(&self) -> u32 {
+        self.newest
+    }
+
+    /// The frame up to which the match is final, and other peers were told of it.
+    pub(super) fn settled(&self) -> u32 {
+        self.checksums.settled
+    }
+
+    /// The frame from which on the store has to keep the world, if all before `oldest_open` are
+    /// final: one of those may still have to be hashed.
+    pub(super) fn oldest_needed_frame(&self, oldest_open: u32) -> u32 {
+        oldest_open.min(self.checksums.next)
+    }
+
+    /// Saves the present frame.
+    pub(super) fn save(&self, world: &mut World) {
+        Lent::lend(world, |world, store: &mut RollbackStore| store.save(world, self.frame));
+    }
+
+    /// Rolls back to `frame`.
+    pub(super) fn load(&mut self, world: &mut World, frame: u32) {
+        let depth = self.frame - frame;
+        let mut stats = world.resource_mut::<SessionStats>();
+        stats.rollbacks += 1;
+        stats.last_rollback = depth;
+        stats.max_rollback = stats.max_rollback.max(depth);
+        Lent::lend(world, |world, store: &mut RollbackStore| store.load(world, frame));
+        self.frame = frame;
+    }
+
+    /// Simulates one frame with these inputs; the flag says whether an input is confirmed.
+    pub(super) fn simulate(
+        &mut self,
+        world: &mut World,
+        inputs: impl Iterator<Item = (PackedInput, bool)>,
+    ) {
+        let inputs = inputs.map(|(input, is_known)| (input.unpack(), is_known));
+        world.resource_mut::<PlayerInputs<I>>().replace(inputs);
+        if self.is_online() {
+            let inputs = world.resource::<PlayerInputs<I>>().iter();
+            self.checksums.inputs.note(self.frame, inputs);
+        }
+        world.resource_mut::<SimFrame>().0 = self.frame;
+        world.resource_mut::<MatchEnd>().begin(self.frame);
+        EffectTypes::begin(world, self.frame);
+        let step = world.resource::<NetcodeConfig>().step_duration();
+        *world.resource_mut::<Time>() = time_of_frame(self.frame, step);
+        world.run_schedule(Simulate);
+        Lent::lend(world, |world, store: &mut RollbackStore| store.end_frame(world));
+        world.resource_mut::<MatchEnd>().pause();
+        self.frame += 1;
+        let mut stats = world.resource_mut::<SessionStats>();
+        if self.frame > self.newest {
+            self.newest = self.frame;
+            stats.frames = self.frame;
+        } else {
+            stats.resimulated_frames += 1;
+        }
+    }
+
+    /// Makes a final frame the present one.
+    pub(super) fn rest_at(&mut self, world: &mut World, end: u32) {
+        Lent::lend(world, |world, store: &mut RollbackStore| {
+            if self.frame > end {
+                store.load(world, end);
+            } else {
+                store.save(world, end);
+            }
+        });
+        self.frame = end;
+        world.resource_mut::<SimFrame>().0 = end;
+        world.insert_resource(EffectFrames { oldest_open: end, end });
+        world.resource_mut::<SessionStats>().confirmed_frames = end;
+    }
+
+    /// Warns of components that were registered and spawned without `Rollback`.
+    pub(super) fn look_for_strays(&mut self, world: &World) {
+        if !self.frame.is_multiple_of(STRAYS_FRAMES) {
+            return;
+        }
+        let mut strays = world.resource::<Lent<RollbackStore>>().strays(world);
+        strays.retain(|name| !self.strays.contains(name));
+        if !strays.is_empty() {
+            tracing::warn!("{}", Strays(&strays));
+            self.strays.extend(strays);
+        }
+    }
+
+    /// Hashes the frames before `final_frame` that peers compare, and tells the other peers.
+    pub(super) fn settle(&mut self, world: &mut World, final_frame: u32) {
+        let interval = u32::from(world.resource::<NetcodeConfig>().checksum_interval);
+        loop {
+            let Checksums { next: regular, settled, .. } = self.checksums;
+            let asked = world.resource::<ChecksumLog>().asked_from(settled);
+            let next = asked.map_or(regular, |asked| asked.min(regular));
+            if next > final_frame || next >= self.frame {
+                break;
+            }
+            self.record_checksum(world, next);
+            if next == regular {
+                self.checksums.next += interval;
+            }
+            self.checksums.settled = next + u32::from(asked == Some(next));
+        }
+        let Checksums { next, settled, inputs, .. } = &mut self.checksums;
+        let end = final_frame.min(*next);
+        inputs.count_up_to(end);
+        *settled = (*settled).max(end);
+    }
+
+    /// Hashes a final frame and all inputs before it, and tells the other peers.
+    pub(super) fn record_checksum(&mut self, world: &mut World, frame: u32) {
+        self.checksums.inputs.count_up_to(frame);
+        if world.resource::<ChecksumLog>().get(frame).is_some() {
+            return;
+        }
+        let mut parts = Vec::new();
+        match world.resource::<Lent<RollbackStore>>().hash(frame, &mut parts) {
+            Hashed::NotSaved => return,
+            Hashed::Wholly => {}
+            Hashed::InPart => self.note_opaque(world, frame),
+        }
+        let hashes = FrameHashes { parts, inputs: self.checksums.inputs.hashes().to_vec() };
+        let disagreements = world.resource_mut::<ChecksumLog>().push(frame, &hashes);
+        for (peer, differing) in disagreements {
+            let store = world.resource::<Lent<RollbackStore>>();
+            let report = DesyncReport::new(store.hashed_names(), frame, peer, &differing);
+            report.count(&mut world.resource_mut());
+            world.write_message(DesyncDetected(report));
+        }
+        let now = world.resource::<Time<Real>>().elapsed();
+        let message = Control::Checksums { epoch: self.epoch, frame, hashes };
+        world.resource_mut::<Connection>().tell_match(now, frame, &message);
+    }
+
+    /// Logs, once for each type, that a part of its values is in no checksum.
+    fn note_opaque(&mut self, world: &mut World, frame: u32) {
+        let opaque = &mut self.checksums.opaque;
+        let store = world.resource::<Lent<RollbackStore>>();
+        let mut values: Vec<_> = store.opaque_values(frame, Check::Serializes).collect();
+        values.retain(|value| !opaque.contains(&value.type_name));
+        for value in values {
+            tracing::warn!("{value}");
+            opaque.push(value.type_name);
+        }
+        world.resource_mut::<SessionStats>().opaque_types = opaque.len() as u32;
+    }
+}
