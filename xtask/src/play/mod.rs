@@ -14,13 +14,15 @@ use crate::cargo::{self, Artifacts};
 use crate::failure::{Failure, Outcome, fail};
 use crate::packages::{self, SystemPackages};
 
-/// More do not fit into one match.
+/// The most players that fit into one match.
 const MAX_PLAYERS: u8 = 4;
 
-/// The game's network presets. They are netcode's, which is not built yet when the command line is read.
+/// The network presets of `netcode`, repeated because `netcode` is not built yet when the command
+/// line is read.
 const PRESETS: [&str; 6] = ["none", "lan", "wifi", "4g", "transatlantic", "awful"];
 
-/// The room that `--players` and `--headless` put everybody in. The server is this command's own, so any name is free.
+/// The room that `--players` and `--headless` put everybody in. Nobody else uses this server, so
+/// any name is free.
 const ROOM: &str = "arena";
 
 /// What the command line asks for.
@@ -28,10 +30,10 @@ struct Flags {
     players: Option<u8>,
     is_headless: bool,
     is_web: bool,
-    /// How long the bots play, if that was said.
+    /// How long the bots play, if the command line says so.
     duration: Option<Duration>,
     json: Option<PathBuf>,
-    /// The network preset that the bots play under, if that was said.
+    /// The network preset for the bots, if the command line names one.
     conditions: Option<String>,
     profile: String,
 }
@@ -51,7 +53,8 @@ pub(crate) fn run(arguments: Parser) -> Outcome {
     if flags.is_headless { headless::play(&flags) } else { windows::play(&flags) }
 }
 
-/// Builds the programs of one kind of play, in one call of cargo: one feature set, one Bevy.
+/// Builds the programs for one way to play in a single call of cargo, so with one feature set and
+/// one Bevy.
 fn build_programs(profile: &str, packages: &[&str], features: &str) -> Outcome<Artifacts> {
     let mut arguments = vec!["--profile", profile];
     for package in packages {
@@ -61,9 +64,10 @@ fn build_programs(profile: &str, packages: &[&str], features: &str) -> Outcome<A
     cargo::build(&arguments)
 }
 
-/// Whether a window can open here.
+/// Returns whether a window can open here.
 fn has_display() -> bool {
-    // macOS and Windows always have one; elsewhere the X server's address says so.
+    // macOS and Windows always have a display; elsewhere the address of an X server shows that
+    // there is one.
     cfg!(any(target_os = "macos", windows))
         || std::env::var_os("DISPLAY").is_some_and(|display| !display.is_empty())
 }
@@ -104,7 +108,7 @@ fn parse(mut arguments: Parser) -> Result<Option<Flags>, Failure> {
     Ok(Some(flags))
 }
 
-/// Refuses what makes no sense before anything is built for it.
+/// Refuses flags that make no sense, before anything is built.
 fn check(flags: &Flags) -> Outcome {
     let fewest = if flags.is_headless { 2 } else { 1 };
     if flags.players.is_some_and(|players| !(fewest..=MAX_PLAYERS).contains(&players)) {
@@ -129,7 +133,7 @@ fn check(flags: &Flags) -> Outcome {
     Ok(())
 }
 
-/// Installs what a build needs and says what a first one costs.
+/// Installs what a build needs, and prints how long a first build takes.
 fn prepare(system_packages: &SystemPackages, first_build: &str) -> Outcome {
     packages::ensure(system_packages)?;
     println!("Building. {first_build}; after that, seconds.");
@@ -147,9 +151,9 @@ Builds the game, starts the signaling server (port 3536 or the next free one) an
   --json FILE    write the bots' report as JSON
   --conditions PRESET  let the bots play over a bad network: none, lan, wifi, 4g, transatlantic or awful
   --web          build the browser version, serve it from the same server and print the link
-  --profile NAME compile native programs with this profile (default release): dev is quicker to rebuild, and slower
+  --profile NAME compile native programs with this profile (default release); dev builds faster and runs slower
 
-Without a display it does what --headless does. Ctrl-C ends everything that it started.";
+Without a display this plays as with --headless. Ctrl-C ends everything that it started.";
 
 #[cfg(test)]
 mod tests {
@@ -169,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn flags_that_make_no_sense_are_refused() {
         assert!(parsed(&["--headless", "--players", "2", "--seconds", "1"]).is_ok());
         assert!(parsed(&["--headless", "--players", "1"]).is_err());
         assert!(parsed(&["--players", "5"]).is_err());

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: sets up and runs everything that CI runs, step by step, and says what was skipped and why.
+//! `cargo xtask test`: sets up and runs everything that CI runs, step by step, and prints what was
+//! skipped and why.
 
 mod count;
 #[cfg(test)]
@@ -27,7 +28,8 @@ struct Findings {
 ///
 /// # Errors
 ///
-/// When a step failed. The steps after it have run all the same: one run shows everything that is wrong.
+/// If a step failed. The steps after it have run all the same, so that one run shows everything
+/// that is wrong.
 pub(crate) fn run(mut arguments: Parser) -> Outcome {
     let mut is_quick = false;
     while let Some(argument) = arguments.next()? {

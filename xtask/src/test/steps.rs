@@ -1,7 +1,7 @@
-//! The steps of `cargo xtask test`: which commands, in which order.
+//! The steps of `cargo xtask test`: their commands and their order.
 //!
-//! Compiling Bevy is nearly all of the time, so every step takes one of three feature sets
-//! (headless, renderer, browser) and the steps of one set follow each other.
+//! Compiling Bevy takes nearly all of the time, so every step uses one of three feature sets
+//! (headless, renderer, browser), and the steps of one set follow each other.
 
 use std::process::Command;
 
@@ -36,8 +36,8 @@ pub(super) const STEPS: &[Step] = &[
         clippy(RENDERER)
     }),
     full("documentation with the renderer", |_| document(RENDERER)),
-    // Unoptimised: the renderer is only linked, and compiling it takes a quarter of the time. The
-    // rules without a renderer run once more with it.
+    // Unoptimised: the renderer is only linked, and compiling it takes a quarter of the time. Tests
+    // that need no renderer run once more here.
     full("tests with the renderer", |findings| {
         let mut command = cargo::cargo();
         command
@@ -66,7 +66,7 @@ pub(super) const STEPS: &[Step] = &[
 const RENDERER: &[&str] =
     &["--package", "demo-game", "--package", "netcode", "--features", "netcode/testing"];
 
-/// The same in the browser.
+/// The same for the browser.
 const BROWSER: &[&str] = &[
     "--package",
     "demo-game",
@@ -81,8 +81,8 @@ const BROWSER: &[&str] = &[
 const WEB_PACKER: &[&str] = &["--package", "xtask", "--features", "web"];
 
 /// Features of `netcode`: `testing` and `webrtc` in every combination, `overlay` and `devices`
-/// without `webrtc`. The game has these two with `webrtc`, and another combination would compile
-/// Bevy once more for two lines of conditional code.
+/// without `webrtc`. The game uses these two with `webrtc`, and another combination here would
+/// compile Bevy once more for two lines of conditional code.
 const NETCODE_FEATURES: &[&str] =
     &["", "testing", "webrtc", "testing,webrtc", "testing,overlay,devices"];
 
@@ -149,8 +149,8 @@ fn count_tests(findings: &mut Findings, command: &mut Command) -> Outcome {
     if status.success() { Ok(()) } else { fail(format!("`{}` failed", line_of(command))) }
 }
 
-/// The page as players get it. Where it cannot be made small, the tests in the browser still have
-/// one.
+/// Builds the page as players get it. If it cannot be made small, the tests in the browser use a
+/// larger one.
 fn build_page(findings: &mut Findings) -> Outcome {
     let optimiser = web::ensure_optimiser();
     let is_unoptimised = optimiser.is_err();
@@ -160,16 +160,16 @@ fn build_page(findings: &mut Findings) -> Outcome {
     web::build(&web::Options { is_unoptimised, ..Default::default() }).map(drop)
 }
 
-/// Real WebRTC, real browsers. The tests find the page by `WEB_DIST`; without it the browser tests
-/// skip themselves.
+/// Runs the tests with real WebRTC and real browsers. They find the page by `WEB_DIST`; without it
+/// the browser tests skip themselves.
 fn end_to_end(findings: &mut Findings) -> Outcome {
     let mut command = cargo::cargo();
     command
         .args(["test", "--no-fail-fast"])
         .args(HEADLESS_FEATURES)
         .args(["--test", "e2e", "--"])
-        // One at a time: each plays several processes in real time. Shown as they run, for the
-        // times they print.
+        // One at a time, because each runs several processes in real time; with their output as
+        // they run, for the times that they print.
         .args(["--test-threads", "1", "--nocapture"]);
     let page = cargo::target_dir()?.join("web-dist");
     let no_browser = browser_missing();
@@ -186,22 +186,22 @@ fn end_to_end(findings: &mut Findings) -> Outcome {
     count_tests(findings, &mut command)
 }
 
-/// Installs a program that only some tests need, where apt can.
+/// Installs a program that only some tests need, if apt can.
 fn ensure_for_tests(program: &str, packages: &packages::SystemPackages) {
     if cfg!(target_os = "linux")
         && !is_installed(program)
         && let Err(failure) = packages::ensure(packages)
     {
-        // Its sentence is printed for people who can run the line; the tests that need it say that
-        // they skip.
+        // The message is for people who can run its line; the tests that need the program report
+        // that they skip.
         println!("{failure}");
     }
 }
 
-/// Installs the browser where apt can; why there is none, if there is none.
+/// Installs the browser if apt can. Returns why there is none, if there is none.
 fn browser_missing() -> Option<String> {
     if !is_installed("chromedriver") {
-        // Its sentence is printed for people who can run the line; the tests go on without.
+        // The message is for people who can run its line; the tests go on without a browser.
         if let Err(failure) = packages::ensure(packages::BROWSER) {
             println!("{failure}");
         }
