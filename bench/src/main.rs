@@ -1,4 +1,4 @@
-//! Measures this workspace side by side with what people use today, in one process, in alternation.
+//! Measures this workspace side by side with what people use today, in turns within one process.
 //!
 //! Run it through `cargo xtask bench`, which builds it in release.
 #![forbid(unsafe_code)]
@@ -21,7 +21,7 @@ Usage: comparisons rollback|wire|network [flags]
   --json FILE   write the figures as JSON
   --quick       seconds instead of minutes; the figures are rough";
 
-/// What can be measured.
+/// The comparisons that can be measured.
 #[derive(Clone, Copy, Debug, Default)]
 enum What {
     #[default]
@@ -30,7 +30,7 @@ enum What {
     Network,
 }
 
-/// What was asked for.
+/// The parsed command line.
 #[derive(Debug, Default)]
 struct Request {
     what: What,
@@ -50,7 +50,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // An unwritable file is noticed before the minutes, and keeps what it holds until there is something new.
+    // An unwritable file is noticed here, not after minutes of measuring. The file keeps its
+    // content until there is a new one.
     if let Some(path) = &request.json
         && let Err(error) = File::options().create(true).append(true).open(path)
     {
@@ -74,11 +75,11 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What became of a measurement.
+/// The outcome of a measurement.
 enum Measured {
-    /// It ran, and gave these figures.
+    /// It ran in this process, and gave these figures.
     Here(Value),
-    /// It ran in a process of its own, which wrote them.
+    /// It ran in a process of its own, which wrote the figures.
     Inside(ExitCode),
 }
 
@@ -96,7 +97,7 @@ fn measure(request: &Request) -> io::Result<Measured> {
             if report.is_sound() {
                 Ok(Measured::Here(report.to_json()))
             } else {
-                Err(io::Error::other("the peers of a match of ours computed different worlds"))
+                Err(io::Error::other("the peers of one of our matches computed different worlds"))
             }
         }
         What::Wire => {
