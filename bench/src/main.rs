@@ -23,7 +23,7 @@ Usage: comparisons rollback|wire|network [flags]
 
 /// The comparisons that can be measured.
 #[derive(Clone, Copy, Debug, Default)]
-enum What {
+enum Comparison {
     #[default]
     Rollback,
     Wire,
@@ -33,7 +33,7 @@ enum What {
 /// The parsed command line.
 #[derive(Debug, Default)]
 struct Request {
-    what: What,
+    comparison: Comparison,
     json: Option<PathBuf>,
     is_quick: bool,
 }
@@ -85,13 +85,13 @@ enum Measured {
 
 /// Measures, and prints the table.
 fn measure(request: &Request) -> io::Result<Measured> {
-    match request.what {
-        What::Rollback => {
+    match request.comparison {
+        Comparison::Rollback => {
             let report = rollback::run(request.is_quick);
             report.print();
             Ok(Measured::Here(report.to_json()))
         }
-        What::Network => {
+        Comparison::Network => {
             let report = network::run(request.is_quick).map_err(io::Error::other)?;
             report.print();
             if report.is_sound() {
@@ -100,7 +100,7 @@ fn measure(request: &Request) -> io::Result<Measured> {
                 Err(io::Error::other("the peers of one of our matches computed different worlds"))
             }
         }
-        What::Wire => {
+        Comparison::Wire => {
             if let Some(status) = wire::enter_namespace()? {
                 let code = if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
                 return Ok(Measured::Inside(code));
@@ -115,9 +115,9 @@ fn measure(request: &Request) -> io::Result<Measured> {
 fn parse(mut arguments: Parser) -> Result<Option<Request>, lexopt::Error> {
     let mut request = Request::default();
     match arguments.next()? {
-        Some(Arg::Value(what)) if what == "rollback" => request.what = What::Rollback,
-        Some(Arg::Value(what)) if what == "wire" => request.what = What::Wire,
-        Some(Arg::Value(what)) if what == "network" => request.what = What::Network,
+        Some(Arg::Value(name)) if name == "rollback" => request.comparison = Comparison::Rollback,
+        Some(Arg::Value(name)) if name == "wire" => request.comparison = Comparison::Wire,
+        Some(Arg::Value(name)) if name == "network" => request.comparison = Comparison::Network,
         Some(Arg::Short('h') | Arg::Long("help")) | None => return Ok(None),
         Some(other) => return Err(other.unexpected()),
     }

@@ -5,11 +5,11 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark talks to the terminal")]
 
+mod attack;
 mod client;
 mod crowd;
 mod process;
 mod report;
-mod trouble;
 
 use std::{
     fs::File,
@@ -28,10 +28,10 @@ use tokio::{
 };
 
 use self::{
+    attack::Attack,
     crowd::Crowd,
     process::{Server, Usage},
     report::{Contestant, Figures, Report},
-    trouble::Trouble,
 };
 
 const HELP: &str = "\
@@ -240,12 +240,12 @@ async fn measure_one(
     let calm = send_signals(&crowd, relay, &mut latencies).await;
     (figures.relay_p50_ms, figures.relay_p99_ms, figures.lost_percent) = calm;
     figures.kb_after_signals = (server.usage()?.memory - empty.memory) / joined / 1000.0;
-    for trouble in Trouble::ALL {
-        let making = trouble.make(server.servers[0].address);
+    for attack in Attack::ALL {
+        let attacking = attack.launch(server.servers[0].address);
         sleep(Duration::from_millis(500)).await;
         let (_, p99, lost) = send_signals(&crowd, relay / 4, &mut latencies).await;
-        making.abort();
-        figures.troubles.push((trouble.name(), p99, lost));
+        attacking.abort();
+        figures.attacks.push((attack.name(), p99, lost));
         sleep(SETTLING).await;
     }
     crowd.leave().await;

@@ -35,9 +35,9 @@ pub(crate) struct Figures {
     pub(crate) relay_p50_ms: f64,
     pub(crate) relay_p99_ms: f64,
     pub(crate) lost_percent: f64,
-    /// Each kind of trouble, with the 99th percentile of the latency of other peers' signals
+    /// Each kind of attack, with the 99th percentile of the latency of other peers' signals
     /// meanwhile in milliseconds, and the percentage of those signals that was lost.
-    pub(crate) troubles: Vec<(&'static str, f64, f64)>,
+    pub(crate) attacks: Vec<(&'static str, f64, f64)>,
 }
 
 /// All figures.
@@ -77,9 +77,9 @@ impl Report {
             row("signals at 1,000 a second: median, ms", &|it| it.relay_p50_ms);
             row("99th percentile, ms", &|it| it.relay_p99_ms);
             row("lost, %", &|it| it.lost_percent);
-            for (trouble, (name, ..)) in ours.troubles.iter().enumerate() {
+            for (attack, (name, ..)) in ours.attacks.iter().enumerate() {
                 row(&format!("99th percentile beside {name}, ms"), &|it| {
-                    it.troubles.get(trouble).map_or(f64::NAN, |it| it.1)
+                    it.attacks.get(attack).map_or(f64::NAN, |it| it.1)
                 });
             }
         }

@@ -4,8 +4,8 @@
 //! Our matches run in simulated time. ggrs resends lost packets by the wall clock, so its matches
 //! run in real time, side by side.
 
-mod measures;
 mod ours;
+mod outcome;
 mod stock;
 
 use std::{thread, time::Duration};
@@ -13,7 +13,7 @@ use std::{thread, time::Duration};
 use netcode::LinkConditions;
 use serde_json::{Value, json};
 
-use self::measures::Outcome;
+use self::outcome::Outcome;
 
 /// Frames per second of all matches.
 const FPS: u32 = 60;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Case, FPS, SEED,
-    measures::{Outcome, Played},
+    outcome::{Outcome, Played},
 };
 use crate::script::Script;
 

@@ -15,7 +15,7 @@ use netcode::testing::BadNetwork;
 
 use super::{
     Case, FPS, SEED,
-    measures::{Outcome, Played},
+    outcome::{Outcome, Played},
 };
 use crate::script::Script;
 

@@ -1,4 +1,4 @@
-//! Peers that make trouble: the other peers must not notice them.
+//! Attacks on a server, which its other peers must not notice.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -18,9 +18,9 @@ const CROWD: usize = 200;
 /// description.
 const SIGNAL_BYTES: usize = 4096;
 
-/// A kind of trouble.
+/// A kind of attack.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Trouble {
+pub(crate) enum Attack {
     /// Peers that never read their messages.
     SlowReaders,
     /// Connections that begin a request and never end it.
@@ -31,7 +31,7 @@ pub(crate) enum Trouble {
     OneRoom,
 }
 
-impl Trouble {
+impl Attack {
     pub(crate) const ALL: [Self; 4] =
         [Self::SlowReaders, Self::HalfOpen, Self::Vanishing, Self::OneRoom];
 
@@ -44,8 +44,8 @@ impl Trouble {
         }
     }
 
-    /// Makes trouble until the task is aborted.
-    pub(crate) fn make(self, server: SocketAddr) -> JoinHandle<()> {
+    /// Attacks the server until the task is aborted.
+    pub(crate) fn launch(self, server: SocketAddr) -> JoinHandle<()> {
         tokio::spawn(async move {
             loop {
                 let all = (0..CROWD).map(|index| async move {
