@@ -6,6 +6,7 @@ mod server;
 mod windows;
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
@@ -16,6 +17,9 @@ use crate::packages::{self, SystemPackages};
 
 /// The most players that fit into one match.
 const MAX_PLAYERS: u8 = 4;
+
+/// What `--seconds` takes, in words: up to a day.
+const SECONDS: &str = "1 to 86400";
 
 /// The network presets of `netcode`, repeated because `netcode` is not built yet when the command
 /// line is read.
@@ -92,7 +96,8 @@ fn parse(mut arguments: Parser) -> Result<Option<Flags>, Failure> {
             Arg::Long("headless") => flags.is_headless = true,
             Arg::Long("web") => flags.is_web = true,
             Arg::Long("seconds") => {
-                flags.duration = Some(Duration::from_secs(arguments.value()?.parse()?));
+                let seconds = number(&mut arguments, "--seconds", SECONDS)?;
+                flags.duration = Some(Duration::from_secs(seconds));
             }
             Arg::Long("json") => flags.json = Some(arguments.value()?.into()),
             Arg::Long("conditions") => flags.conditions = Some(arguments.value()?.string()?),
@@ -108,6 +113,16 @@ fn parse(mut arguments: Parser) -> Result<Option<Flags>, Failure> {
     Ok(Some(flags))
 }
 
+/// Reads the number after a flag. The refusal of anything else names the flag, what it takes, and
+/// what was given.
+fn number<T: FromStr>(arguments: &mut Parser, flag: &str, takes: &str) -> Result<T, Failure> {
+    let given = arguments.value()?;
+    match given.to_str().and_then(|text| text.parse().ok()) {
+        Some(number) => Ok(number),
+        None => fail(format!("{flag} takes {takes}, not {}", given.display())),
+    }
+}
+
 /// Refuses flags that make no sense, before anything is built.
 fn check(flags: &Flags) -> Outcome {
     let fewest = if flags.is_headless { 2 } else { 1 };
@@ -119,8 +134,8 @@ fn check(flags: &Flags) -> Outcome {
         return fail("--headless plays without windows and --web in a browser: choose one");
     }
     let day = Duration::from_secs(24 * 60 * 60);
-    if flags.duration.is_some_and(|duration| duration.is_zero() || duration > day) {
-        return fail("--seconds takes 1 to 86400");
+    if let Some(duration) = flags.duration.filter(|it| it.is_zero() || *it > day) {
+        return fail(format!("--seconds takes {SECONDS}, not {}", duration.as_secs()));
     }
     let is_for_bots =
         flags.duration.is_some() || flags.json.is_some() || flags.conditions.is_some();
@@ -170,6 +185,18 @@ mod tests {
         assert!(!flags.is_headless && !flags.is_web);
         assert_eq!(flags.duration, None);
         assert_eq!(flags.profile, "release");
+    }
+
+    fn refusal(words: &[&str]) -> String {
+        parsed(words).err().expect("a refusal").to_string()
+    }
+
+    #[test]
+    fn a_refused_number_is_named_with_its_flag() {
+        for given in ["-3", "0", "86401", "soon"] {
+            let expected = format!("--seconds takes 1 to 86400, not {given}");
+            assert_eq!(refusal(&["--headless", "--seconds", given]), expected);
+        }
     }
 
     #[test]
