@@ -89,9 +89,8 @@ fn parse(mut arguments: Parser) -> Result<Option<Flags>, Failure> {
     while let Some(argument) = arguments.next()? {
         match argument {
             Arg::Long("players") => {
-                let players = arguments.value()?;
-                // What is no number is refused like one that does not fit.
-                flags.players = Some(players.parse().unwrap_or_default());
+                let takes = format!("1 to {MAX_PLAYERS}");
+                flags.players = Some(number(&mut arguments, "--players", &takes)?);
             }
             Arg::Long("headless") => flags.is_headless = true,
             Arg::Long("web") => flags.is_web = true,
@@ -126,9 +125,9 @@ fn number<T: FromStr>(arguments: &mut Parser, flag: &str, takes: &str) -> Result
 /// Refuses flags that make no sense, before anything is built.
 fn check(flags: &Flags) -> Outcome {
     let fewest = if flags.is_headless { 2 } else { 1 };
-    if flags.players.is_some_and(|players| !(fewest..=MAX_PLAYERS).contains(&players)) {
+    if let Some(players) = flags.players.filter(|it| !(fewest..=MAX_PLAYERS).contains(it)) {
         let what = if flags.is_headless { "bots" } else { "windows" };
-        return fail(format!("--players takes {fewest} to {MAX_PLAYERS} {what}"));
+        return fail(format!("--players takes {fewest} to {MAX_PLAYERS} {what}, not {players}"));
     }
     if flags.is_headless && flags.is_web {
         return fail("--headless plays without windows and --web in a browser: choose one");
@@ -197,6 +196,13 @@ mod tests {
             let expected = format!("--seconds takes 1 to 86400, not {given}");
             assert_eq!(refusal(&["--headless", "--seconds", given]), expected);
         }
+        for given in ["-1", "two", "300"] {
+            let expected = format!("--players takes 1 to 4, not {given}");
+            assert_eq!(refusal(&["--players", given]), expected);
+        }
+        assert_eq!(refusal(&["--players", "5"]), "--players takes 1 to 4 windows, not 5");
+        let bots = refusal(&["--headless", "--players", "1"]);
+        assert_eq!(bots, "--players takes 2 to 4 bots, not 1");
     }
 
     #[test]
