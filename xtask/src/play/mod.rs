@@ -100,7 +100,6 @@ fn parse(mut arguments: Parser) -> Result<Option<Flags>, Failure> {
             }
             Arg::Long("json") => flags.json = Some(arguments.value()?.into()),
             Arg::Long("conditions") => flags.conditions = Some(arguments.value()?.string()?),
-            // For the tests, which have a dev build already; not in the help.
             Arg::Long("profile") => flags.profile = arguments.value()?.string()?,
             other => {
                 crate::is_help(other, HELP)?;
