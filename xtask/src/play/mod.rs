@@ -25,6 +25,9 @@ const SECONDS: &str = "1 to 86400";
 /// line is read.
 const PRESETS: [&str; 6] = ["none", "lan", "wifi", "4g", "transatlantic", "awful"];
 
+/// The profiles that a native build can use: cargo's own, and those of the workspace's manifest.
+const PROFILES: [&str; 6] = ["dev", "release", "test", "bench", "unoptimised", "web"];
+
 /// The room that `--players` and `--headless` put everybody in. Nobody else uses this server, so
 /// any name is free.
 const ROOM: &str = "arena";
@@ -143,6 +146,10 @@ fn check(flags: &Flags) -> Outcome {
     if let Some(preset) = flags.conditions.as_deref().filter(|it| !PRESETS.contains(it)) {
         return fail(format!("--conditions takes one of: {}; not {preset}", PRESETS.join(", ")));
     }
+    if !PROFILES.contains(&flags.profile.as_str()) {
+        let profiles = PROFILES.join(", ");
+        return fail(format!("--profile takes one of: {profiles}; not {}", flags.profile));
+    }
     Ok(())
 }
 
@@ -170,6 +177,8 @@ Without a display this plays as with --headless. Ctrl-C ends everything that it 
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn parsed(words: &[&str]) -> Result<Option<Flags>, Failure> {
@@ -183,6 +192,19 @@ mod tests {
         assert!(!flags.is_headless && !flags.is_web);
         assert_eq!(flags.duration, None);
         assert_eq!(flags.profile, "release");
+    }
+
+    #[test]
+    fn all_profiles_of_the_manifest_are_known_and_others_are_refused() {
+        let manifest = fs::read_to_string(cargo::workspace_root().join("Cargo.toml")).unwrap();
+        let headings = manifest.lines().filter_map(|line| line.strip_prefix("[profile."));
+        let names: Vec<&str> =
+            headings.filter_map(|heading| heading.split([']', '.']).next()).collect();
+        assert!(names.contains(&"web"), "the manifest is read as it is written: {names:?}");
+        for name in names {
+            assert!(parsed(&["--profile", name]).is_ok(), "{name}");
+        }
+        assert!(refusal(&["--profile", "fast"]).ends_with("; not fast"));
     }
 
     fn refusal(words: &[&str]) -> String {
