@@ -1,4 +1,4 @@
-//! Measures this workspace side by side with what people use today, in one process, in alternation.
+//! Measures this workspace side by side with what people use today, in turns within one process.
 //!
 //! Run it through `cargo xtask bench`, which builds it in release.
 #![forbid(unsafe_code)]
@@ -21,19 +21,19 @@ Usage: comparisons rollback|wire|network [flags]
   --json FILE   write the figures as JSON
   --quick       seconds instead of minutes; the figures are rough";
 
-/// What can be measured.
+/// The comparisons that can be measured.
 #[derive(Clone, Copy, Debug, Default)]
-enum What {
+enum Comparison {
     #[default]
     Rollback,
     Wire,
     Network,
 }
 
-/// What was asked for.
+/// The parsed command line.
 #[derive(Debug, Default)]
 struct Request {
-    what: What,
+    comparison: Comparison,
     json: Option<PathBuf>,
     is_quick: bool,
 }
@@ -50,7 +50,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // An unwritable file is noticed before the minutes, and keeps what it holds until there is something new.
+    // An unwritable file is noticed here, not after minutes of measuring. The file keeps its
+    // content until there is a new one.
     if let Some(path) = &request.json
         && let Err(error) = File::options().create(true).append(true).open(path)
     {
@@ -74,32 +75,32 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What became of a measurement.
+/// The outcome of a measurement.
 enum Measured {
-    /// It ran, and gave these figures.
+    /// It ran in this process, and gave these figures.
     Here(Value),
-    /// It ran in a process of its own, which wrote them.
+    /// It ran in a process of its own, which wrote the figures.
     Inside(ExitCode),
 }
 
 /// Measures, and prints the table.
 fn measure(request: &Request) -> io::Result<Measured> {
-    match request.what {
-        What::Rollback => {
+    match request.comparison {
+        Comparison::Rollback => {
             let report = rollback::run(request.is_quick);
             report.print();
             Ok(Measured::Here(report.to_json()))
         }
-        What::Network => {
+        Comparison::Network => {
             let report = network::run(request.is_quick).map_err(io::Error::other)?;
             report.print();
             if report.is_sound() {
                 Ok(Measured::Here(report.to_json()))
             } else {
-                Err(io::Error::other("the peers of a match of ours computed different worlds"))
+                Err(io::Error::other("the peers of one of our matches computed different worlds"))
             }
         }
-        What::Wire => {
+        Comparison::Wire => {
             if let Some(status) = wire::enter_namespace()? {
                 let code = if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
                 return Ok(Measured::Inside(code));
@@ -114,9 +115,9 @@ fn measure(request: &Request) -> io::Result<Measured> {
 fn parse(mut arguments: Parser) -> Result<Option<Request>, lexopt::Error> {
     let mut request = Request::default();
     match arguments.next()? {
-        Some(Arg::Value(what)) if what == "rollback" => request.what = What::Rollback,
-        Some(Arg::Value(what)) if what == "wire" => request.what = What::Wire,
-        Some(Arg::Value(what)) if what == "network" => request.what = What::Network,
+        Some(Arg::Value(name)) if name == "rollback" => request.comparison = Comparison::Rollback,
+        Some(Arg::Value(name)) if name == "wire" => request.comparison = Comparison::Wire,
+        Some(Arg::Value(name)) if name == "network" => request.comparison = Comparison::Network,
         Some(Arg::Short('h') | Arg::Long("help")) | None => return Ok(None),
         Some(other) => return Err(other.unexpected()),
     }

@@ -1,4 +1,4 @@
-//! What is played where networks are compared: a match of bots of the demo game, recorded.
+//! The inputs for comparing networks: a recorded match of the demo game's bots.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use demo_game::{input::Input, recording::Recording};
 
 /// Inputs change 4 to 15 times a second.
 const RECORDING: &[u8] = include_bytes!("../../demo-game/tests/recordings/four-bots.duel");
-/// A fifth player and those after it play what the first four played, so many frames later.
+/// A fifth player and further ones play what the first four play this many frames later.
 const NEXT_FOUR_FRAMES: u32 = 1000;
 
-/// What one seat presses at each frame, over and over.
+/// The inputs of one seat at each frame, repeated without end.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
     recording: Arc<Recording>,
@@ -33,7 +33,7 @@ impl Script {
         self.recording.input(frame % self.recording.frames(), self.seat % seats)
     }
 
-    /// Whether the input of this frame is another one than that of the frame before.
+    /// Returns whether the input of this frame differs from that of the frame before.
     pub(crate) fn changes_at(&self, frame: u32) -> bool {
         let before = frame.checked_sub(1).map_or(Input::NONE, |before| self.at(before));
         self.at(frame) != before

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-/// The times of several contestants over the same task, in seconds, in order of the contestants.
+/// The times of several contestants for the same task, in seconds, in the order of the contestants.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Times(Vec<Vec<f64>>);
 
 impl Times {
-    /// Adds what was measured in another world.
+    /// Adds the times that were measured in another world.
     pub(crate) fn add(&mut self, other: Self) {
         self.0.resize(other.0.len().max(self.0.len()), Vec::new());
         for (all, more) in self.0.iter_mut().zip(other.0) {
@@ -21,17 +21,19 @@ impl Times {
     }
 }
 
-/// A contestant: prepares one run, and gives back its time in seconds.
+/// A contestant: prepares one run, and returns its time in seconds.
 pub(crate) type Contestant<'a> = &'a mut dyn FnMut() -> f64;
 
-/// How often contestants take turns.
+/// How contestants take turns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Turns {
-    /// Turns of each contestant, after a short one that does not count: in that one, buffers are made.
+    /// Turns of each contestant, after a short one that does not count, in which buffers are
+    /// allocated.
     pub(crate) count: usize,
     /// Runs in a turn.
     pub(crate) runs: usize,
-    /// Of these, runs at the beginning that do not count: they find the caches full of what the others left there.
+    /// The first runs of a turn, which do not count: they find the caches full of other
+    /// contestants' data.
     pub(crate) warm_up: usize,
 }
 

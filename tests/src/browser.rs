@@ -1,4 +1,5 @@
-//! Pages in a real Chromium, driven through chromedriver: one driver per test program run, one window per page.
+//! Pages in a real Chromium, driven through chromedriver: one driver per test program run, one
+//! window per page.
 
 use std::{
     env, fs,
@@ -20,10 +21,11 @@ use crate::{Report, skip::skip, wait_for, webdriver, webdriver::Session};
 /// A driver starts within a second; a machine under load gets more.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often a page is looked at.
+/// The time between two looks at a page.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// A software renderer stands in for the graphics card, and nothing but the page makes network traffic.
+/// A software renderer stands in for the graphics card, and nothing but the page makes network
+/// traffic.
 const CHROMIUM_FLAGS: &[&str] = &[
     "--headless",
     "--no-sandbox",
@@ -39,8 +41,8 @@ const CHROMIUM_FLAGS: &[&str] = &[
     "--window-size=640,360",
 ];
 
-/// The folder of the browser version, if the browser tests shall run. Else says so for `test`, in the words that
-/// `cargo xtask test` collects.
+/// The folder of the browser version, if the browser tests are to run. Otherwise reports that
+/// `test` skips itself, in the words that `cargo xtask test` collects.
 pub fn web_dist(test: &str) -> Option<PathBuf> {
     let folder = env::var_os("WEB_DIST").map(PathBuf::from);
     if folder.is_none() {
@@ -51,7 +53,7 @@ pub fn web_dist(test: &str) -> Option<PathBuf> {
     folder
 }
 
-/// A running chromedriver; it and its browsers end when dropped.
+/// A running chromedriver. It and its browsers end when this is dropped.
 #[derive(Debug)]
 pub struct Browser {
     driver: Child,
@@ -77,7 +79,7 @@ impl Browser {
                 if let Some(port) =
                     port.and_then(|(_, port)| port.trim_end_matches('.').parse().ok())
                 {
-                    // Nobody waits for it after a while.
+                    // Fails if nobody waits for it any more.
                     let _ = ports.send(port);
                 }
             }
@@ -90,7 +92,8 @@ impl Browser {
         browser
     }
 
-    /// Starts chromedriver, if it is installed. Else says so for `test`, in the words that `cargo xtask test` collects.
+    /// Starts chromedriver, if it is installed. Otherwise reports that `test` skips itself, in the
+    /// words that `cargo xtask test` collects.
     pub fn find(test: &str) -> Option<Self> {
         let is_installed = Command::new("chromedriver").arg("--version").output().is_ok();
         if !is_installed {
@@ -133,7 +136,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// What the page says of its match at the moment; `None` before the game has started.
+    /// The page's current report on its match; `None` before the game has started.
     pub fn report(&self) -> Option<Report> {
         Report::parse(&self.data("report"))
     }
@@ -142,7 +145,7 @@ impl Page {
     ///
     /// # Panics
     ///
-    /// When it never is; the message holds what the page showed instead.
+    /// If it never is; the message contains what the page showed instead.
     pub fn wait_for(
         &self,
         what: &str,
@@ -152,7 +155,7 @@ impl Page {
         self.wait(what, patience, || self.report().filter(|report| is_wanted(report)))
     }
 
-    /// Waits until its match is over; its report.
+    /// Waits until its match is over. Returns its report.
     ///
     /// # Panics
     ///
@@ -192,7 +195,7 @@ impl Page {
                 self.run("return document.body.innerText"),
                 self.session.console()
             );
-            // A page that draws in software needs the processor more than this test does.
+            // A page that draws in software needs the processor more than this test needs it.
             thread::sleep(POLL_INTERVAL);
         }
     }
@@ -202,7 +205,7 @@ impl Page {
         value.as_str().unwrap_or_default().to_owned()
     }
 
-    /// Runs the body of a function in the page. Returns what that returns.
+    /// Runs the body of a function in the page. Returns its result.
     ///
     /// # Panics
     ///
@@ -213,7 +216,7 @@ impl Page {
             .unwrap_or_else(|error| panic!("a script fails on {}: {error}", self.name))
     }
 
-    /// Leads the browser to another address, which must differ in more than what is behind the `#`.
+    /// Takes the browser to another address, which must differ in more than the part after the `#`.
     ///
     /// # Panics
     ///
@@ -222,7 +225,7 @@ impl Page {
         self.session.go_to(url).expect("the page loads");
     }
 
-    /// Waits until the page asks whether it may use the servers that its address names, and lets it.
+    /// Waits until the page asks whether it may use the servers that its address names, and agrees.
     ///
     /// # Panics
     ///
@@ -232,12 +235,12 @@ impl Page {
         self.run("document.getElementById('trust').click()");
     }
 
-    /// Whether the browser says that nobody sees the page.
+    /// Returns whether the browser considers the page hidden.
     pub fn is_hidden(&self) -> bool {
         self.run("return document.hidden") == true
     }
 
-    /// Waits until the browser says that the page is seen.
+    /// Waits until the browser considers the page visible.
     ///
     /// # Panics
     ///
@@ -254,7 +257,8 @@ impl Page {
         self.devtools("Browser.setWindowBounds", &bounds);
     }
 
-    /// Opens another page in front of this one, in the same window or in one of its own. Returns a guard that closes it.
+    /// Opens another page in front of this one, in the same window or in one of its own. Returns a
+    /// guard that closes it.
     pub fn cover(&self, in_new_window: bool) -> Cover<'_> {
         let blank = json!({ "url": "about:blank", "newWindow": in_new_window });
         let target = self.devtools("Target.createTarget", &blank)["targetId"].take();
@@ -268,7 +272,7 @@ impl Page {
             .unwrap_or_else(|error| panic!("a command fails on {}: {error}", self.name))
     }
 
-    /// Holds a key for a while, as a player would.
+    /// Holds a key for `time`, as a player would.
     pub fn hold_key(&self, key: char, time: Duration) {
         self.session.key("keyDown", key).expect("the page takes keys");
         thread::sleep(time);
@@ -278,7 +282,8 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // A browser that has crashed is closed already, and a folder in use is left to the system's cleaning.
+        // A browser that has crashed is closed already, and the system cleans up a folder that is
+        // still in use.
         let _ = self.session.close();
         let _ = fs::remove_dir_all(&self.profile);
     }

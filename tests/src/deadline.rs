@@ -5,20 +5,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often a condition is looked at: far below what any test measures.
+/// The time between two looks at a condition: far shorter than anything that a test measures.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Looks until `condition` yields a value.
 ///
 /// # Panics
 ///
-/// When it has not after `patience`; the message names `what` never came.
+/// If it has not after `patience`; the message names `what` never came.
 pub fn wait_for<T>(what: &str, patience: Duration, condition: impl FnMut() -> Option<T>) -> T {
     wait_at_most(patience, condition)
         .unwrap_or_else(|| panic!("within {patience:?} there was never {what}"))
 }
 
-/// Looks until `condition` yields a value; `None` when it has not after `patience`.
+/// Looks until `condition` yields a value; `None` if it has not after `patience`.
 pub(crate) fn wait_at_most<T>(
     patience: Duration,
     mut condition: impl FnMut() -> Option<T>,

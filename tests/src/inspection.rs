@@ -17,9 +17,9 @@ const DESCRIBE: &str = "function () {
 /// A peer connection of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerConnection {
-    /// Whether it was not closed yet.
+    /// Whether it is not closed yet.
     pub is_open: bool,
-    /// Whether it has taken an answer to what it offered.
+    /// Whether it has taken an answer to its offer.
     pub is_answered: bool,
 }
 
@@ -46,7 +46,7 @@ impl Page {
         let describe =
             json!({ "objectId": found, "functionDeclaration": DESCRIBE, "returnByValue": true });
         let described = self.devtools("Runtime.callFunctionOn", &describe);
-        // Else the list would keep them from being collected.
+        // Otherwise the list would keep them from being collected.
         for object in [found, prototype] {
             self.devtools("Runtime.releaseObject", &json!({ "objectId": object }));
         }
@@ -70,7 +70,7 @@ impl Page {
         self.wait(&what, patience, || self.connections().iter().any(&is_wanted).then_some(()));
     }
 
-    /// Bytes of the page's objects, and of what the browser holds for them.
+    /// Bytes of the page's objects, and of the memory that the browser holds for them.
     ///
     /// # Panics
     ///

@@ -17,58 +17,58 @@ use crate::{Report, deadline::wait_at_most, wait_for};
 
 /// How long peers take to meet and to connect, on a machine under load.
 const MEET_PATIENCE: Duration = Duration::from_secs(60);
-/// Frames that a match has in a second on such a machine at least: half of what it should have.
+/// The fewest frames in a second of a match on such a machine: half as many as there should be.
 const SLOW_FPS: u32 = 30;
 
-/// Starts the line by which the game says what went wrong.
+/// Starts the line in which the game says what went wrong.
 const REASON_MARK: &str = "demo-game: ";
 
-/// What the headless peer is told on its command line.
+/// The command line of the headless peer.
 #[derive(Debug, Clone)]
 pub struct PeerSettings {
-    /// The room's address; none for a host, which opens one.
+    /// The room's address; `None` for a host, which opens a room.
     pub room: Option<String>,
-    /// What others call it.
+    /// Its name to other players.
     pub name: String,
     /// How many players the match waits for.
     pub players: u8,
     /// How long it plays from its first frame.
     pub seconds: u32,
-    /// Further flags, as they stand on the command line.
+    /// Further flags, as on the command line.
     pub more: Vec<String>,
 }
 
 impl PeerSettings {
-    /// Two players, 20 seconds, a bot at the stick.
+    /// A bot in a match of two players, for 20 seconds.
     pub fn new(room: impl Into<String>, name: &str) -> Self {
         Self { room: Some(room.into()), ..Self::host(name) }
     }
 
-    /// The same in a room that it opens itself.
+    /// The same, in a room that it opens itself.
     pub fn host(name: &str) -> Self {
         Self { room: None, name: name.to_owned(), players: 2, seconds: 20, more: Vec::new() }
     }
 
-    /// Plays in a match of so many.
+    /// Sets the number of players that the match waits for.
     #[must_use]
     pub fn players(self, players: u8) -> Self {
         Self { players, ..self }
     }
 
-    /// Plays so long.
+    /// Sets how long it plays from its first frame.
     #[must_use]
     pub fn seconds(self, seconds: u32) -> Self {
         Self { seconds, ..self }
     }
 
-    /// Gets a further flag with its value.
+    /// Adds a flag with its value.
     #[must_use]
     pub fn flag(mut self, flag: &str, value: &str) -> Self {
         self.more.extend([flag.to_owned(), value.to_owned()]);
         self
     }
 
-    /// Gets a further flag that has no value.
+    /// Adds a flag without a value.
     #[must_use]
     pub fn switch(mut self, flag: &str) -> Self {
         self.more.push(flag.to_owned());
@@ -133,7 +133,7 @@ impl Peer {
                 return Some(line);
             }
             if let Some(status) = self.status() {
-                // What it printed last is read only after it ended.
+                // Its last lines are read only after it has ended.
                 for reader in self.readers.drain(..) {
                     reader.join().expect("no reader panics");
                 }
@@ -154,7 +154,7 @@ impl Peer {
         })
     }
 
-    /// Waits until it prints a line that `is_wanted` after what it has printed already.
+    /// Waits until it prints a further line that `is_wanted`.
     pub fn wait_for_news(
         &mut self,
         what: &str,
@@ -183,24 +183,24 @@ impl Peer {
         self.wait_for_line(&what, patience, |line| confirmed(line) >= Some(frames));
     }
 
-    /// Frames of its match that are confirmed, as it said last.
+    /// The confirmed frames of its match, from the last line that names them.
     pub fn confirmed_frames(&self) -> u32 {
         self.lines().iter().rev().find_map(|line| confirmed(line)).unwrap_or(0)
     }
 
-    /// Waits until it says why it cannot go on; the sentence.
+    /// Waits until it says why it cannot go on. Returns the sentence.
     pub fn wait_for_reason(&mut self, patience: Duration) -> String {
         let line = self.wait_for_line("a reason", patience, |line| line.starts_with(REASON_MARK));
         line[REASON_MARK.len()..].to_owned()
     }
 
-    /// Waits until it has ended by itself; its exit status.
+    /// Waits until it has ended by itself. Returns its exit status.
     pub fn wait(&mut self, patience: Duration) -> ExitStatus {
         let what = format!("an end of {}", self.name);
         wait_for(&what, patience, || self.status())
     }
 
-    /// Waits until it has played to its end; its report.
+    /// Waits until it has played to its end. Returns its report.
     ///
     /// # Panics
     ///
@@ -211,7 +211,7 @@ impl Peer {
         self.report(patience)
     }
 
-    /// Waits until it has ended by itself; its report.
+    /// Waits until it has ended by itself. Returns its report.
     ///
     /// # Panics
     ///
@@ -241,14 +241,14 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // All three fail only when it has ended, or never came as far as writing a report.
+        // All three fail only if it has ended, or never wrote a report.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = fs::remove_file(&self.report);
     }
 }
 
-/// What `  3 s  frame   120  confirmed   117  …` says is confirmed.
+/// The number of confirmed frames in a line such as `  3 s  frame   120  confirmed   117  …`.
 fn confirmed(line: &str) -> Option<u32> {
     let (_, rest) = line.split_once("confirmed")?;
     rest.split_whitespace().next()?.parse().ok()

@@ -1,18 +1,18 @@
 //! A peer's report, from a process's file or a page's data attribute: the same fields from both.
 //!
-//! `cargo xtask play` reads the same files, but asks another question (a verdict over all peers, for a table), and shares
-//! no code with what must build in seconds on a bare machine.
+//! `cargo xtask play` reads the same files, but asks another question (a verdict over all peers,
+//! for a table). It shares no code with this, because it must build in seconds on a bare machine.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// What one peer says of its match.
+/// The report of one peer on its match.
 #[derive(Debug, Clone)]
 pub struct Report(Value);
 
 impl Report {
-    /// Reads a report's JSON; `None` if it is none.
+    /// Reads a report's JSON; `None` if `json` is no report.
     pub fn parse(json: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(json).ok()?;
         value.is_object().then_some(Self(value))
@@ -52,12 +52,13 @@ impl Report {
     }
 }
 
-/// Asserts that all peers computed the same world wherever more than one of them logged a checksum, up to at least
-/// `frame`.
+/// Asserts that all peers computed the same world wherever more than one of them logged a checksum,
+/// up to at least `frame`.
 ///
 /// # Panics
 ///
-/// If they did not, if a peer counted a desync, or if they have no common checksum at or after `frame`.
+/// If they did not, if a peer counted a desync, or if they have no common checksum at or after
+/// `frame`.
 pub fn assert_agreement(reports: &[Report], frame: u64) {
     let mut last_common = None;
     let mut logs: Vec<_> = reports.iter().map(Report::checksums).collect();

@@ -1,6 +1,8 @@
-//! A resident of a room, as a program: it meets others, plays with the first one, and stays in the room when the match is over.
+//! A resident of a room, as a program: it meets other peers, plays with the first one, and stays in
+//! the room when the match is over.
 //!
-//! A line on its standard input ends its match, so that a test says how long that lasts. It prints a line each second.
+//! A line on its standard input ends its match, so that a test decides how long that lasts. It
+//! prints a line each second.
 
 use std::{
     io::{Write, stdin, stdout},
@@ -21,33 +23,33 @@ use bevy::{
 use netcode::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// As the demo's headless peer: twice the frame rate.
+/// Twice the frame rate, like the demo's headless peer.
 const UPDATES_PER_SECOND: f64 = 120.0;
 /// Players that a match waits for.
 const PLAYERS: u32 = 2;
 
-/// Where it lives.
+/// The room that it lives in.
 #[derive(Resource)]
 struct Home {
     room: String,
     name: String,
-    /// It was told to finish.
-    is_told: Arc<AtomicBool>,
+    /// Whether a line on the standard input has asked it to finish its match.
+    should_finish: Arc<AtomicBool>,
 }
 
-/// All that rolls back: frames that were simulated.
+/// The only state that rolls back: the number of simulated frames.
 #[derive(Resource, Clone, Default, Serialize, Deserialize)]
 struct Count(u32);
 
-/// Lives in the room until it is killed, or cannot go on.
+/// Stays in the room until it is killed or cannot go on.
 #[must_use]
 pub fn run(room: String, name: String) -> ExitCode {
-    let is_told = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&is_told);
+    let should_finish = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&should_finish);
     thread::spawn(move || {
         let mut line = String::new();
         if stdin().read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
-            told.store(true, Relaxed);
+            flag.store(true, Relaxed);
         }
     });
     let config = NetcodeConfig { game_id: "resident".into(), ..NetcodeConfig::default() };
@@ -57,7 +59,7 @@ pub fn run(room: String, name: String) -> ExitCode {
         .add_plugins(NetcodePlugin::<u8>::new(config))
         .init_resource::<Count>()
         .rollback_resource::<Count>()
-        .insert_resource(Home { room, name, is_told })
+        .insert_resource(Home { room, name, should_finish })
         .add_systems(Startup, join)
         .add_systems(Simulate, |mut count: ResMut<Count>| count.0 += 1)
         .add_systems(Update, (live, show))
@@ -73,7 +75,7 @@ fn join(home: Res<Home>, mut commands: Commands) {
     });
 }
 
-/// Plays once, with whoever comes first; then it only stays.
+/// Plays once, with the first peer that comes; after that it only stays in the room.
 fn live(
     home: Res<Home>,
     (state, lobby): (Res<SessionState>, Res<Lobby>),
@@ -86,18 +88,18 @@ fn live(
             exit.write(AppExit::error());
         }
         SessionState::Gathering
-            if lobby.seats() == PLAYERS && !lobby.ready && !home.is_told.load(Relaxed) =>
+            if lobby.seats() == PLAYERS && !lobby.ready && !home.should_finish.load(Relaxed) =>
         {
             commands.write_message(SetReady(true));
         }
-        SessionState::Running if home.is_told.load(Relaxed) => {
+        SessionState::Running if home.should_finish.load(Relaxed) => {
             commands.write_message(FinishMatch);
         }
         _ => {}
     }
 }
 
-/// `confirmed 117  unreachable 0  peers Ann Bob`.
+/// Prints a line such as `confirmed 117  unreachable 0  peers Ann Bob`.
 fn show(
     time: Res<Time<Real>>,
     mut next: Local<Duration>,
@@ -117,6 +119,6 @@ fn show(
 }
 
 fn say(line: &str) {
-    // Nobody reads the words of a test that is over.
+    // Fails if the test is over, and then nobody reads the line.
     let _ = writeln!(stdout(), "{line}");
 }

@@ -16,15 +16,16 @@ use tokio::{runtime::Runtime, sync::oneshot};
 
 use crate::webdriver;
 
-/// How many peers are in the rooms of the server there.
+/// Returns how many peers are in the rooms of the server at this address.
 pub(crate) fn peers(server: SocketAddr) -> u64 {
     health(server)["peers"].as_u64().expect("health counts the peers")
 }
 
-/// What a server answers whose store of rooms is away.
+/// The status that a server answers while it cannot reach its store of rooms.
 const UNAVAILABLE: u16 = 503;
 
-/// The public rooms of the game that the server there lists; none while it cannot know any.
+/// The public rooms of the game that the server at this address lists; empty while it cannot reach
+/// its store of rooms.
 pub(crate) fn listed(server: SocketAddr) -> Vec<RoomListing> {
     let path = format!("/v1/rooms?game={GAME_ID}");
     let (status, rooms) =
@@ -44,13 +45,13 @@ fn health(server: SocketAddr) -> Value {
 /// How a server ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// It tells everybody, and closes what is open.
+    /// It says goodbye to all peers and closes their connections.
     Stopped,
-    /// It is gone, as if its process was killed.
+    /// It is gone, as if its process were killed.
     Killed,
 }
 
-/// A running server; stops when dropped.
+/// A running server; it stops when dropped.
 #[derive(Debug)]
 pub struct TestServer {
     address: SocketAddr,
@@ -75,7 +76,8 @@ impl TestServer {
         Self::with_address(ServerConfig { address, ..config })
     }
 
-    /// Starts a server at this address: that of one that is gone, or one that others can reach.
+    /// Starts a server at this address: that of an earlier server, or one that other machines can
+    /// reach.
     pub fn at(address: SocketAddr) -> Self {
         Self::with_address(ServerConfig { address, ..ServerConfig::default() })
     }
@@ -92,7 +94,7 @@ impl TestServer {
         let thread = thread::spawn(move || {
             let (stop, stopped) = oneshot::channel::<()>();
             let running = runtime.spawn(server.run(async {
-                // It fails when nobody is left to stop it, which is a reason to stop as well.
+                // An error means that nobody is left to stop it, which is a reason to stop as well.
                 let _ = stopped.await;
             }));
             runtime.block_on(async {
@@ -102,7 +104,7 @@ impl TestServer {
                     running.await.expect("the server does not panic");
                 }
             });
-            // Whatever still runs is dropped where it stands, and its sockets with it.
+            // Tasks that still run are dropped where they stand, and their sockets with them.
             runtime.shutdown_background();
         });
         Self { address, end: Some(end), thread: Some(thread) }
@@ -123,7 +125,7 @@ impl TestServer {
         format!("http://{}{rest}", self.address)
     }
 
-    /// How many peers are in its rooms, as its `/health` says.
+    /// The number of peers in its rooms, from its `/health`.
     ///
     /// # Panics
     ///
@@ -132,25 +134,27 @@ impl TestServer {
         peers(self.address)
     }
 
-    /// How often peers came into its rooms, as its `/health` says.
+    /// The number of times that peers entered its rooms, from its `/health`.
     ///
     /// # Panics
     ///
     /// If it does not answer.
     pub fn joined(&self) -> u64 {
-        health(self.address)["counters"]["joined"].as_u64().expect("health counts who joins")
+        health(self.address)["counters"]["joined"].as_u64().expect("health counts joins")
     }
 
-    /// How many connections of peers broke rather than said goodbye, as its `/health` says.
+    /// The number of connections that broke without a goodbye, from its `/health`.
     ///
     /// # Panics
     ///
     /// If it does not answer.
     pub fn broken(&self) -> u64 {
-        health(self.address)["counters"]["broken"].as_u64().expect("health counts what breaks")
+        health(self.address)["counters"]["broken"]
+            .as_u64()
+            .expect("health counts broken connections")
     }
 
-    /// The public rooms of the game, as the server lists them.
+    /// The public rooms of the game in the server's list.
     ///
     /// # Panics
     ///
@@ -164,14 +168,14 @@ impl TestServer {
         self.end(End::Stopped);
     }
 
-    /// Ends the server without a word, as if its process was killed.
+    /// Ends the server without a goodbye, as if its process were killed.
     pub fn kill(mut self) {
         self.end(End::Killed);
     }
 
     fn end(&mut self, how: End) {
         if let Some(end) = self.end.take() {
-            // Fails if the server has ended by itself, which is as good.
+            // Fails if the server has ended by itself, which is just as good.
             let _ = end.send(how);
         }
         if let Some(thread) = self.thread.take() {

@@ -1,5 +1,5 @@
-//! A service of several server processes behind one address, as people run it: processes die, and who was on one of them comes back
-//! to another.
+//! A service of several server processes behind one address, as operators run it: when a process
+//! dies, its peers come back to another one.
 
 use std::{
     io::{self, BufRead, BufReader},
@@ -45,7 +45,7 @@ impl ServerProcess {
         self.address
     }
 
-    /// How many peers are connected to this process, as its `/health` says.
+    /// The number of peers that are connected to this process, from its `/health`.
     ///
     /// # Panics
     ///
@@ -54,7 +54,7 @@ impl ServerProcess {
         server::peers(self.address)
     }
 
-    /// The public rooms of the game in the whole service, as this process lists them.
+    /// The public rooms of the game in the whole service, from this process's list.
     ///
     /// # Panics
     ///
@@ -76,14 +76,14 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // Both fail only when it has ended.
+        // Both fail only if it has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The one address of the service: hands connections to the processes in turn, and leaves out who does not answer. Lives as long as the
-/// test's process.
+/// The one address of the service: hands connections to the processes in turn, and skips processes
+/// that do not answer. Runs until the test's process ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Balancer {
     address: SocketAddr,
@@ -104,7 +104,7 @@ impl Balancer {
                 let in_turn = (0..servers.len()).map(|offset| (turn + offset) % servers.len());
                 let mut answering = in_turn
                     .filter_map(|index| Some((index, TcpStream::connect(servers[index]).ok()?)));
-                // Without any of them the client finds its connection closed.
+                // If none of them answers, the client finds its connection closed.
                 if let Some((index, server)) = answering.next() {
                     turn = index + 1;
                     pass_on(client, server);
@@ -120,13 +120,13 @@ impl Balancer {
     }
 }
 
-/// Passes everything on in both directions until one side ends.
+/// Passes all bytes on in both directions until one side ends.
 fn pass_on(client: TcpStream, server: TcpStream) {
     let (client, server) = (Arc::new(client), Arc::new(server));
     for (from, to) in [(&client, &server), (&server, &client)] {
         let (from, to) = (Arc::clone(from), Arc::clone(to));
         thread::spawn(move || {
-            // Whichever way it ends, the other side is to know, and both threads to end.
+            // However it ends, the other side has to notice, and both threads have to end.
             let _ = io::copy(&mut &*from, &mut &*to);
             let _ = to.shutdown(Shutdown::Both);
             let _ = from.shutdown(Shutdown::Both);

@@ -1,7 +1,7 @@
-//! How a test says that it cannot run here.
+//! The line in which a test reports that it cannot run here.
 
-/// Says it in the words that `cargo xtask test` collects.
-#[expect(clippy::print_stdout, reason = "this is how a test says that it skips itself")]
+/// Prints that `test` skips itself, in the words that `cargo xtask test` collects.
+#[expect(clippy::print_stdout, reason = "this is how a test reports that it skips itself")]
 pub(crate) fn skip(test: &str, reason: &str) {
     println!("\nSKIPPED {test} ({reason})");
 }

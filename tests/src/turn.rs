@@ -11,16 +11,17 @@ use std::{
 
 use crate::{deadline::wait_at_most, skip::skip};
 
-/// Debian's name of coturn's program.
+/// Debian's name for coturn's program.
 const PROGRAM: &str = "turnserver";
 /// It listens within a tenth of a second, unless the machine is busy.
 const START_PATIENCE: Duration = Duration::from_secs(20);
-/// Where relays are: an address that no peer sends from. A relay lets in whoever has the address of one that it knows, so on a shared one
-/// peers would find each other past the relays.
+/// The address of relays: one that no peer sends from. A relay accepts packets from every address
+/// that it has a permission for, so if relays and peers shared an address, peers would find each
+/// other without a relay on both sides.
 const RELAY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// A STUN binding request: type, length, magic number, and any twelve bytes.
 const BINDING_REQUEST: &[u8; 20] = b"\x00\x01\x00\x00\x21\x12\xa4\x42who is there";
-/// How an answer to it begins.
+/// The first bytes of a success response to it.
 const BINDING_SUCCESS: [u8; 2] = [1, 1];
 
 /// A running coturn that takes the passwords of one secret; killed when dropped.
@@ -32,7 +33,8 @@ pub struct TurnServer {
 }
 
 impl TurnServer {
-    /// Starts it. Says it and gives nothing where coturn is not installed, or the system is not Linux.
+    /// Starts it. If coturn is not installed or the system is not Linux, reports that `test` skips
+    /// itself and returns `None`.
     ///
     /// # Panics
     ///
@@ -52,7 +54,7 @@ impl TurnServer {
         };
         let answer = wait_at_most(START_PATIENCE, || {
             if server.has_ended() {
-                // Somebody took the port before it did.
+                // Another program took the port first.
                 server = Self::spawn(secret).expect("coturn has started before");
             }
             answers(server.address)
@@ -66,14 +68,14 @@ impl TurnServer {
         let name = format!("e2e-coturn-{}-{}.log", process::id(), address.port());
         let log = env::temp_dir().join(name);
         let child = Command::new(PROGRAM)
-            // No file of settings, no console, no file of its process id.
+            // No configuration file, no console, no file with its process id.
             .args(["-n", "--no-cli", "--pidfile=", "--simple-log"])
             .arg(format!("--log-file={}", log.display()))
             .args(["--no-tcp", "--no-tls", "--no-dtls", "--no-multicast-peers", "--realm=tests"])
             .arg(format!("--listening-ip={}", address.ip()))
             .arg(format!("--listening-port={}", address.port()))
             .arg(format!("--relay-ip={RELAY}"))
-            // Relays are on this machine, which it would not relay to otherwise.
+            // Peers are on this machine, to which it would not relay otherwise.
             .arg("--allow-loopback-peers")
             .args(["--use-auth-secret", &format!("--static-auth-secret={secret}")])
             .stdin(Stdio::null())
@@ -92,12 +94,12 @@ impl TurnServer {
         fs::read_to_string(&self.log).unwrap_or_else(|error| format!("nothing ({error})"))
     }
 
-    /// Its address as peers are told of it.
+    /// Its address in the form that peers receive.
     pub fn turn_url(&self) -> String {
         format!("turn:{}", self.address)
     }
 
-    /// The same as a STUN server's.
+    /// The same address as that of a STUN server.
     pub fn stun_url(&self) -> String {
         format!("stun:{}", self.address)
     }
@@ -105,25 +107,25 @@ impl TurnServer {
 
 impl Drop for TurnServer {
     fn drop(&mut self) {
-        // All three fail only when it has ended, or never came as far as writing a log.
+        // All three fail only if it has ended, or never wrote a log.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = fs::remove_file(&self.log);
     }
 }
 
-/// A port that was free a moment ago: coturn takes no port of the system's choice.
+/// A port that was free a moment ago, because coturn cannot let the system choose a port.
 fn free_address() -> SocketAddr {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("the system has a free port");
     socket.local_addr().expect("a bound socket has an address")
 }
 
-/// Whether a STUN server answers there.
+/// Returns `Some` if a STUN server answers at this address.
 fn answers(address: SocketAddr) -> Option<()> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("the system has a free port");
     socket.set_read_timeout(Some(Duration::from_millis(200))).expect("more than zero");
     let mut answer = [0; 200];
-    // An error says that nobody listens there yet.
+    // An error means that nobody listens there yet.
     socket.send_to(BINDING_REQUEST, address).ok()?;
     let length = socket.recv(&mut answer).ok()?;
     answer[..length].starts_with(&BINDING_SUCCESS).then_some(())

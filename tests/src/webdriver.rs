@@ -1,7 +1,7 @@
 //! The few commands of the WebDriver protocol that the tests need, over HTTP on loopback.
 //!
-//! Not a crate: the small ones bring thirty packages and other features of the packages we share with Bevy, which would
-//! compile Bevy a second time.
+//! No crate does this here: even small ones bring thirty packages, and enable other features of
+//! packages that we share with Bevy, which would compile Bevy a second time.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-/// Starting a browser on a machine under load takes longest.
+/// Long enough for the slowest command, starting a browser, on a machine under load.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(60);
 
 /// One browser window, controlled through a driver that listens on loopback.
@@ -36,7 +36,7 @@ impl Session {
         self.post("/url", &json!({ "url": url })).map(drop)
     }
 
-    /// Runs a function body in the page; what it returns.
+    /// Runs a function body in the page. Returns its result.
     pub(crate) fn run(&self, script: &str) -> Result<Value, String> {
         self.post("/execute/sync", &json!({ "script": script, "args": [] }))
     }
@@ -47,12 +47,12 @@ impl Session {
         self.post("/actions", &json!({ "actions": [keys] })).map(drop)
     }
 
-    /// A command of Chromium's developer tools; its result.
+    /// Runs a command of Chromium's developer tools. Returns its result.
     pub(crate) fn devtools(&self, command: &str, parameters: &Value) -> Result<Value, String> {
         self.post("/goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
     }
 
-    /// What the page wrote to its console since the last call.
+    /// The lines that the page wrote to its console since the last call.
     pub(crate) fn console(&self) -> Vec<String> {
         let entries = self.post("/se/log", &json!({ "type": "browser" })).unwrap_or(Value::Null);
         let entries = entries.as_array().into_iter().flatten();
@@ -69,13 +69,13 @@ impl Session {
     }
 }
 
-/// Whether a driver answers at this port.
+/// Returns whether a driver answers at this port.
 pub(crate) fn is_ready(port: u16) -> bool {
     let driver = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     request(driver, "GET", "/status", None).is_ok_and(|status| status["ready"] == true)
 }
 
-/// One command; the `value` of the driver's answer.
+/// Sends one command. Returns the `value` of the driver's answer.
 fn request(
     driver: SocketAddr,
     method: &str,
@@ -94,7 +94,8 @@ fn request(
     }
 }
 
-/// One HTTP request on a connection of its own; status and body of the response.
+/// Sends one HTTP request on a connection of its own. Returns the status and the body of the
+/// response.
 pub(crate) fn exchange(
     server: SocketAddr,
     method: &str,
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_http_is_an_error() {
+    fn bytes_that_are_no_http_are_an_error() {
         assert!(read_response(&b"hello\r\n\r\n"[..]).is_err());
     }
 }

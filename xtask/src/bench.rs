@@ -13,12 +13,13 @@ use crate::{
 
 /// What the program `comparisons` measures.
 const COMPARISONS: [&str; 3] = ["rollback", "wire", "network"];
-/// What `signaling-load` does.
+/// The benchmark that `signaling-load` runs.
 const SIGNALING: &str = "signaling";
-/// The server that people use today.
+/// The server that people use today, for comparison.
 const STOCK_SERVER: [&str; 3] = ["matchbox_server", "--version", "0.15.0"];
 
-/// Runs the command. All flags but the help are those of the program that measures, which refuses what it does not know.
+/// Runs the command. All flags except the help go to the measuring program, which refuses flags
+/// that it does not know.
 pub(crate) fn run(mut arguments: Parser) -> Outcome {
     let what = match arguments.next()? {
         Some(Arg::Value(what)) => what,
@@ -49,7 +50,7 @@ fn comparison(what: &OsStr) -> Outcome<Command> {
     Ok(program)
 }
 
-/// Builds both servers, and what puts them under load.
+/// Builds both servers and the program that puts them under load.
 fn load() -> Outcome<Command> {
     println!("Building both servers: two minutes the first time.");
     let packages = ["--package", "signaling", "--package", "signaling-load"];
@@ -69,15 +70,17 @@ fn load() -> Outcome<Command> {
 const HELP: &str = "\
 Usage: cargo xtask bench rollback|wire|network|signaling [flags]
 
-Measures this workspace and what people use today side by side, in one run and in turns. The machine should have nothing
-else to do.
+Measures this workspace side by side with what people use today, in turns within one run. The
+machine should have nothing else to do.
 
-  rollback      saving, loading and sync tests, and bevy_ggrs at the same: about ten minutes
-  wire          datagrams and bytes of a match of 2 and of 4 over WebRTC, and ggrs over matchbox at the same, as the kernel
-                counts them: about five minutes; needs Linux, where it makes a network namespace for itself
-  signaling     memory and processor time of the signaling server with thousands of idle clients, and matchbox_server with as many:
-                about six minutes; needs Linux
-  network       stalls, rollbacks and latency over bad networks, and ggrs as bevy_ggrs drives it on the same: about two minutes
+  rollback      saving, loading and sync tests, beside bevy_ggrs: about ten minutes
+  wire          datagrams and bytes of matches of 2 and of 4 over WebRTC, as the kernel counts them,
+                beside ggrs over matchbox: about five minutes; needs Linux, where it creates a
+                network namespace for itself
+  signaling     memory and processor time of the signaling server with thousands of idle clients,
+                beside matchbox_server with the same number: about six minutes; needs Linux
+  network       stalls, rollbacks and latency over bad networks, beside ggrs as bevy_ggrs drives it:
+                about two minutes
 
   --json FILE   write the figures as JSON
   --quick       seconds instead of minutes; the figures are rough";

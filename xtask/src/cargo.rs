@@ -1,4 +1,4 @@
-//! Calls to cargo: always for this workspace, always with its own progress on the terminal.
+//! Calls to cargo: always for this workspace, always with cargo's own progress on the terminal.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::failure::{DuringExt, Outcome, fail};
 use crate::process;
 
-/// The one feature set of the native builds without a renderer. Another set would compile Bevy once more.
+/// The one feature set of the native builds without a renderer. Another set would compile Bevy once
+/// more.
 pub(crate) const HEADLESS_FEATURES: &[&str] = &[
     "--workspace",
     "--no-default-features",
@@ -23,7 +24,7 @@ pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
 /// The workspace's folder.
 pub(crate) fn workspace_root() -> PathBuf {
-    // At run time: one target folder may serve several checkouts.
+    // Read at run time: one target folder may serve several checkouts.
     let xtask = env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     xtask.parent().map_or(xtask.clone(), Path::to_path_buf)
@@ -34,7 +35,8 @@ pub(crate) fn cargo() -> Command {
     let program = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(program);
     command.current_dir(workspace_root());
-    // `cargo run` describes xtask's package in these; build scripts of others must not see them.
+    // `cargo run` describes xtask's package in these variables; build scripts of other packages
+    // must not see them.
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
@@ -55,7 +57,7 @@ pub(crate) fn target_dir() -> Outcome<PathBuf> {
     }
 }
 
-/// What one build made.
+/// The programs that one build produced.
 pub(crate) struct Artifacts {
     files: Vec<(String, PathBuf)>,
 }
@@ -75,7 +77,7 @@ pub(crate) fn build(arguments: &[&str]) -> Outcome<Artifacts> {
     build_with(arguments, |_| ())
 }
 
-/// The same with settings of its own for the call of cargo.
+/// Like [`build`], with further settings for the call of cargo.
 pub(crate) fn build_with(arguments: &[&str], set: impl FnOnce(&mut Command)) -> Outcome<Artifacts> {
     let mut command = cargo();
     command.arg("build").args(arguments).arg("--message-format=json-render-diagnostics");
@@ -88,7 +90,7 @@ pub(crate) fn build_with(arguments: &[&str], set: impl FnOnce(&mut Command)) -> 
     Ok(Artifacts { files })
 }
 
-/// Installs the browser's standard library for the pinned toolchain where it is missing.
+/// Installs the browser's standard library for the pinned toolchain if it is missing.
 pub(crate) fn ensure_wasm_target() -> Outcome {
     let mut rustc = Command::new("rustc");
     rustc.current_dir(workspace_root()).args(["--print", "target-libdir", "--target", WASM_TARGET]);
@@ -124,7 +126,7 @@ fn program_in(line: &str) -> Option<(String, PathBuf)> {
     if !is_program {
         return None;
     }
-    // A program for the browser is no executable for cargo: its file is the one with the right ending.
+    // Cargo names no executable for a browser program: its file is the one that ends in `.wasm`.
     let executable = message["executable"].as_str();
     let file = executable.or_else(|| {
         let mut files = message["filenames"].as_array()?.iter();

@@ -1,4 +1,5 @@
-//! Why a command failed: one sentence for the person at the terminal, the only one to handle it.
+//! Why a command failed: one sentence for the person at the terminal. No code handles failures by
+//! kind.
 
 use std::fmt;
 use std::io;
@@ -27,7 +28,7 @@ impl From<lexopt::Error> for Failure {
     }
 }
 
-/// Says what was being done when an I/O error happened.
+/// Adds to an I/O error what was being done when it happened.
 pub(crate) trait DuringExt<T> {
     /// Turns the error into a failure that names the activity.
     fn during(self, activity: impl fmt::Display) -> Outcome<T>;

@@ -1,8 +1,8 @@
-//! The project's commands, run as `cargo xtask <command>`: `play` sets up and runs the game, `test` sets up and runs
-//! everything that CI runs, `web` builds the browser version, `bench` measures.
+//! The project's commands, run as `cargo xtask <command>`: `play` sets up and runs the game, `test`
+//! sets up and runs everything that CI runs, `web` builds the browser version, `bench` measures.
 //!
-//! Only glue lives here: each command calls cargo and starts programs. It must build in seconds on a bare machine and
-//! work on Linux, macOS and Windows, so it depends on almost nothing.
+//! Only glue lives here: each command calls cargo and starts programs. It must build in seconds on
+//! a bare machine and work on Linux, macOS and Windows, so it depends on almost nothing.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::print_stdout,
@@ -60,9 +60,10 @@ fn run(mut arguments: Parser) -> Outcome {
     }
 }
 
-/// Takes an argument that every command understands, or says that nobody does.
+/// Handles an argument that every command understands, or refuses one that the command does not
+/// know.
 ///
-/// Returns `true` when the help was asked for and has been printed.
+/// Returns `true` if the help was requested and has been printed.
 fn is_help(argument: Arg<'_>, help: &str) -> Result<bool, Failure> {
     match argument {
         Arg::Short('h') | Arg::Long("help") => {
@@ -79,6 +80,6 @@ Usage: cargo xtask <command> [flags]
   play   set up and play: builds the game, starts the signaling server, opens the game
   test   set up and run everything that CI runs
   web    build the browser version and print its size
-  bench  measure, side by side with what people use today
+  bench  measure this workspace beside what people use today
 
 `cargo xtask <command> --help` lists a command's flags.";

@@ -1,12 +1,12 @@
-//! System packages: installed on Debian and Ubuntu, spelled out as the exact line to run where that
-//! may not be done.
+//! System packages: installed on Debian and Ubuntu, or printed as the exact line to run where
+//! installing is not possible.
 
 use std::process::{Command, Stdio};
 
 use crate::failure::{Outcome, fail};
 use crate::process::{self, is_installed, line_of};
 
-/// What one purpose needs, as the distributions call it.
+/// The packages that one purpose needs, by their names in each distribution.
 pub(crate) struct SystemPackages {
     apt: &'static [&'static str],
     dnf: &'static str,
@@ -14,7 +14,7 @@ pub(crate) struct SystemPackages {
     zypper: &'static str,
 }
 
-/// What Bevy's window, sound and gamepads need, to build and to run.
+/// What Bevy's windows, sound and gamepads need, to build and to run.
 pub(crate) const WINDOW: &SystemPackages = &SystemPackages {
     apt: &[
         "gcc",
@@ -38,7 +38,7 @@ pub(crate) const WINDOW: &SystemPackages = &SystemPackages {
 pub(crate) const HEADLESS: &SystemPackages =
     &SystemPackages { apt: &["gcc"], dnf: "gcc", pacman: "gcc", zypper: "gcc" };
 
-/// What makes the browser version small.
+/// The tool that makes the browser version small.
 pub(crate) const WEB: &SystemPackages =
     &SystemPackages { apt: &["binaryen"], dnf: "binaryen", pacman: "binaryen", zypper: "binaryen" };
 
@@ -50,7 +50,7 @@ pub(crate) const BROWSER: &SystemPackages = &SystemPackages {
     zypper: "chromium chromedriver",
 };
 
-/// What the tests on bad networks set namespaces up with.
+/// What the tests on bad networks need to set up namespaces.
 pub(crate) const NAMESPACES: &SystemPackages =
     &SystemPackages { apt: &["iproute2"], dnf: "iproute", pacman: "iproute2", zypper: "iproute2" };
 
@@ -58,16 +58,17 @@ pub(crate) const NAMESPACES: &SystemPackages =
 pub(crate) const TURN: &SystemPackages =
     &SystemPackages { apt: &["coturn"], dnf: "coturn", pacman: "coturn", zypper: "coturn" };
 
-/// The Redis through which processes of the server share rooms in the tests.
+/// The Redis through which server processes share rooms in the tests.
 pub(crate) const REDIS: &SystemPackages =
     &SystemPackages { apt: &["redis-server"], dnf: "redis", pacman: "redis", zypper: "redis" };
 
-/// Installs the packages that are missing, or says which line does.
+/// Installs the packages that are missing.
 ///
 /// # Errors
 ///
-/// When packages are missing and cannot be installed from here; the sentence holds the line to run.
-/// On systems without apt nothing is known to be missing, so nothing fails: the build will tell.
+/// If packages are missing and cannot be installed from here; the message contains the line to run.
+/// On systems without apt nothing is known to be missing, so this never fails there: the build will
+/// show what is missing.
 pub(crate) fn ensure(packages: &SystemPackages) -> Outcome {
     if !cfg!(target_os = "linux") {
         return Ok(());
@@ -84,14 +85,14 @@ pub(crate) fn ensure(packages: &SystemPackages) -> Outcome {
     let by_hand = as_root(&install_line(&missing), is_installed("sudo"));
     let Some(prefix) = privilege() else {
         return fail(format!(
-            "system packages are missing. Run this line, then again:\n\n    {by_hand}"
+            "system packages are missing. Run this line, then try again:\n\n    {by_hand}"
         ));
     };
     println!("Installing system packages: {}", missing.join(" "));
     let mut update = apt(&prefix, &["update"]);
     println!("> {}", line_of(&update));
-    // A mirror that is partly out of reach fails the update and still serves the packages: the
-    // install decides.
+    // The update fails if a mirror is only partly reachable, and the packages may still be
+    // available: the install decides.
     let _ = process::run(&mut update)?;
     let mut install = apt(&prefix, &["install", "-y", "--no-install-recommends"]);
     install.args(&missing);
@@ -100,11 +101,11 @@ pub(crate) fn ensure(packages: &SystemPackages) -> Outcome {
         return Ok(());
     }
     fail(format!(
-        "apt-get could not install the packages. Run this line, then again:\n\n    {by_hand}"
+        "apt-get could not install the packages. Run this line, then try again:\n\n    {by_hand}"
     ))
 }
 
-/// What to run where there is no apt, by the package manager that is there.
+/// The advice on a system without apt, for the package manager that is installed there.
 fn line_without_apt(packages: &SystemPackages, is_installed: impl Fn(&str) -> bool) -> String {
     let managers = [
         ("dnf", "dnf install", packages.dnf),
@@ -114,16 +115,16 @@ fn line_without_apt(packages: &SystemPackages, is_installed: impl Fn(&str) -> bo
     match managers.into_iter().find(|(manager, ..)| is_installed(manager)) {
         Some((_, install, names)) => {
             let line = as_root(&format!("{install} {names}"), is_installed("sudo"));
-            format!("If the build misses something, run this line, then again:\n\n    {line}\n")
+            format!("If the build lacks something, run this line, then try again:\n\n    {line}\n")
         }
         None => format!(
-            "If the build misses something, install what these Debian packages hold: {}",
+            "If the build lacks something, install the equivalents of these Debian packages: {}",
             packages.apt.join(" ")
         ),
     }
 }
 
-/// The line for a user that is not root.
+/// The line as a user who is not root runs it.
 fn as_root(line: &str, has_sudo: bool) -> String {
     if has_sudo { format!("sudo {line}") } else { format!("su -c '{line}'") }
 }
@@ -140,7 +141,8 @@ fn apt(prefix: &[&str], arguments: &[&str]) -> Command {
     command
 }
 
-/// What goes before `apt-get`: nothing for root, sudo where it works, `None` where it may not.
+/// What goes before `apt-get`: nothing for root, sudo where it works. `None` if this user may not
+/// install packages.
 fn privilege() -> Option<Vec<&'static str>> {
     let user = process::output_of(Command::new("id").arg("-u"))?;
     if user.trim() == "0" {
@@ -180,13 +182,13 @@ mod tests {
     }
 
     #[test]
-    fn other_systems_are_told_the_line_of_their_own_package_manager() {
+    fn other_systems_get_the_line_of_their_own_package_manager() {
         let on = |there: &'static [&'static str]| {
             line_without_apt(HEADLESS, move |program: &str| there.contains(&program))
         };
         assert!(on(&["dnf", "sudo"]).contains("\n    sudo dnf install gcc\n"));
         assert!(on(&["pacman"]).contains("\n    su -c 'pacman -S --needed gcc'\n"));
-        assert!(on(&[]).contains("Debian packages hold: gcc"));
+        assert!(on(&[]).contains("Debian packages: gcc"));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Folders of this machine. Compilers write their names into messages of the programs that they make, where they tell players who built
-//! the game, and nothing that a player could use.
+//! Folders of this machine. Compilers write their names into the messages of the programs that they
+//! build. There the names tell players who built the game, and nothing that helps them.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,20 +10,22 @@ use crate::cargo;
 use crate::failure::Outcome;
 use crate::process;
 
-/// What cargo has between two flags in its variable, which may hold spaces.
+/// Separates the flags in cargo's variable, since a flag may contain spaces.
 const SEPARATOR: &str = "\u{1f}";
 
-/// Folders of this machine that nothing which is served may name.
+/// Folders of this machine whose names must not appear in anything that is served.
 pub(crate) struct PrivatePaths {
-    /// Folders, each with what programs say instead of it. Those that lie in others come behind them, as rustc takes the last that fits.
+    /// Folders, each with the stand-in that programs name instead. A folder comes after the one
+    /// that contains it, because rustc takes the last match.
     remapped: Vec<(PathBuf, &'static str)>,
-    /// The workspace. It needs no remapping, because cargo gives rustc the sources of a workspace by their place in it; and flags that
-    /// named it would have all dependencies compiled again in each clone that shares a target folder.
+    /// The workspace. It needs no remapping, because cargo gives rustc the sources of a workspace
+    /// by relative paths; and flags that named it would compile all dependencies again in each
+    /// clone that shares a target folder.
     workspace: PathBuf,
 }
 
 impl PrivatePaths {
-    /// Where the compiler, the sources and the person who builds are at home.
+    /// Finds the folders of the compiler, of the sources, and of the person who builds.
     pub(crate) fn of_this_machine() -> Outcome<Self> {
         let home = env::home_dir();
         let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
@@ -39,13 +41,13 @@ impl PrivatePaths {
         ];
         let mut remapped = Vec::new();
         for (path, instead) in found {
-            // The root of everything names nobody.
+            // The root folder reveals nobody.
             let Some(path) = path.filter(|path| path.is_absolute() && path.parent().is_some())
             else {
                 continue;
             };
-            // Compilers may say it as it was given, or as it is. One that is called like what is
-            // said instead, as in a container, tells nothing.
+            // Compilers may write the path as it was given, or as it is without links. A folder
+            // that has the name of its stand-in, as in a container, reveals nothing.
             let real = path.canonicalize().ok().filter(|real| *real != path);
             let both = [Some(path), real].into_iter().flatten();
             let telling = both.filter(|path| path != Path::new(instead));
@@ -55,13 +57,14 @@ impl PrivatePaths {
         Ok(Self { remapped, workspace: cargo::workspace_root() })
     }
 
-    /// All of them.
+    /// All folders.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Path> {
         let remapped = self.remapped.iter().map(|(path, _)| path.as_path());
         remapped.chain([self.workspace.as_path()])
     }
 
-    /// Has a call of cargo keep them out of what it builds. Flags that the caller's environment has for rustc stay.
+    /// Makes a call of cargo keep the folders out of what it builds. Flags for rustc in the
+    /// caller's environment stay.
     pub(crate) fn hide_in(&self, cargo: &mut Command) {
         let mut flags: Vec<OsString> = Vec::new();
         if let Some(encoded) = env::var_os("CARGO_ENCODED_RUSTFLAGS") {
@@ -111,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_built_names_the_stand_in_of_the_innermost_folder() {
+    fn a_built_file_names_the_stand_in_of_the_innermost_folder() {
         let outer = env::temp_dir().join(format!("private-paths-{}", process::id()));
         let inner = outer.join("with a space");
         fs::create_dir_all(&inner).unwrap();
@@ -128,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_come_behind_those_that_they_lie_in() {
+    fn a_folder_comes_after_the_one_that_contains_it() {
         let PrivatePaths { remapped: paths, .. } = PrivatePaths::of_this_machine().ok().unwrap();
         assert!(!paths.is_empty());
         for (index, (path, _)) in paths.iter().enumerate() {

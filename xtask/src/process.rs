@@ -1,5 +1,5 @@
-//! Children: started here, watched here, ended here. Nothing but a child that this process started is ever killed, and
-//! every child is reaped, also when a command fails or Ctrl-C arrives.
+//! Child processes: started, watched and ended here. Only children that this process started are
+//! ever killed, and every child is reaped, even if a command fails or Ctrl-C arrives.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -11,17 +11,20 @@ use std::time::{Duration, Instant};
 
 use crate::failure::{DuringExt, Outcome, fail};
 
-/// How often a waiting loop looks at its children: short enough to feel immediate, long enough to cost nothing.
+/// The time between two looks of a waiting loop at its children: short enough to feel immediate,
+/// long enough to cost nothing.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long all children together may take to end by themselves after Ctrl-C, which the terminal sends to them as well.
+/// How long all children together may take to end by themselves after Ctrl-C, which the terminal
+/// sends to them as well.
 const GRACE: Duration = Duration::from_secs(1);
 
 static GRACE_ENDS: OnceLock<Instant> = OnceLock::new();
 
 static INTERRUPTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// From now on Ctrl-C and a polite kill set a flag instead of ending this process, so that it can end its children.
+/// Makes Ctrl-C and a polite kill set a flag instead of ending this process, so that it can end its
+/// children.
 pub(crate) fn watch_signals() {
     let flag = INTERRUPTED.get_or_init(Arc::default);
     for signal in [
@@ -35,12 +38,12 @@ pub(crate) fn watch_signals() {
     }
 }
 
-/// Whether Ctrl-C or a polite kill arrived.
+/// Returns whether Ctrl-C or a polite kill arrived.
 pub(crate) fn is_interrupted() -> bool {
     INTERRUPTED.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
 }
 
-/// Whether children have to end: some time after Ctrl-C, never without.
+/// Returns whether children have to end now: [`GRACE`] after Ctrl-C, never without it.
 fn is_grace_over() -> bool {
     is_interrupted() && Instant::now() >= *GRACE_ENDS.get_or_init(|| Instant::now() + GRACE)
 }
@@ -69,14 +72,14 @@ impl Running {
         self.child.try_wait().during(format!("cannot wait for {}", self.name))
     }
 
-    /// The lines of its piped standard output. A reader thread drains the pipe for as long as the child lives, so that
-    /// the child never blocks on it.
+    /// The lines of its piped standard output. A reader thread drains the pipe for as long as the
+    /// child lives, so that the child never blocks on it.
     pub(crate) fn lines(&mut self) -> Receiver<String> {
         let (sender, receiver) = channel();
         if let Some(pipe) = self.child.stdout.take() {
             thread::spawn(move || {
                 for_each_line(pipe, |line| {
-                    // Nobody listens any more: go on draining.
+                    // If nobody listens any more, reading goes on, so that the pipe drains.
                     let _ = sender.send(line.to_owned());
                 });
             });
@@ -84,7 +87,7 @@ impl Running {
         receiver
     }
 
-    /// Waits until it ends. Ctrl-C gives it a moment to end by itself, then ends it.
+    /// Waits until it ends. Fails if it still runs a moment after Ctrl-C.
     pub(crate) fn wait(&mut self) -> Outcome<ExitStatus> {
         loop {
             if let Some(status) = self.ended()? {
@@ -100,7 +103,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // After Ctrl-C the terminal told the child too: a server that shuts down cleanly gets the time for it.
+        // The terminal sends Ctrl-C to the child as well: a server that shuts down cleanly gets
+        // time for that.
         while is_interrupted() && !is_grace_over() && matches!(self.child.try_wait(), Ok(None)) {
             thread::sleep(POLL_INTERVAL);
         }
@@ -115,7 +119,8 @@ pub(crate) fn run(command: &mut Command) -> Outcome<ExitStatus> {
     Running::start(line_of(command), command)?.wait()
 }
 
-/// Runs a command to its end and hands over each line of its standard output as it comes.
+/// Runs a command to its end, and passes each line of its standard output to `on_line` as it
+/// arrives.
 pub(crate) fn run_with_lines(
     command: &mut Command,
     mut on_line: impl FnMut(&str),
@@ -132,13 +137,13 @@ pub(crate) fn run_with_lines(
     }
 }
 
-/// Runs a command silently; its standard output when it succeeded.
+/// Runs a command silently. Returns its standard output if it succeeded.
 pub(crate) fn output_of(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Whether a program of this name can be started from `PATH`.
+/// Returns whether a program of this name can be started from `PATH`.
 pub(crate) fn is_installed(program: &str) -> bool {
     let Some(path) = std::env::var_os("PATH") else {
         return false;
@@ -160,7 +165,7 @@ pub(crate) fn line_of(command: &Command) -> String {
 fn for_each_line(pipe: impl Read, mut on_line: impl FnMut(&str)) {
     let mut reader = BufReader::new(pipe);
     let mut line = Vec::new();
-    // Lossy: a program may print what it likes.
+    // Lossy, because a program may print any bytes.
     while matches!(reader.read_until(b'\n', &mut line), Ok(length) if length > 0) {
         on_line(String::from_utf8_lossy(&line).trim_end());
         line.clear();

@@ -1,4 +1,5 @@
-//! `cargo xtask web`: compiles the game for the browser and hands the module to `web-pack`, which makes a page of it.
+//! `cargo xtask web`: compiles the game for the browser and hands the module to `web-pack`, which
+//! makes a page from it.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ const OPTIMISER: &str = "wasm-opt";
 pub(crate) struct Options {
     /// Compile with the dev profile: quick to rebuild, large and slow.
     pub(crate) is_dev: bool,
-    /// Leave out what takes long and only makes the files smaller.
+    /// Skip the slow steps that only make the files smaller.
     pub(crate) is_unoptimised: bool,
 }
 
@@ -38,11 +39,11 @@ pub(crate) fn run(mut arguments: Parser) -> Outcome {
     build(&options).map(drop)
 }
 
-/// Installs what makes the page small, where that is missing and can be installed from here.
+/// Installs the tool that makes the page small, if it is missing and can be installed from here.
 ///
 /// # Errors
 ///
-/// If it is still missing; the sentence says how to install it.
+/// If it is still missing; the message says how to install it.
 pub(crate) fn ensure_optimiser() -> Outcome {
     if !is_installed(OPTIMISER) {
         packages::ensure(packages::WEB)?;
@@ -51,8 +52,8 @@ pub(crate) fn ensure_optimiser() -> Outcome {
         return Ok(());
     }
     fail(format!(
-        "{OPTIMISER} is missing, which makes the page small: install Binaryen (https://github.com/WebAssembly/binaryen; \
-         the package is called binaryen), or leave it out with --no-opt"
+        "{OPTIMISER}, which makes the page small, is missing: install Binaryen (https://github.com/WebAssembly/binaryen; \
+         the package is called binaryen), or build without it by --no-opt"
     ))
 }
 
@@ -61,7 +62,7 @@ pub(crate) fn build(options: &Options) -> Outcome<PathBuf> {
     cargo::ensure_wasm_target()?;
     let is_small = !options.is_dev && !options.is_unoptimised;
     if is_small {
-        // Now, and not after the minutes of building.
+        // A missing tool is noticed here, not after minutes of building.
         ensure_optimiser()?;
     }
     println!(
@@ -107,4 +108,4 @@ Usage: cargo xtask web [flags]
 Builds the browser version into the target folder's web-dist and prints its size.
 
   --no-opt   skip wasm-opt and compress quickly
-  --dev      compile with the dev profile (and skip the same)";
+  --dev      compile with the dev profile, and skip the same steps";

@@ -1,4 +1,4 @@
-//! A client as lean as can be: what it costs must not be taken for what the server costs.
+//! A client that is as lean as possible, so that its cost is not mistaken for the server's.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -13,9 +13,9 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::WebSocketConfig},
 };
 
-/// Who is not in its room by then does not count as joined.
+/// A peer that is not in its room by then does not count as joined.
 const JOIN_WITHIN: Duration = Duration::from_secs(20);
-/// What it reads at a time: signals are rare, and there are thousands of us.
+/// Bytes that it reads at a time: signals are rare, and there are thousands of clients.
 const READ_BUFFER_BYTES: usize = 2 * 1024;
 
 pub(crate) type Sender = SplitSink<WebSocketStream<TcpStream>, Message>;
@@ -30,7 +30,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Enters a room, and waits until the server named us.
+    /// Enters a room, and waits until the server has assigned an id.
     pub(crate) async fn join(server: SocketAddr, path: &str) -> io::Result<Self> {
         let joining = async {
             let stream = TcpStream::connect(server).await?;
@@ -49,7 +49,7 @@ impl Client {
         timeout(JOIN_WITHIN, joining).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
-    /// Waits until the server tells of a peer in the room; its id.
+    /// Waits until the server announces a peer in the room. Returns that peer's id.
     pub(crate) async fn meet(&mut self) -> io::Result<String> {
         timeout(JOIN_WITHIN, self.next_event("NewPeer"))
             .await
@@ -74,7 +74,7 @@ pub(crate) async fn signal(sender: &mut Sender, receiver: &str, data: &str) -> i
     sender.send(Message::text(text)).await.map_err(io::Error::other)
 }
 
-/// Says that we are still here, as matchbox's clients do.
+/// Sends a keep-alive, as matchbox's clients do.
 pub(crate) async fn keep_alive(sender: &mut Sender) -> io::Result<()> {
     sender.send(Message::text("\"KeepAlive\"")).await.map_err(io::Error::other)
 }

@@ -22,10 +22,10 @@ use crate::client::{Client, Receiver, Sender, keep_alive, signal};
 
 /// Pairs that join at the same time.
 const JOINING: usize = 32;
-/// As matchbox's clients.
+/// The interval of matchbox's clients.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// Everybody who joined.
+/// All peers that joined.
 #[derive(Debug)]
 pub(crate) struct Crowd {
     pub(crate) wanted: usize,
@@ -36,14 +36,14 @@ pub(crate) struct Crowd {
     stop: watch::Sender<bool>,
 }
 
-/// What a peer shall do.
+/// A task for a peer.
 #[derive(Debug)]
 enum Order {
-    /// Send something of so many bytes to the other one in the room.
+    /// Send a signal with `bytes` bytes of padding to the other peer in the room.
     Signal { bytes: usize },
 }
 
-/// When signals arrived.
+/// Measures when signals arrive.
 #[derive(Debug)]
 pub(crate) struct Arrivals {
     epoch: Instant,
@@ -52,7 +52,8 @@ pub(crate) struct Arrivals {
 }
 
 impl Crowd {
-    /// Lets so many peers join, two by two, each pair in a room of its own; the two at different servers, if there are two.
+    /// Lets this number of peers join in pairs, each pair in a room of its own. If there are two
+    /// servers, the peers of a pair are at different ones.
     pub(crate) async fn gather(
         servers: &[SocketAddr],
         peers: usize,
@@ -90,20 +91,22 @@ impl Crowd {
         (crowd, measured)
     }
 
-    /// One of the peers sends so many bytes to the other one in its room.
+    /// Makes one of the peers send a signal with `bytes` bytes of padding to the other peer in its
+    /// room.
     pub(crate) fn signal(&self, peer: usize, bytes: usize) {
         if let Some(order) = self.orders.get(peer % self.orders.len().max(1)) {
-            // Fails if the server has closed the peer's connection, which shows in what arrives.
+            // Fails if the server has closed the peer's connection, which shows in the number of
+            // signals that arrive.
             let _ = order.send(Order::Signal { bytes });
         }
     }
 
-    /// Signals that arrived so far.
+    /// The number of signals that have arrived so far.
     pub(crate) fn arrived(&self) -> u64 {
         self.arrivals.count.load(Relaxed)
     }
 
-    /// All leave.
+    /// Makes all peers leave.
     pub(crate) async fn leave(self) {
         let _ = self.stop.send(true);
         for task in self.tasks {
@@ -117,10 +120,14 @@ async fn join_pair(servers: [SocketAddr; 2], pair: usize) -> io::Result<[Client;
     let mut first = Client::join(servers[0], &path).await?;
     let second = Client::join(servers[1], &path).await?;
     let met = first.meet().await?;
-    if met == second.id { Ok([first, second]) } else { Err(io::Error::other("a stranger came")) }
+    if met == second.id {
+        Ok([first, second])
+    } else {
+        Err(io::Error::other("another peer came into the room"))
+    }
 }
 
-/// Stays in the room, does what it is told, and notes what arrives.
+/// Stays in the room, carries out orders, and notes the signals that arrive.
 async fn live(
     mut sender: Sender,
     mut receiver: Receiver,
@@ -160,7 +167,7 @@ impl Arrivals {
         let sent = rest.split_once(',').and_then(|(sent, _)| sent.parse::<u64>().ok());
         let Some(sent) = sent.map(Duration::from_micros) else { return };
         self.count.fetch_add(1, Relaxed);
-        // Nobody measures any more.
+        // Fails if nobody measures any more.
         let _ = self.latencies.send(self.epoch.elapsed().saturating_sub(sent));
     }
 }

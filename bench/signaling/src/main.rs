@@ -1,14 +1,15 @@
-//! Puts our signaling server and `matchbox_server` under the same load, in turns, and prints what they cost.
+//! Puts our signaling server and `matchbox_server` under the same load, in turns, and prints the
+//! cost of each.
 //!
 //! Run it through `cargo xtask bench signaling`, which builds both in release.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark talks to the terminal")]
 
+mod attack;
 mod client;
 mod crowd;
 mod process;
 mod report;
-mod trouble;
 
 use std::{
     fs::File,
@@ -27,10 +28,10 @@ use tokio::{
 };
 
 use self::{
+    attack::Attack,
     crowd::Crowd,
     process::{Server, Usage},
     report::{Contestant, Figures, Report},
-    trouble::Trouble,
 };
 
 const HELP: &str = "\
@@ -39,19 +40,19 @@ Usage: signaling-load --ours PROGRAM --stock PROGRAM [flags]
   --json FILE   write the figures as JSON
   --quick       hundreds of peers instead of thousands; the figures are rough";
 
-/// After the last one joined: what was needed for joining is let go.
+/// The time after the last peer joined in which the server frees the memory that joining needed.
 const SETTLING: Duration = Duration::from_secs(3);
-/// Time in which nobody does anything but say that it is there.
+/// The time in which peers send nothing but keep-alives.
 const IDLE: Duration = Duration::from_secs(10);
-/// Signals in a second, as many as there are in a day of a hundred thousand matches.
+/// Signals in a second: the rate of a day with a hundred thousand matches.
 const SIGNALS_PER_S: u64 = 1000;
-/// As long as a session description.
+/// The length of a session description.
 const SIGNAL_BYTES: usize = 3000;
 
-/// Debian's name of Redis.
+/// Debian's name for Redis.
 const REDIS: &str = "redis-server";
 
-/// What was asked for.
+/// The parsed command line.
 #[derive(Debug, Default)]
 struct Request {
     ours: PathBuf,
@@ -72,7 +73,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // An unwritable file is noticed before the minutes, and keeps what it holds until there is something new.
+    // An unwritable file is noticed here, not after minutes of measuring. The file keeps its
+    // content until there is a new one.
     if let Some(path) = &request.json
         && let Err(error) = File::options().create(true).append(true).open(path)
     {
@@ -125,7 +127,7 @@ fn measure(request: &Request) -> io::Result<Report> {
     for peers in sizes {
         for contestant in [Contestant::Ours, Contestant::OursWithRedis, Contestant::Stock] {
             if contestant == Contestant::OursWithRedis && !has_redis() {
-                eprintln!("two processes are left out: `{REDIS}` is not installed");
+                eprintln!("skipping two processes with Redis: `{REDIS}` is not installed");
                 continue;
             }
             eprintln!("{peers} peers at {} …", contestant.name());
@@ -144,14 +146,14 @@ fn has_redis() -> bool {
 /// What the clients of one contestant are connected to.
 struct Service {
     servers: Vec<Server>,
-    /// Kept for as long as the servers need it. What it costs is told apart.
+    /// Kept for as long as the servers need it. Its cost is reported separately.
     redis: Option<Server>,
 }
 
 impl Service {
     fn start(request: &Request, contestant: Contestant) -> io::Result<Self> {
         let ours = |more: &[&str]| {
-            // All of them come from one address, and at once.
+            // All clients come from one address, and at once.
             let limits = [
                 ["--host", "127.0.0.1"],
                 ["--port", "{port}"],
@@ -193,7 +195,7 @@ impl Service {
         self.servers.iter().map(|server| server.address).collect()
     }
 
-    /// Of all servers together.
+    /// The usage of all servers together.
     fn usage(&self) -> io::Result<Usage> {
         let mut sum = Usage { memory: 0.0, cpu: 0.0 };
         for server in &self.servers {
@@ -238,20 +240,20 @@ async fn measure_one(
     let calm = send_signals(&crowd, relay, &mut latencies).await;
     (figures.relay_p50_ms, figures.relay_p99_ms, figures.lost_percent) = calm;
     figures.kb_after_signals = (server.usage()?.memory - empty.memory) / joined / 1000.0;
-    for trouble in Trouble::ALL {
-        let making = trouble.make(server.servers[0].address);
+    for attack in Attack::ALL {
+        let attacking = attack.launch(server.servers[0].address);
         sleep(Duration::from_millis(500)).await;
         let (_, p99, lost) = send_signals(&crowd, relay / 4, &mut latencies).await;
-        making.abort();
-        figures.troubles.push((trouble.name(), p99, lost));
+        attacking.abort();
+        figures.attacks.push((attack.name(), p99, lost));
         sleep(SETTLING).await;
     }
     crowd.leave().await;
     Ok(figures)
 }
 
-/// Sends signals for so long: half of them arrive within the first of these milliseconds, 99 of 100 within the second; and what part of
-/// them, in percent, never does.
+/// Sends signals for `time`. Returns the median and the 99th percentile of their latencies in
+/// milliseconds, and the percentage of signals that never arrived.
 async fn send_signals(
     crowd: &Crowd,
     time: Duration,
@@ -264,7 +266,7 @@ async fn send_signals(
     let (mut sent, mut peer) = (0u64, 0usize);
     while Instant::now() < until {
         tick.tick().await;
-        // A step that has no factor in common with the crowd reaches everybody.
+        // A step that has no factor in common with the size of the crowd reaches all peers.
         peer = peer.wrapping_add(7919);
         crowd.signal(peer, SIGNAL_BYTES);
         sent += 1;

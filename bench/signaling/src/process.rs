@@ -1,4 +1,4 @@
-//! A server in a process of its own, and what it costs as the kernel counts it.
+//! A server in a process of its own, and its cost as the kernel counts it.
 
 use std::{
     fs, io,
@@ -11,10 +11,10 @@ use std::{
 
 /// Ticks of a second in `/proc/*/stat`: the same on every Linux.
 const TICKS_PER_S: f64 = 100.0;
-/// A server listens within milliseconds; a machine under load gets more.
+/// A server listens within milliseconds; a machine under load gets more time.
 const START_PATIENCE: Duration = Duration::from_secs(10);
 
-/// A running server; killed when dropped.
+/// A running server; it is killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
@@ -24,16 +24,18 @@ pub(crate) struct Server {
 /// What a server has used so far.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
-    /// Resident memory that is its own, in bytes.
+    /// Resident memory, in bytes.
     pub(crate) memory: f64,
     /// Processor time, in seconds.
     pub(crate) cpu: f64,
 }
 
 impl Server {
-    /// Starts `program` with these arguments, in which `{address}` and `{port}` stand for where it shall listen.
+    /// Starts `program` with these arguments, in which `{address}` and `{port}` stand for the
+    /// address and the port to listen on.
     pub(crate) fn start(program: &Path, arguments: &[&str]) -> io::Result<Self> {
-        // Free until somebody else takes it, which nobody does on a machine that measures.
+        // The port is free until another program takes it, which none does on a machine that only
+        // measures.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let fill = |argument: &&str| {
             argument
@@ -71,7 +73,8 @@ impl Server {
         let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kb = rss.and_then(|rss| rss.split_whitespace().next()?.parse::<f64>().ok());
         let stat = fs::read_to_string(format!("{folder}/stat"))?;
-        // The name, in brackets, may hold spaces; user and system time are the 12th and 13th field behind it.
+        // The name, in brackets, may hold spaces; user and system time are the 12th and 13th field
+        // after it.
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
         let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
         let ticks = ticks.sum::<Result<f64, _>>().map_err(io::Error::other)?;
@@ -82,7 +85,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both fail only when it has ended.
+        // Both fail only if it has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

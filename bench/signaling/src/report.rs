@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-/// Who is measured.
+/// The servers that are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contestant {
     Ours,
-    /// Two processes that share their rooms; of each pair of peers one is at either.
+    /// Two processes that share their rooms, with one peer of each pair at either process.
     OursWithRedis,
     Stock,
 }
@@ -21,7 +21,7 @@ impl Contestant {
     }
 }
 
-/// What one server costs with so many peers.
+/// The cost of one contestant with `peers` peers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) peers: usize,
@@ -29,14 +29,15 @@ pub(crate) struct Figures {
     pub(crate) kb_per_connection: f64,
     pub(crate) kb_after_signals: f64,
     pub(crate) us_per_join: f64,
-    /// What Redis needs beside that.
+    /// The processor time of Redis, which comes on top of that.
     pub(crate) redis_us_per_join: f64,
     pub(crate) idle_us_per_s: f64,
     pub(crate) relay_p50_ms: f64,
     pub(crate) relay_p99_ms: f64,
     pub(crate) lost_percent: f64,
-    /// Each kind of trouble, the 99th percentile of others' signals meanwhile, and what part of them was lost.
-    pub(crate) troubles: Vec<(&'static str, f64, f64)>,
+    /// Each kind of attack, with the 99th percentile of the latency of other peers' signals
+    /// meanwhile in milliseconds, and the percentage of those signals that was lost.
+    pub(crate) attacks: Vec<(&'static str, f64, f64)>,
 }
 
 /// All figures.
@@ -76,15 +77,15 @@ impl Report {
             row("signals at 1,000 a second: median, ms", &|it| it.relay_p50_ms);
             row("99th percentile, ms", &|it| it.relay_p99_ms);
             row("lost, %", &|it| it.lost_percent);
-            for (trouble, (name, ..)) in ours.troubles.iter().enumerate() {
+            for (attack, (name, ..)) in ours.attacks.iter().enumerate() {
                 row(&format!("99th percentile beside {name}, ms"), &|it| {
-                    it.troubles.get(trouble).map_or(f64::NAN, |it| it.1)
+                    it.attacks.get(attack).map_or(f64::NAN, |it| it.1)
                 });
             }
         }
     }
 
-    /// The figures of the most peers, by name.
+    /// The figures for the largest number of peers, by name.
     pub(crate) fn to_json(&self) -> Value {
         let mut figures = json!({});
         let contestants = [

@@ -1,9 +1,11 @@
-//! How matches go over bad networks: ours, and `ggrs` as `bevy_ggrs` drives it, on the same networks with the same seeds.
+//! Matches over bad networks: ours, and `ggrs` as `bevy_ggrs` drives it, on the same networks with
+//! the same seeds.
 //!
-//! Ours is played in simulated time. ggrs repeats what was lost by the wall clock, so its matches run in real time, side by side.
+//! Our matches run in simulated time. ggrs resends lost packets by the wall clock, so its matches
+//! run in real time, side by side.
 
-mod measures;
 mod ours;
+mod outcome;
 mod stock;
 
 use std::{thread, time::Duration};
@@ -11,14 +13,14 @@ use std::{thread, time::Duration};
 use netcode::LinkConditions;
 use serde_json::{Value, json};
 
-use self::measures::Outcome;
+use self::outcome::Outcome;
 
 /// Frames per second of all matches.
 const FPS: u32 = 60;
 /// The seed of the first link of every network.
 const SEED: u64 = 7;
 const PEERS: [usize; 3] = [2, 4, 8];
-/// The delays that ggrs plays with: as it comes, and as its users set it.
+/// The input delays of ggrs: its default, and the one that its users set.
 const STOCK_DELAYS: [usize; 2] = [0, 2];
 
 /// The Wi-Fi of fortress-rollback's published figures: 50 ms round trip, 20 ms jitter, 1 % loss.
@@ -28,7 +30,8 @@ const PUBLISHED_WIFI: LinkConditions = LinkConditions {
     loss: 0.01,
     ..LinkConditions::NONE
 };
-/// The worst network of the same: 200 ms round trip, 15 % loss; they give no jitter, this has 40 ms.
+/// The worst network of the same figures: 200 ms round trip, 15 % loss. They name no jitter; this
+/// one has 40 ms.
 const PUBLISHED_SEVERE: LinkConditions = LinkConditions {
     latency: Duration::from_millis(80),
     jitter: Duration::from_millis(40),
@@ -36,7 +39,7 @@ const PUBLISHED_SEVERE: LinkConditions = LinkConditions {
     ..LinkConditions::NONE
 };
 
-/// One network with so many peers.
+/// A network, and the number of peers on it.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     network: &'static str,
@@ -44,12 +47,12 @@ struct Case {
     peers: usize,
 }
 
-/// How one case went.
+/// The outcomes of one case.
 #[derive(Clone, Debug)]
 struct Row {
     case: Case,
     ours: Outcome,
-    /// In order of [`STOCK_DELAYS`].
+    /// In the order of [`STOCK_DELAYS`].
     stock: [Outcome; 2],
 }
 
@@ -113,7 +116,7 @@ impl Report {
         }
     }
 
-    /// Whether all peers of each of our matches computed the same.
+    /// Returns whether the peers of each of our matches computed the same.
     pub(crate) fn is_sound(&self) -> bool {
         !self.0.is_empty() && self.0.iter().all(|row| row.ours.do_agree)
     }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Case, FPS, SEED,
-    measures::{Outcome, Played},
+    outcome::{Outcome, Played},
 };
 use crate::script::Script;
 
@@ -28,7 +28,7 @@ struct Ship {
     played: Played,
 }
 
-/// What the player of this machine presses, and when.
+/// The inputs of this machine's player, and when they changed.
 #[derive(Resource)]
 struct Player {
     script: Script,
@@ -52,7 +52,7 @@ pub(super) fn play(case: Case, seconds: u32) -> Outcome {
         }
         for (peer, app) in stepper.apps().iter().enumerate() {
             let stats = stats(app);
-            // Where an update had more than one, all are taken for as deep as the last.
+            // If an update had more than one rollback, all count as deep as the last.
             for _ in rollbacks[peer]..stats.rollbacks {
                 outcome.rollbacks.push(stats.last_rollback);
             }
@@ -118,7 +118,8 @@ fn stats(app: &App) -> &SessionStats {
     app.world().resource()
 }
 
-/// Whether all frames that all peers hashed are the same, and there are some.
+/// Returns whether there are frames that all peers hashed, and all peers have the same hash of
+/// each.
 fn do_agree(stepper: &Stepper) -> bool {
     let logs: Vec<&ChecksumLog> = stepper.apps().iter().map(|app| app.world().resource()).collect();
     let common: Vec<bool> = logs[0]

@@ -15,16 +15,18 @@ use netcode::testing::BadNetwork;
 
 use super::{
     Case, FPS, SEED,
-    measures::{Outcome, Played},
+    outcome::{Outcome, Played},
 };
 use crate::script::Script;
 
 const FRAME: Duration = Duration::from_nanos(1_000_000_000 / FPS as u64);
-/// As `bevy_ggrs` has it: who is ahead takes its steps so much longer.
+/// The factor of `bevy_ggrs` by which a peer that is ahead lengthens its steps.
 const SLOWED: f64 = 1.1;
-/// By default ggrs gives up on a peer after 2 s of silence. Here it never does, so that the match can be counted to its end.
+/// By default ggrs gives up on a peer after 2 s of silence. Here it never does, so that the match
+/// can be counted to its end.
 const NEVER: Duration = Duration::from_secs(3600);
-/// A tick that comes so much too late spoils the measurement: more than the jitter of any network here.
+/// A tick that is later than this spoils the measurement: the limit exceeds the jitter of every
+/// network here.
 const MOST_LATE: Duration = Duration::from_millis(100);
 /// How long sessions may take to find each other, before anything is counted.
 const MEETING: Duration = Duration::from_secs(20);
@@ -39,7 +41,7 @@ impl Config for Stock {
     type Address = usize;
 }
 
-/// What one machine sent and received.
+/// The packets that one machine sent and received.
 #[derive(Debug, Default)]
 struct Mail {
     sent: Vec<(usize, Vec<u8>)>,
@@ -57,7 +59,7 @@ impl Mailbox {
 
 impl NonBlockingSocket<usize> for Mailbox {
     fn send_to(&mut self, message: &Message, to: &usize) {
-        // As matchbox writes it.
+        // In matchbox's encoding.
         let bytes = bincode::serde::encode_to_vec(message, bincode::config::standard());
         if let Ok(bytes) = bytes {
             self.with(|mail| mail.sent.push((*to, bytes)));
@@ -73,7 +75,7 @@ struct Peer {
     session: P2PSession<Stock>,
     mailbox: Mailbox,
     script: Script,
-    /// The last frame whose input was given.
+    /// The last frame for which an input was given.
     given: Option<i32>,
     state: Vec<Played>,
     owed: f64,
@@ -83,15 +85,15 @@ struct Match {
     peers: Vec<Peer>,
     network: BadNetwork,
     outcome: Outcome,
-    /// The frames of all peers when counting began.
+    /// The frame of each peer when counting began.
     began_at: Vec<i32>,
 }
 
-/// Plays all cases at once; the outcomes in their order.
+/// Plays all cases at once. Returns their outcomes in the same order.
 ///
 /// # Errors
 ///
-/// If ggrs refuses a session, or this machine is too slow for so many.
+/// If ggrs refuses a session, or this machine is too slow for all these matches.
 pub(super) fn play(
     cases: &[Case],
     delay: usize,
@@ -105,7 +107,7 @@ pub(super) fn play(
     let mut counts_from = None;
     loop {
         thread::sleep(due.saturating_sub(start.elapsed()));
-        // Packets are as late as this thread is.
+        // If this thread is late, packets are late by as much.
         if counts_from.is_some() && start.elapsed() > due + MOST_LATE {
             return Err("this machine was busy with something else; run it again");
         }
@@ -212,11 +214,11 @@ impl Peer {
 
     fn step(&mut self, now: Duration, index: usize, is_counted: bool, outcome: &mut Outcome) {
         let before = self.session.current_frame();
-        // A key counts from when it is read, however long the session waits.
+        // The latency of a key counts from when it is read, however long the session waits.
         if self.given.replace(before) != Some(before) && self.script.changes_at(before as u32) {
             outcome.press(now, index);
         }
-        // The session is running and the player local, so it takes the input.
+        // The session is running and the player is local, so the session takes the input.
         let _ = self.session.add_local_input(index, self.script.at(before as u32));
         let requests = self.session.advance_frame().unwrap_or_default();
         for request in requests {

@@ -1,4 +1,4 @@
-//! Two rollback libraries behind one face.
+//! Two rollback libraries behind one interface.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use super::world::{Age, Items, Kind, Name, Position, Velocity, change, fly, spaw
 
 /// Frames that can be rolled back, in both libraries.
 pub(crate) const WINDOW: u8 = 8;
-/// The depth of the sync tests: each update loads one frame, makes seven anew, and saves eight.
+/// The depth of the sync tests: each update loads one frame, resimulates seven, and saves eight.
 pub(crate) const DEPTH: u8 = 7;
 const STEP: Duration = Duration::from_nanos(16_666_667);
 
-/// What is measured.
+/// The libraries that are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Library {
     Ours,
@@ -29,11 +29,11 @@ pub(crate) enum Library {
 /// How an app plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Play {
-    /// Not at all: frames are saved and loaded by hand.
+    /// It does not play: frames are saved and loaded by hand.
     ByHand,
-    /// Every frame is rolled back to `DEPTH` frames before; hashed types are compared each time.
+    /// Every frame rolls back by `DEPTH` frames; hashed types are compared each time.
     SyncTest,
-    /// Alone, without rollbacks.
+    /// One player alone, without rollbacks.
     Alone,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Rig {
 
 type Config = GgrsConfig<u8>;
 
-/// A connection that never has anything to say: who plays alone needs none, but ggrs wants one.
+/// A connection that carries nothing: a player alone needs none, but ggrs asks for one.
 struct Nowhere;
 
 impl NonBlockingSocket<std::net::SocketAddr> for Nowhere {
@@ -63,7 +63,7 @@ impl Rig {
         Self::with_game(library, kind, entities, play, false, |_| {})
     }
 
-    /// An app whose hashed types are two of the three, or none; `game` adds systems.
+    /// An app in which two of the three types are hashed, or none; `game` adds systems.
     pub(crate) fn with_game(
         library: Library,
         kind: Kind,
@@ -122,7 +122,8 @@ impl Rig {
                 .with_check_distance(usize::from(DEPTH))
         };
         match play {
-            // Without a session it sets its prediction window to 8 by itself, once a frame is due.
+            // Without a session, bevy_ggrs sets its prediction window to 8 by itself as soon as a
+            // frame is due.
             Play::ByHand => (0..2).for_each(|_| self.app.update()),
             Play::SyncTest => {
                 let session =
@@ -177,14 +178,15 @@ impl Rig {
         }
     }
 
-    /// Despawns `count` entities in the way that the library recommends, and spawns as many.
+    /// Despawns `count` entities in the way that the library recommends, and spawns the same
+    /// number.
     pub(crate) fn churn(&mut self, count: usize) {
         let mut query = self.app.world_mut().query_filtered::<Entity, With<Position>>();
         let stride = query.iter(self.app.world()).count() / count;
         let gone: Vec<Entity> =
             query.iter(self.app.world()).step_by(stride.max(1)).take(count).collect();
         let world = self.app.world_mut();
-        // Whoever leaves now leaves in the frame that follows the saved one.
+        // An entity that is despawned now is despawned in the frame after the saved one.
         match self.library {
             Library::Ours => {
                 world.insert_resource(SimFrame(self.frame));
@@ -212,13 +214,14 @@ impl Rig {
         }
     }
 
-    /// How many entities are alive for the game.
+    /// The number of entities that are alive for the game.
     pub(crate) fn count(&mut self) -> usize {
         let mut query = self.app.world_mut().query_filtered::<(), With<Position>>();
         query.iter(self.app.world()).count()
     }
 
-    /// Asserts that the last update was what it should be: a sync test at full depth without a mismatch.
+    /// Asserts that the updates were as they should be: a sync test at full depth without a
+    /// mismatch.
     pub(crate) fn assert_sound(&self) {
         match self.library {
             Library::Ours => {
@@ -275,7 +278,7 @@ fn build_theirs(app: &mut App, kind: Kind, is_hashed: bool) {
     }
 }
 
-/// As in the examples of `bevy_ggrs`: its hasher over the bits.
+/// Hashes the bits with the hasher of `bevy_ggrs`, as its examples do.
 fn hash_pair(one: f32, other: f32) -> u64 {
     use std::hash::{Hash as _, Hasher as _};
     let mut hasher = bevy_ggrs::checksum_hasher();
@@ -284,7 +287,7 @@ fn hash_pair(one: f32, other: f32) -> u64 {
     hasher.finish()
 }
 
-/// Adds the system that moves everything, to the schedule of the library.
+/// Adds the system that moves everything to the library's schedule.
 pub(crate) fn add_flight(library: Library, app: &mut App) {
     match library {
         Library::Ours => app.add_systems(Simulate, fly),

@@ -7,10 +7,11 @@ use super::{
     world::{Age, COPY_BYTES, Kind, Position, Velocity, change, spawn},
 };
 
-/// Frames for which there is room, as in the libraries.
+/// The number of frames that there is room for, as in the libraries.
 const FRAMES: usize = WINDOW as usize + 2;
 
-/// A world that changes as those of the libraries do, and whose columns are copied as they are: no rollback library can do less.
+/// A world that changes like those of the libraries, and whose columns are copied as they are: no
+/// rollback library can do less.
 pub(crate) struct Columns {
     world: World,
     positions: QueryState<&'static mut Position>,
@@ -46,7 +47,7 @@ impl Columns {
         self.world.increment_change_tick();
     }
 
-    /// Into the buffers whose turn it is.
+    /// Copies into the buffers whose turn it is.
     pub(crate) fn save(&mut self) {
         let place = self.turn % FRAMES;
         let (positions, velocities, ages) = &mut self.ring[place];
@@ -56,7 +57,7 @@ impl Columns {
         std::hint::black_box(&mut self.ring[place]);
     }
 
-    /// Back from the buffers that were written last.
+    /// Copies back from the buffers that were written `changes_since` changes ago.
     pub(crate) fn load(&mut self, changes_since: usize) {
         let (positions, velocities, ages) = &self.ring[(self.turn - changes_since) % FRAMES];
         copy(&mut self.positions, &mut self.world, |column| column.copy_from_slice(positions));
@@ -66,7 +67,7 @@ impl Columns {
     }
 }
 
-/// Hands out the one column of a component; without a word to its change ticks.
+/// Passes the one column of a component to `work`, without touching its change ticks.
 fn copy<C: Component<Mutability = bevy::ecs::component::Mutable>>(
     query: &mut QueryState<&'static mut C>,
     world: &mut World,
@@ -77,7 +78,8 @@ fn copy<C: Component<Mutability = bevy::ecs::component::Mutable>>(
     work(ContiguousMut::bypass_change_detection_split(column).0);
 }
 
-/// As many bytes in one piece, which nobody touches between two copies, so that they are in the nearest cache there is.
+/// The same number of bytes in one piece. Nothing touches them between two copies, so they stay in
+/// the nearest cache.
 pub(crate) struct Bytes {
     source: Vec<u8>,
     ring: Vec<Vec<u8>>,
@@ -90,7 +92,7 @@ impl Bytes {
         Self { source: vec![1; bytes], ring: vec![vec![0; bytes]; FRAMES], turn: 0 }
     }
 
-    /// Writes the source. With what, is not for the compiler to know.
+    /// Writes the source, with a value that the compiler cannot know.
     pub(crate) fn change(&mut self) {
         self.turn += 1;
         self.source.fill(self.turn as u8);
@@ -110,7 +112,7 @@ impl Bytes {
         std::hint::black_box(&mut self.source);
     }
 
-    /// Writes the source, and the turn stays.
+    /// Overwrites the source without moving on to the next turn.
     pub(crate) fn spoil(&mut self) {
         self.source.fill(0);
         std::hint::black_box(&mut self.source);

@@ -1,4 +1,5 @@
-//! A match in which 100 entities a second come and go for ten minutes: what it costs then, beside one that has just begun.
+//! A match in which 100 entities a second come and go for ten minutes: its cost after that, beside
+//! the cost of a match that has just begun.
 
 use bevy::prelude::*;
 use netcode::prelude::*;
@@ -12,13 +13,13 @@ use crate::stopwatch::{Times, Turns, alternate, seconds};
 
 /// Entities that are there all the time.
 const ENTITIES: usize = 1_000;
-/// Entities spawned in each second, and frames that each of them lives.
+/// Entities that are spawned in each second, and the frames that each of them lives.
 const SPAWNS_PER_SECOND: u32 = 100;
 const LIFETIME_FRAMES: u32 = 60;
 const FRAMES_PER_SECOND: u32 = 60;
 const MINUTES: usize = 10;
 
-/// A match after ten minutes divided by one in its first.
+/// How a match after ten minutes compares with one in its first minute.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Growth {
     pub(crate) ours: Grown,
@@ -27,11 +28,12 @@ pub(crate) struct Growth {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Grown {
-    /// Median time of an update, in seconds, in the first minute of a match, and after ten minutes of another.
+    /// Median time of an update, in seconds, in the first minute of a match, and after ten minutes
+    /// of another.
     pub(crate) first: f64,
     pub(crate) last: f64,
-    /// Resident memory of the process at the end of the first minute and of the last, in bytes; none where the system
-    /// does not say.
+    /// Resident memory of the process at the end of the first minute and of the last, in bytes;
+    /// `None` where the system does not tell.
     pub(crate) memory: Option<(f64, f64)>,
 }
 
@@ -45,11 +47,12 @@ impl Grown {
     }
 }
 
-/// Matches of ours that the time is measured in: where in memory a match happens to lie makes more of a difference than any that is
-/// looked for. One of theirs has to do: it alone takes as long as everything else.
+/// The number of our matches in which time is measured: the place in memory where a match happens
+/// to lie affects the time more than the growth that is to be found. A single match of theirs has
+/// to suffice, because it takes as long as everything else.
 const MATCHES_OF_OURS: usize = 5;
 
-/// Plays with each library.
+/// Measures both libraries.
 pub(crate) fn measure(effort: &Effort) -> Growth {
     Growth {
         ours: play(Library::Ours, effort, MATCHES_OF_OURS),
@@ -57,7 +60,8 @@ pub(crate) fn measure(effort: &Effort) -> Growth {
     }
 }
 
-/// Plays so many matches, one after the other; the memory is that of the first, which is alone in the process.
+/// Plays `matches` matches, one after the other. The memory is that of the first match, which is
+/// alone in the process.
 fn play(library: Library, effort: &Effort, matches: usize) -> Grown {
     let (mut times, memory) = play_one(library, effort);
     for _ in 1..matches {
@@ -66,8 +70,8 @@ fn play(library: Library, effort: &Effort, matches: usize) -> Grown {
     Grown { first: times.median(0), last: times.median(1), memory }
 }
 
-/// Plays ten minutes for the memory, and then, in turns with a new match, one more for the time: a machine is not equally fast ten minutes
-/// later.
+/// Plays ten minutes for the memory, and then one more minute for the time, in turns with a new
+/// match, because a machine is not equally fast ten minutes later.
 fn play_one(library: Library, effort: &Effort) -> (Times, Option<(f64, f64)>) {
     let mut old = begin(library);
     let mut memory = Vec::new();
@@ -105,7 +109,7 @@ fn begin(library: Library) -> Rig {
     })
 }
 
-/// How many are due in this frame, so that it is 100 in each second.
+/// The number of entities to spawn in this frame, so that there are 100 in each second.
 fn due(frame: u32) -> u32 {
     let until = |frame: u32| frame % FRAMES_PER_SECOND * SPAWNS_PER_SECOND / FRAMES_PER_SECOND;
     let next = if frame % FRAMES_PER_SECOND == FRAMES_PER_SECOND - 1 {
@@ -116,7 +120,7 @@ fn due(frame: u32) -> u32 {
     next - until(frame)
 }
 
-/// Those that come and go are known by an age that nobody else reaches.
+/// Entities that come and go are recognised by an age that no other entity reaches.
 const NEWBORN: u32 = 1_000_000_000;
 
 fn newcomer(frame: u32) -> impl Bundle {
@@ -155,7 +159,7 @@ fn come_and_go_theirs(
     }
 }
 
-/// Linux says in pages of 4 KiB how much of a process is in memory.
+/// The resident memory of this process, which Linux counts in pages of 4 KiB.
 fn resident_bytes() -> Option<f64> {
     const PAGE_BYTES: f64 = 4096.0;
     let text = std::fs::read_to_string("/proc/self/statm").ok()?;

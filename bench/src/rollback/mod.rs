@@ -1,4 +1,5 @@
-//! Saving, loading and the whole sync test: this workspace's rollback store and `bevy_ggrs`, in alternation.
+//! Saving, loading and the whole sync test: this workspace's rollback store and `bevy_ggrs`, in
+//! turns.
 
 mod contestant;
 mod floor;
@@ -19,7 +20,7 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// How many times as long theirs takes.
+    /// How many times as long theirs takes as ours.
     pub(crate) fn ratio(self) -> f64 {
         self.theirs / self.ours
     }
@@ -36,7 +37,7 @@ impl From<&Times> for Pair {
 pub(crate) fn run(is_quick: bool) -> Report {
     let effort = if is_quick { Effort::quick() } else { Effort::thorough() };
     let mut report = Report::default();
-    // First, while the process is small: resident memory is measured.
+    // First, while the process is small, because this measures resident memory.
     eprintln!("a match of ten minutes, twice …");
     report.growth = Some(growth::measure(&effort));
     for entities in effort.sizes {
@@ -56,21 +57,22 @@ pub(crate) fn run(is_quick: bool) -> Report {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
     sizes: &'static [usize],
-    /// Of single saves and loads.
+    /// Turns of single saves and loads.
     turns: Turns,
-    /// Of whole updates, each of which makes many of them.
+    /// Turns of whole updates, each of which makes many saves and loads.
     updates: Turns,
-    /// Worlds that are made anew, one after the other: where in memory a world happens to lie makes a difference of half as
-    /// much again, for either library.
+    /// The number of new worlds to measure in, one after the other: the place in memory where a
+    /// world happens to lie makes a difference of half as much again, for either library.
     worlds: usize,
-    /// Frames of one minute, of which the long match has ten.
+    /// Frames in a minute; the long match has ten minutes.
     minute: usize,
 }
 
 impl Effort {
     fn thorough() -> Self {
-        // The last-level cache of some processors keeps what is written only once it has come round several times: on Intel's Cascade Lake
-        // the ten buffers of a prediction window have to be in use seven times each until a save takes no longer than those after it.
+        // The last-level cache of some processors keeps a buffer only after it was written several
+        // times: on Intel's Cascade Lake, each of the ten buffers of a prediction window has to be
+        // used seven times before a save takes no longer than the saves after it.
         let turns = Turns { count: 2, runs: 120, warm_up: 90 };
         let updates = Turns { count: 2, runs: 45, warm_up: 15 };
         let sizes = &[100, 1_000, 10_000, 100_000];
@@ -82,7 +84,7 @@ impl Effort {
         Self { sizes: &[1_000, 10_000], turns, updates: turns, worlds: 2, minute: 120 }
     }
 
-    /// Larger worlds are measured less often, so that all sizes take about as long.
+    /// Measures larger worlds fewer times, so that all sizes take about the same time.
     fn for_size(self, entities: usize) -> Self {
         if entities > 10_000 {
             let turns = Turns { count: 1, runs: 36, warm_up: 12 };
@@ -99,7 +101,7 @@ impl Effort {
         all
     }
 
-    /// The same for two contestants.
+    /// The same, as the medians of the first two contestants.
     fn measure(self, measure: impl FnMut() -> Times) -> Pair {
         Pair::from(&self.in_worlds(measure))
     }

@@ -1,4 +1,5 @@
-//! The single measurements. Each prepares both libraries alike, and times them in turns.
+//! The individual measurements. Each prepares both libraries in the same way, and times them in
+//! turns.
 
 use std::cell::RefCell;
 
@@ -14,7 +15,7 @@ use crate::stopwatch::{Times, Turns, alternate, seconds};
 
 /// Entities that come and go between a save and its load.
 const CHURN: usize = 100;
-/// The size that the figures at the top level are of.
+/// The size of world for the figures at the top level.
 pub(crate) const REFERENCE: usize = 10_000;
 
 /// Times of one size of world.
@@ -26,11 +27,12 @@ pub(crate) struct Size {
     pub(crate) load_churn: Pair,
     pub(crate) sync_test: Pair,
     pub(crate) sync_test_checksum: Pair,
-    /// Copying the columns of the three components, and nothing else: into the buffers whose turn it is, as a save does.
+    /// Only copying the columns of the three components: into the buffers whose turn it is, as a
+    /// save does.
     pub(crate) memcpy: f64,
-    /// The same back from the buffers that were written last, as a load does.
+    /// Copying them back from the buffers that were written last, as a load does.
     pub(crate) memcpy_back: f64,
-    /// Both with as many bytes in one piece, in a cache that nothing else uses.
+    /// Both with the same number of bytes in one piece, in a cache that nothing else uses.
     pub(crate) cached_memcpy: f64,
     pub(crate) cached_memcpy_back: f64,
 }
@@ -62,20 +64,21 @@ pub(crate) fn measure_size(entities: usize, effort: Effort) -> Size {
     }
 }
 
-/// A name and a list on each entity, of which 1 % change in each frame.
+/// Measures entities with a name and a list, of which 1 % change in each frame.
 pub(crate) fn measure_owning(effort: Effort) -> SaveAndLoad {
     let rigs = || both(|library| Rig::new(library, Kind::Owning, REFERENCE, Play::ByHand));
     SaveAndLoad { save: save(rigs, effort, 100), load: load(rigs, effort, 100) }
 }
 
-/// The three `Copy` components, of which 1 % change in each frame.
+/// Measures entities with the three `Copy` components, of which 1 % change in each frame.
 pub(crate) fn measure_idle(effort: Effort) -> SaveAndLoad {
     let rigs = || both(|library| Rig::new(library, Kind::Copy, REFERENCE, Play::ByHand));
     SaveAndLoad { save: save(rigs, effort, 100), load: load(rigs, effort, 100) }
 }
 
-/// What one step costs in which the game does nothing: an update that takes one less an update that takes none. All four take turns, so
-/// that a machine that becomes slower does so for all of them.
+/// Measures a step in which the game does nothing: the time of an update with one step, minus the
+/// time of an update with none. All four kinds of update take turns, so that a machine that slows
+/// down does so for all of them.
 pub(crate) fn measure_step() -> Pair {
     const ENTITIES: usize = 100;
     let step = std::time::Duration::from_nanos(16_666_667);
@@ -117,7 +120,7 @@ fn save(rigs: impl Fn() -> [Rig; 2], effort: Effort, step: usize) -> Pair {
     })
 }
 
-/// Saves in which everything has changed, and beside them copying the same bytes.
+/// Times saves in which everything has changed, and beside them copies of the same bytes.
 fn save_beside_floor(
     rigs: impl Fn() -> [Rig; 2],
     entities: usize,
@@ -156,7 +159,7 @@ fn load(rigs: impl Fn() -> [Rig; 2], effort: Effort, step: usize) -> Pair {
     })
 }
 
-/// Loads in which everything has changed, and beside them copying the same bytes back.
+/// Times loads in which everything has changed, and beside them copies of the same bytes back.
 fn load_beside_floor(
     rigs: impl Fn() -> [Rig; 2],
     entities: usize,
@@ -191,7 +194,7 @@ fn load_after_churn([mut ours, mut theirs]: [Rig; 2], turns: Turns, count: usize
         rig.churn(count);
         rig.change(1);
         let time = seconds(|| rig.load());
-        assert_eq!(rig.count(), before, "the load brings back who was there");
+        assert_eq!(rig.count(), before, "the load brings back the entities that were there");
         time
     };
     alternate(turns, &mut [&mut || load(&mut ours), &mut || load(&mut theirs)])

@@ -1,4 +1,5 @@
-//! The worlds that are saved and restored: the same components and the same changes for every library.
+//! The worlds that are saved and restored: the same components and the same changes for every
+//! library.
 
 use bevy::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,7 @@ pub(crate) struct Items(pub(crate) Vec<u32>);
 pub(crate) const COPY_BYTES: usize =
     size_of::<Position>() + size_of::<Velocity>() + size_of::<Age>();
 
-/// What is on each entity.
+/// The components of each entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Position, velocity and age.
@@ -36,7 +37,7 @@ pub(crate) enum Kind {
     Owning,
 }
 
-/// Spawns the `index`-th entity, which rolls back by the marker of the library.
+/// Spawns the `index`-th entity, with the library's marker for rolling back.
 pub(crate) fn spawn(world: &mut World, kind: Kind, index: usize, marker: impl Bundle) {
     let small = index as f32;
     match kind {
@@ -51,7 +52,7 @@ pub(crate) fn spawn(world: &mut World, kind: Kind, index: usize, marker: impl Bu
     };
 }
 
-/// Changes every `step`-th entity, from a place that moves on with `turn`.
+/// Changes every `step`-th entity, starting at one that depends on `turn`.
 pub(crate) fn change(world: &mut World, kind: Kind, step: usize, turn: usize) {
     match kind {
         Kind::Copy => {
@@ -68,7 +69,7 @@ pub(crate) fn change(world: &mut World, kind: Kind, step: usize, turn: usize) {
         Kind::Owning => {
             let mut query = world.query::<(&mut Name, &mut Items)>();
             for (mut name, mut items) in query.iter_mut(world).skip(turn % step).step_by(step) {
-                // As long as before, as a name that counts.
+                // The name keeps its length, like one that ends in a counter.
                 name.0.pop();
                 name.0.push(char::from(b'0' + (turn % 10) as u8));
                 items.0[turn % 8] += 1;
@@ -77,8 +78,8 @@ pub(crate) fn change(world: &mut World, kind: Kind, step: usize, turn: usize) {
     }
 }
 
-/// The game of the sync tests: everything moves in every frame. Table by table, so that as little as possible of the time is
-/// the game's own.
+/// The game of the sync tests: everything moves in every frame. Goes table by table, so that the
+/// game itself takes as little of the time as possible.
 pub(crate) fn fly(mut things: Query<(&mut Position, &mut Velocity, &mut Age)>) {
     let tables = things.contiguous_iter_mut().expect("all three are kept in tables");
     for (mut positions, mut velocities, mut ages) in tables {

@@ -1,8 +1,8 @@
-//! What the kernel counted: datagrams and bytes with their IP headers.
+//! The kernel's counts of datagrams, and of bytes with IP headers.
 
 use std::{fs, io};
 
-/// Counters of this network namespace since it exists.
+/// Counters of this network namespace since it was created.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counters {
     pub(super) udp_datagrams: u64,
@@ -10,7 +10,7 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// Reads the counters of what was sent.
+    /// Reads the counters of sent datagrams and bytes.
     pub(super) fn read() -> io::Result<Self> {
         let udp_datagrams = find(&fs::read_to_string("/proc/net/snmp")?, "Udp:", "OutDatagrams");
         let ip_bytes = find(&fs::read_to_string("/proc/net/netstat")?, "IpExt:", "OutOctets");
@@ -29,7 +29,8 @@ impl Counters {
     }
 }
 
-/// The value below a name, in a table of a line of names and a line of values that begin with the same word.
+/// The value below a name, in a table that has a line of names and a line of values, both starting
+/// with the group's word.
 fn find(table: &str, group: &str, name: &str) -> Option<u64> {
     let mut lines = table.lines().filter(|line| line.starts_with(group));
     let (names, values) = (lines.next()?, lines.next()?);

@@ -1,7 +1,9 @@
-//! What a match costs on the wire: datagrams and bytes as the kernel counts them, ours and stock in one run.
+//! The cost of a match on the wire: datagrams and bytes as the kernel counts them, ours and stock
+//! in one run.
 //!
-//! All peers are threads of this process, in a network namespace of their own, so that nothing else is counted. The signaling server
-//! is there too, as stock peers do not survive its end; it has nothing to say while they play.
+//! All peers are threads of this process, in a network namespace of their own, so that nothing else
+//! is counted. The signaling server runs there too, as stock peers do not survive its end; it sends
+//! nothing while they play.
 
 mod kernel;
 mod ours;
@@ -23,27 +25,28 @@ use self::{kernel::Counters, pace::Signals};
 
 /// Set in the process that runs in its own namespace.
 const INSIDE: &str = "COMPARISONS_IN_NAMESPACE";
-/// What the namespace needs: a way to itself, an address that is not the loopback's, which WebRTC leaves out, and multicast,
-/// without which matchbox panics.
+/// The commands for what the namespace needs: a route to itself, an address that is not a loopback
+/// address, because WebRTC leaves those out, and multicast, without which matchbox panics.
 const MAKE_NETWORK: &str = "ip link set lo up && ip link set lo multicast on \
     && ip addr add 10.77.0.1/32 dev lo && ip route add 224.0.0.0/4 dev lo \
     && exec \"$0\" \"$@\"";
 /// How long the peers may take to meet.
 const MEETING: Duration = Duration::from_secs(60);
-/// After the first frame: connections settle, and checks of candidates come to rest.
+/// The time after the first frame in which connections settle and checks of candidates end.
 const SETTLING: Duration = Duration::from_secs(3);
 
-/// Who plays fewer frames sends less, and that must not count.
+/// The least frame rate: a peer that plays fewer frames sends less, and that must not count as an
+/// advantage.
 const LEAST_FPS: f64 = 59.0;
 
-/// Datagrams and bytes that each peer sends in a second.
+/// The datagrams and bytes that each peer sends in a second.
 #[derive(Clone, Copy, Debug, Default)]
 struct Rates {
     datagrams: f64,
     bytes: f64,
 }
 
-/// Medians of one number of peers.
+/// The medians for one number of peers.
 #[derive(Clone, Copy, Debug)]
 struct Row {
     peers: usize,
@@ -55,10 +58,11 @@ struct Row {
 #[derive(Clone, Debug)]
 pub(crate) struct Report(Vec<Row>);
 
-/// How a measurement plays: in a room, as one of so many peers.
+/// Plays a match: its arguments are the room, the number of peers, the seat of this peer, and the
+/// signals of the measurement.
 type Play = fn(&str, usize, u8, &Signals);
 
-/// Runs this program again inside of a network namespace, unless it is there already.
+/// Runs this program again inside a network namespace, unless it is in one already.
 pub(crate) fn enter_namespace() -> io::Result<Option<ExitStatus>> {
     if env::var_os(INSIDE).is_some() {
         return Ok(None);

@@ -9,12 +9,12 @@ use std::{
 pub(super) const FPS: u32 = 60;
 const FRAME: Duration = Duration::from_nanos(1_000_000_000 / FPS as u64);
 
-/// Where the peers of one measurement stand.
+/// The progress of the peers of one measurement.
 #[derive(Debug, Default)]
 pub(super) struct Signals {
-    /// Peers that play.
+    /// The number of peers that play.
     pub(super) playing: AtomicUsize,
-    /// Frames that all peers played together.
+    /// The sum of the frames that the peers played.
     pub(super) frames: AtomicU32,
     pub(super) is_over: AtomicBool,
 }
@@ -25,7 +25,8 @@ impl Signals {
     }
 }
 
-/// Calls `frame` sixty times a second until the measurement is over. The peers draw out of step, as screens do.
+/// Calls `frame` sixty times a second until the measurement is over. The peers draw out of step, as
+/// screens do.
 pub(super) fn run(signals: &Signals, seat: u8, mut frame: impl FnMut()) {
     let mut due = Instant::now() + FRAME.mul_f32(f32::from(seat) / 4.0);
     while !signals.is_over() {

@@ -1,4 +1,5 @@
-//! A peer with `ggrs` over the channel that `matchbox_socket` makes for it, as their own examples have it.
+//! A peer with `ggrs` over the channel that `matchbox_socket` makes for it, as their own examples
+//! have it.
 
 use std::{
     sync::atomic::Ordering,
@@ -42,7 +43,7 @@ pub(super) fn play(room: &str, peers: usize, seat: u8, signals: &Signals) {
     let (mut state, mut frame, mut is_playing) = (0u64, 0u32, false);
     pace::run(signals, seat, || {
         if session.is_none() {
-            // Who is connected is known to all once everybody is.
+            // The session needs all peers, so it starts once all of them are connected.
             let _ = socket.try_update_peers();
             session = start(&mut socket, peers);
         }
@@ -68,7 +69,7 @@ pub(super) fn play(room: &str, peers: usize, seat: u8, signals: &Signals) {
     });
     drop(session);
     drop(socket);
-    // It ends with the socket; how does not matter any more.
+    // The loop ends with the socket; how it ends does not matter any more.
     let _ = looping.join();
 }
 

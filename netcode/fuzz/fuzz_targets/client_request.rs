@@ -1,4 +1,5 @@
-//! What clients send to the signaling server, a line each: an address at which somebody comes, or a message.
+//! Requests of clients to the signaling server, one in each line: the address at which a client
+//! enters, or a message.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| signaling::server::fuzz::client_requests(bytes));

@@ -1,4 +1,5 @@
-//! Control messages of a connected peer, in the lobby and in a match, each with its length in two bytes before it.
+//! Control messages of a connected peer, in the lobby and in a match, each preceded by its length
+//! in two bytes.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| netcode::testing::fuzz::control(bytes));

@@ -1,4 +1,4 @@
-//! What our client reads from the signaling server, a message in each line.
+//! Messages that our client reads from the signaling server, one in each line.
 #![no_main]
 
 #[path = "../../tests/it/stack.rs"]

@@ -1,4 +1,4 @@
-//! A session description or a candidate of another peer.
+//! A session description or a candidate from another peer.
 #![no_main]
 
 #[path = "../../tests/it/stack.rs"]

@@ -1,5 +1,6 @@
-//! The game's headless peer, as a program of this package: cargo tells tests only where their own programs are. As
-//! `peer --resident ROOM NAME` it is a [resident](e2e_tests::resident) instead.
+//! The game's headless peer, as a program of this package: cargo shows tests only the paths of
+//! their own package's programs. `peer --resident ROOM NAME` starts a
+//! [resident](e2e_tests::resident) instead.
 
 use std::{io::Write, process::ExitCode};
 
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
         Ok(_) => "this program plays with --headless only".to_owned(),
         Err(error) => error.to_string(),
     };
-    // A reader that is gone is no reason to say it louder.
+    // If nobody reads the complaint any more, there is nothing left to do.
     let _ = writeln!(std::io::stderr(), "{complaint}");
     ExitCode::from(2)
 }

@@ -1,4 +1,5 @@
-//! The signaling server as a process of its own, to be killed: `server REDIS_URL`. It prints its address, and runs until then.
+//! The signaling server as a process of its own: `server REDIS_URL`. It prints its address, and
+//! runs until it is killed.
 
 use std::{
     io::{Write, stdout},
@@ -7,7 +8,7 @@ use std::{
 
 use signaling::server::{Rate, Secret, Server, ServerConfig};
 
-/// The same one for all processes of a service: tokens of one count at the others.
+/// The same secret for all processes of a service, so that each accepts the tokens of the others.
 const RESUME_SECRET: &str = "the same one for all of them";
 
 fn main() {
@@ -23,7 +24,7 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().expect("the system has threads for a runtime");
     runtime.block_on(async {
         let server = Server::bind(config).await.expect("the server listens");
-        // A test that is gone needs no address, and kills this process.
+        // A test that has ended needs no address, and kills this process.
         let _ = writeln!(stdout(), "{}", server.local_addr());
         server.run(std::future::pending()).await;
     });

@@ -1,7 +1,8 @@
-//! Real bad networks: machines that can reach each other only over a router of ours, which delays, loses and reorders what they send.
+//! Real bad networks: machines that can reach each other only through a router of ours, which
+//! delays, loses and reorders what they send.
 //!
-//! A machine is a network namespace with a TUN device; the router is a thread between the devices. Not netem, which does the same in
-//! the kernel: it is not in every kernel.
+//! A machine is a network namespace with a TUN device; the router is a thread between the devices.
+//! The kernel's netem does the same, but not every kernel has it.
 
 mod namespace;
 mod router;
@@ -27,10 +28,11 @@ use crate::skip::skip;
 
 /// The largest packet of a device.
 const MTU: usize = 1500;
-/// Longest wait of the router: how soon it notices that it is to stop. A packet that is due sooner is waited for only so long.
+/// The longest wait of the router, and so the time in which it notices that it has to stop. If a
+/// packet is due sooner, the router waits only until then.
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
-/// Machines and the router between them; gone when dropped.
+/// Machines and the router between them; they are gone when this is dropped.
 #[derive(Debug)]
 pub struct Network {
     machines: Vec<Machine>,
@@ -47,8 +49,8 @@ pub struct Machine {
 }
 
 impl Network {
-    /// So many machines, with nothing bad between them yet. Where that is not permitted, says so for `test`, in the words that
-    /// `cargo xtask test` collects.
+    /// Starts this many machines on a network without faults. Where that is not permitted, reports
+    /// that `test` skips itself, in the words that `cargo xtask test` collects.
     pub fn start(test: &str, machines: u8) -> Option<Self> {
         let made: Result<Vec<_>, String> = (1..=machines).map(Machine::new).collect();
         match made {
@@ -72,7 +74,7 @@ impl Network {
             move || {
                 let outcome = forward(&devices, &router, &is_over);
                 if let Err(error) = &outcome {
-                    // At once: the test fails because of it, in other words.
+                    // Printed at once: the test fails because of this, but names another reason.
                     let _ = writeln!(stderr(), "the router between the machines broke: {error}");
                 }
                 outcome
@@ -86,13 +88,14 @@ impl Network {
         &self.machines
     }
 
-    /// From now on everything that a machine sends goes over a link like that, and counts begin anew. What is under way arrives as it would
-    /// have.
+    /// From now on every packet that a machine sends goes over a link with these conditions, and
+    /// counts start again at zero. Packets that are under way arrive as before.
     pub fn set_conditions(&self, conditions: LinkConditions) {
         self.router().set_conditions(conditions);
     }
 
-    /// For so long nothing arrives that anybody sends. Returns how many packets of each machine that were.
+    /// Loses all packets that are sent within the next `time`. Returns how many packets of each
+    /// machine were lost that way.
     pub fn black_out(&self, time: Duration) -> Vec<u64> {
         self.router().set_dark(true);
         thread::sleep(time);
@@ -101,7 +104,8 @@ impl Network {
         router.darkened().to_vec()
     }
 
-    /// What each machine sent since the conditions were set last, and what became of it; without what it sent in a blackout.
+    /// What each machine sent since the conditions were last set, and what became of it; packets
+    /// sent in a blackout are not counted.
     pub fn counts(&self) -> Vec<LinkCounts> {
         self.router().counts()
     }
@@ -135,7 +139,7 @@ impl Machine {
         self.address
     }
 
-    /// Does something on this machine. What is started there stays there.
+    /// Runs `work` on this machine. Threads and processes that it starts stay there.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         self.namespace.run(work)
     }
@@ -152,7 +156,7 @@ fn forward(devices: &[Device], router: &Mutex<Router>, is_over: &AtomicBool) -> 
                 router.handle_packet(started.elapsed(), from, packet);
             }
         }
-        // A device whose queue is full loses what it gets, like any other.
+        // A device whose queue is full loses packets, like any other.
         router.deliver(started.elapsed(), |to, packet| drop(devices[to].send(packet)));
         let due = router.next_due();
         drop(router);

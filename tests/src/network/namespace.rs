@@ -1,8 +1,9 @@
-//! A part of this machine with a network of its own: only what is said here leads out of it. The one file that differs between
-//! systems; Linux alone has this.
+//! A part of this machine with a network of its own, from which only the device made here leads
+//! out. This is the one file that differs between systems; only Linux has namespaces.
 //!
-//! Whatever is started in it stays in it: threads, processes and their sockets. It is gone when the last of them is, and nothing of
-//! it has a name that others could see or that could be left over.
+//! Everything that is started in it stays in it: threads, processes and their sockets. It is gone
+//! when the last of them is gone. Nothing in it has a name that other programs could see or that
+//! could be left over.
 
 pub(super) use imp::{Device, Namespace, wait_for_packets};
 
@@ -25,9 +26,10 @@ mod imp {
     };
     use tun_rs::{DeviceBuilder, SyncDevice};
 
-    /// The kernel's way to say which namespace a thread is in.
+    /// The file by which the kernel names the namespace of a thread.
     const OF_THIS_THREAD: &str = "/proc/thread-self/ns/net";
-    /// A name as a network card has it: browsers take `tun0` for a way into another network, and try it last.
+    /// A name like that of a network card: browsers take `tun0` for a way into another network, and
+    /// try it last.
     const DEVICE: &str = "eth0";
 
     /// The namespace, for as long as this value lives or anything runs in it.
@@ -35,9 +37,10 @@ mod imp {
     pub(in super::super) struct Namespace(File);
 
     impl Namespace {
-        /// Makes one with a single way out, the device. Says in words why that cannot be.
+        /// Makes a namespace whose only way out is the device. An error says in words why that is
+        /// not possible.
         pub(in super::super) fn new(address: Ipv4Addr) -> Result<(Self, Device), String> {
-            // A thread of its own: whoever calls stays where it is.
+            // In a thread of its own, so that the caller stays in its own namespace.
             on_a_thread(|| {
                 unshare(CloneFlags::CLONE_NEWNET)
                     .map_err(|error| format!("a network namespace is not permitted: {error}"))?;
@@ -50,10 +53,11 @@ mod imp {
             })
         }
 
-        /// Does something inside of it.
+        /// Runs `work` inside the namespace.
         pub(in super::super) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
             on_a_thread(|| {
-                setns(&self.0, CloneFlags::CLONE_NEWNET).expect("whoever made it may enter it");
+                setns(&self.0, CloneFlags::CLONE_NEWNET)
+                    .expect("the process that made it may enter it");
                 work()
             })
         }
@@ -64,8 +68,8 @@ mod imp {
         outcome.unwrap_or_else(|panicked| panic::resume_unwind(panicked))
     }
 
-    /// Gives the device an address, and leads everything over it: multicast as well, by which browsers find each other, and without
-    /// which matchbox panics.
+    /// Gives the device an address, and routes everything over it. This includes multicast, by
+    /// which browsers find each other and without which matchbox panics.
     fn connect(address: Ipv4Addr) -> Result<(), String> {
         for line in [
             "link set lo up",
@@ -86,7 +90,8 @@ mod imp {
         Ok(())
     }
 
-    /// The end of a namespace's way out that is in our hands: IP packets that are sent inside come out here, and the other way round.
+    /// Our end of a namespace's way out: IP packets that are sent inside come out here, and packets
+    /// that are sent here arrive inside.
     pub(in super::super) struct Device(SyncDevice);
 
     impl Device {
@@ -96,7 +101,7 @@ mod imp {
             Ok(Self(device))
         }
 
-        /// The next packet that was sent inside, if there is one.
+        /// Returns the next packet that was sent inside, if there is one.
         pub(in super::super) fn receive<'a>(
             &self,
             buffer: &'a mut [u8],
@@ -114,11 +119,11 @@ mod imp {
         }
     }
 
-    /// Waits until one of the devices has a packet, but no longer than this.
+    /// Waits until one of the devices has a packet, but at most for `most`.
     pub(in super::super) fn wait_for_packets(devices: &[Device], most: Duration) -> io::Result<()> {
         let mut entries: Vec<_> =
             devices.iter().map(|device| PollFd::new(device.0.as_fd(), PollFlags::POLLIN)).collect();
-        // Rounded up, as a timeout of nothing would be no wait at all.
+        // Rounded up, as a timeout of zero would not wait at all.
         let timeout =
             PollTimeout::try_from(most + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
         match poll(&mut entries, timeout) {

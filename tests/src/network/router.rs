@@ -1,4 +1,4 @@
-//! What the router does with a packet. Pure: packets and time go in, packets come out.
+//! Decides what the router does with a packet. Pure: packets and time go in, packets come out.
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -7,9 +7,9 @@ use netcode::{
     testing::{BadNetwork, LinkCounts},
 };
 
-/// Where the destination's address stands in an IPv4 header, which has at least 20 bytes.
+/// The destination's address in an IPv4 header, which has at least 20 bytes.
 const DESTINATION: std::ops::Range<usize> = 16..20;
-/// A bad network that is the same in every run can be reasoned about, as far as its packets are.
+/// Fixed, so that the network treats the same packets the same way in every run.
 const SEED: u64 = 1;
 
 /// Machines in a row, each behind a bad link of its own.
@@ -32,12 +32,12 @@ impl Router {
         }
     }
 
-    /// From now on all links are like that.
+    /// From now on all links have these conditions.
     pub(super) fn set_conditions(&mut self, conditions: LinkConditions) {
         self.links.set_conditions(conditions);
     }
 
-    /// Whether all that is sent is lost.
+    /// Sets whether all packets are lost that are sent from now on.
     pub(super) fn set_dark(&mut self, is_dark: bool) {
         self.is_dark = is_dark;
         if is_dark {
@@ -45,7 +45,7 @@ impl Router {
         }
     }
 
-    /// A machine sends an IP packet. What has nowhere to go is dropped.
+    /// Takes an IP packet that a machine sent. A packet without a destination here is dropped.
     pub(super) fn handle_packet(&mut self, now: Duration, from: usize, packet: &[u8]) {
         if self.is_dark {
             self.darkened[from] += 1;
@@ -59,12 +59,12 @@ impl Router {
         }
     }
 
-    /// Hands over the packets that are due by now: to whom, what.
+    /// Passes each packet that is due by now to `arrived`, with the index of its receiver.
     pub(super) fn deliver(&mut self, now: Duration, mut arrived: impl FnMut(usize, &[u8])) {
         self.links.deliver(now, |_, to, packet| arrived(to, packet));
     }
 
-    /// When the next packet is due; nothing if none is under way.
+    /// When the next packet is due; `None` if none is under way.
     pub(super) fn next_due(&self) -> Option<Duration> {
         self.links.next_arrival()
     }
@@ -74,13 +74,13 @@ impl Router {
         self.links.counts()
     }
 
-    /// Packets of each machine that came while it was dark last.
+    /// The packets that each machine sent during the last blackout.
     pub(super) fn darkened(&self) -> &[u64] {
         &self.darkened
     }
 }
 
-/// To whom an IPv4 packet goes; nothing if it is none.
+/// The destination of an IPv4 packet; `None` if this is no IPv4 packet.
 fn destination_of(packet: &[u8]) -> Option<Ipv4Addr> {
     let bytes: [u8; 4] = packet.get(DESTINATION)?.try_into().ok()?;
     (packet[0] >> 4 == 4).then(|| Ipv4Addr::from(bytes))
@@ -121,14 +121,14 @@ mod tests {
     }
 
     #[test]
-    fn multicast_goes_to_all_others() {
+    fn multicast_goes_to_all_other_machines() {
         let mut router = router();
         router.handle_packet(NOW, 1, &packet(Ipv4Addr::new(224, 0, 0, 251)));
         assert_eq!(arrivals(&mut router, NOW), [0, 2]);
     }
 
     #[test]
-    fn what_has_nowhere_to_go_is_dropped() {
+    fn a_packet_without_a_destination_is_dropped() {
         let mut router = router();
         let mut ipv6 = packet(address(2));
         ipv6[0] = 0x60;
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_is_sent_in_the_dark_arrives_and_what_was_under_way_does() {
+    fn packets_sent_in_a_blackout_are_lost_and_packets_under_way_arrive() {
         let mut router = router();
         let latency = Duration::from_millis(50);
         router.set_conditions(LinkConditions { latency, ..LinkConditions::NONE });

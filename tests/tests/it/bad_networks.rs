@@ -1,6 +1,8 @@
-//! Matches of a minute across a bad network, with three seconds in the middle in which nothing arrives at all.
+//! Matches of a minute across a bad network, with three seconds in the middle in which nothing
+//! arrives at all.
 //!
-//! The peers, the browser and the server are each on a machine of its own, and have no way to each other but the router of the test.
+//! The server and each peer, native or page, have a machine of their own, and only the test's
+//! router connects the machines.
 
 use std::{thread, time::Duration};
 
@@ -19,7 +21,8 @@ use crate::{
 const SECONDS: u32 = 60;
 const FRAMES: u32 = 60 * SECONDS;
 
-/// In each direction 40 to 60 ms, so 100 ms round trip; 3 % loss; some packets take a detour; a megabit per second.
+/// 40 to 60 ms in each direction, so 100 ms round trip; 3 % loss; some packets take a detour; a
+/// megabit per second.
 const FAR: LinkConditions = LinkConditions {
     latency: Duration::from_millis(40),
     jitter: Duration::from_millis(20),
@@ -28,13 +31,14 @@ const FAR: LinkConditions = LinkConditions {
     reorder: 0.01,
     bytes_per_s: Some(125_000),
 };
-/// What a tunnel, a lift or a router that starts anew takes away.
+/// The time that a tunnel, a lift or a restarting router takes away.
 const BLACKOUT: Duration = Duration::from_secs(3);
 
-/// The shortest round trip of such a network. The game measures more, as a peer looks only now and then.
+/// The shortest round trip of such a network. The game measures more, as a peer looks for packets
+/// only now and then.
 const LEAST_RTT_MS: f64 = 80.0;
 
-/// As the game has it.
+/// The interval at which the game's page writes its report.
 const PAGE_REPORTS_EVERY: Duration = Duration::from_millis(500);
 
 /// The server's machine, and those of the peers.
@@ -76,12 +80,14 @@ fn a_page_and_a_native_peer_play_on_across_a_bad_network_and_a_blackout() {
     let (reports, rtts_ms) = here.run(|| {
         let browser = Browser::start();
         let page = browser.open("Page", &server.page("/?low&ready&name=Page#far"));
-        // The megabytes of the page come over the network as it should be; what is tried is the match.
+        // The page's megabytes load over a network without faults; only the match is tested on the
+        // bad one.
         page.wait_for("an empty room", START_PATIENCE, |report| {
             report.text("state") == "Gathering"
         });
         network.set_conditions(FAR);
-        // Who fights wins against a page that nobody plays before the minute is over. A ship that turns harms nobody.
+        // A bot that fights would beat a page that nobody plays before the minute is over. Ships
+        // that only turn harm nobody.
         let settings = PeerSettings::new(server.room("far"), "Native").seconds(SECONDS);
         let settings = settings.flag("--input", "idle");
         let mut peer = there.run(|| start(&settings));
@@ -106,8 +112,9 @@ fn serve(hub: &Machine, config: ServerConfig) -> TestServer {
     hub.run(|| TestServer::with_address(ServerConfig { address, ..config }))
 }
 
-/// What a page measures in ten seconds. Its clock moves by whole pictures, of which it draws a few in a second: of 120 single values from
-/// one and the same network, the least was 64 and the greatest 285 ms.
+/// The median of the round trips that a page measures in ten seconds. Its clock advances once per
+/// picture, and it draws only a few pictures a second: of 120 single values from one and the same
+/// network, the least was 64 ms and the greatest 285 ms.
 fn median_rtt_ms(page: &Page) -> f64 {
     let mut rtts: Vec<f64> = (0..21)
         .map(|_| {
@@ -119,15 +126,15 @@ fn median_rtt_ms(page: &Page) -> f64 {
     rtts[rtts.len() / 2]
 }
 
-/// Cuts everybody off from everybody for a while.
+/// Cuts all machines off from each other for [`BLACKOUT`].
 fn black_out(network: &Network) {
     let lost = network.black_out(BLACKOUT);
     println!("nothing arrived for {BLACKOUT:?}: {lost:?} packets of server and peers");
-    // A peer that draws three pictures a second says something as often.
+    // A peer that draws three pictures a second also sends three times a second.
     assert!(lost[1..].iter().all(|&lost| lost >= 5), "the peers were not cut off: {lost:?}");
 }
 
-/// Asserts that the network was as bad as it should be, and that it did not matter.
+/// Asserts that the network was as bad as it should be, and that the match went on all the same.
 fn assert_played(counts: &[LinkCounts], reports: &[Report; 2], rtts_ms: [f64; 2]) {
     print(counts, reports, rtts_ms);
     for counts in &counts[1..] {
@@ -136,7 +143,10 @@ fn assert_played(counts: &[LinkCounts], reports: &[Report; 2], rtts_ms: [f64; 2]
         assert!(counts.sent > u64::from(FRAMES / 2), "the match went elsewhere: {counts:?}");
         assert!(counts.overtaken > 0, "the network kept the order: {counts:?}");
     }
-    assert!(rtts_ms.iter().all(|&rtt| rtt >= LEAST_RTT_MS), "the way was too short: {rtts_ms:?}");
+    assert!(
+        rtts_ms.iter().all(|&rtt| rtt >= LEAST_RTT_MS),
+        "the round trips were too short: {rtts_ms:?}"
+    );
     for report in reports {
         // A blackout is longer than the window in which inputs are predicted.
         assert!(report.number("stalls") > 0.0, "{report:?}");

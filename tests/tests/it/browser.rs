@@ -1,6 +1,6 @@
 //! The browser version in a real Chromium, against native peers and against itself.
 //!
-//! The pages draw in software at some ten pictures a second, so deadlines are generous.
+//! The pages draw in software, at about ten pictures a second, so deadlines are generous.
 
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ pub(super) const ARROW_LEFT: char = '\u{E012}';
 const ARROW_UP: char = '\u{E013}';
 pub(super) const ENTER: char = '\u{E007}';
 
-/// A server that has the game's page, and a browser to open it. Says it and gives nothing where the page was not built.
+/// A server that has the game's page, and a browser to open it. If the page was not built, reports
+/// that `test` skips itself and returns `None`.
 pub(super) fn server_and_browser(test: &str) -> Option<(TestServer, Browser)> {
     let server = TestServer::serving(Some(web_dist(test)?));
     Some((server, Browser::start()))
@@ -44,7 +45,8 @@ fn keys_typed_into_a_page_move_the_ship_on_a_native_peer() {
     let page_seat = page.report().expect("the page has played").number("seat");
     let native_seat = native.number("seat");
     assert_ne!(page_seat, native_seat);
-    // Gravity moves every ship; only a key held in the page burns its engine. Nobody touches the native peer's.
+    // Gravity moves every ship, but only a key that is held in the page burns that ship's engine.
+    // Nobody steers the native peer's ship.
     assert!(native.of_ship(page_seat, "thrust_frames") > 30.0, "{native:?}");
     assert!(native.of_ship(page_seat, "travelled") > 100.0, "{native:?}");
     assert_eq!(native.of_ship(native_seat, "thrust_frames"), 0.0, "{native:?}");
@@ -88,7 +90,8 @@ fn a_page_that_is_refused_says_why_and_tries_again() {
     wait_for("an empty room", START_PATIENCE, || (server.peers() == 0).then_some(()));
     wait_for("the lobby", START_PATIENCE, || {
         let report = page.report()?;
-        // In its first moments the screen takes no key, which may still be meant for the one before.
+        // In its first moments the screen takes no key, since a key may still be meant for the
+        // screen before.
         if report.text("screen") == "trouble" {
             page.hold_key(ENTER, Duration::from_millis(200));
         }

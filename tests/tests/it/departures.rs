@@ -1,4 +1,5 @@
-//! Peers that go in the middle of a match: the others learn why within three seconds, and do not crash.
+//! Peers that leave in the middle of a match: the other peers learn why within three seconds, and
+//! do not crash.
 
 use std::time::{Duration, Instant};
 
@@ -6,16 +7,16 @@ use e2e_tests::{Peer, PeerSettings, TestServer, assert_agreement};
 
 use crate::{patience, start, timing::tolerance};
 
-/// What players are promised.
+/// The time within which players are promised a reason.
 const REASON_DEADLINE: Duration = Duration::from_secs(3);
-/// Also under load: after 10 s of silence they would know it without the server.
+/// The limit even under load: after 10 s of silence the peers would know it without the server.
 const BEFORE_THE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Longer than any of these matches lasts.
 const LONG: u32 = 120;
 
 #[test]
-fn a_killed_peer_is_missed_by_the_others() {
+fn a_killed_peer_is_missed_by_the_other_peers() {
     let server = TestServer::start();
     let room = server.room("crash");
     let mut peers = ["Ann", "Bob", "Cid"]
@@ -25,11 +26,11 @@ fn a_killed_peer_is_missed_by_the_others() {
     }
     let [ann, bob, cid] = &mut peers;
     cid.kill();
-    assert_told(&mut [ann, bob], "Cid", Instant::now());
+    assert_departure_noticed(&mut [ann, bob], "Cid", Instant::now());
 }
 
 #[test]
-fn a_peer_that_leaves_is_named_to_the_others() {
+fn a_leaver_is_named_to_the_other_peers() {
     let server = TestServer::start();
     let room = server.room("leave");
     let settings = |name| PeerSettings::new(&room, name).players(3);
@@ -39,19 +40,20 @@ fn a_peer_that_leaves_is_named_to_the_others() {
     let status = cid.wait(patience(4));
     let left_at = Instant::now();
     assert!(status.success(), "the leaver played as long as it wanted: {:#?}", cid.lines());
-    assert_told(&mut [&mut ann, &mut bob], "Cid", left_at);
-    assert_eq!(server.broken(), 0, "whoever leaves says so to the server as well");
+    assert_departure_noticed(&mut [&mut ann, &mut bob], "Cid", left_at);
+    assert_eq!(server.broken(), 0, "a leaver says goodbye to the server as well");
 }
 
-/// The peers say in time that `missing` is gone, end by themselves, and agree on what they played until then.
-fn assert_told(peers: &mut [&mut Peer], missing: &str, since: Instant) {
+/// Asserts that the peers report in time that `missing` is gone, end by themselves, and agree on
+/// what they played until then.
+fn assert_departure_noticed(peers: &mut [&mut Peer], missing: &str, since: Instant) {
     let mut reasons = Vec::new();
     for peer in &mut *peers {
         let reason = peer.wait_for_reason(patience(0));
         let time = since.elapsed();
-        println!("told after {time:.2?}: {reason}");
+        println!("reported after {time:.2?}: {reason}");
         let deadline = REASON_DEADLINE.mul_f64(tolerance()).min(BEFORE_THE_TIMEOUT);
-        assert!(time <= deadline, "told only after {time:?}: {reason}");
+        assert!(time <= deadline, "reported only after {time:?}: {reason}");
         assert!(reason.contains(missing), "the sentence names who is missing: {reason}");
         reasons.push(reason);
     }

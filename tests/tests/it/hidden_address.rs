@@ -1,4 +1,4 @@
-//! A peer that is to be reached through TURN servers alone tells its address to no other peer,
+//! A peer that may be reached only through TURN servers reveals its address to no other peer,
 //! whatever that peer claims to be.
 
 use std::{
@@ -16,8 +16,8 @@ use crate::{
 
 /// A check comes within a few hundred milliseconds of the candidate that it is for.
 const CHECKED_WITHIN: Duration = Duration::from_secs(3);
-/// What connectivity checks of a peer that was answered with [`OFFER`] contain: its username first
-/// names the receiver's part of the session.
+/// Bytes in each connectivity check of a peer that was answered with [`OFFER`]: the check's
+/// username begins with the receiver's part of the session.
 const CHECK: &[u8] = b"abcd:";
 
 /// The room of the trap.
@@ -80,7 +80,10 @@ fn a_stranger_that_calls_itself_a_relay_does_not_learn_a_hidden_address() {
     let hidden = Trap::set(&hidden_server, || start(&hidden));
     let open = Trap::set(&open_server, || start(&settings(&open_server)));
     assert!(open.is_found(START_PATIENCE), "a peer that hides nothing sends to any candidate");
-    assert!(!hidden.is_found(CHECKED_WITHIN), "the stranger has seen where the other one is");
+    assert!(
+        !hidden.is_found(CHECKED_WITHIN),
+        "the stranger has seen the address of the other peer"
+    );
 }
 
 #[test]
@@ -98,5 +101,5 @@ fn a_stranger_that_calls_itself_a_relay_does_not_learn_the_hidden_address_of_a_p
         trap.is_found(time)
     };
     assert!(is_found("", START_PATIENCE), "a page that hides nothing sends to any candidate");
-    assert!(!is_found("&relay", CHECKED_WITHIN), "the stranger has seen where the page is");
+    assert!(!is_found("&relay", CHECKED_WITHIN), "the stranger has seen the address of the page");
 }

@@ -1,4 +1,5 @@
-//! A player looks at something else for a minute: the match goes on for everybody, and the player is in it still.
+//! A player looks at something else for a minute: the match goes on for everybody, and the player
+//! is still in it.
 
 use std::{
     thread,
@@ -12,20 +13,20 @@ use crate::{
     last_checksum, patience, start,
 };
 
-/// How long nobody looks at the page, once in each way.
+/// How long nobody sees the page, once for each way to hide it.
 const MINIMISED_FOR: Duration = Duration::from_secs(60);
 const BEHIND_A_WINDOW_FOR: Duration = Duration::from_secs(60);
 const BEHIND_A_TAB_FOR: Duration = Duration::from_secs(10);
-/// How soon a change is seen at the other end: the other peer says once a second what it sees.
+/// How soon the other peer shows a change: it prints once a second what it sees.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
-/// How fast the match goes on at least, compared to what it should: a machine under load is slower.
+/// The least speed of the match, as a fraction of its full speed: a machine under load is slower.
 const LEAST_SPEED: f64 = 0.75;
-/// Matches that may be too short, one after the other: of ten, one is.
+/// The number of matches to try one after the other: one in ten is too short.
 const MAX_ATTEMPTS: u32 = 10;
 
 #[test]
 fn a_page_that_nobody_sees_plays_on_and_is_away() {
-    /// All of the below, and some play before and after.
+    /// The time for all phases below, and for some play before and after.
     const SECONDS: u32 = 95;
     play("a_page_that_nobody_sees_plays_on_and_is_away", SECONDS, |page, peer| {
         page.set_minimised(true);
@@ -54,7 +55,8 @@ fn a_page_behind_another_window_plays_on() {
     });
 }
 
-/// A page and a native peer play for so long; they agree whatever happens meanwhile.
+/// Lets a page and a native peer play for `seconds` while `meanwhile` runs. Asserts that they
+/// agree.
 fn play(test: &str, seconds: u32, meanwhile: impl FnOnce(&Page, &mut Peer)) {
     let Some((server, browser)) = server_and_browser(test) else {
         return;
@@ -99,12 +101,13 @@ fn assert_away(page: &Page, peer: &mut Peer) {
     assert!(page.is_hidden());
 }
 
-/// Asserts that neither of them stops for so long, and nobody looks at the page meanwhile who did not before.
+/// Asserts that both of them play on for `time`, and that the page stays hidden or visible as it
+/// was.
 fn assert_plays_on(page: &Page, peer: &mut Peer, time: Duration) {
     let is_hidden = page.is_hidden();
     let confirmed = |page: &Page| page.report().expect("the page plays").number("confirmed_frames");
     let before = (peer.confirmed_frames(), confirmed(page), Instant::now());
-    // What is tested is that time passes.
+    // The passing of time is what this tests.
     thread::sleep(time);
     assert_eq!(page.is_hidden(), is_hidden);
     let frames = before.2.elapsed().as_secs_f64() * 60.0;
@@ -113,13 +116,14 @@ fn assert_plays_on(page: &Page, peer: &mut Peer, time: Duration) {
     println!(
         "{frames:.0} frames, hidden {is_hidden}: {of_peer:.0} confirmed by the other peer, {of_page:.0} by the page"
     );
-    // Each says once a second how far it is. A page that stood still would have next to no frames.
+    // Each reports its progress once a second. A page that stood still would have next to no
+    // frames.
     let least = frames * LEAST_SPEED - 120.0;
     assert!(of_peer > least, "the other peer waited: {:#?}", peer.lines());
     assert!(of_page > least, "the page stood still");
 }
 
-/// Asserts that the page is seen, and plays.
+/// Asserts that the page is visible, and plays.
 fn assert_back(page: &Page, peer: &mut Peer) {
     page.wait_until_seen(SEEN_WITHIN);
     let frames = page.report().expect("the page plays").number("confirmed_frames");

@@ -1,4 +1,5 @@
-//! Somebody in the room sends offers, answers and candidates, most of which WebRTC cannot use: matches go on.
+//! A stranger in the room sends offers, answers and candidates, most of which WebRTC cannot use:
+//! matches go on.
 
 use std::{
     collections::HashSet,
@@ -21,14 +22,14 @@ use crate::{
     last_checksum, patience, start, two_in_match,
 };
 
-/// How long the stranger bothers the players: they check candidates for some of it.
+/// How long the stranger bothers the players: they check candidates for part of that time.
 const BOTHERS_FOR: Duration = Duration::from_secs(6);
-/// How long a visit lasts: the other peers hear of it long before its end.
+/// How long a visit lasts: the other peers notice it long before its end.
 const STAYS_FOR: Duration = Duration::from_secs(1);
-/// A match that goes on long after the stranger is done, on a machine under load, too.
+/// Long enough for the match to go on after the stranger is done, even on a machine under load.
 const SECONDS: u32 = 25;
 
-/// What every stack reads as the offer of a data channel.
+/// The offer of a data channel that every stack can read.
 pub(crate) const OFFER: [&str; 14] = [
     "v=0",
     "o=- 1 2 IN IP4 127.0.0.1",
@@ -60,12 +61,12 @@ impl Stranger {
         block_on(self.0.send(Message::text(request.to_string()))).expect("the server reads on");
     }
 
-    /// Reads what the server says, and answers its pings, until the connection is over.
+    /// Reads the server's messages and answers its pings until the connection ends.
     pub(crate) async fn listen(mut self) {
         while let Some(Ok(_)) = self.0.next().await {}
     }
 
-    /// What the server says next; none if that does not come soon.
+    /// The server's next message; `None` if none comes soon.
     pub(crate) fn next(&mut self) -> Option<Value> {
         let soon = futures_timer::Delay::new(Duration::from_millis(200));
         let message = block_on(async {
@@ -81,7 +82,7 @@ impl Stranger {
     }
 }
 
-/// What no stack can use, as whatever kind of signal it is sent.
+/// Signals that no stack can use, whatever kind they are sent as.
 fn bad_signals(offer: &str) -> Vec<String> {
     let no_fingerprint: String = offer
         .lines()
@@ -93,7 +94,7 @@ fn bad_signals(offer: &str) -> Vec<String> {
         "null?".into(),
         "v=0".into(),
         no_fingerprint,
-        // An answer that leaves open who begins, and one to another section.
+        // An answer that leaves open which side begins, and one for another section.
         offer.to_owned(),
         offer.replace("actpass", "active").replace("a=mid:0", "a=mid:seven"),
         offer.replace("actpass", "active").replace("ice-ufrag:", "ice-ufrag:\u{0}"),
@@ -127,7 +128,7 @@ fn signals_that_a_browser_cannot_use_end_no_match() {
     wait_for_frames(&page, 60);
     bother(&server, "hostile-signals");
     let offers = come_twice(&server, "hostile-signals", Duration::ZERO);
-    assert_eq!(offers, 0, "a player offers it a connection");
+    assert_eq!(offers, 0, "a player offers the stranger a connection");
     let native = peer.played(patience(SECONDS));
     let ended = page.ended(START_PATIENCE);
     assert_counted(&ended);
@@ -142,7 +143,7 @@ fn bother(server: &TestServer, room: &str) {
     let mut bothered = HashSet::new();
     while began.elapsed() < BOTHERS_FOR {
         let Some(event) = stranger.next() else { continue };
-        assert!(event.get("Signal").is_none(), "a player speaks to it: {event}");
+        assert!(event.get("Signal").is_none(), "a player sends the stranger a signal: {event}");
         for member in event["Room"]["members"].as_array().into_iter().flatten() {
             let id = member["id"].as_str().expect("a member has an id").to_owned();
             if member["name"] == "" || !bothered.insert(id.clone()) {
@@ -154,7 +155,7 @@ fn bother(server: &TestServer, room: &str) {
                 }
             }
             stranger.send(&id, "Offer", &offer);
-            // What nobody would send, but some would read.
+            // Nobody would send this, but some stacks would read it.
             stranger.send(&id, "IceCandidate", "null");
         }
     }
@@ -162,7 +163,7 @@ fn bother(server: &TestServer, room: &str) {
 }
 
 fn assert_counted(report: &Report) {
-    // Each kind of signal in each bad form, but what is one that nobody waits for.
+    // Each kind of signal in each bad form is counted, except for signals that nobody waits for.
     let dropped = report.number("dropped_packets");
     assert!(dropped >= 20.0, "{dropped} were counted");
 }
@@ -200,7 +201,7 @@ fn a_stranger_that_comes_again_and_again_ends_no_match() {
     let room = server.room("comes-twice");
     let peers = two_in_match(&room, SECONDS);
     let offers = come_twice(&server, "comes-twice", Duration::ZERO);
-    assert_eq!(offers, 0, "a player offers it a connection");
+    assert_eq!(offers, 0, "a player offers the stranger a connection");
     let reports = both_played(peers, SECONDS);
     assert_agreement(&reports, last_checksum(SECONDS));
 }
@@ -212,7 +213,7 @@ fn a_stranger_that_comes_again_and_again_keeps_nobody_from_playing() {
     let peer = |name| start(&PeerSettings::new(&room, name).seconds(6));
     let ann = peer("Ann");
     wait_for("Ann in the room", patience(0), || (server.peers() == 1).then_some(()));
-    assert!(come_twice(&server, "lobby", patience(0)) >= 1, "Ann offers it a connection");
+    assert!(come_twice(&server, "lobby", patience(0)) >= 1, "Ann offers the stranger a connection");
     let reports = both_played([ann, peer("Bob")], 6);
     assert_agreement(&reports, last_checksum(6));
 }

@@ -1,6 +1,6 @@
 //! End to end: few tests, each with real WebRTC through the real server, some with a real browser.
 //!
-//! Each plays several processes in real time, so they run one at a time (`--test-threads 1`).
+//! Each runs several processes in real time, so only one test runs at a time (`--test-threads 1`).
 #![expect(clippy::print_stdout, reason = "measured times are worth reading in the log")]
 
 mod bad_networks;
@@ -37,7 +37,7 @@ fn start(settings: &PeerSettings) -> Peer {
     Peer::start(env!("CARGO_BIN_EXE_peer"), settings)
 }
 
-/// Starts two peers that play for so long; they play when this returns.
+/// Starts two peers that play for `seconds`; they already play when this returns.
 fn two_in_match(room: &str, seconds: u32) -> [Peer; 2] {
     let mut peers =
         ["Ann", "Bob"].map(|name| start(&PeerSettings::new(room, name).seconds(seconds)));
@@ -47,19 +47,20 @@ fn two_in_match(room: &str, seconds: u32) -> [Peer; 2] {
     peers
 }
 
-/// Waits until both have played for so long; their reports.
+/// Waits until both have played for `seconds`. Returns their reports.
 fn both_played(peers: [Peer; 2], seconds: u32) -> [Report; 2] {
     peers.map(|mut peer| peer.played(patience(seconds)))
 }
 
-/// A frame from which checksums must be known after so many seconds of play. The last one of a run is at most an interval before its
-/// end, and a page is left with its last ones under way.
+/// The frame at or after which all peers must have a common checksum after `seconds` of play. The
+/// last checksum of a run is at most an interval before its end, and a page may lack those that
+/// were still under way when its peer left.
 fn last_checksum(seconds: u32) -> u64 {
     60 * u64::from(seconds) - 180
 }
 
-/// How long a peer that plays for `seconds` may take in all: to start, to meet, to play slowly on a machine under
-/// load, to say goodbye.
+/// How long a peer that plays for `seconds` may take in total: to start, to meet, to play slowly on
+/// a machine under load, and to say goodbye.
 fn patience(seconds: u32) -> Duration {
     Duration::from_secs(u64::from(seconds) * 2 + 60)
 }

@@ -1,4 +1,4 @@
-//! One service of several processes: matches and rooms outlive those that are killed.
+//! One service of several processes: matches and rooms outlive a process that is killed.
 
 use e2e_tests::{Balancer, Peer, PeerSettings, Report, ServerProcess, assert_agreement, wait_for};
 use signaling::lobby::RoomPhase;
@@ -25,8 +25,8 @@ fn wait_for_room(server: &ServerProcess, players: u16, phase: RoomPhase) {
 }
 
 #[test]
-fn no_match_is_lost_with_a_server_that_is_killed_in_the_lobby_and_one_in_the_match() {
-    let test = "no_match_is_lost_with_a_server_that_is_killed_in_the_lobby_and_one_in_the_match";
+fn no_match_is_lost_when_a_server_is_killed_in_the_lobby_and_one_in_the_match() {
+    let test = "no_match_is_lost_when_a_server_is_killed_in_the_lobby_and_one_in_the_match";
     let Some(redis) = RedisServer::start(test) else { return };
     let server = || ServerProcess::start(env!("CARGO_BIN_EXE_server"), &redis.url());
     let [mut one, mut two, three] = [server(), server(), server()];
@@ -41,14 +41,15 @@ fn no_match_is_lost_with_a_server_that_is_killed_in_the_lobby_and_one_in_the_mat
     let mut bob = join(bob);
     wait_for_peers(&two, 1);
     for peer in [&mut ann, &mut bob] {
-        // A handshake that is cut off is made again, by both of them as somebody else: see `restarts`.
+        // If a handshake is cut off, both peers enter again as new peers and repeat it: see
+        // `restarts`.
         peer.wait_for_line("the other one", patience(0), |line| line.contains("2 of 3 players"));
     }
     wait_for_room(&three, 2, RoomPhase::Lobby);
     one.kill();
     wait_for_peers(&three, 1);
     wait_for_room(&three, 2, RoomPhase::Lobby);
-    // Meets both of them, through the servers that they are at now.
+    // Cid meets both of them through the servers to which they are connected now.
     let cid = join(cid);
     wait_for_peers(&two, 2);
     let mut peers = [ann, bob, cid];
@@ -89,7 +90,7 @@ fn a_match_goes_on_while_redis_is_away_and_its_room_is_there_again_afterwards() 
     for (peer, frames) in peers.iter_mut().zip(frames) {
         peer.wait_for_play(frames + 120);
     }
-    // It comes back with nothing in it.
+    // Redis comes back empty.
     redis.start_again();
     wait_for_room(&servers[0], 2, RoomPhase::Playing);
     let frames = peers.each_ref().map(Peer::confirmed_frames);

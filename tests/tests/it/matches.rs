@@ -47,11 +47,11 @@ fn another_build_is_refused_in_words_on_both_sides() {
 }
 
 #[test]
-fn a_game_is_a_host_for_another_one_at_the_address_that_it_tells() {
+fn a_game_is_a_host_for_another_one_at_the_address_that_it_prints() {
     let mut host = start(&PeerSettings::host("Ann").seconds(SECONDS));
-    let told = "others join at ";
-    let line = host.wait_for_line("an address", patience(0), |line| line.starts_with(told));
-    let address = line.strip_prefix(told).expect("the line begins so");
+    let prefix = "others join at ";
+    let line = host.wait_for_line("an address", patience(0), |line| line.starts_with(prefix));
+    let address = line.strip_prefix(prefix).expect("the line begins so");
     let guest = start(&PeerSettings::new(address, "Bob").seconds(SECONDS));
     assert_all_played(&mut [host, guest]);
 }

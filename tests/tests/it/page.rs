@@ -1,5 +1,6 @@
-//! The page around the game, in a real Chromium and without the game: what it asks before it loads anything, and what the server's
-//! headers let it do. In place of the game there is a module of a few lines, so no browser version has to be built.
+//! The page around the game, in a real Chromium and without the game: what the page asks before it
+//! loads anything, and what the server's headers allow it to do. A module of a few lines stands in
+//! for the game, so no browser version has to be built.
 
 use std::{env, fs, path::PathBuf};
 
@@ -8,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::browser::START_PATIENCE;
 
-/// Does what the game does with its browser, and what only an intruder would; then says how all of it went.
+/// Does what the game does with its browser, and what only an intruder would do; then reports how
+/// each of these went.
 const GAME: &str = r#"
 export default async ({ module_or_path }) => {
   const outcome = { violations: [] };
@@ -39,7 +41,7 @@ export default async ({ module_or_path }) => {
     image.src = document.querySelector("link[rel=icon]").href;
   });
 
-  // Browsers tell of violations a little later than they refuse. Nothing was forbidden so far.
+  // Browsers report a violation a little after they refuse it. Nothing was forbidden so far.
   await new Promise((resolve) => setTimeout(resolve, 100));
   outcome.allowed = outcome.violations.length === 0;
   const script = document.createElement("script");
@@ -51,7 +53,7 @@ export default async ({ module_or_path }) => {
     outcome.evaluates = false;
   }
   await fetch("http://elsewhere.invalid/").catch(() => {});
-  // Should one of them never come, the test shows those that did.
+  // If one of them never comes, the test shows those that did.
   const deadline = performance.now() + 30_000;
   while (outcome.violations.length < 3 && performance.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -62,11 +64,11 @@ export default async ({ module_or_path }) => {
   document.body.dataset.outcome = JSON.stringify(outcome);
 };
 "#;
-/// The shortest module that there is.
+/// The shortest WebAssembly module that is valid.
 const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
-/// The page with the short module, in a folder of the test's own, its server, another server, and a browser. Says it and gives
-/// nothing where there is no browser.
+/// Puts the page with the short module into a folder of the test's own. Returns its server, another
+/// server, and a browser; `None` if there is no browser, after reporting that `test` skips itself.
 fn page_servers_and_browser(test: &str) -> Option<(TestServer, TestServer, Browser)> {
     let browser = Browser::find(test)?;
     let page = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../demo-game/web");
@@ -81,7 +83,7 @@ fn page_servers_and_browser(test: &str) -> Option<(TestServer, TestServer, Brows
     Some((TestServer::serving(Some(folder)), TestServer::start(), browser))
 }
 
-/// How it went, once the game has started.
+/// The module's report on how everything went, once it has started.
 fn outcome(page: &Page) -> Value {
     let outcome = page.wait_for_data("outcome", START_PATIENCE);
     serde_json::from_str(&outcome).expect("the module writes JSON")

@@ -1,4 +1,5 @@
-//! STUN and TURN servers come from the signaling server, and peers that tell nobody their address play through coturn.
+//! STUN and TURN servers come from the signaling server, and peers that hide their addresses play
+//! through coturn.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::{both_played, browser::START_PATIENCE, last_checksum, patience, start
 const SECRET: &str = "north-of-the-star";
 const SECONDS: u32 = 12;
 
-/// Hands out this TURN server, with passwords of this secret.
+/// Settings of a server that hands out this TURN server, with passwords made from this secret.
 fn settings(turn: &TurnServer, secret: &str, credential_time: Duration) -> ServerConfig {
     ServerConfig {
         stun_servers: vec![turn.stun_url()],
@@ -28,14 +29,14 @@ fn server_with(turn: &TurnServer, secret: &str, credential_time: Duration) -> Te
 }
 
 fn hidden_peer(server: &TestServer, name: &str) -> Peer {
-    // One that waits until a page is there, or until a password has expired twice.
+    // It waits long enough for a page to load, or for a password to expire twice.
     let settings = PeerSettings::new(server.room("relayed"), name).seconds(SECONDS);
     start(&settings.flag("--wait", "90").switch("--relay-only"))
 }
 
 #[test]
-fn peers_that_tell_nobody_their_address_play_through_the_turn_server() {
-    let test = "peers_that_tell_nobody_their_address_play_through_the_turn_server";
+fn peers_that_hide_their_addresses_play_through_the_turn_server() {
+    let test = "peers_that_hide_their_addresses_play_through_the_turn_server";
     let Some(turn) = TurnServer::start(test, SECRET) else { return };
     let server = server_with(&turn, SECRET, Duration::from_secs(600));
     let reports = both_played(["Ann", "Bob"].map(|name| hidden_peer(&server, name)), SECONDS);
@@ -55,7 +56,8 @@ fn without_the_right_secret_there_is_no_relay() {
         let settings = PeerSettings::new(server.room("unrelayed"), name).flag("--wait", "20");
         settings.switch("--relay-only")
     };
-    // Neither is ended before both have spoken: who is gone from the server is no longer one that cannot be reached.
+    // Neither is ended before both have spoken: a peer that has left the server no longer counts as
+    // unreachable.
     let mut peers = ["Ann", "Bob"].map(|name| start(&settings(name)));
     for peer in &mut peers {
         let reason = peer.wait_for_reason(patience(SECONDS));
@@ -64,8 +66,8 @@ fn without_the_right_secret_there_is_no_relay() {
 }
 
 #[test]
-fn who_need_no_relay_use_none() {
-    let Some(turn) = TurnServer::start("who_need_no_relay_use_none", SECRET) else { return };
+fn peers_that_need_no_relay_use_none() {
+    let Some(turn) = TurnServer::start("peers_that_need_no_relay_use_none", SECRET) else { return };
     let server = server_with(&turn, SECRET, Duration::from_secs(600));
     let settings = |name| PeerSettings::new(server.room("direct"), name).seconds(SECONDS);
     let reports = both_played(["Ann", "Bob"].map(|name| start(&settings(name))), SECONDS);
@@ -76,8 +78,8 @@ fn who_need_no_relay_use_none() {
 }
 
 #[test]
-fn a_page_that_tells_nobody_its_address_plays_through_the_turn_server() {
-    let test = "a_page_that_tells_nobody_its_address_plays_through_the_turn_server";
+fn a_page_that_hides_its_address_plays_through_the_turn_server() {
+    let test = "a_page_that_hides_its_address_plays_through_the_turn_server";
     let Some(web_root) = web_dist(test) else { return };
     let Some(turn) = TurnServer::start(test, SECRET) else { return };
     let config = settings(&turn, SECRET, Duration::from_secs(600));
@@ -92,10 +94,10 @@ fn a_page_that_tells_nobody_its_address_plays_through_the_turn_server() {
     assert_agreement(&[native, ended], last_checksum(SECONDS));
 }
 
-/// Passwords that were handed out to somebody who waits alone are good for less than it waits.
+/// The passwords of a peer that waits alone expire before its wait is over.
 #[test]
-fn who_waits_for_long_has_a_password_that_is_good() {
-    let test = "who_waits_for_long_has_a_password_that_is_good";
+fn a_peer_that_waits_for_long_has_a_valid_password() {
+    let test = "a_peer_that_waits_for_long_has_a_valid_password";
     let Some(turn) = TurnServer::start(test, SECRET) else { return };
     let server = server_with(&turn, SECRET, Duration::from_secs(8));
     let ann = hidden_peer(&server, "Ann");

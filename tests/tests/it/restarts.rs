@@ -1,5 +1,5 @@
-//! The server is killed and started again, at each stage on the way to a match and in it: whoever was there is there again, and
-//! plays.
+//! The server is killed and started again, at each stage on the way to a match and during it: the
+//! peers that were there come back and play.
 
 use std::{
     net::SocketAddr,
@@ -20,16 +20,16 @@ use crate::{
 const SECONDS: u32 = 5;
 /// Long enough to lose the server in the middle, and play on, even on a machine under load.
 const LONG: u32 = 25;
-/// A handshake lasts for some tenths of a second: it may be over before the server is.
+/// A handshake lasts for some tenths of a second, so it may be over before the server is killed.
 const ATTEMPTS: u32 = 5;
-/// How long the server stays away: longer than a first attempt to reach it again.
+/// How long the server stays away: longer than the first attempt to reach it again takes.
 const AWAY: Duration = Duration::from_secs(2);
 
 fn peer(server: &TestServer, name: &str) -> Peer {
     start(&PeerSettings::new(server.room("restart"), name).seconds(SECONDS))
 }
 
-/// Kills the server, and starts another one at its address after a while.
+/// Kills the server, and starts another one at its address after [`AWAY`].
 fn restart(server: TestServer) -> TestServer {
     let address = server.address();
     server.kill();
@@ -38,7 +38,7 @@ fn restart(server: TestServer) -> TestServer {
 }
 
 #[test]
-fn who_comes_before_the_server_waits_for_it() {
+fn a_peer_that_comes_before_the_server_waits_for_it() {
     // An address at which nobody listens any more.
     let address: SocketAddr = TestServer::start().address();
     let settings =
@@ -50,7 +50,7 @@ fn who_comes_before_the_server_waits_for_it() {
 }
 
 #[test]
-fn who_waits_alone_is_in_the_room_again() {
+fn a_peer_that_waits_alone_is_in_the_room_again() {
     let server = TestServer::start();
     let ann = peer(&server, "Ann");
     wait_for_peers(&server, 1);
@@ -67,11 +67,14 @@ fn a_handshake_that_is_cut_off_is_made_again() {
         let (_server, killed_at) = restart_in_handshake(server);
         both_played(peers, SECONDS).iter().all(|report| is_connected_after(report, killed_at))
     };
-    assert!((0..ATTEMPTS).any(|_| is_cut_off()), "they always were connected before");
+    assert!(
+        (0..ATTEMPTS).any(|_| is_cut_off()),
+        "the handshake was always complete before the kill"
+    );
 }
 
 #[test]
-fn who_plays_is_the_same_peer_to_the_server_again() {
+fn a_peer_that_plays_is_the_same_peer_to_the_server_again() {
     let server = TestServer::start();
     let peers = two_in_match(&server.room("restart"), LONG);
     let server = restart(server);
@@ -136,7 +139,10 @@ fn a_handshake_of_a_page_that_is_cut_off_is_made_again() {
         let (_server, killed_at) = restart_in_handshake(server);
         is_connected_after(&assert_plays_with(&page, native), killed_at)
     };
-    assert!((0..ATTEMPTS).any(|_| is_cut_off()), "they always were connected before");
+    assert!(
+        (0..ATTEMPTS).any(|_| is_cut_off()),
+        "the handshake was always complete before the kill"
+    );
 }
 
 #[test]
@@ -155,7 +161,8 @@ fn a_page_that_plays_is_the_same_peer_to_the_server_again() {
     assert_plays_with(&page, native);
 }
 
-/// Asserts that the page and the native peer play to the peer's end, and agree; what the peer reports.
+/// Asserts that the page and the native peer play to the native peer's end, and agree. Returns the
+/// native peer's report.
 fn assert_plays_with(page: &Page, mut native: Peer) -> Report {
     let report = native.played(patience(LONG));
     let ended = page.ended(START_PATIENCE);
@@ -163,7 +170,8 @@ fn assert_plays_with(page: &Page, mut native: Peer) -> Report {
     report
 }
 
-/// Restarts the server when the peers have been told of each other, and no more; and the Unix time of that, in milliseconds.
+/// Restarts the server as soon as the peers know of each other. Returns the new server, and the
+/// Unix time of the kill in milliseconds.
 fn restart_in_handshake(server: TestServer) -> (TestServer, f64) {
     wait_for_peers(&server, 2);
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is set");

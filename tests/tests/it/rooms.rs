@@ -1,4 +1,5 @@
-//! Rooms of the match-maker: opened, listed, played in, found by strangers, and left by who is sent off.
+//! Rooms of the match-maker: opened, listed, played in, found by strangers, and left by players
+//! whom the owner removes.
 
 use std::time::Duration;
 
@@ -21,13 +22,13 @@ use signaling::{
 
 use crate::{both_played, patience, start};
 
-/// A match is seen in the list while it lasts: lists are up to a second old, and a machine under
-/// load takes its time.
+/// Long enough to see the match in the list: lists are up to a second old, and a machine under load
+/// takes its time.
 const SECONDS: u32 = 12;
-/// A change comes to the server within a round trip, and on a machine under load within some more.
+/// A change reaches the server within a round trip, on a machine under load somewhat later.
 const SOON: Duration = Duration::from_secs(30);
 
-/// A peer in a new room that everybody sees, and the room.
+/// A peer in a new public room, and that room's entry in the list.
 fn open(server: &TestServer, name: &str, terms: &str) -> (Peer, RoomListing) {
     let address = server.room(&format!("v1/create?public=1{terms}"));
     let peer = start(&PeerSettings::new(address, name).seconds(SECONDS));
@@ -48,7 +49,7 @@ fn a_new_room_is_listed_as_it_is_from_its_opening_to_its_end() {
     });
     both_played([ann, bob], SECONDS);
     wait_for("an empty list", SOON, || server.listed().is_empty().then_some(()));
-    assert_eq!(server.broken(), 0, "whoever leaves says so, and keeps no place");
+    assert_eq!(server.broken(), 0, "leavers say goodbye, and keep no place");
 }
 
 #[test]
@@ -59,11 +60,11 @@ fn strangers_meet_in_a_quick_match() {
     both_played(peers, SECONDS);
 }
 
-/// The owner of a room, which speaks to the server and to nobody else.
+/// The owner of a room, a client that talks to the server only.
 struct Owner(WebSocketStream<ConnectStream>);
 
 impl Owner {
-    /// Opens a room that everybody sees.
+    /// Opens a public room.
     fn open(server: &TestServer) -> (Self, RoomState) {
         let terms = format!("game={}&public=1&name=Ann", demo_game::GAME_ID);
         let address = server.room(&format!("v1/create?{terms}"));
@@ -79,7 +80,7 @@ impl Owner {
             loop {
                 let message = self.0.next().await.expect("the server stays").expect("and speaks");
                 let Message::Text(text) = message else { continue };
-                // What matchbox knows as well is of no interest here.
+                // Events of matchbox's own protocol do not matter here.
                 if let Ok(RoomEvent::Room(room)) = serde_json::from_str(&text)
                     && is_wanted(&room)
                 {
@@ -107,7 +108,7 @@ impl Owner {
 }
 
 #[test]
-fn an_owner_locks_the_room_and_sends_a_player_off() {
+fn an_owner_locks_the_room_and_removes_a_player() {
     let server = TestServer::start();
     let (mut ann, room) = Owner::open(&server);
     let address = server.room(&room.name);
@@ -145,7 +146,7 @@ fn two_play_while_a_third_sits_out() {
     });
     both_played([ann, bob], SECONDS);
     assert_eq!(sue.confirmed_frames(), 0);
-    wait_for("who sat out, alone in the room", SOON, || {
+    wait_for("the spectator alone in the room", SOON, || {
         let rooms = server.listed();
         let [room] = &rooms[..] else { return None };
         let is_alone = (room.players, room.spectators, server.peers()) == (0, 1, 1);

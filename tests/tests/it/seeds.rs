@@ -1,4 +1,5 @@
-//! Seeds for the fuzz targets of signaling, from what two real peers and a real server say to each other.
+//! Seeds for the fuzz targets of signaling, from what two real peers and a real server say to each
+//! other.
 
 use std::{
     fmt::Write as _,
@@ -20,16 +21,16 @@ use signaling::server::fuzz::client_requests;
 
 use crate::start;
 
-/// The targets whose seeds are made here, and how the names of those begin.
+/// The targets whose seeds are made here, and the prefixes of those seeds' names.
 const SEEDS: [(&str, &[&str]); 3] = [
     ("signal", &["offer-", "answer-", "icecandidate-"]),
     ("server_event", &["meeting-"]),
     ("client_request", &["meeting"]),
 ];
-/// How long one side may be quiet while the other is listened to.
+/// How long to listen to one side before it is the other side's turn.
 const TURN: Duration = Duration::from_millis(2);
 
-/// What stands between the peers and the server, and writes down what it passes on.
+/// A recorder between the peers and the server: it writes down what it passes on.
 #[derive(Clone, Default)]
 struct Tape(Arc<Mutex<Vec<Said>>>);
 
@@ -92,7 +93,7 @@ impl Tape {
     }
 }
 
-/// The next message, if one comes soon.
+/// Returns the next message, if one comes soon.
 fn hear(side: &mut WebSocket<TcpStream>) -> Result<Option<Message>, Error> {
     match side.read() {
         Ok(message) => Ok(Some(message)),
@@ -101,7 +102,7 @@ fn hear(side: &mut WebSocket<TcpStream>) -> Result<Option<Message>, Error> {
     }
 }
 
-/// The same with addresses that are nobody's: those for documentation.
+/// The text with its IP addresses replaced by addresses for documentation, which belong to nobody.
 fn without_addresses(text: &str) -> String {
     let is_of_address = |letter: char| letter.is_ascii_hexdigit() || ".:".contains(letter);
     let mut rest = text;
@@ -129,7 +130,8 @@ fn write(target: &str, name: &str, text: &str) {
     fs::write(corpus(target).join(name), text).expect("the file can be written");
 }
 
-/// Makes the seeds of `signal`, `server_event` and `client_request` anew. Run it by name, after matchbox has changed.
+/// Makes the seeds of `signal`, `server_event` and `client_request` again. Run it by name, after
+/// matchbox has changed.
 #[test]
 #[ignore = "writes files"]
 fn make_seeds_from_a_meeting() {
@@ -168,12 +170,12 @@ fn make_seeds_from_a_meeting() {
         }
         writeln!(requests, "{}", without_addresses(text)).expect("a text takes more text");
     }
-    // All of them are there before the first one speaks.
+    // All peers have entered before the first one speaks.
     let comings: String = addresses.iter().map(|address| format!("{address}\n")).collect();
     write("client_request", "meeting", &(comings + &requests));
 }
 
-/// A description or a candidate by itself, if that is what the server said; how many it was.
+/// Writes each description or candidate in a message of the server as a seed. Returns their number.
 fn write_signal(event: &str, before: usize) -> usize {
     let event: Value = serde_json::from_str(event).expect("servers speak JSON");
     let Some(data) = event["Signal"]["data"].as_object() else { return 0 };
@@ -196,7 +198,7 @@ fn remove(target: &str, kinds: &[&str]) {
 }
 
 #[test]
-fn requests_of_real_clients_and_what_they_became_harm_nobody() {
+fn requests_of_real_clients_and_mutations_of_them_harm_nobody() {
     let files = fs::read_dir(corpus("client_request")).expect("the target has seeds");
     let texts: Vec<Vec<u8>> = files
         .map(|file| fs::read(file.expect("the folder can be read").path()))

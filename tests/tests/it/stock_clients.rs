@@ -19,12 +19,12 @@ use tokio::{
 /// Long enough for several WebRTC handshakes on a machine that is busy with other things.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// How often sockets are asked for news; they cannot be waited for.
+/// The time between two polls of the sockets, which offer no way to wait for them.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 const CHANNEL: usize = 0;
 
-/// Starts a server that runs as long as the test does.
+/// Starts a server that runs until the test ends.
 async fn start_server() -> SocketAddr {
     let config =
         ServerConfig { address: SocketAddr::from(([127, 0, 0, 1], 0)), ..ServerConfig::default() };
@@ -38,7 +38,7 @@ async fn start_server() -> SocketAddr {
 struct Client {
     socket: WebRtcSocket,
     message_loop: JoinHandle<Result<(), Error>>,
-    /// What came over the data channel, by sender.
+    /// The last text from each sender over the data channel.
     heard: HashMap<PeerId, String>,
     connected: HashSet<PeerId>,
     gone: HashSet<PeerId>,
@@ -61,7 +61,7 @@ impl Client {
         }
     }
 
-    /// Takes in what happened, and greets everybody who newly connected.
+    /// Handles what has happened, and greets each peer that has just connected.
     fn poll(&mut self) {
         let changes = self.socket.try_update_peers().expect("the message loop runs");
         for (peer, state) in changes {
@@ -111,7 +111,8 @@ async fn within_deadline<T>(what: &str, future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Lets every client hear from `others` others, and checks that what it heard was meant for it.
+/// Waits until every client has a greeting from `others` other clients, and asserts that each
+/// greeting was meant for it.
 async fn greet_each_other(clients: &mut [Client], others: usize) {
     until("greetings over the data channels", clients, |clients| {
         clients.iter().all(|client| client.heard.len() >= others)

@@ -1,5 +1,5 @@
-//! How long it takes from meeting to playing, on loopback: printed, and held against limits that only a fault exceeds,
-//! because a shared machine's minute is nobody's promise.
+//! The time from meeting to playing, on loopback: printed, and compared with limits that only a
+//! fault exceeds, because nobody can promise how fast a shared machine is at the moment.
 
 use e2e_tests::{PeerSettings, Report, TestServer};
 
@@ -7,7 +7,7 @@ use crate::{patience, start};
 
 const RUNS: usize = 5;
 
-/// What is aimed at on an idle machine, in milliseconds after both are in the room: connected, first frame.
+/// The aims on an idle machine, in milliseconds after both are in the room: connected, first frame.
 const AIMS_MS: [f64; 2] = [1_500.0, 2_500.0];
 
 /// Returns how many times longer a machine under load may take. With `STRICT_TIMES` set, no machine
@@ -32,7 +32,8 @@ fn peers_that_meet_are_soon_connected_and_playing() {
     }
 }
 
-/// Milliseconds from both being in the room to both being connected, and to the first frame of both.
+/// Milliseconds from both being in the room to both being connected, and to the first frame of
+/// both.
 fn measure(room: &str) -> [f64; 2] {
     let mut peers = ["Ann", "Bob"].map(|name| start(&PeerSettings::new(room, name).seconds(1)));
     let reports = peers.each_mut().map(|peer| peer.report(patience(1)));

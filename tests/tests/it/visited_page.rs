@@ -1,5 +1,5 @@
-//! Strangers that come to a room and go again, thousands of times, while a page plays in it: the
-//! match goes on, the page opens no connection to any of them, and a real newcomer still gets in.
+//! Strangers that enter and leave a room, thousands of times, while a page plays in it: the match
+//! goes on, the page opens no connection to any of them, and a real newcomer still gets in.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const VISITS: usize = 2_000;
 const SECONDS: u32 = 60;
 /// The peer that the page plays with. Strangers are not met during a match.
 const IN_MATCH: usize = 1;
-/// What a page that plays may have more at one time than at another, its garbage aside.
+/// The difference that a page's memory may show between two moments of play, garbage aside.
 const FEW_BYTES: u64 = 8 * 1024 * 1024;
 
 fn open_connections(page: &Page) -> usize {
@@ -62,7 +62,8 @@ fn visits_of_strangers_end_no_match_of_a_page_and_leave_nothing_behind_in_it() {
     native.played(patience(SECONDS));
     page.ended(START_PATIENCE);
     page.wait_for("the lobby, or a match", START_PATIENCE, |report| {
-        // In its first moments the screen takes no key: that may be meant for the one before.
+        // In its first moments the screen takes no key, since a key may still be meant for the
+        // screen before.
         if report.text("screen") == "trouble" {
             page.hold_key(ENTER, Duration::from_millis(200));
         }

@@ -1,5 +1,5 @@
-//! Strangers that come to a room and go again, thousands of times, while two peers play in it: the
-//! match goes on, nothing of the strangers stays, and a real newcomer still gets in.
+//! Strangers that enter and leave a room, thousands of times, while two peers play in it: the match
+//! goes on, the strangers leave nothing behind, and a real newcomer still gets in.
 
 use std::{
     fs,
@@ -30,7 +30,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 const VISIT_PATIENCE: Duration = Duration::from_secs(30);
 /// Descriptors that a resident may have: a quarter of what systems allow by default.
 const MOST_DESCRIPTORS: u32 = 256;
-/// A match keeps what it is made of within some MiB; a peer connection that stays is 180 KiB.
+/// The memory of a match varies by some MiB; a peer connection that stays takes 180 KiB.
 const FEW_KIB: u64 = 24 * 1024;
 /// Addresses from which strangers come.
 const SOURCES: usize = 8;
@@ -98,7 +98,7 @@ impl Resident {
         self.lines.lock().expect("nobody panics with it").clone()
     }
 
-    /// All that it has reported so far.
+    /// All its reports so far.
     fn sights(&self) -> Vec<Sight> {
         self.lines().iter().filter_map(|line| Sight::read(line)).collect()
     }
@@ -136,7 +136,7 @@ impl Resident {
         self.wait_for(what, |resident| resident.sights().last().is_some_and(&is_wanted));
     }
 
-    /// Has it finish its match.
+    /// Makes it finish its match.
     fn finish(&mut self) {
         writeln!(self.input, "finish").expect("it reads");
     }
@@ -146,7 +146,7 @@ impl Resident {
         fs::read_dir(folder).expect("it runs").count()
     }
 
-    /// Memory that it holds.
+    /// Its resident memory.
     fn kib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("it runs");
@@ -164,8 +164,8 @@ impl Drop for Resident {
     }
 }
 
-/// The settings of a server that lets visitors in as often as they come, and keeps no places for
-/// those that left.
+/// The settings of a server that lets in any number of visits, and keeps no places for visitors
+/// that left.
 pub(crate) fn open_to_all() -> ServerConfig {
     let grace_time = Duration::ZERO;
     ServerConfig { grace_time, max_peers_per_address: 1_000, ..ServerConfig::default() }
@@ -185,7 +185,7 @@ async fn visit(server: SocketAddr, number: usize, path: String) -> io::Result<()
     );
     stream.write_all(request.as_bytes()).await?;
     let mut heard = Vec::new();
-    // With its id it is in the room.
+    // Once it has its id, it is in the room.
     while !String::from_utf8_lossy(&heard).contains("IdAssigned") {
         if stream.read_buf(&mut heard).await? == 0 {
             let heard = String::from_utf8_lossy(&heard);
@@ -195,7 +195,7 @@ async fn visit(server: SocketAddr, number: usize, path: String) -> io::Result<()
     Ok(())
 }
 
-/// Has strangers visit the room, and calls `look` now and then.
+/// Makes strangers visit the room `visits` times, and calls `look` after every 50 visits.
 pub(crate) fn come_and_go(server: SocketAddr, room: &str, visits: usize, mut look: impl FnMut()) {
     let runtime = Runtime::new().expect("the system has threads for a runtime");
     runtime.block_on(async {
@@ -215,8 +215,8 @@ pub(crate) fn come_and_go(server: SocketAddr, room: &str, visits: usize, mut loo
     });
 }
 
-/// A stranger that stays in the room. It offers a connection to every member, reads what it is
-/// sent, and answers nothing. It leaves when this is dropped.
+/// A stranger that stays in the room. It offers a connection to every member, reads all messages,
+/// and answers none. It leaves when this is dropped.
 pub(crate) struct Bore {
     _leaves: oneshot::Sender<()>,
 }
@@ -237,21 +237,21 @@ impl Bore {
         }
         let (leaves, left) = oneshot::channel();
         thread::spawn(move || {
-            // Should the server close the connection, the test finds one peer too few in the room.
+            // If the server closes the connection, the test finds one peer too few in the room.
             block_on(select(Box::pin(stranger.listen()), left));
         });
         Self { _leaves: leaves }
     }
 }
 
-/// Waits until that many peers are in the rooms of the server.
+/// Waits until exactly `peers` peers are in the rooms of the server.
 pub(crate) fn wait_for_peers(server: &TestServer, peers: u32) {
     let what = format!("exactly {peers} peers at the server");
     wait_for(&what, PATIENCE, || (server.peers() == u64::from(peers)).then_some(()));
 }
 
-/// Has two peers play in a room while strangers visit it. Asserts that the residents keep nothing
-/// of the visits.
+/// Lets two peers play in a room while strangers visit it. Asserts that the residents keep nothing
+/// from the visits.
 fn assert_nothing_lasts(visits: usize) {
     let server = TestServer::with(open_to_all());
     let room = server.room("visited");
@@ -263,8 +263,8 @@ fn assert_nothing_lasts(visits: usize) {
         resident.wait_for_frames(60);
     }
     let before = residents.each_ref().map(|resident| (resident.descriptors(), resident.kib()));
-    // What a peer costs that is connected: what the first one cost Ann. A stranger whose handshake
-    // never ended would cost as much.
+    // The cost of a connected peer: what Bob cost Ann. A stranger whose handshake never ended would
+    // cost as much.
     let of_a_peer = before[0].0 - alone;
 
     let bores: Vec<_> =

@@ -1,4 +1,5 @@
-//! Play without windows: bots, each its own process, over real WebRTC through the real server, and a report.
+//! Play without windows: bots, each its own process, over real WebRTC through the real server, and
+//! a report.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,17 +17,18 @@ use crate::play::server::Server;
 use crate::play::{Flags, ROOM, build_programs, prepare};
 use crate::process::{POLL_INTERVAL, Running, is_interrupted};
 
-/// What bots get beyond twice the playing time to meet, connect and say goodbye before they count as stuck. A bot gives
-/// up by itself before that, and says why: this is for one that hangs.
+/// How much longer than twice the playing time bots may take to meet, connect and say goodbye
+/// before they count as stuck. A bot gives up by itself before that and says why: this limit is for
+/// a bot that hangs.
 const EXTRA_TIME: Duration = Duration::from_secs(90);
 
-/// How long the bots of a plain `--headless` play.
+/// How long bots play without `--seconds`.
 const DEFAULT_DURATION: Duration = Duration::from_secs(20);
 
-/// The bots of a plain `--headless`.
+/// The number of bots without `--players`.
 const DEFAULT_PLAYERS: u8 = 2;
 
-/// One bot and where it writes its report.
+/// A bot, and the file that it writes its report to.
 struct Bot {
     running: Running,
     report: PathBuf,
@@ -34,14 +36,15 @@ struct Bot {
     succeeded: Option<bool>,
 }
 
-/// Builds, lets the bots play, prints the report.
+/// Builds the programs, lets the bots play, and prints the report.
 ///
 /// # Errors
 ///
-/// Unless every bot played, all checksums agree and nobody desynced.
+/// If a bot did not play, checksums differ, or a bot counted a desync.
 pub(super) fn play(flags: &Flags) -> Outcome {
     if let Some(file) = &flags.json {
-        // Noticed before the minutes of building and playing, not after them. What the file holds stays until there is a report.
+        // A file that cannot be written is noticed here, not after minutes of building and playing.
+        // It keeps its content until there is a report.
         let opened = fs::OpenOptions::new().create(true).append(true).open(file);
         opened.during(format!("cannot write {}", file.display()))?;
     }
@@ -60,7 +63,7 @@ pub(super) fn play(flags: &Flags) -> Outcome {
     let folder = cargo::target_dir()?.join(format!("play-{}", std::process::id()));
     cargo::create_folder(&folder)?;
     let outcome = match_in(&folder, flags, programs.program("demo-game")?, &server);
-    // Left-overs of a few kilobytes in the build folder are no reason to fail.
+    // A few leftover kilobytes in the build folder are no reason to fail.
     let _ = fs::remove_dir_all(&folder);
     let verdict = outcome?;
     println!("\n{}", verdict.table());
@@ -138,7 +141,7 @@ fn wait_for_all(bots: &mut [Bot], patience: Duration) -> Outcome {
             return fail("interrupted");
         }
         if Instant::now() > deadline {
-            // What the others reported is worth reading all the same.
+            // The reports of the other bots are still worth reading.
             println!("{} never finished playing", playing.join(", "));
             return Ok(());
         }
@@ -146,7 +149,7 @@ fn wait_for_all(bots: &mut [Bot], patience: Duration) -> Outcome {
     }
 }
 
-/// A bot that crashed leaves none.
+/// Reads a bot's report; `None` if there is none, such as after a crash.
 fn read_report(file: &Path) -> Option<Value> {
     let text = fs::read_to_string(file).ok()?;
     serde_json::from_str(&text).ok()

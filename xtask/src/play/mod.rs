@@ -6,6 +6,7 @@ mod server;
 mod windows;
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
@@ -14,13 +15,21 @@ use crate::cargo::{self, Artifacts};
 use crate::failure::{Failure, Outcome, fail};
 use crate::packages::{self, SystemPackages};
 
-/// More do not fit into one match.
+/// The most players that fit into one match.
 const MAX_PLAYERS: u8 = 4;
 
-/// The game's network presets. They are netcode's, which is not built yet when the command line is read.
+/// What `--seconds` takes, in words: up to a day.
+const SECONDS: &str = "1 to 86400";
+
+/// The network presets of `netcode`, repeated because `netcode` is not built yet when the command
+/// line is read.
 const PRESETS: [&str; 6] = ["none", "lan", "wifi", "4g", "transatlantic", "awful"];
 
-/// The room that `--players` and `--headless` put everybody in. The server is this command's own, so any name is free.
+/// The profiles that a native build can use: cargo's own, and those of the workspace's manifest.
+const PROFILES: [&str; 6] = ["dev", "release", "test", "bench", "unoptimised", "web"];
+
+/// The room that `--players` and `--headless` put everybody in. Nobody else uses this server, so
+/// any name is free.
 const ROOM: &str = "arena";
 
 /// What the command line asks for.
@@ -28,10 +37,10 @@ struct Flags {
     players: Option<u8>,
     is_headless: bool,
     is_web: bool,
-    /// How long the bots play, if that was said.
+    /// How long the bots play, if the command line says so.
     duration: Option<Duration>,
     json: Option<PathBuf>,
-    /// The network preset that the bots play under, if that was said.
+    /// The network preset for the bots, if the command line names one.
     conditions: Option<String>,
     profile: String,
 }
@@ -51,7 +60,8 @@ pub(crate) fn run(arguments: Parser) -> Outcome {
     if flags.is_headless { headless::play(&flags) } else { windows::play(&flags) }
 }
 
-/// Builds the programs of one kind of play, in one call of cargo: one feature set, one Bevy.
+/// Builds the programs for one way to play in a single call of cargo, so with one feature set and
+/// one Bevy.
 fn build_programs(profile: &str, packages: &[&str], features: &str) -> Outcome<Artifacts> {
     let mut arguments = vec!["--profile", profile];
     for package in packages {
@@ -61,9 +71,10 @@ fn build_programs(profile: &str, packages: &[&str], features: &str) -> Outcome<A
     cargo::build(&arguments)
 }
 
-/// Whether a window can open here.
+/// Returns whether a window can open here.
 fn has_display() -> bool {
-    // macOS and Windows always have one; elsewhere the X server's address says so.
+    // macOS and Windows always have a display; elsewhere the address of an X server shows that
+    // there is one.
     cfg!(any(target_os = "macos", windows))
         || std::env::var_os("DISPLAY").is_some_and(|display| !display.is_empty())
 }
@@ -81,18 +92,17 @@ fn parse(mut arguments: Parser) -> Result<Option<Flags>, Failure> {
     while let Some(argument) = arguments.next()? {
         match argument {
             Arg::Long("players") => {
-                let players = arguments.value()?;
-                // What is no number is refused like one that does not fit.
-                flags.players = Some(players.parse().unwrap_or_default());
+                let takes = format!("1 to {MAX_PLAYERS}");
+                flags.players = Some(number(&mut arguments, "--players", &takes)?);
             }
             Arg::Long("headless") => flags.is_headless = true,
             Arg::Long("web") => flags.is_web = true,
             Arg::Long("seconds") => {
-                flags.duration = Some(Duration::from_secs(arguments.value()?.parse()?));
+                let seconds = number(&mut arguments, "--seconds", SECONDS)?;
+                flags.duration = Some(Duration::from_secs(seconds));
             }
             Arg::Long("json") => flags.json = Some(arguments.value()?.into()),
             Arg::Long("conditions") => flags.conditions = Some(arguments.value()?.string()?),
-            // For the tests, which have a dev build already; not in the help.
             Arg::Long("profile") => flags.profile = arguments.value()?.string()?,
             other => {
                 crate::is_help(other, HELP)?;
@@ -104,19 +114,29 @@ fn parse(mut arguments: Parser) -> Result<Option<Flags>, Failure> {
     Ok(Some(flags))
 }
 
-/// Refuses what makes no sense before anything is built for it.
+/// Reads the number after a flag. The refusal of anything else names the flag, what it takes, and
+/// what was given.
+fn number<T: FromStr>(arguments: &mut Parser, flag: &str, takes: &str) -> Result<T, Failure> {
+    let given = arguments.value()?;
+    match given.to_str().and_then(|text| text.parse().ok()) {
+        Some(number) => Ok(number),
+        None => fail(format!("{flag} takes {takes}, not {}", given.display())),
+    }
+}
+
+/// Refuses flags that make no sense, before anything is built.
 fn check(flags: &Flags) -> Outcome {
     let fewest = if flags.is_headless { 2 } else { 1 };
-    if flags.players.is_some_and(|players| !(fewest..=MAX_PLAYERS).contains(&players)) {
+    if let Some(players) = flags.players.filter(|it| !(fewest..=MAX_PLAYERS).contains(it)) {
         let what = if flags.is_headless { "bots" } else { "windows" };
-        return fail(format!("--players takes {fewest} to {MAX_PLAYERS} {what}"));
+        return fail(format!("--players takes {fewest} to {MAX_PLAYERS} {what}, not {players}"));
     }
     if flags.is_headless && flags.is_web {
         return fail("--headless plays without windows and --web in a browser: choose one");
     }
     let day = Duration::from_secs(24 * 60 * 60);
-    if flags.duration.is_some_and(|duration| duration.is_zero() || duration > day) {
-        return fail("--seconds takes 1 to 86400");
+    if let Some(duration) = flags.duration.filter(|it| it.is_zero() || *it > day) {
+        return fail(format!("--seconds takes {SECONDS}, not {}", duration.as_secs()));
     }
     let is_for_bots =
         flags.duration.is_some() || flags.json.is_some() || flags.conditions.is_some();
@@ -126,10 +146,14 @@ fn check(flags: &Flags) -> Outcome {
     if let Some(preset) = flags.conditions.as_deref().filter(|it| !PRESETS.contains(it)) {
         return fail(format!("--conditions takes one of: {}; not {preset}", PRESETS.join(", ")));
     }
+    if !PROFILES.contains(&flags.profile.as_str()) {
+        let profiles = PROFILES.join(", ");
+        return fail(format!("--profile takes one of: {profiles}; not {}", flags.profile));
+    }
     Ok(())
 }
 
-/// Installs what a build needs and says what a first one costs.
+/// Installs what a build needs, and prints how long a first build takes.
 fn prepare(system_packages: &SystemPackages, first_build: &str) -> Outcome {
     packages::ensure(system_packages)?;
     println!("Building. {first_build}; after that, seconds.");
@@ -147,12 +171,14 @@ Builds the game, starts the signaling server (port 3536 or the next free one) an
   --json FILE    write the bots' report as JSON
   --conditions PRESET  let the bots play over a bad network: none, lan, wifi, 4g, transatlantic or awful
   --web          build the browser version, serve it from the same server and print the link
-  --profile NAME compile native programs with this profile (default release): dev is quicker to rebuild, and slower
+  --profile NAME compile native programs with this profile (default release); dev builds faster and runs slower
 
-Without a display it does what --headless does. Ctrl-C ends everything that it started.";
+Without a display this plays as with --headless. Ctrl-C ends everything that it started.";
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn parsed(words: &[&str]) -> Result<Option<Flags>, Failure> {
@@ -169,7 +195,39 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn all_profiles_of_the_manifest_are_known_and_others_are_refused() {
+        let manifest = fs::read_to_string(cargo::workspace_root().join("Cargo.toml")).unwrap();
+        let headings = manifest.lines().filter_map(|line| line.strip_prefix("[profile."));
+        let names: Vec<&str> =
+            headings.filter_map(|heading| heading.split([']', '.']).next()).collect();
+        assert!(names.contains(&"web"), "the manifest is read as it is written: {names:?}");
+        for name in names {
+            assert!(parsed(&["--profile", name]).is_ok(), "{name}");
+        }
+        assert!(refusal(&["--profile", "fast"]).ends_with("; not fast"));
+    }
+
+    fn refusal(words: &[&str]) -> String {
+        parsed(words).err().expect("a refusal").to_string()
+    }
+
+    #[test]
+    fn a_refused_number_is_named_with_its_flag() {
+        for given in ["-3", "0", "86401", "soon"] {
+            let expected = format!("--seconds takes 1 to 86400, not {given}");
+            assert_eq!(refusal(&["--headless", "--seconds", given]), expected);
+        }
+        for given in ["-1", "two", "300"] {
+            let expected = format!("--players takes 1 to 4, not {given}");
+            assert_eq!(refusal(&["--players", given]), expected);
+        }
+        assert_eq!(refusal(&["--players", "5"]), "--players takes 1 to 4 windows, not 5");
+        let bots = refusal(&["--headless", "--players", "1"]);
+        assert_eq!(bots, "--players takes 2 to 4 bots, not 1");
+    }
+
+    #[test]
+    fn flags_that_make_no_sense_are_refused() {
         assert!(parsed(&["--headless", "--players", "2", "--seconds", "1"]).is_ok());
         assert!(parsed(&["--headless", "--players", "1"]).is_err());
         assert!(parsed(&["--players", "5"]).is_err());

@@ -1,5 +1,5 @@
-//! The signaling server of one `play`: a child that is a host in the local network as the game is
-//! one, known to listen before anybody connects.
+//! The signaling server of one `play`: a child process that is a host for the local network, as the
+//! game can be. `Server::start` returns once it listens.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::failure::{Outcome, fail};
 use crate::process::{POLL_INTERVAL, Running, is_interrupted};
 
-/// A server listens within milliseconds; a machine under load gets far more.
+/// A server listens within milliseconds; a machine under load gets far more time.
 const START_DEADLINE: Duration = Duration::from_secs(20);
 
 /// A running signaling server.
@@ -28,7 +28,7 @@ impl Server {
     pub(super) fn start(program: &Path, web_root: Option<&Path>) -> Outcome<Self> {
         let mut command = Command::new(program);
         command.arg("--lan").stdin(Stdio::null()).stdout(Stdio::piped());
-        // That it starts and stops is no news here; a user that wants to know more says so.
+        // Its start and stop are no news here; a user who wants to know more sets `RUST_LOG`.
         if std::env::var_os("RUST_LOG").is_none() {
             command.env("RUST_LOG", "warn");
         }
@@ -57,7 +57,7 @@ impl Server {
             }
         };
         let friends_reach = address_in(&next_line()?).unwrap_or(Ipv4Addr::LOCALHOST);
-        // More addresses may follow; its log goes to the terminal by itself.
+        // More addresses may follow. The server's log goes to the terminal directly.
         thread::spawn(move || lines.into_iter().for_each(drop));
         Ok(Self { port, friends_reach, running })
     }
@@ -75,8 +75,8 @@ fn port_in(line: &str) -> Option<u16> {
     port.parse().ok()
 }
 
-/// The address in the line that the server prints behind that one; none when it says that there is
-/// no network.
+/// The address in the line that the server prints next; `None` if that line says that there is no
+/// network.
 fn address_in(line: &str) -> Option<Ipv4Addr> {
     let (_, address) = line.split_once("in your network: ws://")?;
     let (ip, _) = address.rsplit_once(':')?;

@@ -11,13 +11,14 @@ use crate::play::{Flags, ROOM, build_programs, has_display, prepare};
 use crate::process::{POLL_INTERVAL, Running, is_interrupted};
 use crate::web;
 
-/// Builds, starts the server, opens what was asked for and stays until it is closed or Ctrl-C arrives.
+/// Builds, starts the server, opens what the flags ask for, and stays until that is closed or
+/// Ctrl-C arrives.
 pub(super) fn play(flags: &Flags) -> Outcome {
     // The browser version alone needs no native renderer, which is the longest part of the build.
     let has_windows = !flags.is_web || flags.players.is_some();
     if has_windows && !has_display() {
         return fail(
-            "there is no display to open windows on; leave --players away to serve the browser version alone",
+            "there is no display to open windows on; leave out --players to serve only the browser version",
         );
     }
     let programs = if has_windows {
@@ -58,7 +59,8 @@ pub(super) fn play(flags: &Flags) -> Outcome {
     stay(&mut server, &mut windows)
 }
 
-/// The page as players get it, or a larger one where it cannot be made small: that is good enough to play.
+/// Builds the page as players get it, or a larger one if it cannot be made small: that is good
+/// enough to play.
 fn build_page() -> Outcome<PathBuf> {
     let is_unoptimised = match web::ensure_optimiser() {
         Ok(()) => false,
@@ -70,7 +72,7 @@ fn build_page() -> Outcome<PathBuf> {
     web::build(&web::Options { is_unoptimised, ..Default::default() })
 }
 
-/// Returns when all windows are closed (with none: only on Ctrl-C).
+/// Returns when all windows are closed; without windows, only on Ctrl-C.
 fn stay(server: &mut Server, windows: &mut Vec<Running>) -> Outcome {
     let has_windows = !windows.is_empty();
     while !(is_interrupted() || has_windows && windows.is_empty()) {
@@ -93,7 +95,7 @@ fn stay(server: &mut Server, windows: &mut Vec<Running>) -> Outcome {
     Ok(())
 }
 
-/// What to tell a friend.
+/// The lines that tell the player how a friend can join.
 fn invitation(flags: &Flags, server: &Server) -> String {
     let (friend, port) = (server.friends_reach, server.port);
     let mut lines = vec![format!("The signaling server listens on port {port}.")];

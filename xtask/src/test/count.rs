@@ -2,27 +2,29 @@
 
 use std::fmt;
 
-/// Starts the line by which a test says that it could not run here.
+/// Starts the line with which a test reports that it cannot run here.
 const SKIPPED_MARK: &str = "SKIPPED ";
 
-/// How tests ended.
+/// How many tests ended in which way.
 #[derive(Default, Debug, PartialEq, Eq)]
 pub(super) struct Counts {
     passed: u32,
     failed: u32,
     skipped: u32,
-    /// Tests that said that they skip; their program reports them as passed.
+    /// Tests that skipped themselves; their program reports them as passed.
     self_skipped: u32,
 }
 
 impl Counts {
-    /// Takes a line of a test program's output. Returns which test was skipped and why, where it says that.
+    /// Counts a line of a test program's output. Returns the test that was skipped and the reason,
+    /// if the line reports one.
     pub(super) fn add_line(&mut self, line: &str) -> Option<String> {
         if let Some(reason) = line.strip_prefix(SKIPPED_MARK) {
             self.self_skipped += 1;
             return Some(reason.to_owned());
         }
-        // `test determinism::record ... ignored, writes the recording`; its number comes with the last line.
+        // `test determinism::record ... ignored, writes the recording`; the last line has the
+        // number of them.
         if let Some((test, ignored)) =
             line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ignored"))
         {
@@ -30,7 +32,7 @@ impl Counts {
             let reason = if reason.is_empty() { "no reason given" } else { reason };
             return Some(format!("{test} ({reason})"));
         }
-        // `test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s`
+        // `test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; …`
         if let Some((_, numbers)) =
             line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "))
         {

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: sets up and runs everything that CI runs, step by step, and says what was skipped and why.
+//! `cargo xtask test`: sets up and runs everything that CI runs, step by step, and prints what was
+//! skipped and why.
 
 mod count;
 #[cfg(test)]
@@ -14,9 +15,9 @@ use crate::process::is_interrupted;
 use crate::test::count::Counts;
 use crate::test::steps::STEPS;
 
-/// What the steps find out on the way.
+/// The results that the steps collect, to be printed at the end.
 #[derive(Default)]
-struct Findings {
+struct Summary {
     /// The tests of all steps together.
     tests: Counts,
     /// What was skipped and why, in words.
@@ -27,7 +28,8 @@ struct Findings {
 ///
 /// # Errors
 ///
-/// When a step failed. The steps after it have run all the same: one run shows everything that is wrong.
+/// If a step failed. The steps after it have run all the same, so that one run shows everything
+/// that is wrong.
 pub(crate) fn run(mut arguments: Parser) -> Outcome {
     let mut is_quick = false;
     while let Some(argument) = arguments.next()? {
@@ -40,7 +42,7 @@ pub(crate) fn run(mut arguments: Parser) -> Outcome {
         }
     }
     let start = Instant::now();
-    let mut findings = Findings::default();
+    let mut summary = Summary::default();
     let mut times = Vec::new();
     let mut failures = Vec::new();
     let steps = STEPS.iter().filter(|step| step.is_quick || !is_quick);
@@ -48,7 +50,7 @@ pub(crate) fn run(mut arguments: Parser) -> Outcome {
     for (index, step) in steps.enumerate() {
         println!("\n=== {}/{count} {}", index + 1, step.name);
         let start = Instant::now();
-        let outcome = (step.run)(&mut findings);
+        let outcome = (step.run)(&mut summary);
         if is_interrupted() {
             return fail("interrupted");
         }
@@ -62,14 +64,14 @@ pub(crate) fn run(mut arguments: Parser) -> Outcome {
         }
     }
     if is_quick {
-        findings
+        summary
             .skipped
             .push("everything that needs a renderer, a browser or a network (--quick)".to_owned());
     }
     println!("\n{}", times.join("\n"));
     println!("  {:<8}{:>8}", "all", duration(start.elapsed()));
-    println!("\n{}", findings.tests);
-    println!("{}", skipped_line(&findings.skipped));
+    println!("\n{}", summary.tests);
+    println!("{}", skipped_line(&summary.skipped));
     if failures.is_empty() { Ok(()) } else { fail(format!("failed: {}", failures.join(", "))) }
 }
 

@@ -1,4 +1,4 @@
-//! SECURITY.md names a test, or a file of tests, for each promise: whether they exist.
+//! Checks that the tests and test files that SECURITY.md names for its promises exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,14 +6,15 @@ use std::path::Path;
 
 use crate::cargo::workspace_root;
 
-/// Words that look like the name of a test: four or more, joined by underscores, between backticks.
+/// The words between backticks that look like the name of a test: at least four, joined by
+/// underscores.
 fn test_names(page: &str) -> BTreeSet<&str> {
     let quoted = page.split('`').skip(1).step_by(2);
     quoted.filter(|word| word.split('_').count() >= 4 && !word.contains(' ')).collect()
 }
 
-/// The files of tests that a line of the page names, below the folder of their crate: the crate's
-/// name stands before them, or else in the heading of the table's column.
+/// The test files that the page names, each with the folder of its crate. The crate is named before
+/// the file in the same line, or else in the heading of the table's column.
 fn test_files(page: &str) -> Vec<(&'static str, &str)> {
     let mut files = Vec::new();
     let mut crate_folder = None;
@@ -40,7 +41,7 @@ fn test_files(page: &str) -> Vec<(&'static str, &str)> {
     files
 }
 
-/// The sources below a folder, one after the other.
+/// Appends all sources below a folder to `text`.
 fn sources(folder: &Path, text: &mut String) {
     let entries = fs::read_dir(folder).expect("a folder of the workspace");
     for entry in entries.map(|entry| entry.expect("a readable folder").path()) {

@@ -1,7 +1,7 @@
-//! The steps of `cargo xtask test`: which commands, in which order.
+//! The steps of `cargo xtask test`: their commands and their order.
 //!
-//! Compiling Bevy is nearly all of the time, so every step takes one of three feature sets
-//! (headless, renderer, browser) and the steps of one set follow each other.
+//! Compiling Bevy takes nearly all of the time, so every step uses one of three feature sets
+//! (headless, renderer, browser), and the steps of one set follow each other.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use crate::cargo::{self, HEADLESS_FEATURES, WASM_TARGET};
 use crate::failure::{Outcome, fail};
 use crate::packages;
 use crate::process::{self, is_installed, line_of};
-use crate::test::Findings;
+use crate::test::Summary;
 use crate::web;
 
 /// One step.
@@ -17,18 +17,18 @@ pub(super) struct Step {
     pub(super) name: &'static str,
     /// Whether it belongs to the inner loop.
     pub(super) is_quick: bool,
-    pub(super) run: fn(&mut Findings) -> Outcome,
+    pub(super) run: fn(&mut Summary) -> Outcome,
 }
 
 /// All steps, cheap ones first.
 pub(super) const STEPS: &[Step] = &[
     quick("format", |_| check(cargo::cargo().args(["fmt", "--all", "--check"]))),
     quick("lints", |_| clippy(HEADLESS_FEATURES)),
-    quick("tests", |findings| {
+    quick("tests", |summary| {
         ensure_for_tests("redis-server", packages::REDIS);
-        test(findings, &["--lib", "--bins", "--test", "it"], &[])
+        test(summary, &["--lib", "--bins", "--test", "it"], &[])
     }),
-    quick("doctests", |findings| test(findings, &["--doc"], &[])),
+    quick("doctests", |summary| test(summary, &["--doc"], &[])),
     full("documentation", |_| document(HEADLESS_FEATURES)),
     full("lints of netcode with any features", |_| clippy_any_features()),
     full("lints with the renderer", |_| {
@@ -36,14 +36,14 @@ pub(super) const STEPS: &[Step] = &[
         clippy(RENDERER)
     }),
     full("documentation with the renderer", |_| document(RENDERER)),
-    // Unoptimised: the renderer is only linked, and compiling it takes a quarter of the time. The
-    // rules without a renderer run once more with it.
-    full("tests with the renderer", |findings| {
+    // Unoptimised: the renderer is only linked, and compiling it takes a quarter of the time. Tests
+    // that need no renderer run once more here.
+    full("tests with the renderer", |summary| {
         let mut command = cargo::cargo();
         command
             .args(["test", "--no-fail-fast", "--profile", "unoptimised", "--lib"])
             .args(RENDERER);
-        count_tests(findings, &mut command)
+        count_tests(summary, &mut command)
     }),
     full("lints in the browser", |_| {
         cargo::ensure_wasm_target()?;
@@ -51,9 +51,9 @@ pub(super) const STEPS: &[Step] = &[
     }),
     full("documentation in the browser", |_| document(BROWSER)),
     full("lints of the web packer", |_| clippy(WEB_PACKER)),
-    full("tests of the web packer", |findings| {
+    full("tests of the web packer", |summary| {
         count_tests(
-            findings,
+            summary,
             cargo::cargo().arg("test").args(WEB_PACKER).args(["--bin", "web-pack"]),
         )
     }),
@@ -66,7 +66,7 @@ pub(super) const STEPS: &[Step] = &[
 const RENDERER: &[&str] =
     &["--package", "demo-game", "--package", "netcode", "--features", "netcode/testing"];
 
-/// The same in the browser.
+/// The same for the browser.
 const BROWSER: &[&str] = &[
     "--package",
     "demo-game",
@@ -81,16 +81,16 @@ const BROWSER: &[&str] = &[
 const WEB_PACKER: &[&str] = &["--package", "xtask", "--features", "web"];
 
 /// Features of `netcode`: `testing` and `webrtc` in every combination, `overlay` and `devices`
-/// without `webrtc`. The game has these two with `webrtc`, and another combination would compile
-/// Bevy once more for two lines of conditional code.
+/// without `webrtc`. The game uses these two with `webrtc`, and another combination here would
+/// compile Bevy once more for two lines of conditional code.
 const NETCODE_FEATURES: &[&str] =
     &["", "testing", "webrtc", "testing,webrtc", "testing,overlay,devices"];
 
-const fn quick(name: &'static str, run: fn(&mut Findings) -> Outcome) -> Step {
+const fn quick(name: &'static str, run: fn(&mut Summary) -> Outcome) -> Step {
     Step { name, is_quick: true, run }
 }
 
-const fn full(name: &'static str, run: fn(&mut Findings) -> Outcome) -> Step {
+const fn full(name: &'static str, run: fn(&mut Summary) -> Outcome) -> Step {
     Step { name, is_quick: false, run }
 }
 
@@ -129,47 +129,47 @@ fn clippy_any_features() -> Outcome {
 }
 
 /// Runs cargo's tests in the headless feature set and counts them.
-fn test(findings: &mut Findings, targets: &[&str], of_program: &[&str]) -> Outcome {
+fn test(summary: &mut Summary, targets: &[&str], of_program: &[&str]) -> Outcome {
     let mut command = cargo::cargo();
     command.args(["test", "--no-fail-fast"]).args(HEADLESS_FEATURES).args(targets);
     if !of_program.is_empty() {
         command.arg("--").args(of_program);
     }
-    count_tests(findings, &mut command)
+    count_tests(summary, &mut command)
 }
 
-fn count_tests(findings: &mut Findings, command: &mut Command) -> Outcome {
+fn count_tests(summary: &mut Summary, command: &mut Command) -> Outcome {
     println!("> {}", line_of(command));
     let status = process::run_with_lines(command, |line| {
         println!("{line}");
-        if let Some(reason) = findings.tests.add_line(line) {
-            findings.skipped.push(reason);
+        if let Some(reason) = summary.tests.add_line(line) {
+            summary.skipped.push(reason);
         }
     })?;
     if status.success() { Ok(()) } else { fail(format!("`{}` failed", line_of(command))) }
 }
 
-/// The page as players get it. Where it cannot be made small, the tests in the browser still have
-/// one.
-fn build_page(findings: &mut Findings) -> Outcome {
+/// Builds the page as players get it. If it cannot be made small, the tests in the browser use a
+/// larger one.
+fn build_page(summary: &mut Summary) -> Outcome {
     let optimiser = web::ensure_optimiser();
     let is_unoptimised = optimiser.is_err();
     if let Err(failure) = optimiser {
-        findings.skipped.push(format!("making the browser version small ({failure})"));
+        summary.skipped.push(format!("making the browser version small ({failure})"));
     }
     web::build(&web::Options { is_unoptimised, ..Default::default() }).map(drop)
 }
 
-/// Real WebRTC, real browsers. The tests find the page by `WEB_DIST`; without it the browser tests
-/// skip themselves.
-fn end_to_end(findings: &mut Findings) -> Outcome {
+/// Runs the tests with real WebRTC and real browsers. They find the page by `WEB_DIST`; without it
+/// the browser tests skip themselves.
+fn end_to_end(summary: &mut Summary) -> Outcome {
     let mut command = cargo::cargo();
     command
         .args(["test", "--no-fail-fast"])
         .args(HEADLESS_FEATURES)
         .args(["--test", "e2e", "--"])
-        // One at a time: each plays several processes in real time. Shown as they run, for the
-        // times they print.
+        // One at a time, because each runs several processes in real time; with their output as
+        // they run, for the times that they print.
         .args(["--test-threads", "1", "--nocapture"]);
     let page = cargo::target_dir()?.join("web-dist");
     let no_browser = browser_missing();
@@ -183,25 +183,25 @@ fn end_to_end(findings: &mut Findings) -> Outcome {
         let reason = no_browser.unwrap_or_else(|| "the browser version was not built".to_owned());
         command.env("NO_BROWSER_REASON", reason);
     }
-    count_tests(findings, &mut command)
+    count_tests(summary, &mut command)
 }
 
-/// Installs a program that only some tests need, where apt can.
+/// Installs a program that only some tests need, if apt can.
 fn ensure_for_tests(program: &str, packages: &packages::SystemPackages) {
     if cfg!(target_os = "linux")
         && !is_installed(program)
         && let Err(failure) = packages::ensure(packages)
     {
-        // Its sentence is printed for people who can run the line; the tests that need it say that
-        // they skip.
+        // The message is for people who can run its line; the tests that need the program report
+        // that they skip.
         println!("{failure}");
     }
 }
 
-/// Installs the browser where apt can; why there is none, if there is none.
+/// Installs the browser if apt can. Returns why there is none, if there is none.
 fn browser_missing() -> Option<String> {
     if !is_installed("chromedriver") {
-        // Its sentence is printed for people who can run the line; the tests go on without.
+        // The message is for people who can run its line; the tests go on without a browser.
         if let Err(failure) = packages::ensure(packages::BROWSER) {
             println!("{failure}");
         }

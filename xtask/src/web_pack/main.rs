@@ -1,8 +1,10 @@
-//! `web-pack`, the second half of `cargo xtask web`: a compiled wasm module in, a folder to serve out.
+//! `web-pack`, the second half of `cargo xtask web`: a compiled wasm module in, a folder to serve
+//! out.
 //!
-//! wasm-bindgen writes the glue, wasm-opt makes the module smaller, the page gets the module's size and
-//! hash, no file may name a folder of this machine, every file gets a `.br` and a `.gz` beside it, and the sizes are printed.
-//! Nothing is done twice: when the module, the page and the flags are those of the last run, the folder is left as it is.
+//! wasm-bindgen writes the glue, wasm-opt makes the module smaller, and the page gets the module's
+//! size and hash. No file may name a folder of this machine. Every file gets a `.br` and a `.gz`
+//! beside it, and the sizes are printed. Nothing is done twice: if the module, the page and the
+//! flags are those of the last run, the folder stays as it is.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::print_stdout,
@@ -29,14 +31,17 @@ use wasm_bindgen_cli_support::Bindgen;
 /// The glue is `demo-game.js`, the module `demo-game_bg.wasm`.
 const NAME: &str = "demo-game";
 
-/// The page may hold these; they become the module's size in bytes and a hash that changes with it.
+/// Marks that the page may contain: they are replaced by the module's size in bytes and by a hash
+/// that changes with the module.
 const SIZE_MARK: &str = "{{wasm_bytes}}";
 const HASH_MARK: &str = "{{wasm_hash}}";
 
-/// Where the compiler says which features of WebAssembly it used, and wasm-bindgen reads it.
+/// The section in which the compiler lists the features of WebAssembly that it used, for
+/// wasm-bindgen to read.
 const FEATURES_SECTION: &str = "target_features";
 
-/// Small first, then what rustc's wasm target uses, which wasm-opt refuses unless told.
+/// Optimise for size, and accept the features that rustc's wasm target uses, which wasm-opt refuses
+/// by default.
 const WASM_OPT_FLAGS: &[&str] = &[
     "-Os",
     "--enable-bulk-memory",
@@ -45,7 +50,7 @@ const WASM_OPT_FLAGS: &[&str] = &[
     "--enable-mutable-globals",
     "--enable-nontrapping-float-to-int",
     "--enable-multivalue",
-    // wasm-bindgen has read it by then, and browsers ignore it.
+    // wasm-bindgen has read that section by then, and browsers ignore it.
     "--strip-target-features",
 ];
 
@@ -56,7 +61,7 @@ struct Flags {
     module: PathBuf,
     page: PathBuf,
     out: PathBuf,
-    /// Folders whose names must not be in what is served.
+    /// Folders whose names must not appear in what is served.
     private: Vec<PathBuf>,
     is_small: bool,
 }
@@ -119,7 +124,7 @@ fn pack(flags: &Flags) -> Outcome {
     Ok(())
 }
 
-/// What the folder is made from, as a hash.
+/// A hash of everything that the folder is made from.
 fn stamp_of(flags: &Flags) -> Outcome<String> {
     let mut hasher = DefaultHasher::new();
     fs::read(&flags.module)?.hash(&mut hasher);
@@ -136,9 +141,9 @@ fn stamp_of(flags: &Flags) -> Outcome<String> {
 /// Writes the glue and the module; returns the module's path.
 fn bind(module: &Path, out: &Path) -> Outcome<PathBuf> {
     if !sections::has_custom(&fs::read(module)?, FEATURES_SECTION) {
-        // wasm-bindgen would guess, with a warning.
+        // Without the section wasm-bindgen would guess, with a warning.
         return Err(format!(
-            "the module has no section `{FEATURES_SECTION}`: it may be stripped of no more than debug information \
+            "the module has no section `{FEATURES_SECTION}`: strip no more than debug information from it \
              (`strip = \"debuginfo\"` in its profile)"
         )
         .into());
@@ -153,7 +158,8 @@ fn bind(module: &Path, out: &Path) -> Outcome<PathBuf> {
         .remove_name_section(true)
         .remove_producers_section(true);
     let mut output = bindgen.generate_output()?;
-    // A C library compiled in by mistake asks for its functions here, and the browser would refuse the module.
+    // A C library that was compiled in by mistake imports its functions from `env`, and the browser
+    // would refuse the module.
     let stray: Vec<&str> = output
         .wasm()
         .imports
@@ -184,7 +190,9 @@ fn optimise(module: &Path) -> Outcome {
         .status()
         .map_err(|error| format!("wasm-opt (package binaryen) does not run: {error}"))?;
     if !status.success() {
-        return Err("wasm-opt failed on the module: it may be too old for it".into());
+        return Err(
+            "wasm-opt failed on the module: this version of wasm-opt may be too old for it".into(),
+        );
     }
     let mut content = fs::read(&smaller)?;
     fs::remove_file(smaller)?;
@@ -195,7 +203,7 @@ fn optimise(module: &Path) -> Outcome {
     Ok(())
 }
 
-/// Copies the page's files; text files learn the module's size and hash.
+/// Copies the page's files, and puts the module's size and hash into the text files.
 fn copy_page(page: &Path, out: &Path, module: &[u8]) -> Outcome {
     let mut hasher = DefaultHasher::new();
     module.hash(&mut hasher);
@@ -233,7 +241,8 @@ fn files_in(folder: &Path) -> Outcome<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Writes `.br` and `.gz` beside every file; the two in parallel, since the module dwarfs the rest.
+/// Writes `.br` and `.gz` beside every file. Only these two run in parallel, since the module
+/// dwarfs all other files.
 fn compress_all(out: &Path, is_small: bool) -> Outcome {
     for file in files_in(out)? {
         let content = fs::read(&file)?;
@@ -255,8 +264,8 @@ fn write_gzip(file: &Path, content: &[u8]) -> Outcome {
 }
 
 fn write_brotli(file: &Path, content: &[u8], is_small: bool) -> Outcome {
-    // 11 is the best there is and takes about a second per megabyte; 5 is as good as gzip at once. A window of 2^24
-    // bytes is the largest that every browser accepts.
+    // 11 is the best there is and takes about a second per megabyte; 5 is as good as gzip and takes
+    // next to no time. A window of 2^24 bytes is the largest that every browser accepts.
     let quality = if is_small { 11 } else { 5 };
     let to = fs::File::create(beside(file, "br"))?;
     let mut encoder = brotli::CompressorWriter::new(to, 1 << 16, quality, 24);
@@ -297,7 +306,7 @@ fn print_sizes(out: &Path) -> Outcome {
 
 fn print_row(name: &str, sizes: [u64; 3]) {
     let [raw, gzip, brotli] = sizes.map(|bytes| {
-        // Shown to people; a size is far below where an f64 loses a byte.
+        // The sizes are far below the point where an f64 loses a byte.
         format!("{:.2} MB", bytes as f64 / 1e6)
     });
     println!("{name:<28}{raw:>14}{gzip:>14}{brotli:>14}");

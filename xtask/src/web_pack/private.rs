@@ -1,14 +1,15 @@
-//! A last look at what is served: no name of a folder of the builder's machine may be in it.
+//! A last check of what is served: it must not name any folder of the builder's machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::Outcome;
 
-/// How much of what stands around a name is shown, in bytes: enough to recognise whose message it is.
+/// Bytes that are shown after the name of a folder: enough to recognise the message that contains
+/// it.
 const CONTEXT_BYTES: usize = 80;
 
-/// Fails if one of the files has a path into one of the folders.
+/// Fails if one of the files contains a path into one of the folders.
 pub(crate) fn check(files: &[PathBuf], folders: &[PathBuf]) -> Outcome {
     for file in files {
         let content = fs::read(file)?;
@@ -26,7 +27,7 @@ pub(crate) fn check(files: &[PathBuf], folders: &[PathBuf]) -> Outcome {
     Ok(())
 }
 
-/// A path into the folder, with what stands around it.
+/// A path into the folder, with the bytes that follow it.
 fn find(content: &[u8], folder: &Path) -> Option<String> {
     let folder = folder.as_os_str().as_encoded_bytes();
     let at = content.windows(folder.len() + 1).position(|window| {

@@ -1,6 +1,6 @@
 //! Reads the sections of a compiled module.
 
-/// The number of custom sections in the WebAssembly binary format.
+/// The id of custom sections in the WebAssembly binary format.
 const CUSTOM_SECTION: u8 = 0;
 const HEADER_BYTES: usize = 8;
 
@@ -31,7 +31,7 @@ impl Reader<'_> {
         None
     }
 
-    /// A name with its length before it.
+    /// A name, which its length precedes.
     pub(crate) fn name(&mut self) -> Option<&[u8]> {
         let length = self.number()?;
         let at = self.at;
@@ -50,14 +50,14 @@ pub(crate) fn section(bytes: &[u8], kind: u8) -> Option<Reader<'_>> {
     sections(bytes).find(|&(found, _)| found == kind).map(|(_, content)| content)
 }
 
-/// Whether there is a custom section of that name.
+/// Returns whether there is a custom section of that name.
 pub(crate) fn has_custom(bytes: &[u8], name: &str) -> bool {
     sections(bytes).any(|(kind, mut content)| {
         kind == CUSTOM_SECTION && content.name().is_some_and(|found| found == name.as_bytes())
     })
 }
 
-/// All sections with their kinds, as far as they are whole.
+/// All complete sections with their kinds.
 fn sections(bytes: &[u8]) -> impl Iterator<Item = (u8, Reader<'_>)> {
     let mut reader = Reader { bytes, at: HEADER_BYTES, end: bytes.len() };
     std::iter::from_fn(move || {

@@ -1,12 +1,12 @@
 //! Mends a table export that an old wasm-opt breaks.
 //!
-//! wasm-opt 108, which Debian 12 ships, writes every exported table as table 0. wasm-bindgen exports table 1, which
-//! holds JavaScript's values, and its script would put them into table 0, which holds functions: the browser refuses
-//! and the page never starts.
+//! wasm-opt 108, which Debian 12 ships, writes every exported table as table 0. wasm-bindgen
+//! exports table 1, which holds JavaScript's values, and its script would put them into table 0,
+//! which holds functions: the browser refuses and the page never starts.
 
 use crate::sections::{Reader, section};
 
-/// How wasm-bindgen's script calls the table.
+/// The table's name in wasm-bindgen's script.
 const EXPORT_NAME: &[u8] = b"__wbindgen_externrefs";
 
 /// Sections, kinds and types as the WebAssembly binary format numbers them.
@@ -16,10 +16,11 @@ const KIND_TABLE: u8 = 1;
 const TYPE_EXTERNREF: u8 = 0x6f;
 const HAS_MAXIMUM: u8 = 1;
 
-/// Lets wasm-bindgen's table export name the module's table of JavaScript values; leaves a right one as it is.
+/// Makes wasm-bindgen's table export name the module's table of JavaScript values; leaves a correct
+/// export as it is.
 ///
-/// Returns whether anything had to be changed; `None` if the module has no such table or export, or one that this
-/// does not understand.
+/// Returns whether anything had to be changed; `None` if the module has no such table or export, or
+/// one that this function does not understand.
 pub(crate) fn mend_export(module: &mut [u8]) -> Option<bool> {
     let table = externref_table(section(module, TABLE_SECTION)?)?;
     let at = export_index_at(section(module, EXPORT_SECTION)?)?;
@@ -48,7 +49,7 @@ fn externref_table(mut tables: Reader<'_>) -> Option<usize> {
     None
 }
 
-/// Where in the module the export's table index stands.
+/// The position of the export's table index in the module.
 fn export_index_at(mut exports: Reader<'_>) -> Option<usize> {
     for _ in 0..exports.number()? {
         let is_meant = exports.name()? == EXPORT_NAME;

@@ -1,4 +1,5 @@
-//! What the bots' reports say together: do all checksums agree, did everybody play, and the table that shows it.
+//! Combines the bots' reports: whether all checksums agree, whether every bot played, and a table
+//! of both.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::failure::{Outcome, fail};
 
-/// The fields of one peer in the combined report, and how the table calls them.
+/// The fields of one peer in the combined report, with their labels in the table.
 const FIELDS: &[(&str, &str)] = &[
     ("frames", "frames simulated"),
     ("confirmed_frames", "frames confirmed"),
@@ -28,14 +29,14 @@ const FIELDS: &[(&str, &str)] = &[
 ];
 
 const LABEL_WIDTH: usize = 24;
-/// Holds a 64-bit checksum in hexadecimal digits.
+/// Wide enough for a 64-bit checksum in hexadecimal digits.
 const COLUMN_WIDTH: usize = 18;
 
 /// What one bot left behind.
 pub(super) struct Report {
-    /// What the table calls the bot.
+    /// The bot's name in the table.
     pub(super) name: String,
-    /// Whether its process said that it played.
+    /// Whether its process ended with success.
     pub(super) succeeded: bool,
     /// Its own report, if it wrote one.
     pub(super) fields: Option<Value>,
@@ -50,7 +51,7 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    /// Compares the reports at every frame that all of them hold a checksum of.
+    /// Compares the reports at every frame for which all of them have a checksum.
     pub(super) fn of(reports: Vec<Report>) -> Self {
         let checksums: Vec<_> = reports
             .iter()
@@ -64,7 +65,7 @@ impl Verdict {
         let mut complaints = Vec::new();
         match (common.last(), parted_at) {
             (None, _) => {
-                complaints.push("there is no frame that all peers have a checksum of".to_owned());
+                complaints.push("there is no frame for which all peers have a checksum".to_owned());
             }
             (_, Some(frame)) => complaints.push(format!("the checksums differ at frame {frame}")),
             (Some(_), None) => {}
@@ -111,7 +112,7 @@ impl Verdict {
         table
     }
 
-    /// Success only if every peer played, all checksums agree and nobody desynced.
+    /// Succeeds only if every peer played, all checksums agree and no peer counted a desync.
     pub(super) fn result(&self) -> Outcome {
         if self.complaints.is_empty() { Ok(()) } else { fail(self.complaints.join("; ")) }
     }

@@ -1,4 +1,4 @@
-//! Peers that no server wants: they must cost the others nothing.
+//! Attacks on a server, which its other peers must not notice.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -12,25 +12,26 @@ use tokio::{
 
 use crate::client::{Client, signal};
 
-/// So many of each kind at once.
+/// The number of connections of each kind at once.
 const CROWD: usize = 200;
-/// What a slow reader is sent, again and again: as long as a session description.
+/// The length of the signals that a slow reader gets again and again: that of a session
+/// description.
 const SIGNAL_BYTES: usize = 4096;
 
-/// A kind of trouble.
+/// A kind of attack.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Trouble {
-    /// Peers that never read what they are sent.
+pub(crate) enum Attack {
+    /// Peers that never read their messages.
     SlowReaders,
     /// Connections that begin a request and never end it.
     HalfOpen,
-    /// Connections that vanish as soon as they are there.
+    /// Connections that vanish as soon as they are open.
     Vanishing,
-    /// Everybody joins one room at once.
+    /// Peers that all join one room at once.
     OneRoom,
 }
 
-impl Trouble {
+impl Attack {
     pub(crate) const ALL: [Self; 4] =
         [Self::SlowReaders, Self::HalfOpen, Self::Vanishing, Self::OneRoom];
 
@@ -43,12 +44,12 @@ impl Trouble {
         }
     }
 
-    /// Makes it until told to stop, by being aborted.
-    pub(crate) fn make(self, server: SocketAddr) -> JoinHandle<()> {
+    /// Attacks the server until the task is aborted.
+    pub(crate) fn launch(self, server: SocketAddr) -> JoinHandle<()> {
         tokio::spawn(async move {
             loop {
                 let all = (0..CROWD).map(|index| async move {
-                    // A server that refuses them has done what it should.
+                    // If a server refuses them, it does what it should.
                     let _ = match self {
                         Self::SlowReaders => slow_reader(server, index).await,
                         Self::HalfOpen => half_open(server).await,
@@ -63,7 +64,7 @@ impl Trouble {
     }
 }
 
-/// One peer sends, the other one reads nothing.
+/// One peer sends, and the other one reads nothing.
 async fn slow_reader(server: SocketAddr, index: usize) -> io::Result<()> {
     let path = format!("/slow-{index}");
     let mut writer = Client::join(server, &path).await?;

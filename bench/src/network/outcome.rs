@@ -1,4 +1,4 @@
-//! What is measured of a match.
+//! The measurements of a match.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::FPS;
 
-/// What the simulation knows of one seat: enough to tell whether two peers computed the same, and which inputs are on the screen.
+/// The simulated state of one seat: enough to show whether two peers computed the same, and which
+/// inputs are on the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Played {
     sum: u64,
@@ -23,7 +24,7 @@ impl Played {
     }
 }
 
-/// What was counted in a match, over all its peers.
+/// The counts of a match, over all its peers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outcome {
     peers: usize,
@@ -34,9 +35,9 @@ pub(super) struct Outcome {
     /// The mean input delay, in frames.
     pub(super) delay: f32,
     pub(super) do_agree: bool,
-    /// When each seat changed its input.
+    /// The times at which each seat changed its input.
     pressed: Vec<Vec<Duration>>,
-    /// How many changes of each seat each peer has shown.
+    /// The number of changes of each seat that each peer has shown.
     shown: Vec<Vec<usize>>,
     latencies: Vec<Duration>,
 }
@@ -53,12 +54,12 @@ impl Outcome {
         }
     }
 
-    /// A seat pressed or let go of something.
+    /// Notes that a seat pressed or released a key.
     pub(super) fn press(&mut self, now: Duration, seat: usize) {
         self.pressed[seat].push(now);
     }
 
-    /// A peer shows so many changes of a seat.
+    /// Notes that a peer shows this number of changes of a seat.
     pub(super) fn show(&mut self, now: Duration, peer: usize, seat: usize, changes: u32) {
         if peer == seat {
             return;
@@ -79,7 +80,7 @@ impl Outcome {
         self.rollbacks.len() as f64 * 100.0 / f64::from(frames.max(1))
     }
 
-    /// The median, 95th and 99th percentile of the frames of a rollback.
+    /// The median, 95th and 99th percentile of the depth of rollbacks, in frames.
     pub(super) fn depths(&self) -> [u32; 3] {
         let mut depths = self.rollbacks.clone();
         depths.sort_unstable();
@@ -89,7 +90,7 @@ impl Outcome {
         })
     }
 
-    /// Frames that the slowest peer did not play, of those that the time had.
+    /// Frames that the slowest peer did not play, out of those that fit into the time.
     pub(super) fn frames_lost(&self) -> u32 {
         let slowest = self.frames.iter().min().copied().unwrap_or(0);
         (self.seconds * FPS).saturating_sub(slowest)
