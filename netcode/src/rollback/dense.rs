@@ -6,57 +6,21 @@ use bevy::{
     ecs::query::QueryState,
     prelude::{Component, Entity, Ref, World},
 };
-use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     blocks::{Blocks, Saving},
-    columns::{Column, EntityNames, EntityRemap, Follow, Loading, Rename, ValuesHash, hash_value},
+    columns::{Column, Loading},
     difference::{
-        Difference, Hashing, between_components, between_components_and_bytes,
-        unsaid_entity_in_components,
+        Difference, between_components, between_components_and_bytes, unsaid_entity_in_components,
     },
+    hashing::{ComponentHashing, ValuesHash},
     identity::{InSimulation, RollbackId},
+    names::{EntityNames, EntityRemap, Follow},
     opaque::{Check, OpaqueValue},
     plan::Plan,
     rows::SavedRows,
     write_back::{Comparison, Restorable, Write},
 };
-use crate::checksum::ValueHasher;
-
-/// Hashes the values of one table: (ids, values, names of entities).
-type HashRows<C> = fn(&[RollbackId], &[C], &EntityNames) -> ValuesHash;
-
-/// How the values of a type are hashed, one by one and table by table.
-pub(super) struct ComponentHashing<C> {
-    pub(super) values: Hashing<C>,
-    pub(super) rows: HashRows<C>,
-}
-
-impl<C: Component + Clone + Serialize + DeserializeOwned> ComponentHashing<C> {
-    /// By way of `Serialize`.
-    pub(super) fn by_serializing() -> Self {
-        Self {
-            values: Hashing::by_serializing(),
-            rows: |ids, values, names| hash_rows(ids, values, names, hash_value),
-        }
-    }
-}
-
-impl<C: Component + Clone> ComponentHashing<C> {
-    /// By way of a type that stands for it and does serialize.
-    pub(super) fn by_way_of<S>() -> Self
-    where
-        S: for<'a> From<&'a C> + Serialize + DeserializeOwned,
-        C: From<S>,
-    {
-        Self {
-            values: Hashing::by_way_of::<S>(),
-            rows: |ids, values, names| {
-                hash_rows(ids, values, names, |value, hasher| hash_value(&S::from(value), hasher))
-            },
-        }
-    }
-}
 
 pub(super) struct DenseColumn<C: Component> {
     blocks: Blocks<C>,
@@ -101,25 +65,6 @@ impl<C: Component + Clone> DenseColumn<C> {
         });
         pairs.collect()
     }
-}
-
-/// Hashes values with a function that feeds one of them to a hasher. The sum does not depend on the order of rows, and
-/// equal parts do not cancel, because each part is mixed with its id first.
-fn hash_rows<C: Component + Clone>(
-    ids: &[RollbackId],
-    values: &[C],
-    names: &EntityNames,
-    hash_value: impl Fn(&C, &mut ValueHasher) -> bool,
-) -> ValuesHash {
-    let Some(first) = values.first() else { return ValuesHash::NONE };
-    let mut renamed = first.clone();
-    ids.iter().zip(values).fold(ValuesHash::NONE, |all, (id, value)| {
-        renamed.clone_from(value);
-        C::map_entities(&mut renamed, &mut Rename(names));
-        let mut hasher = ValueHasher::new(u64::from(id.get()));
-        let is_whole = hash_value(&renamed, &mut hasher);
-        all.with(ValuesHash { sum: hasher.finish(), is_whole })
-    })
 }
 
 impl<C: Component + Clone> Column for DenseColumn<C> {

@@ -5,17 +5,14 @@
 use std::{any::TypeId, cmp::Ordering};
 
 use bevy::prelude::{Component, Entity, Resource};
-use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    columns::{EntityNames, Hide, Rename, hash_value},
+    hashing::Hashing,
     identity::RollbackId,
+    names::{EntityNames, Hide, Rename},
 };
-use crate::{
-    checksum::ValueHasher,
-    codec::{self, SerializeFault},
-};
+use crate::checksum::ValueHasher;
 
 /// The first difference between two versions of one frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,61 +35,6 @@ impl Difference {
         let values = ["something".to_owned(), "something else".to_owned()];
         let (entity, field) = (None, String::new());
         Self { type_name, type_id, entity, field, values, is_missing: false }
-    }
-}
-
-/// How values of one type are fed to the checksum, and shown to people.
-pub(super) struct Hashing<T> {
-    /// False if a part of the value is not in it.
-    pub(super) hash: fn(&T, &mut ValueHasher) -> bool,
-    pub(super) show: fn(&T) -> Option<Value>,
-    /// Why a value does not serialize to its end; none if it does.
-    pub(super) serialize_fault: fn(&T) -> Option<SerializeFault>,
-    /// The value as it is once it was read from its own bytes; none for a type that bytes alone do not describe.
-    pub(super) read_back: fn(&T) -> Option<T>,
-    /// Whether bytes alone describe a value, if they should.
-    pub(super) reads_back: fn(&T) -> bool,
-    /// The first 64-bit number in a value that is wanted.
-    pub(super) find_u64: fn(&T, &dyn Fn(u64) -> bool) -> Option<u64>,
-}
-
-impl<T> Clone for Hashing<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Hashing<T> {}
-
-impl<T: Serialize + DeserializeOwned> Hashing<T> {
-    /// By way of `Serialize`.
-    pub(super) fn by_serializing() -> Self {
-        Self {
-            hash: hash_value,
-            show: |value| serde_json::to_value(value).ok(),
-            serialize_fault: codec::serialize_fault,
-            read_back: codec::read_back,
-            reads_back: |value| codec::read_back(value).is_some(),
-            find_u64: codec::find_u64,
-        }
-    }
-}
-
-impl<T> Hashing<T> {
-    /// By way of a type that stands for it and does serialize.
-    pub(super) fn by_way_of<S>() -> Self
-    where
-        S: for<'a> From<&'a T> + Serialize + DeserializeOwned,
-        T: From<S>,
-    {
-        Self {
-            hash: |value, hasher| hash_value(&S::from(value), hasher),
-            show: |value| serde_json::to_value(S::from(value)).ok(),
-            serialize_fault: |value| codec::serialize_fault(&S::from(value)),
-            read_back: |value| codec::read_back(&S::from(value)).map(T::from),
-            reads_back: |value| codec::read_back(&S::from(value)).is_some(),
-            find_u64: |value, is_wanted| codec::find_u64(&S::from(value), is_wanted),
-        }
     }
 }
 

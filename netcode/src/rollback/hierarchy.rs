@@ -3,10 +3,10 @@
 use bevy::prelude::{ChildOf, Entity};
 
 use super::{
-    columns::{EntityNames, ValuesHash},
-    dense::{ComponentHashing, DenseColumn},
-    difference::Hashing,
+    dense::DenseColumn,
+    hashing::{ComponentHashing, Hashing, ValuesHash},
     identity::RollbackId,
+    names::EntityNames,
 };
 use crate::checksum::ValueHasher;
 

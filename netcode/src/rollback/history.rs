@@ -13,11 +13,12 @@ use bevy::{
 use super::{
     blocks::Saving,
     clock::Moment,
-    columns::{Column, EntityNames, Loading},
+    columns::{Column, Loading},
     departure,
     difference::Difference,
     hierarchy::parent_column,
     identity::{DespawnPending, Rollback, RollbackIdCounter},
+    names::EntityNames,
     opaque::{Check, OpaqueValue},
     plan::Plan,
     rows::SavedRows,

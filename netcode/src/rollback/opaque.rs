@@ -3,7 +3,7 @@
 
 use std::{any::type_name, fmt};
 
-use super::{difference::Hashing, identity::RollbackId};
+use super::{hashing::Hashing, identity::RollbackId};
 use crate::codec::SerializeFault;
 
 /// What is asked of values.

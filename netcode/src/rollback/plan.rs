@@ -12,9 +12,9 @@ use bevy::{
 };
 
 use super::{
-    columns::EntityRemap,
     departure::{despawn_alone, enable_tree},
     identity::{DespawnPending, InSimulation, Rollback, RollbackId},
+    names::EntityRemap,
     rows::{SavedRows, are_same, table_of},
     watch::population,
 };

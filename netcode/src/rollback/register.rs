@@ -10,9 +10,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     columns::Column,
-    dense::{ComponentHashing, DenseColumn},
+    dense::DenseColumn,
     departure::SimulatedComponents,
-    difference::Hashing,
+    hashing::{ComponentHashing, Hashing},
     history::RollbackStore,
     resources::ResourceColumn,
     sparse::SparseColumn,

@@ -2,22 +2,24 @@
 
 use std::any::TypeId;
 
-use super::{
-    blocks::Saving,
-    clock::Moment,
-    columns::{Column, EntityNames, EntityRemap, Follow, Loading, Rename, ValuesHash},
-    difference::{
-        Difference, Hashing, between_resource_and_bytes, between_resources,
-        unsaid_entity_in_resource,
-    },
-    opaque::{Check, OpaqueValue},
-    rows::SavedRows,
-};
-use crate::checksum::ValueHasher;
 use bevy::{
     ecs::component::Mutable,
     prelude::{DetectChanges, DetectChangesMut, Resource, World},
 };
+
+use super::{
+    blocks::Saving,
+    clock::Moment,
+    columns::{Column, Loading},
+    difference::{
+        Difference, between_resource_and_bytes, between_resources, unsaid_entity_in_resource,
+    },
+    hashing::{Hashing, ValuesHash},
+    names::{EntityNames, EntityRemap, Follow, Rename},
+    opaque::{Check, OpaqueValue},
+    rows::SavedRows,
+};
+use crate::checksum::ValueHasher;
 
 pub(super) struct ResourceColumn<R> {
     slots: Vec<Slot<R>>,

@@ -9,12 +9,13 @@ use bevy::{
 
 use super::{
     blocks::Saving,
-    columns::{Column, EntityNames, EntityRemap, Follow, Loading, ValuesHash},
-    dense::ComponentHashing,
+    columns::{Column, Loading},
     difference::{
         Difference, between_components, between_components_and_bytes, unsaid_entity_in_components,
     },
+    hashing::{ComponentHashing, ValuesHash},
     identity::{InSimulation, RollbackId},
+    names::{EntityNames, EntityRemap, Follow},
     opaque::{Check, OpaqueValue},
     rows::SavedRows,
     write_back::{Inserted, Restorable, Write},

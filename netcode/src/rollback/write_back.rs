@@ -13,9 +13,10 @@ use bevy::{
 use super::{
     blocks::Blocks,
     clock::Moment,
-    columns::{EntityRemap, Follow, Loading},
+    columns::Loading,
     copying::copy_rows,
     identity::InSimulation,
+    names::{EntityRemap, Follow},
     plan::PresentTable,
 };
 use crate::checksum::ValueHasher;

@@ -1,0 +1,107 @@
+//! How entities inside values follow to where they are now, and how they are named alike on every machine.
+
+use std::cell::OnceCell;
+
+use bevy::{ecs::entity::EntityMapper, prelude::Entity};
+
+use super::{identity::RollbackId, rows::SavedRows};
+
+/// Entities that exist under another [`Entity`] than when they were saved.
+#[derive(Debug, Default)]
+pub(crate) struct EntityRemap {
+    /// (saved, present), in order of `saved`.
+    moved: Vec<(Entity, Entity)>,
+}
+
+impl EntityRemap {
+    pub(super) fn clear(&mut self) {
+        self.moved.clear();
+    }
+
+    /// Adds one; [`sort`](Self::sort) must follow before the next question.
+    pub(super) fn push(&mut self, saved: Entity, present: Entity) {
+        self.moved.push((saved, present));
+    }
+
+    pub(super) fn sort(&mut self) {
+        self.moved.sort_unstable();
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.moved.is_empty()
+    }
+
+    pub(super) fn present(&self, saved: Entity) -> Entity {
+        self.moved
+            .binary_search_by_key(&saved, |&(saved, _)| saved)
+            .map_or(saved, |index| self.moved[index].1)
+    }
+}
+
+/// Lets entities inside a value follow, and notes whether any did.
+pub(super) struct Follow<'a> {
+    pub(super) remap: &'a EntityRemap,
+    pub(super) has_moved: bool,
+}
+
+impl EntityMapper for Follow<'_> {
+    fn get_mapped(&mut self, source: Entity) -> Entity {
+        let present = self.remap.present(source);
+        self.has_moved |= present != source;
+        present
+    }
+
+    fn set_mapped(&mut self, _source: Entity, _target: Entity) {}
+}
+
+/// The entities of one saved frame, by table, and their [`RollbackId`]s: names that are the same on every machine.
+pub(crate) struct EntityNames<'a> {
+    pub(super) rows: &'a SavedRows,
+    slot: usize,
+    /// Made when the first value asks for a name: few types hold entities.
+    sorted: OnceCell<Vec<(Entity, RollbackId)>>,
+}
+
+impl<'a> EntityNames<'a> {
+    pub(super) fn new(rows: &'a SavedRows, slot: usize) -> Self {
+        Self { rows, slot, sorted: OnceCell::new() }
+    }
+
+    pub(super) fn id(&self, entity: Entity) -> Option<RollbackId> {
+        let sorted = self.sorted.get_or_init(|| {
+            let tables = self.rows.tables(self.slot);
+            let mut all: Vec<_> = tables
+                .flat_map(|(_, entities, ids)| entities.iter().copied().zip(ids.iter().copied()))
+                .collect();
+            all.sort_unstable();
+            all
+        });
+        let index = sorted.binary_search_by_key(&entity, |&(entity, _)| entity).ok()?;
+        Some(sorted[index].1)
+    }
+}
+
+/// Replaces entities inside a value by stand-ins that are the same on every machine.
+pub(super) struct Rename<'a>(pub(super) &'a EntityNames<'a>);
+
+impl EntityMapper for Rename<'_> {
+    fn get_mapped(&mut self, source: Entity) -> Entity {
+        self.0
+            .id(source)
+            .and_then(|id| Entity::from_raw_u32(id.get()))
+            .unwrap_or(Entity::PLACEHOLDER)
+    }
+
+    fn set_mapped(&mut self, _source: Entity, _target: Entity) {}
+}
+
+/// Takes out of a value every entity that it says it holds.
+pub(super) struct Hide;
+
+impl EntityMapper for Hide {
+    fn get_mapped(&mut self, _source: Entity) -> Entity {
+        Entity::PLACEHOLDER
+    }
+
+    fn set_mapped(&mut self, _source: Entity, _target: Entity) {}
+}
