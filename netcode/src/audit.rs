@@ -27,10 +27,10 @@ use crate::{
     config::NetcodeConfig,
     frame::{MatchSeed, SimFrame},
     input::PlayerInputs,
-    lent::Lent,
     membership::Roster,
     plugin::Simulate,
     rollback::{Rollback, RollbackId, RollbackStore},
+    scoped::Scoped,
     spawn_order::unordered_commands,
 };
 
@@ -362,7 +362,7 @@ impl Seen {
             .get_resource::<AllowedUnregistered>()
             .is_some_and(|allowed| allowed.0.contains(&type_id));
         let is_registered =
-            is_allowed || world.resource::<Lent<RollbackStore>>().types().any(|it| it == type_id);
+            is_allowed || world.resource::<Scoped<RollbackStore>>().types().any(|it| it == type_id);
         // Also one that is not there yet: every resource requires the component that marks them.
         let marker = world.components().valid_component_id::<IsResource>();
         let is_resource = info.required_components().iter_ids().any(|id| Some(id) == marker);

@@ -53,8 +53,8 @@ struct CrateReadmeExamples;
 mod codec;
 mod config;
 mod frame;
-mod lent;
 mod random;
+mod scoped;
 mod transport;
 
 mod membership;

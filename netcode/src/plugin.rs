@@ -18,7 +18,6 @@ use crate::{
     frame::{MatchSeed, SimFrame},
     input::{GameInput, LocalInputs, PlayerInputs},
     latch::{Latches, observe_devices},
-    lent::Lent,
     membership::{
         AskRoom, Connection, FinishMatch, JoinRoom, LeaveRoom, ListRooms, Lobby, PeerFinished,
         Rename, Room, RoomDenied, RoomList, Roster, SessionChanged, SessionState, SetConditions,
@@ -33,6 +32,7 @@ use crate::{
         AppRollbackExt, Population, Registrations, RollbackIdCounter, RollbackStore,
         SimulatedComponents,
     },
+    scoped::Scoped,
     session::{
         DueSteps, MatchEnd, MatchResult, Remains, SyncTestFailed, confirm, manage_epoch, pace,
         set_input_delay, step,
@@ -219,10 +219,10 @@ fn refuse_unplayable<I: GameInput>(config: &NetcodeConfig) {
 fn add_store(app: &mut App) {
     app.init_resource::<Registrations>()
         .init_resource::<SimulatedComponents>()
-        .init_resource::<Lent<RollbackStore>>()
+        .init_resource::<Scoped<RollbackStore>>()
         .init_resource::<RollbackIdCounter>()
         .init_resource::<Population>()
-        .init_resource::<Lent<Latches>>();
+        .init_resource::<Scoped<Latches>>();
 }
 
 /// How a match comes to its end, and what is left of it.

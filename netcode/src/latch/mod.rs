@@ -19,7 +19,7 @@ use std::{any::TypeId, hash::Hash};
 use bevy::prelude::{App, World};
 
 use self::buttons::ButtonLatch;
-use crate::{lent::Lent, membership::SessionState};
+use crate::{membership::SessionState, scoped::Scoped};
 
 /// One device, or all of one kind.
 trait Latch: Send + Sync + 'static {
@@ -48,7 +48,7 @@ impl Latches {
 
     /// Calls `read` in a world in which devices show what happened since the last call.
     pub(crate) fn shown(world: &mut World, read: impl FnOnce(&mut World)) {
-        Lent::lend(world, |world, latches: &mut Self| {
+        Scoped::scope(world, |world, latches: &mut Self| {
             latches.0.iter_mut().for_each(|(_, latch)| latch.show(world));
             read(world);
             latches.0.iter_mut().for_each(|(_, latch)| latch.hide(world));
@@ -59,7 +59,7 @@ impl Latches {
 /// Collects what devices did in this update.
 pub(crate) fn observe_devices(world: &mut World) {
     let is_running = world.resource::<SessionState>().is_running();
-    Lent::lend(world, |world, latches: &mut Latches| {
+    Scoped::scope(world, |world, latches: &mut Latches| {
         latches.0.iter_mut().for_each(|(_, latch)| latch.observe(world, is_running));
     });
 }
@@ -151,5 +151,5 @@ impl AppLatchExt for App {
 }
 
 fn add(app: &mut App, latch: impl Latch) {
-    app.world_mut().get_resource_or_init::<Lent<Latches>>().add(latch);
+    app.world_mut().get_resource_or_init::<Scoped<Latches>>().add(latch);
 }

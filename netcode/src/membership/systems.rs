@@ -31,8 +31,8 @@ use crate::{
     config::{MAX_SEATS, NetcodeConfig},
     diagnostics::SessionStats,
     frame::SimFrame,
-    lent::Lent,
     rollback::{Registrations, RollbackStore},
+    scoped::Scoped,
     session::{DueSteps, MatchEnd, Remains},
     transport::{Transport, TransportError},
 };
@@ -203,7 +203,7 @@ pub(crate) struct Findings<'w> {
     finished: MessageWriter<'w, PeerFinished>,
     match_end: ResMut<'w, MatchEnd>,
     config: Res<'w, NetcodeConfig>,
-    store: Res<'w, Lent<RollbackStore>>,
+    store: Res<'w, Scoped<RollbackStore>>,
     roster: ResMut<'w, Roster>,
     room: RoomChange<'w>,
 }

@@ -18,7 +18,7 @@ use super::{
     sparse::SparseColumn,
     write_back::Restorable,
 };
-use crate::{audit::AllowedUnregistered, lent::Lent};
+use crate::{audit::AllowedUnregistered, scoped::Scoped};
 
 /// The names of the input type and of everything registered, in order: part of what two peers must have in common.
 #[derive(Resource, Clone, Debug, Default)]
@@ -294,12 +294,12 @@ where
 }
 
 fn register(app: &mut App, column: Box<dyn Column>) {
-    app.world_mut().get_resource_or_init::<Lent<RollbackStore>>().add(column);
+    app.world_mut().get_resource_or_init::<Scoped<RollbackStore>>().add(column);
 }
 
 /// Changes the column of a type.
 fn registered<T: Column, C>(app: &mut App, change: impl FnOnce(&mut T)) {
-    let mut store = app.world_mut().get_resource_or_init::<Lent<RollbackStore>>();
+    let mut store = app.world_mut().get_resource_or_init::<Scoped<RollbackStore>>();
     let Some(column) = store.column_mut() else {
         let name = std::any::type_name::<C>();
         panic!("{name} does not roll back: register it before you say how it is compared");

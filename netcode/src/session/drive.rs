@@ -16,7 +16,6 @@ use crate::{
     effects::{EffectFrames, EffectTypes},
     frame::SimFrame,
     input::{GameInput, LocalInputs, PlayerInputs, Seat},
-    lent::Lent,
     membership::{
         Connection, SessionState, SetInputDelay,
         control::Control,
@@ -26,6 +25,7 @@ use crate::{
     packed_input::PackedInput,
     plugin::Simulate,
     rollback::{Check, Hashed, RollbackStore},
+    scoped::Scoped,
     transport::Exchange,
 };
 
@@ -51,7 +51,7 @@ pub(crate) fn pace(
 /// Follows the game's requests for other input delays.
 pub(crate) fn set_input_delay<I: GameInput>(
     mut requests: MessageReader<SetInputDelay>,
-    epoch: Option<ResMut<Lent<Epoch<I>>>>,
+    epoch: Option<ResMut<Scoped<Epoch<I>>>>,
     config: Res<NetcodeConfig>,
     time: Res<Time<Real>>,
 ) {
@@ -65,11 +65,11 @@ pub(crate) fn set_input_delay<I: GameInput>(
 /// Takes the steps that are due.
 pub(crate) fn step<I: GameInput>(world: &mut World) {
     let due = world.resource::<DueSteps>().0;
-    if due == 0 || !world.contains_resource::<Lent<Epoch<I>>>() {
+    if due == 0 || !world.contains_resource::<Scoped<Epoch<I>>>() {
         return;
     }
     let outside = *world.resource::<Time>();
-    Lent::lend(world, |world, epoch: &mut Epoch<I>| {
+    Scoped::scope(world, |world, epoch: &mut Epoch<I>| {
         if epoch.is_over() {
             return;
         }
@@ -101,13 +101,13 @@ pub(crate) fn confirm<I: GameInput>(world: &mut World) {
     if !world.resource::<SessionState>().is_running() {
         return;
     }
-    let Some(epoch) = world.get_resource::<Lent<Epoch<I>>>() else { return };
+    let Some(epoch) = world.get_resource::<Scoped<Epoch<I>>>() else { return };
     let oldest = epoch.oldest_open_frame();
     // A frame that is final may still have to be hashed.
     let needed = oldest.min(epoch.next_checksum);
     world.resource_mut::<EffectFrames>().oldest_open = oldest;
     world.resource_mut::<SessionStats>().confirmed_frames = oldest;
-    let change = Lent::lend(world, |world, store: &mut RollbackStore| {
+    let change = Scoped::scope(world, |world, store: &mut RollbackStore| {
         let change = store.confirm(world, oldest);
         store.forget_before(needed);
         change
@@ -158,7 +158,7 @@ impl<I: GameInput> Epoch<I> {
     fn fulfil(&mut self, world: &mut World, request: GgrsRequest<GgrsConfig>) {
         match request {
             GgrsRequest::SaveGameState { cell, frame } => {
-                Lent::lend(world, |world, store: &mut RollbackStore| {
+                Scoped::scope(world, |world, store: &mut RollbackStore| {
                     store.save(world, self.frame);
                 });
                 cell.save(frame, Some(()), None);
@@ -183,7 +183,7 @@ impl<I: GameInput> Epoch<I> {
         stats.rollbacks += 1;
         stats.last_rollback = depth;
         stats.max_rollback = stats.max_rollback.max(depth);
-        Lent::lend(world, |world, store: &mut RollbackStore| store.load(world, frame));
+        Scoped::scope(world, |world, store: &mut RollbackStore| store.load(world, frame));
         self.frame = frame;
     }
 
@@ -204,7 +204,7 @@ impl<I: GameInput> Epoch<I> {
         let step = world.resource::<NetcodeConfig>().step_duration();
         *world.resource_mut::<Time>() = time_of_frame(self.frame, step);
         world.run_schedule(Simulate);
-        Lent::lend(world, |world, store: &mut RollbackStore| store.end_frame(world));
+        Scoped::scope(world, |world, store: &mut RollbackStore| store.end_frame(world));
         world.resource_mut::<MatchEnd>().pause();
         self.frame += 1;
         let mut stats = world.resource_mut::<SessionStats>();
@@ -230,7 +230,7 @@ impl<I: GameInput> Epoch<I> {
         if !self.frame.is_multiple_of(STRAYS_FRAMES) {
             return;
         }
-        let mut strays = world.resource::<Lent<RollbackStore>>().strays(world);
+        let mut strays = world.resource::<Scoped<RollbackStore>>().strays(world);
         strays.retain(|name| !self.strays.contains(name));
         if !strays.is_empty() {
             tracing::warn!("{}", NotRollingBack(&strays));
@@ -240,7 +240,7 @@ impl<I: GameInput> Epoch<I> {
 
     /// Logs, once for each type, that a part of its values is in no checksum.
     fn note_opaque(&mut self, world: &mut World, frame: u32) {
-        let store = world.resource::<Lent<RollbackStore>>();
+        let store = world.resource::<Scoped<RollbackStore>>();
         let mut values: Vec<_> = store.opaque_values(frame, Check::Serializes).collect();
         values.retain(|value| !self.opaque.contains(&value.type_name));
         for value in values {
@@ -281,7 +281,7 @@ impl<I: GameInput> Epoch<I> {
             return;
         }
         let mut parts = Vec::new();
-        match world.resource::<Lent<RollbackStore>>().hash(frame, &mut parts) {
+        match world.resource::<Scoped<RollbackStore>>().hash(frame, &mut parts) {
             Hashed::NotSaved => return,
             Hashed::Wholly => {}
             Hashed::InPart => self.note_opaque(world, frame),
@@ -290,7 +290,7 @@ impl<I: GameInput> Epoch<I> {
         let disagreements = world.resource_mut::<ChecksumLog>().push(frame, &hashes);
         for (peer, differing) in disagreements {
             let report =
-                desync_report(world.resource::<Lent<RollbackStore>>(), frame, peer, &differing);
+                desync_report(world.resource::<Scoped<RollbackStore>>(), frame, peer, &differing);
             report.count(&mut world.resource_mut());
             world.write_message(DesyncDetected(report));
         }

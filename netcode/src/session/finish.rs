@@ -17,10 +17,10 @@ use crate::{
     effects::EffectFrames,
     frame::SimFrame,
     input::GameInput,
-    lent::Lent,
     membership::{Connection, EndReason, Roster, SessionState},
     plugin::FinishedMatch,
     rollback::RollbackStore,
+    scoped::Scoped,
 };
 
 /// A peer that is gone, or tells nothing, holds nobody up for longer than this.
@@ -250,7 +250,7 @@ impl<I: GameInput> Epoch<I> {
 
     /// Makes a final frame the present one.
     pub(super) fn rest_at(&mut self, world: &mut World, end: u32) {
-        Lent::lend(world, |world, store: &mut RollbackStore| {
+        Scoped::scope(world, |world, store: &mut RollbackStore| {
             if self.frame > end {
                 store.load(world, end);
             } else {
@@ -310,7 +310,7 @@ pub(super) struct Outcome {
 
 /// Drops what left the simulation before its last frame.
 fn let_go(world: &mut World, end: u32) {
-    Lent::lend(world, |world, store: &mut RollbackStore| store.confirm(world, end));
+    Scoped::scope(world, |world, store: &mut RollbackStore| store.confirm(world, end));
 }
 
 /// The match is over, and the simulation gone: leaves it, and lets the game read what came out.

@@ -21,7 +21,6 @@ use crate::{
     effects::{EffectFrames, EffectTypes},
     frame::{MatchSeed, SimFrame},
     input::{GameInput, LocalInputs, PlayerInputs, Seat},
-    lent::Lent,
     membership::{
         Connection, EndReason, GoodbyeCause, MatchPlan, Roster, SessionState, StartLocal,
         StartRefusal, systems::PendingStart,
@@ -30,6 +29,7 @@ use crate::{
     packed_input::{PackedInput, wire_form},
     plugin::SetupMatch,
     rollback::RollbackStore,
+    scoped::Scoped,
     transport::{Exchange, ExchangePeer, ExchangeRules, SharedExchange},
 };
 
@@ -47,7 +47,7 @@ pub(crate) fn manage_epoch<I: GameInput>(world: &mut World) {
     let pending = std::mem::take(&mut *world.resource_mut::<PendingStart>());
     let is_unwanted = *world.resource::<Remains>() == Remains::Unwanted;
     if is_unwanted || !matches!(pending, PendingStart::None) {
-        world.remove_resource::<Lent<Epoch<I>>>();
+        world.remove_resource::<Scoped<Epoch<I>>>();
         clear_match::<I>(world);
     }
     match pending {
@@ -55,32 +55,32 @@ pub(crate) fn manage_epoch<I: GameInput>(world: &mut World) {
         PendingStart::Online(plan) => start_online::<I>(world, &plan),
         PendingStart::Local(request) => start_local::<I>(world, &request),
     }
-    if !world.contains_resource::<Lent<Epoch<I>>>() {
+    if !world.contains_resource::<Scoped<Epoch<I>>>() {
         return;
     }
     match world.resource::<SessionState>().clone() {
         SessionState::Running => {
-            let outcome = Lent::lend(world, |world, epoch: &mut Epoch<I>| {
+            let outcome = Scoped::scope(world, |world, epoch: &mut Epoch<I>| {
                 epoch.follow_end(world).then(|| epoch.outcome(None))
             });
             if let Some(outcome) = outcome {
-                world.remove_resource::<Lent<Epoch<I>>>();
+                world.remove_resource::<Scoped<Epoch<I>>>();
                 conclude(world, outcome);
             }
         }
         SessionState::Starting => {
-            Lent::lend(world, |world, epoch: &mut Epoch<I>| await_start(world, epoch));
+            Scoped::scope(world, |world, epoch: &mut Epoch<I>| await_start(world, epoch));
         }
-        SessionState::Ended(reason) if world.resource::<Lent<Epoch<I>>>().newest > 0 => {
-            let outcome = Lent::lend(world, |world, epoch: &mut Epoch<I>| {
+        SessionState::Ended(reason) if world.resource::<Scoped<Epoch<I>>>().newest > 0 => {
+            let outcome = Scoped::scope(world, |world, epoch: &mut Epoch<I>| {
                 epoch.break_off(world);
                 epoch.outcome(Some(reason))
             });
-            world.remove_resource::<Lent<Epoch<I>>>();
+            world.remove_resource::<Scoped<Epoch<I>>>();
             conclude(world, outcome);
         }
         _ => {
-            world.remove_resource::<Lent<Epoch<I>>>();
+            world.remove_resource::<Scoped<Epoch<I>>>();
             clear_match::<I>(world);
         }
     }
@@ -228,7 +228,7 @@ impl From<GgrsError> for StartRefusal {
 fn begin<I: GameInput>(world: &mut World, kind: Kind, roster: Roster, seed: u64, number: u32) {
     let config = world.resource::<NetcodeConfig>().clone();
     world.resource_mut::<Connection>().forget_drops();
-    let mut store = world.resource_mut::<Lent<RollbackStore>>();
+    let mut store = world.resource_mut::<Scoped<RollbackStore>>();
     store.set_depth(usize::from(config.prediction_window) + EXTRA_FRAMES);
     store.set_exact(matches!(kind, Kind::SyncTest(_)));
     let input_delay = match &kind {
@@ -249,7 +249,7 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind, roster: Roster, seed: u64,
     *world.resource_mut::<Time>() = outside;
     world.resource_mut::<Pacer>().restart();
     let began_at = world.resource::<Time<Real>>().elapsed();
-    world.insert_resource(Lent::new(Epoch::<I> {
+    world.insert_resource(Scoped::new(Epoch::<I> {
         kind,
         number,
         frame: 0,
@@ -272,7 +272,7 @@ fn begin<I: GameInput>(world: &mut World, kind: Kind, roster: Roster, seed: u64,
 /// Returns the world to what it was before the first match. Statistics, checksums and the result
 /// stay, to be looked at.
 fn clear_match<I: GameInput>(world: &mut World) {
-    Lent::lend(world, |world, store: &mut RollbackStore| store.reset(world));
+    Scoped::scope(world, |world, store: &mut RollbackStore| store.reset(world));
     EffectTypes::reset(world);
     world.insert_resource(EffectFrames::default());
     world.insert_resource(SimFrame::default());

@@ -16,10 +16,10 @@ use crate::{
     audit::AuditReport,
     diagnostics::SessionStats,
     input::GameInput,
-    lent::Lent,
     membership::EndReason,
     packed_input::PackedInput,
     rollback::{ChangeByDespawns, Check, Difference, Hashed, RollbackStore},
+    scoped::Scoped,
 };
 
 pub(crate) use failure::NotRollingBack;
@@ -103,19 +103,19 @@ impl<I: GameInput> Epoch<I> {
             return false;
         }
         let frame = self.frame;
-        Lent::lend(world, |world, store: &mut RollbackStore| store.save(world, frame));
+        Scoped::scope(world, |world, store: &mut RollbackStore| store.save(world, frame));
         let Kind::SyncTest(run) = &mut self.kind else { return false };
         let mut hashes =
             if run.first.len() > run.window as usize { run.first.pop_front() } else { None }
                 .unwrap_or_default();
-        let hashed = world.resource::<Lent<RollbackStore>>().hash(frame, &mut hashes);
+        let hashed = world.resource::<Scoped<RollbackStore>>().hash(frame, &mut hashes);
         run.first.push_back(hashes);
         if hashed == Hashed::InPart && fail_for_opaque(world, frame, Check::Serializes) {
             return false;
         }
 
         if run.chaos.is_some() && frame.is_multiple_of(READ_BACK_FRAMES) {
-            let store = world.resource::<Lent<RollbackStore>>();
+            let store = world.resource::<Scoped<RollbackStore>>();
             let unsaid = store.unsaid_entity(frame).zip(Some(DivergenceCause::UnsaidEntity));
             let found = unsaid
                 .or_else(|| store.difference_to_bytes(frame).zip(Some(DivergenceCause::Bytes)));
@@ -221,7 +221,7 @@ impl<I: GameInput> Epoch<I> {
             self.simulate_recorded(world, self.newest - self.frame);
         }
         let mut hashes = Vec::new();
-        Lent::lend(world, |world, store: &mut RollbackStore| {
+        Scoped::scope(world, |world, store: &mut RollbackStore| {
             store.save_again(world, frame);
             store.hash_again(frame, &mut hashes);
         });
@@ -241,7 +241,7 @@ impl<I: GameInput> Epoch<I> {
         }
         if disturbance == Disturbance::Order {
             // Hooks and observers that saw entities move may have changed what is registered.
-            Lent::lend(world, |world, store: &mut RollbackStore| store.load(world, frame));
+            Scoped::scope(world, |world, store: &mut RollbackStore| store.load(world, frame));
         }
     }
 
@@ -258,7 +258,7 @@ impl<I: GameInput> Epoch<I> {
     /// Compares the world with what the same frame was when it was simulated first.
     fn compare(&mut self, world: &mut World) -> Option<(u32, Difference)> {
         let (frame, newest) = (self.frame, self.newest);
-        Lent::lend(world, |world, store: &mut RollbackStore| {
+        Scoped::scope(world, |world, store: &mut RollbackStore| {
             store.save_again(world, frame);
             let Kind::SyncTest(run) = &mut self.kind else { return None };
             store.hash_again(frame, &mut run.again);
@@ -284,7 +284,7 @@ fn is_audit_clean(world: &mut World) -> bool {
 
 /// Ends the test if a value cannot be looked into. True if there is one.
 fn fail_for_opaque(world: &mut World, frame: u32, check: Check) -> bool {
-    let found = world.resource::<Lent<RollbackStore>>().opaque_values(frame, check).next();
+    let found = world.resource::<Scoped<RollbackStore>>().opaque_values(frame, check).next();
     let Some(value) = found else { return false };
     fail(world, SyncTestFailure::Opaque(value));
     true
