@@ -29,8 +29,8 @@ mod sparse;
 mod blocks;
 mod clock;
 mod copying;
+mod row_watch;
 mod rows;
-mod watch;
 
 // What a load does: a plan of where rows are now, then the values back into them.
 mod names;

@@ -15,8 +15,8 @@ use super::{
     departure::{despawn_alone, enable_tree},
     identity::{DespawnPending, InSimulation, Rollback, RollbackId},
     names::EntityRemap,
+    row_watch::population,
     rows::{SavedRows, are_same, table_of},
-    watch::population,
 };
 
 /// One row of a saved frame.

@@ -14,10 +14,10 @@ use super::{
     blocks::{TableVersion, find, sort},
     copying::copy_list,
     identity::{InSimulation, Population, RollbackId},
-    watch::{Watch, population},
+    row_watch::{RowWatch, population},
 };
 
-/// From so many rows on, [`Watch`] is asked before they are read: reading fewer takes no longer than asking. Where assertions are on
+/// From so many rows on, [`RowWatch`] is asked before they are read: reading fewer takes no longer than asking. Where assertions are on
 /// it is always asked, so that small tests are tests of it.
 const MANY_ROWS: usize = if cfg!(debug_assertions) { 1 } else { 1_000 };
 
@@ -78,7 +78,7 @@ pub(super) struct SavedRows {
     filling: Vec<(TableId, usize)>,
     /// A slot whose rows the world had when the watch began.
     in_world: Option<usize>,
-    watch: Watch,
+    watch: RowWatch,
     is_exact: bool,
     query: Option<QueryState<(Entity, &'static RollbackId), InSimulation>>,
 }
@@ -115,7 +115,7 @@ impl SavedRows {
     }
 
     /// Looks at what has happened in the world, before Bevy forgets it: to be called in each update.
-    pub(super) fn watch(&mut self, world: &World) {
+    pub(super) fn note_changes(&mut self, world: &World) {
         if self.in_world.is_some() && !self.watch.sees_nothing(world) {
             self.in_world = None;
         }
@@ -170,7 +170,7 @@ impl SavedRows {
 
     /// A slot whose rows the world has, if that can be told without a look at them.
     fn still_in_world(&mut self, world: &World) -> Option<usize> {
-        self.watch(world);
+        self.note_changes(world);
         let slot = self.in_world?;
         let tables = &self.frames[slot].tables;
         let query = self.query.as_mut()?;

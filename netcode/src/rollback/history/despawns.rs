@@ -36,7 +36,7 @@ impl RollbackStore {
         world: &mut World,
         confirmed: u32,
     ) -> Option<ChangeByDespawns> {
-        self.rows.watch(world);
+        self.rows.note_changes(world);
         let query = self.departed.get_or_insert_with(|| QueryState::new(world));
         let mut latest = 0;
         for (entity, pending) in query.iter(world) {

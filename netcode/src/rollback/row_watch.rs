@@ -8,7 +8,7 @@ use bevy::{
 use super::identity::{Population, RollbackId};
 
 /// More messages than this are not read: then rows are compared. An update by itself removes a few; the bound was not tuned.
-const MOST_MESSAGES: usize = 64;
+const MAX_UNREAD_MESSAGES: usize = 64;
 
 /// Watches for what it takes to change rows.
 ///
@@ -23,13 +23,13 @@ const MOST_MESSAGES: usize = 64;
 ///
 /// Messages of entities without an id mean nothing: those are not in these tables, and who has lost its id is counted.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct RowWatch {
     population: Population,
     /// For each component, how many messages there have been that it was removed.
     removals: Vec<(ComponentId, usize)>,
 }
 
-impl Watch {
+impl RowWatch {
     /// Begins anew with the world as it is.
     pub(super) fn begin(&mut self, world: &World) {
         self.population = population(world);
@@ -51,7 +51,7 @@ impl Watch {
             let (known, seen) = &mut self.removals[index];
             let end = count(removed);
             unread += end - *seen;
-            if *known != id || unread > MOST_MESSAGES {
+            if *known != id || unread > MAX_UNREAD_MESSAGES {
                 return false;
             }
             for message in *seen..end {
@@ -98,7 +98,7 @@ mod tests {
         let mut world = world();
         let inside = world.spawn((Rollback, Mark)).id();
         let outside = world.spawn(Mark).id();
-        let mut watch = Watch::default();
+        let mut watch = RowWatch::default();
         watch.begin(&world);
         assert!(watch.sees_nothing(&world));
         change(&mut world, inside, outside);
@@ -135,7 +135,7 @@ mod tests {
         let mut world = world();
         let entity = world.spawn(Rollback).id();
         world.entity_mut(entity).remove::<Rollback>();
-        let mut watch = Watch::default();
+        let mut watch = RowWatch::default();
         watch.begin(&world);
         world.entity_mut(entity).insert(Rollback);
         assert!(!watch.sees_nothing(&world));
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn messages_that_are_gone_or_too_many_may_have_been_of_anybody() {
         for (count, updates, expected) in
-            [(3, 1, true), (3, 2, false), (MOST_MESSAGES + 1, 0, false)]
+            [(3, 1, true), (3, 2, false), (MAX_UNREAD_MESSAGES + 1, 0, false)]
         {
             let despawn_many = |world: &mut World, _: Entity, _: Entity| {
                 for _ in 0..count {
