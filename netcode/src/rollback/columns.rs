@@ -11,7 +11,7 @@ use super::{
     hashing::ValuesHash,
     names::{EntityNames, EntityRemap},
     opaque::{Check, OpaqueValue},
-    plan::{Fix, Plan},
+    plan::{MovedRow, Plan},
     rows::SavedRows,
 };
 
@@ -78,7 +78,7 @@ pub(crate) struct Loading<'a> {
 
 impl Loading<'_> {
     /// The same for a row that gets its value from elsewhere.
-    pub(super) fn since_for(&self, fix: &Fix) -> Moment {
-        if fix.is_anothers { Moment::long_before(self.now) } else { self.since }
+    pub(super) fn since_for(&self, moved: &MovedRow) -> Moment {
+        if moved.is_another_entity { Moment::long_before(self.now) } else { self.since }
     }
 }

@@ -21,7 +21,7 @@ use super::{
 
 /// One row of a saved frame.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct RowLocation {
     pub(super) table: TableId,
     pub(super) row: usize,
 }
@@ -30,42 +30,42 @@ pub(super) struct Place {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Misplaced {
     pub(super) entity: Entity,
-    pub(super) saved: Place,
+    pub(super) saved: RowLocation,
 }
 
 /// A row of the present world that does not get its value from the same row of the same table.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Fix {
+pub(super) struct MovedRow {
     pub(super) row: usize,
-    pub(super) from: Option<Place>,
+    pub(super) from: Option<RowLocation>,
     /// Whether it was another entity that had the value: then its own change ticks say nothing.
-    pub(super) is_anothers: bool,
+    pub(super) is_another_entity: bool,
 }
 
 /// A table of the present world.
 #[derive(Clone, Debug)]
 pub(super) struct PresentTable {
     pub(super) table: TableId,
-    fixes: Range<usize>,
+    moved_rows: Range<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Saved {
+struct SavedEntity {
     id: RollbackId,
     /// The entity that has the id; until [`Plan::finish`] the one that had it.
     entity: Entity,
-    has_moved: bool,
-    place: Place,
+    is_another_entity: bool,
+    location: RowLocation,
 }
 
-impl Saved {
+impl SavedEntity {
     fn new(id: RollbackId, entity: Entity, table: TableId, row: usize) -> Self {
-        Self { id, entity, has_moved: false, place: Place { table, row } }
+        Self { id, entity, is_another_entity: false, location: RowLocation { table, row } }
     }
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Present {
+struct PresentEntity {
     id: RollbackId,
     entity: Entity,
     /// Whether the entity has left the simulation, not before the frame that is loaded.
@@ -84,20 +84,20 @@ pub(super) struct Plan {
     pub(super) misplaced: Vec<Misplaced>,
     tables: Vec<PresentTable>,
     by_first: Vec<(Entity, usize)>,
-    fixes: Vec<Fix>,
+    moved_rows: Vec<MovedRow>,
     /// Rows of the saved frame, and of the world, that are not where the other has them.
-    saved: Vec<Saved>,
-    present: Vec<Present>,
+    saved: Vec<SavedEntity>,
+    present: Vec<PresentEntity>,
     seen: Vec<u32>,
     query: Option<QueryState<(Entity, &'static RollbackId), InSimulation>>,
     departed: Option<Departed>,
 }
 
 /// Rows that are passed over together where none of them differs: few, as one that was despawned spoils all of them.
-const PIECE: usize = 16;
+const PIECE_ROWS: usize = 16;
 
 fn piece<T>(list: &[T], start: usize) -> &[T] {
-    list.get(start..list.len().min(start + PIECE)).unwrap_or_default()
+    list.get(start..list.len().min(start + PIECE_ROWS)).unwrap_or_default()
 }
 
 type Departed = QueryState<
@@ -129,9 +129,9 @@ impl Plan {
             if entity != saved.entity
                 || world
                     .get_entity(entity)
-                    .is_ok_and(|it| it.location().table_id != saved.place.table)
+                    .is_ok_and(|it| it.location().table_id != saved.location.table)
             {
-                self.misplaced.push(Misplaced { entity, saved: saved.place });
+                self.misplaced.push(Misplaced { entity, saved: saved.location });
             }
         }
     }
@@ -141,7 +141,7 @@ impl Plan {
     pub(super) fn finish(&mut self) -> bool {
         for saved in &mut self.saved {
             let present = self.remap.present(saved.entity);
-            saved.has_moved = present != saved.entity;
+            saved.is_another_entity = present != saved.entity;
             saved.entity = present;
         }
         self.saved.sort_unstable_by_key(|saved| saved.entity);
@@ -153,16 +153,16 @@ impl Plan {
             let saved = self.saved.binary_search_by_key(&present.entity, |saved| saved.entity);
             let saved = saved.ok().map(|index| self.saved[index]);
             is_complete &= saved.is_some();
-            let fixes = &mut self.tables[present.table].fixes;
-            if fixes.start == fixes.end {
-                *fixes = self.fixes.len()..self.fixes.len();
+            let moved_rows = &mut self.tables[present.table].moved_rows;
+            if moved_rows.start == moved_rows.end {
+                *moved_rows = self.moved_rows.len()..self.moved_rows.len();
             }
-            self.fixes.push(Fix {
+            self.moved_rows.push(MovedRow {
                 row: present.row,
-                from: saved.map(|saved| saved.place),
-                is_anothers: saved.is_some_and(|saved| saved.has_moved),
+                from: saved.map(|saved| saved.location),
+                is_another_entity: saved.is_some_and(|saved| saved.is_another_entity),
             });
-            fixes.end = self.fixes.len();
+            moved_rows.end = self.moved_rows.len();
         }
         is_complete
     }
@@ -180,15 +180,15 @@ impl Plan {
     }
 
     /// The rows of a present table that get their values from elsewhere, in order.
-    pub(super) fn fixes(&self, table: &PresentTable) -> &[Fix] {
-        &self.fixes[table.fixes.clone()]
+    pub(super) fn moved_rows(&self, table: &PresentTable) -> &[MovedRow] {
+        &self.moved_rows[table.moved_rows.clone()]
     }
 
     /// Lists the present tables, and the rows of either side that the other does not have in the same place.
     fn compare(&mut self, world: &mut World, rows: &mut SavedRows, slot: usize) {
         self.tables.clear();
         self.by_first.clear();
-        self.fixes.clear();
+        self.moved_rows.clear();
         self.saved.clear();
         self.present.clear();
         self.seen.clear();
@@ -198,7 +198,7 @@ impl Plan {
         for (entities, ids) in query.contiguous_iter(world).expect("ids are kept in tables") {
             let table = table_of(world, entities[0]);
             let index = self.tables.len();
-            self.tables.push(PresentTable { table, fixes: 0..0 });
+            self.tables.push(PresentTable { table, moved_rows: 0..0 });
             self.by_first.push((entities[0], index));
             self.seen.push(table.as_u32());
             if are_in_world || rows.are_same(slot, table, (entities, ids), population) {
@@ -206,23 +206,24 @@ impl Plan {
             }
             let (saved, saved_ids) = rows.table(slot, table);
             let count = saved.len().max(entities.len());
-            for start in (0..count).step_by(PIECE) {
+            for start in (0..count).step_by(PIECE_ROWS) {
                 if are_same(piece(saved, start), piece(entities, start))
                     && are_same(piece(saved_ids, start), piece(ids, start))
                 {
                     continue;
                 }
-                for row in start..count.min(start + PIECE) {
+                for row in start..count.min(start + PIECE_ROWS) {
                     let one = saved.get(row).zip(saved_ids.get(row));
                     let other = entities.get(row).zip(ids.get(row));
                     if one == other {
                         continue;
                     }
                     if let Some((&entity, &id)) = one {
-                        self.saved.push(Saved::new(id, entity, table, row));
+                        self.saved.push(SavedEntity::new(id, entity, table, row));
                     }
                     if let Some((&entity, &id)) = other {
-                        let present = Present { id, entity, has_left: false, table: index, row };
+                        let present =
+                            PresentEntity { id, entity, has_left: false, table: index, row };
                         self.present.push(present);
                     }
                 }
@@ -233,8 +234,9 @@ impl Plan {
         for (table, entities, ids) in rows.tables(slot) {
             if self.seen.binary_search(&table.as_u32()).is_err() {
                 let all = entities.iter().zip(ids).enumerate();
-                self.saved
-                    .extend(all.map(|(row, (&entity, &id))| Saved::new(id, entity, table, row)));
+                self.saved.extend(
+                    all.map(|(row, (&entity, &id))| SavedEntity::new(id, entity, table, row)),
+                );
             }
         }
         if !are_in_world && self.saved.is_empty() && self.present.is_empty() {
@@ -246,7 +248,7 @@ impl Plan {
     fn add_departed(&mut self, world: &mut World, frame: u32) {
         let query = self.departed.get_or_insert_with(|| QueryState::new(world));
         let near = query.iter(world).filter(|(.., pending)| pending.frame >= frame);
-        self.present.extend(near.map(|(entity, &id, _)| Present {
+        self.present.extend(near.map(|(entity, &id, _)| PresentEntity {
             id,
             entity,
             has_left: true,

@@ -101,7 +101,7 @@ fn restore_rows<C: Clone>(
     since: Moment,
     now: Moment,
 ) -> bool {
-    if std::mem::needs_drop::<C>() || saved.len() < FEW_ROWS {
+    if std::mem::needs_drop::<C>() || saved.len() < MIN_ROWS_IN_PIECES {
         for ((saved, present), changed) in saved.iter().zip(present).zip(changed) {
             if since.is_before(*changed, now) {
                 present.clone_from(saved);
@@ -110,7 +110,10 @@ fn restore_rows<C: Clone>(
         }
         return false;
     }
-    let pieces = present.chunks_mut(PIECE).zip(saved.chunks(PIECE)).zip(changed.chunks_mut(PIECE));
+    let pieces = present
+        .chunks_mut(PIECE_ROWS)
+        .zip(saved.chunks(PIECE_ROWS))
+        .zip(changed.chunks_mut(PIECE_ROWS));
     for ((present, saved), changed) in pieces {
         // Most often one system has written all of them, or none has.
         let is_one_tick = is_repeated(changed);
@@ -131,11 +134,11 @@ fn restore_rows<C: Clone>(
 }
 
 /// Rows that are looked at together: their ticks stay in the nearest cache until they are written.
-const PIECE: usize = 256;
+const PIECE_ROWS: usize = 256;
 
 /// Fewer are restored one by one: most often it is a single row that is not where it was, for which the pieces take 230
 /// instructions. Where between one and a piece the line is best drawn was not measured.
-const FEW_ROWS: usize = 16;
+const MIN_ROWS_IN_PIECES: usize = 16;
 
 /// Whether all ticks are the same; none are. Without a branch inside, so that the compiler makes vector code of it.
 fn is_repeated(ticks: &[Tick]) -> bool {
@@ -263,9 +266,9 @@ fn load_table<C: Clone>(
 ) -> bool {
     let mut is_any_unmarked = false;
     let saved = blocks.values(how.slot, table.table).unwrap_or_default();
-    let fixed = how.plan.fixes(table).iter().map(|fix| fix.row);
+    let moved = how.plan.moved_rows(table).iter().map(|moved| moved.row);
     let mut start = 0;
-    for end in fixed.chain([present.len()]) {
+    for end in moved.chain([present.len()]) {
         if start < end && end <= saved.len() {
             let (present, changed) = (&mut present[start..end], &mut changed[start..end]);
             let saved = &saved[start..end];
@@ -273,12 +276,12 @@ fn load_table<C: Clone>(
         }
         start = end + 1;
     }
-    for fix in how.plan.fixes(table) {
-        let Some(from) = fix.from else { continue };
+    for moved in how.plan.moved_rows(table) {
+        let Some(from) = moved.from else { continue };
         if let Some(values) = blocks.values(how.slot, from.table) {
-            let (row, from) = (fix.row..=fix.row, from.row..=from.row);
+            let (row, from) = (moved.row..=moved.row, from.row..=from.row);
             let (present, changed) = (&mut present[row.clone()], &mut changed[row]);
-            let since = how.since_for(fix);
+            let since = how.since_for(moved);
             is_any_unmarked |= (by.restore)(&values[from], present, changed, since, how.now);
         }
     }
@@ -328,19 +331,19 @@ impl<C: Component<Mutability = Immutable> + Clone> Write<C> for ByInserting<C> {
         for (entities, column) in tables {
             let Some(table) = how.plan.table(entities[0]) else { continue };
             let saved = blocks.values(how.slot, table.table).unwrap_or_default();
-            let mut fixes = how.plan.fixes(table).iter().peekable();
+            let mut moved_rows = how.plan.moved_rows(table).iter().peekable();
             for (row, (present, &changed)) in
                 column.iter().zip(column.changed_ticks_slice()).enumerate()
             {
-                let fix = fixes.next_if(|fix| fix.row == row);
-                let since = fix.map_or(how.since, |fix| how.since_for(fix));
+                let moved = moved_rows.next_if(|moved| moved.row == row);
+                let since = moved.map_or(how.since, |moved| how.since_for(moved));
                 if !since.is_before(changed, how.now) || self.inserted.has(entities[row], changed) {
                     continue;
                 }
-                let value = match fix {
-                    Some(fix) => {
-                        fix.from.and_then(|from| blocks.values(how.slot, from.table)?.get(from.row))
-                    }
+                let value = match moved {
+                    Some(moved) => moved
+                        .from
+                        .and_then(|from| blocks.values(how.slot, from.table)?.get(from.row)),
                     None => saved.get(row),
                 };
                 if let Some(value) = value.filter(|value| !by.are_same(value, present)) {
@@ -390,12 +393,12 @@ mod tests {
 
     #[test]
     fn only_what_changed_since_is_restored_and_marked() {
-        const ROWS: usize = 3 * PIECE + 10;
+        const ROWS: usize = 3 * PIECE_ROWS + 10;
         let since = Moment { tick: Tick::new(100), save: 1 };
         let now = Moment { tick: Tick::new(200), save: 2 };
         let saved: Vec<usize> = (0..ROWS).collect();
         // Pieces that changed together, and not at all; one in which single rows changed; and a rest that did, last in it.
-        let tick_of = |row: usize| match row / PIECE {
+        let tick_of = |row: usize| match row / PIECE_ROWS {
             0 => 150,
             1 => 90,
             2 if row.is_multiple_of(7) => 101,
@@ -403,7 +406,7 @@ mod tests {
             _ => 100,
         };
         // All of them, and few.
-        for range in [0..ROWS, 2 * PIECE..2 * PIECE + FEW_ROWS - 1] {
+        for range in [0..ROWS, 2 * PIECE_ROWS..2 * PIECE_ROWS + MIN_ROWS_IN_PIECES - 1] {
             let mut present: Vec<usize> = saved.iter().map(|value| value + 1000).collect();
             let mut changed: Vec<Tick> = (0..ROWS).map(|row| Tick::new(tick_of(row))).collect();
             let (present, changed) = (&mut present[range.clone()], &mut changed[range.clone()]);
@@ -413,7 +416,7 @@ mod tests {
                 let (value, tick) =
                     if has_changed { (row, 200) } else { (row + 1000, tick_of(row)) };
                 // Of many, a piece in which anything changed is restored as a whole: what has not changed is equal in a real world.
-                let is_whole = changed.len() >= FEW_ROWS && row / PIECE != 1;
+                let is_whole = changed.len() >= MIN_ROWS_IN_PIECES && row / PIECE_ROWS != 1;
                 assert!(
                     present[place] == value || (is_whole && present[place] == row),
                     "row {row}"
@@ -425,8 +428,8 @@ mod tests {
 
     #[test]
     fn one_tick_that_differs_is_seen_wherever_it_is() {
-        for place in [0, 1, 100, PIECE - 1] {
-            let mut ticks = vec![Tick::new(7); PIECE];
+        for place in [0, 1, 100, PIECE_ROWS - 1] {
+            let mut ticks = vec![Tick::new(7); PIECE_ROWS];
             assert!(is_repeated(&ticks));
             ticks[place] = Tick::new(u32::MAX);
             assert!(!is_repeated(&ticks), "{place}");
