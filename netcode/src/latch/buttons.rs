@@ -59,7 +59,7 @@ impl<T: Clone + Eq + Hash + Send + Sync + 'static> Buttons<T> {
     }
 
     /// Lets the device show again what is so now.
-    pub(super) fn hide(&mut self, device: &mut ButtonInput<T>) {
+    pub(super) fn restore(&mut self, device: &mut ButtonInput<T>) {
         mem::swap(&mut self.shown, device);
     }
 }
@@ -87,9 +87,9 @@ impl<T: Clone + Eq + Hash + Send + Sync + 'static> Latch for ButtonLatch<T> {
         }
     }
 
-    fn hide(&mut self, world: &mut World) {
+    fn restore(&mut self, world: &mut World) {
         if let Some(mut device) = device(world) {
-            self.0.hide(device.bypass_change_detection());
+            self.0.restore(device.bypass_change_detection());
         }
     }
 }
@@ -109,7 +109,7 @@ mod tests {
         let before = device.get_pressed().count();
         buttons.show(device);
         let seen = [device.pressed(1), device.just_pressed(1), device.just_released(1)];
-        buttons.hide(device);
+        buttons.restore(device);
         assert_eq!(device.get_pressed().count(), before, "it is as it was");
         seen
     }

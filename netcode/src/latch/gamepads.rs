@@ -39,8 +39,8 @@ impl Latch for GamepadLatch {
         self.for_each(world, |buttons, pad| buttons.show(pad.digital_mut()));
     }
 
-    fn hide(&mut self, world: &mut World) {
-        self.for_each(world, |buttons, pad| buttons.hide(pad.digital_mut()));
+    fn restore(&mut self, world: &mut World) {
+        self.for_each(world, |buttons, pad| buttons.restore(pad.digital_mut()));
     }
 }
 
@@ -69,7 +69,7 @@ mod tests {
                 let pad = world.get::<Gamepad>(pad).expect("it is there");
                 [pad.pressed(GamepadButton::South), pad.just_pressed(GamepadButton::South)]
             });
-            latch.hide(world);
+            latch.restore(world);
             seen
         };
         change(&mut world, 0, true);

@@ -30,7 +30,7 @@ trait Latch: Send + Sync + 'static {
     fn show(&mut self, world: &mut World);
 
     /// Lets the device show again what is so now.
-    fn hide(&mut self, world: &mut World);
+    fn restore(&mut self, world: &mut World);
 }
 
 /// The devices that are latched.
@@ -47,11 +47,11 @@ impl Latches {
     }
 
     /// Calls `read` in a world in which devices show what happened since the last call.
-    pub(crate) fn shown(world: &mut World, read: impl FnOnce(&mut World)) {
+    pub(crate) fn show_during(world: &mut World, read: impl FnOnce(&mut World)) {
         Scoped::scope(world, |world, latches: &mut Self| {
             latches.0.iter_mut().for_each(|(_, latch)| latch.show(world));
             read(world);
-            latches.0.iter_mut().for_each(|(_, latch)| latch.hide(world));
+            latches.0.iter_mut().for_each(|(_, latch)| latch.restore(world));
         });
     }
 }

@@ -57,7 +57,7 @@ impl<M: Motion> Latch for MotionLatch<M> {
         }
     }
 
-    fn hide(&mut self, world: &mut World) {
+    fn restore(&mut self, world: &mut World) {
         if let Some(mut device) = world.get_resource_mut::<M>() {
             *device.bypass_change_detection().delta() = self.hidden;
         }
@@ -82,7 +82,7 @@ mod tests {
         let step = |latch: &mut MotionLatch<_>, world: &mut World| {
             latch.show(world);
             let seen = world.resource::<AccumulatedMouseMotion>().delta.x;
-            latch.hide(world);
+            latch.restore(world);
             seen
         };
         [1.0, 2.0, 4.0].into_iter().for_each(|moved| update(&mut latch, &mut world, moved));

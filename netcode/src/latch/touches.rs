@@ -42,7 +42,7 @@ impl Default for TouchLatch {
 impl TouchLatch {
     /// Applies what fingers did since the last step. A finger that came down in this step goes up
     /// in the next.
-    fn follow(&mut self) {
+    fn apply(&mut self) {
         self.new.clear();
         self.held_back.clear();
         let mut messages = self.shown.resource_mut::<Messages<TouchInput>>();
@@ -85,11 +85,11 @@ impl Latch for TouchLatch {
     }
 
     fn show(&mut self, world: &mut World) {
-        self.follow();
+        self.apply();
         self.swap(world);
     }
 
-    fn hide(&mut self, world: &mut World) {
+    fn restore(&mut self, world: &mut World) {
         self.swap(world);
     }
 }
@@ -138,7 +138,7 @@ mod tests {
                 touches.just_pressed(1),
                 touches.just_released(1),
             ];
-            self.latch.hide(&mut self.world);
+            self.latch.restore(&mut self.world);
             seen
         }
     }

@@ -49,7 +49,7 @@ pub(crate) trait Column: Any + Send + Sync {
         false
     }
     /// Lets entities inside values follow to where they are now.
-    fn follow(&mut self, world: &mut World, remap: &EntityRemap);
+    fn remap_entities(&mut self, world: &mut World, remap: &EntityRemap);
     /// The first value in which two saved versions of one frame differ; for types that are hashed.
     fn difference(&self, slots: [usize; 2], names: [&EntityNames; 2]) -> Option<Difference>;
     /// The first value that hashes differently once it was read from its own bytes; for types that are hashed.

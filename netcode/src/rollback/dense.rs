@@ -15,7 +15,7 @@ use super::{
     },
     hashing::{ComponentHashing, ValuesHash},
     identity::{InSimulation, RollbackId},
-    names::{EntityNames, EntityRemap, Follow},
+    names::{EntityNames, EntityRemap, RemapEntities},
     opaque::{Check, OpaqueValue},
     plan::Plan,
     rows::SavedRows,
@@ -104,8 +104,8 @@ impl<C: Component + Clone> Column for DenseColumn<C> {
             match (values, entity.contains::<C>()) {
                 (Some(values), false) => {
                     let mut value = values[misplaced.saved.row].clone();
-                    let mut follow = Follow { remap: &plan.remap, has_moved: false };
-                    C::map_entities(&mut value, &mut follow);
+                    let mut mapper = RemapEntities { remap: &plan.remap, has_changed: false };
+                    C::map_entities(&mut value, &mut mapper);
                     self.writer.put(&mut entity, value);
                     has_changed = true;
                 }
@@ -135,8 +135,8 @@ impl<C: Component + Clone> Column for DenseColumn<C> {
         is_any_unmarked
     }
 
-    fn follow(&mut self, world: &mut World, remap: &EntityRemap) {
-        self.writer.follow(world, remap);
+    fn remap_entities(&mut self, world: &mut World, remap: &EntityRemap) {
+        self.writer.remap_entities(world, remap);
     }
 
     fn hash(&self, slot: usize, names: &EntityNames) -> ValuesHash {

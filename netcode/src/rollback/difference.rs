@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     hashing::Hashing,
     identity::RollbackId,
-    names::{EntityNames, Hide, Rename},
+    names::{EntityNames, HideEntities, RenameEntities},
 };
 use crate::checksum::ValueHasher;
 
@@ -62,7 +62,7 @@ pub(super) fn between_components<C: Component + Clone>(
         };
         let renamed = |version: usize| {
             let mut value = values[version]?.1.clone();
-            C::map_entities(&mut value, &mut Rename(names[version]));
+            C::map_entities(&mut value, &mut RenameEntities(names[version]));
             Some(value)
         };
         let values = [renamed(0), renamed(1)];
@@ -102,7 +102,7 @@ pub(super) fn between_resources<R: Resource + Clone>(
 ) -> Option<Difference> {
     let renamed = |version: usize| {
         let mut value = versions[version]?.clone();
-        R::map_entities(&mut value, &mut Rename(names[version]));
+        R::map_entities(&mut value, &mut RenameEntities(names[version]));
         Some(value)
     };
     between(hashing, None, &[renamed(0), renamed(1)])
@@ -116,7 +116,7 @@ pub(super) fn unsaid_entity_in_components<C: Component + Clone>(
 ) -> Option<Difference> {
     version.into_iter().find_map(|(id, value)| {
         let mut value = value.clone();
-        C::map_entities(&mut value, &mut Hide);
+        C::map_entities(&mut value, &mut HideEntities);
         unsaid_entity(hashing, Some(id), &value, names)
     })
 }
@@ -128,7 +128,7 @@ pub(super) fn unsaid_entity_in_resource<R: Resource + Clone>(
     names: &EntityNames,
 ) -> Option<Difference> {
     let mut value = value.clone();
-    R::map_entities(&mut value, &mut Hide);
+    R::map_entities(&mut value, &mut HideEntities);
     unsaid_entity(hashing, None, &value, names)
 }
 

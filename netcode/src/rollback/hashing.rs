@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     identity::RollbackId,
-    names::{EntityNames, Rename},
+    names::{EntityNames, RenameEntities},
 };
 use crate::{
     checksum::ValueHasher,
@@ -134,7 +134,7 @@ fn hash_rows<C: Component + Clone>(
     let mut renamed = first.clone();
     ids.iter().zip(values).fold(ValuesHash::NONE, |all, (id, value)| {
         renamed.clone_from(value);
-        C::map_entities(&mut renamed, &mut Rename(names));
+        C::map_entities(&mut renamed, &mut RenameEntities(names));
         let mut hasher = ValueHasher::new(u64::from(id.get()));
         let is_whole = hash_value(&renamed, &mut hasher);
         all.with(ValuesHash { sum: hasher.finish(), is_whole })

@@ -39,15 +39,15 @@ impl EntityRemap {
 }
 
 /// Lets entities inside a value follow, and notes whether any did.
-pub(super) struct Follow<'a> {
+pub(super) struct RemapEntities<'a> {
     pub(super) remap: &'a EntityRemap,
-    pub(super) has_moved: bool,
+    pub(super) has_changed: bool,
 }
 
-impl EntityMapper for Follow<'_> {
+impl EntityMapper for RemapEntities<'_> {
     fn get_mapped(&mut self, source: Entity) -> Entity {
         let present = self.remap.present(source);
-        self.has_moved |= present != source;
+        self.has_changed |= present != source;
         present
     }
 
@@ -82,9 +82,9 @@ impl<'a> EntityNames<'a> {
 }
 
 /// Replaces entities inside a value by stand-ins that are the same on every machine.
-pub(super) struct Rename<'a>(pub(super) &'a EntityNames<'a>);
+pub(super) struct RenameEntities<'a>(pub(super) &'a EntityNames<'a>);
 
-impl EntityMapper for Rename<'_> {
+impl EntityMapper for RenameEntities<'_> {
     fn get_mapped(&mut self, source: Entity) -> Entity {
         self.0
             .id(source)
@@ -96,9 +96,9 @@ impl EntityMapper for Rename<'_> {
 }
 
 /// Takes out of a value every entity that it says it holds.
-pub(super) struct Hide;
+pub(super) struct HideEntities;
 
-impl EntityMapper for Hide {
+impl EntityMapper for HideEntities {
     fn get_mapped(&mut self, _source: Entity) -> Entity {
         Entity::PLACEHOLDER
     }

@@ -15,7 +15,7 @@ use super::{
         Difference, between_resource_and_bytes, between_resources, unsaid_entity_in_resource,
     },
     hashing::{Hashing, ValuesHash},
-    names::{EntityNames, EntityRemap, Follow, Rename},
+    names::{EntityNames, EntityRemap, RemapEntities, RenameEntities},
     opaque::{Check, OpaqueValue},
     rows::SavedRows,
 };
@@ -123,11 +123,11 @@ impl<R: Resource<Mutability = Mutable> + Clone> Column for ResourceColumn<R> {
         false
     }
 
-    fn follow(&mut self, world: &mut World, remap: &EntityRemap) {
+    fn remap_entities(&mut self, world: &mut World, remap: &EntityRemap) {
         if let Some(mut present) = world.get_resource_mut::<R>() {
-            let mut follow = Follow { remap, has_moved: false };
-            R::map_entities(present.bypass_change_detection(), &mut follow);
-            if follow.has_moved {
+            let mut mapper = RemapEntities { remap, has_changed: false };
+            R::map_entities(present.bypass_change_detection(), &mut mapper);
+            if mapper.has_changed {
                 present.set_changed();
             }
         }
@@ -162,7 +162,7 @@ impl<R: Resource<Mutability = Mutable> + Clone> Column for ResourceColumn<R> {
         let value = &self.slots[slot].value;
         let mut hasher = ValueHasher::new(u64::from(value.is_some()));
         let is_whole = value.clone().is_none_or(|mut value| {
-            R::map_entities(&mut value, &mut Rename(names));
+            R::map_entities(&mut value, &mut RenameEntities(names));
             (hashing.hash)(&value, &mut hasher)
         });
         ValuesHash { sum: hasher.finish(), is_whole }

@@ -15,7 +15,7 @@ use super::{
     },
     hashing::{ComponentHashing, ValuesHash},
     identity::{InSimulation, RollbackId},
-    names::{EntityNames, EntityRemap, Follow},
+    names::{EntityNames, EntityRemap, RemapEntities},
     opaque::{Check, OpaqueValue},
     rows::SavedRows,
     write_back::{Inserted, Restorable, Write},
@@ -124,7 +124,7 @@ impl<C: Component + Clone> Column for SparseColumn<C> {
             });
             if is_due {
                 let mut value = value.clone();
-                C::map_entities(&mut value, &mut Follow { remap, has_moved: false });
+                C::map_entities(&mut value, &mut RemapEntities { remap, has_changed: false });
                 self.inserted.push(entity, now);
                 self.writer.put(&mut there, value);
                 has_changed = true;
@@ -162,15 +162,15 @@ impl<C: Component + Clone> Column for SparseColumn<C> {
         false
     }
 
-    fn follow(&mut self, world: &mut World, remap: &EntityRemap) {
+    fn remap_entities(&mut self, world: &mut World, remap: &EntityRemap) {
         let query = self.read.get_or_insert_with(|| QueryState::new(world));
         let moved: Vec<(Entity, C)> = query
             .iter(world)
             .filter_map(|(entity, _, value)| {
                 let mut value = value.clone();
-                let mut follow = Follow { remap, has_moved: false };
-                C::map_entities(&mut value, &mut follow);
-                follow.has_moved.then_some((entity, value))
+                let mut mapper = RemapEntities { remap, has_changed: false };
+                C::map_entities(&mut value, &mut mapper);
+                mapper.has_changed.then_some((entity, value))
             })
             .collect();
         for (entity, value) in moved {

@@ -16,7 +16,7 @@ use super::{
     columns::Loading,
     copying::copy_rows,
     identity::InSimulation,
-    names::{EntityRemap, Follow},
+    names::{EntityRemap, RemapEntities},
     plan::PresentTable,
 };
 use crate::checksum::ValueHasher;
@@ -198,7 +198,7 @@ pub(super) trait Write<C>: Send + Sync {
         false
     }
     /// Lets entities inside values follow.
-    fn follow(&mut self, world: &mut World, remap: &EntityRemap);
+    fn remap_entities(&mut self, world: &mut World, remap: &EntityRemap);
     /// Gives one entity the value, whether it has another or none.
     fn put(&self, entity: &mut EntityWorldMut, value: C);
 }
@@ -230,16 +230,16 @@ impl<C: Component<Mutability = Mutable> + Clone> Write<C> for InPlace<C> {
         true
     }
 
-    fn follow(&mut self, world: &mut World, remap: &EntityRemap) {
+    fn remap_entities(&mut self, world: &mut World, remap: &EntityRemap) {
         let now = world.change_tick();
         let query = self.query.get_or_insert_with(|| QueryState::new(world));
         let tables = query.contiguous_iter_mut(world).expect("only table components come here");
         for (_, column) in tables {
             let (values, mut ticks) = ContiguousMut::bypass_change_detection_split(column);
             for (value, changed) in values.iter_mut().zip(ticks.changed_mut()) {
-                let mut follow = Follow { remap, has_moved: false };
-                C::map_entities(value, &mut follow);
-                if follow.has_moved {
+                let mut mapper = RemapEntities { remap, has_changed: false };
+                C::map_entities(value, &mut mapper);
+                if mapper.has_changed {
                     *changed = now;
                 }
             }
@@ -354,13 +354,13 @@ impl<C: Component<Mutability = Immutable> + Clone> Write<C> for ByInserting<C> {
         self.insert_due(world, &how.plan.remap)
     }
 
-    fn follow(&mut self, world: &mut World, remap: &EntityRemap) {
+    fn remap_entities(&mut self, world: &mut World, remap: &EntityRemap) {
         let query = self.query.get_or_insert_with(|| QueryState::new(world));
         for (entity, value) in query.iter(world) {
             let mut value = C::clone(&value);
-            let mut follow = Follow { remap, has_moved: false };
-            C::map_entities(&mut value, &mut follow);
-            if follow.has_moved {
+            let mut mapper = RemapEntities { remap, has_changed: false };
+            C::map_entities(&mut value, &mut mapper);
+            if mapper.has_changed {
                 self.due.push((entity, value));
             }
         }
@@ -377,7 +377,7 @@ impl<C: Component<Mutability = Immutable>> ByInserting<C> {
     fn insert_due(&mut self, world: &mut World, remap: &EntityRemap) -> bool {
         let is_any = !self.due.is_empty();
         for (entity, mut value) in self.due.drain(..) {
-            C::map_entities(&mut value, &mut Follow { remap, has_moved: false });
+            C::map_entities(&mut value, &mut RemapEntities { remap, has_changed: false });
             self.inserted.push(entity, world.change_tick());
             if let Ok(mut entity) = world.get_entity_mut(entity) {
                 entity.insert(value);

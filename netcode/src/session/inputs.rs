@@ -20,7 +20,7 @@ impl<I: GameInput> Epoch<I> {
         self.read_frame = Some(self.frame);
         world.resource_mut::<LocalInputs<I>>().clear();
         world.resource_mut::<SimFrame>().0 = self.frame;
-        Latches::shown(world, |world| world.run_schedule(ReadInputs));
+        Latches::show_during(world, |world| world.run_schedule(ReadInputs));
         let Err(problem) = self.pack_inputs(world.resource::<LocalInputs<I>>()) else {
             return true;
         };

@@ -132,7 +132,7 @@ fn what_is_read_and_not_registered_is_listed() {
 }
 
 /// Asserts that a finding advises a call, and makes it.
-macro_rules! follow {
+macro_rules! take_advice {
     ($app:expr, $finding:expr, $method:ident::<$type:ty>()) => {{
         let advice = concat!(".", stringify!($method), "::<", stringify!($type), ">()");
         let text = $finding.to_string();
@@ -171,15 +171,15 @@ fn advice_compiles_and_leaves_nothing_to_find() {
     };
     assert_eq!(first.findings().len(), 5, "{first:?}");
     let mut app = build();
-    follow!(app, find("::Fuel"), rollback_component::<Fuel>());
-    follow!(app, find("Transform"), rollback_component::<Transform>());
-    follow!(app, find("::Stock<"), rollback_resource::<Stock<u8>>());
-    follow!(app, find("Messages<"), allow_unregistered::<Messages<Hit>>());
-    follow!(app, find("Time<"), allow_unregistered::<Time<Real>>());
+    take_advice!(app, find("::Fuel"), rollback_component::<Fuel>());
+    take_advice!(app, find("Transform"), rollback_component::<Transform>());
+    take_advice!(app, find("::Stock<"), rollback_resource::<Stock<u8>>());
+    take_advice!(app, find("Messages<"), allow_unregistered::<Messages<Hit>>());
+    take_advice!(app, find("Time<"), allow_unregistered::<Time<Real>>());
     assert_eq!(report(&mut app).findings(), []);
     let mut app = build();
-    follow!(app, find("::Fuel"), allow_unregistered::<Fuel>());
-    follow!(app, find("::Stock<"), allow_unregistered::<Stock<u8>>());
+    take_advice!(app, find("::Fuel"), allow_unregistered::<Fuel>());
+    take_advice!(app, find("::Stock<"), allow_unregistered::<Stock<u8>>());
     assert_eq!(report(&mut app).findings().len(), 3);
 }
 

@@ -27,11 +27,11 @@ impl Plugin for DevicePlugin {
     fn build(&self, app: &mut App) {
         app.add_message::<KeyMoved>()
             .init_resource::<ButtonInput<Key>>()
-            .add_systems(PreUpdate, follow_key.in_set(InputSystems));
+            .add_systems(PreUpdate, apply_key_moves.in_set(InputSystems));
     }
 }
 
-fn follow_key(mut moved: MessageReader<KeyMoved>, mut keys: ResMut<ButtonInput<Key>>) {
+fn apply_key_moves(mut moved: MessageReader<KeyMoved>, mut keys: ResMut<ButtonInput<Key>>) {
     keys.bypass_change_detection().clear();
     for moved in moved.read() {
         if moved.is_down { keys.press(Key) } else { keys.release(Key) }

@@ -179,7 +179,7 @@ impl RollbackStore {
         } else {
             // Values that follow an entity are not what was saved: they keep counting as changed since.
             for column in &mut self.columns {
-                column.follow(world, &self.plan.remap);
+                column.remap_entities(world, &self.plan.remap);
             }
             world.increment_change_tick();
         }
