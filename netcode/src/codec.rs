@@ -84,7 +84,7 @@ pub(crate) fn encode_into<T: Serialize>(value: &T, bytes: &mut Vec<u8>) -> Resul
 /// The first 64-bit number in `value` that `is_wanted`. That is how an `Entity` is written, and a 32-bit number is not.
 pub(crate) fn find_u64<T: Serialize>(value: &T, is_wanted: &dyn Fn(u64) -> bool) -> Option<u64> {
     let mut found = None;
-    let search = Search { is_wanted, found: &mut found };
+    let search = NumberSearch { is_wanted, found: &mut found };
     // What cannot be written to its end was searched up to there.
     let _ = encode_into_writer(value, search, standard().with_fixed_int_encoding());
     found
@@ -95,12 +95,12 @@ pub(crate) fn serialize_fault<T: Serialize>(value: &T) -> Option<SerializeFault>
     encode_input(value, &mut []).err()
 }
 
-struct Search<'a> {
+struct NumberSearch<'a> {
     is_wanted: &'a dyn Fn(u64) -> bool,
     found: &'a mut Option<u64>,
 }
 
-impl Writer for Search<'_> {
+impl Writer for NumberSearch<'_> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
         if let Ok(bytes) = bytes.try_into() {
             let number = u64::from_le_bytes(bytes);
@@ -127,17 +127,17 @@ pub(crate) fn encode_input<T: Serialize>(
     buffer: &mut [u8],
 ) -> Result<usize, SerializeFault> {
     let mut length = 0;
-    encode_into_writer(value, Measure { buffer, length: &mut length }, legacy())?;
+    encode_into_writer(value, BoundedWriter { buffer, length: &mut length }, legacy())?;
     Ok(length)
 }
 
 /// Writes what there is room for, and counts the rest.
-struct Measure<'a> {
+struct BoundedWriter<'a> {
     buffer: &'a mut [u8],
     length: &'a mut usize,
 }
 
-impl Writer for Measure<'_> {
+impl Writer for BoundedWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
         let end = *self.length + bytes.len();
         if let Some(place) = self.buffer.get_mut(*self.length..end) {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use bevy::prelude::Resource;
 
 /// The speed changes by at most this: a step that is 0.3 ms longer or shorter, which nobody notices.
-const MOST: f32 = 0.02;
+const MAX_SPEED_CHANGE: f32 = 0.02;
 /// The lead or lag at which it changes so much. A smaller one is corrected in proportion, down to nothing: what is left would be a
 /// difference in rollbacks.
-const MOST_AT_FRAMES: f32 = 0.5;
+const FULL_CORRECTION_FRAMES: f32 = 0.5;
 /// Time that one rendered frame may catch up. A longer pause (a debugger, a suspended machine) is given up,
 /// else the game would run fast for as long as it stood still.
 const MAX_CATCH_UP: Duration = Duration::from_millis(250);
@@ -54,7 +54,7 @@ impl Pacer {
 
 /// The factor on simulation speed for a lead of `frames`.
 fn speed(frames: f32) -> f32 {
-    1.0 - MOST * (frames / MOST_AT_FRAMES).clamp(-1.0, 1.0)
+    1.0 - MAX_SPEED_CHANGE * (frames / FULL_CORRECTION_FRAMES).clamp(-1.0, 1.0)
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub(crate) trait Column: Any + Send + Sync {
     fn save(&mut self, world: &mut World, rows: &SavedRows, saving: Saving);
     /// Gives entities that are not what they were the set of components that they had, as far as this type goes. True if any
     /// was changed.
-    fn put_in_order(&mut self, _world: &mut World, _slot: usize, _plan: &Plan) -> bool {
+    fn restore_components(&mut self, _world: &mut World, _slot: usize, _plan: &Plan) -> bool {
         false
     }
     /// Says that a load begins.

@@ -96,7 +96,7 @@ impl<C: Component + Clone> Column for DenseColumn<C> {
         self.blocks.end(saving);
     }
 
-    fn put_in_order(&mut self, world: &mut World, slot: usize, plan: &Plan) -> bool {
+    fn restore_components(&mut self, world: &mut World, slot: usize, plan: &Plan) -> bool {
         let mut has_changed = false;
         for misplaced in &plan.misplaced {
             let Ok(mut entity) = world.get_entity_mut(misplaced.entity) else { continue };

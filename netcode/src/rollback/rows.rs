@@ -48,7 +48,7 @@ impl Rows {
     }
 
     /// Whether a table of the present world has these rows. While nobody came or went, ids say it all.
-    fn are(&self, entities: &[Entity], ids: &[RollbackId], population: Population) -> bool {
+    fn match_table(&self, entities: &[Entity], ids: &[RollbackId], population: Population) -> bool {
         self.have_ids(ids) && (self.population == population || are_same(&self.entities, entities))
     }
 
@@ -194,7 +194,7 @@ impl SavedRows {
             let place = self.filling.len();
             let known = base
                 .and_then(|base| find(&self.frames[base].tables, place, table))
-                .filter(|&index| self.pool.all[index].are(entities, ids, population));
+                .filter(|&index| self.pool.all[index].match_table(entities, ids, population));
             let index = known.unwrap_or_else(|| self.pool.fill(table, entities, ids));
             let rows = &mut self.pool.all[index];
             rows.uses += 1;
@@ -240,7 +240,7 @@ impl SavedRows {
         population: Population,
     ) -> bool {
         find(&self.frames[slot].tables, 0, table)
-            .is_some_and(|index| self.pool.all[index].are(entities, ids, population))
+            .is_some_and(|index| self.pool.all[index].match_table(entities, ids, population))
     }
 
     /// The entities and ids of one table of a saved frame; empty if the table had none.
@@ -334,18 +334,24 @@ mod tests {
         let (version, now) =
             (TableVersion { table: TableId::from_u32(1), version: 1 }, Population::default());
         let rows = Rows::new(version, entities.clone(), ids.clone());
-        assert!(rows.are_in_sequence && rows.are(&entities, &ids, now));
+        assert!(rows.are_in_sequence && rows.match_table(&entities, &ids, now));
         let mut swapped = ids.clone();
         swapped.swap(3, 70);
         let later: Vec<RollbackId> = (8..108).map(RollbackId::from_number).collect();
         for other in [&swapped, &later, &ids[..99].to_vec()] {
-            assert!(!rows.are(&entities, other, now), "{other:?}");
+            assert!(!rows.match_table(&entities, other, now), "{other:?}");
         }
         let mut others = Rows::new(version, entities.clone(), swapped.clone());
         assert!(!others.are_in_sequence);
-        assert!(others.are(&entities, &swapped, now) && !others.are(&entities, &ids, now));
+        assert!(
+            others.match_table(&entities, &swapped, now)
+                && !others.match_table(&entities, &ids, now)
+        );
         others.fill(version, &entities, &ids);
-        assert!(others.are(&entities, &ids, now) && !others.are(&entities, &swapped, now));
+        assert!(
+            others.match_table(&entities, &ids, now)
+                && !others.match_table(&entities, &swapped, now)
+        );
     }
 
     #[test]

@@ -22,27 +22,27 @@ use super::{
 };
 
 #[derive(Debug)]
-struct Saved<C> {
+struct SavedValues<C> {
     entities: Vec<Entity>,
     ids: Vec<RollbackId>,
     values: Vec<C>,
 }
 
-impl<C> Saved<C> {
+impl<C> SavedValues<C> {
     /// The values with their owners.
     fn owned(&self) -> Vec<(RollbackId, &C)> {
         self.ids.iter().copied().zip(&self.values).collect()
     }
 }
 
-impl<C> Default for Saved<C> {
+impl<C> Default for SavedValues<C> {
     fn default() -> Self {
         Self { entities: Vec::new(), ids: Vec::new(), values: Vec::new() }
     }
 }
 
 pub(super) struct SparseColumn<C: Component> {
-    slots: Vec<Saved<C>>,
+    slots: Vec<SavedValues<C>>,
     hashing: Option<ComponentHashing<C>>,
     writer: Box<dyn Write<C>>,
     read: Option<QueryState<(Entity, &'static RollbackId, &'static C), InSimulation>>,
@@ -80,7 +80,7 @@ impl<C: Component + Clone> Column for SparseColumn<C> {
 
     fn resize(&mut self, slots: usize) {
         self.slots.clear();
-        self.slots.resize_with(slots, Saved::default);
+        self.slots.resize_with(slots, SavedValues::default);
     }
 
     fn save(&mut self, world: &mut World, _rows: &SavedRows, saving: Saving) {

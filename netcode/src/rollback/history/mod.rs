@@ -193,7 +193,7 @@ impl RollbackStore {
         let mut has_changed = false;
         if !self.plan.misplaced.is_empty() {
             for column in &mut self.columns {
-                has_changed |= column.put_in_order(world, slot, &self.plan);
+                has_changed |= column.restore_components(world, slot, &self.plan);
             }
         }
         if has_changed || !self.plan.finish() {
