@@ -29,7 +29,7 @@ use crate::{
     input::PlayerInputs,
     membership::Roster,
     plugin::Simulate,
-    rollback::{Rollback, RollbackId, RollbackStore},
+    rollback::{AllowedUnregistered, Rollback, RollbackId, RollbackStore},
     scoped::Scoped,
     spawn_order::unordered_commands,
 };
@@ -170,10 +170,6 @@ fn short(name: &str) -> String {
 
 /// How Bevy begins what it says instead of a name.
 const NAMELESS: &str = "<Enable the debug feature";
-
-/// Types that may be written in `Simulate` without being registered.
-#[derive(Resource, Clone, Debug, Default)]
-pub(crate) struct AllowedUnregistered(pub(crate) Vec<TypeId>);
 
 /// What was found when the app's plugins were done: a resource.
 ///

@@ -51,7 +51,9 @@ pub use write_back::Restorable;
 
 pub(crate) use departure::{SimulatedComponents, despawn_alone};
 pub(crate) use difference::Difference;
-pub(crate) use history::{RollbackStore, despawns::ChangeByDespawns, hashes::Hashed};
+pub(crate) use history::{
+    RollbackStore, despawns::ChangeByDespawns, hashes::Hashed, strays::AllowedUnregistered,
+};
 pub(crate) use identity::{InSimulation, Population, RollbackIdCounter};
 pub(crate) use opaque::Check;
 pub(crate) use register::Registrations;

@@ -13,12 +13,12 @@ use super::{
     dense::DenseColumn,
     departure::SimulatedComponents,
     hashing::{ComponentHashing, Hashing},
-    history::RollbackStore,
+    history::{RollbackStore, strays::AllowedUnregistered},
     resources::ResourceColumn,
     sparse::SparseColumn,
     write_back::Restorable,
 };
-use crate::{audit::AllowedUnregistered, scoped::Scoped};
+use crate::scoped::Scoped;
 
 /// The names of the input type and of everything registered, in order: part of what two peers must have in common.
 #[derive(Resource, Clone, Debug, Default)]

@@ -2,7 +2,7 @@
 
 pub(super) mod despawns;
 pub(super) mod hashes;
-mod strays;
+pub(super) mod strays;
 
 use std::any::{Any, TypeId};
 

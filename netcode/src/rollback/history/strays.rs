@@ -4,13 +4,17 @@ use std::any::TypeId;
 
 use bevy::{
     ecs::{archetype::Archetype, component::ComponentId, resource::IsResource},
-    prelude::World,
+    prelude::{Resource, World},
 };
 
 use super::RollbackStore;
+use crate::rollback::identity::Rollback;
 #[cfg(any(test, feature = "testing"))]
 use crate::rollback::identity::RollbackIdCounter;
-use crate::{audit::AllowedUnregistered, rollback::identity::Rollback};
+
+/// Types that may be written in `Simulate` without being registered.
+#[derive(Resource, Clone, Debug, Default)]
+pub(crate) struct AllowedUnregistered(pub(crate) Vec<TypeId>);
 
 impl RollbackStore {
     /// How many entities have a registered component and do not roll back, by the name of the component.
