@@ -64,7 +64,7 @@ mod tests {
     const STEP: Duration = Duration::from_nanos(16_666_667);
 
     #[test]
-    fn real_time_becomes_as_many_steps() {
+    fn real_time_becomes_the_right_number_of_steps() {
         let mut pacer = Pacer::new(STEP);
         let steps: u32 = (0..100).map(|_| pacer.advance(Duration::from_millis(10), 0.0)).sum();
         assert!((59..=60).contains(&steps), "{steps} steps in a second");
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_ahead_slows_and_who_is_behind_speeds_up_by_the_same() {
+    fn a_leader_slows_down_as_much_as_a_laggard_speeds_up() {
         assert!(speed(1.0) < 1.0 && speed(-1.0) > 1.0);
         for frames in [0.1, 0.5, 2.0, 4.0, 50.0] {
             assert!((speed(frames) + speed(-frames) - 2.0).abs() < 1e-6);
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn two_machines_of_which_one_starts_late_meet() {
+    fn two_machines_meet_although_one_starts_late() {
         let (mut early, mut late) = (Pacer::new(STEP), Pacer::new(STEP));
         let (mut a, mut b) = (8i64, 0i64);
         for _ in 0..8 * 60 {

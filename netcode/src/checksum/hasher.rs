@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_the_same_for_ever() {
+    fn a_hash_is_the_same_forever() {
         // Computed by another implementation: another build must compute the same, natively and in a browser.
         assert_eq!(hash(1, &[&[1, 2, 3], &[4; 20]]), 947_596_669_739_135_033);
     }

@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_is_found_whoever_is_first() {
+    fn a_difference_is_found_whichever_side_comes_first() {
         let mut log = ChecksumLog::default();
         assert_eq!(log.receive(peer(), 30, hashes(&[1, 9])), Ok(None));
         let found = log.push(30, &hashes(&[1, 2]));
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_peer_says_of_a_frame_counts_once() {
+    fn a_peers_first_word_on_a_frame_counts() {
         let mut log = ChecksumLog::default();
         log.push(30, &hashes(&[1]));
         log.push(60, &hashes(&[1]));
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_cannot_push_out_what_another_one_said() {
+    fn a_peer_cannot_push_out_what_another_peer_said() {
         let mut log = ChecksumLog::default();
         let other = PeerId::from_u128(2);
         assert_eq!(log.receive(other, 30, hashes(&[9])), Ok(None));

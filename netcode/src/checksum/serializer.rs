@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_serialize_is_hashed_as_far_as_it_does() {
+    fn a_value_that_fails_to_serialize_is_hashed_up_to_there() {
         struct Half(bool);
 
         impl Serialize for Half {

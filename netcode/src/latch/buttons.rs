@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_button_that_is_let_go_of_and_pressed_between_two_steps_is_news() {
+    fn a_button_released_and_pressed_between_two_steps_is_a_new_press() {
         let (mut buttons, mut device) = (Buttons::default(), ButtonInput::default());
         update(&mut buttons, &mut device, &[true]);
         assert_eq!(step(&mut buttons, &mut device), [true, true, false]);
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_held_before_is_held_and_no_press() {
+    fn a_button_held_before_the_match_is_held_but_not_pressed() {
         let (mut buttons, mut device) = (Buttons::default(), ButtonInput::default());
         device.press(1);
         buttons.observe(&device, false);

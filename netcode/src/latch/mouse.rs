@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_mouse_moved_since_the_last_step_is_seen_once() {
+    fn mouse_motion_since_the_last_step_is_seen_once() {
         let mut world = World::new();
         world.init_resource::<AccumulatedMouseMotion>();
         let mut latch = MotionLatch::default();

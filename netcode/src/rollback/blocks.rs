@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn buffers_are_reused_for_ever() {
+    fn buffers_are_reused_forever() {
         let mut rig = Rig::new(vec![0; 100]);
         for frame in 0..200 {
             rig.set(frame % 100, frame);
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_serves_the_next_frames() {
+    fn forgotten_blocks_serve_the_next_frames() {
         let mut rig = Rig::new(vec![0; 100]);
         for frame in 0..3 * SLOTS {
             rig.set(frame, frame);

@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changed_at_the_moment_itself_is_part_of_it() {
+    fn a_change_at_the_moment_itself_is_part_of_it() {
         let (then, now) = (moment(100, 1), moment(120, 2));
         for (tick, is_newer) in [(99, false), (100, false), (101, true), (120, true)] {
             assert_eq!(then.is_before(Tick::new(tick), now), is_newer, "tick {tick}");

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_change_rows_is_seen_and_what_happens_elsewhere_is_passed_over() {
+    fn possible_changes_of_rows_are_seen_and_others_passed_over() {
         type Change = fn(&mut World, Entity, Entity);
         let changes: [(&str, bool, Change); 8] = [
             ("a removal", false, |world, inside, _| drop(world.entity_mut(inside).take::<Mark>())),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn who_gets_its_marker_back_comes_in() {
+    fn an_entity_that_gets_its_marker_back_comes_in() {
         let mut world = world();
         let entity = world.spawn(Rollback).id();
         world.entity_mut(entity).remove::<Rollback>();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_are_gone_or_too_many_may_have_been_of_anybody() {
+    fn messages_that_are_gone_or_too_many_count_as_changes() {
         for (count, updates, expected) in
             [(3, 1, true), (3, 2, false), (MAX_UNREAD_MESSAGES + 1, 0, false)]
         {

@@ -49,7 +49,7 @@ fn after<'a>(text: &'a str, words: &str) -> &'a str {
 }
 
 #[test]
-fn what_is_missing_is_blamed_on_the_systems_with_commands() {
+fn a_missing_entity_is_blamed_on_systems_with_commands() {
     fn launch(mut calls: Local<u32>, mut commands: Commands) {
         *calls += 1;
         if *calls == 30 {
@@ -104,7 +104,7 @@ fn a_loop_that_spawns_in_query_order_is_advised_to_take_ordered() {
 }
 
 #[test]
-fn what_is_read_and_not_registered_is_listed() {
+fn unregistered_reads_are_listed() {
     #[derive(Resource, Default)]
     struct Wind(f32);
     #[derive(Component)]

@@ -192,7 +192,7 @@ fn a_sync_test_in_chaos_finds_nothing_wrong_with_observers_and_hooks() {
 }
 
 #[test]
-fn an_entity_whose_departure_is_undone_has_all_that_it_had() {
+fn an_entity_whose_departure_is_undone_has_everything_it_had() {
     let mut app = App::new();
     app.add_plugins(MinimalPlugins);
     register(&mut app);
@@ -278,7 +278,7 @@ fn nothing_that_rolls_back_changes_when_a_departure_is_confirmed() {
 }
 
 #[test]
-fn what_would_change_something_at_a_confirmation_is_named_by_the_sync_test() {
+fn the_sync_test_names_what_would_change_state_at_a_confirmation() {
     let mut app = App::new();
     app.add_plugins(MinimalPlugins);
     shielded(&mut app);
@@ -292,7 +292,7 @@ fn what_would_change_something_at_a_confirmation_is_named_by_the_sync_test() {
 }
 
 #[test]
-fn what_boards_a_ship_that_has_left_is_ashore_in_the_next_frame() {
+fn a_sailor_who_boards_a_ship_that_has_left_is_ashore_a_frame_later() {
     /// Whether it was aboard at the beginning of a frame, and how often.
     #[derive(Component, Clone, Default, Serialize, Deserialize)]
     struct Sailor(u32);

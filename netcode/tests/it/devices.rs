@@ -165,7 +165,7 @@ fn a_key_that_goes_up_and_down_between_two_steps_goes_down_once_more() {
 }
 
 #[test]
-fn what_was_pressed_before_the_match_is_no_press_in_it() {
+fn presses_before_the_match_do_not_count_in_it() {
     let mut app = latched(Duration::from_secs(1) / 240);
     app.world_mut().write_message(FinishMatch);
     updates(&mut app, 10);

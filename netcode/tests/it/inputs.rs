@@ -76,7 +76,7 @@ fn assert_names<I>(text: &str, names: &[&str]) {
 }
 
 #[test]
-fn inputs_that_are_equal_and_differ_in_bits_are_corrected() {
+fn inputs_that_are_equal_but_differ_in_bits_are_corrected() {
     let press = |_, frame: u32| if (frame / 13).is_multiple_of(2) { 0.0 } else { -0.0f32 };
     let mut stepper = two(press, |stick| u64::from(stick.is_sign_negative()));
     stepper.set_network(LinkConditions::WIFI, 1);
@@ -98,7 +98,7 @@ fn nan_is_predicted_like_any_other_held_input() {
 }
 
 #[test]
-fn nan_of_other_bits_is_another_input_and_nothing_more() {
+fn nan_with_different_bits_is_a_different_input_and_no_more() {
     let press = |_, frame: u32| f32::from_bits(0x7fc0_0000 + frame / 13);
     let mut stepper = two(press, |stick| u64::from(stick.to_bits()));
     stepper.set_network(LinkConditions::WIFI, 1);
@@ -163,7 +163,7 @@ fn a_machine_simulates_what_it_sends() {
 }
 
 #[test]
-fn an_input_that_is_too_long_ends_the_match_and_accuses_nobody() {
+fn an_input_that_is_too_long_ends_the_match_and_accuses_no_peer() {
     type Long = Option<[[u8; 32]; 3]>;
     let press: fn(Seat, u32) -> Long = |_, frame| (frame == 60).then_some([[1; 32]; 3]);
     let here: fn(Seat, u32) -> Long =

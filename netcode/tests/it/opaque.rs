@@ -119,7 +119,7 @@ fn a_resource_whose_bytes_do_not_say_what_it_is_fails_in_chaos() {
 struct Spotless;
 
 #[test]
-fn a_match_says_once_which_values_are_in_no_checksum() {
+fn a_match_names_once_each_type_that_is_in_no_checksum() {
     let mut peers = Stepper::in_match(2, |_, app| {
         add_game(app, Flat::default());
         app.rollback_component::<Flat>();

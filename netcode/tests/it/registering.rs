@@ -132,7 +132,7 @@ fn a_difference_in_such_a_type_is_found_and_named() {
 }
 
 #[test]
-fn what_is_not_hashed_rolls_back_and_is_in_no_checksum() {
+fn unhashed_types_roll_back_and_are_in_no_checksum() {
     let mut app = App::new();
     app.add_plugins((MinimalPlugins, NetcodePlugin::<u8>::default()))
         .init_resource::<Grid>()

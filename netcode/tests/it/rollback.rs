@@ -294,7 +294,7 @@ fn parents_change_and_change_back() {
 }
 
 #[test]
-fn what_hangs_on_an_entity_that_never_was_survives_it() {
+fn a_child_of_an_entity_that_never_was_survives_it() {
     // In every sixth frame the oldest entity is hung on one that was spawned in that frame, which two frames later goes.
     fn simulate(
         mut commands: Commands,
@@ -402,7 +402,7 @@ fn each_match_starts_with_the_resources_that_the_game_began_with() {
 }
 
 #[test]
-fn who_comes_aboard_after_an_entity_left_lives_on_when_it_is_gone_for_good() {
+fn a_child_added_after_its_parent_left_outlives_the_parent() {
     fn simulate(mut commands: Commands, frame: Res<SimFrame>, counts: Query<(Entity, &Count)>) {
         let named = |number| counts.iter().find(|(_, count)| count.0 == number);
         if let (10, Some((ship, _)), Some((sailor, _))) = (frame.0, named(0), named(1)) {
@@ -430,7 +430,7 @@ fn who_comes_aboard_after_an_entity_left_lives_on_when_it_is_gone_for_good() {
 }
 
 #[test]
-fn what_hangs_deep_below_an_entity_that_never_was_survives_it() {
+fn a_grandchild_of_an_entity_that_never_was_survives_it() {
     /// A child that the simulation does not know of.
     #[derive(Component)]
     struct Mast;
@@ -457,7 +457,7 @@ fn what_hangs_deep_below_an_entity_that_never_was_survives_it() {
 }
 
 #[test]
-fn what_is_gone_already_may_be_despawned_again() {
+fn an_entity_that_is_gone_may_be_despawned_again() {
     fn simulate(mut commands: Commands, frame: Res<SimFrame>, counts: Query<(Entity, &Count)>) {
         if frame.0 == 10 {
             for (entity, _) in &counts {

@@ -215,7 +215,7 @@ fn a_resource_that_was_forgotten_is_named() {
 }
 
 #[test]
-fn an_entity_that_is_kept_without_saying_so_is_caught_in_chaos() {
+fn an_undeclared_entity_that_is_read_is_caught_in_chaos() {
     #[derive(Component, Clone, Serialize, Deserialize)]
     struct Partner(Entity);
     fn pair(
@@ -246,7 +246,7 @@ fn an_entity_that_is_kept_without_saying_so_is_caught_in_chaos() {
 }
 
 #[test]
-fn what_changes_behind_the_back_of_change_detection_is_caught() {
+fn changes_behind_the_back_of_change_detection_are_caught() {
     fn creep(mut bodies: Query<&mut Body>) {
         for mut body in &mut bodies {
             body.bypass_change_detection().place.x += 1.0;
@@ -270,7 +270,7 @@ fn state_that_settles_is_not_blamed_on_a_disturbance() {
 }
 
 #[test]
-fn the_audit_tells_what_each_system_writes_and_keeps_quiet_about_what_is_allowed() {
+fn the_audit_lists_what_each_system_writes_and_ignores_what_is_allowed() {
     #[derive(Resource, Default)]
     struct Cache(u32);
     fn fly(mut cache: ResMut<Cache>, mut bodies: Query<&mut Body>) {
@@ -298,7 +298,7 @@ fn the_audit_tells_what_each_system_writes_and_keeps_quiet_about_what_is_allowed
 }
 
 #[test]
-fn a_hash_map_is_caught_although_nobody_iterates_it() {
+fn a_hash_map_is_caught_although_nothing_iterates_it() {
     #[expect(clippy::disallowed_types, reason = "that is what is caught")]
     type HashMap<K, V> = std::collections::HashMap<K, V>;
     #[derive(Component, Clone, Default, Serialize, Deserialize)]
@@ -332,7 +332,7 @@ fn a_resource_that_does_not_read_back_is_caught() {
 }
 
 #[test]
-fn entities_without_rollback_are_no_test() {
+fn a_sync_test_of_entities_without_rollback_fails() {
     #[derive(Component, Clone, Serialize, Deserialize)]
     struct Bullet(f32);
     let mut app = game(|mut bullets: Query<&mut Bullet>| {
@@ -360,7 +360,7 @@ fn numbers_that_look_like_entities_are_none() {
 }
 
 #[test]
-fn one_spawn_without_rollback_is_seen_beside_others_with_it() {
+fn one_spawn_without_rollback_is_found_among_others_with_it() {
     let mut app = game(|frame: Res<SimFrame>, mut commands: Commands| {
         if frame.0 == 50 {
             commands.spawn(STILL);
@@ -374,14 +374,14 @@ fn one_spawn_without_rollback_is_seen_beside_others_with_it() {
 }
 
 #[test]
-fn a_game_that_was_not_added_is_no_test() {
+fn a_sync_test_without_a_game_fails() {
     let mut app = App::new();
     app.add_plugins((MinimalPlugins, NetcodePlugin::<u8>::default())).rollback_component::<Body>();
     assert_eq!(failure(&mut app, SyncTest::CHAOS), SyncTestFailure::Idle);
 }
 
 #[test]
-fn an_entity_that_a_value_does_not_say_it_holds_is_caught_although_nobody_follows_it() {
+fn an_undeclared_entity_is_caught_although_nothing_reads_it() {
     #[derive(Component, Clone, Serialize, Deserialize)]
     struct Homing {
         target: Option<Entity>,
@@ -406,7 +406,7 @@ fn an_entity_that_a_value_does_not_say_it_holds_is_caught_although_nobody_follow
 }
 
 #[test]
-fn what_is_written_on_entities_without_rollback_only_is_no_finding() {
+fn writes_to_entities_without_rollback_are_no_finding() {
     #[derive(Component)]
     struct Spark(f32);
     fn outside(mut sparks: Query<&mut Spark, Without<Rollback>>) {

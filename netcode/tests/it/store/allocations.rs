@@ -1,5 +1,7 @@
 //! What saving and loading allocate: nothing, once all buffers exist. ggrs and the checksums of a real match are not part of it.
 
+use bevy::ecs::system::SystemState;
+
 use super::*;
 
 /// What `task` allocates, in blocks.
@@ -59,7 +61,7 @@ fn ordered_entities_that_stand_in_order_cost_no_allocation() {
 }
 
 #[test]
-fn what_is_kept_does_not_grow_with_the_match() {
+fn memory_does_not_grow_with_the_match() {
     let mut app = app(|_| {});
     let world = app.world_mut();
     crowd(world, 50);

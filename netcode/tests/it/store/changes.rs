@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn only_what_differs_counts_as_changed_after_a_load() {
+fn only_values_that_differ_count_as_changed_after_a_load() {
     #[derive(Resource, Default)]
     struct Changed(Vec<&'static str>);
     fn watch(
@@ -167,7 +167,7 @@ fn zeros_of_either_sign_in_resources_are_saved_as_they_are() {
 
 #[test]
 #[should_panic(expected = "does not roll back")]
-fn what_is_not_registered_cannot_be_compared() {
+fn an_unregistered_type_cannot_be_compared() {
     #[derive(Component, Clone, PartialEq)]
     struct Stranger;
     App::new().compare_on_load::<Stranger>();

@@ -12,7 +12,7 @@ fn relations_come_back_on_both_sides() {
 }
 
 #[test]
-fn who_left_in_the_recommended_way_is_the_same_entity_again() {
+fn an_entity_that_left_by_despawn_rollback_comes_back_as_itself() {
     assert_comes_back(|world, all| {
         despawn_rollback(world, all[2]);
         despawn_rollback(world, all[5]);
@@ -22,7 +22,7 @@ fn who_left_in_the_recommended_way_is_the_same_entity_again() {
 }
 
 #[test]
-fn who_was_despawned_is_spawned_anew_and_referred_to_by_all_that_did() {
+fn a_despawned_entity_is_spawned_again_and_all_references_find_it() {
     assert_comes_back(|world, all| {
         world.despawn(all[0]);
         world.despawn(all[5]);
@@ -31,7 +31,7 @@ fn who_was_despawned_is_spawned_anew_and_referred_to_by_all_that_did() {
 }
 
 #[test]
-fn who_gives_its_id_to_another_gets_it_back() {
+fn an_entity_that_gave_its_id_away_gets_it_back() {
     assert_comes_back(|world, all| {
         let ids = [all[1], all[5]].map(|entity| *world.get::<RollbackId>(entity).unwrap());
         world.entity_mut(all[5]).insert((Burning(5), Flag(5)));
@@ -46,7 +46,7 @@ fn who_gives_its_id_to_another_gets_it_back() {
 }
 
 #[test]
-fn who_loses_only_its_marker_gets_it_back() {
+fn an_entity_that_lost_only_its_marker_gets_it_back() {
     assert_comes_back(|world, all| {
         world.entity_mut(all[3]).remove::<Rollback>();
         world.get_mut::<Age>(all[3]).unwrap().0 += 1;
@@ -54,7 +54,7 @@ fn who_loses_only_its_marker_gets_it_back() {
 }
 
 #[test]
-fn relations_that_change_hands_move_nobody_elses_values() {
+fn relations_that_change_hands_move_no_other_entitys_values() {
     // The targets of relationships change tables while a frame is loaded, past others in the same tables.
     assert_comes_back(|world, all| {
         world.entity_mut(all[3]).insert(ChildOf(all[5]));
@@ -72,7 +72,7 @@ fn relations_that_change_hands_move_nobody_elses_values() {
 }
 
 #[test]
-fn a_relation_to_who_leaves_is_cut_when_it_leaves_and_not_when_that_is_confirmed() {
+fn a_relation_to_a_leaver_is_cut_at_once_and_not_at_the_confirmation() {
     let mut app = app(|_| {});
     let world = app.world_mut();
     let all = populate(world);
@@ -92,7 +92,7 @@ fn a_relation_to_who_leaves_is_cut_when_it_leaves_and_not_when_that_is_confirmed
 }
 
 #[test]
-fn who_is_bound_to_a_stranger_is_not_dragged_along() {
+fn an_entity_linked_to_one_that_never_was_does_not_go_with_it() {
     #[derive(Component, Clone, Serialize, Deserialize)]
     #[relationship(relationship_target = Crew)]
     struct Aboard(#[entities] Entity);

@@ -48,7 +48,7 @@ fn every_frame_of_the_window_can_be_loaded_in_any_order() {
 }
 
 #[test]
-fn confirmed_frames_are_forgotten_and_the_others_are_not() {
+fn confirmed_frames_are_forgotten_and_later_ones_are_not() {
     let mut app = app(|_| {});
     let world = app.world_mut();
     let all = populate(world);

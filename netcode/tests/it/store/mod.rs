@@ -9,12 +9,7 @@ mod moves;
 mod observers;
 
 use bevy::{
-    ecs::{
-        entity_disabling::Disabled,
-        lifecycle::HookContext,
-        system::SystemState,
-        world::{CommandQueue, DeferredWorld},
-    },
+    ecs::{entity_disabling::Disabled, world::CommandQueue},
     prelude::*,
 };
 use netcode::{prelude::*, testing::snapshots};
@@ -167,7 +162,7 @@ fn values_come_back() {
 }
 
 #[test]
-fn components_that_came_go_and_those_that_went_come() {
+fn added_components_go_and_removed_ones_come_back() {
     assert_comes_back(|world, all| {
         world.entity_mut(all[0]).remove::<(Name, Team)>();
         world.entity_mut(all[1]).remove::<(Burning, Flag, Age)>();
@@ -178,7 +173,7 @@ fn components_that_came_go_and_those_that_went_come() {
 }
 
 #[test]
-fn another_order_of_rows_is_no_difference() {
+fn a_different_order_of_rows_is_no_difference() {
     #[derive(Component)]
     struct Elsewhere;
     assert_comes_back(|world, all| {
@@ -193,7 +188,7 @@ fn another_order_of_rows_is_no_difference() {
 }
 
 #[test]
-fn order_is_that_of_the_ids_whatever_happened_to_the_rows() {
+fn ordered_follows_the_ids_whatever_happened_to_the_rows() {
     #[derive(Component)]
     struct Elsewhere;
     let mut app = app(|_| {});

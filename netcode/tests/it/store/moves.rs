@@ -188,7 +188,7 @@ fn assert_is_noticed(change: impl Fn(&mut World, &[Entity])) {
 }
 
 #[test]
-fn rows_of_many_that_only_change_places_are_noticed() {
+fn rows_that_only_change_places_among_many_are_noticed() {
     assert_is_noticed(|world, all| {
         for &entity in &all[600..700] {
             world.entity_mut(entity).insert(Other).remove::<Other>();
@@ -197,14 +197,14 @@ fn rows_of_many_that_only_change_places_are_noticed() {
 }
 
 #[test]
-fn a_table_that_is_left_by_all_is_noticed() {
+fn a_table_that_all_entities_leave_is_noticed() {
     assert_is_noticed(|world, all| {
         all[..10].iter().for_each(|&entity| despawn_rollback(world, entity));
     });
 }
 
 #[test]
-fn who_comes_for_who_leaves_is_noticed() {
+fn an_arrival_in_place_of_a_leaver_is_noticed() {
     assert_is_noticed(|world, all| {
         despawn_rollback(world, all[20]);
         world.spawn((Rollback, Place(0.5, 0.5), Age(50)));

@@ -1,9 +1,11 @@
 //! Hooks, observers and required components act while a frame is loaded, and change nothing of what it brings back.
 
+use bevy::ecs::{lifecycle::HookContext, world::DeferredWorld};
+
 use super::*;
 
 #[test]
-fn what_an_observer_does_while_a_frame_is_loaded_is_put_right() {
+fn changes_by_observers_during_a_load_are_undone() {
     let mut app = app(|app| {
         // Whoever gets a name gets a companion, and older: also when a load gives the name back.
         app.add_observer(
@@ -25,7 +27,7 @@ fn what_an_observer_does_while_a_frame_is_loaded_is_put_right() {
 }
 
 #[test]
-fn what_a_component_requires_goes_again_if_it_was_not_there() {
+fn a_required_component_that_was_not_saved_is_removed_again() {
     #[derive(Component, Clone, Default, Serialize, Deserialize)]
     struct Cooldown(u32);
     #[derive(Component, Clone, Serialize, Deserialize)]
@@ -45,7 +47,7 @@ fn what_a_component_requires_goes_again_if_it_was_not_there() {
 }
 
 #[test]
-fn hooks_and_observers_of_what_is_inserted_have_no_say_in_what_comes_back() {
+fn hooks_and_observers_of_insertions_do_not_change_what_comes_back() {
     /// Writes another registered component whenever it is inserted.
     #[derive(Component, Clone, Copy, PartialEq, Serialize, Deserialize)]
     #[component(immutable, on_insert = bump)]
@@ -88,7 +90,7 @@ fn hooks_and_observers_of_what_is_inserted_have_no_say_in_what_comes_back() {
 }
 
 #[test]
-fn observers_of_sparse_components_have_no_say_either() {
+fn observers_of_sparse_components_do_not_either() {
     let mut app = app(|app| {
         // Both change the structure of the world, long after it was put right.
         app.add_observer(|_: On<Add, Burning>, mut commands: Commands| {
