@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Component, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Body {
-    place: f32,
+    position: f32,
     speed: f32,
 }
 
@@ -22,7 +22,7 @@ fn game<M>(systems: impl IntoScheduleConfigs<ScheduleSystem, M>) -> App {
         .rollback_component::<Body>()
         .add_systems(SetupMatch, |mut commands: Commands| {
             for index in 0..5u8 {
-                commands.spawn((Rollback, Body { place: 0.0, speed: f32::from(index) }));
+                commands.spawn((Rollback, Body { position: 0.0, speed: f32::from(index) }));
             }
         })
         .add_systems(Simulate, systems);
@@ -53,11 +53,11 @@ fn a_missing_entity_is_blamed_on_systems_with_commands() {
     fn launch(mut calls: Local<u32>, mut commands: Commands) {
         *calls += 1;
         if *calls == 30 {
-            commands.spawn((Rollback, Body { place: 7.0, speed: 1.0 }));
+            commands.spawn((Rollback, Body { position: 7.0, speed: 1.0 }));
         }
     }
     fn fly(mut bodies: Query<&mut Body>) {
-        bodies.iter_mut().for_each(|mut body| body.place += body.speed);
+        bodies.iter_mut().for_each(|mut body| body.position += body.speed);
     }
     let divergence = divergence(&mut game((launch, fly).chain()), SyncTest::EVERY_DEPTH);
     assert!(divergence.is_missing, "{divergence}");
@@ -118,7 +118,7 @@ fn unregistered_reads_are_listed() {
     ) {
         let push = wind.0 + f32::from(inputs.get(Seat(0))) + frame.0 as f32;
         let sails = sails.iter().count() as f32;
-        bodies.iter_mut().for_each(|mut body| body.place += push + sails);
+        bodies.iter_mut().for_each(|mut body| body.position += push + sails);
     }
     let mut app = game(drift);
     app.init_resource::<Wind>().add_systems(Update, |mut wind: ResMut<Wind>| wind.0 += 1.0);
@@ -186,10 +186,10 @@ fn advice_compiles_and_leaves_nothing_to_find() {
 #[test]
 fn systems_that_spawn_in_no_fixed_order_are_found() {
     fn left(mut commands: Commands) {
-        commands.spawn((Rollback, Body { place: -1.0, speed: 0.0 }));
+        commands.spawn((Rollback, Body { position: -1.0, speed: 0.0 }));
     }
     fn right(mut commands: Commands) {
-        commands.spawn((Rollback, Body { place: 1.0, speed: 0.0 }));
+        commands.spawn((Rollback, Body { position: 1.0, speed: 0.0 }));
     }
     #[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
     struct Left;

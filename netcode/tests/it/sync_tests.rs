@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Component, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Body {
-    place: Place,
+    position: Position,
     speed: f32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Place {
+struct Position {
     x: f32,
     y: f32,
 }
 
-const STILL: Body = Body { place: Place { x: 0.0, y: 0.0 }, speed: 0.0 };
+const STILL: Body = Body { position: Position { x: 0.0, y: 0.0 }, speed: 0.0 };
 
 /// A headless game with five bodies, and these systems.
 fn game<M>(systems: impl IntoScheduleConfigs<ScheduleSystem, M>) -> App {
@@ -59,8 +59,8 @@ fn assert_names(failure: &dyn std::fmt::Display, names: &[&str]) {
 fn a_sound_game_passes_in_chaos() {
     fn fly(inputs: Res<PlayerInputs<u8>>, mut bodies: Query<(&mut Body, &RollbackId)>) {
         for (mut body, id) in &mut bodies {
-            body.place.x += body.speed * f32::from(inputs.get(Seat(0)));
-            body.place.y += id.get() as f32;
+            body.position.x += body.speed * f32::from(inputs.get(Seat(0)));
+            body.position.y += id.get() as f32;
         }
     }
     let stats = testing::sync_test(&mut game(fly), SyncTest::CHAOS, 2, 500);
@@ -108,11 +108,11 @@ fn state_in_a_local_is_caught() {
     fn count(mut calls: Local<u32>, mut bodies: Query<&mut Body>) {
         *calls += 1;
         for mut body in &mut bodies {
-            body.place.x = *calls as f32;
+            body.position.x = *calls as f32;
         }
     }
     let divergence = divergence(&mut game(count), SyncTest::EVERY_DEPTH);
-    assert_names(&divergence, &["::Body`", "`place.x`", "count", "`Local`"]);
+    assert_names(&divergence, &["::Body`", "`position.x`", "count", "`Local`"]);
     assert_eq!(divergence.cause, DivergenceCause::NotRepeatable);
 }
 
@@ -121,13 +121,13 @@ fn dependence_on_the_order_of_a_query_is_caught_in_chaos_and_only_there() {
     fn chase(mut bodies: Query<&mut Body>) {
         let mut before = 0.0;
         for mut body in &mut bodies {
-            body.place.y = before;
+            body.position.y = before;
             before += body.speed;
         }
     }
     assert!(testing::sync_test(&mut game(chase), SyncTest::EVERY_DEPTH, 2, 200).is_ok());
     let divergence = divergence(&mut game(chase), SyncTest::CHAOS);
-    assert_names(&divergence, &["::Body`", "`place.y`", "chase", "order of a query"]);
+    assert_names(&divergence, &["::Body`", "`position.y`", "chase", "order of a query"]);
     assert_eq!(divergence.cause, DivergenceCause::Order);
 }
 
@@ -140,11 +140,11 @@ fn the_order_of_a_hash_map_is_caught() {
             bodies.iter().map(|(body, id)| (id.get(), body.speed)).collect();
         let first = *seen.values().next().expect("there are bodies");
         for (mut body, _) in &mut bodies {
-            body.place.x = first;
+            body.position.x = first;
         }
     }
     let divergence = divergence(&mut game(vote), SyncTest::EVERY_DEPTH);
-    assert_names(&divergence, &["::Body`", "`place.x`", "vote", "hash map"]);
+    assert_names(&divergence, &["::Body`", "`position.x`", "vote", "hash map"]);
     assert_eq!(divergence.cause, DivergenceCause::NotRepeatable);
 }
 
@@ -155,15 +155,15 @@ fn the_clock_of_the_machine_is_caught() {
         let now = std::time::SystemTime::now();
         let since = now.duration_since(std::time::UNIX_EPOCH).expect("it is later than 1970");
         for mut body in &mut bodies {
-            body.place.y = since.subsec_nanos() as f32;
+            body.position.y = since.subsec_nanos() as f32;
         }
     }
     let divergence = divergence(&mut game(age), SyncTest::EVERY_DEPTH);
-    assert_names(&divergence, &["::Body`", "`place.y`", "age", "a clock"]);
+    assert_names(&divergence, &["::Body`", "`position.y`", "age", "a clock"]);
 
     fn hurry(time: Res<Time<Real>>, mut bodies: Query<&mut Body>) {
         for mut body in &mut bodies {
-            body.place.x = time.elapsed_secs();
+            body.position.x = time.elapsed_secs();
         }
     }
     let failure = failure(&mut game(hurry), SyncTest::EVERY_DEPTH);
@@ -175,11 +175,11 @@ fn random_numbers_without_a_seed_are_caught() {
     use std::hash::{BuildHasher, RandomState};
     fn shake(mut bodies: Query<&mut Body>) {
         for mut body in &mut bodies {
-            body.place.x += (RandomState::new().hash_one(0) % 7) as f32;
+            body.position.x += (RandomState::new().hash_one(0) % 7) as f32;
         }
     }
     let divergence = divergence(&mut game(shake), SyncTest::EVERY_DEPTH);
-    assert_names(&divergence, &["::Body`", "`place.x`", "shake", "unseeded random number"]);
+    assert_names(&divergence, &["::Body`", "`position.x`", "shake", "unseeded random number"]);
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn a_resource_that_was_forgotten_is_named() {
     struct Wind(f32);
     fn blow(mut wind: ResMut<Wind>, mut bodies: Query<&mut Body>) {
         wind.0 += 0.5;
-        bodies.iter_mut().for_each(|mut body| body.place.x += wind.0);
+        bodies.iter_mut().for_each(|mut body| body.position.x += wind.0);
     }
     let mut app = game(blow);
     // Not there yet when the app is looked through.
@@ -232,7 +232,7 @@ fn an_undeclared_entity_that_is_read_is_caught_in_chaos() {
             commands.entity(*one).insert(Partner(*other));
         }
         for (mut body, partner) in &mut bodies {
-            body.place.x = match partner {
+            body.position.x = match partner {
                 Some(partner) => all.get(partner.0).map_or(-1.0, |id| id.get() as f32),
                 None => 0.0,
             };
@@ -241,7 +241,7 @@ fn an_undeclared_entity_that_is_read_is_caught_in_chaos() {
     let mut app = game(pair);
     app.rollback_component_unhashed::<Partner>();
     let divergence = divergence(&mut app, SyncTest::CHAOS);
-    assert_names(&divergence, &["::Body`", "`place.x`", "pair", "#[entities]"]);
+    assert_names(&divergence, &["::Body`", "`position.x`", "pair", "#[entities]"]);
     assert_eq!(divergence.cause, DivergenceCause::Entities);
 }
 
@@ -249,11 +249,11 @@ fn an_undeclared_entity_that_is_read_is_caught_in_chaos() {
 fn changes_behind_the_back_of_change_detection_are_caught() {
     fn creep(mut bodies: Query<&mut Body>) {
         for mut body in &mut bodies {
-            body.bypass_change_detection().place.x += 1.0;
+            body.bypass_change_detection().position.x += 1.0;
         }
     }
     let divergence = divergence(&mut game(creep), SyncTest::EVERY_DEPTH);
-    assert_names(&divergence, &["::Body`", "`place.x`", "creep"]);
+    assert_names(&divergence, &["::Body`", "`position.x`", "creep"]);
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn the_audit_lists_what_each_system_writes_and_ignores_what_is_allowed() {
     struct Cache(u32);
     fn fly(mut cache: ResMut<Cache>, mut bodies: Query<&mut Body>) {
         cache.0 += 1;
-        bodies.iter_mut().for_each(|mut body| body.place.x += body.speed);
+        bodies.iter_mut().for_each(|mut body| body.position.x += body.speed);
     }
     let report = |is_allowed: bool| {
         let mut app = game(fly);

@@ -11,7 +11,7 @@ fn count(task: impl FnOnce()) -> u64 {
 
 fn crowd(world: &mut World, count: u32) {
     for index in 0..count {
-        world.spawn((Rollback, Place(0.0, 0.0), Age(index)));
+        world.spawn((Rollback, Position(0.0, 0.0), Age(index)));
     }
 }
 
@@ -20,14 +20,14 @@ fn a_steady_frame_allocates_nothing() {
     let mut app = app(|_| {});
     let world = app.world_mut();
     crowd(world, 1000);
-    let mut query = world.query::<(&mut Place, &mut Age)>();
+    let mut query = world.query::<(&mut Position, &mut Age)>();
     let mut frame = 0;
     let mut step = |world: &mut World, is_rolled_back: bool| {
         world.resource_mut::<SimFrame>().0 = frame;
         snapshots::save(world, frame);
         world.run_schedule(Simulate);
-        for (mut place, mut age) in query.iter_mut(world) {
-            place.0 += 1.0;
+        for (mut position, mut age) in query.iter_mut(world) {
+            position.0 += 1.0;
             age.0 += 1;
         }
         if is_rolled_back {

@@ -8,20 +8,20 @@ fn only_values_that_differ_count_as_changed_after_a_load() {
     struct Changed(Vec<&'static str>);
     fn watch(
         mut changed: ResMut<Changed>,
-        places: Query<(), bevy::prelude::Changed<Place>>,
+        positions: Query<(), bevy::prelude::Changed<Position>>,
         ages: Query<(), bevy::prelude::Changed<Age>>,
         names: Query<(), bevy::prelude::Changed<Name>>,
         log: Option<Res<Log>>,
     ) {
         changed.0.clear();
-        changed.0.extend(places.iter().map(|()| "place"));
+        changed.0.extend(positions.iter().map(|()| "position"));
         changed.0.extend(ages.iter().map(|()| "age"));
         changed.0.extend(names.iter().map(|()| "name"));
         changed.0.extend(log.filter(DetectChanges::is_changed).map(|_| "log"));
     }
     let mut app = app(|app| {
         app.init_resource::<Changed>()
-            .compare_on_load::<Place>()
+            .compare_on_load::<Position>()
             .compare_on_load::<Name>()
             .compare_resource_on_load::<Log>()
             .add_systems(Update, watch);
@@ -39,7 +39,7 @@ fn only_values_that_differ_count_as_changed_after_a_load() {
     assert_eq!(seen(&|_| {}), [""; 0], "nothing was touched");
     // Touched, but with the same value: types that compare stay quiet, the other one cannot know.
     let touched = seen(&|world| {
-        world.get_mut::<Place>(all[3]).unwrap().set_changed();
+        world.get_mut::<Position>(all[3]).unwrap().set_changed();
         // One of several in its table.
         world.get_mut::<Age>(all[6]).unwrap().set_changed();
         world.get_mut::<Name>(all[0]).unwrap().set_changed();
@@ -47,12 +47,12 @@ fn only_values_that_differ_count_as_changed_after_a_load() {
     });
     assert_eq!(touched, ["age"]);
     let changed = seen(&|world| {
-        world.get_mut::<Place>(all[3]).unwrap().0 += 1.0;
+        world.get_mut::<Position>(all[3]).unwrap().0 += 1.0;
         world.get_mut::<Age>(all[6]).unwrap().0 += 1;
         world.get_mut::<Name>(all[0]).unwrap().0.push('!');
         world.resource_mut::<Log>().0.push(7);
     });
-    assert_eq!(changed, ["place", "age", "name", "log"]);
+    assert_eq!(changed, ["position", "age", "name", "log"]);
     // The same frame once more: by now the world is what it was.
     snapshots::load(app.world_mut(), 1);
     app.update();
@@ -81,15 +81,15 @@ fn a_parent_that_is_the_same_is_not_inserted_again() {
 #[test]
 fn zeros_of_either_sign_come_back_although_they_are_equal() {
     let mut app = app(|app| {
-        app.compare_on_load::<Place>();
+        app.compare_on_load::<Position>();
     });
     let world = app.world_mut();
-    let entity = world.spawn((Rollback, Place(0.0, -0.0))).id();
+    let entity = world.spawn((Rollback, Position(0.0, -0.0))).id();
     for frame in 0..3 * DEPTH as u32 {
         snapshots::save(world, frame);
-        *world.get_mut::<Place>(entity).unwrap() = Place(-0.0, 0.0);
+        *world.get_mut::<Position>(entity).unwrap() = Position(-0.0, 0.0);
         snapshots::load(world, frame);
-        let Place(x, y) = world.get::<Place>(entity).unwrap();
+        let Position(x, y) = world.get::<Position>(entity).unwrap();
         assert!(x.is_sign_positive() && y.is_sign_negative());
     }
 }

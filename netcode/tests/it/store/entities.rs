@@ -16,7 +16,7 @@ fn an_entity_that_left_by_despawn_rollback_comes_back_as_itself() {
     assert_comes_back(|world, all| {
         despawn_rollback(world, all[2]);
         despawn_rollback(world, all[5]);
-        world.spawn((Rollback, Place(1.0, 1.0), Aim(all[1])));
+        world.spawn((Rollback, Position(1.0, 1.0), Aim(all[1])));
         world.get_mut::<Age>(all[7]).unwrap().0 += 1;
     });
 }
@@ -41,7 +41,7 @@ fn an_entity_that_gave_its_id_away_gets_it_back() {
         // And one that ceases to exist for the simulation, while another takes its id.
         let id = *world.get::<RollbackId>(all[6]).unwrap();
         world.entity_mut(all[6]).remove::<(Rollback, RollbackId)>();
-        world.spawn((Rollback, id, Age(60), Place(0.0, 0.0)));
+        world.spawn((Rollback, id, Age(60), Position(0.0, 0.0)));
     });
 }
 
@@ -61,7 +61,7 @@ fn relations_that_change_hands_move_no_other_entitys_values() {
         world.entity_mut(all[2]).insert(Chases(all[6]));
         for &entity in &all[3..] {
             world.get_mut::<Age>(entity).unwrap().0 += 10;
-            world.get_mut::<Place>(entity).unwrap().0 += 10.0;
+            world.get_mut::<Position>(entity).unwrap().0 += 10.0;
         }
     });
     assert_comes_back(|world, all| {

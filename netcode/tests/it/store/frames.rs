@@ -5,17 +5,17 @@ use super::*;
 #[test]
 fn a_later_frame_can_be_loaded_after_an_earlier_one() {
     let mut app = app(|app| {
-        app.compare_on_load::<Place>();
+        app.compare_on_load::<Position>();
     });
     let world = app.world_mut();
-    let entity = world.spawn((Rollback, Place(0.0, 1.0))).id();
+    let entity = world.spawn((Rollback, Position(0.0, 1.0))).id();
     snapshots::save(world, 0);
-    *world.get_mut::<Place>(entity).unwrap() = Place(-0.0, 1.0);
+    *world.get_mut::<Position>(entity).unwrap() = Position(-0.0, 1.0);
     snapshots::save(world, 1);
     snapshots::load(world, 0);
-    assert!(world.get::<Place>(entity).unwrap().0.is_sign_positive());
+    assert!(world.get::<Position>(entity).unwrap().0.is_sign_positive());
     snapshots::load(world, 1);
-    assert!(world.get::<Place>(entity).unwrap().0.is_sign_negative());
+    assert!(world.get::<Position>(entity).unwrap().0.is_sign_negative());
 }
 
 #[test]

@@ -16,7 +16,7 @@ use netcode::{prelude::*, testing::snapshots};
 use serde::{Deserialize, Serialize};
 
 #[derive(Component, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Place(f32, f32);
+struct Position(f32, f32);
 
 #[derive(Component, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Age(u32);
@@ -56,7 +56,7 @@ const DEPTH: usize = 10;
 fn app(register: impl FnOnce(&mut App)) -> App {
     let mut app = App::new();
     app.add_plugins((MinimalPlugins, NetcodePlugin::<u8>::default()))
-        .rollback_component::<Place>()
+        .rollback_component::<Position>()
         .rollback_component::<Age>()
         .rollback_component::<Name>()
         .rollback_component::<Burning>()
@@ -85,7 +85,7 @@ fn picture(world: &mut World) -> Vec<String> {
             chasers.sort_unstable();
             let text = format!(
                 "{:?} {:?} {:?} {:?} {:?} {:?} aims {:?} chases {:?} by {chasers:?} on {:?}",
-                entity.get::<Place>(),
+                entity.get::<Position>(),
                 entity.get::<Age>(),
                 entity.get::<Name>(),
                 entity.get::<Burning>(),
@@ -118,7 +118,7 @@ fn despawn_rollback(world: &mut World, entity: Entity) {
 /// Eight entities with everything on some of them.
 fn populate(world: &mut World) -> Vec<Entity> {
     let all: Vec<Entity> = (0..8u32)
-        .map(|index| world.spawn((Rollback, Place(index as f32, 0.0), Age(index))).id())
+        .map(|index| world.spawn((Rollback, Position(index as f32, 0.0), Age(index))).id())
         .collect();
     world.entity_mut(all[0]).insert((Name("zero".into()), Team(1)));
     world.entity_mut(all[1]).insert((Burning(9), Flag(3)));
@@ -152,7 +152,7 @@ fn assert_comes_back(change: impl Fn(&mut World, &[Entity])) {
 #[test]
 fn values_come_back() {
     assert_comes_back(|world, all| {
-        *world.get_mut::<Place>(all[4]).unwrap() = Place(7.0, -0.0);
+        *world.get_mut::<Position>(all[4]).unwrap() = Position(7.0, -0.0);
         world.get_mut::<Name>(all[0]).unwrap().0.push_str(" changed");
         world.get_mut::<Burning>(all[1]).unwrap().0 += 1;
         world.entity_mut(all[0]).insert(Team(2));
@@ -182,7 +182,7 @@ fn a_different_order_of_rows_is_no_difference() {
         }
         // And one that is in another table than when it was saved.
         world.entity_mut(all[4]).insert(Elsewhere);
-        *world.get_mut::<Place>(all[6]).unwrap() = Place(9.0, 9.0);
+        *world.get_mut::<Position>(all[6]).unwrap() = Position(9.0, 9.0);
         world.get_mut::<Age>(all[4]).unwrap().0 += 5;
     });
 }

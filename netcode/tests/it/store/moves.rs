@@ -70,11 +70,11 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// What must come back: values by id.
-fn values(world: &mut World) -> Vec<(u32, Place, Age)> {
-    let mut query =
-        world.query_filtered::<(&RollbackId, &Place, &Age), (With<Rollback>, Without<Disabled>)>();
+fn values(world: &mut World) -> Vec<(u32, Position, Age)> {
+    let mut query = world
+        .query_filtered::<(&RollbackId, &Position, &Age), (With<Rollback>, Without<Disabled>)>();
     let mut all: Vec<_> =
-        query.iter(world).map(|(id, &place, &age)| (id.get(), place, age)).collect();
+        query.iter(world).map(|(id, &position, &age)| (id.get(), position, age)).collect();
     all.sort_unstable_by_key(|&(id, ..)| id);
     all
 }
@@ -105,7 +105,7 @@ fn take(world: &mut World, step: Step) {
         | Step::Change(index) => pick(world, index),
         _ => None,
     };
-    let new = || (Rollback, Place(0.5, 0.5), Age(50));
+    let new = || (Rollback, Position(0.5, 0.5), Age(50));
     if let Some(entity) = who {
         let mut it = world.entity_mut(entity);
         match step {
@@ -125,7 +125,7 @@ fn take(world: &mut World, step: Step) {
                 world.entity_mut(entity).insert(two.expect("who rolls back has an id"));
                 world.entity_mut(other).insert(one.expect("who rolls back has an id"));
             }
-            Step::Retain(_) => drop(it.retain::<(Rollback, RollbackId, Place, Age)>()),
+            Step::Retain(_) => drop(it.retain::<(Rollback, RollbackId, Position, Age)>()),
             Step::Adopt(_, index) => {
                 let parent = pick(world, index).expect("there is at least the first");
                 let is_tree = |world: &World| {
@@ -138,7 +138,7 @@ fn take(world: &mut World, step: Step) {
             }
             _ => {
                 it.get_mut::<Age>().expect("all have one").0 += 1;
-                it.get_mut::<Place>().expect("all have one").1 += 1.0;
+                it.get_mut::<Position>().expect("all have one").1 += 1.0;
             }
         }
         return;
@@ -164,7 +164,7 @@ fn assert_is_noticed(change: impl Fn(&mut World, &[Entity])) {
     let mut app = app(|_| {});
     let world = app.world_mut();
     let all: Vec<Entity> = (0..MANY)
-        .map(|index| world.spawn((Rollback, Place(index as f32, 0.0), Age(index))).id())
+        .map(|index| world.spawn((Rollback, Position(index as f32, 0.0), Age(index))).id())
         .collect();
     for &entity in &all[..10] {
         world.entity_mut(entity).insert(One);
@@ -207,7 +207,7 @@ fn a_table_that_all_entities_leave_is_noticed() {
 fn an_arrival_in_place_of_a_leaver_is_noticed() {
     assert_is_noticed(|world, all| {
         despawn_rollback(world, all[20]);
-        world.spawn((Rollback, Place(0.5, 0.5), Age(50)));
+        world.spawn((Rollback, Position(0.5, 0.5), Age(50)));
     });
 }
 
@@ -227,7 +227,7 @@ proptest! {
     fn no_move_of_rows_goes_unnoticed(steps in vec(step(), 1..80)) {
         let mut app = app(|_| {});
         for index in 0..6u32 {
-            app.world_mut().spawn((Rollback, Place(index as f32, 0.0), Age(index)));
+            app.world_mut().spawn((Rollback, Position(index as f32, 0.0), Age(index)));
         }
         let mut saved = Vec::new();
         let (mut latest, mut confirmed) = (0, 0);

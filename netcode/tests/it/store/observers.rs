@@ -10,7 +10,7 @@ fn changes_by_observers_during_a_load_are_undone() {
         // Whoever gets a name gets a companion, and older: also when a load gives the name back.
         app.add_observer(
             |named: On<Add, Name>, mut commands: Commands, mut ages: Query<&mut Age>| {
-                commands.spawn((Rollback, Place(0.0, 0.0)));
+                commands.spawn((Rollback, Position(0.0, 0.0)));
                 if let Ok(mut age) = ages.get_mut(named.entity) {
                     age.0 += 100;
                 }
@@ -94,7 +94,7 @@ fn observers_of_sparse_components_do_not_either() {
     let mut app = app(|app| {
         // Both change the structure of the world, long after it was put right.
         app.add_observer(|_: On<Add, Burning>, mut commands: Commands| {
-            commands.spawn((Rollback, Place(0.0, 0.0)));
+            commands.spawn((Rollback, Position(0.0, 0.0)));
         })
         .add_observer(|flagged: On<Insert, Flag>, mut commands: Commands| {
             commands.entity(flagged.entity).insert(Name("bearer".into()));
