@@ -1,4 +1,4 @@
-//! What the store asks of a registered type.
+//! What the store asks of each registered type.
 
 use std::any::{Any, TypeId};
 
@@ -15,7 +15,7 @@ use super::{
     rows::SavedRows,
 };
 
-/// One registered type: its values per saved frame.
+/// One registered type, with its values in each saved frame.
 pub(crate) trait Column: Any + Send + Sync {
     /// The full path of the type, for reports.
     fn name(&self) -> &'static str;
@@ -26,58 +26,61 @@ pub(crate) trait Column: Any + Send + Sync {
     fn is_resource(&self) -> bool {
         false
     }
-    /// Makes room for `slots` saved frames, and forgets all that is saved.
+    /// Makes room for `slots` saved frames, and forgets everything that is saved.
     fn resize(&mut self, slots: usize);
-    /// Lets go of what is saved in `slot`, so that its memory serves another one.
+    /// Drops what is saved in `slot`, so that another slot can use the memory.
     fn forget(&mut self, _slot: usize) {}
-    /// Saves the present values.
+    /// Saves the present values into the slot.
     fn save(&mut self, world: &mut World, rows: &SavedRows, saving: Saving);
-    /// Gives entities that are not what they were the set of components that they had, as far as this type goes. True if any
-    /// was changed.
+    /// Gives this component back to misplaced entities that had it, and takes it from those that
+    /// did not. True if that changed any.
     fn restore_components(&mut self, _world: &mut World, _slot: usize, _plan: &Plan) -> bool {
         false
     }
-    /// Says that a load begins.
+    /// Prepares for a load.
     fn begin_load(&mut self) {}
-    /// Brings back values that have to be inserted, which may run hooks and observers and move entities between tables. True
-    /// if any was; called until none is.
+    /// Restores the values that have to be inserted, which may run hooks and observers and move
+    /// entities between tables. True if there was any. The store calls it until there is none.
     fn load_by_inserting(&mut self, _world: &mut World, _loading: &Loading) -> bool {
         false
     }
-    /// Brings the other values back, in place. True if any was written without counting as changed.
+    /// Restores the other values, in place. True if any was written without counting as changed.
     fn load(&mut self, _world: &mut World, _loading: &Loading) -> bool {
         false
     }
-    /// Lets entities inside values follow to where they are now.
+    /// Replaces entities inside the present values by those that have taken their place.
     fn remap_entities(&mut self, world: &mut World, remap: &EntityRemap);
-    /// The first value in which two saved versions of one frame differ; for types that are hashed.
+    /// The first value in which two saved versions of one frame differ; for hashed types only.
     fn difference(&self, slots: [usize; 2], names: [&EntityNames; 2]) -> Option<Difference>;
-    /// The first value that hashes differently once it was read from its own bytes; for types that are hashed.
+    /// The first value that hashes differently after it was read from its own bytes; for hashed
+    /// types only.
     fn difference_to_bytes(&self, slot: usize, names: &EntityNames) -> Option<Difference>;
-    /// The first value of which the hash lacks a part, or which cannot be read back: `check` says
-    /// which. For types that are hashed.
+    /// The first value that fails `check`: it is hashed only in part, or cannot be read back. For
+    /// hashed types only.
     fn opaque_value(&self, slot: usize, names: &EntityNames, check: Check) -> Option<OpaqueValue>;
-    /// The first value that holds an entity and does not say so; for types that are hashed.
+    /// The first value that holds an entity without declaring it; for hashed types only.
     fn unsaid_entity(&self, slot: usize, names: &EntityNames) -> Option<Difference>;
-    /// The registered type.
+    /// The id of the registered type.
     fn value_type(&self) -> TypeId;
-    /// A hash of the values of `slot` that does not depend on table order or on this machine.
+    /// A hash of the values in `slot` that depends neither on the order of rows nor on this
+    /// machine.
     fn hash(&self, slot: usize, names: &EntityNames) -> ValuesHash;
-    /// Returns the world to what it was before the first match, as far as this type goes.
+    /// Returns the type's part of the world to what it was before the first match.
     fn reset(&mut self, world: &mut World);
 }
 
-/// Which frame is loaded, and how.
+/// Which frame a load restores, and how.
 pub(crate) struct Loading<'a> {
     pub(super) slot: usize,
     pub(super) plan: &'a Plan,
-    /// When the frame and the world were last equal: what has not changed since needs no writing.
+    /// When the frame and the world were last equal. What has not changed since then needs no
+    /// writing.
     pub(super) since: Moment,
     pub(super) now: Moment,
 }
 
 impl Loading<'_> {
-    /// The same for a row that gets its value from elsewhere.
+    /// The same moment for a row that gets its value from another row.
     pub(super) fn since_for(&self, moved: &MovedRow) -> Moment {
         if moved.is_another_entity { Moment::long_before(self.now) } else { self.since }
     }

@@ -1,24 +1,25 @@
-//! Copying rows.
+//! Copying rows fast, in pieces.
 
-/// Bytes that are copied at once; values larger than that are copied one by one.
+/// Bytes that are copied at once. Larger values are copied one by one.
 ///
-/// From 2,113 bytes on, glibc copies with `rep movsb` on processors that say it is fast. On AMD's Zen 3 that takes twenty times as
-/// long as it should where, modulo 4,096, the target lies 1 to 31 bytes after the source: as one in 256 pairs of allocations does.
+/// From 2,113 bytes on, glibc copies with `rep movsb` on processors that report it as fast. On
+/// AMD's Zen 3 that takes twenty times as long as it should if, modulo 4,096, the target lies 1 to
+/// 31 bytes after the source, which is so for one in 256 pairs of allocations.
 const PIECE_BYTES: usize = 2_048;
 
-/// How many values are copied at once.
+/// The number of values that are copied at once.
 const fn rows_per_piece<C>() -> usize {
     let size = if size_of::<C>() == 0 { 1 } else { size_of::<C>() };
     if size > PIECE_BYTES { 1 } else { PIECE_BYTES / size }
 }
 
-/// Overwrites rows with as many others.
+/// Overwrites rows with the same number of others.
 ///
 /// # Panics
 ///
-/// If there are not as many.
+/// If the numbers differ.
 pub(super) fn copy_rows<C: Clone>(from: &[C], to: &mut [C]) {
-    assert_eq!(from.len(), to.len(), "rows are copied to as many");
+    assert_eq!(from.len(), to.len(), "as many rows are copied as are overwritten");
     for (to, from) in to.chunks_mut(rows_per_piece::<C>()).zip(from.chunks(rows_per_piece::<C>())) {
         to.clone_from_slice(from);
     }

@@ -31,7 +31,7 @@ pub(super) struct DenseColumn<C: Component> {
 }
 
 impl<C: Component + Clone> DenseColumn<C> {
-    /// A column that is hashed, or not.
+    /// A column whose values are hashed, or are not if there is no `hashing`.
     pub(super) fn new(hashing: Option<ComponentHashing<C>>) -> Self
     where
         C::Mutability: Restorable<C>,
@@ -45,7 +45,7 @@ impl<C: Component + Clone> DenseColumn<C> {
         }
     }
 
-    /// Makes a load mark as changed only what is not equal to what it was.
+    /// Makes a load mark values as changed only where they differ from those before it.
     pub(super) fn compare_on_load(&mut self)
     where
         C: PartialEq,
@@ -89,7 +89,8 @@ impl<C: Component + Clone> Column for DenseColumn<C> {
         let query = self.read.get_or_insert_with(|| QueryState::new(world));
         let tables = query.contiguous_iter(world).expect("only table components come here");
         for (entities, column) in tables {
-            // Without a version they have no id, which a game can only do on purpose.
+            // A table without a version has entities without ids, which a game can only bring about
+            // on purpose.
             let Some(version) = rows.version(saving.slot, entities[0]) else { continue };
             self.blocks.capture(version, &column, column.changed_ticks_slice(), saving);
         }
@@ -174,7 +175,7 @@ impl<C: Component + Clone> Column for DenseColumn<C> {
     }
 
     fn reset(&mut self, _world: &mut World) {
-        // The entities go, and their components with them.
+        // The entities are despawned, and their components go with them.
         self.blocks.clear();
     }
 }

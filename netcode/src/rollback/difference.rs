@@ -1,6 +1,7 @@
 //! Where two versions of one frame differ: the type, the entity, the field, and both values.
 //!
-//! Fields are found by way of `Serialize`, which every hashed type has, so nothing needs to derive more than it does anyway.
+//! Fields are found by way of `Serialize`, which every hashed type has, so a type need not derive
+//! anything else for it.
 
 use std::{any::TypeId, cmp::Ordering};
 
@@ -19,18 +20,18 @@ use crate::checksum::ValueHasher;
 pub(crate) struct Difference {
     pub(crate) type_name: &'static str,
     pub(crate) type_id: TypeId,
-    /// The entity; none for a resource.
+    /// The entity that has the value; none for a resource.
     pub(crate) entity: Option<RollbackId>,
-    /// The way to the field, as in `velocity.x`; empty if it is the value as a whole.
+    /// The path to the field, as in `velocity.x`; empty for the value as a whole.
     pub(crate) field: String,
     /// The field in the first version and in the second, as text.
     pub(crate) values: [String; 2],
-    /// Whether one of the versions has no such component, or no such resource.
+    /// Whether one version lacks the component or the resource.
     pub(crate) is_missing: bool,
 }
 
 impl Difference {
-    /// The type differs, and nobody knows where.
+    /// A difference in this type that could not be located.
     pub(super) fn somewhere_in(type_name: &'static str, type_id: TypeId) -> Self {
         let values = ["something".to_owned(), "something else".to_owned()];
         let (entity, field) = (None, String::new());
@@ -38,7 +39,7 @@ impl Difference {
     }
 }
 
-/// The first difference between the components of one type, by (id, value) in each version.
+/// The first difference between the components of one type, given as (id, value) in each version.
 pub(super) fn between_components<C: Component + Clone>(
     hashing: Hashing<C>,
     versions: [Vec<(RollbackId, &C)>; 2],
@@ -72,7 +73,7 @@ pub(super) fn between_components<C: Component + Clone>(
     }
 }
 
-/// The first difference between components and themselves, once they were read from their own bytes.
+/// The first difference between components and what is read from their bytes.
 pub(super) fn between_components_and_bytes<C: Component + Clone>(
     hashing: Hashing<C>,
     version: Vec<(RollbackId, &C)>,
@@ -84,7 +85,7 @@ pub(super) fn between_components_and_bytes<C: Component + Clone>(
     between_components(hashing, [version, copies], [names, names])
 }
 
-/// The same for a resource.
+/// The difference between a resource and what is read from its bytes.
 pub(super) fn between_resource_and_bytes<R: Resource + Clone>(
     hashing: Hashing<R>,
     value: &R,
@@ -108,7 +109,7 @@ pub(super) fn between_resources<R: Resource + Clone>(
     between(hashing, None, &[renamed(0), renamed(1)])
 }
 
-/// The first component that holds an entity and does not say so.
+/// The first component that holds an entity without declaring it.
 pub(super) fn unsaid_entity_in_components<C: Component + Clone>(
     hashing: Hashing<C>,
     version: Vec<(RollbackId, &C)>,
@@ -121,7 +122,7 @@ pub(super) fn unsaid_entity_in_components<C: Component + Clone>(
     })
 }
 
-/// The entity that a resource holds without saying so.
+/// The entity that a resource holds without declaring it.
 pub(super) fn unsaid_entity_in_resource<R: Resource + Clone>(
     hashing: Hashing<R>,
     value: &R,
@@ -132,7 +133,7 @@ pub(super) fn unsaid_entity_in_resource<R: Resource + Clone>(
     unsaid_entity(hashing, None, &value, names)
 }
 
-/// Looks for the number of an entity that rolls back in a value from which all entities were taken that it says it holds.
+/// Searches a value whose declared entities are hidden for the number of an entity that rolls back.
 fn unsaid_entity<T: 'static>(
     hashing: Hashing<T>,
     owner: Option<RollbackId>,
@@ -155,7 +156,7 @@ fn unsaid_entity<T: 'static>(
     })
 }
 
-/// The way to a number in a tree.
+/// The path to a number in a tree.
 fn find_number(path: String, value: &Value, number: u64) -> Option<String> {
     match value {
         Value::Number(it) => (it.as_u64() == Some(number)).then_some(path),
@@ -197,7 +198,7 @@ fn between<T: 'static>(
     Some(Difference { type_name, type_id, entity, field, values, is_missing })
 }
 
-/// The way to the first place where two trees differ, and what stands there.
+/// The path to the first place where two trees differ, and both values there.
 fn first_difference(path: String, one: &Value, other: &Value) -> Option<(String, [String; 2])> {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) if one.keys().eq(other.keys()) => {
@@ -212,7 +213,7 @@ fn first_difference(path: String, one: &Value, other: &Value) -> Option<(String,
                 first_difference(format!("{path}[{index}]"), one, other)
             })
         }
-        // As text, in which 0.0 and -0.0 are not the same.
+        // Compared as text, in which 0.0 and -0.0 differ.
         _ => {
             let values = [one.to_string(), other.to_string()];
             (values[0] != values[1]).then_some((path, values))

@@ -1,4 +1,4 @@
-//! How values are fed to the checksum, and shown to people who look for a difference.
+//! How values are fed to the checksum, and shown to a person who looks for a difference.
 
 use bevy::prelude::Component;
 use serde::{Serialize, de::DeserializeOwned};
@@ -17,14 +17,14 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ValuesHash {
     pub(super) sum: u64,
-    /// Whether it is of all that the values hold: what does not serialize to its end is in no hash.
+    /// Whether it covers the values as a whole. A part that does not serialize is in no hash.
     pub(super) is_whole: bool,
 }
 
 impl ValuesHash {
     pub(super) const NONE: Self = Self { sum: 0, is_whole: true };
 
-    /// The hash of these values and others. It does not depend on their order.
+    /// The hash of these values together with others, in whatever order.
     #[inline]
     pub(super) fn with(self, other: Self) -> Self {
         let sum = self.sum.wrapping_add(other.sum);
@@ -34,16 +34,17 @@ impl ValuesHash {
 
 /// How values of one type are fed to the checksum, and shown to people.
 pub(super) struct Hashing<T> {
-    /// False if a part of the value is not in it.
+    /// Feeds a value to the checksum. False if a part of it is missing there.
     pub(super) hash: fn(&T, &mut ValueHasher) -> bool,
     pub(super) show: fn(&T) -> Option<Value>,
-    /// Why a value does not serialize to its end; none if it does.
+    /// The reason why a value does not serialize to its end; none if it does.
     pub(super) serialize_fault: fn(&T) -> Option<SerializeFault>,
-    /// The value as it is once it was read from its own bytes; none for a type that bytes alone do not describe.
+    /// The value that is read from the bytes of another; none for a type that bytes alone do not
+    /// describe.
     pub(super) read_back: fn(&T) -> Option<T>,
-    /// Whether bytes alone describe a value, if they should.
+    /// Whether a value can be read from its own bytes; true for a type that need not be.
     pub(super) reads_back: fn(&T) -> bool,
-    /// The first 64-bit number in a value that is wanted.
+    /// The first 64-bit number in a value for which the function returns true.
     pub(super) find_u64: fn(&T, &dyn Fn(u64) -> bool) -> Option<u64>,
 }
 
@@ -56,7 +57,7 @@ impl<T> Clone for Hashing<T> {
 impl<T> Copy for Hashing<T> {}
 
 impl<T: Serialize + DeserializeOwned> Hashing<T> {
-    /// By way of `Serialize`.
+    /// Hashes what `Serialize` writes.
     pub(super) fn by_serializing() -> Self {
         Self {
             hash: hash_value,
@@ -70,7 +71,7 @@ impl<T: Serialize + DeserializeOwned> Hashing<T> {
 }
 
 impl<T> Hashing<T> {
-    /// By way of a type that stands for it and does serialize.
+    /// Hashes a type that stands for this one and does serialize.
     pub(super) fn by_way_of<S>() -> Self
     where
         S: for<'a> From<&'a T> + Serialize + DeserializeOwned,
@@ -87,17 +88,17 @@ impl<T> Hashing<T> {
     }
 }
 
-/// Hashes the values of one table: (ids, values, names of entities).
+/// Hashes the values of one table, given as (ids, values, names of entities).
 type HashRows<C> = fn(&[RollbackId], &[C], &EntityNames) -> ValuesHash;
 
-/// How the values of a type are hashed, one by one and table by table.
+/// How the values of a component type are hashed, one by one and table by table.
 pub(super) struct ComponentHashing<C> {
     pub(super) values: Hashing<C>,
     pub(super) rows: HashRows<C>,
 }
 
 impl<C: Component + Clone + Serialize + DeserializeOwned> ComponentHashing<C> {
-    /// By way of `Serialize`.
+    /// Hashes what `Serialize` writes.
     pub(super) fn by_serializing() -> Self {
         Self {
             values: Hashing::by_serializing(),
@@ -107,7 +108,7 @@ impl<C: Component + Clone + Serialize + DeserializeOwned> ComponentHashing<C> {
 }
 
 impl<C: Component + Clone> ComponentHashing<C> {
-    /// By way of a type that stands for it and does serialize.
+    /// Hashes a type that stands for this one and does serialize.
     pub(super) fn by_way_of<S>() -> Self
     where
         S: for<'a> From<&'a C> + Serialize + DeserializeOwned,
@@ -122,8 +123,8 @@ impl<C: Component + Clone> ComponentHashing<C> {
     }
 }
 
-/// Hashes values with a function that feeds one of them to a hasher. The sum does not depend on the order of rows, and
-/// equal parts do not cancel, because each part is mixed with its id first.
+/// Hashes values with a function that feeds one of them to a hasher. The sum does not depend on the
+/// order of rows. Equal values do not cancel, because each is mixed with its id first.
 fn hash_rows<C: Component + Clone>(
     ids: &[RollbackId],
     values: &[C],
@@ -141,12 +142,12 @@ fn hash_rows<C: Component + Clone>(
     })
 }
 
-/// Feeds a value to the checksum; the hasher sees the same on every platform. False if it saw a
-/// part of the value only.
+/// Feeds a value to the checksum; the hasher gets the same on every platform. False if it got only
+/// a part of the value.
 pub(super) fn hash_value<T: Serialize>(value: &T, hasher: &mut ValueHasher) -> bool {
     let is_whole = hasher.write_value(value).is_ok();
     if !is_whole {
-        // A type whose Serialize fails half-way still hashes the same on all peers: what it wrote so far.
+        // If `Serialize` fails half-way, all peers still hash the same: what it wrote so far.
         hasher.write(&[0xff]);
     }
     is_whole

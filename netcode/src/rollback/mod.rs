@@ -1,43 +1,46 @@
 //! The rollback store: saves the registered world each frame, and brings any recent frame back.
 //!
-//! One column per registered type and frame, in buffers that are reused. It knows nothing of the network;
-//! the session says when to save and when to load.
+//! There is one column per registered type, with buffers that are reused from frame to frame. The
+//! store knows nothing of the network; the session decides when to save and when to load.
 //!
-//! A save copies each table of each type as one slice, unless nothing in it has changed since the save before: then both
-//! frames share the copy. A load writes slices back, and only where the world has changed since the save. What was
-//! spawned, despawned or moved between tables in between is sorted out row by row, before the values are written.
+//! A save copies each table of each type as one slice. If nothing in the table has changed since
+//! the last save, both frames share the copy instead. A load writes slices back, and only where the
+//! world has changed since the save. Entities that were spawned, despawned or moved between tables
+//! in the meantime are put right row by row, before the values are written.
+//!
+//! Read `history` first: it saves and loads all columns of a frame. Then read `columns`, which
+//! lists what it asks of each type.
 
-// What a game names: which types and entities roll back, and how entities leave and are iterated.
+// What a game names: types and entities that roll back, how entities leave, in which order to
+// iterate.
 mod departure;
 mod identity;
 mod order;
 mod register;
 
-// The store. Read `history` first, which saves and loads all columns of a frame, then `columns`,
-// which says what it asks of each type.
+// The store.
 mod columns;
 mod history;
 
-// The columns, by where Bevy keeps the values.
+// The columns, one file for each way in which Bevy keeps values.
 mod dense;
 mod hierarchy;
 mod resources;
 mod sparse;
 
-// What a save keeps: when it was, which rows each table had and what might have changed them, and
-// the values in blocks.
+// What a save keeps: the moment it was made, the rows of each table, and the values in blocks.
 mod blocks;
 mod clock;
 mod copying;
 mod row_watch;
 mod rows;
 
-// What a load does: a plan of where rows are now, then the values back into them.
+// What a load does: plan where each row gets its value, then write the values back.
 mod names;
 mod plan;
 mod write_back;
 
-// What checks ask: hashes, differences between two versions of a frame, values that hide something.
+// What checks ask: hashes, differences between two versions of a frame, values that hide a part.
 mod difference;
 mod hashing;
 mod opaque;

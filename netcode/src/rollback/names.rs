@@ -1,4 +1,5 @@
-//! How entities inside values follow to where they are now, and how they are named alike on every machine.
+//! Entities inside values: remapped to the entities that have taken their place, and renamed to
+//! what they are called on every machine.
 
 use std::cell::OnceCell;
 
@@ -6,7 +7,7 @@ use bevy::{ecs::entity::EntityMapper, prelude::Entity};
 
 use super::{identity::RollbackId, rows::SavedRows};
 
-/// Entities that exist under another [`Entity`] than when they were saved.
+/// Entities that now exist under another [`Entity`] than when they were saved.
 #[derive(Debug, Default)]
 pub(crate) struct EntityRemap {
     /// (saved, present), in order of `saved`.
@@ -18,7 +19,7 @@ impl EntityRemap {
         self.moved.clear();
     }
 
-    /// Adds one; [`sort`](Self::sort) must follow before the next question.
+    /// Adds a pair. Call [`sort`](Self::sort) before the next lookup.
     pub(super) fn push(&mut self, saved: Entity, present: Entity) {
         self.moved.push((saved, present));
     }
@@ -38,7 +39,7 @@ impl EntityRemap {
     }
 }
 
-/// Lets entities inside a value follow, and notes whether any did.
+/// Replaces entities inside a value by those that have taken their place, and notes whether it did.
 pub(super) struct RemapEntities<'a> {
     pub(super) remap: &'a EntityRemap,
     pub(super) has_changed: bool,
@@ -54,11 +55,12 @@ impl EntityMapper for RemapEntities<'_> {
     fn set_mapped(&mut self, _source: Entity, _target: Entity) {}
 }
 
-/// The entities of one saved frame, by table, and their [`RollbackId`]s: names that are the same on every machine.
+/// The entities of one saved frame and their [`RollbackId`]s: names that are the same on every
+/// machine.
 pub(crate) struct EntityNames<'a> {
     pub(super) rows: &'a SavedRows,
     slot: usize,
-    /// Made when the first value asks for a name: few types hold entities.
+    /// Built when the first value asks for a name, as few types hold entities.
     sorted: OnceCell<Vec<(Entity, RollbackId)>>,
 }
 
@@ -95,7 +97,7 @@ impl EntityMapper for RenameEntities<'_> {
     fn set_mapped(&mut self, _source: Entity, _target: Entity) {}
 }
 
-/// Takes out of a value every entity that it says it holds.
+/// Hides every entity that a value declares.
 pub(super) struct HideEntities;
 
 impl EntityMapper for HideEntities {

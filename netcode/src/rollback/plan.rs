@@ -1,8 +1,8 @@
-//! How the present world is made to have the entities of a saved frame again, and from where in that frame each of its rows
-//! gets its values.
+//! How a load gives the present world the entities of a saved frame, and from where in that frame
+//! each row gets its values.
 //!
-//! Where nothing was spawned, despawned or moved between tables, that is a comparison of lists and nothing else. All work
-//! beyond it is for the rows that differ.
+//! If nothing was spawned, despawned or moved between tables, this only compares lists. All work
+//! beyond that is for the rows that differ.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ use super::{
     rows::{SavedRows, are_same, table_of},
 };
 
-/// One row of a saved frame.
+/// The table and row of an entity in a saved frame.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RowLocation {
     pub(super) table: TableId,
@@ -38,7 +38,8 @@ pub(super) struct Misplaced {
 pub(super) struct MovedRow {
     pub(super) row: usize,
     pub(super) from: Option<RowLocation>,
-    /// Whether it was another entity that had the value: then its own change ticks say nothing.
+    /// Whether the value belonged to another entity, so that the change ticks of this one mean
+    /// nothing.
     pub(super) is_another_entity: bool,
 }
 
@@ -52,7 +53,8 @@ pub(super) struct PresentTable {
 #[derive(Clone, Copy, Debug)]
 struct SavedEntity {
     id: RollbackId,
-    /// The entity that has the id; until [`Plan::finish`] the one that had it.
+    /// The entity that has the id; before [`Plan::finish`], the entity that had it when it was
+    /// saved.
     entity: Entity,
     is_another_entity: bool,
     location: RowLocation,
@@ -68,24 +70,25 @@ impl SavedEntity {
 struct PresentEntity {
     id: RollbackId,
     entity: Entity,
-    /// Whether the entity has left the simulation, not before the frame that is loaded.
+    /// Whether the entity has left the simulation, in the frame that is loaded or later.
     has_left: bool,
-    /// The place of its table in the list of tables, and its row.
+    /// The index of its table in the list of tables, and its row.
     table: usize,
     row: usize,
 }
 
-/// How a saved frame gets back into the world. Kept between loads for its buffers.
+/// How a saved frame gets back into the world. It is kept between loads for its buffers.
 #[derive(Default)]
 pub(super) struct Plan {
-    /// Entities that exist under another [`Entity`] than when they were saved.
+    /// Entities that now exist under another [`Entity`] than when they were saved.
     pub(super) remap: EntityRemap,
-    /// Entities whose components must be put in order before values are written.
+    /// Entities whose set of components must be restored before values are written.
     pub(super) misplaced: Vec<Misplaced>,
     tables: Vec<PresentTable>,
     by_first: Vec<(Entity, usize)>,
     moved_rows: Vec<MovedRow>,
-    /// Rows of the saved frame, and of the world, that are not where the other has them.
+    /// Rows of the saved frame that the world does not have in the same place, and the other way
+    /// round.
     saved: Vec<SavedEntity>,
     present: Vec<PresentEntity>,
     seen: Vec<u32>,
@@ -93,7 +96,8 @@ pub(super) struct Plan {
     departed: Option<Departed>,
 }
 
-/// Rows that are passed over together where none of them differs: few, as one that was despawned spoils all of them.
+/// Rows that are skipped together if none of them differs. It is a small number, because one
+/// despawned row makes all of its piece differ.
 const PIECE_ROWS: usize = 16;
 
 fn piece<T>(list: &[T], start: usize) -> &[T] {
@@ -106,7 +110,8 @@ type Departed = QueryState<
 >;
 
 impl Plan {
-    /// Makes the entities of a saved frame exist again, and lists those whose components may have to be put in order.
+    /// Makes the entities of a saved frame exist again, and lists those whose set of components may
+    /// have to be restored.
     pub(super) fn restore_entities(
         &mut self,
         world: &mut World,
@@ -136,8 +141,9 @@ impl Plan {
         }
     }
 
-    /// Finds out from where each present row gets its value; nothing may have been moved since
-    /// [`restore_entities`](Self::restore_entities). False if an entity is missing or too many.
+    /// Finds out from where each present row gets its value. Nothing may move between
+    /// [`restore_entities`](Self::restore_entities) and this. False if an entity is missing or one
+    /// too many exists.
     pub(super) fn finish(&mut self) -> bool {
         for saved in &mut self.saved {
             let present = self.remap.present(saved.entity);
@@ -145,7 +151,7 @@ impl Plan {
             saved.entity = present;
         }
         self.saved.sort_unstable_by_key(|saved| saved.entity);
-        // Those who have left are not in a table that is loaded.
+        // Entities that have left are in no table that is loaded.
         self.present.retain(|present| !present.has_left);
         self.present.sort_unstable_by_key(|present| (present.table, present.row));
         let mut is_complete = self.saved.len() == self.present.len();
@@ -167,7 +173,7 @@ impl Plan {
         is_complete
     }
 
-    /// Lists the rows as they are, for want of a world that keeps still.
+    /// Makes a plan of the rows as they are, if hooks and observers never let the world settle.
     pub(super) fn settle(&mut self, world: &mut World, rows: &mut SavedRows, slot: usize) {
         self.compare(world, rows, slot);
         self.finish();
@@ -184,7 +190,8 @@ impl Plan {
         &self.moved_rows[table.moved_rows.clone()]
     }
 
-    /// Lists the present tables, and the rows of either side that the other does not have in the same place.
+    /// Lists the present tables, and the rows on each side that the other side does not have in the
+    /// same place.
     fn compare(&mut self, world: &mut World, rows: &mut SavedRows, slot: usize) {
         self.tables.clear();
         self.by_first.clear();
@@ -244,7 +251,8 @@ impl Plan {
         }
     }
 
-    /// Adds who has left the simulation since: what left before `frame` stays as it is, for a rollback further back.
+    /// Adds the entities that have left the simulation in `frame` or later. Those that left earlier
+    /// stay as they are, for a rollback further back.
     fn add_departed(&mut self, world: &mut World, frame: u32) {
         let query = self.departed.get_or_insert_with(|| QueryState::new(world));
         let near = query.iter(world).filter(|(.., pending)| pending.frame >= frame);
@@ -257,7 +265,8 @@ impl Plan {
         }));
     }
 
-    /// Spawns or enables who is missing, and despawns who was not there. True if there was any.
+    /// Spawns or enables the entities that are missing, and despawns those that the frame did not
+    /// have. True if there were any.
     fn revive_and_remove(&mut self, world: &mut World) -> bool {
         let mut has_changed = false;
         self.saved.sort_unstable_by_key(|saved| saved.id);
@@ -277,7 +286,7 @@ impl Plan {
                     self.remap.push(saved.entity, same.entity);
                 }
             } else if world.get::<RollbackId>(saved.entity) == Some(&saved.id) {
-                // Either it has lost `Rollback` and nothing else, or a disabling component of the game's own hides it.
+                // It has lost only `Rollback`, or a disabling component of the game hides it.
                 if world.get::<Rollback>(saved.entity).is_none() {
                     world.entity_mut(saved.entity).insert(Rollback);
                     has_changed = true;

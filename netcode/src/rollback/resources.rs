@@ -1,4 +1,5 @@
-//! One registered resource type: present or absent, and its value, per saved frame.
+//! The column of one resource type: whether the resource is present, and its value, in each saved
+//! frame.
 
 use std::any::TypeId;
 
@@ -25,7 +26,8 @@ pub(super) struct ResourceColumn<R> {
     slots: Vec<Slot<R>>,
     /// None for a type that is left out of the checksum.
     hashing: Option<Hashing<R>>,
-    /// What the resource was before the first match: each match starts with it, and leaves it behind.
+    /// The resource as it was before the first match, once that is known. Each match starts with
+    /// it, and it comes back when the room is left.
     initial: Option<Option<R>>,
     are_equal: fn(&R, &R) -> bool,
 }
@@ -36,7 +38,7 @@ struct Slot<R> {
 }
 
 impl<R> ResourceColumn<R> {
-    /// A column that is hashed, or not.
+    /// A column whose values are hashed, or are not if there is no `hashing`.
     pub(super) fn new(hashing: Option<Hashing<R>>) -> Self {
         Self { slots: Vec::new(), hashing, initial: None, are_equal: |_, _| false }
     }
@@ -49,7 +51,7 @@ impl<R> ResourceColumn<R> {
 }
 
 impl<R: PartialEq> ResourceColumn<R> {
-    /// Makes a load mark the resource as changed only if it is not equal to what it was.
+    /// Makes a load mark the resource as changed only if it differs from what it was before.
     pub(super) fn compare_on_load(&mut self) {
         self.are_equal = |one, other| one == other;
     }
@@ -87,7 +89,8 @@ impl<R: Resource<Mutability = Mutable> + Clone> Column for ResourceColumn<R> {
         let as_of = as_of.filter(|as_of| as_of.is_comparable(saving.now) && !saving.is_exact);
         match (&mut slot.value, world.get_resource_ref::<R>()) {
             (Some(old), Some(value)) => {
-                // What the slot holds from a few frames ago is most often what the resource still is.
+                // What the slot holds from a few frames ago is most often still the value of the
+                // resource.
                 if as_of.is_none_or(|as_of| as_of.is_before(value.last_changed(), saving.now)) {
                     old.clone_from(&value);
                 }
@@ -114,7 +117,8 @@ impl<R: Resource<Mutability = Mutable> + Clone> Column for ResourceColumn<R> {
             let is_equal = (self.are_equal)(&present, value);
             present.bypass_change_detection().clone_from(value);
             if is_equal {
-                // 0.0 equals -0.0: what the slots hold since then need not be what the resource is now.
+                // 0.0 equals -0.0: the values that slots hold since then need not be the value of
+                // the resource now.
                 self.distrust_slots_after(loading.since);
                 return true;
             }

@@ -1,4 +1,5 @@
-//! The column of a component that Bevy keeps in a sparse set: entity by entity, as such components are few and come and go.
+//! The column of a component that Bevy keeps in a sparse set. It works entity by entity, as such
+//! components are few and come and go.
 
 use std::any::TypeId;
 
@@ -46,7 +47,7 @@ pub(super) struct SparseColumn<C: Component> {
     hashing: Option<ComponentHashing<C>>,
     writer: Box<dyn Write<C>>,
     read: Option<QueryState<(Entity, &'static RollbackId, &'static C), InSimulation>>,
-    /// Who has the component, in the frame that is loaded and in the world.
+    /// The entities that have the component, in the frame that is loaded and in the world.
     wanted: Vec<Entity>,
     present: Vec<Entity>,
     inserted: Inserted,
@@ -146,7 +147,8 @@ impl<C: Component + Clone> Column for SparseColumn<C> {
         if !self.writer.is_in_place() {
             return false;
         }
-        // Also what was inserted a moment ago: hooks and observers may have written to it since.
+        // This includes what was just inserted, as hooks and observers may have written to it
+        // since.
         let saved = &self.slots[loading.slot];
         let remap = &loading.plan.remap;
         for (&owner, value) in saved.entities.iter().zip(&saved.values) {

@@ -1,4 +1,5 @@
-//! How values get back into the world: in place where a component is mutable, by inserting them where it is not.
+//! How values get back into the world: written in place if the component is mutable, inserted if it
+//! is not.
 
 use bevy::{
     ecs::{
@@ -53,16 +54,17 @@ impl<C: Component<Mutability = Self> + Clone> Restorable<C> for Immutable {
     }
 }
 
-/// How values of one type are compared when they are restored. Without `PartialEq` nothing is known to be equal.
+/// How values of one type are compared during a load. Without `PartialEq`, no two values count as
+/// equal.
 pub(super) struct Comparison<C> {
     restore: RestoreRows<C>,
     are_equal: fn(&C, &C) -> bool,
-    /// Feeds a value to the checksum; none for a type that is not in it.
+    /// Feeds a value to the checksum; none for a type that is not hashed.
     hash: Option<fn(&C, &mut ValueHasher) -> bool>,
 }
 
-/// Restores rows that stand in the same place: (saved, present, change ticks, since, now). True if any was written without
-/// counting as changed.
+/// Restores rows from saved rows in the same places: (saved, present, change ticks, since, now).
+/// True if any was written without counting as changed.
 type RestoreRows<C> = fn(&[C], &mut [C], &mut [Tick], Moment, Moment) -> bool;
 
 impl<C: Clone> Default for Comparison<C> {
@@ -78,8 +80,8 @@ impl<C: Clone + PartialEq> Comparison<C> {
 }
 
 impl<C> Comparison<C> {
-    /// Whether one value may stand for another. Equal values may not if the checksum tells them
-    /// apart, as it does 0.0 and -0.0, which do not compute the same.
+    /// Whether one value can stand for another. Equal values cannot if the checksum tells them
+    /// apart, as it does 0.0 and -0.0, which compute differently.
     fn are_same(&self, one: &C, other: &C) -> bool {
         (self.are_equal)(one, other)
             && self.hash.is_none_or(|hash| {
@@ -93,7 +95,7 @@ impl<C> Comparison<C> {
     }
 }
 
-/// Restores rows, and marks as changed what has changed since the save.
+/// Restores rows, and marks as changed those that have changed since the save.
 fn restore_rows<C: Clone>(
     saved: &[C],
     present: &mut [C],
@@ -115,7 +117,7 @@ fn restore_rows<C: Clone>(
         .zip(saved.chunks(PIECE_ROWS))
         .zip(changed.chunks_mut(PIECE_ROWS));
     for ((present, saved), changed) in pieces {
-        // Most often one system has written all of them, or none has.
+        // Most often one system has written all of them, or none was written.
         let is_one_tick = is_repeated(changed);
         let ticks = if is_one_tick { &changed[..1] } else { &*changed };
         if !since.is_before_any(ticks, now) {
@@ -133,20 +135,22 @@ fn restore_rows<C: Clone>(
     false
 }
 
-/// Rows that are looked at together: their ticks stay in the nearest cache until they are written.
+/// Rows that are handled together, so that their ticks stay in the nearest cache until they are
+/// written.
 const PIECE_ROWS: usize = 256;
 
-/// Fewer are restored one by one: most often it is a single row that is not where it was, for which the pieces take 230
-/// instructions. Where between one and a piece the line is best drawn was not measured.
+/// Fewer rows are restored one by one. Most often it is a single row that has moved, for which the
+/// pieces would take 230 instructions. The best limit between one row and a piece was not measured.
 const MIN_ROWS_IN_PIECES: usize = 16;
 
-/// Whether all ticks are the same; none are. Without a branch inside, so that the compiler makes vector code of it.
+/// Whether all ticks are the same; true if there are none. It has no branch inside, so that the
+/// compiler can vectorise it.
 fn is_repeated(ticks: &[Tick]) -> bool {
     let first = ticks.first().map_or(0, |tick| tick.get());
     ticks.iter().fold(0, |difference, tick| difference | (tick.get() ^ first)) == 0
 }
 
-/// Restores rows, and marks as changed what is not equal.
+/// Restores rows, and marks as changed those that differ.
 fn restore_and_compare_rows<C: Clone + PartialEq>(
     saved: &[C],
     present: &mut [C],
@@ -162,7 +166,7 @@ fn restore_and_compare_rows<C: Clone + PartialEq>(
             } else {
                 *changed = now.tick;
             }
-            // Also what is equal: 0.0 equals -0.0, but does not compute the same.
+            // Equal values are written, too: 0.0 equals -0.0, but computes differently.
             present.clone_from(saved);
         }
     }
@@ -170,8 +174,8 @@ fn restore_and_compare_rows<C: Clone + PartialEq>(
 }
 
 pub(super) trait Write<C>: Send + Sync {
-    /// Writes the values of a saved frame in place, to all rows that may have changed since. True if any was written without
-    /// counting as changed.
+    /// Writes the values of a saved frame in place, to all rows that may have changed since. True
+    /// if any was written without counting as changed.
     fn load(
         &mut self,
         _world: &mut World,
@@ -181,13 +185,14 @@ pub(super) trait Write<C>: Send + Sync {
     ) -> bool {
         false
     }
-    /// Whether values that are there are written in place, and not inserted.
+    /// Whether existing values are written in place rather than inserted.
     fn is_in_place(&self) -> bool {
         false
     }
-    /// Says that a load begins.
+    /// Prepares for a load.
     fn begin_load(&mut self) {}
-    /// Inserts the values of a saved frame wherever they may have changed since. True if any was.
+    /// Inserts the values of a saved frame wherever they may have changed since. True if there were
+    /// any.
     fn load_by_inserting(
         &mut self,
         _world: &mut World,
@@ -197,9 +202,9 @@ pub(super) trait Write<C>: Send + Sync {
     ) -> bool {
         false
     }
-    /// Lets entities inside values follow.
+    /// Replaces entities inside the present values by those that have taken their place.
     fn remap_entities(&mut self, world: &mut World, remap: &EntityRemap);
-    /// Gives one entity the value, whether it has another or none.
+    /// Gives one entity the value, whether or not it has one already.
     fn put(&self, entity: &mut EntityWorldMut, value: C);
 }
 
@@ -255,7 +260,7 @@ impl<C: Component<Mutability = Mutable> + Clone> Write<C> for InPlace<C> {
     }
 }
 
-/// Writes one table: runs of rows that stand where they stood, and between them the rows that do not.
+/// Writes one table: runs of rows that have not moved, and then the rows that have.
 fn load_table<C: Clone>(
     blocks: &Blocks<C>,
     by: &Comparison<C>,
@@ -288,7 +293,8 @@ fn load_table<C: Clone>(
     is_any_unmarked
 }
 
-/// What a load has inserted, and when. It is not inserted again, although it has changed since the save.
+/// The values that a load has inserted, and when. They are not inserted again, although they have
+/// changed since the save.
 #[derive(Debug, Default)]
 pub(super) struct Inserted(EntityHashMap<Tick>);
 
@@ -297,7 +303,8 @@ impl Inserted {
         self.0.clear();
     }
 
-    /// `at` is the tick of the world just before: hooks and observers of what is inserted may move it on.
+    /// `at` is the world's tick just before the insertion, as hooks and observers of it may advance
+    /// the tick.
     pub(super) fn push(&mut self, entity: Entity, at: Tick) {
         self.0.insert(entity, at);
     }
@@ -397,7 +404,8 @@ mod tests {
         let since = Moment { tick: Tick::new(100), save: 1 };
         let now = Moment { tick: Tick::new(200), save: 2 };
         let saved: Vec<usize> = (0..ROWS).collect();
-        // Pieces that changed together, and not at all; one in which single rows changed; and a rest that did, last in it.
+        // Pieces that changed as a whole and not at all, one in which single rows changed, and a
+        // rest whose last row changed.
         let tick_of = |row: usize| match row / PIECE_ROWS {
             0 => 150,
             1 => 90,
@@ -405,7 +413,7 @@ mod tests {
             3 if row == ROWS - 1 => 200,
             _ => 100,
         };
-        // All of them, and few.
+        // All rows, and a few.
         for range in [0..ROWS, 2 * PIECE_ROWS..2 * PIECE_ROWS + MIN_ROWS_IN_PIECES - 1] {
             let mut present: Vec<usize> = saved.iter().map(|value| value + 1000).collect();
             let mut changed: Vec<Tick> = (0..ROWS).map(|row| Tick::new(tick_of(row))).collect();
@@ -415,7 +423,8 @@ mod tests {
                 let has_changed = tick_of(row) > 100;
                 let (value, tick) =
                     if has_changed { (row, 200) } else { (row + 1000, tick_of(row)) };
-                // Of many, a piece in which anything changed is restored as a whole: what has not changed is equal in a real world.
+                // Among many rows, a piece in which anything changed is restored as a whole; in a
+                // real world, rows that have not changed are equal.
                 let is_whole = changed.len() >= MIN_ROWS_IN_PIECES && row / PIECE_ROWS != 1;
                 assert!(
                     present[place] == value || (is_whole && present[place] == row),

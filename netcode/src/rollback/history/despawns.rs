@@ -1,4 +1,5 @@
-//! The entities that left: what still refers to them is cut each frame, and they are despawned once no rollback brings them back.
+//! The entities that left the simulation: what still refers to them is cut each frame, and they are
+//! despawned once no rollback can bring them back.
 
 use bevy::{ecs::query::QueryState, prelude::World};
 
@@ -16,8 +17,8 @@ pub(crate) struct ChangeByDespawns {
 }
 
 impl RollbackStore {
-    /// Ends relationships to entities that had left before the relationship was made. Call it after
-    /// each simulated frame.
+    /// Ends relationships that were made to an entity after it had left. Call it after each
+    /// simulated frame.
     pub(crate) fn end_frame(&mut self, world: &mut World) {
         let query = self.departed.get_or_insert_with(|| QueryState::new(world));
         self.gone.extend(query.iter(world).map(|(entity, _)| entity));
@@ -26,8 +27,8 @@ impl RollbackStore {
         }
     }
 
-    /// Despawns the entities that left before `confirmed`, now that no rollback brings them back.
-    /// Call it in each update.
+    /// Despawns the entities that left before `confirmed`, as no rollback can bring them back any
+    /// more. Call it in each update.
     ///
     /// Nothing registered changes, whatever hooks and observers do. With exact saves, returns what
     /// they tried to change.
@@ -49,7 +50,7 @@ impl RollbackStore {
             self.despawn_gone(world, confirmed);
             return None;
         }
-        // Entities that leave during the despawns do so in this frame.
+        // Entities that leave during the despawns count as leaving in this frame.
         let now = world.resource::<SimFrame>().0.max(latest + 1);
         self.despawn_watched(world, confirmed, now)
     }

@@ -1,4 +1,5 @@
-//! What is asked of saved frames: their hashes, and where they hold what a check finds.
+//! What checks ask of saved frames: their hashes, where two versions differ, and which values hide
+//! something.
 
 use super::RollbackStore;
 use crate::rollback::{
@@ -7,19 +8,20 @@ use crate::rollback::{
     opaque::{Check, OpaqueValue},
 };
 
-/// What became of hashing a frame.
+/// The outcome of hashing a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hashed {
-    /// The frame is not saved any more, or not yet.
+    /// The frame is no longer saved, or not yet.
     NotSaved,
-    /// All that is registered is in the hashes.
+    /// The hashes cover everything that is hashed.
     Wholly,
-    /// Some values do not serialize to their end, so a part of them is missing.
+    /// Some values do not serialize to their end, so the hashes lack a part of them.
     InPart,
 }
 
 impl RollbackStore {
-    /// One hash per hashed type of the world as it was before `frame`, in order of registration.
+    /// Writes one hash for each hashed type, of the world as it was before `frame`, in order of
+    /// registration.
     pub(crate) fn hash(&self, frame: u32, parts: &mut Vec<u64>) -> Hashed {
         self.hash_slot(frame, self.slot(frame), parts)
     }
@@ -44,7 +46,7 @@ impl RollbackStore {
         if is_whole { Hashed::Wholly } else { Hashed::InPart }
     }
 
-    /// One value of each type that has some in `frame` which do not pass a check.
+    /// One value that fails the check for each type that has any in `frame`.
     pub(crate) fn opaque_values(
         &self,
         frame: u32,
@@ -73,14 +75,14 @@ impl RollbackStore {
         )
     }
 
-    /// The first value of `frame` that hashes differently once it was read from its own bytes.
+    /// The first value of `frame` that hashes differently after it was read from its own bytes.
     pub(crate) fn difference_to_bytes(&self, frame: u32) -> Option<Difference> {
         let slot = self.slot(frame);
         let names = EntityNames::new(&self.rows, slot);
         self.columns.iter().find_map(|column| column.difference_to_bytes(slot, &names))
     }
 
-    /// The first value of `frame` that holds an entity and does not say so.
+    /// The first value of `frame` that holds an entity without declaring it.
     pub(crate) fn unsaid_entity(&self, frame: u32) -> Option<Difference> {
         let slot = self.slot(frame);
         let names = EntityNames::new(&self.rows, slot);

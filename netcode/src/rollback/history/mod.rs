@@ -22,21 +22,25 @@ use super::{
     rows::SavedRows,
 };
 
-/// Hooks and observers may change the world while a frame is loaded, and what they change must be put right. Those that still do
-/// so after this many attempts beyond one for each column answer every load with another change, and never come to an end.
+/// Hooks and observers may change the world while a frame is loaded, and the load puts that right
+/// by trying again. If the world still changes after one attempt for each column and this many
+/// more, they answer every load with another change, and the load would never end.
 const MAX_ATTEMPTS: usize = 4;
-/// Slots that are not part of the ring.
+/// Slots that are not part of the ring: for a second version of a frame, and for the world before
+/// despawns.
 const EXTRA_SLOTS: usize = 2;
 
 /// Saves and restores the registered world.
 pub(crate) struct RollbackStore {
     columns: Vec<Box<dyn Column>>,
     rows: SavedRows,
-    /// Which frame each slot holds. The last slots are for a second version of a frame, to compare
-    /// it with the first, and for the world as it was before something was despawned for good.
+    /// Which frame each slot holds. The second last slot holds a second version of a frame, to
+    /// compare it with the first; the last holds the world as it was before entities were despawned
+    /// for good.
     frames: Vec<Option<SavedFrame>>,
     plan: Plan,
-    /// The slot that was saved or loaded last: the world differs from it only where something has a newer change tick.
+    /// The slot that was saved or loaded last. The world differs from it only where something has a
+    /// newer change tick.
     base: Option<usize>,
     saves: u64,
     is_exact: bool,
@@ -97,7 +101,8 @@ impl RollbackStore {
         }
     }
 
-    /// Whether saves copy everything, whatever change ticks say, so that a sync test sees what they do not show.
+    /// Sets whether saves copy everything, whatever the change ticks, so that a sync test sees
+    /// changes that no tick shows.
     pub(crate) fn set_exact(&mut self, is_exact: bool) {
         self.is_exact = is_exact;
         self.rows.set_exact(is_exact);
@@ -144,7 +149,8 @@ impl RollbackStore {
     ///
     /// # Panics
     ///
-    /// If `frame` is not among the saved ones: ggrs only asks for frames inside the prediction window.
+    /// If `frame` is not saved. It always is, as ggrs only asks for frames inside the prediction
+    /// window.
     pub(crate) fn load(&mut self, world: &mut World, frame: u32) {
         let slot = self.slot(frame);
         let saved = self.frames[slot]
@@ -167,7 +173,8 @@ impl RollbackStore {
         }
         world.resource_mut::<RollbackIdCounter>().0 = saved.id_counter;
         if is_any_unmarked {
-            // Something now has other bits than later frames have, without a newer tick to show it.
+            // Some value now has other bits than later frames have, without a newer tick to show
+            // it.
             let later = self.frames.iter_mut().flatten();
             for frame in later.filter(|frame| frame.as_of.save > saved.as_of.save) {
                 frame.as_of = saved.as_of;
@@ -177,7 +184,8 @@ impl RollbackStore {
         if self.plan.remap.is_empty() && is_settled {
             self.frames[slot] = Some(SavedFrame { as_of, ..saved });
         } else {
-            // Values that follow an entity are not what was saved: they keep counting as changed since.
+            // Values with remapped entities are not what was saved, so they keep counting as
+            // changed since.
             for column in &mut self.columns {
                 column.remap_entities(world, &self.plan.remap);
             }
@@ -186,8 +194,9 @@ impl RollbackStore {
         self.base = is_settled.then_some(slot);
     }
 
-    /// Gives the world the entities and components of a saved frame, and the values that have to be inserted. False if that
-    /// changed anything: then rows have moved, hooks and observers may have done more, and it takes another look.
+    /// Gives the world the entities and components of a saved frame, and the values that have to be
+    /// inserted. False if that changed anything: then rows have moved, hooks and observers may have
+    /// done more, and the caller must try again.
     fn restore_structure(&mut self, world: &mut World, slot: usize, saved: SavedFrame) -> bool {
         self.plan.restore_entities(world, &mut self.rows, slot, saved.frame);
         let mut has_changed = false;
@@ -205,8 +214,8 @@ impl RollbackStore {
         })
     }
 
-    /// Forgets the saved frames before `frame`: nobody asks for them again. Their buffers are the first to be filled again,
-    /// while they are in the caches.
+    /// Forgets the saved frames before `frame`, which no load asks for again. Their buffers are the
+    /// first to be filled again, while they are still in the caches.
     pub(crate) fn forget_before(&mut self, frame: u32) {
         for (slot, saved) in self.frames.iter_mut().enumerate() {
             // The next frame may share what the base holds.
