@@ -12,7 +12,7 @@ use bevy::prelude::{Resource, World};
 #[derive(Resource, Debug)]
 pub(crate) struct Scoped<T: Send + Sync + 'static>(Option<Box<T>>);
 
-const IN_SCOPE: &str = "the value is not asked for while a scope has taken it out";
+const IN_SCOPE: &str = "nothing asks for the value while a scope has taken it out";
 
 impl<T: Send + Sync + 'static> Scoped<T> {
     pub(crate) fn new(value: T) -> Self {

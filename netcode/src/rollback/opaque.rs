@@ -65,8 +65,8 @@ impl fmt::Display for OpaqueValue {
                 " does not serialize to its end, so peers that differ there do not notice: {fault}"
             ),
             OpaqueProblem::Unreadable => f.write_str(
-                " cannot be read from its own bytes, so two different values may have \
-                 the same checksum: `skip_serializing_if`, `untagged`, `tag` and `flatten` do not work in a \
+                " cannot be read from its own bytes, so two different values may have the same \
+                 checksum: `skip_serializing_if`, `untagged`, `tag` and `flatten` do not work in a \
                  format without names. Derive `Serialize` and `Deserialize` without them",
             ),
         }

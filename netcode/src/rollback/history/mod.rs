@@ -155,7 +155,7 @@ impl RollbackStore {
         let slot = self.slot(frame);
         let saved = self.frames[slot]
             .filter(|saved| saved.frame == frame)
-            .expect("a frame to load is inside the saved window");
+            .expect("ggrs loads only frames inside the saved window");
         self.load_slot(world, slot, saved);
     }
 
