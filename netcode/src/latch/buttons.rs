@@ -1,4 +1,4 @@
-//! Buttons, as a step sees them.
+//! Buttons as a step sees them.
 
 use std::{hash::Hash, mem};
 
@@ -12,7 +12,7 @@ use super::Latch;
 /// What happened to the buttons of one device since the last step.
 #[derive(Debug)]
 pub(super) struct Buttons<T: Clone + Eq + Hash + Send + Sync + 'static> {
-    /// The buttons as the last step saw them; while that step reads them, as they are.
+    /// The buttons as the last step saw them. While a step reads them, the buttons as they are.
     shown: ButtonInput<T>,
     pressed_since: Vec<T>,
 }
@@ -24,8 +24,7 @@ impl<T: Clone + Eq + Hash + Send + Sync + 'static> Default for Buttons<T> {
 }
 
 impl<T: Clone + Eq + Hash + Send + Sync + 'static> Buttons<T> {
-    /// Collects what happened in an update. Outside a match only the buttons that are held are
-    /// kept.
+    /// Collects what happened in an update. Outside a match it keeps only which buttons are held.
     pub(super) fn observe(&mut self, now: &ButtonInput<T>, is_running: bool) {
         if !is_running {
             self.shown.clone_from(now);
@@ -39,7 +38,7 @@ impl<T: Clone + Eq + Hash + Send + Sync + 'static> Buttons<T> {
         }
     }
 
-    /// Lets the device show what happened since the last step.
+    /// Makes the device show what happened since the last step.
     pub(super) fn show(&mut self, device: &mut ButtonInput<T>) {
         self.shown.clear();
         let up: Vec<T> = {
@@ -58,7 +57,7 @@ impl<T: Clone + Eq + Hash + Send + Sync + 'static> Buttons<T> {
         mem::swap(&mut self.shown, device);
     }
 
-    /// Lets the device show again what is so now.
+    /// Makes the device show its present state again.
     pub(super) fn restore(&mut self, device: &mut ButtonInput<T>) {
         mem::swap(&mut self.shown, device);
     }
@@ -114,7 +113,7 @@ mod tests {
         seen
     }
 
-    /// An update in which button 1 is moved up or down any number of times.
+    /// An update in which button 1 goes down or up any number of times.
     fn update(buttons: &mut Buttons<u8>, device: &mut ButtonInput<u8>, moves: &[bool]) {
         device.clear();
         for &is_down in moves {

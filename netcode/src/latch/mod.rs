@@ -1,5 +1,5 @@
-//! Devices as a step sees them: each press reaches exactly one step, however often the display
-//! draws.
+//! Devices as a step sees them: each press reaches exactly one step, whatever the frame rate of the
+//! display.
 //!
 //! Bevy reads devices once in each update. Between two steps there may be several updates, or none,
 //! so a step that reads `just_pressed` would miss presses or see them twice. While
@@ -21,15 +21,15 @@ use bevy::prelude::{App, World};
 use self::buttons::ButtonLatch;
 use crate::{membership::SessionState, scoped::Scoped};
 
-/// One device, or all of one kind.
+/// One device, or all devices of one kind.
 trait Latch: Send + Sync + 'static {
-    /// Collects what happened in this update. Outside a match nothing is kept for the first step.
+    /// Collects what happened in this update. Outside a match, nothing is kept for the first step.
     fn observe(&mut self, world: &mut World, is_running: bool);
 
-    /// Lets the device show what happened since the last call.
+    /// Makes the device show what happened since the last call.
     fn show(&mut self, world: &mut World);
 
-    /// Lets the device show again what is so now.
+    /// Makes the device show its present state again.
     fn restore(&mut self, world: &mut World);
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Latches(Vec<(TypeId, Box<dyn Latch>)>);
 impl Latches {
     fn add<L: Latch>(&mut self, latch: L) {
         let id = TypeId::of::<L>();
-        // A device that is latched twice would be swapped back at once.
+        // If a device were latched twice, the second latch would undo the first.
         if self.0.iter().all(|&(known, _)| known != id) {
             self.0.push((id, Box::new(latch)));
         }
@@ -72,9 +72,9 @@ pub(crate) fn observe_devices(world: &mut World) {
 /// and give it to several steps in the second.
 ///
 /// While `ReadInputs` runs, latched devices show what happened since the last step: a button that
-/// was pressed is `just_pressed` and `pressed` in exactly one step, even if it is up again by then,
-/// and `just_released` in the next. All other systems see devices unchanged. Systems ask for
-/// `Res<ButtonInput<KeyCode>>` as before.
+/// was pressed is `just_pressed` and `pressed` in exactly one step, even if it has been released by
+/// then, and `just_released` in the next. All other systems see devices unchanged. Systems still
+/// use `Res<ButtonInput<KeyCode>>`.
 ///
 /// Presses from before the match do not count, but a button that is still held is `pressed`.
 /// Several presses of one button between two steps count as one. Input libraries that compute their
@@ -101,8 +101,8 @@ pub trait AppLatchExt {
     /// Latches keyboard, mouse, gamepads and touch screen: their buttons, and how far the mouse and
     /// its wheel moved.
     ///
-    /// Takes the crate's feature `devices`. Sticks, triggers and cursors have no presses, and stay
-    /// what they are now.
+    /// Needs the crate's feature `devices`. Sticks, triggers and cursors have no presses, so they
+    /// show their present state.
     ///
     /// ```
     /// # use bevy::{input::InputPlugin, prelude::*};
@@ -121,8 +121,8 @@ pub trait AppLatchExt {
     #[cfg(feature = "devices")]
     fn latch_devices(&mut self) -> &mut Self;
 
-    /// Latches the resource `ButtonInput<T>`, of a device of your own or of Bevy's, where it
-    /// exists.
+    /// Latches the resource `ButtonInput<T>`, for a device of your own or of Bevy's, if the
+    /// resource exists.
     fn latch_buttons<T: Clone + Eq + Hash + Send + Sync + 'static>(&mut self) -> &mut Self;
 }
 
