@@ -1,5 +1,4 @@
-//! What the sync test and the audit tell one to do: it leads to the mistake, and as code it
-//! compiles.
+//! The advice of the sync test and the audit: it leads to the mistake, and as code it compiles.
 
 use bevy::{ecs::schedule::ScheduleConfigs, ecs::system::ScheduleSystem, prelude::*};
 use netcode::{
@@ -131,7 +130,7 @@ fn unregistered_reads_are_listed() {
     assert_eq!(divergence.unregistered_reads.len(), 2, "{text}");
 }
 
-/// Asserts that a finding advises a call, and makes it.
+/// Asserts that a finding advises a call, and makes that call.
 macro_rules! take_advice {
     ($app:expr, $finding:expr, $method:ident::<$type:ty>()) => {{
         let advice = concat!(".", stringify!($method), "::<", stringify!($type), ">()");

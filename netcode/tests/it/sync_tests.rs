@@ -1,4 +1,5 @@
-//! The sync test and the audit: games that are broken in the ways in which games break, each caught by the name of what breaks it.
+//! The sync test and the audit: games that are broken in the ways in which games break. Each
+//! mistake is caught, and what caused it is named.
 
 use bevy::{ecs::schedule::ScheduleConfigs, ecs::system::ScheduleSystem, prelude::*};
 use netcode::{
@@ -47,7 +48,7 @@ fn divergence(app: &mut App, test: SyncTest) -> Divergence {
     }
 }
 
-/// Asserts that the text names all of these.
+/// Asserts that the text contains all of `names`.
 fn assert_names(failure: &dyn std::fmt::Display, names: &[&str]) {
     let text = failure.to_string();
     for name in names {
@@ -65,7 +66,7 @@ fn a_sound_game_passes_in_chaos() {
     }
     let stats = testing::sync_test(&mut game(fly), SyncTest::CHAOS, 2, 500);
     let stats = stats.unwrap_or_else(|failure| panic!("{failure}"));
-    assert_eq!(stats.max_rollback, 8, "as deep as the window is");
+    assert_eq!(stats.max_rollback, 8, "the window is that deep");
     assert!(stats.resimulated_frames > 1500, "{stats:?}");
 }
 
@@ -208,7 +209,7 @@ fn a_resource_that_was_forgotten_is_named() {
         bodies.iter_mut().for_each(|mut body| body.position.x += wind.0);
     }
     let mut app = game(blow);
-    // Not there yet when the app is looked through.
+    // The resource does not exist yet when the audit reads the app.
     app.add_systems(Startup, |mut commands: Commands| commands.init_resource::<Wind>());
     let failure = failure(&mut app, SyncTest::EVERY_DEPTH);
     assert_names(&failure, &["resource", "::Wind`", "blow", ".rollback_resource::<Wind>()"]);
@@ -319,7 +320,7 @@ fn a_hash_map_is_caught_although_nothing_iterates_it() {
 
 #[test]
 fn a_resource_that_does_not_read_back_is_caught() {
-    /// Reads as another one than it was written as.
+    /// Reads as a different value than was written.
     #[derive(Resource, Clone, Serialize, Deserialize)]
     struct Odd(#[serde(deserialize_with = "one_more")] u32);
     fn one_more<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
@@ -368,7 +369,10 @@ fn one_spawn_without_rollback_is_found_among_others_with_it() {
     });
     let failure = failure(&mut app, SyncTest::EVERY_DEPTH);
     app.allow_unregistered::<Body>();
-    assert!(testing::sync_test(&mut app, SyncTest::EVERY_DEPTH, 2, 200).is_ok(), "a picture");
+    assert!(
+        testing::sync_test(&mut app, SyncTest::EVERY_DEPTH, 2, 200).is_ok(),
+        "an allowed type may be on any entity"
+    );
     assert!(matches!(failure, SyncTestFailure::NotRollingBack(_)), "{failure}");
     assert_names(&failure, &["::Body`", "Spawn them with `Rollback`"]);
 }
@@ -424,6 +428,6 @@ fn writes_to_entities_without_rollback_are_no_finding() {
         bodies.iter_mut().for_each(|mut body| body.speed += sparks.iter().count() as f32);
     }
     assert_eq!(findings(game(outside)), []);
-    assert_eq!(findings(game((outside, look).chain())).len(), 1, "the simulation looks at it");
+    assert_eq!(findings(game((outside, look).chain())).len(), 1, "the simulation reads it");
     assert_eq!(findings(game(either)).len(), 1, "some of these roll back");
 }

@@ -1,10 +1,11 @@
-//! What saving and loading allocate: nothing, once all buffers exist. ggrs and the checksums of a real match are not part of it.
+//! What saving and loading allocate: nothing, once all buffers exist. ggrs and the checksums of a
+//! real match are not included.
 
 use bevy::ecs::system::SystemState;
 
 use super::*;
 
-/// What `task` allocates, in blocks.
+/// The number of blocks that `task` allocates.
 fn count(task: impl FnOnce()) -> u64 {
     allocation_counter::measure(task).count_total
 }
@@ -81,7 +82,7 @@ fn memory_does_not_grow_with_the_match() {
             if frame % 5 == 4 {
                 snapshots::load(world, frame - 3);
                 for frame in frame - 3..=frame {
-                    // Nothing happens this time; the counter of ids goes on as it did.
+                    // Nothing moves this time; the counter of ids continues as it did.
                     snapshots::save(world, frame);
                     world.spawn((Rollback, Age(50 + 2 * frame), Name("again".into())));
                     world.spawn((Rollback, Age(51 + 2 * frame), Burning(2)));

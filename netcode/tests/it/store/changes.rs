@@ -1,4 +1,4 @@
-//! What counts as changed after a load, and values that are equal and yet not the same.
+//! What counts as changed after a load, and values that are equal but not the same.
 
 use super::*;
 
@@ -37,7 +37,8 @@ fn only_values_that_differ_count_as_changed_after_a_load() {
         app.world().resource::<Changed>().0.clone()
     };
     assert_eq!(seen(&|_| {}), [""; 0], "nothing was touched");
-    // Touched, but with the same value: types that compare stay quiet, the other one cannot know.
+    // Written with the same value: types that are compared do not count as changed; for the other
+    // type, the store cannot know.
     let touched = seen(&|world| {
         world.get_mut::<Position>(all[3]).unwrap().set_changed();
         // One of several in its table.
@@ -53,7 +54,7 @@ fn only_values_that_differ_count_as_changed_after_a_load() {
         world.resource_mut::<Log>().0.push(7);
     });
     assert_eq!(changed, ["position", "age", "name", "log"]);
-    // The same frame once more: by now the world is what it was.
+    // The same frame once more: by now the world equals it.
     snapshots::load(app.world_mut(), 1);
     app.update();
     assert_eq!(app.world().resource::<Changed>().0, [""; 0]);
@@ -71,7 +72,7 @@ fn a_parent_that_is_the_same_is_not_inserted_again() {
     let world = app.world_mut();
     let all = populate(world);
     snapshots::save(world, 0);
-    // Touched, and as it was; an insertion would put the child at the end of its siblings.
+    // Written with the same parent; an insertion would put the child at the end of its siblings.
     world.entity_mut(all[3]).insert(ChildOf(all[0]));
     let before = world.resource::<Insertions>().0;
     snapshots::load(world, 0);
@@ -108,7 +109,8 @@ fn zeros_of_either_sign_in_values_that_own_memory_are_saved_as_they_are() {
     turn(world, one, -0.0);
     snapshots::save(world, 1);
     snapshots::load(world, 0);
-    // The buffer that the second frame gets now still holds the other zero, and that is no newer change.
+    // The buffer that the second frame gets now still holds the other zero, and no newer tick shows
+    // it.
     turn(world, other, 2.0);
     snapshots::save(world, 1);
     turn(world, one, 3.0);
@@ -137,7 +139,7 @@ fn zeros_of_either_sign_in_immutable_components_come_back() {
     world.entity_mut(entity).insert(Pole(-0.0));
     snapshots::load(world, 0);
     assert!(world.get::<Pole>(entity).unwrap().0.is_sign_positive());
-    // What is the same to the last bit is not inserted again.
+    // A parent that is the same to the last bit is not inserted again.
     world.entity_mut(entity).insert(Pole(0.0));
     let before = world.resource::<Insertions>().0;
     snapshots::load(world, 0);
@@ -158,7 +160,7 @@ fn zeros_of_either_sign_in_resources_are_saved_as_they_are() {
     world.resource_mut::<Wind>().0 = -0.0;
     snapshots::save(world, 1);
     snapshots::load(world, 0);
-    // What the second frame was saved as still holds the other zero, and that is no newer change.
+    // The slot of the second frame still holds the other zero, and no newer tick shows it.
     snapshots::save(world, 1);
     world.resource_mut::<Wind>().0 = 3.0;
     snapshots::load(world, 1);

@@ -1,4 +1,4 @@
-//! Entities that go, come back, or change their ids and relations.
+//! Entities that leave, come back, or change their ids and relations.
 
 use super::*;
 
@@ -38,7 +38,7 @@ fn an_entity_that_gave_its_id_away_gets_it_back() {
         for (entity, id) in [all[5], all[1]].into_iter().zip(ids) {
             world.entity_mut(entity).remove::<(Rollback, RollbackId)>().insert((Rollback, id));
         }
-        // And one that ceases to exist for the simulation, while another takes its id.
+        // One more leaves the simulation, while another takes its id.
         let id = *world.get::<RollbackId>(all[6]).unwrap();
         world.entity_mut(all[6]).remove::<(Rollback, RollbackId)>();
         world.spawn((Rollback, id, Age(60), Position(0.0, 0.0)));
@@ -55,7 +55,7 @@ fn an_entity_that_lost_only_its_marker_gets_it_back() {
 
 #[test]
 fn relations_that_change_hands_move_no_other_entitys_values() {
-    // The targets of relationships change tables while a frame is loaded, past others in the same tables.
+    // During a load, the targets of relationships change tables, past others in the same tables.
     assert_comes_back(|world, all| {
         world.entity_mut(all[3]).insert(ChildOf(all[5]));
         world.entity_mut(all[2]).insert(Chases(all[6]));
@@ -82,7 +82,7 @@ fn a_relation_to_a_leaver_is_cut_at_once_and_not_at_the_confirmation() {
     despawn_rollback(world, all[0]);
     assert!(!world.entity(all[2]).contains::<Chases>());
     snapshots::load(world, 0);
-    assert_eq!(picture(world), before, "and whole again");
+    assert_eq!(picture(world), before, "the relation is back");
     despawn_rollback(world, all[0]);
     snapshots::save(world, 1);
     let left = picture(world);

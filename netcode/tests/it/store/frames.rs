@@ -1,4 +1,4 @@
-//! Which of the saved frames can be loaded, in which order, and which are forgotten.
+//! Which saved frames can be loaded, in which order, and which are forgotten.
 
 use super::*;
 
@@ -40,7 +40,8 @@ fn every_frame_of_the_window_can_be_loaded_in_any_order() {
             }
         }
     }
-    // A rollback goes back, and what lies after it is simulated anew: so each is further back than the one before.
+    // After a rollback the later frames are simulated again, so each load goes further back than
+    // the one before.
     for frame in (0..DEPTH as u32).rev() {
         snapshots::load(world, frame);
         assert_eq!(picture(world), pictures[frame as usize], "frame {frame}");
@@ -60,13 +61,13 @@ fn confirmed_frames_are_forgotten_and_later_ones_are_not() {
     for frame in 0..6 {
         assert_eq!(snapshots::checksums(world, frame).is_empty(), frame < 3, "frame {frame}");
     }
-    // What is saved next takes the place of what was forgotten, and of nothing else.
+    // The next frames take the slots of the forgotten ones, and no others.
     for frame in 6..9 {
         snapshots::save(world, frame);
     }
     snapshots::load(world, 3);
     assert_eq!(world.get::<Age>(all[0]), Some(&Age(103)));
-    // All of them: then only the last one stays, for the next to share.
+    // If all are confirmed, only the last frame stays, for the next one to share.
     snapshots::confirm(world, 9);
     assert!(
         !snapshots::checksums(world, 3).is_empty() && snapshots::checksums(world, 8).is_empty()

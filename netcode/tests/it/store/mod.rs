@@ -1,4 +1,5 @@
-//! The rollback store by hand: what a save keeps and a load brings back, for every kind of component, and at what cost.
+//! The rollback store, driven by hand: what a save keeps and a load brings back, for every kind of
+//! component, and at what cost.
 
 mod allocations;
 mod changes;
@@ -72,7 +73,7 @@ fn app(register: impl FnOnce(&mut App)) -> App {
     app
 }
 
-/// Everything that rolls back, by id: what two worlds must have in common.
+/// Everything that rolls back, by id: what two equal worlds have in common.
 fn picture(world: &mut World) -> Vec<String> {
     let mut query = world.query_filtered::<(EntityRef, &RollbackId), Without<Disabled>>();
     let id = |entity: Entity| world.get::<RollbackId>(entity).map(|id| id.get());
@@ -106,7 +107,7 @@ fn picture(world: &mut World) -> Vec<String> {
 fn by_id(world: &mut World, wanted: u32) -> Entity {
     let mut query = world.query_filtered::<(Entity, &RollbackId), Allow<Disabled>>();
     let found = query.iter(world).find(|(_, id)| id.get() == wanted);
-    found.expect("the entity is there").0
+    found.expect("an entity has this id").0
 }
 
 fn despawn_rollback(world: &mut World, entity: Entity) {
@@ -115,7 +116,7 @@ fn despawn_rollback(world: &mut World, entity: Entity) {
     queue.apply(world);
 }
 
-/// Eight entities with everything on some of them.
+/// Eight entities, with every kind of component on some of them.
 fn populate(world: &mut World) -> Vec<Entity> {
     let all: Vec<Entity> = (0..8u32)
         .map(|index| world.spawn((Rollback, Position(index as f32, 0.0), Age(index))).id())
@@ -128,8 +129,8 @@ fn populate(world: &mut World) -> Vec<Entity> {
     all
 }
 
-/// Saves, lets `change` change the world, loads, and asserts that everything is as before; then the same once more, for what the
-/// first load may have left behind.
+/// Saves, lets `change` change the world, loads, and asserts that everything is as before. Then the
+/// same in later frames, for what the first load may have left behind.
 fn assert_comes_back(change: impl Fn(&mut World, &[Entity])) {
     let mut app = app(|_| {});
     let world = app.world_mut();
@@ -180,7 +181,7 @@ fn a_different_order_of_rows_is_no_difference() {
         for &entity in &[all[3], all[0], all[6]] {
             world.entity_mut(entity).insert(Elsewhere).remove::<Elsewhere>();
         }
-        // And one that is in another table than when it was saved.
+        // One more that is in another table than when it was saved.
         world.entity_mut(all[4]).insert(Elsewhere);
         *world.get_mut::<Position>(all[6]).unwrap() = Position(9.0, 9.0);
         world.get_mut::<Age>(all[4]).unwrap().0 += 5;

@@ -1,4 +1,5 @@
-//! Hooks, observers and required components act while a frame is loaded, and change nothing of what it brings back.
+//! Hooks, observers and required components act while a frame is loaded, and change nothing that it
+//! brings back.
 
 use bevy::ecs::{lifecycle::HookContext, world::DeferredWorld};
 
@@ -7,7 +8,8 @@ use super::*;
 #[test]
 fn changes_by_observers_during_a_load_are_undone() {
     let mut app = app(|app| {
-        // Whoever gets a name gets a companion, and older: also when a load gives the name back.
+        // An entity that gets a name also gets a companion, and gets older, even when a load gives
+        // the name back.
         app.add_observer(
             |named: On<Add, Name>, mut commands: Commands, mut ages: Query<&mut Age>| {
                 commands.spawn((Rollback, Position(0.0, 0.0)));
@@ -81,7 +83,7 @@ fn hooks_and_observers_of_insertions_do_not_change_what_comes_back() {
         despawn_rollback(world, gone);
         snapshots::load(world, frame);
         assert_eq!(picture(world), before, "frame {frame}");
-        // And what is saved now is what is there.
+        // A save at this point keeps what is there.
         snapshots::save(world, frame + 1);
         world.get_mut::<Age>(all[0]).unwrap().0 += 1;
         snapshots::load(world, frame + 1);
@@ -92,7 +94,7 @@ fn hooks_and_observers_of_insertions_do_not_change_what_comes_back() {
 #[test]
 fn observers_of_sparse_components_do_not_either() {
     let mut app = app(|app| {
-        // Both change the structure of the world, long after it was put right.
+        // Both change the structure of the world, long after the load has restored it.
         app.add_observer(|_: On<Add, Burning>, mut commands: Commands| {
             commands.spawn((Rollback, Position(0.0, 0.0)));
         })
