@@ -80,7 +80,7 @@ pub(crate) struct Loading<'a> {
 }
 
 impl Loading<'_> {
-    /// The same moment for a row that gets its value from another row.
+    /// The `since` of a row that gets its value from another row.
     pub(super) fn since_for(&self, moved: &MovedRow) -> Moment {
         if moved.is_another_entity { Moment::long_before(self.now) } else { self.since }
     }

@@ -91,7 +91,7 @@ fn disable_tree(world: &mut World, root: Entity, frame: u32) {
         if let Some(children) = entity.get::<Children>() {
             unvisited.more.extend(children.iter());
         }
-        take_off_watched(world, id);
+        remove_watched(world, id);
         // An observer may have despawned the entity.
         let Some(mut entity) = not_yet_left(world, id) else { continue };
         let was_disabled = entity.contains::<Disabled>();
@@ -137,7 +137,7 @@ impl SimulatedComponents {
 ///
 /// Components that nothing watches stay, as removing them would change nothing and slow down the
 /// load.
-fn take_off_watched(world: &mut World, entity: Entity) {
+fn remove_watched(world: &mut World, entity: Entity) {
     let watched = watched_components(world, entity);
     if watched.is_empty() {
         return;

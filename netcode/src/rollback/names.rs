@@ -7,7 +7,7 @@ use bevy::{ecs::entity::EntityMapper, prelude::Entity};
 
 use super::{identity::RollbackId, rows::SavedRows};
 
-/// Entities that now exist under another [`Entity`] than when they were saved.
+/// Entities that now exist under a different [`Entity`] than when they were saved.
 #[derive(Debug, Default)]
 pub(crate) struct EntityRemap {
     /// (saved, present), in order of `saved`.

@@ -80,7 +80,7 @@ struct PresentEntity {
 /// How a saved frame gets back into the world. It is kept between loads for its buffers.
 #[derive(Default)]
 pub(super) struct Plan {
-    /// Entities that now exist under another [`Entity`] than when they were saved.
+    /// Entities that now exist under a different [`Entity`] than when they were saved.
     pub(super) remap: EntityRemap,
     /// Entities whose set of components must be restored before values are written.
     pub(super) misplaced: Vec<Misplaced>,

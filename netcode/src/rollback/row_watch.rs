@@ -7,8 +7,8 @@ use bevy::{
 
 use super::identity::{Population, RollbackId};
 
-/// Messages that are read at most; if there are more, rows are compared instead. An ordinary update
-/// removes a few components. The bound was not tuned.
+/// The most messages that are read; if there are more, rows are compared instead. An ordinary
+/// update removes a few components. The bound was not tuned.
 const MAX_UNREAD_MESSAGES: usize = 64;
 
 /// Watches for everything that it takes to change rows.
@@ -19,7 +19,7 @@ const MAX_UNREAD_MESSAGES: usize = 64;
 /// * No entity came in. For that it must get an id or [`Rollback`](super::Rollback), and hooks
 ///   count both; or it must lose a component that kept it out, and Bevy keeps a message of each
 ///   removal.
-/// * So no entity left either, or the tables would have fewer rows in all.
+/// * Then no entity left either, or the tables would have fewer rows in all.
 /// * No entity moved to another table. An entity that loses no component can only move to a table
 ///   with more components, and then all entities together would have more of them. They have the
 ///   same number as before, because the lengths of the tables determine it.

@@ -27,8 +27,8 @@ struct Rows {
     rows: TableVersion,
     entities: Vec<Entity>,
     ids: Vec<RollbackId>,
-    /// Whether each id is one more than the one before it, as long as entities stand as they were
-    /// spawned. Then the saved ids need not be read for a comparison.
+    /// Whether each id is one more than the one before it, as it is while entities stand as they
+    /// were spawned. Then the saved ids need not be read for a comparison.
     are_in_sequence: bool,
     /// The [`Population`] at which these entities were seen to have these ids.
     population: Population,

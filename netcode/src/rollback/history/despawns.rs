@@ -1,4 +1,4 @@
-//! The entities that left the simulation: what still refers to them is cut each frame, and they are
+//! The entities that left the simulation: relationships to them are cut each frame, and they are
 //! despawned once no rollback can bring them back.
 
 use bevy::{ecs::query::QueryState, prelude::World};
