@@ -6,18 +6,20 @@
 //! frames must not.
 
 mod hasher;
+mod report;
 mod serializer;
 
-use std::{collections::VecDeque, fmt};
+use std::collections::VecDeque;
 
-use bevy::prelude::{Message, Resource};
+use bevy::prelude::Resource;
 use serde::{Deserialize, Serialize};
 use signaling::protocol::PeerId;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::{config::MAX_SEATS, diagnostics::SessionStats, input::Seat};
+use crate::{config::MAX_SEATS, input::Seat};
 
 pub(crate) use hasher::ValueHasher;
+pub use report::{DesyncDetected, DesyncReport};
 
 /// The number of checksums that are kept: two minutes at the default interval, far longer than any
 /// peer lags behind another.
@@ -26,70 +28,6 @@ const MAX_KEPT: usize = 256;
 /// ahead as the session takes inputs of it. Each peer has its own allowance, so that none can push
 /// out what another peer said.
 const MAX_WAITING: usize = 128;
-
-/// Two peers computed different worlds for the same confirmed frame.
-#[derive(Message, Clone, Debug, PartialEq)]
-pub struct DesyncDetected(pub DesyncReport);
-
-/// What is known of a desync.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DesyncReport {
-    /// A compared frame that differs. The cause of the first one lies at most one checksum interval
-    /// before it; every compared frame after it is reported, too.
-    pub frame: u32,
-    /// The peer that computed something else.
-    pub peer: PeerId,
-    /// The registered types whose values differ.
-    pub types: Vec<String>,
-    /// The seats whose inputs differ. Either the machine that holds such a seat gave that peer
-    /// other inputs than us, or one of the two peers played with wrong ones. If there are none, the
-    /// simulation is not deterministic.
-    pub seats: Vec<Seat>,
-}
-
-impl fmt::Display for DesyncReport {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Self { frame, peer, types, seats } = self;
-        if !seats.is_empty() {
-            let numbers: Vec<String> = seats.iter().map(|seat| seat.0.to_string()).collect();
-            return write!(
-                f,
-                "desync: before frame {frame}, the inputs of seat {} here differ from those that \
-                 peer {peer} has: the machine that holds the seat gave different inputs to \
-                 different peers.",
-                numbers.join(", ")
-            );
-        }
-        write!(
-            f,
-            "desync: frame {frame} differs from that of peer {peer}: `{}`. ",
-            types.join("`, `")
-        )?;
-        if *frame == 0 {
-            f.write_str("`SetupMatch` already made different worlds. ")?;
-        } else {
-            f.write_str(
-                "The cause lies at most one checksum interval before the first frame that is \
-                 reported. ",
-            )?;
-        }
-        f.write_str(
-            "A sync test in chaos mode most often names the field. If it passes, see \"When two \
-             peers disagree\" in netcode's README.",
-        )
-    }
-}
-
-impl DesyncReport {
-    /// Counts the desync, and logs the first one of a match, as every compared frame after it
-    /// differs, too.
-    pub(crate) fn count(&self, stats: &mut SessionStats) {
-        if stats.desyncs == 0 {
-            tracing::error!("{self}");
-        }
-        stats.desyncs += 1;
-    }
-}
 
 /// The checksums of this match's confirmed frames, newest last. It stays readable until the next
 /// match begins.

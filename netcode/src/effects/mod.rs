@@ -3,7 +3,7 @@
 //!
 //! The simulation emits effects. Each is played when its frame is first simulated. When the frame
 //! is simulated again, an equal effect in the same frame, or nearly the same, is recognised as the
-//! same event. Once it is known where the match ends, no effect after its end is played any more;
+//! same event. Once it is known where the match ends, no effect beyond its end is played any more;
 //! an effect that was played before cannot be taken back.
 
 use bevy::prelude::{App, IntoScheduleConfigs, Message, Res, ResMut, Resource, World};
