@@ -4,6 +4,9 @@
 //! (one hash per registered type) and all inputs before it (one hash per seat), and sends the
 //! hashes to the other peers. Only confirmed frames are compared: predictions may differ, confirmed
 //! frames must not.
+//!
+//! A value goes through `serializer` into `hasher`; the log below compares the hashes of frames,
+//! and `report` is what a game learns of a difference.
 
 mod hasher;
 mod report;

@@ -5,6 +5,9 @@
 //! so a step that reads `just_pressed` would miss presses or see them twice. While
 //! [`ReadInputs`](crate::ReadInputs) runs, a latched device shows what happened since the last step
 //! instead. All other systems see it unchanged.
+//!
+//! Read `buttons` first: `gamepads` uses it too, while `mouse` and `touches` latch in their own
+//! ways.
 
 mod buttons;
 #[cfg(feature = "devices")]
