@@ -28,7 +28,8 @@ pub(crate) struct Registrations(pub(crate) Vec<&'static str>);
 /// Registers what rolls back. One call per type; the types that are hashed become part of the
 /// protocol that peers compare.
 ///
-/// Parents ([`ChildOf`](bevy::prelude::ChildOf)) of rollback entities roll back by themselves.
+/// The parent of a rollback entity ([`ChildOf`](bevy::prelude::ChildOf)) rolls back without being
+/// registered.
 /// `Children` do not keep their order: in `Simulate`, query `ChildOf` and sort by
 /// [`RollbackId`](crate::RollbackId) instead.
 ///
