@@ -27,10 +27,10 @@ use crate::{
     config::NetcodeConfig,
     frame::{MatchSeed, SimFrame},
     input::PlayerInputs,
-    lent::Lent,
     membership::Roster,
-    rollback::{Rollback, RollbackId, RollbackStore},
+    rollback::{AllowedUnregistered, Rollback, RollbackId, RollbackStore},
     schedules::Simulate,
+    scoped::Scoped,
     spawn_order::unordered_commands,
 };
 
@@ -170,10 +170,6 @@ fn short(name: &str) -> String {
 
 /// How Bevy begins what it says instead of a name.
 const NAMELESS: &str = "<Enable the debug feature";
-
-/// Types that may be written in `Simulate` without being registered.
-#[derive(Resource, Clone, Debug, Default)]
-pub(crate) struct AllowedUnregistered(pub(crate) Vec<TypeId>);
 
 /// What was found when the app's plugins were done: a resource.
 ///
@@ -362,7 +358,7 @@ impl Seen {
             .get_resource::<AllowedUnregistered>()
             .is_some_and(|allowed| allowed.0.contains(&type_id));
         let is_registered =
-            is_allowed || world.resource::<Lent<RollbackStore>>().types().any(|it| it == type_id);
+            is_allowed || world.resource::<Scoped<RollbackStore>>().types().any(|it| it == type_id);
         // Also one that is not there yet: every resource requires the component that marks them.
         let marker = world.components().valid_component_id::<IsResource>();
         let is_resource = info.required_components().iter_ids().any(|id| Some(id) == marker);

@@ -14,11 +14,11 @@ use thiserror::Error;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 use crate::checksum::ValueHasher;
 
-/// Most bytes that one decoded value may claim: the largest control message (16 KiB), far above any datagram.
-/// bincode checks it before it allocates.
+/// The most bytes that one decoded value may claim: the size of the largest control message (16
+/// KiB), far above any datagram. bincode checks it before it allocates.
 const MAX_DECODED_BYTES: usize = 16 * 1024;
 
-/// Why bytes could not be turned into a value, or a value into bytes.
+/// Why bytes could not be decoded, or a value not encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum CodecError {
     /// The bytes are not a value of the wanted type, or larger than the limit.
@@ -48,13 +48,13 @@ impl From<EncodeError> for CodecError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SerializeFault {
-    /// A list or a map does not know its length before it is written.
+    /// The length of a list or map is not known before it is written.
     #[error(
-        "a list or map in it does not know its length in advance, as with `#[serde(flatten)]`: do \
-         without that attribute"
+        "the length of a list or map in it is not known in advance, as with `#[serde(flatten)]`: \
+         do without that attribute"
     )]
     NoLength,
-    /// A `Serialize` of the game, or of a library, says no.
+    /// A `Serialize` of the game, or of a library, fails.
     #[error("its `Serialize` fails with \"{0}\"")]
     Refused(String),
 }
@@ -81,26 +81,27 @@ pub(crate) fn encode_into<T: Serialize>(value: &T, bytes: &mut Vec<u8>) -> Resul
     Ok(())
 }
 
-/// The first 64-bit number in `value` that `is_wanted`. That is how an `Entity` is written, and a 32-bit number is not.
+/// The first 64-bit number in `value` for which `is_wanted` returns true. An `Entity` is written as
+/// such a number; a 32-bit number is not.
 pub(crate) fn find_u64<T: Serialize>(value: &T, is_wanted: &dyn Fn(u64) -> bool) -> Option<u64> {
     let mut found = None;
-    let search = Search { is_wanted, found: &mut found };
-    // What cannot be written to its end was searched up to there.
+    let search = NumberSearch { is_wanted, found: &mut found };
+    // A value that does not serialize to its end is searched up to the failure.
     let _ = encode_into_writer(value, search, standard().with_fixed_int_encoding());
     found
 }
 
-/// Why a value does not serialize to its end; none if it does.
+/// The reason why a value does not serialize to its end; none if it does.
 pub(crate) fn serialize_fault<T: Serialize>(value: &T) -> Option<SerializeFault> {
     encode_input(value, &mut []).err()
 }
 
-struct Search<'a> {
+struct NumberSearch<'a> {
     is_wanted: &'a dyn Fn(u64) -> bool,
     found: &'a mut Option<u64>,
 }
 
-impl Writer for Search<'_> {
+impl Writer for NumberSearch<'_> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
         if let Ok(bytes) = bytes.try_into() {
             let number = u64::from_le_bytes(bytes);
@@ -110,8 +111,7 @@ impl Writer for Search<'_> {
     }
 }
 
-/// The value as it is once it was read from its own bytes, all of them; none if those do not
-/// describe it.
+/// The value that is read from all bytes of another; none if they do not determine it.
 pub(crate) fn read_back<T: Serialize + DeserializeOwned>(value: &T) -> Option<T> {
     let mut bytes = Vec::new();
     encode_into(value, &mut bytes).ok()?;
@@ -119,25 +119,25 @@ pub(crate) fn read_back<T: Serialize + DeserializeOwned>(value: &T) -> Option<T>
     (used == bytes.len()).then_some(value)
 }
 
-/// Writes an input into `buffer`, as far as there is room, and returns how many bytes it takes. As
-/// in bincode 1, which ggrs uses, integers have a fixed width, so that no number can be written in
-/// two ways.
+/// Writes an input into `buffer`, as far as there is room, and returns the number of bytes it
+/// takes. As in bincode 1, which ggrs uses, integers have a fixed width, so that no number can be
+/// written in two ways.
 pub(crate) fn encode_input<T: Serialize>(
     value: &T,
     buffer: &mut [u8],
 ) -> Result<usize, SerializeFault> {
     let mut length = 0;
-    encode_into_writer(value, Measure { buffer, length: &mut length }, legacy())?;
+    encode_into_writer(value, BoundedWriter { buffer, length: &mut length }, legacy())?;
     Ok(length)
 }
 
-/// Writes what there is room for, and counts the rest.
-struct Measure<'a> {
+/// Writes up to the end of a buffer, and counts all bytes.
+struct BoundedWriter<'a> {
     buffer: &'a mut [u8],
     length: &'a mut usize,
 }
 
-impl Writer for Measure<'_> {
+impl Writer for BoundedWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
         let end = *self.length + bytes.len();
         if let Some(place) = self.buffer.get_mut(*self.length..end) {
@@ -148,7 +148,7 @@ impl Writer for Measure<'_> {
     }
 }
 
-/// Reads an input from the beginning of `bytes`; the input, and how many bytes it took.
+/// Reads an input from the beginning of `bytes`, and returns it with the number of bytes it took.
 pub(crate) fn decode_input<T: DeserializeOwned>(bytes: &[u8]) -> Option<(T, usize)> {
     decode_from_slice(bytes, legacy().with_limit::<MAX_DECODED_BYTES>()).ok()
 }
@@ -164,7 +164,7 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError>
     if used == bytes.len() { Ok(value) } else { Err(CodecError::Trailing) }
 }
 
-/// Feeds `value` to the hasher, every number with its full width.
+/// Feeds `value` to the hasher, with every number in its full width.
 #[cfg(all(test, not(target_arch = "wasm32")))]
 pub(crate) fn hash_into<T: Serialize>(
     value: &T,
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_survives_the_way_there_and_back() {
+    fn a_value_survives_encoding_and_decoding() {
         let mut bytes = Vec::new();
         encode_into(&(7u32, "seven".to_owned()), &mut bytes).expect("plain values encode");
         assert_eq!(decode::<(u32, String)>(&bytes), Ok((7, "seven".to_owned())));

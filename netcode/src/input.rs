@@ -1,19 +1,20 @@
-//! From devices to one small value per seat and frame.
+//! The game's inputs: from devices to one small value per seat and frame.
 
 use bevy::prelude::{App, Resource};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// What an input type must be able to do; every type that can is one.
+/// What an input type must be able to do; every type that can is an input.
 ///
 /// Inputs are predicted, compared and sent by the bytes that they serialize to, and every machine
 /// simulates what it reads from those bytes, its own inputs included. So NaN and `-0.0` do no harm,
 /// values may differ in size, and a field with `#[serde(skip)]` has its default in the simulation.
-/// An input that does not serialize, or cannot be read from its own bytes, ends a match with
-/// [`EndReason::UnfitInput`](crate::EndReason), also a local one, and fails a sync test, so that it
-/// shows early. If the default input is such an input, the app panics when the plugin is added:
-/// each seat has it until the input delay is over.
 ///
-/// Keep it to a few bytes: each one travels to every peer, for every frame that is not yet
+/// An input that does not serialize, or cannot be read from its own bytes, ends a match with
+/// [`EndReason::UnfitInput`](crate::EndReason), even a local one, and fails a sync test, so that
+/// the mistake shows early. If the default input is such an input, the app panics when the plugin
+/// is added, as each seat has the default input until the input delay is over.
+///
+/// Keep an input to a few bytes: each one travels to every peer, for every frame that is not yet
 /// acknowledged. All seats of a machine together may take 64 bytes. A list in an input must hold
 /// values that take bytes: the length of a list of `()` could be anything.
 ///
@@ -39,7 +40,7 @@ impl<I> GameInput for I where
 {
 }
 
-/// A player's place in the match, counted from 0; the same on all peers.
+/// A player's seat in the match, counted from 0; the same on all peers.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -53,7 +54,8 @@ impl Seat {
     }
 }
 
-/// The inputs of this machine's seats for the next frame; fill it in [`ReadInputs`](crate::ReadInputs).
+/// The inputs of this machine's seats for the next frame; set them in
+/// [`ReadInputs`](crate::ReadInputs).
 ///
 /// Every seat starts each frame with `I::default()`.
 #[derive(Resource, Clone, Debug, Default)]
@@ -79,7 +81,7 @@ impl<I: GameInput> LocalInputs<I> {
         self.inputs.fill(I::default());
     }
 
-    /// The inputs in order of the seats.
+    /// The inputs, in order of the seats.
     pub(crate) fn values(&self) -> &[I] {
         &self.inputs
     }
@@ -98,7 +100,7 @@ pub struct PlayerInputs<I> {
 }
 
 impl<I: GameInput> PlayerInputs<I> {
-    /// Replaces the inputs; the flag says whether the input is confirmed.
+    /// Replaces the inputs; the flag tells whether an input is confirmed.
     pub(crate) fn replace(&mut self, inputs: impl Iterator<Item = (I, bool)>) {
         self.inputs.clear();
         self.inputs.extend(inputs);
@@ -118,13 +120,13 @@ impl<I: GameInput> PlayerInputs<I> {
         self.inputs.get(seat.index()).is_some_and(|&(_, confirmed)| confirmed)
     }
 
-    /// How many seats the match has.
+    /// The number of seats in the match.
     #[must_use]
     pub fn seats(&self) -> usize {
         self.inputs.len()
     }
 
-    /// The inputs in order of the seats.
+    /// The inputs, in order of the seats.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &I> + '_ {
         self.inputs.iter().map(|(input, _)| input)
     }

@@ -55,8 +55,8 @@ mod schedules;
 mod codec;
 mod config;
 mod frame;
-mod lent;
 mod random;
+mod scoped;
 mod transport;
 
 mod exchange;

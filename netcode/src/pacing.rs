@@ -1,6 +1,7 @@
-//! When to step: from real time, and from how far we are ahead of or behind the others. Pure.
+//! When to step: decided from real time, and from how far we are ahead of the other peers. Pure.
 //!
-//! Two-sided, unlike ggrs: who is ahead slows down and who is behind speeds up, so both share the correction.
+//! It is two-sided, unlike ggrs: a peer that is ahead slows down and a peer that is behind speeds
+//! up, so both share the correction.
 
 use std::time::Duration;
 
@@ -8,16 +9,17 @@ use bevy::prelude::{App, Resource};
 
 use crate::config::NetcodeConfig;
 
-/// The speed changes by at most this: a step that is 0.3 ms longer or shorter, which nobody notices.
-const MOST: f32 = 0.02;
-/// The lead or lag at which it changes so much. A smaller one is corrected in proportion, down to nothing: what is left would be a
-/// difference in rollbacks.
-const MOST_AT_FRAMES: f32 = 0.5;
-/// Time that one rendered frame may catch up. A longer pause (a debugger, a suspended machine) is given up,
-/// else the game would run fast for as long as it stood still.
+/// The largest change of speed: a step that is 0.3 ms longer or shorter, which nobody notices.
+const MAX_SPEED_CHANGE: f32 = 0.02;
+/// The lead or lag at which the speed changes by that much. A smaller one is corrected in
+/// proportion, down to nothing, because what remains would be a difference in rollbacks.
+const FULL_CORRECTION_FRAMES: f32 = 0.5;
+/// The most time that one rendered frame may catch up. The rest of a longer pause (a debugger, a
+/// suspended machine) is given up; otherwise the game would run fast for as long as it stood still.
 const MAX_CATCH_UP: Duration = Duration::from_millis(250);
 
-/// How far the drawing is between two simulated frames: 0.0 just after a step, 1.0 just before the next.
+/// How far the drawn moment is between two simulated frames: 0.0 just after a step, 1.0 just before
+/// the next.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq)]
 pub struct StepPhase(pub f32);
 
@@ -43,7 +45,7 @@ impl Pacer {
 
     /// The number of steps that are due after `elapsed` of real time.
     ///
-    /// `lead_frames` is how far we are ahead of the others (negative: behind).
+    /// `lead_frames` is how far we are ahead of the other peers (negative: behind).
     pub(crate) fn advance(&mut self, elapsed: Duration, lead_frames: f32) -> u32 {
         let elapsed = elapsed.min(MAX_CATCH_UP).as_secs_f64();
         self.owed += elapsed * f64::from(speed(lead_frames)) / self.step.as_secs_f64();
@@ -52,7 +54,7 @@ impl Pacer {
         due as u32
     }
 
-    /// Forgets a part of a step that is owed: after a stall, time that was lost stays lost.
+    /// Forgets the part of a step that is owed: time lost in a stall stays lost.
     pub(crate) fn restart(&mut self) {
         self.owed = 0.0;
     }
@@ -62,9 +64,9 @@ impl Pacer {
     }
 }
 
-/// The factor on simulation speed for a lead of `frames`.
+/// The factor by which a lead of `frames` changes the simulation speed.
 fn speed(frames: f32) -> f32 {
-    1.0 - MOST * (frames / MOST_AT_FRAMES).clamp(-1.0, 1.0)
+    1.0 - MAX_SPEED_CHANGE * (frames / FULL_CORRECTION_FRAMES).clamp(-1.0, 1.0)
 }
 
 /// Adds what says when to step.
@@ -83,7 +85,7 @@ mod tests {
     const STEP: Duration = Duration::from_nanos(16_666_667);
 
     #[test]
-    fn real_time_becomes_as_many_steps() {
+    fn real_time_becomes_the_right_number_of_steps() {
         let mut pacer = Pacer::new(STEP);
         let steps: u32 = (0..100).map(|_| pacer.advance(Duration::from_millis(10), 0.0)).sum();
         assert!((59..=60).contains(&steps), "{steps} steps in a second");
@@ -96,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_ahead_slows_and_who_is_behind_speeds_up_by_the_same() {
+    fn a_leader_slows_down_as_much_as_a_laggard_speeds_up() {
         assert!(speed(1.0) < 1.0 && speed(-1.0) > 1.0);
         for frames in [0.1, 0.5, 2.0, 4.0, 50.0] {
             assert!((speed(frames) + speed(-frames) - 2.0).abs() < 1e-6);
@@ -107,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn two_machines_of_which_one_starts_late_meet() {
+    fn two_machines_meet_although_one_starts_late() {
         let (mut early, mut late) = (Pacer::new(STEP), Pacer::new(STEP));
         let (mut a, mut b) = (8i64, 0i64);
         for _ in 0..8 * 60 {

@@ -1,5 +1,5 @@
-//! An input as it is predicted, compared and sent: by its bytes, whatever the game's type says of
-//! itself.
+//! An input as bytes: in this form it is predicted, compared and sent, whatever `==` the game's
+//! type has.
 //!
 //! A game's own `==` may call two inputs equal that the simulation tells apart (`0.0` and `-0.0`),
 //! or an input unequal to itself (NaN). The bytes are those that travel, and each machine simulates
@@ -15,13 +15,13 @@ use crate::{
     input::GameInput,
 };
 
-/// Bytes of all inputs of one machine for one frame at most. A datagram holds 16 of them, all
-/// different: what is under way on a link with a round trip of 250 ms.
+/// The most bytes that all inputs of one machine may take for one frame. A datagram holds 16 such
+/// frames, all different: as many as are under way on a link with a round trip of 250 ms.
 pub(crate) const MAX_INPUT_BYTES: usize = 64;
-/// Words that hold them: serde writes eight numbers faster than 64.
+/// The number of words that hold these bytes: serde writes eight numbers faster than 64.
 const WORDS: usize = MAX_INPUT_BYTES / size_of::<u64>();
 
-/// What is wrong with an input that cannot be sent.
+/// Why an input cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InputProblem {
@@ -31,15 +31,15 @@ pub enum InputProblem {
          machine; make it smaller"
     )]
     TooLong {
-        /// Bytes of the input, or of the inputs of all seats of this machine.
+        /// The bytes that it takes, or that the inputs of all seats of this machine take.
         bytes: usize,
-        /// Bytes that fit.
+        /// The most bytes that fit.
         max: usize,
     },
     /// It does not serialize to its end.
     #[error("it does not serialize to its end: {0}")]
     Unserializable(SerializeFault),
-    /// What it serializes to is not what it is read from.
+    /// What it serializes to cannot be read back, or reads as something else.
     #[error(
         "it cannot be read from its own bytes; `skip_serializing_if`, `untagged`, `tag` and \
          `flatten` do not work in a format without names, so derive `Serialize` and `Deserialize` \
@@ -64,16 +64,16 @@ impl UnfitInput {
     }
 }
 
-/// The bytes of one input. Equal if, and only if, the bytes are.
+/// The bytes of one input. Two are equal if, and only if, their bytes are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PackedInput {
-    /// 0 for the game's default input, which is what ggrs takes where it knows of none; else one
-    /// more than there are bytes.
+    /// 0 for the game's default input, which ggrs uses where it knows no input; otherwise the
+    /// number of bytes plus one.
     size: u8,
     words: [u64; WORDS],
 }
 
-/// Reads one input from the beginning of bytes, and tells how many of them it takes.
+/// Reads one input from the beginning of bytes, and returns it with the number of bytes it took.
 pub(crate) type ReadInput = fn(&[u8]) -> Option<(PackedInput, usize)>;
 
 /// What a value serializes to.
@@ -98,10 +98,11 @@ impl Encoded {
 }
 
 impl PackedInput {
-    /// Bytes of a packed input in a message of ggrs, which wants all inputs to have the same size.
+    /// The size of a packed input in a message of ggrs, which requires all inputs to have the same
+    /// size.
     pub(crate) const SIZE: usize = 1 + MAX_INPUT_BYTES;
 
-    /// Packs an input that the game gave, and checks that every machine reads the same from it.
+    /// Packs an input of the game, and checks that every machine reads the same from it.
     pub(crate) fn pack<I: GameInput>(input: &I) -> Result<Self, InputProblem> {
         let encoded = Encoded::of(input)?;
         match Self::read::<I>(encoded.as_slice()) {
@@ -110,8 +111,8 @@ impl PackedInput {
         }
     }
 
-    /// A [`ReadInput`]. Bytes that say the same as others in another way are no input: all machines
-    /// compare bytes.
+    /// Reads an input, as a [`ReadInput`]. Bytes that are not what the input would be written as
+    /// are refused, because machines compare bytes.
     pub(crate) fn read<I: GameInput>(bytes: &[u8]) -> Option<(Self, usize)> {
         let (input, length) = decode_input::<I>(bytes)?;
         let again = Encoded::of(&input).ok()?;
@@ -130,14 +131,15 @@ impl PackedInput {
         Some((Self { size: length as u8 + 1, words }, length))
     }
 
-    /// The input as the simulation gets it.
+    /// The input that the simulation gets.
     pub(crate) fn unpack<I: GameInput>(&self) -> I {
         let (bytes, Some(length)) = self.bytes() else { return I::default() };
-        // It was read before it was packed: only a `Deserialize` that changes its mind fails here.
+        // The bytes were read before they were packed, so only a `Deserialize` that gives different
+        // answers can fail here.
         decode_input(&bytes[..length]).map(|(input, _)| input).unwrap_or_default()
     }
 
-    /// The bytes, and how many of them count; none for the default input.
+    /// The bytes, and the number of them that count; none for the default input.
     fn bytes(&self) -> ([u8; MAX_INPUT_BYTES], Option<usize>) {
         let mut bytes = [0; MAX_INPUT_BYTES];
         for (chunk, word) in bytes.as_chunks_mut().0.iter_mut().zip(self.words) {
@@ -146,20 +148,20 @@ impl PackedInput {
         (bytes, usize::from(self.size).checked_sub(1))
     }
 
-    /// How many bytes it takes to send it, where the default input takes `default`.
+    /// The number of bytes that it takes to send the input, if the default input takes `default`.
     pub(crate) fn length(&self, default: usize) -> usize {
         usize::from(self.size).checked_sub(1).unwrap_or(default)
     }
 
-    /// Appends what ggrs makes of it.
+    /// Appends the input as ggrs writes it.
     pub(crate) fn write(&self, packed: &mut Vec<u8>) {
         packed.push(self.size);
         packed.extend_from_slice(&self.bytes().0);
     }
 }
 
-/// Turns the inputs of a machine for one frame, as they travel, into what ggrs makes of them; none
-/// if they are not those of `seats` seats, one after the other.
+/// Turns the inputs of one machine for one frame from their form on the wire into ggrs's. None if
+/// they are not the inputs of `seats` seats, one after the other.
 pub(crate) fn pack_all(bytes: &[u8], seats: usize, read: ReadInput) -> Option<Vec<u8>> {
     if bytes.len() > MAX_INPUT_BYTES {
         return None;
@@ -174,7 +176,7 @@ pub(crate) fn pack_all(bytes: &[u8], seats: usize, read: ReadInput) -> Option<Ve
     rest.is_empty().then_some(packed)
 }
 
-/// The inverse of [`pack_all`]. `default` is what the default input travels as.
+/// The inverse of [`pack_all`]. `default` is the wire form of the default input.
 pub(crate) fn unpack_all(packed: &[u8], default: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(MAX_INPUT_BYTES);
     for input in packed.chunks_exact(PackedInput::SIZE) {
@@ -188,7 +190,7 @@ pub(crate) fn unpack_all(packed: &[u8], default: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What an input travels as, whatever its size.
+/// The bytes that an input is sent as, whatever their number.
 pub(crate) fn wire_form<I: GameInput>(input: &I) -> Result<Vec<u8>, UnfitInput> {
     PackedInput::pack(input).map_err(UnfitInput::new::<I>)?;
     Encoded::of(input).map(|it| it.as_slice().to_vec()).map_err(UnfitInput::new::<I>)
@@ -264,8 +266,8 @@ mod tests {
             |pairs: &[[u8; 2]]| [&(pairs.len() as u64).to_le_bytes()[..], &pairs.concat()].concat();
         let is_input = |bytes: &[u8]| PackedInput::read::<Keys>(bytes).is_some();
         assert!(is_input(&bytes(&[[1, 0], [2, 1]])));
-        assert!(!is_input(&bytes(&[[2, 1], [1, 0]])), "another order");
-        assert!(!is_input(&bytes(&[[1, 0], [1, 0]])), "twice the same");
+        assert!(!is_input(&bytes(&[[2, 1], [1, 0]])), "a different order");
+        assert!(!is_input(&bytes(&[[1, 0], [1, 0]])), "the same key twice");
         assert!(!is_input(&bytes(&[[1, 2]])), "neither true nor false");
     }
 

@@ -1,10 +1,10 @@
-//! `SplitMix64` (Steele, Lea and Flood, 2014): seeded random numbers for networks and sync tests. Not for the simulation, whose generator
-//! is the game's own and rolls back.
+//! `SplitMix64` (Steele, Lea and Flood, 2014): seeded random numbers for networks and sync tests.
+//! The simulation does not use it: its generator is the game's own, and rolls back.
 
-/// What the state grows by with each number; odd, so that it takes all values.
+/// What each number adds to the state. It is odd, so that the state takes all values.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The next number of the generator with this state.
+/// Returns the next number, and moves the state on.
 pub(crate) fn next(state: &mut u64) -> u64 {
     *state = state.wrapping_add(STEP);
     let mut bits = *state;

@@ -1,20 +1,20 @@
-//! Which systems of a schedule use `Commands` in an order that nothing fixes?
+//! Finds systems of a schedule that use `Commands` in no fixed order.
 //!
-//! Bevy finds systems without an order that write the same. What commands do later it does not
-//! know, and two systems that spawn hand out [`RollbackId`](crate::RollbackId)s in the order in
-//! which they happen to run.
+//! Bevy itself finds systems without an order that write the same data. But it does not know what
+//! commands will do, and two systems that spawn assign [`RollbackId`](crate::RollbackId)s in the
+//! order in which they happen to run.
 
 use bevy::ecs::{
     schedule::{NodeId, ScheduleGraph, SystemKey, SystemSetKey, graph::DagGroups},
     system::System as _,
 };
 
-/// Each system with `Commands`, with those of which it is not fixed whether they run before or
-/// after it. A system that is `ambiguous_with_all` says that it does not matter. All systems of the
-/// graph must be initialized.
+/// Lists each system with `Commands`, and the systems with `Commands` that have no fixed order with
+/// it. A system that is `ambiguous_with_all` declares that the order does not matter. All systems
+/// of the graph must be initialized.
 pub(crate) fn unordered_commands(graph: &ScheduleGraph) -> Vec<(SystemKey, Vec<SystemKey>)> {
     let mut found: Vec<(SystemKey, Vec<SystemKey>)> = Vec::new();
-    // A schedule with a cycle has no order at all, and Bevy says so when it builds it.
+    // A schedule with a cycle has no order at all; Bevy reports that when it builds the schedule.
     for (one, other) in disconnected(graph).unwrap_or_default() {
         if !uses_commands(graph, one) || !uses_commands(graph, other) {
             continue;
@@ -27,7 +27,7 @@ pub(crate) fn unordered_commands(graph: &ScheduleGraph) -> Vec<(SystemKey, Vec<S
     found
 }
 
-/// All pairs of systems without an order, found as Bevy finds them.
+/// All pairs of systems without an order, found the way Bevy finds them.
 fn disconnected(graph: &ScheduleGraph) -> Option<Vec<(SystemKey, SystemKey)>> {
     let mut hierarchy = graph.hierarchy().clone();
     let sets: DagGroups<SystemSetKey, SystemKey> =
@@ -39,6 +39,6 @@ fn disconnected(graph: &ScheduleGraph) -> Option<Vec<(SystemKey, SystemKey)>> {
 fn uses_commands(graph: &ScheduleGraph, system: SystemKey) -> bool {
     let is_accepted = graph.ambiguous_with_all.contains(&NodeId::System(system));
     let system = graph.systems.get(system);
-    // An exclusive system without an order is ambiguous for Bevy, too.
+    // Bevy itself reports exclusive systems without an order as ambiguous.
     !is_accepted && system.is_some_and(|system| system.has_deferred() && !system.is_exclusive())
 }

@@ -1,8 +1,10 @@
 //! The hash of one value: a few multiplications for a few numbers, the same on every platform.
 //!
-//! It guards against mistakes, not against people: a peer that lies about its world can just as well lie about its hash.
+//! It guards against mistakes, not against people: a peer that misreports its world could just as
+//! well misreport its hash.
 
-/// Odd, and without a pattern in its bits: 2⁶⁴ divided by the golden ratio, as in Fibonacci hashing.
+/// Odd, and without a pattern in its bits: 2⁶⁴ divided by the golden ratio, as in Fibonacci
+/// hashing.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Hashes what is written to it. How the bytes are cut into writes is part of the hash.
@@ -20,7 +22,8 @@ impl ValueHasher {
         hasher
     }
 
-    /// Each step can be undone, so that two states never become equal by taking the same word, nor one state by taking two.
+    /// Each step can be undone. So two different states never become equal by taking the same word,
+    /// nor one state by taking two different words.
     #[inline]
     fn mix(&mut self, word: u64) {
         self.state = (self.state ^ word).wrapping_mul(MULTIPLIER);
@@ -37,13 +40,14 @@ impl ValueHasher {
         if !rest.is_empty() {
             let mut word = [0; 8];
             word[..rest.len()].copy_from_slice(rest);
-            // The byte that no rest fills tells how long it is.
+            // The last byte, which no rest reaches, holds its length.
             word[7] = rest.len() as u8;
             self.mix(u64::from_le_bytes(word));
         }
     }
 
-    /// The hash, with every bit depending on every bit of the state: the last step of Austin Appleby's `MurmurHash3`.
+    /// The hash, in which every bit depends on every bit of the state: the last step of Austin
+    /// Appleby's `MurmurHash3`.
     #[inline]
     pub(crate) fn finish(&self) -> u64 {
         let mut hash = self.state;
@@ -66,8 +70,9 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_the_same_for_ever() {
-        // Computed by another implementation: another build must compute the same, natively and in a browser.
+    fn a_hash_is_the_same_forever() {
+        // The number was computed by another implementation. Every build must compute it, natively
+        // and in a browser.
         assert_eq!(hash(1, &[&[1, 2, 3], &[4; 20]]), 947_596_669_739_135_033);
     }
 

@@ -1,111 +1,46 @@
-//! Did we all compute the same world, and if not: which types differ?
+//! Did all peers compute the same world, and if not, which types differ?
 //!
-//! Every `checksum_interval` frames, and at the end of a match, each peer hashes a confirmed frame,
-//! one hash per registered type, and all inputs before it, one hash per seat, and tells the other
-//! peers. Only confirmed frames are compared: predictions may differ, confirmed frames may not.
+//! Every `checksum_interval` frames, and at the end of a match, each peer hashes a confirmed frame
+//! (one hash per registered type) and all inputs before it (one hash per seat), and sends the
+//! hashes to the other peers. Only confirmed frames are compared: predictions may differ, confirmed
+//! frames must not.
+//!
+//! A value goes through `serializer` into `hasher`; the log below compares the hashes of frames,
+//! and `report` is what a game learns of a difference.
 
 mod hasher;
+mod report;
 mod serializer;
 
-use std::{collections::VecDeque, fmt};
+use std::collections::VecDeque;
 
-use bevy::prelude::{App, Message, Resource};
+use bevy::prelude::{App, Resource};
 use serde::{Deserialize, Serialize};
 use signaling::protocol::PeerId;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::{config::MAX_SEATS, diagnostics::SessionStats, input::Seat};
+use crate::{config::MAX_SEATS, input::Seat};
 
 pub(crate) use hasher::ValueHasher;
+pub use report::{DesyncDetected, DesyncReport};
 
-/// Checksums kept: two minutes at the default interval, far longer than any peer lags behind another.
+/// The number of checksums that are kept: two minutes at the default interval, far longer than any
+/// peer lags behind another.
 const MAX_KEPT: usize = 256;
-/// Checksums of one peer that wait for our own: a peer is at most as many frames ahead as the
-/// session takes inputs of it. Each peer has its own, so that none can push out what another one
-/// said.
+/// The number of checksums of one peer that wait for our own. A peer is at most as many frames
+/// ahead as the session takes inputs of it. Each peer has its own allowance, so that none can push
+/// out what another peer said.
 const MAX_WAITING: usize = 128;
 
-/// Two peers computed different worlds for the same confirmed frame.
-#[derive(Message, Clone, Debug, PartialEq)]
-pub struct DesyncDetected(pub DesyncReport);
-
-/// What is known of a desync.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DesyncReport {
-    /// A compared frame that differs. The cause of the first one lies at most one checksum interval before it; from then on
-    /// every compared frame is reported.
-    pub frame: u32,
-    /// The peer that computed something else.
-    pub peer: PeerId,
-    /// The registered types whose values differ.
-    pub types: Vec<String>,
-    /// The seats whose inputs differ: the machine that holds such a seat gave other inputs to that
-    /// peer than to us, or one of the two played with wrong ones. Where there is none, the
-    /// simulation is not deterministic.
-    pub seats: Vec<Seat>,
-}
-
-impl fmt::Display for DesyncReport {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Self { frame, peer, types, seats } = self;
-        if !seats.is_empty() {
-            let numbers: Vec<String> = seats.iter().map(|seat| seat.0.to_string()).collect();
-            return write!(
-                f,
-                "desync: the inputs before frame {frame} differ from those of peer {peer}, of \
-                 seat {}: the machine that holds the seat gave different inputs to different \
-                 peers.",
-                numbers.join(", ")
-            );
-        }
-        write!(
-            f,
-            "desync: frame {frame} differs from that of peer {peer}: `{}`. ",
-            types.join("`, `")
-        )?;
-        if *frame == 0 {
-            f.write_str("That is what `SetupMatch` made. ")?;
-        } else {
-            f.write_str("The cause lies at most one checksum interval before the first frame that is reported. ")?;
-        }
-        f.write_str("The sync test in chaos most often names the field; if it passes, see \"When two peers disagree\" in netcode's README.")
-    }
-}
-
-impl DesyncReport {
-    /// Puts names to the parts that differ: `hashed_names` are those of our types, in order.
-    pub(crate) fn new<'a>(
-        hashed_names: impl Iterator<Item = &'a str>,
-        frame: u32,
-        peer: PeerId,
-        differing: &Differing,
-    ) -> Self {
-        let names: Vec<&str> = hashed_names.collect();
-        let name = |&index: &usize| {
-            let name = names.get(index).copied().unwrap_or("a type that only one of us has");
-            name.to_owned()
-        };
-        let types = differing.types.iter().map(name).collect();
-        Self { frame, peer, types, seats: differing.seats.clone() }
-    }
-
-    /// Counts it, and logs the first one of a match: from then on every compared frame differs.
-    pub(crate) fn count(&self, stats: &mut SessionStats) {
-        if stats.desyncs == 0 {
-            tracing::error!("{self}");
-        }
-        stats.desyncs += 1;
-    }
-}
-
-/// The checksums of this match's confirmed frames, newest last. Stays readable until the next match begins.
+/// The checksums of this match's confirmed frames, newest last. It stays readable until the next
+/// match begins.
 #[derive(Resource, Clone, Debug, Default)]
 pub struct ChecksumLog {
     entries: VecDeque<Entry>,
     /// Checksums of peers for frames that are not confirmed here yet.
     waiting: Vec<(PeerId, Entry)>,
     compared: Vec<Compared>,
-    /// Frames beside those of the interval that a peer wants to have compared.
+    /// Frames outside the interval that a peer wants to have compared.
     asked: Vec<u32>,
 }
 
@@ -115,17 +50,17 @@ struct Entry {
     hashes: FrameHashes,
 }
 
-/// What a peer says of a frame of which it has told already: it counts for nothing.
+/// A peer has already reported on this frame, so what it says now does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Repeated;
 
-/// What was compared with one peer.
+/// The result of all comparisons with one peer.
 #[derive(Clone, Copy, Debug)]
 struct Compared {
     peer: PeerId,
-    /// The newest frame.
+    /// The newest frame that was compared.
     frame: u32,
-    /// Whether all frames were the same.
+    /// Whether all compared frames were the same.
     is_same: bool,
 }
 
@@ -138,7 +73,7 @@ pub(crate) struct FrameHashes {
     pub(crate) inputs: Vec<u64>,
 }
 
-/// Where two peers differ.
+/// What differs between two peers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Differing {
     /// The types, in order of registration.
@@ -157,7 +92,8 @@ impl Differing {
     }
 }
 
-/// Folds the hashes of all types into one, in such a way that equal parts do not cancel and swapped parts differ.
+/// Folds the hashes of all types into one, so that equal parts do not cancel and swapped parts
+/// differ.
 fn combine(parts: &[u64]) -> u64 {
     let mut hasher = Xxh3::new();
     for part in parts {
@@ -167,7 +103,8 @@ fn combine(parts: &[u64]) -> u64 {
 }
 
 impl ChecksumLog {
-    /// Adds a frame of our own, and returns where the peers differ that have told of it already.
+    /// Adds a frame of our own, and returns the differences from peers that have already reported
+    /// on it.
     pub(crate) fn push(&mut self, frame: u32, hashes: &FrameHashes) -> Vec<(PeerId, Differing)> {
         if self.entries.len() == MAX_KEPT {
             self.entries.pop_front();
@@ -182,13 +119,13 @@ impl ChecksumLog {
             .collect()
     }
 
-    /// Takes what a peer says of a frame; returns where it differs, if our own frame is known
-    /// already.
+    /// Takes a peer's report on a frame, and returns the difference if our own frame is already
+    /// known.
     ///
     /// # Errors
     ///
-    /// If the peer has said something of that frame, or of a later one, before: its first word
-    /// counts.
+    /// If the peer has already reported on that frame, or on a later one that was compared: its
+    /// first report counts.
     pub(crate) fn receive(
         &mut self,
         peer: PeerId,
@@ -224,24 +161,24 @@ impl ChecksumLog {
         differing
     }
 
-    /// Whether a frame of a peer, or a later one, was compared with ours.
+    /// Whether this frame of a peer, or a later one, was compared with ours.
     pub(crate) fn is_compared(&self, peer: PeerId, frame: u32) -> bool {
         self.compared.iter().any(|compared| compared.peer == peer && compared.frame >= frame)
     }
 
-    /// Whether all that was compared with a peer was the same.
+    /// Whether everything that was compared with a peer was the same.
     pub(crate) fn is_same(&self, peer: PeerId) -> bool {
         self.compared.iter().all(|compared| compared.peer != peer || compared.is_same)
     }
 
-    /// A peer wants to have this frame compared, too: its match ends there.
+    /// Notes that a peer wants to have this frame compared as well, because its match ends there.
     pub(crate) fn ask(&mut self, frame: u32) {
         if self.asked.len() < usize::from(MAX_SEATS) {
             self.asked.push(frame);
         }
     }
 
-    /// The first frame from this one on that a peer wants to have compared.
+    /// The first frame, from this one on, that a peer wants to have compared.
     pub(crate) fn asked_from(&self, frame: u32) -> Option<u32> {
         self.asked.iter().copied().filter(|&asked| asked >= frame).min()
     }
@@ -296,11 +233,11 @@ mod tests {
     }
 
     fn types(received: Result<Option<Differing>, Repeated>) -> Vec<usize> {
-        received.expect("it is news").map(|differing| differing.types).unwrap_or_default()
+        received.expect("the report is new").map(|differing| differing.types).unwrap_or_default()
     }
 
     #[test]
-    fn a_difference_is_found_whoever_is_first() {
+    fn a_difference_is_found_whichever_side_comes_first() {
         let mut log = ChecksumLog::default();
         assert_eq!(log.receive(peer(), 30, hashes(&[1, 9])), Ok(None));
         let found = log.push(30, &hashes(&[1, 2]));
@@ -334,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_peer_says_of_a_frame_counts_once() {
+    fn a_peers_first_word_on_a_frame_counts() {
         let mut log = ChecksumLog::default();
         log.push(30, &hashes(&[1]));
         log.push(60, &hashes(&[1]));
@@ -342,14 +279,14 @@ mod tests {
         for frame in [30, 60] {
             assert_eq!(log.receive(peer(), frame, hashes(&[2])), Err(Repeated));
         }
-        // The first word counts, also while it waits.
+        // The first report counts, even while it waits.
         assert_eq!(log.receive(peer(), 90, hashes(&[2])), Ok(None));
         assert_eq!(log.receive(peer(), 90, hashes(&[1])), Err(Repeated));
         assert_eq!(log.push(90, &hashes(&[1])).len(), 1);
     }
 
     #[test]
-    fn a_peer_cannot_push_out_what_another_one_said() {
+    fn a_peer_cannot_push_out_what_another_peer_said() {
         let mut log = ChecksumLog::default();
         let other = PeerId::from_u128(2);
         assert_eq!(log.receive(other, 30, hashes(&[9])), Ok(None));

@@ -1,7 +1,8 @@
-//! Values into the hasher, by way of serde.
+//! Feeds values to the hasher, by way of serde.
 //!
-//! The bytes are those of bincode with numbers of a fixed width. They are not written by bincode because whether the compiler inlines
-//! its functions depends on what else a program has of them, and it makes a difference of twice the time.
+//! The bytes are those of bincode with numbers of a fixed width. They are not written by bincode,
+//! because whether the compiler inlines its functions depends on how else a program uses them, and
+//! that makes a difference of twice the time.
 
 use std::fmt::Display;
 
@@ -16,7 +17,8 @@ use thiserror::Error;
 
 use super::ValueHasher;
 
-/// The value does not serialize: its own `Serialize` fails, or it does not know how long one of its lists is.
+/// The value does not serialize: its own `Serialize` fails, or it has a list whose length is not
+/// known in advance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the value cannot be serialized")]
 pub(crate) struct Unserializable;
@@ -28,8 +30,8 @@ impl Error for Unserializable {
 }
 
 impl ValueHasher {
-    /// Adds a value, as far as it serializes. [`serialize_fault`](crate::codec::serialize_fault)
-    /// knows why it does no further.
+    /// Adds a value, as far as it serializes. If it fails, see
+    /// [`serialize_fault`](crate::codec::serialize_fault) for the reason.
     #[inline]
     pub(crate) fn write_value<T: Serialize>(&mut self, value: &T) -> Result<(), Unserializable> {
         value.serialize(self)
@@ -70,8 +72,9 @@ impl Serializer for &mut ValueHasher {
     type SerializeStruct = Self;
     type SerializeStructVariant = Self;
 
-    numbers!(serialize_u8 u8, serialize_u16 u16, serialize_u32 u32, serialize_u64 u64, serialize_u128 u128);
-    numbers!(serialize_i8 i8, serialize_i16 i16, serialize_i32 i32, serialize_i64 i64, serialize_i128 i128);
+    numbers!(serialize_u8 u8, serialize_u16 u16, serialize_u32 u32, serialize_u64 u64);
+    numbers!(serialize_i8 i8, serialize_i16 i16, serialize_i32 i32, serialize_i64 i64);
+    numbers!(serialize_u128 u128, serialize_i128 i128);
     numbers!(serialize_f32 f32, serialize_f64 f64);
 
     #[inline]
@@ -201,7 +204,7 @@ impl Serializer for &mut ValueHasher {
     }
 }
 
-/// What has parts: each adds itself, and there is nothing to end.
+/// Kinds of values with parts: each part adds itself, and the end adds nothing.
 macro_rules! parts {
     ($($trait:ident $method:ident ($($name:ident)?)),*) => {$(
         impl $trait for &mut ValueHasher {
@@ -339,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_serialize_is_hashed_as_far_as_it_does() {
+    fn a_value_that_fails_to_serialize_is_hashed_up_to_there() {
         struct Half(bool);
 
         impl Serialize for Half {

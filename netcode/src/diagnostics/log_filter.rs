@@ -1,26 +1,29 @@
 //! What the log leaves out: the crates below ours warn of things that happen in every good match.
 
-/// A filter for the log in which a good match leaves nothing that looks like a fault.
+/// A log filter with which a good match logs nothing that looks like a fault.
 ///
 /// The WebRTC stack warns of each ordinary handshake and departure. What becomes of a connection is
-/// in [`Lobby`](crate::Lobby) and [`SessionState`](crate::SessionState), in words, so its warnings
-/// say nothing more. Its errors still show, for example that no port can be opened, and so does all
-/// that this crate, Bevy and the game say. For `DefaultPlugins`, whose own filter it includes:
+/// in [`Lobby`](crate::Lobby) and [`SessionState`](crate::SessionState), in words, so these
+/// warnings add nothing. Errors of the stack still show, for example that no port can be opened,
+/// and so does everything that this crate, Bevy and the game log. For `DefaultPlugins`, whose own
+/// filter is included:
 ///
 /// ```ignore
 /// DefaultPlugins.set(LogPlugin { filter: netcode::LOG_FILTER.into(), ..default() })
 /// ```
 ///
-/// (`ignore`d here, as it takes Bevy's feature `bevy_log`.) The environment variable `RUST_LOG`
-/// counts more: `RUST_LOG=rtc=warn,matchbox_socket=warn` shows again what is left out.
+/// (The example is not compiled, as it needs Bevy's feature `bevy_log`.) The environment variable
+/// `RUST_LOG` takes precedence: `RUST_LOG=rtc=warn,matchbox_socket=warn` shows again what is left
+/// out.
 pub const LOG_FILTER: &str = concat!(
-    // Each of its errors ends up as a state of the session or as a departure, and ordinary
-    // departures are among them.
+    // Each of its errors becomes a state of the session or a departure, and ordinary departures are
+    // among them.
     "matchbox_socket=off,",
     "webrtc=error,",
-    // All crates of the stack whose names begin so: `rtc_ice`, `rtc_dtls`, `rtc_sctp` and others.
+    // All crates of the stack whose names begin like this: `rtc_ice`, `rtc_dtls`, `rtc_sctp` and
+    // others.
     "rtc=error,",
-    // Local names of browsers that this network does not tell, and what other programs say there,
+    // Browsers' local names that this network cannot resolve, and messages of other programs there,
     // are no faults.
     "rtc_mdns=off,",
     "rtc_ice::agent::agent_proto=off,",

@@ -10,17 +10,18 @@ use bevy::prelude::{App, Resource};
 
 pub use log_filter::LOG_FILTER;
 
-/// The window over which rates are measured: long enough to be steady, short enough to follow a change.
+/// The window over which rates are measured: long enough to be steady, short enough to show a
+/// change.
 const RATE_WINDOW: Duration = Duration::from_secs(1);
 
-/// What the session did so far, and how fast the network is being used. Reset when a match begins.
+/// What the session has done so far, and how fast it uses the network. Reset when a match begins.
 #[derive(Resource, Clone, Debug, Default, PartialEq)]
 pub struct SessionStats {
     /// Frames simulated for the first time.
     pub frames: u32,
     /// Frames for which all inputs are known.
     pub confirmed_frames: u32,
-    /// How often an older frame was loaded.
+    /// The number of times that an older frame was loaded.
     pub rollbacks: u32,
     /// Frames simulated again.
     pub resimulated_frames: u32,
@@ -33,21 +34,23 @@ pub struct SessionStats {
     /// Desyncs found with any peer.
     pub desyncs: u32,
     /// Registered types with values that do not serialize to their end, so that peers which differ
-    /// there do not notice. The log names each of them once in a match, with the reason; so does a
-    /// sync test, which fails.
+    /// there do not notice. The log names each of them once in a match, with the reason. A sync
+    /// test names them, too, and fails.
     pub opaque_types: u32,
     /// Input delay in use, in frames.
     pub input_delay: u8,
-    /// How far we are ahead of the others, in frames, in the mean; negative when behind. Who delays its inputs more counts as ahead by
-    /// half of that.
+    /// How far we are ahead of the other peers, in frames, on average; negative when behind. A peer
+    /// that delays its inputs more than another counts as ahead by half of the difference.
     pub lead_frames: f32,
-    /// Packets sent in the last second on both channels, to all peers: datagrams, and the odd control message.
+    /// Packets sent in the last second on both channels, to all peers: datagrams, and a few control
+    /// messages.
     pub datagrams_out_per_s: f32,
     /// Packets received in the last second on both channels, from all peers.
     pub datagrams_in_per_s: f32,
-    /// Payload bytes sent in the last second, on both channels, to all peers; without the headers below WebRTC.
+    /// Payload bytes sent in the last second on both channels, to all peers, without WebRTC's own
+    /// headers and those below it.
     pub bytes_out_per_s: f32,
-    /// Payload bytes received in the last second, on both channels, from all peers.
+    /// Payload bytes received in the last second on both channels, from all peers.
     pub bytes_in_per_s: f32,
     /// Packets that were dropped, by reason.
     pub dropped: DroppedPackets,
@@ -56,7 +59,7 @@ pub struct SessionStats {
 /// Packets from peers that were dropped, one counter per reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DroppedPackets {
-    /// Larger than any packet of ours: not even looked at.
+    /// Larger than any packet of ours, and therefore not read.
     pub oversized: u32,
     /// Not a packet of this version.
     pub malformed: u32,
@@ -68,29 +71,30 @@ pub struct DroppedPackets {
     pub flooded: u32,
     /// Peers that came or went when there were too many to keep track of.
     pub crowded: u32,
-    /// Inputs of more frames than anybody has to send.
+    /// Inputs of more frames than a peer can have to send.
     pub too_many_inputs: u32,
-    /// Inputs that do not follow those that are known.
+    /// Inputs that do not continue those that are known.
     pub input_gap: u32,
-    /// Acknowledgements of what was never sent.
+    /// Acknowledgements of frames that were never sent.
     pub false_ack: u32,
     /// Bytes that are no inputs of this game.
     pub not_inputs: u32,
-    /// Measurements of the round-trip time that cannot be. The inputs beside them are used.
+    /// Impossible measurements of the round-trip time. The inputs in the same datagram are used.
     pub bad_echo: u32,
-    /// Claims to lack inputs of ours that the peer has. The inputs beside them are used.
+    /// Claims to lack inputs of ours that the peer has. The inputs in the same datagram are used.
     pub false_lag: u32,
-    /// Claims to have finished the match at a frame that cannot be, by the inputs that the peer
-    /// gave. It is taken to have left, and is the same only if our last frame is.
+    /// Claims to have finished the match at a frame that the peer's own inputs rule out. The peer
+    /// counts as having left, and its result is the same as ours only if our last frame is.
     pub false_end: u32,
-    /// Checksums of a frame for which the peer has given one already.
+    /// Checksums of a frame for which the peer has already given one.
     pub repeated_checksum: u32,
-    /// Offers, answers, candidates and lists of STUN and TURN servers that no WebRTC stack could use.
+    /// Offers, answers, candidates and lists of STUN and TURN servers that no WebRTC stack could
+    /// use.
     pub bad_signal: u32,
 }
 
 impl DroppedPackets {
-    /// All drops together.
+    /// The sum of all counters.
     #[must_use]
     pub fn total(&self) -> u32 {
         self.by_reason().map(|(_, count)| count).into_iter().fold(0, u32::saturating_add)
@@ -119,7 +123,7 @@ impl DroppedPackets {
     }
 }
 
-/// Counts events and bytes, and gives their rate over the last full window.
+/// Counts events and bytes, and computes their rates over the last full window.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RateMeter {
     window_start: Duration,
@@ -134,7 +138,7 @@ impl RateMeter {
         self.bytes += bytes as u64;
     }
 
-    /// (events per second, bytes per second).
+    /// Returns (events per second, bytes per second).
     pub(crate) fn rates(&mut self, now: Duration) -> (f32, f32) {
         let elapsed = now.saturating_sub(self.window_start);
         if elapsed >= RATE_WINDOW {

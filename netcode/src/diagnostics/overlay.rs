@@ -1,4 +1,5 @@
-//! The network overlay: what the session does, drawn over the game with Bevy UI, and keys that make the network worse.
+//! The network overlay: what the session does, drawn over the game with Bevy UI, and keys that make
+//! the network worse.
 
 use std::{fmt::Write, time::Duration};
 
@@ -17,7 +18,7 @@ use crate::{
     transport::{LinkConditions, Route},
 };
 
-/// Often enough to follow, seldom enough to read.
+/// Often enough to see changes, seldom enough to read the numbers.
 const REFRESH: Duration = Duration::from_millis(250);
 const PRESET_KEYS: [KeyCode; 6] = [
     KeyCode::Digit1,
@@ -28,17 +29,18 @@ const PRESET_KEYS: [KeyCode; 6] = [
     KeyCode::Digit6,
 ];
 
-/// Draws the network overlay: F3 opens and closes it, keys 1 to 6 choose a network preset while it is open.
+/// Draws the network overlay: F3 opens and closes it, keys 1 to 6 choose a network preset while it
+/// is open.
 ///
-/// Needs Bevy's UI and keyboard input, as `DefaultPlugins` brings them. Set [`OverlayState`] to
-/// bind other keys, and while text is typed. What must not be covered has a `GlobalZIndex` above
-/// [`Z_INDEX`](Self::Z_INDEX).
+/// Needs Bevy's UI and keyboard input, as `DefaultPlugins` adds them. Set [`OverlayState`] to bind
+/// other keys, and while a player types text. To keep something uncovered, give it a `GlobalZIndex`
+/// above [`Z_INDEX`](Self::Z_INDEX).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NetcodeOverlayPlugin;
 
 impl NetcodeOverlayPlugin {
-    /// The `GlobalZIndex` of the overlay: above what a game draws without thinking of it, with
-    /// space for dialogs above that.
+    /// The `GlobalZIndex` of the overlay: above what a game draws without setting an index for that
+    /// purpose, with space for dialogs above it.
     pub const Z_INDEX: i32 = 1_000_000;
 }
 
@@ -58,7 +60,7 @@ pub struct OverlayState {
     pub is_open: bool,
     /// Index into [`LinkConditions::presets`].
     pub preset: usize,
-    /// Set it while a player types text: then 1 to 6 are letters of it, and choose no preset. F3 works all the same.
+    /// Set this while a player types text: then keys 1 to 6 choose no preset. F3 still works.
     pub is_typing: bool,
 }
 

@@ -1,31 +1,33 @@
-//! Things that happen once although their frame may be simulated many times: sounds, particles, messages.
+//! Events that happen once although their frame may be simulated many times: sounds, particles,
+//! messages.
 //!
-//! The simulation emits effects; each is played the first time its frame is simulated. When the frame is
-//! simulated again, an equal effect at (nearly) the same frame is recognised as the same happening.
-//! Once it is known where the match ends, no effect from behind its end is played any more; one
-//! that was played before that cannot be taken back.
+//! The simulation emits effects. Each is played when its frame is first simulated. When the frame
+//! is simulated again, an equal effect in the same frame, or nearly the same, is recognised as the
+//! same event. Once it is known where the match ends, no effect beyond its end is played any more;
+//! an effect that was played before cannot be taken back.
 
 use bevy::prelude::{App, IntoScheduleConfigs, Message, Res, ResMut, Resource, World};
 use bevy::prelude::{MessageWriter, PreUpdate};
 
 use crate::{AppRollbackExt, NetcodeSystems};
 
-/// Frames by which a happening may shift between two simulations and still be the same: a correction often
-/// moves a hit by a frame or two, and hearing it twice is worse than hearing it 50 ms early.
+/// The number of frames by which an event may shift between two simulations and still be the same.
+/// A correction often moves a hit by a frame or two, and hearing it twice is worse than hearing it
+/// 50 ms early.
 const SAME_WITHIN_FRAMES: u32 = 3;
 
 /// Emits effects from [`Simulate`](crate::Simulate).
 ///
-/// Effects that are equal by `==`, at most three frames apart, are the same happening if their
-/// frames are simulated again. So `==` decides only what is heard once or twice, and nothing that
-/// rolls back: an effect that is unequal to itself, as one that holds NaN, is heard again each
-/// time.
+/// Effects that are equal by `==`, and at most three frames apart, are the same event when their
+/// frames are simulated again. So `==` only decides what is heard once or twice, and nothing that
+/// rolls back: an effect that is not equal to itself, such as one that holds NaN, is heard again
+/// each time.
 #[derive(Resource, Clone, Debug)]
 pub struct Effects<E> {
     frame: u32,
     /// What the latest simulation of each recent frame emitted.
     emitted: Vec<(u32, E)>,
-    /// What was already handed out, and for which frame.
+    /// What has been played, and for which frame.
     played: Vec<(u32, E)>,
 }
 
@@ -41,14 +43,14 @@ impl<E: Clone + PartialEq> Effects<E> {
         self.emitted.push((self.frame, effect));
     }
 
-    /// Forgets what an earlier simulation of `frame` and all later frames emitted.
+    /// Forgets what earlier simulations emitted in `frame` and all later frames.
     fn begin(&mut self, frame: u32) {
         self.frame = frame;
         self.emitted.retain(|&(emitted, _)| emitted < frame);
     }
 
-    /// Hands out what was not handed out before, of the frames before `end`. Later ones wait: if
-    /// the match does not end there after all, they are handed out then.
+    /// Plays what has not been played yet, of the frames before `end`. Later effects wait: if the
+    /// match does not end there after all, they are played then.
     fn play(&mut self, end: u32, mut start: impl FnMut(u32, E)) {
         let mut claimed = vec![false; self.played.len()];
         let mut fresh = Vec::new();
@@ -70,7 +72,7 @@ impl<E: Clone + PartialEq> Effects<E> {
         }
     }
 
-    /// Forgets what no rollback reaches any more.
+    /// Forgets what no rollback can reach any more.
     fn confirm(&mut self, confirmed: u32) {
         self.emitted.retain(|&(frame, _)| frame + SAME_WITHIN_FRAMES >= confirmed);
         self.played.retain(|&(frame, _)| frame + 2 * SAME_WITHIN_FRAMES >= confirmed);
@@ -86,12 +88,13 @@ pub struct EffectStarted<E: Send + Sync + 'static> {
     pub effect: E,
 }
 
-/// The frames whose effects are of interest.
+/// The range of frames whose effects matter.
 #[derive(Resource, Clone, Copy, Debug)]
 pub(crate) struct EffectFrames {
     /// The oldest frame that may still be simulated again.
     pub(crate) oldest_open: u32,
-    /// Where the match is to end, as far as that is known: this frame is none of it any more.
+    /// The frame at which the match is to end, as far as that is known; it is no longer part of the
+    /// match.
     pub(crate) end: u32,
 }
 
@@ -109,7 +112,7 @@ pub(crate) struct EffectTypes {
 }
 
 impl EffectTypes {
-    /// Tells all effect types that `frame` is about to be simulated.
+    /// Prepares all effect types for the simulation of `frame`.
     pub(crate) fn begin(world: &mut World, frame: u32) {
         for index in 0..world.resource::<Self>().begin.len() {
             let begin = world.resource::<Self>().begin[index];

@@ -1,4 +1,4 @@
-//! Buttons, as a step sees them.
+//! Buttons as a step sees them.
 
 use std::{hash::Hash, mem};
 
@@ -12,7 +12,7 @@ use super::Latch;
 /// What happened to the buttons of one device since the last step.
 #[derive(Debug)]
 pub(super) struct Buttons<T: Clone + Eq + Hash + Send + Sync + 'static> {
-    /// The buttons as the last step saw them; while that step reads them, as they are.
+    /// The buttons as the last step saw them. While a step reads them, the buttons as they are.
     shown: ButtonInput<T>,
     pressed_since: Vec<T>,
 }
@@ -24,8 +24,7 @@ impl<T: Clone + Eq + Hash + Send + Sync + 'static> Default for Buttons<T> {
 }
 
 impl<T: Clone + Eq + Hash + Send + Sync + 'static> Buttons<T> {
-    /// Collects what happened in an update. Outside a match only the buttons that are held are
-    /// kept.
+    /// Collects what happened in an update. Outside a match it keeps only which buttons are held.
     pub(super) fn observe(&mut self, now: &ButtonInput<T>, is_running: bool) {
         if !is_running {
             self.shown.clone_from(now);
@@ -39,7 +38,7 @@ impl<T: Clone + Eq + Hash + Send + Sync + 'static> Buttons<T> {
         }
     }
 
-    /// Lets the device show what happened since the last step.
+    /// Makes the device show what happened since the last step.
     pub(super) fn show(&mut self, device: &mut ButtonInput<T>) {
         self.shown.clear();
         let up: Vec<T> = {
@@ -58,8 +57,8 @@ impl<T: Clone + Eq + Hash + Send + Sync + 'static> Buttons<T> {
         mem::swap(&mut self.shown, device);
     }
 
-    /// Lets the device show again what is so now.
-    pub(super) fn hide(&mut self, device: &mut ButtonInput<T>) {
+    /// Makes the device show its present state again.
+    pub(super) fn restore(&mut self, device: &mut ButtonInput<T>) {
         mem::swap(&mut self.shown, device);
     }
 }
@@ -87,9 +86,9 @@ impl<T: Clone + Eq + Hash + Send + Sync + 'static> Latch for ButtonLatch<T> {
         }
     }
 
-    fn hide(&mut self, world: &mut World) {
+    fn restore(&mut self, world: &mut World) {
         if let Some(mut device) = device(world) {
-            self.0.hide(device.bypass_change_detection());
+            self.0.restore(device.bypass_change_detection());
         }
     }
 }
@@ -109,12 +108,12 @@ mod tests {
         let before = device.get_pressed().count();
         buttons.show(device);
         let seen = [device.pressed(1), device.just_pressed(1), device.just_released(1)];
-        buttons.hide(device);
+        buttons.restore(device);
         assert_eq!(device.get_pressed().count(), before, "it is as it was");
         seen
     }
 
-    /// An update in which button 1 is moved up or down any number of times.
+    /// An update in which button 1 goes down or up any number of times.
     fn update(buttons: &mut Buttons<u8>, device: &mut ButtonInput<u8>, moves: &[bool]) {
         device.clear();
         for &is_down in moves {
@@ -137,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_button_that_is_let_go_of_and_pressed_between_two_steps_is_news() {
+    fn a_button_released_and_pressed_between_two_steps_is_a_new_press() {
         let (mut buttons, mut device) = (Buttons::default(), ButtonInput::default());
         update(&mut buttons, &mut device, &[true]);
         assert_eq!(step(&mut buttons, &mut device), [true, true, false]);
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_held_before_is_held_and_no_press() {
+    fn a_button_held_before_the_match_is_held_but_not_pressed() {
         let (mut buttons, mut device) = (Buttons::default(), ButtonInput::default());
         device.press(1);
         buttons.observe(&device, false);

@@ -1,4 +1,4 @@
-//! Gamepads, each with buttons of its own.
+//! Gamepads, each with its own buttons.
 
 use bevy::{
     ecs::{entity::EntityHashMap, query::QueryState},
@@ -39,8 +39,8 @@ impl Latch for GamepadLatch {
         self.for_each(world, |buttons, pad| buttons.show(pad.digital_mut()));
     }
 
-    fn hide(&mut self, world: &mut World) {
-        self.for_each(world, |buttons, pad| buttons.hide(pad.digital_mut()));
+    fn restore(&mut self, world: &mut World) {
+        self.for_each(world, |buttons, pad| buttons.restore(pad.digital_mut()));
     }
 }
 
@@ -54,7 +54,7 @@ mod tests {
         let pads = [(); 2].map(|()| world.spawn(Gamepad::default()).id());
         let mut latch = GamepadLatch::default();
         let change = |world: &mut World, pad: usize, is_down: bool| {
-            let mut pad = world.get_mut::<Gamepad>(pads[pad]).expect("it is there");
+            let mut pad = world.get_mut::<Gamepad>(pads[pad]).expect("the gamepad exists");
             let buttons = pad.digital_mut();
             if is_down {
                 buttons.press(GamepadButton::South);
@@ -66,10 +66,10 @@ mod tests {
         let step = |latch: &mut GamepadLatch, world: &mut World| {
             latch.show(world);
             let seen = pads.map(|pad| {
-                let pad = world.get::<Gamepad>(pad).expect("it is there");
+                let pad = world.get::<Gamepad>(pad).expect("the gamepad exists");
                 [pad.pressed(GamepadButton::South), pad.just_pressed(GamepadButton::South)]
             });
-            latch.hide(world);
+            latch.restore(world);
             seen
         };
         change(&mut world, 0, true);
@@ -81,6 +81,6 @@ mod tests {
         assert_eq!(step(&mut latch, &mut world), [[false; 2], [true, false]]);
         world.despawn(pads[0]);
         latch.observe(&mut world, true);
-        assert_eq!(latch.pads.len(), 1, "what is known of a gamepad goes with it");
+        assert_eq!(latch.pads.len(), 1, "the state of a gamepad goes with it");
     }
 }

@@ -1,10 +1,13 @@
-//! Devices as a step sees them: each press reaches exactly one step, however often the display
-//! draws.
+//! Devices as a step sees them: each press reaches exactly one step, whatever the frame rate of the
+//! display.
 //!
 //! Bevy reads devices once in each update. Between two steps there may be several updates, or none,
 //! so a step that reads `just_pressed` would miss presses or see them twice. While
 //! [`ReadInputs`](crate::ReadInputs) runs, a latched device shows what happened since the last step
 //! instead. All other systems see it unchanged.
+//!
+//! Read `buttons` first: `gamepads` uses it too, while `mouse` and `touches` latch in their own
+//! ways.
 
 mod buttons;
 #[cfg(feature = "devices")]
@@ -22,18 +25,18 @@ use bevy::{
 };
 
 use self::buttons::ButtonLatch;
-use crate::{lent::Lent, membership::SessionState, schedules::NetcodeSystems};
+use crate::{membership::SessionState, schedules::NetcodeSystems, scoped::Scoped};
 
-/// One device, or all of one kind.
+/// One device, or all devices of one kind.
 trait Latch: Send + Sync + 'static {
-    /// Collects what happened in this update. Outside a match nothing is kept for the first step.
+    /// Collects what happened in this update. Outside a match, nothing is kept for the first step.
     fn observe(&mut self, world: &mut World, is_running: bool);
 
-    /// Lets the device show what happened since the last call.
+    /// Makes the device show what happened since the last call.
     fn show(&mut self, world: &mut World);
 
-    /// Lets the device show again what is so now.
-    fn hide(&mut self, world: &mut World);
+    /// Makes the device show its present state again.
+    fn restore(&mut self, world: &mut World);
 }
 
 /// The devices that are latched.
@@ -43,18 +46,18 @@ pub(crate) struct Latches(Vec<(TypeId, Box<dyn Latch>)>);
 impl Latches {
     fn add<L: Latch>(&mut self, latch: L) {
         let id = TypeId::of::<L>();
-        // A device that is latched twice would be swapped back at once.
+        // If a device were latched twice, the second latch would undo the first.
         if self.0.iter().all(|&(known, _)| known != id) {
             self.0.push((id, Box::new(latch)));
         }
     }
 
     /// Calls `read` in a world in which devices show what happened since the last call.
-    pub(crate) fn shown(world: &mut World, read: impl FnOnce(&mut World)) {
-        Lent::lend(world, |world, latches: &mut Self| {
+    pub(crate) fn show_during(world: &mut World, read: impl FnOnce(&mut World)) {
+        Scoped::scope(world, |world, latches: &mut Self| {
             latches.0.iter_mut().for_each(|(_, latch)| latch.show(world));
             read(world);
-            latches.0.iter_mut().for_each(|(_, latch)| latch.hide(world));
+            latches.0.iter_mut().for_each(|(_, latch)| latch.restore(world));
         });
     }
 }
@@ -62,7 +65,7 @@ impl Latches {
 /// Collects what devices did in this update.
 fn observe_devices(world: &mut World) {
     let is_running = world.resource::<SessionState>().is_running();
-    Lent::lend(world, |world, latches: &mut Latches| {
+    Scoped::scope(world, |world, latches: &mut Latches| {
         latches.0.iter_mut().for_each(|(_, latch)| latch.observe(world, is_running));
     });
 }
@@ -75,9 +78,9 @@ fn observe_devices(world: &mut World) {
 /// and give it to several steps in the second.
 ///
 /// While `ReadInputs` runs, latched devices show what happened since the last step: a button that
-/// was pressed is `just_pressed` and `pressed` in exactly one step, even if it is up again by then,
-/// and `just_released` in the next. All other systems see devices unchanged. Systems ask for
-/// `Res<ButtonInput<KeyCode>>` as before.
+/// was pressed is `just_pressed` and `pressed` in exactly one step, even if it has been released by
+/// then, and `just_released` in the next. All other systems see devices unchanged. Systems still
+/// use `Res<ButtonInput<KeyCode>>`.
 ///
 /// Presses from before the match do not count, but a button that is still held is `pressed`.
 /// Several presses of one button between two steps count as one. Input libraries that compute their
@@ -104,8 +107,8 @@ pub trait AppLatchExt {
     /// Latches keyboard, mouse, gamepads and touch screen: their buttons, and how far the mouse and
     /// its wheel moved.
     ///
-    /// Takes the crate's feature `devices`. Sticks, triggers and cursors have no presses, and stay
-    /// what they are now.
+    /// Needs the crate's feature `devices`. Sticks, triggers and cursors have no presses, so they
+    /// show their present state.
     ///
     /// ```
     /// # use bevy::{input::InputPlugin, prelude::*};
@@ -124,8 +127,8 @@ pub trait AppLatchExt {
     #[cfg(feature = "devices")]
     fn latch_devices(&mut self) -> &mut Self;
 
-    /// Latches the resource `ButtonInput<T>`, of a device of your own or of Bevy's, where it
-    /// exists.
+    /// Latches the resource `ButtonInput<T>`, for a device of your own or of Bevy's, if the
+    /// resource exists.
     fn latch_buttons<T: Clone + Eq + Hash + Send + Sync + 'static>(&mut self) -> &mut Self;
 }
 
@@ -154,12 +157,12 @@ impl AppLatchExt for App {
 }
 
 fn add(app: &mut App, latch: impl Latch) {
-    app.world_mut().get_resource_or_init::<Lent<Latches>>().add(latch);
+    app.world_mut().get_resource_or_init::<Scoped<Latches>>().add(latch);
 }
 
 /// Adds the latched devices, and observes them before any step.
 pub(crate) fn plugin(app: &mut App) {
-    app.init_resource::<Lent<Latches>>().add_systems(
+    app.init_resource::<Scoped<Latches>>().add_systems(
         PreUpdate,
         observe_devices.after(InputSystems).before(NetcodeSystems::Receive),
     );

@@ -9,7 +9,7 @@ use bevy::{
 
 use super::Latch;
 
-/// A way that Bevy adds up over one update.
+/// A movement that Bevy adds up over one update.
 pub(super) trait Motion: Resource<Mutability = bevy::ecs::component::Mutable> {
     fn delta(&mut self) -> &mut Vec2;
 }
@@ -26,11 +26,11 @@ impl Motion for AccumulatedMouseScroll {
     }
 }
 
-/// Adds a way up over the updates between two steps.
+/// Adds up a movement over the updates between two steps.
 #[derive(Debug)]
 pub(super) struct MotionLatch<M> {
     since: Vec2,
-    /// The way of this update, while a step reads the other.
+    /// The movement of this update, while a step reads the other.
     hidden: Vec2,
     device: PhantomData<fn() -> M>,
 }
@@ -57,7 +57,7 @@ impl<M: Motion> Latch for MotionLatch<M> {
         }
     }
 
-    fn hide(&mut self, world: &mut World) {
+    fn restore(&mut self, world: &mut World) {
         if let Some(mut device) = world.get_resource_mut::<M>() {
             *device.bypass_change_detection().delta() = self.hidden;
         }
@@ -68,21 +68,21 @@ impl<M: Motion> Latch for MotionLatch<M> {
 mod tests {
     use super::*;
 
-    /// An update in which the mouse moves so far to the right.
+    /// An update in which the mouse moves this far to the right.
     fn update(latch: &mut MotionLatch<AccumulatedMouseMotion>, world: &mut World, moved: f32) {
         world.resource_mut::<AccumulatedMouseMotion>().delta = Vec2::X * moved;
         latch.observe(world, true);
     }
 
     #[test]
-    fn what_the_mouse_moved_since_the_last_step_is_seen_once() {
+    fn mouse_motion_since_the_last_step_is_seen_once() {
         let mut world = World::new();
         world.init_resource::<AccumulatedMouseMotion>();
         let mut latch = MotionLatch::default();
         let step = |latch: &mut MotionLatch<_>, world: &mut World| {
             latch.show(world);
             let seen = world.resource::<AccumulatedMouseMotion>().delta.x;
-            latch.hide(world);
+            latch.restore(world);
             seen
         };
         [1.0, 2.0, 4.0].into_iter().for_each(|moved| update(&mut latch, &mut world, moved));
@@ -90,6 +90,6 @@ mod tests {
         assert_eq!(world.resource::<AccumulatedMouseMotion>().delta.x, 4.0, "it is as it was");
         update(&mut latch, &mut world, 8.0);
         latch.observe(&mut world, false);
-        assert_eq!(step(&mut latch, &mut world), 0.0, "that was before the match");
+        assert_eq!(step(&mut latch, &mut world), 0.0, "movement before the match does not count");
     }
 }

@@ -10,17 +10,18 @@ use bevy::{
 
 use super::Latch;
 
-/// Latches [`Touches`]. Only a system of Bevy's can change them, so it runs on another world, once
-/// for each step.
+/// Latches [`Touches`]. Only one of Bevy's systems can change them, so that system runs in a world
+/// of its own, once for each step.
 pub(super) struct TouchLatch {
-    /// Has the fingers as the last step saw them; while that step reads them, as they are.
+    /// Holds the fingers as the last step saw them; while a step reads them, the fingers as they
+    /// are.
     shown: World,
     cursor: MessageCursor<TouchInput>,
-    /// What fingers did since.
+    /// What fingers have done since the last step.
     since: Vec<TouchInput>,
     /// The fingers that came down in the present step.
     new: Vec<u64>,
-    /// Those that must stay down for the rest of it.
+    /// The fingers that must stay down for the rest of the present step.
     held_back: Vec<u64>,
 }
 
@@ -42,7 +43,7 @@ impl Default for TouchLatch {
 impl TouchLatch {
     /// Applies what fingers did since the last step. A finger that came down in this step goes up
     /// in the next.
-    fn follow(&mut self) {
+    fn apply(&mut self) {
         self.new.clear();
         self.held_back.clear();
         let mut messages = self.shown.resource_mut::<Messages<TouchInput>>();
@@ -62,7 +63,7 @@ impl TouchLatch {
             is_held_back
         });
         let result = self.shown.run_system_cached(touch_screen_input_system);
-        result.expect("the world has all that the system asks for");
+        result.expect("the world has everything that the system needs");
     }
 
     fn swap(&mut self, world: &mut World) {
@@ -85,11 +86,11 @@ impl Latch for TouchLatch {
     }
 
     fn show(&mut self, world: &mut World) {
-        self.follow();
+        self.apply();
         self.swap(world);
     }
 
-    fn hide(&mut self, world: &mut World) {
+    fn restore(&mut self, world: &mut World) {
         self.swap(world);
     }
 }
@@ -113,7 +114,7 @@ mod tests {
             Self { world, latch: TouchLatch::default() }
         }
 
-        /// An update in which fingers do this, by number.
+        /// An update in which fingers do this, each by its number.
         fn update(&mut self, phases: &[(u64, TouchPhase)], is_running: bool) {
             let mut messages = self.world.resource_mut::<Messages<TouchInput>>();
             messages.update();
@@ -125,7 +126,7 @@ mod tests {
                 id,
             }));
             let result = self.world.run_system_cached(touch_screen_input_system);
-            result.expect("the world has all that the system asks for");
+            result.expect("the world has everything that the system needs");
             self.latch.observe(&mut self.world, is_running);
         }
 
@@ -138,7 +139,7 @@ mod tests {
                 touches.just_pressed(1),
                 touches.just_released(1),
             ];
-            self.latch.hide(&mut self.world);
+            self.latch.restore(&mut self.world);
             seen
         }
     }

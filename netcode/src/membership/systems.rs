@@ -30,10 +30,10 @@ use crate::{
     config::{MAX_SEATS, NetcodeConfig},
     diagnostics::SessionStats,
     frame::SimFrame,
-    lent::Lent,
     match_maker::{AskRoom, Room, RoomChange, name_in},
     pacing::{DueSteps, Stepped},
     rollback::{Registrations, RollbackStore},
+    scoped::Scoped,
     transport::{Transport, TransportError},
 };
 
@@ -193,7 +193,7 @@ pub(crate) struct Findings<'w> {
     stats: ResMut<'w, SessionStats>,
     desyncs: MessageWriter<'w, DesyncDetected>,
     finished: MessageWriter<'w, PeerFinished>,
-    store: Res<'w, Lent<RollbackStore>>,
+    store: Res<'w, Scoped<RollbackStore>>,
     roster: ResMut<'w, Roster>,
     room: RoomChange<'w>,
 }

@@ -1,7 +1,9 @@
-//! The saved values of one component type: a block of values per table and frame, in buffers that are reused.
+//! The saved values of one component type: a block of values for each table and frame, in buffers
+//! that are reused.
 //!
-//! A table whose rows and values have not changed since the last save shares the block of that save. Where a block must be
-//! filled anew, values that own memory are copied only where they changed since the block was last in use.
+//! A table whose rows and values have not changed since the last save shares the block of that
+//! save. Where a block must be filled again, values that own memory are copied only if they changed
+//! since the block was last in use.
 
 use std::mem;
 
@@ -9,21 +11,23 @@ use bevy::ecs::{change_detection::Tick, storage::TableId};
 
 use super::{clock::Moment, copying::copy_list};
 
-/// The rows of one table in one frame. Two with the same version list the same entities in the same order.
+/// The rows of one table in one frame. Two frames with the same version of a table list the same
+/// entities in the same order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TableVersion {
     pub(super) table: TableId,
     pub(super) version: u64,
 }
 
-/// Which frame is saved, and what is known of the world at the save or load before.
+/// Which slot a save fills, and what is known of the world since the last save or load.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Saving {
     pub(super) slot: usize,
     pub(super) now: Moment,
     /// The slot that the world was last equal to, and when.
     pub(super) base: Option<(usize, Moment)>,
-    /// Whether to copy everything, whatever change ticks say: for a sync test, which is to find what ticks do not show.
+    /// Whether to copy everything, whatever the change ticks: for a sync test, which must find
+    /// changes that no tick shows.
     pub(super) is_exact: bool,
 }
 
@@ -33,7 +37,7 @@ struct Block<C> {
     values: Vec<C>,
     /// When the values and the world were last equal.
     as_of: Moment,
-    /// Whether what has no newer tick than `as_of` is for certain the same in the world.
+    /// Whether values without a newer tick than `as_of` are certain to be the same in the world.
     is_trusted: bool,
     uses: usize,
 }
@@ -42,11 +46,11 @@ struct Block<C> {
 #[derive(Debug)]
 pub(super) struct Blocks<C> {
     pool: Vec<Block<C>>,
-    /// Blocks that no frame uses.
+    /// Blocks that no frame uses, by index.
     free: Vec<usize>,
-    /// Per slot: the tables that hold the component, and the block of each.
+    /// For each slot, the tables that hold the component, and the block of each.
     frames: Vec<Vec<(TableId, usize)>>,
-    /// The frame that is being saved.
+    /// The tables and blocks of the frame that is being saved.
     filling: Vec<(TableId, usize)>,
 }
 
@@ -57,18 +61,18 @@ impl<C> Default for Blocks<C> {
 }
 
 impl<C: Clone> Blocks<C> {
-    /// Makes room for `slots` frames, and forgets all that is saved.
+    /// Makes room for `slots` frames, and forgets everything that is saved.
     pub(super) fn resize(&mut self, slots: usize) {
         *self = Self::default();
         self.frames.resize_with(slots, Vec::new);
     }
 
-    /// Forgets all that is saved.
+    /// Forgets everything that is saved.
     pub(super) fn clear(&mut self) {
         self.resize(self.frames.len());
     }
 
-    /// Forgets what is saved in one slot: no frame holds its blocks any longer.
+    /// Forgets what is saved in one slot, which then uses no block.
     pub(super) fn forget(&mut self, slot: usize) {
         let mut old = mem::take(&mut self.frames[slot]);
         self.release(&mut old);
@@ -77,7 +81,7 @@ impl<C: Clone> Blocks<C> {
 
     /// Begins to save a frame.
     pub(super) fn begin(&mut self, saving: Saving) {
-        // What the slot held is free again, unless the new frame may still share it.
+        // The blocks of the slot become free, unless the new frame may still share them.
         if saving.base.is_none_or(|(base, _)| base != saving.slot) {
             self.forget(saving.slot);
         }
@@ -113,7 +117,8 @@ impl<C: Clone> Blocks<C> {
         self.filling = old;
     }
 
-    /// No block that was filled after `since` is a base for copying only what changed: values were written without a new tick.
+    /// Stops blocks that were filled after `since` from being updated only where ticks are newer,
+    /// because values were written without a new tick.
     pub(super) fn distrust_blocks_after(&mut self, since: Moment) {
         for block in &mut self.pool {
             block.is_trusted &= block.as_of.save <= since.save;
@@ -185,7 +190,8 @@ impl<C: Clone> Blocks<C> {
     }
 }
 
-/// What a frame has of `table`; most often that stands in the same place in every frame.
+/// The block or rows that a frame has for `table`. Most often a table has the same place in every
+/// frame, so that place is tried first.
 pub(super) fn find(frame: &[(TableId, usize)], place: usize, table: TableId) -> Option<usize> {
     let here = frame.get(place).filter(|(other, _)| *other == table);
     let found = here.or_else(|| {
@@ -195,7 +201,7 @@ pub(super) fn find(frame: &[(TableId, usize)], place: usize, table: TableId) -> 
     found.map(|&(_, index)| index)
 }
 
-/// Puts what a frame has in order of tables, for [`find`].
+/// Sorts the entries of a frame by table, for [`find`].
 pub(super) fn sort(frame: &mut [(TableId, usize)]) {
     frame.sort_unstable_by_key(|(table, _)| table.as_u32());
 }
@@ -206,7 +212,7 @@ mod tests {
 
     const SLOTS: usize = 4;
 
-    /// A table whose rows carry their change ticks, and a store of it.
+    /// A table whose values carry change ticks, and the blocks that save it.
     struct Rig<C> {
         blocks: Blocks<C>,
         values: Vec<C>,
@@ -263,7 +269,7 @@ mod tests {
     fn other_rows_are_never_shared() {
         let mut rig = Rig::new(vec![1, 2]);
         rig.save(0);
-        // Another entity with an equal tick, as after a move between tables.
+        // Other entities with equal ticks, as after a move between tables.
         rig.values = vec![2, 1];
         rig.rows.version = 2;
         rig.save(1);
@@ -281,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn buffers_are_reused_for_ever() {
+    fn buffers_are_reused_forever() {
         let mut rig = Rig::new(vec![0; 100]);
         for frame in 0..200 {
             rig.set(frame % 100, frame);
@@ -291,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_serves_the_next_frames() {
+    fn forgotten_blocks_serve_the_next_frames() {
         let mut rig = Rig::new(vec![0; 100]);
         for frame in 0..3 * SLOTS {
             rig.set(frame, frame);

@@ -1,17 +1,19 @@
-//! When something was saved, by the world's change ticks: what decides whether a value may have changed since.
+//! When something was saved, in the world's change ticks. It decides whether a value may have
+//! changed since.
 
 use bevy::ecs::change_detection::Tick;
 
-/// Saves after which an old capture counts as too old to be compared by ticks. Ticks wrap after 2³² system runs, which is a
-/// million between two saves; no buffer that is in use is nearly as old.
+/// Number of saves after which a capture is too old to be compared by ticks. Ticks wrap after 2³²
+/// system runs, which would take a million runs between two saves; no buffer that is in use is
+/// nearly that old.
 const MAX_AGE_SAVES: u64 = 1 << 12;
 
 /// A moment at which captured values and the world were equal.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
-    /// The tick of the world. What changes afterwards has a newer one.
+    /// The tick of the world. What changes afterwards has a newer tick.
     pub(super) tick: Tick,
-    /// How many saves this store had made.
+    /// The number of saves that the store had made.
     pub(super) save: u64,
 }
 
@@ -35,8 +37,8 @@ impl Moment {
     /// Whether any of the values may differ from what they were at this moment.
     pub(super) fn is_before_any(self, changed: &[Tick], now: Self) -> bool {
         let limit = age(self.tick, now);
-        // In pieces of a size that the compiler knows, and without a branch inside, so that it makes vector code of them. Short
-        // ones: most often the first says it all.
+        // In pieces of a size that the compiler knows and without a branch inside, so that it can
+        // vectorise the loop. The pieces are short, because the first one most often settles it.
         let is_any_newer =
             |piece: &[Tick]| piece.iter().fold(false, |any, &tick| any | (age(tick, now) < limit));
         let (pieces, rest) = changed.as_chunks::<32>();
@@ -58,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changed_at_the_moment_itself_is_part_of_it() {
+    fn a_change_at_the_moment_itself_is_part_of_it() {
         let (then, now) = (moment(100, 1), moment(120, 2));
         for (tick, is_newer) in [(99, false), (100, false), (101, true), (120, true)] {
             assert_eq!(then.is_before(Tick::new(tick), now), is_newer, "tick {tick}");

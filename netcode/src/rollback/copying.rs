@@ -1,25 +1,26 @@
-//! Copying rows.
+//! Copying rows fast, in pieces.
 
-/// Bytes that are copied at once; values larger than that are copied one by one.
+/// Bytes that are copied at once. Larger values are copied one by one.
 ///
-/// From 2,113 bytes on, glibc copies with `rep movsb` on processors that say it is fast. On AMD's Zen 3 that takes twenty times as
-/// long as it should where, modulo 4,096, the target lies 1 to 31 bytes after the source: as one in 256 pairs of allocations does.
-const PIECE: usize = 2_048;
+/// From 2,113 bytes on, glibc copies with `rep movsb` on processors that report it as fast. On
+/// AMD's Zen 3 that takes twenty times as long as it should if, modulo 4,096, the target lies 1 to
+/// 31 bytes after the source, which is so for one in 256 pairs of allocations.
+const PIECE_BYTES: usize = 2_048;
 
-/// How many values are copied at once.
-const fn piece<C>() -> usize {
+/// The number of values that are copied at once.
+const fn rows_per_piece<C>() -> usize {
     let size = if size_of::<C>() == 0 { 1 } else { size_of::<C>() };
-    if size > PIECE { 1 } else { PIECE / size }
+    if size > PIECE_BYTES { 1 } else { PIECE_BYTES / size }
 }
 
-/// Overwrites rows with as many others.
+/// Overwrites rows with the same number of others.
 ///
 /// # Panics
 ///
-/// If there are not as many.
+/// If the numbers differ.
 pub(super) fn copy_rows<C: Clone>(from: &[C], to: &mut [C]) {
-    assert_eq!(from.len(), to.len(), "rows are copied to as many");
-    for (to, from) in to.chunks_mut(piece::<C>()).zip(from.chunks(piece::<C>())) {
+    assert_eq!(from.len(), to.len(), "as many rows are copied as are overwritten");
+    for (to, from) in to.chunks_mut(rows_per_piece::<C>()).zip(from.chunks(rows_per_piece::<C>())) {
         to.clone_from_slice(from);
     }
 }
@@ -29,7 +30,7 @@ pub(super) fn copy_list<C: Clone>(from: &[C], to: &mut Vec<C>) {
     to.truncate(from.len());
     let (head, rest) = from.split_at(to.len());
     copy_rows(head, to);
-    for piece in rest.chunks(piece::<C>()) {
+    for piece in rest.chunks(rows_per_piece::<C>()) {
         to.extend_from_slice(piece);
     }
 }
@@ -40,7 +41,9 @@ mod tests {
 
     fn assert_copied<C: Clone + PartialEq + std::fmt::Debug>(value: impl Fn(usize) -> C) {
         let values = |range: std::ops::Range<usize>| range.map(&value).collect::<Vec<C>>();
-        for count in [0, 1, piece::<C>(), piece::<C>() + 1, 3 * piece::<C>() - 1] {
+        for count in
+            [0, 1, rows_per_piece::<C>(), rows_per_piece::<C>() + 1, 3 * rows_per_piece::<C>() - 1]
+        {
             let from = values(0..count);
             for old in [0, 1, count, 2 * count + 5] {
                 let mut to = values(1_000..1_000 + old);
@@ -61,7 +64,10 @@ mod tests {
 
     #[test]
     fn pieces_are_short_and_hold_one_value_at_least() {
-        assert_eq!((piece::<u64>(), piece::<[u8; 40]>(), piece::<()>()), (256, 51, PIECE));
-        assert_eq!((piece::<[u8; 2_048]>(), piece::<[u8; 2_049]>()), (1, 1));
+        assert_eq!(
+            (rows_per_piece::<u64>(), rows_per_piece::<[u8; 40]>(), rows_per_piece::<()>()),
+            (256, 51, PIECE_BYTES)
+        );
+        assert_eq!((rows_per_piece::<[u8; 2_048]>(), rows_per_piece::<[u8; 2_049]>()), (1, 1));
     }
 }

@@ -6,57 +6,21 @@ use bevy::{
     ecs::query::QueryState,
     prelude::{Component, Entity, Ref, World},
 };
-use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     blocks::{Blocks, Saving},
-    columns::{Column, EntityNames, EntityRemap, Follow, Loading, Rename, ValuesHash, hash_value},
+    columns::{Column, Loading},
     difference::{
-        Difference, Hashing, between_components, between_components_and_bytes,
-        unsaid_entity_in_components,
+        Difference, between_components, between_components_and_bytes, unsaid_entity_in_components,
     },
+    hashing::{ComponentHashing, ValuesHash},
     identity::{InSimulation, RollbackId},
+    names::{EntityNames, EntityRemap, RemapEntities},
     opaque::{Check, OpaqueValue},
     plan::Plan,
     rows::SavedRows,
     write_back::{Comparison, Restorable, Write},
 };
-use crate::checksum::ValueHasher;
-
-/// Hashes the values of one table: (ids, values, names of entities).
-type HashRows<C> = fn(&[RollbackId], &[C], &EntityNames) -> ValuesHash;
-
-/// How the values of a type are hashed, one by one and table by table.
-pub(super) struct ComponentHashing<C> {
-    pub(super) values: Hashing<C>,
-    pub(super) rows: HashRows<C>,
-}
-
-impl<C: Component + Clone + Serialize + DeserializeOwned> ComponentHashing<C> {
-    /// By way of `Serialize`.
-    pub(super) fn by_serializing() -> Self {
-        Self {
-            values: Hashing::by_serializing(),
-            rows: |ids, values, names| hash_rows(ids, values, names, hash_value),
-        }
-    }
-}
-
-impl<C: Component + Clone> ComponentHashing<C> {
-    /// By way of a type that stands for it and does serialize.
-    pub(super) fn by_way_of<S>() -> Self
-    where
-        S: for<'a> From<&'a C> + Serialize + DeserializeOwned,
-        C: From<S>,
-    {
-        Self {
-            values: Hashing::by_way_of::<S>(),
-            rows: |ids, values, names| {
-                hash_rows(ids, values, names, |value, hasher| hash_value(&S::from(value), hasher))
-            },
-        }
-    }
-}
 
 pub(super) struct DenseColumn<C: Component> {
     blocks: Blocks<C>,
@@ -67,7 +31,7 @@ pub(super) struct DenseColumn<C: Component> {
 }
 
 impl<C: Component + Clone> DenseColumn<C> {
-    /// A column that is hashed, or not.
+    /// A column whose values are hashed, or are not if there is no `hashing`.
     pub(super) fn new(hashing: Option<ComponentHashing<C>>) -> Self
     where
         C::Mutability: Restorable<C>,
@@ -81,7 +45,7 @@ impl<C: Component + Clone> DenseColumn<C> {
         }
     }
 
-    /// Makes a load mark as changed only what is not equal to what it was.
+    /// Makes a load mark values as changed only where they differ from those before it.
     pub(super) fn compare_on_load(&mut self)
     where
         C: PartialEq,
@@ -101,25 +65,6 @@ impl<C: Component + Clone> DenseColumn<C> {
         });
         pairs.collect()
     }
-}
-
-/// Hashes values with a function that feeds one of them to a hasher. The sum does not depend on the order of rows, and
-/// equal parts do not cancel, because each part is mixed with its id first.
-fn hash_rows<C: Component + Clone>(
-    ids: &[RollbackId],
-    values: &[C],
-    names: &EntityNames,
-    hash_value: impl Fn(&C, &mut ValueHasher) -> bool,
-) -> ValuesHash {
-    let Some(first) = values.first() else { return ValuesHash::NONE };
-    let mut renamed = first.clone();
-    ids.iter().zip(values).fold(ValuesHash::NONE, |all, (id, value)| {
-        renamed.clone_from(value);
-        C::map_entities(&mut renamed, &mut Rename(names));
-        let mut hasher = ValueHasher::new(u64::from(id.get()));
-        let is_whole = hash_value(&renamed, &mut hasher);
-        all.with(ValuesHash { sum: hasher.finish(), is_whole })
-    })
 }
 
 impl<C: Component + Clone> Column for DenseColumn<C> {
@@ -144,14 +89,15 @@ impl<C: Component + Clone> Column for DenseColumn<C> {
         let query = self.read.get_or_insert_with(|| QueryState::new(world));
         let tables = query.contiguous_iter(world).expect("only table components come here");
         for (entities, column) in tables {
-            // Without a version they have no id, which a game can only do on purpose.
+            // A table without a version has entities without ids, which a game can only bring about
+            // on purpose.
             let Some(version) = rows.version(saving.slot, entities[0]) else { continue };
             self.blocks.capture(version, &column, column.changed_ticks_slice(), saving);
         }
         self.blocks.end(saving);
     }
 
-    fn put_in_order(&mut self, world: &mut World, slot: usize, plan: &Plan) -> bool {
+    fn restore_components(&mut self, world: &mut World, slot: usize, plan: &Plan) -> bool {
         let mut has_changed = false;
         for misplaced in &plan.misplaced {
             let Ok(mut entity) = world.get_entity_mut(misplaced.entity) else { continue };
@@ -159,8 +105,8 @@ impl<C: Component + Clone> Column for DenseColumn<C> {
             match (values, entity.contains::<C>()) {
                 (Some(values), false) => {
                     let mut value = values[misplaced.saved.row].clone();
-                    let mut follow = Follow { remap: &plan.remap, has_moved: false };
-                    C::map_entities(&mut value, &mut follow);
+                    let mut mapper = RemapEntities { remap: &plan.remap, has_changed: false };
+                    C::map_entities(&mut value, &mut mapper);
                     self.writer.put(&mut entity, value);
                     has_changed = true;
                 }
@@ -190,8 +136,8 @@ impl<C: Component + Clone> Column for DenseColumn<C> {
         is_any_unmarked
     }
 
-    fn follow(&mut self, world: &mut World, remap: &EntityRemap) {
-        self.writer.follow(world, remap);
+    fn remap_entities(&mut self, world: &mut World, remap: &EntityRemap) {
+        self.writer.remap_entities(world, remap);
     }
 
     fn hash(&self, slot: usize, names: &EntityNames) -> ValuesHash {
@@ -229,7 +175,7 @@ impl<C: Component + Clone> Column for DenseColumn<C> {
     }
 
     fn reset(&mut self, _world: &mut World) {
-        // The entities go, and their components with them.
+        // The entities are despawned, and their components go with them.
         self.blocks.clear();
     }
 }

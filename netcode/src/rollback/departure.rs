@@ -1,12 +1,12 @@
 //! How entities leave the world without being lost to a rollback.
 //!
-//! A despawn inside the prediction window only disables the entity. It is removed once its frame is
-//! confirmed; until then a rollback brings the same [`Entity`] back, with its children, handles and
-//! unregistered components.
+//! A despawn inside the prediction window only disables the entity. The entity is removed once its
+//! frame is confirmed; until then a rollback brings the same [`Entity`] back, with its children,
+//! handles and unregistered components.
 //!
-//! Each peer confirms a frame at another time, so the simulation must not notice the confirmation.
-//! Components that hooks or observers watch are therefore removed in the frame in which the entity
-//! leaves, and relationships to the entity end there.
+//! Each peer confirms a frame at a different time, so the simulation must not notice the
+//! confirmation. Components that hooks or observers watch are therefore removed in the frame in
+//! which the entity leaves, and relationships to the entity end there.
 
 use std::collections::BTreeSet;
 
@@ -32,31 +32,31 @@ use bevy::{
 use super::identity::{DespawnPending, Rollback, RollbackId, RollbackIdCounter};
 use crate::frame::SimFrame;
 
-/// Removes rollback entities in a way that a rollback can undo.
+/// Removes rollback entities in such a way that a rollback can undo it.
 pub trait RollbackCommandsExt {
     /// Takes the entity and its children out of the world now, and despawns them once no rollback
     /// can bring them back.
     ///
-    /// Until then they are [`Disabled`]: invisible to queries and renderers, but with what is not
-    /// registered still on them. Relationships to the entity other than that of its children are
-    /// cut at once; a rollback restores those that are registered. Plain `despawn` is also correct,
-    /// but components that are not registered, and children, do not come back.
+    /// Until then they are [`Disabled`]: invisible to queries and renderers, but their unregistered
+    /// components stay on them. Relationships to the entity are cut at once, except those of its
+    /// children; a rollback restores those that are registered. Plain `despawn` is also correct,
+    /// but then unregistered components and children do not come back.
     ///
     /// Observers and hooks of the removal, replacement or despawn of *registered* components run
     /// now, as for a plain `despawn`, so they may change what rolls back. (An observer of
-    /// [`Despawn`] is not told the archetype of the entity.) If a rollback undoes the departure, it
-    /// inserts these components again, and restores whatever observers of the insertion change.
+    /// [`Despawn`] does not learn the archetype of the entity.) If a rollback undoes the departure,
+    /// it inserts these components again, and restores whatever observers of the insertion change.
     ///
-    /// Those of components that are *not* registered run when the entity is despawned for good,
-    /// which is at another frame on each peer. They must change nothing that rolls back; if they
-    /// do, a match undoes it, and a sync test names them
+    /// Observers and hooks of components that are *not* registered run when the entity is despawned
+    /// for good, which is at a different frame on each peer. They must change nothing that rolls
+    /// back. If they do, a match undoes the change, and a sync test names them
     /// ([`SyncTestFailure::ChangedAtConfirmation`](crate::SyncTestFailure::ChangedAtConfirmation)).
     fn despawn_rollback(&mut self) -> &mut Self;
 }
 
 impl RollbackCommandsExt for EntityCommands<'_> {
     fn despawn_rollback(&mut self) -> &mut Self {
-        // An entity that went with its parent in the same frame is no fault, as for Bevy's own
+        // It is no fault if the entity went with its parent in the same frame, as for Bevy's own
         // `despawn`.
         self.queue_silenced(|entity: EntityWorldMut| {
             let id = entity.id();
@@ -67,8 +67,8 @@ impl RollbackCommandsExt for EntityCommands<'_> {
     }
 }
 
-/// The entities of a tree that are still to be visited. Most trees are one entity, and then this
-/// allocates nothing.
+/// The entities of a tree that are still to be visited. Most trees consist of one entity, and then
+/// this allocates nothing.
 struct Unvisited {
     root: Option<Entity>,
     more: Vec<Entity>,
@@ -91,8 +91,8 @@ fn disable_tree(world: &mut World, root: Entity, frame: u32) {
         if let Some(children) = entity.get::<Children>() {
             unvisited.more.extend(children.iter());
         }
-        take_off_watched(world, id);
-        // An observer may have despawned it.
+        remove_watched(world, id);
+        // An observer may have despawned the entity.
         let Some(mut entity) = not_yet_left(world, id) else { continue };
         let was_disabled = entity.contains::<Disabled>();
         entity.insert((Disabled, DespawnPending { frame, was_disabled }));
@@ -105,7 +105,7 @@ fn not_yet_left(world: &mut World, entity: Entity) -> Option<EntityWorldMut<'_>>
     (!entity.contains::<DespawnPending>()).then_some(entity)
 }
 
-/// The components that belong to the simulation: all that are registered, and [`ChildOf`].
+/// The components that belong to the simulation: all registered ones, and [`ChildOf`].
 #[derive(Resource, Debug)]
 pub(crate) struct SimulatedComponents(Vec<SimulatedComponent>);
 
@@ -135,9 +135,9 @@ impl SimulatedComponents {
 /// Removes the components that hooks or observers watch, so that these run in the frame in which
 /// the entity leaves. A load inserts the components again.
 ///
-/// Components that nothing watches stay: removing them would change nothing, and would slow down
-/// the load.
-fn take_off_watched(world: &mut World, entity: Entity) {
+/// Components that nothing watches stay, as removing them would change nothing and slow down the
+/// load.
+fn remove_watched(world: &mut World, entity: Entity) {
     let watched = watched_components(world, entity);
     if watched.is_empty() {
         return;
@@ -164,8 +164,8 @@ fn take_off_watched(world: &mut World, entity: Entity) {
     }
 }
 
-/// The watched components that an entity takes along. An entity without [`Rollback`] keeps all of
-/// them, since no load would bring them back.
+/// The watched components that leave together with the entity. An entity without [`Rollback`] keeps
+/// all of them, since no load would bring them back.
 fn watched_components(world: &World, entity: Entity) -> Vec<SimulatedComponent> {
     let (Ok(entity), Some(simulated)) =
         (world.get_entity(entity), world.get_resource::<SimulatedComponents>())
@@ -175,7 +175,7 @@ fn watched_components(world: &World, entity: Entity) -> Vec<SimulatedComponent> 
     let disabled = world.component_id::<Disabled>();
     let is_watched = |component: &&SimulatedComponent| {
         let SimulatedComponent { id, on_despawn } = **component;
-        // An entity that the game itself disabled stays so.
+        // An entity that the game itself disabled stays disabled.
         entity.contains_id(id)
             && Some(id) != disabled
             && (on_despawn.is_some()
@@ -186,7 +186,7 @@ fn watched_components(world: &World, entity: Entity) -> Vec<SimulatedComponent> 
     simulated.filter(is_watched).copied().collect()
 }
 
-/// What can be observed of a component that goes.
+/// The events by which the removal of a component can be observed.
 const REMOVALS: [EventKey; 3] = [DISCARD, REMOVE, DESPAWN];
 
 fn is_observed(world: &World, event: EventKey, id: ComponentId) -> bool {
@@ -196,7 +196,7 @@ fn is_observed(world: &World, event: EventKey, id: ComponentId) -> bool {
 
 /// Returns whether a hook runs when the component is removed or replaced.
 fn has_removal_hook(world: &World, id: ComponentId) -> bool {
-    // Bevy refuses a second hook, and shows the first to nobody.
+    // Bevy refuses a second hook, and has no way to read the first.
     let mut hooks = hooks(world, id);
     hooks.try_on_discard(no_hook).is_none() || hooks.try_on_remove(no_hook).is_none()
 }
@@ -208,7 +208,7 @@ fn hooks(world: &World, id: ComponentId) -> ComponentHooks {
 fn no_hook(_: DeferredWorld, _: HookContext) {}
 
 /// Returns whether a hook or an observer may run when an entity that has left is despawned for
-/// good. Those of Bevy's relationships and of this crate do not count.
+/// good. The hooks of Bevy's relationships and of this crate do not count.
 pub(super) fn is_watched(world: &World, entity: Entity) -> bool {
     let Ok(entity) = world.get_entity(entity) else { return false };
     let archetype = entity.archetype();
@@ -234,7 +234,7 @@ fn has_hook_of_the_game(world: &World, id: ComponentId) -> bool {
     is_hooked && Some(id) != world.component_id::<RollbackId>() && !is_relationship()
 }
 
-/// The observers and hooks that run when these entities are despawned for good, in words.
+/// Descriptions of the observers and hooks that run when these entities are despawned for good.
 pub(super) fn watchers(world: &World, entities: &[Entity]) -> Vec<String> {
     let mut all = BTreeSet::new();
     for entity in entities.iter().filter_map(|&entity| world.get_entity(entity).ok()) {
@@ -263,8 +263,8 @@ pub(super) fn watchers(world: &World, entities: &[Entity]) -> Vec<String> {
     all.into_iter().collect()
 }
 
-/// Ends all relationships to an entity except those of its children. A despawn does so too, but too
-/// late: when the frame in which the entity left is confirmed.
+/// Ends all relationships to an entity except those of its children. A despawn would do so too, but
+/// too late: when the frame in which the entity left is confirmed.
 fn cut_relations(world: &mut World, entity: Entity) {
     for target in relations_to(world, entity) {
         if let Ok(mut entity) = world.get_entity_mut(entity) {
@@ -273,7 +273,7 @@ fn cut_relations(world: &mut World, entity: Entity) {
     }
 }
 
-/// The components by which others refer to an entity, except its children.
+/// The components by which other entities refer to an entity, except its children.
 fn relations_to(world: &World, entity: Entity) -> Vec<ComponentId> {
     let Ok(present) = world.get_entity(entity) else { return Vec::new() };
     let children = world.component_id::<Children>();
@@ -287,8 +287,8 @@ fn is_relationship_target(world: &World, id: ComponentId) -> bool {
     matches!(accessor, Some(RelationshipAccessor::RelationshipTarget { .. }))
 }
 
-/// Cuts the relationships to an entity that were made after it left. They must not last until the
-/// entity is despawned for good.
+/// Cuts the relationships that were made to an entity after it left, which would otherwise last
+/// until the entity is despawned for good.
 pub(super) fn cut_late_relations(world: &mut World, entity: Entity) {
     cut_relations(world, entity);
     for child in late_children(world, entity) {
@@ -296,7 +296,7 @@ pub(super) fn cut_late_relations(world: &mut World, entity: Entity) {
     }
 }
 
-/// The children that roll back and did not leave together with their parent.
+/// The children that roll back and have not left the simulation as their parent has.
 fn late_children(world: &World, entity: Entity) -> Vec<Entity> {
     let children = world.get::<Children>(entity).into_iter();
     let children = children.flat_map(|children| children.iter().copied());
@@ -323,19 +323,18 @@ pub(super) fn enable_tree(world: &mut World, root: Entity) {
         if pending.was_disabled {
             entity.remove::<DespawnPending>();
         } else {
-            // Together: each removal alone would move the entity to another table.
+            // Removed together, because each removal alone would move the entity to another table.
             entity.remove::<(DespawnPending, Disabled)>();
         }
     }
 }
 
-/// Despawns an entity, but none of those that hang on it, at whatever depth, and roll back by
-/// themselves: they have lives of their own. Only those that left the simulation before `confirmed`
-/// go along.
+/// Despawns an entity without its descendants that roll back by themselves. Only descendants that
+/// left the simulation before `confirmed` go with it.
 pub(crate) fn despawn_alone(world: &mut World, root: Entity, confirmed: u32) {
     let mut unvisited = Unvisited::new(root);
     while let Some(entity) = unvisited.next() {
-        // Also those that Bevy would despawn along with it.
+        // Cuts the relationships by which Bevy would despawn other entities as well.
         cut_relations(world, entity);
         let children = world.get::<Children>(entity).map(|children| children.to_vec());
         for child in children.unwrap_or_default() {
@@ -358,7 +357,7 @@ fn despawn_if_alive(world: &mut World, entity: Entity) {
     }
 }
 
-/// Removes every rollback entity and starts counting from 0 again.
+/// Removes every rollback entity, and starts counting ids from 0 again.
 pub(super) fn despawn_all(world: &mut World) {
     let mut query = world.query_filtered::<Entity, (With<Rollback>, Allow<Disabled>)>();
     let all: Vec<Entity> = query.iter(world).collect();

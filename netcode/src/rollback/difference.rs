@@ -1,39 +1,37 @@
 //! Where two versions of one frame differ: the type, the entity, the field, and both values.
 //!
-//! Fields are found by way of `Serialize`, which every hashed type has, so nothing needs to derive more than it does anyway.
+//! Fields are found by way of `Serialize`, which every hashed type has, so a type need not derive
+//! anything else for it.
 
 use std::{any::TypeId, cmp::Ordering};
 
 use bevy::prelude::{Component, Entity, Resource};
-use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    columns::{EntityNames, Hide, Rename, hash_value},
+    hashing::Hashing,
     identity::RollbackId,
+    names::{EntityNames, HideEntities, RenameEntities},
 };
-use crate::{
-    checksum::ValueHasher,
-    codec::{self, SerializeFault},
-};
+use crate::checksum::ValueHasher;
 
 /// The first difference between two versions of one frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
     pub(crate) type_name: &'static str,
     pub(crate) type_id: TypeId,
-    /// The entity; none for a resource.
+    /// The entity that has the value; none for a resource.
     pub(crate) entity: Option<RollbackId>,
-    /// The way to the field, as in `velocity.x`; empty if it is the value as a whole.
+    /// The path to the field, as in `velocity.x`; empty for the value as a whole.
     pub(crate) field: String,
     /// The field in the first version and in the second, as text.
     pub(crate) values: [String; 2],
-    /// Whether one of the versions has no such component, or no such resource.
+    /// Whether one version lacks the component or the resource.
     pub(crate) is_missing: bool,
 }
 
 impl Difference {
-    /// The type differs, and nobody knows where.
+    /// A difference in this type that could not be located.
     pub(super) fn somewhere_in(type_name: &'static str, type_id: TypeId) -> Self {
         let values = ["something".to_owned(), "something else".to_owned()];
         let (entity, field) = (None, String::new());
@@ -41,62 +39,7 @@ impl Difference {
     }
 }
 
-/// How values of one type are fed to the checksum, and shown to people.
-pub(super) struct Hashing<T> {
-    /// False if a part of the value is not in it.
-    pub(super) hash: fn(&T, &mut ValueHasher) -> bool,
-    pub(super) show: fn(&T) -> Option<Value>,
-    /// Why a value does not serialize to its end; none if it does.
-    pub(super) serialize_fault: fn(&T) -> Option<SerializeFault>,
-    /// The value as it is once it was read from its own bytes; none for a type that bytes alone do not describe.
-    pub(super) read_back: fn(&T) -> Option<T>,
-    /// Whether bytes alone describe a value, if they should.
-    pub(super) reads_back: fn(&T) -> bool,
-    /// The first 64-bit number in a value that is wanted.
-    pub(super) find_u64: fn(&T, &dyn Fn(u64) -> bool) -> Option<u64>,
-}
-
-impl<T> Clone for Hashing<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Hashing<T> {}
-
-impl<T: Serialize + DeserializeOwned> Hashing<T> {
-    /// By way of `Serialize`.
-    pub(super) fn by_serializing() -> Self {
-        Self {
-            hash: hash_value,
-            show: |value| serde_json::to_value(value).ok(),
-            serialize_fault: codec::serialize_fault,
-            read_back: codec::read_back,
-            reads_back: |value| codec::read_back(value).is_some(),
-            find_u64: codec::find_u64,
-        }
-    }
-}
-
-impl<T> Hashing<T> {
-    /// By way of a type that stands for it and does serialize.
-    pub(super) fn by_way_of<S>() -> Self
-    where
-        S: for<'a> From<&'a T> + Serialize + DeserializeOwned,
-        T: From<S>,
-    {
-        Self {
-            hash: |value, hasher| hash_value(&S::from(value), hasher),
-            show: |value| serde_json::to_value(S::from(value)).ok(),
-            serialize_fault: |value| codec::serialize_fault(&S::from(value)),
-            read_back: |value| codec::read_back(&S::from(value)).map(T::from),
-            reads_back: |value| codec::read_back(&S::from(value)).is_some(),
-            find_u64: |value, is_wanted| codec::find_u64(&S::from(value), is_wanted),
-        }
-    }
-}
-
-/// The first difference between the components of one type, by (id, value) in each version.
+/// The first difference between the components of one type, given as (id, value) in each version.
 pub(super) fn between_components<C: Component + Clone>(
     hashing: Hashing<C>,
     versions: [Vec<(RollbackId, &C)>; 2],
@@ -120,7 +63,7 @@ pub(super) fn between_components<C: Component + Clone>(
         };
         let renamed = |version: usize| {
             let mut value = values[version]?.1.clone();
-            C::map_entities(&mut value, &mut Rename(names[version]));
+            C::map_entities(&mut value, &mut RenameEntities(names[version]));
             Some(value)
         };
         let values = [renamed(0), renamed(1)];
@@ -130,7 +73,7 @@ pub(super) fn between_components<C: Component + Clone>(
     }
 }
 
-/// The first difference between components and themselves, once they were read from their own bytes.
+/// The first difference between components and what is read from their bytes.
 pub(super) fn between_components_and_bytes<C: Component + Clone>(
     hashing: Hashing<C>,
     version: Vec<(RollbackId, &C)>,
@@ -142,7 +85,7 @@ pub(super) fn between_components_and_bytes<C: Component + Clone>(
     between_components(hashing, [version, copies], [names, names])
 }
 
-/// The same for a resource.
+/// The difference between a resource and what is read from its bytes.
 pub(super) fn between_resource_and_bytes<R: Resource + Clone>(
     hashing: Hashing<R>,
     value: &R,
@@ -160,13 +103,13 @@ pub(super) fn between_resources<R: Resource + Clone>(
 ) -> Option<Difference> {
     let renamed = |version: usize| {
         let mut value = versions[version]?.clone();
-        R::map_entities(&mut value, &mut Rename(names[version]));
+        R::map_entities(&mut value, &mut RenameEntities(names[version]));
         Some(value)
     };
     between(hashing, None, &[renamed(0), renamed(1)])
 }
 
-/// The first component that holds an entity and does not say so.
+/// The first component that holds an entity without declaring it.
 pub(super) fn unsaid_entity_in_components<C: Component + Clone>(
     hashing: Hashing<C>,
     version: Vec<(RollbackId, &C)>,
@@ -174,23 +117,23 @@ pub(super) fn unsaid_entity_in_components<C: Component + Clone>(
 ) -> Option<Difference> {
     version.into_iter().find_map(|(id, value)| {
         let mut value = value.clone();
-        C::map_entities(&mut value, &mut Hide);
+        C::map_entities(&mut value, &mut HideEntities);
         unsaid_entity(hashing, Some(id), &value, names)
     })
 }
 
-/// The entity that a resource holds without saying so.
+/// The entity that a resource holds without declaring it.
 pub(super) fn unsaid_entity_in_resource<R: Resource + Clone>(
     hashing: Hashing<R>,
     value: &R,
     names: &EntityNames,
 ) -> Option<Difference> {
     let mut value = value.clone();
-    R::map_entities(&mut value, &mut Hide);
+    R::map_entities(&mut value, &mut HideEntities);
     unsaid_entity(hashing, None, &value, names)
 }
 
-/// Looks for the number of an entity that rolls back in a value from which all entities were taken that it says it holds.
+/// Searches a value whose declared entities are hidden for the number of an entity that rolls back.
 fn unsaid_entity<T: 'static>(
     hashing: Hashing<T>,
     owner: Option<RollbackId>,
@@ -213,7 +156,7 @@ fn unsaid_entity<T: 'static>(
     })
 }
 
-/// The way to a number in a tree.
+/// The path to a number in a tree.
 fn find_number(path: String, value: &Value, number: u64) -> Option<String> {
     match value {
         Value::Number(it) => (it.as_u64() == Some(number)).then_some(path),
@@ -255,7 +198,7 @@ fn between<T: 'static>(
     Some(Difference { type_name, type_id, entity, field, values, is_missing })
 }
 
-/// The way to the first place where two trees differ, and what stands there.
+/// The path to the first place where two trees differ, and both values there.
 fn first_difference(path: String, one: &Value, other: &Value) -> Option<(String, [String; 2])> {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) if one.keys().eq(other.keys()) => {
@@ -270,7 +213,7 @@ fn first_difference(path: String, one: &Value, other: &Value) -> Option<(String,
                 first_difference(format!("{path}[{index}]"), one, other)
             })
         }
-        // As text, in which 0.0 and -0.0 are not the same.
+        // Compared as text, in which 0.0 and -0.0 differ.
         _ => {
             let values = [one.to_string(), other.to_string()];
             (values[0] != values[1]).then_some((path, values))

@@ -3,10 +3,10 @@
 use bevy::prelude::{ChildOf, Entity};
 
 use super::{
-    columns::{EntityNames, ValuesHash},
-    dense::{ComponentHashing, DenseColumn},
-    difference::Hashing,
+    dense::DenseColumn,
+    hashing::{ComponentHashing, Hashing, ValuesHash},
     identity::RollbackId,
+    names::EntityNames,
 };
 use crate::checksum::ValueHasher;
 
@@ -17,7 +17,7 @@ pub(super) fn parent_column() -> DenseColumn<ChildOf> {
             hasher.write(&parent.0.to_bits().to_le_bytes());
             true
         },
-        // By the time a value is shown, its entity has been replaced by one that is numbered by its id.
+        // By the time a value is shown, its entity has been replaced by one whose index is the id.
         show: |parent: &ChildOf| {
             Some(if parent.0 == Entity::PLACEHOLDER {
                 "an entity that does not roll back".into()
@@ -36,7 +36,8 @@ pub(super) fn parent_column() -> DenseColumn<ChildOf> {
 }
 
 fn hash_parents(ids: &[RollbackId], parents: &[ChildOf], names: &EntityNames) -> ValuesHash {
-    // A parent that does not roll back is local to this machine, and so is who hangs on it.
+    // A parent that does not roll back exists on this machine only, and so does its relation to the
+    // child.
     let known = ids.iter().zip(parents).filter_map(|(&id, parent)| Some((id, names.id(parent.0)?)));
     known.fold(ValuesHash::NONE, |all, (child, parent)| {
         let mut hasher = ValueHasher::new(u64::from(child.get()));

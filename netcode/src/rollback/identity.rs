@@ -1,4 +1,4 @@
-//! Which entities roll back, and under which id.
+//! Which entities roll back, and under which ids.
 
 use bevy::{
     ecs::{entity_disabling::Disabled, lifecycle::HookContext, world::DeferredWorld},
@@ -9,25 +9,26 @@ use serde::{Deserialize, Serialize};
 /// Marks an entity that is saved and restored with the simulation.
 ///
 /// Spawn such entities in [`SetupMatch`](crate::SetupMatch) or [`Simulate`](crate::Simulate). They
-/// are removed when another match begins, or the room is left.
+/// are removed when another match begins, or when the room is left.
 #[derive(Component, Clone, Copy, Debug, Default)]
 #[require(RollbackId)]
 #[component(on_add = assign_id)]
 pub struct Rollback;
 
-/// The name of a rollback entity, the same on all peers: the how-manieth that the match spawned.
+/// The name of a rollback entity, the same on all peers: its spawn number in the match.
 ///
-/// Assigned by itself when [`Rollback`] is added, and not for a game to write. Sort by it wherever order matters; the order of a query is not
-/// part of the simulation.
+/// It is assigned when [`Rollback`] is added; a game does not write it. Sort by it wherever order
+/// matters, as the order of a query is not part of the simulation.
 #[derive(
     Component, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-#[component(clone_behavior = Ignore)] // a clone is another entity, so `Rollback` gives it an id of its own
+// A clone is another entity, so `Rollback` gives it an id of its own.
+#[component(clone_behavior = Ignore)]
 #[component(on_insert = count_change, on_remove = count_change)]
 pub struct RollbackId(u32);
 
 impl RollbackId {
-    /// What an entity carries for the moment between its spawn and the assignment of its id.
+    /// The id between the spawn of an entity and the assignment of its number.
     const UNASSIGNED: Self = Self(u32::MAX);
 
     #[cfg(test)]
@@ -48,19 +49,22 @@ impl Default for RollbackId {
     }
 }
 
-/// The next id. It rolls back, so that an entity that is simulated again gets the same id again.
+/// The next id. It rolls back, so that an entity gets the same id when its frame is simulated
+/// again.
 #[derive(Resource, Clone, Copy, Debug, Default)]
 pub(crate) struct RollbackIdCounter(pub(crate) u32);
 
-/// Counts who gets an id and who loses it, and who gets [`Rollback`]. While it stands still, an id means the same entity.
+/// Counts each gain and loss of an id, and each gain of [`Rollback`]. While the count stands still,
+/// an id means the same entity.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Population(u64);
 
-/// The entity left the simulation in this frame; it is disabled until that frame is confirmed.
+/// Marks an entity that left the simulation in `frame`. It is disabled until that frame is
+/// confirmed.
 #[derive(Component, Clone, Copy, Debug, Default)]
 pub(crate) struct DespawnPending {
     pub(super) frame: u32,
-    /// Whether the entity was already disabled, by the game itself.
+    /// Whether the game itself had already disabled the entity.
     pub(super) was_disabled: bool,
 }
 
@@ -75,7 +79,7 @@ fn count(world: &mut DeferredWorld) {
 }
 
 fn assign_id(mut world: DeferredWorld, context: HookContext) {
-    // Who had an id already comes into the simulation, too.
+    // An entity that already had an id comes into the simulation, too.
     count(&mut world);
     let Some(&RollbackIdCounter(next)) = world.get_resource() else { return };
     if let Some(mut id) = world.get_mut::<RollbackId>(context.entity)
@@ -88,9 +92,9 @@ fn assign_id(mut world: DeferredWorld, context: HookContext) {
     }
 }
 
-/// The filter of everything that is part of the simulation now.
+/// The filter for everything that is part of the simulation now.
 ///
-/// The last term is true for all; naming [`Disabled`] is what keeps Bevy from leaving disabled entities out. Unlike
-/// `Allow<Disabled>` it lets a query hand out whole tables.
+/// The last term is always true, but naming [`Disabled`] keeps Bevy from leaving out disabled
+/// entities. Unlike `Allow<Disabled>`, it lets a query hand out whole tables.
 pub(crate) type InSimulation =
     (With<Rollback>, Without<DespawnPending>, Or<(With<Disabled>, Without<Disabled>)>);

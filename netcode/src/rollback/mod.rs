@@ -1,38 +1,53 @@
 //! The rollback store: saves the registered world each frame, and brings any recent frame back.
 //!
-//! One column per registered type and frame, in buffers that are reused. It knows nothing of the network;
-//! the session says when to save and when to load.
+//! There is one column per registered type, with buffers that are reused from frame to frame. The
+//! store knows nothing of the network; the session decides when to save and when to load.
 //!
-//! A save copies each table of each type as one slice, unless nothing in it has changed since the save before: then both
-//! frames share the copy. A load writes slices back, and only where the world has changed since the save. What was
-//! spawned, despawned or moved between tables in between is sorted out row by row, before the values are written.
+//! A save copies each table of each type as one slice. If nothing in the table has changed since
+//! the last save, both frames share the copy instead. A load writes slices back, and only where the
+//! world has changed since the save. Entities that were spawned, despawned or moved between tables
+//! in the meantime are put right row by row, before the values are written.
+//!
+//! Read `history` first: it saves and loads all columns of a frame. Then read `columns`, which
+//! lists what it asks of each type.
 
+// What a game names: types and entities that roll back, how entities leave, in which order to
+// iterate.
 mod departure;
 mod identity;
+mod order;
 mod register;
 
+// The store.
+mod columns;
+mod history;
+
+// The columns, one file for each way in which Bevy keeps values.
+mod dense;
+mod hierarchy;
+mod resources;
+mod sparse;
+
+// What a save keeps: the moment it was made, the rows of each table, and the values in blocks.
 mod blocks;
 mod clock;
-mod columns;
 mod copying;
-mod dense;
-mod difference;
-mod hierarchy;
-mod history;
-mod opaque;
-mod order;
-mod plan;
-mod resources;
+mod row_watch;
 mod rows;
-mod sparse;
-mod watch;
+
+// What a load does: plan where each row gets its value, then write the values back.
+mod names;
+mod plan;
 mod write_back;
 
-mod strays;
+// What checks ask: hashes, differences between two versions of a frame, values that hide a part.
+mod difference;
+mod hashing;
+mod opaque;
 
 use bevy::prelude::App;
 
-use crate::lent::Lent;
+use crate::scoped::Scoped;
 
 pub use departure::RollbackCommandsExt;
 pub use identity::{Rollback, RollbackId};
@@ -43,17 +58,21 @@ pub use write_back::Restorable;
 
 pub(crate) use departure::{SimulatedComponents, despawn_alone};
 pub(crate) use difference::Difference;
-pub(crate) use history::{ChangeByDespawns, Hashed, RollbackStore};
+pub(crate) use history::{
+    RollbackStore,
+    despawns::ChangeByDespawns,
+    hashes::Hashed,
+    strays::{AllowedUnregistered, Strays},
+};
 pub(crate) use identity::{InSimulation, Population, RollbackIdCounter};
 pub(crate) use opaque::Check;
 pub(crate) use register::Registrations;
-pub(crate) use strays::Strays;
 
 /// Adds the store, and what it needs to know of the world.
 pub(crate) fn plugin(app: &mut App) {
     app.init_resource::<Registrations>()
         .init_resource::<SimulatedComponents>()
-        .init_resource::<Lent<RollbackStore>>()
+        .init_resource::<Scoped<RollbackStore>>()
         .init_resource::<RollbackIdCounter>()
         .init_resource::<Population>();
 }

@@ -1,12 +1,12 @@
-//! Values that no check can look into: a part of them is in no checksum, or their bytes do not say
-//! what they are.
+//! Values that no check can see through: a part of them is in no checksum, or their bytes do not
+//! determine them.
 
 use std::{any::type_name, fmt};
 
-use super::{difference::Hashing, identity::RollbackId};
+use super::{hashing::Hashing, identity::RollbackId};
 use crate::codec::SerializeFault;
 
-/// What is asked of values.
+/// What a check asks of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Check {
     /// Do they serialize to their end?
@@ -15,17 +15,17 @@ pub(crate) enum Check {
     ReadsBack,
 }
 
-/// What keeps a registered value from being checked.
+/// Why a registered value cannot be checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpaqueProblem {
-    /// It does not serialize to its end: what follows is in no checksum.
+    /// It does not serialize to its end, so the rest of it is in no checksum.
     Unserializable(SerializeFault),
     /// It cannot be read from its own bytes, so two values may have the same checksum.
     Unreadable,
 }
 
-/// A registered value that no check can look into.
+/// A registered value that no check can see through.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OpaqueValue {
@@ -33,7 +33,7 @@ pub struct OpaqueValue {
     pub type_name: &'static str,
     /// The entity that has the value; none if it is a resource.
     pub entity: Option<RollbackId>,
-    /// What is wrong with it.
+    /// What is wrong with the value.
     pub problem: OpaqueProblem,
 }
 
@@ -65,7 +65,7 @@ impl fmt::Display for OpaqueValue {
                 " does not serialize to its end, so peers that differ there do not notice: {fault}"
             ),
             OpaqueProblem::Unreadable => f.write_str(
-                " cannot be read from its own bytes, so two values that differ may have one \
+                " cannot be read from its own bytes, so two different values may have the same \
                  checksum: `skip_serializing_if`, `untagged`, `tag` and `flatten` do not work in a \
                  format without names. Derive `Serialize` and `Deserialize` without them",
             ),

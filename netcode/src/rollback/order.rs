@@ -1,4 +1,4 @@
-//! Iteration in an order that all peers have in common.
+//! Iteration in an order that is the same on all peers.
 
 use bevy::{
     ecs::{
@@ -10,11 +10,12 @@ use bevy::{
 
 use super::identity::RollbackId;
 
-/// A [`Query`] over rollback entities that hands them out in order of their [`RollbackId`]: the same on all peers, and in
-/// every simulation of a frame.
+/// A [`Query`] over rollback entities that yields them in order of their [`RollbackId`]: the same
+/// on all peers, and in every simulation of a frame.
 ///
-/// The order of a plain query is neither, so wherever it matters who comes first, take this. As long as entities happen to stand in order,
-/// which they do until some are despawned or change their set of components, that costs one comparison each; otherwise they are sorted.
+/// The order of a plain query is neither, so use this wherever the order matters. While entities
+/// happen to stand in order, which they do until some are despawned or change their set of
+/// components, this costs one comparison per entity; otherwise they are sorted.
 ///
 /// ```
 /// # use bevy::prelude::*;
@@ -34,7 +35,7 @@ pub struct Ordered<'w, 's, D: QueryData + 'static, F: QueryFilter + 'static = ()
 }
 
 impl<'s, D: QueryData + 'static, F: QueryFilter + 'static> Ordered<'_, 's, D, F> {
-    /// All of them, to change.
+    /// Iterates over all items, for changing them.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = D::Item<'_, 's>>
     where
         D: IterQueryData,
@@ -49,7 +50,7 @@ impl<'s, D: QueryData + 'static, F: QueryFilter + 'static> Ordered<'_, 's, D, F>
         chain(sorted, unsorted).map(|(_, item)| item)
     }
 
-    /// All of them, to look at.
+    /// Iterates over all items, for reading them.
     pub fn iter(&self) -> impl Iterator<Item = ROQueryItem<'_, 's, D>> {
         let all = self.query.iter();
         let (sorted, unsorted) = if self.is_sorted() {
@@ -65,7 +66,7 @@ impl<'s, D: QueryData + 'static, F: QueryFilter + 'static> Ordered<'_, 's, D, F>
     }
 }
 
-/// One of two iterators, of which one is there.
+/// Chains two iterators of which only one exists.
 fn chain<T>(
     one: Option<impl Iterator<Item = T>>,
     other: Option<impl Iterator<Item = T>>,

@@ -1,8 +1,8 @@
-//! How the present world is made to have the entities of a saved frame again, and from where in that frame each of its rows
-//! gets its values.
+//! How a load gives the present world the entities of a saved frame, and from where in that frame
+//! each row gets its values.
 //!
-//! Where nothing was spawned, despawned or moved between tables, that is a comparison of lists and nothing else. All work
-//! beyond it is for the rows that differ.
+//! If nothing was spawned, despawned or moved between tables, this only compares lists. All work
+//! beyond that is for the rows that differ.
 
 use std::ops::Range;
 
@@ -12,16 +12,16 @@ use bevy::{
 };
 
 use super::{
-    columns::EntityRemap,
     departure::{despawn_alone, enable_tree},
     identity::{DespawnPending, InSimulation, Rollback, RollbackId},
+    names::EntityRemap,
+    row_watch::population,
     rows::{SavedRows, are_same, table_of},
-    watch::population,
 };
 
-/// One row of a saved frame.
+/// The table and row of an entity in a saved frame.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct RowLocation {
     pub(super) table: TableId,
     pub(super) row: usize,
 }
@@ -30,74 +30,78 @@ pub(super) struct Place {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Misplaced {
     pub(super) entity: Entity,
-    pub(super) saved: Place,
+    pub(super) saved: RowLocation,
 }
 
 /// A row of the present world that does not get its value from the same row of the same table.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Fix {
+pub(super) struct MovedRow {
     pub(super) row: usize,
-    pub(super) from: Option<Place>,
-    /// Whether it was another entity that had the value: then its own change ticks say nothing.
-    pub(super) is_anothers: bool,
+    pub(super) from: Option<RowLocation>,
+    /// Whether the value belonged to another entity, so that the change ticks of this one mean
+    /// nothing.
+    pub(super) is_another_entity: bool,
 }
 
 /// A table of the present world.
 #[derive(Clone, Debug)]
 pub(super) struct PresentTable {
     pub(super) table: TableId,
-    fixes: Range<usize>,
+    moved_rows: Range<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Saved {
+struct SavedEntity {
     id: RollbackId,
-    /// The entity that has the id; until [`Plan::finish`] the one that had it.
+    /// The entity that has the id; before [`Plan::finish`], the entity that had it when it was
+    /// saved.
     entity: Entity,
-    has_moved: bool,
-    place: Place,
+    is_another_entity: bool,
+    location: RowLocation,
 }
 
-impl Saved {
+impl SavedEntity {
     fn new(id: RollbackId, entity: Entity, table: TableId, row: usize) -> Self {
-        Self { id, entity, has_moved: false, place: Place { table, row } }
+        Self { id, entity, is_another_entity: false, location: RowLocation { table, row } }
     }
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Present {
+struct PresentEntity {
     id: RollbackId,
     entity: Entity,
-    /// Whether the entity has left the simulation, not before the frame that is loaded.
+    /// Whether the entity has left the simulation, in the frame that is loaded or later.
     has_left: bool,
-    /// The place of its table in the list of tables, and its row.
+    /// The index of its table in the list of tables, and its row.
     table: usize,
     row: usize,
 }
 
-/// How a saved frame gets back into the world. Kept between loads for its buffers.
+/// How a saved frame gets back into the world. It is kept between loads for its buffers.
 #[derive(Default)]
 pub(super) struct Plan {
-    /// Entities that exist under another [`Entity`] than when they were saved.
+    /// Entities that now exist under a different [`Entity`] than when they were saved.
     pub(super) remap: EntityRemap,
-    /// Entities whose components must be put in order before values are written.
+    /// Entities whose set of components must be restored before values are written.
     pub(super) misplaced: Vec<Misplaced>,
     tables: Vec<PresentTable>,
     by_first: Vec<(Entity, usize)>,
-    fixes: Vec<Fix>,
-    /// Rows of the saved frame, and of the world, that are not where the other has them.
-    saved: Vec<Saved>,
-    present: Vec<Present>,
+    moved_rows: Vec<MovedRow>,
+    /// Rows of the saved frame that the world does not have in the same place, and the other way
+    /// round.
+    saved: Vec<SavedEntity>,
+    present: Vec<PresentEntity>,
     seen: Vec<u32>,
     query: Option<QueryState<(Entity, &'static RollbackId), InSimulation>>,
     departed: Option<Departed>,
 }
 
-/// Rows that are passed over together where none of them differs: few, as one that was despawned spoils all of them.
-const PIECE: usize = 16;
+/// Rows that are skipped together if none of them differs. It is a small number, because one
+/// despawned row makes all of its piece differ.
+const PIECE_ROWS: usize = 16;
 
 fn piece<T>(list: &[T], start: usize) -> &[T] {
-    list.get(start..list.len().min(start + PIECE)).unwrap_or_default()
+    list.get(start..list.len().min(start + PIECE_ROWS)).unwrap_or_default()
 }
 
 type Departed = QueryState<
@@ -106,7 +110,8 @@ type Departed = QueryState<
 >;
 
 impl Plan {
-    /// Makes the entities of a saved frame exist again, and lists those whose components may have to be put in order.
+    /// Makes the entities of a saved frame exist again, and lists those whose set of components may
+    /// have to be restored.
     pub(super) fn restore_entities(
         &mut self,
         world: &mut World,
@@ -129,23 +134,24 @@ impl Plan {
             if entity != saved.entity
                 || world
                     .get_entity(entity)
-                    .is_ok_and(|it| it.location().table_id != saved.place.table)
+                    .is_ok_and(|it| it.location().table_id != saved.location.table)
             {
-                self.misplaced.push(Misplaced { entity, saved: saved.place });
+                self.misplaced.push(Misplaced { entity, saved: saved.location });
             }
         }
     }
 
-    /// Finds out from where each present row gets its value; nothing may have been moved since
-    /// [`restore_entities`](Self::restore_entities). False if an entity is missing or too many.
+    /// Finds out from where each present row gets its value. Nothing may move between
+    /// [`restore_entities`](Self::restore_entities) and this. False if an entity is missing or one
+    /// too many exists.
     pub(super) fn finish(&mut self) -> bool {
         for saved in &mut self.saved {
             let present = self.remap.present(saved.entity);
-            saved.has_moved = present != saved.entity;
+            saved.is_another_entity = present != saved.entity;
             saved.entity = present;
         }
         self.saved.sort_unstable_by_key(|saved| saved.entity);
-        // Those who have left are not in a table that is loaded.
+        // Entities that have left are in no table that is loaded.
         self.present.retain(|present| !present.has_left);
         self.present.sort_unstable_by_key(|present| (present.table, present.row));
         let mut is_complete = self.saved.len() == self.present.len();
@@ -153,21 +159,21 @@ impl Plan {
             let saved = self.saved.binary_search_by_key(&present.entity, |saved| saved.entity);
             let saved = saved.ok().map(|index| self.saved[index]);
             is_complete &= saved.is_some();
-            let fixes = &mut self.tables[present.table].fixes;
-            if fixes.start == fixes.end {
-                *fixes = self.fixes.len()..self.fixes.len();
+            let moved_rows = &mut self.tables[present.table].moved_rows;
+            if moved_rows.start == moved_rows.end {
+                *moved_rows = self.moved_rows.len()..self.moved_rows.len();
             }
-            self.fixes.push(Fix {
+            self.moved_rows.push(MovedRow {
                 row: present.row,
-                from: saved.map(|saved| saved.place),
-                is_anothers: saved.is_some_and(|saved| saved.has_moved),
+                from: saved.map(|saved| saved.location),
+                is_another_entity: saved.is_some_and(|saved| saved.is_another_entity),
             });
-            fixes.end = self.fixes.len();
+            moved_rows.end = self.moved_rows.len();
         }
         is_complete
     }
 
-    /// Lists the rows as they are, for want of a world that keeps still.
+    /// Makes a plan of the rows as they are, if hooks and observers never let the world settle.
     pub(super) fn settle(&mut self, world: &mut World, rows: &mut SavedRows, slot: usize) {
         self.compare(world, rows, slot);
         self.finish();
@@ -180,15 +186,16 @@ impl Plan {
     }
 
     /// The rows of a present table that get their values from elsewhere, in order.
-    pub(super) fn fixes(&self, table: &PresentTable) -> &[Fix] {
-        &self.fixes[table.fixes.clone()]
+    pub(super) fn moved_rows(&self, table: &PresentTable) -> &[MovedRow] {
+        &self.moved_rows[table.moved_rows.clone()]
     }
 
-    /// Lists the present tables, and the rows of either side that the other does not have in the same place.
+    /// Lists the present tables, and the rows on each side that the other side does not have in the
+    /// same place.
     fn compare(&mut self, world: &mut World, rows: &mut SavedRows, slot: usize) {
         self.tables.clear();
         self.by_first.clear();
-        self.fixes.clear();
+        self.moved_rows.clear();
         self.saved.clear();
         self.present.clear();
         self.seen.clear();
@@ -198,7 +205,7 @@ impl Plan {
         for (entities, ids) in query.contiguous_iter(world).expect("ids are kept in tables") {
             let table = table_of(world, entities[0]);
             let index = self.tables.len();
-            self.tables.push(PresentTable { table, fixes: 0..0 });
+            self.tables.push(PresentTable { table, moved_rows: 0..0 });
             self.by_first.push((entities[0], index));
             self.seen.push(table.as_u32());
             if are_in_world || rows.are_same(slot, table, (entities, ids), population) {
@@ -206,23 +213,24 @@ impl Plan {
             }
             let (saved, saved_ids) = rows.table(slot, table);
             let count = saved.len().max(entities.len());
-            for start in (0..count).step_by(PIECE) {
+            for start in (0..count).step_by(PIECE_ROWS) {
                 if are_same(piece(saved, start), piece(entities, start))
                     && are_same(piece(saved_ids, start), piece(ids, start))
                 {
                     continue;
                 }
-                for row in start..count.min(start + PIECE) {
+                for row in start..count.min(start + PIECE_ROWS) {
                     let one = saved.get(row).zip(saved_ids.get(row));
                     let other = entities.get(row).zip(ids.get(row));
                     if one == other {
                         continue;
                     }
                     if let Some((&entity, &id)) = one {
-                        self.saved.push(Saved::new(id, entity, table, row));
+                        self.saved.push(SavedEntity::new(id, entity, table, row));
                     }
                     if let Some((&entity, &id)) = other {
-                        let present = Present { id, entity, has_left: false, table: index, row };
+                        let present =
+                            PresentEntity { id, entity, has_left: false, table: index, row };
                         self.present.push(present);
                     }
                 }
@@ -233,8 +241,9 @@ impl Plan {
         for (table, entities, ids) in rows.tables(slot) {
             if self.seen.binary_search(&table.as_u32()).is_err() {
                 let all = entities.iter().zip(ids).enumerate();
-                self.saved
-                    .extend(all.map(|(row, (&entity, &id))| Saved::new(id, entity, table, row)));
+                self.saved.extend(
+                    all.map(|(row, (&entity, &id))| SavedEntity::new(id, entity, table, row)),
+                );
             }
         }
         if !are_in_world && self.saved.is_empty() && self.present.is_empty() {
@@ -242,11 +251,12 @@ impl Plan {
         }
     }
 
-    /// Adds who has left the simulation since: what left before `frame` stays as it is, for a rollback further back.
+    /// Adds the entities that have left the simulation in `frame` or later. Those that left earlier
+    /// stay as they are, for a rollback further back.
     fn add_departed(&mut self, world: &mut World, frame: u32) {
         let query = self.departed.get_or_insert_with(|| QueryState::new(world));
         let near = query.iter(world).filter(|(.., pending)| pending.frame >= frame);
-        self.present.extend(near.map(|(entity, &id, _)| Present {
+        self.present.extend(near.map(|(entity, &id, _)| PresentEntity {
             id,
             entity,
             has_left: true,
@@ -255,7 +265,8 @@ impl Plan {
         }));
     }
 
-    /// Spawns or enables who is missing, and despawns who was not there. True if there was any.
+    /// Spawns or enables the entities that are missing, and despawns those that the frame did not
+    /// have. True if there were any.
     fn revive_and_remove(&mut self, world: &mut World) -> bool {
         let mut has_changed = false;
         self.saved.sort_unstable_by_key(|saved| saved.id);
@@ -275,7 +286,7 @@ impl Plan {
                     self.remap.push(saved.entity, same.entity);
                 }
             } else if world.get::<RollbackId>(saved.entity) == Some(&saved.id) {
-                // Either it has lost `Rollback` and nothing else, or a disabling component of the game's own hides it.
+                // It has lost only `Rollback`, or a disabling component of the game hides it.
                 if world.get::<Rollback>(saved.entity).is_none() {
                     world.entity_mut(saved.entity).insert(Rollback);
                     has_changed = true;

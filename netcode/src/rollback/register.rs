@@ -1,4 +1,4 @@
-//! How a game says what rolls back.
+//! How a game registers what rolls back.
 
 use std::any::TypeId;
 
@@ -10,30 +10,34 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     columns::Column,
-    dense::{ComponentHashing, DenseColumn},
+    dense::DenseColumn,
     departure::SimulatedComponents,
-    difference::Hashing,
-    history::RollbackStore,
+    hashing::{ComponentHashing, Hashing},
+    history::{RollbackStore, strays::AllowedUnregistered},
     resources::ResourceColumn,
     sparse::SparseColumn,
     write_back::Restorable,
 };
-use crate::{audit::AllowedUnregistered, lent::Lent};
+use crate::scoped::Scoped;
 
-/// The names of the input type and of everything registered, in order: part of what two peers must have in common.
+/// The names of the input type and of all hashed types, in order: part of what two peers must have
+/// in common.
 #[derive(Resource, Clone, Debug, Default)]
 pub(crate) struct Registrations(pub(crate) Vec<&'static str>);
 
-/// Registers what rolls back. One call per type; the types that are hashed become part of the protocol that peers compare.
+/// Registers what rolls back. One call per type; the types that are hashed become part of the
+/// protocol that peers compare.
 ///
-/// Parents ([`ChildOf`](bevy::prelude::ChildOf)) of rollback entities roll back by themselves.
+/// The parent of a rollback entity ([`ChildOf`](bevy::prelude::ChildOf)) rolls back without being
+/// registered.
 /// `Children` do not keep their order: in `Simulate`, query `ChildOf` and sort by
 /// [`RollbackId`](crate::RollbackId) instead.
 ///
-/// A value that holds an [`Entity`](bevy::prelude::Entity) must say so: `#[entities]` on the field of a component, or
-/// `#[component(map_entities = ...)]`, as for Bevy's scenes. The checksum then names the entity by its
-/// [`RollbackId`](crate::RollbackId), which all peers have in common, and the reference follows an entity that a rollback spawns anew. Without it two peers
-/// that agree look as if they did not.
+/// A value that holds an [`Entity`](bevy::prelude::Entity) must declare it: by `#[entities]` on the
+/// field of a component, or by `#[component(map_entities = ...)]`, as for Bevy's scenes. The
+/// checksum then names the entity by its [`RollbackId`](crate::RollbackId), which is the same on
+/// all peers, and the reference stays valid when a rollback spawns the entity again. Without the
+/// declaration, two peers that agree look as if they did not.
 ///
 /// ```
 /// # use bevy::prelude::*;
@@ -43,24 +47,27 @@ pub(crate) struct Registrations(pub(crate) Vec<&'static str>);
 ///     target: Entity,
 /// }
 ///
-/// // A resource derives what a component brings along.
+/// // A component maps entities by itself; a resource derives `MapEntities`.
 /// #[derive(Resource, Clone, serde::Serialize, serde::Deserialize, bevy::ecs::entity::MapEntities)]
 /// struct Leader(#[entities] Option<Entity>);
 /// ```
 ///
-/// Only what hangs on entities with [`Rollback`](crate::Rollback) rolls back. Values must serialize to the same bytes on all peers, so none may hold a
-/// `HashMap` or `HashSet` of the standard library, even if nobody iterates it: take a `BTreeMap`. The sync test in chaos mode finds them.
+/// Components roll back only on entities with [`Rollback`](crate::Rollback). Values must serialize
+/// to the same bytes on all peers, so none may hold a `HashMap` or `HashSet` of the standard
+/// library, even if nothing iterates it: use a `BTreeMap`. The sync test in chaos mode finds them.
 ///
-/// Order matters: all peers register in the same order, which they do when they run the same code.
+/// Order matters: all peers must register in the same order, which they do when they run the same
+/// code.
 pub trait AppRollbackExt {
     /// Saves, restores and hashes `C` on every [`Rollback`](crate::Rollback) entity.
     ///
     /// Any component can be registered: kept in tables or in a sparse set, mutable or immutable, a
-    /// relationship of your own. What changes must count as changed for Bevy, as it does by itself;
+    /// relationship of your own. A change must count as a change for Bevy, as it normally does:
     /// `bypass_change_detection` and interior mutability hide a change from the store as well.
-    /// Hooks and observers also run while a load removes and inserts components, but they have no
-    /// say in what it brings back, except that one which inserts the same immutable component once
-    /// more has the last word. When they run for an entity that leaves, see
+    ///
+    /// Hooks and observers also run while a load removes and inserts components, but what they do
+    /// does not change what the load brings back. The exception is one that inserts the same
+    /// immutable component once more: its value stays. For when they run as an entity leaves, see
     /// [`despawn_rollback`](crate::RollbackCommandsExt::despawn_rollback).
     fn rollback_component<C>(&mut self) -> &mut Self
     where
@@ -69,9 +76,9 @@ pub trait AppRollbackExt {
     /// Saves and restores `C` as [`rollback_component`](Self::rollback_component) does, but leaves
     /// it out of the checksum.
     ///
-    /// It rolls back on all peers alike. But a difference between two of them is noticed only once
-    /// it shows in a type that is hashed, so take it for what is derived or cosmetic, or for a type
-    /// that means something on one machine only.
+    /// It rolls back the same way on all peers. But a difference between two peers is noticed only
+    /// once it shows in a type that is hashed, so use this for derived or cosmetic values, or for a
+    /// type that means something on one machine only.
     ///
     /// ```
     /// # use bevy::prelude::*;
@@ -141,7 +148,7 @@ pub trait AppRollbackExt {
     /// ```
     /// # use bevy::prelude::*;
     /// # use netcode::prelude::*;
-    /// /// Which cells have anybody in them: derived from places, to find them faster.
+    /// /// The entities in each cell: derived from their positions, to find them faster.
     /// #[derive(Resource, Clone, Default)]
     /// struct Grid(Vec<Vec<Entity>>);
     ///
@@ -159,20 +166,23 @@ pub trait AppRollbackExt {
         R: Resource<Mutability = Mutable> + Clone + From<S>,
         S: for<'a> From<&'a R> + Serialize + DeserializeOwned;
 
-    /// Lets systems of [`Simulate`](crate::Simulate) write the component or resource `T` although it does not roll back: for what no later
-    /// frame depends on. Keeps it out of the audit's warning. Where `T` is registered, entities without
-    /// [`Rollback`](crate::Rollback) may have it too, such as pictures of others.
+    /// Lets systems of [`Simulate`](crate::Simulate) write the component or resource `T` although
+    /// it does not roll back: for values that no later frame depends on. The audit does not warn of
+    /// it. If `T` is registered, entities without [`Rollback`](crate::Rollback) may have it too,
+    /// for example a picture of another entity.
     fn allow_unregistered<T: 'static>(&mut self) -> &mut Self;
 
-    /// After a load, lets only those components of the registered type `C` count as changed that differ from what they were.
+    /// After a load, marks components of the registered type `C` as changed only if their values
+    /// differ from those before the load.
     ///
-    /// Without it a component counts as changed if it *was* changed since the saved frame, even
-    /// where the same value comes back. Worth it for types that others watch by `Changed`, such as
-    /// what is drawn; costs a comparison for each component that was changed. An immutable
-    /// component is left as it is if it is equal and the checksum does not tell the two apart. So
-    /// if `C` is immutable and not in the checksum, `==` must mean the same bits: of `0.0` and
-    /// `-0.0`, the wrong one could stay. Any other component has the saved bits after a load,
-    /// whatever `==` says. Has no effect on components that Bevy keeps in a sparse set.
+    /// Without it a component counts as changed if it was written since the saved frame, even where
+    /// the same value comes back. It is worth it for types that other systems query by `Changed`,
+    /// such as what is drawn; it costs a comparison for each component that was written.
+    ///
+    /// An immutable component is left as it is if it is equal and the checksum does not tell the
+    /// two apart. So if `C` is immutable and not in the checksum, `==` must mean the same bits: of
+    /// `0.0` and `-0.0`, the wrong one could stay. Any other component has the saved bits after a
+    /// load, whatever `==` says. Has no effect on components that Bevy keeps in a sparse set.
     ///
     /// # Panics
     ///
@@ -294,15 +304,15 @@ where
 }
 
 fn register(app: &mut App, column: Box<dyn Column>) {
-    app.world_mut().get_resource_or_init::<Lent<RollbackStore>>().add(column);
+    app.world_mut().get_resource_or_init::<Scoped<RollbackStore>>().add(column);
 }
 
 /// Changes the column of a type.
 fn registered<T: Column, C>(app: &mut App, change: impl FnOnce(&mut T)) {
-    let mut store = app.world_mut().get_resource_or_init::<Lent<RollbackStore>>();
+    let mut store = app.world_mut().get_resource_or_init::<Scoped<RollbackStore>>();
     let Some(column) = store.column_mut() else {
         let name = std::any::type_name::<C>();
-        panic!("{name} does not roll back: register it before you say how it is compared");
+        panic!("{name} does not roll back: register it before you choose how it is compared");
     };
     change(column);
 }

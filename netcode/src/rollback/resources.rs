@@ -1,29 +1,33 @@
-//! One registered resource type: present or absent, and its value, per saved frame.
+//! The column of one resource type: whether the resource is present, and its value, in each saved
+//! frame.
 
 use std::any::TypeId;
 
-use super::{
-    blocks::Saving,
-    clock::Moment,
-    columns::{Column, EntityNames, EntityRemap, Follow, Loading, Rename, ValuesHash},
-    difference::{
-        Difference, Hashing, between_resource_and_bytes, between_resources,
-        unsaid_entity_in_resource,
-    },
-    opaque::{Check, OpaqueValue},
-    rows::SavedRows,
-};
-use crate::checksum::ValueHasher;
 use bevy::{
     ecs::component::Mutable,
     prelude::{DetectChanges, DetectChangesMut, Resource, World},
 };
 
+use super::{
+    blocks::Saving,
+    clock::Moment,
+    columns::{Column, Loading},
+    difference::{
+        Difference, between_resource_and_bytes, between_resources, unsaid_entity_in_resource,
+    },
+    hashing::{Hashing, ValuesHash},
+    names::{EntityNames, EntityRemap, RemapEntities, RenameEntities},
+    opaque::{Check, OpaqueValue},
+    rows::SavedRows,
+};
+use crate::checksum::ValueHasher;
+
 pub(super) struct ResourceColumn<R> {
     slots: Vec<Slot<R>>,
     /// None for a type that is left out of the checksum.
     hashing: Option<Hashing<R>>,
-    /// What the resource was before the first match: each match starts with it, and leaves it behind.
+    /// The resource as it was before the first match, once that is known. Each match starts with
+    /// it, and it comes back when the room is left.
     initial: Option<Option<R>>,
     are_equal: fn(&R, &R) -> bool,
 }
@@ -34,7 +38,7 @@ struct Slot<R> {
 }
 
 impl<R> ResourceColumn<R> {
-    /// A column that is hashed, or not.
+    /// A column whose values are hashed, or are not if there is no `hashing`.
     pub(super) fn new(hashing: Option<Hashing<R>>) -> Self {
         Self { slots: Vec::new(), hashing, initial: None, are_equal: |_, _| false }
     }
@@ -47,7 +51,7 @@ impl<R> ResourceColumn<R> {
 }
 
 impl<R: PartialEq> ResourceColumn<R> {
-    /// Makes a load mark the resource as changed only if it is not equal to what it was.
+    /// Makes a load mark the resource as changed only if it differs from what it was before.
     pub(super) fn compare_on_load(&mut self) {
         self.are_equal = |one, other| one == other;
     }
@@ -85,7 +89,8 @@ impl<R: Resource<Mutability = Mutable> + Clone> Column for ResourceColumn<R> {
         let as_of = as_of.filter(|as_of| as_of.is_comparable(saving.now) && !saving.is_exact);
         match (&mut slot.value, world.get_resource_ref::<R>()) {
             (Some(old), Some(value)) => {
-                // What the slot holds from a few frames ago is most often what the resource still is.
+                // What the slot holds from a few frames ago is most often still the value of the
+                // resource.
                 if as_of.is_none_or(|as_of| as_of.is_before(value.last_changed(), saving.now)) {
                     old.clone_from(&value);
                 }
@@ -112,7 +117,8 @@ impl<R: Resource<Mutability = Mutable> + Clone> Column for ResourceColumn<R> {
             let is_equal = (self.are_equal)(&present, value);
             present.bypass_change_detection().clone_from(value);
             if is_equal {
-                // 0.0 equals -0.0: what the slots hold since then need not be what the resource is now.
+                // 0.0 equals -0.0: the values that slots hold since then need not be the value of
+                // the resource now.
                 self.distrust_slots_after(loading.since);
                 return true;
             }
@@ -121,11 +127,11 @@ impl<R: Resource<Mutability = Mutable> + Clone> Column for ResourceColumn<R> {
         false
     }
 
-    fn follow(&mut self, world: &mut World, remap: &EntityRemap) {
+    fn remap_entities(&mut self, world: &mut World, remap: &EntityRemap) {
         if let Some(mut present) = world.get_resource_mut::<R>() {
-            let mut follow = Follow { remap, has_moved: false };
-            R::map_entities(present.bypass_change_detection(), &mut follow);
-            if follow.has_moved {
+            let mut mapper = RemapEntities { remap, has_changed: false };
+            R::map_entities(present.bypass_change_detection(), &mut mapper);
+            if mapper.has_changed {
                 present.set_changed();
             }
         }
@@ -160,7 +166,7 @@ impl<R: Resource<Mutability = Mutable> + Clone> Column for ResourceColumn<R> {
         let value = &self.slots[slot].value;
         let mut hasher = ValueHasher::new(u64::from(value.is_some()));
         let is_whole = value.clone().is_none_or(|mut value| {
-            R::map_entities(&mut value, &mut Rename(names));
+            R::map_entities(&mut value, &mut RenameEntities(names));
             (hashing.hash)(&value, &mut hasher)
         });
         ValuesHash { sum: hasher.finish(), is_whole }

@@ -1,7 +1,7 @@
-//! Which rollback entities each saved frame had, table by table, in table order.
+//! Which rollback entities each saved frame had, table by table, in the order of rows.
 //!
-//! All columns of a frame refer to these rows, so that entities and ids are kept once, and once only for as long as a
-//! table keeps its rows.
+//! All columns of a frame refer to these rows, so entities and ids are kept once, and frames share
+//! them for as long as a table keeps its rows.
 
 use std::mem;
 
@@ -14,11 +14,12 @@ use super::{
     blocks::{TableVersion, find, sort},
     copying::copy_list,
     identity::{InSimulation, Population, RollbackId},
-    watch::{Watch, population},
+    row_watch::{RowWatch, population},
 };
 
-/// From so many rows on, [`Watch`] is asked before they are read: reading fewer takes no longer than asking. Where assertions are on
-/// it is always asked, so that small tests are tests of it.
+/// From this number of rows on, [`RowWatch`] is asked before the rows are read; reading fewer rows
+/// takes no longer than asking. With debug assertions it is always asked, so that small tests test
+/// it.
 const MANY_ROWS: usize = if cfg!(debug_assertions) { 1 } else { 1_000 };
 
 #[derive(Debug)]
@@ -26,9 +27,10 @@ struct Rows {
     rows: TableVersion,
     entities: Vec<Entity>,
     ids: Vec<RollbackId>,
-    /// Whether each id follows the one before it, as where entities are as they were spawned: then they need not be read to be compared.
+    /// Whether each id is one more than the one before it, as it is while entities stand as they
+    /// were spawned. Then the saved ids need not be read for a comparison.
     are_in_sequence: bool,
-    /// The [`Population`] at which entities and ids were seen to belong together.
+    /// The [`Population`] at which these entities were seen to have these ids.
     population: Population,
     uses: usize,
 }
@@ -39,7 +41,7 @@ impl Rows {
         Self { rows, entities, ids, are_in_sequence, population: Population::default(), uses: 0 }
     }
 
-    /// Takes over other rows, into the same buffers.
+    /// Replaces the rows by others, in the same buffers.
     fn fill(&mut self, rows: TableVersion, entities: &[Entity], ids: &[RollbackId]) {
         copy_list(entities, &mut self.entities);
         copy_list(ids, &mut self.ids);
@@ -47,8 +49,9 @@ impl Rows {
         self.rows = rows;
     }
 
-    /// Whether a table of the present world has these rows. While nobody came or went, ids say it all.
-    fn are(&self, entities: &[Entity], ids: &[RollbackId], population: Population) -> bool {
+    /// Whether a table of the present world has these rows. While no entity came or went, equal ids
+    /// are proof enough.
+    fn match_table(&self, entities: &[Entity], ids: &[RollbackId], population: Population) -> bool {
         self.have_ids(ids) && (self.population == population || are_same(&self.entities, entities))
     }
 
@@ -64,9 +67,9 @@ impl Rows {
 /// The tables of one saved frame.
 #[derive(Debug, Default)]
 struct Frame {
-    /// The table, and its rows in the pool.
+    /// Each table, and the index of its rows in the pool.
     tables: Vec<(TableId, usize)>,
-    /// The first entity of each table, in order, and the place of the table in `tables`.
+    /// The first entity of each table, in order, and the index of the table in `tables`.
     by_first: Vec<(Entity, usize)>,
 }
 
@@ -78,7 +81,7 @@ pub(super) struct SavedRows {
     filling: Vec<(TableId, usize)>,
     /// A slot whose rows the world had when the watch began.
     in_world: Option<usize>,
-    watch: Watch,
+    watch: RowWatch,
     is_exact: bool,
     query: Option<QueryState<(Entity, &'static RollbackId), InSimulation>>,
 }
@@ -91,12 +94,12 @@ struct RowPool {
 }
 
 impl SavedRows {
-    /// Makes room for `slots` frames, and forgets all that is saved.
+    /// Makes room for `slots` frames, and forgets everything that is saved.
     pub(super) fn resize(&mut self, slots: usize) {
         self.frames.clear();
         self.frames.resize_with(slots, Frame::default);
         self.in_world = None;
-        // Versions go on, so that none of before can be mistaken for a new one.
+        // Versions count on, so that no earlier one can be mistaken for a new one.
         self.pool = RowPool { last_version: self.pool.last_version, ..RowPool::default() };
     }
 
@@ -108,20 +111,21 @@ impl SavedRows {
         self.in_world = self.in_world.filter(|&known| known != slot);
     }
 
-    /// Sets whether rows are always compared one by one: for a sync test, which is to find what nothing has counted.
+    /// Sets whether rows are always compared one by one: for a sync test, which must find moves
+    /// that nothing counted.
     pub(super) fn set_exact(&mut self, is_exact: bool) {
         self.is_exact = is_exact;
         self.in_world = None;
     }
 
-    /// Looks at what has happened in the world, before Bevy forgets it: to be called in each update.
-    pub(super) fn watch(&mut self, world: &World) {
+    /// Reads what has happened in the world before Bevy forgets it. Call it in each update.
+    pub(super) fn note_changes(&mut self, world: &World) {
         if self.in_world.is_some() && !self.watch.sees_nothing(world) {
             self.in_world = None;
         }
     }
 
-    /// Saves the rows that the world has now. `base` is the slot that it was last equal to.
+    /// Saves the rows that the world has now. `base` is the slot that the world was last equal to.
     pub(super) fn save(&mut self, world: &mut World, slot: usize, base: Option<usize>) {
         if let Some(known) = self.still_in_world(world) {
             self.share(slot, known);
@@ -143,7 +147,7 @@ impl SavedRows {
         }
     }
 
-    /// Whether the world has the rows of a slot, as far as that can be told without a look at them.
+    /// Whether the world is known to have the rows of a slot, without reading them.
     pub(super) fn are_in_world(&mut self, world: &World, slot: usize) -> bool {
         let Some(known) = self.still_in_world(world) else { return false };
         let are_same = self.frames[known].tables == self.frames[slot].tables;
@@ -168,9 +172,9 @@ impl SavedRows {
         frame.by_first.clone_from(&other.by_first);
     }
 
-    /// A slot whose rows the world has, if that can be told without a look at them.
+    /// A slot whose rows the world has, if that is known without reading them.
     fn still_in_world(&mut self, world: &World) -> Option<usize> {
-        self.watch(world);
+        self.note_changes(world);
         let slot = self.in_world?;
         let tables = &self.frames[slot].tables;
         let query = self.query.as_mut()?;
@@ -194,7 +198,7 @@ impl SavedRows {
             let place = self.filling.len();
             let known = base
                 .and_then(|base| find(&self.frames[base].tables, place, table))
-                .filter(|&index| self.pool.all[index].are(entities, ids, population));
+                .filter(|&index| self.pool.all[index].match_table(entities, ids, population));
             let index = known.unwrap_or_else(|| self.pool.fill(table, entities, ids));
             let rows = &mut self.pool.all[index];
             rows.uses += 1;
@@ -212,7 +216,7 @@ impl SavedRows {
         frame.by_first.sort_unstable();
     }
 
-    /// The rows of the table that begins with `first`, in a frame that is being saved.
+    /// The version of the table that begins with `first`, in a frame that is being saved.
     pub(super) fn version(&self, slot: usize, first: Entity) -> Option<TableVersion> {
         let frame = &self.frames[slot];
         let place = frame.by_first.binary_search_by_key(&first, |&(entity, _)| entity).ok()?;
@@ -240,7 +244,7 @@ impl SavedRows {
         population: Population,
     ) -> bool {
         find(&self.frames[slot].tables, 0, table)
-            .is_some_and(|index| self.pool.all[index].are(entities, ids, population))
+            .is_some_and(|index| self.pool.all[index].match_table(entities, ids, population))
     }
 
     /// The entities and ids of one table of a saved frame; empty if the table had none.
@@ -285,7 +289,8 @@ pub(super) fn table_of(world: &World, entity: Entity) -> TableId {
 /// Whether each id is one more than the one before it.
 fn are_in_sequence(ids: &[RollbackId]) -> bool {
     let Some(mut next) = ids.first().map(|id| id.get()) else { return true };
-    // Pieces of a size that the compiler knows, and without a branch inside, so that it makes vector code of them.
+    // Pieces of a size that the compiler knows and without a branch inside, so that it can
+    // vectorise the loop.
     let (pieces, rest) = ids.as_chunks::<64>();
     pieces.iter().all(|piece| {
         let all = piece.iter().zip(0..);
@@ -296,7 +301,8 @@ fn are_in_sequence(ids: &[RollbackId]) -> bool {
     }) && rest.iter().zip(0..).all(|(id, place)| id.get() == next.wrapping_add(place))
 }
 
-/// Whether two lists are equal, compared in pieces without a branch inside, so that the compiler makes vector code of them.
+/// Whether two lists are equal. They are compared in pieces without a branch inside, so that the
+/// compiler can vectorise the loop.
 pub(super) fn are_same<T: PartialEq>(one: &[T], other: &[T]) -> bool {
     let differ = |(one, other): (&[T], &[T])| {
         one.iter().zip(other).fold(false, |any, (one, other)| any | (one != other))
@@ -322,7 +328,7 @@ mod tests {
             other[index] = RollbackId::from_number(id);
             assert!(!are_in_sequence(&other), "{index}");
         }
-        // What has no id yet has the last one.
+        // An entity that has no id yet carries the last number.
         let last = [u32::MAX, u32::MAX].map(RollbackId::from_number);
         assert!(!are_in_sequence(&last));
     }
@@ -334,18 +340,24 @@ mod tests {
         let (version, now) =
             (TableVersion { table: TableId::from_u32(1), version: 1 }, Population::default());
         let rows = Rows::new(version, entities.clone(), ids.clone());
-        assert!(rows.are_in_sequence && rows.are(&entities, &ids, now));
+        assert!(rows.are_in_sequence && rows.match_table(&entities, &ids, now));
         let mut swapped = ids.clone();
         swapped.swap(3, 70);
         let later: Vec<RollbackId> = (8..108).map(RollbackId::from_number).collect();
         for other in [&swapped, &later, &ids[..99].to_vec()] {
-            assert!(!rows.are(&entities, other, now), "{other:?}");
+            assert!(!rows.match_table(&entities, other, now), "{other:?}");
         }
         let mut others = Rows::new(version, entities.clone(), swapped.clone());
         assert!(!others.are_in_sequence);
-        assert!(others.are(&entities, &swapped, now) && !others.are(&entities, &ids, now));
+        assert!(
+            others.match_table(&entities, &swapped, now)
+                && !others.match_table(&entities, &ids, now)
+        );
         others.fill(version, &entities, &ids);
-        assert!(others.are(&entities, &ids, now) && !others.are(&entities, &swapped, now));
+        assert!(
+            others.match_table(&entities, &ids, now)
+                && !others.match_table(&entities, &swapped, now)
+        );
     }
 
     #[test]
@@ -357,7 +369,7 @@ mod tests {
         let mut rows = SavedRows::default();
         rows.resize(3);
         rows.save(&mut world, 0, None);
-        // Nobody loses a component, and the first table is as long as before.
+        // No entity loses a component, and the first table keeps its length.
         world.entity_mut(other).insert(DespawnPending::default());
         rows.save(&mut world, 1, Some(0));
         assert_eq!((rows.tables(0).count(), rows.tables(1).count()), (2, 1));

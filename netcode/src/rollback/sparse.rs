@@ -1,4 +1,5 @@
-//! The column of a component that Bevy keeps in a sparse set: entity by entity, as such components are few and come and go.
+//! The column of a component that Bevy keeps in a sparse set. It works entity by entity, as such
+//! components are few and come and go.
 
 use std::any::TypeId;
 
@@ -9,43 +10,44 @@ use bevy::{
 
 use super::{
     blocks::Saving,
-    columns::{Column, EntityNames, EntityRemap, Follow, Loading, ValuesHash},
-    dense::ComponentHashing,
+    columns::{Column, Loading},
     difference::{
         Difference, between_components, between_components_and_bytes, unsaid_entity_in_components,
     },
+    hashing::{ComponentHashing, ValuesHash},
     identity::{InSimulation, RollbackId},
+    names::{EntityNames, EntityRemap, RemapEntities},
     opaque::{Check, OpaqueValue},
     rows::SavedRows,
     write_back::{Inserted, Restorable, Write},
 };
 
 #[derive(Debug)]
-struct Saved<C> {
+struct SavedValues<C> {
     entities: Vec<Entity>,
     ids: Vec<RollbackId>,
     values: Vec<C>,
 }
 
-impl<C> Saved<C> {
+impl<C> SavedValues<C> {
     /// The values with their owners.
     fn owned(&self) -> Vec<(RollbackId, &C)> {
         self.ids.iter().copied().zip(&self.values).collect()
     }
 }
 
-impl<C> Default for Saved<C> {
+impl<C> Default for SavedValues<C> {
     fn default() -> Self {
         Self { entities: Vec::new(), ids: Vec::new(), values: Vec::new() }
     }
 }
 
 pub(super) struct SparseColumn<C: Component> {
-    slots: Vec<Saved<C>>,
+    slots: Vec<SavedValues<C>>,
     hashing: Option<ComponentHashing<C>>,
     writer: Box<dyn Write<C>>,
     read: Option<QueryState<(Entity, &'static RollbackId, &'static C), InSimulation>>,
-    /// Who has the component, in the frame that is loaded and in the world.
+    /// The entities that have the component, in the frame that is loaded and in the world.
     wanted: Vec<Entity>,
     present: Vec<Entity>,
     inserted: Inserted,
@@ -79,7 +81,7 @@ impl<C: Component + Clone> Column for SparseColumn<C> {
 
     fn resize(&mut self, slots: usize) {
         self.slots.clear();
-        self.slots.resize_with(slots, Saved::default);
+        self.slots.resize_with(slots, SavedValues::default);
     }
 
     fn save(&mut self, world: &mut World, _rows: &SavedRows, saving: Saving) {
@@ -123,7 +125,7 @@ impl<C: Component + Clone> Column for SparseColumn<C> {
             });
             if is_due {
                 let mut value = value.clone();
-                C::map_entities(&mut value, &mut Follow { remap, has_moved: false });
+                C::map_entities(&mut value, &mut RemapEntities { remap, has_changed: false });
                 self.inserted.push(entity, now);
                 self.writer.put(&mut there, value);
                 has_changed = true;
@@ -145,7 +147,8 @@ impl<C: Component + Clone> Column for SparseColumn<C> {
         if !self.writer.is_in_place() {
             return false;
         }
-        // Also what was inserted a moment ago: hooks and observers may have written to it since.
+        // This includes what was just inserted, as hooks and observers may have written to it
+        // since.
         let saved = &self.slots[loading.slot];
         let remap = &loading.plan.remap;
         for (&owner, value) in saved.entities.iter().zip(&saved.values) {
@@ -161,15 +164,15 @@ impl<C: Component + Clone> Column for SparseColumn<C> {
         false
     }
 
-    fn follow(&mut self, world: &mut World, remap: &EntityRemap) {
+    fn remap_entities(&mut self, world: &mut World, remap: &EntityRemap) {
         let query = self.read.get_or_insert_with(|| QueryState::new(world));
         let moved: Vec<(Entity, C)> = query
             .iter(world)
             .filter_map(|(entity, _, value)| {
                 let mut value = value.clone();
-                let mut follow = Follow { remap, has_moved: false };
-                C::map_entities(&mut value, &mut follow);
-                follow.has_moved.then_some((entity, value))
+                let mut mapper = RemapEntities { remap, has_changed: false };
+                C::map_entities(&mut value, &mut mapper);
+                mapper.has_changed.then_some((entity, value))
             })
             .collect();
         for (entity, value) in moved {

@@ -1,4 +1,5 @@
-//! How values get back into the world: in place where a component is mutable, by inserting them where it is not.
+//! How values get back into the world: written in place if the component is mutable, inserted if it
+//! is not.
 
 use bevy::{
     ecs::{
@@ -13,9 +14,10 @@ use bevy::{
 use super::{
     blocks::Blocks,
     clock::Moment,
-    columns::{EntityRemap, Follow, Loading},
+    columns::Loading,
     copying::copy_rows,
     identity::InSimulation,
+    names::{EntityRemap, RemapEntities},
     plan::PresentTable,
 };
 use crate::checksum::ValueHasher;
@@ -52,16 +54,17 @@ impl<C: Component<Mutability = Self> + Clone> Restorable<C> for Immutable {
     }
 }
 
-/// How values of one type are compared when they are restored. Without `PartialEq` nothing is known to be equal.
+/// How values of one type are compared during a load. Without `PartialEq`, no two values count as
+/// equal.
 pub(super) struct Comparison<C> {
     restore: RestoreRows<C>,
     are_equal: fn(&C, &C) -> bool,
-    /// Feeds a value to the checksum; none for a type that is not in it.
+    /// Feeds a value to the checksum; none for a type that is not hashed.
     hash: Option<fn(&C, &mut ValueHasher) -> bool>,
 }
 
-/// Restores rows that stand in the same place: (saved, present, change ticks, since, now). True if any was written without
-/// counting as changed.
+/// Restores rows from saved rows in the same places: (saved, present, change ticks, since, now).
+/// True if any was written without counting as changed.
 type RestoreRows<C> = fn(&[C], &mut [C], &mut [Tick], Moment, Moment) -> bool;
 
 impl<C: Clone> Default for Comparison<C> {
@@ -77,8 +80,8 @@ impl<C: Clone + PartialEq> Comparison<C> {
 }
 
 impl<C> Comparison<C> {
-    /// Whether one value may stand for another. Equal values may not if the checksum tells them
-    /// apart, as it does 0.0 and -0.0, which do not compute the same.
+    /// Whether one value can stand for another. Equal values cannot if the checksum tells them
+    /// apart, as it does 0.0 and -0.0, which compute differently.
     fn are_same(&self, one: &C, other: &C) -> bool {
         (self.are_equal)(one, other)
             && self.hash.is_none_or(|hash| {
@@ -92,7 +95,7 @@ impl<C> Comparison<C> {
     }
 }
 
-/// Restores rows, and marks as changed what has changed since the save.
+/// Restores rows, and marks as changed those that have changed since the save.
 fn restore_rows<C: Clone>(
     saved: &[C],
     present: &mut [C],
@@ -100,7 +103,7 @@ fn restore_rows<C: Clone>(
     since: Moment,
     now: Moment,
 ) -> bool {
-    if std::mem::needs_drop::<C>() || saved.len() < FEW_ROWS {
+    if std::mem::needs_drop::<C>() || saved.len() < MIN_ROWS_IN_PIECES {
         for ((saved, present), changed) in saved.iter().zip(present).zip(changed) {
             if since.is_before(*changed, now) {
                 present.clone_from(saved);
@@ -109,9 +112,12 @@ fn restore_rows<C: Clone>(
         }
         return false;
     }
-    let pieces = present.chunks_mut(PIECE).zip(saved.chunks(PIECE)).zip(changed.chunks_mut(PIECE));
+    let pieces = present
+        .chunks_mut(PIECE_ROWS)
+        .zip(saved.chunks(PIECE_ROWS))
+        .zip(changed.chunks_mut(PIECE_ROWS));
     for ((present, saved), changed) in pieces {
-        // Most often one system has written all of them, or none has.
+        // Most often one system has written all of them, or none was written.
         let is_one_tick = is_repeated(changed);
         let ticks = if is_one_tick { &changed[..1] } else { &*changed };
         if !since.is_before_any(ticks, now) {
@@ -129,20 +135,22 @@ fn restore_rows<C: Clone>(
     false
 }
 
-/// Rows that are looked at together: their ticks stay in the nearest cache until they are written.
-const PIECE: usize = 256;
+/// Rows that are handled together, so that their ticks stay in the nearest cache until they are
+/// written.
+const PIECE_ROWS: usize = 256;
 
-/// Fewer are restored one by one: most often it is a single row that is not where it was, for which the pieces take 230
-/// instructions. Where between one and a piece the line is best drawn was not measured.
-const FEW_ROWS: usize = 16;
+/// Fewer rows are restored one by one. Most often it is a single row that has moved, for which the
+/// pieces would take 230 instructions. The best limit between one row and a piece was not measured.
+const MIN_ROWS_IN_PIECES: usize = 16;
 
-/// Whether all ticks are the same; none are. Without a branch inside, so that the compiler makes vector code of it.
+/// Whether all ticks are the same; true if there are none. It has no branch inside, so that the
+/// compiler can vectorise it.
 fn is_repeated(ticks: &[Tick]) -> bool {
     let first = ticks.first().map_or(0, |tick| tick.get());
     ticks.iter().fold(0, |difference, tick| difference | (tick.get() ^ first)) == 0
 }
 
-/// Restores rows, and marks as changed what is not equal.
+/// Restores rows, and marks as changed those that differ.
 fn restore_and_compare_rows<C: Clone + PartialEq>(
     saved: &[C],
     present: &mut [C],
@@ -158,7 +166,7 @@ fn restore_and_compare_rows<C: Clone + PartialEq>(
             } else {
                 *changed = now.tick;
             }
-            // Also what is equal: 0.0 equals -0.0, but does not compute the same.
+            // Equal values are written, too: 0.0 equals -0.0, but computes differently.
             present.clone_from(saved);
         }
     }
@@ -166,8 +174,8 @@ fn restore_and_compare_rows<C: Clone + PartialEq>(
 }
 
 pub(super) trait Write<C>: Send + Sync {
-    /// Writes the values of a saved frame in place, to all rows that may have changed since. True if any was written without
-    /// counting as changed.
+    /// Writes the values of a saved frame in place, to all rows that may have changed since. True
+    /// if any was written without counting as changed.
     fn load(
         &mut self,
         _world: &mut World,
@@ -177,13 +185,14 @@ pub(super) trait Write<C>: Send + Sync {
     ) -> bool {
         false
     }
-    /// Whether values that are there are written in place, and not inserted.
+    /// Whether existing values are written in place rather than inserted.
     fn is_in_place(&self) -> bool {
         false
     }
-    /// Says that a load begins.
+    /// Prepares for a load.
     fn begin_load(&mut self) {}
-    /// Inserts the values of a saved frame wherever they may have changed since. True if any was.
+    /// Inserts the values of a saved frame wherever they may have changed since. True if there were
+    /// any.
     fn load_by_inserting(
         &mut self,
         _world: &mut World,
@@ -193,9 +202,9 @@ pub(super) trait Write<C>: Send + Sync {
     ) -> bool {
         false
     }
-    /// Lets entities inside values follow.
-    fn follow(&mut self, world: &mut World, remap: &EntityRemap);
-    /// Gives one entity the value, whether it has another or none.
+    /// Replaces entities inside the present values by those that have taken their place.
+    fn remap_entities(&mut self, world: &mut World, remap: &EntityRemap);
+    /// Gives one entity the value, whether or not it has one already.
     fn put(&self, entity: &mut EntityWorldMut, value: C);
 }
 
@@ -226,16 +235,16 @@ impl<C: Component<Mutability = Mutable> + Clone> Write<C> for InPlace<C> {
         true
     }
 
-    fn follow(&mut self, world: &mut World, remap: &EntityRemap) {
+    fn remap_entities(&mut self, world: &mut World, remap: &EntityRemap) {
         let now = world.change_tick();
         let query = self.query.get_or_insert_with(|| QueryState::new(world));
         let tables = query.contiguous_iter_mut(world).expect("only table components come here");
         for (_, column) in tables {
             let (values, mut ticks) = ContiguousMut::bypass_change_detection_split(column);
             for (value, changed) in values.iter_mut().zip(ticks.changed_mut()) {
-                let mut follow = Follow { remap, has_moved: false };
-                C::map_entities(value, &mut follow);
-                if follow.has_moved {
+                let mut mapper = RemapEntities { remap, has_changed: false };
+                C::map_entities(value, &mut mapper);
+                if mapper.has_changed {
                     *changed = now;
                 }
             }
@@ -251,7 +260,7 @@ impl<C: Component<Mutability = Mutable> + Clone> Write<C> for InPlace<C> {
     }
 }
 
-/// Writes one table: runs of rows that stand where they stood, and between them the rows that do not.
+/// Writes one table: runs of rows that have not moved, and then the rows that have.
 fn load_table<C: Clone>(
     blocks: &Blocks<C>,
     by: &Comparison<C>,
@@ -262,9 +271,9 @@ fn load_table<C: Clone>(
 ) -> bool {
     let mut is_any_unmarked = false;
     let saved = blocks.values(how.slot, table.table).unwrap_or_default();
-    let fixed = how.plan.fixes(table).iter().map(|fix| fix.row);
+    let moved = how.plan.moved_rows(table).iter().map(|moved| moved.row);
     let mut start = 0;
-    for end in fixed.chain([present.len()]) {
+    for end in moved.chain([present.len()]) {
         if start < end && end <= saved.len() {
             let (present, changed) = (&mut present[start..end], &mut changed[start..end]);
             let saved = &saved[start..end];
@@ -272,19 +281,20 @@ fn load_table<C: Clone>(
         }
         start = end + 1;
     }
-    for fix in how.plan.fixes(table) {
-        let Some(from) = fix.from else { continue };
+    for moved in how.plan.moved_rows(table) {
+        let Some(from) = moved.from else { continue };
         if let Some(values) = blocks.values(how.slot, from.table) {
-            let (row, from) = (fix.row..=fix.row, from.row..=from.row);
+            let (row, from) = (moved.row..=moved.row, from.row..=from.row);
             let (present, changed) = (&mut present[row.clone()], &mut changed[row]);
-            let since = how.since_for(fix);
+            let since = how.since_for(moved);
             is_any_unmarked |= (by.restore)(&values[from], present, changed, since, how.now);
         }
     }
     is_any_unmarked
 }
 
-/// What a load has inserted, and when. It is not inserted again, although it has changed since the save.
+/// The values that a load has inserted, and when. They are not inserted again, although they have
+/// changed since the save.
 #[derive(Debug, Default)]
 pub(super) struct Inserted(EntityHashMap<Tick>);
 
@@ -293,7 +303,8 @@ impl Inserted {
         self.0.clear();
     }
 
-    /// `at` is the tick of the world just before: hooks and observers of what is inserted may move it on.
+    /// `at` is the world's tick just before the insertion, as hooks and observers of it may advance
+    /// the tick.
     pub(super) fn push(&mut self, entity: Entity, at: Tick) {
         self.0.insert(entity, at);
     }
@@ -327,19 +338,19 @@ impl<C: Component<Mutability = Immutable> + Clone> Write<C> for ByInserting<C> {
         for (entities, column) in tables {
             let Some(table) = how.plan.table(entities[0]) else { continue };
             let saved = blocks.values(how.slot, table.table).unwrap_or_default();
-            let mut fixes = how.plan.fixes(table).iter().peekable();
+            let mut moved_rows = how.plan.moved_rows(table).iter().peekable();
             for (row, (present, &changed)) in
                 column.iter().zip(column.changed_ticks_slice()).enumerate()
             {
-                let fix = fixes.next_if(|fix| fix.row == row);
-                let since = fix.map_or(how.since, |fix| how.since_for(fix));
+                let moved = moved_rows.next_if(|moved| moved.row == row);
+                let since = moved.map_or(how.since, |moved| how.since_for(moved));
                 if !since.is_before(changed, how.now) || self.inserted.has(entities[row], changed) {
                     continue;
                 }
-                let value = match fix {
-                    Some(fix) => {
-                        fix.from.and_then(|from| blocks.values(how.slot, from.table)?.get(from.row))
-                    }
+                let value = match moved {
+                    Some(moved) => moved
+                        .from
+                        .and_then(|from| blocks.values(how.slot, from.table)?.get(from.row)),
                     None => saved.get(row),
                 };
                 if let Some(value) = value.filter(|value| !by.are_same(value, present)) {
@@ -350,13 +361,13 @@ impl<C: Component<Mutability = Immutable> + Clone> Write<C> for ByInserting<C> {
         self.insert_due(world, &how.plan.remap)
     }
 
-    fn follow(&mut self, world: &mut World, remap: &EntityRemap) {
+    fn remap_entities(&mut self, world: &mut World, remap: &EntityRemap) {
         let query = self.query.get_or_insert_with(|| QueryState::new(world));
         for (entity, value) in query.iter(world) {
             let mut value = C::clone(&value);
-            let mut follow = Follow { remap, has_moved: false };
-            C::map_entities(&mut value, &mut follow);
-            if follow.has_moved {
+            let mut mapper = RemapEntities { remap, has_changed: false };
+            C::map_entities(&mut value, &mut mapper);
+            if mapper.has_changed {
                 self.due.push((entity, value));
             }
         }
@@ -373,7 +384,7 @@ impl<C: Component<Mutability = Immutable>> ByInserting<C> {
     fn insert_due(&mut self, world: &mut World, remap: &EntityRemap) -> bool {
         let is_any = !self.due.is_empty();
         for (entity, mut value) in self.due.drain(..) {
-            C::map_entities(&mut value, &mut Follow { remap, has_moved: false });
+            C::map_entities(&mut value, &mut RemapEntities { remap, has_changed: false });
             self.inserted.push(entity, world.change_tick());
             if let Ok(mut entity) = world.get_entity_mut(entity) {
                 entity.insert(value);
@@ -389,20 +400,21 @@ mod tests {
 
     #[test]
     fn only_what_changed_since_is_restored_and_marked() {
-        const ROWS: usize = 3 * PIECE + 10;
+        const ROWS: usize = 3 * PIECE_ROWS + 10;
         let since = Moment { tick: Tick::new(100), save: 1 };
         let now = Moment { tick: Tick::new(200), save: 2 };
         let saved: Vec<usize> = (0..ROWS).collect();
-        // Pieces that changed together, and not at all; one in which single rows changed; and a rest that did, last in it.
-        let tick_of = |row: usize| match row / PIECE {
+        // Pieces that changed as a whole and not at all, one in which single rows changed, and a
+        // rest whose last row changed.
+        let tick_of = |row: usize| match row / PIECE_ROWS {
             0 => 150,
             1 => 90,
             2 if row.is_multiple_of(7) => 101,
             3 if row == ROWS - 1 => 200,
             _ => 100,
         };
-        // All of them, and few.
-        for range in [0..ROWS, 2 * PIECE..2 * PIECE + FEW_ROWS - 1] {
+        // All rows, and a few.
+        for range in [0..ROWS, 2 * PIECE_ROWS..2 * PIECE_ROWS + MIN_ROWS_IN_PIECES - 1] {
             let mut present: Vec<usize> = saved.iter().map(|value| value + 1000).collect();
             let mut changed: Vec<Tick> = (0..ROWS).map(|row| Tick::new(tick_of(row))).collect();
             let (present, changed) = (&mut present[range.clone()], &mut changed[range.clone()]);
@@ -411,8 +423,9 @@ mod tests {
                 let has_changed = tick_of(row) > 100;
                 let (value, tick) =
                     if has_changed { (row, 200) } else { (row + 1000, tick_of(row)) };
-                // Of many, a piece in which anything changed is restored as a whole: what has not changed is equal in a real world.
-                let is_whole = changed.len() >= FEW_ROWS && row / PIECE != 1;
+                // Among many rows, a piece in which anything changed is restored as a whole; in a
+                // real world, rows that have not changed are equal.
+                let is_whole = changed.len() >= MIN_ROWS_IN_PIECES && row / PIECE_ROWS != 1;
                 assert!(
                     present[place] == value || (is_whole && present[place] == row),
                     "row {row}"
@@ -424,8 +437,8 @@ mod tests {
 
     #[test]
     fn one_tick_that_differs_is_seen_wherever_it_is() {
-        for place in [0, 1, 100, PIECE - 1] {
-            let mut ticks = vec![Tick::new(7); PIECE];
+        for place in [0, 1, 100, PIECE_ROWS - 1] {
+            let mut ticks = vec![Tick::new(7); PIECE_ROWS];
             assert!(is_repeated(&ticks));
             ticks[place] = Tick::new(u32::MAX);
             assert!(!is_repeated(&ticks), "{place}");

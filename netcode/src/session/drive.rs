@@ -10,10 +10,10 @@ use crate::{
     effects::EffectFrames,
     frame::SimFrame,
     input::GameInput,
-    lent::Lent,
     membership::{Connection, SessionState, SetInputDelay, end_session},
     pacing::{DueSteps, Pacer, StepPhase, Stepped},
     rollback::RollbackStore,
+    scoped::Scoped,
 };
 
 /// Decides how many steps are due.
@@ -35,7 +35,7 @@ pub(super) fn pace(
 /// Carries out the game's requests for other input delays.
 pub(super) fn set_input_delay<I: GameInput>(
     mut requests: MessageReader<SetInputDelay>,
-    session: Option<ResMut<Lent<Session<I>>>>,
+    session: Option<ResMut<Scoped<Session<I>>>>,
     config: Res<NetcodeConfig>,
     time: Res<Time<Real>>,
 ) {
@@ -49,11 +49,11 @@ pub(super) fn set_input_delay<I: GameInput>(
 /// Takes the steps that are due.
 pub(super) fn step<I: GameInput>(world: &mut World) {
     let due = world.resource::<DueSteps>().0;
-    if due == 0 || !world.contains_resource::<Lent<Session<I>>>() {
+    if due == 0 || !world.contains_resource::<Scoped<Session<I>>>() {
         return;
     }
     let outside = *world.resource::<Time>();
-    Lent::lend(world, |world, session: &mut Session<I>| {
+    Scoped::scope(world, |world, session: &mut Session<I>| {
         if session.is_over() {
             return;
         }
@@ -81,12 +81,12 @@ pub(super) fn confirm<I: GameInput>(world: &mut World) {
     if !world.resource::<SessionState>().is_running() {
         return;
     }
-    let Some(session) = world.get_resource::<Lent<Session<I>>>() else { return };
+    let Some(session) = world.get_resource::<Scoped<Session<I>>>() else { return };
     let oldest = session.oldest_open_frame();
     let needed = session.game.oldest_needed_frame(oldest);
     world.resource_mut::<EffectFrames>().oldest_open = oldest;
     world.resource_mut::<SessionStats>().confirmed_frames = oldest;
-    let change = Lent::lend(world, |world, store: &mut RollbackStore| {
+    let change = Scoped::scope(world, |world, store: &mut RollbackStore| {
         let change = store.confirm(world, oldest);
         store.forget_before(needed);
         change

@@ -15,11 +15,11 @@ use crate::{
     config::NetcodeConfig,
     frame::SimFrame,
     input::GameInput,
-    lent::Lent,
     membership::{Connection, EndReason, Roster, SessionState},
     pacing::DueSteps,
     rollback::RollbackStore,
     schedules::FinishedMatch,
+    scoped::Scoped,
 };
 
 /// A peer that is gone, or tells nothing, holds nobody up for longer than this.
@@ -281,7 +281,7 @@ pub(super) struct Outcome {
 
 /// Drops what left the simulation before its last frame.
 fn let_go(world: &mut World, end: u32) {
-    Lent::lend(world, |world, store: &mut RollbackStore| store.confirm(world, end));
+    Scoped::scope(world, |world, store: &mut RollbackStore| store.confirm(world, end));
 }
 
 /// The match is over, and the simulation gone: leaves it, and lets the game read what came out.

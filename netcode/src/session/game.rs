@@ -13,11 +13,11 @@ use crate::{
     effects::{EffectFrames, EffectTypes},
     frame::{SimFrame, time_of_frame},
     input::{GameInput, PlayerInputs},
-    lent::Lent,
     membership::{Connection, control::Control},
     packed_input::PackedInput,
     rollback::{Check, Hashed, RollbackStore, Strays},
     schedules::Simulate,
+    scoped::Scoped,
 };
 
 /// How often a match looks for components that should roll back and do not.
@@ -91,7 +91,7 @@ impl<I: GameInput> Match<I> {
 
     /// Saves the present frame.
     pub(super) fn save(&self, world: &mut World) {
-        Lent::lend(world, |world, store: &mut RollbackStore| store.save(world, self.frame));
+        Scoped::scope(world, |world, store: &mut RollbackStore| store.save(world, self.frame));
     }
 
     /// Rolls back to `frame`.
@@ -101,7 +101,7 @@ impl<I: GameInput> Match<I> {
         stats.rollbacks += 1;
         stats.last_rollback = depth;
         stats.max_rollback = stats.max_rollback.max(depth);
-        Lent::lend(world, |world, store: &mut RollbackStore| store.load(world, frame));
+        Scoped::scope(world, |world, store: &mut RollbackStore| store.load(world, frame));
         self.frame = frame;
     }
 
@@ -123,7 +123,7 @@ impl<I: GameInput> Match<I> {
         let step = world.resource::<NetcodeConfig>().step_duration();
         *world.resource_mut::<Time>() = time_of_frame(self.frame, step);
         world.run_schedule(Simulate);
-        Lent::lend(world, |world, store: &mut RollbackStore| store.end_frame(world));
+        Scoped::scope(world, |world, store: &mut RollbackStore| store.end_frame(world));
         world.resource_mut::<MatchEnd>().pause();
         self.frame += 1;
         let mut stats = world.resource_mut::<SessionStats>();
@@ -137,7 +137,7 @@ impl<I: GameInput> Match<I> {
 
     /// Makes a final frame the present one.
     pub(super) fn rest_at(&mut self, world: &mut World, end: u32) {
-        Lent::lend(world, |world, store: &mut RollbackStore| {
+        Scoped::scope(world, |world, store: &mut RollbackStore| {
             if self.frame > end {
                 store.load(world, end);
             } else {
@@ -155,7 +155,7 @@ impl<I: GameInput> Match<I> {
         if !self.frame.is_multiple_of(STRAYS_FRAMES) {
             return;
         }
-        let mut strays = world.resource::<Lent<RollbackStore>>().strays(world);
+        let mut strays = world.resource::<Scoped<RollbackStore>>().strays(world);
         strays.retain(|name| !self.strays.contains(name));
         if !strays.is_empty() {
             tracing::warn!("{}", Strays(&strays));
@@ -192,7 +192,7 @@ impl<I: GameInput> Match<I> {
             return;
         }
         let mut parts = Vec::new();
-        match world.resource::<Lent<RollbackStore>>().hash(frame, &mut parts) {
+        match world.resource::<Scoped<RollbackStore>>().hash(frame, &mut parts) {
             Hashed::NotSaved => return,
             Hashed::Wholly => {}
             Hashed::InPart => self.note_opaque(world, frame),
@@ -200,7 +200,7 @@ impl<I: GameInput> Match<I> {
         let hashes = FrameHashes { parts, inputs: self.checksums.inputs.hashes().to_vec() };
         let disagreements = world.resource_mut::<ChecksumLog>().push(frame, &hashes);
         for (peer, differing) in disagreements {
-            let store = world.resource::<Lent<RollbackStore>>();
+            let store = world.resource::<Scoped<RollbackStore>>();
             let report = DesyncReport::new(store.hashed_names(), frame, peer, &differing);
             report.count(&mut world.resource_mut());
             world.write_message(DesyncDetected(report));
@@ -213,7 +213,7 @@ impl<I: GameInput> Match<I> {
     /// Logs, once for each type, that a part of its values is in no checksum.
     fn note_opaque(&mut self, world: &mut World, frame: u32) {
         let opaque = &mut self.checksums.opaque;
-        let store = world.resource::<Lent<RollbackStore>>();
+        let store = world.resource::<Scoped<RollbackStore>>();
         let mut values: Vec<_> = store.opaque_values(frame, Check::Serializes).collect();
         values.retain(|value| !opaque.contains(&value.type_name));
         for value in values {

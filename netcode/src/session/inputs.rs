@@ -57,7 +57,7 @@ impl Pressed {
         self.frame = Some(frame);
         world.resource_mut::<LocalInputs<I>>().clear();
         world.resource_mut::<SimFrame>().0 = frame;
-        Latches::shown(world, |world| world.run_schedule(ReadInputs));
+        Latches::show_during(world, |world| world.run_schedule(ReadInputs));
         let packed = self.pack(world.resource::<LocalInputs<I>>(), is_online);
         packed.map_err(UnfitInput::new::<I>)
     }

@@ -19,7 +19,6 @@ use crate::{
     exchange::{Delays, Exchange, ExchangePeer, ExchangeRules, SharedExchange},
     frame::{MatchSeed, SimFrame, time_of_frame},
     input::{GameInput, LocalInputs, PlayerInputs, Seat},
-    lent::Lent,
     membership::{
         Connection, EndReason, MatchPlan, PendingStart, Roster, SessionState, StartLocal,
         StartRefusal, end_session,
@@ -28,6 +27,7 @@ use crate::{
     packed_input::PackedInput,
     rollback::RollbackStore,
     schedules::SetupMatch,
+    scoped::Scoped,
 };
 
 /// Frames kept beyond the prediction window: the present one, and the one before the oldest prediction.
@@ -38,7 +38,7 @@ pub(crate) fn manage_match<I: GameInput>(world: &mut World) {
     let pending = std::mem::take(&mut *world.resource_mut::<PendingStart>());
     let is_unwanted = *world.resource::<Remains>() == Remains::Unwanted;
     if is_unwanted || !matches!(pending, PendingStart::None) {
-        world.remove_resource::<Lent<Session<I>>>();
+        world.remove_resource::<Scoped<Session<I>>>();
         clear_match::<I>(world);
     }
     match pending {
@@ -46,32 +46,32 @@ pub(crate) fn manage_match<I: GameInput>(world: &mut World) {
         PendingStart::Online(plan) => start_online::<I>(world, &plan),
         PendingStart::Local(request) => start_local::<I>(world, &request),
     }
-    if !world.contains_resource::<Lent<Session<I>>>() {
+    if !world.contains_resource::<Scoped<Session<I>>>() {
         return;
     }
     match world.resource::<SessionState>().clone() {
         SessionState::Running => {
-            let outcome = Lent::lend(world, |world, session: &mut Session<I>| {
+            let outcome = Scoped::scope(world, |world, session: &mut Session<I>| {
                 session.follow_end(world).then(|| session.outcome(None))
             });
             if let Some(outcome) = outcome {
-                world.remove_resource::<Lent<Session<I>>>();
+                world.remove_resource::<Scoped<Session<I>>>();
                 conclude(world, outcome);
             }
         }
         SessionState::Starting => {
-            Lent::lend(world, |world, session: &mut Session<I>| await_start(world, session));
+            Scoped::scope(world, |world, session: &mut Session<I>| await_start(world, session));
         }
-        SessionState::Ended(reason) if world.resource::<Lent<Session<I>>>().game.newest() > 0 => {
-            let outcome = Lent::lend(world, |world, session: &mut Session<I>| {
+        SessionState::Ended(reason) if world.resource::<Scoped<Session<I>>>().game.newest() > 0 => {
+            let outcome = Scoped::scope(world, |world, session: &mut Session<I>| {
                 session.break_off(world);
                 session.outcome(Some(reason))
             });
-            world.remove_resource::<Lent<Session<I>>>();
+            world.remove_resource::<Scoped<Session<I>>>();
             conclude(world, outcome);
         }
         _ => {
-            world.remove_resource::<Lent<Session<I>>>();
+            world.remove_resource::<Scoped<Session<I>>>();
             clear_match::<I>(world);
         }
     }
@@ -194,7 +194,7 @@ fn check_seats(roster: &Roster) -> Result<(), StartRefusal> {
 fn begin<I: GameInput>(world: &mut World, source: Source, roster: Roster, seed: u64, epoch: u32) {
     let config = world.resource::<NetcodeConfig>().clone();
     world.resource_mut::<Connection>().forget_drops();
-    let mut store = world.resource_mut::<Lent<RollbackStore>>();
+    let mut store = world.resource_mut::<Scoped<RollbackStore>>();
     store.set_depth(usize::from(config.prediction_window) + EXTRA_FRAMES);
     store.set_exact(source.is_sync_test());
     let input_delay = source.input_delay();
@@ -212,7 +212,7 @@ fn begin<I: GameInput>(world: &mut World, source: Source, roster: Roster, seed: 
     *world.resource_mut::<Time>() = outside;
     world.resource_mut::<Pacer>().restart();
     let began_at = world.resource::<Time<Real>>().elapsed();
-    world.insert_resource(Lent::new(Session::<I> {
+    world.insert_resource(Scoped::new(Session::<I> {
         source,
         game: Match::new(epoch, seats),
         pressed: Pressed::new::<I>(),
@@ -224,7 +224,7 @@ fn begin<I: GameInput>(world: &mut World, source: Source, roster: Roster, seed: 
 /// Returns the world to what it was before the first match. Statistics, checksums and the result
 /// stay, to be looked at.
 fn clear_match<I: GameInput>(world: &mut World) {
-    Lent::lend(world, |world, store: &mut RollbackStore| store.reset(world));
+    Scoped::scope(world, |world, store: &mut RollbackStore| store.reset(world));
     EffectTypes::reset(world);
     world.insert_resource(EffectFrames::default());
     world.insert_resource(SimFrame::default());

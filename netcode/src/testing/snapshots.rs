@@ -25,12 +25,12 @@
 
 use bevy::prelude::World;
 
-use crate::{lent::Lent, rollback::RollbackStore};
+use crate::{rollback::RollbackStore, scoped::Scoped};
 
 /// Makes room for the last `frames` frames, at least 1, and forgets all that is saved.
 pub fn set_depth(world: &mut World, frames: usize) {
     let frames = frames.max(1);
-    world.resource_mut::<Lent<RollbackStore>>().set_depth(frames);
+    world.resource_mut::<Scoped<RollbackStore>>().set_depth(frames);
 }
 
 /// Saves the registered world as frame `frame`.
@@ -39,7 +39,7 @@ pub fn set_depth(world: &mut World, frames: usize) {
 ///
 /// Before the first [`set_depth`] or match.
 pub fn save(world: &mut World, frame: u32) {
-    Lent::lend(world, |world, store: &mut RollbackStore| store.save(world, frame));
+    Scoped::scope(world, |world, store: &mut RollbackStore| store.save(world, frame));
 }
 
 /// Brings the registered world back to what it was when `frame` was saved.
@@ -48,13 +48,13 @@ pub fn save(world: &mut World, frame: u32) {
 ///
 /// If `frame` is not among the last saved ones.
 pub fn load(world: &mut World, frame: u32) {
-    Lent::lend(world, |world, store: &mut RollbackStore| store.load(world, frame));
+    Scoped::scope(world, |world, store: &mut RollbackStore| store.load(world, frame));
 }
 
 /// Says that no frame before `frame` will be loaded again: those are forgotten, and what left the simulation before `frame` is
 /// despawned for good.
 pub fn confirm(world: &mut World, frame: u32) {
-    Lent::lend(world, |world, store: &mut RollbackStore| {
+    Scoped::scope(world, |world, store: &mut RollbackStore| {
         store.confirm(world, frame);
         store.forget_before(frame);
     });
@@ -63,7 +63,7 @@ pub fn confirm(world: &mut World, frame: u32) {
 /// The checksum of each hashed type in the saved frame `frame`, by the type's full path; nothing if it is not saved.
 #[must_use]
 pub fn checksums(world: &World, frame: u32) -> Vec<(&'static str, u64)> {
-    let store = world.resource::<Lent<RollbackStore>>();
+    let store = world.resource::<Scoped<RollbackStore>>();
     let mut parts = Vec::new();
     store.hash(frame, &mut parts);
     store.hashed_names().zip(parts).collect()

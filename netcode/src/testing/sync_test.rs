@@ -12,11 +12,11 @@ use crate::{
     diagnostics::SessionStats,
     frame::{MatchSeed, SimFrame},
     input::{GameInput, LocalInputs},
-    lent::Lent,
     membership::{EndReason, FinishMatch, SessionState, StartLocal},
     random,
     rollback::RollbackStore,
     schedules::ReadInputs,
+    scoped::Scoped,
     session::{SyncTestFailed, SyncTestFailure},
 };
 
@@ -69,7 +69,7 @@ pub fn sync_test(
         app.cleanup();
     }
     app.insert_resource(TimeUpdateStrategy::ManualDuration(UPDATE));
-    let outsiders = app.world().resource::<Lent<RollbackStore>>().outsiders(app.world());
+    let outsiders = app.world().resource::<Scoped<RollbackStore>>().outsiders(app.world());
     let seats = (0..seats).map(|seat| format!("seat {seat}")).collect();
     app.world_mut().write_message(StartLocal { seats, seed: 1, sync_test: Some(test) });
     loop {
@@ -88,7 +88,7 @@ pub fn sync_test(
         if stats.frames >= frames {
             let stats = stats.clone();
             let strays = strays(app.world(), &outsiders);
-            let is_idle = app.world().resource::<Lent<RollbackStore>>().is_idle(app.world());
+            let is_idle = app.world().resource::<Scoped<RollbackStore>>().is_idle(app.world());
             app.world_mut().write_message(FinishMatch);
             app.update();
             if is_idle {
@@ -104,7 +104,7 @@ pub fn sync_test(
 
 /// The components of which there are more on entities that do not roll back than there were before the match.
 fn strays(world: &World, before: &[(&'static str, u32)]) -> Vec<&'static str> {
-    let now = world.resource::<Lent<RollbackStore>>().outsiders(world);
+    let now = world.resource::<Scoped<RollbackStore>>().outsiders(world);
     let more = now.iter().zip(before).filter(|((_, now), (_, before))| now > before);
     more.map(|((name, _), _)| *name).collect()
 }

@@ -1,5 +1,4 @@
-//! What the sync test and the audit tell one to do: it leads to the mistake, and as code it
-//! compiles.
+//! The advice of the sync test and the audit: it leads to the mistake, and as code it compiles.
 
 use bevy::{ecs::schedule::ScheduleConfigs, ecs::system::ScheduleSystem, prelude::*};
 use netcode::{
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Component, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Body {
-    place: f32,
+    position: f32,
     speed: f32,
 }
 
@@ -22,7 +21,7 @@ fn game<M>(systems: impl IntoScheduleConfigs<ScheduleSystem, M>) -> App {
         .rollback_component::<Body>()
         .add_systems(SetupMatch, |mut commands: Commands| {
             for index in 0..5u8 {
-                commands.spawn((Rollback, Body { place: 0.0, speed: f32::from(index) }));
+                commands.spawn((Rollback, Body { position: 0.0, speed: f32::from(index) }));
             }
         })
         .add_systems(Simulate, systems);
@@ -49,15 +48,15 @@ fn after<'a>(text: &'a str, words: &str) -> &'a str {
 }
 
 #[test]
-fn what_is_missing_is_blamed_on_the_systems_with_commands() {
+fn a_missing_entity_is_blamed_on_systems_with_commands() {
     fn launch(mut calls: Local<u32>, mut commands: Commands) {
         *calls += 1;
         if *calls == 30 {
-            commands.spawn((Rollback, Body { place: 7.0, speed: 1.0 }));
+            commands.spawn((Rollback, Body { position: 7.0, speed: 1.0 }));
         }
     }
     fn fly(mut bodies: Query<&mut Body>) {
-        bodies.iter_mut().for_each(|mut body| body.place += body.speed);
+        bodies.iter_mut().for_each(|mut body| body.position += body.speed);
     }
     let divergence = divergence(&mut game((launch, fly).chain()), SyncTest::EVERY_DEPTH);
     assert!(divergence.is_missing, "{divergence}");
@@ -104,7 +103,7 @@ fn a_loop_that_spawns_in_query_order_is_advised_to_take_ordered() {
 }
 
 #[test]
-fn what_is_read_and_not_registered_is_listed() {
+fn unregistered_reads_are_listed() {
     #[derive(Resource, Default)]
     struct Wind(f32);
     #[derive(Component)]
@@ -118,7 +117,7 @@ fn what_is_read_and_not_registered_is_listed() {
     ) {
         let push = wind.0 + f32::from(inputs.get(Seat(0))) + frame.0 as f32;
         let sails = sails.iter().count() as f32;
-        bodies.iter_mut().for_each(|mut body| body.place += push + sails);
+        bodies.iter_mut().for_each(|mut body| body.position += push + sails);
     }
     let mut app = game(drift);
     app.init_resource::<Wind>().add_systems(Update, |mut wind: ResMut<Wind>| wind.0 += 1.0);
@@ -131,8 +130,8 @@ fn what_is_read_and_not_registered_is_listed() {
     assert_eq!(divergence.unregistered_reads.len(), 2, "{text}");
 }
 
-/// Asserts that a finding advises a call, and makes it.
-macro_rules! follow {
+/// Asserts that a finding advises a call, and makes that call.
+macro_rules! take_advice {
     ($app:expr, $finding:expr, $method:ident::<$type:ty>()) => {{
         let advice = concat!(".", stringify!($method), "::<", stringify!($type), ">()");
         let text = $finding.to_string();
@@ -171,25 +170,25 @@ fn advice_compiles_and_leaves_nothing_to_find() {
     };
     assert_eq!(first.findings().len(), 5, "{first:?}");
     let mut app = build();
-    follow!(app, find("::Fuel"), rollback_component::<Fuel>());
-    follow!(app, find("Transform"), rollback_component::<Transform>());
-    follow!(app, find("::Stock<"), rollback_resource::<Stock<u8>>());
-    follow!(app, find("Messages<"), allow_unregistered::<Messages<Hit>>());
-    follow!(app, find("Time<"), allow_unregistered::<Time<Real>>());
+    take_advice!(app, find("::Fuel"), rollback_component::<Fuel>());
+    take_advice!(app, find("Transform"), rollback_component::<Transform>());
+    take_advice!(app, find("::Stock<"), rollback_resource::<Stock<u8>>());
+    take_advice!(app, find("Messages<"), allow_unregistered::<Messages<Hit>>());
+    take_advice!(app, find("Time<"), allow_unregistered::<Time<Real>>());
     assert_eq!(report(&mut app).findings(), []);
     let mut app = build();
-    follow!(app, find("::Fuel"), allow_unregistered::<Fuel>());
-    follow!(app, find("::Stock<"), allow_unregistered::<Stock<u8>>());
+    take_advice!(app, find("::Fuel"), allow_unregistered::<Fuel>());
+    take_advice!(app, find("::Stock<"), allow_unregistered::<Stock<u8>>());
     assert_eq!(report(&mut app).findings().len(), 3);
 }
 
 #[test]
 fn systems_that_spawn_in_no_fixed_order_are_found() {
     fn left(mut commands: Commands) {
-        commands.spawn((Rollback, Body { place: -1.0, speed: 0.0 }));
+        commands.spawn((Rollback, Body { position: -1.0, speed: 0.0 }));
     }
     fn right(mut commands: Commands) {
-        commands.spawn((Rollback, Body { place: 1.0, speed: 0.0 }));
+        commands.spawn((Rollback, Body { position: 1.0, speed: 0.0 }));
     }
     #[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
     struct Left;

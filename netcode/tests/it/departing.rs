@@ -1,5 +1,5 @@
-//! Entities that leave by `despawn_rollback`: what watches their components go does so in that
-//! frame, and nothing that rolls back changes when the frame is confirmed.
+//! Entities that leave by `despawn_rollback`: what watches the removal of their components runs in
+//! that frame, and nothing that rolls back changes when the frame is confirmed.
 
 use bevy::{
     ecs::{
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::support::{assert_agreement, stats};
 
-/// How many of each there are, counted by what watches them come and go. It rolls back.
+/// The number of each, counted by observers and hooks as they come and go. It rolls back.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Seen {
     rocks: i32,
@@ -27,7 +27,7 @@ struct Seen {
     turrets: i32,
     children: i32,
     chased: i32,
-    /// Not a difference: how often each was seen to happen.
+    /// These count up: the number of times that each was seen.
     replaced: u32,
     despawned: u32,
     despawned_by_hook: u32,
@@ -39,7 +39,7 @@ struct Rock {
     age: u32,
 }
 
-/// Comes with a rock.
+/// Required by a rock.
 #[derive(Component, Clone, Debug, Default, Serialize, Deserialize)]
 struct Hull;
 
@@ -113,8 +113,8 @@ fn register(app: &mut App) {
         .add_observer(|_: On<Despawn, Rock>, mut seen: ResMut<Seen>| seen.despawned += 1);
 }
 
-/// A game in which rocks come and go, and in which each frame looks whether all that watches them
-/// has seen the same.
+/// A game in which rocks come and go, and in which each frame checks that everything that watches
+/// them has counted the same.
 fn game(app: &mut App) {
     register(app);
     app.add_systems(SetupMatch, |mut commands: Commands| {
@@ -165,7 +165,7 @@ fn bring(mut commands: Commands, frame: Res<SimFrame>, ships: Query<Entity, With
     }
     let mut rock = commands.spawn((Rollback, Rock::default(), Fuse, Sprite(1)));
     rock.with_child((Rollback, Turret));
-    // Now and then nobody chases the ship.
+    // Now and then no rock chases the ship.
     if frame.0 % 40 < 12 {
         rock.insert(Chases(ships.single().expect("there is one ship")));
     }
@@ -192,7 +192,7 @@ fn a_sync_test_in_chaos_finds_nothing_wrong_with_observers_and_hooks() {
 }
 
 #[test]
-fn an_entity_whose_departure_is_undone_has_all_that_it_had() {
+fn an_entity_whose_departure_is_undone_has_everything_it_had() {
     let mut app = App::new();
     app.add_plugins(MinimalPlugins);
     register(&mut app);
@@ -210,7 +210,7 @@ fn an_entity_whose_departure_is_undone_has_all_that_it_had() {
         let mut queue = CommandQueue::default();
         Commands::new(&mut queue, world).entity(rock).despawn_rollback();
         queue.apply(world);
-        // The sprite below it hangs on it until it is despawned for good.
+        // The sprite stays its child until it is despawned for good.
         let gone = Seen {
             children: 1,
             replaced: 1,
@@ -233,8 +233,8 @@ fn an_entity_whose_departure_is_undone_has_all_that_it_had() {
     }
 }
 
-/// A component that is not registered, and yet changes what is when it goes. It goes with the
-/// entity.
+/// A component that is not registered, but whose removal changes a registered value. It leaves with
+/// the entity.
 #[derive(Component)]
 struct Shield;
 
@@ -278,7 +278,7 @@ fn nothing_that_rolls_back_changes_when_a_departure_is_confirmed() {
 }
 
 #[test]
-fn what_would_change_something_at_a_confirmation_is_named_by_the_sync_test() {
+fn the_sync_test_names_what_would_change_state_at_a_confirmation() {
     let mut app = App::new();
     app.add_plugins(MinimalPlugins);
     shielded(&mut app);
@@ -292,8 +292,8 @@ fn what_would_change_something_at_a_confirmation_is_named_by_the_sync_test() {
 }
 
 #[test]
-fn what_boards_a_ship_that_has_left_is_ashore_in_the_next_frame() {
-    /// Whether it was aboard at the beginning of a frame, and how often.
+fn a_sailor_who_boards_a_ship_that_has_left_is_ashore_a_frame_later() {
+    /// The number of frames at whose beginning it was aboard or in pursuit.
     #[derive(Component, Clone, Default, Serialize, Deserialize)]
     struct Sailor(u32);
     fn simulate(
@@ -324,7 +324,10 @@ fn what_boards_a_ship_that_has_left_is_ashore_in_the_next_frame() {
         })
         .add_systems(Simulate, simulate)
         .add_systems(Last, |sailors: Query<&Sailor>| {
-            assert!(sailors.iter().all(|sailor| sailor.0 == 0), "nobody boards what is gone");
+            assert!(
+                sailors.iter().all(|sailor| sailor.0 == 0),
+                "no sailor is aboard a ship that has left"
+            );
         });
     let result = testing::sync_test(&mut app, SyncTest::CHAOS, 2, 300);
     result.unwrap_or_else(|failure| panic!("{failure}"));

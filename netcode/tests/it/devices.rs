@@ -1,5 +1,5 @@
-//! Devices and `ReadInputs`: which update's keys a step reads, and that no press is lost or doubled
-//! at any display's rate.
+//! Devices and `ReadInputs`: which update's keys a step reads, and that no press is lost or
+//! doubled, whatever the frame rate of the display.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use bevy::{
 };
 use netcode::prelude::*;
 
-/// A key of a device that the tests make up. Bevy's own are read by systems of the same set.
+/// A key of a device that exists only here. The system that reads it is in the same set as Bevy's
+/// own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key;
 
@@ -20,18 +21,18 @@ struct KeyMoved {
     is_down: bool,
 }
 
-/// The plugin of the device, as Bevy's `InputPlugin` is for its own.
+/// The plugin of the device, as Bevy's `InputPlugin` is for Bevy's devices.
 struct DevicePlugin;
 
 impl Plugin for DevicePlugin {
     fn build(&self, app: &mut App) {
         app.add_message::<KeyMoved>()
             .init_resource::<ButtonInput<Key>>()
-            .add_systems(PreUpdate, follow_key.in_set(InputSystems));
+            .add_systems(PreUpdate, apply_key_moves.in_set(InputSystems));
     }
 }
 
-fn follow_key(mut moved: MessageReader<KeyMoved>, mut keys: ResMut<ButtonInput<Key>>) {
+fn apply_key_moves(mut moved: MessageReader<KeyMoved>, mut keys: ResMut<ButtonInput<Key>>) {
     keys.bypass_change_detection().clear();
     for moved in moved.read() {
         if moved.is_down { keys.press(Key) } else { keys.release(Key) }
@@ -52,7 +53,7 @@ impl Read {
     }
 }
 
-/// Lets a local match begin in an app with everything but the clock, whose updates take this long.
+/// Starts a local match in an app that has everything but the clock. Each update takes this long.
 fn begin(app: &mut App, update: Duration) {
     app.insert_resource(TimeUpdateStrategy::ManualDuration(update)).init_resource::<Read>();
     app.finish();
@@ -92,7 +93,7 @@ fn a_step_reads_the_keys_of_its_own_update_in_any_order_of_plugins() {
     }
 }
 
-/// An app with the device, latched, in which a local match begins; its updates take this long.
+/// An app with the device, latched, in which a local match begins. Each update takes this long.
 fn latched(update: Duration) -> App {
     let mut app = App::new();
     app.add_plugins((MinimalPlugins, DevicePlugin, NetcodePlugin::<u8>::default()))
@@ -115,8 +116,8 @@ fn updates(app: &mut App, count: u32) {
 #[test]
 fn each_press_reaches_one_step_at_any_rate_of_the_display() {
     const PRESSES: usize = 70;
-    // The display's rate, how many updates lie between two presses, and how long each press takes:
-    // at 240 Hz less than a step.
+    // The frame rate of the display, the number of updates between two presses, and the number of
+    // updates for which a key is held: at 240 Hz less than a step.
     for (hertz, apart, held) in [(240, 29, 1), (240, 31, 2), (144, 17, 1), (60, 7, 1), (30, 5, 1)] {
         let mut app = latched(Duration::from_secs(1) / hertz);
         for _ in 0..PRESSES {
@@ -131,7 +132,7 @@ fn each_press_reaches_one_step_at_any_rate_of_the_display() {
         let pressed = read.count(0);
         assert!(pressed >= PRESSES, "pressed in {pressed} steps, at {hertz} Hz");
         let is_sound = |&[pressed, down, _]: &[bool; 3]| pressed || !down;
-        assert!(read.0.iter().all(is_sound), "what goes down is pressed in that step");
+        assert!(read.0.iter().all(is_sound), "a key that goes down is pressed in that step");
     }
 }
 
@@ -165,7 +166,7 @@ fn a_key_that_goes_up_and_down_between_two_steps_goes_down_once_more() {
 }
 
 #[test]
-fn what_was_pressed_before_the_match_is_no_press_in_it() {
+fn presses_before_the_match_do_not_count_in_it() {
     let mut app = latched(Duration::from_secs(1) / 240);
     app.world_mut().write_message(FinishMatch);
     updates(&mut app, 10);
@@ -175,7 +176,7 @@ fn what_was_pressed_before_the_match_is_no_press_in_it() {
         move_key(&mut app, false);
         updates(&mut app, 1);
     }
-    // This one is held while the match begins.
+    // This press is still held when the match begins.
     move_key(&mut app, true);
     updates(&mut app, 10);
     app.world_mut().resource_mut::<Read>().0.clear();

@@ -1,4 +1,4 @@
-//! Inputs as a game may have them: equal and yet different, of any size, or such that no machine
+//! Inputs that a game may have: equal but different in bits, of any size, or such that no machine
 //! could read them.
 
 use bevy::prelude::*;
@@ -18,7 +18,7 @@ struct Seen {
     total: u64,
 }
 
-/// A game in which each seat presses `press(seat, frame)`, and in which `weigh(input)` is added up.
+/// A game in which each seat gives `press(seat, frame)`, and in which `weigh(input)` is added up.
 fn add_game<I: GameInput>(app: &mut App, press: fn(Seat, u32) -> I, weigh: fn(I) -> u64) {
     app.add_plugins(NetcodePlugin::<I>::default())
         .rollback_component::<Seen>()
@@ -43,7 +43,7 @@ fn two<I: GameInput>(press: fn(Seat, u32) -> I, weigh: fn(I) -> u64) -> Stepper 
     Stepper::in_match(2, |_, app| add_game(app, press, weigh))
 }
 
-/// The text with which a sync test of such a game fails.
+/// The message of a sync test that fails with such a game.
 fn sync_test_failure<I: GameInput>(press: fn(Seat, u32) -> I) -> String {
     let mut app = App::new();
     app.add_plugins(MinimalPlugins);
@@ -52,7 +52,7 @@ fn sync_test_failure<I: GameInput>(press: fn(Seat, u32) -> I) -> String {
     outcome.expect_err("no machine could read the inputs").to_string()
 }
 
-/// The text with which a local match of such a game ends.
+/// The message with which a local match of such a game ends.
 fn local_end<I: GameInput>(press: fn(Seat, u32) -> I) -> String {
     let mut stepper = Stepper::new(1, |_, app| add_game(app, press, |_| 1));
     let local = StartLocal { seats: vec!["one".into()], seed: 5, sync_test: None };
@@ -68,7 +68,7 @@ fn end_of(stepper: &Stepper, index: usize) -> String {
     }
 }
 
-/// Asserts that a text names the input type and all of these.
+/// Asserts that a text contains the name of the input type and all of `names`.
 fn assert_names<I>(text: &str, names: &[&str]) {
     for name in [std::any::type_name::<I>()].iter().chain(names) {
         assert!(text.contains(name), "{name} is not named in: {text}");
@@ -76,12 +76,12 @@ fn assert_names<I>(text: &str, names: &[&str]) {
 }
 
 #[test]
-fn inputs_that_are_equal_and_differ_in_bits_are_corrected() {
+fn inputs_that_are_equal_but_differ_in_bits_are_corrected() {
     let press = |_, frame: u32| if (frame / 13).is_multiple_of(2) { 0.0 } else { -0.0f32 };
     let mut stepper = two(press, |stick| u64::from(stick.is_sign_negative()));
     stepper.set_network(LinkConditions::WIFI, 1);
     stepper.updates(900);
-    assert!(stats(stepper.app(0)).rollbacks > 0, "nothing was to be corrected");
+    assert!(stats(stepper.app(0)).rollbacks > 0, "no input was corrected");
     assert_agreement(&stepper, 20);
 }
 
@@ -91,20 +91,20 @@ fn nan_is_predicted_like_any_other_held_input() {
     stepper.set_network(LinkConditions::WIFI, 1);
     stepper.updates(300);
     for app in stepper.apps() {
-        // The first input that was not the default.
+        // One rollback, for the first input that was not the default.
         assert!(stats(app).rollbacks <= 1, "{:?}", stats(app));
     }
     assert_agreement(&stepper, 6);
 }
 
 #[test]
-fn nan_of_other_bits_is_another_input_and_nothing_more() {
+fn nan_with_different_bits_is_a_different_input_and_no_more() {
     let press = |_, frame: u32| f32::from_bits(0x7fc0_0000 + frame / 13);
     let mut stepper = two(press, |stick| u64::from(stick.to_bits()));
     stepper.set_network(LinkConditions::WIFI, 1);
     stepper.updates(300);
     for app in stepper.apps() {
-        // One for each change at most.
+        // At most one for each change.
         assert!(stats(app).rollbacks <= 300 / 13 + 1, "{:?}", stats(app));
     }
     assert_agreement(&stepper, 6);
@@ -149,7 +149,7 @@ fn two_seats_of_one_machine_may_have_inputs_of_varying_size() {
 
 #[test]
 fn a_machine_simulates_what_it_sends() {
-    /// What is not sent is the default, on the machine that pressed it, too.
+    /// A field that is not sent has its default, even on the machine that pressed it.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
     struct Press {
         sent: u8,
@@ -163,7 +163,7 @@ fn a_machine_simulates_what_it_sends() {
 }
 
 #[test]
-fn an_input_that_is_too_long_ends_the_match_and_accuses_nobody() {
+fn an_input_that_is_too_long_ends_the_match_and_accuses_no_peer() {
     type Long = Option<[[u8; 32]; 3]>;
     let press: fn(Seat, u32) -> Long = |_, frame| (frame == 60).then_some([[1; 32]; 3]);
     let here: fn(Seat, u32) -> Long =
@@ -171,12 +171,12 @@ fn an_input_that_is_too_long_ends_the_match_and_accuses_nobody() {
     let mut stepper = two(here, |_| 1);
     stepper.updates(600);
     assert_names::<Long>(&end_of(&stepper, 0), &["97 bytes", "64", "smaller"]);
-    assert_eq!(end_of(&stepper, 1), "peer 0 left the match", "nobody is accused");
+    assert_eq!(end_of(&stepper, 1), "peer 0 left the match", "no peer is accused");
     assert_names::<Long>(&local_end(press), &["97 bytes"]);
     assert_names::<Long>(&sync_test_failure(press), &["97 bytes"]);
 }
 
-/// A press of a field that the attribute leaves out.
+/// An input with a field that the attribute may leave out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Named {
     #[serde(default, skip_serializing_if = "Option::is_some")]
@@ -196,7 +196,7 @@ fn an_input_that_cannot_be_read_back_is_named() {
     let mut stepper = two(here, |_| 1);
     stepper.updates(120);
     assert_names::<Named>(&end_of(&stepper, 0), &["its own bytes"]);
-    assert_eq!(end_of(&stepper, 1), "peer 0 left the match", "nobody is accused");
+    assert_eq!(end_of(&stepper, 1), "peer 0 left the match", "no peer is accused");
 }
 
 #[test]
@@ -240,7 +240,7 @@ mod refused {
 #[should_panic(expected = "it never will, as the session of peer 0 ended: the match cannot be")]
 fn a_match_that_cannot_start_is_given_up_with_the_reason() {
     let mut stepper = Stepper::new(2, |_, app| add_game(app, |_, _| [0u8; 32], |_| 1));
-    // The default inputs of all its seats do not fit into what a machine can send.
+    // The default inputs of all its seats exceed what a machine can send.
     stepper.join(0, 3);
     stepper.join(1, 1);
     stepper.start();

@@ -1,4 +1,5 @@
-//! Values that no checksum sees whole: a sync test fails and names them, and a match says so once.
+//! Values of which no checksum covers the whole: a sync test fails and names them, and a match
+//! names them once.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,7 @@ struct Flat {
     spot: Spot,
 }
 
-/// Kept in a sparse set, and whole as long as it is small.
+/// Kept in a sparse set. It serializes to its end as long as it is small.
 #[derive(Component, Clone, Debug, PartialEq, Deserialize)]
 #[component(storage = "SparseSet")]
 struct Rising(u32);
@@ -46,7 +47,7 @@ enum Order {
 #[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Orders(BTreeMap<u8, Order>);
 
-/// A game with one entity, which has the component `value`.
+/// A game with one entity that has the component `value`.
 fn add_game<C: Component + Clone>(app: &mut App, value: C) {
     app.add_plugins(NetcodePlugin::<u8>::default()).add_systems(
         SetupMatch,
@@ -60,10 +61,10 @@ fn failure(test: SyncTest, build: impl FnOnce(&mut App)) -> SyncTestFailure {
     let mut app = App::new();
     app.add_plugins(MinimalPlugins);
     build(&mut app);
-    testing::sync_test(&mut app, test, 1, 100).expect_err("a value is not checked")
+    testing::sync_test(&mut app, test, 1, 100).expect_err("a value cannot be checked")
 }
 
-/// The type, and what is wrong with it.
+/// What is wrong with a value; the text of the failure contains `names`.
 fn problem(failure: &SyncTestFailure, names: &[&str]) -> OpaqueProblem {
     let text = failure.to_string();
     assert!(names.iter().all(|name| text.contains(name)), "{names:?} in {text}");
@@ -75,7 +76,7 @@ fn problem(failure: &SyncTestFailure, names: &[&str]) -> OpaqueProblem {
 
 #[test]
 fn a_component_that_does_not_serialize_to_its_end_fails_the_sync_test() {
-    // As wrong as can be: it counts how often it is called.
+    // The worst case: it counts its own calls.
     fn count(mut calls: Local<u32>, mut all: Query<&mut Flat>) {
         for mut flat in &mut all {
             *calls += 1;
@@ -114,12 +115,12 @@ fn a_resource_whose_bytes_do_not_say_what_it_is_fails_in_chaos() {
     assert_eq!(found, OpaqueProblem::Unreadable);
 }
 
-/// Something to be there.
+/// A component for the game's entity, so that the game has one.
 #[derive(Component, Clone)]
 struct Spotless;
 
 #[test]
-fn a_match_says_once_which_values_are_in_no_checksum() {
+fn a_match_names_once_each_type_that_is_in_no_checksum() {
     let mut peers = Stepper::in_match(2, |_, app| {
         add_game(app, Flat::default());
         app.rollback_component::<Flat>();

@@ -1,4 +1,4 @@
-//! The ways to register a type: out of the checksum, and by way of another type that serializes.
+//! The ways to register a type: outside the checksum, and by way of another type that serializes.
 
 use bevy::prelude::*;
 use netcode::{
@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::support::assert_agreement;
 
-/// Of another crate, as it were: it does not serialize.
+/// A type that does not serialize, as one of another crate might not.
 #[derive(Component, Clone, Debug, PartialEq)]
 struct Spin {
     radians: f32,
-    /// Made of the angle.
+    /// Derived from the angle.
     cached: Vec<f32>,
 }
 
@@ -41,7 +41,7 @@ impl From<SpinBytes> for Spin {
     }
 }
 
-/// Kept in another way than the component, so that all columns are tried.
+/// Stored in another way than the other component, so that every kind of column is tested.
 #[derive(Component, Clone, Debug, PartialEq)]
 #[component(storage = "SparseSet")]
 struct Wobble(Spin);
@@ -58,7 +58,7 @@ impl From<SpinBytes> for Wobble {
     }
 }
 
-/// Does not serialize, nor does anything stand for it.
+/// Does not serialize, and no other type stands for it.
 #[derive(Resource, Clone, Debug, Default, PartialEq)]
 struct Grid(Vec<Option<Entity>>);
 
@@ -132,7 +132,7 @@ fn a_difference_in_such_a_type_is_found_and_named() {
 }
 
 #[test]
-fn what_is_not_hashed_rolls_back_and_is_in_no_checksum() {
+fn unhashed_types_roll_back_and_are_in_no_checksum() {
     let mut app = App::new();
     app.add_plugins((MinimalPlugins, NetcodePlugin::<u8>::default()))
         .init_resource::<Grid>()
@@ -144,10 +144,10 @@ fn what_is_not_hashed_rolls_back_and_is_in_no_checksum() {
     snapshots::set_depth(world, 4);
     snapshots::save(world, 1);
     world.resource_mut::<Grid>().0.push(Some(entity));
-    *world.get_mut::<Spin>(entity).expect("it has one") = Spin::of(2.0);
+    *world.get_mut::<Spin>(entity).expect("the entity has the component") = Spin::of(2.0);
     snapshots::save(world, 2);
     let [first, second] = [1, 2].map(|frame| snapshots::checksums(world, frame));
-    assert_eq!(first, second, "nothing hashed has changed");
+    assert_eq!(first, second, "no hashed value has changed");
     let names = first.iter().map(|(name, _)| name.rsplit("::").next().unwrap_or(name));
     assert!(names.eq(["ChildOf", "Wobble"]), "{first:?}");
     snapshots::load(world, 1);

@@ -1,4 +1,5 @@
-//! What the rollback store restores: every kind of change that a frame can make, undone and made again.
+//! What the rollback store restores: every kind of change that a frame can make, undone and made
+//! again.
 
 use bevy::{ecs::entity_disabling::Disabled, prelude::*};
 use netcode::{NetcodeConfig, prelude::*, testing::Stepper};
@@ -38,7 +39,8 @@ fn game(simulate: impl Fn(&mut App) + 'static) -> impl FnMut(usize, &mut App) {
     }
 }
 
-/// Plays `frames` frames of a sync test at `depth`: each frame is undone and made again, and must come out the same.
+/// Plays `frames` frames of a sync test at `depth`. Each frame is undone and simulated again, and
+/// must come out the same.
 fn sync_test(depth: u8, frames: u32, simulate: impl Fn(&mut App) + 'static) -> Stepper {
     let mut stepper = Stepper::new(1, game(simulate));
     let request = StartLocal {
@@ -113,7 +115,7 @@ fn resources_come_and_go() {
 
 #[test]
 fn an_entity_that_was_despawned_comes_back_as_itself_with_what_is_not_registered() {
-    // It is removed in each frame after 30, and each time brought back by the rollback.
+    // It leaves in frame 30, and each rollback to that frame or before brings it back.
     fn simulate(mut commands: Commands, frame: Res<SimFrame>, counts: Query<(Entity, &mut Count)>) {
         for (entity, mut count) in counts {
             count.0 += 1;
@@ -143,22 +145,23 @@ fn an_entity_that_was_despawned_comes_back_as_itself_with_what_is_not_registered
     while stats(stepper.app(0)).frames < 34 {
         stepper.update();
     }
-    assert_eq!(in_order(stepper.app(0).world()), before, "the same entity, still there");
+    assert_eq!(in_order(stepper.app(0).world()), before, "it is still the same entity");
     assert_eq!(sprites(stepper.app_mut(0).world_mut()), 2);
     let mut visible = stepper.app_mut(0).world_mut().query::<&Sprite>();
-    assert_eq!(visible.iter(stepper.app(0).world()).count(), 0, "nobody sees it");
+    assert_eq!(visible.iter(stepper.app(0).world()).count(), 0, "it is not visible");
     stepper.updates(20);
     assert_eq!(
         sprites(stepper.app_mut(0).world_mut()),
         0,
-        "gone for good once confirmed, children too"
+        "it and its child are gone for good once confirmed"
     );
     assert_sound(&stepper);
 }
 
 #[test]
 fn an_entity_that_left_comes_back_as_itself_after_rollbacks_of_several_depths() {
-    // Each of three peers corrects the others at its own delay, so loads go back to before and to after the departure.
+    // Each of three peers corrects the others at its own delay, so loads go back to before and
+    // after the departure.
     fn simulate(
         mut commands: Commands,
         inputs: Res<PlayerInputs<u8>>,
@@ -203,7 +206,7 @@ fn an_entity_that_left_comes_back_as_itself_after_rollbacks_of_several_depths() 
                 .iter_entities()
                 .filter(|entity| entity.contains::<Count>() && !entity.contains::<Sprite>())
                 .count();
-            assert_eq!(spriteless, 0, "every entity is the one that was spawned with its sprite");
+            assert_eq!(spriteless, 0, "every entity still has the sprite it was spawned with");
         }
     }
     assert!(stats(stepper.app(0)).rollbacks > 50);
@@ -283,7 +286,7 @@ fn parents_change_and_change_back() {
     }
     let stepper = sync_test(5, 120, |app| {
         app.add_systems(SetupMatch, |mut commands: Commands| {
-            // In company: those that stay share a table with those that move.
+            // Several, so that those that stay share a table with those that move.
             for start in 0..7 {
                 commands.spawn((Rollback, Count(start)));
             }
@@ -294,8 +297,9 @@ fn parents_change_and_change_back() {
 }
 
 #[test]
-fn what_hangs_on_an_entity_that_never_was_survives_it() {
-    // In every sixth frame the oldest entity is hung on one that was spawned in that frame, which two frames later goes.
+fn a_child_of_an_entity_that_never_was_survives_it() {
+    // In every sixth frame the oldest entity becomes a child of one that is spawned in that frame
+    // and leaves two frames later.
     fn simulate(
         mut commands: Commands,
         frame: Res<SimFrame>,
@@ -350,7 +354,7 @@ fn entities_in_resources_follow_and_hash_alike_everywhere() {
             commands.insert_resource(Quarry(next));
         }
     }
-    // The entities of the second app have other numbers than those of the first.
+    // In the second app, entities have other numbers than in the first.
     let mut stepper = Stepper::in_match(2, |index, app: &mut App| {
         for _ in 0..index * 7 {
             app.world_mut().spawn_empty();
@@ -393,7 +397,7 @@ fn each_match_starts_with_the_resources_that_the_game_began_with() {
         assert!(stepper.app(0).world().resource::<Weather>().0 > 140);
         stepper.app_mut(0).world_mut().write_message(FinishMatch);
         stepper.updates(2);
-        assert!(stepper.app(0).world().resource::<Weather>().0 > 140, "it stays to be looked at");
+        assert!(stepper.app(0).world().resource::<Weather>().0 > 140, "the result stays readable");
     }
     stepper.app_mut(0).world_mut().write_message(LeaveRoom);
     stepper.updates(2);
@@ -402,7 +406,7 @@ fn each_match_starts_with_the_resources_that_the_game_began_with() {
 }
 
 #[test]
-fn who_comes_aboard_after_an_entity_left_lives_on_when_it_is_gone_for_good() {
+fn a_child_added_after_its_parent_left_outlives_the_parent() {
     fn simulate(mut commands: Commands, frame: Res<SimFrame>, counts: Query<(Entity, &Count)>) {
         let named = |number| counts.iter().find(|(_, count)| count.0 == number);
         if let (10, Some((ship, _)), Some((sailor, _))) = (frame.0, named(0), named(1)) {
@@ -421,17 +425,17 @@ fn who_comes_aboard_after_an_entity_left_lives_on_when_it_is_gone_for_good() {
             .add_systems(Simulate, simulate);
         }),
     );
-    // Without rollbacks: they would bring back who is missing.
+    // Without rollbacks, which would bring back a missing entity.
     let request = StartLocal { seats: vec!["one".into()], seed: 1, sync_test: None };
     stepper.app_mut(0).world_mut().write_message(request);
     stepper.updates(60);
     let ids: Vec<u32> = in_order(stepper.app(0).world()).iter().map(|(id, _)| *id).collect();
-    assert_eq!(ids, [1], "the ship is gone, and who was aboard; the sailor came too late");
+    assert_eq!(ids, [1], "the ship and its first sailor are gone; the late sailor is not");
 }
 
 #[test]
-fn what_hangs_deep_below_an_entity_that_never_was_survives_it() {
-    /// A child that the simulation does not know of.
+fn a_grandchild_of_an_entity_that_never_was_survives_it() {
+    /// A child that is unknown to the simulation.
     #[derive(Component)]
     struct Mast;
     fn simulate(mut commands: Commands, frame: Res<SimFrame>, counts: Query<(Entity, &Count)>) {
@@ -457,7 +461,7 @@ fn what_hangs_deep_below_an_entity_that_never_was_survives_it() {
 }
 
 #[test]
-fn what_is_gone_already_may_be_despawned_again() {
+fn an_entity_that_is_gone_may_be_despawned_again() {
     fn simulate(mut commands: Commands, frame: Res<SimFrame>, counts: Query<(Entity, &Count)>) {
         if frame.0 == 10 {
             for (entity, _) in &counts {

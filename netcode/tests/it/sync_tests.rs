@@ -1,4 +1,5 @@
-//! The sync test and the audit: games that are broken in the ways in which games break, each caught by the name of what breaks it.
+//! The sync test and the audit: games that are broken in the ways in which games break. Each
+//! mistake is caught, and what caused it is named.
 
 use bevy::{ecs::schedule::ScheduleConfigs, ecs::system::ScheduleSystem, prelude::*};
 use netcode::{
@@ -8,17 +9,17 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Component, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Body {
-    place: Place,
+    position: Position,
     speed: f32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Place {
+struct Position {
     x: f32,
     y: f32,
 }
 
-const STILL: Body = Body { place: Place { x: 0.0, y: 0.0 }, speed: 0.0 };
+const STILL: Body = Body { position: Position { x: 0.0, y: 0.0 }, speed: 0.0 };
 
 /// A headless game with five bodies, and these systems.
 fn game<M>(systems: impl IntoScheduleConfigs<ScheduleSystem, M>) -> App {
@@ -47,7 +48,7 @@ fn divergence(app: &mut App, test: SyncTest) -> Divergence {
     }
 }
 
-/// Asserts that the text names all of these.
+/// Asserts that the text contains all of `names`.
 fn assert_names(failure: &dyn std::fmt::Display, names: &[&str]) {
     let text = failure.to_string();
     for name in names {
@@ -59,13 +60,13 @@ fn assert_names(failure: &dyn std::fmt::Display, names: &[&str]) {
 fn a_sound_game_passes_in_chaos() {
     fn fly(inputs: Res<PlayerInputs<u8>>, mut bodies: Query<(&mut Body, &RollbackId)>) {
         for (mut body, id) in &mut bodies {
-            body.place.x += body.speed * f32::from(inputs.get(Seat(0)));
-            body.place.y += id.get() as f32;
+            body.position.x += body.speed * f32::from(inputs.get(Seat(0)));
+            body.position.y += id.get() as f32;
         }
     }
     let stats = testing::sync_test(&mut game(fly), SyncTest::CHAOS, 2, 500);
     let stats = stats.unwrap_or_else(|failure| panic!("{failure}"));
-    assert_eq!(stats.max_rollback, 8, "as deep as the window is");
+    assert_eq!(stats.max_rollback, 8, "the window is that deep");
     assert!(stats.resimulated_frames > 1500, "{stats:?}");
 }
 
@@ -108,11 +109,11 @@ fn state_in_a_local_is_caught() {
     fn count(mut calls: Local<u32>, mut bodies: Query<&mut Body>) {
         *calls += 1;
         for mut body in &mut bodies {
-            body.place.x = *calls as f32;
+            body.position.x = *calls as f32;
         }
     }
     let divergence = divergence(&mut game(count), SyncTest::EVERY_DEPTH);
-    assert_names(&divergence, &["::Body`", "`place.x`", "count", "`Local`"]);
+    assert_names(&divergence, &["::Body`", "`position.x`", "count", "`Local`"]);
     assert_eq!(divergence.cause, DivergenceCause::NotRepeatable);
 }
 
@@ -121,13 +122,13 @@ fn dependence_on_the_order_of_a_query_is_caught_in_chaos_and_only_there() {
     fn chase(mut bodies: Query<&mut Body>) {
         let mut before = 0.0;
         for mut body in &mut bodies {
-            body.place.y = before;
+            body.position.y = before;
             before += body.speed;
         }
     }
     assert!(testing::sync_test(&mut game(chase), SyncTest::EVERY_DEPTH, 2, 200).is_ok());
     let divergence = divergence(&mut game(chase), SyncTest::CHAOS);
-    assert_names(&divergence, &["::Body`", "`place.y`", "chase", "order of a query"]);
+    assert_names(&divergence, &["::Body`", "`position.y`", "chase", "order of a query"]);
     assert_eq!(divergence.cause, DivergenceCause::Order);
 }
 
@@ -140,11 +141,11 @@ fn the_order_of_a_hash_map_is_caught() {
             bodies.iter().map(|(body, id)| (id.get(), body.speed)).collect();
         let first = *seen.values().next().expect("there are bodies");
         for (mut body, _) in &mut bodies {
-            body.place.x = first;
+            body.position.x = first;
         }
     }
     let divergence = divergence(&mut game(vote), SyncTest::EVERY_DEPTH);
-    assert_names(&divergence, &["::Body`", "`place.x`", "vote", "hash map"]);
+    assert_names(&divergence, &["::Body`", "`position.x`", "vote", "hash map"]);
     assert_eq!(divergence.cause, DivergenceCause::NotRepeatable);
 }
 
@@ -155,15 +156,15 @@ fn the_clock_of_the_machine_is_caught() {
         let now = std::time::SystemTime::now();
         let since = now.duration_since(std::time::UNIX_EPOCH).expect("it is later than 1970");
         for mut body in &mut bodies {
-            body.place.y = since.subsec_nanos() as f32;
+            body.position.y = since.subsec_nanos() as f32;
         }
     }
     let divergence = divergence(&mut game(age), SyncTest::EVERY_DEPTH);
-    assert_names(&divergence, &["::Body`", "`place.y`", "age", "a clock"]);
+    assert_names(&divergence, &["::Body`", "`position.y`", "age", "a clock"]);
 
     fn hurry(time: Res<Time<Real>>, mut bodies: Query<&mut Body>) {
         for mut body in &mut bodies {
-            body.place.x = time.elapsed_secs();
+            body.position.x = time.elapsed_secs();
         }
     }
     let failure = failure(&mut game(hurry), SyncTest::EVERY_DEPTH);
@@ -175,11 +176,11 @@ fn random_numbers_without_a_seed_are_caught() {
     use std::hash::{BuildHasher, RandomState};
     fn shake(mut bodies: Query<&mut Body>) {
         for mut body in &mut bodies {
-            body.place.x += (RandomState::new().hash_one(0) % 7) as f32;
+            body.position.x += (RandomState::new().hash_one(0) % 7) as f32;
         }
     }
     let divergence = divergence(&mut game(shake), SyncTest::EVERY_DEPTH);
-    assert_names(&divergence, &["::Body`", "`place.x`", "shake", "unseeded random number"]);
+    assert_names(&divergence, &["::Body`", "`position.x`", "shake", "unseeded random number"]);
 }
 
 #[test]
@@ -205,17 +206,17 @@ fn a_resource_that_was_forgotten_is_named() {
     struct Wind(f32);
     fn blow(mut wind: ResMut<Wind>, mut bodies: Query<&mut Body>) {
         wind.0 += 0.5;
-        bodies.iter_mut().for_each(|mut body| body.place.x += wind.0);
+        bodies.iter_mut().for_each(|mut body| body.position.x += wind.0);
     }
     let mut app = game(blow);
-    // Not there yet when the app is looked through.
+    // The resource does not exist yet when the audit reads the app.
     app.add_systems(Startup, |mut commands: Commands| commands.init_resource::<Wind>());
     let failure = failure(&mut app, SyncTest::EVERY_DEPTH);
     assert_names(&failure, &["resource", "::Wind`", "blow", ".rollback_resource::<Wind>()"]);
 }
 
 #[test]
-fn an_entity_that_is_kept_without_saying_so_is_caught_in_chaos() {
+fn an_undeclared_entity_that_is_read_is_caught_in_chaos() {
     #[derive(Component, Clone, Serialize, Deserialize)]
     struct Partner(Entity);
     fn pair(
@@ -232,7 +233,7 @@ fn an_entity_that_is_kept_without_saying_so_is_caught_in_chaos() {
             commands.entity(*one).insert(Partner(*other));
         }
         for (mut body, partner) in &mut bodies {
-            body.place.x = match partner {
+            body.position.x = match partner {
                 Some(partner) => all.get(partner.0).map_or(-1.0, |id| id.get() as f32),
                 None => 0.0,
             };
@@ -241,19 +242,19 @@ fn an_entity_that_is_kept_without_saying_so_is_caught_in_chaos() {
     let mut app = game(pair);
     app.rollback_component_unhashed::<Partner>();
     let divergence = divergence(&mut app, SyncTest::CHAOS);
-    assert_names(&divergence, &["::Body`", "`place.x`", "pair", "#[entities]"]);
+    assert_names(&divergence, &["::Body`", "`position.x`", "pair", "#[entities]"]);
     assert_eq!(divergence.cause, DivergenceCause::Entities);
 }
 
 #[test]
-fn what_changes_behind_the_back_of_change_detection_is_caught() {
+fn changes_behind_the_back_of_change_detection_are_caught() {
     fn creep(mut bodies: Query<&mut Body>) {
         for mut body in &mut bodies {
-            body.bypass_change_detection().place.x += 1.0;
+            body.bypass_change_detection().position.x += 1.0;
         }
     }
     let divergence = divergence(&mut game(creep), SyncTest::EVERY_DEPTH);
-    assert_names(&divergence, &["::Body`", "`place.x`", "creep"]);
+    assert_names(&divergence, &["::Body`", "`position.x`", "creep"]);
 }
 
 #[test]
@@ -270,12 +271,12 @@ fn state_that_settles_is_not_blamed_on_a_disturbance() {
 }
 
 #[test]
-fn the_audit_tells_what_each_system_writes_and_keeps_quiet_about_what_is_allowed() {
+fn the_audit_lists_what_each_system_writes_and_ignores_what_is_allowed() {
     #[derive(Resource, Default)]
     struct Cache(u32);
     fn fly(mut cache: ResMut<Cache>, mut bodies: Query<&mut Body>) {
         cache.0 += 1;
-        bodies.iter_mut().for_each(|mut body| body.place.x += body.speed);
+        bodies.iter_mut().for_each(|mut body| body.position.x += body.speed);
     }
     let report = |is_allowed: bool| {
         let mut app = game(fly);
@@ -298,7 +299,7 @@ fn the_audit_tells_what_each_system_writes_and_keeps_quiet_about_what_is_allowed
 }
 
 #[test]
-fn a_hash_map_is_caught_although_nobody_iterates_it() {
+fn a_hash_map_is_caught_although_nothing_iterates_it() {
     #[expect(clippy::disallowed_types, reason = "that is what is caught")]
     type HashMap<K, V> = std::collections::HashMap<K, V>;
     #[derive(Component, Clone, Default, Serialize, Deserialize)]
@@ -319,7 +320,7 @@ fn a_hash_map_is_caught_although_nobody_iterates_it() {
 
 #[test]
 fn a_resource_that_does_not_read_back_is_caught() {
-    /// Reads as another one than it was written as.
+    /// Reads as a different value than was written.
     #[derive(Resource, Clone, Serialize, Deserialize)]
     struct Odd(#[serde(deserialize_with = "one_more")] u32);
     fn one_more<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
@@ -332,7 +333,7 @@ fn a_resource_that_does_not_read_back_is_caught() {
 }
 
 #[test]
-fn entities_without_rollback_are_no_test() {
+fn a_sync_test_of_entities_without_rollback_fails() {
     #[derive(Component, Clone, Serialize, Deserialize)]
     struct Bullet(f32);
     let mut app = game(|mut bullets: Query<&mut Bullet>| {
@@ -360,7 +361,7 @@ fn numbers_that_look_like_entities_are_none() {
 }
 
 #[test]
-fn one_spawn_without_rollback_is_seen_beside_others_with_it() {
+fn one_spawn_without_rollback_is_found_among_others_with_it() {
     let mut app = game(|frame: Res<SimFrame>, mut commands: Commands| {
         if frame.0 == 50 {
             commands.spawn(STILL);
@@ -368,20 +369,23 @@ fn one_spawn_without_rollback_is_seen_beside_others_with_it() {
     });
     let failure = failure(&mut app, SyncTest::EVERY_DEPTH);
     app.allow_unregistered::<Body>();
-    assert!(testing::sync_test(&mut app, SyncTest::EVERY_DEPTH, 2, 200).is_ok(), "a picture");
+    assert!(
+        testing::sync_test(&mut app, SyncTest::EVERY_DEPTH, 2, 200).is_ok(),
+        "an allowed type may be on any entity"
+    );
     assert!(matches!(failure, SyncTestFailure::NotRollingBack(_)), "{failure}");
     assert_names(&failure, &["::Body`", "Spawn them with `Rollback`"]);
 }
 
 #[test]
-fn a_game_that_was_not_added_is_no_test() {
+fn a_sync_test_without_a_game_fails() {
     let mut app = App::new();
     app.add_plugins((MinimalPlugins, NetcodePlugin::<u8>::default())).rollback_component::<Body>();
     assert_eq!(failure(&mut app, SyncTest::CHAOS), SyncTestFailure::Idle);
 }
 
 #[test]
-fn an_entity_that_a_value_does_not_say_it_holds_is_caught_although_nobody_follows_it() {
+fn an_undeclared_entity_is_caught_although_nothing_reads_it() {
     #[derive(Component, Clone, Serialize, Deserialize)]
     struct Homing {
         target: Option<Entity>,
@@ -406,7 +410,7 @@ fn an_entity_that_a_value_does_not_say_it_holds_is_caught_although_nobody_follow
 }
 
 #[test]
-fn what_is_written_on_entities_without_rollback_only_is_no_finding() {
+fn writes_to_entities_without_rollback_are_no_finding() {
     #[derive(Component)]
     struct Spark(f32);
     fn outside(mut sparks: Query<&mut Spark, Without<Rollback>>) {
@@ -424,6 +428,6 @@ fn what_is_written_on_entities_without_rollback_only_is_no_finding() {
         bodies.iter_mut().for_each(|mut body| body.speed += sparks.iter().count() as f32);
     }
     assert_eq!(findings(game(outside)), []);
-    assert_eq!(findings(game((outside, look).chain())).len(), 1, "the simulation looks at it");
+    assert_eq!(findings(game((outside, look).chain())).len(), 1, "the simulation reads it");
     assert_eq!(findings(game(either)).len(), 1, "some of these roll back");
 }

@@ -17,10 +17,10 @@ use crate::{
     config::SyncTest,
     diagnostics::SessionStats,
     input::GameInput,
-    lent::Lent,
     membership::{EndReason, end_session},
     packed_input::PackedInput,
     rollback::{ChangeByDespawns, Check, Difference, Hashed, RollbackStore},
+    scoped::Scoped,
 };
 
 pub use failure::{
@@ -84,14 +84,14 @@ impl Run {
         let is_full = self.first.len() > self.window as usize;
         let spare = if is_full { self.first.pop_front() } else { None };
         let mut hashes = spare.unwrap_or_default();
-        let hashed = world.resource::<Lent<RollbackStore>>().hash(frame, &mut hashes);
+        let hashed = world.resource::<Scoped<RollbackStore>>().hash(frame, &mut hashes);
         self.first.push_back(hashes);
         if hashed == Hashed::InPart && fail_for_opaque(world, frame, Check::Serializes) {
             return false;
         }
 
         if self.chaos.is_some() && frame.is_multiple_of(READ_BACK_FRAMES) {
-            let store = world.resource::<Lent<RollbackStore>>();
+            let store = world.resource::<Scoped<RollbackStore>>();
             let unsaid = store.unsaid_entity(frame).zip(Some(DivergenceCause::UnsaidEntity));
             let found = unsaid
                 .or_else(|| store.difference_to_bytes(frame).zip(Some(DivergenceCause::Bytes)));
@@ -197,7 +197,7 @@ impl Run {
             self.simulate_recorded(game, world, game.newest() - game.frame());
         }
         let mut hashes = Vec::new();
-        Lent::lend(world, |world, store: &mut RollbackStore| {
+        Scoped::scope(world, |world, store: &mut RollbackStore| {
             store.save_again(world, frame);
             store.hash_again(frame, &mut hashes);
         });
@@ -221,7 +221,7 @@ impl Run {
         }
         if disturbance == Disturbance::Order {
             // Hooks and observers that saw entities move may have changed what is registered.
-            Lent::lend(world, |world, store: &mut RollbackStore| store.load(world, frame));
+            Scoped::scope(world, |world, store: &mut RollbackStore| store.load(world, frame));
         }
     }
 
@@ -246,7 +246,7 @@ impl Run {
         world: &mut World,
     ) -> Option<(u32, Difference)> {
         let (frame, newest) = (game.frame(), game.newest());
-        Lent::lend(world, |world, store: &mut RollbackStore| {
+        Scoped::scope(world, |world, store: &mut RollbackStore| {
             store.save_again(world, frame);
             store.hash_again(frame, &mut self.again);
             let first = self.first.get(self.first.len() - 1 - (newest - frame) as usize)?;
@@ -271,7 +271,7 @@ fn is_audit_clean(world: &mut World) -> bool {
 
 /// Ends the test if a value cannot be looked into. True if there is one.
 fn fail_for_opaque(world: &mut World, frame: u32, check: Check) -> bool {
-    let found = world.resource::<Lent<RollbackStore>>().opaque_values(frame, check).next();
+    let found = world.resource::<Scoped<RollbackStore>>().opaque_values(frame, check).next();
     let Some(value) = found else { return false };
     fail(world, SyncTestFailure::Opaque(value));
     true

@@ -1,15 +1,18 @@
-//! What saving and loading allocate: nothing, once all buffers exist. ggrs and the checksums of a real match are not part of it.
+//! What saving and loading allocate: nothing, once all buffers exist. ggrs and the checksums of a
+//! real match are not included.
+
+use bevy::ecs::system::SystemState;
 
 use super::*;
 
-/// What `task` allocates, in blocks.
+/// The number of blocks that `task` allocates.
 fn count(task: impl FnOnce()) -> u64 {
     allocation_counter::measure(task).count_total
 }
 
 fn crowd(world: &mut World, count: u32) {
     for index in 0..count {
-        world.spawn((Rollback, Place(0.0, 0.0), Age(index)));
+        world.spawn((Rollback, Position(0.0, 0.0), Age(index)));
     }
 }
 
@@ -18,14 +21,14 @@ fn a_steady_frame_allocates_nothing() {
     let mut app = app(|_| {});
     let world = app.world_mut();
     crowd(world, 1000);
-    let mut query = world.query::<(&mut Place, &mut Age)>();
+    let mut query = world.query::<(&mut Position, &mut Age)>();
     let mut frame = 0;
     let mut step = |world: &mut World, is_rolled_back: bool| {
         world.resource_mut::<SimFrame>().0 = frame;
         snapshots::save(world, frame);
         world.run_schedule(Simulate);
-        for (mut place, mut age) in query.iter_mut(world) {
-            place.0 += 1.0;
+        for (mut position, mut age) in query.iter_mut(world) {
+            position.0 += 1.0;
             age.0 += 1;
         }
         if is_rolled_back {
@@ -59,7 +62,7 @@ fn ordered_entities_that_stand_in_order_cost_no_allocation() {
 }
 
 #[test]
-fn what_is_kept_does_not_grow_with_the_match() {
+fn memory_does_not_grow_with_the_match() {
     let mut app = app(|_| {});
     let world = app.world_mut();
     crowd(world, 50);
@@ -79,7 +82,7 @@ fn what_is_kept_does_not_grow_with_the_match() {
             if frame % 5 == 4 {
                 snapshots::load(world, frame - 3);
                 for frame in frame - 3..=frame {
-                    // Nothing happens this time; the counter of ids goes on as it did.
+                    // Nothing moves this time; the counter of ids continues as it did.
                     snapshots::save(world, frame);
                     world.spawn((Rollback, Age(50 + 2 * frame), Name("again".into())));
                     world.spawn((Rollback, Age(51 + 2 * frame), Burning(2)));

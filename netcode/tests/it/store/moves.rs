@@ -1,10 +1,11 @@
-//! Rows that move: none may go unnoticed, as saves and loads pass over rows that have not.
+//! Rows that move: none may go unnoticed, as saves and loads skip rows that have not moved.
 
 use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
 
 use super::*;
 
-/// Neither of these is registered: entities that get or lose one move to another table, and that is all.
+/// Neither of these is registered: entities that get or lose one move to another table, and nothing
+/// else.
 #[derive(Component)]
 struct One;
 #[derive(Component)]
@@ -12,15 +13,15 @@ struct Other;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// The `usize`-th entity gets `One`.
+    /// The entity with this index gets `One`.
     Insert(usize),
     InsertOther(usize),
-    /// The first gets the second as its parent.
+    /// The first entity gets the second as its parent.
     Adopt(usize, usize),
     Retain(usize),
     Remove(usize),
     RemoveOther(usize),
-    /// There and back, so that only the order of rows is another one.
+    /// To another table and back, so that only the order of rows differs.
     ThereAndBack(usize),
     TakeAway(usize),
     Spawn,
@@ -28,40 +29,40 @@ enum Step {
     Clone(usize),
     Despawn(usize),
     DespawnRollback(usize),
-    /// Without its marker an entity keeps its id, but does not roll back.
+    /// Without its marker, an entity keeps its id but does not roll back.
     Unmark(usize),
-    /// Who has an id but no marker, wherever it stands.
+    /// An entity that has an id but no marker gets the marker, whatever its table.
     Mark,
-    /// Two entities take each other's id.
+    /// Two entities swap their ids.
     SwapIds(usize, usize),
     Change(usize),
     Update,
     Save,
-    /// All but so many of the saved frames.
+    /// Confirms all saved frames but this many.
     Confirm(u32),
     Load(u32),
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let who = 0..8usize;
+    let entity = 0..8usize;
     prop_oneof![
-        4 => who.clone().prop_map(Step::Insert),
-        4 => who.clone().prop_map(Step::InsertOther),
-        2 => who.clone().prop_map(Step::Remove),
-        2 => who.clone().prop_map(Step::RemoveOther),
-        1 => who.clone().prop_map(Step::ThereAndBack),
-        1 => who.clone().prop_map(Step::TakeAway),
+        4 => entity.clone().prop_map(Step::Insert),
+        4 => entity.clone().prop_map(Step::InsertOther),
+        2 => entity.clone().prop_map(Step::Remove),
+        2 => entity.clone().prop_map(Step::RemoveOther),
+        1 => entity.clone().prop_map(Step::ThereAndBack),
+        1 => entity.clone().prop_map(Step::TakeAway),
         3 => Just(Step::Spawn),
         1 => Just(Step::SpawnElsewhere),
-        1 => who.clone().prop_map(Step::Clone),
-        1 => who.clone().prop_map(Step::Despawn),
-        3 => who.clone().prop_map(Step::DespawnRollback),
-        2 => who.clone().prop_map(Step::Unmark),
+        1 => entity.clone().prop_map(Step::Clone),
+        1 => entity.clone().prop_map(Step::Despawn),
+        3 => entity.clone().prop_map(Step::DespawnRollback),
+        2 => entity.clone().prop_map(Step::Unmark),
         4 => Just(Step::Mark),
-        1 => (who.clone(), who.clone()).prop_map(|(one, other)| Step::SwapIds(one, other)),
-        3 => who.clone().prop_map(Step::Change),
-        1 => (who.clone(), who.clone()).prop_map(|(one, other)| Step::Adopt(one, other)),
-        1 => who.clone().prop_map(Step::Retain),
+        1 => (entity.clone(), entity.clone()).prop_map(|(one, other)| Step::SwapIds(one, other)),
+        3 => entity.clone().prop_map(Step::Change),
+        1 => (entity.clone(), entity.clone()).prop_map(|(one, other)| Step::Adopt(one, other)),
+        1 => entity.clone().prop_map(Step::Retain),
         2 => Just(Step::Update),
         2 => (1..6u32).prop_map(Step::Confirm),
         20 => Just(Step::Save),
@@ -70,11 +71,11 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// What must come back: values by id.
-fn values(world: &mut World) -> Vec<(u32, Place, Age)> {
-    let mut query =
-        world.query_filtered::<(&RollbackId, &Place, &Age), (With<Rollback>, Without<Disabled>)>();
+fn values(world: &mut World) -> Vec<(u32, Position, Age)> {
+    let mut query = world
+        .query_filtered::<(&RollbackId, &Position, &Age), (With<Rollback>, Without<Disabled>)>();
     let mut all: Vec<_> =
-        query.iter(world).map(|(id, &place, &age)| (id.get(), place, age)).collect();
+        query.iter(world).map(|(id, &position, &age)| (id.get(), position, age)).collect();
     all.sort_unstable_by_key(|&(id, ..)| id);
     all
 }
@@ -87,8 +88,8 @@ fn pick(world: &mut World, index: usize) -> Option<Entity> {
     all.get(index % all.len().max(1)).map(|&(_, entity)| entity)
 }
 
-fn take(world: &mut World, step: Step) {
-    let who = match step {
+fn apply_step(world: &mut World, step: Step) {
+    let chosen = match step {
         Step::Insert(index)
         | Step::InsertOther(index)
         | Step::Remove(index)
@@ -105,8 +106,8 @@ fn take(world: &mut World, step: Step) {
         | Step::Change(index) => pick(world, index),
         _ => None,
     };
-    let new = || (Rollback, Place(0.5, 0.5), Age(50));
-    if let Some(entity) = who {
+    let new = || (Rollback, Position(0.5, 0.5), Age(50));
+    if let Some(entity) = chosen {
         let mut it = world.entity_mut(entity);
         match step {
             Step::Insert(_) => drop(it.insert(One)),
@@ -120,14 +121,14 @@ fn take(world: &mut World, step: Step) {
             Step::DespawnRollback(_) => despawn_rollback(world, entity),
             Step::Unmark(_) => drop(it.remove::<Rollback>()),
             Step::SwapIds(_, index) => {
-                let other = pick(world, index).expect("there is at least the first");
+                let other = pick(world, index).expect("there is at least one entity");
                 let [one, two] = [entity, other].map(|it| world.get::<RollbackId>(it).copied());
-                world.entity_mut(entity).insert(two.expect("who rolls back has an id"));
-                world.entity_mut(other).insert(one.expect("who rolls back has an id"));
+                world.entity_mut(entity).insert(two.expect("an entity that rolls back has an id"));
+                world.entity_mut(other).insert(one.expect("an entity that rolls back has an id"));
             }
-            Step::Retain(_) => drop(it.retain::<(Rollback, RollbackId, Place, Age)>()),
+            Step::Retain(_) => drop(it.retain::<(Rollback, RollbackId, Position, Age)>()),
             Step::Adopt(_, index) => {
-                let parent = pick(world, index).expect("there is at least the first");
+                let parent = pick(world, index).expect("there is at least one entity");
                 let is_tree = |world: &World| {
                     world.get::<ChildOf>(parent).is_none()
                         && world.get::<Children>(entity).is_none()
@@ -137,8 +138,8 @@ fn take(world: &mut World, step: Step) {
                 }
             }
             _ => {
-                it.get_mut::<Age>().expect("all have one").0 += 1;
-                it.get_mut::<Place>().expect("all have one").1 += 1.0;
+                it.get_mut::<Age>().expect("every entity has one").0 += 1;
+                it.get_mut::<Position>().expect("every entity has one").1 += 1.0;
             }
         }
         return;
@@ -156,15 +157,16 @@ fn take(world: &mut World, step: Step) {
     }
 }
 
-/// So many that rows are not read where they need not be, in whatever way this is built.
+/// So many rows that they are not read unless they must be, in every build.
 const MANY: u32 = 1_200;
 
-/// Saves a world of many before and after a change of its rows, with an update between the two as in a game, and loads both.
+/// Saves a world with many entities before and after a change of its rows, with an update in
+/// between as in a game, and loads both frames.
 fn assert_is_noticed(change: impl Fn(&mut World, &[Entity])) {
     let mut app = app(|_| {});
     let world = app.world_mut();
     let all: Vec<Entity> = (0..MANY)
-        .map(|index| world.spawn((Rollback, Place(index as f32, 0.0), Age(index))).id())
+        .map(|index| world.spawn((Rollback, Position(index as f32, 0.0), Age(index))).id())
         .collect();
     for &entity in &all[..10] {
         world.entity_mut(entity).insert(One);
@@ -178,7 +180,7 @@ fn assert_is_noticed(change: impl Fn(&mut World, &[Entity])) {
     let second = values(world);
     snapshots::save(world, 1);
     world.query::<&mut Age>().iter_mut(world).for_each(|mut age| age.0 += 1_000);
-    // The load is to compare what the save took for granted.
+    // Makes the load compare the rows, which the save took for unchanged.
     world.entity_mut(all[all.len() - 1]).insert(Other).remove::<Other>();
     snapshots::load(world, 1);
     assert_eq!(values(world), second);
@@ -188,7 +190,7 @@ fn assert_is_noticed(change: impl Fn(&mut World, &[Entity])) {
 }
 
 #[test]
-fn rows_of_many_that_only_change_places_are_noticed() {
+fn rows_that_only_change_places_among_many_are_noticed() {
     assert_is_noticed(|world, all| {
         for &entity in &all[600..700] {
             world.entity_mut(entity).insert(Other).remove::<Other>();
@@ -197,21 +199,21 @@ fn rows_of_many_that_only_change_places_are_noticed() {
 }
 
 #[test]
-fn a_table_that_is_left_by_all_is_noticed() {
+fn a_table_that_all_entities_leave_is_noticed() {
     assert_is_noticed(|world, all| {
         all[..10].iter().for_each(|&entity| despawn_rollback(world, entity));
     });
 }
 
 #[test]
-fn who_comes_for_who_leaves_is_noticed() {
+fn an_arrival_in_place_of_a_leaver_is_noticed() {
     assert_is_noticed(|world, all| {
         despawn_rollback(world, all[20]);
-        world.spawn((Rollback, Place(0.5, 0.5), Age(50)));
+        world.spawn((Rollback, Position(0.5, 0.5), Age(50)));
     });
 }
 
-/// The same cases in each run; more with `PROPTEST_CASES`.
+/// The same cases in each run; `PROPTEST_CASES` sets how many.
 fn config() -> ProptestConfig {
     ProptestConfig {
         failure_persistence: None,
@@ -227,7 +229,7 @@ proptest! {
     fn no_move_of_rows_goes_unnoticed(steps in vec(step(), 1..80)) {
         let mut app = app(|_| {});
         for index in 0..6u32 {
-            app.world_mut().spawn((Rollback, Place(index as f32, 0.0), Age(index)));
+            app.world_mut().spawn((Rollback, Position(index as f32, 0.0), Age(index)));
         }
         let mut saved = Vec::new();
         let (mut latest, mut confirmed) = (0, 0);
@@ -251,7 +253,7 @@ proptest! {
                     prop_assert_eq!(&values(world), &saved[frame as usize], "frame {}", frame);
                     saved.truncate(frame as usize + 1);
                     world.insert_resource(SimFrame(frame));
-                    // Ids are given once more, also those of who is no longer part of it.
+                    // Their ids are assigned again, as those of all other entities.
                     let mut strangers =
                         world.query_filtered::<Entity, (With<RollbackId>, Without<Rollback>)>();
                     let strangers: Vec<Entity> = strangers.iter(world).collect();
@@ -265,7 +267,7 @@ proptest! {
                     snapshots::confirm(world, confirmed);
                 }
                 Step::Update => app.update(),
-                other => take(world, other),
+                other => apply_step(world, other),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Whether rows may have been added, taken away or moved, told without a look at them.
+//! Detects whether rows may have been added, removed or moved, without reading them.
 
 use bevy::{
     ecs::{component::ComponentId, lifecycle::RemovedComponentEntity},
@@ -7,30 +7,35 @@ use bevy::{
 
 use super::identity::{Population, RollbackId};
 
-/// More messages than this are not read: then rows are compared. An update by itself removes a few; the bound was not tuned.
-const MOST_MESSAGES: usize = 64;
+/// The most messages that are read; if there are more, rows are compared instead. An ordinary
+/// update removes a few components. The bound was not tuned.
+const MAX_UNREAD_MESSAGES: usize = 64;
 
-/// Watches for what it takes to change rows.
+/// Watches for everything that it takes to change rows.
 ///
-/// As long as it sees nothing, tables of the simulation that are all as long as before have the same rows as before:
+/// If it sees nothing, and each table of the simulation is as long as before, then each has the
+/// same rows as before:
 ///
-/// * Nobody came in. That takes an id or [`Rollback`](super::Rollback), which hooks count; or the loss of a component that kept the entity
-///   out, and of each component that is removed Bevy keeps a message.
-/// * Then nobody left either, or the tables would have fewer rows between them.
-/// * Nobody moved to another table. Who loses no component can only move to a table with more of them, so that all entities together
-///   would have more components. They have as many as before, as that follows from how long each table is.
+/// * No entity came in. For that it must get an id or [`Rollback`](super::Rollback), and hooks
+///   count both; or it must lose a component that kept it out, and Bevy keeps a message of each
+///   removal.
+/// * Then no entity left either, or the tables would have fewer rows in all.
+/// * No entity moved to another table. An entity that loses no component can only move to a table
+///   with more components, and then all entities together would have more of them. They have the
+///   same number as before, because the lengths of the tables determine it.
 /// * Rows of one table change places only when one of them leaves it.
 ///
-/// Messages of entities without an id mean nothing: those are not in these tables, and who has lost its id is counted.
+/// Messages about entities without an id do not count: such entities are not in these tables, and
+/// the loss of an id is counted.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct RowWatch {
     population: Population,
-    /// For each component, how many messages there have been that it was removed.
+    /// For each component, the number of messages about its removal that have been read.
     removals: Vec<(ComponentId, usize)>,
 }
 
-impl Watch {
-    /// Begins anew with the world as it is.
+impl RowWatch {
+    /// Starts watching from the present state of the world.
     pub(super) fn begin(&mut self, world: &World) {
         self.population = population(world);
         let removed = world.removed_components().iter();
@@ -38,7 +43,8 @@ impl Watch {
         self.removals.extend(removed.map(|(&id, removed)| (id, count(removed))));
     }
 
-    /// Whether there was nothing since, or since the last time that this was true. Once it is false, it must begin anew.
+    /// Whether nothing has happened since the watch began, or since this last returned true. After
+    /// it returned false, the watch must begin again.
     pub(super) fn sees_nothing(&mut self, world: &World) -> bool {
         if self.population != population(world) {
             return false;
@@ -51,12 +57,12 @@ impl Watch {
             let (known, seen) = &mut self.removals[index];
             let end = count(removed);
             unread += end - *seen;
-            if *known != id || unread > MOST_MESSAGES {
+            if *known != id || unread > MAX_UNREAD_MESSAGES {
                 return false;
             }
             for message in *seen..end {
                 let entity = removed.get_message(message).map(|(entity, _)| entity.clone().into());
-                // A message that is gone may have been of anybody.
+                // A message that Bevy has dropped may have been about any entity.
                 if entity.is_none_or(|entity| world.get::<RollbackId>(entity).is_some()) {
                     return false;
                 }
@@ -67,7 +73,7 @@ impl Watch {
     }
 }
 
-/// How many messages there ever were; those that are gone stay counted.
+/// The number of messages there have ever been, including those that Bevy has dropped.
 fn count(removed: &Messages<RemovedComponentEntity>) -> usize {
     removed.oldest_message_count() + removed.len()
 }
@@ -93,12 +99,13 @@ mod tests {
         world
     }
 
-    /// What a watch sees of a change, in a world with an entity that rolls back and one that does not.
+    /// What a watch sees of a change, in a world with one entity that rolls back and one that does
+    /// not.
     fn sees_nothing_of(change: &impl Fn(&mut World, Entity, Entity)) -> bool {
         let mut world = world();
         let inside = world.spawn((Rollback, Mark)).id();
         let outside = world.spawn(Mark).id();
-        let mut watch = Watch::default();
+        let mut watch = RowWatch::default();
         watch.begin(&world);
         assert!(watch.sees_nothing(&world));
         change(&mut world, inside, outside);
@@ -106,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_change_rows_is_seen_and_what_happens_elsewhere_is_passed_over() {
+    fn possible_changes_of_rows_are_seen_and_others_passed_over() {
         type Change = fn(&mut World, Entity, Entity);
         let changes: [(&str, bool, Change); 8] = [
             ("a removal", false, |world, inside, _| drop(world.entity_mut(inside).take::<Mark>())),
@@ -121,7 +128,7 @@ mod tests {
                 drop(world.entity_mut(outside).take::<Mark>());
             }),
             ("a despawn outside", true, |world, _, outside| world.entity_mut(outside).despawn()),
-            // As Bevy does in each update, with a resource of its own.
+            // As Bevy does with a resource of its own in each update.
             ("a scope", true, |world, _, _| world.resource_scope(|_, _: Mut<Population>| ())),
             ("an update", true, |world, _, _| world.clear_trackers()),
         ];
@@ -131,20 +138,20 @@ mod tests {
     }
 
     #[test]
-    fn who_gets_its_marker_back_comes_in() {
+    fn an_entity_that_gets_its_marker_back_comes_in() {
         let mut world = world();
         let entity = world.spawn(Rollback).id();
         world.entity_mut(entity).remove::<Rollback>();
-        let mut watch = Watch::default();
+        let mut watch = RowWatch::default();
         watch.begin(&world);
         world.entity_mut(entity).insert(Rollback);
         assert!(!watch.sees_nothing(&world));
     }
 
     #[test]
-    fn messages_that_are_gone_or_too_many_may_have_been_of_anybody() {
+    fn messages_that_are_gone_or_too_many_count_as_changes() {
         for (count, updates, expected) in
-            [(3, 1, true), (3, 2, false), (MOST_MESSAGES + 1, 0, false)]
+            [(3, 1, true), (3, 2, false), (MAX_UNREAD_MESSAGES + 1, 0, false)]
         {
             let despawn_many = |world: &mut World, _: Entity, _: Entity| {
                 for _ in 0..count {
