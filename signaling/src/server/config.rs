@@ -2,7 +2,7 @@
 //! allows.
 
 use std::{
-    fmt, io,
+    fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     time::Duration,
@@ -10,18 +10,29 @@ use std::{
 
 use axum::http::HeaderValue;
 use ipnet::IpNet;
-use thiserror::Error;
 
 use super::{
-    connection::cost,
-    headers::PAGE_POLICY,
+    bind_error::BindError,
     hub::RoomLimits,
-    rate::Rate,
+    rate::{Rate, message_cost},
     sources::SourceLimits,
     ticket::{MIN_SECRET_BYTES, TicketSecret},
-    tls::TlsError,
-    turn::{self, TurnSecret},
+    turn::{IceSettings, TurnSecret},
 };
+
+/// What a page from this server may do, unless the operator says otherwise: run its own scripts and
+/// WebAssembly, but no script that is written into it; start workers that it makes itself, as
+/// `netcode` does for hidden pages; and open a WebSocket to any server. Pages from elsewhere cannot
+/// show it in a frame. WebRTC needs no permission.
+const PAGE_POLICY: &str = "default-src 'self'; \
+    script-src 'self' 'wasm-unsafe-eval'; \
+    worker-src 'self' blob:; \
+    connect-src 'self' ws: wss:; \
+    img-src 'self' data: blob:; \
+    object-src 'none'; \
+    base-uri 'none'; \
+    form-action 'none'; \
+    frame-ancestors 'self'";
 
 /// Settings of a [`Server`](super::Server). Every limit is on something that a stranger could use
 /// up.
@@ -224,7 +235,8 @@ impl ServerConfig {
                 "one request in a room a second, and one at once, must be allowed",
             ),
             (
-                self.message_rate.time_for(cost(self.max_message_bytes)) <= self.idle_timeout,
+                self.message_rate.time_for(message_cost(self.max_message_bytes))
+                    <= self.idle_timeout,
                 "the longest message must take less than the idle timeout at the rate of messages",
             ),
             (self.drain_time <= MAX_TIMEOUT, "the drain time must be at most a day"),
@@ -250,8 +262,8 @@ impl ServerConfig {
                 "a timeout, and the time of credentials, must be more than zero and at most a day",
             ),
         ];
-        let mut rules =
-            rules.into_iter().chain(self.rules_for_strangers()).chain(turn::rules(self));
+        let ice_rules = self.ice_settings().rules();
+        let mut rules = rules.into_iter().chain(self.rules_for_strangers()).chain(ice_rules);
         match rules.find(|(is_met, _)| !is_met) {
             Some((_, rule)) => Err(BindError::BadLimit { rule }),
             None => Ok(()),
@@ -290,6 +302,15 @@ impl ServerConfig {
             max_downloads: self.max_downloads_per_address,
             max_peers: self.max_peers_per_address,
             joins: self.join_rate,
+        }
+    }
+
+    pub(super) fn ice_settings(&self) -> IceSettings<'_> {
+        IceSettings {
+            stun_servers: &self.stun_servers,
+            turn_servers: &self.turn_servers,
+            turn_secret: self.turn_secret.as_ref(),
+            turn_credential_time: self.turn_credential_time,
         }
     }
 
@@ -346,58 +367,6 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// More than one process can hold on any system; keeps the number inside what a semaphore takes
 /// everywhere.
 const MAX_CONNECTIONS: usize = 1_000_000;
-
-/// Why a server does not start.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum BindError {
-    /// Another program listens there.
-    #[error(
-        "port {} is in use: stop the other program, or choose another port (0 takes any free one)",
-        address.port()
-    )]
-    PortInUse {
-        /// Where the server was to listen.
-        address: SocketAddr,
-    },
-    /// The system does not let this user listen there.
-    #[error("no permission to listen on {address}: choose a port above 1023")]
-    NoPermission {
-        /// Where the server was to listen.
-        address: SocketAddr,
-    },
-    /// It cannot be listened there for another reason.
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        /// Where the server was to listen.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The folder to serve is not a folder.
-    #[error("the web root {} is not a folder", path.display())]
-    WebRoot {
-        /// What was given.
-        path: PathBuf,
-    },
-    /// Redis cannot be used.
-    #[error("cannot use the Redis at {url}: {reason}. Is it running, and is the address right?")]
-    Redis {
-        /// What was given, without a password.
-        url: String,
-        /// What Redis or the system said.
-        reason: String,
-    },
-    /// There is no TLS, though the settings want it.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// A limit makes no sense.
-    #[error("{rule}")]
-    BadLimit {
-        /// What is asked of it.
-        rule: &'static str,
-    },
-}
 
 #[cfg(test)]
 mod tests {

@@ -31,13 +31,12 @@ use super::{
     hub::{Parting, Visit, Visitor},
     local::text,
     outbox::{OutboxReader, outbox},
-    rate::{Bucket, Rate},
+    rate::{Bucket, Rate, message_cost},
     silence::{Silence, SilenceStep},
     socket::{Incoming, Socket, SocketError},
     steady_millis,
     stream::Stream,
     token::Resume,
-    turn,
 };
 use crate::{
     lobby::RoomRequest,
@@ -236,7 +235,7 @@ impl End {
 
 /// What a peer of ours reads before its id: the queue begins with it.
 fn welcome(peer: PeerId, shared: &Shared) -> Utf8Bytes {
-    text(&turn::welcome(&shared.config, peer, SystemTime::now()))
+    text(&shared.config.ice_settings().welcome(peer, SystemTime::now()))
 }
 
 /// Passes messages both ways.
@@ -324,7 +323,7 @@ impl Allowance {
     /// How long the peer is not to be heard after a frame of that many bytes, in which was this.
     fn use_up(&mut self, bytes: usize, taken: &Taken, now: Instant, shared: &Shared) -> Duration {
         let (config, counters) = (&shared.config, &shared.health.counters);
-        let pause = self.messages.use_up(cost(bytes), config.message_rate, now);
+        let pause = self.messages.use_up(message_cost(bytes), config.message_rate, now);
         if !pause.is_zero() {
             counters.count(Counter::Slowed);
         }
@@ -337,11 +336,6 @@ impl Allowance {
         }
         pause.max(pause_of_requests)
     }
-}
-
-/// What a number of bytes counts for: up to a KiB is one message, and more is several.
-pub(super) fn cost(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(1024).max(1)).unwrap_or(u32::MAX)
 }
 
 /// What the server sends while a connection lasts.
@@ -488,11 +482,5 @@ mod tests {
             [End::Left, End::Broken].map(|end| end.parting()),
             [Parting::Left, Parting::Lost]
         );
-    }
-
-    #[test]
-    fn a_message_counts_for_its_kibibytes_begun_ones_included() {
-        let costs = [0, 1, 1024, 1025, 2048, 65_536].map(cost);
-        assert_eq!(costs, [1, 1, 1, 2, 2, 64]);
     }
 }

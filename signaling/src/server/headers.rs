@@ -13,20 +13,6 @@ use axum::{
 
 use super::ServerConfig;
 
-/// What a page from this server may do, unless the operator says otherwise: run its own scripts and
-/// WebAssembly, but no script that is written into it; start workers that it makes itself, as
-/// `netcode` does for hidden pages; and open a WebSocket to any server. Pages from elsewhere cannot
-/// show it in a frame. WebRTC needs no permission.
-pub(super) const PAGE_POLICY: &str = "default-src 'self'; \
-    script-src 'self' 'wasm-unsafe-eval'; \
-    worker-src 'self' blob:; \
-    connect-src 'self' ws: wss:; \
-    img-src 'self' data: blob:; \
-    object-src 'none'; \
-    base-uri 'none'; \
-    form-action 'none'; \
-    frame-ancestors 'self'";
-
 /// Protects an answer, and the browser that shows it.
 #[derive(Debug, Clone)]
 pub(super) struct Protection {

@@ -5,6 +5,7 @@
 //! process) → `outbox` → the other peers' `connection`s.
 
 mod address;
+mod bind_error;
 mod config;
 mod connection;
 mod counters;
@@ -66,7 +67,8 @@ use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 pub use self::{
-    config::{BindError, Secret, ServerConfig, without_password},
+    bind_error::BindError,
+    config::{Secret, ServerConfig, without_password},
     rate::Rate,
     ticket::{ANY_ROOM, MIN_SECRET_BYTES, TicketSecret, WeakSecret},
     tls::{Certificate, TlsError},

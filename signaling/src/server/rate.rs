@@ -24,6 +24,11 @@ impl Rate {
     }
 }
 
+/// What a number of bytes counts for: up to a KiB is one message, and more is several.
+pub(super) fn message_cost(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(1024).max(1)).unwrap_or(u32::MAX)
+}
+
 /// How much of a [`Rate`] is used up.
 ///
 /// The generic cell rate algorithm (ITU-T I.371): one moment says it all.
@@ -96,5 +101,11 @@ mod tests {
         assert_eq!(bucket.use_up(5, RATE, start), Duration::from_millis(500));
         let later = start + Duration::from_millis(500);
         assert_eq!(bucket.use_up(1, RATE, later), Duration::from_millis(100));
+    }
+
+    #[test]
+    fn a_message_counts_for_its_kibibytes_begun_ones_included() {
+        let costs = [0, 1, 1024, 1025, 2048, 65_536].map(message_cost);
+        assert_eq!(costs, [1, 1, 1, 2, 2, 64]);
     }
 }

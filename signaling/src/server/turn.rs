@@ -12,7 +12,6 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 
-use super::config::ServerConfig;
 use crate::{
     ice_servers::{IceServer, IceServers, MAX_ICE_URLS, Welcome, is_stun_url, is_turn_url},
     protocol::PeerId,
@@ -45,46 +44,58 @@ impl fmt::Debug for TurnSecret {
     }
 }
 
-/// What is asked of the settings, and whether it is so.
-pub(super) fn rules(config: &ServerConfig) -> [(bool, &'static str); 4] {
-    let ServerConfig { stun_servers, turn_servers, turn_secret, .. } = config;
-    [
-        (
-            stun_servers.iter().all(|url| is_stun_url(url)),
-            "a STUN server is named as in stun:stun.example.org:3478, and without a `?`",
-        ),
-        (
-            turn_servers.iter().all(|url| is_turn_url(url)),
-            "a TURN server is named as in turn:turn.example.org:3478, turn:turn.example.org:3478?transport=tcp or turns:turn.example.org:5349, and without a user",
-        ),
-        (
-            turn_servers.is_empty() || turn_secret.is_some(),
-            "TURN servers need a turn-secret, from which peers get passwords: set it to coturn's static-auth-secret",
-        ),
-        (
-            stun_servers.len() + turn_servers.len() <= MAX_ICE_URLS,
-            "there may be 8 addresses of STUN and TURN servers at most: peers ask all of them for each connection",
-        ),
-    ]
+/// The settings of the STUN and TURN servers; see the fields of
+/// [`ServerConfig`](super::ServerConfig).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct IceSettings<'a> {
+    pub(super) stun_servers: &'a [String],
+    pub(super) turn_servers: &'a [String],
+    pub(super) turn_secret: Option<&'a TurnSecret>,
+    pub(super) turn_credential_time: Duration,
 }
 
-/// What a peer of ours is told before its id.
-pub(super) fn welcome(config: &ServerConfig, peer: PeerId, now: SystemTime) -> Welcome {
-    let mut servers = Vec::new();
-    if !config.stun_servers.is_empty() {
-        servers.push(IceServer { urls: config.stun_servers.clone(), ..IceServer::default() });
+impl IceSettings<'_> {
+    /// What is asked of the settings, and whether it is so.
+    pub(super) fn rules(self) -> [(bool, &'static str); 4] {
+        let Self { stun_servers, turn_servers, turn_secret, .. } = self;
+        [
+            (
+                stun_servers.iter().all(|url| is_stun_url(url)),
+                "a STUN server is named as in stun:stun.example.org:3478, and without a `?`",
+            ),
+            (
+                turn_servers.iter().all(|url| is_turn_url(url)),
+                "a TURN server is named as in turn:turn.example.org:3478, turn:turn.example.org:3478?transport=tcp or turns:turn.example.org:5349, and without a user",
+            ),
+            (
+                turn_servers.is_empty() || turn_secret.is_some(),
+                "TURN servers need a turn-secret, from which peers get passwords: set it to coturn's static-auth-secret",
+            ),
+            (
+                stun_servers.len() + turn_servers.len() <= MAX_ICE_URLS,
+                "there may be 8 addresses of STUN and TURN servers at most: peers ask all of them for each connection",
+            ),
+        ]
     }
-    let secret = config.turn_secret.as_ref().filter(|_| !config.turn_servers.is_empty());
-    if let Some(secret) = secret {
-        let username = username(now + config.turn_credential_time, peer);
-        servers.push(IceServer {
-            urls: config.turn_servers.clone(),
-            credential: Some(secret.password(&username)),
-            username: Some(username),
-        });
+
+    /// What a peer of ours is told before its id.
+    pub(super) fn welcome(self, peer: PeerId, now: SystemTime) -> Welcome {
+        let mut servers = Vec::new();
+        if !self.stun_servers.is_empty() {
+            servers.push(IceServer { urls: self.stun_servers.to_vec(), ..IceServer::default() });
+        }
+        let secret = self.turn_secret.filter(|_| !self.turn_servers.is_empty());
+        if let Some(secret) = secret {
+            let username = username(now + self.turn_credential_time, peer);
+            servers.push(IceServer {
+                urls: self.turn_servers.to_vec(),
+                credential: Some(secret.password(&username)),
+                username: Some(username),
+            });
+        }
+        let seconds = u32::try_from(self.turn_credential_time.as_secs()).unwrap_or(u32::MAX);
+        Welcome::IceServers(IceServers { servers, expires_in_s: secret.map(|_| seconds) })
     }
-    let seconds = u32::try_from(config.turn_credential_time.as_secs()).unwrap_or(u32::MAX);
-    Welcome::IceServers(IceServers { servers, expires_in_s: secret.map(|_| seconds) })
 }
 
 /// The name of a peer at a TURN server: until when it is good, in seconds since 1970, and whose it is.
@@ -95,7 +106,7 @@ fn username(expiry: SystemTime, peer: PeerId) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::ServerConfig, *};
 
     const PEER: PeerId = PeerId::from_u128(7);
 
@@ -126,7 +137,7 @@ mod tests {
     fn a_peer_gets_a_password_for_turn_servers_and_none_for_stun_servers() {
         let now = UNIX_EPOCH + Duration::from_secs(1_699_999_400);
         let Welcome::IceServers(IceServers { servers, expires_in_s }) =
-            welcome(&config(), PEER, now);
+            config().ice_settings().welcome(PEER, now);
         let [stun, turn] = &servers[..] else { panic!("{servers:?}") };
         assert_eq!((&stun.urls, stun.credentials()), (&config().stun_servers, None));
         assert_eq!(turn.urls, config().turn_servers);
@@ -138,9 +149,10 @@ mod tests {
     #[test]
     fn without_turn_servers_nothing_expires() {
         let config = ServerConfig { turn_servers: Vec::new(), ..config() };
-        let Welcome::IceServers(told) = welcome(&config, PEER, SystemTime::now());
+        let Welcome::IceServers(told) = config.ice_settings().welcome(PEER, SystemTime::now());
         assert_eq!((told.servers.len(), told.expires_in_s), (1, None));
-        let told = welcome(&ServerConfig::default(), PEER, SystemTime::now());
+        let config = ServerConfig::default();
+        let told = config.ice_settings().welcome(PEER, SystemTime::now());
         assert_eq!(told, Welcome::IceServers(IceServers::default()));
     }
 
