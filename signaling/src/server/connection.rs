@@ -25,16 +25,15 @@ use tungstenite::{
 use uuid::Uuid;
 
 use super::{
-    Shared,
     address::{Address, Wish},
     counters::Counter,
     hub::{Parting, Visit, Visitor},
     local::text,
     outbox::{OutboxReader, outbox},
     rate::{Bucket, Rate, message_cost},
+    shared::{Shared, steady_millis, unix_millis},
     silence::{Silence, SilenceStep},
     socket::{Incoming, Socket, SocketError},
-    steady_millis,
     stream::Stream,
     token::Resume,
 };
@@ -202,12 +201,6 @@ async fn list(socket: &mut ClientSocket, game: &str, shared: &Shared) -> End {
             Taken::End(end) => return end,
         }
     }
-}
-
-/// Milliseconds since 1970: a time that other processes know, too.
-pub(super) fn unix_millis() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl End {

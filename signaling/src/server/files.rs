@@ -27,9 +27,9 @@ use tower_http::services::ServeDir;
 use tracing::debug;
 
 use super::{
-    Shared,
     counters::Counter,
     http::Client,
+    shared::Shared,
     sources::{Source, SourcePlace},
 };
 

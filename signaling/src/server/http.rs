@@ -18,13 +18,13 @@ use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tungstenite::handshake::derive_accept_key;
 
 use super::{
-    Shared,
     address::{self, Address},
-    connection::{Guest, receive_guest, unix_millis},
+    connection::{Guest, receive_guest},
     counters::Counter,
     files,
     headers::{Protection, is_allowed_origin, share_with_page},
     metrics,
+    shared::{Shared, unix_millis},
     socket::Socket,
     sources::{Source, SourcePlace},
     stream::Stream,

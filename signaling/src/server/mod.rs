@@ -4,6 +4,7 @@
 //! its `socket`) → `hub` (who changes a `room` in the `store`) → `local` (the peers of this
 //! process) → `outbox` → the other peers' `connection`s.
 
+mod accept;
 mod address;
 mod bind_error;
 mod config;
@@ -27,6 +28,7 @@ mod rate;
 #[expect(dead_code, reason = "here it is not stopped")]
 mod redis_server;
 mod room;
+mod shared;
 mod silence;
 mod socket;
 mod sources;
@@ -39,24 +41,16 @@ mod turn;
 mod views;
 
 use std::{
-    error::Error,
     future::pending,
     io,
     net::SocketAddr,
-    pin::pin,
     sync::{
-        Arc, LazyLock,
+        Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use axum::{Router, body::Body};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
 use tokio::{
     net::TcpListener,
     select,
@@ -66,6 +60,19 @@ use tokio::{
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
+use self::{
+    accept::accept,
+    counters::Health,
+    hub::Hub,
+    local::Local,
+    room::ProcessId,
+    shared::{Phase, STOP_GRACE, Shared, steady_millis},
+    sources::Sources,
+    store::{MemoryStore, RedisStore, Store},
+    stream::tune,
+    tls::Handshake,
+    token::Signer,
+};
 pub use self::{
     bind_error::BindError,
     config::{Secret, ServerConfig, without_password},
@@ -73,18 +80,6 @@ pub use self::{
     ticket::{ANY_ROOM, MIN_SECRET_BYTES, TicketSecret, WeakSecret},
     tls::{Certificate, TlsError},
     turn::TurnSecret,
-};
-use self::{
-    counters::{Counter, Health},
-    http::Client,
-    hub::Hub,
-    local::Local,
-    room::ProcessId,
-    sources::Sources,
-    store::{MemoryStore, RedisStore, Store},
-    stream::{Stream, Tcp, tune},
-    tls::Handshake,
-    token::Signer,
 };
 
 /// How often places are given up that were kept for long enough: a second more or less makes no
@@ -95,19 +90,12 @@ const TICK: Duration = Duration::from_secs(1);
 /// anything: a part of the 200 ms that it waits.
 const TELL_LATE_EVERY: Duration = Duration::from_millis(50);
 
-/// How long connections have to end once the server is told to stop; with it the process is gone
-/// within two seconds.
-const STOP_GRACE: Duration = Duration::from_millis(1500);
-
 /// How long a server drains even with nobody in it, if its drain time is not shorter, so that a
 /// load balancer that asks every few seconds hears of it from `/ready`, and not from a closed port.
 const DRAIN_AT_LEAST: Duration = Duration::from_secs(5);
 
 /// How often a server that drains looks whether anybody is left.
 const DRAIN_CHECK: Duration = Duration::from_millis(100);
-
-/// How long to wait when the system gives no socket, most often because too many files are open.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// A server that listens, and serves as soon as [`run`](Self::run) is called.
 #[derive(Debug)]
@@ -118,29 +106,6 @@ pub struct Server {
     hub: Hub,
     health: Arc<Health>,
     certificate: Option<Certificate>,
-}
-
-/// How far a server is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// It lets peers in.
-    Serving,
-    /// It serves those who are in, and lets nobody else in.
-    Draining,
-    /// It tells everybody to go.
-    Stopping,
-}
-
-/// What all connections of a server share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    config: ServerConfig,
-    hub: Hub,
-    health: Arc<Health>,
-    sources: Arc<Sources>,
-    phase: watch::Receiver<Phase>,
-    /// Connections so far: each has its number.
-    connections: AtomicU64,
 }
 
 impl Server {
@@ -252,19 +217,6 @@ impl Server {
     }
 }
 
-impl Shared {
-    /// Resolves once the server is told to stop.
-    async fn stopped(&self) {
-        // The sender is only gone when the server is, so an error means the same.
-        let _ = self.phase.clone().wait_for(|phase| *phase == Phase::Stopping).await;
-    }
-
-    /// Whether the server has not been told to stop.
-    fn is_serving(&self) -> bool {
-        *self.phase.borrow() == Phase::Serving
-    }
-}
-
 /// The rooms: in Redis for all processes of a service, or in memory for this one.
 async fn hub(config: &ServerConfig, health: Arc<Health>) -> Result<Hub, BindError> {
     let local = Arc::new(Local::new(Arc::clone(&health)));
@@ -297,13 +249,6 @@ async fn tick(shared: Arc<Shared>) {
     }
 }
 
-/// Milliseconds since this process first asked: a time that nobody sets back or forward, and that
-/// is of no use to other processes.
-fn steady_millis() -> u64 {
-    static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
-    u64::try_from(FIRST.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
 /// Tells peers what they are not told at once, for as long as the server runs.
 async fn tell_late(shared: Arc<Shared>) {
     loop {
@@ -325,110 +270,4 @@ async fn drained(health: &Health, at_most: Duration) {
     };
     // Peers that are left are disconnected.
     let _ = timeout(at_most, empty).await;
-}
-
-/// Accepts connections for ever, as long as there are places for them.
-async fn accept(
-    listener: TcpListener,
-    handshake: Option<Handshake>,
-    shared: Arc<Shared>,
-    places: &Arc<Semaphore>,
-) {
-    let router = http::router(Arc::clone(&shared));
-    loop {
-        if places.available_permits() == 0 {
-            shared.health.counters.count(Counter::ConnectionsFull);
-        }
-        let Ok(place) = Arc::clone(places).acquire_owned().await else {
-            return; // Never closed, so never reached.
-        };
-        match listener.accept().await {
-            Ok((stream, address)) => {
-                let address = address.ip();
-                let is_proxy = shared.config.is_trusted_proxy(address);
-                let among =
-                    (!is_proxy).then(|| shared.sources.connect(address.into(), Instant::now()));
-                if matches!(among, Some(None)) {
-                    shared.health.counters.count(Counter::RefusedConnection);
-                    continue;
-                }
-                let client = Client { address, _places: Arc::new((place, among.flatten())) };
-                let stream = Tcp::new(stream, shared.config.write_timeout);
-                let (router, shared) = (router.clone(), Arc::clone(&shared));
-                match handshake.clone() {
-                    None => tokio::spawn(serve(Stream::Plain(stream), client, router, shared)),
-                    Some(handshake) => {
-                        tokio::spawn(serve_tls(stream, handshake, client, router, shared))
-                    }
-                };
-            }
-            Err(error) => {
-                warn!(%error, "cannot accept connections for now");
-                shared.health.counters.count(Counter::AcceptFailed);
-                sleep(ACCEPT_RETRY).await;
-            }
-        }
-    }
-}
-
-/// The same as [`serve`], for a client that has to speak TLS.
-async fn serve_tls(
-    stream: Tcp,
-    handshake: Handshake,
-    client: Client,
-    router: Router,
-    shared: Arc<Shared>,
-) {
-    let shaken = timeout(shared.config.request_timeout, handshake.with(stream));
-    let shaken = select! {
-        shaken = shaken => shaken,
-        () = shared.stopped() => return,
-    };
-    match shaken {
-        Ok(Ok(stream)) => serve(Stream::Tls(Box::new(stream)), client, router, shared).await,
-        Ok(Err(error)) => {
-            debug!(%error, "no TLS with a client");
-            shared.health.counters.count(Counter::TlsFailed);
-        }
-        Err(_) => shared.health.counters.count(Counter::TlsFailed),
-    }
-}
-
-/// Serves the HTTP requests of one connection, until it closes or becomes a WebSocket.
-async fn serve(stream: Stream, client: Client, router: Router, shared: Arc<Shared>) {
-    let router = TowerToHyperService::new(router);
-    let service = service_fn(|mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(client.clone());
-        hyper::service::Service::call(&router, request.map(Body::new))
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(shared.config.request_timeout)
-        .max_buf_size(shared.config.max_header_bytes)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    let result = select! {
-        result = connection.as_mut() => result,
-        () = shared.stopped() => {
-            connection.as_mut().graceful_shutdown();
-            timeout(STOP_GRACE, connection).await.unwrap_or(Ok(()))
-        }
-    };
-    if let Err(error) = result {
-        debug!(%error, "HTTP connection ended");
-        if error.is_parse_too_large() {
-            shared.health.counters.count(Counter::HeaderTooLong);
-        } else if error.is_timeout() {
-            shared.health.counters.count(Counter::RequestTimedOut);
-        } else if is_stalled(&error) {
-            shared.health.counters.count(Counter::Stalled);
-        }
-    }
-}
-
-/// Whether a connection ended because its client took nothing of what it was sent.
-fn is_stalled(error: &hyper::Error) -> bool {
-    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    source.is_some_and(|source| source.kind() == io::ErrorKind::TimedOut)
 }
