@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 use getifaddrs::{Address, InterfaceFlags, getifaddrs};
 
-use crate::server::{BindError, Server, ServerConfig};
+use crate::server::{BindError, Server, config::ServerConfig};
 
 /// How many ports are tried before the system may choose any.
 const PORTS_TRIED: usize = 64;

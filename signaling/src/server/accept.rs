@@ -20,8 +20,7 @@ use super::{
     counters::Counter,
     http::{self, Client},
     shared::{STOP_GRACE, Shared},
-    stream::{Stream, Tcp},
-    tls::Handshake,
+    stream::{Handshake, Stream, Tcp},
 };
 
 /// How long to wait when the system gives no socket, most often because too many files are open.

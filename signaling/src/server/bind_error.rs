@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 
 use thiserror::Error;
 
-use super::tls::TlsError;
+use super::stream::TlsError;
 
 /// Why a server does not start.
 #[derive(Debug, Error)]

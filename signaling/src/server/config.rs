@@ -13,11 +13,9 @@ use ipnet::IpNet;
 
 use super::{
     bind_error::BindError,
+    credentials::{IceSettings, MIN_SECRET_BYTES, TicketSecret, TurnSecret},
     hub::RoomLimits,
-    rate::{Rate, message_cost},
-    sources::SourceLimits,
-    ticket::{MIN_SECRET_BYTES, TicketSecret},
-    turn::{IceSettings, TurnSecret},
+    limits::{Rate, SourceLimits, message_cost},
 };
 
 /// What a page from this server may do, unless the operator says otherwise: run its own scripts and
@@ -370,7 +368,8 @@ const MAX_CONNECTIONS: usize = 1_000_000;
 
 #[cfg(test)]
 mod tests {
-    use super::{super::stream::SEND_BUFFER_BYTES, *};
+    use super::*;
+    use crate::server::stream::SEND_BUFFER_BYTES;
 
     /// Keeps the page for operators true.
     #[test]

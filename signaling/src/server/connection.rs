@@ -27,15 +27,12 @@ use uuid::Uuid;
 use super::{
     address::{Address, Wish},
     counters::Counter,
+    credentials::Resume,
     hub::{Parting, Visit, Visitor},
-    local::text,
-    outbox::{OutboxReader, outbox},
-    rate::{Bucket, Rate, message_cost},
+    limits::{Bucket, Rate, Silence, SilenceStep, message_cost},
+    local::{OutboxReader, outbox, text},
     shared::{Shared, steady_millis, unix_millis},
-    silence::{Silence, SilenceStep},
-    socket::{Incoming, Socket, SocketError},
-    stream::Stream,
-    token::Resume,
+    stream::{Incoming, Socket, SocketError, Stream},
 };
 use crate::{
     lobby::RoomRequest,

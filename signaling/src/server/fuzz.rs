@@ -23,12 +23,11 @@ use super::{
     address::Address,
     config::ServerConfig,
     connection::{Said, read},
+    credentials::Signer,
     hub::{Hub, Parting, Visit, Visitor},
-    local::Local,
-    outbox::{OutboxReader, outbox},
+    local::{Local, OutboxReader, outbox},
     room::ProcessId,
     store::MemoryStore,
-    token::Signer,
 };
 use crate::{
     lobby::RoomEvent,

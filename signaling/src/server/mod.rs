@@ -10,35 +10,22 @@ mod bind_error;
 mod config;
 mod connection;
 mod counters;
-mod files;
+mod credentials;
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub mod fuzz;
-mod headers;
 mod http;
 mod hub;
-mod introductions;
+mod limits;
 mod local;
-mod metrics;
-mod outbox;
-mod patience;
-mod rate;
 #[cfg(test)]
 #[path = "../../tests/it/redis_server.rs"]
 #[expect(dead_code, reason = "here it is not stopped")]
 mod redis_server;
 mod room;
 mod shared;
-mod silence;
-mod socket;
-mod sources;
 mod store;
 mod stream;
-mod ticket;
-mod tls;
-mod token;
-mod turn;
-mod views;
 
 use std::{
     future::pending,
@@ -63,23 +50,21 @@ use uuid::Uuid;
 use self::{
     accept::accept,
     counters::Health,
+    credentials::Signer,
     hub::Hub,
+    limits::Sources,
     local::Local,
     room::ProcessId,
     shared::{Phase, STOP_GRACE, Shared, steady_millis},
-    sources::Sources,
     store::{MemoryStore, RedisStore, Store},
-    stream::tune,
-    tls::Handshake,
-    token::Signer,
+    stream::{Handshake, tune},
 };
 pub use self::{
     bind_error::BindError,
     config::{Secret, ServerConfig, without_password},
-    rate::Rate,
-    ticket::{ANY_ROOM, MIN_SECRET_BYTES, TicketSecret, WeakSecret},
-    tls::{Certificate, TlsError},
-    turn::TurnSecret,
+    credentials::{ANY_ROOM, MIN_SECRET_BYTES, TicketSecret, TurnSecret, WeakSecret},
+    limits::Rate,
+    stream::{Certificate, TlsError},
 };
 
 /// How often places are given up that were kept for long enough: a second more or less makes no

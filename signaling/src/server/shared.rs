@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{sync::watch, time::Instant};
 
-use super::{config::ServerConfig, counters::Health, hub::Hub, sources::Sources};
+use super::{config::ServerConfig, counters::Health, hub::Hub, limits::Sources};
 
 /// How long connections have to end once the server is told to stop; with it the process is gone
 /// within two seconds.

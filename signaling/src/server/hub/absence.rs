@@ -7,16 +7,14 @@ use std::{
     sync::{MutexGuard, PoisonError},
 };
 
-use super::{
-    super::{
+use super::{Hub, Parting, Visit, entering::random, millis};
+use crate::{
+    protocol::PeerId,
+    server::{
         room::{Room, RoomId},
         store::Bereaved,
     },
-    Hub, Parting, Visit,
-    entering::random,
-    millis,
 };
-use crate::protocol::PeerId;
 
 /// The peers that may come again.
 #[derive(Debug, Default)]

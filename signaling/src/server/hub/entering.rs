@@ -4,19 +4,17 @@ use std::num::NonZeroU16;
 
 use uuid::Uuid;
 
-use super::{
-    super::{
-        address::{Wish, WishedRoom},
-        outbox::Outbox,
-        room::{Newcomer, Room, RoomId, Terms},
-        store::Change,
-        token::Resume,
-    },
-    Hub, MAX_ATTEMPTS, Visit, Visitor,
-};
+use super::{Hub, MAX_ATTEMPTS, Visit, Visitor};
 use crate::{
     lobby::room_code,
     protocol::{PeerId, Refusal},
+    server::{
+        address::{Wish, WishedRoom},
+        credentials::Resume,
+        local::Outbox,
+        room::{Newcomer, Room, RoomId, Terms},
+        store::Change,
+    },
 };
 
 /// A room that is to be entered.

@@ -13,12 +13,14 @@ use std::{
 use async_trait::async_trait;
 use tungstenite::Utf8Bytes;
 
-use super::super::{
-    local::Local,
-    room::{ProcessId, Room, RoomId},
-    store::{Bereaved, Change, Kept, MemoryStore, Store, StoreDown},
+use crate::{
+    protocol::PeerId,
+    server::{
+        local::Local,
+        room::{ProcessId, Room, RoomId},
+        store::{Bereaved, Change, Kept, MemoryStore, Store, StoreDown},
+    },
 };
-use crate::protocol::PeerId;
 
 /// The rooms as one process of several sees them.
 #[derive(Debug)]

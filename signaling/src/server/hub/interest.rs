@@ -10,8 +10,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::super::{room::RoomId, store::Store};
-use crate::protocol::Refusal;
+use crate::{
+    protocol::Refusal,
+    server::{room::RoomId, store::Store},
+};
 
 /// The rooms in which somebody here is interested.
 pub(super) struct Interests {

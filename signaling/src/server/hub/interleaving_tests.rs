@@ -16,18 +16,16 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    super::{
+use super::{entering::random, faulty_store::FaultyStore, *};
+use crate::{
+    property_tests::same_cases,
+    server::{
         address::Address,
-        outbox::{OutboxReader, outbox},
+        local::{OutboxReader, outbox},
         redis_server::RedisServer,
         store::RedisStore,
     },
-    entering::random,
-    faulty_store::FaultyStore,
-    *,
 };
-use crate::property_tests::same_cases;
 
 const GRACE: Duration = Duration::from_secs(15);
 const DEADLINE: Duration = Duration::from_secs(60);

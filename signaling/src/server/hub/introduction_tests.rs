@@ -2,17 +2,17 @@
 
 use tokio::time::timeout;
 
-use super::{
-    super::{
-        ServerConfig,
+use super::*;
+use crate::{
+    protocol::PeerEvent,
+    server::{
         address::Address,
-        outbox::{OutboxReader, outbox},
+        config::ServerConfig,
+        local::{OutboxReader, outbox},
         redis_server::RedisServer,
         store::{MemoryStore, RedisStore},
     },
-    *,
 };
-use crate::protocol::PeerEvent;
 
 const ANN: PeerId = PeerId::from_u128(1);
 const BOB: PeerId = PeerId::from_u128(2);

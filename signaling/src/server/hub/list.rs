@@ -13,11 +13,11 @@ use std::{
 use tokio::{sync::Mutex as Turn, time::Instant};
 use tungstenite::Utf8Bytes;
 
-use super::{
-    super::{local::text, store::StoreDown},
-    Hub,
+use super::Hub;
+use crate::{
+    lobby::{RoomEvent, RoomListing, RoomPhase},
+    server::{local::text, store::StoreDown},
 };
-use crate::lobby::{RoomEvent, RoomListing, RoomPhase};
 
 /// How long a list is shown before another one is made: as often as a person looks.
 const LIST_AGE: Duration = Duration::from_secs(1);

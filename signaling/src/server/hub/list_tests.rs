@@ -3,11 +3,8 @@
 use futures::future::join_all;
 use tokio::time::Instant;
 
-use super::{
-    super::{ServerConfig, address::Address, outbox::outbox, store::MemoryStore},
-    list::MAX_LISTED,
-    *,
-};
+use super::{list::MAX_LISTED, *};
+use crate::server::{address::Address, config::ServerConfig, local::outbox, store::MemoryStore};
 
 /// Somebody enters a room of the game `g` at this address.
 async fn enter(hub: &Hub, number: usize, name: &str, query: &str) {

@@ -36,10 +36,10 @@ use self::{
 };
 use super::{
     counters::{Counter, Health},
+    credentials::{Resume, Signer},
     local::{Handed, Local, text},
     room::{Effect, ProcessId, Room, RoomId},
     store::{Change, Store, StoreDown},
-    token::{Resume, Signer},
 };
 use crate::{
     lobby::{Denial, RoomEvent, RoomRequest},

@@ -1,17 +1,16 @@
 //! What becomes of peers when a store fails, or does not say in time what it did, and when other
 //! processes die.
 
-use super::{
-    super::{
+use super::{faulty_store::FaultyStore, *};
+use crate::{
+    lobby::Place,
+    server::{
         address::{Address, Wish},
-        outbox::{OutboxReader, outbox},
+        local::{OutboxReader, outbox},
         room::Newcomer,
         store::{Bereaved, Kept},
     },
-    faulty_store::FaultyStore,
-    *,
 };
-use crate::lobby::Place;
 
 const GRACE: Duration = Duration::from_secs(15);
 

@@ -9,14 +9,14 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 use tungstenite::Utf8Bytes;
 
-use super::{
-    super::{
+use super::{Change, Kept, Store, StoreDown, Version};
+use crate::{
+    protocol::PeerId,
+    server::{
         local::Local,
         room::{Room, RoomId},
     },
-    Change, Kept, Store, StoreDown, Version,
 };
-use crate::protocol::PeerId;
 
 /// All rooms. Locked only for the moment of a change, never across a wait.
 #[derive(Debug)]

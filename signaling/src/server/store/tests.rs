@@ -5,16 +5,15 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use futures::future::join_all;
 use tokio::time::{Instant, timeout};
 
-use super::{
-    super::{
-        local::Local,
-        outbox::{OutboxReader, outbox},
+use super::*;
+use crate::{
+    lobby::{Place, RoomRequest},
+    server::{
+        local::{Local, OutboxReader, outbox},
         redis_server::RedisServer,
         room::{Newcomer, ProcessId, Terms},
     },
-    *,
 };
-use crate::lobby::{Place, RoomRequest};
 
 const PROCESS: ProcessId = ProcessId(7);
 const GRACE: Duration = Duration::from_secs(15);

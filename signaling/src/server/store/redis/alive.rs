@@ -10,12 +10,10 @@ use futures::future::try_join_all;
 use redis::{Pipeline, pipe};
 use tokio::time::{Instant, sleep};
 
-use super::{
-    super::{
-        super::room::{ProcessId, Room, RoomId},
-        Bereaved, StoreDown,
-    },
-    AFTER_OUTAGE, ALIVE_FOR, BATCH, BEAT, FOR_EVER, REFRESH, RedisStore, key,
+use super::{AFTER_OUTAGE, ALIVE_FOR, BATCH, BEAT, FOR_EVER, REFRESH, RedisStore, key};
+use crate::server::{
+    room::{ProcessId, Room, RoomId},
+    store::{Bereaved, StoreDown},
 };
 
 /// Says that this process is alive as long as the store is there. A task of its own: what keeps

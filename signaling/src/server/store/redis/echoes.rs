@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::super::StoreDown;
+use crate::server::store::StoreDown;
 
 /// The tasks that wait for their changes to come back.
 #[derive(Default)]

@@ -22,17 +22,15 @@ use tokio::{
 use tracing::warn;
 use tungstenite::Utf8Bytes;
 
-use super::{
-    super::{
-        super::{
-            room::{Effect, ProcessId, Room, RoomId},
-            silence::{Silence, SilenceStep},
-        },
-        Store, StoreDown,
+use super::{ALIVE_FOR, BATCH, RedisStore, commands, in_time, key};
+use crate::{
+    protocol::PeerId,
+    server::{
+        limits::{Silence, SilenceStep},
+        room::{Effect, ProcessId, Room, RoomId},
+        store::{Store, StoreDown},
     },
-    ALIVE_FOR, BATCH, RedisStore, commands, in_time, key,
 };
-use crate::protocol::PeerId;
 
 /// How long to wait before Redis is tried again: it starts within a second.
 const RETRY: Duration = Duration::from_millis(500);

@@ -44,14 +44,14 @@ use self::{
     events::{Published, Subscription},
     scripts::Scripts,
 };
-use super::{
-    super::{
+use super::{Bereaved, Change, Kept, Store, StoreDown, Version};
+use crate::{
+    protocol::PeerId,
+    server::{
         local::Local,
         room::{ProcessId, Room, RoomId},
     },
-    Bereaved, Change, Kept, Store, StoreDown, Version,
 };
-use crate::protocol::PeerId;
 
 /// How long Redis may take to answer. It needs less than a millisecond; after that it is gone, and
 /// a player should be told.

@@ -6,16 +6,14 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use super::{
-    super::{
-        super::room::{Effect, Member, Room, RoomId},
-        Change, Store, StoreDown,
-    },
-    AFTER_OUTAGE, Fetched, RedisStore,
-};
+use super::{AFTER_OUTAGE, Fetched, RedisStore};
 use crate::{
     lobby::{RoomEvent, ServiceState},
     protocol::PeerId,
+    server::{
+        room::{Effect, Member, Room, RoomId},
+        store::{Change, Store, StoreDown},
+    },
 };
 
 /// How often a room is looked at again because somebody else changed it meanwhile: each time one of

@@ -6,13 +6,10 @@ use std::time::Duration;
 use redis::{RedisError, Script, aio::ConnectionManager};
 use tracing::warn;
 
-use super::{
-    super::{
-        super::room::{ProcessId, Room, RoomId},
-        Change, Version,
-    },
-    events::Published,
-    key,
+use super::{events::Published, key};
+use crate::server::{
+    room::{ProcessId, Room, RoomId},
+    store::{Change, Version},
 };
 
 /// How long an index lasts that nobody adds to and no process refreshes, in seconds: what is in it

@@ -9,11 +9,13 @@ use std::collections::HashMap;
 use tokio::time::Instant;
 use tungstenite::Utf8Bytes;
 
-use super::{
-    rate::{Bucket, Rate},
-    room::RoomId,
+use crate::{
+    protocol::PeerId,
+    server::{
+        limits::{Bucket, Rate},
+        room::RoomId,
+    },
 };
-use crate::protocol::PeerId;
 
 /// How often the peers of a room see it. At once: what happens in a lobby of friends within a
 /// moment. After that, a state waits for 200 ms at most, which nobody notices.

@@ -24,7 +24,7 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
-use super::stream::Tcp;
+use super::Tcp;
 
 /// Most bytes of an answer that wait encrypted, beside those that the system has: one record. The
 /// library's own default is 64 KiB, for each client that reads nothing.
@@ -111,7 +111,7 @@ struct Loaded {
 
 impl Certificate {
     /// Reads the certificate, if the settings name one.
-    pub(super) fn open(
+    pub(crate) fn open(
         certificate: Option<&Path>,
         key: Option<&Path>,
     ) -> Result<Option<Self>, TlsError> {
@@ -179,10 +179,10 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 
 /// Makes TLS connections of TCP connections.
 #[derive(Clone)]
-pub(super) struct Handshake(TlsAcceptor);
+pub(crate) struct Handshake(TlsAcceptor);
 
 impl Handshake {
-    pub(super) fn new(certificate: &Certificate) -> Self {
+    pub(crate) fn new(certificate: &Certificate) -> Self {
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("ring has all that the default versions take");
@@ -193,7 +193,7 @@ impl Handshake {
     }
 
     /// The client's side of it is whatever a stranger sends, at whatever speed.
-    pub(super) async fn with(&self, stream: Tcp) -> io::Result<TlsStream<Tcp>> {
+    pub(crate) async fn with(&self, stream: Tcp) -> io::Result<TlsStream<Tcp>> {
         let mut stream = self.0.accept(stream).await?;
         stream.get_mut().1.set_buffer_limit(Some(MAX_ENCRYPTED_BYTES));
         Ok(stream)

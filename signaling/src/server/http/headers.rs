@@ -11,7 +11,7 @@ use axum::{
     response::Response,
 };
 
-use super::config::ServerConfig;
+use crate::server::config::ServerConfig;
 
 /// Protects an answer, and the browser that shows it.
 #[derive(Debug, Clone)]

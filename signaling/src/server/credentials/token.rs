@@ -11,11 +11,13 @@ use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::{
-    address::name_of_group,
-    room::{Claim, Proof, RoomId, Terms},
+use crate::{
+    protocol::PeerId,
+    server::{
+        address::name_of_group,
+        room::{Claim, Proof, RoomId, Terms},
+    },
 };
-use crate::protocol::PeerId;
 
 /// Longest token that is looked at: the longest names there are make less than this.
 const MAX_TOKEN_BYTES: usize = 2048;

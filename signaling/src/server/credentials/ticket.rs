@@ -69,7 +69,7 @@ impl fmt::Debug for TicketSecret {
 
 /// Whether who comes to `room` with this query may enter `now`, in seconds since 1970. Without a
 /// secret everybody may.
-pub(super) fn check(
+pub(crate) fn check_ticket(
     secret: Option<&TicketSecret>,
     query: Option<&str>,
     room: &str,
@@ -129,7 +129,7 @@ mod tests {
     }
 
     fn enter(query: &str, room: &str, now: u64) -> bool {
-        let result = check(Some(&secret()), Some(query), room, now);
+        let result = check_ticket(Some(&secret()), Some(query), room, now);
         assert!(matches!(result, Ok(()) | Err(Refusal::Ticket)));
         result.is_ok()
     }
@@ -174,7 +174,7 @@ mod tests {
         ] {
             assert!(!enter(&format!("ticket={ticket}"), "duel", 0), "{ticket}");
         }
-        assert_eq!(check(Some(&secret()), None, "duel", 0), Err(Refusal::Ticket));
+        assert_eq!(check_ticket(Some(&secret()), None, "duel", 0), Err(Refusal::Ticket));
         let other: TicketSecret = "another secret that is long".parse().expect("long enough");
         let query = format!("ticket={}", other.ticket("duel", EXPIRY));
         assert!(!enter(&query, "duel", 0));
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn without_a_secret_everybody_enters() {
-        assert_eq!(check(None, None, "duel", 0), Ok(()));
+        assert_eq!(check_ticket(None, None, "duel", 0), Ok(()));
     }
 
     #[test]

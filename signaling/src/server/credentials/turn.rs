@@ -45,18 +45,18 @@ impl fmt::Debug for TurnSecret {
 }
 
 /// The settings of the STUN and TURN servers; see the fields of
-/// [`ServerConfig`](super::ServerConfig).
+/// [`ServerConfig`](crate::server::ServerConfig).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct IceSettings<'a> {
-    pub(super) stun_servers: &'a [String],
-    pub(super) turn_servers: &'a [String],
-    pub(super) turn_secret: Option<&'a TurnSecret>,
-    pub(super) turn_credential_time: Duration,
+pub(crate) struct IceSettings<'a> {
+    pub(crate) stun_servers: &'a [String],
+    pub(crate) turn_servers: &'a [String],
+    pub(crate) turn_secret: Option<&'a TurnSecret>,
+    pub(crate) turn_credential_time: Duration,
 }
 
 impl IceSettings<'_> {
     /// What is asked of the settings, and whether it is so.
-    pub(super) fn rules(self) -> [(bool, &'static str); 4] {
+    pub(crate) fn rules(self) -> [(bool, &'static str); 4] {
         let Self { stun_servers, turn_servers, turn_secret, .. } = self;
         [
             (
@@ -79,7 +79,7 @@ impl IceSettings<'_> {
     }
 
     /// What a peer of ours is told before its id.
-    pub(super) fn welcome(self, peer: PeerId, now: SystemTime) -> Welcome {
+    pub(crate) fn welcome(self, peer: PeerId, now: SystemTime) -> Welcome {
         let mut servers = Vec::new();
         if !self.stun_servers.is_empty() {
             servers.push(IceServer { urls: self.stun_servers.to_vec(), ..IceServer::default() });
@@ -106,7 +106,8 @@ fn username(expiry: SystemTime, peer: PeerId) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::ServerConfig, *};
+    use super::*;
+    use crate::server::config::ServerConfig;
 
     const PEER: PeerId = PeerId::from_u128(7);
 

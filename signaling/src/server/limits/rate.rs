@@ -14,18 +14,18 @@ pub struct Rate {
 }
 
 impl Rate {
-    pub(super) fn is_sensible(self) -> bool {
+    pub(crate) fn is_sensible(self) -> bool {
         self.per_second >= 1 && self.at_once >= 1
     }
 
     /// How long it takes until `count` are allowed.
-    pub(super) fn time_for(self, count: u32) -> Duration {
+    pub(crate) fn time_for(self, count: u32) -> Duration {
         Duration::from_secs(1) * count / self.per_second.max(1)
     }
 }
 
 /// What a number of bytes counts for: up to a KiB is one message, and more is several.
-pub(super) fn message_cost(bytes: usize) -> u32 {
+pub(crate) fn message_cost(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(1024).max(1)).unwrap_or(u32::MAX)
 }
 
@@ -33,24 +33,24 @@ pub(super) fn message_cost(bytes: usize) -> u32 {
 ///
 /// The generic cell rate algorithm (ITU-T I.371): one moment says it all.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     /// When nothing of what was used so far will count any more.
     empty_at: Instant,
 }
 
 impl Bucket {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self { empty_at: now }
     }
 
     /// Uses `count`, allowed or not. How long it takes from now until that much was allowed.
-    pub(super) fn use_up(&mut self, count: u32, rate: Rate, now: Instant) -> Duration {
+    pub(crate) fn use_up(&mut self, count: u32, rate: Rate, now: Instant) -> Duration {
         self.empty_at = self.empty_at.max(now) + rate.time_for(count);
         (self.empty_at - now).saturating_sub(rate.time_for(rate.at_once))
     }
 
     /// Uses one if that is allowed.
-    pub(super) fn try_use(&mut self, rate: Rate, now: Instant) -> bool {
+    pub(crate) fn try_use(&mut self, rate: Rate, now: Instant) -> bool {
         let mut next = *self;
         let is_allowed = next.use_up(1, rate, now).is_zero();
         if is_allowed {
@@ -60,7 +60,7 @@ impl Bucket {
     }
 
     /// Whether it is as if nothing had been used.
-    pub(super) fn is_empty(&self, now: Instant) -> bool {
+    pub(crate) fn is_empty(&self, now: Instant) -> bool {
         self.empty_at <= now
     }
 }

@@ -13,11 +13,13 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{
-    rate::{Bucket, Rate},
-    room::RoomId,
+use crate::{
+    protocol::PeerId,
+    server::{
+        limits::{Bucket, Rate},
+        room::RoomId,
+    },
 };
-use crate::protocol::PeerId;
 
 /// How long a newcomer has to stay: the time that people take to notice that anything happened.
 const STAYS_FOR: Duration = Duration::from_millis(200);

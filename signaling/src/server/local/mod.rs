@@ -1,6 +1,10 @@
 //! The peers that are connected to this process: in which room each of them is, and the queue of
 //! what it is sent.
 
+mod introductions;
+mod outbox;
+mod views;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -10,12 +14,15 @@ use serde::Serialize;
 use tokio::{sync::Notify, time::Instant};
 use tungstenite::Utf8Bytes;
 
+pub(crate) use self::outbox::{Outbox, OutboxReader, outbox};
+use self::{
+    introductions::{Introduction, Introductions},
+    outbox::Undeliverable,
+    views::{View, Views},
+};
 use super::{
     counters::{Counter, Health},
-    introductions::{Introduction, Introductions},
-    outbox::{Outbox, Undeliverable},
     room::{Effect, RoomId},
-    views::{View, Views},
 };
 use crate::{
     lobby::{RoomEvent, RoomState},
@@ -356,14 +363,11 @@ pub(crate) fn text(event: &impl Serialize) -> Utf8Bytes {
 mod tests {
     use std::time::Duration;
 
-    use super::{
-        super::{
-            outbox::{OutboxReader, outbox},
-            room::{Newcomer, ProcessId, Room, Terms},
-        },
-        *,
+    use super::*;
+    use crate::{
+        lobby::Place,
+        server::room::{Newcomer, ProcessId, Room, Terms},
     };
-    use crate::lobby::Place;
 
     const ANN: PeerId = PeerId::from_u128(1);
     const VISITS: u32 = 343;

@@ -1,6 +1,10 @@
 //! What an HTTP request is for: a WebSocket joins a room, everything else gets something for the
 //! operator, or a file.
 
+mod files;
+mod headers;
+mod metrics;
+
 use std::{net::IpAddr, sync::Arc};
 
 use axum::{
@@ -17,19 +21,15 @@ use hyper_util::rt::TokioIo;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tungstenite::handshake::derive_accept_key;
 
+use self::headers::{Protection, is_allowed_origin, share_with_page};
 use super::{
     address::{self, Address},
     connection::{Guest, receive_guest},
     counters::Counter,
-    files,
-    headers::{Protection, is_allowed_origin, share_with_page},
-    metrics,
+    credentials::{ANY_ROOM, Resume, check_ticket},
+    limits::{Source, SourcePlace},
     shared::{Shared, unix_millis},
-    socket::Socket,
-    sources::{Source, SourcePlace},
-    stream::Stream,
-    ticket,
-    token::Resume,
+    stream::{Socket, Stream},
 };
 use crate::{lobby::is_tag, protocol::Refusal};
 
@@ -95,7 +95,7 @@ async fn list(State(shared): State<Arc<Shared>>, request: Request) -> Response {
 async fn listed(request: &request::Parts, shared: &Shared) -> Result<impl IntoResponse, Refusal> {
     let query = request.uri.query();
     let _place = welcome(request.extensions.get(), &request.headers, shared)?;
-    check_ticket(query, ticket::ANY_ROOM, shared)?;
+    require_ticket(query, ANY_ROOM, shared)?;
     let pairs = query.unwrap_or_default().split('&');
     let game = pairs.into_iter().find_map(|pair| pair.strip_prefix("game=")).unwrap_or_default();
     if !is_tag(game) {
@@ -150,8 +150,8 @@ async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Respons
             Some(resume) => resume.named_room(),
             None => address::named_room(parts.uri.path()),
         };
-        let room = named.unwrap_or(ticket::ANY_ROOM);
-        check_ticket(parts.uri.query(), room, &shared).map(|()| place)
+        let room = named.unwrap_or(ANY_ROOM);
+        require_ticket(parts.uri.query(), room, &shared).map(|()| place)
     });
     let is_v1 = !matches!(address, Ok(Address::Stock(_)) | Err((_, false)));
     let mut admitted = match (welcome, address) {
@@ -270,8 +270,8 @@ fn welcome(
 }
 
 /// Whether who comes with this query has a ticket for the room, if it takes one.
-fn check_ticket(query: Option<&str>, room: &str, shared: &Shared) -> Result<(), Refusal> {
-    ticket::check(shared.config.ticket_secret.as_ref(), query, room, unix_millis() / 1000)
+fn require_ticket(query: Option<&str>, room: &str, shared: &Shared) -> Result<(), Refusal> {
+    check_ticket(shared.config.ticket_secret.as_ref(), query, room, unix_millis() / 1000)
 }
 
 fn refuse(refusal: Refusal, shared: &Shared) -> Response {

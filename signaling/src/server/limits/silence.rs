@@ -7,7 +7,7 @@ use tokio::time::Instant;
 /// Decides when a silent peer is asked whether it is there, and when it is given up: half the timeout after it was asked, however late
 /// that was because this process was halted.
 #[derive(Debug)]
-pub(super) struct Silence {
+pub(crate) struct Silence {
     timeout: Duration,
     /// When the peer was last heard, or was asked after that.
     since: Instant,
@@ -16,22 +16,22 @@ pub(super) struct Silence {
 
 /// What a silence that has lasted until now asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum SilenceStep {
+pub(crate) enum SilenceStep {
     Wait,
     Ask,
     GiveUp,
 }
 
 impl Silence {
-    pub(super) fn new(timeout: Duration, now: Instant) -> Self {
+    pub(crate) fn new(timeout: Duration, now: Instant) -> Self {
         Self { timeout, since: now, is_asked: false }
     }
 
-    pub(super) fn heard(&mut self, now: Instant) {
+    pub(crate) fn heard(&mut self, now: Instant) {
         (self.since, self.is_asked) = (now, false);
     }
 
-    pub(super) fn step(&mut self, now: Instant) -> SilenceStep {
+    pub(crate) fn step(&mut self, now: Instant) -> SilenceStep {
         if now < self.next_alarm() {
             return SilenceStep::Wait;
         }
@@ -43,7 +43,7 @@ impl Silence {
     }
 
     /// When to take the next [`step`](Self::step), unless something is heard before.
-    pub(super) fn next_alarm(&self) -> Instant {
+    pub(crate) fn next_alarm(&self) -> Instant {
         self.since + self.timeout / 2
     }
 }

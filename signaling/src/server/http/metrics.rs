@@ -12,7 +12,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::counters::Health;
+use crate::server::counters::Health;
 
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -80,8 +80,8 @@ impl Collector for Collected {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::counters::Counter, *};
-    use crate::protocol::Refusal;
+    use super::*;
+    use crate::{protocol::Refusal, server::counters::Counter};
 
     #[test]
     fn every_count_is_a_metric() {

@@ -9,7 +9,7 @@ use std::{
 use axum::http::HeaderMap;
 use tokio::time::Instant;
 
-use super::rate::{Bucket, Rate};
+use super::{Bucket, Rate};
 use crate::protocol::Refusal;
 
 /// Sources that are remembered before the first look for those that can be forgotten.
@@ -60,7 +60,7 @@ fn read_address(text: &str) -> Option<IpAddr> {
     bare.parse().or_else(|_| text.parse().map(|it: SocketAddr| it.ip())).ok()
 }
 
-/// How much one source may do; see the fields of [`ServerConfig`](super::ServerConfig).
+/// How much one source may do; see the fields of [`ServerConfig`](crate::server::ServerConfig).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SourceLimits {
     pub(crate) max_connections: u32,
@@ -203,7 +203,8 @@ mod tests {
 
     use axum::http::HeaderValue;
 
-    use super::{super::ServerConfig, *};
+    use super::*;
+    use crate::server::config::ServerConfig;
 
     fn address(text: &str) -> IpAddr {
         text.parse().expect("an address")

@@ -1,5 +1,9 @@
 //! What a client is connected by: TCP, with TLS on it or without.
 
+mod patience;
+mod socket;
+mod tls;
+
 use std::{
     io::{self, IoSlice},
     pin::Pin,
@@ -15,12 +19,17 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::patience::Patience;
+use self::patience::Patience;
+pub use self::tls::{Certificate, TlsError};
+pub(crate) use self::{
+    socket::{Incoming, Socket, SocketError},
+    tls::Handshake,
+};
 
 /// Most bytes that the system keeps of what a client has not acknowledged (Linux doubles it, for
 /// what it needs itself): enough for 15 Mbit/s at a round trip of 100 ms, and a bound for a client
 /// that first reads much and then nothing.
-pub(super) const SEND_BUFFER_BYTES: usize = 192 * 1024;
+pub(crate) const SEND_BUFFER_BYTES: usize = 192 * 1024;
 /// Most bytes that it takes from us beyond those that are under way, where it can be told so: a
 /// client that reads nothing has next to nothing under way.
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -29,7 +38,7 @@ const UNSENT_BYTES: u32 = 16 * 1024;
 /// A connection. The state of TLS is a kilobyte, and in a box, so that plain connections do not pay
 /// for it.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(crate) enum Stream {
     Plain(Tcp),
     Tls(Box<TlsStream<Tcp>>),
 }
@@ -47,7 +56,7 @@ macro_rules! either {
 impl Stream {
     /// From now on the client may take what it is sent as slowly as it likes: the sender has limits
     /// of its own.
-    pub(super) fn lift_demand(&mut self) {
+    pub(crate) fn lift_demand(&mut self) {
         match self {
             Self::Plain(tcp) => tcp.demand = None,
             Self::Tls(stream) => stream.get_mut().0.demand = None,
@@ -100,7 +109,7 @@ impl AsyncWrite for Stream {
 
 /// A TCP connection whose client has to take what it is sent, unless the demand is lifted.
 #[derive(Debug)]
-pub(super) struct Tcp {
+pub(crate) struct Tcp {
     stream: TcpStream,
     demand: Option<Box<Demand>>,
 }
@@ -114,7 +123,7 @@ struct Demand {
 
 impl Tcp {
     /// Takes over an accepted connection. A client that takes nothing for `patience` is cut off.
-    pub(super) fn new(stream: TcpStream, patience: Duration) -> Self {
+    pub(crate) fn new(stream: TcpStream, patience: Duration) -> Self {
         let demand = Demand { patience: Patience::new(patience), alarm: None };
         Self { stream, demand: Some(Box::new(demand)) }
     }
@@ -158,7 +167,7 @@ impl Demand {
 /// # Errors
 ///
 /// If the system refuses one: connections cost more time or memory, and work.
-pub(super) fn tune(listener: &TcpListener) -> io::Result<()> {
+pub(crate) fn tune(listener: &TcpListener) -> io::Result<()> {
     let socket = SockRef::from(listener);
     // Signals are small and urgent.
     socket.set_tcp_nodelay(true)?;

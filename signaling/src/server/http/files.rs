@@ -26,11 +26,11 @@ use tokio::time::Instant;
 use tower_http::services::ServeDir;
 use tracing::debug;
 
-use super::{
+use super::Client;
+use crate::server::{
     counters::Counter,
-    http::Client,
+    limits::{Source, SourcePlace},
     shared::Shared,
-    sources::{Source, SourcePlace},
 };
 
 /// What is read of a file at a time. A download whose client reads nothing keeps one of these, and
