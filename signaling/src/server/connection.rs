@@ -32,7 +32,7 @@ use super::{
     limits::{Bucket, Rate, Silence, SilenceStep, message_cost},
     local::{OutboxReader, outbox, text},
     shared::{Shared, steady_millis, unix_millis},
-    stream::{Incoming, Socket, SocketError, Stream},
+    stream::{ClientSocket, Incoming, SocketError},
 };
 use crate::{
     lobby::RoomRequest,
@@ -42,9 +42,6 @@ use crate::{
 /// How long a connection that we end stays open, so that the peer can read why: a few round trips
 /// of the worst links. Less than the time that a stopping server gives its connections.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
-
-/// The WebSocket of a client.
-pub(super) type ClientSocket = Socket<Stream>;
 
 /// How often a list of rooms is asked for: every second is as often as a person looks.
 const LIST_RATE: Rate = Rate { per_second: 1, at_once: 5 };

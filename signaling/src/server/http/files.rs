@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use tower_http::services::ServeDir;
 use tracing::debug;
 
-use super::Client;
+use super::admission::Client;
 use crate::server::{
     counters::Counter,
     limits::{Source, SourcePlace},

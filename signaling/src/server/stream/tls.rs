@@ -24,7 +24,7 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
-use super::Tcp;
+use super::tcp::Tcp;
 
 /// Most bytes of an answer that wait encrypted, beside those that the system has: one record. The
 /// library's own default is 64 KiB, for each client that reads nothing.

@@ -1,0 +1,69 @@
+//! Who may come in at all: what is checked of each request for a room or for the list of rooms.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+
+use super::headers::is_allowed_origin;
+use crate::{
+    protocol::Refusal,
+    server::{
+        counters::Counter,
+        credentials::check_ticket,
+        limits::{Source, SourcePlace},
+        shared::{Shared, unix_millis},
+    },
+};
+
+/// The client of a connection. Lives in the request's extensions, because a WebSocket outlives the
+/// HTTP connection that it came through.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    pub(crate) address: IpAddr,
+    /// The place among `max_connections` that the connection holds, and the one among those of its
+    /// address, unless that is a proxy's.
+    pub(crate) _places: Arc<(OwnedSemaphorePermit, Option<SourcePlace>)>,
+}
+
+/// Whether somebody from there may come in at all, whatever the room.
+pub(super) fn admit(
+    client: Option<&Client>,
+    headers: &HeaderMap,
+    shared: &Shared,
+) -> Result<Option<SourcePlace>, Refusal> {
+    if !shared.is_serving() {
+        return Err(Refusal::ServerStopping);
+    }
+    let is_allowed = |origin| is_allowed_origin(origin, &shared.config);
+    if !headers.get_all(header::ORIGIN).into_iter().all(is_allowed) {
+        return Err(Refusal::Origin);
+    }
+    let Some(client) = client else { return Ok(None) };
+    let source = Source::of(client.address, headers, |it| shared.config.is_trusted_proxy(it));
+    shared.sources.enter(source, Instant::now()).map(Some)
+}
+
+/// Whether who comes with this query has a ticket for the room, if it takes one.
+pub(super) fn require_ticket(
+    query: Option<&str>,
+    room: &str,
+    shared: &Shared,
+) -> Result<(), Refusal> {
+    check_ticket(shared.config.ticket_secret.as_ref(), query, room, unix_millis() / 1000)
+}
+
+pub(super) fn refuse(refusal: Refusal, shared: &Shared) -> Response {
+    shared.health.counters.count(Counter::Refused(refusal));
+    let status = match refusal {
+        Refusal::RoomName | Refusal::GroupSize | Refusal::BadRequest => StatusCode::BAD_REQUEST,
+        Refusal::Ticket => StatusCode::UNAUTHORIZED,
+        Refusal::Origin | Refusal::Locked | Refusal::Kicked => StatusCode::FORBIDDEN,
+        Refusal::AddressFull | Refusal::TooOften => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, format!("{refusal}\n")).into_response()
+}
