@@ -1,0 +1,47 @@
+//! How much a peer may send, and for how long it is not read when it sent more.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::receiving::Taken;
+use crate::server::{
+    counters::Counter,
+    limits::{Bucket, message_cost},
+    shared::Shared,
+};
+
+/// How much of what a peer may send it has used up.
+pub(super) struct Allowance {
+    messages: Bucket,
+    requests: Bucket,
+}
+
+impl Allowance {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { messages: Bucket::new(now), requests: Bucket::new(now) }
+    }
+
+    /// How long the peer is not to be heard after a frame of that many bytes, in which was this.
+    pub(super) fn use_up(
+        &mut self,
+        bytes: usize,
+        taken: &Taken,
+        now: Instant,
+        shared: &Shared,
+    ) -> Duration {
+        let (config, counters) = (&shared.config, &shared.health.counters);
+        let pause = self.messages.use_up(message_cost(bytes), config.message_rate, now);
+        if !pause.is_zero() {
+            counters.count(Counter::Slowed);
+        }
+        if !matches!(taken, Taken::Request) {
+            return pause;
+        }
+        let pause_of_requests = self.requests.use_up(1, config.room_request_rate, now);
+        if !pause_of_requests.is_zero() {
+            counters.count(Counter::RequestsSlowed);
+        }
+        pause.max(pause_of_requests)
+    }
+}

@@ -1,0 +1,107 @@
+//! How connections end, and what the peer is told of it.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+use tracing::debug;
+use tungstenite::protocol::frame::coding::{Control, OpCode};
+
+use crate::{
+    protocol::Refusal,
+    server::{
+        counters::Counter,
+        hub::Parting,
+        shared::Shared,
+        stream::{ClientSocket, Incoming},
+    },
+};
+
+/// How long a connection that we end stays open, so that the peer can read why: a few round trips
+/// of the worst links. Less than the time that a stopping server gives its connections.
+pub(super) const CLOSE_GRACE: Duration = Duration::from_secs(1);
+
+/// How a connection ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The peer closed it.
+    Left,
+    /// It broke, or the peer broke the WebSocket protocol.
+    Broken,
+    /// We end it.
+    Refused(Refusal),
+}
+
+impl End {
+    /// For the log.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Left => "closed",
+            Self::Broken => "broken",
+            Self::Refused(refusal) => refusal.sentence(),
+        }
+    }
+
+    /// Whether the peer may be meant to come again.
+    pub(super) fn parting(&self) -> Parting {
+        match self {
+            // Nobody can make another one's network slow and have its place.
+            Self::Broken
+            | Self::Refused(Refusal::Silent | Refusal::TooSlow | Refusal::ServerStopping) => {
+                Parting::Lost
+            }
+            Self::Left | Self::Refused(_) => Parting::Left,
+        }
+    }
+}
+
+/// Ends a connection, and says why.
+pub(super) async fn part(socket: &mut ClientSocket, end: &End, shared: &Shared) {
+    debug!(?end, "connection ended");
+    match *end {
+        End::Left => {}
+        End::Broken => shared.health.counters.count(Counter::Broken),
+        End::Refused(refusal) => {
+            shared.health.counters.count(Counter::Refused(refusal));
+            close(socket, refusal).await;
+        }
+    }
+}
+
+/// Says why, and waits a moment for the peer to hear it: to close at once, with unread data, would
+/// destroy the close frame on its way.
+async fn close(socket: &mut ClientSocket, refusal: Refusal) {
+    let mut frame = refusal.close_code().to_be_bytes().to_vec();
+    frame.extend_from_slice(refusal.sentence().as_bytes());
+    let farewell = async {
+        if socket.send(OpCode::Control(Control::Close), &frame).await.is_err() {
+            return;
+        }
+        if refusal == Refusal::MessageTooLong {
+            // The message lies unread in the way of everything behind it, so the peer's answer
+            // cannot be awaited.
+            sleep(CLOSE_GRACE).await;
+        }
+        while !matches!(socket.receive().await, Ok(Incoming::Close(_)) | Err(_)) {}
+    };
+    // A peer that does not answer is cut off.
+    let _ = timeout(CLOSE_GRACE, farewell).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_whose_network_is_bad_has_not_left() {
+        for refusal in Refusal::ALL {
+            let is_lost = End::Refused(refusal).parting() == Parting::Lost;
+            let is_network =
+                matches!(refusal, Refusal::Silent | Refusal::TooSlow | Refusal::ServerStopping);
+            assert_eq!(is_lost, is_network, "{refusal:?}");
+        }
+        assert_eq!(
+            [End::Left, End::Broken].map(|end| end.parting()),
+            [Parting::Left, Parting::Lost]
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! A peer stays in its room: messages pass both ways until something ends the connection.
+
+use std::{mem, pin::pin};
+
+use tokio::{
+    select,
+    time::{Instant, sleep_until},
+};
+use tracing::info;
+
+use super::{
+    allowance::Allowance,
+    ending::{End, part},
+    entering::Guest,
+    receiving::{Taken, take_in},
+    requests::receive,
+    writing::{Outgoing, write},
+};
+use crate::{
+    protocol::Refusal,
+    server::{
+        hub::Visit,
+        limits::{Silence, SilenceStep},
+        local::OutboxReader,
+        shared::{Shared, steady_millis, unix_millis},
+        stream::{ClientSocket, Incoming},
+    },
+};
+
+impl Guest {
+    /// Stays in the room until something ends it.
+    pub(crate) async fn stay(&mut self, shared: &Shared) {
+        let Self { socket, visit, queue, sent_off } = self;
+        let end = select! {
+            biased;
+            () = shared.stopped() => End::Refused(Refusal::ServerStopping),
+            refusal = sent_off => End::Refused(refusal.unwrap_or(Refusal::TooSlow)),
+            end = exchange(socket, visit, queue, shared) => end,
+        };
+        // What it was not sent is not kept while it says goodbye.
+        queue.close();
+        info!(room = visit.room().0, peer = %visit.peer, reason = end.name(), "left");
+        if end != End::Refused(Refusal::ServerStopping) || shared.hub.is_shared() {
+            // Where nobody else has the rooms, a stopping server tells no peer that the other peers
+            // leave: they have not left each other.
+            shared.hub.leave(visit, end.parting(), steady_millis()).await;
+        }
+        part(socket, &end, shared).await;
+    }
+}
+
+/// Passes messages both ways.
+async fn exchange(
+    socket: &mut ClientSocket,
+    visit: &Visit,
+    queue: &mut OutboxReader,
+    shared: &Shared,
+) -> End {
+    let idle_timeout = shared.config.idle_timeout;
+    // A token is made new once half of its time is over, and when the room has another owner, as
+    // soon as the peer says something.
+    let token_for = shared.config.resume_time / 2;
+    let mut token_until = Instant::now() + token_for;
+    let mut silence = Silence::new(idle_timeout, Instant::now());
+    let mut allowance = Allowance::new(Instant::now());
+    // A peer that sends too fast is not read for a while.
+    let mut is_paused = false;
+    let mut alarm = pin!(sleep_until(silence.next_alarm()));
+    loop {
+        let outgoing = select! {
+            message = queue.next() => match message {
+                Some(message) => Outgoing::Text(message),
+                None => return End::Refused(Refusal::TooSlow),
+            },
+            incoming = socket.receive(), if !is_paused => {
+                let now = Instant::now();
+                silence.heard(now);
+                let bytes = socket.frame_bytes();
+                let taken = match incoming {
+                    Ok(Incoming::Text(message)) => receive(&message, visit, shared).await,
+                    incoming => take_in(incoming, socket, shared).await,
+                };
+                let pause = allowance.use_up(bytes, &taken, now, shared);
+                if !pause.is_zero() {
+                    is_paused = true;
+                    alarm.as_mut().reset(now + pause);
+                }
+                match taken {
+                    Taken::Message | Taken::Request
+                        if now >= token_until || shared.hub.needs_token(visit) =>
+                    {
+                        shared.hub.give_token(visit, unix_millis()).await;
+                        token_until = now + token_for;
+                        continue;
+                    }
+                    Taken::Message | Taken::Request => continue,
+                    Taken::Ping(payload) => Outgoing::Pong(payload),
+                    Taken::End(end) => return end,
+                }
+            }
+            () = &mut alarm => {
+                if mem::take(&mut is_paused) {
+                    // It was not silent, we did not listen.
+                    silence.heard(Instant::now());
+                    alarm.as_mut().reset(silence.next_alarm());
+                    continue;
+                }
+                let step = silence.step(Instant::now());
+                alarm.as_mut().reset(silence.next_alarm());
+                match step {
+                    SilenceStep::Wait => continue,
+                    SilenceStep::Ask => Outgoing::Ping,
+                    SilenceStep::GiveUp => return End::Refused(Refusal::Silent),
+                }
+            }
+        };
+        if let Err(end) = write(socket, &outgoing, shared).await {
+            return end;
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! One peer's WebSocket, from its first message to the close frame.
+//!
+//! Reads requests, writes what the hub queued, and ends the connection when the peer is silent,
+//! sends too much or reads too little. What a peer sends can end no connection but its own.
+
+mod allowance;
+mod ending;
+mod entering;
+mod exchanging;
+mod listing;
+mod receiving;
+mod requests;
+mod writing;
+
+pub(crate) use self::entering::Guest;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::requests::{Said, read};
+use self::{
+    ending::{End, part},
+    entering::{meet, stranger, visitor},
+    listing::list,
+};
+use super::{address::Address, credentials::Resume, shared::Shared, stream::ClientSocket};
+use crate::protocol::Refusal;
+
+/// Does what the address of a new WebSocket asks for, or says why not. A peer with proof that it
+/// was in a room comes back to that one. Returns a peer that is in a room now; all else is over.
+pub(crate) async fn receive_guest(
+    mut socket: ClientSocket,
+    address: Result<(Address, Option<Resume>), Refusal>,
+    shared: &Shared,
+) -> Option<Guest> {
+    let met = match address {
+        Ok((Address::Stock(wish), _)) => meet(&wish, stranger(shared), shared).await,
+        Ok((Address::V1 { wish, key, .. }, resume)) => {
+            meet(&wish, visitor(key, resume, shared), shared).await
+        }
+        Ok((Address::List { game }, _)) => Err(list(&mut socket, &game, shared).await),
+        Err(refusal) => Err(End::Refused(refusal)),
+    };
+    match met {
+        Ok((visit, queue, sent_off)) => Some(Guest { socket, visit, queue, sent_off }),
+        Err(end) => {
+            part(&mut socket, &end, shared).await;
+            None
+        }
+    }
+}
