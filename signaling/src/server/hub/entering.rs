@@ -2,9 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use uuid::Uuid;
-
-use super::{Hub, MAX_ATTEMPTS, Visit, Visitor};
+use super::{Hub, MAX_ATTEMPTS, Visit, Visitor, random};
 use crate::{
     lobby::room_code,
     protocol::{PeerId, Refusal},
@@ -254,8 +252,4 @@ impl Hub {
             returns: visitor.resume.as_ref().map(Resume::proof),
         }
     }
-}
-
-pub(super) fn random() -> u64 {
-    Uuid::new_v4().as_u64_pair().1 ^ Uuid::new_v4().as_u64_pair().0.rotate_left(32)
 }

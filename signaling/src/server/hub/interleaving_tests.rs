@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{entering::random, faulty_store::FaultyStore, *};
+use super::{faulty_store::FaultyStore, *};
 use crate::{
     property_tests::same_cases,
     server::{

@@ -4,7 +4,6 @@
 //! Each change of a room is made on a copy, which is swapped in if nobody else was faster. Those of
 //! this process take turns, so that it only ever has to try again because of another process.
 
-mod absence;
 mod entering;
 #[cfg(test)]
 mod faulty_store;
@@ -13,9 +12,12 @@ mod interest;
 mod interleaving_tests;
 #[cfg(test)]
 mod introduction_tests;
-mod list;
+mod leaving;
+mod lists;
+mod listing;
+mod missed;
 #[cfg(test)]
-mod list_tests;
+mod listing_tests;
 #[cfg(test)]
 mod tests;
 
@@ -28,11 +30,12 @@ use std::{
 
 use tokio::{sync::Mutex as Turns, time::Instant};
 use tungstenite::Utf8Bytes;
+use uuid::Uuid;
 
 use self::{
-    absence::Waiting,
     interest::{Interest, Interests},
-    list::Lists,
+    lists::Lists,
+    missed::MissedPeers,
 };
 use super::{
     counters::{Counter, Health},
@@ -108,7 +111,7 @@ pub(crate) struct Hub {
     signer: Signer,
     health: Arc<Health>,
     interests: Arc<Interests>,
-    missed: Mutex<Waiting>,
+    missed: Mutex<MissedPeers>,
     lists: Lists,
     turns: [Turns<()>; TURNS],
     hasher: RandomState,
@@ -292,4 +295,8 @@ impl From<StoreDown> for Refusal {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn random() -> u64 {
+    Uuid::new_v4().as_u64_pair().1 ^ Uuid::new_v4().as_u64_pair().0.rotate_left(32)
 }

@@ -5,7 +5,6 @@
 
 use std::{
     collections::HashMap,
-    hash::BuildHasher,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,16 +12,10 @@ use std::{
 use tokio::{sync::Mutex as Turn, time::Instant};
 use tungstenite::Utf8Bytes;
 
-use super::Hub;
-use crate::{
-    lobby::{RoomEvent, RoomListing, RoomPhase},
-    server::{local::text, store::StoreDown},
-};
+use crate::server::store::StoreDown;
 
 /// How long a list is shown before another one is made: as often as a person looks.
 const LIST_AGE: Duration = Duration::from_secs(1);
-/// Most rooms in a list: more than a person reads.
-pub(super) const MAX_LISTED: usize = 200;
 /// Games whose lists are kept before the first look for those that are too old to be shown.
 const FIRST_SWEEP: usize = 64;
 
@@ -50,13 +43,13 @@ struct Games {
 
 /// A list, or the news that the store is down, which all clients that wait for a list get at once.
 #[derive(Debug)]
-struct Made {
-    at: Instant,
-    texts: Result<RoomTexts, StoreDown>,
+pub(super) struct Made {
+    pub(super) at: Instant,
+    pub(super) texts: Result<RoomTexts, StoreDown>,
 }
 
 impl Made {
-    fn is_fresh(&self, now: Instant) -> bool {
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.at) < LIST_AGE
     }
 }
@@ -71,7 +64,7 @@ impl Default for Lists {
 impl Lists {
     /// Where the list of a game is, or will be. The task that makes it holds the lock, and all
     /// others that want it wait for that.
-    fn of(&self, game: &str, now: Instant) -> Arc<Turn<Option<Made>>> {
+    pub(super) fn of(&self, game: &str, now: Instant) -> Arc<Turn<Option<Made>>> {
         let mut games = self.lock();
         if let Some(list) = games.lists.get(game) {
             return Arc::clone(list);
@@ -95,39 +88,5 @@ impl Lists {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.lock().lists.len()
-    }
-}
-
-impl Hub {
-    /// The public rooms of a game, as they were a second ago at most.
-    pub(crate) async fn list(&self, game: &str, now: Instant) -> Result<RoomTexts, StoreDown> {
-        let list = self.lists.of(game, now);
-        let mut list = list.lock().await;
-        if let Some(made) = list.as_ref().filter(|made| made.is_fresh(now)) {
-            return made.texts.clone();
-        }
-        let texts = self
-            .choose(game)
-            .await
-            .map(|rooms| RoomTexts { rooms: text(&rooms), event: text(&RoomEvent::Rooms(rooms)) });
-        list.insert(Made { at: now, texts }).texts.clone()
-    }
-
-    /// The rooms to list: first those that one can play in, and else in an order that nobody
-    /// chooses, so that a few with the right names cannot keep all others out. It is the same order
-    /// each time.
-    pub(super) async fn choose(&self, game: &str) -> Result<Vec<RoomListing>, StoreDown> {
-        // Memory has them in the order of their names, so it is asked for all of them; Redis in one
-        // of its own.
-        let most = if self.is_shared() { MAX_LISTED } else { usize::MAX };
-        let rooms = self.store.listed(game, most).await?;
-        let mut listings: Vec<_> = rooms.iter().map(|room| room.listing()).collect();
-        listings.sort_by_cached_key(|room| {
-            let is_open =
-                !room.is_locked && room.players < room.capacity && room.phase == RoomPhase::Lobby;
-            (!is_open, self.hasher.hash_one(&room.name))
-        });
-        listings.truncate(MAX_LISTED);
-        Ok(listings)
     }
 }

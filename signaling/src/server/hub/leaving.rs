@@ -1,13 +1,13 @@
 //! Peers that have lost their connection: the other peers hear of it at once, or the place is kept
 //! for a while.
 
-use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    mem,
-    sync::{MutexGuard, PoisonError},
-};
+use std::sync::{MutexGuard, PoisonError};
 
-use super::{Hub, Parting, Visit, entering::random, millis};
+use super::{
+    Hub, Parting, Visit, millis,
+    missed::{Missed, MissedPeers},
+    random,
+};
 use crate::{
     protocol::PeerId,
     server::{
@@ -15,45 +15,6 @@ use crate::{
         store::Bereaved,
     },
 };
-
-/// The peers that may come again.
-#[derive(Debug, Default)]
-pub(super) struct Waiting {
-    /// In the order of their times; some of these peers are back by now.
-    queue: VecDeque<Missed>,
-    /// The room in which each peer has its place, and until when.
-    pub(super) places: HashMap<PeerId, (RoomId, u64)>,
-    /// The number of the latest entry in the queue for a peer in a room, and of its absence.
-    latest: HashMap<(RoomId, PeerId), (u64, Option<u64>)>,
-    /// How many entries the queue has had.
-    entries: u64,
-    /// Peers that the store has named as bereaved: it goes on doing so for as long as they are in
-    /// the room.
-    bereaved: HashSet<(RoomId, PeerId)>,
-    /// Peers that may be in a room although they are not here, because the store did not say
-    /// whether it did what it was asked to.
-    unsure: Vec<(RoomId, PeerId)>,
-}
-
-/// A peer whose place is kept until then, on the steady clock of this process.
-#[derive(Debug)]
-struct Missed {
-    number: u64,
-    until: u64,
-    room: RoomId,
-    peer: PeerId,
-    /// The number of its absence, if the room knows of one.
-    absence: Option<u64>,
-}
-
-impl Waiting {
-    /// A peer is in a room again, so what waits for its return waits no more: should it be lost once
-    /// more, it has all of its time. Returns the room in which its place was kept.
-    pub(super) fn end(&mut self, peer: PeerId, room: &RoomId) -> Option<RoomId> {
-        self.latest.remove(&(room.clone(), peer));
-        self.places.remove(&peer).map(|(room, _)| room)
-    }
-}
 
 impl Hub {
     /// Notes that a connection is over, and tells the other peers when it is time to. `now` is in
@@ -86,31 +47,27 @@ impl Hub {
 
     /// Whether there is memory left for those who may come again.
     fn has_patience(&self) -> bool {
-        !self.limits.grace.is_zero() && self.lock_missed().queue.len() < self.limits.max_peers
+        !self.limits.grace.is_zero() && self.lock_missed().len() < self.limits.max_peers
     }
 
     fn miss(&self, room: &RoomId, peer: PeerId, absence: Option<u64>, now: u64) {
         let until = now.saturating_add(millis(self.limits.grace));
-        let mut missed = self.lock_missed();
-        missed.entries += 1;
-        let number = missed.entries;
-        missed.queue.push_back(Missed { number, until, room: room.clone(), peer, absence });
-        missed.places.insert(peer, (room.clone(), until));
-        missed.latest.insert((room.clone(), peer), (number, absence));
+        self.lock_missed().add(room, peer, absence, until);
     }
 
     /// Removes peers that did not come again in time, among them those of processes that are dead.
     /// `now` is in milliseconds of a clock that nobody sets.
     pub(crate) async fn tick(&self, now: u64) {
         // The lock must not last as long as the loop.
-        let unsure = mem::take(&mut self.lock_missed().unsure);
+        let unsure = self.lock_missed().take_unsure();
         for (room, peer) in unsure {
             self.miss(&room, peer, None, now);
         }
         for bereaved in self.store.bereaved().await {
             self.miss_bereaved(bereaved, now).await;
         }
-        while let Some((Missed { room, peer, absence, .. }, is_latest)) = self.next_overdue(now) {
+        while let Some((missed, is_latest)) = self.next_overdue(now) {
+            let Missed { room, peer, absence, .. } = missed;
             let is_away = |room: &Room| {
                 room.member(peer).is_some_and(|member| {
                     // It was away all the time.
@@ -137,7 +94,7 @@ impl Hub {
     /// already.
     async fn miss_bereaved(&self, Bereaved { room, peer, process }: Bereaved, now: u64) {
         let key = (room, peer);
-        if !self.lock_missed().bereaved.insert(key.clone()) {
+        if !self.lock_missed().note_bereaved(&key) {
             return;
         }
         let room = &key.0;
@@ -156,13 +113,11 @@ impl Hub {
         let _ = self.change(room, missing).await;
         // The latest entry for a peer of this process ends any absence of it.
         let is_ours = process == self.process;
-        let is_awaited = self
-            .lock_missed()
-            .latest
-            .get(&key)
-            .is_some_and(|(_, awaited)| is_ours || (absence.is_some() && absence == *awaited));
+        let latest = self.lock_missed().latest_absence(&key);
+        let is_awaited =
+            latest.is_some_and(|awaited| is_ours || (absence.is_some() && absence == awaited));
         if is_back {
-            self.lock_missed().bereaved.remove(&key);
+            self.lock_missed().forget_bereaved(&key);
         } else if !is_awaited {
             self.miss(room, peer, absence, now);
         }
@@ -170,30 +125,15 @@ impl Hub {
 
     /// Notes that a peer that is not here may be in that room all the same.
     pub(super) fn doubt(&self, room: &RoomId, peer: PeerId) {
-        let mut missed = self.lock_missed();
-        if missed.queue.len() + missed.unsure.len() < self.limits.max_peers {
-            missed.unsure.push((room.clone(), peer));
-        }
+        self.lock_missed().doubt(room, peer, self.limits.max_peers);
     }
 
-    /// The next peer whose time is over, and whether this is its latest entry for that room.
+    /// The lock is free again before anything is done about the peer.
     fn next_overdue(&self, now: u64) -> Option<(Missed, bool)> {
-        let mut missed = self.lock_missed();
-        let next = missed.queue.pop_front_if(|missed| missed.until <= now)?;
-        let key = (next.room.clone(), next.peer);
-        let is_latest = missed.latest.get(&key).is_some_and(|(latest, _)| *latest == next.number);
-        if is_latest {
-            missed.latest.remove(&key);
-        }
-        missed.bereaved.remove(&key);
-        // It may be missed again, by a later entry.
-        if missed.places.get(&next.peer).is_some_and(|(_, until)| *until == next.until) {
-            missed.places.remove(&next.peer);
-        }
-        Some((next, is_latest))
+        self.lock_missed().next_overdue(now)
     }
 
-    pub(super) fn lock_missed(&self) -> MutexGuard<'_, Waiting> {
+    pub(super) fn lock_missed(&self) -> MutexGuard<'_, MissedPeers> {
         self.missed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

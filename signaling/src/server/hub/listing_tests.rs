@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use tokio::time::Instant;
 
-use super::{list::MAX_LISTED, *};
+use super::{listing::MAX_LISTED, *};
 use crate::server::{address::Address, config::ServerConfig, local::outbox, store::MemoryStore};
 
 /// Somebody enters a room of the game `g` at this address.
