@@ -10,10 +10,14 @@ use futures::future::try_join_all;
 use redis::{Pipeline, pipe};
 use tokio::time::{Instant, sleep};
 
-use super::{AFTER_OUTAGE, ALIVE_FOR, BATCH, BEAT, FOR_EVER, REFRESH, RedisStore, key};
+use super::{
+    client::{AFTER_OUTAGE, ALIVE_FOR, BATCH, BEAT, FOR_EVER, REFRESH, RedisStore},
+    fetched::Fetched,
+    keys::key,
+};
 use crate::server::{
     room::{ProcessId, Room, RoomId},
-    store::{Bereaved, StoreDown},
+    store::{Bereaved, Change, StoreDown},
 };
 
 /// Says that this process is alive as long as the store is there. A task of its own: what keeps
@@ -98,6 +102,15 @@ impl RedisStore {
             }
         }
         Ok(())
+    }
+
+    /// Puts a room back into the indexes in which it belongs.
+    async fn put_into_indexes(&self, id: &RoomId) -> Result<(), StoreDown> {
+        let Fetched::Kept(kept) = self.fetch(id).await? else { return Ok(()) };
+        let (to, effects) = (Room::clone(&kept.room), Vec::new());
+        let change = Change { id, from: Some(&kept), to, effects, beside: &[] };
+        // If somebody else was faster, that change has put it there.
+        self.put(change, false).await.map(drop)
     }
 
     /// Keeps rooms, and puts those back that are gone or overwritten.

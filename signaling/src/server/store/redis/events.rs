@@ -13,23 +13,22 @@ use redis::{
     Client, RedisResult,
     aio::{PubSub, PubSubSink},
 };
-use serde::{Deserialize, Serialize};
 use tokio::{
     select,
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     time::{Instant, sleep, sleep_until},
 };
 use tracing::warn;
 use tungstenite::Utf8Bytes;
 
-use super::{ALIVE_FOR, BATCH, RedisStore, commands, in_time, key};
-use crate::{
-    protocol::PeerId,
-    server::{
-        limits::{Silence, SilenceStep},
-        room::{Effect, ProcessId, Room, RoomId},
-        store::{Store, StoreDown},
-    },
+use super::{
+    client::{ALIVE_FOR, BATCH, RedisStore, Subscription, commands, in_time},
+    keys::{Published, key},
+};
+use crate::server::{
+    limits::{Silence, SilenceStep},
+    room::RoomId,
+    store::{Store, StoreDown},
 };
 
 /// How long to wait before Redis is tried again: it starts within a second.
@@ -37,30 +36,6 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// The longest time between two attempts to put all rooms back.
 const LONGEST_RETRY: Duration = Duration::from_secs(8);
-
-/// A message on the channel of a room.
-#[derive(Serialize, Deserialize)]
-pub(super) enum Published {
-    /// The room is like that now, or is no more. `by` is which change this is, of which process.
-    Change { by: (ProcessId, u64), room: Option<Box<Room>>, effects: Vec<Effect> },
-    /// A signal, a complete event, of one peer for another one.
-    Signal { from: PeerId, to: PeerId, message: String },
-}
-
-impl Published {
-    pub(super) fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("what is published is valid JSON")
-    }
-}
-
-/// A change in the rooms that have peers of this process.
-pub(super) enum Subscription {
-    /// One more peer is in the room. It is done once everything that is published from then on
-    /// comes here.
-    Begin { id: RoomId, done: oneshot::Sender<Result<(), StoreDown>> },
-    /// One less.
-    End { id: RoomId },
-}
 
 /// Listens as long as the store is there, and connects again as often as it takes.
 pub(super) async fn follow(

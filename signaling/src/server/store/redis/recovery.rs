@@ -6,7 +6,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use super::{AFTER_OUTAGE, Fetched, RedisStore};
+use super::{
+    client::{AFTER_OUTAGE, RedisStore},
+    fetched::Fetched,
+};
 use crate::{
     lobby::{RoomEvent, ServiceState},
     protocol::PeerId,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::{RedisError, Script, aio::ConnectionManager};
 use tracing::warn;
 
-use super::{events::Published, key};
+use super::keys::{Published, key};
 use crate::server::{
     room::{ProcessId, Room, RoomId},
     store::{Change, Version},

@@ -1,0 +1,92 @@
+//! What lies in Redis in the place of a room, and whether it is one.
+
+use std::sync::Arc;
+
+use redis::cmd;
+use serde_json::Value;
+use tracing::{debug, warn};
+
+use super::{
+    client::{FOR_EVER, RedisStore},
+    keys::key,
+};
+use crate::server::{
+    room::RoomId,
+    store::{Kept, StoreDown, Version},
+};
+
+impl RedisStore {
+    /// What lies in Redis in the place of a room. What is no room at all is taken out, or nobody
+    /// could ever use the name again.
+    pub(super) async fn fetch(&self, id: &RoomId) -> Result<Fetched, StoreDown> {
+        let key = key("room", &id.0);
+        let mut get = cmd("GET");
+        get.arg(&key);
+        let fetched = get.query_async::<Option<Vec<u8>>>(&mut self.commands()).await;
+        let junk = match fetched {
+            Ok(None) => return Ok(Fetched::None),
+            Ok(Some(bytes)) => match Kept::read(bytes) {
+                Ok(kept) => return Ok(Fetched::Kept(kept)),
+                Err(unreadable) if unreadable.is_foreign && self.expires(&key).await? => {
+                    warn!(
+                        key,
+                        "this room in Redis is one of another version of this program: nobody \
+                         enters it here until its peers have left it"
+                    );
+                    return Ok(Fetched::Foreign);
+                }
+                Err(unreadable) => unreadable.bytes,
+            },
+            Err(error) if error.code() == Some("WRONGTYPE") => Vec::new(),
+            Err(error) => return self.attempt(async { Err(error) }).await,
+        };
+        warn!(key, "what lies in Redis in the place of a room is none, and is taken out");
+        self.attempt(self.scripts.remove(&self.commands(), id, &junk)).await?;
+        Ok(Fetched::None)
+    }
+
+    /// Whether a key is one that Redis will forget by itself, as each version of this program has
+    /// it with its rooms.
+    pub(super) async fn expires(&self, key: &str) -> Result<bool, StoreDown> {
+        let mut ask = cmd("PTTL");
+        ask.arg(key);
+        let time: i64 = self.attempt(ask.query_async(&mut self.commands())).await?;
+        Ok(time != FOR_EVER)
+    }
+}
+
+/// What lies in Redis in the place of a room.
+pub(super) enum Fetched {
+    None,
+    Kept(Kept),
+    /// A room of another version of this program, which may use it.
+    Foreign,
+}
+
+/// What is no room as this version of the program writes it.
+pub(super) struct Unreadable {
+    bytes: Vec<u8>,
+    /// It may be one of another version.
+    is_foreign: bool,
+}
+
+impl Kept {
+    pub(super) fn read(bytes: Vec<u8>) -> Result<Self, Unreadable> {
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                return Err(Unreadable { bytes: error.into_bytes(), is_foreign: false });
+            }
+        };
+        match serde_json::from_str(&text) {
+            Ok(room) => Ok(Self { room: Arc::new(room), version: Version::Text(text) }),
+            Err(error) => {
+                debug!(%error, "a room in Redis cannot be read");
+                let value: Option<Value> = serde_json::from_str(&text).ok();
+                let has_members = |value: Value| value.get("members").is_some_and(Value::is_array);
+                let is_foreign = value.is_some_and(has_members);
+                Err(Unreadable { bytes: text.into_bytes(), is_foreign })
+            }
+        }
+    }
+}
