@@ -5,15 +5,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod protocol;
+pub mod lobby;
 pub mod ice_servers;
 #[cfg(feature = "server")]
-pub mod lan;
-pub mod lobby;
-#[cfg(test)]
-mod property_tests;
-pub mod protocol;
-#[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
+pub mod lan;
+#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
+pub mod testing;
 
 /// Keeps the README's example true.
 #[cfg(all(doctest, feature = "server"))]

@@ -275,7 +275,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::property_tests::same_cases;
+    use crate::testing::properties::same_cases;
 
     #[test]
     fn a_refusal_names_no_parameter_that_its_address_does_not_have() {

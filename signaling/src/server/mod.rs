@@ -5,26 +5,19 @@
 //! process) → `outbox` → the other peers' `connection`s.
 
 mod accept;
-mod address;
+pub(crate) mod address;
 mod bind_error;
-mod config;
-mod connection;
+pub(crate) mod config;
+pub(crate) mod connection;
 mod counters;
-mod credentials;
-#[cfg(any(test, feature = "testing"))]
-#[doc(hidden)]
-pub mod fuzz;
+pub(crate) mod credentials;
 mod http;
-mod hub;
+pub(crate) mod hub;
 mod limits;
-mod local;
-#[cfg(test)]
-#[path = "../../tests/it/redis_server.rs"]
-#[expect(dead_code, reason = "here it is not stopped")]
-mod redis_server;
-mod room;
+pub(crate) mod local;
+pub(crate) mod room;
 mod shared;
-mod store;
+pub(crate) mod store;
 mod stream;
 
 use std::{

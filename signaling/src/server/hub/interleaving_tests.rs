@@ -16,15 +16,15 @@ use tokio::{
     time::timeout,
 };
 
-use super::{faulty_store::FaultyStore, *};
+use super::faulty_store::FaultyStore;
+use super::*;
 use crate::{
-    property_tests::same_cases,
     server::{
         address::Address,
         local::{OutboxReader, outbox},
-        redis_server::RedisServer,
         store::RedisStore,
     },
+    testing::{properties::same_cases, redis_server::RedisServer},
 };
 
 const GRACE: Duration = Duration::from_secs(15);

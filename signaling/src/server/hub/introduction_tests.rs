@@ -9,9 +9,9 @@ use crate::{
         address::Address,
         config::ServerConfig,
         local::{OutboxReader, outbox},
-        redis_server::RedisServer,
         store::{MemoryStore, RedisStore},
     },
+    testing::redis_server::RedisServer,
 };
 
 const ANN: PeerId = PeerId::from_u128(1);

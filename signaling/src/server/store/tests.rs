@@ -10,9 +10,9 @@ use crate::{
     lobby::{Place, RoomRequest},
     server::{
         local::{Local, OutboxReader, outbox},
-        redis_server::RedisServer,
         room::{Newcomer, ProcessId, Terms},
     },
+    testing::redis_server::RedisServer,
 };
 
 const PROCESS: ProcessId = ProcessId(7);

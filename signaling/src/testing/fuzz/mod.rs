@@ -19,19 +19,19 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{
-    address::Address,
-    config::ServerConfig,
-    connection::{Said, read},
-    credentials::Signer,
-    hub::{Hub, Parting, Visit, Visitor},
-    local::{Local, OutboxReader, outbox},
-    room::ProcessId,
-    store::MemoryStore,
-};
 use crate::{
     lobby::RoomEvent,
     protocol::{PeerEvent, PeerId, PeerKey, PeerRequest, Refusal},
+    server::{
+        address::Address,
+        config::ServerConfig,
+        connection::{Said, read},
+        credentials::Signer,
+        hub::{Hub, Parting, Visit, Visitor},
+        local::{Local, OutboxReader, outbox},
+        room::ProcessId,
+        store::MemoryStore,
+    },
 };
 
 /// Lines of one input that are looked at: enough to fill the small rooms below many times.
@@ -341,110 +341,4 @@ fn assert_told(refusal: Refusal) {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::{collection::vec, prelude::*, sample::select};
-
-    use super::*;
-    use crate::property_tests::same_cases;
-
-    /// What is JSON, and more than most readers of JSON take.
-    #[test]
-    fn what_only_a_reader_would_refuse_is_passed_on() {
-        let key = PeerKey::new(7);
-        let receiver = key.peer();
-        let nested = "[".repeat(200) + &"]".repeat(200);
-        for data in ["1e999", r#""\ud800""#, &nested] {
-            let signal = format!(r#"{{"Signal":{{"receiver":"{receiver}","data":{data}}}}}"#);
-            client_requests(format!("/v1/rooms/a?{}\n/a\n{signal}\n", key.to_query()).as_bytes());
-        }
-    }
-
-    #[test]
-    fn who_plays_and_who_looks_on_are_counted_together() {
-        let (player, spectator) =
-            ("/v1/rooms/a?spectators=2\n", "/v1/rooms/a?spectators=2&place=spectator\n");
-        client_requests([player.repeat(4), spectator.repeat(4)].concat().as_bytes());
-        client_requests([spectator.repeat(4), player.repeat(4)].concat().as_bytes());
-    }
-
-    #[test]
-    fn whoever_moves_to_another_room_is_missed_in_the_first() {
-        let key = PeerKey::new(7).to_query();
-        // The first one is deaf.
-        let lines = format!("/c\n/v1/rooms/a\n/v1/rooms/a?{key}\n/v1/rooms/b?{key}\n");
-        client_requests(lines.as_bytes());
-    }
-
-    #[test]
-    fn a_deaf_peer_loses_signals_before_it_is_sent_off() {
-        let mut scene = Scene::new();
-        // The first one is deaf.
-        scene.come("/v1/rooms/a");
-        scene.come("/v1/rooms/a");
-        let deaf = scene.clients[FRIENDS.len()].visit.peer;
-        let is_here = |scene: &Scene| scene.clients.iter().any(|it| it.visit.peer == deaf);
-        let signal = scene.spell_out(r#"{"Signal":{"receiver":"PEER","data":1}}"#);
-        for _ in 0..32 {
-            scene.say(&signal);
-        }
-        scene.assert_sound();
-        assert!(is_here(&scene), "what others send it is dropped");
-        // What the server says is not.
-        for _ in 0..16 {
-            scene.go(Parting::Left);
-            scene.come("/v1/rooms/a");
-        }
-        scene.assert_sound();
-        assert!(!is_here(&scene));
-    }
-
-    /// Everything that can be done, by few enough peers in few enough rooms to get in each other's
-    /// way.
-    fn lines() -> Vec<String> {
-        let key = PeerKey::new(7).to_query();
-        let plain = [
-            "/a",
-            "/a?next=2",
-            "/b",
-            "/v1/rooms/a",
-            "/v1/rooms/a?next=2",
-            "/v1/rooms/c?capacity=1&spectators=1&place=spectator",
-            "/v1/rooms/c?capacity=1&spectators=1",
-            "/v1/rooms/d?spectators=3",
-            "/v1/rooms/d?spectators=3&place=spectator",
-            "/v1/create?game=g&public=1",
-            "/v1/quick?game=g&players=2",
-            "/v1/list?game=g",
-            "-",
-            "!",
-            ".",
-            "\"KeepAlive\"",
-            r#"{"Signal":{"receiver":"PEER","data":1}}"#,
-            r#"{"Room":{"SetReady":true}}"#,
-            r#"{"Room":{"SetPlace":"Spectator"}}"#,
-            r#"{"Room":{"SetPlace":"Player"}}"#,
-            r#"{"Room":{"SetLocked":true}}"#,
-            r#"{"Room":{"SetLocked":false}}"#,
-            r#"{"Room":{"SetPublic":true}}"#,
-            r#"{"Room":{"Rename":"Ann"}}"#,
-            r#"{"Room":{"Kick":"PEER"}}"#,
-            r#"{"Room":"Start"}"#,
-            r#"{"Room":"Finish"}"#,
-        ];
-        let keyed = ["rooms/a", "rooms/b", "rooms/a?next=2", "quick?game=g&players=2"]
-            .map(|path| format!("/v1/{path}{}{key}", if path.contains('?') { '&' } else { '?' }));
-        let back = keyed.iter().map(|line| format!("{line}&token=TOKEN"));
-        plain.iter().map(ToString::to_string).chain(keyed.clone()).chain(back).collect()
-    }
-
-    proptest! {
-        #![proptest_config(same_cases())]
-
-        /// Nobody is in two rooms, nobody hears of a room that it is not in, no room without peers
-        /// outlives its time, and ids are unique.
-        #[test]
-        fn any_order_of_coming_talking_and_going_is_sound(lines in vec(select(lines()), 0..120)) {
-            client_requests(lines.join("\n").as_bytes());
-        }
-    }
-}
+mod tests;
