@@ -12,6 +12,9 @@ pub mod ice_servers;
 pub mod server;
 #[cfg(feature = "server")]
 pub mod lan;
+#[cfg(feature = "server")]
+#[doc(hidden)]
+pub mod platform;
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub mod testing;

@@ -16,6 +16,7 @@ use std::{
 
 use signaling::{
     lan,
+    platform::{RenewSignal, StopSignal},
     server::{BindError, Certificate, Server, ServerConfig},
 };
 use thiserror::Error;
@@ -138,21 +139,15 @@ fn invitation(server: &Server, has_page: bool) -> String {
 /// Reads the certificate again on SIGHUP, from now on. Where there is no such thing a new one takes
 /// a restart.
 fn renew_when_asked(certificate: Certificate) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut asked = signal(SignalKind::hangup())?;
-        tokio::spawn(async move {
-            while asked.recv().await.is_some() {
-                match certificate.reload() {
-                    Ok(()) => info!("the certificate is renewed"),
-                    Err(error) => error!(%error, "the old certificate stays"),
-                }
+    let mut asked = RenewSignal::new()?;
+    tokio::spawn(async move {
+        while asked.recv().await.is_some() {
+            match certificate.reload() {
+                Ok(()) => info!("the certificate is renewed"),
+                Err(error) => error!(%error, "the old certificate stays"),
             }
-        });
-    }
-    #[cfg(not(unix))]
-    drop(certificate);
+        }
+    });
     Ok(())
 }
 
@@ -161,23 +156,10 @@ fn renew_when_asked(certificate: Certificate) -> io::Result<()> {
 fn asked_to_stop() -> io::Result<[oneshot::Receiver<()>; 2]> {
     let (first, asked) = oneshot::channel();
     let (second, asked_again) = oneshot::channel();
-    #[cfg(unix)]
-    let mut signals = {
-        use tokio::signal::unix::{SignalKind, signal};
-        [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?]
-    };
+    let mut signal = StopSignal::new()?;
     tokio::spawn(async move {
         for asked in [first, second] {
-            #[cfg(unix)]
-            {
-                let [interrupt, terminate] = &mut signals;
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                }
-            }
-            #[cfg(not(unix))]
-            if tokio::signal::ctrl_c().await.is_err() {
+            if signal.recv().await.is_err() {
                 // Without the means to hear Ctrl-C the server runs until it is ended from outside.
                 return std::future::pending().await;
             }

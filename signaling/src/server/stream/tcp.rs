@@ -15,15 +15,12 @@ use tokio::{
 };
 
 use super::patience::Patience;
+use crate::platform::limit_unsent;
 
 /// Most bytes that the system keeps of what a client has not acknowledged (Linux doubles it, for
 /// what it needs itself): enough for 15 Mbit/s at a round trip of 100 ms, and a bound for a client
 /// that first reads much and then nothing.
 pub(crate) const SEND_BUFFER_BYTES: usize = 192 * 1024;
-/// Most bytes that it takes from us beyond those that are under way, where it can be told so: a
-/// client that reads nothing has next to nothing under way.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const UNSENT_BYTES: u32 = 16 * 1024;
 
 /// A TCP connection whose client has to take what it is sent, unless the demand is lifted.
 #[derive(Debug)]
@@ -95,8 +92,7 @@ pub(crate) fn tune(listener: &TcpListener) -> io::Result<()> {
     let socket = SockRef::from(listener);
     // Signals are small and urgent.
     socket.set_tcp_nodelay(true)?;
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
+    limit_unsent(&socket)?;
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)
 }
 
@@ -157,7 +153,5 @@ mod tests {
         assert!(socket.tcp_nodelay().expect("the option exists"));
         let send_buffer = socket.send_buffer_size().expect("the option exists");
         assert!((SEND_BUFFER_BYTES..=2 * SEND_BUFFER_BYTES).contains(&send_buffer));
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        assert_eq!(socket.tcp_notsent_lowat().expect("the option exists"), UNSENT_BYTES);
     }
 }
