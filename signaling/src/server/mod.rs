@@ -1,24 +1,25 @@
 //! The server: accepts connections, and stops cleanly when told to.
 //!
-//! Data flows `mod` → `http` (what is asked for, by which `address`) → `connection` (one peer, over
-//! its `socket`) → `hub` (who changes a `room` in the `store`) → `local` (the peers of this
-//! process) → `outbox` → the other peers' `connection`s.
+//! Data flows from `accept` (a connection within its `limits`, as a `stream`) to `http` (what its
+//! `address` asks for, and whether its `credentials` allow it), `connection` (one peer), `hub` (who
+//! changes a `room` in the `store`) and `local` (the peers of this process), and from there to the
+//! other peers' `connection`s.
 
-mod accept;
-pub(crate) mod address;
+mod config;
 mod bind_error;
-pub(crate) mod config;
-pub(crate) mod connection;
-mod counters;
-pub(crate) mod credentials;
-mod http;
-pub(crate) mod hub;
-mod limits;
-pub(crate) mod local;
-pub(crate) mod room;
 mod shared;
-pub(crate) mod store;
+mod accept;
 mod stream;
+mod http;
+pub(crate) mod address;
+mod limits;
+pub(crate) mod credentials;
+pub(crate) mod connection;
+pub(crate) mod hub;
+pub(crate) mod room;
+pub(crate) mod store;
+pub(crate) mod local;
+mod counters;
 
 use std::{
     future::pending,

@@ -3,14 +3,14 @@
 //! Reads requests, writes what the hub queued, and ends the connection when the peer is silent,
 //! sends too much or reads too little. What a peer sends can end no connection but its own.
 
-mod allowance;
-mod ending;
 mod entering;
 mod exchanging;
-mod listing;
 mod receiving;
 mod requests;
+mod allowance;
 mod writing;
+mod listing;
+mod ending;
 
 pub(crate) use self::entering::Guest;
 #[cfg(any(test, feature = "testing"))]

@@ -2,10 +2,10 @@
 //! operator, or a file.
 
 mod admission;
+mod upgrade;
 mod files;
 mod headers;
 mod metrics;
-mod upgrade;
 
 use std::sync::Arc;
 

@@ -5,21 +5,21 @@
 //! this process take turns, so that it only ever has to try again because of another process.
 
 mod entering;
+mod interest;
+mod leaving;
+mod missed;
+mod listing;
+mod lists;
 #[cfg(test)]
 mod faulty_store;
-mod interest;
+#[cfg(test)]
+mod tests;
 #[cfg(test)]
 mod interleaving_tests;
 #[cfg(test)]
 mod introduction_tests;
-mod leaving;
-mod lists;
-mod listing;
-mod missed;
 #[cfg(test)]
 mod listing_tests;
-#[cfg(test)]
-mod tests;
 
 use std::{
     fmt,

@@ -1,9 +1,9 @@
 //! How much a stranger may use up: how often something may happen, how much may come from one
 //! network address, and how long a peer may be silent.
 
+mod sources;
 mod rate;
 mod silence;
-mod sources;
 
 pub use self::rate::Rate;
 pub(crate) use self::{

@@ -1,9 +1,9 @@
 //! What a client is connected by: TCP, with TLS on it or without.
 
-mod patience;
-mod socket;
 mod tcp;
+mod patience;
 mod tls;
+mod socket;
 
 use std::{
     io::{self, IoSlice},

@@ -8,14 +8,14 @@
 //! Publishing and not a stream: what a peer has to hear it can also see from the room, so a process
 //! that was cut off looks at the rooms when it is back, and needs no history of them.
 
-mod alive;
 mod client;
+mod keys;
+mod scripts;
+mod fetched;
 mod echoes;
 mod events;
-mod fetched;
-mod keys;
+mod alive;
 mod recovery;
-mod scripts;
 
 use std::{
     sync::{
