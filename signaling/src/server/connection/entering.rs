@@ -14,7 +14,7 @@ use crate::{
         address::Wish,
         counters::Counter,
         credentials::Resume,
-        hub::{Visit, Visitor},
+        hub::{JoinedPeer, JoiningPeer},
         local::{OutboxReader, outbox, text},
         shared::{Shared, unix_millis},
         stream::ClientSocket,
@@ -23,16 +23,16 @@ use crate::{
 
 /// Somebody who is in a room: all that stays in memory for as long.
 #[derive(Debug)]
-pub(crate) struct Guest {
+pub(crate) struct RoomConnection {
     pub(super) socket: ClientSocket,
-    pub(super) visit: Visit,
+    pub(super) joined: JoinedPeer,
     pub(super) queue: OutboxReader,
-    pub(super) sent_off: oneshot::Receiver<Refusal>,
+    pub(super) close_reason: oneshot::Receiver<Refusal>,
 }
 
 /// One of matchbox's clients, which nobody will know again.
-pub(super) fn stranger(shared: &Shared) -> Visitor {
-    Visitor {
+pub(super) fn stock_peer(shared: &Shared) -> JoiningPeer {
+    JoiningPeer {
         peer: PeerId(Uuid::new_v4()),
         is_lasting: false,
         connection: shared.connections.fetch_add(1, Relaxed),
@@ -43,27 +43,31 @@ pub(super) fn stranger(shared: &Shared) -> Visitor {
 
 /// One of ours. It has the id that follows from its key, so that it stays the same peer over
 /// several connections; without a key it is a new one.
-pub(super) fn visitor(key: Option<PeerKey>, resume: Option<Resume>, shared: &Shared) -> Visitor {
-    let stranger = stranger(shared);
-    let peer = key.map_or(stranger.peer, PeerKey::peer);
-    Visitor { peer, is_lasting: key.is_some(), is_v1: true, resume, ..stranger }
+pub(super) fn joining_peer(
+    key: Option<PeerKey>,
+    resume: Option<Resume>,
+    shared: &Shared,
+) -> JoiningPeer {
+    let new_peer = stock_peer(shared);
+    let peer = key.map_or(new_peer.peer, PeerKey::peer);
+    JoiningPeer { peer, is_lasting: key.is_some(), is_v1: true, resume, ..new_peer }
 }
 
 /// Enters the room.
-pub(super) async fn meet(
+pub(super) async fn enter_room(
     wish: &Wish,
-    visitor: Visitor,
+    joining: JoiningPeer,
     shared: &Shared,
-) -> Result<(Visit, OutboxReader, oneshot::Receiver<Refusal>), End> {
-    let (outbox, queue, sent_off) = outbox(shared.config.max_queued_bytes);
-    if visitor.is_v1 && outbox.push(welcome(visitor.peer, shared)).is_err() {
+) -> Result<(JoinedPeer, OutboxReader, oneshot::Receiver<Refusal>), End> {
+    let (outbox, queue, close_reason) = outbox(shared.config.max_queued_bytes);
+    if joining.is_v1 && outbox.push(welcome(joining.peer, shared)).is_err() {
         return Err(End::Refused(Refusal::TooSlow));
     }
-    let visit = shared.hub.enter(&visitor, wish, outbox).await.map_err(End::Refused)?;
+    let joined = shared.hub.enter(&joining, wish, outbox).await.map_err(End::Refused)?;
     shared.health.counters.count(Counter::Joined);
-    info!(room = visit.room().0, peer = %visit.peer, "joined");
-    shared.hub.give_token(&visit, unix_millis()).await;
-    Ok((visit, queue, sent_off))
+    info!(room = joined.room().0, peer = %joined.peer, "joined");
+    shared.hub.give_token(&joined, unix_millis()).await;
+    Ok((joined, queue, close_reason))
 }
 
 /// What a peer of ours reads before its id: the queue begins with it.

@@ -11,7 +11,7 @@ use tracing::info;
 use super::{
     allowance::Allowance,
     ending::{End, part},
-    entering::Guest,
+    entering::RoomConnection,
     receiving::{Taken, take_in},
     requests::receive,
     writing::{Outgoing, write},
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     protocol::Refusal,
     server::{
-        hub::Visit,
+        hub::JoinedPeer,
         limits::{Silence, SilenceStep},
         local::OutboxReader,
         shared::{Shared, steady_millis, unix_millis},
@@ -27,23 +27,23 @@ use crate::{
     },
 };
 
-impl Guest {
+impl RoomConnection {
     /// Stays in the room until something ends it.
-    pub(crate) async fn stay(&mut self, shared: &Shared) {
-        let Self { socket, visit, queue, sent_off } = self;
+    pub(crate) async fn run(&mut self, shared: &Shared) {
+        let Self { socket, joined, queue, close_reason } = self;
         let end = select! {
             biased;
             () = shared.stopped() => End::Refused(Refusal::ServerStopping),
-            refusal = sent_off => End::Refused(refusal.unwrap_or(Refusal::TooSlow)),
-            end = exchange(socket, visit, queue, shared) => end,
+            refusal = close_reason => End::Refused(refusal.unwrap_or(Refusal::TooSlow)),
+            end = exchange(socket, joined, queue, shared) => end,
         };
         // What it was not sent is not kept while it says goodbye.
         queue.close();
-        info!(room = visit.room().0, peer = %visit.peer, reason = end.name(), "left");
+        info!(room = joined.room().0, peer = %joined.peer, reason = end.name(), "left");
         if end != End::Refused(Refusal::ServerStopping) || shared.hub.is_shared() {
             // Where nobody else has the rooms, a stopping server tells no peer that the other peers
             // leave: they have not left each other.
-            shared.hub.leave(visit, end.parting(), steady_millis()).await;
+            shared.hub.leave(joined, end.parting(), steady_millis()).await;
         }
         part(socket, &end, shared).await;
     }
@@ -52,7 +52,7 @@ impl Guest {
 /// Passes messages both ways.
 async fn exchange(
     socket: &mut ClientSocket,
-    visit: &Visit,
+    joined: &JoinedPeer,
     queue: &mut OutboxReader,
     shared: &Shared,
 ) -> End {
@@ -77,7 +77,7 @@ async fn exchange(
                 silence.heard(now);
                 let bytes = socket.frame_bytes();
                 let taken = match incoming {
-                    Ok(Incoming::Text(message)) => receive(&message, visit, shared).await,
+                    Ok(Incoming::Text(message)) => receive(&message, joined, shared).await,
                     incoming => take_in(incoming, socket, shared).await,
                 };
                 let pause = allowance.use_up(bytes, &taken, now, shared);
@@ -87,9 +87,9 @@ async fn exchange(
                 }
                 match taken {
                     Taken::Message | Taken::Request
-                        if now >= token_until || shared.hub.needs_token(visit) =>
+                        if now >= token_until || shared.hub.needs_token(joined) =>
                     {
-                        shared.hub.give_token(visit, unix_millis()).await;
+                        shared.hub.give_token(joined, unix_millis()).await;
                         token_until = now + token_for;
                         continue;
                     }

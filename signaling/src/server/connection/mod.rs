@@ -12,12 +12,12 @@ mod writing;
 mod listing;
 mod ending;
 
-pub(crate) use self::entering::Guest;
+pub(crate) use self::entering::RoomConnection;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::requests::{Said, read};
 use self::{
     ending::{End, part},
-    entering::{meet, stranger, visitor},
+    entering::{enter_room, joining_peer, stock_peer},
     listing::list,
 };
 use super::{address::Address, credentials::Resume, shared::Shared, stream::ClientSocket};
@@ -25,21 +25,23 @@ use crate::protocol::Refusal;
 
 /// Does what the address of a new WebSocket asks for, or says why not. A peer with proof that it
 /// was in a room comes back to that one. Returns a peer that is in a room now; all else is over.
-pub(crate) async fn receive_guest(
+pub(crate) async fn open_connection(
     mut socket: ClientSocket,
     address: Result<(Address, Option<Resume>), Refusal>,
     shared: &Shared,
-) -> Option<Guest> {
-    let met = match address {
-        Ok((Address::Stock(wish), _)) => meet(&wish, stranger(shared), shared).await,
+) -> Option<RoomConnection> {
+    let entered = match address {
+        Ok((Address::Stock(wish), _)) => enter_room(&wish, stock_peer(shared), shared).await,
         Ok((Address::V1 { wish, key, .. }, resume)) => {
-            meet(&wish, visitor(key, resume, shared), shared).await
+            enter_room(&wish, joining_peer(key, resume, shared), shared).await
         }
         Ok((Address::List { game }, _)) => Err(list(&mut socket, &game, shared).await),
         Err(refusal) => Err(End::Refused(refusal)),
     };
-    match met {
-        Ok((visit, queue, sent_off)) => Some(Guest { socket, visit, queue, sent_off }),
+    match entered {
+        Ok((joined, queue, close_reason)) => {
+            Some(RoomConnection { socket, joined, queue, close_reason })
+        }
         Err(end) => {
             part(&mut socket, &end, shared).await;
             None

@@ -8,18 +8,18 @@ use super::receiving::Taken;
 use crate::{
     lobby::RoomRequest,
     protocol::{PeerEvent, PeerId, PeerRequest},
-    server::{counters::Counter, hub::Visit, local::text, shared::Shared},
+    server::{counters::Counter, hub::JoinedPeer, local::text, shared::Shared},
 };
 
 /// Does what a peer asks for.
-pub(super) async fn receive(text: &str, visit: &Visit, shared: &Shared) -> Taken {
-    match read(text, visit) {
+pub(super) async fn receive(text: &str, joined: &JoinedPeer, shared: &Shared) -> Taken {
+    match read(text, joined) {
         Ok(Said::Here) => {}
         Ok(Said::Signal { receiver, message }) => {
-            shared.hub.signal(visit, receiver, message).await;
+            shared.hub.signal(joined, receiver, message).await;
         }
         Ok(Said::Room(request)) => {
-            shared.hub.ask(visit, &request).await;
+            shared.hub.ask(joined, &request).await;
             return Taken::Request;
         }
         Err(_) => shared.health.counters.count(Counter::DroppedUnreadable),
@@ -45,10 +45,10 @@ enum OwnRequest {
 }
 
 /// Reads a peer's message.
-pub(crate) fn read(message: &str, visit: &Visit) -> serde_json::Result<Said> {
+pub(crate) fn read(message: &str, joined: &JoinedPeer) -> serde_json::Result<Said> {
     let request = match serde_json::from_str(message) {
         Ok(request) => request,
-        Err(_) if visit.is_v1 => {
+        Err(_) if joined.is_v1 => {
             let OwnRequest::Room(request) = serde_json::from_str(message)?;
             return Ok(Said::Room(request));
         }
@@ -57,7 +57,7 @@ pub(crate) fn read(message: &str, visit: &Visit) -> serde_json::Result<Said> {
     Ok(match request {
         PeerRequest::<&RawValue>::KeepAlive => Said::Here,
         PeerRequest::Signal { receiver, data } => {
-            let message = text(&PeerEvent::Signal { sender: visit.peer, data });
+            let message = text(&PeerEvent::Signal { sender: joined.peer, data });
             Said::Signal { receiver, message }
         }
     })

@@ -17,7 +17,7 @@ use crate::{
     protocol::Refusal,
     server::{
         address::{self, Address},
-        connection::{Guest, receive_guest},
+        connection::{RoomConnection, open_connection},
         credentials::{ANY_ROOM, Resume},
         limits::SourcePlace,
         shared::{Shared, unix_millis},
@@ -73,11 +73,11 @@ pub(super) async fn join(shared: Arc<Shared>, request: Request) -> Result<Respon
     // In a box, which is given back before the long time in a room begins.
     let entering = Box::pin(enter(upgrade, admitted, resume, Arc::clone(&shared)));
     tokio::spawn(async move {
-        let Some((mut guest, place)) = entering.await else { return };
-        guest.stay(&shared).await;
+        let Some((mut connection, place)) = entering.await else { return };
+        connection.run(&shared).await;
         // Places are free once the socket is closed, so that there are never more sockets than
         // places.
-        drop(guest);
+        drop(connection);
         drop((place, client));
     });
     let headers = [
@@ -95,7 +95,7 @@ async fn enter(
     admitted: Result<(Address, Option<SourcePlace>), Refusal>,
     resume: Option<Resume>,
     shared: Arc<Shared>,
-) -> Option<(Guest, Option<SourcePlace>)> {
+) -> Option<(RoomConnection, Option<SourcePlace>)> {
     // It fails where the client is gone before it got our answer.
     let upgraded = upgrade.await.ok()?.downcast::<TokioIo<Stream>>();
     let Parts { io, read_buf, .. } = upgraded.ok()?;
@@ -106,8 +106,8 @@ async fn enter(
         |refusal| (Err(refusal), None),
         |(address, place)| (Ok((address, resume)), place),
     );
-    let guest = receive_guest(socket, address, &shared).await?;
-    Some((guest, place))
+    let connection = open_connection(socket, address, &shared).await?;
+    Some((connection, place))
 }
 
 /// The proof that a client with this address was in a room before, which then is the one that it

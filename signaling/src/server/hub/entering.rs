@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use super::{Hub, MAX_ATTEMPTS, Visit, Visitor, random};
+use super::{Hub, JoinedPeer, JoiningPeer, MAX_ATTEMPTS, random};
 use crate::{
     lobby::room_code,
     protocol::{PeerId, Refusal},
@@ -50,7 +50,7 @@ enum Attempt {
 impl Hub {
     /// Whether a peer would be let in now; the answer may be another one in the next moment.
     pub(crate) async fn check(&self, wish: &Wish) -> Result<(), Refusal> {
-        let visitor = Visitor {
+        let joining = JoiningPeer {
             peer: PeerId::from_u128(0),
             is_lasting: false,
             connection: 0,
@@ -60,9 +60,9 @@ impl Hub {
         if self.local.count() >= self.limits.max_peers {
             return Err(Refusal::ServerFull);
         }
-        let entrance = self.entrance(&visitor, wish, &Tried::default()).await?;
+        let entrance = self.entrance(&joining, wish, &Tried::default()).await?;
         match self.store.load(&entrance.id).await? {
-            Some(kept) => kept.room.check(&self.newcomer(&visitor, wish)),
+            Some(kept) => kept.room.check(&self.newcomer(&joining, wish)),
             None => {
                 let has_place = self.interests.has_place_for(&entrance.id);
                 has_place.then_some(()).ok_or(Refusal::TooManyRooms)
@@ -73,20 +73,20 @@ impl Hub {
     /// Lets a peer in. Everything for it goes into `outbox`, its id first.
     pub(crate) async fn enter(
         &self,
-        visitor: &Visitor,
+        joining: &JoiningPeer,
         wish: &Wish,
         outbox: Outbox,
-    ) -> Result<Visit, Refusal> {
+    ) -> Result<JoinedPeer, Refusal> {
         let mut before = Vec::new();
-        let entered = self.try_to_enter(visitor, wish, outbox, &mut before).await;
-        if let Ok(visit) = &entered {
-            before.extend(self.lock_missed().end(visit.peer, visit.room()));
+        let entered = self.try_to_enter(joining, wish, outbox, &mut before).await;
+        if let Ok(joined) = &entered {
+            before.extend(self.lock_missed().end(joined.peer, joined.room()));
         }
-        let entered_room = entered.as_ref().ok().map(Visit::room);
+        let entered_room = entered.as_ref().ok().map(JoinedPeer::room);
         for room in before.iter().filter(|room| entered_room != Some(room)) {
             // A store that cannot be reached keeps the peer's place there for some time longer.
-            if self.remove(room, visitor.peer).await.is_err() {
-                self.doubt(room, visitor.peer);
+            if self.remove(room, joining.peer).await.is_err() {
+                self.doubt(room, joining.peer);
             }
         }
         self.count();
@@ -97,23 +97,23 @@ impl Hub {
     /// over.
     async fn try_to_enter(
         &self,
-        visitor: &Visitor,
+        joining: &JoiningPeer,
         wish: &Wish,
         mut outbox: Outbox,
         before: &mut Vec<RoomId>,
-    ) -> Result<Visit, Refusal> {
-        let Visitor { peer, is_lasting, connection, is_v1, .. } = *visitor;
+    ) -> Result<JoinedPeer, Refusal> {
+        let JoiningPeer { peer, is_lasting, connection, is_v1, .. } = *joining;
         let mut tried = Tried::default();
         for _ in 0..MAX_ATTEMPTS {
-            let entrance = self.entrance(visitor, wish, &tried).await?;
+            let entrance = self.entrance(joining, wish, &tried).await?;
             let _turn = self.turn(&entrance.id).await;
             let interest = self.interests.begin(&entrance.id).await?;
             let most = self.limits.max_peers;
             let earlier = self.local.enter((peer, connection), is_v1, &entrance.id, outbox, most);
             before.extend(earlier.map_err(|_| Refusal::ServerFull)?);
-            let attempt = self.join(visitor, wish, &entrance, &tried).await;
+            let attempt = self.join(joining, wish, &entrance, &tried).await;
             if attempt == Ok(Attempt::Joined) {
-                return Ok(Visit { peer, is_lasting, connection, is_v1, interest });
+                return Ok(JoinedPeer { peer, is_lasting, connection, is_v1, interest });
             }
             let ours = self.local.leave(peer, connection);
             match attempt {
@@ -139,13 +139,13 @@ impl Hub {
     /// Tries to join.
     async fn join(
         &self,
-        visitor: &Visitor,
+        joining: &JoiningPeer,
         wish: &Wish,
         entrance: &Entrance,
         tried: &Tried,
     ) -> Result<Attempt, Refusal> {
         let kept = self.store.load(&entrance.id).await?;
-        let is_named = matches!(wish.room, WishedRoom::Named { .. }) && visitor.resume.is_none();
+        let is_named = matches!(wish.room, WishedRoom::Named { .. }) && joining.resume.is_none();
         let mut room = match &kept {
             Some(_) if entrance.must_be_new => return Ok(Attempt::Overtaken),
             Some(kept) if is_named && kept.room.is_of_other_game(&wish.game) => {
@@ -159,7 +159,7 @@ impl Hub {
                 Room::new(id.clone(), incarnation, terms.clone(), *is_rebuilt)
             }
         };
-        let effects = room.join(&self.newcomer(visitor, wish))?;
+        let effects = room.join(&self.newcomer(joining, wish))?;
         let beside = &tried.among_strangers;
         let change = Change { id: &entrance.id, from: kept.as_ref(), to: room, effects, beside };
         let is_done = self.store.swap(change).await?;
@@ -169,11 +169,11 @@ impl Hub {
     /// Which room is meant, and on which terms if it is a new one.
     async fn entrance(
         &self,
-        visitor: &Visitor,
+        joining: &JoiningPeer,
         wish: &Wish,
         tried: &Tried,
     ) -> Result<Entrance, Refusal> {
-        if let Some(Resume { room, incarnation, terms, .. }) = &visitor.resume {
+        if let Some(Resume { room, incarnation, terms, .. }) = &joining.resume {
             return Ok(Entrance {
                 id: room.clone(),
                 incarnation: Some(*incarnation),
@@ -240,16 +240,16 @@ impl Hub {
         })
     }
 
-    fn newcomer(&self, visitor: &Visitor, wish: &Wish) -> Newcomer {
+    fn newcomer(&self, joining: &JoiningPeer, wish: &Wish) -> Newcomer {
         Newcomer {
-            peer: visitor.peer,
+            peer: joining.peer,
             name: wish.name.clone(),
             place: wish.place,
-            is_v1: visitor.is_v1,
+            is_v1: joining.is_v1,
             process: self.process,
             game: wish.game.clone(),
             version: wish.version.clone(),
-            returns: visitor.resume.as_ref().map(Resume::proof),
+            returns: joining.resume.as_ref().map(Resume::proof),
         }
     }
 }

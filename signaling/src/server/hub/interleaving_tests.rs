@@ -40,29 +40,29 @@ const PATHS: [&str; 6] = [
 ];
 
 /// A connection that is in a room.
-struct Guest {
-    visit: Visit,
+struct Client {
+    joined: JoinedPeer,
     queue: OutboxReader,
-    sent_off: Receiver<Refusal>,
+    close_reason: Receiver<Refusal>,
 }
 
-impl Guest {
-    fn is_sent_off(&mut self) -> bool {
-        self.sent_off.try_recv() != Err(TryRecvError::Empty)
+impl Client {
+    fn is_closed(&mut self) -> bool {
+        self.close_reason.try_recv() != Err(TryRecvError::Empty)
     }
 }
 
-async fn come(hub: &Hub, number: u128, connection: u64, path: &str) -> Result<Guest, Refusal> {
+async fn come(hub: &Hub, number: u128, connection: u64, path: &str) -> Result<Client, Refusal> {
     let (path, query) =
         path.split_once('?').map_or((path, None), |(path, rest)| (path, Some(rest)));
     let Ok(Address::V1 { wish, .. }) = Address::parse(path, query) else {
         panic!("{path} is an address")
     };
     let peer = PeerId::from_u128(number);
-    let visitor = Visitor { peer, is_lasting: true, connection, is_v1: true, resume: None };
-    let (outbox, queue, sent_off) = outbox(100_000);
-    let visit = hub.enter(&visitor, &wish, outbox).await?;
-    Ok(Guest { visit, queue, sent_off })
+    let joining = JoiningPeer { peer, is_lasting: true, connection, is_v1: true, resume: None };
+    let (outbox, queue, close_reason) = outbox(100_000);
+    let joined = hub.enter(&joining, &wish, outbox).await?;
+    Ok(Client { joined, queue, close_reason })
 }
 
 fn limits() -> RoomLimits {
@@ -101,14 +101,14 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 }
 
 /// What is under way.
-type Task<'a> = Pin<Box<dyn Future<Output = Option<Guest>> + 'a>>;
+type Task<'a> = Pin<Box<dyn Future<Output = Option<Client>> + 'a>>;
 
 /// Everything that happens to one process.
 struct Scene<'a> {
     hub: &'a Hub,
     store: &'a FaultyStore,
     local: &'a Local,
-    guests: Vec<Guest>,
+    clients: Vec<Client>,
     tasks: Vec<Task<'a>>,
     connections: u64,
     now: u64,
@@ -124,9 +124,9 @@ impl<'a> Scene<'a> {
                 self.tasks.push(Box::pin(async move { coming.await.ok() }));
             }
             Move::Go(parting) => {
-                if !self.guests.is_empty() {
-                    let guest = self.guests.remove(0);
-                    self.go(guest, parting);
+                if !self.clients.is_empty() {
+                    let client = self.clients.remove(0);
+                    self.go(client, parting);
                 }
             }
             Move::Step(number) => {
@@ -151,19 +151,19 @@ impl<'a> Scene<'a> {
         }
     }
 
-    fn go(&mut self, mut guest: Guest, parting: Parting) {
+    fn go(&mut self, mut client: Client, parting: Parting) {
         let (hub, now) = (self.hub, self.now);
         self.tasks.push(Box::pin(async move {
-            hub.leave(&mut guest.visit, parting, now).await;
+            hub.leave(&mut client.joined, parting, now).await;
             None
         }));
     }
 
     fn step(&mut self, at: usize) {
         let polled = self.tasks[at].as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        if let Poll::Ready(guest) = polled {
+        if let Poll::Ready(client) = polled {
             drop(self.tasks.remove(at));
-            self.guests.extend(guest);
+            self.clients.extend(client);
         }
     }
 
@@ -174,11 +174,11 @@ impl<'a> Scene<'a> {
                 self.tasks.rotate_left(1);
                 self.step(at);
             }
-            let sent_off: Vec<_> = self.guests.extract_if(.., Guest::is_sent_off).collect();
-            if sent_off.is_empty() {
+            let closed: Vec<_> = self.clients.extract_if(.., Client::is_closed).collect();
+            if closed.is_empty() {
                 return;
             }
-            sent_off.into_iter().for_each(|guest| self.go(guest, Parting::Left));
+            closed.into_iter().for_each(|client| self.go(client, Parting::Left));
         }
     }
 
@@ -197,15 +197,15 @@ impl<'a> Scene<'a> {
 
     fn assert_sound(&self) {
         let mut peers_in: HashMap<RoomId, i64> = HashMap::new();
-        for guest in &self.guests {
-            let (peer, room) = (guest.visit.peer, guest.visit.room());
+        for client in &self.clients {
+            let (peer, room) = (client.joined.peer, client.joined.room());
             *peers_in.entry(room.clone()).or_default() += 1;
             assert!(self.local.is_in(peer, room), "{peer} is in {room:?}");
             let rooms = self.store.rooms.rooms();
             let room = rooms.iter().find(|other| other.id() == room).expect("its room is there");
             assert!(room.members().iter().any(|member| member.id == peer), "{room:?} has {peer}");
         }
-        assert_eq!(self.local.count(), self.guests.len());
+        assert_eq!(self.local.count(), self.clients.len());
         assert_eq!(self.store.watched(), peers_in, "watched by as many as there are");
         assert_eq!(self.hub.health.rooms.load(Relaxed), peers_in.len());
         for room in self.store.rooms.rooms() {
@@ -228,15 +228,15 @@ proptest! {
         let store = FaultyStore::new(Arc::clone(&local), ProcessId(1));
         let store = Arc::new(store.losing_one_of(loses_one_of));
         let hub = hub(store.clone(), local.clone(), 1, limits());
-        let (guests, tasks, connections, now) = (Vec::new(), Vec::new(), 0, 0);
+        let (clients, tasks, connections, now) = (Vec::new(), Vec::new(), 0, 0);
         let (hub, store, local) = (&hub, &*store, &*local);
-        let mut scene = Scene { hub, store, local, guests, tasks, connections, now };
+        let mut scene = Scene { hub, store, local, clients, tasks, connections, now };
         moves.into_iter().for_each(|next| scene.play(next));
         scene.settle();
         scene.wait_for_grace();
         scene.assert_sound();
-        for guest in std::mem::take(&mut scene.guests) {
-            scene.go(guest, Parting::Lost);
+        for client in std::mem::take(&mut scene.clients) {
+            scene.go(client, Parting::Lost);
         }
         scene.settle();
         scene.wait_for_grace();
@@ -276,12 +276,12 @@ async fn a_key_in_two_rooms_at_once_cuts_no_process_off() {
                     come(here, number, connection, path).await.ok()
                 }
             });
-        for mut guest in join_all(tries).await.into_iter().flatten() {
-            here.leave(&mut guest.visit, Parting::Left, 0).await;
+        for mut client in join_all(tries).await.into_iter().flatten() {
+            here.leave(&mut client.joined, Parting::Left, 0).await;
         }
     }
     assert_eq!(here.health.rooms.load(Relaxed), 1, "home");
-    there.ask(&friend.visit, &RoomRequest::Rename("as before".into())).await;
+    there.ask(&friend.joined, &RoomRequest::Rename("as before".into())).await;
     let hears = async {
         while !resident.queue.next().await.expect("it is connected").contains("as before") {}
     };

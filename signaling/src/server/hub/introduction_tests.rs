@@ -45,14 +45,14 @@ fn hub_with(store: Arc<dyn Store>, local: Arc<Local>, process: ProcessId) -> Hub
 }
 
 /// Somebody enters the room.
-async fn enter(hub: &Hub, peer: PeerId, is_v1: bool) -> (Visit, OutboxReader) {
+async fn enter(hub: &Hub, peer: PeerId, is_v1: bool) -> (JoinedPeer, OutboxReader) {
     let Ok(Address::V1 { wish, .. }) = Address::parse("/v1/rooms/den", None) else {
         panic!("it is the address of a room")
     };
-    let visitor = Visitor { peer, is_lasting: true, connection: 1, is_v1, resume: None };
+    let joining = JoiningPeer { peer, is_lasting: true, connection: 1, is_v1, resume: None };
     let (outbox, reader, _) = outbox(1 << 20);
-    let visit = hub.enter(&visitor, &wish, outbox).await.expect("there is a place");
-    (visit, reader)
+    let joined = hub.enter(&joining, &wish, outbox).await.expect("there is a place");
+    (joined, reader)
 }
 
 /// Which peers came or left, as it heard since the last call.
@@ -66,7 +66,11 @@ fn of_others(text: &str) -> Option<PeerEvent<()>> {
 }
 
 /// What Ann, at another process, hears until everything has come there that happened before.
-async fn heard_by_ann(hub: &Hub, friend: &Visit, to_ann: &mut OutboxReader) -> Vec<PeerEvent<()>> {
+async fn heard_by_ann(
+    hub: &Hub,
+    friend: &JoinedPeer,
+    to_ann: &mut OutboxReader,
+) -> Vec<PeerEvent<()>> {
     let last = "that is all";
     hub.signal(friend, ANN, last.into()).await;
     let mut heard = Vec::new();

@@ -4,7 +4,7 @@
 use std::sync::{MutexGuard, PoisonError};
 
 use super::{
-    Hub, Parting, Visit, millis,
+    Hub, JoinedPeer, Parting, millis,
     missed::{Missed, MissedPeers},
     random,
 };
@@ -19,29 +19,29 @@ use crate::{
 impl Hub {
     /// Notes that a connection is over, and tells the other peers when it is time to. `now` is in
     /// milliseconds, like that of [`tick`](Self::tick).
-    pub(crate) async fn leave(&self, visit: &mut Visit, parting: Parting, now: u64) {
+    pub(crate) async fn leave(&self, joined: &mut JoinedPeer, parting: Parting, now: u64) {
         // Otherwise it came again by another connection.
-        if self.local.leave(visit.peer, visit.connection).is_some() {
-            self.part(visit, parting, now).await;
+        if self.local.leave(joined.peer, joined.connection).is_some() {
+            self.part(joined, parting, now).await;
         }
-        visit.interest.end();
+        joined.interest.end();
         self.count();
     }
 
-    async fn part(&self, visit: &Visit, parting: Parting, now: u64) {
-        let has_grace = parting == Parting::Lost && visit.is_lasting && self.has_patience();
+    async fn part(&self, joined: &JoinedPeer, parting: Parting, now: u64) {
+        let has_grace = parting == Parting::Lost && joined.is_lasting && self.has_patience();
         let absence = random();
         let done = if has_grace {
-            let peer = visit.peer;
-            self.change(visit.room(), |room| {
+            let peer = joined.peer;
+            self.change(joined.room(), |room| {
                 self.if_gone(room, peer, |room| room.lose(peer, absence))
             })
             .await
         } else {
-            self.remove(visit.room(), visit.peer).await
+            self.remove(joined.room(), joined.peer).await
         };
         if has_grace || done.is_err() {
-            self.miss(visit.room(), visit.peer, has_grace.then_some(absence), now);
+            self.miss(joined.room(), joined.peer, has_grace.then_some(absence), now);
         }
     }
 

@@ -11,7 +11,7 @@ async fn enter(hub: &Hub, number: usize, name: &str, query: &str) {
     let query = format!("game=g&public=1&{query}");
     let address = Address::parse(&format!("/v1/rooms/{name}"), Some(&query));
     let Ok(Address::V1 { wish, .. }) = address else { panic!("{name}: {address:?}") };
-    let visitor = Visitor {
+    let joining = JoiningPeer {
         peer: PeerId::from_u128(number as u128),
         is_lasting: false,
         connection: number as u64,
@@ -19,7 +19,7 @@ async fn enter(hub: &Hub, number: usize, name: &str, query: &str) {
         resume: None,
     };
     let (outbox, _, _) = outbox(1 << 20);
-    hub.enter(&visitor, &wish, outbox).await.expect("there is a place");
+    hub.enter(&joining, &wish, outbox).await.expect("there is a place");
 }
 
 fn hub() -> Hub {

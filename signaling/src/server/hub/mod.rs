@@ -69,7 +69,7 @@ pub(crate) struct RoomLimits {
 
 /// Somebody who wants to come in.
 #[derive(Debug)]
-pub(crate) struct Visitor {
+pub(crate) struct JoiningPeer {
     pub(crate) peer: PeerId,
     /// Whether it is the same one when it comes again.
     pub(crate) is_lasting: bool,
@@ -80,7 +80,7 @@ pub(crate) struct Visitor {
 
 /// A peer that is in a room.
 #[derive(Debug)]
-pub(crate) struct Visit {
+pub(crate) struct JoinedPeer {
     pub(crate) peer: PeerId,
     is_lasting: bool,
     connection: u64,
@@ -88,7 +88,7 @@ pub(crate) struct Visit {
     interest: Interest,
 }
 
-impl Visit {
+impl JoinedPeer {
     pub(crate) fn room(&self) -> &RoomId {
         self.interest.room()
     }
@@ -173,11 +173,11 @@ impl Hub {
     }
 
     /// Does what a peer asks for in its room, or tells it why not.
-    pub(crate) async fn ask(&self, visit: &Visit, request: &RoomRequest) {
+    pub(crate) async fn ask(&self, joined: &JoinedPeer, request: &RoomRequest) {
         let mut denial = None;
         let changed = self
-            .change(visit.room(), |room| {
-                room.ask(visit.peer, request).unwrap_or_else(|denied| {
+            .change(joined.room(), |room| {
+                room.ask(joined.peer, request).unwrap_or_else(|denied| {
                     denial = Some(denied);
                     Vec::new()
                 })
@@ -185,13 +185,13 @@ impl Hub {
             .await;
         if let Some(denial) = denial.or(changed.is_err().then_some(Denial::Unavailable)) {
             self.health.counters.count(Counter::Denied);
-            self.tell(visit, &RoomEvent::Denied(denial));
+            self.tell(joined, &RoomEvent::Denied(denial));
         }
     }
 
     /// Passes `message`, a complete event, to a peer in the same room.
-    pub(crate) async fn signal(&self, visit: &Visit, to: PeerId, message: Utf8Bytes) {
-        let (room, from) = (visit.room(), visit.peer);
+    pub(crate) async fn signal(&self, joined: &JoinedPeer, to: PeerId, message: Utf8Bytes) {
+        let (room, from) = (joined.room(), joined.peer);
         let dropped = match self.local.hand_signal(room, from, to, message.clone()) {
             Handed::Over => return,
             Handed::OtherRoom => Counter::DroppedOtherRoom,
@@ -206,35 +206,35 @@ impl Hub {
 
     /// Whether a peer that can come back has nothing that says so, or that says something else of
     /// it than is true by now.
-    pub(crate) fn needs_token(&self, visit: &Visit) -> bool {
-        visit.is_lasting && self.local.needs_token(visit.peer)
+    pub(crate) fn needs_token(&self, joined: &JoinedPeer) -> bool {
+        joined.is_lasting && self.local.needs_token(joined.peer)
     }
 
     /// Gives a peer what brings it back to its place, if it is one that can come back.
-    pub(crate) async fn give_token(&self, visit: &Visit, now: u64) {
-        if !visit.is_lasting {
+    pub(crate) async fn give_token(&self, joined: &JoinedPeer, now: u64) {
+        if !joined.is_lasting {
             return;
         }
         // Before the room is loaded, so that no change falls in between.
-        self.local.set_needs_token(visit.peer, false);
-        let Ok(Some(kept)) = self.store.load(visit.room()).await else {
-            self.local.set_needs_token(visit.peer, true);
+        self.local.set_needs_token(joined.peer, false);
+        let Ok(Some(kept)) = self.store.load(joined.room()).await else {
+            self.local.set_needs_token(joined.peer, true);
             return;
         };
         let token = self.signer.sign(&Resume {
-            peer: visit.peer,
-            room: visit.room().clone(),
+            peer: joined.peer,
+            room: joined.room().clone(),
             incarnation: kept.room.incarnation(),
             terms: kept.room.terms().clone(),
-            claim: kept.room.claim(visit.peer),
+            claim: kept.room.claim(joined.peer),
             expires: now.saturating_add(millis(self.limits.resume_for)),
         });
-        self.tell(visit, &RoomEvent::Resume(token));
+        self.tell(joined, &RoomEvent::Resume(token));
     }
 
-    fn tell(&self, visit: &Visit, event: &RoomEvent) {
+    fn tell(&self, joined: &JoinedPeer, event: &RoomEvent) {
         // A peer that is not there need not be told.
-        let _ = self.local.hand(visit.room(), visit.peer, text(event));
+        let _ = self.local.hand(joined.room(), joined.peer, text(event));
     }
 
     async fn remove(&self, room: &RoomId, peer: PeerId) -> Result<(), StoreDown> {

@@ -36,16 +36,16 @@ fn wish(path: &str) -> Wish {
     }
 }
 
-async fn enter(hub: &Hub, number: u128, path: &str) -> Result<(Visit, OutboxReader), Refusal> {
+async fn enter(hub: &Hub, number: u128, path: &str) -> Result<(JoinedPeer, OutboxReader), Refusal> {
     let (outbox, reader, _) = outbox(100_000);
-    let visitor = Visitor {
+    let joining = JoiningPeer {
         peer: PeerId::from_u128(number),
         is_lasting: true,
         connection: 1,
         is_v1: true,
         resume: None,
     };
-    hub.enter(&visitor, &wish(path), outbox).await.map(|visit| (visit, reader))
+    hub.enter(&joining, &wish(path), outbox).await.map(|joined| (joined, reader))
 }
 
 async fn members(store: &FaultyStore) -> usize {

@@ -27,7 +27,7 @@ use crate::{
         config::ServerConfig,
         connection::{Said, read},
         credentials::Signer,
-        hub::{Hub, Parting, Visit, Visitor},
+        hub::{Hub, JoinedPeer, JoiningPeer, Parting},
         local::{Local, OutboxReader, outbox},
         room::ProcessId,
         store::MemoryStore,
@@ -58,9 +58,9 @@ const LATER: Duration = Duration::from_secs(3_600);
 
 /// A client as the server sees it.
 struct Client {
-    visit: Visit,
+    joined: JoinedPeer,
     queue: OutboxReader,
-    sent_off: Receiver<Refusal>,
+    close_reason: Receiver<Refusal>,
     /// Whether it reads nothing, so that its queue fills up.
     is_deaf: bool,
     /// The peers that came after it and have not left, as it was told.
@@ -144,7 +144,7 @@ impl Scene {
 
     fn spell_out(&self, line: &str) -> String {
         let token = self.token.as_deref().unwrap_or_default();
-        let before = self.clients.len().checked_sub(2).map(|at| self.clients[at].visit.peer);
+        let before = self.clients.len().checked_sub(2).map(|at| self.clients[at].joined.peer);
         let before = before.unwrap_or(FRIENDS[0]).to_string();
         line.replace("TOKEN", token).replace("PEER", &before)
     }
@@ -183,13 +183,13 @@ impl Scene {
         self.connections += 1;
         let connection = self.connections;
         let resume = token.and_then(|token| self.hub.read_token(&token, peer, self.now));
-        let visitor = Visitor { peer, is_lasting, connection, is_v1, resume };
-        let (outbox, queue, sent_off) = outbox(MAX_QUEUED_BYTES);
-        let visit = at_once(self.hub.enter(&visitor, &wish, outbox))?;
-        at_once(self.hub.give_token(&visit, self.now));
+        let joining = JoiningPeer { peer, is_lasting, connection, is_v1, resume };
+        let (outbox, queue, close_reason) = outbox(MAX_QUEUED_BYTES);
+        let joined = at_once(self.hub.enter(&joining, &wish, outbox))?;
+        at_once(self.hub.give_token(&joined, self.now));
         let is_deaf = !FRIENDS.contains(&peer) && connection.is_multiple_of(DEAF);
         let (others, token) = (HashSet::new(), None);
-        let mut client = Client { visit, queue, sent_off, is_deaf, others, token };
+        let mut client = Client { joined, queue, close_reason, is_deaf, others, token };
         let first = client.hear();
         let is_named = matches!(first, Some(Heard::Peer(PeerEvent::IdAssigned(id))) if id == peer);
         assert!(is_named, "its id comes first");
@@ -201,7 +201,7 @@ impl Scene {
         if self.clients.len() > FRIENDS.len()
             && let Some(mut client) = self.clients.pop()
         {
-            at_once(self.hub.leave(&mut client.visit, parting, self.now));
+            at_once(self.hub.leave(&mut client.joined, parting, self.now));
         }
     }
 
@@ -210,16 +210,16 @@ impl Scene {
         if self.clients.len() == FRIENDS.len() {
             return;
         }
-        let Some(Client { visit, .. }) = self.clients.last() else { return };
-        match read(line, visit) {
-            Ok(Said::Room(request)) => at_once(self.hub.ask(visit, &request)),
+        let Some(Client { joined, .. }) = self.clients.last() else { return };
+        match read(line, joined) {
+            Ok(Said::Room(request)) => at_once(self.hub.ask(joined, &request)),
             Ok(Said::Signal { receiver, message }) => {
                 let Ok(PeerRequest::<&RawValue>::Signal { data, .. }) = serde_json::from_str(line)
                 else {
                     panic!("nothing else has to be passed on: {line}");
                 };
-                let sender = visit.peer;
-                at_once(self.hub.signal(visit, receiver, message));
+                let sender = joined.peer;
+                at_once(self.hub.signal(joined, receiver, message));
                 self.listen(Some((sender, data)));
             }
             Ok(Said::Here) | Err(_) => {}
@@ -243,7 +243,7 @@ impl Scene {
     fn assert_sound(&mut self) {
         // As their connections would: one that is ended says goodbye.
         for mut client in mem::take(&mut self.clients) {
-            let parting = match client.sent_off.try_recv() {
+            let parting = match client.close_reason.try_recv() {
                 Err(TryRecvError::Empty) => {
                     self.clients.push(client);
                     continue;
@@ -251,8 +251,8 @@ impl Scene {
                 Ok(Refusal::TooSlow) => Parting::Lost,
                 Ok(_) | Err(TryRecvError::Closed) => Parting::Left,
             };
-            assert!(!FRIENDS.contains(&client.visit.peer), "nobody sends off who reads");
-            at_once(self.hub.leave(&mut client.visit, parting, self.now));
+            assert!(!FRIENDS.contains(&client.joined.peer), "nobody sends off who reads");
+            at_once(self.hub.leave(&mut client.joined, parting, self.now));
         }
         // All newcomers have stayed for long enough.
         self.local.tell_late(Instant::now() + LATER);
@@ -275,14 +275,14 @@ impl Scene {
             let most = usize::from(MAX_PEERS_PER_ROOM);
             assert!(room.members().len() <= most, "so many play and look on together");
         }
-        for Client { visit, others, .. } in &self.clients {
-            assert!(seen.contains(&visit.peer), "whoever is connected is in a room");
+        for Client { joined, others, .. } in &self.clients {
+            assert!(seen.contains(&joined.peer), "whoever is connected is in a room");
             let rooms = self.store.rooms();
             let room =
-                rooms.iter().find(|room| room.id() == visit.room()).expect("its room is there");
+                rooms.iter().find(|room| room.id() == joined.room()).expect("its room is there");
             for other in others {
                 let is_in = room.members().iter().any(|member| member.id == *other);
-                assert!(is_in, "{} was not told that {other} left", visit.peer);
+                assert!(is_in, "{} was not told that {other} left", joined.peer);
             }
         }
     }
@@ -290,7 +290,7 @@ impl Scene {
     /// Everybody goes, and nothing stays.
     fn end(mut self) {
         while let Some(mut client) = self.clients.pop() {
-            at_once(self.hub.leave(&mut client.visit, Parting::Lost, self.now));
+            at_once(self.hub.leave(&mut client.joined, Parting::Lost, self.now));
         }
         at_once(self.hub.tick(self.now + GRACE));
         assert!(self.store.rooms().is_empty(), "no room outlives its peers and their time");
@@ -310,12 +310,12 @@ impl Client {
         if let Ok(event) = serde_json::from_str(&text) {
             return Some(Heard::Peer(event));
         }
-        assert!(self.visit.is_v1, "matchbox's clients know no more");
+        assert!(self.joined.is_v1, "matchbox's clients know no more");
         Some(Heard::Room(serde_json::from_str(&text).expect("the server sends events")))
     }
 
     fn take_in(&mut self, event: Heard, said: Option<(PeerId, &RawValue)>) {
-        let is_friend = FRIENDS.contains(&self.visit.peer);
+        let is_friend = FRIENDS.contains(&self.joined.peer);
         match event {
             Heard::Peer(PeerEvent::NewPeer(peer)) => drop(self.others.insert(peer)),
             Heard::Peer(PeerEvent::PeerLeft(peer)) => drop(self.others.remove(&peer)),
@@ -326,8 +326,8 @@ impl Client {
             }
             Heard::Peer(PeerEvent::IdAssigned(_)) => panic!("it has an id"),
             Heard::Room(RoomEvent::Room(state)) => {
-                assert_eq!(state.name, self.visit.room().name(), "it sees its own room");
-                assert!(state.member(self.visit.peer).is_some(), "it is in the room that it sees");
+                assert_eq!(state.name, self.joined.room().name(), "it sees its own room");
+                assert!(state.member(self.joined.peer).is_some(), "it is in the room that it sees");
             }
             Heard::Room(RoomEvent::Resume(token)) => self.token = Some(token),
             Heard::Room(_) => {}

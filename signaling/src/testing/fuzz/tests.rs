@@ -39,8 +39,8 @@ fn a_deaf_peer_loses_signals_before_it_is_sent_off() {
     // The first one is deaf.
     scene.come("/v1/rooms/a");
     scene.come("/v1/rooms/a");
-    let deaf = scene.clients[FRIENDS.len()].visit.peer;
-    let is_here = |scene: &Scene| scene.clients.iter().any(|it| it.visit.peer == deaf);
+    let deaf = scene.clients[FRIENDS.len()].joined.peer;
+    let is_here = |scene: &Scene| scene.clients.iter().any(|it| it.joined.peer == deaf);
     let signal = scene.spell_out(r#"{"Signal":{"receiver":"PEER","data":1}}"#);
     for _ in 0..32 {
         scene.say(&signal);
