@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A room that is to be entered.
-struct Entrance {
+struct RoomTarget {
     id: RoomId,
     /// The incarnation of a room that a returning peer remembers.
     incarnation: Option<u64>,
@@ -30,16 +30,16 @@ struct Entrance {
 
 /// What was tried already.
 #[derive(Default)]
-struct Tried {
+struct FailedAttempts {
     /// Rooms of strangers that did not let the peer in.
-    among_strangers: Vec<RoomId>,
+    found_rooms: Vec<RoomId>,
     /// The room of the name that is asked for is of another game.
     is_name_taken: bool,
 }
 
 /// What came of an attempt to join a room.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Attempt {
+enum JoinOutcome {
     Joined,
     /// Somebody else changed the room in the meantime.
     Overtaken,
@@ -60,11 +60,11 @@ impl Hub {
         if self.local.count() >= self.limits.max_peers {
             return Err(Refusal::ServerFull);
         }
-        let entrance = self.entrance(&joining, wish, &Tried::default()).await?;
-        match self.store.load(&entrance.id).await? {
+        let target = self.find_target(&joining, wish, &FailedAttempts::default()).await?;
+        match self.store.load(&target.id).await? {
             Some(kept) => kept.room.check(&self.newcomer(&joining, wish)),
             None => {
-                let has_place = self.interests.has_place_for(&entrance.id);
+                let has_place = self.interests.has_place_for(&target.id);
                 has_place.then_some(()).ok_or(Refusal::TooManyRooms)
             }
         }
@@ -103,37 +103,37 @@ impl Hub {
         before: &mut Vec<RoomId>,
     ) -> Result<JoinedPeer, Refusal> {
         let JoiningPeer { peer, is_lasting, connection, is_v1, .. } = *joining;
-        let mut tried = Tried::default();
+        let mut failed = FailedAttempts::default();
         for _ in 0..MAX_ATTEMPTS {
-            let entrance = self.entrance(joining, wish, &tried).await?;
-            let _turn = self.turn(&entrance.id).await;
-            let interest = self.interests.begin(&entrance.id).await?;
+            let target = self.find_target(joining, wish, &failed).await?;
+            let _turn = self.turn(&target.id).await;
+            let interest = self.interests.begin(&target.id).await?;
             let most = self.limits.max_peers;
-            let earlier = self.local.enter((peer, connection), is_v1, &entrance.id, outbox, most);
+            let earlier = self.local.enter((peer, connection), is_v1, &target.id, outbox, most);
             before.extend(earlier.map_err(|_| Refusal::ServerFull)?);
-            let attempt = self.join(joining, wish, &entrance, &tried).await;
-            if attempt == Ok(Attempt::Joined) {
+            let outcome = self.join(joining, wish, &target, &failed).await;
+            if outcome == Ok(JoinOutcome::Joined) {
                 return Ok(JoinedPeer { peer, is_lasting, connection, is_v1, interest });
             }
             let ours = self.local.leave(peer, connection);
-            match attempt {
-                Ok(Attempt::OtherGame) => tried.is_name_taken = true,
+            match outcome {
+                Ok(JoinOutcome::OtherGame) => failed.is_name_taken = true,
                 Ok(_) => {}
                 Err(Refusal::StoreDown) => {
                     // It may have been let in: the store was only too slow to say so.
-                    self.doubt(&entrance.id, peer);
+                    self.doubt(&target.id, peer);
                     return Err(Refusal::StoreDown);
                 }
                 // Whatever it is, it must not keep anybody from other strangers.
-                Err(_) if entrance.is_found => tried.among_strangers.push(entrance.id.clone()),
-                Err(Refusal::NoSuchRoom) if tried.is_name_taken => return Err(Refusal::OtherGame),
+                Err(_) if target.is_found => failed.found_rooms.push(target.id.clone()),
+                Err(Refusal::NoSuchRoom) if failed.is_name_taken => return Err(Refusal::OtherGame),
                 Err(refusal) => return Err(refusal),
             }
             // If it is not there any more, the peer came again by another connection in the
             // meantime.
             outbox = ours.ok_or(Refusal::Replaced)?;
         }
-        Err(if tried.among_strangers.is_empty() { Refusal::StoreDown } else { Refusal::RoomFull })
+        Err(if failed.found_rooms.is_empty() { Refusal::StoreDown } else { Refusal::RoomFull })
     }
 
     /// Tries to join.
@@ -141,40 +141,40 @@ impl Hub {
         &self,
         joining: &JoiningPeer,
         wish: &Wish,
-        entrance: &Entrance,
-        tried: &Tried,
-    ) -> Result<Attempt, Refusal> {
-        let kept = self.store.load(&entrance.id).await?;
+        target: &RoomTarget,
+        failed: &FailedAttempts,
+    ) -> Result<JoinOutcome, Refusal> {
+        let kept = self.store.load(&target.id).await?;
         let is_named = matches!(wish.room, WishedRoom::Named { .. }) && joining.resume.is_none();
         let mut room = match &kept {
-            Some(_) if entrance.must_be_new => return Ok(Attempt::Overtaken),
+            Some(_) if target.must_be_new => return Ok(JoinOutcome::Overtaken),
             Some(kept) if is_named && kept.room.is_of_other_game(&wish.game) => {
-                return Ok(Attempt::OtherGame);
+                return Ok(JoinOutcome::OtherGame);
             }
             Some(kept) => Room::clone(&kept.room),
-            None if entrance.must_exist => return Err(Refusal::NoSuchRoom),
+            None if target.must_exist => return Err(Refusal::NoSuchRoom),
             None => {
-                let Entrance { id, incarnation, terms, is_rebuilt, .. } = entrance;
+                let RoomTarget { id, incarnation, terms, is_rebuilt, .. } = target;
                 let incarnation = incarnation.unwrap_or_else(random);
                 Room::new(id.clone(), incarnation, terms.clone(), *is_rebuilt)
             }
         };
         let effects = room.join(&self.newcomer(joining, wish))?;
-        let beside = &tried.among_strangers;
-        let change = Change { id: &entrance.id, from: kept.as_ref(), to: room, effects, beside };
+        let beside = &failed.found_rooms;
+        let change = Change { id: &target.id, from: kept.as_ref(), to: room, effects, beside };
         let is_done = self.store.swap(change).await?;
-        Ok(if is_done { Attempt::Joined } else { Attempt::Overtaken })
+        Ok(if is_done { JoinOutcome::Joined } else { JoinOutcome::Overtaken })
     }
 
     /// Which room is meant, and on which terms if it is a new one.
-    async fn entrance(
+    async fn find_target(
         &self,
         joining: &JoiningPeer,
         wish: &Wish,
-        tried: &Tried,
-    ) -> Result<Entrance, Refusal> {
+        failed: &FailedAttempts,
+    ) -> Result<RoomTarget, Refusal> {
         if let Some(Resume { room, incarnation, terms, .. }) = &joining.resume {
-            return Ok(Entrance {
+            return Ok(RoomTarget {
                 id: room.clone(),
                 incarnation: Some(*incarnation),
                 terms: terms.clone(),
@@ -184,7 +184,7 @@ impl Hub {
                 is_found: false,
             });
         }
-        let mut entrance = Entrance {
+        let mut target = RoomTarget {
             id: RoomId(String::new()),
             incarnation: None,
             terms: self.terms(wish)?,
@@ -195,25 +195,25 @@ impl Hub {
         };
         match &wish.room {
             WishedRoom::Named { name, must_exist } => {
-                entrance.must_exist = *must_exist;
-                entrance.id = if tried.is_name_taken {
+                target.must_exist = *must_exist;
+                target.id = if failed.is_name_taken {
                     RoomId::of_game(name, &wish.game)
                 } else {
                     RoomId(name.clone())
                 };
             }
             WishedRoom::New => {
-                (entrance.id, entrance.must_be_new) = (RoomId(room_code(random())), true);
+                (target.id, target.must_be_new) = (RoomId(room_code(random())), true);
             }
             WishedRoom::Any { group, label, closes_when_full, .. } => {
-                entrance.terms.group = Some(group.clone());
-                entrance.terms.closes_when_full = *closes_when_full;
-                let open = self.store.open_room(group, &tried.among_strangers).await?;
-                entrance.is_found = open.is_some();
-                entrance.id = open.unwrap_or_else(|| RoomId(format!("{label}.{:016x}", random())));
+                target.terms.group = Some(group.clone());
+                target.terms.closes_when_full = *closes_when_full;
+                let open = self.store.open_room(group, &failed.found_rooms).await?;
+                target.is_found = open.is_some();
+                target.id = open.unwrap_or_else(|| RoomId(format!("{label}.{:016x}", random())));
             }
         }
-        Ok(entrance)
+        Ok(target)
     }
 
     fn terms(&self, wish: &Wish) -> Result<Terms, Refusal> {
