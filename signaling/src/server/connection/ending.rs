@@ -55,7 +55,7 @@ impl End {
 }
 
 /// Ends a connection, and says why.
-pub(super) async fn part(socket: &mut ClientSocket, end: &End, shared: &Shared) {
+pub(super) async fn end_connection(socket: &mut ClientSocket, end: &End, shared: &Shared) {
     debug!(?end, "connection ended");
     match *end {
         End::Left => {}

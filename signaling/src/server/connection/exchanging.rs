@@ -9,11 +9,11 @@ use tokio::{
 use tracing::info;
 
 use super::{
-    allowance::Allowance,
-    ending::{End, part},
+    budget::SendBudget,
+    ending::{End, end_connection},
     entering::RoomConnection,
-    receiving::{Taken, take_in},
-    requests::receive,
+    receiving::{Received, handle_frame},
+    requests::handle_text,
     writing::{Outgoing, write},
 };
 use crate::{
@@ -45,7 +45,7 @@ impl RoomConnection {
             // leave: they have not left each other.
             shared.hub.leave(joined, end.parting(), steady_millis()).await;
         }
-        part(socket, &end, shared).await;
+        end_connection(socket, &end, shared).await;
     }
 }
 
@@ -62,7 +62,7 @@ async fn exchange(
     let token_for = shared.config.resume_time / 2;
     let mut token_until = Instant::now() + token_for;
     let mut silence = Silence::new(idle_timeout, Instant::now());
-    let mut allowance = Allowance::new(Instant::now());
+    let mut budget = SendBudget::new(Instant::now());
     // A peer that sends too fast is not read for a while.
     let mut is_paused = false;
     let mut alarm = pin!(sleep_until(silence.next_alarm()));
@@ -76,26 +76,26 @@ async fn exchange(
                 let now = Instant::now();
                 silence.heard(now);
                 let bytes = socket.frame_bytes();
-                let taken = match incoming {
-                    Ok(Incoming::Text(message)) => receive(&message, joined, shared).await,
-                    incoming => take_in(incoming, socket, shared).await,
+                let received = match incoming {
+                    Ok(Incoming::Text(message)) => handle_text(&message, joined, shared).await,
+                    incoming => handle_frame(incoming, socket, shared).await,
                 };
-                let pause = allowance.use_up(bytes, &taken, now, shared);
+                let pause = budget.pause_after(bytes, &received, now, shared);
                 if !pause.is_zero() {
                     is_paused = true;
                     alarm.as_mut().reset(now + pause);
                 }
-                match taken {
-                    Taken::Message | Taken::Request
+                match received {
+                    Received::Message | Received::Request
                         if now >= token_until || shared.hub.needs_token(joined) =>
                     {
                         shared.hub.give_token(joined, unix_millis()).await;
                         token_until = now + token_for;
                         continue;
                     }
-                    Taken::Message | Taken::Request => continue,
-                    Taken::Ping(payload) => Outgoing::Pong(payload),
-                    Taken::End(end) => return end,
+                    Received::Message | Received::Request => continue,
+                    Received::Ping(payload) => Outgoing::Pong(payload),
+                    Received::End(end) => return end,
                 }
             }
             () = &mut alarm => {

@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     ending::End,
-    receiving::{Taken, take_in},
+    receiving::{Received, handle_frame},
     writing::{Outgoing, write},
 };
 use crate::{
@@ -48,14 +48,14 @@ pub(super) async fn list(socket: &mut ClientSocket, game: &str, shared: &Shared)
         // Whatever it is, so that nothing else can be sent faster.
         sleep(asked.use_up(1, LIST_RATE, Instant::now())).await;
         is_asked = matches!(incoming, Ok(Incoming::Text(_)));
-        match take_in(incoming, socket, shared).await {
-            Taken::Message | Taken::Request => {}
-            Taken::Ping(payload) => {
+        match handle_frame(incoming, socket, shared).await {
+            Received::Message | Received::Request => {}
+            Received::Ping(payload) => {
                 if let Err(end) = write(socket, &Outgoing::Pong(payload), shared).await {
                     return end;
                 }
             }
-            Taken::End(end) => return end,
+            Received::End(end) => return end,
         }
     }
 }

@@ -7,16 +7,16 @@ mod entering;
 mod exchanging;
 mod receiving;
 mod requests;
-mod allowance;
+mod budget;
 mod writing;
 mod listing;
 mod ending;
 
 pub(crate) use self::entering::RoomConnection;
 #[cfg(any(test, feature = "testing"))]
-pub(crate) use self::requests::{Said, read};
+pub(crate) use self::requests::{ParsedRequest, parse_request};
 use self::{
-    ending::{End, part},
+    ending::{End, end_connection},
     entering::{enter_room, joining_peer, stock_peer},
     listing::list,
 };
@@ -43,7 +43,7 @@ pub(crate) async fn open_connection(
             Some(RoomConnection { socket, joined, queue, close_reason })
         }
         Err(end) => {
-            part(&mut socket, &end, shared).await;
+            end_connection(&mut socket, &end, shared).await;
             None
         }
     }

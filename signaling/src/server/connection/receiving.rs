@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What is to be done about something that came.
-pub(super) enum Taken {
+pub(super) enum Received {
     /// Nothing more.
     Message,
     /// Nothing more; it was about the room, so everybody in it may have heard of it.
@@ -25,26 +25,28 @@ pub(super) enum Taken {
 }
 
 /// Follows what came from the peer, unless it is a text.
-pub(super) async fn take_in(
+pub(super) async fn handle_frame(
     incoming: Result<Incoming, SocketError>,
     socket: &mut ClientSocket,
     shared: &Shared,
-) -> Taken {
+) -> Received {
     match incoming {
         Ok(Incoming::Binary) => shared.health.counters.count(Counter::DroppedBinary),
         Ok(Incoming::Text(_) | Incoming::Pong | Incoming::Part) => {}
-        Ok(Incoming::Ping(payload)) => return Taken::Ping(payload),
+        Ok(Incoming::Ping(payload)) => return Received::Ping(payload),
         Ok(Incoming::Close(payload)) => {
             let answer = socket.send(OpCode::Control(Control::Close), &payload);
             // A peer that is gone needs none.
             let _ = timeout(CLOSE_GRACE, answer).await;
-            return Taken::End(End::Left);
+            return Received::End(End::Left);
         }
-        Err(SocketError::TooLong(_)) => return Taken::End(End::Refused(Refusal::MessageTooLong)),
+        Err(SocketError::TooLong(_)) => {
+            return Received::End(End::Refused(Refusal::MessageTooLong));
+        }
         Err(error) => {
             debug!(%error, "a broken WebSocket");
-            return Taken::End(End::Broken);
+            return Received::End(End::Broken);
         }
     }
-    Taken::Message
+    Received::Message
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tungstenite::Utf8Bytes;
 
-use super::receiving::Taken;
+use super::receiving::Received;
 use crate::{
     lobby::RoomRequest,
     protocol::{PeerEvent, PeerId, PeerRequest},
@@ -12,26 +12,26 @@ use crate::{
 };
 
 /// Does what a peer asks for.
-pub(super) async fn receive(text: &str, joined: &JoinedPeer, shared: &Shared) -> Taken {
-    match read(text, joined) {
-        Ok(Said::Here) => {}
-        Ok(Said::Signal { receiver, message }) => {
+pub(super) async fn handle_text(text: &str, joined: &JoinedPeer, shared: &Shared) -> Received {
+    match parse_request(text, joined) {
+        Ok(ParsedRequest::KeepAlive) => {}
+        Ok(ParsedRequest::Signal { receiver, message }) => {
             shared.hub.signal(joined, receiver, message).await;
         }
-        Ok(Said::Room(request)) => {
+        Ok(ParsedRequest::Room(request)) => {
             shared.hub.ask(joined, &request).await;
-            return Taken::Request;
+            return Received::Request;
         }
         Err(_) => shared.health.counters.count(Counter::DroppedUnreadable),
     }
-    Taken::Message
+    Received::Message
 }
 
 /// What a peer said.
 #[derive(Debug)]
-pub(crate) enum Said {
+pub(crate) enum ParsedRequest {
     /// Only that it is there.
-    Here,
+    KeepAlive,
     /// This, a complete event, shall go to that peer.
     Signal { receiver: PeerId, message: Utf8Bytes },
     /// Something about its room.
@@ -45,20 +45,23 @@ enum OwnRequest {
 }
 
 /// Reads a peer's message.
-pub(crate) fn read(message: &str, joined: &JoinedPeer) -> serde_json::Result<Said> {
+pub(crate) fn parse_request(
+    message: &str,
+    joined: &JoinedPeer,
+) -> serde_json::Result<ParsedRequest> {
     let request = match serde_json::from_str(message) {
         Ok(request) => request,
         Err(_) if joined.is_v1 => {
             let OwnRequest::Room(request) = serde_json::from_str(message)?;
-            return Ok(Said::Room(request));
+            return Ok(ParsedRequest::Room(request));
         }
         Err(error) => return Err(error),
     };
     Ok(match request {
-        PeerRequest::<&RawValue>::KeepAlive => Said::Here,
+        PeerRequest::<&RawValue>::KeepAlive => ParsedRequest::KeepAlive,
         PeerRequest::Signal { receiver, data } => {
             let message = text(&PeerEvent::Signal { sender: joined.peer, data });
-            Said::Signal { receiver, message }
+            ParsedRequest::Signal { receiver, message }
         }
     })
 }

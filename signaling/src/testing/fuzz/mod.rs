@@ -25,7 +25,7 @@ use crate::{
     server::{
         address::Address,
         config::ServerConfig,
-        connection::{Said, read},
+        connection::{ParsedRequest, parse_request},
         credentials::Signer,
         hub::{Hub, JoinedPeer, JoiningPeer, Parting},
         local::{Local, OutboxReader, outbox},
@@ -211,9 +211,9 @@ impl Scene {
             return;
         }
         let Some(Client { joined, .. }) = self.clients.last() else { return };
-        match read(line, joined) {
-            Ok(Said::Room(request)) => at_once(self.hub.ask(joined, &request)),
-            Ok(Said::Signal { receiver, message }) => {
+        match parse_request(line, joined) {
+            Ok(ParsedRequest::Room(request)) => at_once(self.hub.ask(joined, &request)),
+            Ok(ParsedRequest::Signal { receiver, message }) => {
                 let Ok(PeerRequest::<&RawValue>::Signal { data, .. }) = serde_json::from_str(line)
                 else {
                     panic!("nothing else has to be passed on: {line}");
@@ -222,7 +222,7 @@ impl Scene {
                 at_once(self.hub.signal(joined, receiver, message));
                 self.listen(Some((sender, data)));
             }
-            Ok(Said::Here) | Err(_) => {}
+            Ok(ParsedRequest::KeepAlive) | Err(_) => {}
         }
     }
 
@@ -233,7 +233,7 @@ impl Scene {
                 continue;
             }
             while let Some(event) = client.hear() {
-                client.take_in(event, said);
+                client.note(event, said);
             }
             self.token = client.token.take().or(self.token.take());
         }
@@ -314,7 +314,7 @@ impl Client {
         Some(Heard::Room(serde_json::from_str(&text).expect("the server sends events")))
     }
 
-    fn take_in(&mut self, event: Heard, said: Option<(PeerId, &RawValue)>) {
+    fn note(&mut self, event: Heard, said: Option<(PeerId, &RawValue)>) {
         let is_friend = FRIENDS.contains(&self.joined.peer);
         match event {
             Heard::Peer(PeerEvent::NewPeer(peer)) => drop(self.others.insert(peer)),

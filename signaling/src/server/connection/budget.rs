@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::receiving::Taken;
+use super::receiving::Received;
 use crate::server::{
     counters::Counter,
     limits::{Bucket, message_cost},
@@ -12,21 +12,21 @@ use crate::server::{
 };
 
 /// How much of what a peer may send it has used up.
-pub(super) struct Allowance {
+pub(super) struct SendBudget {
     messages: Bucket,
     requests: Bucket,
 }
 
-impl Allowance {
+impl SendBudget {
     pub(super) fn new(now: Instant) -> Self {
         Self { messages: Bucket::new(now), requests: Bucket::new(now) }
     }
 
     /// How long the peer is not to be heard after a frame of that many bytes, in which was this.
-    pub(super) fn use_up(
+    pub(super) fn pause_after(
         &mut self,
         bytes: usize,
-        taken: &Taken,
+        received: &Received,
         now: Instant,
         shared: &Shared,
     ) -> Duration {
@@ -35,7 +35,7 @@ impl Allowance {
         if !pause.is_zero() {
             counters.count(Counter::Slowed);
         }
-        if !matches!(taken, Taken::Request) {
+        if !matches!(received, Received::Request) {
             return pause;
         }
         let pause_of_requests = self.requests.use_up(1, config.room_request_rate, now);
