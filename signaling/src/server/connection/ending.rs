@@ -10,7 +10,7 @@ use crate::{
     protocol::Refusal,
     server::{
         counters::Counter,
-        hub::Parting,
+        hub::Departure,
         shared::Shared,
         stream::{ClientSocket, Incoming},
     },
@@ -42,14 +42,14 @@ impl End {
     }
 
     /// Whether the peer may be meant to come again.
-    pub(super) fn parting(&self) -> Parting {
+    pub(super) fn departure(&self) -> Departure {
         match self {
             // Nobody can make another one's network slow and have its place.
             Self::Broken
             | Self::Refused(Refusal::Silent | Refusal::TooSlow | Refusal::ServerStopping) => {
-                Parting::Lost
+                Departure::Lost
             }
-            Self::Left | Self::Refused(_) => Parting::Left,
+            Self::Left | Self::Refused(_) => Departure::Left,
         }
     }
 }
@@ -94,14 +94,14 @@ mod tests {
     #[test]
     fn a_peer_whose_network_is_bad_has_not_left() {
         for refusal in Refusal::ALL {
-            let is_lost = End::Refused(refusal).parting() == Parting::Lost;
+            let is_lost = End::Refused(refusal).departure() == Departure::Lost;
             let is_network =
                 matches!(refusal, Refusal::Silent | Refusal::TooSlow | Refusal::ServerStopping);
             assert_eq!(is_lost, is_network, "{refusal:?}");
         }
         assert_eq!(
-            [End::Left, End::Broken].map(|end| end.parting()),
-            [Parting::Left, Parting::Lost]
+            [End::Left, End::Broken].map(|end| end.departure()),
+            [Departure::Left, Departure::Lost]
         );
     }
 }

@@ -43,7 +43,7 @@ impl RoomConnection {
         if end != End::Refused(Refusal::ServerStopping) || shared.hub.is_shared() {
             // Where nobody else has the rooms, a stopping server tells no peer that the other peers
             // leave: they have not left each other.
-            shared.hub.leave(joined, end.parting(), steady_millis()).await;
+            shared.hub.leave(joined, end.departure(), steady_millis()).await;
         }
         end_connection(socket, &end, shared).await;
     }

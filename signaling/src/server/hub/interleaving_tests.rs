@@ -85,7 +85,7 @@ enum Move {
     /// A peer comes by another connection.
     Come { peer: u8, path: usize },
     /// The connection that came first of those in rooms ends.
-    Go(Parting),
+    Go(Departure),
     /// One of those that are under way gets on by a step.
     Step(usize),
     /// Another process takes this one for dead, marks one of its peers as away, and dies.
@@ -94,7 +94,7 @@ enum Move {
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
     let come = (0..PEERS, 0..PATHS.len()).prop_map(|(peer, path)| Move::Come { peer, path });
-    let go = prop_oneof![Just(Parting::Left), Just(Parting::Lost)].prop_map(Move::Go);
+    let go = prop_oneof![Just(Departure::Left), Just(Departure::Lost)].prop_map(Move::Go);
     let step = (0..8usize).prop_map(Move::Step);
     let mark = (0..PEERS).prop_map(|peer| Move::Mark { peer });
     vec(prop_oneof![4 => come, 2 => go, 16 => step, 1 => mark], 0..200)
@@ -123,10 +123,10 @@ impl<'a> Scene<'a> {
                 let coming = come(hub, u128::from(peer) + 1, connection, PATHS[path]);
                 self.tasks.push(Box::pin(async move { coming.await.ok() }));
             }
-            Move::Go(parting) => {
+            Move::Go(departure) => {
                 if !self.clients.is_empty() {
                     let client = self.clients.remove(0);
-                    self.go(client, parting);
+                    self.go(client, departure);
                 }
             }
             Move::Step(number) => {
@@ -151,10 +151,10 @@ impl<'a> Scene<'a> {
         }
     }
 
-    fn go(&mut self, mut client: Client, parting: Parting) {
+    fn go(&mut self, mut client: Client, departure: Departure) {
         let (hub, now) = (self.hub, self.now);
         self.tasks.push(Box::pin(async move {
-            hub.leave(&mut client.joined, parting, now).await;
+            hub.leave(&mut client.joined, departure, now).await;
             None
         }));
     }
@@ -178,7 +178,7 @@ impl<'a> Scene<'a> {
             if closed.is_empty() {
                 return;
             }
-            closed.into_iter().for_each(|client| self.go(client, Parting::Left));
+            closed.into_iter().for_each(|client| self.go(client, Departure::Left));
         }
     }
 
@@ -236,7 +236,7 @@ proptest! {
         scene.wait_for_grace();
         scene.assert_sound();
         for client in std::mem::take(&mut scene.clients) {
-            scene.go(client, Parting::Lost);
+            scene.go(client, Departure::Lost);
         }
         scene.settle();
         scene.wait_for_grace();
@@ -277,7 +277,7 @@ async fn a_key_in_two_rooms_at_once_cuts_no_process_off() {
                 }
             });
         for mut client in join_all(tries).await.into_iter().flatten() {
-            here.leave(&mut client.joined, Parting::Left, 0).await;
+            here.leave(&mut client.joined, Departure::Left, 0).await;
         }
     }
     assert_eq!(here.health.rooms.load(Relaxed), 1, "home");

@@ -89,7 +89,7 @@ async fn a_newcomer_is_announced_once_it_has_stayed_and_never_if_it_left() {
     let hub = hub();
     let (_ann, mut to_ann) = enter(&hub, ANN, true).await;
     let (mut bob, _) = enter(&hub, BOB, true).await;
-    hub.leave(&mut bob, Parting::Left, 0).await;
+    hub.leave(&mut bob, Departure::Left, 0).await;
     hub.tell_late(Instant::now() + LATER);
     assert_eq!(heard(&mut to_ann), [PeerEvent::PeerLeft(BOB)]);
     let _cid = enter(&hub, CID, true).await;
@@ -103,7 +103,7 @@ async fn a_newcomer_whose_connection_breaks_is_announced_when_it_is_back() {
     let hub = hub();
     let (_ann, mut to_ann) = enter(&hub, ANN, true).await;
     let (mut bob, _) = enter(&hub, BOB, true).await;
-    hub.leave(&mut bob, Parting::Lost, 0).await;
+    hub.leave(&mut bob, Departure::Lost, 0).await;
     hub.tell_late(Instant::now() + LATER);
     assert_eq!(heard(&mut to_ann), []);
     let _bob = enter(&hub, BOB, true).await;
@@ -134,14 +134,14 @@ async fn a_newcomer_at_another_process_is_not_announced_if_it_left_and_once_if_i
     assert_eq!(heard(&mut to_ann), [PeerEvent::NewPeer(CID)]);
 
     let (mut bob, _) = enter(&two, BOB, true).await;
-    two.leave(&mut bob, Parting::Left, 0).await;
+    two.leave(&mut bob, Departure::Left, 0).await;
     assert_eq!(heard_by_ann(&two, &cid, &mut to_ann).await, [PeerEvent::PeerLeft(BOB)]);
     one.tell_late(later());
     assert_eq!(heard(&mut to_ann), []);
 
     // It comes back to another process before anybody knew of it.
     let (mut bob, _) = enter(&two, BOB, true).await;
-    two.leave(&mut bob, Parting::Lost, 0).await;
+    two.leave(&mut bob, Departure::Lost, 0).await;
     assert_eq!(heard_by_ann(&two, &cid, &mut to_ann).await, []);
     one.tell_late(later());
     assert_eq!(heard(&mut to_ann), []);
@@ -152,7 +152,7 @@ async fn a_newcomer_at_another_process_is_not_announced_if_it_left_and_once_if_i
     // It comes again while its first connection seems to live, which ends late.
     let (mut dan, _) = enter(&two, DAN, true).await;
     let _dan = enter(&one, DAN, true).await;
-    two.leave(&mut dan, Parting::Left, 0).await;
+    two.leave(&mut dan, Departure::Left, 0).await;
     assert_eq!(heard_by_ann(&two, &cid, &mut to_ann).await, []);
     one.tell_late(later());
     one.tell_late(later());

@@ -4,7 +4,7 @@
 use std::sync::{MutexGuard, PoisonError};
 
 use super::{
-    Hub, JoinedPeer, Parting, millis,
+    Departure, Hub, JoinedPeer, millis,
     missed::{Missed, MissedPeers},
     random,
 };
@@ -19,17 +19,17 @@ use crate::{
 impl Hub {
     /// Notes that a connection is over, and tells the other peers when it is time to. `now` is in
     /// milliseconds, like that of [`tick`](Self::tick).
-    pub(crate) async fn leave(&self, joined: &mut JoinedPeer, parting: Parting, now: u64) {
+    pub(crate) async fn leave(&self, joined: &mut JoinedPeer, departure: Departure, now: u64) {
         // Otherwise it came again by another connection.
         if self.local.leave(joined.peer, joined.connection).is_some() {
-            self.part(joined, parting, now).await;
+            self.remove_or_await(joined, departure, now).await;
         }
         joined.interest.end();
         self.count();
     }
 
-    async fn part(&self, joined: &JoinedPeer, parting: Parting, now: u64) {
-        let has_grace = parting == Parting::Lost && joined.is_lasting && self.has_patience();
+    async fn remove_or_await(&self, joined: &JoinedPeer, departure: Departure, now: u64) {
+        let has_grace = departure == Departure::Lost && joined.is_lasting && self.can_await();
         let absence = random();
         let done = if has_grace {
             let peer = joined.peer;
@@ -41,16 +41,16 @@ impl Hub {
             self.remove(joined.room(), joined.peer).await
         };
         if has_grace || done.is_err() {
-            self.miss(joined.room(), joined.peer, has_grace.then_some(absence), now);
+            self.await_return(joined.room(), joined.peer, has_grace.then_some(absence), now);
         }
     }
 
     /// Whether there is memory left for those who may come again.
-    fn has_patience(&self) -> bool {
+    fn can_await(&self) -> bool {
         !self.limits.grace.is_zero() && self.lock_missed().len() < self.limits.max_peers
     }
 
-    fn miss(&self, room: &RoomId, peer: PeerId, absence: Option<u64>, now: u64) {
+    fn await_return(&self, room: &RoomId, peer: PeerId, absence: Option<u64>, now: u64) {
         let until = now.saturating_add(millis(self.limits.grace));
         self.lock_missed().add(room, peer, absence, until);
     }
@@ -61,10 +61,10 @@ impl Hub {
         // The lock must not last as long as the loop.
         let unsure = self.lock_missed().take_unsure();
         for (room, peer) in unsure {
-            self.miss(&room, peer, None, now);
+            self.await_return(&room, peer, None, now);
         }
         for bereaved in self.store.bereaved().await {
-            self.miss_bereaved(bereaved, now).await;
+            self.await_orphaned(bereaved, now).await;
         }
         while let Some((missed, is_latest)) = self.next_overdue(now) {
             let Missed { room, peer, absence, .. } = missed;
@@ -83,7 +83,7 @@ impl Hub {
                 .change(&room, |room| if is_away(room) { room.leave(peer) } else { Vec::new() })
                 .await;
             if removed.is_err() {
-                self.miss(&room, peer, absence, now);
+                self.await_return(&room, peer, absence, now);
                 break;
             }
         }
@@ -92,7 +92,7 @@ impl Hub {
 
     /// Keeps the place of a peer whose process is dead for a while, unless the peer is back
     /// already.
-    async fn miss_bereaved(&self, Bereaved { room, peer, process }: Bereaved, now: u64) {
+    async fn await_orphaned(&self, Bereaved { room, peer, process }: Bereaved, now: u64) {
         let key = (room, peer);
         if !self.lock_missed().note_bereaved(&key) {
             return;
@@ -119,7 +119,7 @@ impl Hub {
         if is_back {
             self.lock_missed().forget_bereaved(&key);
         } else if !is_awaited {
-            self.miss(room, peer, absence, now);
+            self.await_return(room, peer, absence, now);
         }
     }
 

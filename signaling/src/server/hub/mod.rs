@@ -96,7 +96,7 @@ impl JoinedPeer {
 
 /// How a peer's connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Parting {
+pub(crate) enum Departure {
     /// It said so, or was sent off.
     Left,
     /// It broke: the peer may come again.

@@ -151,7 +151,7 @@ async fn a_place_that_another_process_marked_is_given_up_in_time() {
         let (mut bob, _) = enter(&hub, 2, "/v1/rooms/room").await.expect("there is a place");
         let theirs = mark_as_away(&store, bob.peer).await;
         store.is_down.store(is_down, Relaxed);
-        hub.leave(&mut bob, Parting::Lost, 1).await;
+        hub.leave(&mut bob, Departure::Lost, 1).await;
         store.is_down.store(false, Relaxed);
         let absence = kept(&store).await.room.member(bob.peer).and_then(|bob| bob.absence);
         let is_theirs = absence == Some(theirs);
@@ -168,11 +168,11 @@ async fn a_peer_that_is_lost_for_the_second_time_has_all_of_its_time() {
     let (hub, store) = hub();
     let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
     let (mut bob, _) = enter(&hub, 2, "/v1/rooms/room").await.expect("there is a place");
-    hub.leave(&mut bob, Parting::Lost, 1).await;
+    hub.leave(&mut bob, Departure::Lost, 1).await;
     let (mut bob, _) = enter(&hub, 2, "/v1/rooms/room").await.expect("it has its place");
     store.is_down.store(true, Relaxed);
     let again = 5_000;
-    hub.leave(&mut bob, Parting::Lost, again).await;
+    hub.leave(&mut bob, Departure::Lost, again).await;
     store.is_down.store(false, Relaxed);
     hub.tick(1 + millis(GRACE)).await;
     hub.tick(again - 1 + millis(GRACE)).await;
@@ -186,11 +186,11 @@ async fn a_peer_that_is_lost_again_just_when_its_first_time_is_over_keeps_its_pl
     let (hub, store) = hub();
     let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
     let (mut bob, _) = enter(&hub, 2, "/v1/rooms/room").await.expect("there is a place");
-    hub.leave(&mut bob, Parting::Lost, 0).await;
+    hub.leave(&mut bob, Departure::Lost, 0).await;
     let (mut bob, _) = enter(&hub, 2, "/v1/rooms/room").await.expect("it has its place");
     // The store has not yet said that it noted the second loss.
     let again = millis(GRACE);
-    futures::join!(hub.leave(&mut bob, Parting::Lost, again), hub.tick(again));
+    futures::join!(hub.leave(&mut bob, Departure::Lost, again), hub.tick(again));
     assert_eq!(members(&store).await, 2);
     hub.tick(2 * again - 1).await;
     assert_eq!(members(&store).await, 2);

@@ -27,7 +27,7 @@ use crate::{
         config::ServerConfig,
         connection::{ParsedRequest, parse_request},
         credentials::Signer,
-        hub::{Hub, JoinedPeer, JoiningPeer, Parting},
+        hub::{Departure, Hub, JoinedPeer, JoiningPeer},
         local::{Local, OutboxReader, outbox},
         room::ProcessId,
         store::MemoryStore,
@@ -97,8 +97,8 @@ pub fn client_requests(bytes: &[u8]) {
     for line in text.lines().take(MAX_LINES) {
         let line = scene.spell_out(line);
         match &*line {
-            "-" => scene.go(Parting::Left),
-            "!" => scene.go(Parting::Lost),
+            "-" => scene.go(Departure::Left),
+            "!" => scene.go(Departure::Lost),
             "." => {}
             _ if line.starts_with('/') => scene.come(&line),
             _ => scene.say(&line),
@@ -197,11 +197,11 @@ impl Scene {
         Ok(())
     }
 
-    fn go(&mut self, parting: Parting) {
+    fn go(&mut self, departure: Departure) {
         if self.clients.len() > FRIENDS.len()
             && let Some(mut client) = self.clients.pop()
         {
-            at_once(self.hub.leave(&mut client.joined, parting, self.now));
+            at_once(self.hub.leave(&mut client.joined, departure, self.now));
         }
     }
 
@@ -243,16 +243,16 @@ impl Scene {
     fn assert_sound(&mut self) {
         // As their connections would: one that is ended says goodbye.
         for mut client in mem::take(&mut self.clients) {
-            let parting = match client.close_reason.try_recv() {
+            let departure = match client.close_reason.try_recv() {
                 Err(TryRecvError::Empty) => {
                     self.clients.push(client);
                     continue;
                 }
-                Ok(Refusal::TooSlow) => Parting::Lost,
-                Ok(_) | Err(TryRecvError::Closed) => Parting::Left,
+                Ok(Refusal::TooSlow) => Departure::Lost,
+                Ok(_) | Err(TryRecvError::Closed) => Departure::Left,
             };
             assert!(!FRIENDS.contains(&client.joined.peer), "nobody sends off who reads");
-            at_once(self.hub.leave(&mut client.joined, parting, self.now));
+            at_once(self.hub.leave(&mut client.joined, departure, self.now));
         }
         // All newcomers have stayed for long enough.
         self.local.tell_late(Instant::now() + LATER);
@@ -290,7 +290,7 @@ impl Scene {
     /// Everybody goes, and nothing stays.
     fn end(mut self) {
         while let Some(mut client) = self.clients.pop() {
-            at_once(self.hub.leave(&mut client.joined, Parting::Lost, self.now));
+            at_once(self.hub.leave(&mut client.joined, Departure::Lost, self.now));
         }
         at_once(self.hub.tick(self.now + GRACE));
         assert!(self.store.rooms().is_empty(), "no room outlives its peers and their time");

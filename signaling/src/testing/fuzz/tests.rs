@@ -49,7 +49,7 @@ fn a_deaf_peer_loses_signals_before_it_is_sent_off() {
     assert!(is_here(&scene), "what others send it is dropped");
     // What the server says is not.
     for _ in 0..16 {
-        scene.go(Parting::Left);
+        scene.go(Departure::Left);
         scene.come("/v1/rooms/a");
     }
     scene.assert_sound();
