@@ -15,7 +15,7 @@ use crate::{
         counters::Counter,
         credentials::Resume,
         hub::{JoinedPeer, JoiningPeer},
-        local::{OutboxReader, outbox, text},
+        local::{OutboxReader, new_outbox, text},
         shared::{Shared, unix_millis},
         stream::ClientSocket,
     },
@@ -59,7 +59,7 @@ pub(super) async fn enter_room(
     joining: JoiningPeer,
     shared: &Shared,
 ) -> Result<(JoinedPeer, OutboxReader, oneshot::Receiver<Refusal>), End> {
-    let (outbox, queue, close_reason) = outbox(shared.config.max_queued_bytes);
+    let (outbox, queue, close_reason) = new_outbox(shared.config.max_queued_bytes);
     if joining.is_v1 && outbox.push(welcome(joining.peer, shared)).is_err() {
         return Err(End::Refused(Refusal::TooSlow));
     }

@@ -21,7 +21,7 @@ use super::*;
 use crate::{
     server::{
         address::Address,
-        local::{OutboxReader, outbox},
+        local::{OutboxReader, new_outbox},
         store::RedisStore,
     },
     testing::{properties::same_cases, redis_server::RedisServer},
@@ -60,7 +60,7 @@ async fn come(hub: &Hub, number: u128, connection: u64, path: &str) -> Result<Cl
     };
     let peer = PeerId::from_u128(number);
     let joining = JoiningPeer { peer, is_lasting: true, connection, is_v1: true, resume: None };
-    let (outbox, queue, close_reason) = outbox(100_000);
+    let (outbox, queue, close_reason) = new_outbox(100_000);
     let joined = hub.enter(&joining, &wish, outbox).await?;
     Ok(Client { joined, queue, close_reason })
 }

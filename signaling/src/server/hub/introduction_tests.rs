@@ -8,7 +8,7 @@ use crate::{
     server::{
         address::Address,
         config::ServerConfig,
-        local::{OutboxReader, outbox},
+        local::{OutboxReader, new_outbox},
         store::{MemoryStore, RedisStore},
     },
     testing::redis_server::RedisServer,
@@ -50,7 +50,7 @@ async fn enter(hub: &Hub, peer: PeerId, is_v1: bool) -> (JoinedPeer, OutboxReade
         panic!("it is the address of a room")
     };
     let joining = JoiningPeer { peer, is_lasting: true, connection: 1, is_v1, resume: None };
-    let (outbox, reader, _) = outbox(1 << 20);
+    let (outbox, reader, _) = new_outbox(1 << 20);
     let joined = hub.enter(&joining, &wish, outbox).await.expect("there is a place");
     (joined, reader)
 }

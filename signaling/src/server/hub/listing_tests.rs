@@ -4,7 +4,9 @@ use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::{listing::MAX_LISTED, *};
-use crate::server::{address::Address, config::ServerConfig, local::outbox, store::MemoryStore};
+use crate::server::{
+    address::Address, config::ServerConfig, local::new_outbox, store::MemoryStore,
+};
 
 /// Somebody enters a room of the game `g` at this address.
 async fn enter(hub: &Hub, number: usize, name: &str, query: &str) {
@@ -18,7 +20,7 @@ async fn enter(hub: &Hub, number: usize, name: &str, query: &str) {
         is_v1: true,
         resume: None,
     };
-    let (outbox, _, _) = outbox(1 << 20);
+    let (outbox, _, _) = new_outbox(1 << 20);
     hub.enter(&joining, &wish, outbox).await.expect("there is a place");
 }
 

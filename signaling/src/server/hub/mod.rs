@@ -40,7 +40,7 @@ use self::{
 use super::{
     counters::{Counter, Health},
     credentials::{Resume, Signer},
-    local::{Handed, Local, text},
+    local::{Delivery, Local, text},
     room::{Effect, ProcessId, Room, RoomId},
     store::{Change, Store, StoreDown},
 };
@@ -192,10 +192,10 @@ impl Hub {
     /// Passes `message`, a complete event, to a peer in the same room.
     pub(crate) async fn signal(&self, joined: &JoinedPeer, to: PeerId, message: Utf8Bytes) {
         let (room, from) = (joined.room(), joined.peer);
-        let dropped = match self.local.hand_signal(room, from, to, message.clone()) {
-            Handed::Over => return,
-            Handed::OtherRoom => Counter::DroppedOtherRoom,
-            Handed::NotHere => match self.store.pass_on(room, (from, to), &message).await {
+        let dropped = match self.local.deliver_signal(room, from, to, message.clone()) {
+            Delivery::Done => return,
+            Delivery::OtherRoom => Counter::DroppedOtherRoom,
+            Delivery::NotHere => match self.store.pass_on(room, (from, to), &message).await {
                 Ok(true) => return,
                 Ok(false) => Counter::DroppedUnknownReceiver,
                 Err(StoreDown) => Counter::DroppedStoreDown,
@@ -234,7 +234,7 @@ impl Hub {
 
     fn tell(&self, joined: &JoinedPeer, event: &RoomEvent) {
         // A peer that is not there need not be told.
-        let _ = self.local.hand(joined.room(), joined.peer, text(event));
+        let _ = self.local.deliver(joined.room(), joined.peer, text(event));
     }
 
     async fn remove(&self, room: &RoomId, peer: PeerId) -> Result<(), StoreDown> {

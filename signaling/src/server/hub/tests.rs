@@ -6,7 +6,7 @@ use crate::{
     lobby::Place,
     server::{
         address::{Address, Wish},
-        local::{OutboxReader, outbox},
+        local::{OutboxReader, new_outbox},
         room::Newcomer,
         store::{Bereaved, Kept},
     },
@@ -37,7 +37,7 @@ fn wish(path: &str) -> Wish {
 }
 
 async fn enter(hub: &Hub, number: u128, path: &str) -> Result<(JoinedPeer, OutboxReader), Refusal> {
-    let (outbox, reader, _) = outbox(100_000);
+    let (outbox, reader, _) = new_outbox(100_000);
     let joining = JoiningPeer {
         peer: PeerId::from_u128(number),
         is_lasting: true,

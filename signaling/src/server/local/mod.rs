@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::{sync::Notify, time::Instant};
 use tungstenite::Utf8Bytes;
 
-pub(crate) use self::outbox::{Outbox, OutboxReader, outbox};
+pub(crate) use self::outbox::{Outbox, OutboxReader, new_outbox};
 use self::{
     introductions::{Introduction, Introductions},
     outbox::Undeliverable,
@@ -61,10 +61,10 @@ struct Entry {
 
 /// What became of something for a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Handed {
+pub(crate) enum Delivery {
     /// It is in the peer's queue; or the queue was full, which is counted or ends the peer's
     /// connection.
-    Over,
+    Done,
     /// The peer is not connected here.
     NotHere,
     /// The peer is in another room.
@@ -157,33 +157,33 @@ impl Local {
     }
 
     /// Hands a peer of that room a complete message.
-    pub(crate) fn hand(&self, room: &RoomId, to: PeerId, message: Utf8Bytes) -> Handed {
-        self.hand_over(room, to, |entry| entry.push(message))
+    pub(crate) fn deliver(&self, room: &RoomId, to: PeerId, message: Utf8Bytes) -> Delivery {
+        self.deliver_by(room, to, |entry| entry.push(message))
     }
 
     /// Hands a peer of that room a signal, a complete message, of another one.
-    pub(crate) fn hand_signal(
+    pub(crate) fn deliver_signal(
         &self,
         room: &RoomId,
         from: PeerId,
         to: PeerId,
         message: Utf8Bytes,
-    ) -> Handed {
-        self.hand_over(room, to, |entry| {
+    ) -> Delivery {
+        self.deliver_by(room, to, |entry| {
             for _ in 0..entry.outbox.push_signal(from, message) {
                 self.health.counters.count(Counter::DroppedSlowReceiver);
             }
         })
     }
 
-    fn hand_over(&self, room: &RoomId, to: PeerId, hand: impl FnOnce(&Entry)) -> Handed {
+    fn deliver_by(&self, room: &RoomId, to: PeerId, push: impl FnOnce(&Entry)) -> Delivery {
         match self.lock().get(&to) {
-            None => Handed::NotHere,
-            Some(entry) if entry.is_replaced => Handed::NotHere,
-            Some(entry) if entry.room != *room => Handed::OtherRoom,
+            None => Delivery::NotHere,
+            Some(entry) if entry.is_replaced => Delivery::NotHere,
+            Some(entry) if entry.room != *room => Delivery::OtherRoom,
             Some(entry) => {
-                hand(entry);
-                Handed::Over
+                push(entry);
+                Delivery::Done
             }
         }
     }

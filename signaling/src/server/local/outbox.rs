@@ -23,7 +23,7 @@ const OVERHEAD_BYTES: usize = 64;
 
 /// A new queue that holds up to `max_bytes`. The last part resolves when the [`Outbox`] is closed,
 /// to the reason, or dropped.
-pub(crate) fn outbox(max_bytes: usize) -> (Outbox, OutboxReader, oneshot::Receiver<Refusal>) {
+pub(crate) fn new_outbox(max_bytes: usize) -> (Outbox, OutboxReader, oneshot::Receiver<Refusal>) {
     let (open, closed) = oneshot::channel();
     let queue = Arc::<Queue>::default();
     let outbox = Outbox { queue: Arc::clone(&queue), max_bytes, open: Mutex::new(Some(open)) };
@@ -293,7 +293,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_takes_no_more_until_it_is_read() {
-        let (outbox, mut reader, mut closed) = outbox(2 * (OVERHEAD_BYTES + 1));
+        let (outbox, mut reader, mut closed) = new_outbox(2 * (OVERHEAD_BYTES + 1));
         for _ in 0..3 {
             assert_eq!(outbox.push("a".into()), Ok(()));
             assert_eq!(outbox.push("bb".into()), Err(Undeliverable));
@@ -313,7 +313,7 @@ mod tests {
 
     #[tokio::test]
     async fn of_what_a_peer_has_not_read_only_the_latest_state_is_kept() {
-        let (outbox, mut reader, _closed) = outbox(3 * (OVERHEAD_BYTES + 7));
+        let (outbox, mut reader, _closed) = new_outbox(3 * (OVERHEAD_BYTES + 7));
         assert_eq!(outbox.push("before".into()), Ok(()));
         for state in 0..1000 {
             assert_eq!(outbox.push_state(format!("s{state}").into()), Ok(()));
@@ -333,7 +333,7 @@ mod tests {
     #[tokio::test]
     async fn a_flood_of_signals_costs_its_own_sender() {
         let [greedy, modest, late] = [1, 2, 3].map(PeerId::from_u128);
-        let (outbox, mut reader, _closed) = outbox(16 * (OVERHEAD_BYTES + 1));
+        let (outbox, mut reader, _closed) = new_outbox(16 * (OVERHEAD_BYTES + 1));
         let dropped: u64 = (0..100).map(|_| outbox.push_signal(greedy, "g".into())).sum();
         assert_eq!(dropped, 100 - 12, "a quarter is kept for the server");
         assert_eq!(outbox.push("s".into()), Ok(()));
@@ -356,7 +356,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_is_woken_by_a_message_and_by_the_end() {
-        let (outbox, mut reader, _closed) = outbox(1000);
+        let (outbox, mut reader, _closed) = new_outbox(1000);
         let reading = tokio::spawn(async move {
             let mut read = Vec::new();
             while let Some(message) = reader.next().await {
@@ -375,7 +375,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_cancelled_wait_loses_nothing() {
-        let (outbox, mut reader, _closed) = outbox(1000);
+        let (outbox, mut reader, _closed) = new_outbox(1000);
         {
             let mut waiting = std::pin::pin!(reader.next());
             let is_there = poll_fn(|cx| waiting.as_mut().poll(cx).is_ready().into()).await;

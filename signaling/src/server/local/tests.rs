@@ -40,7 +40,7 @@ fn den() -> Room {
 
 /// A peer enters; returns what it reads.
 fn come(local: &Local, room: &mut Room, peer: PeerId, now: Instant) -> OutboxReader {
-    let (outbox, reader, _) = outbox(1 << 20);
+    let (outbox, reader, _) = new_outbox(1 << 20);
     let entered = local.enter((peer, 1), true, room.id(), outbox, 10);
     assert!(entered.is_ok(), "there is a place");
     let effects = room.join(&newcomer(peer)).expect("there is a place");

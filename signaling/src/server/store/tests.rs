@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     lobby::{Place, RoomRequest},
     server::{
-        local::{Local, OutboxReader, outbox},
+        local::{Local, OutboxReader, new_outbox},
         room::{Newcomer, ProcessId, Terms},
     },
     testing::redis_server::RedisServer,
@@ -113,7 +113,7 @@ impl Rig {
 
     /// A peer that is connected here.
     async fn connect(&self, number: u128, room: &str) -> OutboxReader {
-        let (outbox, reader, _closed) = outbox(100_000);
+        let (outbox, reader, _closed) = new_outbox(100_000);
         self.store.watch(&id(room)).await.expect("the store is there");
         // Peers at `/v1/` would be told of newcomers later.
         let is_v1 = false;

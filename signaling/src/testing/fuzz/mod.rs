@@ -28,7 +28,7 @@ use crate::{
         connection::{ParsedRequest, parse_request},
         credentials::Signer,
         hub::{Departure, Hub, JoinedPeer, JoiningPeer},
-        local::{Local, OutboxReader, outbox},
+        local::{Local, OutboxReader, new_outbox},
         room::ProcessId,
         store::MemoryStore,
     },
@@ -184,7 +184,7 @@ impl Scene {
         let connection = self.connections;
         let resume = token.and_then(|token| self.hub.read_token(&token, peer, self.now));
         let joining = JoiningPeer { peer, is_lasting, connection, is_v1, resume };
-        let (outbox, queue, close_reason) = outbox(MAX_QUEUED_BYTES);
+        let (outbox, queue, close_reason) = new_outbox(MAX_QUEUED_BYTES);
         let joined = at_once(self.hub.enter(&joining, &wish, outbox))?;
         at_once(self.hub.give_token(&joined, self.now));
         let is_deaf = !FRIENDS.contains(&peer) && connection.is_multiple_of(DEAF);

@@ -198,7 +198,7 @@ impl RedisStore {
             }
             Ok(Published::Signal { from, to, message }) => {
                 // It is one that another process has, or had.
-                let _ = self.shared.local.hand_signal(id, from, to, Utf8Bytes::from(message));
+                let _ = self.shared.local.deliver_signal(id, from, to, Utf8Bytes::from(message));
             }
             Err(error) => {
                 warn!(%error, "another version of this program publishes what cannot be read");
