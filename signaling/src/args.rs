@@ -34,9 +34,9 @@ pub(crate) enum SettingsError {
     /// The command line is none that we know.
     #[error("{0}")]
     Flag(#[from] lexopt::Error),
-    /// A value makes no sense; `place` is a flag, a variable, or a line of a file.
-    #[error("{place}: {problem}")]
-    Value { place: String, problem: String },
+    /// A value makes no sense; `location` is a flag, a variable, or a line of a file.
+    #[error("{location}: {problem}")]
+    Value { location: String, problem: String },
     /// The file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
@@ -77,7 +77,7 @@ pub(crate) fn parse(
             Arg::Long("valid-for") if let Some(ticket) = &mut ticket => {
                 let value = parser.value()?.string()?;
                 let seconds = value.parse().map_err(|_| SettingsError::Value {
-                    place: "--valid-for".to_owned(),
+                    location: "--valid-for".to_owned(),
                     problem: format!("`{value}` is not a number of seconds"),
                 });
                 ticket.valid_for = Some(seconds?);
@@ -106,7 +106,7 @@ pub(crate) fn parse(
     match ticket {
         Some(_) if is_lan => {
             let problem = "a ticket is no server".to_owned();
-            Err(SettingsError::Value { place: "--lan".to_owned(), problem })
+            Err(SettingsError::Value { location: "--lan".to_owned(), problem })
         }
         Some(ticket) => ticket.task(config.ticket_secret),
         None => Ok(Task::Serve { config: Box::new(config), is_lan }),
@@ -122,8 +122,8 @@ struct TicketOrder {
 
 impl TicketOrder {
     fn task(self, secret: Option<TicketSecret>) -> Result<Task, SettingsError> {
-        let wrong = |place: &str, problem: &str| SettingsError::Value {
-            place: place.to_owned(),
+        let wrong = |location: &str, problem: &str| SettingsError::Value {
+            location: location.to_owned(),
             problem: problem.to_owned(),
         };
         let room = self.room.filter(|room| room == ANY_ROOM || is_room_name(room));
@@ -144,18 +144,19 @@ impl TicketOrder {
     }
 }
 
-fn unknown(place: String) -> SettingsError {
+fn unknown(location: String) -> SettingsError {
     let problem = "there is no such setting, see `signaling --help`".to_owned();
-    SettingsError::Value { place, problem }
+    SettingsError::Value { location, problem }
 }
 
 fn set(
     config: &mut ServerConfig,
     setting: &Setting,
     value: &str,
-    place: impl FnOnce() -> String,
+    location: impl FnOnce() -> String,
 ) -> Result<(), SettingsError> {
-    (setting.set)(config, value).map_err(|problem| SettingsError::Value { place: place(), problem })
+    (setting.set)(config, value)
+        .map_err(|problem| SettingsError::Value { location: location(), problem })
 }
 
 fn read_file(config: &mut ServerConfig, path: &Path) -> Result<(), SettingsError> {
@@ -163,13 +164,13 @@ fn read_file(config: &mut ServerConfig, path: &Path) -> Result<(), SettingsError
         .map_err(|source| SettingsError::File { path: path.to_owned(), source })?;
     let table: Table = text.parse().map_err(|source| toml_error(path, &text, &source))?;
     for (name, value) in &table {
-        let place = || format!("{}: {name}", path.display());
-        let setting = Setting::named(name).ok_or_else(|| unknown(place()))?;
+        let location = || format!("{}: {name}", path.display());
+        let setting = Setting::named(name).ok_or_else(|| unknown(location()))?;
         let value = as_flag(value).ok_or_else(|| SettingsError::Value {
-            place: place(),
+            location: location(),
             problem: "a number, a text or a list of texts is wanted".to_owned(),
         })?;
-        set(config, setting, &value, place)?;
+        set(config, setting, &value, location)?;
     }
     Ok(())
 }

@@ -31,27 +31,27 @@ pub(super) async fn accept(
     listener: TcpListener,
     handshake: Option<Handshake>,
     shared: Arc<Shared>,
-    places: &Arc<Semaphore>,
+    slots: &Arc<Semaphore>,
 ) {
     let router = http::router(Arc::clone(&shared));
     loop {
-        if places.available_permits() == 0 {
+        if slots.available_permits() == 0 {
             shared.health.counters.count(Counter::ConnectionsFull);
         }
-        let Ok(place) = Arc::clone(places).acquire_owned().await else {
+        let Ok(slot) = Arc::clone(slots).acquire_owned().await else {
             return; // Never closed, so never reached.
         };
         match listener.accept().await {
             Ok((stream, address)) => {
                 let address = address.ip();
                 let is_proxy = shared.config.is_trusted_proxy(address);
-                let among =
-                    (!is_proxy).then(|| shared.sources.connect(address.into(), Instant::now()));
+                let among = (!is_proxy)
+                    .then(|| shared.sources.connection_slot(address.into(), Instant::now()));
                 if matches!(among, Some(None)) {
                     shared.health.counters.count(Counter::RefusedConnection);
                     continue;
                 }
-                let client = Client { address, _places: Arc::new((place, among.flatten())) };
+                let client = Client { address, _slots: Arc::new((slot, among.flatten())) };
                 let stream = Tcp::new(stream, shared.config.write_timeout);
                 let (router, shared) = (router.clone(), Arc::clone(&shared));
                 match handshake.clone() {

@@ -147,7 +147,7 @@ impl Server {
         let (phase_sender, phase) = watch::channel(Phase::Serving);
         let Self { hub, health, certificate, .. } = self;
         let ServerConfig { max_connections, drain_time, .. } = self.config;
-        let places = Arc::new(Semaphore::new(max_connections));
+        let slots = Arc::new(Semaphore::new(max_connections));
         let sources = Arc::new(Sources::new(self.config.source_limits()));
         let shared = Arc::new(Shared {
             config: self.config,
@@ -166,7 +166,7 @@ impl Server {
             );
         }
         let handshake = certificate.as_ref().map(Handshake::new);
-        let mut accepting = Box::pin(accept(self.listener, handshake, shared, &places));
+        let mut accepting = Box::pin(accept(self.listener, handshake, shared, &slots));
         select! {
             () = shutdown => {}
             () = &mut accepting => {}
@@ -186,8 +186,8 @@ impl Server {
         drop(accepting);
         // Fails if nobody is connected, and then there is nobody to tell.
         let _ = phase_sender.send(Phase::Stopping);
-        let all_places = u32::try_from(max_connections).unwrap_or(u32::MAX);
-        if timeout(STOP_GRACE, places.acquire_many(all_places)).await.is_err() {
+        let all_slots = u32::try_from(max_connections).unwrap_or(u32::MAX);
+        if timeout(STOP_GRACE, slots.acquire_many(all_slots)).await.is_err() {
             debug!("some connections did not end in time");
         }
         ticking.abort();

@@ -14,7 +14,7 @@ use crate::{
     server::{
         counters::Counter,
         credentials::check_ticket,
-        limits::{Source, SourcePlace},
+        limits::{Source, SourceSlot},
         shared::{Shared, unix_millis},
     },
 };
@@ -26,7 +26,7 @@ pub(crate) struct Client {
     pub(crate) address: IpAddr,
     /// The place among `max_connections` that the connection holds, and the one among those of its
     /// address, unless that is a proxy's.
-    pub(crate) _places: Arc<(OwnedSemaphorePermit, Option<SourcePlace>)>,
+    pub(crate) _slots: Arc<(OwnedSemaphorePermit, Option<SourceSlot>)>,
 }
 
 /// Whether somebody from there may come in at all, whatever the room.
@@ -34,7 +34,7 @@ pub(super) fn admit(
     client: Option<&Client>,
     headers: &HeaderMap,
     shared: &Shared,
-) -> Result<Option<SourcePlace>, Refusal> {
+) -> Result<Option<SourceSlot>, Refusal> {
     if !shared.is_serving() {
         return Err(Refusal::ServerStopping);
     }
@@ -44,7 +44,7 @@ pub(super) fn admit(
     }
     let Some(client) = client else { return Ok(None) };
     let source = Source::of(client.address, headers, |it| shared.config.is_trusted_proxy(it));
-    shared.sources.enter(source, Instant::now()).map(Some)
+    shared.sources.peer_slot(source, Instant::now()).map(Some)
 }
 
 /// Whether who comes with this query has a ticket for the room, if it takes one.

@@ -29,7 +29,7 @@ use tracing::debug;
 use super::admission::Client;
 use crate::server::{
     counters::Counter,
-    limits::{Source, SourcePlace},
+    limits::{Source, SourceSlot},
     shared::Shared,
 };
 
@@ -67,7 +67,7 @@ async fn serve(mut files: ServeDir, mut request: Request, shared: &Shared) -> Re
     if let Some(path) = request.uri().path_and_query().cloned() {
         *request.uri_mut() = Uri::from(path);
     }
-    let Ok(place) = take_place(&request, shared) else {
+    let Ok(slot) = take_slot(&request, shared) else {
         shared.health.counters.count(Counter::RefusedDownload);
         let words = "Too many downloads are going to your network. Try again in a moment.\n";
         let status = StatusCode::TOO_MANY_REQUESTS;
@@ -76,7 +76,7 @@ async fn serve(mut files: ServeDir, mut request: Request, shared: &Shared) -> Re
     match files.try_call(request).await {
         Ok(response) if response.status() == StatusCode::NOT_FOUND => not_found(),
         Ok(response) => {
-            let mut response = response.map(|body| Body::new(Held { body, _place: place }));
+            let mut response = response.map(|body| Body::new(Held { body, _slot: slot }));
             revalidate(response.headers_mut());
             response
         }
@@ -90,11 +90,11 @@ async fn serve(mut files: ServeDir, mut request: Request, shared: &Shared) -> Re
 
 /// Takes a place among the downloads of the client's address; none where nobody knows the client.
 /// An error means that all are taken.
-fn take_place(request: &Request, shared: &Shared) -> Result<Option<SourcePlace>, ()> {
+fn take_slot(request: &Request, shared: &Shared) -> Result<Option<SourceSlot>, ()> {
     let Some(client) = request.extensions().get::<Client>() else { return Ok(None) };
     let is_proxy = |address| shared.config.is_trusted_proxy(address);
     let source = Source::of(client.address, request.headers(), is_proxy);
-    shared.sources.download(source, Instant::now()).map(Some).ok_or(())
+    shared.sources.download_slot(source, Instant::now()).map(Some).ok_or(())
 }
 
 /// Whether the system says that no such file can be there, in contrast to not being able to look.
@@ -132,7 +132,7 @@ async fn no_files() -> (StatusCode, &'static str) {
 /// A body that holds a place until it is sent, or dropped.
 struct Held<B> {
     body: B,
-    _place: Option<SourcePlace>,
+    _slot: Option<SourceSlot>,
 }
 
 impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Held<B> {

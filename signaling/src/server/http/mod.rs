@@ -80,7 +80,7 @@ async fn list(State(shared): State<Arc<Shared>>, request: Request) -> Response {
 
 async fn listed(request: &request::Parts, shared: &Shared) -> Result<impl IntoResponse, Refusal> {
     let query = request.uri.query();
-    let _place = admit(request.extensions.get(), &request.headers, shared)?;
+    let _slot = admit(request.extensions.get(), &request.headers, shared)?;
     require_ticket(query, ANY_ROOM, shared)?;
     let pairs = query.unwrap_or_default().split('&');
     let game = pairs.into_iter().find_map(|pair| pair.strip_prefix("game=")).unwrap_or_default();

@@ -19,7 +19,7 @@ use crate::{
         address::{self, Address},
         connection::{RoomConnection, open_connection},
         credentials::{ANY_ROOM, Resume},
-        limits::SourcePlace,
+        limits::SourceSlot,
         shared::{Shared, unix_millis},
         stream::{Socket, Stream},
     },
@@ -47,17 +47,17 @@ pub(super) async fn join(shared: Arc<Shared>, request: Request) -> Result<Respon
     let client = parts.extensions.remove::<Client>();
     let address = Address::parse(parts.uri.path(), parts.uri.query());
     let resume = address.as_ref().ok().and_then(|address| resume(address, &shared));
-    let place = admit(client.as_ref(), &parts.headers, &shared).and_then(|place| {
+    let slot = admit(client.as_ref(), &parts.headers, &shared).and_then(|slot| {
         let named = match &resume {
             Some(resume) => resume.named_room(),
             None => address::named_room(parts.uri.path()),
         };
         let room = named.unwrap_or(ANY_ROOM);
-        require_ticket(parts.uri.query(), room, &shared).map(|()| place)
+        require_ticket(parts.uri.query(), room, &shared).map(|()| slot)
     });
     let is_v1 = !matches!(address, Ok(Address::Stock(_)) | Err((_, false)));
-    let mut admitted = match (place, address) {
-        (Ok(place), Ok(address)) => Ok((address, place)),
+    let mut admitted = match (slot, address) {
+        (Ok(slot), Ok(address)) => Ok((address, slot)),
         (Err(refusal), _) | (_, Err((refusal, _))) => Err(refusal),
     };
     if let Ok((Address::Stock(wish), _)) = &admitted
@@ -73,12 +73,12 @@ pub(super) async fn join(shared: Arc<Shared>, request: Request) -> Result<Respon
     // In a box, which is given back before the long time in a room begins.
     let entering = Box::pin(enter(upgrade, admitted, resume, Arc::clone(&shared)));
     tokio::spawn(async move {
-        let Some((mut connection, place)) = entering.await else { return };
+        let Some((mut connection, slot)) = entering.await else { return };
         connection.run(&shared).await;
         // Places are free once the socket is closed, so that there are never more sockets than
         // places.
         drop(connection);
-        drop((place, client));
+        drop((slot, client));
     });
     let headers = [
         (header::CONNECTION, HeaderValue::from_static("upgrade")),
@@ -92,22 +92,22 @@ pub(super) async fn join(shared: Arc<Shared>, request: Request) -> Result<Respon
 /// Returns a peer that is in a room now, and its place among those of its address.
 async fn enter(
     upgrade: OnUpgrade,
-    admitted: Result<(Address, Option<SourcePlace>), Refusal>,
+    admitted: Result<(Address, Option<SourceSlot>), Refusal>,
     resume: Option<Resume>,
     shared: Arc<Shared>,
-) -> Option<(RoomConnection, Option<SourcePlace>)> {
+) -> Option<(RoomConnection, Option<SourceSlot>)> {
     // It fails where the client is gone before it got our answer.
     let upgraded = upgrade.await.ok()?.downcast::<TokioIo<Stream>>();
     let Parts { io, read_buf, .. } = upgraded.ok()?;
     let mut stream = io.into_inner();
     stream.lift_demand();
     let socket = Socket::new(stream, &read_buf, shared.config.max_message_bytes);
-    let (address, place) = admitted.map_or_else(
+    let (address, slot) = admitted.map_or_else(
         |refusal| (Err(refusal), None),
-        |(address, place)| (Ok((address, resume)), place),
+        |(address, slot)| (Ok((address, resume)), slot),
     );
     let connection = open_connection(socket, address, &shared).await?;
-    Some((connection, place))
+    Some((connection, slot))
 }
 
 /// The proof that a client with this address was in a room before, which then is the one that it

@@ -64,8 +64,8 @@ impl Hub {
         match self.store.load(&target.id).await? {
             Some(kept) => kept.room.check(&self.newcomer(&joining, wish)),
             None => {
-                let has_place = self.interests.has_place_for(&target.id);
-                has_place.then_some(()).ok_or(Refusal::TooManyRooms)
+                let can_take = self.interests.can_take(&target.id);
+                can_take.then_some(()).ok_or(Refusal::TooManyRooms)
             }
         }
     }

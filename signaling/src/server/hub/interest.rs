@@ -45,7 +45,7 @@ impl Interests {
     }
 
     /// Whether the room is one of them, or may become one.
-    pub(super) fn has_place_for(&self, room: &RoomId) -> bool {
+    pub(super) fn can_take(&self, room: &RoomId) -> bool {
         let held = self.lock();
         held.len() < self.max_rooms || held.contains_key(room)
     }

@@ -13,7 +13,7 @@ pub(super) struct MissedPeers {
     /// In the order of their times; some of these peers are back by now.
     queue: VecDeque<Missed>,
     /// The room in which each peer has its place, and until when.
-    places: HashMap<PeerId, (RoomId, u64)>,
+    rooms: HashMap<PeerId, (RoomId, u64)>,
     /// The number of the latest entry in the queue for a peer in a room, and of its absence.
     latest: HashMap<(RoomId, PeerId), (u64, Option<u64>)>,
     /// How many entries the queue has had.
@@ -48,7 +48,7 @@ impl MissedPeers {
         self.entries += 1;
         let number = self.entries;
         self.queue.push_back(Missed { number, until, room: room.clone(), peer, absence });
-        self.places.insert(peer, (room.clone(), until));
+        self.rooms.insert(peer, (room.clone(), until));
         self.latest.insert((room.clone(), peer), (number, absence));
     }
 
@@ -56,7 +56,7 @@ impl MissedPeers {
     /// more, it has all of its time. Returns the room in which its place was kept.
     pub(super) fn end(&mut self, peer: PeerId, room: &RoomId) -> Option<RoomId> {
         self.latest.remove(&(room.clone(), peer));
-        self.places.remove(&peer).map(|(room, _)| room)
+        self.rooms.remove(&peer).map(|(room, _)| room)
     }
 
     /// The next peer whose time is over, and whether this is its latest entry for that room.
@@ -69,8 +69,8 @@ impl MissedPeers {
         }
         self.bereaved.remove(&key);
         // It may be missed again, by a later entry.
-        if self.places.get(&next.peer).is_some_and(|(_, until)| *until == next.until) {
-            self.places.remove(&next.peer);
+        if self.rooms.get(&next.peer).is_some_and(|(_, until)| *until == next.until) {
+            self.rooms.remove(&next.peer);
         }
         Some((next, is_latest))
     }

@@ -9,5 +9,5 @@ pub use self::rate::Rate;
 pub(crate) use self::{
     rate::{Bucket, message_cost},
     silence::{Silence, SilenceStep},
-    sources::{Source, SourceLimits, SourcePlace, Sources},
+    sources::{Source, SourceLimits, SourceSlot, Sources},
 };

@@ -120,27 +120,35 @@ impl Sources {
         Self { limits, all: Mutex::new(book) }
     }
 
-    /// Takes a place for a connection, if the source has one left.
-    pub(crate) fn connect(self: &Arc<Self>, source: Source, now: Instant) -> Option<SourcePlace> {
-        let max = self.limits.max_connections;
-        let is_free = |entry: &mut Entry| (entry.connections < max).then_some(()).ok_or(());
-        self.take(source, Kind::Connection, now, is_free).ok()
-    }
-
-    /// Takes a place for a download, if the source has one left.
-    pub(crate) fn download(self: &Arc<Self>, source: Source, now: Instant) -> Option<SourcePlace> {
-        let max = self.limits.max_downloads;
-        let is_free = |entry: &mut Entry| (entry.downloads < max).then_some(()).ok_or(());
-        self.take(source, Kind::Download, now, is_free).ok()
-    }
-
-    /// Takes a place for a peer, or says why there is none.
-    pub(crate) fn enter(
+    /// Takes a slot for a connection, if the source has one left.
+    pub(crate) fn connection_slot(
         self: &Arc<Self>,
         source: Source,
         now: Instant,
-    ) -> Result<SourcePlace, Refusal> {
-        self.take(source, Kind::Peer, now, |entry| {
+    ) -> Option<SourceSlot> {
+        let max = self.limits.max_connections;
+        let is_free = |entry: &mut Entry| (entry.connections < max).then_some(()).ok_or(());
+        self.take_slot(source, Kind::Connection, now, is_free).ok()
+    }
+
+    /// Takes a slot for a download, if the source has one left.
+    pub(crate) fn download_slot(
+        self: &Arc<Self>,
+        source: Source,
+        now: Instant,
+    ) -> Option<SourceSlot> {
+        let max = self.limits.max_downloads;
+        let is_free = |entry: &mut Entry| (entry.downloads < max).then_some(()).ok_or(());
+        self.take_slot(source, Kind::Download, now, is_free).ok()
+    }
+
+    /// Takes a slot for a peer, or says why there is none.
+    pub(crate) fn peer_slot(
+        self: &Arc<Self>,
+        source: Source,
+        now: Instant,
+    ) -> Result<SourceSlot, Refusal> {
+        self.take_slot(source, Kind::Peer, now, |entry| {
             if entry.peers >= self.limits.max_peers {
                 Err(Refusal::AddressFull)
             } else if !entry.joins.try_use(self.limits.joins, now) {
@@ -151,13 +159,13 @@ impl Sources {
         })
     }
 
-    fn take<E>(
+    fn take_slot<E>(
         self: &Arc<Self>,
         source: Source,
         kind: Kind,
         now: Instant,
         is_free: impl FnOnce(&mut Entry) -> Result<(), E>,
-    ) -> Result<SourcePlace, E> {
+    ) -> Result<SourceSlot, E> {
         let mut book = self.book();
         if book.entries.len() >= book.sweep_at {
             book.entries.retain(|_, entry| !entry.can_be_forgotten(now));
@@ -172,7 +180,7 @@ impl Sources {
         is_free(entry)?;
         *entry.count(kind) += 1;
         drop(book);
-        Ok(SourcePlace { sources: Arc::clone(self), source, kind })
+        Ok(SourceSlot { sources: Arc::clone(self), source, kind })
     }
 
     /// Nothing panics while it holds the lock.
@@ -183,13 +191,13 @@ impl Sources {
 
 /// A place of a source; free again when dropped.
 #[derive(Debug)]
-pub(crate) struct SourcePlace {
+pub(crate) struct SourceSlot {
     sources: Arc<Sources>,
     source: Source,
     kind: Kind,
 }
 
-impl Drop for SourcePlace {
+impl Drop for SourceSlot {
     fn drop(&mut self) {
         if let Some(entry) = self.sources.book().entries.get_mut(&self.source) {
             *entry.count(self.kind) -= 1;
@@ -278,12 +286,12 @@ mod tests {
         let sources = sources(2, 100);
         let now = Instant::now();
         let (one, other) = (source("192.0.2.1"), source("192.0.2.2"));
-        let first = sources.enter(one, now).expect("a place");
-        let _second = sources.enter(one, now).expect("a place");
-        assert_eq!(sources.enter(one, now).err(), Some(Refusal::AddressFull));
-        let _third = sources.enter(other, now).expect("a place");
+        let first = sources.peer_slot(one, now).expect("a slot");
+        let _second = sources.peer_slot(one, now).expect("a slot");
+        assert_eq!(sources.peer_slot(one, now).err(), Some(Refusal::AddressFull));
+        let _third = sources.peer_slot(other, now).expect("a slot");
         drop(first);
-        assert!(sources.enter(one, now).is_ok());
+        assert!(sources.peer_slot(one, now).is_ok());
     }
 
     #[test]
@@ -291,14 +299,14 @@ mod tests {
         let sources = sources(1, 100);
         let now = Instant::now();
         let one = source("192.0.2.1");
-        let _peer = sources.enter(one, now).expect("a place");
-        let first = sources.connect(one, now).expect("a place");
-        let _second = sources.connect(one, now).expect("a place");
-        assert!(sources.connect(one, now).is_none());
-        assert!(sources.connect(source("192.0.2.2"), now).is_some());
+        let _peer = sources.peer_slot(one, now).expect("a slot");
+        let first = sources.connection_slot(one, now).expect("a slot");
+        let _second = sources.connection_slot(one, now).expect("a slot");
+        assert!(sources.connection_slot(one, now).is_none());
+        assert!(sources.connection_slot(source("192.0.2.2"), now).is_some());
         drop(first);
-        assert!(sources.connect(one, now).is_some());
-        assert_eq!(sources.enter(one, now).err(), Some(Refusal::AddressFull));
+        assert!(sources.connection_slot(one, now).is_some());
+        assert_eq!(sources.peer_slot(one, now).err(), Some(Refusal::AddressFull));
     }
 
     #[test]
@@ -306,12 +314,12 @@ mod tests {
         let sources = sources(1, 100);
         let now = Instant::now();
         let one = source("192.0.2.1");
-        let download = sources.download(one, now).expect("a place");
-        assert!(sources.download(one, now).is_none());
-        assert!(sources.download(source("192.0.2.2"), now).is_some());
-        assert!(sources.connect(one, now).is_some());
+        let download = sources.download_slot(one, now).expect("a slot");
+        assert!(sources.download_slot(one, now).is_none());
+        assert!(sources.download_slot(source("192.0.2.2"), now).is_some());
+        assert!(sources.connection_slot(one, now).is_some());
         drop(download);
-        assert!(sources.download(one, now).is_some());
+        assert!(sources.download_slot(one, now).is_some());
     }
 
     #[test]
@@ -320,19 +328,19 @@ mod tests {
         let start = Instant::now();
         let one = source("192.0.2.1");
         for _ in 0..3 {
-            assert!(sources.enter(one, start).is_ok());
+            assert!(sources.peer_slot(one, start).is_ok());
         }
-        assert_eq!(sources.enter(one, start).err(), Some(Refusal::TooOften));
-        assert!(sources.enter(one, start + Duration::from_secs(1)).is_ok());
+        assert_eq!(sources.peer_slot(one, start).err(), Some(Refusal::TooOften));
+        assert!(sources.peer_slot(one, start + Duration::from_secs(1)).is_ok());
 
         let number = |number: u32| Source::from(IpAddr::from(number.to_be_bytes()));
         for other in 0..FIRST_SWEEP as u32 {
-            assert!(sources.enter(number(other), start).is_ok());
+            assert!(sources.peer_slot(number(other), start).is_ok());
         }
-        let _present = sources.enter(number(1 << 20), start).expect("a place");
+        let _present = sources.peer_slot(number(1 << 20), start).expect("a slot");
         let much_later = start + Duration::from_secs(60);
         for other in 0..2 * FIRST_SWEEP as u32 {
-            assert!(sources.enter(number((1 << 21) + other), much_later).is_ok());
+            assert!(sources.peer_slot(number((1 << 21) + other), much_later).is_ok());
         }
         let book = sources.book();
         assert!(!book.entries.contains_key(&number(5)), "gone, and long ago");

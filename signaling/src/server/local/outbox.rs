@@ -64,9 +64,9 @@ impl Outbox {
             if waiting.is_over {
                 return 0;
             }
-            let (dropped, has_place) =
-                waiting.make_place_for(sender, queued.cost(), self.max_signal_bytes());
-            if !has_place {
+            let (dropped, has_space) =
+                waiting.make_space_for(sender, queued.cost(), self.max_signal_bytes());
+            if !has_space {
                 return dropped + 1;
             }
             waiting.push(queued);
@@ -247,7 +247,7 @@ impl Waiting {
     /// Drops signals of those who have more waiting than the sender would have, until it has a
     /// place for `bytes` or there are none. Returns how many were dropped, and whether there is a
     /// place.
-    fn make_place_for(&mut self, sender: PeerId, bytes: usize, most: usize) -> (u64, bool) {
+    fn make_space_for(&mut self, sender: PeerId, bytes: usize, most: usize) -> (u64, bool) {
         let mut dropped = 0;
         while self.of_senders.iter().map(|(_, waiting)| waiting).sum::<usize>() + bytes > most {
             let own = self.of_senders.iter().find(|(other, _)| *other == sender);
