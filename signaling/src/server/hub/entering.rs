@@ -62,7 +62,7 @@ impl Hub {
         }
         let target = self.find_target(&joining, wish, &FailedAttempts::default()).await?;
         match self.store.load(&target.id).await? {
-            Some(kept) => kept.room.check(&self.newcomer(&joining, wish)),
+            Some(stored) => stored.room.check(&self.newcomer(&joining, wish)),
             None => {
                 let can_take = self.interests.can_take(&target.id);
                 can_take.then_some(()).ok_or(Refusal::TooManyRooms)
@@ -86,7 +86,7 @@ impl Hub {
         for room in before.iter().filter(|room| entered_room != Some(room)) {
             // A store that cannot be reached keeps the peer's place there for some time longer.
             if self.remove(room, joining.peer).await.is_err() {
-                self.doubt(room, joining.peer);
+                self.note_unsure(room, joining.peer);
             }
         }
         self.count();
@@ -121,7 +121,7 @@ impl Hub {
                 Ok(_) => {}
                 Err(Refusal::StoreDown) => {
                     // It may have been let in: the store was only too slow to say so.
-                    self.doubt(&target.id, peer);
+                    self.note_unsure(&target.id, peer);
                     return Err(Refusal::StoreDown);
                 }
                 // Whatever it is, it must not keep anybody from other strangers.
@@ -144,14 +144,14 @@ impl Hub {
         target: &RoomTarget,
         failed: &FailedAttempts,
     ) -> Result<JoinOutcome, Refusal> {
-        let kept = self.store.load(&target.id).await?;
+        let stored = self.store.load(&target.id).await?;
         let is_named = matches!(wish.room, WishedRoom::Named { .. }) && joining.resume.is_none();
-        let mut room = match &kept {
+        let mut room = match &stored {
             Some(_) if target.must_be_new => return Ok(JoinOutcome::Overtaken),
-            Some(kept) if is_named && kept.room.is_of_other_game(&wish.game) => {
+            Some(stored) if is_named && stored.room.is_of_other_game(&wish.game) => {
                 return Ok(JoinOutcome::OtherGame);
             }
-            Some(kept) => Room::clone(&kept.room),
+            Some(stored) => Room::clone(&stored.room),
             None if target.must_exist => return Err(Refusal::NoSuchRoom),
             None => {
                 let RoomTarget { id, incarnation, terms, is_rebuilt, .. } = target;
@@ -161,7 +161,7 @@ impl Hub {
         };
         let effects = room.join(&self.newcomer(joining, wish))?;
         let beside = &failed.found_rooms;
-        let change = Change { id: &target.id, from: kept.as_ref(), to: room, effects, beside };
+        let change = Change { id: &target.id, from: stored.as_ref(), to: room, effects, beside };
         let is_done = self.store.swap(change).await?;
         Ok(if is_done { JoinOutcome::Joined } else { JoinOutcome::Overtaken })
     }

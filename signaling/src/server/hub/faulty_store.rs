@@ -18,7 +18,7 @@ use crate::{
     server::{
         local::Local,
         room::{ProcessId, Room, RoomId},
-        store::{Bereaved, Change, Kept, MemoryStore, Store, StoreDown},
+        store::{Change, MemoryStore, OrphanedPeer, Store, StoreDown, StoredRoom},
     },
 };
 
@@ -35,9 +35,9 @@ pub(super) struct FaultyStore {
     /// Of this many changes, the answer to one is lost.
     loses_one_of: u32,
     swaps: AtomicU32,
-    watched: Mutex<HashMap<RoomId, i64>>,
+    subscriptions: Mutex<HashMap<RoomId, i64>>,
     /// What it says of peers of other processes, true or not.
-    pub(super) bereaved: Mutex<Vec<Bereaved>>,
+    pub(super) orphaned: Mutex<Vec<OrphanedPeer>>,
 }
 
 impl FaultyStore {
@@ -51,8 +51,8 @@ impl FaultyStore {
             is_slow: AtomicBool::new(false),
             loses_one_of: u32::MAX,
             swaps: AtomicU32::new(0),
-            watched: Mutex::default(),
-            bereaved: Mutex::default(),
+            subscriptions: Mutex::default(),
+            orphaned: Mutex::default(),
         }
     }
 
@@ -61,18 +61,18 @@ impl FaultyStore {
         Self { loses_one_of, ..self }
     }
 
-    /// By how many peers each room is watched.
-    pub(super) fn watched(&self) -> HashMap<RoomId, i64> {
-        self.watched.lock().expect("nobody panicked").clone()
+    /// How many peers are subscribed to each room.
+    pub(super) fn subscriptions(&self) -> HashMap<RoomId, i64> {
+        self.subscriptions.lock().expect("nobody panicked").clone()
     }
 
     fn add(&self, id: &RoomId, more: i64) {
-        let mut watched = self.watched.lock().expect("nobody panicked");
-        let count = watched.entry(id.clone()).or_default();
+        let mut subscriptions = self.subscriptions.lock().expect("nobody panicked");
+        let count = subscriptions.entry(id.clone()).or_default();
         *count += more;
-        assert!(*count >= 0, "{id:?} is no longer watched");
+        assert!(*count >= 0, "{id:?} has no subscription left");
         if *count == 0 {
-            watched.remove(id);
+            subscriptions.remove(id);
         }
     }
 
@@ -94,7 +94,7 @@ impl Store for FaultyStore {
         self.rooms.open_room(group, beside).await
     }
 
-    async fn load(&self, id: &RoomId) -> Result<Option<Kept>, StoreDown> {
+    async fn load(&self, id: &RoomId) -> Result<Option<StoredRoom>, StoreDown> {
         self.wait().await?;
         let loaded = self.rooms.load(id).await;
         yield_once().await;
@@ -123,24 +123,24 @@ impl Store for FaultyStore {
         self.rooms.listed(game, most).await
     }
 
-    async fn watch(&self, id: &RoomId) -> Result<(), StoreDown> {
+    async fn subscribe(&self, id: &RoomId) -> Result<(), StoreDown> {
         self.add(id, 1);
         yield_once().await;
         Ok(())
     }
 
-    fn unwatch(&self, id: &RoomId) {
+    fn unsubscribe(&self, id: &RoomId) {
         self.add(id, -1);
     }
 
     /// No other process of those in the rooms is dead, unless the test says so.
-    async fn bereaved(&self) -> Vec<Bereaved> {
-        let mut bereaved = self.bereaved.lock().expect("nobody panicked").clone();
+    async fn orphaned_peers(&self) -> Vec<OrphanedPeer> {
+        let mut orphaned = self.orphaned.lock().expect("nobody panicked").clone();
         for room in self.rooms.rooms() {
-            let members = Bereaved::candidates(&room, self.process, &self.local);
-            bereaved.extend(members.filter(|member| member.process == self.process));
+            let members = OrphanedPeer::candidates(&room, self.process, &self.local);
+            orphaned.extend(members.filter(|member| member.process == self.process));
         }
-        bereaved
+        orphaned
     }
 }
 

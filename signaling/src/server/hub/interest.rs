@@ -61,7 +61,7 @@ impl Interests {
         }
         // If the store fails, or nobody waits for it any more, this ends as any other one.
         let interest = Interest { all: Arc::clone(self), room: room.clone(), is_over: false };
-        self.store.watch(room).await?;
+        self.store.subscribe(room).await?;
         Ok(interest)
     }
 }
@@ -84,7 +84,7 @@ impl Interest {
             }
         }
         drop(held);
-        self.all.store.unwatch(&self.room);
+        self.all.store.unsubscribe(&self.room);
     }
 }
 

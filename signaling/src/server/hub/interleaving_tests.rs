@@ -142,10 +142,10 @@ impl<'a> Scene<'a> {
         for room in self.store.rooms.rooms() {
             let id = room.id();
             let load = self.store.rooms.load(id).now_or_never().expect("memory is at hand");
-            let kept = load.expect("it is there").expect("somebody is in it");
-            let mut to = Room::clone(&kept.room);
+            let stored = load.expect("it is there").expect("somebody is in it");
+            let mut to = Room::clone(&stored.room);
             let effects = to.miss(peer, random());
-            let change = Change { id, from: Some(&kept), to, effects, beside: &[] };
+            let change = Change { id, from: Some(&stored), to, effects, beside: &[] };
             let swapped = self.store.rooms.swap(change).now_or_never();
             assert_eq!(swapped, Some(Ok(true)));
         }
@@ -206,7 +206,7 @@ impl<'a> Scene<'a> {
             assert!(room.members().iter().any(|member| member.id == peer), "{room:?} has {peer}");
         }
         assert_eq!(self.local.count(), self.clients.len());
-        assert_eq!(self.store.watched(), peers_in, "watched by as many as there are");
+        assert_eq!(self.store.subscriptions(), peers_in, "one for each peer that is there");
         assert_eq!(self.hub.health.rooms.load(Relaxed), peers_in.len());
         for room in self.store.rooms.rooms() {
             for member in room.members() {

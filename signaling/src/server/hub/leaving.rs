@@ -12,7 +12,7 @@ use crate::{
     protocol::PeerId,
     server::{
         room::{Room, RoomId},
-        store::Bereaved,
+        store::OrphanedPeer,
     },
 };
 
@@ -63,8 +63,8 @@ impl Hub {
         for (room, peer) in unsure {
             self.await_return(&room, peer, None, now);
         }
-        for bereaved in self.store.bereaved().await {
-            self.await_orphaned(bereaved, now).await;
+        for orphaned in self.store.orphaned_peers().await {
+            self.await_orphaned(orphaned, now).await;
         }
         while let Some((missed, is_latest)) = self.next_overdue(now) {
             let Missed { room, peer, absence, .. } = missed;
@@ -92,9 +92,9 @@ impl Hub {
 
     /// Keeps the place of a peer whose process is dead for a while, unless the peer is back
     /// already.
-    async fn await_orphaned(&self, Bereaved { room, peer, process }: Bereaved, now: u64) {
+    async fn await_orphaned(&self, OrphanedPeer { room, peer, process }: OrphanedPeer, now: u64) {
         let key = (room, peer);
-        if !self.lock_missed().note_bereaved(&key) {
+        if !self.lock_missed().note_orphaned(&key) {
             return;
         }
         let room = &key.0;
@@ -117,15 +117,15 @@ impl Hub {
         let is_awaited =
             latest.is_some_and(|awaited| is_ours || (absence.is_some() && absence == awaited));
         if is_back {
-            self.lock_missed().forget_bereaved(&key);
+            self.lock_missed().forget_orphaned(&key);
         } else if !is_awaited {
             self.await_return(room, peer, absence, now);
         }
     }
 
     /// Notes that a peer that is not here may be in that room all the same.
-    pub(super) fn doubt(&self, room: &RoomId, peer: PeerId) {
-        self.lock_missed().doubt(room, peer, self.limits.max_peers);
+    pub(super) fn note_unsure(&self, room: &RoomId, peer: PeerId) {
+        self.lock_missed().note_unsure(room, peer, self.limits.max_peers);
     }
 
     /// The lock is free again before anything is done about the peer.

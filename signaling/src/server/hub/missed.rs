@@ -20,7 +20,7 @@ pub(super) struct MissedPeers {
     entries: u64,
     /// Peers that the store has named as bereaved: it goes on doing so for as long as they are in
     /// the room.
-    bereaved: HashSet<(RoomId, PeerId)>,
+    orphaned: HashSet<(RoomId, PeerId)>,
     /// Peers that may be in a room although they are not here, because the store did not say
     /// whether it did what it was asked to.
     unsure: Vec<(RoomId, PeerId)>,
@@ -67,7 +67,7 @@ impl MissedPeers {
         if is_latest {
             self.latest.remove(&key);
         }
-        self.bereaved.remove(&key);
+        self.orphaned.remove(&key);
         // It may be missed again, by a later entry.
         if self.rooms.get(&next.peer).is_some_and(|(_, until)| *until == next.until) {
             self.rooms.remove(&next.peer);
@@ -81,17 +81,17 @@ impl MissedPeers {
     }
 
     /// Notes that the store has named a peer as bereaved. Returns whether it is news.
-    pub(super) fn note_bereaved(&mut self, key: &(RoomId, PeerId)) -> bool {
-        self.bereaved.insert(key.clone())
+    pub(super) fn note_orphaned(&mut self, key: &(RoomId, PeerId)) -> bool {
+        self.orphaned.insert(key.clone())
     }
 
-    pub(super) fn forget_bereaved(&mut self, key: &(RoomId, PeerId)) {
-        self.bereaved.remove(key);
+    pub(super) fn forget_orphaned(&mut self, key: &(RoomId, PeerId)) {
+        self.orphaned.remove(key);
     }
 
     /// Notes that a peer that is not here may be in that room all the same, if fewer than `most`
     /// entries wait.
-    pub(super) fn doubt(&mut self, room: &RoomId, peer: PeerId, most: usize) {
+    pub(super) fn note_unsure(&mut self, room: &RoomId, peer: PeerId, most: usize) {
         if self.queue.len() + self.unsure.len() < most {
             self.unsure.push((room.clone(), peer));
         }

@@ -217,16 +217,16 @@ impl Hub {
         }
         // Before the room is loaded, so that no change falls in between.
         self.local.set_needs_token(joined.peer, false);
-        let Ok(Some(kept)) = self.store.load(joined.room()).await else {
+        let Ok(Some(stored)) = self.store.load(joined.room()).await else {
             self.local.set_needs_token(joined.peer, true);
             return;
         };
         let token = self.signer.sign(&Resume {
             peer: joined.peer,
             room: joined.room().clone(),
-            incarnation: kept.room.incarnation(),
-            terms: kept.room.terms().clone(),
-            claim: kept.room.claim(joined.peer),
+            incarnation: stored.room.incarnation(),
+            terms: stored.room.terms().clone(),
+            claim: stored.room.claim(joined.peer),
             expires: now.saturating_add(millis(self.limits.resume_for)),
         });
         self.tell(joined, &RoomEvent::Resume(token));
@@ -262,13 +262,13 @@ impl Hub {
     ) -> Result<(), StoreDown> {
         let _turn = self.turn(id).await;
         for _ in 0..MAX_ATTEMPTS {
-            let Some(kept) = self.store.load(id).await? else { return Ok(()) };
-            let mut room = Room::clone(&kept.room);
+            let Some(stored) = self.store.load(id).await? else { return Ok(()) };
+            let mut room = Room::clone(&stored.room);
             let effects = work(&mut room);
-            if room == *kept.room {
+            if room == *stored.room {
                 return Ok(());
             }
-            let change = Change { id, from: Some(&kept), to: room, effects, beside: &[] };
+            let change = Change { id, from: Some(&stored), to: room, effects, beside: &[] };
             if self.store.swap(change).await? {
                 return Ok(());
             }

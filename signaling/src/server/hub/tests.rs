@@ -8,7 +8,7 @@ use crate::{
         address::{Address, Wish},
         local::{OutboxReader, new_outbox},
         room::Newcomer,
-        store::{Bereaved, Kept},
+        store::{OrphanedPeer, StoredRoom},
     },
 };
 
@@ -50,7 +50,7 @@ async fn enter(hub: &Hub, number: u128, path: &str) -> Result<(JoinedPeer, Outbo
 
 async fn members(store: &FaultyStore) -> usize {
     let room = store.load(&RoomId("room".into())).await.expect("it is there");
-    room.map_or(0, |kept| kept.room.members().len())
+    room.map_or(0, |stored| stored.room.members().len())
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn who_was_let_in_although_it_was_refused_does_not_stay() {
 }
 
 /// The room "room", as it is kept.
-async fn kept(store: &FaultyStore) -> Kept {
+async fn stored(store: &FaultyStore) -> StoredRoom {
     let room = store.load(&RoomId("room".into())).await.expect("it is there");
     room.expect("somebody is in it")
 }
@@ -77,10 +77,10 @@ async fn kept(store: &FaultyStore) -> Kept {
 /// Another process takes this one for dead, and marks a peer of it as away. It returns the number
 /// of the absence, and dies.
 async fn mark_as_away(store: &FaultyStore, peer: PeerId) -> u64 {
-    let (kept, absence) = (kept(store).await, u64::MAX / 2);
-    let mut to = Room::clone(&kept.room);
+    let (stored, absence) = (stored(store).await, u64::MAX / 2);
+    let mut to = Room::clone(&stored.room);
     let effects = to.miss(peer, absence);
-    let change = Change { id: kept.room.id(), from: Some(&kept), to, effects, beside: &[] };
+    let change = Change { id: stored.room.id(), from: Some(&stored), to, effects, beside: &[] };
     assert_eq!(store.swap(change).await, Ok(true));
     absence
 }
@@ -88,8 +88,8 @@ async fn mark_as_away(store: &FaultyStore, peer: PeerId) -> u64 {
 /// Puts Bob into a room, as another process does it.
 async fn bob_joins_elsewhere(store: &FaultyStore, id: &RoomId, is_missed: bool) -> PeerId {
     let bob = PeerId::from_u128(2);
-    let kept = store.load(id).await.expect("it is there").expect("somebody is in it");
-    let mut room = Room::clone(&kept.room);
+    let stored = store.load(id).await.expect("it is there").expect("somebody is in it");
+    let mut room = Room::clone(&stored.room);
     let newcomer = Newcomer {
         peer: bob,
         name: "Bob".into(),
@@ -104,7 +104,7 @@ async fn bob_joins_elsewhere(store: &FaultyStore, id: &RoomId, is_missed: bool) 
     if is_missed {
         room.miss(bob, u64::MAX / 2);
     }
-    let change = Change { id, from: Some(&kept), to: room, effects: Vec::new(), beside: &[] };
+    let change = Change { id, from: Some(&stored), to: room, effects: Vec::new(), beside: &[] };
     assert_eq!(store.swap(change).await, Ok(true));
     bob
 }
@@ -117,8 +117,8 @@ async fn a_place_is_given_up_in_time_whatever_clocks_say() {
     let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
     let room = RoomId("room".into());
     let peer = bob_joins_elsewhere(&store, &room, true).await;
-    *store.bereaved.lock().expect("nobody panicked") =
-        vec![Bereaved { room, peer, process: ProcessId(2) }];
+    *store.orphaned.lock().expect("nobody panicked") =
+        vec![OrphanedPeer { room, peer, process: ProcessId(2) }];
     hub.tick(1).await;
     hub.tick(millis(GRACE)).await;
     assert_eq!(members(&store).await, 2, "its place is kept for a while");
@@ -134,11 +134,11 @@ async fn a_peer_that_is_back_is_not_missed_for_the_process_that_died() {
     let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
     let room = RoomId("room".into());
     let peer = bob_joins_elsewhere(&store, &room, false).await;
-    *store.bereaved.lock().expect("nobody panicked") =
-        vec![Bereaved { room: room.clone(), peer, process: ProcessId(3) }];
+    *store.orphaned.lock().expect("nobody panicked") =
+        vec![OrphanedPeer { room: room.clone(), peer, process: ProcessId(3) }];
     hub.tick(1).await;
-    let kept = store.load(&room).await.expect("it is there").expect("both are in it");
-    assert_eq!(kept.room.member(peer).and_then(|member| member.absence), None);
+    let stored = store.load(&room).await.expect("it is there").expect("both are in it");
+    assert_eq!(stored.room.member(peer).and_then(|member| member.absence), None);
     hub.tick(1 + millis(GRACE)).await;
     assert_eq!(members(&store).await, 2);
 }
@@ -153,7 +153,7 @@ async fn a_place_that_another_process_marked_is_given_up_in_time() {
         store.is_down.store(is_down, Relaxed);
         hub.leave(&mut bob, Departure::Lost, 1).await;
         store.is_down.store(false, Relaxed);
-        let absence = kept(&store).await.room.member(bob.peer).and_then(|bob| bob.absence);
+        let absence = stored(&store).await.room.member(bob.peer).and_then(|bob| bob.absence);
         let is_theirs = absence == Some(theirs);
         assert_eq!(is_theirs, is_down, "the other process would give it up too early");
         hub.tick(millis(GRACE)).await;

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 use tungstenite::Utf8Bytes;
 
-use super::{Change, Kept, Store, StoreDown, Version};
+use super::{Change, Store, StoreDown, StoredRoom, Version};
 use crate::{
     protocol::PeerId,
     server::{
@@ -27,7 +27,7 @@ pub(crate) struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct Shelf {
-    rooms: HashMap<RoomId, Kept>,
+    rooms: HashMap<RoomId, StoredRoom>,
     /// Rooms with a place for the next one of their group.
     open: HashMap<String, BTreeSet<RoomId>>,
     /// Public rooms of a game.
@@ -62,7 +62,7 @@ impl Store for MemoryStore {
         Ok(self.lock().open_room(group, beside))
     }
 
-    async fn load(&self, id: &RoomId) -> Result<Option<Kept>, StoreDown> {
+    async fn load(&self, id: &RoomId) -> Result<Option<StoredRoom>, StoreDown> {
         Ok(self.lock().rooms.get(id).cloned())
     }
 
@@ -98,11 +98,11 @@ impl Store for MemoryStore {
         Ok(rooms.take(most).collect())
     }
 
-    async fn watch(&self, _id: &RoomId) -> Result<(), StoreDown> {
+    async fn subscribe(&self, _id: &RoomId) -> Result<(), StoreDown> {
         Ok(())
     }
 
-    fn unwatch(&self, _id: &RoomId) {}
+    fn unsubscribe(&self, _id: &RoomId) {}
 }
 
 impl Shelf {
@@ -114,18 +114,28 @@ impl Shelf {
         let before = self.rooms.remove(id);
         let was = before.as_ref().map(|kept| &*kept.room);
         let is = (!to.is_empty()).then_some(&to);
-        file(&mut self.open, id, was.and_then(Room::open_group), is.and_then(Room::open_group));
-        file(&mut self.listed, id, was.and_then(Room::listed_game), is.and_then(Room::listed_game));
+        move_in_index(
+            &mut self.open,
+            id,
+            was.and_then(Room::open_group),
+            is.and_then(Room::open_group),
+        );
+        move_in_index(
+            &mut self.listed,
+            id,
+            was.and_then(Room::listed_game),
+            is.and_then(Room::listed_game),
+        );
         if is.is_some() {
             self.changes += 1;
             let version = Version::Number(self.changes);
-            self.rooms.insert(id.clone(), Kept { room: Arc::new(to), version });
+            self.rooms.insert(id.clone(), StoredRoom { room: Arc::new(to), version });
         }
     }
 }
 
 /// Moves a room from one heading of an index to another one.
-fn file(
+fn move_in_index(
     index: &mut HashMap<String, BTreeSet<RoomId>>,
     id: &RoomId,
     was: Option<&str>,

@@ -27,14 +27,14 @@ pub(crate) struct StoreDown;
 
 /// A peer whose process is dead, as a room was a moment ago: by now the peer may be back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Bereaved {
+pub(crate) struct OrphanedPeer {
     pub(crate) room: RoomId,
     pub(crate) peer: PeerId,
     /// The process that is dead.
     pub(crate) process: ProcessId,
 }
 
-impl Bereaved {
+impl OrphanedPeer {
     /// The members of a room that somebody has to look after if their process is dead, as seen by
     /// the process `own`. Of its own members it looks after all that are not connected: whatever
     /// the room knows of an absence, the process that noted it may be dead by now.
@@ -55,7 +55,7 @@ impl Bereaved {
 
 /// A room as it was loaded.
 #[derive(Debug, Clone)]
-pub(crate) struct Kept {
+pub(crate) struct StoredRoom {
     pub(crate) room: Arc<Room>,
     version: Version,
 }
@@ -73,7 +73,7 @@ enum Version {
 pub(crate) struct Change<'a> {
     pub(crate) id: &'a RoomId,
     /// The room as it was loaded; `None` if there was none.
-    pub(crate) from: Option<&'a Kept>,
+    pub(crate) from: Option<&'a StoredRoom>,
     /// The room as it shall be. One without peers is removed.
     pub(crate) to: Room,
     pub(crate) effects: Vec<Effect>,
@@ -96,7 +96,7 @@ pub(crate) trait Store: Debug + Send + Sync {
     async fn open_room(&self, group: &str, beside: &[RoomId]) -> Result<Option<RoomId>, StoreDown>;
 
     /// The room, if there is one.
-    async fn load(&self, id: &RoomId) -> Result<Option<Kept>, StoreDown>;
+    async fn load(&self, id: &RoomId) -> Result<Option<StoredRoom>, StoreDown>;
 
     /// Puts the changed room in, and hands the effects to the peers, here and in other processes.
     /// False, and nothing is done, if the room has changed since it was loaded, or if it is a new
@@ -116,13 +116,13 @@ pub(crate) trait Store: Debug + Send + Sync {
     async fn listed(&self, game: &str, most: usize) -> Result<Vec<Arc<Room>>, StoreDown>;
 
     /// One more peer of this process is in the room: its effects must come here.
-    async fn watch(&self, id: &RoomId) -> Result<(), StoreDown>;
+    async fn subscribe(&self, id: &RoomId) -> Result<(), StoreDown>;
 
     /// One peer less of this process is in the room.
-    fn unwatch(&self, id: &RoomId);
+    fn unsubscribe(&self, id: &RoomId);
 
     /// The peers in these rooms whose processes are dead. Called now and then.
-    async fn bereaved(&self) -> Vec<Bereaved> {
+    async fn orphaned_peers(&self) -> Vec<OrphanedPeer> {
         Vec::new()
     }
 }

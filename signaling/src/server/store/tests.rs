@@ -71,7 +71,7 @@ fn newcomer(number: u128) -> Newcomer {
 }
 
 impl Rig {
-    async fn load(&self, name: &str) -> Option<Kept> {
+    async fn load(&self, name: &str) -> Option<StoredRoom> {
         self.store.load(&id(name)).await.expect("the store is there")
     }
 
@@ -79,7 +79,7 @@ impl Rig {
     async fn change(
         &self,
         name: &str,
-        kept: Option<&Kept>,
+        kept: Option<&StoredRoom>,
         group: Option<&str>,
         work: impl FnOnce(&mut Room) -> Vec<Effect>,
     ) -> bool {
@@ -114,7 +114,7 @@ impl Rig {
     /// A peer that is connected here.
     async fn connect(&self, number: u128, room: &str) -> OutboxReader {
         let (outbox, reader, _closed) = new_outbox(100_000);
-        self.store.watch(&id(room)).await.expect("the store is there");
+        self.store.subscribe(&id(room)).await.expect("the store is there");
         // Peers at `/v1/` would be told of newcomers later.
         let is_v1 = false;
         let entered =

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::server::{
     room::{ProcessId, Room, RoomId},
-    store::{Bereaved, Change, StoreDown},
+    store::{Change, OrphanedPeer, StoreDown},
 };
 
 /// Says that this process is alive as long as the store is there. A task of its own: what keeps
@@ -71,9 +71,9 @@ impl RedisStore {
         }
         let mut ids = Vec::new();
         let mut indexes: HashMap<String, Vec<RoomId>> = HashMap::new();
-        for (id, followed) in &*self.shared.lock() {
+        for (id, subscribed) in &*self.shared.lock() {
             ids.push(id.clone());
-            let room = followed.room.as_deref();
+            let room = subscribed.room.as_deref();
             let open = room.and_then(Room::open_group).map(|group| key("open", group));
             let listed = room.and_then(Room::listed_game).map(|game| key("game", game));
             for index in open.into_iter().chain(listed) {
@@ -106,7 +106,7 @@ impl RedisStore {
 
     /// Puts a room back into the indexes in which it belongs.
     async fn put_into_indexes(&self, id: &RoomId) -> Result<(), StoreDown> {
-        let Fetched::Kept(kept) = self.fetch(id).await? else { return Ok(()) };
+        let Fetched::Room(kept) = self.fetch(id).await? else { return Ok(()) };
         let (to, effects) = (Room::clone(&kept.room), Vec::new());
         let change = Change { id, from: Some(&kept), to, effects, beside: &[] };
         // If somebody else was faster, that change has put it there.
@@ -139,10 +139,10 @@ impl RedisStore {
 
     /// The members of our rooms that are not connected here, by the process that they are, or
     /// were, connected to.
-    pub(super) fn elsewhere(&self) -> HashMap<ProcessId, Vec<Bereaved>> {
-        let mut elsewhere: HashMap<ProcessId, Vec<Bereaved>> = HashMap::new();
-        for room in self.shared.lock().values().filter_map(|followed| followed.room.as_ref()) {
-            for member in Bereaved::candidates(room, self.process, &self.shared.local) {
+    pub(super) fn elsewhere(&self) -> HashMap<ProcessId, Vec<OrphanedPeer>> {
+        let mut elsewhere: HashMap<ProcessId, Vec<OrphanedPeer>> = HashMap::new();
+        for room in self.shared.lock().values().filter_map(|subscribed| subscribed.room.as_ref()) {
+            for member in OrphanedPeer::candidates(room, self.process, &self.shared.local) {
                 elsewhere.entry(member.process).or_default().push(member);
             }
         }

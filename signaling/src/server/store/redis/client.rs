@@ -67,25 +67,25 @@ pub(crate) struct RedisStore {
     pub(super) scripts: Scripts,
     pub(super) subscriptions: mpsc::UnboundedSender<Subscription>,
     pub(super) process: ProcessId,
-    pub(super) shared: Followed,
+    pub(super) shared: SubscribedRooms,
     pub(super) beat: Mutex<Beat>,
     pub(super) echoes: Echoes,
     /// How long a room is kept that nobody refreshes.
     pub(super) room_for: Duration,
     /// Something that was published did not come: the connection is of no more use.
-    pub(super) doubt: Arc<Notify>,
+    pub(super) reconnect: Arc<Notify>,
 }
 
 /// The rooms with peers of this process, and whether we hear of them.
-pub(super) struct Followed {
+pub(super) struct SubscribedRooms {
     pub(super) local: Arc<Local>,
-    pub(super) rooms: Mutex<HashMap<RoomId, FollowedRoom>>,
+    pub(super) rooms: Mutex<HashMap<RoomId, SubscribedRoom>>,
     /// Whether rooms may not be as they should be: until all were looked at.
     pub(super) is_down: AtomicBool,
 }
 
 #[derive(Default)]
-pub(super) struct FollowedRoom {
+pub(super) struct SubscribedRoom {
     /// How many peers of this process are in it.
     pub(super) peers: usize,
     /// As it was last seen.
@@ -152,7 +152,7 @@ impl RedisStore {
 
     /// Whether peers that are connected here were in the room when it was last seen.
     pub(super) fn has_ours(&self, id: &RoomId) -> bool {
-        let seen = self.shared.lock().get(id).and_then(|followed| followed.room.clone());
+        let seen = self.shared.lock().get(id).and_then(|subscribed| subscribed.room.clone());
         seen.is_some_and(|seen| self.are_any_here(&seen))
     }
 
@@ -160,20 +160,20 @@ impl RedisStore {
     /// was forgotten.
     pub(super) async fn put(&self, change: Change<'_>, is_new: bool) -> Result<bool, StoreDown> {
         let id = change.id;
-        let is_followed = self.shared.lock().contains_key(id);
+        let is_subscribed = self.shared.lock().contains_key(id);
         let mut echo = self.echoes.expect()?;
         let by = (self.process, echo.number());
         let commands = self.commands();
         let swap = self.scripts.swap(&commands, change, by, is_new, self.room_for);
         let swapped = self.attempt(swap).await?;
-        if swapped && is_followed {
+        if swapped && is_subscribed {
             // Our own peers have been told once this comes back to us.
             let heard = in_time(echo.heard()).await;
             // Unless nobody is here any more who would hear of it.
             if heard != Some(Ok(())) && self.shared.lock().contains_key(id) {
                 if heard.is_none() {
                     warn!("Redis publishes what does not come here");
-                    self.doubt.notify_waiters();
+                    self.reconnect.notify_waiters();
                 }
                 return Err(StoreDown);
             }
@@ -182,16 +182,16 @@ impl RedisStore {
     }
 }
 
-impl Followed {
-    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, FollowedRoom>> {
+impl SubscribedRooms {
+    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, SubscribedRoom>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the room as it was seen before.
     pub(super) fn see(&self, id: &RoomId, room: Option<Arc<Room>>) -> Option<Arc<Room>> {
         let mut rooms = self.lock();
-        let followed = rooms.get_mut(id)?;
-        mem::replace(&mut followed.room, room)
+        let subscribed = rooms.get_mut(id)?;
+        mem::replace(&mut subscribed.room, room)
     }
 
     /// Returns what was so before.

@@ -38,7 +38,7 @@ const RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(8);
 
 /// Listens as long as the store is there, and connects again as often as it takes.
-pub(super) async fn follow(
+pub(super) async fn run_listener(
     client: Client,
     pubsub: PubSub,
     mut subscriptions: mpsc::UnboundedReceiver<Subscription>,
@@ -113,13 +113,13 @@ async fn listen(
     subscriptions: &mut mpsc::UnboundedReceiver<Subscription>,
     store: &Weak<RedisStore>,
 ) {
-    let Some((own, doubt)) =
-        store.upgrade().map(|store| (key("beat", store.process.0), Arc::clone(&store.doubt)))
+    let Some((own, reconnect)) =
+        store.upgrade().map(|store| (key("beat", store.process.0), Arc::clone(&store.reconnect)))
     else {
         return;
     };
     let (mut sink, mut messages) = pubsub.split();
-    let mut is_doubted = pin!(doubt.notified());
+    let mut is_needed = pin!(reconnect.notified());
     if !is_done(sink.subscribe(&own)).await {
         return;
     }
@@ -130,7 +130,7 @@ async fn listen(
                 let (Some(subscription), Some(store)) = (subscription, store.upgrade()) else {
                     return;
                 };
-                if !store.subscribe(&mut sink, subscription).await {
+                if !store.apply(&mut sink, subscription).await {
                     return;
                 }
             }
@@ -153,7 +153,7 @@ async fn listen(
                     return;
                 }
             }
-            () = &mut is_doubted => return,
+            () = &mut is_needed => return,
         }
     }
 }
@@ -165,7 +165,7 @@ async fn is_done(work: impl Future<Output = RedisResult<()>>) -> bool {
 
 impl RedisStore {
     /// False if the connection is of no more use.
-    async fn subscribe(&self, sink: &mut PubSubSink, subscription: Subscription) -> bool {
+    async fn apply(&self, sink: &mut PubSubSink, subscription: Subscription) -> bool {
         match subscription {
             Subscription::Begin { id, done } => {
                 // Again for a second peer: it does no harm, and this one must not go on before it
@@ -177,8 +177,8 @@ impl RedisStore {
                 subscribed
             }
             Subscription::End { id } => {
-                let is_followed = self.shared.lock().contains_key(&id);
-                is_followed || is_done(sink.unsubscribe(key("events", &id.0))).await
+                let is_subscribed = self.shared.lock().contains_key(&id);
+                is_subscribed || is_done(sink.unsubscribe(key("events", &id.0))).await
             }
         }
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::server::{
     room::RoomId,
-    store::{Kept, StoreDown, Version},
+    store::{StoreDown, StoredRoom, Version},
 };
 
 impl RedisStore {
@@ -25,8 +25,8 @@ impl RedisStore {
         let fetched = get.query_async::<Option<Vec<u8>>>(&mut self.commands()).await;
         let junk = match fetched {
             Ok(None) => return Ok(Fetched::None),
-            Ok(Some(bytes)) => match Kept::read(bytes) {
-                Ok(kept) => return Ok(Fetched::Kept(kept)),
+            Ok(Some(bytes)) => match StoredRoom::read(bytes) {
+                Ok(stored) => return Ok(Fetched::Room(stored)),
                 Err(unreadable) if unreadable.is_foreign && self.expires(&key).await? => {
                     warn!(
                         key,
@@ -58,7 +58,7 @@ impl RedisStore {
 /// What lies in Redis in the place of a room.
 pub(super) enum Fetched {
     None,
-    Kept(Kept),
+    Room(StoredRoom),
     /// A room of another version of this program, which may use it.
     Foreign,
 }
@@ -70,7 +70,7 @@ pub(super) struct Unreadable {
     is_foreign: bool,
 }
 
-impl Kept {
+impl StoredRoom {
     pub(super) fn read(bytes: Vec<u8>) -> Result<Self, Unreadable> {
         let text = match String::from_utf8(bytes) {
             Ok(text) => text,

@@ -37,14 +37,14 @@ use tungstenite::Utf8Bytes;
 pub(crate) use self::client::RedisStore;
 use self::{
     client::{
-        AFTER_OUTAGE, Beat, Followed, ROOM_FOR, ROOM_LONGER, Subscription, commands, in_time,
+        AFTER_OUTAGE, Beat, ROOM_FOR, ROOM_LONGER, SubscribedRooms, Subscription, commands, in_time,
     },
     echoes::Echoes,
     fetched::Fetched,
     keys::{Published, key},
     scripts::Scripts,
 };
-use super::{Bereaved, Change, Kept, Store, StoreDown};
+use super::{Change, OrphanedPeer, Store, StoreDown, StoredRoom};
 use crate::{
     protocol::PeerId,
     server::{
@@ -63,7 +63,8 @@ impl RedisStore {
     ) -> Result<Arc<Self>, RedisError> {
         let client = Client::open(url)?;
         let (subscriptions, receiver) = mpsc::unbounded_channel();
-        let shared = Followed { local, rooms: Mutex::default(), is_down: AtomicBool::new(false) };
+        let shared =
+            SubscribedRooms { local, rooms: Mutex::default(), is_down: AtomicBool::new(false) };
         let connection = commands(&client).await?;
         let pubsub = client.get_async_pubsub().await?;
         // A Redis that wants a password, or does not let us write, says so only now.
@@ -78,9 +79,9 @@ impl RedisStore {
             beat: Mutex::new(Beat { refreshed: now, looked: now, trusts_from: now + AFTER_OUTAGE }),
             echoes: Echoes::default(),
             room_for: ROOM_FOR.max(grace.saturating_add(ROOM_LONGER)),
-            doubt: Arc::default(),
+            reconnect: Arc::default(),
         });
-        tokio::spawn(events::follow(client, pubsub, receiver, Arc::downgrade(&store)));
+        tokio::spawn(events::run_listener(client, pubsub, receiver, Arc::downgrade(&store)));
         tokio::spawn(alive::beat(Arc::downgrade(&store)));
         Ok(store)
     }
@@ -103,7 +104,7 @@ impl Store for RedisStore {
         Ok(found.map(RoomId))
     }
 
-    async fn load(&self, id: &RoomId) -> Result<Option<Kept>, StoreDown> {
+    async fn load(&self, id: &RoomId) -> Result<Option<StoredRoom>, StoreDown> {
         if self.is_down() {
             return Err(StoreDown);
         }
@@ -115,7 +116,7 @@ impl Store for RedisStore {
         }
         match fetched {
             Fetched::None => Ok(None),
-            Fetched::Kept(kept) => Ok(Some(kept)),
+            Fetched::Room(stored) => Ok(Some(stored)),
             Fetched::Foreign => Err(StoreDown),
         }
     }
@@ -135,7 +136,7 @@ impl Store for RedisStore {
         }
         let (from, to) = between;
         // Nobody listens for whom the room does not have.
-        let seen = self.shared.lock().get(room).and_then(|followed| followed.room.clone());
+        let seen = self.shared.lock().get(room).and_then(|subscribed| subscribed.room.clone());
         if seen.is_some_and(|seen| seen.member(to).is_none()) {
             return Ok(false);
         }
@@ -149,10 +150,14 @@ impl Store for RedisStore {
     async fn listed(&self, game: &str, most: usize) -> Result<Vec<Arc<Room>>, StoreDown> {
         let commands = self.commands();
         let rooms = self.run(self.scripts.listed(&commands, game, most)).await?;
-        Ok(rooms.into_iter().filter_map(|bytes| Kept::read(bytes).ok()).map(|it| it.room).collect())
+        Ok(rooms
+            .into_iter()
+            .filter_map(|bytes| StoredRoom::read(bytes).ok())
+            .map(|it| it.room)
+            .collect())
     }
 
-    async fn watch(&self, id: &RoomId) -> Result<(), StoreDown> {
+    async fn subscribe(&self, id: &RoomId) -> Result<(), StoreDown> {
         let (done, is_done) = oneshot::channel();
         self.shared.lock().entry(id.clone()).or_default().peers += 1;
         if self.is_down() {
@@ -167,11 +172,11 @@ impl Store for RedisStore {
         }
     }
 
-    fn unwatch(&self, id: &RoomId) {
+    fn unsubscribe(&self, id: &RoomId) {
         let mut rooms = self.shared.lock();
-        if let Some(followed) = rooms.get_mut(id) {
-            followed.peers -= 1;
-            if followed.peers == 0 {
+        if let Some(subscribed) = rooms.get_mut(id) {
+            subscribed.peers -= 1;
+            if subscribed.peers == 0 {
                 rooms.remove(id);
             }
         }
@@ -179,7 +184,7 @@ impl Store for RedisStore {
         let _ = self.subscriptions.send(Subscription::End { id: id.clone() });
     }
 
-    async fn bereaved(&self) -> Vec<Bereaved> {
+    async fn orphaned_peers(&self) -> Vec<OrphanedPeer> {
         if self.is_down() || self.refresh().await.is_err() || !self.trusts() {
             return Vec::new();
         }

@@ -132,21 +132,21 @@ impl RedisStore {
     /// know.
     async fn settle(&self, id: &RoomId, before: &Room, known: Known) -> Result<(), StoreDown> {
         for _ in 0..MAX_LOOKS {
-            let kept = match self.fetch(id).await? {
+            let stored = match self.fetch(id).await? {
                 Fetched::None => None,
-                Fetched::Kept(kept) => Some(kept),
+                Fetched::Room(stored) => Some(stored),
                 // A process that can read it has the say.
                 Fetched::Foreign => return Ok(()),
             };
             let ours = self.shared.local.of_room(id);
             let is_kept = |member: &Member| known == Known::Before || ours.contains(&member.id);
-            let mut room = match &kept {
-                Some(kept) => Room::clone(&kept.room),
+            let mut room = match &stored {
+                Some(stored) => Room::clone(&stored.room),
                 None => before.with_only(is_kept),
             };
             let is_put_back = room.put_back(before, &ours);
             let forgotten = before.with_only(|_| false);
-            let published = kept.as_ref().map(|kept| &*kept.room);
+            let published = stored.as_ref().map(|stored| &*stored.room);
             let known_here = match known {
                 Known::Before => before,
                 Known::Everything => published.unwrap_or(&forgotten),
@@ -154,10 +154,10 @@ impl RedisStore {
             let mut effects = room.catch_up(known_here, &ours);
             let is_banned = |peer: &&PeerId| room.is_banned(**peer);
             effects.extend(ours.iter().filter(is_banned).map(|&peer| Effect::SendOff { peer }));
-            if (kept.is_some() && !is_put_back) || room.is_empty() {
+            if (stored.is_some() && !is_put_back) || room.is_empty() {
                 self.end_replaced(id, before, published);
                 if known == Known::Before {
-                    self.shared.see(id, kept.map(|_| Arc::new(room)));
+                    self.shared.see(id, stored.map(|_| Arc::new(room)));
                     self.shared.local.apply(id, &effects, Instant::now());
                 }
                 return Ok(());
@@ -165,7 +165,7 @@ impl RedisStore {
             let others = room.members().iter().map(|member| member.id);
             let others: Vec<PeerId> = others.filter(|peer| !ours.contains(peer)).collect();
             effects.extend(room.catch_up(published.unwrap_or(before), &others));
-            let change = Change { id, from: kept.as_ref(), to: room, effects, beside: &[] };
+            let change = Change { id, from: stored.as_ref(), to: room, effects, beside: &[] };
             if self.put(change, false).await? {
                 return Ok(());
             }

@@ -145,8 +145,8 @@ impl Scripts {
             |kind, name: Option<&str>| name.map(|name| key(kind, name)).unwrap_or_default();
         let open = |room: Option<&Room>| heading("open", room.and_then(Room::open_group));
         let listed = |room: Option<&Room>| heading("game", room.and_then(Room::listed_game));
-        let was = from.map(|kept| &*kept.room);
-        let before = match from.map(|kept| &kept.version) {
+        let was = from.map(|stored| &*stored.room);
+        let before = match from.map(|stored| &stored.version) {
             Some(Version::Text(text)) => text.as_str(),
             Some(Version::Number(_)) | None => "",
         };
