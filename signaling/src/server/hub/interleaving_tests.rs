@@ -144,7 +144,7 @@ impl<'a> Scene<'a> {
             let load = self.store.rooms.load(id).now_or_never().expect("memory is at hand");
             let stored = load.expect("it is there").expect("somebody is in it");
             let mut to = Room::clone(&stored.room);
-            let effects = to.miss(peer, random());
+            let effects = to.mark_absent_unless_away(peer, random());
             let change = Change { id, from: Some(&stored), to, effects, beside: &[] };
             let swapped = self.store.rooms.swap(change).now_or_never();
             assert_eq!(swapped, Some(Ok(true)));

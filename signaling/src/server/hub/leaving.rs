@@ -34,7 +34,7 @@ impl Hub {
         let done = if has_grace {
             let peer = joined.peer;
             self.change(joined.room(), |room| {
-                self.if_gone(room, peer, |room| room.lose(peer, absence))
+                self.if_gone(room, peer, |room| room.mark_absent(peer, absence))
             })
             .await
         } else {
@@ -105,7 +105,7 @@ impl Hub {
             if is_back {
                 return Vec::new();
             }
-            let effects = room.miss(peer, random());
+            let effects = room.mark_absent_unless_away(peer, random());
             // It may have been missed before its process died.
             absence = room.member(peer).and_then(|member| member.absence);
             effects

@@ -79,7 +79,7 @@ async fn stored(store: &FaultyStore) -> StoredRoom {
 async fn mark_as_away(store: &FaultyStore, peer: PeerId) -> u64 {
     let (stored, absence) = (stored(store).await, u64::MAX / 2);
     let mut to = Room::clone(&stored.room);
-    let effects = to.miss(peer, absence);
+    let effects = to.mark_absent_unless_away(peer, absence);
     let change = Change { id: stored.room.id(), from: Some(&stored), to, effects, beside: &[] };
     assert_eq!(store.swap(change).await, Ok(true));
     absence
@@ -102,7 +102,7 @@ async fn bob_joins_elsewhere(store: &FaultyStore, id: &RoomId, is_missed: bool) 
     };
     room.join(&newcomer).expect("there is a place");
     if is_missed {
-        room.miss(bob, u64::MAX / 2);
+        room.mark_absent_unless_away(bob, u64::MAX / 2);
     }
     let change = Change { id, from: Some(&stored), to: room, effects: Vec::new(), beside: &[] };
     assert_eq!(store.swap(change).await, Ok(true));

@@ -269,11 +269,11 @@ impl Room {
             false
         };
         self.lost.retain(|&other| other != peer);
-        self.enthrone(peer, self.proven(newcomer));
+        self.claim_ownership(peer, self.proven(newcomer));
         self.is_closed |= self.terms.closes_when_full && !self.has_place(Place::Player);
         // A stock client was told nothing of the absence, and would take the return for another
         // peer.
-        let others = self.hearers(|member| member.id != peer && (member.is_v1 || !was_absent));
+        let others = self.recipients(|member| member.id != peer && (member.is_v1 || !was_absent));
         let mut effects = vec![
             Effect::Tell { to: vec![peer], event: PeerEvent::IdAssigned(peer) },
             Effect::Tell { to: others, event: PeerEvent::NewPeer(peer) },
@@ -309,13 +309,13 @@ impl Room {
         }
         self.in_match.retain(|&other| other != peer);
         if self.owner == Some(peer) {
-            self.set_owner(self.heir());
+            self.set_owner(self.next_owner());
         }
         if self.phase == RoomPhase::Playing && self.in_match.is_empty() {
             // Nobody is left who could say so.
             self.finish();
         }
-        let to = self.hearers(|_| true);
+        let to = self.recipients(|_| true);
         let mut effects = vec![Effect::Tell { to, event: PeerEvent::PeerLeft(peer) }];
         effects.extend(self.show());
         effects
@@ -323,28 +323,28 @@ impl Room {
 
     /// Marks a peer as away whose process seems to be dead, unless it is away already. Its place is
     /// kept for a while, and the other peers see that it is not here. `absence` is a new number.
-    pub(crate) fn miss(&mut self, peer: PeerId, absence: u64) -> Vec<Effect> {
+    pub(crate) fn mark_absent_unless_away(&mut self, peer: PeerId, absence: u64) -> Vec<Effect> {
         let is_here = self.member(peer).is_some_and(|member| member.absence.is_none());
-        if is_here { self.lose(peer, absence) } else { Vec::new() }
+        if is_here { self.mark_absent(peer, absence) } else { Vec::new() }
     }
 
     /// The same for a peer whose own process saw its connection break. Its absence begins now, also
     /// where another process took this one for dead and has marked the peer as away.
-    pub(crate) fn lose(&mut self, peer: PeerId, absence: u64) -> Vec<Effect> {
+    pub(crate) fn mark_absent(&mut self, peer: PeerId, absence: u64) -> Vec<Effect> {
         let Some(member) = self.member_mut(peer) else { return Vec::new() };
         let was_here = member.absence.replace(absence).is_none();
         if was_here { self.show().into_iter().collect() } else { Vec::new() }
     }
 
     /// The members that are connected and fit.
-    fn hearers(&self, fits: impl Fn(&Member) -> bool) -> Vec<PeerId> {
+    fn recipients(&self, fits: impl Fn(&Member) -> bool) -> Vec<PeerId> {
         let hears = |member: &&Member| member.absence.is_none() && fits(member);
         self.members.iter().filter(hears).map(|member| member.id).collect()
     }
 
     /// Everybody who understands it sees the room, if there is anybody.
     pub(crate) fn show(&self) -> Option<Effect> {
-        let to = self.hearers(|member| member.is_v1);
+        let to = self.recipients(|member| member.is_v1);
         (!to.is_empty()).then(|| Effect::Show { to, state: self.state() })
     }
 

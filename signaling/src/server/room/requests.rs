@@ -14,7 +14,7 @@ const MAX_BANNED: usize = 64;
 impl Room {
     /// Makes a peer that has come the owner, if the room has none, or has forgotten that this one
     /// owned it after the one that does.
-    pub(super) fn enthrone(&mut self, peer: PeerId, claim: Option<Claim>) {
+    pub(super) fn claim_ownership(&mut self, peer: PeerId, claim: Option<Claim>) {
         let can_own = self.has_owner() && self.member(peer).is_some_and(Member::can_own);
         match claim {
             Some(Claim::Owner(reign)) if can_own && reign > self.reign => {
@@ -44,14 +44,14 @@ impl Room {
 
     /// The peer that owns the room next: the first of ours that plays, and during a match the
     /// first of those in it, so that nobody else gets power over them.
-    pub(super) fn heir(&self) -> Option<PeerId> {
+    pub(super) fn next_owner(&self) -> Option<PeerId> {
         if !self.has_owner() {
             return None;
         }
         let in_match = |member: &&Member| self.in_match.contains(&member.id);
-        let mut heirs = self.members.iter().filter(|member| member.can_own());
-        let heir = heirs.clone().find(in_match).or_else(|| heirs.next());
-        heir.map(|heir| heir.id)
+        let mut candidates = self.members.iter().filter(|member| member.can_own());
+        let next_owner = candidates.clone().find(in_match).or_else(|| candidates.next());
+        next_owner.map(|next_owner| next_owner.id)
     }
 
     /// Does what a peer asks for.
@@ -129,7 +129,7 @@ impl Room {
             }
             (member.place, member.is_ready) = (place, false);
         }
-        self.enthrone(peer, None);
+        self.claim_ownership(peer, None);
         Ok(())
     }
 

@@ -23,7 +23,7 @@ impl Room {
         room.members.retain(&stays);
         room.in_match.retain(|&peer| self.member(peer).is_some_and(&stays));
         if room.owner.is_some_and(|owner| room.member(owner).is_none()) {
-            room.set_owner(room.heir());
+            room.set_owner(room.next_owner());
         }
         room
     }
@@ -46,8 +46,8 @@ impl Room {
         };
         let mut effects: Vec<Effect> =
             events.map(|event| Effect::Tell { to: others(&event), event }).collect();
-        if let Some(Effect::Show { to: hearers, state }) = self.show() {
-            let to = hearers.into_iter().filter(|hearer| to.contains(hearer)).collect();
+        if let Some(Effect::Show { to: recipients, state }) = self.show() {
+            let to = recipients.into_iter().filter(|peer| to.contains(peer)).collect();
             effects.push(Effect::Show { to, state });
         }
         effects

@@ -157,7 +157,7 @@ fn a_lock_keeps_out_all_but_those_who_were_lost_behind_it() {
     let mut room = with(&[ours(1), ours(2), ours(3)]);
     room.ask(peer(1), &RoomRequest::SetLocked(true)).expect("the owner");
     for number in [2, 3] {
-        room.miss(peer(number), 0);
+        room.mark_absent_unless_away(peer(number), 0);
         room.leave(peer(number));
     }
     assert!(room.clone().join(&ours(2)).is_ok());
@@ -176,7 +176,7 @@ fn a_lock_keeps_out_all_but_those_who_were_lost_behind_it() {
 fn a_removed_peer_does_not_return_as_one_that_was_lost() {
     let mut room = with(&[ours(1), ours(2)]);
     room.ask(peer(1), &RoomRequest::SetLocked(true)).expect("the owner");
-    room.miss(peer(2), 0);
+    room.mark_absent_unless_away(peer(2), 0);
     room.ask(peer(1), &RoomRequest::Kick(peer(2))).expect("it has a place");
     assert_eq!((room.join(&ours(2)), room.lost.len()), (Err(Refusal::Kicked), 0));
 }
@@ -290,7 +290,7 @@ fn places_are_changed_during_a_match_for_the_next_one() {
 fn a_name_that_was_changed_outlives_a_connection() {
     let mut room = with(&[ours(1)]);
     room.ask(peer(1), &RoomRequest::Rename("Ann".into())).expect("it is a name");
-    room.miss(peer(1), 0);
+    room.mark_absent_unless_away(peer(1), 0);
     room.join(&ours(1)).expect("it has a place");
     assert_eq!(room.state().member(peer(1)).map(|member| &*member.name), Some("Ann"));
 }
@@ -350,13 +350,13 @@ fn no_two_peers_have_the_same_name() {
 #[test]
 fn who_is_missed_keeps_its_place_and_is_not_said_to_have_left() {
     let mut room = with(&[ours(1), ours(2), stock(3)]);
-    let effects = room.miss(peer(1), 1000);
+    let effects = room.mark_absent_unless_away(peer(1), 1000);
     assert_eq!(told(&effects), []);
     let (to, state) = shown(&effects).expect("ours see it");
     assert_eq!(to, [peer(2)]);
     assert_eq!(state.member(peer(1)).map(|member| member.is_here), Some(false));
     assert_eq!(state.owner, Some(peer(1)));
-    assert_eq!(room.miss(peer(1), 2000), [], "it is missed already");
+    assert_eq!(room.mark_absent_unless_away(peer(1), 2000), [], "it is missed already");
     assert_eq!(room.members()[0].absence, Some(1000));
     assert_eq!(room.join(&ours(4)), Err(Refusal::RoomFull), "its place is kept");
     let effects = room.join(&ours(1)).expect("it has its place");
@@ -415,7 +415,7 @@ fn who_missed_something_is_told_what_is_different() {
 fn who_was_forgotten_is_put_back_unless_it_was_sent_off() {
     let before = with(&[ours(1), ours(2), ours(3)]);
     let mut now = before.clone();
-    now.miss(peer(1), 5);
+    now.mark_absent_unless_away(peer(1), 5);
     now.leave(peer(2));
     now.kick(peer(3)).expect("it is there");
     assert!(now.put_back(&before, &[peer(1), peer(2), peer(3)]));
@@ -424,7 +424,7 @@ fn who_was_forgotten_is_put_back_unless_it_was_sent_off() {
     assert!(!now.clone().put_back(&before, &[peer(1), peer(2), peer(3)]), "all is done");
     // Another process has it by now, and knows whether it is here.
     now.join(&Newcomer { process: ProcessId(2), ..ours(2) }).expect("it is in");
-    now.miss(peer(2), 7);
+    now.mark_absent_unless_away(peer(2), 7);
     assert!(!now.put_back(&before, &[peer(2)]));
 }
 
