@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flag_of_the_help_is_understood() {
+    fn every_flag_in_the_help_is_understood() {
         let help = help();
         let flags = help.lines().filter_map(|line| line.trim().strip_prefix("--"));
         let flags: Vec<_> = flags.filter_map(|line| line.split_whitespace().next()).collect();
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_counts_more_than_a_variable_and_that_more_than_the_file() {
+    fn flags_override_variables_and_variables_override_the_file() {
         let file = SettingsFile::new(
             "settings",
             "max-rooms = 1\nmax-peers = 1\nport = 1\nallowed-origins = [\"https://a.b\", \"https://c.d\"]\n",
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn help_comes_whatever_the_environment_says() {
+    fn help_is_printed_whatever_the_environment_contains() {
         let environment = [("SIGNALING__X".to_owned(), "1".to_owned())];
         for flag in ["--help", "--version"] {
             let task = parse([flag], environment.clone()).expect("no variable is needed");
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_an_error_that_names_it() {
+    fn an_invalid_argument_is_named_in_the_error() {
         for (args, words) in [
             (vec!["--prot", "1"], vec!["--prot"]),
             (vec!["--port", "99999"], vec!["--port", "99999", "65535"]),
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_in_the_file_is_an_error_that_names_it() {
+    fn an_invalid_line_of_the_file_is_named_in_the_error() {
         for (text, words) in [
             ("max-room = 1", "max-room: there is no such setting"),
             ("max-rooms = true", "max-rooms: a number"),

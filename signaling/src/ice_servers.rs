@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_stun_servers_are_known_from_all_else() {
+    fn only_addresses_of_stun_servers_pass_as_such() {
         for url in ["stun:a", "stun:stun.example.org:19302", "stun:192.0.2.1:3478", "stun:[::1]:1"]
         {
             assert!(is_stun_url(url) && !is_turn_url(url), "{url}");
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_turn_servers_may_name_the_transport() {
+    fn an_address_of_a_turn_server_may_name_the_transport() {
         for url in [
             "turn:a",
             "turn:turn.example.org:3478",
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_whole_or_none_and_never_shown() {
+    fn credentials_are_complete_or_missing_and_never_shown() {
         let whole = IceServer::turn("turn:a", "7:me", "top");
         assert_eq!(whole.credentials(), Some(("7:me", "top")));
         let shown = format!("{whole:?}");
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_welcome_is_what_the_protocol_says() {
+    fn a_welcome_is_encoded_as_the_protocol_says() {
         let servers = vec![IceServer::stun("stun:s:1"), IceServer::turn("turn:t:1", "u", "c")];
         let welcome = Welcome::IceServers(IceServers { servers, expires_in_s: Some(60) });
         let text = serde_json::to_string(&welcome).expect("a message is JSON");

@@ -320,7 +320,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_cut_to_what_can_be_shown() {
+    fn a_shown_name_has_only_visible_characters() {
         for (name, shown) in [
             ("  Ann ", "Ann"),
             ("a\nb\u{7}c", "abc"),
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_taken_get_a_number_and_stay_short() {
+    fn a_taken_name_gets_a_number_and_stays_short() {
         assert!(is_same_name("Zoë", "ZOË") && !is_same_name("Ann", "Anna"));
         assert_eq!(numbered_name("Ann", 2), "Ann 2");
         let longest = "x".repeat(MAX_NAME_CHARS);
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_stand_in_an_address_unescaped() {
+    fn tags_need_no_escaping_in_an_address() {
         let longest = "x".repeat(MAX_TAG_BYTES);
         for tag in ["", "asteroids", "1.2.3-beta_4~5", longest.as_str()] {
             assert!(is_tag(tag), "{tag}");

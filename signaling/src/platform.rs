@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepted_connections_have_the_limit_of_their_listener() {
+    fn accepted_connections_inherit_the_limit_of_their_listener() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port is free");
         limit_unsent(&SockRef::from(&listener)).expect("the option exists");
         let address = listener.local_addr().expect("it is bound");

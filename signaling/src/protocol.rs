@@ -278,7 +278,7 @@ mod tests {
     use crate::testing::properties::same_cases;
 
     #[test]
-    fn a_refusal_names_no_parameter_that_its_address_does_not_have() {
+    fn a_group_size_refusal_names_no_parameter() {
         // The same one is given for `next=` in a room's address and for `players=` in that of a
         // quick match.
         let sentence = Refusal::GroupSize.sentence();
@@ -317,7 +317,7 @@ mod tests {
         #![proptest_config(same_cases())]
 
         #[test]
-        fn every_message_comes_back(event in event(), request in request()) {
+        fn every_message_survives_encoding_and_decoding(event in event(), request in request()) {
             let text = serde_json::to_string(&event).expect("a message is JSON");
             prop_assert!(!text.contains('\n'), "{text}");
             prop_assert_eq!(serde_json::from_str::<PeerEvent<String>>(&text).ok(), Some(event));
@@ -326,7 +326,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_a_message_that_comes_back_or_none(text in r#"(\{"(Signal|NewPeer)":.{0,60}\}|"KeepAlive"|.{0,80})"#) {
+        fn any_readable_text_survives_encoding_and_decoding(text in r#"(\{"(Signal|NewPeer)":.{0,60}\}|"KeepAlive"|.{0,80})"#) {
             if let Ok(event) = serde_json::from_str::<PeerEvent<Value>>(&text) {
                 let again = serde_json::to_string(&event).expect("a message is JSON");
                 prop_assert_eq!(serde_json::from_str::<PeerEvent<Value>>(&again).ok(), Some(event));
@@ -335,14 +335,14 @@ mod tests {
         }
 
         #[test]
-        fn a_key_comes_back_from_any_address(key in any::<u128>(), before in "[a-z]{1,5}=[a-z0-9]{0,5}") {
+        fn a_key_is_found_in_any_address(key in any::<u128>(), before in "[a-z]{1,5}=[a-z0-9]{0,5}") {
             let query = format!("{before}&{}", PeerKey::new(key).to_query());
             let expected = (!before.starts_with("key=")).then_some(PeerKey::new(key));
             prop_assert_eq!(PeerKey::in_query(&query), expected);
         }
 
         #[test]
-        fn any_query_has_a_key_or_none(query in "(key=)?[0-9a-fA-F+]{0,40}(&.{0,10})?") {
+        fn no_query_breaks_the_search_for_a_key(query in "(key=)?[0-9a-fA-F+]{0,40}(&.{0,10})?") {
             if let Some(key) = PeerKey::in_query(&query) {
                 prop_assert_eq!(PeerKey::in_query(&key.to_query()), Some(key));
             }
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn room_names_are_what_stands_in_a_link_unescaped() {
+    fn room_names_need_no_escaping_in_a_link() {
         let longest = "x".repeat(MAX_ROOM_NAME_BYTES);
         for name in ["a", "ABC-123_x.y~z", "...", ".a", longest.as_str()] {
             assert!(is_room_name(name), "{name}");

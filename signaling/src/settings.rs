@@ -306,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_setting_is_shown_as_it_is_read() {
+    fn every_setting_is_shown_in_the_form_in_which_it_is_read() {
         for setting in SETTINGS {
             let value = match setting.name {
                 "host" => "127.0.0.1",
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_value_is_named() {
+    fn an_invalid_value_is_named_in_the_error() {
         for (name, value) in [
             ("port", "99999"),
             ("max-rooms", "-1"),

@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn our_clients_say_who_they_are_and_what_they_want() {
+    fn our_clients_state_their_identity_and_their_wish() {
         let key = PeerKey::new(7);
         let address = format!(
             "/v1/create?{}&game=asteroids&version=1.2&capacity=4&spectators=2&public=1&name=Ann%20B+C&place=spectator&token=t.u",
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_meet_who_want_the_same() {
+    fn strangers_with_equal_wishes_are_in_one_group() {
         let group = |query: &str| match wish(&format!("/v1/quick?{query}")).room {
             WishedRoom::Any { group, .. } => group,
             other => panic!("{other:?}"),
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_and_who_can_read_it_is_known() {
+    fn a_refusal_says_whether_the_client_can_read_a_close_frame() {
         for address in [
             "/v1/rooms/a?game=b%20c",
             "/v1/rooms/a?capacity=0",
@@ -332,7 +332,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_address_does_harm(path in "/(v1/(rooms|quick|create|list)?)?.{0,30}", query in ".{0,80}") {
+        fn no_address_makes_the_parser_panic(path in "/(v1/(rooms|quick|create|list)?)?.{0,30}", query in ".{0,80}") {
             let _ = Address::parse(&path, Some(&query));
         }
     }

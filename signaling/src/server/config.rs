@@ -373,7 +373,7 @@ mod tests {
 
     /// Keeps the page for operators true.
     #[test]
-    fn operators_are_told_how_much_the_limits_allow() {
+    fn the_page_for_operators_states_what_the_limits_allow() {
         let page = include_str!("../../OPERATING.md");
         let config = ServerConfig::default();
         let megabytes = |count: usize, bytes: usize| count * bytes / 1_000_000;

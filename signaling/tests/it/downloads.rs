@@ -106,7 +106,7 @@ impl Drop for Running {
 
 /// The system of a client that reads nothing cannot tell it of an orderly end, only of a reset.
 #[tokio::test]
-async fn downloads_that_nobody_reads_cost_little_and_are_cut_off() {
+async fn unread_downloads_cost_little_and_are_cut_off() {
     const CLIENTS: u8 = 100;
     const ADDRESSES: u8 = 4;
     /// For all of them; they would have taken 2,400 MB.
@@ -153,7 +153,7 @@ async fn downloads_that_nobody_reads_cost_little_and_are_cut_off() {
 }
 
 #[tokio::test]
-async fn one_address_has_so_many_downloads_at_once_and_another_as_many() {
+async fn each_address_has_a_limit_on_simultaneous_downloads() {
     let server = TestServer::start(ServerConfig {
         max_downloads_per_address: 2,
         web_root: Some(web_root("per_address")),

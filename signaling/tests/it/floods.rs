@@ -30,7 +30,7 @@ async fn flood(server: &TestServer, flooders: &mut [Peer], owner: &Peer) {
 }
 
 #[tokio::test]
-async fn a_flooded_owner_keeps_its_room_and_hears_everybody_else() {
+async fn a_flooded_owner_keeps_its_room_and_still_receives_from_others() {
     let server = TestServer::start(config()).await;
     let mut owner = server.join(&format!("/v1/rooms/room?name=Ann&{}", key(1))).await;
     let mut honest = server.join(&format!("/v1/rooms/room?name=Bob&{}", key(2))).await;

@@ -83,7 +83,7 @@ async fn junk_messages_are_counted_and_dropped() {
 }
 
 #[tokio::test]
-async fn deeply_nested_signals_pass_unread() {
+async fn deeply_nested_signals_are_forwarded_unread() {
     let server = TestServer::start(config()).await;
     let mut peer = server.join("/room").await;
     let nested = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
@@ -184,7 +184,7 @@ async fn full_rooms_and_full_servers_say_so() {
 }
 
 #[tokio::test]
-async fn who_looks_on_takes_a_place_of_the_room_as_well() {
+async fn spectators_count_towards_the_limit_of_the_room() {
     let server = TestServer::start(ServerConfig { max_peers_per_room: 3, ..config() }).await;
     for (path, capacity, spectators) in [
         ("rooms/a", 3, 0),
@@ -212,7 +212,7 @@ async fn too_many_rooms_are_refused() {
 }
 
 #[tokio::test]
-async fn who_does_not_read_is_sent_off() {
+async fn a_peer_that_does_not_read_is_disconnected() {
     // The server tries to write to it for this long.
     let idle_timeout = Duration::from_secs(5);
     let server = TestServer::start(ServerConfig { idle_timeout, ..config() }).await;
@@ -242,7 +242,7 @@ async fn who_does_not_read_is_sent_off() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_wait_for_a_place() {
+async fn connections_beyond_the_limit_wait_for_a_slot() {
     let server = TestServer::start(ServerConfig { max_connections: 1, ..config() }).await;
     let mut peer = server.join("/room").await;
     let mut waiting = TcpStream::connect(server.address).await.expect("the system queues it");
@@ -267,7 +267,7 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_cut_off() {
+async fn a_connection_without_http_is_cut_off() {
     let server =
         TestServer::start(ServerConfig { request_timeout: Duration::from_secs(1), ..config() })
             .await;
@@ -286,7 +286,7 @@ async fn what_is_not_http_is_cut_off() {
 }
 
 #[tokio::test]
-async fn the_head_of_a_request_may_be_as_long_as_it_is_set() {
+async fn the_head_of_a_request_may_be_as_long_as_configured() {
     let server = TestServer::start(ServerConfig { max_header_bytes: 8 * 1024, ..config() }).await;
     let long_head =
         format!("GET / HTTP/1.1\r\nx: {}\r\nConnection: close\r\n\r\n", "x".repeat(7 * 1024));
@@ -313,7 +313,7 @@ async fn a_broken_frame_ends_its_connection_only() {
 }
 
 #[tokio::test]
-async fn settings_that_make_no_sense_are_refused() {
+async fn settings_that_make_no_sense_are_rejected() {
     let zero = Duration::ZERO;
     for config in [
         ServerConfig { max_message_bytes: 0, ..config() },

@@ -32,7 +32,7 @@ async fn only_a_get_without_a_body_becomes_a_websocket() {
 }
 
 #[tokio::test]
-async fn pages_from_elsewhere_may_read_the_list_if_they_may_use_the_server() {
+async fn pages_of_allowed_origins_may_read_the_list() {
     let server = TestServer::start(config()).await;
     for (path, status) in [("/v1/rooms?game=a", 200), ("/v1/rooms?game=a%20b", 400)] {
         let response = server.request("GET", path, "Origin: https://game.example\r\n").await;
@@ -58,7 +58,7 @@ async fn pages_from_elsewhere_may_read_the_list_if_they_may_use_the_server() {
 }
 
 #[tokio::test]
-async fn every_answer_has_the_headers_that_protect_the_page() {
+async fn every_response_has_the_headers_that_protect_the_page() {
     let server = TestServer::start(config()).await;
     let answers = [
         server.get("/").await,
@@ -89,7 +89,7 @@ async fn every_answer_has_the_headers_that_protect_the_page() {
 }
 
 #[tokio::test]
-async fn the_operator_may_give_a_policy_for_a_page_of_another_kind() {
+async fn the_operator_may_set_another_page_policy() {
     for (wanted, header) in [("default-src *", "default-src *"), ("", "")] {
         let content_security_policy = wanted.to_owned();
         let server = TestServer::start(ServerConfig { content_security_policy, ..config() }).await;

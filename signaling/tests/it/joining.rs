@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::rig::{TestServer, assert_closed, config, within_deadline};
 
 #[tokio::test]
-async fn peers_of_a_room_meet_signal_and_part() {
+async fn peers_of_a_room_meet_signal_and_leave() {
     let server = TestServer::start(config()).await;
     let mut first = server.join("/room").await;
     let mut second = server.join("/room").await;
@@ -35,7 +35,7 @@ async fn peers_of_a_room_meet_signal_and_part() {
 }
 
 #[tokio::test]
-async fn the_json_is_matchboxs() {
+async fn the_json_is_that_of_matchbox() {
     let server = TestServer::start(config()).await;
     let mut first = server.join("/room").await;
     let mut second = server.join("/room").await;
@@ -70,7 +70,7 @@ async fn groups_fill_in_order_of_arrival() {
 }
 
 #[tokio::test]
-async fn rooms_are_apart_and_go_when_the_last_peer_does() {
+async fn rooms_are_separate_and_end_with_their_last_peer() {
     let server = TestServer::start(config()).await;
     let mut peers = Vec::new();
     for path in ["/a", "/b", "/a?next=2", "/a?next=3"] {
@@ -99,7 +99,7 @@ async fn rooms_are_apart_and_go_when_the_last_peer_does() {
 }
 
 #[tokio::test]
-async fn who_answers_pings_stays_and_who_is_silent_goes() {
+async fn a_peer_that_answers_pings_stays_and_a_silent_one_is_disconnected() {
     let server =
         TestServer::start(ServerConfig { idle_timeout: Duration::from_secs(2), ..config() }).await;
     let mut awake = server.join("/room").await;
@@ -113,7 +113,7 @@ async fn who_answers_pings_stays_and_who_is_silent_goes() {
 }
 
 #[tokio::test]
-async fn who_has_a_key_is_the_same_peer_again() {
+async fn a_peer_with_a_key_has_the_same_id_again() {
     let path = format!("/v1/rooms/room?{}", PeerKey::new(7).to_query());
     let server = TestServer::start(config()).await;
     let mut other = server.join("/v1/rooms/room").await;

@@ -64,7 +64,7 @@ async fn a_token_from_before_the_lock_does_not_open_it() {
 }
 
 #[tokio::test]
-async fn a_peer_that_left_a_locked_room_has_given_up_its_place() {
+async fn a_peer_that_left_a_locked_room_cannot_return() {
     let server = server().await;
     let mut ann = server.join(&path(1)).await;
     let mut bob = server.join(&path(2)).await;
@@ -77,7 +77,7 @@ async fn a_peer_that_left_a_locked_room_has_given_up_its_place() {
 }
 
 #[tokio::test]
-async fn a_peer_that_was_lost_returns_to_a_locked_room_however_late() {
+async fn a_lost_peer_returns_to_a_locked_room_at_any_time() {
     let server = server().await;
     let mut ann = server.join(&path(1)).await;
     let bob = server.join(&path(2)).await;
@@ -97,7 +97,7 @@ async fn a_peer_that_was_lost_returns_to_a_locked_room_however_late() {
 }
 
 #[tokio::test]
-async fn the_newest_owner_of_a_room_is_its_owner_again_whoever_returns_first() {
+async fn the_latest_owner_owns_a_rebuilt_room_whatever_the_order_of_return() {
     for is_old_one_first in [true, false] {
         let server = server().await;
         let mut ann = server.join(&path(1)).await;
@@ -134,7 +134,7 @@ async fn the_newest_owner_of_a_room_is_its_owner_again_whoever_returns_first() {
 }
 
 #[tokio::test]
-async fn a_token_of_a_room_that_is_gone_proves_nothing_in_its_successor() {
+async fn a_token_of_an_ended_room_proves_nothing_in_its_successor() {
     let server = server().await;
     let mut ann = server.join(&path(1)).await;
     let token = ann.token().await;
@@ -157,7 +157,7 @@ async fn a_token_of_a_room_that_is_gone_proves_nothing_in_its_successor() {
 }
 
 #[tokio::test]
-async fn nobody_who_was_removed_comes_back_however_many_were() {
+async fn no_removed_peer_comes_back_however_many_were_removed() {
     let server = server().await;
     let mut ann = server.join(&path(1)).await;
     let mut resident = server.join(&path(2)).await;

@@ -23,8 +23,8 @@ const UNTIL_KEPT: Duration = Duration::from_secs(60);
 const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test]
-async fn a_room_that_is_taken_out_of_redis_answers_all_the_same() {
-    let test = "a_room_that_is_taken_out_of_redis_answers_all_the_same";
+async fn a_room_removed_from_redis_still_answers() {
+    let test = "a_room_removed_from_redis_still_answers";
     let Some(redis) = RedisServer::start(test) else { return };
     let [one, two] = [Process::start(&redis), Process::start(&redis)];
     let mut ann = one.join(1, "/v1/rooms/room").await;
@@ -50,8 +50,8 @@ async fn a_room_that_is_taken_out_of_redis_answers_all_the_same() {
 }
 
 #[tokio::test]
-async fn junk_in_the_place_of_a_room_keeps_nobody_out() {
-    let test = "junk_in_the_place_of_a_room_keeps_nobody_out";
+async fn junk_under_the_key_of_a_room_keeps_nobody_out() {
+    let test = "junk_under_the_key_of_a_room_keeps_nobody_out";
     let Some(redis) = RedisServer::start(test) else { return };
     let one = Process::start(&redis);
     for (name, spoil) in [
@@ -74,8 +74,8 @@ fn rooms_of(redis: &RedisServer, index: &str) -> String {
 }
 
 #[tokio::test]
-async fn indexes_that_are_overwritten_keep_nobody_out_and_nobody_alone() {
-    let test = "indexes_that_are_overwritten_keep_nobody_out_and_nobody_alone";
+async fn overwritten_indexes_keep_nobody_out_and_nobody_alone() {
+    let test = "overwritten_indexes_keep_nobody_out_and_nobody_alone";
     let Some(redis) = RedisServer::start(test) else { return };
     let one = Process::start(&redis);
     let quick = format!("/v1/quick?{GAME}&players=2");

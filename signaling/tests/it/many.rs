@@ -126,9 +126,9 @@ async fn peers_of_a_room_on_three_processes_meet() {
 }
 
 #[tokio::test]
-async fn everybody_at_once_on_three_processes_is_in_pairs() {
+async fn many_peers_at_once_on_three_processes_form_pairs() {
     const PEERS: usize = 30;
-    let Some(redis) = RedisServer::start("everybody_at_once_on_three_processes_is_in_pairs") else {
+    let Some(redis) = RedisServer::start("many_peers_at_once_on_three_processes_form_pairs") else {
         return;
     };
     let processes = three(&redis);
@@ -150,8 +150,8 @@ async fn everybody_at_once_on_three_processes_is_in_pairs() {
 }
 
 #[tokio::test]
-async fn no_room_is_lost_with_a_process_that_is_killed() {
-    let Some(redis) = RedisServer::start("no_room_is_lost_with_a_process_that_is_killed") else {
+async fn no_room_is_lost_with_a_killed_process() {
+    let Some(redis) = RedisServer::start("no_room_is_lost_with_a_killed_process") else {
         return;
     };
     let [mut one, two, three] = three(&redis);
@@ -186,8 +186,8 @@ async fn no_room_is_lost_with_a_process_that_is_killed() {
 }
 
 #[tokio::test]
-async fn who_does_not_come_back_from_a_killed_process_has_left() {
-    let test = "who_does_not_come_back_from_a_killed_process_has_left";
+async fn a_peer_that_does_not_come_back_from_a_killed_process_has_left() {
+    let test = "a_peer_that_does_not_come_back_from_a_killed_process_has_left";
     let Some(redis) = RedisServer::start(test) else { return };
     let [mut one, two, _three] = three(&redis);
     let ann = one.join(1, "/v1/rooms/room").await;
@@ -199,8 +199,8 @@ async fn who_does_not_come_back_from_a_killed_process_has_left() {
 }
 
 #[tokio::test]
-async fn redis_may_go_and_come_back_empty() {
-    let Some(mut redis) = RedisServer::start("redis_may_go_and_come_back_empty") else { return };
+async fn redis_may_stop_and_come_back_empty() {
+    let Some(mut redis) = RedisServer::start("redis_may_stop_and_come_back_empty") else { return };
     let [one, two, _three] = three(&redis);
     let mut ann = one.join(1, &format!("/v1/create?{GAME}&capacity=4")).await;
     let room = ann.sees("its room", |_| true).await;

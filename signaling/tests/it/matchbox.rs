@@ -43,7 +43,7 @@ async fn pair(server: &TestServer) -> [(Client, PeerId); 2] {
 }
 
 #[tokio::test]
-async fn a_client_connects_and_gets_an_id_and_hears_of_a_new_peer() {
+async fn a_client_gets_an_id_and_is_told_about_a_new_peer() {
     let server = TestServer::start(config()).await;
     let [(_, first), (_, second)] = pair(&server).await;
     assert_ne!(first, second);

@@ -32,7 +32,7 @@ async fn metrics_are_text_for_prometheus() {
 }
 
 #[tokio::test]
-async fn a_server_that_drains_serves_who_is_in_and_lets_nobody_else_in() {
+async fn a_draining_server_serves_its_peers_and_accepts_no_others() {
     let drain_time = Duration::from_secs(60);
     let server = TestServer::start(ServerConfig { drain_time, ..config() }).await;
     assert_eq!(server.get("/ready").await.status, 200);
@@ -59,7 +59,7 @@ async fn a_server_that_drains_serves_who_is_in_and_lets_nobody_else_in() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_told_to_stop_is_gone_as_soon_as_its_peers_are() {
+async fn a_draining_server_ends_with_its_last_peer() {
     let server = TestServer::start(config()).await;
     let mut peer = server.join("/room").await;
     let address = server.address;
@@ -74,7 +74,7 @@ async fn a_server_that_is_told_to_stop_is_gone_as_soon_as_its_peers_are() {
 }
 
 #[tokio::test]
-async fn who_stays_when_the_drain_is_over_is_sent_off() {
+async fn peers_that_remain_after_the_drain_are_disconnected() {
     let drain_time = Duration::from_millis(300);
     let server = TestServer::start(ServerConfig { drain_time, ..config() }).await;
     let mut peer = server.join("/room").await;

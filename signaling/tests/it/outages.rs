@@ -61,8 +61,8 @@ async fn two_open_rooms_of_a_group_are_both_put_back() {
 }
 
 #[tokio::test]
-async fn who_stays_away_from_a_process_that_was_told_to_stop_has_left() {
-    let test = "who_stays_away_from_a_process_that_was_told_to_stop_has_left";
+async fn a_peer_that_does_not_come_back_from_a_stopped_process_has_left() {
+    let test = "a_peer_that_does_not_come_back_from_a_stopped_process_has_left";
     let Some(redis) = RedisServer::start(test) else { return };
     let start = || Process::start_with(&redis, &["--grace-time", "1"]);
     let [mut one, two] = [start(), start()];
@@ -75,8 +75,8 @@ async fn who_stays_away_from_a_process_that_was_told_to_stop_has_left() {
 }
 
 #[tokio::test]
-async fn who_was_away_already_when_its_process_died_has_left() {
-    let test = "who_was_away_already_when_its_process_died_has_left";
+async fn a_peer_that_was_absent_when_its_process_died_has_left() {
+    let test = "a_peer_that_was_absent_when_its_process_died_has_left";
     let Some(redis) = RedisServer::start(test) else { return };
     let start = || Process::start_with(&redis, &["--grace-time", "3"]);
     let [mut one, two] = [start(), start()];
@@ -91,8 +91,8 @@ async fn who_was_away_already_when_its_process_died_has_left() {
 }
 
 #[tokio::test]
-async fn who_was_only_taken_for_dead_is_there_again() {
-    let test = "who_was_only_taken_for_dead_is_there_again";
+async fn a_peer_of_a_process_wrongly_taken_for_dead_is_back() {
+    let test = "a_peer_of_a_process_wrongly_taken_for_dead_is_back";
     let Some(redis) = RedisServer::start(test) else { return };
     let start = || Process::start_with(&redis, &["--grace-time", "1"]);
     let [one, two] = [start(), start()];
@@ -114,8 +114,8 @@ async fn who_was_only_taken_for_dead_is_there_again() {
 }
 
 #[tokio::test]
-async fn a_redis_that_says_nothing_is_noticed_and_taken_up_again() {
-    let test = "a_redis_that_says_nothing_is_noticed_and_taken_up_again";
+async fn a_silent_redis_is_noticed_and_connected_to_again() {
+    let test = "a_silent_redis_is_noticed_and_connected_to_again";
     let Some(redis) = RedisServer::start(test) else { return };
     let [one, two] = [Process::start(&redis), Process::start(&redis)];
     let mut ann = one.join(1, "/v1/rooms/room").await;
@@ -141,8 +141,8 @@ async fn a_redis_that_says_nothing_is_noticed_and_taken_up_again() {
 }
 
 #[tokio::test]
-async fn a_change_that_was_on_its_way_when_the_connection_went_costs_no_second_one() {
-    let test = "a_change_that_was_on_its_way_when_the_connection_went_costs_no_second_one";
+async fn a_change_lost_with_its_connection_does_not_end_the_next_connection() {
+    let test = "a_change_lost_with_its_connection_does_not_end_the_next_connection";
     let Some(redis) = RedisServer::start(test) else { return };
     let one = Process::start(&redis);
     let mut ann = one.join(1, "/v1/rooms/room").await;
@@ -170,8 +170,8 @@ async fn a_change_that_was_on_its_way_when_the_connection_went_costs_no_second_o
 }
 
 #[tokio::test]
-async fn who_comes_again_by_another_process_is_there_once() {
-    let test = "who_comes_again_by_another_process_is_there_once";
+async fn a_peer_that_enters_again_by_another_process_is_there_once() {
+    let test = "a_peer_that_enters_again_by_another_process_is_there_once";
     let Some(redis) = RedisServer::start(test) else { return };
     let [one, two] = [Process::start(&redis), Process::start(&redis)];
     let mut before = one.join(1, "/v1/rooms/room").await;
@@ -197,8 +197,8 @@ async fn who_comes_again_by_another_process_is_there_once() {
 }
 
 #[test]
-fn redis_is_started_at_another_port_where_its_first_ones_are_taken() {
-    let test = "redis_is_started_at_another_port_where_its_first_ones_are_taken";
+fn redis_starts_at_another_port_if_the_first_ones_are_taken() {
+    let test = "redis_starts_at_another_port_if_the_first_ones_are_taken";
     let Some(other) = RedisServer::start(test) else { return };
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
     let taken = [other.address, silent.local_addr().expect("it listens")];

@@ -80,7 +80,7 @@ async fn the_owner_locks_and_kicks() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_entered_says_why() {
+async fn a_room_that_cannot_be_entered_gives_the_reason() {
     let server = server().await;
     let (_ann, code) = create(&server, "").await;
     for (path, refusal) in [
@@ -96,7 +96,7 @@ async fn what_cannot_be_entered_says_why() {
 }
 
 #[tokio::test]
-async fn the_list_has_the_public_rooms_of_the_game() {
+async fn the_list_contains_the_public_rooms_of_the_game() {
     let server = server().await;
     let (mut ann, code) = create(&server, "public=1&capacity=4&name=Ann").await;
     let (_hidden, _) = create(&server, "").await;
@@ -132,7 +132,7 @@ async fn the_list_has_the_public_rooms_of_the_game() {
 }
 
 #[tokio::test]
-async fn strangers_are_brought_together_who_want_the_same() {
+async fn strangers_with_equal_wishes_are_brought_together() {
     let server = server().await;
     let quick = async |query: &str| server.join(&format!("/v1/quick?{GAME}&{query}")).await;
     let mut ann = quick("players=2").await;
@@ -152,7 +152,7 @@ async fn strangers_are_brought_together_who_want_the_same() {
 }
 
 #[tokio::test]
-async fn a_broken_connection_is_no_departure_until_the_grace_time_is_over() {
+async fn a_broken_connection_is_not_a_departure_until_the_grace_time_is_over() {
     let grace_time = Duration::from_secs(2);
     let server = TestServer::start(ServerConfig { grace_time, ..config() }).await;
     let mut ann = server.join(&format!("/v1/rooms/room?{}", key(1))).await;
@@ -176,7 +176,7 @@ async fn a_broken_connection_is_no_departure_until_the_grace_time_is_over() {
 }
 
 #[tokio::test]
-async fn ownership_that_passed_on_is_not_taken_back_by_an_old_token() {
+async fn an_old_token_does_not_take_back_ownership() {
     let resume_secret = Some(Secret("a secret that survives".into()));
     let config = || ServerConfig { resume_secret: resume_secret.clone(), ..config() };
     let server = TestServer::start(config()).await;

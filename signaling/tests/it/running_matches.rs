@@ -20,7 +20,7 @@ async fn watched_match(server: &TestServer) -> (Peer, Peer) {
 }
 
 #[tokio::test]
-async fn an_owner_that_looks_on_removes_nobody_from_a_match() {
+async fn an_owner_that_only_watches_removes_nobody_from_a_match() {
     let server = TestServer::start(config()).await;
     let (mut ann, bob) = watched_match(&server).await;
     let mut cid = server.join("/v1/rooms/room").await;
@@ -37,7 +37,7 @@ async fn an_owner_that_looks_on_removes_nobody_from_a_match() {
 }
 
 #[tokio::test]
-async fn a_room_is_inherited_by_those_in_its_match() {
+async fn a_room_is_inherited_by_the_players_of_its_match() {
     let server = TestServer::start(config()).await;
     let mut ann = server.join("/v1/rooms/room?spectators=1").await;
     // In front of the players, as it came before them, but without a place in the match.

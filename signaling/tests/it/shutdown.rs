@@ -20,7 +20,7 @@ use crate::rig::{TestServer, assert_closed, config, program, within_deadline};
 const PROMISED: Duration = Duration::from_secs(2);
 
 #[tokio::test]
-async fn everybody_hears_that_the_server_goes_and_nothing_else() {
+async fn all_peers_are_told_only_that_the_server_stops() {
     let server = TestServer::start(config()).await;
     let mut first = server.join("/room").await;
     let path = format!("/v1/rooms/room?{}", PeerKey::new(7).to_query());
@@ -41,7 +41,7 @@ async fn everybody_hears_that_the_server_goes_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn nobody_can_hold_a_stopping_server_up() {
+async fn no_client_can_delay_a_stopping_server() {
     let server = TestServer::start(config()).await;
     let deaf = server.join("/room").await;
     let mut half_a_request = TcpStream::connect(server.address).await.expect("it listens");
@@ -96,7 +96,7 @@ fn start_host(port: u16, flags: &[&str]) -> (Started, [String; 2]) {
 }
 
 #[test]
-fn hosts_on_one_machine_take_ports_of_their_own_and_say_where_they_are() {
+fn hosts_on_one_machine_take_different_ports_and_print_their_addresses() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port is free");
     let first = free.local_addr().expect("it listens").port();
     drop(free);
@@ -115,7 +115,7 @@ fn hosts_on_one_machine_take_ports_of_their_own_and_say_where_they_are() {
 }
 
 #[test]
-fn a_host_invites_nobody_to_where_it_does_not_listen() {
+fn a_host_prints_no_address_at_which_it_does_not_listen() {
     let (_host, said) = start_host(0, &["--host", "127.0.0.1"]);
     assert!(said[1].starts_with("nobody else can come"), "{said:?}");
 }

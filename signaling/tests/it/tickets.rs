@@ -26,7 +26,7 @@ async fn start() -> TestServer {
 }
 
 #[tokio::test]
-async fn who_has_a_ticket_for_the_room_enters_by_any_door() {
+async fn a_ticket_for_a_room_works_at_every_address_of_the_room() {
     let server = start().await;
     let (later, _) = expiries();
     let (one, all) = (secret().ticket("duel", later), secret().ticket(ANY_ROOM, later));
@@ -39,7 +39,7 @@ async fn who_has_a_ticket_for_the_room_enters_by_any_door() {
 }
 
 #[tokio::test]
-async fn who_has_none_is_refused_in_words_and_counted() {
+async fn a_client_without_a_valid_ticket_is_refused_in_words_and_counted() {
     let server = start().await;
     let (later, earlier) = expiries();
     let of_another: TicketSecret = "the secret of somebody else".parse().expect("long enough");
@@ -64,7 +64,7 @@ async fn who_has_none_is_refused_in_words_and_counted() {
 }
 
 #[tokio::test]
-async fn who_comes_back_by_a_token_needs_a_ticket_for_that_room() {
+async fn a_peer_that_returns_by_a_token_needs_a_ticket_for_that_room() {
     let server = start().await;
     let (later, _) = expiries();
     let ticket = |room: &str| format!("ticket={}", secret().ticket(room, later));
@@ -83,7 +83,7 @@ async fn who_comes_back_by_a_token_needs_a_ticket_for_that_room() {
 }
 
 #[tokio::test]
-async fn who_comes_back_among_strangers_needs_the_ticket_that_it_came_with() {
+async fn a_peer_that_returns_to_strangers_needs_the_ticket_that_it_came_with() {
     let server = start().await;
     let (later, _) = expiries();
     for (path, room) in [
@@ -102,7 +102,7 @@ async fn who_comes_back_among_strangers_needs_the_ticket_that_it_came_with() {
 }
 
 #[tokio::test]
-async fn the_list_is_for_those_who_may_enter_any_room() {
+async fn the_list_requires_a_ticket_for_any_room() {
     let server = start().await;
     let (later, _) = expiries();
     let (one, all) = (secret().ticket("duel", later), secret().ticket(ANY_ROOM, later));
@@ -118,7 +118,7 @@ async fn the_list_is_for_those_who_may_enter_any_room() {
 }
 
 #[tokio::test]
-async fn the_program_makes_tickets_that_its_server_takes() {
+async fn the_program_makes_tickets_that_its_server_accepts() {
     let server = start().await;
     let ticket = |secret: &str| {
         program(&["ticket", "--room", "duel", "--valid-for", "3600"])

@@ -142,7 +142,7 @@ impl Peer {
 }
 
 #[tokio::test]
-async fn peers_meet_and_pages_come_over_tls() {
+async fn peers_meet_and_pages_load_over_tls() {
     let (files, trusted) = Files::new("tls-both");
     fs::write(files.folder.join("index.html"), "the page").expect("a writable folder");
     let web_root = Some(files.folder.clone());
@@ -164,7 +164,7 @@ async fn peers_meet_and_pages_come_over_tls() {
 }
 
 #[tokio::test]
-async fn who_speaks_no_tls_holds_nobody_up() {
+async fn clients_without_tls_delay_nobody() {
     let (files, trusted) = Files::new("tls-plain");
     let server = TestServer::start(files.config()).await;
     // They say nothing: their handshakes would take ten seconds.
@@ -200,7 +200,7 @@ async fn a_handshake_takes_no_longer_than_a_request_may() {
 }
 
 #[tokio::test]
-async fn a_renewed_certificate_is_taken_up_and_a_bad_one_is_not() {
+async fn a_renewed_certificate_is_used_and_a_bad_one_is_not() {
     let (files, old) = Files::new("tls-renewed");
     let server = Server::bind(files.config()).await.expect("good files");
     assert_eq!(server.scheme(), "https");
@@ -224,7 +224,7 @@ async fn a_renewed_certificate_is_taken_up_and_a_bad_one_is_not() {
 }
 
 #[tokio::test]
-async fn files_that_do_not_serve_are_refused_by_name() {
+async fn unusable_files_are_rejected_by_name() {
     let (files, _) = Files::new("tls-wrong");
     let (other, _) = Files::new("tls-wrong-other");
     let (certificate, key) = (files.certificate(), files.key());
@@ -264,7 +264,7 @@ async fn files_that_do_not_serve_are_refused_by_name() {
 /// The program says where it listens, and reads its files again when it is told to.
 #[cfg(unix)]
 #[tokio::test]
-async fn the_program_takes_up_a_renewed_certificate_on_sighup() {
+async fn the_program_uses_a_renewed_certificate_after_sighup() {
     use std::{
         io::{BufRead, BufReader},
         process::Command,

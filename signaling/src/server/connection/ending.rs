@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_whose_network_is_bad_has_not_left() {
+    fn a_peer_with_a_bad_network_is_lost_and_has_not_left() {
         for refusal in Refusal::ALL {
             let is_lost = End::Refused(refusal).departure() == Departure::Lost;
             let is_network =

@@ -135,13 +135,13 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_is_what_openssl_makes_of_it() {
+    fn a_ticket_equals_the_one_that_openssl_makes() {
         assert_eq!(secret().ticket("duel", EXPIRY), KNOWN);
         assert!(enter(&format!("ticket={KNOWN}"), "duel", 0));
     }
 
     #[test]
-    fn a_ticket_counts_for_its_room_until_it_ends() {
+    fn a_ticket_is_valid_for_its_room_until_it_expires() {
         let query = format!("next=2&ticket={KNOWN}&key=7");
         assert!(enter(&query, "duel", EXPIRY - 1));
         assert!(!enter(&query, "duel", EXPIRY));
@@ -150,14 +150,14 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_for_any_room_counts_for_every_one_and_for_none() {
+    fn a_ticket_for_any_room_is_valid_for_every_room_and_for_none_named() {
         let query = format!("ticket={}", secret().ticket(ANY_ROOM, EXPIRY));
         assert!(enter(&query, "duel", 0) && enter(&query, ANY_ROOM, 0));
         assert!(!enter(&query, "duel", EXPIRY));
     }
 
     #[test]
-    fn everything_else_is_refused() {
+    fn altered_and_malformed_tickets_are_refused() {
         let (expiry, mac) = KNOWN.split_once('-').expect("a ticket");
         for ticket in [
             "",
@@ -183,24 +183,24 @@ mod tests {
     }
 
     #[test]
-    fn without_a_secret_everybody_enters() {
+    fn without_a_secret_no_ticket_is_needed() {
         assert_eq!(check_ticket(None, None, "duel", 0), Ok(()));
     }
 
     #[test]
-    fn a_secret_is_long_and_not_shown() {
+    fn a_secret_must_be_long_and_is_never_shown() {
         assert_eq!("fifteen letters".parse::<TicketSecret>(), Err(WeakSecret));
         assert!(!format!("{:?}", secret()).contains("nobody"));
     }
 
     proptest! {
         #[test]
-        fn no_query_does_harm(query in "(ticket=[0-9]{0,25}-?[0-9a-fü]{0,70}|.{0,100})", room in ".{0,70}", now in any::<u64>()) {
+        fn no_query_panics_or_passes_as_a_ticket(query in "(ticket=[0-9]{0,25}-?[0-9a-fü]{0,70}|.{0,100})", room in ".{0,70}", now in any::<u64>()) {
             assert!(!enter(&query, &room, now));
         }
 
         #[test]
-        fn each_ticket_counts_for_its_room_alone(room in "[a-z]{1,9}", other in "[a-z]{1,9}", expiry in 1..u64::MAX) {
+        fn each_ticket_is_valid_for_its_room_alone(room in "[a-z]{1,9}", other in "[a-z]{1,9}", expiry in 1..u64::MAX) {
             let query = format!("ticket={}", secret().ticket(&room, expiry));
             prop_assert!(enter(&query, &room, expiry - 1) && !enter(&query, &room, expiry));
             prop_assert_eq!(enter(&query, &other, 0), other == room);

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_holds_for_its_peer_until_it_expires_and_under_its_secret() {
+    fn a_token_is_valid_for_its_peer_and_secret_until_it_expires() {
         let signer = Signer::new(b"secret");
         let token = signer.sign(&resume());
         assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_changed_by_one_letter_is_none() {
+    fn a_token_with_one_changed_letter_is_invalid() {
         let signer = Signer::new(b"secret");
         let token = signer.sign(&resume());
         for at in 0..token.len() {
@@ -141,7 +141,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_does_harm(text in ".{0,80}(\\.[A-Za-z0-9_-]{0,60})?") {
+        fn no_text_panics_or_passes_as_a_token(text in ".{0,80}(\\.[A-Za-z0-9_-]{0,60})?") {
             prop_assert_eq!(Signer::new(b"secret").read(&text, PeerId::from_u128(7), 0), None);
         }
     }

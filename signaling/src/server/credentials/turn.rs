@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_what_others_compute() {
+    fn a_password_equals_the_one_that_openssl_computes() {
         // The second case of RFC 2202, in base 64.
         let secret = TurnSecret::new("Jefe").expect("a secret");
         let password = secret.password("what do ya want for nothing?");
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_gets_a_password_for_turn_servers_and_none_for_stun_servers() {
+    fn a_peer_gets_a_password_for_turn_servers_only() {
         let now = UNIX_EPOCH + Duration::from_secs(1_699_999_400);
         let Welcome::IceServers(IceServers { servers, expires_in_s }) =
             config().ice_settings().welcome(PEER, now);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_work_is_refused_with_what_to_do() {
+    fn settings_that_cannot_work_are_rejected_with_advice() {
         let broken = |config: ServerConfig, words: &str| {
             let error = config.check().expect_err(words).to_string();
             assert!(error.contains(words), "{error}");

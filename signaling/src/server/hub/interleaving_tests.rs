@@ -220,7 +220,7 @@ proptest! {
     #![proptest_config(same_cases())]
 
     #[test]
-    fn counts_are_of_what_is_there_in_whatever_order_it_came(
+    fn the_counts_match_what_is_there_after_any_order_of_steps(
         moves in moves(),
         loses_one_of in 2..20u32,
     ) {

@@ -85,7 +85,7 @@ async fn heard_by_ann(
 }
 
 #[tokio::test]
-async fn a_newcomer_is_announced_once_it_has_stayed_and_never_if_it_left() {
+async fn a_newcomer_is_announced_if_it_stays_and_never_if_it_leaves_early() {
     let hub = hub();
     let (_ann, mut to_ann) = enter(&hub, ANN, true).await;
     let (mut bob, _) = enter(&hub, BOB, true).await;
@@ -112,7 +112,7 @@ async fn a_newcomer_whose_connection_breaks_is_announced_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_client_of_matchbox_hears_of_newcomers_at_once() {
+async fn newcomers_are_announced_to_a_client_of_matchbox_at_once() {
     let hub = hub();
     let (_ann, mut to_ann) = enter(&hub, ANN, false).await;
     let _bob = enter(&hub, BOB, true).await;
@@ -122,8 +122,8 @@ async fn a_client_of_matchbox_hears_of_newcomers_at_once() {
 }
 
 #[tokio::test]
-async fn a_newcomer_at_another_process_is_not_announced_if_it_left_and_once_if_it_moved() {
-    let test = "a_newcomer_at_another_process_is_not_announced_if_it_left_and_once_if_it_moved";
+async fn a_newcomer_at_another_process_is_announced_once_if_it_moves_and_never_if_it_leaves() {
+    let test = "a_newcomer_at_another_process_is_announced_once_if_it_moves_and_never_if_it_leaves";
     let Some(redis) = RedisServer::start(test) else { return };
     let (one, two) = (shared_hub(&redis, 1).await, shared_hub(&redis, 2).await);
     let later = || Instant::now() + LATER;

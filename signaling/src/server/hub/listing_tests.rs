@@ -37,7 +37,7 @@ async fn listed(hub: &Hub) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn rooms_that_can_be_entered_stand_before_the_others() {
+async fn open_rooms_are_listed_before_the_others() {
     let hub = hub();
     for number in 0..MAX_LISTED {
         enter(&hub, number, &format!("-{number}"), "capacity=1").await;
@@ -48,7 +48,7 @@ async fn rooms_that_can_be_entered_stand_before_the_others() {
 }
 
 #[tokio::test]
-async fn no_name_brings_a_room_to_the_front_of_the_list() {
+async fn no_name_moves_a_room_to_the_front_of_the_list() {
     let hub = hub();
     for number in 0..MAX_LISTED {
         enter(&hub, 2 * number, &format!("-{number}"), "capacity=2").await;
@@ -62,7 +62,7 @@ async fn no_name_brings_a_room_to_the_front_of_the_list() {
 }
 
 #[tokio::test]
-async fn a_list_is_made_once_a_second_for_all_who_look() {
+async fn a_list_is_made_once_a_second_for_all_clients() {
     let hub = hub();
     let start = Instant::now();
     let list = async |now| hub.list("g", now).await.expect("memory is always there");
@@ -83,7 +83,7 @@ async fn a_list_is_made_once_a_second_for_all_who_look() {
 }
 
 #[tokio::test]
-async fn lists_that_nobody_looks_at_any_more_are_forgotten() {
+async fn unused_lists_are_forgotten() {
     let hub = hub();
     let start = Instant::now();
     for number in 0..5_000_u32 {

@@ -54,7 +54,7 @@ async fn members(store: &FaultyStore) -> usize {
 }
 
 #[tokio::test]
-async fn who_was_let_in_although_it_was_refused_does_not_stay() {
+async fn a_peer_that_joined_although_it_was_refused_does_not_stay() {
     let (hub, store) = hub();
     let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
     store.is_slow.store(true, Relaxed);
@@ -112,7 +112,7 @@ async fn bob_joins_elsewhere(store: &FaultyStore, id: &RoomId, is_missed: bool) 
 /// A process whose clock was an hour ahead, or was set back by an hour since, noted that a peer is
 /// gone, and died.
 #[tokio::test]
-async fn a_place_is_given_up_in_time_whatever_clocks_say() {
+async fn an_absent_peer_is_removed_in_time_whatever_the_clocks_say() {
     let (hub, store) = hub();
     let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
     let room = RoomId("room".into());
@@ -129,7 +129,7 @@ async fn a_place_is_given_up_in_time_whatever_clocks_say() {
 /// Two processes look after the peers of a third one that died; one of them has such a peer back
 /// before the other has looked.
 #[tokio::test]
-async fn a_peer_that_is_back_is_not_missed_for_the_process_that_died() {
+async fn a_peer_that_is_back_is_not_removed_with_its_dead_process() {
     let (hub, store) = hub();
     let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
     let room = RoomId("room".into());
@@ -144,7 +144,7 @@ async fn a_peer_that_is_back_is_not_missed_for_the_process_that_died() {
 }
 
 #[tokio::test]
-async fn a_place_that_another_process_marked_is_given_up_in_time() {
+async fn a_peer_that_another_process_marked_as_absent_is_removed_in_time() {
     for is_down in [false, true] {
         let (hub, store) = hub();
         let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
@@ -164,7 +164,7 @@ async fn a_place_that_another_process_marked_is_given_up_in_time() {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_lost_for_the_second_time_has_all_of_its_time() {
+async fn a_peer_that_is_lost_again_has_its_full_time() {
     let (hub, store) = hub();
     let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
     let (mut bob, _) = enter(&hub, 2, "/v1/rooms/room").await.expect("there is a place");
@@ -182,7 +182,7 @@ async fn a_peer_that_is_lost_for_the_second_time_has_all_of_its_time() {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_lost_again_just_when_its_first_time_is_over_keeps_its_place() {
+async fn a_peer_that_is_lost_again_as_its_first_time_ends_stays_in_its_room() {
     let (hub, store) = hub();
     let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
     let (mut bob, _) = enter(&hub, 2, "/v1/rooms/room").await.expect("there is a place");

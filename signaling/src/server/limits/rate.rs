@@ -72,7 +72,7 @@ mod tests {
     const RATE: Rate = Rate { per_second: 10, at_once: 3 };
 
     #[test]
-    fn so_many_at_once_and_then_so_many_in_each_second() {
+    fn a_rate_allows_a_burst_and_then_a_number_per_second() {
         let start = Instant::now();
         let mut bucket = Bucket::new(start);
         let allowed = (0..10).filter(|_| bucket.try_use(RATE, start)).count();
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rest_gives_back_all_and_no_more() {
+    fn a_pause_restores_the_whole_burst_and_no_more() {
         let start = Instant::now();
         let mut bucket = Bucket::new(start);
         while bucket.try_use(RATE, start) {}
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_uses_more_waits_for_what_it_took() {
+    fn using_more_than_allowed_costs_a_proportional_wait() {
         let start = Instant::now();
         let mut bucket = Bucket::new(start);
         assert_eq!(bucket.use_up(3, RATE, start), Duration::ZERO);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_counts_for_its_kibibytes_begun_ones_included() {
+    fn a_message_counts_once_for_each_kibibyte_or_part_of_one() {
         let costs = [0, 1, 1024, 1025, 2048, 65_536].map(message_cost);
         assert_eq!(costs, [1, 1, 1, 2, 2, 64]);
     }

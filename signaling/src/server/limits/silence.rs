@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn silence_is_asked_at_half_time_and_given_up_at_full_time() {
+    fn a_silent_peer_is_asked_at_half_time_and_given_up_at_full_time() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut silence = Silence::new(Duration::from_secs(60), start);
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_halted_itself_asks_before_it_gives_anybody_up() {
+    fn a_process_that_was_halted_asks_before_it_gives_up_a_peer() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut silence = Silence::new(Duration::from_secs(60), start);

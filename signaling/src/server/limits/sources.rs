@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_household_is_one_source_and_another_one_is_another() {
+    fn each_household_is_one_source() {
         assert_eq!(source("2001:db8:1:2::7"), source("2001:db8:1:2:ffff:1:2:3"));
         assert_ne!(source("2001:db8:1:2::7"), source("2001:db8:1:3::7"));
         assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn proxies_are_believed_and_nobody_else() {
+    fn only_trusted_proxies_can_name_the_sender() {
         let config = ServerConfig {
             trusted_proxies: ["10.0.0.0/8", "2001:db8::/64"]
                 .map(|it| it.parse().expect("it"))
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_has_so_many_places_and_another_one_as_many() {
+    fn each_source_has_its_own_slots() {
         let sources = sources(2, 100);
         let now = Instant::now();
         let (one, other) = (source("192.0.2.1"), source("192.0.2.2"));
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_counted_apart_from_peers() {
+    fn connections_and_peers_are_counted_separately() {
         let sources = sources(1, 100);
         let now = Instant::now();
         let one = source("192.0.2.1");
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn downloads_are_counted_apart_from_connections() {
+    fn downloads_and_connections_are_counted_separately() {
         let sources = sources(1, 100);
         let now = Instant::now();
         let one = source("192.0.2.1");
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_and_goes_too_often_waits_and_is_forgotten_in_the_end() {
+    fn a_source_that_joins_too_often_must_wait_and_is_forgotten_later() {
         let sources = sources(100, 3);
         let start = Instant::now();
         let one = source("192.0.2.1");

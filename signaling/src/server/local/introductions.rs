@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newcomer_is_told_of_once_it_has_stayed_for_a_moment() {
+    fn a_newcomer_is_announced_after_it_has_stayed_for_a_moment() {
         let (mut introductions, start) = (Introductions::default(), Instant::now());
         introductions.add(&room(), BOB, (vec![ANN], &[ANN]), start);
         assert_eq!(told(&mut introductions, start + STAYS_FOR - Duration::from_millis(1)), []);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_hears_of_a_newcomer_that_left_before() {
+    fn a_newcomer_that_leaves_early_is_never_announced() {
         let (mut introductions, start) = (Introductions::default(), Instant::now());
         for number in 2..10_000 {
             introductions.add(&room(), peer(number), (vec![ANN], &[ANN]), start);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn newcomers_of_a_room_are_told_of_at_a_bounded_rate_and_in_order() {
+    fn newcomers_of_a_room_are_announced_at_a_bounded_rate_and_in_order() {
         let (mut introductions, start) = (Introductions::default(), Instant::now());
         for number in 2..100 {
             introductions.add(&room(), peer(number), (vec![ANN], &[ANN]), start);
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_that_wait_for_each_other_only_one_is_told() {
+    fn of_two_newcomers_that_wait_for_each_other_only_one_is_told() {
         let (mut introductions, start) = (Introductions::default(), Instant::now());
         introductions.add(&room(), BOB, (vec![ANN], &[ANN]), start);
         // Ann lost her connection, and is back.
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newcomer_that_nobody_hears_of_here_is_not_told_of_those_that_wait() {
+    fn a_newcomer_announced_by_another_process_is_not_told_about_waiting_ones() {
         let (mut introductions, start) = (Introductions::default(), Instant::now());
         introductions.add(&room(), BOB, (vec![ANN], &[ANN]), start);
         // Ann is back. Bob hears of her from another process.

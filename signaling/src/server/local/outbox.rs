@@ -292,7 +292,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_full_queue_takes_no_more_until_it_is_read() {
+    async fn a_full_queue_accepts_nothing_until_it_is_read() {
         let (outbox, mut reader, mut closed) = new_outbox(2 * (OVERHEAD_BYTES + 1));
         for _ in 0..3 {
             assert_eq!(outbox.push("a".into()), Ok(()));
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_what_a_peer_has_not_read_only_the_latest_state_is_kept() {
+    async fn only_the_latest_unread_state_is_kept() {
         let (outbox, mut reader, _closed) = new_outbox(3 * (OVERHEAD_BYTES + 7));
         assert_eq!(outbox.push("before".into()), Ok(()));
         for state in 0..1000 {
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_is_woken_by_a_message_and_by_the_end() {
+    async fn a_waiting_reader_is_woken_by_a_message_and_by_the_end() {
         let (outbox, mut reader, _closed) = new_outbox(1000);
         let reading = tokio::spawn(async move {
             let mut read = Vec::new();

@@ -53,7 +53,7 @@ fn read(reader: &mut OutboxReader) -> Vec<String> {
 }
 
 #[test]
-fn a_peer_that_enters_again_is_shown_nothing_older_after_that() {
+fn a_peer_that_enters_again_is_shown_no_older_state() {
     let (local, mut room, now) = (Local::default(), den(), Instant::now());
     let _to_ann = come(&local, &mut room, ANN, now);
     for number in 0..20 {
@@ -72,7 +72,7 @@ fn a_peer_that_enters_again_is_shown_nothing_older_after_that() {
 
 /// As many visits as one address may make at once and in the next half minute.
 #[test]
-fn strangers_that_come_and_leave_do_not_make_a_resident_see_its_room_each_time() {
+fn a_resident_is_not_shown_its_room_for_each_stranger_that_joins_and_leaves() {
     let (local, mut room, start) = (Local::default(), den(), Instant::now());
     let mut to_ann = come(&local, &mut room, ANN, start);
     read(&mut to_ann);

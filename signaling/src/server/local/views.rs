@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_not_for_peers_that_were_shown_a_newer_state() {
+    fn a_waiting_state_is_not_for_peers_that_were_shown_a_newer_one() {
         let (mut views, start) = (Views::default(), Instant::now());
         tire(&mut views, start);
         assert_eq!(views.add(&room("den"), view(&[ANN, BOB], "a"), start), None);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_changes_the_newest_is_shown_when_it_is_its_turn() {
+    fn only_the_newest_of_many_changes_is_shown_when_it_is_its_turn() {
         let (mut views, start) = (Views::default(), Instant::now());
         tire(&mut views, start);
         for state in ["a", "b", "c"] {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_waits_for_a_state_sees_the_next_one_that_anybody_sees() {
+    fn a_peer_that_waits_for_a_state_is_shown_the_next_one_of_any_peer() {
         let (mut views, start) = (Views::default(), Instant::now());
         tire(&mut views, start);
         assert_eq!(views.add(&room("den"), view(&[ANN], "a"), start), None);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_of_a_room_at_rest() {
+    fn nothing_is_kept_for_an_unchanging_room() {
         let (mut views, start) = (Views::default(), Instant::now());
         tire(&mut views, start);
         views.add(&room("den"), view(&[ANN], "a"), start);

@@ -79,7 +79,7 @@ fn shown(effects: &[Effect]) -> Option<(&[PeerId], &RoomState)> {
 }
 
 #[test]
-fn a_newcomer_learns_its_id_and_the_others_hear_of_it() {
+fn a_newcomer_receives_its_id_and_is_announced_to_the_others() {
     let mut room = with(&[ours(1), stock(2)]);
     let effects = room.join(&ours(3)).expect("there is a place");
     let (one, two, three) = (peer(1), peer(2), peer(3));
@@ -100,7 +100,7 @@ fn a_newcomer_learns_its_id_and_the_others_hear_of_it() {
 }
 
 #[test]
-fn places_are_counted_apart() {
+fn players_and_spectators_are_counted_separately() {
     let mut room = with(&[ours(1), ours(2), ours(3)]);
     assert_eq!(room.join(&ours(4)), Err(Refusal::RoomFull));
     assert!(room.join(&looker(4)).is_ok());
@@ -115,7 +115,7 @@ fn places_are_counted_apart() {
 }
 
 #[test]
-fn only_the_game_that_is_played_here_comes_in() {
+fn only_peers_of_the_same_game_may_enter() {
     let mut room = with(&[ours(1)]);
     let other = Newcomer { game: "chess".into(), ..ours(2) };
     assert_eq!(room.join(&other), Err(Refusal::OtherGame));
@@ -125,7 +125,7 @@ fn only_the_game_that_is_played_here_comes_in() {
 }
 
 #[test]
-fn the_owner_locks_and_kicks_and_others_may_not() {
+fn only_the_owner_locks_and_kicks() {
     let mut room = with(&[ours(1), ours(2), stock(3)]);
     for request in [
         RoomRequest::SetLocked(true),
@@ -147,7 +147,7 @@ fn the_owner_locks_and_kicks_and_others_may_not() {
 }
 
 #[test]
-fn a_lock_keeps_out_all_but_those_who_were_lost_behind_it() {
+fn a_lock_keeps_out_all_peers_but_those_lost_while_locked() {
     let mut room = with(&[ours(1), ours(2), ours(3)]);
     room.leave(peer(3));
     room.ask(peer(1), &RoomRequest::SetLocked(true)).expect("the owner");
@@ -173,7 +173,7 @@ fn a_lock_keeps_out_all_but_those_who_were_lost_behind_it() {
 }
 
 #[test]
-fn a_removed_peer_does_not_return_as_one_that_was_lost() {
+fn a_removed_peer_cannot_return_as_a_lost_one() {
     let mut room = with(&[ours(1), ours(2)]);
     room.ask(peer(1), &RoomRequest::SetLocked(true)).expect("the owner");
     room.mark_absent_unless_away(peer(2), 0);
@@ -182,7 +182,7 @@ fn a_removed_peer_does_not_return_as_one_that_was_lost() {
 }
 
 #[test]
-fn of_two_claims_to_a_room_the_later_one_counts() {
+fn the_later_of_two_claims_to_a_room_counts() {
     let mut room = with(&[ours(1), ours(2)]);
     let first = room.claim(peer(1));
     room.leave(peer(1));
@@ -220,7 +220,7 @@ fn of_two_claims_to_a_room_the_later_one_counts() {
 }
 
 #[test]
-fn the_room_is_inherited_by_the_next_of_ours_who_plays() {
+fn the_next_player_that_can_own_inherits_the_room() {
     let mut room = with(&[stock(1), ours(2), looker(3), ours(4)]);
     assert_eq!(room.state().owner, Some(peer(2)), "a stock client could not use it");
     room.leave(peer(2));
@@ -232,7 +232,7 @@ fn the_room_is_inherited_by_the_next_of_ours_who_plays() {
 }
 
 #[test]
-fn a_match_that_all_players_have_left_is_over() {
+fn a_match_ends_when_all_its_players_have_left() {
     let mut room = with(&[ours(1), ours(2), looker(3)]);
     for number in [1, 2] {
         room.ask(peer(number), &RoomRequest::SetReady(true)).expect("it is here");
@@ -245,7 +245,7 @@ fn a_match_that_all_players_have_left_is_over() {
 }
 
 #[test]
-fn a_match_is_over_for_those_who_came_to_play_the_next_one() {
+fn a_match_ends_even_if_players_for_the_next_one_have_come() {
     let mut room = with(&[ours(1), looker(2)]);
     room.ask(peer(1), &RoomRequest::SetReady(true)).expect("it is here");
     room.ask(peer(1), &RoomRequest::Start).expect("all are ready");
@@ -256,7 +256,7 @@ fn a_match_is_over_for_those_who_came_to_play_the_next_one() {
 }
 
 #[test]
-fn a_match_is_inherited_by_its_players_and_nobody_else_sends_them_off() {
+fn players_of_a_match_inherit_the_room_and_only_they_can_remove_each_other() {
     let mut room = with(&[ours(1), looker(2), ours(3)]);
     for number in [1, 3] {
         room.ask(peer(number), &RoomRequest::SetReady(true)).expect("it is here");
@@ -277,7 +277,7 @@ fn a_match_is_inherited_by_its_players_and_nobody_else_sends_them_off() {
 }
 
 #[test]
-fn places_are_changed_during_a_match_for_the_next_one() {
+fn a_place_changed_during_a_match_is_for_the_next_one() {
     let mut room = with(&[ours(1), looker(2)]);
     room.ask(peer(1), &RoomRequest::SetReady(true)).expect("it is here");
     room.ask(peer(1), &RoomRequest::Start).expect("all are ready");
@@ -287,7 +287,7 @@ fn places_are_changed_during_a_match_for_the_next_one() {
 }
 
 #[test]
-fn a_name_that_was_changed_outlives_a_connection() {
+fn a_changed_name_outlives_the_connection() {
     let mut room = with(&[ours(1)]);
     room.ask(peer(1), &RoomRequest::Rename("Ann".into())).expect("it is a name");
     room.mark_absent_unless_away(peer(1), 0);
@@ -317,7 +317,7 @@ fn a_match_starts_when_all_are_ready_and_ends_with_nobody_ready() {
 }
 
 #[test]
-fn names_are_changed_to_what_can_be_shown() {
+fn a_new_name_must_have_only_visible_characters() {
     let mut room = with(&[ours(1)]);
     for bad in ["", "  ", "a\u{7}b", "1234567890123456789012345"] {
         let rename = RoomRequest::Rename(bad.into());
@@ -348,7 +348,7 @@ fn no_two_peers_have_the_same_name() {
 }
 
 #[test]
-fn who_is_missed_keeps_its_place_and_is_not_said_to_have_left() {
+fn an_absent_peer_stays_in_the_room_and_is_not_reported_as_left() {
     let mut room = with(&[ours(1), ours(2), stock(3)]);
     let effects = room.mark_absent_unless_away(peer(1), 1000);
     assert_eq!(told(&effects), []);
@@ -369,7 +369,7 @@ fn who_is_missed_keeps_its_place_and_is_not_said_to_have_left() {
 }
 
 #[test]
-fn a_rebuilt_room_goes_back_to_its_owner() {
+fn a_rebuilt_room_returns_to_its_owner() {
     let mut room = Room::new(RoomId("DAM3R".into()), INCARNATION, terms(), true);
     room.join(&back(2, Claim::Member)).expect("it was here");
     assert_eq!(room.state().owner, Some(peer(2)), "somebody must be");
@@ -378,7 +378,7 @@ fn a_rebuilt_room_goes_back_to_its_owner() {
 }
 
 #[test]
-fn groups_close_when_they_are_full_if_that_is_their_way() {
+fn a_closing_group_closes_when_it_is_full() {
     for closes in [true, false] {
         let group = Some("pairs".to_owned());
         let terms = Terms { capacity: 2, group, closes_when_full: closes, ..terms() };
@@ -395,7 +395,7 @@ fn groups_close_when_they_are_full_if_that_is_their_way() {
 }
 
 #[test]
-fn who_missed_something_is_told_what_is_different() {
+fn a_peer_that_missed_changes_is_told_the_differences() {
     let before = with(&[ours(1), ours(2), ours(3)]);
     let mut now = before.clone();
     now.leave(peer(2));
@@ -412,7 +412,7 @@ fn who_missed_something_is_told_what_is_different() {
 }
 
 #[test]
-fn who_was_forgotten_is_put_back_unless_it_was_sent_off() {
+fn a_forgotten_peer_is_put_back_unless_it_was_removed() {
     let before = with(&[ours(1), ours(2), ours(3)]);
     let mut now = before.clone();
     now.mark_absent_unless_away(peer(1), 5);
@@ -429,7 +429,7 @@ fn who_was_forgotten_is_put_back_unless_it_was_sent_off() {
 }
 
 #[test]
-fn a_room_that_strangers_made_anew_is_as_it_was_before() {
+fn a_room_that_strangers_made_again_is_restored() {
     let mut before = with(&[ours(1), ours(2)]);
     before.ask(peer(1), &RoomRequest::SetLocked(true)).expect("the owner");
     let anew = with(&[ours(9)]);
@@ -452,7 +452,7 @@ fn a_room_that_strangers_made_anew_is_as_it_was_before() {
 }
 
 #[test]
-fn the_list_shows_what_one_wants_to_know_of_a_room() {
+fn a_listing_describes_the_room() {
     let mut room = with(&[ours(1), looker(2)]);
     assert_eq!(room.listed_game(), None);
     assert!(room.ask(peer(1), &RoomRequest::SetPublic(true)).is_ok());

@@ -125,8 +125,8 @@ impl Rig {
 }
 
 #[tokio::test]
-async fn a_change_is_made_only_to_what_was_loaded() {
-    let (rigs, _redis) = rigs("a_change_is_made_only_to_what_was_loaded").await;
+async fn a_change_applies_only_to_the_room_as_it_was_loaded() {
+    let (rigs, _redis) = rigs("a_change_applies_only_to_the_room_as_it_was_loaded").await;
     for rig in rigs {
         assert!(rig.load("a").await.is_none());
         assert!(rig.join("a", 1, None).await);
@@ -143,8 +143,8 @@ async fn a_change_is_made_only_to_what_was_loaded() {
 }
 
 #[tokio::test]
-async fn groups_have_one_open_room_at_most() {
-    let (rigs, _redis) = rigs("groups_have_one_open_room_at_most").await;
+async fn a_group_has_at_most_one_open_room() {
+    let (rigs, _redis) = rigs("a_group_has_at_most_one_open_room").await;
     for rig in rigs {
         let group = Some("pairs");
         assert_eq!(rig.open("pairs").await, None);
@@ -161,7 +161,7 @@ async fn groups_have_one_open_room_at_most() {
 }
 
 #[tokio::test]
-async fn an_open_room_may_stand_beside_one_that_lets_its_first_peer_not_in() {
+async fn a_new_room_is_allowed_besides_one_that_refuses_its_first_peer() {
     let (rigs, _redis) = rigs("an_open_room_may_stand_beside_one").await;
     for mut rig in rigs {
         let group = Some("pairs");
@@ -179,8 +179,8 @@ async fn an_open_room_may_stand_beside_one_that_lets_its_first_peer_not_in() {
 }
 
 #[tokio::test]
-async fn the_list_has_what_is_public_now() {
-    let (rigs, _redis) = rigs("the_list_has_what_is_public_now").await;
+async fn the_list_contains_the_public_rooms() {
+    let (rigs, _redis) = rigs("the_list_contains_the_public_rooms").await;
     for rig in rigs {
         for name in ["a", "b", "c"] {
             assert!(rig.join(name, 1, None).await);
@@ -198,7 +198,7 @@ async fn the_list_has_what_is_public_now() {
 }
 
 #[tokio::test]
-async fn effects_come_in_the_order_of_the_changes_and_to_nobody_else() {
+async fn effects_arrive_in_the_order_of_the_changes_and_only_in_their_room() {
     let (rigs, _redis) = rigs("effects_come_in_the_order_of_the_changes").await;
     for rig in rigs {
         let mut ann = rig.connect(1, "a").await;
@@ -228,8 +228,8 @@ async fn effects_come_in_the_order_of_the_changes_and_to_nobody_else() {
 }
 
 #[tokio::test]
-async fn only_a_shared_store_can_pass_a_signal_on() {
-    let (rigs, _redis) = rigs("only_a_shared_store_can_pass_a_signal_on").await;
+async fn only_a_shared_store_can_forward_a_signal() {
+    let (rigs, _redis) = rigs("only_a_shared_store_can_forward_a_signal").await;
     for rig in rigs {
         let mut ann = rig.connect(1, "a").await;
         let to = PeerId::from_u128(1);

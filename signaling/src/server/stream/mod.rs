@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plain_connection_does_not_pay_for_tls_nor_for_the_demand() {
+    fn a_plain_connection_costs_no_memory_for_tls_or_the_demand() {
         assert!(size_of::<Stream>() <= size_of::<TcpStream>() + 2 * size_of::<usize>());
     }
 }

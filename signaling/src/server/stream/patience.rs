@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_takes_nothing_is_dropped_on_time() {
+    fn a_client_that_reads_nothing_is_dropped_on_time() {
         let start = Instant::now();
         let mut patience = Patience::new(MOST);
         // However often it is asked.
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_client_is_never_dropped_and_a_byte_now_and_then_does_not_help() {
+    fn a_slow_client_keeps_its_connection_but_not_by_a_byte_now_and_then() {
         let hour = Duration::from_secs(3600);
         assert_eq!(suffered(4 * 1024, Duration::from_secs(1)), hour);
         // As a send buffer hands it on: much at once, and long waits in between.
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn patience_grows_back_and_not_beyond_what_it_was() {
+    fn patience_is_restored_up_to_its_limit() {
         let start = Instant::now();
         let mut patience = Patience::new(MOST);
         patience.take(1 << 30, start);

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_in_frames_is_one_and_what_comes_between_is_heard_at_once() {
+    fn fragments_form_one_message_and_control_frames_between_them_are_read_at_once() {
         let frames = [
             frame(OpCode::Data(Data::Text), false, "gr".as_bytes()),
             frame(OpCode::Control(Control::Ping), true, b"there?"),
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn who_says_nothing_costs_no_buffer() {
+    fn a_silent_client_costs_no_buffer() {
         let mut socket = socket();
         for length in [0, 1, 125, 126, MAX_BYTES] {
             let message = text(&vec![b'x'; length]);
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_cancelled_call_left_is_sent_before_the_next_frame() {
+    async fn the_rest_of_a_cancelled_send_goes_before_the_next_frame() {
         let (stream, mut client) = duplex(16);
         let mut socket = Socket::new(stream, &[], MAX_BYTES);
         let text = OpCode::Data(Data::Text);
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_the_protocol_is_told_from_what_does_not() {
+    fn frames_that_break_the_protocol_are_errors() {
         let ping = OpCode::Control(Control::Ping);
         let changed = |at: usize, bits: u8| {
             let mut bytes = text(b"hello");
@@ -360,7 +360,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_make_no_difference(
+        fn messages_do_not_depend_on_the_pieces_they_arrive_in(
             messages in vec(("[a-z]{0,140}", any::<bool>()), 0..5),
             piece in 1..200_usize,
         ) {
@@ -381,7 +381,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_do_harm(bytes in vec(any::<u8>(), 0..2000), piece in 1..2000_usize) {
+        fn any_bytes_are_read_without_panic_or_unbounded_memory(bytes in vec(any::<u8>(), 0..2000), piece in 1..2000_usize) {
             let mut socket = socket();
             for piece in bytes.chunks(piece) {
                 socket.unread.extend_from_slice(piece);

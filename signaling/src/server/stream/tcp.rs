@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn accepted_connections_have_the_options_of_their_listener() {
+    async fn accepted_connections_inherit_the_options_of_their_listener() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port is free");
         tune(&listener).expect("these options exist");
         let address = listener.local_addr().expect("it is bound");

@@ -7,7 +7,7 @@ use crate::testing::properties::same_cases;
 
 /// What is JSON, and more than most readers of JSON take.
 #[test]
-fn what_only_a_reader_would_refuse_is_passed_on() {
+fn a_signal_that_only_a_strict_reader_rejects_is_forwarded() {
     let key = PeerKey::new(7);
     let receiver = key.peer();
     let nested = "[".repeat(200) + &"]".repeat(200);
@@ -18,7 +18,7 @@ fn what_only_a_reader_would_refuse_is_passed_on() {
 }
 
 #[test]
-fn who_plays_and_who_looks_on_are_counted_together() {
+fn players_and_spectators_count_together_towards_the_limit() {
     let (player, spectator) =
         ("/v1/rooms/a?spectators=2\n", "/v1/rooms/a?spectators=2&place=spectator\n");
     client_requests([player.repeat(4), spectator.repeat(4)].concat().as_bytes());
@@ -26,7 +26,7 @@ fn who_plays_and_who_looks_on_are_counted_together() {
 }
 
 #[test]
-fn whoever_moves_to_another_room_is_missed_in_the_first() {
+fn a_peer_that_moves_to_another_room_leaves_the_first() {
     let key = PeerKey::new(7).to_query();
     // The first one is deaf.
     let lines = format!("/c\n/v1/rooms/a\n/v1/rooms/a?{key}\n/v1/rooms/b?{key}\n");
@@ -34,7 +34,7 @@ fn whoever_moves_to_another_room_is_missed_in_the_first() {
 }
 
 #[test]
-fn a_deaf_peer_loses_signals_before_it_is_sent_off() {
+fn a_peer_that_reads_nothing_loses_signals_before_it_is_disconnected() {
     let mut scene = Scene::new();
     // The first one is deaf.
     scene.come("/v1/rooms/a");
@@ -101,7 +101,7 @@ proptest! {
     /// Nobody is in two rooms, nobody hears of a room that it is not in, no room without peers
     /// outlives its time, and ids are unique.
     #[test]
-    fn any_order_of_coming_talking_and_going_is_sound(lines in vec(select(lines()), 0..120)) {
+    fn any_order_of_joining_sending_and_leaving_is_sound(lines in vec(select(lines()), 0..120)) {
         client_requests(lines.join("\n").as_bytes());
     }
 }

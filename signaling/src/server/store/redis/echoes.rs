@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_on_its_way_goes_with_the_connection() -> Result<(), StoreDown> {
+    async fn changes_on_their_way_are_lost_with_the_connection() -> Result<(), StoreDown> {
         let echoes = Echoes::default();
         let mut before = echoes.expect()?;
         echoes.cut_off();
