@@ -1,5 +1,5 @@
-//! What the program is told: by flags, by variables of the environment, and by a file, each over
-//! the ones behind it.
+//! The settings given to the program: by flags, by environment variables, and by a file. A flag
+//! overrides a variable, and a variable overrides the file.
 
 use std::{
     ffi::OsString,
@@ -22,7 +22,7 @@ use crate::settings::{SETTINGS, Setting, VARIABLE_PREFIX, variable};
 pub(crate) enum Task {
     /// Run the server; `is_lan` if it is for this machine's local network.
     Serve { config: Box<ServerConfig>, is_lan: bool },
-    /// Print a ticket for this room that counts for this many seconds.
+    /// Print a ticket for this room, valid for this many seconds.
     MakeTicket { secret: TicketSecret, room: String, valid_for: u64 },
     /// Print this text.
     Print(String),
@@ -31,21 +31,22 @@ pub(crate) enum Task {
 /// Why the settings cannot be read.
 #[derive(Debug, Error)]
 pub(crate) enum SettingsError {
-    /// The command line is none that we know.
+    /// The command line is not understood.
     #[error("{0}")]
     Flag(#[from] lexopt::Error),
-    /// A value makes no sense; `location` is a flag, a variable, or a line of a file.
+    /// A value is invalid; `location` is a flag, a variable, or a line of a file.
     #[error("{location}: {problem}")]
     Value { location: String, problem: String },
     /// The file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
-    /// The file is no TOML. The line itself is not shown: there may be a secret in it.
+    /// The file is not TOML. The line itself is not shown, as it may contain a secret.
     #[error("{}: line {line}: {problem}", path.display())]
     Toml { path: PathBuf, line: usize, problem: String },
 }
 
-/// Reads the arguments behind the program's name, the environment, and the file that either names.
+/// Reads the arguments after the program's name, the environment, and the file that either of them
+/// names.
 pub(crate) fn parse(
     args: impl IntoIterator<Item = impl Into<OsString>>,
     environment: impl IntoIterator<Item = (String, String)>,
@@ -105,7 +106,7 @@ pub(crate) fn parse(
     }
     match ticket {
         Some(_) if is_lan => {
-            let problem = "a ticket is no server".to_owned();
+            let problem = "`signaling ticket` runs no server".to_owned();
             Err(SettingsError::Value { location: "--lan".to_owned(), problem })
         }
         Some(ticket) => ticket.task(config.ticket_secret),
@@ -113,7 +114,7 @@ pub(crate) fn parse(
     }
 }
 
-/// What `signaling ticket` is told.
+/// The arguments of `signaling ticket`.
 #[derive(Default)]
 struct TicketOrder {
     room: Option<String>,
@@ -181,7 +182,7 @@ fn toml_error(path: &Path, text: &str, error: &toml::de::Error) -> SettingsError
     SettingsError::Toml { path: path.to_owned(), line, problem: error.message().to_owned() }
 }
 
-/// A value as it would stand on the command line.
+/// A value as it would be written on the command line.
 fn as_flag(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -252,7 +253,7 @@ mod tests {
         }
     }
 
-    /// A file of settings; removed when dropped.
+    /// A settings file; removed when dropped.
     struct SettingsFile(PathBuf);
 
     impl SettingsFile {
@@ -269,7 +270,7 @@ mod tests {
 
     impl Drop for SettingsFile {
         fn drop(&mut self) {
-            // Left to the system's cleaning if that fails.
+            // If that fails, the system cleans up its temporary folder.
             let _ = fs::remove_file(&self.0);
         }
     }

@@ -1,7 +1,8 @@
 //! The small server through which WebRTC peers find each other, speaking matchbox's protocol.
 //!
-//! It introduces the peers of a room to each other and serves the browser build of the game; once peers are
-//! connected, they no longer need it. Without the `server` feature only the wire types remain.
+//! It introduces the peers of a room to each other and serves the browser build of the game. Once
+//! peers are connected, they no longer need the server. Without the `server` feature, only the wire
+//! types remain.
 
 #![forbid(unsafe_code)]
 
@@ -19,7 +20,7 @@ pub mod platform;
 #[doc(hidden)]
 pub mod testing;
 
-/// Keeps the README's example true.
+/// Keeps the README's example correct.
 #[cfg(all(doctest, feature = "server"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

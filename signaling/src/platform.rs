@@ -1,5 +1,5 @@
-//! What differs between operating systems: the signals by which the program is stopped and renewed,
-//! and an option of connections. All other code here is the same everywhere.
+//! What differs between operating systems: the signals that stop the program or renew its
+//! certificate, and one socket option. All other code in this crate is the same everywhere.
 
 use std::io;
 
@@ -10,12 +10,12 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-/// Most bytes that the system takes from us beyond those that are under way, where it can be told
-/// so: a client that reads nothing has next to nothing under way.
+/// The most bytes that the system takes from us beyond those in flight, where it has an option for
+/// this. A client that reads nothing has almost nothing in flight.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT_BYTES: u32 = 16 * 1024;
 
-/// Asks the program to stop: Ctrl-C, and SIGTERM where there is such a thing.
+/// The request to stop the program: Ctrl-C, and SIGTERM on systems that have it.
 #[derive(Debug)]
 pub struct StopSignal {
     #[cfg(unix)]
@@ -25,11 +25,11 @@ pub struct StopSignal {
 }
 
 impl StopSignal {
-    /// Listens from now on.
+    /// Starts to listen for the signals.
     ///
     /// # Errors
     ///
-    /// If the system refuses.
+    /// If the system refuses to report them.
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             #[cfg(unix)]
@@ -39,11 +39,11 @@ impl StopSignal {
         })
     }
 
-    /// Resolves when the program is asked to stop, once for each time.
+    /// Resolves once for each time the program is asked to stop.
     ///
     /// # Errors
     ///
-    /// If the system has no means to hear of it.
+    /// If the system cannot report Ctrl-C.
     pub async fn recv(&mut self) -> io::Result<()> {
         #[cfg(unix)]
         {
@@ -60,7 +60,7 @@ impl StopSignal {
     }
 }
 
-/// Asks the program to read its certificate again: SIGHUP, where there is such a thing.
+/// The request to read the certificate again: SIGHUP, on systems that have it.
 #[derive(Debug)]
 pub struct RenewSignal {
     #[cfg(unix)]
@@ -68,11 +68,11 @@ pub struct RenewSignal {
 }
 
 impl RenewSignal {
-    /// Listens from now on.
+    /// Starts to listen for the signal.
     ///
     /// # Errors
     ///
-    /// If the system refuses.
+    /// If the system refuses to report it.
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             #[cfg(unix)]
@@ -80,7 +80,7 @@ impl RenewSignal {
         })
     }
 
-    /// Resolves each time the program is asked; to `None` where nobody can ask.
+    /// Resolves each time the signal arrives; returns `None` on systems without it.
     pub async fn recv(&mut self) -> Option<()> {
         #[cfg(unix)]
         {
@@ -93,7 +93,7 @@ impl RenewSignal {
     }
 }
 
-/// Bounds what the system takes of what is not under way yet, where it can be told so.
+/// Limits how many bytes the system takes beyond those in flight, where it has an option for this.
 pub(crate) fn limit_unsent(socket: &SockRef<'_>) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
