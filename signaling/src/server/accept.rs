@@ -1,4 +1,5 @@
-//! Accepts connections, within the limits on their number, and serves the HTTP requests of each.
+//! Accepts connections within the limits on their number, and serves the HTTP requests of each
+//! connection.
 
 use std::{error::Error, io, pin::pin, sync::Arc, time::Duration};
 
@@ -23,10 +24,10 @@ use super::{
     stream::{Handshake, Stream, Tcp},
 };
 
-/// How long to wait when the system gives no socket, most often because too many files are open.
+/// How long to wait when the system provides no socket, usually because too many files are open.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Accepts connections for ever, as long as there are places for them.
+/// Accepts connections forever, for as long as there are slots for them.
 pub(super) async fn accept(
     listener: TcpListener,
     handshake: Option<Handshake>,
@@ -70,7 +71,7 @@ pub(super) async fn accept(
     }
 }
 
-/// The same as [`serve`], for a client that has to speak TLS.
+/// Does the same as [`serve`], for a client that must use TLS.
 async fn serve_tls(
     stream: Tcp,
     handshake: Handshake,
@@ -86,14 +87,14 @@ async fn serve_tls(
     match shaken {
         Ok(Ok(stream)) => serve(Stream::Tls(Box::new(stream)), client, router, shared).await,
         Ok(Err(error)) => {
-            debug!(%error, "no TLS with a client");
+            debug!(%error, "TLS handshake with a client failed");
             shared.health.counters.count(Counter::TlsFailed);
         }
         Err(_) => shared.health.counters.count(Counter::TlsFailed),
     }
 }
 
-/// Serves the HTTP requests of one connection, until it closes or becomes a WebSocket.
+/// Serves the HTTP requests of one connection until it closes or becomes a WebSocket.
 async fn serve(stream: Stream, client: Client, router: Router, shared: Arc<Shared>) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
@@ -126,7 +127,7 @@ async fn serve(stream: Stream, client: Client, router: Router, shared: Arc<Share
     }
 }
 
-/// Whether a connection ended because its client took nothing of what it was sent.
+/// Returns whether a connection ended because its client stopped reading the response.
 fn is_stalled(error: &hyper::Error) -> bool {
     let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     source.is_some_and(|source| source.kind() == io::ErrorKind::TimedOut)

@@ -1,4 +1,4 @@
-//! The server: accepts connections, and stops cleanly when told to.
+//! The server: accepts connections, and shuts down cleanly when asked to stop.
 //!
 //! Data flows from `accept` (a connection within its `limits`, as a `stream`) to `http` (what its
 //! `address` asks for, and whether its `credentials` allow it), `connection` (one peer), `hub` (who
@@ -61,22 +61,23 @@ pub use self::{
     stream::{Certificate, TlsError},
 };
 
-/// How often places are given up that were kept for long enough: a second more or less makes no
-/// difference to anybody.
+/// How often the server removes peers that did not come back in time. Nobody notices a second more
+/// or less.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How often it is looked whether it is time to tell peers what they are told late, while there is
-/// anything: a part of the 200 ms that it waits.
+/// How often the server checks for news that is due, while there is any: a fraction of the 200 ms
+/// for which such news waits.
 const TELL_LATE_EVERY: Duration = Duration::from_millis(50);
 
-/// How long a server drains even with nobody in it, if its drain time is not shorter, so that a
-/// load balancer that asks every few seconds hears of it from `/ready`, and not from a closed port.
+/// How long a server drains even when no peer is left, unless its drain time is shorter: a load
+/// balancer that asks every few seconds should learn of it from `/ready` and not from a closed
+/// port.
 const DRAIN_AT_LEAST: Duration = Duration::from_secs(5);
 
-/// How often a server that drains looks whether anybody is left.
+/// How often a draining server checks whether any peer is left.
 const DRAIN_CHECK: Duration = Duration::from_millis(100);
 
-/// A server that listens, and serves as soon as [`run`](Self::run) is called.
+/// A server that is listening, and that starts to serve when [`run`](Self::run) is called.
 #[derive(Debug)]
 pub struct Server {
     config: ServerConfig,
@@ -107,7 +108,7 @@ impl Server {
         };
         let listener = TcpListener::bind(address).await.map_err(listen_error)?;
         if let Err(error) = tune(&listener) {
-            warn!(%error, "the system refuses an option of connections: they work without it");
+            warn!(%error, "the system rejects a socket option: connections work without it");
         }
         let local_addr = listener.local_addr().map_err(listen_error)?;
         let health = Arc::new(Health::default());
@@ -115,30 +116,30 @@ impl Server {
         Ok(Self { config, listener, local_addr, hub, health, certificate })
     }
 
-    /// Where the server listens; with the real port if port 0 was asked for.
+    /// The address at which the server listens, with the actual port if port 0 was requested.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// How pages reach it: `http` or `https`.
+    /// The scheme of its addresses: `http` or `https`.
     pub fn scheme(&self) -> &'static str {
         if self.certificate.is_some() { "https" } else { "http" }
     }
 
-    /// The server's certificate, to take up another one while it runs; none without TLS.
+    /// The server's certificate, through which it can be renewed while the server runs; `None`
+    /// without TLS.
     pub fn certificate(&self) -> Option<Certificate> {
         self.certificate.clone()
     }
 
-    /// Serves until `shutdown` resolves. Then it lets nobody in any more, waits for the peers to
-    /// leave, for [`drain_time`](ServerConfig::drain_time) at most, tells the remaining ones that
+    /// Serves until `shutdown` resolves. Then it accepts no more peers, waits for the peers to
+    /// leave, for at most [`drain_time`](ServerConfig::drain_time), tells the remaining ones that
     /// the server is going away, and returns within two seconds.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         self.run_until(shutdown, pending()).await;
     }
 
-    /// The same, and waits no longer for peers to leave once `hurry` resolves, if it does after
-    /// `shutdown`.
+    /// Does the same, but stops waiting for peers to leave when `hurry` resolves after `shutdown`.
     pub async fn run_until(
         self,
         shutdown: impl Future<Output = ()>,
@@ -173,7 +174,7 @@ impl Server {
         }
         if !drain_time.is_zero() {
             info!("draining");
-            // It cannot fail: `accepting` holds a receiver.
+            // This cannot fail: `accepting` holds a receiver.
             let _ = phase_sender.send(Phase::Draining);
             select! {
                 () = drained(&health, drain_time) => {}
@@ -182,9 +183,9 @@ impl Server {
             }
         }
         info!("stopping");
-        // The port is closed, and the place that waited for the next connection is free.
+        // The port is closed, and the slot reserved for the next connection is free again.
         drop(accepting);
-        // Fails if nobody is connected, and then there is nobody to tell.
+        // This fails if nobody is connected, and then there is nobody to notify.
         let _ = phase_sender.send(Phase::Stopping);
         let all_slots = u32::try_from(max_connections).unwrap_or(u32::MAX);
         if timeout(STOP_GRACE, slots.acquire_many(all_slots)).await.is_err() {
@@ -196,7 +197,8 @@ impl Server {
     }
 }
 
-/// The rooms: in Redis for all processes of a service, or in memory for this one.
+/// Makes the hub, with the rooms in Redis for all processes of a service, or in memory for this
+/// process alone.
 async fn hub(config: &ServerConfig, health: Arc<Health>) -> Result<Hub, BindError> {
     let local = Arc::new(Local::new(Arc::clone(&health)));
     let process = ProcessId(Uuid::new_v4().as_u64_pair().1);
@@ -214,13 +216,13 @@ async fn hub(config: &ServerConfig, health: Arc<Health>) -> Result<Hub, BindErro
     };
     let signer = match &config.resume_secret {
         Some(secret) => Signer::new(secret.0.as_bytes()),
-        // Then tokens hold as long as the process runs.
+        // Such tokens are valid only while the process runs.
         None => Signer::new(&[*Uuid::new_v4().as_bytes(), *Uuid::new_v4().as_bytes()].concat()),
     };
     Ok(Hub::new(store, local, config.room_limits(), (process, signer), health))
 }
 
-/// Gives up places that were kept for long enough, as long as the server runs.
+/// Removes peers that did not come back in time, for as long as the server runs.
 async fn tick(shared: Arc<Shared>) {
     loop {
         sleep(TICK).await;
@@ -228,7 +230,7 @@ async fn tick(shared: Arc<Shared>) {
     }
 }
 
-/// Tells peers what they are not told at once, for as long as the server runs.
+/// Sends peers the news that they do not receive at once, for as long as the server runs.
 async fn tell_late(shared: Arc<Shared>) {
     loop {
         shared.hub.late_news().await;
@@ -238,8 +240,8 @@ async fn tell_late(shared: Arc<Shared>) {
     }
 }
 
-/// Resolves once nobody is left in any room and load balancers have had their time, or after that
-/// long.
+/// Resolves when no peer is left in any room and load balancers have had time to notice, or after
+/// `at_most`.
 async fn drained(health: &Health, at_most: Duration) {
     let empty = async {
         sleep(DRAIN_AT_LEAST).await;
@@ -247,6 +249,6 @@ async fn drained(health: &Health, at_most: Duration) {
             sleep(DRAIN_CHECK).await;
         }
     };
-    // Peers that are left are disconnected.
+    // Peers that are still here are disconnected.
     let _ = timeout(at_most, empty).await;
 }
