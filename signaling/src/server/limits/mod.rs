@@ -1,4 +1,4 @@
-//! How much a stranger may use up: how often something may happen, how much may come from one
+//! Limits on what a stranger may use up: how often something may happen, how much may come from one
 //! network address, and how long a peer may be silent.
 
 mod sources;

@@ -1,15 +1,15 @@
-//! How often something may happen: a leaky bucket that is told what time it is.
+//! How often something may happen: a leaky bucket that takes the time as an argument.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A number in each second on average, and a number at once after a rest.
+/// An average number per second, and a number at once after a pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// In each second, for ever. At least 1.
+    /// The number allowed per second, for any length of time. At least 1.
     pub per_second: u32,
-    /// At once, after a rest. At least 1.
+    /// The number allowed at once, after a pause. At least 1.
     pub at_once: u32,
 }
 
@@ -18,23 +18,24 @@ impl Rate {
         self.per_second >= 1 && self.at_once >= 1
     }
 
-    /// How long it takes until `count` are allowed.
+    /// The time after which `count` more are allowed.
     pub(crate) fn time_for(self, count: u32) -> Duration {
         Duration::from_secs(1) * count / self.per_second.max(1)
     }
 }
 
-/// What a number of bytes counts for: up to a KiB is one message, and more is several.
+/// The number of messages that this many bytes count as: one for each KiB or part of one.
 pub(crate) fn message_cost(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(1024).max(1)).unwrap_or(u32::MAX)
 }
 
 /// How much of a [`Rate`] is used up.
 ///
-/// The generic cell rate algorithm (ITU-T I.371): one moment says it all.
+/// This is the generic cell rate algorithm (ITU-T I.371): a single point in time is its whole
+/// state.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bucket {
-    /// When nothing of what was used so far will count any more.
+    /// When everything used so far stops counting.
     empty_at: Instant,
 }
 
@@ -43,13 +44,14 @@ impl Bucket {
         Self { empty_at: now }
     }
 
-    /// Uses `count`, allowed or not. How long it takes from now until that much was allowed.
+    /// Uses `count`, whether it is allowed or not. Returns how long it takes from now until this
+    /// much is allowed.
     pub(crate) fn use_up(&mut self, count: u32, rate: Rate, now: Instant) -> Duration {
         self.empty_at = self.empty_at.max(now) + rate.time_for(count);
         (self.empty_at - now).saturating_sub(rate.time_for(rate.at_once))
     }
 
-    /// Uses one if that is allowed.
+    /// Uses one if that is allowed, and returns whether it was.
     pub(crate) fn try_use(&mut self, rate: Rate, now: Instant) -> bool {
         let mut next = *self;
         let is_allowed = next.use_up(1, rate, now).is_zero();
@@ -59,7 +61,7 @@ impl Bucket {
         is_allowed
     }
 
-    /// Whether it is as if nothing had been used.
+    /// Returns whether the bucket is in the same state as if nothing had been used.
     pub(crate) fn is_empty(&self, now: Instant) -> bool {
         self.empty_at <= now
     }

@@ -1,11 +1,11 @@
-//! When a silent peer, or Redis, is asked whether it is there, and when it is given up.
+//! When a silent peer, or a silent Redis, is asked whether it is there, and when it is given up.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Decides when a silent peer is asked whether it is there, and when it is given up: half the timeout after it was asked, however late
-/// that was because this process was halted.
+/// Decides when a silent peer is asked whether it is there, and when it is given up: half the
+/// timeout after it was asked, even if the question was late because this process was halted.
 #[derive(Debug)]
 pub(crate) struct Silence {
     timeout: Duration,
@@ -14,7 +14,7 @@ pub(crate) struct Silence {
     is_asked: bool,
 }
 
-/// What a silence that has lasted until now asks for.
+/// What to do about a silence that has lasted until now.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SilenceStep {
     Wait,
@@ -42,7 +42,7 @@ impl Silence {
         SilenceStep::Ask
     }
 
-    /// When to take the next [`step`](Self::step), unless something is heard before.
+    /// When to take the next [`step`](Self::step), unless the peer is heard before.
     pub(crate) fn next_alarm(&self) -> Instant {
         self.since + self.timeout / 2
     }

@@ -1,4 +1,5 @@
-//! Where peers come from, and how many and how often they come from one place.
+//! The network addresses that peers connect from, and how many peers and how often they may connect
+//! from one address.
 
 use std::{
     collections::HashMap,
@@ -12,11 +13,11 @@ use tokio::time::Instant;
 use super::{Bucket, Rate};
 use crate::protocol::Refusal;
 
-/// Sources that are remembered before the first look for those that can be forgotten.
+/// The number of sources to remember before the first search for sources that can be forgotten.
 const FIRST_SWEEP: usize = 1_024;
 
-/// What the limits count as one source: an IPv4 address, or the /64 of an IPv6 address, of which
-/// one household has 2⁶⁴.
+/// What the limits count as one source: an IPv4 address, or the /64 of an IPv6 address, since one
+/// household has 2⁶⁴ IPv6 addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Source(IpAddr);
 
@@ -32,11 +33,11 @@ impl From<IpAddr> for Source {
 }
 
 impl Source {
-    /// The sender of a request: the peer of the connection, or, if that is a proxy that we trust,
-    /// the one that the proxy names.
+    /// The sender of a request: the other end of the connection or, if that is a proxy that we
+    /// trust, the address that the proxy names.
     ///
-    /// `X-Forwarded-For` grows at its end, and its beginning is whatever the client wrote. So it is
-    /// read from the end, and the first address that is none of our proxies counts.
+    /// Proxies append to `X-Forwarded-For`, and a client may write anything at its beginning. So it
+    /// is read from the end, and the first address that is not one of our proxies counts.
     pub(crate) fn of(peer: IpAddr, headers: &HeaderMap, is_proxy: impl Fn(IpAddr) -> bool) -> Self {
         let lists = headers.get_all("x-forwarded-for").into_iter().rev();
         let names = lists.flat_map(|list| list.as_bytes().rsplit(|byte| *byte == b','));
@@ -45,7 +46,7 @@ impl Source {
             if !is_proxy(sender) {
                 break;
             }
-            // What is no address was not written by a proxy as we know them.
+            // The proxies that we know write nothing but addresses.
             let Some(address) = str::from_utf8(name).ok().and_then(read_address) else { break };
             sender = address;
         }
@@ -53,14 +54,14 @@ impl Source {
     }
 }
 
-/// An address as proxies write it, some with the port.
+/// Parses an address as proxies write it, some of them with the port.
 fn read_address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     bare.parse().or_else(|_| text.parse().map(|it: SocketAddr| it.ip())).ok()
 }
 
-/// How much one source may do; see the fields of [`ServerConfig`](crate::server::ServerConfig).
+/// The limits for one source; see the fields of [`ServerConfig`](crate::server::ServerConfig).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SourceLimits {
     pub(crate) max_connections: u32,
@@ -69,7 +70,7 @@ pub(crate) struct SourceLimits {
     pub(crate) joins: Rate,
 }
 
-/// All sources of peers that are here, or were a moment ago.
+/// All sources that have a connection, a download or a peer, or had one a moment ago.
 #[derive(Debug)]
 pub(crate) struct Sources {
     limits: SourceLimits,
@@ -79,7 +80,7 @@ pub(crate) struct Sources {
 #[derive(Debug)]
 struct Book {
     entries: HashMap<Source, Entry>,
-    /// How many there are when those that can be forgotten are looked for.
+    /// The number of entries at which the next search for forgettable ones begins.
     sweep_at: usize,
 }
 
@@ -106,7 +107,7 @@ impl Entry {
     }
 }
 
-/// What a source has places for.
+/// The kinds of slots that a source has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Connection,
@@ -142,7 +143,7 @@ impl Sources {
         self.take_slot(source, Kind::Download, now, is_free).ok()
     }
 
-    /// Takes a slot for a peer, or says why there is none.
+    /// Takes a slot for a peer, or returns the reason why there is none.
     pub(crate) fn peer_slot(
         self: &Arc<Self>,
         source: Source,
@@ -189,7 +190,7 @@ impl Sources {
     }
 }
 
-/// A place of a source; free again when dropped.
+/// A slot of a source; free again when dropped.
 #[derive(Debug)]
 pub(crate) struct SourceSlot {
     sources: Arc<Sources>,
@@ -249,20 +250,21 @@ mod tests {
             ..ServerConfig::default()
         };
         let cases = [
-            // Straight from the client, whatever it claims.
+            // Directly from the client, regardless of what it claims.
             ("192.0.2.1", vec!["198.51.100.9"], "192.0.2.1"),
             ("192.0.2.1", vec![], "192.0.2.1"),
-            // By a proxy, and by two of them; what the client wrote before counts for nothing.
+            // Through one proxy, and through two; anything that the client wrote before does not
+            // count.
             ("10.0.0.1", vec!["198.51.100.9"], "198.51.100.9"),
             ("::ffff:10.0.0.1", vec!["203.0.113.5, 198.51.100.9"], "198.51.100.9"),
             ("10.0.0.1", vec!["203.0.113.5, 198.51.100.9 ,10.0.0.2"], "198.51.100.9"),
             ("10.0.0.1", vec!["203.0.113.5", "198.51.100.9", "2001:db8::7"], "198.51.100.9"),
-            // A proxy that names nobody, or only proxies, or nonsense.
+            // A proxy that names no address, only proxies, or something that is not an address.
             ("10.0.0.1", vec![], "10.0.0.1"),
             ("10.0.0.1", vec!["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
             ("10.0.0.1", vec!["198.51.100.9, unknown"], "10.0.0.1"),
             ("10.0.0.1", vec!["unknown, 10.0.0.2"], "10.0.0.2"),
-            // What the client wrote is no text; and ports, which some proxies add.
+            // The client wrote something that is not text; and ports, which some proxies add.
             ("10.0.0.1", vec!["\u{ff}, 198.51.100.9"], "198.51.100.9"),
             ("10.0.0.1", vec!["198.51.100.9:4711"], "198.51.100.9"),
             ("10.0.0.1", vec!["[2001:db8:1::1]:4711"], "2001:db8:1::1"),

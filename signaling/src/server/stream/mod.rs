@@ -1,4 +1,4 @@
-//! What a client is connected by: TCP, with TLS on it or without.
+//! The stream over which a client is connected: TCP, with or without TLS.
 
 mod tcp;
 mod patience;
@@ -26,15 +26,15 @@ pub(crate) use self::{
 /// The WebSocket of a client.
 pub(crate) type ClientSocket = Socket<Stream>;
 
-/// A connection. The state of TLS is a kilobyte, and in a box, so that plain connections do not pay
-/// for it.
+/// A connection. The state of TLS is about a kilobyte and is boxed, so that plain connections do
+/// not pay for it.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Plain(Tcp),
     Tls(Box<TlsStream<Tcp>>),
 }
 
-/// Does the same with either.
+/// Runs the same expression for either variant.
 macro_rules! either {
     ($stream:expr, $inner:ident => $call:expr) => {
         match $stream.get_mut() {

@@ -1,8 +1,8 @@
-//! WebSocket messages over one stream, with no buffer while nothing is under way.
+//! WebSocket messages over one stream, with no buffer while no message is in progress.
 //!
-//! Thousands of clients say nothing for minutes. Libraries keep a buffer for each of them, and it
-//! stays as long as the longest message so far. Here a message is kept only until it has come, or
-//! gone, as a whole. Headers are read and written by `tungstenite`.
+//! Thousands of clients send nothing for minutes. Libraries keep a buffer for each of them, which
+//! stays as large as the longest message so far. Here a message is kept only until it has arrived,
+//! or has been sent, completely. Headers are read and written by `tungstenite`.
 
 use std::{
     future::poll_fn,
@@ -18,23 +18,23 @@ use tungstenite::protocol::frame::{
     coding::{Control, Data, OpCode},
 };
 
-/// What is read at a time, on the stack: a session description and its candidates come in one or
-/// two.
+/// The number of bytes to read at a time, on the stack: a session description with its candidates
+/// arrives in one or two reads.
 const READ_BYTES: usize = 4 * 1024;
-/// The longest control frame, as RFC 6455 has it.
+/// The longest control frame that RFC 6455 allows.
 const MAX_CONTROL_BYTES: u64 = 125;
 
-/// A WebSocket, seen from the server.
+/// The server's end of a WebSocket.
 #[derive(Debug)]
 pub(crate) struct Socket<S> {
     stream: S,
     max_message_bytes: usize,
-    /// What was read of a frame that is not whole, and of those behind it.
+    /// The bytes of an incomplete frame, and of the frames after it.
     unread: Vec<u8>,
-    /// What is there of a message that comes in several frames, and whether it is text.
+    /// The part that has arrived of a message in several frames, and whether it is text.
     fragments: Option<(Data, Vec<u8>)>,
     frame_bytes: usize,
-    /// The frame that is being sent, and how much of it is out.
+    /// The frame that is being sent, and how many of its bytes have been sent.
     unsent: Vec<u8>,
     sent: usize,
 }
@@ -44,34 +44,35 @@ pub(crate) struct Socket<S> {
 pub(crate) enum Incoming {
     /// A text message.
     Text(String),
-    /// A part of a message, of which more will follow.
+    /// A part of a message, which continues in a later frame.
     Part,
-    /// A binary message; nobody asks what is in it.
+    /// A binary message; its content is not used.
     Binary,
-    /// It asks whether we are there, and wants to have this back.
+    /// A ping, whose payload must be returned.
     Ping(Vec<u8>),
-    /// It is there.
+    /// An answer to a ping.
     Pong,
-    /// It closes the connection, and wants to hear the same.
+    /// The client closes the connection, and expects the same payload in return.
     Close(Vec<u8>),
 }
 
 /// Why nothing more can be read.
 #[derive(Debug, Error)]
 pub(crate) enum SocketError {
-    /// A message would be longer than is allowed.
+    /// A message exceeds the limit.
     #[error("a message of more than {0} bytes")]
     TooLong(usize),
     /// The client breaks the WebSocket protocol.
     #[error("{0}")]
     Protocol(&'static str),
-    /// The stream is broken, or ended without a close frame.
+    /// The stream is broken, or it ended without a close frame.
     #[error(transparent)]
     Stream(#[from] io::Error),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
-    /// Takes over a stream after the handshake, of which `read` was read already.
+    /// Takes over a stream after the handshake. `read` are the bytes that were already read from
+    /// it.
     pub(crate) fn new(stream: S, read: &[u8], max_message_bytes: usize) -> Self {
         Self {
             stream,
@@ -84,7 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    /// Waits for the frame that the client sends next. May be cancelled.
+    /// Waits for the next frame from the client. Cancel safe.
     pub(crate) async fn receive(&mut self) -> Result<Incoming, SocketError> {
         loop {
             if let Some(incoming) = self.take()? {
@@ -96,8 +97,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    /// Sends a frame, which is a whole message. What a cancelled call did not get out goes before
-    /// the next one.
+    /// Sends a frame, which is a complete message. If a call was cancelled, the rest of its frame
+    /// is sent before the next one.
     pub(crate) async fn send(&mut self, opcode: OpCode, payload: &[u8]) -> io::Result<()> {
         let header = FrameHeader { opcode, ..FrameHeader::default() };
         let length = payload.len() as u64;
@@ -114,7 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.stream.flush().await
     }
 
-    /// Reads what is there, and waits if nothing is.
+    /// Reads the bytes that are available, and waits if there are none.
     async fn read(&mut self) -> io::Result<usize> {
         poll_fn(|cx| {
             let mut space = [0; READ_BYTES];
@@ -126,7 +127,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         .await
     }
 
-    /// The next frame of what was read, if it is whole.
+    /// Takes the next message, or part of one, from the bytes read so far, if its frame is
+    /// complete.
     fn take(&mut self) -> Result<Option<Incoming>, SocketError> {
         let Some((header, payload)) = self.take_frame()? else { return Ok(None) };
         self.frame_bytes = payload.len();
@@ -149,12 +151,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }))
     }
 
-    /// How long the payload of the last frame was that [`receive`](Self::receive) gave.
+    /// The payload length of the last frame that [`receive`](Self::receive) returned.
     pub(crate) fn frame_bytes(&self) -> usize {
         self.frame_bytes
     }
 
-    /// Puts a data frame behind those of the same message.
+    /// Appends a data frame to the earlier frames of the same message.
     fn join(&mut self, data: Data, payload: Vec<u8>) -> Result<(Data, Vec<u8>), SocketError> {
         match (data, self.fragments.take()) {
             (Data::Continue, Some((kind, mut message))) => {
@@ -169,7 +171,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    /// Takes the bytes of the next frame, if it is whole. Nothing is kept for one that is too long.
+    /// Takes the next frame from the bytes read so far, if it is complete. Nothing is kept of a
+    /// frame that is too long.
     fn take_frame(&mut self) -> Result<Option<(FrameHeader, Vec<u8>)>, SocketError> {
         let mut cursor = Cursor::new(&self.unread);
         let parsed = FrameHeader::parse(&mut cursor);
@@ -191,7 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
         self.unread.drain(..start + length);
         if self.unread.is_empty() {
-            // Its memory goes, too.
+            // Frees its memory, too.
             self.unread = Vec::new();
         }
         Ok(Some((header, payload)))
@@ -206,7 +209,7 @@ fn incoming(control: Control, payload: Vec<u8>) -> Incoming {
     }
 }
 
-/// The rules of RFC 6455 for the header of a client's frame.
+/// Checks the header of a client's frame by the rules of RFC 6455.
 fn check(header: &FrameHeader, length: u64) -> Result<(), SocketError> {
     let is_control = matches!(header.opcode, OpCode::Control(_));
     let rules = [
@@ -239,7 +242,7 @@ mod tests {
         Socket::new(empty(), &[], MAX_BYTES)
     }
 
-    /// A client's frame.
+    /// Builds a client's frame.
     fn frame(opcode: OpCode, is_final: bool, payload: &[u8]) -> Vec<u8> {
         let mask = [1, 2, 3, 4];
         let header = FrameHeader { opcode, is_final, mask: Some(mask), ..FrameHeader::default() };
@@ -253,7 +256,8 @@ mod tests {
         frame(OpCode::Data(Data::Text), true, payload)
     }
 
-    /// Everything that a client says by these bytes, which come in pieces of `piece` bytes.
+    /// Reads everything that a client sends in these bytes, which arrive in pieces of `piece`
+    /// bytes.
     fn read(bytes: &[u8], piece: usize) -> (Vec<Incoming>, Result<(), SocketError>) {
         let mut socket = socket();
         let mut heard = Vec::new();

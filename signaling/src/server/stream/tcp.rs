@@ -1,4 +1,4 @@
-//! TCP connections: their options, and a client that takes nothing of what it is sent is cut off.
+//! TCP connections: their options, and the end of a connection whose client stops reading.
 
 use std::{
     io::{self, IoSlice},
@@ -17,12 +17,12 @@ use tokio::{
 use super::patience::Patience;
 use crate::platform::limit_unsent;
 
-/// Most bytes that the system keeps of what a client has not acknowledged (Linux doubles it, for
-/// what it needs itself): enough for 15 Mbit/s at a round trip of 100 ms, and a bound for a client
-/// that first reads much and then nothing.
+/// The most bytes that the system keeps for a client that has not acknowledged them (Linux doubles
+/// the number for its own bookkeeping): enough for 15 Mbit/s at a round trip of 100 ms, and a limit
+/// for a client that first reads a lot and then nothing.
 pub(crate) const SEND_BUFFER_BYTES: usize = 192 * 1024;
 
-/// A TCP connection whose client has to take what it is sent, unless the demand is lifted.
+/// A TCP connection whose client must keep reading, unless the demand is lifted.
 #[derive(Debug)]
 pub(crate) struct Tcp {
     stream: TcpStream,
@@ -32,24 +32,23 @@ pub(crate) struct Tcp {
 #[derive(Debug)]
 struct Demand {
     patience: Patience,
-    /// Wakes us when patience runs out; none until the client has let us wait.
+    /// Wakes the task when patience runs out; `None` until the client first makes us wait.
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl Tcp {
-    /// Takes over an accepted connection. A client that takes nothing for `patience` is cut off.
+    /// Takes over an accepted connection. A client that reads nothing for `patience` is cut off.
     pub(crate) fn new(stream: TcpStream, patience: Duration) -> Self {
         let demand = Demand { patience: Patience::new(patience), alarm: None };
         Self { stream, demand: Some(Box::new(demand)) }
     }
 
-    /// From now on the client may take what it is sent as slowly as it likes: the sender has limits
-    /// of its own.
+    /// Lets the client read as slowly as it likes from now on: the sender has its own limits.
     pub(super) fn lift_demand(&mut self) {
         self.demand = None;
     }
 
-    /// Passes on what became of writing, unless the client has let us wait for too long.
+    /// Returns the result of writing, or an error if the client has made us wait for too long.
     fn watch(
         &mut self,
         cx: &mut Context<'_>,
@@ -62,16 +61,17 @@ impl Tcp {
         if written.is_ready() || !demand.is_over(cx) {
             return written;
         }
-        // The client has no room for an orderly end behind what it does not read, so the system
-        // would keep that for minutes. If it refuses, it does.
+        // The client does not read what is already sent, so an orderly end could not reach it, and
+        // the system would keep the data for minutes. If the system rejects this option, it does so
+        // anyway.
         let _ = self.stream.set_zero_linger();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
 impl Demand {
-    /// Whether patience has run out with a client that takes nothing now; if not, the task will be
-    /// woken when it does.
+    /// Returns whether patience has run out with a client that is not reading. If it has not, the
+    /// task is woken when it does.
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         let end = self.patience.wait(Instant::now());
         let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(end)));
@@ -82,12 +82,12 @@ impl Demand {
     }
 }
 
-/// Sets the options of all connections that `listener` accepts. They inherit them, which spares
-/// three system calls for each.
+/// Sets the socket options of all connections that `listener` accepts. They inherit them, which
+/// saves three system calls for each.
 ///
 /// # Errors
 ///
-/// If the system refuses one: connections cost more time or memory, and work.
+/// If the system rejects one of them. Connections then cost more time or memory, but work.
 pub(crate) fn tune(listener: &TcpListener) -> io::Result<()> {
     let socket = SockRef::from(listener);
     // Signals are small and urgent.

@@ -1,6 +1,7 @@
-//! TLS from two files: reads them, checks that they belong together, and takes up renewed ones.
+//! TLS from two files: reads them, checks that they belong together, and replaces them by renewed
+//! ones.
 //!
-//! For certificates from elsewhere, or that clients have to show, put a proxy in front.
+//! To use certificates from elsewhere, or to require client certificates, put a proxy in front.
 
 use std::{
     fs, io,
@@ -26,58 +27,58 @@ use tokio_rustls::{
 
 use super::tcp::Tcp;
 
-/// Most bytes of an answer that wait encrypted, beside those that the system has: one record. The
-/// library's own default is 64 KiB, for each client that reads nothing.
+/// The most bytes of a response that wait in encrypted form, in addition to those that the system
+/// keeps: one record. The library's own default is 64 KiB for each client that reads nothing.
 const MAX_ENCRYPTED_BYTES: usize = 16 * 1024;
 
-/// What is spoken over TLS. Browsers prefer HTTP/2, which has other WebSockets.
+/// The protocol over TLS. Browsers prefer HTTP/2, whose WebSockets work differently.
 const PROTOCOL: &[u8] = b"http/1.1";
 
-/// Why there is no TLS.
+/// Why TLS cannot be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// The key of the certificate is not given.
+    /// There is a certificate, but no key.
     #[error("tls-cert is {}, but tls-key is not set: name the PEM file with its private key, too", certificate.display())]
     KeyMissing {
         /// The file of the certificate.
         certificate: PathBuf,
     },
-    /// The certificate of the key is not given.
+    /// There is a key, but no certificate.
     #[error("tls-key is {}, but tls-cert is not set: name the PEM file with its certificates, too", key.display())]
     CertificateMissing {
         /// The file of the key.
         key: PathBuf,
     },
     /// A file cannot be read.
-    #[error("cannot read {}: {source}; see that it is there, and that this user may read it", path.display())]
+    #[error("cannot read {}: {source}; check that it exists, and that this user may read it", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// What the system reported.
         source: io::Error,
     },
     /// A file is damaged.
-    #[error("{} is damaged: {source}; get it anew", path.display())]
+    #[error("{} is damaged: {source}; get it again", path.display())]
     BadPem {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         source: pem::Error,
     },
-    /// There is no certificate in its file.
+    /// The certificate file contains no certificate.
     #[error("there is no certificate in {}: tls-cert is a PEM file with the whole chain, the server's own first", path.display())]
     NoCertificate {
         /// The file.
         path: PathBuf,
     },
-    /// There is no key in its file.
+    /// The key file contains no key.
     #[error("there is no private key in {}: tls-key is a PEM file with the key of the certificate, without a password", path.display())]
     NoKey {
         /// The file.
         path: PathBuf,
     },
-    /// The two do not belong together.
+    /// The certificate and the key do not belong together.
     #[error("the key in {} is not that of the first certificate in {}: name two that were made together", key.display(), certificate.display())]
     Mismatch {
         /// The file of the certificate.
@@ -85,8 +86,8 @@ pub enum TlsError {
         /// The file of the key.
         key: PathBuf,
     },
-    /// The certificate, or the key, is of a kind that cannot be used.
-    #[error("cannot use {} with {}: {source}; get them anew", certificate.display(), key.display())]
+    /// The type of the certificate or of the key is not supported.
+    #[error("cannot use {} with {}: {source}; get them again", certificate.display(), key.display())]
     Unusable {
         /// The file of the certificate.
         certificate: PathBuf,
@@ -97,8 +98,8 @@ pub enum TlsError {
     },
 }
 
-/// The certificate of a running server. Another one can take its place: new connections get that
-/// one, and those that are open stay as they are.
+/// The certificate of a running server. It can be replaced: new connections get the new
+/// certificate, and open connections stay as they are.
 #[derive(Clone, Debug)]
 pub struct Certificate(Arc<Loaded>);
 
@@ -133,10 +134,10 @@ impl Certificate {
     ///
     /// # Errors
     ///
-    /// Why the new files cannot be used; the server goes on with what it has.
+    /// Why the new files cannot be used. The server continues with the old ones.
     pub fn reload(&self) -> Result<(), TlsError> {
         let renewed = Arc::new(load(&self.0.certificate, &self.0.key)?);
-        // Nobody panics while holding it; and whatever is in it is whole.
+        // Nobody panics while holding the lock, and its content is always complete.
         *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = renewed;
         Ok(())
     }
@@ -177,7 +178,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     fs::read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })
 }
 
-/// Makes TLS connections of TCP connections.
+/// Turns TCP connections into TLS connections.
 #[derive(Clone)]
 pub(crate) struct Handshake(TlsAcceptor);
 
@@ -192,7 +193,8 @@ impl Handshake {
         Self(TlsAcceptor::from(Arc::new(config)))
     }
 
-    /// The client's side of it is whatever a stranger sends, at whatever speed.
+    /// Performs the handshake. The client's side of it is anything that a stranger sends, at any
+    /// speed.
     pub(crate) async fn with(&self, stream: Tcp) -> io::Result<TlsStream<Tcp>> {
         let mut stream = self.0.accept(stream).await?;
         stream.get_mut().1.set_buffer_limit(Some(MAX_ENCRYPTED_BYTES));
