@@ -1,5 +1,5 @@
-//! What peers show to be let in, and what they are given: tickets for rooms, tokens that bring them
-//! back, and passwords for TURN servers.
+//! The credentials that peers present or receive: tickets for rooms, tokens that bring peers back
+//! to their rooms, and passwords for TURN servers.
 
 mod ticket;
 mod token;

@@ -1,9 +1,9 @@
-//! Tickets for rooms: with a secret that the server shares with a game's own backend, that backend
-//! decides who enters.
+//! Tickets for rooms: with a secret that the server shares with a game's own backend, the backend
+//! decides who may enter.
 //!
-//! A ticket is `EXPIRY-MAC`: when it ends, in seconds since 1970, and the HMAC-SHA256 of
-//! `EXPIRY:ROOM` in lower-case hexadecimal digits. Nothing is kept of it, so it can be used until
-//! it ends, by anybody who has it.
+//! A ticket is `EXPIRY-MAC`: the time when it expires, in seconds since 1970, and the HMAC-SHA256
+//! of `EXPIRY:ROOM` in lower-case hexadecimal digits. The server keeps no record of tickets, so
+//! anybody who has one can use it until it expires.
 
 use std::{fmt, str::FromStr};
 
@@ -13,31 +13,31 @@ use thiserror::Error;
 
 use crate::protocol::Refusal;
 
-/// The room whose tickets count for every room, and where no room is named because the server finds
-/// one.
+/// The room whose tickets are valid for every room, and that stands for the room where a request
+/// names none because the server finds one.
 pub const ANY_ROOM: &str = "*";
 
-/// Bytes of a secret at least: nobody can guess as many characters in the life of a server.
+/// The minimum length of a secret, in bytes: too long to be guessed in the lifetime of a server.
 pub const MIN_SECRET_BYTES: usize = 16;
 
-/// Bytes of an HMAC-SHA256.
+/// The length of an HMAC-SHA256, in bytes.
 const MAC_BYTES: usize = 32;
 
-/// Digits of the largest number of 64 bits.
+/// The number of digits of the largest 64-bit number.
 const MAX_EXPIRY_DIGITS: usize = 20;
 
-/// What signs tickets. It is shown to nobody, not even in a log.
+/// Signs tickets. Never shown, not even in a log.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TicketSecret(String);
 
-/// A secret that could be guessed.
+/// The error for a secret that could be guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a secret has at least {MIN_SECRET_BYTES} characters: `openssl rand -hex 32` makes one")]
 pub struct WeakSecret;
 
 impl TicketSecret {
-    /// A ticket for `room`, or for [`ANY_ROOM`], that ends at `expiry`, in seconds since 1970: what
-    /// follows `ticket=` in the query.
+    /// Returns a ticket for `room`, or for [`ANY_ROOM`], that expires at `expiry`, in seconds since
+    /// 1970. It is the text after `ticket=` in the query.
     #[must_use]
     pub fn ticket(&self, room: &str, expiry: u64) -> String {
         let expiry = expiry.to_string();
@@ -67,8 +67,8 @@ impl fmt::Debug for TicketSecret {
     }
 }
 
-/// Whether who comes to `room` with this query may enter `now`, in seconds since 1970. Without a
-/// secret everybody may.
+/// Checks whether a client with this query may enter `room` at `now`, in seconds since 1970.
+/// Without a secret, every client may.
 pub(crate) fn check_ticket(
     secret: Option<&TicketSecret>,
     query: Option<&str>,
@@ -89,13 +89,14 @@ pub(crate) fn check_ticket(
 }
 
 fn ends_after(expiry: &str, now: u64) -> bool {
-    // `parse` takes signs, too.
+    // `parse` accepts signs, too.
     let is_number =
         expiry.len() <= MAX_EXPIRY_DIGITS && expiry.bytes().all(|it| it.is_ascii_digit());
     is_number && expiry.parse::<u64>().is_ok_and(|expiry| now < expiry)
 }
 
-/// The bytes that the digits stand for: one way to write them each, so that a ticket is one text.
+/// Decodes the digits. There is only one way to write the bytes, so that a ticket has only one
+/// text.
 fn bytes(digits: &str) -> Option<[u8; MAC_BYTES]> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
@@ -178,7 +179,7 @@ mod tests {
         let other: TicketSecret = "another secret that is long".parse().expect("long enough");
         let query = format!("ticket={}", other.ticket("duel", EXPIRY));
         assert!(!enter(&query, "duel", 0));
-        // The first one counts, not any.
+        // Only the first ticket in the query counts.
         assert!(!enter(&format!("ticket=0-0&ticket={KNOWN}"), "duel", 0));
     }
 

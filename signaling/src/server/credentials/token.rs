@@ -1,8 +1,8 @@
-//! Proof that a peer was in a room: signed by the server, kept by the peer, and worth something
-//! until it expires.
+//! Proof that a peer was in a room: signed by the server, kept by the peer, and valid until it
+//! expires.
 //!
-//! Nobody needs to remember it, so it also holds after a restart, and at every other process that
-//! has the same secret.
+//! The server keeps no record of it, so it also works after a restart, and at every other process
+//! that has the same secret.
 
 use std::fmt;
 
@@ -19,21 +19,21 @@ use crate::{
     },
 };
 
-/// Longest token that is looked at: the longest names there are make less than this.
+/// The longest token that is read: even the longest names make a shorter one.
 const MAX_TOKEN_BYTES: usize = 2048;
-/// In front of what is signed, so that a signature for anything else is none for this.
+/// Precedes the signed text, so that a signature for another purpose is not valid here.
 const PURPOSE: &[u8] = b"resume:";
 
-/// The key of the signatures. Not shown.
+/// The key of the signatures. Never shown.
 #[derive(Clone)]
 pub(crate) struct Signer(Vec<u8>);
 
-/// What a token says.
+/// The content of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Resume {
     pub(crate) peer: PeerId,
     pub(crate) room: RoomId,
-    /// Which of the rooms of this name it was.
+    /// Identifies the room among all rooms that have had this name.
     pub(crate) incarnation: u64,
     pub(crate) terms: Terms,
     pub(crate) claim: Claim,
@@ -42,12 +42,13 @@ pub(crate) struct Resume {
 }
 
 impl Resume {
-    /// What it proves to the room.
+    /// The part that the room checks.
     pub(crate) fn proof(&self) -> Proof {
         Proof { incarnation: self.incarnation, claim: self.claim }
     }
 
-    /// The room that one has to have a ticket for to come back: none if the server had chosen it.
+    /// The room for which a returning peer needs a ticket; `None` if the server had chosen the
+    /// room.
     pub(crate) fn named_room(&self) -> Option<&str> {
         match &self.terms.group {
             Some(group) => name_of_group(group),
@@ -74,7 +75,8 @@ impl Signer {
         format!("{}.{}", URL_SAFE_NO_PAD.encode(&payload), URL_SAFE_NO_PAD.encode(mac))
     }
 
-    /// What the token says, if it is one of ours, of this peer, and holds at `now`.
+    /// Returns the content of a token, if this server or another with the same secret signed it, it
+    /// belongs to this peer, and it is valid at `now`.
     pub(crate) fn read(&self, token: &str, peer: PeerId, now: u64) -> Option<Resume> {
         let (payload, mac) = token.get(..MAX_TOKEN_BYTES).unwrap_or(token).split_once('.')?;
         let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;

@@ -1,7 +1,8 @@
-//! STUN and TURN servers for the peers, with a password for each peer that is good for a while.
+//! STUN and TURN servers for the peers, with a temporary password for each peer.
 //!
-//! The passwords are those of coturn's `use-auth-secret`: the name tells until when it is good, and the password is a hash of the name
-//! and of a secret that only the two servers know. So they need not speak to each other, and nothing has to be kept.
+//! The passwords are those of coturn's `use-auth-secret`: the user name contains the time when it
+//! expires, and the password is a hash of the user name and of a secret that only the two servers
+//! know. So the servers need not talk to each other, and nothing has to be stored.
 
 use std::{
     fmt,
@@ -17,19 +18,19 @@ use crate::{
     protocol::PeerId,
 };
 
-/// What the signaling server and the TURN servers know, and nobody else: coturn's `static-auth-secret`. Never shown, not by `Debug`
-/// either.
+/// The secret that the signaling server shares with the TURN servers: coturn's
+/// `static-auth-secret`. Never shown, not even by `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TurnSecret(String);
 
 impl TurnSecret {
-    /// The secret with these characters; none if there are none.
+    /// The secret with these characters; `None` if there are none.
     #[must_use]
     pub fn new(secret: impl Into<String>) -> Option<Self> {
         Some(secret.into()).filter(|secret| !secret.is_empty()).map(Self)
     }
 
-    /// The password that belongs to a name.
+    /// The password for a user name.
     fn password(&self, username: &str) -> String {
         let mut mac = Hmac::<Sha1>::new_from_slice(self.0.as_bytes())
             .expect("keys of HMAC may have any length");
@@ -55,7 +56,7 @@ pub(crate) struct IceSettings<'a> {
 }
 
 impl IceSettings<'_> {
-    /// What is asked of the settings, and whether it is so.
+    /// The rules for these settings, each with whether it is met.
     pub(crate) fn rules(self) -> [(bool, &'static str); 4] {
         let Self { stun_servers, turn_servers, turn_secret, .. } = self;
         [
@@ -78,7 +79,7 @@ impl IceSettings<'_> {
         ]
     }
 
-    /// What a peer of ours is told before its id.
+    /// The message that a peer at `/v1/` receives before its id.
     pub(crate) fn welcome(self, peer: PeerId, now: SystemTime) -> Welcome {
         let mut servers = Vec::new();
         if !self.stun_servers.is_empty() {
@@ -98,7 +99,8 @@ impl IceSettings<'_> {
     }
 }
 
-/// The name of a peer at a TURN server: until when it is good, in seconds since 1970, and whose it is.
+/// The user name of a peer at a TURN server: the time when it expires, in seconds since 1970, and
+/// the peer's id.
 fn username(expiry: SystemTime, peer: PeerId) -> String {
     let expiry = expiry.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     format!("{}:{peer}", expiry.as_secs())
@@ -123,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_password_equals_the_one_that_openssl_computes() {
-        // The second case of RFC 2202, in base 64.
+        // The second test case of RFC 2202, in Base64.
         let secret = TurnSecret::new("Jefe").expect("a secret");
         let password = secret.password("what do ya want for nothing?");
         assert_eq!(password, "7/zfauXrL6LSdBbV8YTfnCWafHk=");

@@ -1,4 +1,4 @@
-//! Who may come in at all: what is checked of each request for a room or for the list of rooms.
+//! Admission: the checks on each request for a room or for the list of rooms.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -19,17 +19,17 @@ use crate::{
     },
 };
 
-/// The client of a connection. Lives in the request's extensions, because a WebSocket outlives the
-/// HTTP connection that it came through.
+/// The client of a connection. It is kept in the request's extensions, because a WebSocket outlives
+/// the HTTP connection on which it was opened.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     pub(crate) address: IpAddr,
-    /// The place among `max_connections` that the connection holds, and the one among those of its
-    /// address, unless that is a proxy's.
+    /// The connection's slot among `max_connections`, and its slot among the connections of its
+    /// address, unless that address is a proxy.
     pub(crate) _slots: Arc<(OwnedSemaphorePermit, Option<SourceSlot>)>,
 }
 
-/// Whether somebody from there may come in at all, whatever the room.
+/// Returns whether a client from there may enter any room at all, with the slot of its peer.
 pub(super) fn admit(
     client: Option<&Client>,
     headers: &HeaderMap,
@@ -47,7 +47,8 @@ pub(super) fn admit(
     shared.sources.peer_slot(source, Instant::now()).map(Some)
 }
 
-/// Whether who comes with this query has a ticket for the room, if it takes one.
+/// Returns whether a client with this query has a ticket for the room, if the server requires
+/// tickets.
 pub(super) fn require_ticket(
     query: Option<&str>,
     room: &str,

@@ -1,7 +1,8 @@
-//! Serves the web build of the game: right types, as small as it was packed, never stale.
+//! Serves the web build of the game: with the right content types, compressed if a compressed file
+//! exists, and never stale.
 //!
-//! Nothing is compressed here: that takes megabytes for each download, and the packer does it once
-//! and better.
+//! Nothing is compressed here: that would take megabytes for each download, and the packer does it
+//! once and better.
 
 use std::{
     io,
@@ -33,16 +34,16 @@ use crate::server::{
     shared::Shared,
 };
 
-/// What is read of a file at a time. A download whose client reads nothing keeps one of these, and
-/// 16 KiB more of them in the queue of the HTTP library; less would cost more processor time than
-/// sending does.
+/// The number of bytes to read from a file at a time. A download whose client reads nothing holds
+/// one such chunk, and 16 KiB more in the queue of the HTTP library. Smaller chunks would cost more
+/// processor time than sending does.
 const CHUNK_BYTES: usize = 4 * 1024;
-/// When a client may try again that was refused because of other downloads, in seconds: most are
-/// over by then.
+/// The number of seconds after which a client that was refused because of other downloads may try
+/// again: most downloads are over by then.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("10");
 
-/// The files under the web root. Where `NAME.br` or `NAME.gz` lies beside a file, it is sent to
-/// browsers that can read it.
+/// The files under the web root. If `NAME.br` or `NAME.gz` exists beside a file, browsers that can
+/// read it receive it instead.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let Some(web_root) = &shared.config.web_root else {
         return Router::new().fallback(no_files);
@@ -59,11 +60,12 @@ fn serve_dir(web_root: &Path) -> ServeDir {
 }
 
 async fn serve(mut files: ServeDir, mut request: Request, shared: &Shared) -> Response {
-    // No file is called like that, and the answer might lead a browser to a host of that name.
+    // No file has such a name, and the response might lead a browser to a host with that name.
     if request.uri().path().contains("//") || request.uri().path().contains('\\') {
         return not_found();
     }
-    // Nor does the host count that the request names: the answer stays at the one that it came by.
+    // The host that the request names does not count either: the client stays on the host to which
+    // it sent the request.
     if let Some(path) = request.uri().path_and_query().cloned() {
         *request.uri_mut() = Uri::from(path);
     }
@@ -88,8 +90,8 @@ async fn serve(mut files: ServeDir, mut request: Request, shared: &Shared) -> Re
     }
 }
 
-/// Takes a place among the downloads of the client's address; none where nobody knows the client.
-/// An error means that all are taken.
+/// Takes a slot among the downloads of the client's address; `None` if the client is unknown. An
+/// error means that all slots are taken.
 fn take_slot(request: &Request, shared: &Shared) -> Result<Option<SourceSlot>, ()> {
     let Some(client) = request.extensions().get::<Client>() else { return Ok(None) };
     let is_proxy = |address| shared.config.is_trusted_proxy(address);
@@ -97,7 +99,8 @@ fn take_slot(request: &Request, shared: &Shared) -> Result<Option<SourceSlot>, (
     shared.sources.download_slot(source, Instant::now()).map(Some).ok_or(())
 }
 
-/// Whether the system says that no such file can be there, in contrast to not being able to look.
+/// Returns whether the error says that no such file can exist, as opposed to a failure to look for
+/// it.
 fn is_about_the_path(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -109,9 +112,9 @@ fn is_about_the_path(error: &io::Error) -> bool {
     )
 }
 
-/// Has browsers keep files, but ask each time whether they are current, which costs one short round
-/// trip: the files of a build keep their names, and a page must never run with another build's
-/// script or module.
+/// Lets browsers keep files, but makes them check each time whether the files are current, which
+/// costs one short round trip: the files of a build keep their names, and a page must never run
+/// with the script or module of another build.
 fn revalidate(headers: &mut HeaderMap) {
     if headers.contains_key(LAST_MODIFIED) || headers.contains_key(ETAG) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -129,7 +132,7 @@ async fn no_files() -> (StatusCode, &'static str) {
     )
 }
 
-/// A body that holds a place until it is sent, or dropped.
+/// A body that holds a slot until it has been sent, or is dropped.
 struct Held<B> {
     body: B,
     _slot: Option<SourceSlot>,

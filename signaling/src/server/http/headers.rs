@@ -1,4 +1,4 @@
-//! Headers by which browsers use our answers only for what they are meant for.
+//! Headers that stop browsers from using our responses for other purposes than intended.
 
 use axum::{
     http::{
@@ -13,10 +13,10 @@ use axum::{
 
 use crate::server::config::ServerConfig;
 
-/// Protects an answer, and the browser that shows it.
+/// The headers that protect a response and the browser that shows it.
 #[derive(Debug, Clone)]
 pub(super) struct Protection {
-    /// None where the operator wants none.
+    /// `None` if the operator wants no policy.
     page_policy: Option<HeaderValue>,
 }
 
@@ -34,7 +34,7 @@ impl Protection {
             response.headers_mut().insert(name, value.clone());
         };
         set(X_CONTENT_TYPE_OPTIONS, &HeaderValue::from_static("nosniff"));
-        // A link to a room says who plays where, and with whom.
+        // A link to a room reveals who plays where, and with whom.
         set(REFERRER_POLICY, &HeaderValue::from_static("no-referrer"));
         if let Some(policy) = &self.page_policy {
             set(CONTENT_SECURITY_POLICY, policy);
@@ -42,21 +42,22 @@ impl Protection {
     }
 }
 
-/// Whether a page of this origin may use the server.
+/// Returns whether a page of this origin may use the server.
 pub(super) fn is_allowed_origin(origin: &HeaderValue, config: &ServerConfig) -> bool {
     let allowed = &config.allowed_origins;
     allowed.is_empty()
         || allowed.iter().any(|one| origin.as_bytes().eq_ignore_ascii_case(one.as_bytes()))
 }
 
-/// Lets the page that sent a request with these headers read the answer, if it may use the server.
+/// Lets the page that sent a request with these headers read the response, if it may use the
+/// server.
 pub(super) fn share_with_page(response: &mut Response, request: &HeaderMap, config: &ServerConfig) {
     let headers = response.headers_mut();
     if config.allowed_origins.is_empty() {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         return;
     }
-    // What is kept of the answer for one page is not for another one.
+    // A cache must not use the response to one page for another page.
     headers.append(VARY, HeaderValue::from_name(ORIGIN));
     if let Some(origin) = request.get(ORIGIN).filter(|origin| is_allowed_origin(origin, config)) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());

@@ -1,4 +1,4 @@
-//! The counts of `/health` in the format of `OpenMetrics`, for Prometheus.
+//! The counts of `/health` in the `OpenMetrics` format, for Prometheus.
 
 use std::{
     fmt,
@@ -39,8 +39,8 @@ impl Collector for Collected {
             gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
         }
         for (name, help) in [
-            ("refused", "Peers that were turned away or sent off"),
-            ("dropped", "Messages that were no requests, or did not reach their receiver"),
+            ("refused", "Peers that were turned away or disconnected"),
+            ("dropped", "Messages that were not requests, or did not reach their receiver"),
         ] {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             let counts = health.counters.iter().filter_map(|(counter, count)| {
@@ -52,23 +52,29 @@ impl Collector for Collected {
             }
         }
         for (counter, help) in [
-            ("joined", "Peers that got into a room"),
+            ("joined", "Peers that entered a room"),
             ("denied", "Requests in rooms that were not granted"),
-            ("slowed", "Messages after which a peer that sends too fast was made to wait"),
+            ("slowed", "Messages after which a peer that sends too fast had to wait"),
             (
                 "requests_slowed",
-                "Requests in rooms after which a peer that asks too often had to wait",
+                "Requests in rooms after which a peer that sends too many had to wait",
             ),
             ("broken", "Connections that broke instead of being closed"),
             (
                 "connections_full",
-                "Times that all connections were taken, so that the next had to wait",
+                "Times that all connections were in use, so that the next had to wait",
             ),
             ("header_too_long", "Requests whose head was too long"),
-            ("request_timed_out", "Connections that were closed because no request came in time"),
-            ("stalled", "Connections that were closed because the client did not read the answer"),
-            ("accept_failed", "Connections for which the system gave no socket"),
-            ("tls_failed", "Connections that did not get through the TLS handshake"),
+            (
+                "request_timed_out",
+                "Connections that were closed because no request arrived in time",
+            ),
+            (
+                "stalled",
+                "Connections that were closed because the client did not read the response",
+            ),
+            ("accept_failed", "Connections for which the system provided no socket"),
+            ("tls_failed", "Connections that did not complete the TLS handshake"),
         ] {
             let count = health.counters.iter().find(|(name, _)| *name == counter);
             let count = ConstCounter::new(count.map_or(0, |(_, count)| count));

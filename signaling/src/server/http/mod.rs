@@ -1,5 +1,5 @@
-//! What an HTTP request is for: a WebSocket joins a room, everything else gets something for the
-//! operator, or a file.
+//! What an HTTP request asks for: a WebSocket joins a room, and other requests get information for
+//! the operator, or a file.
 
 mod admission;
 mod upgrade;
@@ -29,7 +29,7 @@ use self::{
 use super::{credentials::ANY_ROOM, shared::Shared};
 use crate::{lobby::is_tag, protocol::Refusal};
 
-/// Answers all requests.
+/// Makes the router for all requests.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let answering = Arc::new((Protection::new(&shared.config), Arc::clone(&shared)));
     Router::new()
@@ -48,7 +48,7 @@ async fn health(State(shared): State<Arc<Shared>>) -> Response {
     (headers, json).into_response()
 }
 
-/// Whether somebody who comes now is let in: what a load balancer asks.
+/// Reports whether a peer that connects now is accepted, which is what a load balancer asks.
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     let answer = if !shared.is_serving() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
@@ -66,8 +66,8 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     (headers, metrics::encode(&shared.health)).into_response()
 }
 
-/// The public rooms of a game, as a program or a page without a WebSocket asks for them:
-/// `/v1/rooms?game=NAME`. Each request counts as a peer that comes, for as long as it takes.
+/// Sends the public rooms of a game to a program or a page without a WebSocket:
+/// `/v1/rooms?game=NAME`. While a request is served, it counts as a peer that joins.
 async fn list(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (request, _) = request.into_parts();
     let mut response = match listed(&request, &shared).await {
@@ -92,8 +92,8 @@ async fn listed(request: &request::Parts, shared: &Shared) -> Result<impl IntoRe
     Ok((headers, Bytes::from(list.rooms)))
 }
 
-/// A request for a WebSocket is one for a room, whatever its path: files and rooms may share names.
-/// Every response is protected.
+/// Treats a request for a WebSocket as a request for a room, whatever its path: files and rooms may
+/// have the same names. Every response gets the protecting headers.
 async fn join_or_pass_on(
     State(answering): State<Arc<(Protection, Arc<Shared>)>>,
     request: Request,

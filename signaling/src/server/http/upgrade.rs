@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// Whether a request wants to become a WebSocket.
+/// Returns whether a request asks for a WebSocket.
 pub(super) fn asks_for_websocket(headers: &HeaderMap) -> bool {
     headers
         .get(header::UPGRADE)
@@ -35,7 +35,7 @@ pub(super) fn asks_for_websocket(headers: &HeaderMap) -> bool {
 /// Upgrades the connection and lets the peer into the room that the address names.
 ///
 /// Stock clients are refused by an HTTP status. Clients of `/v1/` are refused by a close frame,
-/// since a browser shows a page nothing of a refused upgrade.
+/// because a browser tells a page nothing about a refused upgrade.
 pub(super) async fn join(shared: Arc<Shared>, request: Request) -> Result<Response, Response> {
     let (mut parts, _) = request.into_parts();
     let accept = accept(&parts)
@@ -63,20 +63,20 @@ pub(super) async fn join(shared: Arc<Shared>, request: Request) -> Result<Respon
     if let Ok((Address::Stock(wish), _)) = &admitted
         && let Err(refusal) = shared.hub.check(wish).await
     {
-        // In the instant until another one joins the last place may go to it; then that one, too,
-        // gets a close frame.
+        // Another peer may take the last place before this one joins. Then this one gets a close
+        // frame, too.
         admitted = Err(refusal);
     }
     if let (Err(refusal), false) = (&admitted, is_v1) {
         return Err(refuse(*refusal, &shared));
     }
-    // In a box, which is given back before the long time in a room begins.
+    // Boxed, so that its memory is freed before the long time in a room begins.
     let entering = Box::pin(enter(upgrade, admitted, resume, Arc::clone(&shared)));
     tokio::spawn(async move {
         let Some((mut connection, slot)) = entering.await else { return };
         connection.run(&shared).await;
-        // Places are free once the socket is closed, so that there are never more sockets than
-        // places.
+        // The slots are freed only after the socket is closed, so that there are never more sockets
+        // than slots.
         drop(connection);
         drop((slot, client));
     });
@@ -88,15 +88,16 @@ pub(super) async fn join(shared: Arc<Shared>, request: Request) -> Result<Respon
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
 }
 
-/// Goes on with a request that has become a WebSocket: brings the client to where it may go.
-/// Returns a peer that is in a room now, and its place among those of its address.
+/// Continues with a request that has become a WebSocket: enters the room, or shows the list.
+/// Returns the connection of a peer that is in a room now, and its slot among the peers of its
+/// address.
 async fn enter(
     upgrade: OnUpgrade,
     admitted: Result<(Address, Option<SourceSlot>), Refusal>,
     resume: Option<Resume>,
     shared: Arc<Shared>,
 ) -> Option<(RoomConnection, Option<SourceSlot>)> {
-    // It fails where the client is gone before it got our answer.
+    // This fails if the client left before it received our response.
     let upgraded = upgrade.await.ok()?.downcast::<TokioIo<Stream>>();
     let Parts { io, read_buf, .. } = upgraded.ok()?;
     let mut stream = io.into_inner();
@@ -110,14 +111,14 @@ async fn enter(
     Some((connection, slot))
 }
 
-/// The proof that a client with this address was in a room before, which then is the one that it
-/// enters.
+/// The proof that a client with this address was in a room before. If there is one, the client
+/// enters that room.
 fn resume(address: &Address, shared: &Shared) -> Option<Resume> {
     let Address::V1 { key: Some(key), token: Some(token), .. } = address else { return None };
     shared.hub.read_token(token, key.peer(), unix_millis())
 }
 
-/// What the server answers to the key in a WebSocket's opening handshake, as RFC 6455 has it.
+/// Returns the response to the key in a WebSocket's opening handshake, as defined in RFC 6455.
 fn accept(request: &request::Parts) -> Result<HeaderValue, (StatusCode, &'static str)> {
     let wrong = |words| Err((StatusCode::BAD_REQUEST, words));
     let headers = &request.headers;
@@ -129,7 +130,7 @@ fn accept(request: &request::Parts) -> Result<HeaderValue, (StatusCode, &'static
         return Err((StatusCode::METHOD_NOT_ALLOWED, "A WebSocket begins with a GET.\n"));
     }
     if has_body(headers) {
-        // What a proxy takes for the body would be heard as frames.
+        // Bytes that a proxy takes for the body would be read as frames.
         return wrong("A request for a WebSocket has no body.\n");
     }
     if !says(header::CONNECTION, "upgrade") {
@@ -146,7 +147,7 @@ fn accept(request: &request::Parts) -> Result<HeaderValue, (StatusCode, &'static
     Ok(accept)
 }
 
-/// Whether the head of a request says that a body follows.
+/// Returns whether the head of a request announces a body.
 fn has_body(headers: &HeaderMap) -> bool {
     let is_empty = |length: &HeaderValue| length == "0";
     headers.contains_key(header::TRANSFER_ENCODING)
