@@ -1,4 +1,4 @@
-//! How much a peer may send, and for how long it is not read when it sent more.
+//! How much a peer may send, and for how long it is not read after it sent more.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::server::{
     shared::Shared,
 };
 
-/// How much of what a peer may send it has used up.
+/// How much of its limits a peer has used up.
 pub(super) struct SendBudget {
     messages: Bucket,
     requests: Bucket,
@@ -22,7 +22,8 @@ impl SendBudget {
         Self { messages: Bucket::new(now), requests: Bucket::new(now) }
     }
 
-    /// How long the peer is not to be heard after a frame of that many bytes, in which was this.
+    /// Returns how long not to read from the peer after a frame with this many bytes, which was
+    /// this message.
     pub(super) fn pause_after(
         &mut self,
         bytes: usize,

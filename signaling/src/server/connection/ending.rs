@@ -1,4 +1,4 @@
-//! How connections end, and what the peer is told of it.
+//! How connections end, and what the peer is told about it.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// How long a connection that we end stays open, so that the peer can read why: a few round trips
-/// of the worst links. Less than the time that a stopping server gives its connections.
+/// How long a connection that we end stays open, so that the peer can read the reason: a few round
+/// trips on the worst links. Shorter than the time that a stopping server gives its connections.
 pub(super) const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// How a connection ended.
@@ -27,12 +27,12 @@ pub(super) enum End {
     Left,
     /// It broke, or the peer broke the WebSocket protocol.
     Broken,
-    /// We end it.
+    /// We end it for this reason.
     Refused(Refusal),
 }
 
 impl End {
-    /// For the log.
+    /// The reason, for the log.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Left => "closed",
@@ -41,10 +41,10 @@ impl End {
         }
     }
 
-    /// Whether the peer may be meant to come again.
+    /// Returns whether the peer left, or is likely to come back.
     pub(super) fn departure(&self) -> Departure {
         match self {
-            // Nobody can make another one's network slow and have its place.
+            // Otherwise a peer could slow down another peer's network and take its place.
             Self::Broken
             | Self::Refused(Refusal::Silent | Refusal::TooSlow | Refusal::ServerStopping) => {
                 Departure::Lost
@@ -54,7 +54,7 @@ impl End {
     }
 }
 
-/// Ends a connection, and says why.
+/// Ends a connection, and tells the peer why.
 pub(super) async fn end_connection(socket: &mut ClientSocket, end: &End, shared: &Shared) {
     debug!(?end, "connection ended");
     match *end {
@@ -67,8 +67,8 @@ pub(super) async fn end_connection(socket: &mut ClientSocket, end: &End, shared:
     }
 }
 
-/// Says why, and waits a moment for the peer to hear it: to close at once, with unread data, would
-/// destroy the close frame on its way.
+/// Sends the reason, and waits a moment for the peer to read it: closing at once, with unread data,
+/// would destroy the close frame on its way.
 async fn close(socket: &mut ClientSocket, refusal: Refusal) {
     let mut frame = refusal.close_code().to_be_bytes().to_vec();
     frame.extend_from_slice(refusal.sentence().as_bytes());
@@ -77,8 +77,8 @@ async fn close(socket: &mut ClientSocket, refusal: Refusal) {
             return;
         }
         if refusal == Refusal::MessageTooLong {
-            // The message lies unread in the way of everything behind it, so the peer's answer
-            // cannot be awaited.
+            // The unread message blocks everything behind it, so we cannot wait for the peer's
+            // answer.
             sleep(CLOSE_GRACE).await;
         }
         while !matches!(socket.receive().await, Ok(Incoming::Close(_)) | Err(_)) {}

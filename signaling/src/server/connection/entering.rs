@@ -1,4 +1,4 @@
-//! A peer comes into a room, or does not.
+//! A peer enters a room, or is refused.
 
 use std::{sync::atomic::Ordering::Relaxed, time::SystemTime};
 
@@ -21,7 +21,8 @@ use crate::{
     },
 };
 
-/// Somebody who is in a room: all that stays in memory for as long.
+/// The connection of a peer that is in a room: everything that stays in memory for as long as it
+/// lasts.
 #[derive(Debug)]
 pub(crate) struct RoomConnection {
     pub(super) socket: ClientSocket,
@@ -30,7 +31,7 @@ pub(crate) struct RoomConnection {
     pub(super) close_reason: oneshot::Receiver<Refusal>,
 }
 
-/// One of matchbox's clients, which nobody will know again.
+/// One of matchbox's clients, which is never recognised again.
 pub(super) fn stock_peer(shared: &Shared) -> JoiningPeer {
     JoiningPeer {
         peer: PeerId(Uuid::new_v4()),
@@ -41,8 +42,8 @@ pub(super) fn stock_peer(shared: &Shared) -> JoiningPeer {
     }
 }
 
-/// One of ours. It has the id that follows from its key, so that it stays the same peer over
-/// several connections; without a key it is a new one.
+/// One of our clients. Its id follows from its key, so that it stays the same peer across several
+/// connections. Without a key it gets a new id.
 pub(super) fn joining_peer(
     key: Option<PeerKey>,
     resume: Option<Resume>,
@@ -70,7 +71,7 @@ pub(super) async fn enter_room(
     Ok((joined, queue, close_reason))
 }
 
-/// What a peer of ours reads before its id: the queue begins with it.
+/// The first message for a peer at `/v1/`, before its id.
 fn welcome(peer: PeerId, shared: &Shared) -> Utf8Bytes {
     text(&shared.config.ice_settings().welcome(peer, SystemTime::now()))
 }

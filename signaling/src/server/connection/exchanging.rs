@@ -28,7 +28,7 @@ use crate::{
 };
 
 impl RoomConnection {
-    /// Stays in the room until something ends it.
+    /// Serves the peer in its room until something ends the connection.
     pub(crate) async fn run(&mut self, shared: &Shared) {
         let Self { socket, joined, queue, close_reason } = self;
         let end = select! {
@@ -37,12 +37,12 @@ impl RoomConnection {
             refusal = close_reason => End::Refused(refusal.unwrap_or(Refusal::TooSlow)),
             end = exchange(socket, joined, queue, shared) => end,
         };
-        // What it was not sent is not kept while it says goodbye.
+        // Frees the messages that the peer will not receive, before the connection closes.
         queue.close();
         info!(room = joined.room().0, peer = %joined.peer, reason = end.name(), "left");
         if end != End::Refused(Refusal::ServerStopping) || shared.hub.is_shared() {
-            // Where nobody else has the rooms, a stopping server tells no peer that the other peers
-            // leave: they have not left each other.
+            // If no other process has the rooms, a stopping server does not tell peers that the
+            // other peers leave, because they do not leave each other.
             shared.hub.leave(joined, end.departure(), steady_millis()).await;
         }
         end_connection(socket, &end, shared).await;
@@ -57,8 +57,8 @@ async fn exchange(
     shared: &Shared,
 ) -> End {
     let idle_timeout = shared.config.idle_timeout;
-    // A token is made new once half of its time is over, and when the room has another owner, as
-    // soon as the peer says something.
+    // A token is renewed when half of its time is over, and when the room has another owner, as
+    // soon as the peer sends something.
     let token_for = shared.config.resume_time / 2;
     let mut token_until = Instant::now() + token_for;
     let mut silence = Silence::new(idle_timeout, Instant::now());
@@ -100,7 +100,7 @@ async fn exchange(
             }
             () = &mut alarm => {
                 if mem::take(&mut is_paused) {
-                    // It was not silent, we did not listen.
+                    // The peer was not silent; we did not read.
                     silence.heard(Instant::now());
                     alarm.as_mut().reset(silence.next_alarm());
                     continue;

@@ -1,4 +1,4 @@
-//! A client looks at the list of public rooms.
+//! A client watches the list of public rooms.
 
 use std::mem;
 
@@ -21,10 +21,10 @@ use crate::{
     },
 };
 
-/// How often a list of rooms is asked for: every second is as often as a person looks.
+/// How often a client may request the list of rooms: nobody looks more than once a second.
 const LIST_RATE: Rate = Rate { per_second: 1, at_once: 5 };
 
-/// Shows the list of public rooms: at once, and whenever the client has sent a text.
+/// Sends the list of public rooms: at once, and each time the client has sent a text.
 pub(super) async fn list(socket: &mut ClientSocket, game: &str, shared: &Shared) -> End {
     let mut asked = Bucket::new(Instant::now());
     let idle_timeout = shared.config.idle_timeout;
@@ -45,7 +45,7 @@ pub(super) async fn list(socket: &mut ClientSocket, game: &str, shared: &Shared)
             incoming = timeout(idle_timeout, socket.receive()) => incoming,
         };
         let Ok(incoming) = incoming else { return End::Refused(Refusal::Silent) };
-        // Whatever it is, so that nothing else can be sent faster.
+        // This applies to every kind of frame, so that no other kind can be sent faster.
         sleep(asked.use_up(1, LIST_RATE, Instant::now())).await;
         is_asked = matches!(incoming, Ok(Incoming::Text(_)));
         match handle_frame(incoming, socket, shared).await {

@@ -1,7 +1,8 @@
 //! One peer's WebSocket, from its first message to the close frame.
 //!
 //! Reads requests, writes what the hub queued, and ends the connection when the peer is silent,
-//! sends too much or reads too little. What a peer sends can end no connection but its own.
+//! sends too much or reads too little. Nothing that a peer sends can end any connection but its
+//! own.
 
 mod entering;
 mod exchanging;
@@ -23,8 +24,9 @@ use self::{
 use super::{address::Address, credentials::Resume, shared::Shared, stream::ClientSocket};
 use crate::protocol::Refusal;
 
-/// Does what the address of a new WebSocket asks for, or says why not. A peer with proof that it
-/// was in a room comes back to that one. Returns a peer that is in a room now; all else is over.
+/// Does what the address of a new WebSocket asks for, or tells the client why not. A peer with
+/// proof that it was in a room returns to that room. Returns the connection of a peer that is in a
+/// room now; any other connection is over.
 pub(crate) async fn open_connection(
     mut socket: ClientSocket,
     address: Result<(Address, Option<Resume>), Refusal>,

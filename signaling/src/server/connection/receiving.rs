@@ -1,4 +1,4 @@
-//! What a client sent that is no text: pings, the end, and what is not understood.
+//! The frames of a client other than text: pings, the end, and frames that are not understood.
 
 use tokio::time::timeout;
 use tracing::debug;
@@ -14,17 +14,17 @@ use crate::{
     },
 };
 
-/// What is to be done about something that came.
+/// What to do after a frame was handled.
 pub(super) enum Received {
     /// Nothing more.
     Message,
-    /// Nothing more; it was about the room, so everybody in it may have heard of it.
+    /// Nothing more. It was a request about the room, which everybody in it may have been sent.
     Request,
     Ping(Vec<u8>),
     End(End),
 }
 
-/// Follows what came from the peer, unless it is a text.
+/// Handles a frame that is not text.
 pub(super) async fn handle_frame(
     incoming: Result<Incoming, SocketError>,
     socket: &mut ClientSocket,
@@ -36,7 +36,7 @@ pub(super) async fn handle_frame(
         Ok(Incoming::Ping(payload)) => return Received::Ping(payload),
         Ok(Incoming::Close(payload)) => {
             let answer = socket.send(OpCode::Control(Control::Close), &payload);
-            // A peer that is gone needs none.
+            // A peer that is gone needs no answer.
             let _ = timeout(CLOSE_GRACE, answer).await;
             return Received::End(End::Left);
         }

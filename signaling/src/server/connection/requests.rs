@@ -1,4 +1,4 @@
-//! What a peer in a room asks for, as the text of a message, and who does it.
+//! The requests of a peer in a room, as the text of a message, and their execution.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -27,14 +27,14 @@ pub(super) async fn handle_text(text: &str, joined: &JoinedPeer, shared: &Shared
     Received::Message
 }
 
-/// What a peer said.
+/// A request of a peer, parsed.
 #[derive(Debug)]
 pub(crate) enum ParsedRequest {
-    /// Only that it is there.
+    /// The peer only shows that it is there.
     KeepAlive,
-    /// This, a complete event, shall go to that peer.
+    /// Send this message, which is a complete event, to that peer.
     Signal { receiver: PeerId, message: Utf8Bytes },
-    /// Something about its room.
+    /// A request about the peer's room.
     Room(RoomRequest),
 }
 
@@ -44,7 +44,7 @@ enum OwnRequest {
     Room(RoomRequest),
 }
 
-/// Reads a peer's message.
+/// Parses a peer's message.
 pub(crate) fn parse_request(
     message: &str,
     joined: &JoinedPeer,

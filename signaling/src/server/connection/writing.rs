@@ -12,7 +12,7 @@ use crate::{
     server::{shared::Shared, stream::ClientSocket},
 };
 
-/// What the server sends while a connection lasts.
+/// What the server writes while a connection lasts.
 pub(super) enum Outgoing {
     Text(Utf8Bytes),
     Ping,
@@ -29,7 +29,7 @@ pub(super) async fn write(
         Outgoing::Ping => (OpCode::Control(Control::Ping), &[][..]),
         Outgoing::Pong(payload) => (OpCode::Control(Control::Pong), &payload[..]),
     };
-    // While we write we do not listen, so a peer that reads nothing counts as silent.
+    // We do not read while we write, so a peer that reads nothing counts as silent.
     match timeout(shared.config.idle_timeout, socket.send(opcode, payload)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(End::Broken),

@@ -1,10 +1,10 @@
-//! Newcomers that the other peers of their rooms have not heard of yet. Pure.
+//! Newcomers that have not been announced to the other peers of their rooms yet. Pure.
 //!
-//! A peer that hears of a newcomer opens a connection to it, which costs far more than it costs a
-//! stranger to come. So a newcomer has to stay for a moment before it is announced, one that leaves
-//! before that never is, and the newcomers of a room are announced at a bounded rate. This holds
-//! for peers at `/v1/`: matchbox's own clients hear of newcomers at once, as from matchbox's
-//! server.
+//! A peer opens a connection to each newcomer that is announced to it, which costs far more than it
+//! costs a stranger to join. So a newcomer must stay for a moment before it is announced, one that
+//! leaves earlier is never announced, and the newcomers of a room are announced at a bounded rate.
+//! This applies to peers at `/v1/`: newcomers are announced to matchbox's own clients at once, as
+//! matchbox's server does.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -21,19 +21,19 @@ use crate::{
     },
 };
 
-/// How long a newcomer has to stay: the time that people take to notice that anything happened.
+/// How long a newcomer must stay: the time that people need to notice that anything happened.
 const STAYS_FOR: Duration = Duration::from_millis(200);
-/// How many newcomers of a room are announced: at once, the number of peers that one of ours keeps
-/// track of.
+/// How often newcomers of a room are announced. The number at once is the number of peers that one
+/// of our peers keeps track of.
 const RATE: Rate = Rate { per_second: 4, at_once: 32 };
 
-/// All that wait, by room.
+/// All pending announcements, by room.
 #[derive(Debug, Default)]
 pub(super) struct Introductions {
     rooms: HashMap<RoomId, Pending>,
 }
 
-/// The newcomers of one room, in the order in which they came.
+/// The newcomers of one room, in the order in which they joined.
 #[derive(Debug)]
 struct Pending {
     newcomers: VecDeque<Introduction>,
@@ -44,19 +44,20 @@ struct Pending {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Introduction {
     pub(super) newcomer: PeerId,
-    /// The peers that were there before.
+    /// The peers that were in the room before it.
     pub(super) to: Vec<PeerId>,
     since: Instant,
 }
 
 impl Introductions {
-    /// Whether nobody waits.
+    /// Returns whether no announcement is pending.
     pub(super) fn is_empty(&self) -> bool {
         self.rooms.is_empty()
     }
 
-    /// Notes a newcomer that is to be announced to `to`: those of `all` that hear of it here, and
-    /// late. The rest hear of it at once, or from another process.
+    /// Adds a newcomer that is to be announced to the peers `to`: those among `all` that are
+    /// connected to this process and are told later. The other peers are told at once, or by
+    /// another process.
     pub(super) fn add(
         &mut self,
         room: &RoomId,
@@ -66,7 +67,7 @@ impl Introductions {
     ) {
         if let Some(pending) = self.rooms.get_mut(room) {
             for waiting in &mut pending.newcomers {
-                // Of two peers one is told of the other, or both would offer a connection.
+                // Of two peers only one is told about the other, or both would offer a connection.
                 if all.contains(&waiting.newcomer) {
                     waiting.to.retain(|peer| *peer != newcomer);
                 }
@@ -83,14 +84,14 @@ impl Introductions {
         }
     }
 
-    /// Forgets a newcomer that is not there any more.
+    /// Forgets a newcomer that is no longer in the room.
     pub(super) fn cancel(&mut self, room: &RoomId, newcomer: PeerId) {
         if let Some(pending) = self.rooms.get_mut(room) {
             pending.newcomers.retain(|waiting| waiting.newcomer != newcomer);
         }
     }
 
-    /// The newcomers that are to be announced now.
+    /// Takes the newcomers that are to be announced now.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<(RoomId, Introduction)> {
         let mut due = Vec::new();
         self.rooms.retain(|room, Pending { newcomers, told }| {
@@ -120,7 +121,7 @@ mod tests {
         PeerId::from_u128(u128::from(number))
     }
 
-    /// The newcomers that are announced at that time, each with the peers that hear of it.
+    /// Returns the newcomers that are announced at this time, each with the peers that are told.
     fn told(introductions: &mut Introductions, now: Instant) -> Vec<(PeerId, Vec<PeerId>)> {
         let due = introductions.take_due(now).into_iter();
         due.map(|(_, Introduction { newcomer, to, .. })| (newcomer, to)).collect()
@@ -184,7 +185,7 @@ mod tests {
     fn a_newcomer_announced_by_another_process_is_not_told_about_waiting_ones() {
         let (mut introductions, start) = (Introductions::default(), Instant::now());
         introductions.add(&room(), BOB, (vec![ANN], &[ANN]), start);
-        // Ann is back. Bob hears of her from another process.
+        // Ann is back. Another process tells Bob about her.
         introductions.add(&room(), ANN, (vec![], &[BOB]), start);
         assert_eq!(told(&mut introductions, start + STAYS_FOR), [(BOB, vec![])]);
     }

@@ -1,5 +1,5 @@
-//! The peers that are connected to this process: in which room each of them is, and the queue of
-//! what it is sent.
+//! The peers that are connected to this process: the room that each of them is in, and its queue of
+//! outgoing messages.
 
 mod outbox;
 mod introductions;
@@ -29,20 +29,20 @@ use crate::{
     protocol::{PeerEvent, PeerId, Refusal},
 };
 
-/// Peers by id, as they are locked.
+/// Peers by id, in the form in which they are locked.
 type Peers = HashMap<PeerId, Entry>;
 
-/// The peers that are connected here. Locked only for as long as it takes to fill queues, never
-/// across a wait.
+/// The peers that are connected here. Locked only while queues are being filled, never across an
+/// await.
 #[derive(Debug, Default)]
 pub(crate) struct Local {
     peers: Mutex<Peers>,
     health: Arc<Health>,
-    /// Locked after the peers, if both are.
+    /// If both are locked, locked after the peers.
     introductions: Mutex<Introductions>,
-    /// The same.
+    /// Likewise.
     views: Mutex<Views>,
-    /// Wakes the task that tells peers later what they are not told at once.
+    /// Wakes the task that sends peers the news that they do not receive at once.
     late_news: Notify,
 }
 
@@ -51,19 +51,19 @@ struct Entry {
     connection: u64,
     room: RoomId,
     is_v1: bool,
-    /// It came again by another process, and is on its way out here.
+    /// It has connected again to another process, and this connection is about to end.
     is_replaced: bool,
     is_owner: bool,
-    /// It has no token that says what it is in its room.
+    /// It has no token that states its current role in the room.
     needs_token: bool,
     outbox: Outbox,
 }
 
-/// What became of something for a peer.
+/// The outcome of a delivery to a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    /// It is in the peer's queue; or the queue was full, which is counted or ends the peer's
-    /// connection.
+    /// The message is in the peer's queue; or the queue was full, which is counted or ends the
+    /// peer's connection.
     Done,
     /// The peer is not connected here.
     NotHere,
@@ -77,27 +77,27 @@ impl Local {
     }
 
     fn lock(&self) -> MutexGuard<'_, Peers> {
-        // Nothing in here can be left half done.
+        // No operation on it can stop halfway.
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_introductions(&self) -> MutexGuard<'_, Introductions> {
-        // Nor in there.
+        // Nor on these.
         self.introductions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_views(&self) -> MutexGuard<'_, Views> {
-        // Nor in there.
+        // Nor on these.
         self.views.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many are connected.
+    /// The number of peers that are connected.
     pub(crate) fn count(&self) -> usize {
         self.lock().len()
     }
 
-    /// Puts a peer into a room, unless there are `most` here. An earlier connection of it is ended;
-    /// its room is returned.
+    /// Puts a peer into a room, unless `most` peers are here already. Ends an earlier connection of
+    /// the peer, and returns the room that it was in.
     pub(crate) fn enter(
         &self,
         (peer, connection): (PeerId, u64),
@@ -118,15 +118,15 @@ impl Local {
         }))
     }
 
-    /// Takes a peer out, if this is its connection.
+    /// Takes a peer out, if this is its current connection.
     pub(crate) fn leave(&self, peer: PeerId, connection: u64) -> Option<Outbox> {
         let mut peers = self.lock();
         let is_present = peers.get(&peer).is_some_and(|entry| entry.connection == connection);
         is_present.then(|| peers.remove(&peer)).flatten().map(|entry| entry.outbox)
     }
 
-    /// Ends the connection of a peer that came again by another process; from now on it is not
-    /// here.
+    /// Ends the connection of a peer that has connected again to another process. From now on it
+    /// does not count as connected here.
     pub(crate) fn replace(&self, peer: PeerId, room: &RoomId) {
         if let Some(entry) = self.lock().get_mut(&peer).filter(|entry| entry.is_in(room)) {
             entry.is_replaced = true;
@@ -134,7 +134,7 @@ impl Local {
         }
     }
 
-    /// Whether the peer has no token that says what it is in its room.
+    /// Returns whether the peer has no token that states its current role in the room.
     pub(crate) fn needs_token(&self, peer: PeerId) -> bool {
         self.lock().get(&peer).is_some_and(|entry| entry.needs_token)
     }
@@ -145,23 +145,23 @@ impl Local {
         }
     }
 
-    /// Whether a peer is connected here, in that room.
+    /// Returns whether a peer is connected here and in this room.
     pub(crate) fn is_in(&self, peer: PeerId, room: &RoomId) -> bool {
         self.lock().get(&peer).is_some_and(|entry| entry.is_in(room))
     }
 
-    /// The peers that are connected here, in that room.
+    /// The peers that are connected here and in this room.
     pub(crate) fn of_room(&self, room: &RoomId) -> Vec<PeerId> {
         let peers = self.lock();
         peers.iter().filter(|(_, entry)| entry.is_in(room)).map(|(&peer, _)| peer).collect()
     }
 
-    /// Hands a peer of that room a complete message.
+    /// Delivers a complete message to a peer in this room.
     pub(crate) fn deliver(&self, room: &RoomId, to: PeerId, message: Utf8Bytes) -> Delivery {
         self.deliver_by(room, to, |entry| entry.push(message))
     }
 
-    /// Hands a peer of that room a signal, a complete message, of another one.
+    /// Delivers a signal, as a complete message, from another peer to a peer in this room.
     pub(crate) fn deliver_signal(
         &self,
         room: &RoomId,
@@ -188,8 +188,8 @@ impl Local {
         }
     }
 
-    /// Hands out what comes of a change in that room to the peers of it that are connected here:
-    /// now, or when [`tell_late`](Self::tell_late) finds that it is time.
+    /// Delivers the effects of a change in a room to those of its peers that are connected here:
+    /// now, or when [`tell_late`](Self::tell_late) finds that they are due.
     pub(crate) fn apply(&self, room: &RoomId, effects: &[Effect], now: Instant) {
         let mut peers = self.lock();
         let mut newcomers = Vec::new();
@@ -232,7 +232,7 @@ impl Local {
         }
     }
 
-    /// Tells matchbox's clients of a newcomer, and notes that peers at `/v1/` are to be told.
+    /// Announces a newcomer to matchbox's clients now, and to peers at `/v1/` later.
     fn announce(
         &self,
         peers: &Peers,
@@ -275,11 +275,11 @@ impl Local {
         }
     }
 
-    /// Tells peers what they were not told at once, where it is time by now. Returns whether there
-    /// may be more to be told soon.
+    /// Sends peers the news that are due by now. Returns whether more may be due soon.
     pub(crate) fn tell_late(&self, now: Instant) -> bool {
         let peers = self.lock();
-        // First, so that everybody who is introduced to a newcomer has seen it in the room.
+        // This goes first, so that every peer to which a newcomer is announced has seen it in the
+        // room.
         let mut views = self.lock_views();
         for (room, view) in views.take_due(now) {
             push_view(&peers, &room, view);
@@ -291,12 +291,12 @@ impl Local {
         !introductions.is_empty() || !views.is_empty()
     }
 
-    /// Resolves once something happened of which peers are told later.
+    /// Resolves once there is news that peers will be sent later.
     pub(crate) async fn late_news(&self) {
         self.late_news.notified().await;
     }
 
-    /// Tells everybody who understands it.
+    /// Sends an event to every peer that understands it.
     pub(crate) fn tell_all(&self, event: &RoomEvent) {
         let message = text(event);
         for entry in self.lock().values().filter(|entry| entry.is_v1 && !entry.is_replaced) {
@@ -323,7 +323,7 @@ impl Entry {
         self.close_if_full(self.outbox.push_state(state));
     }
 
-    /// Where the queue is full it is closed, by which the connection knows that it must end.
+    /// Closes the queue if it is full, which tells the connection to end.
     fn close_if_full(&self, pushed: Result<(), Undeliverable>) {
         if pushed.is_err() {
             self.outbox.close(Refusal::TooSlow);
@@ -331,7 +331,7 @@ impl Entry {
     }
 }
 
-/// A peer that is connected here, in that room.
+/// A peer that is connected here and in this room.
 fn here<'a>(peers: &'a Peers, room: &RoomId, peer: PeerId) -> Option<&'a Entry> {
     peers.get(&peer).filter(|entry| entry.is_in(room))
 }
@@ -347,14 +347,14 @@ fn push_view(peers: &Peers, room: &RoomId, View { to, state }: View) {
     to.for_each(|entry| entry.push_state(state.clone()));
 }
 
-/// [`RoomEvent::Room`] of a room that need not be owned.
+/// [`RoomEvent::Room`], without owning the room.
 #[derive(Serialize)]
 #[expect(non_snake_case, reason = "the name on the wire")]
 struct ShownRoom<'a> {
     Room: &'a RoomState,
 }
 
-/// An event as it goes to a peer.
+/// An event as it is sent to a peer.
 pub(crate) fn text(event: &impl Serialize) -> Utf8Bytes {
     Utf8Bytes::from(serde_json::to_string(event).expect("an event is valid JSON"))
 }

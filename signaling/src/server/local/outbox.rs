@@ -1,12 +1,12 @@
-//! The queue of messages that wait for one peer, bounded in bytes.
+//! The queue of messages that wait for one peer, with a limit in bytes.
 //!
-//! Bytes and not messages are counted because they are what fills memory: a few long messages or
-//! many short ones. A channel would keep room for some messages all the time, which counts with
-//! thousands of peers that are told nothing for minutes.
+//! The limit counts bytes and not messages, because bytes fill memory: a few long messages or many
+//! short ones. A channel would always reserve space for some messages, which adds up with thousands
+//! of peers that receive nothing for minutes.
 //!
-//! What other peers send (signals) never fills the queue: it may take up three quarters of it, and
-//! where that is too little, the sender that has the most waiting loses its latest. So a flood
-//! costs its own sender, and neither the receiver nor any other peer that signals to it.
+//! Signals from other peers never fill the queue: they may use three quarters of it, and when that
+//! is full, the sender with the most waiting loses its latest signal. So a flood costs its own
+//! sender, and neither the receiver nor any other peer that signals to it.
 
 use std::{
     collections::VecDeque,
@@ -18,11 +18,11 @@ use tungstenite::Utf8Bytes;
 
 use crate::protocol::{PeerId, Refusal};
 
-/// What a queued message costs besides its text: its place in the queue and its allocation.
+/// The cost of a queued message in addition to its text: its entry in the queue and its allocation.
 const OVERHEAD_BYTES: usize = 64;
 
-/// A new queue that holds up to `max_bytes`. The last part resolves when the [`Outbox`] is closed,
-/// to the reason, or dropped.
+/// Makes a queue that holds up to `max_bytes`. The last part resolves to the reason when the
+/// [`Outbox`] is closed, and to an error when it is dropped.
 pub(crate) fn new_outbox(max_bytes: usize) -> (Outbox, OutboxReader, oneshot::Receiver<Refusal>) {
     let (open, closed) = oneshot::channel();
     let queue = Arc::<Queue>::default();
@@ -30,13 +30,13 @@ pub(crate) fn new_outbox(max_bytes: usize) -> (Outbox, OutboxReader, oneshot::Re
     (outbox, OutboxReader { queue }, closed)
 }
 
-/// The end of the queue that is filled.
+/// The writing end of the queue.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     queue: Arc<Queue>,
     max_bytes: usize,
-    /// Tells why the peer is sent off, even while the connection is stuck in writing to it; until
-    /// then.
+    /// Sends the reason for disconnecting the peer, even while the connection is stuck in writing
+    /// to it. `None` after that.
     open: Mutex<Option<oneshot::Sender<Refusal>>>,
 }
 
@@ -49,14 +49,14 @@ impl Outbox {
         self.push_queued(Queued { message, kind: Kind::Event })
     }
 
-    /// Adds a message that says everything of something. One that was added before, and not read
-    /// yet, is not worth reading any more, so that many changes in a row do not fill the queue.
+    /// Adds a message that describes a complete state. An earlier state that has not been read yet
+    /// is removed as obsolete, so that many changes in a row do not fill the queue.
     pub(crate) fn push_state(&self, message: Utf8Bytes) -> Result<(), Undeliverable> {
         self.push_queued(Queued { message, kind: Kind::State })
     }
 
-    /// Adds a signal of that sender, if it gets a place. Returns how many signals were dropped:
-    /// this one, or others that had to make way.
+    /// Adds a signal from this sender, if there is space for it. Returns how many signals were
+    /// dropped: this one, or others that had to make way.
     pub(crate) fn push_signal(&self, sender: PeerId, message: Utf8Bytes) -> u64 {
         let queued = Queued { message, kind: Kind::Signal(sender) };
         let dropped = {
@@ -76,8 +76,8 @@ impl Outbox {
         dropped
     }
 
-    /// How many bytes of signals may wait; the rest of the queue is kept for what the server itself
-    /// says.
+    /// The number of bytes of signals that may wait. The rest of the queue is for messages from the
+    /// server itself.
     fn max_signal_bytes(&self) -> usize {
         self.max_bytes - self.max_bytes / 4
     }
@@ -100,11 +100,11 @@ impl Outbox {
         Ok(())
     }
 
-    /// Sends the peer off. Only the first reason counts.
+    /// Disconnects the peer. Only the first reason counts.
     pub(crate) fn close(&self, refusal: Refusal) {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(open) = open {
-            // A connection that is gone need not be told.
+            // A connection that has ended already needs no reason.
             let _ = open.send(refusal);
         }
     }
@@ -117,15 +117,15 @@ impl Drop for Outbox {
     }
 }
 
-/// The end of the queue that is emptied.
+/// The reading end of the queue.
 #[derive(Debug)]
 pub(crate) struct OutboxReader {
     queue: Arc<Queue>,
 }
 
 impl OutboxReader {
-    /// The next message; `None` once the [`Outbox`] is gone and everything in it was read. May be
-    /// cancelled.
+    /// Waits for the next message; returns `None` once the [`Outbox`] is gone and everything in it
+    /// has been read. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Utf8Bytes> {
         loop {
             {
@@ -135,12 +135,12 @@ impl OutboxReader {
                     return message;
                 }
             }
-            // What is added before this waits leaves a permit.
+            // A message that is added before this call leaves a permit.
             self.queue.changed.notified().await;
         }
     }
 
-    /// Takes nothing any more, and gives back what was not read.
+    /// Accepts no more messages, and frees those that were not read.
     pub(crate) fn close(&mut self) {
         *self.queue.lock() = Waiting { is_over: true, ..Waiting::default() };
     }
@@ -158,17 +158,17 @@ impl Drop for OutboxReader {
     }
 }
 
-/// What both ends share.
+/// The state that both ends share.
 #[derive(Debug, Default)]
 struct Queue {
     waiting: Mutex<Waiting>,
-    /// Something was added, or the filling end is gone.
+    /// A message was added, or the writing end is gone.
     changed: Notify,
 }
 
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // Nothing in here can be left half done.
+        // No operation on it can stop halfway.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -177,9 +177,9 @@ impl Queue {
 struct Waiting {
     messages: VecDeque<Queued>,
     bytes: usize,
-    /// How many of them are signals, by their sender.
+    /// The bytes of waiting signals, by sender.
     of_senders: Vec<(PeerId, usize)>,
-    /// Whether one of them is a state; there are never two.
+    /// Whether one of the messages is a state; there are never two.
     has_state: bool,
     /// One of the ends is gone.
     is_over: bool,
@@ -206,13 +206,13 @@ impl Waiting {
         let queued = self.messages.pop_front()?;
         self.forget(&queued);
         if self.messages.is_empty() {
-            // Its memory goes, too.
+            // Frees its memory, too.
             (self.messages, self.of_senders) = (VecDeque::new(), Vec::new());
         }
         Some(queued.message)
     }
 
-    /// Counts a message no longer, as it is not in the queue any more.
+    /// Removes a message that has left the queue from the counts.
     fn forget(&mut self, queued: &Queued) {
         let bytes = queued.cost();
         self.bytes -= bytes;
@@ -234,7 +234,7 @@ impl Waiting {
         }
     }
 
-    /// Whether there was one.
+    /// Returns whether there was one.
     fn remove_last(&mut self, kind: Kind) -> bool {
         let at = self.messages.iter().rposition(|queued| queued.kind == kind);
         let removed = at.and_then(|at| self.messages.remove(at));
@@ -244,9 +244,9 @@ impl Waiting {
         removed.is_some()
     }
 
-    /// Drops signals of those who have more waiting than the sender would have, until it has a
-    /// place for `bytes` or there are none. Returns how many were dropped, and whether there is a
-    /// place.
+    /// Drops signals of senders that have more waiting than this sender would have, until there is
+    /// space for `bytes` or no such sender is left. Returns how many were dropped, and whether
+    /// there is space.
     fn make_space_for(&mut self, sender: PeerId, bytes: usize, most: usize) -> (u64, bool) {
         let mut dropped = 0;
         while self.of_senders.iter().map(|(_, waiting)| waiting).sum::<usize>() + bytes > most {
@@ -271,11 +271,11 @@ struct Queued {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// What the server says once.
+    /// An event that the server reports once.
     Event,
-    /// What the server says of something as a whole.
+    /// A complete state that the server reports.
     State,
-    /// What that peer sent.
+    /// A signal from that peer.
     Signal(PeerId),
 }
 
@@ -324,7 +324,7 @@ mod tests {
             assert_eq!(reader.next().await, Some(message.into()), "in the order of their news");
         }
         assert_eq!(reader.try_next(), None);
-        // What was taken out does not count any more.
+        // Removed messages no longer count.
         for _ in 0..3 {
             assert_eq!(outbox.push("message".into()), Ok(()));
         }
@@ -337,7 +337,7 @@ mod tests {
         let dropped: u64 = (0..100).map(|_| outbox.push_signal(greedy, "g".into())).sum();
         assert_eq!(dropped, 100 - 12, "a quarter is kept for the server");
         assert_eq!(outbox.push("s".into()), Ok(()));
-        // Each gets as much as the others, at the cost of the one that has most.
+        // Each sender gets as much space as the others, at the cost of the one that has the most.
         for (sender, message) in [(modest, "m"), (late, "l")].repeat(4) {
             assert_eq!(outbox.push_signal(sender, message.into()), 1);
         }
@@ -365,7 +365,7 @@ mod tests {
             read
         });
         for message in ["a", "b", "c"] {
-            // Lets the reader empty the queue, and wait.
+            // Lets the reader empty the queue and wait.
             tokio::task::yield_now().await;
             outbox.push(message.into()).expect("there is room");
         }

@@ -1,4 +1,4 @@
-//! When the peers of a room are shown it.
+//! When the peers of a room are shown its state.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn den() -> Room {
     Room::new(RoomId("den".into()), 1, terms, false)
 }
 
-/// A peer enters; returns what it reads.
+/// Lets a peer enter; returns its queue.
 fn come(local: &Local, room: &mut Room, peer: PeerId, now: Instant) -> OutboxReader {
     let (outbox, reader, _) = new_outbox(1 << 20);
     let entered = local.enter((peer, 1), true, room.id(), outbox, 10);
@@ -63,14 +63,14 @@ fn a_peer_that_enters_again_is_shown_no_older_state() {
         local.apply(room.id(), &effects, now);
     }
     local.leave(ANN, 1);
-    // The room is another one by now, in which she is alone.
+    // By now the room is another one, in which she is alone.
     let mut to_ann = come(&local, &mut den(), ANN, now);
     assert!(read(&mut to_ann).iter().any(|text| text.contains("Room")));
     local.tell_late(now + TIME);
     assert_eq!(read(&mut to_ann), Vec::<String>::new());
 }
 
-/// As many visits as one address may make at once and in the next half minute.
+/// As many visits as one address may make at once and in the following half minute.
 #[test]
 fn a_resident_is_not_shown_its_room_for_each_stranger_that_joins_and_leaves() {
     let (local, mut room, start) = (Local::default(), den(), Instant::now());
@@ -93,7 +93,7 @@ fn a_resident_is_not_shown_its_room_for_each_stranger_that_joins_and_leaves() {
     local.tell_late(start + 2 * TIME);
     heard.extend(read(&mut to_ann));
     let views: Vec<_> = heard.iter().filter(|text| text.contains("Room")).collect();
-    // It was two for each visit.
+    // Without the bound, it was two for each visit.
     assert!((100..=170).contains(&views.len()), "{}", views.len());
     let last = views.last().expect("there are some");
     assert_eq!(last.matches("is_here").count(), 1, "Ann sees that she is alone: {last}");

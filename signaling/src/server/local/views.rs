@@ -1,8 +1,8 @@
-//! The newest state of each room, for peers that were not shown it yet. Pure.
+//! The newest state of each room, for peers that have not been shown it yet. Pure.
 //!
-//! Each change of a room is shown to everybody in it, and a stranger that comes and leaves changes
-//! it twice. So the peers of a room see it at a bounded rate: at once after a rest, and otherwise
-//! the newest state as soon as it is its turn.
+//! Each change of a room is shown to everybody in it, and a stranger that joins and leaves changes
+//! it twice. So the peers of a room are shown it at a bounded rate: at once after a pause, and
+//! otherwise the newest state as soon as it is its turn.
 
 use std::collections::HashMap;
 
@@ -17,8 +17,8 @@ use crate::{
     },
 };
 
-/// How often the peers of a room see it. At once: what happens in a lobby of friends within a
-/// moment. After that, a state waits for 200 ms at most, which nobody notices.
+/// How often the peers of a room are shown it. The number at once covers what happens in a lobby of
+/// friends within a moment. After that, a state waits for at most 200 ms, which nobody notices.
 const RATE: Rate = Rate { per_second: 5, at_once: 8 };
 
 /// The rooms that changed a moment ago.
@@ -41,16 +41,17 @@ pub(super) struct View {
 }
 
 impl Views {
-    /// Whether there is nothing left to do.
+    /// Returns whether no state is waiting and every room has paused.
     pub(super) fn is_empty(&self) -> bool {
         self.rooms.is_empty()
     }
 
-    /// Takes a new state, which replaces one that waits. Returns what is to be shown at once.
+    /// Takes a new state, which replaces one that is waiting. Returns the state to show at once, if
+    /// it is its turn.
     pub(super) fn add(&mut self, room: &RoomId, mut view: View, now: Instant) -> Option<View> {
         let fresh = || Recent { shown: Bucket::new(now), waiting: None };
         let recent = self.rooms.entry(room.clone()).or_insert_with(fresh);
-        // They have not seen the one before either.
+        // These peers have not seen the earlier state either.
         let before = recent.waiting.take().map(|before| before.to).unwrap_or_default();
         let others = before.into_iter().filter(|peer| !view.to.contains(peer)).collect::<Vec<_>>();
         view.to.extend(others);
@@ -61,7 +62,7 @@ impl Views {
         None
     }
 
-    /// These peers were shown a newer state of the room: none that waits is for them.
+    /// Notes that these peers were shown a newer state of the room, so they no longer wait for one.
     pub(super) fn forget(&mut self, room: &RoomId, peers: &[PeerId]) {
         let Some(recent) = self.rooms.get_mut(room) else { return };
         if let Some(waiting) = &mut recent.waiting {
@@ -70,7 +71,7 @@ impl Views {
         recent.waiting.take_if(|waiting| waiting.to.is_empty());
     }
 
-    /// The states whose turn it is.
+    /// Takes the states whose turn it is.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<(RoomId, View)> {
         let mut due = Vec::new();
         self.rooms.retain(|room, Recent { shown, waiting }| {
@@ -100,7 +101,7 @@ mod tests {
         View { to: to.to_vec(), state: Utf8Bytes::from(state) }
     }
 
-    /// Uses up what is shown at once.
+    /// Uses up the number that is shown at once.
     fn tire(views: &mut Views, now: Instant) {
         for number in 0..RATE.at_once {
             let state = number.to_string();
