@@ -1,4 +1,5 @@
-//! How a peer gets into a room: which one is meant, and what if others come at the same time.
+//! How a peer enters a room: which room it wants, and what happens if other peers enter at the same
+//! time.
 
 use std::num::NonZeroU16;
 
@@ -15,40 +16,40 @@ use crate::{
     },
 };
 
-/// A room that is to be entered.
+/// The room that a peer is about to enter.
 struct RoomTarget {
     id: RoomId,
-    /// The incarnation of a room that a returning peer remembers.
+    /// The incarnation of the room that a returning peer remembers.
     incarnation: Option<u64>,
     terms: Terms,
     must_exist: bool,
     must_be_new: bool,
     is_rebuilt: bool,
-    /// Whether it was found among those of strangers.
+    /// Whether it was found among the rooms of a group of strangers.
     is_found: bool,
 }
 
-/// What was tried already.
+/// What earlier attempts have shown.
 #[derive(Default)]
 struct FailedAttempts {
-    /// Rooms of strangers that did not let the peer in.
+    /// Rooms of strangers that refused the peer.
     found_rooms: Vec<RoomId>,
-    /// The room of the name that is asked for is of another game.
+    /// The room with the requested name belongs to another game.
     is_name_taken: bool,
 }
 
-/// What came of an attempt to join a room.
+/// The outcome of an attempt to join a room.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum JoinOutcome {
     Joined,
-    /// Somebody else changed the room in the meantime.
+    /// The room was changed in the meantime.
     Overtaken,
-    /// It is not the room that is meant: it only has the same name, in another game.
+    /// The room has the requested name, but belongs to another game.
     OtherGame,
 }
 
 impl Hub {
-    /// Whether a peer would be let in now; the answer may be another one in the next moment.
+    /// Checks whether a peer would be accepted now; the answer may change in the next moment.
     pub(crate) async fn check(&self, wish: &Wish) -> Result<(), Refusal> {
         let joining = JoiningPeer {
             peer: PeerId::from_u128(0),
@@ -70,7 +71,7 @@ impl Hub {
         }
     }
 
-    /// Lets a peer in. Everything for it goes into `outbox`, its id first.
+    /// Lets a peer enter. All messages for it go into `outbox`, its id first.
     pub(crate) async fn enter(
         &self,
         joining: &JoiningPeer,
@@ -84,7 +85,7 @@ impl Hub {
         }
         let entered_room = entered.as_ref().ok().map(JoinedPeer::room);
         for room in before.iter().filter(|room| entered_room != Some(room)) {
-            // A store that cannot be reached keeps the peer's place there for some time longer.
+            // A store that cannot be reached keeps the peer in that room for some time longer.
             if self.remove(room, joining.peer).await.is_err() {
                 self.note_unsure(room, joining.peer);
             }
@@ -93,8 +94,8 @@ impl Hub {
         entered
     }
 
-    /// The same; adds to `before` the rooms that earlier connections of the peer were in, which are
-    /// over.
+    /// Does the same, and adds to `before` the rooms that earlier connections of the peer were in.
+    /// Those connections have ended.
     async fn try_to_enter(
         &self,
         joining: &JoiningPeer,
@@ -120,23 +121,23 @@ impl Hub {
                 Ok(JoinOutcome::OtherGame) => failed.is_name_taken = true,
                 Ok(_) => {}
                 Err(Refusal::StoreDown) => {
-                    // It may have been let in: the store was only too slow to say so.
+                    // The peer may have joined: the store may only have been too slow to confirm
+                    // it.
                     self.note_unsure(&target.id, peer);
                     return Err(Refusal::StoreDown);
                 }
-                // Whatever it is, it must not keep anybody from other strangers.
+                // Whatever the reason is, the peer can still meet other strangers.
                 Err(_) if target.is_found => failed.found_rooms.push(target.id.clone()),
                 Err(Refusal::NoSuchRoom) if failed.is_name_taken => return Err(Refusal::OtherGame),
                 Err(refusal) => return Err(refusal),
             }
-            // If it is not there any more, the peer came again by another connection in the
-            // meantime.
+            // If it is no longer there, the peer has entered by another connection in the meantime.
             outbox = ours.ok_or(Refusal::Replaced)?;
         }
         Err(if failed.found_rooms.is_empty() { Refusal::StoreDown } else { Refusal::RoomFull })
     }
 
-    /// Tries to join.
+    /// Tries to join a room.
     async fn join(
         &self,
         joining: &JoiningPeer,
@@ -166,7 +167,7 @@ impl Hub {
         Ok(if is_done { JoinOutcome::Joined } else { JoinOutcome::Overtaken })
     }
 
-    /// Which room is meant, and on which terms if it is a new one.
+    /// Returns the room that the peer wants, and its terms if it is a new one.
     async fn find_target(
         &self,
         joining: &JoiningPeer,
@@ -223,10 +224,10 @@ impl Hub {
             WishedRoom::Any { size, .. } => Some(*size),
             WishedRoom::Named { .. } | WishedRoom::New => wish.capacity,
         };
-        // A client that does not say gets all places that are not for spectators.
+        // If the client names no capacity, players get all places that are not for spectators.
         let capacity = players.map_or(most.saturating_sub(spectators).max(1), NonZeroU16::get);
-        // A small server turns nobody away for what only matters to a new room, or for places that
-        // few will want.
+        // A small server refuses nobody because of a number that only matters to a new room, or
+        // because of places that few will use.
         let capacity = capacity.min(most);
         let spectators = spectators.min(most - capacity);
         Ok(Terms {

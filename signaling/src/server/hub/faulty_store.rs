@@ -1,5 +1,5 @@
-//! A store in memory for tests of the hub: it lets other tasks go first, loses answers, fails, and
-//! counts the peers that watch each room.
+//! A store in memory for tests of the hub. It lets other tasks go first, loses answers, fails, and
+//! counts the subscriptions to each room.
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// The rooms as one process of several sees them.
+/// The rooms as seen by one of several processes.
 #[derive(Debug)]
 pub(super) struct FaultyStore {
     pub(super) rooms: MemoryStore,
@@ -30,13 +30,13 @@ pub(super) struct FaultyStore {
     process: ProcessId,
     /// It does nothing.
     pub(super) is_down: AtomicBool,
-    /// It makes changes, and does not say so.
+    /// It makes changes, but does not confirm them.
     pub(super) is_slow: AtomicBool,
-    /// Of this many changes, the answer to one is lost.
+    /// The answer to one of this many changes is lost.
     loses_one_of: u32,
     swaps: AtomicU32,
     subscriptions: Mutex<HashMap<RoomId, i64>>,
-    /// What it says of peers of other processes, true or not.
+    /// What it reports about peers of other processes, true or not.
     pub(super) orphaned: Mutex<Vec<OrphanedPeer>>,
 }
 
@@ -56,7 +56,7 @@ impl FaultyStore {
         }
     }
 
-    /// The same, but of this many changes the answer to one is lost.
+    /// The same store, but the answer to one of this many changes is lost.
     pub(super) fn losing_one_of(self, loses_one_of: u32) -> Self {
         Self { loses_one_of, ..self }
     }
@@ -76,7 +76,7 @@ impl FaultyStore {
         }
     }
 
-    /// Lets others go first.
+    /// Lets other tasks go first.
     async fn wait(&self) -> Result<(), StoreDown> {
         yield_once().await;
         if self.is_down.load(Relaxed) { Err(StoreDown) } else { Ok(()) }
@@ -133,7 +133,7 @@ impl Store for FaultyStore {
         self.add(id, -1);
     }
 
-    /// No other process of those in the rooms is dead, unless the test says so.
+    /// None of the processes with members in the rooms is dead, unless the test says so.
     async fn orphaned_peers(&self) -> Vec<OrphanedPeer> {
         let mut orphaned = self.orphaned.lock().expect("nobody panicked").clone();
         for room in self.rooms.rooms() {
@@ -144,7 +144,7 @@ impl Store for FaultyStore {
     }
 }
 
-/// Is ready when it is asked for the second time.
+/// Is ready when it is polled for the second time.
 async fn yield_once() {
     let mut is_second = false;
     std::future::poll_fn(|context| {

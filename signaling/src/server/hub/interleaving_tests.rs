@@ -1,6 +1,6 @@
-//! Peers that enter, are refused, replace each other and leave at the same time, step by step in
-//! any order: what this process counts is what is there in the end. Against a store in memory, and
-//! against Redis.
+//! Peers that enter, are refused, replace each other and leave at the same time, step by step and
+//! in any order. In the end, the counts of this process must match what is there. Tested with a
+//! store in memory and with Redis.
 
 use std::{
     collections::HashMap,
@@ -79,16 +79,16 @@ fn hub(store: Arc<dyn Store>, local: Arc<Local>, process: u64, limits: RoomLimit
     Hub::new(store, local, limits, (ProcessId(process), Signer::new(b"secret")), Arc::default())
 }
 
-/// One more thing that happens.
+/// One step of a scene.
 #[derive(Debug, Clone)]
 enum Move {
-    /// A peer comes by another connection.
+    /// A peer enters by another connection.
     Come { peer: u8, path: usize },
-    /// The connection that came first of those in rooms ends.
+    /// The connection that has been in a room for longest ends.
     Go(Departure),
-    /// One of those that are under way gets on by a step.
+    /// One of the running tasks advances by a step.
     Step(usize),
-    /// Another process takes this one for dead, marks one of its peers as away, and dies.
+    /// Another process takes this one for dead, marks one of its peers as absent, and dies.
     Mark { peer: u8 },
 }
 
@@ -100,7 +100,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     vec(prop_oneof![4 => come, 2 => go, 16 => step, 1 => mark], 0..200)
 }
 
-/// What is under way.
+/// A running task.
 type Task<'a> = Pin<Box<dyn Future<Output = Option<Client>> + 'a>>;
 
 /// Everything that happens to one process.
@@ -167,7 +167,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Until nothing is under way, and all connections that were told to end have.
+    /// Runs until no task is left and all connections that must end have ended.
     fn settle(&mut self) {
         loop {
             while let Some(at) = self.tasks.len().checked_sub(1) {
@@ -182,7 +182,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// As often as it takes to give up whatever is to be given up.
+    /// Ticks as often as it takes to remove every peer whose time is over.
     fn wait_for_grace(&mut self) {
         for _ in 0..8 {
             self.now += millis(GRACE);
@@ -245,8 +245,8 @@ proptest! {
     }
 }
 
-/// Two processes with a peer each in a room, and one key that comes to two rooms of the first at
-/// once, again and again.
+/// Two processes with one peer each in a room, and one key that repeatedly enters two rooms at the
+/// first process at once.
 #[tokio::test]
 async fn a_key_in_two_rooms_at_once_cuts_no_process_off() {
     let test = "a_key_in_two_rooms_at_once_cuts_no_process_off";
@@ -269,7 +269,7 @@ async fn a_key_in_two_rooms_at_once_cuts_no_process_off() {
         let tries =
             [("/v1/rooms/home?game=other", 1), (&*elsewhere, 2)].map(|(path, connection)| {
                 async move {
-                    // The second is late by some steps.
+                    // The second one is some steps late.
                     for _ in 0..round * (connection - 1) {
                         yield_now().await;
                     }

@@ -1,4 +1,4 @@
-//! When peers hear of newcomers to their room.
+//! When newcomers are announced to the peers of their room.
 
 use tokio::time::timeout;
 
@@ -19,7 +19,7 @@ const BOB: PeerId = PeerId::from_u128(2);
 const CID: PeerId = PeerId::from_u128(3);
 const DAN: PeerId = PeerId::from_u128(4);
 
-/// After everybody has stayed for long enough.
+/// A time after which every newcomer has stayed for long enough.
 const LATER: Duration = Duration::from_secs(3_600);
 
 /// Redis answers within a millisecond, unless the machine is busy.
@@ -31,7 +31,7 @@ fn hub() -> Hub {
     hub_with(store, local, ProcessId(1))
 }
 
-/// A process of several that have the same rooms.
+/// One of several processes that share the same rooms.
 async fn shared_hub(redis: &RedisServer, process: u64) -> Hub {
     let (local, process) = (Arc::new(Local::default()), ProcessId(process));
     let grace = ServerConfig::default().room_limits().grace;
@@ -44,7 +44,7 @@ fn hub_with(store: Arc<dyn Store>, local: Arc<Local>, process: ProcessId) -> Hub
     Hub::new(store, local, ServerConfig::default().room_limits(), identity, Arc::default())
 }
 
-/// Somebody enters the room.
+/// Lets a peer enter the room.
 async fn enter(hub: &Hub, peer: PeerId, is_v1: bool) -> (JoinedPeer, OutboxReader) {
     let Ok(Address::V1 { wish, .. }) = Address::parse("/v1/rooms/den", None) else {
         panic!("it is the address of a room")
@@ -55,7 +55,7 @@ async fn enter(hub: &Hub, peer: PeerId, is_v1: bool) -> (JoinedPeer, OutboxReade
     (joined, reader)
 }
 
-/// Which peers came or left, as it heard since the last call.
+/// The arrivals and departures of other peers that it was told about since the last call.
 fn heard(queue: &mut OutboxReader) -> Vec<PeerEvent<()>> {
     std::iter::from_fn(|| queue.try_next()).filter_map(|text| of_others(&text)).collect()
 }
@@ -65,7 +65,8 @@ fn of_others(text: &str) -> Option<PeerEvent<()>> {
     (!matches!(event, PeerEvent::IdAssigned(_))).then_some(event)
 }
 
-/// What Ann, at another process, hears until everything has come there that happened before.
+/// Returns what Ann, at another process, was sent until everything that happened before has reached
+/// that process.
 async fn heard_by_ann(
     hub: &Hub,
     friend: &JoinedPeer,
@@ -139,7 +140,7 @@ async fn a_newcomer_at_another_process_is_announced_once_if_it_moves_and_never_i
     one.tell_late(later());
     assert_eq!(heard(&mut to_ann), []);
 
-    // It comes back to another process before anybody knew of it.
+    // It comes back to another process before anybody was told about it.
     let (mut bob, _) = enter(&two, BOB, true).await;
     two.leave(&mut bob, Departure::Lost, 0).await;
     assert_eq!(heard_by_ann(&two, &cid, &mut to_ann).await, []);
@@ -149,7 +150,7 @@ async fn a_newcomer_at_another_process_is_announced_once_if_it_moves_and_never_i
     one.tell_late(later());
     assert_eq!(heard(&mut to_ann), [PeerEvent::NewPeer(BOB)]);
 
-    // It comes again while its first connection seems to live, which ends late.
+    // It enters again while its first connection still seems alive; that connection ends late.
     let (mut dan, _) = enter(&two, DAN, true).await;
     let _dan = enter(&one, DAN, true).await;
     two.leave(&mut dan, Departure::Left, 0).await;

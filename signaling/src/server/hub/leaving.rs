@@ -1,5 +1,5 @@
-//! Peers that have lost their connection: the other peers hear of it at once, or the place is kept
-//! for a while.
+//! Peers that have lost their connection: the other peers are told at once, or the peer stays in
+//! its room for a while.
 
 use std::sync::{MutexGuard, PoisonError};
 
@@ -17,10 +17,10 @@ use crate::{
 };
 
 impl Hub {
-    /// Notes that a connection is over, and tells the other peers when it is time to. `now` is in
+    /// Notes that a connection has ended, and tells the other peers when it is time to. `now` is in
     /// milliseconds, like that of [`tick`](Self::tick).
     pub(crate) async fn leave(&self, joined: &mut JoinedPeer, departure: Departure, now: u64) {
-        // Otherwise it came again by another connection.
+        // Otherwise the peer has entered again by another connection.
         if self.local.leave(joined.peer, joined.connection).is_some() {
             self.remove_or_await(joined, departure, now).await;
         }
@@ -45,7 +45,7 @@ impl Hub {
         }
     }
 
-    /// Whether there is memory left for those who may come again.
+    /// Returns whether there is memory left for peers that may come back.
     fn can_await(&self) -> bool {
         !self.limits.grace.is_zero() && self.lock_missed().len() < self.limits.max_peers
     }
@@ -55,10 +55,10 @@ impl Hub {
         self.lock_missed().add(room, peer, absence, until);
     }
 
-    /// Removes peers that did not come again in time, among them those of processes that are dead.
-    /// `now` is in milliseconds of a clock that nobody sets.
+    /// Removes peers that did not come back in time, including those of dead processes. `now` is in
+    /// milliseconds on a clock that is never set.
     pub(crate) async fn tick(&self, now: u64) {
-        // The lock must not last as long as the loop.
+        // The lock must be released before the loop.
         let unsure = self.lock_missed().take_unsure();
         for (room, peer) in unsure {
             self.await_return(&room, peer, None, now);
@@ -70,10 +70,11 @@ impl Hub {
             let Missed { room, peer, absence, .. } = missed;
             let is_away = |room: &Room| {
                 room.member(peer).is_some_and(|member| {
-                    // It was away all the time.
+                    // It was absent all the time.
                     (member.absence.is_some() && member.absence == absence)
-                    // It was not back here, whatever the room knows: nothing, if the store could
-                    // not be reached, or an absence that a process noted that may be dead by now.
+                    // It has not come back here, regardless of what the room knows. The room may
+                    // know nothing, if the store could not be reached, or may know of an absence
+                    // noted by a process that is dead by now.
                         || (is_latest
                             && member.process == self.process
                             && !self.local.is_in(peer, room.id()))
@@ -90,8 +91,7 @@ impl Hub {
         self.count();
     }
 
-    /// Keeps the place of a peer whose process is dead for a while, unless the peer is back
-    /// already.
+    /// Keeps a peer of a dead process in its room for a while, unless the peer is back already.
     async fn await_orphaned(&self, OrphanedPeer { room, peer, process }: OrphanedPeer, now: u64) {
         let key = (room, peer);
         if !self.lock_missed().note_orphaned(&key) {
@@ -106,12 +106,12 @@ impl Hub {
                 return Vec::new();
             }
             let effects = room.mark_absent_unless_away(peer, random());
-            // It may have been missed before its process died.
+            // It may have been absent before its process died.
             absence = room.member(peer).and_then(|member| member.absence);
             effects
         };
         let _ = self.change(room, missing).await;
-        // The latest entry for a peer of this process ends any absence of it.
+        // For a peer of this process, the latest entry covers any absence.
         let is_ours = process == self.process;
         let latest = self.lock_missed().latest_absence(&key);
         let is_awaited =
@@ -123,12 +123,13 @@ impl Hub {
         }
     }
 
-    /// Notes that a peer that is not here may be in that room all the same.
+    /// Notes that a peer that is not connected here may still be in that room.
     pub(super) fn note_unsure(&self, room: &RoomId, peer: PeerId) {
         self.lock_missed().note_unsure(room, peer, self.limits.max_peers);
     }
 
-    /// The lock is free again before anything is done about the peer.
+    /// Takes the next peer whose time is over. The lock is released before anything is done about
+    /// it.
     fn next_overdue(&self, now: u64) -> Option<(Missed, bool)> {
         self.lock_missed().next_overdue(now)
     }

@@ -13,10 +13,10 @@ use crate::{
     server::{local::text, store::StoreDown},
 };
 
-/// Most rooms in a list: more than a person reads.
+/// The most rooms in a list: more than a person reads.
 pub(super) const MAX_LISTED: usize = 200;
 impl Hub {
-    /// The public rooms of a game, as they were a second ago at most.
+    /// Returns the public rooms of a game, as they were at most a second ago.
     pub(crate) async fn list(&self, game: &str, now: Instant) -> Result<RoomTexts, StoreDown> {
         let list = self.lists.of(game, now);
         let mut list = list.lock().await;
@@ -30,12 +30,12 @@ impl Hub {
         list.insert(Made { at: now, texts }).texts.clone()
     }
 
-    /// The rooms to list: first those that one can play in, and else in an order that nobody
-    /// chooses, so that a few with the right names cannot keep all others out. It is the same order
-    /// each time.
+    /// Chooses the rooms to list: first those that have a free place for a player, and otherwise in
+    /// an order that nobody can influence, so that a few rooms with the right names cannot keep all
+    /// others out. The order is the same each time.
     pub(super) async fn choose(&self, game: &str) -> Result<Vec<RoomListing>, StoreDown> {
-        // Memory has them in the order of their names, so it is asked for all of them; Redis in one
-        // of its own.
+        // The store in memory returns rooms in the order of their names, so it is asked for all of
+        // them. Redis returns them in its own order.
         let most = if self.is_shared() { MAX_LISTED } else { usize::MAX };
         let rooms = self.store.listed(game, most).await?;
         let mut listings: Vec<_> = rooms.iter().map(|room| room.listing()).collect();

@@ -1,4 +1,4 @@
-//! In which order rooms are listed, and how often lists are made.
+//! The order in which rooms are listed, and how often lists are made.
 
 use futures::future::join_all;
 use tokio::time::Instant;
@@ -8,7 +8,7 @@ use crate::server::{
     address::Address, config::ServerConfig, local::new_outbox, store::MemoryStore,
 };
 
-/// Somebody enters a room of the game `g` at this address.
+/// Lets a peer enter a room of the game `g` at this address.
 async fn enter(hub: &Hub, number: usize, name: &str, query: &str) {
     let query = format!("game=g&public=1&{query}");
     let address = Address::parse(&format!("/v1/rooms/{name}"), Some(&query));
@@ -56,7 +56,8 @@ async fn no_name_moves_a_room_to_the_front_of_the_list() {
     }
     let shown = listed(&hub).await;
     assert_eq!(shown.len(), MAX_LISTED);
-    // That chance keeps all of the others out happens once in more times than there are atoms.
+    // The chance that this order keeps all of the other rooms out is smaller than one in the number
+    // of atoms.
     assert!(shown.iter().any(|name| name.starts_with('z')), "{shown:?}");
     assert_eq!(shown, listed(&hub).await, "and who looks again finds the same");
 }

@@ -1,7 +1,7 @@
 //! The list of public rooms, made once for all clients that look at it within a second.
 //!
 //! Choosing among thousands of rooms takes milliseconds, and hundreds of clients may look each
-//! second. They all get the same text.
+//! second. All of them receive the same text.
 
 use std::{
     collections::HashMap,
@@ -14,9 +14,9 @@ use tungstenite::Utf8Bytes;
 
 use crate::server::store::StoreDown;
 
-/// How long a list is shown before another one is made: as often as a person looks.
+/// How long a list is shown before a new one is made: nobody looks more often.
 const LIST_AGE: Duration = Duration::from_secs(1);
-/// Games whose lists are kept before the first look for those that are too old to be shown.
+/// The number of games whose lists are kept before the first search for outdated ones.
 const FIRST_SWEEP: usize = 64;
 
 /// The public rooms of a game, ready to be sent. Cheap to clone.
@@ -24,11 +24,11 @@ const FIRST_SWEEP: usize = 64;
 pub(crate) struct RoomTexts {
     /// As a [`RoomEvent`].
     pub(crate) event: Utf8Bytes,
-    /// As a list and no more.
+    /// As a plain list.
     pub(crate) rooms: Utf8Bytes,
 }
 
-/// The newest list of each game that somebody asked for a moment ago.
+/// The newest list of each game for which it was requested a moment ago.
 #[derive(Debug)]
 pub(super) struct Lists {
     games: Mutex<Games>,
@@ -37,11 +37,12 @@ pub(super) struct Lists {
 #[derive(Debug)]
 struct Games {
     lists: HashMap<String, Arc<Turn<Option<Made>>>>,
-    /// How many there are when the old ones are looked for.
+    /// The number of lists at which the next search for outdated ones begins.
     sweep_at: usize,
 }
 
-/// A list, or the news that the store is down, which all clients that wait for a list get at once.
+/// A list, or the news that the store is down, which all clients that wait for a list receive at
+/// once.
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) at: Instant,
@@ -62,15 +63,15 @@ impl Default for Lists {
 }
 
 impl Lists {
-    /// Where the list of a game is, or will be. The task that makes it holds the lock, and all
-    /// others that want it wait for that.
+    /// The slot for the list of a game. The task that makes the list holds the slot's lock, and all
+    /// other tasks that want the list wait for it.
     pub(super) fn of(&self, game: &str, now: Instant) -> Arc<Turn<Option<Made>>> {
         let mut games = self.lock();
         if let Some(list) = games.lists.get(game) {
             return Arc::clone(list);
         }
         if games.lists.len() >= games.sweep_at {
-            // One that is locked is being made, or read.
+            // A locked one is being made or read.
             games.lists.retain(|_, list| {
                 list.try_lock()
                     .map_or(true, |made| made.as_ref().is_some_and(|it| it.is_fresh(now)))

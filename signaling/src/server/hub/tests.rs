@@ -1,4 +1,4 @@
-//! What becomes of peers when a store fails, or does not say in time what it did, and when other
+//! What happens to peers when a store fails or does not confirm a change in time, and when other
 //! processes die.
 
 use super::{faulty_store::FaultyStore, *};
@@ -68,14 +68,14 @@ async fn a_peer_that_joined_although_it_was_refused_does_not_stay() {
     assert_eq!(members(&store).await, 1);
 }
 
-/// The room "room", as it is kept.
+/// The room "room", as it is stored.
 async fn stored(store: &FaultyStore) -> StoredRoom {
     let room = store.load(&RoomId("room".into())).await.expect("it is there");
     room.expect("somebody is in it")
 }
 
-/// Another process takes this one for dead, and marks a peer of it as away. It returns the number
-/// of the absence, and dies.
+/// Another process takes this one for dead and marks one of its peers as absent. Returns the number
+/// of the absence; the other process then dies.
 async fn mark_as_away(store: &FaultyStore, peer: PeerId) -> u64 {
     let (stored, absence) = (stored(store).await, u64::MAX / 2);
     let mut to = Room::clone(&stored.room);
@@ -109,8 +109,8 @@ async fn bob_joins_elsewhere(store: &FaultyStore, id: &RoomId, is_missed: bool) 
     bob
 }
 
-/// A process whose clock was an hour ahead, or was set back by an hour since, noted that a peer is
-/// gone, and died.
+/// A process whose clock was an hour fast, or has been set back by an hour since, noted that a peer
+/// was gone, and died.
 #[tokio::test]
 async fn an_absent_peer_is_removed_in_time_whatever_the_clocks_say() {
     let (hub, store) = hub();
@@ -188,7 +188,7 @@ async fn a_peer_that_is_lost_again_as_its_first_time_ends_stays_in_its_room() {
     let (mut bob, _) = enter(&hub, 2, "/v1/rooms/room").await.expect("there is a place");
     hub.leave(&mut bob, Departure::Lost, 0).await;
     let (mut bob, _) = enter(&hub, 2, "/v1/rooms/room").await.expect("it has its place");
-    // The store has not yet said that it noted the second loss.
+    // The store has not yet confirmed the second loss.
     let again = millis(GRACE);
     futures::join!(hub.leave(&mut bob, Departure::Lost, again), hub.tick(again));
     assert_eq!(members(&store).await, 2);
