@@ -1,4 +1,4 @@
-//! What comes of each change of a room.
+//! The effects of each change of a room.
 
 use super::*;
 use crate::lobby::{Denial, RoomRequest};
@@ -44,11 +44,11 @@ fn stock(number: u128) -> Newcomer {
     Newcomer { is_v1: false, game, version, name, ..ours(number) }
 }
 
-fn looker(number: u128) -> Newcomer {
+fn spectator(number: u128) -> Newcomer {
     Newcomer { place: Place::Spectator, ..ours(number) }
 }
 
-/// One with proof that it was this in the room.
+/// A peer with proof that it had this role in the room.
 fn back(number: u128, claim: Claim) -> Newcomer {
     Newcomer { returns: Some(Proof { incarnation: INCARNATION, claim }), ..ours(number) }
 }
@@ -61,7 +61,7 @@ fn with(newcomers: &[Newcomer]) -> Room {
     room
 }
 
-/// What each peer is told in matchbox's words.
+/// The events of matchbox's protocol that each peer is sent.
 fn told(effects: &[Effect]) -> Vec<(Vec<PeerId>, PeerEvent<()>)> {
     let told = effects.iter().filter_map(|effect| match effect {
         Effect::Tell { to, event } if !to.is_empty() => Some((to.clone(), event.clone())),
@@ -70,7 +70,7 @@ fn told(effects: &[Effect]) -> Vec<(Vec<PeerId>, PeerEvent<()>)> {
     told.collect()
 }
 
-/// The peers that see the room, and how.
+/// The peers that are shown the room, and its state.
 fn shown(effects: &[Effect]) -> Option<(&[PeerId], &RoomState)> {
     effects.iter().find_map(|effect| match effect {
         Effect::Show { to, state } => Some((&to[..], state)),
@@ -103,8 +103,8 @@ fn a_newcomer_receives_its_id_and_is_announced_to_the_others() {
 fn players_and_spectators_are_counted_separately() {
     let mut room = with(&[ours(1), ours(2), ours(3)]);
     assert_eq!(room.join(&ours(4)), Err(Refusal::RoomFull));
-    assert!(room.join(&looker(4)).is_ok());
-    assert_eq!(room.join(&looker(5)), Err(Refusal::RoomFull));
+    assert!(room.join(&spectator(4)).is_ok());
+    assert_eq!(room.join(&spectator(5)), Err(Refusal::RoomFull));
     let play = RoomRequest::SetPlace(Place::Player);
     assert_eq!(room.ask(peer(4), &play), Err(Denial::NoPlace));
     room.leave(peer(2));
@@ -203,7 +203,8 @@ fn the_later_of_two_claims_to_a_room_counts() {
         rebuilt.join(&back(2, second)).expect("there is a place");
         assert_eq!(rebuilt.owner, Some(peer(3)), "it was passed on again");
     }
-    // An earlier owner that passes the rebuilt room on and takes it back is no later one.
+    // An earlier owner that passes the rebuilt room on and gets it back does not become a later
+    // owner.
     let mut rebuilt = Room::new(RoomId("DAM3R".into()), INCARNATION, terms(), true);
     rebuilt.join(&back(1, first)).expect("there is a place");
     rebuilt.join(&ours(3)).expect("there is a place");
@@ -221,7 +222,7 @@ fn the_later_of_two_claims_to_a_room_counts() {
 
 #[test]
 fn the_next_player_that_can_own_inherits_the_room() {
-    let mut room = with(&[stock(1), ours(2), looker(3), ours(4)]);
+    let mut room = with(&[stock(1), ours(2), spectator(3), ours(4)]);
     assert_eq!(room.state().owner, Some(peer(2)), "a stock client could not use it");
     room.leave(peer(2));
     assert_eq!(room.state().owner, Some(peer(4)));
@@ -233,7 +234,7 @@ fn the_next_player_that_can_own_inherits_the_room() {
 
 #[test]
 fn a_match_ends_when_all_its_players_have_left() {
-    let mut room = with(&[ours(1), ours(2), looker(3)]);
+    let mut room = with(&[ours(1), ours(2), spectator(3)]);
     for number in [1, 2] {
         room.ask(peer(number), &RoomRequest::SetReady(true)).expect("it is here");
     }
@@ -246,7 +247,7 @@ fn a_match_ends_when_all_its_players_have_left() {
 
 #[test]
 fn a_match_ends_even_if_players_for_the_next_one_have_come() {
-    let mut room = with(&[ours(1), looker(2)]);
+    let mut room = with(&[ours(1), spectator(2)]);
     room.ask(peer(1), &RoomRequest::SetReady(true)).expect("it is here");
     room.ask(peer(1), &RoomRequest::Start).expect("all are ready");
     room.ask(peer(2), &RoomRequest::SetPlace(Place::Player)).expect("there are places");
@@ -257,7 +258,7 @@ fn a_match_ends_even_if_players_for_the_next_one_have_come() {
 
 #[test]
 fn players_of_a_match_inherit_the_room_and_only_they_can_remove_each_other() {
-    let mut room = with(&[ours(1), looker(2), ours(3)]);
+    let mut room = with(&[ours(1), spectator(2), ours(3)]);
     for number in [1, 3] {
         room.ask(peer(number), &RoomRequest::SetReady(true)).expect("it is here");
     }
@@ -278,7 +279,7 @@ fn players_of_a_match_inherit_the_room_and_only_they_can_remove_each_other() {
 
 #[test]
 fn a_place_changed_during_a_match_is_for_the_next_one() {
-    let mut room = with(&[ours(1), looker(2)]);
+    let mut room = with(&[ours(1), spectator(2)]);
     room.ask(peer(1), &RoomRequest::SetReady(true)).expect("it is here");
     room.ask(peer(1), &RoomRequest::Start).expect("all are ready");
     room.ask(peer(2), &RoomRequest::SetPlace(Place::Player)).expect("there are places");
@@ -297,7 +298,7 @@ fn a_changed_name_outlives_the_connection() {
 
 #[test]
 fn a_match_starts_when_all_are_ready_and_ends_with_nobody_ready() {
-    let mut room = with(&[ours(1), ours(2), looker(3)]);
+    let mut room = with(&[ours(1), ours(2), spectator(3)]);
     let ready = RoomRequest::SetReady(true);
     assert_eq!(room.ask(peer(1), &RoomRequest::Finish), Err(Denial::NotPlaying));
     assert!(room.ask(peer(1), &ready).is_ok());
@@ -343,7 +344,7 @@ fn no_two_peers_have_the_same_name() {
     assert!(room.ask(peer(2), &RoomRequest::Rename("Ann".into())).is_ok());
     assert!(room.put_back(&before, &[peer(1), peer(2), peer(3)]));
     assert_eq!(names(&room), ["Ann", "Ann 3", "Ann 2"], "it was away, and it is free no more");
-    // Clients that have no names are many.
+    // Several clients may have no name.
     assert_eq!(names(&with(&[stock(1), stock(2)])), ["", ""]);
 }
 
@@ -399,7 +400,7 @@ fn a_peer_that_missed_changes_is_told_the_differences() {
     let before = with(&[ours(1), ours(2), ours(3)]);
     let mut now = before.clone();
     now.leave(peer(2));
-    now.join(&looker(4)).expect("there is a place");
+    now.join(&spectator(4)).expect("there is a place");
     let effects = now.catch_up(&before, &[peer(1), peer(4)]);
     assert_eq!(
         told(&effects),
@@ -422,7 +423,7 @@ fn a_forgotten_peer_is_put_back_unless_it_was_removed() {
     let is_here = |number| now.member(peer(number)).map(|member| member.absence.is_none());
     assert_eq!([1, 2, 3].map(is_here), [Some(true), Some(true), None]);
     assert!(!now.clone().put_back(&before, &[peer(1), peer(2), peer(3)]), "all is done");
-    // Another process has it by now, and knows whether it is here.
+    // By now another process has it, and knows whether it is connected.
     now.join(&Newcomer { process: ProcessId(2), ..ours(2) }).expect("it is in");
     now.mark_absent_unless_away(peer(2), 7);
     assert!(!now.put_back(&before, &[peer(2)]));
@@ -433,27 +434,27 @@ fn a_room_that_strangers_made_again_is_restored() {
     let mut before = with(&[ours(1), ours(2)]);
     before.ask(peer(1), &RoomRequest::SetLocked(true)).expect("the owner");
     let anew = with(&[ours(9)]);
-    // First the process of the one who did not own it, then that of the owner.
+    // First the process of the peer that did not own it, then that of the owner.
     let mut now = anew.clone();
     assert!(now.put_back(&before, &[peer(2)]));
     assert!(now.is_locked);
     assert!(now.put_back(&before, &[peer(1)]));
     assert_eq!(now.owner, Some(peer(1)));
     assert_eq!(now.members.len(), 3, "whoever came stays");
-    // The peer that got the room while its owner was taken for dead keeps it.
+    // The peer that inherited the room while its owner was taken for dead keeps it.
     let mut passed_on = before.clone();
     passed_on.leave(peer(1));
     passed_on.put_back(&before, &[peer(1)]);
     assert_eq!(passed_on.owner, Some(peer(2)));
     let mut untouched = anew.clone();
     assert!(!untouched.put_back(&before, &[]), "nobody of it is here");
-    // Of a room that is gone nobody owns it who is not in it.
+    // A room that is gone is not owned by a peer that is not in it.
     assert_eq!(before.with_only(|member| member.id == peer(2)).owner, Some(peer(2)));
 }
 
 #[test]
 fn a_listing_describes_the_room() {
-    let mut room = with(&[ours(1), looker(2)]);
+    let mut room = with(&[ours(1), spectator(2)]);
     assert_eq!(room.listed_game(), None);
     assert!(room.ask(peer(1), &RoomRequest::SetPublic(true)).is_ok());
     assert_eq!(room.listed_game(), Some(GAME));
