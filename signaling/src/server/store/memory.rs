@@ -1,4 +1,4 @@
-//! Rooms of one process, in its memory.
+//! The rooms of one process, in its memory.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// All rooms. Locked only for the moment of a change, never across a wait.
+/// All rooms. Locked only for the moment of a change, never across an await.
 #[derive(Debug)]
 pub(crate) struct MemoryStore {
     local: Arc<Local>,
@@ -28,7 +28,7 @@ pub(crate) struct MemoryStore {
 #[derive(Debug, Default)]
 struct Shelf {
     rooms: HashMap<RoomId, StoredRoom>,
-    /// Rooms with a place for the next one of their group.
+    /// Rooms that can take the next peer of their group.
     open: HashMap<String, BTreeSet<RoomId>>,
     /// Public rooms of a game.
     listed: HashMap<String, BTreeSet<RoomId>>,
@@ -41,11 +41,11 @@ impl MemoryStore {
     }
 
     fn lock(&self) -> MutexGuard<'_, Shelf> {
-        // Nothing in there panics halfway through a change.
+        // Nothing panics halfway through a change.
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All rooms, in no order.
+    /// All rooms, in no particular order.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn rooms(&self) -> Vec<Arc<Room>> {
         self.lock().rooms.values().map(|kept| Arc::clone(&kept.room)).collect()
@@ -77,7 +77,8 @@ impl Store for MemoryStore {
             return Ok(false);
         }
         shelf.put(id, to);
-        // Still locked, so that the effects of two changes come in their order.
+        // Still locked, so that the effects of two changes are delivered in the order of the
+        // changes.
         self.local.apply(id, &effects, Instant::now());
         Ok(true)
     }
@@ -134,7 +135,7 @@ impl Shelf {
     }
 }
 
-/// Moves a room from one heading of an index to another one.
+/// Moves a room from one entry of an index to another.
 fn move_in_index(
     index: &mut HashMap<String, BTreeSet<RoomId>>,
     id: &RoomId,

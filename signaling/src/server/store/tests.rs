@@ -1,4 +1,4 @@
-//! What is asked of a store, whichever it is.
+//! What every store must do.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -23,11 +23,11 @@ const DEADLINE: Duration = Duration::from_secs(10);
 struct Rig {
     store: Arc<dyn Store>,
     local: Arc<Local>,
-    /// Open rooms that a new one may stand beside.
+    /// Open rooms that are allowed besides a new one.
     beside: Vec<RoomId>,
 }
 
-/// Both, where there is a Redis.
+/// Both stores, if there is a Redis.
 async fn rigs(test: &str) -> (Vec<Rig>, Option<RedisServer>) {
     let local = Arc::new(Local::default());
     let store = Arc::new(MemoryStore::new(Arc::clone(&local)));
@@ -75,7 +75,7 @@ impl Rig {
         self.store.load(&id(name)).await.expect("the store is there")
     }
 
-    /// Swaps in what `work` makes of the room as it was loaded.
+    /// Swaps in the result of `work` on the room as it was loaded.
     async fn change(
         &self,
         name: &str,
@@ -111,11 +111,11 @@ impl Rig {
         rooms.iter().map(|room| room.id().0.clone()).collect()
     }
 
-    /// A peer that is connected here.
+    /// Connects a peer here.
     async fn connect(&self, number: u128, room: &str) -> OutboxReader {
         let (outbox, reader, _closed) = new_outbox(100_000);
         self.store.subscribe(&id(room)).await.expect("the store is there");
-        // Peers at `/v1/` would be told of newcomers later.
+        // Newcomers would be announced to peers at `/v1/` later.
         let is_v1 = false;
         let entered =
             self.local.enter((PeerId::from_u128(number), 1), is_v1, &id(room), outbox, 10);
@@ -207,11 +207,12 @@ async fn effects_arrive_in_the_order_of_the_changes_and_only_in_their_room() {
         for _ in 0..10 {
             assert!(rig.join("a", 2, None).await && rig.leave("a", 2).await);
         }
-        // The last view may wait for its turn.
+        // The last state may wait for its turn.
         rig.local.tell_late(Instant::now() + Duration::from_secs(3_600));
         let two = PeerId::from_u128(2).to_string();
         let (mut events, mut latest_view) = (Vec::new(), String::new());
-        // Views that were not read are replaced by later ones, and the last one comes at last.
+        // States that were not read are replaced by later ones, and the last one arrives in the
+        // end.
         while events.len() < 1 + 2 * 10 || latest_view.contains(&two) {
             let told = timeout(DEADLINE, ann.next()).await.expect("the changes arrive in time");
             let told = told.expect("it is connected").to_string();

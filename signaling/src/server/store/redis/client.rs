@@ -1,4 +1,4 @@
-//! The connection of one process to Redis: what all else here stands on.
+//! One process's connection to Redis, on which everything else here builds.
 
 use std::{
     collections::HashMap,
@@ -28,41 +28,41 @@ use crate::server::{
     store::{Change, Store, StoreDown},
 };
 
-/// How long Redis may take to answer. It needs less than a millisecond; after that it is gone, and
-/// a player should be told.
+/// How long Redis may take to answer. It needs less than a millisecond; after this time it counts
+/// as gone, and players should be told.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// How often a process says that it is alive.
+/// How often a process reports that it is alive.
 pub(super) const BEAT: Duration = Duration::from_secs(1);
-/// How long a process is taken for alive after it last said so. If it does not hear itself for so
-/// long, it is cut off.
+/// How long a process counts as alive after its last report. If a process does not receive its own
+/// reports for this long, it is cut off.
 pub(super) const ALIVE_FOR: Duration = Duration::from_secs(5);
-/// How long a room is kept that nobody refreshes, at least, and how much longer than peers of a
-/// dead process are waited for.
+/// How long a room that nobody refreshes is kept at least, and how much longer than the peers of a
+/// dead process are awaited.
 pub(super) const ROOM_FOR: Duration = Duration::from_secs(90);
 pub(super) const ROOM_LONGER: Duration = Duration::from_secs(60);
 /// How often rooms are refreshed.
 pub(super) const REFRESH: Duration = Duration::from_secs(15);
-/// How long nobody is taken for dead after Redis was gone: the others need a moment to say that
-/// they are there.
+/// How long no process is taken for dead after Redis was gone: the other processes need a moment to
+/// report.
 pub(super) const AFTER_OUTAGE: Duration = Duration::from_secs(5);
-/// Commands in one message to Redis.
+/// The number of commands in one message to Redis.
 pub(super) const BATCH: usize = 500;
 
-/// What Redis says of a key that does not expire.
+/// Redis's answer for a key that does not expire.
 pub(super) const FOR_EVER: i64 = -1;
 
-/// A change in the rooms that have peers of this process.
+/// A change in the number of peers of this process in a room.
 pub(super) enum Subscription {
-    /// One more peer is in the room. It is done once everything that is published from then on
-    /// comes here.
+    /// One more peer is in the room. `done` resolves when everything that is published from then on
+    /// is received here.
     Begin { id: RoomId, done: oneshot::Sender<Result<(), StoreDown>> },
-    /// One less.
+    /// One peer less is in the room.
     End { id: RoomId },
 }
 
 pub(crate) struct RedisStore {
-    /// Another one after each outage: one that a network has lost silently would not notice for
-    /// long.
+    /// Replaced after each outage: a connection that the network dropped silently would not notice
+    /// for a long time.
     pub(super) commands: Mutex<ConnectionManager>,
     pub(super) scripts: Scripts,
     pub(super) subscriptions: mpsc::UnboundedSender<Subscription>,
@@ -70,31 +70,31 @@ pub(crate) struct RedisStore {
     pub(super) shared: SubscribedRooms,
     pub(super) beat: Mutex<Beat>,
     pub(super) echoes: Echoes,
-    /// How long a room is kept that nobody refreshes.
+    /// How long a room that nobody refreshes is kept.
     pub(super) room_for: Duration,
-    /// Something that was published did not come: the connection is of no more use.
+    /// Notified when a published message did not arrive, so that the connection must be replaced.
     pub(super) reconnect: Arc<Notify>,
 }
 
-/// The rooms with peers of this process, and whether we hear of them.
+/// The rooms with peers of this process, and whether their changes are received.
 pub(super) struct SubscribedRooms {
     pub(super) local: Arc<Local>,
     pub(super) rooms: Mutex<HashMap<RoomId, SubscribedRoom>>,
-    /// Whether rooms may not be as they should be: until all were looked at.
+    /// Whether the rooms may be wrong, which is so until all have been checked.
     pub(super) is_down: AtomicBool,
 }
 
 #[derive(Default)]
 pub(super) struct SubscribedRoom {
-    /// How many peers of this process are in it.
+    /// The number of peers of this process in it.
     pub(super) peers: usize,
-    /// As it was last seen.
+    /// Its state when it was last seen.
     pub(super) room: Option<Arc<Room>>,
 }
 
 pub(super) struct Beat {
     pub(super) refreshed: Instant,
-    /// When it was last looked for dead processes.
+    /// When dead processes were last looked for.
     pub(super) looked: Instant,
     pub(super) trusts_from: Instant,
 }
@@ -105,7 +105,7 @@ impl fmt::Debug for RedisStore {
     }
 }
 
-/// A connection for commands.
+/// Opens a connection for commands.
 pub(super) async fn commands(client: &Client) -> Result<ConnectionManager, RedisError> {
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(ANSWER_WITHIN))
@@ -135,7 +135,7 @@ impl RedisStore {
         if self.is_down() { Err(StoreDown) } else { self.attempt(work).await }
     }
 
-    /// The same, also while it is not known to be back.
+    /// Does the same, even before Redis is known to be back.
     pub(super) async fn attempt<T>(
         &self,
         work: impl Future<Output = Result<T, RedisError>>,
@@ -144,20 +144,20 @@ impl RedisStore {
             if self.is_down() {
                 debug!(%error, "Redis is not back yet");
             } else {
-                warn!(%error, "Redis did not do what it was asked to");
+                warn!(%error, "a command to Redis failed");
             }
             StoreDown
         })
     }
 
-    /// Whether peers that are connected here were in the room when it was last seen.
+    /// Returns whether peers that are connected here were in the room when it was last seen.
     pub(super) fn has_ours(&self, id: &RoomId) -> bool {
         let seen = self.shared.lock().get(id).and_then(|subscribed| subscribed.room.clone());
         seen.is_some_and(|seen| self.are_any_here(&seen))
     }
 
-    /// Swaps a changed room in. Of a group with an open room there is no new one, unless it only
-    /// was forgotten.
+    /// Swaps a changed room in. If a group has an open room, no new one is created, unless it had
+    /// only been forgotten.
     pub(super) async fn put(&self, change: Change<'_>, is_new: bool) -> Result<bool, StoreDown> {
         let id = change.id;
         let is_subscribed = self.shared.lock().contains_key(id);
@@ -167,12 +167,12 @@ impl RedisStore {
         let swap = self.scripts.swap(&commands, change, by, is_new, self.room_for);
         let swapped = self.attempt(swap).await?;
         if swapped && is_subscribed {
-            // Our own peers have been told once this comes back to us.
+            // Our own peers have received the effects once the change has come back to us.
             let heard = in_time(echo.heard()).await;
-            // Unless nobody is here any more who would hear of it.
+            // This does not matter if no peer here is in the room any more.
             if heard != Some(Ok(())) && self.shared.lock().contains_key(id) {
                 if heard.is_none() {
-                    warn!("Redis publishes what does not come here");
+                    warn!("a message that Redis published did not arrive here");
                     self.reconnect.notify_waiters();
                 }
                 return Err(StoreDown);
@@ -187,21 +187,21 @@ impl SubscribedRooms {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the room as it was seen before.
+    /// Notes the state of a room, and returns the one before.
     pub(super) fn see(&self, id: &RoomId, room: Option<Arc<Room>>) -> Option<Arc<Room>> {
         let mut rooms = self.lock();
         let subscribed = rooms.get_mut(id)?;
         mem::replace(&mut subscribed.room, room)
     }
 
-    /// Returns what was so before.
+    /// Returns the value before.
     pub(super) fn set_down(&self, is_down: bool) -> bool {
         self.is_down.swap(is_down, Relaxed)
     }
 }
 
-/// The output, unless it takes longer than [`ANSWER_WITHIN`]: in two parts, only one of which
-/// passes while this process is halted.
+/// Returns the output, unless it takes longer than [`ANSWER_WITHIN`]. It waits in two parts,
+/// because only one of them can elapse while this process is halted.
 pub(super) async fn in_time<T>(work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! What is published on the channels of rooms, and the task that listens to them.
+//! The task that listens on the channels of rooms.
 
 use std::{
     convert::Infallible,
@@ -31,13 +31,13 @@ use crate::server::{
     store::{Store, StoreDown},
 };
 
-/// How long to wait before Redis is tried again: it starts within a second.
+/// How long to wait before connecting to Redis again: Redis starts within a second.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// The longest time between two attempts to put all rooms back.
 const LONGEST_RETRY: Duration = Duration::from_secs(8);
 
-/// Listens as long as the store is there, and connects again as often as it takes.
+/// Listens for as long as the store exists, and reconnects as often as necessary.
 pub(super) async fn run_listener(
     client: Client,
     pubsub: PubSub,
@@ -49,8 +49,8 @@ pub(super) async fn run_listener(
         if let Some(pubsub) = next.take() {
             select! {
                 () = listen(pubsub, &mut subscriptions, &store) => {}
-                // Beside it: what it changes comes back by the channels, to which somebody must
-                // listen.
+                // These run together: the changes that recovery makes come back on the channels, on
+                // which somebody must listen.
                 never = recover(&store) => match never {},
             }
         }
@@ -59,7 +59,7 @@ pub(super) async fn run_listener(
             None => return,
         }
         let retry = Instant::now() + RETRY;
-        // Peers that come meanwhile are refused.
+        // Peers that try to enter meanwhile are refused.
         loop {
             select! {
                 subscription = subscriptions.recv() => match subscription {
@@ -77,8 +77,8 @@ pub(super) async fn run_listener(
     }
 }
 
-/// Subscribes to everything again. What was missed is looked up afterwards, so that nothing can
-/// fall in between.
+/// Subscribes to everything again. Missed changes are looked up afterwards, so that none is lost in
+/// between.
 async fn resume(client: &Client, pubsub: &mut PubSub, store: &Weak<RedisStore>) -> bool {
     let Some(store) = store.upgrade() else { return false };
     let Some(Ok(commands)) = in_time(commands(client)).await else { return false };
@@ -93,8 +93,8 @@ async fn resume(client: &Client, pubsub: &mut PubSub, store: &Weak<RedisStore>) 
     true
 }
 
-/// After an outage, looks at all rooms, as often as it takes while the connection lasts: that for
-/// commands may need a moment longer.
+/// After an outage, checks all rooms, as often as necessary while the connection lasts: the
+/// connection for commands may need a moment longer.
 async fn recover(store: &Weak<RedisStore>) -> Infallible {
     let mut retry = RETRY;
     while let Some(store) = store.upgrade().filter(|store| store.is_down()) {
@@ -107,7 +107,7 @@ async fn recover(store: &Weak<RedisStore>) -> Infallible {
     pending().await
 }
 
-/// Follows one connection until it ends, or nothing comes through any more.
+/// Listens on one connection until it ends, or until messages no longer arrive.
 async fn listen(
     pubsub: PubSub,
     subscriptions: &mut mpsc::UnboundedReceiver<Subscription>,
@@ -137,7 +137,7 @@ async fn listen(
             message = messages.next() => {
                 let (Some(message), Some(store)) = (message, store.upgrade()) else { return };
                 if message.get_channel_name() == own {
-                    // What others publish does not show that they hear us.
+                    // Messages from other processes do not show that they receive ours.
                     silence.heard(Instant::now());
                     continue;
                 }
@@ -147,7 +147,7 @@ async fn listen(
                     store.hear(&RoomId(id.to_owned()), &payload);
                 }
             }
-            // The next beat is what asks.
+            // The next report of this process is the question.
             () = sleep_until(silence.next_alarm()) => {
                 if silence.step(Instant::now()) == SilenceStep::GiveUp {
                     return;
@@ -158,21 +158,21 @@ async fn listen(
     }
 }
 
-/// Whether Redis did it, in time.
+/// Returns whether Redis did it in time.
 async fn is_done(work: impl Future<Output = RedisResult<()>>) -> bool {
     matches!(in_time(work).await, Some(Ok(())))
 }
 
 impl RedisStore {
-    /// False if the connection is of no more use.
+    /// Returns `false` if the connection is unusable.
     async fn apply(&self, sink: &mut PubSubSink, subscription: Subscription) -> bool {
         match subscription {
             Subscription::Begin { id, done } => {
-                // Again for a second peer: it does no harm, and this one must not go on before it
-                // is done.
+                // Subscribing again for a second peer does no harm, and this peer must not continue
+                // before it is done.
                 let subscribed = is_done(sink.subscribe(key("events", &id.0))).await;
                 let result = if subscribed { Ok(()) } else { Err(StoreDown) };
-                // A task that no longer waits will take it back.
+                // A task that no longer waits will undo it.
                 let _ = done.send(result);
                 subscribed
             }
@@ -197,11 +197,11 @@ impl RedisStore {
                 }
             }
             Ok(Published::Signal { from, to, message }) => {
-                // It is one that another process has, or had.
+                // The receiver is connected to another process, or was.
                 let _ = self.shared.local.deliver_signal(id, from, to, Utf8Bytes::from(message));
             }
             Err(error) => {
-                warn!(%error, "another version of this program publishes what cannot be read");
+                warn!(%error, "a message of another version of this program cannot be read");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What lies in Redis in the place of a room, and whether it is one.
+//! What is stored in Redis under the key of a room, and whether it is a room.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use crate::server::{
 };
 
 impl RedisStore {
-    /// What lies in Redis in the place of a room. What is no room at all is taken out, or nobody
-    /// could ever use the name again.
+    /// Reads what is stored under the key of a room. Anything that is not a room is removed,
+    /// because otherwise nobody could ever use the name again.
     pub(super) async fn fetch(&self, id: &RoomId) -> Result<Fetched, StoreDown> {
         let key = key("room", &id.0);
         let mut get = cmd("GET");
@@ -40,13 +40,13 @@ impl RedisStore {
             Err(error) if error.code() == Some("WRONGTYPE") => Vec::new(),
             Err(error) => return self.attempt(async { Err(error) }).await,
         };
-        warn!(key, "what lies in Redis in the place of a room is none, and is taken out");
+        warn!(key, "a value in Redis under the key of a room is not a room, and is removed");
         self.attempt(self.scripts.remove(&self.commands(), id, &junk)).await?;
         Ok(Fetched::None)
     }
 
-    /// Whether a key is one that Redis will forget by itself, as each version of this program has
-    /// it with its rooms.
+    /// Returns whether Redis will remove a key by itself, as it does with the rooms of every
+    /// version of this program.
     pub(super) async fn expires(&self, key: &str) -> Result<bool, StoreDown> {
         let mut ask = cmd("PTTL");
         ask.arg(key);
@@ -55,18 +55,18 @@ impl RedisStore {
     }
 }
 
-/// What lies in Redis in the place of a room.
+/// What is stored under the key of a room.
 pub(super) enum Fetched {
     None,
     Room(StoredRoom),
-    /// A room of another version of this program, which may use it.
+    /// A room of another version of this program, which may be using it.
     Foreign,
 }
 
-/// What is no room as this version of the program writes it.
+/// A value that is not a room as this version of the program writes it.
 pub(super) struct Unreadable {
     bytes: Vec<u8>,
-    /// It may be one of another version.
+    /// Whether it may be a room of another version.
     is_foreign: bool,
 }
 

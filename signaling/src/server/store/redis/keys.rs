@@ -1,4 +1,4 @@
-//! How what is in Redis is called, and what processes publish there.
+//! The names of keys in Redis, and the messages that processes publish there.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::{
     server::room::{Effect, ProcessId, Room},
 };
 
-/// Before all keys and channels, so that other programs can use the same Redis.
+/// The prefix of all keys and channels, so that other programs can use the same Redis.
 const PREFIX: &str = "signaling:";
 
 pub(super) fn key(kind: &str, name: impl fmt::Display) -> String {
@@ -19,9 +19,10 @@ pub(super) fn key(kind: &str, name: impl fmt::Display) -> String {
 /// A message on the channel of a room.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Published {
-    /// The room is like that now, or is no more. `by` is which change this is, of which process.
+    /// The room now has this state, or no longer exists. `by` is the process that made the change,
+    /// and the number of the change.
     Change { by: (ProcessId, u64), room: Option<Box<Room>>, effects: Vec<Effect> },
-    /// A signal, a complete event, of one peer for another one.
+    /// A signal, as a complete event, from one peer to another.
     Signal { from: PeerId, to: PeerId, message: String },
 }
 

@@ -1,12 +1,13 @@
-//! Rooms of several processes, in Redis.
+//! The rooms of several processes, in Redis.
 //!
-//! A room is one key that expires unless somebody who is in it refreshes it. A change is a script
-//! that puts the room in only if it is still as it was, moves it in the indexes, and publishes what
-//! comes of it on the channel of the room, to which every process listens that has a peer in it: so
-//! all of them hear of all changes in the same order.
+//! A room is one key, which expires unless a process with a peer in the room refreshes it. A change
+//! is a script that stores the room only if it is still in the loaded state, moves it in the
+//! indexes, and publishes the effects on the room's channel. Every process with a peer in the room
+//! listens there, so all of them receive all changes in the same order.
 //!
-//! Publishing and not a stream: what a peer has to hear it can also see from the room, so a process
-//! that was cut off looks at the rooms when it is back, and needs no history of them.
+//! Changes are published, not kept in a stream: everything that a peer must be told can also be
+//! seen from the room, so a process that was cut off looks at the rooms when it is back and needs
+//! no history.
 
 mod client;
 mod keys;
@@ -54,7 +55,7 @@ use crate::{
 };
 
 impl RedisStore {
-    /// Connects, and begins to listen. The places of peers of a dead process are kept for `grace`.
+    /// Connects and starts to listen. Peers of a dead process stay in their rooms for `grace`.
     pub(crate) async fn connect(
         url: &str,
         process: ProcessId,
@@ -67,7 +68,7 @@ impl RedisStore {
             SubscribedRooms { local, rooms: Mutex::default(), is_down: AtomicBool::new(false) };
         let connection = commands(&client).await?;
         let pubsub = client.get_async_pubsub().await?;
-        // A Redis that wants a password, or does not let us write, says so only now.
+        // A Redis that requires a password, or refuses writes, reports it only now.
         alive::sign_of_life(process).exec_async(&mut connection.clone()).await?;
         let now = Instant::now();
         let store = Arc::new(Self {
@@ -135,7 +136,7 @@ impl Store for RedisStore {
             return Err(StoreDown);
         }
         let (from, to) = between;
-        // Nobody listens for whom the room does not have.
+        // If the room does not contain the receiver, no process listens for it.
         let seen = self.shared.lock().get(room).and_then(|subscribed| subscribed.room.clone());
         if seen.is_some_and(|seen| seen.member(to).is_none()) {
             return Ok(false);
@@ -164,7 +165,7 @@ impl Store for RedisStore {
             return Err(StoreDown);
         }
         let subscription = Subscription::Begin { id: id.clone(), done };
-        // The task that listens ends with the store.
+        // The listening task ends with the store.
         self.subscriptions.send(subscription).map_err(|_| StoreDown)?;
         match in_time(is_done).await {
             Some(Ok(done)) => done,
