@@ -1,4 +1,4 @@
-//! What tests and fuzzers call, in this crate and beside it.
+//! What tests and fuzzers call, both in this crate and outside it.
 
 #[cfg(feature = "server")]
 pub mod fuzz;
@@ -6,5 +6,5 @@ pub mod fuzz;
 pub(crate) mod properties;
 #[cfg(all(test, feature = "server"))]
 #[path = "../../tests/it/redis_server.rs"]
-#[expect(dead_code, reason = "here it is not stopped")]
+#[expect(dead_code, reason = "unit tests do not stop it")]
 pub(crate) mod redis_server;

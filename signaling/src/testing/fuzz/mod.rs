@@ -1,7 +1,7 @@
-//! What the fuzz target of the server calls, and the test that feeds it with what real clients
-//! sent: addresses and messages of one client after the other, while a pair of others is in a room.
+//! The function that the server's fuzz target calls, also tested with what real clients sent:
+//! addresses and messages of one client after the other, while a pair of other peers is in a room.
 //!
-//! No socket, no task: the same functions as theirs, called in their order.
+//! It uses no socket and no task: it calls the same functions as they do, in the same order.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -34,26 +34,27 @@ use crate::{
     },
 };
 
-/// Lines of one input that are looked at: enough to fill the small rooms below many times.
+/// The number of lines of one input that are used: enough to fill the small rooms below many times.
 const MAX_LINES: usize = 256;
 /// Small, so that a few lines reach every limit.
 const MAX_PEERS_PER_ROOM: u16 = 4;
 const MAX_ROOMS: usize = 6;
 const MAX_PEERS: usize = 12;
 const MAX_QUEUED_BYTES: usize = 2 * 1024;
-/// The room of the two whom nothing may happen to; no line can name it.
+/// The room of the two peers that nothing may happen to; no line can name it.
 const THEIR_ROOM: &str = "theirs";
 const FRIENDS: [PeerId; 2] = [PeerId::from_u128(1), PeerId::from_u128(2)];
-/// The first number of those that come without a key.
+/// The first number of the peers that come without a key.
 const FIRST_STRANGER: u128 = 100;
-/// One client in this many is deaf.
+/// One client in this many reads nothing.
 const DEAF: u64 = 3;
 
-/// How long a place is kept, in milliseconds of the scene's own time.
+/// How long a peer stays in its room after its connection broke, in milliseconds of the scene's own
+/// time.
 const GRACE: u64 = 3000;
-/// The time between two lines.
+/// The time between two lines, in milliseconds.
 const LINE: u64 = 1000;
-/// When every newcomer has stayed for long enough for the others to be told.
+/// A time after which every newcomer has stayed long enough to be announced.
 const LATER: Duration = Duration::from_secs(3_600);
 
 /// A client as the server sees it.
@@ -63,12 +64,12 @@ struct Client {
     close_reason: Receiver<Refusal>,
     /// Whether it reads nothing, so that its queue fills up.
     is_deaf: bool,
-    /// The peers that came after it and have not left, as it was told.
+    /// The peers that it was told came after it and have not left.
     others: HashSet<PeerId>,
     token: Option<String>,
 }
 
-/// The server's state, and everybody who is connected.
+/// The server's state, and all connected clients.
 struct Scene {
     hub: Hub,
     store: Arc<MemoryStore>,
@@ -76,21 +77,21 @@ struct Scene {
     clients: Vec<Client>,
     connections: u64,
     now: u64,
-    /// Since when somebody has been absent.
+    /// For each absence, since when it has lasted.
     absences: HashMap<u64, u64>,
-    /// The token that was handed out last.
+    /// The token that was given out last.
     token: Option<String>,
 }
 
-/// Lines of clients: one that begins with `/` is the address at which another client comes, `-`
-/// lets the newest one go and `!` breaks its connection, `.` is time that goes by, and all else is
-/// a message of the newest. `TOKEN` stands for the token that was given out last, and `PEER` for
-/// the one who came before the newest.
+/// Plays lines of clients. A line that begins with `/` is the address at which another client
+/// connects, `-` makes the newest client leave and `!` breaks its connection, `.` lets time pass,
+/// and any other line is a message of the newest client. `TOKEN` stands for the token that was
+/// given out last, and `PEER` for the client that came before the newest.
 ///
 /// # Panics
 ///
-/// If a limit is not kept, somebody is in two rooms, hears what is none of its business, or a room
-/// outlives its peers.
+/// If a limit is exceeded, a peer is in two rooms, a peer is told something about another room, or
+/// a room outlives its peers.
 pub fn client_requests(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let mut scene = Scene::new();
@@ -110,7 +111,8 @@ pub fn client_requests(bytes: &[u8]) {
     scene.end();
 }
 
-/// The output of a future that has nothing to wait for: all is in memory, and nobody else is there.
+/// The output of a future that never has to wait: everything is in memory, and no other task is
+/// running.
 fn at_once<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
@@ -149,7 +151,7 @@ impl Scene {
         line.replace("TOKEN", token).replace("PEER", &before)
     }
 
-    /// A client at this address.
+    /// Connects a client at this address.
     fn come(&mut self, address: &str) {
         if address.contains(THEIR_ROOM) {
             return;
@@ -205,7 +207,7 @@ impl Scene {
         }
     }
 
-    /// The newest client says something, and the others hear what comes of it, or do not.
+    /// The newest client sends a message, and the other clients receive the effects, or do not.
     fn say(&mut self, line: &str) {
         if self.clients.len() == FRIENDS.len() {
             return;
@@ -216,7 +218,7 @@ impl Scene {
             Ok(ParsedRequest::Signal { receiver, message }) => {
                 let Ok(PeerRequest::<&RawValue>::Signal { data, .. }) = serde_json::from_str(line)
                 else {
-                    panic!("nothing else has to be passed on: {line}");
+                    panic!("only signals are forwarded: {line}");
                 };
                 let sender = joined.peer;
                 at_once(self.hub.signal(joined, receiver, message));
@@ -226,7 +228,7 @@ impl Scene {
         }
     }
 
-    /// Everybody who is not deaf reads what it was sent.
+    /// Every client that reads takes the messages from its queue.
     fn listen(&mut self, said: Option<(PeerId, &RawValue)>) {
         for client in &mut self.clients {
             if client.is_deaf {
@@ -239,9 +241,9 @@ impl Scene {
         }
     }
 
-    /// The limits are kept, and everybody knows who is there.
+    /// Checks that the limits are kept, and that every client knows who is in its room.
     fn assert_sound(&mut self) {
-        // As their connections would: one that is ended says goodbye.
+        // As their connections would do: a connection that is ended leaves the hub.
         for mut client in mem::take(&mut self.clients) {
             let departure = match client.close_reason.try_recv() {
                 Err(TryRecvError::Empty) => {
@@ -251,17 +253,20 @@ impl Scene {
                 Ok(Refusal::TooSlow) => Departure::Lost,
                 Ok(_) | Err(TryRecvError::Closed) => Departure::Left,
             };
-            assert!(!FRIENDS.contains(&client.joined.peer), "nobody sends off who reads");
+            assert!(
+                !FRIENDS.contains(&client.joined.peer),
+                "a peer that reads is never disconnected"
+            );
             at_once(self.hub.leave(&mut client.joined, departure, self.now));
         }
-        // All newcomers have stayed for long enough.
+        // All newcomers have stayed long enough.
         self.local.tell_late(Instant::now() + LATER);
         self.listen(None);
-        assert_eq!(self.local.count(), self.clients.len(), "who is here is connected");
+        assert_eq!(self.local.count(), self.clients.len(), "every connected peer is counted");
         assert!(self.clients.len() <= MAX_PEERS);
         let mut seen = HashSet::new();
         for room in self.store.rooms() {
-            assert!(!room.is_empty(), "a room without peers is none");
+            assert!(!room.is_empty(), "an empty room is removed");
             for member in room.members() {
                 assert!(seen.insert(member.id), "{} is in two rooms", member.id);
                 let is_here = self.local.is_in(member.id, room.id());
@@ -273,10 +278,13 @@ impl Scene {
                 assert!(now < since + GRACE + LINE, "its time is over: {member:?}");
             }
             let most = usize::from(MAX_PEERS_PER_ROOM);
-            assert!(room.members().len() <= most, "so many play and look on together");
+            assert!(
+                room.members().len() <= most,
+                "players and spectators together are within the limit"
+            );
         }
         for Client { joined, others, .. } in &self.clients {
-            assert!(seen.contains(&joined.peer), "whoever is connected is in a room");
+            assert!(seen.contains(&joined.peer), "every connected peer is in a room");
             let rooms = self.store.rooms();
             let room =
                 rooms.iter().find(|room| room.id() == joined.room()).expect("its room is there");
@@ -287,7 +295,7 @@ impl Scene {
         }
     }
 
-    /// Everybody goes, and nothing stays.
+    /// All clients leave, and no room remains.
     fn end(mut self) {
         while let Some(mut client) = self.clients.pop() {
             at_once(self.hub.leave(&mut client.joined, Departure::Lost, self.now));
@@ -297,7 +305,7 @@ impl Scene {
     }
 }
 
-/// What a client can hear.
+/// A message that a client can receive.
 enum Heard {
     Peer(PeerEvent<Box<RawValue>>),
     Room(RoomEvent),
@@ -320,9 +328,9 @@ impl Client {
             Heard::Peer(PeerEvent::NewPeer(peer)) => drop(self.others.insert(peer)),
             Heard::Peer(PeerEvent::PeerLeft(peer)) => drop(self.others.remove(&peer)),
             Heard::Peer(PeerEvent::Signal { sender, data }) => {
-                assert!(!is_friend, "that is none of its business");
+                assert!(!is_friend, "this signal is for another peer");
                 let said = said.map(|(sender, data)| (sender, data.get()));
-                assert_eq!(said, Some((sender, data.get())), "passed on as it was said");
+                assert_eq!(said, Some((sender, data.get())), "forwarded unchanged");
             }
             Heard::Peer(PeerEvent::IdAssigned(_)) => panic!("it has an id"),
             Heard::Room(RoomEvent::Room(state)) => {

@@ -1,11 +1,11 @@
-//! The fuzz target fed with what clients do, and with what once went wrong.
+//! The fuzz target, fed with what clients do and with inputs that once failed.
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::*;
 use crate::testing::properties::same_cases;
 
-/// What is JSON, and more than most readers of JSON take.
+/// Valid JSON, but more than most JSON readers accept.
 #[test]
 fn a_signal_that_only_a_strict_reader_rejects_is_forwarded() {
     let key = PeerKey::new(7);
@@ -28,7 +28,7 @@ fn players_and_spectators_count_together_towards_the_limit() {
 #[test]
 fn a_peer_that_moves_to_another_room_leaves_the_first() {
     let key = PeerKey::new(7).to_query();
-    // The first one is deaf.
+    // The first one reads nothing.
     let lines = format!("/c\n/v1/rooms/a\n/v1/rooms/a?{key}\n/v1/rooms/b?{key}\n");
     client_requests(lines.as_bytes());
 }
@@ -36,7 +36,7 @@ fn a_peer_that_moves_to_another_room_leaves_the_first() {
 #[test]
 fn a_peer_that_reads_nothing_loses_signals_before_it_is_disconnected() {
     let mut scene = Scene::new();
-    // The first one is deaf.
+    // The first one reads nothing.
     scene.come("/v1/rooms/a");
     scene.come("/v1/rooms/a");
     let deaf = scene.clients[FRIENDS.len()].joined.peer;
@@ -47,7 +47,7 @@ fn a_peer_that_reads_nothing_loses_signals_before_it_is_disconnected() {
     }
     scene.assert_sound();
     assert!(is_here(&scene), "what others send it is dropped");
-    // What the server says is not.
+    // Messages of the server itself are not dropped.
     for _ in 0..16 {
         scene.go(Departure::Left);
         scene.come("/v1/rooms/a");
@@ -56,7 +56,7 @@ fn a_peer_that_reads_nothing_loses_signals_before_it_is_disconnected() {
     assert!(!is_here(&scene));
 }
 
-/// Everything that can be done, by few enough peers in few enough rooms to get in each other's
+/// Everything that clients can do, with few enough peers in few enough rooms to get in each other's
 /// way.
 fn lines() -> Vec<String> {
     let key = PeerKey::new(7).to_query();
@@ -98,8 +98,8 @@ fn lines() -> Vec<String> {
 proptest! {
     #![proptest_config(same_cases())]
 
-    /// Nobody is in two rooms, nobody hears of a room that it is not in, no room without peers
-    /// outlives its time, and ids are unique.
+    /// No peer is in two rooms, no peer is told about a room that it is not in, no room outlives
+    /// its peers and their time, and ids are unique.
     #[test]
     fn any_order_of_joining_sending_and_leaving_is_sound(lines in vec(select(lines()), 0..120)) {
         client_requests(lines.join("\n").as_bytes());
