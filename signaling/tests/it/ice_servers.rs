@@ -1,4 +1,4 @@
-//! STUN and TURN servers: which clients hear of them, and when.
+//! STUN and TURN servers: which clients receive them, and when.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -23,7 +23,7 @@ fn with_servers() -> ServerConfig {
 #[tokio::test]
 async fn our_peers_receive_ice_servers_before_their_id_and_stock_clients_none() {
     let server = TestServer::start(with_servers()).await;
-    // Joining asserts that the id comes first, or right behind the welcome.
+    // Joining asserts that the id comes first, or directly after the welcome.
     server.join("/room").await;
     server.join("/v1/rooms/room").await;
     let key = PeerKey::new(7);

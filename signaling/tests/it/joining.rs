@@ -1,4 +1,4 @@
-//! Peers find each other, in matchbox's protocol to the letter.
+//! Peers find each other, in exactly matchbox's protocol.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ async fn peers_of_a_room_meet_signal_and_leave() {
     let server = TestServer::start(config()).await;
     let mut first = server.join("/room").await;
     let mut second = server.join("/room").await;
-    // A peer that is there offers; the newcomer waits, so the first thing that it hears is the
-    // offer.
+    // The peer that is there makes the offer; the newcomer waits, so the first thing that it
+    // receives is the offer.
     assert_eq!(first.next().await, PeerEvent::NewPeer(second.id));
     first.greet(&mut second).await;
     second.greet(&mut first).await;
@@ -62,7 +62,7 @@ async fn groups_fill_in_order_of_arrival() {
     let mut fourth = server.join("/v1/rooms/room?next=2").await;
     assert_eq!(first.next().await, PeerEvent::NewPeer(second.id));
     assert_eq!(third.next().await, PeerEvent::NewPeer(fourth.id));
-    // Had anybody heard of the other pair, it would come before these.
+    // Messages about the other pair would arrive before these.
     first.greet(&mut second).await;
     second.greet(&mut first).await;
     third.greet(&mut fourth).await;
@@ -120,18 +120,18 @@ async fn a_peer_with_a_key_has_the_same_id_again() {
     let first = server.join(&path).await;
     assert_eq!(first.id, PeerKey::new(7).peer());
     assert_eq!(other.next().await, PeerEvent::NewPeer(first.id));
-    // Its network broke, and nobody noticed yet: the others hear that it is here, and not that it
-    // left.
+    // Its network broke, and nobody has noticed yet. The other peers are told that it is here, and
+    // not that it left.
     let mut again = server.join(&path).await;
     assert_eq!(again.id, first.id);
     assert_eq!(other.next().await, PeerEvent::NewPeer(again.id));
     drop(first);
     other.greet(&mut again).await;
     again.greet(&mut other).await;
-    // A server that knows nothing of this one gives it the same id.
+    // A server that knows nothing about this one gives it the same id.
     let another = TestServer::start(config()).await;
     assert_eq!(another.join(&path).await.id, again.id);
-    // What is no key is none, and stock clients have none.
+    // An invalid key counts as none, and stock clients have none.
     for path in ["/v1/rooms/room?key=7", "/v1/rooms/room?key=", &path["/v1/rooms".len()..]] {
         assert_ne!(another.join(path).await.id, again.id, "{path}");
     }

@@ -1,5 +1,5 @@
-//! The peers that an owner keeps out of its room, for how long, and which one comes back to it as
-//! its owner.
+//! The peers that an owner keeps out of its room, for how long, and which one becomes the owner
+//! again when it returns.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::rig::{Peer, TestServer, assert_closed, assert_closed_at_last, config, within_deadline};
 
-/// Bans that a room remembers.
+/// The number of bans that a room remembers.
 const MAX_BANNED: u128 = 64;
 
 fn path(number: u128) -> String {
@@ -25,8 +25,8 @@ async fn server() -> TestServer {
     TestServer::start(ServerConfig { grace_time, resume_secret, ..config() }).await
 }
 
-/// Joins the room, and returns once `observer` sees the newcomer. Without that, a room without it
-/// may be one from before it came.
+/// Joins the room, and returns once `observer` sees the newcomer. Otherwise a room without the
+/// newcomer could be a state from before it joined.
 async fn join_seen_by(observer: &mut Peer, server: &TestServer, path: &str) -> Peer {
     let newcomer = server.join(path).await;
     observer.sees("a newcomer", |room| room.member(newcomer.id).is_some()).await;
@@ -37,7 +37,8 @@ async fn leave(peer: &mut Peer) {
     peer.socket.close(None).await.expect("it is open");
 }
 
-/// Waits until `observer` no longer sees a peer that it has seen. Returns the room without it.
+/// Waits until `observer` no longer sees a peer that it has seen. Returns the room without that
+/// peer.
 async fn is_gone(observer: &mut Peer, peer: PeerId) -> RoomState {
     observer.sees("that it is gone", |room| room.member(peer).is_none()).await
 }
@@ -164,7 +165,7 @@ async fn no_removed_peer_comes_back_however_many_were_removed() {
     for number in 0..MAX_BANNED {
         let peer = join_seen_by(&mut ann, &server, &path(100 + number)).await;
         ann.ask(&RoomRequest::Kick(peer.id)).await;
-        // There is no memory left for more than the last of them, so nobody new comes in then.
+        // There is only enough memory for the last of them, so from then on nobody new can enter.
         let (id, is_last) = (peer.id, number + 1 == MAX_BANNED);
         let is_removed = |room: &RoomState| {
             room.members.len() == 2 && room.member(id).is_none() && room.is_locked == is_last

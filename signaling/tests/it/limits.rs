@@ -1,4 +1,5 @@
-//! Limits on how much and how often: on what one peer sends, and on what comes from one network address.
+//! Limits on how much and how often: for what one peer sends, and for what comes from one network
+//! address.
 
 use futures::{FutureExt, SinkExt};
 use serde_json::json;
@@ -16,7 +17,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::rig::{TestServer, assert_closed, config, within_deadline};
 
-/// Refused in the way of either kind of client.
+/// Asserts the refusal of either kind of client.
 async fn assert_refused(
     server: &TestServer,
     headers: &[(&'static str, &str)],
@@ -29,7 +30,7 @@ async fn assert_refused(
     assert_closed(&mut socket.expect("a WebSocket to say it"), refusal).await;
 }
 
-/// Waits until the server takes a peer again.
+/// Waits until the server accepts a peer again.
 async fn await_place(server: &TestServer) {
     within_deadline("a free place", async {
         while server.try_open("/room").await.is_err() {
@@ -171,7 +172,7 @@ async fn a_peer_that_sends_too_fast_is_read_more_slowly_and_loses_nothing() {
         assert_eq!(listener.next().await, expected);
     }
     let took = begun.elapsed();
-    // 20 of them at 40 a second.
+    // 20 messages at 40 a second.
     assert!(took.as_millis() >= 450, "{took:?}");
     assert!(server.health().await["counters"]["slowed"].as_u64() > Some(0));
 }
@@ -209,7 +210,7 @@ async fn a_long_message_counts_as_several() {
     let id = talker.id;
     talker.signal(id, 1).await;
     assert_eq!(talker.next().await, PeerEvent::Signal { sender: id, data: 1.into() });
-    // 18 and one, of which 10 at once.
+    // 18 messages and one, of which 10 are allowed at once.
     assert!(begun.elapsed().as_millis() >= 400, "{:?}", begun.elapsed());
 }
 

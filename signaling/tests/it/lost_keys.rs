@@ -1,5 +1,5 @@
-//! A Redis that is there, and does not hold what it was given: rooms and indexes of rooms that are
-//! gone or overwritten, and a password that is missing.
+//! A Redis that runs but does not hold what it was given: rooms and room indexes that are gone or
+//! overwritten, and a missing password.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ use crate::{
     rig::config,
 };
 
-/// Rooms are looked at by themselves every 15 seconds.
+/// Rooms are checked automatically every 15 seconds.
 const UNTIL_KEPT: Duration = Duration::from_secs(60);
-/// Less than rooms wait until they are looked at by themselves, and long enough for a machine under
+/// Shorter than the time until rooms are checked automatically, and long enough for a machine under
 /// load.
 const SOON: Duration = Duration::from_secs(10);
 
@@ -68,7 +68,7 @@ async fn junk_under_the_key_of_a_room_keeps_nobody_out() {
     }
 }
 
-/// The rooms of an index.
+/// The rooms in an index.
 fn rooms_of(redis: &RedisServer, index: &str) -> String {
     redis.tell(&format!("SMEMBERS {index}"))
 }
@@ -87,7 +87,7 @@ async fn overwritten_indexes_keep_nobody_out_and_nobody_alone() {
         assert!(rooms_of(&redis, index).contains(room), "{index}");
         redis.tell(&format!("SET {index} junk"));
     }
-    // Each of these uses one: to change a room, to look for one, and to list all.
+    // Each of these uses an index: to change a room, to look for one, and to list all.
     owner.ask(&RoomRequest::SetLocked(true)).await;
     owner.sees("a lock", |room| room.is_locked).await;
     let listed = one.server.get("/v1/rooms?game=asteroids").await;

@@ -1,4 +1,4 @@
-//! What an operator sees, and how a server ends that others are to take over from.
+//! What an operator sees, and how a server ends when others are about to take over.
 
 use std::time::{Duration, Instant};
 
@@ -68,7 +68,7 @@ async fn a_draining_server_ends_with_its_last_peer() {
     assert_closed(&mut peer.socket, Refusal::ServerStopping).await;
     assert!(within_deadline("the end", peer.socket.next()).await.is_none());
     within_deadline("the end", running).await.expect("a clean end");
-    // Far less than peers have to go.
+    // Far less than the time that peers have to leave.
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     assert!(TcpStream::connect(address).await.is_err(), "the port is closed");
 }

@@ -1,4 +1,5 @@
-//! What may go wrong between several processes and Redis without either being gone for good: ended, halted and cut off.
+//! Faults between several processes and Redis that do not last: processes that are stopped, halted
+//! and cut off.
 
 use std::{
     net::{Ipv4Addr, TcpListener},
@@ -18,7 +19,7 @@ use crate::{
     rig::{Peer, assert_closed, assert_closed_at_last, within_deadline},
 };
 
-/// Processes are not taken for dead at once: another one may only just have started.
+/// Processes are not taken for dead at once, because another process may only just have started.
 const UNTIL_DEAD: Duration = Duration::from_secs(60);
 
 fn send(signal: &str, pid: u32) {
@@ -108,7 +109,7 @@ async fn a_peer_of_a_process_wrongly_taken_for_dead_is_back() {
     assert_eq!(room.members.len(), 2);
     ann.greet(&mut bob).await;
     bob.greet(&mut ann).await;
-    // It was only halted: Redis was there all the time, and nobody need be told otherwise.
+    // It was only halted: Redis ran all the time, and nobody needs to be told otherwise.
     let impaired = RoomEvent::Service(ServiceState::Impaired);
     assert!(!ann.heard.contains(&impaired), "{:?}", ann.heard);
 }
@@ -164,7 +165,7 @@ async fn a_change_lost_with_its_connection_does_not_end_the_next_connection() {
     let is_named =
         |room: &RoomState| room.member(ann.id).is_some_and(|member| member.name == "Ann");
     bob.sees("the name", is_named).await;
-    // For as long as a change is waited for, and some more.
+    // As long as a change is awaited, and a little longer.
     let again = timeout(Duration::from_secs(4), hears_of(&mut bob, ServiceState::Impaired)).await;
     assert!(again.is_err(), "the next connection was given up, too");
 }

@@ -1,4 +1,4 @@
-//! What peers can do in rooms, and how they find them: over real sockets.
+//! What peers can do in rooms, and how they find rooms: over real sockets.
 
 use std::time::Duration;
 
@@ -115,8 +115,8 @@ async fn the_list_contains_the_public_rooms_of_the_game() {
     assert_eq!(server.get("/v1/rooms?game=chess").await.text(), "[]");
     assert_eq!(server.get("/v1/rooms?game=a%20b").await.status, 400);
 
-    let mut looker = server.open("/v1/list?game=asteroids").await;
-    let first = next_json(&mut looker).await;
+    let mut spectator = server.open("/v1/list?game=asteroids").await;
+    let first = next_json(&mut spectator).await;
     assert_eq!(first["Rooms"][0]["name"], Value::from(code));
     ann.ask(&RoomRequest::SetPublic(false)).await;
     ann.sees("that it is hidden", |room| !room.is_public).await;
@@ -127,8 +127,8 @@ async fn the_list_contains_the_public_rooms_of_the_game() {
         }
     })
     .await;
-    looker.send(Message::text("again")).await.expect("the server reads");
-    assert_eq!(next_json(&mut looker).await["Rooms"], Value::Array(Vec::new()));
+    spectator.send(Message::text("again")).await.expect("the server reads");
+    assert_eq!(next_json(&mut spectator).await["Rooms"], Value::Array(Vec::new()));
 }
 
 #[tokio::test]
@@ -215,7 +215,7 @@ async fn rooms_are_rebuilt_from_what_their_peers_have_after_a_restart() {
     within_deadline("the end", server.stop()).await.expect("a clean end");
 
     let server = TestServer::start(config()).await;
-    // Whatever else the address says.
+    // It does not matter what else the address contains.
     let back = async |number: u128| {
         let token = &tokens[number as usize - 1];
         server.join(&format!("/v1/rooms/elsewhere?{}&token={token}", key(number))).await
@@ -227,7 +227,7 @@ async fn rooms_are_rebuilt_from_what_their_peers_have_after_a_restart() {
     assert_eq!(again.owner, Some(ann.id), "she was the owner");
     assert_eq!(bob.next().await, PeerEvent::NewPeer(ann.id));
     ann.greet(&mut bob).await;
-    // Somebody else's token is none.
+    // Another peer's token does not count.
     let path = format!("/v1/rooms/elsewhere?{}&token={}", key(3), tokens[0]);
     let mut thief = server.join(&path).await;
     assert_eq!(thief.sees("a room", |_| true).await.name, "elsewhere");

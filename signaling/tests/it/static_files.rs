@@ -1,4 +1,4 @@
-//! The web build is served with right types, as it was packed, and never stale.
+//! The web build is served with the right types, as it was packed, and never stale.
 
 use std::{fs, path::PathBuf};
 
@@ -8,7 +8,7 @@ use crate::rig::{TestServer, config};
 
 const PAGE: &str = "<!doctype html><title>game</title>";
 
-/// A server of a small web build, in a folder that is this test's own.
+/// A server of a small web build, in a folder of this test's own.
 async fn start(test: &str) -> TestServer {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(test);
     let root = folder.join("web");
@@ -108,7 +108,7 @@ async fn a_redirect_stays_on_the_server() {
         let response = server.get(path).await;
         assert_eq!((response.status, response.header("location")), (404, ""), "{path}");
     }
-    // A browser asks no server like that, and a proxy might keep the answer.
+    // A browser sends no such request, and a proxy might keep the response.
     let response = server.get("http://elsewhere.example/sub").await;
     assert_eq!((response.status, response.header("location")), (307, "/sub/"));
 }
@@ -118,7 +118,7 @@ async fn browsers_ask_again_and_learn_that_nothing_changed() {
     let server = start("caching").await;
     let response = server.get("/game.wasm").await;
     assert_eq!(response.header("cache-control"), "no-cache");
-    // Dates are compared as such, so that this one is in lower case does not matter.
+    // Dates are compared by value, so it does not matter that this one is in lower case.
     let header = format!("If-Modified-Since: {}\r\n", titled(response.header("last-modified")));
     let response = server.request("GET", "/game.wasm", &header).await;
     assert_eq!((response.status, response.body.len()), (304, 0));

@@ -109,7 +109,7 @@ async fn a_name_that_another_game_uses_is_still_free() {
     let mut ann = server.join(&format!("{}&token={token}", path("asteroids", 2))).await;
     assert_eq!(bob.next().await, PeerEvent::NewPeer(ann.id));
     ann.greet(&mut bob).await;
-    // A peer that asks for a room that must be there has another one in mind.
+    // A peer that asks for an existing room means another one.
     let mut misled = server.open("/v1/rooms/lobby?game=chess&existing=1").await;
     assert_closed(&mut misled, Refusal::OtherGame).await;
 }

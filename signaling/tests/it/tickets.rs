@@ -15,7 +15,7 @@ fn secret() -> TicketSecret {
     SECRET.parse().expect("it is long enough")
 }
 
-/// A time that the test does not see the end of, and one that is over.
+/// A time that the test does not live to see, and one that is over.
 fn expiries() -> (u64, u64) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is set").as_secs();
     (now + 3600, now - 1)
@@ -59,7 +59,7 @@ async fn a_client_without_a_valid_ticket_is_refused_in_words_and_counted() {
     server.await_count("refused_ticket", 2 * queries.len() as u64).await;
     let metrics = server.get("/metrics").await;
     assert!(metrics.text().contains("signaling_refused_total{reason=\"ticket\"} 10\n"));
-    // A client that asks for no room needs none.
+    // A client that asks for no room needs no ticket.
     assert_eq!(server.get("/health").await.status, 200);
 }
 

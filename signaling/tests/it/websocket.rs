@@ -1,4 +1,4 @@
-//! What RFC 6455 asks of a server.
+//! What RFC 6455 requires of a server.
 
 use futures::{SinkExt, StreamExt};
 use signaling::protocol::PeerEvent;
@@ -18,7 +18,7 @@ use crate::rig::{Peer, TestServer, config, within_deadline};
 /// A request for a WebSocket with these further headers.
 async fn status(server: &TestServer, headers: &str) -> (u16, String) {
     let upgrade = format!("Upgrade: websocket\r\n{headers}");
-    // The head of the rig says `Connection: close`; a second line adds to it.
+    // The rig's head says `Connection: close`; a second line adds to it.
     let response = server.request("GET", "/room", &upgrade).await;
     (response.status, response.text().to_owned())
 }
