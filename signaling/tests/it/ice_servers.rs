@@ -58,7 +58,7 @@ async fn without_servers_the_list_is_empty() {
 #[tokio::test]
 async fn turn_servers_without_a_secret_are_rejected_at_the_start() {
     let error = Server::bind(ServerConfig { turn_secret: None, ..with_servers() }).await;
-    let error = error.expect_err("nobody could use them");
+    let error = error.expect_err("no peer could use them");
     assert!(matches!(error, BindError::BadLimit { .. }), "{error}");
     assert!(error.to_string().contains("turn-secret"), "{error}");
 }

@@ -94,7 +94,7 @@ async fn overwritten_indexes_keep_nobody_out_and_nobody_alone() {
     assert!(listed.status == 200 && listed.text().contains("den"), "{}", listed.text());
     let mut stranger = one.join(3, &quick).await;
     let other = stranger.sees("its room", |_| true).await.name;
-    assert_ne!(other, waiting, "nobody finds the first one for now");
+    assert_ne!(other, waiting, "nobody can find the first one for now");
     stranger.socket.close(None).await.expect("it is open");
 
     timeout(UNTIL_KEPT, async {

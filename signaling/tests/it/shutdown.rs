@@ -175,7 +175,7 @@ fn assert_stops(signal: &str, flags: &[&str]) {
 fn await_draining(address: &str) {
     let deadline = Instant::now() + PROMISED;
     loop {
-        let mut stream = BlockingStream::connect(address).expect("it listens still");
+        let mut stream = BlockingStream::connect(address).expect("it still listens");
         let request = "GET /ready HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
         stream.write_all(request.as_bytes()).expect("it reads");
         let mut answer = String::new();

@@ -177,7 +177,7 @@ async fn clients_without_tls_delay_nobody() {
         let mut answer = Vec::new();
         // It does not matter whether it ends with a reset.
         let _ = within_deadline("the end", plain.read_to_end(&mut answer)).await;
-        assert!(!answer.starts_with(b"HTTP"), "nothing is said in plain text");
+        assert!(!answer.starts_with(b"HTTP"), "nothing is sent in plain text");
     }
     await_failed(server.address, &trusted, 3).await;
     let (_, stranger) = Files::new("tls-plain-other");
@@ -209,7 +209,7 @@ async fn a_renewed_certificate_is_used_and_a_bad_one_is_not() {
     let mut early = Peer::join(address, &old, "/room").await;
 
     let renewed = files.renew();
-    assert!(connect(address, &old).await.is_some(), "nobody has said that there is another one");
+    assert!(connect(address, &old).await.is_some(), "the server was not asked to reload");
     certificate.reload().expect("good files");
     assert!(connect(address, &old).await.is_none());
     let late = Peer::join(address, &renewed, "/room").await;

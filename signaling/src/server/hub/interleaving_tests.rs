@@ -141,7 +141,8 @@ impl<'a> Scene<'a> {
     fn mark(&self, peer: PeerId) {
         for room in self.store.rooms.rooms() {
             let id = room.id();
-            let load = self.store.rooms.load(id).now_or_never().expect("memory is at hand");
+            let load =
+                self.store.rooms.load(id).now_or_never().expect("memory is always available");
             let stored = load.expect("it is there").expect("somebody is in it");
             let mut to = Room::clone(&stored.room);
             let effects = to.mark_absent_unless_away(peer, random());
@@ -285,5 +286,5 @@ async fn a_key_in_two_rooms_at_once_cuts_no_process_off() {
     let hears = async {
         while !resident.queue.next().await.expect("it is connected").contains("as before") {}
     };
-    timeout(DEADLINE, hears).await.expect("the process still hears of the room");
+    timeout(DEADLINE, hears).await.expect("the process still receives the changes of the room");
 }

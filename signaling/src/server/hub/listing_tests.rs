@@ -32,7 +32,7 @@ fn hub() -> Hub {
 }
 
 async fn listed(hub: &Hub) -> Vec<String> {
-    let rooms = hub.choose("g").await.expect("memory is always there");
+    let rooms = hub.choose("g").await.expect("memory is always available");
     rooms.into_iter().map(|room| room.name).collect()
 }
 
@@ -66,7 +66,7 @@ async fn no_name_moves_a_room_to_the_front_of_the_list() {
 async fn a_list_is_made_once_a_second_for_all_clients() {
     let hub = hub();
     let start = Instant::now();
-    let list = async |now| hub.list("g", now).await.expect("memory is always there");
+    let list = async |now| hub.list("g", now).await.expect("memory is always available");
     enter(&hub, 1, "first", "").await;
     let first = list(start).await;
     enter(&hub, 2, "second", "").await;
@@ -90,7 +90,7 @@ async fn unused_lists_are_forgotten() {
     for number in 0..5_000_u32 {
         // A hundred games a second.
         let now = start + Duration::from_millis(10) * number;
-        hub.list(&format!("g{number}"), now).await.expect("memory is always there");
+        hub.list(&format!("g{number}"), now).await.expect("memory is always available");
     }
     assert!(hub.lists.len() <= 300, "{}", hub.lists.len());
 }

@@ -176,7 +176,7 @@ async fn a_peer_that_is_lost_again_has_its_full_time() {
     store.is_down.store(false, Relaxed);
     hub.tick(1 + millis(GRACE)).await;
     hub.tick(again - 1 + millis(GRACE)).await;
-    assert_eq!(members(&store).await, 2, "that was of the first time");
+    assert_eq!(members(&store).await, 2, "that was the time of the first loss");
     hub.tick(again + millis(GRACE)).await;
     assert_eq!(members(&store).await, 1);
 }

@@ -321,7 +321,11 @@ mod tests {
         assert_eq!(outbox.push("after".into()), Ok(()));
         assert_eq!(outbox.push_state("latest".into()), Ok(()));
         for message in ["before", "after", "latest"] {
-            assert_eq!(reader.next().await, Some(message.into()), "in the order of their news");
+            assert_eq!(
+                reader.next().await,
+                Some(message.into()),
+                "in the order in which they were added"
+            );
         }
         assert_eq!(reader.try_next(), None);
         // Removed messages no longer count.
@@ -342,7 +346,7 @@ mod tests {
             assert_eq!(outbox.push_signal(sender, message.into()), 1);
         }
         for sender in [greedy, modest, late] {
-            assert_eq!(outbox.push_signal(sender, "x".into()), 1, "nobody has more than it");
+            assert_eq!(outbox.push_signal(sender, "x".into()), 1, "no sender has more waiting");
         }
         let mut read = String::new();
         while let Some(message) = reader.try_next() {

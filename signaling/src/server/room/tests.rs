@@ -96,7 +96,7 @@ fn a_newcomer_receives_its_id_and_is_announced_to_the_others() {
         [(vec![one, three], PeerEvent::PeerLeft(two))],
         "and of its leaving"
     );
-    assert_eq!(room.leave(two), [], "leaving twice is nothing");
+    assert_eq!(room.leave(two), [], "leaving twice has no effect");
 }
 
 #[test]
@@ -337,13 +337,13 @@ fn no_two_peers_have_the_same_name() {
     };
     assert_eq!(names(&room), ["Ann", "ANN 2", "ann 2 2"]);
     assert!(room.ask(peer(3), &RoomRequest::Rename("Ann".into())).is_ok());
-    assert!(room.ask(peer(1), &RoomRequest::Rename("Ann".into())).is_ok(), "it is its own");
+    assert!(room.ask(peer(1), &RoomRequest::Rename("Ann".into())).is_ok(), "it is its own name");
     assert_eq!(names(&room), ["Ann", "ANN 2", "Ann 3"]);
     let before = room.clone();
     room.leave(peer(1));
     assert!(room.ask(peer(2), &RoomRequest::Rename("Ann".into())).is_ok());
     assert!(room.put_back(&before, &[peer(1), peer(2), peer(3)]));
-    assert_eq!(names(&room), ["Ann", "Ann 3", "Ann 2"], "it was away, and it is free no more");
+    assert_eq!(names(&room), ["Ann", "Ann 3", "Ann 2"], "it came back, and its old name is taken");
     // Several clients may have no name.
     assert_eq!(names(&with(&[stock(1), stock(2)])), ["", ""]);
 }
@@ -357,14 +357,14 @@ fn an_absent_peer_stays_in_the_room_and_is_not_reported_as_left() {
     assert_eq!(to, [peer(2)]);
     assert_eq!(state.member(peer(1)).map(|member| member.is_here), Some(false));
     assert_eq!(state.owner, Some(peer(1)));
-    assert_eq!(room.mark_absent_unless_away(peer(1), 2000), [], "it is missed already");
+    assert_eq!(room.mark_absent_unless_away(peer(1), 2000), [], "it is absent already");
     assert_eq!(room.members()[0].absence, Some(1000));
     assert_eq!(room.join(&ours(4)), Err(Refusal::RoomFull), "its place is kept");
     let effects = room.join(&ours(1)).expect("it has its place");
     assert_eq!(
         told(&effects)[1..],
         [(vec![peer(2)], PeerEvent::NewPeer(peer(1)))],
-        "a stock client would take it for somebody else"
+        "a stock client would take it for another peer"
     );
     assert_eq!(room.state().members.len(), 3);
 }
@@ -433,21 +433,21 @@ fn a_forgotten_peer_is_put_back_unless_it_was_removed() {
 fn a_room_that_strangers_made_again_is_restored() {
     let mut before = with(&[ours(1), ours(2)]);
     before.ask(peer(1), &RoomRequest::SetLocked(true)).expect("the owner");
-    let anew = with(&[ours(9)]);
+    let made_again = with(&[ours(9)]);
     // First the process of the peer that did not own it, then that of the owner.
-    let mut now = anew.clone();
+    let mut now = made_again.clone();
     assert!(now.put_back(&before, &[peer(2)]));
     assert!(now.is_locked);
     assert!(now.put_back(&before, &[peer(1)]));
     assert_eq!(now.owner, Some(peer(1)));
-    assert_eq!(now.members.len(), 3, "whoever came stays");
+    assert_eq!(now.members.len(), 3, "every peer that came stays");
     // The peer that inherited the room while its owner was taken for dead keeps it.
     let mut passed_on = before.clone();
     passed_on.leave(peer(1));
     passed_on.put_back(&before, &[peer(1)]);
     assert_eq!(passed_on.owner, Some(peer(2)));
-    let mut untouched = anew.clone();
-    assert!(!untouched.put_back(&before, &[]), "nobody of it is here");
+    let mut untouched = made_again.clone();
+    assert!(!untouched.put_back(&before, &[]), "none of its peers is here");
     // A room that is gone is not owned by a peer that is not in it.
     assert_eq!(before.with_only(|member| member.id == peer(2)).owner, Some(peer(2)));
 }

@@ -116,7 +116,7 @@ pub fn client_requests(bytes: &[u8]) {
 fn at_once<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
-        Poll::Pending => panic!("nothing waits for anything here"),
+        Poll::Pending => panic!("no future has to wait here"),
     }
 }
 
@@ -178,7 +178,7 @@ impl Scene {
             }
             Address::V1 { wish, token, .. } => (wish, true, token),
             Address::List { game } => {
-                at_once(self.hub.list(&game, Instant::now())).expect("memory is always there");
+                at_once(self.hub.list(&game, Instant::now())).expect("memory is always available");
                 return Ok(());
             }
         };
@@ -318,7 +318,7 @@ impl Client {
         if let Ok(event) = serde_json::from_str(&text) {
             return Some(Heard::Peer(event));
         }
-        assert!(self.joined.is_v1, "matchbox's clients know no more");
+        assert!(self.joined.is_v1, "matchbox's clients know no other events");
         Some(Heard::Room(serde_json::from_str(&text).expect("the server sends events")))
     }
 

@@ -46,7 +46,7 @@ fn a_peer_that_reads_nothing_loses_signals_before_it_is_disconnected() {
         scene.say(&signal);
     }
     scene.assert_sound();
-    assert!(is_here(&scene), "what others send it is dropped");
+    assert!(is_here(&scene), "signals from other peers are dropped");
     // Messages of the server itself are not dropped.
     for _ in 0..16 {
         scene.go(Departure::Left);

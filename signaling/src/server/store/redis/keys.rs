@@ -28,6 +28,6 @@ pub(super) enum Published {
 
 impl Published {
     pub(super) fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("what is published is valid JSON")
+        serde_json::to_string(self).expect("a published message is valid JSON")
     }
 }
