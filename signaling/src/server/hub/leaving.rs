@@ -22,14 +22,14 @@ impl Hub {
     pub(crate) async fn leave(&self, joined: &mut JoinedPeer, departure: Departure, now: u64) {
         // Otherwise the peer has entered again by another connection.
         if self.local.leave(joined.peer, joined.connection).is_some() {
-            self.remove_or_await(joined, departure, now).await;
+            self.remove_or_keep(joined, departure, now).await;
         }
         joined.interest.end();
         self.count();
     }
 
-    async fn remove_or_await(&self, joined: &JoinedPeer, departure: Departure, now: u64) {
-        let has_grace = departure == Departure::Lost && joined.is_lasting && self.can_await();
+    async fn remove_or_keep(&self, joined: &JoinedPeer, departure: Departure, now: u64) {
+        let has_grace = departure == Departure::Lost && joined.is_lasting && self.can_keep_absent();
         let absence = random();
         let done = if has_grace {
             let peer = joined.peer;
@@ -41,16 +41,16 @@ impl Hub {
             self.remove(joined.room(), joined.peer).await
         };
         if has_grace || done.is_err() {
-            self.await_return(joined.room(), joined.peer, has_grace.then_some(absence), now);
+            self.keep_absent(joined.room(), joined.peer, has_grace.then_some(absence), now);
         }
     }
 
     /// Returns whether there is memory left for peers that may come back.
-    fn can_await(&self) -> bool {
+    fn can_keep_absent(&self) -> bool {
         !self.limits.grace.is_zero() && self.lock_missed().len() < self.limits.max_peers
     }
 
-    fn await_return(&self, room: &RoomId, peer: PeerId, absence: Option<u64>, now: u64) {
+    fn keep_absent(&self, room: &RoomId, peer: PeerId, absence: Option<u64>, now: u64) {
         let until = now.saturating_add(millis(self.limits.grace));
         self.lock_missed().add(room, peer, absence, until);
     }
@@ -61,10 +61,10 @@ impl Hub {
         // The lock must be released before the loop.
         let unsure = self.lock_missed().take_unsure();
         for (room, peer) in unsure {
-            self.await_return(&room, peer, None, now);
+            self.keep_absent(&room, peer, None, now);
         }
         for orphaned in self.store.orphaned_peers().await {
-            self.await_orphaned(orphaned, now).await;
+            self.keep_orphaned(orphaned, now).await;
         }
         while let Some((missed, is_latest)) = self.next_overdue(now) {
             let Missed { room, peer, absence, .. } = missed;
@@ -84,7 +84,7 @@ impl Hub {
                 .change(&room, |room| if is_away(room) { room.leave(peer) } else { Vec::new() })
                 .await;
             if removed.is_err() {
-                self.await_return(&room, peer, absence, now);
+                self.keep_absent(&room, peer, absence, now);
                 break;
             }
         }
@@ -92,7 +92,7 @@ impl Hub {
     }
 
     /// Keeps a peer of a dead process in its room for a while, unless the peer is back already.
-    async fn await_orphaned(&self, OrphanedPeer { room, peer, process }: OrphanedPeer, now: u64) {
+    async fn keep_orphaned(&self, OrphanedPeer { room, peer, process }: OrphanedPeer, now: u64) {
         let key = (room, peer);
         if !self.lock_missed().note_orphaned(&key) {
             return;
@@ -119,7 +119,7 @@ impl Hub {
         if is_back {
             self.lock_missed().forget_orphaned(&key);
         } else if !is_awaited {
-            self.await_return(room, peer, absence, now);
+            self.keep_absent(room, peer, absence, now);
         }
     }
 
