@@ -62,8 +62,8 @@ impl Tcp {
             return written;
         }
         // The client does not read what is already sent, so an orderly end could not reach it, and
-        // the system would keep the data for minutes. If the system rejects this option, it does so
-        // anyway.
+        // the system would keep the data for minutes. If the system rejects this option, it still
+        // keeps them.
         let _ = self.stream.set_zero_linger();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
