@@ -1,5 +1,5 @@
-//! What the program is told: by flags, by variables of the environment, and by a file, each over
-//! the ones behind it.
+//! The settings given to the program: by flags, by environment variables, and by a file. A flag
+//! overrides a variable, and a variable overrides the file.
 
 use std::{
     ffi::OsString,
@@ -22,7 +22,7 @@ use crate::settings::{SETTINGS, Setting, VARIABLE_PREFIX, variable};
 pub(crate) enum Task {
     /// Run the server; `is_lan` if it is for this machine's local network.
     Serve { config: Box<ServerConfig>, is_lan: bool },
-    /// Print a ticket for this room that counts for this many seconds.
+    /// Print a ticket for this room, valid for this many seconds.
     MakeTicket { secret: TicketSecret, room: String, valid_for: u64 },
     /// Print this text.
     Print(String),
@@ -31,21 +31,22 @@ pub(crate) enum Task {
 /// Why the settings cannot be read.
 #[derive(Debug, Error)]
 pub(crate) enum SettingsError {
-    /// The command line is none that we know.
+    /// The command line is not understood.
     #[error("{0}")]
     Flag(#[from] lexopt::Error),
-    /// A value makes no sense; `place` is a flag, a variable, or a line of a file.
-    #[error("{place}: {problem}")]
-    Value { place: String, problem: String },
+    /// A value is invalid; `location` is a flag, a variable, or a line of a file.
+    #[error("{location}: {problem}")]
+    Value { location: String, problem: String },
     /// The file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
-    /// The file is no TOML. The line itself is not shown: there may be a secret in it.
+    /// The file is not TOML. The line itself is not shown, as it may contain a secret.
     #[error("{}: line {line}: {problem}", path.display())]
     Toml { path: PathBuf, line: usize, problem: String },
 }
 
-/// Reads the arguments behind the program's name, the environment, and the file that either names.
+/// Reads the arguments after the program's name, the environment, and the file that either of them
+/// names.
 pub(crate) fn parse(
     args: impl IntoIterator<Item = impl Into<OsString>>,
     environment: impl IntoIterator<Item = (String, String)>,
@@ -77,7 +78,7 @@ pub(crate) fn parse(
             Arg::Long("valid-for") if let Some(ticket) = &mut ticket => {
                 let value = parser.value()?.string()?;
                 let seconds = value.parse().map_err(|_| SettingsError::Value {
-                    place: "--valid-for".to_owned(),
+                    location: "--valid-for".to_owned(),
                     problem: format!("`{value}` is not a number of seconds"),
                 });
                 ticket.valid_for = Some(seconds?);
@@ -105,15 +106,15 @@ pub(crate) fn parse(
     }
     match ticket {
         Some(_) if is_lan => {
-            let problem = "a ticket is no server".to_owned();
-            Err(SettingsError::Value { place: "--lan".to_owned(), problem })
+            let problem = "`signaling ticket` runs no server".to_owned();
+            Err(SettingsError::Value { location: "--lan".to_owned(), problem })
         }
         Some(ticket) => ticket.task(config.ticket_secret),
         None => Ok(Task::Serve { config: Box::new(config), is_lan }),
     }
 }
 
-/// What `signaling ticket` is told.
+/// The arguments of `signaling ticket`.
 #[derive(Default)]
 struct TicketOrder {
     room: Option<String>,
@@ -122,8 +123,8 @@ struct TicketOrder {
 
 impl TicketOrder {
     fn task(self, secret: Option<TicketSecret>) -> Result<Task, SettingsError> {
-        let wrong = |place: &str, problem: &str| SettingsError::Value {
-            place: place.to_owned(),
+        let wrong = |location: &str, problem: &str| SettingsError::Value {
+            location: location.to_owned(),
             problem: problem.to_owned(),
         };
         let room = self.room.filter(|room| room == ANY_ROOM || is_room_name(room));
@@ -144,18 +145,19 @@ impl TicketOrder {
     }
 }
 
-fn unknown(place: String) -> SettingsError {
+fn unknown(location: String) -> SettingsError {
     let problem = "there is no such setting, see `signaling --help`".to_owned();
-    SettingsError::Value { place, problem }
+    SettingsError::Value { location, problem }
 }
 
 fn set(
     config: &mut ServerConfig,
     setting: &Setting,
     value: &str,
-    place: impl FnOnce() -> String,
+    location: impl FnOnce() -> String,
 ) -> Result<(), SettingsError> {
-    (setting.set)(config, value).map_err(|problem| SettingsError::Value { place: place(), problem })
+    (setting.set)(config, value)
+        .map_err(|problem| SettingsError::Value { location: location(), problem })
 }
 
 fn read_file(config: &mut ServerConfig, path: &Path) -> Result<(), SettingsError> {
@@ -163,13 +165,13 @@ fn read_file(config: &mut ServerConfig, path: &Path) -> Result<(), SettingsError
         .map_err(|source| SettingsError::File { path: path.to_owned(), source })?;
     let table: Table = text.parse().map_err(|source| toml_error(path, &text, &source))?;
     for (name, value) in &table {
-        let place = || format!("{}: {name}", path.display());
-        let setting = Setting::named(name).ok_or_else(|| unknown(place()))?;
+        let location = || format!("{}: {name}", path.display());
+        let setting = Setting::named(name).ok_or_else(|| unknown(location()))?;
         let value = as_flag(value).ok_or_else(|| SettingsError::Value {
-            place: place(),
+            location: location(),
             problem: "a number, a text or a list of texts is wanted".to_owned(),
         })?;
-        set(config, setting, &value, place)?;
+        set(config, setting, &value, location)?;
     }
     Ok(())
 }
@@ -180,7 +182,7 @@ fn toml_error(path: &Path, text: &str, error: &toml::de::Error) -> SettingsError
     SettingsError::Toml { path: path.to_owned(), line, problem: error.message().to_owned() }
 }
 
-/// A value as it would stand on the command line.
+/// A value as it would be written on the command line.
 fn as_flag(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -251,7 +253,7 @@ mod tests {
         }
     }
 
-    /// A file of settings; removed when dropped.
+    /// A settings file; removed when dropped.
     struct SettingsFile(PathBuf);
 
     impl SettingsFile {
@@ -268,13 +270,13 @@ mod tests {
 
     impl Drop for SettingsFile {
         fn drop(&mut self) {
-            // Left to the system's cleaning if that fails.
+            // If that fails, the system cleans up its temporary folder.
             let _ = fs::remove_file(&self.0);
         }
     }
 
     #[test]
-    fn every_flag_of_the_help_is_understood() {
+    fn every_flag_in_the_help_is_understood() {
         let help = help();
         let flags = help.lines().filter_map(|line| line.trim().strip_prefix("--"));
         let flags: Vec<_> = flags.filter_map(|line| line.split_whitespace().next()).collect();
@@ -295,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_counts_more_than_a_variable_and_that_more_than_the_file() {
+    fn flags_override_variables_and_variables_override_the_file() {
         let file = SettingsFile::new(
             "settings",
             "max-rooms = 1\nmax-peers = 1\nport = 1\nallowed-origins = [\"https://a.b\", \"https://c.d\"]\n",
@@ -310,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn help_comes_whatever_the_environment_says() {
+    fn help_is_printed_whatever_the_environment_contains() {
         let environment = [("SIGNALING__X".to_owned(), "1".to_owned())];
         for flag in ["--help", "--version"] {
             let task = parse([flag], environment.clone()).expect("no variable is needed");
@@ -326,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_an_error_that_names_it() {
+    fn an_invalid_argument_is_named_in_the_error() {
         for (args, words) in [
             (vec!["--prot", "1"], vec!["--prot"]),
             (vec!["--port", "99999"], vec!["--port", "99999", "65535"]),
@@ -392,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_in_the_file_is_an_error_that_names_it() {
+    fn an_invalid_line_of_the_file_is_named_in_the_error() {
         for (text, words) in [
             ("max-room = 1", "max-room: there is no such setting"),
             ("max-rooms = true", "max-rooms: a number"),

@@ -1,32 +1,36 @@
-//! STUN and TURN servers as the signaling server hands them to peers, and which addresses of them can be used.
+//! The STUN and TURN servers that the signaling server names to peers, and which of their addresses
+//! can be used.
 //!
-//! STUN tells a peer its address outside of its router; TURN relays for peers that no other way leads to. Always compiled, also for
-//! the browser: both sides judge addresses by the same rules, because browsers throw, and the native WebRTC stack panics, at others.
+//! STUN tells a peer its address outside its router; TURN relays for peers that cannot connect in
+//! any other way. Always compiled, even for the browser: both sides check addresses by the same
+//! rules, because with other addresses browsers throw an exception and the native WebRTC stack
+//! panics.
 
 use std::{fmt, net::Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-/// Most addresses of STUN and TURN servers together. Each peer asks all of them for each connection, and a browser does not connect
-/// before all have answered or been given up.
+/// The maximum number of STUN and TURN addresses together. Each peer asks all of them for each
+/// connection, and a browser does not connect until each has answered or been given up.
 pub const MAX_ICE_URLS: usize = 8;
 
-/// Longest name and longest password: browsers throw at names of over 509 bytes.
+/// The longest user name and the longest password: browsers throw at names of more than 509 bytes.
 const MAX_CREDENTIAL_BYTES: usize = 500;
 
-/// What the server says to a peer at `/v1/` before its id.
+/// What the server sends to a peer at `/v1/` before the peer's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Welcome {
-    /// The servers that help to reach the others; the list may be empty.
+    /// The servers that help the peer reach other peers; the list may be empty.
     IceServers(IceServers),
 }
 
-/// The servers, and how long what stands in them is good for.
+/// The servers, and how long their passwords are valid.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IceServers {
     /// The servers; a peer uses all of them.
     pub servers: Vec<IceServer>,
-    /// Seconds after which TURN servers take the passwords for no new connection; none where there is no password.
+    /// Seconds after which the TURN servers accept the passwords for no new connection; `None` if
+    /// there is no password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_s: Option<u32>,
 }
@@ -36,10 +40,10 @@ pub struct IceServers {
 pub struct IceServer {
     /// Its addresses: see [`is_stun_url`] and [`is_turn_url`].
     pub urls: Vec<String>,
-    /// The name that a TURN server asks for.
+    /// The user name that a TURN server requires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// The password that a TURN server asks for.
+    /// The password that a TURN server requires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
 }
@@ -51,7 +55,8 @@ impl IceServer {
         Self { urls: vec![url.into()], ..Self::default() }
     }
 
-    /// A TURN server, as in `turn:turn.example.org:3478`, with the name and the password that it asks for.
+    /// A TURN server, as in `turn:turn.example.org:3478`, with the user name and the password that
+    /// it requires.
     #[must_use]
     pub fn turn(
         url: impl Into<String>,
@@ -65,7 +70,7 @@ impl IceServer {
         }
     }
 
-    /// Name and password, if both are there and no WebRTC stack refuses them.
+    /// User name and password, if both are present and every WebRTC stack accepts them.
     #[must_use]
     pub fn credentials(&self) -> Option<(&str, &str)> {
         let both = self.username.as_deref().zip(self.credential.as_deref());
@@ -84,13 +89,14 @@ impl fmt::Debug for IceServer {
     }
 }
 
-/// `stun:HOST` or `stun:HOST:PORT`.
+/// Returns whether this is `stun:HOST` or `stun:HOST:PORT`.
 #[must_use]
 pub fn is_stun_url(url: &str) -> bool {
     url.strip_prefix("stun:").is_some_and(is_address)
 }
 
-/// `turn:HOST` or `turn:HOST:PORT`, and `?transport=udp` or `?transport=tcp` if wanted; `turns:` for TLS, which always goes over TCP.
+/// Returns whether this is `turn:HOST` or `turn:HOST:PORT`, optionally with `?transport=udp` or
+/// `?transport=tcp`; or the same with `turns:` for TLS, which always uses TCP.
 #[must_use]
 pub fn is_turn_url(url: &str) -> bool {
     let Some((scheme, rest)) = url.split_once(':') else { return false };
@@ -109,7 +115,7 @@ fn is_plain(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
 }
 
-/// A host and perhaps a port.
+/// Returns whether this is a host, optionally with a port.
 fn is_address(address: &str) -> bool {
     let (is_host, port) = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, rest)) => {
@@ -136,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_stun_servers_are_known_from_all_else() {
+    fn only_addresses_of_stun_servers_pass_as_such() {
         for url in ["stun:a", "stun:stun.example.org:19302", "stun:192.0.2.1:3478", "stun:[::1]:1"]
         {
             assert!(is_stun_url(url) && !is_turn_url(url), "{url}");
@@ -162,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_turn_servers_may_name_the_transport() {
+    fn an_address_of_a_turn_server_may_name_the_transport() {
         for url in [
             "turn:a",
             "turn:turn.example.org:3478",
@@ -191,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_whole_or_none_and_never_shown() {
+    fn credentials_are_complete_or_missing_and_never_shown() {
         let whole = IceServer::turn("turn:a", "7:me", "top");
         assert_eq!(whole.credentials(), Some(("7:me", "top")));
         let shown = format!("{whole:?}");
@@ -206,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_welcome_is_what_the_protocol_says() {
+    fn a_welcome_is_encoded_as_the_protocol_says() {
         let servers = vec![IceServer::stun("stun:s:1"), IceServer::turn("turn:t:1", "u", "c")];
         let welcome = Welcome::IceServers(IceServers { servers, expires_in_s: Some(60) });
         let text = serde_json::to_string(&welcome).expect("a message is JSON");

@@ -1,21 +1,22 @@
-//! Hosting in the local network: a server on a port that is free, and where others find it. For games that run the server themselves, as the
-//! demo game does, and for `signaling --lan`.
+//! Hosting in the local network: a server on a free port, and the addresses at which other machines
+//! find it. For games that run the server themselves, as the demo game does, and for `signaling
+//! --lan`.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 use getifaddrs::{Address, InterfaceFlags, getifaddrs};
 
-use crate::server::{BindError, Server, ServerConfig};
+use crate::server::{BindError, Server, config::ServerConfig};
 
-/// How many ports are tried before the system may choose any.
+/// The number of ports to try before the system may choose any.
 const PORTS_TRIED: usize = 64;
 
-/// Starts to listen on the port in `config`, or on the first one above it that nobody listens on: so several hosts on one machine do not get
-/// in each other's way.
+/// Starts to listen on the port in `config`, or on the first higher port that is free, so that
+/// several hosts on one machine do not conflict.
 ///
 /// # Errors
 ///
-/// Those of [`Server::bind`], but [`BindError::PortInUse`].
+/// Those of [`Server::bind`], except [`BindError::PortInUse`].
 pub async fn bind(config: ServerConfig) -> Result<Server, BindError> {
     let at = |port| {
         let address = SocketAddr::new(config.address.ip(), port);
@@ -25,13 +26,14 @@ pub async fn bind(config: ServerConfig) -> Result<Server, BindError> {
     if first > 0 {
         for port in (first..=u16::MAX).take(PORTS_TRIED).filter(|port| is_free(*port)) {
             match at(port).await {
-                // Somebody else found it free in the same moment, or listens at this address alone.
+                // Another program took the port in the meantime, or listens on it at this address
+                // only.
                 Err(BindError::PortInUse { .. }) => {}
                 bound => return bound,
             }
         }
     }
-    // The system knows one that is nobody's.
+    // The system chooses a port that is free.
     at(0).await
 }
 
@@ -42,24 +44,25 @@ fn is_free(port: u16) -> bool {
         .all(|address| TcpListener::bind((*address, port)).is_ok())
 }
 
-/// This machine's addresses, as others in its networks would type them, the likeliest first. Empty without a network. IPv4 alone:
-/// every local network has it, and people can type it.
+/// This machine's addresses, as people in its networks would type them, the most likely first.
+/// Empty without a network. Only IPv4, because every local network has it and people can type it.
 #[must_use]
 pub fn addresses() -> Vec<Ipv4Addr> {
     let wanted = InterfaceFlags::UP | InterfaceFlags::RUNNING;
-    // Without the list there is still the way out.
+    // If the list is missing, the address of the outgoing route remains.
     let interfaces = getifaddrs().into_iter().flatten();
     let found = interfaces.filter(|it| it.flags.contains(wanted)).filter_map(|it| {
         let Address::V4(network) = it.address else { return None };
         Some(network.address)
     });
-    ranked(found, way_out())
+    ranked(found, outgoing_address())
 }
 
-/// The address that packets to the outside leave by, if any would.
-fn way_out() -> Option<Ipv4Addr> {
+/// The source address of packets to the outside, if there is a route.
+fn outgoing_address() -> Option<Ipv4Addr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    // Connecting a UDP socket sends nothing; it only asks for the way. The address is one that RFC 5737 keeps for documentation.
+    // Connecting a UDP socket sends nothing; it only looks up the route. RFC 5737 reserves this
+    // address for documentation.
     socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
     match socket.local_addr().ok()? {
         SocketAddr::V4(address) => Some(*address.ip()),
@@ -67,14 +70,17 @@ fn way_out() -> Option<Ipv4Addr> {
     }
 }
 
-/// Puts the address of the way out before the private ones, those before others, and last the ones that machines give themselves where
-/// nobody gives them any.
-fn ranked(found: impl Iterator<Item = Ipv4Addr>, way_out: Option<Ipv4Addr>) -> Vec<Ipv4Addr> {
-    let mut addresses: Vec<_> = way_out.into_iter().chain(found).collect();
+/// Sorts the address of the outgoing route first, then private addresses, then others, and last the
+/// link-local addresses that machines give themselves when no server assigns one.
+fn ranked(
+    found: impl Iterator<Item = Ipv4Addr>,
+    outgoing_address: Option<Ipv4Addr>,
+) -> Vec<Ipv4Addr> {
+    let mut addresses: Vec<_> = outgoing_address.into_iter().chain(found).collect();
     addresses.retain(|address| !address.is_loopback() && !address.is_unspecified());
     addresses.sort_by_key(|&address| {
         let rank = match address {
-            _ if Some(address) == way_out => 0,
+            _ if Some(address) == outgoing_address => 0,
             _ if address.is_private() => 1,
             _ if address.is_link_local() => 3,
             _ => 2,

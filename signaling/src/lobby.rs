@@ -1,8 +1,8 @@
-//! What the server and the peers of a room tell each other of the room itself: its members and
-//! their names, its owner, and what may be changed. Only peers that came by `/v1/` hear and say
-//! this; matchbox's own clients know nothing of it.
+//! What the server and the peers of a room tell each other about the room itself: its members and
+//! their names, its owner, and what can be changed. Only peers that connect at `/v1/` send and
+//! receive these messages; matchbox's own clients do not know them.
 //!
-//! Always compiled, also for the browser and without the `server` feature.
+//! Always compiled, even for the browser and without the `server` feature.
 
 use std::{error::Error, fmt, ops::RangeInclusive};
 
@@ -10,16 +10,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::protocol::PeerId;
 
-/// Longest name of a peer, in characters: what fits beside others on a screen.
+/// Longest name of a peer, in characters: short enough to stand beside other names on a screen.
 pub const MAX_NAME_CHARS: usize = 24;
-/// Longest name of a game, version, region or skill, in bytes: enough for a name with a version
-/// hash behind it.
+/// Longest name of a game, version, region or skill, in bytes: enough for a name followed by a
+/// version hash.
 pub const MAX_TAG_BYTES: usize = 48;
-/// Letters and digits of a generated room code: none that looks like another one (no 0 O Q, 1 I L,
-/// 2 Z, 5 S, 8 B).
+/// Letters and digits of a generated room code. No two of them look alike (no 0 O Q, 1 I L, 2 Z, 5
+/// S, 8 B).
 pub const CODE_LETTERS: &[u8] = b"ACDEFGHJKMNPRTUVWXY34679";
-/// Length of a generated room code: 24⁵ are 8 million rooms, and five characters can be said over a
-/// phone.
+/// Length of a generated room code: 24⁵ is 8 million rooms, and five characters are easy to say
+/// over a phone.
 pub const CODE_LENGTH: usize = 5;
 
 /// What a peer does in a room.
@@ -28,17 +28,17 @@ pub enum Place {
     /// It plays.
     #[default]
     Player,
-    /// It looks on.
+    /// It watches.
     Spectator,
 }
 
-/// How far a room is.
+/// What the peers of a room are doing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RoomPhase {
     /// Its peers get ready.
     #[default]
     Lobby,
-    /// They play a match.
+    /// They are playing a match.
     Playing,
 }
 
@@ -47,37 +47,38 @@ pub enum RoomPhase {
 pub struct RoomMember {
     /// Its id.
     pub id: PeerId,
-    /// Its name; empty for a client that has not told one.
+    /// Its name; empty for a client that has not given one.
     pub name: String,
     /// What it does here.
     pub place: Place,
-    /// Whether it wants the match to start.
+    /// Whether it is ready for the match to start.
     pub is_ready: bool,
-    /// Whether it is connected to the server. If not, its place is kept for a while.
+    /// Whether it is connected to the server. If it is not, it stays a member for a while.
     pub is_here: bool,
 }
 
 /// A room, as all of its peers see it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomState {
-    /// What to join it by: for a generated room a code of [`CODE_LENGTH`] of [`CODE_LETTERS`].
+    /// The name to join it by: for a generated room, a code of [`CODE_LENGTH`] characters from
+    /// [`CODE_LETTERS`].
     pub name: String,
-    /// The game that is played here; empty if nobody said.
+    /// The game that is played here; empty if no peer has named one.
     pub game: String,
-    /// Its version; empty if nobody said.
+    /// The version of the game; empty if no peer has named one.
     pub version: String,
-    /// Whether the list of rooms shows it.
+    /// Whether it appears in the list of public rooms.
     pub is_public: bool,
-    /// Whether nobody else is let in.
+    /// Whether it accepts no further peers.
     pub is_locked: bool,
-    /// How far it is.
+    /// What its peers are doing.
     pub phase: RoomPhase,
-    /// Most players.
+    /// The maximum number of players.
     pub capacity: u16,
-    /// Most spectators.
+    /// The maximum number of spectators.
     pub spectators: u16,
-    /// The peer that may lock, kick, start and finish; nobody in a room of strangers (where any
-    /// player starts and finishes) or of stock clients.
+    /// The peer that may lock, kick, start and finish. `None` in a room of strangers, where any
+    /// player starts and finishes, and in a room of stock clients.
     pub owner: Option<PeerId>,
     /// Its members, in order of arrival.
     pub members: Vec<RoomMember>,
@@ -90,13 +91,13 @@ impl RoomState {
         self.members.iter().find(|member| member.id == id)
     }
 
-    /// How many are in this place.
+    /// The number of members in this place.
     #[must_use]
     pub fn count(&self, place: Place) -> usize {
         self.members.iter().filter(|member| member.place == place).count()
     }
 
-    /// Whether all who play are ready.
+    /// Returns whether all players are ready.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.members.iter().all(|member| member.is_ready || member.place != Place::Player)
@@ -106,103 +107,104 @@ impl RoomState {
 /// A room in the list of public rooms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomListing {
-    /// What to join it by.
+    /// The name to join it by.
     pub name: String,
     /// The name of its owner.
     pub owner: String,
-    /// Its version of the game.
+    /// The version of the game.
     pub version: String,
-    /// How far it is.
+    /// What its peers are doing.
     pub phase: RoomPhase,
-    /// Whether nobody else is let in.
+    /// Whether it accepts no further peers.
     pub is_locked: bool,
-    /// How many play in it.
+    /// The number of players in it.
     pub players: u16,
-    /// Most players.
+    /// The maximum number of players.
     pub capacity: u16,
-    /// How many look on.
+    /// The number of spectators in it.
     pub spectators: u16,
-    /// Most spectators.
+    /// The maximum number of spectators.
     pub max_spectators: u16,
 }
 
-/// What a peer asks for in its room; sent as `{"Room":…}`.
+/// What a peer asks for in its room, sent as `{"Room":…}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoomRequest {
-    /// Be called so: 1 to [`MAX_NAME_CHARS`] characters. Where another peer of the room has the
-    /// name, with a [number](numbered_name).
+    /// Take this name, of 1 to [`MAX_NAME_CHARS`] characters. If another peer of the room has it, a
+    /// [number](numbered_name) is added.
     Rename(String),
-    /// (Not) ready for the match.
+    /// Be ready for the match, or no longer be ready.
     SetReady(bool),
-    /// Play, or look on.
+    /// Become a player or a spectator.
     SetPlace(Place),
-    /// Let nobody else in, or let others in again. For the owner.
+    /// Accept no further peers, or accept them again. For the owner.
     SetLocked(bool),
-    /// Be in the list of public rooms, or not. For the owner.
+    /// Appear in the list of public rooms, or no longer appear there. For the owner.
     SetPublic(bool),
-    /// Remove this peer, and never let it in again under this id; a lock keeps it out under any
-    /// other one. A room from which 64 were removed is locked for good. During a match only an
-    /// owner that plays in it removes its players. For the owner.
+    /// Remove this peer and never accept it again under this id; a lock keeps it out under any
+    /// other id. A room from which 64 peers were removed stays locked. During a match, only an
+    /// owner who is playing can remove players. For the owner.
     Kick(PeerId),
-    /// The match begins: all players must be ready. For the owner.
+    /// Start the match; all players must be ready. For the owner.
     Start,
-    /// The match is over: back to the lobby, where nobody is ready yet for the next one. For the
-    /// owner. If that one does not play in the match, its players stay ready, and are protected as
-    /// its players, until they say otherwise.
+    /// End the match and return to the lobby, where nobody is ready for the next one yet. For the
+    /// owner. If the owner is not playing in the match, its players stay ready, and stay protected
+    /// as players of the match, until they ask for something else.
     Finish,
 }
 
-/// What the server tells of a room, beside the [`PeerEvent`](crate::protocol::PeerEvent)s that
-/// matchbox knows.
+/// What the server tells peers about a room, in addition to the
+/// [`PeerEvent`](crate::protocol::PeerEvent)s that matchbox knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoomEvent {
-    /// The room as it is now: after each change, but at a bounded rate. Of those that the reader
-    /// has not taken yet only the latest is kept, in the place of the last, so what led to it may
-    /// come before it.
+    /// The current state of the room, sent after each change, but at a bounded rate. Of the states
+    /// that the reader has not read yet, only the latest is kept, in the position of the last one;
+    /// events that led to it may therefore arrive before it.
     Room(RoomState),
-    /// What brings the reader back to its place in the room, as `token=…` in the address, for some
-    /// hours: after its connection broke, at another server of the same service, or once this one
-    /// runs again. A newer one comes in time.
+    /// The token that brings the reader back to its room, as `token=…` in the address. It is valid
+    /// for some hours: after the reader's connection broke, at another server of the same service,
+    /// or once this server runs again. A newer token arrives in time.
     Resume(String),
-    /// What was asked for is not done.
+    /// The request was not granted.
     Denied(Denial),
-    /// Whether the service is whole. While it is not, matches go on, and nobody can come or change
-    /// anything.
+    /// Whether the service works. While it does not, matches continue, but nobody can join or
+    /// change anything.
     Service(ServiceState),
-    /// The public rooms of a game; only to a client that asked for the list.
+    /// The public rooms of a game; sent only to a client that asked for the list.
     Rooms(Vec<RoomListing>),
 }
 
-/// Whether the server can do its work.
+/// Whether the server can work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ServiceState {
-    /// It has lost its store of rooms, and tries to reach it again.
+    /// It has lost its store of rooms and is trying to reach it again.
     Impaired,
-    /// All is well again.
+    /// It works again.
     Restored,
 }
 
-/// Why something that was asked for in a room is not done.
+/// Why a request in a room was not granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Denial {
     /// Only the owner of the room may do that.
     NotOwner,
-    /// Nobody of that id is in the room.
+    /// No peer with that id is in the room.
     NoSuchPeer,
-    /// A name is empty, too long, or has letters that cannot be shown.
+    /// The name is empty, too long, or contains characters that cannot be shown.
     BadName,
     /// All places of that kind are taken.
     NoPlace,
-    /// Not all players are ready, or there is none.
+    /// Not all players are ready, or there are no players.
     NotReady,
     /// A match is being played.
     Playing,
     /// No match is being played.
     NotPlaying,
-    /// So many peers were removed from the room that it cannot be unlocked any more.
+    /// Too many peers were removed from the room for it to be unlocked again.
     StaysLocked,
-    /// The server cannot do it now, or does not know whether it is done: the room tells.
+    /// The server cannot do it right now, or does not know whether it did: the state of the room
+    /// shows which.
     Unavailable,
 }
 
@@ -232,7 +234,7 @@ impl fmt::Display for Denial {
 
 impl Error for Denial {}
 
-/// The code that is made from `random`, for a new room.
+/// The code for a new room, made from `random`.
 #[must_use]
 pub fn room_code(mut random: u64) -> String {
     let letters = CODE_LETTERS.len() as u64;
@@ -244,10 +246,10 @@ pub fn room_code(mut random: u64) -> String {
     (0..CODE_LENGTH).map(letter).collect()
 }
 
-/// Characters that nobody sees, or that only change how others are shown: by Unicode 16's
-/// `DerivedCoreProperties.txt` those that are `Default_Ignorable_Code_Point`, less the [`JOINERS`];
-/// and the separators of lines and paragraphs, the marks of annotations and the empty Braille
-/// pattern, which are not among them.
+/// Characters that are invisible, or that only change how other characters are shown: those that
+/// are `Default_Ignorable_Code_Point` in Unicode 16's `DerivedCoreProperties.txt`, except for the
+/// [`JOINERS`]; and the separators of lines and paragraphs, the annotation marks and the empty
+/// Braille pattern, which that property does not cover.
 const UNSEEN: [RangeInclusive<char>; 18] = [
     '\u{ad}'..='\u{ad}',
     '\u{34f}'..='\u{34f}',
@@ -256,10 +258,10 @@ const UNSEEN: [RangeInclusive<char>; 18] = [
     '\u{17b4}'..='\u{17b5}',
     '\u{180b}'..='\u{180f}',
     '\u{200b}'..='\u{200b}',
-    // Marks of direction, and line and paragraph separators, embeddings and overrides.
+    // Direction marks, line and paragraph separators, embeddings and overrides.
     '\u{200e}'..='\u{200f}',
     '\u{2028}'..='\u{202e}',
-    // Word joiners, isolates, and what is out of use.
+    // Word joiners, isolates, and deprecated characters.
     '\u{2060}'..='\u{206f}',
     '\u{2800}'..='\u{2800}',
     '\u{3164}'..='\u{3164}',
@@ -268,16 +270,16 @@ const UNSEEN: [RangeInclusive<char>; 18] = [
     '\u{fff0}'..='\u{fffb}',
     '\u{1bca0}'..='\u{1bca3}',
     '\u{1d173}'..='\u{1d17a}',
-    // Tags and further selectors of variants.
+    // Tags and further variation selectors.
     '\u{e0000}'..='\u{e0fff}',
 ];
 
-/// Unseen as well, but Persian words and many pictures are written with them: joiners, and
-/// selectors of variants.
+/// Invisible as well, but Persian words and many pictures are written with them: joiners and
+/// variation selectors.
 const JOINERS: [RangeInclusive<char>; 2] = ['\u{200c}'..='\u{200d}', '\u{fe00}'..='\u{fe0f}'];
 
-/// `name` as others may be shown it: nothing but what can be shown, and no longer than
-/// [`MAX_NAME_CHARS`].
+/// `name` as it may be shown to other people: only visible characters, and no more than
+/// [`MAX_NAME_CHARS`] of them.
 #[must_use]
 pub fn shown_name(name: &str) -> String {
     let is_in = |ranges: &[RangeInclusive<char>], letter| {
@@ -292,14 +294,14 @@ pub fn shown_name(name: &str) -> String {
     shown.trim_end().to_owned()
 }
 
-/// Whether two names look the same to a reader: capitals do not count.
+/// Returns whether two names look the same to a reader, ignoring case.
 #[must_use]
 pub fn is_same_name(one: &str, other: &str) -> bool {
     one.chars().flat_map(char::to_lowercase).eq(other.chars().flat_map(char::to_lowercase))
 }
 
-/// What a peer is called whose name `number` peers of the room would have: with the number behind
-/// it, and not longer than [`MAX_NAME_CHARS`].
+/// The name of a peer if `number` peers of the room would otherwise have the same one: the name
+/// followed by the number, and no longer than [`MAX_NAME_CHARS`].
 #[must_use]
 pub fn numbered_name(name: &str, number: usize) -> String {
     let number = format!(" {number}");
@@ -308,7 +310,8 @@ pub fn numbered_name(name: &str, number: usize) -> String {
     format!("{}{number}", shortened.trim_end())
 }
 
-/// Whether a game, version, region or skill may be called so; empty stands for none.
+/// Returns whether a game, version, region or skill may have this name. An empty text stands for
+/// none.
 #[must_use]
 pub fn is_tag(text: &str) -> bool {
     text.len() <= MAX_TAG_BYTES
@@ -320,20 +323,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_cut_to_what_can_be_shown() {
+    fn a_shown_name_has_only_visible_characters() {
         for (name, shown) in [
             ("  Ann ", "Ann"),
             ("a\nb\u{7}c", "abc"),
             ("", ""),
             (" \t", ""),
             ("\u{1} Ann", "Ann"),
-            // An override, spaces without a width, isolates, a mark of the order of bytes, a
-            // filler, a tag.
+            // An override, zero-width spaces, isolates, a byte order mark, a filler, a tag.
             ("Ann\u{202e}nnA", "AnnnnA"),
             ("\u{200b}A\u{2066}n\u{2069}n\u{feff}", "Ann"),
             ("\u{ad}\u{61c}\u{3164}\u{2028}\u{e0041}\u{2800}", ""),
             (" \u{200b} Ann \u{200b} ", "Ann"),
-            // What only changes or joins its neighbours stays, but is no name.
+            // Characters that only change or join their neighbours stay, but they alone are not a
+            // name.
             ("\u{2764}\u{fe0f}", "\u{2764}\u{fe0f}"),
             ("\u{645}\u{6cc}\u{200c}\u{62e}", "\u{645}\u{6cc}\u{200c}\u{62e}"),
             ("\u{200d} \u{fe0f}\u{200c}", ""),
@@ -344,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_taken_get_a_number_and_stay_short() {
+    fn a_taken_name_gets_a_number_and_stays_short() {
         assert!(is_same_name("Zoë", "ZOË") && !is_same_name("Ann", "Anna"));
         assert_eq!(numbered_name("Ann", 2), "Ann 2");
         let longest = "x".repeat(MAX_NAME_CHARS);
@@ -357,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_stand_in_an_address_unescaped() {
+    fn tags_need_no_escaping_in_an_address() {
         let longest = "x".repeat(MAX_TAG_BYTES);
         for tag in ["", "asteroids", "1.2.3-beta_4~5", longest.as_str()] {
             assert!(is_tag(tag), "{tag}");

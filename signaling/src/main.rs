@@ -16,6 +16,7 @@ use std::{
 
 use signaling::{
     lan,
+    platform::{RenewSignal, StopSignal},
     server::{BindError, Certificate, Server, ServerConfig},
 };
 use thiserror::Error;
@@ -25,11 +26,11 @@ use tracing_subscriber::EnvFilter;
 
 use self::args::Task;
 
-/// Threads that read files. A file is read in microseconds, and each thread has memory of its own:
-/// tokio would start 512 of them for as many downloads.
+/// Threads that read files. Reading a file takes microseconds, and each thread has its own memory:
+/// tokio would start 512 of them for 512 downloads.
 const MAX_FILE_THREADS: usize = 16;
 
-/// The exit status for a command line that makes no sense, as usual.
+/// The usual exit status for an invalid command line.
 const BAD_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -53,8 +54,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The variables of the environment. What is no text is shown as well as it can be, to be refused
-/// where it is read.
+/// The environment variables. A value that is not text is shown as well as possible, and is
+/// rejected where it is read.
 fn variables() -> impl Iterator<Item = (String, String)> {
     env::vars_os().map(|(name, value)| {
         (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
@@ -62,14 +63,14 @@ fn variables() -> impl Iterator<Item = (String, String)> {
 }
 
 fn fail(error: &dyn Display, status: u8) -> ExitCode {
-    // What is wrong with the command line stands in the help, and nothing else does.
+    // The help explains errors in the command line, and no others.
     let hint = if status == BAD_USAGE { "Try `signaling --help`.\n" } else { "" };
-    // Nothing is left to do about an error about an error.
+    // Nothing can be done about an error while printing an error.
     let _ = write!(stderr(), "signaling: {error}\n{hint}");
     ExitCode::from(status)
 }
 
-/// Why the program does not run.
+/// Why the program cannot run.
 #[derive(Debug, Error)]
 enum StartError {
     #[error(transparent)]
@@ -80,7 +81,7 @@ enum StartError {
 
 fn serve(config: ServerConfig, is_lan: bool) -> Result<(), StartError> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    // Files and journals are not for colours.
+    // Files and journals should contain no colours.
     let has_colors = stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -100,7 +101,7 @@ fn serve(config: ServerConfig, is_lan: bool) -> Result<(), StartError> {
             renew_when_asked(certificate)?;
         }
         // The first line on stdout, and with `--lan` the second, are for programs that start this
-        // one. If nobody reads them, the server runs all the same.
+        // one. The server runs even if nobody reads them.
         let _ = writeln!(stdout(), "listening on {}://{}", server.scheme(), server.local_addr());
         if is_lan {
             let _ = stdout().write_all(invitation(&server, has_page).as_bytes());
@@ -110,18 +111,18 @@ fn serve(config: ServerConfig, is_lan: bool) -> Result<(), StartError> {
     })
 }
 
-/// Where others in the network find the server.
+/// The addresses at which other people in the network find the server.
 fn invitation(server: &Server, has_page: bool) -> String {
     let (ip, port) = (server.local_addr().ip(), server.local_addr().port());
     let addresses = match ip {
         ip if ip.is_loopback() => {
-            return "nobody else can come: the server listens at an address of this machine alone\n".to_owned();
+            return "nobody else can join: the server listens only on an address of this machine itself\n".to_owned();
         }
         ip if ip.is_unspecified() => lan::addresses().into_iter().map(IpAddr::from).collect(),
         ip => vec![ip],
     };
     if addresses.is_empty() {
-        return "nobody else can come: this machine is in no network\n".to_owned();
+        return "nobody else can join: this machine is not in a network\n".to_owned();
     }
     let http = server.scheme();
     let ws = if http == "https" { "wss" } else { "ws" };
@@ -135,53 +136,34 @@ fn invitation(server: &Server, has_page: bool) -> String {
     text
 }
 
-/// Reads the certificate again on SIGHUP, from now on. Where there is no such thing a new one takes
-/// a restart.
+/// Starts to read the certificate again on each SIGHUP. On systems without that signal, a new
+/// certificate requires a restart.
 fn renew_when_asked(certificate: Certificate) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut asked = signal(SignalKind::hangup())?;
-        tokio::spawn(async move {
-            while asked.recv().await.is_some() {
-                match certificate.reload() {
-                    Ok(()) => info!("the certificate is renewed"),
-                    Err(error) => error!(%error, "the old certificate stays"),
-                }
+    let mut asked = RenewSignal::new()?;
+    tokio::spawn(async move {
+        while asked.recv().await.is_some() {
+            match certificate.reload() {
+                Ok(()) => info!("the certificate is renewed"),
+                Err(error) => error!(%error, "the old certificate stays"),
             }
-        });
-    }
-    #[cfg(not(unix))]
-    drop(certificate);
+        }
+    });
     Ok(())
 }
 
-/// Resolve on the first and on the second Ctrl-C, or SIGTERM where there is such a thing. Listens
-/// for both from now on.
+/// Starts to listen for requests to stop: Ctrl-C, and SIGTERM on systems that have it. The
+/// receivers resolve on the first and on the second one.
 fn asked_to_stop() -> io::Result<[oneshot::Receiver<()>; 2]> {
     let (first, asked) = oneshot::channel();
     let (second, asked_again) = oneshot::channel();
-    #[cfg(unix)]
-    let mut signals = {
-        use tokio::signal::unix::{SignalKind, signal};
-        [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?]
-    };
+    let mut signal = StopSignal::new()?;
     tokio::spawn(async move {
         for asked in [first, second] {
-            #[cfg(unix)]
-            {
-                let [interrupt, terminate] = &mut signals;
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                }
-            }
-            #[cfg(not(unix))]
-            if tokio::signal::ctrl_c().await.is_err() {
-                // Without the means to hear Ctrl-C the server runs until it is ended from outside.
+            if signal.recv().await.is_err() {
+                // If the system cannot report Ctrl-C, the server runs until it is killed.
                 return std::future::pending().await;
             }
-            // Nobody listens for the second one once the server has stopped.
+            // Nobody waits for the second one once the server has stopped.
             let _ = asked.send(());
         }
     });

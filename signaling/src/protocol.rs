@@ -1,22 +1,22 @@
 //! The messages between a peer and the signaling server, and the reasons for which the server turns
 //! a peer away.
 //!
-//! The JSON is that of `matchbox_protocol` 0.15, so unmodified matchbox clients work. Always
-//! compiled, also for the browser and without the `server` feature: `netcode` needs these types and
-//! nothing else of this crate.
+//! The JSON is that of `matchbox_protocol` 0.15, so unmodified matchbox clients work. This module
+//! is always compiled, even for the browser and without the `server` feature: `netcode` needs these
+//! types and nothing else of this crate.
 
 use std::{error::Error, fmt};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Longest room name, in bytes: room for a code, a game's name and its version, and still short in
-/// a link.
+/// Longest room name, in bytes: enough for a code, a game's name and its version, and still short
+/// in a link.
 pub const MAX_ROOM_NAME_BYTES: usize = 64;
 
-/// The name by which the server and the others know a peer. With a [`PeerKey`] it is the same on
-/// all connections of the peer, of which only the latest counts; without one each connection gets a
-/// new one.
+/// The name by which the server and the other peers know a peer. With a [`PeerKey`] it is the same
+/// on all connections of the peer, of which only the latest counts. Without a key, each connection
+/// gets a new id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PeerId(pub Uuid);
 
@@ -33,17 +33,17 @@ impl fmt::Display for PeerId {
     }
 }
 
-/// A secret by which a peer stays the same peer over several connections to the server, and after a
-/// restart of it: its id is a hash of the key, so nobody needs to remember anything, and who knows
-/// the id cannot pass for the peer.
+/// A secret that keeps a peer's id the same across several connections to the server, and after a
+/// restart of the server. The id is a hash of the key, so nothing has to be remembered, and knowing
+/// the id is not enough to impersonate the peer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PeerKey(u128);
 
-/// Separates these hashes from all others; any number does.
+/// Separates these hashes from all other hashes; any number would do.
 const KEY_NAMESPACE: Uuid = Uuid::from_u128(0x7d0c_1f0b_6f4b_4d2e_9a51_3c8e_55b7_21a6);
 
 impl PeerKey {
-    /// The key with this number, which must be random in all of its bits.
+    /// The key with this number. All of its bits must be random.
     #[must_use]
     pub const fn new(random: u128) -> Self {
         Self(random)
@@ -77,30 +77,30 @@ impl fmt::Debug for PeerKey {
 }
 
 /// What a peer sends to the server. `S` is the signal (an SDP or an ICE candidate), which the
-/// server passes on unread.
+/// server forwards unread.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PeerRequest<S> {
     /// Pass `data` to `receiver`, a peer in the same room.
     Signal {
-        /// The peer that shall get it.
+        /// The peer that receives it.
         receiver: PeerId,
-        /// What it shall get.
+        /// What it receives.
         data: S,
     },
-    /// "I am still here": sent now and then so that the server does not take silence for absence.
+    /// "I am still here": sent now and then, so that the server does not mistake silence for
+    /// absence.
     KeepAlive,
 }
 
 /// What the server sends to a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PeerEvent<S> {
-    /// The id of the peer that reads it: the first message; at `/v1/` after the
-    /// [`Welcome`](crate::ice_servers::Welcome).
+    /// The id of the peer that reads this. It is the first message, except at `/v1/`, where it
+    /// follows the [`Welcome`](crate::ice_servers::Welcome).
     IdAssigned(PeerId),
-    /// A peer entered the room after the reader did; the reader is the one who shall offer it a
-    /// connection.
+    /// A peer entered the room after the reader did. The reader offers it a connection.
     NewPeer(PeerId),
-    /// A peer's connection to the server ended. Its data channels may well be alive.
+    /// A peer's connection to the server ended. Its data channels may still be alive.
     PeerLeft(PeerId),
     /// `data` from `sender`, a peer in the same room.
     Signal {
@@ -111,40 +111,40 @@ pub enum PeerEvent<S> {
     },
 }
 
-/// Why the server turned a peer away, or sent it off.
+/// Why the server turned a peer away, or disconnected it.
 ///
-/// Arrives as the code of a WebSocket close frame ([`close_code`](Self::close_code)) whose reason
+/// Arrives as the code of a WebSocket close frame ([`close_code`](Self::close_code)), whose reason
 /// is the sentence that [`Display`](fmt::Display) gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The room's name is empty, too long, or has a character that is not allowed: see
+    /// The room's name is empty, too long, or contains a character that is not allowed: see
     /// [`is_room_name`].
     RoomName,
-    /// How many players are wanted, by `?next=` or `?players=`, is not said, is no number, is zero,
-    /// or is more than a room may hold.
+    /// The number of wanted players, in `?next=` or `?players=`, is missing, not a number, zero, or
+    /// more than a room may hold.
     GroupSize,
-    /// The room holds as many peers as it may.
+    /// The room holds as many peers as it can.
     RoomFull,
-    /// The server has as many rooms as it may.
+    /// The server has as many rooms as its limit allows.
     TooManyRooms,
-    /// The server has as many peers as it may.
+    /// The server has as many peers as its limit allows.
     ServerFull,
-    /// The peer sent a message that is longer than the server takes.
+    /// The peer sent a message that is longer than the server accepts.
     MessageTooLong,
-    /// Nothing came from the peer for too long, not even an answer to a ping.
+    /// Nothing arrived from the peer for too long, not even the answer to a ping.
     Silent,
-    /// The peer does not read what it is sent.
+    /// The peer does not read what is sent to it.
     TooSlow,
-    /// As many peers come from the peer's network address as may.
+    /// As many peers as the limit allows are already connected from the peer's network address.
     AddressFull,
-    /// Peers come from the peer's network address more often than they may.
+    /// Peers join from the peer's network address more often than the limit allows.
     TooOften,
-    /// The page that the peer is in may not use this server.
+    /// The page that the peer runs in is not allowed to use this server.
     Origin,
     /// The room is locked by its owner.
     Locked,
-    /// The owner of the room sent the peer off.
+    /// The owner of the room removed the peer.
     Kicked,
     /// The room is for another game, or another version of it.
     OtherGame,
@@ -152,14 +152,14 @@ pub enum Refusal {
     NoSuchRoom,
     /// What the address says of the room or the peer makes no sense.
     BadRequest,
-    /// The peer is connected from elsewhere by now.
+    /// The peer has connected again from somewhere else.
     Replaced,
     /// The server cannot reach the store of its rooms.
     StoreDown,
-    /// The server takes only who has a ticket, and this one is none, is for another room, or has
-    /// ended.
+    /// The server requires a ticket, and this one is not valid, is for another room, or has
+    /// expired.
     Ticket,
-    /// The server is being stopped; it may be back in a moment.
+    /// The server is shutting down; it may be back in a moment.
     ServerStopping,
 }
 
@@ -188,8 +188,8 @@ impl Refusal {
         Self::ServerStopping,
     ];
 
-    /// The code in the close frame: 4000 and up are free for applications, 1001 is the standard's
-    /// "going away".
+    /// The code in the close frame: codes from 4000 are free for applications, and 1001 is the
+    /// standard's "going away".
     pub const fn close_code(self) -> u16 {
         match self {
             Self::RoomName => 4000,
@@ -215,13 +215,13 @@ impl Refusal {
         }
     }
 
-    /// The reason that a close code stands for, if it is one of ours.
+    /// The reason for a close code, if it is one of ours.
     pub fn from_close_code(code: u16) -> Option<Self> {
         Self::ALL.into_iter().find(|refusal| refusal.close_code() == code)
     }
 
-    /// The reason as a sentence for a player; at most 123 bytes, which is what fits into a close
-    /// frame.
+    /// The reason as a sentence for a player: at most 123 bytes, the most that a close frame can
+    /// carry.
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::RoomName => "A room's name is 1 to 64 letters, digits or any of - _ . ~",
@@ -260,9 +260,9 @@ impl fmt::Display for Refusal {
 
 impl Error for Refusal {}
 
-/// Whether a room may be called so: 1 to [`MAX_ROOM_NAME_BYTES`] ASCII letters, digits, `-`, `_`,
-/// `.` or `~`, which are the characters that stand in a link as they are. Not `.` or `..`, which
-/// browsers take for folders and leave out.
+/// Returns whether a room may have this name: 1 to [`MAX_ROOM_NAME_BYTES`] ASCII letters, digits,
+/// `-`, `_`, `.` or `~`, none of which needs escaping in a link. `.` and `..` are not allowed,
+/// because browsers treat them as folders and drop them.
 pub fn is_room_name(name: &str) -> bool {
     (1..=MAX_ROOM_NAME_BYTES).contains(&name.len())
         && !matches!(name, "." | "..")
@@ -275,11 +275,11 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::property_tests::same_cases;
+    use crate::testing::properties::same_cases;
 
     #[test]
-    fn a_refusal_names_no_parameter_that_its_address_does_not_have() {
-        // The same one is given for `next=` in a room's address and for `players=` in that of a
+    fn a_group_size_refusal_names_no_parameter() {
+        // The same refusal answers `next=` in the address of a room and `players=` in that of a
         // quick match.
         let sentence = Refusal::GroupSize.sentence();
         assert!(sentence.contains("players") && !sentence.contains('='), "{sentence}");
@@ -317,7 +317,7 @@ mod tests {
         #![proptest_config(same_cases())]
 
         #[test]
-        fn every_message_comes_back(event in event(), request in request()) {
+        fn every_message_survives_encoding_and_decoding(event in event(), request in request()) {
             let text = serde_json::to_string(&event).expect("a message is JSON");
             prop_assert!(!text.contains('\n'), "{text}");
             prop_assert_eq!(serde_json::from_str::<PeerEvent<String>>(&text).ok(), Some(event));
@@ -326,7 +326,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_a_message_that_comes_back_or_none(text in r#"(\{"(Signal|NewPeer)":.{0,60}\}|"KeepAlive"|.{0,80})"#) {
+        fn any_readable_text_survives_encoding_and_decoding(text in r#"(\{"(Signal|NewPeer)":.{0,60}\}|"KeepAlive"|.{0,80})"#) {
             if let Ok(event) = serde_json::from_str::<PeerEvent<Value>>(&text) {
                 let again = serde_json::to_string(&event).expect("a message is JSON");
                 prop_assert_eq!(serde_json::from_str::<PeerEvent<Value>>(&again).ok(), Some(event));
@@ -335,14 +335,14 @@ mod tests {
         }
 
         #[test]
-        fn a_key_comes_back_from_any_address(key in any::<u128>(), before in "[a-z]{1,5}=[a-z0-9]{0,5}") {
+        fn a_key_is_found_in_any_address(key in any::<u128>(), before in "[a-z]{1,5}=[a-z0-9]{0,5}") {
             let query = format!("{before}&{}", PeerKey::new(key).to_query());
             let expected = (!before.starts_with("key=")).then_some(PeerKey::new(key));
             prop_assert_eq!(PeerKey::in_query(&query), expected);
         }
 
         #[test]
-        fn any_query_has_a_key_or_none(query in "(key=)?[0-9a-fA-F+]{0,40}(&.{0,10})?") {
+        fn no_query_breaks_the_search_for_a_key(query in "(key=)?[0-9a-fA-F+]{0,40}(&.{0,10})?") {
             if let Some(key) = PeerKey::in_query(&query) {
                 prop_assert_eq!(PeerKey::in_query(&key.to_query()), Some(key));
             }
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn room_names_are_what_stands_in_a_link_unescaped() {
+    fn room_names_need_no_escaping_in_a_link() {
         let longest = "x".repeat(MAX_ROOM_NAME_BYTES);
         for name in ["a", "ABC-123_x.y~z", "...", ".a", longest.as_str()] {
             assert!(is_room_name(name), "{name}");

@@ -1,4 +1,4 @@
-//! Every setting of the program, by one name: as a flag, as a variable of the environment, and in a
+//! Every setting of the program, under one name: as a flag, as an environment variable, and in a
 //! file.
 
 use std::{
@@ -10,23 +10,23 @@ use std::{
 
 use signaling::server::{Secret, ServerConfig, TurnSecret, WeakSecret, without_password};
 
-/// Begins the names of the variables. Two underscores, because Kubernetes makes variables such as
-/// `SIGNALING_PORT` by itself for a service of that name.
+/// The prefix of the environment variables. It has two underscores because Kubernetes sets
+/// variables such as `SIGNALING_PORT` itself for a service of that name.
 pub(crate) const VARIABLE_PREFIX: &str = "SIGNALING__";
 
-/// What is shown in place of a secret.
+/// Shown in place of a secret.
 const HIDDEN: &str = "hidden";
 
 /// One setting.
 pub(crate) struct Setting {
-    /// As it stands behind `--`, and in a file.
+    /// Its name after `--`, and in a file.
     pub(crate) name: &'static str,
-    /// What stands for the value in the help.
+    /// The placeholder for the value in the help.
     pub(crate) value: &'static str,
     pub(crate) help: &'static str,
-    /// Reads a value, or says what is wrong with it.
+    /// Reads a value, or returns what is wrong with it.
     pub(crate) set: fn(&mut ServerConfig, &str) -> Result<(), String>,
-    /// The value as it may be given, unless it is secret.
+    /// The value in the form in which it can be given, unless it is secret.
     pub(crate) show: fn(&ServerConfig) -> String,
 }
 
@@ -42,7 +42,7 @@ impl Setting {
     }
 }
 
-/// The variable of a setting or flag of this name.
+/// The environment variable of a setting or flag with this name.
 pub(crate) fn variable(name: &str) -> String {
     format!("{VARIABLE_PREFIX}{}", name.to_ascii_uppercase().replace('-', "_"))
 }
@@ -63,7 +63,7 @@ macro_rules! number {
     };
 }
 
-/// A setting that is a time in seconds.
+/// A setting that is a duration in seconds.
 macro_rules! seconds {
     ($name:literal, $field:ident, $help:literal) => {
         Setting {
@@ -141,7 +141,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         name: "content-security-policy",
         value: "TEXT",
-        help: "what browsers let the page do, where the default does not fit it; empty for all",
+        help: "what browsers allow the page to do, if the default does not fit; empty for everything",
         set: |config, text| {
             config.content_security_policy = text.to_owned();
             Ok(())
@@ -174,25 +174,25 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
     number!(
         "joins-per-second", "N", join_rate.per_second: u32,
-        "how often peers may come from one network address"
+        "how often peers may join from one network address"
     ),
-    number!("joins-at-once", "N", join_rate.at_once: u32, "the same, in one moment"),
+    number!("joins-at-once", "N", join_rate.at_once: u32, "the same, all at once"),
     number!(
         "messages-per-second", "N", message_rate.per_second: u32,
         "how many messages, or KiB, one peer may send"
     ),
-    number!("messages-at-once", "N", message_rate.at_once: u32, "the same, in one moment"),
+    number!("messages-at-once", "N", message_rate.at_once: u32, "the same, all at once"),
     number!(
         "room-requests-per-second", "N", room_request_rate.per_second: u32,
         "how often one peer may ask for something in its room"
     ),
     number!(
-        "room-requests-at-once", "N", room_request_rate.at_once: u32, "the same, in one moment"
+        "room-requests-at-once", "N", room_request_rate.at_once: u32, "the same, all at once"
     ),
     Setting {
         name: "trusted-proxies",
         value: "LIST",
-        help: "networks whose X-Forwarded-For is believed: 10.0.0.0/8,::1/128",
+        help: "networks whose X-Forwarded-For is trusted: 10.0.0.0/8,::1/128",
         set: |config, text| {
             config.trusted_proxies = list(text)
                 .map(|item| {
@@ -208,7 +208,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     addresses!(
         "allowed-origins",
         allowed_origins,
-        "pages that may use the server, without one all: https://game.example"
+        "pages that may use the server, all of them if empty: https://game.example"
     ),
     addresses!(
         "stun-servers",
@@ -238,7 +238,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         name: "ticket-secret",
         value: "SECRET",
-        help: "only who has a ticket that is signed with it may enter; see `signaling ticket`",
+        help: "require a ticket that is signed with this secret; see `signaling ticket`",
         set: |config, text| {
             let secret = text.parse().map_err(|weak: WeakSecret| weak.to_string())?;
             config.ticket_secret = Some(secret);
@@ -246,27 +246,27 @@ pub(crate) const SETTINGS: &[Setting] = &[
         },
         show: |config| config.ticket_secret.as_ref().map_or("", |_| HIDDEN).to_owned(),
     },
-    seconds!("idle-timeout", idle_timeout, "seconds after which a silent peer is sent off"),
+    seconds!("idle-timeout", idle_timeout, "seconds after which a silent peer is disconnected"),
     seconds!(
         "grace-time",
         grace_time,
-        "seconds for which the place of a peer is kept whose connection broke"
+        "seconds for which a peer stays in its room after its connection broke"
     ),
     Setting {
         name: "resume-secret",
         value: "TEXT",
-        help: "signs what brings peers back to their rooms, also after a restart; without one it is random",
+        help: "signs the tokens that bring peers back to their rooms; set it to keep them valid after a restart",
         set: |config, text| {
             config.resume_secret = (!text.is_empty()).then(|| Secret(text.to_owned()));
             Ok(())
         },
         show: |config| config.resume_secret.as_ref().map_or("", |_| HIDDEN).to_owned(),
     },
-    seconds!("resume-time", resume_time, "seconds for which they can come back"),
+    seconds!("resume-time", resume_time, "seconds for which such a token is valid"),
     Setting {
         name: "redis",
         value: "URL",
-        help: "share rooms with all processes that have the same one: redis://host:6379",
+        help: "share rooms with all processes that use the same Redis: redis://host:6379",
         set: |config, text| {
             config.redis = (!text.is_empty()).then(|| Secret(text.to_owned()));
             Ok(())
@@ -278,13 +278,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
     seconds!(
         "drain-time",
         drain_time,
-        "seconds that peers may stay once the server is told to stop"
+        "seconds that peers may stay once the server is asked to stop"
     ),
-    seconds!("request-timeout", request_timeout, "seconds that an HTTP request may take"),
+    seconds!("request-timeout", request_timeout, "seconds that an HTTP request may take to arrive"),
     seconds!(
         "write-timeout",
         write_timeout,
-        "seconds for which a client may take nothing of an HTTP answer"
+        "seconds for which a client may stop reading an HTTP response"
     ),
 ];
 
@@ -306,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_setting_is_shown_as_it_is_read() {
+    fn every_setting_is_shown_in_the_form_in_which_it_is_read() {
         for setting in SETTINGS {
             let value = match setting.name {
                 "host" => "127.0.0.1",
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_value_is_named() {
+    fn an_invalid_value_is_named_in_the_error() {
         for (name, value) in [
             ("port", "99999"),
             ("max-rooms", "-1"),

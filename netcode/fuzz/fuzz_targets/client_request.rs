@@ -2,4 +2,4 @@
 //! enters, or a message.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| signaling::server::fuzz::client_requests(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| signaling::testing::fuzz::client_requests(bytes));

@@ -1,5 +1,5 @@
-//! What a peer asks for by the address of its WebSocket: which room, as whom, and on which terms if
-//! the room is a new one.
+//! What a peer asks for in the address of its WebSocket: which room, in which place, and on which
+//! terms if the room is new.
 
 use std::num::NonZeroU16;
 
@@ -8,11 +8,11 @@ use crate::{
     protocol::{PeerKey, Refusal, is_room_name},
 };
 
-/// Where everything is for clients that can read a [`Refusal`] from a close frame.
+/// The prefix of all paths for clients that can read a [`Refusal`] from a close frame.
 const V1: &str = "/v1/";
 
-/// Begins what a group is called that is asked for by a name; behind it are the name, the size, and
-/// the game and the version, as far as they are said. None of them has a slash.
+/// The prefix of the id of a group that has a name. The name, the size, the game and the version
+/// follow, as far as they are given. None of them contains a slash.
 const NAMED_GROUP: &str = "next/";
 
 /// A request for a WebSocket.
@@ -20,53 +20,54 @@ const NAMED_GROUP: &str = "next/";
 pub(crate) enum Address {
     /// A room, for one of matchbox's clients.
     Stock(Wish),
-    /// A room, for one of ours; the key says who it is, and the token proves where it was.
+    /// A room, for one of our clients. The key identifies the peer, and the token proves where it
+    /// was.
     V1 { wish: Wish, key: Option<PeerKey>, token: Option<String> },
     /// The list of public rooms of a game.
     List { game: String },
 }
 
-/// Into which room somebody wants, and as what.
+/// The room that a peer wants to enter, and its place there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wish {
     pub(crate) room: WishedRoom,
     pub(crate) name: String,
     pub(crate) place: Place,
-    /// Empty if it is not said.
+    /// Empty if not given.
     pub(crate) game: String,
     pub(crate) version: String,
-    /// For a new room. As many as a room may hold if it is not said.
+    /// For a new room. If not given, as many as a room may hold.
     pub(crate) capacity: Option<NonZeroU16>,
     pub(crate) spectators: u16,
     pub(crate) is_public: bool,
 }
 
-/// Which room is meant.
+/// Which room a peer asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum WishedRoom {
-    /// The one of that name.
+    /// The room with this name.
     Named {
         name: String,
-        /// Whether it must be there already.
+        /// Whether the room must exist already.
         must_exist: bool,
     },
-    /// One with a new code.
+    /// A room with a new code.
     New,
-    /// One of a group of strangers.
+    /// A room for a group of strangers.
     Any {
         group: String,
         size: NonZeroU16,
-        /// What its rooms are called by, with a number behind it.
+        /// What the names of its rooms begin with; a number follows.
         label: String,
         closes_when_full: bool,
     },
 }
 
 impl Address {
-    /// Reads path and query of a request.
+    /// Reads the path and the query of a request.
     ///
-    /// Returns the refusal together with whether it is for one of our clients, which reads it from
-    /// a close frame.
+    /// An error is the refusal, and whether it is for one of our clients, which reads it from a
+    /// close frame.
     pub(crate) fn parse(path: &str, query: Option<&str>) -> Result<Self, (Refusal, bool)> {
         let query = Query(query.unwrap_or_default());
         match path.strip_prefix(V1) {
@@ -93,7 +94,7 @@ impl Address {
     }
 }
 
-/// The name of the room in a path, if there is one.
+/// The name of the room in a path, if it has one.
 pub(super) fn named_room(path: &str) -> Option<&str> {
     match path.strip_prefix(V1) {
         Some(rest) => rest.strip_prefix("rooms/"),
@@ -101,14 +102,14 @@ pub(super) fn named_room(path: &str) -> Option<&str> {
     }
 }
 
-/// The name by which one asks for a room of that group; none where the server chooses among
+/// The name under which clients ask for a room of this group; `None` if the server chooses among
 /// strangers.
 pub(super) fn name_of_group(group: &str) -> Option<&str> {
     group.strip_prefix(NAMED_GROUP)?.split('/').next()
 }
 
 impl Wish {
-    /// What one of matchbox's clients wants.
+    /// What one of matchbox's clients asks for.
     fn stock(name: &str, query: Query<'_>) -> Result<Self, Refusal> {
         Ok(Self {
             room: named(name, Query(query.group_size()?))?,
@@ -141,7 +142,8 @@ impl Wish {
     }
 }
 
-/// A room by its name; with `next=N`, as in matchbox, a group of N that closes once it is full.
+/// Returns the room with this name. With `next=N`, as in matchbox, this is a group of N that closes
+/// once it is full.
 fn named(name: &str, query: Query<'_>) -> Result<WishedRoom, Refusal> {
     if !is_room_name(name) {
         return Err(Refusal::RoomName);
@@ -158,8 +160,8 @@ fn named(name: &str, query: Query<'_>) -> Result<WishedRoom, Refusal> {
     })
 }
 
-/// Strangers who want the same game, with the same number of players; and from the same region, and
-/// of the same skill, if that is said.
+/// Returns a group of strangers who want the same game with the same number of players, and the
+/// same region and skill if given.
 fn quick(query: Query<'_>) -> Result<WishedRoom, Refusal> {
     let [game, version, region, skill] =
         ["game", "version", "region", "skill"].map(|name| query.tag(name));
@@ -167,7 +169,7 @@ fn quick(query: Query<'_>) -> Result<WishedRoom, Refusal> {
     let players = query.value("players").ok_or(Refusal::GroupSize)?;
     let size: NonZeroU16 = players.parse().map_err(|_| Refusal::GroupSize)?;
     Ok(WishedRoom::Any {
-        // No tag has a slash.
+        // Tags contain no slash.
         group: format!("quick/{game}/{version}/{size}/{region}/{skill}"),
         size,
         label: "quick".to_owned(),
@@ -175,24 +177,24 @@ fn quick(query: Query<'_>) -> Result<WishedRoom, Refusal> {
     })
 }
 
-/// The part of an address behind the question mark.
+/// The part of an address after the question mark.
 #[derive(Debug, Clone, Copy)]
 struct Query<'a>(&'a str);
 
 impl<'a> Query<'a> {
-    /// The first value of that name, as it stands there.
+    /// The first value with this name, still escaped.
     fn value(self, name: &str) -> Option<&'a str> {
         self.0.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
     }
 
-    /// A value in which anything may stand, escaped.
+    /// A value with any characters, unescaped.
     fn decoded(self, name: &str) -> String {
         let pairs = form_urlencoded::parse(self.0.as_bytes());
         let value = pairs.into_iter().find_map(|(key, value)| (key == name).then_some(value));
         value.unwrap_or_default().into_owned()
     }
 
-    /// A value that stands in an address unescaped; empty if there is none.
+    /// A value that needs no escaping in an address; empty if missing.
     fn tag(self, name: &str) -> Result<String, Refusal> {
         let tag = self.value(name).unwrap_or_default();
         is_tag(tag).then(|| tag.to_owned()).ok_or(Refusal::BadRequest)
@@ -210,7 +212,7 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// The part that a stock client may say: `next=N`. Whatever else is in the query is not for us.
+    /// The part that a stock client may use: `next=N`. Anything else in its query is ignored.
     fn group_size(self) -> Result<&'a str, Refusal> {
         let next = self.0.split('&').find(|pair| pair.starts_with("next="));
         Ok(next.unwrap_or_default())
@@ -268,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn our_clients_say_who_they_are_and_what_they_want() {
+    fn our_clients_state_their_identity_and_their_wish() {
         let key = PeerKey::new(7);
         let address = format!(
             "/v1/create?{}&game=asteroids&version=1.2&capacity=4&spectators=2&public=1&name=Ann%20B+C&place=spectator&token=t.u",
@@ -290,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_meet_who_want_the_same() {
+    fn strangers_with_equal_wishes_are_in_one_group() {
         let group = |query: &str| match wish(&format!("/v1/quick?{query}")).room {
             WishedRoom::Any { group, .. } => group,
             other => panic!("{other:?}"),
@@ -313,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_and_who_can_read_it_is_known() {
+    fn a_refusal_says_whether_the_client_can_read_a_close_frame() {
         for address in [
             "/v1/rooms/a?game=b%20c",
             "/v1/rooms/a?capacity=0",
@@ -332,7 +334,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_address_does_harm(path in "/(v1/(rooms|quick|create|list)?)?.{0,30}", query in ".{0,80}") {
+        fn no_address_makes_the_parser_panic(path in "/(v1/(rooms|quick|create|list)?)?.{0,30}", query in ".{0,80}") {
             let _ = Address::parse(&path, Some(&query));
         }
     }

@@ -1,8 +1,8 @@
-//! What the server may be told: where to listen, what to serve, and how much of everything it
+//! The settings of the server: where it listens, what it serves, and how much of everything it
 //! allows.
 
 use std::{
-    fmt, io,
+    fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     time::Duration,
@@ -10,142 +10,154 @@ use std::{
 
 use axum::http::HeaderValue;
 use ipnet::IpNet;
-use thiserror::Error;
 
 use super::{
-    connection::cost,
-    headers::PAGE_POLICY,
+    bind_error::BindError,
+    credentials::{IceSettings, MIN_SECRET_BYTES, TicketSecret, TurnSecret},
     hub::RoomLimits,
-    rate::Rate,
-    sources::SourceLimits,
-    ticket::{MIN_SECRET_BYTES, TicketSecret},
-    tls::TlsError,
-    turn::{self, TurnSecret},
+    limits::{Rate, SourceLimits, message_cost},
 };
 
-/// Settings of a [`Server`](super::Server). Every limit is on something that a stranger could use
-/// up.
+/// What a page from this server may do, unless the operator sets something else: run its own
+/// scripts and WebAssembly, but no inline scripts; start workers that it creates itself, as
+/// `netcode` does for hidden pages; and open a WebSocket to any server. Pages from other hosts
+/// cannot show it in a frame. WebRTC needs no permission.
+const PAGE_POLICY: &str = "default-src 'self'; \
+    script-src 'self' 'wasm-unsafe-eval'; \
+    worker-src 'self' blob:; \
+    connect-src 'self' ws: wss:; \
+    img-src 'self' data: blob:; \
+    object-src 'none'; \
+    base-uri 'none'; \
+    form-action 'none'; \
+    frame-ancestors 'self'";
+
+/// Settings of a [`Server`](super::Server). Every limit protects something that a stranger could
+/// otherwise use up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerConfig {
-    /// Where to listen. Port 0 lets the system choose one. Default: port 3536, which is matchbox's,
-    /// on all IPv4 addresses.
+    /// Where to listen. With port 0 the system chooses a port. Default: port 3536, like matchbox's
+    /// server, on all IPv4 addresses.
     pub address: SocketAddr,
-    /// The folder with the web build of the game, if it shall be served.
+    /// The folder with the web build of the game, if the server should serve it.
     pub web_root: Option<PathBuf>,
-    /// The `Content-Security-Policy` of all answers, so of the page, too; empty for none. Default:
-    /// what the page of `cargo xtask web` needs. A page with scripts inside of it, or with anything
-    /// from other hosts, needs one of its own.
+    /// The `Content-Security-Policy` of all responses, including the page; empty for none. Default:
+    /// what the page of `cargo xtask web` needs. A page with inline scripts, or with anything from
+    /// other hosts, needs a policy of its own.
     pub content_security_policy: String,
-    /// The certificate, if the server shall speak TLS: a PEM file with the whole chain, the
-    /// server's own first. Default: none, plain HTTP. Not without `tls_key`.
+    /// The certificate, if the server should use TLS: a PEM file with the whole chain, the server's
+    /// own certificate first. Default: none, plain HTTP. Requires `tls_key`.
     pub tls_cert: Option<PathBuf>,
     /// The certificate's private key, a PEM file without a password.
     pub tls_key: Option<PathBuf>,
-    /// Longest message from a peer, in bytes; a longer one ends its connection. Default: 64 KiB. A
-    /// session description is 2 to 6 kB and an ICE candidate far less, so this is ten times what is
-    /// needed.
+    /// The longest message from a peer, in bytes; a longer one ends its connection. Default: 64
+    /// KiB. A session description has 2 to 6 kB and an ICE candidate far less, so this is ten times
+    /// what is needed.
     pub max_message_bytes: usize,
-    /// Longest head of an HTTP request, address and headers together, in bytes; a longer one is
-    /// answered with 431 (or 414). Default: 16 KiB, ten times that of a browser, cookies and all,
-    /// with a ticket and a token in the address.
+    /// The longest head of an HTTP request, address and headers together, in bytes; a longer one is
+    /// answered with 431 (or 414). Default: 16 KiB, ten times what a browser sends, including
+    /// cookies and an address with a ticket and a token.
     pub max_header_bytes: usize,
-    /// Most bytes that wait for a peer that does not read. Signals from other peers get three
-    /// quarters of it and are dropped beyond that, those of the sender with the most waiting first;
-    /// what the server itself says has the rest, and a peer that does not even read that is
-    /// disconnected. Default: 512 KiB, because a newcomer in a room of 64 gets 63 session
-    /// descriptions at once.
+    /// The most bytes that wait for a peer that does not read. Signals from other peers get three
+    /// quarters of it. Beyond that they are dropped, beginning with those of the sender that has
+    /// the most waiting. The rest is for messages of the server itself, and a peer that does not
+    /// read even those is disconnected. Default: 512 KiB, because a newcomer to a room of 64
+    /// receives 63 session descriptions at once.
     pub max_queued_bytes: usize,
-    /// Most peers in one room, those who play and those who look on together, and the largest
-    /// `?next=`. A new room that asks for more gets this many. Default: 64. Everybody connects to
-    /// everybody, and a mesh of 64 is already 2016 connections.
+    /// The most peers in one room, players and spectators together, and the largest `?next=`. A new
+    /// room that asks for more gets this many. Default: 64. Every peer connects to every other one,
+    /// and a mesh of 64 already has 2016 connections.
     pub max_peers_per_room: u16,
-    /// Most rooms. Default: 5000, which is `max_peers` in pairs.
+    /// The most rooms. Default: 5000, enough for `max_peers` in pairs.
     pub max_rooms: usize,
-    /// Most peers in all rooms. Default: 10,000. One was measured at 3.2 kB, also after its session
-    /// descriptions went through: 32 MB for all.
+    /// The most peers in all rooms. Default: 10,000. One peer was measured at 3.2 kB, also after
+    /// its session descriptions had passed through: 32 MB for all of them.
     pub max_peers: usize,
-    /// Most network connections, peers and downloads together; further ones wait until one ends.
-    /// Default: 11,000, so that a full server still has a thousand to say so and to serve the page.
+    /// The most network connections, peers and downloads together; further ones wait until one
+    /// ends. Default: 11,000, so that a full server has a thousand left to answer that it is full
+    /// and to serve the page.
     pub max_connections: usize,
-    /// How fast one peer may send, counted in messages. A message counts for its KiB, begun ones
-    /// included. A peer that sends faster is read more slowly; nothing is lost. Default: 2,000 at
-    /// once and 50 a second. A peer that comes into a room of 64 answers 63 descriptions with its
-    /// own and some 8 candidates each, which is about a thousand, and then has nothing more to say.
+    /// How fast one peer may send, counted in messages. A message counts once for each KiB or part
+    /// of one. A peer that sends faster is read more slowly; nothing is lost. Default: 2,000 at
+    /// once and 50 a second. A peer that joins a room of 64 answers 63 descriptions with its own
+    /// and about 8 candidates each, which is about a thousand messages, and then has nothing more
+    /// to send.
     pub message_rate: Rate,
-    /// How often one peer may ask for something in its room. Each time, everybody in it may be sent
-    /// the whole room, though not more than 5 times a second after 8 at once. A peer that asks more
-    /// often is read more slowly; nothing is lost. Default: 20 at once and 5 a second, faster than
-    /// anybody changes their mind by clicking; `netcode` asks once for each of its wishes, and again
-    /// every 2 s. One member of a full room of 64 makes the server write no more than 4 MB a second
-    /// that way, 12 kB to each of the others for each time.
+    /// How often one peer may send requests about its room. Each request can make the server send
+    /// the whole room to everybody in it, though not more than 5 times a second after 8 at once. A
+    /// peer that sends more requests is read more slowly; nothing is lost. Default: 20 at once and
+    /// 5 a second, faster than people change their minds by clicking; `netcode` sends each request
+    /// once, and again every 2 s. One member of a full room of 64 can make the server write at most
+    /// 4 MB a second this way, 12 kB to each other peer each time.
     pub room_request_rate: Rate,
-    /// Most connections from one network address that is no trusted proxy, peers and downloads
-    /// together; a further one is closed at once. Default: 400, all peers below and as many
-    /// downloads.
+    /// The most connections from one network address that is not a trusted proxy, peers and
+    /// downloads together; a further one is closed at once. Default: 400, which is
+    /// `max_peers_per_address` and as many downloads.
     pub max_connections_per_address: u32,
-    /// Most downloads at once to one network address; a further one is refused. Default: 200, as
-    /// all peers below may come at the same time, and each needs the game itself once. One that is
-    /// not read holds about 50 kB.
+    /// The most simultaneous downloads to one network address; a further one is refused. Default:
+    /// 200, because `max_peers_per_address` peers may arrive at the same time, and each downloads
+    /// the game once. A download that the client does not read holds about 50 kB.
     pub max_downloads_per_address: u32,
-    /// Most peers from one network address: an IPv4 address, or the first half of an IPv6 address.
-    /// Default: 200, a school or a LAN party behind one address.
+    /// The most peers from one network address: an IPv4 address, or the first half of an IPv6
+    /// address. Default: 200, a school or a LAN party behind one address.
     pub max_peers_per_address: u32,
-    /// How often peers may come from one network address, or ask for the list of rooms. Default:
-    /// 200 at once, all of the above after a restart of the server, and 5 a second.
+    /// How often peers may join from one network address, or request the list of rooms. Default:
+    /// 200 at once, which is `max_peers_per_address` after a restart of the server, and 5 a second.
     pub join_rate: Rate,
-    /// The proxies whose `X-Forwarded-For` tells the address of a peer. Default: none, so that
+    /// The proxies whose `X-Forwarded-For` names the address of a peer. Default: none, so that
     /// nobody can choose the address that counts.
     pub trusted_proxies: Vec<IpNet>,
-    /// The pages that may use the server, as their browser says it in `Origin`:
-    /// `https://game.example`. Default: all. Programs that are no browser send none, and are always
-    /// let in.
+    /// The pages that may use the server, as their browser names them in `Origin`:
+    /// `https://game.example`. Default: all. Programs other than browsers send no `Origin` and are
+    /// always accepted.
     pub allowed_origins: Vec<String>,
-    /// STUN servers that peers at `/v1/` are told of, as in `stun:stun.example.org:3478`. Default:
-    /// none, so that nobody else's server is used unasked; peers behind different routers do not
-    /// find each other then.
+    /// The STUN servers that the server names to peers at `/v1/`, as in
+    /// `stun:stun.example.org:3478`. Default: none, so that the server of a third party is never
+    /// used without consent; without one, peers behind different routers cannot connect.
     pub stun_servers: Vec<String>,
-    /// TURN servers that they are told of, as in `turn:turn.example.org:3478`, `…?transport=tcp` or
-    /// `turns:…`: relays for peers that no other way leads to. Default: none.
+    /// The TURN servers that the server names to them, as in `turn:turn.example.org:3478`,
+    /// `…?transport=tcp` or `turns:…`: relays for peers that cannot connect in any other way.
+    /// Default: none.
     pub turn_servers: Vec<String>,
-    /// What the TURN servers know as `static-auth-secret`. Default: none; without it there can be
-    /// no TURN servers.
+    /// The `static-auth-secret` of the TURN servers. Default: none; TURN servers require one.
     pub turn_secret: Option<TurnSecret>,
-    /// How long the password of a peer for the TURN servers is good for new connections. Default: a
-    /// day, longer than anybody stays in a room: `netcode` can take a new one only while it is
-    /// connected to nobody. What is connected stays so beyond it.
+    /// How long a peer's password for the TURN servers is valid for new connections. Default: a
+    /// day, longer than anybody stays in a room: `netcode` can take a new password only while it is
+    /// connected to no peer. Existing connections last beyond it.
     pub turn_credential_time: Duration,
-    /// What signs the tickets without which nobody enters a room. Default: none, everybody may
-    /// enter any room.
+    /// Signs the tickets that peers need to enter a room. Default: none, every peer may enter any
+    /// room.
     pub ticket_secret: Option<TicketSecret>,
-    /// How long a peer may be silent. After half of it the server asks (a ping), after all of it
-    /// the peer is sent off. Default: 60 s; matchbox clients send something every 10 s, so six such
-    /// messages are lost by then.
+    /// How long a peer may be silent. After half of this time the server sends a ping, after all of
+    /// it the server disconnects the peer. Default: 60 s; matchbox clients send something every 10
+    /// s, so six such messages have been lost by then.
     pub idle_timeout: Duration,
-    /// How long the place of a peer is kept whose connection broke. Until it is over the others are
-    /// not told that it left. Default: 15 s, in which a phone changes from Wi-Fi to its own
-    /// network, and comes back after the third attempt.
+    /// How long a peer stays in its room after its connection broke. Until then the other peers are
+    /// not told that it left. Default: 15 s, in which a phone changes from Wi-Fi to its mobile
+    /// network and connects again at the third attempt.
     pub grace_time: Duration,
-    /// What the tokens are signed with by which peers come back to their rooms. Processes of one
-    /// service, and a server before and after a restart, need the same one; a long random text.
-    /// Default: a random one, so that tokens hold as long as the process runs.
+    /// Signs the tokens that bring peers back to their rooms. All processes of one service, and a
+    /// server before and after a restart, need the same secret: a long random text. Default: a
+    /// random one, so that tokens are valid only while the process runs.
     pub resume_secret: Option<Secret>,
-    /// How long such a token holds; peers get a new one after half of it. Default: 12 h, the
-    /// longest evening.
+    /// How long such a token is valid; peers receive a new one after half of this time. Default: 12
+    /// h, the longest evening.
     pub resume_time: Duration,
-    /// The Redis, `redis://host:6379`, that makes all processes with the same one into one service.
-    /// Default: none, rooms are in memory. There may be a password in it. There is no TLS to it.
+    /// The Redis, as in `redis://host:6379`, that makes all processes that use it into one service.
+    /// Default: none, rooms are kept in memory. The URL may contain a password. TLS is not
+    /// supported.
     pub redis: Option<Secret>,
-    /// How long a server that is told to stop goes on for those who are in it, while it lets nobody
-    /// else in. Default: zero, it stops at once. It ends sooner once nobody is left, but not before
-    /// 5 s of it are over, in which load balancers ask `/ready`.
+    /// How long a server that was asked to stop keeps serving the peers in its rooms, while it
+    /// accepts no others. Default: zero, it stops at once. It stops earlier when no peer is left,
+    /// but not before 5 s have passed, in which load balancers ask `/ready`.
     pub drain_time: Duration,
     /// How long a TLS handshake and an HTTP request may take to arrive, and how long a connection
-    /// may wait for its next one. Default: 10 s, plenty for the few hundred bytes of a request on
-    /// the worst of links.
+    /// may wait for its next request. Default: 10 s, plenty for the few hundred bytes of a request
+    /// on the worst links.
     pub request_timeout: Duration,
-    /// How long a client may take nothing of an HTTP answer. A slow one gains time with all that it
-    /// takes: from 4 KiB a second on it is never cut off. Default: 30 s, in which a phone is back
-    /// from a tunnel.
+    /// How long a client may stop reading an HTTP response. A slow client gains time with every
+    /// byte that it reads: at 4 KiB a second or more it is never cut off. Default: 30 s, in which a
+    /// phone is back from a tunnel.
     pub write_timeout: Duration,
 }
 
@@ -190,16 +202,16 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// The first setting that makes no sense, if one does.
+    /// Returns an error for the first setting that makes no sense.
     pub(crate) fn check(&self) -> Result<(), BindError> {
         let rules = [
             (
-                // The shortest signal, ids and all, is about 80 bytes.
+                // The shortest signal, including its ids, is about 80 bytes.
                 (256..=16 * 1024 * 1024).contains(&self.max_message_bytes),
                 "the longest message must be from 256 bytes to 16 MiB",
             ),
             (
-                // A token alone has up to 2 kB, and the HTTP library takes no smaller limit.
+                // A token alone has up to 2 kB, and the HTTP library accepts no smaller limit.
                 (8 * 1024..=1024 * 1024).contains(&self.max_header_bytes),
                 "the longest head of a request must be from 8 KiB to 1 MiB",
             ),
@@ -224,7 +236,8 @@ impl ServerConfig {
                 "one request in a room a second, and one at once, must be allowed",
             ),
             (
-                self.message_rate.time_for(cost(self.max_message_bytes)) <= self.idle_timeout,
+                self.message_rate.time_for(message_cost(self.max_message_bytes))
+                    <= self.idle_timeout,
                 "the longest message must take less than the idle timeout at the rate of messages",
             ),
             (self.drain_time <= MAX_TIMEOUT, "the drain time must be at most a day"),
@@ -235,7 +248,7 @@ impl ServerConfig {
             ),
             (
                 self.redis.as_ref().is_none_or(|url| !url.0.starts_with("rediss://")),
-                "this server speaks no TLS to Redis: reach one inside your network by redis://, or another one through a tunnel such as stunnel",
+                "this server does not support TLS to Redis: use a Redis inside your network by redis://, or any other through a tunnel such as stunnel",
             ),
             (
                 [
@@ -250,15 +263,15 @@ impl ServerConfig {
                 "a timeout, and the time of credentials, must be more than zero and at most a day",
             ),
         ];
-        let mut rules =
-            rules.into_iter().chain(self.rules_for_strangers()).chain(turn::rules(self));
+        let ice_rules = self.ice_settings().rules();
+        let mut rules = rules.into_iter().chain(self.rules_for_strangers()).chain(ice_rules);
         match rules.find(|(is_met, _)| !is_met) {
             Some((_, rule)) => Err(BindError::BadLimit { rule }),
             None => Ok(()),
         }
     }
 
-    /// What is asked of the limits for one network address, and of the settings for pages.
+    /// The rules for the limits of one network address, and for the settings about pages.
     fn rules_for_strangers(&self) -> [(bool, &'static str); 4] {
         [
             (
@@ -270,7 +283,7 @@ impl ServerConfig {
             (self.join_rate.is_sensible(), "one join a second, and one at once, must be allowed"),
             (
                 self.allowed_origins.iter().all(|origin| is_origin(origin)),
-                "an allowed origin is what a browser says: https://game.example, without a path, and without the usual port",
+                "an allowed origin is what a browser sends: https://game.example, without a path, and without the default port",
             ),
             (
                 HeaderValue::from_str(&self.content_security_policy).is_ok(),
@@ -293,6 +306,15 @@ impl ServerConfig {
         }
     }
 
+    pub(super) fn ice_settings(&self) -> IceSettings<'_> {
+        IceSettings {
+            stun_servers: &self.stun_servers,
+            turn_servers: &self.turn_servers,
+            turn_secret: self.turn_secret.as_ref(),
+            turn_credential_time: self.turn_credential_time,
+        }
+    }
+
     pub(crate) fn room_limits(&self) -> RoomLimits {
         RoomLimits {
             max_rooms: self.max_rooms,
@@ -304,7 +326,7 @@ impl ServerConfig {
     }
 }
 
-/// Something that nobody else may know. It is not shown by `Debug`.
+/// A text that nobody else may know. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
@@ -314,7 +336,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A URL as it may be shown.
+/// A URL in a form that may be shown.
 #[must_use]
 pub fn without_password(url: &str) -> String {
     match (url.find("://"), url.rfind('@')) {
@@ -325,7 +347,7 @@ pub fn without_password(url: &str) -> String {
     }
 }
 
-/// Scheme, host and, if need be, port, as in RFC 6454.
+/// Returns whether this is a scheme, a host and, if necessary, a port, as in RFC 6454.
 fn is_origin(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, host)| {
         let usual_port = [("https", ":443"), ("http", ":80")];
@@ -340,76 +362,24 @@ fn is_sensible(timeout: &Duration) -> bool {
     !timeout.is_zero() && *timeout <= MAX_TIMEOUT
 }
 
-/// Longer than anybody waits, and no danger to sums of times.
+/// Longer than anybody waits, and short enough that sums of times cannot overflow.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// More than one process can hold on any system; keeps the number inside what a semaphore takes
-/// everywhere.
+/// More than one process can hold on any system, and few enough for a semaphore on every platform.
 const MAX_CONNECTIONS: usize = 1_000_000;
-
-/// Why a server does not start.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum BindError {
-    /// Another program listens there.
-    #[error(
-        "port {} is in use: stop the other program, or choose another port (0 takes any free one)",
-        address.port()
-    )]
-    PortInUse {
-        /// Where the server was to listen.
-        address: SocketAddr,
-    },
-    /// The system does not let this user listen there.
-    #[error("no permission to listen on {address}: choose a port above 1023")]
-    NoPermission {
-        /// Where the server was to listen.
-        address: SocketAddr,
-    },
-    /// It cannot be listened there for another reason.
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        /// Where the server was to listen.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The folder to serve is not a folder.
-    #[error("the web root {} is not a folder", path.display())]
-    WebRoot {
-        /// What was given.
-        path: PathBuf,
-    },
-    /// Redis cannot be used.
-    #[error("cannot use the Redis at {url}: {reason}. Is it running, and is the address right?")]
-    Redis {
-        /// What was given, without a password.
-        url: String,
-        /// What Redis or the system said.
-        reason: String,
-    },
-    /// There is no TLS, though the settings want it.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// A limit makes no sense.
-    #[error("{rule}")]
-    BadLimit {
-        /// What is asked of it.
-        rule: &'static str,
-    },
-}
 
 #[cfg(test)]
 mod tests {
-    use super::{super::stream::SEND_BUFFER_BYTES, *};
+    use super::*;
+    use crate::server::stream::SEND_BUFFER_BYTES;
 
-    /// Keeps the page for operators true.
+    /// Keeps the page for operators correct.
     #[test]
-    fn operators_are_told_how_much_the_limits_allow() {
+    fn the_page_for_operators_states_what_the_limits_allow() {
         let page = include_str!("../../OPERATING.md");
         let config = ServerConfig::default();
         let megabytes = |count: usize, bytes: usize| count * bytes / 1_000_000;
-        // Linux doubles the size of a send buffer for what it needs itself.
+        // Linux doubles the size of a send buffer for its own bookkeeping.
         let send_buffer_bytes = 2 * SEND_BUFFER_BYTES;
         for (limit, allowed) in [
             ("`max-queued-bytes`", megabytes(config.max_peers, config.max_queued_bytes)),

@@ -1,5 +1,5 @@
-//! Numbers for the operator: how many rooms and peers there are, and one count per reason for which
-//! something was turned away or dropped. `/health` and `/metrics` show them.
+//! Numbers for the operator: how many rooms and peers there are, and one count for each reason why
+//! something was refused or dropped. Shown at `/health` and `/metrics`.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -7,49 +7,50 @@ use serde::{Serialize, Serializer};
 
 use crate::protocol::Refusal;
 
-/// Something that is counted.
+/// An event that is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Counter {
-    /// A peer got into a room.
+    /// A peer entered a room.
     Joined,
-    /// A peer was turned away, or sent off, for this reason.
+    /// A peer was turned away or disconnected for this reason.
     Refused(Refusal),
-    /// A network address had as many connections as it may.
+    /// A network address already had as many connections as the limit allows.
     RefusedConnection,
-    /// A network address had as many downloads as it may.
+    /// A network address already had as many downloads as the limit allows.
     RefusedDownload,
     /// A message was not a request.
     DroppedUnreadable,
     /// A frame was binary; the protocol is text.
     DroppedBinary,
-    /// A signal was for somebody who is not there.
+    /// A signal was for a peer that is not connected.
     DroppedUnknownReceiver,
-    /// A signal was for somebody in another room.
+    /// A signal was for a peer in another room.
     DroppedOtherRoom,
-    /// A signal was for somebody at another process, and the store was not there to pass it on.
+    /// A signal was for a peer at another process, and the store could not be reached to forward
+    /// it.
     DroppedStoreDown,
-    /// A signal was for somebody who reads too slowly for all that it is sent, and its sender had
-    /// the most waiting there.
+    /// A signal was for a peer that reads too slowly, and its sender had the most messages waiting
+    /// there.
     DroppedSlowReceiver,
-    /// A peer asked for something that it may not, or that cannot be.
+    /// A peer asked for something that is not allowed or not possible.
     Denied,
-    /// A peer sent more than it may, and was made to wait.
+    /// A peer sent more than the limit allows, and had to wait.
     Slowed,
-    /// A peer asked for something in its room more often than it may, and was made to wait.
+    /// A peer sent more requests about its room than the limit allows, and had to wait.
     RequestsSlowed,
     /// A connection broke, or broke the WebSocket protocol, instead of being closed.
     Broken,
-    /// All connections were taken that there may be, so that the next one has to wait.
+    /// All allowed connections were in use, so the next one has to wait.
     ConnectionsFull,
-    /// The head of an HTTP request was longer than it may be.
+    /// The head of an HTTP request was longer than the limit allows.
     HeaderTooLong,
-    /// No request came on a connection in time, or none after the last one.
+    /// No request arrived on a connection in time, neither a first nor a next one.
     RequestTimedOut,
-    /// A client took nothing of the answer that it asked for, or next to nothing, for too long.
+    /// A client read nothing, or almost nothing, of its response for too long.
     Stalled,
-    /// The system gave no socket for a connection, most often because too many files are open.
+    /// The system provided no socket for a connection, usually because too many files are open.
     AcceptFailed,
-    /// A client did not get through the TLS handshake: it speaks no TLS, does not trust the
+    /// A client did not complete the TLS handshake: it does not use TLS, does not trust the
     /// certificate, or is too slow.
     TlsFailed,
 }
@@ -142,7 +143,7 @@ impl Counter {
     }
 }
 
-/// What `/health` answers.
+/// The response of `/health`.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Health {
     /// Rooms with at least one peer.
@@ -171,7 +172,7 @@ impl Counters {
         }
     }
 
-    /// All of them, by name.
+    /// All counts, by name.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let all = Counter::ALL.iter().zip(&self.0);
         all.map(|(counter, count)| (counter.name(), count.load(Relaxed)))

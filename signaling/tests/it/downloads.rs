@@ -19,14 +19,14 @@ use tokio::{
 
 use crate::rig::{Response, TestServer, config, program, within_deadline};
 
-/// As large as a game, and no smaller when compressed.
+/// As large as a game, and it cannot be compressed further.
 const FILE_BYTES: usize = 6_000_000;
 
-/// A folder of this test's own with a game in it that was packed.
+/// A folder of this test's own with a packed game in it.
 fn web_root(test: &str) -> PathBuf {
     let root = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(test);
     fs::create_dir_all(&root).expect("a writable folder");
-    // Xorshift: compressing it would take long, and help nothing.
+    // Xorshift: compressing it would take long and save nothing.
     let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
     let content: Vec<u8> = (0..FILE_BYTES / 8)
         .flat_map(|_| {
@@ -42,14 +42,14 @@ fn web_root(test: &str) -> PathBuf {
     root
 }
 
-/// Asks for the game, with this header, and reads nothing of the answer.
+/// Requests the game, with this header, and reads nothing of the response.
 async fn ask(mut stream: TcpStream, header: &str) -> TcpStream {
     let request = format!("GET /game.wasm HTTP/1.1\r\nHost: test\r\n{header}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("the server reads");
     stream
 }
 
-/// Connects from this address of this machine, with next to no room for answers.
+/// Connects from this address of this machine, with almost no space for responses.
 async fn connect(server: SocketAddr, from: Ipv4Addr) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("the system has sockets");
     socket.set_recv_buffer_size(4096).expect("a small buffer");
@@ -61,7 +61,7 @@ async fn download(server: SocketAddr, path: &str) -> Response {
     TestServer::at(server).get(path).await
 }
 
-/// The program, ended with the test.
+/// The program; it ends with the test.
 struct Running {
     child: Child,
     address: SocketAddr,
@@ -79,7 +79,7 @@ impl Running {
         Self { child, address: address.parse().expect("an address") }
     }
 
-    /// A line of what the system says of the process, in MB.
+    /// A line of the system's report about the process, in MB.
     fn memory_mb(&self, name: &str) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("the process is there");
@@ -98,21 +98,20 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The system of a client that reads nothing cannot tell it of an orderly end, only of a reset.
+/// The system of a client that reads nothing can report no orderly end to it, only a reset.
 #[tokio::test]
-async fn downloads_that_nobody_reads_cost_little_and_are_cut_off() {
+async fn unread_downloads_cost_little_and_are_cut_off() {
     const CLIENTS: u8 = 100;
     const ADDRESSES: u8 = 4;
-    /// For all of them; they would have taken 2,400 MB.
+    /// The limit for all of them together; without it they would have taken 2,400 MB.
     const MOST_MB: f64 = 20.0;
-    // All must be there at once before the first is cut off, also on a machine with other things to
-    // do.
+    // All must be open at once before the first one is cut off, even on a busy machine.
     const WRITE_TIMEOUT_S: u64 = 10;
 
     let root = web_root("unread");
@@ -122,7 +121,7 @@ async fn downloads_that_nobody_reads_cost_little_and_are_cut_off() {
         "--write-timeout",
         &WRITE_TIMEOUT_S.to_string(),
     ]);
-    // What the first download takes for good is not counted.
+    // Memory that the first download takes permanently is not counted.
     assert_eq!(download(server.address, "/game.wasm").await.body.len(), FILE_BYTES);
     let before = server.memory_mb("VmRSS");
 
@@ -140,24 +139,24 @@ async fn downloads_that_nobody_reads_cost_little_and_are_cut_off() {
     let deadline = begun + Duration::from_secs(60);
     while !clients.is_empty() {
         assert!(Instant::now() < deadline, "{} are open after a minute", clients.len());
-        // Without reading, which would be progress.
+        // Checked without reading, which would count as progress.
         clients.retain(|client| client.take_error().expect("it is a socket").is_none());
         sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(server.count("stalled").await, all);
-    // The most that it ever was, so whenever that was.
+    // The peak, so it does not matter when it was reached.
     let more = server.memory_mb("VmHWM") - before;
     assert!(more < MOST_MB, "{more:.1} MB more");
-    // And it serves.
+    // The server still serves.
     assert_eq!(download(server.address, "/game.wasm").await.body.len(), FILE_BYTES);
 }
 
 #[tokio::test]
-async fn one_address_has_so_many_downloads_at_once_and_another_as_many() {
+async fn each_address_has_a_limit_on_simultaneous_downloads() {
     let server = TestServer::start(ServerConfig {
         max_downloads_per_address: 2,
         web_root: Some(web_root("per_address")),
-        // Behind a proxy it is the address of the client that counts.
+        // Behind a proxy, the address of the client counts.
         trusted_proxies: vec!["127.0.0.1/32".parse().expect("a network")],
         ..config()
     })
@@ -180,7 +179,7 @@ async fn one_address_has_so_many_downloads_at_once_and_another_as_many() {
     assert_eq!(server.health().await["counters"]["refused_download"], 1);
     assert_eq!(status("192.0.2.2").await, 200);
 
-    // One is read to its end, and its place is free.
+    // One download is read to its end, which frees its slot.
     let mut first = unread.pop().expect("there are two");
     let mut answer = Vec::new();
     within_deadline("a whole file", async {

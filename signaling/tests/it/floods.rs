@@ -1,4 +1,4 @@
-//! Members that send more than another one can read: they pay for it, and not the one that is slow.
+//! Members that send more than another one can read: they pay for it, and the slow one does not.
 
 use futures::SinkExt;
 use serde_json::Value;
@@ -14,7 +14,7 @@ fn key(number: u128) -> String {
     PeerKey::new(number).to_query()
 }
 
-/// Sends long signals to the room's owner, until the server has dropped one.
+/// Sends long signals to the room's owner until the server has dropped one.
 async fn flood(server: &TestServer, flooders: &mut [Peer], owner: &Peer) {
     let long = "x".repeat(config().max_message_bytes - 200);
     let signal = format!(r#"{{"Signal":{{"receiver":"{}","data":"{long}"}}}}"#, owner.id);
@@ -30,7 +30,7 @@ async fn flood(server: &TestServer, flooders: &mut [Peer], owner: &Peer) {
 }
 
 #[tokio::test]
-async fn a_flooded_owner_keeps_its_room_and_hears_everybody_else() {
+async fn a_flooded_owner_keeps_its_room_and_still_receives_from_others() {
     let server = TestServer::start(config()).await;
     let mut owner = server.join(&format!("/v1/rooms/room?name=Ann&{}", key(1))).await;
     let mut honest = server.join(&format!("/v1/rooms/room?name=Bob&{}", key(2))).await;
@@ -39,7 +39,7 @@ async fn a_flooded_owner_keeps_its_room_and_hears_everybody_else() {
         flooders.push(server.join(&format!("/v1/rooms/room?{}", key(number))).await);
     }
     flood(&server, &mut flooders, &owner).await;
-    // The queue is full, and this one has nothing in it yet.
+    // The queue is full, but contains nothing from this peer yet.
     honest.signal(owner.id, "hello").await;
     let hello = PeerEvent::Signal { sender: honest.id, data: Value::from("hello") };
     within_deadline("the signal of a peer that floods nobody", async {

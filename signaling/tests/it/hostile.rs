@@ -1,5 +1,5 @@
-//! Nonsense and excess: every limit is hit once, is refused in words or counted, and the others
-//! never notice.
+//! Nonsense and excess: each limit is reached once, and is refused in words or counted, and other
+//! peers never notice.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::rig::{Peer, TestServer, assert_closed, config, within_deadline};
 
-/// Refused by status and words for stock clients, by close frame for those of `/v1/`.
+/// Asserts the refusal: by status and words for stock clients, by close frame for those of `/v1/`.
 async fn assert_refused(server: &TestServer, room: &str, status: u16, refusal: Refusal) {
     let words = format!("{refusal}\n");
     assert_eq!(server.refusal(&format!("/{room}")).await, (status, words), "{room}");
@@ -73,7 +73,7 @@ async fn junk_messages_are_counted_and_dropped() {
     peer.signal(stranger.id, "psst").await;
     server.await_count("dropped_other_room", 1).await;
 
-    // After all that it is still a peer, and none of it arrived anywhere.
+    // After all that it is still a peer, and nothing of it arrived anywhere.
     peer.greet(&mut friend).await;
     let mut newcomer = server.join("/other").await;
     let mut stranger = stranger;
@@ -83,7 +83,7 @@ async fn junk_messages_are_counted_and_dropped() {
 }
 
 #[tokio::test]
-async fn deeply_nested_signals_pass_unread() {
+async fn deeply_nested_signals_are_forwarded_unread() {
     let server = TestServer::start(config()).await;
     let mut peer = server.join("/room").await;
     let nested = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
@@ -110,14 +110,14 @@ async fn a_message_may_be_long_but_not_too_long() {
     assert_eq!(friend.next().await, PeerEvent::PeerLeft(peer.id));
     server.await_count("refused_message_too_long", 1).await;
 
-    // Only the head of a frame that says that 2^62 bytes follow.
+    // Only the head of a frame that announces 2^62 bytes.
     let mut socket = server.join("/room").await.socket;
     let head = [0x81, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4];
     let stream = socket.get_mut();
     within_deadline("writing", stream.write_all(&head)).await.expect("the server is there");
     assert_closed(&mut socket, Refusal::MessageTooLong).await;
 
-    // Two fragments that are short enough each, and too long together; their mask is zero.
+    // Two fragments, each short enough but too long together; their mask is zero.
     let mut socket = server.join("/room").await.socket;
     let half = longest / 2 + 1;
     let length = u16::try_from(half).expect("a short half").to_be_bytes();
@@ -135,7 +135,7 @@ async fn a_message_may_be_long_but_not_too_long() {
 #[tokio::test]
 async fn random_bytes_harm_nobody_else() {
     let server = TestServer::start(config()).await;
-    // Xorshift, so that a failure comes again.
+    // Xorshift, so that a failure can be repeated.
     let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
     for _ in 0..200 {
         let bytes: [u8; 64] = std::array::from_fn(|_| {
@@ -184,7 +184,7 @@ async fn full_rooms_and_full_servers_say_so() {
 }
 
 #[tokio::test]
-async fn who_looks_on_takes_a_place_of_the_room_as_well() {
+async fn spectators_count_towards_the_limit_of_the_room() {
     let server = TestServer::start(ServerConfig { max_peers_per_room: 3, ..config() }).await;
     for (path, capacity, spectators) in [
         ("rooms/a", 3, 0),
@@ -212,7 +212,7 @@ async fn too_many_rooms_are_refused() {
 }
 
 #[tokio::test]
-async fn who_does_not_read_is_sent_off() {
+async fn a_peer_that_does_not_read_is_disconnected() {
     // The server tries to write to it for this long.
     let idle_timeout = Duration::from_secs(5);
     let server = TestServer::start(ServerConfig { idle_timeout, ..config() }).await;
@@ -242,7 +242,7 @@ async fn who_does_not_read_is_sent_off() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_wait_for_a_place() {
+async fn connections_beyond_the_limit_wait_for_a_slot() {
     let server = TestServer::start(ServerConfig { max_connections: 1, ..config() }).await;
     let mut peer = server.join("/room").await;
     let mut waiting = TcpStream::connect(server.address).await.expect("the system queues it");
@@ -267,7 +267,7 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_cut_off() {
+async fn a_connection_without_http_is_cut_off() {
     let server =
         TestServer::start(ServerConfig { request_timeout: Duration::from_secs(1), ..config() })
             .await;
@@ -286,7 +286,7 @@ async fn what_is_not_http_is_cut_off() {
 }
 
 #[tokio::test]
-async fn the_head_of_a_request_may_be_as_long_as_it_is_set() {
+async fn the_head_of_a_request_may_be_as_long_as_configured() {
     let server = TestServer::start(ServerConfig { max_header_bytes: 8 * 1024, ..config() }).await;
     let long_head =
         format!("GET / HTTP/1.1\r\nx: {}\r\nConnection: close\r\n\r\n", "x".repeat(7 * 1024));
@@ -313,7 +313,7 @@ async fn a_broken_frame_ends_its_connection_only() {
 }
 
 #[tokio::test]
-async fn settings_that_make_no_sense_are_refused() {
+async fn settings_that_make_no_sense_are_rejected() {
     let zero = Duration::ZERO;
     for config in [
         ServerConfig { max_message_bytes: 0, ..config() },

@@ -1,10 +1,10 @@
-//! What HTTP itself asks of a server that pages and strangers reach.
+//! What HTTP itself demands of a server that pages and strangers can reach.
 
 use signaling::server::ServerConfig;
 
 use crate::rig::{TestServer, config};
 
-/// All that a browser says to open a WebSocket, but the method.
+/// Everything that a browser sends to open a WebSocket, except the method.
 const HANDSHAKE: &str = "Upgrade: websocket\r\nConnection: upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
@@ -17,7 +17,7 @@ async fn only_a_get_without_a_body_becomes_a_websocket() {
             assert_eq!((response.status, response.header("allow")), (405, "get"), "{method}");
         }
     }
-    // What a proxy takes for a body is a ping to us.
+    // What a proxy takes for a body would be a ping to us.
     let ping = [0x89, 0x82, 0, 0, 0, 0, b'o', b'k'];
     for body in ["Content-Length: 8\r\n", "Transfer-Encoding: chunked\r\n"] {
         let head = format!("GET /room HTTP/1.1\r\nHost: test\r\n{HANDSHAKE}{body}\r\n");
@@ -32,14 +32,14 @@ async fn only_a_get_without_a_body_becomes_a_websocket() {
 }
 
 #[tokio::test]
-async fn pages_from_elsewhere_may_read_the_list_if_they_may_use_the_server() {
+async fn pages_of_allowed_origins_may_read_the_list() {
     let server = TestServer::start(config()).await;
     for (path, status) in [("/v1/rooms?game=a", 200), ("/v1/rooms?game=a%20b", 400)] {
         let response = server.request("GET", path, "Origin: https://game.example\r\n").await;
         let shared_with = response.header("access-control-allow-origin");
         assert_eq!((response.status, shared_with), (status, "*"), "{path}");
     }
-    // Counts are the operator's.
+    // Counts are for the operator only.
     for path in ["/health", "/metrics", "/ready"] {
         assert_eq!(server.get(path).await.header("access-control-allow-origin"), "", "{path}");
     }
@@ -58,7 +58,7 @@ async fn pages_from_elsewhere_may_read_the_list_if_they_may_use_the_server() {
 }
 
 #[tokio::test]
-async fn every_answer_has_the_headers_that_protect_the_page() {
+async fn every_response_has_the_headers_that_protect_the_page() {
     let server = TestServer::start(config()).await;
     let answers = [
         server.get("/").await,
@@ -89,7 +89,7 @@ async fn every_answer_has_the_headers_that_protect_the_page() {
 }
 
 #[tokio::test]
-async fn the_operator_may_give_a_policy_for_a_page_of_another_kind() {
+async fn the_operator_may_set_another_page_policy() {
     for (wanted, header) in [("default-src *", "default-src *"), ("", "")] {
         let content_security_policy = wanted.to_owned();
         let server = TestServer::start(ServerConfig { content_security_policy, ..config() }).await;

@@ -1,4 +1,4 @@
-//! STUN and TURN servers: which clients hear of them, and when.
+//! STUN and TURN servers: which clients receive them, and when.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,9 +21,9 @@ fn with_servers() -> ServerConfig {
 }
 
 #[tokio::test]
-async fn peers_of_ours_are_told_before_their_id_and_stock_clients_are_not() {
+async fn our_peers_receive_ice_servers_before_their_id_and_stock_clients_none() {
     let server = TestServer::start(with_servers()).await;
-    // Joining asserts that the id comes first, or right behind the welcome.
+    // Joining asserts that the id comes first, or directly after the welcome.
     server.join("/room").await;
     server.join("/v1/rooms/room").await;
     let key = PeerKey::new(7);
@@ -41,7 +41,7 @@ async fn peers_of_ours_are_told_before_their_id_and_stock_clients_are_not() {
 }
 
 #[tokio::test]
-async fn who_is_not_let_in_gets_no_password() {
+async fn a_refused_peer_gets_no_password() {
     let server = TestServer::start(ServerConfig { max_peers_per_room: 1, ..with_servers() }).await;
     let _inside = server.join("/v1/rooms/room").await;
     let mut outside = server.open("/v1/rooms/room").await;
@@ -56,9 +56,9 @@ async fn without_servers_the_list_is_empty() {
 }
 
 #[tokio::test]
-async fn turn_servers_without_a_secret_are_refused_at_the_start() {
+async fn turn_servers_without_a_secret_are_rejected_at_the_start() {
     let error = Server::bind(ServerConfig { turn_secret: None, ..with_servers() }).await;
-    let error = error.expect_err("nobody could use them");
+    let error = error.expect_err("no peer could use them");
     assert!(matches!(error, BindError::BadLimit { .. }), "{error}");
     assert!(error.to_string().contains("turn-secret"), "{error}");
 }

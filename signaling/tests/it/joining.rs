@@ -1,4 +1,4 @@
-//! Peers find each other, in matchbox's protocol to the letter.
+//! Peers find each other, in exactly matchbox's protocol.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::rig::{TestServer, assert_closed, config, within_deadline};
 
 #[tokio::test]
-async fn peers_of_a_room_meet_signal_and_part() {
+async fn peers_of_a_room_meet_signal_and_leave() {
     let server = TestServer::start(config()).await;
     let mut first = server.join("/room").await;
     let mut second = server.join("/room").await;
-    // A peer that is there offers; the newcomer waits, so the first thing that it hears is the
-    // offer.
+    // The peer that is there makes the offer; the newcomer waits, so the first thing that it
+    // receives is the offer.
     assert_eq!(first.next().await, PeerEvent::NewPeer(second.id));
     first.greet(&mut second).await;
     second.greet(&mut first).await;
@@ -35,7 +35,7 @@ async fn peers_of_a_room_meet_signal_and_part() {
 }
 
 #[tokio::test]
-async fn the_json_is_matchboxs() {
+async fn the_json_is_that_of_matchbox() {
     let server = TestServer::start(config()).await;
     let mut first = server.join("/room").await;
     let mut second = server.join("/room").await;
@@ -62,7 +62,7 @@ async fn groups_fill_in_order_of_arrival() {
     let mut fourth = server.join("/v1/rooms/room?next=2").await;
     assert_eq!(first.next().await, PeerEvent::NewPeer(second.id));
     assert_eq!(third.next().await, PeerEvent::NewPeer(fourth.id));
-    // Had anybody heard of the other pair, it would come before these.
+    // Messages about the other pair would arrive before these.
     first.greet(&mut second).await;
     second.greet(&mut first).await;
     third.greet(&mut fourth).await;
@@ -70,7 +70,7 @@ async fn groups_fill_in_order_of_arrival() {
 }
 
 #[tokio::test]
-async fn rooms_are_apart_and_go_when_the_last_peer_does() {
+async fn rooms_are_separate_and_end_with_their_last_peer() {
     let server = TestServer::start(config()).await;
     let mut peers = Vec::new();
     for path in ["/a", "/b", "/a?next=2", "/a?next=3"] {
@@ -99,7 +99,7 @@ async fn rooms_are_apart_and_go_when_the_last_peer_does() {
 }
 
 #[tokio::test]
-async fn who_answers_pings_stays_and_who_is_silent_goes() {
+async fn a_peer_that_answers_pings_stays_and_a_silent_one_is_disconnected() {
     let server =
         TestServer::start(ServerConfig { idle_timeout: Duration::from_secs(2), ..config() }).await;
     let mut awake = server.join("/room").await;
@@ -113,25 +113,25 @@ async fn who_answers_pings_stays_and_who_is_silent_goes() {
 }
 
 #[tokio::test]
-async fn who_has_a_key_is_the_same_peer_again() {
+async fn a_peer_with_a_key_has_the_same_id_again() {
     let path = format!("/v1/rooms/room?{}", PeerKey::new(7).to_query());
     let server = TestServer::start(config()).await;
     let mut other = server.join("/v1/rooms/room").await;
     let first = server.join(&path).await;
     assert_eq!(first.id, PeerKey::new(7).peer());
     assert_eq!(other.next().await, PeerEvent::NewPeer(first.id));
-    // Its network broke, and nobody noticed yet: the others hear that it is here, and not that it
-    // left.
+    // Its network broke, and nobody has noticed yet. The other peers are told that it is here, and
+    // not that it left.
     let mut again = server.join(&path).await;
     assert_eq!(again.id, first.id);
     assert_eq!(other.next().await, PeerEvent::NewPeer(again.id));
     drop(first);
     other.greet(&mut again).await;
     again.greet(&mut other).await;
-    // A server that knows nothing of this one gives it the same id.
+    // A server that knows nothing about this one gives it the same id.
     let another = TestServer::start(config()).await;
     assert_eq!(another.join(&path).await.id, again.id);
-    // What is no key is none, and stock clients have none.
+    // An invalid key counts as none, and stock clients have none.
     for path in ["/v1/rooms/room?key=7", "/v1/rooms/room?key=", &path["/v1/rooms".len()..]] {
         assert_ne!(another.join(path).await.id, again.id, "{path}");
     }

@@ -1,5 +1,5 @@
-//! The peers that an owner keeps out of its room, for how long, and which one comes back to it as
-//! its owner.
+//! The peers that an owner keeps out of its room, for how long, and which one becomes the owner
+//! again when it returns.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::rig::{Peer, TestServer, assert_closed, assert_closed_at_last, config, within_deadline};
 
-/// Bans that a room remembers.
+/// The number of bans that a room remembers.
 const MAX_BANNED: u128 = 64;
 
 fn path(number: u128) -> String {
@@ -25,8 +25,8 @@ async fn server() -> TestServer {
     TestServer::start(ServerConfig { grace_time, resume_secret, ..config() }).await
 }
 
-/// Joins the room, and returns once `observer` sees the newcomer. Without that, a room without it
-/// may be one from before it came.
+/// Joins the room, and returns once `observer` sees the newcomer. Otherwise a room without the
+/// newcomer could be a state from before it joined.
 async fn join_seen_by(observer: &mut Peer, server: &TestServer, path: &str) -> Peer {
     let newcomer = server.join(path).await;
     observer.sees("a newcomer", |room| room.member(newcomer.id).is_some()).await;
@@ -37,7 +37,8 @@ async fn leave(peer: &mut Peer) {
     peer.socket.close(None).await.expect("it is open");
 }
 
-/// Waits until `observer` no longer sees a peer that it has seen. Returns the room without it.
+/// Waits until `observer` no longer sees a peer that it has seen. Returns the room without that
+/// peer.
 async fn is_gone(observer: &mut Peer, peer: PeerId) -> RoomState {
     observer.sees("that it is gone", |room| room.member(peer).is_none()).await
 }
@@ -64,7 +65,7 @@ async fn a_token_from_before_the_lock_does_not_open_it() {
 }
 
 #[tokio::test]
-async fn a_peer_that_left_a_locked_room_has_given_up_its_place() {
+async fn a_peer_that_left_a_locked_room_cannot_return() {
     let server = server().await;
     let mut ann = server.join(&path(1)).await;
     let mut bob = server.join(&path(2)).await;
@@ -77,7 +78,7 @@ async fn a_peer_that_left_a_locked_room_has_given_up_its_place() {
 }
 
 #[tokio::test]
-async fn a_peer_that_was_lost_returns_to_a_locked_room_however_late() {
+async fn a_lost_peer_returns_to_a_locked_room_at_any_time() {
     let server = server().await;
     let mut ann = server.join(&path(1)).await;
     let bob = server.join(&path(2)).await;
@@ -97,7 +98,7 @@ async fn a_peer_that_was_lost_returns_to_a_locked_room_however_late() {
 }
 
 #[tokio::test]
-async fn the_newest_owner_of_a_room_is_its_owner_again_whoever_returns_first() {
+async fn the_latest_owner_owns_a_rebuilt_room_whatever_the_order_of_return() {
     for is_old_one_first in [true, false] {
         let server = server().await;
         let mut ann = server.join(&path(1)).await;
@@ -134,7 +135,7 @@ async fn the_newest_owner_of_a_room_is_its_owner_again_whoever_returns_first() {
 }
 
 #[tokio::test]
-async fn a_token_of_a_room_that_is_gone_proves_nothing_in_its_successor() {
+async fn a_token_of_an_ended_room_proves_nothing_in_its_successor() {
     let server = server().await;
     let mut ann = server.join(&path(1)).await;
     let token = ann.token().await;
@@ -157,14 +158,14 @@ async fn a_token_of_a_room_that_is_gone_proves_nothing_in_its_successor() {
 }
 
 #[tokio::test]
-async fn nobody_who_was_removed_comes_back_however_many_were() {
+async fn no_removed_peer_comes_back_however_many_were_removed() {
     let server = server().await;
     let mut ann = server.join(&path(1)).await;
     let mut resident = server.join(&path(2)).await;
     for number in 0..MAX_BANNED {
         let peer = join_seen_by(&mut ann, &server, &path(100 + number)).await;
         ann.ask(&RoomRequest::Kick(peer.id)).await;
-        // There is no memory left for more than the last of them, so nobody new comes in then.
+        // There is only enough memory for the last of them, so from then on nobody new can enter.
         let (id, is_last) = (peer.id, number + 1 == MAX_BANNED);
         let is_removed = |room: &RoomState| {
             room.members.len() == 2 && room.member(id).is_none() && room.is_locked == is_last

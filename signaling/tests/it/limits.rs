@@ -1,4 +1,5 @@
-//! Limits on how much and how often: on what one peer sends, and on what comes from one network address.
+//! Limits on how much and how often: for what one peer sends, and for what comes from one network
+//! address.
 
 use futures::{FutureExt, SinkExt};
 use serde_json::json;
@@ -16,7 +17,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::rig::{TestServer, assert_closed, config, within_deadline};
 
-/// Refused in the way of either kind of client.
+/// Asserts the refusal of either kind of client.
 async fn assert_refused(
     server: &TestServer,
     headers: &[(&'static str, &str)],
@@ -29,7 +30,7 @@ async fn assert_refused(
     assert_closed(&mut socket.expect("a WebSocket to say it"), refusal).await;
 }
 
-/// Waits until the server takes a peer again.
+/// Waits until the server accepts a peer again.
 async fn await_place(server: &TestServer) {
     within_deadline("a free place", async {
         while server.try_open("/room").await.is_err() {
@@ -40,7 +41,7 @@ async fn await_place(server: &TestServer) {
 }
 
 #[tokio::test]
-async fn one_address_has_so_many_peers() {
+async fn one_address_has_a_limit_on_peers() {
     let server = TestServer::start(ServerConfig { max_peers_per_address: 2, ..config() }).await;
     let first = server.join("/room").await;
     let _second = server.join("/other").await;
@@ -51,7 +52,7 @@ async fn one_address_has_so_many_peers() {
 }
 
 #[tokio::test]
-async fn one_address_comes_so_often() {
+async fn one_address_has_a_limit_on_joins() {
     let join_rate = Rate { per_second: 1, at_once: 3 };
     let server = TestServer::start(ServerConfig { join_rate, ..config() }).await;
     for _ in 0..3 {
@@ -63,7 +64,7 @@ async fn one_address_comes_so_often() {
 }
 
 #[tokio::test]
-async fn who_asks_for_the_list_counts_as_who_comes() {
+async fn a_request_for_the_list_counts_as_a_join() {
     let join_rate = Rate { per_second: 1, at_once: 2 };
     let trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
     let limited = ServerConfig { join_rate, trusted_proxies, ..config() };
@@ -83,7 +84,7 @@ async fn who_asks_for_the_list_counts_as_who_comes() {
 }
 
 #[tokio::test]
-async fn pages_from_elsewhere_are_not_told_of_rooms() {
+async fn pages_of_other_origins_get_no_list_of_rooms() {
     let allowed_origins = vec!["https://game.example".to_owned()];
     let server = TestServer::start(ServerConfig { allowed_origins, ..config() }).await;
     for (origin, status) in [("https://game.example", 200), ("https://evil.example", 403)] {
@@ -93,7 +94,7 @@ async fn pages_from_elsewhere_are_not_told_of_rooms() {
 }
 
 #[tokio::test]
-async fn one_address_has_so_many_connections() {
+async fn one_address_has_a_limit_on_connections() {
     let limited = ServerConfig { max_connections_per_address: 2, ..config() };
     let server = TestServer::start(limited.clone()).await;
     let mut peers = [server.join("/room").await, server.join("/room").await];
@@ -115,7 +116,7 @@ async fn one_address_has_so_many_connections() {
 }
 
 #[tokio::test]
-async fn a_proxy_tells_the_address_if_it_is_trusted() {
+async fn only_a_trusted_proxy_can_name_the_address() {
     let forwarded = |address| [("x-forwarded-for", address)];
     let limited = ServerConfig { max_peers_per_address: 1, ..config() };
     let server = TestServer::start(limited.clone()).await;
@@ -135,7 +136,7 @@ async fn a_proxy_tells_the_address_if_it_is_trusted() {
 }
 
 #[tokio::test]
-async fn pages_from_elsewhere_are_refused() {
+async fn pages_of_other_origins_are_refused() {
     let allowed_origins = vec!["https://game.example".to_owned()];
     let server = TestServer::start(ServerConfig { allowed_origins, ..config() }).await;
     for origin in
@@ -150,7 +151,7 @@ async fn pages_from_elsewhere_are_refused() {
 }
 
 #[tokio::test]
-async fn who_sends_too_fast_is_read_more_slowly_and_loses_nothing() {
+async fn a_peer_that_sends_too_fast_is_read_more_slowly_and_loses_nothing() {
     const MESSAGES: u64 = 30;
     let message_rate = Rate { per_second: 40, at_once: 10 };
     let max_message_bytes = 2048;
@@ -171,13 +172,13 @@ async fn who_sends_too_fast_is_read_more_slowly_and_loses_nothing() {
         assert_eq!(listener.next().await, expected);
     }
     let took = begun.elapsed();
-    // 20 of them at 40 a second.
+    // 20 messages at 40 a second.
     assert!(took.as_millis() >= 450, "{took:?}");
     assert!(server.health().await["counters"]["slowed"].as_u64() > Some(0));
 }
 
 #[tokio::test]
-async fn what_is_no_message_counts_as_well() {
+async fn frames_that_are_not_messages_count_as_well() {
     let message_rate = Rate { per_second: 2, at_once: 1 };
     for junk in [Message::binary(vec![0; 100]), Message::Ping(Vec::new().into())] {
         let server = TestServer::start(ServerConfig { message_rate, ..config() }).await;
@@ -209,12 +210,12 @@ async fn a_long_message_counts_as_several() {
     let id = talker.id;
     talker.signal(id, 1).await;
     assert_eq!(talker.next().await, PeerEvent::Signal { sender: id, data: 1.into() });
-    // 18 and one, of which 10 at once.
+    // 18 messages and one, of which 10 are allowed at once.
     assert!(begun.elapsed().as_millis() >= 400, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
-async fn who_asks_too_often_in_a_room_sends_nobody_off() {
+async fn too_many_requests_in_a_room_disconnect_nobody() {
     let room_request_rate = Rate { per_second: 1, at_once: 3 };
     let server = TestServer::start(ServerConfig { room_request_rate, ..config() }).await;
     let mut flooder = server.join("/v1/rooms/room").await;
@@ -239,7 +240,7 @@ async fn who_asks_too_often_in_a_room_sends_nobody_off() {
 }
 
 #[tokio::test]
-async fn who_clicks_a_little_too_fast_in_a_room_loses_nothing() {
+async fn slightly_too_many_requests_in_a_room_are_not_lost() {
     let room_request_rate = Rate { per_second: 20, at_once: 2 };
     let server = TestServer::start(ServerConfig { room_request_rate, ..config() }).await;
     let mut clicker = server.join("/v1/rooms/room").await;

@@ -1,5 +1,5 @@
-//! A Redis that is there, and does not hold what it was given: rooms and indexes of rooms that are
-//! gone or overwritten, and a password that is missing.
+//! A Redis that runs but does not hold what it was given: rooms and room indexes that are gone or
+//! overwritten, and a missing password.
 
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ use crate::{
     rig::config,
 };
 
-/// Rooms are looked at by themselves every 15 seconds.
+/// Rooms are checked automatically every 15 seconds.
 const UNTIL_KEPT: Duration = Duration::from_secs(60);
-/// Less than rooms wait until they are looked at by themselves, and long enough for a machine under
+/// Shorter than the time until rooms are checked automatically, and long enough for a machine under
 /// load.
 const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test]
-async fn a_room_that_is_taken_out_of_redis_answers_all_the_same() {
-    let test = "a_room_that_is_taken_out_of_redis_answers_all_the_same";
+async fn a_room_removed_from_redis_still_answers() {
+    let test = "a_room_removed_from_redis_still_answers";
     let Some(redis) = RedisServer::start(test) else { return };
     let [one, two] = [Process::start(&redis), Process::start(&redis)];
     let mut ann = one.join(1, "/v1/rooms/room").await;
@@ -50,8 +50,8 @@ async fn a_room_that_is_taken_out_of_redis_answers_all_the_same() {
 }
 
 #[tokio::test]
-async fn junk_in_the_place_of_a_room_keeps_nobody_out() {
-    let test = "junk_in_the_place_of_a_room_keeps_nobody_out";
+async fn junk_under_the_key_of_a_room_keeps_nobody_out() {
+    let test = "junk_under_the_key_of_a_room_keeps_nobody_out";
     let Some(redis) = RedisServer::start(test) else { return };
     let one = Process::start(&redis);
     for (name, spoil) in [
@@ -68,14 +68,14 @@ async fn junk_in_the_place_of_a_room_keeps_nobody_out() {
     }
 }
 
-/// The rooms of an index.
+/// The rooms in an index.
 fn rooms_of(redis: &RedisServer, index: &str) -> String {
     redis.tell(&format!("SMEMBERS {index}"))
 }
 
 #[tokio::test]
-async fn indexes_that_are_overwritten_keep_nobody_out_and_nobody_alone() {
-    let test = "indexes_that_are_overwritten_keep_nobody_out_and_nobody_alone";
+async fn overwritten_indexes_keep_nobody_out_and_nobody_alone() {
+    let test = "overwritten_indexes_keep_nobody_out_and_nobody_alone";
     let Some(redis) = RedisServer::start(test) else { return };
     let one = Process::start(&redis);
     let quick = format!("/v1/quick?{GAME}&players=2");
@@ -87,14 +87,14 @@ async fn indexes_that_are_overwritten_keep_nobody_out_and_nobody_alone() {
         assert!(rooms_of(&redis, index).contains(room), "{index}");
         redis.tell(&format!("SET {index} junk"));
     }
-    // Each of these uses one: to change a room, to look for one, and to list all.
+    // Each of these uses an index: to change a room, to look for one, and to list all.
     owner.ask(&RoomRequest::SetLocked(true)).await;
     owner.sees("a lock", |room| room.is_locked).await;
     let listed = one.server.get("/v1/rooms?game=asteroids").await;
     assert!(listed.status == 200 && listed.text().contains("den"), "{}", listed.text());
     let mut stranger = one.join(3, &quick).await;
     let other = stranger.sees("its room", |_| true).await.name;
-    assert_ne!(other, waiting, "nobody finds the first one for now");
+    assert_ne!(other, waiting, "nobody can find the first one for now");
     stranger.socket.close(None).await.expect("it is open");
 
     timeout(UNTIL_KEPT, async {

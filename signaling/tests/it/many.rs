@@ -1,4 +1,5 @@
-//! Several processes that are one service: real processes, which are killed, and a real Redis, which is stopped.
+//! Several processes that form one service: real processes that are killed, and a real Redis that
+//! is stopped.
 
 use std::{
     io::{BufRead, BufReader},
@@ -18,7 +19,7 @@ use crate::{
 
 pub(crate) const GAME: &str = "game=asteroids&version=1";
 
-/// A process of the service, killed when dropped.
+/// A process of the service; killed when dropped.
 pub(crate) struct Process {
     child: Child,
     pub(crate) server: TestServer,
@@ -29,7 +30,7 @@ impl Process {
         Self::start_with(redis, &[])
     }
 
-    /// The same, with further flags.
+    /// Does the same, with further flags.
     pub(crate) fn start_with(redis: &RedisServer, flags: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_signaling"))
             .args(["--host", "127.0.0.1", "--port", "0", "--redis", &redis.url()])
@@ -48,13 +49,13 @@ impl Process {
         Self { child, server: TestServer::at(address) }
     }
 
-    /// kill -9.
+    /// Kills it by `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it is ours");
     }
 
-    /// The number by which it can be sent signals.
+    /// Its process id, to send signals to.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -64,7 +65,7 @@ impl Process {
         self.child.wait().expect("it is ours");
     }
 
-    /// Somebody in a room, by its own key.
+    /// Joins a room as a peer with this key.
     pub(crate) async fn join(&self, number: u128, path: &str) -> Peer {
         let separator = if path.contains('?') { '&' } else { '?' };
         self.server.join(&format!("{path}{separator}{}", PeerKey::new(number).to_query())).await
@@ -117,7 +118,7 @@ async fn peers_of_a_room_on_three_processes_meet() {
     let mut eve = two.join(5, &format!("/v1/quick?{GAME}&players=2")).await;
     assert_eq!(dan.next().await, PeerEvent::NewPeer(eve.id));
     eve.greet(&mut dan).await;
-    // Nobody of another room can be reached, here or there.
+    // Peers of another room cannot be reached, neither here nor at another process.
     dan.signal(bob.id, "psst").await;
     dan.signal(eve.id, "hello").await;
     let hello = PeerEvent::Signal { sender: dan.id, data: "hello".into() };
@@ -126,9 +127,9 @@ async fn peers_of_a_room_on_three_processes_meet() {
 }
 
 #[tokio::test]
-async fn everybody_at_once_on_three_processes_is_in_pairs() {
+async fn many_peers_at_once_on_three_processes_form_pairs() {
     const PEERS: usize = 30;
-    let Some(redis) = RedisServer::start("everybody_at_once_on_three_processes_is_in_pairs") else {
+    let Some(redis) = RedisServer::start("many_peers_at_once_on_three_processes_form_pairs") else {
         return;
     };
     let processes = three(&redis);
@@ -150,8 +151,8 @@ async fn everybody_at_once_on_three_processes_is_in_pairs() {
 }
 
 #[tokio::test]
-async fn no_room_is_lost_with_a_process_that_is_killed() {
-    let Some(redis) = RedisServer::start("no_room_is_lost_with_a_process_that_is_killed") else {
+async fn no_room_is_lost_with_a_killed_process() {
+    let Some(redis) = RedisServer::start("no_room_is_lost_with_a_killed_process") else {
         return;
     };
     let [mut one, two, three] = three(&redis);
@@ -163,7 +164,7 @@ async fn no_room_is_lost_with_a_process_that_is_killed() {
     ann.ask(&RoomRequest::SetLocked(true)).await;
     bob.sees("a lock", |room| room.is_locked).await;
     cid.sees("a lock", |room| room.is_locked).await;
-    // Somebody whose room has nobody at another process.
+    // A peer whose room has no peer at another process.
     let mut dan = one.join(4, &format!("/v1/create?{GAME}&capacity=7")).await;
     let alone = dan.sees("its room", |_| true).await;
     let tokens = [ann.token().await, dan.token().await];
@@ -186,21 +187,21 @@ async fn no_room_is_lost_with_a_process_that_is_killed() {
 }
 
 #[tokio::test]
-async fn who_does_not_come_back_from_a_killed_process_has_left() {
-    let test = "who_does_not_come_back_from_a_killed_process_has_left";
+async fn a_peer_that_does_not_come_back_from_a_killed_process_has_left() {
+    let test = "a_peer_that_does_not_come_back_from_a_killed_process_has_left";
     let Some(redis) = RedisServer::start(test) else { return };
     let [mut one, two, _three] = three(&redis);
     let ann = one.join(1, "/v1/rooms/room").await;
     let mut bob = two.join(2, "/v1/rooms/room").await;
-    // Processes are not taken for dead at once: another one may only just have started.
+    // Processes are not taken for dead at once, because another process may only just have started.
     one.kill();
     let left = tokio::time::timeout(std::time::Duration::from_secs(60), bob.next()).await;
     assert_eq!(left.expect("in a minute"), PeerEvent::PeerLeft(ann.id));
 }
 
 #[tokio::test]
-async fn redis_may_go_and_come_back_empty() {
-    let Some(mut redis) = RedisServer::start("redis_may_go_and_come_back_empty") else { return };
+async fn redis_may_stop_and_come_back_empty() {
+    let Some(mut redis) = RedisServer::start("redis_may_stop_and_come_back_empty") else { return };
     let [one, two, _three] = three(&redis);
     let mut ann = one.join(1, &format!("/v1/create?{GAME}&capacity=4")).await;
     let room = ann.sees("its room", |_| true).await;
@@ -222,7 +223,7 @@ async fn redis_may_go_and_come_back_empty() {
     let mut late = one.server.open(&path).await;
     assert_closed(&mut late, Refusal::StoreDown).await;
     assert_eq!(one.server.get("/ready").await.status, 503);
-    // Those of one process still have each other, and what they ask for is denied.
+    // Peers at one process can still reach each other, and their requests are denied.
     ann.greet(&mut cid).await;
     ann.is_denied(&RoomRequest::SetLocked(false)).await;
 
@@ -231,7 +232,7 @@ async fn redis_may_go_and_come_back_empty() {
         peer.hears("that the service is restored", told(ServiceState::Restored)).await;
     }
     within_deadline("the room as it was", async {
-        // Each process puts its own back.
+        // Each process puts its own peers back.
         while {
             ann.ask(&RoomRequest::SetLocked(false)).await;
             let room = ann.sees("the room", |_| true).await;

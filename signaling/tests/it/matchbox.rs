@@ -1,7 +1,8 @@
-//! The scenarios by which `matchbox_signaling` 0.15 tests its own full mesh (its `tests/full_mesh.rs`), against our server and with
-//! matchbox's own types: connect, an id, a new peer, a peer that leaves, a signal.
+//! The scenarios with which `matchbox_signaling` 0.15 tests its own full mesh (its
+//! `tests/full_mesh.rs`), run against our server and with matchbox's own types: connect, an id, a
+//! new peer, a peer that leaves, a signal.
 //!
-//! Left out is what is about its builder: callbacks, and a server nested in another one's router.
+//! Not included are those about its builder: callbacks, and a server nested in another router.
 
 use std::str::FromStr;
 
@@ -32,7 +33,7 @@ async fn id_of(client: &mut Client) -> PeerId {
     }
 }
 
-/// Two that have met.
+/// Two clients that know each other.
 async fn pair(server: &TestServer) -> [(Client, PeerId); 2] {
     let mut first = connect(server).await;
     let first_id = id_of(&mut first).await;
@@ -43,7 +44,7 @@ async fn pair(server: &TestServer) -> [(Client, PeerId); 2] {
 }
 
 #[tokio::test]
-async fn a_client_connects_and_gets_an_id_and_hears_of_a_new_peer() {
+async fn a_client_gets_an_id_and_is_told_about_a_new_peer() {
     let server = TestServer::start(config()).await;
     let [(_, first), (_, second)] = pair(&server).await;
     assert_ne!(first, second);
@@ -53,7 +54,7 @@ async fn a_client_connects_and_gets_an_id_and_hears_of_a_new_peer() {
 async fn a_client_that_disconnects_has_left() {
     let server = TestServer::start(config()).await;
     let [(mut first, _), (mut second, second_id)] = pair(&server).await;
-    // How it ends is not what this is about.
+    // How it ends does not matter here.
     let _ = second.close(None).await;
     assert_eq!(hear(&mut first).await, JsonPeerEvent::PeerLeft(second_id));
 }

@@ -1,4 +1,4 @@
-//! What an operator sees, and how a server ends that others are to take over from.
+//! What an operator sees, and how a server ends when others are about to take over.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ async fn metrics_are_text_for_prometheus() {
 }
 
 #[tokio::test]
-async fn a_server_that_drains_serves_who_is_in_and_lets_nobody_else_in() {
+async fn a_draining_server_serves_its_peers_and_accepts_no_others() {
     let drain_time = Duration::from_secs(60);
     let server = TestServer::start(ServerConfig { drain_time, ..config() }).await;
     assert_eq!(server.get("/ready").await.status, 200);
@@ -59,7 +59,7 @@ async fn a_server_that_drains_serves_who_is_in_and_lets_nobody_else_in() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_told_to_stop_is_gone_as_soon_as_its_peers_are() {
+async fn a_draining_server_ends_with_its_last_peer() {
     let server = TestServer::start(config()).await;
     let mut peer = server.join("/room").await;
     let address = server.address;
@@ -68,13 +68,13 @@ async fn a_server_that_is_told_to_stop_is_gone_as_soon_as_its_peers_are() {
     assert_closed(&mut peer.socket, Refusal::ServerStopping).await;
     assert!(within_deadline("the end", peer.socket.next()).await.is_none());
     within_deadline("the end", running).await.expect("a clean end");
-    // Far less than peers have to go.
+    // Far less than the time that peers have to leave.
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     assert!(TcpStream::connect(address).await.is_err(), "the port is closed");
 }
 
 #[tokio::test]
-async fn who_stays_when_the_drain_is_over_is_sent_off() {
+async fn peers_that_remain_after_the_drain_are_disconnected() {
     let drain_time = Duration::from_millis(300);
     let server = TestServer::start(ServerConfig { drain_time, ..config() }).await;
     let mut peer = server.join("/room").await;

@@ -1,4 +1,5 @@
-//! What may go wrong between several processes and Redis without either being gone for good: ended, halted and cut off.
+//! Faults between several processes and Redis that do not last: processes that are stopped, halted
+//! and cut off.
 
 use std::{
     net::{Ipv4Addr, TcpListener},
@@ -18,7 +19,7 @@ use crate::{
     rig::{Peer, assert_closed, assert_closed_at_last, within_deadline},
 };
 
-/// Processes are not taken for dead at once: another one may only just have started.
+/// Processes are not taken for dead at once, because another process may only just have started.
 const UNTIL_DEAD: Duration = Duration::from_secs(60);
 
 fn send(signal: &str, pid: u32) {
@@ -61,8 +62,8 @@ async fn two_open_rooms_of_a_group_are_both_put_back() {
 }
 
 #[tokio::test]
-async fn who_stays_away_from_a_process_that_was_told_to_stop_has_left() {
-    let test = "who_stays_away_from_a_process_that_was_told_to_stop_has_left";
+async fn a_peer_that_does_not_come_back_from_a_stopped_process_has_left() {
+    let test = "a_peer_that_does_not_come_back_from_a_stopped_process_has_left";
     let Some(redis) = RedisServer::start(test) else { return };
     let start = || Process::start_with(&redis, &["--grace-time", "1"]);
     let [mut one, two] = [start(), start()];
@@ -75,8 +76,8 @@ async fn who_stays_away_from_a_process_that_was_told_to_stop_has_left() {
 }
 
 #[tokio::test]
-async fn who_was_away_already_when_its_process_died_has_left() {
-    let test = "who_was_away_already_when_its_process_died_has_left";
+async fn a_peer_that_was_absent_when_its_process_died_has_left() {
+    let test = "a_peer_that_was_absent_when_its_process_died_has_left";
     let Some(redis) = RedisServer::start(test) else { return };
     let start = || Process::start_with(&redis, &["--grace-time", "3"]);
     let [mut one, two] = [start(), start()];
@@ -91,8 +92,8 @@ async fn who_was_away_already_when_its_process_died_has_left() {
 }
 
 #[tokio::test]
-async fn who_was_only_taken_for_dead_is_there_again() {
-    let test = "who_was_only_taken_for_dead_is_there_again";
+async fn a_peer_of_a_process_wrongly_taken_for_dead_is_back() {
+    let test = "a_peer_of_a_process_wrongly_taken_for_dead_is_back";
     let Some(redis) = RedisServer::start(test) else { return };
     let start = || Process::start_with(&redis, &["--grace-time", "1"]);
     let [one, two] = [start(), start()];
@@ -108,14 +109,14 @@ async fn who_was_only_taken_for_dead_is_there_again() {
     assert_eq!(room.members.len(), 2);
     ann.greet(&mut bob).await;
     bob.greet(&mut ann).await;
-    // It was only halted: Redis was there all the time, and nobody need be told otherwise.
+    // It was only halted: Redis ran all the time, and nobody needs to be told otherwise.
     let impaired = RoomEvent::Service(ServiceState::Impaired);
     assert!(!ann.heard.contains(&impaired), "{:?}", ann.heard);
 }
 
 #[tokio::test]
-async fn a_redis_that_says_nothing_is_noticed_and_taken_up_again() {
-    let test = "a_redis_that_says_nothing_is_noticed_and_taken_up_again";
+async fn a_silent_redis_is_noticed_and_connected_to_again() {
+    let test = "a_silent_redis_is_noticed_and_connected_to_again";
     let Some(redis) = RedisServer::start(test) else { return };
     let [one, two] = [Process::start(&redis), Process::start(&redis)];
     let mut ann = one.join(1, "/v1/rooms/room").await;
@@ -141,8 +142,8 @@ async fn a_redis_that_says_nothing_is_noticed_and_taken_up_again() {
 }
 
 #[tokio::test]
-async fn a_change_that_was_on_its_way_when_the_connection_went_costs_no_second_one() {
-    let test = "a_change_that_was_on_its_way_when_the_connection_went_costs_no_second_one";
+async fn a_change_lost_with_its_connection_does_not_end_the_next_connection() {
+    let test = "a_change_lost_with_its_connection_does_not_end_the_next_connection";
     let Some(redis) = RedisServer::start(test) else { return };
     let one = Process::start(&redis);
     let mut ann = one.join(1, "/v1/rooms/room").await;
@@ -164,14 +165,14 @@ async fn a_change_that_was_on_its_way_when_the_connection_went_costs_no_second_o
     let is_named =
         |room: &RoomState| room.member(ann.id).is_some_and(|member| member.name == "Ann");
     bob.sees("the name", is_named).await;
-    // For as long as a change is waited for, and some more.
+    // As long as a change is awaited, and a little longer.
     let again = timeout(Duration::from_secs(4), hears_of(&mut bob, ServiceState::Impaired)).await;
     assert!(again.is_err(), "the next connection was given up, too");
 }
 
 #[tokio::test]
-async fn who_comes_again_by_another_process_is_there_once() {
-    let test = "who_comes_again_by_another_process_is_there_once";
+async fn a_peer_that_enters_again_by_another_process_is_there_once() {
+    let test = "a_peer_that_enters_again_by_another_process_is_there_once";
     let Some(redis) = RedisServer::start(test) else { return };
     let [one, two] = [Process::start(&redis), Process::start(&redis)];
     let mut before = one.join(1, "/v1/rooms/room").await;
@@ -197,8 +198,8 @@ async fn who_comes_again_by_another_process_is_there_once() {
 }
 
 #[test]
-fn redis_is_started_at_another_port_where_its_first_ones_are_taken() {
-    let test = "redis_is_started_at_another_port_where_its_first_ones_are_taken";
+fn redis_starts_at_another_port_if_the_first_ones_are_taken() {
+    let test = "redis_starts_at_another_port_if_the_first_ones_are_taken";
     let Some(other) = RedisServer::start(test) else { return };
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
     let taken = [other.address, silent.local_addr().expect("it listens")];

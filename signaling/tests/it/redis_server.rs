@@ -1,4 +1,4 @@
-//! A real Redis on this machine, with nothing on disk: what is in it is gone when it stops.
+//! A real Redis on this machine, with nothing on disk: its content is gone when it stops.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -11,19 +11,19 @@ use std::{
 /// It listens within a tenth of a second, unless the machine is busy.
 const START_PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running Redis, killed when dropped.
+/// A running Redis; killed when dropped.
 pub(crate) struct RedisServer {
     child: Child,
     pub(crate) address: SocketAddr,
 }
 
 impl RedisServer {
-    /// Starts Redis. Where it is not installed, reports that `test` is skipped and returns nothing.
+    /// Starts Redis. If it is not installed, reports that `test` is skipped and returns nothing.
     pub(crate) fn start(test: &str) -> Option<Self> {
         Self::start_at(test, free_address)
     }
 
-    /// Starts Redis at the first of these addresses that is free when Redis comes to it.
+    /// Starts Redis at the first of these addresses that is still free when Redis gets there.
     pub(crate) fn start_at(test: &str, addresses: impl FnMut() -> SocketAddr) -> Option<Self> {
         match spawn(addresses) {
             Ok((child, address)) => Some(Self { child, address }),
@@ -37,17 +37,17 @@ impl RedisServer {
         }
     }
 
-    /// Its address as our servers are given it.
+    /// Its address in the form that our servers take.
     pub(crate) fn url(&self) -> String {
         format!("redis://{}", self.address)
     }
 
-    /// The number by which it can be sent signals.
+    /// Its process id, to send signals to.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it answers to a command.
+    /// Returns the answer to a command.
     pub(crate) fn tell(&self, command: &str) -> String {
         let ask = || -> io::Result<String> {
             let mut stream = TcpStream::connect(self.address)?;
@@ -61,7 +61,7 @@ impl RedisServer {
         answer
     }
 
-    /// Kills it: all that was in it is gone.
+    /// Kills it: its content is gone.
     pub(crate) fn stop(&mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it is ours");
@@ -81,8 +81,9 @@ impl Drop for RedisServer {
     }
 }
 
-/// Starts Redis and waits until it answers. Redis takes no port of the system's choice, and one that
-/// was free a moment ago may be taken by now: then it ends, and is started at the next address.
+/// Starts Redis and waits until it answers. Redis cannot let the system choose a port, and a port
+/// that was free a moment ago may be taken by now. Then Redis ends, and is started at the next
+/// address.
 fn spawn(mut addresses: impl FnMut() -> SocketAddr) -> io::Result<(Child, SocketAddr)> {
     let began = Instant::now();
     loop {
@@ -110,7 +111,7 @@ fn spawn(mut addresses: impl FnMut() -> SocketAddr) -> io::Result<(Child, Socket
     }
 }
 
-/// An address at which nothing listened a moment ago.
+/// An address at which nothing was listening a moment ago.
 pub(crate) fn free_address() -> SocketAddr {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr());
     free.expect("a port is free")

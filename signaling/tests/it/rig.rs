@@ -1,4 +1,5 @@
-//! A server on a free port, peers that speak to it byte by byte, and deadlines that name what never came.
+//! A server on a free port, peers that talk to it byte by byte, and deadlines that name what never
+//! arrived.
 
 use std::mem::discriminant;
 use std::{
@@ -30,7 +31,7 @@ use tokio_tungstenite::{
 /// Long enough for a machine that is busy with other things.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// The future's output, or a panic that says what did not happen in time.
+/// Returns the future's output, or panics with what did not happen in time.
 pub(crate) async fn within_deadline<T>(what: &str, future: impl Future<Output = T>) -> T {
     match timeout(DEADLINE, future).await {
         Ok(output) => output,
@@ -38,7 +39,8 @@ pub(crate) async fn within_deadline<T>(what: &str, future: impl Future<Output = 
     }
 }
 
-/// Settings for a server that only this machine reaches, on a free port, and as often as it likes.
+/// Settings for a server that only this machine can reach, on a free port, without limits on how
+/// often.
 pub(crate) fn config() -> ServerConfig {
     let any = Rate { per_second: 1_000_000, at_once: 1_000_000 };
     ServerConfig {
@@ -50,7 +52,7 @@ pub(crate) fn config() -> ServerConfig {
     }
 }
 
-/// The program with these flags; what it says is read by the test.
+/// The program with these flags; the test reads its output.
 pub(crate) fn program(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_signaling"));
     command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -75,19 +77,19 @@ impl TestServer {
         Self { address, stop, task }
     }
 
-    /// A server that was told to stop, and may not have yet.
+    /// A server that was asked to stop, and may not have stopped yet.
     pub(crate) fn at(address: SocketAddr) -> Self {
         let (stop, _) = oneshot::channel();
         Self { address, stop, task: tokio::spawn(async {}) }
     }
 
-    /// Tells the server to stop; the task ends when it has.
+    /// Asks the server to stop; the task ends when it has.
     pub(crate) fn stop(self) -> JoinHandle<()> {
         self.stop.send(()).expect("the server runs");
         self.task
     }
 
-    /// Opens a WebSocket that the server must accept.
+    /// Opens a WebSocket, which the server must accept.
     pub(crate) async fn open(&self, path: &str) -> WebSocketStream<TcpStream> {
         match self.try_open(path).await {
             Ok(socket) => socket,
@@ -99,7 +101,7 @@ impl TestServer {
         self.try_open_with(path, &[]).await
     }
 
-    /// The same with further headers.
+    /// Does the same with further headers.
     pub(crate) async fn try_open_with(
         &self,
         path: &str,
@@ -123,12 +125,12 @@ impl TestServer {
         Peer::new(socket).await
     }
 
-    /// The status and the words with which a WebSocket at this path is refused.
+    /// Returns the status and the words with which a WebSocket at this path is refused.
     pub(crate) async fn refusal(&self, path: &str) -> (u16, String) {
         self.refusal_with(path, &[]).await
     }
 
-    /// The same with further headers.
+    /// Does the same with further headers.
     pub(crate) async fn refusal_with(
         &self,
         path: &str,
@@ -144,7 +146,7 @@ impl TestServer {
         }
     }
 
-    /// Sends a request without a body, and reads all that comes back.
+    /// Sends a request without a body, and reads the whole response.
     pub(crate) async fn request(&self, method: &str, path: &str, headers: &str) -> Response {
         let head =
             format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
@@ -155,7 +157,7 @@ impl TestServer {
         self.request("GET", path, "").await
     }
 
-    /// Sends bytes, and reads all that comes back.
+    /// Sends bytes, and reads everything that is sent back.
     pub(crate) async fn send_raw(&self, bytes: &[u8]) -> Response {
         let mut stream = TcpStream::connect(self.address).await.expect("the server listens");
         stream.write_all(bytes).await.expect("the server reads");
@@ -172,7 +174,7 @@ impl TestServer {
         serde_json::from_slice(&response.body).expect("JSON")
     }
 
-    /// Waits until `/health` counts this many of that.
+    /// Waits until `/health` shows this count under this name.
     pub(crate) async fn await_count(&self, counter: &str, count: u64) {
         let what = format!("{counter} = {count}");
         within_deadline(&what, async {
@@ -183,7 +185,8 @@ impl TestServer {
         .await;
     }
 
-    /// Two peers in the room "bystanders" greet each other: what else goes on did not harm them.
+    /// Lets two peers in the room "bystanders" greet each other, which shows that nothing has
+    /// harmed them.
     pub(crate) async fn assert_others_can_play(&self) {
         let mut first = self.join("/bystanders").await;
         let mut second = self.join("/bystanders").await;
@@ -195,7 +198,7 @@ impl TestServer {
 
 /// An HTTP response.
 pub(crate) struct Response {
-    /// 0 if there was none.
+    /// 0 if there was no response.
     pub(crate) status: u16,
     head: String,
     pub(crate) body: Vec<u8>,
@@ -213,7 +216,7 @@ impl Response {
         Self { status: status.unwrap_or(0), body: body.to_vec(), head }
     }
 
-    /// A header's value in lower case; empty if there is none.
+    /// A header's value in lower case; empty if the header is missing.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.head
             .lines()
@@ -231,7 +234,7 @@ impl Response {
 pub(crate) struct Peer {
     pub(crate) socket: WebSocketStream<TcpStream>,
     pub(crate) id: PeerId,
-    /// What it was told of its room so far, beside what matchbox's clients are told.
+    /// The events about its room so far, apart from those that matchbox's clients know.
     pub(crate) heard: Vec<RoomEvent>,
 }
 
@@ -245,7 +248,7 @@ impl Peer {
         peer
     }
 
-    /// The next event that matchbox's clients know, too.
+    /// The next event that matchbox's clients know.
     pub(crate) async fn next(&mut self) -> PeerEvent<Value> {
         loop {
             let text = self.next_text().await;
@@ -256,7 +259,7 @@ impl Peer {
         }
     }
 
-    /// What it hears of its room that is like this: the latest so far, or the next one.
+    /// The event about its room that matches: the latest so far, or the next one.
     pub(crate) async fn hears<T>(
         &mut self,
         what: &str,
@@ -267,7 +270,7 @@ impl Peer {
                 let latest = self.heard.iter().enumerate().rev();
                 let found = latest.filter_map(|(at, event)| Some((at, like(event)?))).next();
                 if let Some((at, found)) = found {
-                    // What is older, of the same kind, is of no interest any more.
+                    // An older event of the same kind no longer matters.
                     let kind = discriminant(&self.heard[at]);
                     let newer = self.heard.split_off(at + 1);
                     self.heard.retain(|event| discriminant(event) != kind);
@@ -275,14 +278,14 @@ impl Peer {
                     return found;
                 }
                 let text = self.next_text().await;
-                // What matchbox's clients know is of no interest here.
+                // Events that matchbox's clients know do not matter here.
                 self.heard.extend(serde_json::from_str::<RoomEvent>(&text));
             }
         })
         .await
     }
 
-    /// The room, as soon as it sees it like this.
+    /// The room, as soon as the peer sees it in a matching state.
     pub(crate) async fn sees(
         &mut self,
         what: &str,
@@ -295,7 +298,7 @@ impl Peer {
         .await
     }
 
-    /// What brings it back to its place.
+    /// The token that brings it back to its room.
     pub(crate) async fn token(&mut self) -> String {
         self.hears("a token", |event| match event {
             RoomEvent::Resume(token) => Some(token.clone()),
@@ -310,7 +313,7 @@ impl Peer {
         self.send(Message::text(request.to_string())).await;
     }
 
-    /// Asks for something that it is not granted.
+    /// Asks for something in its room that must be denied.
     pub(crate) async fn is_denied(&mut self, request: &RoomRequest) -> Denial {
         self.ask(request).await;
         self.hears("a denial", |event| match event {
@@ -335,7 +338,7 @@ impl Peer {
         self.send(Message::text(json)).await;
     }
 
-    /// Sends a signal that must be the next thing that the other one hears.
+    /// Sends a signal that must be the next message that the other peer receives.
     pub(crate) async fn greet(&mut self, other: &mut Self) {
         self.signal(other.id, "hello").await;
         let expected = PeerEvent::Signal { sender: self.id, data: "hello".into() };
@@ -343,7 +346,7 @@ impl Peer {
     }
 }
 
-/// What comes before the id of a peer at `/v1/`.
+/// The message that comes before the id of a peer at `/v1/`.
 pub(crate) async fn read_welcome(socket: &mut WebSocketStream<TcpStream>) -> Welcome {
     serde_json::from_str(&next_text(socket).await).expect("a welcome")
 }
@@ -369,14 +372,14 @@ async fn next_frame(socket: &mut WebSocketStream<TcpStream>) -> Message {
     }
 }
 
-/// Asserts that the next frame is a close frame that gives this reason.
+/// Asserts that the next frame is a close frame with this reason.
 pub(crate) async fn assert_closed(socket: &mut WebSocketStream<TcpStream>, refusal: Refusal) {
     let expected =
         CloseFrame { code: refusal.close_code().into(), reason: refusal.sentence().into() };
     assert_eq!(next_frame(socket).await, Message::Close(Some(expected)));
 }
 
-/// Asserts that the first frame that is no text is a close frame that gives this reason.
+/// Asserts that the first frame that is not text is a close frame with this reason.
 pub(crate) async fn assert_closed_at_last(
     socket: &mut WebSocketStream<TcpStream>,
     refusal: Refusal,

@@ -1,4 +1,4 @@
-//! What peers can do in rooms, and how they find them: over real sockets.
+//! What peers can do in rooms, and how they find rooms: over real sockets.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ async fn the_owner_locks_and_kicks() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_entered_says_why() {
+async fn a_room_that_cannot_be_entered_gives_the_reason() {
     let server = server().await;
     let (_ann, code) = create(&server, "").await;
     for (path, refusal) in [
@@ -96,7 +96,7 @@ async fn what_cannot_be_entered_says_why() {
 }
 
 #[tokio::test]
-async fn the_list_has_the_public_rooms_of_the_game() {
+async fn the_list_contains_the_public_rooms_of_the_game() {
     let server = server().await;
     let (mut ann, code) = create(&server, "public=1&capacity=4&name=Ann").await;
     let (_hidden, _) = create(&server, "").await;
@@ -115,8 +115,8 @@ async fn the_list_has_the_public_rooms_of_the_game() {
     assert_eq!(server.get("/v1/rooms?game=chess").await.text(), "[]");
     assert_eq!(server.get("/v1/rooms?game=a%20b").await.status, 400);
 
-    let mut looker = server.open("/v1/list?game=asteroids").await;
-    let first = next_json(&mut looker).await;
+    let mut spectator = server.open("/v1/list?game=asteroids").await;
+    let first = next_json(&mut spectator).await;
     assert_eq!(first["Rooms"][0]["name"], Value::from(code));
     ann.ask(&RoomRequest::SetPublic(false)).await;
     ann.sees("that it is hidden", |room| !room.is_public).await;
@@ -127,12 +127,12 @@ async fn the_list_has_the_public_rooms_of_the_game() {
         }
     })
     .await;
-    looker.send(Message::text("again")).await.expect("the server reads");
-    assert_eq!(next_json(&mut looker).await["Rooms"], Value::Array(Vec::new()));
+    spectator.send(Message::text("again")).await.expect("the server reads");
+    assert_eq!(next_json(&mut spectator).await["Rooms"], Value::Array(Vec::new()));
 }
 
 #[tokio::test]
-async fn strangers_are_brought_together_who_want_the_same() {
+async fn strangers_with_equal_wishes_are_brought_together() {
     let server = server().await;
     let quick = async |query: &str| server.join(&format!("/v1/quick?{GAME}&{query}")).await;
     let mut ann = quick("players=2").await;
@@ -152,7 +152,7 @@ async fn strangers_are_brought_together_who_want_the_same() {
 }
 
 #[tokio::test]
-async fn a_broken_connection_is_no_departure_until_the_grace_time_is_over() {
+async fn a_broken_connection_is_not_a_departure_until_the_grace_time_is_over() {
     let grace_time = Duration::from_secs(2);
     let server = TestServer::start(ServerConfig { grace_time, ..config() }).await;
     let mut ann = server.join(&format!("/v1/rooms/room?{}", key(1))).await;
@@ -176,7 +176,7 @@ async fn a_broken_connection_is_no_departure_until_the_grace_time_is_over() {
 }
 
 #[tokio::test]
-async fn ownership_that_passed_on_is_not_taken_back_by_an_old_token() {
+async fn an_old_token_does_not_take_back_ownership() {
     let resume_secret = Some(Secret("a secret that survives".into()));
     let config = || ServerConfig { resume_secret: resume_secret.clone(), ..config() };
     let server = TestServer::start(config()).await;
@@ -215,7 +215,7 @@ async fn rooms_are_rebuilt_from_what_their_peers_have_after_a_restart() {
     within_deadline("the end", server.stop()).await.expect("a clean end");
 
     let server = TestServer::start(config()).await;
-    // Whatever else the address says.
+    // It does not matter what else the address contains.
     let back = async |number: u128| {
         let token = &tokens[number as usize - 1];
         server.join(&format!("/v1/rooms/elsewhere?{}&token={token}", key(number))).await
@@ -227,7 +227,7 @@ async fn rooms_are_rebuilt_from_what_their_peers_have_after_a_restart() {
     assert_eq!(again.owner, Some(ann.id), "she was the owner");
     assert_eq!(bob.next().await, PeerEvent::NewPeer(ann.id));
     ann.greet(&mut bob).await;
-    // Somebody else's token is none.
+    // Another peer's token does not count.
     let path = format!("/v1/rooms/elsewhere?{}&token={}", key(3), tokens[0]);
     let mut thief = server.join(&path).await;
     assert_eq!(thief.sees("a room", |_| true).await.name, "elsewhere");

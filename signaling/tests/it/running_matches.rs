@@ -7,7 +7,7 @@ use signaling::{
 
 use crate::rig::{Peer, TestServer, assert_closed_at_last, config};
 
-/// Ann owns the room, and looks on; Bob plays.
+/// Ann owns the room and watches; Bob plays.
 async fn watched_match(server: &TestServer) -> (Peer, Peer) {
     let mut ann = server.join("/v1/rooms/room?spectators=1").await;
     let mut bob = server.join("/v1/rooms/room").await;
@@ -20,7 +20,7 @@ async fn watched_match(server: &TestServer) -> (Peer, Peer) {
 }
 
 #[tokio::test]
-async fn an_owner_that_looks_on_removes_nobody_from_a_match() {
+async fn an_owner_that_only_watches_removes_nobody_from_a_match() {
     let server = TestServer::start(config()).await;
     let (mut ann, bob) = watched_match(&server).await;
     let mut cid = server.join("/v1/rooms/room").await;
@@ -37,10 +37,10 @@ async fn an_owner_that_looks_on_removes_nobody_from_a_match() {
 }
 
 #[tokio::test]
-async fn a_room_is_inherited_by_those_in_its_match() {
+async fn a_room_is_inherited_by_the_players_of_its_match() {
     let server = TestServer::start(config()).await;
     let mut ann = server.join("/v1/rooms/room?spectators=1").await;
-    // In front of the players, as it came before them, but without a place in the match.
+    // It stands before the players, because it came before them, but it has no place in the match.
     let mut eve = server.join("/v1/rooms/room?place=spectator").await;
     let mut bob = server.join("/v1/rooms/room").await;
     for peer in [&mut ann, &mut bob] {
@@ -55,7 +55,7 @@ async fn a_room_is_inherited_by_those_in_its_match() {
     let room = bob.sees("that Ann is gone", |room| room.members.len() == 2).await;
     assert_eq!(room.owner, Some(bob.id));
     assert_eq!(eve.is_denied(&RoomRequest::Kick(bob.id)).await, Denial::NotOwner);
-    // Nobody of the match is left.
+    // No peer of the match is left.
     bob.socket.close(None).await.expect("it is open");
     let room = eve.sees("that Bob is gone", |room| room.members.len() == 1).await;
     assert_eq!((room.owner, room.phase), (Some(eve.id), RoomPhase::Lobby));

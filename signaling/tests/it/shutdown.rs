@@ -1,5 +1,5 @@
-//! The server stops when told to, says goodbye, and is gone in time; the program's words for all
-//! that.
+//! The server stops when asked to, says goodbye, and is gone in time; and what the program prints
+//! about it.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -16,21 +16,21 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::rig::{TestServer, assert_closed, config, program, within_deadline};
 
-/// What is promised to somebody who stops the server.
+/// The time that is promised to somebody who stops the server.
 const PROMISED: Duration = Duration::from_secs(2);
 
 #[tokio::test]
-async fn everybody_hears_that_the_server_goes_and_nothing_else() {
+async fn all_peers_are_told_only_that_the_server_stops() {
     let server = TestServer::start(config()).await;
     let mut first = server.join("/room").await;
     let path = format!("/v1/rooms/room?{}", PeerKey::new(7).to_query());
     let mut second = server.join(&path).await;
     assert_eq!(first.next().await, PeerEvent::NewPeer(second.id));
-    // The last thing that it is told on the way in.
+    // The last message that it is sent on entering.
     second.token().await;
     let started = Instant::now();
     let stopped = server.stop();
-    // Had either heard that the other one left, that would come before.
+    // A message that the other peer left would come before.
     assert_closed(&mut first.socket, Refusal::ServerStopping).await;
     assert_closed(&mut second.socket, Refusal::ServerStopping).await;
     for peer in [&mut first, &mut second] {
@@ -41,12 +41,12 @@ async fn everybody_hears_that_the_server_goes_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn nobody_can_hold_a_stopping_server_up() {
+async fn no_client_can_delay_a_stopping_server() {
     let server = TestServer::start(config()).await;
     let deaf = server.join("/room").await;
     let mut half_a_request = TcpStream::connect(server.address).await.expect("it listens");
     half_a_request.write_all(b"GET / HT").await.expect("it reads");
-    // Through the same door behind it, so that the half is known to have arrived.
+    // Sent through the same connection after it, so that the half is known to have arrived.
     server.health().await;
     let started = Instant::now();
     within_deadline("stopping", server.stop()).await.expect("no panic");
@@ -72,18 +72,18 @@ fn run_program(args: &[&str]) -> Output {
     program(args).output().expect("the program runs")
 }
 
-/// A program that is ended with the test.
+/// A program that ends with the test.
 struct Started(Child);
 
 impl Drop for Started {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// What a host in the local network says first, with further flags.
+/// The first lines that a host in the local network prints, with further flags.
 fn start_host(port: u16, flags: &[&str]) -> (Started, [String; 2]) {
     let mut child = program(&[&["--lan", "--port", &port.to_string()], flags].concat())
         .spawn()
@@ -96,7 +96,7 @@ fn start_host(port: u16, flags: &[&str]) -> (Started, [String; 2]) {
 }
 
 #[test]
-fn hosts_on_one_machine_take_ports_of_their_own_and_say_where_they_are() {
+fn hosts_on_one_machine_take_different_ports_and_print_their_addresses() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port is free");
     let first = free.local_addr().expect("it listens").port();
     drop(free);
@@ -109,22 +109,22 @@ fn hosts_on_one_machine_take_ports_of_their_own_and_say_where_they_are() {
     for ((_, said), port) in hosts.iter().zip(ports) {
         let address = said[1].strip_prefix("in your network: ws://");
         let is_found = address.is_some_and(|address| address.contains(&format!(":{port}/ROOM")));
-        assert!(is_found || said[1].starts_with("nobody else can come"), "{said:?}");
+        assert!(is_found || said[1].starts_with("nobody else can join"), "{said:?}");
         assert!(BlockingStream::connect(("127.0.0.1", port)).is_ok());
     }
 }
 
 #[test]
-fn a_host_invites_nobody_to_where_it_does_not_listen() {
+fn a_host_prints_no_address_at_which_it_does_not_listen() {
     let (_host, said) = start_host(0, &["--host", "127.0.0.1"]);
-    assert!(said[1].starts_with("nobody else can come"), "{said:?}");
+    assert!(said[1].starts_with("nobody else can join"), "{said:?}");
 }
 
 #[cfg(unix)]
 #[test]
 fn signals_stop_the_program_cleanly() {
     for signal in ["-INT", "-TERM"] {
-        // A server that waits for peers to leave waits no longer when it is told again.
+        // A server that waits for peers to leave stops waiting when it is asked again.
         for flags in [&[][..], &["--drain-time", "60"]] {
             assert_stops(signal, flags);
         }
@@ -170,12 +170,12 @@ fn assert_stops(signal: &str, flags: &[&str]) {
     assert_eq!(rest, "", "one line on stdout and no more");
 }
 
-/// Waits until the program lets nobody in any more.
+/// Waits until the program accepts no more peers.
 #[cfg(unix)]
 fn await_draining(address: &str) {
     let deadline = Instant::now() + PROMISED;
     loop {
-        let mut stream = BlockingStream::connect(address).expect("it listens still");
+        let mut stream = BlockingStream::connect(address).expect("it still listens");
         let request = "GET /ready HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
         stream.write_all(request.as_bytes()).expect("it reads");
         let mut answer = String::new();

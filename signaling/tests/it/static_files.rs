@@ -1,4 +1,4 @@
-//! The web build is served with right types, as it was packed, and never stale.
+//! The web build is served with the right types, as it was packed, and never stale.
 
 use std::{fs, path::PathBuf};
 
@@ -8,7 +8,7 @@ use crate::rig::{TestServer, config};
 
 const PAGE: &str = "<!doctype html><title>game</title>";
 
-/// A server of a small web build, in a folder that is this test's own.
+/// A server of a small web build, in a folder of this test's own.
 async fn start(test: &str) -> TestServer {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(test);
     let root = folder.join("web");
@@ -28,7 +28,7 @@ async fn start(test: &str) -> TestServer {
 }
 
 #[tokio::test]
-async fn files_have_the_types_that_browsers_insist_on() {
+async fn files_have_the_content_types_that_browsers_require() {
     let server = start("types").await;
     for (path, content_type) in [
         ("/", "text/html"),
@@ -49,7 +49,7 @@ async fn files_have_the_types_that_browsers_insist_on() {
 }
 
 #[tokio::test]
-async fn compressed_files_are_taken_from_beside_the_file() {
+async fn a_compressed_file_beside_a_file_is_sent_instead() {
     let server = start("compression").await;
     for (accepted, encoding, body) in [
         ("gzip, deflate, br", "br", "\0asm, brotli"),
@@ -66,7 +66,7 @@ async fn compressed_files_are_taken_from_beside_the_file() {
 }
 
 #[tokio::test]
-async fn nothing_is_compressed_on_the_way() {
+async fn nothing_is_compressed_while_serving() {
     let server = start("no_compression").await;
     for (path, length) in [("/game.js", 11_000), ("/game.wasm.br", 12), ("/health", 0)] {
         let response = server.request("GET", path, "Accept-Encoding: gzip, br\r\n").await;
@@ -99,7 +99,7 @@ async fn a_path_that_no_file_can_have_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_redirect_stays_at_the_server() {
+async fn a_redirect_stays_on_the_server() {
     let server = start("redirects").await;
     assert_eq!(server.get("/sub").await.header("location"), "/sub/");
     assert_eq!(server.get("/sub?low").await.header("location"), "/sub/?low");
@@ -108,17 +108,17 @@ async fn a_redirect_stays_at_the_server() {
         let response = server.get(path).await;
         assert_eq!((response.status, response.header("location")), (404, ""), "{path}");
     }
-    // A browser asks no server like that, and a proxy might keep the answer.
+    // A browser sends no such request, and a proxy might keep the response.
     let response = server.get("http://elsewhere.example/sub").await;
     assert_eq!((response.status, response.header("location")), (307, "/sub/"));
 }
 
 #[tokio::test]
-async fn browsers_ask_again_and_are_told_that_nothing_changed() {
+async fn browsers_ask_again_and_learn_that_nothing_changed() {
     let server = start("caching").await;
     let response = server.get("/game.wasm").await;
     assert_eq!(response.header("cache-control"), "no-cache");
-    // Dates are compared as such, so that this one is in lower case does not matter.
+    // Dates are compared by value, so it does not matter that this one is in lower case.
     let header = format!("If-Modified-Since: {}\r\n", titled(response.header("last-modified")));
     let response = server.request("GET", "/game.wasm", &header).await;
     assert_eq!((response.status, response.body.len()), (304, 0));

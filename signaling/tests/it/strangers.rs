@@ -32,7 +32,7 @@ async fn nobody_owns_a_room_of_strangers() {
 }
 
 #[tokio::test]
-async fn any_player_among_strangers_says_that_their_match_begins_and_is_over() {
+async fn any_player_among_strangers_can_start_and_finish_their_match() {
     let server = server().await;
     let mut peers = [server.join(QUICK).await, server.join(QUICK).await];
     let [ann, bob] = &mut peers;
@@ -50,7 +50,7 @@ async fn any_player_among_strangers_says_that_their_match_begins_and_is_over() {
 }
 
 #[tokio::test]
-async fn a_spectator_takes_no_players_place_and_keeps_nobody_waiting() {
+async fn a_spectator_takes_no_place_of_a_player_and_delays_nobody() {
     let server = server().await;
     let looks_on = format!("{QUICK}&spectators=1&place=spectator");
     let mut sue = server.join(&looks_on).await;
@@ -91,7 +91,7 @@ async fn another_game_keeps_nobody_out_of_a_group() {
 }
 
 #[tokio::test]
-async fn a_name_that_another_game_uses_is_free_all_the_same() {
+async fn a_name_that_another_game_uses_is_still_free() {
     let server = server().await;
     let path = |game: &str, number: u128| {
         format!("/v1/rooms/lobby?game={game}&{}", PeerKey::new(number).to_query())
@@ -109,7 +109,7 @@ async fn a_name_that_another_game_uses_is_free_all_the_same() {
     let mut ann = server.join(&format!("{}&token={token}", path("asteroids", 2))).await;
     assert_eq!(bob.next().await, PeerEvent::NewPeer(ann.id));
     ann.greet(&mut bob).await;
-    // A peer that asks for a room that must be there has another one in mind.
+    // A peer that asks for an existing room means another one.
     let mut misled = server.open("/v1/rooms/lobby?game=chess&existing=1").await;
     assert_closed(&mut misled, Refusal::OtherGame).await;
 }

@@ -15,7 +15,7 @@ fn secret() -> TicketSecret {
     SECRET.parse().expect("it is long enough")
 }
 
-/// A time that the test does not see the end of, and one that is over.
+/// A time that the test does not live to see, and one that is over.
 fn expiries() -> (u64, u64) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is set").as_secs();
     (now + 3600, now - 1)
@@ -26,7 +26,7 @@ async fn start() -> TestServer {
 }
 
 #[tokio::test]
-async fn who_has_a_ticket_for_the_room_enters_by_any_door() {
+async fn a_ticket_for_a_room_works_at_every_address_of_the_room() {
     let server = start().await;
     let (later, _) = expiries();
     let (one, all) = (secret().ticket("duel", later), secret().ticket(ANY_ROOM, later));
@@ -39,7 +39,7 @@ async fn who_has_a_ticket_for_the_room_enters_by_any_door() {
 }
 
 #[tokio::test]
-async fn who_has_none_is_refused_in_words_and_counted() {
+async fn a_client_without_a_valid_ticket_is_refused_in_words_and_counted() {
     let server = start().await;
     let (later, earlier) = expiries();
     let of_another: TicketSecret = "the secret of somebody else".parse().expect("long enough");
@@ -59,12 +59,12 @@ async fn who_has_none_is_refused_in_words_and_counted() {
     server.await_count("refused_ticket", 2 * queries.len() as u64).await;
     let metrics = server.get("/metrics").await;
     assert!(metrics.text().contains("signaling_refused_total{reason=\"ticket\"} 10\n"));
-    // A client that asks for no room needs none.
+    // A client that asks for no room needs no ticket.
     assert_eq!(server.get("/health").await.status, 200);
 }
 
 #[tokio::test]
-async fn who_comes_back_by_a_token_needs_a_ticket_for_that_room() {
+async fn a_peer_that_returns_by_a_token_needs_a_ticket_for_that_room() {
     let server = start().await;
     let (later, _) = expiries();
     let ticket = |room: &str| format!("ticket={}", secret().ticket(room, later));
@@ -83,7 +83,7 @@ async fn who_comes_back_by_a_token_needs_a_ticket_for_that_room() {
 }
 
 #[tokio::test]
-async fn who_comes_back_among_strangers_needs_the_ticket_that_it_came_with() {
+async fn a_peer_that_returns_to_strangers_needs_the_ticket_that_it_came_with() {
     let server = start().await;
     let (later, _) = expiries();
     for (path, room) in [
@@ -102,7 +102,7 @@ async fn who_comes_back_among_strangers_needs_the_ticket_that_it_came_with() {
 }
 
 #[tokio::test]
-async fn the_list_is_for_those_who_may_enter_any_room() {
+async fn the_list_requires_a_ticket_for_any_room() {
     let server = start().await;
     let (later, _) = expiries();
     let (one, all) = (secret().ticket("duel", later), secret().ticket(ANY_ROOM, later));
@@ -118,7 +118,7 @@ async fn the_list_is_for_those_who_may_enter_any_room() {
 }
 
 #[tokio::test]
-async fn the_program_makes_tickets_that_its_server_takes() {
+async fn the_program_makes_tickets_that_its_server_accepts() {
     let server = start().await;
     let ticket = |secret: &str| {
         program(&["ticket", "--room", "duel", "--valid-for", "3600"])

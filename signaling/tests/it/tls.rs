@@ -1,5 +1,5 @@
 //! TLS from two files: for WebSockets and files, with certificates that are renewed, and with
-//! clients that speak none.
+//! clients that do not use it.
 
 use std::{
     fs,
@@ -32,7 +32,7 @@ use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
 
 use crate::rig::{TestServer, config, within_deadline};
 
-/// What its certificates are for.
+/// The host that its certificates are for.
 const HOST: &str = "localhost";
 
 /// A folder of a test's own, with a certificate and its key.
@@ -49,7 +49,7 @@ impl Files {
         (files, certificate)
     }
 
-    /// Writes another certificate, which nobody trusts who trusted the last one.
+    /// Writes another certificate, which clients that trusted the last one do not trust.
     fn renew(&self) -> CertificateDer<'static> {
         let made = rcgen::generate_simple_self_signed([HOST.to_owned()]).expect("a host's name");
         fs::write(self.certificate(), made.cert.pem()).expect("a writable folder");
@@ -71,8 +71,8 @@ impl Files {
     }
 }
 
-/// A connection of a client that trusts this certificate and no other; `None` if that is not the
-/// server's.
+/// Connects as a client that trusts this certificate and no other; returns `None` if the server has
+/// another one.
 async fn connect(
     address: SocketAddr,
     trusted: &CertificateDer<'static>,
@@ -101,7 +101,7 @@ async fn get(address: SocketAddr, trusted: &CertificateDer<'static>, path: &str)
     answer
 }
 
-/// Waits until `/health` counts that many failed handshakes.
+/// Waits until `/health` shows this number of failed handshakes.
 async fn await_failed(address: SocketAddr, trusted: &CertificateDer<'static>, count: u64) {
     let wanted = format!("\"tls_failed\":{count}");
     within_deadline(&wanted, async {
@@ -112,7 +112,7 @@ async fn await_failed(address: SocketAddr, trusted: &CertificateDer<'static>, co
     .await;
 }
 
-/// A peer of a room, over `wss`.
+/// A peer in a room, over `wss`.
 struct Peer {
     socket: WebSocketStream<TlsStream<TcpStream>>,
     id: PeerId,
@@ -133,7 +133,7 @@ impl Peer {
         loop {
             let message = within_deadline("a message", self.socket.next()).await;
             let message = message.expect("it is open").expect("it is sound");
-            // What only clients of `/v1/` are told is of no interest here.
+            // Messages for clients of `/v1/` alone do not matter here.
             if let Ok(event) = serde_json::from_str(message.to_text().expect("text")) {
                 return event;
             }
@@ -142,7 +142,7 @@ impl Peer {
 }
 
 #[tokio::test]
-async fn peers_meet_and_pages_come_over_tls() {
+async fn peers_meet_and_pages_load_over_tls() {
     let (files, trusted) = Files::new("tls-both");
     fs::write(files.folder.join("index.html"), "the page").expect("a writable folder");
     let web_root = Some(files.folder.clone());
@@ -150,7 +150,7 @@ async fn peers_meet_and_pages_come_over_tls() {
     let mut first = Peer::join(server.address, &trusted, "/room").await;
     let mut second = Peer::join(server.address, &trusted, "/v1/rooms/room").await;
     assert_eq!(first.next().await, PeerEvent::NewPeer(second.id));
-    // Longer than a TLS record, and than what is read at a time.
+    // Longer than a TLS record, and longer than one read.
     let data = Value::from("x".repeat(40_000));
     let signal = PeerRequest::Signal { receiver: second.id, data: data.clone() };
     let signal = serde_json::to_string(&signal).expect("a request is JSON");
@@ -164,10 +164,10 @@ async fn peers_meet_and_pages_come_over_tls() {
 }
 
 #[tokio::test]
-async fn who_speaks_no_tls_holds_nobody_up() {
+async fn clients_without_tls_delay_nobody() {
     let (files, trusted) = Files::new("tls-plain");
     let server = TestServer::start(files.config()).await;
-    // They say nothing: their handshakes would take ten seconds.
+    // They send nothing: their handshakes would take ten seconds.
     let silent = [(); 5].map(|()| TcpStream::connect(server.address));
     let silent = futures::future::try_join_all(silent).await.expect("it listens");
     for junk in [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], &[0xff; 5000], b"\x16\x03\x01"] {
@@ -175,9 +175,9 @@ async fn who_speaks_no_tls_holds_nobody_up() {
         plain.write_all(junk).await.expect("it reads");
         plain.shutdown().await.expect("it reads");
         let mut answer = Vec::new();
-        // Whether it ends with a reset makes no difference.
+        // It does not matter whether it ends with a reset.
         let _ = within_deadline("the end", plain.read_to_end(&mut answer)).await;
-        assert!(!answer.starts_with(b"HTTP"), "nothing is said in plain text");
+        assert!(!answer.starts_with(b"HTTP"), "nothing is sent in plain text");
     }
     await_failed(server.address, &trusted, 3).await;
     let (_, stranger) = Files::new("tls-plain-other");
@@ -200,7 +200,7 @@ async fn a_handshake_takes_no_longer_than_a_request_may() {
 }
 
 #[tokio::test]
-async fn a_renewed_certificate_is_taken_up_and_a_bad_one_is_not() {
+async fn a_renewed_certificate_is_used_and_a_bad_one_is_not() {
     let (files, old) = Files::new("tls-renewed");
     let server = Server::bind(files.config()).await.expect("good files");
     assert_eq!(server.scheme(), "https");
@@ -209,11 +209,11 @@ async fn a_renewed_certificate_is_taken_up_and_a_bad_one_is_not() {
     let mut early = Peer::join(address, &old, "/room").await;
 
     let renewed = files.renew();
-    assert!(connect(address, &old).await.is_some(), "nobody has said that there is another one");
+    assert!(connect(address, &old).await.is_some(), "the server was not asked to reload");
     certificate.reload().expect("good files");
     assert!(connect(address, &old).await.is_none());
     let late = Peer::join(address, &renewed, "/room").await;
-    // A peer that was there before stays.
+    // A peer that was connected before stays connected.
     assert_eq!(early.next().await, PeerEvent::NewPeer(late.id));
 
     fs::write(files.certificate(), "junk").expect("a writable folder");
@@ -224,7 +224,7 @@ async fn a_renewed_certificate_is_taken_up_and_a_bad_one_is_not() {
 }
 
 #[tokio::test]
-async fn files_that_do_not_serve_are_refused_by_name() {
+async fn unusable_files_are_rejected_by_name() {
     let (files, _) = Files::new("tls-wrong");
     let (other, _) = Files::new("tls-wrong-other");
     let (certificate, key) = (files.certificate(), files.key());
@@ -261,10 +261,10 @@ async fn files_that_do_not_serve_are_refused_by_name() {
     }
 }
 
-/// The program says where it listens, and reads its files again when it is told to.
+/// The program prints where it listens, and reads its files again on a signal.
 #[cfg(unix)]
 #[tokio::test]
-async fn the_program_takes_up_a_renewed_certificate_on_sighup() {
+async fn the_program_uses_a_renewed_certificate_after_sighup() {
     use std::{
         io::{BufRead, BufReader},
         process::Command,

@@ -1,4 +1,4 @@
-//! What RFC 6455 asks of a server.
+//! What RFC 6455 requires of a server.
 
 use futures::{SinkExt, StreamExt};
 use signaling::protocol::PeerEvent;
@@ -18,7 +18,7 @@ use crate::rig::{Peer, TestServer, config, within_deadline};
 /// A request for a WebSocket with these further headers.
 async fn status(server: &TestServer, headers: &str) -> (u16, String) {
     let upgrade = format!("Upgrade: websocket\r\n{headers}");
-    // The head of the rig says `Connection: close`; a second line adds to it.
+    // The rig's head says `Connection: close`; a second line adds to it.
     let response = server.request("GET", "/room", &upgrade).await;
     (response.status, response.text().to_owned())
 }
@@ -42,7 +42,7 @@ async fn a_handshake_that_lacks_something_is_refused_in_words() {
 }
 
 #[tokio::test]
-async fn a_ping_is_answered_with_what_was_in_it() {
+async fn a_ping_is_answered_with_its_payload() {
     let server = TestServer::start(config()).await;
     let mut peer = server.join("/room").await;
     let payload = Bytes::from_static(&[7; 125]);
@@ -70,7 +70,7 @@ async fn a_message_in_frames_arrives_whole() {
 }
 
 #[tokio::test]
-async fn who_closes_hears_the_same() {
+async fn a_close_frame_is_answered_with_the_same() {
     let server = TestServer::start(config()).await;
     let mut friend = server.join("/room").await;
     let Peer { mut socket, id, .. } = server.join("/room").await;
@@ -87,7 +87,7 @@ async fn who_closes_hears_the_same() {
 }
 
 #[tokio::test]
-async fn who_looks_at_the_list_gets_it_for_each_text_and_a_pong_for_each_ping() {
+async fn a_client_gets_the_list_for_each_text_and_a_pong_for_each_ping() {
     let server = TestServer::start(config()).await;
     let mut socket = server.open("/v1/list?game=a").await;
     let frame = |text: &'static str, kind, is_final| {
@@ -119,7 +119,7 @@ async fn who_looks_at_the_list_gets_it_for_each_text_and_a_pong_for_each_ping() 
 }
 
 #[tokio::test]
-async fn what_a_client_says_together_with_its_handshake_is_heard() {
+async fn bytes_sent_together_with_the_handshake_are_read() {
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpStream,

@@ -17,7 +17,7 @@ use async_tungstenite::tungstenite::{
 };
 use e2e_tests::{PeerSettings, TestServer};
 use serde_json::Value;
-use signaling::server::fuzz::client_requests;
+use signaling::testing::fuzz::client_requests;
 
 use crate::start;
 

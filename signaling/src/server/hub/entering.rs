@@ -1,60 +1,57 @@
-//! How a peer gets into a room: which one is meant, and what if others come at the same time.
+//! How a peer enters a room: which room it wants, and what happens if other peers enter at the same
+//! time.
 
 use std::num::NonZeroU16;
 
-use uuid::Uuid;
-
-use super::{
-    super::{
-        address::{Wish, WishedRoom},
-        outbox::Outbox,
-        room::{Newcomer, Room, RoomId, Terms},
-        store::Change,
-        token::Resume,
-    },
-    Hub, MAX_ATTEMPTS, Visit, Visitor,
-};
+use super::{Hub, JoinedPeer, JoiningPeer, MAX_ATTEMPTS, random};
 use crate::{
     lobby::room_code,
     protocol::{PeerId, Refusal},
+    server::{
+        address::{Wish, WishedRoom},
+        credentials::Resume,
+        local::Outbox,
+        room::{Newcomer, Room, RoomId, Terms},
+        store::Change,
+    },
 };
 
-/// A room that is to be entered.
-struct Entrance {
+/// The room that a peer is about to enter.
+struct RoomTarget {
     id: RoomId,
-    /// The incarnation of a room that a returning peer remembers.
+    /// The incarnation of the room that a returning peer remembers.
     incarnation: Option<u64>,
     terms: Terms,
     must_exist: bool,
     must_be_new: bool,
     is_rebuilt: bool,
-    /// Whether it was found among those of strangers.
+    /// Whether it was found among the rooms of a group of strangers.
     is_found: bool,
 }
 
-/// What was tried already.
+/// What earlier attempts have shown.
 #[derive(Default)]
-struct Tried {
-    /// Rooms of strangers that did not let the peer in.
-    among_strangers: Vec<RoomId>,
-    /// The room of the name that is asked for is of another game.
+struct FailedAttempts {
+    /// Rooms of strangers that refused the peer.
+    found_rooms: Vec<RoomId>,
+    /// The room with the requested name belongs to another game.
     is_name_taken: bool,
 }
 
-/// What came of an attempt to join a room.
+/// The outcome of an attempt to join a room.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Attempt {
+enum JoinOutcome {
     Joined,
-    /// Somebody else changed the room in the meantime.
+    /// The room was changed in the meantime.
     Overtaken,
-    /// It is not the room that is meant: it only has the same name, in another game.
+    /// The room has the requested name, but belongs to another game.
     OtherGame,
 }
 
 impl Hub {
-    /// Whether a peer would be let in now; the answer may be another one in the next moment.
+    /// Checks whether a peer would be accepted now; the answer may change in the next moment.
     pub(crate) async fn check(&self, wish: &Wish) -> Result<(), Refusal> {
-        let visitor = Visitor {
+        let joining = JoiningPeer {
             peer: PeerId::from_u128(0),
             is_lasting: false,
             connection: 0,
@@ -64,121 +61,121 @@ impl Hub {
         if self.local.count() >= self.limits.max_peers {
             return Err(Refusal::ServerFull);
         }
-        let entrance = self.entrance(&visitor, wish, &Tried::default()).await?;
-        match self.store.load(&entrance.id).await? {
-            Some(kept) => kept.room.check(&self.newcomer(&visitor, wish)),
+        let target = self.find_target(&joining, wish, &FailedAttempts::default()).await?;
+        match self.store.load(&target.id).await? {
+            Some(stored) => stored.room.check(&self.newcomer(&joining, wish)),
             None => {
-                let has_place = self.interests.has_place_for(&entrance.id);
-                has_place.then_some(()).ok_or(Refusal::TooManyRooms)
+                let can_take = self.interests.can_take(&target.id);
+                can_take.then_some(()).ok_or(Refusal::TooManyRooms)
             }
         }
     }
 
-    /// Lets a peer in. Everything for it goes into `outbox`, its id first.
+    /// Lets a peer enter. All messages for it go into `outbox`, its id first.
     pub(crate) async fn enter(
         &self,
-        visitor: &Visitor,
+        joining: &JoiningPeer,
         wish: &Wish,
         outbox: Outbox,
-    ) -> Result<Visit, Refusal> {
+    ) -> Result<JoinedPeer, Refusal> {
         let mut before = Vec::new();
-        let entered = self.try_to_enter(visitor, wish, outbox, &mut before).await;
-        if let Ok(visit) = &entered {
-            before.extend(self.lock_missed().end(visit.peer, visit.room()));
+        let entered = self.try_to_enter(joining, wish, outbox, &mut before).await;
+        if let Ok(joined) = &entered {
+            before.extend(self.lock_missed().end(joined.peer, joined.room()));
         }
-        let entered_room = entered.as_ref().ok().map(Visit::room);
+        let entered_room = entered.as_ref().ok().map(JoinedPeer::room);
         for room in before.iter().filter(|room| entered_room != Some(room)) {
-            // A store that cannot be reached keeps the peer's place there for some time longer.
-            if self.remove(room, visitor.peer).await.is_err() {
-                self.doubt(room, visitor.peer);
+            // A store that cannot be reached keeps the peer in that room for some time longer.
+            if self.remove(room, joining.peer).await.is_err() {
+                self.note_unsure(room, joining.peer);
             }
         }
         self.count();
         entered
     }
 
-    /// The same; adds to `before` the rooms that earlier connections of the peer were in, which are
-    /// over.
+    /// Does the same, and adds to `before` the rooms that earlier connections of the peer were in.
+    /// Those connections have ended.
     async fn try_to_enter(
         &self,
-        visitor: &Visitor,
+        joining: &JoiningPeer,
         wish: &Wish,
         mut outbox: Outbox,
         before: &mut Vec<RoomId>,
-    ) -> Result<Visit, Refusal> {
-        let Visitor { peer, is_lasting, connection, is_v1, .. } = *visitor;
-        let mut tried = Tried::default();
+    ) -> Result<JoinedPeer, Refusal> {
+        let JoiningPeer { peer, is_lasting, connection, is_v1, .. } = *joining;
+        let mut failed = FailedAttempts::default();
         for _ in 0..MAX_ATTEMPTS {
-            let entrance = self.entrance(visitor, wish, &tried).await?;
-            let _turn = self.turn(&entrance.id).await;
-            let interest = self.interests.begin(&entrance.id).await?;
+            let target = self.find_target(joining, wish, &failed).await?;
+            let _turn = self.turn(&target.id).await;
+            let interest = self.interests.begin(&target.id).await?;
             let most = self.limits.max_peers;
-            let earlier = self.local.enter((peer, connection), is_v1, &entrance.id, outbox, most);
+            let earlier = self.local.enter((peer, connection), is_v1, &target.id, outbox, most);
             before.extend(earlier.map_err(|_| Refusal::ServerFull)?);
-            let attempt = self.join(visitor, wish, &entrance, &tried).await;
-            if attempt == Ok(Attempt::Joined) {
-                return Ok(Visit { peer, is_lasting, connection, is_v1, interest });
+            let outcome = self.join(joining, wish, &target, &failed).await;
+            if outcome == Ok(JoinOutcome::Joined) {
+                return Ok(JoinedPeer { peer, is_lasting, connection, is_v1, interest });
             }
             let ours = self.local.leave(peer, connection);
-            match attempt {
-                Ok(Attempt::OtherGame) => tried.is_name_taken = true,
+            match outcome {
+                Ok(JoinOutcome::OtherGame) => failed.is_name_taken = true,
                 Ok(_) => {}
                 Err(Refusal::StoreDown) => {
-                    // It may have been let in: the store was only too slow to say so.
-                    self.doubt(&entrance.id, peer);
+                    // The peer may have joined: the store may only have been too slow to confirm
+                    // it.
+                    self.note_unsure(&target.id, peer);
                     return Err(Refusal::StoreDown);
                 }
-                // Whatever it is, it must not keep anybody from other strangers.
-                Err(_) if entrance.is_found => tried.among_strangers.push(entrance.id.clone()),
-                Err(Refusal::NoSuchRoom) if tried.is_name_taken => return Err(Refusal::OtherGame),
+                // Whatever the reason is, the peer can still meet other strangers.
+                Err(_) if target.is_found => failed.found_rooms.push(target.id.clone()),
+                Err(Refusal::NoSuchRoom) if failed.is_name_taken => return Err(Refusal::OtherGame),
                 Err(refusal) => return Err(refusal),
             }
-            // If it is not there any more, the peer came again by another connection in the
-            // meantime.
+            // If it is no longer there, the peer has entered by another connection in the meantime.
             outbox = ours.ok_or(Refusal::Replaced)?;
         }
-        Err(if tried.among_strangers.is_empty() { Refusal::StoreDown } else { Refusal::RoomFull })
+        Err(if failed.found_rooms.is_empty() { Refusal::StoreDown } else { Refusal::RoomFull })
     }
 
-    /// Tries to join.
+    /// Tries to join a room.
     async fn join(
         &self,
-        visitor: &Visitor,
+        joining: &JoiningPeer,
         wish: &Wish,
-        entrance: &Entrance,
-        tried: &Tried,
-    ) -> Result<Attempt, Refusal> {
-        let kept = self.store.load(&entrance.id).await?;
-        let is_named = matches!(wish.room, WishedRoom::Named { .. }) && visitor.resume.is_none();
-        let mut room = match &kept {
-            Some(_) if entrance.must_be_new => return Ok(Attempt::Overtaken),
-            Some(kept) if is_named && kept.room.is_of_other_game(&wish.game) => {
-                return Ok(Attempt::OtherGame);
+        target: &RoomTarget,
+        failed: &FailedAttempts,
+    ) -> Result<JoinOutcome, Refusal> {
+        let stored = self.store.load(&target.id).await?;
+        let is_named = matches!(wish.room, WishedRoom::Named { .. }) && joining.resume.is_none();
+        let mut room = match &stored {
+            Some(_) if target.must_be_new => return Ok(JoinOutcome::Overtaken),
+            Some(stored) if is_named && stored.room.is_of_other_game(&wish.game) => {
+                return Ok(JoinOutcome::OtherGame);
             }
-            Some(kept) => Room::clone(&kept.room),
-            None if entrance.must_exist => return Err(Refusal::NoSuchRoom),
+            Some(stored) => Room::clone(&stored.room),
+            None if target.must_exist => return Err(Refusal::NoSuchRoom),
             None => {
-                let Entrance { id, incarnation, terms, is_rebuilt, .. } = entrance;
+                let RoomTarget { id, incarnation, terms, is_rebuilt, .. } = target;
                 let incarnation = incarnation.unwrap_or_else(random);
                 Room::new(id.clone(), incarnation, terms.clone(), *is_rebuilt)
             }
         };
-        let effects = room.join(&self.newcomer(visitor, wish))?;
-        let beside = &tried.among_strangers;
-        let change = Change { id: &entrance.id, from: kept.as_ref(), to: room, effects, beside };
+        let effects = room.join(&self.newcomer(joining, wish))?;
+        let beside = &failed.found_rooms;
+        let change = Change { id: &target.id, from: stored.as_ref(), to: room, effects, beside };
         let is_done = self.store.swap(change).await?;
-        Ok(if is_done { Attempt::Joined } else { Attempt::Overtaken })
+        Ok(if is_done { JoinOutcome::Joined } else { JoinOutcome::Overtaken })
     }
 
-    /// Which room is meant, and on which terms if it is a new one.
-    async fn entrance(
+    /// Returns the room that the peer wants, and its terms if it is a new one.
+    async fn find_target(
         &self,
-        visitor: &Visitor,
+        joining: &JoiningPeer,
         wish: &Wish,
-        tried: &Tried,
-    ) -> Result<Entrance, Refusal> {
-        if let Some(Resume { room, incarnation, terms, .. }) = &visitor.resume {
-            return Ok(Entrance {
+        failed: &FailedAttempts,
+    ) -> Result<RoomTarget, Refusal> {
+        if let Some(Resume { room, incarnation, terms, .. }) = &joining.resume {
+            return Ok(RoomTarget {
                 id: room.clone(),
                 incarnation: Some(*incarnation),
                 terms: terms.clone(),
@@ -188,7 +185,7 @@ impl Hub {
                 is_found: false,
             });
         }
-        let mut entrance = Entrance {
+        let mut target = RoomTarget {
             id: RoomId(String::new()),
             incarnation: None,
             terms: self.terms(wish)?,
@@ -199,25 +196,25 @@ impl Hub {
         };
         match &wish.room {
             WishedRoom::Named { name, must_exist } => {
-                entrance.must_exist = *must_exist;
-                entrance.id = if tried.is_name_taken {
+                target.must_exist = *must_exist;
+                target.id = if failed.is_name_taken {
                     RoomId::of_game(name, &wish.game)
                 } else {
                     RoomId(name.clone())
                 };
             }
             WishedRoom::New => {
-                (entrance.id, entrance.must_be_new) = (RoomId(room_code(random())), true);
+                (target.id, target.must_be_new) = (RoomId(room_code(random())), true);
             }
             WishedRoom::Any { group, label, closes_when_full, .. } => {
-                entrance.terms.group = Some(group.clone());
-                entrance.terms.closes_when_full = *closes_when_full;
-                let open = self.store.open_room(group, &tried.among_strangers).await?;
-                entrance.is_found = open.is_some();
-                entrance.id = open.unwrap_or_else(|| RoomId(format!("{label}.{:016x}", random())));
+                target.terms.group = Some(group.clone());
+                target.terms.closes_when_full = *closes_when_full;
+                let open = self.store.open_room(group, &failed.found_rooms).await?;
+                target.is_found = open.is_some();
+                target.id = open.unwrap_or_else(|| RoomId(format!("{label}.{:016x}", random())));
             }
         }
-        Ok(entrance)
+        Ok(target)
     }
 
     fn terms(&self, wish: &Wish) -> Result<Terms, Refusal> {
@@ -227,10 +224,10 @@ impl Hub {
             WishedRoom::Any { size, .. } => Some(*size),
             WishedRoom::Named { .. } | WishedRoom::New => wish.capacity,
         };
-        // A client that does not say gets all places that are not for spectators.
+        // If the client names no capacity, players get all places that are not for spectators.
         let capacity = players.map_or(most.saturating_sub(spectators).max(1), NonZeroU16::get);
-        // A small server turns nobody away for what only matters to a new room, or for places that
-        // few will want.
+        // A small server refuses nobody because of a number that only matters to a new room, or
+        // because of places that few will use.
         let capacity = capacity.min(most);
         let spectators = spectators.min(most - capacity);
         Ok(Terms {
@@ -244,20 +241,16 @@ impl Hub {
         })
     }
 
-    fn newcomer(&self, visitor: &Visitor, wish: &Wish) -> Newcomer {
+    fn newcomer(&self, joining: &JoiningPeer, wish: &Wish) -> Newcomer {
         Newcomer {
-            peer: visitor.peer,
+            peer: joining.peer,
             name: wish.name.clone(),
             place: wish.place,
-            is_v1: visitor.is_v1,
+            is_v1: joining.is_v1,
             process: self.process,
             game: wish.game.clone(),
             version: wish.version.clone(),
-            returns: visitor.resume.as_ref().map(Resume::proof),
+            returns: joining.resume.as_ref().map(Resume::proof),
         }
     }
-}
-
-pub(super) fn random() -> u64 {
-    Uuid::new_v4().as_u64_pair().1 ^ Uuid::new_v4().as_u64_pair().0.rotate_left(32)
 }

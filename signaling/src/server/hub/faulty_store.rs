@@ -1,5 +1,5 @@
-//! A store in memory for tests of the hub: it lets other tasks go first, loses answers, fails, and
-//! counts the peers that watch each room.
+//! A store in memory for tests of the hub. It lets other tasks go first, loses answers, fails, and
+//! counts the subscriptions to each room.
 
 use std::{
     collections::HashMap,
@@ -13,14 +13,16 @@ use std::{
 use async_trait::async_trait;
 use tungstenite::Utf8Bytes;
 
-use super::super::{
-    local::Local,
-    room::{ProcessId, Room, RoomId},
-    store::{Bereaved, Change, Kept, MemoryStore, Store, StoreDown},
+use crate::{
+    protocol::PeerId,
+    server::{
+        local::Local,
+        room::{ProcessId, Room, RoomId},
+        store::{Change, MemoryStore, OrphanedPeer, Store, StoreDown, StoredRoom},
+    },
 };
-use crate::protocol::PeerId;
 
-/// The rooms as one process of several sees them.
+/// The rooms as seen by one of several processes.
 #[derive(Debug)]
 pub(super) struct FaultyStore {
     pub(super) rooms: MemoryStore,
@@ -28,14 +30,14 @@ pub(super) struct FaultyStore {
     process: ProcessId,
     /// It does nothing.
     pub(super) is_down: AtomicBool,
-    /// It makes changes, and does not say so.
+    /// It makes changes, but does not confirm them.
     pub(super) is_slow: AtomicBool,
-    /// Of this many changes, the answer to one is lost.
+    /// The answer to one of this many changes is lost.
     loses_one_of: u32,
     swaps: AtomicU32,
-    watched: Mutex<HashMap<RoomId, i64>>,
-    /// What it says of peers of other processes, true or not.
-    pub(super) bereaved: Mutex<Vec<Bereaved>>,
+    subscriptions: Mutex<HashMap<RoomId, i64>>,
+    /// What it reports about peers of other processes, true or not.
+    pub(super) orphaned: Mutex<Vec<OrphanedPeer>>,
 }
 
 impl FaultyStore {
@@ -49,32 +51,32 @@ impl FaultyStore {
             is_slow: AtomicBool::new(false),
             loses_one_of: u32::MAX,
             swaps: AtomicU32::new(0),
-            watched: Mutex::default(),
-            bereaved: Mutex::default(),
+            subscriptions: Mutex::default(),
+            orphaned: Mutex::default(),
         }
     }
 
-    /// The same, but of this many changes the answer to one is lost.
+    /// The same store, but the answer to one of this many changes is lost.
     pub(super) fn losing_one_of(self, loses_one_of: u32) -> Self {
         Self { loses_one_of, ..self }
     }
 
-    /// By how many peers each room is watched.
-    pub(super) fn watched(&self) -> HashMap<RoomId, i64> {
-        self.watched.lock().expect("nobody panicked").clone()
+    /// How many peers are subscribed to each room.
+    pub(super) fn subscriptions(&self) -> HashMap<RoomId, i64> {
+        self.subscriptions.lock().expect("nobody panicked").clone()
     }
 
     fn add(&self, id: &RoomId, more: i64) {
-        let mut watched = self.watched.lock().expect("nobody panicked");
-        let count = watched.entry(id.clone()).or_default();
+        let mut subscriptions = self.subscriptions.lock().expect("nobody panicked");
+        let count = subscriptions.entry(id.clone()).or_default();
         *count += more;
-        assert!(*count >= 0, "{id:?} is no longer watched");
+        assert!(*count >= 0, "{id:?} has no subscription left");
         if *count == 0 {
-            watched.remove(id);
+            subscriptions.remove(id);
         }
     }
 
-    /// Lets others go first.
+    /// Lets other tasks go first.
     async fn wait(&self) -> Result<(), StoreDown> {
         yield_once().await;
         if self.is_down.load(Relaxed) { Err(StoreDown) } else { Ok(()) }
@@ -92,7 +94,7 @@ impl Store for FaultyStore {
         self.rooms.open_room(group, beside).await
     }
 
-    async fn load(&self, id: &RoomId) -> Result<Option<Kept>, StoreDown> {
+    async fn load(&self, id: &RoomId) -> Result<Option<StoredRoom>, StoreDown> {
         self.wait().await?;
         let loaded = self.rooms.load(id).await;
         yield_once().await;
@@ -121,28 +123,28 @@ impl Store for FaultyStore {
         self.rooms.listed(game, most).await
     }
 
-    async fn watch(&self, id: &RoomId) -> Result<(), StoreDown> {
+    async fn subscribe(&self, id: &RoomId) -> Result<(), StoreDown> {
         self.add(id, 1);
         yield_once().await;
         Ok(())
     }
 
-    fn unwatch(&self, id: &RoomId) {
+    fn unsubscribe(&self, id: &RoomId) {
         self.add(id, -1);
     }
 
-    /// No other process of those in the rooms is dead, unless the test says so.
-    async fn bereaved(&self) -> Vec<Bereaved> {
-        let mut bereaved = self.bereaved.lock().expect("nobody panicked").clone();
+    /// None of the processes with members in the rooms is dead, unless the test says so.
+    async fn orphaned_peers(&self) -> Vec<OrphanedPeer> {
+        let mut orphaned = self.orphaned.lock().expect("nobody panicked").clone();
         for room in self.rooms.rooms() {
-            let members = Bereaved::candidates(&room, self.process, &self.local);
-            bereaved.extend(members.filter(|member| member.process == self.process));
+            let members = OrphanedPeer::candidates(&room, self.process, &self.local);
+            orphaned.extend(members.filter(|member| member.process == self.process));
         }
-        bereaved
+        orphaned
     }
 }
 
-/// Is ready when it is asked for the second time.
+/// Is ready when it is polled for the second time.
 async fn yield_once() {
     let mut is_second = false;
     std::future::poll_fn(|context| {

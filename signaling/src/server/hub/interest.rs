@@ -1,8 +1,9 @@
-//! Rooms that this process has to hear of: those that a peer of it is in, or tries to enter.
+//! The rooms whose changes this process must receive: those that one of its peers is in, or tries
+//! to enter.
 //!
-//! Each connection holds an [`Interest`] of its own. How many there are of a room follows from that
-//! alone, so nothing that happens to a peer meanwhile (it is refused, replaced, led elsewhere) can
-//! count twice, or not at all.
+//! Each connection holds its own [`Interest`]. The number of interests in a room follows from that
+//! alone, so nothing that happens to a peer meanwhile (it is refused, replaced, or led elsewhere)
+//! can be counted twice, or not at all.
 
 use std::{
     collections::HashMap,
@@ -10,18 +11,20 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::super::{room::RoomId, store::Store};
-use crate::protocol::Refusal;
+use crate::{
+    protocol::Refusal,
+    server::{room::RoomId, store::Store},
+};
 
-/// The rooms in which somebody here is interested.
+/// The rooms in which some connection here is interested.
 pub(super) struct Interests {
     store: Arc<dyn Store>,
     max_rooms: usize,
-    /// How many interests there are in each.
+    /// The number of interests in each room.
     held: Mutex<HashMap<RoomId, usize>>,
 }
 
-/// The reason of one connection to hear of a room, until it is ended or dropped.
+/// One connection's interest in the changes of a room, until it is ended or dropped.
 pub(crate) struct Interest {
     all: Arc<Interests>,
     room: RoomId,
@@ -37,18 +40,18 @@ impl Interests {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many rooms there are.
+    /// The number of rooms.
     pub(super) fn count(&self) -> usize {
         self.lock().len()
     }
 
-    /// Whether the room is one of them, or may become one.
-    pub(super) fn has_place_for(&self, room: &RoomId) -> bool {
+    /// Returns whether the room is among them, or can be added.
+    pub(super) fn can_take(&self, room: &RoomId) -> bool {
         let held = self.lock();
         held.len() < self.max_rooms || held.contains_key(room)
     }
 
-    /// A new interest in a room, of which everything is heard from now on.
+    /// Adds an interest in a room. From now on all changes of the room are received.
     pub(super) async fn begin(self: &Arc<Self>, room: &RoomId) -> Result<Interest, Refusal> {
         {
             let mut held = self.lock();
@@ -57,9 +60,9 @@ impl Interests {
             }
             *held.entry(room.clone()).or_default() += 1;
         }
-        // If the store fails, or nobody waits for it any more, this ends as any other one.
+        // If the store fails, or nobody waits for it any more, this interest ends like any other.
         let interest = Interest { all: Arc::clone(self), room: room.clone(), is_over: false };
-        self.store.watch(room).await?;
+        self.store.subscribe(room).await?;
         Ok(interest)
     }
 }
@@ -69,7 +72,7 @@ impl Interest {
         &self.room
     }
 
-    /// Ends it before it is dropped.
+    /// Ends the interest before it is dropped.
     pub(super) fn end(&mut self) {
         if std::mem::replace(&mut self.is_over, true) {
             return;
@@ -82,7 +85,7 @@ impl Interest {
             }
         }
         drop(held);
-        self.all.store.unwatch(&self.room);
+        self.all.store.unsubscribe(&self.room);
     }
 }
 

@@ -1,6 +1,6 @@
-//! Peers that enter, are refused, replace each other and leave at the same time, step by step in
-//! any order: what this process counts is what is there in the end. Against a store in memory, and
-//! against Redis.
+//! Peers that enter, are refused, replace each other and leave at the same time, step by step and
+//! in any order. In the end, the counts of this process must match what is there. Tested with a
+//! store in memory and with Redis.
 
 use std::{
     collections::HashMap,
@@ -16,18 +16,16 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    super::{
+use super::faulty_store::FaultyStore;
+use super::*;
+use crate::{
+    server::{
         address::Address,
-        outbox::{OutboxReader, outbox},
-        redis_server::RedisServer,
+        local::{OutboxReader, new_outbox},
         store::RedisStore,
     },
-    entering::random,
-    faulty_store::FaultyStore,
-    *,
+    testing::{properties::same_cases, redis_server::RedisServer},
 };
-use crate::property_tests::same_cases;
 
 const GRACE: Duration = Duration::from_secs(15);
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -42,29 +40,29 @@ const PATHS: [&str; 6] = [
 ];
 
 /// A connection that is in a room.
-struct Guest {
-    visit: Visit,
+struct Client {
+    joined: JoinedPeer,
     queue: OutboxReader,
-    sent_off: Receiver<Refusal>,
+    close_reason: Receiver<Refusal>,
 }
 
-impl Guest {
-    fn is_sent_off(&mut self) -> bool {
-        self.sent_off.try_recv() != Err(TryRecvError::Empty)
+impl Client {
+    fn is_closed(&mut self) -> bool {
+        self.close_reason.try_recv() != Err(TryRecvError::Empty)
     }
 }
 
-async fn come(hub: &Hub, number: u128, connection: u64, path: &str) -> Result<Guest, Refusal> {
+async fn come(hub: &Hub, number: u128, connection: u64, path: &str) -> Result<Client, Refusal> {
     let (path, query) =
         path.split_once('?').map_or((path, None), |(path, rest)| (path, Some(rest)));
     let Ok(Address::V1 { wish, .. }) = Address::parse(path, query) else {
         panic!("{path} is an address")
     };
     let peer = PeerId::from_u128(number);
-    let visitor = Visitor { peer, is_lasting: true, connection, is_v1: true, resume: None };
-    let (outbox, queue, sent_off) = outbox(100_000);
-    let visit = hub.enter(&visitor, &wish, outbox).await?;
-    Ok(Guest { visit, queue, sent_off })
+    let joining = JoiningPeer { peer, is_lasting: true, connection, is_v1: true, resume: None };
+    let (outbox, queue, close_reason) = new_outbox(100_000);
+    let joined = hub.enter(&joining, &wish, outbox).await?;
+    Ok(Client { joined, queue, close_reason })
 }
 
 fn limits() -> RoomLimits {
@@ -81,36 +79,36 @@ fn hub(store: Arc<dyn Store>, local: Arc<Local>, process: u64, limits: RoomLimit
     Hub::new(store, local, limits, (ProcessId(process), Signer::new(b"secret")), Arc::default())
 }
 
-/// One more thing that happens.
+/// One step of a scene.
 #[derive(Debug, Clone)]
 enum Move {
-    /// A peer comes by another connection.
+    /// A peer enters by another connection.
     Come { peer: u8, path: usize },
-    /// The connection that came first of those in rooms ends.
-    Go(Parting),
-    /// One of those that are under way gets on by a step.
+    /// The connection that has been in a room for longest ends.
+    Go(Departure),
+    /// One of the running tasks advances by a step.
     Step(usize),
-    /// Another process takes this one for dead, marks one of its peers as away, and dies.
+    /// Another process takes this one for dead, marks one of its peers as absent, and dies.
     Mark { peer: u8 },
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
     let come = (0..PEERS, 0..PATHS.len()).prop_map(|(peer, path)| Move::Come { peer, path });
-    let go = prop_oneof![Just(Parting::Left), Just(Parting::Lost)].prop_map(Move::Go);
+    let go = prop_oneof![Just(Departure::Left), Just(Departure::Lost)].prop_map(Move::Go);
     let step = (0..8usize).prop_map(Move::Step);
     let mark = (0..PEERS).prop_map(|peer| Move::Mark { peer });
     vec(prop_oneof![4 => come, 2 => go, 16 => step, 1 => mark], 0..200)
 }
 
-/// What is under way.
-type Task<'a> = Pin<Box<dyn Future<Output = Option<Guest>> + 'a>>;
+/// A running task.
+type Task<'a> = Pin<Box<dyn Future<Output = Option<Client>> + 'a>>;
 
 /// Everything that happens to one process.
 struct Scene<'a> {
     hub: &'a Hub,
     store: &'a FaultyStore,
     local: &'a Local,
-    guests: Vec<Guest>,
+    clients: Vec<Client>,
     tasks: Vec<Task<'a>>,
     connections: u64,
     now: u64,
@@ -125,10 +123,10 @@ impl<'a> Scene<'a> {
                 let coming = come(hub, u128::from(peer) + 1, connection, PATHS[path]);
                 self.tasks.push(Box::pin(async move { coming.await.ok() }));
             }
-            Move::Go(parting) => {
-                if !self.guests.is_empty() {
-                    let guest = self.guests.remove(0);
-                    self.go(guest, parting);
+            Move::Go(departure) => {
+                if !self.clients.is_empty() {
+                    let client = self.clients.remove(0);
+                    self.go(client, departure);
                 }
             }
             Move::Step(number) => {
@@ -143,48 +141,49 @@ impl<'a> Scene<'a> {
     fn mark(&self, peer: PeerId) {
         for room in self.store.rooms.rooms() {
             let id = room.id();
-            let load = self.store.rooms.load(id).now_or_never().expect("memory is at hand");
-            let kept = load.expect("it is there").expect("somebody is in it");
-            let mut to = Room::clone(&kept.room);
-            let effects = to.miss(peer, random());
-            let change = Change { id, from: Some(&kept), to, effects, beside: &[] };
+            let load =
+                self.store.rooms.load(id).now_or_never().expect("memory is always available");
+            let stored = load.expect("it is there").expect("somebody is in it");
+            let mut to = Room::clone(&stored.room);
+            let effects = to.mark_absent_unless_away(peer, random());
+            let change = Change { id, from: Some(&stored), to, effects, beside: &[] };
             let swapped = self.store.rooms.swap(change).now_or_never();
             assert_eq!(swapped, Some(Ok(true)));
         }
     }
 
-    fn go(&mut self, mut guest: Guest, parting: Parting) {
+    fn go(&mut self, mut client: Client, departure: Departure) {
         let (hub, now) = (self.hub, self.now);
         self.tasks.push(Box::pin(async move {
-            hub.leave(&mut guest.visit, parting, now).await;
+            hub.leave(&mut client.joined, departure, now).await;
             None
         }));
     }
 
     fn step(&mut self, at: usize) {
         let polled = self.tasks[at].as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        if let Poll::Ready(guest) = polled {
+        if let Poll::Ready(client) = polled {
             drop(self.tasks.remove(at));
-            self.guests.extend(guest);
+            self.clients.extend(client);
         }
     }
 
-    /// Until nothing is under way, and all connections that were told to end have.
+    /// Runs until no task is left and all connections that must end have ended.
     fn settle(&mut self) {
         loop {
             while let Some(at) = self.tasks.len().checked_sub(1) {
                 self.tasks.rotate_left(1);
                 self.step(at);
             }
-            let sent_off: Vec<_> = self.guests.extract_if(.., Guest::is_sent_off).collect();
-            if sent_off.is_empty() {
+            let closed: Vec<_> = self.clients.extract_if(.., Client::is_closed).collect();
+            if closed.is_empty() {
                 return;
             }
-            sent_off.into_iter().for_each(|guest| self.go(guest, Parting::Left));
+            closed.into_iter().for_each(|client| self.go(client, Departure::Left));
         }
     }
 
-    /// As often as it takes to give up whatever is to be given up.
+    /// Ticks as often as it takes to remove every peer whose time is over.
     fn wait_for_grace(&mut self) {
         for _ in 0..8 {
             self.now += millis(GRACE);
@@ -199,16 +198,16 @@ impl<'a> Scene<'a> {
 
     fn assert_sound(&self) {
         let mut peers_in: HashMap<RoomId, i64> = HashMap::new();
-        for guest in &self.guests {
-            let (peer, room) = (guest.visit.peer, guest.visit.room());
+        for client in &self.clients {
+            let (peer, room) = (client.joined.peer, client.joined.room());
             *peers_in.entry(room.clone()).or_default() += 1;
             assert!(self.local.is_in(peer, room), "{peer} is in {room:?}");
             let rooms = self.store.rooms.rooms();
             let room = rooms.iter().find(|other| other.id() == room).expect("its room is there");
             assert!(room.members().iter().any(|member| member.id == peer), "{room:?} has {peer}");
         }
-        assert_eq!(self.local.count(), self.guests.len());
-        assert_eq!(self.store.watched(), peers_in, "watched by as many as there are");
+        assert_eq!(self.local.count(), self.clients.len());
+        assert_eq!(self.store.subscriptions(), peers_in, "one for each peer that is there");
         assert_eq!(self.hub.health.rooms.load(Relaxed), peers_in.len());
         for room in self.store.rooms.rooms() {
             for member in room.members() {
@@ -222,7 +221,7 @@ proptest! {
     #![proptest_config(same_cases())]
 
     #[test]
-    fn counts_are_of_what_is_there_in_whatever_order_it_came(
+    fn the_counts_match_what_is_there_after_any_order_of_steps(
         moves in moves(),
         loses_one_of in 2..20u32,
     ) {
@@ -230,15 +229,15 @@ proptest! {
         let store = FaultyStore::new(Arc::clone(&local), ProcessId(1));
         let store = Arc::new(store.losing_one_of(loses_one_of));
         let hub = hub(store.clone(), local.clone(), 1, limits());
-        let (guests, tasks, connections, now) = (Vec::new(), Vec::new(), 0, 0);
+        let (clients, tasks, connections, now) = (Vec::new(), Vec::new(), 0, 0);
         let (hub, store, local) = (&hub, &*store, &*local);
-        let mut scene = Scene { hub, store, local, guests, tasks, connections, now };
+        let mut scene = Scene { hub, store, local, clients, tasks, connections, now };
         moves.into_iter().for_each(|next| scene.play(next));
         scene.settle();
         scene.wait_for_grace();
         scene.assert_sound();
-        for guest in std::mem::take(&mut scene.guests) {
-            scene.go(guest, Parting::Lost);
+        for client in std::mem::take(&mut scene.clients) {
+            scene.go(client, Departure::Lost);
         }
         scene.settle();
         scene.wait_for_grace();
@@ -247,8 +246,8 @@ proptest! {
     }
 }
 
-/// Two processes with a peer each in a room, and one key that comes to two rooms of the first at
-/// once, again and again.
+/// Two processes with one peer each in a room, and one key that repeatedly enters two rooms at the
+/// first process at once.
 #[tokio::test]
 async fn a_key_in_two_rooms_at_once_cuts_no_process_off() {
     let test = "a_key_in_two_rooms_at_once_cuts_no_process_off";
@@ -271,21 +270,21 @@ async fn a_key_in_two_rooms_at_once_cuts_no_process_off() {
         let tries =
             [("/v1/rooms/home?game=other", 1), (&*elsewhere, 2)].map(|(path, connection)| {
                 async move {
-                    // The second is late by some steps.
+                    // The second one is some steps late.
                     for _ in 0..round * (connection - 1) {
                         yield_now().await;
                     }
                     come(here, number, connection, path).await.ok()
                 }
             });
-        for mut guest in join_all(tries).await.into_iter().flatten() {
-            here.leave(&mut guest.visit, Parting::Left, 0).await;
+        for mut client in join_all(tries).await.into_iter().flatten() {
+            here.leave(&mut client.joined, Departure::Left, 0).await;
         }
     }
     assert_eq!(here.health.rooms.load(Relaxed), 1, "home");
-    there.ask(&friend.visit, &RoomRequest::Rename("as before".into())).await;
+    there.ask(&friend.joined, &RoomRequest::Rename("as before".into())).await;
     let hears = async {
         while !resident.queue.next().await.expect("it is connected").contains("as before") {}
     };
-    timeout(DEADLINE, hears).await.expect("the process still hears of the room");
+    timeout(DEADLINE, hears).await.expect("the process still receives the changes of the room");
 }

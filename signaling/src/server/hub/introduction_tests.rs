@@ -1,25 +1,25 @@
-//! When peers hear of newcomers to their room.
+//! When newcomers are announced to the peers of their room.
 
 use tokio::time::timeout;
 
-use super::{
-    super::{
-        ServerConfig,
+use super::*;
+use crate::{
+    protocol::PeerEvent,
+    server::{
         address::Address,
-        outbox::{OutboxReader, outbox},
-        redis_server::RedisServer,
+        config::ServerConfig,
+        local::{OutboxReader, new_outbox},
         store::{MemoryStore, RedisStore},
     },
-    *,
+    testing::redis_server::RedisServer,
 };
-use crate::protocol::PeerEvent;
 
 const ANN: PeerId = PeerId::from_u128(1);
 const BOB: PeerId = PeerId::from_u128(2);
 const CID: PeerId = PeerId::from_u128(3);
 const DAN: PeerId = PeerId::from_u128(4);
 
-/// After everybody has stayed for long enough.
+/// A time after which every newcomer has stayed for long enough.
 const LATER: Duration = Duration::from_secs(3_600);
 
 /// Redis answers within a millisecond, unless the machine is busy.
@@ -31,7 +31,7 @@ fn hub() -> Hub {
     hub_with(store, local, ProcessId(1))
 }
 
-/// A process of several that have the same rooms.
+/// One of several processes that share the same rooms.
 async fn shared_hub(redis: &RedisServer, process: u64) -> Hub {
     let (local, process) = (Arc::new(Local::default()), ProcessId(process));
     let grace = ServerConfig::default().room_limits().grace;
@@ -44,18 +44,18 @@ fn hub_with(store: Arc<dyn Store>, local: Arc<Local>, process: ProcessId) -> Hub
     Hub::new(store, local, ServerConfig::default().room_limits(), identity, Arc::default())
 }
 
-/// Somebody enters the room.
-async fn enter(hub: &Hub, peer: PeerId, is_v1: bool) -> (Visit, OutboxReader) {
+/// Lets a peer enter the room.
+async fn enter(hub: &Hub, peer: PeerId, is_v1: bool) -> (JoinedPeer, OutboxReader) {
     let Ok(Address::V1 { wish, .. }) = Address::parse("/v1/rooms/den", None) else {
         panic!("it is the address of a room")
     };
-    let visitor = Visitor { peer, is_lasting: true, connection: 1, is_v1, resume: None };
-    let (outbox, reader, _) = outbox(1 << 20);
-    let visit = hub.enter(&visitor, &wish, outbox).await.expect("there is a place");
-    (visit, reader)
+    let joining = JoiningPeer { peer, is_lasting: true, connection: 1, is_v1, resume: None };
+    let (outbox, reader, _) = new_outbox(1 << 20);
+    let joined = hub.enter(&joining, &wish, outbox).await.expect("there is a place");
+    (joined, reader)
 }
 
-/// Which peers came or left, as it heard since the last call.
+/// The arrivals and departures of other peers that it was told about since the last call.
 fn heard(queue: &mut OutboxReader) -> Vec<PeerEvent<()>> {
     std::iter::from_fn(|| queue.try_next()).filter_map(|text| of_others(&text)).collect()
 }
@@ -65,8 +65,13 @@ fn of_others(text: &str) -> Option<PeerEvent<()>> {
     (!matches!(event, PeerEvent::IdAssigned(_))).then_some(event)
 }
 
-/// What Ann, at another process, hears until everything has come there that happened before.
-async fn heard_by_ann(hub: &Hub, friend: &Visit, to_ann: &mut OutboxReader) -> Vec<PeerEvent<()>> {
+/// Returns what Ann, at another process, was sent until everything that happened before has reached
+/// that process.
+async fn heard_by_ann(
+    hub: &Hub,
+    friend: &JoinedPeer,
+    to_ann: &mut OutboxReader,
+) -> Vec<PeerEvent<()>> {
     let last = "that is all";
     hub.signal(friend, ANN, last.into()).await;
     let mut heard = Vec::new();
@@ -81,11 +86,11 @@ async fn heard_by_ann(hub: &Hub, friend: &Visit, to_ann: &mut OutboxReader) -> V
 }
 
 #[tokio::test]
-async fn a_newcomer_is_announced_once_it_has_stayed_and_never_if_it_left() {
+async fn a_newcomer_is_announced_if_it_stays_and_never_if_it_leaves_early() {
     let hub = hub();
     let (_ann, mut to_ann) = enter(&hub, ANN, true).await;
     let (mut bob, _) = enter(&hub, BOB, true).await;
-    hub.leave(&mut bob, Parting::Left, 0).await;
+    hub.leave(&mut bob, Departure::Left, 0).await;
     hub.tell_late(Instant::now() + LATER);
     assert_eq!(heard(&mut to_ann), [PeerEvent::PeerLeft(BOB)]);
     let _cid = enter(&hub, CID, true).await;
@@ -99,7 +104,7 @@ async fn a_newcomer_whose_connection_breaks_is_announced_when_it_is_back() {
     let hub = hub();
     let (_ann, mut to_ann) = enter(&hub, ANN, true).await;
     let (mut bob, _) = enter(&hub, BOB, true).await;
-    hub.leave(&mut bob, Parting::Lost, 0).await;
+    hub.leave(&mut bob, Departure::Lost, 0).await;
     hub.tell_late(Instant::now() + LATER);
     assert_eq!(heard(&mut to_ann), []);
     let _bob = enter(&hub, BOB, true).await;
@@ -108,7 +113,7 @@ async fn a_newcomer_whose_connection_breaks_is_announced_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_client_of_matchbox_hears_of_newcomers_at_once() {
+async fn newcomers_are_announced_to_a_client_of_matchbox_at_once() {
     let hub = hub();
     let (_ann, mut to_ann) = enter(&hub, ANN, false).await;
     let _bob = enter(&hub, BOB, true).await;
@@ -118,8 +123,8 @@ async fn a_client_of_matchbox_hears_of_newcomers_at_once() {
 }
 
 #[tokio::test]
-async fn a_newcomer_at_another_process_is_not_announced_if_it_left_and_once_if_it_moved() {
-    let test = "a_newcomer_at_another_process_is_not_announced_if_it_left_and_once_if_it_moved";
+async fn a_newcomer_at_another_process_is_announced_once_if_it_moves_and_never_if_it_leaves() {
+    let test = "a_newcomer_at_another_process_is_announced_once_if_it_moves_and_never_if_it_leaves";
     let Some(redis) = RedisServer::start(test) else { return };
     let (one, two) = (shared_hub(&redis, 1).await, shared_hub(&redis, 2).await);
     let later = || Instant::now() + LATER;
@@ -130,14 +135,14 @@ async fn a_newcomer_at_another_process_is_not_announced_if_it_left_and_once_if_i
     assert_eq!(heard(&mut to_ann), [PeerEvent::NewPeer(CID)]);
 
     let (mut bob, _) = enter(&two, BOB, true).await;
-    two.leave(&mut bob, Parting::Left, 0).await;
+    two.leave(&mut bob, Departure::Left, 0).await;
     assert_eq!(heard_by_ann(&two, &cid, &mut to_ann).await, [PeerEvent::PeerLeft(BOB)]);
     one.tell_late(later());
     assert_eq!(heard(&mut to_ann), []);
 
-    // It comes back to another process before anybody knew of it.
+    // It comes back to another process before anybody was told about it.
     let (mut bob, _) = enter(&two, BOB, true).await;
-    two.leave(&mut bob, Parting::Lost, 0).await;
+    two.leave(&mut bob, Departure::Lost, 0).await;
     assert_eq!(heard_by_ann(&two, &cid, &mut to_ann).await, []);
     one.tell_late(later());
     assert_eq!(heard(&mut to_ann), []);
@@ -145,10 +150,10 @@ async fn a_newcomer_at_another_process_is_not_announced_if_it_left_and_once_if_i
     one.tell_late(later());
     assert_eq!(heard(&mut to_ann), [PeerEvent::NewPeer(BOB)]);
 
-    // It comes again while its first connection seems to live, which ends late.
+    // It enters again while its first connection still seems alive; that connection ends late.
     let (mut dan, _) = enter(&two, DAN, true).await;
     let _dan = enter(&one, DAN, true).await;
-    two.leave(&mut dan, Parting::Left, 0).await;
+    two.leave(&mut dan, Departure::Left, 0).await;
     assert_eq!(heard_by_ann(&two, &cid, &mut to_ann).await, []);
     one.tell_late(later());
     one.tell_late(later());

@@ -1,23 +1,25 @@
-//! Brings peers into rooms, and tells the others: what is between the connections of this process
-//! and the store of the rooms.
+//! Lets peers enter rooms and tells the other peers: it stands between the connections of this
+//! process and the store of the rooms.
 //!
-//! Each change of a room is made on a copy, which is swapped in if nobody else was faster. Those of
-//! this process take turns, so that it only ever has to try again because of another process.
+//! Each change of a room is made on a copy, which replaces the room unless another change came
+//! first. The changes of this process take turns, so only another process can make it try again.
 
-mod absence;
 mod entering;
+mod interest;
+mod leaving;
+mod missed;
+mod listing;
+mod lists;
 #[cfg(test)]
 mod faulty_store;
-mod interest;
+#[cfg(test)]
+mod tests;
 #[cfg(test)]
 mod interleaving_tests;
 #[cfg(test)]
 mod introduction_tests;
-mod list;
 #[cfg(test)]
-mod list_tests;
-#[cfg(test)]
-mod tests;
+mod listing_tests;
 
 use std::{
     fmt,
@@ -28,47 +30,50 @@ use std::{
 
 use tokio::{sync::Mutex as Turns, time::Instant};
 use tungstenite::Utf8Bytes;
+use uuid::Uuid;
 
 use self::{
-    absence::Waiting,
     interest::{Interest, Interests},
-    list::Lists,
+    lists::Lists,
+    missed::MissedPeers,
 };
 use super::{
     counters::{Counter, Health},
-    local::{Handed, Local, text},
+    credentials::{Resume, Signer},
+    local::{Delivery, Local, text},
     room::{Effect, ProcessId, Room, RoomId},
     store::{Change, Store, StoreDown},
-    token::{Resume, Signer},
 };
 use crate::{
     lobby::{Denial, RoomEvent, RoomRequest},
     protocol::{PeerId, Refusal},
 };
 
-/// How often a change is tried again because another process was faster: each time one of them got
-/// on, so a room that this many processes change at once is not for people.
+/// How often a change is tried again because another process was faster. Each time one of those
+/// processes succeeded, so a room that this many processes change at once is not used by people.
 const MAX_ATTEMPTS: u32 = 64;
-/// Locks by which rooms take turns; two rooms that share one wait for each other now and then.
+/// The number of locks by which rooms take turns. Two rooms that share a lock sometimes wait for
+/// each other.
 const TURNS: usize = 64;
 
-/// How much there may be; see the fields of the same name in [`ServerConfig`](super::ServerConfig).
+/// The limits on rooms and peers; see the fields of the same name in
+/// [`ServerConfig`](super::ServerConfig).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RoomLimits {
     pub(crate) max_rooms: usize,
     pub(crate) max_peers: usize,
     pub(crate) max_peers_per_room: u16,
-    /// How long the place of a peer is kept whose connection broke.
+    /// How long a peer whose connection broke stays in its room.
     pub(crate) grace: Duration,
-    /// How long a token is worth something.
+    /// How long a token is valid.
     pub(crate) resume_for: Duration,
 }
 
-/// Somebody who wants to come in.
+/// A peer that wants to enter a room.
 #[derive(Debug)]
-pub(crate) struct Visitor {
+pub(crate) struct JoiningPeer {
     pub(crate) peer: PeerId,
-    /// Whether it is the same one when it comes again.
+    /// Whether it can prove its identity when it connects again.
     pub(crate) is_lasting: bool,
     pub(crate) connection: u64,
     pub(crate) is_v1: bool,
@@ -77,7 +82,7 @@ pub(crate) struct Visitor {
 
 /// A peer that is in a room.
 #[derive(Debug)]
-pub(crate) struct Visit {
+pub(crate) struct JoinedPeer {
     pub(crate) peer: PeerId,
     is_lasting: bool,
     connection: u64,
@@ -85,18 +90,18 @@ pub(crate) struct Visit {
     interest: Interest,
 }
 
-impl Visit {
+impl JoinedPeer {
     pub(crate) fn room(&self) -> &RoomId {
         self.interest.room()
     }
 }
 
-/// How a peer's connection ended.
+/// How a peer left the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Parting {
-    /// It said so, or was sent off.
+pub(crate) enum Departure {
+    /// It said so, or was removed.
     Left,
-    /// It broke: the peer may come again.
+    /// Its connection broke: the peer may come back.
     Lost,
 }
 
@@ -108,7 +113,7 @@ pub(crate) struct Hub {
     signer: Signer,
     health: Arc<Health>,
     interests: Arc<Interests>,
-    missed: Mutex<Waiting>,
+    missed: Mutex<MissedPeers>,
     lists: Lists,
     turns: [Turns<()>; TURNS],
     hasher: RandomState,
@@ -143,38 +148,37 @@ impl Hub {
         }
     }
 
-    /// Whether other processes have the rooms, too.
+    /// Returns whether other processes share the rooms.
     pub(crate) fn is_shared(&self) -> bool {
         self.store.is_shared()
     }
 
-    /// Whether nobody can come in, because the store of the rooms cannot be reached.
+    /// Returns whether no peer can enter, because the store of the rooms cannot be reached.
     pub(crate) fn is_impaired(&self) -> bool {
         self.store.is_down()
     }
 
-    /// What a token proves.
+    /// Returns what a token proves.
     pub(crate) fn read_token(&self, token: &str, peer: PeerId, now: u64) -> Option<Resume> {
         self.signer.read(token, peer, now)
     }
 
-    /// Resolves once something happened of which peers here are told later.
+    /// Resolves once there is news that peers here will be sent later.
     pub(crate) async fn late_news(&self) {
         self.local.late_news().await;
     }
 
-    /// Tells peers what they were not told at once, where it is time by now. Returns whether there
-    /// may be more to be told soon.
+    /// Sends peers the news that are due by now. Returns whether more may be due soon.
     pub(crate) fn tell_late(&self, now: Instant) -> bool {
         self.local.tell_late(now)
     }
 
-    /// Does what a peer asks for in its room, or tells it why not.
-    pub(crate) async fn ask(&self, visit: &Visit, request: &RoomRequest) {
+    /// Does what a peer asks for in its room, or tells the peer why not.
+    pub(crate) async fn ask(&self, joined: &JoinedPeer, request: &RoomRequest) {
         let mut denial = None;
         let changed = self
-            .change(visit.room(), |room| {
-                room.ask(visit.peer, request).unwrap_or_else(|denied| {
+            .change(joined.room(), |room| {
+                room.ask(joined.peer, request).unwrap_or_else(|denied| {
                     denial = Some(denied);
                     Vec::new()
                 })
@@ -182,17 +186,17 @@ impl Hub {
             .await;
         if let Some(denial) = denial.or(changed.is_err().then_some(Denial::Unavailable)) {
             self.health.counters.count(Counter::Denied);
-            self.tell(visit, &RoomEvent::Denied(denial));
+            self.tell(joined, &RoomEvent::Denied(denial));
         }
     }
 
-    /// Passes `message`, a complete event, to a peer in the same room.
-    pub(crate) async fn signal(&self, visit: &Visit, to: PeerId, message: Utf8Bytes) {
-        let (room, from) = (visit.room(), visit.peer);
-        let dropped = match self.local.hand_signal(room, from, to, message.clone()) {
-            Handed::Over => return,
-            Handed::OtherRoom => Counter::DroppedOtherRoom,
-            Handed::NotHere => match self.store.pass_on(room, (from, to), &message).await {
+    /// Sends `message`, a complete event, to a peer in the same room.
+    pub(crate) async fn signal(&self, joined: &JoinedPeer, to: PeerId, message: Utf8Bytes) {
+        let (room, from) = (joined.room(), joined.peer);
+        let dropped = match self.local.deliver_signal(room, from, to, message.clone()) {
+            Delivery::Done => return,
+            Delivery::OtherRoom => Counter::DroppedOtherRoom,
+            Delivery::NotHere => match self.store.pass_on(room, (from, to), &message).await {
                 Ok(true) => return,
                 Ok(false) => Counter::DroppedUnknownReceiver,
                 Err(StoreDown) => Counter::DroppedStoreDown,
@@ -201,45 +205,45 @@ impl Hub {
         self.health.counters.count(dropped);
     }
 
-    /// Whether a peer that can come back has nothing that says so, or that says something else of
-    /// it than is true by now.
-    pub(crate) fn needs_token(&self, visit: &Visit) -> bool {
-        visit.is_lasting && self.local.needs_token(visit.peer)
+    /// Returns whether a peer that can come back has no token, or a token that no longer states its
+    /// role in the room.
+    pub(crate) fn needs_token(&self, joined: &JoinedPeer) -> bool {
+        joined.is_lasting && self.local.needs_token(joined.peer)
     }
 
-    /// Gives a peer what brings it back to its place, if it is one that can come back.
-    pub(crate) async fn give_token(&self, visit: &Visit, now: u64) {
-        if !visit.is_lasting {
+    /// Sends a peer the token that brings it back to its room, if the peer can come back.
+    pub(crate) async fn give_token(&self, joined: &JoinedPeer, now: u64) {
+        if !joined.is_lasting {
             return;
         }
-        // Before the room is loaded, so that no change falls in between.
-        self.local.set_needs_token(visit.peer, false);
-        let Ok(Some(kept)) = self.store.load(visit.room()).await else {
-            self.local.set_needs_token(visit.peer, true);
+        // Set before the room is loaded, so that a change in between is not missed.
+        self.local.set_needs_token(joined.peer, false);
+        let Ok(Some(stored)) = self.store.load(joined.room()).await else {
+            self.local.set_needs_token(joined.peer, true);
             return;
         };
         let token = self.signer.sign(&Resume {
-            peer: visit.peer,
-            room: visit.room().clone(),
-            incarnation: kept.room.incarnation(),
-            terms: kept.room.terms().clone(),
-            claim: kept.room.claim(visit.peer),
+            peer: joined.peer,
+            room: joined.room().clone(),
+            incarnation: stored.room.incarnation(),
+            terms: stored.room.terms().clone(),
+            claim: stored.room.claim(joined.peer),
             expires: now.saturating_add(millis(self.limits.resume_for)),
         });
-        self.tell(visit, &RoomEvent::Resume(token));
+        self.tell(joined, &RoomEvent::Resume(token));
     }
 
-    fn tell(&self, visit: &Visit, event: &RoomEvent) {
-        // A peer that is not there need not be told.
-        let _ = self.local.hand(visit.room(), visit.peer, text(event));
+    fn tell(&self, joined: &JoinedPeer, event: &RoomEvent) {
+        // A peer that is not connected needs no message.
+        let _ = self.local.deliver(joined.room(), joined.peer, text(event));
     }
 
     async fn remove(&self, room: &RoomId, peer: PeerId) -> Result<(), StoreDown> {
         self.change(room, |room| self.if_gone(room, peer, |room| room.leave(peer))).await
     }
 
-    /// Unless the peer came again meanwhile: by another connection of this process, or by another
-    /// process, which then has the say.
+    /// Does the work, unless the peer has entered again meanwhile: by another connection of this
+    /// process, or at another process, which is then responsible for it.
     fn if_gone(
         &self,
         room: &mut Room,
@@ -251,7 +255,8 @@ impl Hub {
         if is_ours && !self.local.is_in(peer, room.id()) { work(room) } else { Vec::new() }
     }
 
-    /// Changes a room, if there is one; as often as it takes. What has no effect is no change.
+    /// Changes a room, if it exists, and tries as often as necessary. Work without an effect is no
+    /// change.
     async fn change(
         &self,
         id: &RoomId,
@@ -259,13 +264,13 @@ impl Hub {
     ) -> Result<(), StoreDown> {
         let _turn = self.turn(id).await;
         for _ in 0..MAX_ATTEMPTS {
-            let Some(kept) = self.store.load(id).await? else { return Ok(()) };
-            let mut room = Room::clone(&kept.room);
+            let Some(stored) = self.store.load(id).await? else { return Ok(()) };
+            let mut room = Room::clone(&stored.room);
             let effects = work(&mut room);
-            if room == *kept.room {
+            if room == *stored.room {
                 return Ok(());
             }
-            let change = Change { id, from: Some(&kept), to: room, effects, beside: &[] };
+            let change = Change { id, from: Some(&stored), to: room, effects, beside: &[] };
             if self.store.swap(change).await? {
                 return Ok(());
             }
@@ -292,4 +297,8 @@ impl From<StoreDown> for Refusal {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn random() -> u64 {
+    Uuid::new_v4().as_u64_pair().1 ^ Uuid::new_v4().as_u64_pair().0.rotate_left(32)
 }

@@ -1,17 +1,16 @@
-//! What becomes of peers when a store fails, or does not say in time what it did, and when other
+//! What happens to peers when a store fails or does not confirm a change in time, and when other
 //! processes die.
 
-use super::{
-    super::{
+use super::{faulty_store::FaultyStore, *};
+use crate::{
+    lobby::Place,
+    server::{
         address::{Address, Wish},
-        outbox::{OutboxReader, outbox},
+        local::{OutboxReader, new_outbox},
         room::Newcomer,
-        store::{Bereaved, Kept},
+        store::{OrphanedPeer, StoredRoom},
     },
-    faulty_store::FaultyStore,
-    *,
 };
-use crate::lobby::Place;
 
 const GRACE: Duration = Duration::from_secs(15);
 
@@ -37,25 +36,25 @@ fn wish(path: &str) -> Wish {
     }
 }
 
-async fn enter(hub: &Hub, number: u128, path: &str) -> Result<(Visit, OutboxReader), Refusal> {
-    let (outbox, reader, _) = outbox(100_000);
-    let visitor = Visitor {
+async fn enter(hub: &Hub, number: u128, path: &str) -> Result<(JoinedPeer, OutboxReader), Refusal> {
+    let (outbox, reader, _) = new_outbox(100_000);
+    let joining = JoiningPeer {
         peer: PeerId::from_u128(number),
         is_lasting: true,
         connection: 1,
         is_v1: true,
         resume: None,
     };
-    hub.enter(&visitor, &wish(path), outbox).await.map(|visit| (visit, reader))
+    hub.enter(&joining, &wish(path), outbox).await.map(|joined| (joined, reader))
 }
 
 async fn members(store: &FaultyStore) -> usize {
     let room = store.load(&RoomId("room".into())).await.expect("it is there");
-    room.map_or(0, |kept| kept.room.members().len())
+    room.map_or(0, |stored| stored.room.members().len())
 }
 
 #[tokio::test]
-async fn who_was_let_in_although_it_was_refused_does_not_stay() {
+async fn a_peer_that_joined_although_it_was_refused_does_not_stay() {
     let (hub, store) = hub();
     let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
     store.is_slow.store(true, Relaxed);
@@ -69,19 +68,19 @@ async fn who_was_let_in_although_it_was_refused_does_not_stay() {
     assert_eq!(members(&store).await, 1);
 }
 
-/// The room "room", as it is kept.
-async fn kept(store: &FaultyStore) -> Kept {
+/// The room "room", as it is stored.
+async fn stored(store: &FaultyStore) -> StoredRoom {
     let room = store.load(&RoomId("room".into())).await.expect("it is there");
     room.expect("somebody is in it")
 }
 
-/// Another process takes this one for dead, and marks a peer of it as away. It returns the number
-/// of the absence, and dies.
+/// Another process takes this one for dead and marks one of its peers as absent. Returns the number
+/// of the absence; the other process then dies.
 async fn mark_as_away(store: &FaultyStore, peer: PeerId) -> u64 {
-    let (kept, absence) = (kept(store).await, u64::MAX / 2);
-    let mut to = Room::clone(&kept.room);
-    let effects = to.miss(peer, absence);
-    let change = Change { id: kept.room.id(), from: Some(&kept), to, effects, beside: &[] };
+    let (stored, absence) = (stored(store).await, u64::MAX / 2);
+    let mut to = Room::clone(&stored.room);
+    let effects = to.mark_absent_unless_away(peer, absence);
+    let change = Change { id: stored.room.id(), from: Some(&stored), to, effects, beside: &[] };
     assert_eq!(store.swap(change).await, Ok(true));
     absence
 }
@@ -89,8 +88,8 @@ async fn mark_as_away(store: &FaultyStore, peer: PeerId) -> u64 {
 /// Puts Bob into a room, as another process does it.
 async fn bob_joins_elsewhere(store: &FaultyStore, id: &RoomId, is_missed: bool) -> PeerId {
     let bob = PeerId::from_u128(2);
-    let kept = store.load(id).await.expect("it is there").expect("somebody is in it");
-    let mut room = Room::clone(&kept.room);
+    let stored = store.load(id).await.expect("it is there").expect("somebody is in it");
+    let mut room = Room::clone(&stored.room);
     let newcomer = Newcomer {
         peer: bob,
         name: "Bob".into(),
@@ -103,23 +102,23 @@ async fn bob_joins_elsewhere(store: &FaultyStore, id: &RoomId, is_missed: bool) 
     };
     room.join(&newcomer).expect("there is a place");
     if is_missed {
-        room.miss(bob, u64::MAX / 2);
+        room.mark_absent_unless_away(bob, u64::MAX / 2);
     }
-    let change = Change { id, from: Some(&kept), to: room, effects: Vec::new(), beside: &[] };
+    let change = Change { id, from: Some(&stored), to: room, effects: Vec::new(), beside: &[] };
     assert_eq!(store.swap(change).await, Ok(true));
     bob
 }
 
-/// A process whose clock was an hour ahead, or was set back by an hour since, noted that a peer is
-/// gone, and died.
+/// A process whose clock was an hour fast, or has been set back by an hour since, noted that a peer
+/// was gone, and died.
 #[tokio::test]
-async fn a_place_is_given_up_in_time_whatever_clocks_say() {
+async fn an_absent_peer_is_removed_in_time_whatever_the_clocks_say() {
     let (hub, store) = hub();
     let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
     let room = RoomId("room".into());
     let peer = bob_joins_elsewhere(&store, &room, true).await;
-    *store.bereaved.lock().expect("nobody panicked") =
-        vec![Bereaved { room, peer, process: ProcessId(2) }];
+    *store.orphaned.lock().expect("nobody panicked") =
+        vec![OrphanedPeer { room, peer, process: ProcessId(2) }];
     hub.tick(1).await;
     hub.tick(millis(GRACE)).await;
     assert_eq!(members(&store).await, 2, "its place is kept for a while");
@@ -130,31 +129,31 @@ async fn a_place_is_given_up_in_time_whatever_clocks_say() {
 /// Two processes look after the peers of a third one that died; one of them has such a peer back
 /// before the other has looked.
 #[tokio::test]
-async fn a_peer_that_is_back_is_not_missed_for_the_process_that_died() {
+async fn a_peer_that_is_back_is_not_removed_with_its_dead_process() {
     let (hub, store) = hub();
     let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
     let room = RoomId("room".into());
     let peer = bob_joins_elsewhere(&store, &room, false).await;
-    *store.bereaved.lock().expect("nobody panicked") =
-        vec![Bereaved { room: room.clone(), peer, process: ProcessId(3) }];
+    *store.orphaned.lock().expect("nobody panicked") =
+        vec![OrphanedPeer { room: room.clone(), peer, process: ProcessId(3) }];
     hub.tick(1).await;
-    let kept = store.load(&room).await.expect("it is there").expect("both are in it");
-    assert_eq!(kept.room.member(peer).and_then(|member| member.absence), None);
+    let stored = store.load(&room).await.expect("it is there").expect("both are in it");
+    assert_eq!(stored.room.member(peer).and_then(|member| member.absence), None);
     hub.tick(1 + millis(GRACE)).await;
     assert_eq!(members(&store).await, 2);
 }
 
 #[tokio::test]
-async fn a_place_that_another_process_marked_is_given_up_in_time() {
+async fn a_peer_that_another_process_marked_as_absent_is_removed_in_time() {
     for is_down in [false, true] {
         let (hub, store) = hub();
         let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
         let (mut bob, _) = enter(&hub, 2, "/v1/rooms/room").await.expect("there is a place");
         let theirs = mark_as_away(&store, bob.peer).await;
         store.is_down.store(is_down, Relaxed);
-        hub.leave(&mut bob, Parting::Lost, 1).await;
+        hub.leave(&mut bob, Departure::Lost, 1).await;
         store.is_down.store(false, Relaxed);
-        let absence = kept(&store).await.room.member(bob.peer).and_then(|bob| bob.absence);
+        let absence = stored(&store).await.room.member(bob.peer).and_then(|bob| bob.absence);
         let is_theirs = absence == Some(theirs);
         assert_eq!(is_theirs, is_down, "the other process would give it up too early");
         hub.tick(millis(GRACE)).await;
@@ -165,33 +164,33 @@ async fn a_place_that_another_process_marked_is_given_up_in_time() {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_lost_for_the_second_time_has_all_of_its_time() {
+async fn a_peer_that_is_lost_again_has_its_full_time() {
     let (hub, store) = hub();
     let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
     let (mut bob, _) = enter(&hub, 2, "/v1/rooms/room").await.expect("there is a place");
-    hub.leave(&mut bob, Parting::Lost, 1).await;
+    hub.leave(&mut bob, Departure::Lost, 1).await;
     let (mut bob, _) = enter(&hub, 2, "/v1/rooms/room").await.expect("it has its place");
     store.is_down.store(true, Relaxed);
     let again = 5_000;
-    hub.leave(&mut bob, Parting::Lost, again).await;
+    hub.leave(&mut bob, Departure::Lost, again).await;
     store.is_down.store(false, Relaxed);
     hub.tick(1 + millis(GRACE)).await;
     hub.tick(again - 1 + millis(GRACE)).await;
-    assert_eq!(members(&store).await, 2, "that was of the first time");
+    assert_eq!(members(&store).await, 2, "that was the time of the first loss");
     hub.tick(again + millis(GRACE)).await;
     assert_eq!(members(&store).await, 1);
 }
 
 #[tokio::test]
-async fn a_peer_that_is_lost_again_just_when_its_first_time_is_over_keeps_its_place() {
+async fn a_peer_that_is_lost_again_as_its_first_time_ends_stays_in_its_room() {
     let (hub, store) = hub();
     let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
     let (mut bob, _) = enter(&hub, 2, "/v1/rooms/room").await.expect("there is a place");
-    hub.leave(&mut bob, Parting::Lost, 0).await;
+    hub.leave(&mut bob, Departure::Lost, 0).await;
     let (mut bob, _) = enter(&hub, 2, "/v1/rooms/room").await.expect("it has its place");
-    // The store has not yet said that it noted the second loss.
+    // The store has not yet confirmed the second loss.
     let again = millis(GRACE);
-    futures::join!(hub.leave(&mut bob, Parting::Lost, again), hub.tick(again));
+    futures::join!(hub.leave(&mut bob, Departure::Lost, again), hub.tick(again));
     assert_eq!(members(&store).await, 2);
     hub.tick(2 * again - 1).await;
     assert_eq!(members(&store).await, 2);

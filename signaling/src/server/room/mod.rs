@@ -1,8 +1,8 @@
-//! One room, and what its peers must be told of each change: a pure state machine without sockets,
-//! tasks or a clock.
+//! One room, and what its peers must be told about each change: a pure state machine without
+//! sockets, tasks or a clock.
 //!
-//! It is all that a [store](super::store) keeps of a room, so any process that has it can go on
-//! with it.
+//! It is everything that a [store](super::store) keeps about a room, so any process that has it can
+//! continue with it.
 
 mod requests;
 mod restore;
@@ -17,63 +17,63 @@ use crate::{
     protocol::{PeerEvent, PeerId, Refusal},
 };
 
-/// The name by which a store knows a room.
+/// The id by which a store knows a room.
 ///
-/// For a room that one can ask for by name it is that name, perhaps with a game behind it; a room
-/// of a group of strangers has a number behind it.
+/// For a room that peers can ask for by name it is that name, or the name followed by a game; for a
+/// room of a group of strangers it ends with a number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct RoomId(pub(crate) String);
 
 impl RoomId {
-    /// The room of that name for one game, where another game has the name already.
+    /// The room with this name for one game, if another game has the name already.
     pub(crate) fn of_game(name: &str, game: &str) -> Self {
-        // No name has a slash.
+        // Names contain no slash.
         Self(format!("{name}/{game}"))
     }
 
-    /// What peers know it by.
+    /// The name by which peers know it.
     pub(crate) fn name(&self) -> &str {
         self.0.split('/').next().unwrap_or_default()
     }
 }
 
-/// A process of the service. A peer is connected to one.
+/// A process of the service. Each peer is connected to one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct ProcessId(pub(crate) u64);
 
-/// What a room is for: said by the peer that opens it, and the same for as long as it lasts.
+/// The terms of a room: set by the peer that opens it, and unchanged for as long as it lasts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Terms {
-    /// Empty if nobody said.
+    /// Empty if the peer did not name one.
     pub(crate) game: String,
     pub(crate) version: String,
     pub(crate) capacity: u16,
     pub(crate) spectators: u16,
-    /// Whether it is listed in the beginning.
+    /// Whether it is listed at first.
     pub(crate) is_public: bool,
-    /// The group of strangers that are brought together in rooms such as this one.
+    /// The group of strangers that are brought together in rooms like this one.
     pub(crate) group: Option<String>,
-    /// Whether a room that was full once takes nobody else, as matchbox has it.
+    /// Whether a room that was full once accepts nobody else, as in matchbox.
     pub(crate) closes_when_full: bool,
 }
 
-/// Somebody who comes.
+/// A peer that wants to enter, or has just entered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Newcomer {
     pub(crate) peer: PeerId,
     pub(crate) name: String,
     pub(crate) place: Place,
-    /// Whether it understands what [`RoomEvent`](crate::lobby::RoomEvent)s say.
+    /// Whether it understands [`RoomEvent`](crate::lobby::RoomEvent)s.
     pub(crate) is_v1: bool,
     pub(crate) process: ProcessId,
-    /// What it says of itself, which only matters for a new room: empty, or the game it is.
+    /// The game that it names, or empty. This only matters for a new room.
     pub(crate) game: String,
     pub(crate) version: String,
-    /// What it has proof of, if it was in a room of this name before.
+    /// Its proof, if it was in a room with this name before.
     pub(crate) returns: Option<Proof>,
 }
 
-/// What is known for sure of a returning peer.
+/// What a returning peer has proved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Proof {
     /// The [`Room::incarnation`] that it was in.
@@ -81,11 +81,12 @@ pub(crate) struct Proof {
     pub(crate) claim: Claim,
 }
 
-/// What a peer was in its room.
+/// The role that a peer had in its room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Claim {
     Member,
-    /// Its owner, as this one in a row: of two claims to a room the later one counts.
+    /// It was the owner, with this number in the sequence of owners: of two claims to a room, the
+    /// later one counts.
     Owner(u32),
 }
 
@@ -98,56 +99,57 @@ pub(crate) struct Member {
     is_ready: bool,
     is_v1: bool,
     pub(crate) process: ProcessId,
-    /// While it is not connected: a number for that, by which it is told from an earlier or later
-    /// time. Not a clock's: those of processes differ, and are set.
+    /// While it is not connected: a number that distinguishes this absence from earlier and later
+    /// ones. It is not a time, because the clocks of processes differ and can be set.
     pub(crate) absence: Option<u64>,
 }
 
-/// Something that comes of a change, for peers of the room.
+/// An effect of a change, for peers of the room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Effect {
-    /// They are told this, which is of matchbox's protocol.
+    /// Send them this event of matchbox's protocol.
     Tell { to: Vec<PeerId>, event: PeerEvent<()> },
-    /// They see the room.
+    /// Show them the room.
     Show { to: Vec<PeerId>, state: RoomState },
-    /// It is sent off.
+    /// Disconnect the peer.
     SendOff { peer: PeerId },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Room {
     id: RoomId,
-    /// Another number for each room of the same name, by which proof of one is none for the next.
+    /// Differs for each room with the same name, so that proof of one room is not proof of the
+    /// next.
     incarnation: u64,
     terms: Terms,
     members: Vec<Member>,
     owner: Option<PeerId>,
-    /// How many owners it has had.
+    /// The number of owners that it has had.
     reign: u32,
     is_public: bool,
     is_locked: bool,
-    /// It was full once, and takes nobody else.
+    /// It was full once, and accepts nobody else.
     is_closed: bool,
     phase: RoomPhase,
-    /// Of the match that runs: those who had a player's place when it began, and are still here.
+    /// The peers that were players when the current match began, and are still here.
     in_match: Vec<PeerId>,
     banned: Vec<PeerId>,
-    /// While it is locked: those whose connection broke, and whose place was given up since. They
-    /// may come back.
+    /// While the room is locked: peers whose connection broke and that have been removed since.
+    /// They may come back.
     lost: Vec<PeerId>,
-    /// Made from what a returning peer showed, and its owner may still be on the way.
+    /// The room was recreated from a returning peer's token, and its owner may still be on the way.
     is_rebuilt: bool,
 }
 
 impl Room {
-    /// An empty room, which only lasts once somebody is in it.
+    /// Creates an empty room, which lasts only once a peer is in it.
     pub(crate) fn new(id: RoomId, incarnation: u64, terms: Terms, is_rebuilt: bool) -> Self {
         Self {
             id,
             incarnation,
             is_public: terms.is_public,
-            // Strangers who were brought together are not to find another one in the place of who
-            // is on the way back.
+            // Strangers who were brought together should not find a new peer in the place of one
+            // that is on its way back.
             is_closed: is_rebuilt && terms.group.is_some(),
             terms,
             members: Vec::new(),
@@ -186,19 +188,19 @@ impl Room {
         if self.owner == Some(peer) { Claim::Owner(self.reign) } else { Claim::Member }
     }
 
-    /// What a newcomer has proof of having been in this room, and not in an earlier one of its
-    /// name.
+    /// The claim for which a newcomer has proof from this room, and not from an earlier room with
+    /// its name.
     fn proven(&self, newcomer: &Newcomer) -> Option<Claim> {
         let proof = newcomer.returns.filter(|proof| proof.incarnation == self.incarnation)?;
         Some(proof.claim)
     }
 
-    /// The game whose list of rooms has this one.
+    /// The game whose list of rooms includes this one.
     pub(crate) fn listed_game(&self) -> Option<&str> {
         (self.is_public && !self.terms.game.is_empty()).then_some(self.terms.game.as_str())
     }
 
-    /// The group of strangers of which the next one belongs in here.
+    /// The group of strangers from which this room takes the next peer.
     pub(crate) fn open_group(&self) -> Option<&str> {
         let is_full = self.count(Place::Player) >= usize::from(self.terms.capacity);
         let is_open =
@@ -222,12 +224,12 @@ impl Room {
         self.count(place) < usize::from(most)
     }
 
-    /// Whether it is played by another game than this, as far as both say which they are.
+    /// Returns whether it belongs to another game than this one. If either is unnamed, it does not.
     pub(crate) fn is_of_other_game(&self, game: &str) -> bool {
         differs(&self.terms.game, game)
     }
 
-    /// Whether the newcomer may come in.
+    /// Checks whether the newcomer may enter.
     pub(crate) fn check(&self, newcomer: &Newcomer) -> Result<(), Refusal> {
         if self.banned.contains(&newcomer.peer) {
             return Err(Refusal::Kicked);
@@ -239,7 +241,8 @@ impl Room {
         {
             return Err(Refusal::OtherGame);
         }
-        // A peer that was lost meanwhile is kept out by neither, but needs a place.
+        // Neither a lock nor a closed room keeps out a peer that was lost meanwhile, but the peer
+        // needs a free place.
         let was_lost = self.lost.contains(&newcomer.peer);
         if self.is_locked && !was_lost {
             return Err(Refusal::Locked);
@@ -250,7 +253,7 @@ impl Room {
         self.has_place(newcomer.place).then_some(()).ok_or(Refusal::RoomFull)
     }
 
-    /// Lets the newcomer in. It learns its id, and everybody else in the room hears of it.
+    /// Lets the newcomer enter. It receives its id, and the other peers in the room are told.
     pub(crate) fn join(&mut self, newcomer: &Newcomer) -> Result<Vec<Effect>, Refusal> {
         self.check(newcomer)?;
         let Newcomer { peer, place, is_v1, process, .. } = *newcomer;
@@ -258,7 +261,8 @@ impl Room {
         let was_absent = if let Some(member) = self.member_mut(peer) {
             member.process = process;
             member.is_v1 = is_v1;
-            // It may have changed its name in the meantime, of which its address says nothing.
+            // The peer may have changed its name in the meantime, and its address still has the old
+            // one.
             if member.name.is_empty() {
                 member.name = name;
             }
@@ -269,11 +273,11 @@ impl Room {
             false
         };
         self.lost.retain(|&other| other != peer);
-        self.enthrone(peer, self.proven(newcomer));
+        self.claim_ownership(peer, self.proven(newcomer));
         self.is_closed |= self.terms.closes_when_full && !self.has_place(Place::Player);
-        // A stock client was told nothing of the absence, and would take the return for another
+        // A stock client was not told about the absence, and would take the return for another
         // peer.
-        let others = self.hearers(|member| member.id != peer && (member.is_v1 || !was_absent));
+        let others = self.recipients(|member| member.id != peer && (member.is_v1 || !was_absent));
         let mut effects = vec![
             Effect::Tell { to: vec![peer], event: PeerEvent::IdAssigned(peer) },
             Effect::Tell { to: others, event: PeerEvent::NewPeer(peer) },
@@ -282,8 +286,8 @@ impl Room {
         Ok(effects)
     }
 
-    /// The name, or with a number behind it where another peer has it: nobody passes for somebody
-    /// else here.
+    /// Returns the name, with a number if another peer has it, so that no peer can pass for another
+    /// one here.
     fn free_name(&self, peer: PeerId, name: String) -> String {
         let is_taken = |name: &str| {
             let mut others = self.members.iter().filter(|member| member.id != peer);
@@ -292,13 +296,13 @@ impl Room {
         if name.is_empty() || !is_taken(&name) {
             return name;
         }
-        // One of them is free: they are more than the others.
+        // One of the numbers is free, because there are more of them than other peers.
         let numbers = 2..=self.members.len() + 2;
         let mut numbered = numbers.map(|number| numbered_name(&name, number));
         numbered.find(|name| !is_taken(name)).unwrap_or(name)
     }
 
-    /// Takes the peer out. The others hear of it.
+    /// Removes the peer, and tells the other peers.
     pub(crate) fn leave(&mut self, peer: PeerId) -> Vec<Effect> {
         let Some(at) = self.members.iter().position(|member| member.id == peer) else {
             return Vec::new();
@@ -309,42 +313,43 @@ impl Room {
         }
         self.in_match.retain(|&other| other != peer);
         if self.owner == Some(peer) {
-            self.set_owner(self.heir());
+            self.set_owner(self.next_owner());
         }
         if self.phase == RoomPhase::Playing && self.in_match.is_empty() {
-            // Nobody is left who could say so.
+            // No player of the match is left who could report its end.
             self.finish();
         }
-        let to = self.hearers(|_| true);
+        let to = self.recipients(|_| true);
         let mut effects = vec![Effect::Tell { to, event: PeerEvent::PeerLeft(peer) }];
         effects.extend(self.show());
         effects
     }
 
-    /// Marks a peer as away whose process seems to be dead, unless it is away already. Its place is
-    /// kept for a while, and the other peers see that it is not here. `absence` is a new number.
-    pub(crate) fn miss(&mut self, peer: PeerId, absence: u64) -> Vec<Effect> {
+    /// Marks a peer whose process seems to be dead as absent, unless it is absent already. The peer
+    /// stays in the room for a while, and the other peers see that it is not connected. `absence`
+    /// is a new number.
+    pub(crate) fn mark_absent_unless_away(&mut self, peer: PeerId, absence: u64) -> Vec<Effect> {
         let is_here = self.member(peer).is_some_and(|member| member.absence.is_none());
-        if is_here { self.lose(peer, absence) } else { Vec::new() }
+        if is_here { self.mark_absent(peer, absence) } else { Vec::new() }
     }
 
-    /// The same for a peer whose own process saw its connection break. Its absence begins now, also
-    /// where another process took this one for dead and has marked the peer as away.
-    pub(crate) fn lose(&mut self, peer: PeerId, absence: u64) -> Vec<Effect> {
+    /// Does the same for a peer whose own process saw its connection break. Its absence begins now,
+    /// even if another process took this one for dead and has marked the peer as absent.
+    pub(crate) fn mark_absent(&mut self, peer: PeerId, absence: u64) -> Vec<Effect> {
         let Some(member) = self.member_mut(peer) else { return Vec::new() };
         let was_here = member.absence.replace(absence).is_none();
         if was_here { self.show().into_iter().collect() } else { Vec::new() }
     }
 
-    /// The members that are connected and fit.
-    fn hearers(&self, fits: impl Fn(&Member) -> bool) -> Vec<PeerId> {
+    /// The connected members that fit.
+    fn recipients(&self, fits: impl Fn(&Member) -> bool) -> Vec<PeerId> {
         let hears = |member: &&Member| member.absence.is_none() && fits(member);
         self.members.iter().filter(hears).map(|member| member.id).collect()
     }
 
-    /// Everybody who understands it sees the room, if there is anybody.
+    /// Shows the room to every peer that understands it, if there is any.
     pub(crate) fn show(&self) -> Option<Effect> {
-        let to = self.hearers(|member| member.is_v1);
+        let to = self.recipients(|member| member.is_v1);
         (!to.is_empty()).then(|| Effect::Show { to, state: self.state() })
     }
 
@@ -381,7 +386,7 @@ impl Room {
 }
 
 impl Member {
-    /// Whether it understands what an owner is, and plays.
+    /// Returns whether it understands ownership, and is a player.
     fn can_own(&self) -> bool {
         self.is_v1 && self.place == Place::Player
     }

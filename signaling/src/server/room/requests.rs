@@ -6,20 +6,20 @@ use crate::{
     protocol::PeerId,
 };
 
-/// A room of which this many peers were removed is attacked by somebody who makes up identities.
-/// Nobody new comes in from then on, so that what it has to remember is bounded, and a ban holds
-/// for as long as the room does.
+/// If this many peers were removed from a room, somebody is attacking it with made-up identities.
+/// From then on nobody new can enter, so that the number of identities to remember is bounded and a
+/// ban holds for as long as the room exists.
 const MAX_BANNED: usize = 64;
 
 impl Room {
-    /// Makes a peer that has come the owner, if the room has none, or has forgotten that this one
-    /// owned it after the one that does.
-    pub(super) fn enthrone(&mut self, peer: PeerId, claim: Option<Claim>) {
+    /// Makes a peer that has entered the owner, if the room has no owner, or if the peer proves
+    /// that it owned the room later than the current owner did.
+    pub(super) fn claim_ownership(&mut self, peer: PeerId, claim: Option<Claim>) {
         let can_own = self.has_owner() && self.member(peer).is_some_and(Member::can_own);
         match claim {
             Some(Claim::Owner(reign)) if can_own && reign > self.reign => {
-                // The room stays one that was forgotten: an owner after this one may be on the way,
-                // and an owner that follows now must not seem to have come after it.
+                // The room still counts as rebuilt: a later owner may be on its way, and a peer
+                // that inherits the room now must not appear to be later than that one.
                 (self.owner, self.reign) = (Some(peer), reign);
             }
             _ if can_own && self.owner.is_none() => self.set_owner(Some(peer)),
@@ -27,8 +27,8 @@ impl Room {
         }
     }
 
-    /// Passes the room on. Where it was forgotten, only somebody with proof counts as an owner of
-    /// its own right.
+    /// Passes the room on. In a rebuilt room, only a peer with proof counts as the next in the
+    /// sequence of owners.
     pub(super) fn set_owner(&mut self, owner: Option<PeerId>) {
         self.owner = owner;
         if owner.is_some() && !self.is_rebuilt {
@@ -36,22 +36,22 @@ impl Room {
         }
     }
 
-    /// Whether anybody can own it: of strangers that were brought together none has power over the
-    /// others.
+    /// Returns whether the room can have an owner: among strangers that were brought together,
+    /// nobody has power over the others.
     fn has_owner(&self) -> bool {
         self.terms.group.is_none()
     }
 
-    /// The peer that owns the room next: the first of ours that plays, and during a match the
-    /// first of those in it, so that nobody else gets power over them.
-    pub(super) fn heir(&self) -> Option<PeerId> {
+    /// The peer that owns the room next: the first player that came by `/v1/`, and during a match
+    /// the first one that is in it, so that nobody else gets power over its players.
+    pub(super) fn next_owner(&self) -> Option<PeerId> {
         if !self.has_owner() {
             return None;
         }
         let in_match = |member: &&Member| self.in_match.contains(&member.id);
-        let mut heirs = self.members.iter().filter(|member| member.can_own());
-        let heir = heirs.clone().find(in_match).or_else(|| heirs.next());
-        heir.map(|heir| heir.id)
+        let mut candidates = self.members.iter().filter(|member| member.can_own());
+        let next_owner = candidates.clone().find(in_match).or_else(|| candidates.next());
+        next_owner.map(|next_owner| next_owner.id)
     }
 
     /// Does what a peer asks for.
@@ -61,8 +61,8 @@ impl Room {
         request: &RoomRequest,
     ) -> Result<Vec<Effect>, Denial> {
         let is_owner = self.owner == Some(peer);
-        // The word of any of them is as good as that of another one, and ends nothing: the match is
-        // theirs, not the server's.
+        // In a room without an owner every player may speak for the match. That can do no harm: the
+        // match belongs to its players, not to the server.
         let plays = self.in_match.is_empty() || self.in_match.contains(&peer);
         let speaks_for_match = is_owner
             || !self.has_owner() && plays && self.member(peer).is_some_and(Member::can_own);
@@ -118,8 +118,8 @@ impl Room {
         }
     }
 
-    /// During a match too: its players are agreed on already, and it is the next one that a place
-    /// is for.
+    /// Allowed during a match, too: its players are fixed already, and the place is for the next
+    /// match.
     fn set_place(&mut self, peer: PeerId, place: Place) -> Result<(), Denial> {
         let has_place = self.has_place(place);
         let member = self.member_mut(peer).ok_or(Denial::NoSuchPeer)?;
@@ -129,7 +129,7 @@ impl Room {
             }
             (member.place, member.is_ready) = (place, false);
         }
-        self.enthrone(peer, None);
+        self.claim_ownership(peer, None);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! A room after something was missed: what its peers are told then, and how forgotten peers are put
+//! A room after changes were missed: what its peers are told then, and how forgotten peers are put
 //! back.
 
 use super::{Effect, Member, Room};
@@ -12,24 +12,24 @@ impl Room {
         self.members.iter().find(|member| member.id == id)
     }
 
-    /// Whether the peer was sent off.
+    /// Returns whether the peer was removed by the owner.
     pub(crate) fn is_banned(&self, peer: PeerId) -> bool {
         self.banned.contains(&peer)
     }
 
-    /// The same room with only those in it.
+    /// The same room with only the members that stay.
     pub(crate) fn with_only(&self, stays: impl Fn(&Member) -> bool) -> Self {
         let mut room = self.clone();
         room.members.retain(&stays);
         room.in_match.retain(|&peer| self.member(peer).is_some_and(&stays));
         if room.owner.is_some_and(|owner| room.member(owner).is_none()) {
-            room.set_owner(room.heir());
+            room.set_owner(room.next_owner());
         }
         room
     }
 
-    /// What a peer needs to be told that knew the room as it was `before`, and missed what happened
-    /// since.
+    /// The effects that bring the peers `to` up to date, which know the room as it was `before` and
+    /// missed what has happened since.
     pub(crate) fn catch_up(&self, before: &Self, to: &[PeerId]) -> Vec<Effect> {
         let is_in = |room: &Self, id: PeerId| room.members.iter().any(|member| member.id == id);
         let came = self.members.iter().filter(|member| !is_in(before, member.id));
@@ -46,27 +46,27 @@ impl Room {
         };
         let mut effects: Vec<Effect> =
             events.map(|event| Effect::Tell { to: others(&event), event }).collect();
-        if let Some(Effect::Show { to: hearers, state }) = self.show() {
-            let to = hearers.into_iter().filter(|hearer| to.contains(hearer)).collect();
+        if let Some(Effect::Show { to: recipients, state }) = self.show() {
+            let to = recipients.into_iter().filter(|peer| to.contains(peer)).collect();
             effects.push(Effect::Show { to, state });
         }
         effects
     }
 
     /// Puts back the peers that were in the room as it was `before` and are `here`, and marks them
-    /// as here, unless another process has the peer or it was removed. Returns whether that changed
-    /// anything.
+    /// as connected, unless another process has the peer or the peer was removed. Returns whether
+    /// that changed anything.
     ///
-    /// If strangers have made another room of that name meanwhile, it is theirs no longer: they are
-    /// in the room as it was.
+    /// If strangers have made another room with this name meanwhile, it is no longer theirs: they
+    /// are then in the room as it was.
     pub(crate) fn put_back(&mut self, before: &Self, here: &[PeerId]) -> bool {
         let was = self.clone();
-        let is_anew = self.members.iter().all(|member| before.member(member.id).is_none());
+        let is_made_again = self.members.iter().all(|member| before.member(member.id).is_none());
         let is_back = |member: &&Member| {
             here.contains(&member.id) && !was.is_banned(member.id) && !before.is_banned(member.id)
         };
         let mut back = before.members.iter().filter(is_back).peekable();
-        if is_anew && back.peek().is_some() {
+        if is_made_again && back.peek().is_some() {
             (self.is_public, self.is_locked) = (before.is_public, before.is_locked);
             (self.is_closed, self.phase) = (before.is_closed, before.phase);
             (self.incarnation, self.reign) = (before.incarnation, before.reign);

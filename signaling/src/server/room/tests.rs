@@ -1,4 +1,4 @@
-//! What comes of each change of a room.
+//! The effects of each change of a room.
 
 use super::*;
 use crate::lobby::{Denial, RoomRequest};
@@ -44,11 +44,11 @@ fn stock(number: u128) -> Newcomer {
     Newcomer { is_v1: false, game, version, name, ..ours(number) }
 }
 
-fn looker(number: u128) -> Newcomer {
+fn spectator(number: u128) -> Newcomer {
     Newcomer { place: Place::Spectator, ..ours(number) }
 }
 
-/// One with proof that it was this in the room.
+/// A peer with proof that it had this role in the room.
 fn back(number: u128, claim: Claim) -> Newcomer {
     Newcomer { returns: Some(Proof { incarnation: INCARNATION, claim }), ..ours(number) }
 }
@@ -61,7 +61,7 @@ fn with(newcomers: &[Newcomer]) -> Room {
     room
 }
 
-/// What each peer is told in matchbox's words.
+/// The events of matchbox's protocol that each peer is sent.
 fn told(effects: &[Effect]) -> Vec<(Vec<PeerId>, PeerEvent<()>)> {
     let told = effects.iter().filter_map(|effect| match effect {
         Effect::Tell { to, event } if !to.is_empty() => Some((to.clone(), event.clone())),
@@ -70,7 +70,7 @@ fn told(effects: &[Effect]) -> Vec<(Vec<PeerId>, PeerEvent<()>)> {
     told.collect()
 }
 
-/// The peers that see the room, and how.
+/// The peers that are shown the room, and its state.
 fn shown(effects: &[Effect]) -> Option<(&[PeerId], &RoomState)> {
     effects.iter().find_map(|effect| match effect {
         Effect::Show { to, state } => Some((&to[..], state)),
@@ -79,7 +79,7 @@ fn shown(effects: &[Effect]) -> Option<(&[PeerId], &RoomState)> {
 }
 
 #[test]
-fn a_newcomer_learns_its_id_and_the_others_hear_of_it() {
+fn a_newcomer_receives_its_id_and_is_announced_to_the_others() {
     let mut room = with(&[ours(1), stock(2)]);
     let effects = room.join(&ours(3)).expect("there is a place");
     let (one, two, three) = (peer(1), peer(2), peer(3));
@@ -96,15 +96,15 @@ fn a_newcomer_learns_its_id_and_the_others_hear_of_it() {
         [(vec![one, three], PeerEvent::PeerLeft(two))],
         "and of its leaving"
     );
-    assert_eq!(room.leave(two), [], "leaving twice is nothing");
+    assert_eq!(room.leave(two), [], "leaving twice has no effect");
 }
 
 #[test]
-fn places_are_counted_apart() {
+fn players_and_spectators_are_counted_separately() {
     let mut room = with(&[ours(1), ours(2), ours(3)]);
     assert_eq!(room.join(&ours(4)), Err(Refusal::RoomFull));
-    assert!(room.join(&looker(4)).is_ok());
-    assert_eq!(room.join(&looker(5)), Err(Refusal::RoomFull));
+    assert!(room.join(&spectator(4)).is_ok());
+    assert_eq!(room.join(&spectator(5)), Err(Refusal::RoomFull));
     let play = RoomRequest::SetPlace(Place::Player);
     assert_eq!(room.ask(peer(4), &play), Err(Denial::NoPlace));
     room.leave(peer(2));
@@ -115,7 +115,7 @@ fn places_are_counted_apart() {
 }
 
 #[test]
-fn only_the_game_that_is_played_here_comes_in() {
+fn only_peers_of_the_same_game_may_enter() {
     let mut room = with(&[ours(1)]);
     let other = Newcomer { game: "chess".into(), ..ours(2) };
     assert_eq!(room.join(&other), Err(Refusal::OtherGame));
@@ -125,7 +125,7 @@ fn only_the_game_that_is_played_here_comes_in() {
 }
 
 #[test]
-fn the_owner_locks_and_kicks_and_others_may_not() {
+fn only_the_owner_locks_and_kicks() {
     let mut room = with(&[ours(1), ours(2), stock(3)]);
     for request in [
         RoomRequest::SetLocked(true),
@@ -147,7 +147,7 @@ fn the_owner_locks_and_kicks_and_others_may_not() {
 }
 
 #[test]
-fn a_lock_keeps_out_all_but_those_who_were_lost_behind_it() {
+fn a_lock_keeps_out_all_peers_but_those_lost_while_locked() {
     let mut room = with(&[ours(1), ours(2), ours(3)]);
     room.leave(peer(3));
     room.ask(peer(1), &RoomRequest::SetLocked(true)).expect("the owner");
@@ -157,7 +157,7 @@ fn a_lock_keeps_out_all_but_those_who_were_lost_behind_it() {
     let mut room = with(&[ours(1), ours(2), ours(3)]);
     room.ask(peer(1), &RoomRequest::SetLocked(true)).expect("the owner");
     for number in [2, 3] {
-        room.miss(peer(number), 0);
+        room.mark_absent_unless_away(peer(number), 0);
         room.leave(peer(number));
     }
     assert!(room.clone().join(&ours(2)).is_ok());
@@ -173,16 +173,16 @@ fn a_lock_keeps_out_all_but_those_who_were_lost_behind_it() {
 }
 
 #[test]
-fn a_removed_peer_does_not_return_as_one_that_was_lost() {
+fn a_removed_peer_cannot_return_as_a_lost_one() {
     let mut room = with(&[ours(1), ours(2)]);
     room.ask(peer(1), &RoomRequest::SetLocked(true)).expect("the owner");
-    room.miss(peer(2), 0);
+    room.mark_absent_unless_away(peer(2), 0);
     room.ask(peer(1), &RoomRequest::Kick(peer(2))).expect("it has a place");
     assert_eq!((room.join(&ours(2)), room.lost.len()), (Err(Refusal::Kicked), 0));
 }
 
 #[test]
-fn of_two_claims_to_a_room_the_later_one_counts() {
+fn the_later_of_two_claims_to_a_room_counts() {
     let mut room = with(&[ours(1), ours(2)]);
     let first = room.claim(peer(1));
     room.leave(peer(1));
@@ -203,7 +203,8 @@ fn of_two_claims_to_a_room_the_later_one_counts() {
         rebuilt.join(&back(2, second)).expect("there is a place");
         assert_eq!(rebuilt.owner, Some(peer(3)), "it was passed on again");
     }
-    // An earlier owner that passes the rebuilt room on and takes it back is no later one.
+    // An earlier owner that passes the rebuilt room on and gets it back does not become a later
+    // owner.
     let mut rebuilt = Room::new(RoomId("DAM3R".into()), INCARNATION, terms(), true);
     rebuilt.join(&back(1, first)).expect("there is a place");
     rebuilt.join(&ours(3)).expect("there is a place");
@@ -220,8 +221,8 @@ fn of_two_claims_to_a_room_the_later_one_counts() {
 }
 
 #[test]
-fn the_room_is_inherited_by_the_next_of_ours_who_plays() {
-    let mut room = with(&[stock(1), ours(2), looker(3), ours(4)]);
+fn the_next_player_that_can_own_inherits_the_room() {
+    let mut room = with(&[stock(1), ours(2), spectator(3), ours(4)]);
     assert_eq!(room.state().owner, Some(peer(2)), "a stock client could not use it");
     room.leave(peer(2));
     assert_eq!(room.state().owner, Some(peer(4)));
@@ -232,8 +233,8 @@ fn the_room_is_inherited_by_the_next_of_ours_who_plays() {
 }
 
 #[test]
-fn a_match_that_all_players_have_left_is_over() {
-    let mut room = with(&[ours(1), ours(2), looker(3)]);
+fn a_match_ends_when_all_its_players_have_left() {
+    let mut room = with(&[ours(1), ours(2), spectator(3)]);
     for number in [1, 2] {
         room.ask(peer(number), &RoomRequest::SetReady(true)).expect("it is here");
     }
@@ -245,8 +246,8 @@ fn a_match_that_all_players_have_left_is_over() {
 }
 
 #[test]
-fn a_match_is_over_for_those_who_came_to_play_the_next_one() {
-    let mut room = with(&[ours(1), looker(2)]);
+fn a_match_ends_even_if_players_for_the_next_one_have_come() {
+    let mut room = with(&[ours(1), spectator(2)]);
     room.ask(peer(1), &RoomRequest::SetReady(true)).expect("it is here");
     room.ask(peer(1), &RoomRequest::Start).expect("all are ready");
     room.ask(peer(2), &RoomRequest::SetPlace(Place::Player)).expect("there are places");
@@ -256,8 +257,8 @@ fn a_match_is_over_for_those_who_came_to_play_the_next_one() {
 }
 
 #[test]
-fn a_match_is_inherited_by_its_players_and_nobody_else_sends_them_off() {
-    let mut room = with(&[ours(1), looker(2), ours(3)]);
+fn players_of_a_match_inherit_the_room_and_only_they_can_remove_each_other() {
+    let mut room = with(&[ours(1), spectator(2), ours(3)]);
     for number in [1, 3] {
         room.ask(peer(number), &RoomRequest::SetReady(true)).expect("it is here");
     }
@@ -277,8 +278,8 @@ fn a_match_is_inherited_by_its_players_and_nobody_else_sends_them_off() {
 }
 
 #[test]
-fn places_are_changed_during_a_match_for_the_next_one() {
-    let mut room = with(&[ours(1), looker(2)]);
+fn a_place_changed_during_a_match_is_for_the_next_one() {
+    let mut room = with(&[ours(1), spectator(2)]);
     room.ask(peer(1), &RoomRequest::SetReady(true)).expect("it is here");
     room.ask(peer(1), &RoomRequest::Start).expect("all are ready");
     room.ask(peer(2), &RoomRequest::SetPlace(Place::Player)).expect("there are places");
@@ -287,17 +288,17 @@ fn places_are_changed_during_a_match_for_the_next_one() {
 }
 
 #[test]
-fn a_name_that_was_changed_outlives_a_connection() {
+fn a_changed_name_outlives_the_connection() {
     let mut room = with(&[ours(1)]);
     room.ask(peer(1), &RoomRequest::Rename("Ann".into())).expect("it is a name");
-    room.miss(peer(1), 0);
+    room.mark_absent_unless_away(peer(1), 0);
     room.join(&ours(1)).expect("it has a place");
     assert_eq!(room.state().member(peer(1)).map(|member| &*member.name), Some("Ann"));
 }
 
 #[test]
 fn a_match_starts_when_all_are_ready_and_ends_with_nobody_ready() {
-    let mut room = with(&[ours(1), ours(2), looker(3)]);
+    let mut room = with(&[ours(1), ours(2), spectator(3)]);
     let ready = RoomRequest::SetReady(true);
     assert_eq!(room.ask(peer(1), &RoomRequest::Finish), Err(Denial::NotPlaying));
     assert!(room.ask(peer(1), &ready).is_ok());
@@ -317,7 +318,7 @@ fn a_match_starts_when_all_are_ready_and_ends_with_nobody_ready() {
 }
 
 #[test]
-fn names_are_changed_to_what_can_be_shown() {
+fn a_new_name_must_have_only_visible_characters() {
     let mut room = with(&[ours(1)]);
     for bad in ["", "  ", "a\u{7}b", "1234567890123456789012345"] {
         let rename = RoomRequest::Rename(bad.into());
@@ -336,40 +337,40 @@ fn no_two_peers_have_the_same_name() {
     };
     assert_eq!(names(&room), ["Ann", "ANN 2", "ann 2 2"]);
     assert!(room.ask(peer(3), &RoomRequest::Rename("Ann".into())).is_ok());
-    assert!(room.ask(peer(1), &RoomRequest::Rename("Ann".into())).is_ok(), "it is its own");
+    assert!(room.ask(peer(1), &RoomRequest::Rename("Ann".into())).is_ok(), "it is its own name");
     assert_eq!(names(&room), ["Ann", "ANN 2", "Ann 3"]);
     let before = room.clone();
     room.leave(peer(1));
     assert!(room.ask(peer(2), &RoomRequest::Rename("Ann".into())).is_ok());
     assert!(room.put_back(&before, &[peer(1), peer(2), peer(3)]));
-    assert_eq!(names(&room), ["Ann", "Ann 3", "Ann 2"], "it was away, and it is free no more");
-    // Clients that have no names are many.
+    assert_eq!(names(&room), ["Ann", "Ann 3", "Ann 2"], "it came back, and its old name is taken");
+    // Several clients may have no name.
     assert_eq!(names(&with(&[stock(1), stock(2)])), ["", ""]);
 }
 
 #[test]
-fn who_is_missed_keeps_its_place_and_is_not_said_to_have_left() {
+fn an_absent_peer_stays_in_the_room_and_is_not_reported_as_left() {
     let mut room = with(&[ours(1), ours(2), stock(3)]);
-    let effects = room.miss(peer(1), 1000);
+    let effects = room.mark_absent_unless_away(peer(1), 1000);
     assert_eq!(told(&effects), []);
     let (to, state) = shown(&effects).expect("ours see it");
     assert_eq!(to, [peer(2)]);
     assert_eq!(state.member(peer(1)).map(|member| member.is_here), Some(false));
     assert_eq!(state.owner, Some(peer(1)));
-    assert_eq!(room.miss(peer(1), 2000), [], "it is missed already");
+    assert_eq!(room.mark_absent_unless_away(peer(1), 2000), [], "it is absent already");
     assert_eq!(room.members()[0].absence, Some(1000));
     assert_eq!(room.join(&ours(4)), Err(Refusal::RoomFull), "its place is kept");
     let effects = room.join(&ours(1)).expect("it has its place");
     assert_eq!(
         told(&effects)[1..],
         [(vec![peer(2)], PeerEvent::NewPeer(peer(1)))],
-        "a stock client would take it for somebody else"
+        "a stock client would take it for another peer"
     );
     assert_eq!(room.state().members.len(), 3);
 }
 
 #[test]
-fn a_rebuilt_room_goes_back_to_its_owner() {
+fn a_rebuilt_room_returns_to_its_owner() {
     let mut room = Room::new(RoomId("DAM3R".into()), INCARNATION, terms(), true);
     room.join(&back(2, Claim::Member)).expect("it was here");
     assert_eq!(room.state().owner, Some(peer(2)), "somebody must be");
@@ -378,7 +379,7 @@ fn a_rebuilt_room_goes_back_to_its_owner() {
 }
 
 #[test]
-fn groups_close_when_they_are_full_if_that_is_their_way() {
+fn a_closing_group_closes_when_it_is_full() {
     for closes in [true, false] {
         let group = Some("pairs".to_owned());
         let terms = Terms { capacity: 2, group, closes_when_full: closes, ..terms() };
@@ -395,11 +396,11 @@ fn groups_close_when_they_are_full_if_that_is_their_way() {
 }
 
 #[test]
-fn who_missed_something_is_told_what_is_different() {
+fn a_peer_that_missed_changes_is_told_the_differences() {
     let before = with(&[ours(1), ours(2), ours(3)]);
     let mut now = before.clone();
     now.leave(peer(2));
-    now.join(&looker(4)).expect("there is a place");
+    now.join(&spectator(4)).expect("there is a place");
     let effects = now.catch_up(&before, &[peer(1), peer(4)]);
     assert_eq!(
         told(&effects),
@@ -412,48 +413,48 @@ fn who_missed_something_is_told_what_is_different() {
 }
 
 #[test]
-fn who_was_forgotten_is_put_back_unless_it_was_sent_off() {
+fn a_forgotten_peer_is_put_back_unless_it_was_removed() {
     let before = with(&[ours(1), ours(2), ours(3)]);
     let mut now = before.clone();
-    now.miss(peer(1), 5);
+    now.mark_absent_unless_away(peer(1), 5);
     now.leave(peer(2));
     now.kick(peer(3)).expect("it is there");
     assert!(now.put_back(&before, &[peer(1), peer(2), peer(3)]));
     let is_here = |number| now.member(peer(number)).map(|member| member.absence.is_none());
     assert_eq!([1, 2, 3].map(is_here), [Some(true), Some(true), None]);
     assert!(!now.clone().put_back(&before, &[peer(1), peer(2), peer(3)]), "all is done");
-    // Another process has it by now, and knows whether it is here.
+    // By now another process has it, and knows whether it is connected.
     now.join(&Newcomer { process: ProcessId(2), ..ours(2) }).expect("it is in");
-    now.miss(peer(2), 7);
+    now.mark_absent_unless_away(peer(2), 7);
     assert!(!now.put_back(&before, &[peer(2)]));
 }
 
 #[test]
-fn a_room_that_strangers_made_anew_is_as_it_was_before() {
+fn a_room_that_strangers_made_again_is_restored() {
     let mut before = with(&[ours(1), ours(2)]);
     before.ask(peer(1), &RoomRequest::SetLocked(true)).expect("the owner");
-    let anew = with(&[ours(9)]);
-    // First the process of the one who did not own it, then that of the owner.
-    let mut now = anew.clone();
+    let made_again = with(&[ours(9)]);
+    // First the process of the peer that did not own it, then that of the owner.
+    let mut now = made_again.clone();
     assert!(now.put_back(&before, &[peer(2)]));
     assert!(now.is_locked);
     assert!(now.put_back(&before, &[peer(1)]));
     assert_eq!(now.owner, Some(peer(1)));
-    assert_eq!(now.members.len(), 3, "whoever came stays");
-    // The peer that got the room while its owner was taken for dead keeps it.
+    assert_eq!(now.members.len(), 3, "every peer that came stays");
+    // The peer that inherited the room while its owner was taken for dead keeps it.
     let mut passed_on = before.clone();
     passed_on.leave(peer(1));
     passed_on.put_back(&before, &[peer(1)]);
     assert_eq!(passed_on.owner, Some(peer(2)));
-    let mut untouched = anew.clone();
-    assert!(!untouched.put_back(&before, &[]), "nobody of it is here");
-    // Of a room that is gone nobody owns it who is not in it.
+    let mut untouched = made_again.clone();
+    assert!(!untouched.put_back(&before, &[]), "none of its peers is here");
+    // A room that is gone is not owned by a peer that is not in it.
     assert_eq!(before.with_only(|member| member.id == peer(2)).owner, Some(peer(2)));
 }
 
 #[test]
-fn the_list_shows_what_one_wants_to_know_of_a_room() {
-    let mut room = with(&[ours(1), looker(2)]);
+fn a_listing_describes_the_room() {
+    let mut room = with(&[ours(1), spectator(2)]);
     assert_eq!(room.listed_game(), None);
     assert!(room.ask(peer(1), &RoomRequest::SetPublic(true)).is_ok());
     assert_eq!(room.listed_game(), Some(GAME));

@@ -1,4 +1,4 @@
-//! Rooms of one process, in its memory.
+//! The rooms of one process, in its memory.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -9,16 +9,16 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 use tungstenite::Utf8Bytes;
 
-use super::{
-    super::{
+use super::{Change, Store, StoreDown, StoredRoom, Version};
+use crate::{
+    protocol::PeerId,
+    server::{
         local::Local,
         room::{Room, RoomId},
     },
-    Change, Kept, Store, StoreDown, Version,
 };
-use crate::protocol::PeerId;
 
-/// All rooms. Locked only for the moment of a change, never across a wait.
+/// All rooms. Locked only for the moment of a change, never across an await.
 #[derive(Debug)]
 pub(crate) struct MemoryStore {
     local: Arc<Local>,
@@ -27,8 +27,8 @@ pub(crate) struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct Shelf {
-    rooms: HashMap<RoomId, Kept>,
-    /// Rooms with a place for the next one of their group.
+    rooms: HashMap<RoomId, StoredRoom>,
+    /// Rooms that can take the next peer of their group.
     open: HashMap<String, BTreeSet<RoomId>>,
     /// Public rooms of a game.
     listed: HashMap<String, BTreeSet<RoomId>>,
@@ -41,11 +41,11 @@ impl MemoryStore {
     }
 
     fn lock(&self) -> MutexGuard<'_, Shelf> {
-        // Nothing in there panics halfway through a change.
+        // Nothing panics halfway through a change.
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All rooms, in no order.
+    /// All rooms, in no particular order.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn rooms(&self) -> Vec<Arc<Room>> {
         self.lock().rooms.values().map(|kept| Arc::clone(&kept.room)).collect()
@@ -62,7 +62,7 @@ impl Store for MemoryStore {
         Ok(self.lock().open_room(group, beside))
     }
 
-    async fn load(&self, id: &RoomId) -> Result<Option<Kept>, StoreDown> {
+    async fn load(&self, id: &RoomId) -> Result<Option<StoredRoom>, StoreDown> {
         Ok(self.lock().rooms.get(id).cloned())
     }
 
@@ -77,7 +77,8 @@ impl Store for MemoryStore {
             return Ok(false);
         }
         shelf.put(id, to);
-        // Still locked, so that the effects of two changes come in their order.
+        // Still locked, so that the effects of two changes are delivered in the order of the
+        // changes.
         self.local.apply(id, &effects, Instant::now());
         Ok(true)
     }
@@ -98,11 +99,11 @@ impl Store for MemoryStore {
         Ok(rooms.take(most).collect())
     }
 
-    async fn watch(&self, _id: &RoomId) -> Result<(), StoreDown> {
+    async fn subscribe(&self, _id: &RoomId) -> Result<(), StoreDown> {
         Ok(())
     }
 
-    fn unwatch(&self, _id: &RoomId) {}
+    fn unsubscribe(&self, _id: &RoomId) {}
 }
 
 impl Shelf {
@@ -114,18 +115,28 @@ impl Shelf {
         let before = self.rooms.remove(id);
         let was = before.as_ref().map(|kept| &*kept.room);
         let is = (!to.is_empty()).then_some(&to);
-        file(&mut self.open, id, was.and_then(Room::open_group), is.and_then(Room::open_group));
-        file(&mut self.listed, id, was.and_then(Room::listed_game), is.and_then(Room::listed_game));
+        move_in_index(
+            &mut self.open,
+            id,
+            was.and_then(Room::open_group),
+            is.and_then(Room::open_group),
+        );
+        move_in_index(
+            &mut self.listed,
+            id,
+            was.and_then(Room::listed_game),
+            is.and_then(Room::listed_game),
+        );
         if is.is_some() {
             self.changes += 1;
             let version = Version::Number(self.changes);
-            self.rooms.insert(id.clone(), Kept { room: Arc::new(to), version });
+            self.rooms.insert(id.clone(), StoredRoom { room: Arc::new(to), version });
         }
     }
 }
 
-/// Moves a room from one heading of an index to another one.
-fn file(
+/// Moves a room from one entry of an index to another.
+fn move_in_index(
     index: &mut HashMap<String, BTreeSet<RoomId>>,
     id: &RoomId,
     was: Option<&str>,

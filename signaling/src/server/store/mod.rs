@@ -1,8 +1,9 @@
-//! Where rooms are kept: in the memory of this process, or in Redis for all processes of a service.
+//! Where rooms are stored: in the memory of this process, or in Redis for all processes of a
+//! service.
 //!
-//! A store knows nothing of what happens in a [`Room`]. To change one is to load it, change the
-//! copy and swap it in, which fails if somebody else was faster. So each change is atomic, whatever
-//! it is, and its effects reach the peers in the order of the changes.
+//! A store does not know what happens in a [`Room`]. To change a room, a process loads it, changes
+//! the copy and swaps it in, which fails if another change came first. So each change is atomic,
+//! whatever it is, and its effects reach the peers in the order of the changes.
 
 mod memory;
 mod redis;
@@ -25,19 +26,19 @@ use crate::protocol::PeerId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StoreDown;
 
-/// A peer whose process is dead, as a room was a moment ago: by now the peer may be back.
+/// A peer whose process is dead, as recorded in a room a moment ago: by now the peer may be back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Bereaved {
+pub(crate) struct OrphanedPeer {
     pub(crate) room: RoomId,
     pub(crate) peer: PeerId,
-    /// The process that is dead.
+    /// The dead process.
     pub(crate) process: ProcessId,
 }
 
-impl Bereaved {
-    /// The members of a room that somebody has to look after if their process is dead, as seen by
-    /// the process `own`. Of its own members it looks after all that are not connected: whatever
-    /// the room knows of an absence, the process that noted it may be dead by now.
+impl OrphanedPeer {
+    /// The members of a room that need attention if their process is dead, as seen by the process
+    /// `own`. Of its own members, these are all that are not connected: whatever absence the room
+    /// records, the process that noted it may be dead by now.
     pub(super) fn candidates(
         room: &Room,
         own: ProcessId,
@@ -55,16 +56,16 @@ impl Bereaved {
 
 /// A room as it was loaded.
 #[derive(Debug, Clone)]
-pub(crate) struct Kept {
+pub(crate) struct StoredRoom {
     pub(crate) room: Arc<Room>,
     version: Version,
 }
 
-/// What a store knows one state of a room by.
+/// What identifies one state of a room in a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Version {
     Number(u64),
-    /// All that is kept of it.
+    /// The whole text of the room.
     Text(String),
 }
 
@@ -72,39 +73,39 @@ enum Version {
 #[derive(Debug)]
 pub(crate) struct Change<'a> {
     pub(crate) id: &'a RoomId,
-    /// The room as it was loaded; `None` if there was none.
-    pub(crate) from: Option<&'a Kept>,
-    /// The room as it shall be. One without peers is removed.
+    /// The room as it was loaded; `None` if it did not exist.
+    pub(crate) from: Option<&'a StoredRoom>,
+    /// The changed room. A room without peers is removed.
     pub(crate) to: Room,
     pub(crate) effects: Vec<Effect>,
-    /// Open rooms of its group that a new room may stand beside, as they do not let its first peer
-    /// in.
+    /// The open rooms of its group that refuse the first peer of a new room, so that the new room
+    /// is allowed in addition to them.
     pub(crate) beside: &'a [RoomId],
 }
 
 #[async_trait]
 pub(crate) trait Store: Debug + Send + Sync {
-    /// Whether other processes have the same rooms.
+    /// Returns whether other processes have the same rooms.
     fn is_shared(&self) -> bool;
 
-    /// Whether it is known to be out of reach.
+    /// Returns whether it is known to be unreachable.
     fn is_down(&self) -> bool {
         false
     }
 
-    /// A room in which the next one of that group belongs, if there is one beside these.
+    /// A room that takes the next peer of that group, if there is one besides these.
     async fn open_room(&self, group: &str, beside: &[RoomId]) -> Result<Option<RoomId>, StoreDown>;
 
-    /// The room, if there is one.
-    async fn load(&self, id: &RoomId) -> Result<Option<Kept>, StoreDown>;
+    /// The room, if it exists.
+    async fn load(&self, id: &RoomId) -> Result<Option<StoredRoom>, StoreDown>;
 
-    /// Puts the changed room in, and hands the effects to the peers, here and in other processes.
-    /// False, and nothing is done, if the room has changed since it was loaded, or if it is a new
-    /// one of a group that has another open one by now.
+    /// Stores the changed room, and delivers its effects to the peers, here and at other processes.
+    /// Returns `false` and does nothing if the room has changed since it was loaded, or if it is a
+    /// new room of a group that has another open room by now.
     async fn swap(&self, change: Change<'_>) -> Result<bool, StoreDown>;
 
-    /// Passes a signal of the first peer on to the second, which is not connected here, if it can
-    /// be anywhere else; whether it can.
+    /// Forwards a signal from the first peer to the second, which is not connected here. Returns
+    /// whether the second one can be connected anywhere else.
     async fn pass_on(
         &self,
         room: &RoomId,
@@ -112,17 +113,18 @@ pub(crate) trait Store: Debug + Send + Sync {
         message: &Utf8Bytes,
     ) -> Result<bool, StoreDown>;
 
-    /// The public rooms of a game, `most` at most.
+    /// Up to `most` public rooms of a game.
     async fn listed(&self, game: &str, most: usize) -> Result<Vec<Arc<Room>>, StoreDown>;
 
-    /// One more peer of this process is in the room: its effects must come here.
-    async fn watch(&self, id: &RoomId) -> Result<(), StoreDown>;
+    /// Notes that one more peer of this process is in the room, whose effects must be received
+    /// here.
+    async fn subscribe(&self, id: &RoomId) -> Result<(), StoreDown>;
 
-    /// One peer less of this process is in the room.
-    fn unwatch(&self, id: &RoomId);
+    /// Notes that one peer of this process has left the room.
+    fn unsubscribe(&self, id: &RoomId);
 
-    /// The peers in these rooms whose processes are dead. Called now and then.
-    async fn bereaved(&self) -> Vec<Bereaved> {
+    /// The peers in these rooms whose processes are dead. Called regularly.
+    async fn orphaned_peers(&self) -> Vec<OrphanedPeer> {
         Vec::new()
     }
 }

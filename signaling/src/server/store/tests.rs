@@ -1,20 +1,19 @@
-//! What is asked of a store, whichever it is.
+//! What every store must do.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use tokio::time::{Instant, timeout};
 
-use super::{
-    super::{
-        local::Local,
-        outbox::{OutboxReader, outbox},
-        redis_server::RedisServer,
+use super::*;
+use crate::{
+    lobby::{Place, RoomRequest},
+    server::{
+        local::{Local, OutboxReader, new_outbox},
         room::{Newcomer, ProcessId, Terms},
     },
-    *,
+    testing::redis_server::RedisServer,
 };
-use crate::lobby::{Place, RoomRequest};
 
 const PROCESS: ProcessId = ProcessId(7);
 const GRACE: Duration = Duration::from_secs(15);
@@ -24,11 +23,11 @@ const DEADLINE: Duration = Duration::from_secs(10);
 struct Rig {
     store: Arc<dyn Store>,
     local: Arc<Local>,
-    /// Open rooms that a new one may stand beside.
+    /// Open rooms that are allowed besides a new one.
     beside: Vec<RoomId>,
 }
 
-/// Both, where there is a Redis.
+/// Both stores, if there is a Redis.
 async fn rigs(test: &str) -> (Vec<Rig>, Option<RedisServer>) {
     let local = Arc::new(Local::default());
     let store = Arc::new(MemoryStore::new(Arc::clone(&local)));
@@ -72,15 +71,15 @@ fn newcomer(number: u128) -> Newcomer {
 }
 
 impl Rig {
-    async fn load(&self, name: &str) -> Option<Kept> {
+    async fn load(&self, name: &str) -> Option<StoredRoom> {
         self.store.load(&id(name)).await.expect("the store is there")
     }
 
-    /// Swaps in what `work` makes of the room as it was loaded.
+    /// Swaps in the result of `work` on the room as it was loaded.
     async fn change(
         &self,
         name: &str,
-        kept: Option<&Kept>,
+        kept: Option<&StoredRoom>,
         group: Option<&str>,
         work: impl FnOnce(&mut Room) -> Vec<Effect>,
     ) -> bool {
@@ -112,11 +111,11 @@ impl Rig {
         rooms.iter().map(|room| room.id().0.clone()).collect()
     }
 
-    /// A peer that is connected here.
+    /// Connects a peer here.
     async fn connect(&self, number: u128, room: &str) -> OutboxReader {
-        let (outbox, reader, _closed) = outbox(100_000);
-        self.store.watch(&id(room)).await.expect("the store is there");
-        // Peers at `/v1/` would be told of newcomers later.
+        let (outbox, reader, _closed) = new_outbox(100_000);
+        self.store.subscribe(&id(room)).await.expect("the store is there");
+        // Newcomers would be announced to peers at `/v1/` later.
         let is_v1 = false;
         let entered =
             self.local.enter((PeerId::from_u128(number), 1), is_v1, &id(room), outbox, 10);
@@ -126,8 +125,8 @@ impl Rig {
 }
 
 #[tokio::test]
-async fn a_change_is_made_only_to_what_was_loaded() {
-    let (rigs, _redis) = rigs("a_change_is_made_only_to_what_was_loaded").await;
+async fn a_change_applies_only_to_the_room_as_it_was_loaded() {
+    let (rigs, _redis) = rigs("a_change_applies_only_to_the_room_as_it_was_loaded").await;
     for rig in rigs {
         assert!(rig.load("a").await.is_none());
         assert!(rig.join("a", 1, None).await);
@@ -144,8 +143,8 @@ async fn a_change_is_made_only_to_what_was_loaded() {
 }
 
 #[tokio::test]
-async fn groups_have_one_open_room_at_most() {
-    let (rigs, _redis) = rigs("groups_have_one_open_room_at_most").await;
+async fn a_group_has_at_most_one_open_room() {
+    let (rigs, _redis) = rigs("a_group_has_at_most_one_open_room").await;
     for rig in rigs {
         let group = Some("pairs");
         assert_eq!(rig.open("pairs").await, None);
@@ -162,7 +161,7 @@ async fn groups_have_one_open_room_at_most() {
 }
 
 #[tokio::test]
-async fn an_open_room_may_stand_beside_one_that_lets_its_first_peer_not_in() {
+async fn a_new_room_is_allowed_besides_one_that_refuses_its_first_peer() {
     let (rigs, _redis) = rigs("an_open_room_may_stand_beside_one").await;
     for mut rig in rigs {
         let group = Some("pairs");
@@ -180,8 +179,8 @@ async fn an_open_room_may_stand_beside_one_that_lets_its_first_peer_not_in() {
 }
 
 #[tokio::test]
-async fn the_list_has_what_is_public_now() {
-    let (rigs, _redis) = rigs("the_list_has_what_is_public_now").await;
+async fn the_list_contains_the_public_rooms() {
+    let (rigs, _redis) = rigs("the_list_contains_the_public_rooms").await;
     for rig in rigs {
         for name in ["a", "b", "c"] {
             assert!(rig.join(name, 1, None).await);
@@ -199,7 +198,7 @@ async fn the_list_has_what_is_public_now() {
 }
 
 #[tokio::test]
-async fn effects_come_in_the_order_of_the_changes_and_to_nobody_else() {
+async fn effects_arrive_in_the_order_of_the_changes_and_only_in_their_room() {
     let (rigs, _redis) = rigs("effects_come_in_the_order_of_the_changes").await;
     for rig in rigs {
         let mut ann = rig.connect(1, "a").await;
@@ -208,11 +207,12 @@ async fn effects_come_in_the_order_of_the_changes_and_to_nobody_else() {
         for _ in 0..10 {
             assert!(rig.join("a", 2, None).await && rig.leave("a", 2).await);
         }
-        // The last view may wait for its turn.
+        // The last state may wait for its turn.
         rig.local.tell_late(Instant::now() + Duration::from_secs(3_600));
         let two = PeerId::from_u128(2).to_string();
         let (mut events, mut latest_view) = (Vec::new(), String::new());
-        // Views that were not read are replaced by later ones, and the last one comes at last.
+        // States that were not read are replaced by later ones, and the last one arrives in the
+        // end.
         while events.len() < 1 + 2 * 10 || latest_view.contains(&two) {
             let told = timeout(DEADLINE, ann.next()).await.expect("the changes arrive in time");
             let told = told.expect("it is connected").to_string();
@@ -229,8 +229,8 @@ async fn effects_come_in_the_order_of_the_changes_and_to_nobody_else() {
 }
 
 #[tokio::test]
-async fn only_a_shared_store_can_pass_a_signal_on() {
-    let (rigs, _redis) = rigs("only_a_shared_store_can_pass_a_signal_on").await;
+async fn only_a_shared_store_can_forward_a_signal() {
+    let (rigs, _redis) = rigs("only_a_shared_store_can_forward_a_signal").await;
     for rig in rigs {
         let mut ann = rig.connect(1, "a").await;
         let to = PeerId::from_u128(1);

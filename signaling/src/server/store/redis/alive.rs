@@ -1,5 +1,5 @@
-//! Processes tell each other that they are alive, keep their rooms, and find out who is not alive
-//! any more.
+//! How processes tell each other that they are alive, refresh their rooms, and find out which
+//! processes are dead.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,25 +11,27 @@ use redis::{Pipeline, pipe};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    super::{
-        super::room::{ProcessId, Room, RoomId},
-        Bereaved, StoreDown,
-    },
-    AFTER_OUTAGE, ALIVE_FOR, BATCH, BEAT, FOR_EVER, REFRESH, RedisStore, key,
+    client::{AFTER_OUTAGE, ALIVE_FOR, BATCH, BEAT, FOR_EVER, REFRESH, RedisStore},
+    fetched::Fetched,
+    keys::key,
+};
+use crate::server::{
+    room::{ProcessId, Room, RoomId},
+    store::{Change, OrphanedPeer, StoreDown},
 };
 
-/// Says that this process is alive as long as the store is there. A task of its own: what keeps
-/// others waiting must not keep this.
+/// Reports regularly that this process is alive, for as long as the store exists. It is a task of
+/// its own, so that nothing that keeps other tasks waiting can delay it.
 pub(super) async fn beat(store: Weak<RedisStore>) {
     while let Some(store) = store.upgrade() {
-        // If it fails, this process notices that it does not hear itself.
+        // If this fails, the process notices that it does not receive its own message.
         let _ = store.say_alive().await;
         drop(store);
         sleep(BEAT).await;
     }
 }
 
-/// What a process says to show that it is alive.
+/// The commands by which a process shows that it is alive.
 pub(super) fn sign_of_life(process: ProcessId) -> Pipeline {
     let mut say = pipe();
     let ProcessId(name) = process;
@@ -40,14 +42,15 @@ pub(super) fn sign_of_life(process: ProcessId) -> Pipeline {
 }
 
 impl RedisStore {
-    /// Says that this process is alive: to the others, and to itself, so that it notices when
-    /// nothing comes through any more.
+    /// Reports that this process is alive: to the other processes, and to itself, so that it
+    /// notices when messages no longer arrive.
     pub(super) async fn say_alive(&self) -> Result<(), StoreDown> {
         self.attempt(sign_of_life(self.process).exec_async(&mut self.commands())).await
     }
 
-    /// Whether who does not say that it is alive is dead. It could not if nobody could for some
-    /// time: Redis was gone, or this machine was halted, by which it has not looked for long.
+    /// Returns whether a process that does not report itself is really dead. It may be alive if no
+    /// process could report for some time: because Redis was gone, or because this machine was
+    /// halted, which shows in a long time since the last check.
     pub(super) fn trusts(&self) -> bool {
         let now = Instant::now();
         let mut beat = self.lock_beat();
@@ -58,7 +61,7 @@ impl RedisStore {
         beat.trusts_from <= now
     }
 
-    /// Keeps the rooms of this process, and the indexes that they are in.
+    /// Refreshes the rooms of this process, and the indexes that contain them.
     pub(super) async fn refresh(&self) -> Result<(), StoreDown> {
         {
             let mut beat = self.lock_beat();
@@ -69,9 +72,9 @@ impl RedisStore {
         }
         let mut ids = Vec::new();
         let mut indexes: HashMap<String, Vec<RoomId>> = HashMap::new();
-        for (id, followed) in &*self.shared.lock() {
+        for (id, subscribed) in &*self.shared.lock() {
             ids.push(id.clone());
-            let room = followed.room.as_deref();
+            let room = subscribed.room.as_deref();
             let open = room.and_then(Room::open_group).map(|group| key("open", group));
             let listed = room.and_then(Room::listed_game).map(|game| key("game", game));
             for index in open.into_iter().chain(listed) {
@@ -85,7 +88,7 @@ impl RedisStore {
         Ok(())
     }
 
-    /// Keeps the indexes, and puts back the rooms that should be in them and are not.
+    /// Refreshes the indexes, and puts back the rooms that are missing from them.
     async fn keep_indexes(&self, indexes: &HashMap<String, Vec<RoomId>>) -> Result<(), StoreDown> {
         let commands = self.commands();
         let parts = indexes
@@ -102,15 +105,24 @@ impl RedisStore {
         Ok(())
     }
 
-    /// Keeps rooms, and puts those back that are gone or overwritten.
+    /// Puts a room back into the indexes to which it belongs.
+    async fn put_into_indexes(&self, id: &RoomId) -> Result<(), StoreDown> {
+        let Fetched::Room(kept) = self.fetch(id).await? else { return Ok(()) };
+        let (to, effects) = (Room::clone(&kept.room), Vec::new());
+        let change = Change { id, from: Some(&kept), to, effects, beside: &[] };
+        // If another change came first, that change has put the room there.
+        self.put(change, false).await.map(drop)
+    }
+
+    /// Refreshes rooms, and puts back those that are gone or overwritten.
     async fn keep_rooms(&self, ids: &[RoomId]) -> Result<(), StoreDown> {
         let mut ask = pipe();
         for id in ids {
             ask.cmd("PTTL").arg(key("room", &id.0));
         }
         let times: Vec<i64> = self.run(ask.query_async(&mut self.commands())).await?;
-        // We give each room a time. What has none was put there by somebody else, and must not get
-        // one from us.
+        // We give every room an expiry. A key without one was written by another program, and must
+        // not get one from us.
         for (id, _) in ids.iter().zip(times).filter(|(_, time)| *time == FOR_EVER) {
             self.look_again(id).await?;
         }
@@ -126,19 +138,19 @@ impl RedisStore {
         Ok(())
     }
 
-    /// The members of our rooms that are not connected here, by the process that they are, or
-    /// were, connected to.
-    pub(super) fn elsewhere(&self) -> HashMap<ProcessId, Vec<Bereaved>> {
-        let mut elsewhere: HashMap<ProcessId, Vec<Bereaved>> = HashMap::new();
-        for room in self.shared.lock().values().filter_map(|followed| followed.room.as_ref()) {
-            for member in Bereaved::candidates(room, self.process, &self.shared.local) {
+    /// The members of our rooms that are not connected here, by the process that they are or were
+    /// connected to.
+    pub(super) fn elsewhere(&self) -> HashMap<ProcessId, Vec<OrphanedPeer>> {
+        let mut elsewhere: HashMap<ProcessId, Vec<OrphanedPeer>> = HashMap::new();
+        for room in self.shared.lock().values().filter_map(|subscribed| subscribed.room.as_ref()) {
+            for member in OrphanedPeer::candidates(room, self.process, &self.shared.local) {
                 elsewhere.entry(member.process).or_default().push(member);
             }
         }
         elsewhere
     }
 
-    /// Which of them are dead.
+    /// Which of these processes are dead.
     pub(super) async fn dead(
         &self,
         processes: &[ProcessId],

@@ -1,4 +1,4 @@
-//! Changes of this process that are on their way back to it.
+//! Changes by this process that have not come back to it yet.
 
 use std::{
     collections::HashMap,
@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::super::StoreDown;
+use crate::server::store::StoreDown;
 
 /// The tasks that wait for their changes to come back.
 #[derive(Default)]
@@ -20,7 +20,7 @@ struct Expected {
     is_cut_off: bool,
 }
 
-/// A change that is on its way back.
+/// A change that has not come back yet.
 pub(super) struct Echo<'a> {
     echoes: &'a Echoes,
     number: u64,
@@ -32,8 +32,8 @@ impl Echoes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Before a change is made: gives it a number. None could come back where there is no
-    /// connection.
+    /// Gives a change a number before it is made. Without a connection there is none, because
+    /// nothing could come back.
     pub(super) fn expect(&self) -> Result<Echo<'_>, StoreDown> {
         let mut expected = self.lock();
         if expected.is_cut_off {
@@ -48,18 +48,18 @@ impl Echoes {
 
     pub(super) fn heard(&self, number: u64) {
         if let Some(sender) = self.lock().waiting.remove(&number) {
-            // A task that no longer waits need not hear of it.
+            // The task may no longer be waiting.
             let _ = sender.send(());
         }
     }
 
-    /// Whether there is no connection; it is there again before the rooms are.
+    /// Returns whether there is no connection. There is one again before the rooms are restored.
     pub(super) fn is_cut_off(&self) -> bool {
         self.lock().is_cut_off
     }
 
-    /// The connection is gone, and what was on its way with it. A task that waited for that must
-    /// not take it for a fault of the next connection.
+    /// Notes that the connection is gone, and with it all changes on their way. The tasks that wait
+    /// for them must not blame the next connection.
     pub(super) fn cut_off(&self) {
         let mut expected = self.lock();
         expected.is_cut_off = true;
@@ -76,7 +76,7 @@ impl Echo<'_> {
         self.number
     }
 
-    /// Waits until it is back; an error if it will not be.
+    /// Waits until the change is back; returns an error if it will not come back.
     pub(super) async fn heard(&mut self) -> Result<(), StoreDown> {
         (&mut self.heard).await.map_err(|_| StoreDown)
     }
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_on_its_way_goes_with_the_connection() -> Result<(), StoreDown> {
+    async fn changes_on_their_way_are_lost_with_the_connection() -> Result<(), StoreDown> {
         let echoes = Echoes::default();
         let mut before = echoes.expect()?;
         echoes.cut_off();

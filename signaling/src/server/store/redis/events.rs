@@ -1,4 +1,4 @@
-//! What is published on the channels of rooms, and the task that listens to them.
+//! The task that listens on the channels of rooms.
 
 use std::{
     convert::Infallible,
@@ -13,59 +13,32 @@ use redis::{
     Client, RedisResult,
     aio::{PubSub, PubSubSink},
 };
-use serde::{Deserialize, Serialize};
 use tokio::{
     select,
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     time::{Instant, sleep, sleep_until},
 };
 use tracing::warn;
 use tungstenite::Utf8Bytes;
 
 use super::{
-    super::{
-        super::{
-            room::{Effect, ProcessId, Room, RoomId},
-            silence::{Silence, SilenceStep},
-        },
-        Store, StoreDown,
-    },
-    ALIVE_FOR, BATCH, RedisStore, commands, in_time, key,
+    client::{ALIVE_FOR, BATCH, RedisStore, Subscription, commands, in_time},
+    keys::{Published, key},
 };
-use crate::protocol::PeerId;
+use crate::server::{
+    limits::{Silence, SilenceStep},
+    room::RoomId,
+    store::{Store, StoreDown},
+};
 
-/// How long to wait before Redis is tried again: it starts within a second.
+/// How long to wait before connecting to Redis again: Redis starts within a second.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// The longest time between two attempts to put all rooms back.
 const LONGEST_RETRY: Duration = Duration::from_secs(8);
 
-/// A message on the channel of a room.
-#[derive(Serialize, Deserialize)]
-pub(super) enum Published {
-    /// The room is like that now, or is no more. `by` is which change this is, of which process.
-    Change { by: (ProcessId, u64), room: Option<Box<Room>>, effects: Vec<Effect> },
-    /// A signal, a complete event, of one peer for another one.
-    Signal { from: PeerId, to: PeerId, message: String },
-}
-
-impl Published {
-    pub(super) fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("what is published is valid JSON")
-    }
-}
-
-/// A change in the rooms that have peers of this process.
-pub(super) enum Subscription {
-    /// One more peer is in the room. It is done once everything that is published from then on
-    /// comes here.
-    Begin { id: RoomId, done: oneshot::Sender<Result<(), StoreDown>> },
-    /// One less.
-    End { id: RoomId },
-}
-
-/// Listens as long as the store is there, and connects again as often as it takes.
-pub(super) async fn follow(
+/// Listens for as long as the store exists, and reconnects as often as necessary.
+pub(super) async fn run_listener(
     client: Client,
     pubsub: PubSub,
     mut subscriptions: mpsc::UnboundedReceiver<Subscription>,
@@ -76,8 +49,8 @@ pub(super) async fn follow(
         if let Some(pubsub) = next.take() {
             select! {
                 () = listen(pubsub, &mut subscriptions, &store) => {}
-                // Beside it: what it changes comes back by the channels, to which somebody must
-                // listen.
+                // These run together: the changes that recovery makes come back on the channels, on
+                // which somebody must listen.
                 never = recover(&store) => match never {},
             }
         }
@@ -86,7 +59,7 @@ pub(super) async fn follow(
             None => return,
         }
         let retry = Instant::now() + RETRY;
-        // Peers that come meanwhile are refused.
+        // Peers that try to enter meanwhile are refused.
         loop {
             select! {
                 subscription = subscriptions.recv() => match subscription {
@@ -104,8 +77,8 @@ pub(super) async fn follow(
     }
 }
 
-/// Subscribes to everything again. What was missed is looked up afterwards, so that nothing can
-/// fall in between.
+/// Subscribes to everything again. Missed changes are looked up afterwards, so that none is lost in
+/// between.
 async fn resume(client: &Client, pubsub: &mut PubSub, store: &Weak<RedisStore>) -> bool {
     let Some(store) = store.upgrade() else { return false };
     let Some(Ok(commands)) = in_time(commands(client)).await else { return false };
@@ -120,8 +93,8 @@ async fn resume(client: &Client, pubsub: &mut PubSub, store: &Weak<RedisStore>) 
     true
 }
 
-/// After an outage, looks at all rooms, as often as it takes while the connection lasts: that for
-/// commands may need a moment longer.
+/// After an outage, checks all rooms, as often as necessary while the connection lasts: the
+/// connection for commands may need a moment longer.
 async fn recover(store: &Weak<RedisStore>) -> Infallible {
     let mut retry = RETRY;
     while let Some(store) = store.upgrade().filter(|store| store.is_down()) {
@@ -134,19 +107,19 @@ async fn recover(store: &Weak<RedisStore>) -> Infallible {
     pending().await
 }
 
-/// Follows one connection until it ends, or nothing comes through any more.
+/// Listens on one connection until it ends, or until messages no longer arrive.
 async fn listen(
     pubsub: PubSub,
     subscriptions: &mut mpsc::UnboundedReceiver<Subscription>,
     store: &Weak<RedisStore>,
 ) {
-    let Some((own, doubt)) =
-        store.upgrade().map(|store| (key("beat", store.process.0), Arc::clone(&store.doubt)))
+    let Some((own, reconnect)) =
+        store.upgrade().map(|store| (key("beat", store.process.0), Arc::clone(&store.reconnect)))
     else {
         return;
     };
     let (mut sink, mut messages) = pubsub.split();
-    let mut is_doubted = pin!(doubt.notified());
+    let mut is_needed = pin!(reconnect.notified());
     if !is_done(sink.subscribe(&own)).await {
         return;
     }
@@ -157,14 +130,14 @@ async fn listen(
                 let (Some(subscription), Some(store)) = (subscription, store.upgrade()) else {
                     return;
                 };
-                if !store.subscribe(&mut sink, subscription).await {
+                if !store.apply(&mut sink, subscription).await {
                     return;
                 }
             }
             message = messages.next() => {
                 let (Some(message), Some(store)) = (message, store.upgrade()) else { return };
                 if message.get_channel_name() == own {
-                    // What others publish does not show that they hear us.
+                    // Messages from other processes do not show that they receive ours.
                     silence.heard(Instant::now());
                     continue;
                 }
@@ -174,38 +147,38 @@ async fn listen(
                     store.hear(&RoomId(id.to_owned()), &payload);
                 }
             }
-            // The next beat is what asks.
+            // The next report of this process is the question.
             () = sleep_until(silence.next_alarm()) => {
                 if silence.step(Instant::now()) == SilenceStep::GiveUp {
                     return;
                 }
             }
-            () = &mut is_doubted => return,
+            () = &mut is_needed => return,
         }
     }
 }
 
-/// Whether Redis did it, in time.
+/// Returns whether Redis did it in time.
 async fn is_done(work: impl Future<Output = RedisResult<()>>) -> bool {
     matches!(in_time(work).await, Some(Ok(())))
 }
 
 impl RedisStore {
-    /// False if the connection is of no more use.
-    async fn subscribe(&self, sink: &mut PubSubSink, subscription: Subscription) -> bool {
+    /// Returns `false` if the connection is unusable.
+    async fn apply(&self, sink: &mut PubSubSink, subscription: Subscription) -> bool {
         match subscription {
             Subscription::Begin { id, done } => {
-                // Again for a second peer: it does no harm, and this one must not go on before it
-                // is done.
+                // Subscribing again for a second peer does no harm, and this peer must not continue
+                // before it is done.
                 let subscribed = is_done(sink.subscribe(key("events", &id.0))).await;
                 let result = if subscribed { Ok(()) } else { Err(StoreDown) };
-                // A task that no longer waits will take it back.
+                // A task that no longer waits will undo it.
                 let _ = done.send(result);
                 subscribed
             }
             Subscription::End { id } => {
-                let is_followed = self.shared.lock().contains_key(&id);
-                is_followed || is_done(sink.unsubscribe(key("events", &id.0))).await
+                let is_subscribed = self.shared.lock().contains_key(&id);
+                is_subscribed || is_done(sink.unsubscribe(key("events", &id.0))).await
             }
         }
     }
@@ -224,11 +197,11 @@ impl RedisStore {
                 }
             }
             Ok(Published::Signal { from, to, message }) => {
-                // It is one that another process has, or had.
-                let _ = self.shared.local.hand_signal(id, from, to, Utf8Bytes::from(message));
+                // The receiver is connected to another process, or was.
+                let _ = self.shared.local.deliver_signal(id, from, to, Utf8Bytes::from(message));
             }
             Err(error) => {
-                warn!(%error, "another version of this program publishes what cannot be read");
+                warn!(%error, "a message of another version of this program cannot be read");
             }
         }
     }

@@ -1,5 +1,5 @@
-//! What is done when something was missed: after an outage of Redis, and when others took this
-//! process for dead.
+//! Recovery from missed changes: after an outage of Redis, and when other processes took this one
+//! for dead.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,39 +7,40 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::{
-    super::{
-        super::room::{Effect, Member, Room, RoomId},
-        Change, Store, StoreDown,
-    },
-    AFTER_OUTAGE, Fetched, RedisStore,
+    client::{AFTER_OUTAGE, RedisStore},
+    fetched::Fetched,
 };
 use crate::{
     lobby::{RoomEvent, ServiceState},
     protocol::PeerId,
+    server::{
+        room::{Effect, Member, Room, RoomId},
+        store::{Change, Store, StoreDown},
+    },
 };
 
-/// How often a room is looked at again because somebody else changed it meanwhile: each time one of
-/// them got on.
+/// How often to check a room again because it was changed meanwhile. Each time another process
+/// succeeded.
 const MAX_LOOKS: u32 = 64;
-/// How long to wait before peers are brought back once more.
+/// How long to wait before trying again to bring peers back.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// What our peers know of a room.
+/// What our peers know about a room.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Known {
-    /// What was last seen of it, before they were cut off.
+    /// Its state when it was last seen, before they were cut off.
     Before,
-    /// All that was published: they were never cut off.
+    /// Everything that was published: they were never cut off.
     Everything,
 }
 
 impl RedisStore {
-    /// After an outage, looks at all rooms. Until that is done nobody comes in: a newcomer would
-    /// open a room that is still to be put back.
+    /// Checks all rooms after an outage. Until that is done nobody can enter, because a newcomer
+    /// could open a room that is yet to be put back.
     pub(super) async fn recover(&self) -> Result<(), StoreDown> {
         self.lock_beat().trusts_from = Instant::now() + AFTER_OUTAGE;
         self.say_alive().await?;
-        // Peers that are put back are greeted at once.
+        // Now, so that the return of peers that are put back is received.
         self.echoes.reconnect();
         let ids: Vec<RoomId> = self.shared.lock().keys().cloned().collect();
         for id in &ids {
@@ -55,13 +56,13 @@ impl RedisStore {
     pub(super) fn lose(&self) {
         self.echoes.cut_off();
         if !self.shared.set_down(true) {
-            warn!("Redis is gone: matches go on, and nobody can come until it is back");
+            warn!("Redis is gone: matches go on, and nobody can join until it is back");
             self.shared.local.tell_all(&RoomEvent::Service(ServiceState::Impaired));
         }
     }
 
-    /// Compares a room with what was last seen of it: tells our peers what they missed, and puts it
-    /// and them back where Redis has forgotten them.
+    /// Compares a room with its last known state: tells our peers what they missed, and puts the
+    /// room and the peers back if Redis has forgotten them.
     pub(super) async fn look_again(&self, id: &RoomId) -> Result<(), StoreDown> {
         let before = self.shared.lock().get(id).and_then(|room| room.room.clone());
         match before {
@@ -70,9 +71,9 @@ impl RedisStore {
         }
     }
 
-    /// A room that was like `before` is like `now`. Looks for peers of this process that are
-    /// connected elsewhere by now, and for peers that are here although other processes gave them
-    /// up, because they took this process for dead.
+    /// Handles a room that changed from `before` to `now`. Looks for peers of this process that are
+    /// connected to another one by now, and for connected peers that other processes removed
+    /// because they took this process for dead.
     pub(super) fn check_ours(
         self: &Arc<Self>,
         id: &RoomId,
@@ -93,19 +94,19 @@ impl RedisStore {
         }
     }
 
-    /// The members that were connected to this process, as far as the room knew.
+    /// The members that are connected to this process, according to the room.
     fn present<'a>(&self, room: &'a Room) -> impl Iterator<Item = &'a Member> {
         let process = self.process;
         let is_ours = move |member: &&Member| member.process == process && member.absence.is_none();
         room.members().iter().filter(is_ours)
     }
 
-    /// Whether peers that are connected here are in the room.
+    /// Returns whether peers that are connected here are in the room.
     pub(super) fn are_any_here(&self, room: &Room) -> bool {
         self.present(room).any(|member| self.shared.local.is_in(member.id, room.id()))
     }
 
-    /// Ends the connections of those who came again by another process.
+    /// Ends the connections of peers that have connected again to another process.
     fn end_replaced(&self, id: &RoomId, before: &Room, now: Option<&Room>) {
         let Some(now) = now else { return };
         for was in self.present(before) {
@@ -115,8 +116,8 @@ impl RedisStore {
         }
     }
 
-    /// Puts those back into a room who are connected here and were in it as it was `before`, as
-    /// long as it takes.
+    /// Puts peers that are connected here back into a room that they were in `before`, and tries
+    /// for as long as it takes.
     async fn bring_back(&self, id: &RoomId, before: &Room) {
         while self.are_any_here(before) {
             // After an outage, our peers are first told what they missed.
@@ -131,21 +132,21 @@ impl RedisStore {
     /// know.
     async fn settle(&self, id: &RoomId, before: &Room, known: Known) -> Result<(), StoreDown> {
         for _ in 0..MAX_LOOKS {
-            let kept = match self.fetch(id).await? {
+            let stored = match self.fetch(id).await? {
                 Fetched::None => None,
-                Fetched::Kept(kept) => Some(kept),
-                // A process that can read it has the say.
+                Fetched::Room(stored) => Some(stored),
+                // A process that can read the room is responsible for it.
                 Fetched::Foreign => return Ok(()),
             };
             let ours = self.shared.local.of_room(id);
             let is_kept = |member: &Member| known == Known::Before || ours.contains(&member.id);
-            let mut room = match &kept {
-                Some(kept) => Room::clone(&kept.room),
+            let mut room = match &stored {
+                Some(stored) => Room::clone(&stored.room),
                 None => before.with_only(is_kept),
             };
             let is_put_back = room.put_back(before, &ours);
             let forgotten = before.with_only(|_| false);
-            let published = kept.as_ref().map(|kept| &*kept.room);
+            let published = stored.as_ref().map(|stored| &*stored.room);
             let known_here = match known {
                 Known::Before => before,
                 Known::Everything => published.unwrap_or(&forgotten),
@@ -153,10 +154,10 @@ impl RedisStore {
             let mut effects = room.catch_up(known_here, &ours);
             let is_banned = |peer: &&PeerId| room.is_banned(**peer);
             effects.extend(ours.iter().filter(is_banned).map(|&peer| Effect::SendOff { peer }));
-            if (kept.is_some() && !is_put_back) || room.is_empty() {
+            if (stored.is_some() && !is_put_back) || room.is_empty() {
                 self.end_replaced(id, before, published);
                 if known == Known::Before {
-                    self.shared.see(id, kept.map(|_| Arc::new(room)));
+                    self.shared.see(id, stored.map(|_| Arc::new(room)));
                     self.shared.local.apply(id, &effects, Instant::now());
                 }
                 return Ok(());
@@ -164,7 +165,7 @@ impl RedisStore {
             let others = room.members().iter().map(|member| member.id);
             let others: Vec<PeerId> = others.filter(|peer| !ours.contains(peer)).collect();
             effects.extend(room.catch_up(published.unwrap_or(before), &others));
-            let change = Change { id, from: kept.as_ref(), to: room, effects, beside: &[] };
+            let change = Change { id, from: stored.as_ref(), to: room, effects, beside: &[] };
             if self.put(change, false).await? {
                 return Ok(());
             }

@@ -1,26 +1,24 @@
-//! What has to happen in Redis at once. Scripts name further keys than those they are given, so
-//! this is not for a Redis cluster.
+//! The scripts: everything that must happen in Redis in one step. Scripts use more keys than those
+//! they are given, so this does not work with a Redis cluster.
 
 use std::time::Duration;
 
 use redis::{RedisError, Script, aio::ConnectionManager};
 use tracing::warn;
 
-use super::{
-    super::{
-        super::room::{ProcessId, Room, RoomId},
-        Change, Version,
-    },
-    events::Published,
-    key,
+use super::keys::{Published, key};
+use crate::server::{
+    room::{ProcessId, Room, RoomId},
+    store::{Change, Version},
 };
 
-/// How long an index lasts that nobody adds to and no process refreshes, in seconds: what is in it
-/// is gone long before.
+/// How long an index lasts, in seconds, if nobody adds to it and no process refreshes it. Its rooms
+/// are gone long before.
 const INDEX_FOR: u64 = 24 * 60 * 60;
 
-/// Before each script that uses an index: what lies in the place of one and is none is taken out,
-/// as nothing could be found by it, and no room be changed that belongs in it. Its key is noted.
+/// Precedes each script that uses an index. It removes a value under the key of an index that is
+/// not an index, because otherwise no room could be found through it, and no room that belongs
+/// there could be changed. It reports the key.
 const MEND: &str = r"
 local mended = {}
 local function mend(index)
@@ -32,8 +30,9 @@ local function mend(index)
 end
 ";
 
-/// Puts a room in, if it is as it was, and publishes what comes of it. 1 if it did. A room that was
-/// forgotten is not a new one: its group may have several open ones.
+/// Stores a room, if it is still in the loaded state, and publishes the effects. Returns 1 if it
+/// did. A room that had only been forgotten does not count as new: its group may have several open
+/// rooms.
 const SWAP: &str = r"
 local room, was_open, is_open, was_listed, is_listed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local before, after, id, room_ms, prefix, channel, message, index_s, is_new =
@@ -67,7 +66,7 @@ redis.call('PUBLISH', channel, message)
 return {1, mended}
 ";
 
-/// A room of an index that is still there, beside those that are named.
+/// Returns a room of an index that still exists, besides the named ones.
 const OPEN_ROOM: &str = r"
 mend(KEYS[1])
 local beside = {}
@@ -82,7 +81,7 @@ end
 return {false, mended}
 ";
 
-/// The rooms of an index, up to a number of them.
+/// Returns the rooms of an index, up to a maximum number.
 const LISTED: &str = r"
 mend(KEYS[1])
 local rooms = {}
@@ -94,7 +93,7 @@ end
 return {rooms, mended}
 ";
 
-/// Keeps an index. Returns those of the given rooms that are not in it.
+/// Refreshes an index. Returns those of the given rooms that are missing from it.
 const KEEP: &str = r"
 mend(KEYS[1])
 redis.call('EXPIRE', KEYS[1], ARGV[1])
@@ -105,15 +104,15 @@ end
 return {missing, mended}
 ";
 
-/// Takes out what lies in the place of a room, if it is of no kind that a room can be, or still
-/// this.
+/// Removes the value under the key of a room, if its type cannot be a room's or it is still this
+/// value.
 const REMOVE: &str = r"
 if redis.call('TYPE', KEYS[1]).ok ~= 'string' or redis.call('GET', KEYS[1]) == ARGV[1] then
     redis.call('DEL', KEYS[1])
 end
 ";
 
-/// The scripts; Redis is sent the text of one only if it does not know it yet.
+/// The scripts. The text of a script is sent to Redis only if Redis does not know it yet.
 pub(super) struct Scripts {
     swap: Script,
     open_room: Script,
@@ -148,8 +147,8 @@ impl Scripts {
             |kind, name: Option<&str>| name.map(|name| key(kind, name)).unwrap_or_default();
         let open = |room: Option<&Room>| heading("open", room.and_then(Room::open_group));
         let listed = |room: Option<&Room>| heading("game", room.and_then(Room::listed_game));
-        let was = from.map(|kept| &*kept.room);
-        let before = match from.map(|kept| &kept.version) {
+        let was = from.map(|stored| &*stored.room);
+        let before = match from.map(|stored| &stored.version) {
             Some(Version::Text(text)) => text.as_str(),
             Some(Version::Number(_)) | None => "",
         };
@@ -204,7 +203,7 @@ impl Scripts {
         Ok(mended(script.invoke_async(&mut commands.clone()).await?))
     }
 
-    /// Keeps an index, and returns those of these rooms that are not in it.
+    /// Refreshes an index, and returns those of these rooms that are missing from it.
     pub(super) async fn keep(
         &self,
         commands: &ConnectionManager,
@@ -220,12 +219,12 @@ impl Scripts {
     }
 }
 
-/// What a script found, apart from the indexes that it mended.
+/// The result of a script, without the indexes that it mended, which are logged.
 fn mended<T>((found, mended): (T, Vec<String>)) -> T {
     for key in mended {
         warn!(
             key,
-            "this key in Redis was no set of rooms, and is taken out: rooms are put back into it"
+            "this key in Redis was not a set of rooms, and was removed: rooms are put back into it"
         );
     }
     found
