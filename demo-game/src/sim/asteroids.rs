@@ -2,7 +2,7 @@
 
 use bevy::math::{Vec2, ops};
 use bevy::prelude::{Commands, Query, Res, ResMut, With};
-use netcode::prelude::{Effects, Rollback};
+use netcode::prelude::{Effects, Ordered, Rollback};
 
 use super::arena::{offset, orbit_velocity, wrap};
 use super::components::{Asteroid, AsteroidSize, Position, Ship, Velocity};
@@ -25,12 +25,12 @@ pub(super) fn admit_asteroids(
     state: Res<MatchState>,
     mut rng: ResMut<SimRng>,
     rocks: Query<&Asteroid, With<Rollback>>,
-    ships: Query<(&Ship, &Position), With<Rollback>>,
+    ships: Ordered<&'static Position, (With<Rollback>, With<Ship>)>,
 ) {
     if !state.is_fighting() || !is_arrival_due(state.phase_frames, rocks.iter().count()) {
         return;
     }
-    let ships = places_by_seat(ships.iter());
+    let ships: Vec<Vec2> = ships.iter().map(|position| position.0).collect();
     let position = clear_place(&mut rng, &ships, edge_place);
     let direction = rng.direction();
     let velocity = direction * rng.range(ASTEROID_DRIFT_SPEED);
@@ -46,13 +46,6 @@ fn is_arrival_due(fight_frames: u32, rocks: usize) -> bool {
         (ASTEROID_RAIN_FRAMES, MAX_ASTEROIDS)
     };
     fight_frames > 0 && fight_frames.is_multiple_of(every) && rocks < limit
-}
-
-/// Where the ships are, in an order that is the same on all peers.
-fn places_by_seat<'a>(ships: impl Iterator<Item = (&'a Ship, &'a Position)>) -> Vec<Vec2> {
-    let mut ships: Vec<_> = ships.map(|(ship, position)| (ship.seat, position.0)).collect();
-    ships.sort_unstable_by_key(|&(seat, _)| seat);
-    ships.into_iter().map(|(_, position)| position).collect()
 }
 
 /// Puts the asteroids of a new round into orbit, away from the ships.

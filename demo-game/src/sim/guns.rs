@@ -2,7 +2,7 @@
 
 use bevy::math::{Vec2, ops};
 use bevy::prelude::{Commands, Entity, Query, Res, ResMut, With};
-use netcode::prelude::{Effects, PlayerInputs, Rollback, RollbackCommandsExt, Seat};
+use netcode::prelude::{Effects, Ordered, PlayerInputs, Rollback, RollbackCommandsExt, Seat};
 
 use super::arena::wrap;
 use super::components::{Heading, Position, Ship, Shot, ShotKind, Velocity};
@@ -24,17 +24,18 @@ pub(super) fn fire_guns(
     inputs: Res<PlayerInputs<Input>>,
     state: Res<MatchState>,
     mut effects: ResMut<Effects<SimEffect>>,
-    mut ships: Query<(&mut Ship, &Heading, &Position, &mut Velocity), With<Rollback>>,
+    mut ships: Ordered<
+        (&'static mut Ship, &'static Heading, &'static Position, &'static mut Velocity),
+        With<Rollback>,
+    >,
 ) {
     if !state.is_moving() {
         return;
     }
-    // Shots get their ids in the order in which they are fired: by seat.
-    let mut ships: Vec<_> = ships.iter_mut().collect();
-    ships.sort_unstable_by_key(|(ship, ..)| ship.seat);
-    for (ship, heading, position, velocity) in &mut ships {
+    // Shots get their ids in the order in which they are fired.
+    for (mut ship, heading, position, mut velocity) in ships.iter_mut() {
         let input = inputs.get(Seat(ship.seat));
-        if try_fire(ship, input) {
+        if try_fire(&mut ship, input) {
             let direction = heading.direction();
             let muzzle = wrap(position.0 + direction * MUZZLE);
             commands.spawn(shot(ship.seat, muzzle, velocity.0 + direction * SHOT_SPEED));

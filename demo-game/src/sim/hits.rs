@@ -1,11 +1,11 @@
 //! What happens when things meet: the star burns, shots split rocks, ships lose shield and life, ships bump.
 //!
-//! All lists are sorted (ships by seat, the rest by their ids) before anything is decided, because who is first
-//! matters: one shot hits one thing.
+//! Everything is taken in an order that all peers have in common, because the first one matters: one shot hits one
+//! thing.
 
 use bevy::math::Vec2;
 use bevy::prelude::{Commands, Entity, Mut, Query, Res, ResMut, With, Without};
-use netcode::prelude::{Effects, Rollback, RollbackCommandsExt, RollbackId};
+use netcode::prelude::{Effects, Ordered, Rollback, RollbackCommandsExt};
 
 use super::arena::{offset, touches};
 use super::asteroids::split_asteroid;
@@ -18,16 +18,12 @@ use super::tuning::{
     HIT_GRACE_FRAMES, HIT_KNOCKBACK, SHIELD_REGROW_FRAMES, SHIP_RADIUS, SHIP_SHRAPNEL, SHOT_RADIUS,
 };
 
-type ShotQuery<'w, 's> = Query<
+type Shots<'w, 's> =
+    Ordered<'w, 's, (Entity, &'static Shot, &'static Position), (With<Rollback>, Without<Ship>)>;
+type Rocks<'w, 's> = Ordered<
     'w,
     's,
-    (&'static RollbackId, Entity, &'static Shot, &'static Position),
-    (With<Rollback>, Without<Ship>),
->;
-type RockQuery<'w, 's> = Query<
-    'w,
-    's,
-    (&'static RollbackId, Entity, &'static Asteroid, &'static Position, &'static Velocity),
+    (Entity, &'static Asteroid, &'static Position, &'static Velocity),
     (With<Rollback>, Without<Ship>),
 >;
 
@@ -74,20 +70,19 @@ pub(super) fn hit_asteroids(
     mut commands: Commands,
     mut rng: ResMut<SimRng>,
     mut effects: ResMut<Effects<SimEffect>>,
-    shots: ShotQuery,
-    rocks: RockQuery,
+    shots: Shots,
+    rocks: Rocks,
 ) {
-    let mut shots: Vec<_> =
-        shots.iter().filter(|(_, _, shot, _)| shot.kind != ShotKind::Shrapnel).collect();
-    shots.sort_unstable_by_key(|&(id, ..)| id);
     let mut rocks: Vec<_> = rocks.iter().collect();
-    rocks.sort_unstable_by_key(|&(id, ..)| id);
     let mut count = rocks.len();
-    for (_, shot, _, place) in shots {
-        let discs = rocks.iter().map(|&(_, _, rock, position, _)| (position.0, rock.size.radius()));
+    for (shot_entity, shot, place) in shots.iter() {
+        if shot.kind == ShotKind::Shrapnel {
+            continue;
+        }
+        let discs = rocks.iter().map(|&(_, rock, position, _)| (position.0, rock.size.radius()));
         let Some(index) = first_touched(place.0, SHOT_RADIUS, discs) else { continue };
-        let (_, entity, rock, position, velocity) = rocks.remove(index);
-        commands.entity(shot).despawn_rollback();
+        let (entity, rock, position, velocity) = rocks.remove(index);
+        commands.entity(shot_entity).despawn_rollback();
         commands.entity(entity).despawn_rollback();
         let place = (position.0, velocity.0);
         count = split_asteroid(&mut commands, &mut rng, &mut effects, rock.size, place, count);
@@ -100,9 +95,12 @@ pub(super) fn hit_ships(
     state: Res<MatchState>,
     mut rng: ResMut<SimRng>,
     mut effects: ResMut<Effects<SimEffect>>,
-    mut ships: Query<(Entity, &mut Ship, &Position, &mut Velocity), With<Rollback>>,
-    shots: ShotQuery,
-    rocks: RockQuery,
+    mut ships: Ordered<
+        (Entity, &'static mut Ship, &'static Position, &'static mut Velocity),
+        With<Rollback>,
+    >,
+    shots: Shots,
+    rocks: Rocks,
 ) {
     if !state.is_moving() {
         return;
@@ -117,7 +115,6 @@ pub(super) fn hit_ships(
             is_alive: true,
         })
         .collect();
-    targets.sort_unstable_by_key(|target| target.ship.seat);
 
     let mut blows = bump(&mut targets, &mut effects);
     blows.extend(meet_shots(&mut commands, &targets, &shots));
@@ -175,11 +172,9 @@ fn bump(targets: &mut [Target], effects: &mut Effects<SimEffect>) -> Vec<Blow> {
 }
 
 /// Each shot hits the first ship that it touches and may hurt, and is gone.
-fn meet_shots(commands: &mut Commands, targets: &[Target], shots: &ShotQuery) -> Vec<Blow> {
-    let mut shots: Vec<_> = shots.iter().collect();
-    shots.sort_unstable_by_key(|&(id, ..)| id);
+fn meet_shots(commands: &mut Commands, targets: &[Target], shots: &Shots) -> Vec<Blow> {
     let mut blows = Vec::new();
-    for (_, entity, shot, place) in shots {
+    for (entity, shot, place) in shots.iter() {
         let hit = targets.iter().position(|target| {
             can_hit(shot, target.ship.seat)
                 && touches(target.position, target.ship.radius(), place.0, SHOT_RADIUS)
@@ -196,11 +191,9 @@ fn meet_shots(commands: &mut Commands, targets: &[Target], shots: &ShotQuery) ->
 type SmashedRock = (Entity, AsteroidSize, (Vec2, Vec2));
 
 /// Each rock hits the first ship that it touches, and breaks.
-fn meet_rocks(targets: &[Target], rocks: &RockQuery) -> (Vec<Blow>, Vec<SmashedRock>) {
-    let mut rocks: Vec<_> = rocks.iter().collect();
-    rocks.sort_unstable_by_key(|&(id, ..)| id);
+fn meet_rocks(targets: &[Target], rocks: &Rocks) -> (Vec<Blow>, Vec<SmashedRock>) {
     let (mut blows, mut smashed) = (Vec::new(), Vec::new());
-    for (_, entity, rock, position, velocity) in rocks {
+    for (entity, rock, position, velocity) in rocks.iter() {
         let discs = targets.iter().map(|target| (target.position, target.ship.radius()));
         if let Some(target) = first_touched(position.0, rock.size.radius(), discs) {
             blows.push(Blow { target, from: position.0 });

@@ -4,7 +4,7 @@
 use bevy::math::{Vec2, ops};
 use bevy::prelude::{Commands, Entity, Query, Res, ResMut, With};
 use netcode::prelude::{
-    Effects, MatchEnd, MatchSeed, Rollback, RollbackCommandsExt, Roster, SimFrame,
+    Effects, MatchEnd, MatchSeed, Ordered, Rollback, RollbackCommandsExt, Roster, SimFrame,
 };
 
 use super::arena::orbit_velocity;
@@ -56,11 +56,10 @@ pub(super) fn advance_match(
     mut star: ResMut<Star>,
     mut rng: ResMut<SimRng>,
     mut effects: ResMut<Effects<SimEffect>>,
-    ships: Query<&Ship, With<Rollback>>,
+    ships: Ordered<&'static Ship, With<Rollback>>,
     everything: Query<Entity, With<Rollback>>,
 ) {
-    let mut alive: Vec<u8> = ships.iter().map(|ship| ship.seat).collect();
-    alive.sort_unstable();
+    let alive: Vec<u8> = ships.iter().map(|ship| ship.seat).collect();
     advance(&mut state, &alive);
     match state.phase {
         _ if state.phase_frames > 0 => {}
