@@ -179,7 +179,7 @@ fn fly_by_hand(
 ) {
     let people: Vec<Seat> = (0..)
         .zip(inputs.seats())
-        .filter(|(index, _)| !bots.fly(*index))
+        .filter(|(index, _)| !bots.is_bot(*index))
         .map(|(_, &seat)| seat)
         .collect();
     let mut pads: Vec<_> = pads.iter().collect();

@@ -15,7 +15,7 @@ pub mod selftest;
 mod report;
 mod room_code;
 mod steering;
-mod travels;
+mod ship_stats;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod cli;

@@ -22,7 +22,7 @@ use crate::report::{Checksums, Numbers, relayed_peers};
 use crate::screens::{Journey, RoomAddress, Screen, Settings};
 use crate::selftest;
 use crate::sim::MatchState;
-use crate::travels::{ShipReport, Travels, follow_ships};
+use crate::ship_stats::{ShipReport, ShipStats, update_ship_stats};
 
 /// Whether there is a window to close: a page cannot close itself.
 pub(crate) const CAN_QUIT: bool = false;
@@ -184,8 +184,8 @@ pub(crate) fn add_page(app: &mut App) {
             call("started", &[]);
         })
         .add_systems(PreUpdate, draw_what_is_seen.after(NetcodeSystems::Receive))
-        .init_resource::<Travels>()
-        .add_systems(Update, (begin_report, follow_ships).chain())
+        .init_resource::<ShipStats>()
+        .add_systems(Update, (begin_report, update_ship_stats).chain())
         .add_systems(PostUpdate, tell_report.run_if(on_timer(REPORT_EVERY)));
 }
 
@@ -226,12 +226,12 @@ struct PageReport {
 /// A new match begins a new report.
 fn begin_report(
     mut changes: MessageReader<SessionChanged>,
-    mut travels: ResMut<Travels>,
+    mut ship_stats: ResMut<ShipStats>,
     mut report: ResMut<PageReport>,
 ) {
     if changes.read().filter(|change| change.to.is_running()).count() > 0 {
         *report = PageReport::default();
-        *travels = Travels::default();
+        *ship_stats = ShipStats::default();
     }
 }
 
@@ -243,7 +243,7 @@ fn tell_report(
     stats: Res<SessionStats>,
     (journey, settings): (Res<Journey>, Res<Settings>),
     state: Option<Res<MatchState>>,
-    (seed, log, travels): (Res<MatchSeed>, Res<ChecksumLog>, Res<Travels>),
+    (seed, log, ship_stats): (Res<MatchSeed>, Res<ChecksumLog>, Res<ShipStats>),
     mut report: ResMut<PageReport>,
 ) {
     report.screen = screen.name();
@@ -271,7 +271,7 @@ fn tell_report(
     // The log keeps the last two minutes, also after the match.
     report.checksums = Checksums::default();
     report.checksums.add(1, log.iter());
-    report.ships = travels.iter().filter_map(|(seat, travel)| travel.report(seat, None)).collect();
+    report.ships = ship_stats.iter().filter_map(|(seat, stats)| stats.report(seat, None)).collect();
     // After the match the world is empty; the report keeps how it came out.
     if let Some(state) = state.filter(|state| state.seats > 0) {
         report.score = state.score().to_vec();

@@ -14,7 +14,7 @@ use netcode::prelude::{LocalInputs, MatchSeed, ReadInputs, Rollback, Seat, SimFr
 use crate::input::Input;
 use crate::sim::{Asteroid, Heading, MatchState, Position, Ship, Shot, Star, Velocity};
 
-pub use pilot::{Body, SelfView, View, decide};
+pub use pilot::{Body, BotView, OwnShip, decide};
 
 /// Lets bots fly the seats that [`Bots`] gives them.
 #[derive(Default)]
@@ -41,7 +41,7 @@ impl Bots {
 
     /// Whether a bot flies the `index`th local seat.
     #[must_use]
-    pub fn fly(&self, index: usize) -> bool {
+    pub fn is_bot(&self, index: usize) -> bool {
         self.0.contains(&index)
     }
 }
@@ -57,7 +57,7 @@ fn drive_bots(
 ) {
     let pilots: Vec<Seat> = (0..)
         .zip(inputs.seats())
-        .filter(|(index, _)| bots.fly(*index))
+        .filter(|(index, _)| bots.is_bot(*index))
         .map(|(_, &seat)| seat)
         .collect();
     if pilots.is_empty() {
@@ -74,8 +74,8 @@ fn drive_bots(
             continue;
         };
         let enemies = ships.iter().filter(|(other, ..)| other.seat != seat.0);
-        let view = View {
-            me: SelfView {
+        let view = BotView {
+            me: OwnShip {
                 ship: *ship,
                 body: Body::new(*position, *velocity, ship.radius()),
                 heading: *heading,

@@ -43,7 +43,7 @@ impl Body {
 
 /// The bot's own ship.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct SelfView {
+pub struct OwnShip {
     /// Its cooldowns and shield.
     pub ship: Ship,
     /// Where it is and flies.
@@ -54,9 +54,9 @@ pub struct SelfView {
 
 /// What a bot sees.
 #[derive(Clone, PartialEq, Debug)]
-pub struct View<'a> {
+pub struct BotView<'a> {
     /// Its own ship.
-    pub me: SelfView,
+    pub me: OwnShip,
     /// The other ships.
     pub enemies: Vec<Body>,
     /// All asteroids.
@@ -105,7 +105,7 @@ impl Mood {
 
 /// The controls that the bot holds in this frame.
 #[must_use]
-pub fn decide(view: &View) -> Input {
+pub fn decide(view: &BotView) -> Input {
     let course = flee_star(view)
         .or_else(|| evade(view))
         .or_else(|| attack(view))
@@ -131,7 +131,7 @@ struct Course {
 }
 
 /// If the star would catch the ship soon: outward, and on around in the direction of flight.
-fn flee_star(view: &View) -> Option<Course> {
+fn flee_star(view: &BotView) -> Option<Course> {
     /// Distance from the star's surface that feels too close.
     const MARGIN: f32 = 45.0;
     let body = &view.me.body;
@@ -144,7 +144,7 @@ fn flee_star(view: &View) -> Option<Course> {
 }
 
 /// Frames until a drifting ship of this velocity is within `margin` of the star, if it looks that far ahead.
-fn frames_to_star(view: &View, mut velocity: Vec2, margin: f32) -> Option<u32> {
+fn frames_to_star(view: &BotView, mut velocity: Vec2, margin: f32) -> Option<u32> {
     let mut position = view.me.body.position;
     (0..FORESIGHT).find(|_| {
         velocity += gravity(position, view.star_radius) * STEP_SECONDS;
@@ -154,13 +154,13 @@ fn frames_to_star(view: &View, mut velocity: Vec2, margin: f32) -> Option<u32> {
 }
 
 /// Whether a dash now would end in the star.
-fn dash_would_burn(view: &View) -> bool {
+fn dash_would_burn(view: &BotView) -> bool {
     let velocity = view.me.body.velocity + view.me.heading.direction() * DASH_SPEED;
     frames_to_star(view, velocity, 2.0 * SHIP_RADIUS).is_some()
 }
 
 /// If a rock or a shot is about to hit: sideways.
-fn evade(view: &View) -> Option<Course> {
+fn evade(view: &BotView) -> Option<Course> {
     let me = &view.me.body;
     let rock_horizon = FORESIGHT as f32 * 0.5 * STEP_SECONDS;
     let rocks = view.rocks.iter().filter_map(|rock| closest_approach(me, rock, rock_horizon, 6.0));
@@ -201,7 +201,7 @@ fn closest_approach(me: &Body, other: &Body, horizon: f32, margin: f32) -> Optio
 }
 
 /// Towards the place where the nearest enemy will be when a shot arrives.
-fn attack(view: &View) -> Option<Course> {
+fn attack(view: &BotView) -> Option<Course> {
     /// Closer than this a bot stops closing in: ramming hurts nobody but is no fun.
     const CLOSE: f32 = 190.0;
     // Behind the star nothing can be hit, and the way there leads through it: around, then.
@@ -218,7 +218,7 @@ fn attack(view: &View) -> Option<Course> {
 }
 
 /// From the ship to where the nearest enemy must be aimed at.
-fn aim_at_nearest(view: &View) -> Option<Vec2> {
+fn aim_at_nearest(view: &BotView) -> Option<Vec2> {
     let me = &view.me.body;
     let distance = |enemy: &&Body| offset(me.position, enemy.position).length_squared();
     let enemy = view.enemies.iter().min_by(|a, b| distance(a).total_cmp(&distance(b)))?;
@@ -233,7 +233,7 @@ fn aim_at_nearest(view: &View) -> Option<Vec2> {
 }
 
 /// Whether a shot now would go where an enemy, or a rock in the way, will be.
-fn wants_to_fire(view: &View) -> bool {
+fn wants_to_fire(view: &BotView) -> bool {
     /// Part of the shots' range within which it is worth firing.
     const SURE: f32 = 0.9;
     if view.mood.patience() < HESITATION {
@@ -258,7 +258,7 @@ fn wants_to_fire(view: &View) -> bool {
 }
 
 /// Whether what is within `radius` of the star's centre lies between the ship and what it aims at.
-fn is_blocked(view: &View, aim: Vec2, radius: f32) -> bool {
+fn is_blocked(view: &BotView, aim: Vec2, radius: f32) -> bool {
     let from = view.me.body.position;
     let length_squared = aim.length_squared().max(1.0);
     let nearest = from + aim * (-from.dot(aim) / length_squared).clamp(0.0, 1.0);
@@ -266,7 +266,7 @@ fn is_blocked(view: &View, aim: Vec2, radius: f32) -> bool {
 }
 
 /// Nothing to do: around the star, not too close.
-fn orbit(view: &View) -> Course {
+fn orbit(view: &BotView) -> Course {
     let position = view.me.body.position;
     let direction = (position.perp() + position * 0.3).normalize_or(Vec2::X);
     let is_slow = view.me.body.velocity.length() < 0.6 * CRUISE_SPEED;
@@ -283,9 +283,9 @@ mod tests {
         Body { position: Vec2::new(x, y), velocity: Vec2::new(vx, vy), radius: 12.0 }
     }
 
-    fn view(me: Body, heading: f32, enemies: Vec<Body>, rocks: &[Body]) -> View<'_> {
-        View {
-            me: SelfView { ship: Ship::new(0), body: me, heading: Heading(heading) },
+    fn view(me: Body, heading: f32, enemies: Vec<Body>, rocks: &[Body]) -> BotView<'_> {
+        BotView {
+            me: OwnShip { ship: Ship::new(0), body: me, heading: Heading(heading) },
             enemies,
             rocks,
             shots: Vec::new(),
@@ -318,8 +318,10 @@ mod tests {
         let behind = view(me, 0.0, vec![body(200.0, 0.0, 0.0, 120.0)], &[]);
         assert!(!decide(&behind).contains(Input::FIRE));
         let me = body(-300.0, 200.0, 0.0, 0.0);
-        let over =
-            View { is_fighting: false, ..view(me, 0.0, vec![body(-100.0, 200.0, 0.0, 0.0)], &[]) };
+        let over = BotView {
+            is_fighting: false,
+            ..view(me, 0.0, vec![body(-100.0, 200.0, 0.0, 0.0)], &[])
+        };
         assert!(!decide(&over).contains(Input::FIRE));
     }
 

@@ -18,7 +18,7 @@ pub enum Pilot {
 }
 
 /// Adds to `app` what fills in the inputs.
-pub(super) fn fly(app: &mut App, pilot: Pilot) {
+pub(super) fn add_pilot(app: &mut App, pilot: Pilot) {
     match pilot {
         Pilot::Bot => {
             app.insert_resource(Bots::after(0, 1));

@@ -1,15 +1,15 @@
 //! What a headless peer leaves behind: one JSON object, and one line a second.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::clock::Stamp;
-use super::watch::Snapshot;
+use super::observe::Snapshot;
 use crate::report::{Checksums, Numbers};
-use crate::travels::{ShipReport, Travels};
+use crate::ship_stats::{ShipReport, ShipStats};
 
 /// The report of one peer. A run may hold several matches; numbers are those of the whole run unless said otherwise.
 #[derive(Clone, Default, Debug, Serialize)]
@@ -64,16 +64,16 @@ impl PeerReport {
     }
 
     /// Takes over score and places of the run's last frame, and what the ships did on the way.
-    pub(super) fn add_ships(&mut self, snapshot: Option<&Snapshot>, travels: &Travels) {
+    pub(super) fn add_ships(&mut self, snapshot: Option<&Snapshot>, ship_stats: &ShipStats) {
         if let Some(snapshot) = snapshot {
             self.score.clone_from(&snapshot.score);
         }
-        self.ships = travels
+        self.ships = ship_stats
             .iter()
-            .filter_map(|(seat, travel)| {
+            .filter_map(|(seat, stats)| {
                 let here =
                     snapshot.and_then(|snapshot| snapshot.ships.iter().find(|ship| ship.0 == seat));
-                travel.report(seat, here.map(|&(_, place)| place))
+                stats.report(seat, here.map(|&(_, place)| place))
             })
             .collect();
     }
@@ -88,4 +88,15 @@ impl PeerReport {
         text.push('\n');
         fs::write(file, text)
     }
+}
+
+/// A line for whoever waits.
+pub(super) fn print_line(line: &str) {
+    // A reader that is gone is no reason to stop playing.
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// A sentence for whoever started this.
+pub(super) fn print_error(sentence: &str) {
+    let _ = writeln!(io::stderr(), "demo-game: {sentence}");
 }

@@ -15,13 +15,13 @@ const MAX_STRIDE: f32 = 200.0;
 
 /// What each seat did since the beginning.
 #[derive(Resource, Clone, Default, Debug)]
-pub(crate) struct Travels {
-    seats: [Travel; MAX_SEATS],
+pub(crate) struct ShipStats {
+    seats: [SeatStats; MAX_SEATS],
 }
 
 /// What one seat did.
 #[derive(Clone, Copy, Default, Debug)]
-pub(crate) struct Travel {
+pub(crate) struct SeatStats {
     /// Where its ship was seen last.
     position: Option<Vec2>,
     /// How far it flew, in units.
@@ -31,9 +31,9 @@ pub(crate) struct Travel {
     frame: u32,
 }
 
-impl Travels {
+impl ShipStats {
     /// What the seats did, by seat.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, &Travel)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, &SeatStats)> {
         (0..).zip(&self.seats)
     }
 }
@@ -48,7 +48,7 @@ pub(crate) struct ShipReport {
     thrust_frames: u32,
 }
 
-impl Travel {
+impl SeatStats {
     /// What there is to report: at `place`, or where the ship was seen last. Nothing of a seat that nobody has.
     pub(crate) fn report(&self, seat: u8, place: Option<Vec2>) -> Option<ShipReport> {
         let Vec2 { x, y } = place.or(self.position)?;
@@ -56,7 +56,7 @@ impl Travel {
         Some(ShipReport { seat, x, y, travelled, thrust_frames })
     }
 
-    fn see(&mut self, frame: u32, place: Vec2, thrusting: bool) {
+    fn record(&mut self, frame: u32, place: Vec2, thrusting: bool) {
         if self.frame == frame {
             return;
         }
@@ -69,14 +69,14 @@ impl Travel {
 }
 
 /// In `Update`: follows the ships from one frame to the next.
-pub(crate) fn follow_ships(
+pub(crate) fn update_ship_stats(
     frame: Res<SimFrame>,
     ships: Query<(&Ship, &Position), With<Rollback>>,
-    mut travels: ResMut<Travels>,
+    mut ship_stats: ResMut<ShipStats>,
 ) {
     for (ship, position) in &ships {
-        if let Some(travel) = travels.seats.get_mut(usize::from(ship.seat)) {
-            travel.see(frame.0, position.0, ship.thrusting);
+        if let Some(stats) = ship_stats.seats.get_mut(usize::from(ship.seat)) {
+            stats.record(frame.0, position.0, ship.thrusting);
         }
     }
 }
@@ -87,15 +87,15 @@ mod tests {
 
     #[test]
     fn a_flight_adds_up_and_a_new_round_does_not_count() {
-        let mut travel = Travel::default();
-        travel.see(1, Vec2::ZERO, false);
-        travel.see(2, Vec2::new(3.0, 4.0), true);
-        travel.see(2, Vec2::new(90.0, 0.0), true);
-        travel.see(3, Vec2::new(300.0, 0.0), false);
-        assert_eq!((travel.travelled, travel.thrust_frames), (5.0, 1));
-        let report = travel.report(1, None).expect("the ship was seen");
+        let mut stats = SeatStats::default();
+        stats.record(1, Vec2::ZERO, false);
+        stats.record(2, Vec2::new(3.0, 4.0), true);
+        stats.record(2, Vec2::new(90.0, 0.0), true);
+        stats.record(3, Vec2::new(300.0, 0.0), false);
+        assert_eq!((stats.travelled, stats.thrust_frames), (5.0, 1));
+        let report = stats.report(1, None).expect("the ship was seen");
         assert_eq!((report.seat, report.x), (1, 300.0));
-        assert_eq!(travel.report(1, Some(Vec2::X)).map(|report| report.x), Some(1.0));
-        assert!(Travel::default().report(1, None).is_none());
+        assert_eq!(stats.report(1, Some(Vec2::X)).map(|report| report.x), Some(1.0));
+        assert!(SeatStats::default().report(1, None).is_none());
     }
 }

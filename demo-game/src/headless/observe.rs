@@ -11,7 +11,7 @@ use crate::sim::{MatchState, Position, Ship};
 /// Frames are simulated several times; each time overwrites what was seen before, so that in the end it is what the
 /// confirmed frame showed. That makes it the same on all peers.
 #[derive(Resource, Clone, Default, Debug)]
-pub(super) struct Watch {
+pub(super) struct Observed {
     /// The frame to take the snapshot at.
     pub(super) last_frame: u32,
     /// The match at the end of that frame, or of the one in which it was over.
@@ -38,26 +38,26 @@ impl Snapshot {
 }
 
 /// In `SetupMatch`: what was seen of the match before counts no more.
-pub(super) fn forget_match(mut watch: ResMut<Watch>) {
-    watch.snapshot = None;
-    watch.finished_at = None;
+pub(super) fn reset_observed(mut observed: ResMut<Observed>) {
+    observed.snapshot = None;
+    observed.finished_at = None;
 }
 
 /// In `Simulate`, after the rules: changes nothing that they read.
-pub(super) fn watch_frame(
+pub(super) fn observe_frame(
     frame: Res<SimFrame>,
     state: Res<MatchState>,
     ships: Query<(&Ship, &Position), With<Rollback>>,
-    mut watch: ResMut<Watch>,
+    mut observed: ResMut<Observed>,
 ) {
     if !state.is_finished() {
-        watch.finished_at = watch.finished_at.filter(|&finished| finished < frame.0);
-    } else if watch.finished_at.is_none() {
-        watch.finished_at = Some(frame.0);
+        observed.finished_at = observed.finished_at.filter(|&finished| finished < frame.0);
+    } else if observed.finished_at.is_none() {
+        observed.finished_at = Some(frame.0);
     }
     // The run may end with the match, before its last frame.
-    if frame.0 == watch.last_frame || watch.finished_at == Some(frame.0) {
-        watch.snapshot = Some(Snapshot::take(&state, ships.iter()));
+    if frame.0 == observed.last_frame || observed.finished_at == Some(frame.0) {
+        observed.snapshot = Some(Snapshot::take(&state, ships.iter()));
     }
 }
 
