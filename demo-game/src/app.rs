@@ -10,7 +10,8 @@ use crate::devices::DevicesPlugin;
 use crate::options::{DEFAULT_SERVER, WindowOptions};
 use crate::platform;
 use crate::present::{PresentPlugin, Quality};
-use crate::screens::{GAME_TITLE, MAX_NAME, ScreensPlugin, Settings};
+use crate::screens::settings::Settings;
+use crate::screens::{GAME_TITLE, MAX_NAME, ScreensPlugin};
 
 /// Size of the window unless asked otherwise: the arena at one pixel per unit.
 const WINDOW: (u32, u32) = (1280, 720);
@@ -58,8 +59,13 @@ fn log_filter() -> String {
     format!("warn,demo_game=info,netcode=info,{LOG_FILTER}")
 }
 
-/// Opens the window and plays until it is closed. In the browser it returns at once, and the game goes on.
+/// Opens the window and plays until it is closed.
 pub fn run_windowed(options: &WindowOptions) -> AppExit {
+    windowed(options).run()
+}
+
+/// The game as an app that only has to be run.
+pub(crate) fn windowed(options: &WindowOptions) -> App {
     let mut app = App::new();
     app.add_plugins(
         DefaultPlugins
@@ -77,8 +83,7 @@ pub fn run_windowed(options: &WindowOptions) -> AppExit {
         ScreensPlugin,
         PresentPlugin,
     ));
-    platform::add_page(&mut app);
-    app.run()
+    app
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::GAME_VERSION;
 use crate::headless::{HeadlessOptions, Pilot, RoomChoice};
 use crate::options::WindowOptions;
-use crate::room_code::meant_room;
+use crate::room_code::canonical_name;
 use crate::sim::tuning::MAX_SEATS;
 
 /// What `--help` prints.
@@ -246,7 +246,7 @@ fn meant_address(address: &str) -> String {
     let mark = if query.is_empty() { "" } else { "?" };
     // As a host shows it.
     let scheme = if server.contains("://") { "" } else { "ws://" };
-    format!("{scheme}{server}/{}{mark}{query}", meant_room(room))
+    format!("{scheme}{server}/{}{mark}{query}", canonical_name(room))
 }
 
 /// The servers that are chosen, if any choice is made: an empty address says that none is wanted, not even what the server hands out.

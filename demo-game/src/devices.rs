@@ -9,9 +9,9 @@ use netcode::prelude::*;
 
 use crate::bots::Bots;
 use crate::input::Input;
-use crate::present::view::View;
 use crate::sim::{Heading, Ship};
 use crate::steering::{shortest_turn, steer};
+use crate::view::View;
 
 /// How far a gamepad's stick or trigger is pushed to count: past its slack.
 const PUSHED: f32 = 0.4;
@@ -32,10 +32,10 @@ impl Plugin for DevicesPlugin {
             // What is drawn, also while there are no steps.
             .add_systems(
                 PreUpdate,
-                follow_fingers.before(NetcodeSystems::Receive).after(bevy::input::InputSystems),
+                read_fingers.before(NetcodeSystems::Receive).after(bevy::input::InputSystems),
             )
             // What a step sees of the fingers is not always where they are now.
-            .add_systems(ReadInputs, (follow_fingers, fly_by_hand).chain());
+            .add_systems(ReadInputs, (read_fingers, write_inputs).chain());
     }
 }
 
@@ -85,7 +85,7 @@ impl Keys {
     }
 }
 
-fn read_pad(pad: &Gamepad) -> Input {
+fn read_gamepad(pad: &Gamepad) -> Input {
     let turn = pad.left_stick().x + pad.dpad().x;
     let trigger = |button| pad.get(button).unwrap_or(0.0) > PUSHED;
     Input::NONE
@@ -144,7 +144,7 @@ impl TouchPad {
     }
 }
 
-fn follow_fingers(touches: Res<Touches>, view: Res<View>, mut pad: ResMut<TouchPad>) {
+fn read_fingers(touches: Res<Touches>, view: Res<View>, mut pad: ResMut<TouchPad>) {
     if touches.iter().next().is_none() {
         if pad.stick.is_some() || pad.fire || pad.dash {
             *pad = TouchPad { is_used: true, ..default() };
@@ -168,7 +168,7 @@ fn follow_fingers(touches: Res<Touches>, view: Res<View>, mut pad: ResMut<TouchP
 }
 
 /// Fills in the inputs of the seats at which somebody sits.
-fn fly_by_hand(
+fn write_inputs(
     mut inputs: ResMut<LocalInputs<Input>>,
     bots: Res<Bots>,
     keys: Res<ButtonInput<KeyCode>>,
@@ -196,7 +196,7 @@ fn fly_by_hand(
         let first_with_pad = people.len().saturating_sub(pads.len());
         for (number, (_, pad)) in pads.iter().enumerate() {
             if (first_with_pad + number).min(people.len() - 1) == place {
-                input |= read_pad(pad);
+                input |= read_gamepad(pad);
             }
         }
         if place == 0 {

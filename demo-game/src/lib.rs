@@ -3,47 +3,68 @@
 //! Data flows one way: devices and [`bots`] → [`input`] → [`sim`], which alone decides what happens → whoever draws,
 //! sounds and reports.
 
+// What is held, and how a nose is turned.
 pub mod input;
+mod steering;
+
+// What happens.
+pub mod sim;
 
 pub mod bots;
 
-pub mod sim;
-
+// Matches that are kept, and what is reported of those that are played.
 pub mod recording;
 pub mod selftest;
 
 mod report;
-mod room_code;
-mod steering;
 mod ship_stats;
+
+// How the game is asked for.
+pub mod options;
+mod room_code;
+
+#[cfg(not(target_arch = "wasm32"))]
+mod host;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub mod headless;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod cli;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod headless;
-#[cfg(not(target_arch = "wasm32"))]
-mod host;
-pub mod options;
 
+// The window or the page: from what everybody there may name to the programs.
 #[cfg(feature = "render")]
-pub mod app;
+mod room_address;
 #[cfg(feature = "render")]
-mod devices;
+mod screen;
 #[cfg(feature = "render")]
-mod present;
-#[cfg(feature = "render")]
-mod screens;
+mod view;
 
 #[cfg(all(feature = "render", not(target_arch = "wasm32")))]
 mod native;
 #[cfg(all(feature = "render", target_arch = "wasm32"))]
-pub mod web;
+mod page;
 
 // What differs between a window and a page goes by one name.
 #[cfg(all(feature = "render", not(target_arch = "wasm32")))]
 use native as platform;
 #[cfg(all(feature = "render", target_arch = "wasm32"))]
-use web as platform;
+use page as platform;
+
+#[cfg(feature = "render")]
+mod devices;
+
+#[cfg(feature = "render")]
+mod present;
+
+#[cfg(feature = "render")]
+mod screens;
+
+#[cfg(feature = "render")]
+pub mod app;
+
+#[cfg(all(feature = "render", target_arch = "wasm32"))]
+pub mod web;
 
 use bevy::prelude::{App, Plugin};
 use netcode::prelude::{NetcodeConfig, NetcodePlugin};

@@ -1,8 +1,8 @@
-//! What only the native game asks of its platform; `web` answers the same questions in the browser.
+//! What the game asks of its platform in a window; `page` answers the same questions in the browser.
 
 use bevy::clipboard::Clipboard;
 
-use crate::screens::RoomAddress;
+use crate::room_address::RoomAddress;
 
 pub(crate) use crate::host::{Host, random_number};
 
@@ -57,6 +57,3 @@ pub(crate) fn player_name() -> Option<String> {
 pub(crate) fn page_server() -> Option<String> {
     None
 }
-
-/// Adds what only a page needs: nothing here.
-pub(crate) fn add_page(_app: &mut bevy::prelude::App) {}

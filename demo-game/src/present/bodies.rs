@@ -3,7 +3,7 @@
 use bevy::math::ops;
 use bevy::prelude::*;
 
-use super::motion::{Drawn, ghosts};
+use super::motion::{Drawn, wrapped_copies};
 use super::palette::{ROCK, WARNING, light, seat_color};
 use super::sparks::{Dice, Spark, Sparks};
 use super::strokes::{Layer, Strokes};
@@ -102,7 +102,7 @@ pub(super) fn draw_asteroids(
     let mut corners = Vec::new();
     for (asteroid, outline, drawn) in &asteroids {
         let turn = Vec2::from_angle(asteroid.spin * time.elapsed_secs());
-        for place in ghosts(drawn.place, asteroid.size.radius()) {
+        for place in wrapped_copies(drawn.place, asteroid.size.radius()) {
             corners.clear();
             corners.extend(outline.0.iter().map(|&corner| place + turn.rotate(corner)));
             strokes.arena.outline(&corners, 1.7, light(ROCK, 0.85));
@@ -117,7 +117,7 @@ pub(super) fn draw_shots(mut strokes: ResMut<Strokes>, shots: Query<(&Shot, &Vel
             ShotKind::Fired { seat } => (light(seat_color(seat), 2.6), 3.4, 0.045),
             ShotKind::Shrapnel => (light(WARNING, 0.5 + 1.3 * left), 2.4, 0.03),
         };
-        for place in ghosts(drawn.place, 20.0) {
+        for place in wrapped_copies(drawn.place, 20.0) {
             let tail = place - velocity.0 * streak;
             strokes.arena.tapered(tail, place, (width * 0.25, width), (color * 0.05, color));
         }
@@ -132,7 +132,7 @@ pub(super) fn draw_ships(
 ) {
     let now = time.elapsed_secs();
     for (ship, velocity, drawn) in &ships {
-        for place in ghosts(drawn.place, SHIELD_RADIUS + 6.0) {
+        for place in wrapped_copies(drawn.place, SHIELD_RADIUS + 6.0) {
             draw_ship(&mut strokes.arena, ship, place, drawn.angle, now);
         }
         trail_sparks(&mut sparks, ship, velocity.0, drawn, time.delta_secs());

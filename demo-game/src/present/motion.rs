@@ -96,7 +96,7 @@ impl Drawn {
 }
 
 /// The places at which something of `radius` at `place` is to be drawn: itself, and where it peeks in at the far side.
-pub(super) fn ghosts(place: Vec2, radius: f32) -> impl Iterator<Item = Vec2> {
+pub(super) fn wrapped_copies(place: Vec2, radius: f32) -> impl Iterator<Item = Vec2> {
     let half = ARENA * 0.5;
     let far_side = |at: f32, half: f32| {
         if at > half - radius {
@@ -119,7 +119,7 @@ pub(super) fn ghosts(place: Vec2, radius: f32) -> impl Iterator<Item = Vec2> {
 }
 
 /// Updates how everything is shown, once per rendered frame.
-pub(super) fn place_things(
+pub(super) fn update_drawn(
     mut commands: Commands,
     time: Res<Time<Real>>,
     frame: Res<SimFrame>,
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn things_at_a_corner_peek_in_at_the_other_three() {
-        assert_eq!(ghosts(Vec2::new(635.0, 355.0), 10.0).count(), 4);
-        assert_eq!(ghosts(Vec2::ZERO, 10.0).count(), 1);
+        assert_eq!(wrapped_copies(Vec2::new(635.0, 355.0), 10.0).count(), 4);
+        assert_eq!(wrapped_copies(Vec2::ZERO, 10.0).count(), 1);
     }
 }

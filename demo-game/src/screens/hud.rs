@@ -4,20 +4,19 @@ use bevy::prelude::*;
 use netcode::prelude::*;
 use netcode::{LobbyPeer, OverlayState, RosterSeat};
 
-use super::flow::Journey;
-use super::focus::Item;
+use super::choice::Choice;
+use super::current_match::CurrentMatch;
 use super::hints::{DESYNC, Device, LEAVE_MATCH};
-use super::widgets::{
-    HUGE, LARGE, NORMAL, SMALL, ScreenRoot, centred_label, label, set_text, shortened, spawn_item,
-};
-use super::{Choice, Screen};
+use super::items::{Item, spawn_item};
+use super::widgets::{HUGE, LARGE, NORMAL, SMALL, centred_label, label, set_text, shortened};
 use crate::present::bodies::dash_readiness;
 use crate::present::palette::{DANGER, PANEL, TEXT, TEXT_QUIET, WARNING, seat_color};
-use crate::present::view::{SCORE_LINE, View};
+use crate::screen::{Screen, ScreenRoot};
 use crate::sim::tuning::{
     COUNTDOWN_BEEP_FRAMES, COUNTDOWN_FRAMES, ROUNDS_TO_WIN, SUDDEN_DEATH_FRAMES,
 };
 use crate::sim::{MatchState, Phase, Ship};
+use crate::view::{SCORE_LINE, View};
 
 /// Frames of the fight during which "GO" stays.
 const GO_FRAMES: u32 = 45;
@@ -278,7 +277,7 @@ pub(super) fn refresh_banner(
 pub(super) fn refresh_notice(
     lobby: Res<Lobby>,
     stats: Res<SessionStats>,
-    (journey, device): (Res<Journey>, Res<Device>),
+    (current, device): (Res<CurrentMatch>, Res<Device>),
     overlay: Res<OverlayState>,
     state: Option<Res<MatchState>>,
     mut boxes: Query<&mut Visibility, With<NoticeBox>>,
@@ -291,15 +290,15 @@ pub(super) fn refresh_notice(
     let (quiet, away) = (names(|peer| peer.quiet), names(|peer| peer.away));
     let (line, color) = if stats.desyncs > 0 {
         (DESYNC.on(*device).to_owned(), DANGER)
-    } else if !quiet.is_empty() && journey.address().is_some() {
+    } else if !quiet.is_empty() && current.address().is_some() {
         (format!("Waiting for {}...", quiet.join(" and ")), WARNING)
-    } else if !away.is_empty() && journey.address().is_some() {
+    } else if !away.is_empty() && current.address().is_some() {
         let are = if away.len() == 1 { "is" } else { "are" };
         (format!("{} {are} away, and may come back.", away.join(" and ")), WARNING)
     } else if let Some((name, _)) = LinkConditions::presets().get(overlay.preset)
         && overlay.preset > 0
         && !overlay.is_open
-        && journey.address().is_some()
+        && current.address().is_some()
     {
         // Else nobody knows an hour later why everything is slow.
         (format!("Bad network on purpose: {name}. Press F3, then 1, to end it."), WARNING)

@@ -3,18 +3,18 @@
 use bevy::prelude::*;
 use netcode::{ListRooms, Place, RoomList, RoomListing, RoomPhase};
 
-use super::flow::{Journey, Settings};
-use super::focus::{Field, Item};
+use super::choice::Choice;
+use super::current_match::CurrentMatch;
 use super::hints::{IN_FIELD, hint_in};
-use super::lobby::sentence;
-use super::room::RoomError;
+use super::items::{Field, Item, ItemLabel, spawn_item};
+use super::settings::Settings;
 use super::widgets::{
-    GAP, ItemLabel, LARGE, SMALL, divider, hint, label, panel, root, set_text, shortened,
-    spawn_item,
+    GAP, LARGE, SMALL, divider, hint, label, panel, root, sentence, set_text, shortened,
 };
-use super::{Choice, Screen};
 use crate::GAME_VERSION;
 use crate::present::palette::{DANGER, TEXT, TEXT_QUIET};
+use crate::room_address::RoomError;
+use crate::screen::Screen;
 
 /// Longest text that is taken: a link with a long host name.
 const MAX_LINK: usize = 90;
@@ -103,7 +103,7 @@ pub(super) fn build(
 /// Shows why the typed text is no room, and the rooms that there are now.
 pub(super) fn refresh(
     mut commands: Commands,
-    (journey, list): (Res<Journey>, Res<RoomList>),
+    (current, list): (Res<CurrentMatch>, Res<RoomList>),
     mut shown: ResMut<ShownRooms>,
     mut errors: Query<&mut Text, (With<RoomErrorText>, Without<RoomListText>, Without<ItemLabel>)>,
     mut texts: Query<&mut Text, (With<RoomListText>, Without<ItemLabel>)>,
@@ -111,7 +111,7 @@ pub(super) fn refresh(
     items: Query<(Entity, &Item, &Children)>,
     mut labels: Query<&mut Text, With<ItemLabel>>,
 ) {
-    let error = journey.room_error.map_or_else(|| " ".to_owned(), |error| error.to_string());
+    let error = current.room_error.map_or_else(|| " ".to_owned(), |error| error.to_string());
     for mut text in &mut errors {
         set_text(&mut text, &error);
     }
@@ -148,8 +148,8 @@ pub(super) fn refresh(
 /// The rooms to show, and what to say below them.
 fn choose(list: &RoomList) -> (Vec<RoomListing>, String) {
     let Some(rooms) = &list.rooms else {
-        let trouble = list.trouble.as_ref().map(|error| sentence(&error.to_string()));
-        return (Vec::new(), trouble.unwrap_or_else(|| "Looking for rooms...".to_owned()));
+        let reason = list.trouble.as_ref().map(|error| sentence(&error.to_string()));
+        return (Vec::new(), reason.unwrap_or_else(|| "Looking for rooms...".to_owned()));
     };
     let fits = |room: &&RoomListing| room.version.is_empty() || room.version == GAME_VERSION;
     let mut rooms: Vec<_> = rooms.iter().filter(fits).cloned().collect();

@@ -4,15 +4,19 @@ use bevy::prelude::*;
 use netcode::prelude::*;
 use netcode::{Room, Route};
 
-use super::focus::{Field, Item};
+use super::choice::Choice;
+use super::current_match::CurrentMatch;
 use super::hints::{IN_LOBBY, hint_in};
+use super::items::{Field, Item, ItemLabel, spawn_item};
+use super::owner;
+use super::settings::Settings;
 use super::widgets::{
-    GAP, ItemLabel, LARGE, NORMAL, SMALL, centred_label, divider, label, panel, root, set_text,
-    shortened, spawn_item,
+    GAP, LARGE, NORMAL, SMALL, centred_label, divider, label, panel, root, sentence, set_text,
+    shortened,
 };
-use super::{Choice, Journey, Screen, Settings, owner};
 use crate::platform;
 use crate::present::palette::{ACCENT, DANGER, GOOD, TEXT, TEXT_QUIET, WARNING};
+use crate::screen::Screen;
 
 /// Longest name shown in the list, with what is said behind it: a line holds it, the round-trip time and the route.
 const NAME_SHOWN: usize = 18;
@@ -76,19 +80,19 @@ struct Row {
 pub(super) fn build(
     mut commands: Commands,
     screen: Res<Screen>,
-    journey: Res<Journey>,
+    current: Res<CurrentMatch>,
     settings: Res<Settings>,
 ) {
     if *screen != Screen::Lobby {
         return;
     }
-    let Some(address) = journey.address() else { return };
+    let Some(address) = current.address() else { return };
     commands.spawn(root(Screen::Lobby)).with_children(|page| {
         page.spawn(panel(620.0)).with_children(|panel| {
             if address.is_quick() {
                 panel.spawn(centred_label("Quick match", LARGE, TEXT));
                 panel.spawn(centred_label("Looking for somebody to play with.", SMALL, TEXT_QUIET));
-            } else if let Some(host) = &journey.host {
+            } else if let Some(host) = &current.host {
                 spawn_invitation(panel, host);
             } else if address.is_new() {
                 panel.spawn(centred_label("Opening a room...", LARGE, TEXT));
@@ -118,11 +122,11 @@ pub(super) fn build(
                     ..default()
                 })
                 .with_child((StatusLine, centred_label("", NORMAL, WARNING)));
-            let leave = if journey.host.is_some() { "Close" } else { "Leave" };
+            let leave = if current.host.is_some() { "Close" } else { "Leave" };
             spawn_items(panel, &settings, address.is_quick(), leave);
         });
         // A host has more to read, and less room for it.
-        if journey.host.is_none() {
+        if current.host.is_none() {
             page.spawn((hint_in(IN_LOBBY), Node { margin: UiRect::top(px(GAP)), ..default() }));
         }
     });
@@ -180,12 +184,12 @@ pub(super) fn auto_ready(
     mut commands: Commands,
     session: Res<SessionState>,
     lobby: Res<Lobby>,
-    mut journey: ResMut<Journey>,
+    mut current: ResMut<CurrentMatch>,
 ) {
     let seats = lobby.seats();
-    let is_time = journey.ready_at.is_some_and(|awaited| seats >= u32::from(awaited));
+    let is_time = current.ready_at.is_some_and(|awaited| seats >= u32::from(awaited));
     if is_time && !lobby.spectates && *session == SessionState::Gathering {
-        journey.ready_at = None;
+        current.ready_at = None;
         commands.write_message(SetReady(true));
     }
 }
@@ -269,19 +273,11 @@ fn status(session: &SessionState, lobby: &Lobby) -> (String, Color) {
     }
 }
 
-/// `text` as a sentence: with a capital letter and a full stop.
-pub(super) fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let Some(first) = letters.next() else { return String::new() };
-    let stop = if text.ends_with(['.', '!', '?']) { "" } else { "." };
-    format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
-}
-
 pub(super) fn refresh(
     mut commands: Commands,
     settings: Res<Settings>,
     session: Res<SessionState>,
-    journey: Res<Journey>,
+    current: Res<CurrentMatch>,
     (lobby, room): (Res<Lobby>, Res<Room>),
     mut lists: Query<(Entity, &mut PlayerList)>,
     mut lines: Query<(&mut Text, &mut TextColor), With<StatusLine>>,
@@ -289,9 +285,9 @@ pub(super) fn refresh(
     items: Query<(&Item, &Children)>,
     mut labels: Query<&mut Text, (With<ItemLabel>, Without<StatusLine>, Without<CaptionLine>)>,
 ) {
-    let (line, color) = match (&journey.denied, room.is_impaired) {
+    let (line, color) = match (&current.denied, room.is_impaired) {
         (Some(denied), _) => (denied.denial.to_string(), DANGER),
-        (None, _) if journey.is_kicking => (WHOM_TO_KICK.to_owned(), WARNING),
+        (None, _) if current.is_kicking => (WHOM_TO_KICK.to_owned(), WARNING),
         (None, true) => (IMPAIRED.to_owned(), WARNING),
         (None, false) => status(&session, &lobby),
     };
@@ -308,10 +304,10 @@ pub(super) fn refresh(
             Choice::ToggleReady => READY,
             Choice::ToggleSitOut if lobby.spectates => PLAY,
             Choice::ToggleSitOut => SIT_OUT,
-            Choice::CopyLink => match journey.is_copied.or_else(platform::copy_outcome) {
+            Choice::CopyLink => match current.is_copied.or_else(platform::copy_outcome) {
                 Some(true) => "Copied",
                 Some(false) => "Not copied",
-                None if journey.host.as_ref().is_some_and(|host| host.link().is_none()) => {
+                None if current.host.as_ref().is_some_and(|host| host.link().is_none()) => {
                     COPY_ADDRESS
                 }
                 None => COPY_LINK,
@@ -397,12 +393,5 @@ mod tests {
         assert_eq!(marked("Ann", " (owner)", 18), "Ann (owner)");
         assert_eq!(marked("A very long name indeed", " (owner)", 18), "A very l.. (owner)");
         assert_eq!(marked("A very long name indeed", "", 18), "A very long name..");
-    }
-
-    #[test]
-    fn reasons_become_sentences() {
-        assert_eq!(sentence("waiting for one more player"), "Waiting for one more player.");
-        assert_eq!(sentence("Stop!"), "Stop!");
-        assert_eq!(sentence(""), "");
     }
 }

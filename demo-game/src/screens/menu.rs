@@ -2,15 +2,17 @@
 
 use bevy::prelude::*;
 
-use super::focus::{Field, Focus, Item};
-use super::hints::{Device, HOW_MANY_BOTS, IN_MENU, OWN_NAME, TWO_HERE, Words, hint_in};
-use super::widgets::{
-    AdjustedText, AtMost, GAP, SMALL, label, root, set_text, spawn_adjuster, spawn_item,
-};
-use super::{Choice, Screen, Settings, title};
+use super::choice::Choice;
+use super::focus::Focus;
+use super::hints::{Device, HOW_MANY_BOTS, IN_MENU, OWN_NAME, TWO_HERE, Wording, hint_in};
+use super::items::{AdjustedText, Field, Item, spawn_adjuster, spawn_item};
+use super::settings::Settings;
+use super::title;
+use super::widgets::{AtMost, GAP, SMALL, label, root, set_text};
 use crate::platform;
 use crate::present::palette::TEXT_QUIET;
-use crate::present::view::View;
+use crate::screen::Screen;
+use crate::view::View;
 
 /// Width of the column of items.
 const WIDTH: f32 = 400.0;
@@ -128,27 +130,27 @@ pub(super) fn refresh(
     }
 }
 
-fn explain(choice: Choice) -> Words {
+fn explain(choice: Choice) -> Wording {
     match choice {
         Choice::PlayOnline { is_public: false } => {
-            Words::same("Opens a room with a link to share. < and > make it public.")
+            Wording::same("Opens a room with a link to share. < and > make it public.")
         }
         Choice::PlayOnline { is_public: true } => {
-            Words::same("Opens a room that everybody finds in the list.")
+            Wording::same("Opens a room that everybody finds in the list.")
         }
-        Choice::OpenJoin => Words::same(
+        Choice::OpenJoin => Wording::same(
             "Lists public rooms, and takes the code or the link that a friend gave you.",
         ),
         Choice::QuickMatch(_) => {
-            Words::same("Plays whoever else looks for a match of so many right now.")
+            Wording::same("Plays whoever else looks for a match of so many right now.")
         }
         Choice::Host => {
-            Words::same("Opens a room on this machine, for players in the same network.")
+            Wording::same("Opens a room on this machine, for players in the same network.")
         }
         Choice::PlayHere => TWO_HERE,
         Choice::AgainstBots(_) => HOW_MANY_BOTS,
         Choice::Rename => OWN_NAME,
-        Choice::Quit => Words::same("Until next time."),
-        _ => Words::same(""),
+        Choice::Quit => Wording::same("Until next time."),
+        _ => Wording::same(""),
     }
 }

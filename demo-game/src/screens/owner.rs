@@ -4,9 +4,11 @@ use bevy::prelude::*;
 use netcode::prelude::*;
 use netcode::{Denial, PeerId, Room, RoomDenied};
 
-use super::focus::{Focus, Item};
-use super::widgets::{GAP, ItemLabel, set_text, shortened, spawn_item};
-use super::{Choice, Journey};
+use super::choice::Choice;
+use super::current_match::{CurrentMatch, ShownDenial};
+use super::focus::Focus;
+use super::items::{Item, ItemLabel, spawn_item};
+use super::widgets::{GAP, set_text, shortened};
 
 /// The first of the owner's items comes after those of everybody.
 const FIRST_ORDER: u8 = 5;
@@ -33,13 +35,6 @@ enum Shown {
     Room { has_others: bool },
     /// Whom to kick: a second step, for it locks the room as well.
     Others(Vec<(PeerId, String)>),
-}
-
-/// What was denied last, and for how long that is still shown.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct DeniedNow {
-    pub(super) denial: Denial,
-    seconds: f32,
 }
 
 /// Where the items come.
@@ -81,16 +76,16 @@ fn wanted(room: &Room, lobby: &Lobby, is_kicking: bool) -> Shown {
 pub(super) fn refresh(
     mut commands: Commands,
     (room, lobby): (Res<Room>, Res<Lobby>),
-    mut journey: ResMut<Journey>,
+    mut current: ResMut<CurrentMatch>,
     mut spaces: Query<(Entity, &mut OwnerItems, Option<&Children>)>,
     items: Query<(&Item, &Children)>,
     mut labels: Query<&mut Text, With<ItemLabel>>,
     mut focus: ResMut<Focus>,
 ) {
-    let wanted = wanted(&room, &lobby, journey.is_kicking);
-    if journey.is_kicking && !matches!(wanted, Shown::Others(_)) {
+    let wanted = wanted(&room, &lobby, current.is_kicking);
+    if current.is_kicking && !matches!(wanted, Shown::Others(_)) {
         // There is nobody left to choose, or it is no longer for us to.
-        journey.is_kicking = false;
+        current.is_kicking = false;
     }
     for (entity, mut space, children) in &mut spaces {
         if space.shown != wanted {
@@ -165,18 +160,18 @@ pub(super) fn caption(room: &Room) -> &'static str {
 pub(super) fn note_denials(
     time: Res<Time<Real>>,
     mut denied: MessageReader<RoomDenied>,
-    mut journey: ResMut<Journey>,
+    mut current: ResMut<CurrentMatch>,
 ) {
     if let Some(&RoomDenied(denial)) = denied.read().last() {
-        journey.denied = Some(DeniedNow { denial, seconds: DENIAL_SECONDS });
+        current.denied = Some(ShownDenial { denial, seconds_left: DENIAL_SECONDS });
         // It waits no longer for a place.
         if denial == Denial::NoPlace {
-            journey.ready_at = None;
+            current.ready_at = None;
         }
-    } else if let Some(denied) = &mut journey.bypass_change_detection().denied {
-        denied.seconds -= time.delta_secs();
-        if denied.seconds <= 0.0 {
-            journey.denied = None;
+    } else if let Some(denied) = &mut current.bypass_change_detection().denied {
+        denied.seconds_left -= time.delta_secs();
+        if denied.seconds_left <= 0.0 {
+            current.denied = None;
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use bevy::prelude::*;
 
-use super::Screen;
-use super::widgets::AtMost;
+use super::widgets::{AtMost, hint};
 use crate::present::PresentSystems;
 use crate::present::palette::{ACCENT, light};
 use crate::present::strokes::Strokes;
-use crate::present::view::View;
+use crate::screen::Screen;
+use crate::view::View;
 
 /// The name of the game, where one must be shown.
 pub(crate) const GAME_TITLE: &str = "Perihelion";
@@ -35,7 +35,7 @@ pub(super) fn space() -> impl Bundle {
             ..default()
         },
         TitleSpace,
-        children![super::widgets::hint(SUBTITLE)],
+        children![hint(SUBTITLE)],
     )
 }
 

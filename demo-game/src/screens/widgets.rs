@@ -3,10 +3,9 @@
 use bevy::prelude::*;
 use netcode::{NetcodeOverlayPlugin, OverlayState};
 
-use super::Screen;
-use super::focus::Item;
-use crate::present::palette::{ACCENT, CARD, FRAME, TEXT, TEXT_QUIET};
-use crate::present::view::View;
+use crate::present::palette::{CARD, FRAME, TEXT_QUIET};
+use crate::screen::{Screen, ScreenRoot};
+use crate::view::View;
 
 /// Text sizes, in layout units: a layout unit is 1.3 pixels in a 1280 × 720 window, and 0.64 in a 640 × 360 one.
 pub(super) const SMALL: f32 = 17.0;
@@ -16,20 +15,12 @@ pub(super) const NORMAL: f32 = 20.0;
 pub(super) const LARGE: f32 = 30.0;
 /// Codes and countdowns.
 pub(super) const HUGE: f32 = 56.0;
-/// Height of an item that can be chosen: a thumb hits it.
-pub(super) const ITEM_HEIGHT: f32 = 42.0;
-/// Width of a button inside an item: a thumb hits it and not its neighbour.
-const ADJUSTER_WIDTH: f32 = 44.0;
 /// Space between things that belong together.
 pub(super) const GAP: f32 = 8.0;
 /// Space between a screen and the window's edge.
 const EDGE: f32 = 14.0;
 /// Width of the network overlay with its distance from the window's edge: 40 characters of its text.
 const OVERLAY_WIDTH: f32 = 372.0;
-
-/// Everything below this belongs to the screen, and goes with it.
-#[derive(Component)]
-pub(super) struct ScreenRoot;
 
 /// The text with only the characters that the font has.
 pub(crate) fn plain(text: &str) -> String {
@@ -53,6 +44,14 @@ pub(crate) fn plain(text: &str) -> String {
 pub(super) fn shortened(text: &str, most: usize) -> String {
     let text = plain(text);
     if text.len() <= most { text } else { format!("{}..", &text[..most.saturating_sub(2)]) }
+}
+
+/// `text` as a sentence: with a capital letter and a full stop.
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let Some(first) = letters.next() else { return String::new() };
+    let stop = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
 }
 
 /// A piece of text.
@@ -147,61 +146,6 @@ pub(super) fn panel(width: f32) -> impl Bundle {
     )
 }
 
-/// A thing to choose, by key, pad, mouse or finger.
-pub(super) fn spawn_item(
-    parent: &mut ChildSpawnerCommands,
-    item: Item,
-    text: impl AsRef<str>,
-) -> Entity {
-    parent
-        .spawn((
-            item,
-            Button,
-            Node {
-                min_height: px(ITEM_HEIGHT),
-                padding: UiRect::axes(px(16), px(6)),
-                border: UiRect::all(px(2)),
-                border_radius: BorderRadius::all(px(8)),
-                align_items: AlignItems::Center,
-                column_gap: px(10),
-                ..default()
-            },
-            BackgroundColor(Color::NONE),
-            BorderColor::all(Color::NONE),
-        ))
-        .with_child((ItemLabel, label(text, NORMAL, TEXT)))
-        .id()
-}
-
-/// The text of an item.
-#[derive(Component)]
-pub(super) struct ItemLabel;
-
-/// A small button inside an item that can be adjusted: −1 for less, 1 for more.
-#[derive(Component)]
-pub(super) struct Adjuster(pub(super) i32);
-
-/// What is between the two.
-#[derive(Component)]
-pub(super) struct AdjustedText;
-
-/// Less, what it is now, more: what left and right do on a keyboard, for mouse and fingers.
-pub(super) fn spawn_adjuster(item: &mut ChildSpawnerCommands, text: &str) {
-    let button = |turn: i32, sign: &'static str| {
-        let place = Node {
-            width: px(ADJUSTER_WIDTH),
-            align_self: AlignSelf::Stretch,
-            align_items: AlignItems::Center,
-            justify_content: JustifyContent::Center,
-            ..default()
-        };
-        (Adjuster(turn), Button, place, children![label(sign, NORMAL, ACCENT)])
-    };
-    item.spawn(button(-1, "<"));
-    item.spawn((AdjustedText, label(text, NORMAL, TEXT)));
-    item.spawn(button(1, ">"));
-}
-
 /// A quiet line that explains.
 pub(super) fn hint(text: impl AsRef<str>) -> impl Bundle {
     label(text, SMALL, TEXT_QUIET)
@@ -240,7 +184,7 @@ mod tests {
     fn a_card_stands_beside_the_overlay_or_above_it() {
         let mut app = App::new();
         app.init_resource::<OverlayState>().init_resource::<View>().add_systems(Update, make_way);
-        let page = app.world_mut().spawn(root(Screen::Trouble)).id();
+        let page = app.world_mut().spawn(root(Screen::Failure)).id();
         let mut place = |is_open, window: Vec2| {
             app.world_mut().resource_mut::<OverlayState>().is_open = is_open;
             app.world_mut().resource_mut::<View>().window = window;
@@ -260,5 +204,11 @@ mod tests {
         assert_eq!(plain("it\u{2019}s \u{2026} \u{1f680}"), "it's ... ?");
         assert_eq!(shortened("a very long name indeed", 10), "a very l..");
         assert_eq!(shortened("日本", 10), "??");
+    }
+    #[test]
+    fn reasons_become_sentences() {
+        assert_eq!(sentence("waiting for one more player"), "Waiting for one more player.");
+        assert_eq!(sentence("Stop!"), "Stop!");
+        assert_eq!(sentence(""), "");
     }
 }

@@ -6,11 +6,11 @@ use netcode::Place;
 use signaling::protocol::{MAX_ROOM_NAME_BYTES, is_room_name};
 use thiserror::Error;
 
-use crate::room_code;
+use crate::room_code::canonical_name;
 use crate::sim::tuning::MAX_SEATS;
 
 /// What a room is opened with, if it is new: places for as many players as there are ships, and for as many who sit out.
-const TERMS: &str = "capacity=4&spectators=4";
+const NEW_ROOM_QUERY: &str = "capacity=4&spectators=4";
 const _: () = assert!(MAX_SEATS == 4);
 
 /// How a room is come by.
@@ -142,7 +142,7 @@ impl RoomAddress {
             return Ok(Self::named(server, &checked_room(text)?));
         }
         if let Some((page, room)) = text.split_once('#') {
-            let room = &*decoded(room);
+            let room = &*percent_decoded(room);
             let is_address = room.contains("://") && !room.contains('#');
             let server = server_of_page(page).unwrap_or_else(|| trim_server(server));
             return match room {
@@ -168,8 +168,10 @@ impl RoomAddress {
         let Self { server, room, kind, .. } = self;
         match kind {
             RoomKind::Named | RoomKind::Existing => format!("{server}/{room}"),
-            RoomKind::New { is_public: false } => format!("{server}/v1/create?{TERMS}"),
-            RoomKind::New { is_public: true } => format!("{server}/v1/create?{TERMS}&public=1"),
+            RoomKind::New { is_public: false } => format!("{server}/v1/create?{NEW_ROOM_QUERY}"),
+            RoomKind::New { is_public: true } => {
+                format!("{server}/v1/create?{NEW_ROOM_QUERY}&public=1")
+            }
             RoomKind::Pair => format!("{server}/{room}?next=2"),
             RoomKind::Quick { players } => format!("{server}/v1/quick?players={players}"),
         }
@@ -181,7 +183,7 @@ impl RoomAddress {
         let url = self.url();
         let place = if self.place == Place::Spectator { "&place=spectator" } else { "" };
         match self.kind {
-            RoomKind::Named => format!("{url}?{TERMS}{place}"),
+            RoomKind::Named => format!("{url}?{NEW_ROOM_QUERY}{place}"),
             RoomKind::Existing => format!("{url}?existing=1{place}"),
             RoomKind::New { .. } | RoomKind::Pair | RoomKind::Quick { .. } => url,
         }
@@ -199,7 +201,7 @@ fn server_of_page(page: &str) -> Option<String> {
     let (scheme, rest) = page.split_once("://").unwrap_or(("http", page));
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     if let Some(server) = query.split('&').find_map(|pair| pair.strip_prefix("server=")) {
-        return Some(trim_server(&decoded(server)));
+        return Some(trim_server(&percent_decoded(server)));
     }
     let scheme = if matches!(scheme, "https" | "wss") { "wss" } else { "ws" };
     // A page may lie in a folder.
@@ -209,7 +211,7 @@ fn server_of_page(page: &str) -> Option<String> {
 
 /// A part of a link as the page itself would read it: `%3A` is a colon. What is no text of UTF-8
 /// then, or has a `%` that stands for nothing, is taken as it is written.
-fn decoded(part: &str) -> Cow<'_, str> {
+fn percent_decoded(part: &str) -> Cow<'_, str> {
     let decode = || {
         let mut pieces = part.split('%');
         let mut bytes = pieces.next()?.as_bytes().to_vec();
@@ -235,7 +237,7 @@ fn checked_room(room: &str) -> Result<String, RoomError> {
     if !is_room_name(room) {
         return Err(RoomError::Characters);
     }
-    Ok(room_code::meant_room(room))
+    Ok(canonical_name(room))
 }
 
 #[cfg(test)]
@@ -274,7 +276,7 @@ mod tests {
         assert_eq!(parse("https://play.example/#ws%3A%2F%2Fs%2Fden"), "ws://s/den");
         assert_eq!(parse("https://play.example/?server=ws://[::1]:80#d%65n"), "ws://[::1]:80/den");
         for written in ["%", "%4", "%zz", "%+1", "%ff", "50%", "%€"] {
-            assert_eq!(decoded(written), written);
+            assert_eq!(percent_decoded(written), written);
         }
     }
 

@@ -1,17 +1,12 @@
-//! Where things are on the screen: the camera fits the arena into any window, below the match's score line, and shakes.
+//! Where things are on the screen: the arena fits into any window, below the match's score line, and
+//! shakes.
+//!
+//! The numbers only, for all who draw, lay out or read fingers; `present/camera` applies them.
 
-use bevy::camera::Hdr;
-use bevy::core_pipeline::tonemapping::Tonemapping;
 use bevy::math::ops;
-use bevy::post_process::bloom::{Bloom, BloomCompositeMode, BloomPrefilter};
 use bevy::prelude::*;
-use bevy::window::PrimaryWindow;
 
-use super::palette::BACKGROUND;
-use super::quality::Quality;
-use super::strokes::{LayerHandles, StrokeMaterial, Strokes, set_layer_looks};
-use crate::screens::Screen;
-use crate::sim::tuning::{ARENA, ARENA_HALF};
+use crate::sim::tuning::ARENA;
 
 /// Window size, in pixels, for which the user interface is laid out when it is wider than high: everything fits into it.
 const WIDE_LAYOUT: Vec2 = Vec2::new(960.0, 560.0);
@@ -25,8 +20,6 @@ pub(crate) const SCORE_LINE: f32 = 46.0;
 const MARGIN: f32 = 4.0;
 /// Space below the arena for the thumbs in a tall window, as a part of the window's height.
 const THUMBS_SHARE: f32 = 0.3;
-/// Line widths are those of an arena drawn at this many pixels per unit; drawn smaller, lines stay as wide.
-const FULL_SIZE: f32 = 0.62;
 /// Farthest that the camera shakes, in world units.
 const SHAKE_REACH: f32 = 11.0;
 /// Part of the shake that is left after a second.
@@ -77,8 +70,29 @@ impl View {
     }
 
     /// Adds a shake; many small ones do not add up without end.
-    pub(super) fn add_shake(&mut self, strength: f32) {
+    pub(crate) fn add_shake(&mut self, strength: f32) {
         self.shake = (self.shake + strength).min(1.0);
+    }
+
+    /// Takes over the size of the window, in logical pixels. Shows the arena below the score line,
+    /// or where it is not to be seen, fills the window with a part of it.
+    pub(crate) fn fit(&mut self, window: Vec2, shows_arena: bool) {
+        self.window = window.max(Vec2::splat(1.0));
+        self.ui_scale = ui_scale_for(self.window);
+        (self.units_per_pixel, self.centre) = if shows_arena {
+            fit_arena(self.window, self.ui_scale)
+        } else {
+            (cover_window(self.window), Vec2::ZERO)
+        };
+    }
+
+    /// Lets the shake fade by a rendered frame of `seconds`, and returns how far it moves the camera
+    /// `now`, in seconds since the start.
+    pub(crate) fn fade_shake(&mut self, seconds: f32, now: f32) -> Vec2 {
+        self.shake *= ops::powf(SHAKE_LEFT, seconds);
+        let reach = SHAKE_REACH * self.shake * self.shake;
+        let phase = now * 47.0;
+        Vec2::new(ops::sin(phase), ops::cos(phase * 1.31 + 1.0)) * reach
     }
 }
 
@@ -113,90 +127,10 @@ fn cover_window(window: Vec2) -> f32 {
     (ARENA / window.max(Vec2::splat(1.0))).min_element()
 }
 
-pub(super) fn spawn_camera(mut commands: Commands) {
-    commands.spawn((
-        Camera2d,
-        Camera { clear_color: ClearColorConfig::Custom(BACKGROUND), ..default() },
-        Msaa::Off,
-    ));
-}
-
-/// Follows the window's size and the screen that is shown.
-pub(super) fn fit_view(
-    time: Res<Time<Real>>,
-    screen: Res<Screen>,
-    window: Single<&Window, With<PrimaryWindow>>,
-    camera: Single<(&mut Transform, &mut Projection), With<Camera2d>>,
-    mut view: ResMut<View>,
-    mut ui_scale: ResMut<UiScale>,
-    mut strokes: ResMut<Strokes>,
-) {
-    let size = Vec2::new(window.width(), window.height()).max(Vec2::splat(1.0));
-    view.window = size;
-    view.ui_scale = ui_scale_for(size);
-    if ui_scale.0 != view.ui_scale {
-        ui_scale.0 = view.ui_scale;
-    }
-    (view.units_per_pixel, view.centre) = if screen.shows_arena() {
-        fit_arena(size, view.ui_scale)
-    } else {
-        (cover_window(size), Vec2::ZERO)
-    };
-
-    let seconds = time.delta_secs();
-    view.shake *= ops::powf(SHAKE_LEFT, seconds);
-    let reach = SHAKE_REACH * view.shake * view.shake;
-    let phase = time.elapsed_secs() * 47.0;
-    let offset = Vec2::new(ops::sin(phase), ops::cos(phase * 1.31 + 1.0)) * reach;
-
-    let (mut transform, mut projection) = camera.into_inner();
-    transform.translation = (view.centre + offset).extend(10.0);
-    if let Projection::Orthographic(orthographic) = &mut *projection {
-        orthographic.scale = view.units_per_pixel;
-    }
-    strokes.arena.width_factor = (FULL_SIZE * view.units_per_pixel).max(1.0);
-    strokes.overlay.width_factor = view.units_per_pixel * view.ui_scale;
-}
-
-/// Applies the chosen quality, and clips the arena's layer to the arena where it is shown.
-pub(super) fn apply_quality(
-    mut commands: Commands,
-    quality: Res<Quality>,
-    screen: Res<Screen>,
-    camera: Single<(Entity, Has<Bloom>), With<Camera2d>>,
-    handles: Res<LayerHandles>,
-    mut materials: ResMut<Assets<StrokeMaterial>>,
-) {
-    let (camera, has_bloom) = *camera;
-    let wants_bloom = !quality.is_low();
-    if wants_bloom && !has_bloom {
-        commands.entity(camera).insert((Hdr, Tonemapping::Reinhard, vector_bloom()));
-    } else if !wants_bloom && has_bloom {
-        commands.entity(camera).remove::<(Hdr, Bloom)>().insert(Tonemapping::None);
-    }
-    set_layer_looks(
-        &handles,
-        &mut materials,
-        screen.shows_arena().then_some(ARENA_HALF),
-        wants_bloom,
-    );
-}
-
-/// Bloom as a vector screen has it: a wide soft halo around bright lines only.
-fn vector_bloom() -> Bloom {
-    Bloom {
-        intensity: 0.17,
-        low_frequency_boost: 0.55,
-        low_frequency_boost_curvature: 0.9,
-        prefilter: BloomPrefilter { threshold: 0.35, threshold_softness: 0.4 },
-        composite_mode: BloomCompositeMode::Additive,
-        ..Bloom::NATURAL
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::tuning::ARENA_HALF;
 
     #[test]
     fn the_arena_fits_below_the_score_line_of_every_window() {

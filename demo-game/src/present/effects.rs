@@ -1,4 +1,4 @@
-//! What an effect of the simulation looks like: explosions, flashes, shakes. Each happening lights up once.
+//! What the effects of the simulation look like: explosions, flashes, shakes. Each effect is shown once.
 
 use bevy::prelude::*;
 use netcode::prelude::*;
@@ -6,10 +6,10 @@ use netcode::prelude::*;
 use super::bodies::hull;
 use super::palette::{ROCK, STAR, WARNING, light, seat_color};
 use super::sparks::{Ring, Shard, Spark, Sparks};
-use super::view::View;
 use crate::sim::{AsteroidSize, SimEffect};
+use crate::view::View;
 
-pub(super) fn light_up(
+pub(super) fn show_effects(
     mut effects: MessageReader<EffectStarted<SimEffect>>,
     mut sparks: ResMut<Sparks>,
     mut view: ResMut<View>,

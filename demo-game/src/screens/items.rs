@@ -1,0 +1,115 @@
+//! The items that can be chosen on the screens, and the fields among them into which text is typed.
+
+use bevy::prelude::*;
+
+use super::choice::Choice;
+use super::widgets::{NORMAL, label, plain};
+use crate::present::palette::{ACCENT, TEXT};
+
+/// Longest name, in characters: what others see whole, where nothing has to be said of it.
+pub(crate) const MAX_NAME: usize = 16;
+
+/// Height of an item that can be chosen: a thumb hits it.
+pub(super) const ITEM_HEIGHT: f32 = 42.0;
+/// Width of a button inside an item: a thumb hits it and not its neighbour.
+const ADJUSTER_WIDTH: f32 = 44.0;
+
+/// A thing that can be chosen.
+#[derive(Component, Clone, Debug)]
+pub(super) struct Item {
+    /// What choosing it means.
+    pub(super) choice: Choice,
+    /// Its place in the order of focus, from 0.
+    pub(super) order: u8,
+}
+
+/// Text that is typed while its item has the focus. Enter and Esc are not for it.
+#[derive(Component, Clone, Debug)]
+pub(super) struct Field {
+    /// What stands before the text.
+    pub(super) caption: &'static str,
+    /// What was typed.
+    pub(super) value: String,
+    /// Most characters.
+    pub(super) most: usize,
+}
+
+impl Field {
+    /// The field for the player's name.
+    pub(super) fn name(value: &str) -> Self {
+        Self { caption: "Name: ", value: value.to_owned(), most: MAX_NAME }
+    }
+
+    /// Adds as much of `text` as fits.
+    pub(super) fn push_text(&mut self, text: &str) {
+        let room = self.most.saturating_sub(self.value.len());
+        self.value.extend(plain(text).chars().filter(|character| *character != '\n').take(room));
+    }
+}
+
+/// A thing to choose, by key, pad, mouse or finger.
+pub(super) fn spawn_item(
+    parent: &mut ChildSpawnerCommands,
+    item: Item,
+    text: impl AsRef<str>,
+) -> Entity {
+    parent
+        .spawn((
+            item,
+            Button,
+            Node {
+                min_height: px(ITEM_HEIGHT),
+                padding: UiRect::axes(px(16), px(6)),
+                border: UiRect::all(px(2)),
+                border_radius: BorderRadius::all(px(8)),
+                align_items: AlignItems::Center,
+                column_gap: px(10),
+                ..default()
+            },
+            BackgroundColor(Color::NONE),
+            BorderColor::all(Color::NONE),
+        ))
+        .with_child((ItemLabel, label(text, NORMAL, TEXT)))
+        .id()
+}
+
+/// The text of an item.
+#[derive(Component)]
+pub(super) struct ItemLabel;
+
+/// A small button inside an item that can be adjusted: −1 for less, 1 for more.
+#[derive(Component)]
+pub(super) struct Adjuster(pub(super) i32);
+
+/// What is between the two.
+#[derive(Component)]
+pub(super) struct AdjustedText;
+
+/// Less, what it is now, more: what left and right do on a keyboard, for mouse and fingers.
+pub(super) fn spawn_adjuster(item: &mut ChildSpawnerCommands, text: &str) {
+    let button = |turn: i32, sign: &'static str| {
+        let place = Node {
+            width: px(ADJUSTER_WIDTH),
+            align_self: AlignSelf::Stretch,
+            align_items: AlignItems::Center,
+            justify_content: JustifyContent::Center,
+            ..default()
+        };
+        (Adjuster(turn), Button, place, children![label(sign, NORMAL, ACCENT)])
+    };
+    item.spawn(button(-1, "<"));
+    item.spawn((AdjustedText, label(text, NORMAL, TEXT)));
+    item.spawn(button(1, ">"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_takes_what_fits() {
+        let mut field = Field { caption: "", value: "ab".into(), most: 4 };
+        field.push_text("cde\n");
+        assert_eq!(field.value, "abcd");
+    }
+}
