@@ -1,4 +1,4 @@
-//! Rocks: where they start, how they drift in, and what becomes of one that is hit.
+//! Asteroids: where they start, how they drift in, and what happens to one that is hit.
 
 use bevy::math::{Vec2, ops};
 use bevy::prelude::{Commands, Query, Res, ResMut, With};
@@ -16,10 +16,11 @@ use super::tuning::{
     ASTEROIDS_AT_START, ENOUGH_ASTEROIDS, MAX_ASTEROIDS, SPLIT_SPEED, SUDDEN_DEATH_FRAMES,
 };
 
-/// Places tried for a new asteroid before the last one is taken as it is: bounded, and almost never needed.
+/// Positions tried for a new asteroid; then the last one is taken as it is. A bound that is almost
+/// never reached.
 const PLACEMENT_TRIES: u32 = 12;
 
-/// Lets asteroids drift in over the edge: now and then, and in sudden death like rain.
+/// Lets asteroids drift in over the edge: occasionally, and in sudden death like rain.
 pub(super) fn admit_asteroids(
     mut commands: Commands,
     state: Res<MatchState>,
@@ -58,7 +59,8 @@ pub(super) fn spawn_field(commands: &mut Commands, rng: &mut SimRng, ships: &[Ve
     }
 }
 
-/// Splits or bursts an asteroid that was hit. `rocks` is how many exist now; returns how many exist then.
+/// Splits or bursts an asteroid that was hit. `rocks` is the number that exist now; returns the
+/// number afterwards.
 pub(super) fn split_asteroid(
     commands: &mut Commands,
     rng: &mut SimRng,
@@ -104,7 +106,7 @@ fn spawn_asteroid(
     commands.spawn((Rollback, asteroid, Position(position), Velocity(velocity)));
 }
 
-/// A place from `draw` that leaves the ships some room; after [`PLACEMENT_TRIES`] any.
+/// A position from `draw` that is clear of the ships, or any after [`PLACEMENT_TRIES`].
 fn clear_place(rng: &mut SimRng, ships: &[Vec2], draw: fn(&mut SimRng) -> Vec2) -> Vec2 {
     let mut place = draw(rng);
     for _ in 1..PLACEMENT_TRIES {
@@ -122,7 +124,7 @@ fn orbit_place(rng: &mut SimRng) -> Vec2 {
 }
 
 fn edge_place(rng: &mut SimRng) -> Vec2 {
-    // Along the half perimeter: opposite edges are the same line.
+    // Along half of the perimeter: opposite edges are the same line.
     let along = rng.range((0.0, ARENA_HALF.x + ARENA_HALF.y));
     if along < ARENA_HALF.x {
         Vec2::new(along * 2.0 - ARENA_HALF.x, -ARENA_HALF.y)

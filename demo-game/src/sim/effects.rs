@@ -1,13 +1,13 @@
-//! What is to be heard and seen once, although its frame may be simulated many times.
+//! What players hear and see once, although its frame may be simulated many times.
 
 use bevy::math::Vec2;
 
 use super::components::AsteroidSize;
 
-/// A happening for ears and eyes.
+/// Something that players hear and see.
 ///
-/// Two effects are equal when they are the same happening: same kind, same seat, same size. Places are left out on
-/// purpose: when a rollback corrects where a shot was fired by a hair, it is still that shot and must not sound twice.
+/// Two effects are equal if they have the same kind, seat and size. Positions are deliberately left
+/// out: when a rollback moves a shot by a hair, it is still the same shot and must not sound twice.
 #[derive(Clone, Copy, Debug)]
 pub enum SimEffect {
     /// A beep of the countdown; 0 is "go".
@@ -67,7 +67,7 @@ pub enum SimEffect {
         seat: u8,
         /// Where.
         position: Vec2,
-        /// What it flew at, in units per second: the wreckage drifts on.
+        /// Its velocity, in units per second: the wreckage drifts on.
         velocity: Vec2,
     },
     /// An asteroid split or burst.
@@ -99,7 +99,7 @@ pub enum SimEffect {
 }
 
 impl SimEffect {
-    /// What makes two effects the same happening: the kind and a number within it.
+    /// What identifies an effect: its kind, and a number within the kind.
     fn identity(&self) -> (std::mem::Discriminant<Self>, u8) {
         let within = match *self {
             Self::CountdownBeep { left } => left,

@@ -1,7 +1,8 @@
-//! What happens when things meet: the star burns, shots split rocks, ships lose shield and life, ships bump.
+//! What happens when bodies meet: the star burns, shots split rocks, ships lose shield and life,
+//! ships bump.
 //!
-//! Everything is taken in an order that all peers have in common, because the first one matters: one shot hits one
-//! thing.
+//! Everything is taken in an order that all peers have in common, because the first one matters:
+//! one shot hits one thing.
 
 use bevy::math::Vec2;
 use bevy::prelude::{Commands, Entity, Mut, Query, Res, ResMut, With, Without};
@@ -27,7 +28,7 @@ type Rocks<'w, 's> = Ordered<
     (With<Rollback>, Without<Ship>),
 >;
 
-/// Lets time heal: the grace after a hit runs out, a lost shield grows back.
+/// Counts down after hits: the grace runs out, a lost shield grows back.
 pub(super) fn recover_ships(
     state: Res<MatchState>,
     mut effects: ResMut<Effects<SimEffect>>,
@@ -43,7 +44,7 @@ pub(super) fn recover_ships(
     }
 }
 
-/// Takes away what touches the star. Neither shield nor dash helps.
+/// Destroys everything that touches the star. Neither shield nor dash helps.
 pub(super) fn burn_in_star(
     mut commands: Commands,
     star: Res<Star>,
@@ -65,7 +66,8 @@ pub(super) fn burn_in_star(
     }
 }
 
-/// Splits the asteroids that shots have reached. Shrapnel does not split any, or one burst would clear the sky.
+/// Splits the asteroids that shots have hit. Shrapnel splits none, or one burst would clear the
+/// sky.
 pub(super) fn hit_asteroids(
     mut commands: Commands,
     mut rng: ResMut<SimRng>,
@@ -171,7 +173,7 @@ fn bump(targets: &mut [Target], effects: &mut Effects<SimEffect>) -> Vec<Blow> {
     blows
 }
 
-/// Each shot hits the first ship that it touches and may hurt, and is gone.
+/// Each shot hits the first ship that it touches and can hurt, and disappears.
 fn meet_shots(commands: &mut Commands, targets: &[Target], shots: &Shots) -> Vec<Blow> {
     let mut blows = Vec::new();
     for (entity, shot, place) in shots.iter() {
@@ -187,10 +189,10 @@ fn meet_shots(commands: &mut Commands, targets: &[Target], shots: &Shots) -> Vec
     blows
 }
 
-/// A rock that a ship ran into: who it is, its size, and its position and velocity.
+/// A rock that a ship ran into: its entity, its size, and its position and velocity.
 type SmashedRock = (Entity, AsteroidSize, (Vec2, Vec2));
 
-/// Each rock hits the first ship that it touches, and breaks.
+/// Each rock hits the first ship that it touches, and is smashed.
 fn meet_rocks(targets: &[Target], rocks: &Rocks) -> (Vec<Blow>, Vec<SmashedRock>) {
     let (mut blows, mut smashed) = (Vec::new(), Vec::new());
     for (entity, rock, position, velocity) in rocks.iter() {
@@ -257,7 +259,7 @@ fn take_hit(ship: &mut Ship, is_fighting: bool) -> Hit {
     }
 }
 
-/// Counts grace and shield down; true in the frame in which the shield is back.
+/// Counts grace and shield down. Returns whether the shield is back in this very frame.
 fn recover(ship: &mut Ship) -> bool {
     ship.grace_frames = ship.grace_frames.saturating_sub(1);
     let had_shield = ship.has_shield();
@@ -265,8 +267,8 @@ fn recover(ship: &mut Ship) -> bool {
     !had_shield && ship.has_shield()
 }
 
-/// The velocities of two equal discs after they bounced, `between` leading from the first to the second;
-/// `None` if they part already.
+/// The velocities of two equal discs after they bounce off each other, or `None` if they are
+/// already parting. `between` leads from the first disc to the second.
 fn bounce(between: Vec2, a: Vec2, b: Vec2) -> Option<(Vec2, Vec2)> {
     let normal = between.try_normalize().unwrap_or(Vec2::X);
     let approach = (a - b).dot(normal);
@@ -282,7 +284,8 @@ fn first_touched(
     discs.into_iter().position(|(centre, reach)| touches(position, radius, centre, reach))
 }
 
-/// How close something may come to the star: a ship its hull, a shot its radius, a rock goes when its middle does.
+/// The radius of a body as the star sees it: a ship's hull, a shot's radius; a rock burns when its
+/// centre does.
 fn burning_radius(is_ship: bool, rock: Option<&Asteroid>) -> f32 {
     match rock {
         Some(_) => 0.0,
@@ -335,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn one_shot_hits_one_thing_the_first() {
+    fn a_shot_hits_only_the_first_thing_that_it_touches() {
         let discs = [(Vec2::new(50.0, 0.0), 5.0), (Vec2::new(2.0, 0.0), 5.0), (Vec2::ZERO, 5.0)];
         assert_eq!(first_touched(Vec2::ZERO, 1.0, discs.into_iter()), Some(1));
         assert_eq!(first_touched(Vec2::new(0.0, 90.0), 1.0, discs.into_iter()), None);
