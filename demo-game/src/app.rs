@@ -1,4 +1,5 @@
-//! The windowed game: the simulation with the network, the drawing, the screens and the devices around it.
+//! The windowed game: the simulation with the network, the drawing, the screens and the devices
+//! around it.
 
 use bevy::log::LogPlugin;
 use bevy::prelude::*;
@@ -44,7 +45,8 @@ fn window(options: &WindowOptions) -> Window {
     Window {
         title: GAME_TITLE.to_owned(),
         resolution: WindowResolution::new(width, height),
-        // Nothing tears, and no frame is drawn that is not shown; the simulation keeps its own time.
+        // Nothing tears, and no frame is drawn that is not shown; the simulation keeps its own
+        // time.
         present_mode: PresentMode::AutoVsync,
         canvas: Some("#game".to_owned()),
         fit_canvas_to_parent: true,
@@ -54,7 +56,8 @@ fn window(options: &WindowOptions) -> Window {
     }
 }
 
-/// The game and its netcode tell what they do, and all else tells of faults; `RUST_LOG` says otherwise.
+/// The game and its netcode tell what they do, and all else tells of faults; `RUST_LOG` says
+/// otherwise.
 fn log_filter() -> String {
     format!("warn,demo_game=info,netcode=info,{LOG_FILTER}")
 }

@@ -1,7 +1,7 @@
 //! A duel around a star for two to four ships, after Spacewar!: the game that proves the netcode.
 //!
-//! Data flows one way: devices and [`bots`] → [`input`] → [`sim`], which alone decides what happens → whoever draws,
-//! sounds and reports.
+//! Data flows one way: devices and [`bots`] → [`input`] → [`sim`], which alone decides what happens
+//! → whoever draws, sounds and reports.
 
 // What is held, and how a nose is turned.
 pub mod input;
@@ -80,10 +80,12 @@ pub const GAME_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The name by which servers and peers know the game.
 pub const GAME_ID: &str = "duel-around-a-star";
 
-/// The game without its face: netcode, rules and bots. The same for windows, browsers and the headless peer.
+/// The game without its face: netcode, rules and bots. The same for windows, browsers and the
+/// headless peer.
 #[derive(Clone, Debug)]
 pub struct DuelPlugin {
-    /// The version that peers compare: [`GAME_VERSION`], except to try what happens when it differs.
+    /// The version that peers compare: [`GAME_VERSION`], except to try what happens when it
+    /// differs.
     pub game_version: String,
 }
 

@@ -1,4 +1,5 @@
-//! What the game asks of its platform in a window; `page` answers the same questions in the browser.
+//! What the game asks of its platform in a window; `page` answers the same questions in the
+//! browser.
 
 use bevy::clipboard::Clipboard;
 
@@ -26,8 +27,8 @@ pub(crate) fn copy_outcome() -> Option<bool> {
     None
 }
 
-/// What a friend is told: the room's address, which the game takes wherever it asks for a room. Whether the server
-/// also has the page is not known here.
+/// What a friend is told: the room's address, which the game takes wherever it asks for a room.
+/// Whether the server also has the page is not known here.
 pub(crate) fn invitation(address: &RoomAddress, _server: &str) -> String {
     address.url()
 }

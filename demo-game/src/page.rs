@@ -1,7 +1,8 @@
-//! What the game asks of its platform in a browser: the functions of `web/page.js`. `native` answers the same questions
-//! for a window.
+//! What the game asks of its platform in a browser: the functions of `web/page.js`. `native`
+//! answers the same questions for a window.
 //!
-//! The page's object `page` is called by name, so a missing function is a value that is missing, never a panic.
+//! The page's object `page` is called by name, so a missing function is a value that is missing,
+//! never a panic.
 
 use bevy::clipboard::Clipboard;
 use js_sys::{Array, Function, Reflect};
@@ -44,7 +45,8 @@ impl Host {
     }
 }
 
-/// What a friend is told: the link to this page and room. `server` is where this page looks for rooms by itself.
+/// What a friend is told: the link to this page and room. `server` is where this page looks for
+/// rooms by itself.
 pub(crate) fn invitation(address: &RoomAddress, server: &str) -> String {
     text(&call("link", &[&address.within(server)])).unwrap_or_else(|| address.url())
 }
@@ -103,7 +105,8 @@ pub(crate) fn copy_outcome() -> Option<bool> {
     call("copied", &[]).as_bool()
 }
 
-/// Text that was pasted since the last call. The browser tells of it by an event, whatever the keys for it are.
+/// Text that was pasted since the last call. The browser tells of it by an event, whatever the keys
+/// for it are.
 pub(crate) fn take_pasted_text(_clipboard: &mut Clipboard, _is_asked: bool) -> Option<String> {
     text(&call("takePasted", &[]))
 }

@@ -1,4 +1,5 @@
-//! Rooms as players write them: a short code, a link to the page, or a server's address with the room in it.
+//! Rooms as players write them: a short code, a link to the page, or a server's address with the
+//! room in it.
 
 use std::borrow::Cow;
 
@@ -9,7 +10,8 @@ use thiserror::Error;
 use crate::room_code::canonical_name;
 use crate::sim::tuning::MAX_SEATS;
 
-/// What a room is opened with, if it is new: places for as many players as there are ships, and for as many who sit out.
+/// What a room is opened with, if it is new: places for as many players as there are ships, and for
+/// as many who sit out.
 const NEW_ROOM_QUERY: &str = "capacity=4&spectators=4";
 const _: () = assert!(MAX_SEATS == 4);
 
@@ -18,7 +20,8 @@ const _: () = assert!(MAX_SEATS == 4);
 pub(crate) enum RoomKind {
     /// By its name.
     Named,
-    /// By its name, and only if it is there already: it was in the list, or somebody else's code was typed.
+    /// By its name, and only if it is there already: it was in the list, or somebody else's code
+    /// was typed.
     Existing,
     /// It is a new one, and has no name yet.
     New {
@@ -96,7 +99,8 @@ impl RoomAddress {
         Self { place, ..Self::new(server, room, RoomKind::Existing) }
     }
 
-    /// The same, if it is there already: nobody else would come to a room that a mistyped code opens.
+    /// The same, if it is there already: nobody else would come to a room that a mistyped code
+    /// opens.
     #[must_use]
     pub(crate) fn existing(self) -> Self {
         let kind = if self.kind == RoomKind::Named { RoomKind::Existing } else { self.kind };
@@ -127,8 +131,9 @@ impl RoomAddress {
         Self::new(server, "", RoomKind::Quick { players })
     }
 
-    /// Understands a code, a page's link with `#code` or `#ws://host/room`, or `ws://host:port/room`. Codes are rooms
-    /// of `server`; codes in a link are rooms of the server that the link names by `?server=`, else of its host.
+    /// Understands a code, a page's link with `#code` or `#ws://host/room`, or
+    /// `ws://host:port/room`. Codes are rooms of `server`; codes in a link are rooms of the server
+    /// that the link names by `?server=`, else of its host.
     ///
     /// # Errors
     ///
@@ -189,14 +194,16 @@ impl RoomAddress {
         }
     }
 
-    /// What a player of `server` has to say to come here: the code, or the whole address where the room is elsewhere.
+    /// What a player of `server` has to say to come here: the code, or the whole address where the
+    /// room is elsewhere.
     #[must_use]
     pub(crate) fn within(&self, server: &str) -> String {
         if self.server == trim_server(server) { self.room.clone() } else { self.url() }
     }
 }
 
-/// The server that a page asks: the one that its address names, else its host. Nothing if the address has no host.
+/// The server that a page asks: the one that its address names, else its host. Nothing if the
+/// address has no host.
 fn server_of_page(page: &str) -> Option<String> {
     let (scheme, rest) = page.split_once("://").unwrap_or(("http", page));
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));

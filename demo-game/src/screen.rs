@@ -1,4 +1,5 @@
-//! Which screen is shown, and where there is text on it: named by what draws and by the screens, names neither.
+//! Which screen is shown, and where there is text on it: named by what draws and by the screens,
+//! names neither.
 
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
@@ -14,11 +15,11 @@ pub(crate) enum Screen {
     Menu,
     /// Which room to join.
     Join,
-    /// Who is in the room.
+    /// The players in the room.
     Lobby,
     /// The match, with its score line.
     Match,
-    /// Who won.
+    /// The winner of the match.
     Results,
     /// What went wrong.
     Failure,

@@ -1,4 +1,5 @@
-//! How far each ship flew, as seen from outside the simulation: for the reports of headless peers and of pages.
+//! How far each ship flew, observed from outside the simulation: for the reports of headless peers
+//! and pages.
 
 use bevy::math::Vec2;
 use bevy::prelude::{Query, Res, ResMut, Resource, With};
@@ -9,36 +10,38 @@ use crate::sim::arena::offset;
 use crate::sim::tuning::MAX_SEATS;
 use crate::sim::{Position, Ship};
 
-/// A ship cannot fly further between two looks at it, not even on a screen that draws 10 times a second: what moved
-/// more was put there by a new round.
+/// A ship cannot fly further than this between two updates, not even on a screen that draws 10
+/// times a second. A ship that moved further was put there by a new round.
 const MAX_STRIDE: f32 = 200.0;
 
-/// What each seat did since the beginning.
+/// The numbers of all seats since the match began.
 #[derive(Resource, Clone, Default, Debug)]
 pub(crate) struct ShipStats {
     seats: [SeatStats; MAX_SEATS],
 }
 
-/// What one seat did.
+/// The numbers of one seat.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct SeatStats {
     /// Where its ship was seen last.
     position: Option<Vec2>,
     /// How far it flew, in units.
     travelled: f32,
-    /// Looks at it during which its engine burned.
+    /// Updates in which its engine was on.
     thrust_frames: u32,
+    /// The frame in which the ship was seen last.
     frame: u32,
 }
 
 impl ShipStats {
-    /// What the seats did, by seat.
+    /// The numbers of each seat, with the seat.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, &SeatStats)> {
         (0..).zip(&self.seats)
     }
 }
 
-/// Where a ship is, how far it flew, and for how many looks at it its engine burned: a part of the reports.
+/// Where a ship is, how far it flew, and for how many updates its engine was on: a part of the
+/// reports.
 #[derive(Clone, Copy, Default, Debug, Serialize)]
 pub(crate) struct ShipReport {
     seat: u8,
@@ -49,7 +52,8 @@ pub(crate) struct ShipReport {
 }
 
 impl SeatStats {
-    /// What there is to report: at `place`, or where the ship was seen last. Nothing of a seat that nobody has.
+    /// The report of this seat, with the ship at `place`, or where it was seen last. `None` if it
+    /// was never seen.
     pub(crate) fn report(&self, seat: u8, place: Option<Vec2>) -> Option<ShipReport> {
         let Vec2 { x, y } = place.or(self.position)?;
         let Self { travelled, thrust_frames, .. } = *self;
@@ -68,7 +72,7 @@ impl SeatStats {
     }
 }
 
-/// In `Update`: follows the ships from one frame to the next.
+/// In `Update`: adds what each ship did since the last update.
 pub(crate) fn update_ship_stats(
     frame: Res<SimFrame>,
     ships: Query<(&Ship, &Position), With<Rollback>>,
@@ -86,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flight_adds_up_and_a_new_round_does_not_count() {
+    fn distances_add_up_and_the_jump_to_a_new_round_does_not_count() {
         let mut stats = SeatStats::default();
         stats.record(1, Vec2::ZERO, false);
         stats.record(2, Vec2::new(3.0, 4.0), true);

@@ -1,5 +1,5 @@
-//! Where things are on the screen: the arena fits into any window, below the match's score line, and
-//! shakes.
+//! Where things are on the screen: the arena fits into any window, below the match's score line,
+//! and shakes.
 //!
 //! The numbers only, for all who draw, lay out or read fingers; `present/camera` applies them.
 
@@ -8,7 +8,8 @@ use bevy::prelude::*;
 
 use crate::sim::tuning::ARENA;
 
-/// Window size, in pixels, for which the user interface is laid out when it is wider than high: everything fits into it.
+/// Window size, in pixels, for which the user interface is laid out when it is wider than high:
+/// everything fits into it.
 const WIDE_LAYOUT: Vec2 = Vec2::new(960.0, 560.0);
 /// The same when it is higher than wide, as a phone is.
 const TALL_LAYOUT: Vec2 = Vec2::new(460.0, 760.0);
@@ -86,8 +87,8 @@ impl View {
         };
     }
 
-    /// Lets the shake fade by a rendered frame of `seconds`, and returns how far it moves the camera
-    /// `now`, in seconds since the start.
+    /// Lets the shake fade by a rendered frame of `seconds`, and returns how far it moves the
+    /// camera `now`, in seconds since the start.
     pub(crate) fn fade_shake(&mut self, seconds: f32, now: f32) -> Vec2 {
         self.shake *= ops::powf(SHAKE_LEFT, seconds);
         let reach = SHAKE_REACH * self.shake * self.shake;

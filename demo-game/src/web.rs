@@ -1,8 +1,9 @@
 //! The game in a page: how it starts, and what it tells about itself.
 //!
-//! Twice a second a JSON object about the running match is written to `document.body.dataset.report`: the numbers of
-//! the headless report as far as a page has them, and the name of the screen. `?selftest` plays the recorded match
-//! that is built in and writes its hashes to `document.body.dataset.selftest`.
+//! Twice a second a JSON object about the running match is written to
+//! `document.body.dataset.report`: the numbers of the headless report as far as a page has them,
+//! and the name of the screen. `?selftest` plays the recorded match that is built in and writes its
+//! hashes to `document.body.dataset.selftest`.
 
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ use crate::sim::MatchState;
 /// Time between two reports: often enough for whoever watches, rare enough to cost nothing.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
 
-/// Runs the game, or the self-test, as the page's address asks. Returns at once; the browser calls back.
+/// Runs the game, or the self-test, as the page's address asks. Returns at once; the browser calls
+/// back.
 pub fn main() {
     if query("selftest").is_some() {
         let outcome = match selftest::run(selftest::RECORDING) {
@@ -66,7 +68,8 @@ fn add_report(app: &mut App) {
         .add_systems(PostUpdate, tell_report.run_if(on_timer(REPORT_EVERY)));
 }
 
-/// A hidden page is not drawn: the graphics card would be behind by all of that when it is seen again.
+/// A hidden page is not drawn: the graphics card would be behind by all of that when it is seen
+/// again.
 fn pause_hidden_camera(lobby: Res<Lobby>, mut cameras: Query<&mut Camera>) {
     for mut camera in &mut cameras {
         if camera.is_active == lobby.away {

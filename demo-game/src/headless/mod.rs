@@ -1,8 +1,9 @@
-//! The headless peer: a whole player without a window, for tests, for measuring, and to have somebody to play with.
+//! The headless peer: a whole player without a window, for tests, for measuring, and to have
+//! somebody to play with.
 //!
-//! `run_state` walks it through a run (meet, play, confirm, leave), `observe` looks at the simulated frames, `inputs`
-//! flies the ship, `report` is what it leaves behind. Time is counted in frames of the match: all peers of a run stop at the
-//! same frame, whoever began a little earlier.
+//! `run_state` takes it through a run (meet, play, confirm, leave), `observe` notes what the frames
+//! show, `inputs` flies the ship, `report` is its result. Time is counted in frames of the match:
+//! all peers of a run stop at the same frame, even if one of them began a little earlier.
 
 mod options;
 
@@ -32,17 +33,18 @@ use crate::sim::SimSystems;
 pub use inputs::Pilot;
 pub use options::{HeadlessOptions, RoomChoice};
 
-/// Updates per second: twice the frame rate, so that a frame is never late by more than half of one.
+/// Updates per second: twice the frame rate, so that a frame is never late by more than half of
+/// one.
 const UPDATES_PER_SECOND: f64 = 120.0;
 
-/// Plays as asked, and returns how it went: success only if it played for the whole time and nobody desynced.
+/// Plays a run. Succeeds only if the peer played for the whole time and no peer desynced.
 #[must_use]
 pub fn run(options: HeadlessOptions) -> ExitCode {
     let clock = clock::Clock::start();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
         EnvFilter::new(format!("warn,netcode=info,demo_game=info,{LOG_FILTER}"))
     });
-    // Somebody else's subscriber is as good as ours.
+    // If the process already has a subscriber, it stays.
     let _ =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 
@@ -62,7 +64,7 @@ pub fn run(options: HeadlessOptions) -> ExitCode {
     ));
     inputs::add_pilot(&mut app, options.pilot);
     app.init_resource::<observe::Observed>()
-        .allow_unregistered::<observe::Observed>() // it looks on: no frame depends on it
+        .allow_unregistered::<observe::Observed>() // no frame depends on it
         .init_resource::<ShipStats>()
         .add_systems(SetupMatch, observe::reset_observed)
         .add_systems(Simulate, observe::observe_frame.after(SimSystems))

@@ -1,4 +1,4 @@
-//! What a headless peer leaves behind: one JSON object, and one line a second.
+//! What a headless peer reports: one JSON object at the end, and lines on the terminal.
 
 use std::fs;
 use std::io::{self, Write};
@@ -11,7 +11,8 @@ use super::observe::Snapshot;
 use crate::report::{Checksums, Numbers};
 use crate::ship_stats::{ShipReport, ShipStats};
 
-/// The report of one peer. A run may hold several matches; numbers are those of the whole run unless said otherwise.
+/// The report of one peer. A run may hold several matches; numbers are those of the whole run
+/// unless said otherwise.
 #[derive(Clone, Default, Debug, Serialize)]
 pub(super) struct PeerReport {
     /// Our name.
@@ -22,11 +23,11 @@ pub(super) struct PeerReport {
     pub(super) matches: u32,
     #[serde(flatten)]
     pub(super) numbers: Numbers,
-    /// Mean over the peers, as measured last.
+    /// Mean over the peers, last measured.
     pub(super) rtt_ms: f64,
-    /// Peers that were reached through a TURN server, as seen last in a match.
+    /// Peers that were reached through a TURN server, last seen in a match.
     pub(super) relayed_peers: usize,
-    /// Since the process began: until connected to all players, until the first frame.
+    /// From the start of the process until all players were connected, and until the first frame.
     pub(super) connected_ms: Option<u64>,
     pub(super) first_frame_ms: Option<u64>,
     /// The same moments, and entering the room, in milliseconds since 1970.
@@ -37,33 +38,33 @@ pub(super) struct PeerReport {
     pub(super) score: Vec<u8>,
     #[serde(flatten)]
     pub(super) checksums: Checksums,
-    /// What each seat did.
+    /// The numbers of each ship.
     pub(super) ships: Vec<ShipReport>,
-    /// Where the session stood when the run ended.
+    /// The state of the session when the run ended.
     pub(super) state: String,
-    /// Why it ended before its time; nothing if it did not.
+    /// Why the run ended early; `None` if it did not.
     pub(super) end_reason: Option<String>,
 }
 
 impl PeerReport {
-    /// Takes over the moment in which the room was entered.
+    /// Notes when the room was entered, the first time.
     pub(super) fn joined(&mut self, stamp: Stamp) {
         self.joined_unix_ms.get_or_insert(stamp.unix_ms);
     }
 
-    /// Takes over the moment in which all players were connected.
+    /// Notes when all players were connected, the first time.
     pub(super) fn connected(&mut self, stamp: Stamp) {
         self.connected_ms.get_or_insert(stamp.since_start_ms);
         self.connected_unix_ms.get_or_insert(stamp.unix_ms);
     }
 
-    /// Takes over the moment of the first frame.
+    /// Notes when the first frame was played.
     pub(super) fn first_frame(&mut self, stamp: Stamp) {
         self.first_frame_ms.get_or_insert(stamp.since_start_ms);
         self.first_frame_unix_ms.get_or_insert(stamp.unix_ms);
     }
 
-    /// Takes over score and places of the run's last frame, and what the ships did on the way.
+    /// Takes over score and positions of the run's last frame, and the numbers of the ships.
     pub(super) fn add_ships(&mut self, snapshot: Option<&Snapshot>, ship_stats: &ShipStats) {
         if let Some(snapshot) = snapshot {
             self.score.clone_from(&snapshot.score);
@@ -90,13 +91,13 @@ impl PeerReport {
     }
 }
 
-/// A line for whoever waits.
+/// Prints a line on stdout.
 pub(super) fn print_line(line: &str) {
-    // A reader that is gone is no reason to stop playing.
+    // The peer goes on playing if nobody reads it any more.
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// A sentence for whoever started this.
+/// Prints an error, as a sentence, on stderr.
 pub(super) fn print_error(sentence: &str) {
     let _ = writeln!(io::stderr(), "demo-game: {sentence}");
 }

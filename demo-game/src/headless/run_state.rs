@@ -1,4 +1,5 @@
-//! The stages of a run: meet, play, let everybody confirm, leave; and what goes wrong on the way, in words.
+//! The stages of a run: meet, play, let everybody confirm, leave; and what goes wrong on the way,
+//! in words.
 
 use std::time::Duration;
 
@@ -19,17 +20,18 @@ use crate::ship_stats::ShipStats;
 use crate::sim::MatchState;
 use crate::sim::tuning::FPS;
 
-/// How much longer than asked a run may take before it counts as stuck: slow machines play slowly.
+/// Time beyond twice the run's length after which it counts as stuck: slow machines play slowly.
 const PLAYING_PATIENCE: Duration = Duration::from_secs(30);
-/// How long to stay after the last frame of the run is confirmed here, so that it is confirmed everywhere: longer than the pauses of a bad
-/// network, in which others stand still for a second.
+/// Time to stay after the last frame of the run is confirmed here, so that it is confirmed on all
+/// peers: longer than the pauses of a bad network, which stop the other peers for a second.
 const SETTLING_TIME: Duration = Duration::from_secs(2);
-/// How long to stay where nothing will come of it: the others are about to find out why, and could not any more once we are gone.
+/// Time to stay after a failure: the other peers are about to find its cause, and could not once
+/// this one is gone.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
-/// Fewer frames than this are not worth another match.
+/// With fewer frames left than this, there is no other match.
 const SHORTEST_MATCH_FRAMES: u32 = 5 * FPS as u32;
 
-/// Where the run stands, and what it is to become.
+/// The stage of the run, its options, and its report so far.
 #[derive(Resource)]
 pub(super) struct RunState {
     options: HeadlessOptions,
@@ -37,9 +39,10 @@ pub(super) struct RunState {
     room: String,
     clock: Clock,
     stage: Stage,
-    /// When the stage began, since the process began.
+    /// When the stage began, as time since the process began.
     stage_began: Duration,
-    /// Frames of the matches that are over, up to the frame in which each could be left: the same on all peers.
+    /// Frames of the matches that are over, up to the frame in which each could be left: the same
+    /// on all peers.
     frames_before: u32,
     /// Whether the session's counters are in the report already.
     is_counted: bool,
@@ -47,20 +50,20 @@ pub(super) struct RunState {
     last_progress: Duration,
 }
 
-/// What is being done.
+/// What the peer is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
     /// On the way to a match.
     Meeting,
     /// In a match.
     Playing,
-    /// The last frame is confirmed here; the others may need a moment.
+    /// The last frame is confirmed here; the other peers may need a moment.
     Settling,
-    /// It failed, and said so.
+    /// The run failed, and the reason was printed.
     Failed,
 }
 
-/// What is to be done now.
+/// What the peer does next.
 enum Action {
     Wait,
     GetReady,
@@ -95,14 +98,14 @@ impl RunState {
         self.clock.elapsed().saturating_sub(self.stage_began)
     }
 
-    /// Frames that the whole run has.
+    /// Number of frames of the whole run.
     fn frames_asked(&self) -> u32 {
         u32::try_from(self.options.duration.as_secs())
             .unwrap_or(u32::MAX)
             .saturating_mul(u32::from(FPS))
     }
 
-    /// What the present match is to be played to: the run's last frame.
+    /// The run's last frame, counted in the present match.
     fn last_frame(&self) -> u32 {
         self.frames_asked().saturating_sub(self.frames_before).saturating_sub(1)
     }
@@ -194,7 +197,7 @@ impl RunState {
         }
     }
 
-    /// Counts the session's numbers in, once per match.
+    /// Adds the session's numbers to the report, once per match.
     fn count_match(&mut self, stats: &SessionStats) {
         if !self.is_counted && self.report.matches > 0 {
             self.report.numbers.add_match(stats);
@@ -202,7 +205,7 @@ impl RunState {
         }
     }
 
-    /// Completes the report and writes it; false if it could not be written.
+    /// Completes the report and writes it. Returns whether it could be written.
     fn finish(
         &mut self,
         state: &SessionState,
@@ -223,7 +226,7 @@ impl RunState {
     }
 }
 
-/// In `Startup`: sets out.
+/// In `Startup`: joins the room.
 pub(super) fn join(run: Res<RunState>, mut commands: Commands) {
     let options = &run.options;
     let stun_servers = options.stun_servers.as_ref();
@@ -237,7 +240,7 @@ pub(super) fn join(run: Res<RunState>, mut commands: Commands) {
     });
 }
 
-/// In `Update`: looks where the run stands, and does what is next.
+/// In `Update`: decides what comes next, and does it.
 pub(super) fn advance(
     mut run: ResMut<RunState>,
     mut commands: Commands,
@@ -297,7 +300,7 @@ pub(super) fn advance(
     }
 }
 
-/// In `Update`: one line a second, for whoever waits.
+/// In `Update`: prints the progress, one line a second.
 pub(super) fn show_progress(
     mut run: ResMut<RunState>,
     (session, lobby): (Res<SessionState>, Res<Lobby>),
@@ -333,7 +336,7 @@ pub(super) fn show_progress(
     print_line(&line);
 }
 
-/// Who of the others looks elsewhere.
+/// The names of the other players whose page is hidden, as the end of a progress line.
 fn hidden_names(lobby: &Lobby) -> String {
     let hidden = lobby.peers.iter().filter(|peer| peer.away);
     let names: Vec<&str> = hidden.map(|peer| peer.name.as_str()).collect();
@@ -401,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_build_is_told_in_words() {
+    fn a_refused_build_fails_with_a_sentence() {
         let mut lobby = Lobby::default();
         lobby.peers.push(LobbyPeer {
             id: PeerId::from_u128(1),
