@@ -3,7 +3,7 @@
 use bevy::prelude::*;
 use netcode::PeerId;
 
-/// Most bots that one can play against: the seats that are left.
+/// Most bots in a match against bots: one for each seat but the player's own.
 const MAX_BOTS: u8 = 3;
 
 /// What a player can choose on any screen.
@@ -11,59 +11,59 @@ const MAX_BOTS: u8 = 3;
 pub(super) enum Choice {
     /// Open a new room.
     PlayOnline {
-        /// Whether it is listed from the beginning.
+        /// Whether it is listed from the start.
         is_public: bool,
     },
-    /// Have new rooms listed from the beginning, or not.
+    /// Have new rooms listed from the start, or not.
     SetPublic(bool),
-    /// Navigator to where a code is typed.
+    /// Go to the screen on which a code is typed.
     OpenJoin,
-    /// Join what was typed.
+    /// Join the room that was typed.
     JoinTyped,
-    /// Join the room in this place of the list.
+    /// Join the room in this line of the list.
     JoinListed(u8),
     /// Let nobody else into our room, or let others in again.
     ToggleLock,
     /// Have our room listed, or no longer.
     TogglePublic,
-    /// Choose whom to send out of our room, or nobody after all.
+    /// Begin to choose whom to kick from our room, or stop.
     SetKicking(bool),
-    /// Send this player out of our room.
+    /// Kick this player from our room.
     Kick(PeerId),
-    /// Be brought together with strangers, for a match of so many.
+    /// Play with strangers, in a match of this many players.
     QuickMatch(u8),
-    /// Prefer so many players in it.
+    /// Prefer this many players in a match with strangers.
     SetStrangers(u8),
     /// Open a room on this machine.
     Host,
-    /// Two on this keyboard.
+    /// Play with two players on this keyboard.
     PlayHere,
-    /// Against this many bots.
+    /// Play against this many bots.
     AgainstBots(u8),
     /// Prefer this many bots.
     SetBots(u8),
-    /// Take over the typed name.
+    /// Use the typed name.
     Rename,
     /// Close the window.
     Quit,
     /// Be ready, or no longer.
     ToggleReady,
-    /// Take no part in the next match, or take part after all.
+    /// Sit out the next match, or play after all.
     ToggleSitOut,
     /// Put the room's link onto the clipboard.
     CopyLink,
-    /// The same again.
+    /// Play the same kind of match again.
     Rematch,
     /// Join the same room again.
     TryAgain,
-    /// Back, out, away: what Esc does.
+    /// Leave the screen, the room or the match: what Esc does.
     Leave,
     /// Ask for the text of this field in the page's own way.
     AskFor(Entity),
 }
 
 impl Choice {
-    /// What left (−1) and right (1) make of it, where they change something.
+    /// The choice after left (−1) or right (1), if it changes.
     pub(super) fn adjusted(self, turn: i32) -> Option<Self> {
         match self {
             Self::AgainstBots(bots) if turn != 0 => {
@@ -82,18 +82,18 @@ impl Choice {
         }
     }
 
-    /// Whether left and right change something.
+    /// Whether left and right change it.
     pub(super) fn is_adjustable(self) -> bool {
         matches!(self, Self::AgainstBots(_) | Self::PlayOnline { .. } | Self::QuickMatch(_))
     }
 
-    /// Whether its item has a frame also without focus: the one thing that the screen is for.
+    /// Whether its item has a frame without the focus, too: it is the main choice of its screen.
     pub(super) fn is_framed(self) -> bool {
         matches!(self, Self::ToggleReady | Self::JoinTyped | Self::Rematch | Self::TryAgain)
     }
 }
 
-/// Somebody chose something.
+/// The player chose something.
 #[derive(Message, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Chosen(pub(super) Choice);
 
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_at_least_one_bot_and_at_most_three() {
+    fn a_match_against_bots_has_one_to_three_bots() {
         assert_eq!(Choice::AgainstBots(1).adjusted(1), Some(Choice::SetBots(2)));
         assert_eq!(Choice::AgainstBots(1).adjusted(-1), None);
         assert_eq!(Choice::AgainstBots(3).adjusted(1), None);
@@ -110,14 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn a_quick_match_is_for_two_to_four() {
+    fn a_quick_match_is_for_two_to_four_players() {
         assert_eq!(Choice::QuickMatch(2).adjusted(1), Some(Choice::SetStrangers(3)));
         assert_eq!(Choice::QuickMatch(2).adjusted(-1), None);
         assert_eq!(Choice::QuickMatch(4).adjusted(1), None);
     }
 
     #[test]
-    fn a_new_room_is_listed_or_not_before_it_is_made() {
+    fn left_and_right_decide_whether_a_new_room_is_listed() {
         let [private, public] = [false, true].map(|is_public| Choice::PlayOnline { is_public });
         assert_eq!(private.adjusted(1), Some(Choice::SetPublic(true)));
         assert_eq!(public.adjusted(-1), Some(Choice::SetPublic(false)));

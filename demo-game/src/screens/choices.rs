@@ -1,4 +1,4 @@
-//! What the choices of the player lead to.
+//! Carries out what the player chose.
 
 use bevy::clipboard::Clipboard;
 use bevy::prelude::*;
@@ -15,7 +15,7 @@ use crate::platform;
 use crate::room_address::{RoomAddress, RoomKind};
 use crate::screen::Screen;
 
-/// What the player chose.
+/// Carries out the choices of this rendered frame.
 pub(super) fn apply_choices(
     mut commands: Commands,
     mut chosen: MessageReader<Chosen>,
@@ -82,7 +82,7 @@ pub(super) fn apply_choices(
                 }
             }
             Choice::Rematch => {
-                // A room for strangers takes nobody in place of who has left it.
+                // In a room for strangers, nobody takes the place of a player that has left.
                 let is_stranded = lobby.is_deserted
                     && navigator
                         .current
@@ -94,20 +94,20 @@ pub(super) fn apply_choices(
             Choice::TryAgain => try_again(&mut commands, &settings, &mut navigator),
             Choice::Leave if *navigator.screen == Screen::Menu => {}
             Choice::Leave => navigator.leave(&mut commands),
-            // The name was taken above, whatever was chosen.
+            // Every choice takes over the name, above.
             Choice::Rename | Choice::AskFor(_) => {}
         }
     }
 }
 
-/// What the owner of a room asks for.
+/// Sends the server what the owner of the room chose.
 fn ask_as_owner(commands: &mut Commands, room: &Room, choice: Choice) {
     let Some(state) = &room.state else { return };
     let request = match choice {
         Choice::ToggleLock => RoomRequest::SetLocked(!state.is_locked),
         Choice::TogglePublic => RoomRequest::SetPublic(!state.is_public),
         Choice::Kick(peer) => {
-            // The server knows its connection, not the player: only a lock keeps out who comes anew.
+            // The server knows a connection, not a player: only a lock keeps a kicked player out.
             commands.write_message(AskRoom(RoomRequest::SetLocked(true)));
             RoomRequest::Kick(peer)
         }
@@ -116,7 +116,8 @@ fn ask_as_owner(commands: &mut Commands, room: &Room, choice: Choice) {
     commands.write_message(AskRoom(request));
 }
 
-/// The same again. `is_over` says that the session with the others is, so that others are to be found.
+/// Plays the same kind of match again. If the session with the other players `is_over`, joins the
+/// room again.
 fn rematch(commands: &mut Commands, settings: &Settings, is_over: bool, navigator: &mut Navigator) {
     match navigator.current.kind.clone() {
         Some(MatchKind::Online(address)) if is_over => navigator.join(commands, settings, address),
@@ -130,6 +131,7 @@ fn rematch(commands: &mut Commands, settings: &Settings, is_over: bool, navigato
     }
 }
 
+/// Tries again what failed.
 fn try_again(commands: &mut Commands, settings: &Settings, navigator: &mut Navigator) {
     match navigator.current.kind.clone() {
         Some(MatchKind::Online(address)) => navigator.join(commands, settings, address),

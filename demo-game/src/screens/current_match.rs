@@ -1,5 +1,5 @@
-//! The match that the player has chosen, from the choice to its result: what kind it is, in which room, how it came out,
-//! and what went wrong.
+//! The match that the player has chosen, from the choice to its result: its kind, its room, its
+//! outcome, or what went wrong.
 
 use std::fmt::Display;
 
@@ -12,26 +12,27 @@ use crate::platform;
 use crate::room_address::{RoomAddress, RoomError};
 use crate::sim::{MatchState, Phase};
 
-/// What is being played, and how it came out.
+/// The match that is being played or set up, or was played last.
 #[derive(Resource, Default, Debug)]
 pub(crate) struct CurrentMatch {
-    /// What is, or was last, being played.
+    /// Its kind; `None` before the first choice.
     pub(crate) kind: Option<MatchKind>,
-    /// The server of the room, if it runs here; it stops when this goes.
+    /// The server of the room, if it runs in this game; it stops when this is dropped.
     pub(super) host: Option<platform::Host>,
     /// What went wrong, for the failure screen.
     pub(super) failure: Option<Failure>,
-    /// The last match, for the results.
+    /// The outcome of the last match, for the results.
     pub(crate) outcome: Option<Outcome>,
-    /// Be ready by itself as soon as this many players are in the room; no longer set once that is done.
+    /// Makes the player ready automatically as soon as this many players are in the room; then it
+    /// is `None` again.
     pub(super) ready_at: Option<u8>,
-    /// Whether the room's link is on the clipboard, once somebody has asked for that.
+    /// Whether the room's link is on the clipboard; `None` before the player copies it.
     pub(super) is_copied: Option<bool>,
-    /// What the server denied last, while that is shown.
+    /// The server's last denial, while it is shown.
     pub(super) denied: Option<ShownDenial>,
-    /// Whether the owner of the room chooses whom to send off.
+    /// Whether the owner of the room is choosing whom to kick.
     pub(super) is_kicking: bool,
-    /// What is wrong with the typed room.
+    /// Why the room that was typed or chosen cannot be joined.
     pub(super) room_error: Option<RoomError>,
 }
 
@@ -40,9 +41,9 @@ pub(crate) struct CurrentMatch {
 pub(crate) enum MatchKind {
     /// In this room.
     Online(RoomAddress),
-    /// In a room on this machine, once that is open.
+    /// In a room on this machine that could not be opened yet.
     Host,
-    /// Two on this keyboard.
+    /// Two players on this keyboard.
     Here,
     /// Against this many bots.
     Bots(u8),
@@ -57,7 +58,7 @@ impl CurrentMatch {
         }
     }
 
-    /// What a friend is told to come to the room.
+    /// The link or address to give to a friend who wants to join the room.
     pub(crate) fn invitation(&self, settings: &Settings) -> Option<String> {
         let address = self.address()?;
         match &self.host {
@@ -67,7 +68,7 @@ impl CurrentMatch {
     }
 }
 
-/// How a match came out.
+/// The outcome of a match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// The seat that won; `None` for a draw.
@@ -93,7 +94,7 @@ impl Outcome {
     }
 }
 
-/// What was denied last, and for how long that is still shown.
+/// The server's last denial, and for how long it is still shown.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ShownDenial {
     pub(super) denial: Denial,
@@ -101,7 +102,7 @@ pub(super) struct ShownDenial {
     pub(super) seconds_left: f32,
 }
 
-/// What went wrong.
+/// What went wrong, as the failure screen shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     pub(super) heading: &'static str,
@@ -109,7 +110,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// `reason` is what put an end to `state` on the way into that game, or in it.
+    /// A match of this kind, or the way into it, ended in `state` for `reason`.
     pub(super) fn new(
         kind: Option<&MatchKind>,
         state: &SessionState,
@@ -119,7 +120,7 @@ impl Failure {
     }
 }
 
-/// What is over, or did not come about.
+/// Names what is over, or what did not start.
 fn heading(kind: Option<&MatchKind>, state: &SessionState) -> &'static str {
     match (state, kind) {
         (SessionState::Running, _) => "The match is over",
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asked_for_no_room_by_its_name_is_told_of_what_was_asked_for() {
+    fn the_heading_names_what_the_player_chose_if_no_room_was_named() {
         let new = MatchKind::Online(RoomAddress::create(SERVER, false));
         let quick = MatchKind::Online(RoomAddress::quick(SERVER, 2));
         assert_eq!(heading(Some(&new), &Connecting), "No room was opened");

@@ -1,4 +1,4 @@
-//! What went wrong, in one sentence, and the way on.
+//! The failure screen: what went wrong, in one sentence, and what to do next.
 
 use bevy::prelude::*;
 

@@ -1,4 +1,5 @@
-//! What has the focus, and how keys and gamepads move it and choose. Mouse and fingers: `pointer`; text: `typing`.
+//! What has the focus, and how keys and gamepads move it and choose. Mouse and fingers: `pointer`;
+//! text: `typing`.
 
 use bevy::prelude::*;
 
@@ -10,7 +11,7 @@ use crate::screen::Screen;
 
 /// Seconds until a held direction moves the focus again.
 const REPEAT: f32 = 0.22;
-/// How far a stick is pushed to count as a direction: past its slack.
+/// A stick counts as a direction from this far on: past its slack.
 const STICK_PUSHED: f32 = 0.6;
 
 /// The item with the focus. Each screen begins with its first one.
@@ -18,23 +19,24 @@ const STICK_PUSHED: f32 = 0.6;
 pub(super) struct Focus {
     /// Its entity, if the screen has any items.
     pub(super) entity: Option<Entity>,
-    /// Seconds during which keys and buttons do nothing but leave: they still fly and fire when a match is over.
+    /// Seconds during which keys and buttons can only leave: at the end of a match, players still
+    /// press them to fly and fire.
     pub(super) ignore_input_for: f32,
     /// Seconds until a held stick moves the focus again.
     held_for: f32,
-    /// The item on which the mouse was pressed and not yet released.
+    /// The item on which the mouse was pressed, until it is released.
     pub(super) pressed: Option<Entity>,
-    /// The items on which fingers landed that are not lifted yet.
+    /// The items on which fingers landed, until they are lifted.
     pub(super) touched: Vec<(u64, Entity)>,
 }
 
-/// The focus moved: for the ear.
+/// The focus moved. For its sound.
 #[derive(Message, Clone, Copy, Debug)]
 pub(super) struct FocusMoved;
 
-/// Gives the focus to the first item where nothing has it.
+/// Gives the focus to the first item if no item has it.
 ///
-/// Not in a match: its keys fly the ship.
+/// Not in a match, where keys fly the ship.
 pub(super) fn keep_focus(
     screen: Res<Screen>,
     mut focus: ResMut<Focus>,
@@ -48,12 +50,16 @@ pub(super) fn keep_focus(
     }
 }
 
-/// Directions of this frame: (down − up, right − left), and whether the focused item is confirmed, or all is left.
+/// What keys or gamepads ask for in this rendered frame.
 #[derive(Default, PartialEq, Debug)]
 struct MenuInput {
+    /// Down − up.
     step: i32,
+    /// Right − left.
     turn: i32,
+    /// Choose the focused item.
     confirm: bool,
+    /// Leave the screen.
     leave: bool,
 }
 
@@ -96,7 +102,7 @@ fn gamepad_input(pads: &Query<&Gamepad>, focus: &mut Focus, seconds: f32) -> Men
     input
 }
 
-/// In a match, where all other keys and buttons fly the ship: leave it.
+/// Leaves a match by Esc or a gamepad's Select: all other keys and buttons fly the ship.
 pub(super) fn leave_match(
     screen: Res<Screen>,
     keys: Res<ButtonInput<KeyCode>>,
@@ -110,7 +116,7 @@ pub(super) fn leave_match(
     }
 }
 
-/// Keys and gamepads: move the focus, confirm, leave.
+/// Moves the focus, confirms and leaves by keys and gamepads.
 pub(super) fn move_focus(
     time: Res<Time<Real>>,
     keys: Res<ButtonInput<KeyCode>>,
@@ -139,7 +145,8 @@ pub(super) fn move_focus(
     {
         chosen.write(Chosen(item.choice));
     }
-    // Left and right adjust what can be adjusted, and else move on: items may stand beside each other.
+    // Left and right adjust an item that can be adjusted; otherwise they move on, because items may
+    // stand side by side.
     let turn = (key.turn + pad.turn).signum();
     let adjusts = current.is_some_and(|(_, item, _)| item.choice.is_adjustable());
     if let Some(adjusted) = current.and_then(|(_, item, _)| item.choice.adjusted(turn)) {
@@ -156,7 +163,7 @@ pub(super) fn move_focus(
     }
 }
 
-/// Shows the focus: a bright frame and ground; a field also shows its cursor.
+/// Shows the focus by a bright frame and background; a field also shows its cursor.
 pub(super) fn show_focus(
     time: Res<Time<Real>>,
     focus: Res<Focus>,
@@ -199,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_move_the_focus_only_when_nothing_is_typed() {
+    fn letters_move_the_focus_only_outside_of_fields() {
         let mut keys = ButtonInput::default();
         keys.press(KeyCode::KeyS);
         assert_eq!(key_input(&keys, false).step, 1);

@@ -1,4 +1,4 @@
-//! Wording that depend on what the player plays with: keys have names, fingers need none.
+//! Hints in two wordings: one for keys, which have names, and one for fingers.
 
 use bevy::prelude::*;
 
@@ -6,7 +6,7 @@ use super::items::{Item, ItemLabel};
 use super::widgets::{hint, set_text};
 use crate::platform;
 
-/// What the player used last; before that, what the platform suggests.
+/// The device that the player used last; at first, the one that the platform suggests.
 #[derive(Resource, Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Device {
     /// Keys, and mouse or gamepad.
@@ -36,9 +36,9 @@ pub(super) const IN_FIELD: Wording = Wording::new(
     "Type a code or an address, or paste a link.",
     "Tap the line to enter a code, an address or a link.",
 );
-/// Below the lobby. A finger has the button.
+/// Below the lobby. For fingers there is the button.
 pub(super) const IN_LOBBY: Wording = Wording::new("Esc leaves the room", "");
-/// Below what went wrong. A finger has the buttons.
+/// Below what went wrong. For fingers there are the buttons.
 pub(super) const IN_FAILURE: Wording = Wording::new("Enter chooses, Esc goes to the menu", "");
 /// The button that leaves a match.
 pub(super) const LEAVE_MATCH: Wording = Wording::new("Esc", "Leave");
@@ -53,7 +53,7 @@ pub(super) const HOW_MANY_BOTS: Wording =
 /// The player's own name.
 pub(super) const OWN_NAME: Wording =
     Wording::new("Type the name that others see.", "Tap to change the name that others see.");
-/// The match has come apart.
+/// The match has desynced.
 pub(super) const DESYNC: Wording = Wording::new(
     "The machines disagree about this match. Press F3 for details.",
     "The machines disagree about this match.",
@@ -64,12 +64,12 @@ impl Wording {
         Self { keyboard, touch }
     }
 
-    /// The same, whatever the player plays with.
+    /// The same words for both devices.
     pub(super) const fn same(words: &'static str) -> Self {
         Self::new(words, words)
     }
 
-    /// The wording for that device.
+    /// The words for `device`.
     pub(super) const fn on(self, device: Device) -> &'static str {
         match device {
             Device::Keyboard => self.keyboard,
@@ -78,12 +78,12 @@ impl Wording {
     }
 }
 
-/// A quiet line that explains.
+/// A quiet line that explains, in both wordings.
 pub(super) fn hint_in(words: Wording) -> impl Bundle {
     (words, hint(words.keyboard))
 }
 
-/// Notes what the player uses. The mouse tells nothing: browsers also move it for fingers.
+/// Notes which device the player uses. The mouse does not count: browsers also move it for fingers.
 pub(super) fn note_device(
     keys: Res<ButtonInput<KeyCode>>,
     touches: Res<Touches>,
@@ -96,7 +96,7 @@ pub(super) fn note_device(
     }
 }
 
-/// Wording all hints for the device in use.
+/// Words all hints for the device in use.
 pub(super) fn word_hints(
     device: Res<Device>,
     mut texts: Query<(&Wording, &mut Text)>,
@@ -122,12 +122,12 @@ mod tests {
     use super::super::choice::Choice;
     use super::*;
 
-    /// What a phone does not have.
+    /// Words for things that a phone does not have.
     const KEYS: [&str; 10] =
         ["Esc", "Enter", "F3", "Space", "arrow", "Arrow", "Left and right", "Type", "mouse", "M "];
 
     #[test]
-    fn fingers_are_told_of_no_key() {
+    fn hints_for_fingers_mention_no_key() {
         let all = [
             IN_MENU,
             IN_FIELD,
@@ -142,12 +142,12 @@ mod tests {
         for words in all {
             let touch = words.on(Device::Touch);
             assert!(KEYS.iter().all(|key| !touch.contains(key)), "{touch}");
-            assert_ne!(touch, words.on(Device::Keyboard), "then it is no hint in two wordings");
+            assert_ne!(touch, words.on(Device::Keyboard), "both wordings are the same");
         }
     }
 
     #[test]
-    fn hints_follow_the_device_that_was_used_last() {
+    fn hints_are_worded_for_the_device_that_was_used_last() {
         let mut app = App::new();
         app.init_resource::<Touches>()
             .init_resource::<ButtonInput<KeyCode>>()

@@ -1,4 +1,4 @@
-//! The match's score line, its announcements, and what the network has to say.
+//! The match screen: the score line, announcements, and notices about the network.
 
 use bevy::prelude::*;
 use netcode::prelude::*;
@@ -18,7 +18,7 @@ use crate::sim::tuning::{
 use crate::sim::{MatchState, Phase, Ship};
 use crate::view::{SCORE_LINE, View};
 
-/// Frames of the fight during which "GO" stays.
+/// Frames of the fight during which "GO" is shown.
 const GO_FRAMES: u32 = 45;
 /// Frames during which the beginning of sudden death is announced.
 const SUDDEN_DEATH_SHOWN: u32 = 150;
@@ -47,11 +47,12 @@ pub(super) struct RoundText;
 #[derive(Component)]
 pub(super) struct BannerText;
 
-/// The line below it: who is waited for, a desync.
+/// The line below the announcement: the player that the match waits for, or a desync.
 #[derive(Component)]
 pub(super) struct NoticeText;
 
-/// Desyncs stay on the screen: what is seen from then on is not what the others see.
+/// The box of that line. A desync stays on the screen: from then on, the other players see
+/// something else.
 #[derive(Component)]
 pub(super) struct NoticeBox;
 
@@ -218,7 +219,7 @@ pub(super) fn refresh_scores(
     }
 }
 
-/// The announcement of a moment, and its colour.
+/// The announcement of this frame, and its colour.
 fn banner(state: &MatchState, name: impl Fn(u8) -> String) -> (String, Color) {
     match state.phase {
         Phase::Countdown => {
@@ -257,7 +258,7 @@ pub(super) fn refresh_banner(
         seat.map_or_else(String::new, |seat| shortened(&seat.name, 16))
     };
     let (sentence, color) = banner(&state, name);
-    // A number fills the screen, a sentence must fit it.
+    // A number may fill the screen; a sentence must fit into it.
     let size = if sentence.len() <= 2 {
         HUGE * 1.7
     } else if view.is_tall() {
@@ -300,7 +301,7 @@ pub(super) fn refresh_notice(
         && !overlay.is_open
         && current.address().is_some()
     {
-        // Else nobody knows an hour later why everything is slow.
+        // Otherwise the player wonders an hour later why everything is slow.
         (format!("Bad network on purpose: {name}. Press F3, then 1, to end it."), WARNING)
     } else if state.is_some_and(|state| state.round == 1 && state.phase == Phase::Countdown) {
         (format!("First to {ROUNDS_TO_WIN} rounds. The last ship wins a round."), TEXT_QUIET)

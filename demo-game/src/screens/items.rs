@@ -6,31 +6,31 @@ use super::choice::Choice;
 use super::widgets::{NORMAL, label, plain};
 use crate::present::palette::{ACCENT, TEXT};
 
-/// Longest name, in characters: what others see whole, where nothing has to be said of it.
+/// Longest name, in characters: other players see it in full wherever no remark follows it.
 pub(crate) const MAX_NAME: usize = 16;
 
-/// Height of an item that can be chosen: a thumb hits it.
+/// Height of an item that can be chosen: large enough for a thumb.
 pub(super) const ITEM_HEIGHT: f32 = 42.0;
-/// Width of a button inside an item: a thumb hits it and not its neighbour.
+/// Width of a button inside an item: wide enough that a thumb does not hit its neighbour.
 const ADJUSTER_WIDTH: f32 = 44.0;
 
 /// A thing that can be chosen.
 #[derive(Component, Clone, Debug)]
 pub(super) struct Item {
-    /// What choosing it means.
+    /// The choice that it stands for.
     pub(super) choice: Choice,
     /// Its place in the order of focus, from 0.
     pub(super) order: u8,
 }
 
-/// Text that is typed while its item has the focus. Enter and Esc are not for it.
+/// Text that is typed while its item has the focus. Enter and Esc do not go into it.
 #[derive(Component, Clone, Debug)]
 pub(super) struct Field {
-    /// What stands before the text.
+    /// The words before the text.
     pub(super) caption: &'static str,
     /// What was typed.
     pub(super) value: String,
-    /// Most characters.
+    /// Greatest length, in characters.
     pub(super) most: usize,
 }
 
@@ -47,7 +47,7 @@ impl Field {
     }
 }
 
-/// A thing to choose, by key, pad, mouse or finger.
+/// Spawns a thing to choose by key, gamepad, mouse or finger.
 pub(super) fn spawn_item(
     parent: &mut ChildSpawnerCommands,
     item: Item,
@@ -81,11 +81,12 @@ pub(super) struct ItemLabel;
 #[derive(Component)]
 pub(super) struct Adjuster(pub(super) i32);
 
-/// What is between the two.
+/// The text between the two small buttons.
 #[derive(Component)]
 pub(super) struct AdjustedText;
 
-/// Less, what it is now, more: what left and right do on a keyboard, for mouse and fingers.
+/// Spawns two small buttons with the present value between them: for mouse and fingers, what left
+/// and right do on a keyboard.
 pub(super) fn spawn_adjuster(item: &mut ChildSpawnerCommands, text: &str) {
     let button = |turn: i32, sign: &'static str| {
         let place = Node {
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_takes_what_fits() {
+    fn a_field_takes_only_the_text_that_fits() {
         let mut field = Field { caption: "", value: "ab".into(), most: 4 };
         field.push_text("cde\n");
         assert_eq!(field.value, "abcd");

@@ -18,34 +18,37 @@ use crate::platform;
 use crate::present::palette::{ACCENT, DANGER, GOOD, TEXT, TEXT_QUIET, WARNING};
 use crate::screen::Screen;
 
-/// Longest name shown in the list, with what is said behind it: a line holds it, the round-trip time and the route.
+/// Longest name shown in the list, with the mark behind it: a line holds it, the round-trip time
+/// and the route.
 const NAME_SHOWN: usize = 18;
-/// Longest name of who sits out: a line holds four of them.
+/// Longest name shown of a spectator: a line holds four of them.
 const SPECTATOR_SHOWN: usize = 10;
 
-/// Further addresses of this machine that are shown: who has more than two has networks for itself alone, of virtual machines.
+/// Further addresses of this machine that are shown: with more than two, the rest are most often
+/// networks of virtual machines, which nobody else can reach.
 const MORE_ADDRESSES: usize = 1;
 
-/// Size of the code, in layout units: large enough to read out, small enough to leave room for four players and what their owner can do.
+/// Size of the code, in layout units: large enough to read out, small enough to leave room for four
+/// players and what their owner can do.
 const CODE: f32 = 44.0;
-/// What is said while the owner chooses whom to kick.
-const WHOM_TO_KICK: &str = "Whom do you kick? The room is locked then.";
-/// What is said while the service is not whole.
+/// The status line while the owner chooses whom to kick.
+const WHOM_TO_KICK: &str = "Choose a player to kick. This also locks the room.";
+/// The status line while the server has a problem.
 const IMPAIRED: &str = "The server has a problem: nobody can join or change the room right now.";
-/// What the first item says.
+/// The first item.
 const READY: &str = "Ready";
-/// What the second says.
+/// The second item.
 const COPY_LINK: &str = "Copy link";
-/// The same where there is an address and no link.
+/// The second item if there is an address and no link.
 const COPY_ADDRESS: &str = "Copy address";
-/// The first once we are ready.
+/// The first item while the player is ready.
 const NOT_READY: &str = "Not ready";
-/// What the third says.
+/// The third item.
 const SIT_OUT: &str = "Sit out";
-/// The third once we do.
+/// The third item while the player sits out.
 const PLAY: &str = "Play";
 
-/// The list of players; its rows are made anew when one of them changes.
+/// The list of players. All rows are rebuilt when one of them changes.
 #[derive(Component, Default)]
 pub(super) struct PlayerList {
     shown: Shown,
@@ -54,17 +57,17 @@ pub(super) struct PlayerList {
 /// What the list shows.
 #[derive(Clone, PartialEq, Debug, Default)]
 struct Shown {
-    /// Who plays.
+    /// The players.
     rows: Vec<Row>,
-    /// Who does not, in one line: there may be as many again.
+    /// The spectators, in one line: there may be as many of them as players.
     spectators: String,
 }
 
-/// Why it does not start yet.
+/// The line that explains why the match does not start yet.
 #[derive(Component)]
 pub(super) struct StatusLine;
 
-/// What kind of room it is.
+/// The kind of the room, above its code.
 #[derive(Component)]
 pub(super) struct CaptionLine;
 
@@ -125,15 +128,15 @@ pub(super) fn build(
             let leave = if current.host.is_some() { "Close" } else { "Leave" };
             spawn_items(panel, &settings, address.is_quick(), leave);
         });
-        // A host has more to read, and less room for it.
+        // A host's screen has more text, and less space for the hint.
         if current.host.is_none() {
             page.spawn((hint_in(IN_LOBBY), Node { margin: UiRect::top(px(GAP)), ..default() }));
         }
     });
 }
 
-/// How players in the same network come to a room that is on this machine. The code is smaller than elsewhere: it says nothing without
-/// the address.
+/// Spawns what players in the same network need to join a room on this machine. The code is smaller
+/// than for other rooms, because it is of no use without the address.
 fn spawn_invitation(panel: &mut ChildSpawnerCommands, host: &platform::Host) {
     let caption = if host.is_in_network() {
         "Others in your network join at"
@@ -154,7 +157,7 @@ fn spawn_invitation(panel: &mut ChildSpawnerCommands, host: &platform::Host) {
     }
 }
 
-/// What can be done, side by side where there is room, and below it the name.
+/// Spawns the items, side by side if there is space, and the name below them.
 fn spawn_items(panel: &mut ChildSpawnerCommands, settings: &Settings, is_quick: bool, leave: &str) {
     let row = Node {
         column_gap: px(GAP),
@@ -178,8 +181,8 @@ fn spawn_items(panel: &mut ChildSpawnerCommands, settings: &Settings, is_quick: 
     }
 }
 
-/// A room entered with the wish to be ready as soon as so many want to play: a link with `?ready`, the flag `--ready`, Ready while sitting
-/// out.
+/// Makes the player ready as soon as enough players are in the room, if that was asked for: by a
+/// link with `?ready`, by `--ready`, or by choosing Ready while sitting out.
 pub(super) fn auto_ready(
     mut commands: Commands,
     session: Res<SessionState>,
@@ -194,7 +197,7 @@ pub(super) fn auto_ready(
     }
 }
 
-/// A name with what is to be said of who has it, in so many characters.
+/// A name with its mark, together at most `most` characters long.
 fn marked(name: &str, mark: &str, most: usize) -> String {
     format!("{}{mark}", shortened(name, most.saturating_sub(mark.len())))
 }
@@ -209,7 +212,7 @@ fn shown(lobby: &Lobby, room: &Room, settings: &Settings) -> Shown {
         let (note, color) = ready(lobby.ready);
         let mark = if is_owner { " (you, owner)" } else { " (you)" };
         rows.push(Row {
-            // There is neither a time nor a route in this line.
+            // This line has neither a time nor a route, so the name may be longer.
             name: marked(&settings.name, mark, NAME_SHOWN + mark.len()),
             note: note.to_owned(),
             color,
@@ -360,7 +363,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_sits_out_stands_below_the_players_in_one_line() {
+    fn spectators_are_listed_below_the_players_in_one_line() {
         let peer = |number, name: &str, spectates| LobbyPeer {
             id: PeerId::from_u128(number),
             name: name.into(),
@@ -389,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_takes_nothing_from_the_line() {
+    fn a_name_is_shortened_to_make_room_for_its_mark() {
         assert_eq!(marked("Ann", " (owner)", 18), "Ann (owner)");
         assert_eq!(marked("A very long name indeed", " (owner)", 18), "A very l.. (owner)");
         assert_eq!(marked("A very long name indeed", "", 18), "A very long name..");

@@ -32,7 +32,7 @@ pub(super) fn build(
     if *screen != Screen::Menu {
         return;
     }
-    // As high as any explanation, so that nothing moves with the focus.
+    // As high as the highest explanation, so that nothing moves with the focus.
     let is_narrow = view.layout_size().x < EXPLANATION_WIDTH + 2.0 * GAP;
     let explanation_height = if is_narrow { 44.0 } else { 22.0 };
     commands.spawn(root(Screen::Menu)).with_children(|page| {
@@ -90,7 +90,7 @@ fn spawn_items(column: &mut ChildSpawnerCommands, settings: &Settings) {
     }
 }
 
-/// What stands between the small buttons of an item, if it has such.
+/// The text between the small buttons of an item, if it has any.
 fn adjusted_text(choice: Choice) -> Option<String> {
     match choice {
         Choice::AgainstBots(number) | Choice::QuickMatch(number) => Some(number.to_string()),
@@ -100,7 +100,7 @@ fn adjusted_text(choice: Choice) -> Option<String> {
     }
 }
 
-/// What is adjusted, and the explanation of what has the focus.
+/// Refreshes the adjusted values, and the explanation of the focused item.
 pub(super) fn refresh(
     settings: Res<Settings>,
     (focus, device): (Res<Focus>, Res<Device>),
@@ -142,7 +142,7 @@ fn explain(choice: Choice) -> Wording {
             "Lists public rooms, and takes the code or the link that a friend gave you.",
         ),
         Choice::QuickMatch(_) => {
-            Wording::same("Plays whoever else looks for a match of so many right now.")
+            Wording::same("Plays with strangers who want a match of the same size right now.")
         }
         Choice::Host => {
             Wording::same("Opens a room on this machine, for players in the same network.")

@@ -1,7 +1,7 @@
 //! The screens: menu, join, lobby, match, results, failure. One is shown at a time.
 //!
-//! Keys, pointer and typed text become a `Choice`; `choices` carries it out, and `navigator` changes the screen; each
-//! screen is built when it is shown, and refreshed while it is.
+//! Keys, pointer and typed text become a `Choice`; `choices` carries it out, and `navigator`
+//! changes the screen; each screen is built when it is shown, and refreshed while it is.
 
 pub(crate) mod settings;
 
@@ -47,7 +47,7 @@ use choice::Chosen;
 use current_match::CurrentMatch;
 use focus::{Focus, FocusMoved};
 
-/// How long a screen that comes by itself takes no confirmation.
+/// Time during which a screen that the player did not choose takes no confirmation, in seconds.
 const IGNORE_INPUT_SECONDS: f32 = 0.6;
 
 /// The order of the work of one rendered frame.
@@ -59,7 +59,7 @@ enum ScreenSystems {
     Decide,
     /// A new screen is built.
     Build,
-    /// What it shows is kept up to date.
+    /// What the screen shows is kept up to date.
     Refresh,
 }
 

@@ -1,5 +1,5 @@
-//! What leads from one screen to the next, with the match that belongs to it: the start of the game, a match that begins,
-//! and changes of the session.
+//! Changes the screen together with the current match: when the game starts, when the player begins
+//! a match, and when the session changes.
 
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
@@ -43,7 +43,7 @@ impl Navigator<'_> {
         let room = address.has_name().then(|| address.within(&settings.server));
         platform::show_room(room.as_deref());
         let ready_at = settings.ready_at;
-        // Whoever comes back into its own room finds it.
+        // The server goes on if the player comes back into the room that it hosts.
         let host = self.current.host.take();
         let host = host.filter(|it| it.server() == address.server && it.room() == address.room);
         *self.current =
@@ -114,7 +114,7 @@ impl Navigator<'_> {
     /// Marks the player ready, or no longer; a spectator takes a seat first.
     pub(super) fn toggle_ready(&mut self, commands: &mut Commands, lobby: &Lobby) {
         if lobby.spectates {
-            // Whoever is ready wants to play.
+            // A player that is ready wants to play.
             self.sit_out(commands, false);
             self.current.ready_at = Some(1);
         } else {
@@ -157,7 +157,8 @@ pub(super) fn enter_first_room(
     }
 }
 
-/// The session's changes lead to the match, to failure, and back.
+/// Shows the screen that a change of the session leads to: the match, its results, a failure, or
+/// the lobby.
 pub(super) fn show_session_screen(
     mut changes: MessageReader<SessionChanged>,
     mut navigator: Navigator,
@@ -169,7 +170,8 @@ pub(super) fn show_session_screen(
                 navigator.current.outcome = None;
                 Screen::Match
             }
-            // A player that leaves once the match is decided does not take the result from the others.
+            // A player that leaves once the match is decided does not take the results from the
+            // others.
             SessionState::Ended(_) | SessionState::Gathering | SessionState::Offline
                 if from.is_running() && is_decided =>
             {
@@ -205,7 +207,8 @@ pub(super) fn note_outcome(
     current.outcome = is_decided.then(|| Outcome::of(&state, &roster));
 }
 
-/// The server has named our new room: from now on it is one like any other.
+/// Takes over the name that the server gave to a new room: from then on it is a room like any
+/// other.
 pub(super) fn adopt_room_name(
     settings: Res<Settings>,
     (room, session): (Res<Room>, Res<SessionState>),
@@ -218,12 +221,12 @@ pub(super) fn adopt_room_name(
         let address = RoomAddress::named(&address.server, &state.name);
         platform::show_room(Some(&address.within(&settings.server)));
         navigator.current.kind = Some(MatchKind::Online(address));
-        // It is built anew, with the code.
+        // The screen is built again, with the code.
         navigator.screen.set_changed();
     }
 }
 
-/// Whoever enters the room again comes back to the place that it had.
+/// Remembers the player's place in the room, so that a player that joins again gets the same one.
 pub(super) fn remember_place(
     lobby: Res<Lobby>,
     session: Res<SessionState>,
@@ -238,7 +241,8 @@ pub(super) fn remember_place(
     }
 }
 
-/// In a room for two strangers whose opponent has left before it began: the server pairs only who comes, so come again.
+/// In a room for two strangers, joins again if the opponent has left before the match began: the
+/// server pairs only players that have just come.
 pub(super) fn join_another_pair(
     mut commands: Commands,
     settings: Res<Settings>,

@@ -1,4 +1,5 @@
-//! Mouse and fingers: what they point at has the focus, what they press and let go is chosen.
+//! Mouse and fingers: they give the focus to the item that they point at, and choose the item on
+//! which they are pressed and released.
 
 use bevy::ecs::query::QueryData;
 use bevy::prelude::*;
@@ -17,14 +18,14 @@ pub(super) struct ItemArea {
 }
 
 impl ItemAreaItem<'_, '_> {
-    /// Whether it is under this place in the window, in physical pixels.
+    /// Whether the item contains this point of the window, in physical pixels.
     fn contains(&self, point: Vec2) -> bool {
         self.node.contains_point(*self.transform, point)
     }
 }
 
-/// The mouse: what it is moved over has the focus, but not what merely appears under it; what it is pressed and released on is
-/// chosen.
+/// Gives the focus to an item when the mouse is moved over it, but not when the item merely appears
+/// under the mouse. Chooses an item when the mouse is pressed and released on it.
 pub(super) fn point_at_items(
     mouse: Res<ButtonInput<MouseButton>>,
     mut pointer: MessageReader<CursorMoved>,
@@ -46,7 +47,7 @@ pub(super) fn point_at_items(
         if mouse.just_pressed(MouseButton::Left) && *interaction == Interaction::Pressed {
             focus.pressed = Some(entity);
         }
-        // Whoever draws the mouse away before releasing it has thought better of it.
+        // A player that moves the mouse away before releasing it has changed their mind.
         if mouse.just_released(MouseButton::Left)
             && focus.pressed == Some(entity)
             && *interaction != Interaction::None
@@ -60,8 +61,9 @@ pub(super) fn point_at_items(
     }
 }
 
-/// Fingers, any of them: in a match one of them holds the stick, and Bevy's interaction knows only the first. What a
-/// finger lands on and is lifted from is chosen; the small buttons act when it lands.
+/// Chooses an item when a finger lands on it and is lifted from it; the small buttons act when it
+/// lands. Any finger counts: in a match the first one holds the stick, and Bevy's interaction knows
+/// only the first.
 pub(super) fn touch_items(
     touches: Res<Touches>,
     window: Single<&Window, With<PrimaryWindow>>,
@@ -93,7 +95,7 @@ pub(super) fn touch_items(
         if let Ok((_, item, place, is_field)) = items.get(entity)
             && place.contains(touch.position() * scale)
         {
-            // No keyboard comes up for a canvas: the page asks.
+            // No keyboard comes up for a canvas, so the page asks for the text.
             let choice = if is_field { Choice::AskFor(entity) } else { item.choice };
             chosen.write(Chosen(choice));
         }
@@ -101,7 +103,7 @@ pub(super) fn touch_items(
     focus.touched.retain(|(id, _)| touches.get_pressed(*id).is_some());
 }
 
-/// The mouse on the small buttons inside an item: they act when they are pressed.
+/// Adjusts an item when the mouse is pressed on one of its small buttons.
 pub(super) fn press_adjusters(
     mouse: Res<ButtonInput<MouseButton>>,
     adjusters: Query<(&Adjuster, &Interaction, &ChildOf), Changed<Interaction>>,
@@ -119,7 +121,7 @@ pub(super) fn press_adjusters(
     }
 }
 
-/// What a small button makes of the item that it is in.
+/// The choice after a small button was pressed inside an item.
 fn adjusted(item: Option<&Item>, adjuster: &Adjuster) -> Option<Chosen> {
     item?.choice.adjusted(adjuster.0).map(Chosen)
 }
@@ -129,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fingers_choose_what_they_land_on_and_the_small_buttons_only_adjust() {
+    fn fingers_choose_the_item_that_they_land_on_and_small_buttons_only_adjust() {
         let mut app = App::new();
         app.init_resource::<Touches>()
             .init_resource::<Focus>()

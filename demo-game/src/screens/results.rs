@@ -12,7 +12,7 @@ use super::widgets::{
 use crate::present::palette::{TEXT, TEXT_QUIET, seat_color};
 use crate::screen::Screen;
 
-/// What the others in the room are doing.
+/// The line about the other players in the room.
 #[derive(Component)]
 pub(super) struct OthersLine;
 
@@ -58,7 +58,7 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, current: Res<Cu
     });
 }
 
-/// Whether the others want a rematch.
+/// Shows which of the other players want a rematch.
 pub(super) fn refresh(lobby: Res<Lobby>, mut texts: Query<&mut Text, With<OthersLine>>) {
     let players = || lobby.peers.iter().filter(|peer| !peer.spectates);
     let ready: Vec<_> =

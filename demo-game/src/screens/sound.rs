@@ -1,4 +1,4 @@
-//! What is heard of the screens: choices, and moves of the focus. M mutes everything.
+//! The sounds of the screens: for choices, and for moves of the focus. M mutes all sounds.
 
 use bevy::audio::AudioSinkPlayback;
 use bevy::prelude::*;

@@ -1,4 +1,4 @@
-//! Typed, pasted and asked-for text, which goes into the field that has the focus.
+//! Text for the field that has the focus: typed, pasted, or asked for by the page.
 
 use bevy::clipboard::Clipboard;
 use bevy::ecs::system::SystemParam;
@@ -11,7 +11,7 @@ use super::focus::Focus;
 use super::items::Field;
 use crate::platform;
 
-/// Whether letters go into a field now, and so mean nothing else.
+/// Whether letters go into a field now; then they must not do anything else.
 #[derive(SystemParam)]
 pub(super) struct Typing<'w, 's> {
     focus: Res<'w, Focus>,
@@ -24,7 +24,7 @@ impl Typing<'_, '_> {
     }
 }
 
-/// Typed characters go into the field that has the focus.
+/// Puts typed and pasted text into the field that has the focus.
 pub(super) fn type_text(
     mut typed: MessageReader<KeyboardInput>,
     keys: Res<ButtonInput<KeyCode>>,
@@ -34,7 +34,8 @@ pub(super) fn type_text(
 ) {
     let Some(mut field) = focus.entity.and_then(|entity| fields.get_mut(entity).ok()) else {
         typed.clear();
-        // What is pasted where nothing takes it is gone, else it would come up in the next field.
+        // Text that is pasted without a field is dropped; otherwise it would appear in the next
+        // field.
         drop(platform::take_pasted_text(&mut clipboard, false));
         return;
     };
@@ -63,7 +64,7 @@ pub(super) fn type_text(
     }
 }
 
-/// The page asks for the text of a field that a finger touched.
+/// Lets the page ask for the text of a field that a finger touched.
 pub(super) fn ask_for_text(mut chosen: MessageReader<Chosen>, mut fields: Query<&mut Field>) {
     for Chosen(choice) in chosen.read() {
         if let Choice::AskFor(entity) = choice
@@ -76,7 +77,7 @@ pub(super) fn ask_for_text(mut chosen: MessageReader<Chosen>, mut fields: Query<
     }
 }
 
-/// Tells the network overlay, which listens to the digits, when they are text.
+/// Tells the network overlay, which is controlled by digits, when digits are text.
 pub(super) fn share_typing_with_overlay(typing: Typing, mut overlay: ResMut<OverlayState>) {
     let is_typing = typing.is_typing();
     if overlay.is_typing != is_typing {
