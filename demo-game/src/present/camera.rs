@@ -1,4 +1,4 @@
-//! The camera: shows what the view says, with bloom where the machine can afford it.
+//! The camera: applies the view, with bloom if the machine can afford it.
 
 use bevy::camera::Hdr;
 use bevy::core_pipeline::tonemapping::Tonemapping;
@@ -13,7 +13,8 @@ use crate::screen::Screen;
 use crate::sim::tuning::ARENA_HALF;
 use crate::view::View;
 
-/// Line widths are those of an arena drawn at this many pixels per unit; drawn smaller, lines stay as wide.
+/// Line widths are made for an arena drawn at this many pixels per unit. If it is drawn smaller,
+/// lines keep their width.
 const FULL_SIZE: f32 = 0.62;
 
 pub(super) fn spawn_camera(mut commands: Commands) {
@@ -24,7 +25,7 @@ pub(super) fn spawn_camera(mut commands: Commands) {
     ));
 }
 
-/// Follows the window's size and the screen that is shown.
+/// Fits the view, the camera and the line widths to the window and the screen that is shown.
 pub(super) fn fit_view(
     time: Res<Time<Real>>,
     screen: Res<Screen>,
@@ -49,7 +50,7 @@ pub(super) fn fit_view(
     strokes.overlay.width_factor = view.units_per_pixel * view.ui_scale;
 }
 
-/// Applies the chosen quality, and clips the arena's layer to the arena where it is shown.
+/// Applies the chosen quality, and clips the arena's layer to the arena if the arena is shown.
 pub(super) fn apply_quality(
     mut commands: Commands,
     quality: Res<Quality>,
@@ -73,7 +74,7 @@ pub(super) fn apply_quality(
     );
 }
 
-/// Bloom as a vector screen has it: a wide soft halo around bright lines only.
+/// Bloom like that of a vector screen: a wide soft halo around bright lines only.
 fn vector_bloom() -> Bloom {
     Bloom {
         intensity: 0.17,

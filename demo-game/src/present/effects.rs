@@ -1,4 +1,5 @@
-//! What the effects of the simulation look like: explosions, flashes, shakes. Each effect is shown once.
+//! What the effects of the simulation look like: explosions, flashes, shakes. Each effect is shown
+//! once.
 
 use bevy::prelude::*;
 use netcode::prelude::*;
@@ -69,7 +70,7 @@ fn show(effect: SimEffect, sparks: &mut Sparks, view: &mut View) {
     }
 }
 
-/// What happens to everything but ships.
+/// Shows the effects that do not belong to one ship.
 fn show_arena(effect: SimEffect, sparks: &mut Sparks, view: &mut View) {
     match effect {
         SimEffect::CountdownBeep { left: 3.. } => sparks.clear(),
@@ -120,7 +121,7 @@ fn ring(sparks: &mut Sparks, place: Vec2, radius: (f32, f32), life: f32, color: 
     sparks.add_ring(Ring { place, radius, left: life, life, width: 2.2, color });
 }
 
-/// A ship breaks into the strokes that it was drawn with.
+/// Breaks a ship into the strokes that it was drawn with.
 fn explode(sparks: &mut Sparks, seat: u8, place: Vec2, drift: Vec2) {
     let color = light(seat_color(seat), 2.0);
     let drift = drift * 0.35;

@@ -1,8 +1,9 @@
-//! Drawing and sound: reads the simulation, never writes it. Vector lines and light on black, from meshes.
+//! Drawing and sound: reads the simulation, never writes it. Vector lines and light on black, from
+//! meshes.
 //!
-//! `strokes` collects lines and uploads them, `camera` shows what the view says, `motion` says where things are between
-//! two simulated frames; `bodies` and `sky` draw what is, `sparks` and `effects` what happened, `touch` the controls for
-//! fingers, `sound` plays what is heard.
+//! `strokes` collects lines and uploads them; `camera` applies the view; `motion` finds the
+//! positions between two simulated frames. `bodies` and `sky` draw what exists, `sparks` and
+//! `effects` what happened, `touch` the controls for fingers. `sound` plays effects and engines.
 
 pub(crate) mod palette;
 mod quality;
@@ -42,7 +43,7 @@ pub(crate) enum PresentSystems {
     Upload,
 }
 
-/// Everything that is seen and heard of the simulation.
+/// Everything that players see and hear of the simulation.
 pub(crate) struct PresentPlugin;
 
 impl Plugin for PresentPlugin {

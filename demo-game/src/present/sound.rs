@@ -1,4 +1,5 @@
-//! What is heard of the simulation: each effect once, however often its frame is simulated; a few voices at a time.
+//! What is heard of the simulation: each effect once, however often its frame is simulated; a few
+//! voices at a time.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use netcode::prelude::*;
 use crate::bots::Bots;
 use crate::sim::{AsteroidSize, Ship, SimEffect};
 
-/// Most sounds at once, beside the engine: more is mud, and mixing costs time in a browser.
+/// Most sounds at once, besides the engine: more would be mud, and mixing costs time in a browser.
 const MAX_VOICES: usize = 14;
 /// The engine's loudness, and how fast it fades in and out, per second.
 const ENGINE_VOLUME: f32 = 0.30;
@@ -31,11 +32,12 @@ impl Plugin for SoundPlugin {
     }
 }
 
-/// Whether nothing is to be heard.
+/// Whether all sounds are muted.
 #[derive(Resource, Default)]
 pub(crate) struct Muted(pub(crate) bool);
 
-/// Every sound, in the binary: a native game runs anywhere, and a page fetches nothing more.
+/// Puts every sound into the binary: a native game needs no files, and a page downloads nothing
+/// more.
 macro_rules! sounds {
     ($($name:ident),* $(,)?) => {
         #[derive(Resource)]
@@ -128,7 +130,7 @@ fn start_engine(mut commands: Commands, sounds: Res<Sounds>) {
     commands.spawn((Engine, AudioPlayer(sounds.thrust.clone()), settings));
 }
 
-/// The engine is heard while a ship thrusts that somebody on this machine flies.
+/// Plays the engine while a person on this machine thrusts.
 fn drive_engine(
     time: Res<Time<Real>>,
     session: Res<SessionState>,
