@@ -14,7 +14,7 @@ use crate::present::{PresentPlugin, Quality};
 use crate::screens::settings::Settings;
 use crate::screens::{GAME_TITLE, MAX_NAME, ScreensPlugin};
 
-/// Size of the window unless asked otherwise: the arena at one pixel per unit.
+/// Default size of the window: the arena at one pixel per unit.
 const WINDOW: (u32, u32) = (1280, 720);
 
 fn settings(options: &WindowOptions) -> Settings {
@@ -45,7 +45,7 @@ fn window(options: &WindowOptions) -> Window {
     Window {
         title: GAME_TITLE.to_owned(),
         resolution: WindowResolution::new(width, height),
-        // Nothing tears, and no frame is drawn that is not shown; the simulation keeps its own
+        // Nothing tears, and only frames that are shown are drawn; the simulation keeps its own
         // time.
         present_mode: PresentMode::AutoVsync,
         canvas: Some("#game".to_owned()),
@@ -56,8 +56,8 @@ fn window(options: &WindowOptions) -> Window {
     }
 }
 
-/// The game and its netcode tell what they do, and all else tells of faults; `RUST_LOG` says
-/// otherwise.
+/// The game and its netcode log what they do, all other crates only faults; `RUST_LOG` replaces
+/// this.
 fn log_filter() -> String {
     format!("warn,demo_game=info,netcode=info,{LOG_FILTER}")
 }
@@ -67,7 +67,7 @@ pub fn run_windowed(options: &WindowOptions) -> AppExit {
     windowed(options).run()
 }
 
-/// The game as an app that only has to be run.
+/// Builds the game as an app, ready to run.
 pub(crate) fn windowed(options: &WindowOptions) -> App {
     let mut app = App::new();
     app.add_plugins(

@@ -1,8 +1,8 @@
-//! What the game asks of its platform in a browser: the functions of `web/page.js`. `native`
-//! answers the same questions for a window.
+//! What the game needs of its platform in a browser: the functions of `web/page.js`. `native` has
+//! the same functions for a window.
 //!
-//! The page's object `page` is called by name, so a missing function is a value that is missing,
-//! never a panic.
+//! The page's object `page` is called by name, so a missing function gives a missing value, never a
+//! panic.
 
 use bevy::clipboard::Clipboard;
 use js_sys::{Array, Function, Reflect};
@@ -15,7 +15,7 @@ pub(crate) const CAN_QUIT: bool = false;
 /// Whether others can join a server that runs in the game: a page cannot listen.
 pub(crate) const CAN_HOST: bool = false;
 
-/// A server in the game, of which a page has none: see `host` for what the native game does.
+/// A server in the game. A page has none; the one of the native game is in `host`.
 #[derive(Debug)]
 pub(crate) enum Host {}
 
@@ -45,8 +45,8 @@ impl Host {
     }
 }
 
-/// What a friend is told: the link to this page and room. `server` is where this page looks for
-/// rooms by itself.
+/// What to send to a friend: the link to this page and room. `server` is the server that this page
+/// uses by default.
 pub(crate) fn invitation(address: &RoomAddress, server: &str) -> String {
     text(&call("link", &[&address.within(server)])).unwrap_or_else(|| address.url())
 }
@@ -74,12 +74,12 @@ pub(crate) fn call(function: &str, arguments: &[&str]) -> JsValue {
     function.apply(&page, &arguments).unwrap_or(JsValue::UNDEFINED)
 }
 
-/// A text that the page gave; nothing where it gave none.
+/// The text that the page returned; `None` if it is empty or no text.
 pub(crate) fn text(value: &JsValue) -> Option<String> {
     value.as_string().filter(|text| !text.is_empty())
 }
 
-/// A parameter of the page's address: empty where it has no value, `None` where it is not there.
+/// A parameter of the page's address: empty if it has no value, `None` if it is missing.
 pub(crate) fn query(name: &str) -> Option<String> {
     queries(name).into_iter().next()
 }
@@ -89,29 +89,29 @@ pub(crate) fn queries(name: &str) -> Vec<String> {
     Array::from(&values).iter().filter_map(|value| value.as_string()).collect()
 }
 
-/// A number that nobody can foresee: for room codes and seeds of local matches.
+/// Returns an unpredictable number: for seeds of local matches.
 pub(crate) fn random_number() -> u64 {
     (0..4).fold(0, |number, _| number << 16 | (js_sys::Math::random() * 65536.0) as u64)
 }
 
-/// Puts `text` onto the clipboard. How it went is known later: see [`copy_outcome`].
+/// Puts `text` onto the clipboard. [`copy_outcome`] knows later whether that succeeded.
 pub(crate) fn copy_text(_clipboard: &mut Clipboard, text: &str) -> Option<bool> {
     call("copy", &[text]);
     None
 }
 
-/// Whether the text that was copied last is on the clipboard; nothing while that is not known.
+/// Whether the text that was copied last is on the clipboard; `None` until that is known.
 pub(crate) fn copy_outcome() -> Option<bool> {
     call("copied", &[]).as_bool()
 }
 
-/// Text that was pasted since the last call. The browser tells of it by an event, whatever the keys
-/// for it are.
+/// Returns the text that was pasted since the last call. The browser reports it by an event,
+/// whichever keys were used.
 pub(crate) fn take_pasted_text(_clipboard: &mut Clipboard, _is_asked: bool) -> Option<String> {
     text(&call("takePasted", &[]))
 }
 
-/// Asks for a text: no keyboard comes up for a canvas.
+/// Asks for a text, because no keyboard comes up for a canvas.
 pub(crate) fn ask_for_text(caption: &str, value: &str) -> Option<String> {
     text(&call("ask", &[caption, value]))
 }

@@ -1,5 +1,5 @@
-//! Which screen is shown, and where there is text on it: named by what draws and by the screens,
-//! names neither.
+//! Which screen is shown, and where there is text on it. Both `present` and `screens` name this
+//! file; it names neither.
 
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
@@ -7,7 +7,7 @@ use bevy::ui::UiGlobalTransform;
 
 use crate::view::View;
 
-/// What is shown.
+/// The screen that is shown.
 #[derive(Resource, Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum Screen {
     /// What to play.
@@ -26,17 +26,17 @@ pub(crate) enum Screen {
 }
 
 impl Screen {
-    /// Whether the arena is to be seen, rather than the menus' sky.
+    /// Whether it shows the arena, rather than the menus' sky.
     pub(crate) fn shows_arena(self) -> bool {
         self == Self::Match
     }
 }
 
-/// Everything below this belongs to the screen, and goes with it.
+/// Marks the root of a screen: everything below it is despawned with the screen.
 #[derive(Component)]
 pub(crate) struct ScreenRoot;
 
-/// Where there is something to read or to choose: nothing else is drawn there.
+/// The areas with something to read or to choose: nothing else is drawn there.
 #[derive(SystemParam)]
 pub(crate) struct TextAreas<'w, 's> {
     roots: Query<'w, 's, &'static Children, With<ScreenRoot>>,
@@ -44,7 +44,7 @@ pub(crate) struct TextAreas<'w, 's> {
 }
 
 impl TextAreas<'_, '_> {
-    /// The parts of the screen that is shown, in the world.
+    /// The areas of the screen that is shown, in world units.
     pub(crate) fn in_world(&self, view: &View) -> Vec<Rect> {
         let parts = self.roots.iter().flat_map(|children| self.nodes.iter_many(children));
         let area = |(node, transform): (&ComputedNode, &UiGlobalTransform)| {

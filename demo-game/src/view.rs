@@ -1,19 +1,21 @@
 //! Where things are on the screen: the arena fits into any window, below the match's score line,
 //! and shakes.
 //!
-//! The numbers only, for all who draw, lay out or read fingers; `present/camera` applies them.
+//! Only the numbers are here, for drawing, for layout and for reading fingers; `present/camera`
+//! applies them.
 
 use bevy::math::ops;
 use bevy::prelude::*;
 
 use crate::sim::tuning::ARENA;
 
-/// Window size, in pixels, for which the user interface is laid out when it is wider than high:
-/// everything fits into it.
+/// Window size, in pixels, for which the user interface is laid out if the window is wider than
+/// high: everything fits into it.
 const WIDE_LAYOUT: Vec2 = Vec2::new(960.0, 560.0);
-/// The same when it is higher than wide, as a phone is.
+/// The same if the window is higher than wide, as on a phone.
 const TALL_LAYOUT: Vec2 = Vec2::new(460.0, 760.0);
-/// Smallest and largest scale of the user interface: below text is unreadable, above it is silly.
+/// Smallest and largest scale of the user interface: below it, text is unreadable; above it, text
+/// is absurdly large.
 const UI_SCALE_RANGE: (f32, f32) = (0.55, 3.0);
 /// Height of the score line above the arena, in layout units.
 pub(crate) const SCORE_LINE: f32 = 46.0;
@@ -21,7 +23,7 @@ pub(crate) const SCORE_LINE: f32 = 46.0;
 const MARGIN: f32 = 4.0;
 /// Space below the arena for the thumbs in a tall window, as a part of the window's height.
 const THUMBS_SHARE: f32 = 0.3;
-/// Farthest that the camera shakes, in world units.
+/// Greatest distance by which the camera shakes, in world units.
 const SHAKE_REACH: f32 = 11.0;
 /// Part of the shake that is left after a second.
 const SHAKE_LEFT: f32 = 0.02;
@@ -33,11 +35,11 @@ pub(crate) struct View {
     pub(crate) window: Vec2,
     /// World units per logical pixel.
     pub(crate) units_per_pixel: f32,
-    /// The world's place in the middle of the window, without shake.
+    /// The position in the world that is in the middle of the window, without shake.
     pub(crate) centre: Vec2,
     /// Scale of the user interface: logical pixels per layout unit.
     pub(crate) ui_scale: f32,
-    /// Shake: 0 is still, 1 the most.
+    /// Strength of the shake, from 0 to 1.
     shake: f32,
 }
 
@@ -64,19 +66,20 @@ impl View {
         self.window / self.ui_scale
     }
 
-    /// The world's place at a place in the window: logical pixels from its top left corner.
+    /// The position in the world at a point of the window, in logical pixels from its top left
+    /// corner.
     pub(crate) fn world_at(&self, pixel: Vec2) -> Vec2 {
         let from_centre = (pixel - self.window * 0.5) * Vec2::new(1.0, -1.0);
         self.centre + from_centre * self.units_per_pixel
     }
 
-    /// Adds a shake; many small ones do not add up without end.
+    /// Adds a shake. The sum of many small ones is limited.
     pub(crate) fn add_shake(&mut self, strength: f32) {
         self.shake = (self.shake + strength).min(1.0);
     }
 
-    /// Takes over the size of the window, in logical pixels. Shows the arena below the score line,
-    /// or where it is not to be seen, fills the window with a part of it.
+    /// Fits the view to a window of this size, in logical pixels: shows the whole arena below the
+    /// score line, or, without an arena, fills the window with a part of its area.
     pub(crate) fn fit(&mut self, window: Vec2, shows_arena: bool) {
         self.window = window.max(Vec2::splat(1.0));
         self.ui_scale = ui_scale_for(self.window);
@@ -106,14 +109,14 @@ fn ui_scale_for(window: Vec2) -> f32 {
 
 /// Units per pixel and centre for the arena between the score line and the thumbs.
 fn fit_arena(window: Vec2, ui_scale: f32) -> (f32, Vec2) {
-    // In a tall window four players take two lines.
+    // In a tall window, four players need two lines.
     let lines = if window.y > window.x { 2.0 } else { 1.0 };
     let top = (SCORE_LINE * lines + MARGIN) * ui_scale;
     let bottom = if window.y > window.x { window.y * THUMBS_SHARE } else { MARGIN * ui_scale };
     let room = Vec2::new(window.x - 2.0 * MARGIN * ui_scale, window.y - top - bottom)
         .max(Vec2::splat(1.0));
     let units_per_pixel = (ARENA / room).max_element();
-    // In a tall window the arena hangs under the score line rather than in the middle of a void.
+    // In a tall window, the arena is near the score line and not in the middle of an empty area.
     let height = ARENA.y / units_per_pixel;
     let middle = if window.y > window.x {
         top + height * 0.5 + (room.y - height) * 0.35

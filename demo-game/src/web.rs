@@ -1,4 +1,4 @@
-//! The game in a page: how it starts, and what it tells about itself.
+//! The game in a page: its start, and its report.
 //!
 //! Twice a second a JSON object about the running match is written to
 //! `document.body.dataset.report`: the numbers of the headless report as far as a page has them,
@@ -23,7 +23,7 @@ use crate::selftest;
 use crate::ship_stats::{ShipReport, ShipStats, update_ship_stats};
 use crate::sim::MatchState;
 
-/// Time between two reports: often enough for whoever watches, rare enough to cost nothing.
+/// Time between two reports: often enough for tests, rare enough to cost nothing.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
 
 /// Runs the game, or the self-test, as the page's address asks. Returns at once; the browser calls
@@ -52,7 +52,7 @@ pub fn main() {
     };
     let mut app = windowed(&options);
     add_report(&mut app);
-    // In a browser the app goes on after this; its exit is the end of the page.
+    // In a browser the app goes on after this returns, until the page is closed.
     let _ = app.run();
 }
 
@@ -68,8 +68,8 @@ fn add_report(app: &mut App) {
         .add_systems(PostUpdate, tell_report.run_if(on_timer(REPORT_EVERY)));
 }
 
-/// A hidden page is not drawn: the graphics card would be behind by all of that when it is seen
-/// again.
+/// Draws nothing while the page is hidden: otherwise the graphics card would have all these frames
+/// to catch up with when the page is seen again.
 fn pause_hidden_camera(lobby: Res<Lobby>, mut cameras: Query<&mut Camera>) {
     for mut camera in &mut cameras {
         if camera.is_active == lobby.away {
@@ -78,7 +78,7 @@ fn pause_hidden_camera(lobby: Res<Lobby>, mut cameras: Query<&mut Camera>) {
     }
 }
 
-/// What the page tells about the match that runs, or ran last.
+/// The page's report about the match that is running, or ran last.
 #[derive(Resource, Default, Serialize)]
 struct PageReport {
     screen: &'static str,
@@ -86,7 +86,7 @@ struct PageReport {
     end_reason: Option<String>,
     room: Option<String>,
     link: Option<String>,
-    /// Of the match that runs, in hexadecimal digits.
+    /// The seed of the match that is running, in hexadecimal digits.
     seed: Option<String>,
     seat: Option<u8>,
     peers: usize,
@@ -115,7 +115,7 @@ fn screen_name(screen: Screen) -> &'static str {
     }
 }
 
-/// A new match begins a new report.
+/// Begins a new report when a match begins.
 fn begin_report(
     mut changes: MessageReader<SessionChanged>,
     mut ship_stats: ResMut<ShipStats>,
@@ -164,7 +164,7 @@ fn tell_report(
     report.checksums = Checksums::default();
     report.checksums.add(1, log.iter());
     report.ships = ship_stats.iter().filter_map(|(seat, stats)| stats.report(seat, None)).collect();
-    // After the match the world is empty; the report keeps how it came out.
+    // After the match the world is empty; the report keeps the result.
     if let Some(state) = state.filter(|state| state.seats > 0) {
         report.score = state.score().to_vec();
         report.round = state.round;

@@ -17,7 +17,7 @@ pub enum SimEffect {
     },
     /// A ship fired.
     Fired {
-        /// Whose ship.
+        /// The seat of the ship.
         seat: u8,
         /// The muzzle.
         position: Vec2,
@@ -26,7 +26,7 @@ pub enum SimEffect {
     },
     /// A ship began a dash.
     Dashed {
-        /// Whose ship.
+        /// The seat of the ship.
         seat: u8,
         /// Where it started.
         position: Vec2,
@@ -35,21 +35,21 @@ pub enum SimEffect {
     },
     /// A ship lost its shield.
     ShieldLost {
-        /// Whose ship.
+        /// The seat of the ship.
         seat: u8,
         /// The ship's centre.
         position: Vec2,
     },
     /// A ship's shield is back.
     ShieldBack {
-        /// Whose ship.
+        /// The seat of the ship.
         seat: u8,
         /// The ship's centre.
         position: Vec2,
     },
     /// Something hit a ship that could not be hurt.
     Deflected {
-        /// Whose ship.
+        /// The seat of the ship.
         seat: u8,
         /// Where.
         position: Vec2,
@@ -63,7 +63,7 @@ pub enum SimEffect {
     },
     /// A ship exploded.
     ShipExploded {
-        /// Whose ship.
+        /// The seat of the ship.
         seat: u8,
         /// Where.
         position: Vec2,
