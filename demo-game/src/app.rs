@@ -1,4 +1,5 @@
-//! The windowed game: the simulation with the network, the drawing, the screens and the devices around it.
+//! The windowed game: the simulation with the network, the drawing, the screens and the devices
+//! around it.
 
 use bevy::log::LogPlugin;
 use bevy::prelude::*;
@@ -10,9 +11,10 @@ use crate::devices::DevicesPlugin;
 use crate::options::{DEFAULT_SERVER, WindowOptions};
 use crate::platform;
 use crate::present::{PresentPlugin, Quality};
-use crate::screens::{GAME_TITLE, MAX_NAME, ScreensPlugin, Settings};
+use crate::screens::settings::Settings;
+use crate::screens::{GAME_TITLE, MAX_NAME, ScreensPlugin};
 
-/// Size of the window unless asked otherwise: the arena at one pixel per unit.
+/// Default size of the window: the arena at one pixel per unit.
 const WINDOW: (u32, u32) = (1280, 720);
 
 fn settings(options: &WindowOptions) -> Settings {
@@ -43,7 +45,8 @@ fn window(options: &WindowOptions) -> Window {
     Window {
         title: GAME_TITLE.to_owned(),
         resolution: WindowResolution::new(width, height),
-        // Nothing tears, and no frame is drawn that is not shown; the simulation keeps its own time.
+        // Nothing tears, and only frames that are shown are drawn; the simulation keeps its own
+        // time.
         present_mode: PresentMode::AutoVsync,
         canvas: Some("#game".to_owned()),
         fit_canvas_to_parent: true,
@@ -53,13 +56,19 @@ fn window(options: &WindowOptions) -> Window {
     }
 }
 
-/// The game and its netcode tell what they do, and all else tells of faults; `RUST_LOG` says otherwise.
+/// The game and its netcode log what they do, all other crates only faults; `RUST_LOG` replaces
+/// this.
 fn log_filter() -> String {
     format!("warn,demo_game=info,netcode=info,{LOG_FILTER}")
 }
 
-/// Opens the window and plays until it is closed. In the browser it returns at once, and the game goes on.
+/// Opens the window and plays until it is closed.
 pub fn run_windowed(options: &WindowOptions) -> AppExit {
+    windowed(options).run()
+}
+
+/// Builds the game as an app, ready to run.
+pub(crate) fn windowed(options: &WindowOptions) -> App {
     let mut app = App::new();
     app.add_plugins(
         DefaultPlugins
@@ -77,8 +86,7 @@ pub fn run_windowed(options: &WindowOptions) -> AppExit {
         ScreensPlugin,
         PresentPlugin,
     ));
-    platform::add_page(&mut app);
-    app.run()
+    app
 }
 
 #[cfg(test)]

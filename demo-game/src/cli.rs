@@ -1,4 +1,4 @@
-//! The command line: what was asked for, or what is wrong with it, in words.
+//! The command line: parses it, or explains what is wrong with it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::GAME_VERSION;
 use crate::headless::{HeadlessOptions, Pilot, RoomChoice};
 use crate::options::WindowOptions;
-use crate::room_code::meant_room;
+use crate::room_code::canonical_name;
 use crate::sim::tuning::MAX_SEATS;
 
 /// What `--help` prints.
@@ -24,7 +24,7 @@ Usage: demo-game [OPTIONS]             opens the game
 Game:
   --server URL         the signaling server to meet at [default: ws://127.0.0.1:3536]
   --room URL           go straight into this room: a code, a link, or ws://HOST:PORT/ROOM; headless: the last of them
-  --host               open a room on this machine and tell the address for others in its network; headless, too
+  --host               open a room on this machine and show its address for other players in the network; headless, too
   --name NAME          the name that others see
   --ready              be ready as soon as the room is entered; with --players N, as soon as N are in it
   --low                draw without bloom: for slow machines
@@ -37,16 +37,16 @@ Headless (--room or --host is required):
   --players N          get ready when N players are in the room, 2 to 4 [default: 2]
   --seconds S          play S seconds from the first frame on, then leave, 1 to 86400 [default: 20]
   --wait S             wait S seconds for the other players, 1 to 86400 [default: 30]
-  --input KIND         bot: fights; idle: hands off; script: a fixed pattern [default: bot]
+  --input KIND         bot: fights; idle: does nothing; script: a fixed pattern [default: bot]
   --report FILE        write what happened to FILE, as JSON
   --conditions PRESET  make the network worse: none, lan, wifi, 4g, transatlantic, awful [default: none]
-  --game-version V     claim to be version V; others are refused [default: this build's]
+  --game-version V     claim to be version V; other versions are refused [default: this build's]
 
   -h, --help           print this
   -V, --version        print the version
 
-Exit status: 0 it played (headless: as long as asked, and nobody desynced); 1 it could not, and says why;
-2 the command line is wrong.";
+Exit status: 0 the game was played (headless: for the whole time, and no peer desynced); 1 it was not, and the
+reason was printed; 2 the command line is wrong.";
 
 /// What the command line asks for.
 #[derive(Clone, PartialEq, Debug)]
@@ -73,19 +73,19 @@ pub enum CliError {
     Range {
         /// The option.
         option: &'static str,
-        /// The least that it takes.
+        /// Its least value.
         low: u64,
-        /// The most that it takes.
+        /// Its greatest value.
         high: u64,
         /// What it was given.
         value: String,
     },
-    /// A word that is none of those that the option knows.
+    /// A word that the option does not know.
     #[error("{option} takes one of: {known}; not {value:?}")]
     Word {
         /// The option.
         option: &'static str,
-        /// All that it takes.
+        /// All words that it knows.
         known: String,
         /// What it was given.
         value: String,
@@ -94,17 +94,17 @@ pub enum CliError {
     #[error("--headless needs a room: --room ws://HOST:PORT/ROOM, or --host for one of its own")]
     NoRoom,
     /// `--host` with `--room`.
-    #[error("--host opens a room of its own: leave --room away")]
+    #[error("--host opens a room of its own: leave out --room")]
     HostWithRoom,
     /// An option that means nothing without `--headless`.
     #[error("{0} works only with --headless")]
     OnlyHeadless(&'static str),
-    /// `--ready` with `--headless`, which is ready by itself.
+    /// An option that has no meaning with `--headless`.
     #[error("{0} does not work with --headless")]
     NotHeadless(&'static str),
 }
 
-/// Everything that may stand on the command line, before it is known which of it fits together.
+/// All options, before it is checked which of them fit together.
 #[derive(Default)]
 struct Flags {
     is_headless: bool,
@@ -130,7 +130,7 @@ struct Flags {
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// If an option is unknown, lacks its value, or does not fit the others.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, CliError> {
     let mut parser = lexopt::Parser::from_args(args);
     let mut flags = Flags::default();
@@ -236,7 +236,7 @@ fn window(flags: Flags) -> Result<Command, CliError> {
     }))
 }
 
-/// The address of the room that is meant: the same one that a window or a page goes to by it.
+/// The full address of a room that a person typed: the same one that a window or a page would join.
 fn meant_address(address: &str) -> String {
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     if path.ends_with("/v1/create") || path.ends_with("/v1/quick") {
@@ -244,12 +244,13 @@ fn meant_address(address: &str) -> String {
     }
     let Some((server, room)) = path.rsplit_once('/') else { return address.to_owned() };
     let mark = if query.is_empty() { "" } else { "?" };
-    // As a host shows it.
+    // A host shows its address without the scheme.
     let scheme = if server.contains("://") { "" } else { "ws://" };
-    format!("{scheme}{server}/{}{mark}{query}", meant_room(room))
+    format!("{scheme}{server}/{}{mark}{query}", canonical_name(room))
 }
 
-/// The servers that are chosen, if any choice is made: an empty address says that none is wanted, not even what the server hands out.
+/// The STUN servers that were given, if any. An empty address means no servers at all, not even
+/// those that the signaling server hands out.
 fn chosen(urls: Vec<String>) -> Option<Vec<String>> {
     let is_given = !urls.is_empty();
     is_given.then(|| urls.into_iter().filter(|url| !url.is_empty()).collect())
@@ -284,13 +285,13 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_call_opens_the_menu() {
+    fn without_options_the_menu_opens() {
         let Ok(Command::Window(options)) = parse_words("") else { panic!("not a window") };
         assert_eq!((options.server, options.room), (None, None));
     }
 
     #[test]
-    fn stun_servers_are_the_servers_choice_unless_named() {
+    fn the_signaling_server_chooses_stun_servers_unless_they_are_given() {
         let stun = |line: &str| match parse_words(line) {
             Ok(Command::Window(options)) => options.stun_servers,
             other => panic!("{line}: {other:?}"),
@@ -301,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn every_headless_option_arrives() {
+    fn every_headless_option_is_read() {
         let line = "--headless --room ws://h:1/r --players 4 --seconds 7 --wait 90 --name Bo --report out.json --input idle \
                     --game-version 9 --conditions AWFUL --ice-server stun:a:1 --ice-server= --ice-server stun:b:2 \
                     --relay-only";
@@ -333,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_headless_peer_goes_to_the_room_that_a_window_goes_to() {
+    fn a_headless_peer_joins_the_same_room_as_a_window() {
         assert_eq!(meant_address("ws://h:1/dam3r?next=2"), "ws://h:1/DAM3R?next=2");
         assert_eq!(meant_address("ws://h:1/my_room"), "ws://h:1/my_room");
         assert_eq!(meant_address("192.168.1.5:3536/dam3r"), "ws://192.168.1.5:3536/DAM3R");
@@ -342,13 +343,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn an_error_names_what_is_wrong_with_the_command_line() {
         let says = |line: &str, words: &str| {
             let error = parse_words(line).expect_err(line).to_string();
             assert!(error.contains(words), "{line}: {error}");
         };
         says("--headless", "needs a room");
-        says("--host --room r", "leave --room away");
+        says("--host --room r", "leave out --room");
         says("--headless --room r --players 5", "2 to 4, not 5");
         says("--headless --room r --seconds soon", "not soon");
         says("--headless --room r --conditions wet", "none, lan, wifi");

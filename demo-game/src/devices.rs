@@ -1,6 +1,6 @@
 //! Keyboard, gamepads and fingers → [`Input`], for the seats of this machine.
 //!
-//! Which key means what is decided here, once; the simulation only knows controls. Runs in
+//! Only this file decides which key means what; the simulation knows only controls. It runs in
 //! `ReadInputs`, outside the simulation, so it may look at the world to help a thumb steer. Devices
 //! are latched: a tap that is over before the next step still counts in it.
 
@@ -9,17 +9,17 @@ use netcode::prelude::*;
 
 use crate::bots::Bots;
 use crate::input::Input;
-use crate::present::view::View;
 use crate::sim::{Heading, Ship};
 use crate::steering::{shortest_turn, steer};
+use crate::view::View;
 
-/// How far a gamepad's stick or trigger is pushed to count: past its slack.
+/// A gamepad's stick or trigger counts from this far on: past its slack.
 const PUSHED: f32 = 0.4;
 /// Reach of the touch stick, in layout units.
 pub(crate) const STICK_REACH: f32 = 56.0;
-/// A thumb nearer to the stick's middle than this part of its reach rests.
+/// Within this part of the stick's reach, the thumb rests and does not steer.
 const STICK_REST: f32 = 0.25;
-/// Pushed farther than this part of its reach, the stick also thrusts.
+/// Beyond this part of its reach, the stick also thrusts.
 const STICK_THRUST: f32 = 0.7;
 
 /// Reads the devices.
@@ -29,17 +29,17 @@ impl Plugin for DevicesPlugin {
     fn build(&self, app: &mut App) {
         app.latch_devices()
             .init_resource::<TouchPad>()
-            // What is drawn, also while there are no steps.
+            // For drawing, also while there are no steps.
             .add_systems(
                 PreUpdate,
-                follow_fingers.before(NetcodeSystems::Receive).after(bevy::input::InputSystems),
+                read_fingers.before(NetcodeSystems::Receive).after(bevy::input::InputSystems),
             )
-            // What a step sees of the fingers is not always where they are now.
-            .add_systems(ReadInputs, (follow_fingers, fly_by_hand).chain());
+            // For a step, which may see other positions of the fingers than the present ones.
+            .add_systems(ReadInputs, (read_fingers, write_inputs).chain());
     }
 }
 
-/// The keys of one pair of hands.
+/// The keys of one player.
 struct Keys {
     left: &'static [KeyCode],
     right: &'static [KeyCode],
@@ -48,7 +48,7 @@ struct Keys {
     dash: &'static [KeyCode],
 }
 
-/// Alone at the keyboard: both sets of keys, whichever the hands prefer.
+/// One player at the keyboard: both sets of keys.
 const ALONE: Keys = Keys {
     left: &[KeyCode::ArrowLeft, KeyCode::KeyA],
     right: &[KeyCode::ArrowRight, KeyCode::KeyD],
@@ -56,7 +56,7 @@ const ALONE: Keys = Keys {
     fire: &[KeyCode::Space, KeyCode::Enter],
     dash: &[KeyCode::ShiftLeft, KeyCode::ShiftRight, KeyCode::ArrowDown, KeyCode::KeyS],
 };
-/// Two at one keyboard: the left one.
+/// Two players at one keyboard: the keys of the left one.
 const LEFT_HALF: Keys = Keys {
     left: &[KeyCode::KeyA],
     right: &[KeyCode::KeyD],
@@ -64,7 +64,7 @@ const LEFT_HALF: Keys = Keys {
     fire: &[KeyCode::Space],
     dash: &[KeyCode::KeyS, KeyCode::ShiftLeft],
 };
-/// And the right one.
+/// The keys of the right one.
 const RIGHT_HALF: Keys = Keys {
     left: &[KeyCode::ArrowLeft],
     right: &[KeyCode::ArrowRight],
@@ -85,7 +85,7 @@ impl Keys {
     }
 }
 
-fn read_pad(pad: &Gamepad) -> Input {
+fn read_gamepad(pad: &Gamepad) -> Input {
     let turn = pad.left_stick().x + pad.dpad().x;
     let trigger = |button| pad.get(button).unwrap_or(0.0) > PUSHED;
     Input::NONE
@@ -109,10 +109,10 @@ fn read_pad(pad: &Gamepad) -> Input {
         )
 }
 
-/// What the fingers do: a stick where the left thumb lands, two buttons under the right one.
+/// The touch controls: a stick where the left thumb lands, two buttons under the right thumb.
 #[derive(Resource, Default, Debug)]
 pub(crate) struct TouchPad {
-    /// Whether a finger ever touched: until then nothing is drawn.
+    /// Whether a finger has ever touched the screen: until then nothing is drawn.
     pub(crate) is_used: bool,
     /// Where the stick's thumb landed and where it is, in logical pixels.
     pub(crate) stick: Option<(Vec2, Vec2)>,
@@ -130,7 +130,7 @@ impl TouchPad {
         [(place(58.0, 92.0), 54.0 * view.ui_scale), (place(150.0, 38.0), 36.0 * view.ui_scale)]
     }
 
-    /// What the thumbs mean for a ship that points to `heading`: the nose follows the stick.
+    /// The input of the thumbs for a ship that points to `heading`: the nose turns to the stick.
     fn read(&self, view: &View, heading: Option<f32>) -> Input {
         let mut input = Input::NONE.with(Input::FIRE, self.fire).with(Input::DASH, self.dash);
         if let (Some((from, to)), Some(heading)) = (self.stick, heading) {
@@ -144,7 +144,7 @@ impl TouchPad {
     }
 }
 
-fn follow_fingers(touches: Res<Touches>, view: Res<View>, mut pad: ResMut<TouchPad>) {
+fn read_fingers(touches: Res<Touches>, view: Res<View>, mut pad: ResMut<TouchPad>) {
     if touches.iter().next().is_none() {
         if pad.stick.is_some() || pad.fire || pad.dash {
             *pad = TouchPad { is_used: true, ..default() };
@@ -167,8 +167,8 @@ fn follow_fingers(touches: Res<Touches>, view: Res<View>, mut pad: ResMut<TouchP
     *pad = next;
 }
 
-/// Fills in the inputs of the seats at which somebody sits.
-fn fly_by_hand(
+/// Fills in the inputs of the local seats that people fly.
+fn write_inputs(
     mut inputs: ResMut<LocalInputs<Input>>,
     bots: Res<Bots>,
     keys: Res<ButtonInput<KeyCode>>,
@@ -179,7 +179,7 @@ fn fly_by_hand(
 ) {
     let people: Vec<Seat> = (0..)
         .zip(inputs.seats())
-        .filter(|(index, _)| !bots.fly(*index))
+        .filter(|(index, _)| !bots.is_bot(*index))
         .map(|(_, &seat)| seat)
         .collect();
     let mut pads: Vec<_> = pads.iter().collect();
@@ -192,11 +192,11 @@ fn fly_by_hand(
             _ => continue,
         };
         let mut input = half.read(&keys);
-        // With fewer pads than people, the pads go to those who come last: the first keeps the keyboard.
+        // With fewer gamepads than people, the last people get them: the first keeps the keyboard.
         let first_with_pad = people.len().saturating_sub(pads.len());
         for (number, (_, pad)) in pads.iter().enumerate() {
             if (first_with_pad + number).min(people.len() - 1) == place {
-                input |= read_pad(pad);
+                input |= read_gamepad(pad);
             }
         }
         if place == 0 {
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_at_one_keyboard_do_not_share_a_key() {
+    fn two_players_at_one_keyboard_do_not_share_a_key() {
         let all = |keys: &Keys| [keys.left, keys.right, keys.thrust, keys.fire, keys.dash].concat();
         assert!(all(&LEFT_HALF).iter().all(|key| !all(&RIGHT_HALF).contains(key)));
     }

@@ -1,6 +1,8 @@
-//! Hosting: the signaling server inside of the game, so that players in one network need nothing but the game.
+//! Hosting: the signaling server inside the game, so that players in one network need nothing but
+//! the game.
 //!
-//! The host plays like everybody else; the server is only where the others find the room. It ends with its [`Host`].
+//! The host plays like every other player; its server is only where they find the room. The server
+//! stops when its [`Host`] is dropped.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -15,19 +17,21 @@ use thiserror::Error;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
-/// Connections of one host: some matches' worth of players, and pages that load. Far fewer than a server's, for the game itself needs
-/// files too, and many systems give a program no more than 256.
+/// Most connections of one host: the players of some matches, and pages that load. Far fewer than a
+/// server has, because the game itself needs files too, and many systems allow a program only 256.
 const MAX_CONNECTIONS: usize = 100;
-/// Those of one machine: a few games, and two browsers that load the page by six connections each. A quarter of all, so that it takes
-/// several machines to keep others out.
+/// Most connections of one machine: a few games, and two browsers that load the page with six
+/// connections each. A quarter of all, so that it takes several machines to keep other players out.
 const MAX_CONNECTIONS_PER_ADDRESS: u32 = 24;
-/// Games that one machine may bring: all places of a room, four times.
+/// Most games on one machine: four times all places of a room.
 const MAX_PEERS_PER_ADDRESS: u32 = 16;
-/// How often they may come: each once more after a restart of the host, and then as often as anybody types a code.
+/// How often one machine may join: each of its games once more after a restart of the host, and
+/// then as often as a person can type a code.
 const JOIN_RATE: Rate = Rate { per_second: 1, at_once: 2 * MAX_PEERS_PER_ADDRESS };
-/// Threads that read the page for others: the game needs the machine.
+/// Threads that read the page's files for other players: the game needs the rest of the machine.
 const MAX_FILE_THREADS: usize = 2;
-/// The folder with the browser version, beside the program or one above, where `cargo xtask web` puts it.
+/// The folder with the browser version, beside the program or one folder above, where
+/// `cargo xtask web` puts it.
 const PAGE_FOLDER: &str = "web-dist";
 
 /// A server with one room; it stops when this is dropped.
@@ -35,7 +39,7 @@ const PAGE_FOLDER: &str = "web-dist";
 pub(crate) struct Host {
     port: u16,
     room: String,
-    /// This machine in its networks when the server started, the likeliest first.
+    /// The addresses of this machine when the server started, the likeliest first.
     addresses: Vec<Ipv4Addr>,
     has_page: bool,
     /// The server runs for as long as this lives.
@@ -45,10 +49,10 @@ pub(crate) struct Host {
 /// Why the game cannot host.
 #[derive(Debug, Error)]
 pub(crate) enum HostError {
-    /// It cannot listen.
+    /// The server cannot listen.
     #[error("this game cannot be a host: {0}")]
     Bind(#[from] BindError),
-    /// There is no thread for it.
+    /// The system gives no thread for the server.
     #[error("this game cannot be a host: the system refuses: {0}")]
     System(#[from] io::Error),
 }
@@ -65,7 +69,7 @@ impl Host {
         let (running, stopped) = oneshot::channel::<()>();
         thread::Builder::new().name("signaling server".to_owned()).spawn(move || {
             runtime.block_on(server.run(async {
-                // It ends with an error: the sender never sends, it only goes.
+                // It always ends with an error: the sender sends nothing and is dropped.
                 let _ = stopped.await;
             }));
         })?;
@@ -73,7 +77,7 @@ impl Host {
         Ok(Self { port, room, addresses: lan::addresses(), has_page, _running: running })
     }
 
-    /// The server, as the game on this machine reaches it.
+    /// The server's address for the game on this machine.
     pub(crate) fn server(&self) -> String {
         format!("ws://{}:{}", Ipv4Addr::LOCALHOST, self.port)
     }
@@ -83,17 +87,18 @@ impl Host {
         &self.room
     }
 
-    /// Whether anybody on another machine can come.
+    /// Whether players on other machines can join.
     pub(crate) fn is_in_network(&self) -> bool {
         !self.addresses.is_empty()
     }
 
-    /// What others type to come: `192.168.1.5:3536/ABCDE`, the likeliest first. There is always one, if only for this machine.
+    /// What other players type to join: `192.168.1.5:3536/ABCDE`, the likeliest first. There is
+    /// always one, if only for this machine.
     pub(crate) fn addresses(&self) -> Vec<String> {
         self.reached_at().map(|ip| format!("{ip}:{}/{}", self.port, self.room)).collect()
     }
 
-    /// What they open in a browser instead, if the server has the page.
+    /// The link that other players can open in a browser instead, if the server has the page.
     pub(crate) fn link(&self) -> Option<String> {
         let ip = self.reached_at().next().filter(|_| self.has_page)?;
         Some(format!("http://{ip}:{}/#{}", self.port, self.room))
@@ -105,7 +110,7 @@ impl Host {
     }
 }
 
-/// A server whose limits for one machine fit those for all.
+/// The configuration of a server with the limits above.
 fn config(web_root: Option<PathBuf>) -> ServerConfig {
     ServerConfig {
         web_root,
@@ -119,7 +124,7 @@ fn config(web_root: Option<PathBuf>) -> ServerConfig {
     }
 }
 
-/// A number that nobody can foresee: for room codes and seeds of local matches.
+/// Returns an unpredictable number: for room codes and seeds of local matches.
 pub(crate) fn random_number() -> u64 {
     RandomState::new().build_hasher().finish()
 }
@@ -139,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_hosts_on_one_machine_do_not_meet_and_are_gone_when_they_are_dropped() {
+    fn two_hosts_on_one_machine_have_ports_of_their_own_until_they_are_dropped() {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let answers = |port| {
             let address = (Ipv4Addr::LOCALHOST, port);
@@ -163,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_that_others_are_told_has_the_port_and_the_room() {
+    fn the_address_for_other_players_has_the_port_and_the_room() {
         let host = Host::start().unwrap();
         let addresses = host.addresses();
         let ending = format!(":{}/{}", host.port, host.room());
@@ -171,7 +176,7 @@ mod tests {
     }
 }
 
-// Elsewhere this machine has one address to come from.
+// Only on Linux does a machine have many addresses of its own without any setup.
 #[cfg(all(test, target_os = "linux"))]
 mod crowd_tests {
     use std::time::Duration;
@@ -184,7 +189,7 @@ mod crowd_tests {
 
     const DEADLINE: Duration = Duration::from_secs(20);
 
-    /// Asks the host for this, from an address of this machine.
+    /// Sends a request to the host from the address `from` of this machine.
     async fn ask(port: u16, from: Ipv4Addr, request: &str) -> io::Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
         socket.bind((from, 0).into())?;
@@ -194,17 +199,17 @@ mod crowd_tests {
     }
 
     #[test]
-    fn one_machine_cannot_take_the_places_of_all_others() {
+    fn one_machine_cannot_take_all_connections() {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let host = Host::start().unwrap();
         runtime.block_on(async {
-            // A client that looks at the list may be silent for a minute.
+            // A client that reads the list of rooms may be silent for a minute.
             let look = "GET /v1/list?game=a HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n\
                 Connection: upgrade\r\nSec-WebSocket-Version: 13\r\n\
                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
             let mut greedy = Vec::new();
             for _ in 0..MAX_CONNECTIONS {
-                // Those beyond the limit are closed at once, or cannot be written to any more.
+                // Connections beyond the limit are closed at once, or can no longer be written to.
                 greedy.extend(ask(host.port, Ipv4Addr::new(127, 0, 0, 2), look).await);
             }
             let ready = "GET /ready HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";

@@ -1,6 +1,6 @@
-//! What a player does in one frame, as one byte.
+//! The controls that a player holds in one frame, as one byte.
 //!
-//! The type only: which keys, sticks and fingers mean what is decided where the devices are read.
+//! Only the type is here; `devices` decides which keys, sticks and fingers mean which control.
 
 use std::ops::{BitOr, BitOrAssign};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// The controls held by one seat during one frame.
 ///
-/// `Input::default()` is hands off. Combine with `|`:
+/// `Input::default()` holds nothing. Combine controls with `|`:
 ///
 /// ```
 /// use demo_game::input::Input;
@@ -34,10 +34,11 @@ impl Input {
     pub const FIRE: Self = Self(1 << 3);
     /// Dash as soon as the dash is ready.
     pub const DASH: Self = Self(1 << 4);
-    /// Every control at once: the bits that mean something.
+    /// Every control at once: the bits that have a meaning.
     pub const ALL: Self = Self(0b1_1111);
 
-    /// The controls in the low five bits of `bits`; the others, which a stranger may send, are dropped.
+    /// The controls in the low five bits of `bits`; the other bits, which a hostile peer may send,
+    /// are dropped.
     #[must_use]
     pub const fn from_bits(bits: u8) -> Self {
         Self(bits & Self::ALL.0)
@@ -49,7 +50,7 @@ impl Input {
         self.0
     }
 
-    /// These controls and, if `held`, also `control`. Made for chains over the keys of a device.
+    /// These controls and, if `held`, also `control`. Meant for chains over the keys of a device.
     #[must_use]
     pub const fn with(self, control: Self, held: bool) -> Self {
         if held { Self(self.0 | control.0) } else { self }
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_bits_from_a_stranger_are_dropped() {
+    fn unknown_bits_are_dropped() {
         assert_eq!(Input::from_bits(0xff), Input::ALL);
         assert_eq!(serde_json::from_str::<Input>("255").unwrap(), Input::ALL);
     }

@@ -1,49 +1,70 @@
 //! A duel around a star for two to four ships, after Spacewar!: the game that proves the netcode.
 //!
-//! Data flows one way: devices and [`bots`] → [`input`] → [`sim`], which alone decides what happens → whoever draws,
-//! sounds and reports.
+//! Data flows one way: devices and [`bots`] → [`input`] → [`sim`], which alone decides what happens
+//! → drawing, sound and reports.
 
+// The controls, and which of them turn a ship.
 pub mod input;
+mod steering;
+
+// The rules, and the bots that play by them.
+pub mod sim;
 
 pub mod bots;
 
-pub mod sim;
-
+// Recorded matches, and reports of matches.
 pub mod recording;
 pub mod selftest;
 
 mod report;
+mod ship_stats;
+
+// How the game is started, and the peer without a window.
+pub mod options;
 mod room_code;
-mod steering;
-mod travels;
+
+#[cfg(not(target_arch = "wasm32"))]
+mod host;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub mod headless;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod cli;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod headless;
-#[cfg(not(target_arch = "wasm32"))]
-mod host;
-pub mod options;
 
+// The window or the page: first the files that all others may name, last the programs.
 #[cfg(feature = "render")]
-pub mod app;
+mod room_address;
 #[cfg(feature = "render")]
-mod devices;
+mod screen;
 #[cfg(feature = "render")]
-mod present;
-#[cfg(feature = "render")]
-mod screens;
+mod view;
 
 #[cfg(all(feature = "render", not(target_arch = "wasm32")))]
 mod native;
 #[cfg(all(feature = "render", target_arch = "wasm32"))]
-pub mod web;
+mod page;
 
-// What differs between a window and a page goes by one name.
+// Only this file knows which platform it is; the other files name `platform`.
 #[cfg(all(feature = "render", not(target_arch = "wasm32")))]
 use native as platform;
 #[cfg(all(feature = "render", target_arch = "wasm32"))]
-use web as platform;
+use page as platform;
+
+#[cfg(feature = "render")]
+mod devices;
+
+#[cfg(feature = "render")]
+mod present;
+
+#[cfg(feature = "render")]
+mod screens;
+
+#[cfg(feature = "render")]
+pub mod app;
+
+#[cfg(all(feature = "render", target_arch = "wasm32"))]
+pub mod web;
 
 use bevy::prelude::{App, Plugin};
 use netcode::prelude::{NetcodeConfig, NetcodePlugin};
@@ -53,16 +74,17 @@ use crate::input::Input;
 use crate::sim::SimPlugin;
 use crate::sim::tuning::{FPS, MAX_SEATS};
 
-/// The version that players are told when two builds do not fit.
+/// The version that players see when two builds do not match.
 pub const GAME_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The name by which servers and peers know the game.
 pub const GAME_ID: &str = "duel-around-a-star";
 
-/// The game without its face: netcode, rules and bots. The same for windows, browsers and the headless peer.
+/// The game without drawing and sound: netcode, rules and bots. The same for windows, browsers and
+/// the headless peer.
 #[derive(Clone, Debug)]
 pub struct DuelPlugin {
-    /// The version that peers compare: [`GAME_VERSION`], except to try what happens when it differs.
+    /// The version that peers compare: [`GAME_VERSION`], except in tests of different versions.
     pub game_version: String,
 }
 

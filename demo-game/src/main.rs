@@ -11,7 +11,7 @@ fn main() {
     demo_game::web::main();
 }
 
-/// What a native program does; a page has neither a command line nor an exit status.
+/// The native program. A page has neither a command line nor an exit status.
 #[cfg(not(target_arch = "wasm32"))]
 mod native {
     use std::io::Write;
@@ -51,7 +51,7 @@ mod native {
         ExitCode::FAILURE
     }
 
-    /// A reader that is gone is no reason to fail.
+    /// Prints a text. It is no failure if nobody reads it any more.
     fn print(text: &str) -> ExitCode {
         let _ = writeln!(std::io::stdout(), "{text}");
         ExitCode::SUCCESS

@@ -1,8 +1,8 @@
-//! What only the native game asks of its platform; `web` answers the same questions in the browser.
+//! What the game needs of its platform in a window. `page` has the same functions for the browser.
 
 use bevy::clipboard::Clipboard;
 
-use crate::screens::RoomAddress;
+use crate::room_address::RoomAddress;
 
 pub(crate) use crate::host::{Host, random_number};
 
@@ -16,28 +16,28 @@ pub(crate) fn is_touch_first() -> bool {
     false
 }
 
-/// Puts `text` onto the clipboard; whether it is there now.
+/// Puts `text` onto the clipboard. Returns whether it is there now.
 pub(crate) fn copy_text(clipboard: &mut Clipboard, text: &str) -> Option<bool> {
     Some(clipboard.set_text(text).is_ok())
 }
 
-/// How a copy went of which that was not known at once: only in the browser.
+/// Whether a copy succeeded of which that was not known at once: only in the browser.
 pub(crate) fn copy_outcome() -> Option<bool> {
     None
 }
 
-/// What a friend is told: the room's address, which the game takes wherever it asks for a room. Whether the server
-/// also has the page is not known here.
+/// What to send to a friend: the room's address, which the game takes wherever it asks for a room.
+/// The game does not know whether the server also has the page.
 pub(crate) fn invitation(address: &RoomAddress, _server: &str) -> String {
     address.url()
 }
 
-/// The text on the clipboard, if it is asked for.
+/// Returns the text on the clipboard if `is_asked`.
 pub(crate) fn take_pasted_text(clipboard: &mut Clipboard, is_asked: bool) -> Option<String> {
     if is_asked { clipboard.fetch_text().poll_result()?.ok() } else { None }
 }
 
-/// Asks for a text where no keyboard is: only in the browser.
+/// Asks for a text on a device without a keyboard: only in the browser.
 pub(crate) fn ask_for_text(_caption: &str, _value: &str) -> Option<String> {
     None
 }
@@ -48,7 +48,7 @@ pub(crate) fn show_room(_room: Option<&str>) {}
 /// Keeps the name for the next visit: only in the browser.
 pub(crate) fn remember_name(_name: &str) {}
 
-/// The name of whoever sits here.
+/// The name of the user of this machine.
 pub(crate) fn player_name() -> Option<String> {
     ["USER", "USERNAME"].iter().find_map(|variable| std::env::var(variable).ok())
 }
@@ -57,6 +57,3 @@ pub(crate) fn player_name() -> Option<String> {
 pub(crate) fn page_server() -> Option<String> {
     None
 }
-
-/// Adds what only a page needs: nothing here.
-pub(crate) fn add_page(_app: &mut bevy::prelude::App) {}

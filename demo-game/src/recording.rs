@@ -1,4 +1,4 @@
-//! Recorded inputs of a match, as a small file: what a test plays again on another machine.
+//! The recorded inputs of a match, as a small file that a test plays again on another machine.
 //!
 //! ```text
 //! magic     4 bytes  "DUEL"
@@ -10,8 +10,8 @@
 //!   inputs  1 byte per seat, the bits of `Input`
 //! ```
 //!
-//! The inputs are those handed to the session, frame by frame from 0. Reading is total: any bytes give a recording or
-//! an error.
+//! The inputs are those that the session was given, frame by frame from 0. Reading is total: any
+//! bytes give a recording or an error.
 
 use thiserror::Error;
 
@@ -37,25 +37,25 @@ pub struct Recording {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum RecordingError {
-    /// The file does not begin like one.
+    /// The file does not begin like a recording.
     #[error("not a recording of this game")]
     NotARecording,
     /// A format that this build cannot read.
     #[error("recorded in format {0}, but this build reads format {VERSION}; record it again")]
     OtherVersion(u8),
-    /// No seats, or more than there can be.
+    /// No seats, or more than the game has.
     #[error("recorded with {0} seats; 1 to {MAX_SEATS} can play")]
     Seats(u8),
     /// It ends in the middle of a run, or has a run of no frames.
     #[error("the recording is damaged at byte {0}")]
     Damaged(usize),
-    /// It would play for longer than anybody records.
+    /// It plays for longer than an hour.
     #[error("the recording is longer than {MAX_FRAMES} frames")]
     TooLong,
 }
 
 impl Recording {
-    /// A recording of no frames yet. Seats beyond the game's four are left out.
+    /// A recording without frames. Seats beyond the game's four are left out.
     #[must_use]
     pub fn new(seed: u64, seats: u8) -> Self {
         Self { seed, seats: seats.clamp(1, MAX_SEATS as u8), inputs: Vec::new() }
@@ -67,13 +67,13 @@ impl Recording {
         self.seed
     }
 
-    /// How many play.
+    /// The number of seats.
     #[must_use]
     pub const fn seats(&self) -> u8 {
         self.seats
     }
 
-    /// How many frames were recorded.
+    /// The number of frames that were recorded.
     #[must_use]
     pub fn frames(&self) -> u32 {
         (self.inputs.len() / usize::from(self.seats)) as u32
@@ -87,7 +87,7 @@ impl Recording {
         input.copied().unwrap_or_default()
     }
 
-    /// Appends a frame: `input` says what each seat held.
+    /// Appends a frame: `input` returns what each seat held.
     pub fn push_frame(&mut self, input: impl FnMut(u8) -> Input) {
         self.inputs.extend((0..self.seats).map(input));
     }
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn an_error_names_what_is_wrong_with_the_file() {
         let good = sample().to_bytes();
         let with = |index: usize, byte: u8| {
             let mut bytes = good.clone();

@@ -1,13 +1,15 @@
-//! What the reports of headless peers and of pages have in common: the session's numbers and checksums, as JSON.
+//! The common part of the reports of headless peers and pages: the session's numbers and checksums,
+//! as JSON.
 
 use netcode::Route;
 use netcode::prelude::{Lobby, SessionStats};
 use serde::Serialize;
 
-/// Distance between the checksum frames of one match and those of the next: 4 hours of frames, so the two never mix.
+/// Distance between the checksum frames of one match and those of the next: 4 hours of frames, so
+/// the two never mix.
 pub(crate) const FRAMES_PER_MATCH: u64 = 1_000_000;
 
-/// How many of the others are reached through a TURN server.
+/// The number of other peers that are reached through a TURN server.
 pub(crate) fn relayed_peers(lobby: &Lobby) -> usize {
     lobby.peers.iter().filter(|peer| peer.route == Route::Relayed).count()
 }
@@ -22,7 +24,7 @@ pub(crate) struct Numbers {
     pub(crate) max_rollback: u32,
     pub(crate) stalls: u32,
     pub(crate) desyncs: u32,
-    /// Packets that were dropped, for whatever reason.
+    /// Packets that were dropped, for any reason.
     pub(crate) dropped_packets: u32,
     pub(crate) datagrams_out_per_s: f32,
     pub(crate) datagrams_in_per_s: f32,
@@ -43,7 +45,7 @@ impl Numbers {
         self.dropped_packets += stats.dropped.total();
     }
 
-    /// Takes over how fast the network is being used.
+    /// Takes over the current rates of the network.
     pub(crate) fn sample_rates(&mut self, stats: &SessionStats) {
         self.datagrams_out_per_s = stats.datagrams_out_per_s;
         self.datagrams_in_per_s = stats.datagrams_in_per_s;
@@ -52,7 +54,8 @@ impl Numbers {
     }
 }
 
-/// The newest checksum, and all of them: `[frame, "hex"]`. Frames of the second match begin at 1,000,000, and so on.
+/// The newest checksum, and all of them: `[frame, "hex"]`. Frames of the second match begin at
+/// 1,000,000, and so on.
 #[derive(Clone, Default, Debug, Serialize)]
 pub(crate) struct Checksums {
     pub(crate) checksum_frame: Option<u64>,
@@ -61,7 +64,7 @@ pub(crate) struct Checksums {
 }
 
 impl Checksums {
-    /// Adds those of the `number`th match, counted from 1, that are not here yet.
+    /// Adds the checksums of the `number`th match, counted from 1, that are not here yet.
     pub(crate) fn add(&mut self, number: u32, log: impl Iterator<Item = (u32, u64)>) {
         let base = u64::from(number.saturating_sub(1)) * FRAMES_PER_MATCH;
         for (frame, checksum) in log {

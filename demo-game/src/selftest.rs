@@ -1,4 +1,5 @@
-//! Plays a recorded match and hashes it: the same function natively and in the browser, which must agree.
+//! Plays a recorded match and hashes it. The same function runs natively and in the browser; both
+//! must agree.
 //!
 //! No clock is read: every update of the app is one sixtieth of a second, whatever it takes.
 
@@ -19,13 +20,14 @@ use crate::sim::tuning::{FPS, MAX_SEATS};
 
 /// A recorded match: four bots, a minute.
 pub const RECORDING: &[u8] = include_bytes!("../tests/recordings/four-bots.duel");
-/// The hashes of [`RECORDING`], as a native build computed them: what [`SelfTestReport`] prints.
+/// The hashes of [`RECORDING`] as a native build computed them, in the form that [`SelfTestReport`]
+/// prints.
 pub const HASHES: &str = include_str!("../tests/recordings/four-bots.hashes");
 
-/// Updates without a new frame after which the session is not going to give one.
+/// Updates without a new frame after which the session counts as stopped.
 const MAX_IDLE_UPDATES: u32 = 120;
 
-/// What a recorded match came to.
+/// The result of a recorded match.
 ///
 /// Printed, it is one line per hashed frame: the frame, a space, the hash in hexadecimal.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,7 +47,7 @@ pub enum SelfTestError {
     /// The bytes are not a recording.
     #[error("cannot play the recording: {0}")]
     Recording(#[from] RecordingError),
-    /// The session stopped short.
+    /// The session stopped before the end of the recording.
     #[error("the session stopped at frame {frame} of {frames}")]
     Stopped {
         /// The frame that never came.
@@ -68,7 +70,8 @@ impl fmt::Display for SelfTestReport {
 #[derive(Resource)]
 struct Playback(Recording);
 
-/// Plays `recording` (see [`recording`](crate::recording) for the format) from its first frame to its last.
+/// Plays `recording` (see [`recording`](crate::recording) for the format) from its first frame to
+/// its last.
 ///
 /// # Errors
 ///
@@ -94,7 +97,7 @@ pub fn run(recording: &[u8]) -> Result<SelfTestReport, SelfTestError> {
             return Err(SelfTestError::Stopped { frame: before, frames });
         }
     }
-    // The last update may have taken two steps; what lies beyond the recording is not part of it.
+    // The last update may have taken two steps, of which the second is not part of the recording.
     hashes.retain(|&(frame, _)| frame < frames);
     Ok(SelfTestReport { frames, hashes, scores: app.world().resource::<MatchState>().scores })
 }

@@ -1,4 +1,5 @@
-//! Turning a nose: the short way round, and the keys that go it. For whoever holds a stick, is a bot, or draws a ship.
+//! Turning a ship's nose: the shortest turn, and the keys for it. Used for sticks, bots and
+//! drawing.
 
 use std::f32::consts::{PI, TAU};
 
@@ -10,7 +11,8 @@ pub(crate) fn shortest_turn(from: f32, to: f32) -> f32 {
     (to - from + PI).rem_euclid(TAU) - PI
 }
 
-/// The keys for a turn of so many radians: none where a frame of turning would lead further away.
+/// The keys for a turn of `turn` radians: none if a frame of turning would take the nose
+/// further off.
 pub(crate) fn steer(turn: f32) -> Input {
     let slack = 0.5 * TURN_SPEED * STEP_SECONDS;
     Input::NONE.with(Input::LEFT, turn > slack).with(Input::RIGHT, turn < -slack)

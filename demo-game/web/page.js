@@ -1,10 +1,10 @@
-// The page's side of the game: loads the module, says what is wrong where it cannot, and does what only a page can.
-// The game calls `page.*` by name (src/web.rs).
+// The page's side of the game: it loads the module, explains what is wrong if it cannot, and does what only a page can.
+// The game calls `page.*` by name (src/page.rs).
 "use strict";
 
 const element = (id) => document.getElementById(id);
 const parameters = new URLSearchParams(location.search);
-/** Parameters that name servers: of rooms, and for STUN. */
+/** Parameters that name servers: for rooms, and for STUN. */
 const serverParameters = new Set(["server", "ice"]);
 let shownRoom = null;
 let pasted = "";
@@ -12,33 +12,33 @@ let lastCopy = null;
 let hasStarted = false;
 
 window.page = {
-  /** All values of a parameter of the address. */
+  /** Returns all values of a parameter of the address. */
   query: (name) => parameters.getAll(name),
   /** The room that the address names. */
   room: () => decode(location.hash.slice(1)),
   /** The server that brought this page, as a WebSocket address. */
   server: () => (location.protocol === "https:" ? "wss://" : "ws://") + location.host,
-  /** The game draws: the loading screen may go. */
+  /** The game draws now: hides the loading screen. */
   started() {
     hasStarted = true;
     element("loading").classList.add("gone");
     element("game").focus();
     document.body.dataset.started = "true";
   },
-  /** Writes what others may read: `data-report`, `data-selftest`. */
+  /** Writes `data-report` or `data-selftest` of the page's body, for other programs to read. */
   tell(name, value) {
     document.body.dataset[name] = value;
     if (name === "selftest") {
       say("The self-test is done: its hashes are in data-selftest of the page's body.");
     }
   },
-  /** Makes the address the link of the room; without a room it leads to the menu. */
+  /** Makes the page's address the link to the room; without a room it leads to the menu. */
   showRoom(room) {
     shownRoom = room;
     lastCopy = null;
     history.replaceState(null, "", location.pathname + location.search + (room ? "#" + encode(room) : ""));
   },
-  /** The address of this page with that room, for a friend: without what is only for us, like our name. */
+  /** Returns the address of this page with that room, for a friend: without the player's own parameters, like the name. */
   link(room) {
     return location.origin + location.pathname + search((name) => serverParameters.has(name)) + "#" + encode(room);
   },
@@ -53,7 +53,7 @@ window.page = {
       lastCopy = copyByHand(text);
     }
   },
-  /** Whether the last text that was to be copied is on the clipboard; null as long as that is not known. */
+  /** Returns whether the text that was copied last is on the clipboard; null until that is known. */
   copied: () => lastCopy,
   takePasted() {
     const text = pasted;
@@ -73,18 +73,18 @@ function decode(text) {
   }
 }
 
-/** A value as it may stand in an address. What is common in the addresses of servers stays readable. */
+/** Encodes a value for an address. Characters that are common in the addresses of servers stay readable. */
 function encode(text) {
   return encodeURIComponent(text).replace(/%(3A|2F|3F|3D)/g, decodeURIComponent);
 }
 
-/** The part of this page's address behind the question mark, with the parameters that are to be kept. */
+/** Returns the query of this page's address, with only the parameters that are kept. */
 function search(isKept) {
   const kept = [...parameters].filter(([name]) => isKept(name));
   return (kept.length ? "?" : "") + kept.map(([name, value]) => `${encode(name)}=${encode(value)}`).join("&");
 }
 
-/** The host of an address as browsers read it, which is not always what it looks like; else the address, made safe to show. */
+/** Returns the host of an address as browsers read it, which is not always the one that a person sees; without a host, the address, made safe to show. */
 function hostOf(address) {
   try {
     return new URL(address).host || encode(address);
@@ -93,14 +93,14 @@ function hostOf(address) {
   }
 }
 
-/** The servers that this page's address leads to, beside the one that the page comes from. */
+/** Returns the servers that this page's address names, except the one that the page comes from. */
 function otherServers() {
-  // Empty ones stand for none.
+  // An empty value stands for no server.
   const given = (name) => parameters.getAll(name).filter((value) => value);
   const servers = given("server").map((server) => hostOf(server.includes("://") ? server : "ws://" + server));
   const room = page.room();
   if (/[:/#]/.test(room)) {
-    // The game writes `ws://HOST/ROOM`. Whatever else leads elsewhere is shown as it is.
+    // The game itself writes `ws://HOST/ROOM`. Any other address is shown as it is.
     servers.push(/^wss?:\/\/[^/?#@\\]+\/[\w.~-]+(\?next=\d+)?$/.test(room) ? hostOf(room) : encode(room));
   }
   const stun = given("ice").map((url) => hostOf("ws://" + url.replace(/^(stun|turn)s?:/, "").replace(/\?.*/, "")));
@@ -109,7 +109,7 @@ function otherServers() {
   return [...new Set([...servers.filter(isOther), ...stun.filter(isOtherMachine)])];
 }
 
-/** Asks once for each server whether the game may use it. Does not return if not: the page is loaded again without them. */
+/** Asks once for each server whether the game may use it. If not, the page is loaded again without them, and this does not return. */
 async function askForServers() {
   const agreed = new Set(recall("servers").split(" "));
   const servers = otherServers().filter((server) => !agreed.has(server));
@@ -118,7 +118,7 @@ async function askForServers() {
   }
   const names = servers.join(", ");
   say(
-    `This link leads to another server than the one that this page comes from: ${names}. ` +
+    `This link leads to a different server from the one that this page comes from: ${names}. ` +
       "Its owner will see your network address and decide who plays with you. " +
       "Use it only if you trust the person who sent you the link.",
   );
@@ -130,7 +130,7 @@ async function askForServers() {
       element(id).hidden = false;
       element(id).onclick = () => resolve(answer);
     }
-    // Enter, pressed out of habit, stays here.
+    // So that Enter, pressed out of habit, does not leave this server.
     element("stay").focus();
   });
   if (!isTrusted) {
@@ -144,7 +144,7 @@ async function askForServers() {
   say("Loading the game");
 }
 
-// A page without storage (a private window, an embedded one) forgets the name, and nothing else.
+// A page without storage (in a private window, or embedded) forgets the name and the servers that it may use.
 function keep(key, value) {
   try {
     localStorage.setItem(key, value);
@@ -159,7 +159,7 @@ function recall(key) {
   }
 }
 
-/** Where the clipboard is closed to pages without TLS. Returns whether it worked. */
+/** Copies a text where the browser closes the clipboard to pages without TLS. Returns whether it worked. */
 function copyByHand(text) {
   const area = document.createElement("textarea");
   area.value = text;
@@ -191,7 +191,7 @@ function fail(words) {
   retry.focus();
 }
 
-/** What the browser lacks, as a sentence; nothing if it has it all. */
+/** Returns what the browser lacks, as a sentence; an empty one if it has everything. */
 function missing() {
   if (typeof WebAssembly !== "object") {
     return "This browser cannot run WebAssembly, which the game is made of. Please use a current Firefox, Chrome, Edge or Safari.";
@@ -205,7 +205,7 @@ function missing() {
   return "";
 }
 
-/** The module's bytes as they arrive, counted: unpacked, so the total is the module's own size. */
+/** Downloads the module and shows the progress. Bytes are counted unpacked, so the total is the module's own size. */
 async function download(url, total) {
   const response = await fetch(url);
   if (!response.ok) {
@@ -244,7 +244,7 @@ async function start() {
   }
 }
 
-/** The window library leaves its entry function by an exception: that is no failure. */
+/** Returns whether the error is only how the window library leaves its entry function. That is no failure. */
 function isControlFlow(error) {
   return String((error && error.message) || error).includes("Using exceptions for control flow");
 }
@@ -252,7 +252,7 @@ function isControlFlow(error) {
 // After a panic the module is dead: say so instead of showing a frozen picture.
 function failOnFault(error) {
   if (error instanceof WebAssembly.RuntimeError) {
-    fail("The game stopped because of a fault in it. The browser's console says more.");
+    fail("The game stopped because of a fault in it. The browser's console has the details.");
   }
 }
 window.addEventListener("error", (event) => failOnFault(event.error));
@@ -285,7 +285,7 @@ for (const gesture of ["keydown", "pointerdown", "touchend"]) {
   );
 }
 
-// Keys of the game must not scroll, search or move the focus away from it.
+// Keys of the game must not scroll the page, open the browser's search or move the focus.
 const gameKeys = new Set(["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Space", "Tab", "F3", "Backspace", "Slash", "Quote"]);
 window.addEventListener("keydown", (event) => {
   if (hasStarted && !document.body.dataset.failure && gameKeys.has(event.code) && !event.ctrlKey && !event.metaKey && !event.altKey) {
@@ -297,7 +297,7 @@ window.addEventListener("paste", (event) => {
 });
 element("game").addEventListener("contextmenu", (event) => event.preventDefault());
 element("game").addEventListener("pointerdown", () => element("game").focus());
-// A link to another room, opened in this very tab, changes only what comes after the #.
+// A link to another room that is opened in this tab changes only the part after the #.
 window.addEventListener("hashchange", () => {
   if (decode(location.hash.slice(1)) !== (shownRoom || "")) {
     location.reload();

@@ -1,8 +1,8 @@
 //! Bots: an input source like a keyboard, for local seats that nobody sits at.
 //!
-//! They read the world in `ReadInputs`, outside the simulation, and fill in inputs; those inputs travel to the other
-//! peers like any others. So nothing that a bot computes needs to be the same anywhere else. `pilot` decides, this
-//! file shows it the world.
+//! They read the world in `ReadInputs`, outside the simulation, and fill in inputs; these are sent
+//! to the other peers like any others. So nothing that a bot computes needs to be the same on other
+//! machines. `pilot` decides; this file collects what it sees.
 
 mod pilot;
 
@@ -14,7 +14,7 @@ use netcode::prelude::{LocalInputs, MatchSeed, ReadInputs, Rollback, Seat, SimFr
 use crate::input::Input;
 use crate::sim::{Asteroid, Heading, MatchState, Position, Ship, Shot, Star, Velocity};
 
-pub use pilot::{Body, SelfView, View, decide};
+pub use pilot::{Body, BotView, OwnShip, decide};
 
 /// Lets bots fly the seats that [`Bots`] gives them.
 #[derive(Default)]
@@ -26,14 +26,15 @@ impl Plugin for BotPlugin {
     }
 }
 
-/// Which of this machine's seats are flown by bots.
+/// The seats of this machine that bots fly.
 ///
-/// Counted among the local seats, in order: the first local seat is 0 whatever its number in the match.
+/// Local seats are counted in order: the first one is 0, whatever its number in the match.
 #[derive(Resource, Clone, PartialEq, Eq, Default, Debug)]
 pub struct Bots(Range<usize>);
 
 impl Bots {
-    /// People first, then this many bots: for a match of one player against bots, `Bots::after(1, 3)`.
+    /// Seats for `people`, then seats for `bots`: one player against three bots is `Bots::after(1,
+    /// 3)`.
     #[must_use]
     pub const fn after(people: usize, bots: usize) -> Self {
         Self(people..people + bots)
@@ -41,7 +42,7 @@ impl Bots {
 
     /// Whether a bot flies the `index`th local seat.
     #[must_use]
-    pub fn fly(&self, index: usize) -> bool {
+    pub fn is_bot(&self, index: usize) -> bool {
         self.0.contains(&index)
     }
 }
@@ -57,7 +58,7 @@ fn drive_bots(
 ) {
     let pilots: Vec<Seat> = (0..)
         .zip(inputs.seats())
-        .filter(|(index, _)| bots.fly(*index))
+        .filter(|(index, _)| bots.is_bot(*index))
         .map(|(_, &seat)| seat)
         .collect();
     if pilots.is_empty() {
@@ -74,8 +75,8 @@ fn drive_bots(
             continue;
         };
         let enemies = ships.iter().filter(|(other, ..)| other.seat != seat.0);
-        let view = View {
-            me: SelfView {
+        let view = BotView {
+            me: OwnShip {
                 ship: *ship,
                 body: Body::new(*position, *velocity, ship.radius()),
                 heading: *heading,
@@ -91,7 +92,7 @@ fn drive_bots(
                 .collect(),
             star_radius: star.radius,
             is_fighting: state.is_fighting(),
-            // A different hand for every seat and match, a different mood for every third of a second.
+            // Different for every seat and match, and for every third of a second.
             mood: pilot::Mood::new(seed.0, seat.0, frame.0),
         };
         inputs.set(seat, decide(&view));

@@ -1,7 +1,8 @@
-//! How a bot flies: what it sees in, the controls it holds out. A pure function.
+//! How a bot flies: a pure function from what it sees to the controls that it holds.
 //!
-//! In order of importance: stay out of the star, out of the way of rocks and shots, then chase, aim and fire. It is
-//! good at arithmetic and so would never miss: its hand shakes and its eyes are bad, by as much as makes it a fair opponent.
+//! In order of importance: stay out of the star, out of the way of rocks and shots, then chase, aim
+//! and fire. Its arithmetic is exact, so it would never miss: its aim and its foresight are made
+//! bad enough for a fair opponent.
 
 use bevy::math::{Vec2, ops};
 
@@ -19,7 +20,7 @@ const AIM_ERROR: f32 = 0.22;
 const FORESIGHT: u32 = 85;
 /// Frames that it looks ahead for shots.
 const REFLEX: f32 = 16.0;
-/// Part of the time in which it keeps its finger off the trigger.
+/// Part of the time in which it does not fire.
 const HESITATION: f32 = 0.4;
 
 /// A disc in flight.
@@ -43,10 +44,10 @@ impl Body {
 
 /// The bot's own ship.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct SelfView {
+pub struct OwnShip {
     /// Its cooldowns and shield.
     pub ship: Ship,
-    /// Where it is and flies.
+    /// Its position and velocity.
     pub body: Body,
     /// Where its nose points.
     pub heading: Heading,
@@ -54,9 +55,9 @@ pub struct SelfView {
 
 /// What a bot sees.
 #[derive(Clone, PartialEq, Debug)]
-pub struct View<'a> {
+pub struct BotView<'a> {
     /// Its own ship.
-    pub me: SelfView,
+    pub me: OwnShip,
     /// The other ships.
     pub enemies: Vec<Body>,
     /// All asteroids.
@@ -65,13 +66,14 @@ pub struct View<'a> {
     pub shots: Vec<Body>,
     /// The radius of the star.
     pub star_radius: f32,
-    /// Whether there is anything to shoot for.
+    /// Whether a round is being fought: otherwise it does not fire.
     pub is_fighting: bool,
-    /// What changes its mind from time to time.
+    /// Random numbers that change its behaviour from time to time.
     pub mood: Mood,
 }
 
-/// Numbers that stay for a while, then are others: the shaking of a hand, without a memory.
+/// Random numbers that stay the same for 20 frames, computed without any state: they make the aim
+/// shake.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Mood {
     bits: u64,
@@ -84,7 +86,7 @@ impl Mood {
     /// The mood of `seat` at `frame` of the match with this seed.
     #[must_use]
     pub const fn new(seed: u64, seat: u8, frame: u32) -> Self {
-        // SplitMix64 over all three: neighbouring seats and times have nothing in common.
+        // SplitMix64 over all three, so that neighbouring seats and times have unrelated moods.
         let mut bits = seed ^ ((seat as u64) << 56) ^ ((frame / Self::FRAMES) as u64);
         bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -92,12 +94,12 @@ impl Mood {
         Self { bits: bits ^ (bits >> 31) }
     }
 
-    /// -1 to 1.
+    /// The error of its aim, from -1 to 1.
     fn lean(self) -> f32 {
         (self.bits & 0xffff) as f32 / 32_767.5 - 1.0
     }
 
-    /// 0 to 1.
+    /// Its readiness to fire, from 0 to 1.
     fn patience(self) -> f32 {
         ((self.bits >> 16) & 0xffff) as f32 / 65_535.0
     }
@@ -105,7 +107,7 @@ impl Mood {
 
 /// The controls that the bot holds in this frame.
 #[must_use]
-pub fn decide(view: &View) -> Input {
+pub fn decide(view: &BotView) -> Input {
     let course = flee_star(view)
         .or_else(|| evade(view))
         .or_else(|| attack(view))
@@ -125,13 +127,13 @@ pub fn decide(view: &View) -> Input {
 struct Course {
     direction: Vec2,
     thrusts: bool,
-    /// Off the course by less than this, in radians, the engine may burn.
+    /// The engine burns only while the nose is off the course by less than this, in radians.
     tolerance: f32,
     dashes: bool,
 }
 
-/// If the star would catch the ship soon: outward, and on around in the direction of flight.
-fn flee_star(view: &View) -> Option<Course> {
+/// If the ship would soon fall into the star: outward, and around it in the direction of flight.
+fn flee_star(view: &BotView) -> Option<Course> {
     /// Distance from the star's surface that feels too close.
     const MARGIN: f32 = 45.0;
     let body = &view.me.body;
@@ -143,8 +145,9 @@ fn flee_star(view: &View) -> Option<Course> {
     Some(Course { direction, thrusts: true, tolerance: 1.1, dashes: contact < 25 })
 }
 
-/// Frames until a drifting ship of this velocity is within `margin` of the star, if it looks that far ahead.
-fn frames_to_star(view: &View, mut velocity: Vec2, margin: f32) -> Option<u32> {
+/// Frames until a ship that drifts with this velocity is within `margin` of the star, if that is
+/// within [`FORESIGHT`].
+fn frames_to_star(view: &BotView, mut velocity: Vec2, margin: f32) -> Option<u32> {
     let mut position = view.me.body.position;
     (0..FORESIGHT).find(|_| {
         velocity += gravity(position, view.star_radius) * STEP_SECONDS;
@@ -154,20 +157,21 @@ fn frames_to_star(view: &View, mut velocity: Vec2, margin: f32) -> Option<u32> {
 }
 
 /// Whether a dash now would end in the star.
-fn dash_would_burn(view: &View) -> bool {
+fn dash_would_burn(view: &BotView) -> bool {
     let velocity = view.me.body.velocity + view.me.heading.direction() * DASH_SPEED;
     frames_to_star(view, velocity, 2.0 * SHIP_RADIUS).is_some()
 }
 
-/// If a rock or a shot is about to hit: sideways.
-fn evade(view: &View) -> Option<Course> {
+/// If a rock or a shot is about to hit the ship: sideways.
+fn evade(view: &BotView) -> Option<Course> {
     let me = &view.me.body;
     let rock_horizon = FORESIGHT as f32 * 0.5 * STEP_SECONDS;
     let rocks = view.rocks.iter().filter_map(|rock| closest_approach(me, rock, rock_horizon, 6.0));
     let shot_horizon = REFLEX * STEP_SECONDS;
     let shots = view.shots.iter().filter_map(|shot| closest_approach(me, shot, shot_horizon, 2.0));
     let threat = rocks.chain(shots).min_by(|a, b| a.seconds.total_cmp(&b.seconds))?;
-    // Away from where it will be at its closest; if it comes dead centre, to the side that the nose is nearer to.
+    // Away from its closest approach; if it comes dead centre, to the side that the nose is nearer
+    // to.
     let nose = view.me.heading.direction();
     let side = threat.approach.perp();
     let side = if side.dot(nose) < 0.0 { -side } else { side };
@@ -177,14 +181,16 @@ fn evade(view: &View) -> Option<Course> {
 
 /// Something that will come too close.
 struct Threat {
+    /// Seconds until it is at its closest.
     seconds: f32,
     /// From the ship to it, at its closest.
     miss: Vec2,
-    /// The direction in which it comes, of length 1.
+    /// The direction in which it flies relative to the ship, of length 1.
     approach: Vec2,
 }
 
-/// When and how `other` comes closer than touching plus `margin`, within `horizon` seconds of straight flight.
+/// When and how `other` comes closer than touching plus `margin`, within `horizon` seconds of
+/// straight flight.
 fn closest_approach(me: &Body, other: &Body, horizon: f32, margin: f32) -> Option<Threat> {
     let between = offset(me.position, other.position);
     let velocity = other.velocity - me.velocity;
@@ -200,11 +206,12 @@ fn closest_approach(me: &Body, other: &Body, horizon: f32, margin: f32) -> Optio
     is_threat.then(|| Threat { seconds, miss, approach: velocity / speed_squared.sqrt() })
 }
 
-/// Towards the place where the nearest enemy will be when a shot arrives.
-fn attack(view: &View) -> Option<Course> {
-    /// Closer than this a bot stops closing in: ramming hurts nobody but is no fun.
+/// Towards the position at which the nearest enemy will be when a shot arrives.
+fn attack(view: &BotView) -> Option<Course> {
+    /// At this distance a bot stops closing in: ramming hurts nobody but is no fun.
     const CLOSE: f32 = 190.0;
-    // Behind the star nothing can be hit, and the way there leads through it: around, then.
+    // An enemy behind the star cannot be hit, and the way there leads through the star: fly around
+    // it.
     let aim = aim_at_nearest(view).filter(|&aim| !is_blocked(view, aim, 1.6 * view.star_radius))?;
     let angle = ops::atan2(aim.y, aim.x) + view.mood.lean() * AIM_ERROR;
     let (sin, cos) = ops::sin_cos(angle);
@@ -217,14 +224,15 @@ fn attack(view: &View) -> Option<Course> {
     })
 }
 
-/// From the ship to where the nearest enemy must be aimed at.
-fn aim_at_nearest(view: &View) -> Option<Vec2> {
+/// From the ship to the point at which to aim for the nearest enemy.
+fn aim_at_nearest(view: &BotView) -> Option<Vec2> {
     let me = &view.me.body;
     let distance = |enemy: &&Body| offset(me.position, enemy.position).length_squared();
     let enemy = view.enemies.iter().min_by(|a, b| distance(a).total_cmp(&distance(b)))?;
     let between = offset(me.position, enemy.position);
     let relative = enemy.velocity - me.velocity;
-    // Two rounds of "how long does the shot take to there" are within a ship's length of the exact answer.
+    // Two rounds of "how long does the shot take to there" are within a ship's length of the exact
+    // answer.
     let mut aim = between;
     for _ in 0..2 {
         aim = between + relative * (aim.length() / SHOT_SPEED);
@@ -232,8 +240,8 @@ fn aim_at_nearest(view: &View) -> Option<Vec2> {
     Some(aim)
 }
 
-/// Whether a shot now would go where an enemy, or a rock in the way, will be.
-fn wants_to_fire(view: &View) -> bool {
+/// Whether a shot fired now would hit an enemy, or a rock in the way.
+fn wants_to_fire(view: &BotView) -> bool {
     /// Part of the shots' range within which it is worth firing.
     const SURE: f32 = 0.9;
     if view.mood.patience() < HESITATION {
@@ -257,16 +265,16 @@ fn wants_to_fire(view: &View) -> bool {
     rock_in_the_way || aim_at_nearest(view).is_some_and(|aim| is_lined_up(aim, 1.6 * SHIP_RADIUS))
 }
 
-/// Whether what is within `radius` of the star's centre lies between the ship and what it aims at.
-fn is_blocked(view: &View, aim: Vec2, radius: f32) -> bool {
+/// Whether the disc of `radius` around the star's centre is between the ship and its aim.
+fn is_blocked(view: &BotView, aim: Vec2, radius: f32) -> bool {
     let from = view.me.body.position;
     let length_squared = aim.length_squared().max(1.0);
     let nearest = from + aim * (-from.dot(aim) / length_squared).clamp(0.0, 1.0);
     nearest.length() < radius
 }
 
-/// Nothing to do: around the star, not too close.
-fn orbit(view: &View) -> Course {
+/// If there is nothing to do: around the star, not too close.
+fn orbit(view: &BotView) -> Course {
     let position = view.me.body.position;
     let direction = (position.perp() + position * 0.3).normalize_or(Vec2::X);
     let is_slow = view.me.body.velocity.length() < 0.6 * CRUISE_SPEED;
@@ -283,9 +291,9 @@ mod tests {
         Body { position: Vec2::new(x, y), velocity: Vec2::new(vx, vy), radius: 12.0 }
     }
 
-    fn view(me: Body, heading: f32, enemies: Vec<Body>, rocks: &[Body]) -> View<'_> {
-        View {
-            me: SelfView { ship: Ship::new(0), body: me, heading: Heading(heading) },
+    fn view(me: Body, heading: f32, enemies: Vec<Body>, rocks: &[Body]) -> BotView<'_> {
+        BotView {
+            me: OwnShip { ship: Ship::new(0), body: me, heading: Heading(heading) },
             enemies,
             rocks,
             shots: Vec::new(),
@@ -318,8 +326,10 @@ mod tests {
         let behind = view(me, 0.0, vec![body(200.0, 0.0, 0.0, 120.0)], &[]);
         assert!(!decide(&behind).contains(Input::FIRE));
         let me = body(-300.0, 200.0, 0.0, 0.0);
-        let over =
-            View { is_fighting: false, ..view(me, 0.0, vec![body(-100.0, 200.0, 0.0, 0.0)], &[]) };
+        let over = BotView {
+            is_fighting: false,
+            ..view(me, 0.0, vec![body(-100.0, 200.0, 0.0, 0.0)], &[])
+        };
         assert!(!decide(&over).contains(Input::FIRE));
     }
 

@@ -1,8 +1,9 @@
-//! The one clock of the headless peer: how long since the process began, and what time it is for a report.
+//! The clock of the headless peer: the time since the process began, and the time of day for a
+//! report.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Started first thing, so that what it shows includes the setting up.
+/// A clock that is started before everything else, so that its times include the setup.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     started: Instant,
@@ -17,18 +18,18 @@ impl Clock {
         Self { started: Instant::now() }
     }
 
-    /// Since the process began.
+    /// The time since the process began.
     pub(super) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Now, in both of the ways that a report tells time.
+    /// The present moment, in both of the forms that a report uses.
     #[expect(
         clippy::disallowed_methods,
         reason = "outside the simulation: a report tells the time of day"
     )]
     pub(super) fn stamp(&self) -> Stamp {
-        // A machine whose clock stands before 1970 reports 0.
+        // A machine whose clock is before 1970 reports 0.
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Stamp { since_start_ms: millis(self.elapsed()), unix_ms: millis(unix) }
     }

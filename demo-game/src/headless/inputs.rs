@@ -1,4 +1,4 @@
-//! Who flies the headless ship.
+//! The inputs of the headless peer.
 
 use bevy::prelude::{App, Res, ResMut};
 use netcode::prelude::{LocalInputs, ReadInputs, SimFrame};
@@ -6,19 +6,20 @@ use netcode::prelude::{LocalInputs, ReadInputs, SimFrame};
 use crate::bots::Bots;
 use crate::input::Input;
 
-/// Who flies.
+/// The pilot of the headless ship.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Pilot {
     /// A bot, which fights.
     Bot,
     /// Nobody: the ship drifts.
     Idle,
-    /// A fixed pattern that looks at nothing: for tests that must know what was pressed.
+    /// A fixed pattern that does not depend on the world: for tests that must know what was
+    /// pressed.
     Script,
 }
 
-/// Adds to `app` what fills in the inputs.
-pub(super) fn fly(app: &mut App, pilot: Pilot) {
+/// Adds to `app` the systems that fill in the inputs.
+pub(super) fn add_pilot(app: &mut App, pilot: Pilot) {
     match pilot {
         Pilot::Bot => {
             app.insert_resource(Bots::after(0, 1));
@@ -36,7 +37,7 @@ fn press_script(frame: Res<SimFrame>, mut inputs: ResMut<LocalInputs<Input>>) {
     }
 }
 
-/// Three seconds, again and again: burn, turn left, fire while burning, turn right, dash.
+/// A pattern of three seconds that repeats: thrust, turn left, thrust and fire, turn right, dash.
 fn scripted(frame: u32) -> Input {
     match frame % 180 {
         0..50 => Input::THRUST,

@@ -1,16 +1,20 @@
-//! The headless peer: a whole player without a window, for tests, for measuring, and to have somebody to play with.
+//! The headless peer: a whole player without a window, for tests, for measuring, and to have
+//! somebody to play with.
 //!
-//! `course` walks it through a run (meet, play, confirm, leave), `watch` looks at the simulated frames, `inputs` flies
-//! the ship, `report` is what it leaves behind. Time is counted in frames of the match: all peers of a run stop at the
-//! same frame, whoever began a little earlier.
+//! `run_state` takes it through a run (meet, play, confirm, leave), `observe` notes what the frames
+//! show, `inputs` flies the ship, `report` is its result. Time is counted in frames of the match:
+//! all peers of a run stop at the same frame, even if one of them began a little earlier.
+
+mod options;
 
 mod clock;
-mod course;
-mod inputs;
-mod report;
-mod watch;
+mod run_state;
 
-use std::path::PathBuf;
+mod inputs;
+mod observe;
+
+mod report;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -18,64 +22,29 @@ use bevy::MinimalPlugins;
 use bevy::app::{AppExit, PluginGroup, ScheduleRunnerPlugin};
 use bevy::prelude::{App, IntoScheduleConfigs, Startup, Update};
 use netcode::LOG_FILTER;
-use netcode::prelude::{AppRollbackExt, LinkConditions, SetupMatch, Simulate};
+use netcode::prelude::{AppRollbackExt, SetupMatch, Simulate};
 use tracing_subscriber::EnvFilter;
 
 use crate::DuelPlugin;
 use crate::host::{Host, HostError};
+use crate::ship_stats::{ShipStats, update_ship_stats};
 use crate::sim::SimSystems;
-use crate::travels::{Travels, follow_ships};
 
 pub use inputs::Pilot;
+pub use options::{HeadlessOptions, RoomChoice};
 
-/// Updates per second: twice the frame rate, so that a frame is never late by more than half of one.
+/// Updates per second: twice the frame rate, so that a frame is never late by more than half of
+/// one.
 const UPDATES_PER_SECOND: f64 = 120.0;
 
-/// What a headless peer is asked to do.
-#[derive(Clone, PartialEq, Debug)]
-pub struct HeadlessOptions {
-    /// Where to play.
-    pub room: RoomChoice,
-    /// Players to wait for, itself included.
-    pub players: u8,
-    /// How long to play, counted in frames of the match.
-    pub duration: Duration,
-    /// How long to wait for the other players: processes that are started together come within seconds, a browser
-    /// on a busy machine may take a minute.
-    pub patience: Duration,
-    /// The name that others see.
-    pub name: String,
-    /// Where to write the report.
-    pub report: Option<PathBuf>,
-    /// Who flies.
-    pub pilot: Pilot,
-    /// The version to claim.
-    pub game_version: String,
-    /// How bad the network is to be made.
-    pub conditions: LinkConditions,
-    /// STUN servers; `None`: what the signaling server hands out.
-    pub stun_servers: Option<Vec<String>>,
-    /// Whether to go through TURN servers only.
-    pub is_relay_only: bool,
-}
-
-/// Where a headless peer plays.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum RoomChoice {
-    /// In this room, `ws://HOST:PORT/ROOM`.
-    At(String),
-    /// In a new room, with a server in this process: others are told the address on stdout.
-    Host,
-}
-
-/// Plays as asked, and returns how it went: success only if it played for the whole time and nobody desynced.
+/// Plays a run. Succeeds only if the peer played for the whole time and no peer desynced.
 #[must_use]
 pub fn run(options: HeadlessOptions) -> ExitCode {
     let clock = clock::Clock::start();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
         EnvFilter::new(format!("warn,netcode=info,demo_game=info,{LOG_FILTER}"))
     });
-    // Somebody else's subscriber is as good as ours.
+    // If the process already has a subscriber, it stays.
     let _ =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 
@@ -83,7 +52,7 @@ pub fn run(options: HeadlessOptions) -> ExitCode {
     let (room, _host) = match open(&options.room) {
         Ok(opened) => opened,
         Err(error) => {
-            course::say(&error.to_string());
+            report::print_error(&error.to_string());
             return ExitCode::FAILURE;
         }
     };
@@ -93,15 +62,18 @@ pub fn run(options: HeadlessOptions) -> ExitCode {
         MinimalPlugins.set(ScheduleRunnerPlugin::run_loop(wait)),
         DuelPlugin { game_version: options.game_version.clone() },
     ));
-    inputs::fly(&mut app, options.pilot);
-    app.init_resource::<watch::Watch>()
-        .allow_unregistered::<watch::Watch>() // it looks on: no frame depends on it
-        .init_resource::<Travels>()
-        .add_systems(SetupMatch, watch::forget_match)
-        .add_systems(Simulate, watch::watch_frame.after(SimSystems))
-        .insert_resource(course::Course::new(options, room, clock))
-        .add_systems(Startup, course::join)
-        .add_systems(Update, (follow_ships, course::advance, course::show_progress).chain());
+    inputs::add_pilot(&mut app, options.pilot);
+    app.init_resource::<observe::Observed>()
+        .allow_unregistered::<observe::Observed>() // no frame depends on it
+        .init_resource::<ShipStats>()
+        .add_systems(SetupMatch, observe::reset_observed)
+        .add_systems(Simulate, observe::observe_frame.after(SimSystems))
+        .insert_resource(run_state::RunState::new(options, room, clock))
+        .add_systems(Startup, run_state::join)
+        .add_systems(
+            Update,
+            (update_ship_stats, run_state::advance, run_state::show_progress).chain(),
+        );
     match app.run() {
         AppExit::Success => ExitCode::SUCCESS,
         AppExit::Error(code) => ExitCode::from(code.get()),
@@ -115,10 +87,10 @@ fn open(room: &RoomChoice) -> Result<(String, Option<Host>), HostError> {
         RoomChoice::Host => {
             let host = Host::start()?;
             for address in host.addresses() {
-                course::tell(&format!("others join at {address}"));
+                report::print_line(&format!("others join at {address}"));
             }
             if let Some(link) = host.link() {
-                course::tell(&format!("or open {link}"));
+                report::print_line(&format!("or open {link}"));
             }
             Ok((format!("{}/{}", host.server(), host.room()), Some(host)))
         }

@@ -1,17 +1,18 @@
-//! What a headless peer leaves behind: one JSON object, and one line a second.
+//! What a headless peer reports: one JSON object at the end, and lines on the terminal.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::clock::Stamp;
-use super::watch::Snapshot;
+use super::observe::Snapshot;
 use crate::report::{Checksums, Numbers};
-use crate::travels::{ShipReport, Travels};
+use crate::ship_stats::{ShipReport, ShipStats};
 
-/// The report of one peer. A run may hold several matches; numbers are those of the whole run unless said otherwise.
+/// The report of one peer. A run may hold several matches; numbers are those of the whole run
+/// unless said otherwise.
 #[derive(Clone, Default, Debug, Serialize)]
 pub(super) struct PeerReport {
     /// Our name.
@@ -22,11 +23,11 @@ pub(super) struct PeerReport {
     pub(super) matches: u32,
     #[serde(flatten)]
     pub(super) numbers: Numbers,
-    /// Mean over the peers, as measured last.
+    /// Mean over the peers, last measured.
     pub(super) rtt_ms: f64,
-    /// Peers that were reached through a TURN server, as seen last in a match.
+    /// Peers that were reached through a TURN server, last seen in a match.
     pub(super) relayed_peers: usize,
-    /// Since the process began: until connected to all players, until the first frame.
+    /// From the start of the process until all players were connected, and until the first frame.
     pub(super) connected_ms: Option<u64>,
     pub(super) first_frame_ms: Option<u64>,
     /// The same moments, and entering the room, in milliseconds since 1970.
@@ -37,43 +38,43 @@ pub(super) struct PeerReport {
     pub(super) score: Vec<u8>,
     #[serde(flatten)]
     pub(super) checksums: Checksums,
-    /// What each seat did.
+    /// The numbers of each ship.
     pub(super) ships: Vec<ShipReport>,
-    /// Where the session stood when the run ended.
+    /// The state of the session when the run ended.
     pub(super) state: String,
-    /// Why it ended before its time; nothing if it did not.
+    /// Why the run ended early; `None` if it did not.
     pub(super) end_reason: Option<String>,
 }
 
 impl PeerReport {
-    /// Takes over the moment in which the room was entered.
+    /// Notes when the room was entered, the first time.
     pub(super) fn joined(&mut self, stamp: Stamp) {
         self.joined_unix_ms.get_or_insert(stamp.unix_ms);
     }
 
-    /// Takes over the moment in which all players were connected.
+    /// Notes when all players were connected, the first time.
     pub(super) fn connected(&mut self, stamp: Stamp) {
         self.connected_ms.get_or_insert(stamp.since_start_ms);
         self.connected_unix_ms.get_or_insert(stamp.unix_ms);
     }
 
-    /// Takes over the moment of the first frame.
+    /// Notes when the first frame was played.
     pub(super) fn first_frame(&mut self, stamp: Stamp) {
         self.first_frame_ms.get_or_insert(stamp.since_start_ms);
         self.first_frame_unix_ms.get_or_insert(stamp.unix_ms);
     }
 
-    /// Takes over score and places of the run's last frame, and what the ships did on the way.
-    pub(super) fn add_ships(&mut self, snapshot: Option<&Snapshot>, travels: &Travels) {
+    /// Takes over score and positions of the run's last frame, and the numbers of the ships.
+    pub(super) fn add_ships(&mut self, snapshot: Option<&Snapshot>, ship_stats: &ShipStats) {
         if let Some(snapshot) = snapshot {
             self.score.clone_from(&snapshot.score);
         }
-        self.ships = travels
+        self.ships = ship_stats
             .iter()
-            .filter_map(|(seat, travel)| {
+            .filter_map(|(seat, stats)| {
                 let here =
                     snapshot.and_then(|snapshot| snapshot.ships.iter().find(|ship| ship.0 == seat));
-                travel.report(seat, here.map(|&(_, place)| place))
+                stats.report(seat, here.map(|&(_, place)| place))
             })
             .collect();
     }
@@ -88,4 +89,15 @@ impl PeerReport {
         text.push('\n');
         fs::write(file, text)
     }
+}
+
+/// Prints a line on stdout.
+pub(super) fn print_line(line: &str) {
+    // The peer goes on playing if nobody reads it any more.
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Prints an error, as a sentence, on stderr.
+pub(super) fn print_error(sentence: &str) {
+    let _ = writeln!(io::stderr(), "demo-game: {sentence}");
 }

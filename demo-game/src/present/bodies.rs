@@ -1,9 +1,10 @@
-//! What flies, as vector outlines: ships with flame and shield, shots with streaks, rocks with crooked edges.
+//! Draws what flies, as vector outlines: ships with flame and shield, shots with streaks, rocks
+//! with crooked edges.
 
 use bevy::math::ops;
 use bevy::prelude::*;
 
-use super::motion::{Drawn, ghosts};
+use super::motion::{Drawn, wrapped_copies};
 use super::palette::{ROCK, WARNING, light, seat_color};
 use super::sparks::{Dice, Spark, Sparks};
 use super::strokes::{Layer, Strokes};
@@ -58,7 +59,8 @@ pub(super) fn hull(seat: u8, place: Vec2, angle: f32, scale: f32) -> Vec<Vec2> {
         .collect()
 }
 
-/// The outline of a rock: irregular, the same on every machine because `shape` is part of the simulation.
+/// The outline of a rock: irregular, the same on every machine because `shape` is part of the
+/// simulation.
 pub(super) fn rock_outline(
     shape: u32,
     radius: f32,
@@ -81,7 +83,8 @@ pub(super) fn rock_outline(
 #[derive(Component)]
 pub(super) struct Outline(Vec<Vec2>);
 
-/// Shapes rocks that are new or have changed. A rollback does not make this work anew: rocks compare equal after it.
+/// Computes the outline of rocks that are new or have changed. A rollback does not repeat this
+/// work: rocks compare equal after it.
 pub(super) fn shape_asteroids(
     mut commands: Commands,
     asteroids: Query<(Entity, &Asteroid), Changed<Asteroid>>,
@@ -102,7 +105,7 @@ pub(super) fn draw_asteroids(
     let mut corners = Vec::new();
     for (asteroid, outline, drawn) in &asteroids {
         let turn = Vec2::from_angle(asteroid.spin * time.elapsed_secs());
-        for place in ghosts(drawn.place, asteroid.size.radius()) {
+        for place in wrapped_copies(drawn.place, asteroid.size.radius()) {
             corners.clear();
             corners.extend(outline.0.iter().map(|&corner| place + turn.rotate(corner)));
             strokes.arena.outline(&corners, 1.7, light(ROCK, 0.85));
@@ -117,7 +120,7 @@ pub(super) fn draw_shots(mut strokes: ResMut<Strokes>, shots: Query<(&Shot, &Vel
             ShotKind::Fired { seat } => (light(seat_color(seat), 2.6), 3.4, 0.045),
             ShotKind::Shrapnel => (light(WARNING, 0.5 + 1.3 * left), 2.4, 0.03),
         };
-        for place in ghosts(drawn.place, 20.0) {
+        for place in wrapped_copies(drawn.place, 20.0) {
             let tail = place - velocity.0 * streak;
             strokes.arena.tapered(tail, place, (width * 0.25, width), (color * 0.05, color));
         }
@@ -132,7 +135,7 @@ pub(super) fn draw_ships(
 ) {
     let now = time.elapsed_secs();
     for (ship, velocity, drawn) in &ships {
-        for place in ghosts(drawn.place, SHIELD_RADIUS + 6.0) {
+        for place in wrapped_copies(drawn.place, SHIELD_RADIUS + 6.0) {
             draw_ship(&mut strokes.arena, ship, place, drawn.angle, now);
         }
         trail_sparks(&mut sparks, ship, velocity.0, drawn, time.delta_secs());
@@ -142,7 +145,7 @@ pub(super) fn draw_ships(
 fn draw_ship(layer: &mut Layer, ship: &Ship, place: Vec2, angle: f32, now: f32) {
     let nose = Vec2::from_angle(angle);
     let color = seat_color(ship.seat);
-    // Out of reach for a moment: the outline blinks.
+    // The outline blinks while the ship cannot be hurt.
     let blink = if ship.grace_frames > 0 && ops::sin(now * 14.0) < 0.0 { 0.35 } else { 1.0 };
     let strength = if ship.is_dashing() { 3.2 } else { 1.5 };
     layer.polygon(&hull(ship.seat, place, angle, 1.0), HULL_WIDTH, light(color, strength * blink));
@@ -162,7 +165,7 @@ fn draw_ship(layer: &mut Layer, ship: &Ship, place: Vec2, angle: f32, now: f32) 
     }
 }
 
-/// The shield as a ring; while it regrows, as a faint arc that closes.
+/// Draws the shield as a ring; while it grows back, as a faint arc that closes.
 fn draw_shield(layer: &mut Layer, ship: &Ship, place: Vec2, angle: f32, now: f32) {
     use crate::sim::tuning::SHIELD_REGROW_FRAMES;
     let color = seat_color(ship.seat);
@@ -182,7 +185,7 @@ fn draw_shield(layer: &mut Layer, ship: &Ship, place: Vec2, angle: f32, now: f32
     );
 }
 
-/// Exhaust and dash trail: sparks left behind, a number per second rather than per frame.
+/// Leaves exhaust and the trail of a dash behind: a number of sparks per second, not per frame.
 fn trail_sparks(sparks: &mut Sparks, ship: &Ship, velocity: Vec2, drawn: &Drawn, seconds: f32) {
     let per_second = if ship.is_dashing() {
         190.0
@@ -221,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rock_keeps_its_shape_and_is_about_as_large_as_the_rules_say() {
+    fn a_rock_keeps_its_shape_and_has_about_the_size_of_the_rules() {
         let outline = rock_outline(42, 37.0, 14, Vec2::ZERO, 0.0);
         assert_eq!(outline, rock_outline(42, 37.0, 14, Vec2::ZERO, 0.0));
         assert_ne!(outline, rock_outline(43, 37.0, 14, Vec2::ZERO, 0.0));

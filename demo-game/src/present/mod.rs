@@ -1,65 +1,74 @@
-//! Drawing and sound: reads the simulation, never writes it. Vector lines and light on black, from meshes.
+//! Drawing and sound: reads the simulation, never writes it. Vector lines and light on black, from
+//! meshes.
 //!
-//! `strokes` collects lines and uploads them, `view` says where things are on the screen, `motion` where they are
-//! between two simulated frames; `bodies` and `sky` draw what is, `sparks` and `happenings` what happened, `sound`
-//! what is heard.
+//! `strokes` collects lines and uploads them; `camera` applies the view; `motion` finds the
+//! positions between two simulated frames. `bodies` and `sky` draw what exists, `sparks` and
+//! `effects` what happened, `touch` the controls for fingers. `sound` plays effects and engines.
 
-pub(crate) mod bodies;
-mod happenings;
-mod motion;
 pub(crate) mod palette;
 mod quality;
-mod sky;
-mod sound;
-mod sparks;
 pub(crate) mod strokes;
+
+mod camera;
+
+mod motion;
+
+pub(crate) mod bodies;
+mod sky;
+
+mod sparks;
+
+mod effects;
+
 mod touch;
-pub(crate) mod view;
+
+pub(crate) mod sound;
 
 use bevy::prelude::*;
 use netcode::prelude::NetcodeSystems;
 
 pub(crate) use quality::Quality;
 
-use crate::screens::Screen;
+use crate::screen::Screen;
+use crate::view::View;
 
 /// The order of the drawing of one rendered frame, all in `PostUpdate`.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum PresentSystems {
-    /// Camera, and places between two simulated frames.
-    Place,
+    /// The camera, and where things are between two simulated frames.
+    Arrange,
     /// Strokes are collected.
     Draw,
     /// Strokes go to the GPU.
     Upload,
 }
 
-/// Everything that is seen and heard of the simulation.
+/// Everything that players see and hear of the simulation.
 pub(crate) struct PresentPlugin;
 
 impl Plugin for PresentPlugin {
     fn build(&self, app: &mut App) {
         app.add_plugins((strokes::StrokesPlugin, sound::SoundPlugin))
-            .init_resource::<view::View>()
+            .init_resource::<View>()
             .init_resource::<Quality>()
             .init_resource::<sparks::Sparks>()
             .init_resource::<motion::Smoothing>()
             .configure_sets(
                 PostUpdate,
-                (PresentSystems::Place, PresentSystems::Draw, PresentSystems::Upload)
+                (PresentSystems::Arrange, PresentSystems::Draw, PresentSystems::Upload)
                     .chain()
                     .in_set(NetcodeSystems::Present),
             )
-            .add_systems(PreStartup, view::spawn_camera)
+            .add_systems(PreStartup, camera::spawn_camera)
             .add_systems(PostStartup, sky::build_sky)
             .add_systems(First, quality::judge_quality)
-            .add_systems(PreUpdate, view::fit_view.before(bevy::ui::UiSystems::Focus))
+            .add_systems(PreUpdate, camera::fit_view.before(bevy::ui::UiSystems::Focus))
             .add_systems(
                 PostUpdate,
                 (
-                    (view::apply_quality, motion::place_things).in_set(PresentSystems::Place),
+                    (camera::apply_quality, motion::update_drawn).in_set(PresentSystems::Arrange),
                     (
-                        happenings::light_up,
+                        effects::show_effects,
                         sky::draw_arena,
                         (
                             bodies::shape_asteroids,

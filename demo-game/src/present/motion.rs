@@ -1,7 +1,8 @@
-//! Where things are drawn: between the last two simulated frames, and eased to the truth after a rollback.
+//! Where bodies are drawn: between the last two simulated frames, and after a rollback on a smooth
+//! way to the corrected position.
 //!
-//! The simulation is only read. Each moving entity gets a [`Drawn`] component of ours, which the rollback leaves
-//! alone: it remembers where the thing was shown, so that a correction glides there instead of jumping.
+//! The simulation is only read. Each moving entity gets a [`Drawn`] component, which does not roll
+//! back: it remembers where the body was shown, so that a correction glides instead of jumping.
 
 use bevy::math::ops;
 use bevy::prelude::*;
@@ -14,29 +15,31 @@ use crate::steering::shortest_turn;
 
 /// Part of a correction that is left after a second: half of it is gone in 50 ms.
 const ERROR_LEFT: f32 = 1.0e-6;
-/// A correction farther than this is a new place, not an error: gliding there would look like flight.
+/// A correction farther than this is a new position, not an error: gliding there would look like
+/// flight.
 const TELEPORT: f32 = 160.0;
 
-/// Rollbacks up to the last rendered frame: more of them mean that something may have been corrected.
+/// The number of rollbacks up to the last rendered frame. If there are more now, positions may have
+/// been corrected.
 #[derive(Resource, Default)]
 pub(super) struct Smoothing {
     rollbacks_seen: u32,
 }
 
-/// How a simulated thing is shown.
+/// How a simulated body is shown.
 #[derive(Component, Default, Debug)]
 pub(super) struct Drawn {
-    /// Place in this rendered frame.
+    /// Position in this rendered frame.
     pub(super) place: Vec2,
     /// Direction of its nose in this rendered frame, in radians.
     pub(super) angle: f32,
-    /// Where it is shown less where it is: fades out.
+    /// The position at which it is shown, minus the simulated one. It fades out.
     error: Vec2,
     /// The same for the angle.
     angle_error: f32,
-    /// Simulated place, speed and angle when last looked at.
+    /// The simulated state that was last seen.
     seen: Seen,
-    /// Movement within the last simulated frame: none while things wait, whatever their velocity says.
+    /// Movement within the last simulated frame: zero while bodies wait, whatever their velocity.
     step: Vec2,
     /// Angle one simulated frame before.
     angle_before: f32,
@@ -61,7 +64,8 @@ impl Drawn {
         }
     }
 
-    /// Takes over a newly simulated state; after a rollback the difference to what was expected becomes error.
+    /// Takes over a newly simulated state. After a rollback, its difference from the expected state
+    /// becomes the error.
     fn see(&mut self, now: Seen, rolled_back: bool) {
         let steps = now.frame.wrapping_sub(self.seen.frame);
         if rolled_back && steps < 60 {
@@ -71,7 +75,7 @@ impl Drawn {
             (self.error, self.angle_error) =
                 if error.length() < TELEPORT { (error, angle_error) } else { (Vec2::ZERO, 0.0) };
         }
-        // A slow screen sees several steps at once: the last of them is taken to be like the others.
+        // A slow screen sees several steps at once; they are assumed to be alike.
         (self.step, self.angle_before) = if (1..60).contains(&steps) && !rolled_back {
             let step = offset(self.seen.place, now.place) / steps as f32;
             let turn = shortest_turn(self.seen.angle, now.angle) / steps as f32;
@@ -84,7 +88,8 @@ impl Drawn {
         self.seen = now;
     }
 
-    /// The place to show, `phase` of a frame after the last simulated one; the error fades by `error_left`.
+    /// Computes the position to show at `phase`, the part of a frame since the last simulated one.
+    /// The error is multiplied by `error_left`.
     fn ease(&mut self, phase: f32, error_left: f32) {
         self.error *= error_left;
         self.angle_error *= error_left;
@@ -95,8 +100,9 @@ impl Drawn {
     }
 }
 
-/// The places at which something of `radius` at `place` is to be drawn: itself, and where it peeks in at the far side.
-pub(super) fn ghosts(place: Vec2, radius: f32) -> impl Iterator<Item = Vec2> {
+/// The positions at which to draw a body of `radius` at `place`: its own, and those at which it
+/// shows at the far side.
+pub(super) fn wrapped_copies(place: Vec2, radius: f32) -> impl Iterator<Item = Vec2> {
     let half = ARENA * 0.5;
     let far_side = |at: f32, half: f32| {
         if at > half - radius {
@@ -118,8 +124,8 @@ pub(super) fn ghosts(place: Vec2, radius: f32) -> impl Iterator<Item = Vec2> {
     .flatten()
 }
 
-/// Updates how everything is shown, once per rendered frame.
-pub(super) fn place_things(
+/// Updates how all bodies are shown, once per rendered frame.
+pub(super) fn update_drawn(
     mut commands: Commands,
     time: Res<Time<Real>>,
     frame: Res<SimFrame>,
@@ -155,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn drawn_between_the_last_two_frames() {
+    fn a_body_is_drawn_between_the_last_two_frames() {
         let mut drawn = Drawn::new(seen(1, 10.0, 60.0));
         drawn.see(seen(2, 11.0, 60.0), false);
         drawn.ease(0.5, 1.0);
@@ -184,8 +190,8 @@ mod tests {
     }
 
     #[test]
-    fn things_at_a_corner_peek_in_at_the_other_three() {
-        assert_eq!(ghosts(Vec2::new(635.0, 355.0), 10.0).count(), 4);
-        assert_eq!(ghosts(Vec2::ZERO, 10.0).count(), 1);
+    fn a_body_at_a_corner_shows_at_the_other_three() {
+        assert_eq!(wrapped_copies(Vec2::new(635.0, 355.0), 10.0).count(), 4);
+        assert_eq!(wrapped_copies(Vec2::ZERO, 10.0).count(), 1);
     }
 }

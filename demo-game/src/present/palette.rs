@@ -1,8 +1,8 @@
-//! The colours of the game, in one place: few, so that each means something.
+//! The colours of the game, in one place: few, so that each has a meaning.
 
 use bevy::prelude::*;
 
-/// One colour per seat, told apart also by people who do not see red and green: they differ in lightness too.
+/// One colour per seat. They differ in lightness too, for people who cannot tell red from green.
 const SEAT_COLORS: [Color; 4] = [
     Color::srgb(0.33, 0.86, 1.0),
     Color::srgb(1.0, 0.67, 0.24),
@@ -18,7 +18,7 @@ pub(crate) const TEXT_QUIET: Color = Color::srgb(0.58, 0.66, 0.77);
 pub(crate) const ACCENT: Color = Color::srgb(0.33, 0.86, 1.0);
 /// All is well.
 pub(crate) const GOOD: Color = Color::srgb(0.55, 0.96, 0.45);
-/// Something is waited for.
+/// The game waits for something.
 pub(crate) const WARNING: Color = Color::srgb(1.0, 0.76, 0.28);
 /// Something is wrong.
 pub(crate) const DANGER: Color = Color::srgb(1.0, 0.42, 0.42);

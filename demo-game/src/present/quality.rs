@@ -5,13 +5,14 @@ use std::time::Duration;
 use bevy::prelude::*;
 use netcode::Lobby;
 
-/// A rendered frame that takes longer is slow: below 25 frames per second.
+/// A rendered frame that takes longer than this is slow: below 25 frames per second.
 const SLOW_FRAME: Duration = Duration::from_millis(40);
 /// Frames must be slow for this long before quality drops: one hiccup says nothing.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Right after start shaders compile and nothing is typical.
+/// Time after the start in which shaders compile, so that frames are not typical.
 const WARM_UP: Duration = Duration::from_secs(3);
-/// A frame this long was a suspended machine or a page that its browser let stand still, not slow drawing.
+/// A frame longer than this means that the machine or the page was suspended, not that drawing is
+/// slow.
 const PAUSE: Duration = Duration::from_millis(700);
 
 /// The quality of the drawing. It only ever drops: going back up would flicker between the two.
@@ -22,7 +23,8 @@ pub(crate) struct Quality {
 }
 
 impl Quality {
-    /// Low from the start, as the player asked for, or as good as the machine can.
+    /// Low quality from the start if the player asked for it, otherwise the best that the machine
+    /// can afford.
     pub(crate) fn new(low: bool) -> Self {
         Self { low, slow_for: Duration::ZERO }
     }
@@ -48,7 +50,7 @@ pub(super) fn judge_quality(
     lobby: Res<Lobby>,
     mut quality: ResMut<Quality>,
 ) {
-    // While nobody sees the page it is called rarely, and draws nothing.
+    // A page that nobody sees is updated rarely, and draws nothing.
     let is_typical = time.elapsed() > WARM_UP && !lobby.away;
     if is_typical && quality.bypass_change_detection().judge(time.delta()) {
         quality.set_changed();
@@ -61,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_seconds_of_slow_frames_drop_the_quality_and_one_good_frame_forgives() {
+    fn two_seconds_of_slow_frames_drop_the_quality_and_one_good_frame_starts_again() {
         let slow = Duration::from_millis(50);
         let mut quality = Quality::default();
         for _ in 0..39 {

@@ -1,4 +1,4 @@
-//! What does not fight: the starfield, the arena's border, and the star with its corona.
+//! Draws the background: the starfield, the arena's border, and the star with its corona.
 
 use bevy::math::ops;
 use bevy::prelude::*;
@@ -7,22 +7,22 @@ use super::bodies::ROCK_REACH;
 use super::palette::{FRAME, STAR, light};
 use super::sparks::Dice;
 use super::strokes::{Layer, LayerHandles, Strokes, upload_sky};
-use super::view::View;
-use crate::screens::{Readable, Screen};
+use crate::screen::{Screen, TextAreas};
 use crate::sim::Star;
 use crate::sim::tuning::{ARENA_HALF, STAR_RADIUS};
+use crate::view::View;
 
 /// Stars of the background. They cover more than any window shows around the arena.
 const SKY_STARS: u32 = 900;
 /// Half of the area that they cover, in world units.
 const SKY_HALF: Vec2 = Vec2::new(1900.0, 1700.0);
-/// How far from text a rock or a ray shines in full, in world units; nearer it fades, so that it
-/// never vanishes at once.
+/// Distance from text at which a rock or a ray is fully bright, in world units. Nearer, it fades,
+/// so that it never vanishes suddenly.
 const FADE: f32 = 60.0;
 /// Rays of the corona.
 const RAYS: u32 = 44;
 
-/// Draws the starfield once: it does not change.
+/// Draws the starfield once, because it does not change.
 pub(super) fn build_sky(handles: Res<LayerHandles>, mut meshes: ResMut<Assets<Mesh>>) -> Result {
     let mut layer = Layer::default();
     let mut dice = Dice::new(2026);
@@ -49,7 +49,7 @@ pub(super) fn draw_arena(
     screen: Res<Screen>,
     view: Res<View>,
     star: Option<Res<Star>>,
-    readable: Readable,
+    text_areas: TextAreas,
     mut strokes: ResMut<Strokes>,
 ) {
     let now = time.elapsed_secs();
@@ -64,18 +64,18 @@ pub(super) fn draw_arena(
         let radius = star.map_or(STAR_RADIUS, |star| star.radius);
         draw_star(&mut strokes.arena, Vec2::ZERO, radius, now, &[]);
     } else {
-        // Behind the menus: the limb of a huge star in the corner, out of the text's way.
+        // Behind the menus: the edge of a huge star in the corner, away from the text.
         let tall = view.is_tall();
         let pixel = view.window * if tall { Vec2::new(0.5, 1.13) } else { Vec2::new(1.02, 1.04) };
         let place = view.world_at(pixel);
-        let readable = readable.areas(&view);
-        draw_star(&mut strokes.arena, place, 205.0, now * 0.6, &readable);
-        draw_orbits(&mut strokes.arena, place, now, &readable);
+        let text_areas = text_areas.in_world(&view);
+        draw_star(&mut strokes.arena, place, 205.0, now * 0.6, &text_areas);
+        draw_orbits(&mut strokes.arena, place, now, &text_areas);
     }
 }
 
-/// The star. Its rays fade beside the areas in which there is text.
-fn draw_star(layer: &mut Layer, place: Vec2, radius: f32, now: f32, readable: &[Rect]) {
+/// Draws the star. Its rays fade near text.
+fn draw_star(layer: &mut Layer, place: Vec2, radius: f32, now: f32, text_areas: &[Rect]) {
     let pulse = 1.0 + 0.035 * ops::sin(now * 2.1) + 0.02 * ops::sin(now * 5.3);
     layer.haze(place, radius * 5.2 * pulse, light(STAR, 0.22));
     layer.haze(place, radius * 2.5 * pulse, light(STAR, 0.75));
@@ -90,7 +90,7 @@ fn draw_star(layer: &mut Layer, place: Vec2, radius: f32, now: f32, readable: &[
         let direction = Vec2::from_angle(turn);
         let from = place + direction * (radius * 1.06);
         let to = place + direction * (radius * (1.16 + 0.34 * wave * pulse));
-        let strength = (0.25 + 0.9 * wave) * light_beside(to, 0.0, readable);
+        let strength = (0.25 + 0.9 * wave) * light_beside(to, 0.0, text_areas);
         layer.tapered(from, to, (2.2, 0.5), (light(STAR, strength), light(STAR, 0.0)));
     }
     // Granules: short strokes that drift inside the disc.
@@ -104,8 +104,8 @@ fn draw_star(layer: &mut Layer, place: Vec2, radius: f32, now: f32, readable: &[
     }
 }
 
-/// Rocks in orbit around the menu's star, in front of which somebody reads.
-fn draw_orbits(layer: &mut Layer, place: Vec2, now: f32, readable: &[Rect]) {
+/// Draws rocks in orbit around the menu's star. They fade near text.
+fn draw_orbits(layer: &mut Layer, place: Vec2, now: f32, text_areas: &[Rect]) {
     let mut dice = Dice::new(5);
     for rock in 0..9_u32 {
         let distance = 330.0 + 62.0 * rock as f32 + dice.between(-20.0, 20.0);
@@ -114,7 +114,7 @@ fn draw_orbits(layer: &mut Layer, place: Vec2, now: f32, readable: &[Rect]) {
         let at = place + Vec2::from_angle(turn) * distance;
         let radius = dice.between(8.0, 26.0);
         let spin = dice.between(-0.6, 0.6);
-        let strength = 0.34 * light_beside(at, radius * ROCK_REACH, readable);
+        let strength = 0.34 * light_beside(at, radius * ROCK_REACH, text_areas);
         if strength <= 0.0 {
             continue;
         }
@@ -123,11 +123,11 @@ fn draw_orbits(layer: &mut Layer, place: Vec2, now: f32, readable: &[Rect]) {
     }
 }
 
-/// How brightly something of radius `reach` may shine at `at`: from 0 where it would touch text
-/// to 1 where it is far from any.
-fn light_beside(at: Vec2, reach: f32, readable: &[Rect]) -> f32 {
+/// The brightness of something of radius `reach` at `at`: from 0 where it would touch text to 1
+/// where it is far from any.
+fn light_beside(at: Vec2, reach: f32, text_areas: &[Rect]) -> f32 {
     let gap = |area: &Rect| (area.min - at).max(at - area.max).max(Vec2::ZERO).length() - reach;
-    let nearest = readable.iter().map(gap).fold(f32::INFINITY, f32::min);
+    let nearest = text_areas.iter().map(gap).fold(f32::INFINITY, f32::min);
     (nearest / FADE).clamp(0.0, 1.0)
 }
 
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_rock_flies_through_what_is_to_be_read() {
+    fn no_rock_is_drawn_over_text() {
         let card = Rect::from_corners(Vec2::new(-100.0, -50.0), Vec2::new(100.0, 50.0));
         let beside = |x: f32, y: f32| light_beside(Vec2::new(x, y), 10.0, &[card]);
         assert_eq!(beside(0.0, 0.0), 0.0, "behind it");

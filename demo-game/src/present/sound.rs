@@ -1,4 +1,5 @@
-//! What is heard: each happening once, however often its frame is simulated; a few voices at a time; M mutes.
+//! What is heard of the simulation: each effect once, however often its frame is simulated; a few
+//! voices at a time.
 
 use std::sync::Arc;
 
@@ -6,16 +7,20 @@ use bevy::audio::{AudioSinkPlayback, PlaybackMode, Volume};
 use bevy::prelude::*;
 use netcode::prelude::*;
 
-use crate::screens::{Chosen, FocusMoved, Journey, Screen, Typing};
+use crate::bots::Bots;
 use crate::sim::{AsteroidSize, Ship, SimEffect};
 
-/// Most sounds at once, beside the engine: more is mud, and mixing costs time in a browser.
+/// Most sounds at once, besides the engine: more would be mud, and mixing costs time in a browser.
 const MAX_VOICES: usize = 14;
 /// The engine's loudness, and how fast it fades in and out, per second.
 const ENGINE_VOLUME: f32 = 0.30;
 const ENGINE_FADE: f32 = 9.0;
 
-/// Plays what the simulation and the screens do.
+/// The sounds of the simulation, in `Update`.
+#[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SoundSystems;
+
+/// Plays what the simulation does.
 pub(super) struct SoundPlugin;
 
 impl Plugin for SoundPlugin {
@@ -23,20 +28,21 @@ impl Plugin for SoundPlugin {
         app.init_resource::<Muted>()
             .add_systems(PreStartup, load_sounds)
             .add_systems(Startup, start_engine)
-            .add_systems(Update, (toggle_mute, play_effects, play_screens, drive_engine).chain());
+            .add_systems(Update, (play_effects, drive_engine).chain().in_set(SoundSystems));
     }
 }
 
-/// Whether nothing is to be heard.
+/// Whether all sounds are muted.
 #[derive(Resource, Default)]
-pub(super) struct Muted(bool);
+pub(crate) struct Muted(pub(crate) bool);
 
-/// Every sound, in the binary: a native game runs anywhere, and a page fetches nothing more.
+/// Puts every sound into the binary: a native game needs no files, and a page downloads nothing
+/// more.
 macro_rules! sounds {
     ($($name:ident),* $(,)?) => {
         #[derive(Resource)]
-        pub(super) struct Sounds {
-            $($name: Handle<AudioSource>,)*
+        pub(crate) struct Sounds {
+            $(pub(crate) $name: Handle<AudioSource>,)*
         }
 
         fn load_sounds(mut commands: Commands, mut sources: ResMut<Assets<AudioSource>>) {
@@ -55,14 +61,14 @@ sounds! {
 
 /// A sound being played.
 #[derive(Component)]
-pub(super) struct Voice;
+pub(crate) struct Voice;
 
 /// The engine's loop.
 #[derive(Component)]
 pub(super) struct Engine;
 
 /// What to play: volume from 0 to 1, and speed, which is also pitch.
-type Cue<'a> = (&'a Handle<AudioSource>, f32, f32);
+pub(crate) type Cue<'a> = (&'a Handle<AudioSource>, f32, f32);
 
 fn cue(sounds: &Sounds, effect: SimEffect) -> Cue<'_> {
     match effect {
@@ -88,7 +94,8 @@ fn cue(sounds: &Sounds, effect: SimEffect) -> Cue<'_> {
     }
 }
 
-fn play(commands: &mut Commands, (sound, volume, speed): Cue) {
+/// Plays a sound once.
+pub(crate) fn play(commands: &mut Commands, (sound, volume, speed): Cue) {
     commands.spawn((
         Voice,
         AudioPlayer(sound.clone()),
@@ -117,62 +124,25 @@ fn play_effects(
     }
 }
 
-fn play_screens(
-    mut commands: Commands,
-    mut chosen: MessageReader<Chosen>,
-    mut moved: MessageReader<FocusMoved>,
-    sounds: Res<Sounds>,
-    muted: Res<Muted>,
-    screen: Res<Screen>,
-) {
-    let (chosen, moved) = (chosen.read().count() > 0, moved.read().count() > 0);
-    if muted.0 || *screen == Screen::Match {
-        return;
-    }
-    if chosen {
-        play(&mut commands, (&sounds.choose, 0.4, 1.0));
-    } else if moved {
-        play(&mut commands, (&sounds.focus, 0.35, 1.0));
-    }
-}
-
-fn toggle_mute(
-    keys: Res<ButtonInput<KeyCode>>,
-    typing: Typing,
-    mut muted: ResMut<Muted>,
-    mut sinks: Query<&mut AudioSink, With<Voice>>,
-) {
-    if keys.just_pressed(KeyCode::KeyM) && !typing.is_typing() {
-        muted.0 = !muted.0;
-        for mut sink in &mut sinks {
-            if muted.0 {
-                sink.mute();
-            } else {
-                sink.unmute();
-            }
-        }
-    }
-}
-
 fn start_engine(mut commands: Commands, sounds: Res<Sounds>) {
     let settings =
         PlaybackSettings { mode: PlaybackMode::Loop, volume: Volume::Linear(0.0), ..default() };
     commands.spawn((Engine, AudioPlayer(sounds.thrust.clone()), settings));
 }
 
-/// The engine is as loud as there are local ships that thrust.
+/// Plays the engine while a person on this machine thrusts.
 fn drive_engine(
     time: Res<Time<Real>>,
     session: Res<SessionState>,
     roster: Res<Roster>,
-    journey: Res<Journey>,
+    bots: Res<Bots>,
     muted: Res<Muted>,
     ships: Query<&Ship>,
     mut engines: Query<&mut AudioSink, With<Engine>>,
 ) {
     let is_heard = |ship: &&Ship| {
-        let is_ours = roster.seats().iter().any(|seat| seat.seat.0 == ship.seat && seat.is_local);
-        ship.thrusting && is_ours && !journey.is_bot(ship.seat)
+        let local_index = roster.local_seats().position(|seat| seat.0 == ship.seat);
+        ship.thrusting && local_index.is_some_and(|index| !bots.is_bot(index))
     };
     let burns = session.is_running() && !muted.0 && ships.iter().filter(is_heard).count() > 0;
     let wanted = if burns { ENGINE_VOLUME } else { 0.0 };

@@ -1,4 +1,5 @@
-//! Particles: short-lived light that only decorates. A fixed pool; when it is full, the oldest goes.
+//! Particles: short-lived light that only decorates. The pool is bounded; when it is full, the
+//! oldest particle is dropped.
 
 use std::collections::VecDeque;
 
@@ -8,9 +9,10 @@ use bevy::prelude::*;
 use super::strokes::Layer;
 use crate::sim::arena::wrap;
 
-/// Most sparks at once: two ships exploding in an asteroid storm, without a dent in the frame rate.
+/// Most sparks at once: enough for two ships that explode among many asteroids, and no burden on
+/// the frame rate.
 const MAX_SPARKS: usize = 700;
-/// Most rings and echoes at once.
+/// Most rings at once, and most shards.
 const MAX_RINGS: usize = 48;
 
 /// A point of light that flies, slows down and fades.
@@ -20,7 +22,7 @@ pub(super) struct Spark {
     pub(super) velocity: Vec2,
     /// Seconds until it is gone.
     pub(super) left: f32,
-    /// Seconds that it lives in all.
+    /// Its whole life, in seconds.
     pub(super) life: f32,
     pub(super) width: f32,
     pub(super) color: LinearRgba,
@@ -54,7 +56,7 @@ pub(super) struct Sparks {
     dice: Dice,
 }
 
-/// Pseudo-random numbers for looks: never for the simulation.
+/// Pseudo-random numbers for drawing, never for the simulation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dice(u32);
 
@@ -69,7 +71,7 @@ impl Dice {
         Self(seed.wrapping_mul(0x9e37_79b9) | 1)
     }
 
-    /// Evenly in `0.0..1.0`.
+    /// A number in `0.0..1.0`, all alike.
     pub(super) fn roll(&mut self) -> f32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 17;
@@ -77,7 +79,7 @@ impl Dice {
         (self.0 >> 8) as f32 / (1 << 24) as f32
     }
 
-    /// Evenly between `low` and `high`.
+    /// A number between `low` and `high`, all alike.
     pub(super) fn between(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * self.roll()
     }
@@ -89,7 +91,7 @@ impl Dice {
 }
 
 impl Sparks {
-    /// The dice for whoever makes particles.
+    /// The random numbers for new particles.
     pub(super) fn dice(&mut self) -> &mut Dice {
         &mut self.dice
     }
@@ -106,7 +108,7 @@ impl Sparks {
         push_bounded(&mut self.shards, shard, MAX_RINGS);
     }
 
-    /// A burst of `count` sparks in all directions, on top of `drift`.
+    /// Adds a burst of `count` sparks in all directions, each with `drift` added.
     pub(super) fn burst(
         &mut self,
         place: Vec2,
@@ -125,7 +127,7 @@ impl Sparks {
         }
     }
 
-    /// Forgets everything, as when a round begins.
+    /// Drops all particles, for a new round.
     pub(super) fn clear(&mut self) {
         self.sparks.clear();
         self.rings.clear();

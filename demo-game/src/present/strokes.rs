@@ -1,7 +1,9 @@
-//! Vector lines: strokes of light are collected each rendered frame and drawn as one mesh per layer.
+//! Vector lines: strokes of light are collected each rendered frame and drawn as one mesh per
+//! layer.
 //!
-//! One draw call for everything keeps the cost the same for one shot and for three hundred, also in WebGL2. The
-//! shader makes the core of a line and its glow from the distance to its axis, so no MSAA is needed.
+//! One draw call for each layer costs the same for one shot and for three hundred, in WebGL2 too.
+//! The shader computes the core of a line and its glow from the distance to its axis, so no MSAA is
+//! needed.
 
 use bevy::asset::{RenderAssetUsages, embedded_asset};
 use bevy::camera::visibility::NoFrustumCulling;
@@ -17,15 +19,16 @@ use bevy::sprite_render::{AlphaMode2d, Material2d, Material2dKey, Material2dPlug
 
 /// The core's share of the glow radius: `CORE` of strokes.wgsl.
 const CORE_SHARE: f32 = 0.22;
-/// A corner sharper than this many half widths is cut, or needles would stick out of acute angles.
+/// A corner that would stick out by more than this many half widths is cut: acute angles would have
+/// needles.
 const MITRE_LIMIT: f32 = 2.5;
-/// More than any window shows: layers without bounds.
+/// The bounds of a layer that is not clipped: more than any window shows.
 const UNBOUNDED: f32 = 1.0e6;
-/// Strength of the glow in the shader, beside the bloom and instead of it.
+/// Strength of the glow in the shader, in addition to bloom.
 const GLOW: f32 = 0.2;
-/// The same without bloom.
+/// Strength of the glow in the shader without bloom.
 const GLOW_ALONE: f32 = 0.5;
-/// Exposure before the HDR target's tone mapping, which maps 1.0 to a mere half.
+/// Exposure before the HDR target's tone mapping, which maps 1.0 to only a half.
 const HDR_EXPOSURE: f32 = 1.9;
 
 /// Collects and draws strokes.
@@ -40,10 +43,11 @@ impl Plugin for StrokesPlugin {
     }
 }
 
-/// How the strokes of one layer are drawn: light is added to what is behind.
+/// How the strokes of one layer are drawn: their light is added to what is behind them.
 #[derive(Asset, TypePath, AsBindGroup, Clone, Debug)]
 pub(super) struct StrokeMaterial {
-    /// xy: half of the visible area; z: strength of the glow; w: exposure. A whole vec4, because WebGL2 wants 16 bytes.
+    /// xy: half of the visible area; z: strength of the glow; w: exposure. A whole vec4, because
+    /// WebGL2 requires 16 bytes.
     #[uniform(0)]
     bounds: Vec4,
 }
@@ -79,9 +83,9 @@ impl Material2d for StrokeMaterial {
 /// The strokes of this rendered frame, by layer. Cleared after each upload.
 #[derive(Resource, Default)]
 pub(crate) struct Strokes {
-    /// What is in the arena: clipped to it.
+    /// Strokes in the arena, clipped to it.
     pub(super) arena: Layer,
-    /// What lies over everything, in the window's own place: the title, the touch controls.
+    /// Strokes over everything else, at positions in the window: the title, the touch controls.
     pub(crate) overlay: Layer,
 }
 
@@ -92,7 +96,7 @@ pub(crate) struct Layer {
     uvs: Vec<[f32; 2]>,
     colors: Vec<[f32; 4]>,
     indices: Vec<u32>,
-    /// Factor on all widths: keeps lines visible where the arena is drawn small.
+    /// Factor on all widths. It keeps lines visible when the arena is drawn small.
     pub(super) width_factor: f32,
 }
 
@@ -138,7 +142,7 @@ impl Layer {
         }
         let radius = self.radius(width);
         let first = self.next_index();
-        // The first corner comes again at the end, so that the indices need no wrap.
+        // The first corner is repeated at the end, so that the indices need not wrap around.
         for corner in 0..=count {
             let at = points[corner % count];
             let before = (at - points[(corner + count - 1) % count]).normalize_or(Vec2::X);
@@ -162,7 +166,7 @@ impl Layer {
         }
     }
 
-    /// A circle as an outline, with as many sides as its size asks for.
+    /// A circle as an outline; larger circles have more sides.
     pub(super) fn circle(&mut self, centre: Vec2, radius: f32, width: f32, color: LinearRgba) {
         self.arc(centre, radius, (0.0, 1.0), width, color);
     }
@@ -205,7 +209,7 @@ impl Layer {
 
     /// Light alone, without a core: fades out towards `radius`.
     pub(super) fn haze(&mut self, centre: Vec2, radius: f32, color: LinearRgba) {
-        // Starting outside of the core: a cone of quads whose uv begins where the core ends.
+        // A fan of triangles whose uv begins outside the core.
         let first = self.next_index();
         const SIDES: u32 = 48;
         self.vertex(centre, Vec2::new(CORE_SHARE * 1.6, 0.0), color);
@@ -249,10 +253,11 @@ impl Layer {
         self.indices.extend([first, first + 1, first + 2, first + 2, first + 1, first + 3]);
     }
 
-    /// The mesh of what was collected; leaves the layer empty, with room for as much again.
+    /// Makes a mesh of the collected strokes. Leaves the layer empty, and keeps its memory for the
+    /// next frame.
     pub(super) fn take_mesh(&mut self) -> Mesh {
         if self.positions.is_empty() {
-            // An empty vertex buffer is an error to the GPU.
+            // An empty vertex buffer is an error for the GPU.
             for _ in 0..4 {
                 self.vertex(Vec2::ZERO, Vec2::ONE, LinearRgba::NONE);
             }
@@ -330,7 +335,7 @@ pub(super) fn upload_strokes(
     Ok(())
 }
 
-/// Replaces the background, which is drawn again every frame but changes hardly ever.
+/// Replaces the background, which is drawn in every frame but hardly ever changes.
 pub(super) fn upload_sky(
     handles: &LayerHandles,
     mut layer: Layer,
@@ -340,7 +345,8 @@ pub(super) fn upload_sky(
     Ok(())
 }
 
-/// Clips the arena's layer to `half_extent` around the origin (`None`: not at all), and makes up for missing bloom.
+/// Clips the arena's layer to `half_extent` around the origin (`None`: not at all), and glows more
+/// if there is no bloom.
 pub(super) fn set_layer_looks(
     handles: &LayerHandles,
     materials: &mut Assets<StrokeMaterial>,

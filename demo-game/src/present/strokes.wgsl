@@ -1,12 +1,13 @@
 // One stroke of light: a crisp core and a glow that fades out, added to what is behind it.
 //
-// `uv` is the distance from the stroke's axis, in units of its glow radius: (0, 0) on the axis, length 1 where the
-// light ends. So lines are smooth without MSAA, and glow where there is no bloom.
+// `uv` is the distance from the stroke's axis, in units of its glow radius: (0, 0) on the axis, length
+// 1 where the light ends. So lines are smooth without MSAA, and glow without bloom.
 
 #import bevy_sprite::mesh2d_vertex_output::VertexOutput
 
 struct StrokeMaterial {
-    // xy: half of the visible area around the origin, in world units; z: strength of the glow; w: exposure.
+    // xy: half of the visible area around the origin, in world units; z: strength of the glow;
+    // w: exposure.
     bounds: vec4<f32>,
 };
 
@@ -28,7 +29,7 @@ fn fragment(in: VertexOutput) -> @location(0) vec4<f32> {
 
     var light = in.color.rgb * in.color.a * (core + glow) * inside * material.bounds.w;
 #ifdef TONEMAP_IN_SHADER
-    // Without an HDR target, what is brighter than white would clip to flat primary colours.
+    // Without an HDR target, colours brighter than white would clip to flat primary colours.
     light = vec3(1.0) - exp(-light);
 #endif
     return vec4(light, 0.0);

@@ -4,8 +4,8 @@ use bevy::prelude::*;
 
 use super::palette::{ACCENT, TEXT_QUIET, WARNING, light};
 use super::strokes::Strokes;
-use super::view::View;
 use crate::devices::{STICK_REACH, TouchPad};
+use crate::view::View;
 
 /// Where the stick is shown while no thumb is on it, in layout units from the lower left corner.
 const STICK_HOME: Vec2 = Vec2::new(96.0, 92.0);

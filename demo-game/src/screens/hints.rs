@@ -1,12 +1,12 @@
-//! Words that depend on what the player plays with: keys have names, fingers need none.
+//! Hints in two wordings: one for keys, which have names, and one for fingers.
 
 use bevy::prelude::*;
 
-use super::focus::Item;
-use super::widgets::{ItemLabel, hint, set_text};
+use super::items::{Item, ItemLabel};
+use super::widgets::{hint, set_text};
 use crate::platform;
 
-/// What the player used last; before that, what the platform suggests.
+/// The device that the player used last; at first, the one that the platform suggests.
 #[derive(Resource, Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Device {
     /// Keys, and mouse or gamepad.
@@ -23,53 +23,53 @@ impl FromWorld for Device {
 
 /// One hint in two wordings. On a text it sets that text, on an item its label.
 #[derive(Component, Clone, Copy, Debug)]
-pub(super) struct Words {
+pub(super) struct Wording {
     keyboard: &'static str,
     touch: &'static str,
 }
 
 /// Below the menu.
-pub(super) const IN_MENU: Words =
-    Words::new("Arrows and Enter, mouse or gamepad   F3 network   M mute", "Tap to choose");
+pub(super) const IN_MENU: Wording =
+    Wording::new("Arrows and Enter, mouse or gamepad   F3 network   M mute", "Tap to choose");
 /// Above the field for a code.
-pub(super) const IN_FIELD: Words = Words::new(
+pub(super) const IN_FIELD: Wording = Wording::new(
     "Type a code or an address, or paste a link.",
     "Tap the line to enter a code, an address or a link.",
 );
-/// Below the lobby. A finger has the button.
-pub(super) const IN_LOBBY: Words = Words::new("Esc leaves the room", "");
-/// Below what went wrong. A finger has the buttons.
-pub(super) const IN_TROUBLE: Words = Words::new("Enter chooses, Esc goes to the menu", "");
+/// Below the lobby. For fingers there is the button.
+pub(super) const IN_LOBBY: Wording = Wording::new("Esc leaves the room", "");
+/// Below what went wrong. For fingers there are the buttons.
+pub(super) const IN_FAILURE: Wording = Wording::new("Enter chooses, Esc goes to the menu", "");
 /// The button that leaves a match.
-pub(super) const LEAVE_MATCH: Words = Words::new("Esc", "Leave");
+pub(super) const LEAVE_MATCH: Wording = Wording::new("Esc", "Leave");
 /// Two players on one machine.
-pub(super) const TWO_HERE: Words = Words::new(
+pub(super) const TWO_HERE: Wording = Wording::new(
     "One flies with W A D and Space, the other with the arrows and Enter.",
     "For two players who share a keyboard.",
 );
 /// How many bots.
-pub(super) const HOW_MANY_BOTS: Words =
-    Words::new("Left and right, or < and >, choose how many.", "< and > choose how many.");
+pub(super) const HOW_MANY_BOTS: Wording =
+    Wording::new("Left and right, or < and >, choose how many.", "< and > choose how many.");
 /// The player's own name.
-pub(super) const OWN_NAME: Words =
-    Words::new("Type the name that others see.", "Tap to change the name that others see.");
-/// The match has come apart.
-pub(super) const DESYNC: Words = Words::new(
+pub(super) const OWN_NAME: Wording =
+    Wording::new("Type the name that others see.", "Tap to change the name that others see.");
+/// The match has desynced.
+pub(super) const DESYNC: Wording = Wording::new(
     "The machines disagree about this match. Press F3 for details.",
     "The machines disagree about this match.",
 );
 
-impl Words {
+impl Wording {
     pub(super) const fn new(keyboard: &'static str, touch: &'static str) -> Self {
         Self { keyboard, touch }
     }
 
-    /// The same, whatever the player plays with.
+    /// The same words for both devices.
     pub(super) const fn same(words: &'static str) -> Self {
         Self::new(words, words)
     }
 
-    /// The wording for that device.
+    /// The words for `device`.
     pub(super) const fn on(self, device: Device) -> &'static str {
         match device {
             Device::Keyboard => self.keyboard,
@@ -78,12 +78,12 @@ impl Words {
     }
 }
 
-/// A quiet line that explains.
-pub(super) fn hint_in(words: Words) -> impl Bundle {
+/// A quiet line that explains, in both wordings.
+pub(super) fn hint_in(words: Wording) -> impl Bundle {
     (words, hint(words.keyboard))
 }
 
-/// Notes what the player uses. The mouse tells nothing: browsers also move it for fingers.
+/// Notes which device the player uses. The mouse does not count: browsers also move it for fingers.
 pub(super) fn note_device(
     keys: Res<ButtonInput<KeyCode>>,
     touches: Res<Touches>,
@@ -99,9 +99,9 @@ pub(super) fn note_device(
 /// Words all hints for the device in use.
 pub(super) fn word_hints(
     device: Res<Device>,
-    mut texts: Query<(&Words, &mut Text)>,
-    items: Query<(&Words, &Children), With<Item>>,
-    mut labels: Query<&mut Text, (With<ItemLabel>, Without<Words>)>,
+    mut texts: Query<(&Wording, &mut Text)>,
+    items: Query<(&Wording, &Children), With<Item>>,
+    mut labels: Query<&mut Text, (With<ItemLabel>, Without<Wording>)>,
 ) {
     for (words, mut text) in &mut texts {
         set_text(&mut text, words.on(*device));
@@ -119,19 +119,20 @@ pub(super) fn word_hints(
 mod tests {
     use bevy::input::touch::{TouchPhase, touch_screen_input_system};
 
+    use super::super::choice::Choice;
     use super::*;
 
-    /// What a phone does not have.
+    /// Words for things that a phone does not have.
     const KEYS: [&str; 10] =
         ["Esc", "Enter", "F3", "Space", "arrow", "Arrow", "Left and right", "Type", "mouse", "M "];
 
     #[test]
-    fn fingers_are_told_of_no_key() {
+    fn hints_for_fingers_mention_no_key() {
         let all = [
             IN_MENU,
             IN_FIELD,
             IN_LOBBY,
-            IN_TROUBLE,
+            IN_FAILURE,
             LEAVE_MATCH,
             TWO_HERE,
             HOW_MANY_BOTS,
@@ -141,12 +142,12 @@ mod tests {
         for words in all {
             let touch = words.on(Device::Touch);
             assert!(KEYS.iter().all(|key| !touch.contains(key)), "{touch}");
-            assert_ne!(touch, words.on(Device::Keyboard), "then it is no hint in two wordings");
+            assert_ne!(touch, words.on(Device::Keyboard), "both wordings are the same");
         }
     }
 
     #[test]
-    fn hints_follow_the_device_that_was_used_last() {
+    fn hints_are_worded_for_the_device_that_was_used_last() {
         let mut app = App::new();
         app.init_resource::<Touches>()
             .init_resource::<ButtonInput<KeyCode>>()
@@ -157,7 +158,7 @@ mod tests {
         let window = world.spawn_empty().id();
         let line = world.spawn(hint_in(IN_LOBBY)).id();
         let text = world.spawn((ItemLabel, Text::default())).id();
-        let choice = crate::screens::Choice::Leave;
+        let choice = Choice::Leave;
         world.spawn((LEAVE_MATCH, Item { choice, order: 0 })).add_child(text);
         let shown = |app: &mut App| {
             app.update();

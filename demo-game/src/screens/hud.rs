@@ -1,25 +1,24 @@
-//! The match's score line, its announcements, and what the network has to say.
+//! The match screen: the score line, announcements, and notices about the network.
 
 use bevy::prelude::*;
 use netcode::prelude::*;
 use netcode::{LobbyPeer, OverlayState, RosterSeat};
 
-use super::flow::Journey;
-use super::focus::Item;
+use super::choice::Choice;
+use super::current_match::CurrentMatch;
 use super::hints::{DESYNC, Device, LEAVE_MATCH};
-use super::widgets::{
-    HUGE, LARGE, NORMAL, SMALL, ScreenRoot, centred_label, label, set_text, shortened, spawn_item,
-};
-use super::{Choice, Screen};
+use super::items::{Item, spawn_item};
+use super::widgets::{HUGE, LARGE, NORMAL, SMALL, centred_label, label, set_text, shortened};
 use crate::present::bodies::dash_readiness;
 use crate::present::palette::{DANGER, PANEL, TEXT, TEXT_QUIET, WARNING, seat_color};
-use crate::present::view::{SCORE_LINE, View};
+use crate::screen::{Screen, ScreenRoot};
 use crate::sim::tuning::{
     COUNTDOWN_BEEP_FRAMES, COUNTDOWN_FRAMES, ROUNDS_TO_WIN, SUDDEN_DEATH_FRAMES,
 };
 use crate::sim::{MatchState, Phase, Ship};
+use crate::view::{SCORE_LINE, View};
 
-/// Frames of the fight during which "GO" stays.
+/// Frames of the fight during which "GO" is shown.
 const GO_FRAMES: u32 = 45;
 /// Frames during which the beginning of sudden death is announced.
 const SUDDEN_DEATH_SHOWN: u32 = 150;
@@ -48,11 +47,12 @@ pub(super) struct RoundText;
 #[derive(Component)]
 pub(super) struct BannerText;
 
-/// The line below it: who is waited for, a desync.
+/// The line below the announcement: the player that the match waits for, or a desync.
 #[derive(Component)]
 pub(super) struct NoticeText;
 
-/// Desyncs stay on the screen: what is seen from then on is not what the others see.
+/// The box of that line. A desync stays on the screen: from then on, the other players see
+/// something else.
 #[derive(Component)]
 pub(super) struct NoticeBox;
 
@@ -219,7 +219,7 @@ pub(super) fn refresh_scores(
     }
 }
 
-/// The announcement of a moment, and its colour.
+/// The announcement of this frame, and its colour.
 fn banner(state: &MatchState, name: impl Fn(u8) -> String) -> (String, Color) {
     match state.phase {
         Phase::Countdown => {
@@ -258,7 +258,7 @@ pub(super) fn refresh_banner(
         seat.map_or_else(String::new, |seat| shortened(&seat.name, 16))
     };
     let (sentence, color) = banner(&state, name);
-    // A number fills the screen, a sentence must fit it.
+    // A number may fill the screen; a sentence must fit into it.
     let size = if sentence.len() <= 2 {
         HUGE * 1.7
     } else if view.is_tall() {
@@ -278,7 +278,7 @@ pub(super) fn refresh_banner(
 pub(super) fn refresh_notice(
     lobby: Res<Lobby>,
     stats: Res<SessionStats>,
-    (journey, device): (Res<Journey>, Res<Device>),
+    (current, device): (Res<CurrentMatch>, Res<Device>),
     overlay: Res<OverlayState>,
     state: Option<Res<MatchState>>,
     mut boxes: Query<&mut Visibility, With<NoticeBox>>,
@@ -291,17 +291,17 @@ pub(super) fn refresh_notice(
     let (quiet, away) = (names(|peer| peer.quiet), names(|peer| peer.away));
     let (line, color) = if stats.desyncs > 0 {
         (DESYNC.on(*device).to_owned(), DANGER)
-    } else if !quiet.is_empty() && journey.address().is_some() {
+    } else if !quiet.is_empty() && current.address().is_some() {
         (format!("Waiting for {}...", quiet.join(" and ")), WARNING)
-    } else if !away.is_empty() && journey.address().is_some() {
+    } else if !away.is_empty() && current.address().is_some() {
         let are = if away.len() == 1 { "is" } else { "are" };
         (format!("{} {are} away, and may come back.", away.join(" and ")), WARNING)
     } else if let Some((name, _)) = LinkConditions::presets().get(overlay.preset)
         && overlay.preset > 0
         && !overlay.is_open
-        && journey.address().is_some()
+        && current.address().is_some()
     {
-        // Else nobody knows an hour later why everything is slow.
+        // Otherwise the player wonders an hour later why everything is slow.
         (format!("Bad network on purpose: {name}. Press F3, then 1, to end it."), WARNING)
     } else if state.is_some_and(|state| state.round == 1 && state.phase == Phase::Countdown) {
         (format!("First to {ROUNDS_TO_WIN} rounds. The last ship wins a round."), TEXT_QUIET)

@@ -3,27 +3,27 @@
 use bevy::prelude::*;
 use netcode::{ListRooms, Place, RoomList, RoomListing, RoomPhase};
 
-use super::flow::{Journey, Settings};
-use super::focus::{Field, Item};
+use super::choice::Choice;
+use super::current_match::CurrentMatch;
 use super::hints::{IN_FIELD, hint_in};
-use super::lobby::sentence;
-use super::room::RoomError;
+use super::items::{Field, Item, ItemLabel, spawn_item};
+use super::settings::Settings;
 use super::widgets::{
-    GAP, ItemLabel, LARGE, SMALL, divider, hint, label, panel, root, set_text, shortened,
-    spawn_item,
+    GAP, LARGE, SMALL, divider, hint, label, panel, root, sentence, set_text, shortened,
 };
-use super::{Choice, Screen};
 use crate::GAME_VERSION;
 use crate::present::palette::{DANGER, TEXT, TEXT_QUIET};
+use crate::room_address::RoomError;
+use crate::screen::Screen;
 
-/// Longest text that is taken: a link with a long host name.
+/// Longest text that can be typed: a link with a long host name.
 const MAX_LINK: usize = 90;
 /// Rooms of the list that fit the screen; those that can be entered come first.
 const MAX_SHOWN: usize = 4;
 /// Before the rooms come the field and two buttons.
 const FIRST_ORDER: u8 = 3;
 
-/// What is wrong with what was typed.
+/// What is wrong with the text that was typed.
 #[derive(Component)]
 pub(super) struct RoomErrorText;
 
@@ -31,23 +31,24 @@ pub(super) struct RoomErrorText;
 #[derive(Component)]
 pub(super) struct RoomItems;
 
-/// What stands there instead of rooms.
+/// The line below the rooms, or instead of them.
 #[derive(Component)]
 pub(super) struct RoomListText;
 
-/// The rooms that are shown, by which the player chooses one.
+/// The rooms that are shown, in their order on the screen.
 #[derive(Resource, Default, Debug)]
 pub(super) struct ShownRooms(Vec<RoomListing>);
 
 impl ShownRooms {
-    /// The name of the room in that line, and the place that is free there; or why it cannot be entered.
+    /// The name of the room in this line and the place that is free in it, or why it cannot be
+    /// joined.
     pub(super) fn enter(&self, line: u8) -> Result<(&str, Place), RoomError> {
         let room = self.0.get(usize::from(line)).ok_or(RoomError::NoRoom)?;
         free_place(room).map(|place| (&*room.name, place))
     }
 }
 
-/// On which place one can come in, or why not. A match in which there is no seat left can be waited for.
+/// The place that is free in a room, or why there is none. A spectator can wait for a seat.
 fn free_place(room: &RoomListing) -> Result<Place, RoomError> {
     if room.is_locked {
         Err(RoomError::Locked)
@@ -100,10 +101,10 @@ pub(super) fn build(
     });
 }
 
-/// Shows why the typed text is no room, and the rooms that there are now.
+/// Shows why the typed text is no room, and the present list of rooms.
 pub(super) fn refresh(
     mut commands: Commands,
-    (journey, list): (Res<Journey>, Res<RoomList>),
+    (current, list): (Res<CurrentMatch>, Res<RoomList>),
     mut shown: ResMut<ShownRooms>,
     mut errors: Query<&mut Text, (With<RoomErrorText>, Without<RoomListText>, Without<ItemLabel>)>,
     mut texts: Query<&mut Text, (With<RoomListText>, Without<ItemLabel>)>,
@@ -111,7 +112,7 @@ pub(super) fn refresh(
     items: Query<(Entity, &Item, &Children)>,
     mut labels: Query<&mut Text, With<ItemLabel>>,
 ) {
-    let error = journey.room_error.map_or_else(|| " ".to_owned(), |error| error.to_string());
+    let error = current.room_error.map_or_else(|| " ".to_owned(), |error| error.to_string());
     for mut text in &mut errors {
         set_text(&mut text, &error);
     }
@@ -119,7 +120,7 @@ pub(super) fn refresh(
     for mut text in &mut texts {
         set_text(&mut text, &words);
     }
-    // The items say nothing of which room they are, so that the focus stays where it is.
+    // An item stands for a line and not for a room, so that the focus stays where it is.
     for space in &spaces {
         commands.entity(space).with_children(|column| {
             for (line, room) in (0..).zip(&rooms).skip(shown.0.len()) {
@@ -145,11 +146,11 @@ pub(super) fn refresh(
     }
 }
 
-/// The rooms to show, and what to say below them.
+/// The rooms to show, and the line below them.
 fn choose(list: &RoomList) -> (Vec<RoomListing>, String) {
     let Some(rooms) = &list.rooms else {
-        let trouble = list.trouble.as_ref().map(|error| sentence(&error.to_string()));
-        return (Vec::new(), trouble.unwrap_or_else(|| "Looking for rooms...".to_owned()));
+        let reason = list.trouble.as_ref().map(|error| sentence(&error.to_string()));
+        return (Vec::new(), reason.unwrap_or_else(|| "Looking for rooms...".to_owned()));
     };
     let fits = |room: &&RoomListing| room.version.is_empty() || room.version == GAME_VERSION;
     let mut rooms: Vec<_> = rooms.iter().filter(fits).cloned().collect();
@@ -168,7 +169,7 @@ fn choose(list: &RoomList) -> (Vec<RoomListing>, String) {
     (rooms, words)
 }
 
-/// A room in one line.
+/// Describes a room in one line.
 fn describe(room: &RoomListing) -> String {
     let owner = if room.owner.is_empty() { "nobody" } else { &room.owner };
     let note = match (free_place(room), room.phase) {
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn rooms_that_can_be_entered_come_first_and_others_say_why_not() {
+    fn rooms_that_can_be_joined_come_first_and_others_show_why_they_cannot() {
         let locked = RoomListing { is_locked: true, ..room("LLLLL") };
         let full = RoomListing { players: 4, ..room("FFFFF") };
         let playing = RoomListing { phase: RoomPhase::Playing, ..room("PPPPP") };
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn without_rooms_it_says_what_to_do() {
+    fn an_empty_list_shows_what_to_do() {
         assert_eq!(choose(&RoomList::default()).1, "Looking for rooms...");
         assert!(choose(&list(Vec::new())).1.contains("Open a public one"));
         let (rooms, words) = choose(&list(vec![room("AAAAA"); MAX_SHOWN + 2]));

@@ -4,44 +4,51 @@ use bevy::prelude::*;
 use netcode::prelude::*;
 use netcode::{Room, Route};
 
-use super::focus::{Field, Item};
+use super::choice::Choice;
+use super::current_match::CurrentMatch;
 use super::hints::{IN_LOBBY, hint_in};
+use super::items::{Field, Item, ItemLabel, spawn_item};
+use super::owner;
+use super::settings::Settings;
 use super::widgets::{
-    GAP, ItemLabel, LARGE, NORMAL, SMALL, centred_label, divider, label, panel, root, set_text,
-    shortened, spawn_item,
+    GAP, LARGE, NORMAL, SMALL, centred_label, divider, label, panel, root, sentence, set_text,
+    shortened,
 };
-use super::{Choice, Journey, Screen, Settings, owner};
 use crate::platform;
 use crate::present::palette::{ACCENT, DANGER, GOOD, TEXT, TEXT_QUIET, WARNING};
+use crate::screen::Screen;
 
-/// Longest name shown in the list, with what is said behind it: a line holds it, the round-trip time and the route.
+/// Longest name shown in the list, with the mark behind it: a line holds it, the round-trip time
+/// and the route.
 const NAME_SHOWN: usize = 18;
-/// Longest name of who sits out: a line holds four of them.
+/// Longest name shown of a spectator: a line holds four of them.
 const SPECTATOR_SHOWN: usize = 10;
 
-/// Further addresses of this machine that are shown: who has more than two has networks for itself alone, of virtual machines.
+/// Further addresses of this machine that are shown: with more than two, the rest are most often
+/// networks of virtual machines, which nobody else can reach.
 const MORE_ADDRESSES: usize = 1;
 
-/// Size of the code, in layout units: large enough to read out, small enough to leave room for four players and what their owner can do.
+/// Size of the code, in layout units: large enough to read out, small enough to leave room for four
+/// players and what their owner can do.
 const CODE: f32 = 44.0;
-/// What is said while the owner chooses whom to kick.
-const WHOM_TO_KICK: &str = "Whom do you kick? The room is locked then.";
-/// What is said while the service is not whole.
+/// The status line while the owner chooses whom to kick.
+const WHOM_TO_KICK: &str = "Choose a player to kick. This also locks the room.";
+/// The status line while the server has a problem.
 const IMPAIRED: &str = "The server has a problem: nobody can join or change the room right now.";
-/// What the first item says.
+/// The first item.
 const READY: &str = "Ready";
-/// What the second says.
+/// The second item.
 const COPY_LINK: &str = "Copy link";
-/// The same where there is an address and no link.
+/// The second item if there is an address and no link.
 const COPY_ADDRESS: &str = "Copy address";
-/// The first once we are ready.
+/// The first item while the player is ready.
 const NOT_READY: &str = "Not ready";
-/// What the third says.
+/// The third item.
 const SIT_OUT: &str = "Sit out";
-/// The third once we do.
+/// The third item while the player sits out.
 const PLAY: &str = "Play";
 
-/// The list of players; its rows are made anew when one of them changes.
+/// The list of players. All rows are rebuilt when one of them changes.
 #[derive(Component, Default)]
 pub(super) struct PlayerList {
     shown: Shown,
@@ -50,17 +57,17 @@ pub(super) struct PlayerList {
 /// What the list shows.
 #[derive(Clone, PartialEq, Debug, Default)]
 struct Shown {
-    /// Who plays.
+    /// The players.
     rows: Vec<Row>,
-    /// Who does not, in one line: there may be as many again.
+    /// The spectators, in one line: there may be as many of them as players.
     spectators: String,
 }
 
-/// Why it does not start yet.
+/// The line that explains why the match does not start yet.
 #[derive(Component)]
 pub(super) struct StatusLine;
 
-/// What kind of room it is.
+/// The kind of the room, above its code.
 #[derive(Component)]
 pub(super) struct CaptionLine;
 
@@ -76,19 +83,19 @@ struct Row {
 pub(super) fn build(
     mut commands: Commands,
     screen: Res<Screen>,
-    journey: Res<Journey>,
+    current: Res<CurrentMatch>,
     settings: Res<Settings>,
 ) {
     if *screen != Screen::Lobby {
         return;
     }
-    let Some(address) = journey.address() else { return };
+    let Some(address) = current.address() else { return };
     commands.spawn(root(Screen::Lobby)).with_children(|page| {
         page.spawn(panel(620.0)).with_children(|panel| {
             if address.is_quick() {
                 panel.spawn(centred_label("Quick match", LARGE, TEXT));
                 panel.spawn(centred_label("Looking for somebody to play with.", SMALL, TEXT_QUIET));
-            } else if let Some(host) = &journey.host {
+            } else if let Some(host) = &current.host {
                 spawn_invitation(panel, host);
             } else if address.is_new() {
                 panel.spawn(centred_label("Opening a room...", LARGE, TEXT));
@@ -118,18 +125,18 @@ pub(super) fn build(
                     ..default()
                 })
                 .with_child((StatusLine, centred_label("", NORMAL, WARNING)));
-            let leave = if journey.host.is_some() { "Close" } else { "Leave" };
+            let leave = if current.host.is_some() { "Close" } else { "Leave" };
             spawn_items(panel, &settings, address.is_quick(), leave);
         });
-        // A host has more to read, and less room for it.
-        if journey.host.is_none() {
+        // A host's screen has more text, and less space for the hint.
+        if current.host.is_none() {
             page.spawn((hint_in(IN_LOBBY), Node { margin: UiRect::top(px(GAP)), ..default() }));
         }
     });
 }
 
-/// How players in the same network come to a room that is on this machine. The code is smaller than elsewhere: it says nothing without
-/// the address.
+/// Spawns what players in the same network need to join a room on this machine. The code is smaller
+/// than for other rooms, because it is of no use without the address.
 fn spawn_invitation(panel: &mut ChildSpawnerCommands, host: &platform::Host) {
     let caption = if host.is_in_network() {
         "Others in your network join at"
@@ -150,7 +157,7 @@ fn spawn_invitation(panel: &mut ChildSpawnerCommands, host: &platform::Host) {
     }
 }
 
-/// What can be done, side by side where there is room, and below it the name.
+/// Spawns the items, side by side if there is space, and the name below them.
 fn spawn_items(panel: &mut ChildSpawnerCommands, settings: &Settings, is_quick: bool, leave: &str) {
     let row = Node {
         column_gap: px(GAP),
@@ -174,23 +181,23 @@ fn spawn_items(panel: &mut ChildSpawnerCommands, settings: &Settings, is_quick: 
     }
 }
 
-/// A room entered with the wish to be ready as soon as so many want to play: a link with `?ready`, the flag `--ready`, Ready while sitting
-/// out.
+/// Makes the player ready as soon as enough players are in the room, if that was asked for: by a
+/// link with `?ready`, by `--ready`, or by choosing Ready while sitting out.
 pub(super) fn auto_ready(
     mut commands: Commands,
     session: Res<SessionState>,
     lobby: Res<Lobby>,
-    mut journey: ResMut<Journey>,
+    mut current: ResMut<CurrentMatch>,
 ) {
     let seats = lobby.seats();
-    let is_time = journey.ready_at.is_some_and(|awaited| seats >= u32::from(awaited));
+    let is_time = current.ready_at.is_some_and(|awaited| seats >= u32::from(awaited));
     if is_time && !lobby.spectates && *session == SessionState::Gathering {
-        journey.ready_at = None;
+        current.ready_at = None;
         commands.write_message(SetReady(true));
     }
 }
 
-/// A name with what is to be said of who has it, in so many characters.
+/// A name with its mark, together at most `most` characters long.
 fn marked(name: &str, mark: &str, most: usize) -> String {
     format!("{}{mark}", shortened(name, most.saturating_sub(mark.len())))
 }
@@ -205,7 +212,7 @@ fn shown(lobby: &Lobby, room: &Room, settings: &Settings) -> Shown {
         let (note, color) = ready(lobby.ready);
         let mark = if is_owner { " (you, owner)" } else { " (you)" };
         rows.push(Row {
-            // There is neither a time nor a route in this line.
+            // This line has neither a time nor a route, so the name may be longer.
             name: marked(&settings.name, mark, NAME_SHOWN + mark.len()),
             note: note.to_owned(),
             color,
@@ -269,19 +276,11 @@ fn status(session: &SessionState, lobby: &Lobby) -> (String, Color) {
     }
 }
 
-/// `text` as a sentence: with a capital letter and a full stop.
-pub(super) fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let Some(first) = letters.next() else { return String::new() };
-    let stop = if text.ends_with(['.', '!', '?']) { "" } else { "." };
-    format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
-}
-
 pub(super) fn refresh(
     mut commands: Commands,
     settings: Res<Settings>,
     session: Res<SessionState>,
-    journey: Res<Journey>,
+    current: Res<CurrentMatch>,
     (lobby, room): (Res<Lobby>, Res<Room>),
     mut lists: Query<(Entity, &mut PlayerList)>,
     mut lines: Query<(&mut Text, &mut TextColor), With<StatusLine>>,
@@ -289,9 +288,9 @@ pub(super) fn refresh(
     items: Query<(&Item, &Children)>,
     mut labels: Query<&mut Text, (With<ItemLabel>, Without<StatusLine>, Without<CaptionLine>)>,
 ) {
-    let (line, color) = match (&journey.denied, room.is_impaired) {
+    let (line, color) = match (&current.denied, room.is_impaired) {
         (Some(denied), _) => (denied.denial.to_string(), DANGER),
-        (None, _) if journey.is_kicking => (WHOM_TO_KICK.to_owned(), WARNING),
+        (None, _) if current.is_kicking => (WHOM_TO_KICK.to_owned(), WARNING),
         (None, true) => (IMPAIRED.to_owned(), WARNING),
         (None, false) => status(&session, &lobby),
     };
@@ -308,10 +307,10 @@ pub(super) fn refresh(
             Choice::ToggleReady => READY,
             Choice::ToggleSitOut if lobby.spectates => PLAY,
             Choice::ToggleSitOut => SIT_OUT,
-            Choice::CopyLink => match journey.is_copied.or_else(platform::copy_outcome) {
+            Choice::CopyLink => match current.is_copied.or_else(platform::copy_outcome) {
                 Some(true) => "Copied",
                 Some(false) => "Not copied",
-                None if journey.host.as_ref().is_some_and(|host| host.link().is_none()) => {
+                None if current.host.as_ref().is_some_and(|host| host.link().is_none()) => {
                     COPY_ADDRESS
                 }
                 None => COPY_LINK,
@@ -364,7 +363,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_sits_out_stands_below_the_players_in_one_line() {
+    fn spectators_are_listed_below_the_players_in_one_line() {
         let peer = |number, name: &str, spectates| LobbyPeer {
             id: PeerId::from_u128(number),
             name: name.into(),
@@ -393,16 +392,9 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_takes_nothing_from_the_line() {
+    fn a_name_is_shortened_to_make_room_for_its_mark() {
         assert_eq!(marked("Ann", " (owner)", 18), "Ann (owner)");
         assert_eq!(marked("A very long name indeed", " (owner)", 18), "A very l.. (owner)");
         assert_eq!(marked("A very long name indeed", "", 18), "A very long name..");
-    }
-
-    #[test]
-    fn reasons_become_sentences() {
-        assert_eq!(sentence("waiting for one more player"), "Waiting for one more player.");
-        assert_eq!(sentence("Stop!"), "Stop!");
-        assert_eq!(sentence(""), "");
     }
 }

@@ -2,15 +2,17 @@
 
 use bevy::prelude::*;
 
-use super::focus::{Field, Focus, Item};
-use super::hints::{Device, HOW_MANY_BOTS, IN_MENU, OWN_NAME, TWO_HERE, Words, hint_in};
-use super::widgets::{
-    AdjustedText, AtMost, GAP, SMALL, label, root, set_text, spawn_adjuster, spawn_item,
-};
-use super::{Choice, Screen, Settings, title};
+use super::choice::Choice;
+use super::focus::Focus;
+use super::hints::{Device, HOW_MANY_BOTS, IN_MENU, OWN_NAME, TWO_HERE, Wording, hint_in};
+use super::items::{AdjustedText, Field, Item, spawn_adjuster, spawn_item};
+use super::settings::Settings;
+use super::title;
+use super::widgets::{AtMost, GAP, SMALL, label, root, set_text};
 use crate::platform;
 use crate::present::palette::TEXT_QUIET;
-use crate::present::view::View;
+use crate::screen::Screen;
+use crate::view::View;
 
 /// Width of the column of items.
 const WIDTH: f32 = 400.0;
@@ -30,7 +32,7 @@ pub(super) fn build(
     if *screen != Screen::Menu {
         return;
     }
-    // As high as any explanation, so that nothing moves with the focus.
+    // As high as the highest explanation, so that nothing moves with the focus.
     let is_narrow = view.layout_size().x < EXPLANATION_WIDTH + 2.0 * GAP;
     let explanation_height = if is_narrow { 44.0 } else { 22.0 };
     commands.spawn(root(Screen::Menu)).with_children(|page| {
@@ -88,7 +90,7 @@ fn spawn_items(column: &mut ChildSpawnerCommands, settings: &Settings) {
     }
 }
 
-/// What stands between the small buttons of an item, if it has such.
+/// The text between the small buttons of an item, if it has any.
 fn adjusted_text(choice: Choice) -> Option<String> {
     match choice {
         Choice::AgainstBots(number) | Choice::QuickMatch(number) => Some(number.to_string()),
@@ -98,7 +100,7 @@ fn adjusted_text(choice: Choice) -> Option<String> {
     }
 }
 
-/// What is adjusted, and the explanation of what has the focus.
+/// Refreshes the adjusted values, and the explanation of the focused item.
 pub(super) fn refresh(
     settings: Res<Settings>,
     (focus, device): (Res<Focus>, Res<Device>),
@@ -128,27 +130,27 @@ pub(super) fn refresh(
     }
 }
 
-fn explain(choice: Choice) -> Words {
+fn explain(choice: Choice) -> Wording {
     match choice {
         Choice::PlayOnline { is_public: false } => {
-            Words::same("Opens a room with a link to share. < and > make it public.")
+            Wording::same("Opens a room with a link to share. < and > make it public.")
         }
         Choice::PlayOnline { is_public: true } => {
-            Words::same("Opens a room that everybody finds in the list.")
+            Wording::same("Opens a room that everybody finds in the list.")
         }
-        Choice::OpenJoin => Words::same(
+        Choice::OpenJoin => Wording::same(
             "Lists public rooms, and takes the code or the link that a friend gave you.",
         ),
         Choice::QuickMatch(_) => {
-            Words::same("Plays whoever else looks for a match of so many right now.")
+            Wording::same("Plays with strangers who want a match of the same size right now.")
         }
         Choice::Host => {
-            Words::same("Opens a room on this machine, for players in the same network.")
+            Wording::same("Opens a room on this machine, for players in the same network.")
         }
         Choice::PlayHere => TWO_HERE,
         Choice::AgainstBots(_) => HOW_MANY_BOTS,
         Choice::Rename => OWN_NAME,
-        Choice::Quit => Words::same("Until next time."),
-        _ => Words::same(""),
+        Choice::Quit => Wording::same("Until next time."),
+        _ => Wording::same(""),
     }
 }

@@ -1,23 +1,27 @@
-//! What the owner of a room can do in the lobby: lock it, list it, and send others off; and what the server says to that.
+//! What the owner of a room can do in the lobby: lock it, list it and kick players; and the
+//! server's denials.
 
 use bevy::prelude::*;
 use netcode::prelude::*;
 use netcode::{Denial, PeerId, Room, RoomDenied};
 
-use super::focus::{Focus, Item};
-use super::widgets::{GAP, ItemLabel, set_text, shortened, spawn_item};
-use super::{Choice, Journey};
+use super::choice::Choice;
+use super::current_match::{CurrentMatch, ShownDenial};
+use super::focus::Focus;
+use super::items::{Item, ItemLabel, spawn_item};
+use super::widgets::{GAP, set_text, shortened};
 
-/// The first of the owner's items comes after those of everybody.
+/// Order of the first of the owner's items: after the items that everybody has.
 const FIRST_ORDER: u8 = 5;
-/// Most players that can be chosen to be sent off: all who fit a room of ours; a server may tell of more.
+/// Most players that are offered for kicking: all that fit into a room of this game; a server may
+/// list more.
 const MAX_KICKED: usize = 7;
-/// Longest name on an item: three of them and one more item are a row.
+/// Longest name on an item: three of them and one more item fit into a row.
 const NAME_SHOWN: usize = 8;
 /// Seconds that a denial is shown: long enough to read a short sentence twice.
 const DENIAL_SECONDS: f32 = 5.0;
 
-/// The owner's items; they are made anew when others of them are to be shown.
+/// The owner's items. They are rebuilt when other items are to be shown.
 #[derive(Component, Default)]
 pub(super) struct OwnerItems {
     shown: Shown,
@@ -26,23 +30,16 @@ pub(super) struct OwnerItems {
 /// Which items are shown.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 enum Shown {
-    /// None: the room is not ours.
+    /// No items: the player does not own the room.
     #[default]
     Nothing,
-    /// What can be done to the room, and whether there is anybody to kick.
+    /// The items for the room, and one for kicking if there is anybody to kick.
     Room { has_others: bool },
-    /// Whom to kick: a second step, for it locks the room as well.
+    /// The players that can be kicked. This is a second step, because kicking also locks the room.
     Others(Vec<(PeerId, String)>),
 }
 
-/// What was denied last, and for how long that is still shown.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct DeniedNow {
-    pub(super) denial: Denial,
-    seconds: f32,
-}
-
-/// Where the items come.
+/// The space for the items.
 pub(super) fn space() -> impl Bundle {
     (
         OwnerItems::default(),
@@ -56,7 +53,7 @@ pub(super) fn space() -> impl Bundle {
     )
 }
 
-/// Whom we can send off: everybody else, if the room is ours.
+/// The players that we can kick: everybody else, if the room is ours.
 fn others(room: &Room, lobby: &Lobby) -> Option<Vec<(PeerId, String)>> {
     let local = lobby.local_id.filter(|&local| room.is_owner(local))?;
     let members = &room.state.as_ref()?.members;
@@ -77,20 +74,20 @@ fn wanted(room: &Room, lobby: &Lobby, is_kicking: bool) -> Shown {
     }
 }
 
-/// Shows the items that there are now.
+/// Shows the items that the owner has now.
 pub(super) fn refresh(
     mut commands: Commands,
     (room, lobby): (Res<Room>, Res<Lobby>),
-    mut journey: ResMut<Journey>,
+    mut current: ResMut<CurrentMatch>,
     mut spaces: Query<(Entity, &mut OwnerItems, Option<&Children>)>,
     items: Query<(&Item, &Children)>,
     mut labels: Query<&mut Text, With<ItemLabel>>,
     mut focus: ResMut<Focus>,
 ) {
-    let wanted = wanted(&room, &lobby, journey.is_kicking);
-    if journey.is_kicking && !matches!(wanted, Shown::Others(_)) {
-        // There is nobody left to choose, or it is no longer for us to.
-        journey.is_kicking = false;
+    let wanted = wanted(&room, &lobby, current.is_kicking);
+    if current.is_kicking && !matches!(wanted, Shown::Others(_)) {
+        // Nobody is left to kick, or the room is no longer ours.
+        current.is_kicking = false;
     }
     for (entity, mut space, children) in &mut spaces {
         if space.shown != wanted {
@@ -100,7 +97,7 @@ pub(super) fn refresh(
             commands.entity(entity).despawn_children().with_children(|row| {
                 last = spawn_items(row, &wanted);
             });
-            // The focus stays in this row, on what does no harm.
+            // The focus stays in this row, on the item that does no harm.
             if had_focus && last.is_some() {
                 focus.entity = last;
             }
@@ -124,7 +121,7 @@ pub(super) fn refresh(
     }
 }
 
-/// The last of the new items.
+/// Spawns the items and returns the last of them.
 fn spawn_items(row: &mut ChildSpawnerCommands, shown: &Shown) -> Option<Entity> {
     let mut last = None;
     let mut order = FIRST_ORDER;
@@ -161,22 +158,22 @@ pub(super) fn caption(room: &Room) -> &'static str {
     }
 }
 
-/// Keeps what was denied for a while.
+/// Shows a denial of the server for a while.
 pub(super) fn note_denials(
     time: Res<Time<Real>>,
     mut denied: MessageReader<RoomDenied>,
-    mut journey: ResMut<Journey>,
+    mut current: ResMut<CurrentMatch>,
 ) {
     if let Some(&RoomDenied(denial)) = denied.read().last() {
-        journey.denied = Some(DeniedNow { denial, seconds: DENIAL_SECONDS });
-        // It waits no longer for a place.
+        current.denied = Some(ShownDenial { denial, seconds_left: DENIAL_SECONDS });
+        // The player no longer waits for a place.
         if denial == Denial::NoPlace {
-            journey.ready_at = None;
+            current.ready_at = None;
         }
-    } else if let Some(denied) = &mut journey.bypass_change_detection().denied {
-        denied.seconds -= time.delta_secs();
-        if denied.seconds <= 0.0 {
-            journey.denied = None;
+    } else if let Some(denied) = &mut current.bypass_change_detection().denied {
+        denied.seconds_left -= time.delta_secs();
+        if denied.seconds_left <= 0.0 {
+            current.denied = None;
         }
     }
 }

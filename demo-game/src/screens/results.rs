@@ -3,25 +3,24 @@
 use bevy::prelude::*;
 use netcode::prelude::*;
 
-use super::flow::{Game, Journey};
-use super::focus::Item;
-use super::lobby::sentence;
+use super::choice::Choice;
+use super::current_match::{CurrentMatch, MatchKind};
+use super::items::{Item, spawn_item};
 use super::widgets::{
-    LARGE, NORMAL, SMALL, centred_label, divider, label, panel, root, set_text, shortened,
-    spawn_item,
+    LARGE, NORMAL, SMALL, centred_label, divider, label, panel, root, sentence, set_text, shortened,
 };
-use super::{Choice, Screen};
 use crate::present::palette::{TEXT, TEXT_QUIET, seat_color};
+use crate::screen::Screen;
 
-/// What the others in the room are doing.
+/// The line about the other players in the room.
 #[derive(Component)]
 pub(super) struct OthersLine;
 
-pub(super) fn build(mut commands: Commands, screen: Res<Screen>, journey: Res<Journey>) {
+pub(super) fn build(mut commands: Commands, screen: Res<Screen>, current: Res<CurrentMatch>) {
     if *screen != Screen::Results {
         return;
     }
-    let Some(outcome) = &journey.outcome else { return };
+    let Some(outcome) = &current.outcome else { return };
     commands.spawn(root(Screen::Results)).with_children(|page| {
         page.spawn(panel(520.0)).with_children(|panel| {
             let (headline, color) = match outcome
@@ -49,7 +48,7 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, journey: Res<Jo
                 });
             }
             panel.spawn(divider());
-            if matches!(journey.game, Some(Game::Online(_))) {
+            if matches!(current.kind, Some(MatchKind::Online(_))) {
                 panel.spawn((OthersLine, centred_label(" ", SMALL, TEXT_QUIET)));
             }
             spawn_item(panel, Item { choice: Choice::Rematch, order: 0 }, "Rematch");
@@ -59,7 +58,7 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, journey: Res<Jo
     });
 }
 
-/// Whether the others want a rematch.
+/// Shows which of the other players want a rematch.
 pub(super) fn refresh(lobby: Res<Lobby>, mut texts: Query<&mut Text, With<OthersLine>>) {
     let players = || lobby.peers.iter().filter(|peer| !peer.spectates);
     let ready: Vec<_> =

@@ -1,28 +1,28 @@
-//! The game's name, written with the same strokes of light as everything else.
+//! The title of the game, drawn with the same strokes of light as everything else.
 
 use bevy::prelude::*;
 
-use super::Screen;
-use super::widgets::AtMost;
+use super::widgets::{AtMost, hint};
 use crate::present::PresentSystems;
 use crate::present::palette::{ACCENT, light};
 use crate::present::strokes::Strokes;
-use crate::present::view::View;
+use crate::screen::Screen;
+use crate::view::View;
 
-/// The name of the game, where one must be shown.
+/// The name of the game, for players.
 pub(crate) const GAME_TITLE: &str = "Perihelion";
-/// What it is, below its name.
+/// The line below its name.
 const SUBTITLE: &str = "a duel around a star";
 /// Space for the title at the top of the menu, in layout units.
 const SPACE: f32 = 104.0;
 /// Size of a letter of the title, in layout units.
 const LETTER: Vec2 = Vec2::new(34.0, 48.0);
-/// Width of the title at most, in layout units.
+/// Greatest width of the title, in layout units.
 const WIDTH: f32 = 480.0;
 /// From one letter to the next, as a part of its width.
 const ADVANCE: f32 = 1.42;
 
-/// Empty room in the menu's column, in which the title is drawn.
+/// Empty space in the menu's column, in which the title is drawn.
 pub(super) fn space() -> impl Bundle {
     (
         AtMost(WIDTH),
@@ -35,11 +35,11 @@ pub(super) fn space() -> impl Bundle {
             ..default()
         },
         TitleSpace,
-        children![super::widgets::hint(SUBTITLE)],
+        children![hint(SUBTITLE)],
     )
 }
 
-/// Marks the room for the title.
+/// Marks the space for the title.
 #[derive(Component)]
 struct TitleSpace;
 
@@ -98,9 +98,9 @@ fn draw_title(
 ) {
     let Ok((node, transform)) = space.single() else { return };
     let scale = node.inverse_scale_factor();
-    // Above the subtitle, in the middle of what is left.
+    // Above the subtitle, in the middle of the remaining space.
     let centre = (transform.translation * scale - Vec2::new(0.0, 14.0)) * view.ui_scale;
-    // On a narrow phone the letters shrink rather than leave the window.
+    // On a narrow phone the letters shrink, so that they fit into the window.
     let fits = ((view.layout_size().x - 48.0) / WIDTH).min(1.0) * view.ui_scale;
     let place = |at: Vec2| view.world_at(centre + at * Vec2::new(1.0, -1.0) * fits);
     for (from, to) in title_strokes() {

@@ -1,14 +1,14 @@
-//! The few building blocks of which every screen is made: so that they all look and behave alike.
+//! The building blocks of all screens, so that they look and behave alike.
 
 use bevy::prelude::*;
 use netcode::{NetcodeOverlayPlugin, OverlayState};
 
-use super::Screen;
-use super::focus::Item;
-use crate::present::palette::{ACCENT, CARD, FRAME, TEXT, TEXT_QUIET};
-use crate::present::view::View;
+use crate::present::palette::{CARD, FRAME, TEXT_QUIET};
+use crate::screen::{Screen, ScreenRoot};
+use crate::view::View;
 
-/// Text sizes, in layout units: a layout unit is 1.3 pixels in a 1280 × 720 window, and 0.64 in a 640 × 360 one.
+/// Text sizes, in layout units: a layout unit is 1.3 pixels in a 1280 × 720 window, and 0.64 in a
+/// 640 × 360 one.
 pub(super) const SMALL: f32 = 17.0;
 /// Items and sentences.
 pub(super) const NORMAL: f32 = 20.0;
@@ -16,22 +16,15 @@ pub(super) const NORMAL: f32 = 20.0;
 pub(super) const LARGE: f32 = 30.0;
 /// Codes and countdowns.
 pub(super) const HUGE: f32 = 56.0;
-/// Height of an item that can be chosen: a thumb hits it.
-pub(super) const ITEM_HEIGHT: f32 = 42.0;
-/// Width of a button inside an item: a thumb hits it and not its neighbour.
-const ADJUSTER_WIDTH: f32 = 44.0;
 /// Space between things that belong together.
 pub(super) const GAP: f32 = 8.0;
 /// Space between a screen and the window's edge.
 const EDGE: f32 = 14.0;
-/// Width of the network overlay with its distance from the window's edge: 40 characters of its text.
+/// Width of the network overlay, with its distance from the window's edge: 40 characters of its
+/// text.
 const OVERLAY_WIDTH: f32 = 372.0;
 
-/// Everything below this belongs to the screen, and goes with it.
-#[derive(Component)]
-pub(super) struct ScreenRoot;
-
-/// The text with only the characters that the font has.
+/// Replaces all characters that the font does not have.
 pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for character in text.chars() {
@@ -49,10 +42,18 @@ pub(crate) fn plain(text: &str) -> String {
     plain
 }
 
-/// `text` cut to `most` characters, so that a long name cannot push others away.
+/// Cuts `text` to `most` characters, so that a long name does not push other text away.
 pub(super) fn shortened(text: &str, most: usize) -> String {
     let text = plain(text);
     if text.len() <= most { text } else { format!("{}..", &text[..most.saturating_sub(2)]) }
+}
+
+/// Makes `text` a sentence: with a capital letter and a full stop.
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let Some(first) = letters.next() else { return String::new() };
+    let stop = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
 }
 
 /// A piece of text.
@@ -64,12 +65,12 @@ pub(super) fn label(text: impl AsRef<str>, size: f32, color: Color) -> impl Bund
     )
 }
 
-/// The same, in the middle of its lines.
+/// A piece of text with centred lines.
 pub(super) fn centred_label(text: impl AsRef<str>, size: f32, color: Color) -> impl Bundle {
     (label(text, size, color), TextLayout::justify(Justify::Center))
 }
 
-/// The whole window, as a column; goes with its screen.
+/// A column that fills the window and is despawned with its screen.
 pub(super) fn root(screen: Screen) -> impl Bundle {
     (
         ScreenRoot,
@@ -88,12 +89,12 @@ pub(super) fn root(screen: Screen) -> impl Bundle {
     )
 }
 
-/// Makes way for the network overlay.
+/// Marks a screen that makes way for the network overlay.
 #[derive(Component)]
 pub(super) struct MakesWay;
 
-/// Moves a screen out of the way of the network overlay, which stands at the lower left: to the right of it, or above it where the
-/// window is higher than wide.
+/// Moves a screen out of the way of the network overlay, which is at the lower left: to the right
+/// of it, or above it if the window is higher than wide.
 pub(super) fn make_way(
     overlay: Res<OverlayState>,
     view: Res<View>,
@@ -111,13 +112,14 @@ pub(super) fn make_way(
     }
 }
 
-/// As wide as this many layout units, or as the window where that is narrower.
+/// Makes a node as wide as this many layout units, or as the window if that is narrower.
 ///
-/// Not by `max_width`: the layout measures the lines of wrapped text before it applies that, and texts would overlap.
+/// `max_width` would not do: the layout measures wrapped text before it applies it, so texts would
+/// overlap.
 #[derive(Component)]
 pub(super) struct AtMost(pub(super) f32);
 
-/// Fits what is [`AtMost`] so wide into the window.
+/// Sets the width of every node with [`AtMost`].
 pub(super) fn fit_widths(view: Res<View>, mut nodes: Query<(&AtMost, &mut Node)>) {
     for (most, mut node) in &mut nodes {
         let width = px(most.0.min(view.layout_size().x - 2.0 * EDGE));
@@ -127,7 +129,7 @@ pub(super) fn fit_widths(view: Res<View>, mut nodes: Query<(&AtMost, &mut Node)>
     }
 }
 
-/// A framed column on a dark ground. It may stand where the network overlay is open, and is never covered by it.
+/// A framed column on a dark background. The network overlay never covers it.
 pub(super) fn panel(width: f32) -> impl Bundle {
     (
         AtMost(width),
@@ -147,61 +149,6 @@ pub(super) fn panel(width: f32) -> impl Bundle {
     )
 }
 
-/// A thing to choose, by key, pad, mouse or finger.
-pub(super) fn spawn_item(
-    parent: &mut ChildSpawnerCommands,
-    item: Item,
-    text: impl AsRef<str>,
-) -> Entity {
-    parent
-        .spawn((
-            item,
-            Button,
-            Node {
-                min_height: px(ITEM_HEIGHT),
-                padding: UiRect::axes(px(16), px(6)),
-                border: UiRect::all(px(2)),
-                border_radius: BorderRadius::all(px(8)),
-                align_items: AlignItems::Center,
-                column_gap: px(10),
-                ..default()
-            },
-            BackgroundColor(Color::NONE),
-            BorderColor::all(Color::NONE),
-        ))
-        .with_child((ItemLabel, label(text, NORMAL, TEXT)))
-        .id()
-}
-
-/// The text of an item.
-#[derive(Component)]
-pub(super) struct ItemLabel;
-
-/// A small button inside an item that can be adjusted: −1 for less, 1 for more.
-#[derive(Component)]
-pub(super) struct Adjuster(pub(super) i32);
-
-/// What is between the two.
-#[derive(Component)]
-pub(super) struct AdjustedText;
-
-/// Less, what it is now, more: what left and right do on a keyboard, for mouse and fingers.
-pub(super) fn spawn_adjuster(item: &mut ChildSpawnerCommands, text: &str) {
-    let button = |turn: i32, sign: &'static str| {
-        let place = Node {
-            width: px(ADJUSTER_WIDTH),
-            align_self: AlignSelf::Stretch,
-            align_items: AlignItems::Center,
-            justify_content: JustifyContent::Center,
-            ..default()
-        };
-        (Adjuster(turn), Button, place, children![label(sign, NORMAL, ACCENT)])
-    };
-    item.spawn(button(-1, "<"));
-    item.spawn((AdjustedText, label(text, NORMAL, TEXT)));
-    item.spawn(button(1, ">"));
-}
-
 /// A quiet line that explains.
 pub(super) fn hint(text: impl AsRef<str>) -> impl Bundle {
     label(text, SMALL, TEXT_QUIET)
@@ -215,7 +162,7 @@ pub(super) fn divider() -> impl Bundle {
     )
 }
 
-/// Sets a text, and touches it only when it differs: laying out text is dear.
+/// Sets a text only if it differs: laying out text is expensive.
 pub(super) fn set_text(text: &mut Mut<Text>, new: &str) {
     if text.0 != new {
         text.0 = plain(new);
@@ -227,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_covers_a_card_and_nothing_shines_through() {
+    fn a_card_is_opaque_and_in_front_of_the_overlay() {
         let mut world = World::new();
         let card = world.spawn(panel(560.0)).id();
         let depth = world.get::<GlobalZIndex>(card).map_or(0, |index| index.0);
@@ -237,10 +184,10 @@ mod tests {
     }
 
     #[test]
-    fn a_card_stands_beside_the_overlay_or_above_it() {
+    fn a_card_is_beside_the_overlay_or_above_it() {
         let mut app = App::new();
         app.init_resource::<OverlayState>().init_resource::<View>().add_systems(Update, make_way);
-        let page = app.world_mut().spawn(root(Screen::Trouble)).id();
+        let page = app.world_mut().spawn(root(Screen::Failure)).id();
         let mut place = |is_open, window: Vec2| {
             app.world_mut().resource_mut::<OverlayState>().is_open = is_open;
             app.world_mut().resource_mut::<View>().window = window;
@@ -256,9 +203,15 @@ mod tests {
     }
 
     #[test]
-    fn text_from_strangers_is_reduced_to_what_the_font_has() {
+    fn text_from_strangers_is_reduced_to_characters_of_the_font() {
         assert_eq!(plain("it\u{2019}s \u{2026} \u{1f680}"), "it's ... ?");
         assert_eq!(shortened("a very long name indeed", 10), "a very l..");
         assert_eq!(shortened("日本", 10), "??");
+    }
+    #[test]
+    fn reasons_become_sentences() {
+        assert_eq!(sentence("waiting for one more player"), "Waiting for one more player.");
+        assert_eq!(sentence("Stop!"), "Stop!");
+        assert_eq!(sentence(""), "");
     }
 }

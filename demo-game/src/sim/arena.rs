@@ -6,7 +6,8 @@ use super::tuning::{ARENA, ARENA_HALF, MAX_GRAVITY, STAR_GRAVITY, STAR_RADIUS};
 
 /// `position` brought back into the arena after it crossed an edge.
 ///
-/// At most one arena away, which holds for anything that moves less than that per frame.
+/// It may be at most one arena outside, which holds for anything that moves less than that per
+/// frame.
 #[must_use]
 pub fn wrap(position: Vec2) -> Vec2 {
     Vec2::new(
@@ -25,7 +26,7 @@ fn wrap_axis(value: f32, half: f32, whole: f32) -> f32 {
     }
 }
 
-/// The shortest way from one place to another, across the edges where that is shorter.
+/// The shortest way from one position to another, across an edge where that is shorter.
 #[must_use]
 pub fn offset(from: Vec2, to: Vec2) -> Vec2 {
     wrap(to - from)
@@ -38,20 +39,21 @@ pub fn touches(a: Vec2, a_radius: f32, b: Vec2, b_radius: f32) -> bool {
     offset(a, b).length_squared() <= reach * reach
 }
 
-/// The star's pull at `position`, as an acceleration in units/s²: falls with the square of the distance, grows with
-/// the star's radius, and has an upper limit.
+/// The star's pull at `position`, as an acceleration in units/s²: falls with the square of the
+/// distance, grows with the star's radius, and has an upper limit.
 #[must_use]
 pub fn gravity(position: Vec2, star_radius: f32) -> Vec2 {
     let distance_squared = position.length_squared();
     if distance_squared < 1.0 {
-        // At the very centre there is no direction to pull in; whatever is here has burnt anyway.
+        // At the very centre there is no direction to pull in; anything here has burnt anyway.
         return Vec2::ZERO;
     }
     let strength = STAR_GRAVITY * (star_radius / STAR_RADIUS) / distance_squared;
     -position / distance_squared.sqrt() * strength.min(MAX_GRAVITY)
 }
 
-/// The velocity of a counter-clockwise circular orbit through `position`, around a star that has not grown.
+/// The velocity of a counter-clockwise circular orbit through `position`, around a star that has
+/// not grown.
 #[must_use]
 pub fn orbit_velocity(position: Vec2) -> Vec2 {
     let distance = position.length().max(1.0);
@@ -63,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_leaves_on_one_side_comes_back_on_the_other() {
+    fn a_body_that_leaves_on_one_side_comes_back_on_the_other() {
         assert_eq!(wrap(Vec2::new(650.0, 0.0)), Vec2::new(-630.0, 0.0));
         assert_eq!(wrap(Vec2::new(0.0, -361.0)), Vec2::new(0.0, 359.0));
         assert_eq!(wrap(ARENA_HALF), -ARENA_HALF);

@@ -1,8 +1,8 @@
-//! Rocks: where they start, how they drift in, and what becomes of one that is hit.
+//! Asteroids: where they start, how they drift in, and what happens to one that is hit.
 
 use bevy::math::{Vec2, ops};
 use bevy::prelude::{Commands, Query, Res, ResMut, With};
-use netcode::prelude::{Effects, Rollback};
+use netcode::prelude::{Effects, Ordered, Rollback};
 
 use super::arena::{offset, orbit_velocity, wrap};
 use super::components::{Asteroid, AsteroidSize, Position, Ship, Velocity};
@@ -16,21 +16,22 @@ use super::tuning::{
     ASTEROIDS_AT_START, ENOUGH_ASTEROIDS, MAX_ASTEROIDS, SPLIT_SPEED, SUDDEN_DEATH_FRAMES,
 };
 
-/// Places tried for a new asteroid before the last one is taken as it is: bounded, and almost never needed.
+/// Positions tried for a new asteroid; then the last one is taken as it is. A bound that is almost
+/// never reached.
 const PLACEMENT_TRIES: u32 = 12;
 
-/// Lets asteroids drift in over the edge: now and then, and in sudden death like rain.
+/// Lets asteroids drift in over the edge: occasionally, and in sudden death like rain.
 pub(super) fn admit_asteroids(
     mut commands: Commands,
     state: Res<MatchState>,
     mut rng: ResMut<SimRng>,
     rocks: Query<&Asteroid, With<Rollback>>,
-    ships: Query<(&Ship, &Position), With<Rollback>>,
+    ships: Ordered<&'static Position, (With<Rollback>, With<Ship>)>,
 ) {
     if !state.is_fighting() || !is_arrival_due(state.phase_frames, rocks.iter().count()) {
         return;
     }
-    let ships = places_by_seat(ships.iter());
+    let ships: Vec<Vec2> = ships.iter().map(|position| position.0).collect();
     let position = clear_place(&mut rng, &ships, edge_place);
     let direction = rng.direction();
     let velocity = direction * rng.range(ASTEROID_DRIFT_SPEED);
@@ -48,13 +49,6 @@ fn is_arrival_due(fight_frames: u32, rocks: usize) -> bool {
     fight_frames > 0 && fight_frames.is_multiple_of(every) && rocks < limit
 }
 
-/// Where the ships are, in an order that is the same on all peers.
-fn places_by_seat<'a>(ships: impl Iterator<Item = (&'a Ship, &'a Position)>) -> Vec<Vec2> {
-    let mut ships: Vec<_> = ships.map(|(ship, position)| (ship.seat, position.0)).collect();
-    ships.sort_unstable_by_key(|&(seat, _)| seat);
-    ships.into_iter().map(|(_, position)| position).collect()
-}
-
 /// Puts the asteroids of a new round into orbit, away from the ships.
 pub(super) fn spawn_field(commands: &mut Commands, rng: &mut SimRng, ships: &[Vec2]) {
     for index in 0..ASTEROIDS_AT_START + ships.len() as u32 {
@@ -65,7 +59,8 @@ pub(super) fn spawn_field(commands: &mut Commands, rng: &mut SimRng, ships: &[Ve
     }
 }
 
-/// Splits or bursts an asteroid that was hit. `rocks` is how many exist now; returns how many exist then.
+/// Splits or bursts an asteroid that was hit. `rocks` is the number that exist now; returns the
+/// number afterwards.
 pub(super) fn split_asteroid(
     commands: &mut Commands,
     rng: &mut SimRng,
@@ -111,7 +106,7 @@ fn spawn_asteroid(
     commands.spawn((Rollback, asteroid, Position(position), Velocity(velocity)));
 }
 
-/// A place from `draw` that leaves the ships some room; after [`PLACEMENT_TRIES`] any.
+/// A position from `draw` that is clear of the ships, or any after [`PLACEMENT_TRIES`].
 fn clear_place(rng: &mut SimRng, ships: &[Vec2], draw: fn(&mut SimRng) -> Vec2) -> Vec2 {
     let mut place = draw(rng);
     for _ in 1..PLACEMENT_TRIES {
@@ -129,7 +124,7 @@ fn orbit_place(rng: &mut SimRng) -> Vec2 {
 }
 
 fn edge_place(rng: &mut SimRng) -> Vec2 {
-    // Along the half perimeter: opposite edges are the same line.
+    // Along half of the perimeter: opposite edges are the same line.
     let along = rng.range((0.0, ARENA_HALF.x + ARENA_HALF.y));
     if along < ARENA_HALF.x {
         Vec2::new(along * 2.0 - ARENA_HALF.x, -ARENA_HALF.y)

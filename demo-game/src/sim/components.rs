@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::tuning::{SHIELD_RADIUS, SHIP_RADIUS};
 
-/// Where it is, in world units: inside the arena, with the star at the origin.
+/// Where a body is, in world units: inside the arena, with the star at the origin.
 #[derive(Component, Clone, Copy, PartialEq, Default, Debug, Serialize, Deserialize)]
 pub struct Position(pub Vec2);
 
-/// Where it goes, in world units per second.
+/// How a body moves, in world units per second.
 #[derive(Component, Clone, Copy, PartialEq, Default, Debug, Serialize, Deserialize)]
 pub struct Velocity(pub Vec2);
 
@@ -36,13 +36,13 @@ pub struct Ship {
     pub fire_cooldown: u16,
     /// Frames until the next dash may start, counted from the start of the last.
     pub dash_cooldown: u16,
-    /// Frames that the dash still lasts; 0 when not dashing.
+    /// Frames until the dash is over; 0 when not dashing.
     pub dash_frames: u16,
     /// Frames during which nothing but the star can hurt the ship.
     pub grace_frames: u16,
     /// Frames until the shield is back; 0 when it is up.
     pub shield_frames: u16,
-    /// Whether the engine burns in this frame.
+    /// Whether the engine is on in this frame.
     pub thrusting: bool,
 }
 
@@ -59,19 +59,19 @@ impl Ship {
         self.shield_frames == 0
     }
 
-    /// Whether the ship is dashing: unhurt, and dangerous to ram.
+    /// Whether the ship is dashing: it cannot be hurt, and hurts the ships that it rams.
     #[must_use]
     pub const fn is_dashing(&self) -> bool {
         self.dash_frames > 0
     }
 
-    /// Whether shots, shrapnel, asteroids and rams do nothing to it now.
+    /// Whether shots, shrapnel, asteroids and other ships cannot hurt it now.
     #[must_use]
     pub const fn is_invulnerable(&self) -> bool {
         self.is_dashing() || self.grace_frames > 0
     }
 
-    /// The radius of what can be hit: the shield's, or the bare hull's.
+    /// The radius within which it is hit: the shield's, or the bare hull's.
     #[must_use]
     pub const fn radius(&self) -> f32 {
         if self.has_shield() { SHIELD_RADIUS } else { SHIP_RADIUS }
@@ -81,11 +81,11 @@ impl Ship {
 /// A thing that flies for a short while and hurts the ship it meets.
 #[derive(Component, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Shot {
-    /// What it is: decides its looks, and whether it spares its owner at first.
+    /// Decides its looks, and whether it spares its owner at first.
     pub kind: ShotKind,
     /// Frames since it was fired.
     pub age: u16,
-    /// Age at which it is gone.
+    /// Age at which it disappears, in frames.
     pub lifetime: u16,
 }
 
@@ -97,7 +97,7 @@ pub enum ShotKind {
         /// The seat that fired.
         seat: u8,
     },
-    /// Thrown by an explosion: nobody's, hurts everybody.
+    /// Thrown by an explosion: it belongs to nobody and hurts everybody.
     Shrapnel,
 }
 
@@ -106,7 +106,7 @@ pub enum ShotKind {
 pub struct Asteroid {
     /// Decides its radius, and what it splits into.
     pub size: AsteroidSize,
-    /// Radians per second, for its looks: rocks are round to the rules.
+    /// Radians per second, for its looks only: to the rules, rocks are round.
     pub spin: f32,
     /// Seed of its outline, for its looks.
     pub shape: u32,
@@ -134,7 +134,7 @@ impl AsteroidSize {
         }
     }
 
-    /// The size of the two halves, or `None` where it bursts.
+    /// The size of the two halves, or `None` if it bursts.
     #[must_use]
     pub const fn half(self) -> Option<Self> {
         match self {

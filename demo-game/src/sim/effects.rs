@@ -1,13 +1,13 @@
-//! What is to be heard and seen once, although its frame may be simulated many times.
+//! What players hear and see once, although its frame may be simulated many times.
 
 use bevy::math::Vec2;
 
 use super::components::AsteroidSize;
 
-/// A happening for ears and eyes.
+/// Something that players hear and see.
 ///
-/// Two effects are equal when they are the same happening: same kind, same seat, same size. Places are left out on
-/// purpose: when a rollback corrects where a shot was fired by a hair, it is still that shot and must not sound twice.
+/// Two effects are equal if they have the same kind, seat and size. Positions are deliberately left
+/// out: when a rollback moves a shot by a hair, it is still the same shot and must not sound twice.
 #[derive(Clone, Copy, Debug)]
 pub enum SimEffect {
     /// A beep of the countdown; 0 is "go".
@@ -17,7 +17,7 @@ pub enum SimEffect {
     },
     /// A ship fired.
     Fired {
-        /// Whose ship.
+        /// The seat of the ship.
         seat: u8,
         /// The muzzle.
         position: Vec2,
@@ -26,7 +26,7 @@ pub enum SimEffect {
     },
     /// A ship began a dash.
     Dashed {
-        /// Whose ship.
+        /// The seat of the ship.
         seat: u8,
         /// Where it started.
         position: Vec2,
@@ -35,21 +35,21 @@ pub enum SimEffect {
     },
     /// A ship lost its shield.
     ShieldLost {
-        /// Whose ship.
+        /// The seat of the ship.
         seat: u8,
         /// The ship's centre.
         position: Vec2,
     },
     /// A ship's shield is back.
     ShieldBack {
-        /// Whose ship.
+        /// The seat of the ship.
         seat: u8,
         /// The ship's centre.
         position: Vec2,
     },
     /// Something hit a ship that could not be hurt.
     Deflected {
-        /// Whose ship.
+        /// The seat of the ship.
         seat: u8,
         /// Where.
         position: Vec2,
@@ -63,11 +63,11 @@ pub enum SimEffect {
     },
     /// A ship exploded.
     ShipExploded {
-        /// Whose ship.
+        /// The seat of the ship.
         seat: u8,
         /// Where.
         position: Vec2,
-        /// What it flew at, in units per second: the wreckage drifts on.
+        /// Its velocity, in units per second: the wreckage drifts on.
         velocity: Vec2,
     },
     /// An asteroid split or burst.
@@ -99,7 +99,7 @@ pub enum SimEffect {
 }
 
 impl SimEffect {
-    /// What makes two effects the same happening: the kind and a number within it.
+    /// What identifies an effect: its kind, and a number within the kind.
     fn identity(&self) -> (std::mem::Discriminant<Self>, u8) {
         let within = match *self {
             Self::CountdownBeep { left } => left,

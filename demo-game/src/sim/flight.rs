@@ -21,7 +21,8 @@ pub(super) fn steer_ships(
     mut effects: ResMut<Effects<SimEffect>>,
     mut ships: Query<(&mut Ship, &mut Heading, &mut Velocity, &Position), With<Rollback>>,
 ) {
-    // Effects are compared by what they are, not by their order; ships do not touch each other here.
+    // The order does not matter: effects are compared without it, and ships do not affect each
+    // other here.
     for (mut ship, mut heading, mut velocity, position) in &mut ships {
         let input = inputs.get(Seat(ship.seat));
         *heading = turn(*heading, input);
@@ -38,7 +39,7 @@ pub(super) fn steer_ships(
     }
 }
 
-/// Lets the star pull, and time pass: everything with a velocity moves and wraps around.
+/// Applies the star's pull, then moves every body with a velocity and wraps it around.
 pub(super) fn move_bodies(
     state: Res<MatchState>,
     star: Res<Star>,
@@ -82,7 +83,7 @@ fn burn(velocity: Vec2, heading: Heading, input: Input, is_dashing: bool) -> Vec
     velocity
 }
 
-/// Counts the dash down, and begins a new one if it is asked for and ready.
+/// Counts the dash down, and begins a new one if the input asks for it and it is ready.
 fn try_dash(ship: &mut Ship, input: Input) -> bool {
     ship.dash_frames = ship.dash_frames.saturating_sub(1);
     ship.dash_cooldown = ship.dash_cooldown.saturating_sub(1);
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_slows_a_dash_but_what_follows_it_does() {
+    fn a_dash_keeps_its_speed_and_coasting_afterwards_loses_it() {
         let fast = Vec2::new(700.0, 0.0);
         let dashing = burn(fast, Heading(0.0), Input::NONE, true);
         let coasting = burn(fast, Heading(0.0), Input::NONE, false);

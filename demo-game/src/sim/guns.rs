@@ -2,7 +2,7 @@
 
 use bevy::math::{Vec2, ops};
 use bevy::prelude::{Commands, Entity, Query, Res, ResMut, With};
-use netcode::prelude::{Effects, PlayerInputs, Rollback, RollbackCommandsExt, Seat};
+use netcode::prelude::{Effects, Ordered, PlayerInputs, Rollback, RollbackCommandsExt, Seat};
 
 use super::arena::wrap;
 use super::components::{Heading, Position, Ship, Shot, ShotKind, Velocity};
@@ -18,23 +18,24 @@ use crate::input::Input;
 /// Distance from a ship's centre at which its shots appear: outside its own shield.
 const MUZZLE: f32 = SHIELD_RADIUS + SHOT_RADIUS + 1.0;
 
-/// Fires the guns of all ships that ask for it and may.
+/// Fires the guns of all ships whose input asks for it and whose cooldown is over.
 pub(super) fn fire_guns(
     mut commands: Commands,
     inputs: Res<PlayerInputs<Input>>,
     state: Res<MatchState>,
     mut effects: ResMut<Effects<SimEffect>>,
-    mut ships: Query<(&mut Ship, &Heading, &Position, &mut Velocity), With<Rollback>>,
+    mut ships: Ordered<
+        (&'static mut Ship, &'static Heading, &'static Position, &'static mut Velocity),
+        With<Rollback>,
+    >,
 ) {
     if !state.is_moving() {
         return;
     }
-    // Shots get their ids in the order in which they are fired: by seat.
-    let mut ships: Vec<_> = ships.iter_mut().collect();
-    ships.sort_unstable_by_key(|(ship, ..)| ship.seat);
-    for (ship, heading, position, velocity) in &mut ships {
+    // Shots get their ids in the order in which they are fired.
+    for (mut ship, heading, position, mut velocity) in ships.iter_mut() {
         let input = inputs.get(Seat(ship.seat));
-        if try_fire(ship, input) {
+        if try_fire(&mut ship, input) {
             let direction = heading.direction();
             let muzzle = wrap(position.0 + direction * MUZZLE);
             commands.spawn(shot(ship.seat, muzzle, velocity.0 + direction * SHOT_SPEED));
@@ -44,7 +45,7 @@ pub(super) fn fire_guns(
     }
 }
 
-/// Takes away the shots that have flown long enough.
+/// Removes the shots that have flown for their lifetime.
 pub(super) fn age_shots(
     mut commands: Commands,
     state: Res<MatchState>,
@@ -61,7 +62,7 @@ pub(super) fn age_shots(
     }
 }
 
-/// Counts the gun's cooldown down, and fires if it is asked for and ready.
+/// Counts the gun's cooldown down, and fires if the input asks for it and the gun is ready.
 fn try_fire(ship: &mut Ship, input: Input) -> bool {
     ship.fire_cooldown = ship.fire_cooldown.saturating_sub(1);
     if ship.fire_cooldown > 0 || !input.contains(Input::FIRE) {
@@ -71,7 +72,7 @@ fn try_fire(ship: &mut Ship, input: Input) -> bool {
     true
 }
 
-/// Whether `shot` can hurt the ship of `seat`: at first it spares the one that fired it.
+/// Whether `shot` can hurt the ship of `seat`: at first it spares the ship that fired it.
 pub(crate) fn can_hit(shot: &Shot, seat: u8) -> bool {
     match shot.kind {
         ShotKind::Fired { seat: owner } => owner != seat || shot.age >= SHOT_ARMING_FRAMES,
@@ -84,7 +85,7 @@ fn shot(seat: u8, position: Vec2, velocity: Vec2) -> (Rollback, Shot, Position, 
     (Rollback, shot, Position(position), Velocity(velocity))
 }
 
-/// Throws `pieces` of shrapnel from `position`, all around, on top of `velocity`.
+/// Throws `pieces` of shrapnel from `position` in all directions, each with `velocity` added.
 pub(super) fn throw_shrapnel(
     commands: &mut Commands,
     rng: &mut SimRng,
@@ -98,7 +99,8 @@ pub(super) fn throw_shrapnel(
     }
 }
 
-/// One velocity per piece: evenly around, so that no explosion is harmless on one side, each a little off.
+/// One velocity per piece, at about equal angles so that no explosion is harmless on one side, each
+/// a little random.
 fn shrapnel_velocities(rng: &mut SimRng, pieces: u32) -> Vec<Vec2> {
     let slice = std::f32::consts::TAU / pieces.max(1) as f32;
     (0..pieces)
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_shot_spares_its_own_ship_only() {
+    fn a_fresh_shot_spares_only_the_ship_that_fired_it() {
         let mut shot = Shot { kind: ShotKind::Fired { seat: 1 }, age: 0, lifetime: SHOT_FRAMES };
         assert!(!can_hit(&shot, 1) && can_hit(&shot, 0));
         shot.age = SHOT_ARMING_FRAMES;

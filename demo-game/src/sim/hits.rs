@@ -1,11 +1,12 @@
-//! What happens when things meet: the star burns, shots split rocks, ships lose shield and life, ships bump.
+//! What happens when bodies meet: the star burns, shots split rocks, ships lose shield and life,
+//! ships bump.
 //!
-//! All lists are sorted (ships by seat, the rest by their ids) before anything is decided, because who is first
-//! matters: one shot hits one thing.
+//! Everything is taken in an order that all peers have in common, because the first one matters:
+//! one shot hits one thing.
 
 use bevy::math::Vec2;
 use bevy::prelude::{Commands, Entity, Mut, Query, Res, ResMut, With, Without};
-use netcode::prelude::{Effects, Rollback, RollbackCommandsExt, RollbackId};
+use netcode::prelude::{Effects, Ordered, Rollback, RollbackCommandsExt};
 
 use super::arena::{offset, touches};
 use super::asteroids::split_asteroid;
@@ -18,20 +19,16 @@ use super::tuning::{
     HIT_GRACE_FRAMES, HIT_KNOCKBACK, SHIELD_REGROW_FRAMES, SHIP_RADIUS, SHIP_SHRAPNEL, SHOT_RADIUS,
 };
 
-type ShotQuery<'w, 's> = Query<
+type Shots<'w, 's> =
+    Ordered<'w, 's, (Entity, &'static Shot, &'static Position), (With<Rollback>, Without<Ship>)>;
+type Rocks<'w, 's> = Ordered<
     'w,
     's,
-    (&'static RollbackId, Entity, &'static Shot, &'static Position),
-    (With<Rollback>, Without<Ship>),
->;
-type RockQuery<'w, 's> = Query<
-    'w,
-    's,
-    (&'static RollbackId, Entity, &'static Asteroid, &'static Position, &'static Velocity),
+    (Entity, &'static Asteroid, &'static Position, &'static Velocity),
     (With<Rollback>, Without<Ship>),
 >;
 
-/// Lets time heal: the grace after a hit runs out, a lost shield grows back.
+/// Counts down after hits: the grace runs out, a lost shield grows back.
 pub(super) fn recover_ships(
     state: Res<MatchState>,
     mut effects: ResMut<Effects<SimEffect>>,
@@ -47,7 +44,7 @@ pub(super) fn recover_ships(
     }
 }
 
-/// Takes away what touches the star. Neither shield nor dash helps.
+/// Destroys everything that touches the star. Neither shield nor dash helps.
 pub(super) fn burn_in_star(
     mut commands: Commands,
     star: Res<Star>,
@@ -69,25 +66,25 @@ pub(super) fn burn_in_star(
     }
 }
 
-/// Splits the asteroids that shots have reached. Shrapnel does not split any, or one burst would clear the sky.
+/// Splits the asteroids that shots have hit. Shrapnel splits none, or one burst would clear the
+/// sky.
 pub(super) fn hit_asteroids(
     mut commands: Commands,
     mut rng: ResMut<SimRng>,
     mut effects: ResMut<Effects<SimEffect>>,
-    shots: ShotQuery,
-    rocks: RockQuery,
+    shots: Shots,
+    rocks: Rocks,
 ) {
-    let mut shots: Vec<_> =
-        shots.iter().filter(|(_, _, shot, _)| shot.kind != ShotKind::Shrapnel).collect();
-    shots.sort_unstable_by_key(|&(id, ..)| id);
     let mut rocks: Vec<_> = rocks.iter().collect();
-    rocks.sort_unstable_by_key(|&(id, ..)| id);
     let mut count = rocks.len();
-    for (_, shot, _, place) in shots {
-        let discs = rocks.iter().map(|&(_, _, rock, position, _)| (position.0, rock.size.radius()));
+    for (shot_entity, shot, place) in shots.iter() {
+        if shot.kind == ShotKind::Shrapnel {
+            continue;
+        }
+        let discs = rocks.iter().map(|&(_, rock, position, _)| (position.0, rock.size.radius()));
         let Some(index) = first_touched(place.0, SHOT_RADIUS, discs) else { continue };
-        let (_, entity, rock, position, velocity) = rocks.remove(index);
-        commands.entity(shot).despawn_rollback();
+        let (entity, rock, position, velocity) = rocks.remove(index);
+        commands.entity(shot_entity).despawn_rollback();
         commands.entity(entity).despawn_rollback();
         let place = (position.0, velocity.0);
         count = split_asteroid(&mut commands, &mut rng, &mut effects, rock.size, place, count);
@@ -100,9 +97,12 @@ pub(super) fn hit_ships(
     state: Res<MatchState>,
     mut rng: ResMut<SimRng>,
     mut effects: ResMut<Effects<SimEffect>>,
-    mut ships: Query<(Entity, &mut Ship, &Position, &mut Velocity), With<Rollback>>,
-    shots: ShotQuery,
-    rocks: RockQuery,
+    mut ships: Ordered<
+        (Entity, &'static mut Ship, &'static Position, &'static mut Velocity),
+        With<Rollback>,
+    >,
+    shots: Shots,
+    rocks: Rocks,
 ) {
     if !state.is_moving() {
         return;
@@ -117,7 +117,6 @@ pub(super) fn hit_ships(
             is_alive: true,
         })
         .collect();
-    targets.sort_unstable_by_key(|target| target.ship.seat);
 
     let mut blows = bump(&mut targets, &mut effects);
     blows.extend(meet_shots(&mut commands, &targets, &shots));
@@ -174,12 +173,10 @@ fn bump(targets: &mut [Target], effects: &mut Effects<SimEffect>) -> Vec<Blow> {
     blows
 }
 
-/// Each shot hits the first ship that it touches and may hurt, and is gone.
-fn meet_shots(commands: &mut Commands, targets: &[Target], shots: &ShotQuery) -> Vec<Blow> {
-    let mut shots: Vec<_> = shots.iter().collect();
-    shots.sort_unstable_by_key(|&(id, ..)| id);
+/// Each shot hits the first ship that it touches and can hurt, and disappears.
+fn meet_shots(commands: &mut Commands, targets: &[Target], shots: &Shots) -> Vec<Blow> {
     let mut blows = Vec::new();
-    for (_, entity, shot, place) in shots {
+    for (entity, shot, place) in shots.iter() {
         let hit = targets.iter().position(|target| {
             can_hit(shot, target.ship.seat)
                 && touches(target.position, target.ship.radius(), place.0, SHOT_RADIUS)
@@ -192,15 +189,13 @@ fn meet_shots(commands: &mut Commands, targets: &[Target], shots: &ShotQuery) ->
     blows
 }
 
-/// A rock that a ship ran into: who it is, its size, and its position and velocity.
+/// A rock that a ship ran into: its entity, its size, and its position and velocity.
 type SmashedRock = (Entity, AsteroidSize, (Vec2, Vec2));
 
-/// Each rock hits the first ship that it touches, and breaks.
-fn meet_rocks(targets: &[Target], rocks: &RockQuery) -> (Vec<Blow>, Vec<SmashedRock>) {
-    let mut rocks: Vec<_> = rocks.iter().collect();
-    rocks.sort_unstable_by_key(|&(id, ..)| id);
+/// Each rock hits the first ship that it touches, and is smashed.
+fn meet_rocks(targets: &[Target], rocks: &Rocks) -> (Vec<Blow>, Vec<SmashedRock>) {
     let (mut blows, mut smashed) = (Vec::new(), Vec::new());
-    for (_, entity, rock, position, velocity) in rocks {
+    for (entity, rock, position, velocity) in rocks.iter() {
         let discs = targets.iter().map(|target| (target.position, target.ship.radius()));
         if let Some(target) = first_touched(position.0, rock.size.radius(), discs) {
             blows.push(Blow { target, from: position.0 });
@@ -264,7 +259,7 @@ fn take_hit(ship: &mut Ship, is_fighting: bool) -> Hit {
     }
 }
 
-/// Counts grace and shield down; true in the frame in which the shield is back.
+/// Counts grace and shield down. Returns whether the shield is back in this very frame.
 fn recover(ship: &mut Ship) -> bool {
     ship.grace_frames = ship.grace_frames.saturating_sub(1);
     let had_shield = ship.has_shield();
@@ -272,8 +267,8 @@ fn recover(ship: &mut Ship) -> bool {
     !had_shield && ship.has_shield()
 }
 
-/// The velocities of two equal discs after they bounced, `between` leading from the first to the second;
-/// `None` if they part already.
+/// The velocities of two equal discs after they bounce off each other, or `None` if they are
+/// already parting. `between` leads from the first disc to the second.
 fn bounce(between: Vec2, a: Vec2, b: Vec2) -> Option<(Vec2, Vec2)> {
     let normal = between.try_normalize().unwrap_or(Vec2::X);
     let approach = (a - b).dot(normal);
@@ -289,7 +284,8 @@ fn first_touched(
     discs.into_iter().position(|(centre, reach)| touches(position, radius, centre, reach))
 }
 
-/// How close something may come to the star: a ship its hull, a shot its radius, a rock goes when its middle does.
+/// The radius of a body as the star sees it: a ship's hull, a shot's radius; a rock burns when its
+/// centre does.
 fn burning_radius(is_ship: bool, rock: Option<&Asteroid>) -> f32 {
     match rock {
         Some(_) => 0.0,
@@ -342,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn one_shot_hits_one_thing_the_first() {
+    fn a_shot_hits_only_the_first_thing_that_it_touches() {
         let discs = [(Vec2::new(50.0, 0.0), 5.0), (Vec2::new(2.0, 0.0), 5.0), (Vec2::ZERO, 5.0)];
         assert_eq!(first_touched(Vec2::ZERO, 1.0, discs.into_iter()), Some(1));
         assert_eq!(first_touched(Vec2::new(0.0, 90.0), 1.0, discs.into_iter()), None);

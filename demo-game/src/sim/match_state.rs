@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::tuning::{MATCH_OVER_FRAMES, MAX_SEATS, STAR_RADIUS};
 
-/// Where the match stands. One resource, because every change of one field is decided by the others.
+/// Where the match stands. It is one resource because each field changes by the values of the
+/// others.
 #[derive(Resource, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct MatchState {
-    /// What happens now.
+    /// The phase that the match is in.
     pub phase: Phase,
     /// Frames since the phase began: 0 in its first frame.
     pub phase_frames: u32,
@@ -21,7 +22,7 @@ pub struct MatchState {
     pub round: u16,
     /// Rounds won, by seat.
     pub scores: [u8; MAX_SEATS],
-    /// Seats in this match: the entries of `scores` that mean something.
+    /// Seats in this match: the number of entries of `scores` that are used.
     pub seats: u8,
 }
 
@@ -38,7 +39,8 @@ impl MatchState {
         &self.scores[..usize::from(self.seats).min(MAX_SEATS)]
     }
 
-    /// Whether the match is decided and has been shown long enough: it ends with this frame.
+    /// Whether the match is decided and its result has been shown long enough: it ends with this
+    /// frame.
     #[must_use]
     pub const fn is_finished(&self) -> bool {
         matches!(self.phase, Phase::MatchOver { .. }) && self.phase_frames >= MATCH_OVER_FRAMES
@@ -66,11 +68,12 @@ impl Default for MatchState {
 /// The phase of a match.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Phase {
-    /// Everything waits; ships may turn.
+    /// Nothing moves; ships may turn.
     Countdown,
     /// The round itself.
     Fighting,
-    /// The round is decided; what is left flies on, and only the star can still take it.
+    /// The round is decided; the ships that are left fly on, and only the star can still destroy
+    /// them.
     RoundOver {
         /// The seat that won it; `None` for a draw.
         winner: Option<u8>,
@@ -85,7 +88,7 @@ pub enum Phase {
 /// The star in the middle.
 #[derive(Resource, Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Star {
-    /// Radius in world units: what touches it is gone.
+    /// Radius in world units: everything that touches the star is destroyed.
     pub radius: f32,
 }
 

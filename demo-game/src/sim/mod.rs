@@ -1,8 +1,8 @@
 //! The rules of the duel: deterministic, headless, the same on every machine.
 //!
-//! `tuning` has the numbers, `components`, `match_state` and `effects` the state, the other modules the rules: pure
-//! functions with their tests, and beside them the thin systems of the `Simulate` schedule that apply them. Nothing
-//! here draws, sounds, or knows of the network.
+//! `tuning` has the numbers; `components`, `match_state` and `effects` the state; the other modules
+//! the rules: pure functions with their tests, and beside them the thin systems of the `Simulate`
+//! schedule that apply them. Nothing here draws, plays sounds, or knows about the network.
 
 pub mod tuning;
 
@@ -28,7 +28,7 @@ pub(crate) use guns::can_hit;
 use bevy::prelude::{App, IntoScheduleConfigs, Plugin, SystemSet};
 use netcode::prelude::{AppEffectsExt, AppRollbackExt, SetupMatch, Simulate};
 
-/// All rules of the game, in `Simulate`. What only watches a frame orders itself after them.
+/// All rules of the game, in `Simulate`. Systems that only observe a frame run after them.
 #[derive(SystemSet, Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct SimSystems;
 

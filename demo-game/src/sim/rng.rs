@@ -1,4 +1,4 @@
-//! The simulation's dice: seeded by the match, rolled back like everything else.
+//! The simulation's random numbers: seeded by the match, rolled back like everything else.
 
 use bevy::math::{Vec2, ops};
 use bevy::prelude::Resource;
@@ -15,7 +15,7 @@ const MULTIPLIER: u64 = 6_364_136_223_846_793_005;
 const INCREMENT: u64 = 1_442_695_040_888_963_407;
 
 impl SimRng {
-    /// Dice that always fall the same way for the same seed.
+    /// A generator that gives the same numbers for the same seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let mut rng = Self { state: seed.wrapping_add(INCREMENT) };
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_gives_the_same_numbers_for_ever() {
+    fn a_seed_always_gives_the_same_numbers() {
         let mut rng = SimRng::new(42);
         let numbers: Vec<u32> = (0..4).map(|_| rng.next_u32()).collect();
         assert_eq!(numbers, KNOWN);

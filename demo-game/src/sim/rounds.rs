@@ -1,10 +1,10 @@
-//! The course of a match: countdown, fight, round over, next round; first to five. And the star, which ends
-//! every round at last.
+//! How a match proceeds: countdown, fight, round over, next round; the first player to win five
+//! rounds wins. And the star, which ends every round at last.
 
 use bevy::math::{Vec2, ops};
 use bevy::prelude::{Commands, Entity, Query, Res, ResMut, With};
 use netcode::prelude::{
-    Effects, MatchEnd, MatchSeed, Rollback, RollbackCommandsExt, Roster, SimFrame,
+    Effects, MatchEnd, MatchSeed, Ordered, Rollback, RollbackCommandsExt, Roster, SimFrame,
 };
 
 use super::arena::orbit_velocity;
@@ -27,7 +27,7 @@ pub(super) fn set_up_match(
     mut star: ResMut<Star>,
     mut rng: ResMut<SimRng>,
 ) {
-    // More seats than the game has ships for cannot start: the session is configured with the same maximum.
+    // A match of more seats than the game has ships cannot start: the session has the same maximum.
     let seats = roster.seats().len().min(MAX_SEATS) as u8;
     *state = MatchState::new(seats);
     *star = Star::default();
@@ -35,7 +35,7 @@ pub(super) fn set_up_match(
     spawn_round(&mut commands, &mut rng, seats);
 }
 
-/// Says what begins in this frame: the beeps of the countdown, go, sudden death.
+/// Announces what begins in this frame: a beep of the countdown, go, sudden death.
 pub(super) fn announce(state: Res<MatchState>, mut effects: ResMut<Effects<SimEffect>>) {
     if let Some(effect) = announcement(&state) {
         effects.emit(effect);
@@ -49,18 +49,17 @@ pub(super) fn grow_star(state: Res<MatchState>, mut star: ResMut<Star>) {
     }
 }
 
-/// Ends the frame: decides the round, goes on to the next one, ends the match.
+/// Ends the frame: decides the round, starts the next one, or ends the match.
 pub(super) fn advance_match(
     mut commands: Commands,
     mut state: ResMut<MatchState>,
     mut star: ResMut<Star>,
     mut rng: ResMut<SimRng>,
     mut effects: ResMut<Effects<SimEffect>>,
-    ships: Query<&Ship, With<Rollback>>,
+    ships: Ordered<&'static Ship, With<Rollback>>,
     everything: Query<Entity, With<Rollback>>,
 ) {
-    let mut alive: Vec<u8> = ships.iter().map(|ship| ship.seat).collect();
-    alive.sort_unstable();
+    let alive: Vec<u8> = ships.iter().map(|ship| ship.seat).collect();
     advance(&mut state, &alive);
     match state.phase {
         _ if state.phase_frames > 0 => {}
@@ -77,7 +76,7 @@ pub(super) fn advance_match(
     }
 }
 
-/// Ends the session's match, too, once players have seen who won.
+/// Ends the session's match once players have seen who won.
 pub(super) fn finish_match(
     state: Res<MatchState>,
     frame: Res<SimFrame>,
@@ -92,7 +91,7 @@ pub(super) fn finish_match(
 fn advance(state: &mut MatchState, alive: &[u8]) {
     let next = match state.phase {
         Phase::Countdown if state.phase_frames + 1 >= COUNTDOWN_FRAMES => Some(Phase::Fighting),
-        // Alone, one plays until the end; else until one is left.
+        // A single player plays until its ship is lost; otherwise the last ship wins.
         Phase::Fighting if alive.len() <= usize::from(state.seats > 1) => {
             let winner = alive.first().copied();
             if let Some(score) = winner.and_then(|seat| state.scores.get_mut(usize::from(seat))) {
@@ -117,12 +116,12 @@ fn advance(state: &mut MatchState, alive: &[u8]) {
     }
 }
 
-/// Whether nobody needs another round: somebody has enough, or there were too many.
+/// Whether there is no next round: some seat has won enough rounds, or the match has had too many.
 fn is_decided(state: &MatchState) -> bool {
     state.scores.iter().any(|&score| score >= ROUNDS_TO_WIN) || state.round >= MAX_ROUNDS
 }
 
-/// The seat with the most rounds, if no other has as many.
+/// The seat with the most rounds won, unless another has the same number.
 fn leader(scores: &[u8; MAX_SEATS]) -> Option<u8> {
     let best = scores.iter().copied().max().unwrap_or(0);
     let mut leaders = (0u8..).zip(scores).filter(|&(_, &score)| score == best);
@@ -150,7 +149,8 @@ fn star_radius(fight_frames: u32) -> f32 {
     STAR_RADIUS + 0.5 * STAR_GROWTH * seconds * seconds
 }
 
-/// Puts the ships into orbit, evenly, from a drawn angle on, and the asteroids between them.
+/// Puts the ships into orbit at equal angles, beginning at a random one, and the asteroids between
+/// them.
 fn spawn_round(commands: &mut Commands, rng: &mut SimRng, seats: u8) {
     let first = rng.angle();
     let places: Vec<Vec2> = (0..seats).map(|seat| start_place(first, seat, seats)).collect();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drawn_round_scores_nothing_and_draws_end_at_last() {
+    fn a_drawn_round_scores_nothing_and_a_match_of_draws_ends() {
         let state = play(2, |round| if round == 3 { vec![1] } else { vec![] });
         assert_eq!((state.scores, state.round), ([0, 1, 0, 0], MAX_ROUNDS));
         assert_eq!(state.phase, Phase::MatchOver { winner: Some(1) });
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn alone_one_plays_until_the_ship_is_lost() {
+    fn a_single_player_plays_until_its_ship_is_lost() {
         let mut state = MatchState::new(1);
         for _ in 0..COUNTDOWN_FRAMES + 1000 {
             advance(&mut state, &[0]);

@@ -1,4 +1,5 @@
-//! The same inputs give the same world: simulated twice, and on another day.
+//! The same inputs give the same world: when a frame is simulated again, and in a recording from
+//! another day.
 
 use bevy::prelude::{IntoScheduleConfigs, Res, ResMut, Resource};
 use demo_game::input::Input;
@@ -11,7 +12,7 @@ use netcode::prelude::{
 
 use crate::playground::{Playground, RandomInputs, press_at_random};
 
-/// Plays random inputs in a sync test; matches that end are followed by others.
+/// Plays random inputs in a sync test; a match that ends is followed by another.
 fn sync_test(seats: usize, test: SyncTest, frames: u32, seed: u64) {
     let mut playground = Playground::offline();
     playground
@@ -40,17 +41,17 @@ fn sync_test(seats: usize, test: SyncTest, frames: u32, seed: u64) {
 }
 
 #[test]
-fn random_play_comes_out_the_same_when_every_frame_is_simulated_again() {
+fn random_play_gives_the_same_world_when_every_frame_is_simulated_again() {
     sync_test(4, SyncTest::at_depth(2), 20_000, 1);
 }
 
 #[test]
-fn random_play_comes_out_the_same_after_the_deepest_rollbacks() {
+fn random_play_gives_the_same_world_after_the_deepest_rollbacks() {
     sync_test(2, SyncTest::at_depth(8), 4_000, 2);
 }
 
 #[test]
-fn random_play_comes_out_the_same_in_chaos() {
+fn random_play_gives_the_same_world_in_chaos() {
     sync_test(4, SyncTest::CHAOS, 20_000, 3);
 }
 
@@ -79,7 +80,8 @@ fn record(inputs: Res<PlayerInputs<Input>>, mut recorder: ResMut<Recorder>) {
     recorder.0.push_frame(|seat| inputs.get(Seat(seat)));
 }
 
-/// Run by hand after a change of the rules: `cargo test -p demo-game --no-default-features -- --ignored record_the`
+/// Run by hand after a change of the rules: `cargo test -p demo-game --no-default-features --
+/// --ignored record_the`
 #[test]
 #[ignore = "writes the recording and its hashes; they change only when the rules do"]
 fn record_the_match() {

@@ -1,4 +1,5 @@
-//! The game as its players meet it: whole matches, on one machine and over a network in memory, headless.
+//! The game as its players see it: whole matches, on one machine and over a network in memory,
+//! without a window.
 
 mod determinism;
 mod matches;

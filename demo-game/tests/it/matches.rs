@@ -1,4 +1,4 @@
-//! Whole matches: they end, they can be followed by others, and nothing of one is left in the next.
+//! Whole matches: they end, others can follow, and nothing of one is left in the next.
 
 use demo_game::sim::tuning::{
     COUNTDOWN_FRAMES, MAX_ROUNDS, ROUND_OVER_FRAMES, ROUNDS_TO_WIN, SUDDEN_DEATH_FRAMES,
@@ -8,7 +8,7 @@ use netcode::prelude::{FinishMatch, SessionState};
 
 use crate::playground::Playground;
 
-/// No round is longer: the countdown, the fight until the star has filled the arena, the pause.
+/// The longest round: the countdown, the fight until the star has filled the arena, the pause.
 const LONGEST_ROUND: u32 = COUNTDOWN_FRAMES + SUDDEN_DEATH_FRAMES + 23 * 60 + ROUND_OVER_FRAMES;
 
 #[test]
@@ -30,7 +30,7 @@ fn a_match_of_bots_ends_with_a_winner() {
 }
 
 #[test]
-fn a_match_in_which_nobody_touches_anything_ends_too() {
+fn a_match_without_any_input_ends_too() {
     let mut playground = Playground::idle(4, 3);
     let limit = u32::from(MAX_ROUNDS) * LONGEST_ROUND;
     playground.until("the match is over", limit, |playground| playground.state().is_finished());
@@ -54,7 +54,7 @@ fn bots_fight_rather_than_fall_into_the_star() {
 }
 
 #[test]
-fn nothing_of_one_match_is_left_in_the_next() {
+fn the_next_match_keeps_nothing_of_the_last() {
     let alone = {
         let mut playground = Playground::bots(3, 5);
         playground.updates(900);
@@ -71,7 +71,7 @@ fn nothing_of_one_match_is_left_in_the_next() {
     playground.start(3, 5, None);
     playground.updates(900);
     let again = playground.checksums();
-    // How the frames fall into updates may differ by one; what they hold may not.
+    // The number of frames in an update may differ by one; their content may not.
     let common = alone.len().min(again.len());
     assert!(common >= 29);
     assert_eq!(again[..common], alone[..common], "the second match is what it is as a first one");

@@ -1,4 +1,5 @@
-//! Matches of bots over every network preset: whatever the network does, all peers compute the same match.
+//! Matches of bots over every network preset: whatever the network does, all peers compute the same
+//! match.
 
 use bevy::prelude::App;
 use demo_game::DuelPlugin;
@@ -19,7 +20,7 @@ fn confirmed(app: &App) -> u32 {
     app.world().resource::<SessionStats>().confirmed_frames
 }
 
-/// Plays over this network and compares all checksums that all peers have.
+/// Plays over a network with `conditions` and compares the checksums that all peers have.
 fn play_over(peers: usize, conditions: LinkConditions) {
     let mut stepper = Stepper::in_match(peers, bot_peer);
     stepper.set_conditions(conditions);

@@ -23,11 +23,11 @@ pub(crate) struct Playground {
     pub(crate) effects: Vec<(u32, SimEffect)>,
 }
 
-/// What all seats hold from now on; `None` leaves them to the bots.
+/// The inputs that all seats hold from now on; `None` leaves them to the bots.
 #[derive(Resource, Default)]
 pub(crate) struct Held(pub(crate) Option<Vec<Input>>);
 
-/// Seeded random inputs, held for a few frames each, as hands do.
+/// Seeded random inputs, each held for a few frames, as a person would.
 #[derive(Resource)]
 pub(crate) struct RandomInputs {
     rng: SimRng,
@@ -66,7 +66,7 @@ fn press_held(held: Res<Held>, mut inputs: ResMut<LocalInputs<Input>>) {
 }
 
 impl Playground {
-    /// An app of one update per frame, in no match yet.
+    /// An app with one update per frame that is in no match yet.
     pub(crate) fn offline() -> Self {
         let mut app = App::new();
         app.add_plugins((MinimalPlugins, DuelPlugin::default()))
@@ -78,7 +78,7 @@ impl Playground {
         Self { app, effects: Vec::new() }
     }
 
-    /// A match of hands-off seats.
+    /// A match in which no seat holds anything.
     pub(crate) fn idle(seats: usize, seed: u64) -> Self {
         let mut playground = Self::offline();
         playground.hold(&vec![Input::NONE; seats]);
@@ -91,7 +91,7 @@ impl Playground {
         Self::bots_with(seats, seed, |_| {})
     }
 
-    /// A match of bots, in an app to which `prepare` has added something.
+    /// A match of bots, in an app that `prepare` has changed.
     pub(crate) fn bots_with(seats: usize, seed: u64, prepare: impl FnOnce(&mut App)) -> Self {
         let mut playground = Self::offline();
         prepare(&mut playground.app);

@@ -1,4 +1,5 @@
-//! The rules as a whole app applies them: what one held key does to a ship, and what a hit does to the world.
+//! The rules as a whole app applies them: the effect of a held key on a ship, and of a hit on the
+//! world.
 
 use bevy::math::Vec2;
 use bevy::prelude::{Entity, With};
@@ -47,14 +48,14 @@ impl Playground {
         }
     }
 
-    /// A shot of nobody's, at rest.
+    /// A shot at rest that no ship of the match has fired.
     fn place_shot(&mut self, at: Vec2) {
         let shot =
             Shot { kind: ShotKind::Fired { seat: MAX_SEATS as u8 }, age: 0, lifetime: SHOT_FRAMES };
         self.app.world_mut().spawn((Rollback, shot, Position(at), Velocity(Vec2::ZERO)));
     }
 
-    /// The same, where the ship of `seat` is.
+    /// A shot like that where the ship of `seat` is.
     fn shoot_at(&mut self, seat: u8) {
         let at = self.ship(seat).expect("it lives").1;
         self.place_shot(at);
@@ -183,7 +184,7 @@ fn a_rock_splits_in_two_and_a_small_one_bursts() {
 }
 
 #[test]
-fn a_ship_that_rams_a_rock_breaks_it_and_pays() {
+fn a_ship_that_rams_a_rock_smashes_it_and_loses_its_shield() {
     let mut playground = fight(2);
     playground.place_ship(0, FAR, 0.0);
     playground.place_rock(AsteroidSize::Medium, FAR);

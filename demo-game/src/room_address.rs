@@ -1,4 +1,5 @@
-//! Rooms as players write them: a short code, a link to the page, or a server's address with the room in it.
+//! Rooms as players write them: a short code, a link to the page, or a server's address with the
+//! room in it.
 
 use std::borrow::Cow;
 
@@ -6,30 +7,32 @@ use netcode::Place;
 use signaling::protocol::{MAX_ROOM_NAME_BYTES, is_room_name};
 use thiserror::Error;
 
-use crate::room_code;
+use crate::room_code::canonical_name;
 use crate::sim::tuning::MAX_SEATS;
 
-/// What a room is opened with, if it is new: places for as many players as there are ships, and for as many who sit out.
-const TERMS: &str = "capacity=4&spectators=4";
+/// The query with which a new room is opened: places for as many players as there are ships, and
+/// for as many spectators.
+const NEW_ROOM_QUERY: &str = "capacity=4&spectators=4";
 const _: () = assert!(MAX_SEATS == 4);
 
-/// How a room is come by.
+/// How a player gets into a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RoomKind {
     /// By its name.
     Named,
-    /// By its name, and only if it is there already: it was in the list, or somebody else's code was typed.
+    /// By its name, and only if it exists already: it was in the list, or somebody else's code was
+    /// typed.
     Existing,
-    /// It is a new one, and has no name yet.
+    /// By opening it: it has no name yet.
     New {
-        /// Whether it is listed from the beginning.
+        /// Whether it is listed from the start.
         is_public: bool,
     },
-    /// Strangers are paired in it, and nobody comes in place of who leaves.
+    /// By pairing with a stranger. Nobody takes the place of a player that leaves.
     Pair,
-    /// The server brings strangers together who want the same.
+    /// By a server that brings strangers together who want the same number of players.
     Quick {
-        /// How many.
+        /// The number of players.
         players: u8,
     },
 }
@@ -41,22 +44,22 @@ pub(crate) struct RoomAddress {
     pub(crate) server: String,
     /// The room's name; for most rooms a generated code. Empty where only the server knows it.
     pub(crate) room: String,
-    /// How it is come by.
+    /// How a player gets into it.
     pub(crate) kind: RoomKind,
-    /// On which place.
+    /// The place that the player takes in it.
     pub(crate) place: Place,
 }
 
-/// Why a text is no room.
+/// Why a room cannot be joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum RoomError {
     /// Nothing was typed.
     #[error("Type the code or paste the link you were given.")]
     Empty,
-    /// Characters that no room has.
+    /// Characters that are not allowed in the name of a room.
     #[error("A code has only letters, digits and - _ . ~")]
     Characters,
-    /// Too long for a room.
+    /// Too long for the name of a room.
     #[error("That is too long for a code.")]
     TooLong,
     /// A room of the list that is locked.
@@ -96,14 +99,15 @@ impl RoomAddress {
         Self { place, ..Self::new(server, room, RoomKind::Existing) }
     }
 
-    /// The same, if it is there already: nobody else would come to a room that a mistyped code opens.
+    /// The same room, but only if it exists already: nobody else would come to a room that a
+    /// mistyped code opens.
     #[must_use]
     pub(crate) fn existing(self) -> Self {
         let kind = if self.kind == RoomKind::Named { RoomKind::Existing } else { self.kind };
         Self { kind, ..self }
     }
 
-    /// Whether it has a name by which others come.
+    /// Whether it has a name by which other players can join.
     #[must_use]
     pub(crate) fn has_name(&self) -> bool {
         matches!(self.kind, RoomKind::Named | RoomKind::Existing)
@@ -121,18 +125,19 @@ impl RoomAddress {
         matches!(self.kind, RoomKind::Pair | RoomKind::Quick { .. })
     }
 
-    /// A room of `server` for so many strangers.
+    /// A room of `server` for this many strangers.
     #[must_use]
     pub(crate) fn quick(server: &str, players: u8) -> Self {
         Self::new(server, "", RoomKind::Quick { players })
     }
 
-    /// Understands a code, a page's link with `#code` or `#ws://host/room`, or `ws://host:port/room`. Codes are rooms
-    /// of `server`; codes in a link are rooms of the server that the link names by `?server=`, else of its host.
+    /// Reads a code, a page's link with `#code` or `#ws://host/room`, or `ws://host:port/room`. A
+    /// code is a room of `server`; a code in a link is a room of the server that the link names by
+    /// `?server=`, or else of the link's host.
     ///
     /// # Errors
     ///
-    /// [`RoomError`] says what to do about it.
+    /// If the text is no room. The [`RoomError`] tells the player what to do.
     pub(crate) fn parse(text: &str, server: &str) -> Result<Self, RoomError> {
         let text = text.trim();
         if text.is_empty() {
@@ -142,7 +147,7 @@ impl RoomAddress {
             return Ok(Self::named(server, &checked_room(text)?));
         }
         if let Some((page, room)) = text.split_once('#') {
-            let room = &*decoded(room);
+            let room = &*percent_decoded(room);
             let is_address = room.contains("://") && !room.contains('#');
             let server = server_of_page(page).unwrap_or_else(|| trim_server(server));
             return match room {
@@ -162,54 +167,58 @@ impl RoomAddress {
         Ok(Self::new(&server, &checked_room(room)?, kind))
     }
 
-    /// The address to share: it says nothing of the place.
+    /// The address to share. It leaves out the place.
     #[must_use]
     pub(crate) fn url(&self) -> String {
         let Self { server, room, kind, .. } = self;
         match kind {
             RoomKind::Named | RoomKind::Existing => format!("{server}/{room}"),
-            RoomKind::New { is_public: false } => format!("{server}/v1/create?{TERMS}"),
-            RoomKind::New { is_public: true } => format!("{server}/v1/create?{TERMS}&public=1"),
+            RoomKind::New { is_public: false } => format!("{server}/v1/create?{NEW_ROOM_QUERY}"),
+            RoomKind::New { is_public: true } => {
+                format!("{server}/v1/create?{NEW_ROOM_QUERY}&public=1")
+            }
             RoomKind::Pair => format!("{server}/{room}?next=2"),
             RoomKind::Quick { players } => format!("{server}/v1/quick?players={players}"),
         }
     }
 
-    /// The address to join: with what a room that is not there yet is opened with.
+    /// The address to join. It includes what the server needs to open a new room.
     #[must_use]
     pub(crate) fn url_to_join(&self) -> String {
         let url = self.url();
         let place = if self.place == Place::Spectator { "&place=spectator" } else { "" };
         match self.kind {
-            RoomKind::Named => format!("{url}?{TERMS}{place}"),
+            RoomKind::Named => format!("{url}?{NEW_ROOM_QUERY}{place}"),
             RoomKind::Existing => format!("{url}?existing=1{place}"),
             RoomKind::New { .. } | RoomKind::Pair | RoomKind::Quick { .. } => url,
         }
     }
 
-    /// What a player of `server` has to say to come here: the code, or the whole address where the room is elsewhere.
+    /// What a player whose server is `server` types to join: the code, or the whole address if the
+    /// room is on another server.
     #[must_use]
     pub(crate) fn within(&self, server: &str) -> String {
         if self.server == trim_server(server) { self.room.clone() } else { self.url() }
     }
 }
 
-/// The server that a page asks: the one that its address names, else its host. Nothing if the address has no host.
+/// The server that a page uses: the one that its address names, or else its host. `None` if the
+/// address has no host.
 fn server_of_page(page: &str) -> Option<String> {
     let (scheme, rest) = page.split_once("://").unwrap_or(("http", page));
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     if let Some(server) = query.split('&').find_map(|pair| pair.strip_prefix("server=")) {
-        return Some(trim_server(&decoded(server)));
+        return Some(trim_server(&percent_decoded(server)));
     }
     let scheme = if matches!(scheme, "https" | "wss") { "wss" } else { "ws" };
-    // A page may lie in a folder.
+    // A page may be in a folder.
     let host = place.split('/').next().filter(|host| !host.is_empty())?;
     Some(format!("{scheme}://{host}"))
 }
 
-/// A part of a link as the page itself would read it: `%3A` is a colon. What is no text of UTF-8
-/// then, or has a `%` that stands for nothing, is taken as it is written.
-fn decoded(part: &str) -> Cow<'_, str> {
+/// Decodes a part of a link as the page itself does: `%3A` is a colon. If the result is not UTF-8,
+/// or a `%` is not followed by two digits, the part is taken as it is written.
+fn percent_decoded(part: &str) -> Cow<'_, str> {
     let decode = || {
         let mut pieces = part.split('%');
         let mut bytes = pieces.next()?.as_bytes().to_vec();
@@ -235,7 +244,7 @@ fn checked_room(room: &str) -> Result<String, RoomError> {
     if !is_room_name(room) {
         return Err(RoomError::Characters);
     }
-    Ok(room_code::meant_room(room))
+    Ok(canonical_name(room))
 }
 
 #[cfg(test)]
@@ -268,13 +277,13 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_read_as_the_page_that_it_leads_to_reads_it() {
+    fn a_link_is_read_as_its_own_page_reads_it() {
         let parse = |text| RoomAddress::parse(text, SERVER).unwrap().url();
         assert_eq!(parse("https://play.example/?server=wss%3A%2F%2Fs%3a81#den"), "wss://s:81/den");
         assert_eq!(parse("https://play.example/#ws%3A%2F%2Fs%2Fden"), "ws://s/den");
         assert_eq!(parse("https://play.example/?server=ws://[::1]:80#d%65n"), "ws://[::1]:80/den");
         for written in ["%", "%4", "%zz", "%+1", "%ff", "50%", "%€"] {
-            assert_eq!(decoded(written), written);
+            assert_eq!(percent_decoded(written), written);
         }
     }
 
@@ -294,7 +303,7 @@ mod tests {
         assert_eq!(named.url_to_join(), url);
         let looks_on = RoomAddress { place: Place::Spectator, ..named.clone() };
         assert_eq!(looks_on.url_to_join(), format!("{url}&place=spectator"));
-        assert_eq!(looks_on.url(), named.url(), "whoever is sent the link may play");
+        assert_eq!(looks_on.url(), named.url(), "a friend who gets the link may play");
         let typed = named.existing();
         assert_eq!(typed.url_to_join(), "ws://127.0.0.1:3536/DAM3R?existing=1");
         assert_eq!(quick.clone().existing(), quick);
@@ -307,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_room_says_why() {
+    fn an_error_names_why_a_text_is_no_room() {
         let parse = |text| RoomAddress::parse(text, SERVER).unwrap_err();
         assert_eq!(parse("  "), RoomError::Empty);
         assert_eq!(parse("a b"), RoomError::Characters);

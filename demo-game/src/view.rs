@@ -1,23 +1,21 @@
-//! Where things are on the screen: the camera fits the arena into any window, below the match's score line, and shakes.
+//! Where things are on the screen: the arena fits into any window, below the match's score line,
+//! and shakes.
+//!
+//! Only the numbers are here, for drawing, for layout and for reading fingers; `present/camera`
+//! applies them.
 
-use bevy::camera::Hdr;
-use bevy::core_pipeline::tonemapping::Tonemapping;
 use bevy::math::ops;
-use bevy::post_process::bloom::{Bloom, BloomCompositeMode, BloomPrefilter};
 use bevy::prelude::*;
-use bevy::window::PrimaryWindow;
 
-use super::palette::BACKGROUND;
-use super::quality::Quality;
-use super::strokes::{LayerHandles, StrokeMaterial, Strokes, set_layer_looks};
-use crate::screens::Screen;
-use crate::sim::tuning::{ARENA, ARENA_HALF};
+use crate::sim::tuning::ARENA;
 
-/// Window size, in pixels, for which the user interface is laid out when it is wider than high: everything fits into it.
+/// Window size, in pixels, for which the user interface is laid out if the window is wider than
+/// high: everything fits into it.
 const WIDE_LAYOUT: Vec2 = Vec2::new(960.0, 560.0);
-/// The same when it is higher than wide, as a phone is.
+/// The same if the window is higher than wide, as on a phone.
 const TALL_LAYOUT: Vec2 = Vec2::new(460.0, 760.0);
-/// Smallest and largest scale of the user interface: below text is unreadable, above it is silly.
+/// Smallest and largest scale of the user interface: below it, text is unreadable; above it, text
+/// is absurdly large.
 const UI_SCALE_RANGE: (f32, f32) = (0.55, 3.0);
 /// Height of the score line above the arena, in layout units.
 pub(crate) const SCORE_LINE: f32 = 46.0;
@@ -25,9 +23,7 @@ pub(crate) const SCORE_LINE: f32 = 46.0;
 const MARGIN: f32 = 4.0;
 /// Space below the arena for the thumbs in a tall window, as a part of the window's height.
 const THUMBS_SHARE: f32 = 0.3;
-/// Line widths are those of an arena drawn at this many pixels per unit; drawn smaller, lines stay as wide.
-const FULL_SIZE: f32 = 0.62;
-/// Farthest that the camera shakes, in world units.
+/// Greatest distance by which the camera shakes, in world units.
 const SHAKE_REACH: f32 = 11.0;
 /// Part of the shake that is left after a second.
 const SHAKE_LEFT: f32 = 0.02;
@@ -39,11 +35,11 @@ pub(crate) struct View {
     pub(crate) window: Vec2,
     /// World units per logical pixel.
     pub(crate) units_per_pixel: f32,
-    /// The world's place in the middle of the window, without shake.
+    /// The position in the world that is in the middle of the window, without shake.
     pub(crate) centre: Vec2,
     /// Scale of the user interface: logical pixels per layout unit.
     pub(crate) ui_scale: f32,
-    /// Shake: 0 is still, 1 the most.
+    /// Strength of the shake, from 0 to 1.
     shake: f32,
 }
 
@@ -70,15 +66,37 @@ impl View {
         self.window / self.ui_scale
     }
 
-    /// The world's place at a place in the window: logical pixels from its top left corner.
+    /// The position in the world at a point of the window, in logical pixels from its top left
+    /// corner.
     pub(crate) fn world_at(&self, pixel: Vec2) -> Vec2 {
         let from_centre = (pixel - self.window * 0.5) * Vec2::new(1.0, -1.0);
         self.centre + from_centre * self.units_per_pixel
     }
 
-    /// Adds a shake; many small ones do not add up without end.
-    pub(super) fn add_shake(&mut self, strength: f32) {
+    /// Adds a shake. The sum of many small ones is limited.
+    pub(crate) fn add_shake(&mut self, strength: f32) {
         self.shake = (self.shake + strength).min(1.0);
+    }
+
+    /// Fits the view to a window of this size, in logical pixels: shows the whole arena below the
+    /// score line, or, without an arena, fills the window with a part of its area.
+    pub(crate) fn fit(&mut self, window: Vec2, shows_arena: bool) {
+        self.window = window.max(Vec2::splat(1.0));
+        self.ui_scale = ui_scale_for(self.window);
+        (self.units_per_pixel, self.centre) = if shows_arena {
+            fit_arena(self.window, self.ui_scale)
+        } else {
+            (cover_window(self.window), Vec2::ZERO)
+        };
+    }
+
+    /// Lets the shake fade by a rendered frame of `seconds`, and returns how far it moves the
+    /// camera `now`, in seconds since the start.
+    pub(crate) fn fade_shake(&mut self, seconds: f32, now: f32) -> Vec2 {
+        self.shake *= ops::powf(SHAKE_LEFT, seconds);
+        let reach = SHAKE_REACH * self.shake * self.shake;
+        let phase = now * 47.0;
+        Vec2::new(ops::sin(phase), ops::cos(phase * 1.31 + 1.0)) * reach
     }
 }
 
@@ -91,14 +109,14 @@ fn ui_scale_for(window: Vec2) -> f32 {
 
 /// Units per pixel and centre for the arena between the score line and the thumbs.
 fn fit_arena(window: Vec2, ui_scale: f32) -> (f32, Vec2) {
-    // In a tall window four players take two lines.
+    // In a tall window, four players need two lines.
     let lines = if window.y > window.x { 2.0 } else { 1.0 };
     let top = (SCORE_LINE * lines + MARGIN) * ui_scale;
     let bottom = if window.y > window.x { window.y * THUMBS_SHARE } else { MARGIN * ui_scale };
     let room = Vec2::new(window.x - 2.0 * MARGIN * ui_scale, window.y - top - bottom)
         .max(Vec2::splat(1.0));
     let units_per_pixel = (ARENA / room).max_element();
-    // In a tall window the arena hangs under the score line rather than in the middle of a void.
+    // In a tall window, the arena is near the score line and not in the middle of an empty area.
     let height = ARENA.y / units_per_pixel;
     let middle = if window.y > window.x {
         top + height * 0.5 + (room.y - height) * 0.35
@@ -113,90 +131,10 @@ fn cover_window(window: Vec2) -> f32 {
     (ARENA / window.max(Vec2::splat(1.0))).min_element()
 }
 
-pub(super) fn spawn_camera(mut commands: Commands) {
-    commands.spawn((
-        Camera2d,
-        Camera { clear_color: ClearColorConfig::Custom(BACKGROUND), ..default() },
-        Msaa::Off,
-    ));
-}
-
-/// Follows the window's size and the screen that is shown.
-pub(super) fn fit_view(
-    time: Res<Time<Real>>,
-    screen: Res<Screen>,
-    window: Single<&Window, With<PrimaryWindow>>,
-    camera: Single<(&mut Transform, &mut Projection), With<Camera2d>>,
-    mut view: ResMut<View>,
-    mut ui_scale: ResMut<UiScale>,
-    mut strokes: ResMut<Strokes>,
-) {
-    let size = Vec2::new(window.width(), window.height()).max(Vec2::splat(1.0));
-    view.window = size;
-    view.ui_scale = ui_scale_for(size);
-    if ui_scale.0 != view.ui_scale {
-        ui_scale.0 = view.ui_scale;
-    }
-    (view.units_per_pixel, view.centre) = if screen.shows_arena() {
-        fit_arena(size, view.ui_scale)
-    } else {
-        (cover_window(size), Vec2::ZERO)
-    };
-
-    let seconds = time.delta_secs();
-    view.shake *= ops::powf(SHAKE_LEFT, seconds);
-    let reach = SHAKE_REACH * view.shake * view.shake;
-    let phase = time.elapsed_secs() * 47.0;
-    let offset = Vec2::new(ops::sin(phase), ops::cos(phase * 1.31 + 1.0)) * reach;
-
-    let (mut transform, mut projection) = camera.into_inner();
-    transform.translation = (view.centre + offset).extend(10.0);
-    if let Projection::Orthographic(orthographic) = &mut *projection {
-        orthographic.scale = view.units_per_pixel;
-    }
-    strokes.arena.width_factor = (FULL_SIZE * view.units_per_pixel).max(1.0);
-    strokes.overlay.width_factor = view.units_per_pixel * view.ui_scale;
-}
-
-/// Applies the chosen quality, and clips the arena's layer to the arena where it is shown.
-pub(super) fn apply_quality(
-    mut commands: Commands,
-    quality: Res<Quality>,
-    screen: Res<Screen>,
-    camera: Single<(Entity, Has<Bloom>), With<Camera2d>>,
-    handles: Res<LayerHandles>,
-    mut materials: ResMut<Assets<StrokeMaterial>>,
-) {
-    let (camera, has_bloom) = *camera;
-    let wants_bloom = !quality.is_low();
-    if wants_bloom && !has_bloom {
-        commands.entity(camera).insert((Hdr, Tonemapping::Reinhard, vector_bloom()));
-    } else if !wants_bloom && has_bloom {
-        commands.entity(camera).remove::<(Hdr, Bloom)>().insert(Tonemapping::None);
-    }
-    set_layer_looks(
-        &handles,
-        &mut materials,
-        screen.shows_arena().then_some(ARENA_HALF),
-        wants_bloom,
-    );
-}
-
-/// Bloom as a vector screen has it: a wide soft halo around bright lines only.
-fn vector_bloom() -> Bloom {
-    Bloom {
-        intensity: 0.17,
-        low_frequency_boost: 0.55,
-        low_frequency_boost_curvature: 0.9,
-        prefilter: BloomPrefilter { threshold: 0.35, threshold_softness: 0.4 },
-        composite_mode: BloomCompositeMode::Additive,
-        ..Bloom::NATURAL
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::tuning::ARENA_HALF;
 
     #[test]
     fn the_arena_fits_below_the_score_line_of_every_window() {

@@ -1,4 +1,5 @@
-//! Looks at the simulated frames: what the score was in the last frame of the run, and when the match was over.
+//! Observes the simulated frames: the score in the last frame of the run, and the frame in which
+//! the match was over.
 
 use bevy::math::Vec2;
 use bevy::prelude::{Query, Res, ResMut, Resource, With};
@@ -8,15 +9,15 @@ use crate::sim::{MatchState, Position, Ship};
 
 /// What was seen in the frames of this match.
 ///
-/// Frames are simulated several times; each time overwrites what was seen before, so that in the end it is what the
-/// confirmed frame showed. That makes it the same on all peers.
+/// A frame may be simulated several times. Each time overwrites what was seen before, so that what
+/// remains is what the confirmed frame showed, which is the same on all peers.
 #[derive(Resource, Clone, Default, Debug)]
-pub(super) struct Watch {
-    /// The frame to take the snapshot at.
+pub(super) struct Observed {
+    /// The frame of which to take the snapshot.
     pub(super) last_frame: u32,
     /// The match at the end of that frame, or of the one in which it was over.
     pub(super) snapshot: Option<Snapshot>,
-    /// The frame in which the match had been over for long enough to leave it.
+    /// The frame in which the match had been over for long enough to be left.
     pub(super) finished_at: Option<u32>,
 }
 
@@ -37,27 +38,27 @@ impl Snapshot {
     }
 }
 
-/// In `SetupMatch`: what was seen of the match before counts no more.
-pub(super) fn forget_match(mut watch: ResMut<Watch>) {
-    watch.snapshot = None;
-    watch.finished_at = None;
+/// In `SetupMatch`: drops what was seen of the last match.
+pub(super) fn reset_observed(mut observed: ResMut<Observed>) {
+    observed.snapshot = None;
+    observed.finished_at = None;
 }
 
-/// In `Simulate`, after the rules: changes nothing that they read.
-pub(super) fn watch_frame(
+/// In `Simulate`, after the rules. It changes nothing that they read.
+pub(super) fn observe_frame(
     frame: Res<SimFrame>,
     state: Res<MatchState>,
     ships: Query<(&Ship, &Position), With<Rollback>>,
-    mut watch: ResMut<Watch>,
+    mut observed: ResMut<Observed>,
 ) {
     if !state.is_finished() {
-        watch.finished_at = watch.finished_at.filter(|&finished| finished < frame.0);
-    } else if watch.finished_at.is_none() {
-        watch.finished_at = Some(frame.0);
+        observed.finished_at = observed.finished_at.filter(|&finished| finished < frame.0);
+    } else if observed.finished_at.is_none() {
+        observed.finished_at = Some(frame.0);
     }
     // The run may end with the match, before its last frame.
-    if frame.0 == watch.last_frame || watch.finished_at == Some(frame.0) {
-        watch.snapshot = Some(Snapshot::take(&state, ships.iter()));
+    if frame.0 == observed.last_frame || observed.finished_at == Some(frame.0) {
+        observed.snapshot = Some(Snapshot::take(&state, ships.iter()));
     }
 }
 

@@ -1,4 +1,5 @@
-//! What an effect of the simulation looks like: explosions, flashes, shakes. Each happening lights up once.
+//! What the effects of the simulation look like: explosions, flashes, shakes. Each effect is shown
+//! once.
 
 use bevy::prelude::*;
 use netcode::prelude::*;
@@ -6,10 +7,10 @@ use netcode::prelude::*;
 use super::bodies::hull;
 use super::palette::{ROCK, STAR, WARNING, light, seat_color};
 use super::sparks::{Ring, Shard, Spark, Sparks};
-use super::view::View;
 use crate::sim::{AsteroidSize, SimEffect};
+use crate::view::View;
 
-pub(super) fn light_up(
+pub(super) fn show_effects(
     mut effects: MessageReader<EffectStarted<SimEffect>>,
     mut sparks: ResMut<Sparks>,
     mut view: ResMut<View>,
@@ -69,7 +70,7 @@ fn show(effect: SimEffect, sparks: &mut Sparks, view: &mut View) {
     }
 }
 
-/// What happens to everything but ships.
+/// Shows the effects that do not belong to one ship.
 fn show_arena(effect: SimEffect, sparks: &mut Sparks, view: &mut View) {
     match effect {
         SimEffect::CountdownBeep { left: 3.. } => sparks.clear(),
@@ -120,7 +121,7 @@ fn ring(sparks: &mut Sparks, place: Vec2, radius: (f32, f32), life: f32, color: 
     sparks.add_ring(Ring { place, radius, left: life, life, width: 2.2, color });
 }
 
-/// A ship breaks into the strokes that it was drawn with.
+/// Breaks a ship into the strokes that it was drawn with.
 fn explode(sparks: &mut Sparks, seat: u8, place: Vec2, drift: Vec2) {
     let color = light(seat_color(seat), 2.0);
     let drift = drift * 0.35;

@@ -1,6 +1,6 @@
-//! The course of a run: meet, play, let everybody confirm, leave; and what goes wrong on the way, in words.
+//! The stages of a run: meet, play, let everybody confirm, leave; and what goes wrong on the way,
+//! in words.
 
-use std::io::Write;
 use std::time::Duration;
 
 use bevy::app::AppExit;
@@ -11,36 +11,38 @@ use netcode::prelude::{
 };
 use netcode::{IceServer, StartBlocker};
 
-use super::HeadlessOptions;
 use super::clock::Clock;
-use super::report::PeerReport;
-use super::watch::Watch;
+use super::observe::Observed;
+use super::options::HeadlessOptions;
+use super::report::{PeerReport, print_error, print_line};
 use crate::report::relayed_peers;
+use crate::ship_stats::ShipStats;
 use crate::sim::MatchState;
 use crate::sim::tuning::FPS;
-use crate::travels::Travels;
 
-/// How much longer than asked a run may take before it counts as stuck: slow machines play slowly.
+/// Time beyond twice the run's length after which it counts as stuck: slow machines play slowly.
 const PLAYING_PATIENCE: Duration = Duration::from_secs(30);
-/// How long to stay after the last frame of the run is confirmed here, so that it is confirmed everywhere: longer than the pauses of a bad
-/// network, in which others stand still for a second.
+/// Time to stay after the last frame of the run is confirmed here, so that it is confirmed on all
+/// peers: longer than the pauses of a bad network, which stop the other peers for a second.
 const SETTLING_TIME: Duration = Duration::from_secs(2);
-/// How long to stay where nothing will come of it: the others are about to find out why, and could not any more once we are gone.
+/// Time to stay after a failure: the other peers are about to find its cause, and could not once
+/// this one is gone.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
-/// Fewer frames than this are not worth another match.
+/// With fewer frames left than this, there is no other match.
 const SHORTEST_MATCH_FRAMES: u32 = 5 * FPS as u32;
 
-/// Where the run stands, and what it is to become.
+/// The stage of the run, its options, and its report so far.
 #[derive(Resource)]
-pub(super) struct Course {
+pub(super) struct RunState {
     options: HeadlessOptions,
     /// The address of the room.
     room: String,
     clock: Clock,
     stage: Stage,
-    /// When the stage began, since the process began.
+    /// When the stage began, as time since the process began.
     stage_began: Duration,
-    /// Frames of the matches that are over, up to the frame in which each could be left: the same on all peers.
+    /// Frames of the matches that are over, up to the frame in which each could be left: the same
+    /// on all peers.
     frames_before: u32,
     /// Whether the session's counters are in the report already.
     is_counted: bool,
@@ -48,21 +50,21 @@ pub(super) struct Course {
     last_progress: Duration,
 }
 
-/// What is being done.
+/// What the peer is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
     /// On the way to a match.
     Meeting,
     /// In a match.
     Playing,
-    /// The last frame is confirmed here; the others may need a moment.
+    /// The last frame is confirmed here; the other peers may need a moment.
     Settling,
-    /// It failed, and said so.
+    /// The run failed, and the reason was printed.
     Failed,
 }
 
-/// What is to be done now.
-enum Step {
+/// What the peer does next.
+enum Action {
     Wait,
     GetReady,
     Play,
@@ -72,7 +74,7 @@ enum Step {
     Fail(String),
 }
 
-impl Course {
+impl RunState {
     pub(super) fn new(options: HeadlessOptions, room: String, clock: Clock) -> Self {
         let report = PeerReport { name: options.name.clone(), ..PeerReport::default() };
         Self {
@@ -96,22 +98,22 @@ impl Course {
         self.clock.elapsed().saturating_sub(self.stage_began)
     }
 
-    /// Frames that the whole run has.
+    /// Number of frames of the whole run.
     fn frames_asked(&self) -> u32 {
         u32::try_from(self.options.duration.as_secs())
             .unwrap_or(u32::MAX)
             .saturating_mul(u32::from(FPS))
     }
 
-    /// What the present match is to be played to: the run's last frame.
+    /// The run's last frame, counted in the present match.
     fn last_frame(&self) -> u32 {
         self.frames_asked().saturating_sub(self.frames_before).saturating_sub(1)
     }
 
-    fn meet(&mut self, state: &SessionState, lobby: &Lobby) -> Step {
+    fn meet(&mut self, state: &SessionState, lobby: &Lobby) -> Action {
         match state {
-            SessionState::Running => return Step::Play,
-            SessionState::Ended(reason) => return Step::Fail(reason.to_string()),
+            SessionState::Running => return Action::Play,
+            SessionState::Ended(reason) => return Action::Fail(reason.to_string()),
             SessionState::Gathering | SessionState::Starting => {
                 self.report.joined(self.clock.stamp());
             }
@@ -122,17 +124,17 @@ impl Course {
         if players >= wanted {
             self.report.connected(self.clock.stamp());
             if !lobby.ready && !lobby.spectates && *state == SessionState::Gathering {
-                return Step::GetReady;
+                return Action::GetReady;
             }
         } else if let Some(refusal) = lobby.peers.iter().find_map(|peer| peer.refusal.as_ref()) {
-            return Step::Fail(refusal.to_string());
+            return Action::Fail(refusal.to_string());
         }
         if self.in_stage() < self.options.patience {
-            return Step::Wait;
+            return Action::Wait;
         }
         let seconds = self.options.patience.as_secs();
         let room = &self.room;
-        Step::Fail(if self.report.joined_unix_ms.is_none() {
+        Action::Fail(if self.report.joined_unix_ms.is_none() {
             format!("there was no answer from {room} within {seconds} s")
         } else if players < wanted && lobby.unreachable > 0 {
             StartBlocker::Unreachable { players: lobby.unreachable }.to_string()
@@ -152,33 +154,33 @@ impl Course {
         state: &SessionState,
         frame: u32,
         stats: &SessionStats,
-        watch: &Watch,
-    ) -> Step {
+        observed: &Observed,
+    ) -> Action {
         match state {
             SessionState::Running => {}
-            SessionState::Ended(reason) => return Step::Fail(reason.to_string()),
-            SessionState::Gathering if watch.finished_at.is_some() => {
-                self.frames_before += watch.finished_at.unwrap_or(0);
+            SessionState::Ended(reason) => return Action::Fail(reason.to_string()),
+            SessionState::Gathering if observed.finished_at.is_some() => {
+                self.frames_before += observed.finished_at.unwrap_or(0);
                 let is_enough = self.last_frame() < SHORTEST_MATCH_FRAMES;
-                return if is_enough { Step::Settle } else { Step::Rematch };
+                return if is_enough { Action::Settle } else { Action::Rematch };
             }
-            _ => return Step::Fail("the match was left before its time".into()),
+            _ => return Action::Fail("the match was left before its time".into()),
         }
         if frame > 0 {
             self.report.first_frame(self.clock.stamp());
         }
         if stats.confirmed_frames > self.last_frame() {
-            return Step::Settle;
+            return Action::Settle;
         }
         if self.in_stage() > self.options.duration * 2 + PLAYING_PATIENCE {
             let asked = self.frames_asked();
-            return Step::Fail(format!(
+            return Action::Fail(format!(
                 "too slow: {} of {asked} frames in {:?}",
                 self.frames_before + frame,
                 self.in_stage()
             ));
         }
-        Step::Wait
+        Action::Wait
     }
 
     /// Brings the report up to date with the session.
@@ -195,7 +197,7 @@ impl Course {
         }
     }
 
-    /// Counts the session's numbers in, once per match.
+    /// Adds the session's numbers to the report, once per match.
     fn count_match(&mut self, stats: &SessionStats) {
         if !self.is_counted && self.report.matches > 0 {
             self.report.numbers.add_match(stats);
@@ -203,9 +205,14 @@ impl Course {
         }
     }
 
-    /// Completes the report and writes it; false if it could not be written.
-    fn finish(&mut self, state: &SessionState, watch: &Watch, travels: &Travels) -> bool {
-        self.report.add_ships(watch.snapshot.as_ref(), travels);
+    /// Completes the report and writes it. Returns whether it could be written.
+    fn finish(
+        &mut self,
+        state: &SessionState,
+        observed: &Observed,
+        ship_stats: &ShipStats,
+    ) -> bool {
+        self.report.add_ships(observed.snapshot.as_ref(), ship_stats);
         self.report.state = match state {
             SessionState::Ended(_) => "Ended".into(),
             other => format!("{other:?}"),
@@ -213,19 +220,19 @@ impl Course {
         let Some(file) = &self.options.report else { return true };
         let written = self.report.write(file);
         if let Err(error) = &written {
-            say(&format!("cannot write the report to {}: {error}", file.display()));
+            print_error(&format!("cannot write the report to {}: {error}", file.display()));
         }
         written.is_ok()
     }
 }
 
-/// In `Startup`: sets out.
-pub(super) fn join(course: Res<Course>, mut commands: Commands) {
-    let options = &course.options;
+/// In `Startup`: joins the room.
+pub(super) fn join(run: Res<RunState>, mut commands: Commands) {
+    let options = &run.options;
     let stun_servers = options.stun_servers.as_ref();
     commands.write_message(SetConditions(options.conditions));
     commands.write_message(JoinRoom {
-        url: course.room.clone(),
+        url: run.room.clone(),
         name: options.name.clone(),
         ice_servers: stun_servers.map(|urls| urls.iter().map(IceServer::stun).collect()),
         is_relay_only: options.is_relay_only,
@@ -233,118 +240,107 @@ pub(super) fn join(course: Res<Course>, mut commands: Commands) {
     });
 }
 
-/// In `Update`: looks where the run stands, and does what is next.
+/// In `Update`: decides what comes next, and does it.
 pub(super) fn advance(
-    mut course: ResMut<Course>,
+    mut run: ResMut<RunState>,
     mut commands: Commands,
     mut exit: MessageWriter<AppExit>,
     (state, lobby, roster): (Res<SessionState>, Res<Lobby>, Res<Roster>),
     (frame, stats, log): (Res<SimFrame>, Res<SessionStats>, Res<ChecksumLog>),
-    mut watch: ResMut<Watch>,
-    travels: Res<Travels>,
+    mut observed: ResMut<Observed>,
+    ship_stats: Res<ShipStats>,
 ) {
-    course.collect(&stats, &log, &lobby);
-    let step = match course.stage {
-        Stage::Meeting => course.meet(&state, &lobby),
-        Stage::Playing => course.play(&state, frame.0, &stats, &watch),
-        Stage::Settling if course.in_stage() < SETTLING_TIME && state.is_running() => Step::Wait,
-        Stage::Settling => Step::Leave,
+    run.collect(&stats, &log, &lobby);
+    let action = match run.stage {
+        Stage::Meeting => run.meet(&state, &lobby),
+        Stage::Playing => run.play(&state, frame.0, &stats, &observed),
+        Stage::Settling if run.in_stage() < SETTLING_TIME && state.is_running() => Action::Wait,
+        Stage::Settling => Action::Leave,
         Stage::Failed => {
-            if course.in_stage() >= FAREWELL_TIME {
+            if run.in_stage() >= FAREWELL_TIME {
                 exit.write(AppExit::error());
             }
-            Step::Wait
+            Action::Wait
         }
     };
-    match step {
-        Step::Wait => {}
-        Step::GetReady => {
+    match action {
+        Action::Wait => {}
+        Action::GetReady => {
             commands.write_message(SetReady(true));
         }
-        Step::Play => {
-            course.report.matches += 1;
-            course.is_counted = false;
-            course.report.seat = roster.local_seats().next().map(|seat| seat.0);
-            watch.last_frame = course.last_frame();
-            course.enter(Stage::Playing);
+        Action::Play => {
+            run.report.matches += 1;
+            run.is_counted = false;
+            run.report.seat = roster.local_seats().next().map(|seat| seat.0);
+            observed.last_frame = run.last_frame();
+            run.enter(Stage::Playing);
         }
-        Step::Rematch => {
-            course.count_match(&stats);
-            course.enter(Stage::Meeting);
+        Action::Rematch => {
+            run.count_match(&stats);
+            run.enter(Stage::Meeting);
         }
-        Step::Settle => course.enter(Stage::Settling),
-        Step::Leave | Step::Fail(_) => {
-            course.count_match(&stats);
-            let mut is_well = course.report.numbers.desyncs == 0;
+        Action::Settle => run.enter(Stage::Settling),
+        Action::Leave | Action::Fail(_) => {
+            run.count_match(&stats);
+            let mut is_well = run.report.numbers.desyncs == 0;
             if !is_well {
-                say(&format!("desynced {} times", course.report.numbers.desyncs));
+                print_error(&format!("desynced {} times", run.report.numbers.desyncs));
             }
-            if let Step::Fail(reason) = step {
-                say(&reason);
-                course.report.end_reason = Some(reason);
+            if let Action::Fail(reason) = action {
+                print_error(&reason);
+                run.report.end_reason = Some(reason);
                 is_well = false;
             }
-            if course.finish(&state, &watch, &travels) && is_well {
+            if run.finish(&state, &observed, &ship_stats) && is_well {
                 exit.write(AppExit::Success);
             } else {
-                course.enter(Stage::Failed);
+                run.enter(Stage::Failed);
             }
         }
     }
 }
 
-/// In `Update`: one line a second, for whoever waits.
+/// In `Update`: prints the progress, one line a second.
 pub(super) fn show_progress(
-    mut course: ResMut<Course>,
+    mut run: ResMut<RunState>,
     (session, lobby): (Res<SessionState>, Res<Lobby>),
     (frame, stats, state): (Res<SimFrame>, Res<SessionStats>, Res<MatchState>),
 ) {
-    let now = course.clock.elapsed();
-    if now < course.last_progress + Duration::from_secs(1) {
+    let now = run.clock.elapsed();
+    if now < run.last_progress + Duration::from_secs(1) {
         return;
     }
-    course.last_progress = now;
+    run.last_progress = now;
     let seconds = now.as_secs();
-    let line = match course.stage {
+    let line = match run.stage {
         Stage::Meeting if *session == SessionState::Gathering => {
             let here = lobby.seats();
             let server = if lobby.is_signaling_lost { "  the server is away" } else { "" };
-            format!("{seconds:3} s  {here} of {} players are here{server}", course.options.players)
+            format!("{seconds:3} s  {here} of {} players are here{server}", run.options.players)
         }
         Stage::Meeting => format!("{seconds:3} s  {:?}", *session),
         Stage::Playing | Stage::Settling => format!(
             "{seconds:3} s  frame {:5}  confirmed {:5}  rtt {:5.1} ms  rollbacks {:4} (deepest {})  stalls {}  round {}  score {}{}",
             frame.0,
             stats.confirmed_frames,
-            course.report.rtt_ms,
+            run.report.rtt_ms,
             stats.rollbacks,
             stats.max_rollback,
             stats.stalls,
             state.round,
             state.score().iter().map(u8::to_string).collect::<Vec<_>>().join(":"),
-            away(&lobby),
+            hidden_names(&lobby),
         ),
         Stage::Failed => return,
     };
-    tell(&line);
+    print_line(&line);
 }
 
-/// A line for whoever waits.
-pub(super) fn tell(line: &str) {
-    // A reader that is gone is no reason to stop playing.
-    let _ = writeln!(std::io::stdout(), "{line}");
-}
-
-/// Who of the others looks elsewhere.
-fn away(lobby: &Lobby) -> String {
-    let away = lobby.peers.iter().filter(|peer| peer.away);
-    let names: Vec<&str> = away.map(|peer| peer.name.as_str()).collect();
+/// The names of the other players whose page is hidden, as the end of a progress line.
+fn hidden_names(lobby: &Lobby) -> String {
+    let hidden = lobby.peers.iter().filter(|peer| peer.away);
+    let names: Vec<&str> = hidden.map(|peer| peer.name.as_str()).collect();
     if names.is_empty() { String::new() } else { format!("  away {}", names.join(", ")) }
-}
-
-/// A sentence for whoever started this.
-pub(super) fn say(sentence: &str) {
-    let _ = writeln!(std::io::stderr(), "demo-game: {sentence}");
 }
 
 #[cfg(test)]
@@ -352,10 +348,10 @@ mod tests {
     use netcode::prelude::LinkConditions;
     use netcode::{LobbyPeer, PeerId, Refusal, Route};
 
-    use super::super::{RoomChoice, inputs::Pilot};
+    use super::super::{inputs::Pilot, options::RoomChoice};
     use super::*;
 
-    fn course(seconds: u64) -> Course {
+    fn run(seconds: u64) -> RunState {
         let options = HeadlessOptions {
             room: RoomChoice::At("ws://127.0.0.1:1/r".into()),
             players: 2,
@@ -369,7 +365,7 @@ mod tests {
             stun_servers: None,
             is_relay_only: false,
         };
-        Course::new(options, "ws://127.0.0.1:1/r".into(), Clock::start())
+        RunState::new(options, "ws://127.0.0.1:1/r".into(), Clock::start())
     }
 
     fn confirmed(frames: u32) -> SessionStats {
@@ -378,37 +374,37 @@ mod tests {
 
     #[test]
     fn it_plays_until_the_last_frame_is_confirmed() {
-        let mut course = course(20);
-        assert_eq!(course.last_frame(), 1199);
-        let watch = Watch::default();
+        let mut run = run(20);
+        assert_eq!(run.last_frame(), 1199);
+        let observed = Observed::default();
         assert!(matches!(
-            course.play(&SessionState::Running, 1204, &confirmed(1199), &watch),
-            Step::Wait
+            run.play(&SessionState::Running, 1204, &confirmed(1199), &observed),
+            Action::Wait
         ));
         assert!(matches!(
-            course.play(&SessionState::Running, 1205, &confirmed(1200), &watch),
-            Step::Settle
+            run.play(&SessionState::Running, 1205, &confirmed(1200), &observed),
+            Action::Settle
         ));
     }
 
     #[test]
     fn a_match_that_ends_by_the_rules_is_followed_by_another_if_there_is_time() {
-        let watch = |frame| Watch { finished_at: Some(frame), ..Watch::default() };
-        let mut long = course(100);
+        let observed = |frame| Observed { finished_at: Some(frame), ..Observed::default() };
+        let mut long = run(100);
         assert!(matches!(
-            long.play(&SessionState::Gathering, 3001, &confirmed(3001), &watch(3000)),
-            Step::Rematch
+            long.play(&SessionState::Gathering, 3001, &confirmed(3001), &observed(3000)),
+            Action::Rematch
         ));
         assert_eq!(long.last_frame(), 2999);
-        let mut short = course(51);
+        let mut short = run(51);
         assert!(matches!(
-            short.play(&SessionState::Gathering, 3001, &confirmed(3001), &watch(3000)),
-            Step::Settle
+            short.play(&SessionState::Gathering, 3001, &confirmed(3001), &observed(3000)),
+            Action::Settle
         ));
     }
 
     #[test]
-    fn a_refused_build_is_told_in_words() {
+    fn a_refused_build_fails_with_a_sentence() {
         let mut lobby = Lobby::default();
         lobby.peers.push(LobbyPeer {
             id: PeerId::from_u128(1),
@@ -425,7 +421,7 @@ mod tests {
             jitter: Duration::ZERO,
             route: Route::Unknown,
         });
-        let step = course(1).meet(&SessionState::Gathering, &lobby);
-        assert!(matches!(step, Step::Fail(reason) if reason.contains("same version")));
+        let action = run(1).meet(&SessionState::Gathering, &lobby);
+        assert!(matches!(action, Action::Fail(reason) if reason.contains("same version")));
     }
 }
