@@ -72,8 +72,8 @@ fn add_report(app: &mut App) {
 /// to catch up with when the page is seen again.
 fn pause_hidden_camera(lobby: Res<Lobby>, mut cameras: Query<&mut Camera>) {
     for mut camera in &mut cameras {
-        if camera.is_active == lobby.away {
-            camera.is_active = !lobby.away;
+        if camera.is_active == lobby.is_hidden {
+            camera.is_active = !lobby.is_hidden;
         }
     }
 }
@@ -150,7 +150,7 @@ fn tell_report(
         report.seat = Some(seat.0);
     }
     report.peers = lobby.peers.len();
-    report.ready = lobby.ready;
+    report.is_ready = lobby.is_ready;
     report.blocker = lobby.blocker().map(|blocker| blocker.to_string());
     report.rtt_ms = lobby.mean_rtt().unwrap_or_default().as_secs_f64() * 1000.0;
     if session.is_running() {

@@ -37,10 +37,10 @@ fn control_messages_are_as_documented() {
     let hello = Hello::new(&config, 5, "Ada", 1);
     let reaches = vec![PeerId::from_u128(1)];
     let status = Status {
-        ready: true,
-        in_match: false,
-        away: true,
-        spectates: false,
+        is_ready: true,
+        is_in_match: false,
+        is_hidden: true,
+        is_spectator: false,
         last_epoch: 300,
         reaches,
         name: "Ada".into(),

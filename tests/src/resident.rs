@@ -88,7 +88,7 @@ fn live(
             exit.write(AppExit::error());
         }
         SessionState::Gathering
-            if lobby.seats() == PLAYERS && !lobby.ready && !home.should_finish.load(Relaxed) =>
+            if lobby.seats() == PLAYERS && !lobby.is_ready && !home.should_finish.load(Relaxed) =>
         {
             commands.write_message(SetReady(true));
         }

@@ -123,7 +123,7 @@ impl RunState {
         let wanted = u32::from(self.options.players);
         if players >= wanted {
             self.report.connected(self.clock.stamp());
-            if !lobby.ready && !lobby.spectates && *state == SessionState::Gathering {
+            if !lobby.is_ready && !lobby.is_spectator && *state == SessionState::Gathering {
                 return Action::GetReady;
             }
         } else if let Some(refusal) = lobby.peers.iter().find_map(|peer| peer.refusal.as_ref()) {
@@ -338,7 +338,7 @@ pub(super) fn show_progress(
 
 /// The names of the other players whose page is hidden, as the end of a progress line.
 fn hidden_names(lobby: &Lobby) -> String {
-    let hidden = lobby.peers.iter().filter(|peer| peer.away);
+    let hidden = lobby.peers.iter().filter(|peer| peer.is_hidden);
     let names: Vec<&str> = hidden.map(|peer| peer.name.as_str()).collect();
     if names.is_empty() { String::new() } else { format!("  away {}", names.join(", ")) }
 }

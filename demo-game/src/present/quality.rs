@@ -51,7 +51,7 @@ pub(super) fn judge_quality(
     mut quality: ResMut<Quality>,
 ) {
     // A page that nobody sees is updated rarely, and draws nothing.
-    let is_typical = time.elapsed() > WARM_UP && !lobby.away;
+    let is_typical = time.elapsed() > WARM_UP && !lobby.is_hidden;
     if is_typical && quality.bypass_change_detection().judge(time.delta()) {
         quality.set_changed();
         info!("frames are slow: drawing without bloom from now on");

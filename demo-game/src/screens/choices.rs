@@ -74,7 +74,7 @@ pub(super) fn apply_choices(
             Choice::Quit => {
                 exit.write(AppExit::Success);
             }
-            Choice::ToggleSitOut => navigator.sit_out(&mut commands, !lobby.spectates),
+            Choice::ToggleSitOut => navigator.sit_out(&mut commands, !lobby.is_spectator),
             Choice::ToggleReady => navigator.toggle_ready(&mut commands, &lobby),
             Choice::CopyLink => {
                 if let Some(invitation) = navigator.current.invitation(&settings) {

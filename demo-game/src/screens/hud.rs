@@ -285,10 +285,10 @@ pub(super) fn refresh_notice(
     mut texts: Query<(&mut Text, &mut TextColor), With<NoticeText>>,
 ) {
     let names = |is_meant: fn(&LobbyPeer) -> bool| {
-        let peers = lobby.peers.iter().filter(|peer| peer.in_match && is_meant(peer));
+        let peers = lobby.peers.iter().filter(|peer| peer.is_in_match && is_meant(peer));
         peers.map(|peer| shortened(&peer.name, 16)).collect::<Vec<_>>()
     };
-    let (quiet, away) = (names(|peer| peer.quiet), names(|peer| peer.away));
+    let (quiet, away) = (names(|peer| peer.is_quiet), names(|peer| peer.is_hidden));
     let (line, color) = if stats.desyncs > 0 {
         (DESYNC.on(*device).to_owned(), DANGER)
     } else if !quiet.is_empty() && current.address().is_some() {

@@ -149,7 +149,7 @@ pub(super) fn refresh(
 /// The rooms to show, and the line below them.
 fn choose(list: &RoomList) -> (Vec<RoomListing>, String) {
     let Some(rooms) = &list.rooms else {
-        let reason = list.trouble.as_ref().map(|error| sentence(&error.to_string()));
+        let reason = list.error.as_ref().map(|error| sentence(&error.to_string()));
         return (Vec::new(), reason.unwrap_or_else(|| "Looking for rooms...".to_owned()));
     };
     let fits = |room: &&RoomListing| room.version.is_empty() || room.version == GAME_VERSION;

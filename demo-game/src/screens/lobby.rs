@@ -191,7 +191,7 @@ pub(super) fn auto_ready(
 ) {
     let seats = lobby.seats();
     let is_time = current.ready_at.is_some_and(|awaited| seats >= u32::from(awaited));
-    if is_time && !lobby.spectates && *session == SessionState::Gathering {
+    if is_time && !lobby.is_spectator && *session == SessionState::Gathering {
         current.ready_at = None;
         commands.write_message(SetReady(true));
     }
@@ -206,10 +206,10 @@ fn shown(lobby: &Lobby, room: &Room, settings: &Settings) -> Shown {
     let ready = |ready| if ready { ("ready", GOOD) } else { ("not ready", TEXT_QUIET) };
     let is_owner = lobby.local_id.is_some_and(|id| room.is_owner(id));
     let (mut rows, mut spectators) = (Vec::new(), Vec::new());
-    if lobby.spectates {
+    if lobby.is_spectator {
         spectators.push("you".to_owned());
     } else {
-        let (note, color) = ready(lobby.ready);
+        let (note, color) = ready(lobby.is_ready);
         let mark = if is_owner { " (you, owner)" } else { " (you)" };
         rows.push(Row {
             // This line has neither a time nor a route, so the name may be longer.
@@ -220,18 +220,18 @@ fn shown(lobby: &Lobby, room: &Room, settings: &Settings) -> Shown {
         });
     }
     for peer in &lobby.peers {
-        if peer.spectates && peer.refusal.is_none() {
+        if peer.is_spectator && peer.refusal.is_none() {
             spectators.push(shortened(&peer.name, SPECTATOR_SHOWN));
             continue;
         }
-        let (mut note, mut color) = ready(peer.ready);
+        let (mut note, mut color) = ready(peer.is_ready);
         if peer.refusal.is_some() {
             (note, color) = ("cannot play with you", DANGER);
-        } else if peer.in_match {
+        } else if peer.is_in_match {
             (note, color) = ("in a match", WARNING);
-        } else if peer.quiet {
+        } else if peer.is_quiet {
             (note, color) = ("quiet: connection is slow or lost", WARNING);
-        } else if peer.away {
+        } else if peer.is_hidden {
             (note, color) = ("away: looks at another page", WARNING);
         }
         let rtt = peer.rtt.map_or_else(String::new, |rtt| format!("   {} ms", rtt.as_millis()));
@@ -303,9 +303,9 @@ pub(super) fn refresh(
     }
     for (item, children) in &items {
         let words = match item.choice {
-            Choice::ToggleReady if lobby.ready => NOT_READY,
+            Choice::ToggleReady if lobby.is_ready => NOT_READY,
             Choice::ToggleReady => READY,
-            Choice::ToggleSitOut if lobby.spectates => PLAY,
+            Choice::ToggleSitOut if lobby.is_spectator => PLAY,
             Choice::ToggleSitOut => SIT_OUT,
             Choice::CopyLink => match current.is_copied.or_else(platform::copy_outcome) {
                 Some(true) => "Copied",
@@ -386,7 +386,7 @@ mod tests {
         let names: Vec<&str> = both.rows.iter().map(|row| &*row.name).collect();
         assert_eq!(names, [" (you)", "Bob"]);
         assert_eq!(both.spectators, "Sitting out: Sue the ..");
-        lobby.spectates = true;
+        lobby.is_spectator = true;
         let others = shown(&lobby, &room, &settings);
         assert_eq!((others.rows.len(), &*others.spectators), (1, "Sitting out: you, Sue the .."));
     }

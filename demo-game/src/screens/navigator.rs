@@ -113,12 +113,12 @@ impl Navigator<'_> {
 
     /// Marks the player ready, or no longer; a spectator takes a seat first.
     pub(super) fn toggle_ready(&mut self, commands: &mut Commands, lobby: &Lobby) {
-        if lobby.spectates {
+        if lobby.is_spectator {
             // A player that is ready wants to play.
             self.sit_out(commands, false);
             self.current.ready_at = Some(1);
         } else {
-            commands.write_message(SetReady(!lobby.ready));
+            commands.write_message(SetReady(!lobby.is_ready));
         }
     }
 
@@ -232,7 +232,7 @@ pub(super) fn remember_place(
     session: Res<SessionState>,
     mut current: ResMut<CurrentMatch>,
 ) {
-    let place = if lobby.spectates { Place::Spectator } else { Place::Player };
+    let place = if lobby.is_spectator { Place::Spectator } else { Place::Player };
     if *session == SessionState::Gathering
         && current.address().is_some_and(|address| address.place != place)
         && let Some(MatchKind::Online(address)) = &mut current.kind

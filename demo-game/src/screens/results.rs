@@ -60,9 +60,9 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, current: Res<Cu
 
 /// Shows which of the other players want a rematch.
 pub(super) fn refresh(lobby: Res<Lobby>, mut texts: Query<&mut Text, With<OthersLine>>) {
-    let players = || lobby.peers.iter().filter(|peer| !peer.spectates);
+    let players = || lobby.peers.iter().filter(|peer| !peer.is_spectator);
     let ready: Vec<_> =
-        players().filter(|peer| peer.ready).map(|peer| shortened(&peer.name, 18)).collect();
+        players().filter(|peer| peer.is_ready).map(|peer| shortened(&peer.name, 18)).collect();
     let line = if players().next().is_none() {
         "Everybody else has left.".to_owned()
     } else if ready.is_empty() {

@@ -171,7 +171,7 @@ fn describe(session: &SessionState, stats: &SessionStats, lobby: &Lobby, preset:
     for peer in &lobby.peers {
         let rtt =
             peer.rtt.map_or_else(|| "-".into(), |rtt| format!("{:.0}", rtt.as_secs_f32() * 1000.0));
-        let absence = match (peer.quiet, peer.away) {
+        let absence = match (peer.is_quiet, peer.is_hidden) {
             (true, _) => "  QUIET",
             (false, true) => "  AWAY",
             (false, false) => "",

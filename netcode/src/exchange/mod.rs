@@ -17,7 +17,7 @@ mod ggrs_message;
 mod predicted;
 mod input_delay;
 #[cfg(any(test, feature = "testing"))]
-mod lies;
+mod false_claims;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 pub(crate) mod properties;
 

@@ -45,7 +45,7 @@ pub struct AskRoom(pub RoomRequest);
 #[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoomDenied(pub Denial);
 
-/// What [`RoomChange::follow`] changes.
+/// What [`RoomChange::apply`] changes.
 #[derive(SystemParam)]
 pub(crate) struct RoomChange<'w> {
     room: ResMut<'w, Room>,
@@ -59,7 +59,7 @@ impl RoomChange<'_> {
     }
 
     /// Follows what the server tells.
-    pub(crate) fn follow(&mut self, now: Duration, event: RoomEvent) {
+    pub(crate) fn apply(&mut self, now: Duration, event: RoomEvent) {
         match event {
             RoomEvent::Room(state) => self.room.state = Some(state),
             RoomEvent::Service(service) => {

@@ -23,15 +23,15 @@ pub struct RoomList {
     /// The rooms, in the server's order; `None` until it has answered, and after [`ListRooms::Stop`].
     pub rooms: Option<Vec<RoomListing>>,
     /// Why there is no answer, if something is in the way. It is tried again every few seconds.
-    pub trouble: Option<TransportError>,
+    pub error: Option<TransportError>,
     lister: Option<Lister>,
 }
 
 impl RoomList {
-    fn follow(&mut self, told: Result<Vec<RoomListing>, TransportError>) {
+    fn update(&mut self, told: Result<Vec<RoomListing>, TransportError>) {
         match told {
-            Ok(rooms) => (self.rooms, self.trouble) = (Some(rooms), None),
-            Err(error) => (self.rooms, self.trouble) = (None, Some(error)),
+            Ok(rooms) => (self.rooms, self.error) = (Some(rooms), None),
+            Err(error) => (self.rooms, self.error) = (None, Some(error)),
         }
     }
 }
@@ -47,13 +47,13 @@ pub(crate) fn list_rooms(
         if let ListRooms::Of(server) = request {
             match Lister::open(server, &config.game_id) {
                 Ok(lister) => list.lister = Some(lister),
-                Err(error) => list.trouble = Some(error),
+                Err(error) => list.error = Some(error),
             }
         }
     }
     let told = list.bypass_change_detection().lister.as_ref().and_then(Lister::take);
     if let Some(told) = told {
-        list.follow(told);
+        list.update(told);
     }
 }
 
@@ -64,9 +64,9 @@ mod tests {
     #[test]
     fn a_list_shows_the_latest_answer_or_what_is_in_the_way() {
         let mut list = RoomList::default();
-        list.follow(Ok(Vec::new()));
-        assert_eq!((list.rooms.as_deref(), &list.trouble), (Some([].as_slice()), &None));
-        list.follow(Err(TransportError::Closed));
-        assert_eq!((list.rooms.as_deref(), &list.trouble), (None, &Some(TransportError::Closed)));
+        list.update(Ok(Vec::new()));
+        assert_eq!((list.rooms.as_deref(), &list.error), (Some([].as_slice()), &None));
+        list.update(Err(TransportError::Closed));
+        assert_eq!((list.rooms.as_deref(), &list.error), (None, &Some(TransportError::Closed)));
     }
 }

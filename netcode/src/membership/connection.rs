@@ -366,7 +366,7 @@ impl Connection {
     }
 
     pub(crate) fn is_spectator(&self) -> bool {
-        self.us.status().spectates
+        self.us.status().is_spectator
     }
 
     pub(crate) fn is_open(&self) -> bool {

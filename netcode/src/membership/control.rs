@@ -67,12 +67,12 @@ pub(crate) struct Hello {
 /// Where a peer stands in the lobby.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Status {
-    pub(crate) ready: bool,
-    pub(crate) in_match: bool,
+    pub(crate) is_ready: bool,
+    pub(crate) is_in_match: bool,
     /// Nobody sees the game there: its page is hidden.
-    pub(crate) away: bool,
+    pub(crate) is_hidden: bool,
     /// It takes no part in matches.
-    pub(crate) spectates: bool,
+    pub(crate) is_spectator: bool,
     /// The last epoch that the peer took part in: the next one is to be above everybody's.
     pub(crate) last_epoch: u32,
     /// The peers that it could play with: who is missing here, or has others, keeps the match from starting.

@@ -20,9 +20,9 @@ use crate::{
 };
 
 /// Whether a packet could be understood.
-enum Sense {
-    Some,
-    None,
+enum Packet {
+    Sound,
+    Junk,
 }
 
 impl Connection {
@@ -46,10 +46,10 @@ impl Connection {
             self.dropped.stranger += 1;
             return;
         }
-        let sense = match link.conduct.allows(now, channel, &limits) {
+        let packet = match link.conduct.allows(now, channel, &limits) {
             Ok(true) if bytes.len() > channel.max_bytes() => {
                 self.dropped.oversized += 1;
-                Sense::None
+                Packet::Junk
             }
             Ok(true) => match channel {
                 Channel::Datagrams => self.take_datagram(now, from, bytes, our_frame),
@@ -65,12 +65,12 @@ impl Connection {
             }
         };
         let Some(link) = self.peers.get_mut(from) else { return };
-        match sense {
-            Sense::Some => {
+        match packet {
+            Packet::Sound => {
                 link.heard();
                 link.conduct.made_sense();
             }
-            Sense::None => {
+            Packet::Junk => {
                 if let Err(misconduct) = link.conduct.made_no_sense(now) {
                     self.remove(from, misconduct);
                 }
@@ -93,46 +93,46 @@ impl Connection {
         from: PeerId,
         bytes: &[u8],
         our_frame: Option<f32>,
-    ) -> Sense {
+    ) -> Packet {
         let Ok(Datagram { header, inputs }) = Datagram::decode(bytes) else {
             self.dropped.malformed += 1;
-            return Sense::None;
+            return Packet::Junk;
         };
         let fps = self.limits().fps;
         let Some(link) = self.peers.get_mut(from) else {
-            return Sense::Some;
+            return Packet::Sound;
         };
         let is_same_epoch = self.match_wire.is_of(header.epoch);
         let our_frame = our_frame.filter(|_| is_same_epoch);
         let Some(inputs) = inputs else {
             let is_echo_sound = link.clock.receive(now, &header, our_frame, fps);
             self.dropped.bad_echo += u32::from(!is_echo_sound);
-            return Sense::Some;
+            return Packet::Sound;
         };
         if !link.is_compatible() {
             self.dropped.stranger += 1;
-            return Sense::Some;
+            return Packet::Sound;
         }
         if !is_same_epoch {
             // Who begins a little earlier than we do is not wrong, only early: it says it all again.
             self.dropped.wrong_epoch += u32::from(!self.match_wire.is_expected(header.epoch));
             link.clock.receive(now, &header, None, fps);
-            return Sense::Some;
+            return Packet::Sound;
         }
         match self.match_wire.receive(from, &header, &inputs) {
             Some(Err(bad)) => {
                 count_refused(&mut self.dropped, bad);
-                return Sense::None;
+                return Packet::Junk;
             }
             Some(Ok(is_lag_possible)) => self.dropped.false_lag += u32::from(!is_lag_possible),
             None => {}
         }
         let is_echo_sound = link.clock.receive(now, &header, our_frame, fps);
         self.dropped.bad_echo += u32::from(!is_echo_sound);
-        Sense::Some
+        Packet::Sound
     }
 
-    fn take_control(&mut self, now: Duration, from: PeerId, bytes: &[u8]) -> Sense {
+    fn take_control(&mut self, now: Duration, from: PeerId, bytes: &[u8]) -> Packet {
         match Control::decode(bytes) {
             Ok(Control::Hello(hello)) => self.meet(from, hello),
             Ok(message) => self.obey(now, from, message),
@@ -144,10 +144,10 @@ impl Connection {
             // Nobody changes what it is: who said hello in our version and now speaks another one makes no sense.
             Err(ControlError::Malformed | ControlError::OtherVersion) => {
                 self.dropped.malformed += 1;
-                return Sense::None;
+                return Packet::Junk;
             }
         }
-        Sense::Some
+        Packet::Sound
     }
 
     /// Whether a peer has not said hello yet.
@@ -181,7 +181,7 @@ impl Connection {
                 if let Some(hello) = &mut link.hello {
                     hello.name = clean_name(&std::mem::take(&mut status.name));
                 }
-                if !status.ready {
+                if !status.is_ready {
                     self.lineup.forgive(from);
                 }
                 link.status = status;
@@ -231,8 +231,8 @@ impl Connection {
     /// The match that could start now, as seen from here.
     pub(super) fn possible_match(&self) -> Option<MatchPlan> {
         let status = self.us.status();
-        let is_free = !status.in_match && self.newcomers_until.is_none();
-        let local = self.us.id().filter(|_| status.ready && is_free)?;
+        let is_free = !status.is_in_match && self.newcomers_until.is_none();
+        let local = self.us.id().filter(|_| status.is_ready && is_free)?;
         let Limits { min_players, max_players, .. } = self.limits();
         let mut lobby = Lobby::for_seats(min_players, max_players);
         self.show(&mut lobby);

@@ -87,8 +87,8 @@ impl Link {
     }
 
     /// Whether it takes no part in matches.
-    pub(crate) fn spectates(&self) -> bool {
-        self.status.spectates || self.standing == Standing::In(Place::Spectator)
+    pub(crate) fn is_spectator(&self) -> bool {
+        self.status.is_spectator || self.standing == Standing::In(Place::Spectator)
     }
 
     /// Whether we listen to it no more.
@@ -103,7 +103,7 @@ impl Link {
 
     /// Whether we could play with it.
     pub(crate) fn is_player(&self) -> bool {
-        self.is_compatible() && self.is_expected() && !self.spectates()
+        self.is_compatible() && self.is_expected() && !self.is_spectator()
     }
 
     pub(crate) fn name(&self) -> String {

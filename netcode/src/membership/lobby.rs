@@ -18,13 +18,13 @@ pub struct Lobby {
     /// Seats on this machine.
     pub local_seats: u8,
     /// Whether we said that we are ready.
-    pub ready: bool,
+    pub is_ready: bool,
     /// Whether we take no part in matches: see [`SetSpectating`](crate::SetSpectating).
-    pub spectates: bool,
+    pub is_spectator: bool,
     /// Whether we play a match, or are starting one: in this room, or on this machine alone.
-    pub in_match: bool,
+    pub is_in_match: bool,
     /// Whether nobody sees our own page: it plays on, and need not draw.
-    pub away: bool,
+    pub is_hidden: bool,
     /// The others that we are connected to, by id.
     pub peers: Vec<LobbyPeer>,
     /// The signaling server is gone, and we try to reach it again: who is here can play, but nobody new can come until then.
@@ -52,17 +52,17 @@ pub struct LobbyPeer {
     /// Its name; a stand-in until it said hello.
     pub name: String,
     /// Whether it is ready to play.
-    pub ready: bool,
+    pub is_ready: bool,
     /// Seats on its machine.
     pub seats: u8,
     /// Whether it is still playing a match.
-    pub in_match: bool,
+    pub is_in_match: bool,
     /// Whether it takes no part in matches.
-    pub spectates: bool,
+    pub is_spectator: bool,
     /// Whether its player looks elsewhere: its page is hidden. It plays on, and touches nothing.
-    pub away: bool,
+    pub is_hidden: bool,
     /// Whether nothing was heard from it for a moment.
-    pub quiet: bool,
+    pub is_quiet: bool,
     /// Why it cannot play with us, if it cannot.
     pub refusal: Option<Refusal>,
     /// The peers that it could play with, as it says. All players of a match must reach each other.
@@ -83,13 +83,13 @@ impl Lobby {
 
     /// Those of the others who play or want to, and can.
     fn players(&self) -> impl Iterator<Item = &LobbyPeer> {
-        self.peers.iter().filter(|peer| peer.refusal.is_none() && !peer.spectates)
+        self.peers.iter().filter(|peer| peer.refusal.is_none() && !peer.is_spectator)
     }
 
     /// The seats of all who play or want to, ourselves included. Who spectates has none.
     #[must_use]
     pub fn seats(&self) -> u32 {
-        let own = if self.spectates { 0 } else { self.local_seats };
+        let own = if self.is_spectator { 0 } else { self.local_seats };
         self.players().map(|peer| u32::from(peer.seats)).sum::<u32>() + u32::from(own)
     }
 
@@ -105,7 +105,7 @@ impl Lobby {
     /// of a room.
     #[must_use]
     pub fn blocker(&self) -> Option<StartBlocker> {
-        if self.in_match || self.local_id.is_none() {
+        if self.is_in_match || self.local_id.is_none() {
             return None;
         }
         let is_silent = |peer: &&LobbyPeer| matches!(peer.refusal, Some(Refusal::NoAnswer { .. }));
@@ -122,15 +122,15 @@ impl Lobby {
 
     /// What everybody sees to be in the way of a match, whatever peers answer.
     pub(super) fn obstacle(&self) -> Option<StartBlocker> {
-        if self.spectates {
+        if self.is_spectator {
             return Some(StartBlocker::Spectating);
         }
         let seats = self.seats();
         let names = |matching: fn(&&LobbyPeer) -> bool| -> Vec<String> {
             self.players().filter(matching).map(|peer| peer.name.clone()).collect()
         };
-        let unready = names(|peer| !peer.ready && !peer.in_match);
-        let playing = names(|peer| peer.in_match);
+        let unready = names(|peer| !peer.is_ready && !peer.is_in_match);
+        let playing = names(|peer| peer.is_in_match);
         if seats > u32::from(self.max_players) {
             Some(StartBlocker::TooMany { max: self.max_players })
         } else if seats < u32::from(self.min_players) && self.unreachable > 0 {
@@ -141,7 +141,7 @@ impl Lobby {
             Some(StartBlocker::TooFew { missing: self.min_players - seats as u8 })
         } else if !playing.is_empty() {
             Some(StartBlocker::OthersInMatch { names: playing })
-        } else if !self.ready {
+        } else if !self.is_ready {
             Some(StartBlocker::NotReady)
         } else if !unready.is_empty() {
             Some(StartBlocker::OthersNotReady { names: unready })
@@ -179,16 +179,16 @@ mod tests {
 
     const LOCAL: PeerId = PeerId::from_u128(1);
 
-    fn peer(ready: bool, seats: u8) -> LobbyPeer {
+    fn peer(is_ready: bool, seats: u8) -> LobbyPeer {
         LobbyPeer {
             id: PeerId::from_u128(9),
             name: "Bo".into(),
-            ready,
+            is_ready,
             seats,
-            in_match: false,
-            spectates: false,
-            away: false,
-            quiet: false,
+            is_in_match: false,
+            is_spectator: false,
+            is_hidden: false,
+            is_quiet: false,
             refusal: None,
             reaches: vec![LOCAL],
             rtt: None,
@@ -197,9 +197,9 @@ mod tests {
         }
     }
 
-    fn lobby(ready: bool, peers: Vec<LobbyPeer>) -> Lobby {
+    fn lobby(is_ready: bool, peers: Vec<LobbyPeer>) -> Lobby {
         let local_id = Some(LOCAL);
-        Lobby { local_id, local_seats: 1, ready, peers, ..Lobby::for_seats(2, 4) }
+        Lobby { local_id, local_seats: 1, is_ready, peers, ..Lobby::for_seats(2, 4) }
     }
 
     #[test]
@@ -256,14 +256,14 @@ mod tests {
     }
 
     #[test]
-    fn who_spectates_is_not_waited_for_and_has_no_seat() {
-        let spectator = LobbyPeer { spectates: true, reaches: Vec::new(), ..peer(false, 4) };
+    fn a_spectator_is_not_waited_for_and_has_no_seat() {
+        let spectator = LobbyPeer { is_spectator: true, reaches: Vec::new(), ..peer(false, 4) };
         let player = LobbyPeer { id: PeerId::from_u128(10), ..peer(true, 1) };
         let room = lobby(true, vec![spectator.clone(), player]);
         assert_eq!((room.seats(), room.blocker()), (2, None));
         let missing = Some(StartBlocker::TooFew { missing: 1 });
         assert_eq!(lobby(true, vec![spectator]).blocker(), missing);
-        let looks_on = Lobby { spectates: true, ..room };
+        let looks_on = Lobby { is_spectator: true, ..room };
         assert_eq!((looks_on.seats(), looks_on.blocker()), (1, Some(StartBlocker::Spectating)));
     }
 

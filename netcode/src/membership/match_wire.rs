@@ -225,18 +225,20 @@ impl MatchWire {
         extra.unwrap_or(0) as f32
     }
 
-    /// See [`Connection::is_misled`](super::Connection::is_misled).
+    /// See [`Connection::believes_false_claim`](super::Connection::believes_false_claim).
     #[cfg(any(test, feature = "testing"))]
-    pub(super) fn is_misled(
+    pub(super) fn believes_false_claim(
         &self,
         (from, us): (PeerId, PeerId),
         header: &DatagramHeader,
         inputs: &Inputs,
         sender: &Self,
     ) -> bool {
-        let is_misled = self.exchange.with(|ours| {
-            sender.exchange.with(|theirs| ours.is_misled(from, header, inputs, theirs, us))
+        let believes_false_claim = self.exchange.with(|ours| {
+            sender
+                .exchange
+                .with(|theirs| ours.believes_false_claim(from, header, inputs, theirs, us))
         });
-        is_misled.flatten().unwrap_or(false)
+        believes_false_claim.flatten().unwrap_or(false)
     }
 }

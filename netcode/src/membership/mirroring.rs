@@ -25,14 +25,14 @@ pub(crate) fn mirror_room(
         &Agreed {
             local,
             name: &lobby.name,
-            is_ready: lobby.ready,
+            is_ready: lobby.is_ready,
             is_playing: matches!(*session, SessionState::Starting | SessionState::Running),
             is_running: session.is_running(),
             is_owner_ready: lobby
                 .peers
                 .iter()
-                .any(|peer| Some(peer.id) == owner && (peer.ready || peer.in_match)),
-            do_others_play: lobby.peers.iter().any(|peer| peer.in_match),
+                .any(|peer| Some(peer.id) == owner && (peer.is_ready || peer.is_in_match)),
+            do_others_play: lobby.peers.iter().any(|peer| peer.is_in_match),
         },
     );
     if mirror.is_due(time.elapsed(), wish.as_ref())

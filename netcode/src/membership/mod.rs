@@ -38,7 +38,7 @@ mod mirroring;
 pub(crate) mod systems;
 
 #[cfg(any(test, feature = "testing"))]
-mod lies;
+mod false_claims;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod properties;
 

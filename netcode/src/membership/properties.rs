@@ -40,8 +40,16 @@ fn hello() -> impl Strategy<Value = Control> {
 fn status() -> impl Strategy<Value = Control> {
     let flags = any::<[bool; 4]>();
     (flags, any::<u32>(), vec(peer(), 0..=MAX_PEERS), name()).prop_map(
-        |([ready, in_match, away, spectates], last_epoch, reaches, name)| {
-            Control::Status(Status { ready, in_match, away, spectates, last_epoch, reaches, name })
+        |([is_ready, is_in_match, is_hidden, is_spectator], last_epoch, reaches, name)| {
+            Control::Status(Status {
+                is_ready,
+                is_in_match,
+                is_hidden,
+                is_spectator,
+                last_epoch,
+                reaches,
+                name,
+            })
         },
     )
 }

@@ -31,7 +31,7 @@ impl Connection {
         // A peer that is done with it stands still.
         let plays = |link: &&Link| {
             let is_of_match = self.match_wire.has(link.peer);
-            link.status.in_match && is_of_match && !self.match_wire.is_leaving(link.peer)
+            link.status.is_in_match && is_of_match && !self.match_wire.is_leaving(link.peer)
         };
         let leads = self.peers.iter().filter(plays).map(lead);
         let (count, sum) = leads.fold((0.0, 0.0), |(count, sum), lead| (count + 1.0, sum + lead));
@@ -66,9 +66,9 @@ impl Connection {
         lobby.local_id = self.us.id();
         lobby.name.clone_from(&self.us.hello().name);
         lobby.local_seats = self.us.hello().seats;
-        lobby.ready = status.ready;
-        lobby.spectates = status.spectates;
-        lobby.away = status.away;
+        lobby.is_ready = status.is_ready;
+        lobby.is_spectator = status.is_spectator;
+        lobby.is_hidden = status.is_hidden;
         lobby.is_signaling_lost = self.us.is_server_lost();
         lobby.unreachable = self.peers.unreachable() as u32;
         lobby.is_deserted = self.peers.is_deserted(DESERTED_AFTER);
@@ -84,12 +84,12 @@ impl Connection {
         lobby.peers.extend(self.peers.iter().filter(is_shown).map(|link| LobbyPeer {
             id: link.peer,
             name: link.name(),
-            ready: link.status.ready,
+            is_ready: link.status.is_ready,
             seats: link.hello.as_ref().map_or(0, |hello| hello.seats),
-            in_match: link.status.in_match,
-            spectates: link.spectates(),
-            away: link.status.away,
-            quiet: link.silence() >= self.limits().quiet_after,
+            is_in_match: link.status.is_in_match,
+            is_spectator: link.is_spectator(),
+            is_hidden: link.status.is_hidden,
+            is_quiet: link.silence() >= self.limits().quiet_after,
             refusal: link.refusal.clone().or_else(|| self.no_answer(link)),
             reaches: link.status.reaches.clone(),
             rtt: link.clock.rtt(),

@@ -1,4 +1,4 @@
-//! The systems of membership: they wire requests and packets to [`Connection`], and its findings to the state.
+//! The systems of membership: they wire requests and packets to [`Connection`], and its params to the state.
 
 use std::time::Duration;
 
@@ -185,7 +185,7 @@ fn open_transport(
 
 /// What [`receive`] changes besides the connection.
 #[derive(SystemParam)]
-pub(crate) struct Findings<'w> {
+pub(crate) struct ReceiveParams<'w> {
     state: StateChange<'w>,
     pending: ResMut<'w, PendingStart>,
     lobby: ResMut<'w, Lobby>,
@@ -201,7 +201,7 @@ pub(crate) struct Findings<'w> {
 /// Drains the transport and follows what it says.
 pub(crate) fn receive(
     mut connection: ResMut<Connection>,
-    mut findings: Findings,
+    mut params: ReceiveParams,
     frame: Res<SimFrame>,
     due: Res<DueSteps>,
     page: Res<Page>,
@@ -209,24 +209,24 @@ pub(crate) fn receive(
 ) {
     let now = time.elapsed();
     connection.set_hidden(now, page.is_hidden);
-    let our_frame = findings.state.now().is_running().then(|| place(frame.0, due.0));
-    if *findings.state.now() == SessionState::Connecting {
+    let our_frame = params.state.now().is_running().then(|| place(frame.0, due.0));
+    if *params.state.now() == SessionState::Connecting {
         // What we know is of another room: of ours we hear only once we are in it.
-        findings.room.forget();
+        params.room.forget();
     }
     connection.receive(now, time.delta(), our_frame);
     while let Some(event) = connection.poll_event() {
-        findings.follow(&mut connection, now, event);
+        params.handle(&mut connection, now, event);
     }
-    findings.check_presence(&mut connection, now);
+    params.check_presence(&mut connection, now);
     if !connection.is_open() {
-        findings.room.forget();
+        params.room.forget();
     }
-    connection.note_standing(findings.room.state());
-    connection.show(&mut findings.lobby);
-    findings.lobby.in_match =
-        matches!(findings.state.now(), SessionState::Starting | SessionState::Running);
-    connection.report(now, &mut findings.stats);
+    connection.note_standing(params.room.state());
+    connection.show(&mut params.lobby);
+    params.lobby.is_in_match =
+        matches!(params.state.now(), SessionState::Starting | SessionState::Running);
+    connection.report(now, &mut params.stats);
 }
 
 /// Where we are in the simulation before the steps of an update, of which the last had so many.
@@ -238,14 +238,14 @@ fn place(frame: u32, steps: u32) -> f32 {
     frame as f32 + steps.saturating_sub(1) as f32 / 6.0
 }
 
-impl Findings<'_> {
-    fn follow(&mut self, connection: &mut Connection, now: Duration, event: ConnectionEvent) {
+impl ReceiveParams<'_> {
+    fn handle(&mut self, connection: &mut Connection, now: Duration, event: ConnectionEvent) {
         match event {
             ConnectionEvent::Room(event) => {
                 let is_first = self.room.state().is_none();
-                self.room.follow(now, event);
-                self.follow_place(connection, now, is_first);
-                self.follow_name(connection, now);
+                self.room.apply(now, event);
+                self.adopt_place(connection, now, is_first);
+                self.adopt_name(connection, now);
             }
             ConnectionEvent::Opened => self.state.go(SessionState::Gathering),
             ConnectionEvent::Failed(TransportError::Kicked) if self.is_out_of_reach(connection) => {
@@ -298,7 +298,7 @@ impl Findings<'_> {
     }
 
     /// Takes the place that the server has us in; what the game wanted before there was word of the room is asked for now.
-    fn follow_place(&self, connection: &mut Connection, now: Duration, is_first: bool) {
+    fn adopt_place(&self, connection: &mut Connection, now: Duration, is_first: bool) {
         let local = connection.local();
         let us = self.room.state().zip(local).and_then(|(room, local)| room.member(local));
         match us.map(|us| us.place) {
@@ -311,7 +311,7 @@ impl Findings<'_> {
     }
 
     /// Goes by the name that the server gives us where another member of the room has ours.
-    fn follow_name(&self, connection: &mut Connection, now: Duration) {
+    fn adopt_name(&self, connection: &mut Connection, now: Duration) {
         let us = self.room.state().zip(connection.local());
         if let Some(name) = us.and_then(|(room, us)| name_in(room, us, connection.name())) {
             connection.rename(now, name);

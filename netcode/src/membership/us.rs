@@ -46,8 +46,8 @@ impl Us {
     pub(super) fn leave(&mut self) {
         self.id = None;
         (self.is_server_lost, self.is_server_gone) = (false, false);
-        let Status { last_epoch, away, .. } = self.status;
-        self.status = Status { last_epoch, away, ..Status::default() };
+        let Status { last_epoch, is_hidden, .. } = self.status;
+        self.status = Status { last_epoch, is_hidden, ..Status::default() };
     }
 
     /// The signaling server is out of reach, or there again.
@@ -62,30 +62,30 @@ impl Us {
 
     /// We play the match of this epoch now.
     pub(super) fn begin_match(&mut self, epoch: u32) {
-        self.status.ready = false;
-        self.status.in_match = true;
+        self.status.is_ready = false;
+        self.status.is_in_match = true;
         self.status.last_epoch = epoch;
     }
 
     /// We are back in the lobby.
     pub(super) fn leave_match(&mut self) {
-        self.status.in_match = false;
+        self.status.is_in_match = false;
     }
 
     /// Returns whether that is news, as do the next three.
     pub(super) fn set_ready(&mut self, ready: bool) -> bool {
-        replace(&mut self.status.ready, ready)
+        replace(&mut self.status.is_ready, ready)
     }
 
     /// A player that takes part in matches again has to get ready again.
     pub(super) fn set_spectating(&mut self, spectates: bool) -> bool {
-        let is_news = replace(&mut self.status.spectates, spectates);
-        self.status.ready &= !is_news;
+        let is_news = replace(&mut self.status.is_spectator, spectates);
+        self.status.is_ready &= !is_news;
         is_news
     }
 
     pub(super) fn set_hidden(&mut self, is_hidden: bool) -> bool {
-        replace(&mut self.status.away, is_hidden)
+        replace(&mut self.status.is_hidden, is_hidden)
     }
 
     pub(super) fn rename(&mut self, name: &str) -> bool {
@@ -118,7 +118,7 @@ impl Us {
     }
 
     pub(super) fn is_in_match(&self) -> bool {
-        self.status.in_match
+        self.status.is_in_match
     }
 
     /// What we say of ourselves whenever it changes.

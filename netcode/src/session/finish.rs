@@ -171,7 +171,7 @@ impl<I: GameInput> Session<I> {
 
     /// Looks whether the game wants the match to end, and whether all is compared. Once per update;
     /// true once it is over.
-    pub(super) fn follow_end(&mut self, world: &mut World) -> bool {
+    pub(super) fn check_end(&mut self, world: &mut World) -> bool {
         let now = world.resource::<Time<Real>>().elapsed();
         let confirmed = self.oldest_open_frame();
         let is_wanted = world.resource::<MatchEnd>().is_wanted;

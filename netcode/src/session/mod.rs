@@ -24,7 +24,7 @@ use self::{
     finish::Finish,
     game::Match,
     inputs::Pressed,
-    requests::{follow_finishers, take_match_requests},
+    requests::{finish_with_peers, take_match_requests},
     source::Source,
     start::manage_match,
 };
@@ -62,7 +62,7 @@ pub(crate) fn plugin<I: GameInput>(app: &mut App) {
             PreUpdate,
             (
                 take_match_requests.after(take_requests).before(receive),
-                (follow_finishers, manage_match::<I>).chain().after(receive),
+                (finish_with_peers, manage_match::<I>).chain().after(receive),
             )
                 .in_set(NetcodeSystems::Receive),
         )

@@ -38,7 +38,7 @@ pub(crate) fn take_match_requests(
 }
 
 /// Finishes the match once enough of its peers have finished it, by the policy of the game.
-pub(crate) fn follow_finishers(
+pub(crate) fn finish_with_peers(
     connection: Res<Connection>,
     state: Res<SessionState>,
     config: Res<NetcodeConfig>,

@@ -52,7 +52,7 @@ pub(crate) fn manage_match<I: GameInput>(world: &mut World) {
     match world.resource::<SessionState>().clone() {
         SessionState::Running => {
             let outcome = Scoped::scope(world, |world, session: &mut Session<I>| {
-                session.follow_end(world).then(|| session.outcome(None))
+                session.check_end(world).then(|| session.outcome(None))
             });
             if let Some(outcome) = outcome {
                 world.remove_resource::<Scoped<Session<I>>>();

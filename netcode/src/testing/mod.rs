@@ -246,8 +246,8 @@ impl Stepper {
     }
 
     /// The page of one peer is hidden, or shown again.
-    pub fn set_away(&mut self, index: usize, away: bool) {
-        self.apps[index].world_mut().insert_resource(Page { is_hidden: away });
+    pub fn set_hidden(&mut self, index: usize, is_hidden: bool) {
+        self.apps[index].world_mut().insert_resource(Page { is_hidden });
     }
 
     /// The signaling server tells the others that it misses a peer. Its channels to them are as they were.
@@ -336,9 +336,9 @@ impl Stepper {
 
     /// Whether a datagram follows all rules, and yet tells `to` of `from` what is not so: inputs that it did not give, or not yet, or
     /// that it has what it has not. Only `from` itself can lie like that, nobody can tell, and then their worlds may differ.
-    pub fn is_lie(&self, from: usize, to: usize, bytes: &[u8]) -> bool {
+    pub fn is_false_claim(&self, from: usize, to: usize, bytes: &[u8]) -> bool {
         let connection = |index: usize| self.apps[index].world().resource::<Connection>();
-        connection(to).is_misled(bytes, connection(from))
+        connection(to).believes_false_claim(bytes, connection(from))
     }
 
     /// Everybody forgets everything, so that the next match is the first one again. To build an app takes longer than to play a while.

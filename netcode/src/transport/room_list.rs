@@ -88,7 +88,7 @@ mod looking {
     async fn look(url: &str, tell: impl Fn(Told)) {
         loop {
             let error = match Socket::connect(url).await {
-                Ok(mut socket) => follow(url, &mut socket, &tell).await,
+                Ok(mut socket) => relay_list(url, &mut socket, &tell).await,
                 Err(words) => failure(url, words),
             };
             tell(Err(error));
@@ -97,7 +97,7 @@ mod looking {
     }
 
     /// Looks at the list until the connection ends; why it did.
-    async fn follow(url: &str, socket: &mut Socket, tell: &impl Fn(Told)) -> TransportError {
+    async fn relay_list(url: &str, socket: &mut Socket, tell: &impl Fn(Told)) -> TransportError {
         loop {
             let incoming = {
                 let next = socket.next();

@@ -13,7 +13,7 @@ const HIDDEN_UPDATE: Duration = Duration::from_nanos(33_333_334);
 /// Whom the others of a match see as away.
 fn away(app: &App) -> Vec<String> {
     let lobby = app.world().resource::<Lobby>();
-    lobby.peers.iter().filter(|peer| peer.away).map(|peer| peer.name.clone()).collect()
+    lobby.peers.iter().filter(|peer| peer.is_hidden).map(|peer| peer.name.clone()).collect()
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn who_looks_elsewhere_is_away_to_the_others_and_holds_nobody_up() {
     stepper.updates(60);
     let stalls = |stepper: &Stepper| [0, 2].map(|index| stats(stepper.app(index)).stalls);
     let before = (stats(stepper.app(0)).confirmed_frames, stalls(&stepper));
-    stepper.set_away(1, true);
+    stepper.set_hidden(1, true);
     stepper.app_mut(1).insert_resource(TimeUpdateStrategy::ManualDuration(HIDDEN_UPDATE));
     for _ in 0..600 {
         stepper.app_mut(0).update();
@@ -33,11 +33,11 @@ fn who_looks_elsewhere_is_away_to_the_others_and_holds_nobody_up() {
         assert_eq!(away(stepper.app(index)), ["peer 1"]);
     }
     assert_eq!(away(stepper.app(1)), [""; 0]);
-    assert!(stepper.app(1).world().resource::<Lobby>().away);
+    assert!(stepper.app(1).world().resource::<Lobby>().is_hidden);
     let confirmed = stats(stepper.app(0)).confirmed_frames - before.0;
     assert!((1180..=1220).contains(&confirmed), "{confirmed} frames in 20 s");
     assert_eq!(stalls(&stepper), before.1);
-    stepper.set_away(1, false);
+    stepper.set_hidden(1, false);
     stepper.updates(2);
     assert_eq!(away(stepper.app(0)), [""; 0]);
     assert_agreement(&stepper, 30);
@@ -45,10 +45,10 @@ fn who_looks_elsewhere_is_away_to_the_others_and_holds_nobody_up() {
 
 #[test]
 fn who_looks_elsewhere_does_so_whatever_becomes_of_the_room() {
-    let is_away = |stepper: &Stepper| stepper.app(1).world().resource::<Lobby>().away;
+    let is_away = |stepper: &Stepper| stepper.app(1).world().resource::<Lobby>().is_hidden;
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(60);
-    stepper.set_away(1, true);
+    stepper.set_hidden(1, true);
     stepper.app_mut(0).world_mut().write_message(LeaveRoom);
     stepper.updates(5);
     assert!(matches!(state(stepper.app(1)), SessionState::Ended(_)));
@@ -59,7 +59,7 @@ fn who_looks_elsewhere_does_so_whatever_becomes_of_the_room() {
     assert_eq!(away(stepper.app(0)), ["peer 1"]);
     stepper.app_mut(1).world_mut().write_message(LeaveRoom);
     stepper.updates(5);
-    stepper.set_away(1, false);
+    stepper.set_hidden(1, false);
     stepper.updates(1);
     assert!(!is_away(&stepper), "the menu is seen");
     stepper.join(1, 1);

@@ -52,7 +52,7 @@ fn a_peer_that_finishes_alone_leaves_the_other_peers_to_play_on() {
         assert_eq!(*state(stepper.app(0)), SessionState::Gathering);
         assert_plays_on(&mut stepper, 1);
         let lobby = stepper.app(1).world().resource::<Lobby>();
-        let playing: Vec<bool> = lobby.peers.iter().map(|peer| peer.in_match).collect();
+        let playing: Vec<bool> = lobby.peers.iter().map(|peer| peer.is_in_match).collect();
         assert!(!playing[0] && playing[1..].iter().all(|&is_playing| is_playing), "{playing:?}");
     }
 }

@@ -50,7 +50,7 @@ fn the_others_play_without_who_spectates_whoever_that_is() {
         let app = stepper.app(spectator);
         assert_eq!(*state(app), SessionState::Gathering);
         assert_eq!(lobby(app).blocker(), Some(StartBlocker::Spectating));
-        assert!(lobby(app).peers.iter().all(|peer| peer.in_match && !peer.spectates));
+        assert!(lobby(app).peers.iter().all(|peer| peer.is_in_match && !peer.is_spectator));
         assert_eq!(stats(app).dropped, DroppedPackets::default());
     }
 }
@@ -96,13 +96,13 @@ fn whoever_sits_out_has_to_get_ready_anew() {
     (0..2).for_each(|index| stepper.join(index, 1));
     ask(&mut stepper, 0, SetReady(true));
     stepper.updates(10);
-    assert!(lobby(stepper.app(0)).ready);
+    assert!(lobby(stepper.app(0)).is_ready);
     ask(&mut stepper, 0, SetSpectating(true));
     ask(&mut stepper, 1, SetReady(true));
     stepper.updates(10);
     ask(&mut stepper, 0, SetSpectating(false));
     stepper.updates(60);
-    assert!(!lobby(stepper.app(0)).ready);
+    assert!(!lobby(stepper.app(0)).is_ready);
     assert_eq!(*state(stepper.app(1)), SessionState::Gathering);
 }
 
@@ -169,20 +169,20 @@ fn the_server_has_the_last_word_on_places() {
     let seated = room(&stepper, &[(0, Player), (1, Player), (2, Spectator)]);
     (0..2).for_each(|index| stepper.tell_of_room(index, &seated));
     stepper.updates(5);
-    assert!(lobby(stepper.app(0)).peers[1].spectates, "whatever it says of itself");
-    assert!(!lobby(stepper.app(2)).spectates, "it has not heard of it yet");
+    assert!(lobby(stepper.app(0)).peers[1].is_spectator, "whatever it says of itself");
+    assert!(!lobby(stepper.app(2)).is_spectator, "it has not heard of it yet");
     stepper.tell_of_room(2, &seated);
     stepper.updates(5);
-    assert!(lobby(stepper.app(2)).spectates);
+    assert!(lobby(stepper.app(2)).is_spectator);
 
     stepper.take_asked(2);
     ask(&mut stepper, 2, SetSpectating(false));
     stepper.updates(5);
     assert_eq!(stepper.take_asked(2), [RoomRequest::SetPlace(Player)]);
-    assert!(lobby(stepper.app(2)).spectates, "until the server says so");
+    assert!(lobby(stepper.app(2)).is_spectator, "until the server says so");
     stepper.tell_of_room(2, &RoomEvent::Denied(Denial::NoPlace));
     stepper.update();
-    assert!(lobby(stepper.app(2)).spectates);
+    assert!(lobby(stepper.app(2)).is_spectator);
     assert_eq!(
         stepper.app(2).world().resource::<bevy::prelude::Messages<RoomDenied>>().len(),
         1,
@@ -206,7 +206,7 @@ fn who_wants_to_sit_out_before_the_server_told_of_the_room_asks_once_it_did() {
     assert_eq!(stepper.take_asked(1), [RoomRequest::SetPlace(Place::Spectator)]);
     stepper.tell_of_room(1, &RoomEvent::Denied(Denial::NoPlace));
     stepper.updates(5);
-    assert!(!lobby(stepper.app(1)).spectates, "it has its place");
+    assert!(!lobby(stepper.app(1)).is_spectator, "it has its place");
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn attack(
             if is_control && !is_believed {
                 stepper.inject_control(from, to, &bytes);
                 controls += 1;
-            } else if !is_control && !stepper.is_lie(from, to, &bytes) {
+            } else if !is_control && !stepper.is_false_claim(from, to, &bytes) {
                 stepper.inject_datagram(from, to, &bytes);
                 datagrams += 1;
             }
@@ -190,7 +190,9 @@ fn packets_that_come_again_in_any_order_are_nothing_to_speak_of() {
         sent.extend(stepper.record());
         // Of the last seconds, or old.
         let packet: &SentPacket = sent.get(random.below(sent.len().max(1)))?;
-        assert!(packet.is_control || !stepper.is_lie(packet.from, packet.to, &packet.bytes));
+        assert!(
+            packet.is_control || !stepper.is_false_claim(packet.from, packet.to, &packet.bytes)
+        );
         Some(packet.clone())
     });
     let dropped = assert_unharmed(&mut stepper, busy);

@@ -87,7 +87,7 @@ pub fn recorded_match() -> Vec<SentPacket> {
 pub fn datagrams(bytes: &[u8]) {
     with_pair(|stepper| {
         begin_match(stepper);
-        let (mut is_misled, mut expected) = (false, DroppedPackets::default());
+        let (mut believes_false_claim, mut expected) = (false, DroppedPackets::default());
         for packet in split(bytes).take(MAX_PACKETS) {
             if packet.len() > Channel::Datagrams.max_bytes() {
                 expected.oversized += 1;
@@ -98,13 +98,13 @@ pub fn datagrams(bytes: &[u8]) {
             } else {
                 expected.malformed += 1;
             }
-            is_misled |= stepper.is_lie(LIAR, VICTIM, packet);
+            believes_false_claim |= stepper.is_false_claim(LIAR, VICTIM, packet);
             stepper.inject_datagram(LIAR, VICTIM, packet);
             stepper.update();
         }
         let DroppedPackets { malformed, oversized, .. } = dropped(stepper);
         assert_eq!((malformed, oversized), (expected.malformed, expected.oversized));
-        assert_goes_on(stepper, is_misled);
+        assert_goes_on(stepper, believes_false_claim);
     });
 }
 
@@ -192,7 +192,7 @@ fn dropped(stepper: &Stepper) -> DroppedPackets {
 
 /// Both play on. Where one was told something else than the other gave, the match may wait for what it thinks it has, and the worlds
 /// differ: that is noticed, and cannot be helped.
-fn assert_goes_on(stepper: &mut Stepper, is_misled: bool) {
+fn assert_goes_on(stepper: &mut Stepper, believes_false_claim: bool) {
     let frames = |stepper: &Stepper| [VICTIM, LIAR].map(|index| stats(stepper, index).frames);
     let before = frames(stepper);
     stepper.updates(GOES_ON_FOR);
@@ -200,7 +200,7 @@ fn assert_goes_on(stepper: &mut Stepper, is_misled: bool) {
         let state: &SessionState = world(stepper, index).resource();
         assert!(state.is_running(), "peer {index} is {state:?}");
     }
-    if is_misled {
+    if believes_false_claim {
         return;
     }
     let after = frames(stepper);

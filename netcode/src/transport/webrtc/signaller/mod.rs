@@ -257,7 +257,7 @@ impl RoomSignaller {
     /// What matchbox gets to see of what the server wrote, if anything.
     pub(super) fn read(&mut self, text: &str) -> Option<PeerEvent> {
         if let Ok(event) = serde_json::from_str(text) {
-            return self.follow(event);
+            return self.apply(event);
         }
         match serde_json::from_str(text) {
             Ok(RoomEvent::Resume(token)) if token.len() <= MAX_TOKEN_BYTES => {
@@ -266,7 +266,7 @@ impl RoomSignaller {
             Ok(RoomEvent::Resume(_)) | Err(_) => self.watch.count_bad_signal(),
             Ok(event) => {
                 if let RoomEvent::Room(room) = &event {
-                    self.follow_room(room);
+                    self.apply_room(room);
                 }
                 self.watch.tell_room(event);
             }
@@ -276,7 +276,7 @@ impl RoomSignaller {
 
     /// Follows which peers are at the server: one that is missed there and by us is gone, long
     /// before its place is given up.
-    fn follow_room(&mut self, room: &RoomState) {
+    fn apply_room(&mut self, room: &RoomState) {
         if let Some(url) = opened_room(&self.url, &room.name) {
             (self.url, self.is_lasting) = (url, true);
         }
@@ -308,7 +308,7 @@ impl RoomSignaller {
     }
 
     /// What matchbox gets to see of what the server says.
-    fn follow(&mut self, event: PeerEvent) -> Option<PeerEvent> {
+    fn apply(&mut self, event: PeerEvent) -> Option<PeerEvent> {
         match event {
             PeerEvent::PeerLeft(peer) => {
                 self.signals.forget_waiting(|other| other == peer);

@@ -9,7 +9,7 @@ impl Exchange {
     /// Whether inputs of `from` follow all rules, and yet tell us what is not so; `theirs` is the
     /// exchange of `from`, and `us` how it calls us. It says the rules once more, so that tests do
     /// not take the guard's word for them; only what an input is, it asks.
-    pub(crate) fn is_misled(
+    pub(crate) fn believes_false_claim(
         &mut self,
         from: PeerId,
         header: &DatagramHeader,

@@ -5,12 +5,17 @@ use crate::exchange::Datagram;
 
 impl Connection {
     /// Whether a datagram of this epoch would tell us of its sender what is not so, although it follows all rules.
-    pub(crate) fn is_misled(&self, bytes: &[u8], sender: &Self) -> bool {
+    pub(crate) fn believes_false_claim(&self, bytes: &[u8], sender: &Self) -> bool {
         let Ok(Datagram { header, inputs: Some(inputs) }) = Datagram::decode(bytes) else {
             return false;
         };
         let (Some(from), Some(us)) = (sender.local(), self.local()) else { return false };
         self.match_wire.is_of(header.epoch)
-            && self.match_wire.is_misled((from, us), &header, &inputs, &sender.match_wire)
+            && self.match_wire.believes_false_claim(
+                (from, us),
+                &header,
+                &inputs,
+                &sender.match_wire,
+            )
     }
 }
