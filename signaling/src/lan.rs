@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 use getifaddrs::{Address, InterfaceFlags, getifaddrs};
 
-use crate::server::{BindError, Server, config::ServerConfig};
+use crate::server::{BindError, Server, ServerConfig};
 
 /// The number of ports to try before the system may choose any.
 const PORTS_TRIED: usize = 64;

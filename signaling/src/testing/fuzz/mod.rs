@@ -23,8 +23,8 @@ use crate::{
     lobby::RoomEvent,
     protocol::{PeerEvent, PeerId, PeerKey, PeerRequest, Refusal},
     server::{
+        ServerConfig,
         address::Address,
-        config::ServerConfig,
         connection::{ParsedRequest, parse_request},
         credentials::Signer,
         hub::{Departure, Hub, JoinedPeer, JoiningPeer},
