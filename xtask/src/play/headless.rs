@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::cargo;
+use crate::cargo::{self, HEADLESS_FEATURES};
 use crate::failure::{DuringExt, Outcome, fail};
 use crate::packages;
 use crate::play::report::{Report, Verdict};
 use crate::play::server::Server;
-use crate::play::{Flags, ROOM, build_programs, prepare};
+use crate::play::{Flags, ROOM, prepare};
 use crate::process::{POLL_INTERVAL, Running, is_interrupted};
 
 /// How much longer than twice the playing time bots may take to meet, connect and say goodbye
@@ -52,7 +52,10 @@ pub(super) fn play(flags: &Flags) -> Outcome {
         packages::HEADLESS,
         "The first time this compiles Bevy without its renderer: 3 to 8 minutes",
     )?;
-    let programs = build_programs(&flags.profile, &["demo-game", "signaling"], "signaling/server")?;
+    // With the features of the tests, so that Bevy is not compiled once more for this.
+    let programs = ["--bin", "demo-game", "--bin", "signaling"];
+    let arguments = [&["--profile", &*flags.profile], HEADLESS_FEATURES, &programs].concat();
+    let programs = cargo::build(&arguments)?;
     let server = Server::start(programs.program("signaling")?, None)?;
     let (players, duration) = (flags.players(), flags.duration());
     println!(
