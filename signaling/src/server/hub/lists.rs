@@ -22,7 +22,7 @@ const FIRST_SWEEP: usize = 64;
 /// The public rooms of a game, ready to be sent. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct RoomTexts {
-    /// As a [`RoomEvent`].
+    /// As a [`RoomEvent`](crate::lobby::RoomEvent).
     pub(crate) event: Utf8Bytes,
     /// As a plain list.
     pub(crate) rooms: Utf8Bytes,
