@@ -12,7 +12,7 @@ use super::join::ShownRooms;
 use super::navigator::Navigator;
 use super::settings::Settings;
 use crate::platform;
-use crate::room_address::{RoomAddress, RoomKind};
+use crate::room_address::RoomAddress;
 use crate::screen::Screen;
 
 /// Carries out the choices of this rendered frame.
@@ -83,11 +83,7 @@ pub(super) fn apply_choices(
             }
             Choice::Rematch => {
                 // In a room for strangers, nobody takes the place of a player that has left.
-                let is_stranded = lobby.is_deserted
-                    && navigator
-                        .current
-                        .address()
-                        .is_some_and(|address| address.kind == RoomKind::Pair);
+                let is_stranded = lobby.is_deserted && navigator.current.is_pair();
                 let is_over = matches!(*session, SessionState::Ended(_)) || is_stranded;
                 rematch(&mut commands, &settings, is_over, &mut navigator);
             }

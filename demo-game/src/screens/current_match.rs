@@ -9,7 +9,7 @@ use netcode::prelude::*;
 
 use super::settings::Settings;
 use crate::platform;
-use crate::room_address::{RoomAddress, RoomError};
+use crate::room_address::{RoomAddress, RoomError, RoomKind};
 use crate::sim::{MatchState, Phase};
 
 /// The match that is being played or set up, or was played last.
@@ -56,6 +56,11 @@ impl CurrentMatch {
             Some(MatchKind::Online(address)) => Some(address),
             _ => None,
         }
+    }
+
+    /// Whether it is in a room for two strangers.
+    pub(super) fn is_pair(&self) -> bool {
+        self.address().is_some_and(|address| address.kind == RoomKind::Pair)
     }
 
     /// The link or address to give to a friend who wants to join the room.
