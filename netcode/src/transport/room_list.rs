@@ -7,12 +7,12 @@ use signaling::lobby::RoomListing;
 use super::TransportError;
 
 /// What there is to tell of a list: its rooms, or why there are none.
-pub(crate) type Told = Result<Vec<RoomListing>, TransportError>;
+pub(crate) type ListAnswer = Result<Vec<RoomListing>, TransportError>;
 
 /// Looks at the list until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Lister {
-    latest: Arc<Mutex<Option<Told>>>,
+    latest: Arc<Mutex<Option<ListAnswer>>>,
     /// Who looks stops once this is gone.
     #[cfg(feature = "webrtc")]
     _wanted: futures::channel::oneshot::Sender<()>,
@@ -20,7 +20,7 @@ pub(crate) struct Lister {
 
 impl Lister {
     /// What is new since the last call, if anything is.
-    pub(crate) fn take(&self) -> Option<Told> {
+    pub(crate) fn take(&self) -> Option<ListAnswer> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -46,7 +46,7 @@ mod looking {
     use futures_timer::Delay;
     use signaling::lobby::RoomEvent;
 
-    use super::{Arc, Lister, Mutex, PoisonError, Told, TransportError};
+    use super::{Arc, ListAnswer, Lister, Mutex, PoisonError, TransportError};
     use crate::transport::webrtc::{
         address::{list_url, server_of},
         platform::{Closing, Incoming, Socket, run},
@@ -66,7 +66,7 @@ mod looking {
         /// Begins to look at the list of `game` at the server of this address.
         pub(crate) fn open(server: &str, game: &str) -> Result<Self, TransportError> {
             let url = list_url(server, game)?;
-            let latest: Arc<Mutex<Option<Told>>> = Arc::default();
+            let latest: Arc<Mutex<Option<ListAnswer>>> = Arc::default();
             let (wanted, unwanted) = oneshot::channel();
             let tell = {
                 let latest = latest.clone();
@@ -85,7 +85,7 @@ mod looking {
     }
 
     /// Looks at the list for ever.
-    async fn look(url: &str, tell: impl Fn(Told)) {
+    async fn look(url: &str, tell: impl Fn(ListAnswer)) {
         loop {
             let error = match Socket::connect(url).await {
                 Ok(mut socket) => relay_list(url, &mut socket, &tell).await,
@@ -97,7 +97,11 @@ mod looking {
     }
 
     /// Looks at the list until the connection ends; why it did.
-    async fn relay_list(url: &str, socket: &mut Socket, tell: &impl Fn(Told)) -> TransportError {
+    async fn relay_list(
+        url: &str,
+        socket: &mut Socket,
+        tell: &impl Fn(ListAnswer),
+    ) -> TransportError {
         loop {
             let incoming = {
                 let next = socket.next();

@@ -11,7 +11,7 @@ use crate::transport::TransportError;
 
 /// What the server is told of whoever comes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Visitor<'a> {
+pub(crate) struct ClientInfo<'a> {
     pub(crate) name: &'a str,
     pub(crate) game: &'a str,
     pub(crate) version: &'a str,
@@ -41,11 +41,11 @@ impl<'a> Parts<'a> {
 /// The address at which our own clients enter a room: of a room by name, of a new one, or of one with strangers.
 ///
 /// Whoever asks for a room by its name says no version: peers tell each other in words which one they have.
-pub(super) fn room_url(url: &str, visitor: &Visitor) -> Result<String, TransportError> {
+pub(super) fn room_url(url: &str, client: &ClientInfo) -> Result<String, TransportError> {
     let bad = || TransportError::BadUrl(url.chars().take(200).collect());
     let Parts { scheme, server, path, query } = Parts::of(url)?;
     let (path, version) = match path {
-        "v1/create" | "v1/quick" => (path.to_owned(), visitor.version),
+        "v1/create" | "v1/quick" => (path.to_owned(), client.version),
         _ => {
             let room = path.strip_prefix("v1/rooms/").unwrap_or(path);
             is_room_name(room).then_some(()).ok_or_else(bad)?;
@@ -64,9 +64,9 @@ pub(super) fn room_url(url: &str, visitor: &Visitor) -> Result<String, Transport
     }
     let tag = |tag: &str| if is_tag(tag) { tag.to_owned() } else { String::new() };
     let said = [
-        ("game", tag(visitor.game)),
+        ("game", tag(client.game)),
         ("version", tag(version)),
-        ("name", percent_encoded(visitor.name)),
+        ("name", percent_encoded(client.name)),
     ];
     for (key, value) in said {
         if !value.is_empty() && parameter(query, key).is_none() {
@@ -107,7 +107,7 @@ pub(super) fn as_member(url: &str, member: &RoomMember) -> String {
 }
 
 /// Whether this address leads to another room each time.
-pub(super) fn is_elsewhere_each_time(url: &str) -> bool {
+pub(super) fn leads_to_another_room(url: &str) -> bool {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
     path.ends_with("/v1/quick")
         || path.ends_with("/v1/create")
@@ -141,7 +141,7 @@ fn percent_encoded(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const NOBODY: Visitor = Visitor { name: "", game: "", version: "" };
+    const NOBODY: ClientInfo = ClientInfo { name: "", game: "", version: "" };
 
     #[test]
     fn the_address_that_people_share_becomes_the_one_for_our_clients() {
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_server_is_told_who_comes_unless_the_address_says_it() {
-        let ann = Visitor { name: "Ann & Bo é", game: "chess", version: "1.2" };
+        let ann = ClientInfo { name: "Ann & Bo é", game: "chess", version: "1.2" };
         let of = |url| room_url(url, &ann).expect("it is a room's address");
         assert_eq!(
             of("ws://h/v1/create?public=1"),
@@ -169,7 +169,7 @@ mod tests {
             "ws://h/v1/rooms/den?name=Bo&game=go",
             "versions are for the peers to compare"
         );
-        let odd = Visitor { name: "", game: "my game", version: "1|2" };
+        let odd = ClientInfo { name: "", game: "my game", version: "1|2" };
         assert_eq!(room_url("ws://h/v1/create", &odd), Ok("ws://h/v1/create".into()));
     }
 
@@ -211,14 +211,14 @@ mod tests {
     #[test]
     fn a_new_room_is_come_back_to_by_its_name() {
         let url = "ws://h/v1/create?public=1&key=7";
-        assert!(is_elsewhere_each_time(url));
+        assert!(leads_to_another_room(url));
         let again = opened_room(url, "DAM3R").expect("it is one");
         assert_eq!(again, "ws://h/v1/rooms/DAM3R?public=1&key=7");
-        assert!(!is_elsewhere_each_time(&again));
+        assert!(!leads_to_another_room(&again));
         assert_eq!(opened_room(&again, "DAM3R"), None);
         assert_eq!(opened_room(url, "a/b"), None);
         for strangers in ["ws://h/v1/quick?players=2", "ws://h/v1/rooms/a?x=1&next=2"] {
-            assert!(is_elsewhere_each_time(strangers));
+            assert!(leads_to_another_room(strangers));
         }
     }
 

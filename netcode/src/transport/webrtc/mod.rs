@@ -7,7 +7,7 @@
 pub(super) mod address;
 pub(super) mod platform;
 mod ice_servers;
-mod entrance;
+mod server_connection;
 mod room;
 mod signaller;
 pub(super) mod room_news;
@@ -15,7 +15,7 @@ mod peer_steps;
 mod signals;
 mod sdp;
 mod relays;
-mod watch;
+mod mailbox;
 mod meetings;
 mod peer_sockets;
 mod peer_channels;
@@ -35,17 +35,17 @@ use signaling::{
 
 use self::{
     address::{as_member, opened_room, room_url, server_of},
-    entrance::backoff,
+    mailbox::{HandshakeTask, Mailbox},
     meetings::Meetings,
     peer_channels::PeerChannels,
     peer_steps::PeerStep,
     platform::hold_up,
     room::{Entering, Opened, Room},
-    watch::{Errand, Watch},
+    server_connection::backoff,
 };
 use super::{Channel, Route, Transport, TransportError, TransportEvent};
 
-pub(crate) use address::Visitor;
+pub(crate) use address::ClientInfo;
 
 /// A server that has not answered by then will not; a player should be told rather than wait.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -100,11 +100,11 @@ impl WebRtcTransport {
     /// Begins to enter the room at `url`; how it went comes out of `poll`.
     pub(crate) fn open(
         url: &str,
-        visitor: &Visitor,
+        client: &ClientInfo,
         ice_servers: Option<&[IceServer]>,
         is_relay_only: bool,
     ) -> Result<Self, TransportError> {
-        let room = Room::new(room_url(url, visitor)?, ice_servers, is_relay_only)?;
+        let room = Room::new(room_url(url, client)?, ice_servers, is_relay_only)?;
         let entering = room.enter();
         Ok(Self::new(room, entering))
     }
@@ -127,16 +127,16 @@ impl WebRtcTransport {
     /// Follows the way to the server, and begins again where nobody is connected who would miss us.
     fn poll_server(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
         let connected = self.peers.iter().filter(|channels| channels.is_open);
-        self.watch().note_connected(connected.map(|channels| MatchboxId(channels.peer.0)));
-        if self.watch().take_back() {
+        self.mailbox().note_connected(connected.map(|channels| MatchboxId(channels.peer.0)));
+        if self.mailbox().take_server_back() {
             self.outage = None;
             events.push(TransportEvent::SignalingBack);
         }
-        if self.watch().take_lost() {
+        if self.mailbox().take_server_lost() {
             self.outage = Some(Outage::new(now, &self.room.url));
             events.push(TransportEvent::SignalingAway);
         }
-        if let Some(error) = self.watch().take_failure() {
+        if let Some(error) = self.mailbox().take_failure() {
             if self.was_open && self.outage.is_none() {
                 events.push(TransportEvent::SignalingAway);
             }
@@ -183,7 +183,7 @@ impl WebRtcTransport {
 
     /// Is nowhere, and meets nobody.
     fn drop_out(&mut self) {
-        self.watch().leave();
+        self.mailbox().leave();
         self.is_open = false;
         self.peers.clear();
         self.meetings = Meetings::default();
@@ -221,14 +221,14 @@ impl WebRtcTransport {
         self.peers.iter().any(|channels| channels.is_open)
     }
 
-    fn watch(&self) -> &Watch {
-        &self.entering.watch
+    fn mailbox(&self) -> &Mailbox {
+        &self.entering.mailbox
     }
 
     /// Takes in what the channels of the peers say.
     fn poll_peers(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
         self.closing.retain_mut(|(_, until)| now < *until.get_or_insert(now + SEND_WITHIN));
-        for (MatchboxId(id), socket) in self.entering.watch.take_sockets() {
+        for (MatchboxId(id), socket) in self.entering.mailbox.take_sockets() {
             let peer = PeerId(id);
             if self.meetings.is_under_way(peer) {
                 // Of two for one peer the later one counts.
@@ -237,7 +237,7 @@ impl WebRtcTransport {
             } else {
                 // The handshake began after we had given it up, and ends with its socket. Whatever
                 // is to begin after that comes behind this errand.
-                self.watch().send_on(Errand::Forget(MatchboxId(id)));
+                self.mailbox().add_task(HandshakeTask::Forget(MatchboxId(id)));
             }
         }
         let Self { peers, meetings, entering, .. } = self;
@@ -246,7 +246,7 @@ impl WebRtcTransport {
             let goes_on = channels.poll(events);
             let was_met = (channels.is_open || !goes_on) && meetings.forget(peer);
             if !goes_on {
-                entering.watch.send_on(Errand::Forget(MatchboxId(peer.0)));
+                entering.mailbox.add_task(HandshakeTask::Forget(MatchboxId(peer.0)));
                 if was_met && !channels.is_open {
                     events.push(TransportEvent::Unreachable(peer));
                 }
@@ -257,7 +257,7 @@ impl WebRtcTransport {
 
     /// Passes on what the server tells of the room; a new one is not left for another new one.
     fn poll_room(&mut self, events: &mut Vec<TransportEvent>) {
-        for event in self.watch().take_room() {
+        for event in self.mailbox().take_room() {
             if let RoomEvent::Room(room) = &event {
                 if let Some(url) = opened_room(&self.room.url, &room.name) {
                     self.room.url = url;
@@ -274,7 +274,7 @@ impl WebRtcTransport {
 
     /// Follows who comes and goes at the server.
     fn poll_steps(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
-        let (steps, lost) = self.watch().take_steps();
+        let (steps, lost) = self.mailbox().take_steps();
         for (MatchboxId(id), step) in steps {
             let peer = PeerId(id);
             match step {
@@ -292,7 +292,7 @@ impl WebRtcTransport {
                 }
             }
         }
-        let bad = self.watch().take_bad_signals();
+        let bad = self.mailbox().take_bad_signals();
         let counts =
             [(bad, TransportEvent::BadSignals(bad)), (lost, TransportEvent::Crowded(lost))];
         events.extend(counts.into_iter().filter(|(count, _)| *count > 0).map(|(_, event)| event));
@@ -313,13 +313,13 @@ impl WebRtcTransport {
     /// Ends the connection to a peer, or the handshake with it.
     fn end(&mut self, peer: PeerId) {
         self.peers.retain(|channels| channels.peer != peer);
-        self.watch().send_on(Errand::Forget(MatchboxId(peer.0)));
+        self.mailbox().add_task(HandshakeTask::Forget(MatchboxId(peer.0)));
     }
 }
 
 impl Drop for WebRtcTransport {
     fn drop(&mut self) {
-        self.watch().leave();
+        self.mailbox().leave();
     }
 }
 
@@ -337,10 +337,10 @@ impl Transport for WebRtcTransport {
     }
 
     fn meet(&mut self, now: Duration, may_meet: &dyn Fn(PeerId) -> bool) {
-        while platform::has_connections_left() && !self.watch().is_busy() {
+        while platform::has_connections_left() && !self.mailbox().is_busy() {
             let connections = self.peers.iter().filter(|channels| channels.is_open).count();
             let Some(meeting) = self.meetings.begin_next(now, connections, may_meet) else { break };
-            self.watch().send_on(Errand::Meet(meeting));
+            self.mailbox().add_task(HandshakeTask::Meet(meeting));
         }
     }
 
@@ -367,11 +367,11 @@ impl Transport for WebRtcTransport {
     }
 
     fn ask(&mut self, request: RoomRequest) {
-        self.watch().ask(request);
+        self.mailbox().ask(request);
     }
 
     fn leave(&mut self) {
-        self.watch().leave();
+        self.mailbox().leave();
         // Who is not in the room yet does not enter it any more.
         self.entering.opened.close();
     }
@@ -379,7 +379,7 @@ impl Transport for WebRtcTransport {
     fn see_out(&self) {
         // matchbox does not tell when a packet is out.
         let sent_after = if self.has_peers() { SEND_WITHIN } else { Duration::ZERO };
-        hold_up(LEAVE_WITHIN, |waited| waited >= sent_after && self.watch().has_left());
+        hold_up(LEAVE_WITHIN, |waited| waited >= sent_after && self.mailbox().has_left());
     }
 
     fn route(&self, peer: PeerId) -> Route {
@@ -395,13 +395,13 @@ mod tests {
     use futures::channel::oneshot;
     use matchbox_socket::RtcIceServerConfig;
 
-    use super::{meetings::Meeting, peer_sockets::PeerSockets, watch::Work, *};
+    use super::{mailbox::SignallerTask, meetings::Meeting, peer_sockets::PeerSockets, *};
 
     /// What the signaller is to do about peers.
-    fn errands(watch: &Watch) -> Vec<Errand> {
+    fn handshake_tasks(mailbox: &Mailbox) -> Vec<HandshakeTask> {
         let context = Context::from_waker(Waker::noop());
-        let next = || match watch.poll_work(false, &context) {
-            Poll::Ready(Work::Errand(errand)) => Some(errand),
+        let next = || match mailbox.poll_task(false, &context) {
+            Poll::Ready(SignallerTask::Handshake(task)) => Some(task),
             _ => None,
         };
         std::iter::from_fn(next).collect()
@@ -409,32 +409,32 @@ mod tests {
 
     #[test]
     fn a_handshake_that_begins_after_it_was_given_up_is_over_for_the_signaller_too() {
-        let watch = Watch::default();
+        let mailbox = Mailbox::default();
         let room = Room::new("ws://host/v1/rooms/DAM3R".into(), None, false).expect("no servers");
-        let entering = Entering { watch: watch.clone(), opened: oneshot::channel().1 };
+        let entering = Entering { mailbox: mailbox.clone(), opened: oneshot::channel().1 };
         let mut transport = WebRtcTransport::new(room, entering);
         let (mut sockets, _ends) = PeerSockets::new(RtcIceServerConfig::default());
         let (peer, id) = (PeerId::from_u128(7), MatchboxId(PeerId::from_u128(7).0));
-        let meet = Errand::Meet(Meeting { peer, is_fresh: true });
+        let meet = HandshakeTask::Meet(Meeting { peer, is_fresh: true });
         let poll = |transport: &mut WebRtcTransport| {
             let mut events = Vec::new();
             transport.poll(Duration::ZERO, &mut events);
             assert_eq!(events, []);
         };
 
-        watch.note(id, PeerStep::Arrived);
+        mailbox.note(id, PeerStep::Arrived);
         poll(&mut transport);
         transport.meet(Duration::ZERO, &|_| true);
-        watch.note(id, PeerStep::Arrived);
+        mailbox.note(id, PeerStep::Arrived);
         poll(&mut transport);
-        assert_eq!(errands(&watch), [meet], "it has offered once more, and waits");
-        watch.hand_over(id, sockets.open(id, Vec::new()));
+        assert_eq!(handshake_tasks(&mailbox), [meet], "it has offered once more, and waits");
+        mailbox.hand_over(id, sockets.open(id, Vec::new()));
         poll(&mut transport);
-        assert_eq!(errands(&watch), [Errand::Forget(id)]);
+        assert_eq!(handshake_tasks(&mailbox), [HandshakeTask::Forget(id)]);
 
         transport.meet(Duration::ZERO, &|_| true);
-        watch.hand_over(id, sockets.open(id, Vec::new()));
+        mailbox.hand_over(id, sockets.open(id, Vec::new()));
         poll(&mut transport);
-        assert_eq!(errands(&watch), [meet], "this one goes on");
+        assert_eq!(handshake_tasks(&mailbox), [meet], "this one goes on");
     }
 }

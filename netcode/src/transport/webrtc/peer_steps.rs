@@ -71,7 +71,7 @@ impl PeerSteps {
                 steps.presence = Some(step);
             }
         }
-        if self.kept.len() < MAX_KEPT || self.lose_one_that_is_gone() {
+        if self.kept.len() < MAX_KEPT || self.drop_a_departed_peer() {
             self.kept.push(steps);
         } else {
             self.lost = self.lost.saturating_add(1);
@@ -79,7 +79,7 @@ impl PeerSteps {
     }
 
     /// Makes room: that a peer is gone is the least that can be lost, as its silence tells, too.
-    fn lose_one_that_is_gone(&mut self) -> bool {
+    fn drop_a_departed_peer(&mut self) -> bool {
         let gone = self.kept.iter().position(|steps| steps.presence.is_none());
         if let Some(index) = gone {
             self.kept.remove(index);

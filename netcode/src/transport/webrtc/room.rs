@@ -19,15 +19,15 @@ use tracing::debug;
 use uuid::Uuid;
 
 use super::{
-    entrance::{Entrance, enter},
     ice_servers,
+    mailbox::Mailbox,
     peer_sockets::{PeerSockets, SocketEnds, run_loops},
     platform,
     relays::Relays,
     sdp::Candidates,
+    server_connection::{ServerConnection, enter},
     signaller::RoomSignaller,
     signals::Signals,
-    watch::Watch,
 };
 use crate::transport::TransportError;
 
@@ -46,7 +46,7 @@ pub(super) struct Room {
 /// A room that is being entered.
 pub(super) struct Entering {
     /// What there is to tell of it, from now on.
-    pub(super) watch: Watch,
+    pub(super) mailbox: Mailbox,
     /// Comes once we are in the room. Whoever drops this does not want to be there any more.
     pub(super) opened: oneshot::Receiver<Opened>,
 }
@@ -73,14 +73,14 @@ impl Room {
 
     /// Begins to enter it, under a secret key of its own.
     pub(super) fn enter(&self) -> Entering {
-        let watch = Watch::default();
+        let mailbox = Mailbox::default();
         let key = PeerKey::new(Uuid::new_v4().as_u128() ^ Uuid::new_v4().as_u128().rotate_left(64));
         let separator = if self.url.contains('?') { '&' } else { '?' };
         let url = format!("{}{separator}{}", self.url, key.to_query());
         let (sender, opened) = oneshot::channel();
-        let stay = stay(url, self.ice_servers.clone(), self.candidates, watch.clone(), sender);
-        platform::run(stay, watch.while_running());
-        Entering { watch, opened }
+        let stay = stay(url, self.ice_servers.clone(), self.candidates, mailbox.clone(), sender);
+        platform::run(stay, mailbox.while_running());
+        Entering { mailbox, opened }
     }
 }
 
@@ -90,16 +90,16 @@ async fn stay(
     url: String,
     chosen: Option<RtcIceServerConfig>,
     candidates: Candidates,
-    watch: Watch,
+    mailbox: Mailbox,
     mut opened: oneshot::Sender<Opened>,
 ) {
-    let entrance = {
+    let connection = {
         let entering = enter(&url);
         pin_mut!(entering);
         match select(entering, opened.cancellation()).await {
-            Either::Left((Ok(entrance), _)) => entrance,
+            Either::Left((Ok(connection), _)) => connection,
             Either::Left((Err(error), _)) => {
-                watch.fail(error);
+                mailbox.fail(error);
                 return;
             }
             Either::Right(_) => return,
@@ -107,16 +107,16 @@ async fn stay(
     };
     let (ice_server, good_for) = match chosen {
         Some(chosen) => (chosen, None),
-        None => handed_out(&entrance, &watch),
+        None => handed_out(&connection, &mailbox),
     };
-    let id = entrance.id;
+    let id = connection.id;
     let relays = match candidates {
         Candidates::All => None,
         Candidates::RelaysOnly => known_relays(&ice_server).await,
     };
     let signals = Signals::new(candidates, relays);
     let (sockets, SocketEnds { loops, requests }) = PeerSockets::new(ice_server);
-    let signaller = RoomSignaller::new(url, entrance, watch, signals, sockets);
+    let signaller = RoomSignaller::new(url, connection, mailbox, signals, sockets);
     if opened.send(Opened { id, good_for }).is_ok() {
         join(signaller.run(requests), run_loops(loops, candidates == Candidates::RelaysOnly)).await;
     }
@@ -137,12 +137,15 @@ async fn known_relays(servers: &RtcIceServerConfig) -> Option<Relays> {
 }
 
 /// What can be used of what the server hands out. What cannot is counted.
-fn handed_out(entrance: &Entrance, watch: &Watch) -> (RtcIceServerConfig, Option<Duration>) {
-    let told = &entrance.ice_servers;
+fn handed_out(
+    connection: &ServerConnection,
+    mailbox: &Mailbox,
+) -> (RtcIceServerConfig, Option<Duration>) {
+    let told = &connection.ice_servers;
     let (config, is_all) = ice_servers::accept(&told.servers);
     if !is_all {
         debug!("the server names STUN or TURN servers that cannot be used");
-        watch.count_bad_signal();
+        mailbox.count_bad_signal();
     }
     let seconds = told.expires_in_s.filter(|_| config.username.is_some());
     (config, seconds.map(|seconds| Duration::from_secs(seconds.into())))

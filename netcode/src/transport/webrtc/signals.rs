@@ -58,11 +58,11 @@ pub(super) enum Incoming {
 
 /// Whether a handshake begins.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Beginning {
+pub(super) enum HandshakeStart {
     /// It does, and matchbox is to hear this.
     Now(Vec<PeerEvent>),
     /// It has already, with what the peer said last.
-    Before,
+    AlreadyBegun,
     /// The peer does not wait any more.
     Gone,
 }
@@ -153,7 +153,7 @@ impl Signals {
                     }
                     _ => return Err(BadSignal),
                 }
-                Ok(Incoming::Pass(PeerSignal::Answer(self.without_strangers(from, theirs))))
+                Ok(Incoming::Pass(PeerSignal::Answer(self.without_unknown_relays(from, theirs))))
             }
             PeerSignal::IceCandidate(json) => self.take_candidate(from, &json),
         }
@@ -168,7 +168,7 @@ impl Signals {
             Some(stage @ (Stage::Begun { answers: true, .. } | Stage::Waiting { .. })) => {
                 let has_begun = matches!(stage, Stage::Begun { .. });
                 self.forget(from);
-                let offer = Some(self.without_strangers(from, theirs));
+                let offer = Some(self.without_unknown_relays(from, theirs));
                 let stage = Stage::Waiting { offer, candidates: Vec::new() };
                 self.handshakes.push(Handshake { peer: from, stage, candidates: 0 });
                 Ok(if has_begun { Incoming::Restart } else { Incoming::Keep })
@@ -178,7 +178,7 @@ impl Signals {
 
     /// A description of another peer without the candidates at relays that we do not know. They are
     /// kept: we may come to know some.
-    fn without_strangers(&mut self, from: PeerId, mut theirs: Description) -> String {
+    fn without_unknown_relays(&mut self, from: PeerId, mut theirs: Description) -> String {
         if let Some(relays) = &mut self.relays {
             for candidate in theirs.take_candidates(|candidate| relays.knows(candidate)) {
                 relays.keep(from, candidate);
@@ -226,15 +226,17 @@ impl Signals {
 
     /// Begins the handshake with a peer that waits. An offer that is not fresh is none: the peer
     /// has given it up.
-    pub(super) fn begin(&mut self, peer: PeerId, is_fresh: bool) -> Beginning {
-        let Some(stage) = self.stage(peer) else { return Beginning::Gone };
-        let Stage::Waiting { offer, candidates } = stage else { return Beginning::Before };
+    pub(super) fn begin(&mut self, peer: PeerId, is_fresh: bool) -> HandshakeStart {
+        let Some(stage) = self.stage(peer) else { return HandshakeStart::Gone };
+        let Stage::Waiting { offer, candidates } = stage else {
+            return HandshakeStart::AlreadyBegun;
+        };
         let (offer, candidates) = (offer.take().filter(|_| is_fresh), std::mem::take(candidates));
         *stage = Stage::Begun { offered: None, answers: offer.is_some() };
-        let Some(offer) = offer else { return Beginning::Now(vec![PeerEvent::NewPeer(peer)]) };
+        let Some(offer) = offer else { return HandshakeStart::Now(vec![PeerEvent::NewPeer(peer)]) };
         let candidates = candidates.into_iter().map(PeerSignal::IceCandidate);
         let signals = std::iter::once(PeerSignal::Offer(offer)).chain(candidates);
-        Beginning::Now(signals.map(|data| PeerEvent::Signal { sender: peer, data }).collect())
+        HandshakeStart::Now(signals.map(|data| PeerEvent::Signal { sender: peer, data }).collect())
     }
 
     /// Forgets the handshake with a peer that has begun: it is over, and the peer may be met again.
@@ -314,7 +316,7 @@ mod tests {
     /// Begins the handshake with the peer, which waits; what matchbox hears.
     fn begin(signals: &mut Signals) -> Vec<PeerEvent> {
         match signals.begin(peer(), true) {
-            Beginning::Now(events) => events,
+            HandshakeStart::Now(events) => events,
             other => panic!("it waits: {other:?}"),
         }
     }
@@ -357,7 +359,7 @@ mod tests {
             assert_eq!(std::mem::discriminant(data), std::mem::discriminant(kind));
         }
         assert_eq!(heard.len(), 2);
-        assert_eq!(signals.begin(peer(), true), Beginning::Before);
+        assert_eq!(signals.begin(peer(), true), HandshakeStart::AlreadyBegun);
         assert!(matches!(signals.incoming(peer(), candidate()), Ok(Incoming::Pass(_))));
     }
 
@@ -365,7 +367,7 @@ mod tests {
     fn an_offer_that_waited_too_long_is_answered_by_one_of_ours() {
         let mut signals = signals();
         assert_eq!(signals.incoming(peer(), offer()), Ok(Incoming::Keep));
-        let offers = Beginning::Now(vec![PeerEvent::NewPeer(peer())]);
+        let offers = HandshakeStart::Now(vec![PeerEvent::NewPeer(peer())]);
         assert_eq!(signals.begin(peer(), false), offers);
     }
 
@@ -390,14 +392,14 @@ mod tests {
         signals.forget_begun(peer());
         assert!(matches!(begin(&mut signals)[..], [PeerEvent::Signal { .. }]));
         signals.forget_begun(peer());
-        assert_eq!(signals.begin(peer(), true), Beginning::Gone);
+        assert_eq!(signals.begin(peer(), true), HandshakeStart::Gone);
     }
 
     #[test]
     fn matchbox_hears_of_nobody_twice_and_of_few_at_a_time() {
         let mut signals = offering(Candidates::All);
         assert!(!signals.arrive(peer()));
-        assert_eq!(signals.begin(other(2), true), Beginning::Gone, "nobody knows it");
+        assert_eq!(signals.begin(other(2), true), HandshakeStart::Gone, "nobody knows it");
         let known = (2..5000).filter(|&number| signals.arrive(other(number))).count();
         assert_eq!(known, MAX_HANDSHAKES - 1);
         assert_eq!(signals.incoming(other(6000), offer()), Ok(Incoming::Drop));

@@ -23,14 +23,14 @@ use serde::Serialize;
 use signaling::lobby::{RoomEvent, RoomRequest, RoomState};
 
 use super::{
-    address::{as_member, is_elsewhere_each_time, opened_room},
-    entrance::{Entrance, backoff, is_kicked, try_again},
+    address::{as_member, leads_to_another_room, opened_room},
+    mailbox::{HandshakeTask, Mailbox, SignallerTask},
     meetings::Meeting,
     peer_sockets::PeerSockets,
     peer_steps::PeerStep,
     platform::{self, Kept, Socket, keep},
-    signals::{BadSignal, Beginning, Incoming, Signals},
-    watch::{Errand, Watch, Work},
+    server_connection::{ServerConnection, backoff, is_kicked, try_again},
+    signals::{BadSignal, HandshakeStart, Incoming, Signals},
 };
 use crate::transport::{MAX_PEERS, TransportError};
 
@@ -51,7 +51,7 @@ enum Request {
 }
 
 /// An attempt to reach the server again. Kept while other things are done.
-type Attempt = Kept<Result<Entrance, TransportError>>;
+type Attempt = Kept<Result<ServerConnection, TransportError>>;
 
 /// What happened next.
 enum Step {
@@ -62,7 +62,7 @@ enum Step {
     /// matchbox has something to say.
     Said(PeerRequest),
     /// The transport wants something.
-    Wanted(Work),
+    Wanted(SignallerTask),
     /// It is time to say that we are there.
     KeepAlive,
 }
@@ -80,7 +80,7 @@ pub(super) struct RoomSignaller {
     away: Vec<PeerId>,
     /// Proof that we were here, by which we get our place again.
     token: Option<String>,
-    watch: Watch,
+    mailbox: Mailbox,
     signals: Signals,
     sockets: PeerSockets,
 }
@@ -89,16 +89,16 @@ impl RoomSignaller {
     /// One that is in the room.
     pub(super) fn new(
         url: String,
-        entrance: Entrance,
-        watch: Watch,
+        connection: ServerConnection,
+        mailbox: Mailbox,
         signals: Signals,
         sockets: PeerSockets,
     ) -> Self {
-        let Entrance { socket, id, .. } = entrance;
+        let ServerConnection { socket, id, .. } = connection;
         Self {
             // A peer that comes back without proof to a room for strangers is paired with another
             // stranger, and a new room is another room.
-            is_lasting: !is_elsewhere_each_time(&url),
+            is_lasting: !leads_to_another_room(&url),
             id,
             token: None,
             away: Vec::new(),
@@ -106,7 +106,7 @@ impl RoomSignaller {
             socket: Some(socket),
             attempt: None,
             tries: 0,
-            watch,
+            mailbox,
             signals,
             sockets,
         }
@@ -124,7 +124,7 @@ impl RoomSignaller {
             is_lasting: false,
             token: None,
             away: Vec::new(),
-            watch: Watch::default(),
+            mailbox: Mailbox::default(),
             signals: Signals::new(candidates, None),
             sockets: PeerSockets::new(matchbox_socket::RtcIceServerConfig::default()).0,
         }
@@ -139,9 +139,9 @@ impl RoomSignaller {
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn meet_all(&mut self) -> Vec<PeerEvent> {
         let mut heard = Vec::new();
-        for (peer, step) in self.watch.take_steps().0 {
+        for (peer, step) in self.mailbox.take_steps().0 {
             if matches!(step, PeerStep::Arrived | PeerStep::Restarted)
-                && let Beginning::Now(events) = self.signals.begin(peer, true)
+                && let HandshakeStart::Now(events) = self.signals.begin(peer, true)
             {
                 heard.extend(events);
             }
@@ -166,10 +166,14 @@ impl RoomSignaller {
                     keep_alive.reset(KEEP_ALIVE_EVERY);
                     self.say(PeerRequest::KeepAlive).await;
                 }
-                Step::Wanted(Work::Errand(Errand::Meet(meeting))) => self.meet(meeting),
-                Step::Wanted(Work::Errand(Errand::Forget(peer))) => self.forget(peer),
-                Step::Wanted(Work::Ask(request)) => self.ask(request).await,
-                Step::Wanted(Work::Leave) => return self.leave().await,
+                Step::Wanted(SignallerTask::Handshake(HandshakeTask::Meet(meeting))) => {
+                    self.meet(meeting);
+                }
+                Step::Wanted(SignallerTask::Handshake(HandshakeTask::Forget(peer))) => {
+                    self.forget(peer);
+                }
+                Step::Wanted(SignallerTask::Ask(request)) => self.ask(request).await,
+                Step::Wanted(SignallerTask::Leave) => return self.leave().await,
             }
         }
     }
@@ -180,7 +184,7 @@ impl RoomSignaller {
         requests: &mut UnboundedReceiver<PeerRequest>,
         keep_alive: &mut Delay,
     ) -> Step {
-        let (watch, is_at_server) = (self.watch.clone(), self.socket.is_some());
+        let (mailbox, is_at_server) = (self.mailbox.clone(), self.socket.is_some());
         let mut from_server = pin!(async {
             match &mut self.socket {
                 Some(socket) => Step::Heard(socket.next().await),
@@ -191,8 +195,8 @@ impl RoomSignaller {
             }
         });
         let mut others = |context: &mut Context<'_>| {
-            if let Poll::Ready(work) = watch.poll_work(is_at_server, context) {
-                return Poll::Ready(Step::Wanted(work));
+            if let Poll::Ready(task) = mailbox.poll_task(is_at_server, context) {
+                return Poll::Ready(Step::Wanted(task));
             }
             if let Poll::Ready(Some(request)) = requests.poll_next_unpin(context) {
                 return Poll::Ready(Step::Said(request));
@@ -208,7 +212,7 @@ impl RoomSignaller {
 
     /// Tells the server what matchbox says, if others may see it.
     async fn say(&mut self, request: PeerRequest) {
-        if self.watch.is_leaving() {
+        if self.mailbox.is_leaving() {
             return;
         }
         let request = match request {
@@ -233,9 +237,11 @@ impl RoomSignaller {
     fn meet(&mut self, Meeting { peer, is_fresh }: Meeting) {
         let peer = PeerId(peer.0);
         match self.signals.begin(peer, is_fresh) {
-            Beginning::Now(events) => self.watch.hand_over(peer, self.sockets.open(peer, events)),
-            Beginning::Before => {}
-            Beginning::Gone => self.watch.note(peer, PeerStep::Left),
+            HandshakeStart::Now(events) => {
+                self.mailbox.hand_over(peer, self.sockets.open(peer, events));
+            }
+            HandshakeStart::AlreadyBegun => {}
+            HandshakeStart::Gone => self.mailbox.note(peer, PeerStep::Left),
         }
     }
 
@@ -263,12 +269,12 @@ impl RoomSignaller {
             Ok(RoomEvent::Resume(token)) if token.len() <= MAX_TOKEN_BYTES => {
                 self.token = Some(token);
             }
-            Ok(RoomEvent::Resume(_)) | Err(_) => self.watch.count_bad_signal(),
+            Ok(RoomEvent::Resume(_)) | Err(_) => self.mailbox.count_bad_signal(),
             Ok(event) => {
                 if let RoomEvent::Room(room) = &event {
                     self.apply_room(room);
                 }
-                self.watch.tell_room(event);
+                self.mailbox.note_room_event(event);
             }
         }
         None
@@ -288,7 +294,7 @@ impl RoomSignaller {
         let away: Vec<PeerId> = away.take(MAX_PEERS).map(|member| PeerId(member.id.0)).collect();
         for peer in &away {
             if !self.away.contains(peer) {
-                self.watch.note(*peer, PeerStep::Missed);
+                self.mailbox.note(*peer, PeerStep::Missed);
             }
         }
         self.away = away;
@@ -312,35 +318,35 @@ impl RoomSignaller {
         match event {
             PeerEvent::PeerLeft(peer) => {
                 self.signals.forget_waiting(|other| other == peer);
-                self.watch.note(peer, PeerStep::Left);
+                self.mailbox.note(peer, PeerStep::Left);
                 None
             }
             PeerEvent::NewPeer(peer) => {
                 // It is at the server again, even if the next room we see is one in which it is
                 // missed once more.
                 self.away.retain(|away| *away != peer);
-                if self.watch.is_connected(peer) {
-                    self.watch.note(peer, PeerStep::Returned);
+                if self.mailbox.is_connected(peer) {
+                    self.mailbox.note(peer, PeerStep::Returned);
                 } else if self.signals.arrive(peer) {
-                    self.watch.note(peer, PeerStep::Arrived);
+                    self.mailbox.note(peer, PeerStep::Arrived);
                 }
                 None
             }
             // A second id would be no news.
             PeerEvent::IdAssigned(_) => None,
             // It was away from the server, or we were; we have each other.
-            PeerEvent::Signal { sender, .. } if self.watch.is_connected(sender) => {
-                self.watch.note(sender, PeerStep::Returned);
+            PeerEvent::Signal { sender, .. } if self.mailbox.is_connected(sender) => {
+                self.mailbox.note(sender, PeerStep::Returned);
                 None
             }
             PeerEvent::Signal { sender, data } => {
                 let is_offer = matches!(data, PeerSignal::Offer(_));
                 match self.signals.incoming(sender, data) {
                     Ok(Incoming::Pass(data)) => return Some(PeerEvent::Signal { sender, data }),
-                    Ok(Incoming::Keep) if is_offer => self.watch.note(sender, PeerStep::Arrived),
-                    Ok(Incoming::Restart) => self.watch.note(sender, PeerStep::Restarted),
+                    Ok(Incoming::Keep) if is_offer => self.mailbox.note(sender, PeerStep::Arrived),
+                    Ok(Incoming::Restart) => self.mailbox.note(sender, PeerStep::Restarted),
                     Ok(Incoming::Keep | Incoming::Drop) => {}
-                    Err(BadSignal) => self.watch.count_bad_signal(),
+                    Err(BadSignal) => self.mailbox.count_bad_signal(),
                 }
                 None
             }
@@ -355,12 +361,12 @@ impl RoomSignaller {
     fn be_kicked(&mut self) {
         self.socket = None;
         self.give_up();
-        self.watch.fail(TransportError::Kicked);
+        self.mailbox.fail(TransportError::Kicked);
     }
 
     fn lose(&mut self) {
         self.socket = None;
-        self.watch.lose();
+        self.mailbox.note_server_lost();
     }
 
     /// Asks the server for something.
@@ -371,7 +377,7 @@ impl RoomSignaller {
             Err(_) => true,
         };
         if is_sent {
-            self.watch.ask_was_sent();
+            self.mailbox.ask_was_sent();
         } else {
             self.lose();
         }
@@ -385,7 +391,7 @@ impl RoomSignaller {
             select(closing, Delay::new(CLOSE_WITHIN)).await;
         }
         self.socket = None;
-        self.watch.note_departure();
+        self.mailbox.note_departure();
     }
 
     /// Is at the server again, or waits for ever if we would be somebody else there.
@@ -399,19 +405,19 @@ impl RoomSignaller {
     /// Tries to reach the server once more. Should it be another one, which does not know us, we
     /// are done with it.
     async fn reconnect(&mut self, url: String) {
-        let Self { attempt, tries, watch, .. } = self;
+        let Self { attempt, tries, mailbox, .. } = self;
         let running = attempt.get_or_insert_with(|| {
-            keep(try_again(url.clone(), backoff(&url, *tries), watch.clone()))
+            keep(try_again(url.clone(), backoff(&url, *tries), mailbox.clone()))
         });
         let result = running.await;
         *attempt = None;
         self.tries += 1;
         match result {
             // New passwords would be of no use: the sockets keep those they have.
-            Ok(Entrance { socket, id, .. }) if id == self.id => {
+            Ok(ServerConnection { socket, id, .. }) if id == self.id => {
                 self.socket = Some(socket);
                 self.tries = 0;
-                self.watch.return_to_server();
+                self.mailbox.note_server_back();
             }
             Ok(_) => self.give_up(),
             Err(TransportError::Kicked) => self.be_kicked(),
@@ -425,7 +431,7 @@ impl Drop for RoomSignaller {
     fn drop(&mut self) {
         // We find our place again when we come back only if the server does not take this for a
         // departure.
-        if !self.watch.is_leaving()
+        if !self.mailbox.is_leaving()
             && let Some(socket) = self.socket.take()
         {
             socket.break_off();

@@ -15,8 +15,8 @@ use signaling::{
 
 use super::{
     address::server_of,
+    mailbox::Mailbox,
     platform::{Closing, Incoming, Socket},
-    watch::Watch,
 };
 use crate::{random, transport::TransportError};
 
@@ -29,7 +29,7 @@ pub(super) const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(10);
 
 /// A WebSocket in a room, and what was said on the way in.
-pub(super) struct Entrance {
+pub(super) struct ServerConnection {
     pub(super) socket: Socket,
     /// Who we are.
     pub(super) id: PeerId,
@@ -37,7 +37,7 @@ pub(super) struct Entrance {
 }
 
 /// Connects, and waits for the id: only with it are we in the room.
-pub(super) async fn enter(url: &str) -> Result<Entrance, TransportError> {
+pub(super) async fn enter(url: &str) -> Result<ServerConnection, TransportError> {
     let unreachable = || TransportError::Unreachable { url: server_of(url).to_owned() };
     let entering = async {
         let mut socket = Socket::connect(url)
@@ -48,7 +48,7 @@ pub(super) async fn enter(url: &str) -> Result<Entrance, TransportError> {
             match socket.next().await {
                 Incoming::Text(text) => {
                     if let Ok(PeerEvent::IdAssigned(id)) = serde_json::from_str(&text) {
-                        return Ok(Entrance { socket, id, ice_servers });
+                        return Ok(ServerConnection { socket, id, ice_servers });
                     }
                     if let Ok(Welcome::IceServers(told)) = serde_json::from_str(&text) {
                         ice_servers = told;
@@ -82,10 +82,10 @@ pub(super) fn is_kicked(closing: &Closing) -> bool {
 pub(super) async fn try_again(
     url: String,
     wait: Duration,
-    watch: Watch,
-) -> Result<Entrance, TransportError> {
+    mailbox: Mailbox,
+) -> Result<ServerConnection, TransportError> {
     Delay::new(wait).await;
-    while watch.is_alone() {
+    while mailbox.is_alone() {
         Delay::new(FIRST_RETRY).await;
     }
     enter(&url).await

@@ -20,14 +20,14 @@ use crate::transport::TransportError;
 const MAX_ASKS: usize = 32;
 /// Errands that wait for the signaller at most: it is at hand unless it is stuck with something to
 /// send.
-const MAX_ERRANDS: usize = 64;
+const MAX_HANDSHAKE_TASKS: usize = 64;
 
 /// What the signaller and its message loop tell the transport.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Watch(Arc<Mutex<Notices>>);
+pub(super) struct Mailbox(Arc<Mutex<Mail>>);
 
 #[derive(Debug, Default)]
-struct Notices {
+struct Mail {
     error: Option<TransportError>,
     is_lost: bool,
     is_back: bool,
@@ -46,7 +46,7 @@ struct Notices {
     /// What it is to be asked for, in order, and who waits for that or for our departure.
     asks: VecDeque<RoomRequest>,
     /// What the signaller is to do about peers, in order.
-    errands: VecDeque<Errand>,
+    handshake_tasks: VecDeque<HandshakeTask>,
     /// The sockets of peers whose handshakes began.
     sockets: Vec<(PeerId, WebRtcSocket)>,
     waker: Option<Waker>,
@@ -54,7 +54,7 @@ struct Notices {
 
 /// What the signaller is to do about a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Errand {
+pub(super) enum HandshakeTask {
     /// Begin a handshake.
     Meet(Meeting),
     /// Forget the handshake with it that began: the connection is over, or was given up.
@@ -63,29 +63,29 @@ pub(super) enum Errand {
 
 /// What the signaller is to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Work {
-    Errand(Errand),
-    /// Ask the server for this. It stays until it [was sent](Watch::ask_was_sent): the future that
+pub(super) enum SignallerTask {
+    Handshake(HandshakeTask),
+    /// Ask the server for this. It stays until it [was sent](Mailbox::ask_was_sent): the future that
     /// asks may be dropped at any time.
     Ask(RoomRequest),
     /// Tell the server that we leave.
     Leave,
 }
 
-impl Watch {
-    fn with<T>(&self, work: impl FnOnce(&mut Notices) -> T) -> T {
+impl Mailbox {
+    fn with<T>(&self, work: impl FnOnce(&mut Mail) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Keeps the first error: later ones follow from it.
     pub(super) fn fail(&self, error: TransportError) {
-        self.with(|notices| {
-            notices.error.get_or_insert(error);
+        self.with(|mail| {
+            mail.error.get_or_insert(error);
         });
     }
 
-    pub(super) fn lose(&self) {
-        self.with(|notices| notices.is_lost = true);
+    pub(super) fn note_server_lost(&self) {
+        self.with(|mail| mail.is_lost = true);
     }
 
     /// Notes that the message loop is over as soon as what this returns is dropped.
@@ -94,20 +94,20 @@ impl Watch {
     }
 
     /// Whether the server was lost since the last call.
-    pub(super) fn take_lost(&self) -> bool {
-        self.with(|notices| std::mem::take(&mut notices.is_lost))
+    pub(super) fn take_server_lost(&self) -> bool {
+        self.with(|mail| std::mem::take(&mut mail.is_lost))
     }
 
     /// Whether the server was reached again since the last call.
-    pub(super) fn take_back(&self) -> bool {
-        self.with(|notices| std::mem::take(&mut notices.is_back))
+    pub(super) fn take_server_back(&self) -> bool {
+        self.with(|mail| std::mem::take(&mut mail.is_back))
     }
 
     /// Has the server told that we leave the room, and do not come back.
     pub(super) fn leave(&self) {
-        let waker = self.with(|notices| {
-            notices.is_leaving = true;
-            notices.waker.take()
+        let waker = self.with(|mail| {
+            mail.is_leaving = true;
+            mail.waker.take()
         });
         if let Some(waker) = waker {
             waker.wake();
@@ -116,60 +116,60 @@ impl Watch {
 
     /// Whether we leave the room, and do not come back.
     pub(super) fn is_leaving(&self) -> bool {
-        self.with(|notices| notices.is_leaving)
+        self.with(|mail| mail.is_leaving)
     }
 
     /// Notes that the server was told that we leave, if it is there.
     pub(super) fn note_departure(&self) {
-        self.with(|notices| notices.has_left = true);
+        self.with(|mail| mail.has_left = true);
     }
 
     /// Whether nothing more will be said to the server: it was told that we leave, or is not there.
     pub(super) fn has_left(&self) -> bool {
-        self.with(|notices| notices.has_left || notices.is_over)
+        self.with(|mail| mail.has_left || mail.is_over)
     }
 
     /// Notes who is connected to us.
     pub(super) fn note_connected(&self, peers: impl Iterator<Item = PeerId>) {
-        self.with(|notices| {
-            notices.connected.clear();
-            notices.connected.extend(peers);
+        self.with(|mail| {
+            mail.connected.clear();
+            mail.connected.extend(peers);
         });
     }
 
     pub(super) fn is_connected(&self, peer: PeerId) -> bool {
-        self.with(|notices| notices.connected.contains(&peer))
+        self.with(|mail| mail.connected.contains(&peer))
     }
 
     /// Whether nobody is connected to us.
     pub(super) fn is_alone(&self) -> bool {
-        self.with(|notices| notices.connected.is_empty())
+        self.with(|mail| mail.connected.is_empty())
     }
 
     /// Notes that the server was reached again.
-    pub(super) fn return_to_server(&self) {
-        self.with(|notices| notices.is_back = true);
+    pub(super) fn note_server_back(&self) {
+        self.with(|mail| mail.is_back = true);
     }
 
     /// Notes what the server tells of the room.
-    pub(super) fn tell_room(&self, event: RoomEvent) {
-        if !self.with(|notices| notices.room.push(event)) {
+    pub(super) fn note_room_event(&self, event: RoomEvent) {
+        if !self.with(|mail| mail.room.push(event)) {
             self.count_bad_signal();
         }
     }
 
     /// What the server told of the room since the last call.
     pub(super) fn take_room(&self) -> impl Iterator<Item = RoomEvent> + use<> {
-        self.with(|notices| notices.room.take())
+        self.with(|mail| mail.room.take())
     }
 
     /// Has the server asked for something, as soon as it is there. What is too much is dropped.
     pub(super) fn ask(&self, request: RoomRequest) {
-        let waker = self.with(|notices| {
-            if notices.asks.len() < MAX_ASKS {
-                notices.asks.push_back(request);
+        let waker = self.with(|mail| {
+            if mail.asks.len() < MAX_ASKS {
+                mail.asks.push_back(request);
             }
-            notices.waker.take()
+            mail.waker.take()
         });
         if let Some(waker) = waker {
             waker.wake();
@@ -177,16 +177,20 @@ impl Watch {
     }
 
     /// What the signaller is to do next. Requests wait until it is at the server.
-    pub(super) fn poll_work(&self, is_at_server: bool, context: &Context<'_>) -> Poll<Work> {
-        self.with(|notices| {
-            if let Some(errand) = notices.errands.pop_front() {
-                return Poll::Ready(Work::Errand(errand));
+    pub(super) fn poll_task(
+        &self,
+        is_at_server: bool,
+        context: &Context<'_>,
+    ) -> Poll<SignallerTask> {
+        self.with(|mail| {
+            if let Some(task) = mail.handshake_tasks.pop_front() {
+                return Poll::Ready(SignallerTask::Handshake(task));
             }
-            match notices.asks.front().filter(|_| is_at_server) {
-                Some(request) => Poll::Ready(Work::Ask(request.clone())),
-                None if notices.is_leaving => Poll::Ready(Work::Leave),
+            match mail.asks.front().filter(|_| is_at_server) {
+                Some(request) => Poll::Ready(SignallerTask::Ask(request.clone())),
+                None if mail.is_leaving => Poll::Ready(SignallerTask::Leave),
                 None => {
-                    notices.waker = Some(context.waker().clone());
+                    mail.waker = Some(context.waker().clone());
                     Poll::Pending
                 }
             }
@@ -194,10 +198,10 @@ impl Watch {
     }
 
     /// Has the signaller do something about a peer.
-    pub(super) fn send_on(&self, errand: Errand) {
-        let waker = self.with(|notices| {
-            notices.errands.push_back(errand);
-            notices.waker.take()
+    pub(super) fn add_task(&self, task: HandshakeTask) {
+        let waker = self.with(|mail| {
+            mail.handshake_tasks.push_back(task);
+            mail.waker.take()
         });
         if let Some(waker) = waker {
             waker.wake();
@@ -206,61 +210,61 @@ impl Watch {
 
     /// Whether the signaller has so much to do that nobody else should be met meanwhile.
     pub(super) fn is_busy(&self) -> bool {
-        self.with(|notices| notices.errands.len() >= MAX_ERRANDS)
+        self.with(|mail| mail.handshake_tasks.len() >= MAX_HANDSHAKE_TASKS)
     }
 
     /// Hands over the socket of a peer whose handshake began, with what the peer said last.
     pub(super) fn hand_over(&self, peer: PeerId, socket: WebRtcSocket) {
-        self.with(|notices| {
-            notices.steps.begin(peer);
-            notices.sockets.push((peer, socket));
+        self.with(|mail| {
+            mail.steps.begin(peer);
+            mail.sockets.push((peer, socket));
         });
     }
 
     /// The sockets of those peers whose handshakes began since the last call.
     pub(super) fn take_sockets(&self) -> Vec<(PeerId, WebRtcSocket)> {
-        self.with(|notices| std::mem::take(&mut notices.sockets))
+        self.with(|mail| std::mem::take(&mut mail.sockets))
     }
 
     /// The next request is on its way.
     pub(super) fn ask_was_sent(&self) {
-        self.with(|notices| notices.asks.pop_front());
+        self.with(|mail| mail.asks.pop_front());
     }
 
     /// Counts something that no server of ours and no WebRTC stack says.
     pub(super) fn count_bad_signal(&self) {
-        self.with(|notices| notices.bad_signals = notices.bad_signals.saturating_add(1));
+        self.with(|mail| mail.bad_signals = mail.bad_signals.saturating_add(1));
     }
 
     /// Signals that no WebRTC stack sends, since the last call.
     pub(super) fn take_bad_signals(&self) -> u32 {
-        self.with(|notices| std::mem::take(&mut notices.bad_signals))
+        self.with(|mail| std::mem::take(&mut mail.bad_signals))
     }
 
     /// What peers did since the last call, in order, and of how many of them nothing is known any
     /// more, as there were too many.
     pub(super) fn take_steps(&self) -> (Vec<(PeerId, PeerStep)>, u32) {
-        self.with(|notices| notices.steps.take())
+        self.with(|mail| mail.steps.take())
     }
 
     pub(super) fn note(&self, peer: PeerId, step: PeerStep) {
-        self.with(|notices| notices.steps.note(peer, step));
+        self.with(|mail| mail.steps.note(peer, step));
     }
 
     /// Why the transport is of no more use, once it is.
     pub(super) fn take_failure(&self) -> Option<TransportError> {
-        self.with(|notices| {
-            let is_over = std::mem::take(&mut notices.is_over);
-            notices.error.take().or(is_over.then_some(TransportError::Closed))
+        self.with(|mail| {
+            let is_over = std::mem::take(&mut mail.is_over);
+            mail.error.take().or(is_over.then_some(TransportError::Closed))
         })
     }
 }
 
-struct OverWhenDropped(Watch);
+struct OverWhenDropped(Mailbox);
 
 impl Drop for OverWhenDropped {
     fn drop(&mut self) {
-        self.0.with(|notices| notices.is_over = true);
+        self.0.with(|mail| mail.is_over = true);
     }
 }
 
@@ -271,9 +275,9 @@ mod tests {
     use super::*;
 
     /// What the signaller is to do next, if it is at the server.
-    fn work(watch: &Watch) -> Option<Work> {
-        match watch.poll_work(true, &Context::from_waker(Waker::noop())) {
-            Poll::Ready(work) => Some(work),
+    fn next_task(mailbox: &Mailbox) -> Option<SignallerTask> {
+        match mailbox.poll_task(true, &Context::from_waker(Waker::noop())) {
+            Poll::Ready(task) => Some(task),
             Poll::Pending => None,
         }
     }
@@ -284,36 +288,36 @@ mod tests {
 
     #[test]
     fn requests_wait_in_order_until_they_are_sent_and_are_not_too_many() {
-        let watch = Watch::default();
-        assert_eq!(work(&watch), None);
-        watch.ask(RoomRequest::SetReady(true));
+        let mailbox = Mailbox::default();
+        assert_eq!(next_task(&mailbox), None);
+        mailbox.ask(RoomRequest::SetReady(true));
         for _ in 0..1000 {
-            watch.ask(RoomRequest::Start);
+            mailbox.ask(RoomRequest::Start);
         }
-        let ready = Some(Work::Ask(RoomRequest::SetReady(true)));
-        assert_eq!(work(&watch), ready);
-        assert_eq!(work(&watch), ready, "it was not sent");
+        let ready = Some(SignallerTask::Ask(RoomRequest::SetReady(true)));
+        assert_eq!(next_task(&mailbox), ready);
+        assert_eq!(next_task(&mailbox), ready, "it was not sent");
         for _ in 1..MAX_ASKS {
-            watch.ask_was_sent();
-            assert_eq!(work(&watch), Some(Work::Ask(RoomRequest::Start)));
+            mailbox.ask_was_sent();
+            assert_eq!(next_task(&mailbox), Some(SignallerTask::Ask(RoomRequest::Start)));
         }
-        watch.ask_was_sent();
-        assert_eq!(work(&watch), None);
+        mailbox.ask_was_sent();
+        assert_eq!(next_task(&mailbox), None);
     }
 
     #[test]
     fn a_departure_comes_after_the_requests_unless_the_server_is_away() {
-        let watch = Watch::default();
-        watch.ask(RoomRequest::Start);
-        watch.leave();
-        let away = watch.poll_work(false, &Context::from_waker(Waker::noop()));
-        assert_eq!(away, Poll::Ready(Work::Leave));
-        assert_eq!(work(&watch), Some(Work::Ask(RoomRequest::Start)));
-        watch.ask_was_sent();
-        assert_eq!(work(&watch), Some(Work::Leave));
-        assert!(watch.is_leaving() && !watch.has_left());
-        watch.note_departure();
-        assert!(watch.has_left());
+        let mailbox = Mailbox::default();
+        mailbox.ask(RoomRequest::Start);
+        mailbox.leave();
+        let away = mailbox.poll_task(false, &Context::from_waker(Waker::noop()));
+        assert_eq!(away, Poll::Ready(SignallerTask::Leave));
+        assert_eq!(next_task(&mailbox), Some(SignallerTask::Ask(RoomRequest::Start)));
+        mailbox.ask_was_sent();
+        assert_eq!(next_task(&mailbox), Some(SignallerTask::Leave));
+        assert!(mailbox.is_leaving() && !mailbox.has_left());
+        mailbox.note_departure();
+        assert!(mailbox.has_left());
     }
 
     #[test]
@@ -324,37 +328,37 @@ mod tests {
                 self.0.store(true, std::sync::atomic::Ordering::Relaxed);
             }
         }
-        let errand = Errand::Forget(peer(1));
-        let causes: [&dyn Fn(&Watch); 3] =
-            [&|watch| watch.leave(), &|watch| watch.ask(RoomRequest::Start), &|watch| {
-                watch.send_on(errand);
+        let task = HandshakeTask::Forget(peer(1));
+        let causes: [&dyn Fn(&Mailbox); 3] =
+            [&|mailbox| mailbox.leave(), &|mailbox| mailbox.ask(RoomRequest::Start), &|mailbox| {
+                mailbox.add_task(task);
             }];
         for cause in causes {
-            let (watch, alarm) = (Watch::default(), Arc::new(Alarm(false.into())));
+            let (mailbox, alarm) = (Mailbox::default(), Arc::new(Alarm(false.into())));
             let waker = Waker::from(Arc::clone(&alarm));
-            assert!(watch.poll_work(true, &Context::from_waker(&waker)).is_pending());
-            cause(&watch);
+            assert!(mailbox.poll_task(true, &Context::from_waker(&waker)).is_pending());
+            cause(&mailbox);
             assert!(alarm.0.load(std::sync::atomic::Ordering::Relaxed));
         }
     }
 
     #[test]
     fn a_message_loop_that_is_over_tells_the_server_nothing_any_more() {
-        let watch = Watch::default();
-        drop(watch.while_running());
-        assert!(watch.has_left());
+        let mailbox = Mailbox::default();
+        drop(mailbox.while_running());
+        assert!(mailbox.has_left());
     }
 
     #[test]
     fn the_first_error_is_the_one_that_is_told() {
-        let watch = Watch::default();
-        assert_eq!(watch.take_failure(), None);
-        watch.fail(TransportError::Refused("full".into()));
-        watch.fail(TransportError::Closed);
-        drop(watch.while_running());
-        assert_eq!(watch.take_failure(), Some(TransportError::Refused("full".into())));
-        assert_eq!(watch.take_failure(), None);
-        watch.lose();
-        assert!(watch.take_lost() && !watch.take_lost());
+        let mailbox = Mailbox::default();
+        assert_eq!(mailbox.take_failure(), None);
+        mailbox.fail(TransportError::Refused("full".into()));
+        mailbox.fail(TransportError::Closed);
+        drop(mailbox.while_running());
+        assert_eq!(mailbox.take_failure(), Some(TransportError::Refused("full".into())));
+        assert_eq!(mailbox.take_failure(), None);
+        mailbox.note_server_lost();
+        assert!(mailbox.take_server_lost() && !mailbox.take_server_lost());
     }
 }
