@@ -18,7 +18,7 @@ const MOST_AHEAD_FRAMES: u32 = 2;
 
 /// What a peer's claim to lack inputs of ours is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lag {
+pub(super) enum ClaimVerdict {
     /// An older datagram, or one that echoes none that we remember: it says nothing.
     Unknown,
     /// It predicted as many frames of our inputs as it said, or at most as many as it can have.
@@ -59,13 +59,13 @@ impl Delivered {
         lacking: u32,
         acked: u32,
         frame: u32,
-    ) -> Lag {
+    ) -> ClaimVerdict {
         let is_newest = self.newest.is_none_or(|newest| {
             let since = header.sent_ms.since(newest);
             since != 0 && since < u16::MAX / 2
         });
         if !is_newest {
-            return Lag::Unknown;
+            return ClaimVerdict::Unknown;
         }
         self.newest = Some(header.sent_ms);
         let has_heard = header.held_ms != DatagramHeader::NOTHING_HEARD;
@@ -73,10 +73,14 @@ impl Delivered {
         let is_shown = echoed.is_some();
         self.shown = self.shown.max(echoed.map_or(0, |&(_, end)| end));
         if lacking < self.shown.max(acked) {
-            return Lag::False;
+            return ClaimVerdict::False;
         }
         let theirs = header.frame.min(frame.saturating_add(MOST_AHEAD_FRAMES));
-        if is_shown { Lag::Frames(theirs.saturating_sub(lacking)) } else { Lag::Unknown }
+        if is_shown {
+            ClaimVerdict::Frames(theirs.saturating_sub(lacking))
+        } else {
+            ClaimVerdict::Unknown
+        }
     }
 }
 
@@ -102,41 +106,41 @@ mod tests {
     #[test]
     fn an_honest_peer_is_believed() {
         let mut delivered = delivered();
-        assert_eq!(delivered.judge(&header(1, 160, 14), 11, 0, 14), Lag::Frames(3));
+        assert_eq!(delivered.judge(&header(1, 160, 14), 11, 0, 14), ClaimVerdict::Frames(3));
         // Out of order, twice, and after a datagram that was lost.
-        assert_eq!(delivered.judge(&header(0, 144, 13), 10, 0, 14), Lag::Unknown);
-        assert_eq!(delivered.judge(&header(1, 160, 14), 11, 0, 14), Lag::Unknown);
-        assert_eq!(delivered.judge(&header(3, 160, 16), 11, 0, 16), Lag::Frames(5));
+        assert_eq!(delivered.judge(&header(0, 144, 13), 10, 0, 14), ClaimVerdict::Unknown);
+        assert_eq!(delivered.judge(&header(1, 160, 14), 11, 0, 14), ClaimVerdict::Unknown);
+        assert_eq!(delivered.judge(&header(3, 160, 16), 11, 0, 16), ClaimVerdict::Frames(5));
         // Something came before the newest datagram, and after an older one that is echoed.
-        assert_eq!(delivered.judge(&header(4, 160, 17), 13, 0, 17), Lag::Frames(4));
+        assert_eq!(delivered.judge(&header(4, 160, 17), 13, 0, 17), ClaimVerdict::Frames(4));
     }
 
     #[test]
     fn a_peer_has_what_was_in_the_datagram_that_it_echoes() {
         let mut delivered = delivered();
-        assert_eq!(delivered.judge(&header(1, 160, 14), 6, 0, 14), Lag::False);
+        assert_eq!(delivered.judge(&header(1, 160, 14), 6, 0, 14), ClaimVerdict::False);
         // Nor does it lose again what it had.
-        assert_eq!(delivered.judge(&header(2, 0, 14), 10, 0, 14), Lag::False);
+        assert_eq!(delivered.judge(&header(2, 0, 14), 10, 0, 14), ClaimVerdict::False);
         let nothing = DatagramHeader { held_ms: DatagramHeader::NOTHING_HEARD, ..header(3, 0, 14) };
-        assert_eq!(delivered.judge(&nothing, 11, 12, 14), Lag::False);
-        assert_eq!(delivered.judge(&header(4, 160, 14), 11, 0, 14), Lag::Frames(3));
+        assert_eq!(delivered.judge(&nothing, 11, 12, 14), ClaimVerdict::False);
+        assert_eq!(delivered.judge(&header(4, 160, 14), 11, 0, 14), ClaimVerdict::Frames(3));
     }
 
     #[test]
     fn a_peer_that_shows_nothing_leads_nothing() {
         let mut delivered = delivered();
         let nothing = DatagramHeader { held_ms: DatagramHeader::NOTHING_HEARD, ..header(1, 0, 14) };
-        assert_eq!(delivered.judge(&nothing, 6, 0, 14), Lag::Unknown);
-        assert_eq!(delivered.judge(&header(2, 7, 14), 6, 0, 14), Lag::Unknown);
+        assert_eq!(delivered.judge(&nothing, 6, 0, 14), ClaimVerdict::Unknown);
+        assert_eq!(delivered.judge(&header(2, 7, 14), 6, 0, 14), ClaimVerdict::Unknown);
     }
 
     #[test]
     fn a_peer_that_claims_to_be_far_ahead_is_as_far_as_it_can_be() {
         let mut delivered = delivered();
-        assert_eq!(delivered.judge(&header(1, 160, 1_000_000), 11, 0, 12), Lag::Frames(3));
+        assert_eq!(delivered.judge(&header(1, 160, 1_000_000), 11, 0, 12), ClaimVerdict::Frames(3));
         assert_eq!(
             delivered.judge(&header(2, 160, u32::MAX), 11, 0, u32::MAX),
-            Lag::Frames(u32::MAX - 11)
+            ClaimVerdict::Frames(u32::MAX - 11)
         );
     }
 
@@ -145,6 +149,6 @@ mod tests {
         let mut delivered = Delivered::default();
         delivered.note_sent(Millis::new(5), 3);
         delivered.note_sent(Millis::new(5), 4);
-        assert_eq!(delivered.judge(&header(1, 5, 4), 3, 0, 4), Lag::Frames(1));
+        assert_eq!(delivered.judge(&header(1, 5, 4), 3, 0, 4), ClaimVerdict::Frames(1));
     }
 }

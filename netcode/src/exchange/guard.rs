@@ -54,7 +54,7 @@ pub(super) struct PeerInputs {
     /// Inputs that it was not given yet, up to `known`, as ggrs writes them.
     fresh: Vec<Vec<u8>>,
     /// What it was told last of `acked`.
-    told_acked: u32,
+    reported_acked: u32,
     /// The first frame for which the peer gives no inputs, once it has left the match.
     end: Option<u32>,
     /// The first of our frames that a peer which has left the match does not need.
@@ -72,7 +72,7 @@ impl PeerInputs {
             acked: 0,
             base,
             fresh: Vec::new(),
-            told_acked: 0,
+            reported_acked: 0,
             end: None,
             unneeded: 0,
         }
@@ -172,7 +172,7 @@ impl PeerInputs {
     /// What the session was not told yet, in a match with that many seats.
     pub(super) fn news(&mut self, seats: usize) -> Option<GgrsBody> {
         let acked = self.acked.max(self.unneeded);
-        let is_acked = std::mem::replace(&mut self.told_acked, acked) != acked;
+        let is_acked = std::mem::replace(&mut self.reported_acked, acked) != acked;
         let Some(newest) = self.fresh.last().cloned() else {
             return is_acked.then(|| GgrsBody::ack(acked));
         };

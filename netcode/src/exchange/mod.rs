@@ -27,7 +27,7 @@ use ggrs::{Message, NonBlockingSocket};
 use signaling::protocol::PeerId;
 
 use self::{
-    delivered::{Delivered, Lag},
+    delivered::{ClaimVerdict, Delivered},
     ggrs_message::{GgrsBody, inputs_in},
     guard::{PeerInputs, Rules},
     input_log::InputLog,
@@ -93,7 +93,7 @@ struct Peer {
     is_here: bool,
     questions: Vec<u32>,
     /// The first of our frames that no datagram to it had yet.
-    told: u32,
+    sent_end: u32,
     delivered: Delivered,
     /// The highest frame that it said it was at, and how far its inputs reached beyond that.
     newest_frame: u32,
@@ -127,7 +127,7 @@ impl Exchange {
             inputs: PeerInputs::new(peer.seats),
             is_here: false,
             questions: Vec::new(),
-            told: 0,
+            sent_end: 0,
             delivered: Delivered::default(),
             newest_frame: 0,
             delay: 0,
@@ -183,14 +183,14 @@ impl Exchange {
         }
         // It simulates the frame in the header next, and lacks our inputs from `wanted` on.
         let lacking = header.frame.saturating_add_signed(i32::from(inputs.wanted));
-        let lag = peer.delivered.judge(header, lacking, acked, frame);
+        let verdict = peer.delivered.judge(header, lacking, acked, frame);
         // One sample a frame of ours is enough, and nobody gives more.
-        if let Lag::Frames(frames) = lag
+        if let ClaimVerdict::Frames(frames) = verdict
             && peer.sampled_at.replace(frame) != Some(frame)
         {
             self.predicted.count(frames);
         }
-        Ok(lag != Lag::False)
+        Ok(verdict != ClaimVerdict::False)
     }
 
     /// How many frames of our inputs the peers predicted, since the last call.
@@ -211,7 +211,7 @@ impl Exchange {
             Inputs { first: relative(first)?, wanted: relative(peer.inputs.wanted())?, runs };
         let sent: u32 = inputs.runs.iter().map(|run| u32::from(run.frames)).sum();
         let end = first + sent;
-        peer.told = peer.told.max(end);
+        peer.sent_end = peer.sent_end.max(end);
         if peer.is_here {
             // Before that it may drop them, and echo the datagram all the same.
             peer.delivered.note_sent(header.sent_ms, end);
@@ -240,8 +240,8 @@ impl Exchange {
         }
         // Where half of a round trip comes close to the window, a frame later may be a stall.
         let is_far = lateness.round_trip / 2.0 + HELD_FRAMES as f32 > rules.window as f32 / 2.0;
-        let has_waited = end.saturating_sub(peer.told) >= HELD_FRAMES;
-        has_waited || is_far || end < peer.lossy_until || !ours.is_held(peer.told, end)
+        let has_waited = end.saturating_sub(peer.sent_end) >= HELD_FRAMES;
+        has_waited || is_far || end < peer.lossy_until || !ours.is_held(peer.sent_end, end)
     }
 
     /// The peer of the match whose inputs are known least far.
@@ -268,7 +268,7 @@ impl Exchange {
     }
 
     /// Reads what our own session says to a peer.
-    fn overhear(&mut self, to: PeerId, message: &Message) {
+    fn take_ggrs_message(&mut self, to: PeerId, message: &Message) {
         match GgrsBody::open(message) {
             Ok(GgrsBody::SyncRequest { random }) => {
                 if let Some(peer) = self.peer(to)
@@ -305,7 +305,7 @@ impl Exchange {
     }
 
     /// What our session should hear now.
-    fn whisper(&mut self) -> Vec<(PeerId, Message)> {
+    fn messages_for_ggrs(&mut self) -> Vec<(PeerId, Message)> {
         self.play_on_for_leavers();
         let (seats, is_open) = (self.rules.seats, self.is_open);
         let mut messages = Vec::new();
@@ -336,11 +336,11 @@ impl SharedExchange {
 
 impl NonBlockingSocket<PeerId> for SharedExchange {
     fn send_to(&mut self, message: &Message, to: &PeerId) {
-        self.with(|exchange| exchange.overhear(*to, message));
+        self.with(|exchange| exchange.take_ggrs_message(*to, message));
     }
 
     fn receive_all_messages(&mut self) -> Vec<(PeerId, Message)> {
-        self.with(Exchange::whisper).unwrap_or_default()
+        self.with(Exchange::messages_for_ggrs).unwrap_or_default()
     }
 }
 
