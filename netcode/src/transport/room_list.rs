@@ -1,4 +1,4 @@
-//! The list of public rooms, kept up to date for as long as somebody looks at it.
+//! The list of public rooms, kept up to date while the game shows it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,20 +6,20 @@ use signaling::lobby::RoomListing;
 
 use super::TransportError;
 
-/// What there is to tell of a list: its rooms, or why there are none.
+/// The latest answer about a list: its rooms, or why there are none.
 pub(crate) type ListAnswer = Result<Vec<RoomListing>, TransportError>;
 
-/// Looks at the list until it is dropped.
+/// Keeps the list up to date until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Lister {
     latest: Arc<Mutex<Option<ListAnswer>>>,
-    /// Who looks stops once this is gone.
+    /// The task that fetches the list stops once this is dropped.
     #[cfg(feature = "webrtc")]
     _wanted: futures::channel::oneshot::Sender<()>,
 }
 
 impl Lister {
-    /// What is new since the last call, if anything is.
+    /// Takes the answer that has arrived since the last call, if there is one.
     pub(crate) fn take(&self) -> Option<ListAnswer> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -27,7 +27,7 @@ impl Lister {
 
 #[cfg(not(feature = "webrtc"))]
 impl Lister {
-    /// Says that there is no way to any server.
+    /// Fails: without WebRTC no server can be reached.
     pub(crate) fn open(_server: &str, _game: &str) -> Result<Self, TransportError> {
         let _ = Self { latest: Arc::default() };
         Err(TransportError::NotBuilt)
@@ -53,17 +53,17 @@ mod looking {
         room_news::sound_listings,
     };
 
-    /// As often as a person looks; the server answers once a second.
+    /// About as often as a person looks; the server answers once a second.
     const REFRESH_EVERY: Duration = Duration::from_secs(2);
-    /// Until the next attempt to reach a server that is away.
+    /// The time until the next attempt to reach a server that is away.
     const RETRY_AFTER: Duration = Duration::from_secs(5);
-    /// A server that has not answered by then will not.
+    /// A server that has not answered within this time will not answer.
     const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-    /// What is said to be told once more. Any text would do.
+    /// Asks the server for the list again. Any text would do.
     const AGAIN: &str = "again";
 
     impl Lister {
-        /// Begins to look at the list of `game` at the server of this address.
+        /// Starts to fetch the list of `game` from the server at this address.
         pub(crate) fn open(server: &str, game: &str) -> Result<Self, TransportError> {
             let url = list_url(server, game)?;
             let latest: Arc<Mutex<Option<ListAnswer>>> = Arc::default();
@@ -84,7 +84,7 @@ mod looking {
         }
     }
 
-    /// Looks at the list for ever.
+    /// Fetches the list again and again, for ever.
     async fn look(url: &str, tell: impl Fn(ListAnswer)) {
         loop {
             let error = match Socket::connect(url).await {
@@ -96,7 +96,7 @@ mod looking {
         }
     }
 
-    /// Looks at the list until the connection ends; why it did.
+    /// Passes on the list until the connection ends. Returns why it ended.
     async fn relay_list(
         url: &str,
         socket: &mut Socket,

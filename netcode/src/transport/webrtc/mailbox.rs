@@ -1,4 +1,4 @@
-//! What the signaller and the transport tell each other: they run in different threads.
+//! The state that the signaller and the transport share, as they run on different threads.
 
 use std::{
     collections::VecDeque,
@@ -16,13 +16,14 @@ use super::{
 };
 use crate::transport::TransportError;
 
-/// Requests that wait for the server at most: more than a player makes while it is away.
+/// At most this many requests wait for the server: more than a player makes while the server is
+/// away.
 const MAX_ASKS: usize = 32;
-/// Errands that wait for the signaller at most: it is at hand unless it is stuck with something to
-/// send.
+/// No more peers are met while this many tasks wait for the signaller, which takes them at once
+/// unless it is stuck sending something.
 const MAX_HANDSHAKE_TASKS: usize = 64;
 
-/// What the signaller and its message loop tell the transport.
+/// What the signaller and its message loop share with the transport.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Mailbox(Arc<Mutex<Mail>>);
 
@@ -32,41 +33,42 @@ struct Mail {
     is_lost: bool,
     is_back: bool,
     is_over: bool,
-    /// We leave the room.
+    /// We are leaving the room.
     is_leaving: bool,
-    /// The server was told, and has answered or had the time to.
+    /// We have told the server that we leave, and it has answered or had time to.
     has_left: bool,
-    /// Who is connected to us now, whatever the server says of it.
+    /// The peers that are connected to us now, whatever the server says about them.
     connected: Vec<PeerId>,
     bad_signals: u32,
-    /// What peers did.
+    /// What peers did at the server.
     steps: PeerSteps,
-    /// What the server told of the room.
+    /// The server's news of the room.
     room: RoomNews,
-    /// What it is to be asked for, in order, and who waits for that or for our departure.
+    /// Requests to the server, in order.
     asks: VecDeque<RoomRequest>,
-    /// What the signaller is to do about peers, in order.
+    /// Tasks of the signaller that concern one peer each, in order.
     handshake_tasks: VecDeque<HandshakeTask>,
-    /// The sockets of peers whose handshakes began.
+    /// The sockets of peers whose handshakes have begun.
     sockets: Vec<(PeerId, WebRtcSocket)>,
+    /// Wakes the signaller, which waits for a task.
     waker: Option<Waker>,
 }
 
-/// What the signaller is to do about a peer.
+/// A task of the signaller that concerns one peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HandshakeTask {
     /// Begin a handshake.
     Meet(Meeting),
-    /// Forget the handshake with it that began: the connection is over, or was given up.
+    /// Forget the peer's handshake that has begun: the connection is over, or was given up.
     Forget(PeerId),
 }
 
-/// What the signaller is to do next.
+/// The next task of the signaller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SignallerTask {
     Handshake(HandshakeTask),
-    /// Ask the server for this. It stays until it [was sent](Mailbox::ask_was_sent): the future that
-    /// asks may be dropped at any time.
+    /// Send the server this request. It stays until it [was sent](Mailbox::ask_was_sent): the
+    /// future that sends it may be dropped at any time.
     Ask(RoomRequest),
     /// Tell the server that we leave.
     Leave,
@@ -88,7 +90,7 @@ impl Mailbox {
         self.with(|mail| mail.is_lost = true);
     }
 
-    /// Notes that the message loop is over as soon as what this returns is dropped.
+    /// Returns a guard: once it is dropped, the message loop counts as over.
     pub(super) fn while_running(&self) -> impl Send + 'static + use<> {
         OverWhenDropped(self.clone())
     }
@@ -103,7 +105,7 @@ impl Mailbox {
         self.with(|mail| std::mem::take(&mut mail.is_back))
     }
 
-    /// Has the server told that we leave the room, and do not come back.
+    /// Makes the signaller tell the server that we leave the room for good.
     pub(super) fn leave(&self) {
         let waker = self.with(|mail| {
             mail.is_leaving = true;
@@ -114,22 +116,23 @@ impl Mailbox {
         }
     }
 
-    /// Whether we leave the room, and do not come back.
+    /// Whether we are leaving the room for good.
     pub(super) fn is_leaving(&self) -> bool {
         self.with(|mail| mail.is_leaving)
     }
 
-    /// Notes that the server was told that we leave, if it is there.
+    /// Notes that the server knows that we leave, if it is there.
     pub(super) fn note_departure(&self) {
         self.with(|mail| mail.has_left = true);
     }
 
-    /// Whether nothing more will be said to the server: it was told that we leave, or is not there.
+    /// Whether nothing more will be sent to the server: the signaller has left, or its message loop
+    /// is over.
     pub(super) fn has_left(&self) -> bool {
         self.with(|mail| mail.has_left || mail.is_over)
     }
 
-    /// Notes who is connected to us.
+    /// Notes which peers are connected to us.
     pub(super) fn note_connected(&self, peers: impl Iterator<Item = PeerId>) {
         self.with(|mail| {
             mail.connected.clear();
@@ -141,7 +144,7 @@ impl Mailbox {
         self.with(|mail| mail.connected.contains(&peer))
     }
 
-    /// Whether nobody is connected to us.
+    /// Whether no peer is connected to us.
     pub(super) fn is_alone(&self) -> bool {
         self.with(|mail| mail.connected.is_empty())
     }
@@ -151,19 +154,20 @@ impl Mailbox {
         self.with(|mail| mail.is_back = true);
     }
 
-    /// Notes what the server tells of the room.
+    /// Notes the server's news of the room.
     pub(super) fn note_room_event(&self, event: RoomEvent) {
         if !self.with(|mail| mail.room.push(event)) {
             self.count_bad_signal();
         }
     }
 
-    /// What the server told of the room since the last call.
+    /// Takes the server's news of the room since the last call.
     pub(super) fn take_room(&self) -> impl Iterator<Item = RoomEvent> + use<> {
         self.with(|mail| mail.room.take())
     }
 
-    /// Has the server asked for something, as soon as it is there. What is too much is dropped.
+    /// Sends the server a request as soon as the server is there. If too many requests wait
+    /// already, it is dropped.
     pub(super) fn ask(&self, request: RoomRequest) {
         let waker = self.with(|mail| {
             if mail.asks.len() < MAX_ASKS {
@@ -176,7 +180,7 @@ impl Mailbox {
         }
     }
 
-    /// What the signaller is to do next. Requests wait until it is at the server.
+    /// Returns the next task of the signaller. Requests wait until it is at the server.
     pub(super) fn poll_task(
         &self,
         is_at_server: bool,
@@ -197,7 +201,7 @@ impl Mailbox {
         })
     }
 
-    /// Has the signaller do something about a peer.
+    /// Gives the signaller a task that concerns one peer.
     pub(super) fn add_task(&self, task: HandshakeTask) {
         let waker = self.with(|mail| {
             mail.handshake_tasks.push_back(task);
@@ -208,12 +212,12 @@ impl Mailbox {
         }
     }
 
-    /// Whether the signaller has so much to do that nobody else should be met meanwhile.
+    /// Whether the signaller has too much to do for more peers to be met.
     pub(super) fn is_busy(&self) -> bool {
         self.with(|mail| mail.handshake_tasks.len() >= MAX_HANDSHAKE_TASKS)
     }
 
-    /// Hands over the socket of a peer whose handshake began, with what the peer said last.
+    /// Hands over the socket of a peer whose handshake has begun with the peer's latest signals.
     pub(super) fn hand_over(&self, peer: PeerId, socket: WebRtcSocket) {
         self.with(|mail| {
             mail.steps.begin(peer);
@@ -221,28 +225,29 @@ impl Mailbox {
         });
     }
 
-    /// The sockets of those peers whose handshakes began since the last call.
+    /// Takes the sockets of peers whose handshakes have begun since the last call.
     pub(super) fn take_sockets(&self) -> Vec<(PeerId, WebRtcSocket)> {
         self.with(|mail| std::mem::take(&mut mail.sockets))
     }
 
-    /// The next request is on its way.
+    /// Removes the next request, which is on its way.
     pub(super) fn ask_was_sent(&self) {
         self.with(|mail| mail.asks.pop_front());
     }
 
-    /// Counts something that no server of ours and no WebRTC stack says.
+    /// Counts a message that no server of ours and no WebRTC stack sends.
     pub(super) fn count_bad_signal(&self) {
         self.with(|mail| mail.bad_signals = mail.bad_signals.saturating_add(1));
     }
 
-    /// Signals that no WebRTC stack sends, since the last call.
+    /// Takes the number of messages since the last call that no server of ours and no WebRTC stack
+    /// sends.
     pub(super) fn take_bad_signals(&self) -> u32 {
         self.with(|mail| std::mem::take(&mut mail.bad_signals))
     }
 
-    /// What peers did since the last call, in order, and of how many of them nothing is known any
-    /// more, as there were too many.
+    /// Takes what peers did since the last call, in order, and the number of peers whose news was
+    /// lost because there were too many.
     pub(super) fn take_steps(&self) -> (Vec<(PeerId, PeerStep)>, u32) {
         self.with(|mail| mail.steps.take())
     }
@@ -251,7 +256,7 @@ impl Mailbox {
         self.with(|mail| mail.steps.note(peer, step));
     }
 
-    /// Why the transport is of no more use, once it is.
+    /// Takes the reason why the transport can no longer be used, once it has failed.
     pub(super) fn take_failure(&self) -> Option<TransportError> {
         self.with(|mail| {
             let is_over = std::mem::take(&mut mail.is_over);
@@ -274,7 +279,7 @@ mod tests {
 
     use super::*;
 
-    /// What the signaller is to do next, if it is at the server.
+    /// The next task of the signaller while it is at the server.
     fn next_task(mailbox: &Mailbox) -> Option<SignallerTask> {
         match mailbox.poll_task(true, &Context::from_waker(Waker::noop())) {
             Poll::Ready(task) => Some(task),
@@ -287,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_wait_in_order_until_they_are_sent_and_are_not_too_many() {
+    fn requests_wait_in_order_until_they_are_sent_and_their_number_is_bounded() {
         let mailbox = Mailbox::default();
         assert_eq!(next_task(&mailbox), None);
         mailbox.ask(RoomRequest::SetReady(true));
@@ -321,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn the_signaller_is_woken_by_whatever_there_is_to_do() {
+    fn every_new_task_wakes_the_signaller() {
         struct Alarm(std::sync::atomic::AtomicBool);
         impl Wake for Alarm {
             fn wake(self: Arc<Self>) {
@@ -343,14 +348,14 @@ mod tests {
     }
 
     #[test]
-    fn a_message_loop_that_is_over_tells_the_server_nothing_any_more() {
+    fn a_message_loop_that_is_over_sends_the_server_nothing_more() {
         let mailbox = Mailbox::default();
         drop(mailbox.while_running());
         assert!(mailbox.has_left());
     }
 
     #[test]
-    fn the_first_error_is_the_one_that_is_told() {
+    fn the_first_error_is_the_one_that_is_reported() {
         let mailbox = Mailbox::default();
         assert_eq!(mailbox.take_failure(), None);
         mailbox.fail(TransportError::Refused("full".into()));

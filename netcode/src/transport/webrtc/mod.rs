@@ -1,8 +1,10 @@
-//! Peers over WebRTC data channels, through `matchbox_socket`. The same natively and in the browser.
+//! Peers over WebRTC data channels, through `matchbox_socket`. The same natively and in the
+//! browser.
 //!
-//! The way in comes first: the `address`, the `entrance`, the `room`. Then what the server says
-//! (`signaller`, `room_news`, `peer_steps`), what matchbox may see of it (`signals`, `sdp`,
-//! `relays`), and the connections to peers (`meetings`, `peer_sockets`, `peer_channels`).
+//! The way in comes first: the `address`, the `server_connection`, the `room`. Then come the
+//! server's messages (`signaller`, `room_news`, `peer_steps`), the signals that matchbox may see
+//! (`signals`, `sdp`, `relays`), and the connections to peers (`meetings`, `peer_sockets`,
+//! `peer_channels`). The signaller and the transport share a `mailbox`.
 
 pub(super) mod address;
 pub(super) mod platform;
@@ -47,24 +49,26 @@ use super::{Channel, Route, Transport, TransportError, TransportEvent};
 
 pub(crate) use address::ClientInfo;
 
-/// A server that has not answered by then will not; a player should be told rather than wait.
+/// A server that has not answered within this time will not answer; it is better to tell the player
+/// than to keep them waiting.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// Who waits alone in a room whose server is gone waits so long for it to come back.
+/// A peer that waits alone in a room whose server is gone waits this long for the server to come
+/// back.
 const RETURN_WITHIN: Duration = Duration::from_secs(60);
-/// Passwords for TURN servers are kept for three quarters of their time, so that a handshake has some left; and for so long at least,
-/// whatever the server says.
+/// Passwords for TURN servers are used for three quarters of their lifetime, so that a handshake
+/// has some of it left; and for at least this long, whatever the server says.
 const KEEP_AT_LEAST: Duration = Duration::from_secs(5);
-/// What is sent last to a peer is out within this time, unless the machine is very busy.
+/// The last data sent to a peer is out within this time, unless the machine is very busy.
 const SEND_WITHIN: Duration = Duration::from_millis(300);
-/// A program that ends waits no longer than this for the server to hear of it.
+/// A program that ends waits no longer than this for the server to learn of it.
 const LEAVE_WITHIN: Duration = Duration::from_secs(1);
 
-/// The server is not there.
+/// The server cannot be reached.
 #[derive(Clone, Copy, Debug)]
 struct Outage {
     since: Duration,
     tries: u32,
-    /// When the next attempt is due, after `since`.
+    /// When the next attempt is due, counted from `since`.
     next_try: Duration,
     /// Whether an attempt is under way.
     is_trying: bool,
@@ -80,24 +84,24 @@ impl Outage {
 pub(crate) struct WebRtcTransport {
     room: Room,
     outage: Option<Outage>,
-    /// Whether we were in the room at any time.
+    /// Whether we have been in the room at any time.
     was_open: bool,
     entering: Entering,
-    /// When to enter again for the sake of other passwords, if nobody is connected by then.
+    /// When to enter the room again to get new passwords, if no peer is connected by then.
     renew_at: Option<Duration>,
     is_open: bool,
-    /// Who we are in the room, once we are in it.
+    /// Our id in the room, once we are in it.
     local: Option<PeerId>,
     meetings: Meetings,
-    /// Those that we are connected to, and those whose handshakes are under way.
+    /// Peers that we are connected to, and peers whose handshakes are under way.
     peers: Vec<PeerChannels>,
-    /// Connections that we give up, and when: once what was said last is out, counted from the next
-    /// poll.
+    /// Connections that we give up, and when they close: once the last data is out, counted from
+    /// the next poll.
     closing: Vec<(PeerChannels, Option<Duration>)>,
 }
 
 impl WebRtcTransport {
-    /// Begins to enter the room at `url`; how it went comes out of `poll`.
+    /// Begins to enter the room at `url`; `poll` reports the outcome.
     pub(crate) fn open(
         url: &str,
         client: &ClientInfo,
@@ -124,7 +128,7 @@ impl WebRtcTransport {
         }
     }
 
-    /// Follows the way to the server, and begins again where nobody is connected who would miss us.
+    /// Keeps track of the server, and enters the room again where no connected peer would miss us.
     fn poll_server(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
         let connected = self.peers.iter().filter(|channels| channels.is_open);
         self.mailbox().note_connected(connected.map(|channels| MatchboxId(channels.peer.0)));
@@ -174,14 +178,14 @@ impl WebRtcTransport {
         }
     }
 
-    /// Enters the room again, as a new peer. Nobody is connected, but somebody may wait for the end
-    /// of a handshake with the old one.
+    /// Enters the room again, as a new peer. No peer is connected, but one may still wait for a
+    /// handshake with the old peer to end.
     fn begin_again(&mut self) {
         self.drop_out();
         self.entering = self.room.enter();
     }
 
-    /// Is nowhere, and meets nobody.
+    /// Leaves the room, and forgets all peers in it.
     fn drop_out(&mut self) {
         self.mailbox().leave();
         self.is_open = false;
@@ -189,10 +193,10 @@ impl WebRtcTransport {
         self.meetings = Meetings::default();
     }
 
-    /// Leaves the room to enter it again in a moment, where the passwords for TURN servers are
-    /// about to be good for no new connection, and nobody would miss us. While somebody is
-    /// connected those that we have stay: what is connected needs no others, and a newcomer brings
-    /// its own. Not at once: a server that still has us would pair us with ourselves.
+    /// Leaves the room, to enter it again in a moment, if the passwords for TURN servers will soon
+    /// be too old for new connections and no peer would miss us. While a peer is connected, the old
+    /// passwords stay: connected peers need no new ones, and a newcomer brings its own. We do not
+    /// enter again at once, because a server that still has us would pair us with ourselves.
     fn renew(&mut self, now: Duration) {
         let is_due = self.is_open && self.renew_at.is_some_and(|at| now >= at);
         if is_due && self.peers.is_empty() && self.meetings.is_idle() {
@@ -216,7 +220,7 @@ impl WebRtcTransport {
         events.push(TransportEvent::Opened(PeerId(id)));
     }
 
-    /// Whether we are connected to anybody.
+    /// Whether we are connected to any peer.
     fn has_peers(&self) -> bool {
         self.peers.iter().any(|channels| channels.is_open)
     }
@@ -225,18 +229,18 @@ impl WebRtcTransport {
         &self.entering.mailbox
     }
 
-    /// Takes in what the channels of the peers say.
+    /// Reads the peers' channels.
     fn poll_peers(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
         self.closing.retain_mut(|(_, until)| now < *until.get_or_insert(now + SEND_WITHIN));
         for (MatchboxId(id), socket) in self.entering.mailbox.take_sockets() {
             let peer = PeerId(id);
             if self.meetings.is_under_way(peer) {
-                // Of two for one peer the later one counts.
+                // If a peer has two sockets, the later one counts.
                 self.peers.retain(|channels| channels.peer != peer);
                 self.peers.push(PeerChannels::new(peer, socket));
             } else {
-                // The handshake began after we had given it up, and ends with its socket. Whatever
-                // is to begin after that comes behind this errand.
+                // The handshake began after we had given it up, and ends when its socket is
+                // dropped. Any newer handshake comes after this task.
                 self.mailbox().add_task(HandshakeTask::Forget(MatchboxId(id)));
             }
         }
@@ -255,7 +259,8 @@ impl WebRtcTransport {
         });
     }
 
-    /// Passes on what the server tells of the room; a new one is not left for another new one.
+    /// Passes on the server's news of the room. A newly created room gets an address of its own, so
+    /// that coming back does not create another one.
     fn poll_room(&mut self, events: &mut Vec<TransportEvent>) {
         for event in self.mailbox().take_room() {
             if let RoomEvent::Room(room) = &event {
@@ -272,7 +277,7 @@ impl WebRtcTransport {
         }
     }
 
-    /// Follows who comes and goes at the server.
+    /// Handles the arrivals and departures of peers at the server.
     fn poll_steps(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
         let (steps, lost) = self.mailbox().take_steps();
         for (MatchboxId(id), step) in steps {
@@ -298,13 +303,13 @@ impl WebRtcTransport {
         events.extend(counts.into_iter().filter(|(count, _)| *count > 0).map(|(_, event)| event));
     }
 
-    /// A peer waits to be met.
+    /// Notes that a peer waits to be met.
     fn expect(&mut self, now: Duration, peer: PeerId) {
         if self.peers.iter().any(|channels| channels.peer == peer && channels.is_open) {
             return;
         }
         if self.meetings.forget(peer) {
-            // It has given up the handshake that is under way, and began another.
+            // The peer has given up the handshake that is under way, and begun another.
             self.peers.retain(|channels| channels.peer != peer);
         }
         self.meetings.arrive(now, peer);
@@ -372,12 +377,12 @@ impl Transport for WebRtcTransport {
 
     fn leave(&mut self) {
         self.mailbox().leave();
-        // Who is not in the room yet does not enter it any more.
+        // If we are not in the room yet, we no longer enter it.
         self.entering.opened.close();
     }
 
     fn see_out(&self) {
-        // matchbox does not tell when a packet is out.
+        // matchbox does not report when a packet is out.
         let sent_after = if self.has_peers() { SEND_WITHIN } else { Duration::ZERO };
         hold_up(LEAVE_WITHIN, |waited| waited >= sent_after && self.mailbox().has_left());
     }
@@ -397,7 +402,7 @@ mod tests {
 
     use super::{mailbox::SignallerTask, meetings::Meeting, peer_sockets::PeerSockets, *};
 
-    /// What the signaller is to do about peers.
+    /// The handshake tasks that wait for the signaller.
     fn handshake_tasks(mailbox: &Mailbox) -> Vec<HandshakeTask> {
         let context = Context::from_waker(Waker::noop());
         let next = || match mailbox.poll_task(false, &context) {
@@ -427,7 +432,7 @@ mod tests {
         transport.meet(Duration::ZERO, &|_| true);
         mailbox.note(id, PeerStep::Arrived);
         poll(&mut transport);
-        assert_eq!(handshake_tasks(&mailbox), [meet], "it has offered once more, and waits");
+        assert_eq!(handshake_tasks(&mailbox), [meet], "the peer has offered again, and waits");
         mailbox.hand_over(id, sockets.open(id, Vec::new()));
         poll(&mut transport);
         assert_eq!(handshake_tasks(&mailbox), [HandshakeTask::Forget(id)]);

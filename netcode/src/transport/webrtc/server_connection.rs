@@ -1,4 +1,5 @@
-//! The way to the signaling server: a WebSocket in a room, and the attempts to get one again.
+//! The connection to the signaling server: a WebSocket in a room, and the attempts to get one
+//! again.
 
 use std::time::Duration;
 
@@ -20,23 +21,25 @@ use super::{
 };
 use crate::{random, transport::TransportError};
 
-/// A server that has not answered by then will not; a player should be told rather than wait.
+/// A server that has not answered within this time will not answer; it is better to tell the player
+/// than to keep them waiting.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
-/// When the first attempt to reach the server again is due, and how far apart later ones are at
-/// most: a server restarts within seconds, and one that does not should not be asked all the time.
+/// About when the first attempt to reach the server again is due: a server restarts within seconds.
 pub(super) const FIRST_RETRY: Duration = Duration::from_millis(500);
+/// About how far apart later attempts are at most: a server that does not restart should not be
+/// asked all the time.
 const LAST_RETRY: Duration = Duration::from_secs(10);
 
-/// A WebSocket in a room, and what was said on the way in.
+/// A WebSocket in a room, and what the server said when we entered.
 pub(super) struct ServerConnection {
     pub(super) socket: Socket,
-    /// Who we are.
+    /// Our peer id.
     pub(super) id: PeerId,
     pub(super) ice_servers: IceServers,
 }
 
-/// Connects, and waits for the id: only with it are we in the room.
+/// Connects, and waits for our id: we are in the room only once we have it.
 pub(super) async fn enter(url: &str) -> Result<ServerConnection, TransportError> {
     let unreachable = || TransportError::Unreachable { url: server_of(url).to_owned() };
     let entering = async {
@@ -72,13 +75,13 @@ pub(super) async fn enter(url: &str) -> Result<ServerConnection, TransportError>
     }
 }
 
-/// Whether the owner of the room sent us off.
+/// Whether the owner of the room removed us from it.
 pub(super) fn is_kicked(closing: &Closing) -> bool {
     closing.code == Some(Refusal::Kicked.close_code())
 }
 
-/// Connects after a while, and not before somebody is connected to us: without that, there is
-/// nobody to stay the same for.
+/// Connects after `wait`, and not before a peer is connected to us: without one, there is no reason
+/// to stay the same peer.
 pub(super) async fn try_again(
     url: String,
     wait: Duration,
@@ -91,9 +94,9 @@ pub(super) async fn try_again(
     enter(&url).await
 }
 
-/// How long to wait before the next attempt: twice as long each time, and for everybody a little
-/// differently, so that not all peers of a server that restarts come at once. The address holds our
-/// secret key, which is random.
+/// How long to wait before the next attempt: twice as long each time, and a little different for
+/// each peer, so that not all peers of a server that restarts come back at once. The difference
+/// comes from the address, which holds our random secret key.
 pub(super) fn backoff(url: &str, tries: u32) -> Duration {
     let mut seed = url
         .bytes()

@@ -1,4 +1,4 @@
-//! What the signaller makes of what the server says.
+//! How the signaller handles the server's messages.
 
 use signaling::{
     lobby::{Place, RoomMember},
@@ -8,7 +8,7 @@ use signaling::{
 use super::{super::sdp::Candidates, *};
 
 #[test]
-fn who_was_given_a_token_comes_back_by_it() {
+fn a_peer_with_a_token_comes_back_by_it() {
     let mut signaller = RoomSignaller::without_server(Candidates::All);
     signaller.url = "ws://host/v1/quick?players=2&key=1".into();
     assert_eq!(signaller.way_back(), None, "it would meet another stranger");
@@ -26,7 +26,7 @@ fn who_was_given_a_token_comes_back_by_it() {
 }
 
 #[test]
-fn who_leaves_while_the_server_is_away_does_not_come_back() {
+fn a_peer_that_leaves_while_the_server_is_away_does_not_come_back() {
     let mut signaller = RoomSignaller::without_server(Candidates::All);
     (signaller.url, signaller.is_lasting) = ("ws://127.0.0.1:1/room?key=1".into(), true);
     let mailbox = signaller.mailbox.clone();
@@ -38,7 +38,7 @@ fn who_leaves_while_the_server_is_away_does_not_come_back() {
 }
 
 #[test]
-fn who_is_missed_at_the_server_is_told_once_each_time() {
+fn each_absence_of_a_peer_from_the_server_is_reported_once() {
     let mut signaller = RoomSignaller::without_server(Candidates::All);
     let bob = signaling::protocol::PeerId::from_u128(2);
     let mut see = |is_here: bool| {
@@ -63,7 +63,7 @@ fn who_is_missed_at_the_server_is_told_once_each_time() {
 }
 
 #[test]
-fn who_is_missed_again_before_we_saw_it_there_is_told_again() {
+fn a_peer_missed_again_before_we_saw_it_there_is_reported_again() {
     let mut signaller = RoomSignaller::without_server(Candidates::All);
     let bob = PeerId(uuid::Uuid::from_u128(2));
     signaller.mailbox.note_connected(std::iter::once(bob));
@@ -84,7 +84,7 @@ fn who_is_missed_again_before_we_saw_it_there_is_told_again() {
 }
 
 #[test]
-fn who_opened_a_room_comes_back_to_it_and_who_was_sent_off_does_not() {
+fn the_opener_of_a_room_comes_back_to_it_but_a_kicked_peer_does_not() {
     let mut signaller = RoomSignaller::without_server(Candidates::All);
     signaller.url = "ws://host/v1/create?public=1&key=1".into();
     assert_eq!(signaller.way_back(), None, "it would open another room");
@@ -105,7 +105,7 @@ fn who_opened_a_room_comes_back_to_it_and_who_was_sent_off_does_not() {
 }
 
 #[test]
-fn what_a_peer_did_is_told_in_order_and_once() {
+fn the_steps_of_a_peer_are_reported_in_order_and_once() {
     let mut signaller = RoomSignaller::without_server(Candidates::All);
     let peer = PeerId(uuid::Uuid::from_u128(7));
     let mailbox = signaller.mailbox.clone();
@@ -113,7 +113,7 @@ fn what_a_peer_did_is_told_in_order_and_once() {
     let event = |event: PeerEvent| serde_json::to_string(&event).expect("an event is JSON");
     let (left, new) = (event(PeerEvent::PeerLeft(peer)), event(PeerEvent::NewPeer(peer)));
     for text in [&left, &new, &new, &left, &new] {
-        assert_eq!(signaller.read(text), None, "matchbox hears nothing of it");
+        assert_eq!(signaller.read(text), None, "matchbox does not see it");
     }
     let [gone, back] = [(peer, PeerStep::Left), (peer, PeerStep::Returned)];
     assert_eq!(mailbox.take_steps().0, [gone, back]);
