@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{CodecError, decode, encode_into};
 
-/// What every datagram says, whether it carries inputs or not.
+/// The header of every datagram, with inputs or without.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DatagramHeader {
     /// The epoch that the sender plays; 0 outside a match.
@@ -15,9 +15,10 @@ pub(crate) struct DatagramHeader {
     pub(crate) sent_ms: Millis,
     /// The newest `sent_ms` that the sender has seen from the receiver.
     pub(crate) echo_ms: Millis,
-    /// Milliseconds between the arrival of that and this; `u16::MAX` where there was none.
+    /// Milliseconds between the arrival of that datagram and the sending of this one; `u16::MAX` if
+    /// none arrived.
     pub(crate) held_ms: u16,
-    /// How far the sender believes to be ahead of the receiver, in quarters of a frame.
+    /// How far the sender believes that it is ahead of the receiver, in quarters of a frame.
     pub(crate) lead_quarters: i8,
 }
 
@@ -26,7 +27,8 @@ impl DatagramHeader {
     pub(crate) const NOTHING_HEARD: u16 = u16::MAX;
 }
 
-/// A clock that wraps after 65.5 s. Its values are spread evenly, so they always take their two bytes.
+/// A clock that wraps after 65.5 s. Its values are spread evenly, so they always take their two
+/// bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Millis([u8; 2]);
 
@@ -41,12 +43,14 @@ impl Millis {
     }
 }
 
-/// The inputs of one machine that the receiver has not acknowledged yet, and what the sender has of the receiver's.
+/// The inputs of one machine that the receiver has not acknowledged yet, and how many of the
+/// receiver's inputs the sender has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Inputs {
     /// The first frame of `runs`, relative to the frame in the header.
     pub(crate) first: i16,
-    /// The first frame of the receiver's inputs that the sender lacks, relative to the frame in the header.
+    /// The first frame of the receiver's inputs that the sender lacks, relative to the frame in the
+    /// header.
     pub(crate) wanted: i16,
     pub(crate) runs: Vec<InputRun>,
 }
@@ -127,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_goes_round() {
+    fn the_clock_wraps() {
         assert_eq!(Millis::new(5).since(Millis::new(65_530)), 11);
     }
 }

@@ -1,4 +1,5 @@
-//! What follows all rules, and yet is not so: a test that damages packets has to know whether it made a lie of one.
+//! Claims that follow all rules and are false all the same: a test that damages packets has to know
+//! whether it made one.
 
 use signaling::protocol::PeerId;
 
@@ -6,9 +7,9 @@ use super::{DatagramHeader, Exchange, Inputs, MAX_INPUT_FRAMES};
 use crate::packed_input::pack_all;
 
 impl Exchange {
-    /// Whether inputs of `from` follow all rules, and yet tell us what is not so; `theirs` is the
-    /// exchange of `from`, and `us` how it calls us. It says the rules once more, so that tests do
-    /// not take the guard's word for them; only what an input is, it asks.
+    /// Whether inputs of `from` follow all rules and yet make a false claim to us; `theirs` is the
+    /// exchange of `from`, and `us` is our id there. The rules are repeated here, so that tests do
+    /// not rely on the guard for them; only the check of a single input is shared.
     pub(crate) fn believes_false_claim(
         &mut self,
         from: PeerId,

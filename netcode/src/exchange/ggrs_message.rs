@@ -1,18 +1,20 @@
-//! The messages of ggrs, whose fields it keeps to itself: opened on their way out, and made on their way in.
+//! The messages of ggrs, whose fields are private: opened on their way out, and made on their way
+//! in.
 //!
-//! They never travel. What ggrs is given was made here from values that were checked, so nothing that a peer sends
-//! reaches its decoder, which aborts or panics on hostile bytes.
+//! They never travel. What ggrs receives was made here from values that were checked, so nothing
+//! that a peer sends reaches its decoder, which aborts or panics on hostile bytes.
 
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{CodecError, decode_own, encode_into};
 
-/// The same on both sides of every link: the epoch tells sessions apart, and a stranger's bytes get nowhere near.
+/// The same on both sides of every link: the epoch tells sessions apart, and a stranger's bytes
+/// never get here.
 const MAGIC: u16 = 1;
-/// ggrs's number for no frame.
+/// ggrs's number for "no frame".
 const NO_FRAME: i32 = -1;
 
-/// What a message says; the shape is that of ggrs 0.13, variant by variant.
+/// What a message says; its shape is that of ggrs 0.13, variant by variant.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum GgrsBody {
     SyncRequest {
@@ -45,7 +47,7 @@ pub(super) enum GgrsBody {
     KeepAlive,
 }
 
-/// What one peer says of another's connection.
+/// What one peer says about another's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ConnectionStatus {
     disconnected: bool,
@@ -61,14 +63,15 @@ impl GgrsBody {
         Ok(body)
     }
 
-    /// The message that our session would get from a peer.
+    /// Makes the message that our session would get from a peer.
     pub(super) fn close(&self) -> Result<ggrs::Message, CodecError> {
         let mut bytes = Vec::new();
         encode_into(&(MAGIC, self), &mut bytes)?;
         decode_own(&bytes)
     }
 
-    /// Inputs of a peer from the frame `first` on, after `base`, of a match with that many seats, all of which are connected.
+    /// A peer's inputs from the frame `first` on, which follow `base`, in a match with `seats`
+    /// seats, all of which are connected.
     pub(super) fn inputs<'a>(
         seats: usize,
         first: u32,
@@ -86,18 +89,19 @@ impl GgrsBody {
         }
     }
 
-    /// A peer has our inputs of all frames before this one.
+    /// A peer has our inputs of all frames before `acked`.
     pub(super) fn ack(acked: u32) -> Self {
         Self::InputAck { acked: last_before(acked) }
     }
 }
 
-/// The last frame before this one, as ggrs counts. A match of a year has fewer frames than an `i32` can count.
+/// The last frame before this one, as ggrs counts. A match of a year has fewer frames than an `i32`
+/// can count.
 fn last_before(frame: u32) -> i32 {
     frame as i32 + NO_FRAME
 }
 
-/// Each input as what differs from the one before it, after its length in two bytes.
+/// Each input as its difference from the one before it, after its length in two bytes.
 fn differences<'a>(base: &[u8], inputs: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut before = base;

@@ -1,29 +1,30 @@
-//! What of a peer's inputs the session may see. Pure.
+//! Which of a peer's inputs the session may see. Pure.
 //!
-//! Whatever passes here is followed by ggrs without a panic: frames without a gap, each once, never further ahead than
-//! ggrs has room for, and each the input of every seat of that machine. All bounds lie far outside of what our own peers send.
+//! ggrs takes everything that passes here without a panic: frames come without a gap, each once,
+//! never further ahead than ggrs has room for, and each with the input of every seat of that
+//! machine. All bounds lie far outside of what our own peers send.
 
 use super::{datagram::Inputs, ggrs_message::GgrsBody};
 use crate::packed_input::{PackedInput, ReadInput, pack_all};
 
-/// Frames in one datagram at most: ggrs keeps as many that are not acknowledged.
+/// At most this many frames in one datagram: ggrs keeps as many that are not acknowledged.
 pub(crate) const MAX_INPUT_FRAMES: usize = 128;
-/// ggrs keeps 128 inputs of each seat, from before the oldest frame that it may roll back to, and panics beyond. Some are
-/// left free for the frames at both ends that it counts differently.
+/// ggrs keeps 128 inputs of each seat, from before the oldest frame that it may roll back to, and
+/// panics beyond that. Some are left free, because ggrs counts the frames at both ends differently.
 const INPUT_ROOM: u32 = 120;
 
 /// Why inputs were refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BadInputs {
-    /// They are of more frames than anybody has to send, or of none.
+    /// They cover more frames than any peer has to send, or a run of them has no frames.
     TooMany,
-    /// They do not follow those that are known.
+    /// They do not follow the inputs that are known.
     Gap,
-    /// They acknowledge what was never sent.
+    /// They acknowledge inputs that were never sent.
     FalseAck,
-    /// They are of somebody who is in the room, but not in the match.
+    /// Their sender is in the room, but not in the match.
     NoSeat,
-    /// They are no inputs of this game for as many seats as the peer has.
+    /// They are not inputs of this game for as many seats as the peer has.
     NotInputs,
 }
 
@@ -36,25 +37,26 @@ pub(super) struct Rules {
     pub(super) our_end: u32,
     /// Frames that we may predict.
     pub(super) window: u32,
-    /// The most that our inputs wait.
+    /// The most frames that our inputs wait.
     pub(super) max_delay: u32,
     pub(super) read_input: ReadInput,
 }
 
-/// The inputs of one peer, as far as the session was given them.
+/// The inputs of one peer, and how far the session was given them.
 #[derive(Debug)]
 pub(super) struct PeerInputs {
     seats: usize,
-    /// The first frame that is not known.
+    /// The first frame whose input is not known.
     known: u32,
     /// The first of our frames that the peer lacks.
     acked: u32,
-    /// The newest input that the session was given: its next ones are told by how they differ.
+    /// The newest input that the session was given: the next ones are written as differences from
+    /// it.
     base: Vec<u8>,
-    /// Inputs that it was not given yet, up to `known`, as ggrs writes them.
+    /// Inputs that the session was not given yet, up to `known`, as ggrs writes them.
     fresh: Vec<Vec<u8>>,
-    /// What it was told last of `acked`.
-    told_acked: u32,
+    /// The value of `acked` that the session was last given.
+    reported_acked: u32,
     /// The first frame for which the peer gives no inputs, once it has left the match.
     end: Option<u32>,
     /// The first of our frames that a peer which has left the match does not need.
@@ -62,7 +64,7 @@ pub(super) struct PeerInputs {
 }
 
 impl PeerInputs {
-    /// A peer with that many seats.
+    /// A peer with `seats` seats.
     pub(super) fn new(seats: usize) -> Self {
         // What ggrs takes for the input before the first one.
         let base = vec![0; seats * PackedInput::SIZE];
@@ -72,7 +74,7 @@ impl PeerInputs {
             acked: 0,
             base,
             fresh: Vec::new(),
-            told_acked: 0,
+            reported_acked: 0,
             end: None,
             unneeded: 0,
         }
@@ -95,9 +97,9 @@ impl PeerInputs {
         self.end.map_or(self.known, |end| end.min(self.known))
     }
 
-    /// The peer leaves the match, and gives no inputs from `end` on. What it gave before counts,
-    /// whatever it says now, and so does its first word. Returns the first frame for which it gives
-    /// none.
+    /// Notes that the peer leaves the match, and gives no inputs from `end` on. Inputs that it gave
+    /// before count, whatever it says now, and so does its first goodbye. Returns the first frame
+    /// for which it gives none.
     pub(super) fn leave(&mut self, end: u32) -> u32 {
         *self.end.get_or_insert(end.max(self.known))
     }
@@ -113,7 +115,7 @@ impl PeerInputs {
     }
 
     /// Plays on for a peer that has left, with `neutral` inputs up to the frame `until`. Our inputs
-    /// before `our_end` count as acknowledged, as nobody acknowledges them.
+    /// before `our_end` count as acknowledged, as the peer no longer acknowledges them.
     pub(super) fn play_on(&mut self, until: u32, our_end: u32, neutral: &[u8]) {
         if self.is_leaving() {
             self.unneeded = our_end;
@@ -124,7 +126,8 @@ impl PeerInputs {
         }
     }
 
-    /// Takes the inputs of a datagram with that frame in its header; all of it or, where it is refused, nothing.
+    /// Takes the inputs of a datagram with `frame` in its header: all of them or, if they are
+    /// refused, none.
     pub(super) fn take(
         &mut self,
         frame: u32,
@@ -160,19 +163,20 @@ impl PeerInputs {
         Ok(())
     }
 
-    /// The frame before which inputs are taken now; the peer repeats what comes too early.
+    /// Inputs before this frame are taken now; the peer repeats those that come too early.
     fn limit(&self, rules: &Rules) -> u32 {
         let room = INPUT_ROOM.saturating_sub(rules.window);
-        // We send inputs up to that much beyond those of a peer. Who acknowledges none must not fill ggrs with them.
+        // Our own inputs reach beyond those of a peer by as much as the window plus the delay. A
+        // peer that acknowledges none of ours must not fill ggrs with them.
         let unacknowledged = room.saturating_sub(rules.max_delay);
         let limit = (rules.frame + room).min(self.acked + unacknowledged);
         self.end.map_or(limit, |end| limit.min(end))
     }
 
-    /// What the session was not told yet, in a match with that many seats.
+    /// Makes a message of what the session does not know yet, in a match with `seats` seats.
     pub(super) fn news(&mut self, seats: usize) -> Option<GgrsBody> {
         let acked = self.acked.max(self.unneeded);
-        let is_acked = std::mem::replace(&mut self.told_acked, acked) != acked;
+        let is_acked = std::mem::replace(&mut self.reported_acked, acked) != acked;
         let Some(newest) = self.fresh.last().cloned() else {
             return is_acked.then(|| GgrsBody::ack(acked));
         };
@@ -198,7 +202,7 @@ mod tests {
         read_input: PackedInput::read::<bool>,
     };
 
-    /// What ggrs makes of an input of one seat.
+    /// An input of one seat, as ggrs writes it.
     fn packed(input: u8) -> Vec<u8> {
         pack_all(&[input], 1, RULES.read_input).expect("it is an input")
     }
@@ -207,7 +211,8 @@ mod tests {
         InputRun { frames, input: vec![input] }
     }
 
-    /// Inputs from the frame `first` on, of a peer that has ours before `acked`, in a datagram of frame 10.
+    /// Inputs from the frame `first` on, of a peer that has ours before `acked`, in a datagram of
+    /// frame 10.
     fn inputs(first: i16, acked: i16, runs: Vec<InputRun>) -> Inputs {
         Inputs { first: first - 10, wanted: acked - 10, runs }
     }
@@ -221,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn inputs_are_told_once_whatever_is_repeated() {
+    fn inputs_reach_the_session_once_whatever_is_repeated() {
         let mut peer = peer();
         assert_eq!(peer.take(10, &inputs(0, 3, vec![run(3, 1)]), &RULES), Ok(()));
         let first = GgrsBody::inputs(2, 0, 3, &packed(0), [&packed(1)[..]; 3].into_iter());
@@ -229,7 +234,7 @@ mod tests {
         assert_eq!(peer.take(10, &inputs(1, 3, vec![run(2, 1), run(1, 0)]), &RULES), Ok(()));
         let then = GgrsBody::inputs(2, 3, 3, &packed(1), [&packed(0)[..]].into_iter());
         assert_eq!(peer.news(2), Some(then));
-        // An old one changes nothing, an acknowledgement alone is told alone.
+        // An old datagram changes nothing; an acknowledgement alone is passed on alone.
         assert_eq!(peer.take(10, &inputs(0, 2, vec![run(2, 1)]), &RULES), Ok(()));
         assert_eq!(peer.news(2), None);
         assert_eq!(peer.take(10, &inputs(0, 5, vec![]), &RULES), Ok(()));
@@ -238,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_peer_of_ours_sends_is_refused_whole() {
+    fn inputs_that_no_peer_of_ours_sends_are_refused_whole() {
         let long = vec![run(128, 1), run(1, 1)];
         let cases = [
             (inputs(0, 0, long), BadInputs::TooMany),
@@ -260,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_frame_in_the_header_may_be_any() {
+    fn any_frame_in_the_header_is_safe() {
         for frame in [0, 1, 200, u32::MAX] {
             for relative in [i16::MIN, -1, 0, 1, i16::MAX] {
                 let _ = peer().take(
@@ -273,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_far_ahead_is_taken_as_far_as_there_is_room() {
+    fn inputs_far_ahead_are_taken_as_far_as_there_is_room() {
         let mut peer = peer();
         assert_eq!(peer.take(10, &inputs(0, 12, vec![run(128, 1)]), &RULES), Ok(()));
         assert_eq!(known(&peer), (10 + 120 - 8, 12));
@@ -284,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn who_acknowledges_nothing_is_not_followed_for_ever() {
+    fn a_peer_that_acknowledges_nothing_is_not_followed_for_ever() {
         let mut peer = peer();
         for frame in 0..1000 {
             let rules = Rules { frame, our_end: frame + 2, ..RULES };
@@ -295,14 +300,14 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_left_gives_neutral_inputs_from_there_on_and_no_others() {
+    fn a_peer_that_left_gets_only_neutral_inputs_from_its_end_on() {
         let mut peer = peer();
         assert_eq!(peer.take(10, &inputs(0, 3, vec![run(3, 1)]), &RULES), Ok(()));
         peer.leave(5);
         let neutral = packed(0);
         peer.play_on(9, 12, &neutral);
         assert_eq!((known(&peer), peer.wanted(), peer.has_left()), ((3, 3), 3, false));
-        // Of its inputs only those before the end count, and its first word on that does.
+        // Only its inputs before the end count, and only the first end that it named.
         peer.leave(8);
         let rest = inputs(3, 3, vec![run(1, 0), run(3, 1)]);
         assert_eq!(peer.take(10, &rest, &RULES), Ok(()));

@@ -1,23 +1,27 @@
-//! How long our inputs wait before they are used: fixed, or as long as the others need to get most of them in time. Pure.
+//! How long our inputs wait before they are used: fixed, or as long as the other peers need to get
+//! most of them in time. Pure.
 
 use std::{collections::VecDeque, time::Duration};
 
 use super::Predicted;
 use crate::config::InputDelay;
 
-/// Most of the frames that a peer predicts of our inputs, at most: rollbacks of so few frames are hardly seen.
+/// Most of the time, a peer should predict at most this many frames of our inputs: rollbacks this
+/// short are hardly seen.
 const TARGET_FRAMES: u32 = 2;
-/// "Most of" when the delay is to grow, and before it shrinks: the gap keeps it from going back and forth.
+/// The share of the samples that "most of the time" means for the delay to grow, and for it to
+/// shrink: the gap between the two keeps the delay from going back and forth.
 const GROW_PERCENTILE: f32 = 0.95;
 const SHRINK_PERCENTILE: f32 = 0.99;
-/// Changes are at least so far apart.
+/// Changes of the delay are at least this far apart.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// What is remembered, one part for each interval. A delay that proved too short lately stays away for so long.
+/// This many intervals are remembered. A delay that proved too short is not tried again for as
+/// long.
 const REMEMBERED: usize = 8;
-/// Fewer samples than this say nothing: half a second of one peer.
+/// Fewer samples than this prove nothing: half a second of one peer.
 const MIN_SAMPLES: u32 = 15;
-/// A seat whose input changes all the time (a stick) is not waited for longer than this. One frame more or less of
-/// what changes anyway is not noticed.
+/// A change of the delay waits no longer than this for a seat whose input changes all the time (a
+/// stick). One frame more or less of what changes anyway is not noticed.
 const HELD_WITHIN: Duration = Duration::from_secs(3);
 
 /// One seat of this machine.
@@ -33,17 +37,18 @@ pub(crate) struct SeatDelay {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Delays {
     pub(crate) seats: Vec<SeatDelay>,
-    /// What would have been predicted without a delay, newest last.
+    /// What would have been predicted without a delay, newest interval last.
     needs: VecDeque<Predicted>,
     decide_at: Duration,
     /// The delay that adaptive seats should have.
     needed: u32,
-    /// A change waits for the inputs to be held, until then.
+    /// If a change waits for the inputs to be held: until when it waits.
     pending: Option<Duration>,
 }
 
 impl Delays {
-    /// All seats begin with the same delay, as ggrs needs it: `guess`, as far as the setting lets it.
+    /// All seats begin with the same delay, as ggrs needs it: `guess`, as far as the setting
+    /// allows.
     pub(crate) fn new(
         handles: impl Iterator<Item = usize>,
         setting: InputDelay,
@@ -54,12 +59,12 @@ impl Delays {
         Self { seats, needed: guess, ..Self::default() }
     }
 
-    /// The delay that a match begins with, if the inputs of the others take so many frames.
+    /// The delay that a match begins with, if the inputs of the other peers take `one_way_frames`.
     pub(crate) fn guess(one_way_frames: f32) -> u32 {
         (one_way_frames.ceil().max(0.0) as u32).saturating_sub(TARGET_FRAMES)
     }
 
-    /// Takes what was counted since the last call; once a second it is decided what to do.
+    /// Takes the samples since the last call, and decides once a second what to do.
     pub(crate) fn observe(&mut self, now: Duration, predicted: &Predicted) {
         let shortest = self.seats.iter().map(|seat| seat.frames).min().unwrap_or(0);
         if self.needs.is_empty() || now >= self.decide_at {
@@ -105,8 +110,9 @@ impl Delays {
         }
     }
 
-    /// The seats whose delay changes with this frame, with their new ones. `are_held` says that no seat's input differs from the
-    /// frame before: then nothing is lost when the frame falls out, and nothing is done twice when it is repeated.
+    /// Returns the seats whose delay changes with this frame, with their new ones. `are_held` means
+    /// that no seat's input differs from the frame before: then nothing is lost when the frame is
+    /// left out, and nothing is done twice when it is repeated.
     pub(crate) fn change(&mut self, now: Duration, are_held: bool) -> Vec<SeatDelay> {
         if self.pending.is_none_or(|until| !are_held && now < until) {
             return Vec::new();
@@ -115,7 +121,8 @@ impl Delays {
         for seat in &mut self.seats {
             let frames = seat.setting.nearest(self.needed);
             if frames != seat.frames {
-                // ggrs drops one input for each frame that a delay shrinks by: each must be one that is held.
+                // ggrs drops one input for each frame that a delay shrinks by: each of them must be
+                // held.
                 seat.frames = if frames < seat.frames { seat.frames - 1 } else { frames };
                 changed.push(*seat);
             }
@@ -124,7 +131,7 @@ impl Delays {
             self.seats.iter().all(|seat| seat.frames == seat.setting.nearest(self.needed));
         self.pending = self.pending.filter(|_| !is_done);
         if !changed.is_empty() {
-            // What was counted before says little about now.
+            // Samples from before a change say little about now.
             self.decide_at = now + INTERVAL;
             if let Some(newest) = self.needs.back_mut() {
                 *newest = Predicted::default();
@@ -152,7 +159,8 @@ mod tests {
 
     const ADAPTIVE: InputDelay = InputDelay::Adaptive { min: 1, max: 6 };
 
-    /// Plays so many seconds in which inputs take `latency(frame)` frames, with held inputs; the delay after each second.
+    /// Plays `seconds` in which inputs take `latency(frame)` frames, with held inputs. Returns the
+    /// delay after each second.
     fn play(delays: &mut Delays, seconds: u64, latency: impl Fn(u64) -> u32) -> Vec<u8> {
         let mut after = Vec::new();
         for second in 0..seconds {
@@ -189,7 +197,8 @@ mod tests {
 
     #[test]
     fn a_link_at_the_border_does_not_make_the_delay_go_back_and_forth() {
-        // Every thirtieth input takes two frames longer: 3 % are not worth a longer delay, and keep a shorter one away.
+        // Every thirtieth input takes two frames longer: 3 % are not worth a longer delay, and keep
+        // a shorter one away.
         let after = play(&mut delays(ADAPTIVE, 3), 120, |frame| 5 - 2 * u32::from(frame % 30 != 0));
         assert!(after[10..].windows(2).all(|two| two[0] == two[1]), "{after:?}");
     }

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use super::datagram::InputRun;
 
-/// Frames that are kept: more than a peer of the match can lag behind, which is ggrs's 128.
+/// This many frames are kept: more than a peer of the match can lag behind, which is ggrs's 128.
 const MAX_KEPT: usize = 192;
-/// Bytes of a run besides its input: how many frames, and how many bytes.
+/// Bytes of a run besides its input: the number of frames, and the number of bytes.
 const RUN_OVERHEAD: usize = 4;
 
 /// Inputs of consecutive frames; the oldest are forgotten.
@@ -25,7 +25,7 @@ impl InputLog {
 
     /// Adds the input of the next frame.
     pub(super) fn push(&mut self, input: &[u8]) {
-        // The buffer of the oldest one is used again.
+        // The buffer of the oldest input is reused.
         let oldest = (self.inputs.len() == MAX_KEPT).then(|| self.inputs.pop_front()).flatten();
         self.first += u32::from(oldest.is_some());
         let mut buffer = oldest.unwrap_or_default();
@@ -39,7 +39,8 @@ impl InputLog {
         self.inputs.get(index as usize).map(|input| &input[..])
     }
 
-    /// Whether the inputs of these frames are those of the frame before them: what everybody predicts.
+    /// Whether the inputs of these frames equal the one of the frame before them, as every peer
+    /// predicts.
     pub(super) fn is_held(&self, from: u32, to: u32) -> bool {
         let Some(before) = from.checked_sub(1) else { return from == to };
         let held = self.get(before);
@@ -47,7 +48,7 @@ impl InputLog {
     }
 
     /// The inputs from `from` on, as many as fit into `max_bytes` and `max_frames`; at least one.
-    /// `wire_form` makes of an input here what is sent of it.
+    /// `wire_form` turns an input as it is kept here into the bytes that are sent.
     pub(super) fn runs(
         &self,
         from: u32,
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_left_for_later_but_never_all_of_it() {
+    fn inputs_that_do_not_fit_wait_but_at_least_one_is_sent() {
         let log = log(&[1, 2, 2, 3]);
         assert_eq!(runs(&log, 0, 2 * (RUN_OVERHEAD + 1), 100), [run(1, 1), run(2, 2)]);
         assert_eq!(runs(&log, 0, 0, 100), [run(1, 1)]);
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_are_forgotten() {
+    fn the_oldest_inputs_are_forgotten() {
         let mut log = InputLog::default();
         for frame in 0..1000u32 {
             log.push(&frame.to_le_bytes());

@@ -1,25 +1,30 @@
-//! What the datagram headers of one peer tell: round-trip time, jitter, and who is ahead. Pure.
+//! What the datagram headers of one peer show: round-trip time, jitter, and which side is ahead.
+//! Pure.
 
 use std::time::Duration;
 
 use super::datagram::{DatagramHeader, Millis};
 
-/// Weights of a new sample, those of TCP (RFC 6298): the mean follows within some ten samples, the spread faster.
+/// The weights of a new sample, as in TCP (RFC 6298): the mean follows within some ten samples, the
+/// spread faster.
 const RTT_GAIN: f32 = 1.0 / 8.0;
 const JITTER_GAIN: f32 = 1.0 / 4.0;
-/// The lead jumps by whole frames from sample to sample; a quarter of a second of samples smooths that.
+/// The lead jumps by whole frames from sample to sample; a quarter of a second of samples smooths
+/// that.
 const LEAD_GAIN: f32 = 1.0 / 16.0;
-/// Silence after which any datagram is the newest: nothing is under way for that long, and it is under half of the time
-/// in which the header's clock goes round.
+/// After a silence of this length any datagram counts as the newest: nothing is under way for that
+/// long, and it is less than half of the time after which the header's clock wraps.
 const ORDER_KNOWN_FOR: Duration = Duration::from_secs(30);
-/// A link as slow as that is none: what says so lies, or was on its way while one of us stood still.
+/// A link as slow as this is no link: a header that shows it is false, or was under way while one
+/// side stood still.
 const MAX_RTT_MS: u16 = 5000;
-/// By how much two clocks may disagree on a time that both measured: their ticks, and what they drift apart meanwhile.
+/// How much two clocks may disagree on a time that both measured: by their resolution, and by their
+/// drift meanwhile.
 const CLOCK_ERROR_MS: u16 = 100;
-/// Leads beyond this say no more than "far": it is what fits the header's quarter frames.
+/// Leads beyond this mean no more than "far": it is what fits the header's quarter frames.
 const MAX_LEAD_FRAMES: f32 = 31.0;
 
-/// The clock relation to one peer.
+/// How our clock and frame relate to those of one peer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LinkClock {
     /// The newest `sent_ms` of the peer, and when it arrived here.
@@ -27,14 +32,14 @@ pub(crate) struct LinkClock {
     rtt_ms: Option<f32>,
     jitter_ms: f32,
     lead_frames: f32,
-    /// When the last sample of it was taken, and what it was before.
+    /// When the last sample of the lead was taken, and what the lead was before.
     lead_sampled: Option<(Duration, f32)>,
     their_lead_frames: f32,
 }
 
 impl LinkClock {
-    /// Takes the header of a datagram that just arrived. `our_frame` is compared only inside a common epoch.
-    /// False if it echoes what we cannot have sent.
+    /// Takes the header of a datagram that just arrived. `our_frame` is compared only inside a
+    /// common epoch. Returns false if the header echoes what we cannot have sent.
     pub(crate) fn receive(
         &mut self,
         now: Duration,
@@ -44,7 +49,7 @@ impl LinkClock {
     ) -> bool {
         // Reordered datagrams must not turn the clock back.
         let is_newer = self.heard.is_none_or(|(newest, at)| {
-            // After a long silence the 16 bits have gone round, and say nothing of the order any more.
+            // After a long silence the 16 bits have wrapped, and no longer show the order.
             header.sent_ms.since(newest) < u16::MAX / 2 || now.saturating_sub(at) > ORDER_KNOWN_FOR
         });
         if !is_newer {
@@ -59,7 +64,8 @@ impl LinkClock {
         if let (Some(ours), Some(rtt)) = (our_frame, self.rtt_ms) {
             let theirs = header.frame as f32 + rtt / 2000.0 * f32::from(fps);
             let lead = (ours - theirs).clamp(-MAX_LEAD_FRAMES, MAX_LEAD_FRAMES);
-            // Datagrams of one update waited for it; only the newest says where the peer is now.
+            // Datagrams of one update have waited for it; only the newest shows where the peer is
+            // now.
             let before = match self.lead_sampled {
                 Some((at, before)) if at == now => before,
                 _ => self.lead_frames,
@@ -92,23 +98,24 @@ impl LinkClock {
         let (echo_ms, held_ms) =
             self.heard.map_or((Millis::default(), DatagramHeader::NOTHING_HEARD), |(sent, at)| {
                 let held = now.saturating_sub(at).as_millis();
-                // An echo that was held too long to be told is as good as none.
+                // An echo that was held too long for its field is as good as none.
                 (sent, u16::try_from(held).unwrap_or(DatagramHeader::NOTHING_HEARD))
             });
         let lead_quarters = (self.lead_frames * 4.0).round() as i8;
         DatagramHeader { epoch, frame, sent_ms: millis(now), echo_ms, held_ms, lead_quarters }
     }
 
-    /// A new epoch begins: leads of the old one say nothing.
+    /// Begins a new epoch: the leads of the old one no longer mean anything.
     pub(crate) fn restart(&mut self) {
         (self.lead_frames, self.their_lead_frames) = (0.0, 0.0);
         self.lead_sampled = None;
     }
 
-    /// How far we are ahead of the peer, in frames: the mean of what both sides see, so that both correct by the same.
+    /// How far we are ahead of the peer, in frames: the mean of what both sides see, so that both
+    /// correct by the same.
     ///
-    /// A link that is slower in one direction looks like a lead. Correcting it is fair all the same: at a lead of
-    /// zero the inputs of both sides arrive equally late.
+    /// A link that is slower in one direction looks like a lead. Correcting it is fair all the
+    /// same: at a lead of zero the inputs of both sides arrive equally late.
     pub(crate) fn lead_frames(&self) -> f32 {
         (self.lead_frames - self.their_lead_frames) / 2.0
     }
@@ -122,7 +129,7 @@ impl LinkClock {
     }
 }
 
-/// The clock as it stands in headers.
+/// The clock as headers carry it.
 fn millis(now: Duration) -> Millis {
     Millis::new((now.as_millis() & u128::from(u16::MAX)) as u16)
 }
@@ -183,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_came_together_the_newest_tells_the_lead() {
+    fn the_newest_of_the_datagrams_in_one_update_sets_the_lead() {
         let lead = |frames: &[u32]| {
             let mut clock = LinkClock { rtt_ms: Some(0.0), ..LinkClock::default() };
             for ms in 0..5000u16 {

@@ -1,11 +1,13 @@
-//! The inputs of one epoch on their way between the peers and the session: ours out, theirs in.
+//! The inputs of one epoch on their way between the peers and the session: ours go out, theirs come
+//! in.
 //!
-//! For ggrs it is the socket. But ggrs never talks to another ggrs: what it says is read for our own inputs, and what it hears
-//! is made here, from datagrams that passed the guard. So what is repeated, when, and how much, is decided here too, and
-//! by the clock of the game rather than by timers of its own.
+//! For ggrs the exchange is the socket, but ggrs never talks to another ggrs: our own inputs are
+//! read from the messages that it sends, and the messages that it receives are made here, from
+//! datagrams that passed the guard. So the exchange also decides what is repeated, when, and how
+//! much, and it does so by the clock of the game rather than by timers of its own.
 //!
-//! Read `datagram` first, which is what travels, then `guard`: what of it may pass. Everything in
-//! this folder is pure.
+//! Read `datagram` first, which is what travels, then `guard`, which decides what of it may pass.
+//! Everything in this folder is pure.
 
 mod datagram;
 mod link_clock;
@@ -27,7 +29,7 @@ use ggrs::{Message, NonBlockingSocket};
 use signaling::protocol::PeerId;
 
 use self::{
-    delivered::{Delivered, Lag},
+    delivered::{ClaimVerdict, Delivered},
     ggrs_message::{GgrsBody, inputs_in},
     guard::{PeerInputs, Rules},
     input_log::InputLog,
@@ -46,16 +48,17 @@ pub(crate) use leaving::Departure;
 pub(crate) use link_clock::LinkClock;
 pub(crate) use predicted::Predicted;
 
-/// What a datagram has for inputs, beside its header.
+/// Bytes that a datagram has for inputs, besides its header.
 const MAX_RUN_BYTES: usize = MAX_DATAGRAM_BYTES - 64;
-/// Frames that an input which changed nothing may wait before it is sent: everybody predicts that inputs are held, so it is
-/// not missed, and half of the datagrams need not be sent.
+/// An input that changed nothing may wait for this many frames before it is sent: every peer
+/// predicts that inputs are held, so it is not missed, and half of the datagrams need not be sent.
 const HELD_FRAMES: u32 = 2;
-/// For so long a link counts as lossy after a loss: at 1 % of 30 datagrams a second, every third loss falls into it.
+/// After a loss, a link counts as lossy for this many frames: at 1 % of 30 datagrams a second,
+/// every third loss falls into that time.
 const LOSSY_FRAMES: u32 = 60;
-/// No setting delays inputs longer.
+/// No setting delays inputs by more frames than this.
 const MAX_DELAY: u8 = 60;
-/// ggrs asks five times, each time after the answer before; more is not kept.
+/// ggrs asks five times, each time after the previous answer; further questions are not kept.
 const MAX_QUESTIONS: usize = 8;
 
 /// A peer as the epoch begins.
@@ -65,7 +68,7 @@ pub(crate) struct ExchangePeer {
     pub(crate) seats: usize,
 }
 
-/// What all machines of the match have in common, and ours.
+/// What all machines of the match have in common, and what is particular to ours.
 #[derive(Clone, Debug)]
 pub(crate) struct ExchangeRules {
     /// Seats of the whole match.
@@ -73,12 +76,12 @@ pub(crate) struct ExchangeRules {
     pub(crate) local_seats: usize,
     pub(crate) window: u32,
     pub(crate) max_delay: u32,
-    /// The input that nobody gave, as it travels.
+    /// The default input, as it travels.
     pub(crate) default_input: Vec<u8>,
     pub(crate) read_input: ReadInput,
 }
 
-/// How late a datagram is at a peer.
+/// How late a datagram reaches a peer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Lateness {
     /// Frames of a round trip, jitter included.
@@ -89,20 +92,22 @@ pub(crate) struct Lateness {
 struct Peer {
     id: PeerId,
     inputs: PeerInputs,
-    /// Whether its session exists too: what is said before would be said in vain.
+    /// Whether the peer's session exists too: anything said before that would be said in vain.
     is_here: bool,
     questions: Vec<u32>,
-    /// The first of our frames that no datagram to it had yet.
-    told: u32,
+    /// The first of our frames that no datagram to the peer has carried yet.
+    sent_end: u32,
     delivered: Delivered,
-    /// The highest frame that it said it was at, and how far its inputs reached beyond that.
+    /// The highest frame that the peer said it was at.
     newest_frame: u32,
+    /// How many frames the peer's inputs reached beyond that.
     delay: i32,
-    /// Our frame at which it last said how far it predicts us.
+    /// Our frame at which the peer last said how far it predicts us.
     sampled_at: Option<u32>,
-    /// Until this frame of ours every step is followed by a datagram: the link lost some.
+    /// Until this frame of ours every step is followed by a datagram, because the link lost some.
     lossy_until: u32,
-    /// The frame at which the match is over for it, once it has left and named one that can be.
+    /// The frame at which the match is over for the peer, once it has left and named one that is
+    /// possible.
     end: Option<u32>,
 }
 
@@ -111,7 +116,7 @@ pub(crate) struct Exchange {
     rules: ExchangeRules,
     /// Our inputs, as ggrs writes them.
     ours: InputLog,
-    /// The first frame that ggrs gave us: until then our inputs are the default.
+    /// The first frame that ggrs gave us: before that, our inputs are the default.
     ours_begin: Option<u32>,
     peers: Vec<Peer>,
     /// Whether the session has found all peers, and takes inputs.
@@ -127,7 +132,7 @@ impl Exchange {
             inputs: PeerInputs::new(peer.seats),
             is_here: false,
             questions: Vec::new(),
-            told: 0,
+            sent_end: 0,
             delivered: Delivered::default(),
             newest_frame: 0,
             delay: 0,
@@ -146,13 +151,14 @@ impl Exchange {
         }
     }
 
-    /// The session runs: it takes inputs from now on.
+    /// Notes that the session runs, and takes inputs from now on.
     pub(crate) fn open(&mut self) {
         self.is_open = true;
     }
 
-    /// Takes what a datagram of this epoch has for us. `frame` is the one that we simulate next.
-    /// False if the peer claims to lack inputs of ours that it has; its own are taken all the same.
+    /// Takes the inputs and the acknowledgement of a datagram of this epoch. `frame` is the one
+    /// that we simulate next. Returns false if the peer claims to lack inputs of ours that it has;
+    /// its own inputs are taken all the same.
     pub(crate) fn receive(
         &mut self,
         from: PeerId,
@@ -171,34 +177,34 @@ impl Exchange {
         peer.is_here = true;
         let acked = peer.inputs.acked();
         peer.inputs.take(header.frame, inputs, &rules)?;
-        // What it pressed before its present frame is under way, or here.
+        // The inputs that the peer gave before its present frame are under way, or here.
         if header.frame >= peer.newest_frame && !inputs.runs.is_empty() {
             peer.newest_frame = header.frame;
             let delay = i64::from(peer.inputs.known()) - i64::from(header.frame);
             peer.delay = delay.clamp(0, i64::from(MAX_DELAY)) as i32;
         }
-        // A peer that leaves predicts nothing any more.
+        // A peer that leaves no longer predicts anything.
         if peer.inputs.is_leaving() {
             return Ok(true);
         }
-        // It simulates the frame in the header next, and lacks our inputs from `wanted` on.
+        // The peer simulates the frame in the header next, and lacks our inputs from `wanted` on.
         let lacking = header.frame.saturating_add_signed(i32::from(inputs.wanted));
-        let lag = peer.delivered.judge(header, lacking, acked, frame);
-        // One sample a frame of ours is enough, and nobody gives more.
-        if let Lag::Frames(frames) = lag
+        let verdict = peer.delivered.judge(header, lacking, acked, frame);
+        // One sample for each frame of ours is enough, and no peer gives more.
+        if let ClaimVerdict::Frames(frames) = verdict
             && peer.sampled_at.replace(frame) != Some(frame)
         {
             self.predicted.count(frames);
         }
-        Ok(lag != Lag::False)
+        Ok(verdict != ClaimVerdict::False)
     }
 
-    /// How many frames of our inputs the peers predicted, since the last call.
+    /// Takes the samples since the last call of how many frames of our inputs the peers predicted.
     pub(crate) fn take_predicted(&mut self) -> Predicted {
         std::mem::take(&mut self.predicted)
     }
 
-    /// What the datagram to a peer with this header has for it.
+    /// Returns the inputs for a datagram with this header to a peer.
     pub(crate) fn inputs_for(&mut self, to: PeerId, header: &DatagramHeader) -> Option<Inputs> {
         let relative = |other: u32| i16::try_from(i64::from(other) - i64::from(header.frame)).ok();
         let Self { ours, peers, rules, .. } = self;
@@ -211,9 +217,9 @@ impl Exchange {
             Inputs { first: relative(first)?, wanted: relative(peer.inputs.wanted())?, runs };
         let sent: u32 = inputs.runs.iter().map(|run| u32::from(run.frames)).sum();
         let end = first + sent;
-        peer.told = peer.told.max(end);
+        peer.sent_end = peer.sent_end.max(end);
         if peer.is_here {
-            // Before that it may drop them, and echo the datagram all the same.
+            // Before that, the peer may drop the inputs and echo the datagram all the same.
             peer.delivered.note_sent(header.sent_ms, end);
         }
         Some(inputs)
@@ -233,24 +239,25 @@ impl Exchange {
         }
         let end = ours.end();
         let unacknowledged = end.saturating_sub(peer.inputs.acked()) as f32;
-        // Both sides may have waited, and each polls once a frame. What is still not acknowledged then, or what
-        // acknowledged it, is lost: on such a link every datagram counts.
+        // Both sides may have waited, and each polls once a frame. If an input is still not
+        // acknowledged then, it is lost, or its acknowledgement is: on such a link every datagram
+        // counts.
         if unacknowledged > lateness.round_trip + 2.0 * HELD_FRAMES as f32 + 1.0 {
             peer.lossy_until = end + LOSSY_FRAMES;
         }
-        // Where half of a round trip comes close to the window, a frame later may be a stall.
+        // Where half of a round trip comes close to the window, one frame later may mean a stall.
         let is_far = lateness.round_trip / 2.0 + HELD_FRAMES as f32 > rules.window as f32 / 2.0;
-        let has_waited = end.saturating_sub(peer.told) >= HELD_FRAMES;
-        has_waited || is_far || end < peer.lossy_until || !ours.is_held(peer.told, end)
+        let has_waited = end.saturating_sub(peer.sent_end) >= HELD_FRAMES;
+        has_waited || is_far || end < peer.lossy_until || !ours.is_held(peer.sent_end, end)
     }
 
-    /// The peer of the match whose inputs are known least far.
+    /// The peer of the match whose known inputs end first.
     pub(crate) fn last_known(&self) -> Option<PeerId> {
         let playing = self.peers.iter().filter(|peer| !peer.inputs.has_left());
         playing.min_by_key(|peer| peer.inputs.known()).map(|peer| peer.id)
     }
 
-    /// By how many frames our inputs are delayed more than those of a peer.
+    /// How many frames longer our inputs are delayed than those of a peer.
     pub(crate) fn extra_delay(&self, peer: PeerId, frame: u32) -> i32 {
         let Some(peer) = self.peers.iter().find(|other| other.id == peer) else { return 0 };
         self.ours.end() as i32 - frame as i32 - peer.delay
@@ -267,8 +274,8 @@ impl Exchange {
         self.peers.iter_mut().find(|peer| peer.id == id)
     }
 
-    /// Reads what our own session says to a peer.
-    fn overhear(&mut self, to: PeerId, message: &Message) {
+    /// Reads a message of our own session to a peer.
+    fn take_ggrs_message(&mut self, to: PeerId, message: &Message) {
         match GgrsBody::open(message) {
             Ok(GgrsBody::SyncRequest { random }) => {
                 if let Some(peer) = self.peer(to)
@@ -282,15 +289,15 @@ impl Exchange {
                     self.note_ours(first, &bytes);
                 }
             }
-            // Clocks, acknowledgements and repetitions are ours.
+            // Clocks, acknowledgements and repetitions are the exchange's own work.
             Ok(_) | Err(_) => {}
         }
     }
 
     fn note_ours(&mut self, first: u32, bytes: &[u8]) {
         let begin = *self.ours_begin.get_or_insert(first);
-        // The default input, and what ggrs tells the first inputs by: how they differ from it.
-        // Later ones it tells by what was acknowledged last.
+        // The default input. ggrs writes the first inputs as differences from it, and later ones as
+        // differences from the input that was acknowledged last.
         let zeros = vec![0; self.rules.local_seats * PackedInput::SIZE];
         while self.ours.end() < begin {
             self.ours.push(&zeros);
@@ -304,8 +311,8 @@ impl Exchange {
         }
     }
 
-    /// What our session should hear now.
-    fn whisper(&mut self) -> Vec<(PeerId, Message)> {
+    /// Makes the messages that our session is to receive now.
+    fn messages_for_ggrs(&mut self) -> Vec<(PeerId, Message)> {
         self.play_on_for_leavers();
         let (seats, is_open) = (self.rules.seats, self.is_open);
         let mut messages = Vec::new();
@@ -328,7 +335,8 @@ impl SharedExchange {
         Self(Arc::new(Mutex::new(Some(exchange))))
     }
 
-    /// Works on the exchange, if there is one. Both holders live on the main thread, so the lock is always free.
+    /// Calls `work` with the exchange, if there is one. Both holders live on the main thread, so
+    /// the lock is always free.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Exchange) -> T) -> Option<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(work)
     }
@@ -336,11 +344,11 @@ impl SharedExchange {
 
 impl NonBlockingSocket<PeerId> for SharedExchange {
     fn send_to(&mut self, message: &Message, to: &PeerId) {
-        self.with(|exchange| exchange.overhear(*to, message));
+        self.with(|exchange| exchange.take_ggrs_message(*to, message));
     }
 
     fn receive_all_messages(&mut self) -> Vec<(PeerId, Message)> {
-        self.with(Exchange::whisper).unwrap_or_default()
+        self.with(Exchange::messages_for_ggrs).unwrap_or_default()
     }
 }
 
@@ -364,7 +372,7 @@ mod tests {
         Exchange::new(rules, &[ExchangePeer { id: PEER, seats: 1 }])
     }
 
-    /// What ggrs makes of our input.
+    /// Our input, as ggrs writes it.
     fn packed(input: u8) -> Vec<u8> {
         pack_all(&[input], 1, PackedInput::read::<u8>).expect("it is an input")
     }
@@ -373,7 +381,8 @@ mod tests {
         DatagramHeader { frame, ..DatagramHeader::default() }
     }
 
-    /// Plays frames in which we press `input`; those after which a datagram was due. The peer acknowledges `lag` frames late.
+    /// Plays frames in which we press `input`. Returns the frames after which a datagram was due.
+    /// The peer acknowledges `lag` frames late.
     fn played(frames: u32, lag: u32, lateness: Lateness, input: fn(u32) -> u8) -> Vec<u32> {
         let mut exchange = exchange();
         let mut due = Vec::new();
@@ -391,17 +400,17 @@ mod tests {
     }
 
     #[test]
-    fn what_everybody_predicts_may_wait_for_a_frame() {
+    fn an_input_that_every_peer_predicts_may_wait_for_a_frame() {
         assert_eq!(played(10, 2, NEAR, |_| 0), [0, 2, 4, 6, 8]);
     }
 
     #[test]
-    fn what_nobody_predicts_goes_at_once() {
+    fn an_input_that_no_peer_predicts_goes_at_once() {
         assert_eq!(played(8, 2, NEAR, |frame| u8::from(frame >= 3)), [0, 2, 3, 5, 7]);
     }
 
     #[test]
-    fn on_a_far_or_lossy_link_every_frame_goes() {
+    fn every_frame_is_sent_on_a_far_or_lossy_link() {
         let all: Vec<u32> = (0..10).collect();
         assert_eq!(played(10, 5, Lateness { round_trip: 5.0 }, |_| 0), all);
         let lossy = played(200, 7, NEAR, |_| 0);
@@ -409,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn a_match_ends_where_the_inputs_that_were_given_for_it_do() {
+    fn a_match_ends_where_the_inputs_given_for_it_can_end() {
         let leave = |given, end| exchange().leave(PEER, given, end);
         let possible = |end| Some(Departure { end, is_possible: true });
         assert_eq!([leave(0, 0), leave(62, 0)], [possible(0), possible(0)]);
@@ -421,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leaver_gave_at_least_what_is_here_and_its_first_word_counts() {
+    fn a_leaver_gave_at_least_the_inputs_that_are_here_and_its_first_goodbye_counts() {
         let mut exchange = exchange();
         let runs = vec![InputRun { frames: 100, input: vec![1] }];
         let inputs = Inputs { runs, ..Inputs::default() };
@@ -435,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn a_datagram_repeats_what_was_not_acknowledged_and_no_more() {
+    fn a_datagram_repeats_only_the_inputs_that_were_not_acknowledged() {
         let mut exchange = exchange();
         for input in [1, 1, 2] {
             exchange.ours.push(&packed(input));

@@ -1,9 +1,9 @@
-//! How far ahead of our inputs the peers are: what the input delay is chosen by. Pure.
+//! How far ahead of our inputs the peers are, by which the input delay is chosen. Pure.
 
-/// Frames that are told apart; more is as bad.
+/// Numbers of frames below this are told apart; more frames are just as bad.
 const MAX_FRAMES: usize = 64;
 
-/// How many frames of our inputs the others predicted, by their number.
+/// How often the other peers predicted each number of frames of our inputs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Predicted([u32; MAX_FRAMES]);
 
@@ -18,7 +18,7 @@ impl Predicted {
         self.0[(frames as usize).min(MAX_FRAMES - 1)] += 1;
     }
 
-    /// Adds samples, each as if it were so many frames more.
+    /// Adds samples, each as if it were `delay` frames more.
     pub(crate) fn add(&mut self, other: &Self, delay: u32) {
         for (frames, &count) in other.0.iter().enumerate() {
             self.0[(frames + delay as usize).min(MAX_FRAMES - 1)] += count;
@@ -29,7 +29,7 @@ impl Predicted {
         self.0.iter().sum()
     }
 
-    /// The frames that this part of the samples does not exceed.
+    /// The number of frames that this part of the samples does not exceed.
     pub(crate) fn percentile(&self, part: f32) -> u32 {
         let wanted = self.total() as f32 * part;
         let mut seen = 0;
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_percentile_is_what_so_many_samples_do_not_exceed() {
+    fn a_percentile_is_the_value_that_its_share_of_samples_does_not_exceed() {
         let mut predicted = Predicted::default();
         (0..95).for_each(|_| predicted.count(2));
         (0..4).for_each(|_| predicted.count(3));

@@ -1,4 +1,5 @@
-//! What holds of every datagram, every log of inputs and every message for ggrs, shown with arbitrary ones.
+//! Properties of every datagram, every log of inputs and every message for ggrs, checked with
+//! arbitrary ones.
 
 use proptest::{collection::vec, option, prelude::*, test_runner::RngSeed};
 
@@ -39,7 +40,7 @@ pub(crate) fn inputs() -> impl Strategy<Value = Inputs> {
         .prop_map(|(first, wanted, runs)| Inputs { first, wanted, runs })
 }
 
-/// Inputs of a machine, frame by frame: held for a while, as they are, or not.
+/// Inputs of a machine, frame by frame: some are held for a while, some are not.
 fn pressed() -> impl Strategy<Value = Vec<Vec<u8>>> {
     (0..=MAX_INPUT_BYTES).prop_flat_map(|size| {
         let held = (vec(any::<u8>(), size), 1..40usize);
@@ -61,7 +62,9 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_a_datagram_that_comes_back_or_none(bytes in vec(any::<u8>(), 0..=MAX_DATAGRAM_BYTES)) {
+    fn any_bytes_are_a_datagram_that_comes_back_or_none(
+        bytes in vec(any::<u8>(), 0..=MAX_DATAGRAM_BYTES),
+    ) {
         if let Ok(datagram) = Datagram::decode(&bytes) {
             let mut again = Vec::new();
             prop_assert_eq!(datagram.encode(&mut again), Ok(()));
@@ -71,15 +74,17 @@ proptest! {
     }
 
     #[test]
-    fn what_we_send_fits_a_datagram_and_begins_where_it_should(
+    fn our_inputs_fit_a_datagram_and_begin_where_they_should(
         header in header(), pressed in pressed(), skipped in 0..200usize,
     ) {
         let mut log = InputLog::default();
         pressed.iter().for_each(|input| log.push(input));
         let from = skipped.min(pressed.len()).max(pressed.len().saturating_sub(150));
         let runs = log.runs(from as u32, MAX_DATAGRAM_BYTES - 64, MAX_INPUT_FRAMES, <[u8]>::to_vec);
-        let sent: Vec<&Vec<u8>> =
-            runs.iter().flat_map(|run| std::iter::repeat_n(&run.input, usize::from(run.frames))).collect();
+        let sent: Vec<&Vec<u8>> = runs
+            .iter()
+            .flat_map(|run| std::iter::repeat_n(&run.input, usize::from(run.frames)))
+            .collect();
         prop_assert!(pressed[from..].iter().zip(&sent).all(|(pressed, sent)| pressed == *sent));
         prop_assert!(sent.len() <= MAX_INPUT_FRAMES && (from == pressed.len()) == sent.is_empty());
         let inputs = Some(Inputs { first: i16::MIN, wanted: i16::MIN, runs });

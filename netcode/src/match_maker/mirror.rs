@@ -1,7 +1,7 @@
-//! What the server is told of a room without the game asking for it. Pure.
+//! What the plugin reports to the server about the room without the game asking for it. Pure.
 //!
-//! The server lists rooms, so it has to know who is ready and whether a match runs. The peers agree
-//! on that among themselves; here the server learns of it.
+//! The server lists rooms, so it has to know which players are ready and whether a match runs. The
+//! peers agree on that among themselves; the code here passes it on to the server.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use signaling::{
     protocol::PeerId,
 };
 
-/// What the server does not do is asked for again so often.
+/// A request that the server does not fulfil is repeated at this interval.
 const ASK_EVERY: Duration = Duration::from_secs(2);
 
-/// What the plugin asked for by itself, and when.
+/// What the plugin has asked for by itself, and when.
 #[derive(Resource, Clone, Debug, Default)]
 pub(crate) struct Mirror {
     asked: Option<(RoomRequest, Duration)>,
 }
 
 impl Mirror {
-    /// Whether it is time to ask for this.
+    /// Whether it is time to send this request.
     pub(crate) fn is_due(&mut self, now: Duration, wish: Option<&RoomRequest>) -> bool {
         let Some(wish) = wish else { return false };
         let waits = self
@@ -34,7 +34,8 @@ impl Mirror {
         !waits
     }
 
-    /// Whether a denial is about what the plugin asked for, which is of no interest to players: it asks again.
+    /// Whether a denial answers a request of the plugin itself, which is of no interest to players:
+    /// the plugin asks again.
     pub(super) fn explains(&self, now: Duration, denial: Denial) -> bool {
         let Some((asked, at)) = &self.asked else { return false };
         let is_of_it = match asked {
@@ -47,7 +48,7 @@ impl Mirror {
     }
 }
 
-/// What the peers agreed on, of which the server should know.
+/// What the peers agreed on and the server should know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Agreed<'a> {
     pub(crate) local: PeerId,
@@ -57,16 +58,16 @@ pub(crate) struct Agreed<'a> {
     /// A match starts or runs.
     pub(crate) is_playing: bool,
     pub(crate) is_running: bool,
-    /// The owner of the room wants to play or plays, as it told us.
+    /// The owner of the room has told us that it wants to play, or plays.
     pub(crate) is_owner_ready: bool,
-    /// Somebody else is still in a match.
+    /// Another peer is still in a match.
     pub(crate) do_others_play: bool,
 }
 
-/// What is to be asked for so that the server has the room as it is.
+/// The next request that brings the server's view of the room up to date, if one is needed.
 pub(crate) fn wish(room: &RoomState, agreed: &Agreed) -> Option<RoomRequest> {
     let us = room.member(agreed.local)?;
-    // Strangers have no owner: each of them that plays may say what their match does.
+    // A room of strangers has no owner: each player in it may report how their match is going.
     let has_owner = room.owner.is_some();
     let is_leader = match room.owner {
         Some(owner) => owner == agreed.local,
@@ -76,13 +77,13 @@ pub(crate) fn wish(room: &RoomState, agreed: &Agreed) -> Option<RoomRequest> {
         return Some(RoomRequest::Rename(agreed.name.to_owned()));
     }
     let owner = room.owner.and_then(|owner| room.member(owner));
-    // It starts the match all the same.
+    // Such an owner starts the match all the same.
     let does_owner_look_on = owner.is_some_and(|owner| owner.place == Place::Spectator);
     match room.phase {
         RoomPhase::Lobby if us.place == Place::Player => {
-            // A player whose match has begun is no longer ready for the next one, but it takes all
-            // to be ready to start this one. It is over when the owner has left it, and among
-            // strangers when all others have.
+            // A player whose match has begun is not ready for the next one, but all have to be
+            // ready for this one to start. A match is over when the owner has left it, and among
+            // strangers when all other peers have.
             let is_ready = if agreed.is_playing {
                 let is_of_match = if has_owner { is_leader } else { agreed.do_others_play };
                 is_of_match || agreed.is_owner_ready || does_owner_look_on
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_hears_who_is_ready() {
+    fn the_server_learns_which_players_are_ready() {
         use RoomPhase::Lobby;
         use RoomRequest::SetReady;
         let [none, bob] = [[false, false], [false, true]].map(|ready| room(Lobby, ready));
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_that_looks_on_starts_once_all_who_play_are_ready() {
+    fn a_spectating_owner_starts_once_all_players_are_ready() {
         let mut room = room(RoomPhase::Lobby, [false, true]);
         room.members[0].place = Place::Spectator;
         let looks_on = in_lobby(ANN, false);
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn each_of_the_strangers_in_a_match_tells_how_far_it_is() {
+    fn each_stranger_in_a_match_reports_how_far_it_is() {
         use RoomPhase::{Lobby, Playing};
         let among_strangers = |phase, ready| RoomState { owner: None, ..room(phase, ready) };
         let ready = among_strangers(Lobby, [true, true]);
@@ -235,14 +236,14 @@ mod tests {
     }
 
     #[test]
-    fn the_server_hears_of_a_new_name() {
+    fn a_new_name_is_reported_to_the_server() {
         let room = room(RoomPhase::Lobby, [false, false]);
         let renamed = Agreed { name: "Ada", ..in_lobby(BOB, false) };
         assert_eq!(wish(&room, &renamed), Some(RoomRequest::Rename("Ada".into())));
     }
 
     #[test]
-    fn what_is_not_done_is_asked_for_again_in_a_while() {
+    fn an_unfulfilled_request_is_repeated_after_a_while() {
         let mut mirror = Mirror::default();
         let at = Duration::from_millis;
         let start = Some(&RoomRequest::Start);

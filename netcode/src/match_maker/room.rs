@@ -1,5 +1,5 @@
-//! The room that we are in, as the server has it: what it says of the room, and what a game asks it
-//! for.
+//! The room that we are in, as the server describes it, and what a game may ask of the server
+//! there.
 
 use std::time::Duration;
 
@@ -14,15 +14,17 @@ use signaling::{
 
 use super::mirror::Mirror;
 
-/// The room that we are in, as the server told it last.
+/// The room that we are in, as the server last described it.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Room {
-    /// Who is in it, who owns it, and on which terms others come in. `None` outside of rooms, and with a server that knows none of this.
+    /// The members, the owner, and the terms on which other players come in. `None` outside of
+    /// rooms, and with a server that knows none of this.
     pub state: Option<RoomState>,
-    /// The server has lost its store of rooms: nobody can come or change anything until it has it again. Matches go on.
+    /// The server has lost its store of rooms: until it is back, no player can join or change
+    /// anything. Matches go on.
     pub is_impaired: bool,
-    /// The owner of the room removed us while we play a match that it is not in. The match goes on,
-    /// and we leave the room when it is over.
+    /// The owner removed us from the room while we play a match that the owner is not in. The match
+    /// goes on, and we leave the room when it is over.
     pub is_removed: bool,
 }
 
@@ -34,14 +36,17 @@ impl Room {
     }
 }
 
-/// Request: ask the server for something in the room. What it does not do comes back as a [`RoomDenied`].
+/// Request: ask the server for something in the room. If the server refuses, the answer is a
+/// [`RoomDenied`].
 ///
-/// The plugin itself asks for `SetReady`, `Start` and `Finish`, as the session goes: leave them to it. Names are changed by
-/// [`Rename`](crate::Rename), of which the other peers hear as well, and places by [`SetSpectating`](crate::SetSpectating).
+/// The plugin itself asks for `SetReady`, `Start` and `Finish`, as the session goes: leave them to
+/// it. Change names by [`Rename`](crate::Rename), which the other peers receive as well, and places
+/// by [`SetSpectating`](crate::SetSpectating).
 #[derive(Message, Clone, Debug, PartialEq, Eq)]
 pub struct AskRoom(pub RoomRequest);
 
-/// The server does not do what was asked for by [`AskRoom`] or [`SetSpectating`](crate::SetSpectating).
+/// The server refused a request that was made by [`AskRoom`] or
+/// [`SetSpectating`](crate::SetSpectating).
 #[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoomDenied(pub Denial);
 
@@ -58,7 +63,7 @@ impl RoomChange<'_> {
         self.room.state.as_ref()
     }
 
-    /// Follows what the server tells.
+    /// Applies the server's news of the room.
     pub(crate) fn apply(&mut self, now: Duration, event: RoomEvent) {
         match event {
             RoomEvent::Room(state) => self.room.state = Some(state),
@@ -70,12 +75,12 @@ impl RoomChange<'_> {
                     self.denied.write(RoomDenied(denial));
                 }
             }
-            // Neither comes this far.
+            // Neither of these comes this far.
             RoomEvent::Resume(_) | RoomEvent::Rooms(_) => {}
         }
     }
 
-    /// Notes that we leave the room, from which we were removed, after the match.
+    /// Notes that we were removed from the room, and leave it after the match.
     pub(crate) fn be_removed(&mut self) {
         self.room.is_removed = true;
     }
@@ -84,7 +89,7 @@ impl RoomChange<'_> {
         self.room.is_removed
     }
 
-    /// We are in no room.
+    /// Notes that we are in no room.
     pub(crate) fn forget(&mut self) {
         if *self.room != Room::default() {
             *self.room = Room::default();
@@ -92,7 +97,7 @@ impl RoomChange<'_> {
     }
 }
 
-/// What we are called in the room, with a number behind our `name`, because another member has that
+/// Our name in the room, if it has a number behind our `name` because another member has that name
 /// already.
 pub(crate) fn name_in<'a>(room: &'a RoomState, us: PeerId, name: &str) -> Option<&'a str> {
     let mut others = room.members.iter().filter(|member| member.id != us);
@@ -131,10 +136,10 @@ mod tests {
             members: vec![member(ANN, "ANN"), member(BOB, "Ann 2")],
         };
         assert_eq!(name_in(&room, BOB, "Ann"), Some("Ann 2"));
-        assert_eq!(name_in(&room, ANN, "Ann"), None, "it has it");
-        assert_eq!(name_in(&room, BOB, "Bob"), None, "the server will hear of it");
+        assert_eq!(name_in(&room, ANN, "Ann"), None, "no other member has the name");
+        assert_eq!(name_in(&room, BOB, "Bob"), None, "no other member has this name");
         room.members[1].name = "Bob".into();
-        assert_eq!(name_in(&room, BOB, "Ann"), None, "the server has not heard of it yet");
+        assert_eq!(name_in(&room, BOB, "Ann"), None, "the server has not changed the name yet");
         room.members[1].name = "Ann 2".into();
         room.members[0].name = "Zoe".into();
         assert_eq!(name_in(&room, BOB, "Ann"), None, "it is free again");

@@ -8,21 +8,23 @@ use crate::{
     transport::{Lister, TransportError},
 };
 
-/// Request: look at the public rooms of this game, or no longer. See [`RoomList`].
+/// Request: show the public rooms of this game in [`RoomList`], or stop doing so.
 #[derive(Message, Clone, Debug, PartialEq, Eq)]
 pub enum ListRooms {
-    /// Those of the server at this address: `ws://host:3536`, or that of any room there.
+    /// Show the rooms of the server at this address: `ws://host:3536`, or the address of any room
+    /// there.
     Of(String),
-    /// The list is not looked at any more.
+    /// Stop showing the list.
     Stop,
 }
 
-/// The public rooms of this game, while they are asked for by [`ListRooms`]: refreshed every two seconds.
+/// The public rooms of this game, while [`ListRooms`] asks for them: refreshed every two seconds.
 #[derive(Resource, Debug, Default)]
 pub struct RoomList {
-    /// The rooms, in the server's order; `None` until it has answered, and after [`ListRooms::Stop`].
+    /// The rooms, in the server's order; `None` until it has answered, and after
+    /// [`ListRooms::Stop`].
     pub rooms: Option<Vec<RoomListing>>,
-    /// Why there is no answer, if something is in the way. It is tried again every few seconds.
+    /// Why there is no answer, if there is a problem. The server is tried again every few seconds.
     pub error: Option<TransportError>,
     lister: Option<Lister>,
 }
@@ -36,7 +38,7 @@ impl RoomList {
     }
 }
 
-/// Begins and ends to look, and takes what is new.
+/// Starts and stops fetching the list, and takes new answers.
 pub(crate) fn list_rooms(
     mut requests: MessageReader<ListRooms>,
     mut list: ResMut<RoomList>,
@@ -62,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_shows_the_latest_answer_or_what_is_in_the_way() {
+    fn a_list_shows_the_latest_answer_or_error() {
         let mut list = RoomList::default();
         list.update(Ok(Vec::new()));
         assert_eq!((list.rooms.as_deref(), &list.error), (Some([].as_slice()), &None));

@@ -24,7 +24,7 @@ use super::{
     reasons::GoodbyeCause,
 };
 #[cfg(feature = "webrtc")]
-use crate::transport::webrtc::Visitor;
+use crate::transport::webrtc::ClientInfo;
 use crate::{
     checksum::{ChecksumLog, DesyncDetected, DesyncReport},
     config::{MAX_SEATS, NetcodeConfig},
@@ -165,10 +165,10 @@ fn open_transport(
 ) -> Result<Box<dyn Transport>, TransportError> {
     let JoinRoom { url, ice_servers, is_relay_only, name, .. } = request;
     let name = clean_name(name);
-    let visitor = Visitor { name: &name, game: &config.game_id, version: &config.game_version };
+    let client = ClientInfo { name: &name, game: &config.game_id, version: &config.game_version };
     let transport = crate::transport::webrtc::WebRtcTransport::open(
         url,
-        &visitor,
+        &client,
         ice_servers.as_deref(),
         *is_relay_only,
     )?;

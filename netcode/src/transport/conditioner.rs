@@ -1,4 +1,5 @@
-//! A bad network on purpose: latency, jitter, loss, duplicates, reordering and a rate. Pure and seeded.
+//! A bad network on purpose: latency, jitter, loss, duplicates, reordering and a rate. Pure and
+//! seeded.
 //!
 //! It acts on what this peer sends. Set the same conditions on both sides for a symmetric link.
 
@@ -9,7 +10,7 @@ use signaling::protocol::PeerId;
 use super::Channel;
 use crate::random;
 
-/// Packets held back at most; what comes beyond is lost, as in a router's full queue.
+/// At most this many packets are held back; any more are lost, as in a router's full queue.
 const MAX_QUEUED: usize = 4096;
 
 /// Datagrams that would wait longer than this for a slow link are lost.
@@ -26,9 +27,10 @@ pub struct LinkConditions {
     pub loss: f32,
     /// Share of datagrams that arrive twice, 0.0 to 1.0.
     pub duplicates: f32,
-    /// Share of datagrams that are held back by a further `jitter` plus 20 ms, and so overtaken, 0.0 to 1.0.
+    /// Share of datagrams that are held back by a further `jitter` plus 20 ms, and so overtaken,
+    /// 0.0 to 1.0.
     pub reorder: f32,
-    /// Bytes per second that the link carries; `None` is without limit.
+    /// Bytes per second that the link carries; `None` means no limit.
     pub bytes_per_s: Option<u32>,
 }
 
@@ -73,7 +75,8 @@ impl LinkConditions {
         loss: 0.005,
         ..Self::NONE
     };
-    /// Everything at once: 200 ms round trip, 40 ms jitter, 10 % loss, duplicates and reordering, 60 kB/s.
+    /// Everything at once: 200 ms round trip, 40 ms jitter, 10 % loss, duplicates and reordering,
+    /// 60 kB/s.
     pub const AWFUL: Self = Self {
         latency: Duration::from_millis(100),
         jitter: Duration::from_millis(40),
@@ -110,14 +113,15 @@ pub(crate) enum Fate {
     OnItsWay,
     /// It was lost by chance.
     Lost,
-    /// More was under way than the link holds.
+    /// The link already had as much under way as it holds.
     Overflowed,
 }
 
-/// A packet whose time has come.
+/// A packet that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Delivery {
-    /// Which of all packets it was, in the order in which they were sent. Both arrivals of a doubled one have the same.
+    /// The packet's number among all packets, in the order in which they were sent. Both copies of
+    /// a doubled packet have the same number.
     pub(crate) number: u64,
     pub(crate) to: PeerId,
     pub(crate) channel: Channel,
@@ -150,14 +154,14 @@ impl Ord for Queued {
     }
 }
 
-/// Holds packets back, loses and repeats them.
+/// Delays, loses and repeats packets.
 #[derive(Debug)]
 pub(crate) struct Conditioner {
     conditions: LinkConditions,
     queue: BinaryHeap<Reverse<Queued>>,
     /// When the latest control message to each peer is due: control stays in order.
     control_due: Vec<(PeerId, Duration)>,
-    /// When the link has carried all that was sent so far.
+    /// When the link will have carried everything sent so far.
     link_free: Duration,
     number: u64,
     random: u64,
@@ -179,7 +183,7 @@ impl Conditioner {
         self.conditions = conditions;
     }
 
-    /// Forgets whom anything was sent to: the room was left.
+    /// Forgets all peers that packets were sent to: the room was left.
     pub(crate) fn forget_peers(&mut self) {
         self.control_due.clear();
         self.link_free = Duration::ZERO;
@@ -193,7 +197,7 @@ impl Conditioner {
         channel: Channel,
         bytes: &[u8],
     ) -> Fate {
-        // A router's queue is full at some point: what comes then is lost, and costs the link nothing.
+        // A router's queue fills up: packets that arrive then are lost, and cost the link nothing.
         let is_slow = self.conditions.bytes_per_s.is_some();
         if is_slow && channel == Channel::Datagrams && self.link_free > now + MAX_BACKLOG {
             return Fate::Overflowed;
@@ -214,7 +218,8 @@ impl Conditioner {
                 }
             }
             Channel::Control => {
-                // A lost segment is sent again after about a round trip, and all behind it wait.
+                // A lost segment is sent again after about a round trip, and everything behind it
+                // waits.
                 if self.chance(self.conditions.loss) {
                     due += 2 * self.conditions.latency + self.conditions.jitter;
                 }
@@ -320,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn datagrams_are_lost_doubled_and_overtaken_as_often_as_asked() {
+    fn datagrams_are_lost_doubled_and_overtaken_as_often_as_configured() {
         let lossy =
             send(LinkConditions { loss: 0.5, ..LinkConditions::NONE }, Channel::Datagrams, 200);
         assert!((60..140).contains(&lossy.len()), "{} of 200 arrived", lossy.len());
@@ -357,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_is_asked_too_much_loses_datagrams_instead_of_falling_behind() {
+    fn an_overloaded_link_loses_datagrams_instead_of_falling_behind() {
         let mut conditioner = Conditioner::new(1);
         conditioner.set(LinkConditions { bytes_per_s: Some(1000), ..LinkConditions::NONE });
         for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! Peers in one process: the same code above it as over WebRTC, without a network.
+//! Peers in one process, without a network. The code above runs as it does over WebRTC.
 
 use std::{
     collections::VecDeque,
@@ -17,7 +17,7 @@ use super::{Channel, Transport, TransportError, TransportEvent};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MemoryRoom {
     places: Arc<Mutex<Vec<Place>>>,
-    /// What was sent, while somebody records it.
+    /// What was sent, while a test records it.
     tape: Arc<Mutex<Option<Vec<Sent>>>>,
 }
 
@@ -34,9 +34,9 @@ pub(crate) struct Sent {
 struct Place {
     peer: PeerId,
     events: VecDeque<TransportEvent>,
-    /// What it asked the server for.
+    /// What the peer asked the server for.
     asked: Vec<RoomRequest>,
-    /// What is sent to it does not arrive.
+    /// Data sent to this peer does not arrive.
     deaf: bool,
     gone: bool,
 }
@@ -46,7 +46,7 @@ impl MemoryRoom {
         work(&mut self.places.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Gives what was recorded since the last call, if anything was, and records from now on.
+    /// Returns what was recorded since the last call, if anything, and records from now on.
     pub(crate) fn record(&self) -> Vec<Sent> {
         let mut tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
         tape.replace(Vec::new()).unwrap_or_default()
@@ -59,7 +59,7 @@ impl MemoryRoom {
         }
     }
 
-    /// Enters the room; all who are there are connected at once.
+    /// Enters the room; all peers there are connected to it at once.
     pub(crate) fn join(&self) -> MemoryTransport {
         let peer = self.with(|places| {
             let peer = PeerId::from_u128(places.len() as u128 + 1);
@@ -74,7 +74,8 @@ impl MemoryRoom {
         MemoryTransport { room: self.clone(), peer }
     }
 
-    /// Ends the connection between two peers, as a router between them may: both are told, and stay in the room.
+    /// Ends the connection between two peers, as a router between them may: both notice, and stay
+    /// in the room.
     pub(crate) fn part(&self, one: PeerId, other: PeerId) {
         self.with(|places| {
             for (peer, gone) in [(one, other), (other, one)] {
@@ -85,7 +86,7 @@ impl MemoryRoom {
         });
     }
 
-    /// The signaling server goes away; all who are in the room notice.
+    /// The signaling server goes away; all peers in the room notice.
     pub(crate) fn lose_signaling(&self) {
         self.with(|places| {
             for place in places.iter_mut().filter(|place| !place.gone) {
@@ -104,7 +105,7 @@ impl MemoryRoom {
         });
     }
 
-    /// What is sent to a peer is lost, or no longer so, whatever the channel.
+    /// Sets whether everything sent to a peer is lost, on every channel.
     pub(crate) fn set_deaf(&self, peer: PeerId, is_deaf: bool) {
         self.with(|places| {
             for place in places.iter_mut().filter(|place| place.peer == peer) {
@@ -113,7 +114,7 @@ impl MemoryRoom {
         });
     }
 
-    /// The signaling server tells a peer of the room.
+    /// The signaling server sends a peer news of the room.
     pub(crate) fn tell_of_room(&self, peer: PeerId, event: &RoomEvent) {
         self.with(|places| {
             for place in places.iter_mut().filter(|place| place.peer == peer) {
@@ -141,7 +142,7 @@ impl MemoryRoom {
         });
     }
 
-    /// What a peer asked the server for since the last call.
+    /// Takes what a peer has asked the server for since the last call.
     pub(crate) fn take_asked(&self, peer: PeerId) -> Vec<RoomRequest> {
         self.with(|places| {
             let place = places.iter_mut().find(|place| place.peer == peer);
@@ -149,12 +150,12 @@ impl MemoryRoom {
         })
     }
 
-    /// The signaling server tells all others that a peer left it.
+    /// The signaling server tells all other peers that a peer left it.
     pub(crate) fn leave_server(&self, peer: PeerId) {
         self.tell_others(peer, || TransportEvent::LeftServer(peer));
     }
 
-    /// The signaling server tells all others that a peer is there again.
+    /// The signaling server tells all other peers that a peer is back.
     pub(crate) fn return_to_server(&self, peer: PeerId) {
         self.tell_others(peer, || TransportEvent::BackAtServer(peer));
     }
@@ -176,7 +177,8 @@ impl MemoryRoom {
         });
     }
 
-    /// Takes a peer out of the room without a word, as if its machine lost power: nobody is told.
+    /// Takes a peer out of the room without a word, as if its machine lost power: no other peer is
+    /// notified.
     pub(crate) fn cut_off(&self, peer: PeerId) {
         self.with(|places| {
             for place in places.iter_mut().filter(|place| place.peer == peer) {
@@ -194,7 +196,7 @@ pub(crate) struct MemoryTransport {
 }
 
 impl MemoryTransport {
-    /// Who it is in the room.
+    /// The peer's id in the room.
     pub(crate) fn peer(&self) -> PeerId {
         self.peer
     }

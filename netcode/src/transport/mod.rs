@@ -1,6 +1,6 @@
 //! Bytes to and from peers. The only folder that touches sockets.
 //!
-//! Above it nothing knows whether a peer is reached over WebRTC or in memory.
+//! Nothing above this folder knows whether a peer is reached over WebRTC or in memory.
 
 mod conditioner;
 #[cfg(any(test, feature = "testing"))]
@@ -23,14 +23,15 @@ pub(crate) use conditioner::Fate;
 pub use conditioner::LinkConditions;
 pub(crate) use room_list::Lister;
 
-/// The largest datagram that is sent or looked at: payload that fits one IP packet on nearly every
-/// path, the minimum that WebRTC assumes.
+/// The largest datagram that is sent or read: a payload that fits into one IP packet on nearly
+/// every path, and the minimum that WebRTC assumes.
 pub(crate) const MAX_DATAGRAM_BYTES: usize = 1200;
 
-/// The largest control message that is looked at.
+/// The largest control message that is read.
 pub(crate) const MAX_CONTROL_BYTES: usize = 16 * 1024;
 
-/// Peers that we keep track of at most: twice the seats that a match can have. A room may hold more.
+/// We keep track of at most this many peers: twice the seats that a match can have. A room may hold
+/// more.
 pub(crate) const MAX_PEERS: usize = 32;
 
 /// The two channels of each pair of peers.
@@ -43,7 +44,7 @@ pub(crate) enum Channel {
 }
 
 impl Channel {
-    /// The largest packet that is looked at.
+    /// The largest packet that is read.
     pub(crate) fn max_bytes(self) -> usize {
         match self {
             Self::Datagrams => MAX_DATAGRAM_BYTES,
@@ -58,7 +59,7 @@ impl Channel {
     not(feature = "webrtc"),
     expect(
         dead_code,
-        reason = "without data channels nothing fails, and outside tests nobody is met"
+        reason = "without data channels nothing fails, and outside tests no peer is met"
     )
 )]
 pub(crate) enum TransportEvent {
@@ -68,42 +69,43 @@ pub(crate) enum TransportEvent {
     Connected(PeerId),
     /// The channels to a peer closed.
     Disconnected(PeerId),
-    /// A packet of a peer that is not connected yet was dropped: it sent too many.
+    /// A packet was dropped because its sender, which is not connected yet, has sent too many.
     DroppedEarly,
-    /// A peer is in the room, but no connection to it came about.
+    /// A peer is in the room, but no connection to it could be made.
     Unreachable(PeerId),
     /// A peer's connection to the signaling server ended; its channels to us may well be alive.
     LeftServer(PeerId),
     /// A peer that is connected came back to the signaling server.
     BackAtServer(PeerId),
-    /// Signals that no WebRTC stack sends were dropped: this many.
+    /// This many signals were dropped because no WebRTC stack sends such signals.
     BadSignals(u32),
-    /// More peers came and went at the server than are kept track of: the news of this many is
-    /// lost.
+    /// More peers came and went at the server than we keep track of: for this many of them the news
+    /// is lost.
     Crowded(u32),
-    /// The server tells of the room.
+    /// The server sent news of the room.
     Room(RoomEvent),
     /// Bytes from a peer.
     Received { from: PeerId, channel: Channel, bytes: Box<[u8]> },
-    /// The signaling server is gone for good; peers that are connected stay so, but nobody new can come.
+    /// The signaling server is gone for good; connected peers stay connected, but no new peer can
+    /// join.
     SignalingLost,
-    /// The signaling server is gone; we try to reach it again.
+    /// The signaling server is gone; we are trying to reach it again.
     SignalingAway,
     /// The signaling server is back.
     SignalingBack,
-    /// The transport is of no more use.
+    /// The transport has failed and can no longer be used.
     Failed(TransportError),
 }
 
-/// Which way packets go between two peers.
+/// The path that packets take between two peers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Route {
-    /// Not known yet, which takes about a second; nor ever, where there is no network.
+    /// Not known yet: finding out takes about a second. Without a network it stays unknown.
     #[default]
     Unknown,
     /// From machine to machine, perhaps through routers.
     Direct,
-    /// Through a TURN server, ours or the other's.
+    /// Through a TURN server, ours or the other peer's.
     Relayed,
 }
 
@@ -117,22 +119,23 @@ pub enum TransportError {
         /// The address that was tried.
         url: String,
     },
-    /// The signaling server said no, in its own words.
+    /// The signaling server refused, for this reason in its own words.
     #[error("{0}")]
     Refused(String),
-    /// The owner of the room sent us off.
+    /// The owner of the room removed us from it.
     #[error("{}", Refusal::Kicked)]
     Kicked,
-    /// The address is not one that a room can have.
+    /// The address cannot be that of a room.
     #[error("{0:?} is not the address of a room; it should look like ws://host:3536/room")]
     BadUrl(String),
-    /// A STUN or TURN server is not one that can be used, or there are too many.
+    /// A STUN or TURN server cannot be used, or there are too many of them.
     #[error(
-        "{0:?} is not a STUN or TURN server that can be used; it should look like stun:host:3478, or like turn:host:3478 with a \
-         user name and a password, the same for all of at most 8"
+        "{0:?} cannot be used as a STUN or TURN server: write stun:host:3478, or turn:host:3478 \
+         with a user name and a password, the same for every TURN server; at most 8 addresses are \
+         allowed"
     )]
     BadIceServer(String),
-    /// The connection ended by itself.
+    /// The connection broke off.
     #[error("the connection broke off; try again")]
     Closed,
     /// The crate was built without the feature `webrtc`.
@@ -140,32 +143,34 @@ pub enum TransportError {
     NotBuilt,
 }
 
-/// A way to reach the peers of one room. Polled; never blocks, but for [`see_out`](Self::see_out).
+/// A way to reach the peers of one room. It is polled and never blocks, except in
+/// [`see_out`](Self::see_out).
 pub(crate) trait Transport: Send + Sync + 'static {
     /// Appends what happened since the last call.
     fn poll(&mut self, now: Duration, events: &mut Vec<TransportEvent>);
-    /// Begins connections to peers of the room that wait for one and that `may_meet` admits; to few
-    /// at a time.
+    /// Starts connections to waiting peers of the room that `may_meet` admits, a few at a time.
     fn meet(&mut self, _now: Duration, _may_meet: &dyn Fn(PeerId) -> bool) {}
-    /// Whether peers of the room wait for a connection, or one is coming about.
+    /// Whether peers of the room wait for a connection, or one is being made.
     fn is_meeting(&self) -> bool {
         false
     }
-    /// Whether peers wait for a connection, and there is none left for them.
+    /// Whether peers wait for a connection, but none is left for them.
     fn is_out_of_connections(&self) -> bool {
         false
     }
-    /// Ends the connection to a peer, once what was sent to it last is out.
+    /// Ends the connection to a peer once the last data sent to it is out.
     fn disconnect(&mut self, _peer: PeerId) {}
     /// Sends to one peer; bytes to a peer that is gone are dropped.
     fn send(&mut self, now: Duration, to: PeerId, channel: Channel, bytes: &[u8]);
-    /// Asks the server for something in the room.
+    /// Sends the server a request about the room.
     fn ask(&mut self, _request: RoomRequest) {}
-    /// Leaves the room, and enters no other. What was sent to peers goes out as long as the transport is kept.
+    /// Leaves the room and enters no other. Data already sent to peers still goes out while the
+    /// transport is kept.
     fn leave(&mut self) {}
-    /// Holds up a program that is about to end until everybody can have heard that we left.
+    /// Blocks a program that is about to end until the server and the peers have had time to learn
+    /// that we left.
     fn see_out(&self) {}
-    /// Which way packets go to a peer.
+    /// The path that packets take to a peer.
     fn route(&self, _peer: PeerId) -> Route {
         Route::Unknown
     }

@@ -1,4 +1,4 @@
-//! The list of public rooms, kept up to date for as long as somebody looks at it.
+//! The list of public rooms, kept up to date while the game shows it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,28 +6,28 @@ use signaling::lobby::RoomListing;
 
 use super::TransportError;
 
-/// What there is to tell of a list: its rooms, or why there are none.
-pub(crate) type Told = Result<Vec<RoomListing>, TransportError>;
+/// The latest answer about a list: its rooms, or why there are none.
+pub(crate) type ListAnswer = Result<Vec<RoomListing>, TransportError>;
 
-/// Looks at the list until it is dropped.
+/// Keeps the list up to date until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Lister {
-    latest: Arc<Mutex<Option<Told>>>,
-    /// Who looks stops once this is gone.
+    latest: Arc<Mutex<Option<ListAnswer>>>,
+    /// The task that fetches the list stops once this is dropped.
     #[cfg(feature = "webrtc")]
     _wanted: futures::channel::oneshot::Sender<()>,
 }
 
 impl Lister {
-    /// What is new since the last call, if anything is.
-    pub(crate) fn take(&self) -> Option<Told> {
+    /// Takes the answer that has arrived since the last call, if there is one.
+    pub(crate) fn take(&self) -> Option<ListAnswer> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 #[cfg(not(feature = "webrtc"))]
 impl Lister {
-    /// Says that there is no way to any server.
+    /// Fails: without WebRTC no server can be reached.
     pub(crate) fn open(_server: &str, _game: &str) -> Result<Self, TransportError> {
         let _ = Self { latest: Arc::default() };
         Err(TransportError::NotBuilt)
@@ -46,27 +46,27 @@ mod looking {
     use futures_timer::Delay;
     use signaling::lobby::RoomEvent;
 
-    use super::{Arc, Lister, Mutex, PoisonError, Told, TransportError};
+    use super::{Arc, ListAnswer, Lister, Mutex, PoisonError, TransportError};
     use crate::transport::webrtc::{
         address::{list_url, server_of},
         platform::{Closing, Incoming, Socket, run},
         room_news::sound_listings,
     };
 
-    /// As often as a person looks; the server answers once a second.
+    /// About as often as a person looks; the server answers once a second.
     const REFRESH_EVERY: Duration = Duration::from_secs(2);
-    /// Until the next attempt to reach a server that is away.
+    /// The time until the next attempt to reach a server that is away.
     const RETRY_AFTER: Duration = Duration::from_secs(5);
-    /// A server that has not answered by then will not.
+    /// A server that has not answered within this time will not answer.
     const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-    /// What is said to be told once more. Any text would do.
+    /// Asks the server for the list again. Any text would do.
     const AGAIN: &str = "again";
 
     impl Lister {
-        /// Begins to look at the list of `game` at the server of this address.
+        /// Starts to fetch the list of `game` from the server at this address.
         pub(crate) fn open(server: &str, game: &str) -> Result<Self, TransportError> {
             let url = list_url(server, game)?;
-            let latest: Arc<Mutex<Option<Told>>> = Arc::default();
+            let latest: Arc<Mutex<Option<ListAnswer>>> = Arc::default();
             let (wanted, unwanted) = oneshot::channel();
             let tell = {
                 let latest = latest.clone();
@@ -84,8 +84,8 @@ mod looking {
         }
     }
 
-    /// Looks at the list for ever.
-    async fn look(url: &str, tell: impl Fn(Told)) {
+    /// Fetches the list again and again, for ever.
+    async fn look(url: &str, tell: impl Fn(ListAnswer)) {
         loop {
             let error = match Socket::connect(url).await {
                 Ok(mut socket) => relay_list(url, &mut socket, &tell).await,
@@ -96,8 +96,12 @@ mod looking {
         }
     }
 
-    /// Looks at the list until the connection ends; why it did.
-    async fn relay_list(url: &str, socket: &mut Socket, tell: &impl Fn(Told)) -> TransportError {
+    /// Passes on the list until the connection ends. Returns why it ended.
+    async fn relay_list(
+        url: &str,
+        socket: &mut Socket,
+        tell: &impl Fn(ListAnswer),
+    ) -> TransportError {
         loop {
             let incoming = {
                 let next = socket.next();

@@ -1,4 +1,5 @@
-//! Addresses at the server: from the one that people share to the one at which our own clients come in and say who they are.
+//! Addresses at the server: from the one that people share to the one at which our own clients
+//! enter and introduce themselves.
 
 use std::fmt::Write;
 
@@ -9,9 +10,9 @@ use signaling::{
 
 use crate::transport::TransportError;
 
-/// What the server is told of whoever comes.
+/// What we tell the server about ourselves when we enter.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Visitor<'a> {
+pub(crate) struct ClientInfo<'a> {
     pub(crate) name: &'a str,
     pub(crate) game: &'a str,
     pub(crate) version: &'a str,
@@ -38,14 +39,16 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The address at which our own clients enter a room: of a room by name, of a new one, or of one with strangers.
+/// The address at which our own clients enter a room: a room with a name, a new one, or one with
+/// strangers.
 ///
-/// Whoever asks for a room by its name says no version: peers tell each other in words which one they have.
-pub(super) fn room_url(url: &str, visitor: &Visitor) -> Result<String, TransportError> {
+/// A request for a room by its name gives no version: peers tell each other in words which one they
+/// have.
+pub(super) fn room_url(url: &str, client: &ClientInfo) -> Result<String, TransportError> {
     let bad = || TransportError::BadUrl(url.chars().take(200).collect());
     let Parts { scheme, server, path, query } = Parts::of(url)?;
     let (path, version) = match path {
-        "v1/create" | "v1/quick" => (path.to_owned(), visitor.version),
+        "v1/create" | "v1/quick" => (path.to_owned(), client.version),
         _ => {
             let room = path.strip_prefix("v1/rooms/").unwrap_or(path);
             is_room_name(room).then_some(()).ok_or_else(bad)?;
@@ -64,9 +67,9 @@ pub(super) fn room_url(url: &str, visitor: &Visitor) -> Result<String, Transport
     }
     let tag = |tag: &str| if is_tag(tag) { tag.to_owned() } else { String::new() };
     let said = [
-        ("game", tag(visitor.game)),
+        ("game", tag(client.game)),
         ("version", tag(version)),
-        ("name", percent_encoded(visitor.name)),
+        ("name", percent_encoded(client.name)),
     ];
     for (key, value) in said {
         if !value.is_empty() && parameter(query, key).is_none() {
@@ -83,13 +86,14 @@ pub(in crate::transport) fn list_url(url: &str, game: &str) -> Result<String, Tr
     Ok(format!("{scheme}://{server}/v1/list?game={game}"))
 }
 
-/// The address of the new room that was opened by `url`, so that whoever comes back finds it and opens no other one.
+/// The address of the new room that `url` opened, so that a peer that comes back finds that room
+/// and opens no other one.
 pub(super) fn opened_room(url: &str, room: &str) -> Option<String> {
     let (server, terms) = url.split_once("/v1/create")?;
     is_room_name(room).then(|| format!("{server}/v1/rooms/{room}{terms}"))
 }
 
-/// The same address for somebody who by now has this name and this place in the room.
+/// The same address, with the name and the place that the member has in the room by now.
 pub(super) fn as_member(url: &str, member: &RoomMember) -> String {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
     let is_old =
@@ -107,7 +111,7 @@ pub(super) fn as_member(url: &str, member: &RoomMember) -> String {
 }
 
 /// Whether this address leads to another room each time.
-pub(super) fn is_elsewhere_each_time(url: &str) -> bool {
+pub(super) fn leads_to_another_room(url: &str) -> bool {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
     path.ends_with("/v1/quick")
         || path.ends_with("/v1/create")
@@ -130,7 +134,7 @@ fn percent_encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            // A `String` takes everything.
+            // Writing to a `String` cannot fail.
             let _ = write!(encoded, "%{byte:02X}");
         }
     }
@@ -141,7 +145,7 @@ fn percent_encoded(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const NOBODY: Visitor = Visitor { name: "", game: "", version: "" };
+    const ANONYMOUS: ClientInfo = ClientInfo { name: "", game: "", version: "" };
 
     #[test]
     fn the_address_that_people_share_becomes_the_one_for_our_clients() {
@@ -152,13 +156,13 @@ mod tests {
             ("ws://h/v1/create?capacity=4", "ws://h/v1/create?capacity=4"),
             ("ws://h/v1/quick?players=2", "ws://h/v1/quick?players=2"),
         ] {
-            assert_eq!(room_url(shared, &NOBODY), Ok(ours.into()));
+            assert_eq!(room_url(shared, &ANONYMOUS), Ok(ours.into()));
         }
     }
 
     #[test]
-    fn the_server_is_told_who_comes_unless_the_address_says_it() {
-        let ann = Visitor { name: "Ann & Bo é", game: "chess", version: "1.2" };
+    fn name_game_and_version_are_added_unless_the_address_has_them() {
+        let ann = ClientInfo { name: "Ann & Bo é", game: "chess", version: "1.2" };
         let of = |url| room_url(url, &ann).expect("it is a room's address");
         assert_eq!(
             of("ws://h/v1/create?public=1"),
@@ -169,12 +173,12 @@ mod tests {
             "ws://h/v1/rooms/den?name=Bo&game=go",
             "versions are for the peers to compare"
         );
-        let odd = Visitor { name: "", game: "my game", version: "1|2" };
+        let odd = ClientInfo { name: "", game: "my game", version: "1|2" };
         assert_eq!(room_url("ws://h/v1/create", &odd), Ok("ws://h/v1/create".into()));
     }
 
     #[test]
-    fn whoever_comes_back_does_so_under_the_name_and_in_the_place_that_it_has_by_now() {
+    fn a_returning_peer_keeps_its_current_name_and_place() {
         let member = |name: &str, place| RoomMember {
             id: signaling::protocol::PeerId::from_u128(1),
             name: name.into(),
@@ -192,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_no_room_is_refused_with_an_example() {
+    fn an_address_that_names_no_room_is_refused_with_an_example() {
         for bad in [
             "",
             "duel",
@@ -203,27 +207,27 @@ mod tests {
             "ws://host/a b",
             "ws://host/v1/list",
         ] {
-            let error = room_url(bad, &NOBODY).expect_err("it is no room's address");
+            let error = room_url(bad, &ANONYMOUS).expect_err("it is no room's address");
             assert!(error.to_string().contains("ws://host:3536/room"), "{error}");
         }
     }
 
     #[test]
-    fn a_new_room_is_come_back_to_by_its_name() {
+    fn a_new_room_is_found_again_by_its_name() {
         let url = "ws://h/v1/create?public=1&key=7";
-        assert!(is_elsewhere_each_time(url));
+        assert!(leads_to_another_room(url));
         let again = opened_room(url, "DAM3R").expect("it is one");
         assert_eq!(again, "ws://h/v1/rooms/DAM3R?public=1&key=7");
-        assert!(!is_elsewhere_each_time(&again));
+        assert!(!leads_to_another_room(&again));
         assert_eq!(opened_room(&again, "DAM3R"), None);
         assert_eq!(opened_room(url, "a/b"), None);
         for strangers in ["ws://h/v1/quick?players=2", "ws://h/v1/rooms/a?x=1&next=2"] {
-            assert!(is_elsewhere_each_time(strangers));
+            assert!(leads_to_another_room(strangers));
         }
     }
 
     #[test]
-    fn the_list_is_that_of_the_server() {
+    fn the_list_address_keeps_only_the_server() {
         let list = Ok("wss://h:1/v1/list?game=a".into());
         assert_eq!(list_url("wss://h:1", "a"), list);
         assert_eq!(list_url("wss://h:1/den?next=2", "a"), list);

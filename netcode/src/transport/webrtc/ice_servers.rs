@@ -1,11 +1,12 @@
-//! Which STUN and TURN servers matchbox gets: both WebRTC stacks panic or throw at what they cannot read, each time that a peer is met.
+//! Which STUN and TURN servers matchbox gets. Both WebRTC stacks panic or throw at an address that
+//! they cannot read, each time that a peer is met.
 
 use matchbox_socket::RtcIceServerConfig;
 use signaling::ice_servers::{IceServer, MAX_ICE_URLS, is_stun_url, is_turn_url};
 
 use crate::transport::TransportError;
 
-/// Checks what the game names, before any peer is met.
+/// Checks the servers that the game names, before any peer is met.
 pub(super) fn check(servers: &[IceServer]) -> Result<RtcIceServerConfig, TransportError> {
     match gather(servers) {
         (config, None) => Ok(config),
@@ -13,13 +14,14 @@ pub(super) fn check(servers: &[IceServer]) -> Result<RtcIceServerConfig, Transpo
     }
 }
 
-/// Takes what can be used of what the server hands out; and whether that is all.
+/// Takes the usable ones of the servers that the signaling server hands out, and returns whether
+/// these are all.
 pub(super) fn accept(servers: &[IceServer]) -> (RtcIceServerConfig, bool) {
     let (config, bad) = gather(servers);
     (config, bad.is_none())
 }
 
-/// The host in the address of a TURN server, without brackets; none of another server.
+/// The host in the address of a TURN server, without brackets; none for any other server.
 pub(super) fn turn_host(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once(':').filter(|_| is_turn_url(url))?;
     let address = rest.split('?').next()?;
@@ -29,7 +31,8 @@ pub(super) fn turn_host(url: &str) -> Option<&str> {
     }
 }
 
-/// The servers as matchbox takes them, with one name and one password for all; and the first address that cannot be among them.
+/// The servers as matchbox takes them, with one name and one password for all; and the first
+/// address that cannot be used.
 fn gather(servers: &[IceServer]) -> (RtcIceServerConfig, Option<&str>) {
     let mut config = RtcIceServerConfig { urls: Vec::new(), username: None, credential: None };
     let mut bad = None;
@@ -60,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_game_is_told_which_server_cannot_be_used() {
+    fn the_error_names_the_server_that_cannot_be_used() {
         let with = IceServer::turn;
         for (bad, servers) in [
             ("stun:a b", vec![IceServer::stun("stun:a"), IceServer::stun("stun:a b")]),
@@ -85,7 +88,7 @@ mod tests {
         let config = check(&servers).expect("all are good");
         assert_eq!(config.urls, ["stun:a", "turn:b?transport=udp", "turns:c"]);
         assert_eq!((config.username.as_deref(), config.credential.as_deref()), both("me"));
-        let none = check(&[]).expect("nothing is wrong with none");
+        let none = check(&[]).expect("an empty list is fine");
         assert!(none.urls.is_empty() && none.username.is_none());
     }
 
@@ -108,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_bad_list_the_good_ones_are_left() {
+    fn the_good_servers_of_a_bad_list_are_kept() {
         let servers = [
             IceServer::stun("http://a"),
             IceServer::turn("turn:b", "me", "secret"),
@@ -121,10 +124,10 @@ mod tests {
         assert_eq!((config.username.as_deref(), config.credential.as_deref()), both("me"));
     }
 
-    /// What we let pass must not panic where a peer is met.
+    /// A server that we accept must not cause a panic when a peer is met.
     #[cfg(not(target_arch = "wasm32"))]
     #[test]
-    fn the_native_stack_reads_what_we_let_pass() {
+    fn the_native_stack_reads_every_server_that_we_accept() {
         use rtc::peer_connection::transport::RTCIceServer;
         for url in [
             "stun:a",

@@ -1,10 +1,10 @@
-//! Which peers of the room we are about to be connected to: those that wait to be met, and those
+//! The peers of the room that we are about to connect to: peers that wait to be met, and peers
 //! whose handshake is under way. Pure.
 //!
-//! Anybody may come to a room and go again as often as the server lets them, and a handshake costs
-//! descriptors, memory, and one of the few hundred connections of a browser. So there are few at a
-//! time, they begin at a bounded rate, each has a deadline, and a peer that is not wanted now waits
-//! without any.
+//! Anyone may enter and leave a room as often as the server allows, and a handshake costs file
+//! descriptors, memory, and one of a browser's few hundred connections. So only a few handshakes
+//! run at a time, they begin at a bounded rate, and each has a deadline. A peer that is not wanted
+//! now waits without any handshake.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -12,45 +12,45 @@ use signaling::protocol::PeerId;
 
 use crate::transport::MAX_PEERS;
 
-/// Unfinished handshakes at a time. Each has three descriptors or so, of which some systems give a
-/// program 256; among peers that are there one takes well below a second, so a full room is met
-/// within seconds.
+/// At most this many handshakes are unfinished at a time. Each takes about three file descriptors,
+/// and some systems give a program only 256. With a peer that responds, a handshake takes well
+/// below a second, so a full room is met within seconds.
 const MAX_UNFINISHED: usize = 8;
-/// Connections in all: those of the peers that are kept track of, and as many as replace some of
-/// them.
+/// At most this many connections in all: one for each peer that we keep track of, and one for each
+/// unfinished handshake, which may replace one of them.
 const MAX_CONNECTIONS: usize = MAX_PEERS + MAX_UNFINISHED;
-/// Handshakes that may begin at once after a rest: as many as a match has players. Later ones begin
-/// at most this often.
+/// After a rest, this many handshakes may begin at once: as many as a match has players.
 const AT_ONCE: u32 = 16;
+/// Later handshakes begin at most once in this time.
 const EVERY: Duration = Duration::from_millis(250);
-/// Peers that wait at most: as many as the largest room has members.
+/// At most this many peers wait: as many as the largest room has members.
 const MAX_WAITING: usize = 256;
-/// A handshake that takes longer will not end well: candidates are tried for some seconds.
+/// A handshake that takes longer than this will not succeed: candidates are tried for some seconds.
 const MEET_WITHIN: Duration = Duration::from_secs(10);
 
 /// A peer whose handshake is to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Meeting {
     pub(super) peer: PeerId,
-    /// Whether it was heard of just now. It does not wait any more for the answer to an older
-    /// offer.
+    /// Whether the peer's latest signal is recent. If it is not, the peer no longer waits for the
+    /// answer to its offer.
     pub(super) is_fresh: bool,
 }
 
 /// The peers that are about to be connected to us.
 #[derive(Debug, Default)]
 pub(super) struct Meetings {
-    /// In the order in which they came, and since when.
+    /// Waiting peers in the order in which they came, and when each was last noted.
     waiting: VecDeque<(PeerId, Duration)>,
-    /// Those whose handshakes are under way, and since when.
+    /// Peers whose handshakes are under way, and when each began.
     begun: Vec<(PeerId, Duration)>,
-    /// When nothing of what has begun counts any more: the generic cell rate algorithm (ITU-T
-    /// I.371).
+    /// When the handshakes begun so far no longer count against the rate: the generic cell rate
+    /// algorithm (ITU-T I.371).
     rested_at: Duration,
 }
 
 impl Meetings {
-    /// Notes that a peer is in the room and can be met. It keeps its turn if it waits already.
+    /// Notes that a peer is in the room and can be met. If it waits already, it keeps its turn.
     pub(super) fn arrive(&mut self, now: Duration, peer: PeerId) {
         if let Some((_, since)) = self.waiting.iter_mut().find(|(other, _)| *other == peer) {
             *since = now;
@@ -59,8 +59,8 @@ impl Meetings {
         }
     }
 
-    /// Forgets a peer that left, or that is connected. Returns whether a handshake with it was
-    /// under way.
+    /// Forgets a peer that left or is now connected. Returns whether a handshake with it was under
+    /// way.
     pub(super) fn forget(&mut self, peer: PeerId) -> bool {
         self.keep_waiting(|other| other != peer);
         let before = self.begun.len();
@@ -68,7 +68,7 @@ impl Meetings {
         self.begun.len() < before
     }
 
-    /// Forgets those who wait and cannot be met any more.
+    /// Forgets waiting peers that can no longer be met.
     pub(super) fn keep_waiting(&mut self, is_here: impl Fn(PeerId) -> bool) {
         self.waiting.retain(|&(peer, _)| is_here(peer));
     }
@@ -82,12 +82,12 @@ impl Meetings {
         self.begun.is_empty()
     }
 
-    /// Whether somebody waits, or a handshake is under way.
+    /// Whether a peer waits, or a handshake is under way.
     pub(super) fn has_any(&self) -> bool {
         !self.waiting.is_empty() || !self.begun.is_empty()
     }
 
-    /// Begins the next handshake, if there may be one more now.
+    /// Begins the next handshake, if one more may begin now.
     pub(super) fn begin_next(
         &mut self,
         now: Duration,
@@ -125,13 +125,13 @@ mod tests {
         PeerId::from_u128(number as u128)
     }
 
-    fn anybody(_: PeerId) -> bool {
+    fn any_peer(_: PeerId) -> bool {
         true
     }
 
-    /// Whose handshakes begin, if nobody is connected.
+    /// Begins all handshakes that may begin while no peer is connected. Returns their peers.
     fn begin_all(meetings: &mut Meetings, now: Duration) -> Vec<PeerId> {
-        let next = || meetings.begin_next(now, 0, &anybody).map(|meeting| meeting.peer);
+        let next = || meetings.begin_next(now, 0, &any_peer).map(|meeting| meeting.peer);
         std::iter::from_fn(next).collect()
     }
 
@@ -182,15 +182,19 @@ mod tests {
         assert_eq!(begun, Some(Meeting { peer: peer(2), is_fresh: true }));
         assert_eq!(meetings.begin_next(NOW, 0, &is_wanted), None);
         let later = NOW + MEET_WITHIN;
-        let begun = meetings.begin_next(later, 0, &anybody);
-        assert_eq!(begun, Some(Meeting { peer: peer(1), is_fresh: false }), "it waited for long");
+        let begun = meetings.begin_next(later, 0, &any_peer);
+        assert_eq!(
+            begun,
+            Some(Meeting { peer: peer(1), is_fresh: false }),
+            "it waited for a long time"
+        );
     }
 
     #[test]
     fn a_peer_that_leaves_is_forgotten_whether_it_waits_or_is_met() {
         let mut meetings = Meetings::default();
         (1..=2).for_each(|number| meetings.arrive(NOW, peer(number)));
-        meetings.begin_next(NOW, 0, &anybody);
+        meetings.begin_next(NOW, 0, &any_peer);
         assert!(meetings.is_under_way(peer(1)) && !meetings.is_under_way(peer(2)));
         assert!(meetings.forget(peer(1)) && !meetings.forget(peer(2)));
         assert!(!meetings.has_any());
@@ -203,7 +207,7 @@ mod tests {
     fn connections_that_stay_are_bounded_too() {
         let mut meetings = Meetings::default();
         meetings.arrive(NOW, peer(1));
-        assert_eq!(meetings.begin_next(NOW, MAX_CONNECTIONS, &anybody), None);
-        assert!(meetings.begin_next(NOW, MAX_CONNECTIONS - 1, &anybody).is_some());
+        assert_eq!(meetings.begin_next(NOW, MAX_CONNECTIONS, &any_peer), None);
+        assert!(meetings.begin_next(NOW, MAX_CONNECTIONS - 1, &any_peer).is_some());
     }
 }

@@ -1,13 +1,15 @@
-//! Peers over WebRTC data channels, through `matchbox_socket`. The same natively and in the browser.
+//! Peers over WebRTC data channels, through `matchbox_socket`. The same natively and in the
+//! browser.
 //!
-//! The way in comes first: the `address`, the `entrance`, the `room`. Then what the server says
-//! (`signaller`, `room_news`, `peer_steps`), what matchbox may see of it (`signals`, `sdp`,
-//! `relays`), and the connections to peers (`meetings`, `peer_sockets`, `peer_channels`).
+//! The way in comes first: the `address`, the `server_connection`, the `room`. Then come the
+//! server's messages (`signaller`, `room_news`, `peer_steps`), the signals that matchbox may see
+//! (`signals`, `sdp`, `relays`), and the connections to peers (`meetings`, `peer_sockets`,
+//! `peer_channels`). The signaller and the transport share a `mailbox`.
 
 pub(super) mod address;
 pub(super) mod platform;
 mod ice_servers;
-mod entrance;
+mod server_connection;
 mod room;
 mod signaller;
 pub(super) mod room_news;
@@ -15,7 +17,7 @@ mod peer_steps;
 mod signals;
 mod sdp;
 mod relays;
-mod watch;
+mod mailbox;
 mod meetings;
 mod peer_sockets;
 mod peer_channels;
@@ -35,36 +37,38 @@ use signaling::{
 
 use self::{
     address::{as_member, opened_room, room_url, server_of},
-    entrance::backoff,
+    mailbox::{HandshakeTask, Mailbox},
     meetings::Meetings,
     peer_channels::PeerChannels,
     peer_steps::PeerStep,
     platform::hold_up,
     room::{Entering, Opened, Room},
-    watch::{Errand, Watch},
+    server_connection::backoff,
 };
 use super::{Channel, Route, Transport, TransportError, TransportEvent};
 
-pub(crate) use address::Visitor;
+pub(crate) use address::ClientInfo;
 
-/// A server that has not answered by then will not; a player should be told rather than wait.
+/// A server that has not answered within this time will not answer; it is better to tell the player
+/// than to keep them waiting.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// Who waits alone in a room whose server is gone waits so long for it to come back.
+/// A peer that waits alone in a room whose server is gone waits this long for the server to come
+/// back.
 const RETURN_WITHIN: Duration = Duration::from_secs(60);
-/// Passwords for TURN servers are kept for three quarters of their time, so that a handshake has some left; and for so long at least,
-/// whatever the server says.
+/// Passwords for TURN servers are used for three quarters of their lifetime, so that a handshake
+/// has some of it left; and for at least this long, whatever the server says.
 const KEEP_AT_LEAST: Duration = Duration::from_secs(5);
-/// What is sent last to a peer is out within this time, unless the machine is very busy.
+/// The last data sent to a peer is out within this time, unless the machine is very busy.
 const SEND_WITHIN: Duration = Duration::from_millis(300);
-/// A program that ends waits no longer than this for the server to hear of it.
+/// A program that ends waits no longer than this for the server to learn of it.
 const LEAVE_WITHIN: Duration = Duration::from_secs(1);
 
-/// The server is not there.
+/// The server cannot be reached.
 #[derive(Clone, Copy, Debug)]
 struct Outage {
     since: Duration,
     tries: u32,
-    /// When the next attempt is due, after `since`.
+    /// When the next attempt is due, counted from `since`.
     next_try: Duration,
     /// Whether an attempt is under way.
     is_trying: bool,
@@ -80,31 +84,31 @@ impl Outage {
 pub(crate) struct WebRtcTransport {
     room: Room,
     outage: Option<Outage>,
-    /// Whether we were in the room at any time.
+    /// Whether we have been in the room at any time.
     was_open: bool,
     entering: Entering,
-    /// When to enter again for the sake of other passwords, if nobody is connected by then.
+    /// When to enter the room again to get new passwords, if no peer is connected by then.
     renew_at: Option<Duration>,
     is_open: bool,
-    /// Who we are in the room, once we are in it.
+    /// Our id in the room, once we are in it.
     local: Option<PeerId>,
     meetings: Meetings,
-    /// Those that we are connected to, and those whose handshakes are under way.
+    /// Peers that we are connected to, and peers whose handshakes are under way.
     peers: Vec<PeerChannels>,
-    /// Connections that we give up, and when: once what was said last is out, counted from the next
-    /// poll.
+    /// Connections that we give up, and when they close: once the last data is out, counted from
+    /// the next poll.
     closing: Vec<(PeerChannels, Option<Duration>)>,
 }
 
 impl WebRtcTransport {
-    /// Begins to enter the room at `url`; how it went comes out of `poll`.
+    /// Begins to enter the room at `url`; `poll` reports the outcome.
     pub(crate) fn open(
         url: &str,
-        visitor: &Visitor,
+        client: &ClientInfo,
         ice_servers: Option<&[IceServer]>,
         is_relay_only: bool,
     ) -> Result<Self, TransportError> {
-        let room = Room::new(room_url(url, visitor)?, ice_servers, is_relay_only)?;
+        let room = Room::new(room_url(url, client)?, ice_servers, is_relay_only)?;
         let entering = room.enter();
         Ok(Self::new(room, entering))
     }
@@ -124,19 +128,19 @@ impl WebRtcTransport {
         }
     }
 
-    /// Follows the way to the server, and begins again where nobody is connected who would miss us.
+    /// Keeps track of the server, and enters the room again where no connected peer would miss us.
     fn poll_server(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
         let connected = self.peers.iter().filter(|channels| channels.is_open);
-        self.watch().note_connected(connected.map(|channels| MatchboxId(channels.peer.0)));
-        if self.watch().take_back() {
+        self.mailbox().note_connected(connected.map(|channels| MatchboxId(channels.peer.0)));
+        if self.mailbox().take_server_back() {
             self.outage = None;
             events.push(TransportEvent::SignalingBack);
         }
-        if self.watch().take_lost() {
+        if self.mailbox().take_server_lost() {
             self.outage = Some(Outage::new(now, &self.room.url));
             events.push(TransportEvent::SignalingAway);
         }
-        if let Some(error) = self.watch().take_failure() {
+        if let Some(error) = self.mailbox().take_failure() {
             if self.was_open && self.outage.is_none() {
                 events.push(TransportEvent::SignalingAway);
             }
@@ -174,25 +178,25 @@ impl WebRtcTransport {
         }
     }
 
-    /// Enters the room again, as a new peer. Nobody is connected, but somebody may wait for the end
-    /// of a handshake with the old one.
+    /// Enters the room again, as a new peer. No peer is connected, but one may still wait for a
+    /// handshake with the old peer to end.
     fn begin_again(&mut self) {
         self.drop_out();
         self.entering = self.room.enter();
     }
 
-    /// Is nowhere, and meets nobody.
+    /// Leaves the room, and forgets all peers in it.
     fn drop_out(&mut self) {
-        self.watch().leave();
+        self.mailbox().leave();
         self.is_open = false;
         self.peers.clear();
         self.meetings = Meetings::default();
     }
 
-    /// Leaves the room to enter it again in a moment, where the passwords for TURN servers are
-    /// about to be good for no new connection, and nobody would miss us. While somebody is
-    /// connected those that we have stay: what is connected needs no others, and a newcomer brings
-    /// its own. Not at once: a server that still has us would pair us with ourselves.
+    /// Leaves the room, to enter it again in a moment, if the passwords for TURN servers will soon
+    /// be too old for new connections and no peer would miss us. While a peer is connected, the old
+    /// passwords stay: connected peers need no new ones, and a newcomer brings its own. We do not
+    /// enter again at once, because a server that still has us would pair us with ourselves.
     fn renew(&mut self, now: Duration) {
         let is_due = self.is_open && self.renew_at.is_some_and(|at| now >= at);
         if is_due && self.peers.is_empty() && self.meetings.is_idle() {
@@ -216,28 +220,28 @@ impl WebRtcTransport {
         events.push(TransportEvent::Opened(PeerId(id)));
     }
 
-    /// Whether we are connected to anybody.
+    /// Whether we are connected to any peer.
     fn has_peers(&self) -> bool {
         self.peers.iter().any(|channels| channels.is_open)
     }
 
-    fn watch(&self) -> &Watch {
-        &self.entering.watch
+    fn mailbox(&self) -> &Mailbox {
+        &self.entering.mailbox
     }
 
-    /// Takes in what the channels of the peers say.
+    /// Reads the peers' channels.
     fn poll_peers(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
         self.closing.retain_mut(|(_, until)| now < *until.get_or_insert(now + SEND_WITHIN));
-        for (MatchboxId(id), socket) in self.entering.watch.take_sockets() {
+        for (MatchboxId(id), socket) in self.entering.mailbox.take_sockets() {
             let peer = PeerId(id);
             if self.meetings.is_under_way(peer) {
-                // Of two for one peer the later one counts.
+                // If a peer has two sockets, the later one counts.
                 self.peers.retain(|channels| channels.peer != peer);
                 self.peers.push(PeerChannels::new(peer, socket));
             } else {
-                // The handshake began after we had given it up, and ends with its socket. Whatever
-                // is to begin after that comes behind this errand.
-                self.watch().send_on(Errand::Forget(MatchboxId(id)));
+                // The handshake began after we had given it up, and ends when its socket is
+                // dropped. Any newer handshake comes after this task.
+                self.mailbox().add_task(HandshakeTask::Forget(MatchboxId(id)));
             }
         }
         let Self { peers, meetings, entering, .. } = self;
@@ -246,7 +250,7 @@ impl WebRtcTransport {
             let goes_on = channels.poll(events);
             let was_met = (channels.is_open || !goes_on) && meetings.forget(peer);
             if !goes_on {
-                entering.watch.send_on(Errand::Forget(MatchboxId(peer.0)));
+                entering.mailbox.add_task(HandshakeTask::Forget(MatchboxId(peer.0)));
                 if was_met && !channels.is_open {
                     events.push(TransportEvent::Unreachable(peer));
                 }
@@ -255,9 +259,10 @@ impl WebRtcTransport {
         });
     }
 
-    /// Passes on what the server tells of the room; a new one is not left for another new one.
+    /// Passes on the server's news of the room. A newly created room gets an address of its own, so
+    /// that coming back does not create another one.
     fn poll_room(&mut self, events: &mut Vec<TransportEvent>) {
-        for event in self.watch().take_room() {
+        for event in self.mailbox().take_room() {
             if let RoomEvent::Room(room) = &event {
                 if let Some(url) = opened_room(&self.room.url, &room.name) {
                     self.room.url = url;
@@ -272,9 +277,9 @@ impl WebRtcTransport {
         }
     }
 
-    /// Follows who comes and goes at the server.
+    /// Handles the arrivals and departures of peers at the server.
     fn poll_steps(&mut self, now: Duration, events: &mut Vec<TransportEvent>) {
-        let (steps, lost) = self.watch().take_steps();
+        let (steps, lost) = self.mailbox().take_steps();
         for (MatchboxId(id), step) in steps {
             let peer = PeerId(id);
             match step {
@@ -292,19 +297,19 @@ impl WebRtcTransport {
                 }
             }
         }
-        let bad = self.watch().take_bad_signals();
+        let bad = self.mailbox().take_bad_signals();
         let counts =
             [(bad, TransportEvent::BadSignals(bad)), (lost, TransportEvent::Crowded(lost))];
         events.extend(counts.into_iter().filter(|(count, _)| *count > 0).map(|(_, event)| event));
     }
 
-    /// A peer waits to be met.
+    /// Notes that a peer waits to be met.
     fn expect(&mut self, now: Duration, peer: PeerId) {
         if self.peers.iter().any(|channels| channels.peer == peer && channels.is_open) {
             return;
         }
         if self.meetings.forget(peer) {
-            // It has given up the handshake that is under way, and began another.
+            // The peer has given up the handshake that is under way, and begun another.
             self.peers.retain(|channels| channels.peer != peer);
         }
         self.meetings.arrive(now, peer);
@@ -313,13 +318,13 @@ impl WebRtcTransport {
     /// Ends the connection to a peer, or the handshake with it.
     fn end(&mut self, peer: PeerId) {
         self.peers.retain(|channels| channels.peer != peer);
-        self.watch().send_on(Errand::Forget(MatchboxId(peer.0)));
+        self.mailbox().add_task(HandshakeTask::Forget(MatchboxId(peer.0)));
     }
 }
 
 impl Drop for WebRtcTransport {
     fn drop(&mut self) {
-        self.watch().leave();
+        self.mailbox().leave();
     }
 }
 
@@ -337,10 +342,10 @@ impl Transport for WebRtcTransport {
     }
 
     fn meet(&mut self, now: Duration, may_meet: &dyn Fn(PeerId) -> bool) {
-        while platform::has_connections_left() && !self.watch().is_busy() {
+        while platform::has_connections_left() && !self.mailbox().is_busy() {
             let connections = self.peers.iter().filter(|channels| channels.is_open).count();
             let Some(meeting) = self.meetings.begin_next(now, connections, may_meet) else { break };
-            self.watch().send_on(Errand::Meet(meeting));
+            self.mailbox().add_task(HandshakeTask::Meet(meeting));
         }
     }
 
@@ -367,19 +372,19 @@ impl Transport for WebRtcTransport {
     }
 
     fn ask(&mut self, request: RoomRequest) {
-        self.watch().ask(request);
+        self.mailbox().ask(request);
     }
 
     fn leave(&mut self) {
-        self.watch().leave();
-        // Who is not in the room yet does not enter it any more.
+        self.mailbox().leave();
+        // If we are not in the room yet, we no longer enter it.
         self.entering.opened.close();
     }
 
     fn see_out(&self) {
-        // matchbox does not tell when a packet is out.
+        // matchbox does not report when a packet is out.
         let sent_after = if self.has_peers() { SEND_WITHIN } else { Duration::ZERO };
-        hold_up(LEAVE_WITHIN, |waited| waited >= sent_after && self.watch().has_left());
+        hold_up(LEAVE_WITHIN, |waited| waited >= sent_after && self.mailbox().has_left());
     }
 
     fn route(&self, peer: PeerId) -> Route {
@@ -395,13 +400,13 @@ mod tests {
     use futures::channel::oneshot;
     use matchbox_socket::RtcIceServerConfig;
 
-    use super::{meetings::Meeting, peer_sockets::PeerSockets, watch::Work, *};
+    use super::{mailbox::SignallerTask, meetings::Meeting, peer_sockets::PeerSockets, *};
 
-    /// What the signaller is to do about peers.
-    fn errands(watch: &Watch) -> Vec<Errand> {
+    /// The handshake tasks that wait for the signaller.
+    fn handshake_tasks(mailbox: &Mailbox) -> Vec<HandshakeTask> {
         let context = Context::from_waker(Waker::noop());
-        let next = || match watch.poll_work(false, &context) {
-            Poll::Ready(Work::Errand(errand)) => Some(errand),
+        let next = || match mailbox.poll_task(false, &context) {
+            Poll::Ready(SignallerTask::Handshake(task)) => Some(task),
             _ => None,
         };
         std::iter::from_fn(next).collect()
@@ -409,32 +414,32 @@ mod tests {
 
     #[test]
     fn a_handshake_that_begins_after_it_was_given_up_is_over_for_the_signaller_too() {
-        let watch = Watch::default();
+        let mailbox = Mailbox::default();
         let room = Room::new("ws://host/v1/rooms/DAM3R".into(), None, false).expect("no servers");
-        let entering = Entering { watch: watch.clone(), opened: oneshot::channel().1 };
+        let entering = Entering { mailbox: mailbox.clone(), opened: oneshot::channel().1 };
         let mut transport = WebRtcTransport::new(room, entering);
         let (mut sockets, _ends) = PeerSockets::new(RtcIceServerConfig::default());
         let (peer, id) = (PeerId::from_u128(7), MatchboxId(PeerId::from_u128(7).0));
-        let meet = Errand::Meet(Meeting { peer, is_fresh: true });
+        let meet = HandshakeTask::Meet(Meeting { peer, is_fresh: true });
         let poll = |transport: &mut WebRtcTransport| {
             let mut events = Vec::new();
             transport.poll(Duration::ZERO, &mut events);
             assert_eq!(events, []);
         };
 
-        watch.note(id, PeerStep::Arrived);
+        mailbox.note(id, PeerStep::Arrived);
         poll(&mut transport);
         transport.meet(Duration::ZERO, &|_| true);
-        watch.note(id, PeerStep::Arrived);
+        mailbox.note(id, PeerStep::Arrived);
         poll(&mut transport);
-        assert_eq!(errands(&watch), [meet], "it has offered once more, and waits");
-        watch.hand_over(id, sockets.open(id, Vec::new()));
+        assert_eq!(handshake_tasks(&mailbox), [meet], "the peer has offered again, and waits");
+        mailbox.hand_over(id, sockets.open(id, Vec::new()));
         poll(&mut transport);
-        assert_eq!(errands(&watch), [Errand::Forget(id)]);
+        assert_eq!(handshake_tasks(&mailbox), [HandshakeTask::Forget(id)]);
 
         transport.meet(Duration::ZERO, &|_| true);
-        watch.hand_over(id, sockets.open(id, Vec::new()));
+        mailbox.hand_over(id, sockets.open(id, Vec::new()));
         poll(&mut transport);
-        assert_eq!(errands(&watch), [meet], "this one goes on");
+        assert_eq!(handshake_tasks(&mailbox), [meet], "this one goes on");
     }
 }

@@ -1,7 +1,8 @@
-//! A page that is hidden plays on.
+//! A hidden page plays on.
 //!
-//! Browsers call nobody back for the next animation frame of a page that nobody sees, and game loops wait for nothing else. So while
-//! the page is hidden, those who wait are called by the timer of a worker, which browsers let run.
+//! Browsers call no animation-frame callbacks of a hidden page, and game loops wait for nothing
+//! else. So while the page is hidden, the waiting callbacks are called by the timer of a worker,
+//! which browsers let run.
 
 use std::{
     cell::{Cell, RefCell},
@@ -13,24 +14,26 @@ use js_sys::{Array, Function, Reflect};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use web_sys::{Blob, Event, Url, Window, Worker};
 
-/// Waits until it is time, tells the page, and waits to be asked again: a page that is slower is not called once more before it is done.
+/// Waits until it is time, calls the page, and waits to be asked again, so that a slow page is not
+/// called again before it is done.
 ///
-/// 30 calls a second: half of a display's, for nobody looks, and often enough that the others never wait for this peer.
+/// 30 calls a second: half of a display's rate, because nobody is looking, and often enough that
+/// other peers never wait for this one.
 const WORKER: &str = "\
     let last = 0; \
     const call = () => { last = performance.now(); postMessage(0); }; \
     onmessage = () => setTimeout(call, last + 33 - performance.now());";
-/// Our numbers of requests begin here, where those of no browser are.
+/// Our numbers of requests begin here, beyond those of any browser.
 const FIRST_REQUEST: i32 = 1 << 30;
 
-/// Who waits for the next animation frame.
+/// The callbacks that wait for the next animation frame.
 #[derive(Default)]
 struct Waiting {
     callbacks: RefCell<VecDeque<(i32, Function)>>,
-    /// Those of them that are called now, one after the other.
+    /// The callbacks that are being called now, one after the other.
     present: RefCell<VecDeque<(i32, Function)>>,
     requests: Cell<i32>,
-    /// Whether the browser was asked for the frame.
+    /// Whether we have asked the browser for the frame.
     is_asked: Cell<bool>,
 }
 
@@ -42,7 +45,7 @@ impl Waiting {
         request
     }
 
-    /// Whether it was one of ours.
+    /// Removes a request. Returns whether it was one of ours.
     fn remove(&self, request: i32) -> bool {
         [&self.callbacks, &self.present].iter().any(|callbacks| {
             let mut callbacks = callbacks.borrow_mut();
@@ -52,8 +55,8 @@ impl Waiting {
         })
     }
 
-    /// Calls all who wait, unless one of them cancels another; whoever asks again meanwhile waits for the next frame. An error is the
-    /// first that any of them threw.
+    /// Calls all waiting callbacks, except those that another one cancels. A callback that is
+    /// requested meanwhile waits for the next frame. The error is the first that any of them threw.
     fn call(&self, now: f64) -> Result<(), JsValue> {
         self.present.replace(self.callbacks.take());
         let mut outcome = Ok(());
@@ -67,11 +70,12 @@ impl Waiting {
 }
 
 thread_local! {
-    /// Whether the page has to run on.
+    /// Whether the page has to keep running.
     static IS_NEEDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Lets the page run on while it is hidden, or no more. Where the browser does not let us, it stops as any page does.
+/// Sets whether the page keeps running while it is hidden. Where the browser does not allow that,
+/// the page stops as any page does.
 pub(crate) fn run_on_while_hidden(is_needed: bool) {
     thread_local! {
         static IS_INSTALLED: Cell<bool> = const { Cell::new(false) };
@@ -92,7 +96,7 @@ fn is_stranded() -> bool {
     IS_NEEDED.get() && is_hidden()
 }
 
-/// Whether nobody can see the page.
+/// Whether the page is hidden from the player.
 pub(crate) fn is_hidden() -> bool {
     web_sys::window().and_then(|window| window.document()).is_some_and(|document| document.hidden())
 }
@@ -103,7 +107,7 @@ fn start_worker() -> Result<Worker, JsValue> {
     Worker::new(&url)
 }
 
-/// Puts ourselves between the page and its browser.
+/// Puts our functions between the page and its browser.
 fn install(window: &Window, worker: Worker) -> Result<(), JsValue> {
     let waiting = Rc::new(Waiting::default());
     replace_requests(window, &waiting)?;
@@ -136,7 +140,7 @@ fn replace_requests(window: &Window, waiting: &Rc<Waiting>) -> Result<(), JsValu
     let forget = Closure::<dyn FnMut(i32) -> Result<(), JsValue>>::new({
         let (waiting, window) = (Rc::clone(waiting), window.clone());
         move |request| {
-            // What was asked for before we came is the browser's.
+            // A request from before our installation belongs to the browser.
             if !waiting.remove(request) {
                 cancel.call1(&window, &request.into())?;
             }

@@ -6,18 +6,18 @@ use signaling::protocol::PeerId;
 use crate::transport::{Channel, Route, TransportEvent};
 
 const CHANNELS: [(usize, Channel); 2] = [(0, Channel::Datagrams), (1, Channel::Control)];
-/// Packets that are kept of a peer whose channels opened on its side first: its hello, its status
-/// and some datagrams. Its first words should not be lost: they are said once more only after a
-/// round trip. At most 256 KiB.
+/// At most this many packets are kept of a peer whose channels opened on its side first: its hello,
+/// its status and some datagrams. Its first messages should not be lost, as they are repeated only
+/// after a round trip. At most 256 KiB.
 const MAX_EARLY: usize = 16;
 
-/// One peer's channels; dropped, they close, and a handshake that is under way ends.
+/// One peer's channels. When they are dropped, they close, and a handshake that is under way ends.
 #[derive(Debug)]
 pub(super) struct PeerChannels {
     pub(super) peer: PeerId,
     socket: WebRtcSocket,
     pub(super) is_open: bool,
-    /// Packets that arrived before we were told that the channels are open.
+    /// Packets that arrived before matchbox reported the channels as open.
     early: Vec<(Channel, Packet)>,
 }
 
@@ -26,7 +26,7 @@ impl PeerChannels {
         Self { peer, socket, is_open: false, early: Vec::new() }
     }
 
-    /// Appends what happened since the last call. False once all is over.
+    /// Appends what happened since the last call. Returns false once all is over.
     pub(super) fn poll(&mut self, events: &mut Vec<TransportEvent>) -> bool {
         // Packets first: the last words of a peer come before its departure.
         self.poll_packets(events);
@@ -92,8 +92,8 @@ impl PeerChannels {
     }
 }
 
-/// Whether a packet that came too early is kept. The first datagrams of a flood may go, they are
-/// lost on the way as often; control may not.
+/// Whether a packet that came too early is kept. Datagrams take at most half of the space, as they
+/// may get lost on the way anyway; control messages may not.
 fn is_welcome(early: &[(Channel, Packet)], channel: Channel, packet: &Packet) -> bool {
     early.len() < MAX_EARLY
         && packet.len() <= channel.max_bytes()
@@ -101,7 +101,7 @@ fn is_welcome(early: &[(Channel, Packet)], channel: Channel, packet: &Packet) ->
 }
 
 fn received(from: PeerId, channel: Channel, packet: &Packet) -> TransportEvent {
-    // One byte too many is enough to be refused by.
+    // One byte too many is enough for the packet to be refused.
     let length = packet.len().min(channel.max_bytes() + 1);
     TransportEvent::Received { from, channel, bytes: packet[..length].into() }
 }

@@ -1,8 +1,8 @@
-//! A matchbox socket of its own for each peer that is met.
+//! One matchbox socket for each peer that is met.
 //!
 //! matchbox never gives up a handshake, keeps its peer connection with it, and panics where a
-//! system or a browser has no connection left. A socket for one peer alone can be dropped, and all
-//! that belongs to that peer with it; and what panics in there ends nothing but this one handshake.
+//! system or a browser has no connection left. A socket for a single peer can be dropped with
+//! everything that belongs to that peer, and a panic in it ends only that one handshake.
 
 use std::{
     fmt, mem,
@@ -30,11 +30,11 @@ pub(super) struct PeerSockets {
     ice_server: RtcIceServerConfig,
     loops: UnboundedSender<MessageLoopFuture>,
     requests: UnboundedSender<PeerRequest>,
-    /// What each socket is yet to hear.
+    /// Where the events for each socket are sent.
     events: Vec<(PeerId, UnboundedSender<PeerEvent>)>,
 }
 
-/// What runs the sockets, and what they want to say.
+/// The other ends of the sockets: their message loops, and the signals that they send.
 pub(super) struct SocketEnds {
     /// To be passed to [`run_loops`].
     pub(super) loops: UnboundedReceiver<MessageLoopFuture>,
@@ -43,7 +43,7 @@ pub(super) struct SocketEnds {
 }
 
 impl PeerSockets {
-    /// None yet; all of them will use these STUN and TURN servers.
+    /// Starts without sockets; all of them will use these STUN and TURN servers.
     pub(super) fn new(ice_server: RtcIceServerConfig) -> (Self, SocketEnds) {
         let (loop_sender, loops) = unbounded();
         let (request_sender, requests) = unbounded();
@@ -52,13 +52,13 @@ impl PeerSockets {
         (sockets, SocketEnds { loops, requests })
     }
 
-    /// Makes a socket that begins the handshake which follows from these events. It lives until it
-    /// is dropped.
+    /// Makes a socket that begins the handshake with the events in `first`. It lives until it is
+    /// dropped.
     pub(super) fn open(&mut self, peer: PeerId, first: Vec<PeerEvent>) -> WebRtcSocket {
         self.close(peer);
         let (sender, events) = unbounded();
         let signaller = PeerSignaller { events, requests: self.requests.clone() };
-        // Nobody is asked for this address: the signaller is there already.
+        // This address is never used: the signaller exists already.
         let (socket, message_loop) = WebRtcSocketBuilder::new("ws://none")
             .ice_server(self.ice_server.clone())
             .signaller_builder(Arc::new(Ready(Mutex::new(Some(signaller)))))
@@ -71,20 +71,20 @@ impl PeerSockets {
             let _ = sender.unbounded_send(event);
         }
         self.events.push((peer, sender));
-        // Should nobody run it, the game is gone.
+        // If nothing runs the loop, the game is gone.
         let _ = self.loops.unbounded_send(message_loop);
         socket
     }
 
-    /// Lets the socket of the peer hear this.
+    /// Passes an event to the socket of the peer.
     pub(super) fn pass(&self, peer: PeerId, event: PeerEvent) {
         if let Some((_, sender)) = self.events.iter().find(|(other, _)| *other == peer) {
-            // A socket that is over hears nothing any more.
+            // A socket that is over receives nothing more.
             let _ = sender.unbounded_send(event);
         }
     }
 
-    /// Lets the socket of the peer hear no more. It ends when the game drops it.
+    /// Passes no more events to the socket of the peer. It ends when the game drops it.
     pub(super) fn close(&mut self, peer: PeerId) {
         self.events.retain(|(other, _)| *other != peer);
     }
@@ -112,14 +112,15 @@ pub(super) async fn run_loops(
     .await;
 }
 
-/// Runs one. How it ends is seen at its socket; a panic of matchbox ends it like anything else.
+/// Runs one message loop. How the loop ends shows at its socket; a panic of matchbox ends it like
+/// anything else.
 async fn run_loop(message_loop: MessageLoopFuture, is_relay_only: bool) {
     let mut connections = platform::Connections::new(is_relay_only);
     let mut running = pin!(AssertUnwindSafe(message_loop).catch_unwind());
     let _ = poll_fn(|context| connections.note(|| running.as_mut().poll(context))).await;
 }
 
-/// Gives matchbox the signaller that is there already.
+/// Gives matchbox the signaller that exists already.
 struct Ready(Mutex<Option<PeerSignaller>>);
 
 impl fmt::Debug for Ready {
@@ -145,7 +146,8 @@ impl SignallerBuilder for Ready {
     }
 }
 
-/// What matchbox takes for its way to the server: it hears of one peer, and speaks to that one.
+/// What matchbox takes for its connection to the server: it receives and sends the signals of one
+/// peer.
 struct PeerSignaller {
     events: UnboundedReceiver<PeerEvent>,
     requests: UnboundedSender<PeerRequest>,
@@ -155,7 +157,7 @@ struct PeerSignaller {
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
 impl Signaller for PeerSignaller {
     async fn send(&mut self, request: PeerRequest) -> Result<(), SignalingError> {
-        // We have left the room if nobody passes it on.
+        // If this fails, we have left the room.
         let _ = self.requests.unbounded_send(request);
         Ok(())
     }

@@ -1,25 +1,26 @@
-//! What peers did at the server since the transport looked last. Pure.
+//! What peers did at the server since the transport last looked. Pure.
 //!
-//! A game may not look for minutes, while it loads or while nobody sees its page. Only where each
-//! peer has got to by then is of interest, so what it did on the way there is not kept.
+//! A game may not look for minutes, while it loads or while its page is hidden. Only where each
+//! peer stands by then is of interest, so its steps on the way there are not kept.
 
 use matchbox_socket::PeerId;
 
-/// Peers that are kept: as many as the largest room has members, and as many that have left it.
+/// At most this many peers are kept: as many as the largest room has members, and as many that have
+/// left it.
 const MAX_KEPT: usize = 512;
 
-/// What a peer did, as the server tells it.
+/// What a peer did, as the server reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PeerStep {
-    /// It is there, and can be met.
+    /// The peer is there, and can be met.
     Arrived,
-    /// It gave up the handshake that is under way, and can be met once more.
+    /// The peer gave up the handshake that is under way, and can be met again.
     Restarted,
-    /// Its connection to the server broke; it may come back.
+    /// The peer's connection to the server broke; it may come back.
     Missed,
-    /// The server knows it no more.
+    /// The server no longer knows the peer.
     Left,
-    /// It is connected to us, and at the server again.
+    /// The peer is connected to us, and at the server again.
     Returned,
 }
 
@@ -27,20 +28,20 @@ pub(super) enum PeerStep {
 #[derive(Clone, Copy, Debug)]
 struct Steps {
     peer: PeerId,
-    /// How it was gone in between, if it was.
+    /// How the peer went away in between, if it did.
     absence: Option<PeerStep>,
-    /// How it has come since, if it has.
+    /// How the peer has arrived since then, if it has.
     presence: Option<PeerStep>,
 }
 
 impl Steps {
-    /// Whether the transport has never heard of the peer.
+    /// Whether the transport does not know the peer yet.
     fn is_news(&self) -> bool {
         self.absence.is_none() && self.presence == Some(PeerStep::Arrived)
     }
 }
 
-/// What all peers did, in the order in which they did the last of it.
+/// What all peers did, in the order of their latest steps.
 #[derive(Debug, Default)]
 pub(super) struct PeerSteps {
     kept: Vec<Steps>,
@@ -58,7 +59,7 @@ impl PeerSteps {
             None => Steps { peer, absence: None, presence: None },
         };
         match step {
-            // It came and went before anybody looked.
+            // The peer came and went before the transport looked.
             PeerStep::Left if steps.is_news() => return,
             PeerStep::Left => (steps.absence, steps.presence) = (Some(step), None),
             PeerStep::Missed => {
@@ -71,15 +72,16 @@ impl PeerSteps {
                 steps.presence = Some(step);
             }
         }
-        if self.kept.len() < MAX_KEPT || self.lose_one_that_is_gone() {
+        if self.kept.len() < MAX_KEPT || self.drop_a_departed_peer() {
             self.kept.push(steps);
         } else {
             self.lost = self.lost.saturating_add(1);
         }
     }
 
-    /// Makes room: that a peer is gone is the least that can be lost, as its silence tells, too.
-    fn lose_one_that_is_gone(&mut self) -> bool {
+    /// Makes room by dropping the news that a peer is gone: that is the smallest loss, as the
+    /// peer's silence tells the same.
+    fn drop_a_departed_peer(&mut self) -> bool {
         let gone = self.kept.iter().position(|steps| steps.presence.is_none());
         if let Some(index) = gone {
             self.kept.remove(index);
@@ -88,13 +90,13 @@ impl PeerSteps {
         gone.is_some()
     }
 
-    /// A handshake begins with what the peer said last: that it can be met is no news any more, and
-    /// that it was gone before must not end the handshake.
+    /// Notes that a handshake begins with the peer's latest signals: the news that the peer can be
+    /// met is used up, and the news that it was gone before must not end the handshake.
     pub(super) fn begin(&mut self, peer: PeerId) {
         self.kept.retain(|steps| steps.peer != peer || steps.presence.is_none());
     }
 
-    /// What peers did since the last call, and of how many of them nothing is known any more.
+    /// Takes what peers did since the last call, and the number of peers whose news was lost.
     pub(super) fn take(&mut self) -> (Vec<(PeerId, PeerStep)>, u32) {
         let kept = self.kept.drain(..);
         let steps = kept.flat_map(|Steps { peer, absence, presence }| {
@@ -112,37 +114,37 @@ mod tests {
         PeerId(signaling::protocol::PeerId::from_u128(number).0)
     }
 
-    /// What is told of a peer that did this.
-    fn told(steps: &[PeerStep]) -> Vec<PeerStep> {
+    /// The steps that are reported of a peer that took `steps`.
+    fn reported(steps: &[PeerStep]) -> Vec<PeerStep> {
         let mut kept = PeerSteps::default();
         steps.iter().for_each(|&step| kept.note(peer(1), step));
         kept.take().0.into_iter().map(|(_, step)| step).collect()
     }
 
     #[test]
-    fn what_a_peer_did_last_is_told_and_that_it_was_gone_before() {
-        assert_eq!(told(&[Left, Returned, Left, Returned]), [Left, Returned]);
-        assert_eq!(told(&[Returned, Missed, Returned, Missed]), [Missed]);
-        assert_eq!(told(&[Missed, Left, Arrived, Restarted]), [Left, Restarted]);
-        assert_eq!(told(&[Arrived, Missed, Arrived]), [Missed, Arrived]);
-        assert_eq!(told(&[Left, Arrived, Missed]), [Left], "a handshake may be under way");
+    fn the_last_step_of_a_peer_is_reported_and_an_absence_before_it() {
+        assert_eq!(reported(&[Left, Returned, Left, Returned]), [Left, Returned]);
+        assert_eq!(reported(&[Returned, Missed, Returned, Missed]), [Missed]);
+        assert_eq!(reported(&[Missed, Left, Arrived, Restarted]), [Left, Restarted]);
+        assert_eq!(reported(&[Arrived, Missed, Arrived]), [Missed, Arrived]);
+        assert_eq!(reported(&[Left, Arrived, Missed]), [Left], "a handshake may be under way");
     }
 
     #[test]
-    fn of_a_peer_that_came_and_went_before_anybody_looked_nothing_is_left() {
+    fn a_peer_that_came_and_went_between_looks_leaves_no_trace() {
         let mut steps = PeerSteps::default();
         for number in 0..10_000 {
             steps.note(peer(number), Arrived);
             steps.note(peer(number), Left);
         }
         assert_eq!(steps.take(), (vec![], 0));
-        assert_eq!(told(&[Left]), [Left], "it came before that");
-        assert_eq!(told(&[Restarted, Left]), [Left], "a handshake is under way");
-        assert_eq!(told(&[Restarted, Arrived, Left]), [Left], "it still is");
+        assert_eq!(reported(&[Left]), [Left], "it came before that");
+        assert_eq!(reported(&[Restarted, Left]), [Left], "a handshake is under way");
+        assert_eq!(reported(&[Restarted, Arrived, Left]), [Left], "it still is");
     }
 
     #[test]
-    fn memory_is_bounded_however_long_nobody_looks_and_what_is_lost_is_counted() {
+    fn memory_is_bounded_between_looks_and_lost_steps_are_counted() {
         let mut steps = PeerSteps::default();
         for number in 0..10_000 {
             steps.note(peer(1), if number % 2 == 0 { Missed } else { Returned });
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handshake_that_begins_is_with_what_the_peer_said_last() {
+    fn a_handshake_begins_with_the_latest_signals_of_the_peer() {
         let mut steps = PeerSteps::default();
         for (number, step) in [(1, Left), (1, Arrived), (2, Arrived), (3, Left)] {
             steps.note(peer(number), step);

@@ -1,8 +1,8 @@
-//! Which relays we may speak to where nobody else is to learn our address. Pure.
+//! Which relays we may send to when other peers must not learn our address. Pure.
 //!
-//! A candidate is what another peer says of itself: one that calls itself a relay may be that
-//! peer's own machine, and our first check of it would tell that machine our address. So natively
-//! we send to TURN servers that we know, and to nobody else.
+//! A candidate is only another peer's claim: one that calls itself a relay may be that peer's own
+//! machine, and our first check of it would reveal our address to that machine. So natively we send
+//! only to TURN servers that we know.
 
 use std::{mem, net::IpAddr};
 
@@ -10,22 +10,23 @@ use matchbox_socket::PeerId;
 
 use super::sdp::address_of;
 
-/// Addresses of relays that are remembered: several for each TURN server that there may be.
+/// At most this many addresses of relays are remembered: several for each TURN server that there
+/// may be.
 const MAX_ADDRESSES: usize = 64;
-/// Candidates at other addresses that are kept, of all peers together: as many as come with a few
-/// descriptions.
+/// At most this many candidates at other addresses are kept, of all peers together: as many as come
+/// with a few descriptions.
 const MAX_DOUBTFUL: usize = 128;
 
-/// The relays that are known to be some.
+/// The relays that we know to be TURN servers.
 #[derive(Debug, Default)]
 pub(super) struct Relays {
     addresses: Vec<IpAddr>,
-    /// Candidates of peers whose addresses nobody knows, or not yet.
+    /// Candidates of peers at addresses that we do not know, or do not know yet.
     doubtful: Vec<(PeerId, String)>,
 }
 
 impl Relays {
-    /// Those at these addresses.
+    /// The relays at these addresses.
     pub(super) fn new(addresses: Vec<IpAddr>) -> Self {
         let mut relays = Self::default();
         addresses.into_iter().for_each(|address| relays.learn(address));
@@ -39,8 +40,8 @@ impl Relays {
         }
     }
 
-    /// One of our own TURN servers gave us this candidate. Other peers get theirs where we get
-    /// ours.
+    /// Learns a relay from a candidate that one of our own TURN servers gave us: other peers use
+    /// the same servers.
     pub(super) fn learn_own(&mut self, candidate: &str) {
         if let Some(address) = address_of(candidate) {
             self.learn(address);
@@ -91,7 +92,7 @@ mod tests {
     fn only_relays_at_known_turn_servers_are_believed() {
         let relays = Relays::new(vec![[192, 0, 2, 1].into()]);
         assert!(relays.knows(&candidate("192.0.2.1")));
-        assert!(relays.knows(&candidate("::ffff:192.0.2.1")), "the same in other words");
+        assert!(relays.knows(&candidate("::ffff:192.0.2.1")), "the same address in another form");
         for other in ["192.0.2.2", "2001:db8::1", "name.local"] {
             assert!(!relays.knows(&candidate(other)), "{other}");
         }
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn remembered_addresses_and_candidates_are_bounded() {
         let mut relays =
             Relays::new((0..1_000_u32).map(|bits| IpAddr::from(bits.to_be_bytes())).collect());
         (0..1_000).for_each(|number| relays.keep(peer(number), candidate("192.0.2.1")));

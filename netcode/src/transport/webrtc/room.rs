@@ -1,9 +1,9 @@
 //! The way into a room: first to the server, which hands out STUN and TURN servers, then to
 //! matchbox sockets that use them.
 //!
-//! matchbox takes such servers once, when a socket is made, and with them passwords that expire. So
-//! there are no sockets before the server has spoken, and a peer that needs other passwords enters
-//! again.
+//! matchbox takes these servers, with passwords that expire, only once: when a socket is made. So
+//! there are no sockets before the server has sent them, and a peer that needs other passwords
+//! enters again.
 
 use std::time::Duration;
 
@@ -19,48 +19,48 @@ use tracing::debug;
 use uuid::Uuid;
 
 use super::{
-    entrance::{Entrance, enter},
     ice_servers,
+    mailbox::Mailbox,
     peer_sockets::{PeerSockets, SocketEnds, run_loops},
     platform,
     relays::Relays,
     sdp::Candidates,
+    server_connection::{ServerConnection, enter},
     signaller::RoomSignaller,
     signals::Signals,
-    watch::Watch,
 };
 use crate::transport::TransportError;
 
-/// The names of TURN servers are looked up for no longer than this: others wait to meet us.
+/// The names of TURN servers are looked up for no longer than this: other peers wait to meet us.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(2);
 
 /// What it takes to enter a room.
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) url: String,
-    /// What the game wants instead of what the server hands out.
+    /// The STUN and TURN servers that the game wants instead of those that the server hands out.
     ice_servers: Option<RtcIceServerConfig>,
     candidates: Candidates,
 }
 
 /// A room that is being entered.
 pub(super) struct Entering {
-    /// What there is to tell of it, from now on.
-    pub(super) watch: Watch,
-    /// Comes once we are in the room. Whoever drops this does not want to be there any more.
+    /// What the signaller shares with the transport from now on.
+    pub(super) mailbox: Mailbox,
+    /// Arrives once we are in the room. Dropping it means that we no longer want to be there.
     pub(super) opened: oneshot::Receiver<Opened>,
 }
 
 /// A room that was entered.
 pub(super) struct Opened {
-    /// Who we are there.
+    /// Our peer id there.
     pub(super) id: PeerId,
-    /// How long its passwords are good for new connections; none if they always are.
+    /// How long the passwords are good for new connections; none if they always are.
     pub(super) good_for: Option<Duration>,
 }
 
 impl Room {
-    /// The room at `url`, which is one for our own clients.
+    /// The room at `url`, an address for our own clients.
     pub(super) fn new(
         url: String,
         ice_servers: Option<&[IceServer]>,
@@ -71,35 +71,35 @@ impl Room {
         Ok(Self { url, ice_servers, candidates })
     }
 
-    /// Begins to enter it, under a secret key of its own.
+    /// Begins to enter the room, under a new secret key.
     pub(super) fn enter(&self) -> Entering {
-        let watch = Watch::default();
+        let mailbox = Mailbox::default();
         let key = PeerKey::new(Uuid::new_v4().as_u128() ^ Uuid::new_v4().as_u128().rotate_left(64));
         let separator = if self.url.contains('?') { '&' } else { '?' };
         let url = format!("{}{separator}{}", self.url, key.to_query());
         let (sender, opened) = oneshot::channel();
-        let stay = stay(url, self.ice_servers.clone(), self.candidates, watch.clone(), sender);
-        platform::run(stay, watch.while_running());
-        Entering { watch, opened }
+        let stay = stay(url, self.ice_servers.clone(), self.candidates, mailbox.clone(), sender);
+        platform::run(stay, mailbox.while_running());
+        Entering { mailbox, opened }
     }
 }
 
-/// Enters the room, and is in it until we leave; until the sockets of its peers are dropped, these
-/// go on.
+/// Enters the room, and stays until we leave. The sockets of its peers go on until they are
+/// dropped.
 async fn stay(
     url: String,
     chosen: Option<RtcIceServerConfig>,
     candidates: Candidates,
-    watch: Watch,
+    mailbox: Mailbox,
     mut opened: oneshot::Sender<Opened>,
 ) {
-    let entrance = {
+    let connection = {
         let entering = enter(&url);
         pin_mut!(entering);
         match select(entering, opened.cancellation()).await {
-            Either::Left((Ok(entrance), _)) => entrance,
+            Either::Left((Ok(connection), _)) => connection,
             Either::Left((Err(error), _)) => {
-                watch.fail(error);
+                mailbox.fail(error);
                 return;
             }
             Either::Right(_) => return,
@@ -107,28 +107,28 @@ async fn stay(
     };
     let (ice_server, good_for) = match chosen {
         Some(chosen) => (chosen, None),
-        None => handed_out(&entrance, &watch),
+        None => handed_out(&connection, &mailbox),
     };
-    let id = entrance.id;
+    let id = connection.id;
     let relays = match candidates {
         Candidates::All => None,
         Candidates::RelaysOnly => known_relays(&ice_server).await,
     };
     let signals = Signals::new(candidates, relays);
     let (sockets, SocketEnds { loops, requests }) = PeerSockets::new(ice_server);
-    let signaller = RoomSignaller::new(url, entrance, watch, signals, sockets);
+    let signaller = RoomSignaller::new(url, connection, mailbox, signals, sockets);
     if opened.send(Opened { id, good_for }).is_ok() {
         join(signaller.run(requests), run_loops(loops, candidates == Candidates::RelaysOnly)).await;
     }
 }
 
-/// The TURN servers among these, by their addresses; none where the browser sees to it that we send
-/// to no others.
+/// The addresses of the TURN servers among these; none where the browser ensures that we send to no
+/// others.
 async fn known_relays(servers: &RtcIceServerConfig) -> Option<Relays> {
     let hosts = servers.urls.iter().filter_map(|url| ice_servers::turn_host(url));
     let resolving = platform::resolve(hosts.map(str::to_owned).collect())?;
     pin_mut!(resolving);
-    // Whatever is not known by then we learn from our own relays.
+    // Addresses that are not known by then are learned from our own relays.
     let addresses = match select(resolving, Delay::new(RESOLVE_WITHIN)).await {
         Either::Left((addresses, _)) => addresses,
         Either::Right(_) => Vec::new(),
@@ -136,13 +136,17 @@ async fn known_relays(servers: &RtcIceServerConfig) -> Option<Relays> {
     Some(Relays::new(addresses))
 }
 
-/// What can be used of what the server hands out. What cannot is counted.
-fn handed_out(entrance: &Entrance, watch: &Watch) -> (RtcIceServerConfig, Option<Duration>) {
-    let told = &entrance.ice_servers;
+/// The usable ones of the STUN and TURN servers that the server handed out. If some are not usable,
+/// that is counted.
+fn handed_out(
+    connection: &ServerConnection,
+    mailbox: &Mailbox,
+) -> (RtcIceServerConfig, Option<Duration>) {
+    let told = &connection.ice_servers;
     let (config, is_all) = ice_servers::accept(&told.servers);
     if !is_all {
         debug!("the server names STUN or TURN servers that cannot be used");
-        watch.count_bad_signal();
+        mailbox.count_bad_signal();
     }
     let seconds = told.expires_in_s.filter(|_| config.username.is_some());
     (config, seconds.map(|seconds| Duration::from_secs(seconds.into())))

@@ -1,19 +1,20 @@
-//! What the server tells of the room, until the transport takes it; and what it may say at all.
+//! The server's news of the room, checked for what a server may say, and kept until the transport
+//! takes it.
 
 use signaling::{
     lobby::{Denial, MAX_NAME_CHARS, RoomEvent, RoomListing, RoomState, ServiceState, is_tag},
     protocol::is_room_name,
 };
 
-/// Members of a room at most: more than any server of ours lets in unless its owner wants large rooms, and few enough to look through
-/// in each frame.
+/// At most this many members of a room: more than any server of ours lets in unless its owner wants
+/// large rooms, and few enough to look through in each frame.
 const MAX_MEMBERS: usize = 256;
-/// Denials that are kept: a player reads the latest one.
+/// At most this many denials are kept: a player reads the latest one.
 const MAX_DENIALS: usize = 16;
-/// Rooms of a list at most: ten times what fits a screen.
+/// At most this many rooms of a list: ten times what fits a screen.
 const MAX_LISTED: usize = 256;
 
-/// News of the room. Only the latest state of it is of any interest.
+/// News of the room. Only the latest state of the room matters.
 #[derive(Debug, Default)]
 pub(super) struct RoomNews {
     state: Option<RoomState>,
@@ -22,7 +23,8 @@ pub(super) struct RoomNews {
 }
 
 impl RoomNews {
-    /// Keeps what the server says; false if it is nothing that a server of ours says to who is in a room.
+    /// Keeps a message of the server. Returns false if no server of ours sends it to a peer in a
+    /// room.
     pub(super) fn push(&mut self, event: RoomEvent) -> bool {
         match event {
             RoomEvent::Room(state) if is_sound(&state) => self.state = Some(state),
@@ -37,7 +39,8 @@ impl RoomNews {
         true
     }
 
-    /// What is new since the last call, denials last: as far as the server has sent the state that explains them, it comes before.
+    /// Takes what is new since the last call, denials last: if the server has sent the state that
+    /// explains a denial, that state comes first.
     pub(super) fn take(&mut self) -> impl Iterator<Item = RoomEvent> + use<> {
         let Self { state, service, denials } = std::mem::take(self);
         let state = state.map(RoomEvent::Room).into_iter();
@@ -58,7 +61,7 @@ fn is_name(name: &str) -> bool {
     name.chars().count() <= MAX_NAME_CHARS && !name.chars().any(char::is_control)
 }
 
-/// What can be shown of a list.
+/// Returns the rooms of a list that can be shown.
 pub(in crate::transport) fn sound_listings(mut rooms: Vec<RoomListing>) -> Vec<RoomListing> {
     rooms.retain(|room| is_room_name(&room.name) && is_tag(&room.version) && is_name(&room.owner));
     rooms.truncate(MAX_LISTED);
@@ -105,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_server_of_ours_says_is_dropped() {
+    fn messages_that_no_server_of_ours_sends_are_dropped() {
         let mut news = RoomNews::default();
         for odd in [
             room(MAX_MEMBERS + 1, "Ann"),

@@ -1,30 +1,32 @@
 //! Session descriptions and ICE candidates of other peers, before matchbox sees them. Pure.
 //!
-//! matchbox unwraps what WebRTC says to them, so one that is refused ends the socket with all its connections. What passes here
-//! is not the text that came, but one written anew from the few values that a data channel needs, each of which was checked
-//! (RFC 8866, 8839, 8841 and 8122).
+//! matchbox unwraps what WebRTC returns for them, so one that is refused ends the socket with all
+//! its connections. The text that passes here is not the one that arrived: it is rewritten from the
+//! few values that a data channel needs, each of which was checked (RFC 8866, 8839, 8841 and 8122).
 
 use std::{fmt::Write, mem, net::IpAddr};
 
-/// Longest text that is read: what browsers write has a tenth of that.
+/// The longest text that is read: what browsers write is a tenth of that.
 const MAX_BYTES: usize = 16 * 1024;
-/// Candidates in one description at most: a machine with many interfaces and several servers has a dozen.
+/// At most this many candidates in one description: a machine with many interfaces and several
+/// servers has a dozen.
 const MAX_CANDIDATES: usize = 32;
 /// Limits of RFC 8839 on names and passwords, in characters.
 const MAX_ICE_CHARS: usize = 256;
 const MIN_UFRAG_CHARS: usize = 4;
 const MIN_PASSWORD_CHARS: usize = 22;
-/// Browsers number their sections; anything else that is short does as well.
+/// Browsers number their sections; any other short name works as well.
 const MAX_MID_CHARS: usize = 16;
-/// What a peer takes at a time if it does not say (RFC 8841), and what it has to take: our largest message.
+/// The largest message that a peer accepts if its description does not say (RFC 8841).
 const DEFAULT_MESSAGE_BYTES: u32 = 65_536;
+/// A peer has to accept messages of this size: our largest.
 const LEAST_MESSAGE_BYTES: u32 = 16 * 1024;
-/// Parts of a SHA-256 fingerprint.
+/// Bytes of a SHA-256 fingerprint.
 const FINGERPRINT_BYTES: usize = 32;
-/// Names by which browsers hide addresses: a UUID and `.local`.
+/// The longest name by which a browser hides an address: a UUID and `.local`.
 const MAX_MDNS_CHARS: usize = 64;
 
-/// Who speaks first, and who answers.
+/// The side that a description comes from: the one that offers, or the one that answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Offer,
@@ -35,8 +37,8 @@ pub(super) enum Side {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Candidates {
     All,
-    /// Only those that call themselves relays. Whether they are, is for
-    /// [`Relays`](super::relays::Relays) to say.
+    /// Only candidates that call themselves relays. [`Relays`](super::relays::Relays) decides
+    /// whether they are.
     RelaysOnly,
 }
 
@@ -54,7 +56,8 @@ pub(super) struct Description {
 }
 
 impl Description {
-    /// Reads a description; none if it is not one of a data channel alone, or anything in it is not as it should be.
+    /// Reads a description; none if it is not one of a data channel alone, or if anything in it is
+    /// malformed.
     pub(super) fn read(text: &str, side: Side, which: Candidates) -> Option<Self> {
         if text.len() > MAX_BYTES || !text.starts_with("v=0") {
             return None;
@@ -69,7 +72,7 @@ impl Description {
             let mut values = text.lines().filter_map(|line| {
                 line.trim_end().strip_prefix("a=")?.strip_prefix(name)?.strip_prefix(':')
             });
-            // Twice the same is as good as once; two different ones are not.
+            // The same value twice is as good as once; two different values are not.
             let first = values.next()?;
             values.all(|other| other == first).then_some(first)
         };
@@ -117,7 +120,7 @@ impl Description {
         taken
     }
 
-    /// Writes it as every WebRTC stack reads it.
+    /// Writes the description in a form that every WebRTC stack reads.
     pub(super) fn write(&self) -> String {
         let Self { mid, ufrag, password, fingerprint, setup, sctp_port, .. } = self;
         let mut text = format!(
@@ -139,18 +142,18 @@ impl Description {
     }
 }
 
-/// What became of a candidate.
+/// The outcome of reading a candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Candidate {
-    /// It may be used, and says this.
+    /// It may be used, and this is its text.
     Good(String),
-    /// It is well-formed, but not to be used.
+    /// It is well-formed, but must not be used.
     Unwanted,
-    /// It is none.
+    /// It is not a candidate.
     Bad,
 }
 
-/// Reads a candidate as it travels by itself: JSON, `null` for the end of them.
+/// Reads a candidate as it travels by itself: as JSON, or as `null` for the end of the candidates.
 pub(super) fn read_candidate(json: &str, which: Candidates) -> Candidate {
     if json == "null" {
         return Candidate::Good(json.to_owned());
@@ -167,8 +170,8 @@ pub(super) fn read_candidate(json: &str, which: Candidates) -> Candidate {
         return Candidate::Unwanted;
     }
     match text.strip_prefix("candidate:").map(|text| clean_candidate(text, which)) {
-        // There is one section, and the name of the session was checked with the description: neither is repeated, as
-        // a browser throws where they differ.
+        // There is only one section, and the name of the session was checked with the description.
+        // Neither is repeated, as a browser throws where they differ.
         Some(Candidate::Good(text)) => Candidate::Good(candidate_json(&text)),
         Some(other) => other,
         None => Candidate::Bad,
@@ -187,12 +190,12 @@ pub(super) fn candidate_text(json: &str) -> Option<String> {
     Some(value.get("candidate")?.as_str()?.strip_prefix("candidate:")?.to_owned())
 }
 
-/// Where a candidate leads to, as it is written here; none where it is the name of a machine.
+/// The address that a candidate leads to; none if it is the name of a machine.
 pub(super) fn address_of(candidate: &str) -> Option<IpAddr> {
     candidate.split_ascii_whitespace().nth(4)?.parse().ok()
 }
 
-/// A candidate written again.
+/// Reads a candidate, and writes it again.
 fn clean_candidate(text: &str, which: Candidates) -> Candidate {
     match read_words(text, which) {
         Some((text, true)) => Candidate::Good(text),
@@ -201,7 +204,8 @@ fn clean_candidate(text: &str, which: Candidates) -> Candidate {
     }
 }
 
-/// The words of a candidate written anew, and whether it is to be used; none if it is not one.
+/// Rewrites the words of a candidate, and returns whether it may be used; none if it is not a
+/// candidate.
 fn read_words(text: &str, which: Candidates) -> Option<(String, bool)> {
     let mut words = text.split_ascii_whitespace();
     let foundation = ice_chars(words.next()?, 1, 32)?;
@@ -212,7 +216,7 @@ fn read_words(text: &str, which: Candidates) -> Option<(String, bool)> {
     let port: u16 = words.next()?.parse().ok()?;
     let kind = (words.next()? == "typ").then(|| words.next()).flatten()?;
     let kind = ["host", "srflx", "prflx", "relay"].into_iter().find(|&known| known == kind)?;
-    // Only who is on the same network can look up a hidden address.
+    // Only a machine on the same network can look up a hidden address.
     let address =
         if kind == "host" { address(place)? } else { place.parse::<IpAddr>().ok()?.to_string() };
     let mut cleaned = format!("{foundation} 1 {protocol} {priority} {address} {port} typ {kind}");
@@ -223,17 +227,17 @@ fn read_words(text: &str, which: Candidates) -> Option<(String, bool)> {
             "raddr" => related = Some(value.parse::<IpAddr>().ok()?.to_string()),
             "rport" => related_port = Some(value.parse::<u16>().ok()?),
             "tcptype" => tcp_type = Some(value),
-            // What else there is, is for others or of no use.
+            // All other attributes are for others, or of no use.
             _ => {}
         }
     }
     if which == Candidates::RelaysOnly {
-        // Where the relay was asked from is what is to be hidden.
+        // The address from which the relay was asked is the one to hide.
         cleaned.push_str(" raddr 0.0.0.0 rport 0");
     } else if let (Some(address), Some(port)) = (related, related_port) {
         let _ = write!(cleaned, " raddr {address} rport {port}");
     }
-    // Data channels go over UDP here; a TCP candidate is well-formed, and nobody uses it.
+    // Data channels go over UDP here; a TCP candidate is well-formed, but not used.
     let is_unwanted = protocol != "udp" || tcp_type.is_some() || component != 1 || port == 0;
     let is_relay_missing = which == Candidates::RelaysOnly && kind != "relay";
     Some((cleaned, !is_unwanted && !is_relay_missing))
@@ -249,12 +253,13 @@ fn address(text: &str) -> Option<String> {
     if is_hidden { Some(text.to_owned()) } else { Some(text.parse::<IpAddr>().ok()?.to_string()) }
 }
 
-/// A word of letters, digits, `-` and `_`, of so many characters.
+/// A word of letters, digits, `-` and `_`, with `least` to `most` characters.
 fn token(text: &str, least: usize, most: usize) -> Option<String> {
     word(text, least, most, |byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
-/// A word of letters, digits, `+` and `/`, of so many characters: what RFC 8839 calls ice-chars.
+/// A word of letters, digits, `+` and `/`, which RFC 8839 calls ice-chars, with `least` to `most`
+/// characters.
 fn ice_chars(text: &str, least: usize, most: usize) -> Option<String> {
     word(text, least, most, |byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte))
 }
@@ -271,7 +276,7 @@ fn fingerprint(text: &str) -> Option<String> {
     (algorithm.eq_ignore_ascii_case("sha-256") && is_whole).then(|| hash.to_ascii_uppercase())
 }
 
-/// What Chromium writes, shortened by nothing.
+/// A whole description as Chromium writes it.
 #[cfg(any(test, feature = "testing"))]
 pub(super) fn example() -> String {
     let hash = ["AB"; 32].join(":");
@@ -316,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_is_written_anew_with_what_counts() {
+    fn a_description_is_rewritten_with_its_essential_values() {
         let description = read(&chromium()).expect("Chromium's is fine");
         let written = description.write();
         assert_eq!(read(&written), Some(description));
@@ -341,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_webrtc_would_refuse_is_refused_first() {
+    fn descriptions_that_webrtc_would_refuse_are_refused_first() {
         let changes: [(&str, &str); 16] = [
             ("a=max-message-size:262144", "a=max-message-size:1"),
             ("a=ice-ufrag:Ab+/", "a=ice-ufrag:Ab-_"),
@@ -393,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_candidate_is_written_anew_or_refused() {
+    fn a_candidate_is_rewritten_or_refused() {
         let read = |text: &str| {
             let json = serde_json::json!({
                 "candidate": text, "sdpMid": "7", "sdpMLineIndex": 3, "usernameFragment": "x",
@@ -403,7 +408,7 @@ mod tests {
         let Candidate::Good(good) =
             read("candidate:1 1 UDP 5 ::1 4 typ host ufrag x network-cost 9")
         else {
-            panic!("it is one");
+            panic!("it is a candidate");
         };
         assert_eq!(
             good,

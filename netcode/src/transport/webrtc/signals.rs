@@ -1,4 +1,4 @@
-//! Which signals of other peers matchbox may see, and which of ours others may see.
+//! Which signals of other peers matchbox may see, and which of our signals other peers may see.
 
 use matchbox_socket::{PeerEvent, PeerId, PeerSignal};
 
@@ -9,12 +9,14 @@ use super::{
     },
 };
 
-/// Peers that are remembered, from when they are heard of until their connection is over: as many
-/// as the largest room has members. Nobody else is met meanwhile.
+/// At most this many peers are remembered, from their arrival until their connection is over: as
+/// many as the largest room has members. No other peer is met meanwhile.
 const MAX_HANDSHAKES: usize = 256;
-/// Candidates of one peer at most: those of a dozen interfaces, over and over as networks come and go.
+/// At most this many candidates are taken from one peer: those of a dozen interfaces, repeated as
+/// networks come and go.
 const MAX_CANDIDATES: u32 = 256;
-/// Candidates that are kept with an offer which waits: as many as a description may have.
+/// At most this many candidates are kept with an offer that waits: as many as a description may
+/// have.
 const MAX_KEPT: usize = 32;
 
 /// What we know of the handshake with one peer.
@@ -27,52 +29,52 @@ struct Handshake {
 
 #[derive(Debug)]
 enum Stage {
-    /// It did not begin yet: matchbox has not heard of the peer.
+    /// The handshake has not begun: matchbox does not know the peer yet.
     Waiting {
-        /// What the peer offered, if it did; else it is for us to offer.
+        /// The peer's offer, if it made one; otherwise the offer is ours to make.
         offer: Option<String>,
-        /// What came after that.
+        /// The candidates that came after the offer.
         candidates: Vec<String>,
     },
-    /// matchbox is at it, or has a connection by now.
+    /// matchbox is shaking hands with the peer, or is connected to it by now.
     Begun {
-        /// The section that we offered, while no answer came.
+        /// The id of the section that we offered, until an answer arrives.
         offered: Option<String>,
-        /// Whether it is we who answer.
+        /// Whether we are the side that answers.
         answers: bool,
     },
 }
 
-/// What becomes of a signal of another peer.
+/// What becomes of a signal from another peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Incoming {
-    /// matchbox gets to see it.
+    /// matchbox may see it.
     Pass(PeerSignal),
-    /// The peer waits to be met, and this with it.
+    /// The signal is kept with the peer, which waits to be met.
     Keep,
-    /// The same. The handshake with it that began is over for the peer.
+    /// The same; and the peer has given up the handshake that had begun.
     Restart,
-    /// It is of no use any more, or not yet.
+    /// The signal is of no use any more, or not yet.
     Drop,
 }
 
-/// Whether a handshake begins.
+/// The outcome of an attempt to begin a handshake.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Beginning {
-    /// It does, and matchbox is to hear this.
+pub(super) enum HandshakeStart {
+    /// The handshake begins, and matchbox is to get these events.
     Now(Vec<PeerEvent>),
-    /// It has already, with what the peer said last.
-    Before,
-    /// The peer does not wait any more.
+    /// The handshake has already begun, with the peer's latest signals.
+    AlreadyBegun,
+    /// The peer no longer waits.
     Gone,
 }
 
-/// Reads signals on their way.
+/// Checks signals in both directions.
 #[derive(Debug)]
 pub(super) struct Signals {
     which: Candidates,
-    /// What we may send to, where that is not for the browser to see to and nobody is to learn our
-    /// address.
+    /// The relays that we may send to, where other peers must not learn our address and no browser
+    /// ensures that.
     relays: Option<Relays>,
     handshakes: Vec<Handshake>,
 }
@@ -82,14 +84,14 @@ impl Signals {
         Self { which, relays, handshakes: Vec::new() }
     }
 
-    /// What others get to see of a signal of ours, if anything.
+    /// Returns what the other peer may see of a signal of ours, if anything.
     pub(super) fn outgoing(&mut self, to: PeerId, signal: PeerSignal) -> Option<PeerSignal> {
         let which = self.which;
         let stage = self.handshakes.iter_mut().find(|handshake| handshake.peer == to)?;
         let Stage::Begun { offered, .. } = &mut stage.stage else { return None };
         if which == Candidates::All {
             if let PeerSignal::Offer(sdp) = &signal {
-                // A stack that writes something new knows best.
+                // If our own stack writes something that we cannot read, it knows best.
                 *offered = Description::read(sdp, Side::Offer, which).map(|ours| ours.mid);
             }
             return Some(signal);
@@ -119,7 +121,7 @@ impl Signals {
         }
     }
 
-    /// Candidates of other peers that turned out to be at our own relays, for matchbox.
+    /// Takes the candidates of other peers that turned out to be at our own relays, for matchbox.
     pub(super) fn take_known(&mut self) -> Vec<(PeerId, PeerSignal)> {
         let known = self.relays.as_mut().map(Relays::take_known).unwrap_or_default();
         let mut passed = Vec::new();
@@ -136,7 +138,8 @@ impl Signals {
         passed
     }
 
-    /// What becomes of a signal of another peer. An error is a signal that no stack of ours sends.
+    /// Decides what becomes of a signal from another peer. The error means that no stack of ours
+    /// sends such a signal.
     pub(super) fn incoming(
         &mut self,
         from: PeerId,
@@ -146,14 +149,14 @@ impl Signals {
             PeerSignal::Offer(sdp) => self.take_offer(from, &sdp),
             PeerSignal::Answer(sdp) => {
                 let theirs = Description::read(&sdp, Side::Answer, self.which).ok_or(BadSignal)?;
-                // It answers what we offered, or nothing.
+                // An answer must match what we offered.
                 match self.stage(from) {
                     Some(Stage::Begun { offered, .. }) if offered.as_ref() == Some(&theirs.mid) => {
                         *offered = None;
                     }
                     _ => return Err(BadSignal),
                 }
-                Ok(Incoming::Pass(PeerSignal::Answer(self.without_strangers(from, theirs))))
+                Ok(Incoming::Pass(PeerSignal::Answer(self.without_unknown_relays(from, theirs))))
             }
             PeerSignal::IceCandidate(json) => self.take_candidate(from, &json),
         }
@@ -162,13 +165,13 @@ impl Signals {
     fn take_offer(&mut self, from: PeerId, sdp: &str) -> Result<Incoming, BadSignal> {
         let theirs = Description::read(sdp, Side::Offer, self.which).ok_or(BadSignal)?;
         match self.handshake(from).map(|handshake| &handshake.stage) {
-            // Both sides think that they should offer; matchbox has no use for it.
+            // Both sides think that they should make the offer; matchbox has no use for this one.
             None | Some(Stage::Begun { answers: false, .. }) => Ok(Incoming::Drop),
-            // It has given up what it offered before, or will have when we come to it.
+            // The peer has given up its earlier offer, or will have by the time we come to it.
             Some(stage @ (Stage::Begun { answers: true, .. } | Stage::Waiting { .. })) => {
                 let has_begun = matches!(stage, Stage::Begun { .. });
                 self.forget(from);
-                let offer = Some(self.without_strangers(from, theirs));
+                let offer = Some(self.without_unknown_relays(from, theirs));
                 let stage = Stage::Waiting { offer, candidates: Vec::new() };
                 self.handshakes.push(Handshake { peer: from, stage, candidates: 0 });
                 Ok(if has_begun { Incoming::Restart } else { Incoming::Keep })
@@ -176,9 +179,9 @@ impl Signals {
         }
     }
 
-    /// A description of another peer without the candidates at relays that we do not know. They are
-    /// kept: we may come to know some.
-    fn without_strangers(&mut self, from: PeerId, mut theirs: Description) -> String {
+    /// Writes a description of another peer without the candidates at relays that we do not know.
+    /// Those are kept, as we may come to know their relays.
+    fn without_unknown_relays(&mut self, from: PeerId, mut theirs: Description) -> String {
         if let Some(relays) = &mut self.relays {
             for candidate in theirs.take_candidates(|candidate| relays.knows(candidate)) {
                 relays.keep(from, candidate);
@@ -217,28 +220,30 @@ impl Signals {
         }
     }
 
-    /// Notes that a peer is here, to which we are to offer a connection. False if that is known, or
-    /// too many are.
+    /// Notes that a peer is here and that we are to offer it a connection. Returns false if the
+    /// peer is known already, or if too many are.
     pub(super) fn arrive(&mut self, peer: PeerId) -> bool {
         let is_known = self.handshakes.iter().any(|handshake| handshake.peer == peer);
         !is_known && self.handshake(peer).is_some()
     }
 
-    /// Begins the handshake with a peer that waits. An offer that is not fresh is none: the peer
-    /// has given it up.
-    pub(super) fn begin(&mut self, peer: PeerId, is_fresh: bool) -> Beginning {
-        let Some(stage) = self.stage(peer) else { return Beginning::Gone };
-        let Stage::Waiting { offer, candidates } = stage else { return Beginning::Before };
+    /// Begins the handshake with a peer that waits. An offer that is not fresh does not count: the
+    /// peer has given it up.
+    pub(super) fn begin(&mut self, peer: PeerId, is_fresh: bool) -> HandshakeStart {
+        let Some(stage) = self.stage(peer) else { return HandshakeStart::Gone };
+        let Stage::Waiting { offer, candidates } = stage else {
+            return HandshakeStart::AlreadyBegun;
+        };
         let (offer, candidates) = (offer.take().filter(|_| is_fresh), std::mem::take(candidates));
         *stage = Stage::Begun { offered: None, answers: offer.is_some() };
-        let Some(offer) = offer else { return Beginning::Now(vec![PeerEvent::NewPeer(peer)]) };
+        let Some(offer) = offer else { return HandshakeStart::Now(vec![PeerEvent::NewPeer(peer)]) };
         let candidates = candidates.into_iter().map(PeerSignal::IceCandidate);
         let signals = std::iter::once(PeerSignal::Offer(offer)).chain(candidates);
-        Beginning::Now(signals.map(|data| PeerEvent::Signal { sender: peer, data }).collect())
+        HandshakeStart::Now(signals.map(|data| PeerEvent::Signal { sender: peer, data }).collect())
     }
 
-    /// Forgets the handshake with a peer that has begun: it is over, and the peer may be met again.
-    /// A newer offer of the peer, which waits, stays.
+    /// Forgets the handshake that has begun with a peer: it is over, and the peer may be met again.
+    /// If a newer offer of the peer waits, it stays.
     pub(super) fn forget_begun(&mut self, peer: PeerId) {
         if let Some(Stage::Begun { .. }) = self.stage(peer) {
             self.forget(peer);
@@ -264,7 +269,7 @@ impl Signals {
         Some(&mut handshake.stage)
     }
 
-    /// What we know of a peer; none if we know too many.
+    /// What we know of a peer, which is added if it is new; none if there are too many.
     fn handshake(&mut self, peer: PeerId) -> Option<&mut Handshake> {
         let index = self.handshakes.iter().position(|handshake| handshake.peer == peer);
         if index.is_none() && self.handshakes.len() < MAX_HANDSHAKES {
@@ -311,15 +316,15 @@ mod tests {
         PeerId(signaling::protocol::PeerId::from_u128(number).0)
     }
 
-    /// Begins the handshake with the peer, which waits; what matchbox hears.
+    /// Begins the handshake with the waiting peer. Returns the events that matchbox gets.
     fn begin(signals: &mut Signals) -> Vec<PeerEvent> {
         match signals.begin(peer(), true) {
-            Beginning::Now(events) => events,
+            HandshakeStart::Now(events) => events,
             other => panic!("it waits: {other:?}"),
         }
     }
 
-    /// Those of a peer to whom we offer a connection.
+    /// Signals with one peer, to which we offer a connection.
     fn offering(which: Candidates) -> Signals {
         let relays = (which == Candidates::RelaysOnly).then(|| Relays::new(Vec::new()));
         let mut signals = Signals::new(which, relays);
@@ -329,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_counts_once_and_only_for_what_was_offered() {
+    fn an_answer_counts_once_and_only_for_our_own_offer() {
         let mut signals = signals();
         assert_eq!(signals.incoming(peer(), answer("0")), Err(BadSignal));
         let mut signals = offering(Candidates::All);
@@ -357,7 +362,7 @@ mod tests {
             assert_eq!(std::mem::discriminant(data), std::mem::discriminant(kind));
         }
         assert_eq!(heard.len(), 2);
-        assert_eq!(signals.begin(peer(), true), Beginning::Before);
+        assert_eq!(signals.begin(peer(), true), HandshakeStart::AlreadyBegun);
         assert!(matches!(signals.incoming(peer(), candidate()), Ok(Incoming::Pass(_))));
     }
 
@@ -365,12 +370,12 @@ mod tests {
     fn an_offer_that_waited_too_long_is_answered_by_one_of_ours() {
         let mut signals = signals();
         assert_eq!(signals.incoming(peer(), offer()), Ok(Incoming::Keep));
-        let offers = Beginning::Now(vec![PeerEvent::NewPeer(peer())]);
+        let offers = HandshakeStart::Now(vec![PeerEvent::NewPeer(peer())]);
         assert_eq!(signals.begin(peer(), false), offers);
     }
 
     #[test]
-    fn a_peer_that_offers_once_more_is_met_once_more() {
+    fn a_peer_that_offers_again_is_met_again() {
         let mut signals = signals();
         for becomes in [Incoming::Keep, Incoming::Restart, Incoming::Restart] {
             assert_eq!(signals.incoming(peer(), offer()), Ok(becomes));
@@ -390,19 +395,19 @@ mod tests {
         signals.forget_begun(peer());
         assert!(matches!(begin(&mut signals)[..], [PeerEvent::Signal { .. }]));
         signals.forget_begun(peer());
-        assert_eq!(signals.begin(peer(), true), Beginning::Gone);
+        assert_eq!(signals.begin(peer(), true), HandshakeStart::Gone);
     }
 
     #[test]
-    fn matchbox_hears_of_nobody_twice_and_of_few_at_a_time() {
+    fn matchbox_is_given_no_peer_twice_and_few_at_a_time() {
         let mut signals = offering(Candidates::All);
         assert!(!signals.arrive(peer()));
-        assert_eq!(signals.begin(other(2), true), Beginning::Gone, "nobody knows it");
+        assert_eq!(signals.begin(other(2), true), HandshakeStart::Gone, "no such peer is known");
         let known = (2..5000).filter(|&number| signals.arrive(other(number))).count();
         assert_eq!(known, MAX_HANDSHAKES - 1);
         assert_eq!(signals.incoming(other(6000), offer()), Ok(Incoming::Drop));
         signals.forget_waiting(|left| left == other(2) || left == peer());
-        assert!(signals.arrive(other(6000)) && !signals.arrive(peer()), "that has begun");
+        assert!(signals.arrive(other(6000)) && !signals.arrive(peer()), "its handshake has begun");
         signals.forget_begun(peer());
         assert!(signals.arrive(peer()));
     }
@@ -418,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn who_wants_only_relays_tells_nobody_its_address() {
+    fn a_peer_that_wants_only_relays_hides_its_address() {
         let mut signals = offering(Candidates::RelaysOnly);
         let Some(PeerSignal::Offer(sdp)) = signals.outgoing(peer(), offer()) else {
             panic!("an offer stays one");
@@ -429,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn a_candidate_that_only_calls_itself_a_relay_is_never_seen_by_webrtc() {
+    fn a_candidate_that_only_claims_to_be_a_relay_never_reaches_webrtc() {
         let relay = |address: &str| {
             let text = format!("candidate:9 1 udp 5 {address} 3478 typ relay");
             PeerSignal::IceCandidate(serde_json::json!({ "candidate": text }).to_string())

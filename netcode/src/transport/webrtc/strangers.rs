@@ -1,6 +1,8 @@
-//! What strangers can make of our way to the signaling server: texts in, what matchbox would get to see out. For fuzzing and tests.
+//! What strangers can do to us through the signaling server: texts go in, and what matchbox would
+//! see comes out. For fuzzing and tests.
 //!
-//! It asserts what the rest of this folder promises of it. Whether a WebRTC stack reads what comes out is left to who calls.
+//! It asserts what the rest of this folder promises. Whether a WebRTC stack reads the output is
+//! left to the caller.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +15,7 @@ use super::{
     signaller::RoomSignaller,
 };
 
-/// What matchbox gets to see of a stranger.
+/// What matchbox sees of a stranger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Passed {
     /// A session description that offers a connection.
@@ -28,7 +30,8 @@ pub enum Passed {
 ///
 /// # Panics
 ///
-/// If what comes out is not the same when it is read once more, or tells an address although only relays may be used.
+/// If the output changes when it is read once more, or reveals an address although only relays may
+/// be used.
 pub(crate) fn signal(text: &str) -> Vec<Passed> {
     let mut passed = Vec::new();
     for which in [Candidates::All, Candidates::RelaysOnly] {
@@ -59,12 +62,13 @@ fn assert_hides(written: &str, which: Candidates) {
     assert!(is_hidden, "{written}");
 }
 
-/// Reads lines as messages of a signaling server, while we offer a connection to everybody whom matchbox hears of.
+/// Reads lines as messages of a signaling server, while we offer a connection to every peer that
+/// matchbox learns of.
 ///
 /// # Panics
 ///
-/// If matchbox would hear what it panics at: of a peer twice, of our own id, of a departure, of two offers or an answer too many, or
-/// of a STUN or TURN server that cannot be used.
+/// If matchbox would see something that it panics at: a peer twice, our own id, a departure, two
+/// offers, an answer too many, or a STUN or TURN server that cannot be used.
 pub(crate) fn server_events(text: &str) -> Vec<Passed> {
     let mut signaller = RoomSignaller::without_server(Candidates::All);
     let (mut new, mut offered, mut answered) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
@@ -83,19 +87,19 @@ pub(crate) fn server_events(text: &str) -> Vec<Passed> {
                 }
                 PeerEvent::Signal { sender, data } => match data {
                     PeerSignal::Offer(sdp) => {
-                        // One that comes once more is for another socket.
+                        // A repeated offer is for another socket.
                         offered.insert(sender.0);
                         assert!(!new.contains(&sender.0), "both offer: {line:?}");
                         passed.push(Passed::Offer(sdp));
                     }
                     PeerSignal::Answer(sdp) => {
                         let is_first = answered.insert(sender.0) && new.contains(&sender.0);
-                        assert!(is_first, "{sender} answers what was not asked: {line:?}");
+                        assert!(is_first, "{sender} answers without an offer of ours: {line:?}");
                         passed.push(Passed::Answer(sdp));
                     }
                     PeerSignal::IceCandidate(json) => passed.push(Passed::Candidate(json)),
                 },
-                other => panic!("matchbox would hear {other:?}"),
+                other => panic!("matchbox would see {other:?}"),
             }
         }
     }
@@ -108,8 +112,8 @@ fn assert_usable(config: &RtcIceServerConfig) {
     assert!(config.urls.len() <= MAX_ICE_URLS && config.urls.iter().all(is_usable), "{config:?}");
 }
 
-/// As matchbox does it where the server tells of somebody.
+/// Offers a connection, as matchbox does when the server announces a peer.
 fn offer(signaller: &mut RoomSignaller, to: PeerId) {
     let ours = signaller.outgoing(to, PeerSignal::Offer(sdp::example()));
-    assert!(ours.is_some(), "who is met may be offered a connection");
+    assert!(ours.is_some(), "a peer that is met may be offered a connection");
 }

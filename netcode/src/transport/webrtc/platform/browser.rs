@@ -38,7 +38,7 @@ impl Socket {
     /// Does nothing: the browser says goodbye once this is dropped.
     pub(in crate::transport) async fn close(&mut self) {}
 
-    /// Goes. A browser always says goodbye.
+    /// Drops the connection. A browser always says goodbye.
     pub(in crate::transport) fn break_off(self) {}
 
     async fn closing(&mut self) -> Closing {
@@ -49,24 +49,25 @@ impl Socket {
     }
 }
 
-/// A page looks nothing up: the browser sends to TURN servers alone where it is told to.
+/// Returns nothing: a page looks up no addresses, because the browser itself sends only to TURN
+/// servers where that is required.
 pub(in crate::transport) fn resolve(_hosts: Vec<String>) -> Option<Ready<Vec<IpAddr>>> {
     None
 }
 
-/// A page cannot be held up.
+/// Does nothing: a page cannot be blocked.
 pub(in crate::transport) fn hold_up(_: Duration, _: impl Fn(Duration) -> bool) {}
 
-/// A future that is polled now and then.
+/// A future that is kept and polled from time to time.
 pub(in crate::transport) type Kept<T> = Pin<Box<dyn Future<Output = T>>>;
 
 pub(in crate::transport) fn keep<T>(future: impl Future<Output = T> + 'static) -> Kept<T> {
     Box::pin(future)
 }
 
-/// Runs what a room takes between the frames of the page.
+/// Runs a room's work between the frames of the page.
 ///
-/// `while_running` is dropped when that is over.
+/// `while_running` is dropped when the work is over.
 pub(in crate::transport) fn run(
     work: impl Future<Output = ()> + 'static,
     while_running: impl Send + 'static,

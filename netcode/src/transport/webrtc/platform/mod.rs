@@ -1,4 +1,5 @@
-//! What differs between native and browser: the WebSocket to the signaling server, and where futures run.
+//! What differs between native and browser: the WebSocket to the signaling server, and where
+//! futures run.
 
 #[cfg(target_arch = "wasm32")]
 mod browser;
@@ -21,7 +22,7 @@ pub(in crate::transport) use peer_connections::{Connections, has_connections_lef
 pub(in crate::transport) struct Closing {
     /// The close code, if the server sent one.
     pub(in crate::transport) code: Option<u16>,
-    /// The reason, if it gave one.
+    /// The reason, if the server gave one.
     pub(in crate::transport) words: Option<String>,
 }
 

@@ -15,10 +15,11 @@ use futures::{FutureExt, StreamExt, channel::oneshot};
 
 use super::{Closing, Incoming};
 
-/// How often somebody who holds up a thread looks whether that may end.
+/// How often a blocked thread checks whether it may go on.
 const GLANCE: Duration = Duration::from_millis(5);
 
-/// A WebSocket, which says goodbye when it is dropped: the server keeps the places of those whose connection breaks.
+/// A WebSocket that says goodbye when it is dropped: the server keeps the place of a peer whose
+/// connection breaks.
 pub(in crate::transport) struct Socket {
     stream: WebSocketStream<ConnectStream>,
     says_goodbye: bool,
@@ -52,11 +53,13 @@ impl Socket {
         }
     }
 
-    /// Says goodbye, and waits for the server to have heard it. May be cancelled, and called again.
+    /// Says goodbye, and waits until the server has received it. May be cancelled, and called
+    /// again.
     pub(in crate::transport) async fn close(&mut self) {
-        // It fails the second time, when there is nothing left but to wait.
+        // The second call fails, when there is nothing left to do but wait.
         let _ = self.stream.close(None).await;
-        // Should something lie unread when the program ends, the system resets the connection, and what was sent last is lost.
+        // If data lies unread when the program ends, the system resets the connection, and the last
+        // data sent is lost.
         while let Some(Ok(message)) = self.stream.next().await {
             if message.is_close() {
                 break;
@@ -64,7 +67,7 @@ impl Socket {
         }
     }
 
-    /// Goes without a goodbye, as if the connection broke.
+    /// Drops the connection without a goodbye, as if it broke.
     pub(in crate::transport) fn break_off(mut self) {
         self.says_goodbye = false;
     }
@@ -73,7 +76,8 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.says_goodbye {
-            // At once or never: a frame of a few bytes goes out unless the connection is stuck, and then it is as good as broken.
+            // At once or never: a frame of a few bytes goes out unless the connection is stuck, and
+            // then it is as good as broken.
             let _ = self.stream.close(None).now_or_never();
         }
     }
@@ -85,40 +89,43 @@ impl Drop for Socket {
 pub(in crate::transport) struct Connections;
 
 impl Connections {
-    /// None yet. That they lead through TURN servers alone is seen to where candidates are read.
+    /// Starts without connections. Where they may lead only through TURN servers, the reading of
+    /// candidates ensures it.
     pub(in crate::transport) fn new(_is_relay_only: bool) -> Self {
         Self
     }
 
-    /// Notes the connections that this makes.
+    /// Notes the connections that `work` makes.
     pub(in crate::transport) fn note<T>(&mut self, work: impl FnOnce() -> T) -> T {
         work()
     }
 }
 
-/// Whether there may be another peer connection. A system says so when it is asked for one.
+/// Whether another peer connection can be made. Always true here: a system reports that it has none
+/// left only when it is asked for one.
 pub(in crate::transport) fn has_connections_left() -> bool {
     true
 }
 
-/// Looks up the addresses of hosts, on a thread of its own: the system makes whoever asks wait.
+/// Looks up the addresses of hosts, on a thread of its own because the system blocks the caller.
 pub(in crate::transport) fn resolve(
     hosts: Vec<String>,
 ) -> Option<impl Future<Output = Vec<IpAddr>>> {
     let (sender, addresses) = oneshot::channel();
     let look_up = move || {
-        // The port does not matter, and a host that nobody knows has no address.
+        // The port does not matter, and an unknown host has no address.
         let of_host = |host: &String| (host.as_str(), 0).to_socket_addrs().into_iter().flatten();
         let found = hosts.iter().flat_map(of_host).map(|address| address.ip()).collect();
-        // Nobody waits any more if it took too long.
+        // If it took too long, the receiver is gone.
         let _ = sender.send(found);
     };
-    // Without a thread there are none.
+    // If no thread can be started, there are no addresses.
     let _ = std::thread::Builder::new().name("netcode-resolver".into()).spawn(look_up);
     Some(async move { addresses.await.unwrap_or_default() })
 }
 
-/// Holds up this thread until that is so after the time that it is told, but for no more than about `at_most`.
+/// Blocks this thread until `is_so` is true of the time waited so far, but for no more than about
+/// `at_most`.
 pub(in crate::transport) fn hold_up(at_most: Duration, is_so: impl Fn(Duration) -> bool) {
     let mut waited = Duration::ZERO;
     while waited < at_most && !is_so(waited) {
@@ -127,7 +134,7 @@ pub(in crate::transport) fn hold_up(at_most: Duration, is_so: impl Fn(Duration) 
     }
 }
 
-/// A future that is polled now and then.
+/// A future that is kept and polled from time to time.
 pub(in crate::transport) type Kept<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 pub(in crate::transport) fn keep<T>(future: impl Future<Output = T> + Send + 'static) -> Kept<T> {
@@ -143,9 +150,9 @@ fn said(response: &Response<Option<Vec<u8>>>) -> String {
     }
 }
 
-/// Runs what a room takes on a thread of its own: the game may draw as slowly as it likes.
+/// Runs a room's work on a thread of its own, however slowly the game draws.
 ///
-/// `while_running` is dropped when that is over, also where it panics or no thread can be had.
+/// `while_running` is dropped when the work is over, also if it panics or no thread can be started.
 pub(in crate::transport) fn run(
     work: impl Future<Output = ()> + Send + 'static,
     while_running: impl Send + 'static,

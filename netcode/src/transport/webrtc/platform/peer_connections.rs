@@ -12,10 +12,10 @@ use std::{
 use js_sys::{Array, Function, Object, Proxy, Reflect};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 
-/// Connections that a page may hold at most, those included that are closed and not collected yet:
-/// half of what Chromium allows, which throws at the next one.
+/// A page may hold at most this many connections, including those that are closed but not collected
+/// yet: half of what Chromium allows, which throws at the next one.
 const MAX_LIVE: u32 = 250;
-/// Handlers by which matchbox lets a connection hold on to itself.
+/// Handlers through which a connection of matchbox keeps itself alive.
 const HANDLERS: [&str; 3] =
     ["oniceconnectionstatechange", "onicecandidate", "onicegatheringstatechange"];
 
@@ -26,19 +26,20 @@ pub(in crate::transport) struct Connections {
 }
 
 thread_local! {
-    /// For whom connections are made right now.
+    /// The owner of the connections that are being made right now.
     static MAKER: RefCell<Option<(Rc<RefCell<Vec<Object>>>, bool)>> = const { RefCell::new(None) };
-    /// Connections that were made and are not collected yet.
+    /// The number of connections that were made and are not collected yet.
     static LIVE: Cell<u32> = const { Cell::new(0) };
 }
 
 impl Connections {
-    /// None yet. With `is_relay_only` they lead through TURN servers and nowhere else.
+    /// Starts without connections. With `is_relay_only` they lead through TURN servers and nowhere
+    /// else.
     pub(in crate::transport) fn new(is_relay_only: bool) -> Self {
         Self { made: Rc::default(), is_relay_only }
     }
 
-    /// Notes the connections that this makes.
+    /// Notes the connections that `work` makes.
     pub(in crate::transport) fn note<T>(&mut self, work: impl FnOnce() -> T) -> T {
         MAKER.set(Some((Rc::clone(&self.made), self.is_relay_only)));
         let outcome = work();
@@ -50,7 +51,7 @@ impl Connections {
 impl Drop for Connections {
     fn drop(&mut self) {
         for connection in self.made.take() {
-            // Neither fails with a connection, whatever its state.
+            // Neither call fails on a connection, whatever its state.
             for handler in HANDLERS {
                 let _ = Reflect::set(&connection, &handler.into(), &JsValue::NULL);
             }
@@ -62,7 +63,7 @@ impl Drop for Connections {
     }
 }
 
-/// Whether there may be another peer connection: they are counted, and made as they should be.
+/// Whether another peer connection can be made: they are counted, and made through our proxy.
 pub(in crate::transport) fn has_connections_left() -> bool {
     thread_local! {
         static IS_INSTALLED: bool = install().is_ok();
@@ -70,7 +71,7 @@ pub(in crate::transport) fn has_connections_left() -> bool {
     IS_INSTALLED.with(|is_installed| *is_installed) && LIVE.get() < MAX_LIVE
 }
 
-/// Puts ourselves between matchbox and the browser. It fails only where a page has frozen its own
+/// Puts our proxy between matchbox and the browser. It fails only where a page has frozen its own
 /// window.
 fn install() -> Result<(), JsValue> {
     let global = js_sys::global();
@@ -86,7 +87,7 @@ fn install() -> Result<(), JsValue> {
     Ok(())
 }
 
-/// The browser's registry of connections that are in use, which tells us of each that it has
+/// The browser's registry of connections that are in use, which calls us for each one that it has
 /// collected.
 fn collected() -> Result<Object, JsValue> {
     let kind = Reflect::get(&js_sys::global(), &"FinalizationRegistry".into())?;
@@ -97,7 +98,7 @@ fn collected() -> Result<Object, JsValue> {
 
 fn construct(stock: &Function, arguments: &Array, collected: &Object) -> Result<JsValue, JsValue> {
     let Some((made, is_relay_only)) = MAKER.with_borrow(Clone::clone) else {
-        // Somebody else in this page.
+        // Other code in this page makes this connection.
         return Reflect::construct(stock, arguments);
     };
     if is_relay_only {

@@ -1,9 +1,10 @@
-//! Our way to the signaling server, in place of matchbox's own.
+//! Our connection to the signaling server, in place of matchbox's own.
 //!
-//! Once connected it never fails: a lost server must not end a match that runs on data channels. It
-//! connects again, as the same peer, while somebody is connected who would miss us; without anybody
-//! the transport begins again. It decides what matchbox hears: of a peer only when that is to be
-//! met, and nothing of departures, which only say that a WebSocket closed.
+//! Once connected, the signaller never fails: losing the server must not end a match that runs on
+//! data channels. While peers that would miss us are connected, the signaller connects again as the
+//! same peer; without any, the transport enters the room from the start. The signaller also decides
+//! what matchbox learns: a peer only when it is to be met, and no departures, which only mean that
+//! a WebSocket closed.
 
 use std::{
     pin::pin,
@@ -23,47 +24,47 @@ use serde::Serialize;
 use signaling::lobby::{RoomEvent, RoomRequest, RoomState};
 
 use super::{
-    address::{as_member, is_elsewhere_each_time, opened_room},
-    entrance::{Entrance, backoff, is_kicked, try_again},
+    address::{as_member, leads_to_another_room, opened_room},
+    mailbox::{HandshakeTask, Mailbox, SignallerTask},
     meetings::Meeting,
     peer_sockets::PeerSockets,
     peer_steps::PeerStep,
     platform::{self, Kept, Socket, keep},
-    signals::{BadSignal, Beginning, Incoming, Signals},
-    watch::{Errand, Watch, Work},
+    server_connection::{ServerConnection, backoff, is_kicked, try_again},
+    signals::{BadSignal, HandshakeStart, Incoming, Signals},
 };
 use crate::transport::{MAX_PEERS, TransportError};
 
-/// How often we say that we are there, as matchbox's clients do.
+/// How often we tell the server that we are still there, as matchbox's clients do.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
 
-/// A server that was told that we leave has so long to answer.
+/// After our goodbye, the server has this long to answer.
 const CLOSE_WITHIN: Duration = Duration::from_millis(500);
 
-/// Longest token that is kept: ten times what a server makes.
+/// The longest token that is kept: ten times as long as a server makes it.
 const MAX_TOKEN_BYTES: usize = 4096;
 
-/// What we ask the server for beside what matchbox does.
+/// Our own requests to the server, besides matchbox's.
 #[derive(Serialize)]
 enum Request {
-    /// Something in the room.
+    /// A request about the room.
     Room(RoomRequest),
 }
 
-/// An attempt to reach the server again. Kept while other things are done.
-type Attempt = Kept<Result<Entrance, TransportError>>;
+/// An attempt to reach the server again. It is kept while the signaller does other work.
+type Attempt = Kept<Result<ServerConnection, TransportError>>;
 
 /// What happened next.
 enum Step {
-    /// The server said something.
+    /// The server sent something.
     Heard(platform::Incoming),
     /// An attempt to reach the server is over.
     Tried,
-    /// matchbox has something to say.
+    /// matchbox has something to send.
     Said(PeerRequest),
-    /// The transport wants something.
-    Wanted(Work),
-    /// It is time to say that we are there.
+    /// The transport has a task for us.
+    Wanted(SignallerTask),
+    /// It is time to tell the server that we are still there.
     KeepAlive,
 }
 
@@ -72,33 +73,33 @@ pub(super) struct RoomSignaller {
     socket: Option<Socket>,
     attempt: Option<Attempt>,
     tries: u32,
-    /// Who we are.
+    /// Our peer id.
     id: PeerId,
-    /// Whether we are the same again without proof, by the key in the address.
+    /// Whether we come back as the same peer without a token, by the key in the address.
     is_lasting: bool,
-    /// Who was missed at the server when it last told of the room.
+    /// The peers that were missing at the server by its latest news of the room.
     away: Vec<PeerId>,
-    /// Proof that we were here, by which we get our place again.
+    /// Proof that we were here, which gives us our place back.
     token: Option<String>,
-    watch: Watch,
+    mailbox: Mailbox,
     signals: Signals,
     sockets: PeerSockets,
 }
 
 impl RoomSignaller {
-    /// One that is in the room.
+    /// The signaller of a room that we are in.
     pub(super) fn new(
         url: String,
-        entrance: Entrance,
-        watch: Watch,
+        connection: ServerConnection,
+        mailbox: Mailbox,
         signals: Signals,
         sockets: PeerSockets,
     ) -> Self {
-        let Entrance { socket, id, .. } = entrance;
+        let ServerConnection { socket, id, .. } = connection;
         Self {
-            // A peer that comes back without proof to a room for strangers is paired with another
-            // stranger, and a new room is another room.
-            is_lasting: !is_elsewhere_each_time(&url),
+            // A peer that comes back to a room for strangers without a token is paired with another
+            // stranger, and a request for a new room opens yet another room.
+            is_lasting: !leads_to_another_room(&url),
             id,
             token: None,
             away: Vec::new(),
@@ -106,13 +107,13 @@ impl RoomSignaller {
             socket: Some(socket),
             attempt: None,
             tries: 0,
-            watch,
+            mailbox,
             signals,
             sockets,
         }
     }
 
-    /// One without a server, to be told by hand what one says.
+    /// A signaller without a server, whose messages the caller provides.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn without_server(candidates: super::sdp::Candidates) -> Self {
         Self {
@@ -124,24 +125,24 @@ impl RoomSignaller {
             is_lasting: false,
             token: None,
             away: Vec::new(),
-            watch: Watch::default(),
+            mailbox: Mailbox::default(),
             signals: Signals::new(candidates, None),
             sockets: PeerSockets::new(matchbox_socket::RtcIceServerConfig::default()).0,
         }
     }
 
-    /// What others get to see of a signal of ours, if anything.
+    /// Returns what the other peer may see of a signal of ours, if anything.
     pub(super) fn outgoing(&mut self, to: PeerId, signal: PeerSignal) -> Option<PeerSignal> {
         self.signals.outgoing(to, signal)
     }
 
-    /// Begins the handshakes with all who wait for one; what matchbox would hear.
+    /// Begins the handshakes with all waiting peers. Returns the events that matchbox would get.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn meet_all(&mut self) -> Vec<PeerEvent> {
         let mut heard = Vec::new();
-        for (peer, step) in self.watch.take_steps().0 {
+        for (peer, step) in self.mailbox.take_steps().0 {
             if matches!(step, PeerStep::Arrived | PeerStep::Restarted)
-                && let Beginning::Now(events) = self.signals.begin(peer, true)
+                && let HandshakeStart::Now(events) = self.signals.begin(peer, true)
             {
                 heard.extend(events);
             }
@@ -149,8 +150,7 @@ impl RoomSignaller {
         heard
     }
 
-    /// Does its work until the server was told that we leave. `requests` are what matchbox wants to
-    /// say.
+    /// Runs until the server knows that we leave. `requests` come from matchbox.
     pub(super) async fn run(mut self, mut requests: UnboundedReceiver<PeerRequest>) {
         let mut keep_alive = Delay::new(KEEP_ALIVE_EVERY);
         loop {
@@ -166,21 +166,25 @@ impl RoomSignaller {
                     keep_alive.reset(KEEP_ALIVE_EVERY);
                     self.say(PeerRequest::KeepAlive).await;
                 }
-                Step::Wanted(Work::Errand(Errand::Meet(meeting))) => self.meet(meeting),
-                Step::Wanted(Work::Errand(Errand::Forget(peer))) => self.forget(peer),
-                Step::Wanted(Work::Ask(request)) => self.ask(request).await,
-                Step::Wanted(Work::Leave) => return self.leave().await,
+                Step::Wanted(SignallerTask::Handshake(HandshakeTask::Meet(meeting))) => {
+                    self.meet(meeting);
+                }
+                Step::Wanted(SignallerTask::Handshake(HandshakeTask::Forget(peer))) => {
+                    self.forget(peer);
+                }
+                Step::Wanted(SignallerTask::Ask(request)) => self.ask(request).await,
+                Step::Wanted(SignallerTask::Leave) => return self.leave().await,
             }
         }
     }
 
-    /// Waits for whatever comes first. What does not is not lost by that.
+    /// Waits for the first thing that happens. Nothing else is lost by that.
     async fn next_step(
         &mut self,
         requests: &mut UnboundedReceiver<PeerRequest>,
         keep_alive: &mut Delay,
     ) -> Step {
-        let (watch, is_at_server) = (self.watch.clone(), self.socket.is_some());
+        let (mailbox, is_at_server) = (self.mailbox.clone(), self.socket.is_some());
         let mut from_server = pin!(async {
             match &mut self.socket {
                 Some(socket) => Step::Heard(socket.next().await),
@@ -191,8 +195,8 @@ impl RoomSignaller {
             }
         });
         let mut others = |context: &mut Context<'_>| {
-            if let Poll::Ready(work) = watch.poll_work(is_at_server, context) {
-                return Poll::Ready(Step::Wanted(work));
+            if let Poll::Ready(task) = mailbox.poll_task(is_at_server, context) {
+                return Poll::Ready(Step::Wanted(task));
             }
             if let Poll::Ready(Some(request)) = requests.poll_next_unpin(context) {
                 return Poll::Ready(Step::Said(request));
@@ -206,9 +210,9 @@ impl RoomSignaller {
         .await
     }
 
-    /// Tells the server what matchbox says, if others may see it.
+    /// Sends the server a request of matchbox, as far as other peers may see it.
     async fn say(&mut self, request: PeerRequest) {
-        if self.watch.is_leaving() {
+        if self.mailbox.is_leaving() {
             return;
         }
         let request = match request {
@@ -233,19 +237,21 @@ impl RoomSignaller {
     fn meet(&mut self, Meeting { peer, is_fresh }: Meeting) {
         let peer = PeerId(peer.0);
         match self.signals.begin(peer, is_fresh) {
-            Beginning::Now(events) => self.watch.hand_over(peer, self.sockets.open(peer, events)),
-            Beginning::Before => {}
-            Beginning::Gone => self.watch.note(peer, PeerStep::Left),
+            HandshakeStart::Now(events) => {
+                self.mailbox.hand_over(peer, self.sockets.open(peer, events));
+            }
+            HandshakeStart::AlreadyBegun => {}
+            HandshakeStart::Gone => self.mailbox.note(peer, PeerStep::Left),
         }
     }
 
-    /// Forgets the handshake with a peer that has begun.
+    /// Forgets the handshake that has begun with a peer.
     fn forget(&mut self, peer: PeerId) {
         self.signals.forget_begun(peer);
         self.sockets.close(peer);
     }
 
-    /// Passes on what the server wrote.
+    /// Handles a message of the server.
     fn hear(&mut self, text: &str) {
         if let Some(event) = self.read(text)
             && let PeerEvent::Signal { sender, .. } = event
@@ -254,7 +260,7 @@ impl RoomSignaller {
         }
     }
 
-    /// What matchbox gets to see of what the server wrote, if anything.
+    /// Reads a message of the server. Returns what matchbox may see of it, if anything.
     pub(super) fn read(&mut self, text: &str) -> Option<PeerEvent> {
         if let Ok(event) = serde_json::from_str(text) {
             return self.apply(event);
@@ -263,19 +269,19 @@ impl RoomSignaller {
             Ok(RoomEvent::Resume(token)) if token.len() <= MAX_TOKEN_BYTES => {
                 self.token = Some(token);
             }
-            Ok(RoomEvent::Resume(_)) | Err(_) => self.watch.count_bad_signal(),
+            Ok(RoomEvent::Resume(_)) | Err(_) => self.mailbox.count_bad_signal(),
             Ok(event) => {
                 if let RoomEvent::Room(room) = &event {
                     self.apply_room(room);
                 }
-                self.watch.tell_room(event);
+                self.mailbox.note_room_event(event);
             }
         }
         None
     }
 
-    /// Follows which peers are at the server: one that is missed there and by us is gone, long
-    /// before its place is given up.
+    /// Notes which peers are missing at the server: a peer that is also missing here is gone, long
+    /// before the server gives up its place.
     fn apply_room(&mut self, room: &RoomState) {
         if let Some(url) = opened_room(&self.url, &room.name) {
             (self.url, self.is_lasting) = (url, true);
@@ -284,22 +290,23 @@ impl RoomSignaller {
             self.url = as_member(&self.url, us);
         }
         let away = room.members.iter().filter(|member| !member.is_here);
-        // No room has more; what is beyond is no room of ours.
+        // No room of ours has more; the rest is ignored.
         let away: Vec<PeerId> = away.take(MAX_PEERS).map(|member| PeerId(member.id.0)).collect();
         for peer in &away {
             if !self.away.contains(peer) {
-                self.watch.note(*peer, PeerStep::Missed);
+                self.mailbox.note(*peer, PeerStep::Missed);
             }
         }
         self.away = away;
-        // We may not have heard of a departure, as we were away ourselves.
+        // We may have missed departures while we were away ourselves.
         self.signals.forget_waiting(|peer| {
             let member = room.member(signaling::protocol::PeerId(peer.0));
             member.is_none_or(|member| !member.is_here)
         });
     }
 
-    /// Where to come back to, and as whom; `None` if we would be somebody else there.
+    /// The address at which we come back as the same peer; `None` if we would be another peer
+    /// there.
     fn way_back(&self) -> Option<String> {
         match &self.token {
             Some(token) => Some(format!("{}&token={token}", self.url)),
@@ -307,47 +314,47 @@ impl RoomSignaller {
         }
     }
 
-    /// What matchbox gets to see of what the server says.
+    /// Handles an event from the server. Returns what matchbox may see of it.
     fn apply(&mut self, event: PeerEvent) -> Option<PeerEvent> {
         match event {
             PeerEvent::PeerLeft(peer) => {
                 self.signals.forget_waiting(|other| other == peer);
-                self.watch.note(peer, PeerStep::Left);
+                self.mailbox.note(peer, PeerStep::Left);
                 None
             }
             PeerEvent::NewPeer(peer) => {
-                // It is at the server again, even if the next room we see is one in which it is
-                // missed once more.
+                // The peer is at the server again, even if it is missing once more in the next
+                // state of the room that we see.
                 self.away.retain(|away| *away != peer);
-                if self.watch.is_connected(peer) {
-                    self.watch.note(peer, PeerStep::Returned);
+                if self.mailbox.is_connected(peer) {
+                    self.mailbox.note(peer, PeerStep::Returned);
                 } else if self.signals.arrive(peer) {
-                    self.watch.note(peer, PeerStep::Arrived);
+                    self.mailbox.note(peer, PeerStep::Arrived);
                 }
                 None
             }
-            // A second id would be no news.
+            // We know our id already.
             PeerEvent::IdAssigned(_) => None,
-            // It was away from the server, or we were; we have each other.
-            PeerEvent::Signal { sender, .. } if self.watch.is_connected(sender) => {
-                self.watch.note(sender, PeerStep::Returned);
+            // The peer was away from the server, or we were; we are still connected to each other.
+            PeerEvent::Signal { sender, .. } if self.mailbox.is_connected(sender) => {
+                self.mailbox.note(sender, PeerStep::Returned);
                 None
             }
             PeerEvent::Signal { sender, data } => {
                 let is_offer = matches!(data, PeerSignal::Offer(_));
                 match self.signals.incoming(sender, data) {
                     Ok(Incoming::Pass(data)) => return Some(PeerEvent::Signal { sender, data }),
-                    Ok(Incoming::Keep) if is_offer => self.watch.note(sender, PeerStep::Arrived),
-                    Ok(Incoming::Restart) => self.watch.note(sender, PeerStep::Restarted),
+                    Ok(Incoming::Keep) if is_offer => self.mailbox.note(sender, PeerStep::Arrived),
+                    Ok(Incoming::Restart) => self.mailbox.note(sender, PeerStep::Restarted),
                     Ok(Incoming::Keep | Incoming::Drop) => {}
-                    Err(BadSignal) => self.watch.count_bad_signal(),
+                    Err(BadSignal) => self.mailbox.count_bad_signal(),
                 }
                 None
             }
         }
     }
 
-    /// We come back no more.
+    /// Gives up coming back to the room.
     fn give_up(&mut self) {
         (self.token, self.is_lasting) = (None, false);
     }
@@ -355,15 +362,15 @@ impl RoomSignaller {
     fn be_kicked(&mut self) {
         self.socket = None;
         self.give_up();
-        self.watch.fail(TransportError::Kicked);
+        self.mailbox.fail(TransportError::Kicked);
     }
 
     fn lose(&mut self) {
         self.socket = None;
-        self.watch.lose();
+        self.mailbox.note_server_lost();
     }
 
-    /// Asks the server for something.
+    /// Sends the server a request.
     async fn ask(&mut self, request: RoomRequest) {
         let Some(socket) = &mut self.socket else { return };
         let is_sent = match serde_json::to_string(&Request::Room(request)) {
@@ -371,7 +378,7 @@ impl RoomSignaller {
             Err(_) => true,
         };
         if is_sent {
-            self.watch.ask_was_sent();
+            self.mailbox.ask_was_sent();
         } else {
             self.lose();
         }
@@ -385,10 +392,10 @@ impl RoomSignaller {
             select(closing, Delay::new(CLOSE_WITHIN)).await;
         }
         self.socket = None;
-        self.watch.note_departure();
+        self.mailbox.note_departure();
     }
 
-    /// Is at the server again, or waits for ever if we would be somebody else there.
+    /// Tries to get back to the server, or waits for ever if we would be another peer there.
     async fn come_back(&mut self) {
         match self.way_back() {
             Some(way_back) => self.reconnect(way_back).await,
@@ -396,22 +403,22 @@ impl RoomSignaller {
         }
     }
 
-    /// Tries to reach the server once more. Should it be another one, which does not know us, we
-    /// are done with it.
+    /// Tries once more to reach the server. If another server answers, which does not know us, we
+    /// give up.
     async fn reconnect(&mut self, url: String) {
-        let Self { attempt, tries, watch, .. } = self;
+        let Self { attempt, tries, mailbox, .. } = self;
         let running = attempt.get_or_insert_with(|| {
-            keep(try_again(url.clone(), backoff(&url, *tries), watch.clone()))
+            keep(try_again(url.clone(), backoff(&url, *tries), mailbox.clone()))
         });
         let result = running.await;
         *attempt = None;
         self.tries += 1;
         match result {
-            // New passwords would be of no use: the sockets keep those they have.
-            Ok(Entrance { socket, id, .. }) if id == self.id => {
+            // New passwords would be of no use: the sockets keep the old ones.
+            Ok(ServerConnection { socket, id, .. }) if id == self.id => {
                 self.socket = Some(socket);
                 self.tries = 0;
-                self.watch.return_to_server();
+                self.mailbox.note_server_back();
             }
             Ok(_) => self.give_up(),
             Err(TransportError::Kicked) => self.be_kicked(),
@@ -423,9 +430,8 @@ impl RoomSignaller {
 
 impl Drop for RoomSignaller {
     fn drop(&mut self) {
-        // We find our place again when we come back only if the server does not take this for a
-        // departure.
-        if !self.watch.is_leaving()
+        // We get our place back only if the server does not take this for a departure.
+        if !self.mailbox.is_leaving()
             && let Some(socket) = self.socket.take()
         {
             socket.break_off();

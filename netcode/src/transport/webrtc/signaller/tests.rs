@@ -1,4 +1,4 @@
-//! What the signaller makes of what the server says.
+//! How the signaller handles the server's messages.
 
 use signaling::{
     lobby::{Place, RoomMember},
@@ -8,7 +8,7 @@ use signaling::{
 use super::{super::sdp::Candidates, *};
 
 #[test]
-fn who_was_given_a_token_comes_back_by_it() {
+fn a_peer_with_a_token_comes_back_by_it() {
     let mut signaller = RoomSignaller::without_server(Candidates::All);
     signaller.url = "ws://host/v1/quick?players=2&key=1".into();
     assert_eq!(signaller.way_back(), None, "it would meet another stranger");
@@ -18,27 +18,27 @@ fn who_was_given_a_token_comes_back_by_it() {
     for nonsense in [too_long.as_str(), r#"{"Resume":1}"#, "nonsense"] {
         assert_eq!(signaller.read(nonsense), None);
     }
-    assert_eq!(signaller.watch.take_bad_signals(), 3);
+    assert_eq!(signaller.mailbox.take_bad_signals(), 3);
     assert_eq!(signaller.read(r#"{"Service":"Impaired"}"#), None);
-    assert_eq!(signaller.watch.take_bad_signals(), 0);
-    assert_eq!(signaller.watch.take_room().count(), 1, "it is news of the room");
+    assert_eq!(signaller.mailbox.take_bad_signals(), 0);
+    assert_eq!(signaller.mailbox.take_room().count(), 1, "it is news of the room");
     assert!(signaller.way_back().is_some(), "the good one is kept");
 }
 
 #[test]
-fn who_leaves_while_the_server_is_away_does_not_come_back() {
+fn a_peer_that_leaves_while_the_server_is_away_does_not_come_back() {
     let mut signaller = RoomSignaller::without_server(Candidates::All);
     (signaller.url, signaller.is_lasting) = ("ws://127.0.0.1:1/room?key=1".into(), true);
-    let watch = signaller.watch.clone();
+    let mailbox = signaller.mailbox.clone();
     let mut running = Box::pin(signaller.run(futures::channel::mpsc::unbounded().1));
     assert!(running.as_mut().now_or_never().is_none(), "it tries to come back");
-    watch.leave();
+    mailbox.leave();
     assert_eq!(running.as_mut().now_or_never(), Some(()));
-    assert!(watch.has_left());
+    assert!(mailbox.has_left());
 }
 
 #[test]
-fn who_is_missed_at_the_server_is_told_once_each_time() {
+fn each_absence_of_a_peer_from_the_server_is_reported_once() {
     let mut signaller = RoomSignaller::without_server(Candidates::All);
     let bob = signaling::protocol::PeerId::from_u128(2);
     let mut see = |is_here: bool| {
@@ -52,7 +52,7 @@ fn who_is_missed_at_the_server_is_told_once_each_time() {
         let room = RoomState { members: vec![member], ..RoomState::default() };
         let text = serde_json::to_string(&RoomEvent::Room(room)).unwrap();
         assert_eq!(signaller.read(&text), None);
-        signaller.watch.take_steps().0
+        signaller.mailbox.take_steps().0
     };
     let missed = [(PeerId(bob.0), PeerStep::Missed)];
     assert_eq!(see(true), []);
@@ -63,10 +63,10 @@ fn who_is_missed_at_the_server_is_told_once_each_time() {
 }
 
 #[test]
-fn who_is_missed_again_before_we_saw_it_there_is_told_again() {
+fn a_peer_missed_again_before_we_saw_it_there_is_reported_again() {
     let mut signaller = RoomSignaller::without_server(Candidates::All);
     let bob = PeerId(uuid::Uuid::from_u128(2));
-    signaller.watch.note_connected(std::iter::once(bob));
+    signaller.mailbox.note_connected(std::iter::once(bob));
     let away = r#"{"Room":{"name":"DAM3R","game":"","version":"","is_public":true,
         "is_locked":false,"phase":"Playing",
         "capacity":4,"spectators":0,"owner":null,
@@ -76,15 +76,15 @@ fn who_is_missed_again_before_we_saw_it_there_is_told_again() {
     for text in [away, &new_peer, away] {
         assert_eq!(signaller.read(text), None);
     }
-    assert_eq!(signaller.watch.take_steps().0, [(bob, PeerStep::Missed)]);
+    assert_eq!(signaller.mailbox.take_steps().0, [(bob, PeerStep::Missed)]);
     assert_eq!(signaller.read(&new_peer), None);
-    assert_eq!(signaller.watch.take_steps().0, [(bob, PeerStep::Returned)]);
+    assert_eq!(signaller.mailbox.take_steps().0, [(bob, PeerStep::Returned)]);
     assert_eq!(signaller.read(away), None);
-    assert_eq!(signaller.watch.take_steps().0, [(bob, PeerStep::Missed)]);
+    assert_eq!(signaller.mailbox.take_steps().0, [(bob, PeerStep::Missed)]);
 }
 
 #[test]
-fn who_opened_a_room_comes_back_to_it_and_who_was_sent_off_does_not() {
+fn the_opener_of_a_room_comes_back_to_it_but_a_kicked_peer_does_not() {
     let mut signaller = RoomSignaller::without_server(Candidates::All);
     signaller.url = "ws://host/v1/create?public=1&key=1".into();
     assert_eq!(signaller.way_back(), None, "it would open another room");
@@ -94,28 +94,28 @@ fn who_opened_a_room_comes_back_to_it_and_who_was_sent_off_does_not() {
     assert_eq!(signaller.read(room), None);
     let way_back = "ws://host/v1/rooms/DAM3R?public=1&key=1";
     assert_eq!(signaller.way_back().as_deref(), Some(way_back));
-    assert_eq!(signaller.watch.take_room().count(), 1);
-    assert_eq!(signaller.watch.take_bad_signals(), 0);
+    assert_eq!(signaller.mailbox.take_room().count(), 1);
+    assert_eq!(signaller.mailbox.take_bad_signals(), 0);
 
     assert_eq!(signaller.read(r#"{"Resume":"a.b"}"#), None);
     signaller.be_kicked();
     assert_eq!(signaller.way_back(), None);
-    assert_eq!(signaller.watch.take_failure(), Some(TransportError::Kicked));
+    assert_eq!(signaller.mailbox.take_failure(), Some(TransportError::Kicked));
     assert_eq!(TransportError::Kicked.to_string(), Refusal::Kicked.sentence());
 }
 
 #[test]
-fn what_a_peer_did_is_told_in_order_and_once() {
+fn the_steps_of_a_peer_are_reported_in_order_and_once() {
     let mut signaller = RoomSignaller::without_server(Candidates::All);
     let peer = PeerId(uuid::Uuid::from_u128(7));
-    let watch = signaller.watch.clone();
-    watch.note_connected(std::iter::once(peer));
+    let mailbox = signaller.mailbox.clone();
+    mailbox.note_connected(std::iter::once(peer));
     let event = |event: PeerEvent| serde_json::to_string(&event).expect("an event is JSON");
     let (left, new) = (event(PeerEvent::PeerLeft(peer)), event(PeerEvent::NewPeer(peer)));
     for text in [&left, &new, &new, &left, &new] {
-        assert_eq!(signaller.read(text), None, "matchbox hears nothing of it");
+        assert_eq!(signaller.read(text), None, "matchbox does not see it");
     }
     let [gone, back] = [(peer, PeerStep::Left), (peer, PeerStep::Returned)];
-    assert_eq!(watch.take_steps().0, [gone, back]);
-    assert_eq!(watch.take_steps().0, []);
+    assert_eq!(mailbox.take_steps().0, [gone, back]);
+    assert_eq!(mailbox.take_steps().0, []);
 }

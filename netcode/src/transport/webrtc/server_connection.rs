@@ -1,4 +1,5 @@
-//! The way to the signaling server: a WebSocket in a room, and the attempts to get one again.
+//! The connection to the signaling server: a WebSocket in a room, and the attempts to get one
+//! again.
 
 use std::time::Duration;
 
@@ -15,29 +16,31 @@ use signaling::{
 
 use super::{
     address::server_of,
+    mailbox::Mailbox,
     platform::{Closing, Incoming, Socket},
-    watch::Watch,
 };
 use crate::{random, transport::TransportError};
 
-/// A server that has not answered by then will not; a player should be told rather than wait.
+/// A server that has not answered within this time will not answer; it is better to tell the player
+/// than to keep them waiting.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
-/// When the first attempt to reach the server again is due, and how far apart later ones are at
-/// most: a server restarts within seconds, and one that does not should not be asked all the time.
+/// About when the first attempt to reach the server again is due: a server restarts within seconds.
 pub(super) const FIRST_RETRY: Duration = Duration::from_millis(500);
+/// About how far apart later attempts are at most: a server that does not restart should not be
+/// asked all the time.
 const LAST_RETRY: Duration = Duration::from_secs(10);
 
-/// A WebSocket in a room, and what was said on the way in.
-pub(super) struct Entrance {
+/// A WebSocket in a room, and what the server said when we entered.
+pub(super) struct ServerConnection {
     pub(super) socket: Socket,
-    /// Who we are.
+    /// Our peer id.
     pub(super) id: PeerId,
     pub(super) ice_servers: IceServers,
 }
 
-/// Connects, and waits for the id: only with it are we in the room.
-pub(super) async fn enter(url: &str) -> Result<Entrance, TransportError> {
+/// Connects, and waits for our id: we are in the room only once we have it.
+pub(super) async fn enter(url: &str) -> Result<ServerConnection, TransportError> {
     let unreachable = || TransportError::Unreachable { url: server_of(url).to_owned() };
     let entering = async {
         let mut socket = Socket::connect(url)
@@ -48,7 +51,7 @@ pub(super) async fn enter(url: &str) -> Result<Entrance, TransportError> {
             match socket.next().await {
                 Incoming::Text(text) => {
                     if let Ok(PeerEvent::IdAssigned(id)) = serde_json::from_str(&text) {
-                        return Ok(Entrance { socket, id, ice_servers });
+                        return Ok(ServerConnection { socket, id, ice_servers });
                     }
                     if let Ok(Welcome::IceServers(told)) = serde_json::from_str(&text) {
                         ice_servers = told;
@@ -72,28 +75,28 @@ pub(super) async fn enter(url: &str) -> Result<Entrance, TransportError> {
     }
 }
 
-/// Whether the owner of the room sent us off.
+/// Whether the owner of the room removed us from it.
 pub(super) fn is_kicked(closing: &Closing) -> bool {
     closing.code == Some(Refusal::Kicked.close_code())
 }
 
-/// Connects after a while, and not before somebody is connected to us: without that, there is
-/// nobody to stay the same for.
+/// Connects after `wait`, and not before a peer is connected to us: without one, there is no reason
+/// to stay the same peer.
 pub(super) async fn try_again(
     url: String,
     wait: Duration,
-    watch: Watch,
-) -> Result<Entrance, TransportError> {
+    mailbox: Mailbox,
+) -> Result<ServerConnection, TransportError> {
     Delay::new(wait).await;
-    while watch.is_alone() {
+    while mailbox.is_alone() {
         Delay::new(FIRST_RETRY).await;
     }
     enter(&url).await
 }
 
-/// How long to wait before the next attempt: twice as long each time, and for everybody a little
-/// differently, so that not all peers of a server that restarts come at once. The address holds our
-/// secret key, which is random.
+/// How long to wait before the next attempt: twice as long each time, and a little different for
+/// each peer, so that not all peers of a server that restarts come back at once. The difference
+/// comes from the address, which holds our random secret key.
 pub(super) fn backoff(url: &str, tries: u32) -> Duration {
     let mut seed = url
         .bytes()
