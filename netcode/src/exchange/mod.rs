@@ -16,6 +16,7 @@ mod guard;
 mod delivered;
 mod leaving;
 mod ggrs_message;
+mod socket;
 mod predicted;
 mod input_delay;
 #[cfg(any(test, feature = "testing"))]
@@ -23,19 +24,15 @@ mod false_claims;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 pub(crate) mod properties;
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use ggrs::{Message, NonBlockingSocket};
 use signaling::protocol::PeerId;
 
 use self::{
     delivered::{ClaimVerdict, Delivered},
-    ggrs_message::{GgrsBody, inputs_in},
     guard::{PeerInputs, Rules},
     input_log::InputLog,
 };
 use crate::{
-    packed_input::{PackedInput, ReadInput, unpack_all},
+    packed_input::{ReadInput, unpack_all},
     transport::MAX_DATAGRAM_BYTES,
 };
 
@@ -47,6 +44,7 @@ pub(crate) use input_delay::Delays;
 pub(crate) use leaving::Departure;
 pub(crate) use link_clock::LinkClock;
 pub(crate) use predicted::Predicted;
+pub(crate) use socket::SharedExchange;
 
 /// Bytes that a datagram has for inputs, besides its header.
 const MAX_RUN_BYTES: usize = MAX_DATAGRAM_BYTES - 64;
@@ -273,89 +271,12 @@ impl Exchange {
     fn peer(&mut self, id: PeerId) -> Option<&mut Peer> {
         self.peers.iter_mut().find(|peer| peer.id == id)
     }
-
-    /// Reads a message of our own session to a peer.
-    fn take_ggrs_message(&mut self, to: PeerId, message: &Message) {
-        match GgrsBody::open(message) {
-            Ok(GgrsBody::SyncRequest { random }) => {
-                if let Some(peer) = self.peer(to)
-                    && peer.questions.len() < MAX_QUESTIONS
-                {
-                    peer.questions.push(random);
-                }
-            }
-            Ok(GgrsBody::Input { first, bytes, .. }) => {
-                if let Ok(first) = u32::try_from(first) {
-                    self.note_ours(first, &bytes);
-                }
-            }
-            // Clocks, acknowledgements and repetitions are the exchange's own work.
-            Ok(_) | Err(_) => {}
-        }
-    }
-
-    fn note_ours(&mut self, first: u32, bytes: &[u8]) {
-        let begin = *self.ours_begin.get_or_insert(first);
-        // The default input. ggrs writes the first inputs as differences from it, and later ones as
-        // differences from the input that was acknowledged last.
-        let zeros = vec![0; self.rules.local_seats * PackedInput::SIZE];
-        while self.ours.end() < begin {
-            self.ours.push(&zeros);
-        }
-        let base = if first == begin { Some(&zeros[..]) } else { self.ours.get(first - 1) };
-        let Some(inputs) = base.and_then(|base| inputs_in(base, bytes).ok()) else { return };
-        for (frame, input) in (first..).zip(&inputs) {
-            if frame == self.ours.end() {
-                self.ours.push(input);
-            }
-        }
-    }
-
-    /// Makes the messages that our session is to receive now.
-    fn messages_for_ggrs(&mut self) -> Vec<(PeerId, Message)> {
-        self.play_on_for_leavers();
-        let (seats, is_open) = (self.rules.seats, self.is_open);
-        let mut messages = Vec::new();
-        for peer in self.peers.iter_mut().filter(|peer| peer.is_here) {
-            let answers = peer.questions.drain(..).map(|random| GgrsBody::SyncReply { random });
-            let news = if is_open { peer.inputs.news(seats) } else { None };
-            let said = answers.chain(news).filter_map(|body| body.close().ok());
-            messages.extend(said.map(|message| (peer.id, message)));
-        }
-        messages
-    }
-}
-
-/// An exchange that the connection and the session both hold.
-#[derive(Clone, Default)]
-pub(crate) struct SharedExchange(Arc<Mutex<Option<Exchange>>>);
-
-impl SharedExchange {
-    pub(crate) fn new(exchange: Exchange) -> Self {
-        Self(Arc::new(Mutex::new(Some(exchange))))
-    }
-
-    /// Calls `work` with the exchange, if there is one. Both holders live on the main thread, so
-    /// the lock is always free.
-    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Exchange) -> T) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(work)
-    }
-}
-
-impl NonBlockingSocket<PeerId> for SharedExchange {
-    fn send_to(&mut self, message: &Message, to: &PeerId) {
-        self.with(|exchange| exchange.take_ggrs_message(*to, message));
-    }
-
-    fn receive_all_messages(&mut self) -> Vec<(PeerId, Message)> {
-        self.with(Exchange::messages_for_ggrs).unwrap_or_default()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{exchange::InputRun, packed_input::pack_all};
+    use crate::packed_input::{PackedInput, pack_all};
 
     const PEER: PeerId = PeerId::from_u128(2);
     const NEAR: Lateness = Lateness { round_trip: 1.0 };
