@@ -161,7 +161,7 @@ impl Lobby {
                 return Some(["you".into(), peer.name.clone()]);
             }
             if peer.reaches.iter().any(is_stranger) {
-                return Some(["you".into(), format!("a player whom {} sees", peer.name)]);
+                return Some(["you".into(), format!("a player connected to {}", peer.name)]);
             }
             for other in self.players().filter(|other| other.id != peer.id) {
                 if !peer.reaches.contains(&other.id) {
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(names(all(&[LOCAL, cy], &[bo])), ["you", "Cy"]);
         let mut without_cy = all(&[LOCAL, cy], &[bo]);
         without_cy.peers.pop();
-        assert_eq!(names(without_cy), ["you", "a player whom Bo sees"]);
+        assert_eq!(names(without_cy), ["you", "a player connected to Bo"]);
     }
 
     #[test]

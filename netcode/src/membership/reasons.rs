@@ -37,7 +37,7 @@ pub enum EndReason {
     #[error("the connection to the server was lost, and nobody else is here; try again")]
     SignalingLost,
     /// Not all players began the match in time.
-    #[error("the match could not be started: somebody's game took too long to load; try again")]
+    #[error("the match could not be started: a player's game took too long to load; try again")]
     StartTimedOut,
     /// The game gave an input that cannot be sent: see [`GameInput`](crate::GameInput).
     #[error("the match cannot be played: {0}")]
@@ -112,7 +112,9 @@ pub enum Refusal {
         version: String,
     },
     /// The peer sent what nobody plays on with.
-    #[error("{name} was removed: {misconduct}; to play, it has to leave the room and come back")]
+    #[error(
+        "{name} was removed: {misconduct}; to play, that player has to leave the room and come back"
+    )]
     Removed {
         /// The peer's name.
         name: String,
@@ -156,10 +158,10 @@ pub enum StartBlocker {
     #[error("this page has no connections left; load it again to meet more players")]
     OutOfConnections,
     /// We take no part: see [`SetSpectating`](crate::SetSpectating).
-    #[error("you sit out: the others play without you")]
+    #[error("you are sitting out: the others play without you")]
     Spectating,
     /// Too many seats are taken.
-    #[error("too many players: at most {max} can play; somebody has to leave")]
+    #[error("too many players: at most {max} can play; a player has to leave")]
     TooMany {
         /// Seats that there are.
         max: u8,
@@ -168,7 +170,7 @@ pub enum StartBlocker {
     #[error("press Ready when you want to play")]
     NotReady,
     /// Others are not ready.
-    #[error("waiting for {} to get ready", names.join(", "))]
+    #[error("waiting for {} to get ready", list_names(names))]
     OthersNotReady {
         /// Their names.
         names: Vec<String>,
@@ -184,13 +186,13 @@ pub enum StartBlocker {
     },
     /// Others have said that they are ready, and do not agree to any match. They are counted out
     /// soon, if enough players are left.
-    #[error("waiting for an answer from {}", names.join(", "))]
+    #[error("waiting for an answer from {}", list_names(names))]
     NoAnswer {
         /// Their names.
         names: Vec<String>,
     },
     /// Others are still in a match.
-    #[error("waiting for {} to finish a match", names.join(", "))]
+    #[error("waiting for {} to finish a match", list_names(names))]
     OthersInMatch {
         /// Their names.
         names: Vec<String>,
@@ -210,4 +212,35 @@ pub(crate) enum GoodbyeCause {
     StartTimedOut,
     /// Because this peer did what nobody plays on with.
     PeerRemoved(PeerId, Misconduct),
+}
+
+/// Names as a sentence lists them: `Ann`, `Ann and Bob`, `Ann, Bob and Cy`.
+fn list_names(names: &[String]) -> String {
+    match names {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blockers_list_names_as_a_sentence_does() {
+        let all = ["Ann", "Bob", "Cy"].map(str::to_owned);
+        assert_eq!(list_names(&[]), "");
+        for (count, expected) in [(1, "Ann"), (2, "Ann and Bob"), (3, "Ann, Bob and Cy")] {
+            let names = all[..count].to_vec();
+            let [unready, silent, playing] = [
+                StartBlocker::OthersNotReady { names: names.clone() },
+                StartBlocker::NoAnswer { names: names.clone() },
+                StartBlocker::OthersInMatch { names },
+            ]
+            .map(|blocker| blocker.to_string());
+            assert_eq!(unready, format!("waiting for {expected} to get ready"));
+            assert_eq!(silent, format!("waiting for an answer from {expected}"));
+            assert_eq!(playing, format!("waiting for {expected} to finish a match"));
+        }
+    }
 }
