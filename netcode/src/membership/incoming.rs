@@ -1,4 +1,4 @@
-//! What single packets of a peer mean: the receiving half of [`Connection`].
+//! Handles each packet of a peer: the receiving half of [`Connection`].
 
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ enum Packet {
 }
 
 impl Connection {
-    /// Takes a packet: whether it is one too many first, then its size, and only then what is in it.
+    /// Takes a packet. Checks first whether it is one too many, then its size, and only then its
+    /// content.
     pub(super) fn take(
         &mut self,
         now: Duration,
@@ -40,7 +41,7 @@ impl Connection {
             self.dropped.stranger += 1;
             return;
         };
-        // What another version sends makes no sense here, and that is known already.
+        // Datagrams of another version make no sense here, and the peer is already refused for it.
         let is_foreign = link.refusal == Some(Refusal::OtherProtocol);
         if link.is_removed() || (is_foreign && channel == Channel::Datagrams) {
             self.dropped.stranger += 1;
@@ -78,7 +79,7 @@ impl Connection {
         }
     }
 
-    /// Listens to a peer no more; its channels cannot be closed one by one.
+    /// Stops listening to a peer; its channels cannot be closed one by one.
     fn remove(&mut self, peer: PeerId, misconduct: Misconduct) {
         if let Some(link) = self.peers.get_mut(peer) {
             link.refusal = Some(Refusal::Removed { name: link.name(), misconduct });
@@ -114,7 +115,8 @@ impl Connection {
             return Packet::Sound;
         }
         if !is_same_epoch {
-            // Who begins a little earlier than we do is not wrong, only early: it says it all again.
+            // A peer that begins a little before us is early, not wrong: it will send all of it
+            // again.
             self.dropped.wrong_epoch += u32::from(!self.match_wire.is_expected(header.epoch));
             link.clock.receive(now, &header, None, fps);
             return Packet::Sound;
@@ -141,7 +143,8 @@ impl Connection {
                     link.refusal = Some(Refusal::OtherProtocol);
                 }
             }
-            // Nobody changes what it is: who said hello in our version and now speaks another one makes no sense.
+            // A peer keeps its version: after a hello in ours, a message in another one makes no
+            // sense.
             Err(ControlError::Malformed | ControlError::OtherVersion) => {
                 self.dropped.malformed += 1;
                 return Packet::Junk;
@@ -155,7 +158,7 @@ impl Connection {
         self.peers.get(peer).is_some_and(|link| link.hello.is_none())
     }
 
-    /// Takes a peer's hello. Only the first counts: nobody changes what it is.
+    /// Takes a peer's hello. Only the first counts: a peer stays what it is.
     fn meet(&mut self, from: PeerId, hello: Hello) {
         let hello = hello.cleaned();
         let refusal = self.us.hello().refuse(&hello);
@@ -236,7 +239,7 @@ impl Connection {
         let Limits { min_players, max_players, .. } = self.limits();
         let mut lobby = Lobby::for_seats(min_players, max_players);
         self.show(&mut lobby);
-        // What a player is told and what happens follow from the same rules.
+        // The same rules decide what the player sees and what happens.
         if lobby.obstacle().is_some() {
             return None;
         }

@@ -14,7 +14,7 @@ use crate::transport::MAX_PEERS;
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     links: Vec<Link>,
-    /// Peers that are in the room, and could not be connected to.
+    /// Peers of the room to which no connection could be made.
     unreachable: Vec<PeerId>,
     /// Whether any peer has been in the room with us.
     has_met: bool,
@@ -55,12 +55,12 @@ impl Peers {
         self.unreachable.retain(|&other| other != peer);
     }
 
-    /// Peers that could not be reached will be met again.
+    /// Peers that could not be reached will be tried again.
     pub(super) fn forget_unreachable(&mut self) {
         self.unreachable.clear();
     }
 
-    /// The signaling server misses a peer, or has it again.
+    /// The signaling server has lost a peer, or has it again.
     pub(super) fn note_at_server(&mut self, peer: PeerId, is_at_server: bool) {
         if let Some(link) = self.get_mut(peer) {
             link.is_at_server = is_at_server;
@@ -75,8 +75,8 @@ impl Peers {
         }
     }
 
-    /// Takes what the peers are in the room, as the server has it. `None` where the server does not
-    /// say, or has not for a while.
+    /// Takes what the peers are in the room, as the server has it. `None` if the server does not
+    /// say, or has not said for a while.
     pub(super) fn note_standing(&mut self, room: Option<&RoomState>) {
         for link in &mut self.links {
             let member = room.map(|room| room.member(link.peer));
@@ -122,7 +122,7 @@ impl Peers {
         self.links.len() >= MAX_PEERS
     }
 
-    /// The number of peers that are in the room and could not be connected to.
+    /// The number of peers of the room to which no connection could be made.
     pub(super) fn unreachable(&self) -> usize {
         self.unreachable.len()
     }
@@ -133,9 +133,9 @@ impl Peers {
     }
 }
 
-/// Whether a peer that could not be connected to is still to be counted. A peer that is not in the
-/// room any more is out of nobody's reach. One that plays with others opens no connections to us:
-/// it is met after its match.
+/// Whether a peer to which no connection could be made still counts as unreachable. A peer that has
+/// left the room does not. Nor does a peer that is playing a match: it opens no connection to us
+/// before that is over.
 fn is_out_of_reach(peer: PeerId, room: &RoomState) -> bool {
     let Some(member) = room.member(peer) else { return false };
     let plays = room.phase == RoomPhase::Playing && member.is_ready;
@@ -152,7 +152,7 @@ mod tests {
         PeerId::from_u128(number)
     }
 
-    /// A room with these members, of which some are ready.
+    /// A room with these members, each of them ready or not.
     fn room(phase: RoomPhase, members: &[(PeerId, bool)]) -> RoomState {
         let member = |&(id, is_ready)| RoomMember {
             id,

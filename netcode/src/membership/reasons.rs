@@ -1,4 +1,4 @@
-//! Why: the reasons for refusals, endings and waiting, each a sentence that a player can be shown.
+//! The reasons for refusals, endings and waiting, each a sentence that can be shown to a player.
 
 use signaling::protocol::PeerId;
 use thiserror::Error;
@@ -22,7 +22,7 @@ pub enum EndReason {
         /// The player's name.
         name: String,
     },
-    /// A player's machine sent what nobody plays on with.
+    /// A player's machine misbehaved, so that the match could not go on with it.
     #[error("{name} was removed from the match: {misconduct}")]
     PeerRemoved {
         /// The player's name.
@@ -33,7 +33,7 @@ pub enum EndReason {
     /// The room could not be entered, or the way to it broke off.
     #[error("{0}")]
     Transport(#[from] TransportError),
-    /// The signaling server went away while nobody else was in the room.
+    /// The connection to the signaling server was lost while no other peer was in the room.
     #[error("the connection to the server was lost, and nobody else is here; try again")]
     SignalingLost,
     /// Not all players began the match in time.
@@ -42,7 +42,8 @@ pub enum EndReason {
     /// The game gave an input that cannot be sent: see [`GameInput`](crate::GameInput).
     #[error("the match cannot be played: {0}")]
     UnfitInput(#[from] UnfitInput),
-    /// A frame of a sync test did not come out the same twice; [`SyncTestFailed`](crate::SyncTestFailed) and the log say more.
+    /// A frame of a sync test came out differently when it was simulated again;
+    /// [`SyncTestFailed`](crate::SyncTestFailed) and the log say more.
     #[error("the sync test failed: the log says where")]
     SyncTestFailed,
     /// The session could not be set up as asked.
@@ -54,22 +55,22 @@ pub enum EndReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum StartRefusal {
-    /// Nobody, or more than a match has seats.
+    /// No seat was asked for, or more seats than a match has.
     #[error("{seats} seats were asked for; 1 to {max} can play")]
     Seats {
-        /// What was asked for.
+        /// The number of seats that were asked for.
         seats: usize,
-        /// Seats that a match has at most.
+        /// The most seats that a match has.
         max: u8,
     },
-    /// The sync test looks back no frame, or more than the prediction window has.
+    /// The sync test was to roll back no frames, or more than the prediction window has.
     #[error(
         "a sync test of depth {depth} was asked for; 1 to {max} frames fit the prediction window"
     )]
     SyncTestDepth {
-        /// What was asked for.
+        /// The depth that was asked for.
         depth: u8,
-        /// Frames that it can look back at most.
+        /// The most frames that it can roll back.
         max: u8,
     },
     /// ggrs refused the settings, all of which were checked before: a fault in this crate.
@@ -111,7 +112,7 @@ pub enum Refusal {
         /// The version of both.
         version: String,
     },
-    /// The peer sent what nobody plays on with.
+    /// The peer misbehaved, and we have stopped listening to it.
     #[error(
         "{name} was removed: {misconduct}; to play, that player has to leave the room and come back"
     )]
@@ -121,7 +122,7 @@ pub enum Refusal {
         /// What it did.
         misconduct: Misconduct,
     },
-    /// The peer agreed to no match for several seconds.
+    /// The peer has not agreed to any match for several seconds.
     #[error("{name} does not answer; to play, that player has to get ready again")]
     NoAnswer {
         /// The peer's name.
@@ -144,16 +145,16 @@ pub enum StartBlocker {
         /// Seats that are still to be taken.
         missing: u8,
     },
-    /// Too few seats are taken, and somebody who is in the room could not be connected to.
+    /// Too few seats are taken, and no connection could be made to some players in the room.
     #[error(
         "cannot connect to {players} other {} in this room: a firewall may be in the way; leaving and coming back may help",
         if *players == 1 { "player" } else { "players" }
     )]
     Unreachable {
-        /// How many.
+        /// The number of those players.
         players: u32,
     },
-    /// Too few seats are taken, and nobody else can be connected to: the browser gives a page no
+    /// Too few seats are taken, and no more players can be connected: the browser gives a page no
     /// more connections.
     #[error("this page has no connections left; load it again to meet more players")]
     OutOfConnections,
@@ -163,35 +164,35 @@ pub enum StartBlocker {
     /// Too many seats are taken.
     #[error("too many players: at most {max} can play; a player has to leave")]
     TooMany {
-        /// Seats that there are.
+        /// The most seats that a match has.
         max: u8,
     },
     /// We are not ready.
     #[error("press Ready when you want to play")]
     NotReady,
-    /// Others are not ready.
+    /// Other players are not ready.
     #[error("waiting for {} to get ready", list_names(names))]
     OthersNotReady {
         /// Their names.
         names: Vec<String>,
     },
-    /// Two players have no connection to each other, and everybody plays with everybody.
+    /// Two players have no connection to each other, and a match needs one between every two.
     #[error(
         "waiting for {} and {} to reach each other; if that takes long, leaving and coming back may help",
         names[0], names[1]
     )]
     OutOfReach {
-        /// Their names; `you` for oneself.
+        /// Their names; `you` for the player of this machine.
         names: [String; 2],
     },
-    /// Others have said that they are ready, and do not agree to any match. They are counted out
-    /// soon, if enough players are left.
+    /// Other players have said that they are ready, but do not agree to any match. They are soon
+    /// counted out, if enough players are left.
     #[error("waiting for an answer from {}", list_names(names))]
     NoAnswer {
         /// Their names.
         names: Vec<String>,
     },
-    /// Others are still in a match.
+    /// Other players are still in a match.
     #[error("waiting for {} to finish a match", list_names(names))]
     OthersInMatch {
         /// Their names.
@@ -199,7 +200,7 @@ pub enum StartBlocker {
     },
 }
 
-/// What a peer says when it goes.
+/// The cause that a peer gives in its goodbye.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum GoodbyeCause {
     /// Of its own will.
@@ -210,7 +211,7 @@ pub(crate) enum GoodbyeCause {
     PeerLost(PeerId),
     /// Because the match did not begin in time.
     StartTimedOut,
-    /// Because this peer did what nobody plays on with.
+    /// Because this peer misbehaved.
     PeerRemoved(PeerId, Misconduct),
 }
 

@@ -1,8 +1,8 @@
 //! How long each peer has kept a match from starting. Pure.
 //!
-//! A match starts only when all agree, so a peer that never answers, never proposes or declines for
-//! ever would keep everybody in the lobby. Each moment in which nothing else is in the way is put
-//! down to the peer whose turn it is. An honest one takes a round trip.
+//! A match starts only when all agree, so a peer that never answers, never proposes or always
+//! declines would keep all of them in the lobby. As long as nothing else is in the way, the time is
+//! counted for the peer whose turn it is. An honest peer takes a round trip.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use signaling::protocol::PeerId;
 
 use super::ANSWER_WITHIN;
 
-/// A peer that held up the start for so long is named: a whole round.
+/// A peer that has held up the start for this time is named: a whole round.
 const NAMED_AFTER: Duration = ANSWER_WITHIN;
-/// A peer that held up the start for so long is counted out: three rounds.
+/// A peer that has held up the start for this time is counted out: three rounds.
 const COUNTED_OUT_AFTER: Duration = ANSWER_WITHIN.saturating_mul(3);
 
-/// The time that each peer took.
+/// The time for which each peer has held up the start.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HeldUp(Vec<(PeerId, Duration)>);
 
 impl HeldUp {
-    /// Puts some time down to a peer.
+    /// Counts `time` for a peer.
     pub(super) fn blame(&mut self, peer: PeerId, time: Duration) {
         match self.0.iter_mut().find(|(other, _)| *other == peer) {
             Some((_, held_up)) => *held_up = held_up.saturating_add(time),
@@ -28,22 +28,22 @@ impl HeldUp {
         }
     }
 
-    /// Whether a peer took so long that players should know.
+    /// Whether a peer has taken long enough for players to be shown its name.
     pub(super) fn is_named(&self, peer: PeerId) -> bool {
         self.of(peer) >= NAMED_AFTER
     }
 
-    /// Whether a peer took so long that the match is to start without it.
+    /// Whether a peer has taken long enough for the match to start without it.
     pub(super) fn is_counted_out(&self, peer: PeerId) -> bool {
         self.of(peer) >= COUNTED_OUT_AFTER
     }
 
-    /// A peer begins again.
+    /// Counts the time of a peer from zero again.
     pub(super) fn forgive(&mut self, peer: PeerId) {
         self.0.retain(|(other, _)| *other != peer);
     }
 
-    /// A match starts: all begin again.
+    /// Counts the time of all peers from zero again, as a match starts.
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }

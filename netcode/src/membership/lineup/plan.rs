@@ -1,4 +1,4 @@
-//! Who plays a match, and what follows from that.
+//! The plan of a match: its members, and what follows from them.
 
 use serde::{Deserialize, Serialize};
 use signaling::protocol::PeerId;
@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::{config::MAX_SEATS, membership::player_name::clean_name};
 
-/// Nobody has played so many matches more than we have.
+/// No honest peer has played this many matches more than we have.
 pub(super) const MOST_AHEAD: u32 = 1 << 16;
 
 /// One machine in the match, with the seats that it holds.
@@ -17,8 +17,8 @@ pub(crate) struct Member {
     pub(crate) seats: u8,
 }
 
-/// Everything that all peers must know alike to begin a match. What follows from it is not said, so
-/// that nobody can say it wrongly.
+/// Everything that all peers must agree on to begin a match. What follows from it is not sent, so
+/// that no peer can send it wrongly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MatchPlan {
     pub(crate) epoch: u32,
@@ -53,15 +53,15 @@ impl MatchPlan {
         self.members.iter().find(|member| member.peer == peer)
     }
 
-    /// Whether the same machines play.
+    /// Whether the same machines play in both plans.
     pub(super) fn has_same_peers(&self, other: &Self) -> bool {
         let peers = |plan: &Self| plan.members.iter().map(|member| member.peer).collect::<Vec<_>>();
         peers(self) == peers(other)
     }
 
-    /// Whether a plan of the same machines is one that can be played, and says of `local` what we
-    /// say of ourselves. Of the others it may say what it heard: a peer that tells everybody
-    /// something else keeps nobody from playing.
+    /// Whether `plan` has the same machines, can be played, and says of `local` what we say of
+    /// ourselves. What it says of the other machines may differ: a peer that tells each peer
+    /// something else about itself keeps no match from starting.
     pub(super) fn takes(&self, plan: &Self, local: PeerId, max_seats: u8) -> bool {
         let is_member = |member: &Member| {
             (1..=MAX_SEATS).contains(&member.seats) && clean_name(&member.name) == member.name
@@ -74,9 +74,9 @@ impl MatchPlan {
     }
 }
 
-/// The epoch after our last one and those that others claim, never 0. Epochs are serial numbers
-/// that begin again after the last one (as in RFC 1982), and a claim far ahead of ours counts for
-/// nothing: what a peer says must not use up the others' epochs.
+/// The epoch after our last one and those that other peers claim, never 0. Epochs are serial
+/// numbers that wrap around (as in RFC 1982), and a claim far ahead of ours is ignored: the claim
+/// of one peer must not use up the epochs of the others.
 pub(crate) fn next_epoch(own_last: u32, claims: impl Iterator<Item = u32>) -> u32 {
     let ahead = claims.map(|claim| claim.wrapping_sub(own_last));
     let most = ahead.filter(|&ahead| ahead <= MOST_AHEAD).max().unwrap_or(0);
@@ -87,9 +87,9 @@ pub(super) fn successor(epoch: u32) -> u32 {
     epoch.checked_add(1).unwrap_or(1)
 }
 
-/// Whether a peer whose last epoch was `last` may propose this one: it follows on that one, on what
-/// others claimed, and on proposals of its own that came to nothing, of which there are never more
-/// than [`MOST_AHEAD`] either.
+/// Whether a peer whose last epoch was `last` may propose `epoch`, which may be ahead of `last` by
+/// what other peers claimed, at most [`MOST_AHEAD`], and by its own proposals that came to nothing,
+/// of which there are never more than that either.
 pub(super) fn may_follow(last: u32, epoch: u32) -> bool {
     let ahead = epoch.wrapping_sub(last);
     epoch != 0 && (1..=2 * MOST_AHEAD + 1).contains(&ahead)
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_epoch_follows_on_the_last_one_of_the_peer_that_proposes_it() {
+    fn an_epoch_follows_the_last_one_of_the_peer_that_proposes_it() {
         assert!(may_follow(0, 1) && may_follow(7, 8) && may_follow(u32::MAX, 1));
         assert!(may_follow(7, 8 + 2 * MOST_AHEAD));
         for epoch in [0, 1, 6, 7, 9 + 2 * MOST_AHEAD, u32::MAX] {
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_is_taken_if_it_is_of_the_same_peers_and_says_of_us_what_we_say() {
+    fn a_plan_is_accepted_if_it_has_the_same_peers_and_says_of_us_what_we_say() {
         let seen = plan(1, &[A, B, C]);
         let takes = |change: fn(&mut MatchPlan)| {
             let mut told = plan(9, &[A, B, C]);
