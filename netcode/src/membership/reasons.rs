@@ -92,7 +92,8 @@ pub enum Refusal {
     },
     /// The peer plays another version of the game.
     #[error(
-        "{name} has version {theirs}, you have version {ours}: both need the same version to play together"
+        "{name} has version {theirs}, you have version {ours}: both need the same version to play \
+         together"
     )]
     OtherVersion {
         /// The peer's name.
@@ -104,7 +105,8 @@ pub enum Refusal {
     },
     /// The version is the same, but the simulation is not.
     #[error(
-        "{name} has a different build of version {version}: both need the same build to play together"
+        "{name} has a different build of version {version}: both need the same build to play \
+         together"
     )]
     OtherBuild {
         /// The peer's name.
@@ -130,7 +132,8 @@ pub enum Refusal {
     },
     /// The peer speaks another version of the network protocol, so not even its name is known.
     #[error(
-        "a player in this room has an incompatible version of the game: both need the same version to play together"
+        "a player in this room has an incompatible version of the game: both need the same version \
+         to play together"
     )]
     OtherProtocol,
 }
@@ -147,7 +150,8 @@ pub enum StartBlocker {
     },
     /// Too few seats are taken, and no connection could be made to some players in the room.
     #[error(
-        "cannot connect to {players} other {} in this room: a firewall may be in the way; leaving and coming back may help",
+        "cannot connect to {players} other {} in this room: a firewall may be in the way; leaving \
+         and coming back may help",
         if *players == 1 { "player" } else { "players" }
     )]
     Unreachable {
@@ -178,7 +182,8 @@ pub enum StartBlocker {
     },
     /// Two players have no connection to each other, and a match needs one between every two.
     #[error(
-        "waiting for {} and {} to reach each other; if that takes long, leaving and coming back may help",
+        "waiting for {} and {} to reach each other; if that takes long, leaving and coming back \
+         may help",
         names[0], names[1]
     )]
     OutOfReach {
