@@ -1,4 +1,4 @@
-//! The schedules and sets that everybody names, and that name nobody.
+//! The schedules and sets, which all parts of the crate name, and which name none of them.
 
 use bevy::{
     app::MainScheduleOrder,
