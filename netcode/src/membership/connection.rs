@@ -64,7 +64,7 @@ pub(crate) enum ConnectionEvent {
 ///
 /// * *What happened*: [`receive`](Self::receive) takes what arrived since the last call, and the
 ///   time that has passed; then [`poll_event`](Self::poll_event) returns one [`ConnectionEvent`]
-///   after the other until there is none left. [`note_standing`](Self::note_standing) takes what
+///   after the other until there is none left. [`note_roles`](Self::note_roles) takes what
 ///   the server says of the peers.
 /// * *Time passes*: [`send`](Self::send) sends what is due, once per update and after the steps of
 ///   the simulation; [`release`](Self::release) only hands over the packets that a bad network has
@@ -133,7 +133,7 @@ impl Connection {
 impl Connection {
     /// Takes what arrived since the last call, after `elapsed`.
     ///
-    /// `our_frame` is where we are in the simulation, while a match runs: see `place` of the
+    /// `our_frame` is where we are in the simulation, while a match runs: see `frame_position` in the
     /// systems.
     pub(crate) fn receive(&mut self, now: Duration, elapsed: Duration, our_frame: Option<f32>) {
         self.wire.forget_left_rooms(now);
@@ -151,7 +151,7 @@ impl Connection {
         }
         self.wire.reuse(events);
         self.begin_connections(now);
-        self.repeat_first_words(now);
+        self.repeat_hello(now);
         if let Some(local) = self.us.id() {
             let possible = self.possible_match();
             let steps = self.lineup.poll(now, local, possible.as_ref());
@@ -204,7 +204,7 @@ impl Connection {
             }
             TransportEvent::Received { from, channel, bytes } => {
                 self.wire.count_received(bytes.len());
-                self.take(now, from, channel, &bytes, our_frame);
+                self.handle_packet(now, from, channel, &bytes, our_frame);
             }
         }
     }
@@ -216,8 +216,8 @@ impl Connection {
 
     /// Takes what the other peers are in the room, as the server has it; `None` if the server does
     /// not say, or has not said for a while.
-    pub(crate) fn note_standing(&mut self, room: Option<&RoomState>) {
-        self.peers.note_standing(room.filter(|_| !self.us.is_server_lost()));
+    pub(crate) fn note_roles(&mut self, room: Option<&RoomState>) {
+        self.peers.note_roles(room.filter(|_| !self.us.is_server_lost()));
     }
 }
 
@@ -339,7 +339,7 @@ impl Connection {
     /// Returns the exchange through which the session of the match that we entered receives and
     /// sends inputs.
     pub(crate) fn begin_exchange(&mut self, exchange: Exchange) -> SharedExchange {
-        self.match_wire.carry(exchange)
+        self.match_wire.set_exchange(exchange)
     }
 
     /// Forgets a peer: its channels closed, or it said goodbye. If it is still connected, the

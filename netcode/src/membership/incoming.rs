@@ -28,7 +28,7 @@ enum Packet {
 impl Connection {
     /// Takes a packet. Checks first whether it is one too many, then its size, and only then its
     /// content.
-    pub(super) fn take(
+    pub(super) fn handle_packet(
         &mut self,
         now: Duration,
         from: PeerId,
@@ -53,8 +53,8 @@ impl Connection {
                 Packet::Junk
             }
             Ok(true) => match channel {
-                Channel::Datagrams => self.take_datagram(now, from, bytes, our_frame),
-                Channel::Control => self.take_control(now, from, bytes),
+                Channel::Datagrams => self.handle_datagram(now, from, bytes, our_frame),
+                Channel::Control => self.handle_control(now, from, bytes),
             },
             Ok(false) => {
                 self.dropped.flooded += 1;
@@ -88,7 +88,7 @@ impl Connection {
         self.push_event(ConnectionEvent::Misconduct(peer, misconduct));
     }
 
-    fn take_datagram(
+    fn handle_datagram(
         &mut self,
         now: Duration,
         from: PeerId,
@@ -134,10 +134,10 @@ impl Connection {
         Packet::Sound
     }
 
-    fn take_control(&mut self, now: Duration, from: PeerId, bytes: &[u8]) -> Packet {
+    fn handle_control(&mut self, now: Duration, from: PeerId, bytes: &[u8]) -> Packet {
         match Control::decode(bytes) {
-            Ok(Control::Hello(hello)) => self.meet(from, hello),
-            Ok(message) => self.obey(now, from, message),
+            Ok(Control::Hello(hello)) => self.handle_hello(from, hello),
+            Ok(message) => self.handle_message(now, from, message),
             Err(ControlError::OtherVersion) if self.is_unknown(from) => {
                 if let Some(link) = self.peers.get_mut(from) {
                     link.refusal = Some(Refusal::OtherProtocol);
@@ -159,7 +159,7 @@ impl Connection {
     }
 
     /// Takes a peer's hello. Only the first counts: a peer stays what it is.
-    fn meet(&mut self, from: PeerId, hello: Hello) {
+    fn handle_hello(&mut self, from: PeerId, hello: Hello) {
         let hello = hello.cleaned();
         let refusal = self.us.hello().refuse(&hello);
         if let Some(link) = self.peers.get_mut(from)
@@ -171,7 +171,7 @@ impl Connection {
         }
     }
 
-    fn obey(&mut self, now: Duration, from: PeerId, message: Control) {
+    fn handle_message(&mut self, now: Duration, from: PeerId, message: Control) {
         let Some(link) = self.peers.get_mut(from) else { return };
         if !link.is_compatible() {
             self.dropped.stranger += 1;
@@ -185,7 +185,7 @@ impl Connection {
                     hello.name = clean_name(&std::mem::take(&mut status.name));
                 }
                 if !status.is_ready {
-                    self.lineup.forgive(from);
+                    self.lineup.reset_start_delay(from);
                 }
                 link.status = status;
             }
@@ -207,12 +207,12 @@ impl Connection {
                 }
             }
             Control::Goodbye(cause) => self.push_event(ConnectionEvent::Goodbye(from, cause)),
-            Control::Finish(finish) => self.take_finish(from, &finish),
+            Control::Finish(finish) => self.handle_finish(from, &finish),
         }
     }
 
     /// A peer leaves the match, which goes on without it.
-    fn take_finish(&mut self, from: PeerId, finish: &Finish) {
+    fn handle_finish(&mut self, from: PeerId, finish: &Finish) {
         if !self.match_wire.has(from) {
             self.dropped.stranger += 1;
             return;
@@ -243,7 +243,7 @@ impl Connection {
         if lobby.obstacle().is_some() {
             return None;
         }
-        let players = || self.players().filter(|link| !self.lineup.counts_out(link.peer));
+        let players = || self.players().filter(|link| !self.lineup.has_counted_out(link.peer));
         let others = players().filter_map(|link| Some((link.peer, link.hello.as_ref()?)));
         let members = std::iter::once((local, self.us.hello()))
             .chain(others)

@@ -19,10 +19,10 @@ const HELLO_WITHIN: Duration = Duration::from_secs(3);
 /// What a peer is in the room. A peer may say what it likes about itself, and a peer that was
 /// removed may stay connected to the others: the server has the last word, if it says anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum RoomRole {
     Unknown,
-    In(Place),
-    Outside,
+    Member(Place),
+    NotMember,
 }
 
 /// The connection to one peer.
@@ -40,7 +40,7 @@ pub(crate) struct Link {
     /// Whether the signaling server has the peer, as far as we know.
     pub(crate) is_at_server: bool,
     /// What the peer is in the room, as the server has it.
-    pub(crate) standing: Standing,
+    pub(crate) role: RoomRole,
     /// When the last datagram to the peer left.
     pub(crate) last_sent: Duration,
     silence: Duration,
@@ -60,7 +60,7 @@ impl Link {
             patience: Patience::default(),
             hears_us: false,
             is_at_server: true,
-            standing: Standing::Unknown,
+            role: RoomRole::Unknown,
             last_sent: Duration::ZERO,
             silence: Duration::ZERO,
             age: Duration::ZERO,
@@ -85,12 +85,12 @@ impl Link {
     /// never does is no player, and keeps no match from starting.
     pub(crate) fn is_expected(&self) -> bool {
         let is_known = self.hello.is_some() || self.refusal.is_some() || self.age < HELLO_WITHIN;
-        is_known && self.standing != Standing::Outside
+        is_known && self.role != RoomRole::NotMember
     }
 
     /// Whether the peer takes no part in matches.
     pub(crate) fn is_spectator(&self) -> bool {
-        self.status.is_spectator || self.standing == Standing::In(Place::Spectator)
+        self.status.is_spectator || self.role == RoomRole::Member(Place::Spectator)
     }
 
     /// Whether we have stopped listening to the peer.

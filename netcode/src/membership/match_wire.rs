@@ -60,7 +60,7 @@ impl MatchWire {
     }
 
     /// Returns the exchange through which the session of the match receives and sends inputs.
-    pub(super) fn carry(&mut self, exchange: Exchange) -> SharedExchange {
+    pub(super) fn set_exchange(&mut self, exchange: Exchange) -> SharedExchange {
         self.exchange = SharedExchange::new(exchange);
         self.exchange.clone()
     }

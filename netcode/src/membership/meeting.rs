@@ -8,7 +8,7 @@ use signaling::protocol::PeerId;
 use super::{
     Connection,
     control::Control,
-    link::{Link, Standing},
+    link::{Link, RoomRole},
     us::Us,
     wire::Wire,
 };
@@ -46,9 +46,9 @@ impl Connection {
             return;
         }
         if self.peers.is_full()
-            && let Some(dispensable) = self.dispensable()
+            && let Some(other) = self.first_to_drop()
         {
-            self.forget(dispensable);
+            self.forget(other);
         }
         if self.peers.is_full() {
             self.dropped.crowded += 1;
@@ -63,9 +63,9 @@ impl Connection {
     /// but goes on talking, otherwise one that is silent. A closed page may keep its link for a
     /// long time, as its channels close late or never. A page that was only frozen then has to
     /// enter again.
-    fn dispensable(&self) -> Option<PeerId> {
+    fn first_to_drop(&self) -> Option<PeerId> {
         let spare = || self.peers.iter().filter(|link| !self.plays_with(link));
-        let outside = spare().find(|link| link.standing == Standing::Outside);
+        let outside = spare().find(|link| link.role == RoomRole::NotMember);
         let absent = || spare().find(|link| !self.is_present(link));
         outside.or_else(absent).map(|link| link.peer)
     }
@@ -73,7 +73,7 @@ impl Connection {
     /// Says hello again to a peer once we see that our packets reach it. webrtc-rs drops packets
     /// that overtake the last one of its handshake, and reports them as delivered: our first hello
     /// may not have arrived.
-    pub(super) fn repeat_first_words(&mut self, now: Duration) {
+    pub(super) fn repeat_hello(&mut self, now: Duration) {
         let is_first = |link: &&mut Link| !link.hears_us && link.clock.rtt().is_some();
         for link in self.peers.iter_mut().filter(is_first) {
             link.hears_us = true;
@@ -180,7 +180,7 @@ mod tests {
         connect(&mut connection, &script, (1..=MAX_PEERS).map(peer));
         let newcomer = peer(MAX_PEERS + 1);
         let members = [peer(0), peer(1), newcomer].map(|peer| (peer, false));
-        connection.note_standing(Some(&room(RoomPhase::Lobby, &members)));
+        connection.note_roles(Some(&room(RoomPhase::Lobby, &members)));
         connect(&mut connection, &script, std::iter::once(newcomer));
         assert!(connection.is_linked(newcomer) && connection.is_linked(peer(1)));
         assert!(connection.peers.is_full());

@@ -7,7 +7,7 @@ use signaling::{
     protocol::PeerId,
 };
 
-use super::link::{Link, Standing};
+use super::link::{Link, RoomRole};
 use crate::transport::MAX_PEERS;
 
 /// One link for each connected peer, in the order of their ids.
@@ -77,13 +77,13 @@ impl Peers {
 
     /// Takes what the peers are in the room, as the server has it. `None` if the server does not
     /// say, or has not said for a while.
-    pub(super) fn note_standing(&mut self, room: Option<&RoomState>) {
+    pub(super) fn note_roles(&mut self, room: Option<&RoomState>) {
         for link in &mut self.links {
             let member = room.map(|room| room.member(link.peer));
-            link.standing = match member {
-                None => Standing::Unknown,
-                Some(None) => Standing::Outside,
-                Some(Some(member)) => Standing::In(member.place),
+            link.role = match member {
+                None => RoomRole::Unknown,
+                Some(None) => RoomRole::NotMember,
+                Some(Some(member)) => RoomRole::Member(member.place),
             };
         }
         if let Some(room) = room {
@@ -182,11 +182,11 @@ mod tests {
         let mut peers = Peers::default();
         [1, 2, 3].map(peer).into_iter().for_each(|peer| peers.note_unreachable(peer));
         let members = [(peer(1), true), (peer(2), false)];
-        peers.note_standing(None);
+        peers.note_roles(None);
         assert_eq!(peers.unreachable, [1, 2, 3].map(peer));
-        peers.note_standing(Some(&room(RoomPhase::Lobby, &members)));
+        peers.note_roles(Some(&room(RoomPhase::Lobby, &members)));
         assert_eq!(peers.unreachable, [1, 2].map(peer));
-        peers.note_standing(Some(&room(RoomPhase::Playing, &members)));
+        peers.note_roles(Some(&room(RoomPhase::Playing, &members)));
         assert_eq!(peers.unreachable, [peer(2)]);
     }
 }

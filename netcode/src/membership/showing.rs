@@ -61,7 +61,7 @@ impl Connection {
 
     /// Why a peer that does not agree to any match cannot play.
     fn no_answer(&self, link: &Link) -> Option<Refusal> {
-        self.lineup.counts_out(link.peer).then(|| Refusal::NoAnswer { name: link.name() })
+        self.lineup.has_counted_out(link.peer).then(|| Refusal::NoAnswer { name: link.name() })
     }
 
     /// Writes the present state of the room into `lobby`.
@@ -78,8 +78,9 @@ impl Connection {
         lobby.is_deserted = self.peers.is_deserted(DESERTED_AFTER);
         lobby.peers.clear();
         lobby.awaited.clear();
-        let is_awaited =
-            |link: &&Link| self.lineup.awaits(link.peer) && !self.lineup.counts_out(link.peer);
+        let is_awaited = |link: &&Link| {
+            self.lineup.is_waiting_for(link.peer) && !self.lineup.has_counted_out(link.peer)
+        };
         let awaited = self.players().filter(is_awaited);
         lobby.awaited.extend(awaited.map(Link::name));
         lobby.is_out_of_connections = self.wire.is_out_of_connections();

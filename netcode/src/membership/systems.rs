@@ -211,7 +211,7 @@ pub(crate) fn receive(
 ) {
     let now = time.elapsed();
     connection.set_hidden(now, page.is_hidden);
-    let our_frame = params.state.now().is_running().then(|| place(frame.0, due.0));
+    let our_frame = params.state.now().is_running().then(|| frame_position(frame.0, due.0));
     if *params.state.now() == SessionState::Connecting {
         // What we know is about another room: the server tells us about ours only once we are in
         // it.
@@ -225,7 +225,7 @@ pub(crate) fn receive(
     if !connection.is_open() {
         params.room.forget();
     }
-    connection.note_standing(params.room.state());
+    connection.note_roles(params.room.state());
     connection.show(&mut params.lobby);
     params.lobby.is_in_match =
         matches!(params.state.now(), SessionState::Starting | SessionState::Running);
@@ -240,7 +240,7 @@ pub(crate) fn receive(
 /// depends on all of them. So our place is between the first step and the middle one: at a sixth of
 /// them, peers with 60 and with 30 or 20 updates a second have equally many rollbacks, as
 /// experiments showed (`tests/it/pacing.rs`).
-fn place(frame: u32, steps: u32) -> f32 {
+fn frame_position(frame: u32, steps: u32) -> f32 {
     frame as f32 + steps.saturating_sub(1) as f32 / 6.0
 }
 

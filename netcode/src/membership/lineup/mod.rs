@@ -5,7 +5,7 @@
 //! members have accepted the same proposal, so no two peers ever start different matches. A peer
 //! that keeps the match from starting is counted out after a few rounds.
 
-mod held_up;
+mod start_delays;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use signaling::protocol::PeerId;
 
 use self::{
-    held_up::HeldUp,
-    plan::{MOST_AHEAD, may_follow, successor},
+    plan::{MAX_AHEAD, may_follow, successor},
+    start_delays::StartDelays,
 };
 use super::patience::MAX_SILENCE_PER_UPDATE;
 use crate::{config::MAX_SEATS, transport::MAX_PEERS};
@@ -82,7 +82,7 @@ pub(crate) struct LineUp {
     accepted: Vec<(PeerId, MatchPlan)>,
     /// When we last sent an answer to all members.
     answered: Option<Duration>,
-    held_up: HeldUp,
+    start_delays: StartDelays,
     polled: Duration,
 }
 
@@ -116,7 +116,7 @@ impl LineUp {
             last_begun: 0,
             accepted: Vec::new(),
             answered: None,
-            held_up: HeldUp::default(),
+            start_delays: StartDelays::default(),
             polled: Duration::ZERO,
         }
     }
@@ -137,23 +137,23 @@ impl LineUp {
         {
             self.accepted.push((peer, plan.clone()));
         }
-        self.held_up.forgive(peer);
+        self.start_delays.reset(peer);
     }
 
     /// A peer is not ready, and so holds up nothing else: the time for which it held up the start
     /// is counted from zero again.
-    pub(crate) fn forgive(&mut self, peer: PeerId) {
-        self.held_up.forgive(peer);
+    pub(crate) fn reset_start_delay(&mut self, peer: PeerId) {
+        self.start_delays.reset(peer);
     }
 
     /// Whether a peer has held up the start long enough for players to be shown its name.
-    pub(crate) fn awaits(&self, peer: PeerId) -> bool {
-        self.held_up.is_named(peer)
+    pub(crate) fn is_waiting_for(&self, peer: PeerId) -> bool {
+        self.start_delays.is_named(peer)
     }
 
     /// Whether a peer has held up the start long enough for the match to start without it.
-    pub(crate) fn counts_out(&self, peer: PeerId) -> bool {
-        self.held_up.is_counted_out(peer)
+    pub(crate) fn has_counted_out(&self, peer: PeerId) -> bool {
+        self.start_delays.is_counted_out(peer)
     }
 
     fn drop_proposal_of(&mut self, leader: PeerId) {
@@ -203,7 +203,7 @@ impl LineUp {
     /// The plan that we propose next, with an epoch that we have not proposed before, as long as
     /// there is one.
     fn next_proposal(&mut self, seen: &MatchPlan) -> MatchPlan {
-        let is_ahead = |proposed: &u32| proposed.wrapping_sub(seen.epoch) < MOST_AHEAD;
+        let is_ahead = |proposed: &u32| proposed.wrapping_sub(seen.epoch) < MAX_AHEAD;
         let epoch = self.proposed_epoch.filter(is_ahead).map_or(seen.epoch, successor);
         self.proposed_epoch = Some(epoch);
         MatchPlan::new(epoch, seen.members.clone())
@@ -221,17 +221,17 @@ impl LineUp {
                     let accepts_other = self.accepted.iter().any(|(other, accepted)| {
                         *other == peer && accepted != plan && accepted.leader() == plan.leader()
                     });
-                    self.held_up.blame(leader.filter(|_| accepts_other).unwrap_or(peer), time);
+                    self.start_delays.add(leader.filter(|_| accepts_other).unwrap_or(peer), time);
                 }
                 if let Some(leader) = leader.filter(|_| missing.is_empty() && !is_called) {
-                    self.held_up.blame(leader, time);
+                    self.start_delays.add(leader, time);
                 }
             }
             Stage::Idle { declined } => {
                 let declined = declined.filter(|&(_, until)| now < until).map(|(peer, _)| peer);
                 let late = declined.or(possible.leader()).filter(|&peer| peer != local);
                 if let Some(peer) = late {
-                    self.held_up.blame(peer, time);
+                    self.start_delays.add(peer, time);
                 }
             }
         }
@@ -311,7 +311,7 @@ impl LineUp {
         // The epoch need not be above all that we know of: a peer may claim that it took part in
         // any epoch.
         let is_new = may_follow(last_epoch, epoch) && epoch != self.last_begun;
-        let is_agreed = seen.is_some_and(|seen| seen.takes(&plan, local, self.max_seats));
+        let is_agreed = seen.is_some_and(|seen| seen.accepts(&plan, local, self.max_seats));
         if !is_agreed || !is_new || is_early {
             // If we accepted a proposal of this peer before, the peer has changed its mind. If we
             // accepted one of another peer, that still holds.
@@ -351,7 +351,7 @@ impl LineUp {
         }
         self.stage = Stage::IDLE;
         self.last_begun = plan.epoch;
-        self.held_up.clear();
+        self.start_delays.clear();
         self.accepted.clear();
         steps.push(LineUpStep::Begin(plan));
         steps

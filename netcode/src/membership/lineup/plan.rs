@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::{config::MAX_SEATS, membership::player_name::clean_name};
 
 /// No honest peer has played this many matches more than we have.
-pub(super) const MOST_AHEAD: u32 = 1 << 16;
+pub(super) const MAX_AHEAD: u32 = 1 << 16;
 
 /// One machine in the match, with the seats that it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ impl MatchPlan {
     /// Whether `plan` has the same machines, can be played, and says of `local` what we say of
     /// ourselves. What it says of the other machines may differ: a peer that tells each peer
     /// something else about itself keeps no match from starting.
-    pub(super) fn takes(&self, plan: &Self, local: PeerId, max_seats: u8) -> bool {
+    pub(super) fn accepts(&self, plan: &Self, local: PeerId, max_seats: u8) -> bool {
         let is_member = |member: &Member| {
             (1..=MAX_SEATS).contains(&member.seats) && clean_name(&member.name) == member.name
         };
@@ -79,7 +79,7 @@ impl MatchPlan {
 /// of one peer must not use up the epochs of the others.
 pub(crate) fn next_epoch(own_last: u32, claims: impl Iterator<Item = u32>) -> u32 {
     let ahead = claims.map(|claim| claim.wrapping_sub(own_last));
-    let most = ahead.filter(|&ahead| ahead <= MOST_AHEAD).max().unwrap_or(0);
+    let most = ahead.filter(|&ahead| ahead <= MAX_AHEAD).max().unwrap_or(0);
     successor(own_last.wrapping_add(most))
 }
 
@@ -88,11 +88,11 @@ pub(super) fn successor(epoch: u32) -> u32 {
 }
 
 /// Whether a peer whose last epoch was `last` may propose `epoch`, which may be ahead of `last` by
-/// what other peers claimed, at most [`MOST_AHEAD`], and by its own proposals that came to nothing,
+/// what other peers claimed, at most [`MAX_AHEAD`], and by its own proposals that came to nothing,
 /// of which there are never more than that either.
 pub(super) fn may_follow(last: u32, epoch: u32) -> bool {
     let ahead = epoch.wrapping_sub(last);
-    epoch != 0 && (1..=2 * MOST_AHEAD + 1).contains(&ahead)
+    epoch != 0 && (1..=2 * MAX_AHEAD + 1).contains(&ahead)
 }
 
 #[cfg(test)]
@@ -119,17 +119,17 @@ mod tests {
 
     #[test]
     fn a_claim_far_ahead_counts_for_nothing() {
-        for claim in [u32::MAX, u32::MAX - 1, 4 + MOST_AHEAD] {
+        for claim in [u32::MAX, u32::MAX - 1, 4 + MAX_AHEAD] {
             assert_eq!(next_epoch(3, [4, claim].into_iter()), 5);
         }
-        assert_eq!(next_epoch(3, [3 + MOST_AHEAD].into_iter()), 4 + MOST_AHEAD);
+        assert_eq!(next_epoch(3, [3 + MAX_AHEAD].into_iter()), 4 + MAX_AHEAD);
     }
 
     #[test]
     fn an_epoch_follows_the_last_one_of_the_peer_that_proposes_it() {
         assert!(may_follow(0, 1) && may_follow(7, 8) && may_follow(u32::MAX, 1));
-        assert!(may_follow(7, 8 + 2 * MOST_AHEAD));
-        for epoch in [0, 1, 6, 7, 9 + 2 * MOST_AHEAD, u32::MAX] {
+        assert!(may_follow(7, 8 + 2 * MAX_AHEAD));
+        for epoch in [0, 1, 6, 7, 9 + 2 * MAX_AHEAD, u32::MAX] {
             assert!(!may_follow(7, epoch), "{epoch}");
         }
     }
@@ -144,21 +144,21 @@ mod tests {
     #[test]
     fn a_plan_is_accepted_if_it_has_the_same_peers_and_says_of_us_what_we_say() {
         let seen = plan(1, &[A, B, C]);
-        let takes = |change: fn(&mut MatchPlan)| {
+        let accepts = |change: fn(&mut MatchPlan)| {
             let mut told = plan(9, &[A, B, C]);
             change(&mut told);
-            seen.takes(&told, B, 4)
+            seen.accepts(&told, B, 4)
         };
-        assert!(takes(|_| {}));
-        assert!(takes(|plan| plan.members[2].name = "another".into()));
-        assert!(takes(|plan| plan.members[2].seats = 2));
-        assert!(!takes(|plan| plan.members[2].seats = 3), "too many");
-        assert!(!takes(|plan| plan.members[2].seats = 0));
-        assert!(!takes(|plan| plan.members[2].name = "\n".into()));
-        assert!(!takes(|plan| plan.members[1].name = "another".into()));
-        assert!(!takes(|plan| plan.members[1].seats = 2));
-        assert!(!takes(|plan| plan.members.swap(0, 2)));
-        assert!(!takes(|plan| plan.members.truncate(2)));
-        assert!(!takes(|plan| plan.members.push(plan.members[2].clone())));
+        assert!(accepts(|_| {}));
+        assert!(accepts(|plan| plan.members[2].name = "another".into()));
+        assert!(accepts(|plan| plan.members[2].seats = 2));
+        assert!(!accepts(|plan| plan.members[2].seats = 3), "too many");
+        assert!(!accepts(|plan| plan.members[2].seats = 0));
+        assert!(!accepts(|plan| plan.members[2].name = "\n".into()));
+        assert!(!accepts(|plan| plan.members[1].name = "another".into()));
+        assert!(!accepts(|plan| plan.members[1].seats = 2));
+        assert!(!accepts(|plan| plan.members.swap(0, 2)));
+        assert!(!accepts(|plan| plan.members.truncate(2)));
+        assert!(!accepts(|plan| plan.members.push(plan.members[2].clone())));
     }
 }

@@ -50,7 +50,7 @@ impl Room {
     /// at least two players.
     fn seen(&self, index: usize) -> Option<MatchPlan> {
         let (local, line_up) = &self.peers[index];
-        let counts = |&peer: &PeerId| peer == *local || !line_up.counts_out(peer);
+        let counts = |&peer: &PeerId| peer == *local || !line_up.has_counted_out(peer);
         let peers: Vec<PeerId> = self.peers.iter().map(|it| it.0).filter(counts).collect();
         (peers.len() > 1).then(|| plan(1, &peers))
     }
@@ -161,8 +161,8 @@ fn a_leader_that_says_nothing_is_named_and_then_counted_out() {
     let mut room = Room::new(&[A, B, C]);
     let mute = |from, _, message| (from != A).then_some(message);
     room.play(4, mute);
-    assert!(room.peers[1].1.awaits(A) && room.peers[2].1.awaits(A));
-    assert!(!room.peers[1].1.counts_out(A));
+    assert!(room.peers[1].1.is_waiting_for(A) && room.peers[2].1.is_waiting_for(A));
+    assert!(!room.peers[1].1.has_counted_out(A));
     room.play(8, mute);
     assert_eq!(room.begun(), [B, C]);
     room.assert_one_match();
@@ -173,8 +173,8 @@ fn a_member_that_does_not_answer_is_named_and_then_counted_out() {
     let mut room = Room::new(&[A, B, C]);
     let mute = |from, _, message| (from != C).then_some(message);
     room.play(4, mute);
-    assert!(room.peers[0].1.awaits(C) && room.peers[1].1.awaits(C));
-    assert!(!room.peers[0].1.awaits(B) && !room.peers[1].1.awaits(A));
+    assert!(room.peers[0].1.is_waiting_for(C) && room.peers[1].1.is_waiting_for(C));
+    assert!(!room.peers[0].1.is_waiting_for(B) && !room.peers[1].1.is_waiting_for(A));
     room.play(8, mute);
     assert_eq!(room.begun(), [A, B]);
     room.assert_one_match();
@@ -198,9 +198,9 @@ fn only_a_member_that_always_declines_is_counted_out() {
 fn a_peer_that_was_counted_out_counts_again_when_it_is_ready_again() {
     let mut room = Room::new(&[A, B]);
     room.play(20, |from, _, message| (from != B).then_some(message));
-    assert!(room.begun.is_empty() && room.peers[0].1.counts_out(B));
-    room.peers[0].1.forgive(B);
-    room.peers[1].1.forgive(A);
+    assert!(room.begun.is_empty() && room.peers[0].1.has_counted_out(B));
+    room.peers[0].1.reset_start_delay(B);
+    room.peers[1].1.reset_start_delay(A);
     room.play(1, |_, _, message| Some(message));
     assert_eq!(room.begun(), [A, B]);
 }

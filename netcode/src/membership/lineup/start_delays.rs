@@ -17,13 +17,13 @@ const COUNTED_OUT_AFTER: Duration = ANSWER_WITHIN.saturating_mul(3);
 
 /// The time for which each peer has held up the start.
 #[derive(Clone, Debug, Default)]
-pub(super) struct HeldUp(Vec<(PeerId, Duration)>);
+pub(super) struct StartDelays(Vec<(PeerId, Duration)>);
 
-impl HeldUp {
+impl StartDelays {
     /// Counts `time` for a peer.
-    pub(super) fn blame(&mut self, peer: PeerId, time: Duration) {
+    pub(super) fn add(&mut self, peer: PeerId, time: Duration) {
         match self.0.iter_mut().find(|(other, _)| *other == peer) {
-            Some((_, held_up)) => *held_up = held_up.saturating_add(time),
+            Some((_, total)) => *total = total.saturating_add(time),
             None => self.0.push((peer, time)),
         }
     }
@@ -39,7 +39,7 @@ impl HeldUp {
     }
 
     /// Counts the time of a peer from zero again.
-    pub(super) fn forgive(&mut self, peer: PeerId) {
+    pub(super) fn reset(&mut self, peer: PeerId) {
         self.0.retain(|(other, _)| *other != peer);
     }
 
