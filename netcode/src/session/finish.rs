@@ -149,7 +149,7 @@ pub(super) enum Finish {
 
 /// Whether the world of a finished match is still there.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Remains {
+pub(crate) enum FinishedWorld {
     #[default]
     None,
     Kept,
@@ -157,7 +157,7 @@ pub(crate) enum Remains {
     Unwanted,
 }
 
-impl Remains {
+impl FinishedWorld {
     /// The room is left: the world of the match is to be cleared.
     pub(crate) fn discard(&mut self) {
         *self = Self::Unwanted;
@@ -281,7 +281,7 @@ pub(super) struct Outcome {
 }
 
 /// Despawns for good the entities that left the simulation before its last frame.
-fn let_go(world: &mut World, end: u32) {
+fn despawn_for_good(world: &mut World, end: u32) {
     Scoped::scope(world, |world, store: &mut RollbackStore| store.confirm(world, end));
 }
 
@@ -290,7 +290,7 @@ pub(super) fn conclude(world: &mut World, outcome: Outcome) {
     let Outcome { ended, others } = outcome;
     let end = world.resource::<SimFrame>().0;
     let now = world.resource::<Time<Real>>().elapsed();
-    let_go(world, end);
+    despawn_for_good(world, end);
     let peers = peer_results(world, end, &others);
     if world.resource::<SessionState>().is_running() {
         let mut connection = world.resource_mut::<Connection>();
@@ -300,7 +300,7 @@ pub(super) fn conclude(world: &mut World, outcome: Outcome) {
         SessionState::enter(world, next);
     }
     world.insert_resource(MatchResult { frames: end, ended, peers });
-    world.insert_resource(Remains::Kept);
+    world.insert_resource(FinishedWorld::Kept);
     world.insert_resource(DueSteps::default());
     world.run_schedule(FinishedMatch);
 }

@@ -35,7 +35,7 @@ use crate::{
     schedules::NetcodeSystems,
 };
 
-pub(crate) use finish::Remains;
+pub(crate) use finish::FinishedWorld;
 pub use finish::{Agreement, MatchEnd, MatchResult, PeerResult};
 pub use sync_test::{
     ConfirmationChange, Divergence, DivergenceCause, SyncTestFailed, SyncTestFailure,
@@ -54,7 +54,7 @@ pub(crate) struct Session<I> {
 pub(crate) fn plugin<I: GameInput>(app: &mut App) {
     app.init_resource::<MatchEnd>()
         .init_resource::<MatchResult>()
-        .init_resource::<Remains>()
+        .init_resource::<FinishedWorld>()
         .add_message::<SyncTestFailed>()
         // It keeps track by itself of what each simulation of a frame asked for.
         .allow_unregistered::<MatchEnd>()

@@ -5,7 +5,7 @@ use bevy::prelude::{Real, Time, World};
 
 use super::{
     Session,
-    finish::{Finish, MatchEnd, MatchResult, Remains, conclude},
+    finish::{Finish, FinishedWorld, MatchEnd, MatchResult, conclude},
     game::Match,
     inputs::{Pressed, default_input},
     live::Live,
@@ -39,7 +39,7 @@ const EXTRA_FRAMES: usize = 2;
 /// that is no longer wanted.
 pub(crate) fn manage_match<I: GameInput>(world: &mut World) {
     let pending = std::mem::take(&mut *world.resource_mut::<PendingStart>());
-    let is_unwanted = *world.resource::<Remains>() == Remains::Unwanted;
+    let is_unwanted = *world.resource::<FinishedWorld>() == FinishedWorld::Unwanted;
     if is_unwanted || !matches!(pending, PendingStart::None) {
         world.remove_resource::<Scoped<Session<I>>>();
         clear_match::<I>(world);
@@ -232,7 +232,7 @@ fn clear_match<I: GameInput>(world: &mut World) {
     EffectTypes::reset(world);
     world.insert_resource(EffectFrames::default());
     world.insert_resource(SimFrame::default());
-    world.insert_resource(Remains::None);
+    world.insert_resource(FinishedWorld::None);
     world.insert_resource(MatchSeed::default());
     world.insert_resource(Roster::default());
     world.insert_resource(LocalInputs::<I>::default());

@@ -31,7 +31,7 @@ use crate::{
         control::{Hello, protocol_hash},
         systems::Page,
     },
-    session::Remains,
+    session::FinishedWorld,
     transport::{
         Channel, LinkConditions,
         memory::{MemoryRoom, Sent},
@@ -164,12 +164,12 @@ impl Stepper {
 
     /// All apps run one update, 1/60 s by their clocks.
     pub fn update(&mut self) {
-        self.update_those(|_| true);
+        self.update_some(|_| true);
     }
 
     /// 1/60 s passes, after which the apps that are due run an update: those of machines that draw
     /// less often wait longer.
-    pub fn update_those(&mut self, is_due: impl Fn(usize) -> bool) {
+    pub fn update_some(&mut self, is_due: impl Fn(usize) -> bool) {
         // Packets that arrive until then are there for all apps, whichever runs first.
         for (app, waited) in self.apps.iter_mut().zip(&mut self.waited) {
             *waited += UPDATE;
@@ -354,14 +354,14 @@ impl Stepper {
 
     /// All peers forget everything, so that the next match is the first one again. Building new
     /// apps would take longer than playing for a while.
-    pub fn begin_anew(&mut self) {
+    pub fn restart(&mut self) {
         self.room = MemoryRoom::default();
         self.waited.fill(Duration::ZERO);
         for app in &mut self.apps {
             let world = app.world_mut();
             let config = world.resource::<NetcodeConfig>().clone();
             world.insert_resource(Connection::new(&config));
-            world.resource_mut::<Remains>().discard();
+            world.resource_mut::<FinishedWorld>().discard();
             *world.resource_mut::<SessionState>() = SessionState::Offline;
             // This clears what is left of the match.
             app.update();

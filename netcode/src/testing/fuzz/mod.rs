@@ -128,7 +128,7 @@ pub fn control(bytes: &[u8]) {
         assert_eq!(Control::decode(&message.encode()), Ok(message));
     }
     with_pair(|stepper| {
-        stepper.begin_anew();
+        stepper.restart();
         stepper.join(VICTIM, 1);
         stepper.join(LIAR, 1);
         stepper.app_mut(VICTIM).world_mut().write_message(SetReady(true));
@@ -179,7 +179,7 @@ fn with_pair(work: impl FnOnce(&mut Stepper)) {
 
 /// Both peers begin their first match.
 fn begin_match(stepper: &mut Stepper) {
-    stepper.begin_anew();
+    stepper.restart();
     stepper.join(VICTIM, 1);
     stepper.join(LIAR, 1);
     stepper.start();
