@@ -47,8 +47,8 @@ struct Allowance {
 }
 
 impl Conduct {
-    /// Counts a packet before it is looked at. Returns false if it is one too many. As many packets
-    /// too many as are allowed in a second are misconduct.
+    /// Counts a packet before it is looked at. Returns false if it is one too many. It is
+    /// misconduct once the packets too many are as many as are allowed in a second.
     pub(crate) fn allows(
         &mut self,
         now: Duration,

@@ -133,8 +133,8 @@ impl Connection {
 impl Connection {
     /// Takes what arrived since the last call, after `elapsed`.
     ///
-    /// `our_frame` is where we are in the simulation, while a match runs: see `frame_position` in the
-    /// systems.
+    /// `our_frame` is where we are in the simulation, while a match runs: see `frame_position` in
+    /// the systems.
     pub(crate) fn receive(&mut self, now: Duration, elapsed: Duration, our_frame: Option<f32>) {
         self.wire.forget_left_rooms(now);
         self.match_wire.end_if_finished(now);
@@ -214,8 +214,8 @@ impl Connection {
         self.peers.note_all_at_server();
     }
 
-    /// Takes what the other peers are in the room, as the server has it; `None` if the server does
-    /// not say, or has not said for a while.
+    /// Takes the roles of the other peers in the room, as the server has them; `None` if the server
+    /// does not say, or has not said for a while.
     pub(crate) fn note_roles(&mut self, room: Option<&RoomState>) {
         self.peers.note_roles(room.filter(|_| !self.us.is_server_lost()));
     }
@@ -274,7 +274,7 @@ impl Connection {
         self.tell_status_if(is_news, now);
     }
 
-    /// Marks the game on this machine as one that nobody can see, or can see again.
+    /// Notes whether the page of the game on this machine is hidden.
     pub(crate) fn set_hidden(&mut self, now: Duration, is_hidden: bool) {
         let is_news = self.us.set_hidden(is_hidden);
         self.tell_status_if(is_news, now);

@@ -75,8 +75,8 @@ pub(crate) struct Status {
     pub(crate) is_spectator: bool,
     /// The last epoch that the peer took part in: the next one must be above those of all peers.
     pub(crate) last_epoch: u32,
-    /// The peers that it could play with. A player that is missing here, or that could play with
-    /// others, keeps the match from starting.
+    /// The peers that it could play with. No match starts while two players do not reach each
+    /// other, or while a player reaches a peer that another does not know.
     pub(crate) reaches: Vec<PeerId>,
     /// Its present name, which may differ from the one in its hello.
     pub(crate) name: String,
@@ -126,7 +126,7 @@ impl Hello {
         }
     }
 
-    /// Cuts what a peer says of itself to the lengths that we keep to ourselves.
+    /// Cuts what a peer says of itself to the lengths that our own hello keeps to.
     pub(crate) fn cleaned(mut self) -> Self {
         self.name = clean_name(&self.name);
         self.game_id = self.game_id.chars().take(MAX_ID_BYTES).collect();

@@ -16,7 +16,7 @@ use crate::exchange::LinkClock;
 /// trip, and some more on a bad network.
 const HELLO_WITHIN: Duration = Duration::from_secs(3);
 
-/// What a peer is in the room. A peer may say what it likes about itself, and a peer that was
+/// The role of a peer in the room. A peer may say what it likes about itself, and a peer that was
 /// removed may stay connected to the others: the server has the last word, if it says anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RoomRole {
@@ -39,7 +39,7 @@ pub(crate) struct Link {
     pub(crate) hears_us: bool,
     /// Whether the signaling server has the peer, as far as we know.
     pub(crate) is_at_server: bool,
-    /// What the peer is in the room, as the server has it.
+    /// Its role in the room, as the server has it.
     pub(crate) role: RoomRole,
     /// When the last datagram to the peer left.
     pub(crate) last_sent: Duration,
@@ -98,7 +98,7 @@ impl Link {
         matches!(self.refusal, Some(Refusal::Removed { .. }))
     }
 
-    /// Whether the peer said hello and fits us.
+    /// Whether the peer has said hello and is compatible with us.
     pub(crate) fn is_compatible(&self) -> bool {
         self.hello.is_some() && self.refusal.is_none()
     }

@@ -35,7 +35,7 @@ pub(super) struct MatchWire {
     exchange: SharedExchange,
     /// The frame that we simulate next, or where we finished.
     frame: u32,
-    /// Time since the last step that the match could have run.
+    /// Time since the last step in which the match could have run.
     waited: Duration,
     left: Option<LeftMatch>,
 }

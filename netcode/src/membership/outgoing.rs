@@ -1,12 +1,12 @@
-//! What is sent to the other peers, and when: the part of [`Connection`] for which time passes.
+//! What is sent to the other peers, and when: the part of [`Connection`] that runs as time passes.
 
 use std::time::Duration;
 
 use super::{connection::Connection, control::Control, link::Link};
 use crate::exchange::{Datagram, Lateness};
 
-/// A peer that has nothing to send still sends a datagram this often: it is alive, and its
-/// round-trip time is measured, outside of a match, too.
+/// A peer that has nothing to send still sends a datagram this often: outside of a match, too, the
+/// other peers must see that it is alive, and measure the round-trip time.
 const KEEP_ALIVE: Duration = Duration::from_millis(100);
 
 impl Connection {

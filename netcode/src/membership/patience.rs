@@ -6,9 +6,9 @@ use std::time::Duration;
 /// meanwhile, but that says nothing about the other machines: what they sent is still on its way.
 pub(super) const MAX_SILENCE_PER_UPDATE: Duration = Duration::from_millis(250);
 
-/// How much of our patience with one peer is used up. It is used up by the time for which the match
-/// is stalled because of the peer, and comes back only by the time for which the match runs. So a
-/// peer that gives an input now and then gains no more time than the match ran.
+/// The part of our patience with one peer that is used up: the time for which the peer has stalled
+/// the match, less the time for which the match has run since. So a peer that gives an input now
+/// and then gains no more time than the match ran.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Patience {
     used: Duration,

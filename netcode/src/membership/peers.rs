@@ -75,8 +75,8 @@ impl Peers {
         }
     }
 
-    /// Takes what the peers are in the room, as the server has it. `None` if the server does not
-    /// say, or has not said for a while.
+    /// Takes the roles of the peers in the room, as the server has them. `None` if the server does
+    /// not say, or has not said for a while.
     pub(super) fn note_roles(&mut self, room: Option<&RoomState>) {
         for link in &mut self.links {
             let member = room.map(|room| room.member(link.peer));

@@ -30,7 +30,7 @@ pub enum EndReason {
         /// What it did.
         misconduct: Misconduct,
     },
-    /// The room could not be entered, or the way to it broke off.
+    /// The room could not be entered, or the connection to it broke.
     #[error("{0}")]
     Transport(#[from] TransportError),
     /// The connection to the signaling server was lost while no other peer was in the room.
@@ -145,7 +145,7 @@ pub enum StartBlocker {
     /// Too few seats are taken.
     #[error("waiting for {} more {}", missing, if *missing == 1 { "player" } else { "players" })]
     TooFew {
-        /// Seats that are still to be taken.
+        /// The number of seats that still have to be taken.
         missing: u8,
     },
     /// Too few seats are taken, and no connection could be made to some players in the room.
@@ -180,7 +180,8 @@ pub enum StartBlocker {
         /// Their names.
         names: Vec<String>,
     },
-    /// Two players have no connection to each other, and a match needs one between every two.
+    /// Two players have no connection to each other. A match needs one between every two of its
+    /// players.
     #[error(
         "waiting for {} and {} to reach each other; if that takes long, leaving and coming back \
          may help",

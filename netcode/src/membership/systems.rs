@@ -133,7 +133,7 @@ pub(crate) fn take_requests(
 }
 
 /// Leaves the room if the app is about to exit, and delays the exit until the other peers can have
-/// received the goodbye: without one they wait for seconds.
+/// received the goodbye: if none arrives, they wait for seconds.
 pub(crate) fn leave_at_exit(
     mut exits: MessageReader<AppExit>,
     mut connection: ResMut<Connection>,
@@ -238,7 +238,7 @@ pub(crate) fn receive(
 /// A machine that takes several steps at once takes the first of them late, and the last early.
 /// Whether there is a rollback depends on the step that lacks the most inputs; how deep it is
 /// depends on all of them. So our place is between the first step and the middle one: at a sixth of
-/// them, peers with 60 and with 30 or 20 updates a second have equally many rollbacks, as
+/// the steps, peers with 60 and with 30 or 20 updates a second have equally many rollbacks, as
 /// experiments showed (`tests/it/pacing.rs`).
 fn frame_position(frame: u32, steps: u32) -> f32 {
     frame as f32 + steps.saturating_sub(1) as f32 / 6.0

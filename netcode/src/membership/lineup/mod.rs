@@ -216,8 +216,9 @@ impl LineUp {
                 let leader = plan.leader().filter(|&leader| leader != local);
                 let missing = self.missing(plan, local);
                 for &peer in &missing {
-                    // Members that answer differently were sent different proposals by the leader.
-                    // Answers to earlier proposals that reached us as well are not kept.
+                    // If a member accepted another plan of the same leader, the leader proposed
+                    // different plans, and is to blame. (Answers to a plan that was proposed to us,
+                    // too, are dropped with that plan.)
                     let accepts_other = self.accepted.iter().any(|(other, accepted)| {
                         *other == peer && accepted != plan && accepted.leader() == plan.leader()
                     });

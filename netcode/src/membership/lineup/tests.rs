@@ -235,7 +235,7 @@ fn only_the_leader_may_propose_and_call_the_start() {
 }
 
 #[test]
-fn a_start_that_is_called_waits_for_what_other_members_accepted() {
+fn a_called_start_waits_for_the_answers_of_the_other_members() {
     let mut b = LineUp::default();
     let now = Duration::ZERO;
     let all = plan(1, &[A, B, C]);
@@ -267,7 +267,7 @@ fn an_answer_to_one_proposal_does_not_count_for_the_next() {
 }
 
 #[test]
-fn a_stray_proposal_does_not_undo_what_was_accepted_of_the_leader() {
+fn a_stray_proposal_does_not_undo_an_acceptance_of_the_leaders() {
     let mut c = LineUp::default();
     let now = Duration::ZERO;
     let (all, without_a) = (plan(1, &[A, B, C]), plan(1, &[B, C]));
@@ -290,7 +290,7 @@ fn a_peer_that_accepted_is_free_again_when_the_leader_is_gone() {
 }
 
 #[test]
-fn a_member_that_goes_while_the_start_is_called_keeps_nobody_waiting() {
+fn a_member_that_leaves_while_the_start_is_called_keeps_no_peer_waiting() {
     let mut b = LineUp::default();
     let all = plan(1, &[A, B, C]);
     b.handle(Duration::ZERO, A, LineUpMessage::Propose(all.clone()), view(B, &all));
@@ -327,7 +327,7 @@ fn a_leader_cannot_make_one_member_flood_another() {
 }
 
 #[test]
-fn proposals_differ_to_the_last_epoch_and_beyond() {
+fn proposals_differ_even_when_epochs_wrap_around() {
     let mut a = LineUp::default();
     let mut epochs = Vec::new();
     for round in 0..6 {
