@@ -34,7 +34,7 @@ fn reached_within(config: &NetcodeConfig) -> Duration {
     REACHED_WITHIN.max(2 * interval)
 }
 
-/// The most time from the wish to end the match to its end.
+/// The longest time from the wish to end the match to its end.
 fn compared_within(config: &NetcodeConfig) -> Duration {
     reached_within(config) + (COMPARED_WITHIN - REACHED_WITHIN)
 }
@@ -109,11 +109,11 @@ pub struct MatchResult {
     /// Why the match ended before the game finished it; `None` if the game did, even if the session
     /// ended while the peers compared its last frame.
     pub ended: Option<EndReason>,
-    /// What the other machines computed in a match that the game finished.
+    /// The results of the other machines, if the game finished the match.
     pub peers: Vec<PeerResult>,
 }
 
-/// What another machine computed.
+/// The result of another machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerResult {
     /// The machine.

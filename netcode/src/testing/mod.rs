@@ -131,8 +131,8 @@ impl Stepper {
         self.await_state("the match starts everywhere", SessionState::is_running);
     }
 
-    /// Updates until the state of each app is as `is_reached` wants it. A session that has ended
-    /// never gets there.
+    /// Updates until `is_reached` holds for the state of each app. A session that has ended never
+    /// gets there.
     fn await_state(&mut self, what: &str, is_reached: impl Fn(&SessionState) -> bool) {
         for _ in 0..START_UPDATES {
             let states = self.apps.iter().map(|app| app.world().resource::<SessionState>());

@@ -108,7 +108,7 @@ pub fn sync_test(
     }
 }
 
-/// The components that more entities have which do not roll back than before the match.
+/// The components that are on more entities without `Rollback` now than before the match.
 fn strays(world: &World, before: &[(&'static str, u32)]) -> Vec<&'static str> {
     let now = world.resource::<Scoped<RollbackStore>>().outsiders(world);
     let more = now.iter().zip(before).filter(|((_, now), (_, before))| now > before);

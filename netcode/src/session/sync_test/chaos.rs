@@ -43,8 +43,8 @@ impl Chaos {
     pub(super) fn next_disturbance(&mut self) -> Disturbance {
         const TURNS: [Disturbance; 4] =
             [Disturbance::None, Disturbance::Order, Disturbance::Entities, Disturbance::Order];
-        /// The first turns, two windows long, are undisturbed: a frame that comes out differently
-        /// even then does so without the fault of a disturbance.
+        /// The first turns, two windows long, are undisturbed: no disturbance is to blame for a
+        /// frame that comes out differently even then.
         const QUIET_TURNS: u32 = 16;
         self.turn += 1;
         if self.turn < QUIET_TURNS {

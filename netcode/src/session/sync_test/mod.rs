@@ -29,8 +29,8 @@ pub use failure::{
     ConfirmationChange, Divergence, DivergenceCause, SyncTestFailed, SyncTestFailure,
 };
 
-/// Frames from one time that chaos reads all values from their own bytes to the next. Once is not
-/// enough: a set of two has the other order only every second time.
+/// Chaos reads all values from their own bytes once in this many frames. It has to do so several
+/// times: a set of two has the other order only every second time.
 const READ_BACK_FRAMES: u32 = 8;
 
 /// A running sync test.

@@ -1,5 +1,5 @@
-//! The functions that the fuzz targets call, and so do the tests that feed them with packets of
-//! real peers and with inputs that once went wrong.
+//! The functions that the fuzz targets call. Tests feed the same functions with packets of real
+//! peers and with inputs that once went wrong.
 //!
 //! Each function takes any bytes, plays with them, and panics if a promise of the crate is broken.
 //! Every input gets a match of its own, so that its bytes alone reproduce a finding.
