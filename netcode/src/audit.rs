@@ -1,10 +1,10 @@
 //! Finds the state that the systems of [`Simulate`] use although it does not roll back.
 //!
 //! Bevy knows what each system can read and write. State that one of them can write and that is not
-//! registered is named at start-up, with the system and with what to do. Names, and messages, are
-//! known only with Bevy's feature `debug`, which this crate's default feature `names` turns on. The
-//! audit cannot see `Local`s, commands, exclusive systems, and state outside the world. The sync
-//! test finds those when they make a difference.
+//! registered is named at start-up, together with the system and the remedy. Names, and messages,
+//! are known only with Bevy's feature `debug`, which this crate's default feature `names` turns on.
+//! The audit cannot see `Local`s, commands, exclusive systems, and state outside the world. The
+//! sync test finds those when they make a difference.
 
 use std::{
     any::{TypeId, type_name},
@@ -175,7 +175,7 @@ fn short(name: &str) -> String {
 /// The beginning of the text that Bevy gives instead of a name.
 const NAMELESS: &str = "<Enable the debug feature";
 
-/// The resource with what the audit found once the app's plugins were done.
+/// The result of the audit, which runs once the app's plugins are done: a resource.
 ///
 /// The audit cannot see what exclusive systems, commands and observers write, nor `Local`s and
 /// state outside the world. A sync test finds those when they make a difference.
@@ -231,7 +231,8 @@ pub(crate) fn audit(world: &mut World) {
         let lines: Vec<String> =
             report.findings.iter().map(|finding| format!("\n  * {finding}")).collect();
         tracing::warn!(
-            "the simulation uses what does not roll back, or in no fixed order:{}",
+            "the simulation uses state that does not roll back, or that it uses in no fixed \
+             order:{}",
             lines.concat()
         );
     }

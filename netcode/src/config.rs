@@ -5,11 +5,11 @@ use std::time::Duration;
 use bevy::prelude::Resource;
 use thiserror::Error;
 
-/// With a window or a delay of more than a second, no game is playable.
+/// With a window or a delay of more than a second (at 60 fps), no game is playable.
 const MAX_WINDOW_FRAMES: u8 = 60;
 /// ggrs keeps 128 frames of inputs per seat, beginning a window behind the present frame. A peer
-/// that runs ahead is ahead by our delay and its window at most, and its inputs reach further by
-/// its own delay: two windows and two delays have to fit, with some room to spare.
+/// that has run on is ahead of us by at most our delay and its window, and its inputs reach further
+/// by its own delay: two windows and two delays have to fit, with some room to spare.
 pub(crate) const MAX_WINDOW_AND_DELAY: u8 = 60;
 /// More seats than this make the input datagrams of a full mesh larger than one packet.
 pub(crate) const MAX_SEATS: u8 = 16;
@@ -23,7 +23,8 @@ pub(crate) const MAX_ID_BYTES: usize = 64;
 ///
 /// All peers of a match must agree on `fps`, `checksum_interval`, `game_id`, `game_version` and the
 /// registered types, in the same order; this is checked when they meet, and a peer that differs is
-/// refused with a sentence that says why. What the simulation computes cannot be compared then.
+/// refused with a sentence that says why. What the simulation computes cannot be compared at that
+/// point.
 #[derive(Resource, Clone, Debug, PartialEq)]
 pub struct NetcodeConfig {
     /// Simulation steps per second, 1 to 240. Default 60, the refresh rate that most players have.
@@ -139,7 +140,7 @@ impl InputDelay {
         }
     }
 
-    /// The delay that it allows nearest to `wanted` frames.
+    /// The allowed delay that is nearest to `wanted` frames.
     pub(crate) fn nearest(self, wanted: u32) -> u8 {
         match self {
             Self::Fixed(frames) => frames,

@@ -1,4 +1,4 @@
-//! The schedules and sets, which all parts of the crate name, and which name none of them.
+//! The schedules and sets. All parts of the crate use them, and they use no other part.
 
 use bevy::{
     app::MainScheduleOrder,
