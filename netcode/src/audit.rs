@@ -1,8 +1,9 @@
-//! Which state do the systems of [`Simulate`] touch that does not roll back?
+//! Finds the state that the systems of [`Simulate`] use although it does not roll back.
 //!
-//! Bevy knows what each system can read and write. Whatever one of them can write, and nobody registered, is named at
-//! start-up, with the system and with what to do. Names, and messages, are known only with Bevy's feature `debug`, which this crate's
-//! default feature `names` turns on. What it cannot see: `Local`s, commands, exclusive systems, and state outside the world. The
+//! Bevy knows what each system can read and write. State that one of them can write and that is not
+//! registered is named at start-up, together with the system and the remedy. Names, and messages,
+//! are known only with Bevy's feature `debug`, which this crate's default feature `names` turns on.
+//! The audit cannot see `Local`s, commands, exclusive systems, and state outside the world. The
 //! sync test finds those when they make a difference.
 
 use std::{
@@ -56,7 +57,8 @@ pub enum AuditProblem {
     Resource,
     /// A message: which ones a reader has seen does not roll back.
     Message,
-    /// A clock that runs by the machine: not the same on two peers, nor in two simulations of one frame.
+    /// A clock of the machine, which differs between two peers, and between two simulations of one
+    /// frame.
     Clock,
     /// Systems with `Commands` that run in no fixed order: the first may run before or after each
     /// of the others.
@@ -86,7 +88,8 @@ impl fmt::Display for AuditFinding {
         match self.problem {
             AuditProblem::Component if name == type_name::<RollbackId>() => write!(
                 f,
-                "component `{name}` is written by {systems}: an id belongs to its entity for ever, so query `&RollbackId`"
+                "component `{name}` is written by {systems}: an id belongs to its entity for ever, \
+                 so query `&RollbackId`"
             ),
             AuditProblem::Component => write!(
                 f,
@@ -104,14 +107,15 @@ impl fmt::Display for AuditFinding {
             ),
             AuditProblem::Message => write!(
                 f,
-                "`{name}` is used by {systems}, but what a reader has read does not roll back: use a registered resource, or \
-                 `Effects` for what happens outside, or `.allow_unregistered::<{short}>()`",
+                "`{name}` is used by {systems}, but what a reader has read does not roll back: use \
+                 a registered resource, or `Effects` for what happens outside, or \
+                 `.allow_unregistered::<{short}>()`",
                 short = short(name)
             ),
             AuditProblem::Clock => write!(
                 f,
-                "`{name}` is read by {systems}, but it is not the same on two machines: inside `Simulate`, `Time` counts frames; \
-                 or `.allow_unregistered::<{short}>()`",
+                "`{name}` is read by {systems}, but it is not the same on two machines: inside \
+                 `Simulate`, `Time` counts frames; or `.allow_unregistered::<{short}>()`",
                 short = short(name)
             ),
             AuditProblem::Unordered => {
@@ -168,17 +172,17 @@ fn short(name: &str) -> String {
     short
 }
 
-/// How Bevy begins what it says instead of a name.
+/// The beginning of the text that Bevy gives instead of a name.
 const NAMELESS: &str = "<Enable the debug feature";
 
-/// What was found when the app's plugins were done: a resource.
+/// The result of the audit, which runs once the app's plugins are done: a resource.
 ///
-/// It cannot see what exclusive systems, commands and observers write, nor `Local`s and state outside the world. A sync test finds those
-/// when they make a difference.
+/// The audit cannot see what exclusive systems, commands and observers write, nor `Local`s and
+/// state outside the world. A sync test finds those when they make a difference.
 #[derive(Resource, Clone, Debug, Default)]
 pub struct AuditReport {
     findings: Vec<AuditFinding>,
-    /// Which systems can write a type.
+    /// The types that systems can write, each with the name of one such system.
     writers: Vec<(TypeId, String)>,
     commanders: Vec<String>,
     reads: Vec<UnregisteredRead>,
@@ -205,28 +209,30 @@ impl AuditReport {
         &self.commanders
     }
 
-    /// The types that `Simulate` reads and nobody registered. Only what changes during a match does
-    /// harm, so these are no findings.
+    /// The types that `Simulate` reads and that are not registered. Only a type that changes during
+    /// a match does harm, so these are no findings.
     #[must_use]
     pub fn unregistered_reads(&self) -> &[UnregisteredRead] {
         &self.reads
     }
 }
 
-/// Looks through `Simulate`, and says in one warning what it found.
+/// Looks through `Simulate`, and logs what it found in one warning.
 pub(crate) fn audit(world: &mut World) {
     let looked = world.try_schedule_scope(Simulate, look_through);
     let Ok(report) = looked else { return };
     if report.findings.iter().any(|finding| finding.type_name.starts_with(NAMELESS)) {
         tracing::warn!(
-            "the simulation writes {} types that do not roll back: turn on netcode's feature `names` to learn which",
+            "the simulation writes {} types that do not roll back: turn on netcode's feature \
+             `names` to learn which",
             report.findings.len()
         );
     } else if !report.findings.is_empty() {
         let lines: Vec<String> =
             report.findings.iter().map(|finding| format!("\n  * {finding}")).collect();
         tracing::warn!(
-            "the simulation uses what does not roll back, or in no fixed order:{}",
+            "the simulation uses state that does not roll back, or that it uses in no fixed \
+             order:{}",
             lines.concat()
         );
     }
@@ -252,7 +258,8 @@ fn look_through(world: &mut World, schedule: &mut Schedule) -> AuditReport {
         asked.extend(asked_for(&access).into_iter().map(|id| (name.clone(), id)));
         used.extend(accessed(&access, rollback).into_iter().map(|it| (name.clone(), it)));
     }
-    // What is used on entities `Without<Rollback>` only, by all systems, is not part of the simulation.
+    // A type that all systems use on entities `Without<Rollback>` only is not part of the
+    // simulation.
     let inside: BTreeSet<ComponentId> =
         used.iter().filter(|(_, (_, usage))| usage.is_inside).map(|(_, (id, _))| *id).collect();
     let mut found: BTreeMap<(ComponentId, u8), AuditFinding> = BTreeMap::new();
@@ -283,7 +290,7 @@ fn look_through(world: &mut World, schedule: &mut Schedule) -> AuditReport {
     AuditReport { findings, writers, commanders, reads: reads.0.into_values().collect() }
 }
 
-/// Systems of which the commands come in an order that nothing fixes.
+/// Systems whose commands come in no fixed order.
 fn unordered(graph: &ScheduleGraph) -> impl Iterator<Item = AuditFinding> {
     let name = |&key: &SystemKey| graph.systems.get(key).map(|system| system.name().to_string());
     unordered_commands(graph).into_iter().map(move |(first, others)| AuditFinding {
@@ -318,7 +325,8 @@ fn asked_for(access: &FilteredAccessSet) -> BTreeSet<ComponentId> {
     parts.flat_map(|part| part.access().archetypal().iter().chain(part.with_filters())).collect()
 }
 
-/// What a system can access by type, and how. A system that can write everything, an exclusive one, says nothing.
+/// The types that a system can access, and how. Nothing is known of an exclusive system, which can
+/// write everything.
 fn accessed(access: &FilteredAccessSet, rollback: ComponentId) -> BTreeMap<ComponentId, Use> {
     let mut all: BTreeMap<ComponentId, Use> = BTreeMap::new();
     for part in access.filtered_accesses() {
@@ -338,7 +346,7 @@ fn accessed(access: &FilteredAccessSet, rollback: ComponentId) -> BTreeMap<Compo
 #[derive(Clone, Copy, Debug, Default)]
 struct Use {
     is_written: bool,
-    /// Whether it does so not only on entities `Without<Rollback>`.
+    /// Whether it uses the type on other entities than those `Without<Rollback>`.
     is_inside: bool,
 }
 
@@ -359,13 +367,14 @@ impl Seen {
             .is_some_and(|allowed| allowed.0.contains(&type_id));
         let is_registered =
             is_allowed || world.resource::<Scoped<RollbackStore>>().types().any(|it| it == type_id);
-        // Also one that is not there yet: every resource requires the component that marks them.
+        // This also finds a resource that is not there yet: every resource requires the component
+        // that marks them.
         let marker = world.components().valid_component_id::<IsResource>();
         let is_resource = info.required_components().iter_ids().any(|id| Some(id) == marker);
         Some(Self { name: info.name().to_string(), type_id, is_registered, is_resource })
     }
 
-    /// Whether it is given to the simulation, the same on all peers.
+    /// Whether the type is given to the simulation, with the same value on all peers.
     fn is_given(&self) -> bool {
         let given = [
             TypeId::of::<Disabled>(),
@@ -406,7 +415,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_told_to_register_ids() {
+    fn the_advice_is_never_to_register_ids() {
         let mut finding = AuditFinding {
             type_name: type_name::<RollbackId>().into(),
             problem: AuditProblem::Component,
@@ -418,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_told_to_register_a_state() {
+    fn the_advice_is_never_to_register_a_state() {
         let finding = AuditFinding {
             type_name: "bevy_state::state::resources::NextState<game::Phase>".into(),
             problem: AuditProblem::Resource,
@@ -431,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn short_names_are_what_one_would_write() {
+    fn short_names_are_as_written_in_code() {
         assert_eq!(short("game::ships::Ship"), "Ship");
         assert_eq!(short("bevy_ecs::message::messages::Messages<game::Hit>"), "Messages<Hit>");
         assert_eq!(short("u32"), "u32");

@@ -1,51 +1,62 @@
-//! How a game wants its sessions run. Checked once, when the plugin is built.
+//! The settings of a game for its sessions. They are checked once, when the plugin is built.
 
 use std::time::Duration;
 
 use bevy::prelude::Resource;
 use thiserror::Error;
 
-/// Longer windows and delays than a second are no game any more.
+/// With a window or a delay of more than a second (at 60 fps), no game is playable.
 const MAX_WINDOW_FRAMES: u8 = 60;
-/// ggrs keeps 128 frames of inputs per seat, from a window behind the present frame. A peer that was let run on is ahead by our delay and
-/// its window, and sends inputs of its own delay further on: two windows and two delays have to fit, with some room to spare.
+/// ggrs keeps 128 frames of inputs per seat, beginning a window behind the present frame. A peer
+/// that has run on is ahead of us by at most our delay and its window, and its inputs reach further
+/// by its own delay: two windows and two delays have to fit, with some room to spare.
 pub(crate) const MAX_WINDOW_AND_DELAY: u8 = 60;
 /// More seats than this make the input datagrams of a full mesh larger than one packet.
 pub(crate) const MAX_SEATS: u8 = 16;
-/// A lobby in which a peer gets ready, leaves and comes back within a second sends as many.
+/// In a lobby in which a peer gets ready, leaves and comes back within a second, a peer sends this
+/// many messages.
 const MIN_CONTROL_PER_S: u32 = 10;
 /// Longest game id and version, in bytes: they are shown in one line.
 pub(crate) const MAX_ID_BYTES: usize = 64;
 
 /// Settings of the plugin. The defaults suit an action game for two to four players.
 ///
-/// All peers of a match must agree on `fps`, `checksum_interval`, `game_id`, `game_version` and the registered types, in the same order;
-/// this is checked when they meet, and a peer that differs is refused with a sentence. What the simulation computes cannot be compared.
+/// All peers of a match must agree on `fps`, `checksum_interval`, `game_id`, `game_version` and the
+/// registered types, in the same order; this is checked when they meet, and a peer that differs is
+/// refused with a sentence that says why. What the simulation computes cannot be compared at that
+/// point.
 #[derive(Resource, Clone, Debug, PartialEq)]
 pub struct NetcodeConfig {
     /// Simulation steps per second, 1 to 240. Default 60, the refresh rate that most players have.
     pub fps: u16,
     /// Names the game, at most 64 bytes. Peers with another id are refused. Default `"game"`.
     pub game_id: String,
-    /// Names the build as players know it, at most 64 bytes; shown when two builds do not fit. To be raised whenever the simulation
-    /// changes. Default `"0"`.
+    /// Names the build as players know it, at most 64 bytes; shown when two builds do not match.
+    /// Raise it whenever the simulation changes. Default `"0"`.
     pub game_version: String,
-    /// Frames that a local input waits before it is used; more delay, fewer and shorter rollbacks. With `prediction_window` at most 60.
-    /// Default adaptive, 1 to 6 frames (17 to 100 ms at 60 fps): as short as the network lets it, and never felt as lag of its own.
+    /// Frames that a local input waits before it is used: more delay means fewer and shorter
+    /// rollbacks. At most 60 together with `prediction_window`. Default adaptive, 1 to 6 frames (17
+    /// to 100 ms at 60 fps): as short as the network allows, and never felt as lag of its own.
     pub input_delay: InputDelay,
-    /// Frames that may be predicted before the simulation stalls, 1 to 60. Default 8 (133 ms at 60 fps).
+    /// Frames that may be predicted before the simulation stalls, 1 to 60. Default 8 (133 ms at 60
+    /// fps).
     pub prediction_window: u8,
-    /// Silence after which a peer counts as gone that the signaling server misses too: it crashed, or its page was closed.
-    /// Default 2.25 s: the others learn of it well within 3 s.
+    /// Silence after which a peer counts as gone if the signaling server has lost it, too: it
+    /// crashed, or its page was closed. Default 2.25 s: the other peers learn of it well within 3
+    /// s.
     pub peer_timeout: Duration,
-    /// Silence after which any peer counts as gone, at least `peer_timeout`. Default 10 s: its network, or ours, may be away for
-    /// some seconds, and a data channel that got no answer asks again only after 1, 3 and 7 s.
+    /// Silence after which any peer counts as gone, at least `peer_timeout`. Default 10 s: its
+    /// network, or ours, may be down for some seconds, and a data channel that got no answer asks
+    /// again only after 1, 3 and 7 s.
     pub outage_timeout: Duration,
-    /// Silence after which a peer is shown as quiet. Default 0.5 s: longer than any jitter, short enough to explain a stall.
+    /// Silence after which a peer is shown as quiet. Default 0.5 s: longer than any jitter, short
+    /// enough to explain a stall.
     pub quiet_after: Duration,
-    /// Time for all peers of a line-up to begin their session. Default 10 s, the time a slow browser needs to load a match.
+    /// Time for all peers of a line-up to begin their session. Default 10 s, the time a slow
+    /// browser needs to load a match.
     pub start_timeout: Duration,
-    /// Frames between two checksums that peers compare, at least 1. Default 30 (two a second at 60 fps).
+    /// Frames between two checksums that peers compare, at least 1. Default 30 (two a second at 60
+    /// fps).
     pub checksum_interval: u16,
     /// Seats that a match has at least. Default 2.
     pub min_players: u8,
@@ -54,7 +65,7 @@ pub struct NetcodeConfig {
     /// When a match that some of its peers have finished is over for the peers that have not.
     /// Default [`FinishPolicy::Everyone`]: each peer plays until it finishes itself.
     pub finish_policy: FinishPolicy,
-    /// What a peer may send. Who sends much more is removed from the match.
+    /// How much a peer may send. A peer that sends much more is removed from the match.
     pub flood_limits: FloodLimits,
 }
 
@@ -62,10 +73,10 @@ pub struct NetcodeConfig {
 /// then they play on, and the seats of the peers that have finished get default inputs.
 ///
 /// Peers of a game whose rules end a match finish it together, at the same frame. This is about a
-/// peer that finishes by itself, as one does that goes back to the lobby before the end.
+/// peer that finishes on its own, such as one that goes back to the lobby before the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FinishPolicy {
-    /// Once every peer has finished it: each for itself, and nobody for another one.
+    /// Once every peer has finished it: each peer finishes only for itself.
     #[default]
     Everyone,
     /// Once more than half of all peers of the match have finished it.
@@ -76,7 +87,7 @@ pub enum FinishPolicy {
 
 impl FinishPolicy {
     /// Whether a match of `peers` peers, of which `finished` have finished it, is over for the
-    /// other ones.
+    /// other peers.
     pub(crate) fn is_over(self, finished: usize, peers: usize) -> bool {
         match self {
             Self::Everyone => false,
@@ -88,15 +99,18 @@ impl FinishPolicy {
 
 /// How long a local input waits before it is used.
 ///
-/// The wait gives it time to reach the others before they simulate its frame, so that they need not predict it. It is felt as lag by who
-/// presses the button: 3 frames at 60 fps (50 ms) are about where it begins to be noticed.
+/// The wait gives the input time to reach the other peers before they simulate its frame, so that
+/// they need not predict it. The player who presses the button feels the wait as lag, which begins
+/// to be noticed at about 3 frames at 60 fps (50 ms).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputDelay {
-    /// Always so many frames.
+    /// Always this number of frames.
     Fixed(u8),
-    /// As few frames as let the others predict at most two frames of our inputs, 95 times of 100. Grows within a second when the network
-    /// gets worse; shrinks by a frame at a time, once that would have been enough for eight seconds. A change waits until the inputs
-    /// are held, so that none is lost or used twice; for three seconds at most, as those of a stick hardly ever are.
+    /// As few frames as let the other peers predict at most two frames of our inputs, 95 times out
+    /// of 100. Grows within a second when the network gets worse; shrinks by one frame at a time,
+    /// once the shorter delay would have been enough for eight seconds. A change waits until the
+    /// inputs are held, so that none is lost or used twice, but for three seconds at most, as those
+    /// of a stick are hardly ever held.
     Adaptive {
         /// Never less than this.
         min: u8,
@@ -106,7 +120,7 @@ pub enum InputDelay {
 }
 
 impl InputDelay {
-    /// The most frames that it can be.
+    /// The longest delay, in frames.
     #[must_use]
     pub const fn max(self) -> u8 {
         match self {
@@ -115,7 +129,7 @@ impl InputDelay {
         }
     }
 
-    /// The same, cut to so many frames.
+    /// The same, with no delay longer than `frames`.
     pub(crate) fn at_most(self, frames: u8) -> Self {
         match self {
             Self::Fixed(fixed) => Self::Fixed(fixed.min(frames)),
@@ -126,7 +140,7 @@ impl InputDelay {
         }
     }
 
-    /// What it is where so many frames would be best.
+    /// The allowed delay that is nearest to `wanted` frames.
     pub(crate) fn nearest(self, wanted: u32) -> u8 {
         match self {
             Self::Fixed(frames) => frames,
@@ -135,13 +149,16 @@ impl InputDelay {
     }
 }
 
-/// Packets of one peer that are looked at, per second and channel. As many may come at once, and what came while this machine stood
-/// still. The rest is dropped unread; a peer that is a whole second's worth beyond is removed.
+/// The packets of one peer that are looked at, per second and channel. As many may come at once,
+/// and in addition those that came while this machine was frozen. The rest is dropped unread; a
+/// peer that exceeds the limit by a whole second's worth is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FloodLimits {
-    /// Datagrams, at least 4 for each frame of a second. Default 1000: a peer of ours sends one a frame, 240 at most.
+    /// Datagrams, at least 4 for each frame of a second. Default 1000: an honest peer sends one a
+    /// frame, 240 at most.
     pub datagrams_per_s: u32,
-    /// Control messages, at least 10. Default 200: a peer of ours sends a few when somebody comes or goes, and some checksums.
+    /// Control messages, at least 10. Default 200: an honest peer sends a few when a peer comes or
+    /// goes, and some checksums.
     pub control_per_s: u32,
 }
 
@@ -248,7 +265,8 @@ pub enum ConfigError {
     },
     /// `prediction_window` and `input_delay` are too much together.
     #[error(
-        "prediction_window is {window} and input_delay is {delay} frames; both together may be at most 60"
+        "prediction_window is {window} and input_delay is {delay} frames; both together may be at \
+         most 60"
     )]
     WindowAndDelay {
         /// The prediction window.
@@ -273,9 +291,10 @@ pub enum ConfigError {
     /// `outage_timeout` is shorter than `peer_timeout`.
     #[error("outage_timeout must be at least peer_timeout")]
     OutageTimeout,
-    /// `flood_limits` are below what peers of ours send.
+    /// `flood_limits` are below what honest peers send.
     #[error(
-        "flood_limits are too low; allow at least 4 datagrams a frame, and 10 control messages a second"
+        "flood_limits are too low; allow at least 4 datagrams a frame, and 10 control messages a \
+         second"
     )]
     FloodLimits,
     /// `game_id` or `game_version` is over 64 bytes.
@@ -286,13 +305,15 @@ pub enum ConfigError {
 /// How a local match tests itself; see [`StartLocal`](crate::StartLocal).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyncTest {
-    /// Frames that are rolled back after each frame: 1 to [`NetcodeConfig::prediction_window`](crate::NetcodeConfig), or the match does
-    /// not start. None: 1, 2, 3 and so on in turn.
+    /// Frames that are rolled back after each frame: 1 to
+    /// [`NetcodeConfig::prediction_window`](crate::NetcodeConfig), or the match does not start.
+    /// None: 1, 2, 3 and so on in turn.
     pub depth: Option<u8>,
-    /// Whether to disturb what a sound game does not notice: the order of entities in their tables, the entities
-    /// themselves, and how many steps fall into one update; and to read values from their own bytes, and look in them for
-    /// entities that they do not say they hold. For headless tests: an entity that is spawned anew has lost
-    /// what is not registered, such as its picture.
+    /// Whether to disturb what a sound game does not depend on: the order of entities in their
+    /// tables, the entities themselves, and how many steps fall into one update; and whether to
+    /// read values from their own bytes, and to look in them for entities that they hold without
+    /// saying so. For headless tests: an entity that is spawned again has lost what is not
+    /// registered, such as its picture.
     pub is_chaotic: bool,
 }
 
@@ -302,7 +323,8 @@ impl SyncTest {
     /// The same, with disturbances.
     pub const CHAOS: Self = Self { depth: None, is_chaotic: true };
 
-    /// Rolls back by this many frames each time: 1 to the prediction window, or the match does not start.
+    /// Rolls back by this many frames each time: 1 to the prediction window, or the match does not
+    /// start.
     #[must_use]
     pub const fn at_depth(frames: u8) -> Self {
         Self { depth: Some(frames), is_chaotic: false }

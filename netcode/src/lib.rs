@@ -1,6 +1,7 @@
 //! Rollback netcode for Bevy: deterministic inputs, peer to peer, over WebRTC data channels.
 //!
-//! Add [`NetcodePlugin`], mark what rolls back, put the simulation into [`Simulate`], and join a room:
+//! Add [`NetcodePlugin`], mark what rolls back, put the simulation into [`Simulate`], and join a
+//! room:
 //!
 //! ```no_run
 //! use bevy::prelude::*;
@@ -27,8 +28,8 @@
 //!                 inputs.set(seat, Input { thrust: true }); // read a keyboard here
 //!             }
 //!         })
-//!         .add_systems(Simulate, |inputs: Res<PlayerInputs<Input>>, mut ships: Query<&mut Height>| {
-//!             for mut ship in &mut ships {
+//!         .add_systems(Simulate, |inputs: Res<PlayerInputs<Input>>, mut all: Query<&mut Height>| {
+//!             for mut ship in &mut all {
 //!                 ship.metres += if inputs.get(ship.seat).thrust { 1.0 } else { -1.0 };
 //!             }
 //!         })
@@ -123,7 +124,7 @@ pub use signaling::{
 };
 pub use transport::{LinkConditions, Route, TransportError};
 
-/// What every game names: `use netcode::prelude::*;`.
+/// The names that every game uses: `use netcode::prelude::*;`.
 pub mod prelude {
     pub use crate::{
         AppEffectsExt, AppLatchExt, AppRollbackExt, ChecksumLog, DesyncDetected, EffectStarted,

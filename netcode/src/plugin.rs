@@ -16,7 +16,8 @@ use crate::{
     session,
 };
 
-/// Rollback netcode for the input type `I`. Needs Bevy's `TimePlugin`, which is in `MinimalPlugins` and `DefaultPlugins`.
+/// Rollback netcode for the input type `I`. Needs Bevy's `TimePlugin`, which is in `MinimalPlugins`
+/// and `DefaultPlugins`.
 #[derive(Clone, Debug)]
 pub struct NetcodePlugin<I> {
     config: NetcodeConfig,
@@ -58,12 +59,13 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             effects::plugin,
             diagnostics::plugin,
         ));
-        // First of all types, as it is part of what peers must have in common.
+        // The input type comes before all other types, as peers must have it in common, too.
         let input = std::any::type_name::<I>();
         app.world_mut().resource_mut::<Registrations>().0.push(input);
     }
 
-    /// Looks for state that the simulation changes and nobody registered; see [`AuditReport`](crate::AuditReport).
+    /// Looks for state that the simulation changes and that is not registered; see
+    /// [`AuditReport`](crate::AuditReport).
     ///
     /// # Panics
     ///
@@ -75,7 +77,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
     }
 }
 
-/// Panics if no match could be played with this.
+/// Panics if no match could be played with this configuration or input type.
 fn refuse_unplayable<I: GameInput>(config: &NetcodeConfig) {
     if let Err(error) = config.validate() {
         panic!("NetcodePlugin was given a configuration that cannot work: {error}");

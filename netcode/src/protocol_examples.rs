@@ -1,4 +1,5 @@
-//! The examples in PROTOCOL.md are what the code sends: a document that drifts fails here.
+//! Checks that the examples in PROTOCOL.md are what the code sends: if the document drifts, these
+//! tests fail.
 
 use signaling::protocol::PeerId;
 

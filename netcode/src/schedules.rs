@@ -1,4 +1,4 @@
-//! The schedules and sets that everybody names, and that name nobody.
+//! The schedules and sets. All parts of the crate use them, and they use no other part.
 
 use bevy::{
     app::MainScheduleOrder,

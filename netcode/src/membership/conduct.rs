@@ -1,4 +1,4 @@
-//! How a peer behaves: whether it sends anything but junk, and not too much. Pure.
+//! Watches how a peer behaves: whether it sends nothing but junk, or too much. Pure.
 
 use std::time::Duration;
 
@@ -7,12 +7,13 @@ use thiserror::Error;
 
 use crate::{config::FloodLimits, transport::Channel};
 
-/// A peer that sent nothing else for so long is broken or hostile. Bits do flip, but not in every packet.
+/// A peer that has sent nothing but junk for this long is broken or hostile. Bits do flip, but not
+/// in every packet.
 const JUNK_ONLY_FOR: Duration = Duration::from_secs(2);
-/// What is allowed in this time may come at once.
+/// The packets that are allowed in this time may come all at once.
 const BURST: Duration = Duration::from_secs(1);
 
-/// What a peer did that nobody plays on with.
+/// What a peer did that makes it impossible to play on with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Misconduct {
@@ -27,26 +28,27 @@ pub enum Misconduct {
     Stuck,
 }
 
-/// What one peer did lately.
+/// The recent conduct of one peer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Conduct {
-    /// Since when nothing but junk came.
+    /// The time since which nothing but junk has come.
     junk_since: Option<Duration>,
     datagrams: Allowance,
     control: Allowance,
 }
 
-/// A bucket of packets that fills by the clock and empties by packets.
+/// A bucket of packets: time fills it, and each packet empties it by one.
 #[derive(Clone, Debug, Default)]
 struct Allowance {
     filled: Option<Duration>,
     left: f32,
-    /// Packets that found it empty since it was full last.
+    /// Packets that found it empty since it was last full.
     excess: f32,
 }
 
 impl Conduct {
-    /// Counts a packet before it is looked at. False where it is one too many; as many too many as are allowed in a second are misconduct.
+    /// Counts a packet before it is looked at. Returns false if it is one too many. It is
+    /// misconduct once the packets too many are as many as are allowed in a second.
     pub(crate) fn allows(
         &mut self,
         now: Duration,
@@ -76,7 +78,7 @@ impl Allowance {
         let per_s = per_s as f32;
         let since = self.filled.map_or(BURST, |filled| now.saturating_sub(filled));
         if since > Duration::ZERO {
-            // We may have stood still: what was sent meanwhile comes at once.
+            // This machine may have been frozen: what was sent meanwhile comes all at once.
             let most = per_s * since.max(BURST).as_secs_f32();
             self.left += per_s * since.as_secs_f32();
             if self.left >= most {
@@ -99,7 +101,8 @@ mod tests {
 
     const LIMITS: FloodLimits = FloodLimits { datagrams_per_s: 100, control_per_s: 10 };
 
-    /// How many of so many packets a second pass in some seconds, or what they amount to.
+    /// The number of packets that pass if a peer sends `per_s` of them a second for `seconds`, or
+    /// the misconduct that they amount to.
     fn send(per_s: u64, seconds: u64) -> Result<u64, Misconduct> {
         let mut conduct = Conduct::default();
         let mut passed = 0;
@@ -111,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn who_keeps_to_the_limit_is_never_refused() {
+    fn a_peer_within_the_limit_is_never_refused() {
         assert_eq!(send(100, 60), Ok(6000));
     }
 
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waited_while_we_stood_still_is_no_flood() {
+    fn packets_that_waited_while_we_were_frozen_are_no_flood() {
         let mut conduct = Conduct::default();
         let mut allows =
             |seconds| conduct.allows(Duration::from_secs(seconds), Channel::Control, &LIMITS);
@@ -146,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn only_junk_and_nothing_else_is_misconduct() {
+    fn junk_is_misconduct_only_if_nothing_else_comes() {
         let mut conduct = Conduct::default();
         let at = Duration::from_millis;
         assert_eq!(conduct.made_no_sense(at(0)), Ok(()));

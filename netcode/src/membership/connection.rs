@@ -1,6 +1,7 @@
 //! The connection to the room: one transport, one link per peer, and what they exchange.
 //!
-//! It is pure but for the transport: time is an argument, and nothing happens unless it is called.
+//! Apart from the transport it is pure: time is an argument, and nothing happens unless a method is
+//! called.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -34,7 +35,7 @@ use crate::{
 /// has stopped playing.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 
-/// What has happened, of which the session has to make something.
+/// Something that has happened and that the session has to act on.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ConnectionEvent {
     /// We are in the room.
@@ -47,9 +48,9 @@ pub(crate) enum ConnectionEvent {
     Goodbye(PeerId, GoodbyeCause),
     /// All agreed: begin.
     Begin(MatchPlan),
-    /// The server tells of the room.
+    /// The server sent news of the room.
     Room(RoomEvent),
-    /// A peer did what nobody plays on with.
+    /// A peer misbehaved, and we have stopped listening to it.
     Misconduct(PeerId, Misconduct),
     /// A peer has left the match at this frame, and stays in the room.
     Finished { peer: PeerId, end: u32 },
@@ -61,15 +62,16 @@ pub(crate) enum ConnectionEvent {
 ///
 /// Its methods are of four kinds:
 ///
-/// * *What happened*: [`receive`](Self::receive) takes what arrived since the last call, and time
-///   that has passed without us; then [`poll_event`](Self::poll_event) gives one [`ConnectionEvent`] after
-///   the other until there is none. [`note_standing`](Self::note_standing) takes what the server
-///   says of the peers.
+/// * *What happened*: [`receive`](Self::receive) takes what arrived since the last call, and the
+///   time that has passed; then [`poll_event`](Self::poll_event) returns one [`ConnectionEvent`]
+///   after the other until there is none left. [`note_roles`](Self::note_roles) takes what
+///   the server says of the peers.
 /// * *Time passes*: [`send`](Self::send) sends what is due, once per update and after the steps of
-///   the simulation; [`release`](Self::release) only hands over what a bad network has held back.
+///   the simulation; [`release`](Self::release) only hands over the packets that a bad network has
+///   held back.
 /// * *What to do*: commands such as [`open`](Self::open), [`close`](Self::close),
 ///   [`set_ready`](Self::set_ready) and [`finish`](Self::finish). They take effect at once, and
-///   what they have to say leaves with the next `send`.
+///   their messages leave with the next `send`.
 /// * *What to show*: [`show`](Self::show) writes the lobby, [`report`](Self::report) the counters;
 ///   methods with `&self` change nothing.
 ///
@@ -81,7 +83,8 @@ pub(crate) struct Connection {
     pub(super) us: Us,
     pub(super) match_wire: MatchWire,
     pub(super) lineup: LineUp,
-    /// Until when no match begins, so that peers that came during the last one are met before.
+    /// No match begins before this time, so that peers that came during the last one are connected
+    /// first.
     pub(super) newcomers_until: Option<Duration>,
     pub(super) dropped: DroppedPackets,
     events: VecDeque<ConnectionEvent>,
@@ -130,7 +133,8 @@ impl Connection {
 impl Connection {
     /// Takes what arrived since the last call, after `elapsed`.
     ///
-    /// `our_frame` is where we are in the simulation, while a match runs: see `place` of the systems.
+    /// `our_frame` is where we are in the simulation, while a match runs: see `frame_position` in
+    /// the systems.
     pub(crate) fn receive(&mut self, now: Duration, elapsed: Duration, our_frame: Option<f32>) {
         self.wire.forget_left_rooms(now);
         self.match_wire.end_if_finished(now);
@@ -147,7 +151,7 @@ impl Connection {
         }
         self.wire.reuse(events);
         self.begin_connections(now);
-        self.repeat_first_words(now);
+        self.repeat_hello(now);
         if let Some(local) = self.us.id() {
             let possible = self.possible_match();
             let steps = self.lineup.poll(now, local, possible.as_ref());
@@ -155,7 +159,7 @@ impl Connection {
         }
     }
 
-    /// The next thing that happened, of which the session has to make something.
+    /// Takes the next event that the session has to act on.
     pub(crate) fn poll_event(&mut self) -> Option<ConnectionEvent> {
         self.events.pop_front()
     }
@@ -200,7 +204,7 @@ impl Connection {
             }
             TransportEvent::Received { from, channel, bytes } => {
                 self.wire.count_received(bytes.len());
-                self.take(now, from, channel, &bytes, our_frame);
+                self.handle_packet(now, from, channel, &bytes, our_frame);
             }
         }
     }
@@ -210,10 +214,10 @@ impl Connection {
         self.peers.note_all_at_server();
     }
 
-    /// Takes what the other peers are in the room, as the server has it; `None` where it does not
-    /// say, or has not for a while.
-    pub(crate) fn note_standing(&mut self, room: Option<&RoomState>) {
-        self.peers.note_standing(room.filter(|_| !self.us.is_server_lost()));
+    /// Takes the roles of the other peers in the room, as the server has them; `None` if the server
+    /// does not say, or has not said for a while.
+    pub(crate) fn note_roles(&mut self, room: Option<&RoomState>) {
+        self.peers.note_roles(room.filter(|_| !self.us.is_server_lost()));
     }
 }
 
@@ -247,7 +251,7 @@ impl Connection {
         self.wire.set_conditions(conditions);
     }
 
-    /// Begins another sequence of accidents.
+    /// Begins another sequence of losses and delays.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn set_seed(&mut self, seed: u64) {
         self.wire.set_seed(seed);
@@ -270,14 +274,14 @@ impl Connection {
         self.tell_status_if(is_news, now);
     }
 
-    /// Marks the game on this machine as one that nobody can see, or can see again.
+    /// Notes whether the page of the game on this machine is hidden.
     pub(crate) fn set_hidden(&mut self, now: Duration, is_hidden: bool) {
         let is_news = self.us.set_hidden(is_hidden);
         self.tell_status_if(is_news, now);
     }
 
-    /// Tells the other peers whom we could play with, where that changed: no other peer can know
-    /// which two cannot reach each other.
+    /// Tells the other peers which peers we could play with, if that changed: no third peer can see
+    /// by itself that two others cannot reach each other.
     pub(super) fn tell_reach(&mut self, now: Duration) {
         let reach = || self.players().map(|link| link.peer);
         if !reach().eq(self.us.status().reaches.iter().copied()) {
@@ -312,7 +316,7 @@ impl Connection {
                 }
                 LineUpStep::Expect(epoch) => self.match_wire.expect(epoch),
                 LineUpStep::Begin(plan) => {
-                    // At once, so that nothing in this update takes us for ready still and asks
+                    // At once, so that nothing in this update still takes us for ready and asks
                     // again.
                     self.enter_match(now, plan.epoch);
                     self.push_event(ConnectionEvent::Begin(plan));
@@ -332,20 +336,21 @@ impl Connection {
         self.tell_status(now);
     }
 
-    /// The session of the match that we entered takes and gives inputs through this.
+    /// Returns the exchange through which the session of the match that we entered receives and
+    /// sends inputs.
     pub(crate) fn begin_exchange(&mut self, exchange: Exchange) -> SharedExchange {
-        self.match_wire.carry(exchange)
+        self.match_wire.set_exchange(exchange)
     }
 
-    /// Forgets a peer: its channels closed, or it said goodbye. Should it stay connected all the
-    /// same, the connection ends.
+    /// Forgets a peer: its channels closed, or it said goodbye. If it is still connected, the
+    /// connection ends.
     pub(crate) fn forget(&mut self, peer: PeerId) {
         self.peers.remove(peer);
         self.lineup.forget(peer);
         self.wire.disconnect(peer);
     }
 
-    /// A match begins: what was dropped before it does not count.
+    /// A match begins: packets that were dropped before it do not count.
     pub(crate) fn forget_drops(&mut self) {
         self.dropped = DroppedPackets::default();
     }
@@ -373,7 +378,7 @@ impl Connection {
         self.wire.is_open()
     }
 
-    /// Whether we play no match, nor have to repeat our last inputs to peers that still do.
+    /// Whether we neither play a match nor have to repeat our last inputs to peers that still do.
     pub(crate) fn is_idle(&self) -> bool {
         self.match_wire.epoch() == 0
     }
@@ -389,8 +394,8 @@ impl Connection {
         self.wire.needs_updates()
     }
 
-    /// The peer that has kept the match standing still for too long: it is heard of, and gives too
-    /// few inputs.
+    /// The peer that has kept the match stalled for too long: it is not silent, but gives too few
+    /// inputs.
     pub(super) fn blocker(&self) -> Option<PeerId> {
         let limit = self.limits.outage_timeout + STUCK_AFTER;
         let blocks = |link: &&Link| self.plays_with(link) && link.patience.is_used_up(limit);
@@ -407,8 +412,8 @@ impl Connection {
         self.peers.get(peer).is_some()
     }
 
-    /// Whether the peer was silent for too long. It is forgotten only when its channel closes: in
-    /// the lobby it may come back.
+    /// Whether the peer has been silent for too long. It is forgotten only when its channel closes:
+    /// in the lobby it may come back.
     pub(super) fn is_absent(&self, peer: PeerId) -> bool {
         self.peers.get(peer).is_some_and(|link| !self.is_present(link))
     }
@@ -418,8 +423,8 @@ impl Connection {
         self.peers.get(peer).is_some_and(|link| link.is_at_server)
     }
 
-    /// Whether the peer may still be there. The server misses a machine that crashed at once; one
-    /// that it does not miss may be out of reach for a while.
+    /// Whether the peer may still be there. The server notices at once that a machine has crashed;
+    /// a machine that it still has may only be out of reach for a while.
     pub(super) fn is_present(&self, link: &Link) -> bool {
         let Limits { peer_timeout, outage_timeout, .. } = self.limits;
         link.silence() < if link.is_at_server { outage_timeout } else { peer_timeout }

@@ -1,4 +1,4 @@
-//! What peers say to each other on the reliable channel, outside the inputs.
+//! The control messages, which peers send to each other on the reliable channel.
 
 use serde::{Deserialize, Serialize};
 use signaling::protocol::PeerId;
@@ -17,8 +17,8 @@ use crate::{
     rollback::Registrations,
 };
 
-/// The version of everything on the wire. The first byte of each control message, so that any two versions can
-/// tell each other apart. Raised with every change of PROTOCOL.md.
+/// The version of everything on the wire. It is the first byte of each control message, so that any
+/// two versions can tell each other apart, and is raised with every change of PROTOCOL.md.
 pub(crate) const WIRE_VERSION: u8 = 7;
 
 /// A control message.
@@ -28,7 +28,7 @@ pub(crate) enum Control {
     Hello(Hello),
     /// Where the sender stands in the lobby; sent whenever it changes.
     Status(Status),
-    /// Agreement on who plays.
+    /// Agreement on the players of the next match.
     LineUp(LineUpMessage),
     /// Hashes of a confirmed frame.
     Checksums { epoch: u32, frame: u32, hashes: FrameHashes },
@@ -52,7 +52,7 @@ pub(crate) struct Finish {
     pub(crate) inputs: Inputs,
 }
 
-/// Who a peer is, and what it runs.
+/// A peer's name, and the game that it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hello {
     pub(crate) game_id: String,
@@ -69,15 +69,16 @@ pub(crate) struct Hello {
 pub(crate) struct Status {
     pub(crate) is_ready: bool,
     pub(crate) is_in_match: bool,
-    /// Nobody sees the game there: its page is hidden.
+    /// Its page is hidden, so that nobody sees the game there.
     pub(crate) is_hidden: bool,
     /// It takes no part in matches.
     pub(crate) is_spectator: bool,
-    /// The last epoch that the peer took part in: the next one is to be above everybody's.
+    /// The last epoch that the peer took part in: the next one must be above those of all peers.
     pub(crate) last_epoch: u32,
-    /// The peers that it could play with: who is missing here, or has others, keeps the match from starting.
+    /// The peers that it could play with. No match starts while two players do not reach each
+    /// other, or while a player reaches a peer that another does not know.
     pub(crate) reaches: Vec<PeerId>,
-    /// The name that it goes by now: it may have another one than it said hello with.
+    /// Its present name, which may differ from the one in its hello.
     pub(crate) name: String,
 }
 
@@ -86,7 +87,7 @@ pub(crate) struct Status {
 pub(crate) enum ControlError {
     /// The sender speaks another version of the protocol.
     OtherVersion,
-    /// The bytes mean nothing.
+    /// The bytes are no message.
     Malformed,
 }
 
@@ -114,7 +115,7 @@ impl Control {
 }
 
 impl Hello {
-    /// What we say of ourselves; a machine has at least one seat.
+    /// Our own hello; a machine has at least one seat.
     pub(crate) fn new(config: &NetcodeConfig, protocol_hash: u64, name: &str, seats: u8) -> Self {
         Self {
             game_id: config.game_id.clone(),
@@ -125,7 +126,7 @@ impl Hello {
         }
     }
 
-    /// Cuts to length what a peer says of itself, as ours is.
+    /// Cuts what a peer says of itself to the lengths that our own hello keeps to.
     pub(crate) fn cleaned(mut self) -> Self {
         self.name = clean_name(&self.name);
         self.game_id = self.game_id.chars().take(MAX_ID_BYTES).collect();
@@ -154,7 +155,8 @@ impl Hello {
     }
 }
 
-/// The hash of what two peers must have in common: wire version, speed, checksum interval, input type, registered types.
+/// The hash of everything that two peers must have in common: wire version, speed, checksum
+/// interval, input type, registered types.
 pub(crate) fn protocol_hash(config: &NetcodeConfig, registrations: &Registrations) -> u64 {
     let mut hasher = Xxh3::new();
     hasher.update(&[WIRE_VERSION]);
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn another_wire_version_is_told_from_junk() {
+    fn another_wire_version_is_not_taken_for_junk() {
         let mut bytes = Control::Hello(hello("1", 7)).encode();
         bytes[0] += 1;
         assert_eq!(Control::decode(&bytes), Err(ControlError::OtherVersion));
@@ -203,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_protocol_hash_sees_types_and_speed() {
+    fn the_protocol_hash_depends_on_types_and_speed() {
         let config = NetcodeConfig::default();
         let types = |names: &[&'static str]| Registrations(names.to_vec());
         let hash = protocol_hash(&config, &types(&["a", "b"]));

@@ -20,11 +20,11 @@ pub(super) enum DeparturePolicy {
 pub(super) enum Consequence {
     /// Nothing: the match does not need the peer.
     None,
-    /// The match ends. The other peers are told the cause, so that all show the same reason.
+    /// The match ends. The other peers receive the cause, so that all show the same reason.
     EndMatch { tell: GoodbyeCause, reason: EndReason },
 }
 
-/// The cause of the departure of `peer`, which said goodbye because of `said`.
+/// The cause of the departure of `peer`, whose goodbye gave the cause `said`.
 pub(super) fn cause_of_goodbye(peer: PeerId, said: GoodbyeCause) -> GoodbyeCause {
     match said {
         GoodbyeCause::Leaving => GoodbyeCause::PeerLeft(peer),
@@ -35,7 +35,8 @@ pub(super) fn cause_of_goodbye(peer: PeerId, said: GoodbyeCause) -> GoodbyeCause
 /// The goodbye of a machine whose session ends for `reason`.
 pub(super) fn goodbye_for(reason: &EndReason) -> GoodbyeCause {
     match reason {
-        // The other peers come to the same end a moment later, and should not take ours for a whim.
+        // The other peers run into the same timeout a moment later, and should not see ours as a
+        // free choice.
         EndReason::StartTimedOut => GoodbyeCause::StartTimedOut,
         _ => GoodbyeCause::Leaving,
     }
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_that_took_too_long_is_said_to_the_other_peers() {
+    fn a_start_that_took_too_long_is_reported_to_the_other_peers() {
         assert_eq!(goodbye_for(&EndReason::StartTimedOut), GoodbyeCause::StartTimedOut);
         assert_eq!(goodbye_for(&EndReason::SyncTestFailed), GoodbyeCause::Leaving);
     }

@@ -1,10 +1,12 @@
-//! Datagrams that follow all rules, and yet are lies: see the file of this name in `exchange`.
+//! Datagrams that follow all rules and still claim something false: see the file of this name in
+//! `exchange`.
 
 use super::connection::Connection;
 use crate::exchange::Datagram;
 
 impl Connection {
-    /// Whether a datagram of this epoch would tell us of its sender what is not so, although it follows all rules.
+    /// Whether a datagram of this epoch would make us believe something false about its sender,
+    /// although it follows all rules.
     pub(crate) fn believes_false_claim(&self, bytes: &[u8], sender: &Self) -> bool {
         let Ok(Datagram { header, inputs: Some(inputs) }) = Datagram::decode(bytes) else {
             return false;

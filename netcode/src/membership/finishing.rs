@@ -1,5 +1,5 @@
-//! How a match is finished: this machine leaves it, or another one does, and the rest plays on.
-//! Part of [`Connection`].
+//! How a match is finished: this machine leaves it, or another one does, and the other machines
+//! play on. Part of [`Connection`].
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use super::connection::Connection;
 use crate::config::FinishPolicy;
 
 /// A peer that left a match says so again this often, to the peers that play on. The reliable
-/// channel loses nothing, but a peer that is a little late to begin the match does not know yet
-/// what it is about.
+/// channel loses nothing, but a peer that begins the match a little late does not know yet what the
+/// message is about.
 const FINISH_AGAIN: Duration = Duration::from_millis(500);
 
 impl Connection {
@@ -29,7 +29,7 @@ impl Connection {
         self.tell_status(now);
     }
 
-    /// Whether a peer may still tell us something.
+    /// Whether messages of a peer may still arrive.
     pub(crate) fn is_reachable(&self, peer: PeerId) -> bool {
         self.peers.get(peer).is_some_and(|link| self.is_present(link) && !link.is_removed())
     }

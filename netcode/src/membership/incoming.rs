@@ -1,4 +1,4 @@
-//! What single packets of a peer mean: the receiving half of [`Connection`].
+//! Handles each packet of a peer: the receiving half of [`Connection`].
 
 use std::time::Duration;
 
@@ -26,8 +26,9 @@ enum Packet {
 }
 
 impl Connection {
-    /// Takes a packet: whether it is one too many first, then its size, and only then what is in it.
-    pub(super) fn take(
+    /// Takes a packet. Checks first whether it is one too many, then its size, and only then its
+    /// content.
+    pub(super) fn handle_packet(
         &mut self,
         now: Duration,
         from: PeerId,
@@ -40,7 +41,7 @@ impl Connection {
             self.dropped.stranger += 1;
             return;
         };
-        // What another version sends makes no sense here, and that is known already.
+        // Datagrams of another version make no sense here, and the peer is already refused for it.
         let is_foreign = link.refusal == Some(Refusal::OtherProtocol);
         if link.is_removed() || (is_foreign && channel == Channel::Datagrams) {
             self.dropped.stranger += 1;
@@ -52,8 +53,8 @@ impl Connection {
                 Packet::Junk
             }
             Ok(true) => match channel {
-                Channel::Datagrams => self.take_datagram(now, from, bytes, our_frame),
-                Channel::Control => self.take_control(now, from, bytes),
+                Channel::Datagrams => self.handle_datagram(now, from, bytes, our_frame),
+                Channel::Control => self.handle_control(now, from, bytes),
             },
             Ok(false) => {
                 self.dropped.flooded += 1;
@@ -78,7 +79,7 @@ impl Connection {
         }
     }
 
-    /// Listens to a peer no more; its channels cannot be closed one by one.
+    /// Stops listening to a peer; its channels cannot be closed one by one.
     fn remove(&mut self, peer: PeerId, misconduct: Misconduct) {
         if let Some(link) = self.peers.get_mut(peer) {
             link.refusal = Some(Refusal::Removed { name: link.name(), misconduct });
@@ -87,7 +88,7 @@ impl Connection {
         self.push_event(ConnectionEvent::Misconduct(peer, misconduct));
     }
 
-    fn take_datagram(
+    fn handle_datagram(
         &mut self,
         now: Duration,
         from: PeerId,
@@ -114,7 +115,8 @@ impl Connection {
             return Packet::Sound;
         }
         if !is_same_epoch {
-            // Who begins a little earlier than we do is not wrong, only early: it says it all again.
+            // A peer that begins a little before us is early, not wrong: it will send all of it
+            // again.
             self.dropped.wrong_epoch += u32::from(!self.match_wire.is_expected(header.epoch));
             link.clock.receive(now, &header, None, fps);
             return Packet::Sound;
@@ -132,16 +134,17 @@ impl Connection {
         Packet::Sound
     }
 
-    fn take_control(&mut self, now: Duration, from: PeerId, bytes: &[u8]) -> Packet {
+    fn handle_control(&mut self, now: Duration, from: PeerId, bytes: &[u8]) -> Packet {
         match Control::decode(bytes) {
-            Ok(Control::Hello(hello)) => self.meet(from, hello),
-            Ok(message) => self.obey(now, from, message),
+            Ok(Control::Hello(hello)) => self.handle_hello(from, hello),
+            Ok(message) => self.handle_message(now, from, message),
             Err(ControlError::OtherVersion) if self.is_unknown(from) => {
                 if let Some(link) = self.peers.get_mut(from) {
                     link.refusal = Some(Refusal::OtherProtocol);
                 }
             }
-            // Nobody changes what it is: who said hello in our version and now speaks another one makes no sense.
+            // A peer keeps its version: after a hello in ours, a message in another one makes no
+            // sense.
             Err(ControlError::Malformed | ControlError::OtherVersion) => {
                 self.dropped.malformed += 1;
                 return Packet::Junk;
@@ -155,8 +158,8 @@ impl Connection {
         self.peers.get(peer).is_some_and(|link| link.hello.is_none())
     }
 
-    /// Takes a peer's hello. Only the first counts: nobody changes what it is.
-    fn meet(&mut self, from: PeerId, hello: Hello) {
+    /// Takes a peer's hello. Only the first counts: a peer stays what it is.
+    fn handle_hello(&mut self, from: PeerId, hello: Hello) {
         let hello = hello.cleaned();
         let refusal = self.us.hello().refuse(&hello);
         if let Some(link) = self.peers.get_mut(from)
@@ -168,7 +171,7 @@ impl Connection {
         }
     }
 
-    fn obey(&mut self, now: Duration, from: PeerId, message: Control) {
+    fn handle_message(&mut self, now: Duration, from: PeerId, message: Control) {
         let Some(link) = self.peers.get_mut(from) else { return };
         if !link.is_compatible() {
             self.dropped.stranger += 1;
@@ -182,7 +185,7 @@ impl Connection {
                     hello.name = clean_name(&std::mem::take(&mut status.name));
                 }
                 if !status.is_ready {
-                    self.lineup.forgive(from);
+                    self.lineup.reset_start_delay(from);
                 }
                 link.status = status;
             }
@@ -204,12 +207,12 @@ impl Connection {
                 }
             }
             Control::Goodbye(cause) => self.push_event(ConnectionEvent::Goodbye(from, cause)),
-            Control::Finish(finish) => self.take_finish(from, &finish),
+            Control::Finish(finish) => self.handle_finish(from, &finish),
         }
     }
 
     /// A peer leaves the match, which goes on without it.
-    fn take_finish(&mut self, from: PeerId, finish: &Finish) {
+    fn handle_finish(&mut self, from: PeerId, finish: &Finish) {
         if !self.match_wire.has(from) {
             self.dropped.stranger += 1;
             return;
@@ -236,11 +239,11 @@ impl Connection {
         let Limits { min_players, max_players, .. } = self.limits();
         let mut lobby = Lobby::for_seats(min_players, max_players);
         self.show(&mut lobby);
-        // What a player is told and what happens follow from the same rules.
+        // The same rules decide what the player sees and what happens.
         if lobby.obstacle().is_some() {
             return None;
         }
-        let players = || self.players().filter(|link| !self.lineup.counts_out(link.peer));
+        let players = || self.players().filter(|link| !self.lineup.has_counted_out(link.peer));
         let others = players().filter_map(|link| Some((link.peer, link.hello.as_ref()?)));
         let members = std::iter::once((local, self.us.hello()))
             .chain(others)

@@ -1,13 +1,13 @@
-//! Rooms that were left: their transports stay until what was said last is out.
+//! Rooms that we have left: their transports stay until our last messages are out.
 
 use std::time::Duration;
 
 use crate::transport::Transport;
 
-/// A transport that was left is kept this long, so that the goodbye gets out.
+/// The time for which a transport is kept after we left its room, so that the goodbye gets out.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Transports of rooms that were left, and until when they stay.
+/// Transports of rooms that we have left, and the time until which each stays.
 #[derive(Default)]
 pub(super) struct LeftRooms(Vec<(Box<dyn Transport>, Duration)>);
 
@@ -22,7 +22,7 @@ impl LeftRooms {
         self.0.retain(|&(_, until)| now < until);
     }
 
-    /// Holds up a program that is about to end until everybody can have heard that we left.
+    /// Blocks a program that is about to end until all peers can have received our goodbye.
     pub(super) fn see_out(&self) {
         self.0.iter().for_each(|(transport, _)| transport.see_out());
     }

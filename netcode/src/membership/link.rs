@@ -12,16 +12,17 @@ use super::{
 };
 use crate::exchange::LinkClock;
 
-/// A hello is the first thing that a peer of ours says: it takes half of a round trip, and some more on a bad network.
+/// The time in which a hello must come. It is the first message of a peer, and takes half a round
+/// trip, and some more on a bad network.
 const HELLO_WITHIN: Duration = Duration::from_secs(3);
 
-/// What a peer is in the room. A peer may say what it likes of itself, and who was sent off may stay connected to the others: the server
-/// has the last word, where it says anything.
+/// The role of a peer in the room. A peer may say what it likes about itself, and a peer that was
+/// removed may stay connected to the others: the server has the last word, if it says anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum RoomRole {
     Unknown,
-    In(Place),
-    Outside,
+    Member(Place),
+    NotMember,
 }
 
 /// The connection to one peer.
@@ -34,16 +35,16 @@ pub(crate) struct Link {
     pub(crate) clock: LinkClock,
     pub(crate) conduct: Conduct,
     pub(crate) patience: Patience,
-    /// Whether anything that we sent arrived.
+    /// Whether anything that we sent has arrived.
     pub(crate) hears_us: bool,
-    /// Whether the signaling server has it, as far as we were told.
+    /// Whether the signaling server has the peer, as far as we know.
     pub(crate) is_at_server: bool,
-    /// What it is in the room, as the server has it.
-    pub(crate) standing: Standing,
+    /// Its role in the room, as the server has it.
+    pub(crate) role: RoomRole,
     /// When the last datagram to the peer left.
     pub(crate) last_sent: Duration,
     silence: Duration,
-    /// Time that we spent waiting for it in all.
+    /// Time that we have spent waiting for the peer in all.
     age: Duration,
 }
 
@@ -59,7 +60,7 @@ impl Link {
             patience: Patience::default(),
             hears_us: false,
             is_at_server: true,
-            standing: Standing::Unknown,
+            role: RoomRole::Unknown,
             last_sent: Duration::ZERO,
             silence: Duration::ZERO,
             age: Duration::ZERO,
@@ -80,28 +81,29 @@ impl Link {
         self.silence
     }
 
-    /// Whether it is in the room and said what it is, or may still do so: who never does is no player, and keeps nobody from playing.
+    /// Whether the peer is in the room and has said what it is, or may still do so. A peer that
+    /// never does is no player, and keeps no match from starting.
     pub(crate) fn is_expected(&self) -> bool {
         let is_known = self.hello.is_some() || self.refusal.is_some() || self.age < HELLO_WITHIN;
-        is_known && self.standing != Standing::Outside
+        is_known && self.role != RoomRole::NotMember
     }
 
-    /// Whether it takes no part in matches.
+    /// Whether the peer takes no part in matches.
     pub(crate) fn is_spectator(&self) -> bool {
-        self.status.is_spectator || self.standing == Standing::In(Place::Spectator)
+        self.status.is_spectator || self.role == RoomRole::Member(Place::Spectator)
     }
 
-    /// Whether we listen to it no more.
+    /// Whether we have stopped listening to the peer.
     pub(crate) fn is_removed(&self) -> bool {
         matches!(self.refusal, Some(Refusal::Removed { .. }))
     }
 
-    /// Whether the peer said hello and fits us.
+    /// Whether the peer has said hello and is compatible with us.
     pub(crate) fn is_compatible(&self) -> bool {
         self.hello.is_some() && self.refusal.is_none()
     }
 
-    /// Whether we could play with it.
+    /// Whether we could play with the peer.
     pub(crate) fn is_player(&self) -> bool {
         self.is_compatible() && self.is_expected() && !self.is_spectator()
     }
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn who_never_says_hello_is_no_longer_waited_for() {
+    fn a_peer_that_never_says_hello_is_no_longer_waited_for() {
         let mut link = Link::new(PeerId::from_u128(1));
         let waits = HELLO_WITHIN.as_millis() / MAX_SILENCE_PER_UPDATE.as_millis();
         for _ in 0..waits {

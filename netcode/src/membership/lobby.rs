@@ -8,14 +8,15 @@ use signaling::protocol::PeerId;
 use super::reasons::{Refusal, StartBlocker};
 use crate::transport::Route;
 
-/// Who is in the room. Kept up to date while there is one, in a match too.
+/// The room that we are in, and its peers. Kept up to date as long as we are in a room, during a
+/// match too.
 #[derive(Resource, Clone, Debug, Default, PartialEq)]
 pub struct Lobby {
     /// Our own id, once we are in the room.
     pub local_id: Option<PeerId>,
     /// Our own name.
     pub name: String,
-    /// Seats on this machine.
+    /// The number of seats on this machine.
     pub local_seats: u8,
     /// Whether we said that we are ready.
     pub is_ready: bool,
@@ -23,22 +24,23 @@ pub struct Lobby {
     pub is_spectator: bool,
     /// Whether we play a match, or are starting one: in this room, or on this machine alone.
     pub is_in_match: bool,
-    /// Whether nobody sees our own page: it plays on, and need not draw.
+    /// Whether our own page is hidden: the match goes on, but nothing needs to be drawn.
     pub is_hidden: bool,
-    /// The others that we are connected to, by id.
+    /// The other peers that we are connected to, in the order of their ids.
     pub peers: Vec<LobbyPeer>,
-    /// The signaling server is gone, and we try to reach it again: who is here can play, but nobody new can come until then.
+    /// Whether the signaling server is out of reach while we try to reach it again: the peers that
+    /// are here can play, but until then no new peer can come.
     pub is_signaling_lost: bool,
-    /// Peers that are in the room, and to which no connection could be made within 10 s: a firewall is in the way, or their machine
-    /// stands still. A TURN server helps against the former.
+    /// The number of peers in the room to which no connection could be made within 10 s: a firewall
+    /// is in the way, or their machine does not respond. A TURN server helps against the former.
     pub unreachable: u32,
-    /// Peers wait for a connection, and this page has none left: browsers allow few hundred, and
-    /// give back those that are closed when they like. Never so natively.
+    /// Whether peers wait for a connection and this page has none left: browsers allow a few
+    /// hundred, and free closed ones whenever they like. Never true natively.
     pub is_out_of_connections: bool,
-    /// Somebody was here, and nobody is any more, or all have been silent for 15 s.
+    /// Whether other peers were here and have all left, or have all been silent for 15 s.
     pub is_deserted: bool,
-    /// The names of players that have kept the match from starting for some seconds, though nothing
-    /// else is in the way.
+    /// The names of players that have kept the match from starting for some seconds although
+    /// nothing else is in the way.
     pub(super) awaited: Vec<String>,
     pub(super) min_players: u8,
     pub(super) max_players: u8,
@@ -49,51 +51,52 @@ pub struct Lobby {
 pub struct LobbyPeer {
     /// Its id.
     pub id: PeerId,
-    /// Its name; a stand-in until it said hello.
+    /// Its name; a placeholder until it has said hello.
     pub name: String,
     /// Whether it is ready to play.
     pub is_ready: bool,
-    /// Seats on its machine.
+    /// The number of seats on its machine.
     pub seats: u8,
     /// Whether it is still playing a match.
     pub is_in_match: bool,
     /// Whether it takes no part in matches.
     pub is_spectator: bool,
-    /// Whether its player looks elsewhere: its page is hidden. It plays on, and touches nothing.
+    /// Whether its page is hidden, so its player looks elsewhere. It plays on, but its player
+    /// presses nothing.
     pub is_hidden: bool,
-    /// Whether nothing was heard from it for a moment.
+    /// Whether nothing has been heard from it for a moment.
     pub is_quiet: bool,
     /// Why it cannot play with us, if it cannot.
     pub refusal: Option<Refusal>,
-    /// The peers that it could play with, as it says. All players of a match must reach each other.
+    /// The peers that it says it could play with. All players of a match must reach each other.
     pub reaches: Vec<PeerId>,
     /// Round-trip time, once measured.
     pub rtt: Option<Duration>,
     /// Mean deviation of the round-trip time.
     pub jitter: Duration,
-    /// Which way packets go to it.
+    /// The route that packets to it take.
     pub route: Route,
 }
 
 impl Lobby {
-    /// An empty room for matches of so many seats.
+    /// An empty room, for matches of `min_players` to `max_players` seats.
     pub(crate) fn for_seats(min_players: u8, max_players: u8) -> Self {
         Self { min_players, max_players, ..Self::default() }
     }
 
-    /// Those of the others who play or want to, and can.
+    /// The other peers that play or want to, and can.
     fn players(&self) -> impl Iterator<Item = &LobbyPeer> {
         self.peers.iter().filter(|peer| peer.refusal.is_none() && !peer.is_spectator)
     }
 
-    /// The seats of all who play or want to, ourselves included. Who spectates has none.
+    /// The seats of all peers that play or want to, ours included. A spectator has none.
     #[must_use]
     pub fn seats(&self) -> u32 {
         let own = if self.is_spectator { 0 } else { self.local_seats };
         self.players().map(|peer| u32::from(peer.seats)).sum::<u32>() + u32::from(own)
     }
 
-    /// The mean round-trip time to the others; `None` until one is measured.
+    /// The mean round-trip time to the other peers; `None` until one is measured.
     #[must_use]
     pub fn mean_rtt(&self) -> Option<Duration> {
         let rtts: Vec<Duration> = self.peers.iter().filter_map(|peer| peer.rtt).collect();
@@ -120,7 +123,7 @@ impl Lobby {
         }
     }
 
-    /// What everybody sees to be in the way of a match, whatever peers answer.
+    /// What all peers can see to be in the way of a match, however they answer proposals.
     pub(super) fn obstacle(&self) -> Option<StartBlocker> {
         if self.is_spectator {
             return Some(StartBlocker::Spectating);
@@ -150,10 +153,11 @@ impl Lobby {
         }
     }
 
-    /// Two players that have no connection to each other, if there are such: everybody plays with everybody.
+    /// Two players that have no connection to each other, if there are any: a match needs one
+    /// between every two of its players.
     fn missing_link(&self) -> Option<[String; 2]> {
         for peer in self.players() {
-            // It cannot see us, or it sees somebody whom we do not.
+            // It cannot see us, or it sees a peer that we do not.
             let is_stranger = |&id: &PeerId| {
                 Some(id) != self.local_id && self.peers.iter().all(|known| known.id != id)
             };
@@ -161,7 +165,7 @@ impl Lobby {
                 return Some(["you".into(), peer.name.clone()]);
             }
             if peer.reaches.iter().any(is_stranger) {
-                return Some(["you".into(), format!("a player whom {} sees", peer.name)]);
+                return Some(["you".into(), format!("a player connected to {}", peer.name)]);
             }
             for other in self.players().filter(|other| other.id != peer.id) {
                 if !peer.reaches.contains(&other.id) {
@@ -219,11 +223,11 @@ mod tests {
         assert_eq!(names(all(&[LOCAL, cy], &[bo])), ["you", "Cy"]);
         let mut without_cy = all(&[LOCAL, cy], &[bo]);
         without_cy.peers.pop();
-        assert_eq!(names(without_cy), ["you", "a player whom Bo sees"]);
+        assert_eq!(names(without_cy), ["you", "a player connected to Bo"]);
     }
 
     #[test]
-    fn what_is_missing_is_said() {
+    fn the_blocker_is_what_is_missing() {
         assert_eq!(
             lobby(true, vec![]).blocker().map(|blocker| blocker.to_string()),
             Some("waiting for 1 more player".into())

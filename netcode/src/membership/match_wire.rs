@@ -1,4 +1,5 @@
-//! The match on the wire: which one it is, how far it is here, and the inputs that are exchanged.
+//! The match on the wire: which one it is, how far it has come here, and the inputs that are
+//! exchanged.
 
 use std::time::Duration;
 
@@ -18,23 +19,23 @@ use crate::{
 struct LeftMatch {
     /// The frame at which it was over for us.
     end: u32,
-    /// Until then we repeat our inputs.
+    /// The time until which we repeat our inputs.
     until: Duration,
-    /// When we said last that we left.
+    /// When we last said that we left.
     told: Duration,
 }
 
 /// The match that we play, or that we have just left while others play on.
 #[derive(Default)]
 pub(super) struct MatchWire {
-    /// The epoch that we agreed to begin; 0 is none.
+    /// The epoch that we agreed to begin; 0 if none.
     expected: u32,
-    /// The epoch that we began, whose inputs we exchange; 0 is none.
+    /// The epoch that we began, whose inputs we exchange; 0 if none.
     epoch: u32,
     exchange: SharedExchange,
     /// The frame that we simulate next, or where we finished.
     frame: u32,
-    /// Time since the last step that the match could have run.
+    /// Time since the last step in which the match could have run.
     waited: Duration,
     left: Option<LeftMatch>,
 }
@@ -46,7 +47,7 @@ impl MatchWire {
         self.end();
     }
 
-    /// This epoch is about to begin: its datagrams are not wrong, only early.
+    /// This epoch is about to begin: its datagrams are early, not wrong.
     pub(super) fn expect(&mut self, epoch: u32) {
         self.expected = epoch;
     }
@@ -58,8 +59,8 @@ impl MatchWire {
         self.waited = Duration::ZERO;
     }
 
-    /// The session of the match takes and gives inputs through what this returns.
-    pub(super) fn carry(&mut self, exchange: Exchange) -> SharedExchange {
+    /// Returns the exchange through which the session of the match receives and sends inputs.
+    pub(super) fn set_exchange(&mut self, exchange: Exchange) -> SharedExchange {
         self.exchange = SharedExchange::new(exchange);
         self.exchange.clone()
     }
@@ -83,7 +84,7 @@ impl MatchWire {
         }
     }
 
-    /// The frame at which the match was over for us, if that is to be said once more.
+    /// Returns the frame at which the match was over for us, if it is time to say so again.
     pub(super) fn finish_to_repeat(&mut self, now: Duration, every: Duration) -> Option<u32> {
         let left = self.left.as_mut().filter(|left| now.saturating_sub(left.told) >= every)?;
         left.told = now;
@@ -100,7 +101,7 @@ impl MatchWire {
         self.waited += elapsed.min(MAX_SILENCE_PER_UPDATE);
     }
 
-    /// The match ran up to `frame`. Returns for how long it ran and for how long it stood still
+    /// The match ran up to `frame`. Returns for how long it ran and for how long it was stalled
     /// since the last call, and the peer whose inputs it lacks most, if it lacks any.
     pub(super) fn advance(
         &mut self,
@@ -121,7 +122,7 @@ impl MatchWire {
         self.frame
     }
 
-    /// Whether something is about the match that we play or have just left.
+    /// Whether `epoch` is that of the match that we play or have just left.
     pub(super) fn is_of(&self, epoch: u32) -> bool {
         self.epoch != 0 && self.epoch == epoch
     }
@@ -160,8 +161,8 @@ impl MatchWire {
         !self.has_finished() && self.exchange.with(is_over).unwrap_or(false)
     }
 
-    /// Takes a peer's inputs. Returns whether the lag that it claims is possible; `None` without a
-    /// match.
+    /// Takes a peer's inputs. Returns whether the lag that the peer claims is possible; `None`
+    /// without a match.
     pub(super) fn receive(
         &self,
         from: PeerId,
@@ -185,8 +186,8 @@ impl MatchWire {
         })
     }
 
-    /// The message that tells a peer that the match is over for us at `end`, with the inputs that
-    /// it lacks. `None` where it is not in the match.
+    /// The message that the match is over for us at `end`, with the inputs that `peer` lacks.
+    /// `None` if the peer is not in the match.
     pub(super) fn finish_for(&self, peer: PeerId, end: u32) -> Option<Control> {
         let (epoch, frame) = (self.epoch, self.frame);
         let last = self.exchange.with(|exchange| exchange.last_inputs(peer, frame));
@@ -195,7 +196,7 @@ impl MatchWire {
     }
 
     /// Whether a datagram to the peer is due. `stepped` says that the simulation has advanced, and
-    /// `is_step_over` that a step's time has passed since the last one.
+    /// `is_step_over` that a step's time has passed since the last datagram.
     pub(super) fn is_due(
         &self,
         peer: PeerId,
@@ -207,7 +208,7 @@ impl MatchWire {
             if stepped {
                 exchange.is_due(peer, lateness)
             } else {
-                // We wait for somebody, and somebody may wait for what was lost.
+                // We wait for a peer, and a peer may wait for inputs of ours that were lost.
                 exchange.is_behind(peer) && is_step_over
             }
         });
@@ -219,7 +220,7 @@ impl MatchWire {
         self.exchange.with(|exchange| exchange.inputs_for(peer, header)).flatten()
     }
 
-    /// Frames by which the peer delays its inputs longer than we delay ours.
+    /// Frames by which we delay our inputs longer than the peer delays its own.
     pub(super) fn extra_delay(&self, peer: PeerId) -> f32 {
         let extra = self.exchange.with(|exchange| exchange.extra_delay(peer, self.frame));
         extra.unwrap_or(0) as f32

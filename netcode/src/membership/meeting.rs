@@ -1,4 +1,5 @@
-//! Which peers of the room we are connected to: whom we may meet, and who goes where too many are.
+//! Which peers of the room we are connected to: the peers that we may meet, and the one that we
+//! drop if there are too many.
 
 use std::time::Duration;
 
@@ -7,24 +8,24 @@ use signaling::protocol::PeerId;
 use super::{
     Connection,
     control::Control,
-    link::{Link, Standing},
+    link::{Link, RoomRole},
     us::Us,
     wire::Wire,
 };
 
-/// How long no match begins after one, so that those who came during it are met before: several
-/// times what a handshake takes among peers that are there. Those who are not, or come later, hold
-/// up nobody.
+/// The time after a match in which no other one begins, so that peers that came during it are met
+/// first: several times what a handshake takes between peers that are there. Peers that are not
+/// there, or come later, hold up no match.
 const MEET_NEWCOMERS_WITHIN: Duration = Duration::from_secs(2);
 
-/// Decides whether a connection to a peer may be opened. In a match the others of that match are
-/// wanted, and nobody else: a stranger must not cost its players anything.
+/// Decides whether a connection to a peer may be opened. During a match only its other peers are
+/// wanted: a stranger must not cost its players anything.
 fn may_meet(is_in_match: bool, plays_with_us: bool) -> bool {
     !is_in_match || plays_with_us
 }
 
 impl Connection {
-    /// Begins connections to those who wait for one, and may be met.
+    /// Begins connections to the peers that wait for one and that we may meet.
     pub(super) fn begin_connections(&mut self, now: Duration) {
         let (is_in_match, match_wire) = (self.us.is_in_match(), &self.match_wire);
         self.wire.meet(now, &|peer| may_meet(is_in_match, match_wire.has(peer)));
@@ -32,22 +33,22 @@ impl Connection {
         self.newcomers_until = self.newcomers_until.filter(is_waiting);
     }
 
-    /// The match is over. Those who came during it should not find that the next one has begun
-    /// without them, again and again.
+    /// The match is over. Peers that came during it should not find, again and again, that the next
+    /// one has begun without them.
     pub(super) fn wait_for_newcomers(&mut self, now: Duration) {
         self.newcomers_until = self.wire.is_meeting().then(|| now + MEET_NEWCOMERS_WITHIN);
     }
 
-    /// A peer is connected: it gets a link, if need be in place of one that is worth less.
+    /// A peer is connected: it gets a link, if need be in place of a less useful one.
     pub(super) fn greet(&mut self, now: Duration, peer: PeerId) {
         self.peers.note_connected(peer);
         if self.is_linked(peer) {
             return;
         }
         if self.peers.is_full()
-            && let Some(dispensable) = self.dispensable()
+            && let Some(other) = self.first_to_drop()
         {
-            self.forget(dispensable);
+            self.forget(other);
         }
         if self.peers.is_full() {
             self.dropped.crowded += 1;
@@ -58,20 +59,21 @@ impl Connection {
         say_hello(now, peer, &self.us, &mut self.wire);
     }
 
-    /// The peer whose link is dropped first if too many are connected: one that is no longer in the
-    /// room and goes on talking, else one that is silent. A closed page may keep its link for long,
-    /// as its channels close late or never. A page that was only frozen has to enter again.
-    fn dispensable(&self) -> Option<PeerId> {
+    /// The peer whose link is dropped first if too many are connected: one that has left the room
+    /// but goes on talking, otherwise one that is silent. A closed page may keep its link for a
+    /// long time, as its channels close late or never. A page that was only frozen then has to
+    /// enter again.
+    fn first_to_drop(&self) -> Option<PeerId> {
         let spare = || self.peers.iter().filter(|link| !self.plays_with(link));
-        let outside = spare().find(|link| link.standing == Standing::Outside);
+        let outside = spare().find(|link| link.role == RoomRole::NotMember);
         let absent = || spare().find(|link| !self.is_present(link));
         outside.or_else(absent).map(|link| link.peer)
     }
 
-    /// Says hello once more to a peer once we see that it hears us. webrtc-rs drops what overtakes
-    /// the last packet of its handshake, and says that it arrived: it may be that our first words
-    /// did not.
-    pub(super) fn repeat_first_words(&mut self, now: Duration) {
+    /// Says hello again to a peer once we see that our packets reach it. webrtc-rs drops packets
+    /// that overtake the last one of its handshake, and reports them as delivered: our first hello
+    /// may not have arrived.
+    pub(super) fn repeat_hello(&mut self, now: Duration) {
         let is_first = |link: &&mut Link| !link.hears_us && link.clock.rtt().is_some();
         for link in self.peers.iter_mut().filter(is_first) {
             link.hears_us = true;
@@ -98,7 +100,7 @@ mod tests {
         transport::{Channel, MAX_PEERS, Transport, TransportEvent},
     };
 
-    /// What a transport is to report, and what it was told.
+    /// The events that a transport is to report, and the calls that it received.
     #[derive(Clone, Debug, Default)]
     struct Script(Arc<Mutex<Lines>>);
 
@@ -106,14 +108,14 @@ mod tests {
     struct Lines {
         events: Vec<TransportEvent>,
         disconnected: Vec<PeerId>,
-        /// Peers that wait to be met.
+        /// Peers that wait for a connection.
         waiting: Vec<PeerId>,
         met: Vec<PeerId>,
     }
 
     impl Script {
         fn with<T>(&self, work: impl FnOnce(&mut Lines) -> T) -> T {
-            work(&mut self.0.lock().expect("nobody panics with it"))
+            work(&mut self.0.lock().expect("no test panics while it holds the lock"))
         }
     }
 
@@ -155,7 +157,7 @@ mod tests {
         (connection, script)
     }
 
-    /// A room with these members, of which some are ready.
+    /// A room with these members, each of them ready or not.
     fn room(phase: RoomPhase, members: &[(PeerId, bool)]) -> RoomState {
         let member = |&(id, is_ready)| RoomMember {
             id,
@@ -178,7 +180,7 @@ mod tests {
         connect(&mut connection, &script, (1..=MAX_PEERS).map(peer));
         let newcomer = peer(MAX_PEERS + 1);
         let members = [peer(0), peer(1), newcomer].map(|peer| (peer, false));
-        connection.note_standing(Some(&room(RoomPhase::Lobby, &members)));
+        connection.note_roles(Some(&room(RoomPhase::Lobby, &members)));
         connect(&mut connection, &script, std::iter::once(newcomer));
         assert!(connection.is_linked(newcomer) && connection.is_linked(peer(1)));
         assert!(connection.peers.is_full());
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_match_nobody_else_is_met_until_it_is_over() {
+    fn a_stranger_is_met_only_when_the_match_is_over() {
         let (mut connection, script) = connection();
         let met = |connection: &mut Connection| {
             connection.receive(NOW, Duration::ZERO, None);
@@ -210,11 +212,11 @@ mod tests {
     }
 
     #[test]
-    fn those_who_came_during_a_match_are_waited_for_but_not_for_long() {
+    fn peers_that_came_during_a_match_are_waited_for_but_not_for_long() {
         let (mut connection, script) = connection();
         connection.enter_match(NOW, 1);
         connection.leave_match(NOW);
-        assert_eq!(connection.newcomers_until, None, "nobody came");
+        assert_eq!(connection.newcomers_until, None, "no peer came");
         connection.enter_match(NOW, 2);
         script.with(|lines| lines.waiting.push(peer(7)));
         connection.leave_match(NOW);

@@ -5,7 +5,7 @@ use bevy::prelude::{Real, Res, ResMut, Time};
 use super::{Connection, Lobby, SessionState};
 use crate::match_maker::{Agreed, Mirror, Room, wish};
 
-/// Keeps what the server has of the room up to date.
+/// Keeps the server's record of the room up to date.
 pub(crate) fn mirror_room(
     mut connection: ResMut<Connection>,
     mut mirror: ResMut<Mirror>,
@@ -16,7 +16,7 @@ pub(crate) fn mirror_room(
 ) {
     let (Some(state), Some(local)) = (&room.state, lobby.local_id) else { return };
     if lobby.is_signaling_lost {
-        // It would be told all at once when it is back.
+        // The server receives all of it at once when it is back.
         return;
     }
     let owner = state.owner;

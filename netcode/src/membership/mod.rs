@@ -2,10 +2,10 @@
 //! line-up, leaving. The states say *that*, the reasons say *why*.
 //!
 //! Signaling introduces the peers; from then on they agree among themselves. In reading order: what
-//! a game asks for and sees; what peers say, and the rules about one peer (pure); the agreement on a
-//! match (`lineup`, pure); the four parts of a [`Connection`], and its methods, a file for each
-//! kind; what becomes of a match when a peer is gone (`departures`, pure); the systems that wire all
-//! of it into Bevy.
+//! a game asks for and sees; what peers say, and the rules about one peer (pure); the agreement on
+//! a match (`lineup`, pure); the four parts of a [`Connection`], and its methods, a file for each
+//! kind; what becomes of a match when a peer is gone (`departures`, pure); the systems that wire
+//! all of it into Bevy.
 
 mod requests;
 mod state;

@@ -1,12 +1,12 @@
-//! What leaves for the other peers, and when: time passes for a [`Connection`].
+//! What is sent to the other peers, and when: the part of [`Connection`] that runs as time passes.
 
 use std::time::Duration;
 
 use super::{connection::Connection, control::Control, link::Link};
 use crate::exchange::{Datagram, Lateness};
 
-/// A peer that has nothing to say still says so this often: liveness and round-trip time need no
-/// match.
+/// A peer that has nothing to send still sends a datagram this often: outside of a match, too, the
+/// other peers must see that it is alive, and measure the round-trip time.
 const KEEP_ALIVE: Duration = Duration::from_millis(100);
 
 impl Connection {
@@ -22,7 +22,7 @@ impl Connection {
         self.release(now);
     }
 
-    /// Hands over what was held back on purpose, and is due.
+    /// Hands over the packets that were held back on purpose and are due.
     pub(crate) fn release(&mut self, now: Duration) {
         self.wire.release(now);
     }
@@ -34,14 +34,15 @@ impl Connection {
         }
     }
 
-    /// Sends what concerns this frame to all peers of the match for which it is not over before.
+    /// Sends a message about `frame` to all peers for which the match is not over before that
+    /// frame.
     pub(crate) fn tell_match(&mut self, now: Duration, frame: u32, message: &Control) {
         for link in self.peers.iter().filter(|link| self.match_wire.reaches(link.peer, frame)) {
             self.wire.send_control(now, link.peer, message);
         }
     }
 
-    /// The match ran up to this frame, and stood still for the rest of the time.
+    /// The match ran up to this frame, and was stalled for the rest of the time.
     fn count_steps(&mut self, frame: u32) {
         let (ran, stood_still, last) = self.match_wire.advance(frame, self.limits().step);
         for link in self.peers.iter_mut() {

@@ -1,31 +1,31 @@
-//! How long one peer may keep the match standing still. Pure.
+//! How long one peer may keep the match stalled. Pure.
 
 use std::time::Duration;
 
-/// Silence that one update may add. A machine that stood still for seconds has heard nothing, but
-/// that says nothing about other machines: what they sent meanwhile is still on its way.
+/// The most silence that one update may add. A machine that froze for seconds has heard nothing
+/// meanwhile, but that says nothing about the other machines: what they sent is still on its way.
 pub(super) const MAX_SILENCE_PER_UPDATE: Duration = Duration::from_millis(250);
 
-/// The patience with one peer, as far as it is used up: as fast as the match stands still because
-/// of the peer. It grows back only as fast as the match runs, so that a peer which gives an input
-/// now and then gains no more time than that.
+/// The part of our patience with one peer that is used up: the time for which the peer has stalled
+/// the match, less the time for which the match has run since. So a peer that gives an input now
+/// and then gains no more time than the match ran.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Patience {
     used: Duration,
 }
 
 impl Patience {
-    /// The match stood still for that long, as the peer gave no inputs.
+    /// The match was stalled for this time, as the peer gave no inputs.
     pub(super) fn wait(&mut self, stood_still: Duration) {
         self.used = self.used.saturating_add(stood_still);
     }
 
-    /// The match ran for that long.
+    /// The match ran for this time.
     pub(super) fn recover(&mut self, ran: Duration) {
         self.used = self.used.saturating_sub(ran);
     }
 
-    /// Whether the peer has kept the match standing still for longer than `limit`.
+    /// Whether the peer has used up a patience of `limit`.
     pub(super) fn is_used_up(&self, limit: Duration) -> bool {
         self.used >= limit
     }
@@ -38,8 +38,8 @@ mod tests {
     const STEP: Duration = Duration::from_millis(16);
     const LIMIT: Duration = Duration::from_secs(15);
 
-    /// The number of seconds after which it is used up if the match runs for `steps` steps in each
-    /// of them. `None` if it lasts for ten minutes.
+    /// The number of seconds after which the patience is used up if the match runs for `steps`
+    /// steps in each of them. `None` if it lasts for ten minutes.
     fn seconds(steps: u32) -> Option<u32> {
         let mut patience = Patience::default();
         (1..=600).find(|_| {

@@ -7,14 +7,14 @@ use signaling::{
     protocol::PeerId,
 };
 
-use super::link::{Link, Standing};
+use super::link::{Link, RoomRole};
 use crate::transport::MAX_PEERS;
 
 /// One link for each connected peer, in the order of their ids.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     links: Vec<Link>,
-    /// Peers that are in the room, and could not be connected to.
+    /// Peers of the room to which no connection could be made.
     unreachable: Vec<PeerId>,
     /// Whether any peer has been in the room with us.
     has_met: bool,
@@ -55,12 +55,12 @@ impl Peers {
         self.unreachable.retain(|&other| other != peer);
     }
 
-    /// Peers that could not be reached will be met again.
+    /// Peers that could not be reached will be tried again.
     pub(super) fn forget_unreachable(&mut self) {
         self.unreachable.clear();
     }
 
-    /// The signaling server misses a peer, or has it again.
+    /// The signaling server has lost a peer, or has it again.
     pub(super) fn note_at_server(&mut self, peer: PeerId, is_at_server: bool) {
         if let Some(link) = self.get_mut(peer) {
             link.is_at_server = is_at_server;
@@ -75,15 +75,15 @@ impl Peers {
         }
     }
 
-    /// Takes what the peers are in the room, as the server has it. `None` where the server does not
-    /// say, or has not for a while.
-    pub(super) fn note_standing(&mut self, room: Option<&RoomState>) {
+    /// Takes the roles of the peers in the room, as the server has them. `None` if the server does
+    /// not say, or has not said for a while.
+    pub(super) fn note_roles(&mut self, room: Option<&RoomState>) {
         for link in &mut self.links {
             let member = room.map(|room| room.member(link.peer));
-            link.standing = match member {
-                None => Standing::Unknown,
-                Some(None) => Standing::Outside,
-                Some(Some(member)) => Standing::In(member.place),
+            link.role = match member {
+                None => RoomRole::Unknown,
+                Some(None) => RoomRole::NotMember,
+                Some(Some(member)) => RoomRole::Member(member.place),
             };
         }
         if let Some(room) = room {
@@ -122,7 +122,7 @@ impl Peers {
         self.links.len() >= MAX_PEERS
     }
 
-    /// The number of peers that are in the room and could not be connected to.
+    /// The number of peers of the room to which no connection could be made.
     pub(super) fn unreachable(&self) -> usize {
         self.unreachable.len()
     }
@@ -133,9 +133,9 @@ impl Peers {
     }
 }
 
-/// Whether a peer that could not be connected to is still to be counted. A peer that is not in the
-/// room any more is out of nobody's reach. One that plays with others opens no connections to us:
-/// it is met after its match.
+/// Whether a peer to which no connection could be made still counts as unreachable. A peer that has
+/// left the room does not. Nor does a peer that is playing a match: it opens no connection to us
+/// before that is over.
 fn is_out_of_reach(peer: PeerId, room: &RoomState) -> bool {
     let Some(member) = room.member(peer) else { return false };
     let plays = room.phase == RoomPhase::Playing && member.is_ready;
@@ -152,7 +152,7 @@ mod tests {
         PeerId::from_u128(number)
     }
 
-    /// A room with these members, of which some are ready.
+    /// A room with these members, each of them ready or not.
     fn room(phase: RoomPhase, members: &[(PeerId, bool)]) -> RoomState {
         let member = |&(id, is_ready)| RoomMember {
             id,
@@ -182,11 +182,11 @@ mod tests {
         let mut peers = Peers::default();
         [1, 2, 3].map(peer).into_iter().for_each(|peer| peers.note_unreachable(peer));
         let members = [(peer(1), true), (peer(2), false)];
-        peers.note_standing(None);
+        peers.note_roles(None);
         assert_eq!(peers.unreachable, [1, 2, 3].map(peer));
-        peers.note_standing(Some(&room(RoomPhase::Lobby, &members)));
+        peers.note_roles(Some(&room(RoomPhase::Lobby, &members)));
         assert_eq!(peers.unreachable, [1, 2].map(peer));
-        peers.note_standing(Some(&room(RoomPhase::Playing, &members)));
+        peers.note_roles(Some(&room(RoomPhase::Playing, &members)));
         assert_eq!(peers.unreachable, [peer(2)]);
     }
 }

@@ -1,4 +1,4 @@
-//! What holds of every control message, shown with arbitrary ones.
+//! Properties of every control message, tested with arbitrary ones.
 
 use proptest::{collection::vec, prelude::*};
 use signaling::{lobby::MAX_NAME_CHARS, protocol::PeerId};
@@ -16,14 +16,15 @@ use crate::{
     transport::{MAX_CONTROL_BYTES, MAX_PEERS},
 };
 
-/// Types that a game may register at most for its checksums to fit into a message: far more than anybody has.
+/// The most types that a game may register for its checksums to fit into a message: far more than
+/// any game has.
 const MANY_TYPES: usize = 1000;
 
 fn peer() -> impl Strategy<Value = PeerId> {
     any::<u128>().prop_map(PeerId::from_u128)
 }
 
-/// A name as we let one be.
+/// A name within our limits.
 fn name() -> impl Strategy<Value = String> {
     vec(any::<char>(), 0..=MAX_NAME_CHARS).prop_map(String::from_iter)
 }
@@ -121,7 +122,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_peer_says_of_itself_fits_a_line(message in hello(), long in ".{0,400}") {
+    fn the_texts_of_a_hello_fit_a_line(message in hello(), long in ".{0,400}") {
         let Control::Hello(hello) = message else { panic!("it is one") };
         let hello = Hello { name: long.clone(), game_id: long, ..hello }.cleaned();
         prop_assert!((1..=MAX_NAME_CHARS).contains(&hello.name.chars().count()));

@@ -1,4 +1,4 @@
-//! What a game asks for: messages that it writes, and that the session carries out in its next
+//! The requests of a game: messages that it writes, and that the session carries out in its next
 //! update.
 
 use bevy::prelude::Message;
@@ -13,33 +13,38 @@ use crate::{
 /// Request: enter a room. Leaves any other room first.
 #[derive(Message, Clone, Debug, PartialEq, Eq)]
 pub struct JoinRoom {
-    /// The address of the room: `ws://host:3536/room`, `wss://…`; with `?next=2` the server pairs whoever comes. Or `ws://host:3536/v1/create`
-    /// for a new room, whose name is then in [`Room`], with `?capacity=4`, `spectators=2` and `public=1` if wanted; or `…/v1/quick?players=2`
-    /// to play with strangers who want the same game and version. `place=spectator` comes in to sit out, `existing=1` opens no new room.
+    /// The address of the room: `ws://host:3536/room`, `wss://…`; with `?next=2` the server pairs
+    /// players as they come. `ws://host:3536/v1/create` makes a new room, whose name is then in
+    /// [`Room`], with `?capacity=4`, `spectators=2` and `public=1` if wanted.
+    /// `…/v1/quick?players=2` finds strangers who want to play the same game and version.
+    /// `place=spectator` enters the room as a spectator, and `existing=1` opens no new room.
     pub url: String,
-    /// The name that others see; cut to 24 characters.
+    /// The name that other players see; cut to 24 characters.
     pub name: String,
     /// Seats on this machine, 1 to 16. Two for couch play.
     pub local_seats: u8,
-    /// STUN and TURN servers instead of those that the signaling server hands out; `None`, the default, takes the latter. An empty list
-    /// takes none, which is enough on one machine or in one local network. One that cannot be used ends the session with a reason:
-    /// there may be 8 addresses in all, and all TURN servers have one name and one password. Natively TURN goes over UDP only.
+    /// STUN and TURN servers to use instead of those that the signaling server hands out; `None`,
+    /// the default, uses the latter. An empty list uses none, which is enough on one machine or in
+    /// one local network. A list that cannot be used ends the session with a reason: it may hold 8
+    /// addresses in all, and all TURN servers must share one name and one password. Natively, TURN
+    /// goes over UDP only.
     pub ice_servers: Option<Vec<IceServer>>,
-    /// Reaches other peers through TURN servers alone, so that none of them learns this machine's
-    /// address. Only relays are named to them. Natively a peer's candidate is used only where it
-    /// leads to one of the session's TURN servers or to an address at which one of them relays for
-    /// us; a page has its browser send to TURN servers alone. Without a TURN server nobody is
-    /// reached.
+    /// Reaches other peers only through TURN servers, so that no peer learns this machine's
+    /// address: peers receive only the addresses of relays. Natively, a peer's candidate is used
+    /// only if it leads to one of the session's TURN servers or to an address at which one of them
+    /// relays for us; a page makes its browser send to TURN servers only. Without a TURN server no
+    /// peer is reached.
     ///
     /// This hides nothing from the signaling server, nor from the STUN and TURN servers: they see
     /// the address. The operator of the signaling server chooses the TURN servers, unless
-    /// `ice_servers` names others. Natively, a peer that suspects an address can have a TURN server
-    /// confirm it.
+    /// `ice_servers` names others. Natively, a peer that guesses the address can have a TURN server
+    /// confirm the guess.
     pub is_relay_only: bool,
 }
 
 impl JoinRoom {
-    /// A request with the default name, one seat and the STUN and TURN servers that the signaling server hands out.
+    /// A request with the default name, one seat and the STUN and TURN servers that the signaling
+    /// server hands out.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self { url: url.into(), ..Self::default() }
@@ -65,22 +70,25 @@ pub struct StartLocal {
     pub seats: Vec<String>,
     /// The seed of the match.
     pub seed: u64,
-    /// If set, frames are rolled back and simulated again all the time, and a world that comes out differently ends the match with a
-    /// [`SyncTestFailed`](crate::SyncTestFailed).
+    /// If set, frames are rolled back and simulated again all the time, and a world that comes out
+    /// differently ends the match with a [`SyncTestFailed`](crate::SyncTestFailed).
     pub sync_test: Option<SyncTest>,
 }
 
-/// Request: we are (not) ready to play. The match starts when everybody is. Forgotten when a match begins, and with each [`JoinRoom`].
+/// Request: be ready to play, or not. The match starts when all players are ready. Reset when a
+/// match begins, and by each [`JoinRoom`].
 #[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SetReady(pub bool);
 
-/// Request: take no part in matches, or take part again. Who spectates stays in the room, connected to the others, and keeps its place for
-/// later; it does not see their match yet. The server has the last word where it knows of such places: see
-/// [`RoomState::spectators`](signaling::lobby::RoomState). Forgotten with each [`JoinRoom`].
+/// Request: take no part in matches, or take part again. A spectator stays in the room, connected
+/// to the other peers, and keeps its place for later; it does not see their match yet. If the
+/// server knows of spectators' places, it has the last word: see
+/// [`RoomState::spectators`](signaling::lobby::RoomState). Reset by each [`JoinRoom`].
 #[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SetSpectating(pub bool);
 
-/// Request: go by this name from now on; it is cut to 24 characters. A match that runs keeps the old one.
+/// Request: go by this name from now on; it is cut to 24 characters. A running match keeps the old
+/// one.
 #[derive(Message, Clone, Debug, PartialEq, Eq)]
 pub struct Rename(pub String);
 
@@ -95,19 +103,21 @@ pub struct Rename(pub String);
 #[derive(Message, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FinishMatch;
 
-/// Request: leave match and room. For the others the match ends.
+/// Request: leave the match and the room. For the other peers the match ends.
 ///
-/// An app that exits (`AppExit`) does so by itself. Natively its last update takes up to a second, as a rule 0.3 s, so that the others
-/// hear of it.
+/// An app that exits (`AppExit`) does so by itself. Natively, its last update takes up to a second,
+/// usually 0.3 s, so that the goodbye reaches the other peers.
 #[derive(Message, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeaveRoom;
 
-/// Request: make the network worse, in the direction away from this peer. Can be changed at any time.
+/// Request: worsen the network on purpose, in the direction away from this peer. Can be changed at
+/// any time.
 #[derive(Message, Clone, Copy, Debug, PartialEq)]
 pub struct SetConditions(pub LinkConditions);
 
-/// Request: from now on delay the inputs of one seat of this machine so. Lasts until the match ends; the next one begins with
-/// [`NetcodeConfig::input_delay`](crate::NetcodeConfig) again. Delays beyond the configured maximum are cut to it.
+/// Request: change the input delay of one seat of this machine. Lasts until the match ends; the
+/// next match begins with [`NetcodeConfig::input_delay`](crate::NetcodeConfig) again. Delays beyond
+/// the configured maximum are cut to it.
 #[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SetInputDelay {
     /// The seat.

@@ -1,4 +1,4 @@
-//! Who plays the match.
+//! The seats of a match, and their players.
 
 use bevy::prelude::Resource;
 use signaling::protocol::PeerId;
@@ -6,7 +6,7 @@ use signaling::protocol::PeerId;
 use super::{lineup::MatchPlan, player_name::clean_name};
 use crate::input::Seat;
 
-/// Who plays the match, seat by seat. The same on all peers, except for `is_local`.
+/// The players of a match, seat by seat. The same on all peers, except for `is_local`.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roster {
     seats: Vec<RosterSeat>,
@@ -17,11 +17,11 @@ pub struct Roster {
 pub struct RosterSeat {
     /// The seat.
     pub seat: Seat,
-    /// The name of who sits there.
+    /// The name of its player.
     pub name: String,
     /// The machine that holds the seat; `None` in a local match.
     pub peer: Option<PeerId>,
-    /// Whether that is this machine.
+    /// Whether this machine holds the seat.
     pub is_local: bool,
 }
 
@@ -69,7 +69,7 @@ impl Roster {
         self.seats.iter().filter(|seat| seat.is_local).map(|seat| seat.seat)
     }
 
-    /// The name of who plays on `peer`.
+    /// The name of the player on the machine `peer`.
     pub(crate) fn name_of(&self, peer: PeerId) -> Option<&str> {
         let seat = self.seats.iter().find(|seat| seat.peer == Some(peer))?;
         Some(&seat.name)

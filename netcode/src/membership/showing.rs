@@ -1,4 +1,4 @@
-//! What a [`Connection`] shows: the lobby, and what was measured of peers and traffic.
+//! What a [`Connection`] shows: the lobby, and the measurements of peers and traffic.
 
 use std::time::Duration;
 
@@ -11,24 +11,27 @@ use super::{
 };
 use crate::diagnostics::SessionStats;
 
-/// Silence of all after which a room counts as deserted: a phone freezes the page of a player who may come back.
+/// A room counts as deserted once all other peers have been silent for this long: a phone freezes
+/// the page of a player who may come back.
 const DESERTED_AFTER: Duration = Duration::from_secs(15);
 
-/// A lead or lag beyond this counts as this much: what one peer says must not outweigh what the others do.
+/// A lead or lag beyond this counts as this much: the claim of one peer must not outweigh those of
+/// the others.
 const MOST_LEAD_FRAMES: f32 = 1.0;
 
 impl Connection {
-    /// The mean of our leads over the peers of the match; 0 without one. All means together are zero, so the match as a whole becomes
-    /// neither slower nor faster.
+    /// The mean of our leads over the peers of the match; 0 without a match. The means of all peers
+    /// add up to zero, so the match as a whole becomes neither slower nor faster.
     ///
-    /// Whose inputs are delayed more counts as ahead by half of that: then both predict each other equally far.
+    /// A machine whose inputs are delayed more counts as ahead by half of the difference: then both
+    /// predict each other equally far.
     pub(crate) fn lead_frames(&self) -> f32 {
         let lead = |link: &Link| {
             let extra = self.match_wire.extra_delay(link.peer);
             let lead = link.clock.lead_frames() + extra / 2.0;
             lead.clamp(-MOST_LEAD_FRAMES, MOST_LEAD_FRAMES)
         };
-        // A peer that is done with it stands still.
+        // A peer that has finished the match stays at its last frame.
         let plays = |link: &&Link| {
             let is_of_match = self.match_wire.has(link.peer);
             link.status.is_in_match && is_of_match && !self.match_wire.is_leaving(link.peer)
@@ -38,7 +41,8 @@ impl Connection {
         sum / f32::max(count, 1.0)
     }
 
-    /// Frames that inputs take to the farthest peer that we play with, or else could play with.
+    /// Frames that inputs take to the farthest peer that we play with; outside of a match, to the
+    /// farthest peer that we could play with.
     pub(crate) fn one_way_frames(&self) -> f32 {
         let counts = |link: &&Link| {
             if self.us.is_in_match() { self.plays_with(link) } else { link.is_player() }
@@ -57,10 +61,10 @@ impl Connection {
 
     /// Why a peer that does not agree to any match cannot play.
     fn no_answer(&self, link: &Link) -> Option<Refusal> {
-        self.lineup.counts_out(link.peer).then(|| Refusal::NoAnswer { name: link.name() })
+        self.lineup.has_counted_out(link.peer).then(|| Refusal::NoAnswer { name: link.name() })
     }
 
-    /// Writes the room as it is into `lobby`.
+    /// Writes the present state of the room into `lobby`.
     pub(crate) fn show(&self, lobby: &mut Lobby) {
         let status = self.us.status();
         lobby.local_id = self.us.id();
@@ -74,8 +78,9 @@ impl Connection {
         lobby.is_deserted = self.peers.is_deserted(DESERTED_AFTER);
         lobby.peers.clear();
         lobby.awaited.clear();
-        let is_awaited =
-            |link: &&Link| self.lineup.awaits(link.peer) && !self.lineup.counts_out(link.peer);
+        let is_awaited = |link: &&Link| {
+            self.lineup.is_waiting_for(link.peer) && !self.lineup.has_counted_out(link.peer)
+        };
         let awaited = self.players().filter(is_awaited);
         lobby.awaited.extend(awaited.map(Link::name));
         lobby.is_out_of_connections = self.wire.is_out_of_connections();

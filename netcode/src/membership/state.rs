@@ -1,4 +1,4 @@
-//! Where the session stands, and the messages that say that it changed.
+//! The state of the session, and the messages that report a change of it.
 
 use bevy::{
     ecs::system::SystemParam,
@@ -8,7 +8,7 @@ use signaling::protocol::PeerId;
 
 use super::reasons::EndReason;
 
-/// Where the session stands.
+/// The state of the session.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
 pub enum SessionState {
     /// In no room and in no match.
@@ -22,7 +22,7 @@ pub enum SessionState {
     Starting,
     /// The match is being simulated.
     Running,
-    /// It is over, and nothing is connected any more; [`JoinRoom`] begins again.
+    /// The session is over, and no peer is connected any more; [`JoinRoom`] begins a new one.
     Ended(EndReason),
 }
 
@@ -33,7 +33,7 @@ impl SessionState {
         *self == Self::Running
     }
 
-    /// Goes to another state; what there is to say of it, if it is another one.
+    /// Goes to the state `to`. Returns the message about it, unless that was the state already.
     pub(crate) fn change(&mut self, to: Self) -> Option<SessionChanged> {
         if *self == to {
             return None;
@@ -42,7 +42,7 @@ impl SessionState {
         Some(SessionChanged { from, to })
     }
 
-    /// Goes to another state in `world`, and says so.
+    /// Goes to another state in `world`, and writes the message about it.
     pub(crate) fn enter(world: &mut World, to: Self) {
         if let Some(changed) = world.resource_mut::<Self>().change(to) {
             world.write_message(changed);
@@ -64,7 +64,7 @@ pub struct SessionChanged {
     pub to: SessionState,
 }
 
-/// Changes the state, and says so.
+/// Changes the state, and writes the message about it.
 #[derive(SystemParam)]
 pub(crate) struct StateChange<'w> {
     state: ResMut<'w, SessionState>,

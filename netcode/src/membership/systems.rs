@@ -1,4 +1,5 @@
-//! The systems of membership: they wire requests and packets to [`Connection`], and its params to the state.
+//! The systems of membership: they wire requests and packets to [`Connection`], and its events to
+//! the state.
 
 use std::time::Duration;
 
@@ -49,11 +50,11 @@ pub(crate) enum PendingStart {
 /// The page that the game runs in, if it runs in one.
 #[derive(Resource, Clone, Copy, Debug, Default)]
 pub(crate) struct Page {
-    /// Nobody can see it.
+    /// Whether it is hidden.
     pub(crate) is_hidden: bool,
 }
 
-/// Looks after the page: it runs on while it is hidden, if it has to.
+/// Keeps the page running while it is hidden, if that is needed, and notes whether it is hidden.
 #[cfg(all(feature = "webrtc", target_arch = "wasm32"))]
 pub(crate) fn attend_page(connection: Res<Connection>, mut page: ResMut<Page>) {
     use crate::transport::webrtc::page;
@@ -75,8 +76,8 @@ pub(crate) struct Requests<'w, 's> {
     ask: MessageReader<'w, 's, AskRoom>,
 }
 
-/// Carries out what the game asked for since the last frame; leaving comes first, so that leaving and joining
-/// in one frame does both.
+/// Carries out what the game asked for since the last update; leaving comes first, so that leaving
+/// and joining in one update does both.
 pub(crate) fn take_requests(
     mut requests: Requests,
     mut connection: ResMut<Connection>,
@@ -113,7 +114,7 @@ pub(crate) fn take_requests(
     }
     if let Some(&SetSpectating(spectates)) = requests.spectate.read().last() {
         if room.state.is_some() {
-            // It says whether there is such a place, and we hear of that.
+            // The server decides whether there is such a place, and reports it.
             let place = if spectates { Place::Spectator } else { Place::Player };
             connection.ask(RoomRequest::SetPlace(place));
         } else {
@@ -131,8 +132,8 @@ pub(crate) fn take_requests(
     }
 }
 
-/// Leaves the room where the app is about to exit, and holds it up until the others can have heard of that: they wait for seconds for
-/// whoever just goes.
+/// Leaves the room if the app is about to exit, and delays the exit until the other peers can have
+/// received the goodbye: if none arrives, they wait for seconds.
 pub(crate) fn leave_at_exit(
     mut exits: MessageReader<AppExit>,
     mut connection: ResMut<Connection>,
@@ -149,7 +150,8 @@ pub(crate) fn leave_at_exit(
     connection.wire.see_out();
 }
 
-/// Others would take a machine with no seat, or with too many, for another build.
+/// Refuses a request with no seat or too many: other peers would take such a machine for another
+/// build.
 fn check_seats(request: &JoinRoom) -> Result<(), EndReason> {
     if (1..=MAX_SEATS).contains(&request.local_seats) {
         return Ok(());
@@ -198,7 +200,7 @@ pub(crate) struct ReceiveParams<'w> {
     room: RoomChange<'w>,
 }
 
-/// Drains the transport and follows what it says.
+/// Drains the transport, and acts on its events.
 pub(crate) fn receive(
     mut connection: ResMut<Connection>,
     mut params: ReceiveParams,
@@ -209,9 +211,10 @@ pub(crate) fn receive(
 ) {
     let now = time.elapsed();
     connection.set_hidden(now, page.is_hidden);
-    let our_frame = params.state.now().is_running().then(|| place(frame.0, due.0));
+    let our_frame = params.state.now().is_running().then(|| frame_position(frame.0, due.0));
     if *params.state.now() == SessionState::Connecting {
-        // What we know is of another room: of ours we hear only once we are in it.
+        // What we know is about another room: the server tells us about ours only once we are in
+        // it.
         params.room.forget();
     }
     connection.receive(now, time.delta(), our_frame);
@@ -222,19 +225,22 @@ pub(crate) fn receive(
     if !connection.is_open() {
         params.room.forget();
     }
-    connection.note_standing(params.room.state());
+    connection.note_roles(params.room.state());
     connection.show(&mut params.lobby);
     params.lobby.is_in_match =
         matches!(params.state.now(), SessionState::Starting | SessionState::Running);
     connection.report(now, &mut params.stats);
 }
 
-/// Where we are in the simulation before the steps of an update, of which the last had so many.
+/// Where we are in the simulation before the steps of an update, if the last update had `steps`
+/// steps.
 ///
-/// Who takes several steps at once takes the first of them late, and the last early. Whether there is a rollback depends on the step that
-/// lacks inputs the most, how deep it is on all of them. So the place is between the first of them and their middle: at a sixth, peers of
-/// 60 and of 30 or 20 updates a second have as many rollbacks, as was found by trying (`tests/it/pacing.rs`).
-fn place(frame: u32, steps: u32) -> f32 {
+/// A machine that takes several steps at once takes the first of them late, and the last early.
+/// Whether there is a rollback depends on the step that lacks the most inputs; how deep it is
+/// depends on all of them. So our place is between the first step and the middle one: at a sixth of
+/// the steps, peers with 60 and with 30 or 20 updates a second have equally many rollbacks, as
+/// experiments showed (`tests/it/pacing.rs`).
+fn frame_position(frame: u32, steps: u32) -> f32 {
     frame as f32 + steps.saturating_sub(1) as f32 / 6.0
 }
 
@@ -257,7 +263,7 @@ impl ReceiveParams<'_> {
                 connection.forget(peer);
             }
             ConnectionEvent::Goodbye(peer, said) => {
-                // Whichever peer it blames, the one that said goodbye is gone.
+                // Whichever peer the goodbye blames, its sender is gone.
                 self.end_without(connection, now, peer, cause_of_goodbye(peer, said));
                 connection.forget(peer);
             }
@@ -279,8 +285,8 @@ impl ReceiveParams<'_> {
                 }
             }
             ConnectionEvent::Checksums { peer, frame, mut hashes } => {
-                // They may have to be kept for a while, and one part too many differs as well as
-                // any number of them.
+                // The hashes may have to be kept for a while, and one part too many is as much a
+                // difference as any number of them.
                 hashes.parts.truncate(self.store.hashed_names().count() + 1);
                 hashes.inputs.truncate(usize::from(MAX_SEATS));
                 let Ok(differing) = self.log.receive(peer, frame, hashes) else {
@@ -297,7 +303,8 @@ impl ReceiveParams<'_> {
         }
     }
 
-    /// Takes the place that the server has us in; what the game wanted before there was word of the room is asked for now.
+    /// Takes the place that the server gives us. If the game asked to spectate before the server
+    /// told us about the room, we ask for that now.
     fn adopt_place(&self, connection: &mut Connection, now: Duration, is_first: bool) {
         let local = connection.local();
         let us = self.room.state().zip(local).and_then(|(room, local)| room.member(local));
@@ -310,7 +317,7 @@ impl ReceiveParams<'_> {
         }
     }
 
-    /// Goes by the name that the server gives us where another member of the room has ours.
+    /// Goes by the name that the server gives us if another member of the room has ours.
     fn adopt_name(&self, connection: &mut Connection, now: Duration) {
         let us = self.room.state().zip(connection.local());
         if let Some(name) = us.and_then(|(room, us)| name_in(room, us, connection.name())) {
@@ -318,16 +325,16 @@ impl ReceiveParams<'_> {
         }
     }
 
-    /// Ends what cannot go on: a match without one of its peers, a lobby that nobody is in and nobody can come to.
+    /// Ends what cannot go on: a match without one of its peers, an empty lobby to which no peer
+    /// can come.
     fn check_presence(&mut self, connection: &mut Connection, now: Duration) {
         if !connection.is_open() {
             return;
         }
         let is_running = self.state.now().is_running();
         let mut of_match = self.roster.seats().iter().filter(|seat| !seat.is_local);
-        // While a match starts, a browser may stand still for seconds to build its world: then a
-        // silent peer is missing only if the server misses it as well. The start has its own
-        // timeout.
+        // While a match starts, a browser may freeze for seconds to build its world: then a silent
+        // peer is missing only if the server has lost it as well. The start has its own timeout.
         let missing = of_match.find_map(|seat| {
             seat.peer.filter(|&peer| !connection.has_left(peer)).filter(|&peer| {
                 !connection.is_linked(peer)
@@ -344,7 +351,7 @@ impl ReceiveParams<'_> {
         }
         if self.room.is_removed() && !self.is_in_match() {
             connection.set_ready(now, false);
-            // Until then the others may need our last inputs again.
+            // Until we are idle, other peers may need our last inputs again.
             if connection.is_idle() {
                 self.end(connection, now, TransportError::Kicked.into());
             }
@@ -374,7 +381,7 @@ impl ReceiveParams<'_> {
         self.is_in_match() && !owner.is_some_and(|owner| self.plays_with_us(connection, owner))
     }
 
-    /// Does what the departure of a peer leads to.
+    /// Carries out the consequence of the departure of a peer.
     fn end_without(
         &mut self,
         connection: &mut Connection,
@@ -399,7 +406,7 @@ impl ReceiveParams<'_> {
     }
 }
 
-/// Flushes what is due.
+/// Sends what is due.
 pub(crate) fn send(
     mut connection: ResMut<Connection>,
     mut stepped: ResMut<Stepped>,

@@ -1,4 +1,4 @@
-//! What we are in the room, and what we say of ourselves.
+//! This machine in the room: what it is, and what it says of itself.
 
 use signaling::protocol::PeerId;
 
@@ -16,7 +16,7 @@ pub(super) struct Us {
     status: Status,
     /// The signaling server is out of reach: no new peer can come.
     is_server_lost: bool,
-    /// It will stay so.
+    /// The signaling server is out of reach for good.
     is_server_gone: bool,
 }
 
@@ -31,7 +31,7 @@ impl Us {
         }
     }
 
-    /// We are on the way into a room, in which we introduce ourselves like this.
+    /// We are on the way into a room, in which we introduce ourselves by `hello`.
     pub(super) fn introduce(&mut self, hello: Hello) {
         self.hello = hello;
     }
@@ -41,8 +41,8 @@ impl Us {
         self.id = Some(id);
     }
 
-    /// Returns to the beginning. The count of matches goes on, and the page stays as hidden as it
-    /// is.
+    /// Returns to the initial state. Only the count of matches goes on, and the page stays hidden
+    /// if it is.
     pub(super) fn leave(&mut self) {
         self.id = None;
         (self.is_server_lost, self.is_server_gone) = (false, false);
@@ -50,7 +50,7 @@ impl Us {
         self.status = Status { last_epoch, is_hidden, ..Status::default() };
     }
 
-    /// The signaling server is out of reach, or there again.
+    /// The signaling server is out of reach, or back again.
     pub(super) fn set_server_lost(&mut self, is_lost: bool) {
         self.is_server_lost = is_lost;
     }
@@ -72,7 +72,7 @@ impl Us {
         self.status.is_in_match = false;
     }
 
-    /// Returns whether that is news, as do the next three.
+    /// Returns whether that changed anything, as do the next three.
     pub(super) fn set_ready(&mut self, ready: bool) -> bool {
         replace(&mut self.status.is_ready, ready)
     }
@@ -121,13 +121,13 @@ impl Us {
         self.status.is_in_match
     }
 
-    /// What we say of ourselves whenever it changes.
+    /// The message about our status, which is sent whenever it changes.
     pub(super) fn status_message(&self) -> Control {
         Control::Status(Status { name: self.hello.name.clone(), ..self.status.clone() })
     }
 }
 
-/// Returns whether the value was another one.
+/// Sets `value`. Returns whether it was another one before.
 fn replace<T: PartialEq>(value: &mut T, new: T) -> bool {
     let is_news = *value != new;
     *value = new;

@@ -1,5 +1,5 @@
-//! The way to the room and to its peers: the transport, the bad network on purpose, and the rates
-//! of both directions.
+//! The way to the room and to its peers: the transport, the network that is bad on purpose, and the
+//! rates of both directions.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
     transport::{Channel, Conditioner, LinkConditions, Route, Transport, TransportEvent},
 };
 
-/// The seed of the bad network: one that is the same in every run can be reasoned about.
+/// The seed of the bad network: the same in every run, so that runs can be compared.
 const CONDITIONER_SEED: u64 = 1;
 
 pub(super) struct Wire {
@@ -21,7 +21,7 @@ pub(super) struct Wire {
     conditioner: Conditioner,
     received: RateMeter,
     sent: RateMeter,
-    /// Buffers that are used again.
+    /// Buffers that are reused.
     events: Vec<TransportEvent>,
     bytes: Vec<u8>,
 }
@@ -49,7 +49,8 @@ impl Wire {
     /// Leaves the room. What was sent before still goes out.
     pub(super) fn close(&mut self, now: Duration) {
         if let Some(mut transport) = self.transport.take() {
-            // Nothing that is held back on purpose may be left behind: the goodbye is among it.
+            // No packet that is held back on purpose may be left behind: the goodbye is one of
+            // them.
             while let Some(packet) = self.conditioner.pop(Duration::MAX) {
                 transport.send(now, packet.to, packet.channel, &packet.bytes);
             }
@@ -66,7 +67,7 @@ impl Wire {
         self.conditioner.set(conditions);
     }
 
-    /// Begins another sequence of accidents.
+    /// Begins another sequence of losses and delays.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn set_seed(&mut self, seed: u64) {
         self.conditioner = Conditioner::new(seed);
@@ -76,7 +77,7 @@ impl Wire {
         self.transport.is_some()
     }
 
-    /// Takes what happened since the last call. The vector is to be [returned](Self::reuse).
+    /// Takes what happened since the last call. Return the vector by [`reuse`](Self::reuse).
     pub(super) fn poll(&mut self, now: Duration) -> Vec<TransportEvent> {
         let mut events = std::mem::take(&mut self.events);
         if let Some(transport) = &mut self.transport {
@@ -85,7 +86,7 @@ impl Wire {
         events
     }
 
-    /// Takes back an empty vector, whose allocation is used again.
+    /// Takes back an empty vector, to use its allocation again.
     pub(super) fn reuse(&mut self, events: Vec<TransportEvent>) {
         self.events = events;
     }
@@ -109,7 +110,7 @@ impl Wire {
         }
     }
 
-    /// Hands over what was held back on purpose, and is due.
+    /// Hands over the packets that were held back on purpose and are due.
     pub(super) fn release(&mut self, now: Duration) {
         let Some(transport) = &mut self.transport else { return };
         while let Some(packet) = self.conditioner.pop(now) {
@@ -141,7 +142,7 @@ impl Wire {
         self.transport.as_ref().is_some_and(|transport| transport.is_out_of_connections())
     }
 
-    /// Ends the connection to a peer, once what was sent to it last is out.
+    /// Ends the connection to a peer once everything sent to it is out.
     pub(super) fn disconnect(&mut self, peer: PeerId) {
         if let Some(transport) = &mut self.transport {
             transport.disconnect(peer);
@@ -157,7 +158,7 @@ impl Wire {
         self.left_rooms.forget_old(now);
     }
 
-    /// Holds up a program that is about to end until all peers can have received our goodbye.
+    /// Blocks a program that is about to end until all peers can have received our goodbye.
     pub(super) fn see_out(&self) {
         self.left_rooms.see_out();
     }

@@ -99,7 +99,7 @@ pub(super) fn confirm<I: GameInput>(world: &mut World) {
 impl<I: GameInput> Session<I> {
     /// Simulates one new frame, and before it every frame that must be corrected. Returns false if
     /// the prediction window is full, or if the game gave an input that cannot be sent: that ends
-    /// the match, also a local one, so that it shows early.
+    /// the match, also a local one, so that the mistake shows early.
     fn step(&mut self, world: &mut World) -> bool {
         let Self { source, game, pressed, .. } = self;
         let frame = game.frame();
@@ -123,8 +123,8 @@ impl<I: GameInput> Session<I> {
         self.source.oldest_open_frame(self.game.frame())
     }
 
-    /// Hashes the frames that became final, tells the other peers, and stops at the end of the
-    /// match.
+    /// Hashes the frames that became final, sends the hashes to the other peers, and stops at the
+    /// end of the match.
     fn settle(&mut self, world: &mut World) {
         let end = self.end_in_sight(world).unwrap_or(u32::MAX);
         world.resource_mut::<EffectFrames>().end = end;

@@ -1,8 +1,8 @@
-//! How a match comes to its end on this machine, and what is left of it then.
+//! How a match ends on this machine, and what is left of it then.
 //!
-//! A match that the game finishes stands still at its last frame until the peers have compared that
-//! frame, for two seconds at most. Its world stays for [`FinishedMatch`] to read, and until another
-//! match begins or the room is left.
+//! A match that the game finishes stays at its last frame until the peers have compared that frame,
+//! for two seconds at most. Its world stays for [`FinishedMatch`] to read, until another match
+//! begins or the room is left.
 
 use std::time::Duration;
 
@@ -22,19 +22,19 @@ use crate::{
     scoped::Scoped,
 };
 
-/// A peer that is gone, or tells nothing, holds nobody up for longer than this.
+/// A peer that is gone, or sends no hashes, holds up the end of the match for no longer than this.
 const COMPARED_WITHIN: Duration = Duration::from_secs(2);
-/// Of that, the time to reach a frame that all peers compare; more of it where they compare one
-/// less often than every half second.
+/// The part of that time in which to reach a frame that all peers compare; longer if they compare
+/// one less often than every half second.
 const REACHED_WITHIN: Duration = Duration::from_secs(1);
 
-/// The time to reach a frame that all peers compare: twice what it takes where nothing stalls.
+/// The time to reach a frame that all peers compare: twice what it takes if nothing stalls.
 fn reached_within(config: &NetcodeConfig) -> Duration {
     let interval = config.step_duration() * u32::from(config.checksum_interval);
     REACHED_WITHIN.max(2 * interval)
 }
 
-/// The time from the wish to end the match to its end, at most.
+/// The longest time from the wish to end the match to its end.
 fn compared_within(config: &NetcodeConfig) -> Duration {
     reached_within(config) + (COMPARED_WITHIN - REACHED_WITHIN)
 }
@@ -44,10 +44,10 @@ fn compared_within(config: &NetcodeConfig) -> Duration {
 pub struct MatchEnd {
     /// The frame that is being simulated.
     simulating: Option<u32>,
-    /// What the simulation asked for: in which frame, and where the match is to end. Each ends
-    /// earlier than the one before.
+    /// What the simulation asked for: the frame in which it asked, and the frame at which the match
+    /// is to end. Each end is earlier than the one before.
     simulated: Vec<(u32, u32)>,
-    /// What was asked for outside of the simulation.
+    /// The end that was asked for outside of the simulation.
     outside: Option<u32>,
     /// The game wants the match to be over.
     is_wanted: bool,
@@ -56,11 +56,12 @@ pub struct MatchEnd {
 impl MatchEnd {
     /// Finishes the match after `frame`, as soon as all inputs up to that frame are known.
     ///
-    /// To be called from [`Simulate`](crate::Simulate) in the frame in which the rules decide the
-    /// match, or in each one from there on: then all peers finish at the same frame. What a wrong
-    /// prediction asked for is taken back by the rollback. A frame before the one that is being
-    /// simulated counts as that one, and the earliest frame counts. Outside of `Simulate` a frame
-    /// that is confirmed already ends the match at once. A sync test goes on all the same.
+    /// Call it from [`Simulate`](crate::Simulate) in the frame in which the rules decide the match,
+    /// or in each frame from then on: then all peers finish at the same frame. If a wrong
+    /// prediction asked for an end, the rollback takes that back. A frame before the one that is
+    /// being simulated counts as that one, and of several frames the earliest counts. Outside of
+    /// `Simulate`, a frame that is already confirmed ends the match at once. A sync test goes on
+    /// all the same.
     pub fn finish_when_confirmed(&mut self, frame: u32) {
         let end = frame.saturating_add(1);
         match self.simulating {
@@ -74,12 +75,12 @@ impl MatchEnd {
         }
     }
 
-    /// Finishes the match as soon as the peers can have a frame to compare.
+    /// Finishes the match as soon as there is a frame that the peers can compare.
     pub(crate) fn want(&mut self) {
         self.is_wanted = true;
     }
 
-    /// `frame` is about to be simulated: what it and later ones asked for before is void.
+    /// `frame` is about to be simulated: an end that it or a later frame asked for before is void.
     pub(super) fn begin(&mut self, frame: u32) {
         self.simulating = Some(frame);
         self.simulated.retain(|&(asked_in, _)| asked_in < frame);
@@ -90,8 +91,8 @@ impl MatchEnd {
         self.simulating = None;
     }
 
-    /// Where the match is to end, if it is; at `confirmed` at the earliest where that was asked for
-    /// outside of the simulation.
+    /// The frame at which the match is to end, if any; at `confirmed` at the earliest if it was
+    /// asked for outside of the simulation.
     fn end(&self, confirmed: u32) -> Option<u32> {
         let simulated = self.simulated.last().map(|&(_, end)| end);
         let outside = self.outside.map(|end| end.max(confirmed));
@@ -99,20 +100,20 @@ impl MatchEnd {
     }
 }
 
-/// How the last match came to its end on this machine. Stays until the next match begins, as its
-/// world and its [`Roster`] do.
+/// How the last match ended on this machine. Stays until the next match begins, as its world and
+/// its [`Roster`] do.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
 pub struct MatchResult {
     /// The frames of the match. The world is as it was after the last of them, and final.
     pub frames: u32,
-    /// Why the match ended before the game finished it; `None` where the game did, also if the
-    /// session ended while the peers compared its last frame.
+    /// Why the match ended before the game finished it; `None` if the game did, even if the session
+    /// ended while the peers compared its last frame.
     pub ended: Option<EndReason>,
-    /// What the other machines of a match that was finished computed.
+    /// The results of the other machines, if the game finished the match.
     pub peers: Vec<PeerResult>,
 }
 
-/// What another machine computed.
+/// The result of another machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerResult {
     /// The machine.
@@ -131,7 +132,7 @@ pub enum Agreement {
     Same,
     /// It did not: a [`DesyncDetected`](crate::DesyncDetected) says where they differ.
     Different,
-    /// It was gone, did not tell within two seconds, or named a frame for its end that cannot be.
+    /// It was gone, sent no hash within two seconds, or named an impossible frame as its end.
     Unknown,
 }
 
@@ -140,37 +141,37 @@ pub enum Agreement {
 pub(super) enum Finish {
     #[default]
     Playing,
-    /// The game wanted it to end since then, and it is to end at this frame.
+    /// The game has wanted the match to end since `since`, and it is to end at the frame `end`.
     Wanted { end: u32, since: Duration },
-    /// It stands at this frame, and peers compare that.
+    /// The match stays at the frame `end`, which the peers compare.
     Comparing { end: u32, deadline: Duration },
 }
 
-/// Whether the world holds what a match left behind.
+/// Whether the world of a finished match is still there.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Remains {
+pub(crate) enum FinishedWorld {
     #[default]
     None,
     Kept,
-    /// Nobody wants to see it any more.
+    /// It is to be cleared.
     Unwanted,
 }
 
-impl Remains {
-    /// The room is left.
+impl FinishedWorld {
+    /// The room is left: the world of the match is to be cleared.
     pub(crate) fn discard(&mut self) {
         *self = Self::Unwanted;
     }
 }
 
 impl<I: GameInput> Session<I> {
-    /// Whether the match stands at its last frame.
+    /// Whether the match has reached its last frame.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.finish, Finish::Comparing { .. })
     }
 
-    /// Looks whether the game wants the match to end, and whether all is compared. Once per update;
-    /// true once it is over.
+    /// Checks whether the game wants the match to end, and whether the peers have compared its last
+    /// frame. To be called once per update; returns true once the match is over.
     pub(super) fn check_end(&mut self, world: &mut World) -> bool {
         let now = world.resource::<Time<Real>>().elapsed();
         let confirmed = self.oldest_open_frame();
@@ -188,7 +189,7 @@ impl<I: GameInput> Session<I> {
         if let Finish::Wanted { since, .. } = self.finish
             && now >= since + reached_within(config)
         {
-            // Somebody gives no inputs any more.
+            // Some peer has stopped giving inputs.
             let deadline = since + compared_within(config);
             self.stop(world, confirmed, deadline);
         }
@@ -235,8 +236,8 @@ impl<I: GameInput> Session<I> {
         }
     }
 
-    /// Brings back the world as it is before `end`, which is final, and tells the other peers of
-    /// it.
+    /// Brings back the world as it is before `end`, which is final, and tells the other peers that
+    /// the match is over for us.
     fn stop(&mut self, world: &mut World, end: u32, deadline: Duration) {
         self.finish = Finish::Comparing { end, deadline };
         self.game.rest_at(world, end);
@@ -245,15 +246,15 @@ impl<I: GameInput> Session<I> {
         world.resource_mut::<Connection>().finish(now, end);
     }
 
-    /// The match was ended by something else than the game: brings back its last final frame.
+    /// Something other than the game ended the match: brings back its last final frame.
     pub(super) fn break_off(&mut self, world: &mut World) {
         if !self.source.is_sync_test() && !self.is_over() {
             self.game.rest_at(world, self.oldest_open_frame());
         }
     }
 
-    /// Whether every peer of the match that is still there has told us of our last frame, or of its
-    /// own where that is an earlier one.
+    /// Whether every peer of the match that is still there has sent its hashes of our last frame,
+    /// or of its own last frame if that is earlier.
     fn is_compared(&self, world: &World, end: u32) -> bool {
         let log = world.resource::<ChecksumLog>();
         let connection = world.resource::<Connection>();
@@ -262,8 +263,8 @@ impl<I: GameInput> Session<I> {
         })
     }
 
-    /// How the match ended if nothing more comes of it. What ends the session while peers compare
-    /// their last frames comes too late to end the match.
+    /// How the match ended, if it ends now. An end of the session while the peers compare the last
+    /// frame comes too late to end the match.
     pub(super) fn outcome(&self, ended: Option<EndReason>) -> Outcome {
         let ended = ended.filter(|_| !self.is_over());
         let others = if ended.is_none() { self.source.ends() } else { Vec::new() };
@@ -275,21 +276,21 @@ impl<I: GameInput> Session<I> {
 pub(super) struct Outcome {
     /// Why it was broken off, if it was.
     ended: Option<EndReason>,
-    /// The peers that it is compared with, and where it ended for them.
+    /// The peers that our result is compared with, and the frame at which the match ended for each.
     others: Vec<(PeerId, u32)>,
 }
 
-/// Drops what left the simulation before its last frame.
-fn let_go(world: &mut World, end: u32) {
+/// Despawns for good the entities that left the simulation before its last frame.
+fn despawn_for_good(world: &mut World, end: u32) {
     Scoped::scope(world, |world, store: &mut RollbackStore| store.confirm(world, end));
 }
 
-/// The match is over, and the simulation gone: leaves it, and lets the game read what came out.
+/// Leaves a match that is over and whose session is gone, and lets the game read its result.
 pub(super) fn conclude(world: &mut World, outcome: Outcome) {
     let Outcome { ended, others } = outcome;
     let end = world.resource::<SimFrame>().0;
     let now = world.resource::<Time<Real>>().elapsed();
-    let_go(world, end);
+    despawn_for_good(world, end);
     let peers = peer_results(world, end, &others);
     if world.resource::<SessionState>().is_running() {
         let mut connection = world.resource_mut::<Connection>();
@@ -299,7 +300,7 @@ pub(super) fn conclude(world: &mut World, outcome: Outcome) {
         SessionState::enter(world, next);
     }
     world.insert_resource(MatchResult { frames: end, ended, peers });
-    world.insert_resource(Remains::Kept);
+    world.insert_resource(FinishedWorld::Kept);
     world.insert_resource(DueSteps::default());
     world.run_schedule(FinishedMatch);
 }
@@ -336,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_wrong_prediction_asked_for_is_taken_back() {
+    fn an_end_that_a_wrong_prediction_asked_for_is_taken_back() {
         let mut end = MatchEnd::default();
         end.begin(7);
         end.finish_when_confirmed(7);

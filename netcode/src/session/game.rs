@@ -1,5 +1,5 @@
-//! The frames of a match: each is simulated, saved, loaded and, once it is final, compared. What
-//! says which, and with which inputs, is a [`Source`](super::source::Source).
+//! The frames of a match: each is simulated, saved, loaded and, once it is final, compared. A
+//! [`Source`](super::source::Source) decides which frames, and with which inputs.
 
 use std::marker::PhantomData;
 
@@ -32,7 +32,7 @@ pub(super) struct Match<I> {
     /// The first frame that was never simulated.
     newest: u32,
     checksums: Checksums,
-    /// Components that are registered and do not roll back, of which there was a warning.
+    /// Components that are registered and do not roll back, and that a warning has named.
     strays: Vec<&'static str>,
     input: PhantomData<fn() -> I>,
 }
@@ -41,7 +41,7 @@ pub(super) struct Match<I> {
 struct Checksums {
     /// The next frame on the checksum interval.
     next: u32,
-    /// The frame up to which the match is final, and other peers were told of it.
+    /// The frame up to which the match is final, and its hashes were sent to the other peers.
     settled: u32,
     /// The inputs of all seats.
     inputs: InputHashes,
@@ -50,7 +50,7 @@ struct Checksums {
 }
 
 impl<I: GameInput> Match<I> {
-    /// A match of that many seats, which begins with frame 0.
+    /// A match with `seats` seats, which begins with frame 0.
     pub(super) fn new(epoch: u32, seats: usize) -> Self {
         let inputs = InputHashes::new(seats);
         Self {
@@ -63,7 +63,7 @@ impl<I: GameInput> Match<I> {
         }
     }
 
-    /// Whether other machines play along.
+    /// Whether other machines take part.
     pub(super) fn is_online(&self) -> bool {
         self.epoch != 0
     }
@@ -78,13 +78,13 @@ impl<I: GameInput> Match<I> {
         self.newest
     }
 
-    /// The frame up to which the match is final, and other peers were told of it.
+    /// The frame up to which the match is final, and its hashes were sent to the other peers.
     pub(super) fn settled(&self) -> u32 {
         self.checksums.settled
     }
 
-    /// The frame from which on the store has to keep the world, if all before `oldest_open` are
-    /// final: one of those may still have to be hashed.
+    /// The first frame that the store has to keep if all frames before `oldest_open` are final: one
+    /// of those may still have to be hashed.
     pub(super) fn oldest_needed_frame(&self, oldest_open: u32) -> u32 {
         oldest_open.min(self.checksums.next)
     }
@@ -150,7 +150,7 @@ impl<I: GameInput> Match<I> {
         world.resource_mut::<SessionStats>().confirmed_frames = end;
     }
 
-    /// Warns of components that were registered and spawned without `Rollback`.
+    /// Warns about components that are registered and were spawned without `Rollback`.
     pub(super) fn look_for_strays(&mut self, world: &World) {
         if !self.frame.is_multiple_of(STRAYS_FRAMES) {
             return;
@@ -163,7 +163,8 @@ impl<I: GameInput> Match<I> {
         }
     }
 
-    /// Hashes the frames before `final_frame` that peers compare, and tells the other peers.
+    /// Hashes the frames before `final_frame` that peers compare, and sends the hashes to the other
+    /// peers.
     pub(super) fn settle(&mut self, world: &mut World, final_frame: u32) {
         let interval = u32::from(world.resource::<NetcodeConfig>().checksum_interval);
         loop {
@@ -185,7 +186,7 @@ impl<I: GameInput> Match<I> {
         *settled = (*settled).max(end);
     }
 
-    /// Hashes a final frame and all inputs before it, and tells the other peers.
+    /// Hashes a final frame and all inputs before it, and sends the hashes to the other peers.
     pub(super) fn record_checksum(&mut self, world: &mut World, frame: u32) {
         self.checksums.inputs.count_up_to(frame);
         if world.resource::<ChecksumLog>().get(frame).is_some() {

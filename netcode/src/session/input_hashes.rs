@@ -1,4 +1,4 @@
-//! One hash for each seat of all inputs that the match was simulated with. Pure.
+//! One hash per seat, of all inputs that the match was simulated with. Pure.
 //!
 //! Equal hashes with different worlds mean that the simulation is not deterministic; different
 //! hashes mean that a machine gave different inputs to different peers.
@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::codec::encode_into;
 
-/// The hashes up to a frame, and what was given for the frames after it.
+/// The hashes up to a frame, and the inputs of the frames after it.
 #[derive(Debug, Default)]
 pub(super) struct InputHashes {
     /// One hash per seat, of the inputs of all frames before `end`.
@@ -17,19 +17,19 @@ pub(super) struct InputHashes {
     end: u32,
     /// One hash per seat and frame, of the frames from `end` on: these may be simulated again.
     open: VecDeque<Vec<u64>>,
-    /// Buffers that are used again.
+    /// Buffers that are reused.
     spare: Vec<Vec<u64>>,
     bytes: Vec<u8>,
 }
 
 impl InputHashes {
-    /// The inputs of a match with that many seats.
+    /// The inputs of a match with `seats` seats.
     pub(super) fn new(seats: usize) -> Self {
         Self { hashes: vec![0; seats], ..Self::default() }
     }
 
-    /// Notes the inputs that a frame is simulated with; those of an earlier simulation of it do not
-    /// count. No frame is left out.
+    /// Notes the inputs that a frame is simulated with; those of an earlier simulation of the same
+    /// frame no longer count. No frame may be left out.
     pub(super) fn note<I: serde::Serialize>(
         &mut self,
         frame: u32,
@@ -45,13 +45,13 @@ impl InputHashes {
         hashes.clear();
         for input in inputs {
             self.bytes.clear();
-            // What cannot be written was written up to there, alike on all machines.
+            // An input that cannot be written counts up to the fault, alike on all machines.
             let _ = encode_into(&input, &mut self.bytes);
             hashes.push(xxh3_64(&self.bytes));
         }
     }
 
-    /// Counts in the inputs of all frames before `end`, which are final.
+    /// Adds the inputs of all frames before `end`, which are final, to the hashes.
     pub(super) fn count_up_to(&mut self, end: u32) {
         while self.end < end
             && let Some(inputs) = self.open.pop_front()
@@ -67,7 +67,7 @@ impl InputHashes {
         }
     }
 
-    /// One hash per seat, of the inputs of all frames that were counted in.
+    /// One hash per seat, of the inputs of all frames that were added.
     pub(super) fn hashes(&self) -> &[u64] {
         &self.hashes
     }
@@ -94,7 +94,7 @@ mod tests {
         assert_ne!(one[1], other[1]);
         assert_ne!(hashes(&[[1, 1], [2, 1]], 2)[0], hashes(&[[2, 1], [1, 1]], 2)[0]);
         assert_ne!(hashes(&[[0, 0]], 1), hashes(&[[0, 0], [0, 0]], 2));
-        // Later inputs do not.
+        // Later inputs do not count.
         assert_eq!(hashes(&[[1, 2], [3, 4]], 1), hashes(&[[1, 2], [9, 9]], 1));
     }
 

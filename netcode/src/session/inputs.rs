@@ -1,5 +1,5 @@
-//! The inputs of this machine on their way into the session: read once per frame, and looked at
-//! before anything is done with them.
+//! The inputs of this machine on their way into the session: read once per frame, and checked
+//! before they are used.
 
 use bevy::prelude::World;
 
@@ -11,7 +11,7 @@ use crate::{
     schedules::ReadInputs,
 };
 
-/// The inputs of this machine's seats as they were read last.
+/// The inputs of this machine's seats as they were last read.
 pub(super) struct Pressed {
     /// The frame that they are for. While the prediction window is full the same frame is tried
     /// again, and ggrs has its inputs already.
@@ -47,7 +47,7 @@ impl Pressed {
     ///
     /// # Errors
     ///
-    /// If the game gave an input that cannot be sent, also where no other machine plays.
+    /// If the game gave an input that cannot be sent, even if no other machine plays.
     pub(super) fn read<I: GameInput>(
         &mut self,
         world: &mut World,
@@ -77,7 +77,7 @@ impl Pressed {
             *pressed = packed;
         }
         let bytes = self.inputs.iter().map(|input| input.length(self.default_length)).sum();
-        // Seats of a local match may be those of as many machines elsewhere.
+        // The seats of a local match may stand for as many machines of an online one.
         if is_online && bytes > MAX_INPUT_BYTES {
             return Err(InputProblem::TooLong { bytes, max: MAX_INPUT_BYTES });
         }
@@ -85,7 +85,7 @@ impl Pressed {
     }
 }
 
-/// What the default input travels as, in a match in which this machine has `seats` seats.
+/// The bytes of the default input on the wire, in a match in which this machine has `seats` seats.
 pub(super) fn default_input<I: GameInput>(seats: usize) -> Result<Vec<u8>, UnfitInput> {
     let default = wire_form(&I::default())?;
     let (bytes, max) = (default.len() * seats, MAX_INPUT_BYTES);

@@ -1,8 +1,8 @@
-//! A match that is played: its inputs come from this machine and its peers, ggrs predicts those that
-//! are missing, and says what to roll back.
+//! A match that is played: its inputs come from this machine and its peers, ggrs predicts those
+//! that are missing, and says what to roll back.
 //!
-//! ggrs's own disconnect logic is never used (its timeout is set out of reach): `membership` decides
-//! which peers are in the match.
+//! ggrs's own disconnect logic is never used (its timeout is set out of reach): `membership`
+//! decides which peers are in the match.
 
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ use crate::{
 
 /// ggrs must never decide that a peer is gone: its logic for that can panic, and ours knows more.
 const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
-/// Rounds in which ggrs wants to be answered before it takes a peer for connected. Its questions are
-/// answered here, once the peer has begun the same match.
+/// Rounds of questions that ggrs wants answered before it takes a peer for connected. They are
+/// answered on this machine, once the peer has begun the same match.
 const SYNC_ROUNDS: u32 = 6;
 
 /// How ggrs is parameterised: inputs are bytes, states stay in our own store, peers are named by
@@ -88,17 +88,17 @@ impl Live {
         is_done
     }
 
-    /// Delays the inputs of a seat of this machine like this from now on.
+    /// Delays the inputs of a seat of this machine by `delay` from now on.
     pub(super) fn set_delay(&mut self, now: Duration, seat: Seat, delay: InputDelay) {
         self.delays.set(now, seat.index(), delay);
     }
 
-    /// Changes the input delay where that is due. Just before inputs are added: those of this frame
-    /// are the first to be delayed so. `are_held` says that no input differs from that of the frame
-    /// before.
+    /// Changes the input delay if that is due. To be called just before inputs are added: those of
+    /// this frame are the first with the new delay. `are_held` says that no input differs from that
+    /// of the frame before.
     pub(super) fn adapt_delay(&mut self, world: &mut World, frame: u32, are_held: bool) {
-        // Before the first input ggrs has none to fill a longer delay with, and tells other
-        // machines of none.
+        // Before the first input, ggrs has none to fill a longer delay with, and sends none to
+        // other machines.
         if frame == 0 {
             return;
         }
@@ -151,7 +151,7 @@ impl Live {
     }
 
     /// The other peers of the match, and where it ended for those that finished it; `u32::MAX` for
-    /// those that did not. Known also once the room is left.
+    /// those that did not. Still known after the room is left.
     pub(super) fn ends(&self) -> Vec<(PeerId, u32)> {
         self.exchange.with(|exchange| exchange.ends()).unwrap_or_default()
     }

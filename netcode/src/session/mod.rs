@@ -1,8 +1,8 @@
 //! The session: a match from the agreement to play until it is over.
 //!
-//! A [`Match`] is the frames that are simulated, and a [`Source`] drives it: [`Live`](live::Live) with
-//! ggrs, or a sync test. Read `game` first, then the two sources, then how a match begins, runs and
-//! ends.
+//! A [`Match`] is the frames that are simulated, and a [`Source`] drives it: [`Live`](live::Live)
+//! with ggrs, or a sync test. Read `game` first, then the two sources, then how a match begins,
+//! runs and ends.
 
 mod input_hashes;
 mod game;
@@ -35,7 +35,7 @@ use crate::{
     schedules::NetcodeSystems,
 };
 
-pub(crate) use finish::Remains;
+pub(crate) use finish::FinishedWorld;
 pub use finish::{Agreement, MatchEnd, MatchResult, PeerResult};
 pub use sync_test::{
     ConfirmationChange, Divergence, DivergenceCause, SyncTestFailed, SyncTestFailure,
@@ -54,9 +54,9 @@ pub(crate) struct Session<I> {
 pub(crate) fn plugin<I: GameInput>(app: &mut App) {
     app.init_resource::<MatchEnd>()
         .init_resource::<MatchResult>()
-        .init_resource::<Remains>()
+        .init_resource::<FinishedWorld>()
         .add_message::<SyncTestFailed>()
-        // It keeps by itself what each simulation of a frame asked for.
+        // It keeps track by itself of what each simulation of a frame asked for.
         .allow_unregistered::<MatchEnd>()
         .add_systems(
             PreUpdate,

@@ -5,7 +5,7 @@ use bevy::{
     prelude::{MessageReader, Res, ResMut},
 };
 
-use super::finish::{MatchEnd, Remains};
+use super::finish::{FinishedWorld, MatchEnd};
 use crate::{
     config::NetcodeConfig,
     membership::{Connection, FinishMatch, JoinRoom, LeaveRoom, SessionState, StartLocal},
@@ -25,12 +25,12 @@ pub(crate) fn take_match_requests(
     mut leaving: Leaving,
     mut finish: MessageReader<FinishMatch>,
     mut match_end: ResMut<MatchEnd>,
-    mut remains: ResMut<Remains>,
+    mut finished_world: ResMut<FinishedWorld>,
     state: Res<SessionState>,
 ) {
     let Leaving { leave, join, local } = &mut leaving;
     if leave.read().count() + join.read().count() + local.read().count() > 0 {
-        remains.discard();
+        finished_world.discard();
     }
     if finish.read().count() > 0 && state.is_running() {
         match_end.want();

@@ -1,10 +1,11 @@
-//! How a match begins and ends: the world is cleared, set up anew from the seed, and handed to what drives it.
+//! How a match begins and ends: the world is cleared, set up again from the seed, and driven by a
+//! source.
 
 use bevy::prelude::{Real, Time, World};
 
 use super::{
     Session,
-    finish::{Finish, MatchEnd, MatchResult, Remains, conclude},
+    finish::{Finish, FinishedWorld, MatchEnd, MatchResult, conclude},
     game::Match,
     inputs::{Pressed, default_input},
     live::Live,
@@ -30,13 +31,15 @@ use crate::{
     scoped::Scoped,
 };
 
-/// Frames kept beyond the prediction window: the present one, and the one before the oldest prediction.
+/// Frames kept beyond the prediction window: the present one, and the one before the oldest
+/// prediction.
 const EXTRA_FRAMES: usize = 2;
-/// Begins matches that were agreed on, ends those that are over, and clears away what nobody wants
-/// to see any more.
+
+/// Begins matches that were agreed on, ends matches that are over, and clears the world of a match
+/// that is no longer wanted.
 pub(crate) fn manage_match<I: GameInput>(world: &mut World) {
     let pending = std::mem::take(&mut *world.resource_mut::<PendingStart>());
-    let is_unwanted = *world.resource::<Remains>() == Remains::Unwanted;
+    let is_unwanted = *world.resource::<FinishedWorld>() == FinishedWorld::Unwanted;
     if is_unwanted || !matches!(pending, PendingStart::None) {
         world.remove_resource::<Scoped<Session<I>>>();
         clear_match::<I>(world);
@@ -92,7 +95,7 @@ fn await_start<I: GameInput>(world: &mut World, session: &mut Session<I>) {
 
 fn start_online<I: GameInput>(world: &mut World, plan: &MatchPlan) {
     let Some(local) = world.resource::<Connection>().local() else {
-        // It ended in the update in which it was agreed on.
+        // The session ended in the update in which the match was agreed on.
         world.insert_resource(Roster::default());
         return;
     };
@@ -111,7 +114,8 @@ fn start_online<I: GameInput>(world: &mut World, plan: &MatchPlan) {
     }
 }
 
-/// What the inputs of this match look like, and who sends some.
+/// Builds the exchange of inputs: what the inputs of this match look like, and which peers send
+/// some.
 fn build_exchange<I: GameInput>(
     config: &NetcodeConfig,
     roster: &Roster,
@@ -140,7 +144,7 @@ fn start_local<I: GameInput>(world: &mut World, request: &StartLocal) {
     let config = world.resource::<NetcodeConfig>().clone();
     let roster = Roster::local(&request.seats);
     let source = match request.sync_test {
-        // Nobody is waited for, so nothing needs to be delayed.
+        // No peer is waited for, so no input needs to be delayed.
         None => {
             let delays = Delays::new(0..roster.seats().len(), InputDelay::Fixed(0), 0);
             build_live(&config, &roster, delays, SharedExchange::default())
@@ -190,7 +194,7 @@ fn check_seats(roster: &Roster) -> Result<(), StartRefusal> {
     }
 }
 
-/// Sets the match up in a world that was cleared, and makes it the present one.
+/// Sets the match up in a cleared world, and makes it the present one.
 fn begin<I: GameInput>(world: &mut World, source: Source, roster: Roster, seed: u64, epoch: u32) {
     let config = world.resource::<NetcodeConfig>().clone();
     world.resource_mut::<Connection>().forget_drops();
@@ -228,7 +232,7 @@ fn clear_match<I: GameInput>(world: &mut World) {
     EffectTypes::reset(world);
     world.insert_resource(EffectFrames::default());
     world.insert_resource(SimFrame::default());
-    world.insert_resource(Remains::None);
+    world.insert_resource(FinishedWorld::None);
     world.insert_resource(MatchSeed::default());
     world.insert_resource(Roster::default());
     world.insert_resource(LocalInputs::<I>::default());

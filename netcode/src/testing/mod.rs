@@ -1,8 +1,9 @@
-//! Several peers in one process: headless apps, a network in memory, and a clock that tests move by hand.
+//! Several peers in one process: headless apps, a network in memory, and a clock that tests move by
+//! hand.
 //!
 //! The code above the transport is the code of a real match.
 
-#![expect(clippy::disallowed_methods, reason = "what never comes is given up by the real clock")]
+#![expect(clippy::disallowed_methods, reason = "the real clock ends the wait for what never comes")]
 
 #[doc(hidden)]
 pub mod fuzz;
@@ -30,7 +31,7 @@ use crate::{
         control::{Hello, protocol_hash},
         systems::Page,
     },
-    session::Remains,
+    session::FinishedWorld,
     transport::{
         Channel, LinkConditions,
         memory::{MemoryRoom, Sent},
@@ -40,24 +41,24 @@ use crate::{
 pub use network::{BadNetwork, LinkCounts};
 pub use sync_test::{random_inputs, sync_test};
 
-/// Time that one update of all apps takes, as far as they know: a 60 Hz display.
+/// Time that one update of all apps takes by their clocks: a 60 Hz display.
 const UPDATE: Duration = Duration::from_nanos(16_666_667);
 /// Real time after which a condition counts as never met. Nothing here waits for it otherwise.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Updates within which a match begins, if it can: half a minute by the clocks of the apps, in which
-/// a peer that never answers is counted out several times.
+/// Updates within which a match begins, if it can: half a minute by the clocks of the apps, in
+/// which a peer that never answers is counted out several times.
 const START_UPDATES: u32 = 1_800;
 
 /// A packet that one peer sent to another, by their numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentPacket {
-    /// Who sent it.
+    /// The number of the sender.
     pub from: usize,
-    /// Whom it was for.
+    /// The number of the receiver.
     pub to: usize,
-    /// Whether it is a control message, or else a datagram.
+    /// Whether it is a control message; otherwise it is a datagram.
     pub is_control: bool,
-    /// What was sent.
+    /// The bytes that were sent.
     pub bytes: Vec<u8>,
 }
 
@@ -65,15 +66,15 @@ pub struct SentPacket {
 pub struct Stepper {
     apps: Vec<App>,
     room: MemoryRoom,
-    /// Time since the last update of each of them.
+    /// Time since the last update of each app.
     waited: Vec<Duration>,
-    /// Who each of them is in the room, once it entered.
+    /// The id of each peer in the room, once it has entered.
     ids: Vec<Option<PeerId>>,
 }
 
 impl Stepper {
-    /// `peers` apps, each built by `build`, which adds the [`NetcodePlugin`](crate::NetcodePlugin) and the game.
-    /// Nobody has joined yet.
+    /// `peers` apps, each built by `build`, which adds the [`NetcodePlugin`](crate::NetcodePlugin)
+    /// and the game. No peer has joined yet.
     pub fn new(peers: usize, mut build: impl FnMut(usize, &mut App)) -> Self {
         let room = MemoryRoom::default();
         let make = |index| {
@@ -89,7 +90,7 @@ impl Stepper {
         Self { apps: (0..peers).map(make).collect(), room, waited, ids }
     }
 
-    /// Like [`new`](Self::new), with everybody in the room and the match running.
+    /// Like [`new`](Self::new), with all peers in the room and the match running.
     ///
     /// # Panics
     ///
@@ -116,21 +117,22 @@ impl Stepper {
         *world.resource_mut::<SessionState>() = SessionState::Connecting;
     }
 
-    /// Everybody gets ready, and the match begins.
+    /// All peers get ready, and the match begins.
     ///
     /// # Panics
     ///
     /// If the match does not start: at once and with the reason if a session ended, and otherwise
     /// after half a minute by the clocks of the apps, with what each of them waits for.
     pub fn start(&mut self) {
-        self.await_state("everybody sees everybody", |state| *state == SessionState::Gathering);
+        self.await_state("all peers see each other", |state| *state == SessionState::Gathering);
         for app in &mut self.apps {
             app.world_mut().write_message(SetReady(true));
         }
         self.await_state("the match starts everywhere", SessionState::is_running);
     }
 
-    /// Updates until all apps are in such a state. A session that has ended never gets there.
+    /// Updates until `is_reached` holds for the state of each app. A session that has ended never
+    /// gets there.
     fn await_state(&mut self, what: &str, is_reached: impl Fn(&SessionState) -> bool) {
         for _ in 0..START_UPDATES {
             let states = self.apps.iter().map(|app| app.world().resource::<SessionState>());
@@ -162,12 +164,13 @@ impl Stepper {
 
     /// All apps run one update, 1/60 s by their clocks.
     pub fn update(&mut self) {
-        self.update_those(|_| true);
+        self.update_some(|_| true);
     }
 
-    /// 1/60 s passes, after which some of the apps run an update: those of machines that draw less often wait for more.
-    pub fn update_those(&mut self, is_due: impl Fn(usize) -> bool) {
-        // What arrives until then is there for all of them, whoever comes first.
+    /// 1/60 s passes, after which the apps that are due run an update: those of machines that draw
+    /// less often wait longer.
+    pub fn update_some(&mut self, is_due: impl Fn(usize) -> bool) {
+        // Packets that arrive until then are there for all apps, whichever runs first.
         for (app, waited) in self.apps.iter_mut().zip(&mut self.waited) {
             *waited += UPDATE;
             let now = app.world().resource::<Time<Real>>().elapsed() + *waited;
@@ -179,7 +182,7 @@ impl Stepper {
         }
     }
 
-    /// All apps run that many updates.
+    /// All apps run `count` updates.
     pub fn updates(&mut self, count: u32) {
         for _ in 0..count {
             self.update();
@@ -190,7 +193,8 @@ impl Stepper {
     ///
     /// # Panics
     ///
-    /// If `condition` does not hold within a minute of real time; the message says `what` never came.
+    /// If `condition` does not hold within a minute of real time; the message says `what` never
+    /// came.
     pub fn run_until(&mut self, what: &str, mut condition: impl FnMut(&[App]) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !condition(&self.apps) {
@@ -206,7 +210,8 @@ impl Stepper {
         }
     }
 
-    /// Sets the network of all peers at once, with a seed: the link of the first has this one, that of the second the next, and so on.
+    /// Sets the network of all peers at once, with a seed: the link of the first has this one, that
+    /// of the second the next one, and so on.
     pub fn set_network(&mut self, conditions: LinkConditions, seed: u64) {
         for (index, app) in (0..).zip(&mut self.apps) {
             let mut connection = app.world_mut().resource_mut::<Connection>();
@@ -215,22 +220,24 @@ impl Stepper {
         }
     }
 
-    /// One peer's machine loses power: it sends nothing more, and nobody is told. Its app still updates.
+    /// One peer's machine loses power: it sends nothing more, and no other peer is notified. Its
+    /// app still updates.
     pub fn cut_off(&mut self, index: usize) {
         if let Some(peer) = self.ids[index] {
             self.room.cut_off(peer);
         }
     }
 
-    /// What is sent to one peer is lost, or no longer so: on the reliable channel, too, as while a handshake comes to its end.
+    /// All packets to one peer are lost, or no longer lost: those on the reliable channel, too, as
+    /// happens while a handshake completes.
     pub fn set_deaf(&mut self, index: usize, is_deaf: bool) {
         if let Some(peer) = self.ids[index] {
             self.room.set_deaf(peer, is_deaf);
         }
     }
 
-    /// One peer's program crashes: it sends nothing more, and the signaling server tells the others that it is gone. Its app still
-    /// updates.
+    /// One peer's program crashes: it sends nothing more, and the signaling server tells the other
+    /// peers that it is gone. Its app still updates.
     pub fn crash(&mut self, index: usize) {
         if let Some(peer) = self.ids[index] {
             self.room.cut_off(peer);
@@ -250,21 +257,22 @@ impl Stepper {
         self.apps[index].world_mut().insert_resource(Page { is_hidden });
     }
 
-    /// The signaling server tells the others that it misses a peer. Its channels to them are as they were.
+    /// The signaling server tells the other peers that it has lost a peer. The channels of that
+    /// peer stay as they were.
     pub fn leave_server(&mut self, index: usize) {
         if let Some(peer) = self.ids[index] {
             self.room.leave_server(peer);
         }
     }
 
-    /// The signaling server tells the others that a peer which it missed is there again.
+    /// The signaling server tells the other peers that a peer which it had lost is back.
     pub fn return_to_server(&mut self, index: usize) {
         if let Some(peer) = self.ids[index] {
             self.room.return_to_server(peer);
         }
     }
 
-    /// The signaling server tells one peer of the room.
+    /// The signaling server sends one peer news of the room.
     pub fn tell_of_room(&mut self, index: usize, event: &RoomEvent) {
         if let Some(peer) = self.ids[index] {
             self.room.tell_of_room(peer, event);
@@ -278,19 +286,19 @@ impl Stepper {
         }
     }
 
-    /// The transport of one peer fails, as that over WebRTC does if its message loop ends.
+    /// The transport of one peer fails, as the one over WebRTC does if its message loop ends.
     pub fn fail_transport(&mut self, index: usize) {
         if let Some(peer) = self.ids[index] {
             self.room.fail(peer);
         }
     }
 
-    /// What one peer asked the signaling server for since the last call.
+    /// Takes what one peer has asked the signaling server for since the last call.
     pub fn take_asked(&mut self, index: usize) -> Vec<RoomRequest> {
         self.ids[index].map(|peer| self.room.take_asked(peer)).unwrap_or_default()
     }
 
-    /// Who one peer is in the room, once it entered.
+    /// The id of one peer in the room, once it has entered.
     pub fn id(&self, index: usize) -> Option<PeerId> {
         self.ids[index]
     }
@@ -302,17 +310,17 @@ impl Stepper {
         }
     }
 
-    /// The signaling server goes away; who is connected stays so.
+    /// The signaling server goes away; connected peers stay connected.
     pub fn stop_signaling(&mut self) {
         self.room.lose_signaling();
     }
 
-    /// One peer receives these bytes on the unreliable channel, as if another one had sent them.
+    /// One peer receives these bytes on the unreliable channel, as if another peer had sent them.
     pub fn inject_datagram(&mut self, from: usize, to: usize, bytes: &[u8]) {
         self.inject(from, to, Channel::Datagrams, bytes);
     }
 
-    /// One peer receives these bytes on the reliable channel, as if another one had sent them.
+    /// One peer receives these bytes on the reliable channel, as if another peer had sent them.
     pub fn inject_control(&mut self, from: usize, to: usize, bytes: &[u8]) {
         self.inject(from, to, Channel::Control, bytes);
     }
@@ -323,7 +331,8 @@ impl Stepper {
         }
     }
 
-    /// Gives what was sent since the last call, if there was one, and records from now on.
+    /// Returns the packets that were sent since the last call, if there was one, and records from
+    /// now on.
     pub fn record(&mut self) -> Vec<SentPacket> {
         let index = |peer| self.ids.iter().position(|&id| id == Some(peer));
         let packet = |sent: Sent| {
@@ -334,24 +343,27 @@ impl Stepper {
         self.room.record().into_iter().filter_map(packet).collect()
     }
 
-    /// Whether a datagram follows all rules, and yet tells `to` of `from` what is not so: inputs that it did not give, or not yet, or
-    /// that it has what it has not. Only `from` itself can lie like that, nobody can tell, and then their worlds may differ.
+    /// Whether a datagram follows all rules, and still claims something false about `from` to `to`:
+    /// inputs that `from` did not give, or has not given yet, or the arrival of inputs that it does
+    /// not have. Only `from` itself can lie like that, no peer can detect it, and then their worlds
+    /// may differ.
     pub fn is_false_claim(&self, from: usize, to: usize, bytes: &[u8]) -> bool {
         let connection = |index: usize| self.apps[index].world().resource::<Connection>();
         connection(to).believes_false_claim(bytes, connection(from))
     }
 
-    /// Everybody forgets everything, so that the next match is the first one again. To build an app takes longer than to play a while.
-    pub fn begin_anew(&mut self) {
+    /// All peers forget everything, so that the next match is the first one again. Building new
+    /// apps would take longer than playing for a while.
+    pub fn restart(&mut self) {
         self.room = MemoryRoom::default();
         self.waited.fill(Duration::ZERO);
         for app in &mut self.apps {
             let world = app.world_mut();
             let config = world.resource::<NetcodeConfig>().clone();
             world.insert_resource(Connection::new(&config));
-            world.resource_mut::<Remains>().discard();
+            world.resource_mut::<FinishedWorld>().discard();
             *world.resource_mut::<SessionState>() = SessionState::Offline;
-            // What is left of the match goes.
+            // This clears what is left of the match.
             app.update();
             app.world_mut().insert_resource(Time::<Real>::default());
         }

@@ -1,4 +1,5 @@
-//! A bad network for other libraries and for real packets: what [`Stepper`](super::Stepper)'s peers go through, by hand.
+//! A bad network for other libraries and for real packets: the network of
+//! [`Stepper`](super::Stepper), driven by hand.
 
 use std::time::Duration;
 
@@ -6,7 +7,8 @@ use signaling::protocol::PeerId;
 
 use crate::transport::{Channel, Conditioner, Fate, LinkConditions};
 
-/// Machines, each behind a bad link of its own. Time is an argument; the same seed gives the same network.
+/// Machines, each behind a bad link of its own. Time is an argument; the same seed gives the same
+/// network.
 #[derive(Debug)]
 pub struct BadNetwork(Vec<BadLink>);
 
@@ -15,13 +17,13 @@ pub struct BadNetwork(Vec<BadLink>);
 pub struct LinkCounts {
     /// Packets that the machine sent.
     pub sent: u64,
-    /// Those that were lost by chance.
+    /// Packets that were lost by chance.
     pub lost: u64,
-    /// Those that were lost because more was under way than the link holds.
+    /// Packets that were lost because more were under way than the link holds.
     pub overflowed: u64,
-    /// Packets that arrived, those that did so twice included.
+    /// Packets that arrived; one that arrived twice counts twice.
     pub arrived: u64,
-    /// Those that arrived after one that was sent later.
+    /// Packets that arrived after one that was sent later.
     pub overtaken: u64,
     /// Bytes that arrived.
     pub bytes: u64,
@@ -31,13 +33,13 @@ pub struct LinkCounts {
 struct BadLink {
     conditioner: Conditioner,
     counts: LinkCounts,
-    /// The latest sent of those that arrived.
+    /// The number of the packet that was sent last among those that arrived.
     newest: u64,
 }
 
 impl BadNetwork {
-    /// So many machines. The link of the first has this seed, that of the second the next, and so on, as
-    /// [`Stepper::set_network`](super::Stepper::set_network) has it.
+    /// A network of `machines` machines. The link of the first has the seed `seed`, that of the
+    /// second the next one, and so on, as in [`Stepper::set_network`](super::Stepper::set_network).
     #[must_use]
     pub fn new(machines: usize, conditions: LinkConditions, seed: u64) -> Self {
         let link = |index| {
@@ -48,7 +50,8 @@ impl BadNetwork {
         Self((0..machines as u64).map(link).collect())
     }
 
-    /// From now on all links are like that, and counts begin anew. What is under way arrives as it would have.
+    /// Gives all links these conditions, and counts from zero again. Packets under way arrive as
+    /// they would have.
     pub fn set_conditions(&mut self, conditions: LinkConditions) {
         for link in &mut self.0 {
             link.counts = LinkCounts::default();
@@ -67,7 +70,8 @@ impl BadNetwork {
         }
     }
 
-    /// Hands over what arrived by now: from whom, to whom, what.
+    /// Hands over the packets that have arrived by now: the sender, the receiver and the bytes of
+    /// each.
     pub fn deliver(&mut self, now: Duration, mut arrived: impl FnMut(usize, usize, &[u8])) {
         for (from, BadLink { conditioner, counts, newest }) in self.0.iter_mut().enumerate() {
             while let Some(delivery) = conditioner.pop(now) {
@@ -80,13 +84,13 @@ impl BadNetwork {
         }
     }
 
-    /// When the next packet arrives; nothing if none is under way.
+    /// When the next packet arrives; `None` if none is under way.
     #[must_use]
     pub fn next_arrival(&self) -> Option<Duration> {
         self.0.iter().filter_map(|link| link.conditioner.next_due()).min()
     }
 
-    /// What went over the link of each machine since the conditions were set last.
+    /// What went over the link of each machine since the conditions were last set.
     #[must_use]
     pub fn counts(&self) -> Vec<LinkCounts> {
         self.0.iter().map(|link| link.counts).collect()
@@ -108,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn every_packet_is_counted_as_what_became_of_it() {
+    fn every_packet_is_counted_by_its_fate() {
         let bad = LinkConditions {
             loss: 0.2,
             jitter: Duration::from_millis(20),

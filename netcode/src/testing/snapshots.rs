@@ -1,5 +1,6 @@
-//! The rollback store by hand: save, load and hash a world without a session, to test or to measure what one's own
-//! components cost. All of it panics in a world without [`NetcodePlugin`](crate::NetcodePlugin).
+//! The rollback store by hand: save, load and hash a world without a session, to test your own
+//! components or to measure what they cost. Every function panics in a world without
+//! [`NetcodePlugin`](crate::NetcodePlugin).
 //!
 //! ```
 //! use bevy::prelude::*;
@@ -10,7 +11,8 @@
 //! struct Health(u32);
 //!
 //! let mut app = App::new();
-//! app.add_plugins((MinimalPlugins, NetcodePlugin::<u8>::default())).rollback_component::<Health>();
+//! app.add_plugins((MinimalPlugins, NetcodePlugin::<u8>::default()))
+//!     .rollback_component::<Health>();
 //! let world = app.world_mut();
 //! let ship = world.spawn((Rollback, Health(3))).id();
 //!
@@ -51,8 +53,8 @@ pub fn load(world: &mut World, frame: u32) {
     Scoped::scope(world, |world, store: &mut RollbackStore| store.load(world, frame));
 }
 
-/// Says that no frame before `frame` will be loaded again: those are forgotten, and what left the simulation before `frame` is
-/// despawned for good.
+/// Forgets all frames before `frame`, which can no longer be loaded, and despawns for good what
+/// left the simulation before `frame`.
 pub fn confirm(world: &mut World, frame: u32) {
     Scoped::scope(world, |world, store: &mut RollbackStore| {
         store.confirm(world, frame);
@@ -60,7 +62,8 @@ pub fn confirm(world: &mut World, frame: u32) {
     });
 }
 
-/// The checksum of each hashed type in the saved frame `frame`, by the type's full path; nothing if it is not saved.
+/// The checksum of each hashed type in the saved frame `frame`, by the type's full path; empty if
+/// the frame is not saved.
 #[must_use]
 pub fn checksums(world: &World, frame: u32) -> Vec<(&'static str, u64)> {
     let store = world.resource::<Scoped<RollbackStore>>();

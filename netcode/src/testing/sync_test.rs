@@ -20,11 +20,13 @@ use crate::{
     session::{SyncTestFailed, SyncTestFailure},
 };
 
-/// Plays a local match of `frames` frames with 1 to 16 `seats` in `app`, which simulates every frame more than once, and tells the first
-/// difference. A thousand frames of a small game take less than a second.
+/// Plays a local match of `frames` frames with 1 to 16 `seats` in `app`, which simulates every
+/// frame more than once, and returns the first difference. A thousand frames of a small game take
+/// less than a second.
 ///
-/// `app` is the game without a window: it has [`NetcodePlugin`](crate::NetcodePlugin), `MinimalPlugins` or more, and the systems of the simulation. Its clock
-/// is replaced by one that moves as fast as the machine can simulate.
+/// `app` is the game without a window: it has [`NetcodePlugin`](crate::NetcodePlugin),
+/// `MinimalPlugins` or more, and the systems of the simulation. Its clock is replaced by one that
+/// moves as fast as the machine can simulate.
 ///
 /// ```
 /// # use bevy::prelude::*;
@@ -41,18 +43,22 @@ use crate::{
 ///         heights.iter_mut().for_each(|mut height| height.0 += 0.1);
 ///     });
 /// testing::random_inputs(&mut app, |random| random as u8);
-/// testing::sync_test(&mut app, SyncTest::CHAOS, 2, 500).unwrap_or_else(|failure| panic!("{failure}"));
+/// testing::sync_test(&mut app, SyncTest::CHAOS, 2, 500)
+///     .unwrap_or_else(|failure| panic!("{failure}"));
 /// ```
 ///
-/// Returns the statistics of the match. It is over then, and its world gone; look at it from a system of your own while it runs.
+/// Returns the statistics of the match. By then the match is over and its world is gone: look at
+/// the world from a system of your own while the match runs.
 ///
 /// # Errors
 ///
-/// What came out differently, or what does not roll back although the simulation changes it, or although it is registered.
+/// If something came out differently, or does not roll back although the simulation changes it or
+/// although it is registered.
 ///
 /// # Panics
 ///
-/// If `frames` is 0, if the match cannot be started, or if it ends before its time for another reason.
+/// If `frames` is 0, if the match cannot be started, or if it ends before its time for another
+/// reason.
 pub fn sync_test(
     app: &mut App,
     test: SyncTest,
@@ -102,16 +108,17 @@ pub fn sync_test(
     }
 }
 
-/// The components of which there are more on entities that do not roll back than there were before the match.
+/// The components that are on more entities without `Rollback` now than before the match.
 fn strays(world: &World, before: &[(&'static str, u32)]) -> Vec<&'static str> {
     let now = world.resource::<Scoped<RollbackStore>>().outsiders(world);
     let more = now.iter().zip(before).filter(|((_, now), (_, before))| now > before);
     more.map(|((name, _), _)| *name).collect()
 }
 
-/// Lets every local seat press at random: `input` makes an input of 64 random bits, of which a new set comes every few frames.
+/// Gives every local seat random inputs: `input` makes an input of 64 random bits, which change
+/// every few frames.
 ///
-/// Comes on top of the app's own [`ReadInputs`] systems; the same match has the same inputs.
+/// This comes on top of the app's own [`ReadInputs`] systems; the same match has the same inputs.
 pub fn random_inputs<I: GameInput>(
     app: &mut App,
     input: impl Fn(u64) -> I + Send + Sync + 'static,
@@ -122,7 +129,7 @@ pub fn random_inputs<I: GameInput>(
         move |mut inputs: ResMut<LocalInputs<I>>, frame: Res<SimFrame>, seed: Res<MatchSeed>| {
             for seat in inputs.seats().to_vec() {
                 let place = (u64::from(frame.0 / HOLD_FRAMES) << 8) | u64::from(seat.0);
-                // Mixed twice, so that places that lie side by side have nothing in common.
+                // Mixed twice, so that neighbouring frames and seats have nothing in common.
                 let mut state = place;
                 state = random::next(&mut state) ^ seed.0;
                 inputs.set(seat, input(random::next(&mut state)));

@@ -34,7 +34,7 @@ fn second_without(stepper: &mut Stepper, silent: usize) {
         for to in (0..3).filter(|&to| to != silent) {
             stepper.inject_datagram(silent, to, &[0, 0, 0, 0, 0, 0, 0xfb, 0xff, 0xff, 0, 0]);
         }
-        stepper.update_those(|index| index != silent);
+        stepper.update_some(|index| index != silent);
     }
 }
 

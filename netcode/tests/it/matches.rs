@@ -300,7 +300,7 @@ fn players_that_cannot_reach_each_other_are_told_instead_of_waiting_for_ever() {
             other => panic!("{other:?}"),
         })
         .collect();
-    let of_one_end = ["you", "a player whom peer 1 sees"];
+    let of_one_end = ["you", "a player connected to peer 1"];
     assert_eq!(names, [of_one_end, ["peer 0", "peer 2"], of_one_end]);
     // Who comes back with a connection to everybody plays.
     stepper.join(2, 1);

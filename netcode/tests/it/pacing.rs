@@ -77,7 +77,7 @@ fn a_screen_of_thirty_or_twenty_frames_a_second_costs_both_the_same() {
         assert_fair(
             |stepper| set_clock(stepper, 1, every * TICK),
             |stepper, number| {
-                stepper.update_those(|index| index == 0 || number % every == every - 1);
+                stepper.update_some(|index| index == 0 || number % every == every - 1);
             },
         );
     }
@@ -86,7 +86,7 @@ fn a_screen_of_thirty_or_twenty_frames_a_second_costs_both_the_same() {
 #[test]
 fn a_start_that_is_a_third_of_a_second_late_costs_both_the_same() {
     assert_fair(
-        |stepper| (0..18).for_each(|_| stepper.update_those(|index| index == 0)),
+        |stepper| (0..18).for_each(|_| stepper.update_some(|index| index == 0)),
         |stepper, _| stepper.update(),
     );
 }

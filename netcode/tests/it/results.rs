@@ -298,10 +298,10 @@ fn a_match_is_finished_although_the_transport_fails_while_its_last_frame_is_comp
     (0..2).for_each(|index| {
         stepper.app_mut(index).world_mut().write_message(FinishMatch);
     });
-    (0..90).for_each(|_| stepper.update_those(|index| index < 2));
+    (0..90).for_each(|_| stepper.update_some(|index| index < 2));
     assert!(state(stepper.app(0)).is_running(), "it still compares");
     stepper.fail_transport(0);
-    stepper.update_those(|index| index < 2);
+    stepper.update_some(|index| index < 2);
     let app = stepper.app(0);
     let closed = SessionState::Ended(EndReason::Transport(TransportError::Closed));
     assert_eq!(*state(app), closed);

@@ -1,11 +1,11 @@
-//! Agreement on who plays the next match. Pure: messages and time in, messages out.
+//! Agreement on the players of the next match. Pure: messages and time in, messages out.
 //!
-//! The peer with the lowest id proposes; each other one checks the proposal against what it sees
-//! itself, and tells all of them what it accepted. The match starts when everybody accepted the
-//! same, so no two peers ever start different matches. A peer that keeps it from starting is
-//! counted out after a few rounds.
+//! The peer with the lowest id leads: it proposes a match. Each other peer checks the proposal
+//! against what it sees itself, and tells all members what it accepted. The match starts when all
+//! members have accepted the same proposal, so no two peers ever start different matches. A peer
+//! that keeps the match from starting is counted out after a few rounds.
 
-mod held_up;
+mod start_delays;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use signaling::protocol::PeerId;
 
 use self::{
-    held_up::HeldUp,
-    plan::{MOST_AHEAD, may_follow, successor},
+    plan::{MAX_AHEAD, may_follow, successor},
+    start_delays::StartDelays,
 };
 use super::patience::MAX_SILENCE_PER_UPDATE;
 use crate::{config::MAX_SEATS, transport::MAX_PEERS};
@@ -29,15 +29,14 @@ pub(crate) use plan::{MatchPlan, Member, next_epoch};
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// Pause after a declined proposal: the views of two peers differ for about a round trip.
 const PROPOSE_AGAIN_AFTER: Duration = Duration::from_millis(100);
-/// An answer goes to all members. What a leader asks for more often than this is declined to the
-/// leader alone: it must not make one member flood another.
+/// An answer goes to all members. A proposal that comes sooner than this after the last answer is
+/// declined to the leader alone: a leader must not make one member flood another.
 const ANSWER_EVERY: Duration = Duration::from_millis(50);
-/// A peer that declined is to blame for the time until the next proposal, and for no more than
-/// this.
+/// A peer that declined is blamed for the time until the next proposal, but for no more than this.
 const DECLINED_FOR: Duration = Duration::from_secs(1);
 
-/// What peers say about the line-up. The leader gives each of its proposals an epoch of its own,
-/// which names it.
+/// The messages about the line-up. The leader gives each of its proposals an epoch of its own,
+/// which identifies the proposal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum LineUpMessage {
     /// The leader: let us play this.
@@ -50,7 +49,7 @@ pub(crate) enum LineUpMessage {
     Begin { epoch: u32 },
 }
 
-/// What is to be done.
+/// A step that the caller has to carry out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LineUpStep {
     Send(PeerId, LineUpMessage),
@@ -59,13 +58,13 @@ pub(crate) enum LineUpStep {
     Begin(MatchPlan),
 }
 
-/// What a peer sees as it takes a message.
+/// What a peer sees when it takes a message.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub(crate) local: PeerId,
-    /// The match that could start, if one could.
+    /// The match that could start, if any.
     pub(crate) possible: Option<&'a MatchPlan>,
-    /// The last epoch of the peer that the message is of, as it says.
+    /// The last epoch that the sender of the message says it took part in.
     pub(crate) last_epoch: u32,
 }
 
@@ -77,19 +76,20 @@ pub(crate) struct LineUp {
     not_before: Duration,
     /// The last epoch that we proposed: each proposal has its own.
     proposed_epoch: Option<u32>,
-    /// The last epoch that began here; 0 is none. Datagrams of it may still be on their way.
+    /// The last epoch that began here; 0 if none. Datagrams of it may still be on their way.
     last_begun: u32,
     /// What each peer accepted last.
     accepted: Vec<(PeerId, MatchPlan)>,
-    /// When we last told all members an answer.
+    /// When we last sent an answer to all members.
     answered: Option<Duration>,
-    held_up: HeldUp,
+    start_delays: StartDelays,
     polled: Duration,
 }
 
 #[derive(Clone, Debug)]
 enum Stage {
-    /// Until then, the peer is to blame that there is no proposal; else the leader is.
+    /// No proposal is open. A peer that declined is blamed for that until the given time; otherwise
+    /// the leader is.
     Idle { declined: Option<(PeerId, Duration)> },
     /// We proposed or accepted a plan.
     Open { plan: MatchPlan, deadline: Duration, is_called: bool },
@@ -106,7 +106,7 @@ impl Default for LineUp {
 }
 
 impl LineUp {
-    /// Nothing is agreed on yet; matches have at most so many seats.
+    /// Nothing is agreed on yet; matches have at most `max_seats` seats.
     pub(crate) fn new(max_seats: u8) -> Self {
         Self {
             max_seats,
@@ -116,7 +116,7 @@ impl LineUp {
             last_begun: 0,
             accepted: Vec::new(),
             answered: None,
-            held_up: HeldUp::default(),
+            start_delays: StartDelays::default(),
             polled: Duration::ZERO,
         }
     }
@@ -126,9 +126,9 @@ impl LineUp {
         *self = Self::new(self.max_seats);
     }
 
-    /// A peer is gone: what it proposed or held up counts no longer. Nor is its answer waited for:
-    /// should the leader call the start all the same, the match begins, and ends for all with the
-    /// reason.
+    /// A peer is gone: its proposal, and the time for which it held up the start, no longer count.
+    /// Its answer is not waited for either: if the leader calls the start all the same, the match
+    /// begins, and ends for all with the reason.
     pub(crate) fn forget(&mut self, peer: PeerId) {
         self.drop_proposal_of(peer);
         self.accepted.retain(|(other, _)| *other != peer);
@@ -137,22 +137,23 @@ impl LineUp {
         {
             self.accepted.push((peer, plan.clone()));
         }
-        self.held_up.forgive(peer);
+        self.start_delays.reset(peer);
     }
 
-    /// A peer is not ready, and so holds up nothing else: it begins again.
-    pub(crate) fn forgive(&mut self, peer: PeerId) {
-        self.held_up.forgive(peer);
+    /// A peer is not ready, and so holds up nothing else: the time for which it held up the start
+    /// is counted from zero again.
+    pub(crate) fn reset_start_delay(&mut self, peer: PeerId) {
+        self.start_delays.reset(peer);
     }
 
-    /// Whether a peer has held up the start so long that players should know.
-    pub(crate) fn awaits(&self, peer: PeerId) -> bool {
-        self.held_up.is_named(peer)
+    /// Whether a peer has held up the start long enough for players to be shown its name.
+    pub(crate) fn is_waiting_for(&self, peer: PeerId) -> bool {
+        self.start_delays.is_named(peer)
     }
 
-    /// Whether a peer has held up the start so long that the match is to start without it.
-    pub(crate) fn counts_out(&self, peer: PeerId) -> bool {
-        self.held_up.is_counted_out(peer)
+    /// Whether a peer has held up the start long enough for the match to start without it.
+    pub(crate) fn has_counted_out(&self, peer: PeerId) -> bool {
+        self.start_delays.is_counted_out(peer)
     }
 
     fn drop_proposal_of(&mut self, leader: PeerId) {
@@ -161,14 +162,14 @@ impl LineUp {
         }
     }
 
-    /// Leaves a stage. Answers to a plan that came to nothing count no longer.
+    /// Goes to another stage. Answers to a plan that came to nothing no longer count.
     fn enter(&mut self, stage: Stage) {
         if let Stage::Open { plan, .. } = std::mem::replace(&mut self.stage, stage) {
             self.accepted.retain(|(_, accepted)| *accepted != plan);
         }
     }
 
-    /// Called once a frame with the match that could start as seen from here, if one could.
+    /// Called once per update with the match that could start as seen from here, if any.
     pub(crate) fn poll(
         &mut self,
         now: Duration,
@@ -200,43 +201,44 @@ impl LineUp {
     }
 
     /// The plan that we propose next, with an epoch that we have not proposed before, as long as
-    /// there are such.
+    /// there is one.
     fn next_proposal(&mut self, seen: &MatchPlan) -> MatchPlan {
-        let is_ahead = |proposed: &u32| proposed.wrapping_sub(seen.epoch) < MOST_AHEAD;
+        let is_ahead = |proposed: &u32| proposed.wrapping_sub(seen.epoch) < MAX_AHEAD;
         let epoch = self.proposed_epoch.filter(is_ahead).map_or(seen.epoch, successor);
         self.proposed_epoch = Some(epoch);
         MatchPlan::new(epoch, seen.members.clone())
     }
 
-    /// Puts the time since the last call down to whoever keeps this match from starting.
+    /// Blames the peers that keep this match from starting for the time since the last call.
     fn blame(&mut self, now: Duration, time: Duration, local: PeerId, possible: &MatchPlan) {
         match &self.stage {
             Stage::Open { plan, is_called, .. } => {
                 let leader = plan.leader().filter(|&leader| leader != local);
                 let missing = self.missing(plan, local);
                 for &peer in &missing {
-                    // A leader that proposes different things gets different answers. What was
-                    // proposed to us as well is not kept.
+                    // If a member accepted another plan of the same leader, the leader proposed
+                    // different plans, and is to blame. (Answers to a plan that was proposed to us,
+                    // too, are dropped with that plan.)
                     let accepts_other = self.accepted.iter().any(|(other, accepted)| {
                         *other == peer && accepted != plan && accepted.leader() == plan.leader()
                     });
-                    self.held_up.blame(leader.filter(|_| accepts_other).unwrap_or(peer), time);
+                    self.start_delays.add(leader.filter(|_| accepts_other).unwrap_or(peer), time);
                 }
                 if let Some(leader) = leader.filter(|_| missing.is_empty() && !is_called) {
-                    self.held_up.blame(leader, time);
+                    self.start_delays.add(leader, time);
                 }
             }
             Stage::Idle { declined } => {
                 let declined = declined.filter(|&(_, until)| now < until).map(|(peer, _)| peer);
                 let late = declined.or(possible.leader()).filter(|&peer| peer != local);
                 if let Some(peer) = late {
-                    self.held_up.blame(peer, time);
+                    self.start_delays.add(peer, time);
                 }
             }
         }
     }
 
-    /// The members whose agreement we have not heard of.
+    /// The members that have not accepted the plan, as far as we know.
     fn missing(&self, plan: &MatchPlan, local: PeerId) -> Vec<PeerId> {
         let has_accepted = |peer| {
             plan.leader() == Some(peer)
@@ -267,7 +269,8 @@ impl LineUp {
                 if let Stage::Open { plan, deadline, is_called } = &mut self.stage
                     && (plan.epoch, plan.leader()) == (epoch, Some(from))
                 {
-                    // It begins already: what another member told it is on its way to us, too.
+                    // The leader begins already: what another member told it is on its way to us,
+                    // too.
                     (*is_called, *deadline) = (true, now + ANSWER_WITHIN);
                 }
                 self.begin_if_all_accepted(view.local)
@@ -306,13 +309,13 @@ impl LineUp {
         let epoch = plan.epoch;
         let is_early = self.answered.is_some_and(|at| now.saturating_sub(at) < ANSWER_EVERY);
         let seen = possible.filter(|_| plan.leader() == Some(from) && from != local);
-        // It need not be above all that we heard of: a peer may claim that it took part in
-        // whichever epoch it likes.
+        // The epoch need not be above all that we know of: a peer may claim that it took part in
+        // any epoch.
         let is_new = may_follow(last_epoch, epoch) && epoch != self.last_begun;
-        let is_agreed = seen.is_some_and(|seen| seen.takes(&plan, local, self.max_seats));
+        let is_agreed = seen.is_some_and(|seen| seen.accepts(&plan, local, self.max_seats));
         if !is_agreed || !is_new || is_early {
-            // Whatever was accepted of this peer before, it thinks differently by now; of another,
-            // that still holds.
+            // If we accepted a proposal of this peer before, the peer has changed its mind. If we
+            // accepted one of another peer, that still holds.
             self.drop_proposal_of(from);
             let is_to_all = seen.is_some() && !is_early;
             if is_to_all {
@@ -334,8 +337,8 @@ impl LineUp {
         steps
     }
 
-    /// The match begins once all members accepted it, and the leader has called the start, which it
-    /// does then.
+    /// Begins the match once all members have accepted it and the leader has called the start,
+    /// which we do here if we lead.
     fn begin_if_all_accepted(&mut self, local: PeerId) -> Vec<LineUpStep> {
         let Stage::Open { plan, is_called: true, .. } = &self.stage else { return Vec::new() };
         if !self.missing(plan, local).is_empty() {
@@ -349,14 +352,14 @@ impl LineUp {
         }
         self.stage = Stage::IDLE;
         self.last_begun = plan.epoch;
-        self.held_up.clear();
+        self.start_delays.clear();
         self.accepted.clear();
         steps.push(LineUpStep::Begin(plan));
         steps
     }
 }
 
-/// The members of a plan but for one.
+/// The members of a plan except `local`.
 fn others(plan: &MatchPlan, local: PeerId) -> impl Iterator<Item = PeerId> {
     plan.members.iter().map(|member| member.peer).filter(move |&peer| peer != local)
 }

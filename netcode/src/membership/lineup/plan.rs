@@ -1,4 +1,4 @@
-//! Who plays a match, and what follows from that.
+//! The plan of a match: its members, and what follows from them.
 
 use serde::{Deserialize, Serialize};
 use signaling::protocol::PeerId;
@@ -6,8 +6,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::{config::MAX_SEATS, membership::player_name::clean_name};
 
-/// Nobody has played so many matches more than we have.
-pub(super) const MOST_AHEAD: u32 = 1 << 16;
+/// No honest peer has played this many matches more than we have.
+pub(super) const MAX_AHEAD: u32 = 1 << 16;
 
 /// One machine in the match, with the seats that it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,8 +17,8 @@ pub(crate) struct Member {
     pub(crate) seats: u8,
 }
 
-/// Everything that all peers must know alike to begin a match. What follows from it is not said, so
-/// that nobody can say it wrongly.
+/// Everything that all peers must agree on to begin a match. What follows from it is not sent, so
+/// that no peer can send it wrongly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MatchPlan {
     pub(crate) epoch: u32,
@@ -53,16 +53,16 @@ impl MatchPlan {
         self.members.iter().find(|member| member.peer == peer)
     }
 
-    /// Whether the same machines play.
+    /// Whether the same machines play in both plans.
     pub(super) fn has_same_peers(&self, other: &Self) -> bool {
         let peers = |plan: &Self| plan.members.iter().map(|member| member.peer).collect::<Vec<_>>();
         peers(self) == peers(other)
     }
 
-    /// Whether a plan of the same machines is one that can be played, and says of `local` what we
-    /// say of ourselves. Of the others it may say what it heard: a peer that tells everybody
-    /// something else keeps nobody from playing.
-    pub(super) fn takes(&self, plan: &Self, local: PeerId, max_seats: u8) -> bool {
+    /// Whether `plan` has the same machines, can be played, and says of `local` what we say of
+    /// ourselves. What it says of the other machines may differ: a peer that tells each peer
+    /// something else about itself keeps no match from starting.
+    pub(super) fn accepts(&self, plan: &Self, local: PeerId, max_seats: u8) -> bool {
         let is_member = |member: &Member| {
             (1..=MAX_SEATS).contains(&member.seats) && clean_name(&member.name) == member.name
         };
@@ -74,12 +74,12 @@ impl MatchPlan {
     }
 }
 
-/// The epoch after our last one and those that others claim, never 0. Epochs are serial numbers
-/// that begin again after the last one (as in RFC 1982), and a claim far ahead of ours counts for
-/// nothing: what a peer says must not use up the others' epochs.
+/// The epoch after our last one and those that other peers claim, never 0. Epochs are serial
+/// numbers that wrap around (as in RFC 1982), and a claim far ahead of ours is ignored: the claim
+/// of one peer must not use up the epochs of the others.
 pub(crate) fn next_epoch(own_last: u32, claims: impl Iterator<Item = u32>) -> u32 {
     let ahead = claims.map(|claim| claim.wrapping_sub(own_last));
-    let most = ahead.filter(|&ahead| ahead <= MOST_AHEAD).max().unwrap_or(0);
+    let most = ahead.filter(|&ahead| ahead <= MAX_AHEAD).max().unwrap_or(0);
     successor(own_last.wrapping_add(most))
 }
 
@@ -87,12 +87,12 @@ pub(super) fn successor(epoch: u32) -> u32 {
     epoch.checked_add(1).unwrap_or(1)
 }
 
-/// Whether a peer whose last epoch was `last` may propose this one: it follows on that one, on what
-/// others claimed, and on proposals of its own that came to nothing, of which there are never more
-/// than [`MOST_AHEAD`] either.
+/// Whether a peer whose last epoch was `last` may propose `epoch`, which may be ahead of `last` by
+/// what other peers claimed, at most [`MAX_AHEAD`], and by its own proposals that came to nothing,
+/// of which there are never more than that either.
 pub(super) fn may_follow(last: u32, epoch: u32) -> bool {
     let ahead = epoch.wrapping_sub(last);
-    epoch != 0 && (1..=2 * MOST_AHEAD + 1).contains(&ahead)
+    epoch != 0 && (1..=2 * MAX_AHEAD + 1).contains(&ahead)
 }
 
 #[cfg(test)]
@@ -119,17 +119,17 @@ mod tests {
 
     #[test]
     fn a_claim_far_ahead_counts_for_nothing() {
-        for claim in [u32::MAX, u32::MAX - 1, 4 + MOST_AHEAD] {
+        for claim in [u32::MAX, u32::MAX - 1, 4 + MAX_AHEAD] {
             assert_eq!(next_epoch(3, [4, claim].into_iter()), 5);
         }
-        assert_eq!(next_epoch(3, [3 + MOST_AHEAD].into_iter()), 4 + MOST_AHEAD);
+        assert_eq!(next_epoch(3, [3 + MAX_AHEAD].into_iter()), 4 + MAX_AHEAD);
     }
 
     #[test]
-    fn an_epoch_follows_on_the_last_one_of_the_peer_that_proposes_it() {
+    fn an_epoch_follows_the_last_one_of_the_peer_that_proposes_it() {
         assert!(may_follow(0, 1) && may_follow(7, 8) && may_follow(u32::MAX, 1));
-        assert!(may_follow(7, 8 + 2 * MOST_AHEAD));
-        for epoch in [0, 1, 6, 7, 9 + 2 * MOST_AHEAD, u32::MAX] {
+        assert!(may_follow(7, 8 + 2 * MAX_AHEAD));
+        for epoch in [0, 1, 6, 7, 9 + 2 * MAX_AHEAD, u32::MAX] {
             assert!(!may_follow(7, epoch), "{epoch}");
         }
     }
@@ -142,23 +142,23 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_is_taken_if_it_is_of_the_same_peers_and_says_of_us_what_we_say() {
+    fn a_plan_is_accepted_if_it_has_the_same_peers_and_says_of_us_what_we_say() {
         let seen = plan(1, &[A, B, C]);
-        let takes = |change: fn(&mut MatchPlan)| {
+        let accepts = |change: fn(&mut MatchPlan)| {
             let mut told = plan(9, &[A, B, C]);
             change(&mut told);
-            seen.takes(&told, B, 4)
+            seen.accepts(&told, B, 4)
         };
-        assert!(takes(|_| {}));
-        assert!(takes(|plan| plan.members[2].name = "another".into()));
-        assert!(takes(|plan| plan.members[2].seats = 2));
-        assert!(!takes(|plan| plan.members[2].seats = 3), "too many");
-        assert!(!takes(|plan| plan.members[2].seats = 0));
-        assert!(!takes(|plan| plan.members[2].name = "\n".into()));
-        assert!(!takes(|plan| plan.members[1].name = "another".into()));
-        assert!(!takes(|plan| plan.members[1].seats = 2));
-        assert!(!takes(|plan| plan.members.swap(0, 2)));
-        assert!(!takes(|plan| plan.members.truncate(2)));
-        assert!(!takes(|plan| plan.members.push(plan.members[2].clone())));
+        assert!(accepts(|_| {}));
+        assert!(accepts(|plan| plan.members[2].name = "another".into()));
+        assert!(accepts(|plan| plan.members[2].seats = 2));
+        assert!(!accepts(|plan| plan.members[2].seats = 3), "too many");
+        assert!(!accepts(|plan| plan.members[2].seats = 0));
+        assert!(!accepts(|plan| plan.members[2].name = "\n".into()));
+        assert!(!accepts(|plan| plan.members[1].name = "another".into()));
+        assert!(!accepts(|plan| plan.members[1].seats = 2));
+        assert!(!accepts(|plan| plan.members.swap(0, 2)));
+        assert!(!accepts(|plan| plan.members.truncate(2)));
+        assert!(!accepts(|plan| plan.members.push(plan.members[2].clone())));
     }
 }

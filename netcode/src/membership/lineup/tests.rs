@@ -31,11 +31,11 @@ fn proposed(steps: &[LineUpStep], to: PeerId) -> MatchPlan {
     }
 }
 
-/// Machines in a room, of which some say something else than they should.
+/// Machines in a room, some of which say something other than they should.
 struct Room {
     now: Duration,
     peers: Vec<(PeerId, LineUp)>,
-    /// What it begins is no match.
+    /// The peer that lies. A match that it begins does not count.
     liar: Option<PeerId>,
     begun: Vec<(PeerId, MatchPlan)>,
 }
@@ -46,17 +46,17 @@ impl Room {
         Self { now: Duration::ZERO, peers, liar: None, begun: Vec::new() }
     }
 
-    /// The match that could start as a peer sees it: without those that it counts out, and not
-    /// alone.
+    /// The match that could start as a peer sees it: without the peers that it counts out, and with
+    /// at least two players.
     fn seen(&self, index: usize) -> Option<MatchPlan> {
         let (local, line_up) = &self.peers[index];
-        let counts = |&peer: &PeerId| peer == *local || !line_up.counts_out(peer);
+        let counts = |&peer: &PeerId| peer == *local || !line_up.has_counted_out(peer);
         let peers: Vec<PeerId> = self.peers.iter().map(|it| it.0).filter(counts).collect();
         (peers.len() > 1).then(|| plan(1, &peers))
     }
 
-    /// Plays until a match begins, for at most `seconds`. `tamper` is what becomes of each message:
-    /// from whom, to whom.
+    /// Plays until a match begins, for at most `seconds`. `tamper` is what becomes of each message,
+    /// by its sender and its receiver.
     fn play(
         &mut self,
         seconds: u64,
@@ -135,11 +135,11 @@ fn a_leader_that_proposes_different_matches_starts_none_and_is_counted_out() {
             if let (LineUpMessage::Propose(plan), true) = (&mut message, (from, to) == (A, C)) {
                 lie(plan);
             }
-            // It says of each of them what it wants to hear.
+            // Only the proposals of the liar arrive.
             (from != A || matches!(message, LineUpMessage::Propose(_))).then_some(message)
         };
         room.play(8, tamper);
-        assert_eq!(room.begun(), [], "nobody begins what others did not accept");
+        assert_eq!(room.begun(), [], "no peer begins a match that the others did not accept");
         room.play(10, tamper);
         room.assert_one_match();
         assert_eq!(room.begun(), [B, C]);
@@ -147,7 +147,7 @@ fn a_leader_that_proposes_different_matches_starts_none_and_is_counted_out() {
 }
 
 #[test]
-fn what_follows_from_a_plan_is_not_said() {
+fn a_plan_holds_nothing_that_follows_from_it() {
     let bytes = |plan: MatchPlan| {
         let mut bytes = Vec::new();
         crate::codec::encode_into(&LineUpMessage::Propose(plan), &mut bytes).expect("it encodes");
@@ -161,8 +161,8 @@ fn a_leader_that_says_nothing_is_named_and_then_counted_out() {
     let mut room = Room::new(&[A, B, C]);
     let mute = |from, _, message| (from != A).then_some(message);
     room.play(4, mute);
-    assert!(room.peers[1].1.awaits(A) && room.peers[2].1.awaits(A));
-    assert!(!room.peers[1].1.counts_out(A));
+    assert!(room.peers[1].1.is_waiting_for(A) && room.peers[2].1.is_waiting_for(A));
+    assert!(!room.peers[1].1.has_counted_out(A));
     room.play(8, mute);
     assert_eq!(room.begun(), [B, C]);
     room.assert_one_match();
@@ -173,15 +173,15 @@ fn a_member_that_does_not_answer_is_named_and_then_counted_out() {
     let mut room = Room::new(&[A, B, C]);
     let mute = |from, _, message| (from != C).then_some(message);
     room.play(4, mute);
-    assert!(room.peers[0].1.awaits(C) && room.peers[1].1.awaits(C));
-    assert!(!room.peers[0].1.awaits(B) && !room.peers[1].1.awaits(A));
+    assert!(room.peers[0].1.is_waiting_for(C) && room.peers[1].1.is_waiting_for(C));
+    assert!(!room.peers[0].1.is_waiting_for(B) && !room.peers[1].1.is_waiting_for(A));
     room.play(8, mute);
     assert_eq!(room.begun(), [A, B]);
     room.assert_one_match();
 }
 
 #[test]
-fn a_member_that_always_declines_is_counted_out_and_nobody_else_is() {
+fn only_a_member_that_always_declines_is_counted_out() {
     let mut room = Room::new(&[A, B, C]);
     let decline = |from, _, message| match message {
         LineUpMessage::Accept(plan) if from == C => {
@@ -195,12 +195,12 @@ fn a_member_that_always_declines_is_counted_out_and_nobody_else_is() {
 }
 
 #[test]
-fn a_peer_that_was_counted_out_begins_again_when_it_is_ready_anew() {
+fn a_peer_that_was_counted_out_counts_again_when_it_is_ready_again() {
     let mut room = Room::new(&[A, B]);
     room.play(20, |from, _, message| (from != B).then_some(message));
-    assert!(room.begun.is_empty() && room.peers[0].1.counts_out(B));
-    room.peers[0].1.forgive(B);
-    room.peers[1].1.forgive(A);
+    assert!(room.begun.is_empty() && room.peers[0].1.has_counted_out(B));
+    room.peers[0].1.reset_start_delay(B);
+    room.peers[1].1.reset_start_delay(A);
     room.play(1, |_, _, message| Some(message));
     assert_eq!(room.begun(), [A, B]);
 }
@@ -235,7 +235,7 @@ fn only_the_leader_may_propose_and_call_the_start() {
 }
 
 #[test]
-fn a_start_that_is_called_waits_for_what_other_members_accepted() {
+fn a_called_start_waits_for_the_answers_of_the_other_members() {
     let mut b = LineUp::default();
     let now = Duration::ZERO;
     let all = plan(1, &[A, B, C]);
@@ -267,7 +267,7 @@ fn an_answer_to_one_proposal_does_not_count_for_the_next() {
 }
 
 #[test]
-fn a_stray_proposal_does_not_undo_what_was_accepted_of_the_leader() {
+fn a_stray_proposal_does_not_undo_an_acceptance_of_the_leaders() {
     let mut c = LineUp::default();
     let now = Duration::ZERO;
     let (all, without_a) = (plan(1, &[A, B, C]), plan(1, &[B, C]));
@@ -290,7 +290,7 @@ fn a_peer_that_accepted_is_free_again_when_the_leader_is_gone() {
 }
 
 #[test]
-fn a_member_that_goes_while_the_start_is_called_keeps_nobody_waiting() {
+fn a_member_that_leaves_while_the_start_is_called_keeps_no_peer_waiting() {
     let mut b = LineUp::default();
     let all = plan(1, &[A, B, C]);
     b.handle(Duration::ZERO, A, LineUpMessage::Propose(all.clone()), view(B, &all));
@@ -301,7 +301,7 @@ fn a_member_that_goes_while_the_start_is_called_keeps_nobody_waiting() {
 }
 
 #[test]
-fn an_agreement_that_nobody_finishes_expires() {
+fn an_agreement_that_no_peer_completes_expires() {
     let (mut a, mut b) = (LineUp::default(), LineUp::default());
     let all = plan(1, &[A, B]);
     let proposal = a.poll(Duration::ZERO, A, Some(&all));
@@ -327,12 +327,12 @@ fn a_leader_cannot_make_one_member_flood_another() {
 }
 
 #[test]
-fn proposals_differ_to_the_last_epoch_and_beyond() {
+fn proposals_differ_even_when_epochs_wrap_around() {
     let mut a = LineUp::default();
     let mut epochs = Vec::new();
     for round in 0..6 {
         let now = ANSWER_WITHIN * round;
-        // The second of them has heard of fewer matches.
+        // In the second round A knows of fewer matches.
         let epoch = if round == 1 { u32::MAX - 3 } else { u32::MAX - 1 };
         let plan = proposed(&a.poll(now, A, Some(&plan(epoch, &[A, B]))), B);
         assert!(plan.epoch != 0 && !epochs.contains(&plan.epoch), "{plan:?}");
@@ -345,7 +345,7 @@ fn the_epoch_that_was_played_last_is_not_played_again() {
     let (mut a, mut b) = (LineUp::default(), LineUp::default());
     let now = Duration::ZERO;
     let of = |epoch| LineUpMessage::Propose(plan(epoch, &[A, B]));
-    // B heard of an epoch that A did not take into account.
+    // B knows of an epoch that A did not take into account.
     let seen = plan(u32::MAX, &[A, B]);
     let proposal = a.poll(now, A, Some(&plan(4, &[A, B])));
     let yes = b.handle(now, A, sent_to(&proposal, B), view(B, &seen));

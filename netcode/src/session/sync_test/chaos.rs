@@ -13,7 +13,7 @@ pub(super) enum Disturbance {
     None,
     /// The order of entities in their tables, and of children.
     Order,
-    /// Entities are spawned anew, with what is registered and nothing else.
+    /// Entities are spawned again, with what is registered and nothing else.
     Entities,
 }
 
@@ -43,7 +43,8 @@ impl Chaos {
     pub(super) fn next_disturbance(&mut self) -> Disturbance {
         const TURNS: [Disturbance; 4] =
             [Disturbance::None, Disturbance::Order, Disturbance::Entities, Disturbance::Order];
-        /// Undisturbed at first, two windows long: what does not even come out the same twice is not the fault of a disturbance.
+        /// The first turns, two windows long, are undisturbed: no disturbance is to blame for a
+        /// frame that comes out differently even then.
         const QUIET_TURNS: u32 = 16;
         self.turn += 1;
         if self.turn < QUIET_TURNS {
@@ -61,7 +62,7 @@ impl Chaos {
         steps
     }
 
-    /// Takes away some entities, for the load to bring back as others.
+    /// Despawns some entities, which the load then brings back as new ones.
     pub(super) fn before_load(&mut self, world: &mut World, disturbance: Disturbance) {
         if disturbance == Disturbance::Entities {
             for entity in entities(world) {
@@ -106,7 +107,7 @@ mod tests {
         let mut chaos = Chaos::new(3);
         let taken: Vec<u32> = (0..1000).map(|_| chaos.steps(1)).collect();
         assert!(taken.contains(&0) && taken.iter().any(|&steps| steps > 1));
-        // Only where four in a row are put off is one dropped.
+        // A step is dropped only when four in a row are put off.
         assert!(taken.iter().sum::<u32>() > 900);
     }
 }

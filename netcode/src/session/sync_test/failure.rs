@@ -10,11 +10,11 @@ use crate::{
     rollback::{ChangeByDespawns, Difference, OpaqueValue, RollbackId},
 };
 
-/// A sync test failed, and with it the match ended: see [`EndReason::SyncTestFailed`](crate::EndReason).
+/// A sync test failed, which ended the match: see [`EndReason::SyncTestFailed`](crate::EndReason).
 #[derive(Message, Clone, Debug, PartialEq)]
 pub struct SyncTestFailed(pub SyncTestFailure);
 
-/// Why a sync test failed. Written out it is a text that says what to do.
+/// Why a sync test failed. Its text says what to do.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum SyncTestFailure {
@@ -29,10 +29,11 @@ pub enum SyncTestFailure {
     /// A hook or an observer of a component that is not registered changed what rolls back, when an
     /// entity that had left was despawned for good. A match would have undone that.
     ChangedAtConfirmation(Box<ConfirmationChange>),
-    /// Nothing came out differently, but the match spawned entities with these registered components, by full path, that do not
-    /// roll back.
+    /// Nothing came out differently, but the match spawned entities with these registered
+    /// components, by full path, that do not roll back.
     NotRollingBack(Vec<&'static str>),
-    /// Nothing came out differently, as there was nothing that could: no entity rolls back, and no resource.
+    /// Nothing came out differently, as there was nothing that could: no entity and no resource
+    /// rolls back.
     Idle,
 }
 
@@ -58,13 +59,15 @@ impl fmt::Display for SyncTestFailure {
             Self::ChangedAtConfirmation(change) => change.fmt(f),
             Self::NotRollingBack(names) => write!(
                 f,
-                "the sync test did not see all of the game: the match spawned entities with `{}` that do not roll back. Spawn them with \
-                 `Rollback`, or call `.allow_unregistered` with the type if they are only there to be seen",
+                "the sync test did not see all of the game: the match spawned entities with `{}` \
+                 that do not roll back. Spawn them with `Rollback`, or call `.allow_unregistered` \
+                 with the type if they are only there to be seen",
                 names.join("`, `")
             ),
             Self::Idle => f.write_str(
-                "the sync test had nothing to compare: no entity with `Rollback` was spawned, and no resource is registered. Are \
-                 the systems of the game in `SetupMatch` and `Simulate`, and is it added to this app?",
+                "the sync test had nothing to compare: no entity with `Rollback` was spawned, and \
+                 no resource is registered. Are the systems of the game in `SetupMatch` and \
+                 `Simulate`, and is it added to this app?",
             ),
         }
     }
@@ -79,7 +82,7 @@ pub struct ConfirmationChange {
     pub type_name: &'static str,
     /// The entity whose component changed; none if it is a resource.
     pub entity: Option<RollbackId>,
-    /// The way to the field, as in `velocity.x`; empty if the value changed as a whole.
+    /// The path of the field, as in `velocity.x`; empty if the value changed as a whole.
     pub field: String,
     /// The field before and after, as text; `none` where there was no component.
     pub values: [String; 2],
@@ -101,18 +104,18 @@ impl fmt::Display for ConfirmationChange {
         write_place(f, self.type_name, self.entity, &self.field)?;
         write!(
             f,
-            "{} was {before}, and became {after} when an entity that had left by `despawn_rollback` \
-             was despawned for good. That happens when its frame is confirmed: outside `Simulate`, \
-             and at another frame on each machine. What ran then: {}. Register the component that \
-             is watched, so that this happens in the frame of `despawn_rollback`, or change \
-             nothing there that rolls back.",
+            "{} was {before}, and became {after} when an entity that had left by \
+             `despawn_rollback` was despawned for good. That happens when its frame is confirmed: \
+             outside `Simulate`, and at another frame on each machine. What ran then: {}. Register \
+             the component that is watched, so that this happens in the frame of \
+             `despawn_rollback`, or change nothing there that rolls back.",
             comma_after(&self.field),
             self.watchers.join(", ")
         )
     }
 }
 
-/// Writes which value of which entity is meant.
+/// Writes which value of which entity the text is about.
 fn write_place(
     f: &mut fmt::Formatter,
     type_name: &str,
@@ -126,7 +129,7 @@ fn write_place(
     if field.is_empty() { Ok(()) } else { write!(f, ", field `{field}`") }
 }
 
-/// What closes the name of a field that [`write_place`] wrote.
+/// The comma that closes the name of a field, if [`write_place`] wrote one.
 fn comma_after(field: &str) -> &'static str {
     if field.is_empty() { "" } else { "," }
 }
@@ -135,17 +138,18 @@ fn comma_after(field: &str) -> &'static str {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Divergence {
-    /// The frame before which the worlds differ: what went wrong did so in the frame before it. Where nothing was simulated
-    /// again, the frame in which the value was looked at.
+    /// The frame before which the worlds differ: the mistake happened in the frame before it. If
+    /// nothing was simulated again, the frame in which the value was looked at.
     pub frame: u32,
     /// The full path of the registered type that differs.
     pub type_name: &'static str,
     /// The entity that differs; none if it is a resource.
     pub entity: Option<RollbackId>,
-    /// The way to the field, as in `velocity.x`; empty if the value differs as a whole.
+    /// The path of the field, as in `velocity.x`; empty if the value differs as a whole.
     pub field: String,
-    /// The field as it was first, and when simulated again, as text; `none` where the component was missing. For
-    /// [`DivergenceCause::UnsaidEntity`] the number in the field, and the entity whose number it is.
+    /// The field as it was at first, and as it was when simulated again, as text; `none` where the
+    /// component was missing. For [`DivergenceCause::UnsaidEntity`] the number in the field, and
+    /// the entity whose number it is.
     pub values: [String; 2],
     /// Whether the entity, the component or the resource is missing in one of the two: then it was
     /// spawned or despawned, inserted or removed.
@@ -167,13 +171,13 @@ pub struct Divergence {
 pub enum DivergenceCause {
     /// Nothing: the same frame with the same inputs is enough.
     NotRepeatable,
-    /// Entities that stand in another order in their tables.
+    /// Entities in another order in their tables.
     Order,
-    /// Entities that were spawned anew under the same [`RollbackId`].
+    /// Entities that were spawned again under the same [`RollbackId`].
     Entities,
     /// Reading the value from its own bytes. Nothing was simulated again for that.
     Bytes,
-    /// An entity in the value that the value does not say it holds. Nothing was simulated again for that.
+    /// An entity that the value holds without saying so. Nothing was simulated again for that.
     UnsaidEntity,
 }
 
@@ -181,10 +185,11 @@ impl DivergenceCause {
     fn advice(self) -> &'static str {
         match self {
             Self::NotRepeatable => {
-                "The same inputs were simulated twice from the same registered world. So something else had a part in it: a \
-                 component or resource that is not registered, an entity that was spawned without `Rollback`, a system outside \
-                 `Simulate` (in `Update` or `FixedUpdate`, say) that changes what is registered, a `Local`, a message \
-                 of an earlier frame, a clock, an unseeded random number, the order of a hash map, \
+                "The same inputs were simulated twice from the same registered world. So something \
+                 else had a part in it: a component or resource that is not registered, an entity \
+                 that was spawned without `Rollback`, a system outside `Simulate` (in `Update` or \
+                 `FixedUpdate`, say) that changes what is registered, a `Local`, a message of an \
+                 earlier frame, a clock, an unseeded random number, the order of a hash map, \
                  `Changed` and `Added`, or the order of a query: in a loop that spawns, despawns \
                  or emits, take `Ordered`."
             }
@@ -195,18 +200,22 @@ impl DivergenceCause {
                  too, and for a hash map that is filled from a query."
             }
             Self::Entities => {
-                "It showed when entities had been spawned anew under the same `RollbackId`. So the simulation needs a component or \
-                 child that is not registered, keeps an `Entity` in a value without `#[entities]` on its field, or sorts by \
-                 `Entity`; or what is not registered has changed meanwhile (a `Local`, a static, a clock or a random number that \
-                 acts only now and then)."
+                "It showed when entities had been spawned again under the same `RollbackId`. So \
+                 the simulation needs a component or child that is not registered, keeps an \
+                 `Entity` in a value without `#[entities]` on its field, or sorts by `Entity`; or \
+                 what is not registered has changed meanwhile (a `Local`, a static, a clock or a \
+                 random number that acts only now and then)."
             }
             Self::UnsaidEntity => {
-                "So its number is part of the checksum, which is another one on every machine, and it does not follow an entity \
-                 that a rollback spawns anew. Put `#[entities]` on the field of a component; a resource derives `MapEntities` too."
+                "So the entity's number, which differs on every machine, is part of the \
+                 checksum, and the value does not follow an entity that a rollback spawns again. \
+                 Put `#[entities]` on the field of a component; a resource derives `MapEntities` \
+                 too."
             }
             Self::Bytes => {
-                "So two peers that hold the same value would not agree on its checksum. A `HashMap` or `HashSet` does that, which \
-                 has another order on every machine: take a `BTreeMap`. Or `Serialize` and `Deserialize` do not fit together."
+                "So two peers that hold the same value would not agree on its checksum. A \
+                 `HashMap` or `HashSet` causes that, as its order differs on every machine: use a \
+                 `BTreeMap`. Or `Serialize` and `Deserialize` do not match."
             }
         }
     }
@@ -236,7 +245,7 @@ impl Divergence {
         }
     }
 
-    /// Who can have made the difference.
+    /// Writes which systems can have made the difference.
     fn write_systems(&self, f: &mut fmt::Formatter) -> fmt::Result {
         if !self.is_missing && !self.writers.is_empty() {
             write!(f, " Systems of `Simulate` that can write it: {}.", self.writers.join(", "))?;
@@ -258,9 +267,9 @@ impl Divergence {
         }
     }
 
-    /// What comes from outside of the simulation.
+    /// Writes what comes from outside of the simulation.
     fn write_reads(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        /// More than that nobody reads through.
+        /// Nobody reads through a longer list.
         const MAX_LISTED: usize = 8;
         let is_from_outside =
             matches!(self.cause, DivergenceCause::NotRepeatable | DivergenceCause::Entities);
@@ -295,7 +304,8 @@ impl fmt::Display for Divergence {
         match self.cause {
             DivergenceCause::Bytes => write!(
                 f,
-                ", in frame {frame}, has another checksum once it is read from its own bytes: it was {first}, and then {again}."
+                ", in frame {frame}, has another checksum once it is read from its own bytes: it \
+                 was {first}, and then {again}."
             )?,
             DivergenceCause::UnsaidEntity => write!(
                 f,

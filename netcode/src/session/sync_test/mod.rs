@@ -1,7 +1,9 @@
-//! The sync test: a local match in which every frame is rolled back and simulated again, and must come out the same.
+//! The sync test: a local match in which every frame is rolled back and simulated again, and must
+//! come out the same.
 //!
-//! It knows nothing of ggrs or of a network. In chaos mode the frame is simulated again after changes that a sound game does
-//! not notice: entities in another order, or spawned anew under their old ids.
+//! It knows nothing of ggrs or of a network. In chaos mode the frame is simulated again after
+//! changes that a sound game does not notice: entities in another order, or spawned again under
+//! their old ids.
 
 mod chaos;
 mod failure;
@@ -27,16 +29,17 @@ pub use failure::{
     ConfirmationChange, Divergence, DivergenceCause, SyncTestFailed, SyncTestFailure,
 };
 
-/// How often chaos reads all values from their own bytes: a set of two has the other order only every second time.
+/// Chaos reads all values from their own bytes once in this many frames. It has to do so several
+/// times: a set of two has the other order only every second time.
 const READ_BACK_FRAMES: u32 = 8;
 
-/// A sync test that runs.
+/// A running sync test.
 pub(super) struct Run {
     depth: Option<u32>,
     window: u32,
     /// The inputs of the last frames, all seats, newest last.
     inputs: VecDeque<Vec<PackedInput>>,
-    /// The hashes of the last frames as they were simulated first.
+    /// The hashes of the last frames as they were first simulated.
     first: VecDeque<Vec<u64>>,
     again: Vec<u64>,
     chaos: Option<Chaos>,
@@ -59,7 +62,8 @@ impl Run {
         self.depth.unwrap_or(self.window)
     }
 
-    /// How many steps to take in an update in which `due` are due: now none, now several, on average as many.
+    /// The number of steps to take in an update in which `due` are due: sometimes none, sometimes
+    /// several, on average `due`.
     pub(super) fn steps(&mut self, due: u32) -> u32 {
         self.chaos.as_mut().map_or(due, |chaos| chaos.steps(due))
     }
@@ -69,7 +73,8 @@ impl Run {
         self.depth.unwrap_or(1 + frame % self.window).min(frame)
     }
 
-    /// Simulates one new frame, after the ones before it have been simulated again. False if that ended the match.
+    /// Simulates one new frame, after simulating the ones before it again. Returns false if that
+    /// ended the match.
     pub(super) fn step<I: GameInput>(
         &mut self,
         game: &mut Match<I>,
@@ -122,7 +127,7 @@ impl Run {
         true
     }
 
-    /// Rolls back by `depth` frames, comes back, and tells what came out differently.
+    /// Rolls back by `depth` frames, simulates them again, and returns what came out differently.
     fn simulate_again<I: GameInput>(
         &mut self,
         game: &mut Match<I>,
@@ -137,8 +142,9 @@ impl Run {
         Some(SyncTestFailure::Diverged(Box::new(divergence)))
     }
 
-    /// What it takes for `frame` to come out differently. Found by trying: what no further attempt shows again is state that has
-    /// settled by now, which no disturbance explains.
+    /// What it takes for `frame` to come out differently, found by trying. A difference that no
+    /// further attempt shows again comes from state that has settled by now, which no disturbance
+    /// explains.
     fn cause<I: GameInput>(
         &mut self,
         game: &mut Match<I>,
@@ -149,12 +155,13 @@ impl Run {
     ) -> DivergenceCause {
         /// A shuffle may happen to leave the order as it was.
         const ATTEMPTS: usize = 4;
-        // The match is over: to disturb it does no harm any more, whatever the mode is.
+        // The match is over: disturbing it does no harm any more, in whatever mode.
         self.chaos.get_or_insert_with(|| Chaos::new(0));
         let mut hashes = |disturbance| self.hashes_again(game, world, depth, frame, disturbance);
         let undisturbed = hashes(Disturbance::None);
         let is_repeatable = (0..ATTEMPTS).all(|_| hashes(Disturbance::None) == undisturbed);
-        // A new order stays when the disturbance is over, and so does its effect; what comes and goes is something else.
+        // A new order stays when the disturbance is over, and so does its effect; what comes and
+        // goes is something else.
         let is_order = (0..ATTEMPTS).any(|_| {
             let disturbed = hashes(Disturbance::Order);
             disturbed != undisturbed
@@ -168,7 +175,8 @@ impl Run {
         }
     }
 
-    /// Rolls back by `depth` frames, and simulates up to the first frame that comes out differently.
+    /// Rolls back by `depth` frames, and simulates up to the first frame that comes out
+    /// differently.
     fn run_again<I: GameInput>(
         &mut self,
         game: &mut Match<I>,
@@ -183,7 +191,7 @@ impl Run {
         })
     }
 
-    /// Rolls back by `depth` frames, and gives the hashes of `frame` as it comes out this time.
+    /// Rolls back by `depth` frames, and returns the hashes of `frame` as it comes out this time.
     fn hashes_again<I: GameInput>(
         &mut self,
         game: &mut Match<I>,
@@ -225,7 +233,8 @@ impl Run {
         }
     }
 
-    /// Simulates with the inputs of `back` frames ago: 0 are those of a new frame, 1 those of the newest that was simulated.
+    /// Simulates with the inputs of `back` frames ago: 0 stands for a new frame, 1 for the newest
+    /// one that was simulated.
     fn simulate_recorded<I: GameInput>(
         &mut self,
         game: &mut Match<I>,
@@ -239,7 +248,7 @@ impl Run {
         self.inputs[index] = inputs;
     }
 
-    /// Compares the world with what the same frame was when it was simulated first.
+    /// Compares the world with the same frame as it was first simulated.
     fn compare<I: GameInput>(
         &mut self,
         game: &mut Match<I>,
@@ -258,7 +267,8 @@ impl Run {
     }
 }
 
-/// What nobody registered cannot come back, so there is no need to wait until it shows.
+/// Ends the test if the audit found anything. State that is not registered does not roll back, so
+/// there is no need to wait until that shows.
 fn is_audit_clean(world: &mut World) -> bool {
     let Some(report) = world.get_resource::<AuditReport>() else { return true };
     if report.findings().is_empty() {
@@ -269,7 +279,7 @@ fn is_audit_clean(world: &mut World) -> bool {
     false
 }
 
-/// Ends the test if a value cannot be looked into. True if there is one.
+/// Ends the test if a value cannot be looked into. Returns whether there is one.
 fn fail_for_opaque(world: &mut World, frame: u32, check: Check) -> bool {
     let found = world.resource::<Scoped<RollbackStore>>().opaque_values(frame, check).next();
     let Some(value) = found else { return false };

@@ -1,4 +1,4 @@
-//! The game that is played while strangers send what they like.
+//! The game that is played while a hostile peer sends arbitrary bytes.
 
 use bevy::prelude::{App, Commands, Component, Query, Res, ResMut};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ struct Input {
     is_braking: bool,
 }
 
-/// How far a seat got: differs for ever after a single different input.
+/// How far a seat has come: it differs for ever after a single different input.
 #[derive(Component, Clone, Debug, Serialize, Deserialize)]
 struct Runner {
     seat: Seat,
@@ -45,7 +45,7 @@ fn set_up(mut commands: Commands, roster: Res<Roster>) {
     }
 }
 
-/// Something new every few frames, and something else at every seat.
+/// A new input every few frames, and another one at every seat.
 fn read(mut inputs: ResMut<LocalInputs<Input>>, frame: Res<SimFrame>) {
     for seat in inputs.seats().to_vec() {
         let step = frame.0 / 3 + 7 * u32::from(seat.0);

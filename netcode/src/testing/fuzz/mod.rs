@@ -1,7 +1,8 @@
-//! What the fuzz targets call, and the tests that feed the same functions with what real peers sent and with what once went wrong.
+//! The functions that the fuzz targets call. Tests feed the same functions with packets of real
+//! peers and with inputs that once went wrong.
 //!
-//! Each function takes any bytes, plays with them, and panics if a promise of the crate is broken. Every input gets a match of its
-//! own, so that a finding comes again from its bytes alone.
+//! Each function takes any bytes, plays with them, and panics if a promise of the crate is broken.
+//! Every input gets a match of its own, so that its bytes alone reproduce a finding.
 
 mod game;
 
@@ -22,22 +23,27 @@ use crate::{
 #[cfg(feature = "webrtc")]
 pub use crate::transport::webrtc::strangers::Passed;
 
-/// Packets of one input that are looked at: less than two seconds of play, after which a peer that sends only junk is rightly removed.
+/// The most packets of one input that are looked at: less than two seconds of play, after which a
+/// peer that sends only junk is rightly removed.
 const MAX_PACKETS: usize = 32;
-/// Updates in which a match has to go on afterwards: some checksums, and no more, as they are most of the time that an input takes.
+/// Updates for which a match has to go on afterwards: enough for some checksums, and no more, as
+/// they take most of the time of an input.
 const GOES_ON_FOR: u32 = 12;
-/// Updates of play before the first packet: past the frames that have no inputs of anybody.
+/// Updates of play before the first packet: past the frames for which no peer gives inputs.
 const PLAYED_BEFORE: u32 = 8;
-/// Who is attacked, and in whose name.
+/// The peer that is attacked.
 const VICTIM: usize = 0;
+/// The peer in whose name the packets are sent.
 const LIAR: usize = 1;
 
 thread_local! {
-    /// Two peers in one room. Building their apps takes longer than all that is played in them for one input.
+    /// Two peers in one room. Building their apps takes longer than all that is played in them for
+    /// one input.
     static PAIR: RefCell<Option<Stepper>> = const { RefCell::new(None) };
 }
 
-/// The packets in the bytes of one input: each has its length in two bytes before it, and the last one may be cut off.
+/// The packets in the bytes of one input: each has its length in two bytes before it, and the last
+/// one may be cut off.
 pub fn split(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
@@ -49,15 +55,15 @@ pub fn split(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// One input of these packets.
+/// The bytes of one input with these packets.
 #[must_use]
 pub fn join<'a>(packets: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let with_length = |packet: &[u8]| [&(packet.len() as u16).to_le_bytes(), packet].concat();
     packets.into_iter().flat_map(with_length).collect()
 }
 
-/// All that the peers of a match of four sent to each other, from the first hello on, with a rematch, to
-/// the goodbye of one.
+/// All packets that the peers of a match of four sent to each other: from the first hello, with a
+/// rematch, to the goodbye of one peer.
 #[must_use]
 pub fn recorded_match() -> Vec<SentPacket> {
     let mut stepper = Stepper::new(4, |_, app| game::add_to(app));
@@ -82,8 +88,8 @@ pub fn recorded_match() -> Vec<SentPacket> {
 ///
 /// # Panics
 ///
-/// If the match does not go on, if the two worlds differ although the peer said nothing about its inputs that is not so, or if what was
-/// dropped was not counted.
+/// If the match does not go on, if the two worlds differ although the peer claimed nothing false
+/// about its inputs, or if a dropped packet was not counted.
 pub fn datagrams(bytes: &[u8]) {
     with_pair(|stepper| {
         begin_match(stepper);
@@ -112,8 +118,8 @@ pub fn datagrams(bytes: &[u8]) {
 ///
 /// # Panics
 ///
-/// If the lobby shows what it should not, if somebody who is not ready plays, or if the match does
-/// not go on although nobody said goodbye or finished it.
+/// If the lobby shows what it should not, if a player who is not ready plays, or if the match does
+/// not go on although no peer said goodbye or finished it.
 pub fn control(bytes: &[u8]) {
     let packets = || split(bytes).take(MAX_PACKETS);
     let is_goodbye =
@@ -122,7 +128,7 @@ pub fn control(bytes: &[u8]) {
         assert_eq!(Control::decode(&message.encode()), Ok(message));
     }
     with_pair(|stepper| {
-        stepper.begin_anew();
+        stepper.restart();
         stepper.join(VICTIM, 1);
         stepper.join(LIAR, 1);
         stepper.app_mut(VICTIM).world_mut().write_message(SetReady(true));
@@ -143,21 +149,23 @@ pub fn control(bytes: &[u8]) {
     });
 }
 
-/// A text as a description or a candidate of another peer; what a WebRTC stack would get to read of it.
+/// Takes a text as a description or a candidate of another peer. Returns what a WebRTC stack would
+/// receive of it.
 ///
 /// # Panics
 ///
-/// If that is not the same when it is read once more, or tells an address that is to be hidden.
+/// If that is not the same when it is read once more, or contains an address that is to be hidden.
 #[cfg(feature = "webrtc")]
 pub fn signal(bytes: &[u8]) -> Vec<Passed> {
     crate::transport::webrtc::strangers::signal(&String::from_utf8_lossy(bytes))
 }
 
-/// Lines as messages of a signaling server; what a WebRTC stack would get to read of them.
+/// Takes lines as messages of a signaling server. Returns what a WebRTC stack would receive of
+/// them.
 ///
 /// # Panics
 ///
-/// If matchbox would get to hear what it panics at.
+/// If matchbox would receive what makes it panic.
 #[cfg(feature = "webrtc")]
 pub fn server_events(bytes: &[u8]) -> Vec<Passed> {
     crate::transport::webrtc::strangers::server_events(&String::from_utf8_lossy(bytes))
@@ -169,9 +177,9 @@ fn with_pair(work: impl FnOnce(&mut Stepper)) {
     });
 }
 
-/// The two play their first match.
+/// Both peers begin their first match.
 fn begin_match(stepper: &mut Stepper) {
-    stepper.begin_anew();
+    stepper.restart();
     stepper.join(VICTIM, 1);
     stepper.join(LIAR, 1);
     stepper.start();
@@ -190,8 +198,8 @@ fn dropped(stepper: &Stepper) -> DroppedPackets {
     stats(stepper, VICTIM).dropped
 }
 
-/// Both play on. Where one was told something else than the other gave, the match may wait for what it thinks it has, and the worlds
-/// differ: that is noticed, and cannot be helped.
+/// Both play on. If one received other inputs than the other gave, the match may wait for inputs
+/// that it seems to have, and the worlds differ: that is noticed, and cannot be prevented.
 fn assert_goes_on(stepper: &mut Stepper, believes_false_claim: bool) {
     let frames = |stepper: &Stepper| [VICTIM, LIAR].map(|index| stats(stepper, index).frames);
     let before = frames(stepper);
@@ -215,7 +223,7 @@ fn assert_goes_on(stepper: &mut Stepper, believes_false_claim: bool) {
     assert!(common.iter().all(|(_, ours, theirs)| ours == theirs), "{common:?}");
 }
 
-/// Whatever is said, the lobby stays fit to be shown, and who is not ready does not play.
+/// Whatever was sent, the lobby stays fit to be shown, and a peer that is not ready does not play.
 fn assert_lobby(stepper: &Stepper) {
     let lobby: &Lobby = world(stepper, VICTIM).resource();
     assert!(lobby.peers.len() <= 1);
