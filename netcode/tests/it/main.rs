@@ -7,6 +7,7 @@ mod agreement;
 mod away;
 mod blockers;
 mod claims;
+mod conduct;
 mod departing;
 mod departures;
 mod devices;
@@ -26,7 +27,9 @@ mod rollback;
 mod spectators;
 #[cfg(all(feature = "webrtc", not(target_arch = "wasm32")))]
 mod stack;
+mod starting;
 mod startup;
 mod store;
+mod strangers;
 mod sync_tests;
 mod traffic;
