@@ -47,7 +47,7 @@ fn blocker(stepper: &Stepper, index: usize) -> Option<StartBlocker> {
 }
 
 #[test]
-fn a_player_that_is_ready_and_never_answers_is_named_and_counted_out_whoever_it_is() {
+fn any_ready_player_that_never_answers_is_named_and_counted_out() {
     for silent in 0..3 {
         let mut stepper = gathered();
         let others: Vec<usize> = (0..3).filter(|&index| index != silent).collect();

@@ -28,7 +28,7 @@ fn a_claim_to_lack_our_inputs_does_not_lengthen_our_delay() {
 }
 
 #[test]
-fn a_wrong_checksum_counts_once_however_often_it_is_said() {
+fn a_wrong_checksum_counts_once_however_often_it_is_sent() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(60);
     for _ in 0..30 {

@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[test]
-fn who_sends_nothing_but_junk_is_removed_with_a_reason() {
+fn a_peer_that_sends_nothing_but_junk_is_removed_with_a_reason() {
     let mut stepper = Stepper::in_match(3, build(busy));
     stepper.updates(60);
     for _ in 0..180 {
@@ -30,7 +30,7 @@ fn who_sends_nothing_but_junk_is_removed_with_a_reason() {
 }
 
 #[test]
-fn who_sends_some_junk_stays() {
+fn a_peer_that_sends_some_junk_stays() {
     let mut stepper = Stepper::in_match(2, build(busy));
     for _ in 0..300 {
         (0..3).for_each(|_| stepper.inject_datagram(1, 0, b"junk"));
@@ -68,7 +68,7 @@ fn a_flood_is_cut_off_and_its_source_removed_whatever_it_sends() {
 }
 
 #[test]
-fn who_is_heard_but_gives_no_inputs_does_not_stop_the_match_for_ever() {
+fn a_peer_that_is_heard_but_gives_no_inputs_does_not_stop_the_match_for_ever() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(60);
     let frame = stats(stepper.app(1)).frames;

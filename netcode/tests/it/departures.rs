@@ -11,7 +11,7 @@ use netcode::{NetcodeConfig, prelude::*, testing::Stepper};
 use crate::support::{assert_agreement, build, busy, state, stats};
 
 #[test]
-fn who_leaves_ends_the_match_for_the_others_with_a_reason() {
+fn a_leaver_ends_the_match_for_the_other_peers_with_a_reason() {
     let mut stepper = Stepper::in_match(3, build(busy));
     stepper.updates(60);
     stepper.app_mut(0).world_mut().write_message(LeaveRoom);
@@ -24,7 +24,7 @@ fn who_leaves_ends_the_match_for_the_others_with_a_reason() {
 }
 
 #[test]
-fn an_app_that_exits_leaves_as_well() {
+fn an_app_that_exits_leaves_the_room() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(60);
     // Where Bevy says that the last window was closed. No other update follows.
@@ -39,7 +39,7 @@ fn an_app_that_exits_leaves_as_well() {
 }
 
 #[test]
-fn who_crashes_is_missed_within_three_seconds_by_all_for_the_same_reason() {
+fn a_crashed_peer_is_missed_within_three_seconds_by_all_for_the_same_reason() {
     let mut stepper = Stepper::in_match(3, build(busy));
     stepper.updates(60);
     stepper.crash(2);
@@ -47,7 +47,7 @@ fn who_crashes_is_missed_within_three_seconds_by_all_for_the_same_reason() {
 }
 
 #[test]
-fn who_loses_power_is_missed_when_an_outage_would_be_over() {
+fn a_peer_that_loses_power_is_missed_after_the_outage_timeout() {
     let mut stepper = Stepper::in_match(3, build(busy));
     stepper.updates(60);
     stepper.cut_off(2);
@@ -78,7 +78,7 @@ fn assert_play(stepper: &Stepper) {
 }
 
 #[test]
-fn who_left_the_server_and_came_back_to_it_has_the_time_of_an_outage() {
+fn a_peer_that_returned_to_the_server_may_be_silent_for_an_outage() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(60);
     stepper.leave_server(1);
@@ -93,7 +93,7 @@ fn who_left_the_server_and_came_back_to_it_has_the_time_of_an_outage() {
 }
 
 #[test]
-fn who_lost_the_server_itself_does_not_believe_what_it_heard_of_others_before() {
+fn a_peer_that_lost_the_server_does_not_trust_its_earlier_news() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(60);
     // The second one returns while the first one is not there to be told.
@@ -105,7 +105,7 @@ fn who_lost_the_server_itself_does_not_believe_what_it_heard_of_others_before() 
 }
 
 #[test]
-fn who_is_cut_off_at_the_end_of_a_match_gets_the_last_inputs_when_it_is_back() {
+fn a_peer_cut_off_at_the_end_of_a_match_gets_the_last_inputs_when_it_is_back() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(60);
     stepper.set_deaf(1, true);

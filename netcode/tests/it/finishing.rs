@@ -126,7 +126,7 @@ fn a_peer_that_finished_may_leave_the_room_crash_or_send_junk() {
 }
 
 #[test]
-fn all_that_finish_are_back_in_the_lobby_at_once() {
+fn peers_that_finish_together_are_back_in_the_lobby_at_once() {
     let mut stepper = Stepper::in_match(3, build(busy));
     stepper.set_network(LinkConditions::WIFI, 9);
     stepper.updates(120);

@@ -34,29 +34,29 @@ fn for_each_input(target: &str, work: impl Fn(&[u8])) {
 }
 
 #[test]
-fn datagrams_of_real_peers_and_what_they_became_harm_no_match() {
+fn recorded_and_mutated_datagrams_harm_no_match() {
     for_each_input("datagram", fuzz::datagrams);
 }
 
 #[test]
-fn control_messages_of_real_peers_and_what_they_became_harm_nobody() {
+fn recorded_and_mutated_control_messages_harm_nobody() {
     for_each_input("control", fuzz::control);
 }
 
 #[cfg(feature = "webrtc")]
 #[test]
-fn signals_of_real_peers_and_what_they_became_are_usable_or_dropped() {
+fn recorded_and_mutated_signals_are_usable_or_dropped() {
     for_each_input("signal", |bytes| stack::assert_usable(&fuzz::signal(bytes)));
 }
 
 #[cfg(feature = "webrtc")]
 #[test]
-fn what_real_servers_said_and_what_it_became_is_usable_or_dropped() {
+fn recorded_and_mutated_server_events_are_usable_or_dropped() {
     for_each_input("server_event", |bytes| stack::assert_usable(&fuzz::server_events(bytes)));
 }
 
 #[test]
-fn the_packets_of_an_input_are_those_that_were_joined() {
+fn splitting_an_input_gives_the_packets_that_were_joined() {
     let packets = [&[][..], &[1], &[2; 300]];
     let joined = fuzz::join(packets);
     assert!(fuzz::split(&joined).eq(packets));

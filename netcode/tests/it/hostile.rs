@@ -76,7 +76,7 @@ fn junk_is_counted_on_both_channels() {
 }
 
 #[test]
-fn what_is_too_large_is_not_even_looked_at() {
+fn oversized_packets_are_not_even_looked_at() {
     let both = dropped(|stepper| {
         stepper.inject_datagram(1, 0, &[2; 1201]);
         stepper.inject_control(1, 0, &[WIRE_VERSION; 16 * 1024 + 1]);
@@ -95,7 +95,7 @@ fn datagrams_of_another_epoch_reach_no_session() {
 }
 
 #[test]
-fn lengths_that_are_not_there_are_not_believed() {
+fn claimed_lengths_without_their_bytes_are_malformed() {
     // 2^58 runs, and a run whose input is as long: what makes ggrs allocate, and so abort.
     let claim = |bytes: &mut Vec<u8>| {
         bytes.push(0xfd);
@@ -116,7 +116,7 @@ fn lengths_that_are_not_there_are_not_believed() {
 }
 
 #[test]
-fn a_number_that_is_cut_off_is_malformed() {
+fn a_datagram_that_is_cut_off_anywhere_is_malformed() {
     let whole = datagram(1, 60, 0, 0, &[(1, &input(60))]);
     let cut = dropped(|stepper| {
         for length in 0..whole.len() {
@@ -128,7 +128,7 @@ fn a_number_that_is_cut_off_is_malformed() {
 }
 
 #[test]
-fn more_frames_than_anybody_has_to_send_are_refused() {
+fn inputs_of_more_frames_than_a_peer_can_have_are_refused() {
     let many = dropped(|stepper| {
         let frame = stats(stepper.app(0)).frames;
         let runs = [(128, &input(frame)[..]), (72, &input(frame))];
@@ -149,7 +149,7 @@ fn inputs_of_a_far_frame_are_refused() {
 }
 
 #[test]
-fn nobody_acknowledges_what_was_never_sent() {
+fn an_acknowledgement_of_inputs_never_sent_is_refused() {
     let false_ack = dropped(|stepper| {
         let frame = stats(stepper.app(0)).frames;
         let inputs = datagram(1, frame, 0, 100, &[]);
@@ -223,7 +223,7 @@ fn an_echo_of_what_was_never_sent_changes_no_measurement() {
 }
 
 #[test]
-fn who_claims_to_have_played_the_last_epoch_there_is_leaves_others_to_play() {
+fn a_claim_to_have_played_the_highest_epoch_keeps_nobody_from_playing() {
     let mut stepper = Stepper::in_match(3, build(busy));
     let mut epochs = Vec::new();
     stepper.record();

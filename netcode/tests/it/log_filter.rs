@@ -68,7 +68,7 @@ fn a_good_match_logs_nothing_and_faults_show() {
 }
 
 #[test]
-fn what_the_filter_leaves_out_can_be_asked_for() {
+fn filtered_messages_can_be_asked_for() {
     let asked = format!("{LOG_FILTER},rtc=warn,matchbox_socket=warn");
     let lines = shown(&asked, good_match);
     assert!(lines.contains(&"WARN matchbox_socket::webrtc_socket".to_owned()), "{lines:?}");

@@ -4,7 +4,6 @@ mod support;
 
 mod advice;
 mod agreement;
-mod away;
 mod blockers;
 mod claims;
 mod conduct;
@@ -14,6 +13,7 @@ mod devices;
 mod finishing;
 #[cfg(not(target_arch = "wasm32"))]
 mod fuzz;
+mod hidden;
 mod hostile;
 mod inputs;
 mod log_filter;

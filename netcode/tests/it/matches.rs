@@ -20,7 +20,7 @@ fn two_peers_play_and_agree() {
 }
 
 #[test]
-fn peers_whose_first_words_are_lost_meet_all_the_same() {
+fn peers_whose_first_messages_are_lost_still_meet() {
     let mut stepper = Stepper::new(2, build(busy));
     for index in 0..2 {
         stepper.join(index, 1);
@@ -90,7 +90,7 @@ fn a_finished_match_is_followed_by_another_on_a_clean_world() {
 }
 
 #[test]
-fn a_late_start_is_shared_and_the_peers_meet() {
+fn peers_meet_again_after_one_stood_still() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.set_conditions(LinkConditions::TRANSATLANTIC);
     stepper.updates(300);
@@ -263,7 +263,7 @@ fn inputs_are_read_once_per_frame_even_while_the_simulation_waits() {
 }
 
 #[test]
-fn who_reads_inputs_sees_the_clock_of_the_machine_in_every_step() {
+fn systems_that_read_inputs_see_the_clock_of_the_machine_in_every_step() {
     #[derive(Resource, Default)]
     struct Differences(Vec<Duration>);
     let mut stepper = Stepper::new(1, |_, app| {

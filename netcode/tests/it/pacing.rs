@@ -154,7 +154,7 @@ fn no_tap_is_lost_or_used_twice_when_delays_change_seat_by_seat() {
 }
 
 #[test]
-fn delays_that_differ_from_the_first_frame_on_are_the_same_for_all() {
+fn all_peers_agree_if_delays_differ_from_the_first_frame_on() {
     let mut stepper = Stepper::new(2, build(busy));
     stepper.join(0, 2);
     stepper.join(1, 1);

@@ -111,7 +111,7 @@ fn a_match_ends_at_the_frame_that_its_rules_name_and_its_last_world_stays() {
 struct Heard(Vec<u32>);
 
 #[test]
-fn no_effect_is_heard_from_behind_the_end_of_the_match() {
+fn no_effect_starts_after_the_end_of_the_match() {
     let mut stepper = Stepper::in_match(2, |_, app| {
         add_watched(app, busy);
         let decide = |frame: Res<SimFrame>, mut end: ResMut<MatchEnd>| {
@@ -141,7 +141,7 @@ fn no_effect_is_heard_from_behind_the_end_of_the_match() {
 }
 
 #[test]
-fn what_is_left_goes_when_the_room_is_left_or_another_match_begins() {
+fn the_last_world_is_cleared_when_the_room_is_left_or_another_match_begins() {
     let mut stepper = Stepper::in_match(2, |_, app| add_watched(app, busy));
     stepper.updates(60);
     write_to_all(&mut stepper, FinishMatch);
@@ -265,7 +265,7 @@ fn a_machine_that_gives_different_inputs_to_different_peers_is_named() {
 }
 
 #[test]
-fn a_peer_that_is_gone_or_tells_nothing_is_named_and_holds_nobody_up() {
+fn a_peer_that_sends_no_last_checksums_is_named_and_holds_nobody_up() {
     for is_heard in [false, true] {
         let mut stepper = Stepper::in_match(2, |_, app| add_watched(app, busy));
         stepper.updates(100);
@@ -330,7 +330,7 @@ fn finish_message(end: u8, given: u8, frame: u8) -> [u8; 9] {
 }
 
 #[test]
-fn a_peer_that_names_an_end_that_cannot_be_does_not_look_the_same() {
+fn a_peer_that_names_an_impossible_end_does_not_count_as_the_same() {
     // It left long before its last inputs, or gave none, or ends behind them.
     for (end, given) in [(30, 120), (0, 0), (250, 0), (250, 120)] {
         let mut stepper = Stepper::in_match(2, |_, app| add_watched(app, busy));
@@ -348,7 +348,7 @@ fn a_peer_that_names_an_end_that_cannot_be_does_not_look_the_same() {
 }
 
 #[test]
-fn a_peer_that_leaves_once_the_match_is_over_takes_the_result_from_nobody() {
+fn a_peer_that_leaves_after_the_match_spoils_no_result() {
     let mut stepper = Stepper::in_match(3, |_, app| add_watched(app, busy));
     stepper.set_network(LinkConditions::WIFI, 3);
     stepper.updates(100);

@@ -37,7 +37,7 @@ fn with_spectator(spectator: usize) -> Stepper {
 }
 
 #[test]
-fn the_others_play_without_who_spectates_whoever_that_is() {
+fn peers_play_without_the_one_that_spectates() {
     for spectator in 0..3 {
         let mut stepper = with_spectator(spectator);
         stepper.updates(120);
@@ -56,7 +56,7 @@ fn the_others_play_without_who_spectates_whoever_that_is() {
 }
 
 #[test]
-fn a_spectator_that_goes_takes_nobody_with_it() {
+fn a_spectator_that_leaves_ends_no_match() {
     let mut stepper = with_spectator(1);
     stepper.updates(60);
     ask(&mut stepper, 1, LeaveRoom);
@@ -71,7 +71,7 @@ fn a_spectator_that_goes_takes_nobody_with_it() {
 }
 
 #[test]
-fn who_spectated_plays_the_next_match_once_it_is_ready() {
+fn a_former_spectator_plays_the_next_match_once_it_is_ready() {
     let mut stepper = with_spectator(0);
     stepper.updates(60);
     ask(&mut stepper, 0, SetSpectating(false));
@@ -91,7 +91,7 @@ fn who_spectated_plays_the_next_match_once_it_is_ready() {
 }
 
 #[test]
-fn whoever_sits_out_has_to_get_ready_anew() {
+fn a_peer_that_spectated_has_to_get_ready_again() {
     let mut stepper = Stepper::new(2, build(busy));
     (0..2).for_each(|index| stepper.join(index, 1));
     ask(&mut stepper, 0, SetReady(true));
@@ -107,7 +107,7 @@ fn whoever_sits_out_has_to_get_ready_anew() {
 }
 
 #[test]
-fn a_new_name_is_seen_by_the_others_and_stands_in_the_next_match() {
+fn a_new_name_reaches_the_other_peers_and_the_next_match() {
     let names = |app: &App| -> Vec<String> {
         app.world().resource::<Roster>().seats().iter().map(|seat| seat.name.clone()).collect()
     };
@@ -195,7 +195,7 @@ fn the_server_has_the_last_word_on_places() {
 }
 
 #[test]
-fn who_wants_to_sit_out_before_the_server_told_of_the_room_asks_once_it_did() {
+fn a_wish_to_spectate_waits_until_the_server_has_sent_the_room() {
     let mut stepper = gathered(2);
     ask(&mut stepper, 1, SetSpectating(true));
     stepper.updates(5);
@@ -210,7 +210,7 @@ fn who_wants_to_sit_out_before_the_server_told_of_the_room_asks_once_it_did() {
 }
 
 #[test]
-fn who_was_sent_off_and_stays_connected_keeps_nobody_from_playing() {
+fn a_removed_peer_that_stays_connected_keeps_nobody_from_playing() {
     let mut stepper = gathered(3);
     let room = room(&stepper, &[(0, Place::Player), (1, Place::Player)]);
     (0..2).for_each(|index| stepper.tell_of_room(index, &room));
@@ -225,7 +225,7 @@ fn who_was_sent_off_and_stays_connected_keeps_nobody_from_playing() {
 }
 
 #[test]
-fn the_server_hears_of_a_new_name_until_it_has_it() {
+fn a_new_name_is_sent_to_the_server_until_the_server_has_it() {
     let mut stepper = gathered(2);
     ask(&mut stepper, 1, Rename("Bo".into()));
     stepper.updates(5);

@@ -71,7 +71,7 @@ fn another_version_is_refused_on_both_sides_with_a_sentence() {
 }
 
 #[test]
-fn players_that_cannot_reach_each_other_are_told_instead_of_waiting_for_ever() {
+fn players_that_cannot_reach_each_other_are_named_instead_of_waiting_for_ever() {
     let mut stepper = Stepper::new(3, build(busy));
     for index in 0..3 {
         stepper.join(index, 1);
@@ -95,7 +95,7 @@ fn players_that_cannot_reach_each_other_are_told_instead_of_waiting_for_ever() {
 }
 
 #[test]
-fn what_cannot_be_started_is_refused_with_a_reason() {
+fn an_impossible_start_is_refused_with_a_reason() {
     let refusal = |seats: usize, sync_test| {
         let mut stepper = Stepper::new(1, build(busy));
         let seats = vec!["x".to_owned(); seats];
@@ -123,7 +123,7 @@ fn what_cannot_be_started_is_refused_with_a_reason() {
 }
 
 #[test]
-fn who_leaves_while_the_match_starts_is_missed_at_once() {
+fn a_peer_that_leaves_while_the_match_starts_is_missed_at_once() {
     for updates_until_leaving in 0..6 {
         let mut stepper = all_ready(2);
         stepper.updates(updates_until_leaving);
@@ -157,7 +157,7 @@ fn a_connection_that_breaks_while_the_match_starts_ends_it_for_all() {
 }
 
 #[test]
-fn a_peer_that_crashes_while_the_match_starts_is_lost_and_not_slow() {
+fn a_peer_that_crashes_while_the_match_starts_counts_as_lost_and_not_as_slow() {
     let mut peers = Stepper::new(2, build(busy));
     peers.join(0, 1);
     peers.join(1, 1);

@@ -25,7 +25,7 @@ fn start_up(add: impl FnOnce(&mut App)) {
 
 #[test]
 #[should_panic(expected = "the systems of `Simulate` cannot run")]
-fn systems_of_the_simulation_that_are_not_ordered_are_refused_at_start_up() {
+fn unordered_systems_of_the_simulation_are_refused_at_start_up() {
     start_up(|app| {
         app.add_systems(Simulate, (blow, calm));
     });
@@ -33,14 +33,14 @@ fn systems_of_the_simulation_that_are_not_ordered_are_refused_at_start_up() {
 
 #[test]
 #[should_panic(expected = "startup::Wind")]
-fn what_they_cannot_agree_on_is_named() {
+fn the_resource_of_unordered_systems_is_named() {
     start_up(|app| {
         app.add_systems(SetupMatch, (blow, calm));
     });
 }
 
 #[test]
-fn systems_that_are_ordered_are_not_refused() {
+fn ordered_systems_are_accepted() {
     start_up(|app| {
         app.add_systems(SetupMatch, (blow, calm).chain())
             .add_systems(Simulate, (blow, calm).chain())

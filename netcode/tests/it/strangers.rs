@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[test]
-fn checksums_count_only_of_who_plays() {
+fn only_the_checksums_of_players_count() {
     let mut stepper = Stepper::in_match(2, build(busy));
     // It comes when the others play.
     let mut three = Stepper::new(3, build(busy));
@@ -39,7 +39,7 @@ fn checksums_count_only_of_who_plays() {
 }
 
 #[test]
-fn another_version_is_refused_as_such_whatever_its_datagrams_look_like_here() {
+fn datagrams_of_another_version_do_not_count_as_junk() {
     let mut stepper = Stepper::new(2, build(busy));
     stepper.join(0, 1);
     stepper.join(1, 1);
@@ -55,7 +55,7 @@ fn another_version_is_refused_as_such_whatever_its_datagrams_look_like_here() {
 }
 
 #[test]
-fn who_spoke_another_version_first_stays_refused() {
+fn a_peer_whose_first_message_has_another_version_stays_refused() {
     let mut stepper = Stepper::new(2, build(busy));
     stepper.join(0, 1);
     stepper.join(1, 1);
@@ -66,13 +66,13 @@ fn who_spoke_another_version_first_stays_refused() {
 }
 
 #[test]
-fn who_said_hello_cannot_become_another_version_later() {
+fn a_peer_cannot_change_its_version_after_hello() {
     let later = dropped(|stepper| stepper.inject_control(1, 0, &[WIRE_VERSION + 1, 0]));
     assert_eq!(later, DroppedPackets { malformed: 1, ..DroppedPackets::default() });
 }
 
 #[test]
-fn who_is_not_connected_is_a_stranger() {
+fn a_peer_that_is_not_connected_is_a_stranger() {
     let mut stepper = Stepper::new(2, build(busy));
     stepper.join(0, 1);
     stepper.join(1, 1);
@@ -87,7 +87,7 @@ fn who_is_not_connected_is_a_stranger() {
 }
 
 #[test]
-fn a_crowd_is_not_kept_track_of() {
+fn peers_beyond_the_limit_are_not_tracked() {
     let mut stepper = Stepper::new(34, build(busy));
     for index in 0..34 {
         stepper.join(index, 1);

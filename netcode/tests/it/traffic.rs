@@ -182,7 +182,7 @@ fn every_truncated_packet_is_malformed() {
 }
 
 #[test]
-fn packets_that_come_again_in_any_order_are_nothing_to_speak_of() {
+fn repeated_packets_in_any_order_are_ignored() {
     let mut stepper = running(3);
     stepper.record();
     let mut sent = Vec::new();
@@ -203,7 +203,7 @@ fn packets_that_come_again_in_any_order_are_nothing_to_speak_of() {
 }
 
 #[test]
-fn packets_of_the_match_before_are_of_another_epoch() {
+fn packets_of_the_previous_match_are_of_another_epoch() {
     let mut stepper = four(other);
     stepper.start();
     stepper.record();

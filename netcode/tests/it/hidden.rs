@@ -17,7 +17,7 @@ fn away(app: &App) -> Vec<String> {
 }
 
 #[test]
-fn who_looks_elsewhere_is_away_to_the_others_and_holds_nobody_up() {
+fn a_hidden_page_is_shown_to_the_other_peers_and_holds_nobody_up() {
     let mut stepper = Stepper::in_match(3, build(busy));
     stepper.updates(60);
     let stalls = |stepper: &Stepper| [0, 2].map(|index| stats(stepper.app(index)).stalls);
@@ -44,7 +44,7 @@ fn who_looks_elsewhere_is_away_to_the_others_and_holds_nobody_up() {
 }
 
 #[test]
-fn who_looks_elsewhere_does_so_whatever_becomes_of_the_room() {
+fn a_page_stays_hidden_across_matches_and_rooms() {
     let is_away = |stepper: &Stepper| stepper.app(1).world().resource::<Lobby>().is_hidden;
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(60);
