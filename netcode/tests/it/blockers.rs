@@ -1,4 +1,4 @@
-//! Why a match does not start: said while that is so, and at no other time.
+//! The reason why a match does not start, which the lobby gives only while that is so.
 
 use bevy::prelude::*;
 use netcode::{Lobby, StartBlocker, prelude::*, testing::Stepper};

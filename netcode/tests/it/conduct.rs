@@ -13,7 +13,7 @@ fn a_peer_that_sends_nothing_but_junk_is_removed_with_a_reason() {
     let mut stepper = Stepper::in_match(3, build(busy));
     stepper.updates(60);
     for _ in 0..180 {
-        // The machine itself is silent; somebody sends in its name, 10 packets a frame.
+        // The peer itself is silent; the test sends in its name, 10 packets a frame.
         for to in [0, 1] {
             for _ in 0..10 {
                 stepper.inject_datagram(2, to, b"junk");
@@ -52,7 +52,7 @@ fn a_flood_is_cut_off_and_its_source_removed_whatever_it_sends() {
     for inject in floods {
         let mut stepper = Stepper::in_match(2, build(busy));
         stepper.updates(60);
-        // Once is forgiven, and costs no more than what is allowed.
+        // One flood is forgiven, and only the packets beyond the limit are dropped.
         (0..1100).for_each(|_| inject(&mut stepper));
         stepper.updates(10);
         let is_cut = stats(stepper.app(0)).dropped.flooded > 90;
@@ -72,9 +72,9 @@ fn a_peer_that_is_heard_but_gives_no_inputs_does_not_stop_the_match_for_ever() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(60);
     let frame = stats(stepper.app(1)).frames;
-    // As long as anybody may be away, and five seconds.
+    // `outage_timeout` and five seconds, and one second more.
     for _ in 0..60 * 16 {
-        // The game of the second one stands still; somebody says in its name that it is here.
+        // The game of the second peer stands still; the test says in its name that it is there.
         stepper.inject_datagram(1, 0, &datagram(1, frame, -8, -8, &[]));
         stepper.app_mut(0).update();
     }
@@ -87,7 +87,7 @@ fn a_trickle_of_inputs_does_not_hold_a_match_for_ever() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(60);
     let frame = stats(stepper.app(1)).frames;
-    // The second one gives one frame of inputs every 14 s.
+    // The second peer gives one frame of inputs every 14 s.
     let mut given = 10;
     for update in 0..60 * 40 {
         given += u8::from(update % (14 * 60) == 0);

@@ -1,4 +1,5 @@
-//! Bytes that no honest peer sends: each is dropped, counted under its reason, and changes nothing else.
+//! Packets that no honest peer sends: each is dropped, counted under its reason, and changes
+//! nothing else.
 
 use netcode::{
     DroppedPackets,
@@ -9,10 +10,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::support::{Input, assert_agreement, build, busy, state, stats, write_to_all};
 
-/// The first byte of every control message, as PROTOCOL.md has it.
+/// The first byte of every control message, as PROTOCOL.md describes it.
 pub(crate) const WIRE_VERSION: u8 = 7;
 
-/// A datagram as PROTOCOL.md has it: of this epoch and frame, with inputs from `first` on, the sender lacking ours from `wanted` on.
+/// A datagram as PROTOCOL.md describes it: of this epoch and frame, with inputs from `first` on.
+/// The sender lacks our inputs from `wanted` on.
 pub(crate) fn datagram(
     epoch: u8,
     frame: u32,
@@ -22,7 +24,8 @@ pub(crate) fn datagram(
 ) -> Vec<u8> {
     let mut bytes = vec![epoch, 0xfc];
     bytes.extend_from_slice(&frame.to_le_bytes());
-    // The clocks of both sides, how long the echo was held (it has heard nothing), the lead; then inputs follow.
+    // The clocks of both sides, how long the echo was held (the sender has heard nothing), and the
+    // lead; then inputs follow.
     bytes.extend_from_slice(&[0, 0, 0, 0, 0xfb, 0xff, 0xff, 0, 1]);
     for relative in [first, wanted] {
         let zigzag = ((relative << 1) ^ (relative >> 15)) as u16;
@@ -37,13 +40,14 @@ pub(crate) fn datagram(
     bytes
 }
 
-/// What the second player presses at this frame, as it travels.
+/// The input of the second player in this frame, in the form in which it is sent.
 pub(crate) fn input(frame: u32) -> [u8; 3] {
     let Input { push, spawn, remove } = busy(Seat(1), frame);
     [push as u8, u8::from(spawn), u8::from(remove)]
 }
 
-/// A match of two in which the first receives these bytes from the second; what it counted.
+/// Plays a match of two in which the first peer receives what `inject` sends from the second, and
+/// returns what the first peer dropped.
 pub(crate) fn dropped(inject: impl FnOnce(&mut Stepper)) -> DroppedPackets {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(60);
@@ -66,7 +70,7 @@ fn junk_is_counted_on_both_channels() {
         }
     });
     assert_eq!(datagrams, expected);
-    // After the wire version: another one is a refusal, not junk.
+    // The junk follows the wire version: another version is a refusal, not junk.
     let control = dropped(|stepper| {
         for bytes in junk {
             stepper.inject_control(1, 0, &[&[WIRE_VERSION], bytes].concat());
@@ -96,7 +100,8 @@ fn datagrams_of_another_epoch_reach_no_session() {
 
 #[test]
 fn claimed_lengths_without_their_bytes_are_malformed() {
-    // 2^58 runs, and a run whose input is as long: what makes ggrs allocate, and so abort.
+    // 2^58 runs, and a run with an input of that length: ggrs would allocate so much that it
+    // aborts.
     let claim = |bytes: &mut Vec<u8>| {
         bytes.push(0xfd);
         bytes.extend_from_slice(&(1u64 << 58).to_le_bytes());
@@ -172,7 +177,7 @@ fn bytes_that_are_no_input_of_the_game_are_refused() {
 
 #[test]
 fn an_input_written_in_another_way_than_ours_is_refused() {
-    /// A pedal that goes down to 9: whatever is written beyond that is read as 9.
+    /// A pedal that goes down to 9: any number above that is read as 9.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
     struct Pedal(u8);
     impl<'de> Deserialize<'de> for Pedal {
@@ -195,7 +200,8 @@ fn an_input_written_in_another_way_than_ours_is_refused() {
 
 #[test]
 fn messages_of_ggrs_mean_nothing_on_the_wire() {
-    // An input that says that the third player left at frame 3, as ggrs 0.13 writes it, after a header of ours.
+    // An input that says that the third player left at frame 3, as ggrs 0.13 writes it, after a
+    // header of ours.
     let claim = [&[7u8, 2, 3, 0, 40, 0, 40, 1, 6, 0][..], &[60, 58, 2, 4, 0]].concat();
     let dropped = dropped(|stepper| {
         stepper.inject_datagram(1, 0, &[&[1, 60, 0, 0, 0, 0, 0, 0, 1], &claim[..]].concat());
@@ -211,7 +217,7 @@ fn an_echo_of_what_was_never_sent_changes_no_measurement() {
     let rtt = |stepper: &Stepper| stepper.app(0).world().resource::<Lobby>().peers[0].rtt;
     let before = rtt(&stepper).expect("a second of datagrams was exchanged");
     for sent in 0..100u8 {
-        // Sent later and later; the echo is of half a minute ago, and was not held.
+        // Each is sent later than the one before; the echo is half a minute old, and was not held.
         stepper.inject_datagram(1, 0, &[0, 0, sent, 128, 0, 64, 0, 0, 0]);
     }
     stepper.update();
@@ -238,18 +244,18 @@ fn a_claim_to_have_played_the_highest_epoch_keeps_nobody_from_playing() {
         stepper.updates(60);
         stepper.app_mut(2).world_mut().write_message(SetReady(true));
         stepper.updates(5);
-        let mut lies = 0;
+        let mut false_claims = 0;
         for status in stepper.record() {
             if status.from == 2 && status.is_control && status.bytes[1] == 1 {
                 let (start, rest) = (&status.bytes[..6], &status.bytes[7..]);
-                let lie = [start, &[0xfc, 0xff, 0xff, 0xff, 0xff], rest].concat();
-                stepper.inject_control(2, status.to, &lie);
-                lies += 1;
+                let claim = [start, &[0xfc, 0xff, 0xff, 0xff, 0xff], rest].concat();
+                stepper.inject_control(2, status.to, &claim);
+                false_claims += 1;
             }
         }
-        assert!(lies >= 2, "the others were lied to");
+        assert!(false_claims >= 2, "the other peers received the false claim");
         stepper.updates(5);
-        assert_eq!(stats(stepper.app(0)).dropped.malformed, 0, "the lies make sense");
+        assert_eq!(stats(stepper.app(0)).dropped.malformed, 0, "the claims are well-formed");
         write_to_all(&mut stepper, SetReady(true));
         stepper.updates(60);
         assert!(stepper.apps().iter().all(|app| state(app).is_running()));
@@ -277,7 +283,7 @@ fn hostile_packets_leave_no_memory_behind() {
             for bytes in [&far[..], &many, b"junk", &[0; 1500]] {
                 stepper.inject_datagram(1, 0, bytes);
             }
-            // Checksums of frames that never come.
+            // Checksums of frames that are never reached.
             stepper.inject_control(1, 0, &[WIRE_VERSION, 3, 1, 0xfc, 0, 0, 0, 0x7f, 1, 7, 0]);
             stepper.update();
         }

@@ -74,7 +74,7 @@ fn a_finished_match_is_followed_by_another_on_a_clean_world() {
     stepper.updates(60);
     for app in stepper.apps() {
         assert_eq!(*state(app), SessionState::Gathering);
-        assert_eq!(places(app).len(), 2, "what the match came to is there to be looked at");
+        assert_eq!(places(app).len(), 2, "the last world of the match stays");
     }
     stepper.app_mut(0).insert_resource(Script(|_, _| Input::default()));
     stepper.app_mut(1).insert_resource(Script(|_, _| Input::default()));
@@ -94,7 +94,7 @@ fn peers_meet_again_after_one_stood_still() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.set_conditions(LinkConditions::TRANSATLANTIC);
     stepper.updates(300);
-    // One machine stands still for 100 ms.
+    // The second machine stands still for 100 ms.
     for _ in 0..6 {
         stepper.app_mut(0).update();
     }
@@ -142,7 +142,8 @@ fn a_rematch_begins_at_once_even_over_a_network() {
         write_to_all(&mut stepper, FinishMatch);
         stepper.updates(45);
         write_to_all(&mut stepper, SetReady(true));
-        // A handshake message that got lost would cost ggrs 200 ms of real time, which is thousands of updates here.
+        // A lost handshake message would cost ggrs 200 ms of real time, which is thousands of
+        // updates here.
         stepper.updates(60);
         assert!(stepper.apps().iter().all(|app| state(app).is_running()));
     }
@@ -190,14 +191,14 @@ fn a_room_can_be_entered_again_after_the_server_was_lost() {
     stepper.stop_signaling();
     stepper.updates(5);
     assert_eq!(*state(stepper.app(0)), SessionState::Ended(EndReason::SignalingLost));
-    // Long enough for the old transport to be gone: the room would hold two of the same.
+    // The old transport must be gone by now, or the room would hold this peer twice.
     stepper.updates(60);
     stepper.join(0, 1);
     stepper.updates(5);
     assert_eq!(*state(stepper.app(0)), SessionState::Gathering);
     stepper.join(1, 1);
     stepper.start();
-    // In a match nobody needs the server.
+    // No peer needs the server in a match.
     stepper.stop_signaling();
     stepper.updates(60);
     assert!(state(stepper.app(0)).is_running());
@@ -257,7 +258,7 @@ fn inputs_are_read_once_per_frame_even_while_the_simulation_waits() {
     for _ in 0..40 {
         stepper.app_mut(0).update();
     }
-    assert!(stats(stepper.app(0)).stalls > 10, "the other one stood still");
+    assert!(stats(stepper.app(0)).stalls > 10, "the other peer stood still");
     let reads = &stepper.app(0).world().resource::<Reads>().0;
     assert!(reads.is_sorted_by(|one, next| next == &(one + 1)), "{reads:?}");
 }
@@ -304,9 +305,9 @@ fn a_room_is_deserted_when_all_have_left_but_not_while_one_is_only_silent() {
     for _ in 0..6 * 60 {
         stepper.app_mut(0).update();
     }
-    assert!(is_deserted(stepper.app(0)), "it does not come back");
+    assert!(is_deserted(stepper.app(0)), "the silent peer does not come back");
     stepper.updates(10);
-    assert!(!is_deserted(stepper.app(0)), "it does");
+    assert!(!is_deserted(stepper.app(0)), "it is back");
     stepper.app_mut(1).world_mut().write_message(LeaveRoom);
     stepper.updates(60);
     assert!(is_deserted(stepper.app(0)));

@@ -6,7 +6,7 @@ use netcode::{StartBlocker, StartRefusal, prelude::*, testing::Stepper};
 
 use crate::support::{add_game, build, busy, config, state, write_to_all};
 
-/// So many peers in a room, all of which just said that they are ready.
+/// A room of this number of peers, all of which just said that they are ready.
 fn all_ready(peers: usize) -> Stepper {
     let mut stepper = Stepper::new(peers, build(busy));
     for index in 0..peers {
@@ -58,7 +58,7 @@ fn another_version_is_refused_on_both_sides_with_a_sentence() {
     stepper.updates(60);
     let sentence = |app: &App| {
         let lobby = app.world().resource::<Lobby>();
-        lobby.peers[0].refusal.as_ref().map(ToString::to_string).expect("the other is refused")
+        lobby.peers[0].refusal.as_ref().map(ToString::to_string).expect("the other peer is refused")
     };
     assert_eq!(
         sentence(stepper.app(0)),
@@ -89,7 +89,7 @@ fn players_that_cannot_reach_each_other_are_named_instead_of_waiting_for_ever() 
         .collect();
     let of_one_end = ["you", "a player whom peer 1 sees"];
     assert_eq!(names, [of_one_end, ["peer 0", "peer 2"], of_one_end]);
-    // Who comes back with a connection to everybody plays.
+    // A peer that joins again, with a connection to every other one, plays.
     stepper.join(2, 1);
     stepper.start();
 }
@@ -186,7 +186,8 @@ fn a_peer_that_crashes_while_the_match_starts_counts_as_lost_and_not_as_slow() {
 fn a_start_that_takes_too_long_ends_for_all_with_the_same_reason() {
     let mut stepper = all_ready(3);
     stepper.updates(2);
-    // From now on one machine stands still, with its channels open: a browser that builds its world for ever.
+    // From now on the third machine stands still, with its channels open, like a browser that never
+    // finishes building its world.
     for _ in 0..700 {
         for index in 0..2 {
             stepper.app_mut(index).update();

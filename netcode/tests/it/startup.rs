@@ -14,7 +14,7 @@ fn calm(mut wind: ResMut<Wind>) {
     wind.0 = 0.0;
 }
 
-/// Starts an app with these systems, as `App::run` does before the first update.
+/// Starts an app with the systems that `add` adds, as `App::run` does before the first update.
 fn start_up(add: impl FnOnce(&mut App)) {
     let mut app = App::new();
     app.add_plugins((MinimalPlugins, NetcodePlugin::<u8>::default())).init_resource::<Wind>();

@@ -11,7 +11,7 @@ use crate::{
 #[test]
 fn only_the_checksums_of_players_count() {
     let mut stepper = Stepper::in_match(2, build(busy));
-    // It comes when the others play.
+    // The third peer spectates while the other two play.
     let mut three = Stepper::new(3, build(busy));
     (0..3).for_each(|index| three.join(index, 1));
     three.run_until("everybody sees everybody", |apps| {
@@ -24,16 +24,17 @@ fn only_the_checksums_of_players_count() {
     });
     three.run_until("two play", |apps| apps[..2].iter().all(|app| state(app).is_running()));
     three.updates(120);
-    // Of frame 240, in the epoch that runs, and earlier than the truth: wrong, if it counts.
-    let lie = [WIRE_VERSION, 3, 1, 240, 1, 7, 0];
+    // Checksums of frame 240, in the epoch that runs, sent before the true ones: they cause a
+    // desync if they count.
+    let claim = [WIRE_VERSION, 3, 1, 240, 1, 7, 0];
     for (stepper, from) in [(&mut stepper, 1), (&mut three, 2)] {
         stepper.updates(60);
         for _ in 0..1500 {
-            stepper.inject_control(from, 0, &lie);
+            stepper.inject_control(from, 0, &claim);
             stepper.update();
         }
     }
-    assert_eq!(stats(stepper.app(0)).desyncs, 1, "a player's word counts");
+    assert_eq!(stats(stepper.app(0)).desyncs, 1, "a player's checksums count");
     assert_eq!(stats(three.app(0)).desyncs, 0);
     assert_eq!(stats(three.app(0)).dropped.stranger, 1500);
 }
@@ -44,7 +45,7 @@ fn datagrams_of_another_version_do_not_count_as_junk() {
     stepper.join(0, 1);
     stepper.join(1, 1);
     stepper.inject_control(1, 0, &[WIRE_VERSION - 1, 0]);
-    // Longer than anybody may be silent.
+    // One second longer than `outage_timeout`.
     for _ in 0..60 * 11 {
         stepper.inject_datagram(1, 0, b"as another version has it");
         stepper.app_mut(0).update();
