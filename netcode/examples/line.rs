@@ -1,4 +1,5 @@
-//! The smallest match that shows something: two programs meet in a room, and each moves its player along a line.
+//! The smallest match that shows something: two programs meet in a room, and each moves its player
+//! along a line.
 //!
 //! Start the server, then this twice, each in a terminal of its own:
 //!
@@ -8,9 +9,9 @@
 //! cargo run --release -p netcode --example line
 //! ```
 //!
-//! Another room or server is given as the argument: `-- ws://HOST:PORT/ROOM`. `RUST_LOG` chooses
-//! what is logged.
-#![expect(clippy::print_stdout, reason = "an example talks to the terminal")]
+//! To use another room or server, give its address as the argument: `-- ws://HOST:PORT/ROOM`.
+//! `RUST_LOG` chooses what is logged.
+#![expect(clippy::print_stdout, reason = "an example prints to the terminal")]
 
 use std::time::Duration;
 
@@ -19,13 +20,13 @@ use netcode::prelude::*;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
-/// What a player presses. It travels to all peers.
+/// The input of a player. It is sent to all peers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Input {
     forward: bool,
 }
 
-/// What rolls back.
+/// The state that rolls back.
 #[derive(Component, Clone, Serialize, Deserialize)]
 struct Player {
     seat: Seat,
@@ -42,27 +43,28 @@ fn main() {
         .add_plugins(MinimalPlugins.set(ScheduleRunnerPlugin::run_loop(display)))
         .add_plugins(NetcodePlugin::<Input>::default())
         .rollback_component::<Player>()
-        .add_systems(SetupMatch, line_up)
+        .add_systems(SetupMatch, spawn_players)
         .add_systems(ReadInputs, press)
         .add_systems(Simulate, walk)
-        .add_systems(Update, (tell_state, tell_places.run_if(in_match)))
+        .add_systems(Update, (print_state, print_places.run_if(in_match)))
         .add_systems(Startup, move |mut commands: Commands| {
             println!("entering {room}");
             commands.write_message(JoinRoom::new(room.clone()));
             commands.write_message(SetReady(true));
-            // A network as bad as that of a phone, on one machine.
+            // Makes the network between two programs on one machine as bad as that of a phone.
             commands.write_message(SetConditions(LinkConditions::MOBILE_4G));
         })
         .run();
 }
 
-fn line_up(mut commands: Commands, roster: Res<Roster>) {
+fn spawn_players(mut commands: Commands, roster: Res<Roster>) {
     for seat in roster.seats() {
         commands.spawn((Rollback, Player { seat: seat.seat, place: 0 }));
     }
 }
 
-/// A keyboard would be read here. This one is pressed in another rhythm by each player, so that predictions are wrong now and then.
+/// A game would read a keyboard here. In this example each player presses in a rhythm of its own,
+/// so that predictions are wrong now and then.
 fn press(mut inputs: ResMut<LocalInputs<Input>>, frame: Res<SimFrame>) {
     for seat in inputs.seats().to_vec() {
         let frames = 20 + 7 * u32::from(seat.0);
@@ -78,7 +80,7 @@ fn walk(inputs: Res<PlayerInputs<Input>>, mut players: Query<&mut Player>) {
     }
 }
 
-fn tell_state(mut changes: MessageReader<SessionChanged>, mut exit: MessageWriter<AppExit>) {
+fn print_state(mut changes: MessageReader<SessionChanged>, mut exit: MessageWriter<AppExit>) {
     for change in changes.read() {
         match &change.to {
             SessionState::Ended(reason) => {
@@ -90,7 +92,7 @@ fn tell_state(mut changes: MessageReader<SessionChanged>, mut exit: MessageWrite
     }
 }
 
-fn tell_places(frame: Res<SimFrame>, players: Query<&Player>, stats: Res<SessionStats>) {
+fn print_places(frame: Res<SimFrame>, players: Query<&Player>, stats: Res<SessionStats>) {
     if frame.0.is_multiple_of(60) && frame.0 > 0 {
         let mut places: Vec<_> = players.iter().map(|it| (it.seat.0, it.place)).collect();
         places.sort_unstable();

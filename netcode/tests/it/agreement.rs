@@ -1,11 +1,11 @@
 //! Peers that keep a match from starting although they say that they want to play: they are named,
-//! and the others play without them.
+//! and the other peers play without them.
 
 use netcode::{Lobby, StartBlocker, prelude::*, testing::Stepper};
 
 use crate::support::{assert_agreement, build, busy, state};
 
-/// A room of three that see each other.
+/// A room of three peers that see each other.
 fn gathered() -> Stepper {
     let mut stepper = Stepper::new(3, build(busy));
     (0..3).for_each(|index| stepper.join(index, 1));
@@ -17,18 +17,18 @@ fn gathered() -> Stepper {
     stepper
 }
 
-/// What one peer said last of itself, changed.
+/// The last status that one peer sent, after `change`.
 fn status(stepper: &mut Stepper, from: usize, change: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
     let is_status = |bytes: &[u8]| bytes.get(1) == Some(&1);
     let sent = stepper.record().into_iter().rev();
     let mut sent = sent.filter(|sent| sent.from == from && sent.is_control);
-    let mut status = sent.find(|sent| is_status(&sent.bytes)).expect("it told of itself").bytes;
+    let mut status = sent.find(|sent| is_status(&sent.bytes)).expect("it sent its status").bytes;
     change(&mut status);
     status
 }
 
-/// A second of the others, in which the one with this index says that it is there, and nothing
-/// else.
+/// One second in which the peer `silent` says that it is there and nothing else, while the other
+/// peers are updated.
 fn second_without(stepper: &mut Stepper, silent: usize) {
     for _ in 0..60 {
         for to in (0..3).filter(|&to| to != silent) {
@@ -47,7 +47,7 @@ fn blocker(stepper: &Stepper, index: usize) -> Option<StartBlocker> {
 }
 
 #[test]
-fn a_player_that_is_ready_and_never_answers_is_named_and_counted_out_whoever_it_is() {
+fn any_ready_player_that_never_answers_is_named_and_counted_out() {
     for silent in 0..3 {
         let mut stepper = gathered();
         let others: Vec<usize> = (0..3).filter(|&index| index != silent).collect();
@@ -71,8 +71,8 @@ fn a_player_that_is_ready_and_never_answers_is_named_and_counted_out_whoever_it_
     }
 }
 
-/// A room of three in which all say that they are ready, the last of them to this peer under
-/// another name.
+/// A room of three peers that all say that they are ready. The last of them gives `listener`
+/// another name than it gives the other peer.
 fn gathered_with_another_name_for(listener: usize) -> Stepper {
     let mut stepper = gathered();
     get_ready(&mut stepper, 2);
@@ -94,7 +94,7 @@ fn names(stepper: &Stepper, index: usize) -> Vec<String> {
 
 #[test]
 fn a_player_that_goes_by_different_names_keeps_nobody_else_from_playing() {
-    // The leader knows it by another name than it has itself.
+    // The leader knows the player by another name than the player itself.
     let mut stepper = gathered_with_another_name_for(0);
     stepper.updates(60 * 12);
     assert!([0, 1].iter().all(|&index| state(stepper.app(index)).is_running()));
@@ -103,7 +103,7 @@ fn a_player_that_goes_by_different_names_keeps_nobody_else_from_playing() {
 
 #[test]
 fn a_name_that_only_one_peer_has_heard_keeps_nobody_from_playing() {
-    // Not the leader: another peer.
+    // The listener is not the leader.
     let mut stepper = gathered_with_another_name_for(1);
     stepper.updates(60);
     assert!(stepper.apps().iter().all(|app| state(app).is_running()));

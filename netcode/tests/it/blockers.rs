@@ -1,4 +1,4 @@
-//! Why a match does not start: said while that is so, and at no other time.
+//! The reason why a match does not start, which the lobby gives only while that is so.
 
 use bevy::prelude::*;
 use netcode::{Lobby, StartBlocker, prelude::*, testing::Stepper};
@@ -26,7 +26,7 @@ fn a_player_in_a_match_waits_for_nobody() {
 }
 
 #[test]
-fn without_a_room_nobody_is_waited_for() {
+fn a_peer_outside_of_a_room_waits_for_nobody() {
     let mut stepper = Stepper::new(1, build(busy));
     stepper.update();
     assert_eq!(blocker(&stepper, 0), None, "offline");

@@ -1,4 +1,5 @@
-//! Peers that go, and networks that do: what ends a match, what does not, and what the others are told.
+//! Peers that leave, and networks that fail: what ends a match, what does not, and which reason the
+//! other peers get.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use netcode::{NetcodeConfig, prelude::*, testing::Stepper};
 use crate::support::{assert_agreement, build, busy, state, stats};
 
 #[test]
-fn who_leaves_ends_the_match_for_the_others_with_a_reason() {
+fn a_leaver_ends_the_match_for_the_other_peers_with_a_reason() {
     let mut stepper = Stepper::in_match(3, build(busy));
     stepper.updates(60);
     stepper.app_mut(0).world_mut().write_message(LeaveRoom);
@@ -24,10 +25,10 @@ fn who_leaves_ends_the_match_for_the_others_with_a_reason() {
 }
 
 #[test]
-fn an_app_that_exits_leaves_as_well() {
+fn an_app_that_exits_leaves_the_room() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(60);
-    // Where Bevy says that the last window was closed. No other update follows.
+    // Bevy says here that the last window was closed. No other update follows.
     stepper.app_mut(0).add_systems(Last, |mut exits: MessageWriter<AppExit>| {
         exits.write(AppExit::Success);
     });
@@ -39,7 +40,7 @@ fn an_app_that_exits_leaves_as_well() {
 }
 
 #[test]
-fn who_crashes_is_missed_within_three_seconds_by_all_for_the_same_reason() {
+fn a_crashed_peer_is_missed_within_three_seconds_by_all_for_the_same_reason() {
     let mut stepper = Stepper::in_match(3, build(busy));
     stepper.updates(60);
     stepper.crash(2);
@@ -47,14 +48,14 @@ fn who_crashes_is_missed_within_three_seconds_by_all_for_the_same_reason() {
 }
 
 #[test]
-fn who_loses_power_is_missed_when_an_outage_would_be_over() {
+fn a_peer_that_loses_power_is_missed_after_the_outage_timeout() {
     let mut stepper = Stepper::in_match(3, build(busy));
     stepper.updates(60);
     stepper.cut_off(2);
     assert_missed_within(&mut stepper, NetcodeConfig::default().outage_timeout);
 }
 
-/// Asserts that all others miss the third peer by then.
+/// Asserts that the other peers miss the third one within this time.
 fn assert_missed_within(stepper: &mut Stepper, time: Duration) {
     stepper.updates(time.as_millis() as u32 * 60 / 1000 + 1);
     for index in [0, 1] {
@@ -63,7 +64,7 @@ fn assert_missed_within(stepper: &mut Stepper, time: Duration) {
     }
 }
 
-/// Nothing reaches anybody for three seconds.
+/// Lets nothing reach any peer for three seconds.
 fn black_out(stepper: &mut Stepper) {
     let peers = stepper.apps().len();
     (0..peers).for_each(|index| stepper.set_deaf(index, true));
@@ -72,20 +73,20 @@ fn black_out(stepper: &mut Stepper) {
     stepper.updates(120);
 }
 
-fn assert_play(stepper: &Stepper) {
+fn assert_all_play(stepper: &Stepper) {
     assert!(stepper.apps().iter().all(|app| state(app).is_running()));
     assert_agreement(stepper, 5);
 }
 
 #[test]
-fn who_left_the_server_and_came_back_to_it_has_the_time_of_an_outage() {
+fn a_peer_that_returned_to_the_server_may_be_silent_for_an_outage() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(60);
     stepper.leave_server(1);
     stepper.updates(60);
     stepper.return_to_server(1);
     black_out(&mut stepper);
-    assert_play(&stepper);
+    assert_all_play(&stepper);
     stepper.leave_server(1);
     black_out(&mut stepper);
     let reason = EndReason::PeerLost { name: "peer 1".into() };
@@ -93,25 +94,25 @@ fn who_left_the_server_and_came_back_to_it_has_the_time_of_an_outage() {
 }
 
 #[test]
-fn who_lost_the_server_itself_does_not_believe_what_it_heard_of_others_before() {
+fn a_peer_that_lost_the_server_does_not_trust_its_earlier_news() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(60);
-    // The second one returns while the first one is not there to be told.
+    // The second peer returns while the first one is not at the server to receive the news.
     stepper.leave_server(1);
     stepper.updates(60);
     stepper.reconnect(0);
     black_out(&mut stepper);
-    assert_play(&stepper);
+    assert_all_play(&stepper);
 }
 
 #[test]
-fn who_is_cut_off_at_the_end_of_a_match_gets_the_last_inputs_when_it_is_back() {
+fn a_peer_cut_off_at_the_end_of_a_match_gets_the_last_inputs_when_it_is_back() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(60);
     stepper.set_deaf(1, true);
     stepper.updates(60);
     let last = stats(stepper.app(0)).frames;
-    assert!(stats(stepper.app(1)).frames < last, "the second one waits");
+    assert!(stats(stepper.app(1)).frames < last, "the second peer waits");
     stepper.app_mut(0).world_mut().write_message(FinishMatch);
     stepper.updates(7 * 60);
     stepper.set_deaf(1, false);

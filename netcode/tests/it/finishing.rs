@@ -1,4 +1,4 @@
-//! How matches come to their end: together, or without a peer that finishes by itself.
+//! How matches end: for all peers together, or for one peer that finishes by itself.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ fn frames(app: &App) -> u32 {
     stats(app).frames
 }
 
-/// Asserts that the peers from this one on play at full speed for 20 s, that their worlds are the
-/// same, and that nobody is accused.
+/// Asserts that the peers from index `first` on play at full speed for 20 s, that their worlds are
+/// the same, and that no desync is reported.
 fn assert_plays_on(stepper: &mut Stepper, first: usize) {
     let before: Vec<u32> = stepper.apps().iter().map(frames).collect();
     stepper.updates(20 * 60);
@@ -74,7 +74,7 @@ fn a_peer_that_has_finished_receives_no_checksums_of_later_frames() {
     };
     assert_eq!(checksums(0), 0);
     assert!([1, 2].iter().all(|&to| checksums(to) >= 9), "two a second");
-    // It was told of its own last frame.
+    // It did receive those of its own last frame.
     let result = stepper.app(0).world().resource::<MatchResult>();
     assert!(result.peers.iter().all(|peer| peer.agreement == Agreement::Same), "{result:?}");
 }
@@ -126,7 +126,7 @@ fn a_peer_that_finished_may_leave_the_room_crash_or_send_junk() {
 }
 
 #[test]
-fn all_that_finish_are_back_in_the_lobby_at_once() {
+fn peers_that_finish_together_are_back_in_the_lobby_at_once() {
     let mut stepper = Stepper::in_match(3, build(busy));
     stepper.set_network(LinkConditions::WIFI, 9);
     stepper.updates(120);

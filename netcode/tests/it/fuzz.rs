@@ -1,4 +1,5 @@
-//! What real peers sent, and what once went wrong, through the functions that the fuzz targets call.
+//! Packets that real peers sent, and inputs that once caused a failure, passed through the
+//! functions that the fuzz targets call.
 
 use std::{
     fs,
@@ -10,17 +11,17 @@ use netcode::testing::{SentPacket, fuzz};
 #[cfg(feature = "webrtc")]
 use crate::stack;
 
-/// Packets of one seed: a few, so that what fuzzers put together stays short.
+/// Packets of one seed: a few, so that the inputs that fuzzers combine stay short.
 const PACKETS_PER_SEED: usize = 6;
-/// Seeds of one kind: enough to begin with, and nothing to carry around.
+/// Seeds of one kind: enough to begin with, and few enough to keep in the repository.
 const SEEDS: usize = 40;
 
 fn corpus(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
 }
 
-/// Does something with every file of one target: its seeds, and the findings that were kept.
-#[expect(clippy::print_stdout, reason = "shown where a test fails: the last one is the culprit")]
+/// Calls `work` with every file of one target: its seeds, and the findings that were kept.
+#[expect(clippy::print_stdout, reason = "shown if a test fails: the last file is the culprit")]
 fn for_each_input(target: &str, work: impl Fn(&[u8])) {
     let entries = fs::read_dir(corpus(target)).expect("every target has seeds");
     let mut paths: Vec<PathBuf> =
@@ -34,38 +35,39 @@ fn for_each_input(target: &str, work: impl Fn(&[u8])) {
 }
 
 #[test]
-fn datagrams_of_real_peers_and_what_they_became_harm_no_match() {
+fn recorded_and_mutated_datagrams_harm_no_match() {
     for_each_input("datagram", fuzz::datagrams);
 }
 
 #[test]
-fn control_messages_of_real_peers_and_what_they_became_harm_nobody() {
+fn recorded_and_mutated_control_messages_harm_nobody() {
     for_each_input("control", fuzz::control);
 }
 
 #[cfg(feature = "webrtc")]
 #[test]
-fn signals_of_real_peers_and_what_they_became_are_usable_or_dropped() {
+fn recorded_and_mutated_signals_are_usable_or_dropped() {
     for_each_input("signal", |bytes| stack::assert_usable(&fuzz::signal(bytes)));
 }
 
 #[cfg(feature = "webrtc")]
 #[test]
-fn what_real_servers_said_and_what_it_became_is_usable_or_dropped() {
+fn recorded_and_mutated_server_events_are_usable_or_dropped() {
     for_each_input("server_event", |bytes| stack::assert_usable(&fuzz::server_events(bytes)));
 }
 
 #[test]
-fn the_packets_of_an_input_are_those_that_were_joined() {
+fn splitting_an_input_gives_the_packets_that_were_joined() {
     let packets = [&[][..], &[1], &[2; 300]];
     let joined = fuzz::join(packets);
     assert!(fuzz::split(&joined).eq(packets));
-    // What is cut off is shorter, and what is no length is nothing.
+    // A packet that is cut off is shorter, and bytes that are no length are no packet.
     assert!(fuzz::split(&joined[..joined.len() - 299]).eq([&[][..], &[1], &[2]]));
     assert!(fuzz::split(&[9]).eq([] as [&[u8]; 0]));
 }
 
-/// Makes the seeds of `datagram` and `control` anew, from the traffic of a match of four. Run it by name, after the wire has changed.
+/// Makes the seeds of `datagram` and `control` again, from the traffic of a match of four. Run it
+/// by name after the wire has changed.
 #[test]
 #[ignore = "writes files"]
 fn make_seeds_from_a_match() {
@@ -78,14 +80,14 @@ fn make_seeds_from_a_match() {
     };
     for (target, packets) in [("datagram", of_one_link(false)), ("control", of_one_link(true))] {
         fs::create_dir_all(corpus(target)).expect("the folder can be made");
-        // Findings, which have other names, stay.
+        // Findings have other names, and stay.
         for entry in fs::read_dir(corpus(target)).expect("the folder was just made") {
             let path = entry.expect("the folder can be read").path();
             if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("match-")) {
                 fs::remove_file(path).expect("the file can be removed");
             }
         }
-        // From all over the match.
+        // The seeds come from all parts of the match.
         let runs: Vec<_> = packets.chunks(PACKETS_PER_SEED).collect();
         let every = runs.len().div_ceil(SEEDS);
         for (number, run) in runs.into_iter().step_by(every).enumerate() {

@@ -1,4 +1,4 @@
-//! What a good match logs: nothing that looks like a fault, and nothing that matters is lost.
+//! The log of a match without faults: nothing looks like a fault, and nothing that matters is lost.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +9,7 @@ use tracing_subscriber::{
     layer::{Context, SubscriberExt},
 };
 
-/// Keeps the targets of what is logged.
+/// Keeps the levels and targets of all events that are logged.
 #[derive(Clone, Default)]
 struct Shown(Arc<Mutex<Vec<String>>>);
 
@@ -20,16 +20,17 @@ impl<S: Subscriber> Layer<S> for Shown {
     }
 }
 
-/// What shows of `speak` with that filter, to which Bevy's log adds the level `info`.
-fn shown(filter: &str, speak: impl FnOnce()) -> Vec<String> {
+/// Returns what shows of the events that `log` logs with this filter, to which Bevy adds the level
+/// `info`.
+fn shown(filter: &str, log: impl FnOnce()) -> Vec<String> {
     let shown = Shown::default();
     let filter = EnvFilter::try_new(format!("info,{filter}")).expect("a filter of Bevy's form");
-    with_default(Registry::default().with(filter).with(shown.clone()), speak);
+    with_default(Registry::default().with(filter).with(shown.clone()), log);
     let lines = shown.0.lock().expect("no test panics while it logs");
     lines.clone()
 }
 
-/// What two native peers and a page log in a match with an ordinary beginning and end.
+/// Logs what two native peers and a page log in a match with an ordinary beginning and end.
 fn good_match() {
     warn!(target: "rtc_ice::agent", "pingAllCandidates called with no candidate pairs");
     warn!(target: "rtc_dtls::config", "conn.remote_addr is empty");
@@ -42,7 +43,7 @@ fn good_match() {
     info!(target: "rtc_ice::agent", "setting new connection state");
 }
 
-/// What somebody has to read.
+/// Logs what somebody has to read.
 fn faults() {
     error!(target: "webrtc::peer_connection::driver", "failed to bind UDP");
     error!(target: "netcode::checksum", "two peers disagree");
@@ -68,7 +69,7 @@ fn a_good_match_logs_nothing_and_faults_show() {
 }
 
 #[test]
-fn what_the_filter_leaves_out_can_be_asked_for() {
+fn filtered_messages_can_be_asked_for() {
     let asked = format!("{LOG_FILTER},rtc=warn,matchbox_socket=warn");
     let lines = shown(&asked, good_match);
     assert!(lines.contains(&"WARN matchbox_socket::webrtc_socket".to_owned()), "{lines:?}");

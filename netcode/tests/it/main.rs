@@ -4,15 +4,16 @@ mod support;
 
 mod advice;
 mod agreement;
-mod away;
 mod blockers;
 mod claims;
+mod conduct;
 mod departing;
 mod departures;
 mod devices;
 mod finishing;
 #[cfg(not(target_arch = "wasm32"))]
 mod fuzz;
+mod hidden;
 mod hostile;
 mod inputs;
 mod log_filter;
@@ -26,7 +27,9 @@ mod rollback;
 mod spectators;
 #[cfg(all(feature = "webrtc", not(target_arch = "wasm32")))]
 mod stack;
+mod starting;
 mod startup;
 mod store;
+mod strangers;
 mod sync_tests;
 mod traffic;

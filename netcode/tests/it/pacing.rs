@@ -1,4 +1,5 @@
-//! Machines of unequal clocks and screens share what their difference costs, and the input delay follows the network.
+//! Machines with unequal clocks and screens share what the difference costs, and the input delay
+//! follows the network.
 
 use std::time::Duration;
 
@@ -7,32 +8,33 @@ use netcode::{InputDelay, LinkConditions, SetInputDelay, prelude::*, testing::St
 
 use crate::support::{Input, Mover, add_game, assert_agreement, build, busy, config, stats};
 
-/// 1/60 s, as the stepper's apps count it.
-const TICK: Duration = Duration::from_nanos(16_666_667);
+/// 1/60 s: the time between two updates of the stepper's apps.
+const UPDATE: Duration = Duration::from_nanos(16_666_667);
 
 fn set_clock(stepper: &mut Stepper, index: usize, update: Duration) {
     let strategy = TimeUpdateStrategy::ManualDuration(update);
     stepper.app_mut(index).insert_resource(strategy);
 }
 
-/// Ten seconds: 300 ms are made good at 4 % in seven and a half.
+/// Ten seconds: at 4 %, pacing makes up for 300 ms in seven and a half.
 const SETTLING: u32 = 10 * 60;
 
-/// Several networks, so that the luck of one does not decide.
+/// The seeds of several networks, so that the luck of one does not decide.
 const SEEDS: [u64; 4] = [100, 200, 300, 400];
 
-/// Asserts that in a minute on each of some networks, once the peers have settled, neither has more than 55 % of the rollbacks.
+/// Asserts that neither peer has more than 55 % of the rollbacks in one minute on each network,
+/// once the peers have settled.
 ///
-/// `begin` makes the peers unequal, and `tick` updates their apps.
-fn assert_fair(begin: impl Fn(&mut Stepper), tick: impl Fn(&mut Stepper, u32)) {
+/// `begin` makes the peers unequal, and `update` updates their apps.
+fn assert_fair(begin: impl Fn(&mut Stepper), update: impl Fn(&mut Stepper, u32)) {
     let mut costs = [[0, 0]; 2];
     for seed in SEEDS {
         let mut stepper = Stepper::in_match(2, build(busy));
         stepper.set_network(LinkConditions::WIFI, seed);
         begin(&mut stepper);
-        (0..SETTLING).for_each(|number| tick(&mut stepper, number));
+        (0..SETTLING).for_each(|number| update(&mut stepper, number));
         let before = costs_so_far(&stepper);
-        (0..60 * 60).for_each(|number| tick(&mut stepper, number));
+        (0..60 * 60).for_each(|number| update(&mut stepper, number));
         let after = costs_so_far(&stepper);
         for (index, peer) in costs.iter_mut().enumerate() {
             peer[0] += after[index][0] - before[index][0];
@@ -50,7 +52,7 @@ fn assert_fair(begin: impl Fn(&mut Stepper), tick: impl Fn(&mut Stepper, u32)) {
     }
 }
 
-/// Rollbacks and resimulated frames of both peers.
+/// The rollbacks and the resimulated frames of both peers.
 fn costs_so_far(stepper: &Stepper) -> [[u32; 2]; 2] {
     [0, 1].map(|index| {
         let stats = stats(stepper.app(index));
@@ -66,7 +68,7 @@ fn equal_machines_share_equally() {
 #[test]
 fn a_clock_that_is_half_a_percent_fast_costs_both_the_same() {
     assert_fair(
-        |stepper| set_clock(stepper, 0, TICK.mul_f64(1.005)),
+        |stepper| set_clock(stepper, 0, UPDATE.mul_f64(1.005)),
         |stepper, _| stepper.update(),
     );
 }
@@ -75,7 +77,7 @@ fn a_clock_that_is_half_a_percent_fast_costs_both_the_same() {
 fn a_screen_of_thirty_or_twenty_frames_a_second_costs_both_the_same() {
     for every in [2, 3] {
         assert_fair(
-            |stepper| set_clock(stepper, 1, every * TICK),
+            |stepper| set_clock(stepper, 1, every * UPDATE),
             |stepper, number| {
                 stepper.update_some(|index| index == 0 || number % every == every - 1);
             },
@@ -96,10 +98,10 @@ fn a_clock_that_jumps_changes_nothing() {
     assert_fair(
         |stepper| {
             stepper.updates(600);
-            // A machine was suspended for an hour, as far as its clock says.
+            // By its clock, the machine was suspended for an hour.
             set_clock(stepper, 0, Duration::from_secs(3600));
             stepper.app_mut(0).update();
-            set_clock(stepper, 0, TICK);
+            set_clock(stepper, 0, UPDATE);
         },
         |stepper, _| stepper.update(),
     );
@@ -122,7 +124,7 @@ fn the_delay_follows_the_network_and_all_agree() {
     assert_agreement(&stepper, 80);
 }
 
-/// Presses for one frame every twelve: a tap that is lost or used twice shows.
+/// Presses in one of twelve frames, so that the test sees a tap that is lost or used twice.
 fn taps(_: Seat, frame: u32) -> Input {
     Input { push: i8::from(frame % 12 == 5), ..Input::default() }
 }
@@ -154,7 +156,7 @@ fn no_tap_is_lost_or_used_twice_when_delays_change_seat_by_seat() {
 }
 
 #[test]
-fn delays_that_differ_from_the_first_frame_on_are_the_same_for_all() {
+fn all_peers_agree_if_delays_differ_from_the_first_frame_on() {
     let mut stepper = Stepper::new(2, build(busy));
     stepper.join(0, 2);
     stepper.join(1, 1);

@@ -1,5 +1,5 @@
-//! Peers that the owner of their room removes: from the lobby at once, and from a match only by
-//! somebody who plays in it.
+//! Peers that the owner of their room removes: from the lobby at once, and from a match only if the
+//! owner plays in it.
 
 use bevy::app::App;
 use netcode::{Place, Room, RoomMember, RoomState, TransportError, prelude::*, testing::Stepper};
@@ -7,7 +7,7 @@ use signaling::lobby::RoomEvent;
 
 use crate::support::{build, busy, state, stats};
 
-/// The room of a match between the first two peers, which the peer with this index owns.
+/// The room of a match between the first two peers; the peer with the index `owner` owns it.
 fn owned_by(stepper: &Stepper, owner: usize) -> RoomEvent {
     let member = |index| RoomMember {
         id: stepper.id(index).expect("it entered"),
@@ -26,20 +26,21 @@ fn owned_by(stepper: &Stepper, owner: usize) -> RoomEvent {
     })
 }
 
-/// Two peers in a match, and a third one that looks on; they hear from the server that this one
-/// owns the room.
+/// Two peers in a match, and a third one that spectates. The server has sent them the room, which
+/// the peer with the index `owner` owns.
 fn in_match(owner: usize) -> Stepper {
     let mut stepper = Stepper::new(3, build(busy));
     (0..3).for_each(|index| stepper.join(index, 1));
     let seats = |app: &App| app.world().resource::<Lobby>().seats();
-    stepper.run_until("all three are there", |apps| apps.iter().all(|app| seats(app) == 3));
+    stepper
+        .run_until("all three peers see each other", |apps| apps.iter().all(|app| seats(app) == 3));
     let room = owned_by(&stepper, owner);
     (0..3).for_each(|index| stepper.tell_of_room(index, &room));
     stepper.run_until("two play", |apps| apps.iter().all(|app| seats(app) == 2));
     for index in 0..2 {
         stepper.app_mut(index).world_mut().write_message(SetReady(true));
     }
-    stepper.run_until("a match", |apps| apps[..2].iter().all(|app| state(app).is_running()));
+    stepper.run_until("the match runs", |apps| apps[..2].iter().all(|app| state(app).is_running()));
     stepper.updates(60);
     stepper
 }
@@ -60,7 +61,7 @@ fn an_owner_that_does_not_play_in_a_match_ends_it_for_nobody() {
     }
     let room = stepper.app(1).world().resource::<Room>();
     assert!(room.is_removed && room.state.is_some());
-    // It leaves once the match is over, and the other has had its last inputs.
+    // It leaves once the match is over and the other player has its last inputs.
     for index in 0..2 {
         stepper.app_mut(index).world_mut().write_message(FinishMatch);
     }

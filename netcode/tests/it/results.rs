@@ -1,5 +1,5 @@
-//! What is left when a match has ended: its last frame, compared with the other peers, for the game
-//! to read.
+//! The result of a match that has ended: its last frame, compared with the other peers, for the
+//! game to read.
 
 use bevy::prelude::*;
 use netcode::{
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// What the game saw when its match had ended, each time.
+/// Everything that the game saw after its match had ended.
 #[derive(Resource, Default)]
 struct Seen(Vec<Ending>);
 
@@ -27,19 +27,19 @@ struct Ending {
     frame: u32,
 }
 
-/// Adds the game, and a look at what is left of each match: in the schedule for that, and again
-/// once the state has changed.
-fn add_watched(app: &mut App, script: fn(Seat, u32) -> Input) {
+/// Adds the game, and records each ending twice: in `FinishedMatch`, and again once the state has
+/// changed.
+fn add_recorded(app: &mut App, script: fn(Seat, u32) -> Input) {
     add_game(app, config(), script);
-    app.init_resource::<Seen>().add_systems(FinishedMatch, look).add_systems(
+    app.init_resource::<Seen>().add_systems(FinishedMatch, record).add_systems(
         Update,
-        look.run_if(|mut changes: MessageReader<SessionChanged>| {
+        record.run_if(|mut changes: MessageReader<SessionChanged>| {
             changes.read().filter(|change| change.from.is_running()).count() > 0
         }),
     );
 }
 
-fn look(
+fn record(
     mut seen: ResMut<Seen>,
     result: Res<MatchResult>,
     roster: Res<Roster>,
@@ -64,16 +64,16 @@ fn agreements(app: &App) -> Vec<Agreement> {
     app.world().resource::<MatchResult>().peers.iter().map(|peer| peer.agreement).collect()
 }
 
-/// The rules: the match is over after the frame in which the second player asks to remove anything,
-/// from frame 100 on.
+/// The rules: from frame 100 on, the match is over after the frame in which the second player asks
+/// to remove anything.
 fn decide(inputs: Res<PlayerInputs<Input>>, frame: Res<SimFrame>, mut end: ResMut<MatchEnd>) {
     if frame.0 >= 100 && inputs.get(Seat(1)).remove {
         end.finish_when_confirmed(frame.0);
     }
 }
 
-/// Removes until frame 92 and from 150 on: at 100 some predict that the match is over, and are
-/// wrong, however long inputs are delayed.
+/// Removes until frame 92 and from frame 150 on. At frame 100 some peers predict that the match is
+/// over, and are wrong, however long inputs are delayed.
 fn decided_late(seat: Seat, frame: u32) -> Input {
     Input { remove: seat == Seat(1) && !(93..150).contains(&frame), ..busy(seat, frame) }
 }
@@ -82,7 +82,7 @@ fn decided_late(seat: Seat, frame: u32) -> Input {
 fn a_match_ends_at_the_frame_that_its_rules_name_and_its_last_world_stays() {
     for conditions in [LinkConditions::NONE, LinkConditions::MOBILE_4G, LinkConditions::AWFUL] {
         let mut stepper = Stepper::in_match(3, |_, app| {
-            add_watched(app, decided_late);
+            add_recorded(app, decided_late);
             app.add_systems(Simulate, decide.after(grow_old));
         });
         stepper.set_network(conditions, 11);
@@ -100,7 +100,7 @@ fn a_match_ends_at_the_frame_that_its_rules_name_and_its_last_world_stays() {
             assert_eq!(first.places, seen(stepper.app(0))[0].places);
             assert_eq!(first.frame, seen(stepper.app(0))[0].frame);
             assert_eq!(agreements(app), [Agreement::Same; 2]);
-            assert_eq!(places(app), first.places, "and it stays");
+            assert_eq!(places(app), first.places, "the last world stays");
         }
         assert_agreement(&stepper, 5);
     }
@@ -111,9 +111,9 @@ fn a_match_ends_at_the_frame_that_its_rules_name_and_its_last_world_stays() {
 struct Heard(Vec<u32>);
 
 #[test]
-fn no_effect_is_heard_from_behind_the_end_of_the_match() {
+fn no_effect_starts_after_the_end_of_the_match() {
     let mut stepper = Stepper::in_match(2, |_, app| {
-        add_watched(app, busy);
+        add_recorded(app, busy);
         let decide = |frame: Res<SimFrame>, mut end: ResMut<MatchEnd>| {
             if frame.0 >= 150 {
                 end.finish_when_confirmed(150);
@@ -141,8 +141,8 @@ fn no_effect_is_heard_from_behind_the_end_of_the_match() {
 }
 
 #[test]
-fn what_is_left_goes_when_the_room_is_left_or_another_match_begins() {
-    let mut stepper = Stepper::in_match(2, |_, app| add_watched(app, busy));
+fn the_last_world_is_cleared_when_the_room_is_left_or_another_match_begins() {
+    let mut stepper = Stepper::in_match(2, |_, app| add_recorded(app, busy));
     stepper.updates(60);
     write_to_all(&mut stepper, FinishMatch);
     stepper.updates(60);
@@ -158,7 +158,7 @@ fn what_is_left_goes_when_the_room_is_left_or_another_match_begins() {
 
 #[test]
 fn a_match_that_is_broken_off_leaves_its_last_confirmed_world() {
-    let mut stepper = Stepper::in_match(3, |_, app| add_watched(app, busy));
+    let mut stepper = Stepper::in_match(3, |_, app| add_recorded(app, busy));
     stepper.set_network(LinkConditions::WIFI, 3);
     stepper.updates(120);
     stepper.app_mut(0).world_mut().write_message(LeaveRoom);
@@ -179,7 +179,7 @@ fn a_match_that_is_broken_off_leaves_its_last_confirmed_world() {
 fn a_local_match_ends_by_its_rules_and_a_sync_test_goes_on() {
     for (sync_test, is_over) in [(None, true), (Some(SyncTest::EVERY_DEPTH), false)] {
         let mut stepper = Stepper::new(1, |_, app| {
-            add_watched(app, decided_late);
+            add_recorded(app, decided_late);
             app.add_systems(Simulate, decide.after(grow_old));
         });
         let seats = vec!["one".into(), "two".into()];
@@ -227,28 +227,28 @@ fn a_desync_after_the_last_regular_checksum_is_found_before_the_match_is_over() 
     }
 }
 
-/// Makes one peer receive other inputs of a second one than that gives: these frames, while it is
-/// at `frame`.
+/// Makes the peer `to` receive other inputs of the peer `from` than `from` gives: those of the
+/// frames around `frame`, which `from` simulates next.
 fn give_other_inputs(stepper: &mut Stepper, from: usize, to: usize, frame: u32) {
     let mut bytes = vec![1, 0xfc];
     bytes.extend_from_slice(&frame.to_le_bytes());
     bytes.extend_from_slice(&[0, 0, 0, 0, 0xfb, 0xff, 0xff, 0, 1]);
-    // From 8 frames ago on, and it has all of ours up to then; 12 frames in which only the last
-    // value counts.
+    // The inputs begin 8 frames ago, and the sender has ours up to there. There are 12 frames; only
+    // the last value counts.
     bytes.extend_from_slice(&[15, 15, 1, 12, 3, 0, 0, 1]);
     stepper.inject_datagram(from, to, &bytes);
 }
 
 #[test]
 fn a_machine_that_gives_different_inputs_to_different_peers_is_named() {
-    // Inputs that change nothing: all worlds are the same.
+    // The inputs change nothing, so all worlds are the same.
     let idle = |_: Seat, _: u32| Input::default();
     let mut stepper = Stepper::in_match(3, |_, app| {
         let delay = InputDelay::Fixed(1);
         add_game(app, NetcodeConfig { input_delay: delay, ..config() }, idle);
         app.init_resource::<Reports>().add_systems(Update, collect);
     });
-    stepper.run_until("it is late", |apps| stats(&apps[1]).frames >= 95);
+    stepper.run_until("frame 95 is reached", |apps| stats(&apps[1]).frames >= 95);
     let frame = stats(stepper.app(1)).frames;
     give_other_inputs(&mut stepper, 2, 1, frame);
     stepper.updates(6);
@@ -265,16 +265,16 @@ fn a_machine_that_gives_different_inputs_to_different_peers_is_named() {
 }
 
 #[test]
-fn a_peer_that_is_gone_or_tells_nothing_is_named_and_holds_nobody_up() {
+fn a_peer_that_sends_no_last_checksums_is_named_and_holds_nobody_up() {
     for is_heard in [false, true] {
-        let mut stepper = Stepper::in_match(2, |_, app| add_watched(app, busy));
+        let mut stepper = Stepper::in_match(2, |_, app| add_recorded(app, busy));
         stepper.updates(100);
         stepper.cut_off(1);
         let frame = stats(stepper.app(0)).frames;
         stepper.app_mut(0).world_mut().write_message(FinishMatch);
         for _ in 0..130 {
             if is_heard {
-                // It is at a frame, and that is all.
+                // The peer names its frame, and nothing else.
                 let mut here = vec![0, 0xfc];
                 here.extend_from_slice(&frame.to_le_bytes());
                 here.extend_from_slice(&[0, 0, 0, 0, 0xfb, 0xff, 0xff, 0, 0]);
@@ -292,14 +292,14 @@ fn a_peer_that_is_gone_or_tells_nothing_is_named_and_holds_nobody_up() {
 
 #[test]
 fn a_match_is_finished_although_the_transport_fails_while_its_last_frame_is_compared() {
-    let mut stepper = Stepper::in_match(3, |_, app| add_watched(app, busy));
+    let mut stepper = Stepper::in_match(3, |_, app| add_recorded(app, busy));
     stepper.updates(100);
-    // The third one stands still, so the others end the match where its inputs do.
+    // The third peer stands still, so the other two end the match where its inputs end.
     (0..2).for_each(|index| {
         stepper.app_mut(index).world_mut().write_message(FinishMatch);
     });
     (0..90).for_each(|_| stepper.update_some(|index| index < 2));
-    assert!(state(stepper.app(0)).is_running(), "it still compares");
+    assert!(state(stepper.app(0)).is_running(), "it still compares its last frame");
     stepper.fail_transport(0);
     stepper.update_some(|index| index < 2);
     let app = stepper.app(0);
@@ -315,7 +315,7 @@ fn a_match_is_finished_although_the_transport_fails_while_its_last_frame_is_comp
 
 #[test]
 fn a_match_is_broken_off_if_the_transport_fails_before_its_last_frame() {
-    let mut stepper = Stepper::in_match(2, |_, app| add_watched(app, busy));
+    let mut stepper = Stepper::in_match(2, |_, app| add_recorded(app, busy));
     stepper.updates(100);
     stepper.fail_transport(0);
     stepper.updates(2);
@@ -324,21 +324,23 @@ fn a_match_is_broken_off_if_the_transport_fails_before_its_last_frame() {
     assert_eq!((&result.ended, &result.peers[..]), (&Some(closed), &[][..]));
 }
 
-/// The message by which a peer leaves the match of epoch 1, as PROTOCOL.md has it, with no inputs.
+/// The message by which a peer leaves the match of epoch 1, as PROTOCOL.md describes it, with no
+/// inputs.
 fn finish_message(end: u8, given: u8, frame: u8) -> [u8; 9] {
     [WIRE_VERSION, 5, 1, end, given, frame, 0, 0, 0]
 }
 
 #[test]
-fn a_peer_that_names_an_end_that_cannot_be_does_not_look_the_same() {
-    // It left long before its last inputs, or gave none, or ends behind them.
+fn a_peer_that_names_an_impossible_end_does_not_count_as_the_same() {
+    // The end lies long before the last inputs, or there are no inputs, or the end lies behind
+    // them.
     for (end, given) in [(30, 120), (0, 0), (250, 0), (250, 120)] {
-        let mut stepper = Stepper::in_match(2, |_, app| add_watched(app, busy));
+        let mut stepper = Stepper::in_match(2, |_, app| add_recorded(app, busy));
         stepper.run_until("three frames are compared", |apps| stats(&apps[0]).frames >= 115);
         let frame = stats(stepper.app(0)).frames;
         stepper.app_mut(0).world_mut().write_message(FinishMatch);
         stepper.inject_control(1, 0, &finish_message(end, given, frame as u8 - 8));
-        // The peer says nothing of any later frame.
+        // The peer sends nothing of any later frame.
         (0..180).for_each(|_| stepper.app_mut(0).update());
         let app = stepper.app(0);
         assert_eq!(*state(app), SessionState::Gathering);
@@ -348,16 +350,16 @@ fn a_peer_that_names_an_end_that_cannot_be_does_not_look_the_same() {
 }
 
 #[test]
-fn a_peer_that_leaves_once_the_match_is_over_takes_the_result_from_nobody() {
-    let mut stepper = Stepper::in_match(3, |_, app| add_watched(app, busy));
+fn a_peer_that_leaves_after_the_match_spoils_no_result() {
+    let mut stepper = Stepper::in_match(3, |_, app| add_recorded(app, busy));
     stepper.set_network(LinkConditions::WIFI, 3);
     stepper.updates(100);
     write_to_all(&mut stepper, FinishMatch);
-    stepper.run_until("one is back in the lobby", |apps| {
+    stepper.run_until("one peer is back in the lobby", |apps| {
         apps.iter().any(|app| *state(app) == SessionState::Gathering)
     });
     let first = stepper.apps().iter().position(|app| *state(app) == SessionState::Gathering);
-    let first = first.expect("there is one");
+    let first = first.expect("one peer is back in the lobby");
     stepper.app_mut(first).world_mut().write_message(LeaveRoom);
     stepper.updates(180);
     for index in (0..3).filter(|&index| index != first) {

@@ -17,7 +17,8 @@ fn ask(stepper: &mut Stepper, index: usize, request: impl bevy::prelude::Message
     stepper.app_mut(index).world_mut().write_message(request);
 }
 
-/// Three peers in a room, of which the one with this index sits out; the others play.
+/// Three peers in a room, of which the one with the index `spectator` spectates; the other two
+/// play.
 fn with_spectator(spectator: usize) -> Stepper {
     let mut stepper = Stepper::new(3, build(busy));
     (0..3).for_each(|index| stepper.join(index, 1));
@@ -25,11 +26,13 @@ fn with_spectator(spectator: usize) -> Stepper {
         apps.iter().all(|app| lobby(app).seats() == 3)
     });
     ask(&mut stepper, spectator, SetSpectating(true));
-    stepper.run_until("everybody knows", |apps| apps.iter().all(|app| lobby(app).seats() == 2));
+    stepper.run_until("every peer knows of the spectator", |apps| {
+        apps.iter().all(|app| lobby(app).seats() == 2)
+    });
     for index in (0..3).filter(|&index| index != spectator) {
         ask(&mut stepper, index, SetReady(true));
     }
-    stepper.run_until("the others play", |apps| {
+    stepper.run_until("the other peers play", |apps| {
         let playing = apps.iter().filter(|app| state(app).is_running());
         playing.count() == 2
     });
@@ -37,7 +40,7 @@ fn with_spectator(spectator: usize) -> Stepper {
 }
 
 #[test]
-fn the_others_play_without_who_spectates_whoever_that_is() {
+fn peers_play_without_the_one_that_spectates() {
     for spectator in 0..3 {
         let mut stepper = with_spectator(spectator);
         stepper.updates(120);
@@ -56,7 +59,7 @@ fn the_others_play_without_who_spectates_whoever_that_is() {
 }
 
 #[test]
-fn a_spectator_that_goes_takes_nobody_with_it() {
+fn a_spectator_that_leaves_ends_no_match() {
     let mut stepper = with_spectator(1);
     stepper.updates(60);
     ask(&mut stepper, 1, LeaveRoom);
@@ -71,7 +74,7 @@ fn a_spectator_that_goes_takes_nobody_with_it() {
 }
 
 #[test]
-fn who_spectated_plays_the_next_match_once_it_is_ready() {
+fn a_former_spectator_plays_the_next_match_once_it_is_ready() {
     let mut stepper = with_spectator(0);
     stepper.updates(60);
     ask(&mut stepper, 0, SetSpectating(false));
@@ -91,7 +94,7 @@ fn who_spectated_plays_the_next_match_once_it_is_ready() {
 }
 
 #[test]
-fn whoever_sits_out_has_to_get_ready_anew() {
+fn a_peer_that_spectated_has_to_get_ready_again() {
     let mut stepper = Stepper::new(2, build(busy));
     (0..2).for_each(|index| stepper.join(index, 1));
     ask(&mut stepper, 0, SetReady(true));
@@ -107,7 +110,7 @@ fn whoever_sits_out_has_to_get_ready_anew() {
 }
 
 #[test]
-fn a_new_name_is_seen_by_the_others_and_stands_in_the_next_match() {
+fn a_new_name_reaches_the_other_peers_and_the_next_match() {
     let names = |app: &App| -> Vec<String> {
         app.world().resource::<Roster>().seats().iter().map(|seat| seat.name.clone()).collect()
     };
@@ -116,11 +119,11 @@ fn a_new_name_is_seen_by_the_others_and_stands_in_the_next_match() {
     stepper.updates(10);
     assert_eq!(lobby(stepper.app(0)).name, "Ada");
     assert_eq!(lobby(stepper.app(1)).peers[0].name, "Ada");
-    assert!(names(stepper.app(1)).contains(&"peer 0".to_owned()), "this match has the old one");
+    assert!(names(stepper.app(1)).contains(&"peer 0".to_owned()), "this match has the old name");
     for index in 0..2 {
         ask(&mut stepper, index, FinishMatch);
     }
-    // In the moment in which the match is agreed on: one knows of it later than the other.
+    // While the peers agree on the match: one of them knows of the name later than the other.
     ask(&mut stepper, 1, Rename("Bo".into()));
     stepper.start();
     for index in 0..2 {
@@ -132,7 +135,8 @@ fn a_new_name_is_seen_by_the_others_and_stands_in_the_next_match() {
     assert_agreement(&stepper, 3);
 }
 
-/// The room as a server has it: these peers, in these places, under the names that they came with.
+/// The room as a server has it: these peers, in these places, under the names with which they
+/// joined.
 fn room(stepper: &Stepper, members: &[(usize, Place)]) -> RoomEvent {
     let member = |&(index, place): &(usize, Place)| RoomMember {
         id: stepper.id(index).expect("it entered"),
@@ -152,7 +156,7 @@ fn room(stepper: &Stepper, members: &[(usize, Place)]) -> RoomEvent {
     })
 }
 
-/// So many peers in a room.
+/// A room of this number of peers that see each other.
 fn gathered(peers: usize) -> Stepper {
     let mut stepper = Stepper::new(peers, build(busy));
     (0..peers).for_each(|index| stepper.join(index, 1));
@@ -169,8 +173,11 @@ fn the_server_has_the_last_word_on_places() {
     let seated = room(&stepper, &[(0, Player), (1, Player), (2, Spectator)]);
     (0..2).for_each(|index| stepper.tell_of_room(index, &seated));
     stepper.updates(5);
-    assert!(lobby(stepper.app(0)).peers[1].is_spectator, "whatever it says of itself");
-    assert!(!lobby(stepper.app(2)).is_spectator, "it has not heard of it yet");
+    assert!(
+        lobby(stepper.app(0)).peers[1].is_spectator,
+        "the server decides, and not the peer itself"
+    );
+    assert!(!lobby(stepper.app(2)).is_spectator, "the server has not told it yet");
     stepper.tell_of_room(2, &seated);
     stepper.updates(5);
     assert!(lobby(stepper.app(2)).is_spectator);
@@ -186,7 +193,7 @@ fn the_server_has_the_last_word_on_places() {
     assert_eq!(
         stepper.app(2).world().resource::<bevy::prelude::Messages<RoomDenied>>().len(),
         1,
-        "the game is told"
+        "the game receives the refusal"
     );
     let all = room(&stepper, &[(0, Player), (1, Player), (2, Player)]);
     (0..3).for_each(|index| stepper.tell_of_room(index, &all));
@@ -195,7 +202,7 @@ fn the_server_has_the_last_word_on_places() {
 }
 
 #[test]
-fn who_wants_to_sit_out_before_the_server_told_of_the_room_asks_once_it_did() {
+fn a_wish_to_spectate_waits_until_the_server_has_sent_the_room() {
     let mut stepper = gathered(2);
     ask(&mut stepper, 1, SetSpectating(true));
     stepper.updates(5);
@@ -206,11 +213,11 @@ fn who_wants_to_sit_out_before_the_server_told_of_the_room_asks_once_it_did() {
     assert_eq!(stepper.take_asked(1), [RoomRequest::SetPlace(Place::Spectator)]);
     stepper.tell_of_room(1, &RoomEvent::Denied(Denial::NoPlace));
     stepper.updates(5);
-    assert!(!lobby(stepper.app(1)).is_spectator, "it has its place");
+    assert!(!lobby(stepper.app(1)).is_spectator, "it keeps its place");
 }
 
 #[test]
-fn who_was_sent_off_and_stays_connected_keeps_nobody_from_playing() {
+fn a_removed_peer_that_stays_connected_keeps_nobody_from_playing() {
     let mut stepper = gathered(3);
     let room = room(&stepper, &[(0, Place::Player), (1, Place::Player)]);
     (0..2).for_each(|index| stepper.tell_of_room(index, &room));
@@ -218,25 +225,25 @@ fn who_was_sent_off_and_stays_connected_keeps_nobody_from_playing() {
     assert_eq!(lobby(stepper.app(0)).peers.len(), 1);
     (0..2).for_each(|index| ask(&mut stepper, index, SetReady(true)));
     stepper.run_until("the two play", |apps| apps[..2].iter().all(|app| state(app).is_running()));
-    // A server that is away says nothing of anybody.
+    // Once the server is away, what it said of the peers no longer counts.
     stepper.stop_signaling();
     stepper.updates(5);
     assert_eq!(lobby(stepper.app(0)).peers.len(), 2);
 }
 
 #[test]
-fn the_server_hears_of_a_new_name_until_it_has_it() {
+fn a_new_name_is_sent_to_the_server_until_the_server_has_it() {
     let mut stepper = gathered(2);
     ask(&mut stepper, 1, Rename("Bo".into()));
     stepper.updates(5);
-    assert_eq!(stepper.take_asked(1), [], "it is in no room yet");
+    assert_eq!(stepper.take_asked(1), [], "the server has sent no room yet");
     let old = room(&stepper, &[(0, Place::Player), (1, Place::Player)]);
     stepper.tell_of_room(1, &old);
     stepper.updates(60);
     let rename = [RoomRequest::Rename("Bo".into())];
     assert_eq!(stepper.take_asked(1), rename);
     stepper.updates(120);
-    assert_eq!(stepper.take_asked(1), rename, "once more, as it was not done");
+    assert_eq!(stepper.take_asked(1), rename, "it asks again, because the name has not changed");
     let RoomEvent::Room(mut new) = old else { panic!("it is a room") };
     new.members[1].name = "Bo".into();
     stepper.tell_of_room(1, &RoomEvent::Room(new));

@@ -1,5 +1,5 @@
-//! The WebRTC stack that matchbox uses natively, where matchbox unwraps: it has to take whatever we let through. Shared with the fuzz
-//! targets.
+//! The WebRTC stack that matchbox uses natively. matchbox unwraps its results, so the stack has to
+//! take everything that we let through. Shared with the fuzz targets.
 
 use std::time::Instant;
 
@@ -9,8 +9,8 @@ use rtc::peer_connection::{
     transport::RTCIceCandidateInit,
 };
 
-/// Asserts that the stack does with these texts what matchbox asks of it.
-#[expect(clippy::disallowed_methods, reason = "the stack wants to know the time of everything")]
+/// Asserts that the stack carries out what matchbox does with these texts.
+#[expect(clippy::disallowed_methods, reason = "the stack takes the time with each call")]
 pub(crate) fn assert_usable(passed: &[Passed]) {
     let now = Instant::now();
     for text in passed {
@@ -26,7 +26,7 @@ pub(crate) fn assert_usable(passed: &[Passed]) {
                 let set = connection.set_local_description(now, answer);
                 assert!(set.is_ok(), "{set:?}: {sdp}");
             }
-            // Another section is none that we offered, which `Signals` sees to.
+            // We did not offer any other section; `Signals` refuses such an answer.
             Passed::Answer(sdp) if !sdp.contains("a=mid:0\r\n") => {}
             Passed::Answer(sdp) => {
                 let mut connection = connection(now);

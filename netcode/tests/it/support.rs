@@ -1,4 +1,4 @@
-//! The small game that the tests play, and how they look at it.
+//! The small game that the tests play, and the functions that read its state.
 
 use bevy::prelude::*;
 use netcode::{NetcodeConfig, prelude::*, testing::Stepper};
@@ -17,7 +17,7 @@ pub(crate) struct Mover {
     pub(crate) place: i64,
 }
 
-/// A short-lived thing; it belongs to the mover that made it.
+/// A short-lived thing, which belongs to the mover that made it.
 #[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[component(map_entities = Thing::map)]
 pub(crate) struct Thing {
@@ -136,8 +136,8 @@ pub(crate) fn state(app: &App) -> &SessionState {
     app.world().resource()
 }
 
-/// Asserts that all apps agree on every checksum that they have in common, that there are `at_least` such, and that nobody claims
-/// otherwise.
+/// Asserts that all apps agree on every checksum that they have in common, that there are at least
+/// `at_least` of those, and that no app has counted a desync.
 pub(crate) fn assert_agreement(stepper: &Stepper, at_least: usize) {
     assert_same_worlds(stepper, at_least);
     for app in stepper.apps() {
@@ -145,7 +145,7 @@ pub(crate) fn assert_agreement(stepper: &Stepper, at_least: usize) {
     }
 }
 
-/// The same, whatever anybody claims.
+/// The same, but apps may have counted desyncs that another peer made up.
 pub(crate) fn assert_same_worlds(stepper: &Stepper, at_least: usize) {
     let logs: Vec<&ChecksumLog> = stepper.apps().iter().map(|app| app.world().resource()).collect();
     let mut common = 0;

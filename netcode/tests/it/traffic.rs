@@ -1,10 +1,13 @@
-//! A match of four that is fed with traffic of peers, damaged, doubled or out of place, in the name of each of them: nothing of it
-//! changes what anybody computes.
+//! A match of four that receives the peers' own traffic, damaged, doubled or out of place, in the
+//! name of each of them: none of it changes what any peer computes.
 //!
-//! One thing is left out, because nobody can tell it from the truth: datagrams that follow all rules, and say of their sender's own
-//! inputs what is not so. Only the sender can lie like that, and whom it lies to computes another world than the others; that is noticed
-//! by the checksums. Of inputs that are known already it may say what it likes: the first that were heard count. As for checksums, a
-//! peer may claim any; so what is compared here is what each peer computed, with the others and with the same match undisturbed.
+//! One thing is left out, because no peer can tell it from the truth: datagrams that follow all
+//! rules and claim wrong inputs of their own sender. Only the sender can make such a claim. A peer
+//! that believes it computes another world than the rest, and the checksums show that. Claims about
+//! inputs that are already known change nothing: the first ones that arrived count.
+//!
+//! A peer may claim any checksum. So the tests compare what each peer computed, with the other
+//! peers and with the same match undisturbed.
 
 use netcode::{
     DroppedPackets, InputDelay, NetcodeConfig,
@@ -17,15 +20,14 @@ use crate::support::{
 };
 
 const PEERS: usize = 4;
-/// How long a match is attacked: all that was recorded fits in.
+/// The length of an attack: all recorded packets fit into it.
 const UPDATES: u32 = 240;
-/// Packets that are fed in at a time: with what the peers send themselves, far from a flood.
+/// Packets that are injected in each update: far from a flood, even with what the peers send.
 const PACKETS_PER_UPDATE: usize = 24;
-/// The second byte of control messages that are believed: goodbye, and that the sender has finished
-/// the match.
+/// The second byte of control messages that are believed: Goodbye and Finish.
 const BELIEVED: [u8; 2] = [4, 5];
 
-/// Xorshift, so that a failure comes again.
+/// Xorshift, so that a failure can be repeated.
 struct Random(u64);
 
 impl Random {
@@ -41,7 +43,8 @@ fn other(seat: Seat, frame: u32) -> Input {
     busy(seat, frame + 1000)
 }
 
-/// Four in a room. Their delay is always the same, so that equal scripts make equal matches, whatever the network does.
+/// Four peers in a room. Their input delay never changes, so that equal scripts make equal matches,
+/// whatever the network does.
 fn four(script: fn(Seat, u32) -> Input) -> Stepper {
     let config = NetcodeConfig { input_delay: InputDelay::Fixed(2), ..config() };
     let mut stepper = Stepper::new(PEERS, |_, app| add_game(app, config.clone(), script));
@@ -49,7 +52,7 @@ fn four(script: fn(Seat, u32) -> Input) -> Stepper {
     stepper
 }
 
-/// All that was sent in a match, from the first hello on.
+/// Everything that was sent in a match, from the first hello on.
 fn recorded(script: fn(Seat, u32) -> Input) -> Vec<SentPacket> {
     let mut stepper = four(script);
     stepper.record();
@@ -58,7 +61,7 @@ fn recorded(script: fn(Seat, u32) -> Input) -> Vec<SentPacket> {
     stepper.record()
 }
 
-/// A match that runs for a moment, on a network that loses and delays.
+/// A match that has run for a moment, on a network that loses and delays packets.
 fn running(seed: u64) -> Stepper {
     let mut stepper = four(busy);
     stepper.start();
@@ -67,7 +70,8 @@ fn running(seed: u64) -> Stepper {
     stepper
 }
 
-/// Feeds in what `next` makes; how many datagrams and control messages that were.
+/// Injects the packets that `next` makes, and returns the numbers of datagrams and control
+/// messages.
 fn attack(
     stepper: &mut Stepper,
     mut next: impl FnMut(&mut Stepper, &mut Random) -> Option<SentPacket>,
@@ -93,7 +97,8 @@ fn attack(
     (datagrams, controls)
 }
 
-/// Any packet of a recording, after something was done to it. Control messages are rare, and all the same every sixth.
+/// Picks any packet of a recording, and damages it. About every sixth is a control message,
+/// although these are rare.
 fn damaged(
     traffic: &[SentPacket],
     damage: impl Fn(&mut Random, &mut Vec<u8>),
@@ -110,11 +115,12 @@ fn damaged(
     }
 }
 
-/// The match goes on, and is the one that it would have been. What all peers dropped together.
+/// Asserts that the match goes on as it would have gone undisturbed, and returns what all peers
+/// dropped together.
 fn assert_unharmed(stepper: &mut Stepper, script: fn(Seat, u32) -> Input) -> DroppedPackets {
     let before = stats(stepper.app(0)).frames;
     stepper.updates(60);
-    assert!(stats(stepper.app(0)).frames > before + 30, "it stands still");
+    assert!(stats(stepper.app(0)).frames > before + 30, "the match stands still");
     assert_same_worlds(stepper, 8);
     let mut undisturbed = four(script);
     undisturbed.start();
@@ -182,13 +188,13 @@ fn every_truncated_packet_is_malformed() {
 }
 
 #[test]
-fn packets_that_come_again_in_any_order_are_nothing_to_speak_of() {
+fn repeated_packets_in_any_order_are_ignored() {
     let mut stepper = running(3);
     stepper.record();
     let mut sent = Vec::new();
     attack(&mut stepper, |stepper, random| {
         sent.extend(stepper.record());
-        // Of the last seconds, or old.
+        // It may be from the last seconds, or old.
         let packet: &SentPacket = sent.get(random.below(sent.len().max(1)))?;
         assert!(
             packet.is_control || !stepper.is_false_claim(packet.from, packet.to, &packet.bytes)
@@ -203,7 +209,7 @@ fn packets_that_come_again_in_any_order_are_nothing_to_speak_of() {
 }
 
 #[test]
-fn packets_of_the_match_before_are_of_another_epoch() {
+fn packets_of_the_previous_match_are_of_another_epoch() {
     let mut stepper = four(other);
     stepper.start();
     stepper.record();
