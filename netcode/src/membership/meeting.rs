@@ -91,12 +91,12 @@ fn say_hello(now: Duration, peer: PeerId, us: &Us, wire: &mut Wire) {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use signaling::lobby::{Place, RoomMember, RoomPhase, RoomState};
+    use signaling::lobby::RoomPhase;
 
     use super::*;
     use crate::{
         config::NetcodeConfig,
-        membership::control::Hello,
+        membership::{control::Hello, peers::tests::room},
         transport::{Channel, MAX_PEERS, Transport, TransportEvent},
     };
 
@@ -155,18 +155,6 @@ mod tests {
         script.with(|lines| lines.events.push(TransportEvent::Opened(peer(0))));
         connection.receive(NOW, Duration::ZERO, None);
         (connection, script)
-    }
-
-    /// A room with these members, each of them ready or not.
-    fn room(phase: RoomPhase, members: &[(PeerId, bool)]) -> RoomState {
-        let member = |&(id, is_ready)| RoomMember {
-            id,
-            name: String::new(),
-            place: Place::Player,
-            is_ready,
-            is_here: true,
-        };
-        RoomState { phase, members: members.iter().map(member).collect(), ..RoomState::default() }
     }
 
     fn connect(connection: &mut Connection, script: &Script, peers: impl Iterator<Item = PeerId>) {

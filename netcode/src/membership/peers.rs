@@ -143,7 +143,7 @@ fn is_out_of_reach(peer: PeerId, room: &RoomState) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use signaling::lobby::{Place, RoomMember};
 
     use super::*;
@@ -153,7 +153,7 @@ mod tests {
     }
 
     /// A room with these members, each of them ready or not.
-    fn room(phase: RoomPhase, members: &[(PeerId, bool)]) -> RoomState {
+    pub(in crate::membership) fn room(phase: RoomPhase, members: &[(PeerId, bool)]) -> RoomState {
         let member = |&(id, is_ready)| RoomMember {
             id,
             name: String::new(),
