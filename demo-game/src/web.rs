@@ -150,7 +150,7 @@ fn tell_report(
         report.seat = Some(seat.0);
     }
     report.peers = lobby.peers.len();
-    report.is_ready = lobby.is_ready;
+    report.ready = lobby.is_ready;
     report.blocker = lobby.blocker().map(|blocker| blocker.to_string());
     report.rtt_ms = lobby.mean_rtt().unwrap_or_default().as_secs_f64() * 1000.0;
     if session.is_running() {

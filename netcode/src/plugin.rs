@@ -59,7 +59,7 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             effects::plugin,
             diagnostics::plugin,
         ));
-        // The input type comes before all other types, as peers must have it in common, too.
+        // Peers must have the input type in common, too.
         let input = std::any::type_name::<I>();
         app.world_mut().resource_mut::<Registrations>().0.push(input);
     }
@@ -71,6 +71,11 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
     ///
     /// If the systems of [`Simulate`], [`SetupMatch`], [`ReadInputs`] or [`FinishedMatch`] cannot
     /// run, for example because two of them that share data are not ordered.
+    ///
+    /// [`Simulate`]: crate::Simulate
+    /// [`SetupMatch`]: crate::SetupMatch
+    /// [`ReadInputs`]: crate::ReadInputs
+    /// [`FinishedMatch`]: crate::FinishedMatch
     fn cleanup(&self, app: &mut App) {
         audit(app.world_mut());
         build_schedules(app.world_mut());

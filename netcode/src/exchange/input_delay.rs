@@ -29,14 +29,14 @@ const HELD_WITHIN: Duration = Duration::from_secs(3);
 pub(crate) struct SeatDelay {
     /// ggrs's handle, which is the number of the seat.
     pub(crate) handle: usize,
-    pub(crate) setting: InputDelay,
+    setting: InputDelay,
     pub(crate) frames: u8,
 }
 
 /// The delays of the seats of this machine.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Delays {
-    pub(crate) seats: Vec<SeatDelay>,
+    seats: Vec<SeatDelay>,
     /// What would have been predicted without a delay, newest interval last.
     needs: VecDeque<Predicted>,
     decide_at: Duration,

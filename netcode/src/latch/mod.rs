@@ -84,7 +84,7 @@ fn observe_devices(world: &mut World) {
 ///
 /// Presses from before the match do not count, but a button that is still held is `pressed`.
 /// Several presses of one button between two steps count as one. Input libraries that compute their
-/// actions in [`PreUpdate`](bevy::prelude::PreUpdate) read devices before the latch does, so their
+/// actions in [`PreUpdate`] read devices before the latch does, so their
 /// actions are not latched.
 ///
 /// ```

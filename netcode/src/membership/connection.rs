@@ -71,7 +71,7 @@ pub(crate) enum ConnectionEvent {
 ///   held back.
 /// * *What to do*: commands such as [`open`](Self::open), [`close`](Self::close),
 ///   [`set_ready`](Self::set_ready) and [`finish`](Self::finish). They take effect at once, and
-///   their messages leave with the next `send`.
+///   their messages leave with the next `send`; those of `close` leave by themselves.
 /// * *What to show*: [`show`](Self::show) writes the lobby, [`report`](Self::report) the counters;
 ///   methods with `&self` change nothing.
 ///
@@ -366,11 +366,11 @@ impl Connection {
         self.us.id()
     }
 
-    pub(crate) fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         &self.us.hello().name
     }
 
-    pub(crate) fn is_spectator(&self) -> bool {
+    pub(super) fn is_spectator(&self) -> bool {
         self.us.status().is_spectator
     }
 
@@ -379,12 +379,12 @@ impl Connection {
     }
 
     /// Whether we neither play a match nor have to repeat our last inputs to peers that still do.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.match_wire.epoch() == 0
     }
 
     /// Whether the room is empty, and no peer can ever come: the server is gone for good.
-    pub(crate) fn is_stranded(&self) -> bool {
+    pub(super) fn is_stranded(&self) -> bool {
         self.us.is_server_gone() && self.peers.is_empty()
     }
 

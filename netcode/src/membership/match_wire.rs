@@ -102,7 +102,7 @@ impl MatchWire {
     }
 
     /// The match ran up to `frame`. Returns for how long it ran and for how long it was stalled
-    /// since the last call, and the peer whose inputs it lacks most, if it lacks any.
+    /// since the last call, and the peer whose inputs are known least far, if any peer plays.
     pub(super) fn advance(
         &mut self,
         frame: u32,

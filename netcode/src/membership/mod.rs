@@ -44,10 +44,7 @@ mod properties;
 
 use bevy::prelude::{App, IntoScheduleConfigs, PreUpdate};
 
-use self::{
-    mirroring::mirror_room,
-    systems::{Page, leave_at_exit, send},
-};
+use self::systems::{Page, leave_at_exit, send};
 use crate::{
     config::NetcodeConfig,
     schedules::{LeaveAtExit, NetcodeSystems},
@@ -57,6 +54,7 @@ pub use conduct::Misconduct;
 pub(crate) use connection::Connection;
 pub(crate) use lineup::MatchPlan;
 pub use lobby::{Lobby, LobbyPeer};
+pub(crate) use mirroring::mirror_room;
 pub use reasons::{EndReason, Refusal, StartBlocker, StartRefusal};
 pub use requests::{
     FinishMatch, JoinRoom, LeaveRoom, Rename, SetConditions, SetInputDelay, SetReady,

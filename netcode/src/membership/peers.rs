@@ -50,7 +50,7 @@ impl Peers {
         }
     }
 
-    /// A peer is connected, or has left the room: either way it is not out of reach.
+    /// A peer is connected, or has left the server: either way it does not count as out of reach.
     pub(super) fn note_reachable(&mut self, peer: PeerId) {
         self.unreachable.retain(|&other| other != peer);
     }

@@ -15,7 +15,7 @@ use crate::{
 pub struct JoinRoom {
     /// The address of the room: `ws://host:3536/room`, `wss://…`; with `?next=2` the server pairs
     /// players as they come. `ws://host:3536/v1/create` makes a new room, whose name is then in
-    /// [`Room`], with `?capacity=4`, `spectators=2` and `public=1` if wanted.
+    /// [`Room`](crate::Room), with `?capacity=4`, `spectators=2` and `public=1` if wanted.
     /// `…/v1/quick?players=2` finds strangers who want to play the same game and version.
     /// `place=spectator` enters the room as a spectator, and `existing=1` opens no new room.
     pub url: String,
@@ -95,7 +95,7 @@ pub struct Rename(pub String);
 /// Request: the match is over for this machine. Back to `Gathering` with all peers still connected,
 /// or to `Offline` after a local match. Peers that do not finish as well play on without this
 /// machine, as long as [`NetcodeConfig::finish_policy`](crate::NetcodeConfig::finish_policy) lets
-/// them; they receive a [`PeerFinished`].
+/// them; they receive a [`PeerFinished`](crate::PeerFinished).
 ///
 /// A player that leaves early sends it at any time. A match that ends by the rules of the game is
 /// ended by [`MatchEnd::finish_when_confirmed`](crate::MatchEnd::finish_when_confirmed) instead,

@@ -76,7 +76,7 @@ impl MatchEnd {
     }
 
     /// Finishes the match as soon as there is a frame that the peers can compare.
-    pub(crate) fn want(&mut self) {
+    pub(super) fn want(&mut self) {
         self.is_wanted = true;
     }
 

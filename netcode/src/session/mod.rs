@@ -30,7 +30,7 @@ use self::{
 };
 use crate::{
     input::GameInput,
-    membership::{receive, take_requests},
+    membership::{mirror_room, receive, take_requests},
     rollback::AppRollbackExt,
     schedules::NetcodeSystems,
 };
@@ -62,7 +62,8 @@ pub(crate) fn plugin<I: GameInput>(app: &mut App) {
             PreUpdate,
             (
                 take_match_requests.after(take_requests).before(receive),
-                (finish_with_peers, manage_match::<I>).chain().after(receive),
+                // The server learns of a match in the update in which it begins.
+                (finish_with_peers, manage_match::<I>).chain().after(receive).before(mirror_room),
             )
                 .in_set(NetcodeSystems::Receive),
         )

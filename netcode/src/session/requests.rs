@@ -13,7 +13,7 @@ use crate::{
 
 /// The requests that leave the room, and a match with it.
 #[derive(SystemParam)]
-pub(crate) struct Leaving<'w, 's> {
+pub(super) struct Leaving<'w, 's> {
     leave: MessageReader<'w, 's, LeaveRoom>,
     join: MessageReader<'w, 's, JoinRoom>,
     local: MessageReader<'w, 's, StartLocal>,
@@ -21,7 +21,7 @@ pub(crate) struct Leaving<'w, 's> {
 
 /// Finishes the match for a game that asks for it, and discards what is left of a match once the
 /// room is left.
-pub(crate) fn take_match_requests(
+pub(super) fn take_match_requests(
     mut leaving: Leaving,
     mut finish: MessageReader<FinishMatch>,
     mut match_end: ResMut<MatchEnd>,
@@ -38,7 +38,7 @@ pub(crate) fn take_match_requests(
 }
 
 /// Finishes the match once enough of its peers have finished it, by the policy of the game.
-pub(crate) fn finish_with_peers(
+pub(super) fn finish_with_peers(
     connection: Res<Connection>,
     state: Res<SessionState>,
     config: Res<NetcodeConfig>,

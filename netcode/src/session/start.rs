@@ -37,7 +37,7 @@ const EXTRA_FRAMES: usize = 2;
 
 /// Begins matches that were agreed on, ends matches that are over, and clears the world of a match
 /// that is no longer wanted.
-pub(crate) fn manage_match<I: GameInput>(world: &mut World) {
+pub(super) fn manage_match<I: GameInput>(world: &mut World) {
     let pending = std::mem::take(&mut *world.resource_mut::<PendingStart>());
     let is_unwanted = *world.resource::<FinishedWorld>() == FinishedWorld::Unwanted;
     if is_unwanted || !matches!(pending, PendingStart::None) {
