@@ -364,13 +364,13 @@ mod tests {
 
     #[test]
     fn spectators_are_listed_below_the_players_in_one_line() {
-        let peer = |number, name: &str, spectates| LobbyPeer {
+        let peer = |number, name: &str, is_spectator| LobbyPeer {
             id: PeerId::from_u128(number),
             name: name.into(),
             is_ready: false,
             seats: 1,
             is_in_match: false,
-            spectates,
+            is_spectator,
             is_hidden: false,
             is_quiet: false,
             refusal: None,

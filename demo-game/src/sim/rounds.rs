@@ -154,6 +154,7 @@ fn star_radius(fight_frames: u32) -> f32 {
 fn spawn_round(commands: &mut Commands, rng: &mut SimRng, seats: u8) {
     let first = rng.angle();
     let places: Vec<Vec2> = (0..seats).map(|seat| start_place(first, seat, seats)).collect();
+    // Seat by seat, as ships are iterated in the order of their ids.
     for (seat, &place) in (0..seats).zip(&places) {
         let velocity = orbit_velocity(place);
         let heading = Heading(ops::atan2(velocity.y, velocity.x));

@@ -3,6 +3,7 @@
 //! Compiling Bevy takes nearly all of the time, so every step uses one of three feature sets
 //! (headless, renderer, browser), and the steps of one set follow each other.
 
+use std::fs;
 use std::process::Command;
 
 use crate::cargo::{self, HEADLESS_FEATURES, WASM_TARGET};
@@ -157,6 +158,8 @@ fn build_page(summary: &mut Summary) -> Outcome {
     if let Err(failure) = optimiser {
         summary.skipped.push(format!("making the browser version small ({failure})"));
     }
+    // If this build fails, the page of an earlier one must not be tested in its place.
+    let _ = fs::remove_file(cargo::target_dir()?.join("web-dist/index.html"));
     web::build(&web::Options { is_unoptimised, ..Default::default() }).map(drop)
 }
 
