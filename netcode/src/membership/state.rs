@@ -16,14 +16,15 @@ pub enum SessionState {
     Offline,
     /// On the way into a room.
     Connecting,
-    /// In a room, with the peers that [`Lobby`](crate::Lobby) lists; the match starts when all are ready.
+    /// In a room, with the peers that [`Lobby`](crate::Lobby) lists; the match starts when all are
+    /// ready.
     Gathering,
     /// All agreed to play; their sessions are finding each other.
     Starting,
     /// The match is being simulated.
     Running,
-    /// The session is over, and no peer is connected any more; [`JoinRoom`](crate::JoinRoom) begins a
-    /// new one.
+    /// The session is over, and no peer is connected any more; [`JoinRoom`](crate::JoinRoom) begins
+    /// a new one.
     Ended(EndReason),
 }
 

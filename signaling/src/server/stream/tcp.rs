@@ -82,9 +82,9 @@ impl Demand {
     }
 }
 
-/// Sets the socket options of all connections that `listener` accepts. They inherit them on Linux,
-/// the BSDs and Windows, which saves three system calls for each. Where a system keeps them to the
-/// listener, connections cost more time and memory.
+/// Sets the socket options of all connections that `listener` accepts. On Linux they inherit
+/// them, which saves three system calls for each. Nobody has tried it on other systems: where one
+/// keeps the options to the listener, connections cost more time and memory.
 ///
 /// # Errors
 ///
