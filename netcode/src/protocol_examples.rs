@@ -10,7 +10,7 @@ use crate::{
     membership::{
         MatchPlan,
         control::{Control, Finish, Hello, Status},
-        lineup::{LineUpMessage, Member},
+        lineup::{LineUpMessage, Member, SeatSet},
         reasons::GoodbyeCause,
     },
 };
@@ -46,7 +46,8 @@ fn control_messages_are_as_documented() {
         reaches,
         name: "Ada".into(),
     };
-    let member = Member { peer: PeerId::from_u128(1), name: "Ada".into(), seats: 1 };
+    let seats = SeatSet::of(&[0, 1]);
+    let member = Member { peer: PeerId::from_u128(1), name: "Ada".into(), seats };
     let plan = MatchPlan { epoch: 1, members: vec![member] };
     let hashes = FrameHashes { parts: vec![7, u64::MAX], inputs: vec![9] };
     let runs = vec![InputRun { frames: 3, input: vec![17] }];

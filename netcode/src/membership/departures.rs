@@ -69,17 +69,14 @@ pub(super) fn decide(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::membership::{
-        conduct::Misconduct,
-        lineup::{MatchPlan, Member},
-    };
+    use crate::membership::{conduct::Misconduct, lineup::MatchPlan};
 
     const ANN: PeerId = PeerId::from_u128(1);
     const BOB: PeerId = PeerId::from_u128(2);
 
     fn roster() -> Roster {
-        let member = |peer, name: &str| Member { peer, name: name.into(), seats: 1 };
-        Roster::from_plan(&MatchPlan::new(1, vec![member(ANN, "Ann"), member(BOB, "Bob")]), ANN)
+        let machines = vec![(ANN, "Ann".into(), 1), (BOB, "Bob".into(), 1)];
+        Roster::from_plan(&MatchPlan::seated(1, machines), ANN)
     }
 
     fn decide_for(cause: GoodbyeCause, is_needed: bool) -> Consequence {

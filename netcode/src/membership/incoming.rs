@@ -8,7 +8,7 @@ use super::{
     conduct::Misconduct,
     connection::{Connection, ConnectionEvent, Limits},
     control::{Control, ControlError, Finish, Hello},
-    lineup::{MatchPlan, Member, View, next_epoch},
+    lineup::{MatchPlan, View, next_epoch},
     lobby::Lobby,
     player_name::clean_name,
     reasons::Refusal,
@@ -245,11 +245,11 @@ impl Connection {
         }
         let players = || self.players().filter(|link| !self.lineup.has_counted_out(link.peer));
         let others = players().filter_map(|link| Some((link.peer, link.hello.as_ref()?)));
-        let members = std::iter::once((local, self.us.hello()))
+        let machines = std::iter::once((local, self.us.hello()))
             .chain(others)
-            .map(|(peer, hello)| Member { peer, name: hello.name.clone(), seats: hello.seats });
+            .map(|(peer, hello)| (peer, hello.name.clone(), hello.seats));
         let epochs = players().map(|link| link.status.last_epoch);
-        Some(MatchPlan::new(next_epoch(status.last_epoch, epochs), members.collect()))
+        Some(MatchPlan::seated(next_epoch(status.last_epoch, epochs), machines.collect()))
     }
 }
 

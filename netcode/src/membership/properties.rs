@@ -6,7 +6,7 @@ use signaling::{lobby::MAX_NAME_CHARS, protocol::PeerId};
 use super::{
     conduct::Misconduct,
     control::{Control, ControlError, Finish, Hello, Status, WIRE_VERSION},
-    lineup::{LineUpMessage, MatchPlan, Member},
+    lineup::{LineUpMessage, MatchPlan, Member, SeatSet},
     reasons::GoodbyeCause,
 };
 use crate::{
@@ -56,8 +56,11 @@ fn status() -> impl Strategy<Value = Control> {
 }
 
 fn line_up() -> impl Strategy<Value = Control> {
-    let member =
-        (peer(), name(), any::<u8>()).prop_map(|(peer, name, seats)| Member { peer, name, seats });
+    let seats = vec(0..MAX_SEATS, 0..=usize::from(MAX_SEATS));
+    let member = (peer(), name(), seats).prop_map(|(peer, name, seats)| {
+        let seats = SeatSet::of(&seats);
+        Member { peer, name, seats }
+    });
     let plan = (any::<u32>(), vec(member, 0..=usize::from(MAX_SEATS)))
         .prop_map(|(epoch, members)| MatchPlan { epoch, members });
     let of_plan: [fn(MatchPlan) -> LineUpMessage; 2] =

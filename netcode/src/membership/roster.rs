@@ -26,24 +26,22 @@ pub struct RosterSeat {
 }
 
 impl Roster {
-    /// The seats of an online match, in the order of the plan.
+    /// The seats of an online match, as the plan gives them to its members. The first seat of a
+    /// machine has its name, and each further one its name and a number.
     pub(crate) fn from_plan(plan: &MatchPlan, local: PeerId) -> Self {
         let mut seats = Vec::new();
         for member in &plan.members {
-            for number in 1..=member.seats {
+            for (number, seat) in (1..).zip(member.seats.iter()) {
                 let name = if number == 1 {
                     member.name.clone()
                 } else {
                     format!("{} {number}", member.name)
                 };
-                seats.push(RosterSeat {
-                    seat: Seat(seats.len() as u8),
-                    name,
-                    peer: Some(member.peer),
-                    is_local: member.peer == local,
-                });
+                let (peer, is_local) = (Some(member.peer), member.peer == local);
+                seats.push(RosterSeat { seat, name, peer, is_local });
             }
         }
+        seats.sort_by_key(|seat| seat.seat);
         Self { seats }
     }
 
@@ -73,5 +71,26 @@ impl Roster {
     pub(crate) fn name_of(&self, peer: PeerId) -> Option<&str> {
         let seat = self.seats.iter().find(|seat| seat.peer == Some(peer))?;
         Some(&seat.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::membership::lineup::{Member, SeatSet};
+
+    const ANN: PeerId = PeerId::from_u128(1);
+    const BOB: PeerId = PeerId::from_u128(2);
+
+    #[test]
+    fn the_plan_says_which_seats_a_machine_holds() {
+        let member = |peer, name: &str, seats| Member { peer, name: name.into(), seats };
+        let ann = member(ANN, "Ann", SeatSet::of(&[1, 3]));
+        let bob = member(BOB, "Bob", SeatSet::of(&[0, 2]));
+        let roster = Roster::from_plan(&MatchPlan { epoch: 1, members: vec![ann, bob] }, BOB);
+        let names = roster.seats().iter().map(|seat| (seat.seat.0, seat.name.as_str()));
+        assert!(names.eq([(0, "Bob"), (1, "Ann"), (2, "Bob 2"), (3, "Ann 2")]));
+        assert!(roster.local_seats().eq([Seat(0), Seat(2)]));
+        assert_eq!(roster.name_of(ANN), Some("Ann"));
     }
 }

@@ -5,8 +5,9 @@
 //! members have accepted the same proposal, so no two peers ever start different matches. A peer
 //! that keeps the match from starting is counted out after a few rounds.
 
-mod start_delays;
+mod seat_set;
 mod plan;
+mod start_delays;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,9 @@ use self::{
 use super::patience::MAX_SILENCE_PER_UPDATE;
 use crate::{config::MAX_SEATS, transport::MAX_PEERS};
 
-pub(crate) use plan::{MatchPlan, Member, next_epoch};
+pub(crate) use plan::{MatchPlan, next_epoch};
+#[cfg(test)]
+pub(crate) use {plan::Member, seat_set::SeatSet};
 
 /// Time for all members to answer a proposal, and for the leader to call the start: several round
 /// trips of a bad link.
@@ -206,7 +209,7 @@ impl LineUp {
         let is_ahead = |proposed: &u32| proposed.wrapping_sub(seen.epoch) < MAX_AHEAD;
         let epoch = self.proposed_epoch.filter(is_ahead).map_or(seen.epoch, successor);
         self.proposed_epoch = Some(epoch);
-        MatchPlan::new(epoch, seen.members.clone())
+        MatchPlan { epoch, members: seen.members.clone() }
     }
 
     /// Blames the peers that keep this match from starting for the time since the last call.
@@ -279,7 +282,7 @@ impl LineUp {
     }
 
     fn note_accepted(&mut self, from: PeerId, plan: MatchPlan) {
-        if plan.members.len() > usize::from(MAX_SEATS) || plan.member(from).is_none() {
+        if !plan.has_sound_seats(MAX_SEATS) || plan.member(from).is_none() {
             return;
         }
         self.accepted.retain(|(peer, _)| *peer != from);

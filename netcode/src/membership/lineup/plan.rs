@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use signaling::protocol::PeerId;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::{config::MAX_SEATS, membership::player_name::clean_name};
+use super::seat_set::SeatSet;
+use crate::membership::player_name::clean_name;
 
 /// No honest peer has played this many matches more than we have.
 pub(super) const MAX_AHEAD: u32 = 1 << 16;
@@ -14,7 +15,7 @@ pub(super) const MAX_AHEAD: u32 = 1 << 16;
 pub(crate) struct Member {
     pub(crate) peer: PeerId,
     pub(crate) name: String,
-    pub(crate) seats: u8,
+    pub(crate) seats: SeatSet,
 }
 
 /// Everything that all peers must agree on to begin a match. What follows from it is not sent, so
@@ -22,15 +23,22 @@ pub(crate) struct Member {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MatchPlan {
     pub(crate) epoch: u32,
-    /// In order of the peers' ids; seats are counted in this order.
+    /// In any order, which means nothing.
     pub(crate) members: Vec<Member>,
 }
 
 impl MatchPlan {
-    /// A plan for these members.
-    pub(crate) fn new(epoch: u32, mut members: Vec<Member>) -> Self {
-        members.sort_by_key(|member| member.peer);
-        Self { epoch, members }
+    /// A plan for these machines, each of which has a name and a number of seats. It counts the
+    /// seats in the order of the ids; any other order would do as well.
+    pub(crate) fn seated(epoch: u32, mut machines: Vec<(PeerId, String, u8)>) -> Self {
+        machines.sort_by_key(|&(peer, ..)| peer);
+        let mut first = 0;
+        let member = |(peer, name, count): (PeerId, String, u8)| {
+            let seats = SeatSet::run(first, count);
+            first = first.saturating_add(count);
+            Member { peer, name, seats }
+        };
+        Self { epoch, members: machines.into_iter().map(member).collect() }
     }
 
     /// The seed of the match. It follows from the random ids and the epoch, so it needs no random
@@ -40,37 +48,50 @@ impl MatchPlan {
         hasher.update(&self.epoch.to_le_bytes());
         for member in &self.members {
             hasher.update(member.peer.0.as_bytes());
-            hasher.update(&[member.seats]);
+            hasher.update(&[member.seats.len()]);
         }
         hasher.digest()
     }
 
+    /// The member with the least id, whatever the order of the list.
     pub(crate) fn leader(&self) -> Option<PeerId> {
-        self.members.first().map(|member| member.peer)
+        self.members.iter().map(|member| member.peer).min()
     }
 
     pub(super) fn member(&self, peer: PeerId) -> Option<&Member> {
         self.members.iter().find(|member| member.peer == peer)
     }
 
-    /// Whether the same machines play in both plans.
+    /// Whether the same machines play in both plans. A plan that names one twice has other ones.
     pub(super) fn has_same_peers(&self, other: &Self) -> bool {
-        let peers = |plan: &Self| plan.members.iter().map(|member| member.peer).collect::<Vec<_>>();
+        let peers = |plan: &Self| {
+            let mut peers: Vec<PeerId> = plan.members.iter().map(|member| member.peer).collect();
+            peers.sort_unstable();
+            peers
+        };
         peers(self) == peers(other)
     }
 
+    /// Whether the seats of all members are 0, 1, 2 and so on, each held by one member, at least
+    /// one for each member and `max_seats` at most in all.
+    pub(super) fn has_sound_seats(&self, max_seats: u8) -> bool {
+        let mut taken = SeatSet::default();
+        self.members.iter().all(|member| !member.seats.is_empty() && taken.add(member.seats))
+            && (1..=max_seats).contains(&taken.len())
+            && taken.is_gapless()
+    }
+
     /// Whether `plan` has the same machines, can be played, and says of `local` what we say of
-    /// ourselves. What it says of the other machines may differ: a peer that tells each peer
-    /// something else about itself keeps no match from starting.
+    /// ourselves: the name, and the number of seats. Which seats those are is up to the leader.
+    /// What the plan says of the other machines may differ: a peer that tells each peer something
+    /// else about itself keeps no match from starting.
     pub(super) fn accepts(&self, plan: &Self, local: PeerId, max_seats: u8) -> bool {
-        let is_member = |member: &Member| {
-            (1..=MAX_SEATS).contains(&member.seats) && clean_name(&member.name) == member.name
-        };
-        let seats: u32 = plan.members.iter().map(|member| u32::from(member.seats)).sum();
+        let said_of_us =
+            |plan: &Self| plan.member(local).map(|us| (us.name.clone(), us.seats.len()));
         self.has_same_peers(plan)
-            && self.member(local) == plan.member(local)
-            && plan.members.iter().all(is_member)
-            && seats <= u32::from(max_seats)
+            && said_of_us(self) == said_of_us(plan)
+            && plan.members.iter().all(|member| clean_name(&member.name) == member.name)
+            && plan.has_sound_seats(max_seats)
     }
 }
 
@@ -104,8 +125,8 @@ mod tests {
     const C: PeerId = PeerId::from_u128(3);
 
     fn plan(epoch: u32, peers: &[PeerId]) -> MatchPlan {
-        let member = |&peer| Member { peer, name: "x".into(), seats: 1 };
-        MatchPlan::new(epoch, peers.iter().map(member).collect())
+        let machine = |&peer| (peer, "x".into(), 1);
+        MatchPlan::seated(epoch, peers.iter().map(machine).collect())
     }
 
     #[test]
@@ -142,23 +163,77 @@ mod tests {
     }
 
     #[test]
+    fn the_machine_with_the_least_id_leads_wherever_it_stands() {
+        let mut plan = plan(1, &[C, A, B]);
+        assert_eq!(plan.leader(), Some(A));
+        plan.members.swap(0, 2);
+        assert_eq!(plan.leader(), Some(A));
+        plan.members.clear();
+        assert_eq!(plan.leader(), None);
+    }
+
+    #[test]
+    fn seats_are_counted_in_the_order_of_ids() {
+        let machines = vec![(C, "c".into(), 1), (A, "a".into(), 2), (B, "b".into(), 1)];
+        let plan = MatchPlan::seated(1, machines);
+        let seats = |peer| plan.member(peer).map(|member| member.seats);
+        let of = |seats: &[u8]| Some(SeatSet::of(seats));
+        assert_eq!([A, B, C].map(seats), [of(&[0, 1]), of(&[2]), of(&[3])]);
+    }
+
+    /// Whether B, which sees A, B and C with one seat each, takes a plan with this change.
+    fn is_accepted(change: impl FnOnce(&mut MatchPlan)) -> bool {
+        let mut told = plan(9, &[A, B, C]);
+        change(&mut told);
+        plan(1, &[A, B, C]).accepts(&told, B, 4)
+    }
+
+    #[test]
     fn a_plan_is_accepted_if_it_has_the_same_peers_and_says_of_us_what_we_say() {
-        let seen = plan(1, &[A, B, C]);
-        let accepts = |change: fn(&mut MatchPlan)| {
-            let mut told = plan(9, &[A, B, C]);
-            change(&mut told);
-            seen.accepts(&told, B, 4)
-        };
-        assert!(accepts(|_| {}));
-        assert!(accepts(|plan| plan.members[2].name = "another".into()));
-        assert!(accepts(|plan| plan.members[2].seats = 2));
-        assert!(!accepts(|plan| plan.members[2].seats = 3), "too many");
-        assert!(!accepts(|plan| plan.members[2].seats = 0));
-        assert!(!accepts(|plan| plan.members[2].name = "\n".into()));
-        assert!(!accepts(|plan| plan.members[1].name = "another".into()));
-        assert!(!accepts(|plan| plan.members[1].seats = 2));
-        assert!(!accepts(|plan| plan.members.swap(0, 2)));
-        assert!(!accepts(|plan| plan.members.truncate(2)));
-        assert!(!accepts(|plan| plan.members.push(plan.members[2].clone())));
+        assert!(is_accepted(|_| {}));
+        assert!(is_accepted(|plan| plan.members.swap(0, 2)), "the order means nothing");
+        assert!(is_accepted(|plan| plan.members[2].name = "another".into()));
+        assert!(!is_accepted(|plan| plan.members[2].name = "\n".into()));
+        assert!(!is_accepted(|plan| plan.members[1].name = "another".into()));
+        assert!(!is_accepted(|plan| plan.members.truncate(2)));
+        assert!(!is_accepted(|plan| plan.members.clear()));
+        assert!(!is_accepted(|plan| plan.members.push(plan.members[2].clone())));
+        assert!(!is_accepted(|plan| plan.members[0].peer = C), "C twice");
+    }
+
+    /// Whether B takes a plan that gives A, B and C these seats.
+    fn are_seats_accepted(seats: [&[u8]; 3]) -> bool {
+        is_accepted(|plan| {
+            for (member, seats) in plan.members.iter_mut().zip(seats) {
+                member.seats = SeatSet::of(seats);
+            }
+        })
+    }
+
+    #[test]
+    fn any_seats_are_accepted_that_are_held_once_and_have_no_gap() {
+        assert!(are_seats_accepted([&[2], &[0], &[1]]));
+        assert!(are_seats_accepted([&[0, 3], &[2], &[1]]));
+        assert!(are_seats_accepted([&[0], &[1], &[3, 2]]));
+        assert!(!are_seats_accepted([&[0], &[1, 2], &[3]]), "we have one player");
+        assert!(!are_seats_accepted([&[0], &[], &[1]]), "no seat for us");
+        assert!(!are_seats_accepted([&[], &[0], &[1]]), "no seat for another");
+        assert!(!are_seats_accepted([&[0], &[0], &[1]]), "a seat of two machines");
+        assert!(!are_seats_accepted([&[0, 1], &[1], &[2]]), "a seat of two machines");
+        assert!(!are_seats_accepted([&[0], &[1], &[3]]), "a gap");
+        assert!(!are_seats_accepted([&[1], &[2], &[3]]), "no first seat");
+        assert!(!are_seats_accepted([&[0, 4], &[1], &[2, 3]]), "one too many");
+        let all: Vec<u8> = (0..16).collect();
+        assert!(!are_seats_accepted([&all, &all, &all]), "all for everybody");
+        assert!(!are_seats_accepted([&all[1..], &[0], &[]]), "the rest for one");
+    }
+
+    #[test]
+    fn a_plan_of_many_members_is_refused() {
+        let peers: Vec<PeerId> = (1..=900).map(PeerId::from_u128).collect();
+        assert!(!plan(1, &peers[..17]).has_sound_seats(16));
+        assert!(!plan(1, &peers).has_sound_seats(16), "the last of them hold no seat");
+        assert!(plan(1, &peers[..16]).has_sound_seats(16));
+        assert!(!plan(1, &[]).has_sound_seats(16));
     }
 }

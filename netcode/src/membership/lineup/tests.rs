@@ -8,8 +8,8 @@ const C: PeerId = PeerId::from_u128(3);
 const UPDATE: Duration = Duration::from_millis(50);
 
 fn plan(epoch: u32, peers: &[PeerId]) -> MatchPlan {
-    let member = |&peer| Member { peer, name: "x".into(), seats: 1 };
-    MatchPlan::new(epoch, peers.iter().map(member).collect())
+    let machine = |&peer| (peer, "x".into(), 1);
+    MatchPlan::seated(epoch, peers.iter().map(machine).collect())
 }
 
 fn view(local: PeerId, possible: &MatchPlan) -> View<'_> {
@@ -124,10 +124,14 @@ fn peers_that_agree_begin_the_same_match() {
 #[test]
 fn a_leader_that_proposes_different_matches_starts_none_and_is_counted_out() {
     type Lie = fn(&mut MatchPlan);
-    let lies: [Lie; 3] = [
+    let lies: [Lie; 4] = [
         |plan| plan.epoch += 1,
         |plan| plan.members[0].name = "another".into(),
-        |plan| plan.members[0].seats = 2,
+        |plan| plan.members[0].seats = SeatSet::of(&[0, 3]),
+        |plan| {
+            let others = (plan.members[1].seats, plan.members[2].seats);
+            (plan.members[2].seats, plan.members[1].seats) = others;
+        },
     ];
     for lie in lies {
         let mut room = Room { liar: Some(A), ..Room::new(&[A, B, C]) };
@@ -153,7 +157,39 @@ fn a_plan_holds_nothing_that_follows_from_it() {
         crate::codec::encode_into(&LineUpMessage::Propose(plan), &mut bytes).expect("it encodes");
         bytes.len()
     };
-    assert_eq!(bytes(plan(1, &[A])), 1 + 1 + 1 + 17 + 2 + 1, "no seed, no seat numbers");
+    assert_eq!(bytes(plan(1, &[A])), 1 + 1 + 1 + 17 + 2 + 1, "no seed");
+}
+
+#[test]
+fn a_member_takes_the_seat_that_the_leader_gives_it() {
+    let mut b = LineUp::default();
+    let seen = plan(1, &[A, B]);
+    let mut told = seen.clone();
+    (told.members[0].seats, told.members[1].seats) = (seen.members[1].seats, seen.members[0].seats);
+    b.handle(Duration::ZERO, A, LineUpMessage::Propose(told.clone()), view(B, &seen));
+    let begin = LineUpMessage::Begin { epoch: 1 };
+    let begun = b.handle(Duration::ZERO, A, begin, view(B, &seen));
+    assert_eq!(begun, [LineUpStep::Begin(told)]);
+}
+
+#[test]
+fn plans_with_impossible_seats_begin_no_match() {
+    let all: Vec<u8> = (0..16).collect();
+    let seats: [[&[u8]; 2]; 5] =
+        [[&[], &[0]], [&[0], &[0]], [&[0], &[2]], [&all, &all], [&[], &[]]];
+    for seats in seats {
+        let mut room = Room { liar: Some(A), ..Room::new(&[A, B]) };
+        let tamper = move |_, _, mut message| {
+            if let LineUpMessage::Propose(plan) | LineUpMessage::Accept(plan) = &mut message {
+                for (member, seats) in plan.members.iter_mut().zip(seats) {
+                    member.seats = SeatSet::of(seats);
+                }
+            }
+            Some(message)
+        };
+        room.play(4, tamper);
+        assert_eq!(room.begun(), [], "{seats:?}");
+    }
 }
 
 #[test]
