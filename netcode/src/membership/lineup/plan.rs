@@ -5,10 +5,14 @@ use signaling::protocol::PeerId;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::seat_set::SeatSet;
-use crate::membership::player_name::clean_name;
+use crate::{input::Seat, membership::player_name::clean_name};
 
 /// No honest peer has played this many matches more than we have.
 pub(super) const MAX_AHEAD: u32 = 1 << 16;
+
+/// What is hashed for the seed of a match before anything else, so that no other hash of the same
+/// values is the same.
+const SEED_LABEL: &[u8] = b"seed of a match";
 
 /// One machine in the match, with the seats that it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,14 +45,24 @@ impl MatchPlan {
         Self { epoch, members: machines.into_iter().map(member).collect() }
     }
 
-    /// The seed of the match. It follows from the random ids and the epoch, so it needs no random
-    /// source.
+    /// The seed of the match: a hash of its number and of the peer that holds each seat, seat by
+    /// seat.
+    ///
+    /// It is derived and not sent: so no leader can pick it freely, or give two members different
+    /// ones. The random ids and the number make it another one in each match without any random
+    /// source. It identifies nothing: members agree on an epoch and a whole plan, whose names, for
+    /// example, do not change the seed.
     pub(crate) fn seed(&self) -> u64 {
-        let mut hasher = Xxh3::new();
-        hasher.update(&self.epoch.to_le_bytes());
+        let mut holders: Vec<(Seat, PeerId)> = Vec::new();
         for member in &self.members {
-            hasher.update(member.peer.0.as_bytes());
-            hasher.update(&[member.seats.len()]);
+            holders.extend(member.seats.iter().map(|seat| (seat, member.peer)));
+        }
+        holders.sort_unstable();
+        let mut hasher = Xxh3::new();
+        hasher.update(SEED_LABEL);
+        hasher.update(&self.epoch.to_le_bytes());
+        for (_, peer) in holders {
+            hasher.update(peer.0.as_bytes());
         }
         hasher.digest()
     }
@@ -156,10 +170,24 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_depends_on_members_and_epoch() {
-        assert_eq!(plan(1, &[A, B]).seed(), plan(1, &[B, A]).seed());
-        assert_ne!(plan(1, &[A, B]).seed(), plan(2, &[A, B]).seed());
-        assert_ne!(plan(1, &[A, B]).seed(), plan(1, &[A, C]).seed());
+    fn the_seed_follows_from_the_number_of_the_match_and_from_who_holds_each_seat() {
+        let seed = plan(1, &[A, B]).seed();
+        assert_eq!(seed, 0xd7e9_7bea_8d4a_e8b9, "as PROTOCOL.md describes it");
+        assert_ne!(plan(2, &[A, B]).seed(), seed);
+        assert_ne!(plan(1, &[A, C]).seed(), seed);
+        assert_ne!(plan(1, &[A, B, C]).seed(), seed);
+        let changed = |change: fn(&mut [Member])| {
+            let mut plan = plan(1, &[A, B]);
+            change(&mut plan.members);
+            plan.seed()
+        };
+        assert_eq!(changed(<[Member]>::reverse), seed, "another order of the list");
+        assert_eq!(changed(|members| members[0].name = "another".into()), seed);
+        assert_ne!(changed(|members| members[1].seats = SeatSet::of(&[1, 2])), seed);
+        let swap = |members: &mut [Member]| {
+            (members[0].seats, members[1].seats) = (members[1].seats, members[0].seats);
+        };
+        assert_ne!(changed(swap), seed, "other seats");
     }
 
     #[test]
