@@ -42,24 +42,24 @@ fn control_messages_are_as_documented() {
         is_in_match: false,
         is_hidden: true,
         is_spectator: false,
-        last_epoch: 300,
+        last_match_number: 300,
         reaches,
         name: "Ada".into(),
     };
     let seats = SeatSet::of(&[0, 1]);
     let member = Member { peer: PeerId::from_u128(1), name: "Ada".into(), seats };
-    let plan = MatchPlan { epoch: 1, members: vec![member] };
+    let plan = MatchPlan { match_number: 1, members: vec![member] };
     let hashes = FrameHashes { parts: vec![7, u64::MAX], inputs: vec![9] };
     let runs = vec![InputRun { frames: 3, input: vec![17] }];
     let inputs = Inputs { first: -1, wanted: -4, runs };
-    let finish = Finish { epoch: 1, end: 240, given: 246, frame: 244, inputs };
+    let finish = Finish { match_number: 1, end: 240, given: 246, frame: 244, inputs };
     let lost = GoodbyeCause::PeerLost(PeerId::from_u128(1));
     assert_documented(&[
         ("Hello", Control::Hello(hello).encode()),
         ("Status", Control::Status(status).encode()),
         ("LineUp, Propose", Control::LineUp(LineUpMessage::Propose(plan)).encode()),
-        ("LineUp, Decline", Control::LineUp(LineUpMessage::Decline { epoch: 1 }).encode()),
-        ("Checksums", Control::Checksums { epoch: 1, frame: 30, hashes }.encode()),
+        ("LineUp, Decline", Control::LineUp(LineUpMessage::Decline { match_number: 1 }).encode()),
+        ("Checksums", Control::Checksums { match_number: 1, frame: 30, hashes }.encode()),
         ("Goodbye, Leaving", Control::Goodbye(GoodbyeCause::Leaving).encode()),
         ("Goodbye, PeerLost", Control::Goodbye(lost).encode()),
         ("Finish", Control::Finish(finish).encode()),

@@ -65,8 +65,8 @@ pub struct DroppedPackets {
     pub malformed: u32,
     /// From a peer that has not said hello, or that was refused.
     pub stranger: u32,
-    /// From an earlier or a later epoch.
-    pub wrong_epoch: u32,
+    /// Of an earlier or a later match.
+    pub wrong_match: u32,
     /// More than [`FloodLimits`](crate::FloodLimits) allow, or before the connection was made.
     pub flooded: u32,
     /// Peers that came or went when there were too many to keep track of.
@@ -107,7 +107,7 @@ impl DroppedPackets {
             ("oversized", self.oversized),
             ("malformed", self.malformed),
             ("stranger", self.stranger),
-            ("wrong epoch", self.wrong_epoch),
+            ("wrong match", self.wrong_match),
             ("flooded", self.flooded),
             ("crowded", self.crowded),
             ("too many inputs", self.too_many_inputs),

@@ -314,21 +314,21 @@ impl Connection {
                 LineUpStep::Send(to, message) => {
                     self.wire.send_control(now, to, &Control::LineUp(message));
                 }
-                LineUpStep::Expect(epoch) => self.match_wire.expect(epoch),
+                LineUpStep::Expect(match_number) => self.match_wire.expect(match_number),
                 LineUpStep::Begin(plan) => {
                     // At once, so that nothing in this update still takes us for ready and asks
                     // again.
-                    self.enter_match(now, plan.epoch);
+                    self.enter_match(now, plan.match_number);
                     self.push_event(ConnectionEvent::Begin(plan));
                 }
             }
         }
     }
 
-    /// Plays the match of this epoch from now on.
-    pub(super) fn enter_match(&mut self, now: Duration, epoch: u32) {
-        self.us.begin_match(epoch);
-        self.match_wire.begin(epoch);
+    /// Plays the match of this number from now on.
+    pub(super) fn enter_match(&mut self, now: Duration, match_number: u32) {
+        self.us.begin_match(match_number);
+        self.match_wire.begin(match_number);
         for link in self.peers.iter_mut() {
             link.clock.restart();
             link.patience = Patience::default();
@@ -380,7 +380,7 @@ impl Connection {
 
     /// Whether we neither play a match nor have to repeat our last inputs to peers that still do.
     pub(super) fn is_idle(&self) -> bool {
-        self.match_wire.epoch() == 0
+        self.match_wire.match_number() == 0
     }
 
     /// Whether the room is empty, and no peer can ever come: the server is gone for good.

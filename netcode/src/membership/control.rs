@@ -31,7 +31,7 @@ pub(crate) enum Control {
     /// Agreement on the players of the next match.
     LineUp(LineUpMessage),
     /// Hashes of a confirmed frame.
-    Checksums { epoch: u32, frame: u32, hashes: FrameHashes },
+    Checksums { match_number: u32, frame: u32, hashes: FrameHashes },
     /// The last message.
     Goodbye(GoodbyeCause),
     /// The sender leaves the match, and stays in the room.
@@ -41,7 +41,7 @@ pub(crate) enum Control {
 /// How a peer leaves a match that it finished.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Finish {
-    pub(crate) epoch: u32,
+    pub(crate) match_number: u32,
     /// The frame at which the match is over for the sender: it knows all inputs before that frame.
     pub(crate) end: u32,
     /// The first frame for which the sender gives no inputs. Its seats play on with neutral ones.
@@ -73,8 +73,9 @@ pub(crate) struct Status {
     pub(crate) is_hidden: bool,
     /// It takes no part in matches.
     pub(crate) is_spectator: bool,
-    /// The last epoch that the peer took part in: the next one must be above those of all peers.
-    pub(crate) last_epoch: u32,
+    /// The number of the last match that the peer took part in: the next one must be above those
+    /// of all peers.
+    pub(crate) last_match_number: u32,
     /// The peers that it could play with. No match starts while two players do not reach each
     /// other, or while a player reaches a peer that another does not know.
     pub(crate) reaches: Vec<PeerId>,

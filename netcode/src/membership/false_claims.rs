@@ -5,7 +5,7 @@ use super::connection::Connection;
 use crate::exchange::Datagram;
 
 impl Connection {
-    /// Whether a datagram of this epoch would make us believe something false about its sender,
+    /// Whether a datagram of our match would make us believe something false about its sender,
     /// although it follows all rules.
     pub(crate) fn believes_false_claim(&self, bytes: &[u8], sender: &Self) -> bool {
         let Ok(Datagram { header, inputs: Some(inputs) }) = Datagram::decode(bytes) else {

@@ -8,7 +8,7 @@ use super::{
     conduct::Misconduct,
     connection::{Connection, ConnectionEvent, Limits},
     control::{Control, ControlError, Finish, Hello},
-    lineup::{MatchPlan, View, next_epoch},
+    lineup::{MatchPlan, View, next_match_number},
     lobby::Lobby,
     player_name::clean_name,
     reasons::Refusal,
@@ -103,8 +103,8 @@ impl Connection {
         let Some(link) = self.peers.get_mut(from) else {
             return Packet::Sound;
         };
-        let is_same_epoch = self.match_wire.is_of(header.epoch);
-        let our_frame = our_frame.filter(|_| is_same_epoch);
+        let is_same_match = self.match_wire.is_of(header.epoch);
+        let our_frame = our_frame.filter(|_| is_same_match);
         let Some(inputs) = inputs else {
             let is_echo_sound = link.clock.receive(now, &header, our_frame, fps);
             self.dropped.bad_echo += u32::from(!is_echo_sound);
@@ -114,10 +114,10 @@ impl Connection {
             self.dropped.stranger += 1;
             return Packet::Sound;
         }
-        if !is_same_epoch {
+        if !is_same_match {
             // A peer that begins a little before us is early, not wrong: it will send all of it
             // again.
-            self.dropped.wrong_epoch += u32::from(!self.match_wire.is_expected(header.epoch));
+            self.dropped.wrong_match += u32::from(!self.match_wire.is_expected(header.epoch));
             link.clock.receive(now, &header, None, fps);
             return Packet::Sound;
         }
@@ -191,19 +191,19 @@ impl Connection {
             }
             Control::LineUp(message) => {
                 let Some(local) = self.us.id() else { return };
-                let last_epoch = link.status.last_epoch;
+                let last_match_number = link.status.last_match_number;
                 let possible = self.possible_match();
-                let view = View { local, possible: possible.as_ref(), last_epoch };
+                let view = View { local, possible: possible.as_ref(), last_match_number };
                 let steps = self.lineup.handle(now, from, message, view);
                 self.carry_out(now, steps);
             }
-            Control::Checksums { epoch, frame, hashes } => {
+            Control::Checksums { match_number, frame, hashes } => {
                 if !self.match_wire.has(from) {
                     self.dropped.stranger += 1;
-                } else if self.match_wire.is_of(epoch) {
+                } else if self.match_wire.is_of(match_number) {
                     self.push_event(ConnectionEvent::Checksums { peer: from, frame, hashes });
                 } else {
-                    self.dropped.wrong_epoch += 1;
+                    self.dropped.wrong_match += 1;
                 }
             }
             Control::Goodbye(cause) => self.push_event(ConnectionEvent::Goodbye(from, cause)),
@@ -217,8 +217,8 @@ impl Connection {
             self.dropped.stranger += 1;
             return;
         }
-        if !self.match_wire.is_of(finish.epoch) {
-            self.dropped.wrong_epoch += 1;
+        if !self.match_wire.is_of(finish.match_number) {
+            self.dropped.wrong_match += 1;
             return;
         }
         match self.match_wire.receive_finish(from, finish) {
@@ -248,8 +248,11 @@ impl Connection {
         let machines = std::iter::once((local, self.us.hello()))
             .chain(others)
             .map(|(peer, hello)| (peer, hello.name.clone(), hello.seats));
-        let epochs = players().map(|link| link.status.last_epoch);
-        Some(MatchPlan::seated(next_epoch(status.last_epoch, epochs), machines.collect()))
+        let numbers = players().map(|link| link.status.last_match_number);
+        Some(MatchPlan::seated(
+            next_match_number(status.last_match_number, numbers),
+            machines.collect(),
+        ))
     }
 }
 

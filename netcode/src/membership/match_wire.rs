@@ -28,10 +28,10 @@ struct LeftMatch {
 /// The match that we play, or that we have just left while others play on.
 #[derive(Default)]
 pub(super) struct MatchWire {
-    /// The epoch that we agreed to begin; 0 if none.
+    /// The number of the match that we agreed to begin; 0 if none.
     expected: u32,
-    /// The epoch that we began, whose inputs we exchange; 0 if none.
-    epoch: u32,
+    /// The number of the match that we began, whose inputs we exchange; 0 if none.
+    match_number: u32,
     exchange: SharedExchange,
     /// The frame that we simulate next, or where we finished.
     frame: u32,
@@ -47,15 +47,15 @@ impl MatchWire {
         self.end();
     }
 
-    /// This epoch is about to begin: its datagrams are early, not wrong.
-    pub(super) fn expect(&mut self, epoch: u32) {
-        self.expected = epoch;
+    /// This match is about to begin: its datagrams are early, not wrong.
+    pub(super) fn expect(&mut self, match_number: u32) {
+        self.expected = match_number;
     }
 
-    /// We play the match of this epoch from now on.
-    pub(super) fn begin(&mut self, epoch: u32) {
+    /// We play the match of this number from now on.
+    pub(super) fn begin(&mut self, match_number: u32) {
         self.end();
-        (self.epoch, self.frame) = (epoch, 0);
+        (self.match_number, self.frame) = (match_number, 0);
         self.waited = Duration::ZERO;
     }
 
@@ -66,7 +66,7 @@ impl MatchWire {
     }
 
     fn end(&mut self) {
-        self.epoch = 0;
+        self.match_number = 0;
         self.exchange = SharedExchange::default();
         self.left = None;
     }
@@ -114,21 +114,21 @@ impl MatchWire {
         (ran, stood_still, self.exchange.with(|exchange| exchange.last_known()).flatten())
     }
 
-    pub(super) fn epoch(&self) -> u32 {
-        self.epoch
+    pub(super) fn match_number(&self) -> u32 {
+        self.match_number
     }
 
     pub(super) fn frame(&self) -> u32 {
         self.frame
     }
 
-    /// Whether `epoch` is that of the match that we play or have just left.
-    pub(super) fn is_of(&self, epoch: u32) -> bool {
-        self.epoch != 0 && self.epoch == epoch
+    /// Whether this is the number of the match that we play or have just left.
+    pub(super) fn is_of(&self, match_number: u32) -> bool {
+        self.match_number != 0 && self.match_number == match_number
     }
 
-    pub(super) fn is_expected(&self, epoch: u32) -> bool {
-        self.expected == epoch
+    pub(super) fn is_expected(&self, match_number: u32) -> bool {
+        self.expected == match_number
     }
 
     /// Whether the peer is in the match that runs, or that we have just finished.
@@ -189,10 +189,10 @@ impl MatchWire {
     /// The message that the match is over for us at `end`, with the inputs that `peer` lacks.
     /// `None` if the peer is not in the match.
     pub(super) fn finish_for(&self, peer: PeerId, end: u32) -> Option<Control> {
-        let (epoch, frame) = (self.epoch, self.frame);
+        let (match_number, frame) = (self.match_number, self.frame);
         let last = self.exchange.with(|exchange| exchange.last_inputs(peer, frame));
         let (given, inputs) = last.flatten()?;
-        Some(Control::Finish(Finish { epoch, end, given, frame, inputs }))
+        Some(Control::Finish(Finish { match_number, end, given, frame, inputs }))
     }
 
     /// Whether a datagram to the peer is due. `stepped` says that the simulation has advanced, and

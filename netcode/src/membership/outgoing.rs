@@ -55,7 +55,7 @@ impl Connection {
 
     fn send_datagrams(&mut self, now: Duration, stepped: bool) {
         let (step, fps) = (self.limits().step, self.limits().fps);
-        let (epoch, frame) = (self.match_wire.epoch(), self.match_wire.frame());
+        let (match_number, frame) = (self.match_wire.match_number(), self.match_wire.frame());
         for link in self.peers.iter_mut() {
             let since = now.saturating_sub(link.last_sent);
             let is_step_over = since >= step;
@@ -63,7 +63,8 @@ impl Connection {
                 || self.match_wire.is_due(link.peer, lateness(link, fps), stepped, is_step_over);
             if is_due {
                 link.last_sent = now;
-                let header = link.clock.header(now, epoch, if epoch == 0 { 0 } else { frame });
+                let header =
+                    link.clock.header(now, match_number, if match_number == 0 { 0 } else { frame });
                 let inputs = self.match_wire.inputs_for(link.peer, &header);
                 self.wire.send_datagram(now, link.peer, &Datagram { header, inputs });
             }

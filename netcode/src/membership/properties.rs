@@ -41,13 +41,13 @@ fn hello() -> impl Strategy<Value = Control> {
 fn status() -> impl Strategy<Value = Control> {
     let flags = any::<[bool; 4]>();
     (flags, any::<u32>(), vec(peer(), 0..=MAX_PEERS), name()).prop_map(
-        |([is_ready, is_in_match, is_hidden, is_spectator], last_epoch, reaches, name)| {
+        |([is_ready, is_in_match, is_hidden, is_spectator], last_match_number, reaches, name)| {
             Control::Status(Status {
                 is_ready,
                 is_in_match,
                 is_hidden,
                 is_spectator,
-                last_epoch,
+                last_match_number,
                 reaches,
                 name,
             })
@@ -62,13 +62,13 @@ fn line_up() -> impl Strategy<Value = Control> {
         Member { peer, name, seats }
     });
     let plan = (any::<u32>(), vec(member, 0..=usize::from(MAX_SEATS)))
-        .prop_map(|(epoch, members)| MatchPlan { epoch, members });
+        .prop_map(|(match_number, members)| MatchPlan { match_number, members });
     let of_plan: [fn(MatchPlan) -> LineUpMessage; 2] =
         [LineUpMessage::Propose, LineUpMessage::Accept];
     let message = prop_oneof![
         (plan, 0..2usize).prop_map(move |(plan, index)| of_plan[index](plan)),
-        any::<u32>().prop_map(|epoch| LineUpMessage::Decline { epoch }),
-        any::<u32>().prop_map(|epoch| LineUpMessage::Begin { epoch }),
+        any::<u32>().prop_map(|match_number| LineUpMessage::Decline { match_number }),
+        any::<u32>().prop_map(|match_number| LineUpMessage::Begin { match_number }),
     ];
     message.prop_map(Control::LineUp)
 }
@@ -88,14 +88,15 @@ fn goodbye() -> impl Strategy<Value = Control> {
 }
 
 fn control() -> impl Strategy<Value = Control> {
-    let finish = (any::<[u32; 4]>(), inputs()).prop_map(|([epoch, end, given, frame], inputs)| {
-        Control::Finish(Finish { epoch, end, given, frame, inputs })
-    });
+    let finish =
+        (any::<[u32; 4]>(), inputs()).prop_map(|([match_number, end, given, frame], inputs)| {
+            Control::Finish(Finish { match_number, end, given, frame, inputs })
+        });
     let seats = vec(any::<u64>(), 0..=usize::from(MAX_SEATS));
     let checksums = (any::<u32>(), any::<u32>(), vec(any::<u64>(), 0..=MANY_TYPES), seats)
-        .prop_map(|(epoch, frame, parts, inputs)| {
+        .prop_map(|(match_number, frame, parts, inputs)| {
             let hashes = FrameHashes { parts, inputs };
-            Control::Checksums { epoch, frame, hashes }
+            Control::Checksums { match_number, frame, hashes }
         });
     prop_oneof![hello(), status(), line_up(), checksums, goodbye(), finish]
 }

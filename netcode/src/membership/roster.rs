@@ -87,7 +87,8 @@ mod tests {
         let member = |peer, name: &str, seats| Member { peer, name: name.into(), seats };
         let ann = member(ANN, "Ann", SeatSet::of(&[1, 3]));
         let bob = member(BOB, "Bob", SeatSet::of(&[0, 2]));
-        let roster = Roster::from_plan(&MatchPlan { epoch: 1, members: vec![ann, bob] }, BOB);
+        let roster =
+            Roster::from_plan(&MatchPlan { match_number: 1, members: vec![ann, bob] }, BOB);
         let names = roster.seats().iter().map(|seat| (seat.seat.0, seat.name.as_str()));
         assert!(names.eq([(0, "Bob"), (1, "Ann"), (2, "Bob 2"), (3, "Ann 2")]));
         assert!(roster.local_seats().eq([Seat(0), Seat(2)]));

@@ -46,8 +46,8 @@ impl Us {
     pub(super) fn leave(&mut self) {
         self.id = None;
         (self.is_server_lost, self.is_server_gone) = (false, false);
-        let Status { last_epoch, is_hidden, .. } = self.status;
-        self.status = Status { last_epoch, is_hidden, ..Status::default() };
+        let Status { last_match_number, is_hidden, .. } = self.status;
+        self.status = Status { last_match_number, is_hidden, ..Status::default() };
     }
 
     /// The signaling server is out of reach, or back again.
@@ -60,11 +60,11 @@ impl Us {
         (self.is_server_lost, self.is_server_gone) = (true, true);
     }
 
-    /// We play the match of this epoch now.
-    pub(super) fn begin_match(&mut self, epoch: u32) {
+    /// We play the match of this number now.
+    pub(super) fn begin_match(&mut self, match_number: u32) {
         self.status.is_ready = false;
         self.status.is_in_match = true;
-        self.status.last_epoch = epoch;
+        self.status.last_match_number = match_number;
     }
 
     /// We are back in the lobby.

@@ -25,8 +25,8 @@ const STRAYS_FRAMES: u32 = 60;
 
 /// The match that is running, or that has just ended, of a game with the input type `I`.
 pub(super) struct Match<I> {
-    /// Its epoch; 0 for a local match.
-    epoch: u32,
+    /// Its number in the lobby; 0 for a local match.
+    match_number: u32,
     /// The frame that is simulated next.
     frame: u32,
     /// The first frame that was never simulated.
@@ -51,10 +51,10 @@ struct Checksums {
 
 impl<I: GameInput> Match<I> {
     /// A match with `seats` seats, which begins with frame 0.
-    pub(super) fn new(epoch: u32, seats: usize) -> Self {
+    pub(super) fn new(match_number: u32, seats: usize) -> Self {
         let inputs = InputHashes::new(seats);
         Self {
-            epoch,
+            match_number,
             frame: 0,
             newest: 0,
             checksums: Checksums { next: 0, settled: 0, inputs, opaque: Vec::new() },
@@ -65,7 +65,7 @@ impl<I: GameInput> Match<I> {
 
     /// Whether other machines take part.
     pub(super) fn is_online(&self) -> bool {
-        self.epoch != 0
+        self.match_number != 0
     }
 
     /// The frame that is simulated next.
@@ -207,7 +207,7 @@ impl<I: GameInput> Match<I> {
             world.write_message(DesyncDetected(report));
         }
         let now = world.resource::<Time<Real>>().elapsed();
-        let message = Control::Checksums { epoch: self.epoch, frame, hashes };
+        let message = Control::Checksums { match_number: self.match_number, frame, hashes };
         world.resource_mut::<Connection>().tell_match(now, frame, &message);
     }
 

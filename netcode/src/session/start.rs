@@ -109,7 +109,7 @@ fn start_online<I: GameInput>(world: &mut World, plan: &MatchPlan) {
         Ok(build_live(&config, &roster, delays, exchange)?)
     });
     match source {
-        Ok(source) => begin::<I>(world, source, roster, plan.seed(), plan.epoch),
+        Ok(source) => begin::<I>(world, source, roster, plan.seed(), plan.match_number),
         Err(reason) => end_session(world, reason),
     }
 }
@@ -195,7 +195,13 @@ fn check_seats(roster: &Roster) -> Result<(), StartRefusal> {
 }
 
 /// Sets the match up in a cleared world, and makes it the present one.
-fn begin<I: GameInput>(world: &mut World, source: Source, roster: Roster, seed: u64, epoch: u32) {
+fn begin<I: GameInput>(
+    world: &mut World,
+    source: Source,
+    roster: Roster,
+    seed: u64,
+    match_number: u32,
+) {
     let config = world.resource::<NetcodeConfig>().clone();
     world.resource_mut::<Connection>().forget_drops();
     let mut store = world.resource_mut::<Scoped<RollbackStore>>();
@@ -218,7 +224,7 @@ fn begin<I: GameInput>(world: &mut World, source: Source, roster: Roster, seed: 
     let began_at = world.resource::<Time<Real>>().elapsed();
     world.insert_resource(Scoped::new(Session::<I> {
         source,
-        game: Match::new(epoch, seats),
+        game: Match::new(match_number, seats),
         pressed: Pressed::new::<I>(),
         began_at,
         finish: Finish::Playing,

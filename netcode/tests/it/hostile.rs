@@ -13,16 +13,16 @@ use crate::support::{Input, assert_agreement, build, busy, state, stats, write_t
 /// The first byte of every control message, as PROTOCOL.md describes it.
 pub(crate) const WIRE_VERSION: u8 = 7;
 
-/// A datagram as PROTOCOL.md describes it: of this epoch and frame, with inputs from `first` on.
+/// A datagram as PROTOCOL.md describes it: of this match and frame, with inputs from `first` on.
 /// The sender lacks our inputs from `wanted` on.
 pub(crate) fn datagram(
-    epoch: u8,
+    match_number: u8,
     frame: u32,
     first: i16,
     wanted: i16,
     runs: &[(u8, &[u8])],
 ) -> Vec<u8> {
-    let mut bytes = vec![epoch, 0xfc];
+    let mut bytes = vec![match_number, 0xfc];
     bytes.extend_from_slice(&frame.to_le_bytes());
     // The clocks of both sides, how long the echo was held (the sender has heard nothing), and the
     // lead; then inputs follow.
@@ -89,13 +89,13 @@ fn oversized_packets_are_not_even_looked_at() {
 }
 
 #[test]
-fn datagrams_of_another_epoch_reach_no_session() {
+fn datagrams_of_another_match_reach_no_session() {
     let stale = dropped(|stepper| stepper.inject_datagram(1, 0, &datagram(9, 0, 0, 0, &[])));
-    assert_eq!(stale, DroppedPackets { wrong_epoch: 1, ..DroppedPackets::default() });
-    // Checksums of epoch 9, frame 30, with one part.
+    assert_eq!(stale, DroppedPackets { wrong_match: 1, ..DroppedPackets::default() });
+    // Checksums of match 9, frame 30, with one part.
     let checksums =
         dropped(|stepper| stepper.inject_control(1, 0, &[WIRE_VERSION, 3, 9, 30, 1, 7, 0]));
-    assert_eq!(checksums, DroppedPackets { wrong_epoch: 1, ..DroppedPackets::default() });
+    assert_eq!(checksums, DroppedPackets { wrong_match: 1, ..DroppedPackets::default() });
 }
 
 #[test]
@@ -229,16 +229,16 @@ fn an_echo_of_what_was_never_sent_changes_no_measurement() {
 }
 
 #[test]
-fn a_claim_to_have_played_the_highest_epoch_keeps_nobody_from_playing() {
+fn a_claim_to_have_played_the_highest_match_number_keeps_nobody_from_playing() {
     let mut stepper = Stepper::in_match(3, build(busy));
-    let mut epochs = Vec::new();
+    let mut numbers = Vec::new();
     stepper.record();
     for _ in 0..3 {
         stepper.updates(120);
-        let epoch = |sent: SentPacket| (!sent.is_control).then_some(sent.bytes[0]);
-        let played = stepper.record().into_iter().filter_map(epoch).max().expect("inputs");
+        let match_number = |sent: SentPacket| (!sent.is_control).then_some(sent.bytes[0]);
+        let played = stepper.record().into_iter().filter_map(match_number).max().expect("inputs");
         assert!(played <= 3, "a small number, in one byte");
-        epochs.push(played);
+        numbers.push(played);
         assert_agreement(&stepper, 4);
         write_to_all(&mut stepper, FinishMatch);
         stepper.updates(60);
@@ -260,7 +260,7 @@ fn a_claim_to_have_played_the_highest_epoch_keeps_nobody_from_playing() {
         stepper.updates(60);
         assert!(stepper.apps().iter().all(|app| state(app).is_running()));
     }
-    assert_eq!(epochs, [1, 2, 3]);
+    assert_eq!(numbers, [1, 2, 3]);
 }
 
 #[test]

@@ -324,7 +324,7 @@ fn a_match_is_broken_off_if_the_transport_fails_before_its_last_frame() {
     assert_eq!((&result.ended, &result.peers[..]), (&Some(closed), &[][..]));
 }
 
-/// The message by which a peer leaves the match of epoch 1, as PROTOCOL.md describes it, with no
+/// The message by which a peer leaves match 1, as PROTOCOL.md describes it, with no
 /// inputs.
 fn finish_message(end: u8, given: u8, frame: u8) -> [u8; 9] {
     [WIRE_VERSION, 5, 1, end, given, frame, 0, 0, 0]

@@ -24,7 +24,7 @@ fn only_the_checksums_of_players_count() {
     });
     three.run_until("two play", |apps| apps[..2].iter().all(|app| state(app).is_running()));
     three.updates(120);
-    // Checksums of frame 240, in the epoch that runs, sent before the true ones: they cause a
+    // Checksums of frame 240, in the match that runs, sent before the true ones: they cause a
     // desync if they count.
     let claim = [WIRE_VERSION, 3, 1, 240, 1, 7, 0];
     for (stepper, from) in [(&mut stepper, 1), (&mut three, 2)] {

@@ -140,7 +140,7 @@ fn assert_unharmed(stepper: &mut Stepper, script: fn(Seat, u32) -> Input) -> Dro
 
 fn add(sum: &mut DroppedPackets, dropped: &DroppedPackets) {
     sum.malformed += dropped.malformed;
-    sum.wrong_epoch += dropped.wrong_epoch;
+    sum.wrong_match += dropped.wrong_match;
     sum.too_many_inputs += dropped.too_many_inputs;
     sum.input_gap += dropped.input_gap;
     sum.false_ack += dropped.false_ack;
@@ -169,10 +169,10 @@ fn flipped_bits_change_nothing_and_are_counted_under_every_reason() {
     let mut stepper = running(1);
     attack(&mut stepper, damaged(&recorded(busy), |random, bytes| flip_bits(random, bytes)));
     let dropped = assert_unharmed(&mut stepper, busy);
-    let DroppedPackets { malformed, wrong_epoch, too_many_inputs, input_gap, .. } = dropped;
+    let DroppedPackets { malformed, wrong_match, too_many_inputs, input_gap, .. } = dropped;
     let DroppedPackets { false_ack, not_inputs, bad_echo, .. } = dropped;
     let counts =
-        [malformed, wrong_epoch, too_many_inputs, input_gap, false_ack, not_inputs, bad_echo];
+        [malformed, wrong_match, too_many_inputs, input_gap, false_ack, not_inputs, bad_echo];
     assert!(counts.iter().all(|&count| count > 0), "{dropped:?}");
     assert_eq!((dropped.flooded, dropped.stranger), (0, 0));
 }
@@ -209,7 +209,7 @@ fn repeated_packets_in_any_order_are_ignored() {
 }
 
 #[test]
-fn packets_of_the_previous_match_are_of_another_epoch() {
+fn packets_of_the_previous_match_are_counted() {
     let mut stepper = four(other);
     stepper.start();
     stepper.record();
@@ -225,10 +225,10 @@ fn packets_of_the_previous_match_are_of_another_epoch() {
     stepper.updates(30);
     let (datagrams, controls) = attack(&mut stepper, damaged(&before, |_, _| {}));
     let dropped = assert_unharmed(&mut stepper, busy);
-    let wrong_epoch = datagrams + controls;
+    let wrong_match = datagrams + controls;
     assert_eq!(
         dropped,
-        DroppedPackets { wrong_epoch, bad_echo: dropped.bad_echo, ..DroppedPackets::default() }
+        DroppedPackets { wrong_match, bad_echo: dropped.bad_echo, ..DroppedPackets::default() }
     );
     assert_agreement(&stepper, 8);
 }

@@ -23,7 +23,7 @@ use self::{
 use super::patience::MAX_SILENCE_PER_UPDATE;
 use crate::{config::MAX_SEATS, transport::MAX_PEERS};
 
-pub(crate) use plan::{MatchPlan, next_epoch};
+pub(crate) use plan::{MatchPlan, next_match_number};
 #[cfg(test)]
 pub(crate) use {plan::Member, seat_set::SeatSet};
 
@@ -38,8 +38,8 @@ const ANSWER_EVERY: Duration = Duration::from_millis(50);
 /// A peer that declined is blamed for the time until the next proposal, but for no more than this.
 const DECLINED_FOR: Duration = Duration::from_secs(1);
 
-/// The messages about the line-up. The leader gives each of its proposals an epoch of its own,
-/// which identifies the proposal.
+/// The messages about the line-up. The leader gives each of its proposals a match number of its
+/// own, which identifies the proposal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum LineUpMessage {
     /// The leader: let us play this.
@@ -47,16 +47,16 @@ pub(crate) enum LineUpMessage {
     /// A member, to all: I accept this.
     Accept(MatchPlan),
     /// A member, to all: I see it differently; ask again.
-    Decline { epoch: u32 },
+    Decline { match_number: u32 },
     /// The leader: all agreed, begin.
-    Begin { epoch: u32 },
+    Begin { match_number: u32 },
 }
 
 /// A step that the caller has to carry out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LineUpStep {
     Send(PeerId, LineUpMessage),
-    /// This epoch is about to begin: keep its datagrams.
+    /// The match of this number is about to begin: keep its datagrams.
     Expect(u32),
     Begin(MatchPlan),
 }
@@ -67,8 +67,8 @@ pub(crate) struct View<'a> {
     pub(crate) local: PeerId,
     /// The match that could start, if any.
     pub(crate) possible: Option<&'a MatchPlan>,
-    /// The last epoch that the sender of the message says it took part in.
-    pub(crate) last_epoch: u32,
+    /// The number of the last match that the sender of the message says it took part in.
+    pub(crate) last_match_number: u32,
 }
 
 /// The state of the agreement on one peer.
@@ -77,9 +77,10 @@ pub(crate) struct LineUp {
     max_seats: u8,
     stage: Stage,
     not_before: Duration,
-    /// The last epoch that we proposed: each proposal has its own.
-    proposed_epoch: Option<u32>,
-    /// The last epoch that began here; 0 if none. Datagrams of it may still be on their way.
+    /// The match number that we proposed last: each proposal has its own.
+    last_proposed: Option<u32>,
+    /// The number of the last match that began here; 0 if none. Datagrams of it may still be on
+    /// their way.
     last_begun: u32,
     /// What each peer accepted last.
     accepted: Vec<(PeerId, MatchPlan)>,
@@ -115,7 +116,7 @@ impl LineUp {
             max_seats,
             stage: Stage::IDLE,
             not_before: Duration::ZERO,
-            proposed_epoch: None,
+            last_proposed: None,
             last_begun: 0,
             accepted: Vec::new(),
             answered: None,
@@ -196,20 +197,20 @@ impl LineUp {
         }
         let plan = self.next_proposal(seen);
         let propose = |to| LineUpStep::Send(to, LineUpMessage::Propose(plan.clone()));
-        let mut steps = vec![LineUpStep::Expect(plan.epoch)];
+        let mut steps = vec![LineUpStep::Expect(plan.match_number)];
         steps.extend(others(&plan, local).map(propose));
         self.enter(Stage::Open { plan, deadline: now + ANSWER_WITHIN, is_called: true });
         steps.extend(self.begin_if_all_accepted(local));
         steps
     }
 
-    /// The plan that we propose next, with an epoch that we have not proposed before, as long as
-    /// there is one.
+    /// The plan that we propose next, with a match number that we have not proposed before, as long
+    /// as there is one.
     fn next_proposal(&mut self, seen: &MatchPlan) -> MatchPlan {
-        let is_ahead = |proposed: &u32| proposed.wrapping_sub(seen.epoch) < MAX_AHEAD;
-        let epoch = self.proposed_epoch.filter(is_ahead).map_or(seen.epoch, successor);
-        self.proposed_epoch = Some(epoch);
-        MatchPlan { epoch, members: seen.members.clone() }
+        let is_ahead = |proposed: &u32| proposed.wrapping_sub(seen.match_number) < MAX_AHEAD;
+        let match_number = self.last_proposed.filter(is_ahead).map_or(seen.match_number, successor);
+        self.last_proposed = Some(match_number);
+        MatchPlan { match_number, members: seen.members.clone() }
     }
 
     /// Blames the peers that keep this match from starting for the time since the last call.
@@ -264,13 +265,13 @@ impl LineUp {
                 self.note_accepted(from, plan);
                 self.begin_if_all_accepted(view.local)
             }
-            LineUpMessage::Decline { epoch } => {
-                self.note_declined(now, from, epoch, view.local);
+            LineUpMessage::Decline { match_number } => {
+                self.note_declined(now, from, match_number, view.local);
                 Vec::new()
             }
-            LineUpMessage::Begin { epoch } => {
+            LineUpMessage::Begin { match_number } => {
                 if let Stage::Open { plan, deadline, is_called } = &mut self.stage
-                    && (plan.epoch, plan.leader()) == (epoch, Some(from))
+                    && (plan.match_number, plan.leader()) == (match_number, Some(from))
                 {
                     // The leader begins already: what another member told it is on its way to us,
                     // too.
@@ -291,9 +292,9 @@ impl LineUp {
         }
     }
 
-    fn note_declined(&mut self, now: Duration, from: PeerId, epoch: u32, local: PeerId) {
+    fn note_declined(&mut self, now: Duration, from: PeerId, match_number: u32, local: PeerId) {
         let Stage::Open { plan, .. } = &self.stage else { return };
-        if plan.epoch == epoch && plan.member(from).is_some() {
+        if plan.match_number == match_number && plan.member(from).is_some() {
             if plan.leader() == Some(local) {
                 self.not_before = now + PROPOSE_AGAIN_AFTER;
             }
@@ -308,13 +309,13 @@ impl LineUp {
         plan: MatchPlan,
         view: View,
     ) -> Vec<LineUpStep> {
-        let View { local, possible, last_epoch } = view;
-        let epoch = plan.epoch;
+        let View { local, possible, last_match_number } = view;
+        let match_number = plan.match_number;
         let is_early = self.answered.is_some_and(|at| now.saturating_sub(at) < ANSWER_EVERY);
         let seen = possible.filter(|_| plan.leader() == Some(from) && from != local);
-        // The epoch need not be above all that we know of: a peer may claim that it took part in
-        // any epoch.
-        let is_new = may_follow(last_epoch, epoch) && epoch != self.last_begun;
+        // The number need not be above all that we know of: a peer may claim that it took part in
+        // a match of any number.
+        let is_new = may_follow(last_match_number, match_number) && match_number != self.last_begun;
         let is_agreed = seen.is_some_and(|seen| seen.accepts(&plan, local, self.max_seats));
         if !is_agreed || !is_new || is_early {
             // If we accepted a proposal of this peer before, the peer has changed its mind. If we
@@ -329,12 +330,12 @@ impl LineUp {
             if !told.contains(&from) {
                 told.push(from);
             }
-            let decline = |to| LineUpStep::Send(to, LineUpMessage::Decline { epoch });
+            let decline = |to| LineUpStep::Send(to, LineUpMessage::Decline { match_number });
             return told.into_iter().map(decline).collect();
         }
         self.answered = Some(now);
         let accept = |to| LineUpStep::Send(to, LineUpMessage::Accept(plan.clone()));
-        let mut steps = vec![LineUpStep::Expect(epoch)];
+        let mut steps = vec![LineUpStep::Expect(match_number)];
         steps.extend(others(&plan, local).map(accept));
         self.enter(Stage::Open { plan, deadline: now + ANSWER_WITHIN, is_called: false });
         steps
@@ -350,11 +351,11 @@ impl LineUp {
         let plan = plan.clone();
         let mut steps = Vec::new();
         if plan.leader() == Some(local) {
-            let begin = LineUpMessage::Begin { epoch: plan.epoch };
+            let begin = LineUpMessage::Begin { match_number: plan.match_number };
             steps.extend(others(&plan, local).map(|to| LineUpStep::Send(to, begin.clone())));
         }
         self.stage = Stage::IDLE;
-        self.last_begun = plan.epoch;
+        self.last_begun = plan.match_number;
         self.start_delays.clear();
         self.accepted.clear();
         steps.push(LineUpStep::Begin(plan));

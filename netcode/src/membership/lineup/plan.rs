@@ -26,7 +26,7 @@ pub(crate) struct Member {
 /// that no peer can send it wrongly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MatchPlan {
-    pub(crate) epoch: u32,
+    pub(crate) match_number: u32,
     /// In any order, which means nothing.
     pub(crate) members: Vec<Member>,
 }
@@ -34,7 +34,7 @@ pub(crate) struct MatchPlan {
 impl MatchPlan {
     /// A plan for these machines, each of which has a name and a number of seats. It counts the
     /// seats in the order of the ids; any other order would do as well.
-    pub(crate) fn seated(epoch: u32, mut machines: Vec<(PeerId, String, u8)>) -> Self {
+    pub(crate) fn seated(match_number: u32, mut machines: Vec<(PeerId, String, u8)>) -> Self {
         machines.sort_by_key(|&(peer, ..)| peer);
         let mut first = 0;
         let member = |(peer, name, count): (PeerId, String, u8)| {
@@ -42,7 +42,7 @@ impl MatchPlan {
             first = first.saturating_add(count);
             Member { peer, name, seats }
         };
-        Self { epoch, members: machines.into_iter().map(member).collect() }
+        Self { match_number, members: machines.into_iter().map(member).collect() }
     }
 
     /// The seed of the match: a hash of its number and of the peer that holds each seat, seat by
@@ -50,8 +50,8 @@ impl MatchPlan {
     ///
     /// It is derived and not sent: so no leader can pick it freely, or give two members different
     /// ones. The random ids and the number make it another one in each match without any random
-    /// source. It identifies nothing: members agree on an epoch and a whole plan, whose names, for
-    /// example, do not change the seed.
+    /// source. It identifies nothing: members agree on a match number and a whole plan, whose
+    /// names, for example, do not change the seed.
     pub(crate) fn seed(&self) -> u64 {
         let mut holders: Vec<(Seat, PeerId)> = Vec::new();
         for member in &self.members {
@@ -60,7 +60,7 @@ impl MatchPlan {
         holders.sort_unstable();
         let mut hasher = Xxh3::new();
         hasher.update(SEED_LABEL);
-        hasher.update(&self.epoch.to_le_bytes());
+        hasher.update(&self.match_number.to_le_bytes());
         for (_, peer) in holders {
             hasher.update(peer.0.as_bytes());
         }
@@ -109,25 +109,25 @@ impl MatchPlan {
     }
 }
 
-/// The epoch after our last one and those that other peers claim, never 0. Epochs are serial
-/// numbers that wrap around (as in RFC 1982), and a claim far ahead of ours is ignored: the claim
-/// of one peer must not use up the epochs of the others.
-pub(crate) fn next_epoch(own_last: u32, claims: impl Iterator<Item = u32>) -> u32 {
+/// The number of the match after our last one and those that other peers claim, never 0. Match
+/// numbers are serial numbers that wrap around (as in RFC 1982), and a claim far ahead of ours is
+/// ignored: the claim of one peer must not use up the numbers for all.
+pub(crate) fn next_match_number(own_last: u32, claims: impl Iterator<Item = u32>) -> u32 {
     let ahead = claims.map(|claim| claim.wrapping_sub(own_last));
     let most = ahead.filter(|&ahead| ahead <= MAX_AHEAD).max().unwrap_or(0);
     successor(own_last.wrapping_add(most))
 }
 
-pub(super) fn successor(epoch: u32) -> u32 {
-    epoch.checked_add(1).unwrap_or(1)
+pub(super) fn successor(match_number: u32) -> u32 {
+    match_number.checked_add(1).unwrap_or(1)
 }
 
-/// Whether a peer whose last epoch was `last` may propose `epoch`, which may be ahead of `last` by
-/// what other peers claimed, at most [`MAX_AHEAD`], and by its own proposals that came to nothing,
-/// of which there are never more than that either.
-pub(super) fn may_follow(last: u32, epoch: u32) -> bool {
-    let ahead = epoch.wrapping_sub(last);
-    epoch != 0 && (1..=2 * MAX_AHEAD + 1).contains(&ahead)
+/// Whether a peer whose last match was `last` may propose `match_number`. That may be ahead of
+/// `last` by what other peers claimed, at most [`MAX_AHEAD`], and by its own proposals that came to
+/// nothing, of which there are never more than that either.
+pub(super) fn may_follow(last: u32, match_number: u32) -> bool {
+    let ahead = match_number.wrapping_sub(last);
+    match_number != 0 && (1..=2 * MAX_AHEAD + 1).contains(&ahead)
 }
 
 #[cfg(test)]
@@ -138,34 +138,34 @@ mod tests {
     const B: PeerId = PeerId::from_u128(2);
     const C: PeerId = PeerId::from_u128(3);
 
-    fn plan(epoch: u32, peers: &[PeerId]) -> MatchPlan {
+    fn plan(match_number: u32, peers: &[PeerId]) -> MatchPlan {
         let machine = |&peer| (peer, "x".into(), 1);
-        MatchPlan::seated(epoch, peers.iter().map(machine).collect())
+        MatchPlan::seated(match_number, peers.iter().map(machine).collect())
     }
 
     #[test]
-    fn the_next_epoch_is_above_all_others() {
-        assert_eq!(next_epoch(0, [].into_iter()), 1);
-        assert_eq!(next_epoch(3, [7, 5].into_iter()), 8);
-        assert_eq!(next_epoch(9, [7, 5].into_iter()), 10);
-        assert_eq!(next_epoch(u32::MAX, [].into_iter()), 1);
-        assert_eq!(next_epoch(u32::MAX - 1, [2].into_iter()), 3);
+    fn the_next_match_number_is_above_all_others() {
+        assert_eq!(next_match_number(0, [].into_iter()), 1);
+        assert_eq!(next_match_number(3, [7, 5].into_iter()), 8);
+        assert_eq!(next_match_number(9, [7, 5].into_iter()), 10);
+        assert_eq!(next_match_number(u32::MAX, [].into_iter()), 1);
+        assert_eq!(next_match_number(u32::MAX - 1, [2].into_iter()), 3);
     }
 
     #[test]
     fn a_claim_far_ahead_counts_for_nothing() {
         for claim in [u32::MAX, u32::MAX - 1, 4 + MAX_AHEAD] {
-            assert_eq!(next_epoch(3, [4, claim].into_iter()), 5);
+            assert_eq!(next_match_number(3, [4, claim].into_iter()), 5);
         }
-        assert_eq!(next_epoch(3, [3 + MAX_AHEAD].into_iter()), 4 + MAX_AHEAD);
+        assert_eq!(next_match_number(3, [3 + MAX_AHEAD].into_iter()), 4 + MAX_AHEAD);
     }
 
     #[test]
-    fn an_epoch_follows_the_last_one_of_the_peer_that_proposes_it() {
+    fn a_match_number_follows_the_last_one_of_the_peer_that_proposes_it() {
         assert!(may_follow(0, 1) && may_follow(7, 8) && may_follow(u32::MAX, 1));
         assert!(may_follow(7, 8 + 2 * MAX_AHEAD));
-        for epoch in [0, 1, 6, 7, 9 + 2 * MAX_AHEAD, u32::MAX] {
-            assert!(!may_follow(7, epoch), "{epoch}");
+        for match_number in [0, 1, 6, 7, 9 + 2 * MAX_AHEAD, u32::MAX] {
+            assert!(!may_follow(7, match_number), "{match_number}");
         }
     }
 

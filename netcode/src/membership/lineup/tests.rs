@@ -7,13 +7,13 @@ const B: PeerId = PeerId::from_u128(2);
 const C: PeerId = PeerId::from_u128(3);
 const UPDATE: Duration = Duration::from_millis(50);
 
-fn plan(epoch: u32, peers: &[PeerId]) -> MatchPlan {
+fn plan(match_number: u32, peers: &[PeerId]) -> MatchPlan {
     let machine = |&peer| (peer, "x".into(), 1);
-    MatchPlan::seated(epoch, peers.iter().map(machine).collect())
+    MatchPlan::seated(match_number, peers.iter().map(machine).collect())
 }
 
 fn view(local: PeerId, possible: &MatchPlan) -> View<'_> {
-    View { local, possible: Some(possible), last_epoch: 0 }
+    View { local, possible: Some(possible), last_match_number: 0 }
 }
 
 fn sent_to(steps: &[LineUpStep], to: PeerId) -> LineUpMessage {
@@ -94,7 +94,7 @@ impl Room {
                 let Some(message) = tamper(from, to, message) else { return Vec::new() };
                 let index = self.peers.iter().position(|it| it.0 == to).expect("it is here");
                 let seen = self.seen(index);
-                let view = View { local: to, possible: seen.as_ref(), last_epoch: 0 };
+                let view = View { local: to, possible: seen.as_ref(), last_match_number: 0 };
                 let steps = self.peers[index].1.handle(self.now, from, message, view);
                 steps.into_iter().map(|step| (to, step)).collect()
             }
@@ -125,7 +125,7 @@ fn peers_that_agree_begin_the_same_match() {
 fn a_leader_that_proposes_different_matches_starts_none_and_is_counted_out() {
     type Lie = fn(&mut MatchPlan);
     let lies: [Lie; 4] = [
-        |plan| plan.epoch += 1,
+        |plan| plan.match_number += 1,
         |plan| plan.members[0].name = "another".into(),
         |plan| plan.members[0].seats = SeatSet::of(&[0, 3]),
         |plan| {
@@ -167,7 +167,7 @@ fn a_member_takes_the_seat_that_the_leader_gives_it() {
     let mut told = seen.clone();
     (told.members[0].seats, told.members[1].seats) = (seen.members[1].seats, seen.members[0].seats);
     b.handle(Duration::ZERO, A, LineUpMessage::Propose(told.clone()), view(B, &seen));
-    let begin = LineUpMessage::Begin { epoch: 1 };
+    let begin = LineUpMessage::Begin { match_number: 1 };
     let begun = b.handle(Duration::ZERO, A, begin, view(B, &seen));
     assert_eq!(begun, [LineUpStep::Begin(told)]);
 }
@@ -221,7 +221,7 @@ fn only_a_member_that_always_declines_is_counted_out() {
     let mut room = Room::new(&[A, B, C]);
     let decline = |from, _, message| match message {
         LineUpMessage::Accept(plan) if from == C => {
-            Some(LineUpMessage::Decline { epoch: plan.epoch })
+            Some(LineUpMessage::Decline { match_number: plan.match_number })
         }
         message => Some(message),
     };
@@ -249,7 +249,7 @@ fn a_peer_that_sees_other_members_declines_and_is_asked_again() {
     let proposal = a.poll(now, A, Some(&all));
     let without_c = plan(1, &[A, B]);
     let no = b.handle(now, A, sent_to(&proposal, B), view(B, &without_c));
-    assert_eq!(sent_to(&no, A), LineUpMessage::Decline { epoch: 1 });
+    assert_eq!(sent_to(&no, A), LineUpMessage::Decline { match_number: 1 });
     a.handle(now, B, sent_to(&no, A), view(A, &all));
     assert!(a.poll(now, A, Some(&all)).is_empty(), "not at once");
     assert!(!a.poll(now + PROPOSE_AGAIN_AFTER, A, Some(&all)).is_empty());
@@ -261,12 +261,12 @@ fn only_the_leader_may_propose_and_call_the_start() {
     let now = Duration::ZERO;
     let all = plan(1, &[A, B, C]);
     let no = b.handle(now, C, LineUpMessage::Propose(all.clone()), view(B, &all));
-    assert_eq!(sent_to(&no, C), LineUpMessage::Decline { epoch: 1 });
+    assert_eq!(sent_to(&no, C), LineUpMessage::Decline { match_number: 1 });
     b.handle(now, A, LineUpMessage::Propose(all.clone()), view(B, &all));
     b.handle(now, C, LineUpMessage::Accept(all.clone()), view(B, &all));
-    assert_eq!(b.handle(now, C, LineUpMessage::Begin { epoch: 1 }, view(B, &all)), []);
-    assert_eq!(b.handle(now, A, LineUpMessage::Begin { epoch: 2 }, view(B, &all)), []);
-    let begun = b.handle(now, A, LineUpMessage::Begin { epoch: 1 }, view(B, &all));
+    assert_eq!(b.handle(now, C, LineUpMessage::Begin { match_number: 1 }, view(B, &all)), []);
+    assert_eq!(b.handle(now, A, LineUpMessage::Begin { match_number: 2 }, view(B, &all)), []);
+    let begun = b.handle(now, A, LineUpMessage::Begin { match_number: 1 }, view(B, &all));
     assert_eq!(begun, [LineUpStep::Begin(all)]);
 }
 
@@ -276,7 +276,7 @@ fn a_called_start_waits_for_the_answers_of_the_other_members() {
     let now = Duration::ZERO;
     let all = plan(1, &[A, B, C]);
     b.handle(now, A, LineUpMessage::Propose(all.clone()), view(B, &all));
-    assert_eq!(b.handle(now, A, LineUpMessage::Begin { epoch: 1 }, view(B, &all)), []);
+    assert_eq!(b.handle(now, A, LineUpMessage::Begin { match_number: 1 }, view(B, &all)), []);
     let other = LineUpMessage::Accept(plan(1, &[A, C]));
     assert_eq!(b.handle(now, C, other, view(B, &all)), []);
     let begun = b.handle(now, C, LineUpMessage::Accept(all.clone()), view(B, &all));
@@ -292,13 +292,13 @@ fn an_answer_to_one_proposal_does_not_count_for_the_next() {
     let late_yes = b.handle(now, A, sent_to(&first, B), view(B, &two));
     // C gets ready, A sees it, B does not yet.
     let second = a.poll(now, A, Some(&three));
-    assert_ne!(proposed(&second, B).epoch, proposed(&first, B).epoch);
+    assert_ne!(proposed(&second, B).match_number, proposed(&first, B).match_number);
     b.handle(now, A, sent_to(&second, B), view(B, &two));
     let yes_c = c.handle(now, A, sent_to(&second, C), view(C, &three));
     a.handle(now, B, sent_to(&late_yes, A), view(A, &three));
     let after_both = a.handle(now, C, sent_to(&yes_c, A), view(A, &three));
     assert!(after_both.is_empty(), "B never accepted the second proposal: {after_both:?}");
-    let begin_of_first = LineUpMessage::Begin { epoch: 1 };
+    let begin_of_first = LineUpMessage::Begin { match_number: 1 };
     assert!(b.handle(now, A, begin_of_first, view(B, &two)).is_empty(), "B dropped the first");
 }
 
@@ -309,9 +309,9 @@ fn a_stray_proposal_does_not_undo_an_acceptance_of_the_leaders() {
     let (all, without_a) = (plan(1, &[A, B, C]), plan(1, &[B, C]));
     c.handle(now, A, LineUpMessage::Propose(all.clone()), view(C, &all));
     let no = c.handle(now, B, LineUpMessage::Propose(without_a), view(C, &all));
-    assert_eq!(no, [LineUpStep::Send(B, LineUpMessage::Decline { epoch: 1 })]);
+    assert_eq!(no, [LineUpStep::Send(B, LineUpMessage::Decline { match_number: 1 })]);
     c.handle(now, B, LineUpMessage::Accept(all.clone()), view(C, &all));
-    let begun = c.handle(now, A, LineUpMessage::Begin { epoch: 1 }, view(C, &all));
+    let begun = c.handle(now, A, LineUpMessage::Begin { match_number: 1 }, view(C, &all));
     assert_eq!(begun, [LineUpStep::Begin(all)]);
 }
 
@@ -331,7 +331,7 @@ fn a_member_that_leaves_while_the_start_is_called_keeps_no_peer_waiting() {
     let all = plan(1, &[A, B, C]);
     b.handle(Duration::ZERO, A, LineUpMessage::Propose(all.clone()), view(B, &all));
     b.forget(C);
-    let begin = LineUpMessage::Begin { epoch: 1 };
+    let begin = LineUpMessage::Begin { match_number: 1 };
     let begun = b.handle(Duration::ZERO, A, begin, view(B, &plan(1, &[A, B])));
     assert_eq!(begun, [LineUpStep::Begin(all)]);
 }
@@ -343,7 +343,7 @@ fn an_agreement_that_no_peer_completes_expires() {
     let proposal = a.poll(Duration::ZERO, A, Some(&all));
     b.handle(Duration::ZERO, A, sent_to(&proposal, B), view(B, &all));
     b.poll(ANSWER_WITHIN, B, Some(&all));
-    let late = b.handle(ANSWER_WITHIN, A, LineUpMessage::Begin { epoch: 1 }, view(B, &all));
+    let late = b.handle(ANSWER_WITHIN, A, LineUpMessage::Begin { match_number: 1 }, view(B, &all));
     assert!(late.is_empty());
     assert!(!a.poll(ANSWER_WITHIN, A, Some(&all)).is_empty(), "the leader asks again");
 }
@@ -353,9 +353,9 @@ fn a_leader_cannot_make_one_member_flood_another() {
     let mut b = LineUp::default();
     let all = plan(1, &[A, B, C]);
     let mut to_c = 0;
-    for epoch in 1..=1000 {
-        let now = Duration::from_millis(u64::from(epoch));
-        let message = LineUpMessage::Propose(plan(epoch, &[A, B, C]));
+    for match_number in 1..=1000 {
+        let now = Duration::from_millis(u64::from(match_number));
+        let message = LineUpMessage::Propose(plan(match_number, &[A, B, C]));
         let steps = b.handle(now, A, message, view(B, &all));
         to_c += steps.iter().filter(|step| matches!(step, LineUpStep::Send(C, _))).count();
     }
@@ -363,25 +363,25 @@ fn a_leader_cannot_make_one_member_flood_another() {
 }
 
 #[test]
-fn proposals_differ_even_when_epochs_wrap_around() {
+fn proposals_differ_even_when_match_numbers_wrap_around() {
     let mut a = LineUp::default();
-    let mut epochs = Vec::new();
+    let mut numbers = Vec::new();
     for round in 0..6 {
         let now = ANSWER_WITHIN * round;
         // In the second round A knows of fewer matches.
-        let epoch = if round == 1 { u32::MAX - 3 } else { u32::MAX - 1 };
-        let plan = proposed(&a.poll(now, A, Some(&plan(epoch, &[A, B]))), B);
-        assert!(plan.epoch != 0 && !epochs.contains(&plan.epoch), "{plan:?}");
-        epochs.push(plan.epoch);
+        let match_number = if round == 1 { u32::MAX - 3 } else { u32::MAX - 1 };
+        let plan = proposed(&a.poll(now, A, Some(&plan(match_number, &[A, B]))), B);
+        assert!(plan.match_number != 0 && !numbers.contains(&plan.match_number), "{plan:?}");
+        numbers.push(plan.match_number);
     }
 }
 
 #[test]
-fn the_epoch_that_was_played_last_is_not_played_again() {
+fn the_match_number_that_was_played_last_is_not_played_again() {
     let (mut a, mut b) = (LineUp::default(), LineUp::default());
     let now = Duration::ZERO;
-    let of = |epoch| LineUpMessage::Propose(plan(epoch, &[A, B]));
-    // B knows of an epoch that A did not take into account.
+    let of = |match_number| LineUpMessage::Propose(plan(match_number, &[A, B]));
+    // B knows of a match that A did not take into account.
     let seen = plan(u32::MAX, &[A, B]);
     let proposal = a.poll(now, A, Some(&plan(4, &[A, B])));
     let yes = b.handle(now, A, sent_to(&proposal, B), view(B, &seen));
@@ -391,7 +391,7 @@ fn the_epoch_that_was_played_last_is_not_played_again() {
     let later = now + ANSWER_EVERY;
     for used in [0, 4] {
         let answer = b.handle(later, A, of(used), view(B, &seen));
-        assert!(matches!(sent_to(&answer, A), LineUpMessage::Decline { .. }), "epoch {used}");
+        assert!(matches!(sent_to(&answer, A), LineUpMessage::Decline { .. }), "match {used}");
     }
     let proposal = a.poll(now, A, Some(&plan(4, &[A, B])));
     assert_eq!(sent_to(&proposal, B), of(5));
