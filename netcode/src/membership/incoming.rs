@@ -187,11 +187,11 @@ impl Connection {
                 if !status.is_ready {
                     self.lineup.reset_start_delay(from);
                 }
-                link.status = status;
+                link.claims = status;
             }
             Control::LineUp(message) => {
                 let Some(local) = self.us.id() else { return };
-                let last_match_number = link.status.last_match_number;
+                let last_match_number = link.claims.last_match_number;
                 let possible = self.possible_match();
                 let view = View { local, possible: possible.as_ref(), last_match_number };
                 let steps = self.lineup.handle(now, from, message, view);
@@ -248,7 +248,7 @@ impl Connection {
         let machines = std::iter::once((local, self.us.hello()))
             .chain(others)
             .map(|(peer, hello)| (peer, hello.name.clone(), hello.seats));
-        let numbers = players().map(|link| link.status.last_match_number);
+        let numbers = players().map(|link| link.claims.last_match_number);
         Some(MatchPlan::seated(
             next_match_number(status.last_match_number, numbers),
             machines.collect(),

@@ -31,7 +31,9 @@ pub(crate) struct Link {
     pub(crate) peer: PeerId,
     pub(crate) hello: Option<Hello>,
     pub(crate) refusal: Option<Refusal>,
-    pub(crate) status: Status,
+    /// What the peer last said of itself. Nothing in it is checked: which peers play our match is
+    /// asked of its roster.
+    pub(crate) claims: Status,
     pub(crate) clock: LinkClock,
     pub(crate) conduct: Conduct,
     pub(crate) patience: Patience,
@@ -54,7 +56,7 @@ impl Link {
             peer,
             hello: None,
             refusal: None,
-            status: Status::default(),
+            claims: Status::default(),
             clock: LinkClock::default(),
             conduct: Conduct::default(),
             patience: Patience::default(),
@@ -90,7 +92,7 @@ impl Link {
 
     /// Whether the peer takes no part in matches.
     pub(crate) fn is_spectator(&self) -> bool {
-        self.status.is_spectator || self.role == RoomRole::Member(Place::Spectator)
+        self.claims.is_spectator || self.role == RoomRole::Member(Place::Spectator)
     }
 
     /// Whether we have stopped listening to the peer.

@@ -34,7 +34,7 @@ impl Connection {
         // A peer that has finished the match stays at its last frame.
         let plays = |link: &&Link| {
             let is_of_match = self.match_wire.has(link.peer);
-            link.status.is_in_match && is_of_match && !self.match_wire.is_leaving(link.peer)
+            link.claims.is_in_match && is_of_match && !self.match_wire.is_leaving(link.peer)
         };
         let leads = self.peers.iter().filter(plays).map(lead);
         let (count, sum) = leads.fold((0.0, 0.0), |(count, sum), lead| (count + 1.0, sum + lead));
@@ -89,14 +89,14 @@ impl Connection {
         lobby.peers.extend(self.peers.iter().filter(is_shown).map(|link| LobbyPeer {
             id: link.peer,
             name: link.name(),
-            is_ready: link.status.is_ready,
+            is_ready: link.claims.is_ready,
             seats: link.hello.as_ref().map_or(0, |hello| hello.seats),
-            is_in_match: link.status.is_in_match,
+            is_in_match: link.claims.is_in_match,
             is_spectator: link.is_spectator(),
-            is_hidden: link.status.is_hidden,
+            is_hidden: link.claims.is_hidden,
             is_quiet: link.silence() >= self.limits().quiet_after,
             refusal: link.refusal.clone().or_else(|| self.no_answer(link)),
-            reaches: link.status.reaches.clone(),
+            reaches: link.claims.reaches.clone(),
             rtt: link.clock.rtt(),
             jitter: link.clock.jitter(),
             route: self.wire.route(link.peer),
