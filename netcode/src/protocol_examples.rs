@@ -8,9 +8,8 @@ use crate::{
     config::NetcodeConfig,
     exchange::{Datagram, DatagramHeader, InputRun, Inputs, Millis},
     membership::{
-        MatchPlan,
         control::{Control, Finish, Hello, Status},
-        lineup::{LineUpMessage, Member, SeatSet},
+        lineup::{LineUpMessage, MatchPlan, Member, SeatSet},
         reasons::GoodbyeCause,
     },
 };

@@ -223,11 +223,6 @@ impl Exchange {
         Some(inputs)
     }
 
-    /// Whether a peer plays this match.
-    pub(crate) fn has(&self, peer: PeerId) -> bool {
-        self.peers.iter().any(|other| other.id == peer)
-    }
-
     /// Whether a peer should get a datagram now that we took a step.
     pub(crate) fn is_due(&mut self, to: PeerId, lateness: Lateness) -> bool {
         let Self { ours, peers, rules, .. } = self;

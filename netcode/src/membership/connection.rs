@@ -20,6 +20,7 @@ use super::{
     patience::Patience,
     peers::Peers,
     reasons::GoodbyeCause,
+    roster::Roster,
     us::Us,
     wire::Wire,
 };
@@ -46,14 +47,14 @@ pub(crate) enum ConnectionEvent {
     Closed(PeerId),
     /// A peer said goodbye.
     Goodbye(PeerId, GoodbyeCause),
-    /// All agreed: begin.
-    Begin(MatchPlan),
+    /// All agreed: the match that we are in now begins.
+    Begin,
     /// The server sent news of the room.
     Room(RoomEvent),
     /// A peer misbehaved, and we have stopped listening to it.
     Misconduct(PeerId, Misconduct),
     /// A peer has left the match at this frame, and stays in the room.
-    Finished { peer: PeerId, end: u32 },
+    Finished { peer: PeerId, name: String, end: u32 },
     /// A peer's checksums.
     Checksums { peer: PeerId, frame: u32, hashes: FrameHashes },
 }
@@ -137,12 +138,12 @@ impl Connection {
     /// the systems.
     pub(crate) fn receive(&mut self, now: Duration, elapsed: Duration, our_frame: Option<f32>) {
         self.wire.forget_left_rooms(now);
-        self.match_wire.end_if_finished(now);
+        self.match_wire.end_if_left(now);
         if !self.wire.is_open() {
             return;
         }
         self.peers.wait(elapsed);
-        if our_frame.is_some() && !self.match_wire.has_finished() {
+        if our_frame.is_some() {
             self.match_wire.wait(elapsed);
         }
         let mut events = self.wire.poll(now);
@@ -284,7 +285,7 @@ impl Connection {
     /// by itself that two others cannot reach each other.
     pub(super) fn tell_reach(&mut self, now: Duration) {
         let reach = || self.players().map(|link| link.peer);
-        if !reach().eq(self.us.status().reaches.iter().copied()) {
+        if !reach().eq(self.us.reaches().iter().copied()) {
             let reach = reach().collect();
             self.us.set_reach(reach);
             self.tell_status(now);
@@ -298,7 +299,7 @@ impl Connection {
     }
 
     pub(super) fn tell_status(&mut self, now: Duration) {
-        let status = self.us.status_message();
+        let status = self.us.status_message(self.is_in_match());
         self.broadcast(now, &status);
     }
 
@@ -318,17 +319,18 @@ impl Connection {
                 LineUpStep::Begin(plan) => {
                     // At once, so that nothing in this update still takes us for ready and asks
                     // again.
-                    self.enter_match(now, plan.match_number);
-                    self.push_event(ConnectionEvent::Begin(plan));
+                    self.enter_match(now, &plan);
+                    self.push_event(ConnectionEvent::Begin);
                 }
             }
         }
     }
 
-    /// Plays the match of this number from now on.
-    pub(super) fn enter_match(&mut self, now: Duration, match_number: u32) {
-        self.us.begin_match(match_number);
-        self.match_wire.begin(match_number);
+    /// Plays this match from now on.
+    pub(super) fn enter_match(&mut self, now: Duration, plan: &MatchPlan) {
+        let Some(local) = self.us.id() else { return };
+        self.us.begin_match(plan.match_number);
+        self.match_wire.begin(plan, local);
         for link in self.peers.iter_mut() {
             link.clock.restart();
             link.patience = Patience::default();
@@ -371,16 +373,46 @@ impl Connection {
     }
 
     pub(super) fn is_spectator(&self) -> bool {
-        self.us.status().is_spectator
+        self.us.is_spectator()
     }
 
     pub(crate) fn is_open(&self) -> bool {
         self.wire.is_open()
     }
 
+    /// The number, the seed and the roster of the match that we play, or have just left.
+    pub(crate) fn agreed_match(&self) -> Option<(u32, u64, &Roster)> {
+        self.match_wire.agreed()
+    }
+
+    /// The roster of the match that we play, or have just left.
+    pub(super) fn roster(&self) -> Option<&Roster> {
+        self.match_wire.roster()
+    }
+
+    /// Whether we are in a match with other machines.
+    pub(super) fn is_in_match(&self) -> bool {
+        self.match_wire.is_in_match()
+    }
+
+    /// Whether our present match has that peer in it, and needs it.
+    pub(super) fn needs(&self, peer: PeerId) -> bool {
+        self.match_wire.needs(peer)
+    }
+
+    /// A peer that our match needs and that is gone, the first in the order of the seats. While a
+    /// match does not run yet, a peer that is only silent is not gone.
+    pub(super) fn missing(&self, is_running: bool) -> Option<PeerId> {
+        let is_gone = |&peer: &PeerId| {
+            !self.is_linked(peer)
+                || (self.is_absent(peer) && (is_running || !self.is_at_server(peer)))
+        };
+        self.roster()?.other_peers().filter(|&peer| self.needs(peer)).find(is_gone)
+    }
+
     /// Whether we neither play a match nor have to repeat our last inputs to peers that still do.
     pub(super) fn is_idle(&self) -> bool {
-        self.match_wire.match_number() == 0
+        self.match_wire.is_idle()
     }
 
     /// Whether the room is empty, and no peer can ever come: the server is gone for good.
@@ -398,7 +430,7 @@ impl Connection {
     /// inputs.
     pub(super) fn blocker(&self) -> Option<PeerId> {
         let limit = self.limits.outage_timeout + STUCK_AFTER;
-        let blocks = |link: &&Link| self.plays_with(link) && link.patience.is_used_up(limit);
+        let blocks = |link: &&Link| self.needs(link.peer) && link.patience.is_used_up(limit);
         self.peers.iter().find(blocks).map(|link| link.peer)
     }
 
@@ -432,18 +464,6 @@ impl Connection {
 
     /// Whether we are in a match with the peer.
     pub(super) fn plays_with(&self, link: &Link) -> bool {
-        self.us.is_in_match()
-            && self.match_wire.has(link.peer)
-            && !self.match_wire.has_left(link.peer)
-    }
-
-    /// Whether the peer has left the match that runs, which goes on without it.
-    pub(super) fn has_left(&self, peer: PeerId) -> bool {
-        self.match_wire.has_left(peer)
-    }
-
-    /// Whether the match that we play is over for us.
-    pub(super) fn has_finished(&self) -> bool {
-        self.match_wire.has_finished()
+        self.match_wire.plays_with(link.peer)
     }
 }

@@ -24,7 +24,7 @@ impl Connection {
 
     /// We are done with the match that we finished, and back in the lobby.
     pub(crate) fn leave_match(&mut self, now: Duration) {
-        self.us.leave_match();
+        self.match_wire.leave();
         self.wait_for_newcomers(now);
         self.tell_status(now);
     }

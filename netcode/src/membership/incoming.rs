@@ -213,10 +213,11 @@ impl Connection {
 
     /// A peer leaves the match, which goes on without it.
     fn handle_finish(&mut self, from: PeerId, finish: &Finish) {
-        if !self.match_wire.has(from) {
+        let name = self.match_wire.roster().and_then(|roster| roster.name_of(from));
+        let Some(name) = name.map(str::to_owned) else {
             self.dropped.stranger += 1;
             return;
-        }
+        };
         if !self.match_wire.is_of(finish.match_number) {
             self.dropped.wrong_match += 1;
             return;
@@ -224,7 +225,7 @@ impl Connection {
         match self.match_wire.receive_finish(from, finish) {
             Some(Ok(Some(Departure { end, is_possible }))) => {
                 self.dropped.false_end += u32::from(!is_possible);
-                self.push_event(ConnectionEvent::Finished { peer: from, end });
+                self.push_event(ConnectionEvent::Finished { peer: from, name, end });
             }
             Some(Err(bad)) => count_refused(&mut self.dropped, bad),
             Some(Ok(None)) | None => {}
@@ -233,9 +234,8 @@ impl Connection {
 
     /// The match that could start now, as seen from here.
     pub(super) fn possible_match(&self) -> Option<MatchPlan> {
-        let status = self.us.status();
-        let is_free = !status.is_in_match && self.newcomers_until.is_none();
-        let local = self.us.id().filter(|_| status.is_ready && is_free)?;
+        let is_free = !self.is_in_match() && self.newcomers_until.is_none();
+        let local = self.us.id().filter(|_| self.us.is_ready() && is_free)?;
         let Limits { min_players, max_players, .. } = self.limits();
         let mut lobby = Lobby::for_seats(min_players, max_players);
         self.show(&mut lobby);
@@ -248,11 +248,9 @@ impl Connection {
         let machines = std::iter::once((local, self.us.hello()))
             .chain(others)
             .map(|(peer, hello)| (peer, hello.name.clone(), hello.seats));
-        let numbers = players().map(|link| link.claims.last_match_number);
-        Some(MatchPlan::seated(
-            next_match_number(status.last_match_number, numbers),
-            machines.collect(),
-        ))
+        let claimed = players().map(|link| link.claims.last_match_number);
+        let match_number = next_match_number(self.us.last_match_number(), claimed);
+        Some(MatchPlan::seated(match_number, machines.collect()))
     }
 }
 

@@ -57,7 +57,7 @@ pub struct LobbyPeer {
     pub is_ready: bool,
     /// The number of seats on its machine.
     pub seats: u8,
-    /// Whether it is still playing a match.
+    /// Whether it is still playing a match, as it says itself.
     pub is_in_match: bool,
     /// Whether it takes no part in matches.
     pub is_spectator: bool,

@@ -1,5 +1,5 @@
-//! The match on the wire: which one it is, how far it has come here, and the inputs that are
-//! exchanged.
+//! The match on the wire: which one it is, which peers are in it, how far it has come here, and the
+//! inputs that are exchanged.
 
 use std::time::Duration;
 
@@ -7,44 +7,69 @@ use signaling::protocol::PeerId;
 
 use super::{
     control::{Control, Finish},
+    lineup::MatchPlan,
     patience::MAX_SILENCE_PER_UPDATE,
+    roster::Roster,
 };
 use crate::{
     config::FinishPolicy,
     exchange::{BadInputs, DatagramHeader, Departure, Exchange, Inputs, Lateness, SharedExchange},
 };
 
-/// How we left a match.
-#[derive(Clone, Copy, Debug)]
-struct LeftMatch {
-    /// The frame at which it was over for us.
-    end: u32,
-    /// The time until which we repeat our inputs.
-    until: Duration,
-    /// When we last said that we left.
-    told: Duration,
-}
-
 /// The match that we play, or that we have just left while others play on.
+///
+/// Its roster is the one owner of who plays, and answers every question about that:
+///
+/// * whether we are in a match: [`is_in_match`](Self::is_in_match), from the agreement until we are
+///   back in the lobby, and [`is_idle`](Self::is_idle), once no peer can need anything of us;
+/// * which match that is, and who holds which seat: [`agreed`](Self::agreed);
+/// * whether a peer is in it: [`has`](Self::has), also after we have left it;
+/// * whether we play with a peer: [`plays_with`](Self::plays_with), until either of us has left;
+/// * whether the match cannot go on without a peer: [`needs`](Self::needs).
+///
+/// How far each of these peers has come, and whether it has left, is known from its inputs, so the
+/// exchange is asked for that. All else is a copy or a claim: the status that we send is written
+/// from here, the `Roster` resource is for games, the session state says what a game is shown (a
+/// local match is one, too), and what a peer says of itself stays a claim.
 #[derive(Default)]
 pub(super) struct MatchWire {
     /// The number of the match that we agreed to begin; 0 if none.
     expected: u32,
-    /// The number of the match that we began, whose inputs we exchange; 0 if none.
+    playing: Option<Playing>,
+}
+
+/// A match that we have begun.
+struct Playing {
     match_number: u32,
-    exchange: SharedExchange,
+    seed: u64,
+    roster: Roster,
+    /// The inputs; `None` until the session of the match exists.
+    exchange: Option<SharedExchange>,
     /// The frame that we simulate next, or where we finished.
     frame: u32,
     /// Time since the last step in which the match could have run.
     waited: Duration,
-    left: Option<LeftMatch>,
+    finished: Option<Finished>,
 }
 
+/// How we finished a match.
+#[derive(Clone, Copy, Debug)]
+struct Finished {
+    /// The frame at which it was over for us.
+    end: u32,
+    /// The time until which we repeat our inputs.
+    until: Duration,
+    /// When we last said that we finished.
+    told: Duration,
+    /// Whether we are back in the lobby.
+    has_left: bool,
+}
+
+/// How the match begins and ends.
 impl MatchWire {
     /// We are in another room: nothing is agreed on.
     pub(super) fn reset(&mut self) {
-        self.expected = 0;
-        self.end();
+        *self = Self::default();
     }
 
     /// This match is about to begin: its datagrams are early, not wrong.
@@ -52,104 +77,135 @@ impl MatchWire {
         self.expected = match_number;
     }
 
-    /// We play the match of this number from now on.
-    pub(super) fn begin(&mut self, match_number: u32) {
-        self.end();
-        (self.match_number, self.frame) = (match_number, 0);
-        self.waited = Duration::ZERO;
+    /// We play this match from now on, as `local`.
+    pub(super) fn begin(&mut self, plan: &MatchPlan, local: PeerId) {
+        self.playing = Some(Playing {
+            match_number: plan.match_number,
+            seed: plan.seed(),
+            roster: Roster::from_plan(plan, local),
+            exchange: None,
+            frame: 0,
+            waited: Duration::ZERO,
+            finished: None,
+        });
     }
 
-    /// Returns the exchange through which the session of the match receives and sends inputs.
+    /// Takes the exchange of the match, and returns it as the session of the match shares it.
     pub(super) fn set_exchange(&mut self, exchange: Exchange) -> SharedExchange {
-        self.exchange = SharedExchange::new(exchange);
-        self.exchange.clone()
+        let exchange = SharedExchange::new(exchange);
+        if let Some(playing) = &mut self.playing {
+            playing.exchange = Some(exchange.clone());
+        }
+        exchange
     }
 
-    fn end(&mut self) {
-        self.match_number = 0;
-        self.exchange = SharedExchange::default();
-        self.left = None;
+    /// Time passes in which the match could have run.
+    pub(super) fn wait(&mut self, elapsed: Duration) {
+        if let Some(playing) = self.running() {
+            playing.waited += elapsed.min(MAX_SILENCE_PER_UPDATE);
+        }
+    }
+
+    /// The match ran up to `frame`. Returns for how long it ran and for how long it was stalled
+    /// since the last call, and the peer whose inputs are known least far, if any peer plays.
+    /// `None` if it does not run.
+    pub(super) fn advance(
+        &mut self,
+        frame: u32,
+        step: Duration,
+    ) -> Option<(Duration, Duration, Option<PeerId>)> {
+        let playing = self.running()?;
+        let ran = step * frame.saturating_sub(playing.frame);
+        let stood_still = std::mem::take(&mut playing.waited).saturating_sub(ran);
+        playing.frame = frame;
+        Some((ran, stood_still, self.ask(|exchange| exchange.last_known()).flatten()))
     }
 
     /// The match is over for us at the frame `end`. Until `until` we repeat our inputs.
     pub(super) fn finish(&mut self, now: Duration, end: u32, until: Duration) {
-        self.left = Some(LeftMatch { end, until, told: now });
-        self.frame = end;
+        if let Some(playing) = &mut self.playing {
+            playing.finished = Some(Finished { end, until, told: now, has_left: false });
+            playing.frame = end;
+        }
     }
 
-    /// Ends a match that we have finished once no peer can lack our inputs any more.
-    pub(super) fn end_if_finished(&mut self, now: Duration) {
-        if self.left.is_some_and(|left| now >= left.until) {
-            self.end();
+    /// We are back in the lobby. Only a match that we finished is still of interest to others.
+    pub(super) fn leave(&mut self) {
+        match self.playing.as_mut().and_then(|playing| playing.finished.as_mut()) {
+            Some(finished) => finished.has_left = true,
+            None => self.playing = None,
+        }
+    }
+
+    /// Ends a match that we have left once no peer can lack our inputs any more.
+    pub(super) fn end_if_left(&mut self, now: Duration) {
+        let is_done = |finished: &Finished| finished.has_left && now >= finished.until;
+        if self.finished().is_some_and(is_done) {
+            self.playing = None;
         }
     }
 
     /// Returns the frame at which the match was over for us, if it is time to say so again.
     pub(super) fn finish_to_repeat(&mut self, now: Duration, every: Duration) -> Option<u32> {
-        let left = self.left.as_mut().filter(|left| now.saturating_sub(left.told) >= every)?;
-        left.told = now;
-        Some(left.end)
+        let finished = self.playing.as_mut()?.finished.as_mut();
+        let finished = finished.filter(|it| now.saturating_sub(it.told) >= every)?;
+        finished.told = now;
+        Some(finished.end)
+    }
+}
+
+/// Who plays.
+impl MatchWire {
+    /// The number, the seed and the roster of the match that we play, or have just left.
+    pub(super) fn agreed(&self) -> Option<(u32, u64, &Roster)> {
+        self.playing.as_ref().map(|it| (it.match_number, it.seed, &it.roster))
     }
 
-    /// Whether the match that we play is over for us.
-    pub(super) fn has_finished(&self) -> bool {
-        self.left.is_some()
+    /// The roster of the match that we play, or have just left.
+    pub(super) fn roster(&self) -> Option<&Roster> {
+        self.playing.as_ref().map(|playing| &playing.roster)
     }
 
-    /// Time passes in which the match could have run.
-    pub(super) fn wait(&mut self, elapsed: Duration) {
-        self.waited += elapsed.min(MAX_SILENCE_PER_UPDATE);
+    /// Whether we are in a match: also before its first frame, and while its last one is compared.
+    pub(super) fn is_in_match(&self) -> bool {
+        self.playing.is_some() && !self.finished().is_some_and(|finished| finished.has_left)
     }
 
-    /// The match ran up to `frame`. Returns for how long it ran and for how long it was stalled
-    /// since the last call, and the peer whose inputs are known least far, if any peer plays.
-    pub(super) fn advance(
-        &mut self,
-        frame: u32,
-        step: Duration,
-    ) -> (Duration, Duration, Option<PeerId>) {
-        let ran = step * frame.saturating_sub(self.frame);
-        let stood_still = std::mem::take(&mut self.waited).saturating_sub(ran);
-        self.frame = frame;
-        (ran, stood_still, self.exchange.with(|exchange| exchange.last_known()).flatten())
+    /// Whether we neither play a match nor have to repeat our last inputs to peers that still do.
+    pub(super) fn is_idle(&self) -> bool {
+        self.playing.is_none()
     }
 
-    pub(super) fn match_number(&self) -> u32 {
-        self.match_number
-    }
-
-    pub(super) fn frame(&self) -> u32 {
-        self.frame
-    }
-
-    /// Whether this is the number of the match that we play or have just left.
-    pub(super) fn is_of(&self, match_number: u32) -> bool {
-        self.match_number != 0 && self.match_number == match_number
-    }
-
-    pub(super) fn is_expected(&self, match_number: u32) -> bool {
-        self.expected == match_number
-    }
-
-    /// Whether the peer is in the match that runs, or that we have just finished.
+    /// Whether the peer is in the match that we play, or have just left.
     pub(super) fn has(&self, peer: PeerId) -> bool {
-        self.exchange.with(|exchange| exchange.has(peer)).unwrap_or(false)
+        self.roster().is_some_and(|roster| roster.has(peer))
     }
 
-    /// Whether the peer said that the match is over for it.
-    pub(super) fn is_leaving(&self, peer: PeerId) -> bool {
-        self.exchange.with(|exchange| exchange.is_leaving(peer)).unwrap_or(false)
+    /// Whether we are in a match with the peer, and it has not left that match.
+    pub(super) fn plays_with(&self, peer: PeerId) -> bool {
+        self.is_in_match() && self.has(peer) && !self.has_left(peer)
+    }
+
+    /// Whether the match that we play cannot go on without the peer. A match that is over for us
+    /// needs no peer.
+    pub(super) fn needs(&self, peer: PeerId) -> bool {
+        self.plays_with(peer) && self.finished().is_none()
     }
 
     /// Whether the peer has left the match, which goes on without it: all inputs that it gave are
     /// here.
-    pub(super) fn has_left(&self, peer: PeerId) -> bool {
-        self.exchange.with(|exchange| exchange.has_left(peer)).unwrap_or(false)
+    fn has_left(&self, peer: PeerId) -> bool {
+        self.ask(|exchange| exchange.has_left(peer)).unwrap_or(false)
+    }
+
+    /// Whether the peer said that the match is over for it.
+    pub(super) fn is_leaving(&self, peer: PeerId) -> bool {
+        self.ask(|exchange| exchange.is_leaving(peer)).unwrap_or(false)
     }
 
     /// Whether the match is not over for the peer before `frame`.
     pub(super) fn reaches(&self, peer: PeerId, frame: u32) -> bool {
-        self.exchange.with(|exchange| exchange.reaches(peer, frame)).unwrap_or(false)
+        self.ask(|exchange| exchange.reaches(peer, frame)).unwrap_or(false)
     }
 
     /// Whether the match is over for us, too, as enough of its peers have finished it.
@@ -158,7 +214,25 @@ impl MatchWire {
             let (leaving, others) = exchange.leavers();
             policy.is_over(leaving, others + 1)
         };
-        !self.has_finished() && self.exchange.with(is_over).unwrap_or(false)
+        self.finished().is_none() && self.ask(is_over).unwrap_or(false)
+    }
+}
+
+/// What is exchanged.
+impl MatchWire {
+    /// The number of the match whose inputs we exchange, and our frame in it; zeros outside of one.
+    pub(super) fn position(&self) -> (u32, u32) {
+        self.playing.as_ref().map_or((0, 0), |it| (it.match_number, it.frame))
+    }
+
+    /// Whether this is the number of the match whose inputs we exchange.
+    pub(super) fn is_of(&self, match_number: u32) -> bool {
+        let is_same = |it: &Playing| it.exchange.is_some() && it.match_number == match_number;
+        self.playing.as_ref().is_some_and(is_same)
+    }
+
+    pub(super) fn is_expected(&self, match_number: u32) -> bool {
+        self.expected == match_number
     }
 
     /// Takes a peer's inputs. Returns whether the lag that the peer claims is possible; `None`
@@ -169,7 +243,8 @@ impl MatchWire {
         header: &DatagramHeader,
         inputs: &Inputs,
     ) -> Option<Result<bool, BadInputs>> {
-        self.exchange.with(|exchange| exchange.receive(from, header, inputs, self.frame))
+        let (_, frame) = self.position();
+        self.ask(|exchange| exchange.receive(from, header, inputs, frame))
     }
 
     /// Takes the last inputs of a peer that leaves the match. The departure is `None` where it is
@@ -180,8 +255,9 @@ impl MatchWire {
         finish: &Finish,
     ) -> Option<Result<Option<Departure>, BadInputs>> {
         let header = DatagramHeader { frame: finish.frame, ..DatagramHeader::default() };
-        self.exchange.with(|exchange| {
-            let taken = exchange.receive(from, &header, &finish.inputs, self.frame);
+        let (_, frame) = self.position();
+        self.ask(|exchange| {
+            let taken = exchange.receive(from, &header, &finish.inputs, frame);
             taken.map(|_| exchange.leave(from, finish.given, finish.end))
         })
     }
@@ -189,8 +265,8 @@ impl MatchWire {
     /// The message that the match is over for us at `end`, with the inputs that `peer` lacks.
     /// `None` if the peer is not in the match.
     pub(super) fn finish_for(&self, peer: PeerId, end: u32) -> Option<Control> {
-        let (match_number, frame) = (self.match_number, self.frame);
-        let last = self.exchange.with(|exchange| exchange.last_inputs(peer, frame));
+        let (match_number, frame) = self.position();
+        let last = self.ask(|exchange| exchange.last_inputs(peer, frame));
         let (given, inputs) = last.flatten()?;
         Some(Control::Finish(Finish { match_number, end, given, frame, inputs }))
     }
@@ -204,7 +280,7 @@ impl MatchWire {
         stepped: bool,
         is_step_over: bool,
     ) -> bool {
-        let due = self.exchange.with(|exchange| {
+        let due = self.ask(|exchange| {
             if stepped {
                 exchange.is_due(peer, lateness)
             } else {
@@ -217,13 +293,13 @@ impl MatchWire {
 
     /// The inputs that a datagram with this header brings to the peer.
     pub(super) fn inputs_for(&self, peer: PeerId, header: &DatagramHeader) -> Option<Inputs> {
-        self.exchange.with(|exchange| exchange.inputs_for(peer, header)).flatten()
+        self.ask(|exchange| exchange.inputs_for(peer, header)).flatten()
     }
 
     /// Frames by which we delay our inputs longer than the peer delays its own.
     pub(super) fn extra_delay(&self, peer: PeerId) -> f32 {
-        let extra = self.exchange.with(|exchange| exchange.extra_delay(peer, self.frame));
-        extra.unwrap_or(0) as f32
+        let (_, frame) = self.position();
+        self.ask(|exchange| exchange.extra_delay(peer, frame)).unwrap_or(0) as f32
     }
 
     /// See [`Connection::believes_false_claim`](super::Connection::believes_false_claim).
@@ -235,11 +311,71 @@ impl MatchWire {
         inputs: &Inputs,
         sender: &Self,
     ) -> bool {
-        let believes_false_claim = self.exchange.with(|ours| {
-            sender
-                .exchange
-                .with(|theirs| ours.believes_false_claim(from, header, inputs, theirs, us))
+        let believes_false_claim = self.ask(|ours| {
+            sender.ask(|theirs| ours.believes_false_claim(from, header, inputs, theirs, us))
         });
         believes_false_claim.flatten().unwrap_or(false)
+    }
+
+    /// Asks the exchange of the match, once its session exists.
+    fn ask<T>(&self, work: impl FnOnce(&mut Exchange) -> T) -> Option<T> {
+        self.playing.as_ref()?.exchange.as_ref()?.with(work)
+    }
+
+    /// The match that we play and have not finished.
+    fn running(&mut self) -> Option<&mut Playing> {
+        self.playing.as_mut().filter(|playing| playing.finished.is_none())
+    }
+
+    fn finished(&self) -> Option<&Finished> {
+        self.playing.as_ref()?.finished.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const US: PeerId = PeerId::from_u128(1);
+    const OTHER: PeerId = PeerId::from_u128(2);
+    const STRANGER: PeerId = PeerId::from_u128(3);
+    const UNTIL: Duration = Duration::from_secs(10);
+
+    fn begun() -> MatchWire {
+        let machines = vec![(US, "Ann".into(), 1), (OTHER, "Bob".into(), 1)];
+        let mut wire = MatchWire::default();
+        wire.begin(&MatchPlan::seated(7, machines), US);
+        wire
+    }
+
+    #[test]
+    fn a_peer_plays_with_us_from_the_agreement_on() {
+        let wire = begun();
+        assert!(wire.is_in_match() && wire.plays_with(OTHER) && wire.needs(OTHER));
+        assert!(!wire.has(STRANGER) && !wire.plays_with(STRANGER) && !wire.needs(STRANGER));
+        assert!(!wire.is_of(7), "no session takes its inputs yet");
+        let outside = MatchWire::default();
+        assert!(!outside.is_in_match() && !outside.has(OTHER) && outside.is_idle());
+    }
+
+    #[test]
+    fn a_finished_match_needs_no_peer_and_ends_some_time_after_we_left_it() {
+        let mut wire = begun();
+        wire.finish(Duration::ZERO, 60, UNTIL);
+        assert!(wire.is_in_match() && wire.plays_with(OTHER) && !wire.needs(OTHER));
+        wire.end_if_left(UNTIL);
+        assert!(wire.is_in_match(), "its last frame is still compared");
+        wire.leave();
+        assert!(!wire.is_in_match() && !wire.plays_with(OTHER));
+        assert!(wire.has(OTHER) && !wire.is_idle(), "the peer may lack inputs of ours");
+        wire.end_if_left(UNTIL);
+        assert!(!wire.has(OTHER) && wire.is_idle());
+    }
+
+    #[test]
+    fn a_match_that_we_leave_without_an_end_is_over() {
+        let mut wire = begun();
+        wire.leave();
+        assert!(!wire.has(OTHER) && wire.is_idle());
     }
 }

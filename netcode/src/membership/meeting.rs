@@ -7,9 +7,9 @@ use signaling::protocol::PeerId;
 
 use super::{
     Connection,
-    control::Control,
+    control::{Control, Hello},
     link::{Link, RoomRole},
-    us::Us,
+    match_wire::MatchWire,
     wire::Wire,
 };
 
@@ -20,15 +20,15 @@ const MEET_NEWCOMERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Decides whether a connection to a peer may be opened. During a match only its other peers are
 /// wanted: a stranger must not cost its players anything.
-fn may_meet(is_in_match: bool, plays_with_us: bool) -> bool {
-    !is_in_match || plays_with_us
+fn may_meet(match_wire: &MatchWire, peer: PeerId) -> bool {
+    !match_wire.is_in_match() || match_wire.has(peer)
 }
 
 impl Connection {
     /// Begins connections to the peers that wait for one and that we may meet.
     pub(super) fn begin_connections(&mut self, now: Duration) {
-        let (is_in_match, match_wire) = (self.us.is_in_match(), &self.match_wire);
-        self.wire.meet(now, &|peer| may_meet(is_in_match, match_wire.has(peer)));
+        let match_wire = &self.match_wire;
+        self.wire.meet(now, &|peer| may_meet(match_wire, peer));
         let is_waiting = |until: &Duration| now < *until && self.wire.is_meeting();
         self.newcomers_until = self.newcomers_until.filter(is_waiting);
     }
@@ -56,7 +56,8 @@ impl Connection {
             return;
         }
         self.peers.add(peer);
-        say_hello(now, peer, &self.us, &mut self.wire);
+        let status = self.us.status_message(self.is_in_match());
+        say_hello(now, peer, self.us.hello(), &status, &mut self.wire);
     }
 
     /// The peer whose link is dropped first if too many are connected: one that has left the room
@@ -75,16 +76,18 @@ impl Connection {
     /// may not have arrived.
     pub(super) fn repeat_hello(&mut self, now: Duration) {
         let is_first = |link: &&mut Link| !link.hears_us && link.clock.rtt().is_some();
+        let is_in_match = self.is_in_match();
         for link in self.peers.iter_mut().filter(is_first) {
             link.hears_us = true;
-            say_hello(now, link.peer, &self.us, &mut self.wire);
+            let status = self.us.status_message(is_in_match);
+            say_hello(now, link.peer, self.us.hello(), &status, &mut self.wire);
         }
     }
 }
 
-fn say_hello(now: Duration, peer: PeerId, us: &Us, wire: &mut Wire) {
-    wire.send_control(now, peer, &Control::Hello(us.hello().clone()));
-    wire.send_control(now, peer, &us.status_message());
+fn say_hello(now: Duration, peer: PeerId, hello: &Hello, status: &Control, wire: &mut Wire) {
+    wire.send_control(now, peer, &Control::Hello(hello.clone()));
+    wire.send_control(now, peer, status);
 }
 
 #[cfg(test)]
@@ -96,7 +99,7 @@ mod tests {
     use super::*;
     use crate::{
         config::NetcodeConfig,
-        membership::{control::Hello, peers::tests::room},
+        membership::{lineup::MatchPlan, peers::tests::room},
         transport::{Channel, MAX_PEERS, Transport, TransportEvent},
     };
 
@@ -162,6 +165,11 @@ mod tests {
         connection.receive(NOW, Duration::ZERO, None);
     }
 
+    fn enter_match(connection: &mut Connection, match_number: u32) {
+        let machines = [0, 1].map(|number| (peer(number), "Ann".into(), 1));
+        connection.enter_match(NOW, &MatchPlan::seated(match_number, machines.to_vec()));
+    }
+
     #[test]
     fn peers_that_left_the_room_and_go_on_talking_make_way_for_a_newcomer() {
         let (mut connection, script) = connection();
@@ -192,7 +200,7 @@ mod tests {
             connection.receive(NOW, Duration::ZERO, None);
             script.with(|lines| lines.met.clone())
         };
-        connection.enter_match(NOW, 1);
+        enter_match(&mut connection, 1);
         script.with(|lines| lines.waiting.push(peer(7)));
         assert_eq!(met(&mut connection), []);
         connection.leave_match(NOW);
@@ -202,10 +210,10 @@ mod tests {
     #[test]
     fn peers_that_came_during_a_match_are_waited_for_but_not_for_long() {
         let (mut connection, script) = connection();
-        connection.enter_match(NOW, 1);
+        enter_match(&mut connection, 1);
         connection.leave_match(NOW);
         assert_eq!(connection.newcomers_until, None, "no peer came");
-        connection.enter_match(NOW, 2);
+        enter_match(&mut connection, 2);
         script.with(|lines| lines.waiting.push(peer(7)));
         connection.leave_match(NOW);
         connection.receive(NOW, Duration::ZERO, None);

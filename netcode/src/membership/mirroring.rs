@@ -26,7 +26,7 @@ pub(crate) fn mirror_room(
             local,
             name: &lobby.name,
             is_ready: lobby.is_ready,
-            is_playing: matches!(*session, SessionState::Starting | SessionState::Running),
+            is_playing: connection.is_in_match(),
             is_running: session.is_running(),
             is_owner_ready: lobby
                 .peers

@@ -52,7 +52,6 @@ use crate::{
 
 pub use conduct::Misconduct;
 pub(crate) use connection::Connection;
-pub(crate) use lineup::MatchPlan;
 pub use lobby::{Lobby, LobbyPeer};
 pub(crate) use mirroring::mirror_room;
 pub use reasons::{EndReason, Refusal, StartBlocker, StartRefusal};

@@ -15,9 +15,7 @@ impl Connection {
     pub(crate) fn send(&mut self, now: Duration, frame: u32, stepped: bool) {
         self.tell_reach(now);
         self.repeat_finish(now);
-        if self.us.is_in_match() && !self.has_finished() {
-            self.count_steps(frame);
-        }
+        self.count_steps(frame);
         self.send_datagrams(now, stepped);
         self.release(now);
     }
@@ -42,9 +40,10 @@ impl Connection {
         }
     }
 
-    /// The match ran up to this frame, and was stalled for the rest of the time.
+    /// The match, if one runs, ran up to this frame, and was stalled for the rest of the time.
     fn count_steps(&mut self, frame: u32) {
-        let (ran, stood_still, last) = self.match_wire.advance(frame, self.limits().step);
+        let advance = self.match_wire.advance(frame, self.limits().step);
+        let Some((ran, stood_still, last)) = advance else { return };
         for link in self.peers.iter_mut() {
             link.patience.recover(ran);
             if Some(link.peer) == last {
@@ -55,7 +54,7 @@ impl Connection {
 
     fn send_datagrams(&mut self, now: Duration, stepped: bool) {
         let (step, fps) = (self.limits().step, self.limits().fps);
-        let (match_number, frame) = (self.match_wire.match_number(), self.match_wire.frame());
+        let (match_number, frame) = self.match_wire.position();
         for link in self.peers.iter_mut() {
             let since = now.saturating_sub(link.last_sent);
             let is_step_over = since >= step;
@@ -63,8 +62,7 @@ impl Connection {
                 || self.match_wire.is_due(link.peer, lateness(link, fps), stepped, is_step_over);
             if is_due {
                 link.last_sent = now;
-                let header =
-                    link.clock.header(now, match_number, if match_number == 0 { 0 } else { frame });
+                let header = link.clock.header(now, match_number, frame);
                 let inputs = self.match_wire.inputs_for(link.peer, &header);
                 self.wire.send_datagram(now, link.peer, &Datagram { header, inputs });
             }

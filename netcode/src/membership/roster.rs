@@ -7,6 +7,9 @@ use super::{lineup::MatchPlan, player_name::clean_name};
 use crate::input::Seat;
 
 /// The players of a match, seat by seat. The same on all peers, except for `is_local`.
+///
+/// The resource is that of the match that starts or runs, and of the last one as long as its world
+/// stays; empty otherwise. It is a copy for the game: changing it does not change who plays.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roster {
     seats: Vec<RosterSeat>,
@@ -67,6 +70,16 @@ impl Roster {
         self.seats.iter().filter(|seat| seat.is_local).map(|seat| seat.seat)
     }
 
+    /// The other machines in the match, once for each of their seats.
+    pub(crate) fn other_peers(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.seats.iter().filter(|seat| !seat.is_local).filter_map(|seat| seat.peer)
+    }
+
+    /// Whether the machine `peer` is in the match. So is this machine.
+    pub(crate) fn has(&self, peer: PeerId) -> bool {
+        self.seats.iter().any(|seat| seat.peer == Some(peer))
+    }
+
     /// The name of the player on the machine `peer`.
     pub(crate) fn name_of(&self, peer: PeerId) -> Option<&str> {
         let seat = self.seats.iter().find(|seat| seat.peer == Some(peer))?;
@@ -93,5 +106,7 @@ mod tests {
         assert!(names.eq([(0, "Bob"), (1, "Ann"), (2, "Bob 2"), (3, "Ann 2")]));
         assert!(roster.local_seats().eq([Seat(0), Seat(2)]));
         assert_eq!(roster.name_of(ANN), Some("Ann"));
+        assert!(roster.other_peers().eq([ANN, ANN]) && roster.has(ANN) && roster.has(BOB));
+        assert!(!roster.has(PeerId::from_u128(3)));
     }
 }

@@ -31,7 +31,8 @@ impl Connection {
             let lead = link.clock.lead_frames() + extra / 2.0;
             lead.clamp(-MOST_LEAD_FRAMES, MOST_LEAD_FRAMES)
         };
-        // A peer that has finished the match stays at its last frame.
+        // A peer that has finished the match stays at its last frame, and one that does not say yet
+        // that it is in a match has not begun it.
         let plays = |link: &&Link| {
             let is_of_match = self.match_wire.has(link.peer);
             link.claims.is_in_match && is_of_match && !self.match_wire.is_leaving(link.peer)
@@ -45,7 +46,7 @@ impl Connection {
     /// farthest peer that we could play with.
     pub(crate) fn one_way_frames(&self) -> f32 {
         let counts = |link: &&Link| {
-            if self.us.is_in_match() { self.plays_with(link) } else { link.is_player() }
+            if self.is_in_match() { self.plays_with(link) } else { link.is_player() }
         };
         let frames = |link: &Link| lateness(link, self.limits().fps).round_trip / 2.0;
         let links = self.peers.iter().filter(|link| self.is_present(link)).filter(counts);
@@ -66,13 +67,12 @@ impl Connection {
 
     /// Writes the present state of the room into `lobby`.
     pub(crate) fn show(&self, lobby: &mut Lobby) {
-        let status = self.us.status();
         lobby.local_id = self.us.id();
         lobby.name.clone_from(&self.us.hello().name);
         lobby.local_seats = self.us.hello().seats;
-        lobby.is_ready = status.is_ready;
-        lobby.is_spectator = status.is_spectator;
-        lobby.is_hidden = status.is_hidden;
+        lobby.is_ready = self.us.is_ready();
+        lobby.is_spectator = self.us.is_spectator();
+        lobby.is_hidden = self.us.is_hidden();
         lobby.is_signaling_lost = self.us.is_server_lost();
         lobby.unreachable = self.peers.unreachable() as u32;
         lobby.is_deserted = self.peers.is_deserted(DESERTED_AFTER);

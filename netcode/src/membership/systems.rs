@@ -16,8 +16,8 @@ use signaling::{
 #[cfg(feature = "webrtc")]
 use super::player_name::clean_name;
 use super::{
-    Connection, EndReason, JoinRoom, LeaveRoom, Lobby, MatchPlan, PeerFinished, Rename, Roster,
-    SessionState, SetConditions, SetReady, SetSpectating, StartLocal, StartRefusal, StateChange,
+    Connection, EndReason, JoinRoom, LeaveRoom, Lobby, PeerFinished, Rename, SessionState,
+    SetConditions, SetReady, SetSpectating, StartLocal, StartRefusal, StateChange,
     conduct::Misconduct,
     connection::ConnectionEvent,
     control::{Hello, protocol_hash},
@@ -43,7 +43,8 @@ use crate::{
 pub(crate) enum PendingStart {
     #[default]
     None,
-    Online(MatchPlan),
+    /// The match that the connection is in.
+    Online,
     Local(StartLocal),
 }
 
@@ -196,7 +197,6 @@ pub(crate) struct ReceiveParams<'w> {
     desyncs: MessageWriter<'w, DesyncDetected>,
     finished: MessageWriter<'w, PeerFinished>,
     store: Res<'w, Scoped<RollbackStore>>,
-    roster: ResMut<'w, Roster>,
     room: RoomChange<'w>,
 }
 
@@ -227,6 +227,7 @@ pub(crate) fn receive(
     }
     connection.note_roles(params.room.state());
     connection.show(&mut params.lobby);
+    // A local match counts, too.
     params.lobby.is_in_match =
         matches!(params.state.now(), SessionState::Starting | SessionState::Running);
     connection.report(now, &mut params.stats);
@@ -271,18 +272,15 @@ impl ReceiveParams<'_> {
                 let cause = GoodbyeCause::PeerRemoved(peer, misconduct);
                 self.end_without(connection, now, peer, cause);
             }
-            ConnectionEvent::Begin(plan) => {
-                if let Some(local) = connection.local() {
-                    *self.roster = Roster::from_plan(&plan, local);
-                }
-                *self.pending = PendingStart::Online(plan);
+            // What happened before may have ended the session.
+            ConnectionEvent::Begin if connection.is_in_match() => {
+                *self.pending = PendingStart::Online;
                 self.state.go(SessionState::Starting);
             }
-            ConnectionEvent::Finished { peer, end } => {
+            ConnectionEvent::Begin => {}
+            ConnectionEvent::Finished { peer, name, end } => {
                 self.log.ask(end);
-                if let Some(name) = self.roster.name_of(peer) {
-                    self.finished.write(PeerFinished { peer, name: name.to_owned(), frame: end });
-                }
+                self.finished.write(PeerFinished { peer, name, frame: end });
             }
             ConnectionEvent::Checksums { peer, frame, mut hashes } => {
                 // The hashes may have to be kept for a while, and one part too many is as much a
@@ -332,24 +330,16 @@ impl ReceiveParams<'_> {
             return;
         }
         let is_running = self.state.now().is_running();
-        let mut of_match = self.roster.seats().iter().filter(|seat| !seat.is_local);
         // While a match starts, a browser may freeze for seconds to build its world: then a silent
         // peer is missing only if the server has lost it as well. The start has its own timeout.
-        let missing = of_match.find_map(|seat| {
-            seat.peer.filter(|&peer| !connection.has_left(peer)).filter(|&peer| {
-                !connection.is_linked(peer)
-                    || (connection.is_absent(peer)
-                        && (is_running || !connection.is_at_server(peer)))
-            })
-        });
-        if let Some(peer) = missing {
+        if let Some(peer) = connection.missing(is_running) {
             self.end_without(connection, now, peer, GoodbyeCause::PeerLost(peer));
         }
         if let Some(peer) = connection.blocker().filter(|_| is_running) {
             let cause = GoodbyeCause::PeerRemoved(peer, Misconduct::Stuck);
             self.end_without(connection, now, peer, cause);
         }
-        if self.room.is_removed() && !self.is_in_match() {
+        if self.room.is_removed() && !connection.is_in_match() {
             connection.set_ready(now, false);
             // Until we are idle, other peers may need our last inputs again.
             if connection.is_idle() {
@@ -363,22 +353,10 @@ impl ReceiveParams<'_> {
         }
     }
 
-    /// Whether our present match has that peer in it, and needs it.
-    fn plays_with_us(&self, connection: &Connection, peer: PeerId) -> bool {
-        self.is_in_match()
-            && self.roster.name_of(peer).is_some()
-            && !connection.has_finished()
-            && !connection.has_left(peer)
-    }
-
-    fn is_in_match(&self) -> bool {
-        matches!(self.state.now(), SessionState::Starting | SessionState::Running)
-    }
-
     /// Whether we play a match that the owner of the room is not in, and so cannot end.
     fn is_out_of_reach(&self, connection: &Connection) -> bool {
         let owner = self.room.state().and_then(|room| room.owner);
-        self.is_in_match() && !owner.is_some_and(|owner| self.plays_with_us(connection, owner))
+        connection.is_in_match() && !owner.is_some_and(|owner| connection.needs(owner))
     }
 
     /// Carries out the consequence of the departure of a peer.
@@ -389,9 +367,9 @@ impl ReceiveParams<'_> {
         gone: PeerId,
         cause: GoodbyeCause,
     ) {
-        let is_needed = self.plays_with_us(connection, gone);
+        let Some(roster) = connection.roster() else { return };
         let policy = DeparturePolicy::default();
-        match decide(cause, is_needed, &self.roster, policy) {
+        match decide(cause, connection.needs(gone), roster, policy) {
             Consequence::None => {}
             Consequence::EndMatch { tell, reason } => {
                 connection.close(now, tell);

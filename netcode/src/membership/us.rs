@@ -13,7 +13,15 @@ pub(super) struct Us {
     /// Our id, once we are in the room.
     id: Option<PeerId>,
     hello: Hello,
-    status: Status,
+    is_ready: bool,
+    /// We take no part in matches.
+    is_spectator: bool,
+    /// Our page is hidden.
+    is_hidden: bool,
+    /// The number of the last match that we took part in; 0 if none.
+    last_match_number: u32,
+    /// The peers that we could play with.
+    reaches: Vec<PeerId>,
     /// The signaling server is out of reach: no new peer can come.
     is_server_lost: bool,
     /// The signaling server is out of reach for good.
@@ -25,7 +33,11 @@ impl Us {
         Self {
             id: None,
             hello: Hello::new(config, 0, "", 1),
-            status: Status::default(),
+            is_ready: false,
+            is_spectator: false,
+            is_hidden: false,
+            last_match_number: 0,
+            reaches: Vec::new(),
             is_server_lost: false,
             is_server_gone: false,
         }
@@ -46,8 +58,8 @@ impl Us {
     pub(super) fn leave(&mut self) {
         self.id = None;
         (self.is_server_lost, self.is_server_gone) = (false, false);
-        let Status { last_match_number, is_hidden, .. } = self.status;
-        self.status = Status { last_match_number, is_hidden, ..Status::default() };
+        (self.is_ready, self.is_spectator) = (false, false);
+        self.reaches.clear();
     }
 
     /// The signaling server is out of reach, or back again.
@@ -60,32 +72,26 @@ impl Us {
         (self.is_server_lost, self.is_server_gone) = (true, true);
     }
 
-    /// We play the match of this number now.
+    /// We take part in the match of this number, and have to get ready again for the next one.
     pub(super) fn begin_match(&mut self, match_number: u32) {
-        self.status.is_ready = false;
-        self.status.is_in_match = true;
-        self.status.last_match_number = match_number;
-    }
-
-    /// We are back in the lobby.
-    pub(super) fn leave_match(&mut self) {
-        self.status.is_in_match = false;
+        self.is_ready = false;
+        self.last_match_number = match_number;
     }
 
     /// Returns whether that changed anything, as do the next three.
     pub(super) fn set_ready(&mut self, ready: bool) -> bool {
-        replace(&mut self.status.is_ready, ready)
+        replace(&mut self.is_ready, ready)
     }
 
     /// A player that takes part in matches again has to get ready again.
     pub(super) fn set_spectating(&mut self, spectates: bool) -> bool {
-        let is_news = replace(&mut self.status.is_spectator, spectates);
-        self.status.is_ready &= !is_news;
+        let is_news = replace(&mut self.is_spectator, spectates);
+        self.is_ready &= !is_news;
         is_news
     }
 
     pub(super) fn set_hidden(&mut self, is_hidden: bool) -> bool {
-        replace(&mut self.status.is_hidden, is_hidden)
+        replace(&mut self.is_hidden, is_hidden)
     }
 
     pub(super) fn rename(&mut self, name: &str) -> bool {
@@ -94,7 +100,7 @@ impl Us {
 
     /// Notes the peers that we could play with.
     pub(super) fn set_reach(&mut self, peers: Vec<PeerId>) {
-        self.status.reaches = peers;
+        self.reaches = peers;
     }
 
     pub(super) fn id(&self) -> Option<PeerId> {
@@ -113,17 +119,38 @@ impl Us {
         &self.hello
     }
 
-    pub(super) fn status(&self) -> &Status {
-        &self.status
+    pub(super) fn is_ready(&self) -> bool {
+        self.is_ready
     }
 
-    pub(super) fn is_in_match(&self) -> bool {
-        self.status.is_in_match
+    pub(super) fn is_spectator(&self) -> bool {
+        self.is_spectator
     }
 
-    /// The message about our status, which is sent whenever it changes.
-    pub(super) fn status_message(&self) -> Control {
-        Control::Status(Status { name: self.hello.name.clone(), ..self.status.clone() })
+    pub(super) fn is_hidden(&self) -> bool {
+        self.is_hidden
+    }
+
+    pub(super) fn last_match_number(&self) -> u32 {
+        self.last_match_number
+    }
+
+    pub(super) fn reaches(&self) -> &[PeerId] {
+        &self.reaches
+    }
+
+    /// The message about our status, which is sent whenever it changes. Whether we are in a match
+    /// is known to the match alone.
+    pub(super) fn status_message(&self, is_in_match: bool) -> Control {
+        Control::Status(Status {
+            is_ready: self.is_ready,
+            is_in_match,
+            is_hidden: self.is_hidden,
+            is_spectator: self.is_spectator,
+            last_match_number: self.last_match_number,
+            reaches: self.reaches.clone(),
+            name: self.hello.name.clone(),
+        })
     }
 }
 

@@ -21,8 +21,8 @@ use crate::{
     frame::{MatchSeed, SimFrame, time_of_frame},
     input::{GameInput, LocalInputs, PlayerInputs, Seat},
     membership::{
-        Connection, EndReason, MatchPlan, PendingStart, Roster, SessionState, StartLocal,
-        StartRefusal, end_session,
+        Connection, EndReason, PendingStart, Roster, SessionState, StartLocal, StartRefusal,
+        end_session,
     },
     pacing::Pacer,
     packed_input::PackedInput,
@@ -46,7 +46,7 @@ pub(super) fn manage_match<I: GameInput>(world: &mut World) {
     }
     match pending {
         PendingStart::None => {}
-        PendingStart::Online(plan) => start_online::<I>(world, &plan),
+        PendingStart::Online => start_online::<I>(world),
         PendingStart::Local(request) => start_local::<I>(world, &request),
     }
     if !world.contains_resource::<Scoped<Session<I>>>() {
@@ -93,14 +93,13 @@ fn await_start<I: GameInput>(world: &mut World, session: &mut Session<I>) {
     }
 }
 
-fn start_online<I: GameInput>(world: &mut World, plan: &MatchPlan) {
-    let Some(local) = world.resource::<Connection>().local() else {
+fn start_online<I: GameInput>(world: &mut World) {
+    let Some((match_number, seed, roster)) = world.resource::<Connection>().agreed_match() else {
         // The session ended in the update in which the match was agreed on.
-        world.insert_resource(Roster::default());
         return;
     };
+    let roster = roster.clone();
     let config = world.resource::<NetcodeConfig>().clone();
-    let roster = Roster::from_plan(plan, local);
     let source = build_exchange::<I>(&config, &roster).and_then(|exchange| {
         let exchange = world.resource_mut::<Connection>().begin_exchange(exchange);
         let guess = Delays::guess(world.resource::<Connection>().one_way_frames());
@@ -109,7 +108,7 @@ fn start_online<I: GameInput>(world: &mut World, plan: &MatchPlan) {
         Ok(build_live(&config, &roster, delays, exchange)?)
     });
     match source {
-        Ok(source) => begin::<I>(world, source, roster, plan.seed(), plan.match_number),
+        Ok(source) => begin::<I>(world, source, roster, seed, match_number),
         Err(reason) => end_session(world, reason),
     }
 }
