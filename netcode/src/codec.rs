@@ -158,6 +158,13 @@ pub(crate) fn decode_own<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecEr
     Ok(decode_from_slice(bytes, standard())?.0)
 }
 
+/// Reads one value from the beginning of `bytes`, and leaves what follows it.
+pub(crate) fn take<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, CodecError> {
+    let (value, used) = decode_from_slice(bytes, config())?;
+    *bytes = &bytes[used..];
+    Ok(value)
+}
+
 /// Reads one value that fills `bytes` exactly.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let (value, used) = decode_from_slice(bytes, config())?;

@@ -98,10 +98,6 @@ impl Encoded {
 }
 
 impl PackedInput {
-    /// The size of a packed input in a message of ggrs, which requires all inputs to have the same
-    /// size.
-    pub(crate) const SIZE: usize = 1 + MAX_INPUT_BYTES;
-
     /// Packs an input of the game, and checks that every machine reads the same from it.
     pub(crate) fn pack<I: GameInput>(input: &I) -> Result<Self, InputProblem> {
         let encoded = Encoded::of(input)?;
@@ -123,12 +119,7 @@ impl PackedInput {
         if default.is_some_and(|default| default.as_slice() == again.as_slice()) {
             return Some((Self::default(), length));
         }
-        let (chunks, _) = again.bytes.as_chunks();
-        let mut words = [0; WORDS];
-        for (word, chunk) in words.iter_mut().zip(chunks) {
-            *word = u64::from_le_bytes(*chunk);
-        }
-        Some((Self { size: length as u8 + 1, words }, length))
+        Some((Self::of_bytes(&again.bytes, length), length))
     }
 
     /// The input that the simulation gets.
@@ -137,6 +128,33 @@ impl PackedInput {
         // The bytes were read before they were packed, so only a `Deserialize` that gives different
         // answers can fail here.
         decode_input(&bytes[..length]).map(|(input, _)| input).unwrap_or_default()
+    }
+
+    /// An input that a peer claims to have given, from the bytes that it sent; they may be no input
+    /// of the game. No bytes are the default input. None if they are too many.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        if bytes.is_empty() {
+            return Some(Self::default());
+        }
+        let mut all = [0; MAX_INPUT_BYTES];
+        all.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(Self::of_bytes(&all, bytes.len()))
+    }
+
+    /// Whether this is an input of the game, whose inputs `read` reads. There is one way to write
+    /// each: the default input takes no bytes.
+    pub(crate) fn is_input(&self, read: ReadInput) -> bool {
+        let (bytes, Some(length)) = self.bytes() else { return true };
+        read(&bytes[..length]) == Some((*self, length))
+    }
+
+    fn of_bytes(bytes: &[u8; MAX_INPUT_BYTES], length: usize) -> Self {
+        let (chunks, _) = bytes.as_chunks();
+        let mut words = [0; WORDS];
+        for (word, chunk) in words.iter_mut().zip(chunks) {
+            *word = u64::from_le_bytes(*chunk);
+        }
+        Self { size: length as u8 + 1, words }
     }
 
     /// The bytes, and the number of them that count; none for the default input.
@@ -148,52 +166,39 @@ impl PackedInput {
         (bytes, usize::from(self.size).checked_sub(1))
     }
 
-    /// The number of bytes that it takes to send the input, if the default input takes `default`.
-    pub(crate) fn length(&self, default: usize) -> usize {
-        usize::from(self.size).checked_sub(1).unwrap_or(default)
+    /// The number of bytes that an input serializes to.
+    pub(crate) fn full_length<I: GameInput>(input: &I) -> Result<usize, InputProblem> {
+        Encoded::of(input).map(|encoded| encoded.length)
     }
 
-    /// Appends the input as ggrs writes it.
-    pub(crate) fn write(&self, packed: &mut Vec<u8>) {
-        packed.push(self.size);
-        packed.extend_from_slice(&self.bytes().0);
+    /// The number of bytes that it takes to send the input: none for the default input.
+    pub(crate) fn length(&self) -> usize {
+        usize::from(self.size.saturating_sub(1))
+    }
+
+    /// Appends the bytes that the input is sent as.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let (bytes, length) = self.bytes();
+        out.extend_from_slice(&bytes[..length.unwrap_or(0)]);
     }
 }
 
-/// Turns the inputs of one machine for one frame from their form on the wire into ggrs's. None if
-/// they are not the inputs of `seats` seats, one after the other.
-pub(crate) fn pack_all(bytes: &[u8], seats: usize, read: ReadInput) -> Option<Vec<u8>> {
-    if bytes.len() > MAX_INPUT_BYTES {
-        return None;
-    }
-    let mut packed = Vec::with_capacity(seats * PackedInput::SIZE);
-    let mut rest = bytes;
-    for _ in 0..seats {
-        let (input, length) = read(rest)?;
-        input.write(&mut packed);
-        rest = &rest[length..];
-    }
-    rest.is_empty().then_some(packed)
-}
+/// How serde writes and reads the bytes that an input is sent as.
+pub(crate) mod as_bytes {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-/// The inverse of [`pack_all`]. `default` is the wire form of the default input.
-pub(crate) fn unpack_all(packed: &[u8], default: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(MAX_INPUT_BYTES);
-    for input in packed.chunks_exact(PackedInput::SIZE) {
-        match input.split_first() {
-            Some((&size, input)) if size > 0 => {
-                bytes.extend_from_slice(&input[..usize::from(size) - 1]);
-            }
-            _ => bytes.extend_from_slice(default),
-        }
-    }
-    bytes
-}
+    use super::{MAX_INPUT_BYTES, PackedInput};
 
-/// The bytes that an input is sent as, whatever their number.
-pub(crate) fn wire_form<I: GameInput>(input: &I) -> Result<Vec<u8>, UnfitInput> {
-    PackedInput::pack(input).map_err(UnfitInput::new::<I>)?;
-    Encoded::of(input).map(|it| it.as_slice().to_vec()).map_err(UnfitInput::new::<I>)
+    pub(crate) fn serialize<S: Serializer>(input: &PackedInput, to: S) -> Result<S::Ok, S::Error> {
+        let mut bytes = Vec::with_capacity(MAX_INPUT_BYTES);
+        input.write(&mut bytes);
+        bytes.serialize(to)
+    }
+
+    pub(crate) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<PackedInput, D::Error> {
+        let bytes = Vec::<u8>::deserialize(from)?;
+        PackedInput::from_bytes(&bytes).ok_or_else(|| D::Error::custom("the input is too long"))
+    }
 }
 
 #[cfg(test)]
@@ -233,7 +238,6 @@ mod tests {
         assert_eq!(packed(&Gear(3)), PackedInput::default());
         assert_ne!(packed(&Gear(0)), PackedInput::default());
         assert_eq!(PackedInput::default().unpack::<Gear>(), Gear(3));
-        assert_eq!(unpack_all(&[0; PackedInput::SIZE], &[3]), [3]);
     }
 
     #[test]
@@ -272,25 +276,28 @@ mod tests {
     }
 
     #[test]
-    fn inputs_of_any_sizes_are_told_apart_and_come_back() {
-        let read: ReadInput = PackedInput::read::<Option<u8>>;
-        for bytes in [&[0, 0][..], &[1, 5, 0], &[0, 1, 5], &[1, 5, 1, 5]] {
-            let packed = pack_all(bytes, 2, read).expect("these are two inputs");
-            assert_eq!(packed.len(), 2 * PackedInput::SIZE);
-            assert_eq!(unpack_all(&packed, &[0]), bytes);
+    fn an_input_that_arrives_is_one_of_the_game_written_in_its_only_way() {
+        let is_input = |bytes: &[u8]| {
+            PackedInput::from_bytes(bytes).map(|it| it.is_input(PackedInput::read::<Option<u8>>))
+        };
+        assert_eq!([is_input(&[]), is_input(&[1, 5])], [Some(true); 2]);
+        // The default input takes no bytes, and the others neither more nor fewer than they need.
+        for bytes in [&[0][..], &[1], &[2], &[0, 0], &[1, 5, 0], &[9; MAX_INPUT_BYTES]] {
+            assert_eq!(is_input(bytes), Some(false), "{bytes:?}");
         }
-        for bytes in [&[][..], &[0], &[1, 5], &[0, 0, 0], &[0, 1], &[2, 0], &[0; 65]] {
-            assert_eq!(pack_all(bytes, 2, read), None, "{bytes:?}");
-        }
+        assert_eq!(is_input(&[0; MAX_INPUT_BYTES + 1]), None);
+        let unit = PackedInput::from_bytes(&[]).expect("it is short");
+        assert!(unit.is_input(PackedInput::read::<()>) && unit == packed(&()));
     }
 
     #[test]
-    fn ggrs_writes_a_packed_input_as_it_is_written_here() {
-        for input in [None, Some(1u64 << 63)] {
-            let (mut ours, mut theirs) = (Vec::new(), [0; PackedInput::SIZE]);
-            packed(&input).write(&mut ours);
-            assert_eq!(encode_input(&packed(&input), &mut theirs), Ok(PackedInput::SIZE));
-            assert_eq!(ours, theirs);
+    fn the_bytes_of_an_input_are_those_that_it_serializes_to() {
+        for input in [None, Some(1u64 << 63), Some(0)] {
+            let mut bytes = Vec::new();
+            packed(&input).write(&mut bytes);
+            assert_eq!(packed(&input).length(), bytes.len());
+            assert_eq!(PackedInput::from_bytes(&bytes), Some(packed(&input)));
+            assert_eq!(bytes.is_empty(), input.is_none());
         }
     }
 }

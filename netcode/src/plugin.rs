@@ -10,7 +10,7 @@ use crate::{
     diagnostics, effects, frame,
     input::{self, GameInput},
     latch, match_maker, membership, pacing,
-    packed_input::wire_form,
+    packed_input::{PackedInput, UnfitInput},
     rollback::{self, Registrations},
     schedules::{self, build_schedules},
     session,
@@ -87,7 +87,7 @@ fn refuse_unplayable<I: GameInput>(config: &NetcodeConfig) {
     if let Err(error) = config.validate() {
         panic!("NetcodePlugin was given a configuration that cannot work: {error}");
     }
-    if let Err(unfit) = wire_form(&I::default()) {
+    if let Err(unfit) = PackedInput::pack(&I::default()).map_err(UnfitInput::new::<I>) {
         panic!("NetcodePlugin was given an input type that cannot be used: {unfit}");
     }
 }

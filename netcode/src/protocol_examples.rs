@@ -6,12 +6,13 @@ use signaling::protocol::PeerId;
 use crate::{
     checksum::FrameHashes,
     config::NetcodeConfig,
-    exchange::{Datagram, DatagramHeader, InputRun, Inputs, Millis},
+    exchange::{Datagram, DatagramHeader, InputRun, Inputs, Millis, Stream},
     membership::{
         control::{Control, Finish, Hello, Status},
         lineup::{LineUpMessage, MatchPlan, Member, SeatSet},
         reasons::GoodbyeCause,
     },
+    packed_input::PackedInput,
 };
 
 const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
@@ -19,6 +20,10 @@ const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
 fn hex(bytes: &[u8]) -> String {
     let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     bytes.join(" ")
+}
+
+fn run(frames: u8, bytes: &[u8]) -> InputRun {
+    InputRun { frames, input: PackedInput::from_bytes(bytes).expect("it is short") }
 }
 
 fn assert_documented(examples: &[(&str, Vec<u8>)]) {
@@ -49,9 +54,8 @@ fn control_messages_are_as_documented() {
     let member = Member { peer: PeerId::from_u128(1), name: "Ada".into(), seats };
     let plan = MatchPlan { match_number: 1, members: vec![member] };
     let hashes = FrameHashes { parts: vec![7, u64::MAX], inputs: vec![9] };
-    let runs = vec![InputRun { frames: 3, input: vec![17] }];
-    let inputs = Inputs { first: -1, wanted: -4, runs };
-    let finish = Finish { match_number: 1, end: 240, given: 246, frame: 244, inputs };
+    let streams = vec![Stream { seat: 0, first: 243, runs: vec![run(3, &[17])] }];
+    let finish = Finish { match_number: 1, end: 240, given: 246, streams };
     let lost = GoodbyeCause::PeerLost(PeerId::from_u128(1));
     assert_documented(&[
         ("Hello", Control::Hello(hello).encode()),
@@ -68,16 +72,18 @@ fn control_messages_are_as_documented() {
 #[test]
 fn a_datagram_is_as_documented() {
     let header = DatagramHeader {
-        epoch: 1,
+        match_number: 1,
+        epoch: 0,
         frame: 1000,
         sent_ms: Millis::new(20_000),
         echo_ms: Millis::new(19_900),
         held_ms: 12,
         lead_quarters: -2,
     };
-    let runs =
-        vec![InputRun { frames: 2, input: vec![17] }, InputRun { frames: 1, input: vec![16] }];
-    let inputs = Inputs { first: 0, wanted: -4, runs };
+    let inputs = |has, runs| {
+        let streams = vec![Stream { seat: 0, first: 1000, runs }];
+        Some(Inputs { confirmed: 996, has, streams })
+    };
     let encoded = |inputs| {
         let mut bytes = Vec::new();
         Datagram { header, inputs }.encode(&mut bytes).expect("a datagram encodes");
@@ -85,7 +91,14 @@ fn a_datagram_is_as_documented() {
     };
     assert_documented(&[
         ("Datagram outside a match", encoded(None)),
-        ("Datagram with three inputs of one byte", encoded(Some(inputs))),
+        (
+            "Datagram with three inputs of one byte",
+            encoded(inputs(vec![996], vec![run(2, &[17]), run(1, &[16])])),
+        ),
+        (
+            "Datagram to one of three others, an input held for 20 frames, the default one",
+            encoded(inputs(vec![996, 998, 1_100], vec![run(20, &[17]), run(1, &[])])),
+        ),
     ]);
 }
 

@@ -21,6 +21,8 @@ pub struct SessionStats {
     pub frames: u32,
     /// Frames for which all inputs are known.
     pub confirmed_frames: u32,
+    /// Frames whose inputs every machine of the match is known to have.
+    pub stable_frames: u32,
     /// The number of times that an older frame was loaded.
     pub rollbacks: u32,
     /// Frames simulated again.
@@ -63,6 +65,8 @@ pub struct DroppedPackets {
     pub oversized: u32,
     /// Not a packet of this version.
     pub malformed: u32,
+    /// Of a kind that is not known here. Later builds may send it, so it does not count as junk.
+    pub unknown: u32,
     /// From a peer that has not said hello, or that was refused.
     pub stranger: u32,
     /// Of an earlier or a later match.
@@ -102,10 +106,11 @@ impl DroppedPackets {
 
     /// All counters with the names of their reasons.
     #[must_use]
-    pub fn by_reason(&self) -> [(&'static str, u32); 15] {
+    pub fn by_reason(&self) -> [(&'static str, u32); 16] {
         [
             ("oversized", self.oversized),
             ("malformed", self.malformed),
+            ("unknown", self.unknown),
             ("stranger", self.stranger),
             ("wrong match", self.wrong_match),
             ("flooded", self.flooded),

@@ -147,7 +147,8 @@ fn describe(session: &SessionState, stats: &SessionStats, lobby: &Lobby, preset:
         state => format!("{state:?}").to_lowercase(),
     };
     line(format_args!("NETWORK  {state}"));
-    line(format_args!("frame      {} ({} confirmed)", stats.frames, stats.confirmed_frames));
+    line(format_args!("frame      {}", stats.frames));
+    line(format_args!("confirmed  {}   stable {}", stats.confirmed_frames, stats.stable_frames));
     line(format_args!(
         "rollback   {} last, {} deepest, {} in all",
         stats.last_rollback, stats.max_rollback, stats.rollbacks

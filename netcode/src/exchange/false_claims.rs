@@ -3,43 +3,59 @@
 
 use signaling::protocol::PeerId;
 
-use super::{DatagramHeader, Exchange, Inputs, MAX_INPUT_FRAMES};
-use crate::packed_input::pack_all;
+use super::{Exchange, Inputs, MAX_INPUT_FRAMES, Stream};
 
 impl Exchange {
     /// Whether inputs of `from` follow all rules and yet make a false claim to us; `theirs` is the
     /// exchange of `from`, and `us` is our id there. The rules are repeated here, so that tests do
     /// not rely on the guard for them; only the check of a single input is shared.
     pub(crate) fn believes_false_claim(
-        &mut self,
+        &self,
         from: PeerId,
-        header: &DatagramHeader,
         inputs: &Inputs,
-        theirs: &mut Self,
+        theirs: &Self,
         us: PeerId,
     ) -> bool {
-        let (our_end, read) = (self.ours.end(), self.rules.read_input);
-        let (Some(said), Some(heard)) = (self.peer(from), theirs.peer(us)) else { return false };
-        let (known, has) = (said.inputs.known(), heard.inputs.known());
-        let each: Vec<&[u8]> = inputs
-            .runs
+        let (Some(index), Some(_)) = (self.index(from), theirs.index(us)) else { return false };
+        let listed: Vec<usize> = self.seats_not_of(index).collect();
+        let acknowledged: Vec<(usize, u32)> = listed
             .iter()
-            .flat_map(|run| std::iter::repeat_n(&run.input[..], usize::from(run.frames)))
+            .zip(&inputs.has)
+            .map(|(&seat, &has)| (seat, has))
+            .filter(|&(seat, _)| self.seats[seat].holder.is_none())
             .collect();
-        let first = i64::from(header.frame) + i64::from(inputs.first);
-        let wanted = i64::from(header.frame) + i64::from(inputs.wanted);
-        let seats = theirs.rules.local_seats;
-        // Inputs that the sender gave may arrive before this datagram is read.
-        let soon_known = known.max(theirs.ours.end());
-        let follows_rules = (0..=i64::from(soon_known)).contains(&first)
-            && (0..=i64::from(our_end)).contains(&wanted)
-            && each.len() <= MAX_INPUT_FRAMES
-            && inputs.runs.iter().all(|run| run.frames > 0)
-            && each.iter().all(|input| pack_all(input, seats, read).is_some());
-        let is_given = |(frame, input): (u32, &[u8])| {
-            let given = theirs.ours.get(frame);
-            frame < known || (given.is_some() && given == pack_all(input, seats, read).as_deref())
+        let is_possible = |&(seat, has): &(usize, u32)| has <= self.seats[seat].stream.end();
+        let follows_rules = inputs.has.len() == listed.len()
+            && acknowledged.iter().all(is_possible)
+            && inputs.streams.is_sorted_by(|one, next| one.seat < next.seat)
+            && inputs.streams.iter().all(|stream| self.follows_rules(index, stream, theirs));
+        let is_false = |&(seat, has): &(usize, u32)| has > theirs.seats[seat].stream.end();
+        follows_rules
+            && (acknowledged.iter().any(is_false)
+                || inputs.streams.iter().any(|stream| self.is_false(stream, theirs)))
+    }
+
+    fn follows_rules(&self, index: usize, stream: &Stream, theirs: &Self) -> bool {
+        let seat = usize::from(stream.seat);
+        let (Some(here), Some(there)) = (self.seats.get(seat), theirs.seats.get(seat)) else {
+            return false;
         };
-        follows_rules && (wanted > i64::from(has) || !(first as u32..).zip(each).all(is_given))
+        let read = self.rules.read_input;
+        here.holder == Some(index)
+            // Inputs that the sender gave may arrive before this datagram is read.
+            && stream.first <= here.stream.end().max(there.stream.end())
+            && stream.frames() <= MAX_INPUT_FRAMES
+            && stream.runs.iter().all(|run| run.frames > 0 && run.input.is_input(read))
+    }
+
+    /// Whether the stream has inputs that are news here, and that its sender did not give.
+    fn is_false(&self, stream: &Stream, theirs: &Self) -> bool {
+        let seat = usize::from(stream.seat);
+        let (Some(here), Some(there)) = (self.seats.get(seat), theirs.seats.get(seat)) else {
+            return false;
+        };
+        (stream.first..).zip(stream.inputs()).any(|(frame, input)| {
+            frame >= here.stream.end() && there.stream.get(frame) != Some(input)
+        })
     }
 }

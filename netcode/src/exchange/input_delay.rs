@@ -26,11 +26,10 @@ const HELD_WITHIN: Duration = Duration::from_secs(3);
 
 /// One seat of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SeatDelay {
-    /// ggrs's handle, which is the number of the seat.
-    pub(crate) handle: usize,
+struct SeatDelay {
+    seat: usize,
     setting: InputDelay,
-    pub(crate) frames: u8,
+    frames: u8,
 }
 
 /// The delays of the seats of this machine.
@@ -47,15 +46,10 @@ pub(crate) struct Delays {
 }
 
 impl Delays {
-    /// All seats begin with the same delay, as ggrs needs it: `guess`, as far as the setting
-    /// allows.
-    pub(crate) fn new(
-        handles: impl Iterator<Item = usize>,
-        setting: InputDelay,
-        guess: u32,
-    ) -> Self {
+    /// All of these seats begin with the same delay: `guess`, as far as the setting allows.
+    pub(crate) fn new(seats: impl Iterator<Item = usize>, setting: InputDelay, guess: u32) -> Self {
         let frames = setting.nearest(guess);
-        let seats = handles.map(|handle| SeatDelay { handle, setting, frames }).collect();
+        let seats = seats.map(|seat| SeatDelay { seat, setting, frames }).collect();
         Self { seats, needed: guess, ..Self::default() }
     }
 
@@ -110,41 +104,45 @@ impl Delays {
         }
     }
 
-    /// Returns the seats whose delay changes with this frame, with their new ones. `are_held` means
-    /// that no seat's input differs from the frame before: then nothing is lost when the frame is
-    /// left out, and nothing is done twice when it is repeated.
-    pub(crate) fn change(&mut self, now: Duration, are_held: bool) -> Vec<SeatDelay> {
+    /// Changes the delays with this frame, if that is due. `are_held` means that no seat's input
+    /// differs from the frame before: then nothing is lost when the frame is left out, and nothing
+    /// is done twice when it is repeated.
+    pub(crate) fn change(&mut self, now: Duration, are_held: bool) {
         if self.pending.is_none_or(|until| !are_held && now < until) {
-            return Vec::new();
+            return;
         }
-        let mut changed = Vec::new();
+        let mut has_changed = false;
         for seat in &mut self.seats {
             let frames = seat.setting.nearest(self.needed);
             if frames != seat.frames {
-                // ggrs drops one input for each frame that a delay shrinks by: each of them must be
+                // One input is dropped for each frame that a delay shrinks by: each of them must be
                 // held.
                 seat.frames = if frames < seat.frames { seat.frames - 1 } else { frames };
-                changed.push(*seat);
+                has_changed = true;
             }
         }
         let is_done =
             self.seats.iter().all(|seat| seat.frames == seat.setting.nearest(self.needed));
         self.pending = self.pending.filter(|_| !is_done);
-        if !changed.is_empty() {
+        if has_changed {
             // Samples from before a change say little about now.
             self.decide_at = now + INTERVAL;
             if let Some(newest) = self.needs.back_mut() {
                 *newest = Predicted::default();
             }
         }
-        changed
     }
 
     /// Sets how one seat is delayed from now on.
-    pub(crate) fn set(&mut self, now: Duration, handle: usize, setting: InputDelay) {
-        let Some(seat) = self.seats.iter_mut().find(|seat| seat.handle == handle) else { return };
+    pub(crate) fn set(&mut self, now: Duration, seat: usize, setting: InputDelay) {
+        let Some(seat) = self.seats.iter_mut().find(|other| other.seat == seat) else { return };
         seat.setting = setting;
         self.pending = Some(now + HELD_WITHIN);
+    }
+
+    /// The delay of one seat.
+    pub(crate) fn of(&self, seat: usize) -> u8 {
+        self.seats.iter().find(|other| other.seat == seat).map_or(0, |seat| seat.frames)
     }
 
     /// The longest delay of a seat here.
@@ -219,19 +217,23 @@ mod tests {
             predicted.count(5);
             delays.observe(at(ms), &predicted);
         }
-        assert_eq!(delays.change(at(1500), false), []);
-        assert_eq!(delays.change(at(1600), true).len(), 1);
+        let mut delay_after = |ms, are_held| {
+            delays.change(at(ms), are_held);
+            delays.longest()
+        };
+        assert_eq!([delay_after(1500, false), delay_after(1600, true)], [1, 4]);
         delays.set(at(2000), 0, InputDelay::Fixed(1));
-        assert_eq!(delays.change(at(4900), false), []);
-        assert_eq!(delays.change(at(5000), false).len(), 1);
+        delays.change(at(4900), false);
+        assert_eq!(delays.longest(), 4);
+        delays.change(at(5000), false);
+        assert_eq!(delays.longest(), 3);
     }
 
     #[test]
     fn each_seat_has_its_own_delay() {
         let mut delays = Delays::new([0, 2].into_iter(), ADAPTIVE, 3);
         delays.set(Duration::ZERO, 2, InputDelay::Fixed(5));
-        let changed = delays.change(Duration::ZERO, true);
-        assert_eq!(changed, [SeatDelay { handle: 2, setting: InputDelay::Fixed(5), frames: 5 }]);
-        assert_eq!(delays.seats[0].frames, 3);
+        delays.change(Duration::ZERO, true);
+        assert_eq!([0, 1, 2].map(|seat| delays.of(seat)), [3, 0, 5]);
     }
 }

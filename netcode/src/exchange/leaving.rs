@@ -7,11 +7,8 @@
 
 use signaling::protocol::PeerId;
 
-use super::{Exchange, Inputs, MAX_INPUT_FRAMES, Peer};
-use crate::{
-    config::MAX_WINDOW_AND_DELAY,
-    packed_input::{PackedInput, unpack_all},
-};
+use super::{BadInputs, Exchange, Stream};
+use crate::config::MAX_WINDOW_AND_DELAY;
 
 /// At most this many bytes of inputs in the message by which a peer leaves: all that it may have
 /// given without an acknowledgement, which fit a control message.
@@ -31,45 +28,70 @@ pub(crate) struct Departure {
     pub(crate) is_possible: bool,
 }
 
+/// The last that a machine gives to the match that it leaves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LastInputs {
+    /// The first frame for which it gives no inputs.
+    pub(crate) given: u32,
+    /// All of its inputs that the receiver is not known to have.
+    pub(crate) streams: Vec<Stream>,
+}
+
 impl Exchange {
-    /// Notes that a peer leaves the match, which is over for it at the frame `end`, and that it
-    /// gives no inputs from the frame `given` on. Returns `None` if the peer does not play, or if
-    /// it has said goodbye before: its first goodbye counts.
-    pub(crate) fn leave(&mut self, peer: PeerId, given: u32, end: u32) -> Option<Departure> {
-        let peer = self.peer(peer)?;
+    /// Notes that a peer leaves the match, which is over for it at the frame `end`, and takes its
+    /// last inputs. `frame` is the one that we simulate next. Returns `None` if the peer has said
+    /// goodbye before: its first goodbye counts, but inputs that it repeats are taken.
+    pub(crate) fn leave(
+        &mut self,
+        peer: PeerId,
+        end: u32,
+        last: &LastInputs,
+        frame: u32,
+    ) -> Result<Option<Departure>, BadInputs> {
+        let index = self.index(peer).ok_or(BadInputs::NoSeat)?;
         // Its goodbye may be the first thing that arrives from it.
-        peer.is_here = true;
-        if peer.inputs.is_leaving() {
-            return None;
+        self.peers[index].is_here = true;
+        self.check_streams(index, &last.streams)?;
+        self.take(index, &last.streams, frame);
+        if self.peers[index].is_leaving() {
+            return Ok(None);
         }
-        let given = peer.inputs.leave(given);
+        // Inputs that it gave before count, whatever it says now.
+        let of_peer = self.seats.iter().filter(|seat| seat.holder == Some(index));
+        let given = of_peer.map(|seat| seat.stream.end()).fold(last.given, u32::max);
         let possible = given.saturating_sub(MAX_GIVEN_BEYOND_END)..=given;
         let is_possible = possible.contains(&end);
+        let peer = &mut self.peers[index];
+        peer.given = Some(given);
         peer.end = is_possible.then_some(end);
-        Some(Departure { end: if is_possible { end } else { given }, is_possible })
+        Ok(Some(Departure { end: if is_possible { end } else { given }, is_possible }))
+    }
+
+    /// Whether the peer at `index` has left the match, and all of its inputs are here.
+    pub(super) fn has_all_of(&self, index: usize) -> bool {
+        self.peers[index].given.is_some_and(|given| self.known(index) >= given)
     }
 
     /// Whether a peer has left the match, and nothing more is needed from it.
     pub(crate) fn has_left(&self, peer: PeerId) -> bool {
-        self.peers.iter().any(|other| other.id == peer && other.inputs.has_left())
+        self.index(peer).is_some_and(|index| self.has_all_of(index))
     }
 
     /// Whether a peer has said that it leaves the match.
     pub(crate) fn is_leaving(&self, peer: PeerId) -> bool {
-        self.peers.iter().any(|other| other.id == peer && other.inputs.is_leaving())
+        self.index(peer).is_some_and(|index| self.peers[index].is_leaving())
     }
 
     /// How many of the other peers of the match have said that they leave it, and how many other
     /// peers there are in all.
     pub(crate) fn leavers(&self) -> (usize, usize) {
-        let leaving = self.peers.iter().filter(|peer| peer.inputs.is_leaving());
-        (leaving.count(), self.peers.len())
+        (self.peers.iter().filter(|peer| peer.is_leaving()).count(), self.peers.len())
     }
 
     /// Whether a peer can compare this frame, because the match is not over for it before.
     pub(crate) fn reaches(&self, peer: PeerId, frame: u32) -> bool {
-        let reaches = |other: &Peer| other.end.is_none_or(|end| frame <= end);
-        self.peers.iter().any(|other| other.id == peer && reaches(other))
+        let index = self.index(peer);
+        index.is_some_and(|index| self.peers[index].end.is_none_or(|end| frame <= end))
     }
 
     /// The peers of the match, and the frame at which it ended for each peer that left it;
@@ -79,30 +101,15 @@ impl Exchange {
         self.peers.iter().map(|peer| (peer.id, peer.end.unwrap_or(u32::MAX))).collect()
     }
 
-    /// The first frame for which this machine gives no inputs if it leaves now, and all of its
-    /// inputs that `to` is not known to have, relative to `frame`.
-    pub(crate) fn last_inputs(&self, to: PeerId, frame: u32) -> Option<(u32, Inputs)> {
-        let peer = self.peers.iter().find(|peer| peer.id == to)?;
-        let relative = |other: u32| i16::try_from(i64::from(other) - i64::from(frame)).ok();
-        let first = peer.inputs.acked();
-        let wire_form = |packed: &[u8]| unpack_all(packed, &self.rules.default_input);
-        let runs = self.ours.runs(first, MAX_LAST_BYTES, MAX_INPUT_FRAMES, wire_form);
-        let wanted = relative(peer.inputs.wanted())?;
-        Some((self.ours.end(), Inputs { first: relative(first)?, wanted, runs }))
-    }
-
-    /// Gives the session inputs of the peers that have left, a little beyond our own.
-    pub(super) fn play_on_for_leavers(&mut self) {
-        if !self.is_open {
-            return;
+    /// What we give to `to` as we leave the match now. All of our seats then end at the same frame,
+    /// so that all peers play on with the same inputs.
+    pub(crate) fn last_inputs(&mut self, to: PeerId) -> Option<LastInputs> {
+        let ours = || self.seats.iter().filter(|seat| seat.holder.is_none());
+        let given = ours().map(|seat| seat.stream.end()).max().unwrap_or(0);
+        for seat in self.seats.iter_mut().filter(|seat| seat.holder.is_none()) {
+            seat.stream.hold_up_to(given);
         }
-        let our_end = self.ours.end();
-        for Peer { inputs, .. } in &mut self.peers {
-            if inputs.is_leaving() {
-                // The default input, as ggrs takes it.
-                let neutral = vec![0; inputs.seats() * PackedInput::SIZE];
-                inputs.play_on(our_end + self.rules.window, our_end, &neutral);
-            }
-        }
+        let index = self.index(to)?;
+        Some(LastInputs { given, streams: self.streams_for(index, MAX_LAST_BYTES) })
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct LinkClock {
 
 impl LinkClock {
     /// Takes the header of a datagram that just arrived. `our_frame` is compared only inside a
-    /// common epoch. Returns false if the header echoes what we cannot have sent.
+    /// common match. Returns false if the header echoes what we cannot have sent.
     pub(crate) fn receive(
         &mut self,
         now: Duration,
@@ -94,7 +94,7 @@ impl LinkClock {
     }
 
     /// The header of a datagram that leaves now.
-    pub(crate) fn header(&self, now: Duration, epoch: u32, frame: u32) -> DatagramHeader {
+    pub(crate) fn header(&self, now: Duration, match_number: u32, frame: u32) -> DatagramHeader {
         let (echo_ms, held_ms) =
             self.heard.map_or((Millis::default(), DatagramHeader::NOTHING_HEARD), |(sent, at)| {
                 let held = now.saturating_sub(at).as_millis();
@@ -102,10 +102,11 @@ impl LinkClock {
                 (sent, u16::try_from(held).unwrap_or(DatagramHeader::NOTHING_HEARD))
             });
         let lead_quarters = (self.lead_frames * 4.0).round() as i8;
-        DatagramHeader { epoch, frame, sent_ms: millis(now), echo_ms, held_ms, lead_quarters }
+        let sent_ms = millis(now);
+        DatagramHeader { match_number, epoch: 0, frame, sent_ms, echo_ms, held_ms, lead_quarters }
     }
 
-    /// Begins a new epoch: the leads of the old one no longer mean anything.
+    /// Begins a new match: the leads of the old one no longer mean anything.
     pub(crate) fn restart(&mut self) {
         (self.lead_frames, self.their_lead_frames) = (0.0, 0.0);
         self.lead_sampled = None;

@@ -4,12 +4,15 @@
 use proptest::{collection::vec, option, prelude::*, test_runner::RngSeed};
 
 use super::{
-    MAX_INPUT_FRAMES,
-    datagram::{Datagram, DatagramHeader, InputRun, Inputs, Millis},
-    ggrs_message::{GgrsBody, inputs_in},
-    input_log::InputLog,
+    Inputs, MAX_INPUT_FRAMES, Stream,
+    datagram::{Datagram, DatagramHeader, InputRun, Millis},
+    input_stream::InputStream,
+    sending::{HEADER_BYTES, STREAM_BYTES},
 };
-use crate::{packed_input::MAX_INPUT_BYTES, transport::MAX_DATAGRAM_BYTES};
+use crate::{
+    packed_input::{MAX_INPUT_BYTES, PackedInput},
+    transport::MAX_DATAGRAM_BYTES,
+};
 
 /// The same cases in each run; more with `PROPTEST_CASES`.
 pub(crate) fn config() -> ProptestConfig {
@@ -21,8 +24,9 @@ pub(crate) fn config() -> ProptestConfig {
 }
 
 fn header() -> impl Strategy<Value = DatagramHeader> {
-    any::<(u32, u32, u16, u16, u16, i8)>().prop_map(
-        |(epoch, frame, sent, echo, held_ms, lead_quarters)| DatagramHeader {
+    any::<(u32, u32, u32, u16, u16, u16, i8)>().prop_map(
+        |(match_number, epoch, frame, sent, echo, held_ms, lead_quarters)| DatagramHeader {
+            match_number,
             epoch,
             frame,
             sent_ms: Millis::new(sent),
@@ -33,21 +37,33 @@ fn header() -> impl Strategy<Value = DatagramHeader> {
     )
 }
 
-pub(crate) fn inputs() -> impl Strategy<Value = Inputs> {
-    let run = (any::<u8>(), vec(any::<u8>(), 0..=MAX_INPUT_BYTES))
-        .prop_map(|(frames, input)| InputRun { frames, input });
-    (any::<i16>(), any::<i16>(), vec(run, 0..=MAX_INPUT_FRAMES))
-        .prop_map(|(first, wanted, runs)| Inputs { first, wanted, runs })
+fn input() -> impl Strategy<Value = PackedInput> {
+    vec(any::<u8>(), 0..=MAX_INPUT_BYTES)
+        .prop_map(|bytes| PackedInput::from_bytes(&bytes).expect("it is short enough"))
 }
 
-/// Inputs of a machine, frame by frame: some are held for a while, some are not.
-fn pressed() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    (0..=MAX_INPUT_BYTES).prop_flat_map(|size| {
-        let held = (vec(any::<u8>(), size), 1..40usize);
-        vec(held, 0..12).prop_map(|held| {
-            held.into_iter().flat_map(|(input, frames)| vec![input; frames]).collect()
-        })
+/// Streams with up to this many runs each.
+pub(crate) fn streams(runs: usize) -> impl Strategy<Value = Vec<Stream>> {
+    let run = (any::<u8>(), input()).prop_map(|(frames, input)| InputRun { frames, input });
+    let stream = (any::<u8>(), any::<u32>(), vec(run, 0..=runs))
+        .prop_map(|(seat, first, runs)| Stream { seat, first, runs });
+    vec(stream, 0..=15usize)
+}
+
+fn inputs() -> impl Strategy<Value = Inputs> {
+    let has = vec(prop_oneof![any::<u32>(), 0..40u32], 0..=30usize);
+    (0..20u32, has, streams(20)).prop_map(|(confirmed, has, streams)| Inputs {
+        confirmed,
+        has,
+        streams,
     })
+}
+
+/// Inputs of a seat, frame by frame: some are held for a while, some are not.
+fn pressed() -> impl Strategy<Value = Vec<PackedInput>> {
+    let held = (input(), 1..40usize);
+    vec(held, 0..12)
+        .prop_map(|held| held.into_iter().flat_map(|(input, frames)| vec![input; frames]).collect())
 }
 
 proptest! {
@@ -75,35 +91,26 @@ proptest! {
 
     #[test]
     fn our_inputs_fit_a_datagram_and_begin_where_they_should(
-        header in header(), pressed in pressed(), skipped in 0..200usize,
+        header in header(), pressed in pressed(), skipped in 0..200usize, seats in 1..=16usize,
+        lag in 0..20_000u32,
     ) {
-        let mut log = InputLog::default();
-        pressed.iter().for_each(|input| log.push(input));
-        let from = skipped.min(pressed.len()).max(pressed.len().saturating_sub(150));
-        let runs = log.runs(from as u32, MAX_DATAGRAM_BYTES - 64, MAX_INPUT_FRAMES, <[u8]>::to_vec);
-        let sent: Vec<&Vec<u8>> = runs
-            .iter()
-            .flat_map(|run| std::iter::repeat_n(&run.input, usize::from(run.frames)))
-            .collect();
-        prop_assert!(pressed[from..].iter().zip(&sent).all(|(pressed, sent)| pressed == *sent));
+        let mut ours = InputStream::default();
+        pressed.iter().for_each(|&input| ours.push(input));
+        let from = skipped.min(pressed.len());
+        let max_bytes = MAX_DATAGRAM_BYTES - HEADER_BYTES - STREAM_BYTES;
+        let stream = ours.wire_stream(0, from as u32, max_bytes, MAX_INPUT_FRAMES);
+        let stream = stream.unwrap_or_default();
+        let sent: Vec<PackedInput> = stream.inputs().collect();
+        prop_assert!(pressed[from..].starts_with(&sent));
         prop_assert!(sent.len() <= MAX_INPUT_FRAMES && (from == pressed.len()) == sent.is_empty());
-        let inputs = Some(Inputs { first: i16::MIN, wanted: i16::MIN, runs });
+        // Far behind, in a match of 16 players.
+        let frame = header.frame.max(lag);
+        let has = vec![frame - lag; seats - 1];
+        let streams = vec![Stream { seat: 15, first: frame - lag, ..stream }];
+        let inputs = Some(Inputs { confirmed: frame - lag / 2, has, streams });
         let mut bytes = Vec::new();
+        let header = DatagramHeader { frame, ..header };
         prop_assert_eq!(Datagram { header, inputs }.encode(&mut bytes), Ok(()));
         prop_assert!(bytes.len() <= MAX_DATAGRAM_BYTES, "{} bytes", bytes.len());
-    }
-
-    #[test]
-    fn ggrs_gets_the_inputs_that_were_given(
-        base in vec(any::<u8>(), 0..=MAX_INPUT_BYTES), pressed in pressed(),
-        first in 0..1_000_000u32, acked in 0..1_000_000u32,
-    ) {
-        let body = GgrsBody::inputs(4, first, acked, &base, pressed.iter().map(|input| &input[..]));
-        let message = body.close();
-        prop_assert!(message.is_ok());
-        let opened = message.and_then(|message| GgrsBody::open(&message));
-        prop_assert_eq!(&opened, &Ok(body));
-        let Ok(GgrsBody::Input { bytes, .. }) = opened else { panic!("these are inputs") };
-        prop_assert_eq!(inputs_in(&base, &bytes), Ok(pressed));
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     checksum::FrameHashes,
     codec::{CodecError, decode, encode_into},
     config::{MAX_ID_BYTES, MAX_SEATS, NetcodeConfig},
-    exchange::Inputs,
+    exchange::Stream,
     rollback::Registrations,
 };
 
@@ -46,10 +46,8 @@ pub(crate) struct Finish {
     pub(crate) end: u32,
     /// The first frame for which the sender gives no inputs. Its seats play on with neutral ones.
     pub(crate) given: u32,
-    /// The frame that the numbers in `inputs` are relative to.
-    pub(crate) frame: u32,
     /// All inputs of the sender that the receiver is not known to have.
-    pub(crate) inputs: Inputs,
+    pub(crate) streams: Vec<Stream>,
 }
 
 /// A peer's name, and the game that it runs.

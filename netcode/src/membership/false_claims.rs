@@ -12,12 +12,7 @@ impl Connection {
             return false;
         };
         let (Some(from), Some(us)) = (sender.local(), self.local()) else { return false };
-        self.match_wire.is_of(header.epoch)
-            && self.match_wire.believes_false_claim(
-                (from, us),
-                &header,
-                &inputs,
-                &sender.match_wire,
-            )
+        self.match_wire.is_of(header.match_number)
+            && self.match_wire.believes_false_claim((from, us), &inputs, &sender.match_wire)
     }
 }

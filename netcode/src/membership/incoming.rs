@@ -15,13 +15,15 @@ use super::{
 };
 use crate::{
     diagnostics::DroppedPackets,
-    exchange::{BadInputs, Datagram, Departure},
+    exchange::{BadInputs, Datagram, DatagramError, Departure},
     transport::{Channel, MAX_PEERS},
 };
 
 /// Whether a packet could be understood.
 enum Packet {
     Sound,
+    /// It is of a kind that is not known here, which says nothing about its sender.
+    Unknown,
     Junk,
 }
 
@@ -71,6 +73,7 @@ impl Connection {
                 link.heard();
                 link.conduct.made_sense();
             }
+            Packet::Unknown => link.heard(),
             Packet::Junk => {
                 if let Err(misconduct) = link.conduct.made_no_sense(now) {
                     self.remove(from, misconduct);
@@ -95,15 +98,22 @@ impl Connection {
         bytes: &[u8],
         our_frame: Option<f32>,
     ) -> Packet {
-        let Ok(Datagram { header, inputs }) = Datagram::decode(bytes) else {
-            self.dropped.malformed += 1;
-            return Packet::Junk;
+        let Datagram { header, inputs } = match Datagram::decode(bytes) {
+            Ok(datagram) => datagram,
+            Err(DatagramError::Unknown) => {
+                self.dropped.unknown += 1;
+                return Packet::Unknown;
+            }
+            Err(DatagramError::Malformed) => {
+                self.dropped.malformed += 1;
+                return Packet::Junk;
+            }
         };
         let fps = self.limits().fps;
         let Some(link) = self.peers.get_mut(from) else {
             return Packet::Sound;
         };
-        let is_same_match = self.match_wire.is_of(header.epoch);
+        let is_same_match = self.match_wire.is_of(header.match_number);
         let our_frame = our_frame.filter(|_| is_same_match);
         let Some(inputs) = inputs else {
             let is_echo_sound = link.clock.receive(now, &header, our_frame, fps);
@@ -117,7 +127,8 @@ impl Connection {
         if !is_same_match {
             // A peer that begins a little before us is early, not wrong: it will send all of it
             // again.
-            self.dropped.wrong_match += u32::from(!self.match_wire.is_expected(header.epoch));
+            self.dropped.wrong_match +=
+                u32::from(!self.match_wire.is_expected(header.match_number));
             link.clock.receive(now, &header, None, fps);
             return Packet::Sound;
         }

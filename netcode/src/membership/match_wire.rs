@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     config::FinishPolicy,
-    exchange::{BadInputs, DatagramHeader, Departure, Exchange, Inputs, Lateness, SharedExchange},
+    exchange::{
+        BadInputs, DatagramHeader, Departure, Exchange, Inputs, LastInputs, Lateness,
+        SharedExchange,
+    },
 };
 
 /// The match that we play, or that we have just left while others play on.
@@ -254,21 +257,18 @@ impl MatchWire {
         from: PeerId,
         finish: &Finish,
     ) -> Option<Result<Option<Departure>, BadInputs>> {
-        let header = DatagramHeader { frame: finish.frame, ..DatagramHeader::default() };
         let (_, frame) = self.position();
-        self.ask(|exchange| {
-            let taken = exchange.receive(from, &header, &finish.inputs, frame);
-            taken.map(|_| exchange.leave(from, finish.given, finish.end))
-        })
+        let last = LastInputs { given: finish.given, streams: finish.streams.clone() };
+        self.ask(|exchange| exchange.leave(from, finish.end, &last, frame))
     }
 
     /// The message that the match is over for us at `end`, with the inputs that `peer` lacks.
     /// `None` if the peer is not in the match.
     pub(super) fn finish_for(&self, peer: PeerId, end: u32) -> Option<Control> {
-        let (match_number, frame) = self.position();
-        let last = self.ask(|exchange| exchange.last_inputs(peer, frame));
-        let (given, inputs) = last.flatten()?;
-        Some(Control::Finish(Finish { match_number, end, given, frame, inputs }))
+        let (match_number, _) = self.position();
+        let last = self.ask(|exchange| exchange.last_inputs(peer));
+        let LastInputs { given, streams } = last.flatten()?;
+        Some(Control::Finish(Finish { match_number, end, given, streams }))
     }
 
     /// Whether a datagram to the peer is due. `stepped` says that the simulation has advanced, and
@@ -307,12 +307,11 @@ impl MatchWire {
     pub(super) fn believes_false_claim(
         &self,
         (from, us): (PeerId, PeerId),
-        header: &DatagramHeader,
         inputs: &Inputs,
         sender: &Self,
     ) -> bool {
         let believes_false_claim = self.ask(|ours| {
-            sender.ask(|theirs| ours.believes_false_claim(from, header, inputs, theirs, us))
+            sender.ask(|theirs| ours.believes_false_claim(from, inputs, theirs, us))
         });
         believes_false_claim.flatten().unwrap_or(false)
     }

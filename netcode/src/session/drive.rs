@@ -84,8 +84,10 @@ pub(super) fn confirm<I: GameInput>(world: &mut World) {
     let Some(session) = world.get_resource::<Scoped<Session<I>>>() else { return };
     let oldest = session.oldest_open_frame();
     let needed = session.game.oldest_needed_frame(oldest);
+    let stable = session.source.stable_frame(oldest);
     world.resource_mut::<EffectFrames>().oldest_open = oldest;
-    world.resource_mut::<SessionStats>().confirmed_frames = oldest;
+    let mut stats = world.resource_mut::<SessionStats>();
+    (stats.confirmed_frames, stats.stable_frames) = (oldest, stable);
     let change = Scoped::scope(world, |world, store: &mut RollbackStore| {
         let change = store.confirm(world, oldest);
         store.forget_before(needed);
@@ -112,7 +114,7 @@ impl<I: GameInput> Session<I> {
                 return false;
             }
             if let Source::Live(live) = source {
-                live.adapt_delay(world, frame, pressed.are_held());
+                live.press(world, frame, pressed.inputs(), pressed.are_held());
             }
         }
         source.step(game, pressed.inputs(), world)

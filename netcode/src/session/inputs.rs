@@ -7,27 +7,24 @@ use crate::{
     frame::SimFrame,
     input::{GameInput, LocalInputs},
     latch::Latches,
-    packed_input::{InputProblem, MAX_INPUT_BYTES, PackedInput, UnfitInput, wire_form},
+    packed_input::{InputProblem, MAX_INPUT_BYTES, PackedInput, UnfitInput},
     schedules::ReadInputs,
 };
 
 /// The inputs of this machine's seats as they were last read.
 pub(super) struct Pressed {
     /// The frame that they are for. While the prediction window is full the same frame is tried
-    /// again, and ggrs has its inputs already.
+    /// again, and its inputs were taken already.
     frame: Option<u32>,
     inputs: Vec<PackedInput>,
-    /// Bytes of the default input.
-    default_length: usize,
     /// Whether all inputs are those of the frame before.
     are_held: bool,
 }
 
 impl Pressed {
     /// Nothing is read yet.
-    pub(super) fn new<I: GameInput>() -> Self {
-        let default_length = wire_form(&I::default()).map_or(0, |bytes| bytes.len());
-        Self { frame: None, inputs: Vec::new(), default_length, are_held: false }
+    pub(super) fn new() -> Self {
+        Self { frame: None, inputs: Vec::new(), are_held: false }
     }
 
     /// Whether these are the inputs for `frame`.
@@ -76,7 +73,7 @@ impl Pressed {
             self.are_held &= packed == *pressed;
             *pressed = packed;
         }
-        let bytes = self.inputs.iter().map(|input| input.length(self.default_length)).sum();
+        let bytes = self.inputs.iter().map(PackedInput::length).sum();
         // The seats of a local match may stand for as many machines of an online one.
         if is_online && bytes > MAX_INPUT_BYTES {
             return Err(InputProblem::TooLong { bytes, max: MAX_INPUT_BYTES });
@@ -85,12 +82,11 @@ impl Pressed {
     }
 }
 
-/// The bytes of the default input on the wire, in a match in which this machine has `seats` seats.
-pub(super) fn default_input<I: GameInput>(seats: usize) -> Result<Vec<u8>, UnfitInput> {
-    let default = wire_form(&I::default())?;
-    let (bytes, max) = (default.len() * seats, MAX_INPUT_BYTES);
-    if bytes > max {
-        return Err(UnfitInput::new::<I>(InputProblem::TooLong { bytes, max }));
-    }
-    Ok(default)
+/// Refuses a match in which this machine has `seats` seats if their inputs could not be sent. The
+/// default input takes no bytes itself, but shows how long the others are.
+pub(super) fn check_size<I: GameInput>(seats: usize) -> Result<(), UnfitInput> {
+    let bytes = PackedInput::full_length(&I::default()).map_err(UnfitInput::new::<I>)? * seats;
+    let max = MAX_INPUT_BYTES;
+    let problem = (bytes > max).then_some(InputProblem::TooLong { bytes, max });
+    problem.map_or(Ok(()), |problem| Err(UnfitInput::new::<I>(problem)))
 }

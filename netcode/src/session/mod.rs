@@ -1,11 +1,12 @@
 //! The session: a match from the agreement to play until it is over.
 //!
-//! A [`Match`] is the frames that are simulated, and a [`Source`] drives it: [`Live`](live::Live)
-//! with ggrs, or a sync test. Read `game` first, then the two sources, then how a match begins,
-//! runs and ends.
+//! A [`Match`] is the frames that are simulated, and a [`Source`] drives it: [`Live`](live::Live),
+//! whose [`Engine`](engine::Engine) is ggrs, or a sync test. Read `game` first, then the two
+//! sources, then how a match begins, runs and ends.
 
 mod input_hashes;
 mod game;
+mod engine;
 mod live;
 mod sync_test;
 mod source;

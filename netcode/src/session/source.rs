@@ -36,7 +36,7 @@ impl Source {
         world: &mut World,
     ) -> bool {
         match self {
-            Self::Live(live) => live.step(game, pressed, world),
+            Self::Live(live) => live.step(game, world),
             Self::SyncTest(run) => run.step(game, pressed, world),
         }
     }
@@ -47,6 +47,14 @@ impl Source {
         match self {
             Self::Live(live) => live.oldest_open_frame().min(frame),
             Self::SyncTest(run) => frame.saturating_sub(run.max_depth()),
+        }
+    }
+
+    /// The oldest frame whose inputs some machine may not have, up to `oldest_open`.
+    pub(super) fn stable_frame(&self, oldest_open: u32) -> u32 {
+        match self {
+            Self::Live(live) => live.stable_frame().min(oldest_open),
+            Self::SyncTest(_) => oldest_open,
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
     Session,
     finish::{Finish, FinishedWorld, MatchEnd, MatchResult, conclude},
     game::Match,
-    inputs::{Pressed, default_input},
+    inputs::{Pressed, check_size},
     live::Live,
     source::Source,
     sync_test::Run,
@@ -17,12 +17,12 @@ use crate::{
     config::{InputDelay, MAX_SEATS, NetcodeConfig, SyncTest},
     diagnostics::SessionStats,
     effects::{EffectFrames, EffectTypes},
-    exchange::{Delays, Exchange, ExchangePeer, ExchangeRules, SharedExchange},
+    exchange::{Delays, Exchange, ExchangeRules, SharedExchange},
     frame::{MatchSeed, SimFrame, time_of_frame},
     input::{GameInput, LocalInputs, PlayerInputs, Seat},
     membership::{
-        Connection, EndReason, PendingStart, Roster, SessionState, StartLocal, StartRefusal,
-        end_session,
+        Connection, EndReason, PendingStart, Roster, RosterSeat, SessionState, StartLocal,
+        StartRefusal, end_session,
     },
     pacing::Pacer,
     packed_input::PackedInput,
@@ -34,6 +34,8 @@ use crate::{
 /// Frames kept beyond the prediction window: the present one, and the one before the oldest
 /// prediction.
 const EXTRA_FRAMES: usize = 2;
+/// Inputs of all seats are kept for this long, unless a machine may still lack them.
+const KEPT_SECONDS: u32 = 30;
 
 /// Begins matches that were agreed on, ends matches that are over, and clears the world of a match
 /// that is no longer wanted.
@@ -80,12 +82,12 @@ pub(super) fn manage_match<I: GameInput>(world: &mut World) {
     }
 }
 
-/// Lets the sessions of all peers find each other.
+/// Waits until the sessions of all peers exist.
 fn await_start<I: GameInput>(world: &mut World, session: &mut Session<I>) {
-    let Source::Live(live) = &mut session.source else { return };
+    let Source::Live(live) = &session.source else { return };
     let now = world.resource::<Time<Real>>().elapsed();
     let patience = world.resource::<NetcodeConfig>().start_timeout;
-    if live.synchronize() {
+    if live.can_begin() {
         world.resource_mut::<Pacer>().restart();
         SessionState::enter(world, SessionState::Running);
     } else if now.saturating_sub(session.began_at) > patience {
@@ -100,43 +102,35 @@ fn start_online<I: GameInput>(world: &mut World) {
     };
     let roster = roster.clone();
     let config = world.resource::<NetcodeConfig>().clone();
-    let source = build_exchange::<I>(&config, &roster).and_then(|exchange| {
-        let exchange = world.resource_mut::<Connection>().begin_exchange(exchange);
-        let guess = Delays::guess(world.resource::<Connection>().one_way_frames());
-        let local = roster.local_seats().map(Seat::index);
-        let delays = Delays::new(local, config.input_delay, guess);
-        Ok(build_live(&config, &roster, delays, exchange)?)
-    });
-    match source {
+    if let Err(unfit) = check_size::<I>(roster.local_seats().count()) {
+        return end_session(world, unfit.into());
+    }
+    let guess = Delays::guess(world.resource::<Connection>().one_way_frames());
+    let exchange = build_exchange::<I>(&config, &roster, config.input_delay, guess);
+    let exchange = world.resource_mut::<Connection>().begin_exchange(exchange);
+    match build_live(&config, &roster, exchange) {
         Ok(source) => begin::<I>(world, source, roster, seed, match_number),
-        Err(reason) => end_session(world, reason),
+        Err(refusal) => end_session(world, refusal.into()),
     }
 }
 
-/// Builds the exchange of inputs: what the inputs of this match look like, and which peers send
-/// some.
+/// Builds the exchange of inputs: which machine gives those of which seat, and what they look like.
 fn build_exchange<I: GameInput>(
     config: &NetcodeConfig,
     roster: &Roster,
-) -> Result<Exchange, EndReason> {
-    let local_seats = roster.local_seats().count();
-    let default_input = default_input::<I>(local_seats)?;
-    let mut peers: Vec<ExchangePeer> = Vec::new();
-    for id in roster.seats().iter().filter(|seat| !seat.is_local).filter_map(|seat| seat.peer) {
-        match peers.iter_mut().find(|peer| peer.id == id) {
-            Some(peer) => peer.seats += 1,
-            None => peers.push(ExchangePeer { id, seats: 1 }),
-        }
-    }
+    delay: InputDelay,
+    guess: u32,
+) -> Exchange {
     let rules = ExchangeRules {
-        seats: roster.seats().len(),
-        local_seats,
         window: u32::from(config.prediction_window),
         max_delay: u32::from(config.input_delay.max()),
-        default_input,
+        kept_frames: KEPT_SECONDS * u32::from(config.fps),
         read_input: PackedInput::read::<I>,
     };
-    Ok(Exchange::new(rules, &peers))
+    let holder = |seat: &RosterSeat| seat.peer.filter(|_| !seat.is_local);
+    let holders: Vec<_> = roster.seats().iter().map(holder).collect();
+    let delays = Delays::new(roster.local_seats().map(Seat::index), delay, guess);
+    Exchange::new(rules, &holders, delays)
 }
 
 fn start_local<I: GameInput>(world: &mut World, request: &StartLocal) {
@@ -145,8 +139,8 @@ fn start_local<I: GameInput>(world: &mut World, request: &StartLocal) {
     let source = match request.sync_test {
         // No peer is waited for, so no input needs to be delayed.
         None => {
-            let delays = Delays::new(0..roster.seats().len(), InputDelay::Fixed(0), 0);
-            build_live(&config, &roster, delays, SharedExchange::default())
+            let exchange = build_exchange::<I>(&config, &roster, InputDelay::Fixed(0), 0);
+            build_live(&config, &roster, SharedExchange::new(exchange))
         }
         Some(test) => build_sync_test(&config, &roster, test, request.seed),
     };
@@ -162,11 +156,10 @@ fn start_local<I: GameInput>(world: &mut World, request: &StartLocal) {
 fn build_live(
     config: &NetcodeConfig,
     roster: &Roster,
-    delays: Delays,
     exchange: SharedExchange,
 ) -> Result<Source, StartRefusal> {
     check_seats(roster)?;
-    Ok(Source::Live(Live::new(config, roster, delays, exchange)?))
+    Ok(Source::Live(Live::new(config, roster.seats().len(), exchange)?))
 }
 
 fn build_sync_test(
@@ -224,7 +217,7 @@ fn begin<I: GameInput>(
     world.insert_resource(Scoped::new(Session::<I> {
         source,
         game: Match::new(match_number, seats),
-        pressed: Pressed::new::<I>(),
+        pressed: Pressed::new(),
         began_at,
         finish: Finish::Playing,
     }));

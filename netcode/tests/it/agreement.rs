@@ -32,7 +32,7 @@ fn status(stepper: &mut Stepper, from: usize, change: impl Fn(&mut Vec<u8>)) -> 
 fn second_without(stepper: &mut Stepper, silent: usize) {
     for _ in 0..60 {
         for to in (0..3).filter(|&to| to != silent) {
-            stepper.inject_datagram(silent, to, &[0, 0, 0, 0, 0, 0, 0xfb, 0xff, 0xff, 0, 0]);
+            stepper.inject_datagram(silent, to, &[0, 0, 0, 0, 0, 0, 0, 0, 0xfb, 0xff, 0xff, 0]);
         }
         stepper.update_some(|index| index != silent);
     }

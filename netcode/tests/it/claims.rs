@@ -17,7 +17,7 @@ fn a_claim_to_lack_our_inputs_does_not_lengthen_our_delay() {
         let frame = stats(stepper.app(0)).frames;
         let mut claim = datagram(1, frame, -1, -8, &[]);
         // Newer by the peer's clock than everything that the peer sends itself.
-        claim[6..8].copy_from_slice(&(20_000 + 17 * update).to_le_bytes());
+        claim[8..10].copy_from_slice(&(20_000 + 17 * update).to_le_bytes());
         stepper.inject_datagram(1, 0, &claim);
         stepper.update();
     }

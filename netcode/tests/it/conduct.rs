@@ -16,7 +16,7 @@ fn a_peer_that_sends_nothing_but_junk_is_removed_with_a_reason() {
         // The peer itself is silent; the test sends in its name, 10 packets a frame.
         for to in [0, 1] {
             for _ in 0..10 {
-                stepper.inject_datagram(2, to, b"junk");
+                stepper.inject_datagram(2, to, b"\x11junk");
             }
         }
         for index in 0..2 {
@@ -33,7 +33,7 @@ fn a_peer_that_sends_nothing_but_junk_is_removed_with_a_reason() {
 fn a_peer_that_sends_some_junk_stays() {
     let mut stepper = Stepper::in_match(2, build(busy));
     for _ in 0..300 {
-        (0..3).for_each(|_| stepper.inject_datagram(1, 0, b"junk"));
+        (0..3).for_each(|_| stepper.inject_datagram(1, 0, b"\x11junk"));
         stepper.update();
     }
     assert!(state(stepper.app(0)).is_running());
@@ -45,7 +45,7 @@ fn a_peer_that_sends_some_junk_stays() {
 fn a_flood_is_cut_off_and_its_source_removed_whatever_it_sends() {
     type Inject = fn(&mut Stepper);
     let floods: [Inject; 2] = [
-        |stepper| stepper.inject_datagram(1, 0, &[0; 9]),
+        |stepper| stepper.inject_datagram(1, 0, &[0; 10]),
         // A status that changes nothing.
         |stepper| stepper.inject_control(1, 0, &[WIRE_VERSION, 1, 0, 1, 0, 1, 0]),
     ];

@@ -109,7 +109,9 @@ fn a_peer_that_finished_may_leave_the_room_crash_or_send_junk() {
         |stepper| stepper.crash(0),
         |stepper| {
             for _ in 0..180 {
-                (1..3).for_each(|to| (0..10).for_each(|_| stepper.inject_datagram(0, to, b"junk")));
+                (1..3).for_each(|to| {
+                    (0..10).for_each(|_| stepper.inject_datagram(0, to, b"\x11junk"));
+                });
                 (1..3).for_each(|index| stepper.app_mut(index).update());
             }
         },

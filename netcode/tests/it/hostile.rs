@@ -13,8 +13,8 @@ use crate::support::{Input, assert_agreement, build, busy, state, stats, write_t
 /// The first byte of every control message, as PROTOCOL.md describes it.
 pub(crate) const WIRE_VERSION: u8 = 7;
 
-/// A datagram as PROTOCOL.md describes it: of this match and frame, with inputs from `first` on.
-/// The sender lacks our inputs from `wanted` on.
+/// A datagram of the second player of two, as PROTOCOL.md describes it: of this match and frame,
+/// with inputs from `first` on. The sender lacks our inputs from `wanted` on.
 pub(crate) fn datagram(
     match_number: u8,
     frame: u32,
@@ -22,19 +22,28 @@ pub(crate) fn datagram(
     wanted: i16,
     runs: &[(u8, &[u8])],
 ) -> Vec<u8> {
-    let mut bytes = vec![match_number, 0xfc];
+    // One stream, in a datagram with inputs.
+    let mut bytes = vec![0x11, match_number, 0, 0xfc];
     bytes.extend_from_slice(&frame.to_le_bytes());
     // The clocks of both sides, how long the echo was held (the sender has heard nothing), and the
-    // lead; then inputs follow.
-    bytes.extend_from_slice(&[0, 0, 0, 0, 0xfb, 0xff, 0xff, 0, 1]);
-    for relative in [first, wanted] {
-        let zigzag = ((relative << 1) ^ (relative >> 15)) as u16;
+    // lead.
+    bytes.extend_from_slice(&[0, 0, 0, 0, 0xfb, 0xff, 0xff, 0]);
+    let relative = |bytes: &mut Vec<u8>, number: i16| {
+        let zigzag = ((number << 1) ^ (number >> 15)) as u16;
         bytes.push(0xfb);
         bytes.extend_from_slice(&zigzag.to_le_bytes());
-    }
-    bytes.push(runs.len() as u8);
+    };
+    relative(&mut bytes, wanted);
+    // One seat is listed, and what the sender has of it is written out.
+    bytes.push(0x1f);
+    relative(&mut bytes, wanted);
+    // A stream of seat 1.
+    bytes.push(0x10 | runs.len() as u8);
+    relative(&mut bytes, first);
     for &(frames, input) in runs {
-        bytes.extend_from_slice(&[frames, input.len() as u8]);
+        let length = input.len() as u8;
+        bytes.extend_from_slice(&[length.min(15), frames]);
+        bytes.extend((length >= 15).then_some(length));
         bytes.extend_from_slice(input);
     }
     bytes
@@ -64,9 +73,10 @@ fn junk_is_counted_on_both_channels() {
     let junk: [&[u8]; 4] = [&[], &[0xff], &[0xfd; 9], b"GET / HTTP/1.1\r\n\r\n"];
     let malformed = junk.len() as u32;
     let expected = DroppedPackets { malformed, ..DroppedPackets::default() };
+    // The junk follows the kind of a datagram: another kind is skipped, and no junk.
     let datagrams = dropped(|stepper| {
         for bytes in junk {
-            stepper.inject_datagram(1, 0, bytes);
+            stepper.inject_datagram(1, 0, &[&[0x11], bytes].concat());
         }
     });
     assert_eq!(datagrams, expected);
@@ -77,6 +87,16 @@ fn junk_is_counted_on_both_channels() {
         }
     });
     assert_eq!(control, expected);
+}
+
+#[test]
+fn datagrams_of_a_kind_that_is_to_come_are_skipped_and_counted() {
+    let skipped = dropped(|stepper| {
+        for bytes in [&[2][..], &[0xff], &[0xf2; 1200], b"GET / HTTP/1.1\r\n\r\n"] {
+            stepper.inject_datagram(1, 0, bytes);
+        }
+    });
+    assert_eq!(skipped, DroppedPackets { unknown: 4, ..DroppedPackets::default() });
 }
 
 #[test]
@@ -100,19 +120,15 @@ fn datagrams_of_another_match_reach_no_session() {
 
 #[test]
 fn claimed_lengths_without_their_bytes_are_malformed() {
-    // 2^58 runs, and a run with an input of that length: ggrs would allocate so much that it
-    // aborts.
-    let claim = |bytes: &mut Vec<u8>| {
-        bytes.push(0xfd);
-        bytes.extend_from_slice(&(1u64 << 58).to_le_bytes());
-    };
-    let mut runs = datagram(1, 60, 0, 0, &[]);
-    runs.pop();
-    claim(&mut runs);
-    let mut input = datagram(1, 60, 0, 0, &[]);
-    input.pop();
-    input.extend_from_slice(&[1, 1]);
-    claim(&mut input);
+    let whole = datagram(1, 60, 0, 0, &[]);
+    // 255 runs in the stream, and a run with an input of 255 bytes.
+    let stream = whole.len() - 4;
+    let mut runs = whole.clone();
+    runs[stream] |= 0x0f;
+    runs.insert(stream + 1, 255);
+    let mut input = whole;
+    input[stream] |= 1;
+    input.extend_from_slice(&[0x1f, 255]);
     let claimed = dropped(|stepper| {
         stepper.inject_datagram(1, 0, &runs);
         stepper.inject_datagram(1, 0, &input);
@@ -167,12 +183,13 @@ fn an_acknowledgement_of_inputs_never_sent_is_refused() {
 fn bytes_that_are_no_input_of_the_game_are_refused() {
     let not_inputs = dropped(|stepper| {
         let frame = stats(stepper.app(0)).frames;
-        // Too short, too long, of two seats, and with a bool that is neither true nor false.
-        for input in [&[][..], &[0, 0], &[0, 0, 0, 0], &[0; 6], &[0, 2, 0]] {
+        // Too short, too long, of two seats, with a bool that is neither true nor false, and the
+        // default input, which takes no bytes.
+        for input in [&[1][..], &[1, 0], &[1, 0, 0, 0], &[1, 0, 0, 1, 0, 0], &[0, 2, 0], &[0; 3]] {
             stepper.inject_datagram(1, 0, &datagram(1, frame, 0, 0, &[(1, input)]));
         }
     });
-    assert_eq!(not_inputs, DroppedPackets { not_inputs: 5, ..DroppedPackets::default() });
+    assert_eq!(not_inputs, DroppedPackets { not_inputs: 6, ..DroppedPackets::default() });
 }
 
 #[test]
@@ -204,8 +221,9 @@ fn messages_of_ggrs_mean_nothing_on_the_wire() {
     // header of ours.
     let claim = [&[7u8, 2, 3, 0, 40, 0, 40, 1, 6, 0][..], &[60, 58, 2, 4, 0]].concat();
     let dropped = dropped(|stepper| {
-        stepper.inject_datagram(1, 0, &[&[1, 60, 0, 0, 0, 0, 0, 0, 1], &claim[..]].concat());
-        stepper.inject_datagram(1, 0, &claim);
+        let header = [0x11, 1, 0, 60, 0, 0, 0, 0, 0, 0];
+        stepper.inject_datagram(1, 0, &[&header, &claim[..]].concat());
+        stepper.inject_datagram(1, 0, &[&[0x11], &claim[..]].concat());
     });
     assert_eq!(dropped, DroppedPackets { malformed: 2, ..DroppedPackets::default() });
 }
@@ -218,7 +236,7 @@ fn an_echo_of_what_was_never_sent_changes_no_measurement() {
     let before = rtt(&stepper).expect("a second of datagrams was exchanged");
     for sent in 0..100u8 {
         // Each is sent later than the one before; the echo is half a minute old, and was not held.
-        stepper.inject_datagram(1, 0, &[0, 0, sent, 128, 0, 64, 0, 0, 0]);
+        stepper.inject_datagram(1, 0, &[0, 0, 0, 0, sent, 128, 0, 64, 0, 0]);
     }
     stepper.update();
     let after = rtt(&stepper).expect("it was known before");
@@ -235,7 +253,7 @@ fn a_claim_to_have_played_the_highest_match_number_keeps_nobody_from_playing() {
     stepper.record();
     for _ in 0..3 {
         stepper.updates(120);
-        let match_number = |sent: SentPacket| (!sent.is_control).then_some(sent.bytes[0]);
+        let match_number = |sent: SentPacket| (!sent.is_control).then_some(sent.bytes[1]);
         let played = stepper.record().into_iter().filter_map(match_number).max().expect("inputs");
         assert!(played <= 3, "a small number, in one byte");
         numbers.push(played);
@@ -276,11 +294,11 @@ fn a_datagram_without_inputs_moves_nothing() {
 fn hostile_packets_leave_no_memory_behind() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(600);
-    let far = datagram(1, 1_000_000, 0, 0, &[(128, &[0, 0, 0])]);
-    let many = datagram(1, 700, 0, 0, &[(255, &[0, 0, 0])]);
+    let far = datagram(1, 1_000_000, 0, 0, &[(128, &[1, 0, 0])]);
+    let many = datagram(1, 700, 0, 0, &[(255, &[1, 0, 0])]);
     let attack = |stepper: &mut Stepper| {
         for _ in 0..600 {
-            for bytes in [&far[..], &many, b"junk", &[0; 1500]] {
+            for bytes in [&far[..], &many, b"\x11junk", &[0; 1500]] {
                 stepper.inject_datagram(1, 0, bytes);
             }
             // Checksums of frames that are never reached.

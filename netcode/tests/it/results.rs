@@ -230,12 +230,12 @@ fn a_desync_after_the_last_regular_checksum_is_found_before_the_match_is_over() 
 /// Makes the peer `to` receive other inputs of the peer `from` than `from` gives: those of the
 /// frames around `frame`, which `from` simulates next.
 fn give_other_inputs(stepper: &mut Stepper, from: usize, to: usize, frame: u32) {
-    let mut bytes = vec![1, 0xfc];
+    let mut bytes = vec![0x11, 1, 0, 0xfc];
     bytes.extend_from_slice(&frame.to_le_bytes());
-    bytes.extend_from_slice(&[0, 0, 0, 0, 0xfb, 0xff, 0xff, 0, 1]);
-    // The inputs begin 8 frames ago, and the sender has ours up to there. There are 12 frames; only
-    // the last value counts.
-    bytes.extend_from_slice(&[15, 15, 1, 12, 3, 0, 0, 1]);
+    bytes.extend_from_slice(&[0, 0, 0, 0, 0xfb, 0xff, 0xff, 0]);
+    // The sender has the inputs of the other two seats up to 8 frames ago, and its own begin there.
+    // There are 12 frames of them; only the last value counts.
+    bytes.extend_from_slice(&[15, 0x20, 0, 0x21, 15, 0xc3, 0, 0, 1]);
     stepper.inject_datagram(from, to, &bytes);
 }
 
@@ -275,9 +275,9 @@ fn a_peer_that_sends_no_last_checksums_is_named_and_holds_nobody_up() {
         for _ in 0..130 {
             if is_heard {
                 // The peer names its frame, and nothing else.
-                let mut here = vec![0, 0xfc];
+                let mut here = vec![0, 0, 0, 0xfc];
                 here.extend_from_slice(&frame.to_le_bytes());
-                here.extend_from_slice(&[0, 0, 0, 0, 0xfb, 0xff, 0xff, 0, 0]);
+                here.extend_from_slice(&[0, 0, 0, 0, 0xfb, 0xff, 0xff, 0]);
                 stepper.inject_datagram(1, 0, &here);
             }
             stepper.app_mut(0).update();
@@ -326,8 +326,8 @@ fn a_match_is_broken_off_if_the_transport_fails_before_its_last_frame() {
 
 /// The message by which a peer leaves match 1, as PROTOCOL.md describes it, with no
 /// inputs.
-fn finish_message(end: u8, given: u8, frame: u8) -> [u8; 9] {
-    [WIRE_VERSION, 5, 1, end, given, frame, 0, 0, 0]
+fn finish_message(end: u8, given: u8) -> [u8; 6] {
+    [WIRE_VERSION, 5, 1, end, given, 0]
 }
 
 #[test]
@@ -337,9 +337,8 @@ fn a_peer_that_names_an_impossible_end_does_not_count_as_the_same() {
     for (end, given) in [(30, 120), (0, 0), (250, 0), (250, 120)] {
         let mut stepper = Stepper::in_match(2, |_, app| add_recorded(app, busy));
         stepper.run_until("three frames are compared", |apps| stats(&apps[0]).frames >= 115);
-        let frame = stats(stepper.app(0)).frames;
         stepper.app_mut(0).world_mut().write_message(FinishMatch);
-        stepper.inject_control(1, 0, &finish_message(end, given, frame as u8 - 8));
+        stepper.inject_control(1, 0, &finish_message(end, given));
         // The peer sends nothing of any later frame.
         (0..180).for_each(|_| stepper.app_mut(0).update());
         let app = stepper.app(0);

@@ -80,7 +80,7 @@ fn a_peer_that_is_not_connected_is_a_stranger() {
     stepper.updates(5);
     stepper.part(0, 1);
     stepper.updates(5);
-    stepper.inject_datagram(1, 0, &[0; 9]);
+    stepper.inject_datagram(1, 0, &[0; 10]);
     stepper.inject_control(1, 0, &[WIRE_VERSION, 4, 0]);
     stepper.updates(5);
     let expected = DroppedPackets { stranger: 2, ..DroppedPackets::default() };

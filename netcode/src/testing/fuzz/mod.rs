@@ -15,7 +15,7 @@ use super::{SentPacket, Stepper};
 use crate::{
     checksum::ChecksumLog,
     diagnostics::{DroppedPackets, SessionStats},
-    exchange::Datagram,
+    exchange::{Datagram, DatagramError},
     membership::{FinishMatch, LeaveRoom, Lobby, SessionState, SetReady, control::Control},
     transport::{Channel, MAX_PEERS},
 };
@@ -97,19 +97,24 @@ pub fn datagrams(bytes: &[u8]) {
         for packet in split(bytes).take(MAX_PACKETS) {
             if packet.len() > Channel::Datagrams.max_bytes() {
                 expected.oversized += 1;
-            } else if let Ok(datagram) = Datagram::decode(packet) {
-                let mut again = Vec::new();
-                datagram.encode(&mut again).expect("what was decoded can be encoded");
-                assert_eq!(Datagram::decode(&again), Ok(datagram));
             } else {
-                expected.malformed += 1;
+                match Datagram::decode(packet) {
+                    Ok(datagram) => {
+                        let mut again = Vec::new();
+                        datagram.encode(&mut again).expect("what was decoded can be encoded");
+                        assert_eq!(Datagram::decode(&again), Ok(datagram));
+                    }
+                    Err(DatagramError::Malformed) => expected.malformed += 1,
+                    Err(DatagramError::Unknown) => expected.unknown += 1,
+                }
             }
             believes_false_claim |= stepper.is_false_claim(LIAR, VICTIM, packet);
             stepper.inject_datagram(LIAR, VICTIM, packet);
             stepper.update();
         }
-        let DroppedPackets { malformed, oversized, .. } = dropped(stepper);
-        assert_eq!((malformed, oversized), (expected.malformed, expected.oversized));
+        let DroppedPackets { malformed, oversized, unknown, .. } = dropped(stepper);
+        let DroppedPackets { malformed: bad, oversized: long, unknown: later, .. } = expected;
+        assert_eq!((malformed, oversized, unknown), (bad, long, later));
         assert_goes_on(stepper, believes_false_claim);
     });
 }

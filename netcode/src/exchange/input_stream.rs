@@ -1,0 +1,204 @@
+//! The inputs of one seat, frame by frame from 0, as runs of equal ones.
+
+use std::collections::VecDeque;
+
+use super::datagram::{InputRun, Stream};
+use crate::packed_input::PackedInput;
+
+/// Bytes of a run on the wire besides its input: at most this many.
+const RUN_OVERHEAD: usize = 3;
+
+/// An input that was held for some frames.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    frames: u32,
+    input: PackedInput,
+}
+
+/// Inputs of consecutive frames; the oldest are forgotten.
+#[derive(Debug, Default)]
+pub(super) struct InputStream {
+    /// The oldest frame that is kept.
+    first: u32,
+    /// The first frame without an input.
+    end: u32,
+    /// No two that follow each other have the same input.
+    runs: VecDeque<Run>,
+}
+
+impl InputStream {
+    /// The first frame without an input.
+    pub(super) fn end(&self) -> u32 {
+        self.end
+    }
+
+    /// Adds the input of the next frame.
+    pub(super) fn push(&mut self, input: PackedInput) {
+        self.end += 1;
+        match self.runs.back_mut() {
+            Some(run) if run.input == input => run.frames += 1,
+            _ => self.runs.push_back(Run { frames: 1, input }),
+        }
+    }
+
+    /// Adds the newest input again up to the frame `end`; the default input if there is none.
+    pub(super) fn hold_up_to(&mut self, end: u32) {
+        while self.end < end {
+            self.push(self.runs.back().map(|run| run.input).unwrap_or_default());
+        }
+    }
+
+    /// The inputs from the frame `from` on, with the number of frames that each is held. None if
+    /// `from` is no longer kept.
+    fn runs_from(&self, from: u32) -> impl Iterator<Item = Run> + '_ {
+        // What is asked for is nearly always among the newest.
+        let (mut index, mut begin) = (self.runs.len(), self.end);
+        while begin > from && index > 0 {
+            index -= 1;
+            begin -= self.runs[index].frames;
+        }
+        let is_kept = (self.first..self.end).contains(&from);
+        let mut skip = from.saturating_sub(begin);
+        self.runs.iter().skip(index).take_while(move |_| is_kept).map(move |&run| {
+            let frames = run.frames - std::mem::take(&mut skip);
+            Run { frames, ..run }
+        })
+    }
+
+    /// The input of each frame from `from` on.
+    pub(super) fn inputs_from(&self, from: u32) -> impl Iterator<Item = PackedInput> + '_ {
+        self.runs_from(from).flat_map(|run| std::iter::repeat_n(run.input, run.frames as usize))
+    }
+
+    /// The input of a frame, if it is kept.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn get(&self, frame: u32) -> Option<PackedInput> {
+        self.runs_from(frame).next().map(|run| run.input)
+    }
+
+    /// Whether the inputs from the frame `from` on equal the one of the frame before them, as every
+    /// peer predicts.
+    pub(super) fn is_held_from(&self, from: u32) -> bool {
+        let Some(before) = from.checked_sub(1) else { return self.end == 0 };
+        from >= self.end || self.runs_from(before).count() == 1
+    }
+
+    /// The inputs from the frame `from` on for the wire, as many as fit into `max_bytes` and
+    /// `max_frames`; at least one run, if there is any.
+    pub(super) fn wire_runs(
+        &self,
+        from: u32,
+        max_bytes: usize,
+        max_frames: usize,
+    ) -> Vec<InputRun> {
+        let mut runs = Vec::new();
+        let (mut bytes, mut left) = (0, max_frames as u32);
+        for Run { frames, input } in self.runs_from(from) {
+            bytes += RUN_OVERHEAD + input.length();
+            if left == 0 || (bytes > max_bytes && !runs.is_empty()) {
+                break;
+            }
+            let frames = u8::try_from(frames.min(left)).unwrap_or(u8::MAX);
+            left -= u32::from(frames);
+            runs.push(InputRun { frames, input });
+        }
+        runs
+    }
+
+    /// The inputs of `seat` from the frame `from` on for the wire; none if there are none.
+    pub(super) fn wire_stream(
+        &self,
+        seat: usize,
+        from: u32,
+        max_bytes: usize,
+        max_frames: usize,
+    ) -> Option<Stream> {
+        let runs = self.wire_runs(from, max_bytes, max_frames);
+        (!runs.is_empty()).then_some(Stream { seat: seat as u8, first: from, runs })
+    }
+
+    /// Forgets whole runs before the frame `needed`.
+    pub(super) fn forget_before(&mut self, needed: u32) {
+        while let Some(oldest) = self.runs.front()
+            && self.first + oldest.frames <= needed
+            && self.runs.len() > 1
+        {
+            self.first += oldest.frames;
+            self.runs.pop_front();
+        }
+    }
+
+    /// The memory that the inputs take.
+    pub(super) fn bytes(&self) -> usize {
+        self.runs.len() * size_of::<Run>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(number: u8) -> PackedInput {
+        PackedInput::from_bytes(&[number]).expect("it is short")
+    }
+
+    fn stream(inputs: &[u8]) -> InputStream {
+        let mut stream = InputStream::default();
+        inputs.iter().for_each(|&number| stream.push(input(number)));
+        stream
+    }
+
+    fn run(frames: u8, number: u8) -> InputRun {
+        InputRun { frames, input: input(number) }
+    }
+
+    #[test]
+    fn inputs_that_are_held_are_one_run() {
+        let stream = stream(&[0, 0, 5, 5, 5, 6]);
+        assert_eq!(stream.wire_runs(1, 100, 100), [run(1, 0), run(3, 5), run(1, 6)]);
+        assert_eq!(stream.wire_runs(3, 100, 100), [run(2, 5), run(1, 6)]);
+        assert_eq!(stream.wire_runs(6, 100, 100), []);
+    }
+
+    #[test]
+    fn inputs_that_do_not_fit_wait_but_at_least_one_is_sent() {
+        let stream = stream(&[1, 2, 2, 3]);
+        assert_eq!(stream.wire_runs(0, 2 * (RUN_OVERHEAD + 1), 100), [run(1, 1), run(2, 2)]);
+        assert_eq!(stream.wire_runs(0, 0, 100), [run(1, 1)]);
+        assert_eq!(stream.wire_runs(0, 100, 2), [run(1, 1), run(1, 2)]);
+    }
+
+    #[test]
+    fn held_means_as_in_the_frame_before() {
+        let stream = stream(&[0, 0, 5, 5]);
+        assert_eq!(
+            (0..6).map(|from| stream.is_held_from(from)).collect::<Vec<_>>(),
+            [false, false, false, true, true, true]
+        );
+        assert!(InputStream::default().is_held_from(0));
+    }
+
+    #[test]
+    fn an_input_is_held_over_frames_that_are_left_out() {
+        let mut held = stream(&[4, 5]);
+        held.hold_up_to(5);
+        held.hold_up_to(2);
+        assert_eq!(held.inputs_from(0).collect::<Vec<_>>(), [4, 5, 5, 5, 5].map(input));
+        let mut blank = InputStream::default();
+        blank.hold_up_to(2);
+        assert_eq!(blank.inputs_from(0).collect::<Vec<_>>(), [PackedInput::default(); 2]);
+    }
+
+    #[test]
+    fn old_inputs_are_forgotten_run_by_run() {
+        let mut old = stream(&[1, 1, 1, 2, 3]);
+        old.forget_before(2);
+        assert_eq!((old.get(0), old.end()), (Some(input(1)), 5));
+        old.forget_before(4);
+        assert_eq!((old.get(3), old.get(4), old.end()), (None, Some(input(3)), 5));
+        assert_eq!(old.wire_runs(3, 100, 100), []);
+        // The newest is kept: it is what is predicted.
+        old.forget_before(100);
+        assert_eq!((old.get(4), old.end()), (Some(input(3)), 5));
+    }
+}

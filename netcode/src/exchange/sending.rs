@@ -1,0 +1,107 @@
+//! What a datagram to a peer carries, and when one is due.
+
+use signaling::protocol::PeerId;
+
+use super::{DatagramHeader, Exchange, Inputs, MAX_INPUT_FRAMES, SeatInputs, Stream};
+use crate::transport::MAX_DATAGRAM_BYTES;
+
+/// Bytes of a datagram for everything but the runs of inputs: its header, what we have of each
+/// seat, and, for each stream, what stands before its runs.
+pub(super) const HEADER_BYTES: usize = 96;
+pub(super) const STREAM_BYTES: usize = 16;
+/// An input that changed nothing may wait for this many frames before it is sent: every peer
+/// predicts that inputs are held, so it is not missed, and half of the datagrams need not be sent.
+const HELD_FRAMES: u32 = 2;
+/// After a loss, a link counts as lossy for this many frames: at 1 % of 30 datagrams a second,
+/// every third loss falls into that time.
+const LOSSY_FRAMES: u32 = 60;
+
+/// How late a datagram reaches a peer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Lateness {
+    /// Frames of a round trip, jitter included.
+    pub(crate) round_trip: f32,
+}
+
+impl Exchange {
+    /// Returns the inputs for a datagram with this header to a peer.
+    pub(crate) fn inputs_for(&mut self, to: PeerId, header: &DatagramHeader) -> Option<Inputs> {
+        let index = self.index(to)?;
+        let seats = self.our_seats().count().max(1);
+        let max_bytes = MAX_DATAGRAM_BYTES - HEADER_BYTES - seats * STREAM_BYTES;
+        let streams = self.streams_for(index, max_bytes);
+        let inputs = Inputs { confirmed: self.confirmed(), has: self.has_for(index), streams };
+        let our_end = self.our_end();
+        let peer = &mut self.peers[index];
+        let mut carried = our_end;
+        for stream in &inputs.streams {
+            let end = stream.first + stream.frames() as u32;
+            let sent_end = &mut peer.sent_end[usize::from(stream.seat)];
+            *sent_end = end.max(*sent_end);
+            carried = carried.min(end);
+        }
+        if peer.is_here {
+            // Before that, the peer may drop the inputs and echo the datagram all the same.
+            peer.delivered.note_sent(header.sent_ms, carried);
+        }
+        Some(inputs)
+    }
+
+    /// The inputs of our seats that a peer lacks, in at most `max_bytes` of runs.
+    pub(super) fn streams_for(&self, index: usize, max_bytes: usize) -> Vec<Stream> {
+        let peer = &self.peers[index];
+        if peer.is_leaving() {
+            return Vec::new();
+        }
+        let each = max_bytes / self.our_seats().count().max(1);
+        let stream = |seat: usize| {
+            let stream = &self.seats[seat].stream;
+            stream.wire_stream(seat, peer.has[seat], each, MAX_INPUT_FRAMES)
+        };
+        self.our_seats().filter_map(stream).collect()
+    }
+
+    /// The first frame that we lack of each seat that we do not hold, for the peer at `index`.
+    fn has_for(&self, index: usize) -> Vec<u32> {
+        let confirmed = self.confirmed();
+        let has = |seat: &SeatInputs| match seat.holder {
+            // A machine that has left gives no more.
+            Some(holder) if holder != index && self.has_all_of(holder) => confirmed,
+            _ => seat.stream.end(),
+        };
+        self.seats.iter().filter(|seat| seat.holder.is_some()).map(has).collect()
+    }
+
+    /// Whether a peer should get a datagram now that we took a step.
+    pub(crate) fn is_due(&mut self, to: PeerId, lateness: Lateness) -> bool {
+        let Some(index) = self.index(to).filter(|&index| !self.peers[index].is_leaving()) else {
+            return false;
+        };
+        let end = self.our_end();
+        let unacknowledged = end.saturating_sub(self.acked(index)) as f32;
+        let sent_ends = &self.peers[index].sent_end;
+        let unsent = |seat: usize| self.seats[seat].stream.end().saturating_sub(sent_ends[seat]);
+        let has_waited = self.our_seats().any(|seat| unsent(seat) >= HELD_FRAMES);
+        let is_held = |seat: usize| self.seats[seat].stream.is_held_from(sent_ends[seat]);
+        let are_held = self.our_seats().all(is_held);
+        let peer = &mut self.peers[index];
+        // Both sides may have waited, and each polls once a frame. If an input is still not
+        // acknowledged then, it is lost, or its acknowledgement is: on such a link every datagram
+        // counts.
+        if unacknowledged > lateness.round_trip + 2.0 * HELD_FRAMES as f32 + 1.0 {
+            peer.lossy_until = end + LOSSY_FRAMES;
+        }
+        // Where half of a round trip comes close to the window, one frame later may mean a stall.
+        let is_far =
+            lateness.round_trip / 2.0 + HELD_FRAMES as f32 > self.rules.window as f32 / 2.0;
+        has_waited || is_far || end < peer.lossy_until || !are_held
+    }
+
+    /// Whether a peer still lacks inputs of ours.
+    pub(crate) fn is_behind(&self, peer: PeerId) -> bool {
+        let Some(index) = self.index(peer) else { return false };
+        let peer = &self.peers[index];
+        let lacks = |seat: usize| peer.has[seat] < self.seats[seat].stream.end();
+        !peer.is_leaving() && self.our_seats().any(lacks)
+    }
+}

@@ -1,0 +1,300 @@
+//! Tests of the exchange as a whole.
+
+use super::*;
+use crate::{config::InputDelay, packed_input::PackedInput};
+
+const PEER: PeerId = PeerId::from_u128(2);
+const THIRD: PeerId = PeerId::from_u128(3);
+const NEAR: Lateness = Lateness { round_trip: 1.0 };
+
+fn delays(seats: &[usize], frames: u8) -> Delays {
+    Delays::new(seats.iter().copied(), InputDelay::Fixed(frames), 0)
+}
+
+fn rules() -> ExchangeRules {
+    ExchangeRules {
+        window: 8,
+        max_delay: 2,
+        kept_frames: 1_000,
+        read_input: PackedInput::read::<u8>,
+    }
+}
+
+/// We hold seat 0, and another peer holds seat 1.
+fn exchange() -> Exchange {
+    Exchange::new(rules(), &[None, Some(PEER)], delays(&[0], 0))
+}
+
+fn input(number: u8) -> PackedInput {
+    PackedInput::pack(&number).expect("it is an input")
+}
+
+fn inputs_of(exchange: &Exchange, seat: usize) -> Vec<PackedInput> {
+    exchange.inputs_from(seat, 0).collect()
+}
+
+fn at(frame: u32) -> DatagramHeader {
+    DatagramHeader { frame, ..DatagramHeader::default() }
+}
+
+/// Inputs of a peer that has ours before `has`.
+fn given(has: &[u32], streams: Vec<Stream>) -> Inputs {
+    Inputs { confirmed: 0, has: has.to_vec(), streams }
+}
+
+fn stream(seat: u8, first: u32, runs: &[(u8, u8)]) -> Stream {
+    let run = |&(frames, number): &(u8, u8)| InputRun { frames, input: input(number) };
+    Stream { seat, first, runs: runs.iter().map(run).collect() }
+}
+
+/// Plays frames in which we press `input`. Returns the frames after which a datagram was due. The
+/// peer acknowledges `lag` frames late.
+fn played(frames: u32, lag: u32, lateness: Lateness, pressed: fn(u32) -> u8) -> Vec<u32> {
+    let mut exchange = exchange();
+    let mut due = Vec::new();
+    for frame in 0..frames {
+        exchange.press(frame, &[input(pressed(frame))]);
+        let acked = given(&[(frame + 1).saturating_sub(lag)], vec![]);
+        assert_eq!(exchange.receive(PEER, &at(0), &acked, frame), Ok(true));
+        if exchange.is_due(PEER, lateness) {
+            due.push(frame);
+            exchange.inputs_for(PEER, &at(frame));
+        }
+    }
+    due
+}
+
+#[test]
+fn an_input_that_every_peer_predicts_may_wait_for_a_frame() {
+    assert_eq!(played(10, 2, NEAR, |_| 0), [0, 2, 4, 6, 8]);
+}
+
+#[test]
+fn an_input_that_no_peer_predicts_goes_at_once() {
+    assert_eq!(played(8, 2, NEAR, |frame| u8::from(frame >= 3)), [0, 2, 3, 5, 7]);
+}
+
+#[test]
+fn every_frame_is_sent_on_a_far_or_lossy_link() {
+    let all: Vec<u32> = (0..10).collect();
+    assert_eq!(played(10, 5, Lateness { round_trip: 5.0 }, |_| 0), all);
+    let lossy = played(200, 7, NEAR, |_| 0);
+    assert!(lossy.len() > 190, "{} of 200", lossy.len());
+}
+
+#[test]
+fn our_inputs_wait_for_the_delay_of_their_seat() {
+    let delays = delays(&[0, 2], 2);
+    let mut exchange = Exchange::new(rules(), &[None, Some(PEER), None], delays);
+    exchange.delays_mut().set(Duration::ZERO, 2, InputDelay::Fixed(0));
+    for frame in 0..5 {
+        exchange.adapt_delays(Duration::ZERO, frame == 0 || frame == 4);
+        exchange.press(frame, &[input(frame as u8 + 1), input(9)]);
+    }
+    // Nothing is pressed before frame 0, and the delay of seat 2 shrinks frame by frame.
+    let ours = [0, 0, 1, 2, 3, 4, 5].map(input);
+    assert_eq!(inputs_of(&exchange, 0), ours);
+    assert_eq!(inputs_of(&exchange, 2)[..2], [0, 9].map(input));
+    assert_eq!(exchange.delays().of(2), 0);
+}
+
+#[test]
+fn an_input_is_held_while_its_delay_grows_and_left_out_while_it_shrinks() {
+    let mut exchange = exchange();
+    let mut press = |frame, delay, number| {
+        exchange.delays_mut().set(Duration::ZERO, 0, InputDelay::Fixed(delay));
+        exchange.adapt_delays(Duration::ZERO, true);
+        exchange.press(frame, &[input(number)]);
+        inputs_of(&exchange, 0)
+    };
+    assert_eq!(press(0, 0, 1), [1].map(input));
+    assert_eq!(press(1, 3, 2), [1, 1, 1, 1, 2].map(input));
+    assert_eq!(press(2, 2, 3), [1, 1, 1, 1, 2].map(input), "frame 4 has its input");
+    assert_eq!(press(3, 2, 4), [1, 1, 1, 1, 2, 4].map(input));
+}
+
+#[test]
+fn inputs_are_taken_once_whatever_is_repeated() {
+    let mut exchange = exchange();
+    let mut take = |has, first, runs: &[(u8, u8)]| {
+        let streams = vec![stream(1, first, runs)];
+        let taken = exchange.receive(PEER, &at(10), &given(&[has], streams), 10);
+        (taken, exchange.known(0))
+    };
+    assert_eq!(take(0, 0, &[(3, 1)]), (Ok(true), 3));
+    assert_eq!(take(0, 1, &[(2, 7), (1, 2)]), (Ok(true), 4));
+    assert_eq!(take(0, 0, &[(2, 9)]), (Ok(true), 4));
+    assert_eq!(take(1, 4, &[(1, 1)]), (Err(BadInputs::FalseAck), 4));
+    assert_eq!(take(0, 5, &[(1, 1)]), (Err(BadInputs::Gap), 4));
+    assert_eq!(inputs_of(&exchange, 1), [1, 1, 1, 2].map(input));
+}
+
+#[test]
+fn what_a_peer_has_is_listed_for_every_seat_that_it_does_not_hold() {
+    let holders = [Some(PEER), None, Some(THIRD)];
+    let mut exchange = Exchange::new(rules(), &holders, delays(&[1], 0));
+    exchange.press(0, &[input(1)]);
+    for has in [&[][..], &[1], &[1, 0, 0]] {
+        let taken = exchange.receive(PEER, &at(0), &given(has, vec![]), 0);
+        assert_eq!(taken, Err(BadInputs::NotInputs), "{has:?}");
+    }
+    // What it says of a third seat is noted, and does no harm.
+    let taken = exchange.receive(PEER, &at(0), &given(&[1, u32::MAX], vec![]), 0);
+    assert_eq!(taken, Ok(true));
+    assert!(!exchange.is_behind(PEER) && exchange.is_behind(THIRD));
+    let streams = vec![stream(2, 0, &[(1, 1)])];
+    let taken = exchange.receive(PEER, &at(0), &given(&[1, 0], streams), 0);
+    assert_eq!(taken, Err(BadInputs::NotInputs), "the seat is another peer's");
+    let streams = vec![stream(0, 0, &[(2, 1)])];
+    assert_eq!(exchange.receive(PEER, &at(0), &given(&[1, 0], streams), 0), Ok(true));
+    let inputs = exchange.inputs_for(THIRD, &at(1)).expect("the peer is in the match");
+    assert_eq!((inputs.confirmed, inputs.has, inputs.streams.len()), (0, vec![2, 0], 1));
+}
+
+#[test]
+fn a_frame_is_stable_once_every_machine_has_said_that_it_has_all_inputs() {
+    let holders = [None, Some(PEER), Some(THIRD)];
+    let mut exchange = Exchange::new(rules(), &holders, delays(&[0], 0));
+    (0..10).for_each(|frame| exchange.press(frame, &[input(1)]));
+    let say = |exchange: &mut Exchange, peer, seat, confirmed| {
+        let streams = vec![stream(seat, 0, &[(8, 1)])];
+        let inputs = Inputs { confirmed, has: vec![confirmed.min(10), 0], streams };
+        assert_eq!(exchange.receive(peer, &at(9), &inputs, 9), Ok(true));
+        (exchange.confirmed(), exchange.stable())
+    };
+    assert_eq!(say(&mut exchange, PEER, 1, 5), (0, 0));
+    assert_eq!(say(&mut exchange, THIRD, 2, 3), (8, 3));
+    // An older datagram changes nothing, and no machine confirms what we have not given.
+    assert_eq!(say(&mut exchange, THIRD, 2, 1), (8, 3));
+    assert_eq!(say(&mut exchange, THIRD, 2, u32::MAX), (8, 5));
+    let last = LastInputs { given: 8, streams: vec![] };
+    exchange.leave(PEER, 8, &last, 9).expect("it plays").expect("it is its first goodbye");
+    assert_eq!(exchange.stable(), 8, "a peer that has left confirms nothing more");
+}
+
+#[test]
+fn inputs_are_kept_for_a_while_and_as_long_as_a_peer_may_lack_them() {
+    let mut exchange = exchange();
+    let mut play = |frames: std::ops::Range<u32>, has| {
+        for frame in frames {
+            exchange.press(frame, &[input(frame as u8)]);
+            exchange.forget_old(frame);
+        }
+        let streams = vec![];
+        let inputs = Inputs { confirmed: has, has: vec![has], streams };
+        assert_eq!(exchange.receive(PEER, &at(0), &inputs, 0), Ok(true));
+        exchange.forget_old(3_000);
+        [0, 1_999, 2_000].map(|frame| exchange.seats[0].stream.get(frame).is_some())
+    };
+    assert_eq!(play(0..3_000, 0), [true, true, true]);
+    // 1,000 frames are kept in any case.
+    assert_eq!(play(0..0, 3_000), [true, true, true], "the peer has not given any input itself");
+}
+
+#[test]
+fn inputs_of_a_whole_match_take_a_bounded_amount_of_memory() {
+    let mut exchange = exchange();
+    // The peer never confirms anything.
+    for frame in 0..40_000 {
+        exchange.press(frame, &[input(frame as u8)]);
+        exchange.forget_old(frame);
+        assert!(exchange.seats[0].stream.bytes() <= MAX_BYTES, "frame {frame}");
+    }
+    assert!(exchange.seats[0].stream.get(39_900).is_some(), "what a peer may lack is kept");
+}
+
+#[test]
+fn a_match_ends_where_the_inputs_given_for_it_can_end() {
+    let leave = |given, end| {
+        exchange().leave(PEER, end, &LastInputs { given, streams: vec![] }, 0).expect("it plays")
+    };
+    let possible = |end| Some(Departure { end, is_possible: true });
+    assert_eq!([leave(0, 0), leave(62, 0)], [possible(0), possible(0)]);
+    assert_eq!([leave(100, 38), leave(100, 100)], [possible(38), possible(100)]);
+    let given = Some(Departure { end: 100, is_possible: false });
+    for end in [0, 37, 101, u32::MAX] {
+        assert_eq!(leave(100, end), given, "{end}");
+    }
+}
+
+#[test]
+fn a_leaver_gave_at_least_the_inputs_that_are_here_and_its_first_goodbye_counts() {
+    let mut exchange = exchange();
+    let inputs = given(&[0], vec![stream(1, 0, &[(100, 1)])]);
+    assert_eq!(exchange.receive(PEER, &at(0), &inputs, 0), Ok(true));
+    let last = |given| LastInputs { given, streams: vec![] };
+    let false_end = Departure { end: 100, is_possible: false };
+    assert_eq!(exchange.leave(PEER, 0, &last(0), 0), Ok(Some(false_end)));
+    assert_eq!(exchange.leave(PEER, 100, &last(100), 0), Ok(None));
+    assert_eq!(exchange.ends(), [(PEER, u32::MAX)]);
+    assert!(exchange.reaches(PEER, 1_000));
+    assert_eq!(exchange.leave(THIRD, 0, &last(0), 0), Err(BadInputs::NoSeat));
+}
+
+#[test]
+fn a_peer_that_left_gets_neutral_inputs_from_its_end_on() {
+    let mut exchange = exchange();
+    (0..8).for_each(|frame| exchange.press(frame, &[input(7)]));
+    let inputs = given(&[0], vec![stream(1, 0, &[(3, 1)])]);
+    assert_eq!(exchange.receive(PEER, &at(3), &inputs, 3), Ok(true));
+    let last = LastInputs { given: 5, streams: vec![] };
+    exchange.leave(PEER, 5, &last, 3).expect("it plays").expect("it is its first goodbye");
+    // Frames 3 and 4 are still missing.
+    assert_eq!((inputs_of(&exchange, 1).len(), exchange.confirmed()), (3, 3));
+    assert!(!exchange.has_left(PEER) && exchange.is_leaving(PEER));
+    let repeated = LastInputs { streams: vec![stream(1, 3, &[(1, 2), (4, 3)])], ..last };
+    assert_eq!(exchange.leave(PEER, 8, &repeated, 3), Ok(None));
+    assert!(exchange.has_left(PEER));
+    assert_eq!(exchange.confirmed(), 8, "our own inputs are all that is missing now");
+    assert_eq!(inputs_of(&exchange, 1), [1, 1, 1, 2, 3, 0, 0, 0].map(input));
+    assert_eq!(exchange.inputs_from(1, 6).count(), 2);
+}
+
+#[test]
+fn all_of_our_seats_end_at_one_frame_when_we_leave() {
+    let delays = delays(&[0, 2], 0);
+    let mut exchange = Exchange::new(rules(), &[None, Some(PEER), None], delays);
+    exchange.delays_mut().set(Duration::ZERO, 2, InputDelay::Fixed(3));
+    for frame in 0..5 {
+        exchange.adapt_delays(Duration::ZERO, true);
+        exchange.press(frame, &[input(1), input(2)]);
+    }
+    let last = exchange.last_inputs(PEER).expect("the peer is in the match");
+    assert_eq!(last.given, 8);
+    assert!(last.streams.iter().all(|it| it.first + it.frames() as u32 == 8), "{last:?}");
+    assert_eq!(exchange.last_inputs(PEER), Some(last));
+}
+
+#[test]
+fn a_datagram_repeats_only_the_inputs_that_were_not_acknowledged() {
+    let mut exchange = exchange();
+    for (frame, number) in (0..).zip([1, 1, 2]) {
+        exchange.press(frame, &[input(number)]);
+    }
+    let sent = exchange.inputs_for(PEER, &at(1)).expect("the peer is in the match");
+    assert_eq!(
+        sent,
+        Inputs { confirmed: 0, has: vec![0], streams: vec![stream(0, 0, &[(2, 1), (1, 2)])] }
+    );
+    assert_eq!(exchange.receive(PEER, &at(0), &given(&[2], vec![]), 3), Ok(true));
+    assert!(exchange.is_behind(PEER));
+    let sent = exchange.inputs_for(PEER, &at(3)).expect("the peer is in the match");
+    assert_eq!(sent.streams, [stream(0, 2, &[(1, 2)])]);
+    assert_eq!(exchange.receive(PEER, &at(0), &given(&[3], vec![]), 3), Ok(true));
+    assert!(!exchange.is_behind(PEER));
+    let sent = exchange.inputs_for(PEER, &at(3)).expect("the peer is in the match");
+    assert_eq!(sent.streams, []);
+}
+
+#[test]
+fn any_datagram_is_safe() {
+    for frame in [0, 1, 200, u32::MAX] {
+        for number in [0, 1, 199, 200, 201, u32::MAX] {
+            let streams = vec![stream(1, number, &[(128, 1)])];
+            let inputs = Inputs { confirmed: number, has: vec![number], streams };
+            let mut exchange = exchange();
+            let _ = exchange.receive(PEER, &at(frame), &inputs, 10);
+            assert!(exchange.known(0) <= 128 && exchange.stable() == 0);
+        }
+    }
+}
