@@ -310,9 +310,8 @@ impl MatchWire {
         inputs: &Inputs,
         sender: &Self,
     ) -> bool {
-        let believes_false_claim = self.ask(|ours| {
-            sender.ask(|theirs| ours.believes_false_claim(from, inputs, theirs, us))
-        });
+        let believes_false_claim = self
+            .ask(|ours| sender.ask(|theirs| ours.believes_false_claim(from, inputs, theirs, us)));
         believes_false_claim.flatten().unwrap_or(false)
     }
 
