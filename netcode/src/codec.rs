@@ -1,6 +1,6 @@
-//! The one file that names bincode: values to bytes, and back within a limit.
+//! Values to bytes, and back within a limit: the only file that names bincode.
 //!
-//! bincode 2.0.1 is finished rather than maintained, so nothing outside this file may depend on it.
+//! bincode 2.0.1 is no longer maintained, so nothing outside this file may depend on it.
 
 use bincode::{
     config::{Configuration, Limit, LittleEndian, Varint, legacy, standard},
@@ -14,11 +14,11 @@ use thiserror::Error;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 use crate::checksum::ValueHasher;
 
-/// The most bytes that one decoded value may claim: the size of the largest control message (16
-/// KiB), far above any datagram. bincode checks it before it allocates.
+/// The most bytes that one decoded value may claim to take: the size of the largest control message
+/// (16 KiB), far above any datagram. bincode checks it before it allocates.
 const MAX_DECODED_BYTES: usize = 16 * 1024;
 
-/// Why bytes could not be decoded, or a value not encoded.
+/// Why bytes could not be decoded, or a value could not be encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum CodecError {
     /// The bytes are not a value of the wanted type, or larger than the limit.
@@ -44,17 +44,17 @@ impl From<EncodeError> for CodecError {
     }
 }
 
-/// Why a value does not serialize to its end.
+/// Why a value does not serialize completely.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SerializeFault {
     /// The length of a list or map is not known before it is written.
     #[error(
         "the length of a list or map in it is not known in advance, as with `#[serde(flatten)]`: \
-         do without that attribute"
+         remove that attribute"
     )]
     NoLength,
-    /// A `Serialize` of the game, or of a library, fails.
+    /// The `Serialize` implementation of the game, or of a library, fails.
     #[error("its `Serialize` fails with \"{0}\"")]
     Refused(String),
 }
@@ -81,17 +81,18 @@ pub(crate) fn encode_into<T: Serialize>(value: &T, bytes: &mut Vec<u8>) -> Resul
     Ok(())
 }
 
-/// The first 64-bit number in `value` for which `is_wanted` returns true. An `Entity` is written as
-/// such a number; a 32-bit number is not.
+/// Returns the first 64-bit number in `value` for which `is_wanted` returns true. An `Entity` is
+/// written as a 64-bit number. (A 32-bit number is written as four bytes, so it is never taken for
+/// one.)
 pub(crate) fn find_u64<T: Serialize>(value: &T, is_wanted: &dyn Fn(u64) -> bool) -> Option<u64> {
     let mut found = None;
     let search = NumberSearch { is_wanted, found: &mut found };
-    // A value that does not serialize to its end is searched up to the failure.
+    // A value that does not serialize completely is searched up to the failure.
     let _ = encode_into_writer(value, search, standard().with_fixed_int_encoding());
     found
 }
 
-/// The reason why a value does not serialize to its end; none if it does.
+/// Returns the reason why a value does not serialize completely; `None` if it does.
 pub(crate) fn serialize_fault<T: Serialize>(value: &T) -> Option<SerializeFault> {
     encode_input(value, &mut []).err()
 }
@@ -111,7 +112,8 @@ impl Writer for NumberSearch<'_> {
     }
 }
 
-/// The value that is read from all bytes of another; none if they do not determine it.
+/// Returns a copy of `value` that was read back from its bytes; `None` if that fails, or if bytes
+/// are left over.
 pub(crate) fn read_back<T: Serialize + DeserializeOwned>(value: &T) -> Option<T> {
     let mut bytes = Vec::new();
     encode_into(value, &mut bytes).ok()?;
@@ -119,9 +121,9 @@ pub(crate) fn read_back<T: Serialize + DeserializeOwned>(value: &T) -> Option<T>
     (used == bytes.len()).then_some(value)
 }
 
-/// Writes an input into `buffer`, as far as there is room, and returns the number of bytes it
-/// takes. As in bincode 1, which ggrs uses, integers have a fixed width, so that no number can be
-/// written in two ways.
+/// Writes an input into `buffer`, as far as there is room, and returns the number of bytes that the
+/// whole input takes. As in bincode 1, which ggrs uses, integers have a fixed width, so that no
+/// number can be written in two ways.
 pub(crate) fn encode_input<T: Serialize>(
     value: &T,
     buffer: &mut [u8],
@@ -131,7 +133,7 @@ pub(crate) fn encode_input<T: Serialize>(
     Ok(length)
 }
 
-/// Writes up to the end of a buffer, and counts all bytes.
+/// Writes what fits into a buffer, and counts all bytes.
 struct BoundedWriter<'a> {
     buffer: &'a mut [u8],
     length: &'a mut usize,

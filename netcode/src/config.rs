@@ -1,93 +1,95 @@
-//! The settings of a game for its sessions. They are checked once, when the plugin is built.
+//! The settings of a game's sessions. They are checked once, when the plugin is built.
 
 use std::time::Duration;
 
 use bevy::prelude::Resource;
 use thiserror::Error;
 
-/// With a window or a delay of more than a second (at 60 fps), no game is playable.
+/// No game is playable with a window or a delay of more than a second (at 60 fps).
 const MAX_WINDOW_FRAMES: u8 = 60;
-/// ggrs keeps 128 frames of inputs per seat, beginning a window behind the present frame. A peer
-/// that has run on is ahead of us by at most our delay and its window, and its inputs reach further
-/// by its own delay: two windows and two delays have to fit, with some room to spare.
+/// ggrs keeps 128 frames of inputs per seat, beginning one window behind the current frame. A peer
+/// can be ahead of us by at most our delay and its window, and its inputs reach further ahead by
+/// its own delay: two windows and two delays have to fit, with some room to spare.
 pub(crate) const MAX_WINDOW_AND_DELAY: u8 = 60;
 /// More seats than this make the input datagrams of a full mesh larger than one packet.
 pub(crate) const MAX_SEATS: u8 = 16;
-/// In a lobby in which a peer gets ready, leaves and comes back within a second, a peer sends this
-/// many messages.
+/// The number of messages that a peer sends in one second if another peer gets ready, leaves the
+/// lobby and comes back in that second.
 const MIN_CONTROL_PER_S: u32 = 10;
-/// Longest game id and version, in bytes: they are shown in one line.
+/// The longest game id and the longest game version, in bytes: each is shown in one line.
 pub(crate) const MAX_ID_BYTES: usize = 64;
 
 /// Settings of the plugin. The defaults suit an action game for two to four players.
 ///
 /// All peers of a match must agree on `fps`, `checksum_interval`, `game_id`, `game_version` and the
-/// registered types, in the same order; this is checked when they meet, and a peer that differs is
-/// refused with a sentence that says why. What the simulation computes cannot be compared at that
+/// registered types, in the same order. Peers check this when they meet, and refuse a peer that
+/// differs, with a sentence that says why. What the simulation computes cannot be compared at that
 /// point.
 #[derive(Resource, Clone, Debug, PartialEq)]
 pub struct NetcodeConfig {
     /// Simulation steps per second, 1 to 240. Default 60, the refresh rate that most players have.
     pub fps: u16,
-    /// Names the game, at most 64 bytes. Peers with another id are refused. Default `"game"`.
+    /// Identifies the game, at most 64 bytes. Peers with another id are refused. Default `"game"`.
     pub game_id: String,
-    /// Names the build as players know it, at most 64 bytes; shown when two builds do not match.
-    /// Raise it whenever the simulation changes. Default `"0"`.
+    /// The version of the build that players know, at most 64 bytes; shown when two builds do not
+    /// match. Change it whenever the simulation changes. Default `"0"`.
     pub game_version: String,
-    /// Frames that a local input waits before it is used: more delay means fewer and shorter
+    /// Frames that a local input waits before it is used: a longer delay means fewer and shorter
     /// rollbacks. At most 60 together with `prediction_window`. Default adaptive, 1 to 6 frames (17
-    /// to 100 ms at 60 fps): as short as the network allows, and never felt as lag of its own.
+    /// to 100 ms at 60 fps): as short as the network allows, and never long enough that players
+    /// take it for lag.
     pub input_delay: InputDelay,
     /// Frames that may be predicted before the simulation stalls, 1 to 60. Default 8 (133 ms at 60
     /// fps).
     pub prediction_window: u8,
-    /// Silence after which a peer counts as gone if the signaling server has lost it, too: it
-    /// crashed, or its page was closed. Default 2.25 s: the other peers learn of it well within 3
-    /// s.
+    /// Silence after which a peer counts as lost if the signaling server has lost it, too: it
+    /// crashed, or its page was closed. Default 2.25 s, so that the other peers notice it well
+    /// within 3 s.
     pub peer_timeout: Duration,
-    /// Silence after which any peer counts as gone, at least `peer_timeout`. Default 10 s: its
-    /// network, or ours, may be down for some seconds, and a data channel that got no answer asks
-    /// again only after 1, 3 and 7 s.
+    /// Silence after which any peer counts as lost, at least `peer_timeout`. Default 10 s: its
+    /// network, or ours, may be down for some seconds, and a data channel without an answer retries
+    /// only after 1, 3 and 7 s.
     pub outage_timeout: Duration,
     /// Silence after which a peer is shown as quiet. Default 0.5 s: longer than any jitter, short
     /// enough to explain a stall.
     pub quiet_after: Duration,
-    /// Time for all peers of a line-up to begin their session. Default 10 s, the time a slow
-    /// browser needs to load a match.
+    /// Time within which all peers of a match must begin their session. Default 10 s, the time that
+    /// a slow browser needs to load a match.
     pub start_timeout: Duration,
     /// Frames between two checksums that peers compare, at least 1. Default 30 (two a second at 60
     /// fps).
     pub checksum_interval: u16,
-    /// Seats that a match has at least. Default 2.
+    /// The minimum number of seats in a match. Default 2.
     pub min_players: u8,
-    /// Seats that a match has at most, up to 16. Default 4.
+    /// The maximum number of seats in a match, at most 16. Default 4.
     pub max_players: u8,
-    /// When a match that some of its peers have finished is over for the peers that have not.
-    /// Default [`FinishPolicy::Everyone`]: each peer plays until it finishes itself.
+    /// Once some peers have finished a match, when it is over for the other peers, too. Default
+    /// [`FinishPolicy::Everyone`]: each peer plays until it finishes itself.
     pub finish_policy: FinishPolicy,
     /// How much a peer may send. A peer that sends much more is removed from the match.
     pub flood_limits: FloodLimits,
 }
 
-/// When a match that some of its peers have finished is over for the peers that have not. Until
-/// then they play on, and the seats of the peers that have finished get default inputs.
+/// Once some peers have finished a match, when it is over for the other peers, too. Until then they
+/// play on, and the seats of the peers that have finished get default inputs.
 ///
-/// Peers of a game whose rules end a match finish it together, at the same frame. This is about a
-/// peer that finishes on its own, such as one that goes back to the lobby before the end.
+/// If the rules of the game end the match, all peers finish it together, at the same frame. This
+/// policy is about a peer that finishes on its own, such as one that goes back to the lobby before
+/// the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FinishPolicy {
-    /// Once every peer has finished it: each peer finishes only for itself.
+    /// When every peer has finished it: each peer finishes only for itself.
     #[default]
     Everyone,
-    /// Once more than half of all peers of the match have finished it.
+    /// When more than half of all peers of the match have finished it.
     Majority,
-    /// As soon as one peer has finished it: any player may end the match for all.
+    /// When one peer has finished it: any player can end the match for all.
     First,
 }
 
 impl FinishPolicy {
-    /// Whether a match of `peers` peers, of which `finished` have finished it, is over for the
-    /// other peers.
+    /// Returns whether a match of `peers` peers is over for all of them, once `finished` of them
+    /// have finished it.
     pub(crate) fn is_over(self, finished: usize, peers: usize) -> bool {
         match self {
             Self::Everyone => false,
@@ -106,21 +108,22 @@ impl FinishPolicy {
 pub enum InputDelay {
     /// Always this number of frames.
     Fixed(u8),
-    /// As few frames as let the other peers predict at most two frames of our inputs, 95 times out
-    /// of 100. Grows within a second when the network gets worse; shrinks by one frame at a time,
-    /// once the shorter delay would have been enough for eight seconds. A change waits until the
-    /// inputs are held, so that none is lost or used twice, but for three seconds at most, as those
-    /// of a stick are hardly ever held.
+    /// The shortest delay with which the other peers need to predict no more than two frames of our
+    /// inputs, 95 times out of 100. It grows within a second when the network gets worse, and
+    /// shrinks by one frame at a time, once the shorter delay would have been enough for eight
+    /// seconds. A change waits until the inputs stay the same for a moment, so that none is lost or
+    /// used twice; but it waits for at most three seconds, because the inputs of a stick hardly
+    /// ever stay the same.
     Adaptive {
-        /// Never less than this.
+        /// The minimum, in frames.
         min: u8,
-        /// Never more than this.
+        /// The maximum, in frames.
         max: u8,
     },
 }
 
 impl InputDelay {
-    /// The longest delay, in frames.
+    /// Returns the longest delay, in frames.
     #[must_use]
     pub const fn max(self) -> u8 {
         match self {
@@ -129,7 +132,7 @@ impl InputDelay {
         }
     }
 
-    /// The same, with no delay longer than `frames`.
+    /// Returns the same setting, but with no delay longer than `frames`.
     pub(crate) fn at_most(self, frames: u8) -> Self {
         match self {
             Self::Fixed(fixed) => Self::Fixed(fixed.min(frames)),
@@ -140,7 +143,7 @@ impl InputDelay {
         }
     }
 
-    /// The allowed delay that is nearest to `wanted` frames.
+    /// Returns the allowed delay that is nearest to `wanted` frames.
     pub(crate) fn nearest(self, wanted: u32) -> u8 {
         match self {
             Self::Fixed(frames) => frames,
@@ -149,16 +152,16 @@ impl InputDelay {
     }
 }
 
-/// The packets of one peer that are looked at, per second and channel. As many may come at once,
-/// and in addition those that came while this machine was frozen. The rest is dropped unread; a
-/// peer that exceeds the limit by a whole second's worth is removed.
+/// The number of packets that are read from one peer, per second and channel. That number may
+/// arrive in one burst, plus the packets that arrived while this machine was frozen. The rest is
+/// dropped unread; a peer that exceeds the limit by a whole second's worth is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FloodLimits {
-    /// Datagrams, at least 4 for each frame of a second. Default 1000: an honest peer sends one a
-    /// frame, 240 at most.
+    /// Datagrams, at least 4 times `fps`. Default 1000: an honest peer sends one per frame, so at
+    /// most 240.
     pub datagrams_per_s: u32,
-    /// Control messages, at least 10. Default 200: an honest peer sends a few when a peer comes or
-    /// goes, and some checksums.
+    /// Control messages, at least 10. Default 200: an honest peer sends a few when a peer joins or
+    /// leaves, and some checksums.
     pub control_per_s: u32,
 }
 
@@ -194,7 +197,7 @@ impl NetcodeConfig {
     ///
     /// # Errors
     ///
-    /// The first setting that is out of its range.
+    /// Returns the first setting that is out of its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.fps == 0 || self.fps > 240 {
             return Err(ConfigError::Fps(self.fps));
@@ -238,7 +241,7 @@ impl NetcodeConfig {
         Ok(())
     }
 
-    /// Length of one simulation step.
+    /// Returns the length of one simulation step.
     #[must_use]
     pub fn step_duration(&self) -> Duration {
         Duration::from_secs(1) / u32::from(self.fps)
@@ -255,7 +258,7 @@ pub enum ConfigError {
     /// `prediction_window` is 0 or above 60.
     #[error("prediction_window is {0} frames; choose 1 to 60")]
     PredictionWindow(u8),
-    /// The limits of an adaptive `input_delay` are the wrong way round.
+    /// The minimum of an adaptive `input_delay` is above its maximum.
     #[error("input_delay is adaptive from {min} to {max} frames; choose min <= max")]
     InputDelay {
         /// The refused minimum.
@@ -263,9 +266,9 @@ pub enum ConfigError {
         /// The refused maximum.
         max: u8,
     },
-    /// `prediction_window` and `input_delay` are too much together.
+    /// `prediction_window` and `input_delay` add up to more than 60.
     #[error(
-        "prediction_window is {window} and input_delay is {delay} frames; both together may be at \
+        "prediction_window is {window} and input_delay is {delay} frames; together they may be at \
          most 60"
     )]
     WindowAndDelay {
@@ -277,7 +280,7 @@ pub enum ConfigError {
     /// `checksum_interval` is 0.
     #[error("checksum_interval is 0 frames; choose at least 1")]
     ChecksumInterval,
-    /// `min_players` and `max_players` do not fit.
+    /// `min_players` is 0, or above `max_players`, or `max_players` is above 16.
     #[error("min_players is {min} and max_players is {max}; choose 1 <= min <= max <= 16")]
     Players {
         /// The refused minimum.
@@ -293,38 +296,40 @@ pub enum ConfigError {
     OutageTimeout,
     /// `flood_limits` are below what honest peers send.
     #[error(
-        "flood_limits are too low; allow at least 4 datagrams a frame, and 10 control messages a \
-         second"
+        "flood_limits are too low; allow at least 4 datagrams per frame and 10 control messages \
+         per second"
     )]
     FloodLimits,
     /// `game_id` or `game_version` is over 64 bytes.
-    #[error("game_id and game_version are at most 64 bytes each")]
+    #[error("game_id or game_version is too long; choose at most 64 bytes for each")]
     NameTooLong,
 }
 
 /// How a local match tests itself; see [`StartLocal`](crate::StartLocal).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyncTest {
-    /// Frames that are rolled back after each frame: 1 to
+    /// The number of frames that are rolled back after each frame: from 1 to
     /// [`NetcodeConfig::prediction_window`](crate::NetcodeConfig), or the match does not start.
-    /// None: 1, 2, 3 and so on in turn.
+    /// `None`: 1, 2, 3 and so on in turn.
     pub depth: Option<u8>,
     /// Whether to disturb what a sound game does not depend on: the order of entities in their
-    /// tables, the entities themselves, and how many steps fall into one update; and whether to
-    /// read values from their own bytes, and to look in them for entities that they hold without
-    /// saying so. For headless tests: an entity that is spawned again has lost what is not
-    /// registered, such as its picture.
+    /// tables, the entities themselves, and the number of steps in one update. A chaotic test also
+    /// reads values back from their own bytes, and searches them for entities that they hold
+    /// without declaring them. It is for headless tests: an entity that it spawns again has lost
+    /// its unregistered components, such as its sprite.
     pub is_chaotic: bool,
 }
 
 impl SyncTest {
-    /// Rolls back one frame, then two, and so on to the prediction window, then one again.
+    /// Rolls back by one frame, then by two, and so on up to the prediction window, then by one
+    /// again.
     pub const EVERY_DEPTH: Self = Self { depth: None, is_chaotic: false };
-    /// The same, with disturbances.
+    /// Like [`EVERY_DEPTH`](Self::EVERY_DEPTH), with the disturbances of
+    /// [`is_chaotic`](Self::is_chaotic).
     pub const CHAOS: Self = Self { depth: None, is_chaotic: true };
 
-    /// Rolls back by this many frames each time: 1 to the prediction window, or the match does not
-    /// start.
+    /// Rolls back by `frames` frames each time: from 1 to the prediction window, or the match does
+    /// not start.
     #[must_use]
     pub const fn at_depth(frames: u8) -> Self {
         Self { depth: Some(frames), is_chaotic: false }

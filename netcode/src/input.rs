@@ -1,22 +1,22 @@
-//! The game's inputs: from devices to one small value per seat and frame.
+//! The game's inputs: one small value per seat and frame.
 
 use bevy::prelude::{App, Resource};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// What an input type must be able to do; every type that can is an input.
+/// The input type of a game; implemented for every type with these traits.
 ///
-/// Inputs are predicted, compared and sent by the bytes that they serialize to, and every machine
-/// simulates what it reads from those bytes, its own inputs included. So NaN and `-0.0` do no harm,
+/// Inputs are predicted, compared and sent as the bytes that they serialize to, and every machine
+/// simulates what it reads from those bytes, even for its own inputs. So NaN and `-0.0` do no harm,
 /// values may differ in size, and a field with `#[serde(skip)]` has its default in the simulation.
 ///
-/// An input that does not serialize, or cannot be read from its own bytes, ends a match with
-/// [`EndReason::UnfitInput`](crate::EndReason), even a local one, and fails a sync test, so that
-/// the mistake shows early. If the default input is such an input, the app panics when the plugin
-/// is added, as each seat has the default input until the input delay is over.
+/// An input that does not serialize, or that cannot be read back from its own bytes, ends a match
+/// with [`EndReason::UnfitInput`](crate::EndReason), even a local one, and fails a sync test, so
+/// that the mistake shows early. If the default input is one of these, the app panics when the
+/// plugin is added, because each seat has the default input until the input delay is over.
 ///
-/// Keep an input to a few bytes: each one travels to every peer, for every frame that is not yet
-/// acknowledged. All seats of a machine together may take 64 bytes. A list in an input must hold
-/// values that take bytes: the length of a list of `()` could be anything.
+/// Keep an input to a few bytes: each one is sent to every peer again and again until it is
+/// acknowledged. The inputs of all seats of one machine may take at most 64 bytes together. A list
+/// in an input must hold values that take bytes: the length of a list of `()` could be anything.
 ///
 /// ```
 /// # use serde::{Deserialize, Serialize};
@@ -47,7 +47,7 @@ impl<I> GameInput for I where
 pub struct Seat(pub u8);
 
 impl Seat {
-    /// The seat as an index into per-seat arrays.
+    /// Returns the seat as an index into per-seat arrays.
     #[must_use]
     pub fn index(self) -> usize {
         usize::from(self.0)
@@ -70,7 +70,7 @@ impl<I: GameInput> LocalInputs<I> {
         Self { seats, inputs }
     }
 
-    /// Sets the input of one local seat; a seat that is not played on this machine is ignored.
+    /// Sets the input of one local seat. Does nothing if `seat` is not played on this machine.
     pub fn set(&mut self, seat: Seat, input: I) {
         if let Some(index) = self.seats.iter().position(|&local| local == seat) {
             self.inputs[index] = input;
@@ -86,7 +86,7 @@ impl<I: GameInput> LocalInputs<I> {
         &self.inputs
     }
 
-    /// The seats that are played on this machine, in order.
+    /// Returns the seats that are played on this machine, in order.
     #[must_use]
     pub fn seats(&self) -> &[Seat] {
         &self.seats
@@ -100,19 +100,19 @@ pub struct PlayerInputs<I> {
 }
 
 impl<I: GameInput> PlayerInputs<I> {
-    /// Replaces the inputs; the flag tells whether an input is confirmed.
+    /// Replaces the inputs. The flag of each is whether it is confirmed.
     pub(crate) fn replace(&mut self, inputs: impl Iterator<Item = (I, bool)>) {
         self.inputs.clear();
         self.inputs.extend(inputs);
     }
 
-    /// The input of `seat`; `I::default()` for a seat that the match does not have.
+    /// Returns the input of `seat`, or `I::default()` if the match has no such seat.
     #[must_use]
     pub fn get(&self, seat: Seat) -> I {
         self.inputs.get(seat.index()).map_or_else(I::default, |(input, _)| input.clone())
     }
 
-    /// Whether the input of `seat` is known rather than predicted.
+    /// Returns whether the input of `seat` is confirmed rather than predicted.
     ///
     /// For display only: a simulation that depends on it differs between peers.
     #[must_use]
@@ -120,7 +120,7 @@ impl<I: GameInput> PlayerInputs<I> {
         self.inputs.get(seat.index()).is_some_and(|&(_, confirmed)| confirmed)
     }
 
-    /// The number of seats in the match.
+    /// Returns the number of seats in the match.
     #[must_use]
     pub fn seats(&self) -> usize {
         self.inputs.len()

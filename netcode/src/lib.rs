@@ -1,7 +1,8 @@
-//! Rollback netcode for Bevy: deterministic inputs, peer to peer, over WebRTC data channels.
+//! Peer-to-peer rollback netcode for Bevy: peers exchange inputs, not state, over WebRTC data
+//! channels, and each of them simulates the same world.
 //!
-//! Add [`NetcodePlugin`], mark what rolls back, put the simulation into [`Simulate`], and join a
-//! room:
+//! Add [`NetcodePlugin`], register what rolls back, put the simulation into [`Simulate`], and join
+//! a room:
 //!
 //! ```no_run
 //! use bevy::prelude::*;

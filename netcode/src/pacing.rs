@@ -1,7 +1,7 @@
-//! When to step: decided from real time, and from how far we are ahead of the other peers. Pure.
+//! Decides when to step, from real time and from how far we are ahead of the other peers. Pure.
 //!
-//! It is two-sided, unlike ggrs: a peer that is ahead slows down and a peer that is behind speeds
-//! up, so both share the correction.
+//! Unlike in ggrs, the correction is two-sided: a peer that is ahead slows down and a peer that is
+//! behind speeds up, so both share it.
 
 use std::time::Duration;
 
@@ -9,17 +9,18 @@ use bevy::prelude::{App, Resource};
 
 use crate::config::NetcodeConfig;
 
-/// The largest change of speed: a step that is 0.3 ms longer or shorter, which nobody notices.
+/// The largest change of speed: at 60 fps, a step that is 0.3 ms longer or shorter, which nobody
+/// notices.
 const MAX_SPEED_CHANGE: f32 = 0.02;
 /// The lead or lag at which the speed changes by that much. A smaller one is corrected in
-/// proportion, down to nothing, because what remains would be a difference in rollbacks.
+/// proportion, down to zero: with a lead that stays, one peer would roll back more than the other.
 const FULL_CORRECTION_FRAMES: f32 = 0.5;
-/// The most time that one rendered frame may catch up. The rest of a longer pause (a debugger, a
-/// suspended machine) is given up; otherwise the game would run fast for as long as it stood still.
+/// The most time that one update may catch up. The rest of a longer pause (a debugger, a suspended
+/// machine) is dropped; otherwise the game would run fast for as long as it was paused.
 const MAX_CATCH_UP: Duration = Duration::from_millis(250);
 
-/// How far the drawn moment is between two simulated frames: 0.0 just after a step, 1.0 just before
-/// the next.
+/// How far this update is between two steps of the simulation: 0.0 just after a step, 1.0 just
+/// before the next. Interpolate with it when you draw.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq)]
 pub struct StepPhase(pub f32);
 
@@ -43,7 +44,7 @@ impl Pacer {
         Self { step, owed: 0.0 }
     }
 
-    /// The number of steps that are due after `elapsed` of real time.
+    /// Returns the number of steps that are due after another `elapsed` of real time.
     ///
     /// `lead_frames` is how far we are ahead of the other peers (negative: behind).
     pub(crate) fn advance(&mut self, elapsed: Duration, lead_frames: f32) -> u32 {
@@ -54,7 +55,7 @@ impl Pacer {
         due as u32
     }
 
-    /// Forgets the part of a step that is owed: time lost in a stall stays lost.
+    /// Drops the fraction of a step that is owed: time lost in a stall stays lost.
     pub(crate) fn restart(&mut self) {
         self.owed = 0.0;
     }
@@ -64,12 +65,12 @@ impl Pacer {
     }
 }
 
-/// The factor by which a lead of `frames` changes the simulation speed.
+/// The factor by which the simulation speed changes at a lead of `frames`.
 fn speed(frames: f32) -> f32 {
     1.0 - MAX_SPEED_CHANGE * (frames / FULL_CORRECTION_FRAMES).clamp(-1.0, 1.0)
 }
 
-/// Adds what says when to step.
+/// Adds the pacer and what it decides.
 pub(crate) fn plugin(app: &mut App) {
     let step = app.world().resource::<NetcodeConfig>().step_duration();
     app.insert_resource(Pacer::new(step))
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_pause_is_given_up() {
+    fn a_long_pause_is_caught_up_only_in_part() {
         let mut pacer = Pacer::new(STEP);
         assert_eq!(pacer.advance(Duration::from_secs(3600), 0.0), 14);
     }
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn two_machines_meet_although_one_starts_late() {
+    fn two_machines_draw_level_although_one_starts_late() {
         let (mut early, mut late) = (Pacer::new(STEP), Pacer::new(STEP));
         let (mut a, mut b) = (8i64, 0i64);
         for _ in 0..8 * 60 {

@@ -25,7 +25,7 @@ pub struct NetcodePlugin<I> {
 }
 
 impl<I: GameInput> NetcodePlugin<I> {
-    /// The plugin with these settings.
+    /// Creates the plugin with these settings.
     #[must_use]
     pub fn new(config: NetcodeConfig) -> Self {
         Self { config, input: std::marker::PhantomData }
@@ -59,18 +59,18 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             effects::plugin,
             diagnostics::plugin,
         ));
-        // Peers must have the input type in common, too.
+        // Peers must have the same input type, too.
         let input = std::any::type_name::<I>();
         app.world_mut().resource_mut::<Registrations>().0.push(input);
     }
 
-    /// Looks for state that the simulation changes and that is not registered; see
+    /// Looks for state that the simulation changes although it is not registered; see
     /// [`AuditReport`](crate::AuditReport).
     ///
     /// # Panics
     ///
     /// If the systems of [`Simulate`], [`SetupMatch`], [`ReadInputs`] or [`FinishedMatch`] cannot
-    /// run, for example because two of them that share data are not ordered.
+    /// run, for example because two systems that share data have no fixed order.
     ///
     /// [`Simulate`]: crate::Simulate
     /// [`SetupMatch`]: crate::SetupMatch

@@ -1,10 +1,10 @@
 //! `SplitMix64` (Steele, Lea and Flood, 2014): seeded random numbers for networks and sync tests.
 //! The simulation does not use it: its generator is the game's own, and rolls back.
 
-/// What each number adds to the state. It is odd, so that the state takes all values.
+/// Added to the state for each number. It is odd, so that the state takes all values.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Returns the next number, and moves the state on.
+/// Returns the next number, and advances the state.
 pub(crate) fn next(state: &mut u64) -> u64 {
     *state = state.wrapping_add(STEP);
     let mut bits = *state;

@@ -9,16 +9,16 @@ use bevy::{
 
 /// Schedule: runs before every new frame. Fill [`LocalInputs`](crate::LocalInputs) here.
 ///
-/// It runs several times in some updates of the app and not at all in others, so `just_pressed` can
-/// be relied on only for [latched](crate::AppLatchExt) devices.
+/// It runs several times in some updates of the app and not at all in others, so `just_pressed` is
+/// reliable only for [latched](crate::AppLatchExt) devices.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReadInputs;
 
 /// Schedule: computes one frame from the registered world and
 /// [`PlayerInputs`](crate::PlayerInputs).
 ///
-/// Runs once per frame, and again for each frame that is corrected. It is single-threaded, and
-/// systems whose order is ambiguous are an error when the app starts: order them.
+/// Runs once per frame, and again whenever a rollback corrects that frame. It is single-threaded.
+/// Systems that share data must be ordered; otherwise the app panics at start-up.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Simulate;
 
@@ -29,10 +29,10 @@ pub struct SetupMatch;
 
 /// Schedule: runs once when a match has ended, before any system can read [`SessionChanged`].
 ///
-/// The world is that of the last frame, which is final, with [`Roster`], [`SessionStats`] and
+/// The world is that of the last confirmed frame, with [`Roster`], [`SessionStats`] and
 /// [`ChecksumLog`]; [`MatchResult`] says how the match ended. All of it stays until another match
-/// begins or the room is left. A match that the player itself leaves by [`LeaveRoom`], [`JoinRoom`]
-/// or [`StartLocal`] leaves nothing.
+/// begins or the player leaves the room. If the player itself leaves the match with [`LeaveRoom`],
+/// [`JoinRoom`] or [`StartLocal`], this schedule does not run, and nothing stays.
 ///
 /// [`SessionChanged`]: crate::SessionChanged
 /// [`Roster`]: crate::Roster
@@ -50,29 +50,31 @@ pub struct FinishedMatch;
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct LeaveAtExit;
 
-/// What happens in each rendered frame, in this order; all but `Present` in [`PreUpdate`].
+/// System sets: what the plugin does in each update, in this order. All sets but `Present` are in
+/// [`PreUpdate`].
 ///
-/// All of it comes after Bevy's [`InputSystems`], so [`ReadInputs`] sees the keys of this update. A
-/// system of your own that prepares what [`ReadInputs`] reads goes in between:
+/// They run after Bevy's [`InputSystems`], so [`ReadInputs`] sees the keys of this update. A system
+/// of your own that prepares what [`ReadInputs`] reads goes in between:
 /// `.after(InputSystems).before(NetcodeSystems::Receive)`.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NetcodeSystems {
-    /// Takes packets and requests, updates the lobby and the state, begins and ends matches.
+    /// Receives packets and requests, updates the lobby and the state, begins and ends matches.
     Receive,
     /// Decides how many simulation steps are due.
     Pace,
-    /// Runs [`ReadInputs`] and [`Simulate`] as often as needed.
+    /// Runs [`ReadInputs`] and [`Simulate`] once for each step that is due, and [`Simulate`] again
+    /// for frames that are corrected.
     Step,
-    /// Forgets frames that are final, and starts effects.
+    /// Drops the saves of confirmed frames, and starts effects.
     Confirm,
     /// Sends one datagram to each peer.
     Send,
-    /// In [`PostUpdate`]: for systems that draw between two frames, by
+    /// In [`PostUpdate`]: for your systems that interpolate between two frames, with
     /// [`StepPhase`](crate::StepPhase).
     Present,
 }
 
-/// Adds the schedules, and puts what happens in an update in order.
+/// Adds the schedules, and orders the sets.
 pub(crate) fn plugin(app: &mut App) {
     app.init_schedule(ReadInputs)
         .init_schedule(SetupMatch)
@@ -99,8 +101,8 @@ pub(crate) fn plugin(app: &mut App) {
     order.insert_after(Last, LeaveAtExit);
 }
 
-/// Builds the schedules of a match, so that mistakes in them show when the app starts, and not when
-/// a match does.
+/// Builds the schedules of a match, so that mistakes in them show when the app starts, and not only
+/// when a match does.
 pub(crate) fn build_schedules(world: &mut World) {
     let labels =
         [ReadInputs.intern(), SetupMatch.intern(), Simulate.intern(), FinishedMatch.intern()];
@@ -109,7 +111,7 @@ pub(crate) fn build_schedules(world: &mut World) {
             let built = schedule.initialize(world);
             built.map(drop).map_err(|error| error.to_string(schedule.graph(), world))
         });
-        // Without such a schedule there is nothing to build.
+        // A schedule that the app has removed needs no building.
         if let Ok(Err(error)) = built {
             panic!(
                 "the systems of `{label:?}` cannot run: {error}\nOrder systems that share data, \

@@ -1,4 +1,4 @@
-//! Resources that work on the world that holds them.
+//! Resources whose methods need mutable access to the world that holds them.
 
 use std::ops::{Deref, DerefMut};
 

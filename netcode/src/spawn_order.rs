@@ -1,7 +1,7 @@
 //! Finds systems of a schedule that use `Commands` in no fixed order.
 //!
-//! Bevy itself finds systems without an order that write the same data. But it does not know what
-//! commands will do, and two systems that spawn assign [`RollbackId`](crate::RollbackId)s in the
+//! Bevy itself finds unordered systems that write the same data. But it does not know what commands
+//! will do, and two systems that spawn entities assign [`RollbackId`](crate::RollbackId)s in the
 //! order in which they happen to run.
 
 use bevy::ecs::{
@@ -27,7 +27,7 @@ pub(crate) fn unordered_commands(graph: &ScheduleGraph) -> Vec<(SystemKey, Vec<S
     found
 }
 
-/// All pairs of systems without an order, found the way Bevy finds them.
+/// All pairs of systems that have no order between them, found as Bevy finds them.
 fn disconnected(graph: &ScheduleGraph) -> Option<Vec<(SystemKey, SystemKey)>> {
     let mut hierarchy = graph.hierarchy().clone();
     let sets: DagGroups<SystemSetKey, SystemKey> =
