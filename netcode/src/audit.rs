@@ -1,10 +1,10 @@
 //! Finds the state that the systems of [`Simulate`] use although it does not roll back.
 //!
-//! Bevy knows what each system can read and write. State that one of them can write and that is not
-//! registered is named at start-up, together with the system and the remedy. Names, and messages,
-//! are known only with Bevy's feature `debug`, which this crate's default feature `names` turns on.
-//! The audit cannot see `Local`s, commands, exclusive systems, and state outside the world. The
-//! sync test finds those when they make a difference.
+//! Bevy knows what each system can read and write. At start-up, the audit names the state that a
+//! system can write although it is not registered, the system, and the remedy. Names are known, and
+//! Bevy's messages recognised, only with Bevy's feature `debug`, which this crate's default feature
+//! `names` turns on. The audit cannot see `Local`s, commands, exclusive systems, or state outside
+//! the world. The sync test finds those when they make a difference.
 
 use std::{
     any::{TypeId, type_name},
@@ -39,7 +39,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuditFinding {
-    /// The full path of the type, where Bevy knows it: that takes Bevy's feature `debug`.
+    /// The full path of the type, which Bevy knows only with its feature `debug`.
     pub type_name: String,
     /// What is wrong with it.
     pub problem: AuditProblem,
@@ -51,17 +51,17 @@ pub struct AuditFinding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuditProblem {
-    /// A component that is written, and not registered.
+    /// A component that is written, but not registered.
     Component,
-    /// A resource that is written, and not registered.
+    /// A resource that is written, but not registered.
     Resource,
-    /// A message: which ones a reader has seen does not roll back.
+    /// A message: a reader's record of which messages it has read does not roll back.
     Message,
-    /// A clock of the machine, which differs between two peers, and between two simulations of one
+    /// A clock of the machine, which differs between peers, and between two simulations of the same
     /// frame.
     Clock,
-    /// Systems with `Commands` that run in no fixed order: the first may run before or after each
-    /// of the others.
+    /// Systems with `Commands` that run in no fixed order: the first one may run before or after
+    /// each of the others.
     Unordered,
 }
 
@@ -88,7 +88,7 @@ impl fmt::Display for AuditFinding {
         match self.problem {
             AuditProblem::Component if name == type_name::<RollbackId>() => write!(
                 f,
-                "component `{name}` is written by {systems}: an id belongs to its entity for ever, \
+                "component `{name}` is written by {systems}: an id belongs to its entity forever, \
                  so query `&RollbackId`"
             ),
             AuditProblem::Component => write!(
@@ -108,7 +108,7 @@ impl fmt::Display for AuditFinding {
             AuditProblem::Message => write!(
                 f,
                 "`{name}` is used by {systems}, but what a reader has read does not roll back: use \
-                 a registered resource, or `Effects` for what happens outside, or \
+                 a registered resource, or `Effects` for sounds and the like, or \
                  `.allow_unregistered::<{short}>()`",
                 short = short(name)
             ),
@@ -125,7 +125,7 @@ impl fmt::Display for AuditFinding {
                     "{first} and {others} use `Commands` in no fixed order, and entities get their \
                      `RollbackId` in the order in which they are spawned: order the systems with \
                      `.chain()`, `.before` or `.after`, or call `.ambiguous_with_all()` on a \
-                     system whose commands may come at any time",
+                     system whose commands may run at any time",
                     others = others.join(", ")
                 )
             }
@@ -145,14 +145,14 @@ impl fmt::Display for Register<'_> {
         let short = short(name);
         if name.starts_with("bevy_state::") {
             f.write_str(
-                "a state changes outside of `Simulate`, so let a registered component or resource \
-                 of yours say how far the match is, and set the state from it outside",
+                "a state changes outside of `Simulate`, so keep the phase of the match in a \
+                 registered component or resource of yours, and set the state from it in `Update`",
             )
         } else if name.starts_with("bevy_") {
             write!(
                 f,
                 "if Bevy's feature `serialize` gives it `Serialize`, call \
-                 `.{method}::<{short}>()`, else keep what the simulation needs of it in a \
+                 `.{method}::<{short}>()`; otherwise keep what the simulation needs from it in a \
                  registered type of yours"
             )
         } else {
@@ -161,7 +161,7 @@ impl fmt::Display for Register<'_> {
     }
 }
 
-/// The name without the paths of its modules, nor those of its parameters.
+/// The name of a type as written in code, without module paths, even in its parameters.
 fn short(name: &str) -> String {
     let mut short = String::new();
     for piece in
@@ -175,9 +175,9 @@ fn short(name: &str) -> String {
 /// The beginning of the text that Bevy gives instead of a name.
 const NAMELESS: &str = "<Enable the debug feature";
 
-/// The result of the audit, which runs once the app's plugins are done: a resource.
+/// Resource: the result of the audit, which runs when the app's plugins are cleaned up.
 ///
-/// The audit cannot see what exclusive systems, commands and observers write, nor `Local`s and
+/// The audit cannot see what exclusive systems, commands and observers write, nor `Local`s, nor
 /// state outside the world. A sync test finds those when they make a difference.
 #[derive(Resource, Clone, Debug, Default)]
 pub struct AuditReport {
@@ -189,35 +189,35 @@ pub struct AuditReport {
 }
 
 impl AuditReport {
-    /// What should be put right; empty for a sound game.
+    /// Returns what should be fixed; empty for a sound game.
     #[must_use]
     pub fn findings(&self) -> &[AuditFinding] {
         &self.findings
     }
 
-    /// The systems of `Simulate` that can write `type_id`, by name.
+    /// Returns the names of the systems of `Simulate` that can write `type_id`.
     #[must_use]
     pub fn writers(&self, type_id: TypeId) -> Vec<String> {
         let all = self.writers.iter().filter(|(written, _)| *written == type_id);
         all.map(|(_, system)| system.clone()).collect()
     }
 
-    /// The systems of `Simulate` that can spawn, despawn, insert and remove, by name: those with
-    /// `Commands`, and exclusive ones.
+    /// Returns the names of the systems of `Simulate` that can spawn, despawn, insert and remove:
+    /// those with `Commands`, and exclusive ones.
     #[must_use]
     pub fn commanders(&self) -> &[String] {
         &self.commanders
     }
 
-    /// The types that `Simulate` reads and that are not registered. Only a type that changes during
-    /// a match does harm, so these are no findings.
+    /// Returns the types that `Simulate` reads although they are not registered. They are not
+    /// findings, because such a type does harm only if it changes during a match.
     #[must_use]
     pub fn unregistered_reads(&self) -> &[UnregisteredRead] {
         &self.reads
     }
 }
 
-/// Looks through `Simulate`, and logs what it found in one warning.
+/// Examines `Simulate`, and logs all findings in one warning.
 pub(crate) fn audit(world: &mut World) {
     let looked = world.try_schedule_scope(Simulate, look_through);
     let Ok(report) = looked else { return };
@@ -231,7 +231,7 @@ pub(crate) fn audit(world: &mut World) {
         let lines: Vec<String> =
             report.findings.iter().map(|finding| format!("\n  * {finding}")).collect();
         tracing::warn!(
-            "the simulation uses state that does not roll back, or that it uses in no fixed \
+            "the simulation uses state that does not roll back, or runs commands in no fixed \
              order:{}",
             lines.concat()
         );
@@ -258,7 +258,7 @@ fn look_through(world: &mut World, schedule: &mut Schedule) -> AuditReport {
         asked.extend(asked_for(&access).into_iter().map(|id| (name.clone(), id)));
         used.extend(accessed(&access, rollback).into_iter().map(|it| (name.clone(), it)));
     }
-    // A type that all systems use on entities `Without<Rollback>` only is not part of the
+    // If every system uses a type only on entities `Without<Rollback>`, the type is not part of the
     // simulation.
     let inside: BTreeSet<ComponentId> =
         used.iter().filter(|(_, (_, usage))| usage.is_inside).map(|(_, (id, _))| *id).collect();
@@ -290,7 +290,7 @@ fn look_through(world: &mut World, schedule: &mut Schedule) -> AuditReport {
     AuditReport { findings, writers, commanders, reads: reads.0.into_values().collect() }
 }
 
-/// Systems whose commands come in no fixed order.
+/// Systems whose commands run in no fixed order.
 fn unordered(graph: &ScheduleGraph) -> impl Iterator<Item = AuditFinding> {
     let name = |&key: &SystemKey| graph.systems.get(key).map(|system| system.name().to_string());
     unordered_commands(graph).into_iter().map(move |(first, others)| AuditFinding {
@@ -319,14 +319,15 @@ impl Reads {
     }
 }
 
-/// The components of which a system asks whether an entity has them.
+/// The components that a system tests for, without reading their values: `With`, `Has` and the
+/// like.
 fn asked_for(access: &FilteredAccessSet) -> BTreeSet<ComponentId> {
     let parts = access.filtered_accesses().iter();
     parts.flat_map(|part| part.access().archetypal().iter().chain(part.with_filters())).collect()
 }
 
-/// The types that a system can access, and how. Nothing is known of an exclusive system, which can
-/// write everything.
+/// The types that a system can access, and how. Nothing is known about an exclusive system, which
+/// can write everything.
 fn accessed(access: &FilteredAccessSet, rollback: ComponentId) -> BTreeMap<ComponentId, Use> {
     let mut all: BTreeMap<ComponentId, Use> = BTreeMap::new();
     for part in access.filtered_accesses() {
@@ -346,7 +347,7 @@ fn accessed(access: &FilteredAccessSet, rollback: ComponentId) -> BTreeMap<Compo
 #[derive(Clone, Copy, Debug, Default)]
 struct Use {
     is_written: bool,
-    /// Whether it uses the type on other entities than those `Without<Rollback>`.
+    /// Whether it uses the type on entities other than those `Without<Rollback>`.
     is_inside: bool,
 }
 
@@ -367,14 +368,15 @@ impl Seen {
             .is_some_and(|allowed| allowed.0.contains(&type_id));
         let is_registered =
             is_allowed || world.resource::<Scoped<RollbackStore>>().types().any(|it| it == type_id);
-        // This also finds a resource that is not there yet: every resource requires the component
-        // that marks them.
+        // This also recognises a resource that does not exist yet: every resource type requires the
+        // component that marks resources.
         let marker = world.components().valid_component_id::<IsResource>();
         let is_resource = info.required_components().iter_ids().any(|id| Some(id) == marker);
         Some(Self { name: info.name().to_string(), type_id, is_registered, is_resource })
     }
 
-    /// Whether the type is given to the simulation, with the same value on all peers.
+    /// Returns whether the plugin provides this type to the simulation, with the same value on all
+    /// peers.
     fn is_given(&self) -> bool {
         let given = [
             TypeId::of::<Disabled>(),

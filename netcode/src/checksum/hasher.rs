@@ -1,20 +1,20 @@
 //! The hash of one value: a few multiplications for a few numbers, the same on every platform.
 //!
-//! It guards against mistakes, not against people: a peer that misreports its world could just as
-//! well misreport its hash.
+//! It guards against mistakes, not against cheats: a peer that tampers with its world can tamper
+//! with its hash just as well.
 
 /// Odd, and without a pattern in its bits: 2⁶⁴ divided by the golden ratio, as in Fibonacci
 /// hashing.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Hashes what is written to it. How the bytes are cut into writes is part of the hash.
+/// Hashes what is written to it. The same bytes in different writes have a different hash.
 #[derive(Clone, Debug)]
 pub(crate) struct ValueHasher {
     state: u64,
 }
 
 impl ValueHasher {
-    /// A hasher for the value of one owner: equal values of two owners have different hashes.
+    /// Creates a hasher for a value of `owner`: equal values of two owners have different hashes.
     #[inline]
     pub(crate) fn new(owner: u64) -> Self {
         let mut hasher = Self { state: MULTIPLIER };
@@ -22,8 +22,8 @@ impl ValueHasher {
         hasher
     }
 
-    /// Each step can be undone. So two different states never become equal by taking the same word,
-    /// nor one state by taking two different words.
+    /// Mixes a word into the state. Each step is invertible. So two different states stay different
+    /// after the same word, and one state becomes two different ones with two different words.
     #[inline]
     fn mix(&mut self, word: u64) {
         self.state = (self.state ^ word).wrapping_mul(MULTIPLIER);
@@ -40,14 +40,14 @@ impl ValueHasher {
         if !rest.is_empty() {
             let mut word = [0; 8];
             word[..rest.len()].copy_from_slice(rest);
-            // The last byte, which no rest reaches, holds its length.
+            // The rest has at most seven bytes, so the last byte is free for its length.
             word[7] = rest.len() as u8;
             self.mix(u64::from_le_bytes(word));
         }
     }
 
-    /// The hash, in which every bit depends on every bit of the state: the last step of Austin
-    /// Appleby's `MurmurHash3`.
+    /// Returns the hash. Every bit of it depends on every bit of the state: this is the last step
+    /// of Austin Appleby's `MurmurHash3`.
     #[inline]
     pub(crate) fn finish(&self) -> u64 {
         let mut hash = self.state;

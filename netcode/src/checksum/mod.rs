@@ -1,12 +1,12 @@
-//! Did all peers compute the same world, and if not, which types differ?
+//! Checks whether all peers computed the same world, and if not, which types differ.
 //!
 //! Every `checksum_interval` frames, and at the end of a match, each peer hashes a confirmed frame
 //! (one hash per registered type) and all inputs before it (one hash per seat), and sends the
 //! hashes to the other peers. Only confirmed frames are compared: predictions may differ, confirmed
 //! frames must not.
 //!
-//! A value goes through `serializer` into `hasher`; the log below compares the hashes of frames,
-//! and `report` is what a game learns of a difference.
+//! `serializer` feeds a value to `hasher`, the log below compares the hashes of frames, and
+//! `report` is what the game learns about a difference.
 
 mod hasher;
 mod report;
@@ -27,12 +27,12 @@ pub use report::{DesyncDetected, DesyncReport};
 /// The number of checksums that are kept: two minutes at the default interval, far longer than any
 /// peer lags behind another.
 const MAX_KEPT: usize = 256;
-/// The number of checksums of one peer that wait for our own. A peer is at most as many frames
-/// ahead as the session takes inputs of it. Each peer has its own allowance, so that none can push
-/// out what another peer said.
+/// The number of checksums of one peer that may wait for our own. A peer is never further ahead
+/// than the session takes its inputs. Each peer has a limit of its own, so that none can push out
+/// what another peer reported.
 const MAX_WAITING: usize = 128;
 
-/// The checksums of this match's confirmed frames, newest last. It stays readable until the next
+/// The checksums of the match's confirmed frames, oldest first. It stays readable until the next
 /// match begins.
 #[derive(Resource, Clone, Debug, Default)]
 pub struct ChecksumLog {
@@ -40,7 +40,7 @@ pub struct ChecksumLog {
     /// Checksums of peers for frames that are not confirmed here yet.
     waiting: Vec<(PeerId, Entry)>,
     compared: Vec<Compared>,
-    /// Frames outside the interval that a peer wants to have compared.
+    /// Frames off the interval that a peer wants to compare.
     asked: Vec<u32>,
 }
 
@@ -50,7 +50,7 @@ struct Entry {
     hashes: FrameHashes,
 }
 
-/// A peer has already reported on this frame, so what it says now does not count.
+/// The peer has already reported on this frame, so this report does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Repeated;
 
@@ -103,8 +103,8 @@ fn combine(parts: &[u64]) -> u64 {
 }
 
 impl ChecksumLog {
-    /// Adds a frame of our own, and returns the differences from peers that have already reported
-    /// on it.
+    /// Adds a frame of our own, and returns how it differs from those of the peers that have
+    /// already reported on it.
     pub(crate) fn push(&mut self, frame: u32, hashes: &FrameHashes) -> Vec<(PeerId, Differing)> {
         if self.entries.len() == MAX_KEPT {
             self.entries.pop_front();
@@ -161,55 +161,56 @@ impl ChecksumLog {
         differing
     }
 
-    /// Whether this frame of a peer, or a later one, was compared with ours.
+    /// Returns whether this frame of a peer, or a later one, was compared with ours.
     pub(crate) fn is_compared(&self, peer: PeerId, frame: u32) -> bool {
         self.compared.iter().any(|compared| compared.peer == peer && compared.frame >= frame)
     }
 
-    /// Whether everything that was compared with a peer was the same.
+    /// Returns whether all frames that were compared with a peer were the same.
     pub(crate) fn is_same(&self, peer: PeerId) -> bool {
         self.compared.iter().all(|compared| compared.peer != peer || compared.is_same)
     }
 
-    /// Notes that a peer wants to have this frame compared as well, because its match ends there.
+    /// Notes that a peer wants to compare this frame as well, because its match ends there.
     pub(crate) fn ask(&mut self, frame: u32) {
         if self.asked.len() < usize::from(MAX_SEATS) {
             self.asked.push(frame);
         }
     }
 
-    /// The first frame, from this one on, that a peer wants to have compared.
+    /// Returns the first frame, from `frame` on, that a peer wants to compare.
     pub(crate) fn asked_from(&self, frame: u32) -> Option<u32> {
         self.asked.iter().copied().filter(|&asked| asked >= frame).min()
     }
 
-    /// The newest frame with a checksum, and the checksum.
+    /// Returns the newest frame that has a checksum, and the checksum.
     #[must_use]
     pub fn latest(&self) -> Option<(u32, u64)> {
         self.entries.back().map(|entry| (entry.frame, combine(&entry.hashes.parts)))
     }
 
-    /// The checksum of `frame`, if it is on the interval, confirmed, and among the last 256.
+    /// Returns the checksum of `frame`, if one was computed and is among the last 256. Frames are
+    /// hashed once they are confirmed: those on the `checksum_interval`, and the last of the match.
     #[must_use]
     pub fn get(&self, frame: u32) -> Option<u64> {
         let entry = self.entries.iter().find(|entry| entry.frame == frame)?;
         Some(combine(&entry.hashes.parts))
     }
 
-    /// All kept checksums, oldest first.
+    /// Iterates over all checksums that are kept, oldest first, as (frame, checksum).
     pub fn iter(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
         self.entries.iter().map(|entry| (entry.frame, combine(&entry.hashes.parts)))
     }
 }
 
-/// Indices of the parts that differ; a missing part differs.
+/// Returns the indices of the parts that differ. A missing part counts as different.
 pub(crate) fn differing_parts(ours: &[u64], theirs: &[u64]) -> Vec<usize> {
     (0..ours.len().max(theirs.len()))
         .filter(|&index| ours.get(index) != theirs.get(index))
         .collect()
 }
 
-/// Adds the checksums of the match, and the message of a desync.
+/// Adds the checksum log, and the message that reports a desync.
 pub(crate) fn plugin(app: &mut App) {
     app.init_resource::<ChecksumLog>().add_message::<DesyncDetected>();
 }
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peers_first_word_on_a_frame_counts() {
+    fn the_first_report_of_a_peer_on_a_frame_counts() {
         let mut log = ChecksumLog::default();
         log.push(30, &hashes(&[1]));
         log.push(60, &hashes(&[1]));
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_cannot_push_out_what_another_peer_said() {
+    fn a_peer_cannot_push_out_what_another_peer_reported() {
         let mut log = ChecksumLog::default();
         let other = PeerId::from_u128(2);
         assert_eq!(log.receive(other, 30, hashes(&[9])), Ok(None));

@@ -1,4 +1,4 @@
-//! What a game and its log learn of a desync.
+//! What a game and its log learn about a desync.
 
 use std::fmt;
 
@@ -8,23 +8,24 @@ use signaling::protocol::PeerId;
 use super::Differing;
 use crate::{diagnostics::SessionStats, input::Seat};
 
-/// Two peers computed different worlds for the same confirmed frame.
+/// Another peer and we computed different worlds for the same confirmed frame, or have different
+/// inputs before it.
 #[derive(Message, Clone, Debug, PartialEq)]
 pub struct DesyncDetected(pub DesyncReport);
 
-/// What is known of a desync.
+/// What is known about a desync.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DesyncReport {
-    /// A compared frame that differs. The cause of the first one lies at most one checksum interval
-    /// before it; every compared frame after it is reported, too.
+    /// The compared frame that differs. Every compared frame from the first difference on is
+    /// reported; the cause lies at most one checksum interval before the first one.
     pub frame: u32,
-    /// The peer that computed something else.
+    /// The peer whose frame differs from ours.
     pub peer: PeerId,
     /// The registered types whose values differ.
     pub types: Vec<String>,
     /// The seats whose inputs differ. Either the machine that holds such a seat gave that peer
-    /// other inputs than us, or one of the two peers played with wrong ones. If there are none, the
-    /// simulation is not deterministic.
+    /// different inputs than us, or one of the two peers played with wrong ones. If this is empty,
+    /// the simulation is not deterministic.
     pub seats: Vec<Seat>,
 }
 
@@ -35,34 +36,33 @@ impl fmt::Display for DesyncReport {
             let numbers: Vec<String> = seats.iter().map(|seat| seat.0.to_string()).collect();
             return write!(
                 f,
-                "desync: before frame {frame}, the inputs of seat {} here differ from those that \
-                 peer {peer} has: the machine that holds the seat gave different inputs to \
-                 different peers.",
+                "desync: before frame {frame}, our inputs of seat {} differ from those that peer \
+                 {peer} has: the machine that holds the seat gave different inputs to different \
+                 peers.",
                 numbers.join(", ")
             );
         }
         write!(
             f,
-            "desync: frame {frame} differs from that of peer {peer}: `{}`. ",
+            "desync: our frame {frame} differs from that of peer {peer} in `{}`. ",
             types.join("`, `")
         )?;
         if *frame == 0 {
             f.write_str("`SetupMatch` already made different worlds. ")?;
         } else {
             f.write_str(
-                "The cause lies at most one checksum interval before the first frame that is \
-                 reported. ",
+                "The cause lies at most one checksum interval before the first reported frame. ",
             )?;
         }
         f.write_str(
-            "A sync test in chaos mode most often names the field. If it passes, see \"When two \
-             peers disagree\" in netcode's README.",
+            "A sync test in chaos mode usually names the field. If it passes, see \"When two peers \
+             disagree\" in netcode's README.",
         )
     }
 }
 
 impl DesyncReport {
-    /// Puts names to the parts that differ. `hashed_names` are those of our types, in order.
+    /// Names the types that differ. `hashed_names` are the names of our types, in order.
     pub(crate) fn new<'a>(
         hashed_names: impl Iterator<Item = &'a str>,
         frame: u32,

@@ -1,8 +1,8 @@
-//! Feeds values to the hasher, by way of serde.
+//! Feeds values to the hasher through serde.
 //!
-//! The bytes are those of bincode with numbers of a fixed width. They are not written by bincode,
-//! because whether the compiler inlines its functions depends on how else a program uses them, and
-//! that makes a difference of twice the time.
+//! The bytes are the same as bincode's with integers of a fixed width. bincode itself does not
+//! write them, because whether the compiler inlines its functions depends on how else a program
+//! uses them; if it does not, hashing takes twice the time.
 
 use std::fmt::Display;
 
@@ -30,7 +30,7 @@ impl Error for Unserializable {
 }
 
 impl ValueHasher {
-    /// Adds a value, as far as it serializes. If it fails, see
+    /// Adds a value, as far as it serializes. If that fails, ask
     /// [`serialize_fault`](crate::codec::serialize_fault) for the reason.
     #[inline]
     pub(crate) fn write_value<T: Serialize>(&mut self, value: &T) -> Result<(), Unserializable> {
@@ -50,7 +50,7 @@ impl ValueHasher {
     }
 }
 
-/// Numbers, each as its bytes.
+/// Adds each kind of number as its bytes.
 macro_rules! numbers {
     ($($method:ident $type:ty),*) => {$(
         #[inline]
@@ -204,7 +204,8 @@ impl Serializer for &mut ValueHasher {
     }
 }
 
-/// Kinds of values with parts: each part adds itself, and the end adds nothing.
+/// Implements serde's traits for values with parts: each part adds itself, and the end adds
+/// nothing.
 macro_rules! parts {
     ($($trait:ident $method:ident ($($name:ident)?)),*) => {$(
         impl $trait for &mut ValueHasher {
@@ -342,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_fails_to_serialize_is_hashed_up_to_there() {
+    fn a_value_that_fails_to_serialize_is_hashed_up_to_the_failure() {
         struct Half(bool);
 
         impl Serialize for Half {

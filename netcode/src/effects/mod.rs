@@ -1,10 +1,10 @@
 //! Events that happen once although their frame may be simulated many times: sounds, particles,
 //! messages.
 //!
-//! The simulation emits effects. Each is played when its frame is first simulated. When the frame
-//! is simulated again, an equal effect in the same frame, or nearly the same, is recognised as the
-//! same event. Once it is known where the match ends, no effect beyond its end is played any more;
-//! an effect that was played before cannot be taken back.
+//! The simulation emits effects. An effect plays when a simulation first emits it. When its frame
+//! is simulated again, an equal effect in that frame or a neighbouring one is recognised as the
+//! same event. Once it is known at which frame the match ends, no effect beyond that frame plays
+//! any more; an effect that has already played cannot be taken back.
 
 use bevy::prelude::{App, IntoScheduleConfigs, Message, Res, ResMut, Resource, World};
 use bevy::prelude::{MessageWriter, PreUpdate};
@@ -18,10 +18,10 @@ const SAME_WITHIN_FRAMES: u32 = 3;
 
 /// Emits effects from [`Simulate`](crate::Simulate).
 ///
-/// Effects that are equal by `==`, and at most three frames apart, are the same event when their
-/// frames are simulated again. So `==` only decides what is heard once or twice, and nothing that
-/// rolls back: an effect that is not equal to itself, such as one that holds NaN, is heard again
-/// each time.
+/// When a frame is simulated again, an effect that equals (`==`) an earlier one at most three
+/// frames away is the same event, and does not play again. So `==` only decides whether an effect
+/// plays once or twice, and affects nothing that rolls back: an effect that does not equal itself,
+/// such as one that holds NaN, plays again each time.
 #[derive(Resource, Clone, Debug)]
 pub struct Effects<E> {
     frame: u32,
@@ -43,14 +43,14 @@ impl<E: Clone + PartialEq> Effects<E> {
         self.emitted.push((self.frame, effect));
     }
 
-    /// Forgets what earlier simulations emitted in `frame` and all later frames.
+    /// Begins a simulation of `frame`: drops what earlier simulations emitted from that frame on.
     fn begin(&mut self, frame: u32) {
         self.frame = frame;
         self.emitted.retain(|&(emitted, _)| emitted < frame);
     }
 
-    /// Plays what has not been played yet, of the frames before `end`. Later effects wait: if the
-    /// match does not end there after all, they are played then.
+    /// Plays the effects before frame `end` that have not been played yet. Later effects wait: they
+    /// are played if the match does not end there after all.
     fn play(&mut self, end: u32, mut start: impl FnMut(u32, E)) {
         let mut claimed = vec![false; self.played.len()];
         let mut fresh = Vec::new();
@@ -88,13 +88,13 @@ pub struct EffectStarted<E: Send + Sync + 'static> {
     pub effect: E,
 }
 
-/// The range of frames whose effects matter.
+/// The frames whose effects are still of interest.
 #[derive(Resource, Clone, Copy, Debug)]
 pub(crate) struct EffectFrames {
     /// The oldest frame that may still be simulated again.
     pub(crate) oldest_open: u32,
-    /// The frame at which the match is to end, as far as that is known; it is no longer part of the
-    /// match.
+    /// The frame at which the match is to end, as far as that is known. The frame itself is no
+    /// longer part of the match.
     pub(crate) end: u32,
 }
 
@@ -161,7 +161,7 @@ fn play_effects<E: Clone + PartialEq + Send + Sync + 'static>(
     effects.confirm(frames.oldest_open);
 }
 
-/// Adds what effects of any type need to know of the match.
+/// Adds what effects of all types need to know about the match.
 pub(crate) fn plugin(app: &mut App) {
     app.init_resource::<EffectTypes>().init_resource::<EffectFrames>();
 }

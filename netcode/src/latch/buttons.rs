@@ -12,7 +12,7 @@ use super::Latch;
 /// What happened to the buttons of one device since the last step.
 #[derive(Debug)]
 pub(super) struct Buttons<T: Clone + Eq + Hash + Send + Sync + 'static> {
-    /// The buttons as the last step saw them. While a step reads them, the buttons as they are.
+    /// The buttons as the last step saw them. While a step reads the device, its present state.
     shown: ButtonInput<T>,
     pressed_since: Vec<T>,
 }
@@ -24,7 +24,7 @@ impl<T: Clone + Eq + Hash + Send + Sync + 'static> Default for Buttons<T> {
 }
 
 impl<T: Clone + Eq + Hash + Send + Sync + 'static> Buttons<T> {
-    /// Collects what happened in an update. Outside a match it keeps only which buttons are held.
+    /// Collects what happened in an update. Outside a match, notes only which buttons are held.
     pub(super) fn observe(&mut self, now: &ButtonInput<T>, is_running: bool) {
         if !is_running {
             self.shown.clone_from(now);
@@ -109,7 +109,7 @@ mod tests {
         buttons.show(device);
         let seen = [device.pressed(1), device.just_pressed(1), device.just_released(1)];
         buttons.restore(device);
-        assert_eq!(device.get_pressed().count(), before, "it is as it was");
+        assert_eq!(device.get_pressed().count(), before, "the device shows its present state");
         seen
     }
 

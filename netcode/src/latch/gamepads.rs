@@ -16,7 +16,7 @@ pub(super) struct GamepadLatch {
 }
 
 impl GamepadLatch {
-    /// Calls `change` with each gamepad and what is known of it.
+    /// Calls `change` with each gamepad and what was collected about it.
     fn for_each(
         &mut self,
         world: &mut World,
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tap_on_each_of_two_gamepads_reaches_one_step_each() {
+    fn a_tap_on_each_of_two_gamepads_reaches_one_step() {
         let mut world = World::new();
         let pads = [(); 2].map(|()| world.spawn(Gamepad::default()).id());
         let mut latch = GamepadLatch::default();
@@ -81,6 +81,6 @@ mod tests {
         assert_eq!(step(&mut latch, &mut world), [[false; 2], [true, false]]);
         world.despawn(pads[0]);
         latch.observe(&mut world, true);
-        assert_eq!(latch.pads.len(), 1, "the state of a gamepad goes with it");
+        assert_eq!(latch.pads.len(), 1, "the state of a despawned gamepad is dropped");
     }
 }

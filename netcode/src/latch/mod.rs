@@ -6,8 +6,7 @@
 //! [`ReadInputs`](crate::ReadInputs) runs, a latched device shows what happened since the last step
 //! instead. All other systems see it unchanged.
 //!
-//! Read `buttons` first: `gamepads` uses it too, while `mouse` and `touches` latch in their own
-//! ways.
+//! Read `buttons` first: `gamepads` uses it, too. `mouse` and `touches` work differently.
 
 mod buttons;
 #[cfg(feature = "devices")]
@@ -29,7 +28,7 @@ use crate::{membership::SessionState, schedules::NetcodeSystems, scoped::Scoped}
 
 /// One device, or all devices of one kind.
 trait Latch: Send + Sync + 'static {
-    /// Collects what happened in this update. Outside a match, nothing is kept for the first step.
+    /// Collects what happened in this update. A press outside a match never reaches a step.
     fn observe(&mut self, world: &mut World, is_running: bool);
 
     /// Makes the device show what happened since the last call.
@@ -70,22 +69,22 @@ fn observe_devices(world: &mut World) {
     });
 }
 
-/// Makes presses reach exactly one step.
+/// Makes each press of a button reach exactly one simulation step.
 ///
-/// A display may draw several times between two steps, or only once in several steps. Read in
-/// [`ReadInputs`](crate::ReadInputs), Bevy's devices would lose a press in the first case
-/// (`just_pressed` is true in one update, and a short tap may be over when the next step comes),
-/// and give it to several steps in the second.
+/// An app may run several updates between two steps, or several steps in one update. If
+/// [`ReadInputs`](crate::ReadInputs) read Bevy's devices directly, it would miss presses in the
+/// first case (`just_pressed` is true in only one update, and a short tap may be over when the next
+/// step comes), and see a press in several steps in the second.
 ///
-/// While `ReadInputs` runs, latched devices show what happened since the last step: a button that
-/// was pressed is `just_pressed` and `pressed` in exactly one step, even if it has been released by
-/// then, and `just_released` in the next. All other systems see devices unchanged. Systems still
-/// use `Res<ButtonInput<KeyCode>>`.
+/// While `ReadInputs` runs, latched devices show what happened since the last step. A button that
+/// was pressed is `just_pressed` in exactly one step. If it has already been released, it is also
+/// `pressed` in that step, and `just_released` in the next. All other systems see the devices
+/// unchanged. In `ReadInputs`, you read `Res<ButtonInput<KeyCode>>` as usual.
 ///
 /// Presses from before the match do not count, but a button that is still held is `pressed`.
 /// Several presses of one button between two steps count as one. Input libraries that compute their
-/// actions in [`PreUpdate`] read devices before the latch does, so their
-/// actions are not latched.
+/// actions in [`PreUpdate`] read the devices outside `ReadInputs`, so their actions are not
+/// latched.
 ///
 /// ```
 /// # use bevy::prelude::*;
@@ -104,8 +103,8 @@ fn observe_devices(world: &mut World) {
 /// );
 /// ```
 pub trait AppLatchExt {
-    /// Latches keyboard, mouse, gamepads and touch screen: their buttons, and how far the mouse and
-    /// its wheel moved.
+    /// Latches keyboard, mouse, gamepads and touch screen: their buttons, and the motion of the
+    /// mouse and its wheel.
     ///
     /// Needs the crate's feature `devices`. Sticks, triggers and cursors have no presses, so they
     /// show their present state.

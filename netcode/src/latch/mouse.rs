@@ -30,7 +30,7 @@ impl Motion for AccumulatedMouseScroll {
 #[derive(Debug)]
 pub(super) struct MotionLatch<M> {
     since: Vec2,
-    /// The movement of this update, while a step reads the other.
+    /// The movement of this update, while a step reads the sum.
     hidden: Vec2,
     device: PhantomData<fn() -> M>,
 }
@@ -87,7 +87,7 @@ mod tests {
         };
         [1.0, 2.0, 4.0].into_iter().for_each(|moved| update(&mut latch, &mut world, moved));
         assert_eq!([step(&mut latch, &mut world), step(&mut latch, &mut world)], [7.0, 0.0]);
-        assert_eq!(world.resource::<AccumulatedMouseMotion>().delta.x, 4.0, "it is as it was");
+        assert_eq!(world.resource::<AccumulatedMouseMotion>().delta.x, 4.0, "that of the update");
         update(&mut latch, &mut world, 8.0);
         latch.observe(&mut world, false);
         assert_eq!(step(&mut latch, &mut world), 0.0, "movement before the match does not count");

@@ -10,18 +10,18 @@ use bevy::{
 
 use super::Latch;
 
-/// Latches [`Touches`]. Only one of Bevy's systems can change them, so that system runs in a world
-/// of its own, once for each step.
+/// Latches [`Touches`]. Only one system of Bevy's can change them, so each step runs that system in
+/// a world of its own.
 pub(super) struct TouchLatch {
-    /// Holds the fingers as the last step saw them; while a step reads them, the fingers as they
-    /// are.
+    /// Holds the fingers as the last step saw them. While a step reads the device, its present
+    /// state.
     shown: World,
     cursor: MessageCursor<TouchInput>,
     /// What fingers have done since the last step.
     since: Vec<TouchInput>,
     /// The fingers that came down in the present step.
     new: Vec<u64>,
-    /// The fingers that must stay down for the rest of the present step.
+    /// The fingers that must stay down until the present step is over.
     held_back: Vec<u64>,
 }
 
@@ -42,7 +42,7 @@ impl Default for TouchLatch {
 
 impl TouchLatch {
     /// Applies what fingers did since the last step. A finger that came down in this step goes up
-    /// in the next.
+    /// in the next one at the earliest.
     fn apply(&mut self) {
         self.new.clear();
         self.held_back.clear();
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finger_that_came_down_before_the_match_is_down_and_no_tap() {
+    fn a_finger_that_came_down_before_the_match_is_down_but_not_a_tap() {
         let mut screen = Screen::new();
         screen.update(&[(1, TouchPhase::Started)], false);
         assert_eq!(screen.step(), [true, false, false]);
