@@ -10,7 +10,7 @@ use bevy::prelude::{App, Resource};
 
 pub use log_filter::LOG_FILTER;
 
-/// The window over which rates are measured: long enough to be steady, short enough to show a
+/// The window over which rates are measured: long enough for steady figures, short enough to show a
 /// change.
 const RATE_WINDOW: Duration = Duration::from_secs(1);
 
@@ -35,22 +35,22 @@ pub struct SessionStats {
     pub stalls: u32,
     /// Desyncs found with any peer.
     pub desyncs: u32,
-    /// Registered types with values that do not serialize to their end, so that peers which differ
-    /// there do not notice. The log names each of them once in a match, with the reason. A sync
+    /// Registered types with values that do not serialize completely, so that peers do not notice a
+    /// difference in the rest. The log names each of them once per match, with the reason. A sync
     /// test names them, too, and fails.
     pub opaque_types: u32,
     /// Input delay in use, in frames.
     pub input_delay: u8,
-    /// How far we are ahead of the other peers, in frames, on average; negative when behind. A peer
-    /// that delays its inputs more than another counts as ahead by half of the difference.
+    /// How far we are ahead of the other peers on average, in frames; negative if we are behind. A
+    /// peer that delays its inputs more than another counts as ahead by half of the difference.
     pub lead_frames: f32,
     /// Packets sent in the last second on both channels, to all peers: datagrams, and a few control
     /// messages.
     pub datagrams_out_per_s: f32,
     /// Packets received in the last second on both channels, from all peers.
     pub datagrams_in_per_s: f32,
-    /// Payload bytes sent in the last second on both channels, to all peers, without WebRTC's own
-    /// headers and those below it.
+    /// Payload bytes sent in the last second on both channels, to all peers, without the headers of
+    /// WebRTC and of the layers below it.
     pub bytes_out_per_s: f32,
     /// Payload bytes received in the last second on both channels, from all peers.
     pub bytes_in_per_s: f32,
@@ -61,7 +61,7 @@ pub struct SessionStats {
 /// Packets from peers that were dropped, one counter per reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DroppedPackets {
-    /// Larger than any packet of ours, and therefore not read.
+    /// Larger than any packet that this crate sends, and therefore not read.
     pub oversized: u32,
     /// Not a packet of this version.
     pub malformed: u32,
@@ -69,28 +69,30 @@ pub struct DroppedPackets {
     pub unknown: u32,
     /// From a peer that has not said hello, or that was refused.
     pub stranger: u32,
-    /// Of an earlier or a later match.
+    /// From a match other than the running one.
     pub wrong_match: u32,
-    /// More than [`FloodLimits`](crate::FloodLimits) allow, or before the connection was made.
+    /// More than [`FloodLimits`](crate::FloodLimits) allow, or sent before the connection was
+    /// established.
     pub flooded: u32,
-    /// Peers that came or went when there were too many to keep track of.
+    /// Peers that joined or left when there were too many to keep track of.
     pub crowded: u32,
     /// Inputs of more frames than a peer can have to send.
     pub too_many_inputs: u32,
-    /// Inputs that do not continue those that are known.
+    /// Inputs that leave a gap after those that are known.
     pub input_gap: u32,
     /// Acknowledgements of frames that were never sent.
     pub false_ack: u32,
-    /// Bytes that are no inputs of this game.
+    /// Bytes that are not inputs of this game.
     pub not_inputs: u32,
     /// Impossible measurements of the round-trip time. The inputs in the same datagram are used.
     pub bad_echo: u32,
-    /// Claims to lack inputs of ours that the peer has. The inputs in the same datagram are used.
+    /// Claims to lack inputs of ours that the peer has already received. The inputs in the same
+    /// datagram are used.
     pub false_lag: u32,
     /// Claims to have finished the match at a frame that the peer's own inputs rule out. The peer
     /// counts as having left, and its result is the same as ours only if our last frame is.
     pub false_end: u32,
-    /// Checksums of a frame for which the peer has already given one.
+    /// Checksums of a frame for which the peer has already sent one.
     pub repeated_checksum: u32,
     /// Offers, answers, candidates and lists of STUN and TURN servers that no WebRTC stack could
     /// use.
@@ -98,13 +100,13 @@ pub struct DroppedPackets {
 }
 
 impl DroppedPackets {
-    /// The sum of all counters.
+    /// Returns the sum of all counters.
     #[must_use]
     pub fn total(&self) -> u32 {
         self.by_reason().map(|(_, count)| count).into_iter().fold(0, u32::saturating_add)
     }
 
-    /// All counters with the names of their reasons.
+    /// Returns all counters, each with the name of its reason.
     #[must_use]
     pub fn by_reason(&self) -> [(&'static str, u32); 16] {
         [

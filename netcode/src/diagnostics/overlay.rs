@@ -1,5 +1,5 @@
-//! The network overlay: what the session does, drawn over the game with Bevy UI, and keys that make
-//! the network worse.
+//! The network overlay: the state of the session, drawn over the game with Bevy UI, and keys that
+//! make the network worse.
 
 use std::{fmt::Write, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
     transport::{LinkConditions, Route},
 };
 
-/// Often enough to see changes, seldom enough to read the numbers.
+/// Short enough to show changes, long enough for the numbers to be read.
 const REFRESH: Duration = Duration::from_millis(250);
 const PRESET_KEYS: [KeyCode; 6] = [
     KeyCode::Digit1,
@@ -29,18 +29,18 @@ const PRESET_KEYS: [KeyCode; 6] = [
     KeyCode::Digit6,
 ];
 
-/// Draws the network overlay: F3 opens and closes it, keys 1 to 6 choose a network preset while it
-/// is open.
+/// Draws the network overlay: F3 opens and closes it, and while it is open, keys 1 to 6 choose a
+/// network preset.
 ///
-/// Needs Bevy's UI and keyboard input, as `DefaultPlugins` adds them. Set [`OverlayState`] to bind
-/// other keys, and while a player types text. To keep something uncovered, give it a `GlobalZIndex`
-/// above [`Z_INDEX`](Self::Z_INDEX).
+/// Needs Bevy's UI and keyboard input, which `DefaultPlugins` adds. To use other keys, change
+/// [`OverlayState`] yourself; set its `is_typing` while a player types text. To draw something
+/// above the overlay, give it a `GlobalZIndex` above [`Z_INDEX`](Self::Z_INDEX).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NetcodeOverlayPlugin;
 
 impl NetcodeOverlayPlugin {
-    /// The `GlobalZIndex` of the overlay: above what a game draws without setting an index for that
-    /// purpose, with space for dialogs above it.
+    /// The `GlobalZIndex` of the overlay: above everything that a game does not deliberately put
+    /// above it, with room for dialogs above.
     pub const Z_INDEX: i32 = 1_000_000;
 }
 
@@ -60,7 +60,8 @@ pub struct OverlayState {
     pub is_open: bool,
     /// Index into [`LinkConditions::presets`].
     pub preset: usize,
-    /// Set this while a player types text: then keys 1 to 6 choose no preset. F3 still works.
+    /// Set this while a player types text, so that keys 1 to 6 do not choose a preset. F3 still
+    /// works.
     pub is_typing: bool,
 }
 
@@ -174,7 +175,7 @@ fn describe(session: &SessionState, stats: &SessionStats, lobby: &Lobby, preset:
             peer.rtt.map_or_else(|| "-".into(), |rtt| format!("{:.0}", rtt.as_secs_f32() * 1000.0));
         let absence = match (peer.is_quiet, peer.is_hidden) {
             (true, _) => "  QUIET",
-            (false, true) => "  AWAY",
+            (false, true) => "  HIDDEN",
             (false, false) => "",
         };
         let jitter = peer.jitter.as_secs_f32() * 1000.0;
@@ -201,7 +202,7 @@ mod tests {
     use crate::{diagnostics::DroppedPackets, membership::LobbyPeer};
 
     #[test]
-    fn the_overlay_says_what_matters_in_short_lines() {
+    fn the_overlay_shows_what_matters_in_short_lines() {
         let stats =
             SessionStats { frames: 7, stalls: 3, input_delay: 2, ..SessionStats::default() };
         let text = describe(&SessionState::Running, &stats, &Lobby::default(), 2);
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_to_a_peer_is_named_once_it_is_known() {
+    fn the_route_to_a_peer_is_shown_once_it_is_known() {
         let line = |route| {
             let peer = LobbyPeer {
                 id: PeerId::from_u128(1),

@@ -1,7 +1,7 @@
-//! What the plugin reports to the server about the room without the game asking for it. Pure.
+//! What the plugin reports to the server about the room, without being asked by the game. Pure.
 //!
-//! The server lists rooms, so it has to know which players are ready and whether a match runs. The
-//! peers agree on that among themselves; the code here passes it on to the server.
+//! The server lists rooms, so it has to know which players are ready and whether a match is
+//! running. The peers agree on that among themselves; the code here passes it on to the server.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use signaling::{
     protocol::PeerId,
 };
 
-/// A request that the server does not fulfil is repeated at this interval.
+/// A request is repeated at this interval until the server fulfils it.
 const ASK_EVERY: Duration = Duration::from_secs(2);
 
-/// What the plugin has asked for by itself, and when.
+/// What the plugin last asked for on its own, and when.
 #[derive(Resource, Clone, Debug, Default)]
 pub(crate) struct Mirror {
     asked: Option<(RoomRequest, Duration)>,
 }
 
 impl Mirror {
-    /// Whether it is time to send this request.
+    /// Returns whether it is time to send this request; if so, notes that it is sent now.
     pub(crate) fn is_due(&mut self, now: Duration, wish: Option<&RoomRequest>) -> bool {
         let Some(wish) = wish else { return false };
         let waits = self
@@ -34,8 +34,8 @@ impl Mirror {
         !waits
     }
 
-    /// Whether a denial answers a request of the plugin itself, which is of no interest to players:
-    /// the plugin asks again.
+    /// Returns whether a denial answers a request that the plugin made on its own. Players need not
+    /// see such a denial: the plugin asks again.
     pub(super) fn explains(&self, now: Duration, denial: Denial) -> bool {
         let Some((asked, at)) = &self.asked else { return false };
         let is_of_it = match asked {
@@ -48,7 +48,7 @@ impl Mirror {
     }
 }
 
-/// What the peers agreed on and the server should know.
+/// What the peers have agreed on and the server should know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Agreed<'a> {
     pub(crate) local: PeerId,
@@ -58,7 +58,7 @@ pub(crate) struct Agreed<'a> {
     /// A match starts or runs.
     pub(crate) is_playing: bool,
     pub(crate) is_running: bool,
-    /// The owner of the room has told us that it wants to play, or plays.
+    /// The owner of the room has reported that it wants to play, or that it plays.
     pub(crate) is_owner_ready: bool,
     /// Another peer is still in a match.
     pub(crate) do_others_play: bool,
@@ -77,13 +77,13 @@ pub(crate) fn wish(room: &RoomState, agreed: &Agreed) -> Option<RoomRequest> {
         return Some(RoomRequest::Rename(agreed.name.to_owned()));
     }
     let owner = room.owner.and_then(|owner| room.member(owner));
-    // Such an owner starts the match all the same.
+    // An owner that spectates starts the match, too.
     let does_owner_look_on = owner.is_some_and(|owner| owner.place == Place::Spectator);
     match room.phase {
         RoomPhase::Lobby if us.place == Place::Player => {
-            // A player whose match has begun is not ready for the next one, but all have to be
-            // ready for this one to start. A match is over when the owner has left it, and among
-            // strangers when all other peers have.
+            // A player whose match has begun is not ready for the next one, but the server starts
+            // this one only if all are ready. A match is over when the owner has left it; among
+            // strangers, when all other peers have.
             let is_ready = if agreed.is_playing {
                 let is_of_match = if has_owner { is_leader } else { agreed.do_others_play };
                 is_of_match || agreed.is_owner_ready || does_owner_look_on
@@ -181,7 +181,7 @@ mod tests {
         let starting = Agreed { is_running: false, ..in_match(ANN) };
         assert_eq!(wish(&ready, &starting), None);
         assert_eq!(wish(&ready, &in_match(ANN)), Some(RoomRequest::Start));
-        assert_eq!(wish(&ready, &in_match(BOB)), None, "that is for the owner");
+        assert_eq!(wish(&ready, &in_match(BOB)), None, "only the owner starts the match");
         let late = room(Lobby, [true, false]);
         assert_eq!(wish(&late, &in_match(ANN)), None);
         assert_eq!(wish(&late, &in_match(BOB)), Some(RoomRequest::SetReady(true)));
@@ -211,11 +211,11 @@ mod tests {
         assert_eq!(wish(&playing, &in_lobby(ANN, false)), Some(RoomRequest::Finish));
         assert_eq!(wish(&playing, &in_lobby(BOB, true)), None);
         let finished = Agreed { is_owner_ready: false, ..in_match(BOB) };
-        assert_eq!(wish(&room(Lobby, [false, false]), &finished), None, "it is on its way out");
+        assert_eq!(wish(&room(Lobby, [false, false]), &finished), None, "Bob is about to leave it");
     }
 
     #[test]
-    fn each_stranger_in_a_match_reports_how_far_it_is() {
+    fn each_stranger_in_a_match_reports_how_the_match_is_going() {
         use RoomPhase::{Lobby, Playing};
         let among_strangers = |phase, ready| RoomState { owner: None, ..room(phase, ready) };
         let ready = among_strangers(Lobby, [true, true]);
@@ -227,7 +227,7 @@ mod tests {
             let none = among_strangers(Lobby, [false, false]);
             assert_eq!(wish(&none, &in_match), Some(RoomRequest::SetReady(true)));
             let last = Agreed { do_others_play: false, ..in_match };
-            assert_eq!(wish(&none, &last), None, "the others have left it");
+            assert_eq!(wish(&none, &last), None, "the other peers have left it");
             assert_eq!(wish(&playing, &in_lobby(peer, true)), Some(RoomRequest::Finish));
         }
         let mut looks_on = playing;
@@ -252,7 +252,7 @@ mod tests {
         assert!(mirror.is_due(at(1950), Some(&RoomRequest::Finish)));
         assert!(mirror.is_due(at(2000), start) && mirror.is_due(at(4000), start));
         assert!(!mirror.is_due(at(9000), None));
-        assert!(!mirror.explains(at(5000), Denial::NotPlaying), "that was asked for before");
+        assert!(!mirror.explains(at(5000), Denial::NotPlaying), "that was an earlier request");
         assert!(mirror.explains(at(5000), Denial::NotReady));
         assert!(!mirror.explains(at(5000), Denial::NotOwner), "the game asked for that");
         assert!(!mirror.explains(at(9000), Denial::NotReady));

@@ -1,5 +1,5 @@
-//! What we exchange with the signaling server about rooms: the room that we are in, and the list of
-//! public rooms.
+//! What we exchange with the signaling server about rooms: the state of the room that we are in,
+//! and the list of public rooms.
 
 mod room;
 mod mirror;
@@ -15,7 +15,7 @@ pub use room::{AskRoom, Room, RoomDenied};
 pub(crate) use room::{RoomChange, name_in};
 pub use room_list::{ListRooms, RoomList};
 
-/// Adds the room and the list of rooms, and fetches the list for a game that asks for it.
+/// Adds the room and the list of rooms, and fetches the list if the game asks for it.
 pub(crate) fn plugin(app: &mut App) {
     app.init_resource::<Room>()
         .init_resource::<Mirror>()

@@ -1,5 +1,5 @@
-//! The room that we are in, as the server describes it, and what a game may ask of the server
-//! there.
+//! The room that we are in, as the server describes it, and what a game may ask of the server about
+//! it.
 
 use std::time::Duration;
 
@@ -14,38 +14,38 @@ use signaling::{
 
 use super::mirror::Mirror;
 
-/// The room that we are in, as the server last described it.
+/// Resource: the room that we are in, as the server last described it.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Room {
-    /// The members, the owner, and the terms on which other players come in. `None` outside of
-    /// rooms, and with a server that knows none of this.
+    /// The members, the owner, and the terms on which other players can join. `None` outside of a
+    /// room, and with a server that does not describe rooms.
     pub state: Option<RoomState>,
-    /// The server has lost its store of rooms: until it is back, no player can join or change
-    /// anything. Matches go on.
+    /// Whether the server has lost its store of rooms: until the store is back, no player can join
+    /// or change anything. Matches go on.
     pub is_impaired: bool,
-    /// The owner removed us from the room while we play a match that the owner is not in. The match
-    /// goes on, and we leave the room when it is over.
+    /// Whether the owner has removed us from the room while we play a match that the owner is not
+    /// in. The match goes on, and we leave the room when it is over.
     pub is_removed: bool,
 }
 
 impl Room {
-    /// Whether this peer owns the room: see [`RoomState::owner`].
+    /// Returns whether this peer owns the room: see [`RoomState::owner`].
     #[must_use]
     pub fn is_owner(&self, peer: PeerId) -> bool {
         self.state.as_ref().and_then(|state| state.owner) == Some(peer)
     }
 }
 
-/// Request: ask the server for something in the room. If the server refuses, the answer is a
+/// Request: ask the server to change something in the room. If the server refuses, the answer is a
 /// [`RoomDenied`].
 ///
-/// The plugin itself asks for `SetReady`, `Start` and `Finish`, as the session goes: leave them to
-/// it. Change names by [`Rename`](crate::Rename), which the other peers receive as well, and places
-/// by [`SetSpectating`](crate::SetSpectating).
+/// Do not send `SetReady`, `Start` or `Finish`: the plugin itself sends them as the session
+/// proceeds. To change the name, use [`Rename`](crate::Rename), which the other peers receive as
+/// well; to change the place, use [`SetSpectating`](crate::SetSpectating).
 #[derive(Message, Clone, Debug, PartialEq, Eq)]
 pub struct AskRoom(pub RoomRequest);
 
-/// The server refused a request that was made by [`AskRoom`] or
+/// The server refused a request that was made with [`AskRoom`] or
 /// [`SetSpectating`](crate::SetSpectating).
 #[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoomDenied(pub Denial);
@@ -75,12 +75,12 @@ impl RoomChange<'_> {
                     self.denied.write(RoomDenied(denial));
                 }
             }
-            // Neither of these comes this far.
+            // Other parts handle these two before they get here.
             RoomEvent::Resume(_) | RoomEvent::Rooms(_) => {}
         }
     }
 
-    /// Notes that we were removed from the room, and leave it after the match.
+    /// Notes that we were removed from the room, and have to leave it after the match.
     pub(crate) fn be_removed(&mut self) {
         self.room.is_removed = true;
     }
@@ -97,8 +97,8 @@ impl RoomChange<'_> {
     }
 }
 
-/// Our name in the room, if it has a number behind our `name` because another member has that name
-/// already.
+/// Our name in the room, if the server has added a number to our `name` because another member
+/// already has that name.
 pub(crate) fn name_in<'a>(room: &'a RoomState, us: PeerId, name: &str) -> Option<&'a str> {
     let mut others = room.members.iter().filter(|member| member.id != us);
     let is_taken = others.any(|other| is_same_name(&other.name, name));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_another_member_has_is_ours_with_a_number() {
+    fn a_name_that_another_member_has_gets_a_number() {
         let mut room = RoomState {
             name: "den".into(),
             game: String::new(),

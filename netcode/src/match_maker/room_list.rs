@@ -1,4 +1,4 @@
-//! The list of public rooms, for a game that shows it.
+//! The list of public rooms, for games that show it.
 
 use bevy::prelude::{DetectChangesMut, Message, MessageReader, Res, ResMut, Resource};
 use signaling::lobby::RoomListing;
@@ -12,19 +12,20 @@ use crate::{
 #[derive(Message, Clone, Debug, PartialEq, Eq)]
 pub enum ListRooms {
     /// Show the rooms of the server at this address: `ws://host:3536`, or the address of any room
-    /// there.
+    /// on that server.
     Of(String),
     /// Stop showing the list.
     Stop,
 }
 
-/// The public rooms of this game, while [`ListRooms`] asks for them: refreshed every two seconds.
+/// Resource: the public rooms of this game, refreshed every two seconds from [`ListRooms::Of`] to
+/// [`ListRooms::Stop`].
 #[derive(Resource, Debug, Default)]
 pub struct RoomList {
     /// The rooms, in the server's order; `None` until it has answered, and after
     /// [`ListRooms::Stop`].
     pub rooms: Option<Vec<RoomListing>>,
-    /// Why there is no answer, if there is a problem. The server is tried again every few seconds.
+    /// Why the server has not answered, if there is a problem. It is asked again every few seconds.
     pub error: Option<TransportError>,
     lister: Option<Lister>,
 }
