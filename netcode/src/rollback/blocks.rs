@@ -1,9 +1,9 @@
-//! The saved values of one component type: a block of values for each table and frame, in buffers
-//! that are reused.
+//! The saved values of one component type: one block of values per table and frame, in buffers that
+//! are reused.
 //!
-//! A table whose rows and values have not changed since the last save shares the block of that
-//! save. Where a block must be filled again, values that own memory are copied only if they changed
-//! since the block was last in use.
+//! If the rows and values of a table have not changed since the last save, the new save shares the
+//! block of the last one. When a block is filled again, values that own memory are copied only if
+//! they have changed since the block was last in use.
 
 use std::mem;
 
@@ -19,7 +19,7 @@ pub(super) struct TableVersion {
     pub(super) version: u64,
 }
 
-/// Which slot a save fills, and what is known of the world since the last save or load.
+/// Which slot a save fills, and what is known about the world since the last save or load.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Saving {
     pub(super) slot: usize,
@@ -37,7 +37,7 @@ struct Block<C> {
     values: Vec<C>,
     /// When the values and the world were last equal.
     as_of: Moment,
-    /// Whether values without a newer tick than `as_of` are certain to be the same in the world.
+    /// Whether a value whose tick is not newer than `as_of` is certain to be the same in the world.
     is_trusted: bool,
     uses: usize,
 }
@@ -72,7 +72,7 @@ impl<C: Clone> Blocks<C> {
         self.resize(self.frames.len());
     }
 
-    /// Forgets what is saved in one slot, which then uses no block.
+    /// Drops what is saved in one slot, which then uses no block.
     pub(super) fn forget(&mut self, slot: usize) {
         let mut old = mem::take(&mut self.frames[slot]);
         self.release(&mut old);
@@ -117,15 +117,15 @@ impl<C: Clone> Blocks<C> {
         self.filling = old;
     }
 
-    /// Stops blocks that were filled after `since` from being updated only where ticks are newer,
-    /// because values were written without a new tick.
+    /// Makes the next fill of each block that was filled after `since` copy all values, and not
+    /// only those with newer ticks: values were written without a new tick.
     pub(super) fn distrust_blocks_after(&mut self, since: Moment) {
         for block in &mut self.pool {
             block.is_trusted &= block.as_of.save <= since.save;
         }
     }
 
-    /// The values of a table in a saved frame; none if the table did not hold the component.
+    /// The values of a table in a saved frame; `None` if the table did not hold the component.
     pub(super) fn values(&self, slot: usize, table: TableId) -> Option<&[C]> {
         let index = find(&self.frames[slot], 0, table)?;
         Some(&self.pool[index].values)
@@ -179,7 +179,7 @@ impl<C: Clone> Blocks<C> {
         index
     }
 
-    /// A free block of this table, the best one first: one with the same rows.
+    /// Takes a free block of this table, if possible one that has the same rows.
     fn take_free(&mut self, rows: TableVersion) -> Option<usize> {
         let free = self.free.iter();
         let place =
@@ -190,8 +190,8 @@ impl<C: Clone> Blocks<C> {
     }
 }
 
-/// The block or rows that a frame has for `table`. Most often a table has the same place in every
-/// frame, so that place is tried first.
+/// The block or rows that a frame has for `table`. A table usually has the same place in every
+/// frame, so `place` is tried first.
 pub(super) fn find(frame: &[(TableId, usize)], place: usize, table: TableId) -> Option<usize> {
     let here = frame.get(place).filter(|(other, _)| *other == table);
     let found = here.or_else(|| {
@@ -269,7 +269,7 @@ mod tests {
     fn other_rows_are_never_shared() {
         let mut rig = Rig::new(vec![1, 2]);
         rig.save(0);
-        // Other entities with equal ticks, as after a move between tables.
+        // Different entities with equal ticks, as after a move between tables.
         rig.values = vec![2, 1];
         rig.rows.version = 2;
         rig.save(1);

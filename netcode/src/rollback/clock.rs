@@ -1,11 +1,11 @@
-//! When something was saved, in the world's change ticks. It decides whether a value may have
-//! changed since.
+//! When something was saved, in the world's change ticks, and so whether a value may have changed
+//! since.
 
 use bevy::ecs::change_detection::Tick;
 
-/// Number of saves after which a capture is too old to be compared by ticks. Ticks wrap after 2³²
-/// system runs, which would take a million runs between two saves; no buffer that is in use is
-/// nearly that old.
+/// The number of saves after which a capture is too old to be compared by ticks. Ticks wrap after
+/// 2³² system runs. To get there within this number of saves, a million systems would have to run
+/// between two of them. No buffer that is in use is nearly that old.
 const MAX_AGE_SAVES: u64 = 1 << 12;
 
 /// A moment at which captured values and the world were equal.
@@ -18,27 +18,27 @@ pub(super) struct Moment {
 }
 
 impl Moment {
-    /// A moment before everything that has a change tick.
+    /// Returns a moment before everything that has a change tick.
     pub(super) fn long_before(now: Self) -> Self {
         Self { tick: Tick::new(now.tick.get().wrapping_add(1)), ..now }
     }
 
-    /// Whether ticks can still be compared with this moment.
+    /// Returns whether ticks can still be compared with this moment.
     pub(super) fn is_comparable(self, now: Self) -> bool {
         now.save.wrapping_sub(self.save) < MAX_AGE_SAVES
     }
 
-    /// Whether a value with the change tick `changed` may differ from what it was at this moment.
+    /// Returns whether a value with the change tick `changed` may have changed since this moment.
     #[inline]
     pub(super) fn is_before(self, changed: Tick, now: Self) -> bool {
         age(changed, now) < age(self.tick, now)
     }
 
-    /// Whether any of the values may differ from what they were at this moment.
+    /// Returns whether any value with one of these change ticks may have changed since this moment.
     pub(super) fn is_before_any(self, changed: &[Tick], now: Self) -> bool {
         let limit = age(self.tick, now);
-        // In pieces of a size that the compiler knows and without a branch inside, so that it can
-        // vectorise the loop. The pieces are short, because the first one most often settles it.
+        // The pieces have a size that the compiler knows and no branch inside, so that it can
+        // vectorise the loop. They are short, because the first piece usually gives the answer.
         let is_any_newer =
             |piece: &[Tick]| piece.iter().fold(false, |any, &tick| any | (age(tick, now) < limit));
         let (pieces, rest) = changed.as_chunks::<32>();

@@ -1,4 +1,4 @@
-//! What the store asks of each registered type.
+//! What the store needs from each registered type.
 
 use std::any::{Any, TypeId};
 
@@ -32,19 +32,21 @@ pub(crate) trait Column: Any + Send + Sync {
     fn forget(&mut self, _slot: usize) {}
     /// Saves the present values into the slot.
     fn save(&mut self, world: &mut World, rows: &SavedRows, saving: Saving);
-    /// Gives this component back to misplaced entities that had it, and takes it from those that
-    /// did not. True if that changed any.
+    /// Gives this component back to misplaced entities that had it, and removes it from those that
+    /// did not. Returns true if that changed any entity.
     fn restore_components(&mut self, _world: &mut World, _slot: usize, _plan: &Plan) -> bool {
         false
     }
     /// Prepares for a load.
     fn begin_load(&mut self) {}
     /// Restores the values that have to be inserted, which may run hooks and observers and move
-    /// entities between tables. True if there was any. The store calls it until there is none.
+    /// entities between tables. Returns true if there were any. The store calls it until there are
+    /// none.
     fn load_by_inserting(&mut self, _world: &mut World, _loading: &Loading) -> bool {
         false
     }
-    /// Restores the other values, in place. True if any was written without counting as changed.
+    /// Restores the other values, in place. Returns true if any was written without being marked as
+    /// changed.
     fn load(&mut self, _world: &mut World, _loading: &Loading) -> bool {
         false
     }
@@ -52,8 +54,8 @@ pub(crate) trait Column: Any + Send + Sync {
     fn remap_entities(&mut self, world: &mut World, remap: &EntityRemap);
     /// The first value in which two saved versions of one frame differ; for hashed types only.
     fn difference(&self, slots: [usize; 2], names: [&EntityNames; 2]) -> Option<Difference>;
-    /// The first value that hashes differently after it was read from its own bytes; for hashed
-    /// types only.
+    /// The first value that hashes differently after it was read back from its own bytes; for
+    /// hashed types only.
     fn difference_to_bytes(&self, slot: usize, names: &EntityNames) -> Option<Difference>;
     /// The first value that fails `check`: it is hashed only in part, or cannot be read back. For
     /// hashed types only.
@@ -65,7 +67,7 @@ pub(crate) trait Column: Any + Send + Sync {
     /// A hash of the values in `slot` that depends neither on the order of rows nor on this
     /// machine.
     fn hash(&self, slot: usize, names: &EntityNames) -> ValuesHash;
-    /// Returns the type's part of the world to what it was before the first match.
+    /// Resets what the world holds of this type to what it was before the first match.
     fn reset(&mut self, world: &mut World);
 }
 
@@ -73,14 +75,14 @@ pub(crate) trait Column: Any + Send + Sync {
 pub(crate) struct Loading<'a> {
     pub(super) slot: usize,
     pub(super) plan: &'a Plan,
-    /// When the frame and the world were last equal. What has not changed since then needs no
-    /// writing.
+    /// When the frame and the world were last equal. What has not changed since then need not be
+    /// written.
     pub(super) since: Moment,
     pub(super) now: Moment,
 }
 
 impl Loading<'_> {
-    /// The `since` of a row that gets its value from another row.
+    /// The moment since which changes count for a row that gets its value from another row.
     pub(super) fn since_for(&self, moved: &MovedRow) -> Moment {
         if moved.is_another_entity { Moment::long_before(self.now) } else { self.since }
     }

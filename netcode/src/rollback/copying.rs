@@ -1,10 +1,10 @@
 //! Copying rows fast, in pieces.
 
-/// Bytes that are copied at once. Larger values are copied one by one.
+/// The number of bytes that are copied at once. Larger values are copied one by one.
 ///
 /// From 2,113 bytes on, glibc copies with `rep movsb` on processors that report it as fast. On
 /// AMD's Zen 3 that takes twenty times as long as it should if, modulo 4,096, the target lies 1 to
-/// 31 bytes after the source, which is so for one in 256 pairs of allocations.
+/// 31 bytes after the source, as it does for one in 256 pairs of allocations.
 const PIECE_BYTES: usize = 2_048;
 
 /// The number of values that are copied at once.
@@ -13,19 +13,19 @@ const fn rows_per_piece<C>() -> usize {
     if size > PIECE_BYTES { 1 } else { PIECE_BYTES / size }
 }
 
-/// Overwrites rows with the same number of others.
+/// Overwrites rows with other rows.
 ///
 /// # Panics
 ///
-/// If the numbers differ.
+/// If the two slices differ in length.
 pub(super) fn copy_rows<C: Clone>(from: &[C], to: &mut [C]) {
-    assert_eq!(from.len(), to.len(), "as many rows are copied as are overwritten");
+    assert_eq!(from.len(), to.len(), "each row overwrites one row");
     for (to, from) in to.chunks_mut(rows_per_piece::<C>()).zip(from.chunks(rows_per_piece::<C>())) {
         to.clone_from_slice(from);
     }
 }
 
-/// Overwrites a list of rows with another, into the same buffer.
+/// Replaces a list of rows with another, in the same buffer.
 pub(super) fn copy_list<C: Clone>(from: &[C], to: &mut Vec<C>) {
     to.truncate(from.len());
     let (head, rest) = from.split_at(to.len());
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_any_size_are_copied_whole() {
+    fn rows_of_any_size_are_copied_completely() {
         assert_copied(|index| index);
         assert_copied(|index| [index; 3]);
         assert_copied(|index| [index; 1_000]);
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_short_and_hold_one_value_at_least() {
+    fn pieces_are_short_but_hold_at_least_one_value() {
         assert_eq!(
             (rows_per_piece::<u64>(), rows_per_piece::<[u8; 40]>(), rows_per_piece::<()>()),
             (256, 51, PIECE_BYTES)

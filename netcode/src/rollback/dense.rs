@@ -1,4 +1,4 @@
-//! The column of a component that Bevy keeps in tables: slices in, slices out.
+//! The column of a component that Bevy keeps in tables. It saves and restores whole slices.
 
 use std::any::TypeId;
 
@@ -31,7 +31,7 @@ pub(super) struct DenseColumn<C: Component> {
 }
 
 impl<C: Component + Clone> DenseColumn<C> {
-    /// A column whose values are hashed, or are not if there is no `hashing`.
+    /// Creates a column. Without `hashing`, its values are not hashed.
     pub(super) fn new(hashing: Option<ComponentHashing<C>>) -> Self
     where
         C::Mutability: Restorable<C>,
@@ -89,8 +89,8 @@ impl<C: Component + Clone> Column for DenseColumn<C> {
         let query = self.read.get_or_insert_with(|| QueryState::new(world));
         let tables = query.contiguous_iter(world).expect("only table components come here");
         for (entities, column) in tables {
-            // A table without a version has entities without ids, which a game can only bring about
-            // on purpose.
+            // A table without a version has entities without ids. A game can cause that only on
+            // purpose.
             let Some(version) = rows.version(saving.slot, entities[0]) else { continue };
             self.blocks.capture(version, &column, column.changed_ticks_slice(), saving);
         }

@@ -1,12 +1,12 @@
-//! How entities leave the world without being lost to a rollback.
+//! How entities leave the world in such a way that a rollback can bring them back.
 //!
-//! A despawn inside the prediction window only disables the entity. The entity is removed once its
-//! frame is confirmed; until then a rollback brings the same [`Entity`] back, with its children,
-//! handles and unregistered components.
+//! At first, [`despawn_rollback`](RollbackCommandsExt::despawn_rollback) only disables the entity.
+//! It is despawned for good once the frame in which it left is confirmed; until then a rollback
+//! brings the same [`Entity`] back, with its children, handles and unregistered components.
 //!
 //! Each peer confirms a frame at a different time, so the simulation must not notice the
 //! confirmation. Components that hooks or observers watch are therefore removed in the frame in
-//! which the entity leaves, and relationships to the entity end there.
+//! which the entity leaves, and relationships to the entity end in that frame.
 
 use std::collections::BTreeSet;
 
@@ -32,32 +32,32 @@ use bevy::{
 use super::identity::{DespawnPending, Rollback, RollbackId, RollbackIdCounter};
 use crate::frame::SimFrame;
 
-/// Removes rollback entities in such a way that a rollback can undo it.
+/// Despawns rollback entities in such a way that a rollback can undo it.
 pub trait RollbackCommandsExt {
-    /// Takes the entity and its children out of the world now, and despawns them once no rollback
-    /// can bring them back.
+    /// Removes the entity and its children from the simulation now, and despawns them once no
+    /// rollback can bring them back.
     ///
-    /// Until then they are [`Disabled`]: invisible to queries and renderers, but their unregistered
-    /// components stay on them. Relationships to the entity are cut at once, except those of its
+    /// Until then they are [`Disabled`]: invisible to queries and renderers, but with their
+    /// unregistered components. Relationships to the entity are cut at once, except those of its
     /// children; a rollback restores those that are registered. Plain `despawn` is also correct,
-    /// but then unregistered components and children do not come back.
+    /// but then a rollback does not bring back unregistered components and children.
     ///
     /// Observers and hooks of the removal, replacement or despawn of *registered* components run
-    /// now, as for a plain `despawn`, so they may change what rolls back. (An observer of
-    /// [`Despawn`] does not learn the archetype of the entity.) If a rollback undoes the departure,
-    /// it inserts these components again, and restores whatever observers of the insertion change.
+    /// now, as they do for plain `despawn`, so they may change what rolls back. (In an observer of
+    /// [`Despawn`], the archetypes of the trigger are `None`.) If a rollback undoes the departure,
+    /// it inserts these components again, and undoes what observers of that insertion change.
     ///
     /// Observers and hooks of components that are *not* registered run when the entity is despawned
-    /// for good, which is at a different frame on each peer. They must change nothing that rolls
-    /// back. If they do, a match undoes the change, and a sync test names them
+    /// for good, which is at a different frame on each peer. They must not change anything that
+    /// rolls back. If they do, a match undoes the change, and a sync test names them
     /// ([`SyncTestFailure::ChangedAtConfirmation`](crate::SyncTestFailure::ChangedAtConfirmation)).
     fn despawn_rollback(&mut self) -> &mut Self;
 }
 
 impl RollbackCommandsExt for EntityCommands<'_> {
     fn despawn_rollback(&mut self) -> &mut Self {
-        // It is no fault if the entity went with its parent in the same frame, as for Bevy's own
-        // `despawn`.
+        // As with Bevy's own `despawn`, it is no fault if the entity was already despawned with its
+        // parent in the same frame.
         self.queue_silenced(|entity: EntityWorldMut| {
             let id = entity.id();
             let world = entity.into_world_mut();
@@ -67,8 +67,8 @@ impl RollbackCommandsExt for EntityCommands<'_> {
     }
 }
 
-/// The entities of a tree that are still to be visited. Most trees consist of one entity, and then
-/// this allocates nothing.
+/// The entities of a tree that are still to be visited. For a tree of one entity, as most are, it
+/// allocates nothing.
 struct Unvisited {
     root: Option<Entity>,
     more: Vec<Entity>,
@@ -132,10 +132,10 @@ impl SimulatedComponents {
     }
 }
 
-/// Removes the components that hooks or observers watch, so that these run in the frame in which
-/// the entity leaves. A load inserts the components again.
+/// Removes the components that hooks or observers watch, so that the hooks and observers run in the
+/// frame in which the entity leaves. A load inserts the components again.
 ///
-/// Components that nothing watches stay, as removing them would change nothing and slow down the
+/// Components that nothing watches stay: removing them would have no effect, and slow down the
 /// load.
 fn remove_watched(world: &mut World, entity: Entity) {
     let watched = watched_components(world, entity);
@@ -175,7 +175,7 @@ fn watched_components(world: &World, entity: Entity) -> Vec<SimulatedComponent> 
     let disabled = world.component_id::<Disabled>();
     let is_watched = |component: &&SimulatedComponent| {
         let SimulatedComponent { id, on_despawn } = **component;
-        // An entity that the game itself disabled stays disabled.
+        // An entity that the game itself has disabled stays disabled.
         entity.contains_id(id)
             && Some(id) != disabled
             && (on_despawn.is_some()
@@ -196,7 +196,7 @@ fn is_observed(world: &World, event: EventKey, id: ComponentId) -> bool {
 
 /// Returns whether a hook runs when the component is removed or replaced.
 fn has_removal_hook(world: &World, id: ComponentId) -> bool {
-    // Bevy refuses a second hook, and has no way to read the first.
+    // Bevy has no way to read a hook, but it refuses a second one.
     let mut hooks = hooks(world, id);
     hooks.try_on_discard(no_hook).is_none() || hooks.try_on_remove(no_hook).is_none()
 }
@@ -263,8 +263,8 @@ pub(super) fn watchers(world: &World, entities: &[Entity]) -> Vec<String> {
     all.into_iter().collect()
 }
 
-/// Ends all relationships to an entity except those of its children. A despawn would do so too, but
-/// too late: when the frame in which the entity left is confirmed.
+/// Ends all relationships to an entity except those of its children. The final despawn would do so
+/// too, but only when the frame in which the entity left is confirmed, which is too late.
 fn cut_relations(world: &mut World, entity: Entity) {
     for target in relations_to(world, entity) {
         if let Ok(mut entity) = world.get_entity_mut(entity) {
@@ -329,8 +329,8 @@ pub(super) fn enable_tree(world: &mut World, root: Entity) {
     }
 }
 
-/// Despawns an entity without its descendants that roll back by themselves. Only descendants that
-/// left the simulation before `confirmed` go with it.
+/// Despawns an entity, but not those of its descendants that roll back themselves, unless they left
+/// the simulation before `confirmed`.
 pub(crate) fn despawn_alone(world: &mut World, root: Entity, confirmed: u32) {
     let mut unvisited = Unvisited::new(root);
     while let Some(entity) = unvisited.next() {
@@ -351,13 +351,13 @@ pub(crate) fn despawn_alone(world: &mut World, root: Entity, confirmed: u32) {
 }
 
 fn despawn_if_alive(world: &mut World, entity: Entity) {
-    // It may have gone with its parent.
+    // It may have been despawned with its parent.
     if let Ok(entity) = world.get_entity_mut(entity) {
         entity.despawn();
     }
 }
 
-/// Removes every rollback entity, and starts counting ids from 0 again.
+/// Despawns every rollback entity, and starts counting ids from 0 again.
 pub(super) fn despawn_all(world: &mut World) {
     let mut query = world.query_filtered::<Entity, (With<Rollback>, Allow<Disabled>)>();
     let all: Vec<Entity> = query.iter(world).collect();

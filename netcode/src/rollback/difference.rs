@@ -1,7 +1,7 @@
 //! Where two versions of one frame differ: the type, the entity, the field, and both values.
 //!
-//! Fields are found by way of `Serialize`, which every hashed type has, so a type need not derive
-//! anything else for it.
+//! Fields are found through `Serialize`, which every hashed type implements, so a type need not
+//! derive anything else for it.
 
 use std::{any::TypeId, cmp::Ordering};
 
@@ -20,7 +20,7 @@ use crate::checksum::ValueHasher;
 pub(crate) struct Difference {
     pub(crate) type_name: &'static str,
     pub(crate) type_id: TypeId,
-    /// The entity that has the value; none for a resource.
+    /// The entity that has the value; `None` for a resource.
     pub(crate) entity: Option<RollbackId>,
     /// The path to the field, as in `velocity.x`; empty for the value as a whole.
     pub(crate) field: String,
@@ -31,7 +31,7 @@ pub(crate) struct Difference {
 }
 
 impl Difference {
-    /// A difference in this type that could not be located.
+    /// A difference in this type that could not be located any further.
     pub(super) fn somewhere_in(type_name: &'static str, type_id: TypeId) -> Self {
         let values = ["something".to_owned(), "something else".to_owned()];
         let (entity, field) = (None, String::new());
@@ -39,7 +39,8 @@ impl Difference {
     }
 }
 
-/// The first difference between the components of one type, given as (id, value) in each version.
+/// The first difference between two versions of the components of one type, each given as (id,
+/// value).
 pub(super) fn between_components<C: Component + Clone>(
     hashing: Hashing<C>,
     versions: [Vec<(RollbackId, &C)>; 2],
@@ -73,7 +74,7 @@ pub(super) fn between_components<C: Component + Clone>(
     }
 }
 
-/// The first difference between components and what is read from their bytes.
+/// The first difference between components and what is read back from their bytes.
 pub(super) fn between_components_and_bytes<C: Component + Clone>(
     hashing: Hashing<C>,
     version: Vec<(RollbackId, &C)>,
@@ -85,7 +86,7 @@ pub(super) fn between_components_and_bytes<C: Component + Clone>(
     between_components(hashing, [version, copies], [names, names])
 }
 
-/// The difference between a resource and what is read from its bytes.
+/// The difference between a resource and what is read back from its bytes.
 pub(super) fn between_resource_and_bytes<R: Resource + Clone>(
     hashing: Hashing<R>,
     value: &R,
@@ -133,7 +134,8 @@ pub(super) fn unsaid_entity_in_resource<R: Resource + Clone>(
     unsaid_entity(hashing, None, &value, names)
 }
 
-/// Searches a value whose declared entities are hidden for the number of an entity that rolls back.
+/// Searches a value, in which declared entities have been hidden, for the bits of an entity that
+/// rolls back.
 fn unsaid_entity<T: 'static>(
     hashing: Hashing<T>,
     owner: Option<RollbackId>,
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_leads_to_the_innermost_difference() {
+    fn the_path_leads_to_the_innermost_difference() {
         let found = difference(
             &json!({"at": [1, {"x": 1.5}], "name": "a"}),
             &json!({"at": [1, {"x": 2.5}], "name": "a"}),
@@ -241,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn other_lengths_and_other_variants_are_shown_as_a_whole() {
+    fn lists_of_different_length_and_different_variants_are_shown_as_a_whole() {
         let found = difference(&json!({"list": [1]}), &json!({"list": [1, 2]}));
         assert_eq!(found, Some(("list".into(), ["[1]".into(), "[1,2]".into()])));
         let found = difference(&json!({"On": 1}), &json!("Off"));
@@ -249,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn signs_of_zero_are_a_difference_and_equal_trees_are_none() {
+    fn zeros_of_different_sign_differ_and_equal_trees_do_not() {
         assert!(difference(&json!(0.0), &json!(-0.0)).is_some());
         assert_eq!(difference(&json!([1, "a"]), &json!([1, "a"])), None);
     }

@@ -1,4 +1,4 @@
-//! How values are fed to the checksum, and shown to a person who looks for a difference.
+//! How values are fed to the checksum, and shown to a developer who looks for a difference.
 
 use bevy::prelude::Component;
 use serde::{Serialize, de::DeserializeOwned};
@@ -13,18 +13,18 @@ use crate::{
     codec::{self, SerializeFault},
 };
 
-/// A hash of values.
+/// A hash of several values: the sum of their hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ValuesHash {
     pub(super) sum: u64,
-    /// Whether it covers the values as a whole. A part that does not serialize is in no hash.
+    /// Whether it covers the values completely. What does not serialize is in no hash.
     pub(super) is_whole: bool,
 }
 
 impl ValuesHash {
     pub(super) const NONE: Self = Self { sum: 0, is_whole: true };
 
-    /// The hash of these values together with others, in whatever order.
+    /// The hash of these values and others together, in any order.
     #[inline]
     pub(super) fn with(self, other: Self) -> Self {
         let sum = self.sum.wrapping_add(other.sum);
@@ -32,19 +32,20 @@ impl ValuesHash {
     }
 }
 
-/// How values of one type are fed to the checksum, and shown to people.
+/// How values of one type are fed to the checksum, and shown to a developer.
 pub(super) struct Hashing<T> {
-    /// Feeds a value to the checksum. False if a part of it is missing there.
+    /// Feeds a value to the checksum. Returns false if a part of the value is missing from it.
     pub(super) hash: fn(&T, &mut ValueHasher) -> bool,
     pub(super) show: fn(&T) -> Option<Value>,
-    /// The reason why a value does not serialize to its end; none if it does.
+    /// Returns the reason why a value does not serialize completely; `None` if it does.
     pub(super) serialize_fault: fn(&T) -> Option<SerializeFault>,
-    /// The value that is read from the bytes of another; none for a type that bytes alone do not
-    /// describe.
+    /// Returns a copy of a value that was read back from its bytes; `None` if the bytes do not
+    /// determine the value.
     pub(super) read_back: fn(&T) -> Option<T>,
-    /// Whether a value can be read from its own bytes; true for a type that need not be.
+    /// Returns whether a value can be read back from its own bytes; true for a type that need not
+    /// be.
     pub(super) reads_back: fn(&T) -> bool,
-    /// The first 64-bit number in a value for which the function returns true.
+    /// Returns the first 64-bit number in a value for which the function returns true.
     pub(super) find_u64: fn(&T, &dyn Fn(u64) -> bool) -> Option<u64>,
 }
 
@@ -71,7 +72,7 @@ impl<T: Serialize + DeserializeOwned> Hashing<T> {
 }
 
 impl<T> Hashing<T> {
-    /// Hashes a type that stands for this one and does serialize.
+    /// Hashes what `Serialize` writes for `S`, the serializable stand-in for `T`.
     pub(super) fn by_way_of<S>() -> Self
     where
         S: for<'a> From<&'a T> + Serialize + DeserializeOwned,
@@ -108,7 +109,7 @@ impl<C: Component + Clone + Serialize + DeserializeOwned> ComponentHashing<C> {
 }
 
 impl<C: Component + Clone> ComponentHashing<C> {
-    /// Hashes a type that stands for this one and does serialize.
+    /// Hashes what `Serialize` writes for `S`, the serializable stand-in for `C`.
     pub(super) fn by_way_of<S>() -> Self
     where
         S: for<'a> From<&'a C> + Serialize + DeserializeOwned,
@@ -123,8 +124,9 @@ impl<C: Component + Clone> ComponentHashing<C> {
     }
 }
 
-/// Hashes values with a function that feeds one of them to a hasher. The sum does not depend on the
-/// order of rows. Equal values do not cancel, because each is mixed with its id first.
+/// Hashes values with a function that feeds one value to a hasher. The sum does not depend on the
+/// order of rows. Equal values do not cancel each other out, because each is mixed with its id
+/// first.
 fn hash_rows<C: Component + Clone>(
     ids: &[RollbackId],
     values: &[C],
@@ -142,12 +144,12 @@ fn hash_rows<C: Component + Clone>(
     })
 }
 
-/// Feeds a value to the checksum; the hasher gets the same on every platform. False if it got only
-/// a part of the value.
+/// Feeds a value to the checksum; the hasher gets the same bytes on every platform. Returns false
+/// if it got only a part of the value.
 pub(super) fn hash_value<T: Serialize>(value: &T, hasher: &mut ValueHasher) -> bool {
     let is_whole = hasher.write_value(value).is_ok();
     if !is_whole {
-        // If `Serialize` fails half-way, all peers still hash the same: what it wrote so far.
+        // If `Serialize` fails half-way, all peers still hash the same bytes: those written so far.
         hasher.write(&[0xff]);
     }
     is_whole

@@ -36,8 +36,8 @@ pub(super) fn parent_column() -> DenseColumn<ChildOf> {
 }
 
 fn hash_parents(ids: &[RollbackId], parents: &[ChildOf], names: &EntityNames) -> ValuesHash {
-    // A parent that does not roll back exists on this machine only, and so does its relation to the
-    // child.
+    // A parent that does not roll back exists on this machine only, so the relationship with it is
+    // not hashed.
     let known = ids.iter().zip(parents).filter_map(|(&id, parent)| Some((id, names.id(parent.0)?)));
     known.fold(ValuesHash::NONE, |all, (child, parent)| {
         let mut hasher = ValueHasher::new(u64::from(child.get()));

@@ -6,19 +6,21 @@ use bevy::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Marks an entity that is saved and restored with the simulation.
+/// Marks an entity that rolls back: it is saved and restored with the simulation.
 ///
 /// Spawn such entities in [`SetupMatch`](crate::SetupMatch) or [`Simulate`](crate::Simulate). They
-/// are removed when another match begins, or when the room is left.
+/// are despawned when another match begins, or when the player leaves the room.
 #[derive(Component, Clone, Copy, Debug, Default)]
 #[require(RollbackId)]
 #[component(on_add = assign_id)]
 pub struct Rollback;
 
-/// The name of a rollback entity, the same on all peers: its spawn number in the match.
+/// The id of a rollback entity, the same on all peers: its spawn number in the match.
 ///
 /// It is assigned when [`Rollback`] is added; a game does not write it. Sort by it wherever order
-/// matters, as the order of a query is not part of the simulation.
+/// matters, because the order of a query is not part of the simulation. [`Ordered`] does so.
+///
+/// [`Ordered`]: crate::Ordered
 #[derive(
     Component, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -36,7 +38,7 @@ impl RollbackId {
         Self(number)
     }
 
-    /// The id as a number, for seeds and sorting.
+    /// Returns the id as a number, for seeds and sorting.
     #[must_use]
     pub fn get(self) -> u32 {
         self.0
@@ -54,8 +56,8 @@ impl Default for RollbackId {
 #[derive(Resource, Clone, Copy, Debug, Default)]
 pub(crate) struct RollbackIdCounter(pub(crate) u32);
 
-/// Counts each gain and loss of an id, and each gain of [`Rollback`]. While the count stands still,
-/// an id means the same entity.
+/// Counts each insertion and removal of an id, and each insertion of [`Rollback`]. While the count
+/// stays the same, an id means the same entity.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Population(u64);
 
@@ -79,7 +81,7 @@ fn count(world: &mut DeferredWorld) {
 }
 
 fn assign_id(mut world: DeferredWorld, context: HookContext) {
-    // An entity that already had an id comes into the simulation, too.
+    // An entity that already has an id enters the simulation, too.
     count(&mut world);
     let Some(&RollbackIdCounter(next)) = world.get_resource() else { return };
     if let Some(mut id) = world.get_mut::<RollbackId>(context.entity)
@@ -92,9 +94,9 @@ fn assign_id(mut world: DeferredWorld, context: HookContext) {
     }
 }
 
-/// The filter for everything that is part of the simulation now.
+/// The query filter for everything that is part of the simulation now.
 ///
-/// The last term is always true, but naming [`Disabled`] keeps Bevy from leaving out disabled
-/// entities. Unlike `Allow<Disabled>`, it lets a query hand out whole tables.
+/// The last term is always true, but because it names [`Disabled`], Bevy does not leave out
+/// disabled entities. Unlike `Allow<Disabled>`, it lets a query iterate over whole tables.
 pub(crate) type InSimulation =
     (With<Rollback>, Without<DespawnPending>, Or<(With<Disabled>, Without<Disabled>)>);

@@ -5,13 +5,13 @@
 //!
 //! A save copies each table of each type as one slice. If nothing in the table has changed since
 //! the last save, both frames share the copy instead. A load writes slices back, and only where the
-//! world has changed since the save. Entities that were spawned, despawned or moved between tables
-//! in the meantime are put right row by row, before the values are written.
+//! world has changed since the save. Entities that have been spawned, despawned or moved between
+//! tables since then are restored row by row, before the values are written.
 //!
 //! Read `history` first: it saves and loads all columns of a frame. Then read `columns`, which
-//! lists what it asks of each type.
+//! lists what it needs from each type.
 
-// What a game names: types and entities that roll back, how entities leave, in which order to
+// What a game uses: which types and entities roll back, how entities leave, in which order to
 // iterate.
 mod departure;
 mod identity;
@@ -22,13 +22,13 @@ mod register;
 mod columns;
 mod history;
 
-// The columns, one file for each way in which Bevy keeps values.
+// The columns, one file for each way in which Bevy stores values.
 mod dense;
 mod hierarchy;
 mod resources;
 mod sparse;
 
-// What a save keeps: the moment it was made, the rows of each table, and the values in blocks.
+// What a save keeps: the moment of the save, the rows of each table, and the values in blocks.
 mod blocks;
 mod clock;
 mod copying;
@@ -40,7 +40,8 @@ mod names;
 mod plan;
 mod write_back;
 
-// What checks ask: hashes, differences between two versions of a frame, values that hide a part.
+// What checks need: hashes, differences between two versions of a frame, values that cannot be
+// checked.
 mod difference;
 mod hashing;
 mod opaque;
@@ -68,7 +69,7 @@ pub(crate) use identity::{InSimulation, Population, RollbackIdCounter};
 pub(crate) use opaque::Check;
 pub(crate) use register::Registrations;
 
-/// Adds the store, and what it needs to know of the world.
+/// Adds the store, and what it needs to know about the world.
 pub(crate) fn plugin(app: &mut App) {
     app.init_resource::<Registrations>()
         .init_resource::<SimulatedComponents>()

@@ -1,5 +1,5 @@
-//! Entities inside values: remapped to the entities that have taken their place, and renamed to
-//! what they are called on every machine.
+//! Entities inside values: remapped to the entities that have taken their place, and renamed to ids
+//! that are the same on every machine.
 
 use std::cell::OnceCell;
 
@@ -39,7 +39,8 @@ impl EntityRemap {
     }
 }
 
-/// Replaces entities inside a value by those that have taken their place, and notes whether it did.
+/// Replaces entities inside a value by those that have taken their place, and notes whether there
+/// were any.
 pub(super) struct RemapEntities<'a> {
     pub(super) remap: &'a EntityRemap,
     pub(super) has_changed: bool,
@@ -83,7 +84,8 @@ impl<'a> EntityNames<'a> {
     }
 }
 
-/// Replaces entities inside a value by stand-ins that are the same on every machine.
+/// Replaces each entity inside a value by one whose index is its [`RollbackId`], so that the value
+/// is the same on every machine.
 pub(super) struct RenameEntities<'a>(pub(super) &'a EntityNames<'a>);
 
 impl EntityMapper for RenameEntities<'_> {
@@ -97,7 +99,7 @@ impl EntityMapper for RenameEntities<'_> {
     fn set_mapped(&mut self, _source: Entity, _target: Entity) {}
 }
 
-/// Hides every entity that a value declares.
+/// Hides every entity that a value declares, so that a search finds only undeclared ones.
 pub(super) struct HideEntities;
 
 impl EntityMapper for HideEntities {

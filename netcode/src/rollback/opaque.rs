@@ -1,17 +1,17 @@
-//! Values that no check can see through: a part of them is in no checksum, or their bytes do not
-//! determine them.
+//! Values that cannot be checked: a part of them is in no checksum, or their bytes do not determine
+//! them.
 
 use std::{any::type_name, fmt};
 
 use super::{hashing::Hashing, identity::RollbackId};
 use crate::codec::SerializeFault;
 
-/// What a check asks of values.
+/// What a check requires of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Check {
-    /// Do they serialize to their end?
+    /// They serialize completely.
     Serializes,
-    /// Can they be read from their own bytes?
+    /// They can be read back from their own bytes.
     ReadsBack,
 }
 
@@ -19,19 +19,20 @@ pub(crate) enum Check {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpaqueProblem {
-    /// It does not serialize to its end, so the rest of it is in no checksum.
+    /// It does not serialize completely, so the rest of it is in no checksum.
     Unserializable(SerializeFault),
-    /// It cannot be read from its own bytes, so two values may have the same checksum.
+    /// It cannot be read back from its own bytes, so two different values may have the same
+    /// checksum.
     Unreadable,
 }
 
-/// A registered value that no check can see through.
+/// A registered value that cannot be checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OpaqueValue {
     /// The full path of the registered type.
     pub type_name: &'static str,
-    /// The entity that has the value; none if it is a resource.
+    /// The entity that has the value; `None` if it is a resource.
     pub entity: Option<RollbackId>,
     /// What is wrong with the value.
     pub problem: OpaqueProblem,
@@ -62,12 +63,14 @@ impl fmt::Display for OpaqueValue {
         match &self.problem {
             OpaqueProblem::Unserializable(fault) => write!(
                 f,
-                " does not serialize to its end, so peers that differ there do not notice: {fault}"
+                " does not serialize completely, so peers do not notice if the rest differs: \
+                 {fault}"
             ),
             OpaqueProblem::Unreadable => f.write_str(
-                " cannot be read from its own bytes, so two different values may have the same \
-                 checksum: `skip_serializing_if`, `untagged`, `tag` and `flatten` do not work in a \
-                 format without names. Derive `Serialize` and `Deserialize` without them",
+                " cannot be read back from its own bytes, so two different values may have the \
+                 same checksum: `skip_serializing_if`, `untagged`, `tag` and `flatten` do not work \
+                 in a format without field names. Derive `Serialize` and `Deserialize` without \
+                 them",
             ),
         }
     }

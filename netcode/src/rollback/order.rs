@@ -10,12 +10,12 @@ use bevy::{
 
 use super::identity::RollbackId;
 
-/// A [`Query`] over rollback entities that yields them in order of their [`RollbackId`]: the same
-/// on all peers, and in every simulation of a frame.
+/// A [`Query`] over rollback entities that yields them in the order of their [`RollbackId`]s, which
+/// is the same on all peers and in every simulation of a frame.
 ///
-/// The order of a plain query is neither, so use this wherever the order matters. While entities
-/// happen to stand in order, which they do until some are despawned or change their set of
-/// components, this costs one comparison per entity; otherwise they are sorted.
+/// The order of a plain query is not, so use this wherever the order matters. Entities are already
+/// stored in order until some are despawned or change their set of components. While they are, this
+/// costs one comparison per entity; otherwise it sorts them.
 ///
 /// ```
 /// # use bevy::prelude::*;
@@ -35,7 +35,7 @@ pub struct Ordered<'w, 's, D: QueryData + 'static, F: QueryFilter + 'static = ()
 }
 
 impl<'s, D: QueryData + 'static, F: QueryFilter + 'static> Ordered<'_, 's, D, F> {
-    /// Iterates over all items, for changing them.
+    /// Iterates over all items in order, with mutable access.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = D::Item<'_, 's>>
     where
         D: IterQueryData,
@@ -50,7 +50,7 @@ impl<'s, D: QueryData + 'static, F: QueryFilter + 'static> Ordered<'_, 's, D, F>
         chain(sorted, unsorted).map(|(_, item)| item)
     }
 
-    /// Iterates over all items, for reading them.
+    /// Iterates over all items in order, with read-only access.
     pub fn iter(&self) -> impl Iterator<Item = ROQueryItem<'_, 's, D>> {
         let all = self.query.iter();
         let (sorted, unsorted) = if self.is_sorted() {

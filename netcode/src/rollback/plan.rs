@@ -1,8 +1,8 @@
-//! How a load gives the present world the entities of a saved frame, and from where in that frame
-//! each row gets its values.
+//! How a load restores the entities of a saved frame in the present world, and from where in that
+//! frame each row gets its values.
 //!
-//! If nothing was spawned, despawned or moved between tables, this only compares lists. All work
-//! beyond that is for the rows that differ.
+//! If nothing was spawned, despawned or moved between tables, this only compares lists. Beyond
+//! that, only the rows that differ cost anything.
 
 use std::ops::Range;
 
@@ -38,8 +38,8 @@ pub(super) struct Misplaced {
 pub(super) struct MovedRow {
     pub(super) row: usize,
     pub(super) from: Option<RowLocation>,
-    /// Whether the value belonged to another entity, so that the change ticks of this one mean
-    /// nothing.
+    /// Whether the value belonged to another entity, so that the change ticks of this one do not
+    /// apply.
     pub(super) is_another_entity: bool,
 }
 
@@ -53,8 +53,8 @@ pub(super) struct PresentTable {
 #[derive(Clone, Copy, Debug)]
 struct SavedEntity {
     id: RollbackId,
-    /// The entity that has the id; before [`Plan::finish`], the entity that had it when it was
-    /// saved.
+    /// The entity that has the id. Before [`Plan::finish`], the entity that had it at the time of
+    /// the save.
     entity: Entity,
     is_another_entity: bool,
     location: RowLocation,
@@ -77,7 +77,7 @@ struct PresentEntity {
     row: usize,
 }
 
-/// How a saved frame gets back into the world. It is kept between loads for its buffers.
+/// How a saved frame is restored in the world. It is kept between loads for its buffers.
 #[derive(Default)]
 pub(super) struct Plan {
     /// Entities that now exist under a different [`Entity`] than when they were saved.
@@ -87,17 +87,18 @@ pub(super) struct Plan {
     tables: Vec<PresentTable>,
     by_first: Vec<(Entity, usize)>,
     moved_rows: Vec<MovedRow>,
-    /// Rows of the saved frame that the world does not have in the same place, and the other way
-    /// round.
+    /// Rows of the saved frame that the world does not have in the same place.
     saved: Vec<SavedEntity>,
+    /// Rows of the world that the saved frame does not have in the same place, and entities that
+    /// have left.
     present: Vec<PresentEntity>,
     seen: Vec<u32>,
     query: Option<QueryState<(Entity, &'static RollbackId), InSimulation>>,
     departed: Option<Departed>,
 }
 
-/// Rows that are skipped together if none of them differs. It is a small number, because one
-/// despawned row makes all of its piece differ.
+/// The number of rows that are skipped together if none of them differs. It is small, because one
+/// despawned row makes its whole piece differ.
 const PIECE_ROWS: usize = 16;
 
 fn piece<T>(list: &[T], start: usize) -> &[T] {
@@ -141,9 +142,9 @@ impl Plan {
         }
     }
 
-    /// Finds out from where each present row gets its value. Nothing may move between
-    /// [`restore_entities`](Self::restore_entities) and this. False if an entity is missing or one
-    /// too many exists.
+    /// Finds out from where each present row gets its value. No row may move between
+    /// [`restore_entities`](Self::restore_entities) and this. Returns false if an entity is missing
+    /// or superfluous.
     pub(super) fn finish(&mut self) -> bool {
         for saved in &mut self.saved {
             let present = self.remap.present(saved.entity);
@@ -173,7 +174,8 @@ impl Plan {
         is_complete
     }
 
-    /// Makes a plan of the rows as they are, if hooks and observers never let the world settle.
+    /// Makes a plan from the rows as they are, in case hooks and observers never let the world
+    /// settle.
     pub(super) fn settle(&mut self, world: &mut World, rows: &mut SavedRows, slot: usize) {
         self.compare(world, rows, slot);
         self.finish();
@@ -266,7 +268,7 @@ impl Plan {
     }
 
     /// Spawns or enables the entities that are missing, and despawns those that the frame did not
-    /// have. True if there were any.
+    /// have. Returns true if there were any.
     fn revive_and_remove(&mut self, world: &mut World) -> bool {
         let mut has_changed = false;
         self.saved.sort_unstable_by_key(|saved| saved.id);
@@ -286,7 +288,7 @@ impl Plan {
                     self.remap.push(saved.entity, same.entity);
                 }
             } else if world.get::<RollbackId>(saved.entity) == Some(&saved.id) {
-                // It has lost only `Rollback`, or a disabling component of the game hides it.
+                // It has only lost `Rollback`, or a disabling component of the game hides it.
                 if world.get::<Rollback>(saved.entity).is_none() {
                     world.entity_mut(saved.entity).insert(Rollback);
                     has_changed = true;

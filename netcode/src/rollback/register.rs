@@ -1,4 +1,4 @@
-//! How a game registers what rolls back.
+//! How a game registers the types that roll back.
 
 use std::any::TypeId;
 
@@ -20,24 +20,23 @@ use super::{
 };
 use crate::scoped::Scoped;
 
-/// The names of the input type and of all hashed types, in order: part of what two peers must have
-/// in common.
+/// The names of the input type and of all hashed types, in order. They must be the same on both
+/// peers, among other things.
 #[derive(Resource, Clone, Debug, Default)]
 pub(crate) struct Registrations(pub(crate) Vec<&'static str>);
 
-/// Registers what rolls back. One call per type; the types that are hashed become part of the
-/// protocol that peers compare.
+/// Registers the types that roll back, with one call per type. The hashed types are part of the
+/// protocol that peers compare when they meet.
 ///
 /// The parent of a rollback entity ([`ChildOf`](bevy::prelude::ChildOf)) rolls back without being
-/// registered.
-/// `Children` do not keep their order: in `Simulate`, query `ChildOf` and sort by
+/// registered. `Children` do not keep their order: in `Simulate`, query `ChildOf` and sort by
 /// [`RollbackId`](crate::RollbackId) instead.
 ///
-/// A value that holds an [`Entity`](bevy::prelude::Entity) must declare it: by `#[entities]` on the
-/// field of a component, or by `#[component(map_entities = ...)]`, as for Bevy's scenes. The
-/// checksum then names the entity by its [`RollbackId`](crate::RollbackId), which is the same on
-/// all peers, and the reference stays valid when a rollback spawns the entity again. Without the
-/// declaration, two peers that agree look as if they did not.
+/// A value that holds an [`Entity`](bevy::prelude::Entity) must declare it, with `#[entities]` on
+/// the field of a component, or with `#[component(map_entities = ...)]`, as for Bevy's scenes. The
+/// checksum then identifies the entity by its [`RollbackId`](crate::RollbackId), which is the same
+/// on all peers, and the reference stays valid when a rollback spawns the entity again. Without the
+/// declaration, two peers seem to disagree even if they agree.
 ///
 /// ```
 /// # use bevy::prelude::*;
@@ -47,27 +46,29 @@ pub(crate) struct Registrations(pub(crate) Vec<&'static str>);
 ///     target: Entity,
 /// }
 ///
-/// // A component maps entities by itself; a resource derives `MapEntities`.
+/// // The derive of a component covers its `#[entities]`; a resource derives `MapEntities` as well.
 /// #[derive(Resource, Clone, serde::Serialize, serde::Deserialize, bevy::ecs::entity::MapEntities)]
 /// struct Leader(#[entities] Option<Entity>);
 /// ```
 ///
 /// Components roll back only on entities with [`Rollback`](crate::Rollback). Values must serialize
 /// to the same bytes on all peers, so none may hold a `HashMap` or `HashSet` of the standard
-/// library, even if nothing iterates it: use a `BTreeMap`. The sync test in chaos mode finds them.
+/// library, even if nothing iterates over it: use a `BTreeMap`. The sync test in chaos mode finds
+/// such values.
 ///
-/// Order matters: all peers must register in the same order, which they do when they run the same
+/// All peers must register their types in the same order, which they do when they run the same
 /// code.
 pub trait AppRollbackExt {
     /// Saves, restores and hashes `C` on every [`Rollback`](crate::Rollback) entity.
     ///
-    /// Any component can be registered: kept in tables or in a sparse set, mutable or immutable, a
-    /// relationship of your own. A change must count as a change for Bevy, as it normally does:
-    /// `bypass_change_detection` and interior mutability hide a change from the store as well.
+    /// Any component can be registered: stored in tables or in a sparse set, mutable or immutable,
+    /// even a relationship of your own. Bevy's change detection must see every change, as it
+    /// normally does: `bypass_change_detection` and interior mutability hide a change from the
+    /// store, too.
     ///
-    /// Hooks and observers also run while a load removes and inserts components, but what they do
-    /// does not change what the load brings back. The exception is one that inserts the same
-    /// immutable component once more: its value stays. For when they run as an entity leaves, see
+    /// Hooks and observers also run while a load removes and inserts components, but the load
+    /// restores whatever they change. The exception is a hook or observer that inserts the same
+    /// immutable component again: its value stays. For when they run as an entity leaves, see
     /// [`despawn_rollback`](crate::RollbackCommandsExt::despawn_rollback).
     fn rollback_component<C>(&mut self) -> &mut Self
     where
@@ -76,9 +77,9 @@ pub trait AppRollbackExt {
     /// Saves and restores `C` as [`rollback_component`](Self::rollback_component) does, but leaves
     /// it out of the checksum.
     ///
-    /// It rolls back the same way on all peers. But a difference between two peers is noticed only
-    /// once it shows in a type that is hashed, so use this for derived or cosmetic values, or for a
-    /// type that means something on one machine only.
+    /// It rolls back like any other type. But peers notice a difference in it only once the
+    /// difference affects a hashed type, so use this for derived or cosmetic values, or for a type
+    /// that means something on one machine only.
     ///
     /// ```
     /// # use bevy::prelude::*;
@@ -94,12 +95,12 @@ pub trait AppRollbackExt {
     where
         C: Component<Mutability: Restorable<C>> + Clone;
 
-    /// Saves, restores and hashes `C`, which does not serialize itself, by way of `S`, which stands
-    /// for it.
+    /// Saves and restores `C`, and hashes it as `S`, a serializable stand-in for `C`.
     ///
-    /// For components of other crates, and for those whose bytes would not be the same on all
-    /// peers. What `S` leaves out is saved and restored as well, but is not part of the checksum.
-    /// Entities that `C` declares are replaced by their ids before it is converted.
+    /// For components of other crates that do not serialize, and for those whose bytes would not be
+    /// the same on all peers. `C` as a whole is saved and restored; only what `S` leaves out is not
+    /// part of the checksum. Before the conversion, the entities that `C` declares are replaced by
+    /// their ids.
     ///
     /// ```
     /// # use bevy::prelude::*;
@@ -135,9 +136,10 @@ pub trait AppRollbackExt {
         C: Component<Mutability: Restorable<C>> + Clone + From<S>,
         S: for<'a> From<&'a C> + Serialize + DeserializeOwned;
 
-    /// Saves, restores and hashes the resource `R`, whether it is present or not.
+    /// Saves, restores and hashes the resource `R`, including whether it exists.
     ///
-    /// Each match starts with the value (or absence) that `R` had before the first match.
+    /// Each match starts with the value that `R` had before the first match, or without `R` if it
+    /// did not exist then.
     fn rollback_resource<R>(&mut self) -> &mut Self
     where
         R: Resource<Mutability = Mutable> + Clone + Serialize + DeserializeOwned;
@@ -148,7 +150,7 @@ pub trait AppRollbackExt {
     /// ```
     /// # use bevy::prelude::*;
     /// # use netcode::prelude::*;
-    /// /// The entities in each cell: derived from their positions, to find them faster.
+    /// /// The entities in each cell, derived from their positions, to find them faster.
     /// #[derive(Resource, Clone, Default)]
     /// struct Grid(Vec<Vec<Entity>>);
     ///
@@ -159,7 +161,7 @@ pub trait AppRollbackExt {
     where
         R: Resource<Mutability = Mutable> + Clone;
 
-    /// Saves, restores and hashes the resource `R` by way of `S`, as
+    /// Saves and restores the resource `R`, and hashes it as `S`, as
     /// [`rollback_component_as`](Self::rollback_component_as) does with a component.
     fn rollback_resource_as<R, S>(&mut self) -> &mut Self
     where
@@ -167,22 +169,23 @@ pub trait AppRollbackExt {
         S: for<'a> From<&'a R> + Serialize + DeserializeOwned;
 
     /// Lets systems of [`Simulate`](crate::Simulate) write the component or resource `T` although
-    /// it does not roll back: for values that no later frame depends on. The audit does not warn of
-    /// it. If `T` is registered, entities without [`Rollback`](crate::Rollback) may have it too,
-    /// for example a picture of another entity.
+    /// it does not roll back, without a warning from the audit: for values that no later frame
+    /// depends on. If `T` is registered, this lets entities without [`Rollback`](crate::Rollback)
+    /// have it too, for example an entity that draws another one.
     fn allow_unregistered<T: 'static>(&mut self) -> &mut Self;
 
     /// After a load, marks components of the registered type `C` as changed only if their values
     /// differ from those before the load.
     ///
-    /// Without it a component counts as changed if it was written since the saved frame, even where
-    /// the same value comes back. It is worth it for types that other systems query by `Changed`,
-    /// such as what is drawn; it costs a comparison for each component that was written.
+    /// Without it, a component counts as changed if it was written after the saved frame, even if
+    /// the load restores the same value. Use it for types that other systems query with `Changed`,
+    /// for example to draw them; it costs a comparison for each component that was written.
     ///
-    /// An immutable component is left as it is if it is equal and the checksum does not tell the
-    /// two apart. So if `C` is immutable and not in the checksum, `==` must mean the same bits: of
-    /// `0.0` and `-0.0`, the wrong one could stay. Any other component has the saved bits after a
-    /// load, whatever `==` says. Has no effect on components that Bevy keeps in a sparse set.
+    /// An immutable component that equals the saved one is not inserted again, unless the two have
+    /// different checksums. So if `C` is immutable and not hashed, `==` must mean equal bits:
+    /// otherwise a `-0.0` could stay where a `0.0` was saved. Any other component has the saved
+    /// bits after a load, whatever `==` says. Has no effect on components that Bevy keeps in a
+    /// sparse set.
     ///
     /// # Panics
     ///
@@ -191,7 +194,8 @@ pub trait AppRollbackExt {
     where
         C: Component<Mutability: Restorable<C>> + Clone + PartialEq;
 
-    /// The same for a registered resource.
+    /// Does for a registered resource what [`compare_on_load`](Self::compare_on_load) does for a
+    /// component.
     ///
     /// # Panics
     ///
@@ -312,7 +316,7 @@ fn registered<T: Column, C>(app: &mut App, change: impl FnOnce(&mut T)) {
     let mut store = app.world_mut().get_resource_or_init::<Scoped<RollbackStore>>();
     let Some(column) = store.column_mut() else {
         let name = std::any::type_name::<C>();
-        panic!("{name} does not roll back: register it before you choose how it is compared");
+        panic!("{name} does not roll back: register it before you set how a load compares it");
     };
     change(column);
 }

@@ -24,10 +24,10 @@ use crate::checksum::ValueHasher;
 
 pub(super) struct ResourceColumn<R> {
     slots: Vec<Slot<R>>,
-    /// None for a type that is left out of the checksum.
+    /// `None` for a type that is left out of the checksum.
     hashing: Option<Hashing<R>>,
-    /// The resource as it was before the first match, once that is known. Each match starts with
-    /// it, and it comes back when the room is left.
+    /// The resource as it was before the first match, once that is known. It is restored before
+    /// each match, and when the room is left.
     initial: Option<Option<R>>,
     are_equal: fn(&R, &R) -> bool,
 }
@@ -38,7 +38,7 @@ struct Slot<R> {
 }
 
 impl<R> ResourceColumn<R> {
-    /// A column whose values are hashed, or are not if there is no `hashing`.
+    /// Creates a column. Without `hashing`, its values are not hashed.
     pub(super) fn new(hashing: Option<Hashing<R>>) -> Self {
         Self { slots: Vec::new(), hashing, initial: None, are_equal: |_, _| false }
     }
@@ -89,8 +89,8 @@ impl<R: Resource<Mutability = Mutable> + Clone> Column for ResourceColumn<R> {
         let as_of = as_of.filter(|as_of| as_of.is_comparable(saving.now) && !saving.is_exact);
         match (&mut slot.value, world.get_resource_ref::<R>()) {
             (Some(old), Some(value)) => {
-                // What the slot holds from a few frames ago is most often still the value of the
-                // resource.
+                // The slot still holds the value of a few frames ago, which usually equals the
+                // present one.
                 if as_of.is_none_or(|as_of| as_of.is_before(value.last_changed(), saving.now)) {
                     old.clone_from(&value);
                 }
@@ -117,8 +117,8 @@ impl<R: Resource<Mutability = Mutable> + Clone> Column for ResourceColumn<R> {
             let is_equal = (self.are_equal)(&present, value);
             present.bypass_change_detection().clone_from(value);
             if is_equal {
-                // 0.0 equals -0.0: the values that slots hold since then need not be the value of
-                // the resource now.
+                // 0.0 equals -0.0, so slots saved since then may hold different bits than the
+                // resource has now, although no tick shows it.
                 self.distrust_slots_after(loading.since);
                 return true;
             }

@@ -8,25 +8,25 @@ use bevy::{
 use super::identity::{Population, RollbackId};
 
 /// The most messages that are read; if there are more, rows are compared instead. An ordinary
-/// update removes a few components. The bound was not tuned.
+/// update removes only a few components. The limit was not tuned.
 const MAX_UNREAD_MESSAGES: usize = 64;
 
-/// Watches for everything that it takes to change rows.
+/// Watches for the events without which rows cannot change.
 ///
-/// If it sees nothing, and each table of the simulation is as long as before, then each has the
+/// If it sees none, and each table of the simulation is as long as before, then each table has the
 /// same rows as before:
 ///
-/// * No entity came in. For that it must get an id or [`Rollback`](super::Rollback), and hooks
-///   count both; or it must lose a component that kept it out, and Bevy keeps a message of each
+/// * No entity came in. To do so, it would have to get an id or [`Rollback`](super::Rollback),
+///   which hooks count, or lose a component that kept it out, and Bevy keeps a message of each
 ///   removal.
-/// * Then no entity left either, or the tables would have fewer rows in all.
+/// * So no entity left either, or the tables would have fewer rows in total.
 /// * No entity moved to another table. An entity that loses no component can only move to a table
-///   with more components, and then all entities together would have more of them. They have the
-///   same number as before, because the lengths of the tables determine it.
-/// * Rows of one table change places only when one of them leaves it.
+///   with more components, and then the entities would have more components in total. But the
+///   lengths of the tables determine that total, and they are the same as before.
+/// * Rows of one table change places only when one of them leaves the table.
 ///
-/// Messages about entities without an id do not count: such entities are not in these tables, and
-/// the loss of an id is counted.
+/// Messages about entities without an id do not matter: such entities are not in these tables, and
+/// hooks count the loss of an id.
 #[derive(Debug, Default)]
 pub(super) struct RowWatch {
     population: Population,
@@ -43,8 +43,8 @@ impl RowWatch {
         self.removals.extend(removed.map(|(&id, removed)| (id, count(removed))));
     }
 
-    /// Whether nothing has happened since the watch began, or since this last returned true. After
-    /// it returned false, the watch must begin again.
+    /// Returns whether nothing has happened since the watch began, or since this last returned
+    /// true. Once it has returned false, the watch must begin again.
     pub(super) fn sees_nothing(&mut self, world: &World) -> bool {
         if self.population != population(world) {
             return false;
@@ -73,7 +73,7 @@ impl RowWatch {
     }
 }
 
-/// The number of messages there have ever been, including those that Bevy has dropped.
+/// The number of messages that were ever written, including those that Bevy has dropped.
 fn count(removed: &Messages<RemovedComponentEntity>) -> usize {
     removed.oldest_message_count() + removed.len()
 }
@@ -99,8 +99,8 @@ mod tests {
         world
     }
 
-    /// What a watch sees of a change, in a world with one entity that rolls back and one that does
-    /// not.
+    /// Returns whether a watch sees nothing of a change, in a world with one entity that rolls back
+    /// and one that does not.
     fn sees_nothing_of(change: &impl Fn(&mut World, Entity, Entity)) -> bool {
         let mut world = world();
         let inside = world.spawn((Rollback, Mark)).id();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn possible_changes_of_rows_are_seen_and_others_passed_over() {
+    fn changes_that_may_move_rows_are_seen_and_others_are_not() {
         type Change = fn(&mut World, Entity, Entity);
         let changes: [(&str, bool, Change); 8] = [
             ("a removal", false, |world, inside, _| drop(world.entity_mut(inside).take::<Mark>())),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entity_that_gets_its_marker_back_comes_in() {
+    fn an_entity_that_gets_its_marker_back_is_seen() {
         let mut world = world();
         let entity = world.spawn(Rollback).id();
         world.entity_mut(entity).remove::<Rollback>();

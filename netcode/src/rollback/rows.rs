@@ -1,7 +1,7 @@
-//! Which rollback entities each saved frame had, table by table, in the order of rows.
+//! Which rollback entities each saved frame had, table by table, in the order of their rows.
 //!
-//! All columns of a frame refer to these rows, so entities and ids are kept once, and frames share
-//! them for as long as a table keeps its rows.
+//! All columns of a frame refer to these rows, so entities and ids are stored once, and frames
+//! share them as long as a table keeps its rows.
 
 use std::mem;
 
@@ -17,9 +17,9 @@ use super::{
     row_watch::{RowWatch, population},
 };
 
-/// From this number of rows on, [`RowWatch`] is asked before the rows are read; reading fewer rows
-/// takes no longer than asking. With debug assertions it is always asked, so that small tests test
-/// it.
+/// From this number of rows on, [`RowWatch`] decides whether the rows have to be read; reading
+/// fewer rows takes no longer than the watch does. With debug assertions, the watch is always used,
+/// so that small tests cover it.
 const MANY_ROWS: usize = if cfg!(debug_assertions) { 1 } else { 1_000 };
 
 #[derive(Debug)]
@@ -27,8 +27,8 @@ struct Rows {
     rows: TableVersion,
     entities: Vec<Entity>,
     ids: Vec<RollbackId>,
-    /// Whether each id is one more than the one before it, as it is while entities stand as they
-    /// were spawned. Then the saved ids need not be read for a comparison.
+    /// Whether each id is one more than the one before it, as it is while entities are in the order
+    /// in which they were spawned. Then a comparison need not read the saved ids.
     are_in_sequence: bool,
     /// The [`Population`] at which these entities were seen to have these ids.
     population: Population,
@@ -49,8 +49,8 @@ impl Rows {
         self.rows = rows;
     }
 
-    /// Whether a table of the present world has these rows. While no entity came or went, equal ids
-    /// are proof enough.
+    /// Returns whether a table of the present world has these rows. As long as no entity has been
+    /// added or removed, equal ids are proof enough.
     fn match_table(&self, entities: &[Entity], ids: &[RollbackId], population: Population) -> bool {
         self.have_ids(ids) && (self.population == population || are_same(&self.entities, entities))
     }
@@ -99,11 +99,11 @@ impl SavedRows {
         self.frames.clear();
         self.frames.resize_with(slots, Frame::default);
         self.in_world = None;
-        // Versions count on, so that no earlier one can be mistaken for a new one.
+        // Versions keep counting, so that no earlier one can be mistaken for a new one.
         self.pool = RowPool { last_version: self.pool.last_version, ..RowPool::default() };
     }
 
-    /// Forgets what is saved in one slot.
+    /// Drops what is saved in one slot.
     pub(super) fn forget(&mut self, slot: usize) {
         let frame = &mut self.frames[slot];
         frame.by_first.clear();
@@ -111,8 +111,8 @@ impl SavedRows {
         self.in_world = self.in_world.filter(|&known| known != slot);
     }
 
-    /// Sets whether rows are always compared one by one: for a sync test, which must find moves
-    /// that nothing counted.
+    /// Sets whether rows are always compared one by one: for a sync test, which must also find
+    /// moves that no counter shows.
     pub(super) fn set_exact(&mut self, is_exact: bool) {
         self.is_exact = is_exact;
         self.in_world = None;
@@ -147,7 +147,7 @@ impl SavedRows {
         }
     }
 
-    /// Whether the world is known to have the rows of a slot, without reading them.
+    /// Returns whether the world is known to have the rows of a slot, without reading them.
     pub(super) fn are_in_world(&mut self, world: &World, slot: usize) -> bool {
         let Some(known) = self.still_in_world(world) else { return false };
         let are_same = self.frames[known].tables == self.frames[slot].tables;
@@ -235,7 +235,7 @@ impl SavedRows {
         })
     }
 
-    /// Whether a table of the present world has the rows that it had in a saved frame.
+    /// Returns whether a table of the present world has the rows that it had in a saved frame.
     pub(super) fn are_same(
         &self,
         slot: usize,
@@ -286,11 +286,11 @@ pub(super) fn table_of(world: &World, entity: Entity) -> TableId {
     world.entity(entity).location().table_id
 }
 
-/// Whether each id is one more than the one before it.
+/// Returns whether each id is one more than the one before it.
 fn are_in_sequence(ids: &[RollbackId]) -> bool {
     let Some(mut next) = ids.first().map(|id| id.get()) else { return true };
-    // Pieces of a size that the compiler knows and without a branch inside, so that it can
-    // vectorise the loop.
+    // The pieces have a size that the compiler knows and no branch inside, so that it can vectorise
+    // the loop.
     let (pieces, rest) = ids.as_chunks::<64>();
     pieces.iter().all(|piece| {
         let all = piece.iter().zip(0..);
@@ -301,8 +301,8 @@ fn are_in_sequence(ids: &[RollbackId]) -> bool {
     }) && rest.iter().zip(0..).all(|(id, place)| id.get() == next.wrapping_add(place))
 }
 
-/// Whether two lists are equal. They are compared in pieces without a branch inside, so that the
-/// compiler can vectorise the loop.
+/// Returns whether two lists are equal. They are compared in pieces without a branch inside, so
+/// that the compiler can vectorise the loop.
 pub(super) fn are_same<T: PartialEq>(one: &[T], other: &[T]) -> bool {
     let differ = |(one, other): (&[T], &[T])| {
         one.iter().zip(other).fold(false, |any, (one, other)| any | (one != other))
@@ -320,7 +320,7 @@ mod tests {
     };
 
     #[test]
-    fn ids_are_in_sequence_if_none_is_left_out_or_in_another_place() {
+    fn ids_are_in_sequence_if_none_is_missing_or_out_of_place() {
         let ids: Vec<RollbackId> = (7..207).map(RollbackId::from_number).collect();
         assert!(are_in_sequence(&ids) && are_in_sequence(&[]));
         for (index, id) in [(1, 7), (63, 500), (64, 0), (65, 71), (199, 200)] {
@@ -328,7 +328,7 @@ mod tests {
             other[index] = RollbackId::from_number(id);
             assert!(!are_in_sequence(&other), "{index}");
         }
-        // An entity that has no id yet carries the last number.
+        // An entity that has no id yet has the highest number.
         let last = [u32::MAX, u32::MAX].map(RollbackId::from_number);
         assert!(!are_in_sequence(&last));
     }
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_all_have_left_is_not_saved_again() {
+    fn a_table_that_all_entities_have_left_is_not_saved_again() {
         let mut world = World::new();
         world.init_resource::<Population>();
         world.spawn(Rollback);
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_the_same_if_all_of_their_entities_are() {
+    fn lists_are_the_same_if_all_their_entities_are() {
         let entities: Vec<Entity> = (0..200).filter_map(Entity::from_raw_u32).collect();
         assert!(are_same(&entities, &entities.clone()) && are_same::<Entity>(&[], &[]));
         assert!(!are_same(&entities, &entities[..199]));

@@ -1,5 +1,5 @@
-//! The column of a component that Bevy keeps in a sparse set. It works entity by entity, as such
-//! components are few and come and go.
+//! The column of a component that Bevy keeps in a sparse set. It works entity by entity, because
+//! such components are few and are often added and removed.
 
 use std::any::TypeId;
 
@@ -47,8 +47,9 @@ pub(super) struct SparseColumn<C: Component> {
     hashing: Option<ComponentHashing<C>>,
     writer: Box<dyn Write<C>>,
     read: Option<QueryState<(Entity, &'static RollbackId, &'static C), InSimulation>>,
-    /// The entities that have the component, in the frame that is loaded and in the world.
+    /// The entities that have the component in the frame that is loaded.
     wanted: Vec<Entity>,
+    /// The entities that have the component in the world.
     present: Vec<Entity>,
     inserted: Inserted,
 }
@@ -147,8 +148,8 @@ impl<C: Component + Clone> Column for SparseColumn<C> {
         if !self.writer.is_in_place() {
             return false;
         }
-        // This includes what was just inserted, as hooks and observers may have written to it
-        // since.
+        // This includes values that were just inserted, because hooks and observers may have
+        // written to them since.
         let saved = &self.slots[loading.slot];
         let remap = &loading.plan.remap;
         for (&owner, value) in saved.entities.iter().zip(&saved.values) {

@@ -1,5 +1,5 @@
-//! How values get back into the world: written in place if the component is mutable, inserted if it
-//! is not.
+//! How values are restored in the world: written in place if the component is mutable, inserted if
+//! it is not.
 
 use bevy::{
     ecs::{
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::checksum::ValueHasher;
 
-/// Bevy's two kinds of component. Both can be registered.
+/// Bevy's two kinds of component, mutable and immutable. Both can be registered.
 pub trait Restorable<C>: sealed::Sealed {
     #[doc(hidden)]
     fn writer() -> Writer<C>;
@@ -59,12 +59,12 @@ impl<C: Component<Mutability = Self> + Clone> Restorable<C> for Immutable {
 pub(super) struct Comparison<C> {
     restore: RestoreRows<C>,
     are_equal: fn(&C, &C) -> bool,
-    /// Feeds a value to the checksum; none for a type that is not hashed.
+    /// Feeds a value to the checksum; `None` for a type that is not hashed.
     hash: Option<fn(&C, &mut ValueHasher) -> bool>,
 }
 
 /// Restores rows from saved rows in the same places: (saved, present, change ticks, since, now).
-/// True if any was written without counting as changed.
+/// Returns true if any row was written without being marked as changed.
 type RestoreRows<C> = fn(&[C], &mut [C], &mut [Tick], Moment, Moment) -> bool;
 
 impl<C: Clone> Default for Comparison<C> {
@@ -80,8 +80,8 @@ impl<C: Clone + PartialEq> Comparison<C> {
 }
 
 impl<C> Comparison<C> {
-    /// Whether one value can stand for another. Equal values cannot if the checksum tells them
-    /// apart, as it does 0.0 and -0.0, which compute differently.
+    /// Returns whether one value can stand for another. Even equal values cannot if their checksums
+    /// differ, as those of 0.0 and -0.0 do, with which the simulation computes different results.
     fn are_same(&self, one: &C, other: &C) -> bool {
         (self.are_equal)(one, other)
             && self.hash.is_none_or(|hash| {
@@ -117,7 +117,7 @@ fn restore_rows<C: Clone>(
         .zip(saved.chunks(PIECE_ROWS))
         .zip(changed.chunks_mut(PIECE_ROWS));
     for ((present, saved), changed) in pieces {
-        // Most often one system has written all of them, or none was written.
+        // Usually, one system has written all rows, or none was written.
         let is_one_tick = is_repeated(changed);
         let ticks = if is_one_tick { &changed[..1] } else { &*changed };
         if !since.is_before_any(ticks, now) {
@@ -135,16 +135,16 @@ fn restore_rows<C: Clone>(
     false
 }
 
-/// Rows that are handled together, so that their ticks stay in the nearest cache until they are
-/// written.
+/// The number of rows that are handled together, so that their ticks stay in the nearest cache
+/// until they are written.
 const PIECE_ROWS: usize = 256;
 
-/// Fewer rows are restored one by one. Most often it is a single row that has moved, for which the
-/// pieces would take 230 instructions. The best limit between one row and a piece was not measured.
+/// Fewer rows than this are restored one by one. Usually it is a single row that has moved, for
+/// which the code for pieces would take 230 instructions. The best limit was not measured.
 const MIN_ROWS_IN_PIECES: usize = 16;
 
-/// Whether all ticks are the same; true if there are none. It has no branch inside, so that the
-/// compiler can vectorise it.
+/// Returns whether all ticks are the same; true if there are none. The loop has no branch inside,
+/// so that the compiler can vectorise it.
 fn is_repeated(ticks: &[Tick]) -> bool {
     let first = ticks.first().map_or(0, |tick| tick.get());
     ticks.iter().fold(0, |difference, tick| difference | (tick.get() ^ first)) == 0
@@ -166,7 +166,7 @@ fn restore_and_compare_rows<C: Clone + PartialEq>(
             } else {
                 *changed = now.tick;
             }
-            // Equal values are written, too: 0.0 equals -0.0, but computes differently.
+            // Equal values are written, too: 0.0 equals -0.0, but gives different results.
             present.clone_from(saved);
         }
     }
@@ -174,8 +174,8 @@ fn restore_and_compare_rows<C: Clone + PartialEq>(
 }
 
 pub(super) trait Write<C>: Send + Sync {
-    /// Writes the values of a saved frame in place, to all rows that may have changed since. True
-    /// if any was written without counting as changed.
+    /// Writes the values of a saved frame in place, to all rows that may have changed since.
+    /// Returns true if any row was written without being marked as changed.
     fn load(
         &mut self,
         _world: &mut World,
@@ -191,8 +191,8 @@ pub(super) trait Write<C>: Send + Sync {
     }
     /// Prepares for a load.
     fn begin_load(&mut self) {}
-    /// Inserts the values of a saved frame wherever they may have changed since. True if there were
-    /// any.
+    /// Inserts the values of a saved frame wherever they may have changed since. Returns true if
+    /// there were any.
     fn load_by_inserting(
         &mut self,
         _world: &mut World,
@@ -293,8 +293,8 @@ fn load_table<C: Clone>(
     is_any_unmarked
 }
 
-/// The values that a load has inserted, and when. They are not inserted again, although they have
-/// changed since the save.
+/// The values that a load has inserted, and when. They are not inserted again, although their ticks
+/// are newer than the save.
 #[derive(Debug, Default)]
 pub(super) struct Inserted(EntityHashMap<Tick>);
 
@@ -303,13 +303,13 @@ impl Inserted {
         self.0.clear();
     }
 
-    /// `at` is the world's tick just before the insertion, as hooks and observers of it may advance
-    /// the tick.
+    /// `at` is the world's tick just before the insertion, because hooks and observers of the
+    /// insertion may advance the tick.
     pub(super) fn push(&mut self, entity: Entity, at: Tick) {
         self.0.insert(entity, at);
     }
 
-    /// Whether the value with the change tick `changed` is the one that was inserted.
+    /// Returns whether the value with the change tick `changed` is the one that was inserted.
     pub(super) fn has(&self, entity: Entity, changed: Tick) -> bool {
         self.0.get(&entity) == Some(&changed)
     }
@@ -380,7 +380,7 @@ impl<C: Component<Mutability = Immutable> + Clone> Write<C> for ByInserting<C> {
 }
 
 impl<C: Component<Mutability = Immutable>> ByInserting<C> {
-    /// True if there was anything to insert.
+    /// Inserts the values that are due. Returns true if there were any.
     fn insert_due(&mut self, world: &mut World, remap: &EntityRemap) -> bool {
         let is_any = !self.due.is_empty();
         for (entity, mut value) in self.due.drain(..) {
@@ -404,8 +404,8 @@ mod tests {
         let since = Moment { tick: Tick::new(100), save: 1 };
         let now = Moment { tick: Tick::new(200), save: 2 };
         let saved: Vec<usize> = (0..ROWS).collect();
-        // Pieces that changed as a whole and not at all, one in which single rows changed, and a
-        // rest whose last row changed.
+        // A piece that changed as a whole, one that did not change, one in which single rows
+        // changed, and a rest whose last row changed.
         let tick_of = |row: usize| match row / PIECE_ROWS {
             0 => 150,
             1 => 90,
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn one_tick_that_differs_is_seen_wherever_it_is() {
+    fn a_single_tick_that_differs_is_seen_anywhere() {
         for place in [0, 1, 100, PIECE_ROWS - 1] {
             let mut ticks = vec![Tick::new(7); PIECE_ROWS];
             assert!(is_repeated(&ticks));

@@ -1,5 +1,5 @@
-//! The entities that left the simulation: relationships to them are cut each frame, and they are
-//! despawned once no rollback can bring them back.
+//! The entities that have left the simulation: relationships to them are cut in each frame, and
+//! they are despawned once no rollback can bring them back.
 
 use bevy::{ecs::query::QueryState, prelude::World};
 
@@ -17,7 +17,7 @@ pub(crate) struct ChangeByDespawns {
 }
 
 impl RollbackStore {
-    /// Ends relationships that were made to an entity after it had left. Call it after each
+    /// Cuts relationships that were made to an entity after it had left. Call it after each
     /// simulated frame.
     pub(crate) fn end_frame(&mut self, world: &mut World) {
         let query = self.departed.get_or_insert_with(|| QueryState::new(world));
@@ -27,11 +27,11 @@ impl RollbackStore {
         }
     }
 
-    /// Despawns the entities that left before `confirmed`, as no rollback can bring them back any
-    /// more. Call it in each update.
+    /// Despawns the entities that left before `confirmed`, because no rollback can bring them back
+    /// any more. Call it in each update.
     ///
-    /// Nothing registered changes, whatever hooks and observers do. With exact saves, returns what
-    /// they tried to change.
+    /// Nothing registered changes, whatever hooks and observers do. With exact saves, this returns
+    /// what they tried to change.
     pub(crate) fn confirm(
         &mut self,
         world: &mut World,

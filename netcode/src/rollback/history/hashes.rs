@@ -1,5 +1,5 @@
-//! What checks ask of saved frames: their hashes, where two versions differ, and which values hide
-//! something.
+//! What checks need from saved frames: their hashes, where two versions differ, and which values
+//! cannot be checked.
 
 use super::RollbackStore;
 use crate::rollback::{
@@ -13,9 +13,9 @@ use crate::rollback::{
 pub(crate) enum Hashed {
     /// The frame is no longer saved, or not yet.
     NotSaved,
-    /// The hashes cover everything that is hashed.
+    /// The hashes cover all hashed values completely.
     Wholly,
-    /// Some values do not serialize to their end, so the hashes lack a part of them.
+    /// Some values do not serialize completely, so the hashes lack a part of them.
     InPart,
 }
 
@@ -26,7 +26,7 @@ impl RollbackStore {
         self.hash_slot(frame, self.slot(frame), parts)
     }
 
-    /// The same for the second version of `frame`.
+    /// Does the same for the second version of `frame`.
     pub(crate) fn hash_again(&self, frame: u32, parts: &mut Vec<u64>) -> Hashed {
         self.hash_slot(frame, self.second_slot(), parts)
     }
@@ -46,7 +46,7 @@ impl RollbackStore {
         if is_whole { Hashed::Wholly } else { Hashed::InPart }
     }
 
-    /// One value that fails the check for each type that has any in `frame`.
+    /// For each type, the first value in `frame` that fails the check.
     pub(crate) fn opaque_values(
         &self,
         frame: u32,
@@ -57,7 +57,7 @@ impl RollbackStore {
         self.columns.iter().filter_map(move |column| column.opaque_value(slot, &names, check))
     }
 
-    /// Where the second version of `frame` differs from the first.
+    /// The first difference between the two versions of `frame`.
     pub(crate) fn difference(&self, frame: u32) -> Option<Difference> {
         self.difference_between([self.slot(frame), self.second_slot()])
     }
@@ -75,7 +75,8 @@ impl RollbackStore {
         )
     }
 
-    /// The first value of `frame` that hashes differently after it was read from its own bytes.
+    /// The first value of `frame` that hashes differently after it was read back from its own
+    /// bytes.
     pub(crate) fn difference_to_bytes(&self, frame: u32) -> Option<Difference> {
         let slot = self.slot(frame);
         let names = EntityNames::new(&self.rows, slot);

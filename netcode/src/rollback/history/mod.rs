@@ -22,9 +22,9 @@ use super::{
     rows::SavedRows,
 };
 
-/// Hooks and observers may change the world while a frame is loaded, and the load puts that right
-/// by trying again. If the world still changes after one attempt for each column and this many
-/// more, they answer every load with another change, and the load would never end.
+/// Hooks and observers may change the world while a frame is loaded, and the load corrects that by
+/// trying again. It makes one attempt per column and this number more. If the world still changes
+/// then, hooks and observers answer every load with another change, and the load would never end.
 const MAX_ATTEMPTS: usize = 4;
 /// Slots that are not part of the ring: for a second version of a frame, and for the world before
 /// despawns.
@@ -34,9 +34,9 @@ const EXTRA_SLOTS: usize = 2;
 pub(crate) struct RollbackStore {
     columns: Vec<Box<dyn Column>>,
     rows: SavedRows,
-    /// Which frame each slot holds. The second last slot holds a second version of a frame, to
-    /// compare it with the first; the last holds the world as it was before entities were despawned
-    /// for good.
+    /// Which frame each slot holds. The second-last slot holds a second version of a frame, to
+    /// compare it with the first; the last one holds the world as it was before entities were
+    /// despawned for good.
     frames: Vec<Option<SavedFrame>>,
     plan: Plan,
     /// The slot that was saved or loaded last. The world differs from it only where something has a
@@ -173,8 +173,7 @@ impl RollbackStore {
         }
         world.resource_mut::<RollbackIdCounter>().0 = saved.id_counter;
         if is_any_unmarked {
-            // Some value now has other bits than later frames have, without a newer tick to show
-            // it.
+            // Some values now have different bits than in later frames, and no newer tick shows it.
             let later = self.frames.iter_mut().flatten();
             for frame in later.filter(|frame| frame.as_of.save > saved.as_of.save) {
                 frame.as_of = saved.as_of;
@@ -184,8 +183,8 @@ impl RollbackStore {
         if self.plan.remap.is_empty() && is_settled {
             self.frames[slot] = Some(SavedFrame { as_of, ..saved });
         } else {
-            // Values with remapped entities are not what was saved, so they keep counting as
-            // changed since.
+            // Values with remapped entities differ from what was saved, so they still count as
+            // changed since the save.
             for column in &mut self.columns {
                 column.remap_entities(world, &self.plan.remap);
             }
@@ -194,9 +193,9 @@ impl RollbackStore {
         self.base = is_settled.then_some(slot);
     }
 
-    /// Gives the world the entities and components of a saved frame, and the values that have to be
-    /// inserted. False if that changed anything: then rows have moved, hooks and observers may have
-    /// done more, and the caller must try again.
+    /// Restores the entities and components of a saved frame, and the values that have to be
+    /// inserted. Returns false if that changed anything: then rows have moved, hooks and observers
+    /// may have changed more, and the caller must try again.
     fn restore_structure(&mut self, world: &mut World, slot: usize, saved: SavedFrame) -> bool {
         self.plan.restore_entities(world, &mut self.rows, slot, saved.frame);
         let mut has_changed = false;
@@ -214,11 +213,11 @@ impl RollbackStore {
         })
     }
 
-    /// Forgets the saved frames before `frame`, which no load asks for again. Their buffers are the
-    /// first to be filled again, while they are still in the caches.
+    /// Drops the saved frames before `frame`, which will not be loaded again. Their buffers are the
+    /// next to be filled, while they are still in the caches.
     pub(crate) fn forget_before(&mut self, frame: u32) {
         for (slot, saved) in self.frames.iter_mut().enumerate() {
-            // The next frame may share what the base holds.
+            // The next frame may share the buffers of the base.
             if self.base == Some(slot) || saved.is_none_or(|saved| saved.frame >= frame) {
                 continue;
             }
@@ -230,7 +229,7 @@ impl RollbackStore {
         }
     }
 
-    /// Returns the world to what it was before the first match.
+    /// Resets the registered world to what it was before the first match.
     pub(crate) fn reset(&mut self, world: &mut World) {
         departure::despawn_all(world);
         let query = self.departed.get_or_insert_with(|| QueryState::new(world));

@@ -43,14 +43,14 @@ impl RollbackStore {
         self.rolling_components(world).map(|(name, component)| (name, count(component))).collect()
     }
 
-    /// The registered components that occur on entities, but on none that rolls back.
+    /// The registered components that occur on entities, but not on any that rolls back.
     pub(crate) fn strays(&self, world: &World) -> Vec<&'static str> {
         let all = self.rolling_components(world);
         all.filter(|&(_, component)| is_stray(world, component)).map(|(name, _)| name).collect()
     }
 
     /// The types that should occur only on entities that roll back. Bevy's own types are left out,
-    /// as many entities have them only to be drawn, and so are the types that the game allows.
+    /// because many entities have them only to be drawn, and so are the types that the game allows.
     fn rolling_components(&self, world: &World) -> impl Iterator<Item = (&'static str, TypeId)> {
         let allowed = world.get_resource::<AllowedUnregistered>();
         let all = self.columns.iter().map(|column| (column.name(), column.value_type()));
@@ -59,8 +59,8 @@ impl RollbackStore {
         })
     }
 
-    /// Whether a sync test has nothing to compare: the match has spawned no entity that rolls back,
-    /// and no resource is hashed.
+    /// Returns whether a sync test has nothing to compare: the match has spawned no entity that
+    /// rolls back, and no resource is hashed.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn is_idle(&self, world: &World) -> bool {
         world.resource::<RollbackIdCounter>().0 == 0
@@ -68,14 +68,14 @@ impl RollbackStore {
     }
 }
 
-/// Whether a component occurs on entities, but on none that rolls back.
+/// Returns whether a component occurs on entities, but not on any that rolls back.
 fn is_stray(world: &World, component: TypeId) -> bool {
     let mut all = archetypes_of(world, component).peekable();
     all.peek().is_some() && !all.any(|(_, rolls_back)| rolls_back)
 }
 
-/// The archetypes that have the component and any entities, without those of resources, and whether
-/// their entities roll back.
+/// The archetypes that have the component and at least one entity, except those of resources, each
+/// with whether its entities roll back.
 fn archetypes_of(world: &World, component: TypeId) -> impl Iterator<Item = (&Archetype, bool)> {
     let components = world.components();
     let component = components.get_id(component);
