@@ -1,9 +1,9 @@
-//! Several peers in one process: headless apps, a network in memory, and a clock that tests move by
-//! hand.
+//! Several peers in one process: headless apps, a network in memory, and a clock that tests advance
+//! by hand.
 //!
-//! The code above the transport is the code of a real match.
+//! Everything above the transport is the code of a real match.
 
-#![expect(clippy::disallowed_methods, reason = "the real clock ends the wait for what never comes")]
+#![expect(clippy::disallowed_methods, reason = "the real clock limits how long a test waits")]
 
 #[doc(hidden)]
 pub mod fuzz;
@@ -41,20 +41,21 @@ use crate::{
 pub use network::{BadNetwork, LinkCounts};
 pub use sync_test::{random_inputs, sync_test};
 
-/// Time that one update of all apps takes by their clocks: a 60 Hz display.
+/// The time between two updates by the clocks of the apps: that of a 60 Hz display.
 const UPDATE: Duration = Duration::from_nanos(16_666_667);
-/// Real time after which a condition counts as never met. Nothing here waits for it otherwise.
+/// The real time after which a condition counts as never met. A condition that is met never waits
+/// for it.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Updates within which a match begins, if it can: half a minute by the clocks of the apps, in
-/// which a peer that never answers is counted out several times.
+/// The number of updates within which a match begins, if it can: half a minute by the clocks of the
+/// apps, in which a peer that never answers is counted out several times.
 const START_UPDATES: u32 = 1_800;
 
-/// A packet that one peer sent to another, by their numbers.
+/// A packet that one peer sent to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentPacket {
-    /// The number of the sender.
+    /// The index of the sender.
     pub from: usize,
-    /// The number of the receiver.
+    /// The index of the receiver.
     pub to: usize,
     /// Whether it is a control message; otherwise it is a datagram.
     pub is_control: bool,
@@ -62,7 +63,7 @@ pub struct SentPacket {
     pub bytes: Vec<u8>,
 }
 
-/// Drives the apps of several peers.
+/// Drives the apps of several peers. Methods refer to a peer by its index, counted from 0.
 pub struct Stepper {
     apps: Vec<App>,
     room: MemoryRoom,
@@ -73,8 +74,8 @@ pub struct Stepper {
 }
 
 impl Stepper {
-    /// `peers` apps, each built by `build`, which adds the [`NetcodePlugin`](crate::NetcodePlugin)
-    /// and the game. No peer has joined yet.
+    /// Creates `peers` apps. `build` receives the index of each and adds the
+    /// [`NetcodePlugin`](crate::NetcodePlugin) and the game. No peer has joined yet.
     pub fn new(peers: usize, mut build: impl FnMut(usize, &mut App)) -> Self {
         let room = MemoryRoom::default();
         let make = |index| {
@@ -90,7 +91,7 @@ impl Stepper {
         Self { apps: (0..peers).map(make).collect(), room, waited, ids }
     }
 
-    /// Like [`new`](Self::new), with all peers in the room and the match running.
+    /// Like [`new`](Self::new), but with all peers in the room and the match running.
     ///
     /// # Panics
     ///
@@ -104,7 +105,7 @@ impl Stepper {
         stepper
     }
 
-    /// One peer enters the room, named `peer 0`, `peer 1`, …
+    /// Lets one peer enter the room with this number of seats. It is named `peer 0`, `peer 1`, …
     pub fn join(&mut self, index: usize, local_seats: u8) {
         let transport = Box::new(self.room.join());
         self.ids[index] = Some(transport.peer());
@@ -117,12 +118,12 @@ impl Stepper {
         *world.resource_mut::<SessionState>() = SessionState::Connecting;
     }
 
-    /// All peers get ready, and the match begins.
+    /// Makes all peers ready, and updates until the match runs.
     ///
     /// # Panics
     ///
-    /// If the match does not start: at once and with the reason if a session ended, and otherwise
-    /// after half a minute by the clocks of the apps, with what each of them waits for.
+    /// If the match does not start. If a session ends, at once, with the reason; otherwise after
+    /// half a minute by the clocks of the apps, with what each peer waits for.
     pub fn start(&mut self) {
         self.await_state("all peers see each other", |state| *state == SessionState::Gathering);
         for app in &mut self.apps {
@@ -131,8 +132,8 @@ impl Stepper {
         self.await_state("the match starts everywhere", SessionState::is_running);
     }
 
-    /// Updates until `is_reached` holds for the state of each app. A session that has ended never
-    /// gets there.
+    /// Updates until `is_reached` holds for the state of each app. Panics if a session ends, as its
+    /// state never gets there.
     fn await_state(&mut self, what: &str, is_reached: impl Fn(&SessionState) -> bool) {
         for _ in 0..START_UPDATES {
             let states = self.apps.iter().map(|app| app.world().resource::<SessionState>());
@@ -151,7 +152,7 @@ impl Stepper {
         panic!("{what}: it never came\n{}", waiting.join("\n"));
     }
 
-    /// What a peer waits for before a match, as its player would read it.
+    /// What a peer waits for before a match, in the words that its player would read.
     fn waits_for(&self, index: usize) -> String {
         let world = self.apps[index].world();
         let (state, lobby) = (world.resource::<SessionState>(), world.resource::<Lobby>());
@@ -162,15 +163,15 @@ impl Stepper {
         format!("  peer {index} is {state:?}: {}", reasons.join("; "))
     }
 
-    /// All apps run one update, 1/60 s by their clocks.
+    /// Runs one update of all apps, 1/60 s by their clocks.
     pub fn update(&mut self) {
         self.update_some(|_| true);
     }
 
-    /// 1/60 s passes, after which the apps that are due run an update: those of machines that draw
-    /// less often wait longer.
+    /// Lets 1/60 s pass, and then updates the apps for which `is_due` returns true. With it, a test
+    /// can give machines different frame rates.
     pub fn update_some(&mut self, is_due: impl Fn(usize) -> bool) {
-        // Packets that arrive until then are there for all apps, whichever runs first.
+        // Packets that are due by now reach every app in this update, whichever app runs first.
         for (app, waited) in self.apps.iter_mut().zip(&mut self.waited) {
             *waited += UPDATE;
             let now = app.world().resource::<Time<Real>>().elapsed() + *waited;
@@ -182,7 +183,7 @@ impl Stepper {
         }
     }
 
-    /// All apps run `count` updates.
+    /// Runs `count` updates of all apps.
     pub fn updates(&mut self, count: u32) {
         for _ in 0..count {
             self.update();
@@ -193,8 +194,8 @@ impl Stepper {
     ///
     /// # Panics
     ///
-    /// If `condition` does not hold within a minute of real time; the message says `what` never
-    /// came.
+    /// If `condition` does not hold within a minute of real time. `what` describes the condition in
+    /// the message.
     pub fn run_until(&mut self, what: &str, mut condition: impl FnMut(&[App]) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !condition(&self.apps) {
@@ -203,15 +204,15 @@ impl Stepper {
         }
     }
 
-    /// Sets the network of all peers.
+    /// Sets the network conditions of all peers.
     pub fn set_conditions(&mut self, conditions: LinkConditions) {
         for app in &mut self.apps {
             app.world_mut().write_message(SetConditions(conditions));
         }
     }
 
-    /// Sets the network of all peers at once, with a seed: the link of the first has this one, that
-    /// of the second the next one, and so on.
+    /// Sets the network conditions of all peers immediately, and seeds their links: that of the
+    /// first peer with `seed`, that of the second with `seed + 1`, and so on.
     pub fn set_network(&mut self, conditions: LinkConditions, seed: u64) {
         for (index, app) in (0..).zip(&mut self.apps) {
             let mut connection = app.world_mut().resource_mut::<Connection>();
@@ -220,15 +221,15 @@ impl Stepper {
         }
     }
 
-    /// One peer's machine loses power: it sends nothing more, and no other peer is notified. Its
-    /// app still updates.
+    /// Simulates that a peer's machine loses power: it sends nothing more, and no other peer is
+    /// notified. Its app still updates.
     pub fn cut_off(&mut self, index: usize) {
         if let Some(peer) = self.ids[index] {
             self.room.cut_off(peer);
         }
     }
 
-    /// All packets to one peer are lost, or no longer lost: those on the reliable channel, too, as
+    /// Loses all packets to one peer, or no longer does: even those on the reliable channel, as
     /// happens while a handshake completes.
     pub fn set_deaf(&mut self, index: usize, is_deaf: bool) {
         if let Some(peer) = self.ids[index] {
@@ -236,8 +237,8 @@ impl Stepper {
         }
     }
 
-    /// One peer's program crashes: it sends nothing more, and the signaling server tells the other
-    /// peers that it is gone. Its app still updates.
+    /// Simulates that a peer's program crashes: it sends nothing more, and the signaling server
+    /// tells the other peers that it is gone. Its app still updates.
     pub fn crash(&mut self, index: usize) {
         if let Some(peer) = self.ids[index] {
             self.room.cut_off(peer);
@@ -245,82 +246,82 @@ impl Stepper {
         }
     }
 
-    /// The connection between two peers breaks; both stay in the room.
+    /// Breaks the connection between two peers; both stay in the room.
     pub fn part(&mut self, one: usize, other: usize) {
         if let (Some(one), Some(other)) = (self.ids[one], self.ids[other]) {
             self.room.part(one, other);
         }
     }
 
-    /// The page of one peer is hidden, or shown again.
+    /// Hides the page of one peer, or shows it again.
     pub fn set_hidden(&mut self, index: usize, is_hidden: bool) {
         self.apps[index].world_mut().insert_resource(Page { is_hidden });
     }
 
-    /// The signaling server tells the other peers that it has lost a peer. The channels of that
-    /// peer stay as they were.
+    /// Makes the signaling server tell the other peers that it has lost a peer. The channels of
+    /// that peer stay open.
     pub fn leave_server(&mut self, index: usize) {
         if let Some(peer) = self.ids[index] {
             self.room.leave_server(peer);
         }
     }
 
-    /// The signaling server tells the other peers that a peer which it had lost is back.
+    /// Makes the signaling server tell the other peers that a lost peer is back.
     pub fn return_to_server(&mut self, index: usize) {
         if let Some(peer) = self.ids[index] {
             self.room.return_to_server(peer);
         }
     }
 
-    /// The signaling server sends one peer news of the room.
+    /// Makes the signaling server send one peer news of the room.
     pub fn tell_of_room(&mut self, index: usize, event: &RoomEvent) {
         if let Some(peer) = self.ids[index] {
             self.room.tell_of_room(peer, event);
         }
     }
 
-    /// The owner of the room removes one peer from it.
+    /// Removes one peer from the room, as the owner of the room can.
     pub fn remove_from_room(&mut self, index: usize) {
         if let Some(peer) = self.ids[index] {
             self.room.remove(peer);
         }
     }
 
-    /// The transport of one peer fails, as the one over WebRTC does if its message loop ends.
+    /// Makes the transport of one peer fail, as the WebRTC transport does if its message loop ends.
     pub fn fail_transport(&mut self, index: usize) {
         if let Some(peer) = self.ids[index] {
             self.room.fail(peer);
         }
     }
 
-    /// Takes what one peer has asked the signaling server for since the last call.
+    /// Takes the requests that one peer has sent to the signaling server since the last call.
     pub fn take_asked(&mut self, index: usize) -> Vec<RoomRequest> {
         self.ids[index].map(|peer| self.room.take_asked(peer)).unwrap_or_default()
     }
 
-    /// The id of one peer in the room, once it has entered.
+    /// Returns the id of one peer in the room, once it has entered.
     pub fn id(&self, index: usize) -> Option<PeerId> {
         self.ids[index]
     }
 
-    /// One peer loses the signaling server, and reaches it again.
+    /// Disconnects one peer from the signaling server, and connects it again.
     pub fn reconnect(&mut self, index: usize) {
         if let Some(peer) = self.ids[index] {
             self.room.reconnect(peer);
         }
     }
 
-    /// The signaling server goes away; connected peers stay connected.
+    /// Stops the signaling server; connected peers stay connected.
     pub fn stop_signaling(&mut self) {
         self.room.lose_signaling();
     }
 
-    /// One peer receives these bytes on the unreliable channel, as if another peer had sent them.
+    /// Delivers bytes to one peer on the unreliable channel, as if another peer had sent them.
     pub fn inject_datagram(&mut self, from: usize, to: usize, bytes: &[u8]) {
         self.inject(from, to, Channel::Datagrams, bytes);
     }
 
-    /// One peer receives these bytes on the reliable channel, as if another peer had sent them.
+    /// Delivers bytes to one peer on the reliable channel, as if another peer had sent them.
     pub fn inject_control(&mut self, from: usize, to: usize, bytes: &[u8]) {
         self.inject(from, to, Channel::Control, bytes);
     }
@@ -331,8 +332,8 @@ impl Stepper {
         }
     }
 
-    /// Returns the packets that were sent since the last call, if there was one, and records from
-    /// now on.
+    /// Returns the packets that were sent since the last call, and goes on recording. The first
+    /// call returns nothing and only starts to record.
     pub fn record(&mut self) -> Vec<SentPacket> {
         let index = |peer| self.ids.iter().position(|&id| id == Some(peer));
         let packet = |sent: Sent| {
@@ -343,17 +344,17 @@ impl Stepper {
         self.room.record().into_iter().filter_map(packet).collect()
     }
 
-    /// Whether a datagram follows all rules, and still claims something false about `from` to `to`:
-    /// inputs that `from` did not give, or has not given yet, or the arrival of inputs that it does
-    /// not have. Only `from` itself can lie like that, no peer can detect it, and then their worlds
-    /// may differ.
+    /// Returns whether a datagram follows all rules, and still makes a false claim about `from` to
+    /// `to`: inputs that `from` did not give, or has not given yet, or the arrival of inputs that
+    /// `from` does not have. Only `from` itself can make such a claim. No peer can detect it, and
+    /// their worlds may differ afterwards.
     pub fn is_false_claim(&self, from: usize, to: usize, bytes: &[u8]) -> bool {
         let connection = |index: usize| self.apps[index].world().resource::<Connection>();
         connection(to).believes_false_claim(bytes, connection(from))
     }
 
-    /// All peers forget everything, so that the next match is the first one again. Building new
-    /// apps would take longer than playing for a while.
+    /// Resets all peers, so that the next match is their first one again. Building new apps would
+    /// take longer than a short match.
     pub fn restart(&mut self) {
         self.room = MemoryRoom::default();
         self.waited.fill(Duration::ZERO);
@@ -369,22 +370,22 @@ impl Stepper {
         }
     }
 
-    /// The app of one peer.
+    /// Returns the app of one peer.
     pub fn app(&self, index: usize) -> &App {
         &self.apps[index]
     }
 
-    /// The app of one peer.
+    /// Returns the app of one peer.
     pub fn app_mut(&mut self, index: usize) -> &mut App {
         &mut self.apps[index]
     }
 
-    /// All apps.
+    /// Returns the apps of all peers.
     pub fn apps(&self) -> &[App] {
         &self.apps
     }
 
-    /// The time that has passed by the clocks of the apps.
+    /// Returns the time that has passed by the clock of the first app.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.apps

@@ -1,5 +1,5 @@
-//! A bad network for other libraries and for real packets: the network of
-//! [`Stepper`](super::Stepper), driven by hand.
+//! A simulated bad network for other libraries and for real packets: the one that
+//! [`Stepper`](super::Stepper) uses, driven by hand.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use signaling::protocol::PeerId;
 
 use crate::transport::{Channel, Conditioner, Fate, LinkConditions};
 
-/// Machines, each behind a bad link of its own. Time is an argument; the same seed gives the same
-/// network.
+/// A network of machines, each behind a bad link of its own. Time is an argument, and the same seed
+/// gives the same network.
 #[derive(Debug)]
 pub struct BadNetwork(Vec<BadLink>);
 
-/// What went over the link of one machine, away from it.
+/// Counts of what one machine sent over its link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkCounts {
     /// Packets that the machine sent.
@@ -21,9 +21,9 @@ pub struct LinkCounts {
     pub lost: u64,
     /// Packets that were lost because more were under way than the link holds.
     pub overflowed: u64,
-    /// Packets that arrived; one that arrived twice counts twice.
+    /// Packets that arrived; a packet that arrived twice counts twice.
     pub arrived: u64,
-    /// Packets that arrived after one that was sent later.
+    /// Packets that arrived after a packet that was sent later.
     pub overtaken: u64,
     /// Bytes that arrived.
     pub bytes: u64,
@@ -33,13 +33,14 @@ pub struct LinkCounts {
 struct BadLink {
     conditioner: Conditioner,
     counts: LinkCounts,
-    /// The number of the packet that was sent last among those that arrived.
+    /// The highest number of a packet that has arrived; numbers follow the order of sending.
     newest: u64,
 }
 
 impl BadNetwork {
-    /// A network of `machines` machines. The link of the first has the seed `seed`, that of the
-    /// second the next one, and so on, as in [`Stepper::set_network`](super::Stepper::set_network).
+    /// Creates a network of `machines` machines. The link of the first is seeded with `seed`, that
+    /// of the second with `seed + 1`, and so on, as in
+    /// [`Stepper::set_network`](super::Stepper::set_network).
     #[must_use]
     pub fn new(machines: usize, conditions: LinkConditions, seed: u64) -> Self {
         let link = |index| {
@@ -50,8 +51,8 @@ impl BadNetwork {
         Self((0..machines as u64).map(link).collect())
     }
 
-    /// Gives all links these conditions, and counts from zero again. Packets under way arrive as
-    /// they would have.
+    /// Sets the conditions of all links, and resets the counts. Packets that are under way arrive
+    /// as they would have.
     pub fn set_conditions(&mut self, conditions: LinkConditions) {
         for link in &mut self.0 {
             link.counts = LinkCounts::default();
@@ -59,7 +60,7 @@ impl BadNetwork {
         }
     }
 
-    /// One machine sends to another.
+    /// Sends a packet from one machine to another.
     pub fn send(&mut self, now: Duration, from: usize, to: usize, bytes: &[u8]) {
         let BadLink { conditioner, counts, .. } = &mut self.0[from];
         counts.sent += 1;
@@ -70,8 +71,8 @@ impl BadNetwork {
         }
     }
 
-    /// Hands over the packets that have arrived by now: the sender, the receiver and the bytes of
-    /// each.
+    /// Calls `arrived` for each packet that has arrived by `now`, with the sender, the receiver and
+    /// the bytes.
     pub fn deliver(&mut self, now: Duration, mut arrived: impl FnMut(usize, usize, &[u8])) {
         for (from, BadLink { conditioner, counts, newest }) in self.0.iter_mut().enumerate() {
             while let Some(delivery) = conditioner.pop(now) {
@@ -84,13 +85,13 @@ impl BadNetwork {
         }
     }
 
-    /// When the next packet arrives; `None` if none is under way.
+    /// Returns when the next packet arrives; `None` if no packet is under way.
     #[must_use]
     pub fn next_arrival(&self) -> Option<Duration> {
         self.0.iter().filter_map(|link| link.conditioner.next_due()).min()
     }
 
-    /// What went over the link of each machine since the conditions were last set.
+    /// Returns the counts of each machine since the conditions were last set.
     #[must_use]
     pub fn counts(&self) -> Vec<LinkCounts> {
         self.0.iter().map(|link| link.counts).collect()
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_packet_that_comes_twice_overtakes_nothing() {
+    fn a_packet_that_arrives_twice_overtakes_nothing() {
         let doubled = LinkConditions { duplicates: 1.0, ..LinkConditions::NONE };
         let mut network = BadNetwork::new(1, doubled, 1);
         network.send(Duration::ZERO, 0, 0, &[0; 100]);
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_may_become_better() {
+    fn a_network_may_improve() {
         let deaf = LinkConditions { loss: 1.0, ..LinkConditions::NONE };
         let mut network = BadNetwork::new(2, deaf, 1);
         network.send(Duration::ZERO, 0, 1, &[1]);

@@ -1,5 +1,5 @@
-//! The rollback store by hand: save, load and hash a world without a session, to test your own
-//! components or to measure what they cost. Every function panics in a world without
+//! Direct access to the rollback store: save, load and hash a world without a session, to test your
+//! own components or to measure what they cost. Every function panics in a world without
 //! [`NetcodePlugin`](crate::NetcodePlugin).
 //!
 //! ```
@@ -29,7 +29,7 @@ use bevy::prelude::World;
 
 use crate::{rollback::RollbackStore, scoped::Scoped};
 
-/// Makes room for the last `frames` frames, at least 1, and forgets all that is saved.
+/// Makes room for the last `frames` frames, at least 1, and drops everything that is saved.
 pub fn set_depth(world: &mut World, frames: usize) {
     let frames = frames.max(1);
     world.resource_mut::<Scoped<RollbackStore>>().set_depth(frames);
@@ -53,8 +53,8 @@ pub fn load(world: &mut World, frame: u32) {
     Scoped::scope(world, |world, store: &mut RollbackStore| store.load(world, frame));
 }
 
-/// Forgets all frames before `frame`, which can no longer be loaded, and despawns for good what
-/// left the simulation before `frame`.
+/// Drops all frames before `frame`, so that they can no longer be loaded, and despawns for good the
+/// entities that left the simulation before `frame`.
 pub fn confirm(world: &mut World, frame: u32) {
     Scoped::scope(world, |world, store: &mut RollbackStore| {
         store.confirm(world, frame);
@@ -62,8 +62,8 @@ pub fn confirm(world: &mut World, frame: u32) {
     });
 }
 
-/// The checksum of each hashed type in the saved frame `frame`, by the type's full path; empty if
-/// the frame is not saved.
+/// Returns the full path of each hashed type, with its checksum in the saved frame `frame`; empty
+/// if the frame is not saved.
 #[must_use]
 pub fn checksums(world: &World, frame: u32) -> Vec<(&'static str, u64)> {
     let store = world.resource::<Scoped<RollbackStore>>();

@@ -20,13 +20,13 @@ use crate::{
     session::{SyncTestFailed, SyncTestFailure},
 };
 
-/// Plays a local match of `frames` frames with 1 to 16 `seats` in `app`, which simulates every
-/// frame more than once, and returns the first difference. A thousand frames of a small game take
+/// Plays a local match of `frames` frames with 1 to 16 `seats` in `app`, simulates every frame more
+/// than once, and returns the first difference as an error. A thousand frames of a small game take
 /// less than a second.
 ///
 /// `app` is the game without a window: it has [`NetcodePlugin`](crate::NetcodePlugin),
-/// `MinimalPlugins` or more, and the systems of the simulation. Its clock is replaced by one that
-/// moves as fast as the machine can simulate.
+/// `MinimalPlugins` or more, and the systems of the simulation. The test replaces its clock by one
+/// that runs as fast as the machine can simulate.
 ///
 /// ```
 /// # use bevy::prelude::*;
@@ -47,18 +47,17 @@ use crate::{
 ///     .unwrap_or_else(|failure| panic!("{failure}"));
 /// ```
 ///
-/// Returns the statistics of the match. By then the match is over and its world is gone: look at
-/// the world from a system of your own while the match runs.
+/// Returns the statistics of the match. By then the match is over; to look at its world, add a
+/// system of your own that runs during the match.
 ///
 /// # Errors
 ///
-/// If something came out differently, or does not roll back although the simulation changes it or
-/// although it is registered.
+/// If a frame came out differently when simulated again, if state that the simulation changes is
+/// not registered, or if a registered type does not roll back.
 ///
 /// # Panics
 ///
-/// If `frames` is 0, if the match cannot be started, or if it ends before its time for another
-/// reason.
+/// If `frames` is 0, if the match cannot be started, or if it ends early for another reason.
 pub fn sync_test(
     app: &mut App,
     test: SyncTest,
@@ -87,8 +86,8 @@ pub fn sync_test(
                 let failure = failures.drain().last();
                 return Err(failure.expect("a sync test that fails says why in a message").0);
             }
-            SessionState::Ended(reason) => panic!("the sync test did not run to its end: {reason}"),
-            other => panic!("the sync test did not run to its end: {other:?}"),
+            SessionState::Ended(reason) => panic!("the sync test ended early: {reason}"),
+            other => panic!("the sync test ended early: {other:?}"),
         }
         let stats = app.world().resource::<SessionStats>();
         if stats.frames >= frames {
@@ -108,22 +107,23 @@ pub fn sync_test(
     }
 }
 
-/// The components that are on more entities without `Rollback` now than before the match.
+/// The components that more entities without `Rollback` have now than before the match.
 fn strays(world: &World, before: &[(&'static str, u32)]) -> Vec<&'static str> {
     let now = world.resource::<Scoped<RollbackStore>>().outsiders(world);
     let more = now.iter().zip(before).filter(|((_, now), (_, before))| now > before);
     more.map(|((name, _), _)| *name).collect()
 }
 
-/// Gives every local seat random inputs: `input` makes an input of 64 random bits, which change
+/// Gives every local seat random inputs: `input` makes an input from 64 random bits, which change
 /// every few frames.
 ///
-/// This comes on top of the app's own [`ReadInputs`] systems; the same match has the same inputs.
+/// This adds a system to [`ReadInputs`], beside those of the app. The inputs depend on the seed of
+/// the match, so they are the same in every run.
 pub fn random_inputs<I: GameInput>(
     app: &mut App,
     input: impl Fn(u64) -> I + Send + Sync + 'static,
 ) {
-    /// Long enough for a press to have an effect, short enough for many of them.
+    /// Long enough for a press to have an effect, short enough for many presses.
     const HOLD_FRAMES: u32 = 7;
     let press =
         move |mut inputs: ResMut<LocalInputs<I>>, frame: Res<SimFrame>, seed: Res<MatchSeed>| {

@@ -13,14 +13,14 @@ use crate::{
     schedules::{ReadInputs, SetupMatch, Simulate},
 };
 
-/// An input whose bytes may be wrong: a `bool` is 0 or 1.
+/// An input that not all bytes are: a `bool` must be 0 or 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Input {
     push: i8,
     is_braking: bool,
 }
 
-/// How far a seat has come: it differs for ever after a single different input.
+/// How far a seat has come. After a single different input it differs forever.
 #[derive(Component, Clone, Debug, Serialize, Deserialize)]
 struct Runner {
     seat: Seat,
@@ -28,7 +28,8 @@ struct Runner {
     speed: i64,
 }
 
-/// Adds the game and the plugin. Checksums come often, so that a short match has some to compare.
+/// Adds the game and the plugin. The checksum interval is short, so that even a short match has
+/// some to compare.
 pub(super) fn add_to(app: &mut App) {
     let config =
         NetcodeConfig { game_id: "fuzz".into(), checksum_interval: 5, ..NetcodeConfig::default() };
@@ -45,7 +46,7 @@ fn set_up(mut commands: Commands, roster: Res<Roster>) {
     }
 }
 
-/// A new input every few frames, and another one at every seat.
+/// Gives each seat a different input, and a new one every few frames.
 fn read(mut inputs: ResMut<LocalInputs<Input>>, frame: Res<SimFrame>) {
     for seat in inputs.seats().to_vec() {
         let step = frame.0 / 3 + 7 * u32::from(seat.0);

@@ -1,8 +1,8 @@
-//! The functions that the fuzz targets call. Tests feed the same functions with packets of real
-//! peers and with inputs that once went wrong.
+//! The functions that the fuzz targets call. Tests pass the packets of real peers, and inputs that
+//! once failed, to the same functions.
 //!
-//! Each function takes any bytes, plays with them, and panics if a promise of the crate is broken.
-//! Every input gets a match of its own, so that its bytes alone reproduce a finding.
+//! Each function takes any bytes, plays a match with them, and panics if the crate breaks one of
+//! its promises. Every input gets a match of its own, so that its bytes alone reproduce a finding.
 
 mod game;
 
@@ -23,13 +23,13 @@ use crate::{
 #[cfg(feature = "webrtc")]
 pub use crate::transport::webrtc::strangers::Passed;
 
-/// The most packets of one input that are looked at: less than two seconds of play, after which a
+/// The most packets of one input that are used: fewer than in two seconds of play, after which a
 /// peer that sends only junk is rightly removed.
 const MAX_PACKETS: usize = 32;
-/// Updates for which a match has to go on afterwards: enough for some checksums, and no more, as
-/// they take most of the time of an input.
+/// The number of updates for which the match has to go on afterwards: enough for some checksums,
+/// but no more, because these updates take most of the time of an input.
 const GOES_ON_FOR: u32 = 12;
-/// Updates of play before the first packet: past the frames for which no peer gives inputs.
+/// The number of updates before the first packet: past the frames for which no peer gives inputs.
 const PLAYED_BEFORE: u32 = 8;
 /// The peer that is attacked.
 const VICTIM: usize = 0;
@@ -37,13 +37,13 @@ const VICTIM: usize = 0;
 const LIAR: usize = 1;
 
 thread_local! {
-    /// Two peers in one room. Building their apps takes longer than all that is played in them for
-    /// one input.
+    /// Two peers in one room. Building their apps takes longer than the match of one input, so they
+    /// are reused.
     static PAIR: RefCell<Option<Stepper>> = const { RefCell::new(None) };
 }
 
-/// The packets in the bytes of one input: each has its length in two bytes before it, and the last
-/// one may be cut off.
+/// Splits one input into its packets. Two bytes before each packet hold its length; the last packet
+/// may be cut off.
 pub fn split(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
@@ -55,15 +55,15 @@ pub fn split(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The bytes of one input with these packets.
+/// Joins packets into the bytes of one input.
 #[must_use]
 pub fn join<'a>(packets: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let with_length = |packet: &[u8]| [&(packet.len() as u16).to_le_bytes(), packet].concat();
     packets.into_iter().flat_map(with_length).collect()
 }
 
-/// All packets that the peers of a match of four sent to each other: from the first hello, with a
-/// rematch, to the goodbye of one peer.
+/// Plays a match of four peers and a rematch, and returns all packets that they sent to each other,
+/// from the first hello to the goodbye of one peer.
 #[must_use]
 pub fn recorded_match() -> Vec<SentPacket> {
     let mut stepper = Stepper::new(4, |_, app| game::add_to(app));
@@ -84,7 +84,7 @@ pub fn recorded_match() -> Vec<SentPacket> {
     stepper.record()
 }
 
-/// Datagrams of a connected peer in the middle of a match.
+/// Injects datagrams of a connected peer in the middle of a match.
 ///
 /// # Panics
 ///
@@ -119,7 +119,8 @@ pub fn datagrams(bytes: &[u8]) {
     });
 }
 
-/// Control messages of a peer, as its first words in the lobby, and in the middle of a match.
+/// Injects control messages of a peer, first as its first messages in the lobby, and then in the
+/// middle of a match.
 ///
 /// # Panics
 ///
@@ -154,23 +155,23 @@ pub fn control(bytes: &[u8]) {
     });
 }
 
-/// Takes a text as a description or a candidate of another peer. Returns what a WebRTC stack would
-/// receive of it.
+/// Takes a text as a description or a candidate of another peer. Returns what would be passed on to
+/// a WebRTC stack.
 ///
 /// # Panics
 ///
-/// If that is not the same when it is read once more, or contains an address that is to be hidden.
+/// If that changes when it is read once more, or contains an address that must be hidden.
 #[cfg(feature = "webrtc")]
 pub fn signal(bytes: &[u8]) -> Vec<Passed> {
     crate::transport::webrtc::strangers::signal(&String::from_utf8_lossy(bytes))
 }
 
-/// Takes lines as messages of a signaling server. Returns what a WebRTC stack would receive of
-/// them.
+/// Takes lines as messages of a signaling server. Returns what would be passed on to a WebRTC
+/// stack.
 ///
 /// # Panics
 ///
-/// If matchbox would receive what makes it panic.
+/// If matchbox would receive something that makes it panic.
 #[cfg(feature = "webrtc")]
 pub fn server_events(bytes: &[u8]) -> Vec<Passed> {
     crate::transport::webrtc::strangers::server_events(&String::from_utf8_lossy(bytes))
@@ -182,7 +183,7 @@ fn with_pair(work: impl FnOnce(&mut Stepper)) {
     });
 }
 
-/// Both peers begin their first match.
+/// Resets both peers, and begins their first match.
 fn begin_match(stepper: &mut Stepper) {
     stepper.restart();
     stepper.join(VICTIM, 1);
@@ -203,8 +204,9 @@ fn dropped(stepper: &Stepper) -> DroppedPackets {
     stats(stepper, VICTIM).dropped
 }
 
-/// Both play on. If one received other inputs than the other gave, the match may wait for inputs
-/// that it seems to have, and the worlds differ: that is noticed, and cannot be prevented.
+/// Asserts that both peers play on and agree. If one of them believes a false claim about the
+/// inputs of the other, the match may stall and the worlds may differ: peers notice that, but
+/// cannot prevent it.
 fn assert_goes_on(stepper: &mut Stepper, believes_false_claim: bool) {
     let frames = |stepper: &Stepper| [VICTIM, LIAR].map(|index| stats(stepper, index).frames);
     let before = frames(stepper);
@@ -228,7 +230,8 @@ fn assert_goes_on(stepper: &mut Stepper, believes_false_claim: bool) {
     assert!(common.iter().all(|(_, ours, theirs)| ours == theirs), "{common:?}");
 }
 
-/// Whatever was sent, the lobby stays fit to be shown, and a peer that is not ready does not play.
+/// Asserts that, whatever was sent, the lobby can be shown, and a peer that is not ready does not
+/// play.
 fn assert_lobby(stepper: &Stepper) {
     let lobby: &Lobby = world(stepper, VICTIM).resource();
     assert!(lobby.peers.len() <= 1);
