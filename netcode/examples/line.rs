@@ -1,7 +1,6 @@
-//! The smallest match that shows something: two programs meet in a room, and each moves its player
-//! along a line.
+//! A minimal match: two programs meet in a room, and each moves its player along a line.
 //!
-//! Start the server, then this twice, each in a terminal of its own:
+//! Start the server, then this program twice, each in a terminal of its own:
 //!
 //! ```sh
 //! cargo run --release -p signaling
@@ -9,7 +8,7 @@
 //! cargo run --release -p netcode --example line
 //! ```
 //!
-//! To use another room or server, give its address as the argument: `-- ws://HOST:PORT/ROOM`.
+//! To use another room or server, pass its address as the argument: `-- ws://HOST:PORT/ROOM`.
 //! `RUST_LOG` chooses what is logged.
 #![expect(clippy::print_stdout, reason = "an example prints to the terminal")]
 
@@ -20,7 +19,7 @@ use netcode::prelude::*;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
-/// The input of a player. It is sent to all peers.
+/// The input of a player, which is sent to all peers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Input {
     forward: bool,
@@ -30,7 +29,7 @@ struct Input {
 #[derive(Component, Clone, Serialize, Deserialize)]
 struct Player {
     seat: Seat,
-    place: u32,
+    position: u32,
 }
 
 fn main() {
@@ -46,12 +45,12 @@ fn main() {
         .add_systems(SetupMatch, spawn_players)
         .add_systems(ReadInputs, press)
         .add_systems(Simulate, walk)
-        .add_systems(Update, (print_state, print_places.run_if(in_match)))
+        .add_systems(Update, (print_state, print_positions.run_if(in_match)))
         .add_systems(Startup, move |mut commands: Commands| {
             println!("entering {room}");
             commands.write_message(JoinRoom::new(room.clone()));
             commands.write_message(SetReady(true));
-            // Makes the network between two programs on one machine as bad as that of a phone.
+            // Makes the network between two programs on one machine as bad as a phone's.
             commands.write_message(SetConditions(LinkConditions::MOBILE_4G));
         })
         .run();
@@ -59,12 +58,12 @@ fn main() {
 
 fn spawn_players(mut commands: Commands, roster: Res<Roster>) {
     for seat in roster.seats() {
-        commands.spawn((Rollback, Player { seat: seat.seat, place: 0 }));
+        commands.spawn((Rollback, Player { seat: seat.seat, position: 0 }));
     }
 }
 
-/// A game would read a keyboard here. In this example each player presses in a rhythm of its own,
-/// so that predictions are wrong now and then.
+/// A game would read a keyboard here. In this example, each player presses in its own rhythm, so
+/// that predictions are wrong now and then.
 fn press(mut inputs: ResMut<LocalInputs<Input>>, frame: Res<SimFrame>) {
     for seat in inputs.seats().to_vec() {
         let frames = 20 + 7 * u32::from(seat.0);
@@ -75,7 +74,7 @@ fn press(mut inputs: ResMut<LocalInputs<Input>>, frame: Res<SimFrame>) {
 fn walk(inputs: Res<PlayerInputs<Input>>, mut players: Query<&mut Player>) {
     for mut player in &mut players {
         if inputs.get(player.seat).forward {
-            player.place += 1;
+            player.position += 1;
         }
     }
 }
@@ -84,7 +83,7 @@ fn print_state(mut changes: MessageReader<SessionChanged>, mut exit: MessageWrit
     for change in changes.read() {
         match &change.to {
             SessionState::Ended(reason) => {
-                println!("it is over: {reason}");
+                println!("the session ended: {reason}");
                 exit.write(AppExit::Success);
             }
             state => println!("{state:?}"),
@@ -92,10 +91,10 @@ fn print_state(mut changes: MessageReader<SessionChanged>, mut exit: MessageWrit
     }
 }
 
-fn print_places(frame: Res<SimFrame>, players: Query<&Player>, stats: Res<SessionStats>) {
+fn print_positions(frame: Res<SimFrame>, players: Query<&Player>, stats: Res<SessionStats>) {
     if frame.0.is_multiple_of(60) && frame.0 > 0 {
-        let mut places: Vec<_> = players.iter().map(|it| (it.seat.0, it.place)).collect();
-        places.sort_unstable();
-        println!("frame {}: (seat, place) {places:?}, {} rollbacks", frame.0, stats.rollbacks);
+        let mut all: Vec<_> = players.iter().map(|it| (it.seat.0, it.position)).collect();
+        all.sort_unstable();
+        println!("frame {}: (seat, position) {all:?}, {} rollbacks", frame.0, stats.rollbacks);
     }
 }

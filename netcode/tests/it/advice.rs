@@ -1,4 +1,5 @@
-//! The advice of the sync test and the audit: it leads to the mistake, and as code it compiles.
+//! The advice of the sync test and the audit: it points to the mistake, and the calls that it
+//! suggests compile.
 
 use bevy::{ecs::schedule::ScheduleConfigs, ecs::system::ScheduleSystem, prelude::*};
 use netcode::{
@@ -66,7 +67,7 @@ fn a_missing_entity_is_blamed_on_systems_with_commands() {
 }
 
 #[test]
-fn a_loop_that_spawns_in_query_order_is_advised_to_take_ordered() {
+fn a_loop_that_spawns_in_query_order_is_advised_to_use_ordered() {
     #[derive(Component, Clone, Serialize, Deserialize)]
     struct Stunned;
     #[derive(Component, Clone, Serialize, Deserialize)]
@@ -130,7 +131,7 @@ fn unregistered_reads_are_listed() {
     assert_eq!(divergence.unregistered_reads.len(), 2, "{text}");
 }
 
-/// Asserts that a finding advises a call, and makes that call.
+/// Asserts that a finding suggests a call, and makes that call.
 macro_rules! take_advice {
     ($app:expr, $finding:expr, $method:ident::<$type:ty>()) => {{
         let advice = concat!(".", stringify!($method), "::<", stringify!($type), ">()");

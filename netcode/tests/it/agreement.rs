@@ -1,5 +1,5 @@
-//! Peers that keep a match from starting although they say that they want to play: they are named,
-//! and the other peers play without them.
+//! Peers that say that they want to play, but keep the match from starting: they are named, and the
+//! other peers play without them.
 
 use netcode::{Lobby, StartBlocker, prelude::*, testing::Stepper};
 
@@ -27,7 +27,7 @@ fn status(stepper: &mut Stepper, from: usize, change: impl Fn(&mut Vec<u8>)) -> 
     status
 }
 
-/// One second in which the peer `silent` says that it is there and nothing else, while the other
+/// Plays one second in which the peer `silent` only shows that it is connected, while the other
 /// peers are updated.
 fn second_without(stepper: &mut Stepper, silent: usize) {
     for _ in 0..60 {
@@ -71,8 +71,8 @@ fn any_ready_player_that_never_answers_is_named_and_counted_out() {
     }
 }
 
-/// A room of three peers that all say that they are ready. The last of them gives `listener`
-/// another name than it gives the other peer.
+/// A room of three peers that all say that they are ready. The last one gives `listener` a
+/// different name than the other peer.
 fn gathered_with_another_name_for(listener: usize) -> Stepper {
     let mut stepper = gathered();
     get_ready(&mut stepper, 2);

@@ -1,4 +1,4 @@
-//! The reason why a match does not start, which the lobby gives only while that is so.
+//! The reason why a match does not start, which the lobby gives only while there is one.
 
 use bevy::prelude::*;
 use netcode::{Lobby, StartBlocker, prelude::*, testing::Stepper};

@@ -1,5 +1,5 @@
-//! Peers that send only junk, flood, or give no inputs: they are removed with a reason, and a peer
-//! that does less than that stays.
+//! Peers that send only junk, flood, or give no inputs: they are removed with a reason, while a
+//! peer that sends just some junk stays.
 
 use netcode::{Misconduct, prelude::*, testing::Stepper};
 
@@ -72,9 +72,9 @@ fn a_peer_that_is_heard_but_gives_no_inputs_does_not_stop_the_match_for_ever() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(60);
     let frame = stats(stepper.app(1)).frames;
-    // `outage_timeout` and five seconds, and one second more.
+    // One second longer than `outage_timeout` and five seconds.
     for _ in 0..60 * 16 {
-        // The game of the second peer stands still; the test says in its name that it is there.
+        // The second peer's game is frozen; in its name, the test only shows that it is connected.
         stepper.inject_datagram(1, 0, &datagram(1, frame, -8, -8, &[]));
         stepper.app_mut(0).update();
     }

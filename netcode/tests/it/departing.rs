@@ -1,5 +1,5 @@
-//! Entities that leave by `despawn_rollback`: what watches the removal of their components runs in
-//! that frame, and nothing that rolls back changes when the frame is confirmed.
+//! Entities that leave with `despawn_rollback`: hooks and observers of the removal of their
+//! components run in that frame, and nothing that rolls back changes when the frame is confirmed.
 
 use bevy::{
     ecs::{
@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::support::{assert_agreement, stats};
 
-/// The number of each, counted by observers and hooks as they come and go. It rolls back.
+/// The number of things of each kind, counted by observers and hooks as things come and go. It
+/// rolls back.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Seen {
     rocks: i32,
@@ -85,7 +86,7 @@ struct ChasedBy(Vec<Entity>);
 #[derive(Component, Clone, Debug, Serialize, Deserialize)]
 struct Ship;
 
-/// Not registered: a stand-in for what a renderer hangs on an entity.
+/// Not registered: a stand-in for what a renderer attaches to an entity.
 #[derive(Component, Debug, PartialEq)]
 struct Sprite(u32);
 
@@ -113,8 +114,8 @@ fn register(app: &mut App) {
         .add_observer(|_: On<Despawn, Rock>, mut seen: ResMut<Seen>| seen.despawned += 1);
 }
 
-/// A game in which rocks come and go, and in which each frame checks that everything that watches
-/// them has counted the same.
+/// A game in which rocks come and go. Each frame checks that all hooks and observers have counted
+/// what there is.
 fn game(app: &mut App) {
     register(app);
     app.add_systems(SetupMatch, |mut commands: Commands| {
@@ -165,7 +166,7 @@ fn bring(mut commands: Commands, frame: Res<SimFrame>, ships: Query<Entity, With
     }
     let mut rock = commands.spawn((Rollback, Rock::default(), Fuse, Sprite(1)));
     rock.with_child((Rollback, Turret));
-    // Now and then no rock chases the ship.
+    // There are times when no rock chases the ship.
     if frame.0 % 40 < 12 {
         rock.insert(Chases(ships.single().expect("there is one ship")));
     }
@@ -292,8 +293,8 @@ fn the_sync_test_names_what_would_change_state_at_a_confirmation() {
 }
 
 #[test]
-fn a_sailor_who_boards_a_ship_that_has_left_is_ashore_a_frame_later() {
-    /// The number of frames at whose beginning it was aboard or in pursuit.
+fn a_relationship_to_an_entity_that_has_left_is_cut_within_a_frame() {
+    /// The number of frames that began with the sailor aboard or in pursuit.
     #[derive(Component, Clone, Default, Serialize, Deserialize)]
     struct Sailor(u32);
     fn simulate(

@@ -1,5 +1,5 @@
 //! Peers that leave, and networks that fail: what ends a match, what does not, and which reason the
-//! other peers get.
+//! other peers receive.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn a_leaver_ends_the_match_for_the_other_peers_with_a_reason() {
 fn an_app_that_exits_leaves_the_room() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(60);
-    // Bevy says here that the last window was closed. No other update follows.
+    // This is where Bevy reports that the last window was closed. No other update follows.
     stepper.app_mut(0).add_systems(Last, |mut exits: MessageWriter<AppExit>| {
         exits.write(AppExit::Success);
     });
@@ -64,7 +64,7 @@ fn assert_missed_within(stepper: &mut Stepper, time: Duration) {
     }
 }
 
-/// Lets nothing reach any peer for three seconds.
+/// Loses everything that is sent to any peer for three seconds.
 fn black_out(stepper: &mut Stepper) {
     let peers = stepper.apps().len();
     (0..peers).for_each(|index| stepper.set_deaf(index, true));

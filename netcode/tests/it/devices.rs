@@ -1,4 +1,4 @@
-//! Devices and `ReadInputs`: which update's keys a step reads, and that no press is lost or
+//! Devices and `ReadInputs`: a step reads the keys of its own update, and no press is lost or
 //! doubled, whatever the frame rate of the display.
 
 use std::time::Duration;
@@ -53,7 +53,7 @@ impl Read {
     }
 }
 
-/// Starts a local match in an app that has everything but the clock. Each update takes this long.
+/// Starts a local match in an app that has everything but the clock. Each update takes `update`.
 fn begin(app: &mut App, update: Duration) {
     app.insert_resource(TimeUpdateStrategy::ManualDuration(update)).init_resource::<Read>();
     app.finish();
@@ -93,7 +93,7 @@ fn a_step_reads_the_keys_of_its_own_update_in_any_order_of_plugins() {
     }
 }
 
-/// An app with the device, latched, in which a local match begins. Each update takes this long.
+/// An app with the latched device, in which a local match begins. Each update takes `update`.
 fn latched(update: Duration) -> App {
     let mut app = App::new();
     app.add_plugins((MinimalPlugins, DevicePlugin, NetcodePlugin::<u8>::default()))
@@ -152,7 +152,7 @@ fn a_press_that_is_held_is_held_in_all_of_its_steps() {
 }
 
 #[test]
-fn a_key_that_goes_up_and_down_between_two_steps_goes_down_once_more() {
+fn a_key_released_and_pressed_between_two_steps_is_a_new_press() {
     let mut app = latched(Duration::from_secs(1) / 240);
     move_key(&mut app, true);
     updates(&mut app, 40);

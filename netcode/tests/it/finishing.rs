@@ -15,8 +15,8 @@ fn frames(app: &App) -> u32 {
     stats(app).frames
 }
 
-/// Asserts that the peers from index `first` on play at full speed for 20 s, that their worlds are
-/// the same, and that no desync is reported.
+/// Asserts that the peers from index `first` on play at full speed for 20 s, with the same worlds
+/// and without a desync.
 fn assert_plays_on(stepper: &mut Stepper, first: usize) {
     let before: Vec<u32> = stepper.apps().iter().map(frames).collect();
     stepper.updates(20 * 60);

@@ -11,16 +11,16 @@ use netcode::testing::{SentPacket, fuzz};
 #[cfg(feature = "webrtc")]
 use crate::stack;
 
-/// Packets of one seed: a few, so that the inputs that fuzzers combine stay short.
+/// The number of packets in one seed: a few, so that the inputs that fuzzers combine stay short.
 const PACKETS_PER_SEED: usize = 6;
-/// Seeds of one kind: enough to begin with, and few enough to keep in the repository.
+/// The number of seeds of one kind: enough to begin with, and few enough to keep in the repository.
 const SEEDS: usize = 40;
 
 fn corpus(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
 }
 
-/// Calls `work` with every file of one target: its seeds, and the findings that were kept.
+/// Calls `work` with every file of one target: its seeds, and the findings that were added to them.
 #[expect(clippy::print_stdout, reason = "shown if a test fails: the last file is the culprit")]
 fn for_each_input(target: &str, work: impl Fn(&[u8])) {
     let entries = fs::read_dir(corpus(target)).expect("every target has seeds");
@@ -61,7 +61,7 @@ fn splitting_an_input_gives_the_packets_that_were_joined() {
     let packets = [&[][..], &[1], &[2; 300]];
     let joined = fuzz::join(packets);
     assert!(fuzz::split(&joined).eq(packets));
-    // A packet that is cut off is shorter, and bytes that are no length are no packet.
+    // A packet that is cut off is shorter, and too few bytes for a length are no packet.
     assert!(fuzz::split(&joined[..joined.len() - 299]).eq([&[][..], &[1], &[2]]));
     assert!(fuzz::split(&[9]).eq([] as [&[u8]; 0]));
 }

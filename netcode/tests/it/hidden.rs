@@ -17,7 +17,7 @@ fn hidden_peers(app: &App) -> Vec<String> {
 }
 
 #[test]
-fn a_hidden_page_is_shown_to_the_other_peers_and_holds_nobody_up() {
+fn the_other_peers_see_that_a_page_is_hidden_and_it_holds_nobody_up() {
     let mut stepper = Stepper::in_match(3, build(busy));
     stepper.updates(60);
     let stalls = |stepper: &Stepper| [0, 2].map(|index| stats(stepper.app(index)).stalls);

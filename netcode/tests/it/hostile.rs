@@ -14,7 +14,8 @@ use crate::support::{Input, assert_agreement, build, busy, state, stats, write_t
 pub(crate) const WIRE_VERSION: u8 = 7;
 
 /// A datagram of the second player of two, as PROTOCOL.md describes it: of this match and frame,
-/// with inputs from `first` on. The sender lacks our inputs from `wanted` on.
+/// with inputs from `first` on, from a sender that lacks our inputs from `wanted` on. Both are
+/// relative to the frame.
 pub(crate) fn datagram(
     match_number: u8,
     frame: u32,
@@ -235,7 +236,8 @@ fn an_echo_of_what_was_never_sent_changes_no_measurement() {
     let rtt = |stepper: &Stepper| stepper.app(0).world().resource::<Lobby>().peers[0].rtt;
     let before = rtt(&stepper).expect("a second of datagrams was exchanged");
     for sent in 0..100u8 {
-        // Each is sent later than the one before; the echo is half a minute old, and was not held.
+        // Each is sent later than the one before, and echoes a datagram as if it had been sent half
+        // a minute ago and not been held.
         stepper.inject_datagram(1, 0, &[0, 0, 0, 0, sent, 128, 0, 64, 0, 0]);
     }
     stepper.update();

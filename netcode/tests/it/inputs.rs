@@ -1,5 +1,5 @@
-//! Inputs that a game may have: equal but different in bits, of any size, or such that no machine
-//! could read them.
+//! Unusual inputs: equal but with different bits, of varying size, or in a form that no machine can
+//! read.
 
 use bevy::prelude::*;
 use netcode::{
@@ -11,14 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::support::{assert_agreement, state, stats};
 
-/// What one seat pressed, as the simulation saw it.
+/// A sum over the inputs of one seat, as the simulation saw them.
 #[derive(Component, Clone, Serialize, Deserialize)]
 struct Seen {
     seat: Seat,
     total: u64,
 }
 
-/// A game in which each seat gives `press(seat, frame)`, and in which `weigh(input)` is added up.
+/// A game in which each seat gives the input `press(seat, frame)`, and in which each seat adds up
+/// `weigh(input)`.
 fn add_game<I: GameInput>(app: &mut App, press: fn(Seat, u32) -> I, weigh: fn(I) -> u64) {
     app.add_plugins(NetcodePlugin::<I>::default())
         .rollback_component::<Seen>()
@@ -98,7 +99,7 @@ fn nan_is_predicted_like_any_other_held_input() {
 }
 
 #[test]
-fn nan_with_different_bits_is_a_different_input_and_no_more() {
+fn nan_with_different_bits_is_just_a_different_input() {
     let press = |_, frame: u32| f32::from_bits(0x7fc0_0000 + frame / 13);
     let mut stepper = two(press, |stick| u64::from(stick.to_bits()));
     stepper.set_network(LinkConditions::WIFI, 1);
@@ -176,7 +177,7 @@ fn an_input_that_is_too_long_ends_the_match_and_accuses_no_peer() {
     assert_names::<Long>(&sync_test_failure(press), &["97 bytes"]);
 }
 
-/// An input with a field that the attribute may leave out.
+/// An input with a field that `skip_serializing_if` may leave out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Named {
     #[serde(default, skip_serializing_if = "Option::is_some")]

@@ -20,8 +20,7 @@ impl<S: Subscriber> Layer<S> for Shown {
     }
 }
 
-/// Returns what shows of the events that `log` logs with this filter, to which Bevy adds the level
-/// `info`.
+/// Returns the events of `log` that pass the filter, to which Bevy adds the level `info`.
 fn shown(filter: &str, log: impl FnOnce()) -> Vec<String> {
     let shown = Shown::default();
     let filter = EnvFilter::try_new(format!("info,{filter}")).expect("a filter of Bevy's form");
@@ -43,7 +42,7 @@ fn good_match() {
     info!(target: "rtc_ice::agent", "setting new connection state");
 }
 
-/// Logs what somebody has to read.
+/// Logs what a developer has to see.
 fn faults() {
     error!(target: "webrtc::peer_connection::driver", "failed to bind UDP");
     error!(target: "netcode::checksum", "two peers disagree");
@@ -69,7 +68,7 @@ fn a_good_match_logs_nothing_and_faults_show() {
 }
 
 #[test]
-fn filtered_messages_can_be_asked_for() {
+fn filtered_messages_can_be_shown_again() {
     let asked = format!("{LOG_FILTER},rtc=warn,matchbox_socket=warn");
     let lines = shown(&asked, good_match);
     assert!(lines.contains(&"WARN matchbox_socket::webrtc_socket".to_owned()), "{lines:?}");

@@ -1,4 +1,4 @@
-//! Capabilities of the crate, over headless apps, the memory network and a manual clock.
+//! Tests of the crate's capabilities, with headless apps, a network in memory and a manual clock.
 
 mod support;
 

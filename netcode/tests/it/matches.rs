@@ -90,11 +90,11 @@ fn a_finished_match_is_followed_by_another_on_a_clean_world() {
 }
 
 #[test]
-fn peers_meet_again_after_one_stood_still() {
+fn peers_draw_level_again_after_one_was_frozen() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.set_conditions(LinkConditions::TRANSATLANTIC);
     stepper.updates(300);
-    // The second machine stands still for 100 ms.
+    // The second machine is frozen for 100 ms.
     for _ in 0..6 {
         stepper.app_mut(0).update();
     }
@@ -142,8 +142,8 @@ fn a_rematch_begins_at_once_even_over_a_network() {
         write_to_all(&mut stepper, FinishMatch);
         stepper.updates(45);
         write_to_all(&mut stepper, SetReady(true));
-        // A lost handshake message would cost ggrs 200 ms of real time, which is thousands of
-        // updates here.
+        // ggrs would repeat a lost handshake message only after 200 ms of real time, which is
+        // thousands of updates here.
         stepper.updates(60);
         assert!(stepper.apps().iter().all(|app| state(app).is_running()));
     }
@@ -206,7 +206,7 @@ fn a_room_can_be_entered_again_after_the_server_was_lost() {
 }
 
 #[test]
-fn a_local_match_after_an_online_one_does_not_miss_the_old_opponent() {
+fn a_local_match_after_an_online_one_ignores_the_old_opponent() {
     #[derive(Resource, Default)]
     struct States(Vec<SessionState>);
     let mut stepper = Stepper::in_match(2, |_, app| {
@@ -258,13 +258,13 @@ fn inputs_are_read_once_per_frame_even_while_the_simulation_waits() {
     for _ in 0..40 {
         stepper.app_mut(0).update();
     }
-    assert!(stats(stepper.app(0)).stalls > 10, "the other peer stood still");
+    assert!(stats(stepper.app(0)).stalls > 10, "the other peer was frozen");
     let reads = &stepper.app(0).world().resource::<Reads>().0;
     assert!(reads.is_sorted_by(|one, next| next == &(one + 1)), "{reads:?}");
 }
 
 #[test]
-fn systems_that_read_inputs_see_the_clock_of_the_machine_in_every_step() {
+fn systems_that_read_inputs_see_the_machines_clock_in_every_step() {
     #[derive(Resource, Default)]
     struct Differences(Vec<Duration>);
     let mut stepper = Stepper::new(1, |_, app| {

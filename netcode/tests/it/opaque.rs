@@ -1,5 +1,5 @@
-//! Values of which no checksum covers the whole: a sync test fails and names them, and a match
-//! names them once.
+//! Values that no checksum covers completely: a sync test fails and names them, and a match names
+//! them once.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ struct Flat {
     spot: Spot,
 }
 
-/// Kept in a sparse set. It serializes to its end as long as it is small.
+/// Kept in a sparse set. It serializes completely as long as it is small.
 #[derive(Component, Clone, Debug, PartialEq, Deserialize)]
 #[component(storage = "SparseSet")]
 struct Rising(u32);
@@ -64,7 +64,7 @@ fn failure(test: SyncTest, build: impl FnOnce(&mut App)) -> SyncTestFailure {
     testing::sync_test(&mut app, test, 1, 100).expect_err("a value cannot be checked")
 }
 
-/// What is wrong with a value; the text of the failure contains `names`.
+/// Returns what is wrong with the value, and asserts that the text of the failure contains `names`.
 fn problem(failure: &SyncTestFailure, names: &[&str]) -> OpaqueProblem {
     let text = failure.to_string();
     assert!(names.iter().all(|name| text.contains(name)), "{names:?} in {text}");
@@ -75,8 +75,8 @@ fn problem(failure: &SyncTestFailure, names: &[&str]) -> OpaqueProblem {
 }
 
 #[test]
-fn a_component_that_does_not_serialize_to_its_end_fails_the_sync_test() {
-    // The worst case: it counts its own calls.
+fn a_component_that_does_not_serialize_completely_fails_the_sync_test() {
+    // The worst case: what no checksum covers comes out differently in every simulation.
     fn count(mut calls: Local<u32>, mut all: Query<&mut Flat>) {
         for mut flat in &mut all {
             *calls += 1;
@@ -94,7 +94,7 @@ fn a_component_that_does_not_serialize_to_its_end_fails_the_sync_test() {
 }
 
 #[test]
-fn a_value_that_stops_serializing_in_mid_match_is_named_with_its_reason() {
+fn a_value_that_stops_serializing_during_a_match_is_named_with_its_reason() {
     let failure = failure(SyncTest::EVERY_DEPTH, |app| {
         add_game(app, Rising(0));
         app.rollback_component::<Rising>().add_systems(Simulate, |mut all: Query<&mut Rising>| {
@@ -105,7 +105,7 @@ fn a_value_that_stops_serializing_in_mid_match_is_named_with_its_reason() {
 }
 
 #[test]
-fn a_resource_whose_bytes_do_not_say_what_it_is_fails_in_chaos() {
+fn a_resource_that_its_bytes_do_not_determine_fails_in_chaos() {
     let failure = failure(SyncTest::CHAOS, |app| {
         add_game(app, Spotless);
         let orders = [(1, Order::Turn(3)), (2, Order::Go { far: 3 })];
@@ -115,7 +115,7 @@ fn a_resource_whose_bytes_do_not_say_what_it_is_fails_in_chaos() {
     assert_eq!(found, OpaqueProblem::Unreadable);
 }
 
-/// A component for the game's entity, so that the game has one.
+/// A component for the game's only entity.
 #[derive(Component, Clone)]
 struct Spotless;
 

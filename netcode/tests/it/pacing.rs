@@ -1,5 +1,5 @@
-//! Machines with unequal clocks and screens share what the difference costs, and the input delay
-//! follows the network.
+//! Machines with unequal clocks and frame rates share the cost of the difference, and the input
+//! delay follows the network.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ fn set_clock(stepper: &mut Stepper, index: usize, update: Duration) {
     stepper.app_mut(index).insert_resource(strategy);
 }
 
-/// Ten seconds: at 4 %, pacing makes up for 300 ms in seven and a half.
+/// The updates in ten seconds: at 4 % (2 % on each side), pacing makes up for 300 ms in 7.5 s.
 const SETTLING: u32 = 10 * 60;
 
-/// The seeds of several networks, so that the luck of one does not decide.
+/// The seeds of several networks, so that the result does not depend on luck with one of them.
 const SEEDS: [u64; 4] = [100, 200, 300, 400];
 
 /// Asserts that neither peer has more than 55 % of the rollbacks in one minute on each network,
@@ -124,7 +124,7 @@ fn the_delay_follows_the_network_and_all_agree() {
     assert_agreement(&stepper, 80);
 }
 
-/// Presses in one of twelve frames, so that the test sees a tap that is lost or used twice.
+/// Taps once every twelve frames, so that the test sees a tap that is lost or used twice.
 fn taps(_: Seat, frame: u32) -> Input {
     Input { push: i8::from(frame % 12 == 5), ..Input::default() }
 }
@@ -181,7 +181,7 @@ fn all_peers_agree_if_delays_differ_from_the_first_frame_on() {
 }
 
 #[test]
-fn a_fixed_delay_stays() {
+fn a_fixed_delay_never_changes() {
     let fixed = NetcodeConfig { input_delay: InputDelay::Fixed(3), ..config() };
     let mut stepper = Stepper::in_match(2, |_, app| add_game(app, fixed.clone(), busy));
     stepper.set_conditions(LinkConditions::AWFUL);

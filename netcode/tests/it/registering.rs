@@ -1,4 +1,5 @@
-//! The ways to register a type: outside the checksum, and by way of another type that serializes.
+//! The ways to register a type that does not serialize: outside the checksum, and with a
+//! serializable stand-in.
 
 use bevy::prelude::*;
 use netcode::{
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::support::assert_agreement;
 
-/// A type that does not serialize, as one of another crate might not.
+/// A type that does not serialize, like some types of other crates.
 #[derive(Component, Clone, Debug, PartialEq)]
 struct Spin {
     radians: f32,
@@ -41,7 +42,7 @@ impl From<SpinBytes> for Spin {
     }
 }
 
-/// Stored in another way than the other component, so that every kind of column is tested.
+/// Stored in a sparse set, so that every kind of column is tested.
 #[derive(Component, Clone, Debug, PartialEq)]
 #[component(storage = "SparseSet")]
 struct Wobble(Spin);
@@ -58,7 +59,7 @@ impl From<SpinBytes> for Wobble {
     }
 }
 
-/// Does not serialize, and no other type stands for it.
+/// Does not serialize, and has no stand-in.
 #[derive(Resource, Clone, Debug, Default, PartialEq)]
 struct Grid(Vec<Option<Entity>>);
 
@@ -103,7 +104,7 @@ impl From<SpinBytes> for WholeSpin {
 }
 
 #[test]
-fn types_that_do_not_serialize_play_a_match_by_way_of_others() {
+fn types_with_a_serializable_stand_in_play_a_match() {
     let mut peers = Stepper::in_match(2, |_, app| game(app));
     peers.set_network(LinkConditions::WIFI, 1);
     peers.updates(300);
@@ -116,7 +117,7 @@ fn types_that_do_not_serialize_play_a_match_by_way_of_others() {
 }
 
 #[test]
-fn a_difference_in_such_a_type_is_found_and_named() {
+fn a_difference_in_a_type_with_a_stand_in_is_found_and_named() {
     fn count(mut calls: Local<u32>, mut spins: Query<&mut Spin>) {
         *calls += 1;
         spins.iter_mut().for_each(|mut spin| spin.radians = *calls as f32);
@@ -159,7 +160,7 @@ fn unhashed_types_roll_back_and_are_in_no_checksum() {
 }
 
 #[test]
-fn a_resource_that_is_not_hashed_is_nothing_to_compare() {
+fn a_resource_that_is_not_hashed_gives_a_sync_test_nothing_to_compare() {
     let mut app = App::new();
     app.add_plugins((MinimalPlugins, NetcodePlugin::<u8>::default()))
         .init_resource::<Grid>()

@@ -1,5 +1,5 @@
-//! Peers that the owner of their room removes: from the lobby at once, and from a match only if the
-//! owner plays in it.
+//! Peers that the owner removes from the room: a peer in the lobby leaves at once, a peer in a
+//! match only if the owner plays in it.
 
 use bevy::app::App;
 use netcode::{Place, Room, RoomMember, RoomState, TransportError, prelude::*, testing::Stepper};
@@ -7,7 +7,7 @@ use signaling::lobby::RoomEvent;
 
 use crate::support::{build, busy, state, stats};
 
-/// The room of a match between the first two peers; the peer with the index `owner` owns it.
+/// The room in which the first two peers play a match, owned by the peer with the index `owner`.
 fn owned_by(stepper: &Stepper, owner: usize) -> RoomEvent {
     let member = |index| RoomMember {
         id: stepper.id(index).expect("it entered"),

@@ -1,5 +1,5 @@
-//! The result of a match that has ended: its last frame, compared with the other peers, for the
-//! game to read.
+//! The result of a match that has ended: its last frame, compared with those of the other peers,
+//! and kept for the game to read.
 
 use bevy::prelude::*;
 use netcode::{
@@ -106,7 +106,7 @@ fn a_match_ends_at_the_frame_that_its_rules_name_and_its_last_world_stays() {
     }
 }
 
-/// The frames whose effects were handed out.
+/// The frames whose effects have started.
 #[derive(Resource, Default)]
 struct Heard(Vec<u32>);
 
@@ -227,8 +227,8 @@ fn a_desync_after_the_last_regular_checksum_is_found_before_the_match_is_over() 
     }
 }
 
-/// Makes the peer `to` receive other inputs of the peer `from` than `from` gives: those of the
-/// frames around `frame`, which `from` simulates next.
+/// Makes the peer `to` receive different inputs of the peer `from` than those that `from` gives,
+/// for the frames around `frame`, which `from` simulates next.
 fn give_other_inputs(stepper: &mut Stepper, from: usize, to: usize, frame: u32) {
     let mut bytes = vec![0x11, 1, 0, 0xfc];
     bytes.extend_from_slice(&frame.to_le_bytes());
@@ -274,7 +274,7 @@ fn a_peer_that_sends_no_last_checksums_is_named_and_holds_nobody_up() {
         stepper.app_mut(0).world_mut().write_message(FinishMatch);
         for _ in 0..130 {
             if is_heard {
-                // The peer names its frame, and nothing else.
+                // The peer sends the number of its frame, and nothing else.
                 let mut here = vec![0, 0, 0, 0xfc];
                 here.extend_from_slice(&frame.to_le_bytes());
                 here.extend_from_slice(&[0, 0, 0, 0, 0xfb, 0xff, 0xff, 0]);
@@ -294,7 +294,7 @@ fn a_peer_that_sends_no_last_checksums_is_named_and_holds_nobody_up() {
 fn a_match_is_finished_although_the_transport_fails_while_its_last_frame_is_compared() {
     let mut stepper = Stepper::in_match(3, |_, app| add_recorded(app, busy));
     stepper.updates(100);
-    // The third peer stands still, so the other two end the match where its inputs end.
+    // The third peer is frozen, so the other two end the match where its inputs end.
     (0..2).for_each(|index| {
         stepper.app_mut(index).world_mut().write_message(FinishMatch);
     });
@@ -324,22 +324,20 @@ fn a_match_is_broken_off_if_the_transport_fails_before_its_last_frame() {
     assert_eq!((&result.ended, &result.peers[..]), (&Some(closed), &[][..]));
 }
 
-/// The message by which a peer leaves match 1, as PROTOCOL.md describes it, with no
-/// inputs.
+/// The message with which a peer finishes match 1, as PROTOCOL.md describes it, without inputs.
 fn finish_message(end: u8, given: u8) -> [u8; 6] {
     [WIRE_VERSION, 5, 1, end, given, 0]
 }
 
 #[test]
 fn a_peer_that_names_an_impossible_end_does_not_count_as_the_same() {
-    // The end lies long before the last inputs, or there are no inputs, or the end lies behind
-    // them.
+    // The end lies long before the last inputs, or there are no inputs, or the end lies after them.
     for (end, given) in [(30, 120), (0, 0), (250, 0), (250, 120)] {
         let mut stepper = Stepper::in_match(2, |_, app| add_recorded(app, busy));
         stepper.run_until("three frames are compared", |apps| stats(&apps[0]).frames >= 115);
         stepper.app_mut(0).world_mut().write_message(FinishMatch);
         stepper.inject_control(1, 0, &finish_message(end, given));
-        // The peer sends nothing of any later frame.
+        // The peer sends nothing for later frames.
         (0..180).for_each(|_| stepper.app_mut(0).update());
         let app = stepper.app(0);
         assert_eq!(*state(app), SessionState::Gathering);

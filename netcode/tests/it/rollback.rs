@@ -1,4 +1,4 @@
-//! What the rollback store restores: every kind of change that a frame can make, undone and made
+//! What the rollback store restores: each kind of change that a frame can make is undone and made
 //! again.
 
 use bevy::{ecs::entity_disabling::Disabled, prelude::*};
@@ -17,7 +17,7 @@ struct Words(Vec<String>);
 #[component(storage = "SparseSet")]
 struct Burning(u32);
 
-/// Not registered: a stand-in for what a renderer hangs on an entity.
+/// Not registered: a stand-in for what a renderer attaches to an entity.
 #[derive(Component, Clone, Debug, PartialEq)]
 struct Sprite(u32);
 
@@ -114,7 +114,7 @@ fn resources_come_and_go() {
 }
 
 #[test]
-fn an_entity_that_was_despawned_comes_back_as_itself_with_what_is_not_registered() {
+fn a_despawned_entity_comes_back_as_itself_with_its_unregistered_components() {
     // It leaves in frame 30, and each rollback to that frame or before brings it back.
     fn simulate(mut commands: Commands, frame: Res<SimFrame>, counts: Query<(Entity, &mut Count)>) {
         for (entity, mut count) in counts {
@@ -160,8 +160,8 @@ fn an_entity_that_was_despawned_comes_back_as_itself_with_what_is_not_registered
 
 #[test]
 fn an_entity_that_left_comes_back_as_itself_after_rollbacks_of_several_depths() {
-    // Each of three peers corrects the others at its own delay, so loads go back to before and
-    // after the departure.
+    // The inputs of the three peers arrive with different delays, so some loads go back to before
+    // the departure, and others to after it.
     fn simulate(
         mut commands: Commands,
         inputs: Res<PlayerInputs<u8>>,
@@ -214,7 +214,7 @@ fn an_entity_that_left_comes_back_as_itself_after_rollbacks_of_several_depths() 
 }
 
 #[test]
-fn references_follow_an_entity_that_is_despawned_the_plain_way() {
+fn references_follow_an_entity_that_plain_despawn_removed() {
     fn simulate(
         mut commands: Commands,
         frame: Res<SimFrame>,
@@ -286,7 +286,7 @@ fn parents_change_and_change_back() {
     }
     let stepper = sync_test(5, 120, |app| {
         app.add_systems(SetupMatch, |mut commands: Commands| {
-            // Several, so that those that stay share a table with those that move.
+            // Several entities, so that those that stay share a table with those that move.
             for start in 0..7 {
                 commands.spawn((Rollback, Count(start)));
             }
@@ -297,8 +297,8 @@ fn parents_change_and_change_back() {
 }
 
 #[test]
-fn a_child_of_an_entity_that_never_was_survives_it() {
-    // In every sixth frame the oldest entity becomes a child of one that is spawned in that frame
+fn a_child_survives_a_parent_whose_spawn_is_rolled_back() {
+    // In every sixth frame, the oldest entity becomes a child of one that is spawned in that frame
     // and leaves two frames later.
     fn simulate(
         mut commands: Commands,
@@ -332,7 +332,7 @@ fn a_child_of_an_entity_that_never_was_survives_it() {
 }
 
 #[test]
-fn entities_in_resources_follow_and_hash_alike_everywhere() {
+fn entities_in_resources_are_remapped_and_hash_alike_everywhere() {
     #[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
     #[component(map_entities = Quarry::map)]
     struct Quarry(Entity);
@@ -425,7 +425,7 @@ fn a_child_added_after_its_parent_left_outlives_the_parent() {
             .add_systems(Simulate, simulate);
         }),
     );
-    // Without rollbacks, which would bring back a missing entity.
+    // Without rollbacks, because those would bring back a missing entity.
     let request = StartLocal { seats: vec!["one".into()], seed: 1, sync_test: None };
     stepper.app_mut(0).world_mut().write_message(request);
     stepper.updates(60);
@@ -434,8 +434,8 @@ fn a_child_added_after_its_parent_left_outlives_the_parent() {
 }
 
 #[test]
-fn a_grandchild_of_an_entity_that_never_was_survives_it() {
-    /// A child that is unknown to the simulation.
+fn a_grandchild_survives_an_entity_whose_spawn_is_rolled_back() {
+    /// A child that the simulation does not know.
     #[derive(Component)]
     struct Mast;
     fn simulate(mut commands: Commands, frame: Res<SimFrame>, counts: Query<(Entity, &Count)>) {

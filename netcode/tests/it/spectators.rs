@@ -1,4 +1,4 @@
-//! Peers that are in the room and take no part in matches, and peers that change their names.
+//! Peers that are in the room but take no part in matches, and peers that change their names.
 
 use bevy::app::App;
 use netcode::{
@@ -17,8 +17,7 @@ fn ask(stepper: &mut Stepper, index: usize, request: impl bevy::prelude::Message
     stepper.app_mut(index).world_mut().write_message(request);
 }
 
-/// Three peers in a room, of which the one with the index `spectator` spectates; the other two
-/// play.
+/// Three peers in a room: the one with the index `spectator` spectates, the other two play.
 fn with_spectator(spectator: usize) -> Stepper {
     let mut stepper = Stepper::new(3, build(busy));
     (0..3).for_each(|index| stepper.join(index, 1));
@@ -135,7 +134,7 @@ fn a_new_name_reaches_the_other_peers_and_the_next_match() {
     assert_agreement(&stepper, 3);
 }
 
-/// The room as a server has it: these peers, in these places, under the names with which they
+/// The room as a server describes it: these peers, in these places, under the names with which they
 /// joined.
 fn room(stepper: &Stepper, members: &[(usize, Place)]) -> RoomEvent {
     let member = |&(index, place): &(usize, Place)| RoomMember {
@@ -173,11 +172,8 @@ fn the_server_has_the_last_word_on_places() {
     let seated = room(&stepper, &[(0, Player), (1, Player), (2, Spectator)]);
     (0..2).for_each(|index| stepper.tell_of_room(index, &seated));
     stepper.updates(5);
-    assert!(
-        lobby(stepper.app(0)).peers[1].is_spectator,
-        "the server decides, and not the peer itself"
-    );
-    assert!(!lobby(stepper.app(2)).is_spectator, "the server has not told it yet");
+    assert!(lobby(stepper.app(0)).peers[1].is_spectator, "the server decides, not the peer itself");
+    assert!(!lobby(stepper.app(2)).is_spectator, "it has not heard from the server yet");
     stepper.tell_of_room(2, &seated);
     stepper.updates(5);
     assert!(lobby(stepper.app(2)).is_spectator);

@@ -1,5 +1,5 @@
 //! The WebRTC stack that matchbox uses natively. matchbox unwraps its results, so the stack has to
-//! take everything that we let through. Shared with the fuzz targets.
+//! accept everything that we let through. Shared with the fuzz targets.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use rtc::peer_connection::{
     transport::RTCIceCandidateInit,
 };
 
-/// Asserts that the stack carries out what matchbox does with these texts.
+/// Asserts that the stack accepts all that matchbox does with these texts.
 #[expect(clippy::disallowed_methods, reason = "the stack takes the time with each call")]
 pub(crate) fn assert_usable(passed: &[Passed]) {
     let now = Instant::now();

@@ -1,12 +1,12 @@
-//! How a match starts, and what keeps it from starting: peers that are not ready, cannot reach each
-//! other or do not come through the start, and requests that are refused.
+//! How a match starts, and what keeps it from starting: peers that are not ready, that cannot reach
+//! each other or that fail during the start, and requests that are refused.
 
 use bevy::prelude::*;
 use netcode::{StartBlocker, StartRefusal, prelude::*, testing::Stepper};
 
 use crate::support::{add_game, build, busy, config, state, write_to_all};
 
-/// A room of this number of peers, all of which just said that they are ready.
+/// A room of this number of peers, all of which have just said that they are ready.
 fn all_ready(peers: usize) -> Stepper {
     let mut stepper = Stepper::new(peers, build(busy));
     for index in 0..peers {
@@ -186,7 +186,7 @@ fn a_peer_that_crashes_while_the_match_starts_counts_as_lost_and_not_as_slow() {
 fn a_start_that_takes_too_long_ends_for_all_with_the_same_reason() {
     let mut stepper = all_ready(3);
     stepper.updates(2);
-    // From now on the third machine stands still, with its channels open, like a browser that never
+    // From now on the third machine is frozen, with its channels open, like a browser that never
     // finishes building its world.
     for _ in 0..700 {
         for index in 0..2 {

@@ -1,4 +1,4 @@
-//! What goes wrong when the app starts: schedules that cannot be built.
+//! Mistakes that show when the app starts: schedules that cannot be built.
 
 use bevy::prelude::*;
 use netcode::prelude::*;

@@ -145,7 +145,7 @@ pub(crate) fn assert_agreement(stepper: &Stepper, at_least: usize) {
     }
 }
 
-/// The same, but apps may have counted desyncs that another peer made up.
+/// Asserts the same, except that apps may have counted desyncs that another peer made up.
 pub(crate) fn assert_same_worlds(stepper: &Stepper, at_least: usize) {
     let logs: Vec<&ChecksumLog> = stepper.apps().iter().map(|app| app.world().resource()).collect();
     let mut common = 0;

@@ -1,5 +1,5 @@
-//! The sync test and the audit: games that are broken in the ways in which games break. Each
-//! mistake is caught, and what caused it is named.
+//! The sync test and the audit, with games that contain typical mistakes. Each mistake is caught,
+//! and its cause is named.
 
 use bevy::{ecs::schedule::ScheduleConfigs, ecs::system::ScheduleSystem, prelude::*};
 use netcode::{
@@ -85,7 +85,7 @@ fn an_unregistered_component_is_named_before_the_first_frame() {
 }
 
 #[test]
-fn a_component_that_commands_add_is_seen_by_what_depends_on_it() {
+fn a_component_that_commands_add_shows_in_what_depends_on_it() {
     #[derive(Component)]
     struct Boosted;
     fn boost(
@@ -201,7 +201,7 @@ fn a_message_that_is_read_a_frame_later_is_named() {
 }
 
 #[test]
-fn a_resource_that_was_forgotten_is_named() {
+fn an_unregistered_resource_is_named() {
     #[derive(Resource, Default)]
     struct Wind(f32);
     fn blow(mut wind: ResMut<Wind>, mut bodies: Query<&mut Body>) {
@@ -247,7 +247,7 @@ fn an_undeclared_entity_that_is_read_is_caught_in_chaos() {
 }
 
 #[test]
-fn changes_behind_the_back_of_change_detection_are_caught() {
+fn changes_that_bypass_change_detection_are_caught() {
     fn creep(mut bodies: Query<&mut Body>) {
         for mut body in &mut bodies {
             body.bypass_change_detection().position.x += 1.0;
@@ -348,8 +348,8 @@ fn a_sync_test_of_entities_without_rollback_fails() {
 }
 
 #[test]
-fn numbers_that_look_like_entities_are_none() {
-    /// The bits of an entity of the first generation are those of its index, inverted.
+fn numbers_that_look_like_entities_are_not_taken_for_them() {
+    /// The bits of an entity of the first generation are the inverted bits of its index.
     #[derive(Component, Clone, Serialize, Deserialize)]
     struct Filter(Vec<u32>, f64);
     let mut app = game(|| {});

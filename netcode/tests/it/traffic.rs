@@ -1,13 +1,13 @@
-//! A match of four that receives the peers' own traffic, damaged, doubled or out of place, in the
-//! name of each of them: none of it changes what any peer computes.
+//! A match of four that also receives the peers' own traffic, damaged, doubled or out of place, in
+//! the name of each of them: none of it changes what any peer computes.
 //!
 //! One thing is left out, because no peer can tell it from the truth: datagrams that follow all
-//! rules and claim wrong inputs of their own sender. Only the sender can make such a claim. A peer
-//! that believes it computes another world than the rest, and the checksums show that. Claims about
-//! inputs that are already known change nothing: the first ones that arrived count.
+//! rules and claim false inputs of their own sender. Only the sender can make such a claim. A peer
+//! that believes it computes a different world than the rest, and the checksums show that. Claims
+//! about inputs that are already known change nothing: the first ones that arrived count.
 //!
-//! A peer may claim any checksum. So the tests compare what each peer computed, with the other
-//! peers and with the same match undisturbed.
+//! A peer may claim any checksum. So the tests compare what each peer computed with what the other
+//! peers computed, and with the same match undisturbed.
 
 use netcode::{
     DroppedPackets, InputDelay, NetcodeConfig,
@@ -20,9 +20,10 @@ use crate::support::{
 };
 
 const PEERS: usize = 4;
-/// The length of an attack: all recorded packets fit into it.
+/// The number of updates of an attack, in which all recorded packets fit.
 const UPDATES: u32 = 240;
-/// Packets that are injected in each update: far from a flood, even with what the peers send.
+/// The number of packets that are injected in each update: far from a flood, even together with
+/// what the peers send.
 const PACKETS_PER_UPDATE: usize = 24;
 /// The second byte of control messages that are believed: Goodbye and Finish.
 const BELIEVED: [u8; 2] = [4, 5];
@@ -61,7 +62,7 @@ fn recorded(script: fn(Seat, u32) -> Input) -> Vec<SentPacket> {
     stepper.record()
 }
 
-/// A match that has run for a moment, on a network that loses and delays packets.
+/// A match that has been running for a moment, on a network that loses and delays packets.
 fn running(seed: u64) -> Stepper {
     let mut stepper = four(busy);
     stepper.start();
@@ -115,8 +116,7 @@ fn damaged(
     }
 }
 
-/// Asserts that the match goes on as it would have gone undisturbed, and returns what all peers
-/// dropped together.
+/// Asserts that the match goes on as if undisturbed, and returns what all peers together dropped.
 fn assert_unharmed(stepper: &mut Stepper, script: fn(Seat, u32) -> Input) -> DroppedPackets {
     let before = stats(stepper.app(0)).frames;
     stepper.updates(60);
@@ -195,7 +195,7 @@ fn repeated_packets_in_any_order_are_ignored() {
     let mut sent = Vec::new();
     attack(&mut stepper, |stepper, random| {
         sent.extend(stepper.record());
-        // It may be from the last seconds, or old.
+        // The packet may be recent or old.
         let packet: &SentPacket = sent.get(random.below(sent.len().max(1)))?;
         assert!(
             packet.is_control || !stepper.is_false_claim(packet.from, packet.to, &packet.bytes)

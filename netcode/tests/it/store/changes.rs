@@ -37,8 +37,8 @@ fn only_values_that_differ_count_as_changed_after_a_load() {
         app.world().resource::<Changed>().0.clone()
     };
     assert_eq!(seen(&|_| {}), [""; 0], "nothing was touched");
-    // Written with the same value: types that are compared do not count as changed; for the other
-    // type, the store cannot know.
+    // All are written with the same value. Types that a load compares do not count as changed; for
+    // the other type, the store cannot know.
     let touched = seen(&|world| {
         world.get_mut::<Position>(all[3]).unwrap().set_changed();
         // One of several in its table.
@@ -109,7 +109,7 @@ fn zeros_of_either_sign_in_values_that_own_memory_are_saved_as_they_are() {
     turn(world, one, -0.0);
     snapshots::save(world, 1);
     snapshots::load(world, 0);
-    // The buffer that the second frame gets now still holds the other zero, and no newer tick shows
+    // The second frame now gets a buffer that still holds the other zero, and no newer tick shows
     // it.
     turn(world, other, 2.0);
     snapshots::save(world, 1);

@@ -1,9 +1,9 @@
-//! Entities that leave, come back, or change their ids and relations.
+//! Entities that leave, come back, or change their ids and relationships.
 
 use super::*;
 
 #[test]
-fn relations_come_back_on_both_sides() {
+fn relationships_come_back_on_both_sides() {
     assert_comes_back(|world, all| {
         world.entity_mut(all[2]).insert(Chases(all[5]));
         world.entity_mut(all[3]).remove::<(Chases, ChildOf)>();
@@ -12,7 +12,7 @@ fn relations_come_back_on_both_sides() {
 }
 
 #[test]
-fn an_entity_that_left_by_despawn_rollback_comes_back_as_itself() {
+fn an_entity_that_left_with_despawn_rollback_comes_back_as_itself() {
     assert_comes_back(|world, all| {
         despawn_rollback(world, all[2]);
         despawn_rollback(world, all[5]);
@@ -38,7 +38,7 @@ fn an_entity_that_gave_its_id_away_gets_it_back() {
         for (entity, id) in [all[5], all[1]].into_iter().zip(ids) {
             world.entity_mut(entity).remove::<(Rollback, RollbackId)>().insert((Rollback, id));
         }
-        // One more leaves the simulation, while another takes its id.
+        // Another entity leaves the simulation, and a new one takes its id.
         let id = *world.get::<RollbackId>(all[6]).unwrap();
         world.entity_mut(all[6]).remove::<(Rollback, RollbackId)>();
         world.spawn((Rollback, id, Age(60), Position(0.0, 0.0)));
@@ -54,8 +54,8 @@ fn an_entity_that_lost_only_its_marker_gets_it_back() {
 }
 
 #[test]
-fn relations_that_change_hands_move_no_other_entitys_values() {
-    // During a load, the targets of relationships change tables, past others in the same tables.
+fn changed_relationships_do_not_mix_up_values_of_other_entities() {
+    // During a load, the targets of relationships move between tables, which moves other rows.
     assert_comes_back(|world, all| {
         world.entity_mut(all[3]).insert(ChildOf(all[5]));
         world.entity_mut(all[2]).insert(Chases(all[6]));
@@ -72,7 +72,7 @@ fn relations_that_change_hands_move_no_other_entitys_values() {
 }
 
 #[test]
-fn a_relation_to_a_leaver_is_cut_at_once_and_not_at_the_confirmation() {
+fn a_relationship_to_a_leaver_is_cut_at_once_and_not_at_the_confirmation() {
     let mut app = app(|_| {});
     let world = app.world_mut();
     let all = populate(world);
@@ -82,7 +82,7 @@ fn a_relation_to_a_leaver_is_cut_at_once_and_not_at_the_confirmation() {
     despawn_rollback(world, all[0]);
     assert!(!world.entity(all[2]).contains::<Chases>());
     snapshots::load(world, 0);
-    assert_eq!(picture(world), before, "the relation is back");
+    assert_eq!(picture(world), before, "the relationship is back");
     despawn_rollback(world, all[0]);
     snapshots::save(world, 1);
     let left = picture(world);
@@ -92,7 +92,7 @@ fn a_relation_to_a_leaver_is_cut_at_once_and_not_at_the_confirmation() {
 }
 
 #[test]
-fn an_entity_linked_to_one_that_never_was_does_not_go_with_it() {
+fn an_entity_survives_a_linked_one_whose_spawn_is_rolled_back() {
     #[derive(Component, Clone, Serialize, Deserialize)]
     #[relationship(relationship_target = Crew)]
     struct Aboard(#[entities] Entity);

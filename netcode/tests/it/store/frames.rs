@@ -61,13 +61,13 @@ fn confirmed_frames_are_forgotten_and_later_ones_are_not() {
     for frame in 0..6 {
         assert_eq!(snapshots::checksums(world, frame).is_empty(), frame < 3, "frame {frame}");
     }
-    // The next frames take the slots of the forgotten ones, and no others.
+    // The next frames take only the slots of the dropped ones.
     for frame in 6..9 {
         snapshots::save(world, frame);
     }
     snapshots::load(world, 3);
     assert_eq!(world.get::<Age>(all[0]), Some(&Age(103)));
-    // If all are confirmed, only the last frame stays, for the next one to share.
+    // If all frames are confirmed, only the last one stays, so that the next one can share it.
     snapshots::confirm(world, 9);
     assert!(
         !snapshots::checksums(world, 3).is_empty() && snapshots::checksums(world, 8).is_empty()

@@ -1,5 +1,5 @@
-//! The rollback store, driven by hand: what a save keeps and a load brings back, for every kind of
-//! component, and at what cost.
+//! The rollback store without a session: what a save keeps and a load brings back, for every kind
+//! of component, and at what cost.
 
 mod allocations;
 mod changes;
@@ -73,7 +73,7 @@ fn app(register: impl FnOnce(&mut App)) -> App {
     app
 }
 
-/// Everything that rolls back, by id: what two equal worlds have in common.
+/// Describes everything that rolls back, by id: two equal worlds have the same description.
 fn picture(world: &mut World) -> Vec<String> {
     let mut query = world.query_filtered::<(EntityRef, &RollbackId), Without<Disabled>>();
     let id = |entity: Entity| world.get::<RollbackId>(entity).map(|id| id.get());
@@ -129,8 +129,8 @@ fn populate(world: &mut World) -> Vec<Entity> {
     all
 }
 
-/// Saves, lets `change` change the world, loads, and asserts that everything is as before. Then the
-/// same in later frames, for what the first load may have left behind.
+/// Saves, lets `change` change the world, loads, and asserts that everything is as before. Does the
+/// same in later frames, because the first load may have left something behind.
 fn assert_comes_back(change: impl Fn(&mut World, &[Entity])) {
     let mut app = app(|_| {});
     let world = app.world_mut();
@@ -181,7 +181,7 @@ fn a_different_order_of_rows_is_no_difference() {
         for &entity in &[all[3], all[0], all[6]] {
             world.entity_mut(entity).insert(Elsewhere).remove::<Elsewhere>();
         }
-        // One more that is in another table than when it was saved.
+        // Another entity, which is in a different table than when it was saved.
         world.entity_mut(all[4]).insert(Elsewhere);
         *world.get_mut::<Position>(all[6]).unwrap() = Position(9.0, 9.0);
         world.get_mut::<Age>(all[4]).unwrap().0 += 5;
@@ -235,7 +235,7 @@ fn checksums_depend_on_values_and_owners_and_on_nothing_else() {
     assert_eq!(changed(&base, &sums(&two(6, 5))), ["Age"], "swapped values are seen");
     assert_eq!(changed(&sums(&two(5, 5)), &sums(&two(6, 6))), ["Age"], "equal parts do not cancel");
     let same = sums(&|world| {
-        // Other entities, other rows, another table.
+        // Different entities, rows and tables.
         world.spawn_empty();
         let one = world.spawn((Rollback, Age(5))).id();
         world.spawn((Rollback, Age(6)));

@@ -1,11 +1,11 @@
-//! Rows that move: none may go unnoticed, as saves and loads skip rows that have not moved.
+//! Rows that move: none may go unnoticed, because saves and loads skip rows that have not moved.
 
 use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
 
 use super::*;
 
-/// Neither of these is registered: entities that get or lose one move to another table, and nothing
-/// else.
+/// Neither of these is registered: an entity that gets or loses one moves to another table, and has
+/// no other change.
 #[derive(Component)]
 struct One;
 #[derive(Component)]
@@ -21,7 +21,7 @@ enum Step {
     Retain(usize),
     Remove(usize),
     RemoveOther(usize),
-    /// To another table and back, so that only the order of rows differs.
+    /// The entity moves to another table and back, so that only the order of rows differs.
     ThereAndBack(usize),
     TakeAway(usize),
     Spawn,
@@ -31,14 +31,14 @@ enum Step {
     DespawnRollback(usize),
     /// Without its marker, an entity keeps its id but does not roll back.
     Unmark(usize),
-    /// An entity that has an id but no marker gets the marker, whatever its table.
+    /// An entity that has an id but no marker gets the marker, in whatever table it is.
     Mark,
     /// Two entities swap their ids.
     SwapIds(usize, usize),
     Change(usize),
     Update,
     Save,
-    /// Confirms all saved frames but this many.
+    /// Confirms all saved frames except the newest ones, of which this gives the number.
     Confirm(u32),
     Load(u32),
 }
@@ -157,11 +157,11 @@ fn apply_step(world: &mut World, step: Step) {
     }
 }
 
-/// So many rows that they are not read unless they must be, in every build.
+/// Enough rows that no build reads them unless it must.
 const MANY: u32 = 1_200;
 
 /// Saves a world with many entities before and after a change of its rows, with an update in
-/// between as in a game, and loads both frames.
+/// between as in a game, and asserts that loads restore both frames.
 fn assert_is_noticed(change: impl Fn(&mut World, &[Entity])) {
     let mut app = app(|_| {});
     let world = app.world_mut();
@@ -180,7 +180,7 @@ fn assert_is_noticed(change: impl Fn(&mut World, &[Entity])) {
     let second = values(world);
     snapshots::save(world, 1);
     world.query::<&mut Age>().iter_mut(world).for_each(|mut age| age.0 += 1_000);
-    // Makes the load compare the rows, which the save took for unchanged.
+    // Makes the load compare the rows, even if the save took them for unchanged.
     world.entity_mut(all[all.len() - 1]).insert(Other).remove::<Other>();
     snapshots::load(world, 1);
     assert_eq!(values(world), second);
@@ -213,7 +213,7 @@ fn an_arrival_in_place_of_a_leaver_is_noticed() {
     });
 }
 
-/// The same cases in each run; `PROPTEST_CASES` sets how many.
+/// The cases are the same in each run; `PROPTEST_CASES` sets their number.
 fn config() -> ProptestConfig {
     ProptestConfig {
         failure_persistence: None,
@@ -253,7 +253,7 @@ proptest! {
                     prop_assert_eq!(&values(world), &saved[frame as usize], "frame {}", frame);
                     saved.truncate(frame as usize + 1);
                     world.insert_resource(SimFrame(frame));
-                    // Their ids are assigned again, as those of all other entities.
+                    // The ids of these entities will be assigned again, like all others.
                     let mut strangers =
                         world.query_filtered::<Entity, (With<RollbackId>, Without<Rollback>)>();
                     let strangers: Vec<Entity> = strangers.iter(world).collect();

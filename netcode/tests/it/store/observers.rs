@@ -1,5 +1,5 @@
-//! Hooks, observers and required components act while a frame is loaded, and change nothing that it
-//! brings back.
+//! Hooks, observers and required components act while a frame is loaded, but do not change what the
+//! load brings back.
 
 use bevy::ecs::{lifecycle::HookContext, world::DeferredWorld};
 
@@ -8,8 +8,8 @@ use super::*;
 #[test]
 fn changes_by_observers_during_a_load_are_undone() {
     let mut app = app(|app| {
-        // An entity that gets a name also gets a companion, and gets older, even when a load gives
-        // the name back.
+        // Whenever an entity gets a name, even from a load, it gets older and a companion is
+        // spawned.
         app.add_observer(
             |named: On<Add, Name>, mut commands: Commands, mut ages: Query<&mut Age>| {
                 commands.spawn((Rollback, Position(0.0, 0.0)));
@@ -83,7 +83,7 @@ fn hooks_and_observers_of_insertions_do_not_change_what_comes_back() {
         despawn_rollback(world, gone);
         snapshots::load(world, frame);
         assert_eq!(picture(world), before, "frame {frame}");
-        // A save at this point keeps what is there.
+        // A save at this point keeps what the load brought back.
         snapshots::save(world, frame + 1);
         world.get_mut::<Age>(all[0]).unwrap().0 += 1;
         snapshots::load(world, frame + 1);
@@ -92,9 +92,9 @@ fn hooks_and_observers_of_insertions_do_not_change_what_comes_back() {
 }
 
 #[test]
-fn observers_of_sparse_components_do_not_either() {
+fn observers_of_sparse_components_do_not_change_what_comes_back() {
     let mut app = app(|app| {
-        // Both change the structure of the world, long after the load has restored it.
+        // Both change the structure of the world, after the load has restored it.
         app.add_observer(|_: On<Add, Burning>, mut commands: Commands| {
             commands.spawn((Rollback, Position(0.0, 0.0)));
         })
