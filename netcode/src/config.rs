@@ -11,7 +11,7 @@ const MAX_WINDOW_FRAMES: u8 = 60;
 /// can be ahead of us by at most our delay and its window, and its inputs reach further ahead by
 /// its own delay: two windows and two delays have to fit, with some room to spare.
 pub(crate) const MAX_WINDOW_AND_DELAY: u8 = 60;
-/// More seats than this make the input datagrams of a full mesh larger than one packet.
+/// With more seats than this, the input datagrams of a full mesh would not fit into one packet.
 pub(crate) const MAX_SEATS: u8 = 16;
 /// The number of messages that a peer sends in one second if another peer gets ready, leaves the
 /// lobby and comes back in that second.
@@ -63,15 +63,15 @@ pub struct NetcodeConfig {
     pub min_players: u8,
     /// The maximum number of seats in a match, at most 16. Default 4.
     pub max_players: u8,
-    /// Once some peers have finished a match, when it is over for the other peers, too. Default
+    /// Decides when a match that some peers have finished is over for the other peers, too. Default
     /// [`FinishPolicy::Everyone`]: each peer plays until it finishes itself.
     pub finish_policy: FinishPolicy,
     /// How much a peer may send. A peer that sends much more is removed from the match.
     pub flood_limits: FloodLimits,
 }
 
-/// Once some peers have finished a match, when it is over for the other peers, too. Until then they
-/// play on, and the seats of the peers that have finished get default inputs.
+/// Decides when a match that some peers have finished is over for the other peers, too. Until then
+/// they play on, and the seats of the peers that have finished get default inputs.
 ///
 /// If the rules of the game end the match, all peers finish it together, at the same frame. This
 /// policy is about a peer that finishes on its own, such as one that goes back to the lobby before
@@ -313,10 +313,10 @@ pub struct SyncTest {
     /// `None`: 1, 2, 3 and so on in turn.
     pub depth: Option<u8>,
     /// Whether to disturb what a sound game does not depend on: the order of entities in their
-    /// tables, the entities themselves, and the number of steps in one update. A chaotic test also
-    /// reads values back from their own bytes, and searches them for entities that they hold
-    /// without declaring them. It is for headless tests: an entity that it spawns again has lost
-    /// its unregistered components, such as its sprite.
+    /// tables, their `Entity` values (some are spawned again), and the number of steps in one
+    /// update. A chaotic test also reads values back from their own bytes, and searches them for
+    /// entities that they hold without declaring them. It is for headless tests: an entity that is
+    /// spawned again has lost its unregistered components, such as its sprite.
     pub is_chaotic: bool,
 }
 

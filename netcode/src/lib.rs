@@ -42,7 +42,7 @@
 //! }
 //! ```
 //!
-//! The modules stand in the order in which data flows.
+//! The modules are listed in the order in which data flows.
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -7,7 +7,8 @@
 /// hashing.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Hashes what is written to it. The same bytes in different writes have a different hash.
+/// Hashes what is written to it. The same bytes, split into different writes, have a different
+/// hash.
 #[derive(Clone, Debug)]
 pub(crate) struct ValueHasher {
     state: u64,

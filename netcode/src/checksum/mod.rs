@@ -27,9 +27,9 @@ pub use report::{DesyncDetected, DesyncReport};
 /// The number of checksums that are kept: two minutes at the default interval, far longer than any
 /// peer lags behind another.
 const MAX_KEPT: usize = 256;
-/// The number of checksums of one peer that may wait for our own. A peer is never further ahead
-/// than the session takes its inputs. Each peer has a limit of its own, so that none can push out
-/// what another peer reported.
+/// The number of checksums of one peer that may wait for our own. A peer cannot be more frames
+/// ahead of us than the session accepts inputs for. Each peer has a limit of its own, so that none
+/// can push out what another peer reported.
 const MAX_WAITING: usize = 128;
 
 /// The checksums of the match's confirmed frames, oldest first. It stays readable until the next

@@ -8,8 +8,8 @@ use signaling::protocol::PeerId;
 use super::Differing;
 use crate::{diagnostics::SessionStats, input::Seat};
 
-/// Another peer and we computed different worlds for the same confirmed frame, or have different
-/// inputs before it.
+/// This peer and another one computed different worlds for the same confirmed frame, or have
+/// different inputs before it.
 #[derive(Message, Clone, Debug, PartialEq)]
 pub struct DesyncDetected(pub DesyncReport);
 

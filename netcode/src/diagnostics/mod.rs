@@ -63,7 +63,7 @@ pub struct SessionStats {
 pub struct DroppedPackets {
     /// Larger than any packet that this crate sends, and therefore not read.
     pub oversized: u32,
-    /// Not a packet of this version.
+    /// Not a packet of this version of the protocol.
     pub malformed: u32,
     /// Of a kind that is not known here. Later builds may send it, so it does not count as junk.
     pub unknown: u32,

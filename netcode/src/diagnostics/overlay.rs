@@ -53,7 +53,7 @@ impl Plugin for NetcodeOverlayPlugin {
     }
 }
 
-/// Whether the overlay is open, and which network preset is chosen.
+/// Resource: whether the overlay is open, and which network preset is chosen.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OverlayState {
     /// Whether the overlay is drawn.
