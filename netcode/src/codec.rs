@@ -1,4 +1,4 @@
-//! Values to bytes, and back within a limit: the only file that names bincode.
+//! Encodes values as bytes, and decodes them within a limit: the only file that names bincode.
 //!
 //! bincode 2.0.1 is no longer maintained, so nothing outside this file may depend on it.
 

@@ -13,7 +13,8 @@ use crate::config::NetcodeConfig;
 /// notices.
 const MAX_SPEED_CHANGE: f32 = 0.02;
 /// The lead or lag at which the speed changes by that much. A smaller one is corrected in
-/// proportion, down to zero: with a lead that stays, one peer would roll back more than the other.
+/// proportion, down to zero: a lead that remained would make one peer roll back more than the
+/// other.
 const FULL_CORRECTION_FRAMES: f32 = 0.5;
 /// The most time that one update may catch up. The rest of a longer pause (a debugger, a suspended
 /// machine) is dropped; otherwise the game would run fast for as long as it was paused.

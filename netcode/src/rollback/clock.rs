@@ -1,5 +1,5 @@
-//! When something was saved, in the world's change ticks, and so whether a value may have changed
-//! since.
+//! Moments in the world's change ticks: when something was saved, and whether a value may have
+//! changed since then.
 
 use bevy::ecs::change_detection::Tick;
 

@@ -196,7 +196,7 @@ fn is_observed(world: &World, event: EventKey, id: ComponentId) -> bool {
 
 /// Returns whether a hook runs when the component is removed or replaced.
 fn has_removal_hook(world: &World, id: ComponentId) -> bool {
-    // Bevy has no way to read a hook, but it refuses a second one.
+    // Bevy has no way to read a hook, but it refuses a second one, which shows that there is one.
     let mut hooks = hooks(world, id);
     hooks.try_on_discard(no_hook).is_none() || hooks.try_on_remove(no_hook).is_none()
 }

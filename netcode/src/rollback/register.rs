@@ -68,8 +68,9 @@ pub trait AppRollbackExt {
     ///
     /// Hooks and observers also run while a load removes and inserts components, but the load
     /// restores whatever they change. The exception is a hook or observer that inserts the same
-    /// immutable component again: its value stays. For when they run as an entity leaves, see
-    /// [`despawn_rollback`](crate::RollbackCommandsExt::despawn_rollback).
+    /// immutable component again: its value stays. See
+    /// [`despawn_rollback`](crate::RollbackCommandsExt::despawn_rollback) for when they run as an
+    /// entity leaves.
     fn rollback_component<C>(&mut self) -> &mut Self
     where
         C: Component<Mutability: Restorable<C>> + Clone + Serialize + DeserializeOwned;

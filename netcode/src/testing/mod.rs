@@ -132,8 +132,8 @@ impl Stepper {
         self.await_state("the match starts everywhere", SessionState::is_running);
     }
 
-    /// Updates until `is_reached` holds for the state of each app. Panics if a session ends, as its
-    /// state never gets there.
+    /// Updates until `is_reached` holds for the state of each app. Panics if a session ends,
+    /// because its state will never get there.
     fn await_state(&mut self, what: &str, is_reached: impl Fn(&SessionState) -> bool) {
         for _ in 0..START_UPDATES {
             let states = self.apps.iter().map(|app| app.world().resource::<SessionState>());
@@ -229,7 +229,7 @@ impl Stepper {
         }
     }
 
-    /// Loses all packets to one peer, or no longer does: even those on the reliable channel, as
+    /// Starts or stops losing all packets to one peer, even those on the reliable channel, as
     /// happens while a handshake completes.
     pub fn set_deaf(&mut self, index: usize, is_deaf: bool) {
         if let Some(peer) = self.ids[index] {

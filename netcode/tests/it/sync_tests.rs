@@ -66,7 +66,7 @@ fn a_sound_game_passes_in_chaos() {
     }
     let stats = testing::sync_test(&mut game(fly), SyncTest::CHAOS, 2, 500);
     let stats = stats.unwrap_or_else(|failure| panic!("{failure}"));
-    assert_eq!(stats.max_rollback, 8, "the window is that deep");
+    assert_eq!(stats.max_rollback, 8, "as deep as the prediction window");
     assert!(stats.resimulated_frames > 1500, "{stats:?}");
 }
 

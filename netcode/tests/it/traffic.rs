@@ -120,7 +120,7 @@ fn damaged(
 fn assert_unharmed(stepper: &mut Stepper, script: fn(Seat, u32) -> Input) -> DroppedPackets {
     let before = stats(stepper.app(0)).frames;
     stepper.updates(60);
-    assert!(stats(stepper.app(0)).frames > before + 30, "the match stands still");
+    assert!(stats(stepper.app(0)).frames > before + 30, "the match is stalled");
     assert_same_worlds(stepper, 8);
     let mut undisturbed = four(script);
     undisturbed.start();

@@ -13,7 +13,7 @@ use crate::{
     schedules::{ReadInputs, SetupMatch, Simulate},
 };
 
-/// An input that not all bytes are: a `bool` must be 0 or 1.
+/// An input type for which some bytes are invalid: a `bool` must be 0 or 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Input {
     push: i8,

@@ -38,7 +38,7 @@ enum Step {
     Change(usize),
     Update,
     Save,
-    /// Confirms all saved frames except the newest ones, of which this gives the number.
+    /// Confirms all saved frames except this number of the newest ones.
     Confirm(u32),
     Load(u32),
 }
