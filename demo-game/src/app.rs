@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_of_bevys_own_filter_is_lost() {
+    fn the_log_filter_keeps_bevys_own_rules() {
         let filter = log_filter();
         let parts = bevy::log::DEFAULT_FILTER.split(',').filter(|part| !part.is_empty());
         for part in parts {

@@ -254,7 +254,7 @@ mod tests {
     const SERVER: &str = "ws://127.0.0.1:3536";
 
     #[test]
-    fn a_generated_room_is_found_again_by_its_link_and_by_its_code_in_small_letters() {
+    fn a_generated_room_is_found_again_by_its_link_and_by_its_code_in_lower_case() {
         let room = RoomAddress::named(SERVER, "DAM3R");
         let link = format!("http://127.0.0.1:3536/#{}", room.within(SERVER));
         assert_eq!(RoomAddress::parse(&link, "ws://elsewhere").unwrap(), room);
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_why_a_text_is_no_room() {
+    fn an_error_says_why_a_text_names_no_room() {
         let parse = |text| RoomAddress::parse(text, SERVER).unwrap_err();
         assert_eq!(parse("  "), RoomError::Empty);
         assert_eq!(parse("a b"), RoomError::Characters);

@@ -25,7 +25,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_found_in_small_letters_and_names_stay_as_they_are() {
+    fn a_code_in_lower_case_is_recognised_and_other_names_are_kept() {
         assert_eq!(canonical_name("dam3r"), "DAM3R");
         assert_eq!(
             canonical_name("arena"),

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_http_are_an_error() {
+    fn bytes_that_are_not_http_are_an_error() {
         assert!(read_response(&b"hello\r\n\r\n"[..]).is_err());
     }
 }

@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn it_does_not_shoot_through_the_star_or_when_nothing_is_at_stake() {
+    fn it_does_not_shoot_through_the_star_or_outside_a_fight() {
         let me = body(-200.0, 0.0, 0.0, 120.0);
         let behind = view(me, 0.0, vec![body(200.0, 0.0, 0.0, 120.0)], &[]);
         assert!(!decide(&behind).contains(Input::FIRE));
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn any_view_has_an_answer() {
+    fn no_view_makes_a_bot_panic() {
         let odd = view(body(0.0, 0.0, 0.0, 0.0), 0.0, vec![body(0.0, 0.0, 0.0, 0.0)], &[]);
         let _ = decide(&odd);
         let alone = view(body(f32::MAX, 0.0, f32::MAX, 0.0), 9.0, vec![], &[]);

@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rock_keeps_its_shape_and_has_about_the_size_of_the_rules() {
+    fn a_rock_keeps_its_shape_and_is_about_as_large_as_in_the_rules() {
         let outline = rock_outline(42, 37.0, 14, Vec2::ZERO, 0.0);
         assert_eq!(outline, rock_outline(42, 37.0, 14, Vec2::ZERO, 0.0));
         assert_ne!(outline, rock_outline(43, 37.0, 14, Vec2::ZERO, 0.0));

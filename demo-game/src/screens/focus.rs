@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_move_the_focus_only_outside_of_fields() {
+    fn letters_move_the_focus_only_outside_fields() {
         let mut keys = ButtonInput::default();
         keys.press(KeyCode::KeyS);
         assert_eq!(key_input(&keys, false).step, 1);

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_sent_in_a_blackout_are_lost_and_packets_under_way_arrive() {
+    fn packets_sent_in_a_blackout_are_lost_and_packets_in_flight_arrive() {
         let mut router = router();
         let latency = Duration::from_millis(50);
         router.set_conditions(LinkConditions { latency, ..LinkConditions::NONE });

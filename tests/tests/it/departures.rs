@@ -16,7 +16,7 @@ const BEFORE_THE_TIMEOUT: Duration = Duration::from_secs(8);
 const LONG: u32 = 120;
 
 #[test]
-fn a_killed_peer_is_missed_by_the_other_peers() {
+fn the_other_peers_notice_that_a_peer_was_killed() {
     let server = TestServer::start();
     let room = server.room("crash");
     let mut peers = ["Ann", "Bob", "Cid"]

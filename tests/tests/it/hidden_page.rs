@@ -25,10 +25,10 @@ const LEAST_SPEED: f64 = 0.75;
 const MAX_ATTEMPTS: u32 = 10;
 
 #[test]
-fn a_page_that_nobody_sees_plays_on_and_is_away() {
+fn a_hidden_page_plays_on_and_is_shown_as_away() {
     /// The time for all phases below, and for some play before and after.
     const SECONDS: u32 = 95;
-    play("a_page_that_nobody_sees_plays_on_and_is_away", SECONDS, |page, peer| {
+    play("a_hidden_page_plays_on_and_is_shown_as_away", SECONDS, |page, peer| {
         page.set_minimised(true);
         assert_away(page, peer);
         assert_plays_on(page, peer, MINIMISED_FOR);

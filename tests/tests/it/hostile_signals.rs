@@ -196,7 +196,7 @@ fn come_twice(server: &TestServer, room: &str, first_offer_within: Duration) -> 
 }
 
 #[test]
-fn a_stranger_that_comes_again_and_again_ends_no_match() {
+fn a_stranger_that_keeps_coming_back_ends_no_match() {
     let server = TestServer::start();
     let room = server.room("comes-twice");
     let peers = two_in_match(&room, SECONDS);
@@ -207,7 +207,7 @@ fn a_stranger_that_comes_again_and_again_ends_no_match() {
 }
 
 #[test]
-fn a_stranger_that_comes_again_and_again_keeps_nobody_from_playing() {
+fn a_stranger_that_keeps_coming_back_keeps_nobody_from_playing() {
     let server = TestServer::start();
     let room = server.room("lobby");
     let peer = |name| start(&PeerSettings::new(&room, name).seconds(6));

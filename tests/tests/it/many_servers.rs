@@ -66,8 +66,8 @@ fn no_match_is_lost_when_a_server_is_killed_in_the_lobby_and_one_in_the_match() 
 }
 
 #[test]
-fn a_match_goes_on_while_redis_is_away_and_its_room_is_there_again_afterwards() {
-    let test = "a_match_goes_on_while_redis_is_away_and_its_room_is_there_again_afterwards";
+fn a_match_goes_on_while_redis_is_down_and_its_room_comes_back_with_redis() {
+    let test = "a_match_goes_on_while_redis_is_down_and_its_room_comes_back_with_redis";
     let Some(mut redis) = RedisServer::start(test) else { return };
     let server = || ServerProcess::start(env!("CARGO_BIN_EXE_server"), &redis.url());
     let servers = [server(), server()];

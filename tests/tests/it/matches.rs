@@ -34,7 +34,7 @@ fn the_match_goes_on_without_the_server() {
 }
 
 #[test]
-fn another_build_is_refused_in_words_on_both_sides() {
+fn a_different_build_is_refused_with_a_reason_on_both_sides() {
     let server = TestServer::start();
     let room = server.room("builds");
     let mut ours = start(&PeerSettings::new(&room, "Ours"));
@@ -47,7 +47,7 @@ fn another_build_is_refused_in_words_on_both_sides() {
 }
 
 #[test]
-fn a_game_is_a_host_for_another_one_at_the_address_that_it_prints() {
+fn a_host_can_be_joined_at_the_address_that_it_prints() {
     let mut host = start(&PeerSettings::host("Ann").seconds(SECONDS));
     let prefix = "others join at ";
     let line = host.wait_for_line("an address", patience(0), |line| line.starts_with(prefix));

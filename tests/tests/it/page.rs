@@ -99,9 +99,9 @@ fn question(page: &Page) -> String {
 }
 
 #[test]
-fn the_page_may_do_what_the_game_needs_and_nothing_that_was_put_into_it() {
+fn the_page_may_do_what_the_game_needs_and_nothing_that_is_injected() {
     let Some((server, other, browser)) = page_servers_and_browser(
-        "the_page_may_do_what_the_game_needs_and_nothing_that_was_put_into_it",
+        "the_page_may_do_what_the_game_needs_and_nothing_that_is_injected",
     ) else {
         return;
     };

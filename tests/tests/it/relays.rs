@@ -96,8 +96,8 @@ fn a_page_that_hides_its_address_plays_through_the_turn_server() {
 
 /// The passwords of a peer that waits alone expire before its wait is over.
 #[test]
-fn a_peer_that_waits_for_long_has_a_valid_password() {
-    let test = "a_peer_that_waits_for_long_has_a_valid_password";
+fn a_peer_that_waits_long_has_a_valid_password() {
+    let test = "a_peer_that_waits_long_has_a_valid_password";
     let Some(turn) = TurnServer::start(test, SECRET) else { return };
     let server = server_with(&turn, SECRET, Duration::from_secs(8));
     let ann = hidden_peer(&server, "Ann");

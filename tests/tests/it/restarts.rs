@@ -60,7 +60,7 @@ fn a_peer_that_waits_alone_is_in_the_room_again() {
 }
 
 #[test]
-fn a_handshake_that_is_cut_off_is_made_again() {
+fn a_handshake_that_is_cut_off_is_repeated() {
     let is_cut_off = || {
         let server = TestServer::start();
         let peers = [peer(&server, "Ann"), peer(&server, "Bob")];
@@ -125,9 +125,9 @@ fn a_page_that_waits_alone_is_in_the_room_again() {
 }
 
 #[test]
-fn a_handshake_of_a_page_that_is_cut_off_is_made_again() {
+fn a_handshake_of_a_page_that_is_cut_off_is_repeated() {
     let Some((pages, browser)) =
-        server_and_browser("a_handshake_of_a_page_that_is_cut_off_is_made_again")
+        server_and_browser("a_handshake_of_a_page_that_is_cut_off_is_repeated")
     else {
         return;
     };

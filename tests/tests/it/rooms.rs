@@ -37,7 +37,7 @@ fn open(server: &TestServer, name: &str, terms: &str) -> (Peer, RoomListing) {
 }
 
 #[test]
-fn a_new_room_is_listed_as_it_is_from_its_opening_to_its_end() {
+fn a_room_is_listed_correctly_from_its_opening_to_its_end() {
     let server = TestServer::start();
     let (ann, room) = open(&server, "Ann", "&capacity=2");
     assert_eq!((room.owner.as_str(), room.players, room.capacity), ("Ann", 1, 2));

@@ -162,7 +162,7 @@ async fn four_clients_form_two_pairs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_senseless_group_size_is_refused_and_the_server_goes_on() {
+async fn an_invalid_group_size_is_refused_and_the_server_keeps_running() {
     let address = start_server().await;
     let refused = Client::new(&format!("ws://{address}/pairs?next=0"));
     let error = within_deadline("the refusal", refused.message_loop)
