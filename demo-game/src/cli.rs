@@ -23,22 +23,22 @@ Usage: demo-game [OPTIONS]             opens the game
 
 Game:
   --server URL         the signaling server to meet at [default: ws://127.0.0.1:3536]
-  --room URL           go straight into this room: a code, a link, or ws://HOST:PORT/ROOM; headless: the last of them
-  --host               open a room on this machine and show its address for other players in the network; headless, too
+  --room URL           go straight into this room: a code, a link, or ws://HOST:PORT/ROOM; headless: only the last
+  --host               open a room on this machine and show its address for players on the network; also headless
   --name NAME          the name that others see
-  --ready              be ready as soon as the room is entered; with --players N, as soon as N are in it
+  --ready              be ready as soon as the room is entered; with --players N, as soon as N players are in it
   --low                draw without bloom: for slow machines
   --window WxH         size of the window [default: 1280x720]
-  --ice-server URL     this STUN server, stun:HOST:PORT, instead of what the signaling server hands out; may be given
-                       several times; none at all: --ice-server ''
-  --relay-only         reach other players through TURN servers alone: they do not learn this address, the servers do
+  --ice-server URL     use this STUN server, stun:HOST:PORT, not those that the signaling server hands out; may be
+                       given several times; to use none: --ice-server ''
+  --relay-only         reach players only through TURN servers: the players do not learn this address, the servers do
 
 Headless (--room or --host is required):
   --players N          get ready when N players are in the room, 2 to 4 [default: 2]
   --seconds S          play S seconds from the first frame on, then leave, 1 to 86400 [default: 20]
   --wait S             wait S seconds for the other players, 1 to 86400 [default: 30]
   --input KIND         bot: fights; idle: does nothing; script: a fixed pattern [default: bot]
-  --report FILE        write what happened to FILE, as JSON
+  --report FILE        write a report of the run to FILE, as JSON
   --conditions PRESET  make the network worse: none, lan, wifi, 4g, transatlantic, awful [default: none]
   --game-version V     claim to be version V; other versions are refused [default: this build's]
 

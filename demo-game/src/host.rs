@@ -50,10 +50,10 @@ pub(crate) struct Host {
 #[derive(Debug, Error)]
 pub(crate) enum HostError {
     /// The server cannot listen.
-    #[error("this game cannot be a host: {0}")]
+    #[error("this game cannot host a room: {0}")]
     Bind(#[from] BindError),
-    /// The system gives no thread for the server.
-    #[error("this game cannot be a host: the system refuses: {0}")]
+    /// The system provides no thread for the server.
+    #[error("this game cannot host a room: the system refuses: {0}")]
     System(#[from] io::Error),
 }
 

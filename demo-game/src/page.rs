@@ -21,7 +21,7 @@ pub(crate) enum Host {}
 
 impl Host {
     pub(crate) fn start() -> Result<Self, &'static str> {
-        Err("a page cannot be a host: take the game itself")
+        Err("a page cannot host a room: use the native game")
     }
 
     pub(crate) fn server(&self) -> String {

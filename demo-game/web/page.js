@@ -194,7 +194,7 @@ function fail(words) {
 /** Returns what the browser lacks, as a sentence; an empty one if it has everything. */
 function missing() {
   if (typeof WebAssembly !== "object") {
-    return "This browser cannot run WebAssembly, which the game is made of. Please use a current Firefox, Chrome, Edge or Safari.";
+    return "This browser cannot run WebAssembly, which the game is compiled to. Please use a current Firefox, Chrome, Edge or Safari.";
   }
   if (!document.createElement("canvas").getContext("webgl2")) {
     return "This browser has no WebGL 2, which draws the game. It may be switched off in the settings, or the graphics driver may be too old.";
@@ -252,7 +252,7 @@ function isControlFlow(error) {
 // After a panic the module is dead: say so instead of showing a frozen picture.
 function failOnFault(error) {
   if (error instanceof WebAssembly.RuntimeError) {
-    fail("The game stopped because of a fault in it. The browser's console has the details.");
+    fail("The game has crashed. The browser's console has the details.");
   }
 }
 window.addEventListener("error", (event) => failOnFault(event.error));

@@ -12,7 +12,7 @@ pub(super) struct Clock {
 impl Clock {
     #[expect(
         clippy::disallowed_methods,
-        reason = "outside the simulation: a report tells real time"
+        reason = "outside the simulation: a report contains real time"
     )]
     pub(super) fn start() -> Self {
         Self { started: Instant::now() }
@@ -26,7 +26,7 @@ impl Clock {
     /// The present moment, in both of the forms that a report uses.
     #[expect(
         clippy::disallowed_methods,
-        reason = "outside the simulation: a report tells the time of day"
+        reason = "outside the simulation: a report contains the time of day"
     )]
     pub(super) fn stamp(&self) -> Stamp {
         // A machine whose clock is before 1970 reports 0.

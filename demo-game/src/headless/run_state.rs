@@ -139,12 +139,11 @@ impl RunState {
         } else if players < wanted && lobby.unreachable > 0 {
             StartBlocker::Unreachable { players: lobby.unreachable }.to_string()
         } else if players < wanted {
-            format!(
-                "nobody else came: {players} of {wanted} players are in {room} after {seconds} s"
-            )
+            format!("not enough players: {players} of {wanted} are in {room} after {seconds} s")
         } else {
-            let blocker =
-                lobby.blocker().map_or_else(|| "no reason is known".into(), |why| why.to_string());
+            let blocker = lobby
+                .blocker()
+                .map_or_else(|| "the reason is unknown".into(), |why| why.to_string());
             format!("the match did not start within {seconds} s: {blocker}")
         })
     }
@@ -164,7 +163,7 @@ impl RunState {
                 let is_enough = self.last_frame() < SHORTEST_MATCH_FRAMES;
                 return if is_enough { Action::Settle } else { Action::Rematch };
             }
-            _ => return Action::Fail("the match was left before its time".into()),
+            _ => return Action::Fail("the match was left early".into()),
         }
         if frame > 0 {
             self.report.first_frame(self.clock.stamp());
@@ -315,7 +314,7 @@ pub(super) fn show_progress(
     let line = match run.stage {
         Stage::Meeting if *session == SessionState::Gathering => {
             let here = lobby.seats();
-            let server = if lobby.is_signaling_lost { "  the server is away" } else { "" };
+            let server = if lobby.is_signaling_lost { "  the server is gone" } else { "" };
             format!("{seconds:3} s  {here} of {} players are here{server}", run.options.players)
         }
         Stage::Meeting => format!("{seconds:3} s  {:?}", *session),

@@ -155,11 +155,11 @@ mod tests {
         let code = MatchKind::Online(RoomAddress::named(SERVER, "DAM3R").existing());
         let on = |state: &SessionState| heading(Some(&code), state);
         assert_eq!(on(&Connecting), "Could not join", "a refused code");
-        assert_eq!(on(&Offline), "Could not join", "an address that cannot be");
+        assert_eq!(on(&Offline), "Could not join", "an impossible address");
         assert_eq!(on(&Gathering), "You are out of the room");
         assert_eq!(on(&Starting), "The match did not start");
         assert_eq!(on(&Running), "The match is over");
-        assert_eq!(heading(None, &Offline), "Could not join", "a link that is no link");
+        assert_eq!(heading(None, &Offline), "Could not join", "an invalid link");
     }
 
     #[test]

@@ -236,7 +236,7 @@ fn banner(state: &MatchState, name: impl Fn(u8) -> String) -> (String, Color) {
         }
         Phase::Fighting => (String::new(), TEXT),
         Phase::RoundOver { winner: Some(seat) } => {
-            (format!("Round for {}", name(seat)), seat_color(seat))
+            (format!("Round to {}", name(seat)), seat_color(seat))
         }
         Phase::RoundOver { winner: None } => ("Nobody's round".to_owned(), TEXT),
         Phase::MatchOver { winner: Some(seat) } => {
@@ -302,7 +302,7 @@ pub(super) fn refresh_notice(
         && current.address().is_some()
     {
         // Otherwise the player wonders an hour later why everything is slow.
-        (format!("Bad network on purpose: {name}. Press F3, then 1, to end it."), WARNING)
+        (format!("Simulated bad network: {name}. Press F3, then 1, to end it."), WARNING)
     } else if state.is_some_and(|state| state.round == 1 && state.phase == Phase::Countdown) {
         (format!("First to {ROUNDS_TO_WIN} rounds. The last ship wins a round."), TEXT_QUIET)
     } else {

@@ -162,7 +162,7 @@ fn choose(list: &RoomList) -> (Vec<RoomListing>, String) {
     let hidden = rooms.len().saturating_sub(MAX_SHOWN);
     rooms.truncate(MAX_SHOWN);
     let words = match (rooms.len(), hidden) {
-        (0, _) => "None is open now. Open a public one in the menu.".to_owned(),
+        (0, _) => "None are open. Open a public one in the menu.".to_owned(),
         (_, 0) => " ".to_owned(),
         (_, hidden) => format!("and {hidden} more"),
     };

@@ -139,9 +139,9 @@ pub(super) fn build(
 /// than for other rooms, because it is of no use without the address.
 fn spawn_invitation(panel: &mut ChildSpawnerCommands, host: &platform::Host) {
     let caption = if host.is_in_network() {
-        "Others in your network join at"
+        "Others on your network join at"
     } else {
-        "This machine is in no network. Only players on it can join, at"
+        "This machine has no network. Only players on it can join, at"
     };
     panel.spawn(centred_label(format!("Room {}", host.room()), LARGE, ACCENT));
     panel.spawn(centred_label(caption, SMALL, TEXT_QUIET));
@@ -232,7 +232,7 @@ fn shown(lobby: &Lobby, room: &Room, settings: &Settings) -> Shown {
         } else if peer.is_quiet {
             (note, color) = ("quiet: connection is slow or lost", WARNING);
         } else if peer.is_hidden {
-            (note, color) = ("away: looks at another page", WARNING);
+            (note, color) = ("away: on another page", WARNING);
         }
         let rtt = peer.rtt.map_or_else(String::new, |rtt| format!("   {} ms", rtt.as_millis()));
         let route = match peer.route {
@@ -265,7 +265,7 @@ fn status(session: &SessionState, lobby: &Lobby) -> (String, Color) {
             ("Connecting to the server...".to_owned(), TEXT_QUIET)
         }
         SessionState::Gathering if lobby.is_signaling_lost => {
-            ("The server is away: nobody else can join until it is back.".to_owned(), WARNING)
+            ("The server is gone: nobody else can join until it is back.".to_owned(), WARNING)
         }
         SessionState::Gathering => match lobby.blocker() {
             Some(blocker) => (sentence(&blocker.to_string()), WARNING),

@@ -136,7 +136,7 @@ fn explain(choice: Choice) -> Wording {
             Wording::same("Opens a room with a link to share. < and > make it public.")
         }
         Choice::PlayOnline { is_public: true } => {
-            Wording::same("Opens a room that everybody finds in the list.")
+            Wording::same("Opens a room that anyone can find in the list.")
         }
         Choice::OpenJoin => Wording::same(
             "Lists public rooms, and takes the code or the link that a friend gave you.",
@@ -145,7 +145,7 @@ fn explain(choice: Choice) -> Wording {
             Wording::same("Plays with strangers who want a match of the same size right now.")
         }
         Choice::Host => {
-            Wording::same("Opens a room on this machine, for players in the same network.")
+            Wording::same("Opens a room on this machine, for players on the same network.")
         }
         Choice::PlayHere => TWO_HERE,
         Choice::AgainstBots(_) => HOW_MANY_BOTS,

@@ -94,7 +94,7 @@ fn record_the_match() {
     let recording = playground.app.world().resource::<Recorder>().0.to_bytes();
     let report = selftest::run(&recording).expect("what was just recorded can be played");
     let own: Vec<_> = playground.checksums();
-    assert_eq!(report.hashes, own[..report.hashes.len()], "played again it is the same match");
+    assert_eq!(report.hashes, own[..report.hashes.len()], "it is the same match when played again");
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings");
     std::fs::write(format!("{folder}/four-bots.duel"), recording)
         .expect("the recording can be written");

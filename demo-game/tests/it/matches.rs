@@ -66,7 +66,7 @@ fn the_next_match_keeps_nothing_of_the_last() {
     playground.app.world_mut().write_message(FinishMatch);
     playground.updates(3);
     assert_eq!(*playground.app.world().resource::<SessionState>(), SessionState::Offline);
-    assert!(!playground.entities().is_empty(), "what it came to is there to be looked at");
+    assert!(!playground.entities().is_empty(), "the final state stays, to be shown");
 
     playground.start(3, 5, None);
     playground.updates(900);
@@ -74,5 +74,5 @@ fn the_next_match_keeps_nothing_of_the_last() {
     // The number of frames in an update may differ by one; their content may not.
     let common = alone.len().min(again.len());
     assert!(common >= 29);
-    assert_eq!(again[..common], alone[..common], "the second match is what it is as a first one");
+    assert_eq!(again[..common], alone[..common], "a second match is like a first one");
 }
