@@ -161,7 +161,7 @@ impl Page {
     ///
     /// When it never is.
     pub fn ended(&self, patience: Duration) -> Report {
-        self.wait_for("an end of the match", patience, |report| report.text("state") == "Ended")
+        self.wait_for("the end of the match", patience, |report| report.text("state") == "Ended")
     }
 
     /// Waits until the page has written something into this data attribute of its body.
@@ -189,7 +189,7 @@ impl Page {
             }
             assert!(
                 Instant::now() < deadline,
-                "within {patience:?} there was never {what} on {}; its report: {}; it shows: {}; its console: {:#?}",
+                "timed out after {patience:?} waiting for {what} on {}; its report: {}; it shows: {}; its console: {:#?}",
                 self.name,
                 self.data("report"),
                 self.run("return document.body.innerText"),
@@ -213,7 +213,7 @@ impl Page {
     pub fn run(&self, script: &str) -> Value {
         self.session
             .run(script)
-            .unwrap_or_else(|error| panic!("a script fails on {}: {error}", self.name))
+            .unwrap_or_else(|error| panic!("a script failed on {}: {error}", self.name))
     }
 
     /// Takes the browser to another address, which must differ in more than the part after the `#`.
@@ -246,7 +246,7 @@ impl Page {
     ///
     /// When it never is.
     pub fn wait_until_seen(&self, patience: Duration) {
-        self.wait("a look", patience, || (!self.is_hidden()).then_some(()));
+        self.wait("visibility", patience, || (!self.is_hidden()).then_some(()));
     }
 
     /// Minimises the page's window, or brings it back.
@@ -269,7 +269,7 @@ impl Page {
     pub(crate) fn devtools(&self, command: &str, parameters: &Value) -> Value {
         self.session
             .devtools(command, parameters)
-            .unwrap_or_else(|error| panic!("a command fails on {}: {error}", self.name))
+            .unwrap_or_else(|error| panic!("a command failed on {}: {error}", self.name))
     }
 
     /// Holds a key for `time`, as a player would.

@@ -15,7 +15,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// If it has not after `patience`; the message names `what` never came.
 pub fn wait_for<T>(what: &str, patience: Duration, condition: impl FnMut() -> Option<T>) -> T {
     wait_at_most(patience, condition)
-        .unwrap_or_else(|| panic!("within {patience:?} there was never {what}"))
+        .unwrap_or_else(|| panic!("timed out after {patience:?} waiting for {what}"))
 }
 
 /// Looks until `condition` yields a value; `None` if it has not after `patience`.

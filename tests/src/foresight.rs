@@ -29,7 +29,7 @@ pub fn lasts(seed: u64, seconds: u32) -> bool {
         }
     }
     panic!(
-        "a local match does not come to frame {frames}: {:?}",
+        "a local match never reaches frame {frames}: {:?}",
         app.world().resource::<SessionState>()
     );
 }

@@ -141,7 +141,7 @@ impl Peer {
                 let line = lines.iter().find(|line| is_wanted(line)).cloned();
                 assert!(
                     line.is_some(),
-                    "{} ended ({status}) before {what}; it said: {lines:#?}",
+                    "{} ended ({status}) before {what}; its output: {lines:#?}",
                     self.name
                 );
                 return line;
@@ -150,7 +150,10 @@ impl Peer {
         });
         came.unwrap_or_else(|| {
             let lines = self.lines();
-            panic!("no {what} from {} within {patience:?}; it said: {lines:#?}", self.name)
+            panic!(
+                "timed out after {patience:?} waiting for {what} from {}; its output: {lines:#?}",
+                self.name
+            )
         })
     }
 
@@ -170,7 +173,7 @@ impl Peer {
         assert_eq!(
             came,
             Some(true),
-            "no {what} from {} within {patience:?} or before its end; it said: {:#?}",
+            "{} did not print {what} within {patience:?} or before its end; its output: {:#?}",
             self.name,
             self.lines()
         );
@@ -196,7 +199,7 @@ impl Peer {
 
     /// Waits until it has ended by itself. Returns its exit status.
     pub fn wait(&mut self, patience: Duration) -> ExitStatus {
-        let what = format!("an end of {}", self.name);
+        let what = format!("the end of {}", self.name);
         wait_for(&what, patience, || self.status())
     }
 
@@ -207,7 +210,12 @@ impl Peer {
     /// If it ended otherwise.
     pub fn played(&mut self, patience: Duration) -> Report {
         let status = self.wait(patience);
-        assert!(status.success(), "{} ended ({status}); it said: {:#?}", self.name, self.lines());
+        assert!(
+            status.success(),
+            "{} ended ({status}); its output: {:#?}",
+            self.name,
+            self.lines()
+        );
         self.report(patience)
     }
 
@@ -221,7 +229,7 @@ impl Peer {
         match fs::read_to_string(&self.report).ok().as_deref().and_then(Report::parse) {
             Some(report) => report,
             None => panic!(
-                "{} ended ({status}) without a report; it said: {:#?}",
+                "{} ended ({status}) without a report; its output: {:#?}",
                 self.name,
                 self.lines()
             ),

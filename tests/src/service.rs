@@ -36,7 +36,7 @@ impl ServerProcess {
         let mut line = String::new();
         let stdout = child.stdout.take().expect("the output is piped");
         BufReader::new(stdout).read_line(&mut line).expect("it prints one line");
-        let address = line.trim().parse().expect("which is its address");
+        let address = line.trim().parse().expect("the line is its address");
         Self { child, address }
     }
 

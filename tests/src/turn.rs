@@ -41,7 +41,7 @@ impl TurnServer {
     /// If it does not answer.
     pub fn start(test: &str, secret: &str) -> Option<Self> {
         if !cfg!(target_os = "linux") {
-            skip(test, "this machine answers at 127.0.0.1 alone");
+            skip(test, "this system has no loopback address but 127.0.0.1");
             return None;
         }
         let mut server = match Self::spawn(secret) {
@@ -59,7 +59,7 @@ impl TurnServer {
             }
             answers(server.address)
         });
-        assert!(answer.is_some(), "coturn does not answer; it said: {}", server.said());
+        assert!(answer.is_some(), "coturn does not answer; its log: {}", server.said());
         Some(server)
     }
 
@@ -123,7 +123,7 @@ fn free_address() -> SocketAddr {
 /// Returns `Some` if a STUN server answers at this address.
 fn answers(address: SocketAddr) -> Option<()> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("the system has a free port");
-    socket.set_read_timeout(Some(Duration::from_millis(200))).expect("more than zero");
+    socket.set_read_timeout(Some(Duration::from_millis(200))).expect("the timeout is not zero");
     let mut answer = [0; 200];
     // An error means that nobody listens there yet.
     socket.send_to(BINDING_REQUEST, address).ok()?;

@@ -119,7 +119,7 @@ fn read_response(mut response: impl BufRead) -> io::Result<(u16, String)> {
     response.read_line(&mut line)?;
     // `HTTP/1.1 200 OK`
     let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let status = status.ok_or_else(|| io::Error::other(format!("no HTTP: {line:?}")))?;
+    let status = status.ok_or_else(|| io::Error::other(format!("not HTTP: {line:?}")))?;
     let mut length = 0;
     loop {
         line.clear();

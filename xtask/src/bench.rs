@@ -74,8 +74,8 @@ Measures this workspace side by side with what people use today, in turns within
 machine should have nothing else to do.
 
   rollback      saving, loading and sync tests, beside bevy_ggrs: about ten minutes
-  wire          datagrams and bytes of matches of 2 and of 4 over WebRTC, as the kernel counts them,
-                beside ggrs over matchbox: about five minutes; needs Linux, where it creates a
+  wire          datagrams and bytes of matches of 2 and 4 players over WebRTC, as the kernel counts
+                them, beside ggrs over matchbox: about five minutes; needs Linux, where it creates a
                 network namespace for itself
   signaling     memory and processor time of the signaling server with thousands of idle clients,
                 beside matchbox_server with the same number: about six minutes; needs Linux

@@ -53,7 +53,7 @@ pub(crate) fn ensure_optimiser() -> Outcome {
     }
     fail(format!(
         "{OPTIMISER}, which makes the page small, is missing: install Binaryen (https://github.com/WebAssembly/binaryen; \
-         the package is called binaryen), or build without it by --no-opt"
+         the package is called binaryen), or build without it with --no-opt"
     ))
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn run(is_quick: bool) -> Report {
     let effort = if is_quick { Effort::quick() } else { Effort::thorough() };
     let mut report = Report::default();
     // First, while the process is small, because this measures resident memory.
-    eprintln!("a match of ten minutes, twice …");
+    eprintln!("matches of ten minutes …");
     report.growth = Some(growth::measure(&effort));
     for entities in effort.sizes {
         eprintln!("{entities} entities …");

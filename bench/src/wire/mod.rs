@@ -159,7 +159,7 @@ impl Report {
     /// Prints the table in Markdown.
     pub(crate) fn print(&self) {
         println!(
-            "| sent by each peer, per second | netcode | ggrs 0.13 over matchbox 0.15 | part |"
+            "| sent by each peer, per second | netcode | ggrs 0.13 over matchbox 0.15 | ratio |"
         );
         println!("|---|---:|---:|---:|");
         for Row { peers, ours, stock } in &self.0 {

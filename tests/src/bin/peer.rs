@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     }
     let complaint = match cli::parse(std::env::args_os().skip(1)) {
         Ok(Command::Headless(options)) => return headless::run(options),
-        Ok(_) => "this program plays with --headless only".to_owned(),
+        Ok(_) => "this program plays only with --headless".to_owned(),
         Err(error) => error.to_string(),
     };
     // If nobody reads the complaint any more, there is nothing left to do.

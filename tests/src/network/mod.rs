@@ -74,8 +74,9 @@ impl Network {
             move || {
                 let outcome = forward(&devices, &router, &is_over);
                 if let Err(error) = &outcome {
-                    // Printed at once: the test fails because of this, but names another reason.
-                    let _ = writeln!(stderr(), "the router between the machines broke: {error}");
+                    // Printed at once, because the test that fails for this reason will name a
+                    // different one.
+                    let _ = writeln!(stderr(), "the router between the machines failed: {error}");
                 }
                 outcome
             }
@@ -150,7 +151,7 @@ fn forward(devices: &[Device], router: &Mutex<Router>, is_over: &AtomicBool) -> 
     let started = Instant::now();
     let mut buffer = [0; MTU];
     while !is_over.load(Ordering::Relaxed) {
-        let mut router = router.lock().expect("no test panics with it in hand");
+        let mut router = router.lock().expect("no thread panics while it holds the lock");
         for (from, device) in devices.iter().enumerate() {
             while let Some(packet) = device.receive(&mut buffer)? {
                 router.handle_packet(started.elapsed(), from, packet);

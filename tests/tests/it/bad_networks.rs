@@ -50,7 +50,9 @@ fn native_peers_play_on_across_a_bad_network_and_a_blackout() {
     let Some(network) = Network::start(name, MACHINES) else {
         return;
     };
-    let [hub, here, there] = network.machines() else { panic!("as many as asked for") };
+    let [hub, here, there] = network.machines() else {
+        panic!("the network has {MACHINES} machines")
+    };
     network.set_conditions(FAR);
     let server = serve(hub, ServerConfig::default());
     let room = server.room("far");
@@ -75,7 +77,9 @@ fn a_page_and_a_native_peer_play_on_across_a_bad_network_and_a_blackout() {
     let Some(network) = Network::start(name, MACHINES) else {
         return;
     };
-    let [hub, here, there] = network.machines() else { panic!("as many as asked for") };
+    let [hub, here, there] = network.machines() else {
+        panic!("the network has {MACHINES} machines")
+    };
     let server = serve(hub, ServerConfig { web_root: Some(folder), ..ServerConfig::default() });
     let (reports, rtts_ms) = here.run(|| {
         let browser = Browser::start();

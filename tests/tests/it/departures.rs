@@ -54,7 +54,7 @@ fn assert_departure_noticed(peers: &mut [&mut Peer], missing: &str, since: Insta
         println!("reported after {time:.2?}: {reason}");
         let deadline = REASON_DEADLINE.mul_f64(tolerance()).min(BEFORE_THE_TIMEOUT);
         assert!(time <= deadline, "reported only after {time:?}: {reason}");
-        assert!(reason.contains(missing), "the sentence names who is missing: {reason}");
+        assert!(reason.contains(missing), "the sentence names the missing peer: {reason}");
         reasons.push(reason);
     }
     let mut reports = Vec::new();

@@ -42,8 +42,8 @@ impl<P> Trap<P> {
             event["Signal"]["data"]["Offer"].as_str()?;
             event["Signal"]["sender"].as_str().map(str::to_owned)
         });
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port is free");
-        let port = socket.local_addr().expect("it has one").port();
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("the system has a free port");
+        let port = socket.local_addr().expect("a bound socket has an address").port();
         let relay = format!("candidate:7 1 udp 5 127.0.0.1 {port} typ relay raddr 0.0.0.0 rport 0");
         let answer = OFFER.join("\r\n").replace("actpass", "active");
         let inline = format!("a={relay}\r\na=ice-ufrag");
@@ -62,7 +62,7 @@ impl<P> Trap<P> {
             if left.is_zero() {
                 return false;
             }
-            self.socket.set_read_timeout(Some(left)).expect("it is not zero");
+            self.socket.set_read_timeout(Some(left)).expect("the timeout is not zero");
             if let Ok((length, _)) = self.socket.recv_from(&mut datagram)
                 && datagram[..length].windows(CHECK.len()).any(|part| part == CHECK)
             {

@@ -97,7 +97,7 @@ pub(crate) fn begin_long_match(
 
 /// Asserts that nobody sees the page, and that the other peer knows.
 fn assert_away(page: &Page, peer: &mut Peer) {
-    peer.wait_for_news("a peer that is away", SEEN_WITHIN, |line| line.ends_with("away Page"));
+    peer.wait_for_news("a line with \"away\"", SEEN_WITHIN, |line| line.ends_with("away Page"));
     assert!(page.is_hidden());
 }
 
@@ -120,7 +120,7 @@ fn assert_plays_on(page: &Page, peer: &mut Peer, time: Duration) {
     // frames.
     let least = frames * LEAST_SPEED - 120.0;
     assert!(of_peer > least, "the other peer waited: {:#?}", peer.lines());
-    assert!(of_page > least, "the page stood still");
+    assert!(of_page > least, "the page stopped");
 }
 
 /// Asserts that the page is visible, and plays.
@@ -128,7 +128,7 @@ fn assert_back(page: &Page, peer: &mut Peer) {
     page.wait_until_seen(SEEN_WITHIN);
     let frames = page.report().expect("the page plays").number("confirmed_frames");
     wait_for_frames(page, frames as u32 + 120);
-    peer.wait_for_news("line without \"away\"", SEEN_WITHIN, |line| {
+    peer.wait_for_news("a line without \"away\"", SEEN_WITHIN, |line| {
         line.contains("confirmed") && !line.contains("away")
     });
 }

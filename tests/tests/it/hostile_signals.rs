@@ -58,7 +58,8 @@ impl Stranger {
 
     pub(crate) fn send(&mut self, to: &str, kind: &str, text: &str) {
         let request = json!({ "Signal": { "receiver": to, "data": { kind: text } } });
-        block_on(self.0.send(Message::text(request.to_string()))).expect("the server reads on");
+        block_on(self.0.send(Message::text(request.to_string())))
+            .expect("the server keeps reading");
     }
 
     /// Reads the server's messages and answers its pings until the connection ends.

@@ -43,7 +43,7 @@ fn no_match_is_lost_when_a_server_is_killed_in_the_lobby_and_one_in_the_match() 
     for peer in [&mut ann, &mut bob] {
         // If a handshake is cut off, both peers enter again as new peers and repeat it: see
         // `restarts`.
-        peer.wait_for_line("the other one", patience(0), |line| line.contains("2 of 3 players"));
+        peer.wait_for_line("the other peer", patience(0), |line| line.contains("2 of 3 players"));
     }
     wait_for_room(&three, 2, RoomPhase::Lobby);
     one.kill();

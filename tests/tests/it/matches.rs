@@ -73,7 +73,7 @@ fn assert_all_played(peers: &mut [Peer]) {
     let mut reports: Vec<Report> = Vec::new();
     for peer in peers {
         let status = peer.wait(patience(SECONDS));
-        assert!(status.success(), "{status}; it said: {:#?}", peer.lines());
+        assert!(status.success(), "{status}; its output: {:#?}", peer.lines());
         reports.push(peer.report(patience(0)));
     }
     assert_agreement(&reports, LAST_CHECKSUM_FRAME);

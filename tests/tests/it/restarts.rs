@@ -183,7 +183,7 @@ fn is_connected_after(report: &Report, unix_ms: f64) -> bool {
 }
 
 fn wait_for_peers(server: &TestServer, peers: u64) {
-    let what = format!("{peers} in the room");
+    let what = format!("{peers} peers in the room");
     wait_for(&what, START_PATIENCE, || (server.peers() == peers).then_some(()));
 }
 

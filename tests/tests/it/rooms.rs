@@ -49,7 +49,7 @@ fn a_room_is_listed_correctly_from_its_opening_to_its_end() {
     });
     both_played([ann, bob], SECONDS);
     wait_for("an empty list", SOON, || server.listed().is_empty().then_some(()));
-    assert_eq!(server.broken(), 0, "leavers say goodbye, and keep no place");
+    assert_eq!(server.broken(), 0, "peers that leave say goodbye, and keep no place");
 }
 
 #[test]
@@ -78,7 +78,8 @@ impl Owner {
     fn sees(&mut self, what: &str, is_wanted: impl Fn(&RoomState) -> bool) -> RoomState {
         let shown = async {
             loop {
-                let message = self.0.next().await.expect("the server stays").expect("and speaks");
+                let message =
+                    self.0.next().await.expect("the server stays").expect("the connection holds");
                 let Message::Text(text) = message else { continue };
                 // Events of matchbox's own protocol do not matter here.
                 if let Ok(RoomEvent::Room(room)) = serde_json::from_str(&text)
@@ -98,12 +99,16 @@ impl Owner {
 
     fn asks(&mut self, request: &RoomRequest) {
         let request = serde_json::json!({ "Room": request }).to_string();
-        block_on(self.0.send(Message::text(request))).expect("the server reads on");
+        block_on(self.0.send(Message::text(request))).expect("the server keeps reading");
     }
 
     fn peer_called(&mut self, name: &str) -> PeerId {
         let room = self.sees(name, |room| room.members.iter().any(|member| member.name == name));
-        room.members.iter().find(|member| member.name == name).expect("it is seen").id
+        room.members
+            .iter()
+            .find(|member| member.name == name)
+            .expect("the owner has just seen it")
+            .id
     }
 }
 

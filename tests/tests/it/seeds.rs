@@ -44,7 +44,8 @@ struct Said {
 impl Tape {
     /// Listens in place of the server.
     fn listen(&self, server: SocketAddr) -> SocketAddr {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port is free");
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the system has a free port");
         let address = listener.local_addr().expect("it listens");
         let tape = self.clone();
         thread::spawn(move || {
@@ -61,7 +62,7 @@ impl Tape {
         let mut address = String::new();
         #[expect(
             clippy::result_large_err,
-            reason = "the answer is what the library wants it to be"
+            reason = "the library prescribes the type of the result"
         )]
         let note = |request: &Request, response: Response| {
             address = request.uri().to_string();
@@ -73,7 +74,7 @@ impl Tape {
             client(format!("ws://{server}{address}"), upstream).expect("the server lets it in");
         let mut sides = [(peer, false), (upstream, true)];
         for (side, _) in &sides {
-            side.get_ref().set_read_timeout(Some(TURN)).expect("a time that can be waited");
+            side.get_ref().set_read_timeout(Some(TURN)).expect("the timeout is not zero");
         }
         loop {
             for turn in 0..2 {
@@ -156,7 +157,7 @@ fn make_seeds_from_a_meeting() {
         let mut heard = String::new();
         for said in said.iter().filter(|said| said.by_server && said.address == *address) {
             let text = without_addresses(&said.text);
-            writeln!(heard, "{text}").expect("a text takes more text");
+            writeln!(heard, "{text}").expect("writing to a string cannot fail");
             signals += write_signal(&text, signals);
         }
         write("server_event", &format!("meeting-{number}"), &heard);
@@ -165,10 +166,10 @@ fn make_seeds_from_a_meeting() {
     let mut speaker = String::new();
     for Said { address, text, .. } in said.iter().filter(|said| !said.by_server) {
         if *address != speaker {
-            writeln!(requests, "{address}").expect("a text takes more text");
+            writeln!(requests, "{address}").expect("writing to a string cannot fail");
             speaker.clone_from(address);
         }
-        writeln!(requests, "{}", without_addresses(text)).expect("a text takes more text");
+        writeln!(requests, "{}", without_addresses(text)).expect("writing to a string cannot fail");
     }
     // All peers have entered before the first one speaks.
     let comings: String = addresses.iter().map(|address| format!("{address}\n")).collect();
@@ -177,7 +178,7 @@ fn make_seeds_from_a_meeting() {
 
 /// Writes each description or candidate in a message of the server as a seed. Returns their number.
 fn write_signal(event: &str, before: usize) -> usize {
-    let event: Value = serde_json::from_str(event).expect("servers speak JSON");
+    let event: Value = serde_json::from_str(event).expect("the server sends JSON");
     let Some(data) = event["Signal"]["data"].as_object() else { return 0 };
     for (number, (kind, text)) in (before..).zip(data) {
         let text = text.as_str().expect("signals are texts");

@@ -28,7 +28,7 @@ const CHANNEL: usize = 0;
 async fn start_server() -> SocketAddr {
     let config =
         ServerConfig { address: SocketAddr::from(([127, 0, 0, 1], 0)), ..ServerConfig::default() };
-    let server = Server::bind(config).await.expect("a free port is free");
+    let server = Server::bind(config).await.expect("the system has a free port");
     let address = server.local_addr();
     tokio::spawn(server.run(std::future::pending()));
     address

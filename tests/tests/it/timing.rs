@@ -26,7 +26,7 @@ fn peers_that_meet_are_soon_connected_and_playing() {
         times.sort_by(f64::total_cmp);
         let median = times[RUNS / 2];
         println!(
-            "{what}: median {median} ms after both are in the room (aim: {aim} ms), of {times:?}"
+            "{what}: median {median} ms after both are in the room (target: {aim} ms), of {times:?}"
         );
         assert!(median <= aim * tolerance(), "{what} took {median} ms");
     }

@@ -87,7 +87,7 @@ impl Resident {
         let (output, copy) = (child.stdout.take().expect("it is piped"), Arc::clone(&lines));
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
-                copy.lock().expect("nobody panics with it").push(line);
+                copy.lock().expect("no thread panics while it holds the lock").push(line);
             }
         });
         let input = child.stdin.take().expect("it is piped");
@@ -95,7 +95,7 @@ impl Resident {
     }
 
     fn lines(&self) -> Vec<String> {
-        self.lines.lock().expect("nobody panics with it").clone()
+        self.lines.lock().expect("no thread panics while it holds the lock").clone()
     }
 
     /// All its reports so far.
@@ -113,7 +113,7 @@ impl Resident {
     fn assert_alive(&mut self) {
         let status = self.child.try_wait().expect("a child can be waited for");
         let tail = self.lines().split_off(self.lines().len().saturating_sub(5));
-        assert!(status.is_none(), "{} ended ({status:?}); it said: {tail:#?}", self.name);
+        assert!(status.is_none(), "{} ended ({status:?}); its output: {tail:#?}", self.name);
         assert!(!tail.iter().any(|line| line.starts_with("ended")), "{}: {tail:#?}", self.name);
     }
 
@@ -138,7 +138,7 @@ impl Resident {
 
     /// Makes it finish its match.
     fn finish(&mut self) {
-        writeln!(self.input, "finish").expect("it reads");
+        writeln!(self.input, "finish").expect("it reads its input");
     }
 
     fn descriptors(&self) -> usize {
@@ -298,7 +298,7 @@ fn assert_nothing_lasts(visits: usize) {
     for (resident, (descriptors, _)) in residents.iter_mut().zip(before) {
         resident.wait_for_sight("the newcomer", |sight| sight.has("Cid"));
         // Outside a match it tries to meet the strangers, too, and gives up: they never answer.
-        let what = "that it cannot reach the strangers";
+        let what = "the strangers to be out of reach";
         resident.wait_for_sight(what, |sight| sight.unreachable == STAYING);
         let what = "as few descriptors as one more peer takes";
         resident.wait_for(what, |resident| resident.descriptors() <= descriptors + of_a_peer);

@@ -12,7 +12,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("frames", "frames simulated"),
     ("confirmed_frames", "frames confirmed"),
     ("rollbacks", "rollbacks"),
-    ("resimulated_frames", "frames re-simulated"),
+    ("resimulated_frames", "frames resimulated"),
     ("max_rollback", "deepest rollback"),
     ("stalls", "stalls"),
     ("rtt_ms", "round trip, ms"),
