@@ -50,13 +50,13 @@ fn window(options: &WindowOptions) -> Window {
         present_mode: PresentMode::AutoVsync,
         canvas: Some("#game".to_owned()),
         fit_canvas_to_parent: true,
-        // The page keeps the keys that scroll from scrolling, and leaves the others to the browser.
+        // The page stops keys from scrolling it, and leaves all other keys to the browser.
         prevent_default_event_handling: false,
         ..default()
     }
 }
 
-/// The game and its netcode log what they do, all other crates only faults; `RUST_LOG` replaces
+/// The game and its netcode log what they do, all other crates only warnings; `RUST_LOG` replaces
 /// this.
 fn log_filter() -> String {
     format!("warn,demo_game=info,netcode=info,{LOG_FILTER}")

@@ -77,7 +77,7 @@ pub enum CliError {
         low: u64,
         /// Its greatest value.
         high: u64,
-        /// What it was given.
+        /// The value that was given.
         value: String,
     },
     /// A word that the option does not know.
@@ -87,7 +87,7 @@ pub enum CliError {
         option: &'static str,
         /// All words that it knows.
         known: String,
-        /// What it was given.
+        /// The value that was given.
         value: String,
     },
     /// `--headless` without `--room` or `--host`.
@@ -104,7 +104,7 @@ pub enum CliError {
     NotHeadless(&'static str),
 }
 
-/// All options, before it is checked which of them fit together.
+/// All options, before checking which of them fit together.
 #[derive(Default)]
 struct Flags {
     is_headless: bool,
@@ -256,7 +256,8 @@ fn chosen(urls: Vec<String>) -> Option<Vec<String>> {
     is_given.then(|| urls.into_iter().filter(|url| !url.is_empty()).collect())
 }
 
-/// `1280x720`, with both sides large enough to read and small enough for a GPU.
+/// Reads a size such as `1280x720`, with both sides large enough for readable text and small enough
+/// for a GPU.
 fn size(value: &str) -> Result<(u32, u32), CliError> {
     let (width, height) = value.split_once('x').unwrap_or((value, ""));
     let side = |side| number("--window WxH", 100, 8192, side).map(|side| side as u32);

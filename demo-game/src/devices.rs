@@ -13,11 +13,11 @@ use crate::sim::{Heading, Ship};
 use crate::steering::{shortest_turn, steer};
 use crate::view::View;
 
-/// A gamepad's stick or trigger counts from this far on: past its slack.
+/// A gamepad's stick or trigger counts as pushed from here on: outside its dead zone.
 const PUSHED: f32 = 0.4;
 /// Reach of the touch stick, in layout units.
 pub(crate) const STICK_REACH: f32 = 56.0;
-/// Within this part of the stick's reach, the thumb rests and does not steer.
+/// The touch stick's dead zone, as a part of its reach: within it, the thumb does not steer.
 const STICK_REST: f32 = 0.25;
 /// Beyond this part of its reach, the stick also thrusts.
 const STICK_THRUST: f32 = 0.7;
@@ -29,12 +29,12 @@ impl Plugin for DevicesPlugin {
     fn build(&self, app: &mut App) {
         app.latch_devices()
             .init_resource::<TouchPad>()
-            // For drawing, also while there are no steps.
+            // For drawing, even while no steps run.
             .add_systems(
                 PreUpdate,
                 read_fingers.before(NetcodeSystems::Receive).after(bevy::input::InputSystems),
             )
-            // For a step, which may see other positions of the fingers than the present ones.
+            // For a step, in which the fingers may be elsewhere than they are now.
             .add_systems(ReadInputs, (read_fingers, write_inputs).chain());
     }
 }
@@ -56,7 +56,7 @@ const ALONE: Keys = Keys {
     fire: &[KeyCode::Space, KeyCode::Enter],
     dash: &[KeyCode::ShiftLeft, KeyCode::ShiftRight, KeyCode::ArrowDown, KeyCode::KeyS],
 };
-/// Two players at one keyboard: the keys of the left one.
+/// Two players at one keyboard: the keys of the left player.
 const LEFT_HALF: Keys = Keys {
     left: &[KeyCode::KeyA],
     right: &[KeyCode::KeyD],
@@ -64,7 +64,7 @@ const LEFT_HALF: Keys = Keys {
     fire: &[KeyCode::Space],
     dash: &[KeyCode::KeyS, KeyCode::ShiftLeft],
 };
-/// The keys of the right one.
+/// The keys of the right player.
 const RIGHT_HALF: Keys = Keys {
     left: &[KeyCode::ArrowLeft],
     right: &[KeyCode::ArrowRight],
@@ -112,7 +112,7 @@ fn read_gamepad(pad: &Gamepad) -> Input {
 /// The touch controls: a stick where the left thumb lands, two buttons under the right thumb.
 #[derive(Resource, Default, Debug)]
 pub(crate) struct TouchPad {
-    /// Whether a finger has ever touched the screen: until then nothing is drawn.
+    /// Whether a finger has ever touched the screen: until then, the controls are not drawn.
     pub(crate) is_used: bool,
     /// Where the stick's thumb landed and where it is, in logical pixels.
     pub(crate) stick: Option<(Vec2, Vec2)>,
@@ -130,7 +130,8 @@ impl TouchPad {
         [(place(58.0, 92.0), 54.0 * view.ui_scale), (place(150.0, 38.0), 36.0 * view.ui_scale)]
     }
 
-    /// The input of the thumbs for a ship that points to `heading`: the nose turns to the stick.
+    /// The input of the thumbs for a ship with this `heading`: the nose turns towards where the
+    /// stick points.
     fn read(&self, view: &View, heading: Option<f32>) -> Input {
         let mut input = Input::NONE.with(Input::FIRE, self.fire).with(Input::DASH, self.dash);
         if let (Some((from, to)), Some(heading)) = (self.stick, heading) {
@@ -192,7 +193,8 @@ fn write_inputs(
             _ => continue,
         };
         let mut input = half.read(&keys);
-        // With fewer gamepads than people, the last people get them: the first keeps the keyboard.
+        // With fewer gamepads than people, the last people get them, and the first keep the
+        // keyboard.
         let first_with_pad = people.len().saturating_sub(pads.len());
         for (number, (_, pad)) in pads.iter().enumerate() {
             if (first_with_pad + number).min(people.len() - 1) == place {

@@ -1,4 +1,4 @@
-//! Hosting: the signaling server inside the game, so that players in one network need nothing but
+//! Hosting: the signaling server inside the game, so that players on one network need nothing but
 //! the game.
 //!
 //! The host plays like every other player; its server is only where they find the room. The server
@@ -17,16 +17,18 @@ use thiserror::Error;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
-/// Most connections of one host: the players of some matches, and pages that load. Far fewer than a
-/// server has, because the game itself needs files too, and many systems allow a program only 256.
+/// Maximum number of connections to one host: the players of a few matches, and browsers that load
+/// the page. Far fewer than a dedicated server allows, because the game itself needs open files
+/// too, and many systems allow a program only 256.
 const MAX_CONNECTIONS: usize = 100;
-/// Most connections of one machine: a few games, and two browsers that load the page with six
-/// connections each. A quarter of all, so that it takes several machines to keep other players out.
+/// Maximum number of connections from one machine: a few games, and two browsers that load the page
+/// with six connections each. It is a quarter of the total, so that it takes several machines to
+/// keep other players out.
 const MAX_CONNECTIONS_PER_ADDRESS: u32 = 24;
-/// Most games on one machine: four times all places of a room.
+/// Maximum number of games on one machine: four times as many as a match has seats.
 const MAX_PEERS_PER_ADDRESS: u32 = 16;
-/// How often one machine may join: each of its games once more after a restart of the host, and
-/// then as often as a person can type a code.
+/// How often one machine may join: twice at once for each of its games, as after a restart of the
+/// host, and then as often as a person can type a code.
 const JOIN_RATE: Rate = Rate { per_second: 1, at_once: 2 * MAX_PEERS_PER_ADDRESS };
 /// Threads that read the page's files for other players: the game needs the rest of the machine.
 const MAX_FILE_THREADS: usize = 2;

@@ -3,7 +3,7 @@
 //! Data flows one way: devices and [`bots`] → [`input`] → [`sim`], which alone decides what happens
 //! → drawing, sound and reports.
 
-// The controls, and which of them turn a ship.
+// The controls, and how to turn a ship with them.
 pub mod input;
 mod steering;
 
@@ -32,7 +32,7 @@ pub mod headless;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod cli;
 
-// The window or the page: first the files that all others may name, last the programs.
+// The window or the page: first the files that all others may use, last the entry points.
 #[cfg(feature = "render")]
 mod room_address;
 #[cfg(feature = "render")]
@@ -45,7 +45,7 @@ mod native;
 #[cfg(all(feature = "render", target_arch = "wasm32"))]
 mod page;
 
-// Only this file knows which platform it is; the other files name `platform`.
+// Only this file knows the platform; all other files use `platform`.
 #[cfg(all(feature = "render", not(target_arch = "wasm32")))]
 use native as platform;
 #[cfg(all(feature = "render", target_arch = "wasm32"))]
@@ -74,7 +74,7 @@ use crate::input::Input;
 use crate::sim::SimPlugin;
 use crate::sim::tuning::{FPS, MAX_SEATS};
 
-/// The version that players see when two builds do not match.
+/// The version that players are shown when two builds do not match.
 pub const GAME_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The name by which servers and peers know the game.

@@ -1,4 +1,4 @@
-//! The game's program: reads the command line and hands over.
+//! The game's entry point: reads the command line and hands over.
 
 #[cfg(not(target_arch = "wasm32"))]
 fn main() -> std::process::ExitCode {
@@ -51,7 +51,7 @@ mod native {
         ExitCode::FAILURE
     }
 
-    /// Prints a text. It is no failure if nobody reads it any more.
+    /// Prints a text. A closed pipe is not an error.
     fn print(text: &str) -> ExitCode {
         let _ = writeln!(std::io::stdout(), "{text}");
         ExitCode::SUCCESS

@@ -1,4 +1,5 @@
-//! What the game needs of its platform in a window. `page` has the same functions for the browser.
+//! What the game needs from its platform in a window. `page` has the same functions for the
+//! browser.
 
 use bevy::clipboard::Clipboard;
 
@@ -8,26 +9,26 @@ pub(crate) use crate::host::{Host, random_number};
 
 /// Whether there is a window to close.
 pub(crate) const CAN_QUIT: bool = true;
-/// Whether others can join a server that runs in the game.
+/// Whether the game can run a server that other players join.
 pub(crate) const CAN_HOST: bool = true;
 
-/// Whether fingers are the usual way to point here: only in the browser of a phone or a tablet.
+/// Whether touch is the usual input here: only in the browser of a phone or a tablet.
 pub(crate) fn is_touch_first() -> bool {
     false
 }
 
-/// Puts `text` onto the clipboard. Returns whether it is there now.
+/// Copies `text` to the clipboard. Returns whether that worked.
 pub(crate) fn copy_text(clipboard: &mut Clipboard, text: &str) -> Option<bool> {
     Some(clipboard.set_text(text).is_ok())
 }
 
-/// Whether a copy succeeded of which that was not known at once: only in the browser.
+/// Whether the last copy worked, if that was not known at once: only in the browser.
 pub(crate) fn copy_outcome() -> Option<bool> {
     None
 }
 
-/// What to send to a friend: the room's address, which the game takes wherever it asks for a room.
-/// The game does not know whether the server also has the page.
+/// What to send to a friend: the room's address, which the game accepts wherever it asks for a
+/// room. The game does not know whether the server also serves the page.
 pub(crate) fn invitation(address: &RoomAddress, _server: &str) -> String {
     address.url()
 }
@@ -37,7 +38,7 @@ pub(crate) fn take_pasted_text(clipboard: &mut Clipboard, is_asked: bool) -> Opt
     if is_asked { clipboard.fetch_text().poll_result()?.ok() } else { None }
 }
 
-/// Asks for a text on a device without a keyboard: only in the browser.
+/// Asks for text on a device without a keyboard: only in the browser.
 pub(crate) fn ask_for_text(_caption: &str, _value: &str) -> Option<String> {
     None
 }
@@ -48,12 +49,12 @@ pub(crate) fn show_room(_room: Option<&str>) {}
 /// Keeps the name for the next visit: only in the browser.
 pub(crate) fn remember_name(_name: &str) {}
 
-/// The name of the user of this machine.
+/// The user name on this machine.
 pub(crate) fn player_name() -> Option<String> {
     ["USER", "USERNAME"].iter().find_map(|variable| std::env::var(variable).ok())
 }
 
-/// The server that brought the page: only in the browser.
+/// The server that the page came from: only in the browser.
 pub(crate) fn page_server() -> Option<String> {
     None
 }

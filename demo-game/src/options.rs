@@ -1,21 +1,20 @@
 //! How to open the game in a window or a page: the options of the command line and of the page's
 //! address.
 
-/// The server that a window uses unless it is given one: the port is the one that `signaling`
-/// listens on by default.
+/// The server that a window uses by default, at the default port of `signaling`.
 pub const DEFAULT_SERVER: &str = "ws://127.0.0.1:3536";
 
 /// How to open the game. `default()` opens the menu.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct WindowOptions {
-    /// The signaling server of rooms that are given by code, `ws://HOST:PORT` or `wss://…`; `None`
-    /// means the page's own, or the one on this machine.
+    /// The signaling server for rooms given by code, `ws://HOST:PORT` or `wss://…`; `None` means
+    /// the server that the page came from, or the one on this machine.
     pub server: Option<String>,
     /// The room to go straight into: a code, a link, or a server's address with the room. `None`
     /// opens the menu.
     pub room: Option<String>,
-    /// Whether to open a room on this machine at the start, for players in the same network. A page
-    /// cannot.
+    /// Whether to open a room on this machine at the start, for players on the same network. A page
+    /// cannot do this.
     pub is_host: bool,
     /// The name that others see; `None` leaves it to the game.
     pub name: Option<String>,

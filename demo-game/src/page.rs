@@ -1,8 +1,8 @@
-//! What the game needs of its platform in a browser: the functions of `web/page.js`. `native` has
+//! What the game needs from its platform in a browser: the functions of `web/page.js`. `native` has
 //! the same functions for a window.
 //!
-//! The page's object `page` is called by name, so a missing function gives a missing value, never a
-//! panic.
+//! The page's object `page` is called by name, so a missing function returns `undefined` and never
+//! panics.
 
 use bevy::clipboard::Clipboard;
 use js_sys::{Array, Function, Reflect};
@@ -12,10 +12,10 @@ use crate::room_address::RoomAddress;
 
 /// Whether there is a window to close: a page cannot close itself.
 pub(crate) const CAN_QUIT: bool = false;
-/// Whether others can join a server that runs in the game: a page cannot listen.
+/// Whether the game can run a server that other players join: a page cannot listen.
 pub(crate) const CAN_HOST: bool = false;
 
-/// A server in the game. A page has none; the one of the native game is in `host`.
+/// A server in the game. A page has none; the native game's is in `host`.
 #[derive(Debug)]
 pub(crate) enum Host {}
 
@@ -51,7 +51,7 @@ pub(crate) fn invitation(address: &RoomAddress, server: &str) -> String {
     text(&call("link", &[&address.within(server)])).unwrap_or_else(|| address.url())
 }
 
-/// Whether fingers are the usual way to point here, as on a phone.
+/// Whether touch is the usual input here, as on a phone.
 pub(crate) fn is_touch_first() -> bool {
     let window = js_sys::global();
     let Ok(Ok(ask)) = Reflect::get(&window, &"matchMedia".into()).map(JsCast::dyn_into::<Function>)
@@ -74,7 +74,7 @@ pub(crate) fn call(function: &str, arguments: &[&str]) -> JsValue {
     function.apply(&page, &arguments).unwrap_or(JsValue::UNDEFINED)
 }
 
-/// The text that the page returned; `None` if it is empty or no text.
+/// The text that the page returned; `None` if it is empty or not a text.
 pub(crate) fn text(value: &JsValue) -> Option<String> {
     value.as_string().filter(|text| !text.is_empty())
 }
@@ -94,7 +94,7 @@ pub(crate) fn random_number() -> u64 {
     (0..4).fold(0, |number, _| number << 16 | (js_sys::Math::random() * 65536.0) as u64)
 }
 
-/// Puts `text` onto the clipboard. [`copy_outcome`] knows later whether that succeeded.
+/// Copies `text` to the clipboard. [`copy_outcome`] reports later whether that worked.
 pub(crate) fn copy_text(_clipboard: &mut Clipboard, text: &str) -> Option<bool> {
     call("copy", &[text]);
     None
@@ -105,18 +105,18 @@ pub(crate) fn copy_outcome() -> Option<bool> {
     call("copied", &[]).as_bool()
 }
 
-/// Returns the text that was pasted since the last call. The browser reports it by an event,
+/// Returns the text that was pasted since the last call. The browser reports it in an event,
 /// whichever keys were used.
 pub(crate) fn take_pasted_text(_clipboard: &mut Clipboard, _is_asked: bool) -> Option<String> {
     text(&call("takePasted", &[]))
 }
 
-/// Asks for a text, because no keyboard comes up for a canvas.
+/// Asks for text in a prompt, because a canvas brings up no on-screen keyboard.
 pub(crate) fn ask_for_text(caption: &str, value: &str) -> Option<String> {
     text(&call("ask", &[caption, value]))
 }
 
-/// Shows the room in the page's address, so that the address is the link.
+/// Shows the room in the page's address, so that the address serves as the link.
 pub(crate) fn show_room(room: Option<&str>) {
     call("showRoom", &[room.unwrap_or_default()]);
 }
@@ -126,12 +126,12 @@ pub(crate) fn remember_name(name: &str) {
     call("rememberName", &[name]);
 }
 
-/// The name of the last visit.
+/// The name used on the last visit.
 pub(crate) fn player_name() -> Option<String> {
     text(&call("playerName", &[]))
 }
 
-/// The server that brought the page.
+/// The server that the page came from.
 pub(crate) fn page_server() -> Option<String> {
     text(&call("server", &[]))
 }

@@ -1,4 +1,4 @@
-//! The recorded inputs of a match, as a small file that a test plays again on another machine.
+//! The recorded inputs of a match, as a small file that a test can replay on another machine.
 //!
 //! ```text
 //! magic     4 bytes  "DUEL"
@@ -46,7 +46,7 @@ pub enum RecordingError {
     /// No seats, or more than the game has.
     #[error("recorded with {0} seats; 1 to {MAX_SEATS} can play")]
     Seats(u8),
-    /// It ends in the middle of a run, or has a run of no frames.
+    /// It ends in the middle of a run, or has a run of zero frames.
     #[error("the recording is damaged at byte {0}")]
     Damaged(usize),
     /// It plays for longer than an hour.
@@ -114,7 +114,7 @@ impl Recording {
     ///
     /// # Errors
     ///
-    /// What is wrong with the bytes.
+    /// If the bytes are not a recording; the error names what is wrong with them.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordingError> {
         let header = bytes.first_chunk::<HEADER_BYTES>().ok_or(RecordingError::NotARecording)?;
         let [m, a, g, i, version, seats, seed @ ..] = *header;

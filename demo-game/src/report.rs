@@ -1,12 +1,12 @@
-//! The common part of the reports of headless peers and pages: the session's numbers and checksums,
-//! as JSON.
+//! The part that the reports of headless peers and of pages have in common: the session's numbers
+//! and checksums, as JSON.
 
 use netcode::Route;
 use netcode::prelude::{Lobby, SessionStats};
 use serde::Serialize;
 
-/// Distance between the checksum frames of one match and those of the next: 4 hours of frames, so
-/// the two never mix.
+/// Distance between the checksum frames of one match and those of the next: more than 4 hours of
+/// frames, so the two never mix.
 pub(crate) const FRAMES_PER_MATCH: u64 = 1_000_000;
 
 /// The number of other peers that are reached through a TURN server.
@@ -45,7 +45,7 @@ impl Numbers {
         self.dropped_packets += stats.dropped.total();
     }
 
-    /// Takes over the current rates of the network.
+    /// Copies the current rates of the network.
     pub(crate) fn sample_rates(&mut self, stats: &SessionStats) {
         self.datagrams_out_per_s = stats.datagrams_out_per_s;
         self.datagrams_in_per_s = stats.datagrams_in_per_s;

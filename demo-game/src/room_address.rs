@@ -11,7 +11,7 @@ use crate::room_code::canonical_name;
 use crate::sim::tuning::MAX_SEATS;
 
 /// The query with which a new room is opened: places for as many players as there are ships, and
-/// for as many spectators.
+/// for the same number of spectators.
 const NEW_ROOM_QUERY: &str = "capacity=4&spectators=4";
 const _: () = assert!(MAX_SEATS == 4);
 
@@ -30,7 +30,7 @@ pub(crate) enum RoomKind {
     },
     /// By pairing with a stranger. Nobody takes the place of a player that leaves.
     Pair,
-    /// By a server that brings strangers together who want the same number of players.
+    /// By a server that brings together strangers who want the same number of players.
     Quick {
         /// The number of players.
         players: u8,
@@ -62,13 +62,13 @@ pub(crate) enum RoomError {
     /// Too long for the name of a room.
     #[error("That is too long for a code.")]
     TooLong,
-    /// A room of the list that is locked.
+    /// A listed room that is locked.
     #[error("That room is locked: its owner lets nobody else in.")]
     Locked,
-    /// A room of the list without a free place.
+    /// A listed room without a free place.
     #[error("That room is full.")]
     Full,
-    /// A room of the list with a match under way.
+    /// A listed room with a match under way.
     #[error("A match is being played there. Wait until it is over.")]
     Playing,
     /// A link without a room.
@@ -93,14 +93,14 @@ impl RoomAddress {
         Self::new(server, room, RoomKind::Named)
     }
 
-    /// A room of the list, with that place free.
+    /// A listed room in which that place is free.
     #[must_use]
     pub(crate) fn listed(server: &str, room: &str, place: Place) -> Self {
         Self { place, ..Self::new(server, room, RoomKind::Existing) }
     }
 
-    /// The same room, but only if it exists already: nobody else would come to a room that a
-    /// mistyped code opens.
+    /// The same room, but only if it exists already: nobody else would ever join a room that a
+    /// mistyped code had opened.
     #[must_use]
     pub(crate) fn existing(self) -> Self {
         let kind = if self.kind == RoomKind::Named { RoomKind::Existing } else { self.kind };
@@ -137,7 +137,7 @@ impl RoomAddress {
     ///
     /// # Errors
     ///
-    /// If the text is no room. The [`RoomError`] tells the player what to do.
+    /// If the text names no room. The [`RoomError`] tells the player what to do.
     pub(crate) fn parse(text: &str, server: &str) -> Result<Self, RoomError> {
         let text = text.trim();
         if text.is_empty() {
@@ -236,7 +236,7 @@ fn trim_server(server: &str) -> String {
     server.trim().trim_end_matches('/').to_owned()
 }
 
-/// `room` as the server knows it: a generated code may be typed in small letters.
+/// `room` as the server knows it: a generated code may be typed in lower case.
 fn checked_room(room: &str) -> Result<String, RoomError> {
     if room.len() > MAX_ROOM_NAME_BYTES {
         return Err(RoomError::TooLong);

@@ -1,4 +1,4 @@
-//! Room codes: a few letters that can be read out over a phone, and typed in small letters too.
+//! Room codes: a few letters that can be read out over a phone, and typed in lower case too.
 
 use signaling::lobby::{CODE_LENGTH as LENGTH, CODE_LETTERS as LETTERS};
 

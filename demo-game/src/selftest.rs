@@ -1,7 +1,7 @@
 //! Plays a recorded match and hashes it. The same function runs natively and in the browser; both
 //! must agree.
 //!
-//! No clock is read: every update of the app is one sixtieth of a second, whatever it takes.
+//! No clock is read: every update of the app is one sixtieth of a second, however long it takes.
 
 use std::fmt;
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub enum SelfTestError {
     /// The session stopped before the end of the recording.
     #[error("the session stopped at frame {frame} of {frames}")]
     Stopped {
-        /// The frame that never came.
+        /// The frame at which it stopped.
         frame: u32,
         /// Frames in the recording.
         frames: u32,

@@ -1,4 +1,4 @@
-//! Turning a ship's nose: the shortest turn, and the keys for it. Used for sticks, bots and
+//! Turning a ship's nose: the shortest turn, and the controls for it. Used for sticks, bots and
 //! drawing.
 
 use std::f32::consts::{PI, TAU};
@@ -11,7 +11,7 @@ pub(crate) fn shortest_turn(from: f32, to: f32) -> f32 {
     (to - from + PI).rem_euclid(TAU) - PI
 }
 
-/// The keys for a turn of `turn` radians: none if a frame of turning would take the nose
+/// The controls for a turn by `turn` radians: none if turning for a frame would only take the nose
 /// further off.
 pub(crate) fn steer(turn: f32) -> Input {
     let slack = 0.5 * TURN_SPEED * STEP_SECONDS;

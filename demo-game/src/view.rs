@@ -10,9 +10,9 @@ use bevy::prelude::*;
 use crate::sim::tuning::ARENA;
 
 /// Window size, in pixels, for which the user interface is laid out if the window is wider than
-/// high: everything fits into it.
+/// tall: everything fits into it.
 const WIDE_LAYOUT: Vec2 = Vec2::new(960.0, 560.0);
-/// The same if the window is higher than wide, as on a phone.
+/// The same if the window is taller than wide, as on a phone.
 const TALL_LAYOUT: Vec2 = Vec2::new(460.0, 760.0);
 /// Smallest and largest scale of the user interface: below it, text is unreadable; above it, text
 /// is absurdly large.
@@ -56,7 +56,7 @@ impl Default for View {
 }
 
 impl View {
-    /// Whether the window is higher than wide.
+    /// Whether the window is taller than wide.
     pub(crate) fn is_tall(&self) -> bool {
         self.window.y > self.window.x
     }

@@ -1,9 +1,9 @@
 //! The game in a page: its start, and its report.
 //!
 //! Twice a second a JSON object about the running match is written to
-//! `document.body.dataset.report`: the numbers of the headless report as far as a page has them,
-//! and the name of the screen. `?selftest` plays the recorded match that is built in and writes its
-//! hashes to `document.body.dataset.selftest`.
+//! `document.body.dataset.report`: the same numbers as in the headless report, as far as a page has
+//! them, and the name of the screen. `?selftest` plays the recorded match that is built in and
+//! writes its hashes to `document.body.dataset.selftest`.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ pub fn main() {
     };
     let mut app = windowed(&options);
     add_report(&mut app);
-    // In a browser the app goes on after this returns, until the page is closed.
+    // In a browser the app keeps running after this returns, until the page is closed.
     let _ = app.run();
 }
 
@@ -68,8 +68,8 @@ fn add_report(app: &mut App) {
         .add_systems(PostUpdate, tell_report.run_if(on_timer(REPORT_EVERY)));
 }
 
-/// Draws nothing while the page is hidden: otherwise the graphics card would have all these frames
-/// to catch up with when the page is seen again.
+/// Draws nothing while the page is hidden: otherwise the graphics card would have to catch up on
+/// all these frames once the page is visible again.
 fn pause_hidden_camera(lobby: Res<Lobby>, mut cameras: Query<&mut Camera>) {
     for mut camera in &mut cameras {
         if camera.is_active == lobby.is_hidden {
@@ -145,7 +145,7 @@ fn tell_report(
     };
     report.room = current.address().map(|address| address.room.clone());
     report.link = current.invitation(&settings);
-    // After the match the roster is empty, too.
+    // After the match the roster is empty; the report keeps the seat.
     if let Some(seat) = roster.local_seats().next() {
         report.seat = Some(seat.0);
     }
@@ -160,7 +160,7 @@ fn tell_report(
         report.numbers.add_match(&stats);
         report.numbers.sample_rates(&stats);
     }
-    // The log keeps the last two minutes, also after the match.
+    // The log keeps the last two minutes, even after the match.
     report.checksums = Checksums::default();
     report.checksums.add(1, log.iter());
     report.ships = ship_stats.iter().filter_map(|(seat, stats)| stats.report(seat, None)).collect();

@@ -1,8 +1,8 @@
-//! Bots: an input source like a keyboard, for local seats that nobody sits at.
+//! Bots: an input source like a keyboard, for local seats that no person plays.
 //!
-//! They read the world in `ReadInputs`, outside the simulation, and fill in inputs; these are sent
-//! to the other peers like any others. So nothing that a bot computes needs to be the same on other
-//! machines. `pilot` decides; this file collects what it sees.
+//! They read the world in `ReadInputs`, outside the simulation, and fill in inputs, which are sent
+//! to the other peers like any other inputs. So nothing that a bot computes needs to be the same on
+//! other machines. `pilot` decides what to do; this file collects what it sees.
 
 mod pilot;
 
@@ -33,8 +33,8 @@ impl Plugin for BotPlugin {
 pub struct Bots(Range<usize>);
 
 impl Bots {
-    /// Seats for `people`, then seats for `bots`: one player against three bots is `Bots::after(1,
-    /// 3)`.
+    /// Seats for `people`, then seats for `bots`: one player against three bots is
+    /// `Bots::after(1, 3)`.
     #[must_use]
     pub const fn after(people: usize, bots: usize) -> Self {
         Self(people..people + bots)
@@ -92,7 +92,7 @@ fn drive_bots(
                 .collect(),
             star_radius: star.radius,
             is_fighting: state.is_fighting(),
-            // Different for every seat and match, and for every third of a second.
+            // A mood differs between seats and matches, and lasts a third of a second.
             mood: pilot::Mood::new(seed.0, seat.0, frame.0),
         };
         inputs.set(seat, decide(&view));

@@ -1,8 +1,8 @@
 //! How a bot flies: a pure function from what it sees to the controls that it holds.
 //!
 //! In order of importance: stay out of the star, out of the way of rocks and shots, then chase, aim
-//! and fire. Its arithmetic is exact, so it would never miss: its aim and its foresight are made
-//! bad enough for a fair opponent.
+//! and fire. With exact arithmetic it would never miss, so its aim and its foresight are made poor
+//! enough for a fair opponent.
 
 use bevy::math::{Vec2, ops};
 
@@ -20,7 +20,7 @@ const AIM_ERROR: f32 = 0.22;
 const FORESIGHT: u32 = 85;
 /// Frames that it looks ahead for shots.
 const REFLEX: f32 = 16.0;
-/// Part of the time in which it does not fire.
+/// Share of the time during which it does not fire.
 const HESITATION: f32 = 0.4;
 
 /// A disc in flight.
@@ -132,9 +132,10 @@ struct Course {
     dashes: bool,
 }
 
-/// If the ship would soon fall into the star: outward, and around it in the direction of flight.
+/// Steers outward, and around the star in the direction of flight, if the ship would soon fall into
+/// it.
 fn flee_star(view: &BotView) -> Option<Course> {
-    /// Distance from the star's surface that feels too close.
+    /// A ship that gets this close to the star's surface is too close.
     const MARGIN: f32 = 45.0;
     let body = &view.me.body;
     let contact = frames_to_star(view, body.velocity, MARGIN)?;
@@ -145,8 +146,8 @@ fn flee_star(view: &BotView) -> Option<Course> {
     Some(Course { direction, thrusts: true, tolerance: 1.1, dashes: contact < 25 })
 }
 
-/// Frames until a ship that drifts with this velocity is within `margin` of the star, if that is
-/// within [`FORESIGHT`].
+/// Frames until a ship that drifts with this velocity is within `margin` of the star, if that
+/// happens within [`FORESIGHT`].
 fn frames_to_star(view: &BotView, mut velocity: Vec2, margin: f32) -> Option<u32> {
     let mut position = view.me.body.position;
     (0..FORESIGHT).find(|_| {
@@ -162,7 +163,7 @@ fn dash_would_burn(view: &BotView) -> bool {
     frames_to_star(view, velocity, 2.0 * SHIP_RADIUS).is_some()
 }
 
-/// If a rock or a shot is about to hit the ship: sideways.
+/// Steers sideways if a rock or a shot is about to hit the ship.
 fn evade(view: &BotView) -> Option<Course> {
     let me = &view.me.body;
     let rock_horizon = FORESIGHT as f32 * 0.5 * STEP_SECONDS;
@@ -170,8 +171,7 @@ fn evade(view: &BotView) -> Option<Course> {
     let shot_horizon = REFLEX * STEP_SECONDS;
     let shots = view.shots.iter().filter_map(|shot| closest_approach(me, shot, shot_horizon, 2.0));
     let threat = rocks.chain(shots).min_by(|a, b| a.seconds.total_cmp(&b.seconds))?;
-    // Away from its closest approach; if it comes dead centre, to the side that the nose is nearer
-    // to.
+    // Away from its closest approach; if it comes dead centre, to the side nearer to the nose.
     let nose = view.me.heading.direction();
     let side = threat.approach.perp();
     let side = if side.dot(nose) < 0.0 { -side } else { side };
@@ -189,8 +189,8 @@ struct Threat {
     approach: Vec2,
 }
 
-/// When and how `other` comes closer than touching plus `margin`, within `horizon` seconds of
-/// straight flight.
+/// When and how `other` comes within `margin` of touching the ship, if both fly straight on and
+/// that is less than `horizon` seconds away.
 fn closest_approach(me: &Body, other: &Body, horizon: f32, margin: f32) -> Option<Threat> {
     let between = offset(me.position, other.position);
     let velocity = other.velocity - me.velocity;
@@ -206,7 +206,7 @@ fn closest_approach(me: &Body, other: &Body, horizon: f32, margin: f32) -> Optio
     is_threat.then(|| Threat { seconds, miss, approach: velocity / speed_squared.sqrt() })
 }
 
-/// Towards the position at which the nearest enemy will be when a shot arrives.
+/// Steers towards the point where the nearest enemy will be when a shot arrives.
 fn attack(view: &BotView) -> Option<Course> {
     /// At this distance a bot stops closing in: ramming hurts nobody but is no fun.
     const CLOSE: f32 = 190.0;
@@ -231,8 +231,8 @@ fn aim_at_nearest(view: &BotView) -> Option<Vec2> {
     let enemy = view.enemies.iter().min_by(|a, b| distance(a).total_cmp(&distance(b)))?;
     let between = offset(me.position, enemy.position);
     let relative = enemy.velocity - me.velocity;
-    // Two rounds of "how long does the shot take to there" are within a ship's length of the exact
-    // answer.
+    // Two iterations of "how long does the shot take to get there" come within a ship's length of
+    // the exact answer.
     let mut aim = between;
     for _ in 0..2 {
         aim = between + relative * (aim.length() / SHOT_SPEED);
@@ -242,7 +242,7 @@ fn aim_at_nearest(view: &BotView) -> Option<Vec2> {
 
 /// Whether a shot fired now would hit an enemy, or a rock in the way.
 fn wants_to_fire(view: &BotView) -> bool {
-    /// Part of the shots' range within which it is worth firing.
+    /// Share of the shots' range within which it is worth firing.
     const SURE: f32 = 0.9;
     if view.mood.patience() < HESITATION {
         return false;
@@ -273,7 +273,7 @@ fn is_blocked(view: &BotView, aim: Vec2, radius: f32) -> bool {
     nearest.length() < radius
 }
 
-/// If there is nothing to do: around the star, not too close.
+/// Steers around the star, not too close to it, if there is nothing else to do.
 fn orbit(view: &BotView) -> Course {
     let position = view.me.body.position;
     let direction = (position.perp() + position * 0.3).normalize_or(Vec2::X);

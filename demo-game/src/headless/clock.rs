@@ -23,7 +23,7 @@ impl Clock {
         self.started.elapsed()
     }
 
-    /// The present moment, in both of the forms that a report uses.
+    /// The present moment.
     #[expect(
         clippy::disallowed_methods,
         reason = "outside the simulation: a report contains the time of day"
@@ -35,7 +35,7 @@ impl Clock {
     }
 }
 
-/// A moment.
+/// A moment, in both forms that a report uses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Stamp {
     /// Milliseconds since the process began.

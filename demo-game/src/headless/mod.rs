@@ -1,4 +1,4 @@
-//! The headless peer: a whole player without a window, for tests, for measuring, and to have
+//! The headless peer is a complete player without a window, for tests, for measurements, and as
 //! somebody to play with.
 //!
 //! `run_state` takes it through a run (meet, play, confirm, leave), `observe` notes what the frames
@@ -80,7 +80,7 @@ pub fn run(options: HeadlessOptions) -> ExitCode {
     }
 }
 
-/// The address of the room, and its server if that is ours.
+/// The address of the room, and its server if that runs in this process.
 fn open(room: &RoomChoice) -> Result<(String, Option<Host>), HostError> {
     match room {
         RoomChoice::At(address) => Ok((address.clone(), None)),

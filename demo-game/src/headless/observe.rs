@@ -9,11 +9,11 @@ use crate::sim::{MatchState, Position, Ship};
 
 /// What was seen in the frames of this match.
 ///
-/// A frame may be simulated several times. Each time overwrites what was seen before, so that what
-/// remains is what the confirmed frame showed, which is the same on all peers.
+/// A frame may be simulated several times. Each time overwrites what was seen before, so what
+/// remains comes from the confirmed frame, which is the same on all peers.
 #[derive(Resource, Clone, Default, Debug)]
 pub(super) struct Observed {
-    /// The frame of which to take the snapshot.
+    /// The frame to take the snapshot of.
     pub(super) last_frame: u32,
     /// The match at the end of that frame, or of the one in which it was over.
     pub(super) snapshot: Option<Snapshot>,
@@ -26,7 +26,7 @@ pub(super) struct Observed {
 pub(super) struct Snapshot {
     /// Rounds won, by seat.
     pub(super) score: Vec<u8>,
-    /// Each ship that is left: seat and place.
+    /// Each ship that is left: seat and position.
     pub(super) ships: Vec<(u8, Vec2)>,
 }
 

@@ -16,8 +16,8 @@ pub struct HeadlessOptions {
     pub players: u8,
     /// How long to play, counted in frames of the match.
     pub duration: Duration,
-    /// How long to wait for the other players: processes that are started together come within
-    /// seconds, a browser on a busy machine may take a minute.
+    /// How long to wait for the other players: processes that are started together arrive within
+    /// seconds; a browser on a busy machine may take a minute.
     pub patience: Duration,
     /// The name that others see.
     pub name: String,

@@ -11,8 +11,8 @@ use super::observe::Snapshot;
 use crate::report::{Checksums, Numbers};
 use crate::ship_stats::{ShipReport, ShipStats};
 
-/// The report of one peer. A run may hold several matches; numbers are those of the whole run
-/// unless said otherwise.
+/// The report of one peer. A run may have several matches; numbers are for the whole run unless
+/// stated otherwise.
 #[derive(Clone, Default, Debug, Serialize)]
 pub(super) struct PeerReport {
     /// Our name.
@@ -93,7 +93,7 @@ impl PeerReport {
 
 /// Prints a line on stdout.
 pub(super) fn print_line(line: &str) {
-    // The peer goes on playing if nobody reads it any more.
+    // The peer plays on even if nobody reads its output any more.
     let _ = writeln!(io::stdout(), "{line}");
 }
 

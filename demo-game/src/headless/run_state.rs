@@ -1,5 +1,5 @@
-//! The stages of a run: meet, play, let everybody confirm, leave; and what goes wrong on the way,
-//! in words.
+//! The stages of a run: meet, play, wait until every peer has confirmed, leave. Whatever goes wrong
+//! on the way is put into words here.
 
 use std::time::Duration;
 
@@ -20,15 +20,15 @@ use crate::ship_stats::ShipStats;
 use crate::sim::MatchState;
 use crate::sim::tuning::FPS;
 
-/// Time beyond twice the run's length after which it counts as stuck: slow machines play slowly.
+/// A run counts as stuck after twice its length plus this time: slow machines play slowly.
 const PLAYING_PATIENCE: Duration = Duration::from_secs(30);
 /// Time to stay after the last frame of the run is confirmed here, so that it is confirmed on all
 /// peers: longer than the pauses of a bad network, which stop the other peers for a second.
 const SETTLING_TIME: Duration = Duration::from_secs(2);
-/// Time to stay after a failure: the other peers are about to find its cause, and could not once
-/// this one is gone.
+/// Time to stay after a failure: the other peers are about to find its cause, and no longer can
+/// once this peer is gone.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
-/// With fewer frames left than this, there is no other match.
+/// With fewer frames left than this, no further match is played.
 const SHORTEST_MATCH_FRAMES: u32 = 5 * FPS as u32;
 
 /// The stage of the run, its options, and its report so far.
@@ -41,8 +41,8 @@ pub(super) struct RunState {
     stage: Stage,
     /// When the stage began, as time since the process began.
     stage_began: Duration,
-    /// Frames of the matches that are over, up to the frame in which each could be left: the same
-    /// on all peers.
+    /// Frames of the earlier matches, each up to the frame in which it could be left: the same on
+    /// all peers.
     frames_before: u32,
     /// Whether the session's counters are in the report already.
     is_counted: bool,
