@@ -47,7 +47,7 @@ const HULL_WIDTH: f32 = 2.0;
 /// Corners of an asteroid's outline, by size from small to large.
 const ROCK_CORNERS: [usize; 3] = [8, 11, 14];
 
-/// How far the corners of a rock reach, as a part of its radius.
+/// How far the corners of a rock reach, as a multiple of its radius.
 pub(super) const ROCK_REACH: f32 = 1.12;
 
 /// The outline of `seat`'s ship at `place`, turned by `angle`.
@@ -79,7 +79,7 @@ pub(super) fn rock_outline(
         .collect()
 }
 
-/// The corners of a rock around its middle, before it is turned.
+/// The corners of a rock around its centre, before it is turned.
 #[derive(Component)]
 pub(super) struct Outline(Vec<Vec2>);
 

@@ -1,5 +1,5 @@
-//! Where bodies are drawn: between the last two simulated frames, and after a rollback on a smooth
-//! way to the corrected position.
+//! Where bodies are drawn: between the last two simulated frames. After a rollback they glide to
+//! the corrected position.
 //!
 //! The simulation is only read. Each moving entity gets a [`Drawn`] component, which does not roll
 //! back: it remembers where the body was shown, so that a correction glides instead of jumping.
@@ -13,7 +13,7 @@ use crate::sim::tuning::{ARENA, STEP_SECONDS};
 use crate::sim::{Heading, Position, Velocity};
 use crate::steering::shortest_turn;
 
-/// Part of a correction that is left after a second: half of it is gone in 50 ms.
+/// Fraction of a correction that is left after a second: half of it is gone in 50 ms.
 const ERROR_LEFT: f32 = 1.0e-6;
 /// A correction farther than this is a new position, not an error: gliding there would look like
 /// flight.
@@ -41,7 +41,7 @@ pub(super) struct Drawn {
     seen: Seen,
     /// Movement within the last simulated frame: zero while bodies wait, whatever their velocity.
     step: Vec2,
-    /// Angle one simulated frame before.
+    /// Angle one simulated frame earlier.
     angle_before: f32,
 }
 
@@ -100,8 +100,8 @@ impl Drawn {
     }
 }
 
-/// The positions at which to draw a body of `radius` at `place`: its own, and those at which it
-/// shows at the far side.
+/// The positions at which to draw a body of `radius` at `place`: its own, and those at which a part
+/// of it shows at the opposite edge.
 pub(super) fn wrapped_copies(place: Vec2, radius: f32) -> impl Iterator<Item = Vec2> {
     let half = ARENA * 0.5;
     let far_side = |at: f32, half: f32| {

@@ -14,7 +14,7 @@ const SEAT_COLORS: [Color; 4] = [
 pub(crate) const TEXT: Color = Color::srgb(0.90, 0.94, 0.99);
 /// Text that explains.
 pub(crate) const TEXT_QUIET: Color = Color::srgb(0.58, 0.66, 0.77);
-/// What has the focus, and what invites.
+/// What has the focus, and what invites a choice.
 pub(crate) const ACCENT: Color = Color::srgb(0.33, 0.86, 1.0);
 /// All is well.
 pub(crate) const GOOD: Color = Color::srgb(0.55, 0.96, 0.45);

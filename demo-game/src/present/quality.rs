@@ -9,7 +9,7 @@ use netcode::Lobby;
 const SLOW_FRAME: Duration = Duration::from_millis(40);
 /// Frames must be slow for this long before quality drops: one hiccup says nothing.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Time after the start in which shaders compile, so that frames are not typical.
+/// Time after the start during which shaders compile, so that frame times are not typical.
 const WARM_UP: Duration = Duration::from_secs(3);
 /// A frame longer than this means that the machine or the page was suspended, not that drawing is
 /// slow.
@@ -50,7 +50,7 @@ pub(super) fn judge_quality(
     lobby: Res<Lobby>,
     mut quality: ResMut<Quality>,
 ) {
-    // A page that nobody sees is updated rarely, and draws nothing.
+    // A hidden page is updated rarely, and draws nothing.
     let is_typical = time.elapsed() > WARM_UP && !lobby.is_hidden;
     if is_typical && quality.bypass_change_detection().judge(time.delta()) {
         quality.set_changed();

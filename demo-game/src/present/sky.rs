@@ -12,14 +12,14 @@ use crate::sim::Star;
 use crate::sim::tuning::{ARENA_HALF, STAR_RADIUS};
 use crate::view::View;
 
-/// Stars of the background. They cover more than any window shows around the arena.
+/// Number of background stars. They cover more than any window shows around the arena.
 const SKY_STARS: u32 = 900;
 /// Half of the area that they cover, in world units.
 const SKY_HALF: Vec2 = Vec2::new(1900.0, 1700.0);
 /// Distance from text at which a rock or a ray is fully bright, in world units. Nearer, it fades,
 /// so that it never vanishes suddenly.
 const FADE: f32 = 60.0;
-/// Rays of the corona.
+/// Number of rays in the corona.
 const RAYS: u32 = 44;
 
 /// Draws the starfield once, because it does not change.

@@ -1,4 +1,4 @@
-//! What is heard of the simulation: each effect once, however often its frame is simulated; a few
+//! The sounds of the simulation: each effect once, however often its frame is simulated; a few
 //! voices at a time.
 
 use std::sync::Arc;
@@ -10,9 +10,10 @@ use netcode::prelude::*;
 use crate::bots::Bots;
 use crate::sim::{AsteroidSize, Ship, SimEffect};
 
-/// Most sounds at once, besides the engine: more would be mud, and mixing costs time in a browser.
+/// Maximum number of sounds at once, besides the engine: more would be mud, and mixing costs time
+/// in a browser.
 const MAX_VOICES: usize = 14;
-/// The engine's loudness, and how fast it fades in and out, per second.
+/// The engine's volume, and how fast it fades in and out, per second.
 const ENGINE_VOLUME: f32 = 0.30;
 const ENGINE_FADE: f32 = 9.0;
 
@@ -20,7 +21,7 @@ const ENGINE_FADE: f32 = 9.0;
 #[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SoundSystems;
 
-/// Plays what the simulation does.
+/// Plays the sounds of the simulation.
 pub(super) struct SoundPlugin;
 
 impl Plugin for SoundPlugin {
@@ -36,7 +37,7 @@ impl Plugin for SoundPlugin {
 #[derive(Resource, Default)]
 pub(crate) struct Muted(pub(crate) bool);
 
-/// Puts every sound into the binary: a native game needs no files, and a page downloads nothing
+/// Embeds every sound in the binary: a native game needs no files, and a page downloads nothing
 /// more.
 macro_rules! sounds {
     ($($name:ident),* $(,)?) => {

@@ -9,10 +9,10 @@ use bevy::prelude::*;
 use super::strokes::Layer;
 use crate::sim::arena::wrap;
 
-/// Most sparks at once: enough for two ships that explode among many asteroids, and no burden on
-/// the frame rate.
+/// Maximum number of sparks at once: enough for two ships that explode among many asteroids, and no
+/// burden on the frame rate.
 const MAX_SPARKS: usize = 700;
-/// Most rings at once, and most shards.
+/// Maximum number of rings at once, and of shards.
 const MAX_RINGS: usize = 48;
 
 /// A point of light that flies, slows down and fades.
@@ -22,7 +22,7 @@ pub(super) struct Spark {
     pub(super) velocity: Vec2,
     /// Seconds until it is gone.
     pub(super) left: f32,
-    /// Its whole life, in seconds.
+    /// Its whole lifetime, in seconds.
     pub(super) life: f32,
     pub(super) width: f32,
     pub(super) color: LinearRgba,
@@ -71,7 +71,7 @@ impl Dice {
         Self(seed.wrapping_mul(0x9e37_79b9) | 1)
     }
 
-    /// A number in `0.0..1.0`, all alike.
+    /// A number in `0.0..1.0`, uniformly distributed.
     pub(super) fn roll(&mut self) -> f32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 17;
@@ -79,12 +79,12 @@ impl Dice {
         (self.0 >> 8) as f32 / (1 << 24) as f32
     }
 
-    /// A number between `low` and `high`, all alike.
+    /// A number between `low` and `high`, uniformly distributed.
     pub(super) fn between(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * self.roll()
     }
 
-    /// A vector of random direction, as long as `between(low, high)`.
+    /// A vector in a random direction, with a random length between `low` and `high`.
     pub(super) fn direction(&mut self, low: f32, high: f32) -> Vec2 {
         Vec2::from_angle(self.roll() * std::f32::consts::TAU) * self.between(low, high)
     }

@@ -19,7 +19,7 @@ use bevy::sprite_render::{AlphaMode2d, Material2d, Material2dKey, Material2dPlug
 
 /// The core's share of the glow radius: `CORE` of strokes.wgsl.
 const CORE_SHARE: f32 = 0.22;
-/// A corner that would stick out by more than this many half widths is cut: acute angles would have
+/// A corner sticks out by at most this many half widths: without a limit, acute angles would have
 /// needles.
 const MITRE_LIMIT: f32 = 2.5;
 /// The bounds of a layer that is not clipped: more than any window shows.
@@ -171,7 +171,7 @@ impl Layer {
         self.arc(centre, radius, (0.0, 1.0), width, color);
     }
 
-    /// Part of a circle: from and to are turns, counted from +x; a whole turn closes it.
+    /// Part of a circle: `from` and `to` are in turns, counted from +x; a whole turn closes it.
     pub(super) fn arc(
         &mut self,
         centre: Vec2,
@@ -345,8 +345,8 @@ pub(super) fn upload_sky(
     Ok(())
 }
 
-/// Clips the arena's layer to `half_extent` around the origin (`None`: not at all), and glows more
-/// if there is no bloom.
+/// Clips the arena's layer to `half_extent` around the origin (`None`: not at all), and makes
+/// strokes glow more if there is no bloom.
 pub(super) fn set_layer_looks(
     handles: &LayerHandles,
     materials: &mut Assets<StrokeMaterial>,

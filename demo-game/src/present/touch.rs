@@ -1,4 +1,4 @@
-//! The touch controls, drawn translucent over the arena once a finger has touched.
+//! The touch controls, drawn translucent over the arena once a finger has touched the screen.
 
 use bevy::prelude::*;
 

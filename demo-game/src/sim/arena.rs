@@ -6,8 +6,8 @@ use super::tuning::{ARENA, ARENA_HALF, MAX_GRAVITY, STAR_GRAVITY, STAR_RADIUS};
 
 /// `position` brought back into the arena after it crossed an edge.
 ///
-/// It may be at most one arena outside, which holds for anything that moves less than that per
-/// frame.
+/// It may be outside by at most the size of the arena, which holds for anything that moves less
+/// than that per frame.
 #[must_use]
 pub fn wrap(position: Vec2) -> Vec2 {
     Vec2::new(

@@ -16,8 +16,8 @@ use super::tuning::{
     ASTEROIDS_AT_START, ENOUGH_ASTEROIDS, MAX_ASTEROIDS, SPLIT_SPEED, SUDDEN_DEATH_FRAMES,
 };
 
-/// Positions tried for a new asteroid; then the last one is taken as it is. A bound that is almost
-/// never reached.
+/// Number of positions tried for a new asteroid; after that, the last one is used as it is. This
+/// bound is almost never reached.
 const PLACEMENT_TRIES: u32 = 12;
 
 /// Lets asteroids drift in over the edge: occasionally, and in sudden death like rain.
@@ -106,7 +106,8 @@ fn spawn_asteroid(
     commands.spawn((Rollback, asteroid, Position(position), Velocity(velocity)));
 }
 
-/// A position from `draw` that is clear of the ships, or any after [`PLACEMENT_TRIES`].
+/// A position from `draw` that is clear of the ships, or any position after [`PLACEMENT_TRIES`]
+/// attempts.
 fn clear_place(rng: &mut SimRng, ships: &[Vec2], draw: fn(&mut SimRng) -> Vec2) -> Vec2 {
     let mut place = draw(rng);
     for _ in 1..PLACEMENT_TRIES {

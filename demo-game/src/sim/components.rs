@@ -78,7 +78,7 @@ impl Ship {
     }
 }
 
-/// A thing that flies for a short while and hurts the ship it meets.
+/// A thing that flies for a short while and hurts the ship that it hits.
 #[derive(Component, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Shot {
     /// Decides its looks, and whether it spares its owner at first.

@@ -99,8 +99,8 @@ pub(super) fn throw_shrapnel(
     }
 }
 
-/// One velocity per piece, at about equal angles so that no explosion is harmless on one side, each
-/// a little random.
+/// One velocity per piece. Their directions are about evenly spaced, so that no explosion is
+/// harmless on one side; each is a little random.
 fn shrapnel_velocities(rng: &mut SimRng, pieces: u32) -> Vec<Vec2> {
     let slice = std::f32::consts::TAU / pieces.max(1) as f32;
     (0..pieces)

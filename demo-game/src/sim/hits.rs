@@ -1,8 +1,8 @@
 //! What happens when bodies meet: the star burns, shots split rocks, ships lose shield and life,
 //! ships bump.
 //!
-//! Everything is taken in an order that all peers have in common, because the first one matters:
-//! one shot hits one thing.
+//! Everything is handled in an order that is the same on all peers, because the order matters: a
+//! shot hits only the first thing that it touches.
 
 use bevy::math::Vec2;
 use bevy::prelude::{Commands, Entity, Mut, Query, Res, ResMut, With, Without};
@@ -28,7 +28,7 @@ type Rocks<'w, 's> = Ordered<
     (With<Rollback>, Without<Ship>),
 >;
 
-/// Counts down after hits: the grace runs out, a lost shield grows back.
+/// Counts down after hits: the grace period runs out, a lost shield grows back.
 pub(super) fn recover_ships(
     state: Res<MatchState>,
     mut effects: ResMut<Effects<SimEffect>>,
@@ -131,7 +131,7 @@ pub(super) fn hit_ships(
     }
 }
 
-/// A ship while hits are decided.
+/// A ship while hits are resolved.
 struct Target<'w> {
     entity: Entity,
     ship: Mut<'w, Ship>,
@@ -205,7 +205,7 @@ fn meet_rocks(targets: &[Target], rocks: &Rocks) -> (Vec<Blow>, Vec<SmashedRock>
     (blows, smashed)
 }
 
-/// Applies the blows in order, and lets the dead explode.
+/// Applies the blows in order, and lets destroyed ships explode.
 fn strike(
     commands: &mut Commands,
     rng: &mut SimRng,
@@ -246,7 +246,8 @@ enum Hit {
     Killed,
 }
 
-/// First the shield, then the life; nothing while the ship is invulnerable or the round is over.
+/// Takes first the shield, then the life; nothing while the ship is invulnerable or the round is
+/// over.
 fn take_hit(ship: &mut Ship, is_fighting: bool) -> Hit {
     if !is_fighting || ship.is_invulnerable() {
         Hit::Deflected

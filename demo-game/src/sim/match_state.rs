@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tuning::{MATCH_OVER_FRAMES, MAX_SEATS, STAR_RADIUS};
 
-/// Where the match stands. It is one resource because each field changes by the values of the
+/// Where the match stands. It is one resource because the changes of each field depend on the
 /// others.
 #[derive(Resource, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct MatchState {

@@ -23,7 +23,7 @@ impl SimRng {
         rng
     }
 
-    /// All 2³² values are equally likely.
+    /// The next number; all 2³² values are equally likely.
     pub fn next_u32(&mut self) -> u32 {
         let old = self.state;
         self.state = old.wrapping_mul(MULTIPLIER).wrapping_add(INCREMENT);
@@ -32,22 +32,22 @@ impl SimRng {
         mixed.rotate_right((old >> 59) as u32)
     }
 
-    /// At least 0 and less than 1, in steps of 2⁻²⁴, which an `f32` holds exactly.
+    /// A number that is at least 0 and less than 1, in steps of 2⁻²⁴, which an `f32` holds exactly.
     pub fn unit(&mut self) -> f32 {
         (self.next_u32() >> 8) as f32 * (1.0 / 16_777_216.0)
     }
 
-    /// At least `low` and at most `high`.
+    /// A number that is at least `low` and at most `high`.
     pub fn range(&mut self, (low, high): (f32, f32)) -> f32 {
         low + (high - low) * self.unit()
     }
 
-    /// An angle in radians, all directions alike.
+    /// An angle in radians; all directions are equally likely.
     pub fn angle(&mut self) -> f32 {
         self.unit() * std::f32::consts::TAU
     }
 
-    /// A vector of length 1, all directions alike.
+    /// A vector of length 1; all directions are equally likely.
     pub fn direction(&mut self) -> Vec2 {
         let (sin, cos) = ops::sin_cos(self.angle());
         Vec2::new(cos, sin)

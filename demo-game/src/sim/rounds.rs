@@ -1,5 +1,5 @@
 //! How a match proceeds: countdown, fight, round over, next round; the first player to win five
-//! rounds wins. And the star, which ends every round at last.
+//! rounds wins. Also the star, whose growth ends every round eventually.
 
 use bevy::math::{Vec2, ops};
 use bevy::prelude::{Commands, Entity, Query, Res, ResMut, With};
@@ -149,12 +149,11 @@ fn star_radius(fight_frames: u32) -> f32 {
     STAR_RADIUS + 0.5 * STAR_GROWTH * seconds * seconds
 }
 
-/// Puts the ships into orbit at equal angles, beginning at a random one, and the asteroids between
-/// them.
+/// Puts the ships into orbit, evenly spaced from a random angle on, and the asteroids between them.
 fn spawn_round(commands: &mut Commands, rng: &mut SimRng, seats: u8) {
     let first = rng.angle();
     let places: Vec<Vec2> = (0..seats).map(|seat| start_place(first, seat, seats)).collect();
-    // Seat by seat, as ships are iterated in the order of their ids.
+    // Spawned seat by seat, because ships are iterated in the order of their ids.
     for (seat, &place) in (0..seats).zip(&places) {
         let velocity = orbit_velocity(place);
         let heading = Heading(ops::atan2(velocity.y, velocity.x));

@@ -9,7 +9,7 @@ use bevy::math::Vec2;
 pub const FPS: u16 = 60;
 /// Seconds per frame.
 pub const STEP_SECONDS: f32 = 1.0 / 60.0;
-/// Most seats in a match; also the length of every array by seat.
+/// Maximum number of seats in a match; also the length of every array by seat.
 pub const MAX_SEATS: usize = 4;
 
 /// Width and height of the arena: a 16:9 window shows all of it, so there is no scrolling and
@@ -23,13 +23,13 @@ pub const STAR_RADIUS: f32 = 36.0;
 /// The star's pull, as G·M: at 125 units it equals [`THRUST`], so inside that ring only speed saves
 /// a ship.
 pub const STAR_GRAVITY: f32 = 4.0e6;
-/// Most acceleration that the star gives, so that a near miss bends a shot instead of flinging it
+/// Upper limit of the star's acceleration, so that a near miss bends a shot instead of flinging it
 /// away.
 pub const MAX_GRAVITY: f32 = 1200.0;
 /// Frame of the fight from which the star grows: a minute is a long duel, and a stalemate must end.
 pub const SUDDEN_DEATH_FRAMES: u32 = 60 * 60;
-/// Growth of the star's radius in sudden death, in units per second, per second. The star fills the
-/// arena after 22 s, and pulls harder as it grows.
+/// How fast the growth of the star's radius accelerates in sudden death, in units/s². The star
+/// fills the arena after 22 s, and pulls harder as it grows.
 pub const STAR_GROWTH: f32 = 3.0;
 
 /// Radius of a ship's hull.
@@ -39,7 +39,7 @@ pub const SHIP_RADIUS: f32 = 11.0;
 pub const SHIELD_RADIUS: f32 = 16.0;
 /// Turning speed: a half turn takes 0.8 s, fast enough to flip and brake, slow enough to aim.
 pub const TURN_SPEED: f32 = 4.0;
-/// Acceleration of a thrusting ship: from rest to cruising speed in a second.
+/// Acceleration of a thrusting ship: from rest to cruising speed in 1.3 s.
 pub const THRUST: f32 = 256.0;
 /// Fraction of its speed that a ship loses per second: so little that an idle ship circles for half
 /// a minute before it falls into the star.
@@ -64,8 +64,8 @@ pub const DASH_COOLDOWN_FRAMES: u16 = 150;
 pub const FIRE_COOLDOWN_FRAMES: u16 = 15;
 /// Speed of a shot relative to the ship that fires it.
 pub const SHOT_SPEED: f32 = 450.0;
-/// Frames that a shot flies: about a second. In that time it gets less far than the arena is high,
-/// so no shot comes around by itself.
+/// Frames that a shot flies: about a second. In that time a shot from a ship at rest covers less
+/// than the arena's height, so it does not come back around.
 pub const SHOT_FRAMES: u16 = 62;
 /// Radius of a shot.
 pub const SHOT_RADIUS: f32 = 3.0;
@@ -91,7 +91,7 @@ pub const SHRAPNEL_FRAMES: u16 = 42;
 /// Slowest and fastest shrapnel.
 pub const SHRAPNEL_SPEED: (f32, f32) = (120.0, 300.0);
 
-/// Asteroids at the start of a round, besides one for each seat.
+/// Number of asteroids at the start of a round, in addition to one for each seat.
 pub const ASTEROIDS_AT_START: u32 = 2;
 /// Frames between two asteroids that drift in from the edge.
 pub const ASTEROID_ARRIVAL_FRAMES: u32 = 4 * 60;
@@ -100,14 +100,15 @@ pub const ASTEROID_RAIN_FRAMES: u32 = 30;
 /// Number of asteroids at which no more drift in before sudden death: more would be a wall, not a
 /// hazard.
 pub const ENOUGH_ASTEROIDS: usize = 14;
-/// Most asteroids at once: at this number none arrives, and one that is hit leaves only shrapnel.
+/// Maximum number of asteroids at once: at this number none arrives, and one that is hit leaves
+/// only shrapnel.
 pub const MAX_ASTEROIDS: usize = 48;
 /// Slowest and fastest speed at which the halves of an asteroid part.
 pub const SPLIT_SPEED: (f32, f32) = (30.0, 90.0);
 /// Distances from the star at which asteroids start: inside and around the orbit of the ships.
 pub const ASTEROID_ORBIT: (f32, f32) = (190.0, 290.0);
-/// Start speed of an asteroid, as a part of the speed of a circular orbit: the slowest still miss
-/// the star.
+/// Start speed of an asteroid, as a multiple of the speed of a circular orbit: even the slowest
+/// miss the star.
 pub const ASTEROID_ORBIT_SPEED: (f32, f32) = (0.8, 1.05);
 /// Speed of an asteroid that drifts in.
 pub const ASTEROID_DRIFT_SPEED: (f32, f32) = (50.0, 110.0);
