@@ -16,9 +16,9 @@ window.page = {
   query: (name) => parameters.getAll(name),
   /** The room that the address names. */
   room: () => decode(location.hash.slice(1)),
-  /** The server that brought this page, as a WebSocket address. */
+  /** The server that this page came from, as a WebSocket address. */
   server: () => (location.protocol === "https:" ? "wss://" : "ws://") + location.host,
-  /** The game draws now: hides the loading screen. */
+  /** Called once the game draws: hides the loading screen. */
   started() {
     hasStarted = true;
     element("loading").classList.add("gone");
@@ -84,7 +84,7 @@ function search(isKept) {
   return (kept.length ? "?" : "") + kept.map(([name, value]) => `${encode(name)}=${encode(value)}`).join("&");
 }
 
-/** Returns the host of an address as browsers read it, which is not always the one that a person sees; without a host, the address, made safe to show. */
+/** Returns the host of an address as browsers read it, which is not always the one that a person sees. If there is none, returns the address, made safe to show. */
 function hostOf(address) {
   try {
     return new URL(address).host || encode(address);
@@ -159,7 +159,7 @@ function recall(key) {
   }
 }
 
-/** Copies a text where the browser closes the clipboard to pages without TLS. Returns whether it worked. */
+/** Copies a text where the browser denies the clipboard to pages without TLS. Returns whether that worked. */
 function copyByHand(text) {
   const area = document.createElement("textarea");
   area.value = text;
@@ -191,7 +191,7 @@ function fail(words) {
   retry.focus();
 }
 
-/** Returns what the browser lacks, as a sentence; an empty one if it has everything. */
+/** Returns what the browser lacks, as a sentence; an empty string if it has everything. */
 function missing() {
   if (typeof WebAssembly !== "object") {
     return "This browser cannot run WebAssembly, which the game is compiled to. Please use a current Firefox, Chrome, Edge or Safari.";
@@ -205,7 +205,7 @@ function missing() {
   return "";
 }
 
-/** Downloads the module and shows the progress. Bytes are counted unpacked, so the total is the module's own size. */
+/** Downloads the module and shows the progress. Bytes are counted after decompression, so the total is the module's own size. */
 async function download(url, total) {
   const response = await fetch(url);
   if (!response.ok) {
@@ -244,7 +244,7 @@ async function start() {
   }
 }
 
-/** Returns whether the error is only how the window library leaves its entry function. That is no failure. */
+/** Returns whether the error is only the exception by which the window library leaves its entry function. That is no failure. */
 function isControlFlow(error) {
   return String((error && error.message) || error).includes("Using exceptions for control flow");
 }
@@ -258,7 +258,7 @@ function failOnFault(error) {
 window.addEventListener("error", (event) => failOnFault(event.error));
 window.addEventListener("unhandledrejection", (event) => failOnFault(event.reason));
 
-// Browsers keep a page silent until it is touched: sound begins with the first key, click or touch.
+// Browsers keep a page silent until the player interacts with it: sound begins with the first key, click or touch.
 const contexts = [];
 for (const name of ["AudioContext", "webkitAudioContext"]) {
   const Original = window[name];

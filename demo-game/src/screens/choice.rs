@@ -3,7 +3,7 @@
 use bevy::prelude::*;
 use netcode::PeerId;
 
-/// Most bots in a match against bots: one for each seat but the player's own.
+/// Maximum number of bots in a match: one for each seat but the player's own.
 const MAX_BOTS: u8 = 3;
 
 /// What a player can choose on any screen.
@@ -26,7 +26,7 @@ pub(super) enum Choice {
     ToggleLock,
     /// Have our room listed, or no longer.
     TogglePublic,
-    /// Begin to choose whom to kick from our room, or stop.
+    /// Start choosing a player to kick from our room, or stop.
     SetKicking(bool),
     /// Kick this player from our room.
     Kick(PeerId),
@@ -50,7 +50,7 @@ pub(super) enum Choice {
     ToggleReady,
     /// Sit out the next match, or play after all.
     ToggleSitOut,
-    /// Put the room's link onto the clipboard.
+    /// Copy the room's link to the clipboard.
     CopyLink,
     /// Play the same kind of match again.
     Rematch,
@@ -58,12 +58,12 @@ pub(super) enum Choice {
     TryAgain,
     /// Leave the screen, the room or the match: what Esc does.
     Leave,
-    /// Ask for the text of this field in the page's own way.
+    /// Ask for the text of this field in a prompt of the page.
     AskFor(Entity),
 }
 
 impl Choice {
-    /// The choice after left (−1) or right (1), if it changes.
+    /// The choice that left (−1) or right (1) leads to, if any.
     pub(super) fn adjusted(self, turn: i32) -> Option<Self> {
         match self {
             Self::AgainstBots(bots) if turn != 0 => {
@@ -87,7 +87,7 @@ impl Choice {
         matches!(self, Self::AgainstBots(_) | Self::PlayOnline { .. } | Self::QuickMatch(_))
     }
 
-    /// Whether its item has a frame without the focus, too: it is the main choice of its screen.
+    /// Whether its item has a frame even without the focus: it is the main choice of its screen.
     pub(super) fn is_framed(self) -> bool {
         matches!(self, Self::ToggleReady | Self::JoinTyped | Self::Rematch | Self::TryAgain)
     }

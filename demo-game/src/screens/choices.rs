@@ -90,7 +90,7 @@ pub(super) fn apply_choices(
             Choice::TryAgain => try_again(&mut commands, &settings, &mut navigator),
             Choice::Leave if *navigator.screen == Screen::Menu => {}
             Choice::Leave => navigator.leave(&mut commands),
-            // Every choice takes over the name, above.
+            // Every choice takes over the typed name, above.
             Choice::Rename | Choice::AskFor(_) => {}
         }
     }

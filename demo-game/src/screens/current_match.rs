@@ -41,7 +41,7 @@ pub(crate) struct CurrentMatch {
 pub(crate) enum MatchKind {
     /// In this room.
     Online(RoomAddress),
-    /// In a room on this machine that could not be opened yet.
+    /// In a room on this machine, which could not be opened.
     Host,
     /// Two players on this keyboard.
     Here,

@@ -11,7 +11,7 @@ use crate::screen::Screen;
 
 /// Seconds until a held direction moves the focus again.
 const REPEAT: f32 = 0.22;
-/// A stick counts as a direction from this far on: past its slack.
+/// A stick counts as a direction from here on: outside its dead zone.
 const STICK_PUSHED: f32 = 0.6;
 
 /// The item with the focus. Each screen begins with its first one.
@@ -19,8 +19,8 @@ const STICK_PUSHED: f32 = 0.6;
 pub(super) struct Focus {
     /// Its entity, if the screen has any items.
     pub(super) entity: Option<Entity>,
-    /// Seconds during which keys and buttons can only leave: at the end of a match, players still
-    /// press them to fly and fire.
+    /// Seconds during which keys and buttons can only leave the screen: at the end of a match,
+    /// players still press them to fly and fire.
     pub(super) ignore_input_for: f32,
     /// Seconds until a held stick moves the focus again.
     held_for: f32,
@@ -30,7 +30,7 @@ pub(super) struct Focus {
     pub(super) touched: Vec<(u64, Entity)>,
 }
 
-/// The focus moved. For its sound.
+/// The focus moved. Read only to play its sound.
 #[derive(Message, Clone, Copy, Debug)]
 pub(super) struct FocusMoved;
 
@@ -145,8 +145,8 @@ pub(super) fn move_focus(
     {
         chosen.write(Chosen(item.choice));
     }
-    // Left and right adjust an item that can be adjusted; otherwise they move on, because items may
-    // stand side by side.
+    // Left and right adjust an item that can be adjusted; otherwise they move the focus, because
+    // items may stand side by side.
     let turn = (key.turn + pad.turn).signum();
     let adjusts = current.is_some_and(|(_, item, _)| item.choice.is_adjustable());
     if let Some(adjusted) = current.and_then(|(_, item, _)| item.choice.adjusted(turn)) {

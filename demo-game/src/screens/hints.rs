@@ -96,7 +96,7 @@ pub(super) fn note_device(
     }
 }
 
-/// Words all hints for the device in use.
+/// Sets all hints to their wording for the device in use.
 pub(super) fn word_hints(
     device: Res<Device>,
     mut texts: Query<(&Wording, &mut Text)>,

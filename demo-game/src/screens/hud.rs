@@ -22,7 +22,7 @@ use crate::view::{SCORE_LINE, View};
 const GO_FRAMES: u32 = 45;
 /// Frames during which the beginning of sudden death is announced.
 const SUDDEN_DEATH_SHOWN: u32 = 150;
-/// Longest name in the score line.
+/// Length of the longest name in the score line.
 const NAME_SHOWN: usize = 11;
 /// Width of the bar that shows the dash, in layout units.
 const DASH_BAR: f32 = 46.0;
@@ -47,7 +47,8 @@ pub(super) struct RoundText;
 #[derive(Component)]
 pub(super) struct BannerText;
 
-/// The line below the announcement: the player that the match waits for, or a desync.
+/// The line below the announcement: the player that the match waits for, a desync, or another
+/// notice.
 #[derive(Component)]
 pub(super) struct NoticeText;
 
@@ -258,7 +259,7 @@ pub(super) fn refresh_banner(
         seat.map_or_else(String::new, |seat| shortened(&seat.name, 16))
     };
     let (sentence, color) = banner(&state, name);
-    // A number may fill the screen; a sentence must fit into it.
+    // A number may fill the screen; a sentence must fit on it.
     let size = if sentence.len() <= 2 {
         HUGE * 1.7
     } else if view.is_tall() {

@@ -6,7 +6,8 @@ use super::choice::Choice;
 use super::widgets::{NORMAL, label, plain};
 use crate::present::palette::{ACCENT, TEXT};
 
-/// Longest name, in characters: other players see it in full wherever no remark follows it.
+/// Length of the longest name, in characters: other players see it in full wherever no remark
+/// follows it.
 pub(crate) const MAX_NAME: usize = 16;
 
 /// Height of an item that can be chosen: large enough for a thumb.
@@ -85,8 +86,8 @@ pub(super) struct Adjuster(pub(super) i32);
 #[derive(Component)]
 pub(super) struct AdjustedText;
 
-/// Spawns two small buttons with the present value between them: for mouse and fingers, what left
-/// and right do on a keyboard.
+/// Spawns two small buttons with the present value between them: they do for mouse and fingers what
+/// left and right do on a keyboard.
 pub(super) fn spawn_adjuster(item: &mut ChildSpawnerCommands, text: &str) {
     let button = |turn: i32, sign: &'static str| {
         let place = Node {

@@ -1,4 +1,4 @@
-//! Finding a room: by the code or the link that somebody gave, or in the list of public rooms.
+//! Finding a room: by a code or a link from somebody else, or in the list of public rooms.
 
 use bevy::prelude::*;
 use netcode::{ListRooms, Place, RoomList, RoomListing, RoomPhase};
@@ -16,11 +16,11 @@ use crate::present::palette::{DANGER, TEXT, TEXT_QUIET};
 use crate::room_address::RoomError;
 use crate::screen::Screen;
 
-/// Longest text that can be typed: a link with a long host name.
+/// Length of the longest text that can be typed: enough for a link with a long host name.
 const MAX_LINK: usize = 90;
-/// Rooms of the list that fit the screen; those that can be entered come first.
+/// Number of listed rooms that fit on the screen; those that can be entered come first.
 const MAX_SHOWN: usize = 4;
-/// Before the rooms come the field and two buttons.
+/// Focus order of the first room: the field and two buttons come before it.
 const FIRST_ORDER: u8 = 3;
 
 /// What is wrong with the text that was typed.
@@ -101,7 +101,7 @@ pub(super) fn build(
     });
 }
 
-/// Shows why the typed text is no room, and the present list of rooms.
+/// Shows why the typed text names no room, and the present list of rooms.
 pub(super) fn refresh(
     mut commands: Commands,
     (current, list): (Res<CurrentMatch>, Res<RoomList>),

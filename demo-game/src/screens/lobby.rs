@@ -18,18 +18,18 @@ use crate::platform;
 use crate::present::palette::{ACCENT, DANGER, GOOD, TEXT, TEXT_QUIET, WARNING};
 use crate::screen::Screen;
 
-/// Longest name shown in the list, with the mark behind it: a line holds it, the round-trip time
-/// and the route.
+/// Length of the longest name in the list, with the mark behind it: the line also holds the
+/// round-trip time and the route.
 const NAME_SHOWN: usize = 18;
-/// Longest name shown of a spectator: a line holds four of them.
+/// Length of the longest spectator's name: a line holds four of them.
 const SPECTATOR_SHOWN: usize = 10;
 
-/// Further addresses of this machine that are shown: with more than two, the rest are most often
-/// networks of virtual machines, which nobody else can reach.
+/// Number of further addresses of this machine that are shown: with more than two in all, the rest
+/// mostly belong to networks of virtual machines, which nobody else can reach.
 const MORE_ADDRESSES: usize = 1;
 
-/// Size of the code, in layout units: large enough to read out, small enough to leave room for four
-/// players and what their owner can do.
+/// Size of the code, in layout units: large enough to read out, small enough to leave space for
+/// four players and the owner's items.
 const CODE: f32 = 44.0;
 /// The status line while the owner chooses whom to kick.
 const WHOM_TO_KICK: &str = "Choose a player to kick. This also locks the room.";
@@ -135,7 +135,7 @@ pub(super) fn build(
     });
 }
 
-/// Spawns what players in the same network need to join a room on this machine. The code is smaller
+/// Spawns what players on the same network need to join a room on this machine. The code is smaller
 /// than for other rooms, because it is of no use without the address.
 fn spawn_invitation(panel: &mut ChildSpawnerCommands, host: &platform::Host) {
     let caption = if host.is_in_network() {

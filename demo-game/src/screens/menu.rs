@@ -32,7 +32,7 @@ pub(super) fn build(
     if *screen != Screen::Menu {
         return;
     }
-    // As high as the highest explanation, so that nothing moves with the focus.
+    // As tall as the tallest explanation, so that nothing moves with the focus.
     let is_narrow = view.layout_size().x < EXPLANATION_WIDTH + 2.0 * GAP;
     let explanation_height = if is_narrow { 44.0 } else { 22.0 };
     commands.spawn(root(Screen::Menu)).with_children(|page| {

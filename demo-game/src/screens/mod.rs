@@ -47,7 +47,7 @@ use choice::Chosen;
 use current_match::CurrentMatch;
 use focus::{Focus, FocusMoved};
 
-/// Time during which a screen that the player did not choose takes no confirmation, in seconds.
+/// Time during which a screen that the player did not choose accepts no confirmation, in seconds.
 const IGNORE_INPUT_SECONDS: f32 = 0.6;
 
 /// The order of the work of one rendered frame.

@@ -43,7 +43,7 @@ impl Navigator<'_> {
         let room = address.has_name().then(|| address.within(&settings.server));
         platform::show_room(room.as_deref());
         let ready_at = settings.ready_at;
-        // The server goes on if the player comes back into the room that it hosts.
+        // The server keeps running if the player comes back into the room that it hosts.
         let host = self.current.host.take();
         let host = host.filter(|it| it.server() == address.server && it.room() == address.room);
         *self.current =
@@ -51,7 +51,7 @@ impl Navigator<'_> {
         self.screen.set_if_neq(Screen::Lobby);
     }
 
-    /// Joins a room, or notes why the text is no room.
+    /// Joins a room, or notes why the text names no room.
     pub(super) fn try_to_join(
         &mut self,
         commands: &mut Commands,
@@ -122,7 +122,7 @@ impl Navigator<'_> {
         }
     }
 
-    /// Takes no part in matches, or takes part again.
+    /// Sits out matches, or takes part again.
     pub(super) fn sit_out(&mut self, commands: &mut Commands, spectates: bool) {
         commands.write_message(SetSpectating(spectates));
         self.current.ready_at = None;
@@ -171,7 +171,7 @@ pub(super) fn show_session_screen(
                 Screen::Match
             }
             // A player that leaves once the match is decided does not take the results from the
-            // others.
+            // other players.
             SessionState::Ended(_) | SessionState::Gathering | SessionState::Offline
                 if from.is_running() && is_decided =>
             {
@@ -197,7 +197,7 @@ pub(super) fn show_session_screen(
     }
 }
 
-/// In `FinishedMatch`: notes how the match came out, if it was decided.
+/// In `FinishedMatch`: notes the outcome of the match, if it was decided.
 pub(super) fn note_outcome(
     state: Res<MatchState>,
     roster: Res<Roster>,
@@ -242,7 +242,7 @@ pub(super) fn remember_place(
 }
 
 /// In a room for two strangers, joins again if the opponent has left before the match began: the
-/// server pairs only players that have just come.
+/// server pairs only players that have just arrived.
 pub(super) fn join_another_pair(
     mut commands: Commands,
     settings: Res<Settings>,

@@ -13,15 +13,15 @@ use super::widgets::{GAP, set_text, shortened};
 
 /// Order of the first of the owner's items: after the items that everybody has.
 const FIRST_ORDER: u8 = 5;
-/// Most players that are offered for kicking: all that fit into a room of this game; a server may
-/// list more.
+/// Maximum number of players that are offered for kicking: all others that fit into a room of this
+/// game; a server may list more.
 const MAX_KICKED: usize = 7;
-/// Longest name on an item: three of them and one more item fit into a row.
+/// Length of the longest name on an item: three such items and one more fit into a row.
 const NAME_SHOWN: usize = 8;
 /// Seconds that a denial is shown: long enough to read a short sentence twice.
 const DENIAL_SECONDS: f32 = 5.0;
 
-/// The owner's items. They are rebuilt when other items are to be shown.
+/// The owner's items. They are rebuilt when different items are to be shown.
 #[derive(Component, Default)]
 pub(super) struct OwnerItems {
     shown: Shown,

@@ -95,7 +95,7 @@ pub(super) fn touch_items(
         if let Ok((_, item, place, is_field)) = items.get(entity)
             && place.contains(touch.position() * scale)
         {
-            // No keyboard comes up for a canvas, so the page asks for the text.
+            // A canvas brings up no on-screen keyboard, so the page asks for the text.
             let choice = if is_field { Choice::AskFor(entity) } else { item.choice };
             chosen.write(Chosen(choice));
         }
@@ -121,7 +121,7 @@ pub(super) fn press_adjusters(
     }
 }
 
-/// The choice after a small button was pressed inside an item.
+/// The choice that a press on a small button inside this item leads to.
 fn adjusted(item: Option<&Item>, adjuster: &Adjuster) -> Option<Chosen> {
     item?.choice.adjusted(adjuster.0).map(Chosen)
 }

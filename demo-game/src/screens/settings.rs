@@ -9,7 +9,7 @@ use crate::platform;
 pub(crate) struct Settings {
     /// The name that others see.
     pub(crate) name: String,
-    /// The signaling server of rooms that are given by code.
+    /// The signaling server for rooms given by code.
     pub(crate) server: String,
     /// STUN servers to use instead of those that the signaling server hands out.
     pub(crate) stun_servers: Option<Vec<String>>,

@@ -19,7 +19,7 @@ const SPACE: f32 = 104.0;
 const LETTER: Vec2 = Vec2::new(34.0, 48.0);
 /// Greatest width of the title, in layout units.
 const WIDTH: f32 = 480.0;
-/// From one letter to the next, as a part of its width.
+/// Distance from one letter to the next, as a multiple of its width.
 const ADVANCE: f32 = 1.42;
 
 /// Empty space in the menu's column, in which the title is drawn.

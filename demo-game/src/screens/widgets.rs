@@ -94,7 +94,7 @@ pub(super) fn root(screen: Screen) -> impl Bundle {
 pub(super) struct MakesWay;
 
 /// Moves a screen out of the way of the network overlay, which is at the lower left: to the right
-/// of it, or above it if the window is higher than wide.
+/// of it, or above it if the window is taller than wide.
 pub(super) fn make_way(
     overlay: Res<OverlayState>,
     view: Res<View>,
@@ -208,6 +208,7 @@ mod tests {
         assert_eq!(shortened("a very long name indeed", 10), "a very l..");
         assert_eq!(shortened("日本", 10), "??");
     }
+
     #[test]
     fn reasons_become_sentences() {
         assert_eq!(sentence("waiting for one more player"), "Waiting for one more player.");

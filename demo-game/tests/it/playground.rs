@@ -66,7 +66,7 @@ fn press_held(held: Res<Held>, mut inputs: ResMut<LocalInputs<Input>>) {
 }
 
 impl Playground {
-    /// An app with one update per frame that is in no match yet.
+    /// An app that plays one frame per update and is not in a match yet.
     pub(crate) fn offline() -> Self {
         let mut app = App::new();
         app.add_plugins((MinimalPlugins, DuelPlugin::default()))

@@ -55,7 +55,7 @@ impl Playground {
         self.app.world_mut().spawn((Rollback, shot, Position(at), Velocity(Vec2::ZERO)));
     }
 
-    /// A shot like that where the ship of `seat` is.
+    /// A shot like that, at the position of `seat`'s ship.
     fn shoot_at(&mut self, seat: u8) {
         let at = self.ship(seat).expect("it lives").1;
         self.place_shot(at);
