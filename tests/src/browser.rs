@@ -1,5 +1,5 @@
-//! Pages in a real Chromium, driven through chromedriver: one driver per test program run, one
-//! window per page.
+//! Pages in a real Chromium, driven through chromedriver: one driver per test, one browser per
+//! page.
 
 use std::{
     env, fs,
@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 
 use crate::{Report, skip::skip, wait_for, webdriver, webdriver::Session};
 
-/// A driver starts within a second; a machine under load gets more.
+/// A driver starts within a second; a machine under load gets more time.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
-/// The time between two looks at a page.
+/// The interval between two checks of a page.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A software renderer stands in for the graphics card, and nothing but the page makes network
@@ -41,8 +41,8 @@ const CHROMIUM_FLAGS: &[&str] = &[
     "--window-size=640,360",
 ];
 
-/// The folder of the browser version, if the browser tests are to run. Otherwise reports that
-/// `test` skips itself, in the words that `cargo xtask test` collects.
+/// The folder of the browser version, if the browser tests are to run. Otherwise prints that `test`
+/// was skipped, in the form that `cargo xtask test` collects.
 pub fn web_dist(test: &str) -> Option<PathBuf> {
     let folder = env::var_os("WEB_DIST").map(PathBuf::from);
     if folder.is_none() {
@@ -79,7 +79,7 @@ impl Browser {
                 if let Some(port) =
                     port.and_then(|(_, port)| port.trim_end_matches('.').parse().ok())
                 {
-                    // Fails if nobody waits for it any more.
+                    // Fails if nobody is waiting for it any more.
                     let _ = ports.send(port);
                 }
             }
@@ -92,8 +92,8 @@ impl Browser {
         browser
     }
 
-    /// Starts chromedriver, if it is installed. Otherwise reports that `test` skips itself, in the
-    /// words that `cargo xtask test` collects.
+    /// Starts chromedriver, if it is installed. Otherwise prints that `test` was skipped, in the
+    /// form that `cargo xtask test` collects.
     pub fn find(test: &str) -> Option<Self> {
         let is_installed = Command::new("chromedriver").arg("--version").output().is_ok();
         if !is_installed {
@@ -102,7 +102,7 @@ impl Browser {
         is_installed.then(Self::start)
     }
 
-    /// Opens a browser of its own with this page.
+    /// Opens this page in a browser of its own.
     pub fn open(&self, name: &str, url: &str) -> Page {
         let profile = new_profile_folder();
         let mut flags: Vec<String> = CHROMIUM_FLAGS.iter().map(|&flag| flag.to_owned()).collect();
@@ -121,7 +121,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Both fail only when it has ended.
+        // Both fail only if it has already ended.
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
@@ -141,11 +141,11 @@ impl Page {
         Report::parse(&self.data("report"))
     }
 
-    /// Waits until the page's report is as wanted.
+    /// Waits until `is_wanted` accepts the page's report. Returns the report.
     ///
     /// # Panics
     ///
-    /// If it never is; the message contains what the page showed instead.
+    /// If it never does; the message contains what the page showed instead.
     pub fn wait_for(
         &self,
         what: &str,
@@ -195,7 +195,7 @@ impl Page {
                 self.run("return document.body.innerText"),
                 self.session.console()
             );
-            // A page that draws in software needs the processor more than this test needs it.
+            // A page that renders in software needs the processor more than this test does.
             thread::sleep(POLL_INTERVAL);
         }
     }
@@ -249,7 +249,7 @@ impl Page {
         self.wait("visibility", patience, || (!self.is_hidden()).then_some(()));
     }
 
-    /// Minimises the page's window, or brings it back.
+    /// Minimises the page's window, or restores it.
     pub fn set_minimised(&self, minimised: bool) {
         let window = self.devtools("Browser.getWindowForTarget", &json!({}))["windowId"].take();
         let state = if minimised { "minimized" } else { "normal" };
@@ -257,8 +257,8 @@ impl Page {
         self.devtools("Browser.setWindowBounds", &bounds);
     }
 
-    /// Opens another page in front of this one, in the same window or in one of its own. Returns a
-    /// guard that closes it.
+    /// Opens another page in front of this one, in the same window or in a new one. Returns a guard
+    /// that closes it.
     pub fn cover(&self, in_new_window: bool) -> Cover<'_> {
         let blank = json!({ "url": "about:blank", "newWindow": in_new_window });
         let target = self.devtools("Target.createTarget", &blank)["targetId"].take();
@@ -282,8 +282,8 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // A browser that has crashed is closed already, and the system cleans up a folder that is
-        // still in use.
+        // Both may fail: a browser that has crashed is closed already, and the system cleans up a
+        // folder that is still in use.
         let _ = self.session.close();
         let _ = fs::remove_dir_all(&self.profile);
     }
@@ -299,7 +299,7 @@ pub struct Cover<'a> {
 impl Drop for Cover<'_> {
     fn drop(&mut self) {
         let closed = json!({ "targetId": self.target });
-        // It fails only where the browser is gone.
+        // It fails only if the browser is gone.
         let _ = self.page.session.devtools("Target.closeTarget", &closed);
     }
 }

@@ -6,8 +6,8 @@ use bevy::{MinimalPlugins, app::App, time::TimeUpdateStrategy};
 use demo_game::{DuelPlugin, sim::MatchState, sim::tuning::FPS};
 use netcode::prelude::{SessionState, SimFrame, StartLocal};
 
-/// Returns whether a match of two players whom nobody steers still goes on after `seconds`. Of 150
-/// such matches, 9 were over within 95 s, and the shortest within 74 s.
+/// Returns whether a match of two players that nobody steers is still going on after `seconds`. Of
+/// 150 such matches, 9 were over within 95 s, and the shortest within 74 s.
 pub fn lasts(seed: u64, seconds: u32) -> bool {
     let step = Duration::from_secs(1) / u32::from(FPS);
     let mut app = App::new();
@@ -19,7 +19,7 @@ pub fn lasts(seed: u64, seconds: u32) -> bool {
     let seats = vec!["one".to_owned(), "other".to_owned()];
     app.world_mut().write_message(StartLocal { seats, seed, sync_test: None });
     let frames = u32::from(FPS) * seconds;
-    // A few more updates than frames, as the match has to begin first.
+    // A few more updates than frames, because the match has to begin first.
     for _ in 0..frames + 60 {
         app.update();
         let world = app.world();

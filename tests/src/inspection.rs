@@ -46,7 +46,7 @@ impl Page {
         let describe =
             json!({ "objectId": found, "functionDeclaration": DESCRIBE, "returnByValue": true });
         let described = self.devtools("Runtime.callFunctionOn", &describe);
-        // Otherwise the list would keep them from being collected.
+        // Without a release, the list would keep them from being collected.
         for object in [found, prototype] {
             self.devtools("Runtime.releaseObject", &json!({ "objectId": object }));
         }
@@ -70,7 +70,7 @@ impl Page {
         self.wait(&what, patience, || self.connections().iter().any(&is_wanted).then_some(()));
     }
 
-    /// Bytes of the page's objects, and of the memory that the browser holds for them.
+    /// The bytes of the page's objects, plus those of the memory that the browser holds for them.
     ///
     /// # Panics
     ///

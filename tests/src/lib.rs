@@ -1,5 +1,5 @@
 //! The parts that the end-to-end tests are made of: a server of their own, peers as processes,
-//! pages in a real browser, real bad networks, and waits that name what never came.
+//! pages in a real browser, real bad networks, and waits that name what they waited for.
 //!
 //! Everything here panics when it cannot do its work, because its only callers are tests.
 #![forbid(unsafe_code)]

@@ -15,12 +15,12 @@ use std::{
 
 use crate::{Report, deadline::wait_at_most, wait_for};
 
-/// How long peers take to meet and to connect, on a machine under load.
+/// How long peers may take to meet and to connect, on a machine under load.
 const MEET_PATIENCE: Duration = Duration::from_secs(60);
 /// The fewest frames in a second of a match on such a machine: half as many as there should be.
 const SLOW_FPS: u32 = 30;
 
-/// Starts the line in which the game says what went wrong.
+/// The start of the line in which the game says what went wrong.
 const REASON_MARK: &str = "demo-game: ";
 
 /// The command line of the headless peer.
@@ -133,7 +133,7 @@ impl Peer {
                 return Some(line);
             }
             if let Some(status) = self.status() {
-                // Its last lines are read only after it has ended.
+                // Its last lines may still be in the pipe.
                 for reader in self.readers.drain(..) {
                     reader.join().expect("no reader panics");
                 }
@@ -157,7 +157,7 @@ impl Peer {
         })
     }
 
-    /// Waits until it prints a further line that `is_wanted`.
+    /// Waits until it prints another line that `is_wanted`.
     pub fn wait_for_news(
         &mut self,
         what: &str,
@@ -207,7 +207,7 @@ impl Peer {
     ///
     /// # Panics
     ///
-    /// If it ended otherwise.
+    /// If it ended in any other way.
     pub fn played(&mut self, patience: Duration) -> Report {
         let status = self.wait(patience);
         assert!(
@@ -249,7 +249,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // All three fail only if it has ended, or never wrote a report.
+        // All three fail only if it has already ended, or never wrote a report.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = fs::remove_file(&self.report);

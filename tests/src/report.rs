@@ -1,7 +1,8 @@
 //! A peer's report, from a process's file or a page's data attribute: the same fields from both.
 //!
-//! `cargo xtask play` reads the same files, but asks another question (a verdict over all peers,
-//! for a table). It shares no code with this, because it must build in seconds on a bare machine.
+//! `cargo xtask play` reads the same files, but answers a different question (a verdict over all
+//! peers, for a table). It shares no code with this, because it must build in seconds on a bare
+//! machine.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use serde_json::Value;
 pub struct Report(Value);
 
 impl Report {
-    /// Reads a report's JSON; `None` if `json` is no report.
+    /// Reads a report's JSON; `None` if `json` is not a report.
     pub fn parse(json: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(json).ok()?;
         value.is_object().then_some(Self(value))

@@ -2,7 +2,7 @@
 //! the room when the match is over.
 //!
 //! A line on its standard input ends its match, so that a test decides how long that lasts. It
-//! prints a line each second.
+//! prints a line every second.
 
 use std::{
     io::{Write, stdin, stdout},
@@ -75,7 +75,7 @@ fn join(home: Res<Home>, mut commands: Commands) {
     });
 }
 
-/// Plays once, with the first peer that comes; after that it only stays in the room.
+/// Plays once, with the first peer that arrives; after that it only stays in the room.
 fn live(
     home: Res<Home>,
     (state, lobby): (Res<SessionState>, Res<Lobby>),

@@ -21,7 +21,7 @@ pub(crate) fn peers(server: SocketAddr) -> u64 {
     health(server)["peers"].as_u64().expect("health counts the peers")
 }
 
-/// The status that a server answers while it cannot reach its store of rooms.
+/// The status with which a server answers while it cannot reach its store of rooms.
 const UNAVAILABLE: u16 = 503;
 
 /// The public rooms of the game that the server at this address lists; empty while it cannot reach
@@ -47,7 +47,7 @@ fn health(server: SocketAddr) -> Value {
 enum End {
     /// It says goodbye to all peers and closes their connections.
     Stopped,
-    /// It is gone, as if its process were killed.
+    /// It vanishes, as if its process were killed.
     Killed,
 }
 
@@ -84,7 +84,7 @@ impl TestServer {
 
     /// Starts a server with these settings, at the address that they name.
     pub fn with_address(config: ServerConfig) -> Self {
-        // Tests look at the list of rooms as often as they like.
+        // Tests may read the list of rooms as often as they like.
         let join_rate = Rate { per_second: 1_000_000, at_once: 1_000_000 };
         let config = ServerConfig { join_rate, ..config };
         let runtime = Runtime::new().expect("the system has threads for a runtime");
@@ -104,7 +104,8 @@ impl TestServer {
                     running.await.expect("the server does not panic");
                 }
             });
-            // Tasks that still run are dropped where they stand, and their sockets with them.
+            // Tasks that are still running are dropped where they stand, and their sockets with
+            // them.
             runtime.shutdown_background();
         });
         Self { address, end: Some(end), thread: Some(thread) }

@@ -76,7 +76,7 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // Both fail only if it has ended.
+        // Both fail only if it has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -126,7 +126,7 @@ fn pass_on(client: TcpStream, server: TcpStream) {
     for (from, to) in [(&client, &server), (&server, &client)] {
         let (from, to) = (Arc::clone(from), Arc::clone(to));
         thread::spawn(move || {
-            // However it ends, the other side has to notice, and both threads have to end.
+            // However the copy ends, the other side has to notice, and both threads have to end.
             let _ = io::copy(&mut &*from, &mut &*to);
             let _ = to.shutdown(Shutdown::Both);
             let _ = from.shutdown(Shutdown::Both);

@@ -24,7 +24,7 @@ const BINDING_REQUEST: &[u8; 20] = b"\x00\x01\x00\x00\x21\x12\xa4\x42who is ther
 /// The first bytes of a success response to it.
 const BINDING_SUCCESS: [u8; 2] = [1, 1];
 
-/// A running coturn that takes the passwords of one secret; killed when dropped.
+/// A running coturn that accepts passwords made from one secret; killed when dropped.
 #[derive(Debug)]
 pub struct TurnServer {
     child: Child,
@@ -33,8 +33,8 @@ pub struct TurnServer {
 }
 
 impl TurnServer {
-    /// Starts it. If coturn is not installed or the system is not Linux, reports that `test` skips
-    /// itself and returns `None`.
+    /// Starts it. If coturn is not installed or the system is not Linux, prints that `test` was
+    /// skipped and returns `None`.
     ///
     /// # Panics
     ///
@@ -107,7 +107,7 @@ impl TurnServer {
 
 impl Drop for TurnServer {
     fn drop(&mut self) {
-        // All three fail only if it has ended, or never wrote a log.
+        // All three fail only if it has already ended, or never wrote a log.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = fs::remove_file(&self.log);

@@ -1,4 +1,4 @@
-//! The game's headless peer, as a program of this package: cargo shows tests only the paths of
+//! The game's headless peer, as a program of this package: cargo gives tests only the paths of
 //! their own package's programs. `peer --resident ROOM NAME` starts a
 //! [resident](e2e_tests::resident) instead.
 
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Ok(_) => "this program plays only with --headless".to_owned(),
         Err(error) => error.to_string(),
     };
-    // If nobody reads the complaint any more, there is nothing left to do.
+    // If nobody reads the complaint, there is nothing left to do.
     let _ = writeln!(std::io::stderr(), "{complaint}");
     ExitCode::from(2)
 }

@@ -28,11 +28,11 @@ use crate::skip::skip;
 
 /// The largest packet of a device.
 const MTU: usize = 1500;
-/// The longest wait of the router, and so the time in which it notices that it has to stop. If a
-/// packet is due sooner, the router waits only until then.
+/// The longest wait of the router, and so the time within which it notices that it has to stop. If
+/// a packet is due sooner, the router waits only until then.
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
-/// Machines and the router between them; they are gone when this is dropped.
+/// Machines and the router between them; all of them end when this is dropped.
 #[derive(Debug)]
 pub struct Network {
     machines: Vec<Machine>,
@@ -49,8 +49,8 @@ pub struct Machine {
 }
 
 impl Network {
-    /// Starts this many machines on a network without faults. Where that is not permitted, reports
-    /// that `test` skips itself, in the words that `cargo xtask test` collects.
+    /// Starts `machines` machines on a network without faults. If that is not permitted, prints
+    /// that `test` was skipped, in the form that `cargo xtask test` collects.
     pub fn start(test: &str, machines: u8) -> Option<Self> {
         let made: Result<Vec<_>, String> = (1..=machines).map(Machine::new).collect();
         match made {
@@ -90,7 +90,7 @@ impl Network {
     }
 
     /// From now on every packet that a machine sends goes over a link with these conditions, and
-    /// counts start again at zero. Packets that are under way arrive as before.
+    /// counts start again at zero. Packets in flight arrive as before.
     pub fn set_conditions(&self, conditions: LinkConditions) {
         self.router().set_conditions(conditions);
     }
@@ -146,7 +146,7 @@ impl Machine {
     }
 }
 
-/// Moves packets until it is over.
+/// Forwards packets until `is_over`.
 fn forward(devices: &[Device], router: &Mutex<Router>, is_over: &AtomicBool) -> io::Result<()> {
     let started = Instant::now();
     let mut buffer = [0; MTU];

@@ -1,9 +1,9 @@
 //! A part of this machine with a network of its own, from which only the device made here leads
 //! out. This is the one file that differs between systems; only Linux has namespaces.
 //!
-//! Everything that is started in it stays in it: threads, processes and their sockets. It is gone
-//! when the last of them is gone. Nothing in it has a name that other programs could see or that
-//! could be left over.
+//! Everything that is started in it stays in it: threads, processes and their sockets. It ends with
+//! the last of them. Nothing in it has a name that other programs could see or that could be left
+//! over.
 
 pub(super) use imp::{Device, Namespace, wait_for_packets};
 
@@ -37,8 +37,8 @@ mod imp {
     pub(in super::super) struct Namespace(File);
 
     impl Namespace {
-        /// Makes a namespace whose only way out is the device. An error says in words why that is
-        /// not possible.
+        /// Makes a namespace whose only way out is the device. The error says why that is not
+        /// possible.
         pub(in super::super) fn new(address: Ipv4Addr) -> Result<(Self, Device), String> {
             // In a thread of its own, so that the caller stays in its own namespace.
             on_a_thread(|| {
@@ -73,7 +73,7 @@ mod imp {
     fn connect(address: Ipv4Addr) -> Result<(), String> {
         for line in [
             "link set lo up",
-            // IPv6 would find ways of its own.
+            // IPv6 would find routes of its own.
             &format!("link set {DEVICE} addrgenmode none"),
             &format!("address add {address}/32 dev {DEVICE}"),
             &format!("link set {DEVICE} up multicast on"),
@@ -113,13 +113,13 @@ mod imp {
             }
         }
 
-        /// Lets a packet arrive inside.
+        /// Delivers a packet inside.
         pub(in super::super) fn send(&self, packet: &[u8]) -> io::Result<()> {
             self.0.send(packet).map(drop)
         }
     }
 
-    /// Waits until one of the devices has a packet, but at most for `most`.
+    /// Waits until one of the devices has a packet, but for at most `most`.
     pub(in super::super) fn wait_for_packets(devices: &[Device], most: Duration) -> io::Result<()> {
         let mut entries: Vec<_> =
             devices.iter().map(|device| PollFd::new(device.0.as_fd(), PollFlags::POLLIN)).collect();
@@ -137,7 +137,7 @@ mod imp {
 mod imp {
     use std::{io, net::Ipv4Addr, time::Duration};
 
-    /// Never made.
+    /// Never created: only Linux has namespaces.
     #[derive(Debug)]
     pub(in super::super) enum Namespace {}
 
@@ -151,7 +151,7 @@ mod imp {
         }
     }
 
-    /// Never made.
+    /// Never created: only Linux has namespaces.
     pub(in super::super) enum Device {}
 
     impl Device {

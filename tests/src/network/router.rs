@@ -12,7 +12,7 @@ const DESTINATION: std::ops::Range<usize> = 16..20;
 /// Fixed, so that the network treats the same packets the same way in every run.
 const SEED: u64 = 1;
 
-/// Machines in a row, each behind a bad link of its own.
+/// A row of machines, each behind a bad link of its own.
 #[derive(Debug)]
 pub(super) struct Router {
     addresses: Vec<Ipv4Addr>,
@@ -37,7 +37,7 @@ impl Router {
         self.links.set_conditions(conditions);
     }
 
-    /// Sets whether all packets are lost that are sent from now on.
+    /// Sets whether all packets that are sent from now on are lost.
     pub(super) fn set_dark(&mut self, is_dark: bool) {
         self.is_dark = is_dark;
         if is_dark {
@@ -64,7 +64,7 @@ impl Router {
         self.links.deliver(now, |_, to, packet| arrived(to, packet));
     }
 
-    /// When the next packet is due; `None` if none is under way.
+    /// When the next packet is due; `None` if none is in flight.
     pub(super) fn next_due(&self) -> Option<Duration> {
         self.links.next_arrival()
     }
@@ -80,7 +80,7 @@ impl Router {
     }
 }
 
-/// The destination of an IPv4 packet; `None` if this is no IPv4 packet.
+/// The destination of an IPv4 packet; `None` if this is not an IPv4 packet.
 fn destination_of(packet: &[u8]) -> Option<Ipv4Addr> {
     let bytes: [u8; 4] = packet.get(DESTINATION)?.try_into().ok()?;
     (packet[0] >> 4 == 4).then(|| Ipv4Addr::from(bytes))

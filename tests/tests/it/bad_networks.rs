@@ -1,4 +1,4 @@
-//! Matches of a minute across a bad network, with three seconds in the middle in which nothing
+//! One-minute matches across a bad network, with three seconds in the middle during which nothing
 //! arrives at all.
 //!
 //! The server and each peer, native or page, have a machine of their own, and only the test's
@@ -21,8 +21,8 @@ use crate::{
 const SECONDS: u32 = 60;
 const FRAMES: u32 = 60 * SECONDS;
 
-/// 40 to 60 ms in each direction, so 100 ms round trip; 3 % loss; some packets take a detour; a
-/// megabit per second.
+/// 40 to 60 ms in each direction, so about 100 ms round trip; 3 % loss; some packets take a detour;
+/// a megabit per second.
 const FAR: LinkConditions = LinkConditions {
     latency: Duration::from_millis(40),
     jitter: Duration::from_millis(20),
@@ -31,11 +31,11 @@ const FAR: LinkConditions = LinkConditions {
     reorder: 0.01,
     bytes_per_s: Some(125_000),
 };
-/// The time that a tunnel, a lift or a restarting router takes away.
+/// How long a tunnel, a lift or a restarting router cuts off a player.
 const BLACKOUT: Duration = Duration::from_secs(3);
 
-/// The shortest round trip of such a network. The game measures more, as a peer looks for packets
-/// only now and then.
+/// The shortest round trip of such a network. The game measures more, because a peer checks for
+/// packets only now and then.
 const LEAST_RTT_MS: f64 = 80.0;
 
 /// The interval at which the game's page writes its report.
@@ -84,8 +84,8 @@ fn a_page_and_a_native_peer_play_on_across_a_bad_network_and_a_blackout() {
     let (reports, rtts_ms) = here.run(|| {
         let browser = Browser::start();
         let page = browser.open("Page", &server.page("/?low&ready&name=Page#far"));
-        // The page's megabytes load over a network without faults; only the match is tested on the
-        // bad one.
+        // The page's megabytes load over a network without faults; only the match is to be tested
+        // on the bad one.
         page.wait_for("an empty room", START_PATIENCE, |report| {
             report.text("state") == "Gathering"
         });
@@ -117,8 +117,8 @@ fn serve(hub: &Machine, config: ServerConfig) -> TestServer {
 }
 
 /// The median of the round trips that a page measures in ten seconds. Its clock advances once per
-/// picture, and it draws only a few pictures a second: of 120 single values from one and the same
-/// network, the least was 64 ms and the greatest 285 ms.
+/// rendered frame, and it renders only a few frames a second: of 120 single values from one and the
+/// same network, the least was 64 ms and the greatest 285 ms.
 fn median_rtt_ms(page: &Page) -> f64 {
     let mut rtts: Vec<f64> = (0..21)
         .map(|_| {
@@ -134,11 +134,11 @@ fn median_rtt_ms(page: &Page) -> f64 {
 fn black_out(network: &Network) {
     let lost = network.black_out(BLACKOUT);
     println!("nothing arrived for {BLACKOUT:?}: {lost:?} packets of server and peers");
-    // A peer that draws three pictures a second also sends three times a second.
+    // A peer that renders three frames a second also sends three times a second.
     assert!(lost[1..].iter().all(|&lost| lost >= 5), "the peers were not cut off: {lost:?}");
 }
 
-/// Asserts that the network was as bad as it should be, and that the match went on all the same.
+/// Asserts that the network was as bad as it should be, and that the match went on nevertheless.
 fn assert_played(counts: &[LinkCounts], reports: &[Report; 2], rtts_ms: [f64; 2]) {
     print(counts, reports, rtts_ms);
     for counts in &counts[1..] {

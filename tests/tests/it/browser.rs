@@ -1,6 +1,6 @@
 //! The browser version in a real Chromium, against native peers and against itself.
 //!
-//! The pages draw in software, at about ten pictures a second, so deadlines are generous.
+//! The pages render in software, at about ten frames a second, so deadlines are generous.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use signaling::server::ServerConfig;
 
 use crate::{last_checksum, patience, start};
 
-/// Loading and compiling the module, drawing the first pictures, meeting and connecting.
+/// Time for loading and compiling the module, rendering the first frames, meeting and connecting.
 pub(super) const START_PATIENCE: Duration = Duration::from_secs(120);
 
 /// The arrow keys, as WebDriver encodes them.
@@ -20,8 +20,8 @@ pub(super) const ARROW_LEFT: char = '\u{E012}';
 const ARROW_UP: char = '\u{E013}';
 pub(super) const ENTER: char = '\u{E007}';
 
-/// A server that has the game's page, and a browser to open it. If the page was not built, reports
-/// that `test` skips itself and returns `None`.
+/// A server that has the game's page, and a browser to open it. If the page was not built, prints
+/// that `test` was skipped and returns `None`.
 pub(super) fn server_and_browser(test: &str) -> Option<(TestServer, Browser)> {
     let server = TestServer::serving(Some(web_dist(test)?));
     Some((server, Browser::start()))
@@ -90,8 +90,8 @@ fn a_page_that_is_refused_says_why_and_tries_again() {
     wait_for("an empty room", START_PATIENCE, || (server.peers() == 0).then_some(()));
     wait_for("the lobby", START_PATIENCE, || {
         let report = page.report()?;
-        // In its first moments the screen takes no key, since a key may still be meant for the
-        // screen before.
+        // In its first moments the screen ignores keys, which may still be meant for the screen
+        // before.
         if report.text("screen") == "trouble" {
             page.hold_key(ENTER, Duration::from_millis(200));
         }

@@ -9,7 +9,7 @@ use crate::{patience, start, timing::tolerance};
 
 /// The time within which players are promised a reason.
 const REASON_DEADLINE: Duration = Duration::from_secs(3);
-/// The limit even under load: after 10 s of silence the peers would know it without the server.
+/// The limit even under load: after 10 s of silence the peers would notice even without the server.
 const BEFORE_THE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Longer than any of these matches lasts.
@@ -59,7 +59,7 @@ fn assert_departure_noticed(peers: &mut [&mut Peer], missing: &str, since: Insta
     }
     let mut reports = Vec::new();
     for (peer, reason) in peers.iter_mut().zip(reasons) {
-        // 1 is the game's own word for a match that ended early; a crash has another code or none.
+        // 1 is the game's exit code for a match that ended early; a crash has another code or none.
         assert_eq!(peer.wait(patience(0)).code(), Some(1), "{:#?}", peer.lines());
         let report = peer.report(patience(0));
         assert_eq!(report.text("state"), "Ended");

@@ -14,7 +14,7 @@ use crate::{
     start,
 };
 
-/// A check comes within a few hundred milliseconds of the candidate that it is for.
+/// A check is sent within a few hundred milliseconds of the candidate that it is for.
 const CHECKED_WITHIN: Duration = Duration::from_secs(3);
 /// Bytes in each connectivity check of a peer that was answered with [`OFFER`]: the check's
 /// username begins with the receiver's part of the session.
@@ -53,7 +53,7 @@ impl<P> Trap<P> {
         Self { socket, peer, _stranger: stranger }
     }
 
-    /// Returns whether a check of the peer comes to the socket within `time`.
+    /// Returns whether a check by the peer arrives at the socket within `time`.
     fn is_found(&self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
         let mut datagram = [0; 2048];

@@ -13,7 +13,7 @@ use crate::{
     last_checksum, patience, start,
 };
 
-/// How long nobody sees the page, once for each way to hide it.
+/// How long the page is hidden, for each way to hide it.
 const MINIMISED_FOR: Duration = Duration::from_secs(60);
 const BEHIND_A_WINDOW_FOR: Duration = Duration::from_secs(60);
 const BEHIND_A_TAB_FOR: Duration = Duration::from_secs(10);
@@ -95,7 +95,7 @@ pub(crate) fn begin_long_match(
     long.expect("most matches that nobody steers last long enough")
 }
 
-/// Asserts that nobody sees the page, and that the other peer knows.
+/// Asserts that the page is hidden, and that the other peer knows.
 fn assert_away(page: &Page, peer: &mut Peer) {
     peer.wait_for_news("a line with \"away\"", SEEN_WITHIN, |line| line.ends_with("away Page"));
     assert!(page.is_hidden());
@@ -116,8 +116,7 @@ fn assert_plays_on(page: &Page, peer: &mut Peer, time: Duration) {
     println!(
         "{frames:.0} frames, hidden {is_hidden}: {of_peer:.0} confirmed by the other peer, {of_page:.0} by the page"
     );
-    // Each reports its progress once a second. A page that stood still would have next to no
-    // frames.
+    // Each reports its progress once a second. A page that stopped would have next to no frames.
     let least = frames * LEAST_SPEED - 120.0;
     assert!(of_peer > least, "the other peer waited: {:#?}", peer.lines());
     assert!(of_page > least, "the page stopped");

@@ -48,7 +48,7 @@ pub(crate) const OFFER: [&str; 14] = [
     "a=max-message-size:262144\r\n",
 ];
 
-/// A client that speaks to the server byte by byte, and is no WebRTC peer at all.
+/// A client that writes its own messages to the server, and is not a WebRTC peer at all.
 pub(crate) struct Stranger(WebSocketStream<ConnectStream>);
 
 impl Stranger {
@@ -95,7 +95,7 @@ fn bad_signals(offer: &str) -> Vec<String> {
         "null?".into(),
         "v=0".into(),
         no_fingerprint,
-        // An answer that leaves open which side begins, and one for another section.
+        // An answer that does not say which side begins, and one for a different section.
         offer.to_owned(),
         offer.replace("actpass", "active").replace("a=mid:0", "a=mid:seven"),
         offer.replace("actpass", "active").replace("ice-ufrag:", "ice-ufrag:\u{0}"),
@@ -164,13 +164,14 @@ fn bother(server: &TestServer, room: &str) {
 }
 
 fn assert_counted(report: &Report) {
-    // Each kind of signal in each bad form is counted, except for signals that nobody waits for.
+    // Each kind of signal in each bad form is counted, except for signals that nobody is waiting
+    // for.
     let dropped = report.number("dropped_packets");
     assert!(dropped >= 20.0, "{dropped} were counted");
 }
 
 /// Visits the room several times under one key, and answers offers with signals that WebRTC cannot
-/// use. Returns how many offers came.
+/// use. Returns the number of offers that arrived.
 fn come_twice(server: &TestServer, room: &str, first_offer_within: Duration) -> u32 {
     let key = PeerKey::new(7).to_query();
     let again = server.room(&format!("v1/rooms/{room}?{key}"));

@@ -1,4 +1,5 @@
-//! End to end: few tests, each with real WebRTC through the real server, some with a real browser.
+//! End to end: a few tests, each with real WebRTC through the real server, some with a real
+//! browser.
 //!
 //! Each runs several processes in real time, so only one test runs at a time (`--test-threads 1`).
 #![expect(clippy::print_stdout, reason = "measured times are worth reading in the log")]
@@ -37,7 +38,7 @@ fn start(settings: &PeerSettings) -> Peer {
     Peer::start(env!("CARGO_BIN_EXE_peer"), settings)
 }
 
-/// Starts two peers that play for `seconds`; they already play when this returns.
+/// Starts two peers that play for `seconds`; they are already playing when this returns.
 fn two_in_match(room: &str, seconds: u32) -> [Peer; 2] {
     let mut peers =
         ["Ann", "Bob"].map(|name| start(&PeerSettings::new(room, name).seconds(seconds)));
@@ -54,7 +55,7 @@ fn both_played(peers: [Peer; 2], seconds: u32) -> [Report; 2] {
 
 /// The frame at or after which all peers must have a common checksum after `seconds` of play. The
 /// last checksum of a run is at most an interval before its end, and a page may lack those that
-/// were still under way when its peer left.
+/// were still in flight when its peer left.
 fn last_checksum(seconds: u32) -> u64 {
     60 * u64::from(seconds) - 180
 }

@@ -67,8 +67,8 @@ export default async ({ module_or_path }) => {
 /// The shortest WebAssembly module that is valid.
 const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
-/// Puts the page with the short module into a folder of the test's own. Returns its server, another
-/// server, and a browser; `None` if there is no browser, after reporting that `test` skips itself.
+/// Puts the page with the short module into a folder for this test. Returns its server, another
+/// server, and a browser; `None` if there is no browser, after printing that `test` was skipped.
 fn page_servers_and_browser(test: &str) -> Option<(TestServer, TestServer, Browser)> {
     let browser = Browser::find(test)?;
     let page = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../demo-game/web");

@@ -29,7 +29,7 @@ fn server_with(turn: &TurnServer, secret: &str, credential_time: Duration) -> Te
 }
 
 fn hidden_peer(server: &TestServer, name: &str) -> Peer {
-    // It waits long enough for a page to load, or for a password to expire twice.
+    // The peer waits long enough for a page to load, or for a password to expire twice.
     let settings = PeerSettings::new(server.room("relayed"), name).seconds(SECONDS);
     start(&settings.flag("--wait", "90").switch("--relay-only"))
 }
@@ -56,8 +56,8 @@ fn without_the_right_secret_there_is_no_relay() {
         let settings = PeerSettings::new(server.room("unrelayed"), name).flag("--wait", "20");
         settings.switch("--relay-only")
     };
-    // Neither is ended before both have spoken: a peer that has left the server no longer counts as
-    // unreachable.
+    // Neither is stopped before both have given a reason: a peer that has left the server no longer
+    // counts as unreachable.
     let mut peers = ["Ann", "Bob"].map(|name| start(&settings(name)));
     for peer in &mut peers {
         let reason = peer.wait_for_reason(patience(SECONDS));
@@ -101,7 +101,7 @@ fn a_peer_that_waits_long_has_a_valid_password() {
     let Some(turn) = TurnServer::start(test, SECRET) else { return };
     let server = server_with(&turn, SECRET, Duration::from_secs(8));
     let ann = hidden_peer(&server, "Ann");
-    // It enters the room again and again, as a new peer each time.
+    // It keeps re-entering the room, as a new peer each time.
     wait_for("Ann in the room for the third time", patience(0), || {
         (server.joined() >= 3 && server.peers() == 1).then_some(())
     });

@@ -20,7 +20,7 @@ use crate::{
 const SECONDS: u32 = 5;
 /// Long enough to lose the server in the middle, and play on, even on a machine under load.
 const LONG: u32 = 25;
-/// A handshake lasts for some tenths of a second, so it may be over before the server is killed.
+/// A handshake lasts for a few tenths of a second, so it may be over before the server is killed.
 const ATTEMPTS: u32 = 5;
 /// How long the server stays away: longer than the first attempt to reach it again takes.
 const AWAY: Duration = Duration::from_secs(2);

@@ -1,5 +1,5 @@
-//! Seeds for the fuzz targets of signaling, from what two real peers and a real server say to each
-//! other.
+//! Seeds for the fuzz targets of signaling, from what three real peers and a real server say to
+//! each other.
 
 use std::{
     fmt::Write as _,
@@ -131,8 +131,8 @@ fn write(target: &str, name: &str, text: &str) {
     fs::write(corpus(target).join(name), text).expect("the file can be written");
 }
 
-/// Makes the seeds of `signal`, `server_event` and `client_request` again. Run it by name, after
-/// matchbox has changed.
+/// Makes new seeds for `signal`, `server_event` and `client_request`. Run it by name after matchbox
+/// has changed.
 #[test]
 #[ignore = "writes files"]
 fn make_seeds_from_a_meeting() {
@@ -171,7 +171,7 @@ fn make_seeds_from_a_meeting() {
         }
         writeln!(requests, "{}", without_addresses(text)).expect("writing to a string cannot fail");
     }
-    // All peers have entered before the first one speaks.
+    // All peers enter before the first one speaks.
     let comings: String = addresses.iter().map(|address| format!("{address}\n")).collect();
     write("client_request", "meeting", &(comings + &requests));
 }

@@ -19,7 +19,7 @@ use tokio::{
 /// Long enough for several WebRTC handshakes on a machine that is busy with other things.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The time between two polls of the sockets, which offer no way to wait for them.
+/// The interval between two polls of the sockets, which offer no way to wait for events.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 const CHANNEL: usize = 0;

@@ -1,5 +1,5 @@
 //! The time from meeting to playing, on loopback: printed, and compared with limits that only a
-//! fault exceeds, because nobody can promise how fast a shared machine is at the moment.
+//! fault exceeds, because nobody can promise how fast a shared machine is at any moment.
 
 use e2e_tests::{PeerSettings, Report, TestServer};
 
@@ -7,11 +7,12 @@ use crate::{patience, start};
 
 const RUNS: usize = 5;
 
-/// The aims on an idle machine, in milliseconds after both are in the room: connected, first frame.
+/// The targets on an idle machine, in milliseconds after both are in the room: connected, first
+/// frame.
 const AIMS_MS: [f64; 2] = [1_500.0, 2_500.0];
 
 /// Returns how many times longer a machine under load may take. With `STRICT_TIMES` set, no machine
-/// may take longer than aimed at.
+/// may take longer than the target.
 pub(crate) fn tolerance() -> f64 {
     if std::env::var_os("STRICT_TIMES").is_some() { 1.0 } else { 4.0 }
 }

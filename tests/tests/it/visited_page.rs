@@ -16,7 +16,8 @@ use crate::{
 const VISITS: usize = 2_000;
 /// Longer than all visits take, on a machine that draws the page as well.
 const SECONDS: u32 = 60;
-/// The peer that the page plays with. Strangers are not met during a match.
+/// Connections of a match: one, to the peer that the page plays with. Strangers are not met during
+/// a match.
 const IN_MATCH: usize = 1;
 /// The difference that a page's memory may show between two moments of play, garbage aside.
 const FEW_BYTES: u64 = 8 * 1024 * 1024;
@@ -62,8 +63,8 @@ fn visits_of_strangers_end_no_match_of_a_page_and_leave_nothing_behind_in_it() {
     native.played(patience(SECONDS));
     page.ended(START_PATIENCE);
     page.wait_for("the lobby, or a match", START_PATIENCE, |report| {
-        // In its first moments the screen takes no key, since a key may still be meant for the
-        // screen before.
+        // In its first moments the screen ignores keys, which may still be meant for the screen
+        // before.
         if report.text("screen") == "trouble" {
             page.hold_key(ENTER, Duration::from_millis(200));
         }

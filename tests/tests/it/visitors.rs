@@ -28,17 +28,19 @@ use crate::hostile_signals::{OFFER, Stranger};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// The longest that one visit takes on a machine under load.
 const VISIT_PATIENCE: Duration = Duration::from_secs(30);
-/// Descriptors that a resident may have: a quarter of what systems allow by default.
+/// File descriptors that a resident may have: a quarter of what systems allow by default.
 const MOST_DESCRIPTORS: u32 = 256;
 /// The memory of a match varies by some MiB; a peer connection that stays takes 180 KiB.
 const FEW_KIB: u64 = 24 * 1024;
-/// Addresses from which strangers come.
+/// Number of addresses from which strangers come.
 const SOURCES: usize = 8;
-/// Visits at the same time.
+/// Number of visits at the same time.
 const AT_ONCE: usize = 4;
-/// Strangers that stay and never answer. A resident tries to meet all of them at the same time.
+/// Number of strangers that stay and never answer. A resident tries to meet all of them at the same
+/// time.
 pub(crate) const STAYING: u32 = 6;
-/// Reports of a newcomer, one a second, within which it would give up a handshake: 10 seconds.
+/// Number of reports of a newcomer, one a second, within which it would have given up a handshake,
+/// which it does after 10 seconds.
 const LONG: usize = 12;
 
 /// A process that lives in the room; killed when dropped.
@@ -73,7 +75,7 @@ impl Sight {
 }
 
 impl Resident {
-    /// Starts one that may have at most [`MOST_DESCRIPTORS`].
+    /// Starts a resident that may have at most [`MOST_DESCRIPTORS`].
     fn start(room: &str, name: &'static str) -> Self {
         let mut child = Command::new("bash")
             .args(["-c", &format!("ulimit -n {MOST_DESCRIPTORS}; exec \"$0\" \"$@\"")])
@@ -131,7 +133,7 @@ impl Resident {
         self.wait_for(&format!("{frames} frames"), |resident| resident.confirmed() >= frames);
     }
 
-    /// Waits until its last report is as wanted.
+    /// Waits until `is_wanted` accepts its last report.
     fn wait_for_sight(&mut self, what: &str, is_wanted: impl Fn(&Sight) -> bool) {
         self.wait_for(what, |resident| resident.sights().last().is_some_and(&is_wanted));
     }
@@ -172,7 +174,7 @@ pub(crate) fn open_to_all() -> ServerConfig {
 }
 
 /// Enters the room at `path` from one of several addresses of this machine, and leaves it. The
-/// visitor is no WebRTC peer at all.
+/// visitor is not a WebRTC peer at all.
 async fn visit(server: SocketAddr, number: usize, path: String) -> io::Result<()> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
