@@ -11,7 +11,7 @@ use crate::{
     process,
 };
 
-/// What the program `comparisons` measures.
+/// The benchmarks that the program `comparisons` runs.
 const COMPARISONS: [&str; 3] = ["rollback", "wire", "network"];
 /// The benchmark that `signaling-load` runs.
 const SIGNALING: &str = "signaling";

@@ -77,7 +77,7 @@ pub(crate) fn build(arguments: &[&str]) -> Outcome<Artifacts> {
     build_with(arguments, |_| ())
 }
 
-/// Like [`build`], with further settings for the call of cargo.
+/// Like [`build`], with further settings for the call to cargo.
 pub(crate) fn build_with(arguments: &[&str], set: impl FnOnce(&mut Command)) -> Outcome<Artifacts> {
     let mut command = cargo();
     command.arg("build").args(arguments).arg("--message-format=json-render-diagnostics");

@@ -151,7 +151,7 @@ fn privilege() -> Option<Vec<&'static str>> {
     if !is_installed("sudo") {
         return None;
     }
-    // With a terminal sudo may ask for the password; without one it must work by itself.
+    // With a terminal, sudo may ask for the password; without one, it must work without asking.
     let asks = std::io::IsTerminal::is_terminal(&std::io::stdin());
     let works_silently = Command::new("sudo")
         .args(["-n", "true"])

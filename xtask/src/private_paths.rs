@@ -1,5 +1,6 @@
-//! Folders of this machine. Compilers write their names into the messages of the programs that they
-//! build. There the names tell players who built the game, and nothing that helps them.
+//! Private folders of this machine. Compilers write their paths into the panic messages of the
+//! programs that they build, where the paths would tell players who built the game, and nothing
+//! useful.
 
 use std::env;
 use std::ffi::OsString;
@@ -63,7 +64,7 @@ impl PrivatePaths {
         remapped.chain([self.workspace.as_path()])
     }
 
-    /// Makes a call of cargo keep the folders out of what it builds. Flags for rustc in the
+    /// Makes a call to cargo keep the folders out of what it builds. Flags for rustc in the
     /// caller's environment stay.
     pub(crate) fn hide_in(&self, cargo: &mut Command) {
         let mut flags: Vec<OsString> = Vec::new();

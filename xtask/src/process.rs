@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::failure::{DuringExt, Outcome, fail};
 
-/// The time between two looks of a waiting loop at its children: short enough to feel immediate,
-/// long enough to cost nothing.
+/// The interval at which a waiting loop checks its children: short enough to feel immediate, long
+/// enough to cost nothing.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long all children together may take to end by themselves after Ctrl-C, which the terminal
@@ -23,8 +23,8 @@ static GRACE_ENDS: OnceLock<Instant> = OnceLock::new();
 
 static INTERRUPTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// Makes Ctrl-C and a polite kill set a flag instead of ending this process, so that it can end its
-/// children.
+/// Makes Ctrl-C and other requests to terminate set a flag instead of ending this process, so that
+/// it can end its children.
 pub(crate) fn watch_signals() {
     let flag = INTERRUPTED.get_or_init(Arc::default);
     for signal in [
@@ -38,7 +38,7 @@ pub(crate) fn watch_signals() {
     }
 }
 
-/// Returns whether Ctrl-C or a polite kill arrived.
+/// Returns whether Ctrl-C or another request to terminate arrived.
 pub(crate) fn is_interrupted() -> bool {
     INTERRUPTED.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
 }
@@ -79,7 +79,7 @@ impl Running {
         if let Some(pipe) = self.child.stdout.take() {
             thread::spawn(move || {
                 for_each_line(pipe, |line| {
-                    // If nobody listens any more, reading goes on, so that the pipe drains.
+                    // If nobody listens any more, reading continues, so that the pipe drains.
                     let _ = sender.send(line.to_owned());
                 });
             });
@@ -108,7 +108,7 @@ impl Drop for Running {
         while is_interrupted() && !is_grace_over() && matches!(self.child.try_wait(), Ok(None)) {
             thread::sleep(POLL_INTERVAL);
         }
-        // Both fail only when it has ended already.
+        // Both fail only if it has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -60,8 +60,8 @@ pub(crate) fn run(arguments: Parser) -> Outcome {
     if flags.is_headless { headless::play(&flags) } else { windows::play(&flags) }
 }
 
-/// Builds the programs for one way to play in a single call of cargo, so with one feature set and
-/// one Bevy.
+/// Builds the programs for one way to play in a single call to cargo, and so with one feature set
+/// and one Bevy.
 fn build_programs(profile: &str, packages: &[&str], features: &str) -> Outcome<Artifacts> {
     let mut arguments = vec!["--profile", profile];
     for package in packages {
@@ -114,8 +114,8 @@ fn parse(mut arguments: Parser) -> Result<Option<Flags>, Failure> {
     Ok(Some(flags))
 }
 
-/// Reads the number after a flag. The refusal of anything else names the flag, what it takes, and
-/// what was given.
+/// Reads the number after a flag. Anything else is refused with the name of the flag, what it
+/// takes, and what was given.
 fn number<T: FromStr>(arguments: &mut Parser, flag: &str, takes: &str) -> Result<T, Failure> {
     let given = arguments.value()?;
     match given.to_str().and_then(|text| text.parse().ok()) {

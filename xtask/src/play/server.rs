@@ -28,7 +28,8 @@ impl Server {
     pub(super) fn start(program: &Path, web_root: Option<&Path>) -> Outcome<Self> {
         let mut command = Command::new(program);
         command.arg("--lan").stdin(Stdio::null()).stdout(Stdio::piped());
-        // Its start and stop are no news here; a user who wants to know more sets `RUST_LOG`.
+        // Its start and stop are not worth a line here; a user who wants to see more sets
+        // `RUST_LOG`.
         if std::env::var_os("RUST_LOG").is_none() {
             command.env("RUST_LOG", "warn");
         }

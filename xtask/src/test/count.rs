@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// Starts the line with which a test reports that it cannot run here.
+/// The start of the line with which a test reports that it cannot run here.
 const SKIPPED_MARK: &str = "SKIPPED ";
 
-/// How many tests ended in which way.
+/// The number of tests with each outcome.
 #[derive(Default, Debug, PartialEq, Eq)]
 pub(super) struct Counts {
     passed: u32,
@@ -23,8 +23,8 @@ impl Counts {
             self.self_skipped += 1;
             return Some(reason.to_owned());
         }
-        // `test determinism::record ... ignored, writes the recording`; the last line has the
-        // number of them.
+        // `test determinism::record ... ignored, writes the recording`. Their number is in the last
+        // line.
         if let Some((test, ignored)) =
             line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ignored"))
         {

@@ -28,7 +28,7 @@ struct Summary {
 ///
 /// # Errors
 ///
-/// If a step failed. The steps after it have run all the same, so that one run shows everything
+/// If a step failed. The remaining steps have run nevertheless, so that one run shows everything
 /// that is wrong.
 pub(crate) fn run(mut arguments: Parser) -> Outcome {
     let mut is_quick = false;

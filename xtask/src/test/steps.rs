@@ -171,8 +171,8 @@ fn end_to_end(summary: &mut Summary) -> Outcome {
         .args(["test", "--no-fail-fast"])
         .args(HEADLESS_FEATURES)
         .args(["--test", "e2e", "--"])
-        // One at a time, because each runs several processes in real time; with their output as
-        // they run, for the times that they print.
+        // One at a time, because each runs several processes in real time; and with their output
+        // shown as they run, for the times that they print.
         .args(["--test-threads", "1", "--nocapture"]);
     let page = cargo::target_dir()?.join("web-dist");
     let no_browser = browser_missing();
@@ -201,7 +201,7 @@ fn ensure_for_tests(program: &str, packages: &packages::SystemPackages) {
     }
 }
 
-/// Installs the browser if apt can. Returns why there is none, if there is none.
+/// Installs the browser if apt can. Returns the reason if there is still none.
 fn browser_missing() -> Option<String> {
     if !is_installed("chromedriver") {
         // The message is for people who can run its line; the tests go on without a browser.

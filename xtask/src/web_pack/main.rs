@@ -264,8 +264,8 @@ fn write_gzip(file: &Path, content: &[u8]) -> Outcome {
 }
 
 fn write_brotli(file: &Path, content: &[u8], is_small: bool) -> Outcome {
-    // 11 is the best there is and takes about a second per megabyte; 5 is as good as gzip and takes
-    // next to no time. A window of 2^24 bytes is the largest that every browser accepts.
+    // 11 is the highest and takes about a second per megabyte; 5 is as good as gzip and takes next
+    // to no time. A window of 2^24 bytes is the largest that every browser accepts.
     let quality = if is_small { 11 } else { 5 };
     let to = fs::File::create(beside(file, "br"))?;
     let mut encoder = brotli::CompressorWriter::new(to, 1 << 16, quality, 24);

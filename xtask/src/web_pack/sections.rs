@@ -31,7 +31,7 @@ impl Reader<'_> {
         None
     }
 
-    /// A name, which its length precedes.
+    /// A name, preceded by its length.
     pub(crate) fn name(&mut self) -> Option<&[u8]> {
         let length = self.number()?;
         let at = self.at;

@@ -24,7 +24,7 @@ const HAS_MAXIMUM: u8 = 1;
 pub(crate) fn mend_export(module: &mut [u8]) -> Option<bool> {
     let table = externref_table(section(module, TABLE_SECTION)?)?;
     let at = export_index_at(section(module, EXPORT_SECTION)?)?;
-    // A table index is one byte up to 127, so the new one fits into the place of the old one.
+    // A table index is one byte up to 127, so the new one takes exactly the place of the old one.
     if table > 0x7f || *module.get(at)? > 0x7f {
         return None;
     }
