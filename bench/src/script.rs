@@ -6,7 +6,7 @@ use demo_game::{input::Input, recording::Recording};
 
 /// Inputs change 4 to 15 times a second.
 const RECORDING: &[u8] = include_bytes!("../../demo-game/tests/recordings/four-bots.duel");
-/// A fifth player and further ones play what the first four play this many frames later.
+/// The fifth player and all further ones use the inputs of the first four, this many frames ahead.
 const NEXT_FOUR_FRAMES: u32 = 1000;
 
 /// The inputs of one seat at each frame, repeated without end.
@@ -17,7 +17,7 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// The inputs of the `seat`th player.
+    /// The inputs of the player in this seat, counted from 0.
     ///
     /// # Panics
     ///

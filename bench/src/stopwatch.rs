@@ -15,7 +15,7 @@ impl Times {
         }
     }
 
-    /// The middle of the times of one contestant; 0 if there are none.
+    /// The median time of one contestant; 0 if there is none.
     pub(crate) fn median(&self, contestant: usize) -> f64 {
         self.0.get(contestant).cloned().map(median).unwrap_or_default()
     }
@@ -65,7 +65,7 @@ pub(crate) fn seconds(task: impl FnOnce()) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-/// The middle of the values; 0 if there are none.
+/// The median of the values; 0 if there are none.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()

@@ -14,7 +14,7 @@ use crate::client::{Client, signal};
 
 /// The number of connections of each kind at once.
 const CROWD: usize = 200;
-/// The length of the signals that a slow reader gets again and again: that of a session
+/// The length of the signals that a slow reader is sent repeatedly: about that of a session
 /// description.
 const SIGNAL_BYTES: usize = 4096;
 
@@ -64,7 +64,7 @@ impl Attack {
     }
 }
 
-/// One peer sends, and the other one reads nothing.
+/// One peer sends, and the other one never reads.
 async fn slow_reader(server: SocketAddr, index: usize) -> io::Result<()> {
     let path = format!("/slow-{index}");
     let mut writer = Client::join(server, &path).await?;

@@ -13,7 +13,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::WebSocketConfig},
 };
 
-/// A peer that is not in its room by then does not count as joined.
+/// A peer that is not in its room within this time does not count as joined.
 const JOIN_WITHIN: Duration = Duration::from_secs(20);
 /// Bytes that it reads at a time: signals are rare, and there are thousands of clients.
 const READ_BUFFER_BYTES: usize = 2 * 1024;

@@ -22,7 +22,7 @@ use crate::client::{Client, Receiver, Sender, keep_alive, signal};
 
 /// Pairs that join at the same time.
 const JOINING: usize = 32;
-/// The interval of matchbox's clients.
+/// The keep-alive interval of matchbox's clients.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// All peers that joined.
@@ -36,7 +36,7 @@ pub(crate) struct Crowd {
     stop: watch::Sender<bool>,
 }
 
-/// A task for a peer.
+/// An order to a peer.
 #[derive(Debug)]
 enum Order {
     /// Send a signal with `bytes` bytes of padding to the other peer in the room.
@@ -52,8 +52,8 @@ pub(crate) struct Arrivals {
 }
 
 impl Crowd {
-    /// Lets this number of peers join in pairs, each pair in a room of its own. If there are two
-    /// servers, the peers of a pair are at different ones.
+    /// Makes `peers` peers join in pairs, each pair in a room of its own. If there are two servers,
+    /// the peers of a pair connect to different ones.
     pub(crate) async fn gather(
         servers: &[SocketAddr],
         peers: usize,
@@ -167,7 +167,7 @@ impl Arrivals {
         let sent = rest.split_once(',').and_then(|(sent, _)| sent.parse::<u64>().ok());
         let Some(sent) = sent.map(Duration::from_micros) else { return };
         self.count.fetch_add(1, Relaxed);
-        // Fails if nobody measures any more.
+        // Fails if nobody is measuring any more.
         let _ = self.latencies.send(self.epoch.elapsed().saturating_sub(sent));
     }
 }

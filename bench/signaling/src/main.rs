@@ -40,13 +40,13 @@ Usage: signaling-load --ours PROGRAM --stock PROGRAM [flags]
   --json FILE   write the figures as JSON
   --quick       hundreds of peers instead of thousands; the figures are rough";
 
-/// The time after the last peer joined in which the server frees the memory that joining needed.
+/// The time after the last join that the server gets to free the memory that joining needed.
 const SETTLING: Duration = Duration::from_secs(3);
-/// The time in which peers send nothing but keep-alives.
+/// The time during which peers send nothing but keep-alives.
 const IDLE: Duration = Duration::from_secs(10);
-/// Signals in a second: the rate of a day with a hundred thousand matches.
+/// Signals per second: the rate of a day with a hundred thousand matches.
 const SIGNALS_PER_S: u64 = 1000;
-/// The length of a session description.
+/// The length of a signal: about that of a session description.
 const SIGNAL_BYTES: usize = 3000;
 
 /// Debian's name for Redis.

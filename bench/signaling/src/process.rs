@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Ticks of a second in `/proc/*/stat`: the same on every Linux.
+/// Clock ticks per second in `/proc/*/stat`: the same on every Linux.
 const TICKS_PER_S: f64 = 100.0;
 /// A server listens within milliseconds; a machine under load gets more time.
 const START_PATIENCE: Duration = Duration::from_secs(10);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contestant {
     Ours,
-    /// Two processes that share their rooms, with one peer of each pair at either process.
+    /// Two processes that share their rooms, with one peer of each pair at each process.
     OursWithRedis,
     Stock,
 }

@@ -96,7 +96,7 @@ impl Outcome {
         (self.seconds * FPS).saturating_sub(slowest)
     }
 
-    /// The median time from a key to the picture on another machine.
+    /// The median time from a key press to its appearance on another machine's screen.
     pub(super) fn latency(&self) -> Duration {
         let mut latencies = self.latencies.clone();
         latencies.sort_unstable();

@@ -25,7 +25,7 @@ const SLOWED: f64 = 1.1;
 /// By default ggrs gives up on a peer after 2 s of silence. Here it never does, so that the match
 /// can be counted to its end.
 const NEVER: Duration = Duration::from_secs(3600);
-/// A tick that is later than this spoils the measurement: the limit exceeds the jitter of every
+/// An update that is later than this spoils the measurement: the limit exceeds the jitter of every
 /// network here.
 const MOST_LATE: Duration = Duration::from_millis(100);
 /// How long sessions may take to find each other, before anything is counted.

@@ -33,7 +33,7 @@ pub(crate) struct Grown {
     pub(crate) first: f64,
     pub(crate) last: f64,
     /// Resident memory of the process at the end of the first minute and of the last, in bytes;
-    /// `None` where the system does not tell.
+    /// `None` where the system does not report it.
     pub(crate) memory: Option<(f64, f64)>,
 }
 
@@ -71,7 +71,7 @@ fn play(library: Library, effort: &Effort, matches: usize) -> Grown {
 }
 
 /// Plays ten minutes for the memory, and then one more minute for the time, in turns with a new
-/// match, because a machine is not equally fast ten minutes later.
+/// match, because a machine may be faster or slower ten minutes later.
 fn play_one(library: Library, effort: &Effort) -> (Times, Option<(f64, f64)>) {
     let mut old = begin(library);
     let mut memory = Vec::new();

@@ -61,10 +61,10 @@ pub(crate) struct Effort {
     turns: Turns,
     /// Turns of whole updates, each of which makes many saves and loads.
     updates: Turns,
-    /// The number of new worlds to measure in, one after the other: the place in memory where a
-    /// world happens to lie makes a difference of half as much again, for either library.
+    /// The number of new worlds to measure in, one after the other: depending on where in memory a
+    /// world happens to lie, a run can take half as long again, for either library.
     worlds: usize,
-    /// Frames in a minute; the long match has ten minutes.
+    /// Frames in a minute; the long match lasts ten minutes.
     minute: usize,
 }
 

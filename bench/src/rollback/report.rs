@@ -72,7 +72,7 @@ impl Report {
         }
     }
 
-    /// All figures, the ratios of the reference size at top level.
+    /// All figures, with the ratios of the reference size at the top level.
     pub(crate) fn to_json(&self) -> Value {
         let reference = self.sizes.iter().find(|size| size.entities == REFERENCE);
         let ratio = |pick: fn(&Size) -> f64| reference.map(pick);

@@ -2,8 +2,8 @@
 //! in one run.
 //!
 //! All peers are threads of this process, in a network namespace of their own, so that nothing else
-//! is counted. The signaling server runs there too, as stock peers do not survive its end; it sends
-//! nothing while they play.
+//! is counted. The signaling server runs there too, because stock peers do not survive its end; it
+//! sends nothing while they play.
 
 mod kernel;
 mod ours;
@@ -32,11 +32,11 @@ const MAKE_NETWORK: &str = "ip link set lo up && ip link set lo multicast on \
     && exec \"$0\" \"$@\"";
 /// How long the peers may take to meet.
 const MEETING: Duration = Duration::from_secs(60);
-/// The time after the first frame in which connections settle and checks of candidates end.
+/// The time after the first frame during which connections settle and checks of candidates end.
 const SETTLING: Duration = Duration::from_secs(3);
 
-/// The least frame rate: a peer that plays fewer frames sends less, and that must not count as an
-/// advantage.
+/// The lowest frame rate that is accepted: a peer that plays fewer frames sends less, and that must
+/// not count as an advantage.
 const LEAST_FPS: f64 = 59.0;
 
 /// The datagrams and bytes that each peer sends in a second.

@@ -1,5 +1,5 @@
-//! A peer with `ggrs` over the channel that `matchbox_socket` makes for it, as their own examples
-//! have it.
+//! A peer with `ggrs` over the channel that `matchbox_socket` makes for it, as in their own
+//! examples.
 
 use std::{
     sync::atomic::Ordering,
