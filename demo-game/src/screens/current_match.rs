@@ -132,7 +132,7 @@ fn heading(kind: Option<&MatchKind>, state: &SessionState) -> &'static str {
         (SessionState::Starting, _) | (_, Some(MatchKind::Here | MatchKind::Bots(_))) => {
             "The match did not start"
         }
-        (SessionState::Gathering, _) => "You are out of the room",
+        (SessionState::Gathering, _) => "No longer in the room",
         (_, Some(MatchKind::Host)) => "No room was opened",
         (_, Some(MatchKind::Online(address))) if address.is_new() => "No room was opened",
         (_, Some(MatchKind::Online(address))) if address.is_quick() => "No match was found",
@@ -156,7 +156,7 @@ mod tests {
         let on = |state: &SessionState| heading(Some(&code), state);
         assert_eq!(on(&Connecting), "Could not join", "a refused code");
         assert_eq!(on(&Offline), "Could not join", "an impossible address");
-        assert_eq!(on(&Gathering), "You are out of the room");
+        assert_eq!(on(&Gathering), "No longer in the room");
         assert_eq!(on(&Starting), "The match did not start");
         assert_eq!(on(&Running), "The match is over");
         assert_eq!(heading(None, &Offline), "Could not join", "an invalid link");

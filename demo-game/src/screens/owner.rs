@@ -142,7 +142,7 @@ fn spawn_items(row: &mut ChildSpawnerCommands, shown: &Shown) -> Option<Entity> 
             for (id, name) in others.iter().take(MAX_KICKED) {
                 spawn(Choice::Kick(*id), &shortened(name, NAME_SHOWN));
             }
-            spawn(Choice::SetKicking(false), "Nobody");
+            spawn(Choice::SetKicking(false), "Cancel");
         }
     }
     last
