@@ -130,7 +130,7 @@ struct Flags {
 ///
 /// # Errors
 ///
-/// If an option is unknown, lacks its value, or does not fit the others.
+/// If an option is unknown, lacks its value, or does not go with the rest.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, CliError> {
     let mut parser = lexopt::Parser::from_args(args);
     let mut flags = Flags::default();

@@ -71,14 +71,14 @@ impl Report {
             row("joined, %", &|it| it.joined_percent);
             row("kB of memory for each idle connection", &|it| it.kb_per_connection);
             row("the same after signals went through", &|it| it.kb_after_signals);
-            row("µs of processor for each join", &|it| it.us_per_join);
-            row("µs of Redis for each join", &|it| it.redis_us_per_join);
-            row("µs of processor a second for each idle connection", &|it| it.idle_us_per_s);
+            row("µs of processor time for each join", &|it| it.us_per_join);
+            row("µs of processor time of Redis for each join", &|it| it.redis_us_per_join);
+            row("µs of processor time a second for each idle connection", &|it| it.idle_us_per_s);
             row("signals at 1,000 a second: median, ms", &|it| it.relay_p50_ms);
             row("99th percentile, ms", &|it| it.relay_p99_ms);
             row("lost, %", &|it| it.lost_percent);
             for (attack, (name, ..)) in ours.attacks.iter().enumerate() {
-                row(&format!("99th percentile beside {name}, ms"), &|it| {
+                row(&format!("99th percentile during {name}, ms"), &|it| {
                     it.attacks.get(attack).map_or(f64::NAN, |it| it.1)
                 });
             }
