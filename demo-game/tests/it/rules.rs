@@ -57,7 +57,7 @@ impl Playground {
 
     /// A shot like that, at the position of `seat`'s ship.
     fn shoot_at(&mut self, seat: u8) {
-        let at = self.ship(seat).expect("it lives").1;
+        let at = self.ship(seat).expect("the ship lives").1;
         self.place_shot(at);
     }
 
@@ -89,14 +89,14 @@ const FAR: Vec2 = Vec2::new(-500.0, 250.0);
 fn ships_wait_in_the_countdown_but_may_turn() {
     let mut playground = Playground::idle(2, 1);
     playground.hold(&[Input::THRUST | Input::LEFT | Input::FIRE | Input::DASH; 2]);
-    let place = playground.ship(0).expect("it is there from the start").1;
+    let place = playground.ship(0).expect("ships exist from the start").1;
     let headings = |playground: &mut Playground| -> Vec<f32> {
         let world = playground.app.world_mut();
         world.query::<&Heading>().iter(world).map(|heading| heading.0).collect()
     };
     let before = headings(&mut playground);
     playground.updates(COUNTDOWN_FRAMES / 2);
-    assert_eq!(playground.ship(0).expect("still").1, place);
+    assert_eq!(playground.ship(0).expect("the ship still flies").1, place);
     assert!(playground.shots().is_empty());
     let after = headings(&mut playground);
     assert!(before.len() == 2 && before.iter().zip(&after).all(|(before, after)| before != after));
@@ -134,7 +134,7 @@ fn a_ship_loses_its_shield_then_its_life_and_the_other_wins_the_round() {
     playground.place_ship(1, -FAR, 0.0);
     playground.place_shot(FAR);
     playground.updates(1);
-    assert!(!playground.ship(0).expect("it lives").0.has_shield());
+    assert!(!playground.ship(0).expect("the ship lives").0.has_shield());
     playground.shoot_at(0);
     playground.updates(1);
     assert_eq!(

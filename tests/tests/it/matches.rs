@@ -51,7 +51,7 @@ fn a_host_can_be_joined_at_the_address_that_it_prints() {
     let mut host = start(&PeerSettings::host("Ann").seconds(SECONDS));
     let prefix = "others join at ";
     let line = host.wait_for_line("an address", patience(0), |line| line.starts_with(prefix));
-    let address = line.strip_prefix(prefix).expect("the line begins so");
+    let address = line.strip_prefix(prefix).expect("the line begins with the prefix");
     let guest = start(&PeerSettings::new(address, "Bob").seconds(SECONDS));
     assert_all_played(&mut [host, guest]);
 }

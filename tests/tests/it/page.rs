@@ -93,7 +93,7 @@ fn outcome(page: &Page) -> Value {
 fn question(page: &Page) -> String {
     let servers = page.wait_for_data("question", START_PATIENCE);
     let words = page.run("return document.getElementById('words').innerText");
-    assert!(words.as_str().expect("words").contains(&servers), "{words}");
+    assert!(words.as_str().expect("the page shows words").contains(&servers), "{words}");
     assert_eq!(page.run("return 'started' in document.body.dataset"), false);
     servers
 }

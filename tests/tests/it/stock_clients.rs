@@ -107,7 +107,7 @@ async fn until(what: &str, clients: &mut [Client], condition: impl Fn(&[Client])
 async fn within_deadline<T>(what: &str, future: impl Future<Output = T>) -> T {
     match timeout(DEADLINE, future).await {
         Ok(output) => output,
-        Err(_) => panic!("{what}: not within {DEADLINE:?}"),
+        Err(_) => panic!("timed out after {DEADLINE:?} waiting for {what}"),
     }
 }
 

@@ -84,7 +84,7 @@ impl Resident {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("bash is there");
+            .expect("bash is installed");
         let lines = Arc::<Mutex<Vec<String>>>::default();
         let (output, copy) = (child.stdout.take().expect("it is piped"), Arc::clone(&lines));
         thread::spawn(move || {
