@@ -2,13 +2,14 @@
 //!
 //! It introduces the peers of a room to each other and serves the browser build of the game. Once
 //! peers are connected, they no longer need the server. Without the `server` feature, only the wire
-//! types remain.
+//! types and the arithmetic of rates remain.
 
 #![forbid(unsafe_code)]
 
 pub mod protocol;
 pub mod lobby;
 pub mod ice_servers;
+pub mod rate;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "server")]

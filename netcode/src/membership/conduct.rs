@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use signaling::rate::{Bucket, Rate};
 use thiserror::Error;
 
 use crate::{config::FloodLimits, transport::Channel};
@@ -37,13 +38,18 @@ pub(crate) struct Conduct {
     control: Allowance,
 }
 
-/// A bucket of packets: time fills it, and each packet empties it by one.
+/// How much of one limit the peer has used up.
 #[derive(Clone, Debug, Default)]
 struct Allowance {
-    filled: Option<Duration>,
-    left: f32,
-    /// Packets that found it empty since it was last full.
-    excess: f32,
+    /// The packets that passed, beside those that were saved up.
+    passed: Bucket<Duration>,
+    /// When the newest packet came.
+    newest: Option<Duration>,
+    /// The packets that may still come now, and only now, because nothing came for more than
+    /// [`BURST`]. This machine may have been frozen: what was sent meanwhile comes all at once.
+    saved: u32,
+    /// The packets too many, since nothing was used up.
+    excess: u32,
 }
 
 impl Conduct {
@@ -75,24 +81,31 @@ impl Conduct {
 
 impl Allowance {
     fn count(&mut self, now: Duration, per_s: u32) -> Result<bool, Misconduct> {
-        let per_s = per_s as f32;
-        let since = self.filled.map_or(BURST, |filled| now.saturating_sub(filled));
-        if since > Duration::ZERO {
-            // This machine may have been frozen: what was sent meanwhile comes all at once.
-            let most = per_s * since.max(BURST).as_secs_f32();
-            self.left += per_s * since.as_secs_f32();
-            if self.left >= most {
-                (self.left, self.excess) = (most, 0.0);
+        let rate = Rate { per_second: per_s, at_once: allowed_in(BURST, per_s) };
+        let pause = self.newest.map_or(BURST, |newest| now.saturating_sub(newest));
+        if pause > Duration::ZERO {
+            self.newest = Some(now);
+            self.saved = allowed_in(pause.saturating_sub(BURST), per_s);
+            if self.passed.is_empty(now) {
+                self.excess = 0;
             }
-            self.filled = Some(now);
         }
-        if self.left >= 1.0 {
-            self.left -= 1.0;
+        if self.saved > 0 {
+            self.saved -= 1;
             return Ok(true);
         }
-        self.excess += 1.0;
+        if self.passed.try_use(rate, now) {
+            return Ok(true);
+        }
+        self.excess = self.excess.saturating_add(1);
         if self.excess < per_s { Ok(false) } else { Err(Misconduct::Flood) }
     }
+}
+
+/// The packets that are allowed in this time.
+fn allowed_in(time: Duration, per_s: u32) -> u32 {
+    let allowed = time.as_millis() * u128::from(per_s) / 1000;
+    u32::try_from(allowed).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -2,12 +2,19 @@
 //! network address, and how long a peer may be silent.
 
 mod sources;
-mod rate;
+mod message_cost;
 mod silence;
 
-pub use self::rate::Rate;
+use tokio::time::Instant;
+
+use crate::rate;
+
 pub(crate) use self::{
-    rate::{Bucket, message_cost},
+    message_cost::message_cost,
     silence::{Silence, SilenceStep},
     sources::{Source, SourceLimits, SourceSlot, Sources},
 };
+pub use crate::rate::Rate;
+
+/// How much of a [`Rate`] is used up, by the clock of the server.
+pub(crate) type Bucket = rate::Bucket<Instant>;
