@@ -16,6 +16,8 @@ pub(crate) const MAX_SEATS: u8 = 16;
 /// The number of messages that a peer sends in one second if another peer gets ready, leaves the
 /// lobby and comes back in that second.
 const MIN_CONTROL_PER_S: u32 = 10;
+/// Fewer bulk messages a second would make every transfer slow: these are 160 kB at most.
+const MIN_BULK_PER_S: u32 = 10;
 /// The longest game id and the longest game version, in bytes: each is shown in one line.
 pub(crate) const MAX_ID_BYTES: usize = 64;
 
@@ -163,11 +165,13 @@ pub struct FloodLimits {
     /// Control messages, at least 10. Default 200: an honest peer sends a few when a peer joins or
     /// leaves, and some checksums.
     pub control_per_s: u32,
+    /// Bulk messages, at least 10. Default 200, which is 3.3 MB: an honest peer sends none yet.
+    pub bulk_per_s: u32,
 }
 
 impl Default for FloodLimits {
     fn default() -> Self {
-        Self { datagrams_per_s: 1000, control_per_s: 200 }
+        Self { datagrams_per_s: 1000, control_per_s: 200, bulk_per_s: 200 }
     }
 }
 
@@ -231,8 +235,11 @@ impl NetcodeConfig {
         if self.outage_timeout < self.peer_timeout {
             return Err(ConfigError::OutageTimeout);
         }
-        let FloodLimits { datagrams_per_s, control_per_s } = self.flood_limits;
-        if datagrams_per_s < 4 * u32::from(self.fps) || control_per_s < MIN_CONTROL_PER_S {
+        let FloodLimits { datagrams_per_s, control_per_s, bulk_per_s } = self.flood_limits;
+        if datagrams_per_s < 4 * u32::from(self.fps)
+            || control_per_s < MIN_CONTROL_PER_S
+            || bulk_per_s < MIN_BULK_PER_S
+        {
             return Err(ConfigError::FloodLimits);
         }
         if self.game_id.len() > MAX_ID_BYTES || self.game_version.len() > MAX_ID_BYTES {
@@ -296,8 +303,8 @@ pub enum ConfigError {
     OutageTimeout,
     /// `flood_limits` are below what honest peers send.
     #[error(
-        "flood_limits are too low; allow at least 4 datagrams per frame and 10 control messages \
-         per second"
+        "flood_limits are too low; allow at least 4 datagrams per frame, and 10 control and 10 bulk \
+         messages per second"
     )]
     FloodLimits,
     /// `game_id` or `game_version` is over 64 bytes.
@@ -387,6 +394,7 @@ mod tests {
             Err(ConfigError::InputDelay { min: 3, max: 2 })
         );
         assert_eq!(check(|c| c.flood_limits.control_per_s = 9), Err(ConfigError::FloodLimits));
+        assert_eq!(check(|c| c.flood_limits.bulk_per_s = 9), Err(ConfigError::FloodLimits));
         assert_eq!(check(|c| c.checksum_interval = 0), Err(ConfigError::ChecksumInterval));
         assert_eq!(check(|c| c.min_players = 5), Err(ConfigError::Players { min: 5, max: 4 }));
         assert_eq!(check(|c| c.max_players = 17), Err(ConfigError::Players { min: 2, max: 17 }));

@@ -110,6 +110,7 @@ fn limits_are_as_documented() {
         format!("at most {} characters", signaling::lobby::MAX_NAME_CHARS),
         format!("at most {} bytes, a datagram", transport::MAX_CONTROL_BYTES),
         format!("a datagram at most {}", transport::MAX_DATAGRAM_BYTES),
+        format!("a bulk message at most {}", transport::MAX_BULK_BYTES),
         format!("at most {} frames", exchange::MAX_INPUT_FRAMES),
         format!("at most {} bytes for each frame", MAX_INPUT_BYTES),
     ] {

@@ -44,15 +44,15 @@ pub struct SessionStats {
     /// How far we are ahead of the other peers on average, in frames; negative if we are behind. A
     /// peer that delays its inputs more than another counts as ahead by half of the difference.
     pub lead_frames: f32,
-    /// Packets sent in the last second on both channels, to all peers: datagrams, and a few control
+    /// Packets sent in the last second on all channels, to all peers: datagrams, and a few control
     /// messages.
     pub datagrams_out_per_s: f32,
-    /// Packets received in the last second on both channels, from all peers.
+    /// Packets received in the last second on all channels, from all peers.
     pub datagrams_in_per_s: f32,
-    /// Payload bytes sent in the last second on both channels, to all peers, without the headers of
+    /// Payload bytes sent in the last second on all channels, to all peers, without the headers of
     /// WebRTC and of the layers below it.
     pub bytes_out_per_s: f32,
-    /// Payload bytes received in the last second on both channels, from all peers.
+    /// Payload bytes received in the last second on all channels, from all peers.
     pub bytes_in_per_s: f32,
     /// Packets that were dropped, by reason.
     pub dropped: DroppedPackets,

@@ -36,6 +36,7 @@ pub(crate) struct Conduct {
     junk_since: Option<Duration>,
     datagrams: Allowance,
     control: Allowance,
+    bulk: Allowance,
 }
 
 /// How much of one limit the peer has used up.
@@ -64,6 +65,7 @@ impl Conduct {
         match channel {
             Channel::Datagrams => self.datagrams.count(now, limits.datagrams_per_s),
             Channel::Control => self.control.count(now, limits.control_per_s),
+            Channel::Bulk => self.bulk.count(now, limits.bulk_per_s),
         }
     }
 
@@ -112,7 +114,8 @@ fn allowed_in(time: Duration, per_s: u32) -> u32 {
 mod tests {
     use super::*;
 
-    const LIMITS: FloodLimits = FloodLimits { datagrams_per_s: 100, control_per_s: 10 };
+    const LIMITS: FloodLimits =
+        FloodLimits { datagrams_per_s: 100, control_per_s: 10, bulk_per_s: 20 };
 
     /// The number of packets that pass if a peer sends `per_s` of them a second for `seconds`, or
     /// the misconduct that they amount to.
@@ -157,7 +160,8 @@ mod tests {
             (0..50).filter(|_| conduct.allows(now, channel, &LIMITS) == Ok(true)).count()
         };
         assert_eq!(passed(&mut conduct, Channel::Datagrams), 50);
-        // The tenth packet too many would be misconduct; the others are only cut.
+        assert_eq!(passed(&mut conduct, Channel::Bulk), 20);
+        // A whole second's worth too many would be misconduct; the others are only cut.
         assert_eq!(passed(&mut conduct, Channel::Control), 10);
     }
 

@@ -43,9 +43,9 @@ impl Connection {
             self.dropped.stranger += 1;
             return;
         };
-        // Datagrams of another version make no sense here, and the peer is already refused for it.
+        // Of another version, only control messages are read: the peer is already refused for it.
         let is_foreign = link.refusal == Some(Refusal::OtherProtocol);
-        if link.is_removed() || (is_foreign && channel == Channel::Datagrams) {
+        if link.is_removed() || (is_foreign && channel != Channel::Control) {
             self.dropped.stranger += 1;
             return;
         }
@@ -57,6 +57,7 @@ impl Connection {
             Ok(true) => match channel {
                 Channel::Datagrams => self.handle_datagram(now, from, bytes, our_frame),
                 Channel::Control => self.handle_control(now, from, bytes),
+                Channel::Bulk => self.handle_bulk(),
             },
             Ok(false) => {
                 self.dropped.flooded += 1;
@@ -162,6 +163,12 @@ impl Connection {
             }
         }
         Packet::Sound
+    }
+
+    /// Skips a bulk message: no kind of them is known yet.
+    fn handle_bulk(&mut self) -> Packet {
+        self.dropped.unknown += 1;
+        Packet::Unknown
     }
 
     /// Whether a peer has not said hello yet.

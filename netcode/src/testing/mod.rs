@@ -321,9 +321,14 @@ impl Stepper {
         self.inject(from, to, Channel::Datagrams, bytes);
     }
 
-    /// Delivers bytes to one peer on the reliable channel, as if another peer had sent them.
+    /// Delivers bytes to one peer on the control channel, as if another peer had sent them.
     pub fn inject_control(&mut self, from: usize, to: usize, bytes: &[u8]) {
         self.inject(from, to, Channel::Control, bytes);
+    }
+
+    /// Delivers bytes to one peer on the bulk channel, as if another peer had sent them.
+    pub fn inject_bulk(&mut self, from: usize, to: usize, bytes: &[u8]) {
+        self.inject(from, to, Channel::Bulk, bytes);
     }
 
     fn inject(&mut self, from: usize, to: usize, channel: Channel, bytes: &[u8]) {

@@ -23,7 +23,8 @@ pub struct LinkConditions {
     pub latency: Duration,
     /// Up to this much is added to the delay, differently for each packet.
     pub jitter: Duration,
-    /// Share of datagrams that are lost, 0.0 to 1.0. Control messages are late instead of lost.
+    /// Share of datagrams that are lost, 0.0 to 1.0. On the reliable channels, messages are late
+    /// instead of lost.
     pub loss: f32,
     /// Share of datagrams that arrive twice, 0.0 to 1.0.
     pub duplicates: f32,
@@ -217,13 +218,15 @@ impl Conditioner {
                     self.enqueue(again, to, channel, bytes);
                 }
             }
-            Channel::Control => {
-                // A lost segment is sent again after about a round trip, and everything behind it
-                // waits.
+            Channel::Control | Channel::Bulk => {
+                // A lost segment is sent again after about a round trip.
                 if self.chance(self.conditions.loss) {
                     due += 2 * self.conditions.latency + self.conditions.jitter;
                 }
-                due = self.in_order(to, due);
+                // On the ordered channel, everything behind it waits.
+                if channel == Channel::Control {
+                    due = self.in_order(to, due);
+                }
             }
         }
         self.enqueue(due, to, channel, bytes)
@@ -244,7 +247,7 @@ impl Conditioner {
     }
 
     fn enqueue(&mut self, due: Duration, to: PeerId, channel: Channel, bytes: &[u8]) -> Fate {
-        // Control is never lost, only bounded by what the session sends.
+        // On the reliable channels nothing is lost, and only the session bounds what is sent.
         if channel == Channel::Datagrams && self.queue.len() >= MAX_QUEUED {
             return Fate::Overflowed;
         }
@@ -349,6 +352,29 @@ mod tests {
             send(LinkConditions::AWFUL, Channel::Control, 200),
             (0..200).collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn bulk_arrives_whole_on_the_worst_network_and_waits_for_nothing_sent_before_it() {
+        let mut arrived = send(LinkConditions::AWFUL, Channel::Bulk, 200);
+        assert!(!arrived.is_sorted());
+        arrived.sort_unstable();
+        assert_eq!(arrived, (0..200).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_lost_bulk_message_delays_no_control_message() {
+        let latency = Duration::from_millis(50);
+        let lossy = LinkConditions { latency, loss: 1.0, ..LinkConditions::NONE };
+        let mut conditioner = Conditioner::new(1);
+        conditioner.set(lossy);
+        conditioner.push(Duration::ZERO, PEER, Channel::Bulk, &[1]);
+        conditioner.set(LinkConditions { loss: 0.0, ..lossy });
+        conditioner.push(Duration::ZERO, PEER, Channel::Control, &[2]);
+        conditioner.push(Duration::ZERO, PEER, Channel::Bulk, &[3]);
+        assert_eq!(deliver(&mut conditioner, latency), [2, 3]);
+        assert!(deliver(&mut conditioner, latency * 3 - Duration::from_millis(1)).is_empty());
+        assert_eq!(deliver(&mut conditioner, latency * 3), [1]);
     }
 
     #[test]

@@ -30,17 +30,30 @@ pub(crate) const MAX_DATAGRAM_BYTES: usize = 1200;
 /// The largest control message that is read.
 pub(crate) const MAX_CONTROL_BYTES: usize = 16 * 1024;
 
+/// The largest bulk message that is read. A larger one would keep the other channels waiting while
+/// it leaves, because WebRTC sends each message as a whole.
+pub(crate) const MAX_BULK_BYTES: usize = 16 * 1024;
+
 /// We keep track of at most this many peers: twice the seats that a match can have. A room may hold
 /// more.
 pub(crate) const MAX_PEERS: usize = 32;
 
-/// The two channels of each pair of peers.
+/// The three channels of each pair of peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Channel {
     /// Unreliable and unordered: inputs.
     Datagrams,
     /// Reliable and ordered: control.
     Control,
+    /// Reliable and unordered: bulk data. A message that was lost on the way holds up no other one.
+    /// But the native WebRTC stack sends what is unordered before what is ordered, so a sender has
+    /// to keep the bulk that waits to be sent short, or control waits for it. Nothing is sent here
+    /// yet.
+    #[cfg_attr(
+        not(any(test, feature = "testing", feature = "webrtc")),
+        expect(dead_code, reason = "nothing is sent on this channel, and no transport receives")
+    )]
+    Bulk,
 }
 
 impl Channel {
@@ -49,6 +62,7 @@ impl Channel {
         match self {
             Self::Datagrams => MAX_DATAGRAM_BYTES,
             Self::Control => MAX_CONTROL_BYTES,
+            Self::Bulk => MAX_BULK_BYTES,
         }
     }
 }
@@ -65,7 +79,7 @@ impl Channel {
 pub(crate) enum TransportEvent {
     /// We are in the room, under this id.
     Opened(PeerId),
-    /// Both channels to a peer are open.
+    /// All channels to a peer are open.
     Connected(PeerId),
     /// The channels to a peer closed.
     Disconnected(PeerId),

@@ -44,10 +44,11 @@ fn a_peer_that_sends_some_junk_stays() {
 #[test]
 fn a_flood_is_cut_off_and_its_source_removed_whatever_it_sends() {
     type Inject = fn(&mut Stepper);
-    let floods: [Inject; 2] = [
+    let floods: [Inject; 3] = [
         |stepper| stepper.inject_datagram(1, 0, &[0; 10]),
         // A status that changes nothing.
         |stepper| stepper.inject_control(1, 0, &[WIRE_VERSION, 1, 0, 1, 0, 1, 0]),
+        |stepper| stepper.inject_bulk(1, 0, &[0; 9]),
     ];
     for inject in floods {
         let mut stepper = Stepper::in_match(2, build(busy));

@@ -101,12 +101,26 @@ fn datagrams_of_a_kind_that_is_to_come_are_skipped_and_counted() {
 }
 
 #[test]
+fn bulk_of_any_kind_is_skipped_and_counted() {
+    let bulk = dropped(|stepper| {
+        (0..128).for_each(|kind| stepper.inject_bulk(1, 0, &[kind]));
+        stepper.updates(120);
+        (128..=255).for_each(|kind| stepper.inject_bulk(1, 0, &[kind]));
+        for bytes in [&[][..], &[0xff; 9], &[WIRE_VERSION, 1, 0xff], &[0; 16 * 1024]] {
+            stepper.inject_bulk(1, 0, bytes);
+        }
+    });
+    assert_eq!(bulk, DroppedPackets { unknown: 260, ..DroppedPackets::default() });
+}
+
+#[test]
 fn oversized_packets_are_not_even_looked_at() {
-    let both = dropped(|stepper| {
+    let all = dropped(|stepper| {
         stepper.inject_datagram(1, 0, &[2; 1201]);
         stepper.inject_control(1, 0, &[WIRE_VERSION; 16 * 1024 + 1]);
+        stepper.inject_bulk(1, 0, &[0; 16 * 1024 + 1]);
     });
-    assert_eq!(both, DroppedPackets { oversized: 2, ..DroppedPackets::default() });
+    assert_eq!(all, DroppedPackets { oversized: 3, ..DroppedPackets::default() });
 }
 
 #[test]

@@ -46,10 +46,10 @@ pub(crate) fn assert_usable(passed: &[Passed]) {
     }
 }
 
-/// A connection with the two channels of every pair of peers.
+/// A connection with the channels of every pair of peers.
 fn connection(now: Instant) -> RTCPeerConnection {
     let mut connection = RTCPeerConnectionBuilder::new().build(now).expect("the defaults work");
-    for label in ["datagrams", "control"] {
+    for label in ["datagrams", "control", "bulk"] {
         connection.create_data_channel(label, None).expect("a new connection takes channels");
     }
     connection

@@ -1,11 +1,14 @@
-//! The two data channels of one peer, from the beginning of its handshake.
+//! The data channels of one peer, from the beginning of its handshake.
 
 use matchbox_socket::{Packet, PeerId as MatchboxId, PeerState, WebRtcSocket};
 use signaling::protocol::PeerId;
 
 use crate::transport::{Channel, Route, TransportEvent};
 
-const CHANNELS: [(usize, Channel); 2] = [(0, Channel::Datagrams), (1, Channel::Control)];
+/// The channels by the numbers that they have on both sides, in which order `peer_sockets` opens
+/// them.
+const CHANNELS: [(usize, Channel); 3] =
+    [(0, Channel::Datagrams), (1, Channel::Control), (2, Channel::Bulk)];
 /// At most this many packets are kept of a peer whose channels opened on its side first: its hello,
 /// its status and some datagrams. Its first messages should not be lost, as they are repeated only
 /// after a round trip. At most 256 KiB.
@@ -74,6 +77,7 @@ impl PeerChannels {
         let index = match channel {
             Channel::Datagrams => 0,
             Channel::Control => 1,
+            Channel::Bulk => 2,
         };
         if self.is_open
             && let Ok(channel) = self.socket.get_channel_mut(index)
@@ -92,8 +96,8 @@ impl PeerChannels {
     }
 }
 
-/// Whether a packet that came too early is kept. Datagrams take at most half of the space, as they
-/// may get lost on the way anyway; control messages may not.
+/// Whether a packet that came too early is kept. Half of the space is for control messages alone:
+/// datagrams may get lost on the way anyway, and bulk data comes only after a hello.
 fn is_welcome(early: &[(Channel, Packet)], channel: Channel, packet: &Packet) -> bool {
     early.len() < MAX_EARLY
         && packet.len() <= channel.max_bytes()
@@ -104,4 +108,23 @@ fn received(from: PeerId, channel: Channel, packet: &Packet) -> TransportEvent {
     // One byte too many is enough for the packet to be refused.
     let length = packet.len().min(channel.max_bytes() + 1);
     TransportEvent::Received { from, channel, bytes: packet[..length].into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_early_leaves_room_for_control_messages() {
+        let keep = |channel, length| {
+            let mut early = Vec::new();
+            let packet = Packet::from(vec![0; length]);
+            while is_welcome(&early, channel, &packet) {
+                early.push((channel, packet.clone()));
+            }
+            early.len()
+        };
+        assert_eq!(CHANNELS.map(|(_, channel)| keep(channel, 9)), [8, 16, 8]);
+        assert_eq!(CHANNELS.map(|(_, channel)| keep(channel, channel.max_bytes() + 1)), [0; 3]);
+    }
 }

@@ -19,11 +19,17 @@ use futures::{
     stream::FuturesUnordered,
 };
 use matchbox_socket::{
-    MessageLoopFuture, PeerEvent, PeerId, PeerRequest, RtcIceServerConfig, SignalingError,
-    Signaller, SignallerBuilder, WebRtcSocket, WebRtcSocketBuilder, async_trait::async_trait,
+    ChannelConfig, MessageLoopFuture, PeerEvent, PeerId, PeerRequest, RtcIceServerConfig,
+    SignalingError, Signaller, SignallerBuilder, WebRtcSocket, WebRtcSocketBuilder,
+    async_trait::async_trait,
 };
 
 use super::platform;
+
+/// Nothing is lost, and nothing waits for what was sent before it. matchbox has no name for this
+/// kind of channel.
+const RELIABLE_AND_UNORDERED: ChannelConfig =
+    ChannelConfig { ordered: false, max_retransmits: None };
 
 /// Makes the sockets, and passes signals to them.
 pub(super) struct PeerSockets {
@@ -65,6 +71,7 @@ impl PeerSockets {
             .signaling_keep_alive_interval(None)
             .add_unreliable_channel()
             .add_reliable_channel()
+            .add_channel(RELIABLE_AND_UNORDERED)
             .build();
         for event in first {
             // The receiver is in the message loop.
