@@ -21,7 +21,13 @@ use crate::{
 /// two versions can tell each other apart, and is raised with every change of PROTOCOL.md.
 pub(crate) const WIRE_VERSION: u8 = 7;
 
-/// A control message.
+/// The number of tags that are known here: one for each kind of [`Control`], in the same order. The
+/// tag is the byte after the wire version.
+const KNOWN_TAGS: u8 = 6;
+/// bincode writes the number of a variant in one byte only below this.
+const _: () = assert!(KNOWN_TAGS <= 251);
+
+/// A control message. Later builds add kinds at the end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Control {
     /// Always the first message to a peer.
@@ -86,6 +92,8 @@ pub(crate) struct Status {
 pub(crate) enum ControlError {
     /// The sender speaks another version of the protocol.
     OtherVersion,
+    /// The tag is not known here. Later builds may send it.
+    Unknown,
     /// The bytes are no message.
     Malformed,
 }
@@ -105,10 +113,11 @@ impl Control {
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, ControlError> {
-        match bytes.split_first() {
-            Some((&WIRE_VERSION, rest)) => Ok(decode(rest)?),
-            Some(_) => Err(ControlError::OtherVersion),
-            None => Err(ControlError::Malformed),
+        match bytes {
+            [WIRE_VERSION, tag, ..] if *tag >= KNOWN_TAGS => Err(ControlError::Unknown),
+            [WIRE_VERSION, message @ ..] => Ok(decode(message)?),
+            [_, ..] => Err(ControlError::OtherVersion),
+            [] => Err(ControlError::Malformed),
         }
     }
 }
@@ -188,8 +197,22 @@ mod tests {
         let mut bytes = Control::Hello(hello("1", 7)).encode();
         bytes[0] += 1;
         assert_eq!(Control::decode(&bytes), Err(ControlError::OtherVersion));
-        assert_eq!(Control::decode(&[WIRE_VERSION, 250]), Err(ControlError::Malformed));
+        assert_eq!(Control::decode(&[WIRE_VERSION + 1, 250]), Err(ControlError::OtherVersion));
         assert_eq!(Control::decode(&[]), Err(ControlError::Malformed));
+    }
+
+    #[test]
+    fn a_message_is_unknown_by_its_tag_alone_and_malformed_only_if_its_tag_is_known() {
+        for tag in 0..=u8::MAX {
+            let expected =
+                if tag < KNOWN_TAGS { ControlError::Malformed } else { ControlError::Unknown };
+            // No message is without fields, and 0xff begins no field.
+            for rest in [&[][..], &[0xff], &[0xff; 900]] {
+                let bytes = [&[WIRE_VERSION, tag], rest].concat();
+                assert_eq!(Control::decode(&bytes), Err(expected), "{bytes:?}");
+            }
+        }
+        assert_eq!(Control::decode(&[WIRE_VERSION]), Err(ControlError::Malformed));
     }
 
     #[test]

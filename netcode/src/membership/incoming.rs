@@ -57,7 +57,8 @@ impl Connection {
             Ok(true) => match channel {
                 Channel::Datagrams => self.handle_datagram(now, from, bytes, our_frame),
                 Channel::Control => self.handle_control(now, from, bytes),
-                Channel::Bulk => self.handle_bulk(),
+                // No kind of bulk message is known yet.
+                Channel::Bulk => self.skip_unknown(),
             },
             Ok(false) => {
                 self.dropped.flooded += 1;
@@ -150,7 +151,8 @@ impl Connection {
         match Control::decode(bytes) {
             Ok(Control::Hello(hello)) => self.handle_hello(from, hello),
             Ok(message) => self.handle_message(now, from, message),
-            Err(ControlError::OtherVersion) if self.is_unknown(from) => {
+            Err(ControlError::Unknown) => return self.skip_unknown(),
+            Err(ControlError::OtherVersion) if !self.has_said_hello(from) => {
                 if let Some(link) = self.peers.get_mut(from) {
                     link.refusal = Some(Refusal::OtherProtocol);
                 }
@@ -165,15 +167,14 @@ impl Connection {
         Packet::Sound
     }
 
-    /// Skips a bulk message: no kind of them is known yet.
-    fn handle_bulk(&mut self) -> Packet {
+    /// Skips a message of a kind that is not known here. Later builds may send it.
+    fn skip_unknown(&mut self) -> Packet {
         self.dropped.unknown += 1;
         Packet::Unknown
     }
 
-    /// Whether a peer has not said hello yet.
-    fn is_unknown(&self, peer: PeerId) -> bool {
-        self.peers.get(peer).is_some_and(|link| link.hello.is_none())
+    fn has_said_hello(&self, peer: PeerId) -> bool {
+        self.peers.get(peer).is_some_and(|link| link.hello.is_some())
     }
 
     /// Takes a peer's hello. Only the first counts: a peer stays what it is.

@@ -121,6 +121,11 @@ proptest! {
         match Control::decode(&bytes) {
             Ok(message) => prop_assert_eq!(Control::decode(&message.encode()), Ok(message)),
             Err(ControlError::OtherVersion) => prop_assert_ne!(bytes[0], WIRE_VERSION),
+            Err(ControlError::Unknown) => {
+                // What follows the tag makes no difference.
+                bytes.truncate(2);
+                prop_assert_eq!(Control::decode(&bytes), Err(ControlError::Unknown));
+            }
             Err(ControlError::Malformed) => {}
         }
     }

@@ -30,6 +30,33 @@ fn a_peer_that_sends_nothing_but_junk_is_removed_with_a_reason() {
 }
 
 #[test]
+fn a_peer_that_sends_only_unknown_messages_is_neither_removed_nor_silent() {
+    let mut stepper = Stepper::in_match(2, build(busy));
+    stepper.updates(60);
+    // The peer itself is silent for a second more than `outage_timeout`; the test sends in its name.
+    for _ in 0..60 * 11 {
+        stepper.inject_control(1, 0, &[WIRE_VERSION, 99, 7]);
+        stepper.inject_bulk(1, 0, &[99, 7]);
+        stepper.app_mut(0).update();
+    }
+    assert!(state(stepper.app(0)).is_running());
+    assert_eq!(stats(stepper.app(0)).dropped.unknown, 2 * 60 * 11);
+}
+
+#[test]
+fn unknown_messages_excuse_no_junk() {
+    let mut stepper = Stepper::in_match(2, build(busy));
+    stepper.updates(60);
+    for _ in 0..180 {
+        stepper.inject_datagram(1, 0, b"junk");
+        stepper.inject_bulk(1, 0, &[99, 7]);
+        stepper.app_mut(0).update();
+    }
+    let reason = EndReason::PeerRemoved { name: "peer 1".into(), misconduct: Misconduct::Junk };
+    assert_eq!(*state(stepper.app(0)), SessionState::Ended(reason));
+}
+
+#[test]
 fn a_peer_that_sends_some_junk_stays() {
     let mut stepper = Stepper::in_match(2, build(busy));
     for _ in 0..300 {
@@ -44,10 +71,11 @@ fn a_peer_that_sends_some_junk_stays() {
 #[test]
 fn a_flood_is_cut_off_and_its_source_removed_whatever_it_sends() {
     type Inject = fn(&mut Stepper);
-    let floods: [Inject; 3] = [
+    let floods: [Inject; 4] = [
         |stepper| stepper.inject_datagram(1, 0, &[0; 10]),
         // A status that changes nothing.
         |stepper| stepper.inject_control(1, 0, &[WIRE_VERSION, 1, 0, 1, 0, 1, 0]),
+        |stepper| stepper.inject_control(1, 0, &[WIRE_VERSION, 99]),
         |stepper| stepper.inject_bulk(1, 0, &[0; 9]),
     ];
     for inject in floods {

@@ -81,13 +81,39 @@ fn junk_is_counted_on_both_channels() {
         }
     });
     assert_eq!(datagrams, expected);
-    // The junk follows the wire version: another version is a refusal, not junk.
+    // The junk follows the wire version and a known tag: another version is a refusal, and another
+    // tag is skipped.
     let control = dropped(|stepper| {
-        for bytes in junk {
-            stepper.inject_control(1, 0, &[&[WIRE_VERSION], bytes].concat());
+        for (tag, bytes) in (0..).zip(junk) {
+            stepper.inject_control(1, 0, &[&[WIRE_VERSION, tag], bytes].concat());
+        }
+        stepper.inject_control(1, 0, &[WIRE_VERSION]);
+    });
+    assert_eq!(control, DroppedPackets { malformed: malformed + 1, ..DroppedPackets::default() });
+}
+
+#[test]
+fn control_messages_of_unknown_kinds_are_skipped_and_counted() {
+    let unknown = dropped(|stepper| {
+        for tag in [6, 7, 250, 251, 255] {
+            stepper.inject_control(1, 0, &[WIRE_VERSION, tag]);
+            stepper.inject_control(1, 0, &[&[WIRE_VERSION, tag][..], &[tag; 16_382]].concat());
         }
     });
-    assert_eq!(control, expected);
+    assert_eq!(unknown, DroppedPackets { unknown: 10, ..DroppedPackets::default() });
+}
+
+#[test]
+fn an_unknown_message_before_the_hello_changes_nothing() {
+    let mut stepper = Stepper::new(2, build(busy));
+    stepper.join(0, 1);
+    stepper.join(1, 1);
+    stepper.inject_control(1, 0, &[WIRE_VERSION, 200, 1, 2, 3]);
+    stepper.inject_bulk(1, 0, &[200, 1, 2, 3]);
+    stepper.start();
+    stepper.updates(60);
+    assert!(state(stepper.app(0)).is_running());
+    assert_agreement(&stepper, 1);
 }
 
 #[test]
