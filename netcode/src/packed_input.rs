@@ -16,7 +16,8 @@ use crate::{
 };
 
 /// The most bytes that all inputs of one machine may take for one frame. A datagram holds 16 such
-/// frames, all different: as many as are under way on a link with a round trip of 250 ms.
+/// frames, all different, of one seat, and 13 of 15 seats: about as many as are under way on a link
+/// with a round trip of 250 ms.
 pub(crate) const MAX_INPUT_BYTES: usize = 64;
 /// The number of words that hold these bytes: serde writes eight numbers faster than 64.
 const WORDS: usize = MAX_INPUT_BYTES / size_of::<u64>();

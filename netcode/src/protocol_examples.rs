@@ -6,7 +6,7 @@ use signaling::protocol::PeerId;
 use crate::{
     checksum::FrameHashes,
     config::NetcodeConfig,
-    exchange::{Datagram, DatagramHeader, InputRun, Inputs, Millis, Stream},
+    exchange::{Datagram, DatagramHeader, InputRun, Inputs, LastInputs, Millis, Stream},
     membership::{
         control::{Control, Finish, Hello, Status},
         lineup::{LineUpMessage, MatchPlan, Member, SeatSet},
@@ -55,7 +55,7 @@ fn control_messages_are_as_documented() {
     let plan = MatchPlan { match_number: 1, members: vec![member] };
     let hashes = FrameHashes { parts: vec![7, u64::MAX], inputs: vec![9] };
     let streams = vec![Stream { seat: 0, first: 243, runs: vec![run(3, &[17])] }];
-    let finish = Finish { match_number: 1, end: 240, given: 246, streams };
+    let finish = Finish { match_number: 1, end: 240, last: LastInputs { given: 246, streams } };
     let lost = GoodbyeCause::PeerLost(PeerId::from_u128(1));
     assert_documented(&[
         ("Hello", Control::Hello(hello).encode()),

@@ -252,6 +252,13 @@ impl Stream {
 }
 
 impl InputRun {
+    /// The number of bytes that it takes in a datagram.
+    pub(super) fn bytes(&self) -> usize {
+        let length = self.input.length();
+        let has_more = [self.frames > ESCAPE, length >= usize::from(ESCAPE)];
+        1 + has_more.map(usize::from).iter().sum::<usize>() + length
+    }
+
     fn encode(&self, bytes: &mut Vec<u8>) {
         let length = self.input.length() as u8;
         let frames = if self.frames <= ESCAPE { self.frames } else { 0 };
@@ -362,7 +369,8 @@ mod tests {
         for length in 0..400 {
             let bytes: Vec<u8> = (0..length).map(|_| random::next(&mut seed) as u8).collect();
             let _ = Datagram::decode(&bytes);
-            let _ = Datagram::decode(&[&[HEADER_AND_INPUTS], &bytes[..]].concat());
+            // Fifteen streams.
+            let _ = Datagram::decode(&[&[0xf0 | HEADER_AND_INPUTS], &bytes[..]].concat());
         }
     }
 

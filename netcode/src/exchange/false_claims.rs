@@ -44,7 +44,7 @@ impl Exchange {
         here.holder == Some(index)
             // Inputs that the sender gave may arrive before this datagram is read.
             && stream.first <= here.stream.end().max(there.stream.end())
-            && stream.frames() <= MAX_INPUT_FRAMES
+            && stream.frames() <= usize::from(MAX_INPUT_FRAMES)
             && stream.runs.iter().all(|run| run.frames > 0 && run.input.is_input(read))
     }
 

@@ -8,7 +8,7 @@ use super::datagram::Stream;
 use crate::packed_input::ReadInput;
 
 /// At most this many frames of one seat in one datagram.
-pub(crate) const MAX_INPUT_FRAMES: usize = 128;
+pub(crate) const MAX_INPUT_FRAMES: u8 = 128;
 /// ggrs keeps 128 inputs of each seat, from before the oldest frame that it may roll back to, and
 /// panics beyond that. Some are left free, because ggrs counts the frames at both ends differently.
 const INPUT_ROOM: u32 = 120;
@@ -45,8 +45,9 @@ impl Room {
     /// Inputs before this frame are taken now; the peer repeats those that come too early.
     pub(super) fn limit(&self) -> u32 {
         let room = INPUT_ROOM.saturating_sub(self.window);
-        // Our own inputs reach beyond those of a peer by as much as the window plus the delay. A
-        // peer that acknowledges none of ours must not be sent more and more of them.
+        // Our own inputs reach beyond those of a peer by as much as the window plus the delay. So
+        // we stop soon after a peer that acknowledges none of them, and do not repeat more and more
+        // of them to it.
         let unacknowledged = room.saturating_sub(self.max_delay);
         (self.frame.saturating_add(room)).min(self.acked.saturating_add(unacknowledged))
     }
@@ -65,7 +66,7 @@ pub(super) fn check(
     for stream in streams {
         let known_end = known_end(stream.seat).ok_or(BadInputs::NotInputs)?;
         let has_empty = stream.runs.iter().any(|run| run.frames == 0);
-        if has_empty || stream.frames() > MAX_INPUT_FRAMES {
+        if has_empty || stream.frames() > usize::from(MAX_INPUT_FRAMES) {
             return Err(BadInputs::TooMany);
         }
         if stream.first > known_end {

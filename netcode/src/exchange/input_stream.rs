@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use super::datagram::{InputRun, Stream};
+use super::datagram::InputRun;
 use crate::packed_input::PackedInput;
 
-/// Bytes of a run on the wire besides its input: at most this many.
-const RUN_OVERHEAD: usize = 3;
+/// Room for this many runs is never given back: it is filled again and again.
+const MIN_CAPACITY: usize = 1024;
 
 /// An input that was held for some frames.
 #[derive(Clone, Copy, Debug)]
@@ -83,38 +83,20 @@ impl InputStream {
         from >= self.end || self.runs_from(before).count() == 1
     }
 
-    /// The inputs from the frame `from` on for the wire, as many as fit into `max_bytes` and
-    /// `max_frames`; at least one run, if there is any.
-    pub(super) fn wire_runs(
-        &self,
-        from: u32,
-        max_bytes: usize,
-        max_frames: usize,
-    ) -> Vec<InputRun> {
+    /// The inputs from the frame `from` on for the wire, for at most `max_frames`.
+    pub(super) fn wire_runs(&self, from: u32, max_frames: u8) -> Vec<InputRun> {
         let mut runs = Vec::new();
-        let (mut bytes, mut left) = (0, max_frames as u32);
+        let mut left = max_frames;
         for Run { frames, input } in self.runs_from(from) {
-            bytes += RUN_OVERHEAD + input.length();
-            if left == 0 || (bytes > max_bytes && !runs.is_empty()) {
+            // As many as are left, if there are more than a byte can count.
+            let frames = u8::try_from(frames).unwrap_or(u8::MAX).min(left);
+            if frames == 0 {
                 break;
             }
-            let frames = u8::try_from(frames.min(left)).unwrap_or(u8::MAX);
-            left -= u32::from(frames);
+            left -= frames;
             runs.push(InputRun { frames, input });
         }
         runs
-    }
-
-    /// The inputs of `seat` from the frame `from` on for the wire; none if there are none.
-    pub(super) fn wire_stream(
-        &self,
-        seat: usize,
-        from: u32,
-        max_bytes: usize,
-        max_frames: usize,
-    ) -> Option<Stream> {
-        let runs = self.wire_runs(from, max_bytes, max_frames);
-        (!runs.is_empty()).then_some(Stream { seat: seat as u8, first: from, runs })
     }
 
     /// Forgets whole runs before the frame `needed`.
@@ -126,11 +108,15 @@ impl InputStream {
             self.first += oldest.frames;
             self.runs.pop_front();
         }
+        let (capacity, runs) = (self.runs.capacity(), self.runs.len());
+        if capacity > MIN_CAPACITY && capacity > 4 * runs {
+            self.runs.shrink_to(2 * runs);
+        }
     }
 
     /// The memory that the inputs take.
     pub(super) fn bytes(&self) -> usize {
-        self.runs.len() * size_of::<Run>()
+        self.runs.capacity() * size_of::<Run>()
     }
 }
 
@@ -155,17 +141,21 @@ mod tests {
     #[test]
     fn inputs_that_are_held_are_one_run() {
         let stream = stream(&[0, 0, 5, 5, 5, 6]);
-        assert_eq!(stream.wire_runs(1, 100, 100), [run(1, 0), run(3, 5), run(1, 6)]);
-        assert_eq!(stream.wire_runs(3, 100, 100), [run(2, 5), run(1, 6)]);
-        assert_eq!(stream.wire_runs(6, 100, 100), []);
+        assert_eq!(stream.wire_runs(1, 100), [run(1, 0), run(3, 5), run(1, 6)]);
+        assert_eq!(stream.wire_runs(3, 100), [run(2, 5), run(1, 6)]);
+        assert_eq!(stream.wire_runs(6, 100), []);
     }
 
     #[test]
-    fn inputs_that_do_not_fit_wait_but_at_least_one_is_sent() {
+    fn frames_beyond_the_most_that_are_sent_wait() {
         let stream = stream(&[1, 2, 2, 3]);
-        assert_eq!(stream.wire_runs(0, 2 * (RUN_OVERHEAD + 1), 100), [run(1, 1), run(2, 2)]);
-        assert_eq!(stream.wire_runs(0, 0, 100), [run(1, 1)]);
-        assert_eq!(stream.wire_runs(0, 100, 2), [run(1, 1), run(1, 2)]);
+        assert_eq!(stream.wire_runs(0, 2), [run(1, 1), run(1, 2)]);
+        assert_eq!(stream.wire_runs(0, 3), [run(1, 1), run(2, 2)]);
+        assert_eq!(stream.wire_runs(0, 0), []);
+        let mut long = InputStream::default();
+        (0..1000).for_each(|_| long.push(input(1)));
+        long.push(input(2));
+        assert_eq!(long.wire_runs(0, 128), [run(128, 1)]);
     }
 
     #[test]
@@ -196,7 +186,7 @@ mod tests {
         assert_eq!((old.get(0), old.end()), (Some(input(1)), 5));
         old.forget_before(4);
         assert_eq!((old.get(3), old.get(4), old.end()), (None, Some(input(3)), 5));
-        assert_eq!(old.wire_runs(3, 100, 100), []);
+        assert_eq!(old.wire_runs(3, 100), []);
         // The newest is kept: it is what is predicted.
         old.forget_before(100);
         assert_eq!((old.get(4), old.end()), (Some(input(3)), 5));

@@ -5,6 +5,7 @@
 //! peer that stays plays on with the same inputs. A leaver that names different frames gives itself
 //! away by the hashes of its inputs.
 
+use serde::{Deserialize, Serialize};
 use signaling::protocol::PeerId;
 
 use super::{BadInputs, Exchange, Stream};
@@ -29,7 +30,7 @@ pub(crate) struct Departure {
 }
 
 /// The last that a machine gives to the match that it leaves.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LastInputs {
     /// The first frame for which it gives no inputs.
     pub(crate) given: u32,
@@ -52,7 +53,8 @@ impl Exchange {
         // Its goodbye may be the first thing that arrives from it.
         self.peers[index].is_here = true;
         self.check_streams(index, &last.streams)?;
-        self.take(index, &last.streams, frame);
+        // It acknowledges nothing any more, and needs no more of our inputs.
+        self.take(index, &last.streams, frame, u32::MAX);
         if self.peers[index].is_leaving() {
             return Ok(None);
         }

@@ -53,7 +53,8 @@ pub(crate) use shared::SharedExchange;
 const MAX_DELAY: u8 = 60;
 /// The most memory that the inputs of all seats may take.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
-/// Inputs of this many frames are kept in any case: a peer that is connected lacks fewer.
+/// Inputs of this many frames are kept in any case. A peer lacks fewer: we take none of its inputs
+/// that are further from what it has acknowledged, and so do not run on without it.
 const MIN_KEPT_FRAMES: u32 = 192;
 
 /// What the exchange needs to know of the match.
@@ -154,7 +155,7 @@ impl Exchange {
         let lacking = self.check_acknowledged(index, inputs)?;
         let acked = self.acked(index);
         self.note_acknowledged(index, inputs);
-        self.take(index, &inputs.streams, frame);
+        self.take(index, &inputs.streams, frame, self.acked(index));
         let known = self.known(index);
         let peer = &mut self.peers[index];
         // The inputs that the peer gave before its present frame are under way, or here.
@@ -217,10 +218,10 @@ impl Exchange {
         }
     }
 
-    /// Takes inputs that passed the check, as far as there is room for them.
-    fn take(&mut self, index: usize, streams: &[Stream], frame: u32) {
+    /// Takes inputs that passed the check, as far as there is room for them with a peer that has
+    /// our inputs before `acked`.
+    fn take(&mut self, index: usize, streams: &[Stream], frame: u32, acked: u32) {
         let ExchangeRules { window, max_delay, .. } = self.rules;
-        let acked = self.acked(index);
         let limit = Room { frame, acked, window, max_delay }.limit();
         let limit = limit.min(self.peers[index].given.unwrap_or(u32::MAX));
         for given in streams {

@@ -1,5 +1,4 @@
-//! Properties of every datagram, every log of inputs and every message for ggrs, checked with
-//! arbitrary ones.
+//! Properties of every datagram and every stream of inputs, checked with arbitrary ones.
 
 use proptest::{collection::vec, option, prelude::*, test_runner::RngSeed};
 
@@ -7,7 +6,7 @@ use super::{
     Inputs, MAX_INPUT_FRAMES, Stream,
     datagram::{Datagram, DatagramHeader, InputRun, Millis},
     input_stream::InputStream,
-    sending::{HEADER_BYTES, STREAM_BYTES},
+    sending::{HEADER_BYTES, STREAM_BYTES, cut},
 };
 use crate::{
     packed_input::{MAX_INPUT_BYTES, PackedInput},
@@ -61,8 +60,11 @@ fn inputs() -> impl Strategy<Value = Inputs> {
 
 /// Inputs of a seat, frame by frame: some are held for a while, some are not.
 fn pressed() -> impl Strategy<Value = Vec<PackedInput>> {
-    let held = (input(), 1..40usize);
-    vec(held, 0..12)
+    let input = (0..=MAX_INPUT_BYTES).prop_flat_map(|size| vec(any::<u8>(), 0..=size));
+    let input =
+        input.prop_map(|bytes| PackedInput::from_bytes(&bytes).expect("it is short enough"));
+    let held = (input, 1..40usize);
+    vec(held, 0..40)
         .prop_map(|held| held.into_iter().flat_map(|(input, frames)| vec![input; frames]).collect())
 }
 
@@ -91,23 +93,34 @@ proptest! {
 
     #[test]
     fn our_inputs_fit_a_datagram_and_begin_where_they_should(
-        header in header(), pressed in pressed(), skipped in 0..200usize, seats in 1..=16usize,
+        header in header(), pressed in vec(pressed(), 1..=15usize), skipped in 0..200usize,
         lag in 0..20_000u32,
     ) {
-        let mut ours = InputStream::default();
-        pressed.iter().for_each(|&input| ours.push(input));
-        let from = skipped.min(pressed.len());
-        let max_bytes = MAX_DATAGRAM_BYTES - HEADER_BYTES - STREAM_BYTES;
-        let stream = ours.wire_stream(0, from as u32, max_bytes, MAX_INPUT_FRAMES);
-        let stream = stream.unwrap_or_default();
-        let sent: Vec<PackedInput> = stream.inputs().collect();
-        prop_assert!(pressed[from..].starts_with(&sent));
-        prop_assert!(sent.len() <= MAX_INPUT_FRAMES && (from == pressed.len()) == sent.is_empty());
+        let seats = pressed.len();
+        let mut streams = Vec::new();
+        for (seat, pressed) in pressed.iter().enumerate() {
+            let mut ours = InputStream::default();
+            pressed.iter().for_each(|&input| ours.push(input));
+            let from = skipped.min(pressed.len());
+            let runs = ours.wire_runs(from as u32, MAX_INPUT_FRAMES);
+            prop_assert_eq!(runs.is_empty(), from == pressed.len());
+            streams.push(Stream { seat: seat as u8, first: from as u32, runs });
+        }
+        streams.retain(|stream| !stream.runs.is_empty());
+        // All inputs of a machine together are no longer than the longest one of a seat may be.
+        let fits = |stream: &Stream| {
+            stream.runs.iter().all(|run| run.input.length() <= MAX_INPUT_BYTES / seats)
+        };
+        streams.retain(fits);
+        let whole = streams.clone();
+        cut(&mut streams, MAX_DATAGRAM_BYTES - HEADER_BYTES - seats * STREAM_BYTES);
+        for (stream, whole) in streams.iter().zip(&whole) {
+            prop_assert!(!stream.runs.is_empty() && whole.runs.starts_with(&stream.runs));
+        }
         // Far behind, in a match of 16 players.
         let frame = header.frame.max(lag);
-        let has = vec![frame - lag; seats - 1];
-        let streams = vec![Stream { seat: 15, first: frame - lag, ..stream }];
-        let inputs = Some(Inputs { confirmed: frame - lag / 2, has, streams });
+        streams.iter_mut().for_each(|stream| stream.first = frame - lag);
+        let inputs = Some(Inputs { confirmed: frame - lag / 2, has: vec![frame - lag; 15], streams });
         let mut bytes = Vec::new();
         let header = DatagramHeader { frame, ..header };
         prop_assert_eq!(Datagram { header, inputs }.encode(&mut bytes), Ok(()));

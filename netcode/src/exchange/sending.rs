@@ -2,13 +2,15 @@
 
 use signaling::protocol::PeerId;
 
-use super::{DatagramHeader, Exchange, Inputs, MAX_INPUT_FRAMES, SeatInputs, Stream};
+use super::{
+    DatagramHeader, Exchange, Inputs, MAX_INPUT_FRAMES, SeatInputs, Stream, datagram::InputRun,
+};
 use crate::transport::MAX_DATAGRAM_BYTES;
 
 /// Bytes of a datagram for everything but the runs of inputs: its header, what we have of each
 /// seat, and, for each stream, what stands before its runs.
 pub(super) const HEADER_BYTES: usize = 96;
-pub(super) const STREAM_BYTES: usize = 16;
+pub(super) const STREAM_BYTES: usize = 8;
 /// An input that changed nothing may wait for this many frames before it is sent: every peer
 /// predicts that inputs are held, so it is not missed, and half of the datagrams need not be sent.
 const HELD_FRAMES: u32 = 2;
@@ -27,7 +29,7 @@ impl Exchange {
     /// Returns the inputs for a datagram with this header to a peer.
     pub(crate) fn inputs_for(&mut self, to: PeerId, header: &DatagramHeader) -> Option<Inputs> {
         let index = self.index(to)?;
-        let seats = self.our_seats().count().max(1);
+        let seats = self.our_seats().count();
         let max_bytes = MAX_DATAGRAM_BYTES - HEADER_BYTES - seats * STREAM_BYTES;
         let streams = self.streams_for(index, max_bytes);
         let inputs = Inputs { confirmed: self.confirmed(), has: self.has_for(index), streams };
@@ -53,12 +55,14 @@ impl Exchange {
         if peer.is_leaving() {
             return Vec::new();
         }
-        let each = max_bytes / self.our_seats().count().max(1);
         let stream = |seat: usize| {
-            let stream = &self.seats[seat].stream;
-            stream.wire_stream(seat, peer.has[seat], each, MAX_INPUT_FRAMES)
+            let first = peer.has[seat];
+            let runs = self.seats[seat].stream.wire_runs(first, MAX_INPUT_FRAMES);
+            (!runs.is_empty()).then_some(Stream { seat: seat as u8, first, runs })
         };
-        self.our_seats().filter_map(stream).collect()
+        let mut streams: Vec<Stream> = self.our_seats().filter_map(stream).collect();
+        cut(&mut streams, max_bytes);
+        streams
     }
 
     /// The first frame that we lack of each seat that we do not hold, for the peer at `index`.
@@ -66,7 +70,9 @@ impl Exchange {
         let confirmed = self.confirmed();
         let has = |seat: &SeatInputs| match seat.holder {
             // A machine that has left gives no more.
-            Some(holder) if holder != index && self.has_all_of(holder) => confirmed,
+            Some(holder) if holder != index && self.has_all_of(holder) => {
+                confirmed.max(seat.stream.end())
+            }
             _ => seat.stream.end(),
         };
         self.seats.iter().filter(|seat| seat.holder.is_some()).map(has).collect()
@@ -103,5 +109,26 @@ impl Exchange {
         let peer = &self.peers[index];
         let lacks = |seat: usize| peer.has[seat] < self.seats[seat].stream.end();
         !peer.is_leaving() && self.our_seats().any(lacks)
+    }
+}
+
+/// Cuts the streams so that their runs take at most `max_bytes`. Bytes that one of them does not
+/// need go to the others, and each keeps one run at least.
+pub(super) fn cut(streams: &mut [Stream], max_bytes: usize) {
+    let bytes = |stream: &Stream| stream.runs.iter().map(InputRun::bytes).sum::<usize>();
+    let mut order: Vec<usize> = (0..streams.len()).collect();
+    order.sort_by_key(|&index| bytes(&streams[index]));
+    let mut left = max_bytes;
+    for (number, &index) in order.iter().enumerate() {
+        let share = left / (order.len() - number);
+        let runs = &mut streams[index].runs;
+        let mut used = 0;
+        let fits = runs.iter().take_while(|run| {
+            used += run.bytes();
+            used <= share
+        });
+        let fitting = fits.count().max(1);
+        runs.truncate(fitting);
+        left = left.saturating_sub(bytes(&streams[index]));
     }
 }

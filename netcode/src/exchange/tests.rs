@@ -175,20 +175,66 @@ fn a_frame_is_stable_once_every_machine_has_said_that_it_has_all_inputs() {
 #[test]
 fn inputs_are_kept_for_a_while_and_as_long_as_a_peer_may_lack_them() {
     let mut exchange = exchange();
-    let mut play = |frames: std::ops::Range<u32>, has| {
-        for frame in frames {
+    let mut kept_after = |frame: u32, confirmed: u32| {
+        let begin = exchange.seats[0].stream.end();
+        for frame in begin..frame {
             exchange.press(frame, &[input(frame as u8)]);
+            let streams = vec![stream(1, frame, &[(1, frame as u8)])];
+            let inputs = Inputs { confirmed, has: vec![frame], streams };
+            assert_eq!(exchange.receive(PEER, &at(frame), &inputs, frame), Ok(true));
             exchange.forget_old(frame);
         }
-        let streams = vec![];
-        let inputs = Inputs { confirmed: has, has: vec![has], streams };
-        assert_eq!(exchange.receive(PEER, &at(0), &inputs, 0), Ok(true));
-        exchange.forget_old(3_000);
-        [0, 1_999, 2_000].map(|frame| exchange.seats[0].stream.get(frame).is_some())
+        exchange.forget_old(frame);
+        (0..frame).find(|&frame| exchange.seats[1].stream.get(frame).is_some())
     };
-    assert_eq!(play(0..3_000, 0), [true, true, true]);
-    // 1,000 frames are kept in any case.
-    assert_eq!(play(0..0, 3_000), [true, true, true], "the peer has not given any input itself");
+    assert_eq!(kept_after(3_000, 100), Some(100), "the peer may lack the frames from 100 on");
+    assert_eq!(kept_after(3_001, 2_500), Some(2_001), "the last 1,000 frames stay");
+    assert_eq!(kept_after(4_000, 3_999), Some(3_000));
+}
+
+#[test]
+fn a_peer_is_followed_only_as_far_as_there_is_room() {
+    let mut exchange = exchange();
+    let mut take = |frame: u32, has: u32, first: u32| {
+        let begin = exchange.seats[0].stream.end();
+        (begin..frame + 2).for_each(|frame| exchange.press(frame, &[input(1)]));
+        let inputs = given(&[has], vec![stream(1, first, &[(128, 1)])]);
+        assert_eq!(exchange.receive(PEER, &at(frame), &inputs, frame), Ok(true));
+        exchange.known(0)
+    };
+    assert_eq!(take(10, 12, 0), 10 + 120 - 8);
+    // The rest follows when we are further on.
+    assert_eq!(take(30, 32, 122), 30 + 120 - 8);
+    // The peer acknowledges nothing more.
+    assert_eq!(take(1_000, 32, 142), 32 + 120 - 8 - 2);
+}
+
+#[test]
+fn a_peer_that_leaves_is_followed_to_its_end_whatever_it_acknowledged() {
+    let mut exchange = exchange();
+    (0..100).for_each(|frame| exchange.press(frame, &[input(1)]));
+    let last = LastInputs { given: 128, streams: vec![stream(1, 0, &[(128, 1)])] };
+    let left = exchange.leave(PEER, 120, &last, 100).expect("it plays");
+    assert_eq!(left, Some(Departure { end: 120, is_possible: true }));
+    assert!(exchange.has_left(PEER));
+}
+
+#[test]
+fn seats_of_unequal_inputs_share_the_bytes_of_a_datagram() {
+    let long = |number: u32| {
+        PackedInput::pack(&[[number as u8; 30]; 2]).expect("it is an input of 60 bytes")
+    };
+    let both = |number: u32| [long(number), PackedInput::pack(&number).expect("it is an input")];
+    let delays = delays(&[0, 2], 0);
+    let mut exchange = Exchange::new(rules(), &[None, Some(PEER), None], delays);
+    (0..40).for_each(|frame| exchange.press(frame, &both(frame + 1)));
+    let inputs = exchange.inputs_for(PEER, &at(40)).expect("the peer is in the match");
+    let frames: Vec<usize> = inputs.streams.iter().map(Stream::frames).collect();
+    assert_eq!(frames, [14, 40], "the short inputs all fit");
+    let mut bytes = Vec::new();
+    let datagram = Datagram { header: at(40), inputs: Some(inputs) };
+    datagram.encode(&mut bytes).expect("a datagram encodes");
+    assert!(bytes.len() <= 1200, "{} bytes", bytes.len());
 }
 
 #[test]
@@ -288,13 +334,25 @@ fn a_datagram_repeats_only_the_inputs_that_were_not_acknowledged() {
 
 #[test]
 fn any_datagram_is_safe() {
-    for frame in [0, 1, 200, u32::MAX] {
-        for number in [0, 1, 199, 200, 201, u32::MAX] {
-            let streams = vec![stream(1, number, &[(128, 1)])];
-            let inputs = Inputs { confirmed: number, has: vec![number], streams };
-            let mut exchange = exchange();
-            let _ = exchange.receive(PEER, &at(frame), &inputs, 10);
-            assert!(exchange.known(0) <= 128 && exchange.stable() == 0);
+    let numbers = [0, 1, 30, 31, 60, 61, 199, u32::MAX - 1, u32::MAX];
+    let mut taken = 0;
+    for frame in [0, 1, 60, u32::MAX] {
+        for first in numbers {
+            for has in numbers {
+                for confirmed in numbers {
+                    let mut exchange = exchange();
+                    (0..60).for_each(|frame| exchange.press(frame, &[input(1)]));
+                    let known = given(&[30], vec![stream(1, 0, &[(30, 1)])]);
+                    assert_eq!(exchange.receive(PEER, &at(30), &known, 58), Ok(true));
+                    let streams = vec![stream(1, first, &[(128, 1)])];
+                    let inputs = Inputs { confirmed, has: vec![has], streams };
+                    taken += u32::from(exchange.receive(PEER, &at(frame), &inputs, 58).is_ok());
+                    assert!(exchange.known(0) <= 58 + 120 && exchange.stable() <= 60);
+                    exchange.forget_old(58);
+                    exchange.inputs_for(PEER, &at(frame)).expect("the peer is in the match");
+                }
+            }
         }
     }
+    assert!(taken > 100, "{taken} were taken");
 }

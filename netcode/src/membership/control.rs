@@ -13,13 +13,13 @@ use crate::{
     checksum::FrameHashes,
     codec::{CodecError, decode, encode_into},
     config::{MAX_ID_BYTES, MAX_SEATS, NetcodeConfig},
-    exchange::Stream,
+    exchange::LastInputs,
     rollback::Registrations,
 };
 
 /// The version of everything on the wire. It is the first byte of each control message, so that any
 /// two versions can tell each other apart, and is raised with every change of PROTOCOL.md.
-pub(crate) const WIRE_VERSION: u8 = 7;
+pub(crate) const WIRE_VERSION: u8 = 8;
 
 /// The number of tags that are known here: one for each kind of [`Control`], in the same order. The
 /// tag is the byte after the wire version.
@@ -50,10 +50,8 @@ pub(crate) struct Finish {
     pub(crate) match_number: u32,
     /// The frame at which the match is over for the sender: it knows all inputs before that frame.
     pub(crate) end: u32,
-    /// The first frame for which the sender gives no inputs. Its seats play on with neutral ones.
-    pub(crate) given: u32,
-    /// All inputs of the sender that the receiver is not known to have.
-    pub(crate) streams: Vec<Stream>,
+    /// The sender's last inputs. Its seats play on with neutral ones.
+    pub(crate) last: LastInputs,
 }
 
 /// A peer's name, and the game that it runs.

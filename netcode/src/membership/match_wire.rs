@@ -13,10 +13,7 @@ use super::{
 };
 use crate::{
     config::FinishPolicy,
-    exchange::{
-        BadInputs, DatagramHeader, Departure, Exchange, Inputs, LastInputs, Lateness,
-        SharedExchange,
-    },
+    exchange::{BadInputs, DatagramHeader, Departure, Exchange, Inputs, Lateness, SharedExchange},
 };
 
 /// The match that we play, or that we have just left while others play on.
@@ -258,8 +255,7 @@ impl MatchWire {
         finish: &Finish,
     ) -> Option<Result<Option<Departure>, BadInputs>> {
         let (_, frame) = self.position();
-        let last = LastInputs { given: finish.given, streams: finish.streams.clone() };
-        self.ask(|exchange| exchange.leave(from, finish.end, &last, frame))
+        self.ask(|exchange| exchange.leave(from, finish.end, &finish.last, frame))
     }
 
     /// The message that the match is over for us at `end`, with the inputs that `peer` lacks.
@@ -267,8 +263,7 @@ impl MatchWire {
     pub(super) fn finish_for(&self, peer: PeerId, end: u32) -> Option<Control> {
         let (match_number, _) = self.position();
         let last = self.ask(|exchange| exchange.last_inputs(peer));
-        let LastInputs { given, streams } = last.flatten()?;
-        Some(Control::Finish(Finish { match_number, end, given, streams }))
+        Some(Control::Finish(Finish { match_number, end, last: last.flatten()? }))
     }
 
     /// Whether a datagram to the peer is due. `stepped` says that the simulation has advanced, and

@@ -12,7 +12,10 @@ use super::{
 use crate::{
     checksum::FrameHashes,
     config::{MAX_ID_BYTES, MAX_SEATS},
-    exchange::properties::{config, streams},
+    exchange::{
+        LastInputs,
+        properties::{config, streams},
+    },
     transport::{MAX_CONTROL_BYTES, MAX_PEERS},
 };
 
@@ -90,7 +93,8 @@ fn goodbye() -> impl Strategy<Value = Control> {
 fn control() -> impl Strategy<Value = Control> {
     let finish =
         (any::<[u32; 3]>(), streams(8)).prop_map(|([match_number, end, given], streams)| {
-            Control::Finish(Finish { match_number, end, given, streams })
+            let last = LastInputs { given, streams };
+            Control::Finish(Finish { match_number, end, last })
         });
     let seats = vec(any::<u64>(), 0..=usize::from(MAX_SEATS));
     let checksums = (any::<u32>(), any::<u32>(), vec(any::<u64>(), 0..=MANY_TYPES), seats)

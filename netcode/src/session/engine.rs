@@ -100,6 +100,7 @@ impl Engine {
             builder = builder.add_player(PlayerType::Remote(player), player)?;
         }
         let mailbox = Mailbox::default();
+        mailbox.with(|mail| mail.answers_questions = true);
         let mut session = Box::new(builder.start_p2p_session(mailbox.clone())?);
         for _ in 0..SYNC_ROUNDS {
             session.poll_remote_clients();
@@ -108,6 +109,7 @@ impl Engine {
         if session.current_state() != GgrsState::Running {
             return Err(StartRefusal::Settings);
         }
+        mailbox.with(|mail| mail.answers_questions = false);
         let players = vec![Player { end: offset, last: PackedInput::default() }; players];
         Ok(Self { session, mailbox, players, offset, inputs: Vec::new() })
     }
@@ -145,7 +147,8 @@ impl Engine {
     /// What to do to get one frame further: every frame that must be corrected comes first. No new
     /// frame is simulated while the prediction window is full.
     pub(super) fn advance(&mut self) -> impl Iterator<Item = Step> + use<> {
-        // An error means that no step can be taken now: the same one is tried again later.
+        // ggrs refuses a step only before it has begun, or if an input of a local player is missing:
+        // neither can be.
         let requests = self.session.advance_frame().unwrap_or_default();
         self.session.events().for_each(drop);
         let offset = self.offset;
@@ -169,9 +172,10 @@ impl Engine {
         })
     }
 
-    /// The oldest frame whose inputs ggrs does not all have.
+    /// The oldest frame whose inputs ggrs does not all have. It has corrected all frames before it.
     pub(super) fn oldest_open_frame(&self) -> u32 {
-        self.players.iter().map(|player| player.end).min().unwrap_or(self.offset)
+        let open = self.session.confirmed_frame() + 1;
+        self.offset + u32::try_from(open).unwrap_or(0)
     }
 }
 
@@ -181,31 +185,41 @@ impl From<GgrsError> for StartRefusal {
     }
 }
 
-/// The messages that wait for ggrs, which believes that it reads them from a socket.
+/// What ggrs takes for a socket.
 #[derive(Clone, Default)]
-struct Mailbox(Arc<Mutex<Vec<(usize, Message)>>>);
+struct Mailbox(Arc<Mutex<Mail>>);
+
+#[derive(Default)]
+struct Mail {
+    /// The messages that wait for ggrs.
+    waiting: Vec<(usize, Message)>,
+    /// Whether ggrs asks the players questions, before it begins. All else that it sends is
+    /// acknowledgements, clocks and signs of life, which have no receiver.
+    answers_questions: bool,
+}
 
 impl Mailbox {
-    fn with<T>(&self, work: impl FnOnce(&mut Vec<(usize, Message)>) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut Mail) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn post(&self, from: usize, body: &GgrsBody) {
         let message = body.close().expect("every message of this file has the shape of ggrs's");
-        self.with(|messages| messages.push((from, message)));
+        self.with(|mail| mail.waiting.push((from, message)));
     }
 }
 
 impl NonBlockingSocket<usize> for Mailbox {
     fn send_to(&mut self, message: &Message, to: &usize) {
-        // Acknowledgements, clocks and signs of life have no receiver.
-        if let Ok(GgrsBody::SyncRequest { random }) = GgrsBody::open(message) {
+        if self.with(|mail| mail.answers_questions)
+            && let Ok(GgrsBody::SyncRequest { random }) = GgrsBody::open(message)
+        {
             self.post(*to, &GgrsBody::SyncReply { random });
         }
     }
 
     fn receive_all_messages(&mut self) -> Vec<(usize, Message)> {
-        self.with(std::mem::take)
+        self.with(|mail| std::mem::take(&mut mail.waiting))
     }
 }
 
@@ -424,15 +438,15 @@ mod tests {
 
     #[test]
     fn ggrs_keeps_the_inputs_of_the_whole_room_that_the_exchange_fills() {
-        // A seat far ahead of another one that has given nothing.
+        // A seat as far ahead of another one, which has given nothing, as the exchange lets it be.
         let mut engine = Engine::new(2, 60, 8, 0).expect("the settings are possible");
         let mut played = Played::from(0);
-        engine.feed(0, (0..112).map(|number| input(number as u8)));
+        engine.feed(0, (0..120).map(|number| input(number as u8)));
         (0..20).for_each(|_| played.advance(&mut engine, 0));
         assert_eq!(played.frame, 8);
-        engine.feed(1, std::iter::repeat_n(input(9), 112));
-        engine.keep_roster(112);
-        (0..120).for_each(|_| played.advance(&mut engine, 0));
-        assert_eq!(played.inputs[..112].iter().map(|it| it[1]).collect::<Vec<_>>(), [9; 112]);
+        engine.feed(1, std::iter::repeat_n(input(9), 120));
+        engine.keep_roster(120);
+        (0..130).for_each(|_| played.advance(&mut engine, 0));
+        assert_eq!(played.inputs[..120].iter().map(|it| it[1]).collect::<Vec<_>>(), [9; 120]);
     }
 }

@@ -147,7 +147,9 @@ impl<I: GameInput> Match<I> {
         self.frame = end;
         world.resource_mut::<SimFrame>().0 = end;
         world.insert_resource(EffectFrames { oldest_open: end, end });
-        world.resource_mut::<SessionStats>().confirmed_frames = end;
+        let mut stats = world.resource_mut::<SessionStats>();
+        stats.confirmed_frames = end;
+        stats.stable_frames = stats.stable_frames.min(end);
     }
 
     /// Warns about components that are registered and were spawned without `Rollback`.

@@ -48,7 +48,7 @@ fn unknown_messages_excuse_no_junk() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(60);
     for _ in 0..180 {
-        stepper.inject_datagram(1, 0, b"junk");
+        stepper.inject_datagram(1, 0, b"\x11junk");
         stepper.inject_bulk(1, 0, &[99, 7]);
         stepper.app_mut(0).update();
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bevy::app::App;
-use netcode::{Agreement, prelude::*, testing::Stepper};
+use netcode::{Agreement, InputDelay, SetInputDelay, prelude::*, testing::Stepper};
 
 use crate::support::{assert_agreement, build, busy, state, stats, write_to_all};
 
@@ -54,6 +54,31 @@ fn a_peer_that_finishes_alone_leaves_the_other_peers_to_play_on() {
         let lobby = stepper.app(1).world().resource::<Lobby>();
         let playing: Vec<bool> = lobby.peers.iter().map(|peer| peer.is_in_match).collect();
         assert!(!playing[0] && playing[1..].iter().all(|&is_playing| is_playing), "{playing:?}");
+    }
+}
+
+#[test]
+fn a_machine_whose_seats_have_different_delays_leaves_the_other_peers_to_play_on() {
+    for (conditions, seed) in
+        [(LinkConditions::NONE, 1), (LinkConditions::WIFI, 2), (LinkConditions::AWFUL, 3)]
+    {
+        let mut stepper = Stepper::new(3, build(busy));
+        stepper.join(0, 2);
+        (1..3).for_each(|index| stepper.join(index, 1));
+        stepper.start();
+        stepper.set_network(conditions, seed);
+        let roster = stepper.app(0).world().resource::<Roster>();
+        let seats: Vec<Seat> = roster.local_seats().collect();
+        for (seat, delay) in seats.into_iter().zip([1, 6]) {
+            let delay = InputDelay::Fixed(delay);
+            stepper.app_mut(0).world_mut().write_message(SetInputDelay { seat, delay });
+        }
+        stepper.updates(240);
+        assert_eq!(stats(stepper.app(0)).input_delay, 6);
+        finish(&mut stepper, 0);
+        stepper.updates(180);
+        assert_eq!(*state(stepper.app(0)), SessionState::Gathering);
+        assert_plays_on(&mut stepper, 1);
     }
 }
 

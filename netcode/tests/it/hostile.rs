@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::support::{Input, assert_agreement, build, busy, state, stats, write_to_all};
 
 /// The first byte of every control message, as PROTOCOL.md describes it.
-pub(crate) const WIRE_VERSION: u8 = 7;
+pub(crate) const WIRE_VERSION: u8 = 8;
 
 /// A datagram of the second player of two, as PROTOCOL.md describes it: of this match and frame,
 /// with inputs from `first` on, from a sender that lacks our inputs from `wanted` on. Both are

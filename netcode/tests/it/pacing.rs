@@ -188,3 +188,22 @@ fn a_fixed_delay_never_changes() {
     stepper.updates(600);
     assert_eq!(stats(stepper.app(0)).input_delay, 3);
 }
+
+#[test]
+fn the_delay_begins_with_what_the_link_needs() {
+    let adaptive = InputDelay::Adaptive { min: 1, max: 6 };
+    let mut stepper = Stepper::new(2, |_, app| {
+        add_game(app, NetcodeConfig { input_delay: adaptive, ..config() }, busy);
+    });
+    let latency = Duration::from_millis(90);
+    stepper.set_conditions(LinkConditions { latency, ..LinkConditions::NONE });
+    (0..2).for_each(|index| stepper.join(index, 1));
+    // The link is measured in the lobby.
+    stepper.updates(120);
+    stepper.start();
+    stepper.run_until("the match runs", |apps| apps.iter().all(|app| stats(app).frames > 0));
+    for app in stepper.apps() {
+        // 90 ms are 5.4 frames, of which peers may predict two.
+        assert_eq!((stats(app).frames < 10, stats(app).input_delay), (true, 4));
+    }
+}
