@@ -433,37 +433,4 @@ impl Connection {
         let blocks = |link: &&Link| self.needs(link.peer) && link.patience.is_used_up(limit);
         self.peers.iter().find(blocks).map(|link| link.peer)
     }
-
-    /// The peers that we could play with.
-    pub(super) fn players(&self) -> impl Iterator<Item = &Link> {
-        self.peers.iter().filter(|link| self.is_present(link) && link.is_player())
-    }
-
-    /// Whether the channels to the peer are open.
-    pub(super) fn is_linked(&self, peer: PeerId) -> bool {
-        self.peers.get(peer).is_some()
-    }
-
-    /// Whether the peer has been silent for too long. It is forgotten only when its channel closes:
-    /// in the lobby it may come back.
-    pub(super) fn is_absent(&self, peer: PeerId) -> bool {
-        self.peers.get(peer).is_some_and(|link| !self.is_present(link))
-    }
-
-    /// Whether the peer is connected, and the signaling server has it, as far as we know.
-    pub(super) fn is_at_server(&self, peer: PeerId) -> bool {
-        self.peers.get(peer).is_some_and(|link| link.is_at_server)
-    }
-
-    /// Whether the peer may still be there. The server notices at once that a machine has crashed;
-    /// a machine that it still has may only be out of reach for a while.
-    pub(super) fn is_present(&self, link: &Link) -> bool {
-        let Limits { peer_timeout, outage_timeout, .. } = self.limits;
-        link.silence() < if link.is_at_server { outage_timeout } else { peer_timeout }
-    }
-
-    /// Whether we are in a match with the peer.
-    pub(super) fn plays_with(&self, link: &Link) -> bool {
-        self.match_wire.plays_with(link.peer)
-    }
 }

@@ -1,4 +1,4 @@
-//! The control messages, which peers send to each other on the reliable channel.
+//! The control messages, which peers send to each other on the control channel.
 
 use serde::{Deserialize, Serialize};
 use signaling::protocol::PeerId;
@@ -188,6 +188,22 @@ mod tests {
     fn a_control_message_survives_the_wire() {
         let message = Control::Hello(hello("1", 7));
         assert_eq!(Control::decode(&message.encode()), Ok(message));
+    }
+
+    #[test]
+    fn every_kind_of_message_has_a_known_tag() {
+        let last = Finish { match_number: 1, end: 2, last: LastInputs::default() };
+        let newest = Control::Finish(last);
+        // A new kind has to be named here, and is the newest one then.
+        match &newest {
+            Control::Hello(_)
+            | Control::Status(_)
+            | Control::LineUp(_)
+            | Control::Checksums { .. }
+            | Control::Goodbye(_)
+            | Control::Finish(_) => {}
+        }
+        assert_eq!(newest.encode()[1], KNOWN_TAGS - 1);
     }
 
     #[test]

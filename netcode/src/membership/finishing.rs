@@ -8,7 +8,7 @@ use signaling::protocol::PeerId;
 use super::connection::Connection;
 use crate::config::FinishPolicy;
 
-/// A peer that left a match says so again this often, to the peers that play on. The reliable
+/// A peer that left a match says so again this often, to the peers that play on. The control
 /// channel loses nothing, but a peer that begins the match a little late does not know yet what the
 /// message is about.
 const FINISH_AGAIN: Duration = Duration::from_millis(500);

@@ -1,9 +1,12 @@
-//! What a [`Connection`] shows: the lobby, and the measurements of peers and traffic.
+//! What a [`Connection`] shows: where peers stand, the lobby, and the measurements of peers and
+//! traffic.
 
 use std::time::Duration;
 
+use signaling::protocol::PeerId;
+
 use super::{
-    connection::Connection,
+    connection::{Connection, Limits},
     link::Link,
     lobby::{Lobby, LobbyPeer},
     outgoing::lateness,
@@ -20,6 +23,39 @@ const DESERTED_AFTER: Duration = Duration::from_secs(15);
 const MOST_LEAD_FRAMES: f32 = 1.0;
 
 impl Connection {
+    /// The peers that we could play with.
+    pub(super) fn players(&self) -> impl Iterator<Item = &Link> {
+        self.peers.iter().filter(|link| self.is_present(link) && link.is_player())
+    }
+
+    /// Whether the channels to the peer are open.
+    pub(super) fn is_linked(&self, peer: PeerId) -> bool {
+        self.peers.get(peer).is_some()
+    }
+
+    /// Whether the peer has been silent for too long. It is forgotten only when its channel closes:
+    /// in the lobby it may come back.
+    pub(super) fn is_absent(&self, peer: PeerId) -> bool {
+        self.peers.get(peer).is_some_and(|link| !self.is_present(link))
+    }
+
+    /// Whether the peer is connected, and the signaling server has it, as far as we know.
+    pub(super) fn is_at_server(&self, peer: PeerId) -> bool {
+        self.peers.get(peer).is_some_and(|link| link.is_at_server)
+    }
+
+    /// Whether the peer may still be there. The server notices at once that a machine has crashed;
+    /// a machine that it still has may only be out of reach for a while.
+    pub(super) fn is_present(&self, link: &Link) -> bool {
+        let Limits { peer_timeout, outage_timeout, .. } = self.limits();
+        link.silence() < if link.is_at_server { outage_timeout } else { peer_timeout }
+    }
+
+    /// Whether we are in a match with the peer.
+    pub(super) fn plays_with(&self, link: &Link) -> bool {
+        self.match_wire.plays_with(link.peer)
+    }
+
     /// The mean of our leads over the peers of the match; 0 without a match. The means of all peers
     /// add up to zero, so the match as a whole becomes neither slower nor faster.
     ///

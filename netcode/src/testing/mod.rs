@@ -229,7 +229,7 @@ impl Stepper {
         }
     }
 
-    /// Starts or stops losing all packets to one peer, even those on the reliable channel, as
+    /// Starts or stops losing all packets to one peer, even those on the reliable channels, as
     /// happens while a handshake completes.
     pub fn set_deaf(&mut self, index: usize, is_deaf: bool) {
         if let Some(peer) = self.ids[index] {
@@ -337,13 +337,17 @@ impl Stepper {
         }
     }
 
-    /// Returns the packets that were sent since the last call, and goes on recording. The first
-    /// call returns nothing and only starts to record.
+    /// Returns the datagrams and control messages that were sent since the last call, and goes on
+    /// recording. The first call returns nothing and only starts to record.
     pub fn record(&mut self) -> Vec<SentPacket> {
         let index = |peer| self.ids.iter().position(|&id| id == Some(peer));
         let packet = |sent: Sent| {
             let (from, to) = (index(sent.from)?, index(sent.to)?);
-            let is_control = sent.channel == Channel::Control;
+            let is_control = match sent.channel {
+                Channel::Datagrams => false,
+                Channel::Control => true,
+                Channel::Bulk => return None,
+            };
             Some(SentPacket { from, to, is_control, bytes: sent.bytes.into() })
         };
         self.room.record().into_iter().filter_map(packet).collect()

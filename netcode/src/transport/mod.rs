@@ -46,9 +46,9 @@ pub(crate) enum Channel {
     /// Reliable and ordered: control.
     Control,
     /// Reliable and unordered: bulk data. A message that was lost on the way holds up no other one.
-    /// But the native WebRTC stack sends what is unordered before what is ordered, so a sender has
-    /// to keep the bulk that waits to be sent short, or control waits for it. Nothing is sent here
-    /// yet.
+    /// But the native WebRTC stack sends what is unordered first, in the order in which it was
+    /// queued: datagrams wait behind bulk, and control behind both. So a sender has to keep short
+    /// what waits. Nothing is sent here yet.
     #[cfg_attr(
         not(any(test, feature = "testing", feature = "webrtc")),
         expect(dead_code, reason = "nothing is sent on this channel, and no transport receives")

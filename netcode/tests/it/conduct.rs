@@ -33,7 +33,8 @@ fn a_peer_that_sends_nothing_but_junk_is_removed_with_a_reason() {
 fn a_peer_that_sends_only_unknown_messages_is_neither_removed_nor_silent() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(60);
-    // The peer itself is silent for a second more than `outage_timeout`; the test sends in its name.
+    // The peer itself is silent for a second more than `outage_timeout`; the test sends in its
+    // name.
     for _ in 0..60 * 11 {
         stepper.inject_control(1, 0, &[WIRE_VERSION, 99, 7]);
         stepper.inject_bulk(1, 0, &[99, 7]);
@@ -74,7 +75,7 @@ fn a_flood_is_cut_off_and_its_source_removed_whatever_it_sends() {
     let floods: [Inject; 4] = [
         |stepper| stepper.inject_datagram(1, 0, &[0; 10]),
         // A status that changes nothing.
-        |stepper| stepper.inject_control(1, 0, &[WIRE_VERSION, 1, 0, 1, 0, 1, 0]),
+        |stepper| stepper.inject_control(1, 0, &[WIRE_VERSION, 1, 0, 1, 0, 0, 1, 0, 0]),
         |stepper| stepper.inject_control(1, 0, &[WIRE_VERSION, 99]),
         |stepper| stepper.inject_bulk(1, 0, &[0; 9]),
     ];

@@ -70,7 +70,7 @@ pub(crate) fn dropped(inject: impl FnOnce(&mut Stepper)) -> DroppedPackets {
 }
 
 #[test]
-fn junk_is_counted_on_both_channels() {
+fn junk_is_counted_on_the_channels_for_datagrams_and_control() {
     let junk: [&[u8]; 4] = [&[], &[0xff], &[0xfd; 9], b"GET / HTTP/1.1\r\n\r\n"];
     let malformed = junk.len() as u32;
     let expected = DroppedPackets { malformed, ..DroppedPackets::default() };
@@ -110,6 +110,9 @@ fn an_unknown_message_before_the_hello_changes_nothing() {
     stepper.join(1, 1);
     stepper.inject_control(1, 0, &[WIRE_VERSION, 200, 1, 2, 3]);
     stepper.inject_bulk(1, 0, &[200, 1, 2, 3]);
+    stepper.update();
+    let dropped = stats(stepper.app(0)).dropped;
+    assert_eq!(dropped, DroppedPackets { unknown: 2, ..DroppedPackets::default() });
     stepper.start();
     stepper.updates(60);
     assert!(state(stepper.app(0)).is_running());

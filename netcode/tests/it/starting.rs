@@ -2,7 +2,7 @@
 //! each other or that fail during the start, and requests that are refused.
 
 use bevy::prelude::*;
-use netcode::{StartBlocker, StartRefusal, prelude::*, testing::Stepper};
+use netcode::{StartBlocker, StartRefusal, TransportError, prelude::*, testing::Stepper};
 
 use crate::support::{add_game, build, busy, config, state, write_to_all};
 
@@ -131,11 +131,21 @@ fn a_peer_that_leaves_while_the_match_starts_is_missed_at_once() {
         stepper.updates(30);
         match state(stepper.app(0)) {
             SessionState::Gathering => {}
-            SessionState::Ended(EndReason::PeerLeft { name } | EndReason::PeerLost { name }) => {
-                assert_eq!(name, "peer 1");
-            }
+            SessionState::Ended(EndReason::PeerLeft { name }) => assert_eq!(name, "peer 1"),
             other => panic!("{other:?} after leaving {updates_until_leaving} updates in"),
         }
+    }
+}
+
+#[test]
+fn a_transport_that_fails_while_the_match_starts_ends_it() {
+    for updates_until_failing in 0..6 {
+        let mut stepper = all_ready(2);
+        stepper.updates(updates_until_failing);
+        stepper.fail_transport(0);
+        stepper.updates(30);
+        let closed = SessionState::Ended(EndReason::Transport(TransportError::Closed));
+        assert_eq!(*state(stepper.app(0)), closed, "{updates_until_failing} updates in");
     }
 }
 

@@ -48,7 +48,7 @@ impl MatchPlan {
     /// The seed of the match: a hash of its number and of the peer that holds each seat, seat by
     /// seat.
     ///
-    /// It is derived and not sent: so no leader can pick it freely, or give two members different
+    /// It is derived and not sent: so no leader can pick any value, or give two members different
     /// ones. The random ids and the number make it another one in each match without any random
     /// source. It identifies nothing: members agree on a match number and a whole plan, whose
     /// names, for example, do not change the seed.

@@ -5,8 +5,8 @@ use signaling::protocol::PeerId;
 
 use crate::transport::{Channel, Route, TransportEvent};
 
-/// The channels by the numbers that they have on both sides, in which order `peer_sockets` opens
-/// them.
+/// The channels by the numbers that they have on both sides, the order in which `peer_sockets`
+/// opens them.
 const CHANNELS: [(usize, Channel); 3] =
     [(0, Channel::Datagrams), (1, Channel::Control), (2, Channel::Bulk)];
 /// At most this many packets are kept of a peer whose channels opened on its side first: its hello,
