@@ -37,8 +37,8 @@ pub enum InputProblem {
         /// The most bytes that fit.
         max: usize,
     },
-    /// It does not serialize to its end.
-    #[error("it does not serialize to its end: {0}")]
+    /// It does not serialize completely.
+    #[error("it does not serialize completely: {0}")]
     Unserializable(SerializeFault),
     /// What it serializes to cannot be read back, or reads as something else.
     #[error(
