@@ -2,9 +2,9 @@
 //!
 //! Bevy knows what each system can read and write. At start-up, the audit names the state that a
 //! system can write although it is not registered, the system, and the remedy. Names are known, and
-//! Bevy's messages recognised, only with Bevy's feature `debug`, which this crate's default feature
-//! `names` turns on. The audit cannot see `Local`s, commands, exclusive systems, or state outside
-//! the world. The sync test finds those when they make a difference.
+//! Bevy's messages recognised, only with Bevy's feature `debug`, which the default feature `names`
+//! turns on. `Local`s, commands, exclusive systems and state outside the world stay unseen here; the
+//! sync test finds those when they make a difference.
 
 use std::{
     any::{TypeId, type_name},
@@ -60,8 +60,7 @@ pub enum AuditProblem {
     /// A clock of the machine, which differs between peers, and between two simulations of the same
     /// frame.
     Clock,
-    /// Systems with `Commands` that run in no fixed order: the first one may run before or after
-    /// each of the others.
+    /// Systems with `Commands` that run in no fixed order: the first one and each of the others.
     Unordered,
 }
 

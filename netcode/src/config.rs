@@ -303,8 +303,8 @@ pub enum ConfigError {
     OutageTimeout,
     /// `flood_limits` are below what honest peers send.
     #[error(
-        "flood_limits are too low; allow at least 4 datagrams per frame, and 10 control and 10 bulk \
-         messages per second"
+        "flood_limits are too low; allow at least 4 datagrams per frame, and 10 control and 10 \
+         bulk messages per second"
     )]
     FloodLimits,
     /// `game_id` or `game_version` is over 64 bytes.

@@ -122,8 +122,8 @@ impl Exchange {
     }
 
     /// Changes the delay of our inputs if that is due. To be called just before
-    /// [`press`](Self::press): the inputs of that frame are the first with the new delay. `are_held`
-    /// says that no input differs from that of the frame before.
+    /// [`press`](Self::press): the inputs of that frame are the first with the new delay.
+    /// `are_held` says that no input differs from that of the frame before.
     pub(crate) fn adapt_delays(&mut self, now: Duration, are_held: bool) {
         let predicted = std::mem::take(&mut self.predicted);
         self.delays.observe(now, &predicted);
@@ -237,9 +237,9 @@ impl Exchange {
         }
     }
 
-    /// The inputs of a seat that the session may use, from the frame `from` on. A seat whose machine
-    /// has left the match has neutral inputs as far as those of all other seats are known; beyond
-    /// that they are predicted.
+    /// The inputs of a seat that the session may use, from the frame `from` on. A seat whose
+    /// machine has left the match has neutral inputs as far as those of all other seats are known;
+    /// beyond that they are predicted.
     pub(crate) fn inputs_from(
         &self,
         seat: usize,

@@ -120,7 +120,8 @@ proptest! {
         // Far behind, in a match of 16 players.
         let frame = header.frame.max(lag);
         streams.iter_mut().for_each(|stream| stream.first = frame - lag);
-        let inputs = Some(Inputs { confirmed: frame - lag / 2, has: vec![frame - lag; 15], streams });
+        let has = vec![frame - lag; 15];
+        let inputs = Some(Inputs { confirmed: frame - lag / 2, has, streams });
         let mut bytes = Vec::new();
         let header = DatagramHeader { frame, ..header };
         prop_assert_eq!(Datagram { header, inputs }.encode(&mut bytes), Ok(()));

@@ -147,8 +147,7 @@ impl Engine {
     /// What to do to get one frame further: every frame that must be corrected comes first. No new
     /// frame is simulated while the prediction window is full.
     pub(super) fn advance(&mut self) -> impl Iterator<Item = Step> + use<> {
-        // ggrs refuses a step only before it has begun, or if an input of a local player is missing:
-        // neither can be.
+        // ggrs refuses a step only before it has begun, or where a local player gave no input.
         let requests = self.session.advance_frame().unwrap_or_default();
         self.session.events().for_each(drop);
         let offset = self.offset;
@@ -332,17 +331,9 @@ mod tests {
             GgrsBody::ChecksumReport { checksum: 1, frame: 2 },
             GgrsBody::KeepAlive,
         ];
-        let names = [
-            "SyncRequest",
-            "SyncReply",
-            "Input",
-            "InputAck",
-            "QualityReport",
-            "QualityReply",
-            "ChecksumReport",
-            "KeepAlive",
-        ];
-        for (body, name) in bodies.into_iter().zip(names) {
+        let names = "SyncRequest SyncReply Input InputAck QualityReport QualityReply ChecksumReport \
+                     KeepAlive";
+        for (body, name) in bodies.into_iter().zip(names.split(' ')) {
             let message = body.close().expect("ggrs reads what has its shape");
             // ggrs names what it read.
             let shown = format!("{message:?}");
