@@ -132,7 +132,7 @@ impl TicketOrder {
             secret: secret.ok_or_else(|| {
                 wrong(
                     "ticket-secret",
-                    "give the server's, as a flag, in the environment or in the file",
+                    "give the secret of the server, as a flag, in the environment or in the file",
                 )
             })?,
             room: room.ok_or_else(|| {
@@ -169,7 +169,7 @@ fn read_file(config: &mut ServerConfig, path: &Path) -> Result<(), SettingsError
         let setting = Setting::named(name).ok_or_else(|| unknown(location()))?;
         let value = as_flag(value).ok_or_else(|| SettingsError::Value {
             location: location(),
-            problem: "a number, a text or a list of texts is wanted".to_owned(),
+            problem: "expected a number, a text or a list of texts".to_owned(),
         })?;
         set(config, setting, &value, location)?;
     }
@@ -206,12 +206,13 @@ Introduces WebRTC peers to each other; speaks matchbox's protocol.
 
 Peers meet at ws://HOST:PORT/ROOM, or in groups of N at ws://HOST:PORT/ROOM?next=N.
 http://HOST:PORT/health shows counts, /metrics the same for Prometheus, and /ready whether
-peers are let in. Ctrl-C or SIGTERM stops the server cleanly.
+peers are accepted. Ctrl-C or SIGTERM stops the server cleanly.
 
 Usage: signaling [OPTIONS]
        signaling ticket --room ROOM --valid-for SECONDS [OPTIONS]
 
-The second prints a ticket for a room, or for all (ROOM is '*'), made with the ticket-secret.
+The second form prints a ticket for a room, or for all rooms (ROOM is '*'), made with the
+ticket-secret.
 
 Options:
 "
@@ -225,7 +226,7 @@ Options:
     }
     option(
         "--lan".to_owned(),
-        "take the next port if it is in use, and print where others in this network find it",
+        "take the next free port if it is in use, and print the addresses for this network",
     );
     option("--config FILE".to_owned(), "read settings from a TOML file: `max-rooms = 100`");
     option("-h, --help".to_owned(), "print this");
@@ -233,9 +234,9 @@ Options:
     let example = Setting::named("max-rooms").map(Setting::variable).unwrap_or_default();
     text.push_str(&format!(
         "
-Each that takes a value is also a variable of the environment, such as {example}=100.
-A flag counts more than a variable, and a variable more than the file.
-The log goes to stderr; RUST_LOG chooses how much of it, for example RUST_LOG=signaling=debug.
+Each option that takes a value can also be an environment variable, such as {example}=100.
+A flag overrides a variable, and a variable overrides the file.
+The log goes to stderr; RUST_LOG sets its level, for example RUST_LOG=signaling=debug.
 "
     ));
     text
@@ -397,7 +398,7 @@ mod tests {
     fn an_invalid_line_of_the_file_is_named_in_the_error() {
         for (text, words) in [
             ("max-room = 1", "max-room: there is no such setting"),
-            ("max-rooms = true", "max-rooms: a number"),
+            ("max-rooms = true", "max-rooms: expected a number"),
             ("max-rooms = -1", "max-rooms: `-1`"),
             ("max-rooms =", "line 1"),
             ("port = 1\nturn-secret = \"hush", "line 2"),

@@ -3,8 +3,8 @@
 //!
 //! STUN tells a peer its address outside its router; TURN relays for peers that cannot connect in
 //! any other way. Always compiled, even for the browser: both sides check addresses by the same
-//! rules, because with other addresses browsers throw an exception and the native WebRTC stack
-//! panics.
+//! rules, because other addresses make browsers throw an exception and the native WebRTC stack
+//! panic.
 
 use std::{fmt, net::Ipv6Addr};
 
@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 /// connection, and a browser does not connect until each has answered or been given up.
 pub const MAX_ICE_URLS: usize = 8;
 
-/// The longest user name and the longest password: browsers throw at names of more than 509 bytes.
+/// The maximum length of a user name and of a password, in bytes: browsers throw an exception for
+/// names of more than 509 bytes.
 const MAX_CREDENTIAL_BYTES: usize = 500;
 
 /// What the server sends to a peer at `/v1/` before the peer's id.
@@ -29,8 +30,8 @@ pub enum Welcome {
 pub struct IceServers {
     /// The servers; a peer uses all of them.
     pub servers: Vec<IceServer>,
-    /// Seconds after which the TURN servers accept the passwords for no new connection; `None` if
-    /// there is no password.
+    /// The number of seconds after which the TURN servers no longer accept the passwords for new
+    /// connections; `None` if there is no password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_s: Option<u32>,
 }
@@ -142,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_addresses_of_stun_servers_pass_as_such() {
+    fn only_addresses_of_stun_servers_are_accepted_as_such() {
         for url in ["stun:a", "stun:stun.example.org:19302", "stun:192.0.2.1:3478", "stun:[::1]:1"]
         {
             assert!(is_stun_url(url) && !is_turn_url(url), "{url}");

@@ -1,6 +1,6 @@
 //! Hosting in the local network: a server on a free port, and the addresses at which other machines
-//! find it. For games that run the server themselves, as the demo game does, and for `signaling
-//! --lan`.
+//! find it. For games that run the server themselves, as the demo game does, and for
+//! `signaling --lan`.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
@@ -38,14 +38,16 @@ pub async fn bind(config: ServerConfig) -> Result<Server, BindError> {
 }
 
 fn is_free(port: u16) -> bool {
-    // Both, because a server on loopback alone does not occupy the wildcard address everywhere.
+    // Both are tried, because on some systems a server on loopback does not occupy the wildcard
+    // address.
     [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED]
         .iter()
         .all(|address| TcpListener::bind((*address, port)).is_ok())
 }
 
-/// This machine's addresses, as people in its networks would type them, the most likely first.
-/// Empty without a network. Only IPv4, because every local network has it and people can type it.
+/// Returns this machine's addresses, as people in its networks would type them, the most likely
+/// first. The list is empty without a network. It has only IPv4 addresses, because every local
+/// network has them and people can type them.
 #[must_use]
 pub fn addresses() -> Vec<Ipv4Addr> {
     let wanted = InterfaceFlags::UP | InterfaceFlags::RUNNING;
@@ -70,8 +72,8 @@ fn outgoing_address() -> Option<Ipv4Addr> {
     }
 }
 
-/// Sorts the address of the outgoing route first, then private addresses, then others, and last the
-/// link-local addresses that machines give themselves when no server assigns one.
+/// Puts the address of the outgoing route first, then private addresses, then others, and last the
+/// link-local addresses that machines give themselves when no DHCP server assigns one.
 fn ranked(
     found: impl Iterator<Item = Ipv4Addr>,
     outgoing_address: Option<Ipv4Addr>,
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_likeliest_address_comes_first_and_loopback_never() {
+    fn the_likeliest_address_comes_first_and_loopback_is_left_out() {
         let ip = |text: &str| text.parse::<Ipv4Addr>().expect("an address");
         let found =
             ["127.0.0.1", "169.254.3.4", "8.8.4.4", "192.168.1.5", "10.0.0.7"].map(ip).into_iter();

@@ -1,6 +1,6 @@
-//! What the server and the peers of a room tell each other about the room itself: its members and
-//! their names, its owner, and what can be changed. Only peers that connect at `/v1/` send and
-//! receive these messages; matchbox's own clients do not know them.
+//! The messages between the server and the peers of a room about the room itself: its members and
+//! their names, its owner, and the changes that peers request. Only peers that connect at `/v1/`
+//! send and receive these messages; matchbox's own clients do not know them.
 //!
 //! Always compiled, even for the browser and without the `server` feature.
 
@@ -15,8 +15,8 @@ pub const MAX_NAME_CHARS: usize = 24;
 /// Longest name of a game, version, region or skill, in bytes: enough for a name followed by a
 /// version hash.
 pub const MAX_TAG_BYTES: usize = 48;
-/// Letters and digits of a generated room code. No two of them look alike (no 0 O Q, 1 I L, 2 Z, 5
-/// S, 8 B).
+/// The letters and digits of a generated room code. No two of them look alike (no 0 O Q, 1 I L, 2
+/// Z, 5 S, 8 B).
 pub const CODE_LETTERS: &[u8] = b"ACDEFGHJKMNPRTUVWXY34679";
 /// Length of a generated room code: 24⁵ is 8 million rooms, and five characters are easy to say
 /// over a phone.
@@ -78,7 +78,7 @@ pub struct RoomState {
     /// The maximum number of spectators.
     pub spectators: u16,
     /// The peer that may lock, kick, start and finish. `None` in a room of strangers, where any
-    /// player starts and finishes, and in a room of stock clients.
+    /// player may start and finish, and in a room with only matchbox's own clients.
     pub owner: Option<PeerId>,
     /// Its members, in order of arrival.
     pub members: Vec<RoomMember>,
@@ -130,7 +130,7 @@ pub struct RoomListing {
 /// What a peer asks for in its room, sent as `{"Room":…}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoomRequest {
-    /// Take this name, of 1 to [`MAX_NAME_CHARS`] characters. If another peer of the room has it, a
+    /// Take this name, of 1 to [`MAX_NAME_CHARS`] characters. If another peer in the room has it, a
     /// [number](numbered_name) is added.
     Rename(String),
     /// Be ready for the match, or no longer be ready.
@@ -143,13 +143,14 @@ pub enum RoomRequest {
     SetPublic(bool),
     /// Remove this peer and never accept it again under this id; a lock keeps it out under any
     /// other id. A room from which 64 peers were removed stays locked. During a match, only an
-    /// owner who is playing can remove players. For the owner.
+    /// owner that is playing in it can remove its players. For the owner.
     Kick(PeerId),
-    /// Start the match; all players must be ready. For the owner.
+    /// Start the match; all players must be ready. For the owner, or for any player in a room of
+    /// strangers.
     Start,
     /// End the match and return to the lobby, where nobody is ready for the next one yet. For the
-    /// owner. If the owner is not playing in the match, its players stay ready, and stay protected
-    /// as players of the match, until they ask for something else.
+    /// owner, or for any player of the match in a room of strangers. From then on, an owner that
+    /// was not playing in the match can remove those that were.
     Finish,
 }
 
@@ -157,13 +158,13 @@ pub enum RoomRequest {
 /// [`PeerEvent`](crate::protocol::PeerEvent)s that matchbox knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoomEvent {
-    /// The current state of the room, sent after each change, but at a bounded rate. Of the states
-    /// that the reader has not read yet, only the latest is kept, in the position of the last one;
-    /// events that led to it may therefore arrive before it.
+    /// The current state of the room, sent after each change, but at a bounded rate. Of several
+    /// states that wait to be read, only the latest is kept, in its own position; events that led
+    /// to it may therefore arrive before it.
     Room(RoomState),
     /// The token that brings the reader back to its room, as `token=…` in the address. It is valid
-    /// for some hours: after the reader's connection broke, at another server of the same service,
-    /// or once this server runs again. A newer token arrives in time.
+    /// for some hours, and works after the reader's connection broke, at another server of the same
+    /// service, and after a restart of this server. A newer token arrives before it expires.
     Resume(String),
     /// The request was not granted.
     Denied(Denial),
@@ -215,8 +216,8 @@ impl Denial {
         match self {
             Self::NotOwner => "Only the owner of the room may do that.",
             Self::NoSuchPeer => "That player is no longer in the room.",
-            Self::BadName => "A name has 1 to 24 characters that can be shown.",
-            Self::NoPlace => "No such place is free in this room.",
+            Self::BadName => "A name must have 1 to 24 visible characters.",
+            Self::NoPlace => "No place of that kind is free in this room.",
             Self::NotReady => "Not everybody is ready yet.",
             Self::Playing => "That is not possible during a match.",
             Self::NotPlaying => "No match is being played.",
@@ -234,7 +235,7 @@ impl fmt::Display for Denial {
 
 impl Error for Denial {}
 
-/// The code for a new room, made from `random`.
+/// Makes the code for a new room from `random`.
 #[must_use]
 pub fn room_code(mut random: u64) -> String {
     let letters = CODE_LETTERS.len() as u64;
@@ -278,8 +279,8 @@ const UNSEEN: [RangeInclusive<char>; 18] = [
 /// variation selectors.
 const JOINERS: [RangeInclusive<char>; 2] = ['\u{200c}'..='\u{200d}', '\u{fe00}'..='\u{fe0f}'];
 
-/// `name` as it may be shown to other people: only visible characters, and no more than
-/// [`MAX_NAME_CHARS`] of them.
+/// Returns `name` in a form that is safe to show to other people: only visible characters, and at
+/// most [`MAX_NAME_CHARS`] of them.
 #[must_use]
 pub fn shown_name(name: &str) -> String {
     let is_in = |ranges: &[RangeInclusive<char>], letter| {
@@ -300,8 +301,8 @@ pub fn is_same_name(one: &str, other: &str) -> bool {
     one.chars().flat_map(char::to_lowercase).eq(other.chars().flat_map(char::to_lowercase))
 }
 
-/// The name of a peer if `number` peers of the room would otherwise have the same one: the name
-/// followed by the number, and no longer than [`MAX_NAME_CHARS`].
+/// Returns the name followed by the number, for a peer whose name is already taken in its room.
+/// Shortens the name so that both together have at most [`MAX_NAME_CHARS`] characters.
 #[must_use]
 pub fn numbered_name(name: &str, number: usize) -> String {
     let number = format!(" {number}");
@@ -310,7 +311,7 @@ pub fn numbered_name(name: &str, number: usize) -> String {
     format!("{}{number}", shortened.trim_end())
 }
 
-/// Returns whether a game, version, region or skill may have this name. An empty text stands for
+/// Returns whether a game, version, region or skill may have this name. The empty text stands for
 /// none.
 #[must_use]
 pub fn is_tag(text: &str) -> bool {

@@ -26,8 +26,8 @@ use tracing_subscriber::EnvFilter;
 
 use self::args::Task;
 
-/// Threads that read files. Reading a file takes microseconds, and each thread has its own memory:
-/// tokio would start 512 of them for 512 downloads.
+/// The number of threads that read files. Reading a file takes microseconds, and each thread has
+/// its own memory: by default, tokio would start 512 threads for 512 downloads.
 const MAX_FILE_THREADS: usize = 16;
 
 /// The usual exit status for an invalid command line.
@@ -54,8 +54,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The environment variables. A value that is not text is shown as well as possible, and is
-/// rejected where it is read.
+/// The environment variables. A value that is not valid text is converted as well as possible, and
+/// is rejected where it is read.
 fn variables() -> impl Iterator<Item = (String, String)> {
     env::vars_os().map(|(name, value)| {
         (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
@@ -75,7 +75,7 @@ fn fail(error: &dyn Display, status: u8) -> ExitCode {
 enum StartError {
     #[error(transparent)]
     Bind(#[from] BindError),
-    #[error("the system refuses threads or signals: {0}")]
+    #[error("the system refuses to start threads or to report signals: {0}")]
     System(#[from] io::Error),
 }
 
@@ -92,7 +92,7 @@ fn serve(config: ServerConfig, is_lan: bool) -> Result<(), StartError> {
         Builder::new_multi_thread().enable_all().max_blocking_threads(MAX_FILE_THREADS).build()?;
     runtime.block_on(async {
         let [shutdown, hurry] = asked_to_stop()?.map(|asked| async {
-            // An error would mean that nobody can ask any more.
+            // An error means that no request to stop can arrive any longer.
             let _ = asked.await;
         });
         let has_page = config.web_root.is_some();
@@ -116,13 +116,13 @@ fn invitation(server: &Server, has_page: bool) -> String {
     let (ip, port) = (server.local_addr().ip(), server.local_addr().port());
     let addresses = match ip {
         ip if ip.is_loopback() => {
-            return "nobody else can join: the server listens only on an address of this machine itself\n".to_owned();
+            return "nobody else can join: the server listens only on this machine's loopback address\n".to_owned();
         }
         ip if ip.is_unspecified() => lan::addresses().into_iter().map(IpAddr::from).collect(),
         ip => vec![ip],
     };
     if addresses.is_empty() {
-        return "nobody else can join: this machine is not in a network\n".to_owned();
+        return "nobody else can join: this machine is not connected to a network\n".to_owned();
     }
     let http = server.scheme();
     let ws = if http == "https" { "wss" } else { "ws" };
@@ -143,8 +143,10 @@ fn renew_when_asked(certificate: Certificate) -> io::Result<()> {
     tokio::spawn(async move {
         while asked.recv().await.is_some() {
             match certificate.reload() {
-                Ok(()) => info!("the certificate is renewed"),
-                Err(error) => error!(%error, "the old certificate stays"),
+                Ok(()) => info!("the certificate was renewed"),
+                Err(error) => {
+                    error!(%error, "the new certificate cannot be used, so the old one stays");
+                }
             }
         }
     });
@@ -152,7 +154,7 @@ fn renew_when_asked(certificate: Certificate) -> io::Result<()> {
 }
 
 /// Starts to listen for requests to stop: Ctrl-C, and SIGTERM on systems that have it. The
-/// receivers resolve on the first and on the second one.
+/// receivers resolve on the first and on the second request.
 fn asked_to_stop() -> io::Result<[oneshot::Receiver<()>; 2]> {
     let (first, asked) = oneshot::channel();
     let (second, asked_again) = oneshot::channel();
@@ -163,7 +165,7 @@ fn asked_to_stop() -> io::Result<[oneshot::Receiver<()>; 2]> {
                 // If the system cannot report Ctrl-C, the server runs until it is killed.
                 return std::future::pending().await;
             }
-            // Nobody waits for the second one once the server has stopped.
+            // Nobody waits for the second request once the server has stopped.
             let _ = asked.send(());
         }
     });

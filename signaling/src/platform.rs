@@ -10,8 +10,8 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-/// The most bytes that the system takes from us beyond those in flight, where it has an option for
-/// this. A client that reads nothing has almost nothing in flight.
+/// The most unsent bytes that the system takes from us beyond those in flight, where it has an
+/// option for this. For a client that reads nothing, almost nothing is in flight.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT_BYTES: u32 = 16 * 1024;
 

@@ -1,5 +1,5 @@
-//! The messages between a peer and the signaling server, and the reasons for which the server turns
-//! a peer away.
+//! The messages between a peer and the signaling server, and the reasons why the server turns a
+//! peer away.
 //!
 //! The JSON is that of `matchbox_protocol` 0.15, so unmodified matchbox clients work. This module
 //! is always compiled, even for the browser and without the `server` feature: `netcode` needs these
@@ -10,13 +10,13 @@ use std::{error::Error, fmt};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Longest room name, in bytes: enough for a code, a game's name and its version, and still short
-/// in a link.
+/// Longest room name, in bytes: enough for a code, a game's name and its version, and short enough
+/// for a link.
 pub const MAX_ROOM_NAME_BYTES: usize = 64;
 
-/// The name by which the server and the other peers know a peer. With a [`PeerKey`] it is the same
-/// on all connections of the peer, of which only the latest counts. Without a key, each connection
-/// gets a new id.
+/// The name by which the server and the other peers know a peer. With a [`PeerKey`], it is the same
+/// on all connections of the peer, and only the latest connection counts. Without a key, each
+/// connection gets a new id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PeerId(pub Uuid);
 
@@ -87,8 +87,7 @@ pub enum PeerRequest<S> {
         /// What it receives.
         data: S,
     },
-    /// "I am still here": sent now and then, so that the server does not mistake silence for
-    /// absence.
+    /// "I am still here": sent regularly, so that the server does not mistake silence for absence.
     KeepAlive,
 }
 
@@ -98,7 +97,7 @@ pub enum PeerEvent<S> {
     /// The id of the peer that reads this. It is the first message, except at `/v1/`, where it
     /// follows the [`Welcome`](crate::ice_servers::Welcome).
     IdAssigned(PeerId),
-    /// A peer entered the room after the reader did. The reader offers it a connection.
+    /// A peer entered the room after the reader did. The reader makes it an offer.
     NewPeer(PeerId),
     /// A peer's connection to the server ended. Its data channels may still be alive.
     PeerLeft(PeerId),
@@ -113,8 +112,8 @@ pub enum PeerEvent<S> {
 
 /// Why the server turned a peer away, or disconnected it.
 ///
-/// Arrives as the code of a WebSocket close frame ([`close_code`](Self::close_code)), whose reason
-/// is the sentence that [`Display`](fmt::Display) gives.
+/// It arrives as the code of a WebSocket close frame ([`close_code`](Self::close_code)), whose
+/// reason is the sentence that [`Display`](fmt::Display) writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -138,7 +137,7 @@ pub enum Refusal {
     TooSlow,
     /// As many peers as the limit allows are already connected from the peer's network address.
     AddressFull,
-    /// Peers join from the peer's network address more often than the limit allows.
+    /// Peers are joining from the peer's network address more often than the limit allows.
     TooOften,
     /// The page that the peer runs in is not allowed to use this server.
     Origin,
@@ -150,7 +149,7 @@ pub enum Refusal {
     OtherGame,
     /// There is no such room, and the peer did not want to open one.
     NoSuchRoom,
-    /// What the address says of the room or the peer makes no sense.
+    /// The path is unknown, or a value in the query is invalid.
     BadRequest,
     /// The peer has connected again from somewhere else.
     Replaced,
@@ -215,7 +214,7 @@ impl Refusal {
         }
     }
 
-    /// The reason for a close code, if it is one of ours.
+    /// The reason that a close code stands for, if the code is one of ours.
     pub fn from_close_code(code: u16) -> Option<Self> {
         Self::ALL.into_iter().find(|refusal| refusal.close_code() == code)
     }
@@ -226,28 +225,30 @@ impl Refusal {
         match self {
             Self::RoomName => "A room's name is 1 to 64 letters, digits or any of - _ . ~",
             Self::GroupSize => {
-                "Say how many players you want: a number from 1 to the most that a room may hold."
+                "Say how many players you want: a number from 1 up to the most that a room can hold."
             }
             Self::RoomFull => "The room is full.",
-            Self::TooManyRooms => "The server has no room left for another room. Try again later.",
+            Self::TooManyRooms => "The server cannot hold another room. Try again later.",
             Self::ServerFull => "The server is full. Try again later.",
-            Self::MessageTooLong => "The server was sent a message that is too long.",
-            Self::Silent => "The server heard nothing from you for too long.",
+            Self::MessageTooLong => "A message to the server was too long.",
+            Self::Silent => "The server has stopped hearing from you.",
             Self::TooSlow => "Your connection is too slow for the messages in this room.",
             Self::AddressFull => "Too many players come from your network. Try again later.",
-            Self::TooOften => "Your network has tried too often. Try again in a moment.",
-            Self::Origin => "This page may not use this server: the server allows others.",
+            Self::TooOften => "Too many attempts from your network. Try again in a moment.",
+            Self::Origin => "This page is not allowed to use this server.",
             Self::Locked => "The room is locked. Ask its owner to let you in.",
             Self::Kicked => "You were removed from the room by its owner.",
-            Self::OtherGame => "The room plays another game, or another version of it.",
+            Self::OtherGame => "The room is for another game, or for another version of it.",
             Self::NoSuchRoom => "There is no such room. Is the code right?",
-            Self::BadRequest => "The server does not understand what kind of room is asked for.",
-            Self::Replaced => "You came in again from elsewhere.",
-            Self::StoreDown => "The server has a problem, and works on it. Try again in a moment.",
+            Self::BadRequest => "The server does not understand which room you want.",
+            Self::Replaced => "You joined again from somewhere else.",
+            Self::StoreDown => {
+                "The server has a problem and is working on it. Try again in a moment."
+            }
             Self::Ticket => {
                 "You need a ticket that is valid for this room: join again from the game."
             }
-            Self::ServerStopping => "The server is going away. Try again in a moment.",
+            Self::ServerStopping => "The server is shutting down. Try again in a moment.",
         }
     }
 }
@@ -326,7 +327,7 @@ mod tests {
         }
 
         #[test]
-        fn any_readable_text_survives_encoding_and_decoding(text in r#"(\{"(Signal|NewPeer)":.{0,60}\}|"KeepAlive"|.{0,80})"#) {
+        fn any_text_that_decodes_survives_encoding_and_decoding(text in r#"(\{"(Signal|NewPeer)":.{0,60}\}|"KeepAlive"|.{0,80})"#) {
             if let Ok(event) = serde_json::from_str::<PeerEvent<Value>>(&text) {
                 let again = serde_json::to_string(&event).expect("a message is JSON");
                 prop_assert_eq!(serde_json::from_str::<PeerEvent<Value>>(&again).ok(), Some(event));

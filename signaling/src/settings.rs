@@ -14,7 +14,7 @@ use signaling::server::{Secret, ServerConfig, TurnSecret, WeakSecret, without_pa
 /// variables such as `SIGNALING_PORT` itself for a service of that name.
 pub(crate) const VARIABLE_PREFIX: &str = "SIGNALING__";
 
-/// Shown in place of a secret.
+/// The text that is shown in place of a secret.
 const HIDDEN: &str = "hidden";
 
 /// One setting.
@@ -141,7 +141,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         name: "content-security-policy",
         value: "TEXT",
-        help: "what browsers allow the page to do, if the default does not fit; empty for everything",
+        help: "what browsers let the page do, if the default does not fit; empty for everything",
         set: |config, text| {
             config.content_security_policy = text.to_owned();
             Ok(())
@@ -149,13 +149,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
         show: |config| config.content_security_policy.clone(),
     },
     path!("tls-cert", "FILE", tls_cert, "speak TLS with the certificates in this PEM file"),
-    path!("tls-key", "FILE", tls_key, "the private key of the first of them, a PEM file"),
+    path!("tls-key", "FILE", tls_key, "the private key of the first certificate, a PEM file"),
     number!("max-message-bytes", "N", max_message_bytes: usize, "longest message from a peer"),
     number!(
         "max-header-bytes", "N", max_header_bytes: usize,
         "longest head of an HTTP request, address included"
     ),
-    number!("max-queued-bytes", "N", max_queued_bytes: usize, "most that waits for a slow peer"),
+    number!(
+        "max-queued-bytes", "N", max_queued_bytes: usize, "most bytes that wait for a slow peer"
+    ),
     number!("max-peers-per-room", "N", max_peers_per_room: u16, "most peers in one room, spectators included"),
     number!("max-rooms", "N", max_rooms: usize, "most rooms"),
     number!("max-peers", "N", max_peers: usize, "most peers in all rooms"),
@@ -174,20 +176,23 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
     number!(
         "joins-per-second", "N", join_rate.per_second: u32,
-        "how often peers may join from one network address"
+        "how many peers may join from one network address"
     ),
-    number!("joins-at-once", "N", join_rate.at_once: u32, "the same, all at once"),
+    number!("joins-at-once", "N", join_rate.at_once: u32, "how many of them may come at once"),
     number!(
         "messages-per-second", "N", message_rate.per_second: u32,
         "how many messages, or KiB, one peer may send"
     ),
-    number!("messages-at-once", "N", message_rate.at_once: u32, "the same, all at once"),
     number!(
-        "room-requests-per-second", "N", room_request_rate.per_second: u32,
-        "how often one peer may ask for something in its room"
+        "messages-at-once", "N", message_rate.at_once: u32, "how many of them may come at once"
     ),
     number!(
-        "room-requests-at-once", "N", room_request_rate.at_once: u32, "the same, all at once"
+        "room-requests-per-second", "N", room_request_rate.per_second: u32,
+        "how many requests about its room one peer may send"
+    ),
+    number!(
+        "room-requests-at-once", "N", room_request_rate.at_once: u32,
+        "how many of them may come at once"
     ),
     Setting {
         name: "trusted-proxies",
@@ -223,7 +228,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         name: "turn-secret",
         value: "SECRET",
-        help: "static-auth-secret of the TURN servers; better in the file or a variable",
+        help: "static-auth-secret of the TURN servers; safer in the file or a variable",
         set: |config, text| {
             config.turn_secret = TurnSecret::new(text);
             Ok(())

@@ -1,4 +1,4 @@
-//! What tests and fuzzers call, both in this crate and outside it.
+//! Entry points for tests and fuzzers, in this crate and outside it.
 
 #[cfg(feature = "server")]
 pub mod fuzz;

@@ -1,4 +1,4 @@
-//! What the property tests of this crate share.
+//! The configuration that the property tests of this crate share.
 
 use proptest::{prelude::ProptestConfig, test_runner::RngSeed};
 

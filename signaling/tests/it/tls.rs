@@ -1,5 +1,5 @@
-//! TLS from two files: for WebSockets and files, with certificates that are renewed, and with
-//! clients that do not use it.
+//! TLS with a certificate and a key from files: for WebSockets and downloads, with renewed
+//! certificates, and with clients that do not use TLS.
 
 use std::{
     fs,
@@ -32,7 +32,7 @@ use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
 
 use crate::rig::{TestServer, config, within_deadline};
 
-/// The host that its certificates are for.
+/// The host name in the certificates.
 const HOST: &str = "localhost";
 
 /// A folder of a test's own, with a certificate and its key.
@@ -71,8 +71,8 @@ impl Files {
     }
 }
 
-/// Connects as a client that trusts this certificate and no other; returns `None` if the server has
-/// another one.
+/// Connects as a client that trusts only this certificate; returns `None` if the server has another
+/// one.
 async fn connect(
     address: SocketAddr,
     trusted: &CertificateDer<'static>,
@@ -224,7 +224,7 @@ async fn a_renewed_certificate_is_used_and_a_bad_one_is_not() {
 }
 
 #[tokio::test]
-async fn unusable_files_are_rejected_by_name() {
+async fn the_error_for_an_unusable_file_names_the_file() {
     let (files, _) = Files::new("tls-wrong");
     let (other, _) = Files::new("tls-wrong-other");
     let (certificate, key) = (files.certificate(), files.key());
@@ -298,7 +298,7 @@ async fn the_program_uses_a_renewed_certificate_after_sighup() {
     let stderr = child.stderr.take().expect("stderr is a pipe");
     let log = tokio::task::spawn_blocking(|| {
         let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
-        lines.find(|line| line.contains("the old certificate stays"))
+        lines.find(|line| line.contains("the old one stays"))
     });
     let line = within_deadline("a line in the log", log).await.expect("no panic");
     let line = line.expect("it says so before it ends");

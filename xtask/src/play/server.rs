@@ -101,6 +101,9 @@ mod tests {
         let address =
             address_in("in your network: ws://192.168.1.5:3536/ROOM, with any name for the room");
         assert_eq!(address, Some(Ipv4Addr::new(192, 168, 1, 5)));
-        assert_eq!(address_in("nobody else can join: this machine is not in a network"), None);
+        assert_eq!(
+            address_in("nobody else can join: this machine is not connected to a network"),
+            None
+        );
     }
 }

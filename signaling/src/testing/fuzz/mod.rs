@@ -1,7 +1,9 @@
-//! The function that the server's fuzz target calls, also tested with what real clients sent:
-//! addresses and messages of one client after the other, while a pair of other peers is in a room.
+//! The function that the server's fuzz target calls, which the tests also feed with recorded
+//! traffic: addresses and messages of one client after another, while two other peers are in a
+//! room.
 //!
-//! It uses no socket and no task: it calls the same functions as they do, in the same order.
+//! It uses no socket and no task: it calls the same functions as the server's tasks do, in the same
+//! order.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -41,10 +43,10 @@ const MAX_PEERS_PER_ROOM: u16 = 4;
 const MAX_ROOMS: usize = 6;
 const MAX_PEERS: usize = 12;
 const MAX_QUEUED_BYTES: usize = 2 * 1024;
-/// The room of the two peers that nothing may happen to; no line can name it.
+/// The room of the two peers that must not be disturbed; no line can name it.
 const THEIR_ROOM: &str = "theirs";
 const FRIENDS: [PeerId; 2] = [PeerId::from_u128(1), PeerId::from_u128(2)];
-/// The first number of the peers that come without a key.
+/// The id of the first peer that connects without a key; the next ones count up from it.
 const FIRST_STRANGER: u128 = 100;
 /// One client in this many reads nothing.
 const DEAF: u64 = 3;
@@ -77,16 +79,16 @@ struct Scene {
     clients: Vec<Client>,
     connections: u64,
     now: u64,
-    /// For each absence, since when it has lasted.
+    /// The time at which each absence began.
     absences: HashMap<u64, u64>,
-    /// The token that was given out last.
+    /// The token that was issued last.
     token: Option<String>,
 }
 
 /// Plays lines of clients. A line that begins with `/` is the address at which another client
 /// connects, `-` makes the newest client leave and `!` breaks its connection, `.` lets time pass,
 /// and any other line is a message of the newest client. `TOKEN` stands for the token that was
-/// given out last, and `PEER` for the client that came before the newest.
+/// issued last, and `PEER` for the client that connected before the newest one.
 ///
 /// # Panics
 ///
@@ -207,7 +209,7 @@ impl Scene {
         }
     }
 
-    /// The newest client sends a message, and the other clients receive the effects, or do not.
+    /// Lets the newest client send a message, and the other clients receive what follows from it.
     fn say(&mut self, line: &str) {
         if self.clients.len() == FRIENDS.len() {
             return;
@@ -228,7 +230,7 @@ impl Scene {
         }
     }
 
-    /// Every client that reads takes the messages from its queue.
+    /// Lets every client that reads take the messages from its queue.
     fn listen(&mut self, said: Option<(PeerId, &RawValue)>) {
         for client in &mut self.clients {
             if client.is_deaf {
@@ -243,7 +245,7 @@ impl Scene {
 
     /// Checks that the limits are kept, and that every client knows who is in its room.
     fn assert_sound(&mut self) {
-        // As their connections would do: a connection that is ended leaves the hub.
+        // As the real connections do, a connection that has been told to end leaves the hub.
         for mut client in mem::take(&mut self.clients) {
             let departure = match client.close_reason.try_recv() {
                 Err(TryRecvError::Empty) => {
@@ -295,7 +297,7 @@ impl Scene {
         }
     }
 
-    /// All clients leave, and no room remains.
+    /// Lets all clients leave, and checks that no room remains.
     fn end(mut self) {
         while let Some(mut client) = self.clients.pop() {
             at_once(self.hub.leave(&mut client.joined, Departure::Lost, self.now));

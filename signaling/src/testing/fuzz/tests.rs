@@ -1,4 +1,4 @@
-//! The fuzz target, fed with what clients do and with inputs that once failed.
+//! The fuzz target, fed with everything that clients do, and with inputs that once failed.
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
