@@ -5,7 +5,8 @@ use std::{
     time::Duration,
 };
 
-/// An average number per second, and a number at once after a pause.
+/// A limit on how often something may happen: an average number per second, and a number at once
+/// after a pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// The number allowed per second, for any length of time. At least 1.

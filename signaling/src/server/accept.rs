@@ -27,7 +27,7 @@ use super::{
 /// How long to wait when the system provides no socket, usually because too many files are open.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Accepts connections forever, for as long as there are slots for them.
+/// Accepts connections forever; while all slots are taken, the next connection waits.
 pub(super) async fn accept(
     listener: TcpListener,
     handshake: Option<Handshake>,
@@ -71,7 +71,7 @@ pub(super) async fn accept(
     }
 }
 
-/// Does the same as [`serve`], for a client that must use TLS.
+/// Like [`serve`], for a client that must use TLS.
 async fn serve_tls(
     stream: Tcp,
     handshake: Handshake,

@@ -1,4 +1,4 @@
-//! What a peer asks for in the address of its WebSocket: which room, in which place, and on which
+//! What a peer asks for in the address of its WebSocket: which room, which place in it, and which
 //! terms if the room is new.
 
 use std::num::NonZeroU16;
@@ -11,8 +11,8 @@ use crate::{
 /// The prefix of all paths for clients that can read a [`Refusal`] from a close frame.
 const V1: &str = "/v1/";
 
-/// The prefix of the id of a group that has a name. The name, the size, the game and the version
-/// follow, as far as they are given. None of them contains a slash.
+/// The prefix of the id of a group that clients ask for by name. The name, the size, the game and
+/// the version follow, as far as they are given. None of them contains a slash.
 const NAMED_GROUP: &str = "next/";
 
 /// A request for a WebSocket.
@@ -20,8 +20,8 @@ const NAMED_GROUP: &str = "next/";
 pub(crate) enum Address {
     /// A room, for one of matchbox's clients.
     Stock(Wish),
-    /// A room, for one of our clients. The key identifies the peer, and the token proves where it
-    /// was.
+    /// A room, for one of our clients. The key identifies the peer, and the token proves in which
+    /// room it was.
     V1 { wish: Wish, key: Option<PeerKey>, token: Option<String> },
     /// The list of public rooms of a game.
     List { game: String },
@@ -36,7 +36,7 @@ pub(crate) struct Wish {
     /// Empty if not given.
     pub(crate) game: String,
     pub(crate) version: String,
-    /// For a new room. If not given, as many as a room may hold.
+    /// The number of players of a new room. If not given, as many as a room may hold.
     pub(crate) capacity: Option<NonZeroU16>,
     pub(crate) spectators: u16,
     pub(crate) is_public: bool,
@@ -57,7 +57,7 @@ pub(crate) enum WishedRoom {
     Any {
         group: String,
         size: NonZeroU16,
-        /// What the names of its rooms begin with; a number follows.
+        /// The beginning of the names of the group's rooms; a number follows.
         label: String,
         closes_when_full: bool,
     },
@@ -102,14 +102,14 @@ pub(super) fn named_room(path: &str) -> Option<&str> {
     }
 }
 
-/// The name under which clients ask for a room of this group; `None` if the server chooses among
-/// strangers.
+/// The name by which clients ask for a room of this group; `None` if they name no room and the
+/// server brings strangers together.
 pub(super) fn name_of_group(group: &str) -> Option<&str> {
     group.strip_prefix(NAMED_GROUP)?.split('/').next()
 }
 
 impl Wish {
-    /// What one of matchbox's clients asks for.
+    /// Reads what one of matchbox's clients asks for.
     fn stock(name: &str, query: Query<'_>) -> Result<Self, Refusal> {
         Ok(Self {
             room: named(name, Query(query.group_size()?))?,

@@ -19,7 +19,7 @@ pub enum BindError {
         /// Where the server should listen.
         address: SocketAddr,
     },
-    /// The system does not let this user listen there.
+    /// The system does not allow this user to listen there.
     #[error("no permission to listen on {address}: choose a port above 1023")]
     NoPermission {
         /// Where the server should listen.

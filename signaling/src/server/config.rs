@@ -1,5 +1,4 @@
-//! The settings of the server: where it listens, what it serves, and how much of everything it
-//! allows.
+//! The settings of the server: where it listens, what it serves, and its limits.
 
 use std::{
     fmt,
@@ -32,11 +31,11 @@ const PAGE_POLICY: &str = "default-src 'self'; \
     form-action 'none'; \
     frame-ancestors 'self'";
 
-/// Settings of a [`Server`](super::Server). Every limit protects something that a stranger could
+/// Settings of a [`Server`](super::Server). Every limit protects a resource that a stranger could
 /// otherwise use up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerConfig {
-    /// Where to listen. With port 0 the system chooses a port. Default: port 3536, like matchbox's
+    /// Where to listen. With port 0, the system chooses a port. Default: port 3536, like matchbox's
     /// server, on all IPv4 addresses.
     pub address: SocketAddr,
     /// The folder with the web build of the game, if the server should serve it.
@@ -51,48 +50,48 @@ pub struct ServerConfig {
     /// The certificate's private key, a PEM file without a password.
     pub tls_key: Option<PathBuf>,
     /// The longest message from a peer, in bytes; a longer one ends its connection. Default: 64
-    /// KiB. A session description has 2 to 6 kB and an ICE candidate far less, so this is ten times
-    /// what is needed.
+    /// KiB. A session description takes 2 to 6 kB and an ICE candidate far less, so this is ten
+    /// times what is needed.
     pub max_message_bytes: usize,
     /// The longest head of an HTTP request, address and headers together, in bytes; a longer one is
     /// answered with 431 (or 414). Default: 16 KiB, ten times what a browser sends, including
     /// cookies and an address with a ticket and a token.
     pub max_header_bytes: usize,
-    /// The most bytes that wait for a peer that does not read. Signals from other peers get three
-    /// quarters of it. Beyond that they are dropped, beginning with those of the sender that has
-    /// the most waiting. The rest is for messages of the server itself, and a peer that does not
+    /// The most bytes that wait for a peer that does not read. Signals from other peers may take
+    /// three quarters of it. Beyond that they are dropped, beginning with those of the sender that
+    /// has the most waiting. The rest is for messages of the server itself; a peer that does not
     /// read even those is disconnected. Default: 512 KiB, because a newcomer to a room of 64
     /// receives 63 session descriptions at once.
     pub max_queued_bytes: usize,
     /// The most peers in one room, players and spectators together, and the largest `?next=`. A new
-    /// room that asks for more gets this many. Default: 64. Every peer connects to every other one,
-    /// and a mesh of 64 already has 2016 connections.
+    /// room that asks for more gets this many. Default: 64. Every peer connects to every other
+    /// peer, and a mesh of 64 already has 2016 connections.
     pub max_peers_per_room: u16,
     /// The most rooms. Default: 5000, enough for `max_peers` in pairs.
     pub max_rooms: usize,
-    /// The most peers in all rooms. Default: 10,000. One peer was measured at 3.2 kB, also after
-    /// its session descriptions had passed through: 32 MB for all of them.
+    /// The most peers in all rooms. Default: 10,000. One peer was measured at 3.2 kB, even after
+    /// its session descriptions had passed through: 32 MB for all peers.
     pub max_peers: usize,
     /// The most network connections, peers and downloads together; further ones wait until one
     /// ends. Default: 11,000, so that a full server has a thousand left to answer that it is full
     /// and to serve the page.
     pub max_connections: usize,
-    /// How fast one peer may send, counted in messages. A message counts once for each KiB or part
-    /// of one. A peer that sends faster is read more slowly; nothing is lost. Default: 2,000 at
-    /// once and 50 a second. A peer that joins a room of 64 answers 63 descriptions with its own
+    /// How fast one peer may send, counted in messages. A message counts as one for each KiB or
+    /// part of a KiB. A peer that sends faster is read more slowly; nothing is lost. Default: 2,000
+    /// at once and 50 a second. A peer that joins a room of 64 answers 63 descriptions with its own
     /// and about 8 candidates each, which is about a thousand messages, and then has nothing more
     /// to send.
     pub message_rate: Rate,
     /// How often one peer may send requests about its room. Each request can make the server send
-    /// the whole room to everybody in it, though not more than 5 times a second after 8 at once. A
-    /// peer that sends more requests is read more slowly; nothing is lost. Default: 20 at once and
-    /// 5 a second, faster than people change their minds by clicking; `netcode` sends each request
+    /// the whole room to everybody in it, though at most 5 times a second after 8 at once. A peer
+    /// that sends more requests is read more slowly; nothing is lost. Default: 20 at once and 5 a
+    /// second, faster than people change their minds by clicking; `netcode` sends each request
     /// once, and again every 2 s. One member of a full room of 64 can make the server write at most
     /// 4 MB a second this way, 12 kB to each other peer each time.
     pub room_request_rate: Rate,
     /// The most connections from one network address that is not a trusted proxy, peers and
     /// downloads together; a further one is closed at once. Default: 400, which is
-    /// `max_peers_per_address` and as many downloads.
+    /// `max_peers_per_address` plus as many downloads.
     pub max_connections_per_address: u32,
     /// The most simultaneous downloads to one network address; a further one is refused. Default:
     /// 200, because `max_peers_per_address` peers may arrive at the same time, and each downloads
@@ -105,50 +104,51 @@ pub struct ServerConfig {
     /// 200 at once, which is `max_peers_per_address` after a restart of the server, and 5 a second.
     pub join_rate: Rate,
     /// The proxies whose `X-Forwarded-For` names the address of a peer. Default: none, so that
-    /// nobody can choose the address that counts.
+    /// nobody can choose the address that the limits count.
     pub trusted_proxies: Vec<IpNet>,
     /// The pages that may use the server, as their browser names them in `Origin`:
     /// `https://game.example`. Default: all. Programs other than browsers send no `Origin` and are
     /// always accepted.
     pub allowed_origins: Vec<String>,
     /// The STUN servers that the server names to peers at `/v1/`, as in
-    /// `stun:stun.example.org:3478`. Default: none, so that the server of a third party is never
-    /// used without consent; without one, peers behind different routers cannot connect.
+    /// `stun:stun.example.org:3478`. Default: none, so that no third party's server is ever used
+    /// without the operator's consent; without a STUN server, peers behind different routers cannot
+    /// connect.
     pub stun_servers: Vec<String>,
-    /// The TURN servers that the server names to them, as in `turn:turn.example.org:3478`,
+    /// The TURN servers that the server names to these peers, as in `turn:turn.example.org:3478`,
     /// `…?transport=tcp` or `turns:…`: relays for peers that cannot connect in any other way.
     /// Default: none.
     pub turn_servers: Vec<String>,
     /// The `static-auth-secret` of the TURN servers. Default: none; TURN servers require one.
     pub turn_secret: Option<TurnSecret>,
     /// How long a peer's password for the TURN servers is valid for new connections. Default: a
-    /// day, longer than anybody stays in a room: `netcode` can take a new password only while it is
-    /// connected to no peer. Existing connections last beyond it.
+    /// day, which is longer than anybody stays in a room: `netcode` can take a new password only
+    /// while it is connected to no peer. Existing connections outlast the password.
     pub turn_credential_time: Duration,
-    /// Signs the tickets that peers need to enter a room. Default: none, every peer may enter any
-    /// room.
+    /// The secret that signs the tickets that peers need to enter a room. Default: none; every peer
+    /// may enter any room.
     pub ticket_secret: Option<TicketSecret>,
-    /// How long a peer may be silent. After half of this time the server sends a ping, after all of
-    /// it the server disconnects the peer. Default: 60 s; matchbox clients send something every 10
-    /// s, so six such messages have been lost by then.
+    /// How long a peer may be silent. After half of this time, the server sends a ping; after all
+    /// of it, the server disconnects the peer. Default: 60 s; matchbox clients send something every
+    /// 10 s, so six such messages have been lost by then.
     pub idle_timeout: Duration,
-    /// How long a peer stays in its room after its connection broke. Until then the other peers are
-    /// not told that it left. Default: 15 s, in which a phone changes from Wi-Fi to its mobile
-    /// network and connects again at the third attempt.
+    /// How long a peer stays in its room after its connection broke. Until then, the other peers
+    /// are not told that it left. Default: 15 s, enough for a phone to change from Wi-Fi to its
+    /// mobile network and to reconnect at the third attempt.
     pub grace_time: Duration,
-    /// Signs the tokens that bring peers back to their rooms. All processes of one service, and a
-    /// server before and after a restart, need the same secret: a long random text. Default: a
-    /// random one, so that tokens are valid only while the process runs.
+    /// The secret that signs the tokens that bring peers back to their rooms. All processes of one
+    /// service, and a server before and after a restart, need the same secret: a long random text.
+    /// Default: a random secret, so that tokens are valid only while the process runs.
     pub resume_secret: Option<Secret>,
     /// How long such a token is valid; peers receive a new one after half of this time. Default: 12
     /// h, the longest evening.
     pub resume_time: Duration,
-    /// The Redis, as in `redis://host:6379`, that makes all processes that use it into one service.
-    /// Default: none, rooms are kept in memory. The URL may contain a password. TLS is not
-    /// supported.
+    /// The URL of a Redis, as in `redis://host:6379`. All processes that use the same Redis form
+    /// one service. Default: none; rooms are kept in memory. The URL may contain a password. TLS is
+    /// not supported.
     pub redis: Option<Secret>,
     /// How long a server that was asked to stop keeps serving the peers in its rooms, while it
-    /// accepts no others. Default: zero, it stops at once. It stops earlier when no peer is left,
+    /// accepts no others. Default: zero; it stops at once. It stops earlier when no peer is left,
     /// but not before 5 s have passed, in which load balancers ask `/ready`.
     pub drain_time: Duration,
     /// How long a TLS handshake and an HTTP request may take to arrive, and how long a connection
@@ -156,8 +156,8 @@ pub struct ServerConfig {
     /// on the worst links.
     pub request_timeout: Duration,
     /// How long a client may stop reading an HTTP response. A slow client gains time with every
-    /// byte that it reads: at 4 KiB a second or more it is never cut off. Default: 30 s, in which a
-    /// phone is back from a tunnel.
+    /// byte that it reads: at 4 KiB a second or more, it is never cut off. Default: 30 s, enough
+    /// for a phone to pass through a tunnel.
     pub write_timeout: Duration,
 }
 
@@ -202,7 +202,7 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// Returns an error for the first setting that makes no sense.
+    /// Returns an error for the first invalid setting.
     pub(crate) fn check(&self) -> Result<(), BindError> {
         let rules = [
             (
@@ -211,7 +211,7 @@ impl ServerConfig {
                 "the longest message must be from 256 bytes to 16 MiB",
             ),
             (
-                // A token alone has up to 2 kB, and the HTTP library accepts no smaller limit.
+                // A token alone takes up to 2 kB, and the HTTP library accepts no smaller limit.
                 (8 * 1024..=1024 * 1024).contains(&self.max_header_bytes),
                 "the longest head of a request must be from 8 KiB to 1 MiB",
             ),
@@ -229,16 +229,16 @@ impl ServerConfig {
             ),
             (
                 self.message_rate.is_sensible(),
-                "one message a second, and one at once, must be allowed",
+                "at least one message a second, and one at once, must be allowed",
             ),
             (
                 self.room_request_rate.is_sensible(),
-                "one request in a room a second, and one at once, must be allowed",
+                "at least one request in a room a second, and one at once, must be allowed",
             ),
             (
                 self.message_rate.time_for(message_cost(self.max_message_bytes))
                     <= self.idle_timeout,
-                "the longest message must take less than the idle timeout at the rate of messages",
+                "at the allowed rate of messages, the longest message must take no longer than the idle timeout",
             ),
             (self.drain_time <= MAX_TIMEOUT, "the drain time must be at most a day"),
             (self.grace_time <= MAX_TIMEOUT, "the grace time must be at most a day"),
@@ -260,7 +260,7 @@ impl ServerConfig {
                 ]
                 .iter()
                 .all(is_sensible),
-                "a timeout, and the time of credentials, must be more than zero and at most a day",
+                "a timeout, and the lifetime of credentials, must be more than zero and at most a day",
             ),
         ];
         let ice_rules = self.ice_settings().rules();
@@ -280,14 +280,17 @@ impl ServerConfig {
                     && self.max_peers_per_address >= 1,
                 "at least one connection, one download and one peer from one address must be allowed",
             ),
-            (self.join_rate.is_sensible(), "one join a second, and one at once, must be allowed"),
+            (
+                self.join_rate.is_sensible(),
+                "at least one join a second, and one at once, must be allowed",
+            ),
             (
                 self.allowed_origins.iter().all(|origin| is_origin(origin)),
                 "an allowed origin is what a browser sends: https://game.example, without a path, and without the default port",
             ),
             (
                 HeaderValue::from_str(&self.content_security_policy).is_ok(),
-                "the content security policy must be one line of visible letters",
+                "the content security policy must be one line of visible characters",
             ),
         ]
     }
@@ -326,7 +329,7 @@ impl ServerConfig {
     }
 }
 
-/// A text that nobody else may know. `Debug` does not show it.
+/// A secret text, which `Debug` does not show.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
@@ -336,7 +339,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A URL in a form that may be shown.
+/// Returns the URL without its user name and password, which is safe to show.
 #[must_use]
 pub fn without_password(url: &str) -> String {
     match (url.find("://"), url.rfind('@')) {
@@ -362,10 +365,11 @@ fn is_sensible(timeout: &Duration) -> bool {
     !timeout.is_zero() && *timeout <= MAX_TIMEOUT
 }
 
-/// Longer than anybody waits, and short enough that sums of times cannot overflow.
+/// Longer than anybody waits, and short enough that sums of durations cannot overflow.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// More than one process can hold on any system, and few enough for a semaphore on every platform.
+/// More connections than one process can hold on any system, and few enough for a semaphore on
+/// every platform.
 const MAX_CONNECTIONS: usize = 1_000_000;
 
 #[cfg(test)]
@@ -373,7 +377,7 @@ mod tests {
     use super::*;
     use crate::server::stream::SEND_BUFFER_BYTES;
 
-    /// Keeps the page for operators correct.
+    /// Keeps the figures in OPERATING.md correct.
     #[test]
     fn the_page_for_operators_states_what_the_limits_allow() {
         let page = include_str!("../../OPERATING.md");

@@ -20,7 +20,7 @@ pub(crate) enum Counter {
     RefusedDownload,
     /// A message was not a request.
     DroppedUnreadable,
-    /// A frame was binary; the protocol is text.
+    /// A frame was binary; the protocol uses only text.
     DroppedBinary,
     /// A signal was for a peer that is not connected.
     DroppedUnknownReceiver,
@@ -40,11 +40,11 @@ pub(crate) enum Counter {
     RequestsSlowed,
     /// A connection broke, or broke the WebSocket protocol, instead of being closed.
     Broken,
-    /// All allowed connections were in use, so the next one has to wait.
+    /// All allowed connections were in use, so the next one had to wait.
     ConnectionsFull,
     /// The head of an HTTP request was longer than the limit allows.
     HeaderTooLong,
-    /// No request arrived on a connection in time, neither a first nor a next one.
+    /// No first or next request arrived on a connection in time.
     RequestTimedOut,
     /// A client read nothing, or almost nothing, of its response for too long.
     Stalled,

@@ -1,9 +1,9 @@
 //! The server: accepts connections, and shuts down cleanly when asked to stop.
 //!
-//! Data flows from `accept` (a connection within its `limits`, as a `stream`) to `http` (what its
-//! `address` asks for, and whether its `credentials` allow it), `connection` (one peer), `hub` (who
-//! changes a `room` in the `store`) and `local` (the peers of this process), and from there to the
-//! other peers' `connection`s.
+//! Data flows from `accept` (which takes a connection within the `limits`, as a `stream`) to `http`
+//! (what the request's `address` asks for, and whether its `credentials` allow it), to `connection`
+//! (one peer), to `hub` (which changes a `room` in the `store`), to `local` (the peers of this
+//! process), and from there to the `connection`s of the other peers.
 
 mod config;
 mod bind_error;
@@ -61,23 +61,23 @@ pub use self::{
     stream::{Certificate, TlsError},
 };
 
-/// How often the server removes peers that did not come back in time. Nobody notices a second more
-/// or less.
+/// How often the server looks for peers that did not come back in time, to remove them. Nobody
+/// notices a second more or less.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How often the server checks for news that is due, while there is any: a fraction of the 200 ms
-/// for which such news waits.
+/// How often the server checks which deferred messages are due, while there are any: a fraction of
+/// the 200 ms for which they wait.
 const TELL_LATE_EVERY: Duration = Duration::from_millis(50);
 
 /// How long a server drains even when no peer is left, unless its drain time is shorter: a load
-/// balancer that asks every few seconds should learn of it from `/ready` and not from a closed
+/// balancer that checks every few seconds should learn of it from `/ready` and not from a closed
 /// port.
 const DRAIN_AT_LEAST: Duration = Duration::from_secs(5);
 
 /// How often a draining server checks whether any peer is left.
 const DRAIN_CHECK: Duration = Duration::from_millis(100);
 
-/// A server that is listening, and that starts to serve when [`run`](Self::run) is called.
+/// A server that is listening, and that serves once [`run`](Self::run) is called.
 #[derive(Debug)]
 pub struct Server {
     config: ServerConfig,
@@ -93,7 +93,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// A [`BindError`] that says what to do, most often because the port is in use.
+    /// A [`BindError`] that says what to do about it; the most frequent cause is that the port is
+    /// in use.
     pub async fn bind(config: ServerConfig) -> Result<Self, BindError> {
         config.check()?;
         if let Some(path) = config.web_root.as_ref().filter(|path| !path.is_dir()) {
@@ -121,7 +122,7 @@ impl Server {
         self.local_addr
     }
 
-    /// The scheme of its addresses: `http` or `https`.
+    /// The scheme of the server's addresses: `http` or `https`.
     pub fn scheme(&self) -> &'static str {
         if self.certificate.is_some() { "https" } else { "http" }
     }
@@ -133,13 +134,14 @@ impl Server {
     }
 
     /// Serves until `shutdown` resolves. Then it accepts no more peers, waits for the peers to
-    /// leave, for at most [`drain_time`](ServerConfig::drain_time), tells the remaining ones that
-    /// the server is going away, and returns within two seconds.
+    /// leave, for at most [`drain_time`](ServerConfig::drain_time), tells the remaining peers that
+    /// the server is shutting down, and returns within two seconds.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         self.run_until(shutdown, pending()).await;
     }
 
-    /// Does the same, but stops waiting for peers to leave when `hurry` resolves after `shutdown`.
+    /// Like [`run`](Self::run), but stops waiting for peers to leave when `hurry` resolves after
+    /// `shutdown`.
     pub async fn run_until(
         self,
         shutdown: impl Future<Output = ()>,
@@ -163,7 +165,7 @@ impl Server {
         let telling_late = tokio::spawn(tell_late(Arc::clone(&shared)));
         if shared.config.stun_servers.is_empty() && shared.config.turn_servers.is_empty() {
             info!(
-                "no STUN or TURN server is set: peers behind different routers will not find each other"
+                "no STUN or TURN server is set: peers behind different routers cannot connect to each other"
             );
         }
         let handshake = certificate.as_ref().map(Handshake::new);
@@ -197,7 +199,7 @@ impl Server {
     }
 }
 
-/// Makes the hub, with the rooms in Redis for all processes of a service, or in memory for this
+/// Creates the hub, with its rooms in Redis for all processes of a service, or in memory for this
 /// process alone.
 async fn hub(config: &ServerConfig, health: Arc<Health>) -> Result<Hub, BindError> {
     let local = Arc::new(Local::new(Arc::clone(&health)));
@@ -230,7 +232,7 @@ async fn tick(shared: Arc<Shared>) {
     }
 }
 
-/// Sends peers the news that they do not receive at once, for as long as the server runs.
+/// Sends peers their deferred messages when these are due, for as long as the server runs.
 async fn tell_late(shared: Arc<Shared>) {
     loop {
         shared.hub.late_news().await;

@@ -10,8 +10,8 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{config::ServerConfig, counters::Health, hub::Hub, limits::Sources};
 
-/// How long connections have to end once the server is asked to stop. With it, the process ends
-/// within two seconds.
+/// How long connections have to end once the server stops: short enough for the process to end
+/// within the two seconds that are promised.
 pub(super) const STOP_GRACE: Duration = Duration::from_millis(1500);
 
 /// The phases of a server's life.
@@ -40,7 +40,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// Resolves once the server begins to disconnect its peers.
     pub(super) async fn stopped(&self) {
-        // The sender is dropped only with the server, so an error means the same.
+        // The sender is dropped only with the server, so an error also means that the server stops.
         let _ = self.phase.clone().wait_for(|phase| *phase == Phase::Stopping).await;
     }
 
@@ -50,8 +50,8 @@ impl Shared {
     }
 }
 
-/// Milliseconds since the first call in this process: a clock that is never set back or forward,
-/// and that means nothing to other processes.
+/// Milliseconds since the first call in this process: a monotonic clock, whose values mean nothing
+/// to other processes.
 pub(super) fn steady_millis() -> u64 {
     static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
     u64::try_from(FIRST.elapsed().as_millis()).unwrap_or(u64::MAX)

@@ -1,4 +1,4 @@
-//! How much a peer may send, and for how long it is not read after it sent more.
+//! How much a peer may send, and for how long the server stops reading from it after it sent more.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ impl SendBudget {
         Self { messages: Bucket::new(now), requests: Bucket::new(now) }
     }
 
-    /// Returns how long not to read from the peer after a frame with this many bytes, which was
-    /// this message.
+    /// Returns for how long to stop reading from the peer after a frame with this many bytes, which
+    /// was handled as `received`.
     pub(super) fn pause_after(
         &mut self,
         bytes: usize,

@@ -1,4 +1,4 @@
-//! How connections end, and what the peer is told about it.
+//! How connections end, and how the peer learns the reason.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long a connection that we end stays open, so that the peer can read the reason: a few round
-/// trips on the worst links. Shorter than the time that a stopping server gives its connections.
+/// trips on the worst links, and less than the time that a stopping server gives its connections.
 pub(super) const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// How a connection ended.
@@ -44,7 +44,8 @@ impl End {
     /// Returns whether the peer left, or is likely to come back.
     pub(super) fn departure(&self) -> Departure {
         match self {
-            // Otherwise a peer could slow down another peer's network and take its place.
+            // If these counted as leaving, a peer could slow down another peer's network and then
+            // take its place.
             Self::Broken
             | Self::Refused(Refusal::Silent | Refusal::TooSlow | Refusal::ServerStopping) => {
                 Departure::Lost

@@ -1,4 +1,4 @@
-//! A peer enters a room, or is refused.
+//! How a peer enters a room, or is refused.
 
 use std::{sync::atomic::Ordering::Relaxed, time::SystemTime};
 
@@ -21,8 +21,8 @@ use crate::{
     },
 };
 
-/// The connection of a peer that is in a room: everything that stays in memory for as long as it
-/// lasts.
+/// The connection of a peer that is in a room: everything that is kept in memory for as long as the
+/// connection lasts.
 #[derive(Debug)]
 pub(crate) struct RoomConnection {
     pub(super) socket: ClientSocket,
@@ -42,8 +42,8 @@ pub(super) fn stock_peer(shared: &Shared) -> JoiningPeer {
     }
 }
 
-/// One of our clients. Its id follows from its key, so that it stays the same peer across several
-/// connections. Without a key it gets a new id.
+/// One of our clients. Its id is derived from its key, so that it stays the same peer across
+/// several connections. Without a key it gets a new id.
 pub(super) fn joining_peer(
     key: Option<PeerKey>,
     resume: Option<Resume>,

@@ -1,4 +1,4 @@
-//! A peer stays in its room: messages pass both ways until something ends the connection.
+//! A peer in its room: messages pass both ways until something ends the connection.
 
 use std::{mem, pin::pin};
 
@@ -41,8 +41,8 @@ impl RoomConnection {
         queue.close();
         info!(room = joined.room().0, peer = %joined.peer, reason = end.name(), "left");
         if end != End::Refused(Refusal::ServerStopping) || shared.hub.is_shared() {
-            // If no other process has the rooms, a stopping server does not tell peers that the
-            // other peers leave, because they do not leave each other.
+            // If no other process has the rooms, a stopping server does not announce that peers
+            // leave, because they do not leave each other.
             shared.hub.leave(joined, end.departure(), steady_millis()).await;
         }
         end_connection(socket, &end, shared).await;
@@ -57,8 +57,8 @@ async fn exchange(
     shared: &Shared,
 ) -> End {
     let idle_timeout = shared.config.idle_timeout;
-    // A token is renewed when half of its time is over, and when the room has another owner, as
-    // soon as the peer sends something.
+    // A token is renewed at the peer's next message once half of its lifetime is over, or once the
+    // peer has become the owner or is no longer the owner.
     let token_for = shared.config.resume_time / 2;
     let mut token_until = Instant::now() + token_for;
     let mut silence = Silence::new(idle_timeout, Instant::now());

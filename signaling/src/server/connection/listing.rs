@@ -1,4 +1,4 @@
-//! A client watches the list of public rooms.
+//! A client that watches the list of public rooms.
 
 use std::mem;
 

@@ -24,9 +24,9 @@ use self::{
 use super::{address::Address, credentials::Resume, shared::Shared, stream::ClientSocket};
 use crate::protocol::Refusal;
 
-/// Does what the address of a new WebSocket asks for, or tells the client why not. A peer with
-/// proof that it was in a room returns to that room. Returns the connection of a peer that is in a
-/// room now; any other connection is over.
+/// Does what the address of a new WebSocket asks for, or tells the client why not. A peer that can
+/// prove that it was in a room returns to that room. If the peer is in a room now, returns its
+/// connection; any other connection is over.
 pub(crate) async fn open_connection(
     mut socket: ClientSocket,
     address: Result<(Address, Option<Resume>), Refusal>,

@@ -1,4 +1,4 @@
-//! The frames of a client other than text: pings, the end, and frames that are not understood.
+//! A client's frames other than text: pings, close frames, and frames that are not understood.
 
 use tokio::time::timeout;
 use tracing::debug;
@@ -18,7 +18,8 @@ use crate::{
 pub(super) enum Received {
     /// Nothing more.
     Message,
-    /// Nothing more. It was a request about the room, which everybody in it may have been sent.
+    /// Nothing more. It was a request about the room, whose result may have been sent to everybody
+    /// in it.
     Request,
     Ping(Vec<u8>),
     End(End),

@@ -1,4 +1,4 @@
-//! The requests of a peer in a room, as the text of a message, and their execution.
+//! Parses the requests of a peer in a room, and carries them out.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -27,10 +27,10 @@ pub(super) async fn handle_text(text: &str, joined: &JoinedPeer, shared: &Shared
     Received::Message
 }
 
-/// A request of a peer, parsed.
+/// A parsed request of a peer.
 #[derive(Debug)]
 pub(crate) enum ParsedRequest {
-    /// The peer only shows that it is there.
+    /// The peer only shows that it is still connected.
     KeepAlive,
     /// Send this message, which is a complete event, to that peer.
     Signal { receiver: PeerId, message: Utf8Bytes },
@@ -38,7 +38,7 @@ pub(crate) enum ParsedRequest {
     Room(RoomRequest),
 }
 
-/// The request that matchbox does not know.
+/// The kind of request that matchbox does not know.
 #[derive(Deserialize)]
 enum OwnRequest {
     Room(RoomRequest),

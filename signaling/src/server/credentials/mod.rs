@@ -1,4 +1,4 @@
-//! The credentials that peers present or receive: tickets for rooms, tokens that bring peers back
+//! The credentials that peers present or receive: tickets for rooms, tokens with which peers return
 //! to their rooms, and passwords for TURN servers.
 
 mod ticket;

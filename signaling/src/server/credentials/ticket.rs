@@ -13,11 +13,12 @@ use thiserror::Error;
 
 use crate::protocol::Refusal;
 
-/// The room whose tickets are valid for every room, and that stands for the room where a request
-/// names none because the server finds one.
+/// A ticket for this "room" is valid for every room. It also stands for the room of a request that
+/// names none, because the server chooses one.
 pub const ANY_ROOM: &str = "*";
 
-/// The minimum length of a secret, in bytes: too long to be guessed in the lifetime of a server.
+/// The minimum length of a secret, in bytes: too long to be guessed within the lifetime of a
+/// server.
 pub const MIN_SECRET_BYTES: usize = 16;
 
 /// The length of an HMAC-SHA256, in bytes.
@@ -26,13 +27,15 @@ const MAC_BYTES: usize = 32;
 /// The number of digits of the largest 64-bit number.
 const MAX_EXPIRY_DIGITS: usize = 20;
 
-/// Signs tickets. Never shown, not even in a log.
+/// The secret that signs tickets. Never shown, not even in a log.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TicketSecret(String);
 
 /// The error for a secret that could be guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a secret has at least {MIN_SECRET_BYTES} characters: `openssl rand -hex 32` makes one")]
+#[error(
+    "a secret must have at least {MIN_SECRET_BYTES} characters: `openssl rand -hex 32` makes one"
+)]
 pub struct WeakSecret;
 
 impl TicketSecret {
@@ -95,8 +98,8 @@ fn ends_after(expiry: &str, now: u64) -> bool {
     is_number && expiry.parse::<u64>().is_ok_and(|expiry| now < expiry)
 }
 
-/// Decodes the digits. There is only one way to write the bytes, so that a ticket has only one
-/// text.
+/// Decodes hexadecimal digits. Only lower case is accepted, so that each ticket can be written in
+/// only one way.
 fn bytes(digits: &str) -> Option<[u8; MAC_BYTES]> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
@@ -151,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_for_any_room_is_valid_for_every_room_and_for_none_named() {
+    fn a_ticket_for_any_room_is_valid_for_every_room_and_where_none_is_named() {
         let query = format!("ticket={}", secret().ticket(ANY_ROOM, EXPIRY));
         assert!(enter(&query, "duel", 0) && enter(&query, ANY_ROOM, 0));
         assert!(!enter(&query, "duel", EXPIRY));

@@ -1,8 +1,8 @@
-//! Proof that a peer was in a room: signed by the server, kept by the peer, and valid until it
-//! expires.
+//! Tokens, which prove that a peer was in a room: signed by the server, kept by the peer, and valid
+//! until they expire.
 //!
-//! The server keeps no record of it, so it also works after a restart, and at every other process
-//! that has the same secret.
+//! The server keeps no record of them, so they also work after a restart, and at every other
+//! process that has the same secret.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// The longest token that is read: even the longest names make a shorter one.
+/// The longest token that is read, in bytes: even with the longest names, a token is shorter.
 const MAX_TOKEN_BYTES: usize = 2048;
 /// Precedes the signed text, so that a signature for another purpose is not valid here.
 const PURPOSE: &[u8] = b"resume:";
@@ -42,13 +42,12 @@ pub(crate) struct Resume {
 }
 
 impl Resume {
-    /// The part that the room checks.
+    /// The part of the token that the room checks.
     pub(crate) fn proof(&self) -> Proof {
         Proof { incarnation: self.incarnation, claim: self.claim }
     }
 
-    /// The room for which a returning peer needs a ticket; `None` if the server had chosen the
-    /// room.
+    /// The room for which a returning peer needs a ticket; `None` if the server chose the room.
     pub(crate) fn named_room(&self) -> Option<&str> {
         match &self.terms.group {
             Some(group) => name_of_group(group),

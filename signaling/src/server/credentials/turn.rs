@@ -2,7 +2,7 @@
 //!
 //! The passwords are those of coturn's `use-auth-secret`: the user name contains the time when it
 //! expires, and the password is a hash of the user name and of a secret that only the two servers
-//! know. So the servers need not talk to each other, and nothing has to be stored.
+//! know. So the servers need not communicate, and nothing has to be stored.
 
 use std::{
     fmt,
@@ -62,19 +62,19 @@ impl IceSettings<'_> {
         [
             (
                 stun_servers.iter().all(|url| is_stun_url(url)),
-                "a STUN server is named as in stun:stun.example.org:3478, and without a `?`",
+                "a STUN server is written as in stun:stun.example.org:3478, without a `?`",
             ),
             (
                 turn_servers.iter().all(|url| is_turn_url(url)),
-                "a TURN server is named as in turn:turn.example.org:3478, turn:turn.example.org:3478?transport=tcp or turns:turn.example.org:5349, and without a user",
+                "a TURN server is written as in turn:turn.example.org:3478, turn:turn.example.org:3478?transport=tcp or turns:turn.example.org:5349, without a user name",
             ),
             (
                 turn_servers.is_empty() || turn_secret.is_some(),
-                "TURN servers need a turn-secret, from which peers get passwords: set it to coturn's static-auth-secret",
+                "TURN servers need a turn-secret, from which the passwords of peers are made: set it to coturn's static-auth-secret",
             ),
             (
                 stun_servers.len() + turn_servers.len() <= MAX_ICE_URLS,
-                "there may be 8 addresses of STUN and TURN servers at most: peers ask all of them for each connection",
+                "there may be at most 8 addresses of STUN and TURN servers: peers contact all of them for each connection",
             ),
         ]
     }

@@ -29,7 +29,7 @@ pub(crate) struct Client {
     pub(crate) _slots: Arc<(OwnedSemaphorePermit, Option<SourceSlot>)>,
 }
 
-/// Returns whether a client from there may enter any room at all, with the slot of its peer.
+/// Checks whether the client may enter any room at all, and returns the slot for its peer.
 pub(super) fn admit(
     client: Option<&Client>,
     headers: &HeaderMap,
@@ -47,8 +47,7 @@ pub(super) fn admit(
     shared.sources.peer_slot(source, Instant::now()).map(Some)
 }
 
-/// Returns whether a client with this query has a ticket for the room, if the server requires
-/// tickets.
+/// Checks that a client with this query has a ticket for the room, if the server requires tickets.
 pub(super) fn require_ticket(
     query: Option<&str>,
     room: &str,

@@ -1,8 +1,8 @@
 //! Serves the web build of the game: with the right content types, compressed if a compressed file
 //! exists, and never stale.
 //!
-//! Nothing is compressed here: that would take megabytes for each download, and the packer does it
-//! once and better.
+//! Nothing is compressed here: that would take megabytes of memory for each download, and
+//! `cargo xtask web` does it once and better.
 
 use std::{
     io,
@@ -38,8 +38,8 @@ use crate::server::{
 /// one such chunk, and 16 KiB more in the queue of the HTTP library. Smaller chunks would cost more
 /// processor time than sending does.
 const CHUNK_BYTES: usize = 4 * 1024;
-/// The number of seconds after which a client that was refused because of other downloads may try
-/// again: most downloads are over by then.
+/// The number of seconds after which a client that was refused because of other downloads should
+/// try again: most downloads are over by then.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("10");
 
 /// The files under the web root. If `NAME.br` or `NAME.gz` exists beside a file, browsers that can
@@ -60,7 +60,7 @@ fn serve_dir(web_root: &Path) -> ServeDir {
 }
 
 async fn serve(mut files: ServeDir, mut request: Request, shared: &Shared) -> Response {
-    // No file has such a name, and the response might lead a browser to a host with that name.
+    // No file has such a name, and the response could redirect a browser to a host with that name.
     if request.uri().path().contains("//") || request.uri().path().contains('\\') {
         return not_found();
     }
@@ -71,7 +71,7 @@ async fn serve(mut files: ServeDir, mut request: Request, shared: &Shared) -> Re
     }
     let Ok(slot) = take_slot(&request, shared) else {
         shared.health.counters.count(Counter::RefusedDownload);
-        let words = "Too many downloads are going to your network. Try again in a moment.\n";
+        let words = "There are too many downloads to your network. Try again in a moment.\n";
         let status = StatusCode::TOO_MANY_REQUESTS;
         return (status, [(RETRY_AFTER, RETRY_SECONDS)], words).into_response();
     };

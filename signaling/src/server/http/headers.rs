@@ -1,4 +1,4 @@
-//! Headers that stop browsers from using our responses for other purposes than intended.
+//! Headers that stop browsers from using our responses for anything but their intended purpose.
 
 use axum::{
     http::{
@@ -34,7 +34,7 @@ impl Protection {
             response.headers_mut().insert(name, value.clone());
         };
         set(X_CONTENT_TYPE_OPTIONS, &HeaderValue::from_static("nosniff"));
-        // A link to a room reveals who plays where, and with whom.
+        // The address of a room reveals who plays where, and with whom.
         set(REFERRER_POLICY, &HeaderValue::from_static("no-referrer"));
         if let Some(policy) = &self.page_policy {
             set(CONTENT_SECURITY_POLICY, policy);

@@ -1,5 +1,5 @@
-//! What an HTTP request asks for: a WebSocket joins a room, and other requests get information for
-//! the operator, or a file.
+//! What an HTTP request asks for: a WebSocket joins a room; any other request gets information for
+//! the operator, the list of rooms, or a file.
 
 mod admission;
 mod upgrade;
@@ -48,7 +48,8 @@ async fn health(State(shared): State<Arc<Shared>>) -> Response {
     (headers, json).into_response()
 }
 
-/// Reports whether a peer that connects now is accepted, which is what a load balancer asks.
+/// Reports whether a peer that connects now would be accepted, which is what a load balancer
+/// checks.
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     let answer = if !shared.is_serving() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
@@ -67,7 +68,7 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 /// Sends the public rooms of a game to a program or a page without a WebSocket:
-/// `/v1/rooms?game=NAME`. While a request is served, it counts as a peer that joins.
+/// `/v1/rooms?game=NAME`. While the request is served, it counts as a peer that joins.
 async fn list(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (request, _) = request.into_parts();
     let mut response = match listed(&request, &shared).await {
@@ -93,7 +94,7 @@ async fn listed(request: &request::Parts, shared: &Shared) -> Result<impl IntoRe
 }
 
 /// Treats a request for a WebSocket as a request for a room, whatever its path: files and rooms may
-/// have the same names. Every response gets the protecting headers.
+/// have the same names. Every response gets the [`Protection`] headers.
 async fn join_or_pass_on(
     State(answering): State<Arc<(Protection, Arc<Shared>)>>,
     request: Request,

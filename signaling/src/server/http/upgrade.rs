@@ -1,5 +1,5 @@
-//! A request that becomes a WebSocket: the opening handshake, and the way into the room that its
-//! address names.
+//! A request that becomes a WebSocket: the opening handshake, and the checks on the way into the
+//! room that its address names.
 
 use std::sync::Arc;
 
@@ -63,14 +63,14 @@ pub(super) async fn join(shared: Arc<Shared>, request: Request) -> Result<Respon
     if let Ok((Address::Stock(wish), _)) = &admitted
         && let Err(refusal) = shared.hub.check(wish).await
     {
-        // Another peer may take the last place before this one joins. Then this one gets a close
-        // frame, too.
+        // Another peer may take the last place before this one joins. In that case, this stock
+        // client, too, is refused by a close frame.
         admitted = Err(refusal);
     }
     if let (Err(refusal), false) = (&admitted, is_v1) {
         return Err(refuse(*refusal, &shared));
     }
-    // Boxed, so that its memory is freed before the long time in a room begins.
+    // Boxed, so that its memory is freed before the peer's long stay in a room.
     let entering = Box::pin(enter(upgrade, admitted, resume, Arc::clone(&shared)));
     tokio::spawn(async move {
         let Some((mut connection, slot)) = entering.await else { return };
@@ -88,9 +88,8 @@ pub(super) async fn join(shared: Arc<Shared>, request: Request) -> Result<Respon
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
 }
 
-/// Continues with a request that has become a WebSocket: enters the room, or shows the list.
-/// Returns the connection of a peer that is in a room now, and its slot among the peers of its
-/// address.
+/// Continues with a request that has become a WebSocket: enters the room, or shows the list. If the
+/// peer is in a room now, returns its connection, and its slot among the peers of its address.
 async fn enter(
     upgrade: OnUpgrade,
     admitted: Result<(Address, Option<SourceSlot>), Refusal>,
@@ -130,14 +129,14 @@ fn accept(request: &request::Parts) -> Result<HeaderValue, (StatusCode, &'static
         return Err((StatusCode::METHOD_NOT_ALLOWED, "A WebSocket begins with a GET.\n"));
     }
     if has_body(headers) {
-        // Bytes that a proxy takes for the body would be read as frames.
+        // Bytes that a proxy considers the body would be read as frames.
         return wrong("A request for a WebSocket has no body.\n");
     }
     if !says(header::CONNECTION, "upgrade") {
         return wrong("A WebSocket begins with `Connection: upgrade`.\n");
     }
     if !says(header::SEC_WEBSOCKET_VERSION, "13") {
-        return wrong("This server speaks version 13 of WebSocket.\n");
+        return wrong("This server supports only version 13 of WebSocket.\n");
     }
     let key = headers.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
     let accept = key.map(|key| HeaderValue::from_str(&derive_accept_key(key)));

@@ -1,5 +1,5 @@
-//! How a peer enters a room: which room it wants, and what happens if other peers enter at the same
-//! time.
+//! How a peer enters a room: which room it wants, and what happens if other peers enter rooms at
+//! the same time.
 
 use std::num::NonZeroU16;
 
@@ -49,7 +49,7 @@ enum JoinOutcome {
 }
 
 impl Hub {
-    /// Checks whether a peer would be accepted now; the answer may change in the next moment.
+    /// Checks whether a peer would be accepted now; a moment later, the answer may differ.
     pub(crate) async fn check(&self, wish: &Wish) -> Result<(), Refusal> {
         let joining = JoiningPeer {
             peer: PeerId::from_u128(0),
@@ -85,7 +85,7 @@ impl Hub {
         }
         let entered_room = entered.as_ref().ok().map(JoinedPeer::room);
         for room in before.iter().filter(|room| entered_room != Some(room)) {
-            // A store that cannot be reached keeps the peer in that room for some time longer.
+            // If the store cannot be reached, the peer stays in that room for some time longer.
             if self.remove(room, joining.peer).await.is_err() {
                 self.note_unsure(room, joining.peer);
             }
@@ -94,8 +94,8 @@ impl Hub {
         entered
     }
 
-    /// Does the same, and adds to `before` the rooms that earlier connections of the peer were in.
-    /// Those connections have ended.
+    /// Like [`enter`](Self::enter), but also adds to `before` the rooms that earlier connections of
+    /// the peer were in. Those connections have been ended.
     async fn try_to_enter(
         &self,
         joining: &JoiningPeer,
@@ -126,12 +126,13 @@ impl Hub {
                     self.note_unsure(&target.id, peer);
                     return Err(Refusal::StoreDown);
                 }
-                // Whatever the reason is, the peer can still meet other strangers.
+                // Whatever the reason, the peer can still meet other strangers.
                 Err(_) if target.is_found => failed.found_rooms.push(target.id.clone()),
                 Err(Refusal::NoSuchRoom) if failed.is_name_taken => return Err(Refusal::OtherGame),
                 Err(refusal) => return Err(refusal),
             }
-            // If it is no longer there, the peer has entered by another connection in the meantime.
+            // If the outbox is no longer there, the peer has entered by another connection in the
+            // meantime.
             outbox = ours.ok_or(Refusal::Replaced)?;
         }
         Err(if failed.found_rooms.is_empty() { Refusal::StoreDown } else { Refusal::RoomFull })
@@ -226,8 +227,8 @@ impl Hub {
         };
         // If the client names no capacity, players get all places that are not for spectators.
         let capacity = players.map_or(most.saturating_sub(spectators).max(1), NonZeroU16::get);
-        // A small server refuses nobody because of a number that only matters to a new room, or
-        // because of places that few will use.
+        // A server with small rooms refuses nobody because of a number that only matters to a new
+        // room, or because of places that few will use.
         let capacity = capacity.min(most);
         let spectators = spectators.min(most - capacity);
         Ok(Terms {

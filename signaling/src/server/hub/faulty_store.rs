@@ -1,5 +1,5 @@
-//! A store in memory for tests of the hub. It lets other tasks go first, loses answers, fails, and
-//! counts the subscriptions to each room.
+//! An in-memory store for tests of the hub. It lets other tasks run first, loses answers, fails,
+//! and counts the subscriptions to each room.
 
 use std::{
     collections::HashMap,
@@ -28,15 +28,15 @@ pub(super) struct FaultyStore {
     pub(super) rooms: MemoryStore,
     local: Arc<Local>,
     process: ProcessId,
-    /// It does nothing.
+    /// It does nothing and returns errors.
     pub(super) is_down: AtomicBool,
     /// It makes changes, but does not confirm them.
     pub(super) is_slow: AtomicBool,
-    /// The answer to one of this many changes is lost.
+    /// Of this many changes, the answer to one is lost.
     loses_one_of: u32,
     swaps: AtomicU32,
     subscriptions: Mutex<HashMap<RoomId, i64>>,
-    /// What it reports about peers of other processes, true or not.
+    /// The peers of other processes that it reports as orphaned, rightly or not.
     pub(super) orphaned: Mutex<Vec<OrphanedPeer>>,
 }
 
@@ -56,12 +56,12 @@ impl FaultyStore {
         }
     }
 
-    /// The same store, but the answer to one of this many changes is lost.
+    /// The same store, but of this many changes, the answer to one is lost.
     pub(super) fn losing_one_of(self, loses_one_of: u32) -> Self {
         Self { loses_one_of, ..self }
     }
 
-    /// How many peers are subscribed to each room.
+    /// Returns how many peers are subscribed to each room.
     pub(super) fn subscriptions(&self) -> HashMap<RoomId, i64> {
         self.subscriptions.lock().expect("nobody panicked").clone()
     }
@@ -76,7 +76,7 @@ impl FaultyStore {
         }
     }
 
-    /// Lets other tasks go first.
+    /// Lets other tasks run first.
     async fn wait(&self) -> Result<(), StoreDown> {
         yield_once().await;
         if self.is_down.load(Relaxed) { Err(StoreDown) } else { Ok(()) }
@@ -133,7 +133,7 @@ impl Store for FaultyStore {
         self.add(id, -1);
     }
 
-    /// None of the processes with members in the rooms is dead, unless the test says so.
+    /// Reports no other process as dead, unless the test says so.
     async fn orphaned_peers(&self) -> Vec<OrphanedPeer> {
         let mut orphaned = self.orphaned.lock().expect("nobody panicked").clone();
         for room in self.rooms.rooms() {
@@ -144,7 +144,7 @@ impl Store for FaultyStore {
     }
 }
 
-/// Is ready when it is polled for the second time.
+/// Completes when it is polled for the second time.
 async fn yield_once() {
     let mut is_second = false;
     std::future::poll_fn(|context| {

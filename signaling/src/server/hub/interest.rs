@@ -1,9 +1,9 @@
-//! The rooms whose changes this process must receive: those that one of its peers is in, or tries
-//! to enter.
+//! The rooms whose changes this process must receive: those that one of its peers is in or is
+//! trying to enter.
 //!
 //! Each connection holds its own [`Interest`]. The number of interests in a room follows from that
-//! alone, so nothing that happens to a peer meanwhile (it is refused, replaced, or led elsewhere)
-//! can be counted twice, or not at all.
+//! alone, so nothing that happens to a peer in the meantime (it is refused, replaced, or enters
+//! another room) can be counted twice, or not at all.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use crate::{
     server::{room::RoomId, store::Store},
 };
 
-/// The rooms in which some connection here is interested.
+/// The rooms in which at least one connection of this process is interested.
 pub(super) struct Interests {
     store: Arc<dyn Store>,
     max_rooms: usize,
@@ -60,7 +60,7 @@ impl Interests {
             }
             *held.entry(room.clone()).or_default() += 1;
         }
-        // If the store fails, or nobody waits for it any more, this interest ends like any other.
+        // If the store fails, or this call is cancelled, the interest ends like any other.
         let interest = Interest { all: Arc::clone(self), room: room.clone(), is_over: false };
         self.store.subscribe(room).await?;
         Ok(interest)

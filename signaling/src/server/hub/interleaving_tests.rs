@@ -1,6 +1,6 @@
-//! Peers that enter, are refused, replace each other and leave at the same time, step by step and
-//! in any order. In the end, the counts of this process must match what is there. Tested with a
-//! store in memory and with Redis.
+//! Connections that enter, are refused, replace each other and leave at the same time, step by step
+//! and in any order. In the end, the counts of this process must match the peers that are there.
+//! Tested with an in-memory store and with Redis.
 
 use std::{
     collections::HashMap,
@@ -103,7 +103,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 /// A running task.
 type Task<'a> = Pin<Box<dyn Future<Output = Option<Client>> + 'a>>;
 
-/// Everything that happens to one process.
+/// The state of one process, and all tasks that run in it.
 struct Scene<'a> {
     hub: &'a Hub,
     store: &'a FaultyStore,

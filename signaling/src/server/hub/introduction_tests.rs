@@ -55,7 +55,7 @@ async fn enter(hub: &Hub, peer: PeerId, is_v1: bool) -> (JoinedPeer, OutboxReade
     (joined, reader)
 }
 
-/// The arrivals and departures of other peers that it was told about since the last call.
+/// Returns the arrivals and departures of other peers in the queue since the last call.
 fn heard(queue: &mut OutboxReader) -> Vec<PeerEvent<()>> {
     std::iter::from_fn(|| queue.try_next()).filter_map(|text| of_others(&text)).collect()
 }
@@ -65,8 +65,8 @@ fn of_others(text: &str) -> Option<PeerEvent<()>> {
     (!matches!(event, PeerEvent::IdAssigned(_))).then_some(event)
 }
 
-/// Returns what Ann, at another process, was sent until everything that happened before has reached
-/// that process.
+/// Returns the arrivals and departures that Ann, at another process, has been sent once everything
+/// that happened before this call has reached that process.
 async fn heard_by_ann(
     hub: &Hub,
     friend: &JoinedPeer,

@@ -1,5 +1,5 @@
-//! Peers that have lost their connection: the other peers are told at once, or the peer stays in
-//! its room for a while.
+//! What happens to a peer whose connection has ended: it is removed at once, or stays in its room
+//! for a while.
 
 use std::sync::{MutexGuard, PoisonError};
 
@@ -17,10 +17,10 @@ use crate::{
 };
 
 impl Hub {
-    /// Notes that a connection has ended, and tells the other peers when it is time to. `now` is in
-    /// milliseconds, like that of [`tick`](Self::tick).
+    /// Notes that a connection has ended, and tells the other peers, now or later. `now` is on the
+    /// same clock as that of [`tick`](Self::tick).
     pub(crate) async fn leave(&self, joined: &mut JoinedPeer, departure: Departure, now: u64) {
-        // Otherwise the peer has entered again by another connection.
+        // If it is no longer there, the peer has entered again by another connection.
         if self.local.leave(joined.peer, joined.connection).is_some() {
             self.remove_or_keep(joined, departure, now).await;
         }
@@ -56,7 +56,7 @@ impl Hub {
     }
 
     /// Removes peers that did not come back in time, including those of dead processes. `now` is in
-    /// milliseconds on a clock that is never set.
+    /// milliseconds, on a monotonic clock.
     pub(crate) async fn tick(&self, now: u64) {
         // The lock must be released before the loop.
         let unsure = self.lock_missed().take_unsure();
@@ -70,10 +70,10 @@ impl Hub {
             let Missed { room, peer, absence, .. } = missed;
             let is_away = |room: &Room| {
                 room.member(peer).is_some_and(|member| {
-                    // It was absent all the time.
+                    // It has been absent all the time.
                     (member.absence.is_some() && member.absence == absence)
-                    // It has not come back here, regardless of what the room knows. The room may
-                    // know nothing, if the store could not be reached, or may know of an absence
+                    // It has not come back here, regardless of what the room records. The room may
+                    // record nothing, if the store could not be reached, or an absence that was
                     // noted by a process that is dead by now.
                         || (is_latest
                             && member.process == self.process
@@ -111,7 +111,7 @@ impl Hub {
             effects
         };
         let _ = self.change(room, missing).await;
-        // For a peer of this process, the latest entry covers any absence.
+        // For a peer of this process, an entry covers any absence.
         let is_ours = process == self.process;
         let latest = self.lock_missed().latest_absence(&key);
         let is_awaited =
@@ -128,8 +128,7 @@ impl Hub {
         self.lock_missed().note_unsure(room, peer, self.limits.max_peers);
     }
 
-    /// Takes the next peer whose time is over. The lock is released before anything is done about
-    /// it.
+    /// Takes the next peer whose time is over. The lock is released before anything else is done.
     fn next_overdue(&self, now: u64) -> Option<(Missed, bool)> {
         self.lock_missed().next_overdue(now)
     }

@@ -15,6 +15,7 @@ use crate::{
 
 /// The most rooms in a list: more than a person reads.
 pub(super) const MAX_LISTED: usize = 200;
+
 impl Hub {
     /// Returns the public rooms of a game, as they were at most a second ago.
     pub(crate) async fn list(&self, game: &str, now: Instant) -> Result<RoomTexts, StoreDown> {
@@ -30,9 +31,9 @@ impl Hub {
         list.insert(Made { at: now, texts }).texts.clone()
     }
 
-    /// Chooses the rooms to list: first those that have a free place for a player, and otherwise in
-    /// an order that nobody can influence, so that a few rooms with the right names cannot keep all
-    /// others out. The order is the same each time.
+    /// Chooses the rooms to list: first those that a player can join, and otherwise in an order
+    /// that nobody can influence, so that a few rooms with well-chosen names cannot keep all other
+    /// rooms out. The order is the same each time.
     pub(super) async fn choose(&self, game: &str) -> Result<Vec<RoomListing>, StoreDown> {
         // The store in memory returns rooms in the order of their names, so it is asked for all of
         // them. Redis returns them in its own order.

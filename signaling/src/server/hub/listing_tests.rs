@@ -37,7 +37,7 @@ async fn listed(hub: &Hub) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn open_rooms_are_listed_before_the_others() {
+async fn open_rooms_are_listed_first() {
     let hub = hub();
     for number in 0..MAX_LISTED {
         enter(&hub, number, &format!("-{number}"), "capacity=1").await;
@@ -57,9 +57,9 @@ async fn no_name_moves_a_room_to_the_front_of_the_list() {
     let shown = listed(&hub).await;
     assert_eq!(shown.len(), MAX_LISTED);
     // The chance that this order keeps all of the other rooms out is smaller than one in the number
-    // of atoms.
+    // of atoms in the universe.
     assert!(shown.iter().any(|name| name.starts_with('z')), "{shown:?}");
-    assert_eq!(shown, listed(&hub).await, "and who looks again finds the same");
+    assert_eq!(shown, listed(&hub).await, "the order is the same each time");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
-//! The list of public rooms, made once for all clients that look at it within a second.
+//! The list of public rooms, made once for all clients that request it within a second.
 //!
-//! Choosing among thousands of rooms takes milliseconds, and hundreds of clients may look each
-//! second. All of them receive the same text.
+//! Choosing among thousands of rooms takes milliseconds, and hundreds of clients may request the
+//! list each second. All of them receive the same text.
 
 use std::{
     collections::HashMap,
@@ -41,7 +41,7 @@ struct Games {
     sweep_at: usize,
 }
 
-/// A list, or the news that the store is down, which all clients that wait for a list receive at
+/// A list, or the error that the store is down, which all clients that wait for the list receive at
 /// once.
 #[derive(Debug)]
 pub(super) struct Made {
@@ -71,7 +71,7 @@ impl Lists {
             return Arc::clone(list);
         }
         if games.lists.len() >= games.sweep_at {
-            // A locked one is being made or read.
+            // A locked list is being made or read.
             games.lists.retain(|_, list| {
                 list.try_lock()
                     .map_or(true, |made| made.as_ref().is_some_and(|it| it.is_fresh(now)))

@@ -18,15 +18,16 @@ pub(super) struct MissedPeers {
     latest: HashMap<(RoomId, PeerId), (u64, Option<u64>)>,
     /// The number of entries that the queue has had.
     entries: u64,
-    /// Peers that the store has reported as orphaned. It reports them for as long as they are in
-    /// the room.
+    /// The peers that the store has reported as orphaned. It reports each of them repeatedly, for
+    /// as long as the peer is in the room.
     orphaned: HashSet<(RoomId, PeerId)>,
     /// Peers that may be in a room although they are not connected here, because the store did not
     /// confirm a change.
     unsure: Vec<(RoomId, PeerId)>,
 }
 
-/// A peer that is kept in its room until then, on the steady clock of this process.
+/// A peer that is kept in its room until a deadline, in milliseconds on the monotonic clock of this
+/// process.
 #[derive(Debug)]
 pub(super) struct Missed {
     number: u64,
@@ -53,7 +54,7 @@ impl MissedPeers {
     }
 
     /// Notes that a peer is in a room again, so that its return is no longer awaited. If it is lost
-    /// again, it has its full time. Returns the room in which it was kept.
+    /// again, it gets the full time again. Returns the room in which it was kept.
     pub(super) fn end(&mut self, peer: PeerId, room: &RoomId) -> Option<RoomId> {
         self.latest.remove(&(room.clone(), peer));
         self.rooms.remove(&peer).map(|(room, _)| room)
@@ -69,7 +70,7 @@ impl MissedPeers {
             self.latest.remove(&key);
         }
         self.orphaned.remove(&key);
-        // A later entry may keep it again.
+        // Unless a later entry keeps the peer.
         if self.rooms.get(&next.peer).is_some_and(|(_, until)| *until == next.until) {
             self.rooms.remove(&next.peer);
         }

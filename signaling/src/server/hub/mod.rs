@@ -1,8 +1,9 @@
-//! Lets peers enter rooms and tells the other peers: it stands between the connections of this
-//! process and the store of the rooms.
+//! The hub lets peers enter rooms and tells the other peers about them. It stands between the
+//! connections of this process and the store of the rooms.
 //!
 //! Each change of a room is made on a copy, which replaces the room unless another change came
-//! first. The changes of this process take turns, so only another process can make it try again.
+//! first. The changes of this process take turns, so only a change by another process can come
+//! first and force a retry.
 
 mod entering;
 mod interest;
@@ -49,11 +50,12 @@ use crate::{
     protocol::{PeerId, Refusal},
 };
 
-/// How often a change is tried again because another process was faster. Each time one of those
-/// processes succeeded, so a room that this many processes change at once is not used by people.
+/// How many times a change is tried before it is given up, because other processes were faster.
+/// Each failure means that another process succeeded, and people never change a room this many
+/// times at once.
 const MAX_ATTEMPTS: u32 = 64;
-/// The number of locks by which rooms take turns. Two rooms that share a lock sometimes wait for
-/// each other.
+/// The number of locks with which the changes of rooms take turns. Two rooms that share a lock
+/// sometimes wait for each other.
 const TURNS: usize = 64;
 
 /// The limits on rooms and peers; see the fields of the same name in
@@ -158,17 +160,17 @@ impl Hub {
         self.store.is_down()
     }
 
-    /// Returns what a token proves.
+    /// Returns the content of a token, if it is valid for this peer.
     pub(crate) fn read_token(&self, token: &str, peer: PeerId, now: u64) -> Option<Resume> {
         self.signer.read(token, peer, now)
     }
 
-    /// Resolves once there is news that peers here will be sent later.
+    /// Resolves once messages to peers of this process have been deferred.
     pub(crate) async fn late_news(&self) {
         self.local.late_news().await;
     }
 
-    /// Sends peers the news that are due by now. Returns whether more may be due soon.
+    /// Sends peers the deferred messages that are due. Returns whether more may be due soon.
     pub(crate) fn tell_late(&self, now: Instant) -> bool {
         self.local.tell_late(now)
     }
@@ -242,8 +244,8 @@ impl Hub {
         self.change(room, |room| self.if_gone(room, peer, |room| room.leave(peer))).await
     }
 
-    /// Does the work, unless the peer has entered again meanwhile: by another connection of this
-    /// process, or at another process, which is then responsible for it.
+    /// Does the work, unless the peer has entered again in the meantime: by another connection of
+    /// this process, or at another process, which is then responsible for it.
     fn if_gone(
         &self,
         room: &mut Room,
@@ -255,8 +257,8 @@ impl Hub {
         if is_ours && !self.local.is_in(peer, room.id()) { work(room) } else { Vec::new() }
     }
 
-    /// Changes a room, if it exists, and tries as often as necessary. Work without an effect is no
-    /// change.
+    /// Changes a room, if it exists, and tries again if another change came first, up to
+    /// [`MAX_ATTEMPTS`] times. If the work leaves the room as it was, nothing is stored.
     async fn change(
         &self,
         id: &RoomId,

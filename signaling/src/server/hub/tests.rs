@@ -127,7 +127,7 @@ async fn an_absent_peer_is_removed_in_time_whatever_the_clocks_say() {
 }
 
 /// Two processes look after the peers of a third one that died; one of them has such a peer back
-/// before the other has looked.
+/// before the other has checked.
 #[tokio::test]
 async fn a_peer_that_is_back_is_not_removed_with_its_dead_process() {
     let (hub, store) = hub();
@@ -164,7 +164,7 @@ async fn a_peer_that_another_process_marked_as_absent_is_removed_in_time() {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_lost_again_has_its_full_time() {
+async fn a_peer_that_is_lost_again_gets_the_full_grace_time() {
     let (hub, store) = hub();
     let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
     let (mut bob, _) = enter(&hub, 2, "/v1/rooms/room").await.expect("there is a place");
@@ -182,7 +182,7 @@ async fn a_peer_that_is_lost_again_has_its_full_time() {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_lost_again_as_its_first_time_ends_stays_in_its_room() {
+async fn a_peer_that_is_lost_again_as_its_first_grace_time_ends_stays_in_its_room() {
     let (hub, store) = hub();
     let _ann = enter(&hub, 1, "/v1/rooms/room").await.expect("there is a place");
     let (mut bob, _) = enter(&hub, 2, "/v1/rooms/room").await.expect("there is a place");

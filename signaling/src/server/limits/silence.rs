@@ -1,11 +1,12 @@
-//! When a silent peer, or a silent Redis, is asked whether it is there, and when it is given up.
+//! When a silent peer, or a silent Redis, is asked whether it is still there, and when it is given
+//! up.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Decides when a silent peer is asked whether it is there, and when it is given up: half the
-/// timeout after it was asked, even if the question was late because this process was halted.
+/// Decides when a silent peer is asked whether it is still there, and when it is given up: half the
+/// timeout after it was asked, even if it was asked late because this process was halted.
 #[derive(Debug)]
 pub(crate) struct Silence {
     timeout: Duration,

@@ -1,5 +1,5 @@
-//! The network addresses that peers connect from, and how many peers and how often they may connect
-//! from one address.
+//! The network addresses that peers connect from, and how many peers may connect from one address,
+//! and how often.
 
 use std::{
     collections::HashMap,
@@ -36,8 +36,9 @@ impl Source {
     /// The sender of a request: the other end of the connection or, if that is a proxy that we
     /// trust, the address that the proxy names.
     ///
-    /// Proxies append to `X-Forwarded-For`, and a client may write anything at its beginning. So it
-    /// is read from the end, and the first address that is not one of our proxies counts.
+    /// Proxies append to `X-Forwarded-For`, and a client may write anything at its beginning. So
+    /// the header is read from its end, and the first address that is not one of our proxies
+    /// counts.
     pub(crate) fn of(peer: IpAddr, headers: &HeaderMap, is_proxy: impl Fn(IpAddr) -> bool) -> Self {
         let lists = headers.get_all("x-forwarded-for").into_iter().rev();
         let names = lists.flat_map(|list| list.as_bytes().rsplit(|byte| *byte == b','));
@@ -250,7 +251,7 @@ mod tests {
             ..ServerConfig::default()
         };
         let cases = [
-            // Directly from the client, regardless of what it claims.
+            // Directly from the client, whatever address it claims.
             ("192.0.2.1", vec!["198.51.100.9"], "192.0.2.1"),
             ("192.0.2.1", vec![], "192.0.2.1"),
             // Through one proxy, and through two; anything that the client wrote before does not

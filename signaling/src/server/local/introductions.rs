@@ -1,10 +1,10 @@
-//! Newcomers that have not been announced to the other peers of their rooms yet. Pure.
+//! The newcomers that have not been announced to the other peers of their rooms yet. Pure.
 //!
-//! A peer opens a connection to each newcomer that is announced to it, which costs far more than it
-//! costs a stranger to join. So a newcomer must stay for a moment before it is announced, one that
-//! leaves earlier is never announced, and the newcomers of a room are announced at a bounded rate.
-//! This applies to peers at `/v1/`: newcomers are announced to matchbox's own clients at once, as
-//! matchbox's server does.
+//! A peer opens a connection to each newcomer that is announced to it, which costs the peer far
+//! more than joining costs a stranger. So a newcomer must stay for a moment before it is announced,
+//! a newcomer that leaves earlier is never announced, and the newcomers of a room are announced at
+//! a bounded rate. This applies to peers at `/v1/`: newcomers are announced to matchbox's own
+//! clients at once, as matchbox's server does.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// How long a newcomer must stay: the time that people need to notice that anything happened.
+/// How long a newcomer must stay: too short for people to notice the delay.
 const STAYS_FOR: Duration = Duration::from_millis(200);
 /// How often newcomers of a room are announced. The number at once is the number of peers that one
 /// of our peers keeps track of.
@@ -67,7 +67,7 @@ impl Introductions {
     ) {
         if let Some(pending) = self.rooms.get_mut(room) {
             for waiting in &mut pending.newcomers {
-                // Of two peers only one is told about the other, or both would offer a connection.
+                // Only one of two peers is told about the other, or both would make an offer.
                 if all.contains(&waiting.newcomer) {
                     waiting.to.retain(|peer| *peer != newcomer);
                 }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_newcomers_that_wait_for_each_other_only_one_is_told() {
+    fn only_one_of_two_waiting_newcomers_is_told_about_the_other() {
         let (mut introductions, start) = (Introductions::default(), Instant::now());
         introductions.add(&room(), BOB, (vec![ANN], &[ANN]), start);
         // Ann lost her connection, and is back.

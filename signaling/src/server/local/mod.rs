@@ -29,20 +29,20 @@ use crate::{
     protocol::{PeerEvent, PeerId, Refusal},
 };
 
-/// Peers by id, in the form in which they are locked.
+/// The connected peers, by id.
 type Peers = HashMap<PeerId, Entry>;
 
-/// The peers that are connected here. Locked only while queues are being filled, never across an
-/// await.
+/// The peers that are connected to this process. Locked only while queues are being filled, never
+/// across an await.
 #[derive(Debug, Default)]
 pub(crate) struct Local {
     peers: Mutex<Peers>,
     health: Arc<Health>,
-    /// If both are locked, locked after the peers.
+    /// If both this and the peers are locked, the peers are locked first.
     introductions: Mutex<Introductions>,
     /// Likewise.
     views: Mutex<Views>,
-    /// Wakes the task that sends peers the news that they do not receive at once.
+    /// Wakes the task that sends peers their deferred messages.
     late_news: Notify,
 }
 
@@ -62,8 +62,8 @@ struct Entry {
 /// The outcome of a delivery to a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    /// The message is in the peer's queue; or the queue was full, which is counted or ends the
-    /// peer's connection.
+    /// The message is in the peer's queue; or the queue was full, which is either counted or ends
+    /// the peer's connection.
     Done,
     /// The peer is not connected here.
     NotHere,
@@ -232,7 +232,7 @@ impl Local {
         }
     }
 
-    /// Announces a newcomer to matchbox's clients now, and to peers at `/v1/` later.
+    /// Announces a newcomer: to matchbox's clients now, and to peers at `/v1/` later.
     fn announce(
         &self,
         peers: &Peers,
@@ -275,7 +275,7 @@ impl Local {
         }
     }
 
-    /// Sends peers the news that are due by now. Returns whether more may be due soon.
+    /// Sends peers the deferred messages that are due. Returns whether more may be due soon.
     pub(crate) fn tell_late(&self, now: Instant) -> bool {
         let peers = self.lock();
         // This goes first, so that every peer to which a newcomer is announced has seen it in the
@@ -291,7 +291,7 @@ impl Local {
         !introductions.is_empty() || !views.is_empty()
     }
 
-    /// Resolves once there is news that peers will be sent later.
+    /// Resolves once messages to peers have been deferred.
     pub(crate) async fn late_news(&self) {
         self.late_news.notified().await;
     }
@@ -331,7 +331,7 @@ impl Entry {
     }
 }
 
-/// A peer that is connected here and in this room.
+/// Returns the peer's entry, if the peer is connected here and in this room.
 fn here<'a>(peers: &'a Peers, room: &RoomId, peer: PeerId) -> Option<&'a Entry> {
     peers.get(&peer).filter(|entry| entry.is_in(room))
 }
@@ -354,7 +354,7 @@ struct ShownRoom<'a> {
     Room: &'a RoomState,
 }
 
-/// An event as it is sent to a peer.
+/// Returns an event as it is sent to a peer.
 pub(crate) fn text(event: &impl Serialize) -> Utf8Bytes {
     Utf8Bytes::from(serde_json::to_string(event).expect("an event is valid JSON"))
 }

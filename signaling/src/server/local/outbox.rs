@@ -1,12 +1,12 @@
 //! The queue of messages that wait for one peer, with a limit in bytes.
 //!
-//! The limit counts bytes and not messages, because bytes fill memory: a few long messages or many
-//! short ones. A channel would always reserve space for some messages, which adds up with thousands
-//! of peers that receive nothing for minutes.
+//! The limit counts bytes and not messages, because it is bytes that fill memory, in a few long
+//! messages or in many short ones. A channel would always reserve space for some messages, which
+//! adds up with thousands of peers that receive nothing for minutes.
 //!
 //! Signals from other peers never fill the queue: they may use three quarters of it, and when that
-//! is full, the sender with the most waiting loses its latest signal. So a flood costs its own
-//! sender, and neither the receiver nor any other peer that signals to it.
+//! is full, the sender with the most waiting loses its latest signal. So a flood hurts its own
+//! sender, but neither the receiver nor any other peer that sends signals to it.
 
 use std::{
     collections::VecDeque,
@@ -21,7 +21,7 @@ use crate::protocol::{PeerId, Refusal};
 /// The cost of a queued message in addition to its text: its entry in the queue and its allocation.
 const OVERHEAD_BYTES: usize = 64;
 
-/// Makes a queue that holds up to `max_bytes`. The last part resolves to the reason when the
+/// Makes a queue that holds up to `max_bytes`. The third part resolves to the reason when the
 /// [`Outbox`] is closed, and to an error when it is dropped.
 pub(crate) fn new_outbox(max_bytes: usize) -> (Outbox, OutboxReader, oneshot::Receiver<Refusal>) {
     let (open, closed) = oneshot::channel();
@@ -40,7 +40,7 @@ pub(crate) struct Outbox {
     open: Mutex<Option<oneshot::Sender<Refusal>>>,
 }
 
-/// The message does not fit, or nobody reads the queue any more.
+/// The message does not fit, or nobody reads the queue any longer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Undeliverable;
 
@@ -125,7 +125,7 @@ pub(crate) struct OutboxReader {
 
 impl OutboxReader {
     /// Waits for the next message; returns `None` once the [`Outbox`] is gone and everything in it
-    /// has been read. Cancel safe.
+    /// has been read. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<Utf8Bytes> {
         loop {
             {
@@ -140,12 +140,12 @@ impl OutboxReader {
         }
     }
 
-    /// Accepts no more messages, and frees those that were not read.
+    /// Accepts no more messages, and frees those that have not been read.
     pub(crate) fn close(&mut self) {
         *self.queue.lock() = Waiting { is_over: true, ..Waiting::default() };
     }
 
-    /// The next message, if there is one now.
+    /// Returns the next message, if there is one now.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn try_next(&mut self) -> Option<Utf8Bytes> {
         self.queue.lock().pop()
@@ -206,7 +206,7 @@ impl Waiting {
         let queued = self.messages.pop_front()?;
         self.forget(&queued);
         if self.messages.is_empty() {
-            // Frees its memory, too.
+            // This frees the memory, too.
             (self.messages, self.of_senders) = (VecDeque::new(), Vec::new());
         }
         Some(queued.message)
@@ -234,7 +234,7 @@ impl Waiting {
         }
     }
 
-    /// Returns whether there was one.
+    /// Removes the last message of this kind, and returns whether there was one.
     fn remove_last(&mut self, kind: Kind) -> bool {
         let at = self.messages.iter().rposition(|queued| queued.kind == kind);
         let removed = at.and_then(|at| self.messages.remove(at));
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flood_of_signals_costs_its_own_sender() {
+    async fn a_flood_of_signals_hurts_only_its_own_sender() {
         let [greedy, modest, late] = [1, 2, 3].map(PeerId::from_u128);
         let (outbox, mut reader, _closed) = new_outbox(16 * (OVERHEAD_BYTES + 1));
         let dropped: u64 = (0..100).map(|_| outbox.push_signal(greedy, "g".into())).sum();

@@ -63,7 +63,7 @@ fn a_peer_that_enters_again_is_shown_no_older_state() {
         local.apply(room.id(), &effects, now);
     }
     local.leave(ANN, 1);
-    // By now the room is another one, in which she is alone.
+    // By now it is another room, in which she is alone.
     let mut to_ann = come(&local, &mut den(), ANN, now);
     assert!(read(&mut to_ann).iter().any(|text| text.contains("Room")));
     local.tell_late(now + TIME);

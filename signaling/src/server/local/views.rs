@@ -1,8 +1,8 @@
-//! The newest state of each room, for peers that have not been shown it yet. Pure.
+//! The newest state of each room, for the peers that have not seen it yet. Pure.
 //!
 //! Each change of a room is shown to everybody in it, and a stranger that joins and leaves changes
-//! it twice. So the peers of a room are shown it at a bounded rate: at once after a pause, and
-//! otherwise the newest state as soon as it is its turn.
+//! it twice. So the state of a room is sent at a bounded rate: at once after a pause, and otherwise
+//! the newest state as soon as the rate allows it.
 
 use std::collections::HashMap;
 
@@ -17,8 +17,9 @@ use crate::{
     },
 };
 
-/// How often the peers of a room are shown it. The number at once covers what happens in a lobby of
-/// friends within a moment. After that, a state waits for at most 200 ms, which nobody notices.
+/// How often the peers of a room are sent its state. The number at once covers everything that
+/// happens within a moment in a lobby of friends. After that, a state waits for at most 200 ms,
+/// which nobody notices.
 const RATE: Rate = Rate { per_second: 5, at_once: 8 };
 
 /// The rooms that changed a moment ago.
@@ -41,13 +42,13 @@ pub(super) struct View {
 }
 
 impl Views {
-    /// Returns whether no state is waiting and every room has paused.
+    /// Returns whether no state is waiting and the limit of every room is unused again.
     pub(super) fn is_empty(&self) -> bool {
         self.rooms.is_empty()
     }
 
-    /// Takes a new state, which replaces one that is waiting. Returns the state to show at once, if
-    /// it is its turn.
+    /// Takes a new state, which replaces one that is waiting. Returns the state if it is to be sent
+    /// at once.
     pub(super) fn add(&mut self, room: &RoomId, mut view: View, now: Instant) -> Option<View> {
         let fresh = || Recent { shown: Bucket::new(now), waiting: None };
         let recent = self.rooms.entry(room.clone()).or_insert_with(fresh);
@@ -62,7 +63,8 @@ impl Views {
         None
     }
 
-    /// Notes that these peers were shown a newer state of the room, so they no longer wait for one.
+    /// Notes that these peers have been sent a newer state of the room, so they no longer wait for
+    /// one.
     pub(super) fn forget(&mut self, room: &RoomId, peers: &[PeerId]) {
         let Some(recent) = self.rooms.get_mut(room) else { return };
         if let Some(waiting) = &mut recent.waiting {
@@ -71,7 +73,7 @@ impl Views {
         recent.waiting.take_if(|waiting| waiting.to.is_empty());
     }
 
-    /// Takes the states whose turn it is.
+    /// Takes the states that are due.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<(RoomId, View)> {
         let mut due = Vec::new();
         self.rooms.retain(|room, Recent { shown, waiting }| {
@@ -128,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_newest_of_many_changes_is_shown_when_it_is_its_turn() {
+    fn only_the_newest_of_many_states_is_shown_when_it_is_due() {
         let (mut views, start) = (Views::default(), Instant::now());
         tire(&mut views, start);
         for state in ["a", "b", "c"] {
@@ -141,14 +143,14 @@ mod tests {
     }
 
     #[test]
-    fn each_room_has_its_own_turns() {
+    fn each_room_has_its_own_rate() {
         let (mut views, start) = (Views::default(), Instant::now());
         tire(&mut views, start);
         assert_eq!(views.add(&room("other"), view(&[BOB], "b"), start), Some(view(&[BOB], "b")));
     }
 
     #[test]
-    fn a_peer_that_waits_for_a_state_is_shown_the_next_one_of_any_peer() {
+    fn a_peer_that_waits_for_a_state_also_gets_the_next_one() {
         let (mut views, start) = (Views::default(), Instant::now());
         tire(&mut views, start);
         assert_eq!(views.add(&room("den"), view(&[ANN], "a"), start), None);

@@ -1,7 +1,7 @@
 //! One room, and what its peers must be told about each change: a pure state machine without
 //! sockets, tasks or a clock.
 //!
-//! It is everything that a [store](super::store) keeps about a room, so any process that has it can
+//! A [store](super::store) keeps nothing else about a room, so any process that loads it can
 //! continue with it.
 
 mod requests;
@@ -19,8 +19,8 @@ use crate::{
 
 /// The id by which a store knows a room.
 ///
-/// For a room that peers can ask for by name it is that name, or the name followed by a game; for a
-/// room of a group of strangers it ends with a number.
+/// For a room that peers can ask for by name, it is that name, or the name followed by a game; for
+/// a room of a group of strangers, it ends with a number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct RoomId(pub(crate) String);
 
@@ -41,7 +41,7 @@ impl RoomId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct ProcessId(pub(crate) u64);
 
-/// The terms of a room: set by the peer that opens it, and unchanged for as long as it lasts.
+/// The terms of a room: set by the peer that opens it, and fixed for as long as it lasts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Terms {
     /// Empty if the peer did not name one.
@@ -49,11 +49,11 @@ pub(crate) struct Terms {
     pub(crate) version: String,
     pub(crate) capacity: u16,
     pub(crate) spectators: u16,
-    /// Whether it is listed at first.
+    /// Whether it is listed when it opens.
     pub(crate) is_public: bool,
-    /// The group of strangers that are brought together in rooms like this one.
+    /// The group of strangers that are brought together in this room and others like it.
     pub(crate) group: Option<String>,
-    /// Whether a room that was full once accepts nobody else, as in matchbox.
+    /// Whether the room, once it has been full, accepts nobody else, as in matchbox.
     pub(crate) closes_when_full: bool,
 }
 
@@ -66,7 +66,7 @@ pub(crate) struct Newcomer {
     /// Whether it understands [`RoomEvent`](crate::lobby::RoomEvent)s.
     pub(crate) is_v1: bool,
     pub(crate) process: ProcessId,
-    /// The game that it names, or empty. This only matters for a new room.
+    /// The game that it names, or empty.
     pub(crate) game: String,
     pub(crate) version: String,
     /// Its proof, if it was in a room with this name before.
@@ -86,7 +86,7 @@ pub(crate) struct Proof {
 pub(crate) enum Claim {
     Member,
     /// It was the owner, with this number in the sequence of owners: of two claims to a room, the
-    /// later one counts.
+    /// one with the higher number counts.
     Owner(u32),
 }
 
@@ -128,7 +128,7 @@ pub(crate) struct Room {
     reign: u32,
     is_public: bool,
     is_locked: bool,
-    /// It was full once, and accepts nobody else.
+    /// It has been full, and accepts nobody else.
     is_closed: bool,
     phase: RoomPhase,
     /// The peers that were players when the current match began, and are still here.
@@ -137,19 +137,19 @@ pub(crate) struct Room {
     /// While the room is locked: peers whose connection broke and that have been removed since.
     /// They may come back.
     lost: Vec<PeerId>,
-    /// The room was recreated from a returning peer's token, and its owner may still be on the way.
+    /// The room was recreated from a returning peer's token, and its owner may still return.
     is_rebuilt: bool,
 }
 
 impl Room {
-    /// Creates an empty room, which lasts only once a peer is in it.
+    /// Creates an empty room. A store keeps it only once a peer has joined.
     pub(crate) fn new(id: RoomId, incarnation: u64, terms: Terms, is_rebuilt: bool) -> Self {
         Self {
             id,
             incarnation,
             is_public: terms.is_public,
-            // Strangers who were brought together should not find a new peer in the place of one
-            // that is on its way back.
+            // Strangers that were brought together should not find a new peer in the place of one
+            // that is about to return.
             is_closed: is_rebuilt && terms.group.is_some(),
             terms,
             members: Vec::new(),
@@ -200,7 +200,7 @@ impl Room {
         (self.is_public && !self.terms.game.is_empty()).then_some(self.terms.game.as_str())
     }
 
-    /// The group of strangers from which this room takes the next peer.
+    /// The group from which this room takes the next stranger; `None` if it takes none.
     pub(crate) fn open_group(&self) -> Option<&str> {
         let is_full = self.count(Place::Player) >= usize::from(self.terms.capacity);
         let is_open =
@@ -224,7 +224,8 @@ impl Room {
         self.count(place) < usize::from(most)
     }
 
-    /// Returns whether it belongs to another game than this one. If either is unnamed, it does not.
+    /// Returns whether it belongs to another game than this one. If either game is unnamed, it does
+    /// not.
     pub(crate) fn is_of_other_game(&self, game: &str) -> bool {
         differs(&self.terms.game, game)
     }
@@ -241,8 +242,8 @@ impl Room {
         {
             return Err(Refusal::OtherGame);
         }
-        // Neither a lock nor a closed room keeps out a peer that was lost meanwhile, but the peer
-        // needs a free place.
+        // Neither a lock nor a closed room keeps out a peer that was lost while the room was
+        // locked, but the peer needs a free place.
         let was_lost = self.lost.contains(&newcomer.peer);
         if self.is_locked && !was_lost {
             return Err(Refusal::Locked);
@@ -333,15 +334,15 @@ impl Room {
         if is_here { self.mark_absent(peer, absence) } else { Vec::new() }
     }
 
-    /// Does the same for a peer whose own process saw its connection break. Its absence begins now,
-    /// even if another process took this one for dead and has marked the peer as absent.
+    /// Marks a peer as absent whose connection broke at this process. Its absence begins now, even
+    /// if another process took this one for dead and has already marked the peer as absent.
     pub(crate) fn mark_absent(&mut self, peer: PeerId, absence: u64) -> Vec<Effect> {
         let Some(member) = self.member_mut(peer) else { return Vec::new() };
         let was_here = member.absence.replace(absence).is_none();
         if was_here { self.show().into_iter().collect() } else { Vec::new() }
     }
 
-    /// The connected members that fit.
+    /// The connected members for which `fits` holds.
     fn recipients(&self, fits: impl Fn(&Member) -> bool) -> Vec<PeerId> {
         let hears = |member: &&Member| member.absence.is_none() && fits(member);
         self.members.iter().filter(hears).map(|member| member.id).collect()

@@ -6,9 +6,9 @@ use crate::{
     protocol::PeerId,
 };
 
-/// If this many peers were removed from a room, somebody is attacking it with made-up identities.
-/// From then on nobody new can enter, so that the number of identities to remember is bounded and a
-/// ban holds for as long as the room exists.
+/// Once this many peers have been removed from a room, somebody is attacking it with made-up
+/// identities. From then on nobody new can enter, so that the number of identities to remember is
+/// bounded and a ban holds for as long as the room exists.
 const MAX_BANNED: usize = 64;
 
 impl Room {
@@ -27,7 +27,7 @@ impl Room {
         }
     }
 
-    /// Passes the room on. In a rebuilt room, only a peer with proof counts as the next in the
+    /// Passes the room on to this owner. In a rebuilt room, only a peer with proof advances the
     /// sequence of owners.
     pub(super) fn set_owner(&mut self, owner: Option<PeerId>) {
         self.owner = owner;
@@ -37,13 +37,14 @@ impl Room {
     }
 
     /// Returns whether the room can have an owner: among strangers that were brought together,
-    /// nobody has power over the others.
+    /// nobody has power over anybody else.
     fn has_owner(&self) -> bool {
         self.terms.group.is_none()
     }
 
-    /// The peer that owns the room next: the first player that came by `/v1/`, and during a match
-    /// the first one that is in it, so that nobody else gets power over its players.
+    /// The peer that owns the room next: the first player that connected at `/v1/`, and during a
+    /// match the first one that plays in it, so that nobody outside the match gets power over its
+    /// players.
     pub(super) fn next_owner(&self) -> Option<PeerId> {
         if !self.has_owner() {
             return None;
@@ -61,8 +62,8 @@ impl Room {
         request: &RoomRequest,
     ) -> Result<Vec<Effect>, Denial> {
         let is_owner = self.owner == Some(peer);
-        // In a room without an owner every player may speak for the match. That can do no harm: the
-        // match belongs to its players, not to the server.
+        // In a room without an owner, every player may report the start and the end of the match.
+        // That does no harm: the match belongs to its players, not to the server.
         let plays = self.in_match.is_empty() || self.in_match.contains(&peer);
         let speaks_for_match = is_owner
             || !self.has_owner() && plays && self.member(peer).is_some_and(Member::can_own);
@@ -118,8 +119,8 @@ impl Room {
         }
     }
 
-    /// Allowed during a match, too: its players are fixed already, and the place is for the next
-    /// match.
+    /// This is allowed during a match, too: its players are already fixed, and the place is for the
+    /// next match.
     fn set_place(&mut self, peer: PeerId, place: Place) -> Result<(), Denial> {
         let has_place = self.has_place(place);
         let member = self.member_mut(peer).ok_or(Denial::NoSuchPeer)?;

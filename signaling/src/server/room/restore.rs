@@ -1,5 +1,5 @@
-//! A room after changes were missed: what its peers are told then, and how forgotten peers are put
-//! back.
+//! A room whose changes were missed: what its peers are told about them, and how forgotten peers
+//! are put back.
 
 use super::{Effect, Member, Room};
 use crate::{
@@ -17,7 +17,7 @@ impl Room {
         self.banned.contains(&peer)
     }
 
-    /// The same room with only the members that stay.
+    /// Returns the same room with only the members that stay.
     pub(crate) fn with_only(&self, stays: impl Fn(&Member) -> bool) -> Self {
         let mut room = self.clone();
         room.members.retain(&stays);
@@ -28,8 +28,8 @@ impl Room {
         room
     }
 
-    /// The effects that bring the peers `to` up to date, which know the room as it was `before` and
-    /// missed what has happened since.
+    /// Returns the effects that bring the peers `to` up to date. They know the room as it was
+    /// `before`, and have missed everything since.
     pub(crate) fn catch_up(&self, before: &Self, to: &[PeerId]) -> Vec<Effect> {
         let is_in = |room: &Self, id: PeerId| room.members.iter().any(|member| member.id == id);
         let came = self.members.iter().filter(|member| !is_in(before, member.id));
@@ -57,8 +57,8 @@ impl Room {
     /// as connected, unless another process has the peer or the peer was removed. Returns whether
     /// that changed anything.
     ///
-    /// If strangers have made another room with this name meanwhile, it is no longer theirs: they
-    /// are then in the room as it was.
+    /// If strangers have opened another room with this name in the meantime, it becomes the old
+    /// room again, with them in it.
     pub(crate) fn put_back(&mut self, before: &Self, here: &[PeerId]) -> bool {
         let was = self.clone();
         let is_made_again = self.members.iter().all(|member| before.member(member.id).is_none());

@@ -1,4 +1,4 @@
-//! The effects of each change of a room.
+//! What each change of a room does, and whom it tells.
 
 use super::*;
 use crate::lobby::{Denial, RoomRequest};
@@ -61,7 +61,7 @@ fn with(newcomers: &[Newcomer]) -> Room {
     room
 }
 
-/// The events of matchbox's protocol that each peer is sent.
+/// Returns the events of matchbox's protocol, each with the peers that it is sent to.
 fn told(effects: &[Effect]) -> Vec<(Vec<PeerId>, PeerEvent<()>)> {
     let told = effects.iter().filter_map(|effect| match effect {
         Effect::Tell { to, event } if !to.is_empty() => Some((to.clone(), event.clone())),
@@ -70,7 +70,7 @@ fn told(effects: &[Effect]) -> Vec<(Vec<PeerId>, PeerEvent<()>)> {
     told.collect()
 }
 
-/// The peers that are shown the room, and its state.
+/// Returns the peers that are shown the room, and the state that they are shown.
 fn shown(effects: &[Effect]) -> Option<(&[PeerId], &RoomState)> {
     effects.iter().find_map(|effect| match effect {
         Effect::Show { to, state } => Some((&to[..], state)),
@@ -79,7 +79,7 @@ fn shown(effects: &[Effect]) -> Option<(&[PeerId], &RoomState)> {
 }
 
 #[test]
-fn a_newcomer_receives_its_id_and_is_announced_to_the_others() {
+fn a_newcomer_receives_its_id_and_is_announced_to_the_other_peers() {
     let mut room = with(&[ours(1), stock(2)]);
     let effects = room.join(&ours(3)).expect("there is a place");
     let (one, two, three) = (peer(1), peer(2), peer(3));
@@ -94,7 +94,7 @@ fn a_newcomer_receives_its_id_and_is_announced_to_the_others() {
     assert_eq!(
         told(&room.leave(two)),
         [(vec![one, three], PeerEvent::PeerLeft(two))],
-        "and of its leaving"
+        "and so is a departure"
     );
     assert_eq!(room.leave(two), [], "leaving twice has no effect");
 }
@@ -268,7 +268,10 @@ fn players_of_a_match_inherit_the_room_and_only_they_can_remove_each_other() {
     looks_on.owner = Some(peer(2));
     assert_eq!(looks_on.ask(peer(2), &RoomRequest::Kick(peer(3))), Err(Denial::Playing));
     assert_eq!(looks_on.ask(peer(2), &RoomRequest::Kick(peer(9))), Err(Denial::NoSuchPeer));
-    assert!(looks_on.ask(peer(2), &RoomRequest::Finish).is_ok(), "it ends no match");
+    assert!(
+        looks_on.ask(peer(2), &RoomRequest::Finish).is_ok(),
+        "the match goes on between its players"
+    );
     assert!(looks_on.ask(peer(2), &RoomRequest::Kick(peer(3))).is_ok());
     assert!(room.clone().ask(peer(1), &RoomRequest::Kick(peer(3))).is_ok(), "it plays in it");
     room.leave(peer(1));
@@ -379,7 +382,7 @@ fn a_rebuilt_room_returns_to_its_owner() {
 }
 
 #[test]
-fn a_closing_group_closes_when_it_is_full() {
+fn a_group_that_closes_when_full_takes_nobody_afterwards() {
     for closes in [true, false] {
         let group = Some("pairs".to_owned());
         let terms = Terms { capacity: 2, group, closes_when_full: closes, ..terms() };
@@ -434,7 +437,7 @@ fn a_room_that_strangers_made_again_is_restored() {
     let mut before = with(&[ours(1), ours(2)]);
     before.ask(peer(1), &RoomRequest::SetLocked(true)).expect("the owner");
     let made_again = with(&[ours(9)]);
-    // First the process of the peer that did not own it, then that of the owner.
+    // First the process of the peer that did not own the room puts it back, then that of the owner.
     let mut now = made_again.clone();
     assert!(now.put_back(&before, &[peer(2)]));
     assert!(now.is_locked);

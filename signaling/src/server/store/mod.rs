@@ -1,9 +1,8 @@
-//! Where rooms are stored: in the memory of this process, or in Redis for all processes of a
-//! service.
+//! The stores of rooms: in the memory of this process, or in Redis for all processes of a service.
 //!
 //! A store does not know what happens in a [`Room`]. To change a room, a process loads it, changes
-//! the copy and swaps it in, which fails if another change came first. So each change is atomic,
-//! whatever it is, and its effects reach the peers in the order of the changes.
+//! the copy and swaps it in, which fails if another change came first. So every change is atomic,
+//! and its effects reach the peers in the order of the changes.
 
 mod memory;
 mod redis;
@@ -36,9 +35,9 @@ pub(crate) struct OrphanedPeer {
 }
 
 impl OrphanedPeer {
-    /// The members of a room that need attention if their process is dead, as seen by the process
-    /// `own`. Of its own members, these are all that are not connected: whatever absence the room
-    /// records, the process that noted it may be dead by now.
+    /// Returns the members of a room that are orphaned if their process is dead, as seen by the
+    /// process `own`. Of its own members, these are all that are not connected: whatever absence
+    /// the room records, the process that noted it may be dead by now.
     pub(super) fn candidates(
         room: &Room,
         own: ProcessId,
@@ -78,8 +77,8 @@ pub(crate) struct Change<'a> {
     /// The changed room. A room without peers is removed.
     pub(crate) to: Room,
     pub(crate) effects: Vec<Effect>,
-    /// The open rooms of its group that refuse the first peer of a new room, so that the new room
-    /// is allowed in addition to them.
+    /// The open rooms of its group that have refused the first peer of a new room, so that the new
+    /// room is allowed besides them.
     pub(crate) beside: &'a [RoomId],
 }
 
@@ -93,19 +92,19 @@ pub(crate) trait Store: Debug + Send + Sync {
         false
     }
 
-    /// A room that takes the next peer of that group, if there is one besides these.
+    /// Returns a room that takes the next peer of that group, if there is one besides these rooms.
     async fn open_room(&self, group: &str, beside: &[RoomId]) -> Result<Option<RoomId>, StoreDown>;
 
-    /// The room, if it exists.
+    /// Returns the room, if it exists.
     async fn load(&self, id: &RoomId) -> Result<Option<StoredRoom>, StoreDown>;
 
     /// Stores the changed room, and delivers its effects to the peers, here and at other processes.
-    /// Returns `false` and does nothing if the room has changed since it was loaded, or if it is a
+    /// Does nothing and returns `false` if the room has changed since it was loaded, or if it is a
     /// new room of a group that has another open room by now.
     async fn swap(&self, change: Change<'_>) -> Result<bool, StoreDown>;
 
     /// Forwards a signal from the first peer to the second, which is not connected here. Returns
-    /// whether the second one can be connected anywhere else.
+    /// whether the second peer may be connected to another process.
     async fn pass_on(
         &self,
         room: &RoomId,
@@ -113,7 +112,7 @@ pub(crate) trait Store: Debug + Send + Sync {
         message: &Utf8Bytes,
     ) -> Result<bool, StoreDown>;
 
-    /// Up to `most` public rooms of a game.
+    /// Returns up to `most` public rooms of a game.
     async fn listed(&self, game: &str, most: usize) -> Result<Vec<Arc<Room>>, StoreDown>;
 
     /// Notes that one more peer of this process is in the room, whose effects must be received
@@ -123,7 +122,7 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// Notes that one peer of this process has left the room.
     fn unsubscribe(&self, id: &RoomId);
 
-    /// The peers in these rooms whose processes are dead. Called regularly.
+    /// Returns the peers in this process's rooms whose own processes are dead. Called regularly.
     async fn orphaned_peers(&self) -> Vec<OrphanedPeer> {
         Vec::new()
     }

@@ -1,4 +1,4 @@
-//! What every store must do.
+//! What every store must do, tested with each of them.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ const PROCESS: ProcessId = ProcessId(7);
 const GRACE: Duration = Duration::from_secs(15);
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A store, and the peers that are connected to its process.
+/// A store, and the peers that are connected to the process that uses it.
 struct Rig {
     store: Arc<dyn Store>,
     local: Arc<Local>,
@@ -162,7 +162,8 @@ async fn a_group_has_at_most_one_open_room() {
 
 #[tokio::test]
 async fn a_new_room_is_allowed_besides_one_that_refuses_its_first_peer() {
-    let (rigs, _redis) = rigs("an_open_room_may_stand_beside_one").await;
+    let (rigs, _redis) =
+        rigs("a_new_room_is_allowed_besides_one_that_refuses_its_first_peer").await;
     for mut rig in rigs {
         let group = Some("pairs");
         assert!(rig.join("a.1", 1, group).await);
@@ -199,7 +200,8 @@ async fn the_list_contains_the_public_rooms() {
 
 #[tokio::test]
 async fn effects_arrive_in_the_order_of_the_changes_and_only_in_their_room() {
-    let (rigs, _redis) = rigs("effects_come_in_the_order_of_the_changes").await;
+    let (rigs, _redis) =
+        rigs("effects_arrive_in_the_order_of_the_changes_and_only_in_their_room").await;
     for rig in rigs {
         let mut ann = rig.connect(1, "a").await;
         let mut other = rig.connect(9, "b").await;

@@ -1,4 +1,4 @@
-//! The stream over which a client is connected: TCP, with or without TLS.
+//! The stream of a client's connection: TCP, with or without TLS.
 
 mod tcp;
 mod patience;
@@ -45,7 +45,7 @@ macro_rules! either {
 }
 
 impl Stream {
-    /// Does the same as [`Tcp::lift_demand`].
+    /// See [`Tcp::lift_demand`].
     pub(crate) fn lift_demand(&mut self) {
         match self {
             Self::Plain(tcp) => tcp.lift_demand(),

@@ -1,8 +1,8 @@
 //! How long a client may stop reading the response that it requested.
 //!
 //! Waiting uses up patience, and each byte that the client reads restores some of it. So a client
-//! that reads nothing is dropped soon, one that reads a byte now and then only a little later, and
-//! a slow one that keeps reading never.
+//! that reads nothing is dropped soon, a client that reads a byte now and then is dropped only a
+//! little later, and a slow client that keeps reading is never dropped.
 
 use std::time::Duration;
 
@@ -76,10 +76,10 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_client_keeps_its_connection_but_not_by_a_byte_now_and_then() {
+    fn a_slow_client_keeps_its_connection_and_one_that_hardly_reads_does_not() {
         let hour = Duration::from_secs(3600);
         assert_eq!(tolerated_for(4 * 1024, Duration::from_secs(1)), hour);
-        // As a send buffer passes it on: a lot at once, and long waits in between.
+        // This is how a send buffer drains: a lot at once, and long waits in between.
         assert_eq!(tolerated_for(100 * 1024, Duration::from_secs(20)), hour);
         assert!(tolerated_for(1, Duration::from_millis(100)) < MOST * 2);
         assert!(tolerated_for(2 * 1024, Duration::from_secs(1)) < MOST * 3);
@@ -94,7 +94,7 @@ mod tests {
         let later = start + Duration::from_secs(25);
         patience.take(8 * 1024, later);
         assert_eq!(patience.wait(later), later + Duration::from_secs(7));
-        // A server that stood still itself does not drop a client that is reading.
+        // A server that was halted itself does not drop a client that is reading.
         let much_later = later + Duration::from_secs(1000);
         patience.take(40 * 1024, much_later);
         assert_eq!(patience.wait(much_later), much_later + Duration::from_secs(10));

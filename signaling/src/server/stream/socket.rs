@@ -1,8 +1,8 @@
-//! WebSocket messages over one stream, with no buffer while no message is in progress.
+//! WebSocket messages over one stream, without any buffer while no message is in progress.
 //!
 //! Thousands of clients send nothing for minutes. Libraries keep a buffer for each of them, which
-//! stays as large as the longest message so far. Here a message is kept only until it has arrived,
-//! or has been sent, completely. Headers are read and written by `tungstenite`.
+//! stays as large as the longest message so far. Here, memory is held only until a message has been
+//! completely received or sent. Headers are read and written by `tungstenite`.
 
 use std::{
     future::poll_fn,
@@ -31,7 +31,7 @@ pub(crate) struct Socket<S> {
     max_message_bytes: usize,
     /// The bytes of an incomplete frame, and of the frames after it.
     unread: Vec<u8>,
-    /// The part that has arrived of a message in several frames, and whether it is text.
+    /// The fragments received so far of an incomplete message, and whether it is text.
     fragments: Option<(Data, Vec<u8>)>,
     frame_bytes: usize,
     /// The frame that is being sent, and how many of its bytes have been sent.
@@ -71,8 +71,8 @@ pub(crate) enum SocketError {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
-    /// Takes over a stream after the handshake. `read` are the bytes that were already read from
-    /// it.
+    /// Takes over a stream after the handshake. `read` holds the bytes that have already been read
+    /// from it.
     pub(crate) fn new(stream: S, read: &[u8], max_message_bytes: usize) -> Self {
         Self {
             stream,
@@ -85,7 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    /// Waits for the next frame from the client. Cancel safe.
+    /// Waits for the next frame from the client. Cancel-safe.
     pub(crate) async fn receive(&mut self) -> Result<Incoming, SocketError> {
         loop {
             if let Some(incoming) = self.take()? {
@@ -142,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 } else if kind == Data::Text {
                     let text = String::from_utf8(message);
                     Incoming::Text(
-                        text.map_err(|_| SocketError::Protocol("text that is no UTF-8"))?,
+                        text.map_err(|_| SocketError::Protocol("text that is not UTF-8"))?,
                     )
                 } else {
                     Incoming::Binary
@@ -167,7 +167,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 Ok((kind, message))
             }
             (Data::Text | Data::Binary, None) => Ok((data, payload)),
-            _ => Err(SocketError::Protocol("frames of two messages at once")),
+            _ => Err(SocketError::Protocol("a data frame out of sequence")),
         }
     }
 
@@ -176,7 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     fn take_frame(&mut self) -> Result<Option<(FrameHeader, Vec<u8>)>, SocketError> {
         let mut cursor = Cursor::new(&self.unread);
         let parsed = FrameHeader::parse(&mut cursor);
-        let parsed = parsed.map_err(|_| SocketError::Protocol("a header that means nothing"))?;
+        let parsed = parsed.map_err(|_| SocketError::Protocol("an invalid frame header"))?;
         let Some((header, length)) = parsed else { return Ok(None) };
         let start = cursor.position() as usize;
         check(&header, length)?;
@@ -194,7 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
         self.unread.drain(..start + length);
         if self.unread.is_empty() {
-            // Frees its memory, too.
+            // This frees the memory, too.
             self.unread = Vec::new();
         }
         Ok(Some((header, payload)))
@@ -215,7 +215,7 @@ fn check(header: &FrameHeader, length: u64) -> Result<(), SocketError> {
     let rules = [
         (header.mask.is_some(), "a frame without a mask"),
         (!(header.rsv1 || header.rsv2 || header.rsv3), "a frame with reserved bits"),
-        (!is_control || header.is_final, "a control frame in parts"),
+        (!is_control || header.is_final, "a fragmented control frame"),
         (!is_control || length <= MAX_CONTROL_BYTES, "a control frame that is too long"),
     ];
     match rules.into_iter().find(|(is_met, _)| !is_met) {
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_rest_of_a_cancelled_send_goes_before_the_next_frame() {
+    async fn the_rest_of_a_cancelled_send_is_sent_before_the_next_frame() {
         let (stream, mut client) = duplex(16);
         let mut socket = Socket::new(stream, &[], MAX_BYTES);
         let text = OpCode::Data(Data::Text);
@@ -348,14 +348,14 @@ mod tests {
         for (bytes, why) in [
             (changed(1, 0x80), "a frame without a mask"),
             (changed(0, 0x40), "a frame with reserved bits"),
-            (changed(0, 0x02), "a header that means nothing"),
-            (frame(ping, false, b""), "a control frame in parts"),
+            (changed(0, 0x02), "an invalid frame header"),
+            (frame(ping, false, b""), "a fragmented control frame"),
             (frame(ping, true, &[0; 126]), "a control frame that is too long"),
-            (text(&[0xff]), "text that is no UTF-8"),
-            (frame(OpCode::Data(Data::Continue), true, b""), "frames of two messages at once"),
+            (text(&[0xff]), "text that is not UTF-8"),
+            (frame(OpCode::Data(Data::Continue), true, b""), "a data frame out of sequence"),
             (
                 [frame(OpCode::Data(Data::Text), false, b"a"), text(b"b")].concat(),
-                "frames of two messages at once",
+                "a data frame out of sequence",
             ),
         ] {
             assert_eq!(error(&bytes), why);

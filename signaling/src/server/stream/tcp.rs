@@ -18,7 +18,7 @@ use super::patience::Patience;
 use crate::platform::limit_unsent;
 
 /// The most bytes that the system keeps for a client that has not acknowledged them (Linux doubles
-/// the number for its own bookkeeping): enough for 15 Mbit/s at a round trip of 100 ms, and a limit
+/// the number for its own bookkeeping): enough for 15 Mbit/s at a round trip of 100 ms, and a bound
 /// for a client that first reads a lot and then nothing.
 pub(crate) const SEND_BUFFER_BYTES: usize = 192 * 1024;
 
@@ -43,7 +43,8 @@ impl Tcp {
         Self { stream, demand: Some(Box::new(demand)) }
     }
 
-    /// Lets the client read as slowly as it likes from now on: the sender has its own limits.
+    /// Lets the client read as slowly as it likes from now on: from here on, the WebSocket's own
+    /// limits apply.
     pub(super) fn lift_demand(&mut self) {
         self.demand = None;
     }
@@ -61,9 +62,9 @@ impl Tcp {
         if written.is_ready() || !demand.is_over(cx) {
             return written;
         }
-        // The client does not read what is already sent, so an orderly end could not reach it, and
-        // the system would keep the data for minutes. If the system rejects this option, it still
-        // keeps them.
+        // The client does not read what has already been sent, so an orderly close could not reach
+        // it, and the system would keep the data for minutes. If the system rejects this option, it
+        // does keep the data.
         let _ = self.stream.set_zero_linger();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -82,9 +83,9 @@ impl Demand {
     }
 }
 
-/// Sets the socket options of all connections that `listener` accepts. On Linux they inherit
-/// them, which saves three system calls for each. Nobody has tried it on other systems: where one
-/// keeps the options to the listener, connections cost more time and memory.
+/// Sets the socket options of all connections that `listener` accepts. On Linux, connections
+/// inherit them, which saves three system calls for each. This is untested on other systems: where
+/// connections do not inherit the options, they cost more time and memory.
 ///
 /// # Errors
 ///

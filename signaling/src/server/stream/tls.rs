@@ -1,7 +1,8 @@
-//! TLS from two files: reads them, checks that they belong together, and replaces them by renewed
-//! ones.
+//! TLS with a certificate and a key from two files: reads them, checks that they belong together,
+//! and replaces them with renewed ones.
 //!
-//! To use certificates from elsewhere, or to require client certificates, put a proxy in front.
+//! To use certificates from elsewhere, or to require client certificates, put a proxy in front of
+//! the server.
 
 use std::{
     fs, io,
@@ -28,7 +29,7 @@ use tokio_rustls::{
 use super::tcp::Tcp;
 
 /// The most bytes of a response that wait in encrypted form, in addition to those that the system
-/// keeps: one record. The library's own default is 64 KiB for each client that reads nothing.
+/// keeps: one TLS record. The library's own default is 64 KiB for each client that reads nothing.
 const MAX_ENCRYPTED_BYTES: usize = 16 * 1024;
 
 /// The protocol over TLS. Browsers prefer HTTP/2, whose WebSockets work differently.
@@ -98,8 +99,8 @@ pub enum TlsError {
     },
 }
 
-/// The certificate of a running server. It can be replaced: new connections get the new
-/// certificate, and open connections stay as they are.
+/// The certificate of a running server. It can be replaced while the server runs: new connections
+/// get the new certificate, and open connections stay as they are.
 #[derive(Clone, Debug)]
 pub struct Certificate(Arc<Loaded>);
 
@@ -193,8 +194,7 @@ impl Handshake {
         Self(TlsAcceptor::from(Arc::new(config)))
     }
 
-    /// Performs the handshake. The client's side of it is anything that a stranger sends, at any
-    /// speed.
+    /// Performs the handshake, with whatever a stranger sends, at any speed.
     pub(crate) async fn with(&self, stream: Tcp) -> io::Result<TlsStream<Tcp>> {
         let mut stream = self.0.accept(stream).await?;
         stream.get_mut().1.set_buffer_limit(Some(MAX_ENCRYPTED_BYTES));

@@ -1,4 +1,4 @@
-//! How processes tell each other that they are alive, refresh their rooms, and find out which
+//! How processes report to each other that they are alive, refresh their rooms, and find out which
 //! processes are dead.
 
 use std::{
@@ -21,7 +21,7 @@ use crate::server::{
 };
 
 /// Reports regularly that this process is alive, for as long as the store exists. It is a task of
-/// its own, so that nothing that keeps other tasks waiting can delay it.
+/// its own, so that nothing that blocks other tasks can delay it.
 pub(super) async fn beat(store: Weak<RedisStore>) {
     while let Some(store) = store.upgrade() {
         // If this fails, the process notices that it does not receive its own message.
@@ -48,9 +48,9 @@ impl RedisStore {
         self.attempt(sign_of_life(self.process).exec_async(&mut self.commands())).await
     }
 
-    /// Returns whether a process that does not report itself is really dead. It may be alive if no
+    /// Returns whether a process that has stopped reporting is really dead. It may be alive if no
     /// process could report for some time: because Redis was gone, or because this machine was
-    /// halted, which shows in a long time since the last check.
+    /// halted, which a long time since the last check shows.
     pub(super) fn trusts(&self) -> bool {
         let now = Instant::now();
         let mut beat = self.lock_beat();
@@ -110,7 +110,7 @@ impl RedisStore {
         let Fetched::Room(kept) = self.fetch(id).await? else { return Ok(()) };
         let (to, effects) = (Room::clone(&kept.room), Vec::new());
         let change = Change { id, from: Some(&kept), to, effects, beside: &[] };
-        // If another change came first, that change has put the room there.
+        // If another change came first, that change has already put the room there.
         self.put(change, false).await.map(drop)
     }
 
@@ -138,8 +138,8 @@ impl RedisStore {
         Ok(())
     }
 
-    /// The members of our rooms that are not connected here, by the process that they are or were
-    /// connected to.
+    /// Returns the members of our rooms that are not connected here, grouped by the process that
+    /// they are or were connected to.
     pub(super) fn elsewhere(&self) -> HashMap<ProcessId, Vec<OrphanedPeer>> {
         let mut elsewhere: HashMap<ProcessId, Vec<OrphanedPeer>> = HashMap::new();
         for room in self.shared.lock().values().filter_map(|subscribed| subscribed.room.as_ref()) {
@@ -150,7 +150,7 @@ impl RedisStore {
         elsewhere
     }
 
-    /// Which of these processes are dead.
+    /// Returns which of these processes are dead.
     pub(super) async fn dead(
         &self,
         processes: &[ProcessId],

@@ -1,4 +1,4 @@
-//! One process's connection to Redis, on which everything else here builds.
+//! One process's connection to Redis, on which the other files here build.
 
 use std::{
     collections::HashMap,
@@ -28,7 +28,7 @@ use crate::server::{
     store::{Change, Store, StoreDown},
 };
 
-/// How long Redis may take to answer. It needs less than a millisecond; after this time it counts
+/// How long Redis may take to answer. It needs less than a millisecond; after this time, it counts
 /// as gone, and players should be told.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How often a process reports that it is alive.
@@ -36,14 +36,14 @@ pub(super) const BEAT: Duration = Duration::from_secs(1);
 /// How long a process counts as alive after its last report. If a process does not receive its own
 /// reports for this long, it is cut off.
 pub(super) const ALIVE_FOR: Duration = Duration::from_secs(5);
-/// How long a room that nobody refreshes is kept at least, and how much longer than the peers of a
-/// dead process are awaited.
+/// The minimum time for which a room that nobody refreshes is kept.
 pub(super) const ROOM_FOR: Duration = Duration::from_secs(90);
+/// How much longer such a room is kept, at least, than the peers of a dead process are awaited.
 pub(super) const ROOM_LONGER: Duration = Duration::from_secs(60);
 /// How often rooms are refreshed.
 pub(super) const REFRESH: Duration = Duration::from_secs(15);
-/// How long no process is taken for dead after Redis was gone: the other processes need a moment to
-/// report.
+/// For how long after an outage of Redis no process is taken for dead: the other processes need a
+/// moment to report.
 pub(super) const AFTER_OUTAGE: Duration = Duration::from_secs(5);
 /// The number of commands in one message to Redis.
 pub(super) const BATCH: usize = 500;
@@ -56,7 +56,7 @@ pub(super) enum Subscription {
     /// One more peer is in the room. `done` resolves when everything that is published from then on
     /// is received here.
     Begin { id: RoomId, done: oneshot::Sender<Result<(), StoreDown>> },
-    /// One peer less is in the room.
+    /// One peer has left the room.
     End { id: RoomId },
 }
 
@@ -80,7 +80,8 @@ pub(crate) struct RedisStore {
 pub(super) struct SubscribedRooms {
     pub(super) local: Arc<Local>,
     pub(super) rooms: Mutex<HashMap<RoomId, SubscribedRoom>>,
-    /// Whether the rooms may be wrong, which is so until all have been checked.
+    /// Whether the rooms may be out of date: true from an outage on until all rooms have been
+    /// checked.
     pub(super) is_down: AtomicBool,
 }
 
@@ -135,7 +136,7 @@ impl RedisStore {
         if self.is_down() { Err(StoreDown) } else { self.attempt(work).await }
     }
 
-    /// Does the same, even before Redis is known to be back.
+    /// Like [`run`](Self::run), but also before Redis is known to be back.
     pub(super) async fn attempt<T>(
         &self,
         work: impl Future<Output = Result<T, RedisError>>,
@@ -156,8 +157,8 @@ impl RedisStore {
         seen.is_some_and(|seen| self.are_any_here(&seen))
     }
 
-    /// Swaps a changed room in. If a group has an open room, no new one is created, unless it had
-    /// only been forgotten.
+    /// Swaps a changed room in. If `is_new`, no room is created in a group that already has an open
+    /// room; a room that had only been forgotten is not new.
     pub(super) async fn put(&self, change: Change<'_>, is_new: bool) -> Result<bool, StoreDown> {
         let id = change.id;
         let is_subscribed = self.shared.lock().contains_key(id);
@@ -169,10 +170,10 @@ impl RedisStore {
         if swapped && is_subscribed {
             // Our own peers have received the effects once the change has come back to us.
             let heard = in_time(echo.heard()).await;
-            // This does not matter if no peer here is in the room any more.
+            // This does not matter if no peer of this process is in the room any longer.
             if heard != Some(Ok(())) && self.shared.lock().contains_key(id) {
                 if heard.is_none() {
-                    warn!("a message that Redis published did not arrive here");
+                    warn!("a message that this process published through Redis did not come back");
                     self.reconnect.notify_waiters();
                 }
                 return Err(StoreDown);
@@ -187,20 +188,20 @@ impl SubscribedRooms {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes the state of a room, and returns the one before.
+    /// Notes the state of a room, and returns the previous one.
     pub(super) fn see(&self, id: &RoomId, room: Option<Arc<Room>>) -> Option<Arc<Room>> {
         let mut rooms = self.lock();
         let subscribed = rooms.get_mut(id)?;
         mem::replace(&mut subscribed.room, room)
     }
 
-    /// Returns the value before.
+    /// Returns the previous value.
     pub(super) fn set_down(&self, is_down: bool) -> bool {
         self.is_down.swap(is_down, Relaxed)
     }
 }
 
-/// Returns the output, unless it takes longer than [`ANSWER_WITHIN`]. It waits in two parts,
+/// Returns the output, unless it takes longer than [`ANSWER_WITHIN`]. The wait has two parts,
 /// because only one of them can elapse while this process is halted.
 pub(super) async fn in_time<T>(work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);

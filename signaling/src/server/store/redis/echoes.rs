@@ -32,7 +32,7 @@ impl Echoes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a change a number before it is made. Without a connection there is none, because
+    /// Gives a change a number before it is made. Without a connection this is an error, because
     /// nothing could come back.
     pub(super) fn expect(&self) -> Result<Echo<'_>, StoreDown> {
         let mut expected = self.lock();
@@ -53,7 +53,8 @@ impl Echoes {
         }
     }
 
-    /// Returns whether there is no connection. There is one again before the rooms are restored.
+    /// Returns whether there is no connection. After an outage, there is a connection again before
+    /// the rooms are restored.
     pub(super) fn is_cut_off(&self) -> bool {
         self.lock().is_cut_off
     }

@@ -37,7 +37,7 @@ const RETRY: Duration = Duration::from_millis(500);
 /// The longest time between two attempts to put all rooms back.
 const LONGEST_RETRY: Duration = Duration::from_secs(8);
 
-/// Listens for as long as the store exists, and reconnects as often as necessary.
+/// Listens for as long as the store exists, and reconnects whenever necessary.
 pub(super) async fn run_listener(
     client: Client,
     pubsub: PubSub,
@@ -59,7 +59,7 @@ pub(super) async fn run_listener(
             None => return,
         }
         let retry = Instant::now() + RETRY;
-        // Peers that try to enter meanwhile are refused.
+        // Peers that try to enter in the meantime are refused.
         loop {
             select! {
                 subscription = subscriptions.recv() => match subscription {
@@ -77,8 +77,8 @@ pub(super) async fn run_listener(
     }
 }
 
-/// Subscribes to everything again. Missed changes are looked up afterwards, so that none is lost in
-/// between.
+/// Subscribes to all channels again. Missed changes are looked up afterwards, so that none is lost
+/// in between.
 async fn resume(client: &Client, pubsub: &mut PubSub, store: &Weak<RedisStore>) -> bool {
     let Some(store) = store.upgrade() else { return false };
     let Some(Ok(commands)) = in_time(commands(client)).await else { return false };
@@ -147,7 +147,8 @@ async fn listen(
                     store.hear(&RoomId(id.to_owned()), &payload);
                 }
             }
-            // The next report of this process is the question.
+            // Nothing has to be sent: this process reports itself regularly, and must receive its
+            // own reports.
             () = sleep_until(silence.next_alarm()) => {
                 if silence.step(Instant::now()) == SilenceStep::GiveUp {
                     return;
@@ -197,11 +198,11 @@ impl RedisStore {
                 }
             }
             Ok(Published::Signal { from, to, message }) => {
-                // The receiver is connected to another process, or was.
+                // The receiver may be connected to another process, or to none.
                 let _ = self.shared.local.deliver_signal(id, from, to, Utf8Bytes::from(message));
             }
             Err(error) => {
-                warn!(%error, "a message of another version of this program cannot be read");
+                warn!(%error, "cannot read a message, probably from another version of this program");
             }
         }
     }

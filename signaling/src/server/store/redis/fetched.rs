@@ -1,4 +1,4 @@
-//! What is stored in Redis under the key of a room, and whether it is a room.
+//! Reads what is stored in Redis under the key of a room, and checks that it is a room.
 
 use std::sync::Arc;
 
@@ -30,8 +30,8 @@ impl RedisStore {
                 Err(unreadable) if unreadable.is_foreign && self.expires(&key).await? => {
                     warn!(
                         key,
-                        "this room in Redis is one of another version of this program: nobody \
-                         enters it here until its peers have left it"
+                        "this room in Redis belongs to another version of this program: nobody can \
+                         enter it here until its peers have left it"
                     );
                     return Ok(Fetched::Foreign);
                 }
@@ -40,13 +40,12 @@ impl RedisStore {
             Err(error) if error.code() == Some("WRONGTYPE") => Vec::new(),
             Err(error) => return self.attempt(async { Err(error) }).await,
         };
-        warn!(key, "a value in Redis under the key of a room is not a room, and is removed");
+        warn!(key, "the value in Redis under the key of a room is not a room, so it is removed");
         self.attempt(self.scripts.remove(&self.commands(), id, &junk)).await?;
         Ok(Fetched::None)
     }
 
-    /// Returns whether Redis will remove a key by itself, as it does with the rooms of every
-    /// version of this program.
+    /// Returns whether a key will expire, as the rooms of every version of this program do.
     pub(super) async fn expires(&self, key: &str) -> Result<bool, StoreDown> {
         let mut ask = cmd("PTTL");
         ask.arg(key);

@@ -5,8 +5,8 @@
 //! indexes, and publishes the effects on the room's channel. Every process with a peer in the room
 //! listens there, so all of them receive all changes in the same order.
 //!
-//! Changes are published, not kept in a stream: everything that a peer must be told can also be
-//! seen from the room, so a process that was cut off looks at the rooms when it is back and needs
+//! Changes are published, not kept in a stream: everything that a peer must be told also follows
+//! from the room itself, so a process that was cut off checks its rooms when it is back, and needs
 //! no history.
 
 mod client;
@@ -55,7 +55,8 @@ use crate::{
 };
 
 impl RedisStore {
-    /// Connects and starts to listen. Peers of a dead process stay in their rooms for `grace`.
+    /// Connects, and starts to listen for changes. Peers of a dead process stay in their rooms for
+    /// `grace`.
     pub(crate) async fn connect(
         url: &str,
         process: ProcessId,
@@ -111,7 +112,7 @@ impl Store for RedisStore {
         }
         let mut fetched = self.fetch(id).await?;
         if matches!(fetched, Fetched::None) && self.has_ours(id) {
-            warn!(room = id.0, "a room is gone from Redis, and is put back");
+            warn!(room = id.0, "a room is gone from Redis, so it is put back");
             self.look_again(id).await?;
             fetched = self.fetch(id).await?;
         }

@@ -19,8 +19,8 @@ use crate::{
     },
 };
 
-/// How often to check a room again because it was changed meanwhile. Each time another process
-/// succeeded.
+/// How many times to check a room again because it has changed in the meantime. Each time, another
+/// process has succeeded.
 const MAX_LOOKS: u32 = 64;
 /// How long to wait before trying again to bring peers back.
 const RETRY: Duration = Duration::from_millis(500);
@@ -35,12 +35,12 @@ enum Known {
 }
 
 impl RedisStore {
-    /// Checks all rooms after an outage. Until that is done nobody can enter, because a newcomer
+    /// Checks all rooms after an outage. Until that is done, nobody can enter, because a newcomer
     /// could open a room that is yet to be put back.
     pub(super) async fn recover(&self) -> Result<(), StoreDown> {
         self.lock_beat().trusts_from = Instant::now() + AFTER_OUTAGE;
         self.say_alive().await?;
-        // Now, so that the return of peers that are put back is received.
+        // This precedes the checks, so that the changes with which peers are put back are received.
         self.echoes.reconnect();
         let ids: Vec<RoomId> = self.shared.lock().keys().cloned().collect();
         for id in &ids {
@@ -116,8 +116,8 @@ impl RedisStore {
         }
     }
 
-    /// Puts peers that are connected here back into a room that they were in `before`, and tries
-    /// for as long as it takes.
+    /// Puts peers that are connected here back into a room that they were in `before`, and keeps
+    /// trying until it succeeds or none of them is left.
     async fn bring_back(&self, id: &RoomId, before: &Room) {
         while self.are_any_here(before) {
             // After an outage, our peers are first told what they missed.

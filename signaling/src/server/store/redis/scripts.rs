@@ -1,5 +1,5 @@
-//! The scripts: everything that must happen in Redis in one step. Scripts use more keys than those
-//! they are given, so this does not work with a Redis cluster.
+//! The scripts: everything that must happen atomically in Redis. Scripts access more keys than
+//! those they are given, so this does not work with a Redis cluster.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::server::{
 };
 
 /// How long an index lasts, in seconds, if nobody adds to it and no process refreshes it. Its rooms
-/// are gone long before.
+/// are gone long before that.
 const INDEX_FOR: u64 = 24 * 60 * 60;
 
-/// Precedes each script that uses an index. It removes a value under the key of an index that is
-/// not an index, because otherwise no room could be found through it, and no room that belongs
-/// there could be changed. It reports the key.
+/// Precedes each script that uses an index. If the value under the key of an index is not an index,
+/// it removes the value and reports the key: otherwise, no room could be found through that index,
+/// and no room that belongs there could be changed.
 const MEND: &str = r"
 local mended = {}
 local function mend(index)
@@ -31,8 +31,8 @@ end
 ";
 
 /// Stores a room, if it is still in the loaded state, and publishes the effects. Returns 1 if it
-/// did. A room that had only been forgotten does not count as new: its group may have several open
-/// rooms.
+/// did. A room that had only been forgotten does not count as new, because its group may have
+/// several open rooms.
 const SWAP: &str = r"
 local room, was_open, is_open, was_listed, is_listed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local before, after, id, room_ms, prefix, channel, message, index_s, is_new =
@@ -104,8 +104,8 @@ end
 return {missing, mended}
 ";
 
-/// Removes the value under the key of a room, if its type cannot be a room's or it is still this
-/// value.
+/// Removes the value under the key of a room, if it is of a type that no room has, or if it is
+/// still this value.
 const REMOVE: &str = r"
 if redis.call('TYPE', KEYS[1]).ok ~= 'string' or redis.call('GET', KEYS[1]) == ARGV[1] then
     redis.call('DEL', KEYS[1])
@@ -219,12 +219,12 @@ impl Scripts {
     }
 }
 
-/// The result of a script, without the indexes that it mended, which are logged.
+/// Returns the result of a script, and logs the indexes that it mended.
 fn mended<T>((found, mended): (T, Vec<String>)) -> T {
     for key in mended {
         warn!(
             key,
-            "this key in Redis was not a set of rooms, and was removed: rooms are put back into it"
+            "this key in Redis was not a set of rooms, so it was removed; rooms are put back into it"
         );
     }
     found
