@@ -104,14 +104,14 @@ impl Drop for Running {
     }
 }
 
-/// The system of a client that reads nothing can report no orderly end to it, only a reset.
+/// An orderly close cannot reach a client that reads nothing; it sees only a reset.
 #[tokio::test]
 async fn unread_downloads_cost_little_and_are_cut_off() {
     const CLIENTS: u8 = 100;
     const ADDRESSES: u8 = 4;
-    /// The limit for all of them together; without it they would have taken 2,400 MB.
+    /// The limit for all downloads together; without it, they would take 2,400 MB.
     const MOST_MB: f64 = 20.0;
-    // All must be open at once before the first one is cut off, even on a busy machine.
+    // All downloads must be open before the first one is cut off, even on a busy machine.
     const WRITE_TIMEOUT_S: u64 = 10;
 
     let root = web_root("unread");

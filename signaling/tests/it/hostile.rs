@@ -1,5 +1,5 @@
-//! Nonsense and excess: each limit is reached once, and is refused in words or counted, and other
-//! peers never notice.
+//! Nonsense and excess: each limit is exceeded once, the client is refused with a reason or
+//! counted, and other peers never notice.
 
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::rig::{Peer, TestServer, assert_closed, config, within_deadline};
 
-/// Asserts the refusal: by status and words for stock clients, by close frame for those of `/v1/`.
+/// Asserts the refusal: by status and sentence for stock clients, by close frame for clients of
+/// `/v1/`.
 async fn assert_refused(server: &TestServer, room: &str, status: u16, refusal: Refusal) {
     let words = format!("{refusal}\n");
     assert_eq!(server.refusal(&format!("/{room}")).await, (status, words), "{room}");
@@ -73,7 +74,7 @@ async fn junk_messages_are_counted_and_dropped() {
     peer.signal(stranger.id, "psst").await;
     server.await_count("dropped_other_room", 1).await;
 
-    // After all that it is still a peer, and nothing of it arrived anywhere.
+    // After all that, it is still a peer, and none of the junk arrived anywhere.
     peer.greet(&mut friend).await;
     let mut newcomer = server.join("/other").await;
     let mut stranger = stranger;

@@ -1,4 +1,4 @@
-//! What HTTP itself demands of a server that pages and strangers can reach.
+//! What HTTP demands of a server that pages and strangers can reach.
 
 use signaling::server::ServerConfig;
 
@@ -17,7 +17,7 @@ async fn only_a_get_without_a_body_becomes_a_websocket() {
             assert_eq!((response.status, response.header("allow")), (405, "get"), "{method}");
         }
     }
-    // What a proxy takes for a body would be a ping to us.
+    // What a proxy considers a body would be a ping to us.
     let ping = [0x89, 0x82, 0, 0, 0, 0, b'o', b'k'];
     for body in ["Content-Length: 8\r\n", "Transfer-Encoding: chunked\r\n"] {
         let head = format!("GET /room HTTP/1.1\r\nHost: test\r\n{HANDSHAKE}{body}\r\n");
@@ -39,7 +39,7 @@ async fn pages_of_allowed_origins_may_read_the_list() {
         let shared_with = response.header("access-control-allow-origin");
         assert_eq!((response.status, shared_with), (status, "*"), "{path}");
     }
-    // Counts are for the operator only.
+    // The counts are for the operator only.
     for path in ["/health", "/metrics", "/ready"] {
         assert_eq!(server.get(path).await.header("access-control-allow-origin"), "", "{path}");
     }

@@ -21,7 +21,7 @@ fn with_servers() -> ServerConfig {
 }
 
 #[tokio::test]
-async fn our_peers_receive_ice_servers_before_their_id_and_stock_clients_none() {
+async fn our_peers_receive_ice_servers_before_their_id_and_stock_clients_receive_none() {
     let server = TestServer::start(with_servers()).await;
     // Joining asserts that the id comes first, or directly after the welcome.
     server.join("/room").await;

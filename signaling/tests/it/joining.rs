@@ -16,8 +16,8 @@ async fn peers_of_a_room_meet_signal_and_leave() {
     let server = TestServer::start(config()).await;
     let mut first = server.join("/room").await;
     let mut second = server.join("/room").await;
-    // The peer that is there makes the offer; the newcomer waits, so the first thing that it
-    // receives is the offer.
+    // The peer that is already there makes the offer, and the newcomer waits, so the first thing
+    // that the newcomer receives is the offer.
     assert_eq!(first.next().await, PeerEvent::NewPeer(second.id));
     first.greet(&mut second).await;
     second.greet(&mut first).await;
@@ -120,7 +120,7 @@ async fn a_peer_with_a_key_has_the_same_id_again() {
     let first = server.join(&path).await;
     assert_eq!(first.id, PeerKey::new(7).peer());
     assert_eq!(other.next().await, PeerEvent::NewPeer(first.id));
-    // Its network broke, and nobody has noticed yet. The other peers are told that it is here, and
+    // Its network broke, and nobody has noticed yet. The other peers are told that it is here, but
     // not that it left.
     let mut again = server.join(&path).await;
     assert_eq!(again.id, first.id);
@@ -128,7 +128,7 @@ async fn a_peer_with_a_key_has_the_same_id_again() {
     drop(first);
     other.greet(&mut again).await;
     again.greet(&mut other).await;
-    // A server that knows nothing about this one gives it the same id.
+    // Another server, which knows nothing about the peer, gives it the same id.
     let another = TestServer::start(config()).await;
     assert_eq!(another.join(&path).await.id, again.id);
     // An invalid key counts as none, and stock clients have none.

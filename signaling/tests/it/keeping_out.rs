@@ -1,5 +1,5 @@
-//! The peers that an owner keeps out of its room, for how long, and which one becomes the owner
-//! again when it returns.
+//! Which peers an owner keeps out of its room, and for how long, and which returning peer becomes
+//! the owner again.
 
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ async fn server() -> TestServer {
     TestServer::start(ServerConfig { grace_time, resume_secret, ..config() }).await
 }
 
-/// Joins the room, and returns once `observer` sees the newcomer. Otherwise a room without the
-/// newcomer could be a state from before it joined.
+/// Joins the room, and returns once `observer` sees the newcomer. Otherwise, a state of the room
+/// without the newcomer could be from before it joined.
 async fn join_seen_by(observer: &mut Peer, server: &TestServer, path: &str) -> Peer {
     let newcomer = server.join(path).await;
     observer.sees("a newcomer", |room| room.member(newcomer.id).is_some()).await;
@@ -88,7 +88,7 @@ async fn a_lost_peer_returns_to_a_locked_room_at_any_time() {
     is_gone(&mut ann, id).await;
     let mut bob = server.join(&path(2)).await;
     ann.sees("Bob", |room| room.member(id).is_some()).await;
-    // It returns once for each time that it was lost.
+    // It may return once for each time that it was lost.
     leave(&mut bob).await;
     is_gone(&mut ann, id).await;
     assert_closed(&mut server.open(&path(2)).await, Refusal::Locked).await;
@@ -165,7 +165,7 @@ async fn no_removed_peer_comes_back_however_many_were_removed() {
     for number in 0..MAX_BANNED {
         let peer = join_seen_by(&mut ann, &server, &path(100 + number)).await;
         ann.ask(&RoomRequest::Kick(peer.id)).await;
-        // There is only enough memory for the last of them, so from then on nobody new can enter.
+        // The last ban fills the room's memory for bans, so from then on nobody new can enter.
         let (id, is_last) = (peer.id, number + 1 == MAX_BANNED);
         let is_removed = |room: &RoomState| {
             room.members.len() == 2 && room.member(id).is_none() && room.is_locked == is_last

@@ -1,4 +1,4 @@
-//! Limits on how much and how often: for what one peer sends, and for what comes from one network
+//! Limits on how much and how often: on what one peer sends, and on what comes from one network
 //! address.
 
 use futures::{FutureExt, SinkExt};
@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::rig::{TestServer, assert_closed, config, within_deadline};
 
-/// Asserts the refusal of either kind of client.
+/// Asserts that both kinds of client are refused.
 async fn assert_refused(
     server: &TestServer,
     headers: &[(&'static str, &str)],
@@ -164,7 +164,7 @@ async fn a_peer_that_sends_too_fast_is_read_more_slowly_and_loses_nothing() {
     for number in 0..MESSAGES {
         talker.signal(listener.id, number).await;
     }
-    // Meanwhile the other direction and other rooms are as fast as ever.
+    // In the meantime, the other direction and other rooms are as fast as ever.
     listener.greet(&mut talker).await;
     server.assert_others_can_play().await;
     for number in 0..MESSAGES {
@@ -229,7 +229,7 @@ async fn too_many_requests_in_a_room_disconnect_nobody() {
         let message = Message::text(request.to_string());
         flooder.socket.feed(message).await.expect("the server is there");
     }
-    // Most of it waits for the server to read it.
+    // Most of the requests wait for the server to read them.
     let _ = flooder.socket.flush().now_or_never();
     server.await_count("requests_slowed", 1).await;
     let [one, other, third] = &mut others[..] else { panic!("three") };

@@ -1,5 +1,5 @@
-//! A Redis that runs but does not hold what it was given: rooms and room indexes that are gone or
-//! overwritten, and a missing password.
+//! A Redis that runs but has lost or changed its content: rooms and indexes of rooms that are gone
+//! or overwritten, and a missing password.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ const UNTIL_KEPT: Duration = Duration::from_secs(60);
 const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test]
-async fn a_room_removed_from_redis_still_answers() {
-    let test = "a_room_removed_from_redis_still_answers";
+async fn a_room_removed_from_redis_keeps_working() {
+    let test = "a_room_removed_from_redis_keeps_working";
     let Some(redis) = RedisServer::start(test) else { return };
     let [one, two] = [Process::start(&redis), Process::start(&redis)];
     let mut ann = one.join(1, "/v1/rooms/room").await;
@@ -74,8 +74,8 @@ fn rooms_of(redis: &RedisServer, index: &str) -> String {
 }
 
 #[tokio::test]
-async fn overwritten_indexes_keep_nobody_out_and_nobody_alone() {
-    let test = "overwritten_indexes_keep_nobody_out_and_nobody_alone";
+async fn overwritten_indexes_neither_keep_anybody_out_nor_leave_anybody_alone() {
+    let test = "overwritten_indexes_neither_keep_anybody_out_nor_leave_anybody_alone";
     let Some(redis) = RedisServer::start(test) else { return };
     let one = Process::start(&redis);
     let quick = format!("/v1/quick?{GAME}&players=2");

@@ -30,7 +30,7 @@ impl Process {
         Self::start_with(redis, &[])
     }
 
-    /// Does the same, with further flags.
+    /// Like [`start`](Self::start), with additional flags.
     pub(crate) fn start_with(redis: &RedisServer, flags: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_signaling"))
             .args(["--host", "127.0.0.1", "--port", "0", "--redis", &redis.url()])
@@ -49,7 +49,7 @@ impl Process {
         Self { child, server: TestServer::at(address) }
     }
 
-    /// Kills it by `kill -9`.
+    /// Kills it, as `kill -9` does.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it is ours");
@@ -60,7 +60,7 @@ impl Process {
         self.child.id()
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has exited.
     pub(crate) fn wait(&mut self) {
         self.child.wait().expect("it is ours");
     }

@@ -2,7 +2,8 @@
 //! `tests/full_mesh.rs`), run against our server and with matchbox's own types: connect, an id, a
 //! new peer, a peer that leaves, a signal.
 //!
-//! Not included are those about its builder: callbacks, and a server nested in another router.
+//! The scenarios about its builder are not included: callbacks, and a server nested in another
+//! router.
 
 use std::str::FromStr;
 

@@ -1,4 +1,4 @@
-//! What an operator sees, and how a server ends when others are about to take over.
+//! What an operator sees, and how a server drains before other servers take over.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use crate::rig::{TestServer, assert_closed, config, within_deadline};
 
 #[tokio::test]
-async fn metrics_are_text_for_prometheus() {
+async fn metrics_are_in_the_format_of_prometheus() {
     let server = TestServer::start(config()).await;
     let _peer = server.join("/room").await;
     assert_eq!(server.refusal("/room?next=0").await.0, 400);
@@ -59,7 +59,7 @@ async fn a_draining_server_serves_its_peers_and_accepts_no_others() {
 }
 
 #[tokio::test]
-async fn a_draining_server_ends_with_its_last_peer() {
+async fn a_stopping_server_ends_with_its_last_peer() {
     let server = TestServer::start(config()).await;
     let mut peer = server.join("/room").await;
     let address = server.address;
@@ -68,7 +68,7 @@ async fn a_draining_server_ends_with_its_last_peer() {
     assert_closed(&mut peer.socket, Refusal::ServerStopping).await;
     assert!(within_deadline("the end", peer.socket.next()).await.is_none());
     within_deadline("the end", running).await.expect("a clean end");
-    // Far less than the time that peers have to leave.
+    // Far less than the time that connections have to end.
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     assert!(TcpStream::connect(address).await.is_err(), "the port is closed");
 }

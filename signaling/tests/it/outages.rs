@@ -92,8 +92,8 @@ async fn a_peer_that_was_absent_when_its_process_died_has_left() {
 }
 
 #[tokio::test]
-async fn a_peer_of_a_process_wrongly_taken_for_dead_is_back() {
-    let test = "a_peer_of_a_process_wrongly_taken_for_dead_is_back";
+async fn a_peer_returns_if_its_process_was_wrongly_taken_for_dead() {
+    let test = "a_peer_returns_if_its_process_was_wrongly_taken_for_dead";
     let Some(redis) = RedisServer::start(test) else { return };
     let start = || Process::start_with(&redis, &["--grace-time", "1"]);
     let [one, two] = [start(), start()];
@@ -109,7 +109,7 @@ async fn a_peer_of_a_process_wrongly_taken_for_dead_is_back() {
     assert_eq!(room.members.len(), 2);
     ann.greet(&mut bob).await;
     bob.greet(&mut ann).await;
-    // It was only halted: Redis ran all the time, and nobody needs to be told otherwise.
+    // The process was only halted: Redis ran all the time, so nobody is told that it was gone.
     let impaired = RoomEvent::Service(ServiceState::Impaired);
     assert!(!ann.heard.contains(&impaired), "{:?}", ann.heard);
 }
@@ -149,7 +149,7 @@ async fn a_change_lost_with_its_connection_does_not_end_the_next_connection() {
     let mut ann = one.join(1, "/v1/rooms/room").await;
     let mut bob = one.join(2, "/v1/rooms/room").await;
     assert_eq!(ann.next().await, PeerEvent::NewPeer(bob.id));
-    // The change is made as soon as nobody listens any more.
+    // The change is made as soon as nobody listens any longer.
     redis.tell("CLIENT PAUSE 20000 WRITE");
     ann.ask(&RoomRequest::Rename("Ann".to_owned())).await;
     within_deadline("a change that waits", async {
@@ -165,7 +165,7 @@ async fn a_change_lost_with_its_connection_does_not_end_the_next_connection() {
     let is_named =
         |room: &RoomState| room.member(ann.id).is_some_and(|member| member.name == "Ann");
     bob.sees("the name", is_named).await;
-    // As long as a change is awaited, and a little longer.
+    // Somewhat longer than a process waits for its own change.
     let again = timeout(Duration::from_secs(4), hears_of(&mut bob, ServiceState::Impaired)).await;
     assert!(again.is_err(), "the next connection was given up, too");
 }

@@ -28,8 +28,7 @@ impl RedisServer {
         match spawn(addresses) {
             Ok((child, address)) => Some(Self { child, address }),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                // The words that `cargo xtask test` collects. A reader that closed stdout does not
-                // want them.
+                // `cargo xtask test` collects these lines. If stdout is closed, nobody wants them.
                 let _ = writeln!(io::stdout(), "\nSKIPPED {test} (Redis is not installed)");
                 None
             }
@@ -47,7 +46,7 @@ impl RedisServer {
         self.child.id()
     }
 
-    /// Returns the answer to a command.
+    /// Sends a command, and returns the answer.
     pub(crate) fn tell(&self, command: &str) -> String {
         let ask = || -> io::Result<String> {
             let mut stream = TcpStream::connect(self.address)?;
@@ -82,8 +81,8 @@ impl Drop for RedisServer {
 }
 
 /// Starts Redis and waits until it answers. Redis cannot let the system choose a port, and a port
-/// that was free a moment ago may be taken by now. Then Redis ends, and is started at the next
-/// address.
+/// that was free a moment ago may be taken by now: in that case, Redis exits, and is started at the
+/// next address.
 fn spawn(mut addresses: impl FnMut() -> SocketAddr) -> io::Result<(Child, SocketAddr)> {
     let began = Instant::now();
     loop {
@@ -117,7 +116,7 @@ pub(crate) fn free_address() -> SocketAddr {
     free.expect("a port is free")
 }
 
-/// Returns whether the Redis of this process answers there, and no other one.
+/// Returns whether the Redis with this process id answers at the address, and not another one.
 fn answers(address: SocketAddr, process: u32) -> bool {
     let ask = || -> io::Result<String> {
         let mut stream = TcpStream::connect(address)?;

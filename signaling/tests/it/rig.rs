@@ -1,5 +1,5 @@
-//! A server on a free port, peers that talk to it byte by byte, and deadlines that name what never
-//! arrived.
+//! A server on a free port, peers that control every frame that they send, and deadlines that name
+//! what did not happen in time.
 
 use std::mem::discriminant;
 use std::{
@@ -39,8 +39,7 @@ pub(crate) async fn within_deadline<T>(what: &str, future: impl Future<Output = 
     }
 }
 
-/// Settings for a server that only this machine can reach, on a free port, without limits on how
-/// often.
+/// Settings for a server that only this machine can reach, on a free port, without limits on rates.
 pub(crate) fn config() -> ServerConfig {
     let any = Rate { per_second: 1_000_000, at_once: 1_000_000 };
     ServerConfig {
@@ -77,13 +76,14 @@ impl TestServer {
         Self { address, stop, task }
     }
 
-    /// A server that was asked to stop, and may not have stopped yet.
+    /// A server that this test does not stop: another process, or one that has already been asked
+    /// to stop.
     pub(crate) fn at(address: SocketAddr) -> Self {
         let (stop, _) = oneshot::channel();
         Self { address, stop, task: tokio::spawn(async {}) }
     }
 
-    /// Asks the server to stop; the task ends when it has.
+    /// Asks the server to stop; the task ends when the server has stopped.
     pub(crate) fn stop(self) -> JoinHandle<()> {
         self.stop.send(()).expect("the server runs");
         self.task
@@ -101,7 +101,7 @@ impl TestServer {
         self.try_open_with(path, &[]).await
     }
 
-    /// Does the same with further headers.
+    /// Like [`try_open`](Self::try_open), with additional headers.
     pub(crate) async fn try_open_with(
         &self,
         path: &str,
@@ -130,7 +130,7 @@ impl TestServer {
         self.refusal_with(path, &[]).await
     }
 
-    /// Does the same with further headers.
+    /// Like [`refusal`](Self::refusal), with additional headers.
     pub(crate) async fn refusal_with(
         &self,
         path: &str,
@@ -157,7 +157,7 @@ impl TestServer {
         self.request("GET", path, "").await
     }
 
-    /// Sends bytes, and reads everything that is sent back.
+    /// Sends bytes, and reads the whole response.
     pub(crate) async fn send_raw(&self, bytes: &[u8]) -> Response {
         let mut stream = TcpStream::connect(self.address).await.expect("the server listens");
         stream.write_all(bytes).await.expect("the server reads");
@@ -259,7 +259,8 @@ impl Peer {
         }
     }
 
-    /// The event about its room that matches: the latest so far, or the next one.
+    /// Returns the latest event about its room for which `like` returns something, or waits for the
+    /// next one.
     pub(crate) async fn hears<T>(
         &mut self,
         what: &str,
@@ -285,7 +286,7 @@ impl Peer {
         .await
     }
 
-    /// The room, as soon as the peer sees it in a matching state.
+    /// Returns the room, as soon as the peer sees it in a matching state.
     pub(crate) async fn sees(
         &mut self,
         what: &str,
@@ -298,7 +299,7 @@ impl Peer {
         .await
     }
 
-    /// The token that brings it back to its room.
+    /// Returns the token that brings the peer back to its room.
     pub(crate) async fn token(&mut self) -> String {
         self.hears("a token", |event| match event {
             RoomEvent::Resume(token) => Some(token.clone()),
@@ -313,7 +314,7 @@ impl Peer {
         self.send(Message::text(request.to_string())).await;
     }
 
-    /// Asks for something in its room that must be denied.
+    /// Asks for something in its room that the server must deny; returns the reason.
     pub(crate) async fn is_denied(&mut self, request: &RoomRequest) -> Denial {
         self.ask(request).await;
         self.hears("a denial", |event| match event {

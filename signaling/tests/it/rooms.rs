@@ -1,4 +1,4 @@
-//! What peers can do in rooms, and how they find rooms: over real sockets.
+//! What peers can do in rooms, and how they find rooms.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn server() -> TestServer {
     TestServer::start(config()).await
 }
 
-/// A peer in a room with a new code, and the code.
+/// Creates a room with a new code; returns the peer in it, and the code.
 async fn create(server: &TestServer, query: &str) -> (Peer, String) {
     let mut owner = server.join(&format!("/v1/create?{GAME}&{query}")).await;
     let room = owner.sees("its room", |_| true).await;
@@ -204,7 +204,7 @@ async fn an_old_token_does_not_take_back_ownership() {
 }
 
 #[tokio::test]
-async fn rooms_are_rebuilt_from_what_their_peers_have_after_a_restart() {
+async fn after_a_restart_rooms_are_rebuilt_from_the_tokens_of_their_peers() {
     let resume_secret = Some(Secret("a secret that survives".into()));
     let config = || ServerConfig { resume_secret: resume_secret.clone(), ..config() };
     let server = TestServer::start(config()).await;

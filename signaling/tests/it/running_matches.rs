@@ -40,7 +40,8 @@ async fn an_owner_that_only_watches_removes_nobody_from_a_match() {
 async fn a_room_is_inherited_by_the_players_of_its_match() {
     let server = TestServer::start(config()).await;
     let mut ann = server.join("/v1/rooms/room?spectators=1").await;
-    // It stands before the players, because it came before them, but it has no place in the match.
+    // Eve comes before Bob in the list, because she joined before him, but she has no place in the
+    // match.
     let mut eve = server.join("/v1/rooms/room?place=spectator").await;
     let mut bob = server.join("/v1/rooms/room").await;
     for peer in [&mut ann, &mut bob] {
@@ -55,7 +56,7 @@ async fn a_room_is_inherited_by_the_players_of_its_match() {
     let room = bob.sees("that Ann is gone", |room| room.members.len() == 2).await;
     assert_eq!(room.owner, Some(bob.id));
     assert_eq!(eve.is_denied(&RoomRequest::Kick(bob.id)).await, Denial::NotOwner);
-    // No peer of the match is left.
+    // No player of the match is left.
     bob.socket.close(None).await.expect("it is open");
     let room = eve.sees("that Bob is gone", |room| room.members.len() == 1).await;
     assert_eq!((room.owner, room.phase), (Some(eve.id), RoomPhase::Lobby));

@@ -1,5 +1,5 @@
-//! The server stops when asked to, says goodbye, and is gone in time; and what the program prints
-//! about it.
+//! The server stops when asked to, tells its peers, and is gone in time; and what the program
+//! prints.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::rig::{TestServer, assert_closed, config, program, within_deadline};
 
-/// The time that is promised to somebody who stops the server.
+/// The time within which the server promises to stop.
 const PROMISED: Duration = Duration::from_secs(2);
 
 #[tokio::test]
@@ -30,7 +30,7 @@ async fn all_peers_are_told_only_that_the_server_stops() {
     second.token().await;
     let started = Instant::now();
     let stopped = server.stop();
-    // A message that the other peer left would come before.
+    // A message that the other peer left would arrive before this.
     assert_closed(&mut first.socket, Refusal::ServerStopping).await;
     assert_closed(&mut second.socket, Refusal::ServerStopping).await;
     for peer in [&mut first, &mut second] {
@@ -46,7 +46,8 @@ async fn no_client_can_delay_a_stopping_server() {
     let deaf = server.join("/room").await;
     let mut half_a_request = TcpStream::connect(server.address).await.expect("it listens");
     half_a_request.write_all(b"GET / HT").await.expect("it reads");
-    // Sent through the same connection after it, so that the half is known to have arrived.
+    // Connections are accepted in order, so once this request is answered, the half request's
+    // connection has been accepted.
     server.health().await;
     let started = Instant::now();
     within_deadline("stopping", server.stop()).await.expect("no panic");
@@ -115,7 +116,7 @@ fn hosts_on_one_machine_take_different_ports_and_print_their_addresses() {
 }
 
 #[test]
-fn a_host_prints_no_address_at_which_it_does_not_listen() {
+fn a_host_prints_only_addresses_at_which_it_listens() {
     let (_host, said) = start_host(0, &["--host", "127.0.0.1"]);
     assert!(said[1].starts_with("nobody else can join"), "{said:?}");
 }

@@ -1,4 +1,4 @@
-//! The web build is served with the right types, as it was packed, and never stale.
+//! The web build is served with the right content types, as it was packed, and never stale.
 
 use std::{fs, path::PathBuf};
 
@@ -124,7 +124,7 @@ async fn browsers_ask_again_and_learn_that_nothing_changed() {
     assert_eq!((response.status, response.body.len()), (304, 0));
 }
 
-/// A date of a header as it was before it was put in lower case.
+/// Restores the capitals of a header's date, which the rig puts in lower case.
 fn titled(date: &str) -> String {
     date.split(' ')
         .map(|word| {

@@ -1,5 +1,5 @@
-//! Strangers that the server brings together: none of them has power over the others, and none
-//! keeps the others from meeting.
+//! Strangers that the server brings together: none of them has power over another, and none keeps
+//! others from meeting.
 
 use signaling::{
     lobby::{Denial, Place, RoomPhase, RoomRequest, RoomState},
@@ -50,7 +50,7 @@ async fn any_player_among_strangers_can_start_and_finish_their_match() {
 }
 
 #[tokio::test]
-async fn a_spectator_takes_no_place_of_a_player_and_delays_nobody() {
+async fn a_spectator_neither_takes_the_place_of_a_player_nor_delays_anybody() {
     let server = server().await;
     let looks_on = format!("{QUICK}&spectators=1&place=spectator");
     let mut sue = server.join(&looks_on).await;
@@ -65,7 +65,7 @@ async fn a_spectator_takes_no_place_of_a_player_and_delays_nobody() {
     let room = ann.sees("Bob", with(&bob)).await;
     assert_eq!((room.count(Place::Player), room.owner), (2, None));
     ann.greet(&mut bob).await;
-    // The place is taken, or there is none: another room is opened, and players come to both.
+    // If the only place for a spectator is taken, another room is opened.
     let mut late = server.join(&looks_on).await;
     let other = late.sees("another room", |_| true).await;
     assert_ne!(other.name, room.name);
@@ -109,7 +109,7 @@ async fn a_name_that_another_game_uses_is_still_free() {
     let mut ann = server.join(&format!("{}&token={token}", path("asteroids", 2))).await;
     assert_eq!(bob.next().await, PeerEvent::NewPeer(ann.id));
     ann.greet(&mut bob).await;
-    // A peer that asks for an existing room means another one.
+    // A peer that asks for an existing room is told that the room of this name is for another game.
     let mut misled = server.open("/v1/rooms/lobby?game=chess&existing=1").await;
     assert_closed(&mut misled, Refusal::OtherGame).await;
 }

@@ -1,4 +1,4 @@
-//! With a secret, each WebSocket needs a ticket that is signed with it.
+//! With a ticket secret, each WebSocket needs a ticket that is signed with it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,7 +15,7 @@ fn secret() -> TicketSecret {
     SECRET.parse().expect("it is long enough")
 }
 
-/// A time that the test does not live to see, and one that is over.
+/// Returns a time that comes long after the test, and one that has passed.
 fn expiries() -> (u64, u64) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is set").as_secs();
     (now + 3600, now - 1)

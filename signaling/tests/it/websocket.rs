@@ -15,7 +15,8 @@ use tokio_tungstenite::tungstenite::{
 
 use crate::rig::{Peer, TestServer, config, within_deadline};
 
-/// A request for a WebSocket with these further headers.
+/// Requests a WebSocket with these additional headers; returns the status and the text of the
+/// response.
 async fn status(server: &TestServer, headers: &str) -> (u16, String) {
     let upgrade = format!("Upgrade: websocket\r\n{headers}");
     // The rig's head says `Connection: close`; a second line adds to it.
@@ -70,7 +71,7 @@ async fn a_message_in_frames_arrives_whole() {
 }
 
 #[tokio::test]
-async fn a_close_frame_is_answered_with_the_same() {
+async fn a_close_frame_is_answered_with_the_same_payload() {
     let server = TestServer::start(config()).await;
     let mut friend = server.join("/room").await;
     let Peer { mut socket, id, .. } = server.join("/room").await;
