@@ -63,12 +63,14 @@ impl CurrentMatch {
         self.address().is_some_and(|address| address.kind == RoomKind::Pair)
     }
 
-    /// The link or address to give to a friend who wants to join the room.
+    /// The link or address to give to a friend who wants to join the room. None before the room
+    /// has a name.
     pub(crate) fn invitation(&self, settings: &Settings) -> Option<String> {
         let address = self.address()?;
         match &self.host {
             Some(host) => host.link().or_else(|| host.addresses().into_iter().next()),
-            None => Some(platform::invitation(address, &settings.server)),
+            None if address.has_name() => Some(platform::invitation(address, &settings.server)),
+            None => None,
         }
     }
 }
@@ -160,6 +162,17 @@ mod tests {
         assert_eq!(on(&Starting), "The match did not start");
         assert_eq!(on(&Running), "The match is over");
         assert_eq!(heading(None, &Offline), "Could not join", "an invalid link");
+    }
+
+    #[test]
+    fn a_room_without_a_name_has_no_link() {
+        let link = |address| {
+            let kind = Some(MatchKind::Online(address));
+            CurrentMatch { kind, ..default() }.invitation(&Settings::default())
+        };
+        assert_eq!(link(RoomAddress::create(SERVER, false)), None);
+        assert_eq!(link(RoomAddress::quick(SERVER, 2)), None);
+        assert!(link(RoomAddress::named(SERVER, "DAM3R")).is_some());
     }
 
     #[test]

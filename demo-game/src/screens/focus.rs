@@ -4,6 +4,7 @@
 use bevy::prelude::*;
 
 use super::choice::{Choice, Chosen};
+use super::current_match::CurrentMatch;
 use super::items::{Field, Item, ItemLabel};
 use super::widgets::set_text;
 use crate::present::palette::{ACCENT, FRAME, TEXT, TEXT_QUIET};
@@ -116,9 +117,14 @@ pub(super) fn leave_match(
     }
 }
 
+/// What Esc does: it goes one step back.
+fn way_out(current: &CurrentMatch) -> Choice {
+    if current.is_kicking { Choice::SetKicking(false) } else { Choice::Leave }
+}
+
 /// Moves the focus, confirms and leaves by keys and gamepads.
 pub(super) fn move_focus(
-    time: Res<Time<Real>>,
+    (time, current_match): (Res<Time<Real>>, Res<CurrentMatch>),
     keys: Res<ButtonInput<KeyCode>>,
     pads: Query<&Gamepad>,
     items: Query<(Entity, &Item, Has<Field>)>,
@@ -133,7 +139,7 @@ pub(super) fn move_focus(
     let pad = gamepad_input(&pads, &mut focus, time.delta_secs());
     let key = key_input(&keys, is_typing);
     if key.leave || pad.leave {
-        chosen.write(Chosen(Choice::Leave));
+        chosen.write(Chosen(way_out(&current_match)));
         return;
     }
     focus.ignore_input_for -= time.delta_secs();
@@ -204,6 +210,14 @@ pub(super) fn show_focus(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_way_out_of_a_kick_is_no_way_out_of_the_room() {
+        let mut current = CurrentMatch::default();
+        assert_eq!(way_out(&current), Choice::Leave);
+        current.is_kicking = true;
+        assert_eq!(way_out(&current), Choice::SetKicking(false));
+    }
 
     #[test]
     fn letters_move_the_focus_only_outside_fields() {
