@@ -71,7 +71,6 @@ impl InputStream {
     }
 
     /// The input of a frame, if it is kept.
-    #[cfg(any(test, feature = "testing"))]
     pub(super) fn get(&self, frame: u32) -> Option<PackedInput> {
         self.runs_from(frame).next().map(|run| run.input)
     }

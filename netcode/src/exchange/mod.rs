@@ -253,6 +253,17 @@ impl Exchange {
         stream.inputs_from(from).chain(neutral)
     }
 
+    /// The inputs of all seats for one frame; the default input where none is known.
+    pub(crate) fn inputs_at(&self, frame: u32) -> Vec<PackedInput> {
+        let input = |seat: &SeatInputs| seat.stream.get(frame).unwrap_or_default();
+        self.seats.iter().map(input).collect()
+    }
+
+    /// Whether all seats are ours.
+    pub(crate) fn has_no_peers(&self) -> bool {
+        self.peers.is_empty()
+    }
+
     /// The first frame whose inputs are not all known here.
     pub(crate) fn confirmed(&self) -> u32 {
         let left = |holder: usize| self.has_all_of(holder);

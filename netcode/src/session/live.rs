@@ -1,5 +1,5 @@
 //! A match that is played: its inputs come from this machine and its peers, and the engine predicts
-//! those that are missing.
+//! those that are missing. A match without peers needs no engine.
 
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ use crate::{
 
 /// What drives a match that is played.
 pub(super) struct Live {
-    engine: Engine,
+    /// `None` if all seats are on this machine: then no input is ever missing.
+    engine: Option<Engine>,
     exchange: SharedExchange,
     seats: usize,
 }
@@ -33,7 +34,9 @@ impl Live {
         seats: usize,
         exchange: SharedExchange,
     ) -> Result<Self, StartRefusal> {
-        let engine = Engine::new(seats, config.fps, config.prediction_window, 0)?;
+        let is_alone = exchange.with(|exchange| exchange.has_no_peers()).unwrap_or(true);
+        let engine = || Engine::new(seats, config.fps, config.prediction_window, 0);
+        let engine = if is_alone { None } else { Some(engine()?) };
         Ok(Self { engine, exchange, seats })
     }
 
@@ -68,6 +71,16 @@ impl Live {
     /// the prediction window is full.
     pub(super) fn step<I: GameInput>(&mut self, game: &mut Match<I>, world: &mut World) -> bool {
         let Self { engine, exchange, seats } = self;
+        let Some(engine) = engine else {
+            let frame = game.frame();
+            let inputs = exchange.with(|exchange| {
+                exchange.forget_old(frame);
+                exchange.inputs_at(frame)
+            });
+            game.save(world);
+            game.simulate(world, inputs.unwrap_or_default().into_iter().map(|input| (input, true)));
+            return true;
+        };
         let feed = |exchange: &mut Exchange| {
             for seat in 0..*seats {
                 engine.feed(seat, exchange.inputs_from(seat, engine.end_of(seat)));
@@ -87,9 +100,9 @@ impl Live {
         game.newest() > before
     }
 
-    /// The oldest frame whose inputs are not all known.
+    /// The oldest frame whose inputs are not all known; `u32::MAX` if none are ever missing.
     pub(super) fn oldest_open_frame(&self) -> u32 {
-        self.engine.oldest_open_frame()
+        self.engine.as_ref().map_or(u32::MAX, Engine::oldest_open_frame)
     }
 
     /// The oldest frame whose inputs some machine may not have.
