@@ -23,7 +23,7 @@ use crate::{
         limits::{Silence, SilenceStep},
         local::OutboxReader,
         shared::{Shared, steady_millis, unix_millis},
-        stream::{ClientSocket, Incoming},
+        stream::{ClientSocket, Incoming, SocketError},
     },
 };
 
@@ -76,10 +76,9 @@ async fn exchange(
                 let now = Instant::now();
                 silence.heard(now);
                 let bytes = socket.frame_bytes();
-                let received = match incoming {
-                    Ok(Incoming::Text(message)) => handle_text(&message, joined, shared).await,
-                    incoming => handle_frame(incoming, socket, shared).await,
-                };
+                // Boxed, so that a silent peer's task holds no memory for handling a message: 384
+                // of 1,792 bytes.
+                let received = Box::pin(handle(incoming, socket, joined, shared)).await;
                 let pause = budget.pause_after(bytes, &received, now, shared);
                 if !pause.is_zero() {
                     is_paused = true;
@@ -117,5 +116,18 @@ async fn exchange(
         if let Err(end) = write(socket, &outgoing, shared).await {
             return end;
         }
+    }
+}
+
+/// Handles what the peer sent.
+async fn handle(
+    incoming: Result<Incoming, SocketError>,
+    socket: &mut ClientSocket,
+    joined: &JoinedPeer,
+    shared: &Shared,
+) -> Received {
+    match incoming {
+        Ok(Incoming::Text(message)) => handle_text(&message, joined, shared).await,
+        incoming => handle_frame(incoming, socket, shared).await,
     }
 }
