@@ -10,13 +10,13 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::client::{Client, signal};
+use crate::{
+    SIGNAL_BYTES,
+    client::{Client, signal},
+};
 
 /// The number of connections of each kind at once.
 const CROWD: usize = 200;
-/// The length of the signals that a slow reader is sent repeatedly: about that of a session
-/// description.
-const SIGNAL_BYTES: usize = 4096;
 
 /// A kind of attack.
 #[derive(Clone, Copy, Debug)]

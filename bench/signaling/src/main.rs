@@ -15,6 +15,7 @@ use std::{
     fs::File,
     io,
     net::SocketAddr,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
     time::Duration,
@@ -37,8 +38,9 @@ use self::{
 const HELP: &str = "\
 Usage: signaling-load --ours PROGRAM --stock PROGRAM [flags]
 
+  --turns N     how often each server is measured (3); the figures are medians
   --json FILE   write the figures as JSON
-  --quick       hundreds of peers instead of thousands; the figures are rough";
+  --quick       hundreds of peers instead of thousands, and one turn; the figures are rough";
 
 /// The time after the last join that the server gets to free the memory that joining needed.
 const SETTLING: Duration = Duration::from_secs(3);
@@ -47,7 +49,7 @@ const IDLE: Duration = Duration::from_secs(10);
 /// Signals per second: the rate of a day with a hundred thousand matches.
 const SIGNALS_PER_S: u64 = 1000;
 /// The length of a signal: about that of a session description.
-const SIGNAL_BYTES: usize = 3000;
+pub(crate) const SIGNAL_BYTES: usize = 3000;
 
 /// Debian's name for Redis.
 const REDIS: &str = "redis-server";
@@ -58,6 +60,7 @@ struct Request {
     ours: PathBuf,
     stock: PathBuf,
     json: Option<PathBuf>,
+    turns: Option<NonZeroUsize>,
     is_quick: bool,
 }
 
@@ -106,6 +109,7 @@ fn parse(mut arguments: Parser) -> Result<Option<Request>, lexopt::Error> {
             Arg::Long("ours") => request.ours = arguments.value()?.into(),
             Arg::Long("stock") => request.stock = arguments.value()?.into(),
             Arg::Long("json") => request.json = Some(arguments.value()?.parse()?),
+            Arg::Long("turns") => request.turns = Some(arguments.value()?.parse()?),
             Arg::Long("quick") => request.is_quick = true,
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
             other => return Err(other.unexpected()),
@@ -118,22 +122,28 @@ fn parse(mut arguments: Parser) -> Result<Option<Request>, lexopt::Error> {
 }
 
 fn measure(request: &Request) -> io::Result<Report> {
-    let (sizes, relay) = if request.is_quick {
-        ([200, 400], Duration::from_secs(3))
+    let (sizes, relay, turns) = if request.is_quick {
+        ([200, 400], Duration::from_secs(3), 1)
     } else {
-        ([2000, 8000], Duration::from_secs(20))
+        ([2000, 8000], Duration::from_secs(12), 3)
     };
+    let turns = request.turns.map_or(turns, NonZeroUsize::get);
+    let mut contestants = vec![Contestant::Ours, Contestant::OursWithRedis, Contestant::Stock];
+    if !has_redis() {
+        eprintln!("skipping two processes with Redis: `{REDIS}` is not installed");
+        contestants.retain(|&contestant| contestant != Contestant::OursWithRedis);
+    }
     let mut report = Report::default();
     for peers in sizes {
-        for contestant in [Contestant::Ours, Contestant::OursWithRedis, Contestant::Stock] {
-            if contestant == Contestant::OursWithRedis && !has_redis() {
-                eprintln!("skipping two processes with Redis: `{REDIS}` is not installed");
-                continue;
+        for turn in 1..=turns {
+            for &contestant in &contestants {
+                eprintln!("{peers} peers at {}, turn {turn} of {turns} …", contestant.name());
+                let figures =
+                    Runtime::new()?.block_on(measure_one(request, contestant, peers, relay))?;
+                report.add(contestant, figures);
             }
-            eprintln!("{peers} peers at {} …", contestant.name());
-            let figures =
-                Runtime::new()?.block_on(measure_one(request, contestant, peers, relay))?;
-            report.add(contestant, figures);
+            // What comes first is not always the same.
+            contestants.reverse();
         }
     }
     Ok(report)
@@ -240,12 +250,13 @@ async fn measure_one(
     let calm = send_signals(&crowd, relay, &mut latencies).await;
     (figures.relay_p50_ms, figures.relay_p99_ms, figures.lost_percent) = calm;
     figures.kb_after_signals = (server.usage()?.memory - empty.memory) / joined / 1000.0;
-    for attack in Attack::ALL {
+    for (index, attack) in Attack::ALL.into_iter().enumerate() {
         let attacking = attack.launch(server.servers[0].address);
         sleep(Duration::from_millis(500)).await;
         let (_, p99, lost) = send_signals(&crowd, relay / 4, &mut latencies).await;
         attacking.abort();
-        figures.attacks.push((attack.name(), p99, lost));
+        figures.attacked_p99_ms[index] = p99;
+        figures.attacked_lost_percent = figures.attacked_lost_percent.max(lost);
         sleep(SETTLING).await;
     }
     crowd.leave().await;
