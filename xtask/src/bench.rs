@@ -78,7 +78,8 @@ machine should have nothing else to do.
                 them, beside ggrs over matchbox: about five minutes; needs Linux, where it creates a
                 network namespace for itself
   signaling     memory and processor time of the signaling server with thousands of idle clients,
-                beside matchbox_server with the same number: about six minutes; needs Linux
+                beside matchbox_server with the same number, three times in turns: about 17
+                minutes; needs Linux
   network       stalls, rollbacks and latency over bad networks, beside ggrs as bevy_ggrs drives it:
                 about two minutes
 
