@@ -84,7 +84,8 @@ pub struct DroppedPackets {
     pub false_ack: u32,
     /// Bytes that are not inputs of this game.
     pub not_inputs: u32,
-    /// Impossible measurements of the round-trip time. The inputs in the same datagram are used.
+    /// False echoes of our datagrams, by which a peer could falsify the round-trip time. The inputs
+    /// in the same datagram are used. A peer that is merely slow sends none.
     pub bad_echo: u32,
     /// Claims to lack inputs of ours that the peer has already received. The inputs in the same
     /// datagram are used.

@@ -71,6 +71,11 @@ impl Millis {
     pub(crate) const fn since(self, earlier: Self) -> u16 {
         u16::from_le_bytes(self.0).wrapping_sub(u16::from_le_bytes(earlier.0))
     }
+
+    /// The time that was `ms` milliseconds before this one.
+    pub(crate) const fn before(self, ms: u16) -> Self {
+        Self::new(u16::from_le_bytes(self.0).wrapping_sub(ms))
+    }
 }
 
 /// What the sender has of each seat's inputs, and the inputs of its own seats that the receiver has
