@@ -3,6 +3,8 @@
 
 mod count;
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod security_page;
 mod steps;
 
