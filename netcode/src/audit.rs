@@ -3,8 +3,8 @@
 //! Bevy knows what each system can read and write. At start-up, the audit names the state that a
 //! system can write although it is not registered, the system, and the remedy. Names are known, and
 //! Bevy's messages recognised, only with Bevy's feature `debug`, which the default feature `names`
-//! turns on. `Local`s, commands, exclusive systems and state outside the world stay unseen here; the
-//! sync test finds those when they make a difference.
+//! turns on. `Local`s, commands, exclusive systems and state outside the world stay unseen here;
+//! the sync test finds those when they make a difference.
 
 use std::{
     any::{TypeId, type_name},
