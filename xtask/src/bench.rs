@@ -1,14 +1,15 @@
 //! `cargo xtask bench`: builds the comparisons in release, and runs one.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::num::NonZeroUsize;
 use std::process::Command;
 
 use lexopt::{Arg, Parser};
 
 use crate::{
-    cargo,
+    GivenFlags, cargo,
     failure::{Outcome, fail},
-    process,
+    path_after, process, shown,
 };
 
 /// The benchmarks that the program `comparisons` runs.
@@ -18,8 +19,8 @@ const SIGNALING: &str = "signaling";
 /// The server that people use today, for comparison.
 const STOCK_SERVER: [&str; 3] = ["matchbox_server", "--version", "0.15.0"];
 
-/// Runs the command. All flags except the help go to the measuring program, which refuses flags
-/// that it does not know.
+/// Runs the command. The flags go to the measuring program; they are checked here first, before
+/// minutes of building.
 pub(crate) fn run(mut arguments: Parser) -> Outcome {
     let what = match arguments.next()? {
         Some(Arg::Value(what)) => what,
@@ -33,13 +34,37 @@ pub(crate) fn run(mut arguments: Parser) -> Outcome {
         return fail(format!("there is no benchmark `{}`\n\n{HELP}", what.display()));
     }
     let flags: Vec<_> = arguments.raw_args()?.collect();
-    if flags.iter().any(|flag| flag == "--help" || flag == "-h") {
-        println!("{HELP}");
+    if !check(&flags, what == SIGNALING)? {
         return Ok(());
     }
     let mut program = if what == SIGNALING { load()? } else { comparison(&what)? };
     let status = process::run(program.args(flags))?;
     if status.success() { Ok(()) } else { fail("the benchmark failed") }
+}
+
+/// Refuses flags that no measuring program takes. Returns false if the help was requested and has
+/// been printed.
+fn check(flags: &[OsString], is_signaling: bool) -> Outcome<bool> {
+    let mut arguments = Parser::from_args(flags);
+    let mut given = GivenFlags::default();
+    while let Some(argument) = arguments.next()? {
+        given.note(&argument)?;
+        match argument {
+            Arg::Long("json") => drop(path_after("json", &mut arguments)?),
+            Arg::Long("quick") => {}
+            Arg::Long("turns") if is_signaling => {
+                let turns = arguments.value()?;
+                if turns.to_str().is_none_or(|turns| turns.parse::<NonZeroUsize>().is_err()) {
+                    let given = shown(&turns);
+                    return fail(format!(
+                        "--turns takes a number from 1 on, such as 3; not {given}"
+                    ));
+                }
+            }
+            other => return Ok(!crate::is_help(other, HELP)?),
+        }
+    }
+    Ok(true)
 }
 
 fn comparison(what: &OsStr) -> Outcome<Command> {
@@ -84,4 +109,32 @@ machine should have nothing else to do.
                 about two minutes
 
   --json FILE   write the figures as JSON
-  --quick       seconds instead of minutes; the figures are rough";
+  --quick       seconds instead of minutes; the figures are rough
+  --turns N     how often `signaling` measures each server (3)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(flags: &[&str], is_signaling: bool) -> Outcome<bool> {
+        let flags: Vec<OsString> = flags.iter().map(Into::into).collect();
+        check(&flags, is_signaling)
+    }
+
+    #[test]
+    fn flags_are_checked_before_anything_is_built() {
+        assert!(checked(&["--json", "out.json", "--quick"], false).is_ok_and(|goes_on| goes_on));
+        assert!(checked(&["--quick", "--help"], false).is_ok_and(|goes_on| !goes_on));
+        assert!(checked(&["--turns", "5"], true).is_ok_and(|goes_on| goes_on));
+        for (flags, words) in [
+            (&["--json", ""][..], "--json takes"),
+            (&["--quick", "--quick"], "--quick is given twice"),
+            (&["--turns", "0"], "--turns takes"),
+            (&["--fast"], "--fast"),
+        ] {
+            let failure = checked(flags, true).expect_err(words).to_string();
+            assert!(failure.contains(words), "{failure}");
+        }
+        assert!(checked(&["--turns", "5"], false).is_err());
+    }
+}

@@ -20,6 +20,8 @@ mod process;
 mod test;
 mod web;
 
+use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use lexopt::{Arg, Parser};
@@ -58,6 +60,39 @@ fn run(mut arguments: Parser) -> Outcome {
         Some("bench") => bench::run(arguments),
         _ => fail(format!("there is no command `{}`\n\n{HELP}", command.display())),
     }
+}
+
+/// The flags of one command so far.
+#[derive(Default)]
+struct GivenFlags(Vec<String>);
+
+impl GivenFlags {
+    /// Notes a flag, and refuses one that was given before: nobody can know which of two values is
+    /// meant.
+    fn note(&mut self, argument: &Arg<'_>) -> Outcome {
+        let Arg::Long(name) = argument else { return Ok(()) };
+        if self.0.iter().any(|given| given == name) {
+            return fail(format!("--{name} is given twice: leave one of them out"));
+        }
+        self.0.push((*name).to_owned());
+        Ok(())
+    }
+}
+
+/// A value as an error shows it.
+fn shown(given: &OsStr) -> String {
+    if given.is_empty() { "nothing".to_owned() } else { format!("`{}`", given.display()) }
+}
+
+/// Reads the path after a flag, and refuses an empty one.
+fn path_after(flag: &str, arguments: &mut Parser) -> Result<PathBuf, Failure> {
+    let given = arguments.value()?;
+    if given.is_empty() {
+        return fail(format!(
+            "--{flag} takes the name of a file, such as report.json; not nothing"
+        ));
+    }
+    Ok(given.into())
 }
 
 /// Handles an argument that every command understands, or refuses one that the command does not

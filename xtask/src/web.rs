@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lexopt::{Arg, Parser};
 
+use crate::GivenFlags;
 use crate::cargo::{self, WASM_TARGET};
 use crate::failure::{Outcome, fail};
 use crate::packages;
@@ -26,7 +27,9 @@ pub(crate) struct Options {
 /// Runs the command.
 pub(crate) fn run(mut arguments: Parser) -> Outcome {
     let mut options = Options::default();
+    let mut given = GivenFlags::default();
     while let Some(argument) = arguments.next()? {
+        given.note(&argument)?;
         match argument {
             Arg::Long("dev") => options.is_dev = true,
             Arg::Long("no-opt") => options.is_unoptimised = true,

@@ -14,12 +14,16 @@ use lexopt::{Arg, Parser, ValueExt};
 use crate::cargo::{self, Artifacts};
 use crate::failure::{Failure, Outcome, fail};
 use crate::packages::{self, SystemPackages};
+use crate::{GivenFlags, path_after, shown};
 
 /// The most players that fit into one match.
 const MAX_PLAYERS: u8 = 4;
 
+/// What `--players` takes, in words.
+const PLAYERS: &str = "the number of windows, 1 to 4, or of bots, 2 to 4, for example --players 2";
+
 /// What `--seconds` takes, in words: up to a day.
-const SECONDS: &str = "1 to 86400";
+const SECONDS: &str = "a number of seconds from 1 to 86400, for example --seconds 20";
 
 /// The network presets of `netcode`, repeated because `netcode` is not built yet when the command
 /// line is read.
@@ -89,11 +93,12 @@ fn parse(mut arguments: Parser) -> Result<Option<Flags>, Failure> {
         conditions: None,
         profile: "release".to_owned(),
     };
+    let mut given = GivenFlags::default();
     while let Some(argument) = arguments.next()? {
+        given.note(&argument)?;
         match argument {
             Arg::Long("players") => {
-                let takes = format!("1 to {MAX_PLAYERS}");
-                flags.players = Some(number(&mut arguments, "--players", &takes)?);
+                flags.players = Some(number(&mut arguments, "--players", PLAYERS)?);
             }
             Arg::Long("headless") => flags.is_headless = true,
             Arg::Long("web") => flags.is_web = true,
@@ -101,7 +106,7 @@ fn parse(mut arguments: Parser) -> Result<Option<Flags>, Failure> {
                 let seconds = number(&mut arguments, "--seconds", SECONDS)?;
                 flags.duration = Some(Duration::from_secs(seconds));
             }
-            Arg::Long("json") => flags.json = Some(arguments.value()?.into()),
+            Arg::Long("json") => flags.json = Some(path_after("json", &mut arguments)?),
             Arg::Long("conditions") => flags.conditions = Some(arguments.value()?.string()?),
             Arg::Long("profile") => flags.profile = arguments.value()?.string()?,
             other => {
@@ -120,7 +125,7 @@ fn number<T: FromStr>(arguments: &mut Parser, flag: &str, takes: &str) -> Result
     let given = arguments.value()?;
     match given.to_str().and_then(|text| text.parse().ok()) {
         Some(number) => Ok(number),
-        None => fail(format!("{flag} takes {takes}, not {}", given.display())),
+        None => fail(format!("{flag} takes {takes}; not {}", shown(&given))),
     }
 }
 
@@ -128,15 +133,14 @@ fn number<T: FromStr>(arguments: &mut Parser, flag: &str, takes: &str) -> Result
 fn check(flags: &Flags) -> Outcome {
     let fewest = if flags.is_headless { 2 } else { 1 };
     if let Some(players) = flags.players.filter(|it| !(fewest..=MAX_PLAYERS).contains(it)) {
-        let what = if flags.is_headless { "bots" } else { "windows" };
-        return fail(format!("--players takes {fewest} to {MAX_PLAYERS} {what}, not {players}"));
+        return fail(format!("--players takes {PLAYERS}; not `{players}`"));
     }
     if flags.is_headless && flags.is_web {
         return fail("--headless plays without windows and --web in a browser: choose one");
     }
     let day = Duration::from_secs(24 * 60 * 60);
     if let Some(duration) = flags.duration.filter(|it| it.is_zero() || *it > day) {
-        return fail(format!("--seconds takes {SECONDS}, not {}", duration.as_secs()));
+        return fail(format!("--seconds takes {SECONDS}; not `{}`", duration.as_secs()));
     }
     let is_for_bots =
         flags.duration.is_some() || flags.json.is_some() || flags.conditions.is_some();
@@ -144,11 +148,14 @@ fn check(flags: &Flags) -> Outcome {
         return fail("--seconds, --json and --conditions are for bots: add --headless");
     }
     if let Some(preset) = flags.conditions.as_deref().filter(|it| !PRESETS.contains(it)) {
-        return fail(format!("--conditions takes one of: {}; not {preset}", PRESETS.join(", ")));
+        let presets = PRESETS.join(", ");
+        let given = shown(preset.as_ref());
+        return fail(format!("--conditions takes one of: {presets}; not {given}"));
     }
     if !PROFILES.contains(&flags.profile.as_str()) {
         let profiles = PROFILES.join(", ");
-        return fail(format!("--profile takes one of: {profiles}; not {}", flags.profile));
+        let given = shown(flags.profile.as_ref());
+        return fail(format!("--profile takes one of: {profiles}; not {given}"));
     }
     Ok(())
 }
@@ -204,7 +211,7 @@ mod tests {
         for name in names {
             assert!(parsed(&["--profile", name]).is_ok(), "{name}");
         }
-        assert!(refusal(&["--profile", "fast"]).ends_with("; not fast"));
+        assert!(refusal(&["--profile", "fast"]).ends_with("; not `fast`"));
     }
 
     fn refusal(words: &[&str]) -> String {
@@ -212,18 +219,45 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_number_is_named_with_its_flag() {
+    fn a_refused_value_is_named_with_its_flag_and_what_it_takes() {
         for given in ["-3", "0", "86401", "soon"] {
-            let expected = format!("--seconds takes 1 to 86400, not {given}");
-            assert_eq!(refusal(&["--headless", "--seconds", given]), expected);
+            let refusal = refusal(&["--headless", "--seconds", given]);
+            assert_eq!(refusal, format!("--seconds takes {SECONDS}; not `{given}`"));
         }
-        for given in ["-1", "two", "300"] {
-            let expected = format!("--players takes 1 to 4, not {given}");
-            assert_eq!(refusal(&["--players", given]), expected);
+        for given in ["-1", "0", "two", "5", "300"] {
+            let refused = refusal(&["--players", given]);
+            assert_eq!(refused, format!("--players takes {PLAYERS}; not `{given}`"));
+            assert_eq!(refusal(&["--headless", "--players", given]), refused);
         }
-        assert_eq!(refusal(&["--players", "5"]), "--players takes 1 to 4 windows, not 5");
         let bots = refusal(&["--headless", "--players", "1"]);
-        assert_eq!(bots, "--players takes 2 to 4 bots, not 1");
+        assert_eq!(bots, format!("--players takes {PLAYERS}; not `1`"));
+        assert!(refusal(&["--players", ""]).ends_with("; not nothing"));
+        assert!(refusal(&["--conditions", "", "--headless"]).ends_with("; not nothing"));
+        let json = refusal(&["--headless", "--json", ""]);
+        assert_eq!(json, "--json takes the name of a file, such as report.json; not nothing");
+    }
+
+    #[test]
+    fn a_flag_that_is_given_twice_is_refused() {
+        for flag in ["--players", "--seconds"] {
+            let refusal = refusal(&["--headless", flag, "2", flag, "3"]);
+            assert_eq!(refusal, format!("{flag} is given twice: leave one of them out"));
+        }
+        assert!(refusal(&["--headless", "--headless"]).contains("twice"));
+        assert!(refusal(&["--headless", "--json", "a", "--json=b"]).contains("twice"));
+    }
+
+    #[test]
+    fn the_players_that_the_message_names_are_those_that_are_taken() {
+        assert!(PLAYERS.contains(&format!("1 to {MAX_PLAYERS}")));
+        assert!(PLAYERS.contains(&format!("2 to {MAX_PLAYERS}")));
+    }
+
+    #[test]
+    fn the_readme_gives_the_time_of_the_first_build_that_the_command_prints() {
+        let readme = fs::read_to_string(cargo::workspace_root().join("README.md")).unwrap();
+        let words: Vec<&str> = readme.split_whitespace().collect();
+        assert!(words.join(" ").contains(windows::FIRST_BUILD_TIME));
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::play::{Flags, ROOM, build_programs, has_display, prepare};
 use crate::process::{POLL_INTERVAL, Running, is_interrupted};
 use crate::web;
 
+/// How long the first build takes, as the README has it, too.
+pub(super) const FIRST_BUILD_TIME: &str = "20 to 30 minutes on two cores";
+
 /// Builds, starts the server, opens what the flags ask for, and stays until that is closed or
 /// Ctrl-C arrives.
 pub(super) fn play(flags: &Flags) -> Outcome {
@@ -22,10 +25,9 @@ pub(super) fn play(flags: &Flags) -> Outcome {
         );
     }
     let programs = if has_windows {
-        prepare(
-            packages::WINDOW,
-            "The first time this compiles Bevy with its renderer: 5 to 20 minutes",
-        )?;
+        let first_build =
+            format!("The first time this compiles Bevy with its renderer: {FIRST_BUILD_TIME}");
+        prepare(packages::WINDOW, &first_build)?;
         build_programs(
             &flags.profile,
             &["demo-game", "signaling"],

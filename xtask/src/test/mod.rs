@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use lexopt::{Arg, Parser};
 
+use crate::GivenFlags;
 use crate::failure::{Outcome, fail};
 use crate::process::is_interrupted;
 use crate::test::count::Counts;
@@ -34,7 +35,9 @@ struct Summary {
 /// that is wrong.
 pub(crate) fn run(mut arguments: Parser) -> Outcome {
     let mut is_quick = false;
+    let mut given = GivenFlags::default();
     while let Some(argument) = arguments.next()? {
+        given.note(&argument)?;
         match argument {
             Arg::Long("quick") => is_quick = true,
             other => {
