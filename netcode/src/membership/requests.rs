@@ -18,6 +18,10 @@ pub struct JoinRoom {
     /// [`Room`](crate::Room), with `?capacity=4`, `spectators=2` and `public=1` if wanted.
     /// `…/v1/quick?players=2` finds strangers who want to play the same game and version.
     /// `place=spectator` enters the room as a spectator, and `existing=1` opens no new room.
+    ///
+    /// At each of these addresses the server hands out its STUN and TURN servers, because this
+    /// crate enters `/room` as `/v1/rooms/room`; only other clients of matchbox, which use the
+    /// address as it is, get none at `/room`.
     pub url: String,
     /// The name that other players see; cut to 24 characters.
     pub name: String,
