@@ -38,7 +38,10 @@ pub(crate) enum SettingsError {
     #[error("{location}: {problem}")]
     Value { location: String, problem: String },
     /// The file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error(
+        "cannot read {}: {source}; --config takes a TOML file with lines such as `max-rooms = 100`",
+        path.display()
+    )]
     File { path: PathBuf, source: io::Error },
     /// The file is not TOML. The line itself is not shown, as it may contain a secret.
     #[error("{}: line {line}: {problem}", path.display())]
@@ -79,7 +82,7 @@ pub(crate) fn parse(
                 let value = parser.value()?.string()?;
                 let seconds = value.parse().map_err(|_| SettingsError::Value {
                     location: "--valid-for".to_owned(),
-                    problem: format!("`{value}` is not a number of seconds"),
+                    problem: format!("`{value}` is not a number of seconds; for example 3600"),
                 });
                 ticket.valid_for = Some(seconds?);
             }
@@ -138,9 +141,9 @@ impl TicketOrder {
             room: room.ok_or_else(|| {
                 wrong("--room", "give 1 to 64 letters, digits and - _ . ~, or '*' for all rooms")
             })?,
-            valid_for: self
-                .valid_for
-                .ok_or_else(|| wrong("--valid-for", "give a number of seconds"))?,
+            valid_for: self.valid_for.ok_or_else(|| {
+                wrong("--valid-for", "give a number of seconds; for example 3600")
+            })?,
         })
     }
 }
@@ -169,7 +172,9 @@ fn read_file(config: &mut ServerConfig, path: &Path) -> Result<(), SettingsError
         let setting = Setting::named(name).ok_or_else(|| unknown(location()))?;
         let value = as_flag(value).ok_or_else(|| SettingsError::Value {
             location: location(),
-            problem: "expected a number, a text or a list of texts".to_owned(),
+            problem: "expected a number, a text or a list of texts; for example 100, \"text\" or \
+                 [\"one\", \"two\"]"
+                .to_owned(),
         })?;
         set(config, setting, &value, location)?;
     }

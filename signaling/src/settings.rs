@@ -55,7 +55,8 @@ macro_rules! number {
             value: $value,
             help: $help,
             set: |config, text| {
-                config.$($field).+ = number::<$type>(text, <$type>::MAX)?;
+                let usual = ServerConfig::default().$($field).+;
+                config.$($field).+ = number::<$type>(text, <$type>::MAX, usual)?;
                 Ok(())
             },
             show: |config| config.$($field).+.to_string(),
@@ -71,7 +72,12 @@ macro_rules! seconds {
             value: "S",
             help: $help,
             set: |config, text| {
-                config.$field = Duration::from_secs(number(text, u64::MAX)?);
+                let usual = match ServerConfig::default().$field.as_secs() {
+                    0 => 30,
+                    seconds => seconds,
+                };
+                let seconds = number(text, u64::MAX, usual);
+                config.$field = Duration::from_secs(seconds.map_err(|it| it + " (seconds)")?);
                 Ok(())
             },
             show: |config| config.$field.as_secs().to_string(),
@@ -97,12 +103,16 @@ macro_rules! addresses {
 
 /// A setting that is the path of a file or folder.
 macro_rules! path {
-    ($name:literal, $value:literal, $field:ident, $help:literal) => {
+    ($name:literal, $value:literal, $field:ident, $help:literal, $example:literal) => {
         Setting {
             name: $name,
             value: $value,
             help: $help,
             set: |config, text| {
+                // A variable that a script forgot to set must not turn TLS off.
+                if text.is_empty() {
+                    return Err(format!("a path is missing here; for example {}", $example));
+                }
                 config.$field = Some(text.into());
                 Ok(())
             },
@@ -120,7 +130,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: "PORT",
         help: "listen on this port; 0 takes any free one",
         set: |config, text| {
-            config.address.set_port(number(text, u16::MAX)?);
+            config.address.set_port(number(text, u16::MAX, 3536)?);
             Ok(())
         },
         show: |config| config.address.port().to_string(),
@@ -131,13 +141,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
         help: "listen on this address only",
         set: |config, text| {
             let host = text.parse::<IpAddr>();
-            let host = host.map_err(|_| format!("`{text}` is not an IP address"))?;
+            let host = host.map_err(|_| {
+                format!(
+                    "`{text}` is not an IP address; for example 127.0.0.1 for this machine alone, \
+                     or 0.0.0.0 for all networks"
+                )
+            })?;
             config.address = SocketAddr::new(host, config.address.port());
             Ok(())
         },
         show: |config| config.address.ip().to_string(),
     },
-    path!("web-root", "DIR", web_root, "also serve the files in DIR, for a web build"),
+    path!("web-root", "DIR", web_root, "also serve the files in DIR, for a web build", "web-dist"),
     Setting {
         name: "content-security-policy",
         value: "TEXT",
@@ -148,8 +163,20 @@ pub(crate) const SETTINGS: &[Setting] = &[
         },
         show: |config| config.content_security_policy.clone(),
     },
-    path!("tls-cert", "FILE", tls_cert, "speak TLS with the certificates in this PEM file"),
-    path!("tls-key", "FILE", tls_key, "the private key of the first certificate, a PEM file"),
+    path!(
+        "tls-cert",
+        "FILE",
+        tls_cert,
+        "speak TLS with the certificates in this PEM file",
+        "/etc/ssl/game/fullchain.pem"
+    ),
+    path!(
+        "tls-key",
+        "FILE",
+        tls_key,
+        "the private key of the first certificate, a PEM file",
+        "/etc/ssl/game/privkey.pem"
+    ),
     number!("max-message-bytes", "N", max_message_bytes: usize, "longest message from a peer"),
     number!(
         "max-header-bytes", "N", max_header_bytes: usize,
@@ -203,7 +230,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
                 .map(|item| {
                     let network = item.parse();
                     let network = network.or_else(|_| item.parse::<IpAddr>().map(Into::into));
-                    network.map_err(|_| format!("`{item}` is neither an IP address nor a network"))
+                    network.map_err(|_| {
+                        format!(
+                            "`{item}` is neither an IP address nor a network; for example \
+                             10.0.0.0/8,::1"
+                        )
+                    })
                 })
                 .collect::<Result<_, _>>()?;
             Ok(())
@@ -293,8 +325,16 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
 ];
 
-fn number<T: FromStr>(text: &str, max: impl Display) -> Result<T, String> {
-    text.parse().map_err(|_| format!("`{text}` is not a number from 0 to {max}"))
+/// Reads a number; `usual` is one that makes sense, for the error.
+fn number<T: FromStr + Display + TryInto<u128>>(text: &str, max: T, usual: T) -> Result<T, String> {
+    text.parse().map_err(|_| {
+        // Nobody needs to read the largest number of 64 bits.
+        let range = match max.try_into() {
+            Ok(max) if max <= u32::MAX.into() => format!(" from 0 to {max}"),
+            _ => String::new(),
+        };
+        format!("`{text}` is not a whole number{range}; for example {usual}")
+    })
 }
 
 /// The items of a list; an empty text is an empty list.
@@ -330,18 +370,47 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_value_is_named_in_the_error() {
-        for (name, value) in [
-            ("port", "99999"),
-            ("max-rooms", "-1"),
-            ("host", "nowhere"),
-            ("trusted-proxies", "10.0.0.0/8,everybody"),
-            ("idle-timeout", "1m"),
+    fn an_invalid_value_is_named_in_the_error_with_an_example_that_is_valid() {
+        let value_of = |setting: &Setting| match setting.name {
+            "trusted-proxies" => Some("10.0.0.0/8,everybody"),
+            "host" => Some("nowhere"),
+            _ if setting.value == "N" => Some("lots"),
+            _ if ["S", "PORT"].contains(&setting.value) => Some("-1"),
+            _ => None,
+        };
+        let refused = SETTINGS.iter().filter_map(|setting| Some((setting, value_of(setting)?)));
+        assert!(refused.clone().count() > 25);
+        for (setting, value) in refused {
+            let mut config = ServerConfig::default();
+            let error = (setting.set)(&mut config, value).expect_err(setting.name);
+            let word = value.rsplit(',').next().expect("split has one part at least");
+            assert!(error.contains(&format!("`{word}`")), "{error}");
+            let (_, example) = error.split_once("for example ").expect("an example");
+            let example = example.split(' ').next().expect("split has one part at least");
+            (setting.set)(&mut config, example).expect(setting.name);
+        }
+    }
+
+    #[test]
+    fn a_number_too_large_is_named_with_the_largest() {
+        for (name, value, words) in [
+            ("port", "99999", "from 0 to 65535"),
+            ("joins-at-once", "5000000000", "from 0 to 4294967295"),
+            ("max-rooms", "99999999999999999999999", "`99999999999999999999999`"),
+            ("idle-timeout", "1m", "60 (seconds)"),
         ] {
             let setting = Setting::named(name).expect(name);
             let error = (setting.set)(&mut ServerConfig::default(), value).expect_err(name);
-            let word = value.rsplit(',').next().expect("split has one part at least");
-            assert!(error.contains(&format!("`{word}`")), "{error}");
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_empty_path_is_refused() {
+        for name in ["web-root", "tls-cert", "tls-key"] {
+            let setting = Setting::named(name).expect(name);
+            let error = (setting.set)(&mut ServerConfig::default(), "").expect_err(name);
+            assert!(error.contains("for example"), "{error}");
         }
     }
 }

@@ -34,7 +34,11 @@ pub enum BindError {
         source: io::Error,
     },
     /// The folder to serve is not a folder.
-    #[error("the web root {} is not a folder", path.display())]
+    #[error(
+        "the web root {} is not a folder; name the one with the page's index.html, for example the \
+         web-dist that `cargo xtask web` makes",
+        path.display()
+    )]
     WebRoot {
         /// The configured path.
         path: PathBuf,

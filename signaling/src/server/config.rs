@@ -202,53 +202,58 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// Returns an error for the first invalid setting.
+    /// Returns an error for the first invalid setting. The rules name the settings as the program
+    /// does; here they are fields of nearly the same names.
     pub(crate) fn check(&self) -> Result<(), BindError> {
         let rules = [
             (
                 // The shortest signal, including its ids, is about 80 bytes.
                 (256..=16 * 1024 * 1024).contains(&self.max_message_bytes),
-                "the longest message must be from 256 bytes to 16 MiB",
+                "max-message-bytes must be from 256 to 16777216 (16 MiB), for example 65536",
             ),
             (
                 // A token alone takes up to 2 kB, and the HTTP library accepts no smaller limit.
                 (8 * 1024..=1024 * 1024).contains(&self.max_header_bytes),
-                "the longest head of a request must be from 8 KiB to 1 MiB",
+                "max-header-bytes must be from 8192 (8 KiB) to 1048576 (1 MiB), for example 16384",
             ),
             (
                 self.max_queued_bytes / 2 >= self.max_message_bytes,
-                "a peer's queue must hold at least two of the longest messages",
+                "max-queued-bytes must be at least twice max-message-bytes, for example 524288",
             ),
             (
                 self.max_peers_per_room >= 1 && self.max_rooms >= 1 && self.max_peers >= 1,
-                "at least one room and one peer must be allowed",
+                "max-rooms, max-peers and max-peers-per-room must be at least 1",
             ),
             (
                 (1..=MAX_CONNECTIONS).contains(&self.max_connections),
-                "the number of connections must be from 1 to a million",
+                "max-connections must be from 1 to 1000000, for example 11000",
             ),
             (
                 self.message_rate.is_sensible(),
-                "at least one message a second, and one at once, must be allowed",
+                "messages-per-second and messages-at-once must be at least 1",
             ),
             (
                 self.room_request_rate.is_sensible(),
-                "at least one request in a room a second, and one at once, must be allowed",
+                "room-requests-per-second and room-requests-at-once must be at least 1",
             ),
             (
                 self.message_rate.time_for(message_cost(self.max_message_bytes))
                     <= self.idle_timeout,
-                "at the allowed rate of messages, the longest message must take no longer than the idle timeout",
+                "messages-per-second is too low: the longest message (max-message-bytes, one message for each KiB) must take no longer than the idle-timeout",
             ),
-            (self.drain_time <= MAX_TIMEOUT, "the drain time must be at most a day"),
-            (self.grace_time <= MAX_TIMEOUT, "the grace time must be at most a day"),
+            (self.drain_time <= MAX_TIMEOUT, "drain-time must be at most a day, 86400 seconds"),
+            (self.grace_time <= MAX_TIMEOUT, "grace-time must be at most a day, 86400 seconds"),
             (
                 self.resume_secret.as_ref().is_none_or(|secret| secret.0.len() >= MIN_SECRET_BYTES),
-                "the resume secret must have at least 16 bytes: take what `openssl rand -hex 32` prints",
+                "resume-secret must have at least 16 bytes: take what `openssl rand -hex 32` prints",
             ),
             (
                 self.redis.as_ref().is_none_or(|url| !url.0.starts_with("rediss://")),
                 "this server does not support TLS to Redis: use a Redis inside your network by redis://, or any other through a tunnel such as stunnel",
+            ),
+            (
+                self.redis.as_ref().is_none_or(|url| is_redis_url(&url.0)),
+                "redis takes the address of a Redis server, for example redis://localhost:6379, or redis://:PASSWORD@localhost:6379",
             ),
             (
                 [
@@ -260,7 +265,7 @@ impl ServerConfig {
                 ]
                 .iter()
                 .all(is_sensible),
-                "a timeout, and the lifetime of credentials, must be more than zero and at most a day",
+                "idle-timeout, request-timeout, write-timeout, resume-time and turn-credential-time must be more than zero and at most a day, 86400 seconds",
             ),
         ];
         let ice_rules = self.ice_settings().rules();
@@ -278,19 +283,16 @@ impl ServerConfig {
                 self.max_connections_per_address >= 1
                     && self.max_downloads_per_address >= 1
                     && self.max_peers_per_address >= 1,
-                "at least one connection, one download and one peer from one address must be allowed",
+                "max-connections-per-address, max-downloads-per-address and max-peers-per-address must be at least 1",
             ),
-            (
-                self.join_rate.is_sensible(),
-                "at least one join a second, and one at once, must be allowed",
-            ),
+            (self.join_rate.is_sensible(), "joins-per-second and joins-at-once must be at least 1"),
             (
                 self.allowed_origins.iter().all(|origin| is_origin(origin)),
-                "an allowed origin is what a browser sends: https://game.example, without a path, and without the default port",
+                "allowed-origins takes what a browser sends: https://game.example, without a path, and without the default port",
             ),
             (
                 HeaderValue::from_str(&self.content_security_policy).is_ok(),
-                "the content security policy must be one line of visible characters",
+                "content-security-policy must be one line of visible characters",
             ),
         ]
     }
@@ -361,6 +363,12 @@ fn is_origin(text: &str) -> bool {
     })
 }
 
+/// Returns whether the client can use this address. The text is never shown, as it may contain a
+/// password.
+fn is_redis_url(url: &str) -> bool {
+    redis::Client::open(url).is_ok()
+}
+
 fn is_sensible(timeout: &Duration) -> bool {
     !timeout.is_zero() && *timeout <= MAX_TIMEOUT
 }
@@ -399,6 +407,55 @@ mod tests {
         }
         assert_eq!(send_buffer_bytes / 1000, 393);
         assert_eq!(config.max_peers / config.max_peers_per_address as usize, 50);
+    }
+
+    #[test]
+    fn an_address_that_is_none_of_a_redis_is_refused_with_an_example() {
+        let check = |url: &str| {
+            ServerConfig { redis: Some(Secret(url.to_owned())), ..ServerConfig::default() }.check()
+        };
+        for url in ["redis://localhost", "redis://localhost:6379/1", "redis://:hush@10.0.0.1:1"] {
+            check(url).expect(url);
+        }
+        for url in ["localhost", "localhost:6379", "6379", "http://host", "redis://host:99999"] {
+            let error = check(url).expect_err(url).to_string();
+            assert!(error.contains("redis://localhost:6379"), "{error}");
+        }
+        let error = check("me:hush@localhost").expect_err("no scheme").to_string();
+        assert!(!error.contains("hush"), "{error}");
+        assert!(check("rediss://host").expect_err("TLS").to_string().contains("stunnel"));
+    }
+
+    /// An operator who reads an error must find the setting.
+    #[test]
+    fn an_error_names_the_setting() {
+        let day = Duration::from_secs(24 * 60 * 60);
+        let none = Rate { per_second: 0, at_once: 0 };
+        let usual = ServerConfig::default;
+        for (config, name) in [
+            (ServerConfig { max_message_bytes: 1, ..usual() }, "max-message-bytes"),
+            (ServerConfig { max_header_bytes: 1, ..usual() }, "max-header-bytes"),
+            (ServerConfig { max_queued_bytes: 1, ..usual() }, "max-queued-bytes"),
+            (ServerConfig { max_rooms: 0, ..usual() }, "max-rooms"),
+            (ServerConfig { max_peers_per_room: 0, ..usual() }, "max-peers-per-room"),
+            (ServerConfig { max_connections: 0, ..usual() }, "max-connections"),
+            (ServerConfig { max_peers_per_address: 0, ..usual() }, "max-peers-per-address"),
+            (ServerConfig { message_rate: none, ..usual() }, "messages-per-second"),
+            (ServerConfig { room_request_rate: none, ..usual() }, "room-requests-per-second"),
+            (ServerConfig { join_rate: none, ..usual() }, "joins-per-second"),
+            (ServerConfig { drain_time: 2 * day, ..usual() }, "drain-time"),
+            (ServerConfig { grace_time: 2 * day, ..usual() }, "grace-time"),
+            (ServerConfig { request_timeout: Duration::ZERO, ..usual() }, "request-timeout"),
+            (ServerConfig { resume_secret: Some(Secret("x".into())), ..usual() }, "resume-secret"),
+            (ServerConfig { allowed_origins: vec!["game".into()], ..usual() }, "allowed-origins"),
+            (
+                ServerConfig { content_security_policy: "a\nb".into(), ..usual() },
+                "content-security-policy",
+            ),
+        ] {
+            let error = config.check().expect_err(name).to_string();
+            assert!(error.contains(name), "{error}");
+        }
     }
 
     #[test]

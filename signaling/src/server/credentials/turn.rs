@@ -62,19 +62,19 @@ impl IceSettings<'_> {
         [
             (
                 stun_servers.iter().all(|url| is_stun_url(url)),
-                "a STUN server is written as in stun:stun.example.org:3478, without a `?`",
+                "stun-servers: a STUN server is written as in stun:stun.example.org:3478, without a `?`",
             ),
             (
                 turn_servers.iter().all(|url| is_turn_url(url)),
-                "a TURN server is written as in turn:turn.example.org:3478, turn:turn.example.org:3478?transport=tcp or turns:turn.example.org:5349, without a user name",
+                "turn-servers: a TURN server is written as in turn:turn.example.org:3478, turn:turn.example.org:3478?transport=tcp or turns:turn.example.org:5349, without a user name",
             ),
             (
                 turn_servers.is_empty() || turn_secret.is_some(),
-                "TURN servers need a turn-secret, from which the passwords of peers are made: set it to coturn's static-auth-secret",
+                "turn-servers need a turn-secret, from which the passwords of peers are made: set it to coturn's static-auth-secret",
             ),
             (
                 stun_servers.len() + turn_servers.len() <= MAX_ICE_URLS,
-                "there may be at most 8 addresses of STUN and TURN servers: peers contact all of them for each connection",
+                "stun-servers and turn-servers may have at most 8 addresses together: peers contact all of them for each connection",
             ),
         ]
     }
