@@ -123,7 +123,7 @@ pub use signaling::{
     lobby::{Denial, Place, RoomListing, RoomMember, RoomPhase, RoomRequest, RoomState},
     protocol::PeerId,
 };
-pub use transport::{LinkConditions, Route, TransportError};
+pub use transport::{AddressFault, LinkConditions, Route, TransportError};
 
 /// The names that every game uses: `use netcode::prelude::*;`.
 pub mod prelude {

@@ -142,6 +142,14 @@ pub enum TransportError {
     /// The address cannot be that of a room.
     #[error("{0:?} is not the address of a room; it should look like ws://host:3536/room")]
     BadUrl(String),
+    /// No server can be at the address, so none is tried.
+    #[error("{url:?} can lead to no server: {fault}; an address looks like ws://host:3536/room")]
+    BadServer {
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        fault: AddressFault,
+    },
     /// A STUN or TURN server cannot be used, or there are too many of them.
     #[error(
         "{0:?} cannot be used as a STUN or TURN server: write stun:host:3478, or turn:host:3478 \
@@ -155,6 +163,24 @@ pub enum TransportError {
     /// The crate was built without the feature `webrtc`.
     #[error("this build cannot go online: the feature `webrtc` is off")]
     NotBuilt,
+}
+
+/// Why no server can be at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AddressFault {
+    /// The host is missing, or cannot be the name of one.
+    #[error("the part after :// must be the name or the IP address of a server")]
+    Host,
+    /// The port is no port.
+    #[error("a port is a number from 1 to 65535")]
+    Port,
+    /// The host looks like an IPv6 address, but is none, or stands without brackets.
+    #[error("an IPv6 address stands in brackets, as in ws://[::1]:3536/room")]
+    Ipv6,
+    /// A character cannot be part of an address.
+    #[error("it has a character that an address cannot have: write a space as %20")]
+    Character,
 }
 
 /// A way to reach the peers of one room. It is polled and never blocks, except in

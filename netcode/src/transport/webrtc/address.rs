@@ -1,14 +1,15 @@
 //! Addresses at the server: from the one that people share to the one at which our own clients
 //! enter and introduce themselves.
 
-use std::fmt::Write;
+use std::{fmt::Write, net::Ipv6Addr};
 
 use signaling::{
     lobby::{Place, RoomMember, is_tag},
     protocol::is_room_name,
 };
 
-use crate::transport::TransportError;
+use super::platform::is_address;
+use crate::transport::{AddressFault, TransportError};
 
 /// What we tell the server about ourselves when we enter.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,15 +29,48 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn of(url: &'a str) -> Result<Self, TransportError> {
-        let bad = || TransportError::BadUrl(url.chars().take(200).collect());
+        let bad = || TransportError::BadUrl(shown(url));
         let (scheme, rest) = url.split_once("://").ok_or_else(bad)?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (server, path) = rest.split_once('/').unwrap_or((rest, ""));
         if !matches!(scheme, "ws" | "wss") || server.is_empty() {
             return Err(bad());
         }
+        let fault =
+            server_fault(server).or_else(|| (!is_address(url)).then_some(AddressFault::Character));
+        if let Some(fault) = fault {
+            return Err(TransportError::BadServer { url: shown(url), fault });
+        }
         Ok(Self { scheme, server, path, query })
     }
+}
+
+/// As much of an address as an error shows.
+fn shown(url: &str) -> String {
+    url.chars().take(200).collect()
+}
+
+/// Why no server can be at this host and port; `None` if one can.
+fn server_fault(server: &str) -> Option<AddressFault> {
+    let (_, server) = server.rsplit_once('@').unwrap_or(("", server));
+    let (host, port) = match server.rsplit_once(':') {
+        // The colons of an IPv6 address stand in brackets.
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (server, ""),
+    };
+    let is_port = port.is_empty() || port.parse::<u16>().is_ok_and(|port| port > 0);
+    let is_odd = |it: char| it.is_whitespace() || it.is_control() || "<>\"\\^`{|}".contains(it);
+    if let Some(ip) = host.strip_prefix('[') {
+        let ip = ip.strip_suffix(']').and_then(|ip| ip.parse::<Ipv6Addr>().ok());
+        if ip.is_none() {
+            return Some(AddressFault::Ipv6);
+        }
+    } else if host.contains(':') {
+        return Some(AddressFault::Ipv6);
+    } else if host.is_empty() || host.contains(is_odd) {
+        return Some(AddressFault::Host);
+    }
+    (!is_port).then_some(AddressFault::Port)
 }
 
 /// The address at which our own clients enter a room: a room with a name, a new one, or one with
@@ -45,7 +79,7 @@ impl<'a> Parts<'a> {
 /// A request for a room by its name gives no version: peers tell each other in words which one they
 /// have.
 pub(super) fn room_url(url: &str, client: &ClientInfo) -> Result<String, TransportError> {
-    let bad = || TransportError::BadUrl(url.chars().take(200).collect());
+    let bad = || TransportError::BadUrl(shown(url));
     let Parts { scheme, server, path, query } = Parts::of(url)?;
     let (path, version) = match path {
         "v1/create" | "v1/quick" => (path.to_owned(), client.version),
@@ -209,6 +243,42 @@ mod tests {
         ] {
             let error = room_url(bad, &ANONYMOUS).expect_err("it is no room's address");
             assert!(error.to_string().contains("ws://host:3536/room"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_address_at_which_no_server_can_be_is_refused_with_the_reason() {
+        for (url, fault) in [
+            ("ws://host:99999/duel", AddressFault::Port),
+            ("ws://host:0/duel", AddressFault::Port),
+            ("ws://host:-1/duel", AddressFault::Port),
+            ("wss://host:http/duel?next=2", AddressFault::Port),
+            ("ws://[::1]:65536/duel", AddressFault::Port),
+            ("ws://:3536/duel", AddressFault::Host),
+            ("ws://my host/duel", AddressFault::Host),
+            ("ws://me@:3536/duel", AddressFault::Host),
+            ("ws://::1/duel", AddressFault::Ipv6),
+            ("ws://::1:3536/duel", AddressFault::Ipv6),
+            ("ws://[::1/duel", AddressFault::Ipv6),
+            ("ws://[host]:3536/duel", AddressFault::Ipv6),
+            ("ws://host/v1/quick?name=Ann Bo", AddressFault::Character),
+        ] {
+            let expected = TransportError::BadServer { url: url.into(), fault };
+            assert!(expected.to_string().contains("ws://host:3536/room"));
+            assert_eq!(room_url(url, &ANONYMOUS), Err(expected.clone()), "{url}");
+            assert_eq!(list_url(url, "a"), Err(expected), "{url}");
+        }
+        for url in [
+            "ws://host:/duel",
+            "ws://host:1/duel",
+            "ws://host:65535/duel",
+            "ws://[::1]/duel",
+            "ws://[fe80::1]:3536/duel",
+            "wss://192.168.1.5:3536/duel",
+            "wss://me:secret@host.example:3536/duel?next=2",
+            "ws://my_host/duel",
+        ] {
+            assert!(room_url(url, &ANONYMOUS).is_ok(), "{url}");
         }
     }
 

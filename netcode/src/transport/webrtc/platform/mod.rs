@@ -9,10 +9,10 @@ mod native;
 mod peer_connections;
 
 #[cfg(target_arch = "wasm32")]
-pub(in crate::transport) use browser::{Kept, Socket, hold_up, keep, resolve, run};
+pub(in crate::transport) use browser::{Kept, Socket, hold_up, is_address, keep, resolve, run};
 #[cfg(not(target_arch = "wasm32"))]
 pub(in crate::transport) use native::{
-    Connections, Kept, Socket, has_connections_left, hold_up, keep, resolve, run,
+    Connections, Kept, Socket, has_connections_left, hold_up, is_address, keep, resolve, run,
 };
 #[cfg(target_arch = "wasm32")]
 pub(in crate::transport) use peer_connections::{Connections, has_connections_left};

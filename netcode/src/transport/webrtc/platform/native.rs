@@ -9,11 +9,19 @@ use std::{
 use async_tungstenite::{
     WebSocketStream,
     smol::{ConnectStream, connect_async},
-    tungstenite::{Error, Message, http::Response},
+    tungstenite::{
+        Error, Message,
+        http::{Response, Uri},
+    },
 };
 use futures::{FutureExt, StreamExt, channel::oneshot};
 
 use super::{Closing, Incoming};
+
+/// Whether a WebSocket can be opened to this address at all.
+pub(in crate::transport) fn is_address(url: &str) -> bool {
+    url.parse::<Uri>().is_ok()
+}
 
 /// How often a blocked thread checks whether it may go on.
 const GLANCE: Duration = Duration::from_millis(5);
