@@ -128,12 +128,13 @@ pub use transport::{AddressFault, LinkConditions, Route, TransportError};
 /// The names that every game uses: `use netcode::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        AppEffectsExt, AppLatchExt, AppRollbackExt, ChecksumLog, DesyncDetected, EffectStarted,
-        Effects, EndReason, FinishMatch, FinishedMatch, JoinRoom, LeaveRoom, LinkConditions, Lobby,
-        LocalInputs, MatchEnd, MatchResult, MatchSeed, NetcodeConfig, NetcodePlugin,
-        NetcodeSystems, Ordered, PeerFinished, PlayerInputs, ReadInputs, Rollback,
-        RollbackCommandsExt, RollbackId, Roster, Seat, SessionChanged, SessionState, SessionStats,
-        SetConditions, SetReady, SetupMatch, SimFrame, Simulate, StartLocal, StepPhase, SyncTest,
+        AppEffectsExt, AppLatchExt, AppRollbackExt, AskRoom, ChecksumLog, DesyncDetected,
+        EffectStarted, Effects, EndReason, FinishMatch, FinishedMatch, JoinRoom, LeaveRoom,
+        LinkConditions, ListRooms, Lobby, LobbyPeer, LocalInputs, MatchEnd, MatchResult, MatchSeed,
+        NetcodeConfig, NetcodePlugin, NetcodeSystems, Ordered, PeerFinished, PlayerInputs,
+        ReadInputs, Rollback, RollbackCommandsExt, RollbackId, Room, RoomDenied, RoomList,
+        RoomRequest, Roster, Seat, SessionChanged, SessionState, SessionStats, SetConditions,
+        SetReady, SetSpectating, SetupMatch, SimFrame, Simulate, StartLocal, StepPhase, SyncTest,
         SyncTestFailed, in_match,
     };
 }
