@@ -1,7 +1,9 @@
 //! The plugin: one part per capability, each of which registers its own resources, messages and
 //! systems.
 
-use bevy::prelude::{App, Plugin};
+use std::any::type_name;
+
+use bevy::prelude::{App, Plugin, Resource};
 
 use crate::{
     audit::audit,
@@ -16,8 +18,12 @@ use crate::{
     session,
 };
 
-/// Rollback netcode for the input type `I`. Needs Bevy's `TimePlugin`, which is in `MinimalPlugins`
-/// and `DefaultPlugins`.
+/// Marks an app that has the plugin, with the name of its input type.
+#[derive(Resource)]
+struct Added(&'static str);
+
+/// Rollback netcode for the input type `I`; an app has it once. Needs Bevy's `TimePlugin`, which is
+/// in `MinimalPlugins` and `DefaultPlugins`.
 #[derive(Clone, Debug)]
 pub struct NetcodePlugin<I> {
     config: NetcodeConfig,
@@ -41,9 +47,11 @@ impl<I: GameInput> Default for NetcodePlugin<I> {
 impl<I: GameInput> Plugin for NetcodePlugin<I> {
     /// # Panics
     ///
-    /// If the configuration is not valid, see [`NetcodeConfig::validate`], or if the default of the
-    /// input type cannot be sent, see [`GameInput`].
+    /// If the app has the plugin already, with this or another input type; if the configuration is
+    /// not valid, see [`NetcodeConfig::validate`]; or if the default of the input type cannot be
+    /// sent, see [`GameInput`].
     fn build(&self, app: &mut App) {
+        refuse_second::<I>(app);
         refuse_unplayable::<I>(&self.config);
         app.insert_resource(self.config.clone()).add_plugins((
             schedules::plugin,
@@ -60,8 +68,12 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
             diagnostics::plugin,
         ));
         // Peers must have the same input type, too.
-        let input = std::any::type_name::<I>();
-        app.world_mut().resource_mut::<Registrations>().0.push(input);
+        app.world_mut().resource_mut::<Registrations>().0.push(type_name::<I>());
+    }
+
+    /// Returns false, so that a second plugin is refused here, in words that help.
+    fn is_unique(&self) -> bool {
+        false
     }
 
     /// Looks for state that the simulation changes although it is not registered; see
@@ -79,6 +91,22 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
     fn cleanup(&self, app: &mut App) {
         audit(app.world_mut());
         build_schedules(app.world_mut());
+    }
+}
+
+/// Panics if the app has the plugin already.
+fn refuse_second<I>(app: &mut App) {
+    let (world, input) = (app.world_mut(), type_name::<I>());
+    match world.get_resource::<Added>() {
+        None => world.insert_resource(Added(input)),
+        Some(&Added(first)) if first == input => panic!(
+            "NetcodePlugin::<{input}> was added twice: add it once, and if it needs settings, as \
+             `NetcodePlugin::new(config)`"
+        ),
+        Some(Added(first)) => panic!(
+            "NetcodePlugin was added for two input types, `{first}` and `{input}`, but a match has \
+             one: add it once, for a struct or an enum that has everything that a player can send"
+        ),
     }
 }
 

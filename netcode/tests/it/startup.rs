@@ -47,3 +47,20 @@ fn ordered_systems_are_accepted() {
             .add_systems(ReadInputs, (blow, calm));
     });
 }
+
+/// Starts an app with the plugin for `u8`, and with another one.
+fn start_up_with(second: impl Plugin) {
+    App::new().add_plugins((MinimalPlugins, NetcodePlugin::<u8>::default())).add_plugins(second);
+}
+
+#[test]
+#[should_panic(expected = "NetcodePlugin::<u8> was added twice: add it once")]
+fn a_second_plugin_is_refused_with_advice() {
+    start_up_with(NetcodePlugin::<u8>::default());
+}
+
+#[test]
+#[should_panic(expected = "two input types, `u8` and `bool`, but a match has one: add it once")]
+fn a_plugin_for_another_input_type_is_refused_with_advice() {
+    start_up_with(NetcodePlugin::<bool>::default());
+}
