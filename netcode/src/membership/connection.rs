@@ -16,7 +16,7 @@ use super::{
     control::{Control, Hello},
     lineup::{LineUp, LineUpStep, MatchPlan},
     link::Link,
-    match_wire::MatchWire,
+    match_wire::{AgreedMatch, MatchWire},
     patience::Patience,
     peers::Peers,
     reasons::GoodbyeCause,
@@ -380,8 +380,8 @@ impl Connection {
         self.wire.is_open()
     }
 
-    /// The number, the seed and the roster of the match that we play, or have just left.
-    pub(crate) fn agreed_match(&self) -> Option<(u32, u64, &Roster)> {
+    /// The match that we play, or have just left.
+    pub(crate) fn agreed_match(&self) -> Option<AgreedMatch<'_>> {
         self.match_wire.agreed()
     }
 

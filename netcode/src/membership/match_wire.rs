@@ -52,6 +52,34 @@ struct Playing {
     finished: Option<Finished>,
 }
 
+/// What a match is that all its members agreed on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AgreedMatch<'a> {
+    /// Its number: peers tell by it which match a packet belongs to.
+    pub(crate) number: u32,
+    pub(crate) seed: u64,
+    pub(crate) roster: &'a Roster,
+}
+
+/// Where we are in the match whose inputs we exchange; zeros outside of one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct MatchPosition {
+    pub(super) match_number: u32,
+    /// The frame that we simulate next, or where we finished.
+    pub(super) frame: u32,
+}
+
+/// How a match went on since the last look at it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    /// The time of the frames that were simulated.
+    pub(super) ran: Duration,
+    /// The time in which no frame could be simulated.
+    pub(super) stalled: Duration,
+    /// The peer whose inputs are known least far, if any peer plays.
+    pub(super) last_known: Option<PeerId>,
+}
+
 /// How we finished a match.
 #[derive(Clone, Copy, Debug)]
 struct Finished {
@@ -106,19 +134,15 @@ impl MatchWire {
         }
     }
 
-    /// The match ran up to `frame`. Returns for how long it ran and for how long it was stalled
-    /// since the last call, and the peer whose inputs are known least far, if any peer plays.
-    /// `None` if it does not run.
-    pub(super) fn advance(
-        &mut self,
-        frame: u32,
-        step: Duration,
-    ) -> Option<(Duration, Duration, Option<PeerId>)> {
+    /// The match ran up to `frame`. Returns how it went on since the last call; `None` if it does
+    /// not run.
+    pub(super) fn advance(&mut self, frame: u32, step: Duration) -> Option<Progress> {
         let playing = self.running()?;
         let ran = step * frame.saturating_sub(playing.frame);
-        let stood_still = std::mem::take(&mut playing.waited).saturating_sub(ran);
+        let stalled = std::mem::take(&mut playing.waited).saturating_sub(ran);
         playing.frame = frame;
-        Some((ran, stood_still, self.ask(|exchange| exchange.last_known()).flatten()))
+        let last_known = self.ask(|exchange| exchange.last_known()).flatten();
+        Some(Progress { ran, stalled, last_known })
     }
 
     /// The match is over for us at the frame `end`. Until `until` we repeat our inputs.
@@ -156,9 +180,10 @@ impl MatchWire {
 
 /// Who plays.
 impl MatchWire {
-    /// The number, the seed and the roster of the match that we play, or have just left.
-    pub(super) fn agreed(&self) -> Option<(u32, u64, &Roster)> {
-        self.playing.as_ref().map(|it| (it.match_number, it.seed, &it.roster))
+    /// The match that we play, or have just left.
+    pub(super) fn agreed(&self) -> Option<AgreedMatch<'_>> {
+        let Playing { match_number, seed, roster, .. } = self.playing.as_ref()?;
+        Some(AgreedMatch { number: *match_number, seed: *seed, roster })
     }
 
     /// The roster of the match that we play, or have just left.
@@ -220,9 +245,11 @@ impl MatchWire {
 
 /// What is exchanged.
 impl MatchWire {
-    /// The number of the match whose inputs we exchange, and our frame in it; zeros outside of one.
-    pub(super) fn position(&self) -> (u32, u32) {
-        self.playing.as_ref().map_or((0, 0), |it| (it.match_number, it.frame))
+    /// Where we are in the match whose inputs we exchange.
+    pub(super) fn position(&self) -> MatchPosition {
+        let position =
+            |it: &Playing| MatchPosition { match_number: it.match_number, frame: it.frame };
+        self.playing.as_ref().map(position).unwrap_or_default()
     }
 
     /// Whether this is the number of the match whose inputs we exchange.
@@ -243,7 +270,7 @@ impl MatchWire {
         header: &DatagramHeader,
         inputs: &Inputs,
     ) -> Option<Result<bool, BadInputs>> {
-        let (_, frame) = self.position();
+        let MatchPosition { frame, .. } = self.position();
         self.ask(|exchange| exchange.receive(from, header, inputs, frame))
     }
 
@@ -254,14 +281,14 @@ impl MatchWire {
         from: PeerId,
         finish: &Finish,
     ) -> Option<Result<Option<Departure>, BadInputs>> {
-        let (_, frame) = self.position();
+        let MatchPosition { frame, .. } = self.position();
         self.ask(|exchange| exchange.leave(from, finish.end, &finish.last, frame))
     }
 
     /// The message that the match is over for us at `end`, with the inputs that `peer` lacks.
     /// `None` if the peer is not in the match.
     pub(super) fn finish_for(&self, peer: PeerId, end: u32) -> Option<Control> {
-        let (match_number, _) = self.position();
+        let MatchPosition { match_number, .. } = self.position();
         let last = self.ask(|exchange| exchange.last_inputs(peer));
         Some(Control::Finish(Finish { match_number, end, last: last.flatten()? }))
     }
@@ -293,7 +320,7 @@ impl MatchWire {
 
     /// Frames by which we delay our inputs longer than the peer delays its own.
     pub(super) fn extra_delay(&self, peer: PeerId) -> f32 {
-        let (_, frame) = self.position();
+        let MatchPosition { frame, .. } = self.position();
         self.ask(|exchange| exchange.extra_delay(peer, frame)).unwrap_or(0) as f32
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{connection::Connection, control::Control, link::Link};
+use super::{connection::Connection, control::Control, link::Link, match_wire::MatchPosition};
 use crate::exchange::{Datagram, Lateness};
 
 /// A peer that has nothing to send still sends a datagram this often: outside of a match, too, the
@@ -42,19 +42,18 @@ impl Connection {
 
     /// The match, if one runs, ran up to this frame, and was stalled for the rest of the time.
     fn count_steps(&mut self, frame: u32) {
-        let advance = self.match_wire.advance(frame, self.limits().step);
-        let Some((ran, stood_still, last)) = advance else { return };
+        let Some(progress) = self.match_wire.advance(frame, self.limits().step) else { return };
         for link in self.peers.iter_mut() {
-            link.patience.recover(ran);
-            if Some(link.peer) == last {
-                link.patience.wait(stood_still);
+            link.patience.recover(progress.ran);
+            if Some(link.peer) == progress.last_known {
+                link.patience.wait(progress.stalled);
             }
         }
     }
 
     fn send_datagrams(&mut self, now: Duration, stepped: bool) {
         let (step, fps) = (self.limits().step, self.limits().fps);
-        let (match_number, frame) = self.match_wire.position();
+        let MatchPosition { match_number, frame } = self.match_wire.position();
         for link in self.peers.iter_mut() {
             let since = now.saturating_sub(link.last_sent);
             let is_step_over = since >= step;

@@ -96,11 +96,11 @@ fn await_start<I: GameInput>(world: &mut World, session: &mut Session<I>) {
 }
 
 fn start_online<I: GameInput>(world: &mut World) {
-    let Some((match_number, seed, roster)) = world.resource::<Connection>().agreed_match() else {
+    let Some(agreed) = world.resource::<Connection>().agreed_match() else {
         // The session ended in the update in which the match was agreed on.
         return;
     };
-    let roster = roster.clone();
+    let (number, seed, roster) = (agreed.number, agreed.seed, agreed.roster.clone());
     let config = world.resource::<NetcodeConfig>().clone();
     if let Err(unfit) = check_size::<I>(roster.local_seats().count()) {
         return end_session(world, unfit.into());
@@ -109,7 +109,7 @@ fn start_online<I: GameInput>(world: &mut World) {
     let exchange = build_exchange::<I>(&config, &roster, config.input_delay, guess);
     let exchange = world.resource_mut::<Connection>().begin_exchange(exchange);
     match build_live(&config, &roster, exchange) {
-        Ok(source) => begin::<I>(world, source, roster, seed, match_number),
+        Ok(source) => begin::<I>(world, source, roster, seed, number),
         Err(refusal) => end_session(world, refusal.into()),
     }
 }
