@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 /// Marks an entity that rolls back: it is saved and restored with the simulation.
 ///
 /// Spawn such entities in [`SetupMatch`](crate::SetupMatch) or [`Simulate`](crate::Simulate). They
-/// are despawned when another match begins, or when the player leaves the room.
+/// are despawned when another match begins, or when the player enters or leaves a room. So are
+/// those that exist before the first match, such as those of `Startup`: a warning in the log names
+/// them.
 #[derive(Component, Clone, Copy, Debug, Default)]
 #[require(RollbackId)]
 #[component(on_add = assign_id)]

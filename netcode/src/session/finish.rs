@@ -153,14 +153,25 @@ pub(crate) enum FinishedWorld {
     #[default]
     None,
     Kept,
-    /// It is to be cleared.
-    Unwanted,
+    /// It is to be cleared, and so is a world in which no match has been.
+    Unwanted {
+        is_of_match: bool,
+    },
 }
 
 impl FinishedWorld {
     /// The room is left: the world of the match is to be cleared.
     pub(crate) fn discard(&mut self) {
-        *self = Self::Unwanted;
+        *self = Self::Unwanted { is_of_match: self.is_of_match() };
+    }
+
+    /// Whether a match has left its world.
+    pub(super) fn is_of_match(self) -> bool {
+        matches!(self, Self::Kept | Self::Unwanted { is_of_match: true })
+    }
+
+    pub(super) fn is_unwanted(self) -> bool {
+        matches!(self, Self::Unwanted { .. })
     }
 }
 

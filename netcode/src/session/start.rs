@@ -1,7 +1,7 @@
 //! How a match begins and ends: the world is cleared, set up again from the seed, and driven by a
 //! source.
 
-use bevy::prelude::{Real, Time, World};
+use bevy::prelude::{Local, Real, Time, World};
 
 use super::{
     Session,
@@ -39,10 +39,11 @@ const KEPT_SECONDS: u32 = 30;
 
 /// Begins matches that were agreed on, ends matches that are over, and clears the world of a match
 /// that is no longer wanted.
-pub(super) fn manage_match<I: GameInput>(world: &mut World) {
+pub(super) fn manage_match<I: GameInput>(world: &mut World, mut has_warned: Local<bool>) {
     let pending = std::mem::take(&mut *world.resource_mut::<PendingStart>());
-    let is_unwanted = *world.resource::<FinishedWorld>() == FinishedWorld::Unwanted;
+    let is_unwanted = world.resource::<FinishedWorld>().is_unwanted();
     if is_unwanted || !matches!(pending, PendingStart::None) {
+        *has_warned = *has_warned || warn_of_early_entities::<I>(world);
         world.remove_resource::<Scoped<Session<I>>>();
         clear_match::<I>(world);
     }
@@ -80,6 +81,19 @@ pub(super) fn manage_match<I: GameInput>(world: &mut World) {
             clear_match::<I>(world);
         }
     }
+}
+
+/// Warns of entities that are about to be despawned although no match has spawned them. Returns
+/// whether there are any.
+fn warn_of_early_entities<I: GameInput>(world: &World) -> bool {
+    let is_of_match = world.contains_resource::<Scoped<Session<I>>>()
+        || world.resource::<FinishedWorld>().is_of_match();
+    let store = world.resource::<Scoped<RollbackStore>>();
+    let early = if is_of_match { None } else { store.early_entities(world) };
+    if let Some(early) = &early {
+        tracing::warn!("{early}");
+    }
+    early.is_some()
 }
 
 /// Waits until the sessions of all peers exist.

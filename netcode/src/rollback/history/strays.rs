@@ -31,7 +31,43 @@ impl fmt::Display for Strays<'_> {
     }
 }
 
+/// The warning about entities with `Rollback` that exist before a match begins.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct EarlyEntities {
+    count: usize,
+    /// The registered components, by full path, that they have.
+    components: Vec<&'static str>,
+}
+
+impl fmt::Display for EarlyEntities {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self { count, components } = self;
+        write!(f, "entities with `Rollback` were spawned before the match ({count}")?;
+        if !components.is_empty() {
+            write!(f, ", with `{}`", components.join("`, `"))?;
+        }
+        f.write_str(
+            "), and are despawned now, because every machine builds the world of a match from \
+             nothing: spawn them in the schedule `SetupMatch`",
+        )
+    }
+}
+
 impl RollbackStore {
+    /// The entities that roll back, to be called where no match has been; `None` if there are none.
+    pub(crate) fn early_entities(&self, world: &World) -> Option<EarlyEntities> {
+        let rollback = world.components().get_id(TypeId::of::<Rollback>())?;
+        let archetypes = world.archetypes().iter();
+        let rolling = archetypes.filter(|archetype| archetype.contains(rollback));
+        let count = rolling.map(|archetype| archetype.len() as usize).sum();
+        let has_early = |&(_, component): &(&str, TypeId)| {
+            archetypes_of(world, component).any(|(_, rolls_back)| rolls_back)
+        };
+        let components = self.rolling_components(world).filter(has_early);
+        let components = components.map(|(name, _)| name).collect();
+        (count > 0).then_some(EarlyEntities { count, components })
+    }
+
     /// The number of entities that have a registered component but do not roll back, by the name of
     /// the component.
     #[cfg(any(test, feature = "testing"))]
