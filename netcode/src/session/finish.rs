@@ -120,6 +120,9 @@ pub struct PeerResult {
     pub peer: PeerId,
     /// The name of its player.
     pub name: String,
+    /// The frames that the match had there, as the machine said when the match ended for it; `None`
+    /// if it has not said so: it plays on, it was lost, or it named an impossible frame.
+    pub frames: Option<u32>,
     /// Whether it computed the same.
     pub agreement: Agreement,
 }
@@ -327,7 +330,8 @@ fn peer_results(world: &World, end: u32, others: &[(PeerId, u32)]) -> Vec<PeerRe
             Agreement::Different
         };
         let name = roster.name_of(peer).unwrap_or_default().to_owned();
-        PeerResult { peer, name, agreement }
+        let frames = (theirs < u32::MAX).then_some(theirs);
+        PeerResult { peer, name, frames, agreement }
     };
     others.iter().map(result).collect()
 }

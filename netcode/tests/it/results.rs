@@ -285,8 +285,28 @@ fn a_peer_that_sends_no_last_checksums_is_named_and_holds_nobody_up() {
         assert_eq!(*state(stepper.app(0)), SessionState::Gathering);
         let result = &seen(stepper.app(0))[0].result;
         assert_eq!(result.peers.len(), 1);
-        let PeerResult { name, agreement, .. } = &result.peers[0];
+        let PeerResult { name, frames, agreement, .. } = &result.peers[0];
         assert_eq!((name.as_str(), *agreement), ("peer 1", Agreement::Unknown));
+        assert_eq!(*frames, None, "it has not said that the match is over for it");
+    }
+}
+
+#[test]
+fn a_result_says_until_which_frame_each_peer_played() {
+    let mut stepper = Stepper::in_match(3, |_, app| add_recorded(app, busy));
+    stepper.updates(100);
+    for index in [2, 1, 0] {
+        stepper.app_mut(index).world_mut().write_message(FinishMatch);
+        stepper.updates(100);
+    }
+    let result = |index: usize| &seen(stepper.app(index))[0].result;
+    let ends = [0, 1, 2].map(|index| result(index).frames);
+    assert!(ends[0] > ends[1] && ends[1] > ends[2], "{ends:?}");
+    // A peer that plays on has not said when it will stop.
+    let expected = [[Some(ends[1]), Some(ends[2])], [None, Some(ends[2])], [None, None]];
+    for (index, expected) in expected.into_iter().enumerate() {
+        let frames: Vec<_> = result(index).peers.iter().map(|peer| peer.frames).collect();
+        assert_eq!(frames, expected, "peer {index}");
     }
 }
 
