@@ -28,6 +28,8 @@ pub(crate) struct Difference {
     pub(crate) values: [String; 2],
     /// Whether one version lacks the component or the resource.
     pub(crate) is_missing: bool,
+    /// Whether both versions hold the same, in another order of iteration.
+    pub(crate) is_reordered: bool,
 }
 
 impl Difference {
@@ -35,7 +37,8 @@ impl Difference {
     pub(super) fn somewhere_in(type_name: &'static str, type_id: TypeId) -> Self {
         let values = ["something".to_owned(), "something else".to_owned()];
         let (entity, field) = (None, String::new());
-        Self { type_name, type_id, entity, field, values, is_missing: false }
+        let (is_missing, is_reordered) = (false, false);
+        Self { type_name, type_id, entity, field, values, is_missing, is_reordered }
     }
 }
 
@@ -155,6 +158,7 @@ fn unsaid_entity<T: 'static>(
         field,
         values: [number.to_string(), whose],
         is_missing: false,
+        is_reordered: false,
     })
 }
 
@@ -194,20 +198,61 @@ fn between<T: 'static>(
         }
         None => Value::from("none"),
     });
-    let (field, values) = first_difference(String::new(), &shown[0], &shown[1])
-        .unwrap_or_else(|| (String::new(), shown.map(|value| format!("{value} (in other bits)"))));
+    let place = first_difference(String::new(), &shown[0], &shown[1]).unwrap_or_else(|| {
+        let in_order = |value: &Option<T>| (hashing.show_in_order)(value.as_ref()?);
+        match [&values[0], &values[1]].map(in_order) {
+            // JSON trees sort the keys of maps.
+            [Some(one), Some(other)] if one != other => Place::reordered(String::new(), one, other),
+            _ => Place::new(String::new(), shown.map(|value| format!("{value} (in other bits)"))),
+        }
+    });
+    let Place { field, values, is_reordered } = place;
     let (type_name, type_id) = (std::any::type_name::<T>(), TypeId::of::<T>());
-    Some(Difference { type_name, type_id, entity, field, values, is_missing })
+    Some(Difference { type_name, type_id, entity, field, values, is_missing, is_reordered })
 }
 
-/// The path to the first place where two trees differ, and both values there.
-fn first_difference(path: String, one: &Value, other: &Value) -> Option<(String, [String; 2])> {
+/// Where two values differ, and how.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    /// The path to the field.
+    field: String,
+    /// Both values there, as text.
+    values: [String; 2],
+    is_reordered: bool,
+}
+
+impl Place {
+    fn new(field: String, values: [String; 2]) -> Self {
+        Self { field, values, is_reordered: false }
+    }
+
+    fn reordered(field: String, one: String, other: String) -> Self {
+        Self { field, values: [one, other], is_reordered: true }
+    }
+}
+
+/// Whether two lists have the same items in another order.
+fn is_reordered(one: &[Value], other: &[Value]) -> bool {
+    let sorted = |items: &[Value]| {
+        let mut texts: Vec<String> = items.iter().map(ToString::to_string).collect();
+        texts.sort_unstable();
+        texts
+    };
+    one.iter().map(ToString::to_string).ne(other.iter().map(ToString::to_string))
+        && sorted(one) == sorted(other)
+}
+
+/// The first place where two trees differ.
+fn first_difference(path: String, one: &Value, other: &Value) -> Option<Place> {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) if one.keys().eq(other.keys()) => {
             one.iter().zip(other.values()).find_map(|((key, one), other)| {
                 let dot = if path.is_empty() { "" } else { "." };
                 first_difference(format!("{path}{dot}{key}"), one, other)
             })
+        }
+        (Value::Array(items), Value::Array(others)) if is_reordered(items, others) => {
+            Some(Place::reordered(path, one.to_string(), other.to_string()))
         }
         (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
             let mut pairs = one.iter().zip(other).enumerate();
@@ -218,7 +263,7 @@ fn first_difference(path: String, one: &Value, other: &Value) -> Option<(String,
         // Compared as text, in which 0.0 and -0.0 differ.
         _ => {
             let values = [one.to_string(), other.to_string()];
-            (values[0] != values[1]).then_some((path, values))
+            (values[0] != values[1]).then(|| Place::new(path, values))
         }
     }
 }
@@ -230,7 +275,9 @@ mod tests {
     use super::*;
 
     fn difference(one: &Value, other: &Value) -> Option<(String, [String; 2])> {
-        first_difference(String::new(), one, other)
+        let place = first_difference(String::new(), one, other)?;
+        assert!(!place.is_reordered);
+        Some((place.field, place.values))
     }
 
     #[test]
@@ -248,6 +295,34 @@ mod tests {
         assert_eq!(found, Some(("list".into(), ["[1]".into(), "[1,2]".into()])));
         let found = difference(&json!({"On": 1}), &json!("Off"));
         assert_eq!(found.map(|(path, _)| path), Some(String::new()));
+    }
+
+    #[test]
+    fn lists_of_the_same_items_in_another_order_are_shown_as_such() {
+        let place = |one, other| first_difference(String::new(), &one, &other);
+        assert_eq!(
+            place(json!({"set": [1, 2, 2]}), json!({"set": [2, 1, 2]})),
+            Some(Place::reordered("set".into(), "[1,2,2]".into(), "[2,1,2]".into()))
+        );
+        let other = place(json!([1, 1, 2]), json!([2, 1, 2])).expect("they differ");
+        assert_eq!((other.field.as_str(), other.is_reordered), ("[0]", false));
+        assert_eq!(place(json!([2, 1]), json!([2, 1])), None);
+    }
+
+    #[test]
+    fn maps_with_the_same_content_are_shown_in_the_order_in_which_they_iterate() {
+        /// A map that iterates as it was written.
+        #[derive(Clone, serde::Deserialize)]
+        struct Pairs(Vec<(u8, u8)>);
+        impl serde::Serialize for Pairs {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_map(self.0.iter().copied())
+            }
+        }
+        let versions = [Some(Pairs(vec![(1, 5), (2, 6)])), Some(Pairs(vec![(2, 6), (1, 5)]))];
+        let difference = between(Hashing::by_serializing(), None, &versions).expect("they differ");
+        assert_eq!(difference.values, [r#"{"1":5,"2":6}"#, r#"{"2":6,"1":5}"#]);
+        assert!(difference.is_reordered);
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub(super) struct Hashing<T> {
     /// Feeds a value to the checksum. Returns false if a part of the value is missing from it.
     pub(super) hash: fn(&T, &mut ValueHasher) -> bool,
     pub(super) show: fn(&T) -> Option<Value>,
+    /// Shows a value as JSON in the order in which it iterates, which `show` does not keep.
+    pub(super) show_in_order: fn(&T) -> Option<String>,
     /// Returns the reason why a value does not serialize completely; `None` if it does.
     pub(super) serialize_fault: fn(&T) -> Option<SerializeFault>,
     /// Returns a copy of a value that was read back from its bytes; `None` if the bytes do not
@@ -63,6 +65,7 @@ impl<T: Serialize + DeserializeOwned> Hashing<T> {
         Self {
             hash: hash_value,
             show: |value| serde_json::to_value(value).ok(),
+            show_in_order: |value| serde_json::to_string(value).ok(),
             serialize_fault: codec::serialize_fault,
             read_back: codec::read_back,
             reads_back: |value| codec::read_back(value).is_some(),
@@ -81,6 +84,7 @@ impl<T> Hashing<T> {
         Self {
             hash: |value, hasher| hash_value(&S::from(value), hasher),
             show: |value| serde_json::to_value(S::from(value)).ok(),
+            show_in_order: |value| serde_json::to_string(&S::from(value)).ok(),
             serialize_fault: |value| codec::serialize_fault(&S::from(value)),
             read_back: |value| codec::read_back(&S::from(value)).map(T::from),
             reads_back: |value| codec::read_back(&S::from(value)).is_some(),

@@ -25,6 +25,7 @@ pub(super) fn parent_column() -> DenseColumn<ChildOf> {
                 format!("entity {}", parent.0.index()).into()
             })
         },
+        show_in_order: |_| None,
         serialize_fault: |_| None,
         read_back: |_| None,
         reads_back: |_| true,

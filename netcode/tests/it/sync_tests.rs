@@ -316,6 +316,9 @@ fn a_hash_map_is_caught_although_nothing_iterates_it() {
     let divergence = divergence(&mut app, SyncTest::CHAOS);
     assert_eq!(divergence.cause, DivergenceCause::Bytes);
     assert_names(&divergence, &["::Stock`", "`RollbackId`", "own bytes", "`BTreeMap`"]);
+    assert_names(&divergence, &["order of iteration differs"]);
+    let [first, again] = &divergence.values;
+    assert!(divergence.is_reordered && first != again, "{first}");
 }
 
 #[test]

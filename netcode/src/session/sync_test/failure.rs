@@ -154,6 +154,8 @@ pub struct Divergence {
     /// Whether the entity, the component or the resource is missing in one of the two: then it was
     /// spawned or despawned, inserted or removed.
     pub is_missing: bool,
+    /// Whether both hold the same and iterate over it in different orders, as two hash maps do.
+    pub is_reordered: bool,
     /// The systems in [`Simulate`](crate::Simulate) that can write the type, by name.
     pub writers: Vec<String>,
     /// The systems in [`Simulate`](crate::Simulate) that can spawn, despawn, insert and remove, by
@@ -228,7 +230,8 @@ impl Divergence {
         cause: DivergenceCause,
         report: Option<&AuditReport>,
     ) -> Self {
-        let Difference { type_name, type_id, entity, field, values, is_missing } = difference;
+        let Difference { type_name, type_id, entity, field, values, is_missing, is_reordered } =
+            difference;
         Self {
             frame,
             type_name,
@@ -236,6 +239,7 @@ impl Divergence {
             field,
             values,
             is_missing,
+            is_reordered,
             writers: report.map(|it| it.writers(type_id)).unwrap_or_default(),
             commanders: report.map(|it| it.commanders().to_vec()).unwrap_or_default(),
             unregistered_reads: report
@@ -315,6 +319,13 @@ impl fmt::Display for Divergence {
                 write!(f, "{} was {first}, and is now {again}.", comma_after(&self.field))?;
                 self.write_systems(f)?;
             }
+        }
+        if self.is_reordered {
+            f.write_str(
+                " Both hold the same, but the order of iteration differs: use a `BTreeMap` or \
+                 `BTreeSet` in place of a `HashMap` or `HashSet`, and fill a list in a fixed \
+                 order.",
+            )?;
         }
         write!(f, " {}", self.cause.advice())?;
         self.write_reads(f)
