@@ -80,6 +80,12 @@ impl Roster {
         self.seats.iter().any(|seat| seat.peer == Some(peer))
     }
 
+    /// The name and the seats by which players know the machine `peer`.
+    pub(crate) fn known_as(&self, peer: PeerId) -> (&str, Vec<Seat>) {
+        let of_peer = self.seats.iter().filter(|seat| seat.peer == Some(peer));
+        (self.name_of(peer).unwrap_or("a player"), of_peer.map(|seat| seat.seat).collect())
+    }
+
     /// The name of the player on the machine `peer`.
     pub(crate) fn name_of(&self, peer: PeerId) -> Option<&str> {
         let seat = self.seats.iter().find(|seat| seat.peer == Some(peer))?;
@@ -106,6 +112,7 @@ mod tests {
         assert!(names.eq([(0, "Bob"), (1, "Ann"), (2, "Bob 2"), (3, "Ann 2")]));
         assert!(roster.local_seats().eq([Seat(0), Seat(2)]));
         assert_eq!(roster.name_of(ANN), Some("Ann"));
+        assert_eq!(roster.known_as(ANN), ("Ann", vec![Seat(1), Seat(3)]));
         assert!(roster.other_peers().eq([ANN, ANN]) && roster.has(ANN) && roster.has(BOB));
         assert!(!roster.has(PeerId::from_u128(3)));
     }

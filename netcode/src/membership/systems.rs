@@ -292,8 +292,9 @@ impl ReceiveParams<'_> {
                     return;
                 };
                 if let Some(differing) = differing {
-                    let report =
-                        DesyncReport::new(self.store.hashed_names(), frame, peer, &differing);
+                    let Some(roster) = connection.roster() else { return };
+                    let (names, known_as) = (self.store.hashed_names(), roster.known_as(peer));
+                    let report = DesyncReport::new(names, frame, peer, known_as, &differing);
                     report.count(&mut self.stats);
                     self.desyncs.write(DesyncDetected(report));
                 }

@@ -13,7 +13,7 @@ use crate::{
     effects::{EffectFrames, EffectTypes},
     frame::{SimFrame, time_of_frame},
     input::{GameInput, PlayerInputs},
-    membership::{Connection, control::Control},
+    membership::{Connection, Roster, control::Control},
     packed_input::PackedInput,
     rollback::{Check, Hashed, RollbackStore, Strays},
     schedules::Simulate,
@@ -204,7 +204,9 @@ impl<I: GameInput> Match<I> {
         let disagreements = world.resource_mut::<ChecksumLog>().push(frame, &hashes);
         for (peer, differing) in disagreements {
             let store = world.resource::<Scoped<RollbackStore>>();
-            let report = DesyncReport::new(store.hashed_names(), frame, peer, &differing);
+            let known_as = world.resource::<Roster>().known_as(peer);
+            let names = store.hashed_names();
+            let report = DesyncReport::new(names, frame, peer, known_as, &differing);
             report.count(&mut world.resource_mut());
             world.write_message(DesyncDetected(report));
         }
