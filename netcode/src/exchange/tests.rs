@@ -1,7 +1,11 @@
 //! Tests of the exchange as a whole.
 
 use super::*;
-use crate::{config::InputDelay, packed_input::PackedInput};
+use crate::{
+    config::InputDelay,
+    packed_input::{MAX_INPUT_BYTES, PackedInput},
+    transport::MAX_DATAGRAM_BYTES,
+};
 
 const PEER: PeerId = PeerId::from_u128(2);
 const THIRD: PeerId = PeerId::from_u128(3);
@@ -355,4 +359,34 @@ fn any_datagram_is_safe() {
         }
     }
     assert!(taken > 100, "{taken} were taken");
+}
+
+/// The fewest frames of a seat in one datagram to a peer that has none of our inputs, where we hold
+/// `seats` seats whose inputs all differ and have 64 bytes together.
+fn frames_in_a_datagram(seats: usize) -> usize {
+    let bytes = MAX_INPUT_BYTES / seats;
+    let holders: Vec<Option<PeerId>> = [vec![None; seats], vec![Some(PEER)]].concat();
+    let ours: Vec<usize> = (0..seats).collect();
+    let mut exchange = Exchange::new(rules(), &holders, delays(&ours, 0));
+    for frame in 0..32u8 {
+        let input = |seat: usize| {
+            let mut all = vec![frame; bytes];
+            all[0] = seat as u8;
+            PackedInput::from_bytes(&all).expect("it fits")
+        };
+        exchange.press(u32::from(frame), &ours.iter().map(|&seat| input(seat)).collect::<Vec<_>>());
+    }
+    let inputs = exchange.inputs_for(PEER, &at(32)).expect("the peer plays");
+    assert_eq!(inputs.streams.len(), seats);
+    let frames = inputs.streams.iter().map(Stream::frames).min().expect("there are seats");
+    let mut encoded = Vec::new();
+    let datagram = Datagram { header: at(32), inputs: Some(inputs) };
+    datagram.encode(&mut encoded).expect("it is sound");
+    assert!(encoded.len() <= MAX_DATAGRAM_BYTES, "{} bytes", encoded.len());
+    frames
+}
+
+#[test]
+fn a_datagram_holds_16_of_the_longest_inputs_of_one_seat_and_13_of_15_seats() {
+    assert_eq!([1, 15].map(frames_in_a_datagram), [16, 13]);
 }
