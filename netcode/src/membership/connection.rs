@@ -90,6 +90,9 @@ pub(crate) struct Connection {
     pub(super) dropped: DroppedPackets,
     events: VecDeque<ConnectionEvent>,
     limits: Limits,
+    /// Whether we propose matches whose seats are counted from the other end.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) has_reversed_seats: bool,
 }
 
 /// What the connection needs of the configuration.
@@ -126,6 +129,8 @@ impl Connection {
                 max_players: config.max_players,
                 flood: config.flood_limits,
             },
+            #[cfg(any(test, feature = "testing"))]
+            has_reversed_seats: false,
         }
     }
 }
@@ -256,6 +261,12 @@ impl Connection {
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn set_seed(&mut self, seed: u64) {
         self.wire.set_seed(seed);
+    }
+
+    /// Proposes matches whose seats are counted from the other end, as other code might.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn reverse_seats(&mut self) {
+        self.has_reversed_seats = true;
     }
 
     pub(crate) fn set_ready(&mut self, now: Duration, ready: bool) {

@@ -269,7 +269,12 @@ impl Connection {
             .map(|(peer, hello)| (peer, hello.name.clone(), hello.seats));
         let claimed = players().map(|link| link.claims.last_match_number);
         let match_number = next_match_number(self.us.last_match_number(), claimed);
-        Some(MatchPlan::seated(match_number, machines.collect()))
+        let plan = MatchPlan::seated(match_number, machines.collect());
+        #[cfg(any(test, feature = "testing"))]
+        if self.has_reversed_seats {
+            return Some(plan.with_reversed_seats());
+        }
+        Some(plan)
     }
 }
 

@@ -118,6 +118,14 @@ impl Stepper {
         *world.resource_mut::<SessionState>() = SessionState::Connecting;
     }
 
+    /// Gives the seats of the next matches to the peers in the reverse order of their ids: the peer
+    /// that entered last holds seat 0.
+    pub fn reverse_seats(&mut self) {
+        for app in &mut self.apps {
+            app.world_mut().resource_mut::<Connection>().reverse_seats();
+        }
+    }
+
     /// Makes all peers ready, and updates until the match runs.
     ///
     /// # Panics

@@ -67,6 +67,47 @@ fn one_machine_may_hold_two_seats() {
 }
 
 #[test]
+fn each_machine_plays_its_own_seats_whatever_their_order() {
+    // What a player presses depends on the machine, and on nothing else.
+    let scripts: [fn(Seat, u32) -> Input; 3] = [0, 1, 2].map(|machine| -> fn(Seat, u32) -> Input {
+        match machine {
+            0 => |_, frame| Input { push: 1, spawn: frame % 9 == 0, remove: false },
+            1 => |_, frame| Input { push: 2, spawn: frame % 7 == 0, remove: true },
+            _ => |_, _| Input { push: -3, ..Input::default() },
+        }
+    });
+    for conditions in [LinkConditions::NONE, LinkConditions::WIFI] {
+        let mut stepper = Stepper::new(3, |index, app| add_game(app, config(), scripts[index]));
+        for (index, seats) in [(0, 2), (1, 1), (2, 1)] {
+            stepper.join(index, seats);
+        }
+        stepper.reverse_seats();
+        stepper.start();
+        stepper.set_network(conditions, 5);
+        stepper.updates(400);
+        assert_agreement(&stepper, 10);
+        let held = [&[Seat(2), Seat(3)][..], &[Seat(1)], &[Seat(0)]];
+        for (app, held) in stepper.apps().iter().zip(held) {
+            let roster = app.world().resource::<Roster>();
+            assert!(roster.local_seats().eq(held.iter().copied()), "{roster:?}");
+            let names: Vec<&str> = roster.seats().iter().map(|seat| seat.name.as_str()).collect();
+            assert_eq!(names, ["peer 2", "peer 1", "peer 0", "peer 0 2"]);
+        }
+        write_to_all(&mut stepper, FinishMatch);
+        stepper.updates(180);
+        for app in stepper.apps() {
+            let places = places(app);
+            let frames = places[2];
+            assert!(frames > 350, "{frames} frames");
+            // The inputs of the first frames are the default ones, as long as they are delayed.
+            let near = |place: i64, push: i64| (place - push * frames).abs() <= 20 * push.abs();
+            assert!(near(places[0], -3) && near(places[1], 2), "{places:?}");
+            assert_eq!(places[3], frames, "both seats of one machine");
+        }
+    }
+}
+
+#[test]
 fn a_finished_match_is_followed_by_another_on_a_clean_world() {
     let mut stepper = Stepper::in_match(2, build(busy));
     stepper.updates(120);

@@ -45,6 +45,17 @@ impl MatchPlan {
         Self { match_number, members: machines.into_iter().map(member).collect() }
     }
 
+    /// The same plan with the seats counted from the other end, as another leader might count them.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn with_reversed_seats(mut self) -> Self {
+        let count: u8 = self.members.iter().map(|member| member.seats.len()).sum();
+        for member in &mut self.members {
+            let mirrored = member.seats.iter().map(|seat| count - 1 - seat.0);
+            member.seats = SeatSet::of(&mirrored.collect::<Vec<u8>>());
+        }
+        self
+    }
+
     /// The seed of the match: a hash of its number and of the peer that holds each seat, seat by
     /// seat.
     ///
@@ -207,6 +218,9 @@ mod tests {
         let seats = |peer| plan.member(peer).map(|member| member.seats);
         let of = |seats: &[u8]| Some(SeatSet::of(seats));
         assert_eq!([A, B, C].map(seats), [of(&[0, 1]), of(&[2]), of(&[3])]);
+        let plan = plan.with_reversed_seats();
+        let seats = |peer| plan.member(peer).map(|member| member.seats);
+        assert_eq!([A, B, C].map(seats), [of(&[2, 3]), of(&[1]), of(&[0])]);
     }
 
     /// Whether B, which sees A, B and C with one seat each, takes a plan with this change.
