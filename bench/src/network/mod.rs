@@ -39,6 +39,13 @@ const PUBLISHED_SEVERE: LinkConditions = LinkConditions {
     ..LinkConditions::NONE
 };
 
+/// The head of the table, and the names in its rows, as bench/RESULTS.md has them, too.
+const HEAD: &str = "| network | players | | stalls a minute | rollbacks per 100 frames | \
+    depth p50 / p95 / p99 | frames lost | key to remote screen | input delay |";
+const CONTESTANTS: [&str; 3] = ["netcode", "ggrs, delay 0", "ggrs, delay 2"];
+const NAME_OF_WIFI: &str = "Wi-Fi, 50 ms, 20 ms jitter, 1 %";
+const NAME_OF_SEVERE: &str = "severe, 200 ms, 40 ms jitter, 15 %";
+
 /// A network, and the number of peers on it.
 #[derive(Clone, Copy, Debug)]
 struct Case {
@@ -61,8 +68,7 @@ struct Row {
 pub(crate) struct Report(Vec<Row>);
 
 fn cases() -> Vec<Case> {
-    let published =
-        [("Wi-Fi (published)", PUBLISHED_WIFI), ("severe (published)", PUBLISHED_SEVERE)];
+    let published = [(NAME_OF_WIFI, PUBLISHED_WIFI), (NAME_OF_SEVERE, PUBLISHED_SEVERE)];
     let networks = LinkConditions::presets().iter().copied().chain(published);
     networks
         .flat_map(|(network, conditions)| PEERS.map(|peers| Case { network, conditions, peers }))
@@ -93,13 +99,11 @@ pub(crate) fn run(is_quick: bool) -> Result<Report, &'static str> {
 impl Report {
     /// Prints the table in Markdown.
     pub(crate) fn print(&self) {
-        println!(
-            "| network | players | | stalls a minute | rollbacks per 100 frames | depth p50 / p95 / p99 | frames lost | input to remote screen | input delay |"
-        );
+        println!("{HEAD}");
         println!("|---|---:|---|---:|---:|---:|---:|---:|---:|");
         for Row { case, ours, stock } in &self.0 {
-            let names = ["ggrs, delay 0", "ggrs, delay 2"];
-            let lines = [("netcode", ours)].into_iter().chain(names.into_iter().zip(stock));
+            let [name, stock_names @ ..] = CONTESTANTS;
+            let lines = [(name, ours)].into_iter().chain(stock_names.into_iter().zip(stock));
             for (name, outcome) in lines {
                 let [p50, p95, p99] = outcome.depths();
                 println!(
@@ -138,5 +142,21 @@ impl Report {
             }
         }
         figures
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_results_has_the_words_of_the_table() {
+        let page = include_str!("../../RESULTS.md");
+        assert!(page.contains(HEAD));
+        for name in [NAME_OF_WIFI, NAME_OF_SEVERE, "wifi", "4g", "transatlantic", "awful"] {
+            for contestant in CONTESTANTS {
+                assert!(page.contains(&format!("\n| {name} | 4 | {contestant} | ")), "{name}");
+            }
+        }
     }
 }

@@ -8,6 +8,20 @@ use super::{
     scenarios::{REFERENCE, SaveAndLoad, Size},
 };
 
+/// The head of the table, and the names of its rows, as bench/RESULTS.md has them, too.
+const HEAD: &str = "| | entities | netcode | bevy_ggrs 0.22 | times as fast |";
+const OF_SIZES: [(&str, fn(&Size) -> Pair); 5] = [
+    ("save", |it| it.save),
+    ("load", |it| it.load),
+    ("load after 100 spawns and despawns", |it| it.load_churn),
+    ("sync test: load, 8 frames, 8 saves", |it| it.sync_test),
+    ("the same with two types hashed in each frame", |it| it.sync_test_checksum),
+];
+const OF_OWNING: [&str; 2] =
+    ["save, a `String` and a `Vec`, 1 % changing", "load, a `String` and a `Vec`, 1 % changing"];
+const OF_IDLE: [&str; 2] = ["save, 1 % changing", "load, 1 % changing"];
+const OF_STEP: &str = "an empty frame";
+
 /// All figures of one run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
@@ -21,25 +35,23 @@ pub(crate) struct Report {
 impl Report {
     /// Prints the table in Markdown.
     pub(crate) fn print(&self) {
-        println!("| | entities | netcode | bevy_ggrs 0.22 | times as fast |");
+        println!("{HEAD}");
         println!("|---|---:|---:|---:|---:|");
         for size in &self.sizes {
-            row("save", size.entities, size.save);
-            row("load", size.entities, size.load);
-            row("load after 100 spawns and despawns", size.entities, size.load_churn);
-            row("sync test, depth 7", size.entities, size.sync_test);
-            row("sync test with two hashed types", size.entities, size.sync_test_checksum);
+            for (what, pair) in OF_SIZES {
+                row(what, size.entities, pair(size));
+            }
         }
         if let Some(owning) = self.owning {
-            row("save, `String` and `Vec`, 1 % changing", REFERENCE, owning.save);
-            row("load, `String` and `Vec`, 1 % changing", REFERENCE, owning.load);
+            row(OF_OWNING[0], REFERENCE, owning.save);
+            row(OF_OWNING[1], REFERENCE, owning.load);
         }
         if let Some(idle) = self.idle {
-            row("save, 1 % changing", REFERENCE, idle.save);
-            row("load, 1 % changing", REFERENCE, idle.load);
+            row(OF_IDLE[0], REFERENCE, idle.save);
+            row(OF_IDLE[1], REFERENCE, idle.load);
         }
         if let Some(step) = self.step {
-            row("empty step", 100, step);
+            row(OF_STEP, 100, step);
         }
         println!();
         for size in &self.sizes {
@@ -133,4 +145,19 @@ fn row(what: &str, entities: usize, pair: Pair) {
 fn time(seconds: f64) -> String {
     let micros = seconds * 1e6;
     if micros >= 1000.0 { format!("{:.2} ms", micros / 1e3) } else { format!("{micros:.2} µs") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_results_has_the_words_of_the_table() {
+        let page = include_str!("../../RESULTS.md");
+        assert!(page.contains(HEAD));
+        let rows = OF_SIZES.iter().map(|(what, _)| *what).chain(OF_OWNING).chain([OF_STEP]);
+        for what in rows {
+            assert!(page.contains(&format!("\n| {what} | ")), "{what}");
+        }
+    }
 }

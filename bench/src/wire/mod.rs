@@ -58,6 +58,12 @@ struct Row {
 #[derive(Clone, Debug)]
 pub(crate) struct Report(Vec<Row>);
 
+/// The head of the table, and the names of its rows, as bench/RESULTS.md has them, too.
+const HEAD: &str =
+    "| sent by each peer, per second | netcode | ggrs 0.13 over matchbox 0.15 | ratio |";
+const OF_DATAGRAMS: &str = "UDP datagrams";
+const OF_BYTES: &str = "bytes with IP headers";
+
 /// Plays a match: its arguments are the room, the number of peers, the seat of this peer, and the
 /// signals of the measurement.
 type Play = fn(&str, usize, u8, &Signals);
@@ -158,9 +164,7 @@ fn median(rates: &[Rates]) -> Rates {
 impl Report {
     /// Prints the table in Markdown.
     pub(crate) fn print(&self) {
-        println!(
-            "| sent by each peer, per second | netcode | ggrs 0.13 over matchbox 0.15 | ratio |"
-        );
+        println!("{HEAD}");
         println!("|---|---:|---:|---:|");
         for Row { peers, ours, stock } in &self.0 {
             let row = |what: &str, ours: f64, stock: f64| {
@@ -169,8 +173,8 @@ impl Report {
                     ours / stock
                 );
             };
-            row("UDP datagrams", ours.datagrams, stock.datagrams);
-            row("bytes with IP headers", ours.bytes, stock.bytes);
+            row(OF_DATAGRAMS, ours.datagrams, stock.datagrams);
+            row(OF_BYTES, ours.bytes, stock.bytes);
         }
     }
 
@@ -184,5 +188,21 @@ impl Report {
             }
         }
         figures
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_results_has_the_words_of_the_table() {
+        let page = include_str!("../../RESULTS.md");
+        assert!(page.contains(HEAD));
+        for what in [OF_DATAGRAMS, OF_BYTES] {
+            for peers in [2, 4] {
+                assert!(page.contains(&format!("\n| {what}, {peers} players | ")), "{what}");
+            }
+        }
     }
 }
