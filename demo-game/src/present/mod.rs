@@ -88,3 +88,19 @@ impl Plugin for PresentPlugin {
             );
     }
 }
+
+/// What the screens need of the drawing, without a GPU: the view, and a camera for the layout.
+#[cfg(test)]
+pub(crate) fn plugin_without_gpu(app: &mut App) {
+    use bevy::camera::CameraUpdateSystems;
+    use bevy::render::camera::camera_system;
+    use bevy::render::texture::ManualTextureViews;
+
+    app.init_resource::<View>()
+        .init_resource::<strokes::Strokes>()
+        .init_resource::<ManualTextureViews>()
+        .configure_sets(PostUpdate, PresentSystems::Draw)
+        .add_systems(PreStartup, camera::spawn_camera)
+        .add_systems(PreUpdate, camera::fit_view.before(bevy::ui::UiSystems::Focus))
+        .add_systems(PostUpdate, camera_system.in_set(CameraUpdateSystems));
+}

@@ -36,6 +36,9 @@ mod failure;
 
 mod sound;
 
+#[cfg(test)]
+mod rig;
+
 use bevy::prelude::*;
 use netcode::prelude::FinishedMatch;
 
@@ -68,75 +71,80 @@ pub(crate) struct ScreensPlugin;
 
 impl Plugin for ScreensPlugin {
     fn build(&self, app: &mut App) {
-        use ScreenSystems::{Build, Decide, Listen, Refresh};
-        app.init_resource::<Screen>()
-            .init_resource::<CurrentMatch>()
-            .init_resource::<Focus>()
-            .init_resource::<hints::Device>()
-            .init_resource::<join::ShownRooms>()
-            .add_message::<Chosen>()
-            .add_message::<FocusMoved>()
-            .configure_sets(Update, (Listen, Decide, Build, Refresh).chain())
-            .add_systems(Startup, navigator::enter_first_room)
-            .add_systems(FinishedMatch, navigator::note_outcome)
-            .add_systems(
-                Update,
-                (
-                    (
-                        hints::note_device,
-                        focus::keep_focus,
-                        typing::type_text,
-                        focus::move_focus.run_if(not(resource_equals(Screen::Match))),
-                        focus::leave_match,
-                        pointer::point_at_items,
-                        pointer::touch_items,
-                        pointer::press_adjusters,
-                        typing::share_typing_with_overlay,
-                    )
-                        .chain()
-                        .in_set(Listen),
-                    (
-                        typing::ask_for_text,
-                        navigator::show_session_screen,
-                        choices::apply_choices,
-                        navigator::join_another_pair,
-                        navigator::adopt_room_name,
-                        navigator::remember_place,
-                    )
-                        .chain()
-                        .in_set(Decide),
-                    (
-                        clear_screen,
-                        (
-                            menu::build,
-                            join::build,
-                            lobby::build,
-                            hud::build,
-                            results::build,
-                            failure::build,
-                        ),
-                    )
-                        .chain()
-                        .run_if(resource_changed::<Screen>)
-                        .in_set(Build),
-                    (
-                        (hints::word_hints, focus::show_focus).chain(),
-                        (widgets::fit_widths, widgets::make_way),
-                        menu::refresh.run_if(resource_equals(Screen::Menu)),
-                        join::refresh.run_if(resource_equals(Screen::Join)),
-                        (lobby::auto_ready, owner::note_denials, lobby::refresh, owner::refresh)
-                            .chain()
-                            .run_if(resource_equals(Screen::Lobby)),
-                        (hud::refresh_scores, hud::refresh_banner, hud::refresh_notice)
-                            .run_if(resource_equals(Screen::Match)),
-                        results::refresh.run_if(resource_equals(Screen::Results)),
-                    )
-                        .in_set(Refresh),
-                ),
-            );
-        title::plugin(app);
+        add_screens(app);
         sound::plugin(app);
     }
+}
+
+/// Adds the screens without their sounds.
+fn add_screens(app: &mut App) {
+    use ScreenSystems::{Build, Decide, Listen, Refresh};
+    app.init_resource::<Screen>()
+        .init_resource::<CurrentMatch>()
+        .init_resource::<Focus>()
+        .init_resource::<hints::Device>()
+        .init_resource::<join::ShownRooms>()
+        .add_message::<Chosen>()
+        .add_message::<FocusMoved>()
+        .configure_sets(Update, (Listen, Decide, Build, Refresh).chain())
+        .add_systems(Startup, navigator::enter_first_room)
+        .add_systems(FinishedMatch, navigator::note_outcome)
+        .add_systems(
+            Update,
+            (
+                (
+                    hints::note_device,
+                    focus::keep_focus,
+                    typing::type_text,
+                    focus::move_focus.run_if(not(resource_equals(Screen::Match))),
+                    focus::leave_match,
+                    pointer::point_at_items,
+                    pointer::touch_items,
+                    pointer::press_adjusters,
+                    typing::share_typing_with_overlay,
+                )
+                    .chain()
+                    .in_set(Listen),
+                (
+                    typing::ask_for_text,
+                    navigator::show_session_screen,
+                    choices::apply_choices,
+                    navigator::join_another_pair,
+                    navigator::adopt_room_name,
+                    navigator::remember_place,
+                )
+                    .chain()
+                    .in_set(Decide),
+                (
+                    clear_screen,
+                    (
+                        menu::build,
+                        join::build,
+                        lobby::build,
+                        hud::build,
+                        results::build,
+                        failure::build,
+                    ),
+                )
+                    .chain()
+                    .run_if(resource_changed::<Screen>)
+                    .in_set(Build),
+                (
+                    (hints::word_hints, focus::show_focus).chain(),
+                    (widgets::fit_widths, widgets::make_way),
+                    menu::refresh.run_if(resource_equals(Screen::Menu)),
+                    join::refresh.run_if(resource_equals(Screen::Join)),
+                    (lobby::auto_ready, owner::note_denials, lobby::refresh, owner::refresh)
+                        .chain()
+                        .run_if(resource_equals(Screen::Lobby)),
+                    (hud::refresh_scores, hud::refresh_banner, hud::refresh_notice)
+                        .run_if(resource_equals(Screen::Match)),
+                    results::refresh.run_if(resource_equals(Screen::Results)),
+                )
+                    .in_set(Refresh),
+            ),
+        );
+    title::plugin(app);
 }
 
 fn clear_screen(
