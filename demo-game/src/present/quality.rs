@@ -11,8 +11,8 @@ const SLOW_FRAME: Duration = Duration::from_millis(40);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Time after the start during which shaders compile, so that frame times are not typical.
 const WARM_UP: Duration = Duration::from_secs(3);
-/// A frame longer than this means that the machine or the page was suspended, not that drawing is
-/// slow.
+/// A single frame longer than this means that the machine or the page was suspended; several of
+/// them in a row mean that drawing is that slow. No frame counts as more.
 const PAUSE: Duration = Duration::from_millis(700);
 
 /// The quality of the drawing. It only ever drops: going back up would flicker between the two.
@@ -20,13 +20,15 @@ const PAUSE: Duration = Duration::from_millis(700);
 pub(crate) struct Quality {
     low: bool,
     slow_for: Duration,
+    /// Whether the last frame was longer than [`PAUSE`].
+    was_pause: bool,
 }
 
 impl Quality {
     /// Low quality from the start if the player asked for it, otherwise the best that the machine
     /// can afford.
     pub(crate) fn new(low: bool) -> Self {
-        Self { low, slow_for: Duration::ZERO }
+        Self { low, ..Self::default() }
     }
 
     /// Whether bloom and HDR are off.
@@ -36,10 +38,13 @@ impl Quality {
 
     /// Counts a rendered frame that took `delta`. Returns whether this one made quality drop.
     fn judge(&mut self, delta: Duration) -> bool {
-        if self.low || delta > PAUSE {
+        let is_first_pause = delta > PAUSE && !self.was_pause;
+        self.was_pause = delta > PAUSE;
+        if self.low || is_first_pause {
             return false;
         }
-        self.slow_for = if delta > SLOW_FRAME { self.slow_for + delta } else { Duration::ZERO };
+        let is_slow = delta > SLOW_FRAME;
+        self.slow_for = if is_slow { self.slow_for + delta.min(PAUSE) } else { Duration::ZERO };
         self.low = self.slow_for >= PATIENCE;
         self.low
     }
@@ -75,5 +80,17 @@ mod tests {
         }
         assert!(quality.judge(slow));
         assert!(quality.is_low());
+    }
+
+    #[test]
+    fn the_slowest_machine_drops_the_quality_and_a_suspended_one_does_not() {
+        let mut quality = Quality::default();
+        let judged = [1; 5].map(|seconds| quality.judge(Duration::from_secs(seconds)));
+        assert_eq!(judged, [false, false, false, true, false]);
+        let mut quality = Quality::default();
+        for _ in 0..100 {
+            assert!(!quality.judge(Duration::from_secs(3600)), "suspended");
+            assert!(!quality.judge(Duration::from_millis(16)));
+        }
     }
 }
