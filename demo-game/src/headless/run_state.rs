@@ -339,7 +339,7 @@ pub(super) fn show_progress(
 fn hidden_names(lobby: &Lobby) -> String {
     let hidden = lobby.peers.iter().filter(|peer| peer.is_hidden);
     let names: Vec<&str> = hidden.map(|peer| peer.name.as_str()).collect();
-    if names.is_empty() { String::new() } else { format!("  away {}", names.join(", ")) }
+    if names.is_empty() { String::new() } else { format!("  in another tab: {}", names.join(", ")) }
 }
 
 #[cfg(test)]

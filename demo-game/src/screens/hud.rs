@@ -289,14 +289,14 @@ pub(super) fn refresh_notice(
         let peers = lobby.peers.iter().filter(|peer| peer.is_in_match && is_meant(peer));
         peers.map(|peer| shortened(&peer.name, 16)).collect::<Vec<_>>()
     };
-    let (quiet, away) = (names(|peer| peer.is_quiet), names(|peer| peer.is_hidden));
+    let (quiet, hidden) = (names(|peer| peer.is_quiet), names(|peer| peer.is_hidden));
     let (line, color) = if stats.desyncs > 0 {
         (DESYNC.on(*device).to_owned(), DANGER)
     } else if !quiet.is_empty() && current.address().is_some() {
         (format!("Waiting for {}...", quiet.join(" and ")), WARNING)
-    } else if !away.is_empty() && current.address().is_some() {
-        let are = if away.len() == 1 { "is" } else { "are" };
-        (format!("{} {are} away, and may come back.", away.join(" and ")), WARNING)
+    } else if !hidden.is_empty() && current.address().is_some() {
+        let are = if hidden.len() == 1 { "is" } else { "are" };
+        (format!("{} {are} in another tab.", hidden.join(" and ")), WARNING)
     } else if let Some((name, _)) = LinkConditions::presets().get(overlay.preset)
         && overlay.preset > 0
         && !overlay.is_open

@@ -232,7 +232,7 @@ fn shown(lobby: &Lobby, room: &Room, settings: &Settings) -> Shown {
         } else if peer.is_quiet {
             (note, color) = ("quiet: connection is slow or lost", WARNING);
         } else if peer.is_hidden {
-            (note, color) = ("away: on another page", WARNING);
+            (note, color) = ("in another tab", WARNING);
         }
         let rtt = peer.rtt.map_or_else(String::new, |rtt| format!("   {} ms", rtt.as_millis()));
         let route = match peer.route {

@@ -25,18 +25,18 @@ const LEAST_SPEED: f64 = 0.75;
 const MAX_ATTEMPTS: u32 = 10;
 
 #[test]
-fn a_hidden_page_plays_on_and_is_shown_as_away() {
+fn a_hidden_page_plays_on_and_is_shown_in_another_tab() {
     /// The time for all phases below, and for some play before and after.
     const SECONDS: u32 = 95;
-    play("a_hidden_page_plays_on_and_is_shown_as_away", SECONDS, |page, peer| {
+    play("a_hidden_page_plays_on_and_is_shown_in_another_tab", SECONDS, |page, peer| {
         page.set_minimised(true);
-        assert_away(page, peer);
+        assert_hidden(page, peer);
         assert_plays_on(page, peer, MINIMISED_FOR);
         page.set_minimised(false);
         assert_back(page, peer);
 
         let tab = page.cover(false);
-        assert_away(page, peer);
+        assert_hidden(page, peer);
         assert_plays_on(page, peer, BEHIND_A_TAB_FOR);
         drop(tab);
         assert_back(page, peer);
@@ -96,8 +96,8 @@ pub(crate) fn begin_long_match(
 }
 
 /// Asserts that the page is hidden, and that the other peer knows.
-fn assert_away(page: &Page, peer: &mut Peer) {
-    peer.wait_for_news("a line with \"away\"", SEEN_WITHIN, |line| line.ends_with("away Page"));
+fn assert_hidden(page: &Page, peer: &mut Peer) {
+    peer.wait_for_news("a hidden page", SEEN_WITHIN, |line| line.ends_with("another tab: Page"));
     assert!(page.is_hidden());
 }
 
@@ -127,7 +127,7 @@ fn assert_back(page: &Page, peer: &mut Peer) {
     page.wait_until_seen(SEEN_WITHIN);
     let frames = page.report().expect("the page plays").number("confirmed_frames");
     wait_for_frames(page, frames as u32 + 120);
-    peer.wait_for_news("a line without \"away\"", SEEN_WITHIN, |line| {
-        line.contains("confirmed") && !line.contains("away")
+    peer.wait_for_news("no hidden page", SEEN_WITHIN, |line| {
+        line.contains("confirmed") && !line.contains("another tab")
     });
 }
