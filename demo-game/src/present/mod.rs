@@ -24,6 +24,7 @@ mod touch;
 
 pub(crate) mod sound;
 
+use bevy::ecs::schedule::{InternedSystemSet, ScheduleConfigs};
 use bevy::prelude::*;
 use netcode::prelude::NetcodeSystems;
 
@@ -53,12 +54,7 @@ impl Plugin for PresentPlugin {
             .init_resource::<Quality>()
             .init_resource::<sparks::Sparks>()
             .init_resource::<motion::Smoothing>()
-            .configure_sets(
-                PostUpdate,
-                (PresentSystems::Arrange, PresentSystems::Draw, PresentSystems::Upload)
-                    .chain()
-                    .in_set(NetcodeSystems::Present),
-            )
+            .configure_sets(PostUpdate, order())
             .add_systems(PreStartup, camera::spawn_camera)
             .add_systems(PostStartup, sky::build_sky)
             .add_systems(First, quality::judge_quality)
@@ -89,6 +85,13 @@ impl Plugin for PresentPlugin {
     }
 }
 
+/// The order of the sets. What is drawn beside texts needs their places of this rendered frame, not
+/// those before a resize.
+fn order() -> ScheduleConfigs<InternedSystemSet> {
+    let draw = PresentSystems::Draw.after(bevy::ui::UiSystems::Layout);
+    (PresentSystems::Arrange, draw, PresentSystems::Upload).chain().in_set(NetcodeSystems::Present)
+}
+
 /// What the screens need of the drawing, without a GPU: the view, and a camera for the layout.
 #[cfg(test)]
 pub(crate) fn plugin_without_gpu(app: &mut App) {
@@ -99,7 +102,7 @@ pub(crate) fn plugin_without_gpu(app: &mut App) {
     app.init_resource::<View>()
         .init_resource::<strokes::Strokes>()
         .init_resource::<ManualTextureViews>()
-        .configure_sets(PostUpdate, PresentSystems::Draw)
+        .configure_sets(PostUpdate, order())
         .add_systems(PreStartup, camera::spawn_camera)
         .add_systems(PreUpdate, camera::fit_view.before(bevy::ui::UiSystems::Focus))
         .add_systems(PostUpdate, camera_system.in_set(CameraUpdateSystems));

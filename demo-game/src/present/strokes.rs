@@ -101,6 +101,12 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
+    /// The corners of everything that was drawn so far.
+    #[cfg(test)]
+    pub(crate) fn points(&self) -> &[[f32; 3]] {
+        &self.positions
+    }
+
     /// A single segment with round ends; `width` is that of the core.
     pub(crate) fn line(&mut self, from: Vec2, to: Vec2, width: f32, color: LinearRgba) {
         self.tapered(from, to, (width, width), (color, color));

@@ -110,7 +110,24 @@ fn draw_title(
 
 #[cfg(test)]
 mod tests {
+    use super::super::rig::Rig;
     use super::*;
+
+    #[test]
+    fn the_title_is_in_its_place_in_the_first_frame_after_a_resize() {
+        let mut rig = Rig::new((1280, 720));
+        let title = |rig: &mut Rig| {
+            *rig.resource::<Strokes>() = Strokes::default();
+            rig.app.update();
+            rig.resource::<Strokes>().overlay.points().to_vec()
+        };
+        let before = title(&mut rig);
+        rig.resize((360, 640));
+        let first = title(&mut rig);
+        rig.settle();
+        assert_ne!(first, before);
+        assert_eq!(first, title(&mut rig));
+    }
 
     #[test]
     fn every_letter_of_the_title_can_be_drawn() {
