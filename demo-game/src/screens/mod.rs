@@ -108,6 +108,7 @@ fn add_screens(app: &mut App) {
                 (
                     typing::ask_for_text,
                     navigator::show_session_screen,
+                    navigator::end_simulated_network,
                     choices::apply_choices,
                     navigator::join_another_pair,
                     navigator::adopt_room_name,

@@ -4,7 +4,7 @@
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
 use netcode::prelude::*;
-use netcode::{IceServer, Place, Room, SetSpectating};
+use netcode::{IceServer, OverlayState, Place, Room, SetConditions, SetSpectating};
 
 use super::current_match::{CurrentMatch, Failure, MatchKind, Outcome};
 use super::settings::Settings;
@@ -197,6 +197,23 @@ pub(super) fn show_session_screen(
     }
 }
 
+/// Ends the simulated bad network with the match or the room in which it was chosen: later, nobody
+/// would know why everything is slow.
+pub(super) fn end_simulated_network(
+    mut changes: MessageReader<SessionChanged>,
+    mut overlay: ResMut<OverlayState>,
+    mut conditions: MessageWriter<SetConditions>,
+) {
+    let ends = |change: &SessionChanged| {
+        let is_out = matches!(change.to, SessionState::Offline | SessionState::Ended(_));
+        is_out || (change.from.is_running() && !change.to.is_running())
+    };
+    if changes.read().filter(|change| ends(change)).count() > 0 && overlay.preset > 0 {
+        overlay.preset = 0;
+        conditions.write(SetConditions(LinkConditions::NONE));
+    }
+}
+
 /// In `FinishedMatch`: notes the outcome of the match, if it was decided.
 pub(super) fn note_outcome(
     state: Res<MatchState>,
@@ -257,5 +274,30 @@ pub(super) fn join_another_pair(
     let waits = *navigator.screen == Screen::Lobby && *session == SessionState::Gathering;
     if waits && lobby.is_deserted {
         navigator.join(&mut commands, &settings, address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rig::Rig;
+    use super::*;
+
+    #[test]
+    fn a_simulated_bad_network_ends_with_the_match() {
+        let mut rig = Rig::new((1280, 720));
+        let mut goes = |from: SessionState, to: SessionState| {
+            rig.resource::<OverlayState>().preset = 5;
+            rig.app.world_mut().write_message(SessionChanged { from, to });
+            rig.app.update();
+            let mut conditions = rig.resource::<Messages<SetConditions>>();
+            let ended: Vec<_> = conditions.drain().collect();
+            (rig.resource::<OverlayState>().preset, ended)
+        };
+        use SessionState::{Gathering, Offline, Running, Starting};
+        let ended = (0, vec![SetConditions(LinkConditions::NONE)]);
+        assert_eq!(goes(Gathering, Starting), (5, Vec::new()), "chosen in the lobby");
+        assert_eq!(goes(Starting, Running), (5, Vec::new()));
+        assert_eq!(goes(Running, Gathering), ended, "the match is over");
+        assert_eq!(goes(Gathering, Offline), ended, "the room was left");
     }
 }
