@@ -33,8 +33,10 @@ const MORE_ADDRESSES: usize = 1;
 const CODE: f32 = 44.0;
 /// The status line while the owner chooses whom to kick.
 const WHOM_TO_KICK: &str = "Choose a player to kick. This also locks the room.";
-/// The status line while the server has a problem.
+/// Below the status while the server has a problem.
 const IMPAIRED: &str = "The server has a problem: nobody can join or change the room right now.";
+/// Below the status while the server is out of reach.
+const SERVER_GONE: &str = "The server is gone: nobody else can join until it is back.";
 /// The first item.
 const READY: &str = "Ready";
 /// The second item.
@@ -66,6 +68,10 @@ struct Shown {
 /// The line that explains why the match does not start yet.
 #[derive(Component)]
 pub(super) struct StatusLine;
+
+/// The line below it: what is wrong with the server.
+#[derive(Component)]
+pub(super) struct ServerLine;
 
 /// The kind of the room, above its code.
 #[derive(Component)]
@@ -121,10 +127,14 @@ pub(super) fn build(
             panel
                 .spawn(Node {
                     min_height: px(28),
-                    justify_content: JustifyContent::Center,
+                    flex_direction: FlexDirection::Column,
+                    align_items: AlignItems::Center,
                     ..default()
                 })
-                .with_child((StatusLine, centred_label("", NORMAL, WARNING)));
+                .with_children(|lines| {
+                    lines.spawn((StatusLine, centred_label("", NORMAL, WARNING)));
+                    lines.spawn((ServerLine, centred_label("", SMALL, WARNING)));
+                });
             let leave = if current.host.is_some() { "Close" } else { "Leave" };
             spawn_items(panel, &settings, address.is_quick(), leave);
         });
@@ -258,14 +268,20 @@ fn shown(lobby: &Lobby, room: &Room, settings: &Settings) -> Shown {
     Shown { rows, spectators }
 }
 
+/// What is wrong with the server: it keeps nobody who is here from playing.
+fn server_trouble(session: &SessionState, lobby: &Lobby, room: &Room) -> &'static str {
+    match session {
+        SessionState::Gathering if lobby.is_signaling_lost => SERVER_GONE,
+        SessionState::Gathering if room.is_impaired => IMPAIRED,
+        _ => "",
+    }
+}
+
 /// The sentence below the list.
 fn status(session: &SessionState, lobby: &Lobby) -> (String, Color) {
     match session {
         SessionState::Offline | SessionState::Connecting => {
             ("Connecting to the server...".to_owned(), TEXT_QUIET)
-        }
-        SessionState::Gathering if lobby.is_signaling_lost => {
-            ("The server is gone: nobody else can join until it is back.".to_owned(), WARNING)
         }
         SessionState::Gathering => match lobby.blocker() {
             Some(blocker) => (sentence(&blocker.to_string()), WARNING),
@@ -284,18 +300,24 @@ pub(super) fn refresh(
     (lobby, room): (Res<Lobby>, Res<Room>),
     mut lists: Query<(Entity, &mut PlayerList)>,
     mut lines: Query<(&mut Text, &mut TextColor), With<StatusLine>>,
-    mut captions: Query<&mut Text, (With<CaptionLine>, Without<StatusLine>)>,
+    mut quiet_lines: Query<
+        (Has<CaptionLine>, &mut Text),
+        (Or<(With<CaptionLine>, With<ServerLine>)>, Without<StatusLine>),
+    >,
     items: Query<(&Item, &Children)>,
-    mut labels: Query<&mut Text, (With<ItemLabel>, Without<StatusLine>, Without<CaptionLine>)>,
+    mut labels: Query<
+        &mut Text,
+        (With<ItemLabel>, Without<StatusLine>, Without<CaptionLine>, Without<ServerLine>),
+    >,
 ) {
-    let (line, color) = match (&current.denied, room.is_impaired) {
-        (Some(denied), _) => (denied.denial.to_string(), DANGER),
-        (None, _) if current.is_kicking => (WHOM_TO_KICK.to_owned(), WARNING),
-        (None, true) => (IMPAIRED.to_owned(), WARNING),
-        (None, false) => status(&session, &lobby),
+    let (line, color) = match &current.denied {
+        Some(denied) => (denied.denial.to_string(), DANGER),
+        None if current.is_kicking => (WHOM_TO_KICK.to_owned(), WARNING),
+        None => status(&session, &lobby),
     };
-    for mut text in &mut captions {
-        set_text(&mut text, owner::caption(&room));
+    for (is_caption, mut text) in &mut quiet_lines {
+        let trouble = server_trouble(&session, &lobby, &room);
+        set_text(&mut text, if is_caption { owner::caption(&room) } else { trouble });
     }
     for (mut text, mut text_color) in &mut lines {
         set_text(&mut text, &line);
@@ -360,7 +382,26 @@ fn spawn_rows(list: &mut ChildSpawnerCommands, Shown { rows, spectators }: &Show
 mod tests {
     use netcode::{LobbyPeer, PeerId};
 
+    use super::super::rig::Rig;
     use super::*;
+
+    #[test]
+    fn the_lobby_shows_what_it_waits_for_also_while_the_server_is_gone() {
+        let mut rig = Rig::new((1280, 720));
+        rig.show_full_lobby();
+        rig.resource::<Lobby>().is_ready = true;
+        rig.settle();
+        let waits = sentence(&rig.resource::<Lobby>().blocker().unwrap().to_string());
+        let waits = waits.as_str();
+        assert!(rig.text(waits).is_some() && rig.text(SERVER_GONE).is_none());
+        rig.resource::<Lobby>().is_signaling_lost = true;
+        rig.settle();
+        assert!(rig.text(waits).is_some() && rig.text(SERVER_GONE).is_some());
+        rig.resource::<Lobby>().is_signaling_lost = false;
+        rig.resource::<Room>().is_impaired = true;
+        rig.settle();
+        assert!(rig.text(waits).is_some() && rig.text(IMPAIRED).is_some());
+    }
 
     #[test]
     fn spectators_are_listed_below_the_players_in_one_line() {
