@@ -4,8 +4,8 @@
 use std::fmt::Display;
 
 use bevy::prelude::*;
-use netcode::Denial;
 use netcode::prelude::*;
+use netcode::{Denial, TransportError};
 
 use super::settings::Settings;
 use crate::platform;
@@ -114,6 +114,26 @@ pub(super) struct ShownDenial {
 pub(super) struct Failure {
     pub(super) heading: &'static str,
     pub(super) reason: String,
+    pub(super) remedy: Remedy,
+}
+
+/// What helps most after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) enum Remedy {
+    /// The same again.
+    #[default]
+    TryAgain,
+    /// Another match: the player was removed from the room.
+    Menu,
+}
+
+impl Remedy {
+    fn after(reason: &EndReason) -> Self {
+        match reason {
+            EndReason::Transport(TransportError::Kicked) => Self::Menu,
+            _ => Self::TryAgain,
+        }
+    }
 }
 
 impl Failure {
@@ -123,7 +143,13 @@ impl Failure {
         state: &SessionState,
         reason: &impl Display,
     ) -> Self {
-        Self { heading: heading(kind, state), reason: reason.to_string() }
+        let (heading, remedy) = (heading(kind, state), Remedy::TryAgain);
+        Self { heading, reason: reason.to_string(), remedy }
+    }
+
+    /// The session ended in `state` for `reason`.
+    pub(super) fn of(kind: Option<&MatchKind>, state: &SessionState, reason: &EndReason) -> Self {
+        Self { remedy: Remedy::after(reason), ..Self::new(kind, state, reason) }
     }
 }
 

@@ -3,7 +3,7 @@
 use bevy::prelude::*;
 
 use super::choice::Choice;
-use super::current_match::{CurrentMatch, Failure};
+use super::current_match::{CurrentMatch, Failure, Remedy};
 use super::hints::{IN_FAILURE, hint_in};
 use super::items::{Item, spawn_item};
 use super::widgets::{LARGE, NORMAL, SMALL, label, panel, root, sentence};
@@ -15,7 +15,7 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, current: Res<Cu
     if *screen != Screen::Failure {
         return;
     }
-    let Some(Failure { heading, reason }) = &current.failure else { return };
+    let Some(Failure { heading, reason, remedy }) = &current.failure else { return };
     commands.spawn(root(Screen::Failure)).with_children(|page| {
         page.spawn(panel(560.0)).with_children(|panel| {
             panel.spawn(label(heading, LARGE, DANGER));
@@ -31,13 +31,58 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, current: Res<Cu
                     TEXT,
                 ));
             }
-            let mut order = 0;
-            if current.kind.is_some() {
-                spawn_item(panel, Item { choice: Choice::TryAgain, order }, "Try again");
-                order += 1;
+            for (order, (choice, words)) in (0..).zip(ways_on(&current, *remedy)) {
+                spawn_item(panel, Item { choice, order }, words);
             }
-            spawn_item(panel, Item { choice: Choice::Leave, order }, "Menu");
             panel.spawn(hint_in(IN_FAILURE));
         });
     });
+}
+
+/// The ways on from a failure: what helps most comes first, and has the focus.
+fn ways_on(current: &CurrentMatch, remedy: Remedy) -> Vec<(Choice, &'static str)> {
+    let mut ways = Vec::new();
+    if current.kind.is_some() {
+        ways.push((Choice::TryAgain, "Try again"));
+    }
+    ways.push((Choice::Leave, "Menu"));
+    let first = match remedy {
+        Remedy::TryAgain => Choice::TryAgain,
+        Remedy::Menu => Choice::Leave,
+    };
+    ways.sort_by_key(|(choice, _)| *choice != first);
+    ways
+}
+
+#[cfg(test)]
+mod tests {
+    use netcode::TransportError;
+    use netcode::prelude::*;
+
+    use super::super::current_match::MatchKind;
+    use super::super::rig::Rig;
+    use super::*;
+
+    /// The choices after the player failed to get into `address`, or was thrown out of it.
+    fn choices(address: RoomAddress, error: TransportError) -> Vec<Choice> {
+        let mut rig = Rig::new((1280, 720));
+        rig.resource::<CurrentMatch>().kind = Some(MatchKind::Online(address));
+        let to = SessionState::Ended(error.into());
+        rig.app.world_mut().write_message(SessionChanged { from: SessionState::Connecting, to });
+        rig.settle();
+        assert_eq!(*rig.resource::<Screen>(), Screen::Failure);
+        rig.assert_fits("a failure");
+        let choices = rig.choices();
+        assert_eq!(rig.focused().as_ref(), choices.first());
+        choices
+    }
+
+    #[test]
+    fn a_player_that_was_removed_is_not_invited_to_try_again_at_once() {
+        let address = RoomAddress::named("ws://127.0.0.1:3536", "DAM3R");
+        let removed = choices(address.clone(), TransportError::Kicked);
+        assert_eq!(removed, [Choice::Leave, Choice::TryAgain]);
+        let closed = choices(address, TransportError::Closed);
+        assert_eq!(closed, [Choice::TryAgain, Choice::Leave]);
+    }
 }

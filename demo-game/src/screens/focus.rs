@@ -23,6 +23,8 @@ pub(super) struct Focus {
     /// Seconds during which keys and buttons can only leave the screen: at the end of a match,
     /// players still press them to fly and fire.
     pub(super) ignore_input_for: f32,
+    /// The order of the menu's item that had the focus when the menu was left: it gets it back.
+    pub(super) in_menu: u8,
     /// Seconds until a held stick moves the focus again.
     held_for: f32,
     /// The item on which the mouse was pressed, until it is released.
@@ -35,7 +37,8 @@ pub(super) struct Focus {
 #[derive(Message, Clone, Copy, Debug)]
 pub(super) struct FocusMoved;
 
-/// Gives the focus to the first item if no item has it.
+/// Gives the focus to an item if no item has it: to the first one, or in the menu to the one that
+/// had it before.
 ///
 /// Not in a match, where keys fly the ship.
 pub(super) fn keep_focus(
@@ -46,8 +49,15 @@ pub(super) fn keep_focus(
     if *screen == Screen::Match {
         return;
     }
-    if focus.entity.is_none_or(|entity| !items.contains(entity)) {
-        focus.entity = items.iter().min_by_key(|(_, item)| item.order).map(|(entity, _)| entity);
+    let before = if *screen == Screen::Menu { focus.in_menu } else { 0 };
+    let focused = focus.entity.and_then(|entity| items.get(entity).ok());
+    if let Some((_, item)) = focused {
+        if *screen == Screen::Menu && focus.in_menu != item.order {
+            focus.in_menu = item.order;
+        }
+    } else {
+        let nearest = items.iter().min_by_key(|(_, item)| item.order.abs_diff(before));
+        focus.entity = nearest.map(|(entity, _)| entity);
     }
 }
 
@@ -209,7 +219,19 @@ pub(super) fn show_focus(
 
 #[cfg(test)]
 mod tests {
+    use super::super::rig::Rig;
     use super::*;
+
+    #[test]
+    fn the_menu_remembers_which_item_had_the_focus() {
+        let mut rig = Rig::new((1280, 720));
+        rig.press(KeyCode::ArrowDown);
+        assert_eq!(rig.focused(), Some(Choice::OpenJoin));
+        rig.press(KeyCode::Enter);
+        assert_eq!(rig.focused(), Some(Choice::JoinTyped), "another screen begins anywhere");
+        rig.press(KeyCode::Escape);
+        assert_eq!(rig.focused(), Some(Choice::OpenJoin));
+    }
 
     #[test]
     fn the_way_out_of_a_kick_is_no_way_out_of_the_room() {

@@ -179,7 +179,7 @@ pub(super) fn show_session_screen(
             }
             SessionState::Ended(_) if *navigator.screen == Screen::Results => continue,
             SessionState::Ended(reason) => {
-                let failure = Failure::new(navigator.current.kind.as_ref(), from, reason);
+                let failure = Failure::of(navigator.current.kind.as_ref(), from, reason);
                 navigator.current.failure = Some(failure);
                 Screen::Failure
             }

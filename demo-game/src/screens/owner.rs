@@ -93,13 +93,13 @@ pub(super) fn refresh(
         if space.shown != wanted {
             let is_inside = |focused: Entity| children.is_some_and(|it| it.contains(&focused));
             let had_focus = focus.entity.is_some_and(is_inside);
-            let mut last = None;
+            let mut harmless = None;
             commands.entity(entity).despawn_children().with_children(|row| {
-                last = spawn_items(row, &wanted);
+                harmless = spawn_items(row, &wanted);
             });
-            // The focus stays in this row, on the item that does no harm.
-            if had_focus && last.is_some() {
-                focus.entity = last;
+            // Otherwise, the first item of the screen gets it.
+            if had_focus && harmless.is_some() {
+                focus.entity = harmless;
             }
             space.shown.clone_from(&wanted);
         }
@@ -121,12 +121,16 @@ pub(super) fn refresh(
     }
 }
 
-/// Spawns the items and returns the last of them.
+/// Spawns the items. Returns the one that begins or cancels a kick, if there is one: it changes
+/// nothing in the room.
 fn spawn_items(row: &mut ChildSpawnerCommands, shown: &Shown) -> Option<Entity> {
-    let mut last = None;
+    let mut harmless = None;
     let mut order = FIRST_ORDER;
     let mut spawn = |choice, words: &str| {
-        last = Some(spawn_item(row, Item { choice, order }, words));
+        let item = spawn_item(row, Item { choice, order }, words);
+        if matches!(choice, Choice::SetKicking(_)) {
+            harmless = Some(item);
+        }
         order += 1;
     };
     match shown {
@@ -145,7 +149,7 @@ fn spawn_items(row: &mut ChildSpawnerCommands, shown: &Shown) -> Option<Entity> 
             spawn(Choice::SetKicking(false), "Cancel");
         }
     }
-    last
+    harmless
 }
 
 /// The room in a word or two, above its code.
@@ -182,7 +186,26 @@ pub(super) fn note_denials(
 mod tests {
     use netcode::{Place, RoomMember, RoomState};
 
+    use super::super::rig::Rig;
     use super::*;
+
+    #[test]
+    fn the_focus_is_on_nothing_harmful_after_a_kick() {
+        let mut rig = Rig::new((1280, 720));
+        rig.show_full_lobby();
+        rig.resource::<CurrentMatch>().is_kicking = true;
+        rig.settle();
+        for _ in 0..5 {
+            rig.press(KeyCode::ArrowDown);
+        }
+        assert!(matches!(rig.focused(), Some(Choice::Kick(_))), "{:?}", rig.focused());
+        rig.press(KeyCode::Enter);
+        assert_eq!(rig.focused(), Some(Choice::SetKicking(true)), "there are others to kick");
+        let mut room = rig.resource::<Room>();
+        room.state.as_mut().unwrap().members.truncate(1);
+        rig.settle();
+        assert_eq!(rig.focused(), Some(Choice::ToggleReady), "nobody is left to kick");
+    }
 
     #[test]
     fn only_the_owner_kicks_and_only_in_a_second_step() {

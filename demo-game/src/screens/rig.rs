@@ -187,7 +187,15 @@ impl Rig {
         items.into_iter().map(shown).collect()
     }
 
-    /// Everything with this text.
+    /// The choices on the screen, in the order of the focus.
+    pub(super) fn choices(&mut self) -> Vec<Choice> {
+        let world = self.app.world_mut();
+        let mut items: Vec<_> = world.query::<&Item>().iter(world).collect();
+        items.sort_by_key(|item| item.order);
+        items.into_iter().map(|item| item.choice).collect()
+    }
+
+    /// The first text that contains `part`.
     pub(super) fn text(&mut self, part: &str) -> Option<Shown> {
         self.texts().into_iter().find(|text| text.what.contains(part))
     }
