@@ -47,7 +47,7 @@ pub(super) fn apply_choices(
                 navigator.join(&mut commands, &settings, address);
             }
             Choice::Host => navigator.host(&mut commands, &settings),
-            Choice::OpenJoin => *navigator.screen = Screen::Join,
+            Choice::OpenJoin => navigator.find_room(&mut commands, &settings),
             Choice::JoinTyped => {
                 let text = typed(Choice::JoinTyped).unwrap_or_default();
                 let address = RoomAddress::parse(&text, &settings.server);

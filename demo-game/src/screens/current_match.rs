@@ -6,6 +6,7 @@ use std::fmt::Display;
 use bevy::prelude::*;
 use netcode::prelude::*;
 use netcode::{Denial, TransportError};
+use signaling::protocol::Refusal;
 
 use super::settings::Settings;
 use crate::platform;
@@ -32,6 +33,8 @@ pub(crate) struct CurrentMatch {
     pub(super) denied: Option<ShownDenial>,
     /// Whether the owner of the room is choosing whom to kick.
     pub(super) is_kicking: bool,
+    /// The code that the player typed for a room that could not be joined, to be corrected.
+    pub(super) mistyped: String,
     /// Why the room that was typed or chosen cannot be joined.
     pub(super) room_error: Option<RoomError>,
 }
@@ -123,6 +126,8 @@ pub(super) enum Remedy {
     /// The same again.
     #[default]
     TryAgain,
+    /// Another code, or a room from the list: there is no such room.
+    AnotherRoom,
     /// Another match: the player was removed from the room.
     Menu,
 }
@@ -131,6 +136,11 @@ impl Remedy {
     fn after(reason: &EndReason) -> Self {
         match reason {
             EndReason::Transport(TransportError::Kicked) => Self::Menu,
+            EndReason::Transport(TransportError::Refused(words))
+                if words == Refusal::NoSuchRoom.sentence() =>
+            {
+                Self::AnotherRoom
+            }
             _ => Self::TryAgain,
         }
     }

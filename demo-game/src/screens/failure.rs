@@ -8,7 +8,7 @@ use super::hints::{IN_FAILURE, hint_in};
 use super::items::{Item, spawn_item};
 use super::widgets::{LARGE, NORMAL, SMALL, label, panel, root, sentence};
 use crate::present::palette::{DANGER, TEXT};
-use crate::room_address::RoomAddress;
+use crate::room_address::{RoomAddress, RoomKind};
 use crate::screen::Screen;
 
 pub(super) fn build(mut commands: Commands, screen: Res<Screen>, current: Res<CurrentMatch>) {
@@ -45,9 +45,13 @@ fn ways_on(current: &CurrentMatch, remedy: Remedy) -> Vec<(Choice, &'static str)
     if current.kind.is_some() {
         ways.push((Choice::TryAgain, "Try again"));
     }
+    if current.address().is_some_and(|address| address.kind == RoomKind::Existing) {
+        ways.push((Choice::OpenJoin, "Another code, or the list"));
+    }
     ways.push((Choice::Leave, "Menu"));
     let first = match remedy {
         Remedy::TryAgain => Choice::TryAgain,
+        Remedy::AnotherRoom => Choice::OpenJoin,
         Remedy::Menu => Choice::Leave,
     };
     ways.sort_by_key(|(choice, _)| *choice != first);
@@ -58,6 +62,7 @@ fn ways_on(current: &CurrentMatch, remedy: Remedy) -> Vec<(Choice, &'static str)
 mod tests {
     use netcode::TransportError;
     use netcode::prelude::*;
+    use signaling::protocol::Refusal;
 
     use super::super::current_match::MatchKind;
     use super::super::rig::Rig;
@@ -75,6 +80,16 @@ mod tests {
         let choices = rig.choices();
         assert_eq!(rig.focused().as_ref(), choices.first());
         choices
+    }
+
+    #[test]
+    fn after_a_wrong_code_another_one_can_be_typed() {
+        let address = RoomAddress::named("ws://127.0.0.1:3536", "DAM3R").existing();
+        let words = Refusal::NoSuchRoom.sentence().to_owned();
+        let refused = choices(address.clone(), TransportError::Refused(words));
+        assert_eq!(refused, [Choice::OpenJoin, Choice::TryAgain, Choice::Leave]);
+        let full = choices(address, TransportError::Refused("The room is full.".into()));
+        assert_eq!(full, [Choice::TryAgain, Choice::OpenJoin, Choice::Leave]);
     }
 
     #[test]

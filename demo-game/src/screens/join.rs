@@ -66,7 +66,7 @@ fn free_place(room: &RoomListing) -> Result<Place, RoomError> {
 pub(super) fn build(
     mut commands: Commands,
     screen: Res<Screen>,
-    settings: Res<Settings>,
+    (settings, current): (Res<Settings>, Res<CurrentMatch>),
     mut shown: ResMut<ShownRooms>,
 ) {
     shown.0.clear();
@@ -82,7 +82,7 @@ pub(super) fn build(
             let field = spawn_item(panel, Item { choice: Choice::JoinTyped, order: 0 }, "");
             panel.commands().entity(field).insert(Field {
                 caption: "",
-                value: String::new(),
+                value: current.mistyped.clone(),
                 most: MAX_LINK,
             });
             panel.spawn((RoomErrorText, label(" ", SMALL, DANGER)));

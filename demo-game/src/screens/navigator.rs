@@ -128,6 +128,16 @@ impl Navigator<'_> {
         self.current.ready_at = None;
     }
 
+    /// Shows where a room is found: from the menu, or after a failure to join one, whose code can
+    /// be corrected there.
+    pub(super) fn find_room(&mut self, commands: &mut Commands, settings: &Settings) {
+        let failed = self.current.address().filter(|address| address.kind == RoomKind::Existing);
+        let mistyped = failed.map(|address| address.within(&settings.server)).unwrap_or_default();
+        self.leave(commands);
+        self.current.mistyped = mistyped;
+        *self.screen = Screen::Join;
+    }
+
     /// Leaves the room or the match and shows the menu.
     pub(super) fn leave(&mut self, commands: &mut Commands) {
         commands.write_message(LeaveRoom);
@@ -279,8 +289,22 @@ pub(super) fn join_another_pair(
 
 #[cfg(test)]
 mod tests {
+    use super::super::choice::{Choice, Chosen};
     use super::super::rig::Rig;
     use super::*;
+
+    #[test]
+    fn a_mistyped_code_can_be_corrected() {
+        let mut rig = Rig::new((1280, 720));
+        let address = RoomAddress::named("ws://127.0.0.1:3536", "DAM3R").existing();
+        rig.resource::<CurrentMatch>().kind = Some(MatchKind::Online(address));
+        rig.show(Screen::Failure);
+        rig.app.world_mut().write_message(Chosen(Choice::OpenJoin));
+        rig.settle();
+        assert_eq!(*rig.resource::<Screen>(), Screen::Join);
+        assert!(rig.text("DAM3R").is_some());
+        assert_eq!(rig.focused(), Some(Choice::JoinTyped));
+    }
 
     #[test]
     fn a_simulated_bad_network_ends_with_the_match() {
