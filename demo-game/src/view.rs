@@ -39,6 +39,8 @@ pub(crate) struct View {
     pub(crate) centre: Vec2,
     /// Scale of the user interface: logical pixels per layout unit.
     pub(crate) ui_scale: f32,
+    /// Size of a physical pixel, in layout units.
+    pub(crate) pixel: f32,
     /// Strength of the shake, from 0 to 1.
     shake: f32,
 }
@@ -50,6 +52,7 @@ impl Default for View {
             units_per_pixel: 1.0,
             centre: Vec2::ZERO,
             ui_scale: 1.0,
+            pixel: 1.0,
             shake: 0.0,
         }
     }
@@ -78,11 +81,13 @@ impl View {
         self.shake = (self.shake + strength).min(1.0);
     }
 
-    /// Fits the view to a window of this size, in logical pixels: shows the whole arena below the
-    /// score line, or, without an arena, fills the window with a part of its area.
-    pub(crate) fn fit(&mut self, window: Vec2, shows_arena: bool) {
+    /// Fits the view to a window of this size, in logical pixels of `scale_factor` physical ones:
+    /// shows the whole arena below the score line, or, without an arena, fills the window with a
+    /// part of its area.
+    pub(crate) fn fit(&mut self, window: Vec2, scale_factor: f32, shows_arena: bool) {
         self.window = window.max(Vec2::splat(1.0));
         self.ui_scale = ui_scale_for(self.window);
+        self.pixel = 1.0 / (self.ui_scale * scale_factor);
         (self.units_per_pixel, self.centre) = if shows_arena {
             fit_arena(self.window, self.ui_scale)
         } else {
@@ -144,7 +149,7 @@ mod tests {
             let window = Vec2::from(window);
             let scale = ui_scale_for(window);
             let (units_per_pixel, centre) = fit_arena(window, scale);
-            let view = View { window, units_per_pixel, centre, ui_scale: scale, shake: 0.0 };
+            let view = View { window, units_per_pixel, centre, ui_scale: scale, ..View::default() };
             let top_left = view.world_at(Vec2::new(0.0, SCORE_LINE * scale));
             let bottom_right = view.world_at(window);
             assert!(

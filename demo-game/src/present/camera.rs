@@ -35,7 +35,7 @@ pub(super) fn fit_view(
     mut ui_scale: ResMut<UiScale>,
     mut strokes: ResMut<Strokes>,
 ) {
-    view.fit(Vec2::new(window.width(), window.height()), screen.shows_arena());
+    view.fit(window.size(), window.scale_factor(), screen.shows_arena());
     if ui_scale.0 != view.ui_scale {
         ui_scale.0 = view.ui_scale;
     }

@@ -8,7 +8,9 @@ use super::choice::Choice;
 use super::current_match::CurrentMatch;
 use super::hints::{DESYNC, Device, LEAVE_MATCH};
 use super::items::{Item, spawn_item};
-use super::widgets::{HUGE, LARGE, NORMAL, SMALL, centred_label, label, set_text, shortened};
+use super::widgets::{
+    HUGE, Hairline, LARGE, NORMAL, SMALL, centred_label, label, set_text, shortened,
+};
 use crate::present::bodies::dash_readiness;
 use crate::present::palette::{DANGER, PANEL, TEXT, TEXT_QUIET, WARNING, seat_color};
 use crate::screen::{Screen, ScreenRoot};
@@ -110,11 +112,10 @@ fn spawn_score_line(page: &mut ChildSpawnerCommands, roster: &Roster, is_tall: b
                 let item = spawn_item(right, Item { choice: Choice::Leave, order: 0 }, " ");
                 let node = Node {
                     padding: UiRect::axes(px(10), px(4)),
-                    border: UiRect::all(px(1)),
                     border_radius: BorderRadius::all(px(6)),
                     ..default()
                 };
-                right.commands().entity(item).insert((LEAVE_MATCH, node));
+                right.commands().entity(item).insert((LEAVE_MATCH, Hairline, node));
             });
     });
 }

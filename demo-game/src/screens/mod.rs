@@ -132,7 +132,7 @@ fn add_screens(app: &mut App) {
                     .in_set(Build),
                 (
                     (hints::word_hints, focus::show_focus).chain(),
-                    (widgets::fit_widths, widgets::make_way),
+                    (widgets::fit_widths, widgets::fit_hairlines, widgets::make_way),
                     menu::refresh.run_if(resource_equals(Screen::Menu)),
                     join::refresh.run_if(resource_equals(Screen::Join)),
                     (lobby::auto_ready, owner::note_denials, lobby::refresh, owner::refresh)

@@ -129,10 +129,24 @@ pub(super) fn fit_widths(view: Res<View>, mut nodes: Query<(&AtMost, &mut Node)>
     }
 }
 
+/// A frame that is one layout unit wide, but never thinner than a physical pixel: it would vanish.
+#[derive(Component)]
+pub(super) struct Hairline;
+
+/// Sets the width of every [`Hairline`].
+pub(super) fn fit_hairlines(view: Res<View>, mut nodes: Query<&mut Node, With<Hairline>>) {
+    let border = UiRect::all(px(view.pixel.max(1.0)));
+    for mut node in &mut nodes {
+        if node.border != border {
+            node.border = border;
+        }
+    }
+}
+
 /// A framed column on a dark background. The network overlay never covers it.
 pub(super) fn panel(width: f32) -> impl Bundle {
     (
-        AtMost(width),
+        (AtMost(width), Hairline),
         GlobalZIndex(NetcodeOverlayPlugin::Z_INDEX + 1),
         Node {
             width: px(width),
@@ -140,7 +154,6 @@ pub(super) fn panel(width: f32) -> impl Bundle {
             align_items: AlignItems::Stretch,
             row_gap: px(GAP),
             padding: UiRect::axes(px(22), px(18)),
-            border: UiRect::all(px(1)),
             border_radius: BorderRadius::all(px(10)),
             ..default()
         },
@@ -171,6 +184,7 @@ pub(super) fn set_text(text: &mut Mut<Text>, new: &str) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rig::Rig;
     use super::*;
 
     #[test]
@@ -181,6 +195,18 @@ mod tests {
         assert!(depth > NetcodeOverlayPlugin::Z_INDEX, "{depth}");
         let ground = world.get::<BackgroundColor>(card).map_or(0.0, |ground| ground.0.alpha());
         assert!(ground >= 1.0, "{ground}");
+    }
+
+    #[test]
+    fn a_frame_is_never_thinner_than_a_pixel() {
+        for window in [(400, 300), (640, 360), (360, 640), (1280, 720), (2560, 1440)] {
+            let mut rig = Rig::new(window);
+            rig.show(Screen::Join);
+            let world = rig.app.world_mut();
+            let mut cards = world.query_filtered::<&ComputedNode, With<Hairline>>();
+            let border = cards.single(world).unwrap().border();
+            assert!(border.min_inset.min(border.max_inset).min_element() >= 1.0, "{border:?}");
+        }
     }
 
     #[test]
