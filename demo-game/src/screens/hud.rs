@@ -9,7 +9,8 @@ use super::current_match::CurrentMatch;
 use super::hints::{DESYNC, Device, LEAVE_MATCH};
 use super::items::{Item, spawn_item};
 use super::widgets::{
-    HUGE, Hairline, LARGE, NORMAL, SMALL, centred_label, label, set_text, shortened,
+    HUGE, Hairline, LARGE, NORMAL, SMALL, Shaped, centred_label, label, set_text, shortened,
+    wrap_if_tall,
 };
 use crate::present::bodies::dash_readiness;
 use crate::present::palette::{DANGER, PANEL, TEXT, TEXT_QUIET, WARNING, seat_color};
@@ -26,12 +27,18 @@ const GO_FRAMES: u32 = 45;
 const SUDDEN_DEATH_SHOWN: u32 = 150;
 /// Length of the longest name in the score line.
 const NAME_SHOWN: usize = 11;
+/// The same in a tall window.
+const NAME_SHOWN_IF_TALL: usize = 7;
 /// Width of the bar that shows the dash, in layout units.
 const DASH_BAR: f32 = 46.0;
 
 /// The score text of a seat.
 #[derive(Component)]
 pub(super) struct ScoreText(u8);
+
+/// The name of a seat's player.
+#[derive(Component)]
+pub(super) struct SeatName(u8);
 
 /// The bar that shows how far a seat's dash has recovered.
 #[derive(Component)]
@@ -59,12 +66,7 @@ pub(super) struct NoticeText;
 #[derive(Component)]
 pub(super) struct NoticeBox;
 
-pub(super) fn build(
-    mut commands: Commands,
-    screen: Res<Screen>,
-    roster: Res<Roster>,
-    view: Res<View>,
-) {
+pub(super) fn build(mut commands: Commands, screen: Res<Screen>, roster: Res<Roster>) {
     if *screen != Screen::Match {
         return;
     }
@@ -75,13 +77,13 @@ pub(super) fn build(
             Node { width: percent(100), height: percent(100), ..default() },
         ))
         .with_children(|page| {
-            spawn_score_line(page, &roster, view.is_tall());
+            spawn_score_line(page, &roster);
             spawn_announcements(page);
         });
 }
 
-fn spawn_score_line(page: &mut ChildSpawnerCommands, roster: &Roster, is_tall: bool) {
-    page.spawn(Node {
+fn spawn_score_line(page: &mut ChildSpawnerCommands, roster: &Roster) {
+    let line = Node {
         position_type: PositionType::Absolute,
         top: px(0),
         left: px(0),
@@ -91,19 +93,13 @@ fn spawn_score_line(page: &mut ChildSpawnerCommands, roster: &Roster, is_tall: b
         column_gap: px(10),
         align_items: AlignItems::Center,
         justify_content: JustifyContent::SpaceBetween,
-        flex_wrap: if is_tall { FlexWrap::Wrap } else { FlexWrap::NoWrap },
         ..default()
-    })
-    .with_children(|line| {
-        line.spawn(Node {
-            column_gap: px(22),
-            row_gap: px(2),
-            flex_wrap: if is_tall { FlexWrap::Wrap } else { FlexWrap::NoWrap },
-            ..default()
-        })
-        .with_children(|seats| {
+    };
+    page.spawn((Shaped(wrap_if_tall), line)).with_children(|line| {
+        let seats = Node { column_gap: px(22), row_gap: px(2), ..default() };
+        line.spawn((Shaped(wrap_if_tall), seats)).with_children(|seats| {
             for seat in roster.seats() {
-                spawn_seat(seats, seat, is_tall);
+                spawn_seat(seats, seat);
             }
         });
         line.spawn(Node { column_gap: px(12), align_items: AlignItems::Center, ..default() })
@@ -120,7 +116,7 @@ fn spawn_score_line(page: &mut ChildSpawnerCommands, roster: &Roster, is_tall: b
     });
 }
 
-fn spawn_seat(line: &mut ChildSpawnerCommands, seat: &RosterSeat, is_tall: bool) {
+fn spawn_seat(line: &mut ChildSpawnerCommands, seat: &RosterSeat) {
     let color = seat_color(seat.seat.0);
     line.spawn(Node { column_gap: px(8), align_items: AlignItems::Center, ..default() })
         .with_children(|cell| {
@@ -138,8 +134,7 @@ fn spawn_seat(line: &mut ChildSpawnerCommands, seat: &RosterSeat, is_tall: bool)
             ));
             cell.spawn(Node { flex_direction: FlexDirection::Column, row_gap: px(2), ..default() })
                 .with_children(|column| {
-                    let most = if is_tall { 7 } else { NAME_SHOWN };
-                    column.spawn(label(shortened(&seat.name, most), SMALL, color));
+                    column.spawn((SeatName(seat.seat.0), label("", SMALL, color)));
                     column
                         .spawn((
                             Node { width: px(DASH_BAR), height: px(3), ..default() },
@@ -218,6 +213,18 @@ pub(super) fn refresh_scores(
         } else {
             color.with_alpha(0.25)
         }));
+    }
+}
+
+pub(super) fn refresh_names(
+    roster: Res<Roster>,
+    view: Res<View>,
+    mut names: Query<(&SeatName, &mut Text)>,
+) {
+    let most = if view.is_tall() { NAME_SHOWN_IF_TALL } else { NAME_SHOWN };
+    for (seat, mut text) in &mut names {
+        let player = roster.seats().iter().find(|player| player.seat.0 == seat.0);
+        set_text(&mut text, &player.map_or_else(String::new, |it| shortened(&it.name, most)));
     }
 }
 
@@ -325,7 +332,20 @@ pub(super) fn refresh_notice(
 
 #[cfg(test)]
 mod tests {
+    use super::super::rig::{Rig, WINDOWS};
     use super::*;
+
+    #[test]
+    fn everything_stays_on_the_screen_when_the_window_turns() {
+        let mut rig = Rig::new(WINDOWS[0]);
+        rig.show_full_match();
+        for window in WINDOWS {
+            rig.resize(window);
+            rig.settle();
+            assert_eq!(rig.choices(), [Choice::Leave]);
+            rig.assert_fits(&format!("a match in {window:?}"));
+        }
+    }
 
     #[test]
     fn the_countdown_goes_three_two_one_go() {

@@ -8,11 +8,10 @@ use super::hints::{Device, HOW_MANY_BOTS, IN_MENU, OWN_NAME, TWO_HERE, Wording, 
 use super::items::{AdjustedText, Field, Item, spawn_adjuster, spawn_item};
 use super::settings::Settings;
 use super::title;
-use super::widgets::{AtMost, GAP, SMALL, label, root, set_text};
+use super::widgets::{AtMost, GAP, SMALL, Shaped, label, root, set_text};
 use crate::platform;
 use crate::present::palette::TEXT_QUIET;
 use crate::screen::Screen;
-use crate::view::View;
 
 /// Width of the column of items.
 const WIDTH: f32 = 400.0;
@@ -23,18 +22,10 @@ const EXPLANATION_WIDTH: f32 = 720.0;
 #[derive(Component)]
 pub(super) struct Explanation;
 
-pub(super) fn build(
-    mut commands: Commands,
-    screen: Res<Screen>,
-    settings: Res<Settings>,
-    view: Res<View>,
-) {
+pub(super) fn build(mut commands: Commands, screen: Res<Screen>, settings: Res<Settings>) {
     if *screen != Screen::Menu {
         return;
     }
-    // As tall as the tallest explanation, so that nothing moves with the focus.
-    let is_narrow = view.layout_size().x < EXPLANATION_WIDTH + 2.0 * GAP;
-    let explanation_height = if is_narrow { 44.0 } else { 22.0 };
     commands.spawn(root(Screen::Menu)).with_children(|page| {
         page.spawn(title::space());
         page.spawn((
@@ -44,8 +35,9 @@ pub(super) fn build(
         .with_children(|column| spawn_items(column, &settings));
         page.spawn((
             AtMost(EXPLANATION_WIDTH),
+            // As tall as the tallest explanation, so that nothing moves with the focus.
+            Shaped(|node, is_tall| node.min_height = px(if is_tall { 44 } else { 22 })),
             Node {
-                min_height: px(explanation_height),
                 margin: UiRect::top(px(GAP)),
                 justify_content: JustifyContent::Center,
                 ..default()

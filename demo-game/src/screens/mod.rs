@@ -132,13 +132,23 @@ fn add_screens(app: &mut App) {
                     .in_set(Build),
                 (
                     (hints::word_hints, focus::show_focus).chain(),
-                    (widgets::fit_widths, widgets::fit_hairlines, widgets::make_way),
+                    (
+                        widgets::fit_widths,
+                        widgets::fit_shapes,
+                        widgets::fit_hairlines,
+                        widgets::make_way,
+                    ),
                     menu::refresh.run_if(resource_equals(Screen::Menu)),
                     join::refresh.run_if(resource_equals(Screen::Join)),
                     (lobby::auto_ready, owner::note_denials, lobby::refresh, owner::refresh)
                         .chain()
                         .run_if(resource_equals(Screen::Lobby)),
-                    (hud::refresh_scores, hud::refresh_banner, hud::refresh_notice)
+                    (
+                        hud::refresh_names,
+                        hud::refresh_scores,
+                        hud::refresh_banner,
+                        hud::refresh_notice,
+                    )
                         .run_if(resource_equals(Screen::Match)),
                     results::refresh.run_if(resource_equals(Screen::Results)),
                 )

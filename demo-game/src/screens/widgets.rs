@@ -129,6 +129,31 @@ pub(super) fn fit_widths(view: Res<View>, mut nodes: Query<(&AtMost, &mut Node)>
     }
 }
 
+/// Changes a node as the shape of the window requires, which is taller than wide or not: when the
+/// node is spawned, and whenever the window turns.
+#[derive(Component)]
+pub(super) struct Shaped(pub(super) fn(&mut Node, bool));
+
+/// Shapes every node with [`Shaped`].
+pub(super) fn fit_shapes(
+    view: Res<View>,
+    mut was_tall: Local<bool>,
+    mut nodes: Query<(Ref<Shaped>, &mut Node)>,
+) {
+    let is_tall = view.is_tall();
+    let has_turned = std::mem::replace(&mut *was_tall, is_tall) != is_tall;
+    for (shaped, mut node) in &mut nodes {
+        if has_turned || shaped.is_added() {
+            (shaped.0)(&mut node, is_tall);
+        }
+    }
+}
+
+/// Wraps the children of a node into several lines if the window is tall.
+pub(super) fn wrap_if_tall(node: &mut Node, is_tall: bool) {
+    node.flex_wrap = if is_tall { FlexWrap::Wrap } else { FlexWrap::NoWrap };
+}
+
 /// A frame that is one layout unit wide, but never thinner than a physical pixel: it would vanish.
 #[derive(Component)]
 pub(super) struct Hairline;
