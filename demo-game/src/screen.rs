@@ -36,17 +36,21 @@ impl Screen {
 #[derive(Component)]
 pub(crate) struct ScreenRoot;
 
+/// Marks the column that a screen consists of, unless it shows the arena.
+#[derive(Component)]
+pub(crate) struct Page;
+
 /// The areas with something to read or to choose: nothing else is drawn there.
 #[derive(SystemParam)]
 pub(crate) struct TextAreas<'w, 's> {
-    roots: Query<'w, 's, &'static Children, With<ScreenRoot>>,
+    pages: Query<'w, 's, &'static Children, With<Page>>,
     nodes: Query<'w, 's, (&'static ComputedNode, &'static UiGlobalTransform)>,
 }
 
 impl TextAreas<'_, '_> {
     /// The areas of the screen that is shown, in world units.
     pub(crate) fn in_world(&self, view: &View) -> Vec<Rect> {
-        let parts = self.roots.iter().flat_map(|children| self.nodes.iter_many(children));
+        let parts = self.pages.iter().flat_map(|children| self.nodes.iter_many(children));
         let area = |(node, transform): (&ComputedNode, &UiGlobalTransform)| {
             let pixels = node.inverse_scale_factor() * view.ui_scale;
             let (middle, half) = (transform.translation * pixels, node.size() * pixels * 0.5);

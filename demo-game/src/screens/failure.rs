@@ -6,7 +6,7 @@ use super::choice::Choice;
 use super::current_match::{CurrentMatch, Failure, Remedy};
 use super::hints::{IN_FAILURE, hint_in};
 use super::items::{Item, spawn_item};
-use super::widgets::{LARGE, NORMAL, SMALL, label, panel, root, sentence};
+use super::widgets::{LARGE, NORMAL, SMALL, label, panel, sentence, spawn_page};
 use crate::present::palette::{DANGER, TEXT};
 use crate::room_address::{RoomAddress, RoomKind};
 use crate::screen::Screen;
@@ -16,7 +16,7 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, current: Res<Cu
         return;
     }
     let Some(Failure { heading, reason, remedy }) = &current.failure else { return };
-    commands.spawn(root(Screen::Failure)).with_children(|page| {
+    spawn_page(&mut commands, Screen::Failure, |page| {
         page.spawn(panel(560.0)).with_children(|panel| {
             panel.spawn(label(heading, LARGE, DANGER));
             panel.spawn((

@@ -9,7 +9,7 @@ use super::hints::{IN_FIELD, hint_in};
 use super::items::{Field, Item, ItemLabel, spawn_item};
 use super::settings::Settings;
 use super::widgets::{
-    GAP, LARGE, SMALL, divider, hint, label, panel, root, sentence, set_text, shortened,
+    GAP, LARGE, SMALL, divider, hint, label, panel, sentence, set_text, shortened, spawn_page,
 };
 use crate::GAME_VERSION;
 use crate::present::palette::{DANGER, TEXT, TEXT_QUIET};
@@ -75,7 +75,7 @@ pub(super) fn build(
         return;
     }
     commands.write_message(ListRooms::Of(settings.server.clone()));
-    commands.spawn(root(Screen::Join)).with_children(|page| {
+    spawn_page(&mut commands, Screen::Join, |page| {
         page.spawn(panel(620.0)).with_children(|panel| {
             panel.spawn(label("Find a room", LARGE, TEXT));
             panel.spawn(hint_in(IN_FIELD));

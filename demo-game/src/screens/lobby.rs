@@ -11,8 +11,8 @@ use super::items::{Field, Item, ItemLabel, spawn_item};
 use super::owner;
 use super::settings::Settings;
 use super::widgets::{
-    GAP, LARGE, NORMAL, SMALL, centred_label, divider, label, panel, root, sentence, set_text,
-    shortened,
+    GAP, LARGE, NORMAL, SMALL, centred_label, divider, label, panel, sentence, set_text, shortened,
+    spawn_page,
 };
 use crate::platform;
 use crate::present::palette::{ACCENT, DANGER, GOOD, TEXT, TEXT_QUIET, WARNING};
@@ -96,7 +96,7 @@ pub(super) fn build(
         return;
     }
     let Some(address) = current.address() else { return };
-    commands.spawn(root(Screen::Lobby)).with_children(|page| {
+    spawn_page(&mut commands, Screen::Lobby, |page| {
         page.spawn(panel(620.0)).with_children(|panel| {
             if address.is_quick() {
                 panel.spawn(centred_label("Quick match", LARGE, TEXT));

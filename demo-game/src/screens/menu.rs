@@ -8,7 +8,7 @@ use super::hints::{Device, HOW_MANY_BOTS, IN_MENU, OWN_NAME, TWO_HERE, Wording, 
 use super::items::{AdjustedText, Field, Item, spawn_adjuster, spawn_item};
 use super::settings::Settings;
 use super::title;
-use super::widgets::{AtMost, GAP, SMALL, Shaped, label, root, set_text};
+use super::widgets::{AtMost, GAP, SMALL, Shaped, label, set_text, spawn_page};
 use crate::platform;
 use crate::present::palette::TEXT_QUIET;
 use crate::screen::Screen;
@@ -26,7 +26,7 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, settings: Res<S
     if *screen != Screen::Menu {
         return;
     }
-    commands.spawn(root(Screen::Menu)).with_children(|page| {
+    spawn_page(&mut commands, Screen::Menu, |page| {
         page.spawn(title::space());
         page.spawn((
             AtMost(WIDTH),

@@ -11,6 +11,7 @@ mod choice;
 mod widgets;
 
 mod items;
+mod scroll;
 
 mod focus;
 mod pointer;
@@ -138,6 +139,7 @@ fn add_screens(app: &mut App) {
                         widgets::fit_hairlines,
                         widgets::make_way,
                     ),
+                    (scroll::scroll, scroll::show_bar).chain(),
                     menu::refresh.run_if(resource_equals(Screen::Menu)),
                     join::refresh.run_if(resource_equals(Screen::Join)),
                     (lobby::auto_ready, owner::note_denials, lobby::refresh, owner::refresh)

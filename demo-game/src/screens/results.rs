@@ -7,7 +7,8 @@ use super::choice::Choice;
 use super::current_match::{CurrentMatch, MatchKind};
 use super::items::{Item, spawn_item};
 use super::widgets::{
-    LARGE, NORMAL, SMALL, centred_label, divider, label, panel, root, sentence, set_text, shortened,
+    LARGE, NORMAL, SMALL, centred_label, divider, label, panel, sentence, set_text, shortened,
+    spawn_page,
 };
 use crate::present::palette::{TEXT, TEXT_QUIET, seat_color};
 use crate::screen::Screen;
@@ -21,7 +22,7 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, current: Res<Cu
         return;
     }
     let Some(outcome) = &current.outcome else { return };
-    commands.spawn(root(Screen::Results)).with_children(|page| {
+    spawn_page(&mut commands, Screen::Results, |page| {
         page.spawn(panel(520.0)).with_children(|panel| {
             let (headline, color) = match outcome
                 .winner

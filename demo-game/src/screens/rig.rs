@@ -22,6 +22,7 @@ use super::choice::Choice;
 use super::current_match::{CurrentMatch, MatchKind};
 use super::focus::Focus;
 use super::items::Item;
+use super::scroll::Scrolled;
 use super::settings::Settings;
 use crate::DuelPlugin;
 use crate::bots::Bots;
@@ -187,6 +188,14 @@ impl Rig {
         items.into_iter().map(shown).collect()
     }
 
+    /// Where the focused item is.
+    pub(super) fn focused_area(&mut self) -> Rect {
+        let entity = self.resource::<Focus>().entity.expect("an item has the focus");
+        let world = self.app.world();
+        let node = world.get::<ComputedNode>(entity).expect("an item is a node");
+        area(node, world.get::<UiGlobalTransform>(entity).expect("a node has a place"))
+    }
+
     /// The choices on the screen, in the order of the focus.
     pub(super) fn choices(&mut self) -> Vec<Choice> {
         let world = self.app.world_mut();
@@ -202,6 +211,12 @@ impl Rig {
 
     /// Asserts that the window shows everything, and that no text lies on another one.
     pub(super) fn assert_fits(&mut self, case: &str) {
+        let world = self.app.world_mut();
+        let mut pages = world.query_filtered::<&ComputedNode, With<Scrolled>>();
+        for page in pages.iter(world) {
+            let (all, seen) = (page.content_size(), page.size());
+            assert!(all.y <= seen.y + 1.0, "{case}: {seen} show {all}");
+        }
         let window = self.window();
         let (texts, items) = (self.texts(), self.items());
         for Shown { what, area } in texts.iter().chain(&items) {
@@ -214,6 +229,12 @@ impl Rig {
                 assert!(shared.min_element() < 1.0, "{case}: {one:?} lies on {other:?}");
             }
         }
+    }
+
+    pub(super) fn window_entity(&mut self) -> Entity {
+        let world = self.app.world_mut();
+        let mut windows = world.query_filtered::<Entity, With<PrimaryWindow>>();
+        windows.single(world).expect("the rig has one window")
     }
 
     /// The area of the window.

@@ -3,8 +3,9 @@
 use bevy::prelude::*;
 use netcode::{NetcodeOverlayPlugin, OverlayState};
 
+use super::scroll::{self, Scrolled};
 use crate::present::palette::{CARD, FRAME, TEXT_QUIET};
-use crate::screen::{Screen, ScreenRoot};
+use crate::screen::{Page, Screen, ScreenRoot};
 use crate::view::View;
 
 /// Text sizes, in layout units: a layout unit is 1.3 pixels in a 1280 × 720 window, and 0.64 in a
@@ -67,47 +68,67 @@ pub(super) fn label(text: impl AsRef<str>, size: f32, color: Color) -> impl Bund
 
 /// A piece of text with centred lines.
 pub(super) fn centred_label(text: impl AsRef<str>, size: f32, color: Color) -> impl Bundle {
-    (label(text, size, color), TextLayout::justify(Justify::Center))
+    // An address may have no space at which it could be wrapped.
+    let layout = TextLayout::new(Justify::Center, LineBreak::WordOrCharacter);
+    (label(text, size, color), layout)
 }
 
-/// A column that fills the window and is despawned with its screen.
-pub(super) fn root(screen: Screen) -> impl Bundle {
+/// Spawns a screen: a column in the middle of the window, which scrolls if it is taller. It is
+/// despawned with its screen.
+pub(super) fn spawn_page(
+    commands: &mut Commands,
+    screen: Screen,
+    build: impl FnOnce(&mut ChildSpawnerCommands),
+) {
+    let full = Node { width: percent(100), height: percent(100), ..default() };
+    let scrolled = Node {
+        flex_direction: FlexDirection::Column,
+        overflow: Overflow::scroll_y(),
+        ..full.clone()
+    };
+    commands.spawn((ScreenRoot, Name::new(format!("{screen:?} screen")), full)).with_children(
+        |root| {
+            root.spawn((Scrolled, scrolled)).with_children(|scrolled| {
+                scrolled.spawn(page()).with_children(build);
+            });
+            root.spawn(scroll::bar());
+        },
+    );
+}
+
+/// The column. Its margins centre it, and are zero once it is taller than the window: so its top
+/// can always be reached.
+fn page() -> impl Bundle {
     (
-        ScreenRoot,
-        MakesWay,
-        Name::new(format!("{screen:?} screen")),
+        Page,
         Node {
             width: percent(100),
-            height: percent(100),
             flex_direction: FlexDirection::Column,
+            flex_shrink: 0.0,
             align_items: AlignItems::Center,
-            justify_content: JustifyContent::Center,
             row_gap: px(GAP),
+            margin: UiRect::vertical(auto()),
             padding: UiRect::all(px(EDGE)),
             ..default()
         },
     )
 }
 
-/// Marks a screen that makes way for the network overlay.
-#[derive(Component)]
-pub(super) struct MakesWay;
-
 /// Moves a screen out of the way of the network overlay, which is at the lower left: to the right
 /// of it, or above it if the window is taller than wide.
 pub(super) fn make_way(
     overlay: Res<OverlayState>,
     view: Res<View>,
-    mut nodes: Query<&mut Node, With<MakesWay>>,
+    mut nodes: Query<&mut Node, With<Page>>,
 ) {
-    let (left, justify_content) = match (overlay.is_open, view.is_tall()) {
-        (true, false) => (px(OVERLAY_WIDTH), JustifyContent::Center),
-        (true, true) => (px(EDGE), JustifyContent::FlexStart),
-        (false, _) => (px(EDGE), JustifyContent::Center),
+    let (left, top) = match (overlay.is_open, view.is_tall()) {
+        (true, false) => (px(OVERLAY_WIDTH), auto()),
+        (true, true) => (px(EDGE), px(0)),
+        (false, _) => (px(EDGE), auto()),
     };
     for mut node in &mut nodes {
-        if (node.padding.left, node.justify_content) != (left, justify_content) {
-            (node.padding.left, node.justify_content) = (left, justify_content);
+        if (node.padding.left, node.margin.top) != (left, top) {
+            (node.padding.left, node.margin.top) = (left, top);
         }
     }
 }
@@ -238,19 +259,19 @@ mod tests {
     fn a_card_is_beside_the_overlay_or_above_it() {
         let mut app = App::new();
         app.init_resource::<OverlayState>().init_resource::<View>().add_systems(Update, make_way);
-        let page = app.world_mut().spawn(root(Screen::Failure)).id();
+        let page = app.world_mut().spawn(page()).id();
         let mut place = |is_open, window: Vec2| {
             app.world_mut().resource_mut::<OverlayState>().is_open = is_open;
             app.world_mut().resource_mut::<View>().window = window;
             app.update();
             let node = app.world().get::<Node>(page).unwrap();
-            (node.padding.left, node.justify_content)
+            (node.padding.left, node.margin.top)
         };
         let (wide, tall) = (Vec2::new(1280.0, 720.0), Vec2::new(390.0, 844.0));
-        assert_eq!(place(false, wide), (px(EDGE), JustifyContent::Center));
-        assert_eq!(place(true, wide), (px(OVERLAY_WIDTH), JustifyContent::Center));
-        assert_eq!(place(true, tall), (px(EDGE), JustifyContent::FlexStart));
-        assert_eq!(place(false, tall), (px(EDGE), JustifyContent::Center));
+        assert_eq!(place(false, wide), (px(EDGE), auto()));
+        assert_eq!(place(true, wide), (px(OVERLAY_WIDTH), auto()));
+        assert_eq!(place(true, tall), (px(EDGE), px(0)));
+        assert_eq!(place(false, tall), (px(EDGE), auto()));
     }
 
     #[test]
