@@ -11,11 +11,12 @@ use super::items::{Field, Item, ItemLabel, spawn_item};
 use super::owner;
 use super::settings::Settings;
 use super::widgets::{
-    GAP, LARGE, NORMAL, SMALL, centred_label, divider, label, panel, sentence, set_text, shortened,
-    spawn_page,
+    GAP, LARGE, NORMAL, SMALL, Shaped, centred_label, divider, label, panel, sentence, set_text,
+    shortened, spawn_page,
 };
 use crate::platform;
 use crate::present::palette::{ACCENT, DANGER, GOOD, TEXT, TEXT_QUIET, WARNING};
+use crate::room_address::RoomAddress;
 use crate::screen::Screen;
 
 /// Length of the longest name in the list, with the mark behind it: the line also holds the
@@ -27,6 +28,11 @@ const SPECTATOR_SHOWN: usize = 10;
 /// Number of further addresses of this machine that are shown: with more than two in all, the rest
 /// mostly belong to networks of virtual machines, which nobody else can reach.
 const MORE_ADDRESSES: usize = 1;
+
+/// Width of the lobby, in layout units: all that the narrowest wide window has.
+const WIDTH: f32 = 920.0;
+/// Width of the column of items in a wide window: two of them fit side by side.
+const ITEMS_WIDTH: f32 = 340.0;
 
 /// Size of the code, in layout units: large enough to read out, small enough to leave space for
 /// four players and the owner's items.
@@ -97,51 +103,99 @@ pub(super) fn build(
     }
     let Some(address) = current.address() else { return };
     spawn_page(&mut commands, Screen::Lobby, |page| {
-        page.spawn(panel(620.0)).with_children(|panel| {
-            if address.is_quick() {
-                panel.spawn(centred_label("Quick match", LARGE, TEXT));
-                panel.spawn(centred_label("Looking for somebody to play with.", SMALL, TEXT_QUIET));
-            } else if let Some(host) = &current.host {
-                spawn_invitation(panel, host);
-            } else if address.is_new() {
-                panel.spawn(centred_label("Opening a room...", LARGE, TEXT));
-            } else {
-                panel.spawn((CaptionLine, centred_label("Room", SMALL, TEXT_QUIET)));
-                let code = shortened(&address.room, 24);
-                let size = if code.len() <= 12 { CODE } else { LARGE };
-                panel.spawn(centred_label(code, size, ACCENT));
-                let invitation = platform::invitation(address, &settings.server);
-                panel.spawn(centred_label(invitation, NORMAL, TEXT));
-            }
-            panel.spawn(divider());
-            panel.spawn((
-                PlayerList::default(),
-                Node {
-                    flex_direction: FlexDirection::Column,
-                    row_gap: px(6),
-                    min_height: px(96),
-                    ..default()
-                },
-            ));
-            panel.spawn(divider());
+        page.spawn(panel(WIDTH)).with_children(|panel| {
             panel
-                .spawn(Node {
-                    min_height: px(28),
-                    flex_direction: FlexDirection::Column,
-                    align_items: AlignItems::Center,
-                    ..default()
-                })
-                .with_children(|lines| {
-                    lines.spawn((StatusLine, centred_label("", NORMAL, WARNING)));
-                    lines.spawn((ServerLine, centred_label("", SMALL, WARNING)));
+                .spawn((
+                    Shaped(shape_columns),
+                    Node { column_gap: px(3.0 * GAP), row_gap: px(GAP), ..default() },
+                ))
+                .with_children(|columns| {
+                    let column = Node {
+                        flex_direction: FlexDirection::Column,
+                        row_gap: px(GAP),
+                        ..default()
+                    };
+                    columns.spawn((Shaped(shape_main_column), column.clone())).with_children(
+                        |column| {
+                            spawn_heading(column, address, &current, &settings);
+                            column.spawn(divider());
+                            spawn_lists(column);
+                        },
+                    );
+                    columns.spawn((Shaped(shape_side_column), column)).with_children(|column| {
+                        let leave = if current.host.is_some() { "Close" } else { "Leave" };
+                        spawn_items(column, &settings, address.is_quick(), leave);
+                    });
                 });
-            let leave = if current.host.is_some() { "Close" } else { "Leave" };
-            spawn_items(panel, &settings, address.is_quick(), leave);
         });
         // A host's screen has more text, and less space for the hint.
         if current.host.is_none() {
-            page.spawn((hint_in(IN_LOBBY), Node { margin: UiRect::top(px(GAP)), ..default() }));
+            // Nor has a tall window, where the columns are one below the other.
+            let place = Shaped(|node, is_tall| {
+                node.display = if is_tall { Display::None } else { Display::Flex };
+            });
+            page.spawn((hint_in(IN_LOBBY), place));
         }
+    });
+}
+
+/// Puts the columns side by side in a wide window, and one below the other in a tall one.
+fn shape_columns(node: &mut Node, is_tall: bool) {
+    node.flex_direction = if is_tall { FlexDirection::Column } else { FlexDirection::Row };
+}
+
+/// The room and its players take what the items leave.
+fn shape_main_column(node: &mut Node, is_tall: bool) {
+    (node.flex_grow, node.flex_basis) = if is_tall { (0.0, auto()) } else { (1.0, px(0)) };
+}
+
+fn shape_side_column(node: &mut Node, is_tall: bool) {
+    node.width = if is_tall { auto() } else { px(ITEMS_WIDTH) };
+}
+
+/// Spawns what the room is, and how to get in.
+fn spawn_heading(
+    column: &mut ChildSpawnerCommands,
+    address: &RoomAddress,
+    current: &CurrentMatch,
+    settings: &Settings,
+) {
+    if address.is_quick() {
+        column.spawn(centred_label("Quick match", LARGE, TEXT));
+        column.spawn(centred_label("Looking for somebody to play with.", SMALL, TEXT_QUIET));
+    } else if let Some(host) = &current.host {
+        spawn_invitation(column, host);
+    } else if address.is_new() {
+        column.spawn(centred_label("Opening a room...", LARGE, TEXT));
+    } else {
+        column.spawn((CaptionLine, centred_label("Room", SMALL, TEXT_QUIET)));
+        let code = shortened(&address.room, 24);
+        let size = if code.len() <= 12 { CODE } else { LARGE };
+        column.spawn(centred_label(code, size, ACCENT));
+        let invitation = platform::invitation(address, &settings.server);
+        column.spawn(centred_label(invitation, NORMAL, TEXT));
+    }
+}
+
+/// Spawns the players, and below them what the match waits for.
+fn spawn_lists(column: &mut ChildSpawnerCommands) {
+    let list = Node {
+        flex_direction: FlexDirection::Column,
+        row_gap: px(6),
+        min_height: px(96),
+        ..default()
+    };
+    column.spawn((PlayerList::default(), list));
+    column.spawn(divider());
+    let lines = Node {
+        min_height: px(28),
+        flex_direction: FlexDirection::Column,
+        align_items: AlignItems::Center,
+        ..default()
+    };
+    column.spawn(lines).with_children(|lines| {
+        lines.spawn((StatusLine, centred_label("", NORMAL, WARNING)));
+        lines.spawn((ServerLine, centred_label("", SMALL, WARNING)));
     });
 }
 
@@ -169,13 +223,8 @@ fn spawn_invitation(panel: &mut ChildSpawnerCommands, host: &platform::Host) {
 
 /// Spawns the items, side by side if there is space, and the name below them.
 fn spawn_items(panel: &mut ChildSpawnerCommands, settings: &Settings, is_quick: bool, leave: &str) {
-    let row = Node {
-        column_gap: px(GAP),
-        row_gap: px(GAP),
-        flex_wrap: FlexWrap::Wrap,
-        justify_content: JustifyContent::SpaceBetween,
-        ..default()
-    };
+    let row =
+        Node { column_gap: px(GAP), row_gap: px(GAP), flex_wrap: FlexWrap::Wrap, ..default() };
     panel.spawn(row).with_children(|row| {
         spawn_item(row, Item { choice: Choice::ToggleReady, order: 0 }, READY);
         if !is_quick {
@@ -240,12 +289,15 @@ fn shown(lobby: &Lobby, room: &Room, settings: &Settings) -> Shown {
         } else if peer.is_in_match {
             (note, color) = ("in a match", WARNING);
         } else if peer.is_quiet {
-            (note, color) = ("quiet: connection is slow or lost", WARNING);
+            (note, color) = ("connection is slow or lost", WARNING);
         } else if peer.is_hidden {
             (note, color) = ("in another tab", WARNING);
         }
-        let rtt = peer.rtt.map_or_else(String::new, |rtt| format!("   {} ms", rtt.as_millis()));
+        // Times are of no interest while nothing is heard of the player, and there is no space.
+        let rtt = peer.rtt.filter(|_| !peer.is_quiet && !peer.is_hidden);
+        let rtt = rtt.map_or_else(String::new, |rtt| format!("   {} ms", rtt.as_millis()));
         let route = match peer.route {
+            _ if rtt.is_empty() => "",
             Route::Unknown => "",
             Route::Direct => " direct",
             Route::Relayed => " relayed",
@@ -361,13 +413,14 @@ fn spawn_rows(list: &mut ChildSpawnerCommands, Shown { rows, spectators }: &Show
     for row in rows {
         let line = Node {
             justify_content: JustifyContent::SpaceBetween,
-            column_gap: px(20),
+            align_items: AlignItems::Center,
+            column_gap: px(12),
             flex_wrap: FlexWrap::Wrap,
             ..default()
         };
         list.spawn(line).with_children(|line| {
             line.spawn(label(&row.name, NORMAL, TEXT));
-            line.spawn(label(&row.note, NORMAL, row.color));
+            line.spawn(label(&row.note, SMALL, row.color));
         });
         if let Some(refusal) = &row.refusal {
             list.spawn(label(sentence(refusal), SMALL, DANGER));
@@ -382,12 +435,46 @@ fn spawn_rows(list: &mut ChildSpawnerCommands, Shown { rows, spectators }: &Show
 mod tests {
     use netcode::{LobbyPeer, PeerId};
 
-    use super::super::rig::Rig;
+    use super::super::rig::{Rig, WINDOWS};
     use super::*;
 
     #[test]
+    fn a_full_lobby_fits_every_window() {
+        for window in WINDOWS {
+            let mut rig = Rig::new(window);
+            rig.show_full_lobby();
+            rig.assert_fits(&format!("the lobby in {window:?}"));
+            rig.resource::<Lobby>().is_signaling_lost = window.0 > window.1;
+            rig.settle();
+            rig.assert_fits(&format!("the lobby without its server in {window:?}"));
+        }
+    }
+
+    #[test]
+    fn everybody_can_be_kicked_in_every_window() {
+        for window in WINDOWS {
+            let mut rig = Rig::new(window);
+            rig.show_full_lobby();
+            rig.resource::<CurrentMatch>().is_kicking = true;
+            rig.settle();
+            if window.0 > window.1 {
+                rig.assert_fits(&format!("the choice of whom to kick in {window:?}"));
+            }
+            let choices = rig.choices();
+            assert_eq!(choices.iter().filter(|it| matches!(it, Choice::Kick(_))).count(), 4);
+            let area = rig.window();
+            for choice in choices {
+                assert_eq!(rig.focused(), Some(choice));
+                let item = rig.focused_area();
+                assert!(item.min.y >= 0.0 && item.max.y <= area.max.y, "{window:?}: {choice:?}");
+                rig.press(KeyCode::ArrowDown);
+            }
+        }
+    }
+
+    #[test]
     fn the_lobby_shows_what_it_waits_for_also_while_the_server_is_gone() {
-        let mut rig = Rig::new((1280, 720));
+        let mut rig = Rig::new(WINDOWS[0]);
         rig.show_full_lobby();
         rig.resource::<Lobby>().is_ready = true;
         rig.settle();

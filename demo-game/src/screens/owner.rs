@@ -43,13 +43,7 @@ enum Shown {
 pub(super) fn space() -> impl Bundle {
     (
         OwnerItems::default(),
-        Node {
-            column_gap: px(GAP),
-            row_gap: px(GAP),
-            flex_wrap: FlexWrap::Wrap,
-            justify_content: JustifyContent::SpaceBetween,
-            ..default()
-        },
+        Node { column_gap: px(GAP), row_gap: px(GAP), flex_wrap: FlexWrap::Wrap, ..default() },
     )
 }
 
