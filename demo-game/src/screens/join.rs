@@ -6,20 +6,28 @@ use netcode::{ListRooms, Place, RoomList, RoomListing, RoomPhase};
 use super::choice::Choice;
 use super::current_match::CurrentMatch;
 use super::hints::{IN_FIELD, hint_in};
-use super::items::{Field, Item, ItemLabel, spawn_item};
+use super::items::{Field, ITEM_HEIGHT, Item, ItemLabel, spawn_item};
 use super::settings::Settings;
 use super::widgets::{
-    GAP, LARGE, SMALL, divider, hint, label, panel, sentence, set_text, shortened, spawn_page,
+    GAP, LARGE, SMALL, Shaped, divider, hint, label, panel, sentence, set_text, shortened,
+    spawn_page,
 };
 use crate::GAME_VERSION;
 use crate::present::palette::{DANGER, TEXT, TEXT_QUIET};
 use crate::room_address::RoomError;
 use crate::screen::Screen;
+use crate::view::View;
 
 /// Length of the longest text that can be typed: enough for a link with a long host name.
 const MAX_LINK: usize = 90;
 /// Number of listed rooms that fit on the screen; those that can be entered come first.
 const MAX_SHOWN: usize = 4;
+/// Width of the screen, in layout units: a line of the list fits into it.
+const WIDTH: f32 = 760.0;
+/// Space between two listed rooms.
+const ROW_GAP: f32 = 2.0;
+/// Height of a line of small text.
+const LINE: f32 = 21.0;
 /// Focus order of the first room: the field and two buttons come before it.
 const FIRST_ORDER: u8 = 3;
 
@@ -76,7 +84,7 @@ pub(super) fn build(
     }
     commands.write_message(ListRooms::Of(settings.server.clone()));
     spawn_page(&mut commands, Screen::Join, |page| {
-        page.spawn(panel(620.0)).with_children(|panel| {
+        page.spawn(panel(WIDTH)).with_children(|panel| {
             panel.spawn(label("Find a room", LARGE, TEXT));
             panel.spawn(hint_in(IN_FIELD));
             let field = spawn_item(panel, Item { choice: Choice::JoinTyped, order: 0 }, "");
@@ -85,18 +93,33 @@ pub(super) fn build(
                 value: current.mistyped.clone(),
                 most: MAX_LINK,
             });
-            panel.spawn((RoomErrorText, label(" ", SMALL, DANGER)));
+            // In a tall window, the longest reason takes two lines.
+            let space = Shaped(|node, is_tall| node.min_height = px(if is_tall { 42 } else { 21 }));
+            panel
+                .spawn((space, Node::default()))
+                .with_child((RoomErrorText, label(" ", SMALL, DANGER)));
             panel.spawn(Node { column_gap: px(GAP), ..default() }).with_children(|row| {
                 spawn_item(row, Item { choice: Choice::JoinTyped, order: 1 }, "Join");
                 spawn_item(row, Item { choice: Choice::Leave, order: 2 }, "Back");
             });
             panel.spawn(divider());
             panel.spawn(hint("Public rooms"));
-            panel.spawn((
-                RoomItems,
-                Node { flex_direction: FlexDirection::Column, row_gap: px(2), ..default() },
-            ));
-            panel.spawn((RoomListText, label(" ", SMALL, TEXT_QUIET)));
+            // As tall as the longest list with the line below it: so nothing moves when it changes.
+            let list = Node {
+                flex_direction: FlexDirection::Column,
+                row_gap: px(ROW_GAP),
+                min_height: px(MAX_SHOWN as f32 * (ITEM_HEIGHT + ROW_GAP) + LINE),
+                ..default()
+            };
+            panel.spawn(list).with_children(|list| {
+                let rooms = Node {
+                    flex_direction: FlexDirection::Column,
+                    row_gap: px(ROW_GAP),
+                    ..default()
+                };
+                list.spawn((RoomItems, rooms));
+                list.spawn((RoomListText, label(" ", SMALL, TEXT_QUIET)));
+            });
         });
     });
 }
@@ -104,7 +127,7 @@ pub(super) fn build(
 /// Shows why the typed text names no room, and the present list of rooms.
 pub(super) fn refresh(
     mut commands: Commands,
-    (current, list): (Res<CurrentMatch>, Res<RoomList>),
+    (current, list, view): (Res<CurrentMatch>, Res<RoomList>, Res<View>),
     mut shown: ResMut<ShownRooms>,
     mut errors: Query<&mut Text, (With<RoomErrorText>, Without<RoomListText>, Without<ItemLabel>)>,
     mut texts: Query<&mut Text, (With<RoomListText>, Without<ItemLabel>)>,
@@ -125,7 +148,7 @@ pub(super) fn refresh(
         commands.entity(space).with_children(|column| {
             for (line, room) in (0..).zip(&rooms).skip(shown.0.len()) {
                 let item = Item { choice: Choice::JoinListed(line), order: FIRST_ORDER + line };
-                spawn_item(column, item, describe(room));
+                spawn_item(column, item, describe(room, view.is_tall()));
             }
         });
     }
@@ -137,7 +160,7 @@ pub(super) fn refresh(
         };
         for child in children {
             if let Ok(mut label) = labels.get_mut(*child) {
-                set_text(&mut label, &describe(room));
+                set_text(&mut label, &describe(room, view.is_tall()));
             }
         }
     }
@@ -169,23 +192,28 @@ fn choose(list: &RoomList) -> (Vec<RoomListing>, String) {
     (rooms, words)
 }
 
-/// Describes a room in one line.
-fn describe(room: &RoomListing) -> String {
+/// Describes a room in one line, which is shorter in a tall window: at most 29 letters fit there,
+/// and 56 in a wide one.
+fn describe(room: &RoomListing, is_tall: bool) -> String {
     let owner = if room.owner.is_empty() { "nobody" } else { &room.owner };
     let note = match (free_place(room), room.phase) {
         (Ok(Place::Player), _) => "",
-        (Ok(Place::Spectator), RoomPhase::Playing) => "   playing: join and sit out",
-        (Ok(Place::Spectator), RoomPhase::Lobby) => "   full: join and sit out",
-        (Err(RoomError::Locked), _) => "   locked",
-        (Err(_), RoomPhase::Playing) => "   playing",
-        (Err(_), RoomPhase::Lobby) => "   full",
+        (Ok(Place::Spectator), _) if is_tall => "sit out",
+        (Ok(Place::Spectator), RoomPhase::Playing) => "playing: sit out",
+        (Ok(Place::Spectator), RoomPhase::Lobby) => "full: sit out",
+        (Err(RoomError::Locked), _) => "locked",
+        (Err(_), RoomPhase::Playing) => "playing",
+        (Err(_), RoomPhase::Lobby) => "full",
     };
-    let (name, owner) = (shortened(&room.name, 10), shortened(owner, 16));
-    format!("{name}   {owner}   {}/{}{note}", room.players, room.capacity)
+    let (gap, longest_name, longest_owner) = if is_tall { ("  ", 6, 7) } else { ("   ", 10, 16) };
+    let (name, owner) = (shortened(&room.name, longest_name), shortened(owner, longest_owner));
+    let places = format!("{}/{}", room.players, room.capacity);
+    [&*name, &owner, &places, note].join(gap).trim_end().to_owned()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::rig::{Rig, Shown, WINDOWS};
     use super::*;
 
     fn room(name: &str) -> RoomListing {
@@ -217,12 +245,12 @@ mod tests {
         let waits = RoomListing { name: "WWWWW".into(), max_spectators: 4, ..full.clone() };
         let all = vec![locked, full, playing, other, waits, room("AAAAA")];
         let (rooms, words) = choose(&list(all));
-        let lines: Vec<_> = rooms.iter().map(describe).collect();
+        let lines: Vec<_> = rooms.iter().map(|room| describe(room, false)).collect();
         assert_eq!(lines[0], "AAAAA   Ann   1/4");
         assert_eq!(
             lines[1..],
             [
-                "WWWWW   Ann   4/4   full: join and sit out",
+                "WWWWW   Ann   4/4   full: sit out",
                 "LLLLL   Ann   1/4   locked",
                 "FFFFF   Ann   4/4   full",
             ]
@@ -233,6 +261,35 @@ mod tests {
         assert_eq!(shown.enter(1), Ok(("WWWWW", Place::Spectator)));
         assert_eq!(shown.enter(2), Err(RoomError::Locked));
         assert_eq!(shown.enter(9), Err(RoomError::NoRoom));
+    }
+
+    #[test]
+    fn nothing_moves_when_the_list_changes_and_no_row_wraps() {
+        let long = RoomListing {
+            owner: "Bartholomew Long".into(),
+            phase: RoomPhase::Playing,
+            max_spectators: 4,
+            ..room("a-room-with-a-long-name")
+        };
+        for window in WINDOWS {
+            let mut rig = Rig::new(window);
+            rig.show(Screen::Join);
+            let heading = rig.text("Find a room").expect("a heading").area;
+            let joins = rig.items()[1].area;
+            for count in [0, 1, MAX_SHOWN, MAX_SHOWN + 3] {
+                *rig.resource::<RoomList>() = list(vec![long.clone(); count]);
+                rig.resource::<CurrentMatch>().room_error =
+                    (count > 1).then_some(RoomError::Playing);
+                rig.settle();
+                rig.assert_fits(&format!("{count} rooms in {window:?}"));
+                assert_eq!(rig.text("Find a room").expect("a heading").area, heading);
+                let items = rig.items();
+                assert_eq!(items[1].area, joins, "{count} rooms in {window:?}");
+                assert_eq!(items.len(), 3 + count.min(MAX_SHOWN));
+                let height = |item: &Shown| item.area.height();
+                assert!(items[3..].iter().all(|item| height(item) <= joins.height() + 1.0));
+            }
+        }
     }
 
     #[test]
