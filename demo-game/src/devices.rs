@@ -9,7 +9,7 @@ use netcode::prelude::*;
 
 use crate::bots::Bots;
 use crate::input::Input;
-use crate::sim::{Heading, Ship};
+use crate::sim::{Heading, MatchState, Ship};
 use crate::steering::{shortest_turn, steer};
 use crate::view::View;
 
@@ -29,6 +29,7 @@ impl Plugin for DevicesPlugin {
     fn build(&self, app: &mut App) {
         app.latch_devices()
             .init_resource::<TouchPad>()
+            .init_resource::<UsedControls>()
             // For drawing, even while no steps run.
             .add_systems(
                 PreUpdate,
@@ -109,6 +110,19 @@ fn read_gamepad(pad: &Gamepad) -> Input {
         )
 }
 
+/// The controls that people at this machine have used since the game was started, while ships could
+/// move. A player that has used the controls needs no hints about them.
+#[derive(Resource, Default, Debug)]
+pub(crate) struct UsedControls(pub(crate) Input);
+
+impl UsedControls {
+    /// Whether a ship was turned, driven and fired.
+    pub(crate) fn are_known(&self) -> bool {
+        let used = |control| self.0.contains(control);
+        (used(Input::LEFT) || used(Input::RIGHT)) && used(Input::THRUST | Input::FIRE)
+    }
+}
+
 /// The touch controls: a stick where the left thumb lands, two buttons under the right thumb.
 #[derive(Resource, Default, Debug)]
 pub(crate) struct TouchPad {
@@ -171,7 +185,8 @@ fn read_fingers(touches: Res<Touches>, view: Res<View>, mut pad: ResMut<TouchPad
 /// Fills in the inputs of the local seats that people fly.
 fn write_inputs(
     mut inputs: ResMut<LocalInputs<Input>>,
-    bots: Res<Bots>,
+    mut used: ResMut<UsedControls>,
+    (bots, state): (Res<Bots>, Res<MatchState>),
     keys: Res<ButtonInput<KeyCode>>,
     pads: Query<(Entity, &Gamepad)>,
     touch: Res<TouchPad>,
@@ -206,6 +221,10 @@ fn write_inputs(
                 ships.iter().find(|(ship, _)| ship.seat == seat.0).map(|(_, heading)| heading.0);
             input |= touch.read(&view, heading);
         }
+        // Keys that are still held from the menu do nothing in the countdown.
+        if state.is_moving() {
+            used.0 |= input;
+        }
         inputs.set(seat, input);
     }
 }
@@ -218,6 +237,14 @@ mod tests {
     fn two_players_at_one_keyboard_do_not_share_a_key() {
         let all = |keys: &Keys| [keys.left, keys.right, keys.thrust, keys.fire, keys.dash].concat();
         assert!(all(&LEFT_HALF).iter().all(|key| !all(&RIGHT_HALF).contains(key)));
+    }
+
+    #[test]
+    fn the_controls_are_known_once_a_ship_was_turned_driven_and_fired() {
+        let are_known = |used| UsedControls(used).are_known();
+        assert!(!are_known(Input::NONE));
+        assert!(!are_known(Input::LEFT | Input::RIGHT | Input::FIRE));
+        assert!(are_known(Input::RIGHT | Input::FIRE | Input::THRUST));
     }
 
     #[test]

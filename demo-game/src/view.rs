@@ -22,7 +22,7 @@ pub(crate) const SCORE_LINE: f32 = 46.0;
 /// Free space around the arena, in layout units.
 const MARGIN: f32 = 4.0;
 /// Space below the arena for the thumbs in a tall window, as a part of the window's height.
-const THUMBS_SHARE: f32 = 0.3;
+pub(crate) const THUMBS_SHARE: f32 = 0.3;
 /// Greatest distance by which the camera shakes, in world units.
 const SHAKE_REACH: f32 = 11.0;
 /// Part of the shake that is left after a second.

@@ -66,7 +66,7 @@ pub(super) fn draw_arena(
     } else {
         // Behind the menus: the edge of a huge star in the corner, away from the text.
         let tall = view.is_tall();
-        let pixel = view.window * if tall { Vec2::new(0.5, 1.13) } else { Vec2::new(1.02, 1.04) };
+        let pixel = view.window * if tall { Vec2::new(0.5, 1.2) } else { Vec2::new(1.02, 1.04) };
         let place = view.world_at(pixel);
         let text_areas = text_areas.in_world(&view);
         draw_star(&mut strokes.arena, place, 205.0, now * 0.6, &text_areas);

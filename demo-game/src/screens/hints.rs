@@ -22,7 +22,7 @@ impl FromWorld for Device {
 }
 
 /// One hint in two wordings. On a text it sets that text, on an item its label.
-#[derive(Component, Clone, Copy, Debug)]
+#[derive(Component, Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Wording {
     keyboard: &'static str,
     touch: &'static str,
@@ -42,6 +42,17 @@ pub(super) const IN_LOBBY: Wording = Wording::new("Esc leaves the room", "");
 pub(super) const IN_FAILURE: Wording = Wording::new("Enter chooses, Esc goes to the menu", "");
 /// The button that leaves a match.
 pub(super) const LEAVE_MATCH: Wording = Wording::new("Esc", "Leave");
+/// How to fly.
+pub(super) const FLYING: Wording = Wording::new(
+    "A D or arrows turn, W or up thrusts, Space fires, Shift dashes",
+    "Left thumb: steer, push far to thrust.\nRight thumb: fire and dash.",
+);
+/// How two players on one machine fly.
+pub(super) const FLYING_TWO: Wording = Wording::new(
+    "Left player: W A D fly, Space fires, S dashes\n\
+     Right player: arrows fly, Enter fires, Down dashes",
+    "For two players who share a keyboard.",
+);
 /// Two players on one machine.
 pub(super) const TWO_HERE: Wording = Wording::new(
     "One flies with W A D and Space, the other with the arrows and Enter.",
@@ -123,8 +134,19 @@ mod tests {
     use super::*;
 
     /// Words for things that a phone does not have.
-    const KEYS: [&str; 10] =
-        ["Esc", "Enter", "F3", "Space", "arrow", "Arrow", "Left and right", "Type", "mouse", "M "];
+    const KEYS: [&str; 11] = [
+        "Esc",
+        "Enter",
+        "F3",
+        "Space",
+        "Shift",
+        "arrow",
+        "Arrow",
+        "Left and right",
+        "Type",
+        "mouse",
+        "M ",
+    ];
 
     #[test]
     fn hints_for_fingers_mention_no_key() {
@@ -134,6 +156,8 @@ mod tests {
             IN_LOBBY,
             IN_FAILURE,
             LEAVE_MATCH,
+            FLYING,
+            FLYING_TWO,
             TWO_HERE,
             HOW_MANY_BOTS,
             OWN_NAME,

@@ -5,13 +5,14 @@ use netcode::prelude::*;
 use netcode::{LobbyPeer, OverlayState, RosterSeat};
 
 use super::choice::Choice;
-use super::current_match::CurrentMatch;
-use super::hints::{DESYNC, Device, LEAVE_MATCH};
+use super::current_match::{CurrentMatch, MatchKind};
+use super::hints::{DESYNC, Device, FLYING, FLYING_TWO, LEAVE_MATCH, Wording};
 use super::items::{Item, spawn_item};
 use super::widgets::{
     HUGE, Hairline, LARGE, NORMAL, SMALL, Shaped, centred_label, label, set_text, shortened,
     wrap_if_tall,
 };
+use crate::devices::UsedControls;
 use crate::present::bodies::dash_readiness;
 use crate::present::palette::{DANGER, PANEL, TEXT, TEXT_QUIET, WARNING, seat_color};
 use crate::screen::{Screen, ScreenRoot};
@@ -19,7 +20,7 @@ use crate::sim::tuning::{
     COUNTDOWN_BEEP_FRAMES, COUNTDOWN_FRAMES, ROUNDS_TO_WIN, SUDDEN_DEATH_FRAMES,
 };
 use crate::sim::{MatchState, Phase, Ship};
-use crate::view::{SCORE_LINE, View};
+use crate::view::{SCORE_LINE, THUMBS_SHARE, View};
 
 /// Frames of the fight during which "GO" is shown.
 const GO_FRAMES: u32 = 45;
@@ -66,6 +67,10 @@ pub(super) struct NoticeText;
 #[derive(Component)]
 pub(super) struct NoticeBox;
 
+/// The line that explains how to fly.
+#[derive(Component)]
+pub(super) struct FlyingHint;
+
 pub(super) fn build(mut commands: Commands, screen: Res<Screen>, roster: Res<Roster>) {
     if *screen != Screen::Match {
         return;
@@ -79,6 +84,7 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, roster: Res<Ros
         .with_children(|page| {
             spawn_score_line(page, &roster);
             spawn_announcements(page);
+            spawn_flying_hint(page);
         });
 }
 
@@ -150,6 +156,17 @@ fn spawn_seat(line: &mut ChildSpawnerCommands, seat: &RosterSeat) {
         });
 }
 
+/// A box for a line over the arena.
+fn notice_box() -> impl Bundle {
+    let node = Node {
+        padding: UiRect::axes(px(16), px(8)),
+        max_width: percent(92),
+        border_radius: BorderRadius::all(px(8)),
+        ..default()
+    };
+    (node, BackgroundColor(PANEL))
+}
+
 fn spawn_announcements(page: &mut ChildSpawnerCommands) {
     page.spawn(Node {
         position_type: PositionType::Absolute,
@@ -163,19 +180,47 @@ fn spawn_announcements(page: &mut ChildSpawnerCommands) {
     .with_children(|column| {
         column.spawn((BannerText, centred_label("", HUGE, TEXT)));
         column
-            .spawn((
-                NoticeBox,
-                Node {
-                    padding: UiRect::axes(px(16), px(8)),
-                    max_width: percent(92),
-                    border_radius: BorderRadius::all(px(8)),
-                    ..default()
-                },
-                BackgroundColor(PANEL),
-                Visibility::Hidden,
-            ))
+            .spawn((NoticeBox, notice_box(), Visibility::Hidden))
             .with_child((NoticeText, centred_label("", NORMAL, WARNING)));
     });
+}
+
+/// Spawns the line that explains how to fly: below the arena in a tall window, above the thumbs.
+fn spawn_flying_hint(page: &mut ChildSpawnerCommands) {
+    let line = Node {
+        position_type: PositionType::Absolute,
+        width: percent(100),
+        justify_content: JustifyContent::Center,
+        ..default()
+    };
+    let place = Shaped(|node, is_tall| {
+        node.bottom = if is_tall { percent(100.0 * THUMBS_SHARE) } else { px(8) };
+    });
+    page.spawn((place, line)).with_children(|line| {
+        line.spawn(notice_box()).with_child((FlyingHint, FLYING, centred_label("", SMALL, TEXT)));
+    });
+}
+
+/// Explains how to fly until the player has done it once.
+pub(super) fn refresh_flying_hint(
+    (used, current): (Res<UsedControls>, Res<CurrentMatch>),
+    state: Option<Res<MatchState>>,
+    mut hints: Query<(&mut Wording, &ChildOf), With<FlyingHint>>,
+    mut boxes: Query<&mut Node>,
+) {
+    let is_flying = |state: Res<MatchState>| {
+        matches!(state.phase, Phase::Countdown | Phase::Fighting) && !used.are_known()
+    };
+    let display = if state.is_some_and(is_flying) { Display::Flex } else { Display::None };
+    let words = if current.kind == Some(MatchKind::Here) { FLYING_TWO } else { FLYING };
+    for (mut wording, ChildOf(parent)) in &mut hints {
+        wording.set_if_neq(words);
+        if let Ok(mut node) = boxes.get_mut(*parent)
+            && node.display != display
+        {
+            node.display = display;
+        }
+    }
 }
 
 pub(super) fn refresh_scores(
@@ -334,6 +379,7 @@ pub(super) fn refresh_notice(
 mod tests {
     use super::super::rig::{Rig, WINDOWS};
     use super::*;
+    use crate::input::Input;
 
     #[test]
     fn everything_stays_on_the_screen_when_the_window_turns() {
@@ -344,6 +390,30 @@ mod tests {
             rig.settle();
             assert_eq!(rig.choices(), [Choice::Leave]);
             rig.assert_fits(&format!("a match in {window:?}"));
+        }
+    }
+
+    #[test]
+    fn how_to_fly_is_shown_until_the_player_has_flown() {
+        for window in WINDOWS {
+            let mut rig = Rig::new(window);
+            let words = "Shift dashes";
+            assert!(rig.text(words).is_some(), "in the menu");
+            rig.show_full_match();
+            let shown = |rig: &mut Rig| rig.text(words).is_some_and(|it| !it.area.is_empty());
+            assert!(shown(&mut rig));
+            rig.assert_fits(&format!("a first match in {window:?}"));
+            rig.resource::<UsedControls>().0 = Input::LEFT | Input::FIRE;
+            rig.settle();
+            assert!(shown(&mut rig), "not driven yet");
+            rig.resource::<UsedControls>().0 = Input::LEFT | Input::FIRE | Input::THRUST;
+            rig.settle();
+            assert!(!shown(&mut rig));
+            rig.resource::<CurrentMatch>().kind = Some(MatchKind::Here);
+            rig.resource::<UsedControls>().0 = Input::NONE;
+            rig.settle();
+            assert!(rig.text("Left player").is_some());
+            rig.assert_fits(&format!("a first match of two in {window:?}"));
         }
     }
 

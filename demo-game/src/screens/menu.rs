@@ -4,11 +4,11 @@ use bevy::prelude::*;
 
 use super::choice::Choice;
 use super::focus::Focus;
-use super::hints::{Device, HOW_MANY_BOTS, IN_MENU, OWN_NAME, TWO_HERE, Wording, hint_in};
+use super::hints::{Device, FLYING, HOW_MANY_BOTS, IN_MENU, OWN_NAME, TWO_HERE, Wording, hint_in};
 use super::items::{AdjustedText, Field, Item, spawn_adjuster, spawn_item};
 use super::settings::Settings;
 use super::title;
-use super::widgets::{AtMost, GAP, SMALL, Shaped, label, set_text, spawn_page};
+use super::widgets::{AtMost, SMALL, Shaped, label, set_text, spawn_page};
 use crate::platform;
 use crate::present::palette::TEXT_QUIET;
 use crate::screen::Screen;
@@ -38,7 +38,7 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, settings: Res<S
             // As tall as the tallest explanation, so that nothing moves with the focus.
             Shaped(|node, is_tall| node.min_height = px(if is_tall { 44 } else { 22 })),
             Node {
-                margin: UiRect::top(px(GAP)),
+                margin: UiRect::top(px(2)),
                 justify_content: JustifyContent::Center,
                 ..default()
             },
@@ -48,7 +48,16 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, settings: Res<S
             label("", SMALL, TEXT_QUIET),
             TextLayout::justify(Justify::Center),
         ));
-        page.spawn((hint_in(IN_MENU), TextLayout::justify(Justify::Center)));
+        let lines = Node {
+            flex_direction: FlexDirection::Column,
+            align_items: AlignItems::Center,
+            ..default()
+        };
+        page.spawn((AtMost(EXPLANATION_WIDTH), lines)).with_children(|lines| {
+            for words in [FLYING, IN_MENU] {
+                lines.spawn((hint_in(words), TextLayout::justify(Justify::Center)));
+            }
+        });
     });
 }
 

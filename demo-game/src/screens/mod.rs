@@ -150,6 +150,7 @@ fn add_screens(app: &mut App) {
                         hud::refresh_scores,
                         hud::refresh_banner,
                         hud::refresh_notice,
+                        hud::refresh_flying_hint,
                     )
                         .run_if(resource_equals(Screen::Match)),
                     results::refresh.run_if(resource_equals(Screen::Results)),

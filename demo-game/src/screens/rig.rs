@@ -26,6 +26,7 @@ use super::scroll::Scrolled;
 use super::settings::Settings;
 use crate::DuelPlugin;
 use crate::bots::Bots;
+use crate::devices::UsedControls;
 use crate::room_address::RoomAddress;
 use crate::screen::Screen;
 use crate::sim::MatchState;
@@ -171,7 +172,8 @@ impl Rig {
     pub(super) fn texts(&mut self) -> Vec<Shown> {
         let world = self.app.world_mut();
         let mut texts = world.query::<(&Text, &ComputedNode, &UiGlobalTransform)>();
-        let texts = texts.iter(world).filter(|(text, ..)| !text.0.trim().is_empty());
+        let texts = texts.iter(world);
+        let texts = texts.filter(|(text, node, _)| !text.0.trim().is_empty() && !node.is_empty());
         texts.map(|(text, node, at)| Shown { what: text.0.clone(), area: area(node, at) }).collect()
     }
 
@@ -260,6 +262,7 @@ fn add_session(app: &mut App) {
         .init_resource::<SessionStats>()
         .init_resource::<OverlayState>()
         .init_resource::<Bots>()
+        .init_resource::<UsedControls>()
         .add_message::<SessionChanged>()
         .add_message::<RoomDenied>()
         .add_message::<AskRoom>()

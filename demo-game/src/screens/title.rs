@@ -14,7 +14,7 @@ pub(crate) const GAME_TITLE: &str = "Perihelion";
 /// The line below its name.
 const SUBTITLE: &str = "a duel around a star";
 /// Space for the title at the top of the menu, in layout units.
-const SPACE: f32 = 104.0;
+const SPACE: f32 = 90.0;
 /// Size of a letter of the title, in layout units.
 const LETTER: Vec2 = Vec2::new(34.0, 48.0);
 /// Greatest width of the title, in layout units.
@@ -31,7 +31,7 @@ pub(super) fn space() -> impl Bundle {
             justify_content: JustifyContent::FlexEnd,
             align_items: AlignItems::Center,
             flex_direction: FlexDirection::Column,
-            padding: UiRect::bottom(px(12)),
+            padding: UiRect::bottom(px(4)),
             ..default()
         },
         TitleSpace,
@@ -99,7 +99,7 @@ fn draw_title(
     let Ok((node, transform)) = space.single() else { return };
     let scale = node.inverse_scale_factor();
     // Above the subtitle, in the middle of the remaining space.
-    let centre = (transform.translation * scale - Vec2::new(0.0, 14.0)) * view.ui_scale;
+    let centre = (transform.translation * scale - Vec2::new(0.0, 16.0)) * view.ui_scale;
     // On a narrow phone the letters shrink, so that they fit into the window.
     let fits = ((view.layout_size().x - 48.0) / WIDTH).min(1.0) * view.ui_scale;
     let place = |at: Vec2| view.world_at(centre + at * Vec2::new(1.0, -1.0) * fits);
