@@ -24,8 +24,8 @@ pub(crate) const WARNING: Color = Color::srgb(1.0, 0.76, 0.28);
 pub(crate) const DANGER: Color = Color::srgb(1.0, 0.42, 0.42);
 /// Behind everything.
 pub(crate) const BACKGROUND: Color = Color::srgb(0.012, 0.016, 0.030);
-/// Behind text that stands over the arena.
-pub(crate) const PANEL: Color = Color::srgba(0.020, 0.030, 0.055, 0.82);
+/// Behind text that stands over the arena: ships shine through.
+pub(crate) const PANEL: Color = Color::srgba(0.020, 0.030, 0.055, 0.55);
 /// Behind a card: nothing shines through.
 pub(crate) const CARD: Color = Color::srgb(0.020, 0.030, 0.055);
 /// The frame of a panel or an item without focus.

@@ -9,8 +9,7 @@ use super::current_match::{CurrentMatch, MatchKind};
 use super::hints::{DESYNC, Device, FLYING, FLYING_TWO, LEAVE_MATCH, Wording};
 use super::items::{Item, spawn_item};
 use super::widgets::{
-    HUGE, Hairline, LARGE, NORMAL, SMALL, Shaped, centred_label, label, set_text, shortened,
-    wrap_if_tall,
+    HUGE, Hairline, LARGE, SMALL, Shaped, centred_label, label, set_text, shortened, wrap_if_tall,
 };
 use crate::devices::UsedControls;
 use crate::present::bodies::dash_readiness;
@@ -30,6 +29,8 @@ const SUDDEN_DEATH_SHOWN: u32 = 150;
 const NAME_SHOWN: usize = 11;
 /// The same in a tall window.
 const NAME_SHOWN_IF_TALL: usize = 7;
+/// How opaque an announcement is: it can be read, and ships can be seen through it.
+const BANNER_ALPHA: f32 = 0.7;
 /// Width of the bar that shows the dash, in layout units.
 const DASH_BAR: f32 = 46.0;
 
@@ -57,7 +58,7 @@ pub(super) struct RoundText;
 #[derive(Component)]
 pub(super) struct BannerText;
 
-/// The line below the announcement: the player that the match waits for, a desync, or another
+/// The line above the announcement: the player that the match waits for, a desync, or another
 /// notice.
 #[derive(Component)]
 pub(super) struct NoticeText;
@@ -79,7 +80,13 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, roster: Res<Ros
         .spawn((
             ScreenRoot,
             Name::new("Match screen"),
-            Node { width: percent(100), height: percent(100), ..default() },
+            Node {
+                width: percent(100),
+                height: percent(100),
+                flex_direction: FlexDirection::Column,
+                row_gap: px(4),
+                ..default()
+            },
         ))
         .with_children(|page| {
             spawn_score_line(page, &roster);
@@ -90,9 +97,6 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, roster: Res<Ros
 
 fn spawn_score_line(page: &mut ChildSpawnerCommands, roster: &Roster) {
     let line = Node {
-        position_type: PositionType::Absolute,
-        top: px(0),
-        left: px(0),
         width: percent(100),
         min_height: px(SCORE_LINE),
         padding: UiRect::axes(px(10), px(3)),
@@ -156,32 +160,31 @@ fn spawn_seat(line: &mut ChildSpawnerCommands, seat: &RosterSeat) {
         });
 }
 
-/// A box for a line over the arena.
+/// A box for a line over the arena: small, and ships can be seen through it.
 fn notice_box() -> impl Bundle {
     let node = Node {
-        padding: UiRect::axes(px(16), px(8)),
+        padding: UiRect::axes(px(10), px(2)),
         max_width: percent(92),
-        border_radius: BorderRadius::all(px(8)),
+        border_radius: BorderRadius::all(px(6)),
         ..default()
     };
     (node, BackgroundColor(PANEL))
 }
 
+/// Spawns the announcements directly below the score line: fewest ships are there, and in a tall
+/// window none.
 fn spawn_announcements(page: &mut ChildSpawnerCommands) {
-    page.spawn(Node {
-        position_type: PositionType::Absolute,
-        top: percent(13),
-        width: percent(100),
+    let column = Node {
         flex_direction: FlexDirection::Column,
         align_items: AlignItems::Center,
-        row_gap: px(6),
+        row_gap: px(4),
         ..default()
-    })
-    .with_children(|column| {
-        column.spawn((BannerText, centred_label("", HUGE, TEXT)));
+    };
+    page.spawn(column).with_children(|column| {
         column
-            .spawn((NoticeBox, notice_box(), Visibility::Hidden))
-            .with_child((NoticeText, centred_label("", NORMAL, WARNING)));
+            .spawn((NoticeBox, notice_box()))
+            .with_child((NoticeText, centred_label("", SMALL, WARNING)));
+        column.spawn((BannerText, centred_label("", HUGE, TEXT)));
     });
 }
 
@@ -204,14 +207,17 @@ fn spawn_flying_hint(page: &mut ChildSpawnerCommands) {
 /// Explains how to fly until the player has done it once.
 pub(super) fn refresh_flying_hint(
     (used, current): (Res<UsedControls>, Res<CurrentMatch>),
+    overlay: Res<OverlayState>,
     state: Option<Res<MatchState>>,
     mut hints: Query<(&mut Wording, &ChildOf), With<FlyingHint>>,
     mut boxes: Query<&mut Node>,
 ) {
-    let is_flying = |state: Res<MatchState>| {
+    let is_flying = state.is_some_and(|state| {
         matches!(state.phase, Phase::Countdown | Phase::Fighting) && !used.are_known()
-    };
-    let display = if state.is_some_and(is_flying) { Display::Flex } else { Display::None };
+    });
+    // The network overlay takes the same place.
+    let is_shown = is_flying && !overlay.is_open;
+    let display = if is_shown { Display::Flex } else { Display::None };
     let words = if current.kind == Some(MatchKind::Here) { FLYING_TWO } else { FLYING };
     for (mut wording, ChildOf(parent)) in &mut hints {
         wording.set_if_neq(words);
@@ -303,7 +309,6 @@ fn banner(state: &MatchState, name: impl Fn(u8) -> String) -> (String, Color) {
 pub(super) fn refresh_banner(
     state: Option<Res<MatchState>>,
     roster: Res<Roster>,
-    view: Res<View>,
     mut texts: Query<(&mut Text, &mut TextColor, &mut TextFont), With<BannerText>>,
 ) {
     let Some(state) = state else { return };
@@ -312,14 +317,10 @@ pub(super) fn refresh_banner(
         seat.map_or_else(String::new, |seat| shortened(&seat.name, 16))
     };
     let (sentence, color) = banner(&state, name);
-    // A number may fill the screen; a sentence must fit on it.
-    let size = if sentence.len() <= 2 {
-        HUGE * 1.7
-    } else if view.is_tall() {
-        LARGE
-    } else {
-        HUGE * 0.8
-    };
+    // A number is read at a glance, and gone at once; a sentence stays longer, and must not hide
+    // ships.
+    let size = if sentence.len() <= 2 { HUGE } else { LARGE };
+    let color = color.with_alpha(BANNER_ALPHA);
     for (mut text, mut text_color, mut font) in &mut texts {
         set_text(&mut text, &sentence);
         text_color.set_if_neq(TextColor(color));
@@ -335,7 +336,7 @@ pub(super) fn refresh_notice(
     (current, device): (Res<CurrentMatch>, Res<Device>),
     overlay: Res<OverlayState>,
     state: Option<Res<MatchState>>,
-    mut boxes: Query<&mut Visibility, With<NoticeBox>>,
+    mut boxes: Query<&mut Node, With<NoticeBox>>,
     mut texts: Query<(&mut Text, &mut TextColor), With<NoticeText>>,
 ) {
     let names = |is_meant: fn(&LobbyPeer) -> bool| {
@@ -362,12 +363,11 @@ pub(super) fn refresh_notice(
     } else {
         (String::new(), WARNING)
     };
-    for mut visibility in &mut boxes {
-        visibility.set_if_neq(if line.is_empty() {
-            Visibility::Hidden
-        } else {
-            Visibility::Inherited
-        });
+    let display = if line.is_empty() { Display::None } else { Display::Flex };
+    for mut node in &mut boxes {
+        if node.display != display {
+            node.display = display;
+        }
     }
     for (mut text, mut text_color) in &mut texts {
         set_text(&mut text, &line);
@@ -390,6 +390,32 @@ mod tests {
             rig.settle();
             assert_eq!(rig.choices(), [Choice::Leave]);
             rig.assert_fits(&format!("a match in {window:?}"));
+        }
+    }
+
+    #[test]
+    fn announcements_leave_the_arena_to_the_ships() {
+        for window in WINDOWS {
+            let mut rig = Rig::new(window);
+            rig.show_full_match();
+            let all = rig.window().size();
+            for phase in [Phase::Countdown, Phase::Fighting, Phase::MatchOver { winner: Some(1) }] {
+                rig.resource::<MatchState>().phase = phase;
+                rig.settle();
+                rig.assert_fits(&format!("{phase:?} in {window:?}"));
+                let world = rig.app.world_mut();
+                let mut banners = world.query_filtered::<(
+                    &Text,
+                    &TextColor,
+                    &ComputedNode,
+                    &UiGlobalTransform,
+                ), With<BannerText>>();
+                let (text, color, node, place) = banners.single(world).unwrap();
+                let (text, bottom) = (text.0.clone(), place.translation.y + node.size().y * 0.5);
+                assert!(!text.is_empty() && color.0.alpha() < 0.8, "{text}");
+                assert!(bottom < all.y * 0.4, "{text} ends at {bottom} of {all}");
+                assert!(node.size().y < all.y * 0.16, "{text}: {}", node.size());
+            }
         }
     }
 

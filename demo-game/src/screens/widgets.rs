@@ -21,9 +21,9 @@ pub(super) const HUGE: f32 = 56.0;
 pub(super) const GAP: f32 = 8.0;
 /// Space between a screen and the window's edge.
 const EDGE: f32 = 14.0;
-/// Width of the network overlay, with its distance from the window's edge: 40 characters of its
+/// Width of the network overlay, with its distance from the window's edge: 44 characters of its
 /// text.
-const OVERLAY_WIDTH: f32 = 372.0;
+const OVERLAY_WIDTH: f32 = 350.0;
 
 /// Replaces all characters that the font does not have.
 pub(crate) fn plain(text: &str) -> String {

@@ -20,6 +20,10 @@ use crate::{
 
 /// Short enough to show changes, long enough for the numbers to be read.
 const REFRESH: Duration = Duration::from_millis(250);
+/// Large enough to be read, and small enough to cover little of the game.
+const FONT_SIZE: f32 = 12.0;
+/// Number of presets in a line: the longest line with three of them still fits a phone.
+const PRESETS_IN_LINE: usize = 3;
 const PRESET_KEYS: [KeyCode; 6] = [
     KeyCode::Digit1,
     KeyCode::Digit2,
@@ -102,17 +106,18 @@ fn open_or_close(
         commands.spawn((
             OverlayPanel::default(),
             Text::default(),
-            TextFont::from_font_size(14.0),
+            TextFont::from_font_size(FONT_SIZE),
             TextColor(Color::srgb(0.85, 0.95, 1.0)),
             Node {
                 position_type: PositionType::Absolute,
                 // Games keep their scores at the top.
                 bottom: Val::Px(8.0),
                 left: Val::Px(8.0),
-                padding: UiRect::all(Val::Px(10.0)),
+                padding: UiRect::all(Val::Px(8.0)),
                 ..Node::default()
             },
-            BackgroundColor(Color::srgba(0.0, 0.02, 0.05, 0.85)),
+            // The game stays visible behind it.
+            BackgroundColor(Color::srgba(0.0, 0.02, 0.05, 0.6)),
             GlobalZIndex(NetcodeOverlayPlugin::Z_INDEX),
         ));
     }
@@ -186,9 +191,15 @@ fn describe(session: &SessionState, stats: &SessionStats, lobby: &Lobby, preset:
         };
         line(format_args!("{}: {rtt} ms +/- {jitter:.0}{route}{absence}", peer.name));
     }
-    for (index, (name, _)) in LinkConditions::presets().iter().enumerate() {
-        let mark = if index == preset { '>' } else { ' ' };
-        line(format_args!("{mark}[{}] {name}", index + 1));
+    let presets: Vec<String> = (0..)
+        .zip(LinkConditions::presets())
+        .map(|(index, (name, _))| {
+            let mark = if index == preset { '>' } else { ' ' };
+            format!("{mark}[{}] {name}", index + 1)
+        })
+        .collect();
+    for presets in presets.chunks(PRESETS_IN_LINE) {
+        line(format_args!("{}", presets.join(" ")));
     }
     text.truncate(text.trim_end().len());
     text
@@ -210,6 +221,7 @@ mod tests {
             assert!(text.contains(part), "{part:?} is missing in:\n{text}");
         }
         assert!(text.lines().all(|line| line.len() <= 44), "{text}");
+        assert!(text.lines().count() <= 11, "it covers the game:\n{text}");
     }
 
     #[test]
