@@ -25,6 +25,8 @@ pub(super) struct Focus {
     pub(super) ignore_input_for: f32,
     /// The order of the menu's item that had the focus when the menu was left: it gets it back.
     pub(super) in_menu: u8,
+    /// The item to which the screen has scrolled.
+    pub(super) followed: Option<Entity>,
     /// Seconds until a held stick moves the focus again.
     held_for: f32,
     /// The item on which the mouse was pressed, until it is released.

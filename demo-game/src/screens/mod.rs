@@ -131,34 +131,37 @@ fn add_screens(app: &mut App) {
                     .chain()
                     .run_if(resource_changed::<Screen>)
                     .in_set(Build),
-                (
-                    (hints::word_hints, focus::show_focus).chain(),
-                    (
-                        widgets::fit_widths,
-                        widgets::fit_shapes,
-                        widgets::fit_hairlines,
-                        widgets::make_way,
-                    ),
-                    (scroll::scroll, scroll::show_bar).chain(),
-                    menu::refresh.run_if(resource_equals(Screen::Menu)),
-                    join::refresh.run_if(resource_equals(Screen::Join)),
-                    (lobby::auto_ready, owner::note_denials, lobby::refresh, owner::refresh)
-                        .chain()
-                        .run_if(resource_equals(Screen::Lobby)),
-                    (
-                        hud::refresh_names,
-                        hud::refresh_scores,
-                        hud::refresh_banner,
-                        hud::refresh_notice,
-                        hud::refresh_flying_hint,
-                    )
-                        .run_if(resource_equals(Screen::Match)),
-                    results::refresh.run_if(resource_equals(Screen::Results)),
-                )
-                    .in_set(Refresh),
             ),
         );
+    add_refreshing(app);
     title::plugin(app);
+}
+
+/// Adds the systems that keep the present screen up to date.
+fn add_refreshing(app: &mut App) {
+    app.init_resource::<widgets::WasTall>().add_systems(
+        Update,
+        (
+            (hints::word_hints, focus::show_focus).chain(),
+            (widgets::fit_widths, widgets::fit_shapes, widgets::fit_hairlines, widgets::make_way),
+            (scroll::scroll, scroll::show_bar).chain(),
+            menu::refresh.run_if(resource_equals(Screen::Menu)),
+            join::refresh.run_if(resource_equals(Screen::Join)),
+            (lobby::auto_ready, owner::note_denials, lobby::refresh, owner::refresh)
+                .chain()
+                .run_if(resource_equals(Screen::Lobby)),
+            (
+                hud::refresh_names,
+                hud::refresh_scores,
+                hud::refresh_banner,
+                hud::refresh_notice,
+                hud::refresh_flying_hint,
+            )
+                .run_if(resource_equals(Screen::Match)),
+            results::refresh.run_if(resource_equals(Screen::Results)),
+        )
+            .in_set(ScreenSystems::Refresh),
+    );
 }
 
 fn clear_screen(

@@ -56,7 +56,6 @@ pub(super) fn scroll(
     mut focus: ResMut<Focus>,
     mut scrolled: Query<(&ComputedNode, &mut ScrollPosition), With<Scrolled>>,
     items: Query<(&ComputedNode, &UiGlobalTransform, &Item)>,
-    mut followed: Local<Option<Entity>>,
 ) {
     let turned = wheel.read().map(|turn| match turn.unit {
         MouseScrollUnit::Line => turn.y * NOTCH,
@@ -72,12 +71,12 @@ pub(super) fn scroll(
     if reach > 0.0 && touches.iter().any(|touch| touch.distance().y.abs() > DRAG * view.ui_scale) {
         focus.touched.clear();
     }
-    let focused = focus.entity.filter(|entity| *followed != Some(*entity));
+    let focused = focus.entity.filter(|entity| focus.followed != Some(*entity));
     if let Some((entity, (area, transform, item))) =
         focused.and_then(|entity| Some((entity, items.get(entity).ok()?)))
         && !area.is_empty()
     {
-        *followed = Some(entity);
+        focus.followed = Some(entity);
         let (middle, half) = (transform.translation.y * unit, area.size().y * 0.5 * unit);
         // Above the first item there is only the heading.
         let by = into_view(middle - half, middle + half, height);

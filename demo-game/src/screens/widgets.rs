@@ -155,14 +155,18 @@ pub(super) fn fit_widths(view: Res<View>, mut nodes: Query<(&AtMost, &mut Node)>
 #[derive(Component)]
 pub(super) struct Shaped(pub(super) fn(&mut Node, bool));
 
+/// Whether the window was tall when nodes were last shaped.
+#[derive(Resource, Default)]
+pub(super) struct WasTall(bool);
+
 /// Shapes every node with [`Shaped`].
 pub(super) fn fit_shapes(
     view: Res<View>,
-    mut was_tall: Local<bool>,
+    mut was_tall: ResMut<WasTall>,
     mut nodes: Query<(Ref<Shaped>, &mut Node)>,
 ) {
     let is_tall = view.is_tall();
-    let has_turned = std::mem::replace(&mut *was_tall, is_tall) != is_tall;
+    let has_turned = std::mem::replace(&mut was_tall.0, is_tall) != is_tall;
     for (shaped, mut node) in &mut nodes {
         if has_turned || shaped.is_added() {
             (shaped.0)(&mut node, is_tall);
