@@ -66,7 +66,7 @@ impl UnfitInput {
 }
 
 /// The bytes of one input. Two are equal if, and only if, their bytes are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct PackedInput {
     /// 0 for the game's default input, which ggrs uses where it knows no input; otherwise the
     /// number of bytes plus one.

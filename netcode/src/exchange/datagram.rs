@@ -90,7 +90,7 @@ pub(crate) struct Inputs {
 }
 
 /// Inputs of one seat, in frames that follow each other.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Stream {
     /// The number of the seat.
     pub(crate) seat: u8,
@@ -113,7 +113,7 @@ impl Stream {
 }
 
 /// An input that was held for some frames.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct InputRun {
     pub(crate) frames: u8,
     #[serde(with = "crate::packed_input::as_bytes")]

@@ -34,6 +34,8 @@ mod outgoing;
 mod showing;
 
 mod departures;
+#[cfg(test)]
+mod change;
 mod mirroring;
 pub(crate) mod systems;
 

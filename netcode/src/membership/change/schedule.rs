@@ -1,0 +1,404 @@
+//! When a machine begins an attempt, gives one up, and repeats what nobody answered.
+//!
+//! Time is an argument. The caller polls once per update, and carries out the steps.
+
+use std::time::Duration;
+
+use signaling::protocol::PeerId;
+
+use super::{
+    agreement::{Agreement, Asked, Hold, Presence, Step},
+    inputs::MatchInputs,
+    message::{Ballot, Body, Message, Wish},
+    value::{Occupant, Value},
+    voters::Machines,
+};
+use crate::config::MAX_SEATS;
+
+/// Whatever was not answered is sent again after this time: about three updates.
+const REPEAT_EVERY: Duration = Duration::from_millis(50);
+/// A leader waits at least this long for all machines that it does not miss, and a machine at least
+/// this long for the leaders before it.
+const MIN_PATIENCE: Duration = Duration::from_millis(250);
+/// Each attempt that came to nothing doubles the wait, as often as this.
+const MAX_DOUBLINGS: u32 = 4;
+/// A machine that is heard, and has not promised for this many waits, counts as missed: each
+/// machine sees the promises of all.
+const MUTE_AFTER: u32 = 4;
+/// A machine plans at most one change in this time.
+const PLAN_EVERY: Duration = Duration::from_secs(1);
+/// The first attempts of one machine to decide an epoch may follow each other this closely; each
+/// further one has to wait twice as long. Honest leaders wait longer.
+const PREPARE_EVERY: Duration = Duration::from_millis(100);
+const MAX_PREPARE_DOUBLINGS: u32 = 6;
+/// A peer gets an answer that it can ask for at most this often.
+const ANSWER_EVERY: Duration = Duration::from_millis(25);
+/// What was decided is repeated for this long to machines that do not show that they know it. They
+/// get it later, too, if they ask for anything.
+const INSTALL_FOR: Duration = Duration::from_secs(2);
+/// A goodbye is sent three times.
+const MORE_GOODBYES: u8 = 2;
+
+/// How long messages take, and when a planned change takes effect.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outlook {
+    /// The longest round-trip time to any voter that is heard, with its jitter.
+    pub(crate) round_trip: Duration,
+    /// The first frame of a change that is planned now: two round trips ahead, a second at most.
+    pub(crate) soon: u32,
+}
+
+/// How often a peer made us do something.
+#[derive(Clone, Copy, Debug, Default)]
+struct Allowance {
+    prepares: u32,
+    prepared: Option<Duration>,
+    planned: Option<Duration>,
+    answered: Option<Duration>,
+}
+
+/// The agreement on changes of the roster of one match, on one machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    agreement: Agreement,
+    /// Hidden machines lead nothing.
+    hidden: Machines,
+    /// When the last thing happened that another machine can be waited for, while there is
+    /// something to decide.
+    waiting: Option<Duration>,
+    began: Duration,
+    attempts: u32,
+    planned: Option<Duration>,
+    repeated: Duration,
+    /// What was promised when, as far as we promised.
+    promised: (Ballot, Duration),
+    /// Machines that may not know the epoch in force yet, and until when they hear of it.
+    laggards: (Vec<PeerId>, Duration),
+    farewell: (Vec<Step>, u8),
+    /// One for each peer that we decide with, or that was put away.
+    allowances: Vec<(PeerId, Allowance)>,
+}
+
+impl Change {
+    /// The agreement in a match that begins with these seats.
+    pub(crate) fn new(local: PeerId, seats: Vec<Occupant>) -> Self {
+        Self::of(Agreement::new(local, seats))
+    }
+
+    pub(super) fn of(agreement: Agreement) -> Self {
+        Self {
+            agreement,
+            hidden: Machines::default(),
+            waiting: None,
+            began: Duration::ZERO,
+            attempts: 0,
+            planned: None,
+            repeated: Duration::ZERO,
+            promised: (Ballot::default(), Duration::ZERO),
+            laggards: (Vec::new(), Duration::ZERO),
+            farewell: (Vec::new(), 0),
+            allowances: Vec::new(),
+        }
+    }
+
+    /// The epoch in force.
+    pub(crate) fn installed(&self) -> &Value {
+        self.agreement.installed()
+    }
+
+    /// What must not become more final now.
+    pub(crate) fn hold(&self) -> Option<Hold> {
+        self.agreement.hold()
+    }
+
+    pub(crate) fn agreement(&self) -> &Agreement {
+        &self.agreement
+    }
+
+    /// Notes how a machine appears to us: it is missing, its channel closed, or it is heard again.
+    pub(crate) fn notice(&mut self, peer: PeerId, presence: Presence) {
+        self.agreement.notice(peer, presence);
+    }
+
+    /// Notes whether nobody sees the page of a machine.
+    pub(crate) fn notice_hidden(&mut self, peer: PeerId, is_hidden: bool) {
+        if let Some(voter) = self.agreement.voters.index(peer) {
+            let one = Machines::default().with(voter);
+            let others = self.hidden.without(one);
+            self.hidden = if is_hidden { others.and(one) } else { others };
+        }
+    }
+
+    /// Notes that this machine has itself seen a change of a seat to be asked for.
+    pub(crate) fn ask(&mut self, asked: Asked) {
+        self.agreement.ask(asked);
+    }
+
+    /// The change of a seat is no longer wanted.
+    pub(crate) fn withdraw(&mut self, seat: u8) {
+        self.agreement.withdraw(seat);
+    }
+
+    /// A peer is known to be in an epoch, by the header of a datagram for example.
+    pub(crate) fn hear_epoch(&mut self, peer: PeerId, epoch: u32) {
+        if epoch >= self.installed().epoch {
+            self.laggards.0.retain(|laggard| *laggard != peer);
+        }
+    }
+
+    /// Whether the match waits for machines without which it cannot go on: no quorum is left.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.agreement.us.is_some() && !self.can_decide()
+    }
+
+    /// Says goodbye.
+    pub(crate) fn leave(&mut self, will_return: bool, inputs: &impl MatchInputs) -> Vec<Step> {
+        let steps = self.agreement.leave(will_return, inputs);
+        self.farewell = (steps.clone(), MORE_GOODBYES);
+        steps
+    }
+
+    /// Takes a message of a peer.
+    pub(crate) fn handle(
+        &mut self,
+        now: Duration,
+        from: PeerId,
+        message: &Message,
+        inputs: &mut impl MatchInputs,
+    ) -> Vec<Step> {
+        if !self.is_allowed(now, from, message) {
+            return Vec::new();
+        }
+        self.hear_epoch(from, message.epoch.saturating_sub(1));
+        let mut steps = self.agreement.handle(from, message, inputs);
+        let is_answer = |step: &Step| {
+            let body = match step {
+                Step::Send(_, message) => &message.body,
+                _ => return false,
+            };
+            matches!(body, Body::Install { .. } | Body::Fill { .. } | Body::Lack { .. })
+        };
+        if steps.iter().any(is_answer) && !self.may_answer(now, from) {
+            steps.retain(|step| !is_answer(step));
+        }
+        self.note(now, from, message, &steps);
+        steps
+    }
+
+    /// To be called once per update.
+    pub(crate) fn poll(
+        &mut self,
+        now: Duration,
+        outlook: Outlook,
+        inputs: &mut impl MatchInputs,
+    ) -> Vec<Step> {
+        let mut steps = self.agreement.advance(inputs);
+        self.note_installed(now, &steps);
+        let led = self.lead(now, outlook, inputs);
+        self.note_installed(now, &led);
+        steps.extend(led);
+        if now.saturating_sub(self.repeated) >= REPEAT_EVERY {
+            self.repeated = now;
+            steps.extend(self.agreement.unanswered(inputs));
+            if now < self.laggards.1 {
+                steps.extend(self.laggards.0.iter().filter_map(|&it| self.agreement.newest(it)));
+            }
+            if self.farewell.1 > 0 {
+                self.farewell.1 -= 1;
+                steps.extend(self.farewell.0.iter().cloned());
+            }
+        }
+        steps
+    }
+
+    /// Begins attempts, and goes on with them.
+    fn lead(
+        &mut self,
+        now: Duration,
+        outlook: Outlook,
+        inputs: &mut impl MatchInputs,
+    ) -> Vec<Step> {
+        let patience = MIN_PATIENCE.max(2 * outlook.round_trip);
+        self.note_mute(now, patience);
+        if self.agreement.decision.attempt.is_some() {
+            let steps = self.agreement.propose(inputs);
+            let is_open = self.agreement.decision.attempt.is_some();
+            if is_open && now.saturating_sub(self.began) >= self.lengthened(patience) {
+                self.agreement.decision.attempt = None;
+                self.attempts += 1;
+                self.waiting = Some(now);
+            }
+            return steps;
+        }
+        if self.agreement.us.is_none() || self.agreement.has_left || !self.has_cause(now) {
+            self.waiting = None;
+            return Vec::new();
+        }
+        let since = *self.waiting.get_or_insert(now);
+        let is_due = now >= since + self.lengthened(patience) * self.rank();
+        if !is_due || !self.can_decide() {
+            return Vec::new();
+        }
+        let wish = self.wish(outlook);
+        if wish.leaving.is_empty() {
+            self.planned = Some(now);
+        }
+        self.began = now;
+        let steps = self.agreement.begin(wish, inputs);
+        self.note_promise(now);
+        steps
+    }
+
+    fn lengthened(&self, patience: Duration) -> Duration {
+        patience * (1 << self.attempts.min(MAX_DOUBLINGS))
+    }
+
+    /// The number of waits that other machines get first: those with lower seats or, once one of
+    /// them has begun, it as well.
+    fn rank(&self) -> u32 {
+        let agreement = &self.agreement;
+        let us = agreement.us.unwrap_or(usize::from(MAX_SEATS));
+        let lower = Machines::first(us).without(agreement.missing()).without(self.hidden);
+        let is_led = agreement.decision.promised > Ballot::default()
+            && usize::from(agreement.decision.promised.leader) != us;
+        lower.len() as u32 + u32::from(is_led)
+    }
+
+    /// Whether there is something to decide, and enough machines see it.
+    fn has_cause(&self, now: Duration) -> bool {
+        let agreement = &self.agreement;
+        let missing = agreement.missing();
+        let is_planned = !agreement.asked.is_empty() && missing.is_empty();
+        let may_plan = || self.planned.is_none_or(|at| now.saturating_sub(at) >= PLAN_EVERY);
+        if agreement.decision.hold.is_some() || (is_planned && may_plan()) {
+            return true;
+        }
+        let views = agreement.views.iter().enumerate();
+        let agreeing = views.filter(|(_, view)| view.misses.has_all(missing)).map(|(it, _)| it);
+        let agreeing: Machines = agreeing.chain(agreement.us).collect();
+        !missing.is_empty() && agreement.is_quorum(agreeing.without(missing), self.next_ballot())
+    }
+
+    /// Whether the machines that we do not miss are a quorum.
+    fn can_decide(&self) -> bool {
+        let here = self.agreement.voters.all().without(self.agreement.missing());
+        self.agreement.is_quorum(here, self.next_ballot())
+    }
+
+    fn next_ballot(&self) -> Ballot {
+        let leader = self.agreement.us.unwrap_or(0) as u8;
+        Ballot { round: self.agreement.decision.highest_round.saturating_add(1), leader }
+    }
+
+    fn wish(&self, outlook: Outlook) -> Wish {
+        let agreement = &self.agreement;
+        let is_asked = |(seat, _): &(u8, PeerId)| agreement.asked_for(*seat).is_some();
+        let holders = agreement.installed().peer_seats().filter(is_asked);
+        let asked: Machines =
+            holders.filter_map(|(_, peer)| agreement.voters.index(peer)).collect();
+        let leaving = agreement.missing().and(asked);
+        let is_planned = leaving.is_empty() && !agreement.asked.is_empty();
+        Wish { leaving, first: if is_planned { outlook.soon } else { 0 } }
+    }
+
+    /// Machines that are heard and do not promise count as missed after a while.
+    fn note_mute(&mut self, now: Duration, patience: Duration) {
+        let (ballot, since) = self.promised;
+        let is_over = now.saturating_sub(since) >= MUTE_AFTER * patience;
+        if ballot > Ballot::default() && is_over {
+            let us = self.agreement.us;
+            for (voter, view) in self.agreement.views.iter_mut().enumerate() {
+                let is_leader = usize::from(ballot.leader) == voter;
+                view.is_mute =
+                    !is_leader && Some(voter) != us && view.promised == Ballot::default();
+            }
+            // A machine without which nothing can be decided is asked again.
+            if !self.can_decide() {
+                self.agreement.views.iter_mut().for_each(|view| view.is_mute = false);
+            }
+        }
+    }
+
+    /// Whether a peer may make us promise something, at this time.
+    fn is_allowed(&mut self, now: Duration, from: PeerId, message: &Message) -> bool {
+        let Body::Prepare { ballot, wish } = &message.body else { return true };
+        if *ballot <= self.agreement.decision.promised {
+            return true;
+        }
+        let Some(allowance) = self.allowance(from) else { return false };
+        let doublings = allowance.prepares.min(MAX_PREPARE_DOUBLINGS);
+        let pause = PREPARE_EVERY * (1 << doublings);
+        let is_over =
+            |at: Option<Duration>, pause| at.is_none_or(|at| now.saturating_sub(at) >= pause);
+        is_over(allowance.prepared, pause)
+            && (!wish.leaving.is_empty() || is_over(allowance.planned, PLAN_EVERY))
+    }
+
+    fn may_answer(&mut self, now: Duration, peer: PeerId) -> bool {
+        let Some(allowance) = self.allowance(peer) else { return false };
+        let is_over = allowance.answered.is_none_or(|at| now.saturating_sub(at) >= ANSWER_EVERY);
+        if is_over {
+            allowance.answered = Some(now);
+        }
+        is_over
+    }
+
+    fn allowance(&mut self, peer: PeerId) -> Option<&mut Allowance> {
+        let known = self.allowances.iter().position(|(other, _)| *other == peer);
+        let index = known.unwrap_or_else(|| {
+            if self.allowances.len() >= 2 * usize::from(MAX_SEATS) {
+                // The one that was not heard for the longest.
+                self.allowances.remove(0);
+            }
+            self.allowances.push((peer, Allowance::default()));
+            self.allowances.len() - 1
+        });
+        self.allowances.get_mut(index).map(|(_, allowance)| allowance)
+    }
+
+    fn note(&mut self, now: Duration, from: PeerId, message: &Message, steps: &[Step]) {
+        let promised = self.agreement.decision.promised;
+        if let Body::Prepare { ballot, wish } = &message.body
+            && *ballot == promised
+            && promised != self.promised.0
+            && let Some(allowance) = self.allowance(from)
+        {
+            allowance.prepares += 1;
+            allowance.prepared = Some(now);
+            if wish.leaving.is_empty() {
+                allowance.planned = Some(now);
+            }
+        }
+        self.note_promise(now);
+        self.note_installed(now, steps);
+    }
+
+    /// Another machine leads from now on, so we wait for it.
+    fn note_promise(&mut self, now: Duration) {
+        let promised = self.agreement.decision.promised;
+        if promised > self.promised.0 {
+            let is_first = self.promised.0 == Ballot::default();
+            self.promised = (promised, if is_first { now } else { self.promised.1 });
+            self.waiting = Some(now);
+        }
+    }
+
+    fn note_installed(&mut self, now: Duration, steps: &[Step]) {
+        let is_install = |step: &&Step| matches!(step, Step::Installed(_));
+        let Some(Step::Installed(value)) = steps.iter().rfind(is_install) else { return };
+        let old = self.agreement.before().map(|old| old.seats.clone()).unwrap_or_default();
+        let holder = |occupant: &Occupant| match occupant {
+            Occupant::Peer(peer) | Occupant::Away(peer) => Some(*peer),
+            _ => None,
+        };
+        let mut peers = Vec::from_iter(old.iter().chain(&value.seats).filter_map(holder));
+        peers.sort_unstable();
+        peers.dedup();
+        peers.retain(|peer| *peer != self.agreement.local);
+        self.laggards = (peers, now + INSTALL_FOR);
+        self.hidden = Machines::default();
+        (self.waiting, self.attempts) = (None, 0);
+        self.promised = (Ballot::default(), now);
+        self.allowances.iter_mut().for_each(|(_, allowance)| allowance.prepares = 0);
+    }
+}
