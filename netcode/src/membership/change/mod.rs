@@ -4,7 +4,8 @@
 //! The files stand in reading order: who decides (`voters`), what is decided (`value`), what is
 //! said (`message`), what is needed of the exchange (`inputs`), each machine's part (`agreement`,
 //! `acceptor`, `learner` and `filling`), that of a leader (`leader`), and when things happen
-//! (`schedule`).
+//! (`schedule`). `search` tries everything that
+//! can happen to a few machines.
 //!
 //! # The protocol
 //!
@@ -49,6 +50,8 @@ mod learner;
 mod filling;
 mod leader;
 mod schedule;
+#[cfg(test)]
+mod search;
 #[cfg(test)]
 mod tests;
 
