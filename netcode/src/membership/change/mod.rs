@@ -5,7 +5,7 @@
 //! said (`message`), what is needed of the exchange (`inputs`), each machine's part (`agreement`,
 //! `acceptor`, `learner` and `filling`), that of a leader (`leader`), and when things happen
 //! (`schedule`). `search` tries everything that
-//! can happen to a few machines.
+//! can happen to a few machines, and `walks` a little of what can happen to many.
 //!
 //! # The protocol
 //!
@@ -52,6 +52,8 @@ mod leader;
 mod schedule;
 #[cfg(test)]
 mod search;
+#[cfg(test)]
+mod walks;
 #[cfg(test)]
 mod tests;
 
