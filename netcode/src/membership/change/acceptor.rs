@@ -5,7 +5,6 @@ use super::{
     inputs::MatchInputs,
     message::{Ballot, Body, Promise, Wish},
     value::{Occupant, Value},
-    voters::Machines,
 };
 
 /// A round further ahead than this is refused, so that no peer can use up the numbers: it would

@@ -51,6 +51,8 @@ mod filling;
 mod leader;
 mod schedule;
 #[cfg(test)]
+mod prints;
+#[cfg(test)]
 mod search;
 #[cfg(test)]
 mod walks;

@@ -10,9 +10,10 @@
 //! holds nothing, it counts as having exposed all that it may. Inputs are moved between machines
 //! without messages, whenever the receiver would take them.
 
+#![expect(clippy::print_stdout, reason = "the size of a search is worth reading in the log")]
+
 use std::{
-    collections::HashSet,
-    hash::{BuildHasherDefault, Hash, Hasher},
+    hash::{Hash, Hasher},
     rc::Rc,
     time::Duration,
 };
@@ -24,6 +25,7 @@ use super::{
     inputs::MatchInputs,
     leader::Attempt,
     message::{Ballot, Body, Message, Wish},
+    prints::{Mix, Seen, fingerprint},
     schedule::{Change, Outlook},
     value::{Occupant, Value},
     voters::Machines,
@@ -33,55 +35,6 @@ use crate::exchange::Stream;
 /// Frames that the model knows of.
 const FRAMES: u8 = 3;
 const MAX_MACHINES: usize = 5;
-
-/// A hasher that is fast and good enough: a state counts as seen by 64 bits.
-#[derive(Default)]
-struct Mix(u64);
-
-impl Hasher for Mix {
-    fn finish(&self) -> u64 {
-        let mixed = (self.0 ^ (self.0 >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        mixed ^ (mixed >> 32)
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.write_u64(u64::from_le_bytes(word));
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn write_u32(&mut self, word: u32) {
-        self.write_u64(word.into());
-    }
-
-    fn write_u16(&mut self, word: u16) {
-        self.write_u64(word.into());
-    }
-
-    fn write_u8(&mut self, word: u8) {
-        self.write_u64(word.into());
-    }
-
-    fn write_usize(&mut self, word: usize) {
-        self.write_u64(word as u64);
-    }
-
-    fn write_isize(&mut self, word: isize) {
-        self.write_u64(word as u64);
-    }
-}
-
-fn fingerprint(value: &impl Hash) -> u64 {
-    let mut hasher = Mix::default();
-    value.hash(&mut hasher);
-    hasher.finish()
-}
 
 /// The inputs of one machine, as far as they are not the same everywhere: for each seat, how many
 /// frames are known here.
@@ -212,7 +165,6 @@ fn peer(machine: usize) -> PeerId {
     PeerId::from_u128(machine as u128 + 1)
 }
 
-type Seen = HashSet<u64, BuildHasherDefault<Mix>>;
 type Next = Vec<(Action, State)>;
 
 impl Scenario {
