@@ -55,7 +55,11 @@ mod prints;
 #[cfg(test)]
 mod search;
 #[cfg(test)]
+mod rig;
+#[cfg(test)]
 mod walks;
+#[cfg(test)]
+mod cases;
 #[cfg(test)]
 mod tests;
 

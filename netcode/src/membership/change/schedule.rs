@@ -60,7 +60,7 @@ struct Allowance {
 /// The agreement on changes of the roster of one match, on one machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
-    agreement: Agreement,
+    pub(super) agreement: Agreement,
     /// Hidden machines lead nothing.
     hidden: Machines,
     /// When the last thing happened that another machine can be waited for, while there is
