@@ -98,6 +98,8 @@ pub(crate) struct Agreement {
     /// One change for each seat at most.
     pub(super) asked: Vec<Asked>,
     pub(super) has_left: bool,
+    /// Goodbyes of voters for epochs that we have not reached, one of each: none may come again.
+    early: Vec<(PeerId, Message)>,
     pub(super) decision: Decision,
     #[cfg(test)]
     pub(super) rules: Rules,
@@ -133,6 +135,7 @@ impl Agreement {
             history: vec![(Ballot::default(), value)],
             asked: Vec::new(),
             has_left: false,
+            early: Vec::new(),
             decision: Decision::default(),
             #[cfg(test)]
             rules: Rules { hold: true, flush: true, adopt: true },
@@ -195,6 +198,10 @@ impl Agreement {
             return self.answer_laggard(from, message, inputs);
         };
         if message.epoch > next {
+            if matches!(message.body, Body::Goodbye(_)) {
+                self.early.retain(|(peer, _)| *peer != from);
+                self.early.push((from, message.clone()));
+            }
             // It is ahead, and has what we lack.
             return vec![Step::Send(from, self.lack(inputs))];
         }
@@ -254,6 +261,9 @@ impl Agreement {
             && let Some((ballot, value)) = self.decision.decided.take()
         {
             self.install(ballot, value, &mut steps);
+            for (peer, goodbye) in std::mem::take(&mut self.early) {
+                steps.extend(self.handle(peer, &goodbye, inputs));
+            }
         }
         for seat in self.differing(inputs) {
             self.name_differing(seat, &mut steps);
@@ -345,9 +355,14 @@ impl Agreement {
     /// Whether these machines may decide in a ballot. An exact half of them may if all others left
     /// by a goodbye or a closed channel: silence alone never puts half of the machines away.
     pub(super) fn is_quorum(&self, who: Machines, ballot: Ballot) -> bool {
-        let gone = self.gone_for(ballot);
+        self.is_quorum_without(self.gone_for(ballot), who)
+    }
+
+    /// As [`is_quorum`](Self::is_quorum), if only these goodbyes count.
+    pub(super) fn is_quorum_without(&self, gone: Machines, who: Machines) -> bool {
+        let has_gone = |view: &View| view.presence == Presence::Closed || view.goodbye.is_some();
         let mut others = self.voters.all().without(gone).without(who).iter();
-        let may_break_tie = others.all(|voter| self.views[voter].presence == Presence::Closed);
+        let may_break_tie = others.all(|voter| has_gone(&self.views[voter]));
         self.voters.is_quorum(who, gone, may_break_tie)
     }
 

@@ -6,7 +6,7 @@ use signaling::protocol::PeerId;
 use super::{
     agreement::{Agreement, Step},
     inputs::MatchInputs,
-    message::{Body, Goodbye, Message},
+    message::{Ballot, Body, Goodbye, Message},
     value::Value,
 };
 use crate::exchange::Stream;
@@ -18,9 +18,13 @@ impl Agreement {
         goodbye: &Goodbye,
         inputs: &mut impl MatchInputs,
     ) {
-        if !self.is_sound(&goodbye.promise, inputs) {
+        let ballot = goodbye.promise.ballot;
+        let is_near = ballot == Ballot::default() || self.is_near(ballot);
+        if !is_near || !self.is_sound(&goodbye.promise, inputs) {
             return;
         }
+        // It only counts in higher ballots, so we need one.
+        self.decision.highest_round = self.decision.highest_round.max(ballot.round);
         if self.views[sender].goodbye.is_none() {
             self.views[sender].goodbye = Some(goodbye.clone());
         }

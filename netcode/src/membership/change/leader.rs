@@ -128,15 +128,15 @@ impl Agreement {
     /// from the promises.
     fn find_value(&self, attempt: &mut Attempt, inputs: &impl MatchInputs) -> Option<Value> {
         let ballot = attempt.ballot;
-        let gone = self.usable_goodbyes(ballot, inputs);
         let promised = attempt.promised();
+        let gone = self.usable_goodbyes(ballot, promised, inputs);
         let adopted = self.adopted(attempt, promised, gone);
         let installers = match &adopted {
             Some(value) => self.installers(value),
             None => Machines::default(),
         };
         let who = promised.and(installers);
-        if !self.is_quorum_with(who, gone, ballot) {
+        if !self.is_quorum_without(gone, who) {
             return None;
         }
         #[cfg(test)]
@@ -156,20 +156,23 @@ impl Agreement {
         self.new_value(attempt, leavers, gone, inputs)
     }
 
-    /// The machines whose goodbye counts as a promise of a ballot: all that they had is here.
-    fn usable_goodbyes(&self, ballot: Ballot, inputs: &impl MatchInputs) -> Machines {
+    /// The machines whose goodbye counts as a promise of a ballot: all that they had is here, but
+    /// for the inputs of the machines that promised, which give theirs themselves. A machine that
+    /// left without giving what it claims to have counts as one that crashed.
+    fn usable_goodbyes(
+        &self,
+        ballot: Ballot,
+        promised: Machines,
+        inputs: &impl MatchInputs,
+    ) -> Machines {
+        let is_needed = |peer| self.voters.index(peer).is_none_or(|it| !promised.has(it));
         let has_all = |promise: &Promise| {
-            let mut seats = self.installed().peer_seats().map(|(seat, _)| seat);
-            seats.all(|seat| inputs.end(seat) >= promise.ends[usize::from(seat)])
+            let mut seats = self.installed().peer_seats().filter(|(_, peer)| is_needed(*peer));
+            seats.all(|(seat, _)| inputs.end(seat) >= promise.ends[usize::from(seat)])
         };
         let goodbye = |voter: &usize| self.views[*voter].goodbye.as_ref();
         let gone = self.gone_for(ballot).iter();
         gone.filter(|voter| goodbye(voter).is_some_and(|it| has_all(&it.promise))).collect()
-    }
-
-    /// As [`is_quorum`](Self::is_quorum), if only these goodbyes count.
-    fn is_quorum_with(&self, who: Machines, gone: Machines, ballot: Ballot) -> bool {
-        gone == self.gone_for(ballot) && self.is_quorum(who, ballot)
     }
 
     fn installers(&self, value: &Value) -> Machines {
