@@ -175,27 +175,44 @@ impl Agreement {
 
     /// Whether we agree with a value that `source` proposes: we see each change to be due
     /// ourselves, or have accepted it before, or a third machine has accepted it, which an honest
-    /// machine does only on these terms. So no machine can put another one away alone.
+    /// machine does only on these terms. So no machine can put another one away alone, as long as
+    /// a third one is there.
     pub(super) fn is_acceptable(&self, value: &Value, source: usize) -> bool {
         let digest = value.digest();
-        let is_vote = |view: &View| view.vote.is_some_and(|(_, voted)| voted == digest);
-        let is_decided = |view: &View| {
-            view.installed.as_ref().is_some_and(|(_, value)| value.digest() == digest)
+        let has_accepted = |view: &View| {
+            let last = view.goodbye.as_ref().and_then(|goodbye| goodbye.promise.accepted.as_ref());
+            view.vote.is_some_and(|(_, voted)| voted == digest)
+                || view.installed.iter().chain(last).any(|(_, it)| it == value)
         };
         let mut others = (0..self.views.len()).filter(|&voter| voter != source);
-        if others.any(|voter| is_vote(&self.views[voter]) || is_decided(&self.views[voter])) {
+        if others.any(|voter| has_accepted(&self.views[voter])) {
             return true;
         }
         let changes = (0..).zip(self.installed().seats.iter().zip(&value.seats));
         changes.filter(|(_, (old, new))| old != new).all(|(seat, (&old, &new))| {
             let is_put_away = match old {
                 Occupant::Peer(peer) => {
-                    let is_gone = self.voters.index(peer).is_some_and(|it| self.is_gone(it));
-                    is_gone && [Occupant::Away(peer), Occupant::Empty, Occupant::Bot].contains(&new)
+                    let voter = self.voters.index(peer);
+                    let is_due = voter.is_some_and(|it| self.is_due_to_leave(it, source));
+                    is_due && [Occupant::Away(peer), Occupant::Empty, Occupant::Bot].contains(&new)
                 }
                 _ => false,
             };
             is_put_away || self.asked_for(seat) == Some(new)
         })
+    }
+
+    /// Whether we agree that a machine is put away, as `source` proposes: we miss it, or missed it
+    /// as we promised. It may be back since; but what some accepted meanwhile may be decided, and
+    /// then has to be finished. For the same reason we go ourselves where no machine is left that
+    /// could confirm it.
+    fn is_due_to_leave(&self, voter: usize, source: usize) -> bool {
+        if Some(voter) == self.us {
+            let others = (0..self.views.len()).filter(|&it| it != voter && it != source);
+            let mut silent = others.filter(|&it| self.views[it].goodbye.is_none()).peekable();
+            return silent.peek().is_some() && silent.all(|other| self.is_gone(other));
+        }
+        let is_held = self.decision.hold.is_some_and(|hold| hold.machines.has(voter));
+        self.is_gone(voter) || is_held
     }
 }

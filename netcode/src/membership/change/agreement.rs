@@ -366,6 +366,24 @@ impl Agreement {
         self.voters.is_quorum(who, gone, may_break_tie)
     }
 
+    /// Whether the members of the roster that we accepted, and that may be decided, could decide
+    /// what follows it.
+    pub(super) fn can_go_on(&self) -> bool {
+        let Some((_, value)) = &self.decision.accepted else { return true };
+        let members = Voters::of(&value.seats);
+        let view = |member: usize| Some(&self.views[self.voters.index(members.peer(member))?]);
+        let which = |is: &dyn Fn(&View) -> bool| -> Machines {
+            (0..members.len()).filter(|&member| view(member).is_some_and(is)).collect()
+        };
+        let gone = which(&|view| view.goodbye.is_some());
+        let lost = which(&|view| view.presence != Presence::Here || view.is_mute);
+        let may_break_tie = lost
+            .without(gone)
+            .iter()
+            .all(|member| view(member).is_some_and(|view| view.presence == Presence::Closed));
+        members.is_quorum(members.all().without(lost), gone, may_break_tie)
+    }
+
     /// A machine that is an epoch behind gets what was decided, and the inputs before that.
     pub(super) fn answer_laggard(
         &mut self,
@@ -375,6 +393,10 @@ impl Agreement {
     ) -> Vec<Step> {
         let voter = self.voters.index(from).filter(|&voter| Some(voter) != self.us);
         match &message.body {
+            Body::Install { ballot, value } if message.epoch == self.next_epoch() => {
+                self.hear_newcomer(from, *ballot, value);
+                self.advance(inputs)
+            }
             Body::Install { .. } | Body::Fill { .. } => Vec::new(),
             Body::Goodbye(goodbye) if message.epoch < self.next_epoch() => {
                 // It left before it heard of the epoch in force, so it took no part in the next.

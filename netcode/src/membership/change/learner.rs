@@ -1,5 +1,7 @@
 //! How a machine accepts, learns what was decided, and installs it.
 
+use signaling::protocol::PeerId;
+
 use super::{
     agreement::{Agreement, Decision, MAX_HISTORY, Step, View},
     filling::is_complete,
@@ -23,46 +25,75 @@ impl Agreement {
         }
     }
 
-    /// Looks for a value that was decided. A machine that has installed one will never accept
-    /// another, so it counts as having accepted it in every ballot.
+    /// Looks for a value that was decided. What a quorum accepted takes the place of what a machine
+    /// was believed.
     pub(super) fn learn(&mut self) {
-        if self.decision.decided.is_some() {
-            return;
-        }
         let known = self.decision.pending.iter().chain(&self.decision.accepted);
         let installed = self.views.iter().filter_map(|view| view.installed.as_ref());
-        let found = known.chain(installed).find_map(|(ballot, value)| {
+        let candidates = || known.clone().chain(installed.clone());
+        let proven = candidates().find_map(|(ballot, value)| {
             let ballot = self.deciding_ballot(*ballot, value)?;
             Some((ballot, value.clone()))
         });
-        self.decision.decided = found;
+        if proven.is_some() {
+            self.decision.decided = proven;
+        } else if self.decision.decided.is_none() {
+            let believed = candidates().find(|it| self.is_believed(it.0, &it.1)).cloned();
+            self.decision.decided = believed;
+        }
     }
 
-    /// The ballot in which a value was decided, as far as we know. `named` is one in which somebody
-    /// accepted it, or says that it was decided.
-    pub(super) fn deciding_ballot(&self, named: Ballot, value: &Value) -> Option<Ballot> {
+    /// The ballot in which a quorum accepted a value, as far as we know. `named` is one in which
+    /// somebody accepted it, or says that it was decided. A machine that has installed a value will
+    /// never accept another, so it counts as having accepted it in every ballot.
+    fn deciding_ballot(&self, named: Ballot, value: &Value) -> Option<Ballot> {
         let digest = value.digest();
-        let installed =
-            |view: &View| view.installed.as_ref().is_some_and(|(_, installed)| installed == value);
-        let voters = || 0..self.views.len();
-        let has_voted = |voter: usize, ballot: Ballot| {
-            installed(&self.views[voter]) || self.views[voter].vote == Some((ballot, digest))
+        let has_voted = |view: &View, ballot: Ballot| {
+            has_installed(view, value) || view.vote == Some((ballot, digest))
         };
         let votes = self.views.iter().filter_map(|view| view.vote);
         let ballots = votes.filter(|(_, voted)| *voted == digest).map(|(ballot, _)| ballot);
-        let by_votes = ballots.chain([named]).find(|&ballot| {
-            let who = voters().filter(|&voter| has_voted(voter, ballot)).collect();
+        ballots.chain([named]).find(|&ballot| {
+            let voters = 0..self.views.len();
+            let who = voters.filter(|&voter| has_voted(&self.views[voter], ballot)).collect();
             self.is_quorum(who, ballot)
-        });
-        // The machines that decided it may be gone since, all but one. That one is believed, if all
-        // that are left accepted the value, we among them.
-        let agrees = |voter: usize| {
-            let view = &self.views[voter];
-            installed(view) || view.vote.is_some_and(|(_, voted)| voted == digest)
+        })
+    }
+
+    /// Whether we believe that a value was decided though we cannot see it: the machines that
+    /// decided it may be gone since, or may know of goodbyes that we did not hear. One that
+    /// installed it is believed if all that are left accepted the value, and we did or would. We
+    /// would if a second machine did, or if it is acceptable, and of the very ballot that we
+    /// promised.
+    fn is_believed(&self, named: Ballot, value: &Value) -> bool {
+        let accepts = |voter: usize| self.has_accepted(voter, value);
+        let others = || (0..self.views.len()).filter(|&voter| Some(voter) != self.us);
+        let Some(source) = others().find(|&voter| has_installed(&self.views[voter], value)) else {
+            return false;
         };
-        let is_unopposed = self.views.iter().any(installed)
-            && voters().all(|voter| self.is_gone(voter) || agrees(voter));
-        by_votes.or(is_unopposed.then_some(named))
+        let do_we_agree = self.us.is_some_and(accepts)
+            || others().filter(|&voter| accepts(voter)).count() > 1
+            || (named == self.decision.promised && self.is_acceptable(value, source));
+        others().all(|voter| self.is_gone(voter) || accepts(voter))
+            && (self.us.is_none() || do_we_agree)
+    }
+
+    /// A machine that gets its seat with the next epoch says that it was decided. It is believed if
+    /// all voters that are left accepted the value, we among them.
+    pub(super) fn hear_newcomer(&mut self, from: PeerId, ballot: Ballot, value: &Value) {
+        let is_newcomer = value.peer_seats().any(|(_, peer)| peer == from);
+        let is_ours = self.decision.accepted.as_ref().is_some_and(|(_, it)| it == value);
+        let mut voters = 0..self.views.len();
+        let is_unopposed = voters.all(|it| self.is_gone(it) || self.has_accepted(it, value));
+        if is_newcomer && is_ours && is_unopposed && self.decision.decided.is_none() {
+            self.decision.decided = Some((ballot, value.clone()));
+        }
+    }
+
+    /// Whether a voter is known to have accepted or installed a value.
+    fn has_accepted(&self, voter: usize, value: &Value) -> bool {
+        let view = &self.views[voter];
+        has_installed(view, value) || view.vote.is_some_and(|(_, voted)| voted == value.digest())
     }
 
     pub(super) fn install(&mut self, ballot: Ballot, value: Value, steps: &mut Vec<Step>) {
@@ -92,4 +123,8 @@ impl Agreement {
         }
         steps.push(Step::Installed(value));
     }
+}
+
+fn has_installed(view: &View, value: &Value) -> bool {
+    view.installed.as_ref().is_some_and(|(_, installed)| installed == value)
 }

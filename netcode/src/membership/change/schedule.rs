@@ -146,9 +146,10 @@ impl Change {
         }
     }
 
-    /// Whether the match waits for machines without which it cannot go on: no quorum is left.
+    /// Whether the match waits for machines without which it cannot go on: no quorum is left, or
+    /// none of the roster that may have been decided.
     pub(crate) fn is_stuck(&self) -> bool {
-        self.agreement.us.is_some() && !self.can_decide()
+        self.agreement.us.is_some() && !(self.can_decide() && self.agreement.can_go_on())
     }
 
     /// Says goodbye.

@@ -298,6 +298,26 @@ fn the_value_of_the_highest_ballot_that_may_have_been_decided_is_adopted() {
 }
 
 #[test]
+fn what_may_be_decided_is_finished_though_the_machine_that_was_missed_is_back() {
+    let mut table = Table::new(5);
+    table.miss(&[0, 1, 2, 3], 4);
+    let steps = table.begin(0, &[4]);
+    table.deliver(0, steps, &[0, 1, 2, 3]);
+    let accept = table.propose(0);
+    // Machine 1 accepts. Then 0 and 3 die, which may have accepted as well, and 4 is back.
+    table.deliver(0, accept[..1].to_vec(), &[1]);
+    for it in [1, 2, 4] {
+        let agreement = &mut table.machines[it].0;
+        agreement.notice(peer(4), Presence::Here);
+        agreement.notice(peer(0), Presence::Missing);
+        agreement.notice(peer(3), Presence::Missing);
+    }
+    table.attempt(1, &[0, 3], &[1, 2, 4]);
+    assert_eq!(table.installed.len(), 3);
+    assert_eq!(table.installed[0].1.seats[4], Occupant::Away(peer(4)));
+}
+
+#[test]
 fn one_machine_alone_cannot_have_a_value_adopted() {
     let mut table = Table::new(4);
     table.miss(&[0, 1, 3], 2);
@@ -343,6 +363,68 @@ fn a_goodbye_is_a_promise_and_leaves_the_others_a_quorum() {
     let prepare = Body::Prepare { ballot: Ballot { round: 9, leader: 1 }, wish: Wish::default() };
     let message = Message { epoch: 1, body: prepare };
     assert_eq!(agreement.handle(peer(1), &message, known), []);
+}
+
+#[test]
+fn a_goodbye_counts_without_the_inputs_of_machines_that_are_there() {
+    let mut table = Table::new(4);
+    // Machine 2 holds the inputs of machine 3, of which the leavers have more.
+    table.miss(&[2], 3);
+    table.begin(2, &[3]);
+    table.machines[2].0.notice(peer(3), Presence::Here);
+    for leaver in [0, 1] {
+        let (agreement, known) = &mut table.machines[leaver];
+        known.ends[3] = 12;
+        let steps = agreement.leave(false, known);
+        table.deliver(leaver, steps, &[2, 3]);
+    }
+    table.attempt(2, &[0, 1], &[2, 3]);
+    assert_eq!(table.installed.len(), 2);
+}
+
+#[test]
+fn a_machine_that_heard_no_goodbye_believes_what_those_that_are_left_decided() {
+    let mut table = Table::new(4);
+    let (agreement, known) = &mut table.machines[1];
+    let steps = agreement.leave(false, known);
+    table.deliver(1, steps, &[0, 2]);
+    table.miss(&[3], 1);
+    let steps = table.begin(0, &[1]);
+    table.deliver(0, steps, &[0, 2, 3]);
+    // Without machine 1, two of three decide. Then the leader dies before machine 3 hears of it.
+    let steps = table.propose(0);
+    table.deliver(0, steps, &[0, 2]);
+    assert_eq!(table.installed.len(), 2);
+    table.miss(&[3], 0);
+    let install = Vec::from_iter(table.machines[2].0.newest(peer(3)));
+    table.deliver(2, install, &[3]);
+    assert_eq!(table.installed.len(), 3);
+}
+
+#[test]
+fn a_newcomer_may_be_the_only_one_that_is_left_of_those_that_decided() {
+    let mut table = Table::new(2);
+    let known = table.machines[0].1.clone();
+    let seats = vec![seats(2)[0], seats(2)[1], Occupant::Empty];
+    table.machines =
+        (0..3).map(|it| (Agreement::new(peer(it), seats.clone()), known.clone())).collect();
+    for (agreement, known) in &mut table.machines {
+        agreement.ask(Asked { seat: 2, occupant: Occupant::Peer(peer(2)) });
+        known.ends = vec![10; 3];
+    }
+    let steps = table.begin(0, &[]);
+    table.deliver(0, steps, &[0, 1]);
+    // Machine 1 accepts; 0 decides, tells the newcomer, and dies before 1 hears of it.
+    let accept = table.propose(0);
+    table.deliver(0, accept[..1].to_vec(), &[0, 1]);
+    assert_eq!(table.installed.len(), 1);
+    let install = Vec::from_iter(table.machines[0].0.newest(peer(2)));
+    table.deliver(0, install.clone(), &[2]);
+    table.machines[2].0.notice(peer(0), Presence::Missing);
+    table.miss(&[1], 0);
+    let Step::Send(_, message) = &install[0] else { panic!("{install:?}") };
+    table.deliver(2, vec![Step::ToAll(message.clone())], &[1]);
+    assert_eq!(table.installed.last().map(|(it, _)| *it), Some(1));
 }
 
 #[test]
