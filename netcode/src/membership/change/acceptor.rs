@@ -71,7 +71,7 @@ impl Agreement {
         decision.attempt = None;
         let planned = if wish.leaving.is_empty() { wish.first } else { 0 };
         let from = inputs.exposed().max(planned);
-        let hold = decision.hold.unwrap_or(Hold { machines: Machines::default(), from });
+        let hold = decision.hold.unwrap_or(Hold { from, ..Hold::default() });
         #[cfg(test)]
         if !self.rules.hold {
             return;

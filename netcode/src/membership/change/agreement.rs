@@ -43,7 +43,7 @@ pub(crate) enum Presence {
 }
 
 /// What a machine that promised keeps back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Hold {
     /// No further inputs of the seats of these voters are acknowledged, nor taken from them.
     pub(crate) machines: Machines,
@@ -117,6 +117,8 @@ pub(super) struct Decision {
     /// What was decided, likewise.
     pub(super) decided: Option<(Ballot, Value)>,
     pub(super) attempt: Option<Attempt>,
+    /// An attempt failed for want of inputs that somebody claims to have.
+    pub(super) is_modest: bool,
     /// The seats that were named because their inputs differ: a bit for each.
     pub(super) differing: u16,
 }

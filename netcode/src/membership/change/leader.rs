@@ -1,5 +1,7 @@
 //! What a leader does: it gathers promises, and proposes what follows from them.
 
+use signaling::protocol::PeerId;
+
 use super::{
     agreement::{Agreement, Step, View},
     inputs::MatchInputs,
@@ -82,6 +84,12 @@ impl Agreement {
         steps
     }
 
+    /// Ends the attempt: it came to nothing in time.
+    pub(super) fn give_up(&mut self) {
+        let attempt = self.decision.attempt.take();
+        self.decision.is_modest |= attempt.is_some_and(|attempt| attempt.lacks.is_some());
+    }
+
     /// Names the machines that may leave and whose inputs differ from ours where somebody promised.
     /// We propose ours.
     fn compare_inputs(
@@ -139,19 +147,20 @@ impl Agreement {
         if !self.is_quorum_without(gone, who) {
             return None;
         }
-        #[cfg(test)]
-        let adopted = adopted.filter(|_| self.rules.adopt);
-        if adopted.is_some() {
-            return adopted;
-        }
         // The members of the new roster are those that promised, so that each of them holds what it
-        // has exposed; all others are in the wish, so that everybody holds their inputs.
+        // has exposed; all others are in the wish, so that everybody holds their inputs. A value
+        // that was accepted before waits for them as well: they may show that it was not decided.
         let leavers = self.voters.all().without(promised);
-        let is_flushed = attempt.wish.leaving.and(gone).has_all(leavers);
+        let is_flushed = attempt.wish.leaving.and(gone).and(installers).has_all(leavers);
         #[cfg(test)]
         let is_flushed = is_flushed || !self.rules.flush;
         if !is_flushed {
             return None;
+        }
+        #[cfg(test)]
+        let adopted = adopted.filter(|_| self.rules.adopt);
+        if adopted.is_some() {
+            return adopted;
         }
         self.new_value(attempt, leavers, gone, inputs)
     }
@@ -220,29 +229,31 @@ impl Agreement {
     ) -> Option<Value> {
         let installed = self.installed();
         let (seats, reason) = self.new_seats(leavers);
-        let goodbyes = gone.iter().filter_map(|voter| self.views[voter].goodbye.as_ref());
-        let goodbyes = goodbyes.map(|goodbye| &goodbye.promise);
-        let promises = Vec::from_iter(attempt.promises.iter().flatten().chain(goodbyes));
-        let exposed = promises.iter().map(|it| it.exposed).fold(installed.first, u32::max);
-        let highest = |seat: u8| {
-            let known = promises.iter().filter_map(|it| it.ends.get(usize::from(seat)).copied());
-            known.fold(inputs.end(seat), u32::max)
-        };
+        let held = attempt.wish.leaving.and(gone);
         let given_up = Vec::from_iter(installed.given_up(&seats));
-        let is_held = |peer| {
-            let voter = self.voters.index(peer);
-            voter.is_some_and(|voter| attempt.wish.leaving.and(gone).has(voter))
-        };
+        let is_held = |peer| self.voters.index(peer).is_some_and(|voter| held.has(voter));
         let are_held = given_up.iter().all(|&(_, peer)| is_held(peer));
         #[cfg(test)]
         let are_held = are_held || !self.rules.flush;
         if !are_held {
             return None;
         }
+        let promises = self.last_words(attempt, gone);
+        let shown = self.shown(attempt.wish, &promises);
+        let exposed = self.exposed_anywhere(shown, &promises, inputs);
         // The last frame for which somebody has the inputs of all leavers. A majority has the
         // inputs of every exposed frame, and no more were acknowledged since.
-        let cut = given_up.iter().map(|&(seat, _)| highest(seat)).min();
-        let first = cut.unwrap_or(attempt.wish.first.max(exposed));
+        let highest = |&(seat, _): &(u8, PeerId)| {
+            let known = promises.iter().filter_map(|it| it.ends.get(usize::from(seat)).copied());
+            known.fold(inputs.end(seat), u32::max)
+        };
+        let cut = given_up.iter().map(highest).min();
+        let mut first = cut.unwrap_or(attempt.wish.first.max(exposed));
+        if self.decision.is_modest && cut.is_some() {
+            // Nobody gave what somebody claimed to have: what may be exposed, and is here, will do.
+            let here = given_up.iter().map(|&(seat, _)| inputs.end(seat)).min().unwrap_or(0);
+            first = first.min(here.max(shown.unwrap_or(0)));
+        }
         if first < exposed || first > inputs.limit() {
             return None;
         }
@@ -253,6 +264,49 @@ impl Agreement {
         let ended = given_up.iter().map(|&(seat, _)| (seat, inputs.hash(seat, first))).collect();
         let (epoch, parent) = (self.next_epoch(), self.digest);
         Some(Value { epoch, parent, seats, first, ended, reason })
+    }
+
+    /// The last promise of each machine that gave one, be it by its goodbye.
+    fn last_words<'a>(&'a self, attempt: &'a Attempt, gone: Machines) -> Vec<&'a Promise> {
+        let goodbye = |voter: usize| self.views[voter].goodbye.as_ref().map(|it| &it.promise);
+        let last = |voter: usize| match gone.has(voter) {
+            true => goodbye(voter),
+            false => attempt.promises.get(voter).and_then(Option::as_ref),
+        };
+        (0..self.views.len()).filter_map(last).collect()
+    }
+
+    /// The first frame that nobody can have exposed, as far as the machines in the wish go; `None`
+    /// if there are none. Their inputs are not acknowledged after a promise, and more than half of
+    /// the voters have acknowledged those before each exposed frame: so at least some of the
+    /// promises show them, and the fewer machines are missing, the more.
+    fn shown(&self, wish: Wish, promises: &[&Promise]) -> Option<u32> {
+        let most = self.views.len() / 2 + 1;
+        let showing = (promises.len() + most).saturating_sub(self.views.len()).max(1);
+        let is_wished = |peer| self.voters.index(peer).is_some_and(|it| wish.leaving.has(it));
+        let wished = self.installed().peer_seats().filter(|&(_, peer)| is_wished(peer));
+        let shown = wished.map(|(seat, _)| {
+            let ends = promises.iter().filter_map(|it| it.ends.get(usize::from(seat)).copied());
+            let mut ends = Vec::from_iter(ends);
+            ends.sort_unstable_by(|one, other| other.cmp(one));
+            ends.get(showing - 1).copied().unwrap_or(0)
+        });
+        shown.min()
+    }
+
+    /// The first frame that no machine has exposed. What a machine says of itself counts as far as
+    /// it can be true: nobody has exposed a frame without our own inputs either.
+    fn exposed_anywhere(
+        &self,
+        shown: Option<u32>,
+        promises: &[&Promise],
+        inputs: &impl MatchInputs,
+    ) -> u32 {
+        let installed = self.installed();
+        let ours = installed.peer_seats().filter(|&(_, peer)| peer == self.local);
+        let ours = ours.map(|(seat, _)| inputs.end(seat)).min();
+        let possible = ours.into_iter().chain(shown).min().unwrap_or(0);
+        promises.iter().map(|it| it.exposed.min(possible)).fold(installed.first, u32::max)
     }
 
     /// Who fills each seat without these voters, and with what was asked for.

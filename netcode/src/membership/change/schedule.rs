@@ -225,7 +225,7 @@ impl Change {
             let steps = self.agreement.propose(inputs);
             let is_open = self.agreement.decision.attempt.is_some();
             if is_open && now.saturating_sub(self.began) >= self.lengthened(patience) {
-                self.agreement.decision.attempt = None;
+                self.agreement.give_up();
                 self.attempts += 1;
                 self.waiting = Some(now);
             }
@@ -306,12 +306,15 @@ impl Change {
     fn note_mute(&mut self, now: Duration, patience: Duration) {
         let (ballot, since) = self.promised;
         let is_over = now.saturating_sub(since) >= MUTE_AFTER * patience;
+        let us = self.agreement.us;
+        // A machine that does not agree that we are gone is right not to promise.
+        let hold = self.agreement.decision.hold.unwrap_or_default();
+        let are_we_missed = us.is_some_and(|us| hold.machines.has(us));
         if ballot > Ballot::default() && is_over {
-            let us = self.agreement.us;
             for (voter, view) in self.agreement.views.iter_mut().enumerate() {
                 let is_leader = usize::from(ballot.leader) == voter;
-                view.is_mute =
-                    !is_leader && Some(voter) != us && view.promised == Ballot::default();
+                let is_silent = view.promised == Ballot::default() && view.vote.is_none();
+                view.is_mute = !is_leader && Some(voter) != us && is_silent && !are_we_missed;
             }
             // A machine without which nothing can be decided is asked again.
             if !self.can_decide() {
