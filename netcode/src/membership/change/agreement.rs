@@ -233,7 +233,9 @@ impl Agreement {
                 Vec::new()
             }
             Body::Install { ballot, value } => {
-                let is_sound = self.installed().may_precede(self.digest, value, inputs.limit());
+                // A machine without a seat may be far behind, and learns only what a quorum says.
+                let limit = self.us.map_or(u32::MAX, |_| inputs.limit());
+                let is_sound = self.installed().may_precede(self.digest, value, limit);
                 if is_sound && value.first >= inputs.exposed() {
                     self.views[sender].installed = Some((*ballot, value.clone()));
                 }
@@ -295,9 +297,15 @@ impl Agreement {
     /// The messages that have not been answered yet, as far as we know. They are the same until
     /// something happens.
     pub(crate) fn unanswered(&self, inputs: &impl MatchInputs) -> Vec<Step> {
-        let Some(us) = self.us.filter(|_| !self.has_left) else { return Vec::new() };
-        let decision = &self.decision;
+        if self.has_left {
+            return Vec::new();
+        }
         let mut steps = Vec::new();
+        if self.wanted_before().is_some() {
+            steps.push(Step::ToAll(self.lack(inputs)));
+        }
+        let Some(us) = self.us else { return steps };
+        let decision = &self.decision;
         let missing = self.missing();
         if !missing.is_empty() && decision.promised == Ballot::default() {
             steps.push(Step::ToAll(self.message(Body::Suspect { missing })));
@@ -310,9 +318,6 @@ impl Agreement {
         }
         if let Some((ballot, digest)) = self.views[us].vote {
             steps.push(Step::ToAll(self.message(Body::Accepted { ballot, digest })));
-        }
-        if self.wanted_before().is_some() {
-            steps.push(Step::ToAll(self.lack(inputs)));
         }
         steps
     }

@@ -74,6 +74,8 @@ pub(crate) struct Change {
     promised: (Ballot, Duration),
     /// Machines that may not know the epoch in force yet, and until when they hear of it.
     laggards: (Vec<PeerId>, Duration),
+    /// Peers that were heard to be in later epochs: they have what was decided.
+    ahead: Vec<(PeerId, u32)>,
     farewell: (Vec<Step>, u8),
     /// One for each peer that we decide with, or that was put away.
     allowances: Vec<(PeerId, Allowance)>,
@@ -96,6 +98,7 @@ impl Change {
             repeated: Duration::ZERO,
             promised: (Ballot::default(), Duration::ZERO),
             laggards: (Vec::new(), Duration::ZERO),
+            ahead: Vec::new(),
             farewell: (Vec::new(), 0),
             allowances: Vec::new(),
         }
@@ -141,8 +144,13 @@ impl Change {
 
     /// A peer is known to be in an epoch, by the header of a datagram for example.
     pub(crate) fn hear_epoch(&mut self, peer: PeerId, epoch: u32) {
-        if epoch >= self.installed().epoch {
+        let ours = self.installed().epoch;
+        if epoch >= ours {
             self.laggards.0.retain(|laggard| *laggard != peer);
+        }
+        self.ahead.retain(|(other, _)| *other != peer);
+        if epoch > ours && self.ahead.len() < usize::from(MAX_SEATS) {
+            self.ahead.push((peer, epoch));
         }
     }
 
@@ -204,12 +212,22 @@ impl Change {
             if now < self.laggards.1 {
                 steps.extend(self.laggards.0.iter().filter_map(|&it| self.agreement.newest(it)));
             }
+            steps.extend(self.ask_ahead(inputs));
             if self.farewell.1 > 0 {
                 self.farewell.1 -= 1;
                 steps.extend(self.farewell.0.iter().cloned());
             }
         }
         steps
+    }
+
+    /// Asks the peers that are ahead for what was decided.
+    fn ask_ahead(&mut self, inputs: &impl MatchInputs) -> Vec<Step> {
+        let ahead = std::mem::take(&mut self.ahead);
+        let ours = self.installed().epoch;
+        let ahead = ahead.into_iter().filter(|(_, epoch)| *epoch > ours);
+        let ahead = ahead.filter(|_| !self.agreement.has_left);
+        ahead.map(|(peer, _)| Step::Send(peer, self.agreement.lack(inputs))).collect()
     }
 
     /// Begins attempts, and goes on with them.
