@@ -7,7 +7,7 @@ use std::time::Duration;
 use signaling::protocol::PeerId;
 
 use super::{
-    agreement::{Agreement, Asked, Hold, Presence, Step},
+    agreement::{Agreement, Asked, Hold, Presence, Step, View},
     inputs::MatchInputs,
     message::{Ballot, Body, Message, Wish},
     value::{Occupant, Value},
@@ -66,6 +66,8 @@ pub(crate) struct Change {
     /// When the last thing happened that another machine can be waited for, while there is
     /// something to decide.
     waiting: Option<Duration>,
+    /// Since when another machine holds, while we do not.
+    unheld: Option<Duration>,
     began: Duration,
     attempts: u32,
     planned: Option<Duration>,
@@ -92,6 +94,7 @@ impl Change {
             agreement,
             hidden: Machines::default(),
             waiting: None,
+            unheld: None,
             began: Duration::ZERO,
             attempts: 0,
             planned: None,
@@ -249,7 +252,9 @@ impl Change {
             }
             return steps;
         }
-        if self.agreement.us.is_none() || self.agreement.has_left || !self.has_cause(now) {
+        self.note_unheld(now);
+        if self.agreement.us.is_none() || self.agreement.has_left || !self.has_cause(now, patience)
+        {
             self.waiting = None;
             return Vec::new();
         }
@@ -272,24 +277,40 @@ impl Change {
         patience * (1 << self.attempts.min(MAX_DOUBLINGS))
     }
 
-    /// The number of waits that other machines get first: those with lower seats or, once one of
-    /// them has begun, it as well.
+    /// The number of waits that other machines get first: those with lower seats, or all if we are
+    /// hidden, and, once one of them has begun, it as well.
     fn rank(&self) -> u32 {
         let agreement = &self.agreement;
-        let us = agreement.us.unwrap_or(usize::from(MAX_SEATS));
-        let lower = Machines::first(us).without(agreement.missing()).without(self.hidden);
+        let Some(us) = agreement.us else { return 0 };
+        let others = agreement.voters.all().without(Machines::default().with(us));
+        let lower = if self.hidden.has(us) { others } else { Machines::first(us) };
+        let lower = lower.without(agreement.missing()).without(self.hidden);
         let is_led = agreement.decision.promised > Ballot::default()
             && usize::from(agreement.decision.promised.leader) != us;
         lower.len() as u32 + u32::from(is_led)
     }
 
+    /// A machine that holds waits for an epoch that nobody else may see a cause for.
+    fn note_unheld(&mut self, now: Duration) {
+        let holds = |view: &View| {
+            view.presence == Presence::Here
+                && view.goodbye.is_none()
+                && view.promised > Ballot::default()
+        };
+        let agreement = &self.agreement;
+        let is_unheld = agreement.decision.hold.is_none() && agreement.views.iter().any(holds);
+        self.unheld = is_unheld.then(|| self.unheld.unwrap_or(now));
+    }
+
     /// Whether there is something to decide, and enough machines see it.
-    fn has_cause(&self, now: Duration) -> bool {
+    fn has_cause(&self, now: Duration, patience: Duration) -> bool {
         let agreement = &self.agreement;
         let missing = agreement.missing();
         let is_planned = !agreement.asked.is_empty() && missing.is_empty();
         let may_plan = || self.planned.is_none_or(|at| now.saturating_sub(at) >= PLAN_EVERY);
-        if agreement.decision.hold.is_some() || (is_planned && may_plan()) {
+        let is_over = |since: Duration| now.saturating_sub(since) >= MUTE_AFTER * patience;
+        let is_helping = missing.is_empty() && self.unheld.is_some_and(is_over);
+        if agreement.decision.hold.is_some() || ((is_planned || is_helping) && may_plan()) {
             return true;
         }
         let views = agreement.views.iter().enumerate();
@@ -316,7 +337,9 @@ impl Change {
         let asked: Machines =
             holders.filter_map(|(_, peer)| agreement.voters.index(peer)).collect();
         let leaving = agreement.missing().and(asked);
-        let is_planned = leaving.is_empty() && !agreement.asked.is_empty();
+        // While inputs are held, frames in the future cannot be waited for.
+        let is_held = agreement.decision.hold.is_some_and(|hold| !hold.machines.is_empty());
+        let is_planned = leaving.is_empty() && !agreement.asked.is_empty() && !is_held;
         Wish { leaving, first: if is_planned { outlook.soon } else { 0 } }
     }
 

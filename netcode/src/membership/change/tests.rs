@@ -554,6 +554,51 @@ fn a_hidden_machine_leads_nothing() {
 }
 
 #[test]
+fn a_hidden_machine_waits_for_all_others() {
+    let mut known = Known { ends: vec![10; 4], exposed: 8, differing: Vec::new() };
+    let mut change = Change::new(peer(0), seats(4));
+    change.notice(peer(3), Presence::Missing);
+    change.notice_hidden(peer(0), true);
+    let suspect = Message { epoch: 1, body: Body::Suspect { missing: set(&[3]) } };
+    for other in [1, 2] {
+        change.handle(Duration::ZERO, peer(other), &suspect, &mut known);
+    }
+    let begins = begins_after(&mut change, &mut known, Duration::from_secs(2));
+    assert_eq!(begins, Some(Duration::from_millis(510)));
+}
+
+#[test]
+fn a_machine_without_a_seat_asks_for_the_inputs_that_it_lacks() {
+    let mut table = Table::new(4);
+    table.miss(&[0, 1, 2], 3);
+    table.attempt(0, &[3], &[0, 1, 2]);
+    // Machine 3 is put away, and learns of it; then it lacks inputs before the next epoch.
+    let install = table.machines[0].0.newest(peer(3));
+    assert!(install.is_some());
+    for it in 0..3 {
+        let install = Vec::from_iter(table.machines[it].0.newest(peer(3)));
+        table.deliver(it, install, &[3]);
+    }
+    assert_eq!(table.machines[3].0.installed().epoch, 1);
+    assert_eq!(table.machines[3].0.us, None);
+    for it in 0..3 {
+        table.machines[it].0.ask(Asked { seat: 3, occupant: Occupant::Peer(peer(3)) });
+        let known = &mut table.machines[it].1;
+        (known.ends, known.exposed) = (vec![20; 4], 15);
+    }
+    table.attempt(0, &[], &[0, 1, 2]);
+    for it in 0..3 {
+        let install = Vec::from_iter(table.machines[it].0.newest(peer(3)));
+        table.deliver(it, install, &[3]);
+    }
+    let (agreement, known) = &table.machines[3];
+    let asks =
+        |step: &Step| matches!(step, Step::ToAll(it) if matches!(it.body, Body::Lack { .. }));
+    assert_eq!(agreement.installed().epoch, 1);
+    assert!(agreement.unanswered(known).iter().any(asks));
+}
+
+#[test]
 fn a_change_that_was_asked_for_is_planned_until_it_is_withdrawn() {
     for is_withdrawn in [false, true] {
         let mut known = Known { ends: vec![10; 2], exposed: 8, differing: Vec::new() };
