@@ -1,8 +1,9 @@
 //! An exhaustive search: all that can happen to some machines that agree on a change, in any order.
 //!
 //! A message that was sent stays there for ever, and may arrive at any time, again or never; so
-//! nothing needs to be modelled for loss, delay and duplicates. Each state is checked against the
-//! invariants, and states are compared by their hashes.
+//! nothing needs to be modelled for loss, delay and duplicates. A leader may give up its attempt,
+//! and begin the next one, at any time. Each state is checked against the invariants, and states
+//! are compared by their hashes, which leave out what makes no difference any more.
 //!
 //! Three shortcuts leave nothing out. Promises only matter once their leader proposes, so it gets
 //! any subset of them at that moment. Accepted values only matter once a machine learns from them,
@@ -21,9 +22,8 @@ use std::{
 use signaling::protocol::PeerId;
 
 use super::{
-    agreement::{Agreement, Presence, Rules, Step},
+    agreement::{Agreement, Decision, Presence, Rules, Step},
     inputs::MatchInputs,
-    leader::Attempt,
     message::{Ballot, Body, Message, Wish},
     prints::{Mix, Seen, fingerprint},
     schedule::{Change, Outlook},
@@ -35,6 +35,10 @@ use crate::exchange::Stream;
 /// Frames that the model knows of.
 const FRAMES: u8 = 3;
 const MAX_MACHINES: usize = 5;
+/// A search ends here: the fingerprints of all states then take 400 megabytes as they grow.
+const MAX_STATES: usize = 28_000_000;
+/// How often a long search says how far it is.
+const STATES_PER_LINE: usize = 2_000_000;
 
 /// The inputs of one machine, as far as they are not the same everywhere: for each seat, how many
 /// frames are known here.
@@ -87,13 +91,34 @@ impl MatchInputs for Known {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 struct Machine {
     agreement: Agreement,
     known: Known,
+    is_leader: bool,
     is_crashed: bool,
     /// Epoch 1, once it is installed here.
     installed: Option<Value>,
+}
+
+/// Only what can make a difference to what happens next.
+impl Hash for Machine {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        (self.known, self.is_crashed, &self.installed).hash(hasher);
+        if self.is_crashed || self.installed.is_some() {
+            return;
+        }
+        let Agreement { us, views, asked, has_left, decision, .. } = &self.agreement;
+        (us, asked, has_left).hash(hasher);
+        for view in views {
+            // What others promised counts only in an attempt, and they miss what they miss.
+            (view.presence, view.vote, &view.installed, &view.goodbye).hash(hasher);
+        }
+        let Decision { promised, hold, accepted, pending, decided, attempt, .. } = decision;
+        (promised, hold, accepted, pending, decided, attempt).hash(hasher);
+        let highest_round = decision.highest_round * u32::from(self.is_leader);
+        (highest_round, decision.is_modest, decision.differing).hash(hasher);
+    }
 }
 
 /// A value that many states share, with its fingerprint.
@@ -145,6 +170,8 @@ pub(super) struct Scenario {
     may_say_goodbye: bool,
     /// A leader may try to have nothing changed.
     may_heal: bool,
+    /// Leaders make do with the inputs that they have, as far as they may.
+    is_modest: bool,
     rules: Rules,
     max_states: usize,
 }
@@ -177,8 +204,9 @@ impl Scenario {
             crashes: 1,
             may_say_goodbye: false,
             may_heal: false,
+            is_modest: false,
             rules: ALL_RULES,
-            max_states: usize::MAX,
+            max_states: MAX_STATES,
         }
     }
 
@@ -192,6 +220,7 @@ impl Scenario {
         let machine = |local: usize| {
             let mut agreement = Agreement::new(peer(local), seats.clone());
             agreement.rules = self.rules;
+            agreement.decision.is_modest = self.is_modest;
             if local != self.leaver() {
                 agreement.notice(peer(self.leaver()), Presence::Missing);
             }
@@ -200,7 +229,9 @@ impl Scenario {
                 known.ends[seat] = 0;
             }
             known.acknowledged = known.ends;
-            Shared::new(Machine { agreement, known, is_crashed: false, installed: None })
+            let is_leader = self.leaders.contains(&local);
+            let is_crashed = false;
+            Shared::new(Machine { agreement, known, is_leader, is_crashed, installed: None })
         };
         State {
             machines: (0..self.machines).map(machine).collect(),
@@ -221,6 +252,7 @@ impl Scenario {
                 self.ends(state, it, &mut all);
             }
         }
+        all.iter_mut().for_each(|(_, next)| next.forget_messages());
         all
     }
 
@@ -255,7 +287,7 @@ impl Scenario {
 
     /// The number of frames that a machine may have exposed by now.
     fn exposable(&self, state: &State, it: usize) -> u8 {
-        let Machine { agreement, known, installed, is_crashed } = state.at(it);
+        let Machine { agreement, known, installed, is_crashed, .. } = state.at(it);
         let held = agreement.hold().map(|hold| hold.from as u8);
         if installed.is_some() || *is_crashed || held.is_some_and(|from| from <= known.exposed) {
             return known.exposed;
@@ -346,15 +378,17 @@ impl Scenario {
         if !self.leaders.contains(&it) || installed.is_some() || agreement.has_left {
             return;
         }
-        if state.ballots_left > 0 && agreement.decision.attempt.is_none() {
+        if state.ballots_left > 0 {
             let mut leaving = vec![agreement.missing()];
             leaving.extend(self.may_heal.then(Machines::default));
             for leaving in leaving {
                 for mut next in self.exposing(state, it) {
                     next.ballots_left -= 1;
                     let wish = Wish { leaving, first: 0 };
-                    let steps =
-                        next.change(it, |machine| machine.agreement.begin(wish, &machine.known));
+                    let steps = next.change(it, |machine| {
+                        machine.agreement.give_up();
+                        machine.agreement.begin(wish, &machine.known)
+                    });
                     self.follow(&mut next, it, steps);
                     all.push((Action::Begin { at: it, wish }, next));
                 }
@@ -395,7 +429,6 @@ impl Scenario {
                 let is_new = attempt.is_none_or(|it| it.has_proposed() || it.lacks.is_some());
                 self.follow(&mut next, it, steps);
                 self.expose_before_install(&mut next, it, exposed);
-                next.forget_promises(it);
                 if is_new && next.print() != state.print() {
                     all.push((Action::Propose { at: it, promises: subset }, next));
                 }
@@ -529,11 +562,15 @@ impl Scenario {
                 continue;
             };
             found.note(&state, path.len());
+            if found.states.is_multiple_of(STATES_PER_LINE) {
+                let waiting = seen.len() - found.states;
+                println!("{} states so far, {waiting} more are known", found.states);
+            }
             found.violation = self.violation(&state).map(|what| {
                 let way = path.iter().filter_map(|(action, _)| *action).chain(action);
                 format!("{what}\n{:#?}\n{state:#?}", Vec::from_iter(way))
             });
-            if found.states >= self.max_states {
+            if seen.len() >= self.max_states {
                 found.is_exhausted = false;
                 break;
             }
@@ -570,13 +607,34 @@ impl State {
         self.sent.iter().any(|sent| matches!(sent.value.1.body, Body::Install { .. }))
     }
 
-    /// Who promised makes no difference once something was proposed.
-    fn forget_promises(&mut self, leader: usize) {
-        self.change(leader, |machine| {
-            let has_proposed = machine.agreement.decision.attempt.as_ref();
-            if has_proposed.is_none_or(Attempt::has_proposed) {
-                let views = machine.agreement.views.iter_mut();
-                views.for_each(|view| view.promised = Ballot::default());
+    /// Forgets the messages that can make no difference any more.
+    fn forget_messages(&mut self) {
+        let Self { machines, sent, .. } = self;
+        let listens = |it: usize| {
+            let Machine { agreement, installed, is_crashed, .. } = &*machines[it].value;
+            !is_crashed && installed.is_none() && !agreement.has_left
+        };
+        let decision = |it: usize| &machines[it].value.agreement.decision;
+        let is_open = |ballot: Ballot| {
+            let leader = usize::from(ballot.leader);
+            let attempt = decision(leader).attempt.as_ref();
+            listens(leader) && attempt.is_some_and(|it| it.ballot == ballot && !it.has_proposed())
+        };
+        sent.retain(|sent| {
+            let (from, message) = &*sent.value;
+            let mut others = (0..machines.len()).filter(|&it| it != usize::from(*from));
+            match &message.body {
+                Body::Promise(promise) => is_open(promise.ballot),
+                Body::Prepare { ballot, .. } => others.any(|it| {
+                    let promised = decision(it).promised;
+                    listens(it) && (promised < *ballot || (promised == *ballot && is_open(*ballot)))
+                }),
+                Body::Accept { ballot, .. } => others.any(|it| {
+                    let Decision { promised, accepted, .. } = decision(it);
+                    let has_accepted = accepted.as_ref().is_some_and(|(it, _)| it == ballot);
+                    listens(it) && promised <= ballot && !has_accepted
+                }),
+                _ => true,
             }
         });
     }
@@ -619,7 +677,8 @@ fn report(name: &str, scenario: &Scenario) -> Found {
 fn holds(name: &str, scenario: &Scenario) -> Found {
     let found = report(name, scenario);
     assert_eq!(found.violation, None);
-    assert!(found.is_exhausted, "there are more states");
+    let Found { states, is_exhausted, .. } = found;
+    assert!(is_exhausted, "more states than there is memory for: ended after {states} of them");
     assert!(found.installs > 0);
     found
 }
@@ -707,19 +766,15 @@ fn live(scenario: &Scenario, found: &Found) {
     assert!(count > 0);
 }
 
-/// As far as it goes in some seconds: the whole is below, for a machine with time.
+/// The whole of what three tests below split: two ballots without a crash, one ballot with a crash,
+/// and two ballots with a crash where all inputs are known. It is exhausted after 7.8 million
+/// states, which take three minutes with `--release`, and 200 megabytes.
 #[test]
-fn nothing_that_can_happen_to_three_survivors_and_a_leaver_breaks_an_invariant() {
-    let scenario = Scenario { max_states: 600_000, ..Scenario::three_survivors_and_a_leaver() };
-    let found = report("three survivors and a leaver", &scenario);
-    assert_eq!(found.violation, None);
+#[ignore = "minutes"]
+fn two_ballots_and_a_crash_of_three_survivors_break_no_invariant() {
+    let scenario = Scenario::three_survivors_and_a_leaver();
+    let found = holds("three survivors and a leaver, two ballots, one crash", &scenario);
     live(&scenario, &found);
-}
-
-#[test]
-#[ignore = "takes long, and gigabytes"]
-fn two_ballots_and_a_crash_of_three_survivors_are_searched_to_the_end() {
-    holds("three survivors and a leaver", &Scenario::three_survivors_and_a_leaver());
 }
 
 #[test]
@@ -754,7 +809,28 @@ fn two_survivors_and_a_leaver_break_no_invariant() {
 }
 
 #[test]
-#[ignore = "a minute and gigabytes"]
+fn two_ballots_of_three_survivors_break_no_invariant() {
+    let scenario = Scenario { crashes: 0, ..Scenario::three_survivors_and_a_leaver() };
+    let found = holds("three survivors and a leaver, two ballots", &scenario);
+    live(&scenario, &found);
+}
+
+#[test]
+fn two_ballots_and_a_crash_lead_to_one_successor() {
+    let scenario = Scenario { open: vec![], ..Scenario::three_survivors_and_a_leaver() };
+    let found = holds("three survivors and a leaver, all inputs known", &scenario);
+    live(&scenario, &found);
+}
+
+#[test]
+fn a_leader_that_cannot_get_inputs_breaks_no_invariant() {
+    let scenario =
+        Scenario { is_modest: true, ballots: 1, ..Scenario::three_survivors_and_a_leaver() };
+    let found = holds("modest leaders", &scenario);
+    live(&scenario, &found);
+}
+
+#[test]
 fn a_leaver_that_says_goodbye_at_any_time_breaks_no_invariant() {
     let scenario =
         Scenario { may_say_goodbye: true, ballots: 1, ..Scenario::three_survivors_and_a_leaver() };
@@ -789,8 +865,9 @@ fn without_rule_5_an_epoch_has_two_successors() {
     assert!(violation.contains("two successors"), "{violation}");
 }
 
+/// There is more of it than fits into memory.
 #[test]
-#[ignore = "takes minutes and gigabytes"]
+#[ignore = "minutes"]
 fn four_voters_and_three_ballots_break_no_invariant_as_deep_as_it_goes() {
     let scenario = Scenario {
         ballots: 3,
@@ -798,7 +875,7 @@ fn four_voters_and_three_ballots_break_no_invariant_as_deep_as_it_goes() {
         open: vec![2, 3],
         may_heal: true,
         may_say_goodbye: true,
-        max_states: 5_000_000,
+        max_states: 8_000_000,
         ..Scenario::three_survivors_and_a_leaver()
     };
     let found = report("four voters, three ballots", &scenario);
