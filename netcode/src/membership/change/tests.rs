@@ -318,6 +318,23 @@ fn what_may_be_decided_is_finished_though_the_machine_that_was_missed_is_back() 
 }
 
 #[test]
+fn a_machine_that_was_missed_gives_up_its_seat_if_nobody_else_is_left_to_confirm_it() {
+    let mut table = Table::new(3);
+    table.miss(&[0, 1], 2);
+    let steps = table.begin(0, &[2]);
+    table.deliver(0, steps, &[0, 1]);
+    // The leader accepts. Machine 1 may have, too, when its channel closes; and 2 is back.
+    table.propose(0);
+    table.machines[0].0.notice(peer(2), Presence::Here);
+    for it in [0, 2] {
+        table.machines[it].0.notice(peer(1), Presence::Closed);
+    }
+    table.attempt(0, &[1], &[0, 2]);
+    assert_eq!(table.installed.len(), 2);
+    assert_eq!(table.installed[0].1.seats[2], Occupant::Away(peer(2)));
+}
+
+#[test]
 fn one_machine_alone_cannot_have_a_value_adopted() {
     let mut table = Table::new(4);
     table.miss(&[0, 1, 3], 2);
