@@ -4,7 +4,8 @@
 //! To ggrs every seat is a player on a machine of its own, ours included, and so its inputs come in
 //! one way only: as messages, made here from inputs that passed the exchange. Nothing that a peer
 //! sends reaches ggrs's decoder, which aborts or panics on hostile bytes. One player more stands
-//! for the roster: its input never changes yet. ggrs never learns that a machine has left, as its
+//! for the roster: its input is the number of the roster of a frame, so a change that arrives late
+//! is to ggrs a wrong prediction like any other. ggrs never learns that a machine has left, as its
 //! logic for that can panic; its timeout is set out of reach.
 
 use std::{
@@ -135,13 +136,13 @@ impl Engine {
         self.inputs = buffer;
     }
 
-    /// The roster stays what it is before the frame `end`. Frames beyond that are predicted, even
-    /// if the inputs of all seats are known.
-    pub(super) fn keep_roster(&mut self, end: u32) {
+    /// Gives ggrs the number of the roster of each frame before `end`, which is final from then on.
+    /// Beyond that ggrs predicts that the roster stays, even if the inputs of all seats are known.
+    /// A frame that has another roster than was predicted is corrected, and all frames after it.
+    pub(super) fn feed_rosters(&mut self, end: u32, number_at: impl Fn(u32) -> u32) {
         let roster = self.players.len() - 1;
-        let frames = end.saturating_sub(self.end_of(roster));
-        let unchanged = std::iter::repeat_n(PackedInput::default(), frames as usize);
-        self.feed(roster, unchanged);
+        let frames = self.end_of(roster)..end;
+        self.feed(roster, frames.map(|frame| roster_input(number_at(frame))));
     }
 
     /// What to do to get one frame further: every frame that must be corrected comes first. No new
@@ -182,6 +183,15 @@ impl From<GgrsError> for StartRefusal {
     fn from(_: GgrsError) -> Self {
         Self::Settings
     }
+}
+
+/// The number of a roster as an input. Before it has any, ggrs predicts the default input: that is
+/// number 0.
+fn roster_input(number: u32) -> PackedInput {
+    if number == 0 {
+        return PackedInput::default();
+    }
+    PackedInput::from_bytes(&number.to_le_bytes()).expect("an input may have more than four bytes")
 }
 
 /// What ggrs takes for a socket.
@@ -342,11 +352,12 @@ mod tests {
         }
     }
 
-    /// What an engine did: the inputs of each frame that it simulated, and the frames to which it
-    /// rolled back.
+    /// What an engine did: the inputs of each frame that it simulated, the frames in the order in
+    /// which it simulated them, and those to which it rolled back.
     #[derive(Default)]
     struct Played {
         frame: u32,
+        simulated: Vec<u32>,
         inputs: Vec<Vec<u8>>,
         known: Vec<Vec<bool>>,
         loads: Vec<u32>,
@@ -376,6 +387,7 @@ mod tests {
                         };
                         self.inputs.push(inputs.iter().map(|(input, _)| number(input)).collect());
                         self.known.push(inputs.iter().map(|&(_, is_known)| is_known).collect());
+                        self.simulated.push(self.frame);
                         self.frame += 1;
                     }
                 }
@@ -396,7 +408,7 @@ mod tests {
                     let news = engine.end_of(1)..(tick + 1).saturating_sub(5).max(offset);
                     engine.feed(1, news.map(|frame| input(number(1, frame))));
                 }
-                engine.keep_roster(engine.end_of(1));
+                engine.feed_rosters(engine.end_of(1), |_| 0);
                 played.advance(&mut engine, offset);
                 assert_eq!(engine.oldest_open_frame(), engine.end_of(1));
             }
@@ -416,15 +428,57 @@ mod tests {
         let mut played = Played::from(0);
         for tick in 0..30 {
             engine.feed(0, [input(1)].into_iter());
-            engine.keep_roster(tick.min(10));
+            engine.feed_rosters(tick.min(10), |_| 0);
             played.advance(&mut engine, 0);
         }
         assert_eq!((engine.oldest_open_frame(), engine.end_of(0)), (10, 30));
         assert_eq!(played.frame, 10 + 8 - 1, "no further than the window");
         assert!(played.loads.is_empty(), "nothing was predicted wrongly");
-        engine.keep_roster(30);
+        engine.feed_rosters(30, |_| 0);
         played.advance(&mut engine, 0);
         assert!(played.loads.is_empty() && played.frame > 17);
+    }
+
+    #[test]
+    fn a_change_of_the_roster_rolls_back_to_its_frame_though_no_button_changed() {
+        for offset in [0, 1_000] {
+            let mut engine = Engine::new(2, 60, 8, offset).expect("the settings are possible");
+            let mut played = Played::from(offset);
+            let changes = [offset + 20, offset + 30, offset + 31];
+            let number_at = |frame| changes.iter().filter(|&&first| first <= frame).count() as u32;
+            for tick in offset..offset + 60 {
+                (0..2).for_each(|seat| engine.feed(seat, [input(7)].into_iter()));
+                // The rosters are known four frames late, except that the last two changes are
+                // news at the same time.
+                let is_held = (offset + 34..offset + 36).contains(&tick);
+                if !is_held {
+                    engine.feed_rosters(tick.saturating_sub(4).max(offset), number_at);
+                }
+                played.advance(&mut engine, offset);
+            }
+            assert_eq!(played.loads, changes[..2]);
+            let times = |frame| played.simulated.iter().filter(|&&it| it == frame).count();
+            assert_eq!(times(offset + 19), 1, "before the change, nothing is simulated again");
+            assert_eq!((times(offset + 20), times(offset + 24), times(offset + 25)), (2, 2, 1));
+            assert_eq!((times(offset + 29), times(offset + 30), times(offset + 35)), (1, 2, 2));
+            assert_eq!(times(offset + 36), 1);
+            assert!(played.inputs.iter().all(|inputs| *inputs == [7, 7]), "the roster is no seat");
+        }
+    }
+
+    #[test]
+    fn rosters_that_are_known_in_time_and_stay_roll_nothing_back() {
+        for offset in [0, 1_000] {
+            let mut engine = Engine::new(1, 60, 8, offset).expect("the settings are possible");
+            let mut played = Played::from(offset);
+            for tick in offset..offset + 40 {
+                engine.feed(0, [input(7)].into_iter());
+                let known_before = if tick < offset + 20 { tick } else { tick + 1 };
+                engine.feed_rosters(known_before, |frame| u32::from(frame >= offset + 25));
+                played.advance(&mut engine, offset);
+            }
+            assert_eq!((played.loads.len(), played.frame), (0, offset + 40));
+        }
     }
 
     #[test]
@@ -436,7 +490,7 @@ mod tests {
         (0..20).for_each(|_| played.advance(&mut engine, 0));
         assert_eq!(played.frame, 8);
         engine.feed(1, std::iter::repeat_n(input(9), 120));
-        engine.keep_roster(120);
+        engine.feed_rosters(120, |_| 0);
         (0..130).for_each(|_| played.advance(&mut engine, 0));
         assert_eq!(played.inputs[..120].iter().map(|it| it[1]).collect::<Vec<_>>(), [9; 120]);
     }

@@ -85,7 +85,7 @@ impl Live {
             for seat in 0..*seats {
                 engine.feed(seat, exchange.inputs_from(seat, engine.end_of(seat)));
             }
-            engine.keep_roster(exchange.confirmed());
+            engine.feed_rosters(exchange.confirmed(), |_| 0);
             exchange.forget_old(game.frame());
         };
         exchange.with(feed);
