@@ -106,13 +106,15 @@ impl<I: GameInput> PlayerInputs<I> {
         self.inputs.extend(inputs);
     }
 
-    /// Returns the input of `seat`, or `I::default()` if the match has no such seat.
+    /// Returns the input of `seat`. It is `I::default()` if nobody plays the seat (its
+    /// [`SeatState`](crate::SeatState) is `Away` or `Empty`), or if the match has no such seat.
     #[must_use]
     pub fn get(&self, seat: Seat) -> I {
         self.inputs.get(seat.index()).map_or_else(I::default, |(input, _)| input.clone())
     }
 
-    /// Returns whether the input of `seat` is confirmed rather than predicted.
+    /// Returns whether the input of `seat` is confirmed rather than predicted. It is if no player
+    /// plays the seat.
     ///
     /// For display only: a simulation that depends on it differs between peers.
     #[must_use]

@@ -103,8 +103,9 @@ pub use latch::AppLatchExt;
 pub use match_maker::{AskRoom, ListRooms, Room, RoomDenied, RoomList};
 pub use membership::{
     EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, LobbyPeer, Misconduct, PeerFinished,
-    Refusal, Rename, Roster, RosterSeat, SessionChanged, SessionState, SetConditions,
-    SetInputDelay, SetReady, SetSpectating, StartBlocker, StartLocal, StartRefusal, in_match,
+    Refusal, Rename, Roster, RosterSeat, SeatChanged, SeatState, SessionChanged, SessionState,
+    SetConditions, SetInputDelay, SetReady, SetSpectating, StartBlocker, StartLocal, StartRefusal,
+    in_match,
 };
 pub use pacing::StepPhase;
 pub use packed_input::{InputProblem, UnfitInput};
@@ -133,8 +134,8 @@ pub mod prelude {
         LinkConditions, ListRooms, Lobby, LobbyPeer, LocalInputs, MatchEnd, MatchResult, MatchSeed,
         NetcodeConfig, NetcodePlugin, NetcodeSystems, Ordered, PeerFinished, PlayerInputs,
         ReadInputs, Rollback, RollbackCommandsExt, RollbackId, Room, RoomDenied, RoomList,
-        RoomRequest, Roster, Seat, SessionChanged, SessionState, SessionStats, SetConditions,
-        SetReady, SetSpectating, SetupMatch, SimFrame, Simulate, StartLocal, StepPhase, SyncTest,
-        SyncTestFailed, in_match,
+        RoomRequest, Roster, Seat, SeatChanged, SeatState, SessionChanged, SessionState,
+        SessionStats, SetConditions, SetReady, SetSpectating, SetupMatch, SimFrame, Simulate,
+        StartLocal, StepPhase, SyncTest, SyncTestFailed, in_match,
     };
 }

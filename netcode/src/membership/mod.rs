@@ -61,7 +61,7 @@ pub use requests::{
     FinishMatch, JoinRoom, LeaveRoom, Rename, SetConditions, SetInputDelay, SetReady,
     SetSpectating, StartLocal,
 };
-pub use roster::{Roster, RosterSeat};
+pub use roster::{Roster, RosterSeat, SeatChanged, SeatState};
 pub(crate) use state::StateChange;
 pub use state::{PeerFinished, SessionChanged, SessionState, in_match};
 pub(crate) use systems::{PendingStart, end_session, receive, take_requests};

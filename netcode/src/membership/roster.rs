@@ -1,12 +1,18 @@
 //! The seats of a match, and their players.
 
-use bevy::prelude::Resource;
+use bevy::prelude::{Message, Resource};
+use serde::{Deserialize, Serialize};
 use signaling::protocol::PeerId;
 
 use super::{lineup::MatchPlan, player_name::clean_name};
 use crate::input::Seat;
 
-/// The players of a match, seat by seat. The same on all peers, except for `is_local`.
+/// Who plays each seat of a match. The same on all peers, except for `is_local`.
+///
+/// A match keeps its seats from the first frame to the last, but a seat may change hands: see
+/// [`SeatState`]. Such a change belongs to a frame, the same on all peers, and rolls back with it.
+/// So inside [`Simulate`](crate::Simulate) the resource is the roster of the frame that is being
+/// simulated, and outside it is that of the newest frame that was simulated: what you draw.
 ///
 /// The resource is that of the match that starts or runs, and of the last one as long as its world
 /// stays; empty otherwise. It is a copy for the game: changing it does not change who plays.
@@ -20,12 +26,73 @@ pub struct Roster {
 pub struct RosterSeat {
     /// The seat.
     pub seat: Seat,
-    /// The name of its player.
+    /// Who plays it.
+    pub state: SeatState,
+    /// The name of its player; that of its last player while nobody, or a bot, plays it.
     pub name: String,
-    /// The machine that holds the seat; `None` in a local match.
+    /// The machine that holds the seat, or for which it is kept; `None` if there is none, and in a
+    /// local match.
     pub peer: Option<PeerId>,
-    /// Whether this machine holds the seat.
+    /// Whether the seat is held by this machine, or kept for it.
     pub is_local: bool,
+}
+
+/// Who plays a seat. It changes between two frames, the same on all peers: see [`SeatChanged`].
+///
+/// The input of a seat that nobody plays is the default input of the game.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SeatState {
+    /// A player, on the machine in [`RosterSeat::peer`]; in a local match, on this machine.
+    Peer,
+    /// A bot, which is part of the simulation.
+    Bot,
+    /// Nobody. The seat is kept for the machine in [`RosterSeat::peer`].
+    Away,
+    /// Nobody, and the seat is kept for no machine.
+    #[default]
+    Empty,
+}
+
+/// Message: a seat changes hands in the frame that is being simulated.
+///
+/// It is for systems of [`Simulate`](crate::Simulate), such as one that despawns the ship of a
+/// player who has gone. They read the changes of exactly the frame that they simulate, in the
+/// first frame with the new [`Roster`], and again whenever that frame is simulated again:
+///
+/// ```
+/// # use bevy::prelude::*;
+/// # use netcode::prelude::*;
+/// # #[derive(Component)]
+/// # struct Ship { seat: Seat }
+/// fn remove_ships(
+///     mut commands: Commands,
+///     mut changes: MessageReader<SeatChanged>,
+///     ships: Ordered<(Entity, &Ship)>,
+/// ) {
+///     for change in changes.read().filter(|change| change.now == SeatState::Empty) {
+///         for (entity, _) in ships.iter().filter(|(_, ship)| ship.seat == change.seat) {
+///             commands.entity(entity).despawn_rollback();
+///         }
+///     }
+/// }
+/// # let mut app = App::new();
+/// # app.add_plugins((MinimalPlugins, NetcodePlugin::<u8>::default()));
+/// app.add_systems(Simulate, remove_ships);
+/// # app.finish();
+/// # app.cleanup();
+/// ```
+///
+/// Outside of `Simulate` the message is of little use: only those of the newest simulated frame
+/// are there, and a rollback may take that frame back. What draws the players compares [`Roster`]
+/// with what it shows.
+#[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeatChanged {
+    /// The seat.
+    pub seat: Seat,
+    /// Who played it in the frame before.
+    pub before: SeatState,
+    /// Who plays it from this frame on.
+    pub now: SeatState,
 }
 
 impl Roster {
@@ -41,7 +108,7 @@ impl Roster {
                     format!("{} {number}", member.name)
                 };
                 let (peer, is_local) = (Some(member.peer), member.peer == local);
-                seats.push(RosterSeat { seat, name, peer, is_local });
+                seats.push(RosterSeat { seat, state: SeatState::Peer, name, peer, is_local });
             }
         }
         seats.sort_by_key(|seat| seat.seat);
@@ -52,6 +119,7 @@ impl Roster {
     pub(crate) fn local(names: &[String]) -> Self {
         let seat = |(index, name): (usize, &String)| RosterSeat {
             seat: Seat(index as u8),
+            state: SeatState::Peer,
             name: clean_name(name),
             peer: None,
             is_local: true,
@@ -65,9 +133,28 @@ impl Roster {
         &self.seats
     }
 
+    /// Who plays `seat`; nobody, if the match has no such seat.
+    #[must_use]
+    pub fn state(&self, seat: Seat) -> SeatState {
+        let found = self.seats.iter().find(|other| other.seat == seat);
+        found.map_or(SeatState::Empty, |found| found.state)
+    }
+
+    /// The seats that have changed hands since the roster `before`, which is of the same match.
+    pub(crate) fn changes_since(&self, before: &Self) -> impl Iterator<Item = SeatChanged> {
+        let pairs = before.seats.iter().zip(&self.seats);
+        let changed = pairs.filter(|(before, now)| before.state != now.state);
+        changed.map(|(before, now)| SeatChanged {
+            seat: now.seat,
+            before: before.state,
+            now: now.state,
+        })
+    }
+
     /// The seats that are played on this machine, in order.
     pub fn local_seats(&self) -> impl Iterator<Item = Seat> + '_ {
-        self.seats.iter().filter(|seat| seat.is_local).map(|seat| seat.seat)
+        let ours = |seat: &&RosterSeat| seat.is_local && seat.state == SeatState::Peer;
+        self.seats.iter().filter(ours).map(|seat| seat.seat)
     }
 
     /// The other machines in the match, once for each of their seats.

@@ -81,10 +81,11 @@ pub(super) fn confirm<I: GameInput>(world: &mut World) {
     if !world.resource::<SessionState>().is_running() {
         return;
     }
-    let Some(session) = world.get_resource::<Scoped<Session<I>>>() else { return };
+    let Some(mut session) = world.get_resource_mut::<Scoped<Session<I>>>() else { return };
     let oldest = session.oldest_open_frame();
     let needed = session.game.oldest_needed_frame(oldest);
     let stable = session.source.stable_frame(oldest);
+    session.game.rosters_mut().forget_before(needed);
     world.resource_mut::<EffectFrames>().oldest_open = oldest;
     let mut stats = world.resource_mut::<SessionStats>();
     (stats.confirmed_frames, stats.stable_frames) = (oldest, stable);

@@ -3,9 +3,13 @@
 
 use std::marker::PhantomData;
 
-use bevy::prelude::{Real, Time, World};
+use bevy::prelude::{Messages, Real, Time, World};
 
-use super::{finish::MatchEnd, input_hashes::InputHashes};
+use super::{
+    finish::MatchEnd,
+    input_hashes::InputHashes,
+    rosters::{RosterFault, Rosters},
+};
 use crate::{
     checksum::{ChecksumLog, DesyncDetected, DesyncReport, FrameHashes},
     config::NetcodeConfig,
@@ -13,7 +17,7 @@ use crate::{
     effects::{EffectFrames, EffectTypes},
     frame::{SimFrame, time_of_frame},
     input::{GameInput, PlayerInputs},
-    membership::{Connection, Roster, control::Control},
+    membership::{Connection, Roster, SeatChanged, SeatState, control::Control},
     packed_input::PackedInput,
     rollback::{Check, Hashed, RollbackStore, Strays},
     schedules::Simulate,
@@ -31,6 +35,7 @@ pub(super) struct Match<I> {
     frame: u32,
     /// The first frame that was never simulated.
     newest: u32,
+    rosters: Rosters,
     checksums: Checksums,
     /// Components that are registered and do not roll back, and that a warning has named.
     strays: Vec<&'static str>,
@@ -50,13 +55,14 @@ struct Checksums {
 }
 
 impl<I: GameInput> Match<I> {
-    /// A match with `seats` seats, which begins with frame 0.
-    pub(super) fn new(match_number: u32, seats: usize) -> Self {
-        let inputs = InputHashes::new(seats);
+    /// A match with this roster, which begins with frame 0.
+    pub(super) fn new(match_number: u32, line_up: Roster) -> Self {
+        let inputs = InputHashes::new(line_up.seats().len());
         Self {
             match_number,
             frame: 0,
             newest: 0,
+            rosters: Rosters::new(line_up),
             checksums: Checksums { next: 0, settled: 0, inputs, opaque: Vec::new() },
             strays: Vec::new(),
             input: PhantomData,
@@ -89,6 +95,26 @@ impl<I: GameInput> Match<I> {
         oldest_open.min(self.checksums.next)
     }
 
+    /// Who plays, frame by frame.
+    pub(super) fn rosters(&self) -> &Rosters {
+        &self.rosters
+    }
+
+    pub(super) fn rosters_mut(&mut self) -> &mut Rosters {
+        &mut self.rosters
+    }
+
+    /// Changes who plays from the frame `first` on. All machines make the same change. If `first`
+    /// was simulated already, a live match rolls back to it in its next step, in which ggrs learns
+    /// of the change from here.
+    ///
+    /// # Errors
+    ///
+    /// If the roster of that frame can no longer change. Then nothing changes.
+    pub(super) fn change_roster(&mut self, first: u32, roster: Roster) -> Result<(), RosterFault> {
+        self.rosters.change(first, roster)
+    }
+
     /// Saves the present frame.
     pub(super) fn save(&self, world: &mut World) {
         Scoped::scope(world, |world, store: &mut RollbackStore| store.save(world, self.frame));
@@ -103,6 +129,38 @@ impl<I: GameInput> Match<I> {
         stats.max_rollback = stats.max_rollback.max(depth);
         Scoped::scope(world, |world, store: &mut RollbackStore| store.load(world, frame));
         self.frame = frame;
+        self.show_roster(world, frame.saturating_sub(1));
+    }
+
+    /// Shows the roster of a frame to the game.
+    fn show_roster(&self, world: &mut World, frame: u32) {
+        let roster = self.rosters.at(frame);
+        let mut shown = world.resource_mut::<Roster>();
+        if *shown != *roster {
+            shown.clone_from(roster);
+        }
+    }
+
+    /// Writes which seats change hands in the present frame.
+    fn write_seat_changes(&self, world: &mut World) {
+        let mut messages = world.resource_mut::<Messages<SeatChanged>>();
+        if !messages.is_empty() {
+            messages.clear();
+        }
+        if let Some((before, now)) = self.rosters.change_at(self.frame) {
+            messages.extend(now.changes_since(before));
+        }
+    }
+
+    /// Gives the present frame its inputs. A seat that nobody plays, and that of a bot, has none,
+    /// whatever its machine gave before.
+    fn give_inputs(&self, world: &mut World, inputs: impl Iterator<Item = (PackedInput, bool)>) {
+        let seats = self.rosters.at(self.frame).seats();
+        let inputs = inputs.zip(seats).map(|((input, is_known), seat)| match seat.state {
+            SeatState::Peer => (input.unpack(), is_known),
+            SeatState::Bot | SeatState::Away | SeatState::Empty => (I::default(), true),
+        });
+        world.resource_mut::<PlayerInputs<I>>().replace(inputs);
     }
 
     /// Simulates one frame with these inputs; the flag says whether an input is confirmed.
@@ -111,8 +169,9 @@ impl<I: GameInput> Match<I> {
         world: &mut World,
         inputs: impl Iterator<Item = (PackedInput, bool)>,
     ) {
-        let inputs = inputs.map(|(input, is_known)| (input.unpack(), is_known));
-        world.resource_mut::<PlayerInputs<I>>().replace(inputs);
+        self.show_roster(world, self.frame);
+        self.write_seat_changes(world);
+        self.give_inputs(world, inputs);
         if self.is_online() {
             let inputs = world.resource::<PlayerInputs<I>>().iter();
             self.checksums.inputs.note(self.frame, inputs);
@@ -145,6 +204,7 @@ impl<I: GameInput> Match<I> {
             }
         });
         self.frame = end;
+        self.show_roster(world, end.saturating_sub(1));
         world.resource_mut::<SimFrame>().0 = end;
         world.insert_resource(EffectFrames { oldest_open: end, end });
         let mut stats = world.resource_mut::<SessionStats>();

@@ -73,6 +73,7 @@ impl Live {
         let Self { engine, exchange, seats } = self;
         let Some(engine) = engine else {
             let frame = game.frame();
+            game.rosters_mut().make_final(frame + 1);
             let inputs = exchange.with(|exchange| {
                 exchange.forget_old(frame);
                 exchange.inputs_at(frame)
@@ -85,7 +86,10 @@ impl Live {
             for seat in 0..*seats {
                 engine.feed(seat, exchange.inputs_from(seat, engine.end_of(seat)));
             }
-            engine.feed_rosters(exchange.confirmed(), |_| 0);
+            // A change that is news to ggrs corrects the frames from its own on.
+            let end = exchange.confirmed();
+            engine.feed_rosters(end, |frame| game.rosters().number_at(frame));
+            game.rosters_mut().make_final(end);
             exchange.forget_old(game.frame());
         };
         exchange.with(feed);

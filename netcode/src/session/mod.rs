@@ -5,6 +5,7 @@
 //! sources, then how a match begins, runs and ends.
 
 mod input_hashes;
+mod rosters;
 mod game;
 mod engine;
 mod live;
@@ -18,7 +19,7 @@ mod requests;
 
 use std::time::Duration;
 
-use bevy::prelude::{App, IntoScheduleConfigs, PreUpdate};
+use bevy::prelude::{App, IntoScheduleConfigs, Messages, PreUpdate};
 
 use self::{
     drive::{confirm, pace, set_input_delay, step},
@@ -31,7 +32,7 @@ use self::{
 };
 use crate::{
     input::GameInput,
-    membership::{mirror_room, receive, take_requests},
+    membership::{SeatChanged, mirror_room, receive, take_requests},
     rollback::AppRollbackExt,
     schedules::NetcodeSystems,
 };
@@ -57,8 +58,11 @@ pub(crate) fn plugin<I: GameInput>(app: &mut App) {
         .init_resource::<MatchResult>()
         .init_resource::<FinishedWorld>()
         .add_message::<SyncTestFailed>()
+        .add_message::<SeatChanged>()
         // It keeps track by itself of what each simulation of a frame asked for.
         .allow_unregistered::<MatchEnd>()
+        // Each frame begins without any, so there is never one of another frame to be read.
+        .allow_unregistered::<Messages<SeatChanged>>()
         .add_systems(
             PreUpdate,
             (

@@ -218,10 +218,9 @@ fn begin<I: GameInput>(
     world.insert_resource(ChecksumLog::default());
     world.insert_resource(MatchEnd::default());
     world.insert_resource(MatchResult::default());
-    let seats = roster.seats().len();
     world.insert_resource(LocalInputs::<I>::new(roster.local_seats().collect()));
     world.insert_resource(MatchSeed(seed));
-    world.insert_resource(roster);
+    world.insert_resource(roster.clone());
     let outside = *world.resource::<Time>();
     *world.resource_mut::<Time>() = time_of_frame(0, config.step_duration());
     world.run_schedule(SetupMatch);
@@ -230,7 +229,7 @@ fn begin<I: GameInput>(
     let began_at = world.resource::<Time<Real>>().elapsed();
     world.insert_resource(Scoped::new(Session::<I> {
         source,
-        game: Match::new(match_number, seats),
+        game: Match::new(match_number, roster),
         pressed: Pressed::new(),
         began_at,
         finish: Finish::Playing,
