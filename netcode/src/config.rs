@@ -322,8 +322,12 @@ pub struct SyncTest {
     /// Whether to disturb what a sound game does not depend on: the order of entities in their
     /// tables, their `Entity` values (some are spawned again), and the number of steps in one
     /// update. A chaotic test also reads values back from their own bytes, and searches them for
-    /// entities that they hold without declaring them. It is for headless tests: an entity that is
-    /// spawned again has lost its unregistered components, such as its sprite.
+    /// entities that they hold without declaring them. And if the match has several seats, they
+    /// change hands now and then, as in a match of several machines: a player goes and comes back,
+    /// a bot stands in, a seat stays empty, and the frame of the change is simulated again like
+    /// any other. At least one seat is always played; the [`Roster`](crate::Roster) says which.
+    /// It is for headless tests: an entity that is spawned again has lost its unregistered
+    /// components, such as its sprite.
     pub is_chaotic: bool,
 }
 

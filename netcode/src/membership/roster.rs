@@ -127,6 +127,21 @@ impl Roster {
         Self { seats: names.iter().enumerate().map(seat).collect() }
     }
 
+    /// Changes who plays a seat. `peer` is the machine that holds it, or for which it is kept, and
+    /// `is_local` says that this is ours. The name stays.
+    pub(crate) fn set_state(
+        &mut self,
+        seat: Seat,
+        state: SeatState,
+        peer: Option<PeerId>,
+        is_local: bool,
+    ) {
+        if let Some(old) = self.seats.iter_mut().find(|other| other.seat == seat) {
+            let name = std::mem::take(&mut old.name);
+            *old = RosterSeat { seat, state, name, peer, is_local };
+        }
+    }
+
     /// All seats, in order.
     #[must_use]
     pub fn seats(&self) -> &[RosterSeat] {

@@ -187,7 +187,7 @@ fn build_sync_test(
     let max = config.prediction_window;
     match test.depth {
         Some(depth) if depth == 0 || depth > max => Err(StartRefusal::SyncTestDepth { depth, max }),
-        _ => Ok(Source::SyncTest(Box::new(Run::new(test, max, seed)))),
+        _ => Ok(Source::SyncTest(Box::new(Run::new(test, max, seed, roster)))),
     }
 }
 

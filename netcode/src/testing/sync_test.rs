@@ -28,6 +28,10 @@ use crate::{
 /// `MinimalPlugins` or more, and the systems of the simulation. The test replaces its clock by one
 /// that runs as fast as the machine can simulate.
 ///
+/// In [chaos mode](SyncTest::is_chaotic), seats change hands as they do in a match of several
+/// machines, and [`SeatChanged`](crate::SeatChanged) says so. A game that pays no attention to
+/// that only sees seats whose input is the default one for a while.
+///
 /// ```
 /// # use bevy::prelude::*;
 /// # use netcode::{prelude::*, testing};

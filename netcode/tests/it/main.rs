@@ -24,6 +24,7 @@ mod registering;
 mod removals;
 mod results;
 mod rollback;
+mod seats;
 mod spectators;
 #[cfg(all(feature = "webrtc", not(target_arch = "wasm32")))]
 mod stack;

@@ -6,6 +6,7 @@ use bevy::prelude::Message;
 
 use crate::{
     audit::{AuditFinding, AuditReport, UnregisteredRead},
+    membership::SeatChanged,
     packed_input::UnfitInput,
     rollback::{ChangeByDespawns, Difference, OpaqueValue, RollbackId},
 };
@@ -163,6 +164,8 @@ pub struct Divergence {
     pub commanders: Vec<String>,
     /// What [`Simulate`](crate::Simulate) reads although it does not roll back.
     pub unregistered_reads: Vec<UnregisteredRead>,
+    /// The seats that changed hands in the frame in which the mistake happened.
+    pub seat_changes: Vec<SeatChanged>,
     /// What it took for the difference to show.
     pub cause: DivergenceCause,
 }
@@ -245,6 +248,7 @@ impl Divergence {
             unregistered_reads: report
                 .map(|it| it.unregistered_reads().to_vec())
                 .unwrap_or_default(),
+            seat_changes: Vec::new(),
             cause,
         }
     }
@@ -317,6 +321,13 @@ impl fmt::Display for Divergence {
             )?,
             _ => {
                 write!(f, "{} was {first}, and is now {again}.", comma_after(&self.field))?;
+                for SeatChanged { seat, before, now } in &self.seat_changes {
+                    let number = seat.0;
+                    write!(
+                        f,
+                        " In the frame before, seat {number} turned from {before:?} to {now:?}."
+                    )?;
+                }
                 self.write_systems(f)?;
             }
         }

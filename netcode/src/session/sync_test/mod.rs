@@ -3,23 +3,27 @@
 //!
 //! It knows nothing of ggrs or of a network. In chaos mode the frame is simulated again after
 //! changes that a sound game does not notice: entities in another order, or spawned again under
-//! their old ids.
+//! their old ids. Seats change hands, too, which a sound game may notice, at the same frame again.
 
 mod chaos;
+mod seats;
 mod failure;
 
 use std::collections::VecDeque;
 
 use bevy::prelude::World;
 
-use self::chaos::{Chaos, Disturbance};
+use self::{
+    chaos::{Chaos, Disturbance},
+    seats::SeatChanges,
+};
 use super::game::Match;
 use crate::{
     audit::AuditReport,
     config::SyncTest,
     diagnostics::SessionStats,
     input::GameInput,
-    membership::{EndReason, end_session},
+    membership::{EndReason, Roster, end_session},
     packed_input::PackedInput,
     rollback::{ChangeByDespawns, Check, Difference, Hashed, RollbackStore},
     scoped::Scoped,
@@ -43,10 +47,11 @@ pub(super) struct Run {
     first: VecDeque<Vec<u64>>,
     again: Vec<u64>,
     chaos: Option<Chaos>,
+    seats: Option<SeatChanges>,
 }
 
 impl Run {
-    pub(super) fn new(test: SyncTest, window: u8, seed: u64) -> Self {
+    pub(super) fn new(test: SyncTest, window: u8, seed: u64, line_up: &Roster) -> Self {
         Self {
             depth: test.depth.map(u32::from),
             window: window.into(),
@@ -54,6 +59,7 @@ impl Run {
             first: VecDeque::new(),
             again: Vec::new(),
             chaos: test.is_chaotic.then(|| Chaos::new(seed)),
+            seats: test.is_chaotic.then(|| SeatChanges::new(seed, line_up.clone())),
         }
     }
 
@@ -123,6 +129,10 @@ impl Run {
             self.inputs.pop_front();
         }
         self.inputs.push_back(pressed.to_vec());
+        if let Some(roster) = self.seats.as_mut().and_then(|seats| seats.roster_from(frame)) {
+            let changed = game.change_roster(frame, roster.clone());
+            changed.expect("the frame is a new one, and no roster begins after it");
+        }
         self.simulate_recorded(game, world, 0);
         true
     }
@@ -138,7 +148,10 @@ impl Run {
         let (frame, difference) = self.run_again(game, world, depth, disturbance)?;
         let cause = self.cause(game, world, depth, frame, disturbance);
         let report = world.get_resource::<AuditReport>();
-        let divergence = Divergence::new(frame, difference, cause, report);
+        let mut divergence = Divergence::new(frame, difference, cause, report);
+        if let Some((before, now)) = game.rosters().change_at(frame - 1) {
+            divergence.seat_changes = now.changes_since(before).collect();
+        }
         Some(SyncTestFailure::Diverged(Box::new(divergence)))
     }
 
