@@ -16,6 +16,8 @@ mod start;
 mod drive;
 mod finish;
 mod requests;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
