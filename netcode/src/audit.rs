@@ -1,4 +1,5 @@
-//! Finds the state that the systems of [`Simulate`] use although it does not roll back.
+//! Finds the state that the systems of [`Simulate`] and [`PlayBots`] use although it does not roll
+//! back.
 //!
 //! Bevy knows what each system can read and write. At start-up, the audit names the state that a
 //! system can write although it is not registered, the system, and the remedy. Names are known, and
@@ -30,7 +31,7 @@ use crate::{
     input::PlayerInputs,
     membership::Roster,
     rollback::{AllowedUnregistered, Rollback, RollbackId, RollbackStore},
-    schedules::Simulate,
+    schedules::{PlayBots, Simulate},
     scoped::Scoped,
     spawn_order::unordered_commands,
 };
@@ -214,12 +215,23 @@ impl AuditReport {
     pub fn unregistered_reads(&self) -> &[UnregisteredRead] {
         &self.reads
     }
+
+    /// Adds what another schedule of the simulation does.
+    fn extend(&mut self, other: Self) {
+        self.findings.extend(other.findings);
+        self.writers.extend(other.writers);
+        self.commanders.extend(other.commanders);
+        self.reads.extend(other.reads);
+    }
 }
 
-/// Examines `Simulate`, and logs all findings in one warning.
+/// Examines the simulation, and logs all findings in one warning.
 pub(crate) fn audit(world: &mut World) {
     let looked = world.try_schedule_scope(Simulate, look_through);
-    let Ok(report) = looked else { return };
+    let Ok(mut report) = looked else { return };
+    if let Ok(bots) = world.try_schedule_scope(PlayBots, look_through) {
+        report.extend(bots);
+    }
     if report.findings.iter().any(|finding| finding.type_name.starts_with(NAMELESS)) {
         tracing::warn!(
             "the simulation writes {} types that do not roll back: turn on netcode's feature \

@@ -106,6 +106,13 @@ impl<I: GameInput> PlayerInputs<I> {
         self.inputs.extend(inputs);
     }
 
+    /// Replaces the input of a seat of the match.
+    pub(crate) fn set(&mut self, seat: Seat, input: I) {
+        if let Some((old, _)) = self.inputs.get_mut(seat.index()) {
+            *old = input;
+        }
+    }
+
     /// Returns the input of `seat`. It is `I::default()` if nobody plays the seat (its
     /// [`SeatState`](crate::SeatState) is `Away` or `Empty`), or if the match has no such seat.
     #[must_use]

@@ -114,10 +114,10 @@ pub use rollback::{
     AppRollbackExt, OpaqueProblem, OpaqueValue, Ordered, Restorable, Rollback, RollbackCommandsExt,
     RollbackId,
 };
-pub use schedules::{FinishedMatch, NetcodeSystems, ReadInputs, SetupMatch, Simulate};
+pub use schedules::{FinishedMatch, NetcodeSystems, PlayBots, ReadInputs, SetupMatch, Simulate};
 pub use session::{
-    Agreement, ConfirmationChange, Divergence, DivergenceCause, MatchEnd, MatchResult, PeerResult,
-    SyncTestFailed, SyncTestFailure,
+    Agreement, BotInputs, ConfirmationChange, Divergence, DivergenceCause, MatchEnd, MatchResult,
+    PeerResult, SyncTestFailed, SyncTestFailure,
 };
 pub use signaling::{
     ice_servers::IceServer,

@@ -81,10 +81,12 @@ impl<I: GameInput> Plugin for NetcodePlugin<I> {
     ///
     /// # Panics
     ///
-    /// If the systems of [`Simulate`], [`SetupMatch`], [`ReadInputs`] or [`FinishedMatch`] cannot
-    /// run, for example because two systems that share data have no fixed order.
+    /// If the systems of [`Simulate`], [`PlayBots`], [`SetupMatch`], [`ReadInputs`] or
+    /// [`FinishedMatch`] cannot run, for example because two systems that share data have no fixed
+    /// order.
     ///
     /// [`Simulate`]: crate::Simulate
+    /// [`PlayBots`]: crate::PlayBots
     /// [`SetupMatch`]: crate::SetupMatch
     /// [`ReadInputs`]: crate::ReadInputs
     /// [`FinishedMatch`]: crate::FinishedMatch

@@ -22,6 +22,13 @@ pub struct ReadInputs;
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Simulate;
 
+/// Schedule: runs before [`Simulate`], in each frame in which a bot plays a seat; also when that
+/// frame is simulated again. Fill [`BotInputs`](crate::BotInputs) here.
+///
+/// It is a part of the simulation, and the same rules hold as in [`Simulate`].
+#[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PlayBots;
+
 /// Schedule: builds the world of frame 0 from [`MatchSeed`](crate::MatchSeed) and
 /// [`Roster`](crate::Roster) alone.
 #[derive(ScheduleLabel, Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,12 +85,14 @@ pub enum NetcodeSystems {
 pub(crate) fn plugin(app: &mut App) {
     app.init_schedule(ReadInputs)
         .init_schedule(SetupMatch)
+        .init_schedule(PlayBots)
         .init_schedule(Simulate)
         .init_schedule(FinishedMatch);
-    for make_deterministic in [ReadInputs.intern(), SetupMatch.intern(), Simulate.intern()] {
-        app.edit_schedule(make_deterministic, run_in_one_thread);
+    app.edit_schedule(ReadInputs, run_in_one_thread);
+    for simulating in [SetupMatch.intern(), PlayBots.intern(), Simulate.intern()] {
+        app.edit_schedule(simulating, run_in_one_thread)
+            .edit_schedule(simulating, refuse_ambiguity);
     }
-    app.edit_schedule(Simulate, refuse_ambiguity).edit_schedule(SetupMatch, refuse_ambiguity);
     app.configure_sets(
         PreUpdate,
         (
@@ -104,8 +113,13 @@ pub(crate) fn plugin(app: &mut App) {
 /// Builds the schedules of a match, so that mistakes in them show when the app starts, and not only
 /// when a match does.
 pub(crate) fn build_schedules(world: &mut World) {
-    let labels =
-        [ReadInputs.intern(), SetupMatch.intern(), Simulate.intern(), FinishedMatch.intern()];
+    let labels = [
+        ReadInputs.intern(),
+        SetupMatch.intern(),
+        PlayBots.intern(),
+        Simulate.intern(),
+        FinishedMatch.intern(),
+    ];
     for label in labels {
         let built = world.try_schedule_scope(label, |world, schedule| {
             let built = schedule.initialize(world);

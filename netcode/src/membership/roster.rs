@@ -44,7 +44,7 @@ pub struct RosterSeat {
 pub enum SeatState {
     /// A player, on the machine in [`RosterSeat::peer`]; in a local match, on this machine.
     Peer,
-    /// A bot, which is part of the simulation.
+    /// A bot, which is part of the simulation: see [`BotInputs`](crate::BotInputs).
     Bot,
     /// Nobody. The seat is kept for the machine in [`RosterSeat::peer`].
     Away,
@@ -170,6 +170,11 @@ impl Roster {
     pub fn local_seats(&self) -> impl Iterator<Item = Seat> + '_ {
         let ours = |seat: &&RosterSeat| seat.is_local && seat.state == SeatState::Peer;
         self.seats.iter().filter(ours).map(|seat| seat.seat)
+    }
+
+    /// The seats that are played by bots, in order.
+    pub(crate) fn bots(&self) -> impl Iterator<Item = Seat> + '_ {
+        self.seats.iter().filter(|seat| seat.state == SeatState::Bot).map(|seat| seat.seat)
     }
 
     /// The other machines in the match, once for each of their seats.

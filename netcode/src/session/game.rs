@@ -20,7 +20,7 @@ use crate::{
     membership::{Connection, Roster, SeatChanged, SeatState, control::Control},
     packed_input::PackedInput,
     rollback::{Check, Hashed, RollbackStore, Strays},
-    schedules::Simulate,
+    schedules::{PlayBots, Simulate},
     scoped::Scoped,
 };
 
@@ -181,6 +181,9 @@ impl<I: GameInput> Match<I> {
         EffectTypes::begin(world, self.frame);
         let step = world.resource::<NetcodeConfig>().step_duration();
         *world.resource_mut::<Time>() = time_of_frame(self.frame, step);
+        if self.rosters.at(self.frame).bots().next().is_some() {
+            world.run_schedule(PlayBots);
+        }
         world.run_schedule(Simulate);
         Scoped::scope(world, |world, store: &mut RollbackStore| store.end_frame(world));
         world.resource_mut::<MatchEnd>().pause();

@@ -6,6 +6,7 @@
 
 mod input_hashes;
 mod rosters;
+mod bots;
 mod game;
 mod engine;
 mod live;
@@ -33,12 +34,13 @@ use self::{
     start::manage_match,
 };
 use crate::{
-    input::GameInput,
+    input::{GameInput, PlayerInputs},
     membership::{SeatChanged, mirror_room, receive, take_requests},
     rollback::AppRollbackExt,
     schedules::NetcodeSystems,
 };
 
+pub use bots::BotInputs;
 pub(crate) use finish::FinishedWorld;
 pub use finish::{Agreement, MatchEnd, MatchResult, PeerResult};
 pub use sync_test::{
@@ -65,6 +67,8 @@ pub(crate) fn plugin<I: GameInput>(app: &mut App) {
         .allow_unregistered::<MatchEnd>()
         // Each frame begins without any, so there is never one of another frame to be read.
         .allow_unregistered::<Messages<SeatChanged>>()
+        // Each frame begins with its own, in which bots replace theirs.
+        .allow_unregistered::<PlayerInputs<I>>()
         .add_systems(
             PreUpdate,
             (

@@ -1,7 +1,9 @@
 //! Seats that change hands while a match is simulated, in sync tests in chaos mode.
 
 use bevy::{ecs::schedule::ScheduleConfigs, ecs::system::ScheduleSystem, prelude::*};
-use netcode::{AuditReport, DivergenceCause, SyncTestFailure, prelude::*, testing};
+use netcode::{
+    AuditReport, BotInputs, DivergenceCause, PlayBots, SyncTestFailure, prelude::*, testing,
+};
 use serde::{Deserialize, Serialize};
 
 const SEATS: u8 = 3;
@@ -130,4 +132,57 @@ fn a_seat_that_nobody_plays_has_the_default_input() {
         }
     }
     assert_sound(game(check), |known| assert!(known.pushed[0] > 1_000));
+}
+
+#[test]
+fn bots_give_the_inputs_of_their_seats_and_of_no_others() {
+    /// Even, so that it is no input of a player.
+    fn play(mut bots: BotInputs<u8>, known: Res<Known>) {
+        let input = 2 + 2 * (known.changes % 100) as u8;
+        for seat in (0..SEATS + 1).map(Seat) {
+            bots.set(seat, input);
+        }
+        assert!(bots.seats().count() > 0, "a frame without bots is played without them");
+        for seat in bots.seats() {
+            bots.set(seat, input);
+        }
+    }
+    fn check(
+        mut known: ResMut<Known>,
+        mut changes: MessageReader<SeatChanged>,
+        inputs: Res<PlayerInputs<u8>>,
+        roster: Res<Roster>,
+    ) {
+        for seat in roster.seats() {
+            let input = inputs.get(seat.seat);
+            match seat.state {
+                SeatState::Peer => assert_eq!(input % 2, 1),
+                SeatState::Bot => {
+                    assert_eq!(input, 2 + 2 * (known.changes % 100) as u8);
+                    known.pushed[seat.seat.index()] += u32::from(input);
+                }
+                SeatState::Away | SeatState::Empty => assert_eq!(input, 0),
+            }
+        }
+        known.changes += changes.read().count() as u32;
+    }
+    let mut app = game(check);
+    app.add_systems(PlayBots, play);
+    assert_sound(app, |known| assert!(known.pushed.iter().all(|&pushed| pushed > 100)));
+}
+
+#[test]
+fn the_audit_looks_at_bots_too() {
+    #[derive(Resource, Default)]
+    struct Mood(u32);
+    fn think(mut mood: ResMut<Mood>, mut bots: BotInputs<u8>) {
+        mood.0 += 1;
+        bots.set(Seat(0), mood.0 as u8);
+    }
+    let mut app = game(|| {});
+    app.init_resource::<Mood>().add_systems(PlayBots, think);
+    let failure = testing::sync_test(&mut app, SyncTest::CHAOS, SEATS, 10);
+    let Err(SyncTestFailure::Unregistered(findings)) = failure else { panic!("{failure:?}") };
+    let [finding] = &*findings else { panic!("{findings:?}") };
+    assert!(finding.type_name.ends_with("::Mood") && finding.systems[0].ends_with("think"));
 }
