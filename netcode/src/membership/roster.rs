@@ -7,7 +7,7 @@ use signaling::protocol::PeerId;
 use super::{lineup::MatchPlan, player_name::clean_name};
 use crate::input::Seat;
 
-/// Who plays each seat of a match. The same on all peers, except for `is_local`.
+/// The seats of a match, and their players. The same on all peers, except for `is_local`.
 ///
 /// A match keeps its seats from the first frame to the last, but a seat may change hands: see
 /// [`SeatState`]. Such a change belongs to a frame, the same on all peers, and rolls back with it.
@@ -26,7 +26,7 @@ pub struct Roster {
 pub struct RosterSeat {
     /// The seat.
     pub seat: Seat,
-    /// Who plays it.
+    /// What kind of player it has.
     pub state: SeatState,
     /// The name of its player; that of its last player while nobody, or a bot, plays it.
     pub name: String,
@@ -37,7 +37,8 @@ pub struct RosterSeat {
     pub is_local: bool,
 }
 
-/// Who plays a seat. It changes between two frames, the same on all peers: see [`SeatChanged`].
+/// The kind of player that a seat has. It changes between two frames, the same on all peers: see
+/// [`SeatChanged`].
 ///
 /// The input of a seat that nobody plays is the default input of the game.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -89,9 +90,9 @@ pub enum SeatState {
 pub struct SeatChanged {
     /// The seat.
     pub seat: Seat,
-    /// Who played it in the frame before.
+    /// The player that it had in the frame before.
     pub before: SeatState,
-    /// Who plays it from this frame on.
+    /// The player that it has from this frame on.
     pub now: SeatState,
 }
 
@@ -148,7 +149,7 @@ impl Roster {
         &self.seats
     }
 
-    /// Who plays `seat`; nobody, if the match has no such seat.
+    /// Returns the kind of player of `seat`; `Empty` if the match has no such seat.
     #[must_use]
     pub fn state(&self, seat: Seat) -> SeatState {
         let found = self.seats.iter().find(|other| other.seat == seat);

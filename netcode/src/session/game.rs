@@ -95,7 +95,7 @@ impl<I: GameInput> Match<I> {
         oldest_open.min(self.checksums.next)
     }
 
-    /// Who plays, frame by frame.
+    /// The players of each frame.
     pub(super) fn rosters(&self) -> &Rosters {
         &self.rosters
     }

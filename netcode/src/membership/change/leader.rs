@@ -309,7 +309,7 @@ impl Agreement {
         promises.iter().map(|it| it.exposed.min(possible)).fold(installed.first, u32::max)
     }
 
-    /// Who fills each seat without these voters, and with what was asked for.
+    /// The occupants of all seats without these voters, and with what was asked for.
     fn new_seats(&self, leavers: Machines) -> (Vec<Occupant>, Reason) {
         let (mut is_missed, mut is_left, mut is_asked) = (false, false, false);
         let mut seats = self.installed().seats.clone();

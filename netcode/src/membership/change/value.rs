@@ -30,7 +30,7 @@ pub(crate) enum Reason {
     Goodbye,
     /// The change was asked for.
     Asked,
-    /// Whoever was missed came back before anything was decided.
+    /// The machines that were missed came back before anything was decided.
     Unchanged,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Value {
     pub(crate) epoch: u32,
     /// The digest of the epoch before.
     pub(crate) parent: u64,
-    /// Who fills each seat. Their number stays the same for the whole match.
+    /// The occupant of each seat. Their number stays the same for the whole match.
     pub(crate) seats: Vec<Occupant>,
     /// The first frame with this roster: the one after the cut frame F.
     pub(crate) first: u32,
