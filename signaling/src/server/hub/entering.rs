@@ -61,14 +61,24 @@ impl Hub {
         if self.local.count() >= self.limits.max_peers {
             return Err(Refusal::ServerFull);
         }
-        let target = self.find_target(&joining, wish, &FailedAttempts::default()).await?;
-        match self.store.load(&target.id).await? {
-            Some(stored) => stored.room.check(&self.newcomer(&joining, wish)),
-            None => {
-                let can_take = self.interests.can_take(&target.id);
-                can_take.then_some(()).ok_or(Refusal::TooManyRooms)
+        let newcomer = self.newcomer(&joining, wish);
+        let mut failed = FailedAttempts::default();
+        for _ in 0..MAX_ATTEMPTS {
+            let target = self.find_target(&joining, wish, &failed).await?;
+            let outcome = match self.store.load(&target.id).await? {
+                Some(stored) => stored.room.check(&newcomer),
+                None => {
+                    let can_take = self.interests.can_take(&target.id);
+                    can_take.then_some(()).ok_or(Refusal::TooManyRooms)
+                }
+            };
+            match outcome {
+                // It has filled up since it was found. The peer can still meet other strangers.
+                Err(_) if target.is_found => failed.found_rooms.push(target.id),
+                outcome => return outcome,
             }
         }
+        Err(Refusal::RoomFull)
     }
 
     /// Lets a peer enter. All messages for it go into `outbox`, its id first.

@@ -20,7 +20,7 @@ use super::faulty_store::FaultyStore;
 use super::*;
 use crate::{
     server::{
-        address::Address,
+        address::{Address, Wish},
         local::{OutboxReader, new_outbox},
         store::RedisStore,
     },
@@ -52,12 +52,17 @@ impl Client {
     }
 }
 
-async fn come(hub: &Hub, number: u128, connection: u64, path: &str) -> Result<Client, Refusal> {
+fn wish(path: &str) -> Wish {
     let (path, query) =
         path.split_once('?').map_or((path, None), |(path, rest)| (path, Some(rest)));
-    let Ok(Address::V1 { wish, .. }) = Address::parse(path, query) else {
-        panic!("{path} is an address")
-    };
+    match Address::parse(path, query) {
+        Ok(Address::V1 { wish, .. } | Address::Stock(wish)) => wish,
+        _ => panic!("{path} is an address"),
+    }
+}
+
+async fn come(hub: &Hub, number: u128, connection: u64, path: &str) -> Result<Client, Refusal> {
+    let wish = wish(path);
     let peer = PeerId::from_u128(number);
     let joining = JoiningPeer { peer, is_lasting: true, connection, is_v1: true, resume: None };
     let (outbox, queue, close_reason) = new_outbox(100_000);
@@ -244,6 +249,27 @@ proptest! {
         scene.assert_sound();
         prop_assert!(scene.store.rooms.rooms().is_empty(), "nobody is left");
     }
+}
+
+/// However far the check of a stranger has got when the room that it found fills up.
+#[tokio::test]
+async fn a_group_that_fills_up_during_the_check_refuses_no_stranger() {
+    for steps in 0..8 {
+        let local = Arc::new(Local::default());
+        let store = Arc::new(FaultyStore::new(Arc::clone(&local), ProcessId(1)));
+        let hub = hub(store, local, 1, RoomLimits { max_rooms: 1000, ..limits() });
+        let Ok(_first) = come(&hub, 1, 1, "/pairs?next=2").await else { panic!("it is empty") };
+        let wish = wish("/pairs?next=2");
+        let mut check = Box::pin(hub.check(&wish));
+        for _ in 0..steps {
+            if check.as_mut().now_or_never().is_some() {
+                return;
+            }
+        }
+        let Ok(_second) = come(&hub, 2, 2, "/pairs?next=2").await else { panic!("has a place") };
+        assert_eq!(check.await, Ok(()), "after {steps} steps");
+    }
+    panic!("the check takes more steps than were tried");
 }
 
 /// Two processes with one peer each in a room, and one key that repeatedly enters two rooms at the
