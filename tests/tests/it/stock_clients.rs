@@ -2,9 +2,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    fmt::{self, Debug, Formatter},
     future::Future,
     net::SocketAddr,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use matchbox_socket::{
@@ -61,23 +62,22 @@ impl Client {
         }
     }
 
-    /// Handles what has happened, and greets each peer that has just connected.
+    /// Handles what has happened, and greets all connected peers. They are greeted each time,
+    /// because webrtc-rs drops packets that overtake the last one of its handshake, and reports
+    /// them as delivered.
     fn poll(&mut self) {
         let changes = self.socket.try_update_peers().expect("the message loop runs");
         for (peer, state) in changes {
-            match state {
-                PeerState::Connected => {
-                    self.connected.insert(peer);
-                    let greeting = format!("hello, {peer}");
-                    self.socket
-                        .channel_mut(CHANNEL)
-                        .try_send(greeting.into_bytes().into(), peer)
-                        .expect("the message loop runs");
-                }
-                PeerState::Disconnected => {
-                    self.gone.insert(peer);
-                }
-            }
+            let into = match state {
+                PeerState::Connected => &mut self.connected,
+                PeerState::Disconnected => &mut self.gone,
+            };
+            into.insert(peer);
+        }
+        for &peer in self.connected.difference(&self.gone) {
+            let greeting = format!("hello, {peer}").into_bytes();
+            let channel = self.socket.channel_mut(CHANNEL);
+            channel.try_send(greeting.into(), peer).expect("the message loop runs");
         }
         for (peer, packet) in self.socket.channel_mut(CHANNEL).receive() {
             let text = String::from_utf8(packet.to_vec()).expect("a greeting");
@@ -90,18 +90,38 @@ impl Client {
     }
 }
 
+impl Debug for Client {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { socket: _, message_loop, heard, connected, gone } = self;
+        f.debug_struct("Client")
+            .field("running", &!message_loop.is_finished())
+            .field("heard", heard)
+            .field("connected", connected)
+            .field("gone", gone)
+            .finish()
+    }
+}
+
 /// Polls all clients until the condition holds.
 async fn until(what: &str, clients: &mut [Client], condition: impl Fn(&[Client]) -> bool) {
-    let poll = async {
-        loop {
-            clients.iter_mut().for_each(Client::poll);
-            if condition(clients) {
-                break;
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        for client in clients.iter_mut() {
+            if client.message_loop.is_finished() {
+                let end = (&mut client.message_loop).await;
+                panic!("while waiting for {what}, the message loop of {client:?} ended: {end:?}");
             }
-            sleep(POLL_INTERVAL).await;
+            client.poll();
         }
-    };
-    within_deadline(what, poll).await;
+        if condition(clients) {
+            break;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "timed out after {DEADLINE:?} waiting for {what}; the clients are {clients:#?}"
+        );
+        sleep(POLL_INTERVAL).await;
+    }
 }
 
 async fn within_deadline<T>(what: &str, future: impl Future<Output = T>) -> T {
