@@ -16,6 +16,9 @@ pub(crate) const MAX_SEATS: u8 = 16;
 /// The number of messages that a peer sends in one second if another peer gets ready, leaves the
 /// lobby and comes back in that second.
 const MIN_CONTROL_PER_S: u32 = 10;
+/// A machine says more than that, on both channels, while the roster of a match changes.
+const MIN_CONTROL_PER_S_GOING_ON: u32 = 100;
+const MORE_DATAGRAMS_PER_S_GOING_ON: u32 = 200;
 /// Fewer bulk messages a second would make every transfer slow: these are 160 kB at most.
 const MIN_BULK_PER_S: u32 = 10;
 /// The longest game id and the longest game version, in bytes: each is shown in one line.
@@ -68,8 +71,32 @@ pub struct NetcodeConfig {
     /// Decides when a match that some peers have finished is over for the other peers, too. Default
     /// [`FinishPolicy::Everyone`]: each peer plays until it finishes itself.
     pub finish_policy: FinishPolicy,
+    /// Decides what becomes of a match of three or more machines that loses one of them. Default
+    /// [`DeparturePolicy::EndMatch`]. The same on all peers.
+    pub departure_policy: DeparturePolicy,
+    /// The time for which the seats of a machine that was lost are kept for it, if the match goes
+    /// on without it. Default 30 s: most networks are back by then.
+    pub seat_hold: Duration,
     /// How much a peer may send. A peer that sends much more is removed from the match.
     pub flood_limits: FloodLimits,
+}
+
+/// Decides what becomes of a match of three or more machines that loses one of them: its player
+/// left the room, its program crashed, or its network is down. A match of two machines always ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeparturePolicy {
+    /// It ends for all.
+    #[default]
+    EndMatch,
+    /// It goes on, as long as more than half of the machines reach each other. They agree on the
+    /// frame from which the lost one no longer plays, so that all of them go on with the same
+    /// inputs. From then on its seats get default inputs, and [`Roster`](crate::Roster) says so. A
+    /// machine that is heard again within [`NetcodeConfig::seat_hold`] catches up, and gets its
+    /// seats back.
+    ///
+    /// A frame is final only once more than half of the machines have all inputs for it; without a
+    /// change of the roster, that is up to one round trip later than with `EndMatch`.
+    GoOn,
 }
 
 /// Decides when a match that some peers have finished is over for the other peers, too. Until then
@@ -159,11 +186,12 @@ impl InputDelay {
 /// dropped unread; a peer that exceeds the limit by a whole second's worth is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FloodLimits {
-    /// Datagrams, at least 4 times `fps`. Default 1000: an honest peer sends one per frame, so at
-    /// most 240.
+    /// Datagrams, at least 4 times `fps`, and 200 more with [`DeparturePolicy::GoOn`]. Default
+    /// 1000: an honest peer sends one per frame, so at most 240, and up to 100 while the roster
+    /// changes.
     pub datagrams_per_s: u32,
-    /// Control messages, at least 10. Default 200: an honest peer sends a few when a peer joins or
-    /// leaves, and some checksums.
+    /// Control messages, at least 10, or 100 with [`DeparturePolicy::GoOn`]. Default 200: an honest
+    /// peer sends some when a peer joins or leaves, and some checksums.
     pub control_per_s: u32,
     /// Bulk messages, at least 10. Default 200, which is 3.3 MB: an honest peer sends none yet.
     pub bulk_per_s: u32,
@@ -191,6 +219,8 @@ impl Default for NetcodeConfig {
             min_players: 2,
             max_players: 4,
             finish_policy: FinishPolicy::default(),
+            departure_policy: DeparturePolicy::default(),
+            seat_hold: Duration::from_secs(30),
             flood_limits: FloodLimits::default(),
         }
     }
@@ -235,17 +265,24 @@ impl NetcodeConfig {
         if self.outage_timeout < self.peer_timeout {
             return Err(ConfigError::OutageTimeout);
         }
-        let FloodLimits { datagrams_per_s, control_per_s, bulk_per_s } = self.flood_limits;
-        if datagrams_per_s < 4 * u32::from(self.fps)
-            || control_per_s < MIN_CONTROL_PER_S
-            || bulk_per_s < MIN_BULK_PER_S
-        {
+        if !self.are_flood_limits_sound() {
             return Err(ConfigError::FloodLimits);
         }
         if self.game_id.len() > MAX_ID_BYTES || self.game_version.len() > MAX_ID_BYTES {
             return Err(ConfigError::NameTooLong);
         }
         Ok(())
+    }
+
+    fn are_flood_limits_sound(&self) -> bool {
+        let FloodLimits { datagrams_per_s, control_per_s, bulk_per_s } = self.flood_limits;
+        let (more_datagrams, min_control) = match self.departure_policy {
+            DeparturePolicy::EndMatch => (0, MIN_CONTROL_PER_S),
+            DeparturePolicy::GoOn => (MORE_DATAGRAMS_PER_S_GOING_ON, MIN_CONTROL_PER_S_GOING_ON),
+        };
+        datagrams_per_s >= 4 * u32::from(self.fps) + more_datagrams
+            && control_per_s >= min_control
+            && bulk_per_s >= MIN_BULK_PER_S
     }
 
     /// Returns the length of one simulation step.
@@ -304,7 +341,8 @@ pub enum ConfigError {
     /// `flood_limits` are below what honest peers send.
     #[error(
         "flood_limits are too low; allow at least 4 datagrams per frame, and 10 control and 10 \
-         bulk messages per second"
+         bulk messages per second; with DeparturePolicy::GoOn, 200 more datagrams and 100 control \
+         messages per second"
     )]
     FloodLimits,
     /// `game_id` or `game_version` is over 64 bytes.
@@ -399,6 +437,17 @@ mod tests {
         );
         assert_eq!(check(|c| c.flood_limits.control_per_s = 9), Err(ConfigError::FloodLimits));
         assert_eq!(check(|c| c.flood_limits.bulk_per_s = 9), Err(ConfigError::FloodLimits));
+        let going_on = |control_per_s, datagrams_per_s| {
+            let config = NetcodeConfig {
+                departure_policy: DeparturePolicy::GoOn,
+                flood_limits: FloodLimits { datagrams_per_s, control_per_s, bulk_per_s: 10 },
+                ..NetcodeConfig::default()
+            };
+            config.validate()
+        };
+        assert_eq!(going_on(99, 440), Err(ConfigError::FloodLimits));
+        assert_eq!(going_on(100, 439), Err(ConfigError::FloodLimits));
+        assert_eq!(going_on(100, 440), Ok(()));
         assert_eq!(check(|c| c.checksum_interval = 0), Err(ConfigError::ChecksumInterval));
         assert_eq!(check(|c| c.min_players = 5), Err(ConfigError::Players { min: 5, max: 4 }));
         assert_eq!(check(|c| c.max_players = 17), Err(ConfigError::Players { min: 2, max: 17 }));

@@ -92,7 +92,9 @@ pub mod testing;
 pub use audit::{AuditFinding, AuditProblem, AuditReport, UnregisteredRead};
 pub use checksum::{ChecksumLog, DesyncDetected, DesyncReport};
 pub use codec::SerializeFault;
-pub use config::{ConfigError, FinishPolicy, FloodLimits, InputDelay, NetcodeConfig, SyncTest};
+pub use config::{
+    ConfigError, DeparturePolicy, FinishPolicy, FloodLimits, InputDelay, NetcodeConfig, SyncTest,
+};
 #[cfg(feature = "overlay")]
 pub use diagnostics::overlay::{NetcodeOverlayPlugin, OverlayState};
 pub use diagnostics::{DroppedPackets, LOG_FILTER, SessionStats};
@@ -124,7 +126,7 @@ pub use signaling::{
     lobby::{Denial, Place, RoomListing, RoomMember, RoomPhase, RoomRequest, RoomState},
     protocol::PeerId,
 };
-pub use transport::{AddressFault, LinkConditions, Route, TransportError};
+pub use transport::{AddressFault, LinkConditions, Outage, Route, TransportError};
 
 /// The names that every game uses: `use netcode::prelude::*;`.
 pub mod prelude {

@@ -6,8 +6,11 @@ use signaling::protocol::PeerId;
 use crate::{
     checksum::FrameHashes,
     config::NetcodeConfig,
-    exchange::{Datagram, DatagramHeader, InputRun, Inputs, LastInputs, Millis, Stream},
+    exchange::{
+        Datagram, DatagramHeader, InputRun, Inputs, LastInputs, Millis, Stream, encode_control,
+    },
     membership::{
+        change::{Ballot, Body, Message},
         control::{Control, Finish, Hello, Status},
         lineup::{LineUpMessage, MatchPlan, Member, SeatSet},
         reasons::GoodbyeCause,
@@ -57,6 +60,8 @@ fn control_messages_are_as_documented() {
     let streams = vec![Stream { seat: 0, first: 243, runs: vec![run(3, &[17])] }];
     let finish = Finish { match_number: 1, end: 240, last: LastInputs { given: 246, streams } };
     let lost = GoodbyeCause::PeerLost(PeerId::from_u128(1));
+    let ballot = Ballot { round: 1, leader: 2 };
+    let accepted = Message { epoch: 1, body: Body::Accepted { ballot, digest: 300 } };
     assert_documented(&[
         ("Hello", Control::Hello(hello).encode()),
         ("Status", Control::Status(status).encode()),
@@ -66,6 +71,8 @@ fn control_messages_are_as_documented() {
         ("Goodbye, Leaving", Control::Goodbye(GoodbyeCause::Leaving).encode()),
         ("Goodbye, PeerLost", Control::Goodbye(lost).encode()),
         ("Finish", Control::Finish(finish).encode()),
+        ("Change, Accepted", Control::Change { match_number: 1, message: accepted }.encode()),
+        ("Return", Control::Return { match_number: 1 }.encode()),
     ]);
 }
 
@@ -99,6 +106,11 @@ fn a_datagram_is_as_documented() {
             "Datagram to one of three others, an input held for 20 frames, the default one",
             encoded(inputs(vec![996, 998, 1_100], vec![run(20, &[17]), run(1, &[])])),
         ),
+        ("Datagram that is a control message, Return", {
+            let mut bytes = Vec::new();
+            encode_control(&Control::Return { match_number: 1 }.encode(), &mut bytes);
+            bytes
+        }),
     ]);
 }
 

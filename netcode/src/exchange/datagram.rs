@@ -15,6 +15,8 @@ use crate::{
 const HEADER: u8 = 0;
 /// The kind of a datagram with inputs. The upper half of the first byte has the number of streams.
 const HEADER_AND_INPUTS: u8 = 1;
+/// The kind of a datagram that is a control message, which may be lost. No stream is in it.
+const CONTROL: u8 = 2;
 /// The largest half byte. It stands for "the number does not fit here".
 const ESCAPE: u8 = 15;
 
@@ -23,7 +25,7 @@ const ESCAPE: u8 = 15;
 pub(crate) struct DatagramHeader {
     /// The number of the match that the sender plays; 0 outside a match.
     pub(crate) match_number: u32,
-    /// How often the machines of that match have changed; always 0 yet.
+    /// How often the roster of that match has changed, as far as the sender knows.
     pub(crate) epoch: u32,
     /// The frame that the sender simulates next.
     pub(crate) frame: u32,
@@ -173,6 +175,17 @@ impl Datagram {
         };
         if rest.is_empty() { Ok(Self { header, inputs }) } else { Err(DatagramError::Malformed) }
     }
+}
+
+/// Appends a datagram that is a control message to `bytes`.
+pub(crate) fn encode_control(message: &[u8], bytes: &mut Vec<u8>) {
+    bytes.push(CONTROL);
+    bytes.extend(message);
+}
+
+/// The control message in a datagram, if it is one.
+pub(crate) fn control_message(datagram: &[u8]) -> Option<&[u8]> {
+    datagram.strip_prefix(&[CONTROL])
 }
 
 impl Inputs {

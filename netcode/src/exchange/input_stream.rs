@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 use super::datagram::InputRun;
 use crate::packed_input::PackedInput;
 
@@ -15,6 +17,17 @@ struct Run {
     input: PackedInput,
 }
 
+impl Run {
+    /// The hash of inputs that end with `frames` frames of this one, where those before it have the
+    /// hash `before`. Runs are as long as can be, so equal inputs have equal runs.
+    fn hash_after(&self, before: u64, frames: u32) -> u64 {
+        let mut bytes = Vec::new();
+        self.input.write(&mut bytes);
+        bytes.extend(frames.to_le_bytes());
+        xxh3_64_with_seed(&bytes, before)
+    }
+}
+
 /// Inputs of consecutive frames; the oldest are forgotten.
 #[derive(Debug, Default)]
 pub(super) struct InputStream {
@@ -24,6 +37,8 @@ pub(super) struct InputStream {
     end: u32,
     /// No two that follow each other have the same input.
     runs: VecDeque<Run>,
+    /// The hash of all inputs before `first`.
+    forgotten: u64,
 }
 
 impl InputStream {
@@ -98,12 +113,47 @@ impl InputStream {
         runs
     }
 
+    /// The hash of all inputs before the frame `end`; of those that are known, if they are fewer.
+    pub(super) fn hash_before(&self, end: u32) -> u64 {
+        let mut left = end.saturating_sub(self.first);
+        let mut hash = self.forgotten;
+        for run in &self.runs {
+            if left == 0 {
+                break;
+            }
+            let frames = run.frames.min(left);
+            hash = run.hash_after(hash, frames);
+            left -= frames;
+        }
+        hash
+    }
+
+    /// Takes other inputs for the frames from `first` on. Nothing happens if `first` is no longer
+    /// kept, or beyond the end.
+    pub(super) fn replace_from(&mut self, first: u32, inputs: impl Iterator<Item = PackedInput>) {
+        if !(self.first..=self.end).contains(&first) {
+            return;
+        }
+        while self.end > first
+            && let Some(newest) = self.runs.back_mut()
+        {
+            let frames = newest.frames.min(self.end - first);
+            newest.frames -= frames;
+            self.end -= frames;
+            if newest.frames == 0 {
+                self.runs.pop_back();
+            }
+        }
+        inputs.for_each(|input| self.push(input));
+    }
+
     /// Forgets whole runs before the frame `needed`.
     pub(super) fn forget_before(&mut self, needed: u32) {
         while let Some(oldest) = self.runs.front()
             && self.first + oldest.frames <= needed
             && self.runs.len() > 1
         {
+            self.forgotten = oldest.hash_after(self.forgotten, oldest.frames);
             self.first += oldest.frames;
             self.runs.pop_front();
         }
@@ -168,6 +218,25 @@ mod tests {
     }
 
     #[test]
+    fn each_input_before_the_end_counts_in_the_hash() {
+        let (one, other) = (stream(&[1, 1, 2, 3]), stream(&[1, 1, 2, 4]));
+        assert_eq!(one.hash_before(3), other.hash_before(3));
+        assert_ne!(one.hash_before(4), other.hash_before(4));
+        assert_ne!(one.hash_before(1), one.hash_before(2));
+        assert_eq!(one.hash_before(9), one.hash_before(4));
+    }
+
+    #[test]
+    fn inputs_can_be_replaced_from_a_kept_frame_on() {
+        let mut replaced = stream(&[1, 1, 1, 2, 3]);
+        replaced.replace_from(2, [4, 2].map(input).into_iter());
+        assert_eq!(replaced.inputs_from(0).collect::<Vec<_>>(), [1, 1, 4, 2].map(input));
+        assert_eq!(replaced.hash_before(4), stream(&[1, 1, 4, 2]).hash_before(4));
+        replaced.replace_from(9, [input(7)].into_iter());
+        assert_eq!(replaced.end(), 4);
+    }
+
+    #[test]
     fn an_input_is_held_over_frames_that_are_left_out() {
         let mut held = stream(&[4, 5]);
         held.hold_up_to(5);
@@ -186,6 +255,8 @@ mod tests {
         old.forget_before(4);
         assert_eq!((old.get(3), old.get(4), old.end()), (None, Some(input(3)), 5));
         assert_eq!(old.wire_runs(3, 100), []);
+        let all = stream(&[1, 1, 1, 2, 3]);
+        assert_eq!([4, 5].map(|end| old.hash_before(end)), [4, 5].map(|end| all.hash_before(end)));
         // The newest is kept: it is what is predicted.
         old.forget_before(100);
         assert_eq!((old.get(4), old.end()), (Some(input(3)), 5));

@@ -54,7 +54,10 @@ impl Exchange {
         self.peers[index].is_here = true;
         self.check_streams(index, &last.streams)?;
         // It acknowledges nothing any more, and needs no more of our inputs.
-        self.take(index, &last.streams, frame, u32::MAX);
+        let is_held = self.peers[index].is_held || self.has_no_seat(index);
+        if !is_held {
+            self.take(index, &last.streams, frame, u32::MAX);
+        }
         if self.peers[index].is_leaving() {
             return Ok(None);
         }
@@ -63,9 +66,15 @@ impl Exchange {
         let given = of_peer.map(|seat| seat.stream.end()).fold(last.given, u32::max);
         let possible = given.saturating_sub(MAX_GIVEN_BEYOND_END)..=given;
         let is_possible = possible.contains(&end);
+        let our_end = self.our_end();
         let peer = &mut self.peers[index];
         peer.given = Some(given);
         peer.end = is_possible.then_some(end);
+        if is_possible {
+            // It has all inputs before the end of its match.
+            peer.has.iter_mut().for_each(|has| *has = end.min(our_end).max(*has));
+            self.expose();
+        }
         Ok(Some(Departure { end: if is_possible { end } else { given }, is_possible }))
     }
 
@@ -76,7 +85,7 @@ impl Exchange {
 
     /// Whether a peer has left the match, and nothing more is needed from it.
     pub(crate) fn has_left(&self, peer: PeerId) -> bool {
-        self.index(peer).is_some_and(|index| self.has_all_of(index))
+        self.index(peer).is_some_and(|index| self.has_given_all(index))
     }
 
     /// Whether a peer has said that it leaves the match.
@@ -87,7 +96,11 @@ impl Exchange {
     /// How many of the other peers of the match have said that they leave it, and how many other
     /// peers there are in all.
     pub(crate) fn leavers(&self) -> (usize, usize) {
-        (self.peers.iter().filter(|peer| peer.is_leaving()).count(), self.peers.len())
+        // A peer that was put away counts neither as one that finished nor as one that plays.
+        let playing = (0..self.peers.len())
+            .filter(|&it| self.peers[it].is_leaving() || !self.has_given_all(it));
+        let leaving = |&index: &usize| self.peers[index].is_leaving();
+        (playing.clone().filter(leaving).count(), playing.count())
     }
 
     /// Whether a peer can compare this frame, because the match is not over for it before.
@@ -100,7 +113,9 @@ impl Exchange {
     /// `u32::MAX` for a peer that did not leave, or that named a frame at which it cannot have
     /// ended.
     pub(crate) fn ends(&self) -> Vec<(PeerId, u32)> {
-        self.peers.iter().map(|peer| (peer.id, peer.end.unwrap_or(u32::MAX))).collect()
+        let compared = (0..self.peers.len())
+            .filter(|&index| self.peers[index].is_leaving() || !self.has_given_all(index));
+        compared.map(|it| (self.peers[it].id, self.peers[it].end.unwrap_or(u32::MAX))).collect()
     }
 
     /// What we give to `to` as we leave the match now. All of our seats then end at the same frame,

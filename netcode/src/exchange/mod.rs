@@ -16,6 +16,7 @@ mod delivered;
 mod peer;
 mod sending;
 mod leaving;
+mod changing;
 mod predicted;
 mod input_delay;
 mod shared;
@@ -31,6 +32,7 @@ use std::time::Duration;
 use signaling::protocol::PeerId;
 
 use self::{
+    changing::Changing,
     delivered::ClaimVerdict,
     guard::{Room, check},
     input_stream::InputStream,
@@ -38,7 +40,10 @@ use self::{
 };
 use crate::packed_input::{PackedInput, ReadInput};
 
-pub(crate) use datagram::{Datagram, DatagramError, DatagramHeader, Inputs, Stream};
+pub(crate) use changing::SeatUse;
+pub(crate) use datagram::{
+    Datagram, DatagramError, DatagramHeader, Inputs, Stream, control_message, encode_control,
+};
 #[cfg(test)]
 pub(crate) use datagram::{InputRun, Millis};
 pub(crate) use guard::{BadInputs, MAX_INPUT_FRAMES};
@@ -53,6 +58,9 @@ pub(crate) use shared::SharedExchange;
 const MAX_DELAY: u8 = 60;
 /// The most memory that the inputs of all seats may take.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
+/// The same in a match that keeps them for machines that are away: enough for half a minute of 16
+/// seats whose inputs change in every frame, at 60 frames per second.
+const MAX_BYTES_GOING_ON: usize = 8 * 1024 * 1024;
 /// Inputs of this many frames are kept in any case. A peer lacks fewer: we take none of its inputs
 /// that are further from what it has acknowledged, and so do not run on without it.
 const MIN_KEPT_FRAMES: u32 = 192;
@@ -75,6 +83,15 @@ struct SeatInputs {
     /// The place in `Exchange::peers` of the machine that holds the seat; `None` if we do.
     holder: Option<usize>,
     stream: InputStream,
+    /// The first frame for which nobody gives inputs, once the machines have agreed on that.
+    given_up: Option<u32>,
+    /// Whether its machine may take the seat again, while nobody plays it.
+    is_kept: bool,
+    /// The first frame whose input we do not acknowledge for now.
+    held_end: Option<u32>,
+    /// How often the roster had changed when its machine took the seat. What a machine says of the
+    /// seat that knows of fewer changes does not count.
+    since_epoch: u32,
 }
 
 /// All inputs of one match.
@@ -86,6 +103,9 @@ pub(crate) struct Exchange {
     delays: Delays,
     /// How far ahead of our inputs the peers were, datagram by datagram.
     predicted: Predicted,
+    /// The frame that we simulate next.
+    frame: u32,
+    changing: Changing,
 }
 
 impl Exchange {
@@ -101,16 +121,23 @@ impl Exchange {
                     peers.len() - 1
                 })
             });
-            seats.push(SeatInputs { holder, stream: InputStream::default() });
+            let (stream, given_up, held_end) = (InputStream::default(), None, None);
+            let (is_kept, since_epoch) = (false, 0);
+            seats.push(SeatInputs { holder, stream, given_up, is_kept, held_end, since_epoch });
         }
-        Self { rules, seats, peers, delays, predicted: Predicted::default() }
+        let (predicted, changing) = (Predicted::default(), Changing::default());
+        Self { rules, seats, peers, delays, predicted, frame: 0, changing }
     }
 
     /// Takes our inputs for `frame`, seat by seat; each takes effect after the delay of its seat.
     /// To be called once for each frame.
     pub(crate) fn press(&mut self, frame: u32, inputs: &[PackedInput]) {
-        let ours = self.seats.iter_mut().enumerate().filter(|(_, seat)| seat.holder.is_none());
-        for ((number, SeatInputs { stream, .. }), &input) in ours.zip(inputs) {
+        let ours = (0..self.seats.len()).filter(|&seat| self.seats[seat].holder.is_none());
+        for (number, &input) in Vec::from_iter(ours).into_iter().zip(inputs) {
+            if !self.is_ours(number) {
+                continue;
+            }
+            let stream = &mut self.seats[number].stream;
             let effective = frame + u32::from(self.delays.of(number));
             // A delay that grew leaves frames out, in which the input before is held. After one
             // that shrank, the frame has an input already.
@@ -150,12 +177,22 @@ impl Exchange {
         frame: u32,
     ) -> Result<bool, BadInputs> {
         let index = self.index(from).ok_or(BadInputs::NoSeat)?;
-        self.peers[index].is_here = true;
+        let peer = &mut self.peers[index];
+        peer.is_here = true;
+        peer.epoch = header.epoch.max(peer.epoch);
+        let is_ahead = self.goes_on() && header.epoch > self.changing.epoch;
+        if is_ahead || self.has_no_seat(index) {
+            self.receive_across_epochs(index, header, inputs, is_ahead);
+            return Ok(true);
+        }
         self.check_streams(index, &inputs.streams)?;
-        let lacking = self.check_acknowledged(index, inputs)?;
+        let lacking = self.check_acknowledged(index, inputs, header.epoch)?;
         let acked = self.acked(index);
-        self.note_acknowledged(index, inputs);
-        self.take(index, &inputs.streams, frame, self.acked(index));
+        self.note_acknowledged(index, inputs, header.epoch);
+        if !self.peers[index].is_held {
+            self.take(index, &inputs.streams, frame, self.acked(index));
+        }
+        self.expose();
         let known = self.known(index);
         let peer = &mut self.peers[index];
         // The inputs that the peer gave before its present frame are under way, or here.
@@ -164,8 +201,9 @@ impl Exchange {
             let delay = i64::from(known) - i64::from(header.frame);
             peer.delay = delay.clamp(0, i64::from(MAX_DELAY)) as i32;
         }
-        // A peer that leaves no longer predicts anything.
-        if peer.is_leaving() {
+        // A peer that leaves no longer predicts anything, and one that says nothing of our seats
+        // proves nothing.
+        if peer.is_leaving() || lacking == u32::MAX {
             return Ok(true);
         }
         // The peer simulates the frame in the header next, and lacks our inputs from `lacking` on.
@@ -179,16 +217,45 @@ impl Exchange {
         Ok(verdict != ClaimVerdict::False)
     }
 
+    /// Takes what fits of a datagram of a machine that is away, or of one that knows of a change of
+    /// the roster which we do not know of yet.
+    fn receive_across_epochs(
+        &mut self,
+        index: usize,
+        header: &DatagramHeader,
+        inputs: &Inputs,
+        is_ahead: bool,
+    ) {
+        // What a machine has after a change may not count before it.
+        if !is_ahead && self.seats_not_of(index).count() == inputs.has.len() {
+            self.note_acknowledged(index, inputs, header.epoch);
+        }
+        let mut fitting = inputs.streams.clone();
+        fitting.retain(|stream| self.check_streams(index, std::slice::from_ref(stream)).is_ok());
+        if !self.peers[index].is_held && !self.has_given_all(index) {
+            self.take(index, &fitting, self.frame, self.acked(index));
+        }
+        let possible = self.frame.saturating_add(self.rules.window);
+        self.peers[index].newest_frame = header.frame.min(possible);
+        self.expose();
+    }
+
     /// Checks what a peer says that it has, and returns the first frame of our inputs that it says
     /// it lacks.
-    fn check_acknowledged(&self, index: usize, inputs: &Inputs) -> Result<u32, BadInputs> {
+    fn check_acknowledged(
+        &self,
+        index: usize,
+        inputs: &Inputs,
+        epoch: u32,
+    ) -> Result<u32, BadInputs> {
         let listed = self.seats_not_of(index);
         if listed.count() != inputs.has.len() {
             return Err(BadInputs::NotInputs);
         }
         let ours = self.seats_not_of(index).zip(&inputs.has);
         let mut lacking = u32::MAX;
-        for (seat, &has) in ours.filter(|&(seat, _)| self.seats[seat].holder.is_none()) {
+        let counts = |seat: usize| self.is_ours(seat) && self.seats[seat].since_epoch <= epoch;
+        for (seat, &has) in ours.filter(|&(seat, _)| counts(seat)) {
             if has > self.seats[seat].stream.end() {
                 return Err(BadInputs::FalseAck);
             }
@@ -206,15 +273,17 @@ impl Exchange {
     }
 
     /// Notes what a peer has; an older datagram may come later.
-    fn note_acknowledged(&mut self, index: usize, inputs: &Inputs) {
-        let our_end = self.our_end();
+    fn note_acknowledged(&mut self, index: usize, inputs: &Inputs, epoch: u32) {
+        let our_end = if self.is_away() { u32::MAX } else { self.our_end() };
         let peer = &mut self.peers[index];
         // It cannot have confirmed a frame for which it has no inputs of ours.
         peer.confirmed = peer.confirmed.max(inputs.confirmed.min(our_end));
-        let holders = self.seats.iter().map(|seat| seat.holder);
-        let listed = peer.has.iter_mut().zip(holders).filter(|(_, it)| *it != Some(index));
-        for ((noted, _), &has) in listed.zip(&inputs.has) {
-            *noted = has.max(*noted);
+        let listed = peer.has.iter_mut().zip(&self.seats);
+        let listed = listed.filter(|(_, seat)| seat.holder != Some(index)).zip(&inputs.has);
+        for ((noted, seat), &has) in listed.filter(|((_, seat), _)| seat.since_epoch <= epoch) {
+            // It cannot have inputs that we did not give; across a change it may say so.
+            let given = if seat.holder.is_none() { seat.stream.end() } else { u32::MAX };
+            *noted = has.min(given).max(*noted);
         }
     }
 
@@ -245,9 +314,8 @@ impl Exchange {
         seat: usize,
         from: u32,
     ) -> impl Iterator<Item = PackedInput> + '_ {
-        let SeatInputs { holder, stream } = &self.seats[seat];
-        let has_left = holder.is_some_and(|holder| self.has_all_of(holder));
-        let neutral_end = if has_left { self.confirmed() } else { 0 };
+        let SeatInputs { stream, .. } = &self.seats[seat];
+        let neutral_end = if self.is_over(seat) { self.confirmed() } else { 0 };
         let neutral = neutral_end.saturating_sub(from.max(stream.end()));
         let neutral = std::iter::repeat_n(PackedInput::default(), neutral as usize);
         stream.inputs_from(from).chain(neutral)
@@ -266,15 +334,15 @@ impl Exchange {
 
     /// The first frame whose inputs are not all known here.
     pub(crate) fn confirmed(&self) -> u32 {
-        let left = |holder: usize| self.has_all_of(holder);
-        let giving = self.seats.iter().filter(|seat| !seat.holder.is_some_and(left));
-        giving.map(|seat| seat.stream.end()).min().unwrap_or(0)
+        let giving = (0..self.seats.len()).filter(|&seat| !self.is_over(seat));
+        giving.map(|seat| self.seats[seat].stream.end()).min().unwrap_or(0)
     }
 
     /// The first frame whose inputs are not known to be known to all machines.
     pub(crate) fn stable(&self) -> u32 {
-        let playing = self.peers.iter().filter(|peer| !peer.is_leaving());
-        playing.map(|peer| peer.confirmed).fold(self.confirmed(), u32::min)
+        let is_over = |index: usize| self.peers[index].is_leaving() || self.has_no_seat(index);
+        let playing = (0..self.peers.len()).filter(|&index| !is_over(index));
+        playing.map(|index| self.peers[index].confirmed).fold(self.confirmed(), u32::min)
     }
 
     /// Forgets inputs that are older than the time for which they are kept, unless a machine may
@@ -282,8 +350,10 @@ impl Exchange {
     pub(crate) fn forget_old(&mut self, frame: u32) {
         let wanted = self.stable().min(frame.saturating_sub(self.rules.kept_frames));
         let needed = frame.saturating_sub(MIN_KEPT_FRAMES);
+        self.frame = frame;
         self.seats.iter_mut().for_each(|seat| seat.stream.forget_before(wanted));
-        if self.seats.iter().map(|seat| seat.stream.bytes()).sum::<usize>() > MAX_BYTES {
+        let most = if self.goes_on() { MAX_BYTES_GOING_ON } else { MAX_BYTES };
+        if self.seats.iter().map(|seat| seat.stream.bytes()).sum::<usize>() > most {
             self.seats.iter_mut().for_each(|seat| seat.stream.forget_before(needed));
         }
     }
@@ -296,12 +366,15 @@ impl Exchange {
     /// How many frames longer our inputs are delayed than those of a peer.
     pub(crate) fn extra_delay(&self, peer: PeerId, frame: u32) -> i32 {
         let Some(peer) = self.peers.iter().find(|other| other.id == peer) else { return 0 };
+        if self.is_away() {
+            return 0;
+        }
         self.our_end() as i32 - frame as i32 - peer.delay
     }
 
     /// The peer of the match whose known inputs end first.
     pub(crate) fn last_known(&self) -> Option<PeerId> {
-        let playing = (0..self.peers.len()).filter(|&index| !self.has_all_of(index));
+        let playing = (0..self.peers.len()).filter(|&index| !self.has_given_all(index));
         playing.min_by_key(|&index| self.known(index)).map(|index| self.peers[index].id)
     }
 
@@ -315,9 +388,38 @@ impl Exchange {
         (0..self.seats.len()).filter(is_other)
     }
 
+    /// Whether nobody gives any more inputs of a seat, and those that were given are here.
+    fn is_over(&self, seat: usize) -> bool {
+        let SeatInputs { holder, given_up, .. } = self.seats[seat];
+        if self.goes_on() {
+            given_up.is_some()
+        } else {
+            holder.is_some_and(|holder| self.has_all_of(holder))
+        }
+    }
+
+    /// Whether all seats of a peer are over.
+    fn has_given_all(&self, index: usize) -> bool {
+        let mut seats =
+            (0..self.seats.len()).filter(|&seat| self.seats[seat].holder == Some(index));
+        seats.all(|seat| self.is_over(seat))
+    }
+
+    /// Whether the machines have agreed that a peer plays no seat.
+    fn has_no_seat(&self, index: usize) -> bool {
+        self.goes_on() && self.has_given_all(index)
+    }
+
+    /// Whether a peer needs none of our inputs.
+    fn is_gone(&self, index: usize) -> bool {
+        let is_kept = |seat: &SeatInputs| seat.holder == Some(index) && seat.is_kept;
+        self.peers[index].is_leaving()
+            || (self.has_given_all(index) && !self.seats.iter().any(is_kept))
+    }
+
     /// The numbers of our seats.
     fn our_seats(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.seats.len()).filter(|&seat| self.seats[seat].holder.is_none())
+        (0..self.seats.len()).filter(|&seat| self.is_ours(seat))
     }
 
     /// The first frame for which one of our seats has no input.

@@ -29,6 +29,10 @@ pub(super) struct Peer {
     /// The frame at which the match is over for the peer, once it has left and named one that is
     /// possible.
     pub(super) end: Option<u32>,
+    /// How often the roster had changed for the peer when we last heard of it.
+    pub(super) epoch: u32,
+    /// Whether we take none of the peer's inputs for now.
+    pub(super) is_held: bool,
 }
 
 impl Peer {
@@ -47,6 +51,8 @@ impl Peer {
             lossy_until: 0,
             given: None,
             end: None,
+            epoch: 0,
+            is_held: false,
         }
     }
 

@@ -32,7 +32,8 @@ impl Exchange {
         let seats = self.our_seats().count();
         let max_bytes = MAX_DATAGRAM_BYTES - HEADER_BYTES - seats * STREAM_BYTES;
         let streams = self.streams_for(index, max_bytes);
-        let inputs = Inputs { confirmed: self.confirmed(), has: self.has_for(index), streams };
+        let confirmed = self.exposed();
+        let inputs = Inputs { confirmed, has: self.has_for(index), streams };
         let our_end = self.our_end();
         let peer = &mut self.peers[index];
         let mut carried = our_end;
@@ -51,10 +52,10 @@ impl Exchange {
 
     /// The inputs of our seats that a peer lacks, in at most `max_bytes` of runs.
     pub(super) fn streams_for(&self, index: usize, max_bytes: usize) -> Vec<Stream> {
-        let peer = &self.peers[index];
-        if peer.is_leaving() {
+        if self.is_gone(index) {
             return Vec::new();
         }
+        let peer = &self.peers[index];
         let stream = |seat: usize| {
             let first = peer.has[seat];
             let runs = self.seats[seat].stream.wire_runs(first, MAX_INPUT_FRAMES);
@@ -67,22 +68,29 @@ impl Exchange {
 
     /// The first frame that we lack of each seat that we do not hold, for the peer at `index`.
     fn has_for(&self, index: usize) -> Vec<u32> {
-        let confirmed = self.confirmed();
-        let has = |seat: &SeatInputs| match seat.holder {
+        let neutral_end = self.unheld_end();
+        let has = |seat: usize| {
+            let SeatInputs { holder, stream, held_end, .. } = &self.seats[seat];
             // A machine that has left gives no more.
-            Some(holder) if holder != index && self.has_all_of(holder) => {
-                confirmed.max(seat.stream.end())
+            if *holder != Some(index) && self.is_over(seat) {
+                neutral_end.max(stream.end())
+            } else {
+                stream.end().min(held_end.unwrap_or(u32::MAX))
             }
-            _ => seat.stream.end(),
         };
-        self.seats.iter().filter(|seat| seat.holder.is_some()).map(has).collect()
+        let seats = 0..self.seats.len();
+        seats.filter(|&seat| self.seats[seat].holder.is_some()).map(has).collect()
     }
 
     /// Whether a peer should get a datagram now that we took a step.
     pub(crate) fn is_due(&mut self, to: PeerId, lateness: Lateness) -> bool {
-        let Some(index) = self.index(to).filter(|&index| !self.peers[index].is_leaving()) else {
+        let Some(index) = self.index(to).filter(|&index| !self.is_gone(index)) else {
             return false;
         };
+        if self.is_away() {
+            // It acknowledges what it catches up with.
+            return true;
+        }
         let end = self.our_end();
         let unacknowledged = end.saturating_sub(self.acked(index)) as f32;
         let sent_ends = &self.peers[index].sent_end;
@@ -108,7 +116,7 @@ impl Exchange {
         let Some(index) = self.index(peer) else { return false };
         let peer = &self.peers[index];
         let lacks = |seat: usize| peer.has[seat] < self.seats[seat].stream.end();
-        !peer.is_leaving() && self.our_seats().any(lacks)
+        !self.is_gone(index) && self.our_seats().any(lacks)
     }
 }
 

@@ -390,3 +390,35 @@ fn frames_in_a_datagram(seats: usize) -> usize {
 fn a_datagram_holds_16_of_the_longest_inputs_of_one_seat_and_13_of_15_seats() {
     assert_eq!([1, 15].map(frames_in_a_datagram), [16, 13]);
 }
+
+/// The seats of three machines: ours, that of the peer, and that of the third one.
+fn uses(ours: SeatUse) -> impl Iterator<Item = SeatUse> {
+    [ours, SeatUse::Played, SeatUse::Played].into_iter()
+}
+
+#[test]
+fn a_machine_that_returns_at_a_frame_of_the_past_gives_inputs_from_its_next_frame_on() {
+    for returns_at in [10, 20, 23, 30] {
+        let mut exchange =
+            Exchange::new(rules(), &[None, Some(PEER), Some(THIRD)], delays(&[0], 2));
+        exchange.go_on();
+        for frame in 0..8 {
+            exchange.press(frame, &[input(0)]);
+        }
+        exchange.change_roster(1, 10, uses(SeatUse::Kept));
+        // We follow the match, and were asked for the inputs of the frames before 20 already.
+        exchange.forget_old(20);
+        exchange.press(20, &[input(1)]);
+        assert_eq!(exchange.seat_end(0), 10);
+        exchange.change_roster(2, returns_at, uses(SeatUse::Played));
+        let end = exchange.seat_end(0);
+        assert_eq!(end, returns_at.max(23), "the input of frame 20 would come in frame 22");
+        for frame in 21..40 {
+            exchange.press(frame, &[input(1)]);
+        }
+        let inputs = inputs_of(&exchange, 0);
+        assert_eq!(inputs.len(), 42);
+        assert!(inputs[10..end as usize].iter().all(|&given| given == input(0)));
+        assert!(inputs[end as usize..].iter().all(|&given| given == input(1)));
+    }
+}

@@ -15,7 +15,6 @@ use super::{
     conduct::Misconduct,
     control::{Control, Hello},
     lineup::{LineUp, LineUpStep, MatchPlan},
-    link::Link,
     match_wire::{AgreedMatch, MatchWire},
     patience::Patience,
     peers::Peers,
@@ -26,15 +25,11 @@ use super::{
 };
 use crate::{
     checksum::FrameHashes,
-    config::{FloodLimits, NetcodeConfig},
+    config::{DeparturePolicy, FloodLimits, NetcodeConfig},
     diagnostics::DroppedPackets,
     exchange::{Exchange, SharedExchange},
     transport::{LinkConditions, Transport, TransportError, TransportEvent},
 };
-
-/// If a match is still stalled this long after silent peers time out, some peer is connected but
-/// has stopped playing.
-const STUCK_AFTER: Duration = Duration::from_secs(5);
 
 /// Something that has happened and that the session has to act on.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +48,8 @@ pub(crate) enum ConnectionEvent {
     Room(RoomEvent),
     /// A peer misbehaved, and we have stopped listening to it.
     Misconduct(PeerId, Misconduct),
+    /// The other machines play on without us, and keep no seat for us.
+    PutAway,
     /// A peer has left the match at this frame, and stays in the room.
     Finished { peer: PeerId, name: String, end: u32 },
     /// A peer's checksums.
@@ -100,6 +97,9 @@ pub(crate) struct Connection {
 pub(super) struct Limits {
     pub(super) fps: u16,
     pub(super) step: Duration,
+    pub(super) window: u32,
+    pub(super) max_delay: u32,
+    pub(super) seat_hold: Duration,
     pub(super) quiet_after: Duration,
     pub(super) peer_timeout: Duration,
     pub(super) outage_timeout: Duration,
@@ -122,6 +122,9 @@ impl Connection {
             limits: Limits {
                 fps: config.fps,
                 step: config.step_duration(),
+                window: u32::from(config.prediction_window),
+                max_delay: u32::from(config.input_delay.max()),
+                seat_hold: config.seat_hold,
                 quiet_after: config.quiet_after,
                 peer_timeout: config.peer_timeout,
                 outage_timeout: config.outage_timeout,
@@ -149,13 +152,17 @@ impl Connection {
         }
         self.peers.wait(elapsed);
         if our_frame.is_some() {
-            self.match_wire.wait(elapsed);
+            let is_heard = !self.is_cut_off_for(self.limits.quiet_after);
+            self.match_wire.wait(elapsed, is_heard);
         }
         let mut events = self.wire.poll(now);
         for event in events.drain(..) {
             self.handle(now, event, our_frame);
         }
         self.wire.reuse(events);
+        if our_frame.is_some() {
+            self.watch_machines();
+        }
         self.begin_connections(now);
         self.repeat_hello(now);
         if let Some(local) = self.us.id() {
@@ -238,6 +245,7 @@ impl Connection {
 
     /// Leaves the room, telling all peers why.
     pub(crate) fn close(&mut self, now: Duration, cause: GoodbyeCause) {
+        self.leave_roster(now);
         self.broadcast(now, &Control::Goodbye(cause));
         self.wire.close(now);
         self.forget_room();
@@ -351,8 +359,12 @@ impl Connection {
 
     /// Returns the exchange through which the session of the match that we entered receives and
     /// sends inputs.
-    pub(crate) fn begin_exchange(&mut self, exchange: Exchange) -> SharedExchange {
-        self.match_wire.set_exchange(exchange)
+    pub(crate) fn begin_exchange(
+        &mut self,
+        exchange: Exchange,
+        policy: DeparturePolicy,
+    ) -> SharedExchange {
+        self.match_wire.set_exchange(exchange, policy)
     }
 
     /// Forgets a peer: its channels closed, or it said goodbye. If it is still connected, the
@@ -411,16 +423,6 @@ impl Connection {
         self.match_wire.needs(peer)
     }
 
-    /// A peer that our match needs and that is gone, the first in the order of the seats. While a
-    /// match does not run yet, a peer that is only silent is not gone.
-    pub(super) fn missing(&self, is_running: bool) -> Option<PeerId> {
-        let is_gone = |&peer: &PeerId| {
-            !self.is_linked(peer)
-                || (self.is_absent(peer) && (is_running || !self.is_at_server(peer)))
-        };
-        self.roster()?.other_peers().filter(|&peer| self.needs(peer)).find(is_gone)
-    }
-
     /// Whether we neither play a match nor have to repeat our last inputs to peers that still do.
     pub(super) fn is_idle(&self) -> bool {
         self.match_wire.is_idle()
@@ -435,13 +437,5 @@ impl Connection {
     #[cfg(all(feature = "webrtc", target_arch = "wasm32"))]
     pub(crate) fn needs_updates(&self) -> bool {
         self.wire.needs_updates()
-    }
-
-    /// The peer that has kept the match stalled for too long: it is not silent, but gives too few
-    /// inputs.
-    pub(super) fn blocker(&self) -> Option<PeerId> {
-        let limit = self.limits.outage_timeout + STUCK_AFTER;
-        let blocks = |link: &&Link| self.needs(link.peer) && link.patience.is_used_up(limit);
-        self.peers.iter().find(blocks).map(|link| link.peer)
     }
 }

@@ -5,6 +5,7 @@ use signaling::protocol::PeerId;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{
+    change,
     lineup::LineUpMessage,
     player_name::clean_name,
     reasons::{GoodbyeCause, Refusal},
@@ -12,18 +13,18 @@ use super::{
 use crate::{
     checksum::FrameHashes,
     codec::{CodecError, decode, encode_into},
-    config::{MAX_ID_BYTES, MAX_SEATS, NetcodeConfig},
+    config::{DeparturePolicy, MAX_ID_BYTES, MAX_SEATS, NetcodeConfig},
     exchange::LastInputs,
     rollback::Registrations,
 };
 
 /// The version of everything on the wire. It is the first byte of each control message, so that any
 /// two versions can tell each other apart, and is raised with every change of PROTOCOL.md.
-pub(crate) const WIRE_VERSION: u8 = 8;
+pub(crate) const WIRE_VERSION: u8 = 9;
 
 /// The number of tags that are known here: one for each kind of [`Control`], in the same order. The
 /// tag is the byte after the wire version.
-const KNOWN_TAGS: u8 = 6;
+const KNOWN_TAGS: u8 = 8;
 /// bincode writes the number of a variant in one byte only below this.
 const _: () = assert!(KNOWN_TAGS <= 251);
 
@@ -42,6 +43,10 @@ pub(crate) enum Control {
     Goodbye(GoodbyeCause),
     /// The sender leaves the match, and stays in the room.
     Finish(Finish),
+    /// Agreement on a change of the roster of this match.
+    Change { match_number: u32, message: change::Message },
+    /// The sender is away in this match, has caught up with it, and wants its seats back.
+    Return { match_number: u32 },
 }
 
 /// How a peer leaves a match that it finished.
@@ -168,6 +173,7 @@ pub(crate) fn protocol_hash(config: &NetcodeConfig, registrations: &Registration
     hasher.update(&[WIRE_VERSION]);
     hasher.update(&config.fps.to_le_bytes());
     hasher.update(&config.checksum_interval.to_le_bytes());
+    hasher.update(&[u8::from(config.departure_policy == DeparturePolicy::GoOn)]);
     for name in &registrations.0 {
         hasher.update(name.as_bytes());
         hasher.update(&[0]);
@@ -192,8 +198,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_message_has_a_known_tag() {
-        let last = Finish { match_number: 1, end: 2, last: LastInputs::default() };
-        let newest = Control::Finish(last);
+        let newest = Control::Return { match_number: 1 };
         // A new kind has to be named here, and is the newest one then.
         match &newest {
             Control::Hello(_)
@@ -201,7 +206,9 @@ mod tests {
             | Control::LineUp(_)
             | Control::Checksums { .. }
             | Control::Goodbye(_)
-            | Control::Finish(_) => {}
+            | Control::Finish(_)
+            | Control::Change { .. }
+            | Control::Return { .. } => {}
         }
         assert_eq!(newest.encode()[1], KNOWN_TAGS - 1);
     }

@@ -7,18 +7,11 @@ use super::{
     roster::Roster,
 };
 
-/// What a match does without one of its peers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum DeparturePolicy {
-    /// It ends for all.
-    #[default]
-    EndMatch,
-}
-
 /// What happens because a peer is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Consequence {
-    /// Nothing: the match does not need the peer.
+    /// Nothing: the match does not need the peer. Where it goes on without the peer, its machines
+    /// agree on that first (`change`).
     None,
     /// The match ends. The other peers receive the cause, so that all show the same reason.
     EndMatch { tell: GoodbyeCause, reason: EndReason },
@@ -42,14 +35,9 @@ pub(super) fn goodbye_for(reason: &EndReason) -> GoodbyeCause {
     }
 }
 
-/// Decides what happens because of `cause`. `is_needed` says whether the match needs the peer that
-/// is gone.
-pub(super) fn decide(
-    cause: GoodbyeCause,
-    is_needed: bool,
-    roster: &Roster,
-    policy: DeparturePolicy,
-) -> Consequence {
+/// Decides what happens because of `cause`. `is_needed` says whether the match cannot go on without
+/// the peer that is gone.
+pub(super) fn decide(cause: GoodbyeCause, is_needed: bool, roster: &Roster) -> Consequence {
     let name = |peer| roster.name_of(peer).unwrap_or("a player").to_owned();
     let reason = match cause {
         _ if !is_needed => return Consequence::None,
@@ -61,9 +49,7 @@ pub(super) fn decide(
         }
         GoodbyeCause::StartTimedOut => EndReason::StartTimedOut,
     };
-    match policy {
-        DeparturePolicy::EndMatch => Consequence::EndMatch { tell: cause, reason },
-    }
+    Consequence::EndMatch { tell: cause, reason }
 }
 
 #[cfg(test)]
@@ -80,7 +66,7 @@ mod tests {
     }
 
     fn decide_for(cause: GoodbyeCause, is_needed: bool) -> Consequence {
-        decide(cause, is_needed, &roster(), DeparturePolicy::default())
+        decide(cause, is_needed, &roster())
     }
 
     #[test]

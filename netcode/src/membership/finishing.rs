@@ -1,17 +1,21 @@
 //! How a match is finished: this machine leaves it, or another one does, and the other machines
-//! play on. Part of [`Connection`].
+//! play on; and which peer a match that cannot go on waits for. Part of [`Connection`].
 
 use std::time::Duration;
 
 use signaling::protocol::PeerId;
 
-use super::connection::Connection;
+use super::{connection::Connection, link::Link};
 use crate::config::FinishPolicy;
 
 /// A peer that left a match says so again this often, to the peers that play on. The control
 /// channel loses nothing, but a peer that begins the match a little late does not know yet what the
 /// message is about.
 const FINISH_AGAIN: Duration = Duration::from_millis(500);
+
+/// If a match is still stalled this long after silent peers time out, some peer is connected but
+/// has stopped playing.
+pub(super) const STUCK_AFTER: Duration = Duration::from_secs(5);
 
 impl Connection {
     /// The match is over for us at the frame `end`: we give no more inputs.
@@ -20,6 +24,7 @@ impl Connection {
         let until = now + self.limits().outage_timeout;
         self.match_wire.finish(now, end, until);
         self.tell_finish(now, end);
+        self.leave_roster(now);
     }
 
     /// We are done with the match that we finished, and back in the lobby.
@@ -52,5 +57,23 @@ impl Connection {
     /// Whether the match is over for us, too, as enough of its peers have finished it.
     pub(crate) fn is_finished_by(&self, policy: FinishPolicy) -> bool {
         self.match_wire.is_finished_by(policy)
+    }
+
+    /// A peer that our match needs and that is gone, the first in the order of the seats. While a
+    /// match does not run yet, a peer that is only silent is not gone.
+    pub(super) fn missing(&self, is_running: bool) -> Option<PeerId> {
+        let is_gone = |&peer: &PeerId| {
+            !self.is_linked(peer)
+                || (self.is_absent(peer) && (is_running || !self.is_at_server(peer)))
+        };
+        self.roster()?.other_peers().filter(|&peer| self.needs(peer)).find(is_gone)
+    }
+
+    /// The peer that has kept the match stalled for too long: it is not silent, but gives too few
+    /// inputs.
+    pub(super) fn blocker(&self) -> Option<PeerId> {
+        let limit = self.limits().outage_timeout + STUCK_AFTER;
+        let blocks = |link: &&Link| self.needs(link.peer) && link.patience.is_used_up(limit);
+        self.peers.iter().find(blocks).map(|link| link.peer)
     }
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     diagnostics::DroppedPackets,
-    exchange::{BadInputs, Datagram, DatagramError, Departure},
+    exchange::{BadInputs, Datagram, DatagramError, Departure, control_message},
     transport::{Channel, MAX_PEERS},
 };
 
@@ -100,6 +100,9 @@ impl Connection {
         bytes: &[u8],
         our_frame: Option<f32>,
     ) -> Packet {
+        if let Some(message) = control_message(bytes) {
+            return self.handle_unreliable(now, from, message);
+        }
         let Datagram { header, inputs } = match Datagram::decode(bytes) {
             Ok(datagram) => datagram,
             Err(DatagramError::Unknown) => {
@@ -112,6 +115,9 @@ impl Connection {
             }
         };
         let fps = self.limits().fps;
+        if self.match_wire.is_of(header.match_number) && self.match_wire.has(from) {
+            self.match_wire.hear_epoch(from, header.epoch);
+        }
         let Some(link) = self.peers.get_mut(from) else {
             return Packet::Sound;
         };
@@ -145,6 +151,22 @@ impl Connection {
         let is_echo_sound = link.clock.receive(now, &header, our_frame, fps);
         self.dropped.bad_echo += u32::from(!is_echo_sound);
         Packet::Sound
+    }
+
+    /// Takes a control message that came as a datagram. Only those may that do no harm if they are
+    /// lost, doubled, or overtake others.
+    fn handle_unreliable(&mut self, now: Duration, from: PeerId, bytes: &[u8]) -> Packet {
+        match Control::decode(bytes) {
+            Ok(message @ (Control::Change { .. } | Control::Return { .. })) => {
+                self.handle_message(now, from, message);
+                Packet::Sound
+            }
+            Err(ControlError::Unknown) => self.skip_unknown(),
+            Ok(_) | Err(ControlError::Malformed | ControlError::OtherVersion) => {
+                self.dropped.malformed += 1;
+                Packet::Junk
+            }
+        }
     }
 
     fn handle_control(&mut self, now: Duration, from: PeerId, bytes: &[u8]) -> Packet {
@@ -217,17 +239,32 @@ impl Connection {
                 self.carry_out(now, steps);
             }
             Control::Checksums { match_number, frame, hashes } => {
-                if !self.match_wire.has(from) {
-                    self.dropped.stranger += 1;
-                } else if self.match_wire.is_of(match_number) {
+                if self.is_of_match(from, match_number) {
                     self.push_event(ConnectionEvent::Checksums { peer: from, frame, hashes });
-                } else {
-                    self.dropped.wrong_match += 1;
                 }
             }
             Control::Goodbye(cause) => self.push_event(ConnectionEvent::Goodbye(from, cause)),
             Control::Finish(finish) => self.handle_finish(from, &finish),
+            Control::Change { match_number, message } => {
+                if self.is_of_match(from, match_number) {
+                    self.handle_change(now, from, &message);
+                }
+            }
+            Control::Return { match_number } => {
+                if self.is_of_match(from, match_number) {
+                    self.match_wire.note_return(now, from);
+                }
+            }
         }
+    }
+
+    /// Whether a message of a peer is about the match that both of us play. It is counted if not.
+    fn is_of_match(&mut self, from: PeerId, match_number: u32) -> bool {
+        let is_member = self.match_wire.has(from);
+        let is_same = self.match_wire.is_of(match_number);
+        self.dropped.stranger += u32::from(!is_member);
+        self.dropped.wrong_match += u32::from(is_member && !is_same);
+        is_member && is_same
     }
 
     /// A peer leaves the match, which goes on without it.

@@ -6,13 +6,16 @@ use std::time::Duration;
 use signaling::protocol::PeerId;
 
 use super::{
+    absences::Absences,
+    change::Change,
+    changing::MIN_MACHINES_TO_GO_ON,
     control::{Control, Finish},
     lineup::MatchPlan,
     patience::MAX_SILENCE_PER_UPDATE,
     roster::Roster,
 };
 use crate::{
-    config::FinishPolicy,
+    config::{DeparturePolicy, FinishPolicy},
     exchange::{BadInputs, DatagramHeader, Departure, Exchange, Inputs, Lateness, SharedExchange},
 };
 
@@ -25,7 +28,8 @@ use crate::{
 /// * which match that is, and who holds which seat: [`agreed`](Self::agreed);
 /// * whether a peer is in it: [`has`](Self::has), also after we have left it;
 /// * whether we play with a peer: [`plays_with`](Self::plays_with), until either of us has left;
-/// * whether the match cannot go on without a peer: [`needs`](Self::needs).
+/// * whether the match cannot go on without a peer: [`needs`](Self::needs);
+/// * who plays it now, and whose seats are kept: `present`, where the machines change the roster.
 ///
 /// How far each of these peers has come, and whether it has left, is known from its inputs, so the
 /// exchange is asked for that. All else is a copy or a claim: the status that we send is written
@@ -35,21 +39,31 @@ use crate::{
 pub(super) struct MatchWire {
     /// The number of the match that we agreed to begin; 0 if none.
     expected: u32,
-    playing: Option<Playing>,
+    pub(super) playing: Option<Playing>,
 }
 
 /// A match that we have begun.
-struct Playing {
+pub(super) struct Playing {
     match_number: u32,
     seed: u64,
-    roster: Roster,
+    /// The members of the match, as they began it. They stay members if they lose their seats.
+    pub(super) roster: Roster,
+    /// The roster that was agreed on last.
+    pub(super) present: Roster,
     /// The inputs; `None` until the session of the match exists.
-    exchange: Option<SharedExchange>,
+    pub(super) exchange: Option<SharedExchange>,
     /// The frame that we simulate next, or where we finished.
     frame: u32,
     /// Time since the last step in which the match could have run.
     waited: Duration,
     finished: Option<Finished>,
+    pub(super) local: PeerId,
+    /// The agreement on changes of the roster, if the match goes on without some of its machines.
+    pub(super) change: Option<Change>,
+    /// Rosters that were agreed on and that the session does not know yet, each with its first
+    /// frame.
+    pub(super) rosters: Vec<(u32, Roster)>,
+    pub(super) absences: Absences,
 }
 
 /// What a match is that all its members agreed on.
@@ -82,7 +96,7 @@ pub(super) struct Progress {
 
 /// How we finished a match.
 #[derive(Clone, Copy, Debug)]
-struct Finished {
+pub(super) struct Finished {
     /// The frame at which it was over for us.
     end: u32,
     /// The time until which we repeat our inputs.
@@ -107,30 +121,49 @@ impl MatchWire {
 
     /// We play this match from now on, as `local`.
     pub(super) fn begin(&mut self, plan: &MatchPlan, local: PeerId) {
+        let roster = Roster::from_plan(plan, local);
         self.playing = Some(Playing {
             match_number: plan.match_number,
             seed: plan.seed(),
-            roster: Roster::from_plan(plan, local),
+            present: roster.clone(),
+            roster,
             exchange: None,
             frame: 0,
             waited: Duration::ZERO,
             finished: None,
+            local,
+            change: None,
+            rosters: Vec::new(),
+            absences: Absences::default(),
         });
     }
 
     /// Takes the exchange of the match, and returns it as the session of the match shares it.
-    pub(super) fn set_exchange(&mut self, exchange: Exchange) -> SharedExchange {
-        let exchange = SharedExchange::new(exchange);
-        if let Some(playing) = &mut self.playing {
-            playing.exchange = Some(exchange.clone());
+    pub(super) fn set_exchange(
+        &mut self,
+        mut exchange: Exchange,
+        policy: DeparturePolicy,
+    ) -> SharedExchange {
+        let Some(playing) = &mut self.playing else { return SharedExchange::new(exchange) };
+        let machines = playing.roster.machines();
+        if policy == DeparturePolicy::GoOn && machines >= MIN_MACHINES_TO_GO_ON {
+            exchange.go_on();
+            playing.change = Some(Change::new(playing.local, playing.roster.occupants()));
         }
+        let exchange = SharedExchange::new(exchange);
+        playing.exchange = Some(exchange.clone());
         exchange
     }
 
-    /// Time passes in which the match could have run.
-    pub(super) fn wait(&mut self, elapsed: Duration) {
+    /// Time passes in which the match could have run. `is_heard` says whether any other machine of
+    /// it is heard.
+    pub(super) fn wait(&mut self, elapsed: Duration, is_heard: bool) {
         if let Some(playing) = self.running() {
-            playing.waited += elapsed.min(MAX_SILENCE_PER_UPDATE);
+            let elapsed = elapsed.min(MAX_SILENCE_PER_UPDATE);
+            playing.waited += elapsed;
+            let exposed = playing.exchange.as_ref().and_then(|it| it.with(|it| it.exposed()));
+            let stuck_for = if is_heard { elapsed } else { Duration::ZERO };
+            playing.absences.wait(stuck_for, exposed.unwrap_or(0));
         }
     }
 
@@ -212,9 +245,9 @@ impl MatchWire {
     }
 
     /// Whether the match that we play cannot go on without the peer. A match that is over for us
-    /// needs no peer.
+    /// needs no peer, and one that goes on without some of its machines needs none by name.
     pub(super) fn needs(&self, peer: PeerId) -> bool {
-        self.plays_with(peer) && self.finished().is_none()
+        self.plays_with(peer) && self.finished().is_none() && !self.goes_on_without_some()
     }
 
     /// Whether the peer has left the match, which goes on without it: all inputs that it gave are
@@ -338,7 +371,7 @@ impl MatchWire {
     }
 
     /// Asks the exchange of the match, once its session exists.
-    fn ask<T>(&self, work: impl FnOnce(&mut Exchange) -> T) -> Option<T> {
+    pub(super) fn ask<T>(&self, work: impl FnOnce(&mut Exchange) -> T) -> Option<T> {
         self.playing.as_ref()?.exchange.as_ref()?.with(work)
     }
 
@@ -347,7 +380,7 @@ impl MatchWire {
         self.playing.as_mut().filter(|playing| playing.finished.is_none())
     }
 
-    fn finished(&self) -> Option<&Finished> {
+    pub(super) fn finished(&self) -> Option<&Finished> {
         self.playing.as_ref()?.finished.as_ref()
     }
 }

@@ -34,8 +34,9 @@ mod outgoing;
 mod showing;
 
 mod departures;
-#[cfg(test)]
-mod change;
+pub(crate) mod change;
+mod absences;
+mod changing;
 mod mirroring;
 pub(crate) mod systems;
 

@@ -22,6 +22,9 @@ pub enum EndReason {
         /// The player's name.
         name: String,
     },
+    /// The other machines did not hear this one for too long, and play on without it.
+    #[error("this machine was away for too long: the others play on without you")]
+    PutAway,
     /// A player's machine misbehaved, so that the match could not go on with it.
     #[error("{name} was removed from the match: {misconduct}")]
     PeerRemoved {

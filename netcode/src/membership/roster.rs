@@ -4,7 +4,7 @@ use bevy::prelude::{Message, Resource};
 use serde::{Deserialize, Serialize};
 use signaling::protocol::PeerId;
 
-use super::{lineup::MatchPlan, player_name::clean_name};
+use super::{change::Occupant, lineup::MatchPlan, player_name::clean_name};
 use crate::input::Seat;
 
 /// The seats of a match, and their players. The same on all peers, except for `is_local`.
@@ -19,6 +19,8 @@ use crate::input::Seat;
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roster {
     seats: Vec<RosterSeat>,
+    /// This machine, in an online match.
+    local: Option<PeerId>,
 }
 
 /// One seat of the match.
@@ -113,7 +115,19 @@ impl Roster {
             }
         }
         seats.sort_by_key(|seat| seat.seat);
-        Self { seats }
+        Self { seats, local: Some(local) }
+    }
+
+    /// The same seats in other states, one for each. Only the first seat is local.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn with_states(&self, states: &[SeatState]) -> Self {
+        let seats = self.seats.iter().zip(states).map(|(seat, &state)| RosterSeat {
+            state,
+            is_local: seat.seat == Seat(0),
+            ..seat.clone()
+        });
+        Self { seats: seats.collect(), local: self.local }
     }
 
     /// The seats of a local match.
@@ -125,7 +139,7 @@ impl Roster {
             peer: None,
             is_local: true,
         };
-        Self { seats: names.iter().enumerate().map(seat).collect() }
+        Self { seats: names.iter().enumerate().map(seat).collect(), local: None }
     }
 
     /// Changes who plays a seat. `peer` is the machine that holds it, or for which it is kept, and
@@ -180,7 +194,53 @@ impl Roster {
 
     /// The other machines in the match, once for each of their seats.
     pub(crate) fn other_peers(&self) -> impl Iterator<Item = PeerId> + '_ {
-        self.seats.iter().filter(|seat| !seat.is_local).filter_map(|seat| seat.peer)
+        self.seats.iter().filter_map(|seat| seat.peer).filter(|&peer| Some(peer) != self.local)
+    }
+
+    /// The occupant of each seat, as the machines agree on it.
+    pub(crate) fn occupants(&self) -> Vec<Occupant> {
+        let occupant = |seat: &RosterSeat| match (seat.state, seat.peer) {
+            (SeatState::Peer, Some(peer)) => Occupant::Peer(peer),
+            (SeatState::Away, Some(peer)) => Occupant::Away(peer),
+            (SeatState::Bot, _) => Occupant::Bot,
+            _ => Occupant::Empty,
+        };
+        self.seats.iter().map(occupant).collect()
+    }
+
+    /// The same seats, filled as the machines have agreed. A seat keeps the name of the player who
+    /// held it last.
+    pub(crate) fn with_occupants(&self, occupants: &[Occupant]) -> Self {
+        let seat = |(seat, occupant): (&RosterSeat, &Occupant)| {
+            let (state, peer) = match *occupant {
+                Occupant::Peer(peer) => (SeatState::Peer, Some(peer)),
+                Occupant::Away(peer) => (SeatState::Away, Some(peer)),
+                Occupant::Bot => (SeatState::Bot, None),
+                Occupant::Empty => (SeatState::Empty, None),
+            };
+            let is_local = peer.is_some() && peer == self.local;
+            RosterSeat { state, peer, is_local, ..seat.clone() }
+        };
+        Self { seats: self.seats.iter().zip(occupants).map(seat).collect(), local: self.local }
+    }
+
+    /// The seats that are kept for machines that are away, with these machines.
+    pub(crate) fn away(&self) -> impl Iterator<Item = (u8, PeerId)> + '_ {
+        let away = self.seats.iter().filter(|seat| seat.state == SeatState::Away);
+        away.filter_map(|seat| Some((seat.seat.0, seat.peer?)))
+    }
+
+    /// The number of machines that hold a seat.
+    pub(crate) fn machines(&self) -> usize {
+        let mut peers = Vec::from_iter(self.seats.iter().filter_map(|seat| seat.peer));
+        peers.sort_unstable();
+        peers.dedup();
+        peers.len()
+    }
+
+    /// The name of the player of a seat.
+    pub(crate) fn name_at(&self, seat: u8) -> Option<&str> {
+        self.seats.get(usize::from(seat)).map(|seat| seat.name.as_str())
     }
 
     /// Whether the machine `peer` is in the match. So is this machine.

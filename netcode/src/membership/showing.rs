@@ -70,8 +70,8 @@ impl Connection {
         // A peer that has finished the match stays at its last frame, and one that does not say yet
         // that it is in a match has not begun it.
         let plays = |link: &&Link| {
-            let is_of_match = self.match_wire.has(link.peer);
-            link.claims.is_in_match && is_of_match && !self.match_wire.is_leaving(link.peer)
+            let plays_now = self.match_wire.holds_seat(link.peer);
+            link.claims.is_in_match && plays_now && !self.match_wire.is_leaving(link.peer)
         };
         let leads = self.peers.iter().filter(plays).map(lead);
         let (count, sum) = leads.fold((0.0, 0.0), |(count, sum), lead| (count + 1.0, sum + lead));

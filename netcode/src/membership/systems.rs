@@ -21,7 +21,7 @@ use super::{
     conduct::Misconduct,
     connection::ConnectionEvent,
     control::{Hello, protocol_hash},
-    departures::{Consequence, DeparturePolicy, cause_of_goodbye, decide, goodbye_for},
+    departures::{Consequence, cause_of_goodbye, decide, goodbye_for},
     reasons::GoodbyeCause,
 };
 #[cfg(feature = "webrtc")]
@@ -278,6 +278,7 @@ impl ReceiveParams<'_> {
                 self.state.go(SessionState::Starting);
             }
             ConnectionEvent::Begin => {}
+            ConnectionEvent::PutAway => self.end(connection, now, EndReason::PutAway),
             ConnectionEvent::Finished { peer, name, end } => {
                 self.log.ask(end);
                 self.finished.write(PeerFinished { peer, name, frame: end });
@@ -336,6 +337,10 @@ impl ReceiveParams<'_> {
         if let Some(peer) = connection.missing(is_running) {
             self.end_without(connection, now, peer, GoodbyeCause::PeerLost(peer));
         }
+        if let Some(reason) = connection.dead_end().filter(|_| is_running) {
+            self.end(connection, now, reason);
+            return;
+        }
         if let Some(peer) = connection.blocker().filter(|_| is_running) {
             let cause = GoodbyeCause::PeerRemoved(peer, Misconduct::Stuck);
             self.end_without(connection, now, peer, cause);
@@ -369,8 +374,7 @@ impl ReceiveParams<'_> {
         cause: GoodbyeCause,
     ) {
         let Some(roster) = connection.roster() else { return };
-        let policy = DeparturePolicy::default();
-        match decide(cause, connection.needs(gone), roster, policy) {
+        match decide(cause, connection.needs(gone), roster) {
             Consequence::None => {}
             Consequence::EndMatch { tell, reason } => {
                 connection.close(now, tell);

@@ -8,8 +8,10 @@ use signaling::{lobby::RoomRequest, protocol::PeerId};
 use super::{control::Control, left_rooms::LeftRooms};
 use crate::{
     diagnostics::{RateMeter, SessionStats},
-    exchange::Datagram,
-    transport::{Channel, Conditioner, LinkConditions, Route, Transport, TransportEvent},
+    exchange::{Datagram, encode_control},
+    transport::{
+        Channel, Conditioner, LinkConditions, MAX_DATAGRAM_BYTES, Route, Transport, TransportEvent,
+    },
 };
 
 /// The seed of the bad network: the same in every run, so that runs can be compared.
@@ -24,6 +26,8 @@ pub(super) struct Wire {
     /// Buffers that are reused.
     events: Vec<TransportEvent>,
     bytes: Vec<u8>,
+    /// Reliable messages that came while the network was down on purpose.
+    stuck: Vec<TransportEvent>,
 }
 
 impl Default for Wire {
@@ -36,6 +40,7 @@ impl Default for Wire {
             sent: RateMeter::default(),
             events: Vec::new(),
             bytes: Vec::new(),
+            stuck: Vec::new(),
         }
     }
 }
@@ -60,6 +65,7 @@ impl Wire {
 
     /// Forgets what the bad network knows of peers.
     pub(super) fn forget_peers(&mut self) {
+        self.stuck.clear();
         self.conditioner.forget_peers();
     }
 
@@ -83,6 +89,16 @@ impl Wire {
         if let Some(transport) = &mut self.transport {
             transport.poll(now, &mut events);
         }
+        if self.conditioner.is_deaf() {
+            let is_packet =
+                |event: &mut TransportEvent| matches!(event, TransportEvent::Received { .. });
+            let packets = events.extract_if(.., is_packet);
+            self.stuck.extend(packets.filter(|event| {
+                !matches!(event, TransportEvent::Received { channel: Channel::Datagrams, .. })
+            }));
+        } else if !self.stuck.is_empty() {
+            events.splice(..0, self.stuck.drain(..));
+        }
         events
     }
 
@@ -100,6 +116,19 @@ impl Wire {
         let bytes = message.encode();
         self.sent.count(bytes.len());
         self.conditioner.push(now, to, Channel::Control, &bytes);
+    }
+
+    /// Sends a control message as a datagram: it waits for nothing that was lost, and may be lost
+    /// itself. Returns false if it is too large for one.
+    pub(super) fn send_unreliably(&mut self, now: Duration, to: PeerId, message: &Control) -> bool {
+        self.bytes.clear();
+        encode_control(&message.encode(), &mut self.bytes);
+        let fits = self.bytes.len() <= MAX_DATAGRAM_BYTES;
+        if fits {
+            self.sent.count(self.bytes.len());
+            self.conditioner.push(now, to, Channel::Datagrams, &self.bytes);
+        }
+        fits
     }
 
     pub(super) fn send_datagram(&mut self, now: Duration, to: PeerId, datagram: &Datagram) {

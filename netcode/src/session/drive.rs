@@ -16,6 +16,10 @@ use crate::{
     scoped::Scoped,
 };
 
+/// The most steps in one update of a machine that was away: it catches up ten times as fast as the
+/// match runs, and draws only the last of these frames.
+const MAX_CATCH_UP_STEPS: u32 = 10;
+
 /// Decides how many steps are due.
 pub(super) fn pace(
     state: Res<SessionState>,
@@ -28,6 +32,9 @@ pub(super) fn pace(
     due.0 = 0;
     if state.is_running() {
         due.0 = pacer.advance(time.delta(), connection.lead_frames());
+        if let Some(lag) = connection.lag() {
+            due.0 = due.0.max(lag.min(MAX_CATCH_UP_STEPS));
+        }
     }
     *phase = pacer.phase();
 }
@@ -57,6 +64,7 @@ pub(super) fn step<I: GameInput>(world: &mut World) {
         if session.is_over() {
             return;
         }
+        session.take_rosters(world);
         for _ in 0..session.source.steps(due) {
             if !session.step(world) {
                 world.resource_mut::<SessionStats>().stalls += 1;
@@ -119,6 +127,16 @@ impl<I: GameInput> Session<I> {
             }
         }
         source.step(game, pressed.inputs(), world)
+    }
+
+    /// Takes the rosters that the machines have agreed on since the last call.
+    fn take_rosters(&mut self, world: &mut World) {
+        for (first, roster) in world.resource_mut::<Connection>().take_rosters() {
+            if let Err(fault) = self.game.change_roster(first, roster) {
+                // Nobody agrees to change a frame that is final anywhere.
+                tracing::error!("a change of the roster at frame {first} comes too late: {fault}");
+            }
+        }
     }
 
     /// The oldest frame whose inputs are not all known: everything before it is final.

@@ -31,6 +31,9 @@ const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 const SYNC_ROUNDS: usize = 16;
 /// The number of ggrs's sender; the same for all players, as none of these messages travels.
 const MAGIC: u16 = 1;
+/// ggrs keeps 128 inputs of each player, from before the oldest frame that it may roll back to, and
+/// panics beyond that. Some are left free, because it counts the frames at both ends differently.
+const MAX_FED_FRAMES: u32 = 120;
 /// ggrs's number for "no frame".
 const NO_FRAME: i32 = -1;
 /// The size of an input in a message of ggrs, which requires all inputs to have the same size.
@@ -120,12 +123,15 @@ impl Engine {
         self.players[seat].end
     }
 
-    /// Gives ggrs the inputs of a seat from [`end_of`](Self::end_of) on. They are final: a frame
-    /// that ggrs has been given is never replaced.
+    /// Gives ggrs the inputs of a seat from [`end_of`](Self::end_of) on, as far as it has room.
+    /// They are final: a frame that ggrs has been given is never replaced.
     pub(super) fn feed(&mut self, seat: usize, inputs: impl Iterator<Item = PackedInput>) {
         let mut buffer = std::mem::take(&mut self.inputs);
         buffer.clear();
-        buffer.extend(inputs);
+        let simulated = self.offset + u32::try_from(self.session.current_frame()).unwrap_or(0);
+        let kept_from = self.oldest_open_frame().min(simulated);
+        let room = (kept_from + MAX_FED_FRAMES).saturating_sub(self.end_of(seat));
+        buffer.extend(inputs.take(room as usize));
         let Player { end, last } = self.players[seat];
         if let Some(&newest) = buffer.last() {
             let first = end - self.offset;

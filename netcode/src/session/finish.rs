@@ -319,8 +319,15 @@ pub(super) fn conclude(world: &mut World, outcome: Outcome) {
     world.run_schedule(FinishedMatch);
 }
 
+/// The members of the match, those that have lost their seats as well.
+pub(super) fn members(world: &World) -> &Roster {
+    let agreed = world.resource::<Connection>().agreed_match();
+    agreed.map_or_else(|| world.resource::<Roster>(), |agreed| agreed.roster)
+}
+
 fn peer_results(world: &World, end: u32, others: &[(PeerId, u32)]) -> Vec<PeerResult> {
-    let (log, roster) = (world.resource::<ChecksumLog>(), world.resource::<Roster>());
+    let log = world.resource::<ChecksumLog>();
+    let roster = members(world);
     let result = |&(peer, theirs): &(PeerId, u32)| {
         let agreement = if !log.is_compared(peer, end.min(theirs)) {
             Agreement::Unknown

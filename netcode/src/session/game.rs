@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use bevy::prelude::{Messages, Real, Time, World};
 
 use super::{
-    finish::MatchEnd,
+    finish::{MatchEnd, members},
     input_hashes::InputHashes,
     rosters::{RosterFault, Rosters},
 };
@@ -267,7 +267,7 @@ impl<I: GameInput> Match<I> {
         let disagreements = world.resource_mut::<ChecksumLog>().push(frame, &hashes);
         for (peer, differing) in disagreements {
             let store = world.resource::<Scoped<RollbackStore>>();
-            let known_as = world.resource::<Roster>().known_as(peer);
+            let known_as = members(world).known_as(peer);
             let names = store.hashed_names();
             let report = DesyncReport::new(names, frame, peer, known_as, &differing);
             report.count(&mut world.resource_mut());

@@ -16,8 +16,8 @@ pub(super) enum RosterFault {
     /// No frame before this one may change any more.
     #[error("the rosters of the frames before {0} are final")]
     Final(u32),
-    /// The last roster begins at this frame, so the next one cannot begin there or before.
-    #[error("the last roster begins at frame {0}, and the next one not after it")]
+    /// The last roster begins at this frame, so the next one cannot begin before.
+    #[error("the last roster begins at frame {0}, and the next one before it")]
     NotAfter(u32),
     /// The match has this number of seats, from its first frame to its last.
     #[error("the match has {0} seats, and the roster another number")]
@@ -55,21 +55,23 @@ impl Rosters {
     ///
     /// # Errors
     ///
-    /// If the roster of that frame is final, if it is not after the last change, or if the roster
-    /// has not the seats of the match. Then nothing changes.
+    /// If the roster of that frame is final, if it is before the last change, or if the roster has
+    /// not the seats of the match. Then nothing changes.
     pub(super) fn change(&mut self, first: u32, roster: Roster) -> Result<(), RosterFault> {
         let last = self.later.back().unwrap_or(&self.oldest);
         let seats = last.roster.seats().len();
         if first < self.final_end {
             return Err(RosterFault::Final(self.final_end));
         }
-        if first <= last.first {
+        if first < last.first {
             return Err(RosterFault::NotAfter(last.first));
         }
         if roster.seats().len() != seats {
             return Err(RosterFault::Seats(seats));
         }
         let number = last.number + 1;
+        // Two changes may begin at the same frame, if machines are lost one soon after the other.
+        self.later.pop_back_if(|last| last.first == first);
         self.later.push_back(Term { first, number, roster });
         Ok(())
     }
@@ -161,17 +163,13 @@ mod tests {
     }
 
     #[test]
-    fn a_roster_begins_after_the_last_one_and_never_in_a_final_frame() {
+    fn a_roster_never_begins_before_the_last_one_or_in_a_final_frame() {
         let mut rosters = Rosters::new(roster("line-up"));
-        // The world of frame 0 is set up from the line-up.
-        assert_eq!(rosters.change(0, roster("zero")), Err(RosterFault::NotAfter(0)));
         rosters.make_final(10);
         rosters.make_final(3);
         assert_eq!(rosters.change(9, roster("nine")), Err(RosterFault::Final(10)));
         assert_eq!(rosters.change(10, roster("ten")), Ok(()));
-        for first in [10, 9] {
-            assert!(rosters.change(first, roster("again")).is_err());
-        }
+        assert!(rosters.change(9, roster("again")).is_err());
         assert_eq!(rosters.change(11, Roster::default()), Err(RosterFault::Seats(2)));
         assert_eq!(
             known(&rosters, &[9, 10, 11]),
@@ -179,6 +177,23 @@ mod tests {
         );
         assert_eq!(rosters.change(11, roster("eleven")), Ok(()));
         assert_eq!(rosters.number_at(11), 2);
+        assert_eq!(rosters.change(10, roster("late")), Err(RosterFault::NotAfter(11)));
+    }
+
+    #[test]
+    fn of_two_changes_at_a_frame_the_last_one_stays() {
+        let mut rosters = Rosters::new(roster("line-up"));
+        for first in [0, 7] {
+            for name in ["one", "other"] {
+                assert_eq!(rosters.change(first, roster(name)), Ok(()));
+            }
+        }
+        assert_eq!(
+            known(&rosters, &[0, 6, 7]),
+            expected(&[(2, "other"), (2, "other"), (4, "other")])
+        );
+        let names = |frame| rosters.change_at(frame).map(|(old, new)| (name(old), name(new)));
+        assert_eq!([0, 7].map(names), [Some(("line-up", "other")), Some(("other", "other"))]);
     }
 
     #[test]

@@ -19,6 +19,14 @@ impl Source {
         matches!(self, Self::SyncTest(_))
     }
 
+    /// Frames whose inputs may be known although the frames are not final.
+    pub(super) fn ahead(&self) -> usize {
+        match self {
+            Self::Live(live) => live.ahead() as usize,
+            Self::SyncTest(_) => 0,
+        }
+    }
+
     /// The number of steps to take in an update in which `due` are due.
     pub(super) fn steps(&mut self, due: u32) -> u32 {
         match self {

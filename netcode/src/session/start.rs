@@ -1,6 +1,8 @@
 //! How a match begins and ends: the world is cleared, set up again from the seed, and driven by a
 //! source.
 
+use std::time::Duration;
+
 use bevy::prelude::{Local, Real, Time, World};
 
 use super::{
@@ -34,8 +36,10 @@ use crate::{
 /// Frames kept beyond the prediction window: the present one, and the one before the oldest
 /// prediction.
 const EXTRA_FRAMES: usize = 2;
-/// Inputs of all seats are kept for this long, unless a machine may still lack them.
-const KEPT_SECONDS: u32 = 30;
+/// Inputs of all seats are kept for this long, unless a machine may still lack them; and for as
+/// long as a seat is kept for a machine that is away, and this long beyond.
+const KEPT: Duration = Duration::from_secs(30);
+const KEPT_BEYOND_HOLD: Duration = Duration::from_secs(5);
 
 /// Begins matches that were agreed on, ends matches that are over, and clears the world of a match
 /// that is no longer wanted.
@@ -121,7 +125,8 @@ fn start_online<I: GameInput>(world: &mut World) {
     }
     let guess = Delays::guess(world.resource::<Connection>().one_way_frames());
     let exchange = build_exchange::<I>(&config, &roster, config.input_delay, guess);
-    let exchange = world.resource_mut::<Connection>().begin_exchange(exchange);
+    let exchange =
+        world.resource_mut::<Connection>().begin_exchange(exchange, config.departure_policy);
     match build_live(&config, &roster, exchange) {
         Ok(source) => begin::<I>(world, source, roster, seed, number),
         Err(refusal) => end_session(world, refusal.into()),
@@ -135,10 +140,12 @@ fn build_exchange<I: GameInput>(
     delay: InputDelay,
     guess: u32,
 ) -> Exchange {
+    // A machine that was away catches up with what it missed.
+    let kept = KEPT.max(config.seat_hold + KEPT_BEYOND_HOLD);
     let rules = ExchangeRules {
         window: u32::from(config.prediction_window),
         max_delay: u32::from(config.input_delay.max()),
-        kept_frames: KEPT_SECONDS * u32::from(config.fps),
+        kept_frames: kept.as_secs() as u32 * u32::from(config.fps),
         read_input: PackedInput::read::<I>,
     };
     let holder = |seat: &RosterSeat| seat.peer.filter(|_| !seat.is_local);
@@ -211,7 +218,7 @@ fn begin<I: GameInput>(
     let config = world.resource::<NetcodeConfig>().clone();
     world.resource_mut::<Connection>().forget_drops();
     let mut store = world.resource_mut::<Scoped<RollbackStore>>();
-    store.set_depth(usize::from(config.prediction_window) + EXTRA_FRAMES);
+    store.set_depth(usize::from(config.prediction_window) + source.ahead() + EXTRA_FRAMES);
     store.set_exact(source.is_sync_test());
     let input_delay = source.input_delay();
     world.insert_resource(SessionStats { input_delay, ..SessionStats::default() });

@@ -245,6 +245,13 @@ impl Stepper {
         }
     }
 
+    /// Starts or stops losing all packets from one peer, even those on the reliable channels.
+    pub fn set_mute(&mut self, index: usize, is_mute: bool) {
+        if let Some(peer) = self.ids[index] {
+            self.room.set_mute(peer, is_mute);
+        }
+    }
+
     /// Simulates that a peer's program crashes: it sends nothing more, and the signaling server
     /// tells the other peers that it is gone. Its app still updates.
     pub fn crash(&mut self, index: usize) {

@@ -1,9 +1,14 @@
 //! A bad network on purpose: latency, jitter, loss, duplicates, reordering and a rate. Pure and
 //! seeded.
 //!
-//! It acts on what this peer sends. Set the same conditions on both sides for a symmetric link.
+//! It acts on what this peer sends; only an [`Outage`] also acts on what it receives. Set the same
+//! conditions on both sides for a symmetric link.
 
-use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+    time::Duration,
+};
 
 use signaling::protocol::PeerId;
 
@@ -33,6 +38,23 @@ pub struct LinkConditions {
     pub reorder: f32,
     /// Bytes per second that the link carries; `None` means no limit.
     pub bytes_per_s: Option<u32>,
+    /// Whether the network is down.
+    pub outage: Outage,
+}
+
+/// In which directions the network is down. Datagrams are lost, and reliable messages arrive once
+/// it is up again. The connection to the signaling server is not affected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outage {
+    /// It is up.
+    #[default]
+    None,
+    /// Nothing that this peer sends arrives.
+    Sending,
+    /// Nothing arrives at this peer.
+    Receiving,
+    /// Neither: the cable is pulled.
+    Both,
 }
 
 impl LinkConditions {
@@ -44,6 +66,7 @@ impl LinkConditions {
         duplicates: 0.0,
         reorder: 0.0,
         bytes_per_s: None,
+        outage: Outage::None,
     };
     /// A cable: 2 ms round trip, no loss.
     pub const LAN: Self = Self {
@@ -58,7 +81,7 @@ impl LinkConditions {
         loss: 0.01,
         duplicates: 0.001,
         reorder: 0.01,
-        bytes_per_s: None,
+        ..Self::NONE
     };
     /// A phone on the move: 80 ms round trip, 25 ms jitter, 2 % loss, 250 kB/s.
     pub const MOBILE_4G: Self = Self {
@@ -68,6 +91,7 @@ impl LinkConditions {
         duplicates: 0.002,
         reorder: 0.02,
         bytes_per_s: Some(250_000),
+        ..Self::NONE
     };
     /// London to New York: 90 ms round trip, 5 ms jitter, 0.5 % loss.
     pub const TRANSATLANTIC: Self = Self {
@@ -85,6 +109,7 @@ impl LinkConditions {
         duplicates: 0.02,
         reorder: 0.05,
         bytes_per_s: Some(60_000),
+        ..Self::NONE
     };
 
     /// All presets by name, best first.
@@ -160,6 +185,8 @@ impl Ord for Queued {
 pub(crate) struct Conditioner {
     conditions: LinkConditions,
     queue: BinaryHeap<Reverse<Queued>>,
+    /// Reliable messages that were due while the network was down.
+    stuck: VecDeque<Delivery>,
     /// When the latest control message to each peer is due: control stays in order.
     control_due: Vec<(PeerId, Duration)>,
     /// When the link will have carried everything sent so far.
@@ -173,6 +200,7 @@ impl Conditioner {
         Self {
             conditions: LinkConditions::NONE,
             queue: BinaryHeap::new(),
+            stuck: VecDeque::new(),
             control_due: Vec::new(),
             link_free: Duration::ZERO,
             number: 0,
@@ -186,6 +214,7 @@ impl Conditioner {
 
     /// Forgets all peers that packets were sent to: the room was left.
     pub(crate) fn forget_peers(&mut self) {
+        self.stuck.clear();
         self.control_due.clear();
         self.link_free = Duration::ZERO;
     }
@@ -234,10 +263,25 @@ impl Conditioner {
 
     /// The next packet that is due, if any.
     pub(crate) fn pop(&mut self, now: Duration) -> Option<Delivery> {
-        if self.queue.peek()?.0.due > now {
-            return None;
+        let is_down = matches!(self.conditions.outage, Outage::Sending | Outage::Both);
+        if !is_down && let Some(delivery) = self.stuck.pop_front() {
+            return Some(delivery);
         }
-        self.queue.pop().map(|Reverse(queued)| queued.delivery)
+        while self.queue.peek()?.0.due <= now {
+            let Reverse(Queued { delivery, .. }) = self.queue.pop()?;
+            if !is_down {
+                return Some(delivery);
+            }
+            if delivery.channel != Channel::Datagrams {
+                self.stuck.push_back(delivery);
+            }
+        }
+        None
+    }
+
+    /// Whether nothing arrives here.
+    pub(crate) fn is_deaf(&self) -> bool {
+        matches!(self.conditions.outage, Outage::Receiving | Outage::Both)
     }
 
     /// When the next packet is due, if any is under way.
@@ -344,6 +388,31 @@ mod tests {
             send(LinkConditions { loss: 1.0, ..LinkConditions::NONE }, Channel::Datagrams, 9)
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn in_an_outage_datagrams_are_lost_and_reliable_messages_wait() {
+        for (outage, is_deaf, is_mute) in [
+            (Outage::Sending, false, true),
+            (Outage::Receiving, true, false),
+            (Outage::Both, true, true),
+        ] {
+            let mut conditioner = Conditioner::new(1);
+            let set = |conditioner: &mut Conditioner, outage| {
+                conditioner.set(LinkConditions { outage, ..LinkConditions::NONE });
+            };
+            conditioner.push(Duration::ZERO, PEER, Channel::Datagrams, &[0]);
+            set(&mut conditioner, outage);
+            assert_eq!(conditioner.is_deaf(), is_deaf);
+            conditioner.push(Duration::ZERO, PEER, Channel::Control, &[1]);
+            conditioner.push(Duration::ZERO, PEER, Channel::Control, &[2]);
+            let arrived = deliver(&mut conditioner, Duration::ZERO);
+            assert_eq!(arrived.is_empty(), is_mute);
+            set(&mut conditioner, Outage::None);
+            conditioner.push(Duration::ZERO, PEER, Channel::Control, &[3]);
+            let later = deliver(&mut conditioner, Duration::ZERO);
+            assert_eq!(later, if is_mute { vec![1, 2, 3] } else { vec![3] });
+        }
     }
 
     #[test]

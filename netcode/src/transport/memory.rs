@@ -38,6 +38,8 @@ struct Place {
     asked: Vec<RoomRequest>,
     /// Data sent to this peer does not arrive.
     deaf: bool,
+    /// Data that this peer sends does not arrive.
+    mute: bool,
     gone: bool,
 }
 
@@ -68,7 +70,8 @@ impl MemoryRoom {
                 place.events.push_back(TransportEvent::Connected(peer));
                 events.push_back(TransportEvent::Connected(place.peer));
             }
-            places.push(Place { peer, events, asked: Vec::new(), deaf: false, gone: false });
+            let (deaf, mute, gone) = (false, false, false);
+            places.push(Place { peer, events, asked: Vec::new(), deaf, mute, gone });
             peer
         });
         MemoryTransport { room: self.clone(), peer }
@@ -110,6 +113,15 @@ impl MemoryRoom {
         self.with(|places| {
             for place in places.iter_mut().filter(|place| place.peer == peer) {
                 place.deaf = is_deaf;
+            }
+        });
+    }
+
+    /// Sets whether everything that a peer sends is lost, on every channel.
+    pub(crate) fn set_mute(&self, peer: PeerId, is_mute: bool) {
+        self.with(|places| {
+            for place in places.iter_mut().filter(|place| place.peer == peer) {
+                place.mute = is_mute;
             }
         });
     }
@@ -223,7 +235,8 @@ impl Transport for MemoryTransport {
     fn send(&mut self, _now: Duration, to: PeerId, channel: Channel, bytes: &[u8]) {
         self.room.note(self.peer, to, channel, bytes);
         self.room.with(|places| {
-            if places.iter().any(|place| place.peer == self.peer && place.gone) {
+            let is_lost = |place: &Place| place.peer == self.peer && (place.gone || place.mute);
+            if places.iter().any(is_lost) {
                 return;
             }
             let is_reached = |place: &Place| place.peer == to && !place.gone && !place.deaf;

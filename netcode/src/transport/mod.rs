@@ -20,7 +20,7 @@ use thiserror::Error;
 pub(crate) use conditioner::Conditioner;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use conditioner::Fate;
-pub use conditioner::LinkConditions;
+pub use conditioner::{LinkConditions, Outage};
 pub(crate) use room_list::Lister;
 
 /// The largest datagram that is sent or read: a payload that fits into one IP packet on nearly

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::support::{Input, assert_agreement, build, busy, state, stats, write_to_all};
 
 /// The first byte of every control message, as PROTOCOL.md describes it.
-pub(crate) const WIRE_VERSION: u8 = 8;
+pub(crate) const WIRE_VERSION: u8 = 9;
 
 /// A datagram of the second player of two, as PROTOCOL.md describes it: of this match and frame,
 /// with inputs from `first` on, from a sender that lacks our inputs from `wanted` on. Both are
@@ -95,7 +95,7 @@ fn junk_is_counted_on_the_channels_for_datagrams_and_control() {
 #[test]
 fn control_messages_of_unknown_kinds_are_skipped_and_counted() {
     let unknown = dropped(|stepper| {
-        for tag in [6, 7, 250, 251, 255] {
+        for tag in [8, 9, 250, 251, 255] {
             stepper.inject_control(1, 0, &[WIRE_VERSION, tag]);
             stepper.inject_control(1, 0, &[&[WIRE_VERSION, tag][..], &[tag; 16_382]].concat());
         }
@@ -122,11 +122,26 @@ fn an_unknown_message_before_the_hello_changes_nothing() {
 #[test]
 fn datagrams_of_a_kind_that_is_to_come_are_skipped_and_counted() {
     let skipped = dropped(|stepper| {
-        for bytes in [&[2][..], &[0xff], &[0xf2; 1200], b"GET / HTTP/1.1\r\n\r\n"] {
+        for bytes in [&[3][..], &[0xff], &[0xf2; 1200], b"GET / HTTP/1.1\r\n\r\n"] {
             stepper.inject_datagram(1, 0, bytes);
         }
     });
     assert_eq!(skipped, DroppedPackets { unknown: 4, ..DroppedPackets::default() });
+}
+
+#[test]
+fn a_datagram_holds_no_control_message_that_must_not_be_lost() {
+    let junk = dropped(|stepper| {
+        // A status, a goodbye, and bytes that are no message.
+        for message in [&[WIRE_VERSION, 1, 0][..], &[WIRE_VERSION, 4, 0], &[WIRE_VERSION, 6], &[]] {
+            stepper.inject_datagram(1, 0, &[&[2], message].concat());
+        }
+    });
+    assert_eq!(junk, DroppedPackets { malformed: 4, ..DroppedPackets::default() });
+    let unknown = dropped(|stepper| {
+        stepper.inject_datagram(1, 0, &[2, WIRE_VERSION, 200, 1]);
+    });
+    assert_eq!(unknown, DroppedPackets { unknown: 1, ..DroppedPackets::default() });
 }
 
 #[test]

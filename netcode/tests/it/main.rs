@@ -13,6 +13,7 @@ mod devices;
 mod finishing;
 #[cfg(not(target_arch = "wasm32"))]
 mod fuzz;
+mod going_on;
 mod hidden;
 mod hostile;
 mod inputs;

@@ -7,14 +7,14 @@ use super::{
     filling::is_complete,
     inputs::MatchInputs,
     leader::Attempt,
-    message::{Ballot, Body, Goodbye, Message, Promise},
+    message::{Asked, Ballot, Body, Goodbye, Message, Promise},
     value::{Occupant, Value},
     voters::{Machines, Voters},
 };
 
 /// The number of decided values that are kept for machines that lag behind. A member of the roster
 /// lags by one at most; the others are for machines that were put away.
-pub(super) const MAX_HISTORY: usize = 8;
+pub(super) const MAX_HISTORY: usize = 64;
 
 /// A step that the caller has to carry out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub(super) struct View {
     pub(super) presence: Presence,
     /// The voters that it misses.
     pub(super) misses: Machines,
+    /// The changes that it asks for: one for each seat at most.
+    pub(super) asks: Vec<Asked>,
     /// The highest ballot that it is known to have promised.
     pub(super) promised: Ballot,
     /// What it accepted last.
@@ -66,13 +68,6 @@ pub(super) struct View {
     pub(super) goodbye: Option<Goodbye>,
     /// It is heard, and does not promise anything.
     pub(super) is_mute: bool,
-}
-
-/// A change that this machine has itself seen to be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Asked {
-    pub(crate) seat: u8,
-    pub(crate) occupant: Occupant,
 }
 
 /// The rules that tests can switch off, to see that the search misses them.
@@ -154,6 +149,7 @@ impl Agreement {
         self.history.iter().rev().nth(1).map(|(_, value)| value)
     }
 
+    #[cfg(test)]
     pub(crate) fn voters(&self) -> &Voters {
         &self.voters
     }
@@ -164,13 +160,12 @@ impl Agreement {
         self.decision.hold
     }
 
-    /// Notes how a machine appears to us.
-    pub(crate) fn notice(&mut self, peer: PeerId, presence: Presence) {
-        if let Some(voter) = self.voters.index(peer)
-            && Some(voter) != self.us
-        {
-            self.views[voter].presence = presence;
-        }
+    /// Notes how a machine appears to us. Returns whether that is news.
+    pub(crate) fn notice(&mut self, peer: PeerId, presence: Presence) -> bool {
+        let voter = self.voters.index(peer).filter(|&voter| Some(voter) != self.us);
+        voter.is_some_and(|voter| {
+            std::mem::replace(&mut self.views[voter].presence, presence) != presence
+        })
     }
 
     /// Notes that this machine has itself seen a change of a seat to be asked for.
@@ -185,6 +180,15 @@ impl Agreement {
     /// The change of a seat is no longer wanted.
     pub(crate) fn withdraw(&mut self, seat: u8) {
         self.asked.retain(|asked| asked.seat != seat);
+    }
+
+    /// The changes that we ask for together with enough others to decide about them in a ballot.
+    pub(super) fn agreed(&self, ballot: Ballot) -> impl Iterator<Item = Asked> + '_ {
+        self.asked.iter().copied().filter(move |asked| {
+            let voters = self.views.iter().enumerate();
+            let asks = voters.filter(|(_, view)| view.asks.contains(asked)).map(|(voter, _)| voter);
+            self.is_quorum(asks.chain(self.us).collect(), ballot)
+        })
     }
 
     /// Takes a message of a peer.
@@ -213,8 +217,10 @@ impl Agreement {
             return Vec::new();
         }
         let mut steps = match &message.body {
-            Body::Suspect { missing } => {
-                self.views[sender].misses = *missing;
+            Body::Suspect { missing, asked } => {
+                let asks = asked.iter().take(self.installed().seats.len()).copied().collect();
+                let view = &mut self.views[sender];
+                (view.misses, view.asks) = (*missing, asks);
                 Vec::new()
             }
             Body::Prepare { ballot, wish } => self.take_prepare(sender, *ballot, *wish, inputs),
@@ -278,6 +284,7 @@ impl Agreement {
     /// Says goodbye: nothing else is said from now on.
     pub(crate) fn leave(&mut self, will_return: bool, inputs: &impl MatchInputs) -> Vec<Step> {
         if self.us.is_none() || self.has_left {
+            self.has_left = true;
             return Vec::new();
         }
         let mut steps = Vec::new();
@@ -307,8 +314,13 @@ impl Agreement {
         let Some(us) = self.us else { return steps };
         let decision = &self.decision;
         let missing = self.missing();
-        if !missing.is_empty() && decision.promised == Ballot::default() {
-            steps.push(Step::ToAll(self.message(Body::Suspect { missing })));
+        // Whatever one machine wants, all say what they want, so that nobody takes it for what they
+        // wanted before.
+        let wants = |view: &View| !view.misses.is_empty() || !view.asks.is_empty();
+        let is_wanted = !missing.is_empty() || !self.asked.is_empty();
+        if decision.promised == Ballot::default() && (is_wanted || self.views.iter().any(wants)) {
+            let asked = self.asked.clone();
+            steps.push(Step::ToAll(self.message(Body::Suspect { missing, asked })));
         }
         if let Some(attempt) = &decision.attempt {
             steps.extend(self.unanswered_of(attempt));

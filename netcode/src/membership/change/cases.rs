@@ -257,7 +257,7 @@ fn slander(rig: &mut Rig, liar: usize, victim: usize, round: u32) {
     };
     let accepted = Some((ballot, value.clone()));
     for body in [
-        Body::Suspect { missing: leaving },
+        Body::Suspect { missing: leaving, asked: Vec::new() },
         Body::Prepare { ballot, wish: Wish { leaving, first: 0 } },
         Body::Promise(Promise { ballot, accepted, ..promise }),
         Body::Accept { ballot, value: value.clone() },

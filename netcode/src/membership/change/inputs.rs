@@ -1,6 +1,6 @@
-//! What the agreement needs to know of the inputs of the match. The exchange will be behind it.
+//! What the agreement needs to know of the inputs of the match.
 
-use crate::exchange::Stream;
+use crate::exchange::{Exchange, Stream};
 
 /// The inputs of all seats, as one machine knows them.
 pub(crate) trait MatchInputs {
@@ -31,4 +31,38 @@ pub(crate) trait MatchInputs {
     /// Takes inputs in place of those that are known from the first of them on, if all inputs of
     /// the seat before `before` then have this hash, and no exposed frame changes.
     fn replace(&mut self, stream: &Stream, before: u32, hash: u64);
+}
+
+impl MatchInputs for Exchange {
+    fn limit(&self) -> u32 {
+        self.limit()
+    }
+
+    fn exposed(&self) -> u32 {
+        self.exposed()
+    }
+
+    fn stable(&self) -> u32 {
+        self.stable()
+    }
+
+    fn end(&self, seat: u8) -> u32 {
+        self.seat_end(usize::from(seat))
+    }
+
+    fn hash(&self, seat: u8, end: u32) -> u64 {
+        self.seat_hash(usize::from(seat), end)
+    }
+
+    fn streams(&self, ends: &[u32]) -> Vec<Stream> {
+        self.streams_from(ends)
+    }
+
+    fn take(&mut self, stream: &Stream, before: u32) {
+        self.take_filled(stream, before);
+    }
+
+    fn replace(&mut self, stream: &Stream, before: u32, hash: u64) {
+        self.replace_filled(stream, before, hash);
+    }
 }

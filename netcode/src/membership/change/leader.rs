@@ -35,6 +35,7 @@ impl Attempt {
         voters.filter(|&voter| self.promises[voter].is_some()).collect()
     }
 
+    #[cfg(test)]
     pub(super) fn has_proposed(&self) -> bool {
         self.proposed.is_some()
     }
@@ -228,7 +229,7 @@ impl Agreement {
         inputs: &impl MatchInputs,
     ) -> Option<Value> {
         let installed = self.installed();
-        let (seats, reason) = self.new_seats(leavers);
+        let (seats, reason) = self.new_seats(leavers, attempt.ballot);
         let held = attempt.wish.leaving.and(gone);
         let given_up = Vec::from_iter(installed.given_up(&seats));
         let is_held = |peer| self.voters.index(peer).is_some_and(|voter| held.has(voter));
@@ -309,8 +310,8 @@ impl Agreement {
         promises.iter().map(|it| it.exposed.min(possible)).fold(installed.first, u32::max)
     }
 
-    /// The occupants of all seats without these voters, and with what was asked for.
-    fn new_seats(&self, leavers: Machines) -> (Vec<Occupant>, Reason) {
+    /// The occupants of all seats without these voters, and with what enough machines ask for.
+    fn new_seats(&self, leavers: Machines, ballot: Ballot) -> (Vec<Occupant>, Reason) {
         let (mut is_missed, mut is_left, mut is_asked) = (false, false, false);
         let mut seats = self.installed().seats.clone();
         for occupant in &mut seats {
@@ -325,7 +326,7 @@ impl Agreement {
             };
             (is_missed, is_left) = (is_missed || goodbye.is_none(), is_left || goodbye.is_some());
         }
-        for asked in &self.asked {
+        for asked in self.agreed(ballot) {
             let occupant = &mut seats[usize::from(asked.seat)];
             is_asked |= *occupant != asked.occupant;
             *occupant = asked.occupant;

@@ -3,11 +3,12 @@
 use signaling::protocol::PeerId;
 
 use super::{
-    agreement::{Agreement, Decision, MAX_HISTORY, Step, View},
+    agreement::{Agreement, Decision, MAX_HISTORY, Presence, Step, View},
     filling::is_complete,
     inputs::MatchInputs,
-    message::{Ballot, Body, Goodbye, Promise},
-    value::Value,
+    message::{Ballot, Body, Goodbye, Message, Promise},
+    schedule::Change,
+    value::{Occupant, Value},
     voters::Voters,
 };
 
@@ -127,4 +128,43 @@ impl Agreement {
 
 fn has_installed(view: &View, value: &Value) -> bool {
     view.installed.as_ref().is_some_and(|(_, installed)| installed == value)
+}
+
+impl Change {
+    /// Whether all other machines are gone for good, and we may not decide alone.
+    pub(crate) fn is_deserted(&self) -> bool {
+        let Agreement { us, views, .. } = &self.agreement;
+        let is_lost = |view: &View| view.presence == Presence::Closed || view.goodbye.is_some();
+        let mut others = views.iter().enumerate().filter(|(voter, _)| Some(*voter) != *us);
+        (us.is_none() || self.is_stuck()) && others.all(|(_, view)| is_lost(view))
+    }
+
+    /// Whether it was decided that no seat is ours, or kept for us.
+    pub(crate) fn have_we_lost(&self) -> bool {
+        let local = self.agreement.local;
+        let is_ours =
+            |occupant: &Occupant| [Occupant::Peer(local), Occupant::Away(local)].contains(occupant);
+        let decided = self.agreement.decision.decided.as_ref();
+        decided.is_some_and(|(_, value)| !value.seats.iter().any(is_ours))
+    }
+
+    /// The first frame of a change that gives us our seats back, if a machine that decides about it
+    /// proposes one.
+    pub(crate) fn offered_return(
+        &self,
+        from: PeerId,
+        message: &Message,
+        inputs: &impl MatchInputs,
+    ) -> Option<u32> {
+        let agreement = &self.agreement;
+        let Body::Accept { ballot, value } = &message.body else { return None };
+        let leader = agreement.voters.index(from)?;
+        let is_ours = |occupant: &Occupant| *occupant == Occupant::Peer(agreement.local);
+        let is_offered = agreement.us.is_none()
+            && usize::from(ballot.leader) == leader
+            && message.epoch == agreement.next_epoch()
+            && agreement.installed().may_precede(agreement.digest, value, inputs.limit())
+            && value.seats.iter().any(is_ours);
+        is_offered.then_some(value.first)
+    }
 }

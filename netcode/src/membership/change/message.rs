@@ -1,8 +1,11 @@
-//! The messages by which machines agree on a change. No channel carries them yet.
+//! The messages by which machines agree on a change. The control channel carries them.
 
 use serde::{Deserialize, Serialize};
 
-use super::{value::Value, voters::Machines};
+use super::{
+    value::{Occupant, Value},
+    voters::Machines,
+};
 use crate::exchange::Stream;
 
 /// Orders the attempts to decide about one epoch. Each belongs to one leader; the first round is 1.
@@ -13,6 +16,13 @@ pub(crate) struct Ballot {
     pub(crate) round: u32,
     /// The number of the leader among the voters.
     pub(crate) leader: u8,
+}
+
+/// A change that a machine has itself seen to be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Asked {
+    pub(crate) seat: u8,
+    pub(crate) occupant: Occupant,
 }
 
 /// What a leader is about to change.
@@ -59,8 +69,8 @@ pub(crate) struct Message {
 /// What a message says. All of it may arrive twice, late, or never.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Body {
-    /// Any machine to all: I miss these machines.
-    Suspect { missing: Machines },
+    /// Any machine to all: I miss these machines, and see these changes to be asked for.
+    Suspect { missing: Machines, asked: Vec<Asked> },
     /// The leader to all: take part in no lower ballot, hold, and say what you have.
     Prepare { ballot: Ballot, wish: Wish },
     /// A machine to all: I do.

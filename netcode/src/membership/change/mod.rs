@@ -1,5 +1,5 @@
 //! Agreement on a change of the roster of a running match. Pure: messages, inputs and time in,
-//! messages out. Matches do not use it yet: it is compiled for tests only.
+//! messages out. `changing` connects it to the match.
 //!
 //! The files stand in reading order: who decides (`voters`), what is decided (`value`), what is
 //! said (`message`), what is needed of the exchange (`inputs`), each machine's part (`agreement`,
@@ -62,6 +62,7 @@ mod acceptor;
 mod learner;
 mod filling;
 mod leader;
+mod allowances;
 mod schedule;
 #[cfg(test)]
 mod prints;
@@ -76,9 +77,10 @@ mod cases;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use agreement::{Agreement, Asked, Presence, Step};
+pub(crate) use agreement::{Presence, Step};
 pub(crate) use inputs::MatchInputs;
-pub(crate) use message::{Ballot, Body, Goodbye, Message, Promise, Wish};
+pub(crate) use message::{Asked, Message};
+#[cfg(test)]
+pub(crate) use message::{Ballot, Body};
 pub(crate) use schedule::{Change, Outlook};
-pub(crate) use value::{Occupant, Reason, Value};
-pub(crate) use voters::Machines;
+pub(crate) use value::{Occupant, Value};

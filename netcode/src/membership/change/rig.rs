@@ -363,9 +363,16 @@ impl Rig {
         let to = if is_member { most.min(confirmed).min(hold) } else { inputs.exposed };
         self.expose(it, to);
         let Machine { change, inputs, .. } = &mut self.machines[it];
-        let outlook = Outlook { round_trip: Duration::from_millis(120), soon: inputs.frame + 20 };
+        let outlook = Outlook {
+            round_trip: Duration::from_millis(120),
+            soon: inputs.frame + 20,
+            until_soon: Duration::ZERO,
+        };
         let steps = change.poll(self.now, outlook, inputs);
         self.send(it, steps);
+        let Machine { change, inputs, .. } = &mut self.machines[it];
+        let repeated = change.repeat(self.now, inputs);
+        self.send(it, repeated);
     }
 
     fn expose(&mut self, it: usize, to: u32) {

@@ -7,10 +7,11 @@ use std::time::Duration;
 use signaling::protocol::PeerId;
 
 use super::{
-    agreement::{Agreement, Asked, Hold, Presence, Step, View},
+    agreement::{Agreement, Hold, Presence, Step, View},
+    allowances::Allowances,
     inputs::MatchInputs,
-    message::{Ballot, Body, Message, Wish},
-    value::{Occupant, Value},
+    message::{Asked, Ballot, Body, Message, Wish},
+    value::{Occupant, Reason, Value},
     voters::Machines,
 };
 use crate::config::MAX_SEATS;
@@ -26,13 +27,7 @@ const MAX_DOUBLINGS: u32 = 4;
 /// machine sees the promises of all.
 const MUTE_AFTER: u32 = 4;
 /// A machine plans at most one change in this time.
-const PLAN_EVERY: Duration = Duration::from_secs(1);
-/// The first attempts of one machine to decide an epoch may follow each other this closely; each
-/// further one has to wait twice as long. Honest leaders wait longer.
-const PREPARE_EVERY: Duration = Duration::from_millis(100);
-const MAX_PREPARE_DOUBLINGS: u32 = 6;
-/// A peer gets an answer that it can ask for at most this often.
-const ANSWER_EVERY: Duration = Duration::from_millis(25);
+pub(super) const PLAN_EVERY: Duration = Duration::from_secs(1);
 /// What was decided is repeated for this long to machines that do not show that they know it. They
 /// get it later, too, if they ask for anything.
 const INSTALL_FOR: Duration = Duration::from_secs(2);
@@ -46,15 +41,8 @@ pub(crate) struct Outlook {
     pub(crate) round_trip: Duration,
     /// The first frame of a change that is planned now: two round trips ahead, a second at most.
     pub(crate) soon: u32,
-}
-
-/// How often a peer made us do something.
-#[derive(Clone, Copy, Debug, Default)]
-struct Allowance {
-    prepares: u32,
-    prepared: Option<Duration>,
-    planned: Option<Duration>,
-    answered: Option<Duration>,
+    /// The time until then. Nobody can accept the change before it, as inputs are missing.
+    pub(crate) until_soon: Duration,
 }
 
 /// The agreement on changes of the roster of one match, on one machine.
@@ -71,6 +59,7 @@ pub(crate) struct Change {
     began: Duration,
     attempts: u32,
     planned: Option<Duration>,
+    /// When we last repeated what nobody answered; 0 if something new is to be said.
     repeated: Duration,
     /// What was promised when, as far as we promised.
     promised: (Ballot, Duration),
@@ -80,7 +69,7 @@ pub(crate) struct Change {
     ahead: Vec<(PeerId, u32)>,
     farewell: (Vec<Step>, u8),
     /// One for each peer that we decide with, or that was put away.
-    allowances: Vec<(PeerId, Allowance)>,
+    allowances: Allowances,
 }
 
 impl Change {
@@ -103,7 +92,7 @@ impl Change {
             laggards: (Vec::new(), Duration::ZERO),
             ahead: Vec::new(),
             farewell: (Vec::new(), 0),
-            allowances: Vec::new(),
+            allowances: Allowances::default(),
         }
     }
 
@@ -117,13 +106,22 @@ impl Change {
         self.agreement.hold()
     }
 
+    /// The machines whose inputs are neither taken nor acknowledged now.
+    pub(crate) fn held_machines(&self) -> Vec<PeerId> {
+        let held = self.hold().map(|hold| hold.machines).unwrap_or_default();
+        held.iter().map(|voter| self.agreement.voters.peer(voter)).collect()
+    }
+
+    #[cfg(test)]
     pub(crate) fn agreement(&self) -> &Agreement {
         &self.agreement
     }
 
     /// Notes how a machine appears to us: it is missing, its channel closed, or it is heard again.
     pub(crate) fn notice(&mut self, peer: PeerId, presence: Presence) {
-        self.agreement.notice(peer, presence);
+        if self.agreement.notice(peer, presence) {
+            self.repeated = Duration::ZERO;
+        }
     }
 
     /// Notes whether nobody sees the page of a machine.
@@ -137,7 +135,10 @@ impl Change {
 
     /// Notes that this machine has itself seen a change of a seat to be asked for.
     pub(crate) fn ask(&mut self, asked: Asked) {
-        self.agreement.ask(asked);
+        if !self.agreement.asked.contains(&asked) {
+            self.agreement.ask(asked);
+            self.repeated = Duration::ZERO;
+        }
     }
 
     /// The change of a seat is no longer wanted.
@@ -163,6 +164,11 @@ impl Change {
         self.agreement.us.is_some() && !(self.can_decide() && self.agreement.can_go_on())
     }
 
+    /// Whether we have said goodbye.
+    pub(crate) fn has_left(&self) -> bool {
+        self.agreement.has_left
+    }
+
     /// Says goodbye.
     pub(crate) fn leave(&mut self, will_return: bool, inputs: &impl MatchInputs) -> Vec<Step> {
         let steps = self.agreement.leave(will_return, inputs);
@@ -181,7 +187,9 @@ impl Change {
         if !self.is_allowed(now, from, message) {
             return Vec::new();
         }
-        self.hear_epoch(from, message.epoch.saturating_sub(1));
+        self.laggards
+            .0
+            .retain(|it| *it != from || message.epoch <= self.agreement.installed().epoch);
         let mut steps = self.agreement.handle(from, message, inputs);
         let is_answer = |step: &Step| {
             let body = match step {
@@ -190,7 +198,7 @@ impl Change {
             };
             matches!(body, Body::Install { .. } | Body::Fill { .. } | Body::Lack { .. })
         };
-        if steps.iter().any(is_answer) && !self.may_answer(now, from) {
+        if steps.iter().any(is_answer) && !self.allowances.may_answer(now, from) {
             steps.retain(|step| !is_answer(step));
         }
         self.note(now, from, message, &steps);
@@ -206,20 +214,31 @@ impl Change {
     ) -> Vec<Step> {
         let mut steps = self.agreement.advance(inputs);
         self.note_installed(now, &steps);
+        if steps.iter().any(|step| matches!(step, Step::Installed(_))) {
+            // What is installed changes what we may promise, once the caller has carried it out.
+            return steps;
+        }
         let led = self.lead(now, outlook, inputs);
         self.note_installed(now, &led);
         steps.extend(led);
-        if now.saturating_sub(self.repeated) >= REPEAT_EVERY {
-            self.repeated = now;
-            steps.extend(self.agreement.unanswered(inputs));
-            if now < self.laggards.1 {
-                steps.extend(self.laggards.0.iter().filter_map(|&it| self.agreement.newest(it)));
-            }
-            steps.extend(self.ask_ahead(inputs));
-            if self.farewell.1 > 0 {
-                self.farewell.1 -= 1;
-                steps.extend(self.farewell.0.iter().cloned());
-            }
+        steps
+    }
+
+    /// What nobody has answered, if it is time to send it again. To be called once per update,
+    /// after [`poll`](Self::poll).
+    pub(crate) fn repeat(&mut self, now: Duration, inputs: &impl MatchInputs) -> Vec<Step> {
+        if now.saturating_sub(self.repeated) < REPEAT_EVERY {
+            return Vec::new();
+        }
+        self.repeated = now;
+        let mut steps = self.agreement.unanswered(inputs);
+        if now < self.laggards.1 {
+            steps.extend(self.laggards.0.iter().filter_map(|&it| self.agreement.newest(it)));
+        }
+        steps.extend(self.ask_ahead(inputs));
+        if self.farewell.1 > 0 {
+            self.farewell.1 -= 1;
+            steps.extend(self.farewell.0.iter().cloned());
         }
         steps
     }
@@ -240,7 +259,10 @@ impl Change {
         outlook: Outlook,
         inputs: &mut impl MatchInputs,
     ) -> Vec<Step> {
-        let patience = MIN_PATIENCE.max(2 * outlook.round_trip);
+        let mut patience = MIN_PATIENCE.max(2 * outlook.round_trip);
+        if self.hold().is_some_and(|hold| hold.machines.is_empty()) {
+            patience += outlook.until_soon;
+        }
         self.note_mute(now, patience);
         if self.agreement.decision.attempt.is_some() {
             let steps = self.agreement.propose(inputs);
@@ -306,7 +328,8 @@ impl Change {
     fn has_cause(&self, now: Duration, patience: Duration) -> bool {
         let agreement = &self.agreement;
         let missing = agreement.missing();
-        let is_planned = !agreement.asked.is_empty() && missing.is_empty();
+        let is_agreed = || agreement.agreed(self.next_ballot()).next().is_some();
+        let is_planned = missing.is_empty() && is_agreed();
         let may_plan = || self.planned.is_none_or(|at| now.saturating_sub(at) >= PLAN_EVERY);
         let is_over = |since: Duration| now.saturating_sub(since) >= MUTE_AFTER * patience;
         let is_helping = missing.is_empty() && self.unheld.is_some_and(is_over);
@@ -332,14 +355,15 @@ impl Change {
 
     fn wish(&self, outlook: Outlook) -> Wish {
         let agreement = &self.agreement;
-        let is_asked = |(seat, _): &(u8, PeerId)| agreement.asked_for(*seat).is_some();
-        let holders = agreement.installed().peer_seats().filter(is_asked);
+        let agreed = Vec::from_iter(agreement.agreed(self.next_ballot()));
+        let is_agreed = |(seat, _): &(u8, PeerId)| agreed.iter().any(|it| it.seat == *seat);
+        let holders = agreement.installed().peer_seats().filter(is_agreed);
         let asked: Machines =
             holders.filter_map(|(_, peer)| agreement.voters.index(peer)).collect();
         let leaving = agreement.missing().and(asked);
         // While inputs are held, frames in the future cannot be waited for.
         let is_held = agreement.decision.hold.is_some_and(|hold| !hold.machines.is_empty());
-        let is_planned = leaving.is_empty() && !agreement.asked.is_empty() && !is_held;
+        let is_planned = leaving.is_empty() && !agreed.is_empty() && !is_held;
         Wish { leaving, first: if is_planned { outlook.soon } else { 0 } }
     }
 
@@ -370,35 +394,13 @@ impl Change {
         if *ballot <= self.agreement.decision.promised {
             return true;
         }
-        let Some(allowance) = self.allowance(from) else { return false };
-        let doublings = allowance.prepares.min(MAX_PREPARE_DOUBLINGS);
-        let pause = PREPARE_EVERY * (1 << doublings);
-        let is_over =
-            |at: Option<Duration>, pause| at.is_none_or(|at| now.saturating_sub(at) >= pause);
-        is_over(allowance.prepared, pause)
-            && (!wish.leaving.is_empty() || is_over(allowance.planned, PLAN_EVERY))
+        self.allowances.may_prepare(now, from, self.is_planned(*wish))
     }
 
-    fn may_answer(&mut self, now: Duration, peer: PeerId) -> bool {
-        let Some(allowance) = self.allowance(peer) else { return false };
-        let is_over = allowance.answered.is_none_or(|at| now.saturating_sub(at) >= ANSWER_EVERY);
-        if is_over {
-            allowance.answered = Some(now);
-        }
-        is_over
-    }
-
-    fn allowance(&mut self, peer: PeerId) -> Option<&mut Allowance> {
-        let known = self.allowances.iter().position(|(other, _)| *other == peer);
-        let index = known.unwrap_or_else(|| {
-            if self.allowances.len() >= 2 * usize::from(MAX_SEATS) {
-                // The one that was not heard for the longest.
-                self.allowances.remove(0);
-            }
-            self.allowances.push((peer, Allowance::default()));
-            self.allowances.len() - 1
-        });
-        self.allowances.get_mut(index).map(|(_, allowance)| allowance)
+    /// Whether an attempt is for a planned change: nobody is missed, now or before in this epoch.
+    fn is_planned(&self, wish: Wish) -> bool {
+        let is_held = |hold: Hold| !hold.machines.is_empty();
+        wish.leaving.is_empty() && !self.hold().is_some_and(is_held)
     }
 
     fn note(&mut self, now: Duration, from: PeerId, message: &Message, steps: &[Step]) {
@@ -406,13 +408,8 @@ impl Change {
         if let Body::Prepare { ballot, wish } = &message.body
             && *ballot == promised
             && promised != self.promised.0
-            && let Some(allowance) = self.allowance(from)
         {
-            allowance.prepares += 1;
-            allowance.prepared = Some(now);
-            if wish.leaving.is_empty() {
-                allowance.planned = Some(now);
-            }
+            self.allowances.note_prepare(now, from, self.is_planned(*wish));
         }
         self.note_promise(now);
         self.note_installed(now, steps);
@@ -444,6 +441,6 @@ impl Change {
         self.hidden = Machines::default();
         (self.waiting, self.attempts) = (None, 0);
         self.promised = (Ballot::default(), now);
-        self.allowances.iter_mut().for_each(|(_, allowance)| allowance.prepares = 0);
+        self.allowances.begin_epoch(value.reason != Reason::Unchanged);
     }
 }

@@ -703,7 +703,8 @@ fn gets_there(scenario: &Scenario, state: &State) -> bool {
             }
         }
     }
-    let outlook = Outlook { round_trip: Duration::from_millis(100), soon: 1 };
+    let outlook =
+        Outlook { round_trip: Duration::from_millis(100), soon: 1, until_soon: Duration::ZERO };
     let mut now = Duration::ZERO;
     while now < Duration::from_secs(20) {
         now += Duration::from_millis(50);
@@ -718,7 +719,8 @@ fn gets_there(scenario: &Scenario, state: &State) -> bool {
         }
         let mut sent = Vec::new();
         for (index, (change, known)) in machines.iter_mut().enumerate() {
-            let steps = change.poll(now, outlook, known);
+            let mut steps = change.poll(now, outlook, known);
+            steps.extend(change.repeat(now, known));
             sent.extend(steps.into_iter().map(|step| (alive[index], step)));
         }
         while let Some((from, step)) = sent.pop() {

@@ -5,8 +5,11 @@ use std::time::Duration;
 use signaling::protocol::PeerId;
 
 use super::{
-    Agreement, Asked, Ballot, Body, Change, Goodbye, Machines, MatchInputs, Message, Occupant,
-    Outlook, Presence, Promise, Reason, Step, Value, Wish,
+    Asked, Ballot, Body, Change, MatchInputs, Message, Occupant, Outlook, Presence, Step, Value,
+    agreement::Agreement,
+    message::{Goodbye, Promise, Wish},
+    value::Reason,
+    voters::Machines,
 };
 use crate::{
     codec::{decode, encode_into},
@@ -81,6 +84,11 @@ fn set(voters: &[usize]) -> Machines {
     voters.iter().copied().collect()
 }
 
+/// A message about the first change: its sender misses these machines, and asks for these changes.
+fn wants(missing: &[usize], asked: &[Asked]) -> Message {
+    Message { epoch: 1, body: Body::Suspect { missing: set(missing), asked: asked.to_vec() } }
+}
+
 /// Machines that have all inputs before frame 10, and have exposed those before frame 8.
 struct Table {
     machines: Vec<(Agreement, Known)>,
@@ -98,6 +106,18 @@ impl Table {
     fn miss(&mut self, machines: &[usize], missed: usize) {
         for &it in machines {
             self.machines[it].0.notice(peer(missed), Presence::Missing);
+        }
+    }
+
+    /// These machines see a change to be asked for, and tell each other.
+    fn ask(&mut self, machines: &[usize], asked: Asked) {
+        for &it in machines {
+            self.machines[it].0.ask(asked);
+        }
+        for &it in machines {
+            let (agreement, known) = &self.machines[it];
+            let steps = agreement.unanswered(known);
+            self.deliver(it, steps, machines);
         }
     }
 
@@ -204,7 +224,7 @@ fn a_machine_is_put_away_only_by_machines_that_miss_it_themselves() {
     assert_eq!(table.installed, []);
     assert_eq!(table.machines[1].0.hold(), None);
     // Claims make no difference.
-    let claim = Message { epoch: 1, body: Body::Suspect { missing: set(&[3]) } };
+    let claim = wants(&[3], &[]);
     table.deliver(2, vec![Step::ToAll(claim)], &[1]);
     assert_eq!(table.machines[1].0.missing(), set(&[]));
 }
@@ -425,10 +445,10 @@ fn a_newcomer_may_be_the_only_one_that_is_left_of_those_that_decided() {
     let seats = vec![seats(2)[0], seats(2)[1], Occupant::Empty];
     table.machines =
         (0..3).map(|it| (Agreement::new(peer(it), seats.clone()), known.clone())).collect();
-    for (agreement, known) in &mut table.machines {
-        agreement.ask(Asked { seat: 2, occupant: Occupant::Peer(peer(2)) });
+    for (_, known) in &mut table.machines {
         known.ends = vec![10; 3];
     }
+    table.ask(&[0, 1, 2], Asked { seat: 2, occupant: Occupant::Peer(peer(2)) });
     let steps = table.begin(0, &[]);
     table.deliver(0, steps, &[0, 1]);
     // Machine 1 accepts; 0 decides, tells the newcomer, and dies before 1 hears of it.
@@ -515,8 +535,9 @@ fn a_message_survives_the_wire() {
         hashes: vec![u64::MAX; 16],
     };
     let goodbye = Goodbye { promise: promise.clone(), last: Vec::new(), will_return: true };
+    let asked = Asked { seat: 15, occupant: Occupant::Peer(peer(15)) };
     for body in [
-        Body::Suspect { missing: set(&[1, 15]) },
+        Body::Suspect { missing: set(&[1, 15]), asked: vec![asked; 16] },
         Body::Promise(promise),
         Body::Accept { ballot, value },
         Body::Goodbye(goodbye),
@@ -531,7 +552,8 @@ fn a_message_survives_the_wire() {
 
 /// Polls a machine every 10 ms until it does something else than to suspect.
 fn begins_after(change: &mut Change, known: &mut Known, patience: Duration) -> Option<Duration> {
-    let outlook = Outlook { round_trip: Duration::from_millis(40), soon: 20 };
+    let outlook =
+        Outlook { round_trip: Duration::from_millis(40), soon: 20, until_soon: Duration::ZERO };
     let steps = (1..).map(|step| Duration::from_millis(10) * step);
     steps.take_while(|&now| now <= patience).find(|&now| {
         let begins = |step: &Step| {
@@ -548,7 +570,7 @@ fn the_lowest_machine_leads_and_the_others_wait_their_turn() {
         let mut change = Change::new(peer(machine), seats(4));
         change.notice(peer(3), Presence::Missing);
         for other in (0..3).filter(|&other| other != machine) {
-            let suspect = Message { epoch: 1, body: Body::Suspect { missing: set(&[3]) } };
+            let suspect = wants(&[3], &[]);
             change.handle(Duration::ZERO, peer(other), &suspect, &mut known);
         }
         let begins = begins_after(&mut change, &mut known, Duration::from_secs(2));
@@ -562,7 +584,7 @@ fn a_hidden_machine_leads_nothing() {
     let mut change = Change::new(peer(1), seats(4));
     change.notice(peer(3), Presence::Missing);
     change.notice_hidden(peer(0), true);
-    let suspect = Message { epoch: 1, body: Body::Suspect { missing: set(&[3]) } };
+    let suspect = wants(&[3], &[]);
     for other in [0, 2] {
         change.handle(Duration::ZERO, peer(other), &suspect, &mut known);
     }
@@ -576,7 +598,7 @@ fn a_hidden_machine_waits_for_all_others() {
     let mut change = Change::new(peer(0), seats(4));
     change.notice(peer(3), Presence::Missing);
     change.notice_hidden(peer(0), true);
-    let suspect = Message { epoch: 1, body: Body::Suspect { missing: set(&[3]) } };
+    let suspect = wants(&[3], &[]);
     for other in [1, 2] {
         change.handle(Duration::ZERO, peer(other), &suspect, &mut known);
     }
@@ -598,8 +620,8 @@ fn a_machine_without_a_seat_asks_for_the_inputs_that_it_lacks() {
     }
     assert_eq!(table.machines[3].0.installed().epoch, 1);
     assert_eq!(table.machines[3].0.us, None);
+    table.ask(&[0, 1, 2], Asked { seat: 3, occupant: Occupant::Peer(peer(3)) });
     for it in 0..3 {
-        table.machines[it].0.ask(Asked { seat: 3, occupant: Occupant::Peer(peer(3)) });
         let known = &mut table.machines[it].1;
         (known.ends, known.exposed) = (vec![20; 4], 15);
     }
@@ -616,16 +638,49 @@ fn a_machine_without_a_seat_asks_for_the_inputs_that_it_lacks() {
 }
 
 #[test]
-fn a_change_that_was_asked_for_is_planned_until_it_is_withdrawn() {
-    for is_withdrawn in [false, true] {
-        let mut known = Known { ends: vec![10; 2], exposed: 8, differing: Vec::new() };
-        let mut change = Change::new(peer(0), seats(2));
-        change.ask(Asked { seat: 1, occupant: Occupant::Bot });
-        if is_withdrawn {
-            change.withdraw(1);
+fn a_change_is_planned_while_a_quorum_asks_for_it() {
+    let asked = Asked { seat: 3, occupant: Occupant::Bot };
+    let other = Asked { seat: 3, occupant: Occupant::Empty };
+    for (asks, expected) in [
+        (&[Some(asked), Some(asked), Some(asked)][..], true),
+        (&[Some(asked), Some(asked), None], false),
+        (&[Some(asked), Some(asked), Some(other)], false),
+        (&[None, Some(asked), Some(asked)], false),
+    ] {
+        let mut known = Known { ends: vec![10; 4], exposed: 8, differing: Vec::new() };
+        let mut change = Change::new(peer(0), seats(4));
+        change.ask(asked);
+        for (it, ask) in asks.iter().enumerate() {
+            match (it, ask) {
+                (0, Some(_)) => {}
+                (0, None) => change.withdraw(3),
+                (_, ask) => {
+                    // What it said first no longer counts.
+                    for asked in [&[asked][..], ask.as_slice()] {
+                        let message = wants(&[], asked);
+                        change.handle(Duration::ZERO, peer(it), &message, &mut known);
+                    }
+                }
+            }
         }
+        // The machine of the seat does not ask.
         let begins = begins_after(&mut change, &mut known, Duration::from_secs(2));
-        assert_eq!(begins.is_some(), !is_withdrawn);
+        assert_eq!(begins.is_some(), expected, "{asks:?}");
+        assert_eq!(change.hold().is_some(), expected);
+    }
+}
+
+#[test]
+fn a_change_that_a_few_ask_for_is_no_part_of_another_one() {
+    let asked = Asked { seat: 2, occupant: Occupant::Bot };
+    let away = Occupant::Away(peer(2));
+    for (asking, expected) in [(&[0][..], away), (&[0, 1, 3], Occupant::Bot)] {
+        let mut table = Table::new(4);
+        table.ask(asking, asked);
+        table.miss(&[0, 1, 3], 2);
+        table.attempt(0, &[2], &[0, 1, 3]);
+        assert_eq!(table.installed.len(), 3);
+        assert_eq!(table.installed[0].1.seats[2], expected);
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use signaling::protocol::PeerId;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::codec::encode_into;
+use crate::{codec::encode_into, exchange::SeatUse};
 
 /// What fills a seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -17,6 +17,17 @@ pub(crate) enum Occupant {
     Away(PeerId),
     /// Nobody.
     Empty,
+}
+
+impl Occupant {
+    /// What that means for the inputs of the seat.
+    pub(crate) fn seat_use(self) -> SeatUse {
+        match self {
+            Self::Peer(_) => SeatUse::Played,
+            Self::Away(_) => SeatUse::Kept,
+            Self::Bot | Self::Empty => SeatUse::Unused,
+        }
+    }
 }
 
 /// Why the roster changes.

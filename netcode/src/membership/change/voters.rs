@@ -112,6 +112,7 @@ impl Voters {
     /// frame of a seat for which it lacks the input, as far as it has acknowledged.
     ///
     /// Each machine also stays before the first frame for which it lacks an input itself.
+    #[cfg(test)]
     pub(crate) fn exposed(
         &self,
         seats: &[Occupant],

@@ -9,8 +9,8 @@
 use std::{ops::Range, panic::catch_unwind, time::Duration};
 
 use super::{
-    agreement::{Asked, Step},
-    message::{Ballot, Body, Message, Promise, Wish},
+    agreement::Step,
+    message::{Asked, Ballot, Body, Message, Promise, Wish},
     rig::{FRAMES_PER_SECOND, Outcome, Rig, packed, peer},
     value::{Occupant, Reason, Value},
     voters::Machines,
@@ -102,7 +102,7 @@ impl Rig {
             runs: vec![InputRun { frames: 200, input: packed(9) }; 3],
         };
         let body = match self.random(10) {
-            0 => Body::Suspect { missing: Machines::first(16) },
+            0 => Body::Suspect { missing: Machines::first(16), asked: Vec::new() },
             1 => Body::Prepare { ballot, wish },
             2 => Body::Prepare { ballot, wish: Wish::default() },
             3 => Body::Promise(promise),
