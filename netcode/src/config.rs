@@ -74,6 +74,9 @@ pub struct NetcodeConfig {
     /// Decides what becomes of a match of three or more machines that loses one of them. Default
     /// [`DeparturePolicy::EndMatch`]. The same on all peers.
     pub departure_policy: DeparturePolicy,
+    /// Decides who plays the seats of a machine that was lost, if the match goes on without it.
+    /// Default [`StandIn::Nobody`]. The same on all peers.
+    pub stand_in: StandIn,
     /// The time for which the seats of a machine that was lost are kept for it, if the match goes
     /// on without it. Default 30 s: most networks are back by then.
     pub seat_hold: Duration,
@@ -97,6 +100,21 @@ pub enum DeparturePolicy {
     /// A frame is final only once more than half of the machines have all inputs for it; without a
     /// change of the roster, that is up to one round trip later than with `EndMatch`.
     GoOn,
+}
+
+/// Decides who plays a seat whose machine is away or gone: [`SeatState::Away`] or
+/// [`SeatState::Empty`].
+///
+/// [`SeatState::Away`]: crate::SeatState::Away
+/// [`SeatState::Empty`]: crate::SeatState::Empty
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StandIn {
+    /// Nobody: the seat has default inputs. Right where a bot would be unfair, or does not exist.
+    #[default]
+    Nobody,
+    /// The bot that the game adds to [`PlayBots`](crate::PlayBots). It hands the seat back as soon
+    /// as the player returns.
+    Bot,
 }
 
 /// Decides when a match that some peers have finished is over for the other peers, too. Until then
@@ -220,6 +238,7 @@ impl Default for NetcodeConfig {
             max_players: 4,
             finish_policy: FinishPolicy::default(),
             departure_policy: DeparturePolicy::default(),
+            stand_in: StandIn::default(),
             seat_hold: Duration::from_secs(30),
             flood_limits: FloodLimits::default(),
         }

@@ -114,7 +114,8 @@ impl<I: GameInput> PlayerInputs<I> {
     }
 
     /// Returns the input of `seat`. It is `I::default()` if nobody plays the seat (its
-    /// [`SeatState`](crate::SeatState) is `Away` or `Empty`), or if the match has no such seat.
+    /// [`SeatState`](crate::SeatState) is `Away` or `Empty`, and no
+    /// [`StandIn`](crate::StandIn) plays it), or if the match has no such seat.
     #[must_use]
     pub fn get(&self, seat: Seat) -> I {
         self.inputs.get(seat.index()).map_or_else(I::default, |(input, _)| input.clone())

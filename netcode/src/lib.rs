@@ -93,7 +93,8 @@ pub use audit::{AuditFinding, AuditProblem, AuditReport, UnregisteredRead};
 pub use checksum::{ChecksumLog, DesyncDetected, DesyncReport};
 pub use codec::SerializeFault;
 pub use config::{
-    ConfigError, DeparturePolicy, FinishPolicy, FloodLimits, InputDelay, NetcodeConfig, SyncTest,
+    ConfigError, DeparturePolicy, FinishPolicy, FloodLimits, InputDelay, NetcodeConfig, StandIn,
+    SyncTest,
 };
 #[cfg(feature = "overlay")]
 pub use diagnostics::overlay::{NetcodeOverlayPlugin, OverlayState};

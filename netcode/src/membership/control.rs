@@ -13,7 +13,7 @@ use super::{
 use crate::{
     checksum::FrameHashes,
     codec::{CodecError, decode, encode_into},
-    config::{DeparturePolicy, MAX_ID_BYTES, MAX_SEATS, NetcodeConfig},
+    config::{DeparturePolicy, MAX_ID_BYTES, MAX_SEATS, NetcodeConfig, StandIn},
     exchange::LastInputs,
     rollback::Registrations,
 };
@@ -167,13 +167,14 @@ impl Hello {
 }
 
 /// The hash of everything that two peers must have in common: wire version, speed, checksum
-/// interval, input type, registered types.
+/// interval, policies, input type, registered types.
 pub(crate) fn protocol_hash(config: &NetcodeConfig, registrations: &Registrations) -> u64 {
     let mut hasher = Xxh3::new();
     hasher.update(&[WIRE_VERSION]);
     hasher.update(&config.fps.to_le_bytes());
     hasher.update(&config.checksum_interval.to_le_bytes());
     hasher.update(&[u8::from(config.departure_policy == DeparturePolicy::GoOn)]);
+    hasher.update(&[u8::from(config.stand_in == StandIn::Bot)]);
     for name in &registrations.0 {
         hasher.update(name.as_bytes());
         hasher.update(&[0]);
@@ -248,13 +249,18 @@ mod tests {
     }
 
     #[test]
-    fn the_protocol_hash_depends_on_types_and_speed() {
+    fn the_protocol_hash_depends_on_types_speed_and_policies() {
         let config = NetcodeConfig::default();
         let types = |names: &[&'static str]| Registrations(names.to_vec());
         let hash = protocol_hash(&config, &types(&["a", "b"]));
         assert_ne!(hash, protocol_hash(&config, &types(&["b", "a"])));
         assert_ne!(hash, protocol_hash(&config, &types(&["ab"])));
-        let faster = NetcodeConfig { fps: 120, ..config };
-        assert_ne!(hash, protocol_hash(&faster, &types(&["a", "b"])));
+        for changed in [
+            NetcodeConfig { fps: 120, ..config.clone() },
+            NetcodeConfig { departure_policy: DeparturePolicy::GoOn, ..config.clone() },
+            NetcodeConfig { stand_in: StandIn::Bot, ..config },
+        ] {
+            assert_ne!(hash, protocol_hash(&changed, &types(&["a", "b"])));
+        }
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use signaling::protocol::PeerId;
 
 use super::{change::Occupant, lineup::MatchPlan, player_name::clean_name};
-use crate::input::Seat;
+use crate::{config::StandIn, input::Seat};
 
 /// The seats of a match, and their players. The same on all peers, except for `is_local`.
 ///
@@ -188,8 +188,13 @@ impl Roster {
     }
 
     /// The seats that are played by bots, in order.
-    pub(crate) fn bots(&self) -> impl Iterator<Item = Seat> + '_ {
-        self.seats.iter().filter(|seat| seat.state == SeatState::Bot).map(|seat| seat.seat)
+    pub(crate) fn bots(&self, stand_in: StandIn) -> impl Iterator<Item = Seat> + '_ {
+        let is_bot = move |seat: &&RosterSeat| match seat.state {
+            SeatState::Bot => true,
+            SeatState::Away | SeatState::Empty => stand_in == StandIn::Bot,
+            SeatState::Peer => false,
+        };
+        self.seats.iter().filter(is_bot).map(|seat| seat.seat)
     }
 
     /// The other machines in the match, once for each of their seats.

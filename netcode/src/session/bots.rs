@@ -6,12 +6,14 @@ use bevy::{
 };
 
 use crate::{
+    config::NetcodeConfig,
     input::{GameInput, PlayerInputs, Seat},
-    membership::{Roster, SeatState},
+    membership::Roster,
 };
 
 /// The inputs of seats that are played by bots, for the frame that is being simulated; set them in
-/// [`PlayBots`](crate::PlayBots).
+/// [`PlayBots`](crate::PlayBots). With [`StandIn::Bot`](crate::StandIn::Bot), these include seats
+/// whose players are away or gone.
 ///
 /// A bot has no machine: every peer computes its inputs, from the same world, so they cost no bytes
 /// and outlast every player. Like the rest of the simulation, they may depend only on what rolls
@@ -57,6 +59,7 @@ use crate::{
 #[derive(SystemParam)]
 pub struct BotInputs<'w, I: GameInput> {
     roster: Res<'w, Roster>,
+    config: Res<'w, NetcodeConfig>,
     inputs: ResMut<'w, PlayerInputs<I>>,
 }
 
@@ -64,13 +67,13 @@ impl<'w, I: GameInput> BotInputs<'w, I> {
     /// Sets the input of a seat. Does nothing if no bot plays `seat` in this frame: nothing
     /// replaces the input of a player, and a seat that nobody plays has none.
     pub fn set(&mut self, seat: Seat, input: I) {
-        if self.roster.state(seat) == SeatState::Bot {
+        if self.seats().any(|bot| bot == seat) {
             self.inputs.set(seat, input);
         }
     }
 
     /// Returns the seats that are played by bots, in order.
     pub fn seats(&self) -> impl Iterator<Item = Seat> + use<'w, I> {
-        Res::clone(&self.roster).into_inner().bots()
+        Res::clone(&self.roster).into_inner().bots(self.config.stand_in)
     }
 }

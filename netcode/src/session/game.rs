@@ -181,7 +181,8 @@ impl<I: GameInput> Match<I> {
         EffectTypes::begin(world, self.frame);
         let step = world.resource::<NetcodeConfig>().step_duration();
         *world.resource_mut::<Time>() = time_of_frame(self.frame, step);
-        if self.rosters.at(self.frame).bots().next().is_some() {
+        let stand_in = world.resource::<NetcodeConfig>().stand_in;
+        if self.rosters.at(self.frame).bots(stand_in).next().is_some() {
             world.run_schedule(PlayBots);
         }
         world.run_schedule(Simulate);

@@ -2,7 +2,8 @@
 
 use bevy::{ecs::schedule::ScheduleConfigs, ecs::system::ScheduleSystem, prelude::*};
 use netcode::{
-    AuditReport, BotInputs, DivergenceCause, PlayBots, SyncTestFailure, prelude::*, testing,
+    AuditReport, BotInputs, DivergenceCause, PlayBots, StandIn, SyncTestFailure, prelude::*,
+    testing,
 };
 use serde::{Deserialize, Serialize};
 
@@ -151,24 +152,27 @@ fn bots_give_the_inputs_of_their_seats_and_of_no_others() {
         mut known: ResMut<Known>,
         mut changes: MessageReader<SeatChanged>,
         inputs: Res<PlayerInputs<u8>>,
-        roster: Res<Roster>,
+        (roster, config): (Res<Roster>, Res<NetcodeConfig>),
     ) {
         for seat in roster.seats() {
             let input = inputs.get(seat.seat);
-            match seat.state {
-                SeatState::Peer => assert_eq!(input % 2, 1),
-                SeatState::Bot => {
+            match (seat.state, config.stand_in) {
+                (SeatState::Peer, _) => assert_eq!(input % 2, 1),
+                (SeatState::Bot, _) | (_, StandIn::Bot) => {
                     assert_eq!(input, 2 + 2 * (known.changes % 100) as u8);
                     known.pushed[seat.seat.index()] += u32::from(input);
                 }
-                SeatState::Away | SeatState::Empty => assert_eq!(input, 0),
+                (SeatState::Away | SeatState::Empty, StandIn::Nobody) => assert_eq!(input, 0),
             }
         }
         known.changes += changes.read().count() as u32;
     }
-    let mut app = game(check);
-    app.add_systems(PlayBots, play);
-    assert_sound(app, |known| assert!(known.pushed.iter().all(|&pushed| pushed > 100)));
+    for stand_in in [StandIn::Nobody, StandIn::Bot] {
+        let mut app = game(check);
+        app.world_mut().resource_mut::<NetcodeConfig>().stand_in = stand_in;
+        app.add_systems(PlayBots, play);
+        assert_sound(app, |known| assert!(known.pushed.iter().all(|&pushed| pushed > 100)));
+    }
 }
 
 #[test]
