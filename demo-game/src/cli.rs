@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use lexopt::prelude::{Long, Short, ValueExt};
 use netcode::prelude::LinkConditions;
+use netcode::{DeparturePolicy, Outage};
 use thiserror::Error;
 
 use crate::GAME_VERSION;
-use crate::headless::{HeadlessOptions, Pilot, RoomChoice};
+use crate::headless::{HeadlessOptions, Pilot, PlannedOutage, RoomChoice};
 use crate::options::WindowOptions;
 use crate::room_code::canonical_name;
 use crate::sim::tuning::MAX_SEATS;
@@ -40,6 +41,10 @@ Headless (--room or --host is required):
   --input KIND         bot: fights; idle: does nothing; script: a fixed pattern [default: bot]
   --report FILE        write a report of the run to FILE, as JSON
   --conditions PRESET  make the network worse: none, lan, wifi, 4g, transatlantic, awful [default: none]
+  --outage KIND@S:D    S seconds after the first frame, the network is down for D seconds, as if the cable were
+                       pulled (both), or one way only (sending or receiving); may be given several times
+  --departures POLICY  when a match of three or four loses a player: go-on or end; the same for all [default: go-on]
+  --leave-after S      leave the room S seconds after the first frame
   --game-version V     claim to be version V; other versions are refused [default: this build's]
 
   -h, --help           print this
@@ -123,6 +128,9 @@ struct Flags {
     pilot: Option<Pilot>,
     report: Option<PathBuf>,
     conditions: Option<LinkConditions>,
+    outages: Vec<PlannedOutage>,
+    leaves_after: Option<u64>,
+    departure_policy: Option<DeparturePolicy>,
     game_version: Option<String>,
 }
 
@@ -166,6 +174,15 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, CliErr
                 let presets = LinkConditions::presets();
                 flags.conditions = Some(word("--conditions", presets, &parser.value()?.string()?)?);
             }
+            Long("outage") => flags.outages.push(outage(&parser.value()?.string()?)?),
+            Long("departures") => {
+                let policy = word("--departures", &POLICIES, &parser.value()?.string()?)?;
+                flags.departure_policy = Some(policy);
+            }
+            Long("leave-after") => {
+                let seconds = number("--leave-after", 1, 86_400, &parser.value()?.string()?)?;
+                flags.leaves_after = Some(seconds);
+            }
             Long("game-version") => flags.game_version = Some(parser.value()?.string()?),
             other => return Err(other.unexpected().into()),
         }
@@ -178,6 +195,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, CliErr
 
 const PILOTS: [(&str, Pilot); 3] =
     [("bot", Pilot::Bot), ("idle", Pilot::Idle), ("script", Pilot::Script)];
+
+const POLICIES: [(&str, DeparturePolicy); 2] =
+    [("go-on", DeparturePolicy::GoOn), ("end", DeparturePolicy::EndMatch)];
 
 fn headless(flags: Flags) -> Result<Command, CliError> {
     for (is_given, option) in [
@@ -205,6 +225,9 @@ fn headless(flags: Flags) -> Result<Command, CliError> {
         pilot: flags.pilot.unwrap_or(Pilot::Bot),
         game_version: flags.game_version.unwrap_or_else(|| GAME_VERSION.into()),
         conditions: flags.conditions.unwrap_or_default(),
+        departure_policy: flags.departure_policy.unwrap_or(DeparturePolicy::GoOn),
+        outages: flags.outages,
+        leaves_after: flags.leaves_after.map(Duration::from_secs),
         stun_servers: chosen(flags.stun_servers),
         is_relay_only: flags.is_relay_only,
     }))
@@ -218,6 +241,9 @@ fn window(flags: Flags) -> Result<Command, CliError> {
         (flags.pilot.is_some(), "--input"),
         (flags.report.is_some(), "--report"),
         (flags.conditions.is_some(), "--conditions"),
+        (!flags.outages.is_empty(), "--outage"),
+        (flags.leaves_after.is_some(), "--leave-after"),
+        (flags.departure_policy.is_some(), "--departures"),
         (flags.game_version.is_some(), "--game-version"),
     ];
     if let Some((_, option)) = only_headless.into_iter().find(|&(is_given, _)| is_given) {
@@ -254,6 +280,17 @@ fn meant_address(address: &str) -> String {
 fn chosen(urls: Vec<String>) -> Option<Vec<String>> {
     let is_given = !urls.is_empty();
     is_given.then(|| urls.into_iter().filter(|url| !url.is_empty()).collect())
+}
+
+/// Reads an outage such as `both@5:3`.
+fn outage(given: &str) -> Result<PlannedOutage, CliError> {
+    const KINDS: [(&str, Outage); 3] =
+        [("both", Outage::Both), ("sending", Outage::Sending), ("receiving", Outage::Receiving)];
+    let (kind, times) = given.split_once('@').unwrap_or((given, ""));
+    let outage = word("--outage", &KINDS, kind)?;
+    let (begins, lasts) = times.split_once(':').unwrap_or((times, ""));
+    let seconds = |given| number("--outage", 1, 86_400, given).map(Duration::from_secs);
+    Ok(PlannedOutage { begins: seconds(begins)?, lasts: seconds(lasts)?, outage })
 }
 
 /// Reads a size such as `1280x720`, with both sides large enough for readable text and small enough
@@ -306,7 +343,7 @@ mod tests {
     fn every_headless_option_is_read() {
         let line = "--headless --room ws://h:1/r --players 4 --seconds 7 --wait 90 --name Bo --report out.json --input idle \
                     --game-version 9 --conditions AWFUL --ice-server stun:a:1 --ice-server= --ice-server stun:b:2 \
-                    --relay-only";
+                    --relay-only --outage both@5:3 --outage sending@9:1 --leave-after 12 --departures end";
         let Ok(Command::Headless(options)) = parse_words(line) else { panic!("not headless") };
         let expected = HeadlessOptions {
             room: RoomChoice::At("ws://h:1/r".into()),
@@ -318,10 +355,31 @@ mod tests {
             pilot: Pilot::Idle,
             game_version: "9".into(),
             conditions: LinkConditions::AWFUL,
+            outages: [(5, 3, Outage::Both), (9, 1, Outage::Sending)]
+                .map(|(begins, lasts, outage)| PlannedOutage {
+                    begins: Duration::from_secs(begins),
+                    lasts: Duration::from_secs(lasts),
+                    outage,
+                })
+                .to_vec(),
+            departure_policy: DeparturePolicy::EndMatch,
+            leaves_after: Some(Duration::from_secs(12)),
             stun_servers: Some(vec!["stun:a:1".into(), "stun:b:2".into()]),
             is_relay_only: true,
         };
         assert_eq!(options, expected);
+    }
+
+    #[test]
+    fn an_outage_without_a_kind_or_a_time_is_refused() {
+        let refusal = |given: &str| {
+            let line = format!("--headless --host --outage {given}");
+            parse_words(&line).expect_err("a refusal").to_string()
+        };
+        assert!(refusal("cable@5:3").contains("both, sending, receiving"));
+        for given in ["both", "both@5", "both@:3", "both@5:x"] {
+            assert!(refusal(given).contains("1 to 86400"), "{given}");
+        }
     }
 
     #[test]

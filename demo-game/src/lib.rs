@@ -68,6 +68,7 @@ pub mod web;
 
 use bevy::prelude::{App, Plugin};
 use netcode::prelude::{NetcodeConfig, NetcodePlugin};
+use netcode::{DeparturePolicy, StandIn};
 
 use crate::bots::BotPlugin;
 use crate::input::Input;
@@ -86,11 +87,17 @@ pub const GAME_ID: &str = "duel-around-a-star";
 pub struct DuelPlugin {
     /// The version that peers compare: [`GAME_VERSION`], except in tests of different versions.
     pub game_version: String,
+    /// What becomes of a match of three or four players that loses one of them. Peers compare it.
+    pub departure_policy: DeparturePolicy,
 }
 
 impl Default for DuelPlugin {
     fn default() -> Self {
-        Self { game_version: GAME_VERSION.into() }
+        Self {
+            game_version: GAME_VERSION.into(),
+            // A party game: people come and go, and the others fly on.
+            departure_policy: DeparturePolicy::GoOn,
+        }
     }
 }
 
@@ -101,6 +108,8 @@ impl Plugin for DuelPlugin {
             game_id: GAME_ID.into(),
             game_version: self.game_version.clone(),
             max_players: MAX_SEATS as u8,
+            departure_policy: self.departure_policy,
+            stand_in: StandIn::Bot,
             ..NetcodeConfig::default()
         };
         app.add_plugins((NetcodePlugin::<Input>::new(config), SimPlugin, BotPlugin));

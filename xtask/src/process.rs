@@ -72,6 +72,16 @@ impl Running {
         self.child.try_wait().during(format!("cannot wait for {}", self.name))
     }
 
+    /// The number by which the system knows it.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills it. Nothing happens if it has already ended.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+    }
+
     /// The lines of its piped standard output. A reader thread drains the pipe for as long as the
     /// child lives, so that the child never blocks on it.
     pub(crate) fn lines(&mut self) -> Receiver<String> {

@@ -1,15 +1,18 @@
-//! Bots: an input source like a keyboard, for local seats that no person plays.
+//! Bots: an input source like a keyboard, for local seats that no person plays; and stand-ins,
+//! which fly the ships of players who are away or gone.
 //!
-//! They read the world in `ReadInputs`, outside the simulation, and fill in inputs, which are sent
-//! to the other peers like any other inputs. So nothing that a bot computes needs to be the same on
-//! other machines. `pilot` decides what to do; this file collects what it sees.
+//! Bots read the world in `ReadInputs`, outside the simulation, and fill in inputs, which are sent
+//! to the other peers like any other inputs. Stand-ins are part of the simulation: every peer
+//! computes the same for them. `pilot` decides what to do; this file collects what it sees.
 
 mod pilot;
 
 use std::ops::Range;
 
-use bevy::prelude::{App, Plugin, Query, Res, ResMut, Resource, With};
-use netcode::prelude::{LocalInputs, MatchSeed, ReadInputs, Rollback, Seat, SimFrame};
+use bevy::ecs::system::SystemParam;
+use bevy::prelude::{App, Plugin, Res, ResMut, Resource, With};
+use netcode::prelude::{LocalInputs, MatchSeed, Ordered, ReadInputs, Rollback, Seat, SimFrame};
+use netcode::{BotInputs, PlayBots};
 
 use crate::input::Input;
 use crate::sim::{Asteroid, Heading, MatchState, Position, Ship, Shot, Star, Velocity};
@@ -22,7 +25,9 @@ pub struct BotPlugin;
 
 impl Plugin for BotPlugin {
     fn build(&self, app: &mut App) {
-        app.init_resource::<Bots>().add_systems(ReadInputs, drive_bots);
+        app.init_resource::<Bots>()
+            .add_systems(ReadInputs, drive_bots)
+            .add_systems(PlayBots, drive_stand_ins);
     }
 }
 
@@ -47,35 +52,45 @@ impl Bots {
     }
 }
 
-fn drive_bots(
-    bots: Res<Bots>,
-    mut inputs: ResMut<LocalInputs<Input>>,
-    (frame, seed): (Res<SimFrame>, Res<MatchSeed>),
-    (state, star): (Res<MatchState>, Res<Star>),
-    ships: Query<(&Ship, &Position, &Velocity, &Heading), With<Rollback>>,
-    rocks: Query<(&Asteroid, &Position, &Velocity), With<Rollback>>,
-    shots: Query<(&Shot, &Position, &Velocity), With<Rollback>>,
-) {
-    let pilots: Vec<Seat> = (0..)
-        .zip(inputs.seats())
-        .filter(|(index, _)| bots.is_bot(*index))
-        .map(|(_, &seat)| seat)
-        .collect();
-    if pilots.is_empty() {
-        return;
+/// What pilots can see.
+#[derive(SystemParam)]
+struct Sky<'w, 's> {
+    frame: Res<'w, SimFrame>,
+    seed: Res<'w, MatchSeed>,
+    state: Res<'w, MatchState>,
+    star: Res<'w, Star>,
+    ships: Ordered<
+        'w,
+        's,
+        (&'static Ship, &'static Position, &'static Velocity, &'static Heading),
+        With<Rollback>,
+    >,
+    rocks:
+        Ordered<'w, 's, (&'static Asteroid, &'static Position, &'static Velocity), With<Rollback>>,
+    shots: Ordered<'w, 's, (&'static Shot, &'static Position, &'static Velocity), With<Rollback>>,
+}
+
+impl Sky<'_, '_> {
+    /// The controls that a pilot holds in each of these seats, as far as they have ships.
+    fn decide(&self, seats: impl IntoIterator<Item = Seat>) -> Vec<(Seat, Input)> {
+        let mut seats = seats.into_iter().peekable();
+        if seats.peek().is_none() {
+            return Vec::new();
+        }
+        let rocks: Vec<Body> = self
+            .rocks
+            .iter()
+            .map(|(rock, at, flight)| Body::new(*at, *flight, rock.size.radius()))
+            .collect();
+        seats.filter_map(|seat| Some((seat, decide(&self.seen_from(seat, &rocks)?)))).collect()
     }
-    let rocks: Vec<Body> = rocks
-        .iter()
-        .map(|(rock, at, flight)| Body::new(*at, *flight, rock.size.radius()))
-        .collect();
-    for seat in pilots {
-        let Some((ship, position, velocity, heading)) =
-            ships.iter().find(|(ship, ..)| ship.seat == seat.0)
-        else {
-            continue;
-        };
-        let enemies = ships.iter().filter(|(other, ..)| other.seat != seat.0);
-        let view = BotView {
+
+    fn seen_from<'a>(&self, seat: Seat, rocks: &'a [Body]) -> Option<BotView<'a>> {
+        let (ship, position, velocity, heading) =
+            self.ships.iter().find(|(ship, ..)| ship.seat == seat.0)?;
+        let enemies = self.ships.iter().filter(|(other, ..)| other.seat != seat.0);
+        let shots = self.shots.iter().filter(|(shot, ..)| crate::sim::can_hit(shot, seat.0));
+        Some(BotView {
             me: OwnShip {
                 ship: *ship,
                 body: Body::new(*position, *velocity, ship.radius()),
@@ -84,17 +99,27 @@ fn drive_bots(
             enemies: enemies
                 .map(|(other, at, flight, _)| Body::new(*at, *flight, other.radius()))
                 .collect(),
-            rocks: &rocks,
+            rocks,
             shots: shots
-                .iter()
-                .filter(|(shot, ..)| crate::sim::can_hit(shot, seat.0))
                 .map(|(_, at, flight)| Body::new(*at, *flight, crate::sim::tuning::SHOT_RADIUS))
                 .collect(),
-            star_radius: star.radius,
-            is_fighting: state.is_fighting(),
+            star_radius: self.star.radius,
+            is_fighting: self.state.is_fighting(),
             // A mood differs between seats and matches, and lasts a third of a second.
-            mood: pilot::Mood::new(seed.0, seat.0, frame.0),
-        };
-        inputs.set(seat, decide(&view));
+            mood: pilot::Mood::new(self.seed.0, seat.0, self.frame.0),
+        })
+    }
+}
+
+fn drive_bots(bots: Res<Bots>, mut inputs: ResMut<LocalInputs<Input>>, sky: Sky) {
+    let ours = (0..).zip(inputs.seats()).filter(|(index, _)| bots.is_bot(*index));
+    for (seat, input) in sky.decide(ours.map(|(_, &seat)| seat)) {
+        inputs.set(seat, input);
+    }
+}
+
+fn drive_stand_ins(mut inputs: BotInputs<Input>, sky: Sky) {
+    for (seat, input) in sky.decide(inputs.seats()) {
+        inputs.set(seat, input);
     }
 }

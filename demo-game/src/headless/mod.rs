@@ -2,8 +2,9 @@
 //! somebody to play with.
 //!
 //! `run_state` takes it through a run (meet, play, confirm, leave), `observe` notes what the frames
-//! show, `inputs` flies the ship, `report` is its result. Time is counted in frames of the match:
-//! all peers of a run stop at the same frame, even if one of them began a little earlier.
+//! show, `inputs` flies the ship, `presence` takes it out of the match and back, `report` is its
+//! result. Time is counted in frames of the match: all peers of a run stop at the same frame, even
+//! if one of them began a little earlier.
 
 mod options;
 
@@ -12,6 +13,7 @@ mod run_state;
 
 mod inputs;
 mod observe;
+mod presence;
 
 mod report;
 
@@ -32,6 +34,7 @@ use crate::sim::SimSystems;
 
 pub use inputs::Pilot;
 pub use options::{HeadlessOptions, RoomChoice};
+pub use presence::PlannedOutage;
 
 /// Updates per second: twice the frame rate, so that a frame is never late by more than half of
 /// one.
@@ -60,7 +63,10 @@ pub fn run(options: HeadlessOptions) -> ExitCode {
     let mut app = App::new();
     app.add_plugins((
         MinimalPlugins.set(ScheduleRunnerPlugin::run_loop(wait)),
-        DuelPlugin { game_version: options.game_version.clone() },
+        DuelPlugin {
+            game_version: options.game_version.clone(),
+            departure_policy: options.departure_policy,
+        },
     ));
     inputs::add_pilot(&mut app, options.pilot);
     app.init_resource::<observe::Observed>()

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use netcode::DeparturePolicy;
 use netcode::prelude::LinkConditions;
 
 use super::inputs::Pilot;
+use super::presence::PlannedOutage;
 
 /// What a headless peer does.
 #[derive(Clone, PartialEq, Debug)]
@@ -29,6 +31,12 @@ pub struct HeadlessOptions {
     pub game_version: String,
     /// The network conditions to simulate.
     pub conditions: LinkConditions,
+    /// What becomes of the match if it loses a player. The same on all peers.
+    pub departure_policy: DeparturePolicy,
+    /// When its network is down.
+    pub outages: Vec<PlannedOutage>,
+    /// When it leaves the room, counted from the first frame; `None` if it plays to the end.
+    pub leaves_after: Option<Duration>,
     /// STUN servers; `None` means those that the signaling server hands out.
     pub stun_servers: Option<Vec<String>>,
     /// Whether to go through TURN servers only.

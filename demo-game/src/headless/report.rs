@@ -40,6 +40,15 @@ pub(super) struct PeerReport {
     pub(super) checksums: Checksums,
     /// The numbers of each ship.
     pub(super) ships: Vec<ShipReport>,
+    /// The longest time between two frames that were simulated for the first time, less one step.
+    pub(super) longest_freeze_ms: f64,
+    /// How often something confirmed was taken back. Must be 0.
+    pub(super) taken_back: u32,
+    /// From the return of our network until our own inputs were confirmed again, if our seat was
+    /// given up meanwhile.
+    pub(super) back_after_ms: Option<f64>,
+    /// The state of each seat when the run ended: peer, bot, away or empty.
+    pub(super) roster: Vec<String>,
     /// The state of the session when the run ended.
     pub(super) state: String,
     /// Why the run ended early; `None` if it did not.

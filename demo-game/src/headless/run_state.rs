@@ -6,14 +6,15 @@ use std::time::Duration;
 use bevy::app::AppExit;
 use bevy::prelude::{Commands, MessageWriter, Res, ResMut, Resource};
 use netcode::prelude::{
-    ChecksumLog, JoinRoom, Lobby, Roster, SessionState, SessionStats, SetConditions, SetReady,
-    SimFrame,
+    ChecksumLog, JoinRoom, LinkConditions, Lobby, Roster, SessionState, SessionStats,
+    SetConditions, SetReady, SimFrame,
 };
 use netcode::{IceServer, StartBlocker};
 
 use super::clock::Clock;
 use super::observe::Observed;
 use super::options::HeadlessOptions;
+use super::presence::{Presence, Seen};
 use super::report::{PeerReport, print_error, print_line};
 use crate::report::relayed_peers;
 use crate::ship_stats::ShipStats;
@@ -47,6 +48,7 @@ pub(super) struct RunState {
     /// Whether the session's counters are in the report already.
     is_counted: bool,
     report: PeerReport,
+    presence: Presence,
     last_progress: Duration,
 }
 
@@ -86,6 +88,7 @@ impl RunState {
             frames_before: 0,
             is_counted: false,
             report,
+            presence: Presence::default(),
             last_progress: Duration::ZERO,
         }
     }
@@ -171,6 +174,10 @@ impl RunState {
         if stats.confirmed_frames > self.last_frame() {
             return Action::Settle;
         }
+        let played = self.presence.played(self.clock.elapsed());
+        if self.options.leaves_after.is_some_and(|after| played >= after) {
+            return Action::Leave;
+        }
         if self.in_stage() > self.options.duration * 2 + PLAYING_PATIENCE {
             let asked = self.frames_asked();
             return Action::Fail(format!(
@@ -183,13 +190,17 @@ impl RunState {
     }
 
     /// Brings the report up to date with the session.
-    fn collect(&mut self, stats: &SessionStats, log: &ChecksumLog, lobby: &Lobby) {
+    fn collect(&mut self, stats: &SessionStats, log: &ChecksumLog, lobby: &Lobby, roster: &Roster) {
         if let Some(rtt) = lobby.mean_rtt() {
             self.report.rtt_ms = rtt.as_secs_f64() * 1000.0;
         }
         if matches!(self.stage, Stage::Playing) {
             self.report.numbers.sample_rates(stats);
             self.report.relayed_peers = relayed_peers(lobby);
+            let (now, confirmed) = (self.clock.elapsed(), stats.confirmed_frames);
+            let seen = Seen { now, frames: stats.frames, confirmed };
+            self.presence.observe(seen, roster, &mut self.report);
+            self.presence.compare(log, &mut self.report);
         }
         if matches!(self.stage, Stage::Playing | Stage::Settling) {
             self.report.checksums.add(self.report.matches, log.iter());
@@ -249,7 +260,12 @@ pub(super) fn advance(
     mut observed: ResMut<Observed>,
     ship_stats: Res<ShipStats>,
 ) {
-    run.collect(&stats, &log, &lobby);
+    run.collect(&stats, &log, &lobby, &roster);
+    let (now, outages) = (run.clock.elapsed(), run.options.outages.clone());
+    if let Some(outage) = run.presence.change_of_network(now, &outages) {
+        let conditions = LinkConditions { outage, ..run.options.conditions };
+        commands.write_message(SetConditions(conditions));
+    }
     let action = match run.stage {
         Stage::Meeting => run.meet(&state, &lobby),
         Stage::Playing => run.play(&state, frame.0, &stats, &observed),
@@ -270,6 +286,7 @@ pub(super) fn advance(
         Action::Play => {
             run.report.matches += 1;
             run.is_counted = false;
+            run.presence = Presence::default();
             run.report.seat = roster.local_seats().next().map(|seat| seat.0);
             observed.last_frame = run.last_frame();
             run.enter(Stage::Playing);
@@ -348,6 +365,8 @@ mod tests {
     use netcode::{LobbyPeer, PeerId, Refusal, Route};
 
     use super::super::{inputs::Pilot, options::RoomChoice};
+    use netcode::DeparturePolicy;
+
     use super::*;
 
     fn run(seconds: u64) -> RunState {
@@ -361,6 +380,9 @@ mod tests {
             pilot: Pilot::Bot,
             game_version: "1".into(),
             conditions: LinkConditions::NONE,
+            departure_policy: DeparturePolicy::GoOn,
+            outages: Vec::new(),
+            leaves_after: None,
             stun_servers: None,
             is_relay_only: false,
         };

@@ -9,7 +9,7 @@ use std::{thread, time::Duration};
 use e2e_tests::{
     Browser, Machine, Network, Page, PeerSettings, Report, TestServer, assert_agreement, web_dist,
 };
-use netcode::{prelude::LinkConditions, testing::LinkCounts};
+use netcode::{Outage, prelude::LinkConditions, testing::LinkCounts};
 use signaling::server::ServerConfig;
 
 use crate::{
@@ -30,6 +30,7 @@ const FAR: LinkConditions = LinkConditions {
     duplicates: 0.0,
     reorder: 0.01,
     bytes_per_s: Some(125_000),
+    outage: Outage::None,
 };
 /// How long a tunnel, a lift or a restarting router cuts off a player.
 const BLACKOUT: Duration = Duration::from_secs(3);

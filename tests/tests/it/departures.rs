@@ -1,5 +1,5 @@
-//! Peers that leave in the middle of a match: the other peers learn why within three seconds, and
-//! do not crash.
+//! Peers that leave in the middle of a match that ends without them: the other peers learn why
+//! within three seconds, and do not crash.
 
 use std::time::{Duration, Instant};
 
@@ -15,12 +15,15 @@ const BEFORE_THE_TIMEOUT: Duration = Duration::from_secs(8);
 /// Longer than any of these matches lasts.
 const LONG: u32 = 120;
 
+fn settings(room: &str, name: &str) -> PeerSettings {
+    PeerSettings::new(room, name).players(3).flag("--departures", "end")
+}
+
 #[test]
 fn the_other_peers_notice_that_a_peer_was_killed() {
     let server = TestServer::start();
     let room = server.room("crash");
-    let mut peers = ["Ann", "Bob", "Cid"]
-        .map(|name| start(&PeerSettings::new(&room, name).players(3).seconds(LONG)));
+    let mut peers = ["Ann", "Bob", "Cid"].map(|name| start(&settings(&room, name).seconds(LONG)));
     for peer in &mut peers {
         peer.wait_for_play(120);
     }
@@ -33,10 +36,9 @@ fn the_other_peers_notice_that_a_peer_was_killed() {
 fn a_leaver_is_named_to_the_other_peers() {
     let server = TestServer::start();
     let room = server.room("leave");
-    let settings = |name| PeerSettings::new(&room, name).players(3);
-    let mut ann = start(&settings("Ann").seconds(LONG));
-    let mut bob = start(&settings("Bob").seconds(LONG));
-    let mut cid = start(&settings("Cid").seconds(4));
+    let mut ann = start(&settings(&room, "Ann").seconds(LONG));
+    let mut bob = start(&settings(&room, "Bob").seconds(LONG));
+    let mut cid = start(&settings(&room, "Cid").seconds(4));
     let status = cid.wait(patience(4));
     let left_at = Instant::now();
     assert!(status.success(), "the leaver played as long as it wanted: {:#?}", cid.lines());

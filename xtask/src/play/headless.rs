@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +14,8 @@ use serde_json::Value;
 use crate::cargo::{self, HEADLESS_FEATURES};
 use crate::failure::{DuringExt, Outcome, fail};
 use crate::packages;
-use crate::play::report::{Report, Verdict};
+use crate::play::mishaps::{Kind, Mishap, Schedule};
+use crate::play::report::{Fate, Report, Verdict};
 use crate::play::server::Server;
 use crate::play::{Flags, ROOM, prepare};
 use crate::process::{POLL_INTERVAL, Running, is_interrupted};
@@ -26,12 +29,15 @@ const EXTRA_TIME: Duration = Duration::from_secs(90);
 const DEFAULT_DURATION: Duration = Duration::from_secs(20);
 
 /// The number of bots without `--players`.
-const DEFAULT_PLAYERS: u8 = 2;
+pub(super) const DEFAULT_PLAYERS: u8 = 2;
 
 /// A bot, and the file that it writes its report to.
 struct Bot {
     running: Running,
     report: PathBuf,
+    /// The newest frame that it has printed.
+    frame: Arc<AtomicU32>,
+    schedule: Schedule,
     /// `None` while it plays.
     succeeded: Option<bool>,
 }
@@ -101,24 +107,40 @@ fn match_in(folder: &Path, flags: &Flags, game: &Path, server: &Server) -> Outco
             .args(["--seconds", &duration.as_secs().to_string()])
             .args(["--name", &format!("Bot {number}")])
             .args(["--conditions", conditions])
+            .args(mishaps_of(number, flags).flat_map(Mishap::arguments))
             .arg("--report")
             .arg(&report)
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
         let mut running = Running::start(format!("bot {number}"), &mut command)?;
         let lines = running.lines();
+        let frame = Arc::new(AtomicU32::new(0));
+        let newest = Arc::clone(&frame);
         thread::spawn(move || {
             for line in lines {
                 println!("bot {number} | {line}");
+                newest.fetch_max(frame_in(&line), Ordering::Relaxed);
             }
         });
-        bots.push(Bot { running, report, succeeded: None });
+        let schedule = Schedule::new(number, &flags.mishaps);
+        bots.push(Bot { running, report, frame, schedule, succeeded: None });
     }
     wait_for_all(&mut bots, 2 * duration + EXTRA_TIME)?;
-    let reports = bots
-        .iter()
-        .map(|bot| Report {
+    let fate = |number| {
+        let mut kinds = mishaps_of(number, flags).map(|it| it.kind);
+        if kinds.clone().any(|kind| kind == Kind::Kill) {
+            Fate::Killed
+        } else if kinds.any(|kind| kind == Kind::Leave) {
+            Fate::Leaves
+        } else {
+            Fate::Stays
+        }
+    };
+    let reports = (1..)
+        .zip(&bots)
+        .map(|(number, bot)| Report {
             name: bot.running.name().to_owned(),
+            fate: fate(number),
             succeeded: bot.succeeded == Some(true),
             fields: read_report(&bot.report),
         })
@@ -130,6 +152,7 @@ fn wait_for_all(bots: &mut [Bot], patience: Duration) -> Outcome {
     let deadline = Instant::now() + patience;
     loop {
         for bot in bots.iter_mut().filter(|bot| bot.succeeded.is_none()) {
+            bot.schedule.follow(bot.frame.load(Ordering::Relaxed), &mut bot.running)?;
             bot.succeeded = bot.running.ended()?.map(|status| status.success());
         }
         let playing: Vec<&str> = bots
@@ -150,6 +173,16 @@ fn wait_for_all(bots: &mut [Bot], patience: Duration) -> Outcome {
         }
         thread::sleep(POLL_INTERVAL);
     }
+}
+
+fn mishaps_of(bot: u8, flags: &Flags) -> impl Iterator<Item = &Mishap> + Clone {
+    flags.mishaps.iter().filter(move |it| it.bot == bot)
+}
+
+/// The frame in a line of a bot that plays; 0 in others.
+fn frame_in(line: &str) -> u32 {
+    let mut words = line.split_whitespace().skip_while(|&word| word != "frame");
+    words.nth(1).and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 /// Reads a bot's report; `None` if there is none, such as after a crash.

@@ -1,6 +1,7 @@
 //! `cargo xtask play`: from a fresh clone to a running match with one command.
 
 mod headless;
+mod mishaps;
 mod report;
 mod server;
 mod windows;
@@ -14,6 +15,7 @@ use lexopt::{Arg, Parser, ValueExt};
 use crate::cargo::{self, Artifacts};
 use crate::failure::{Failure, Outcome, fail};
 use crate::packages::{self, SystemPackages};
+use crate::play::mishaps::Mishap;
 use crate::{GivenFlags, path_after, shown};
 
 /// The most players that fit into one match.
@@ -36,6 +38,9 @@ const PROFILES: [&str; 6] = ["dev", "release", "test", "bench", "unoptimised", "
 /// any name is free.
 const ROOM: &str = "arena";
 
+/// The frames that the game simulates in a second, repeated for the same reason.
+const FRAMES_PER_SECOND: u32 = 60;
+
 /// What the command line asks for.
 struct Flags {
     players: Option<u8>,
@@ -46,6 +51,8 @@ struct Flags {
     json: Option<PathBuf>,
     /// The network preset for the bots, if the command line names one.
     conditions: Option<String>,
+    /// What happens to the bots on purpose.
+    mishaps: Vec<Mishap>,
     profile: String,
 }
 
@@ -91,10 +98,19 @@ fn parse(mut arguments: Parser) -> Result<Option<Flags>, Failure> {
         duration: None,
         json: None,
         conditions: None,
+        mishaps: Vec::new(),
         profile: "release".to_owned(),
     };
     let mut given = GivenFlags::default();
     while let Some(argument) = arguments.next()? {
+        if let Arg::Long(flag) = argument
+            && let Some(kind) = Mishap::kind_of(flag)
+        {
+            let flag = flag.to_owned();
+            let given = arguments.value()?.string()?;
+            flags.mishaps.push(Mishap::parse(&flag, kind, &given)?);
+            continue;
+        }
         given.note(&argument)?;
         match argument {
             Arg::Long("players") => {
@@ -142,10 +158,24 @@ fn check(flags: &Flags) -> Outcome {
     if let Some(duration) = flags.duration.filter(|it| it.is_zero() || *it > day) {
         return fail(format!("--seconds takes {SECONDS}; not `{}`", duration.as_secs()));
     }
-    let is_for_bots =
-        flags.duration.is_some() || flags.json.is_some() || flags.conditions.is_some();
+    let is_for_bots = flags.duration.is_some()
+        || flags.json.is_some()
+        || flags.conditions.is_some()
+        || !flags.mishaps.is_empty();
     if is_for_bots && !flags.is_headless && (flags.is_web || has_display()) {
-        return fail("--seconds, --json and --conditions are for bots: add --headless");
+        return fail(
+            "--seconds, --json, --conditions and all that happens to bots are for bots: add --headless",
+        );
+    }
+    if flags.is_headless {
+        let players = flags.players.unwrap_or(headless::DEFAULT_PLAYERS);
+        if let Some(mishap) = flags.mishaps.iter().find(|it| it.bot > players) {
+            return fail(format!("there is no bot {}: --players is {players}", mishap.bot));
+        }
+        if (1..=players).all(|bot| flags.mishaps.iter().any(|it| it.bot == bot && it.is_for_good()))
+        {
+            return fail("no bot is left to play on");
+        }
     }
     if let Some(preset) = flags.conditions.as_deref().filter(|it| !PRESETS.contains(it)) {
         let presets = PRESETS.join(", ");
@@ -177,6 +207,11 @@ Builds the game, starts the signaling server (port 3536 or the next free one) an
   --seconds S    how long the bots play (default 20)
   --json FILE    write the bots' report as JSON
   --conditions PRESET  let the bots play over a bad network: none, lan, wifi, 4g, transatlantic or awful
+  --leave P@S    bot P leaves the room S seconds after the first frame; this and the following may be repeated
+  --kill P@S     the process of bot P is killed
+  --unplug P@S:D the network of bot P is down for D seconds; --mute P@S:D: only what it sends is lost;
+                 --deafen P@S:D: only what it should receive
+  --stop P@S:D   the process of bot P stands still for D seconds
   --web          build the browser version, serve it from the same server and print the link
   --profile NAME compile native programs with this profile (default release); dev builds faster and runs slower
 

@@ -23,19 +23,37 @@ const FIELDS: &[(&str, &str)] = &[
     ("connected_ms", "connected after, ms"),
     ("first_frame_ms", "first frame after, ms"),
     ("score", "score"),
+    ("longest_freeze_ms", "longest freeze, ms"),
+    ("taken_back", "confirmed, taken back"),
+    ("roster", "seats at the end"),
     ("desyncs", "desyncs"),
     ("checksum_frame", "last common checksum at"),
     ("checksum", "checksum"),
 ];
 
+/// A field that only a bot reports that was away, and its label.
+const BACK_AFTER: (&str, &str) = ("back_after_ms", "back after, ms");
+
 const LABEL_WIDTH: usize = 24;
 /// Wide enough for a 64-bit checksum in hexadecimal digits.
 const COLUMN_WIDTH: usize = 18;
+
+/// What was to become of a bot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fate {
+    /// It is there to the end, whatever happens on the way.
+    Stays,
+    /// It leaves before.
+    Leaves,
+    /// It is killed, and reports nothing.
+    Killed,
+}
 
 /// What one bot left behind.
 pub(super) struct Report {
     /// The bot's name in the table.
     pub(super) name: String,
+    pub(super) fate: Fate,
     /// Whether its process ended with success.
     pub(super) succeeded: bool,
     /// Its own report, if it wrote one.
@@ -51,16 +69,19 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    /// Compares the reports at every frame for which all of them have a checksum.
+    /// Compares the reports at every frame for which all bots that stayed have a checksum, and
+    /// those of the others with theirs.
     pub(super) fn of(reports: Vec<Report>) -> Self {
         let checksums: Vec<_> = reports
             .iter()
             .map(|report| report.fields.as_ref().map_or_else(BTreeMap::new, checksums_of))
             .collect();
-        let common = common_frames(&checksums);
+        let stayed = reports.iter().zip(&checksums).filter(|(it, _)| it.fate == Fate::Stays);
+        let stayed: Vec<_> = stayed.map(|(_, log)| log).collect();
+        let common = common_frames(&stayed);
         let parted_at = common.iter().copied().find(|frame| {
-            let first = checksums.first().and_then(|log| log.get(frame));
-            checksums.iter().any(|log| log.get(frame) != first)
+            let first = stayed.first().and_then(|log| log.get(frame));
+            checksums.iter().any(|log| log.get(frame).is_some_and(|it| Some(it) != first))
         });
         let mut complaints = Vec::new();
         match (common.last(), parted_at) {
@@ -75,7 +96,7 @@ impl Verdict {
         for (report, log) in reports.iter().zip(&checksums) {
             complaints.extend(complaints_about(report));
             let mut peer = Map::new();
-            for (field, _) in FIELDS {
+            for (field, _) in FIELDS.iter().chain([&BACK_AFTER]) {
                 let value = report.fields.as_ref().map(|fields| fields[*field].clone());
                 peer.insert((*field).to_owned(), value.unwrap_or(Value::Null));
             }
@@ -100,8 +121,11 @@ impl Verdict {
     /// The combined report for a terminal: one column per peer.
     pub(super) fn table(&self) -> String {
         let mut table = row("", &self.names);
-        for (field, label) in FIELDS {
-            let cells: Vec<String> = self.peers.iter().map(|peer| cell(&peer[*field])).collect();
+        let is_used = |field: &str| self.peers.iter().any(|peer| !peer[field].is_null());
+        let back_after = [&BACK_AFTER].into_iter().filter(|(field, _)| is_used(field));
+        for (field, label) in FIELDS.iter().chain(back_after) {
+            let cells: Vec<String> =
+                self.peers.iter().map(|peer| shown(field, &peer[*field])).collect();
             table.push_str(&row(label, &cells));
         }
         table.push_str(if self.is_agreed {
@@ -120,6 +144,9 @@ impl Verdict {
 
 fn complaints_about(report: &Report) -> Vec<String> {
     let name = &report.name;
+    if report.fate == Fate::Killed {
+        return Vec::new();
+    }
     let Some(fields) = &report.fields else {
         return vec![format!("{name} wrote no report")];
     };
@@ -137,6 +164,9 @@ fn complaints_about(report: &Report) -> Vec<String> {
     if fields["frames"] == 0 || fields["confirmed_frames"] == 0 {
         complaints.push(format!("{name} did not play"));
     }
+    if fields["taken_back"].as_u64().is_some_and(|times| times > 0) {
+        complaints.push(format!("{name} took back what was confirmed"));
+    }
     if fields["desyncs"].as_u64().is_some_and(|desyncs| desyncs > 0) {
         complaints.push(format!("{name} desynced"));
     }
@@ -150,7 +180,7 @@ fn checksums_of(fields: &Value) -> BTreeMap<u64, String> {
 }
 
 /// The frames that every log holds, ascending.
-fn common_frames(logs: &[BTreeMap<u64, String>]) -> Vec<u64> {
+fn common_frames(logs: &[&BTreeMap<u64, String>]) -> Vec<u64> {
     let Some((first, others)) = logs.split_first() else {
         return Vec::new();
     };
@@ -164,6 +194,23 @@ fn row(label: &str, cells: &[String]) -> String {
     }
     row.push('\n');
     row
+}
+
+fn shown(field: &str, value: &Value) -> String {
+    if field == "roster" { seats(value) } else { cell(value) }
+}
+
+/// The seats that nobody plays, by number and state.
+fn seats(roster: &Value) -> String {
+    let seats = (1..).zip(roster.as_array().into_iter().flatten());
+    let others = seats.filter(|(_, state)| *state != "peer");
+    let others: Vec<String> =
+        others.map(|(seat, state)| format!("{seat} {}", cell(state))).collect();
+    match (roster, others.as_slice()) {
+        (Value::Null, _) => "-".to_owned(),
+        (_, []) => "all play".to_owned(),
+        _ => others.join(", "),
+    }
 }
 
 fn cell(value: &Value) -> String {
