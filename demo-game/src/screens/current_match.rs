@@ -9,6 +9,7 @@ use netcode::{Denial, TransportError};
 use signaling::protocol::Refusal;
 
 use super::settings::Settings;
+use super::widgets::shortened;
 use crate::platform;
 use crate::room_address::{RoomAddress, RoomError, RoomKind};
 use crate::sim::{MatchState, Phase};
@@ -97,7 +98,12 @@ impl Outcome {
             .seats()
             .iter()
             .map(|seat| {
-                (seat.name.clone(), state.scores.get(seat.seat.index()).copied().unwrap_or(0))
+                let name = match seat.state {
+                    SeatState::Empty => format!("{} (left)", shortened(&seat.name, 13)),
+                    SeatState::Away => format!("{} (away)", shortened(&seat.name, 13)),
+                    _ => seat.name.clone(),
+                };
+                (name, state.scores.get(seat.seat.index()).copied().unwrap_or(0))
             })
             .collect();
         Self { winner, seats }

@@ -8,6 +8,7 @@ use super::choice::Choice;
 use super::current_match::{CurrentMatch, MatchKind};
 use super::hints::{DESYNC, Device, FLYING, FLYING_TWO, LEAVE_MATCH, Wording};
 use super::items::{Item, spawn_item};
+use super::seat_news::SeatNews;
 use super::widgets::{
     HUGE, Hairline, LARGE, SMALL, Shaped, centred_label, label, set_text, shortened, wrap_if_tall,
 };
@@ -31,6 +32,8 @@ const NAME_SHOWN: usize = 11;
 const NAME_SHOWN_IF_TALL: usize = 7;
 /// How opaque an announcement is: it can be read, and ships can be seen through it.
 const BANNER_ALPHA: f32 = 0.7;
+/// How opaque the name of a player who is away or gone is.
+const GONE_ALPHA: f32 = 0.6;
 /// Width of the bar that shows the dash, in layout units.
 const DASH_BAR: f32 = 46.0;
 
@@ -268,14 +271,34 @@ pub(super) fn refresh_scores(
 }
 
 pub(super) fn refresh_names(
-    roster: Res<Roster>,
+    (roster, news): (Res<Roster>, Res<SeatNews>),
+    (frame, config): (Res<SimFrame>, Res<NetcodeConfig>),
     view: Res<View>,
-    mut names: Query<(&SeatName, &mut Text)>,
+    mut names: Query<(&SeatName, &mut Text, &mut TextColor)>,
 ) {
     let most = if view.is_tall() { NAME_SHOWN_IF_TALL } else { NAME_SHOWN };
-    for (seat, mut text) in &mut names {
-        let player = roster.seats().iter().find(|player| player.seat.0 == seat.0);
-        set_text(&mut text, &player.map_or_else(String::new, |it| shortened(&it.name, most)));
+    for (seat, mut text, mut color) in &mut names {
+        let Some(player) = roster.seats().iter().find(|player| player.seat.0 == seat.0) else {
+            set_text(&mut text, "");
+            continue;
+        };
+        let mark = match player.state {
+            SeatState::Away => {
+                format!("{} s", news.kept_for(player.seat, frame.0, &config))
+            }
+            SeatState::Empty => "left".to_owned(),
+            _ => String::new(),
+        };
+        let (line, alpha) = if mark.is_empty() {
+            (shortened(&player.name, most), 1.0)
+        } else if view.is_tall() {
+            (mark, GONE_ALPHA)
+        } else {
+            let room = most.saturating_sub(mark.len() + 1);
+            (format!("{} {mark}", shortened(&player.name, room)), GONE_ALPHA)
+        };
+        set_text(&mut text, &line);
+        color.set_if_neq(TextColor(seat_color(seat.0).with_alpha(alpha)));
     }
 }
 
@@ -336,16 +359,26 @@ pub(super) fn refresh_notice(
     (current, device): (Res<CurrentMatch>, Res<Device>),
     overlay: Res<OverlayState>,
     state: Option<Res<MatchState>>,
+    (roster, news, frame): (Res<Roster>, Res<SeatNews>, Res<SimFrame>),
     mut boxes: Query<&mut Node, With<NoticeBox>>,
     mut texts: Query<(&mut Text, &mut TextColor), With<NoticeText>>,
 ) {
+    // Nobody waits for a player who is away.
+    let plays = |peer: &&LobbyPeer| {
+        let mut seats = roster.seats().iter().filter(|seat| seat.peer == Some(peer.id));
+        peer.is_in_match && seats.all(|seat| seat.state == SeatState::Peer)
+    };
     let names = |is_meant: fn(&LobbyPeer) -> bool| {
-        let peers = lobby.peers.iter().filter(|peer| peer.is_in_match && is_meant(peer));
+        let peers = lobby.peers.iter().filter(plays).filter(|peer| is_meant(peer));
         peers.map(|peer| shortened(&peer.name, 16)).collect::<Vec<_>>()
     };
     let (quiet, hidden) = (names(|peer| peer.is_quiet), names(|peer| peer.is_hidden));
     let (line, color) = if stats.desyncs > 0 {
         (DESYNC.on(*device).to_owned(), DANGER)
+    } else if roster.seats().iter().any(|seat| seat.is_local && seat.state == SeatState::Away) {
+        ("You were away. Catching up...".to_owned(), WARNING)
+    } else if let Some(sentence) = news.sentence(frame.0) {
+        (sentence.to_owned(), WARNING)
     } else if !quiet.is_empty() && current.address().is_some() {
         (format!("Waiting for {}...", quiet.join(" and ")), WARNING)
     } else if !hidden.is_empty() && current.address().is_some() {
@@ -380,6 +413,7 @@ mod tests {
     use super::super::rig::{Rig, WINDOWS};
     use super::*;
     use crate::input::Input;
+    use crate::room_address::RoomAddress;
 
     #[test]
     fn everything_stays_on_the_screen_when_the_window_turns() {
@@ -390,6 +424,41 @@ mod tests {
             rig.settle();
             assert_eq!(rig.choices(), [Choice::Leave]);
             rig.assert_fits(&format!("a match in {window:?}"));
+        }
+    }
+
+    /// Four players, of whom the second is away and the third has left.
+    fn show_departures(rig: &mut Rig) {
+        rig.show_full_match();
+        rig.resource::<CurrentMatch>().kind =
+            Some(MatchKind::Online(RoomAddress::named("ws://h:1", "DAM3R")));
+        rig.settle();
+        let everybody = rig.resource::<Roster>().clone();
+        let others = [SeatState::Peer, SeatState::Away, SeatState::Empty, SeatState::Peer];
+        rig.resource::<SimFrame>().0 = 300;
+        *rig.resource::<Roster>() = everybody.with_states(&others);
+        rig.settle();
+    }
+
+    #[test]
+    fn players_who_are_away_or_gone_are_marked_and_named() {
+        for window in WINDOWS {
+            let mut rig = Rig::new(window);
+            show_departures(&mut rig);
+            rig.assert_fits(&format!("departures in {window:?}"));
+            assert!(rig.text("left").is_some());
+            assert!(rig.text("30 s").is_some());
+            rig.resource::<SimFrame>().0 = 480;
+            rig.settle();
+            assert!(rig.text("27 s").is_some());
+            assert!(rig.text("A bot flies on.").is_some());
+            rig.resource::<SimFrame>().0 = 560;
+            rig.settle();
+            assert!(rig.text("A bot flies on.").is_none(), "that is no news any more");
+            let everybody = rig.resource::<Roster>().with_states(&[SeatState::Peer; 4]);
+            *rig.resource::<Roster>() = everybody;
+            rig.settle();
+            assert!(rig.text("is back.").is_some());
         }
     }
 

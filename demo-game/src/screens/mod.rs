@@ -29,6 +29,7 @@ mod join;
 mod lobby;
 mod owner;
 
+mod seat_news;
 mod hud;
 
 mod results;
@@ -84,6 +85,7 @@ fn add_screens(app: &mut App) {
         .init_resource::<CurrentMatch>()
         .init_resource::<Focus>()
         .init_resource::<hints::Device>()
+        .init_resource::<seat_news::SeatNews>()
         .init_resource::<join::ShownRooms>()
         .add_message::<Chosen>()
         .add_message::<FocusMoved>()
@@ -151,10 +153,9 @@ fn add_refreshing(app: &mut App) {
                 .chain()
                 .run_if(resource_equals(Screen::Lobby)),
             (
-                hud::refresh_names,
+                (seat_news::follow_roster, hud::refresh_names, hud::refresh_notice).chain(),
                 hud::refresh_scores,
                 hud::refresh_banner,
-                hud::refresh_notice,
                 hud::refresh_flying_hint,
             )
                 .run_if(resource_equals(Screen::Match)),

@@ -258,6 +258,8 @@ fn add_session(app: &mut App) {
         .init_resource::<Room>()
         .init_resource::<RoomList>()
         .init_resource::<Roster>()
+        .init_resource::<SimFrame>()
+        .init_resource::<NetcodeConfig>()
         .init_resource::<SessionState>()
         .init_resource::<SessionStats>()
         .init_resource::<OverlayState>()
