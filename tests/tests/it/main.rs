@@ -7,6 +7,7 @@
 mod bad_networks;
 mod browser;
 mod departures;
+mod going_on;
 mod hidden_address;
 mod hidden_page;
 mod hostile_signals;
