@@ -313,14 +313,8 @@ impl Agreement {
         }
         let Some(us) = self.us else { return steps };
         let decision = &self.decision;
-        let missing = self.missing();
-        // Whatever one machine wants, all say what they want, so that nobody takes it for what they
-        // wanted before.
-        let wants = |view: &View| !view.misses.is_empty() || !view.asks.is_empty();
-        let is_wanted = !missing.is_empty() || !self.asked.is_empty();
-        if decision.promised == Ballot::default() && (is_wanted || self.views.iter().any(wants)) {
-            let asked = self.asked.clone();
-            steps.push(Step::ToAll(self.message(Body::Suspect { missing, asked })));
+        if self.wants_change() {
+            steps.push(self.wishes());
         }
         if let Some(attempt) = &decision.attempt {
             steps.extend(self.unanswered_of(attempt));
@@ -332,6 +326,18 @@ impl Agreement {
             steps.push(Step::ToAll(self.message(Body::Accepted { ballot, digest })));
         }
         steps
+    }
+
+    /// Whether we see a change to be due that nobody has begun.
+    pub(super) fn wants_change(&self) -> bool {
+        let is_wanted = !self.missing().is_empty() || !self.asked.is_empty();
+        is_wanted && self.us.is_some() && self.decision.promised == Ballot::default()
+    }
+
+    /// The machines that we miss, and the changes that we see to be asked for.
+    pub(super) fn wishes(&self) -> Step {
+        let (missing, asked) = (self.missing(), self.asked.clone());
+        Step::ToAll(self.message(Body::Suspect { missing, asked }))
     }
 
     /// The newest decided value, for a machine that may not have heard of it.

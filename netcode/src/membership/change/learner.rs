@@ -131,6 +131,12 @@ fn has_installed(view: &View, value: &Value) -> bool {
 }
 
 impl Change {
+    /// Whether the match waits for machines without which it cannot go on: no quorum is left, or
+    /// none of the roster that may have been decided.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.agreement.us.is_some() && !(self.can_decide() && self.agreement.can_go_on())
+    }
+
     /// Whether all other machines are gone for good, and we may not decide alone.
     pub(crate) fn is_deserted(&self) -> bool {
         let Agreement { us, views, .. } = &self.agreement;

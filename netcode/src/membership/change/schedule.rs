@@ -31,6 +31,8 @@ pub(super) const PLAN_EVERY: Duration = Duration::from_secs(1);
 /// What was decided is repeated for this long to machines that do not show that they know it. They
 /// get it later, too, if they ask for anything.
 const INSTALL_FOR: Duration = Duration::from_secs(2);
+/// That nothing is wanted any more is said three times.
+const RETRACTIONS: u8 = 3;
 /// A goodbye is sent three times.
 const MORE_GOODBYES: u8 = 2;
 
@@ -68,6 +70,8 @@ pub(crate) struct Change {
     /// Peers that were heard to be in later epochs: they have what was decided.
     ahead: Vec<(PeerId, u32)>,
     farewell: (Vec<Step>, u8),
+    /// How often we shall say that we want nothing any more.
+    retractions: u8,
     /// One for each peer that we decide with, or that was put away.
     allowances: Allowances,
 }
@@ -92,6 +96,7 @@ impl Change {
             laggards: (Vec::new(), Duration::ZERO),
             ahead: Vec::new(),
             farewell: (Vec::new(), 0),
+            retractions: 0,
             allowances: Allowances::default(),
         }
     }
@@ -156,12 +161,6 @@ impl Change {
         if epoch > ours && self.ahead.len() < usize::from(MAX_SEATS) {
             self.ahead.push((peer, epoch));
         }
-    }
-
-    /// Whether the match waits for machines without which it cannot go on: no quorum is left, or
-    /// none of the roster that may have been decided.
-    pub(crate) fn is_stuck(&self) -> bool {
-        self.agreement.us.is_some() && !(self.can_decide() && self.agreement.can_go_on())
     }
 
     /// Whether we have said goodbye.
@@ -232,6 +231,12 @@ impl Change {
         }
         self.repeated = now;
         let mut steps = self.agreement.unanswered(inputs);
+        if self.agreement.wants_change() {
+            self.retractions = RETRACTIONS;
+        } else if self.retractions > 0 && !self.agreement.has_left {
+            self.retractions -= 1;
+            steps.push(self.agreement.wishes());
+        }
         if now < self.laggards.1 {
             steps.extend(self.laggards.0.iter().filter_map(|&it| self.agreement.newest(it)));
         }
@@ -343,7 +348,7 @@ impl Change {
     }
 
     /// Whether the machines that we do not miss are a quorum.
-    fn can_decide(&self) -> bool {
+    pub(super) fn can_decide(&self) -> bool {
         let here = self.agreement.voters.all().without(self.agreement.missing());
         self.agreement.is_quorum(here, self.next_ballot())
     }
@@ -399,8 +404,7 @@ impl Change {
 
     /// Whether an attempt is for a planned change: nobody is missed, now or before in this epoch.
     fn is_planned(&self, wish: Wish) -> bool {
-        let is_held = |hold: Hold| !hold.machines.is_empty();
-        wish.leaving.is_empty() && !self.hold().is_some_and(is_held)
+        wish.leaving.is_empty() && self.held_machines().is_empty()
     }
 
     fn note(&mut self, now: Duration, from: PeerId, message: &Message, steps: &[Step]) {
@@ -439,7 +443,7 @@ impl Change {
         peers.retain(|peer| *peer != self.agreement.local);
         self.laggards = (peers, now + INSTALL_FOR);
         self.hidden = Machines::default();
-        (self.waiting, self.attempts) = (None, 0);
+        (self.waiting, self.attempts, self.retractions) = (None, 0, 0);
         self.promised = (Ballot::default(), now);
         self.allowances.begin_epoch(value.reason != Reason::Unchanged);
     }

@@ -671,6 +671,25 @@ fn a_change_is_planned_while_a_quorum_asks_for_it() {
 }
 
 #[test]
+fn a_machine_says_three_times_that_it_wants_nothing_any_more() {
+    let known = Known { ends: vec![10; 3], exposed: 8, differing: Vec::new() };
+    let mut change = Change::new(peer(0), seats(3));
+    let mut now = Duration::ZERO;
+    let mut said = |change: &mut Change, times: usize| {
+        let said = (0..times).flat_map(|_| {
+            now += Duration::from_millis(50);
+            change.repeat(now, &known)
+        });
+        Vec::from_iter(said)
+    };
+    assert_eq!(said(&mut change, 5), []);
+    change.notice(peer(2), Presence::Missing);
+    assert_eq!(said(&mut change, 2), vec![Step::ToAll(wants(&[2], &[])); 2]);
+    change.notice(peer(2), Presence::Here);
+    assert_eq!(said(&mut change, 9), vec![Step::ToAll(wants(&[], &[])); 3]);
+}
+
+#[test]
 fn a_change_that_a_few_ask_for_is_no_part_of_another_one() {
     let asked = Asked { seat: 2, occupant: Occupant::Bot };
     let away = Occupant::Away(peer(2));
