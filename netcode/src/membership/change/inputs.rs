@@ -8,8 +8,8 @@ pub(crate) trait MatchInputs {
     fn limit(&self) -> u32;
 
     /// The first frame that is not exposed here: nothing before it is ever taken back. It is at
-    /// most what [`Voters::exposed`](super::voters::Voters::exposed) says and what is confirmed
-    /// here, and stays as it is beyond a [`Hold`](super::agreement::Hold).
+    /// most what more than half of the voters are known to have, and what is confirmed here, and
+    /// stays as it is beyond a [`Hold`](super::agreement::Hold).
     fn exposed(&self) -> u32;
 
     /// The first frame whose inputs are not known to be known to all voters.
