@@ -56,12 +56,22 @@ pub(crate) struct Page {
 }
 
 /// Keeps the page running while it is hidden, if that is needed, and notes whether it is hidden.
+/// Leaves the room as the page ends.
 #[cfg(all(feature = "webrtc", target_arch = "wasm32"))]
-pub(crate) fn attend_page(connection: Res<Connection>, mut page: ResMut<Page>) {
+pub(crate) fn attend_page(
+    mut connection: ResMut<Connection>,
+    mut page: ResMut<Page>,
+    mut state: StateChange,
+    time: Res<Time<Real>>,
+) {
     use crate::transport::webrtc::page;
 
     page::run_on_while_hidden(connection.needs_updates());
     page.is_hidden = page::is_hidden();
+    if page::is_ending() && connection.is_open() {
+        connection.close(time.elapsed(), GoodbyeCause::Leaving);
+        state.go(SessionState::Offline);
+    }
 }
 
 /// The game's requests.

@@ -1,8 +1,9 @@
-//! A hidden page plays on.
+//! A hidden page plays on, and a page that ends says goodbye.
 //!
 //! Browsers call no animation-frame callbacks of a hidden page, and game loops wait for nothing
 //! else. So while the page is hidden, the waiting callbacks are called by the timer of a worker,
-//! which browsers let run.
+//! which browsers let run. As the page is closed, loaded again or left by a link, they are called
+//! one last time.
 
 use std::{
     cell::{Cell, RefCell},
@@ -72,10 +73,12 @@ impl Waiting {
 thread_local! {
     /// Whether the page has to keep running.
     static IS_NEEDED: Cell<bool> = const { Cell::new(false) };
+    /// Whether this is the last call of the page.
+    static IS_ENDING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Sets whether the page keeps running while it is hidden. Where the browser does not allow that,
-/// the page stops as any page does.
+/// Sets whether the page keeps running while it is hidden, and is called as it ends. Where the
+/// browser does not allow that, the page stops as any page does.
 pub(crate) fn run_on_while_hidden(is_needed: bool) {
     thread_local! {
         static IS_INSTALLED: Cell<bool> = const { Cell::new(false) };
@@ -84,10 +87,9 @@ pub(crate) fn run_on_while_hidden(is_needed: bool) {
     if is_needed
         && !IS_INSTALLED.replace(true)
         && let Some(window) = web_sys::window()
-        && let Ok(worker) = start_worker()
     {
-        // It fails only where a page has frozen its own window.
-        let _ = install(&window, worker);
+        // It fails only where a page has frozen its own window, or allows no workers.
+        let _ = install(&window);
     }
 }
 
@@ -101,6 +103,11 @@ pub(crate) fn is_hidden() -> bool {
     web_sys::window().and_then(|window| window.document()).is_some_and(|document| document.hidden())
 }
 
+/// Whether the page is being closed, loaded again or left, and is called for the last time.
+pub(crate) fn is_ending() -> bool {
+    IS_ENDING.get()
+}
+
 fn start_worker() -> Result<Worker, JsValue> {
     let script = Blob::new_with_str_sequence(&Array::of1(&WORKER.into()))?;
     let url = Url::create_object_url_with_blob(&script)?;
@@ -108,10 +115,11 @@ fn start_worker() -> Result<Worker, JsValue> {
 }
 
 /// Puts our functions between the page and its browser.
-fn install(window: &Window, worker: Worker) -> Result<(), JsValue> {
+fn install(window: &Window) -> Result<(), JsValue> {
     let waiting = Rc::new(Waiting::default());
     replace_requests(window, &waiting)?;
-    call_while_hidden(window, waiting, worker)
+    call_at_the_end(window, Rc::clone(&waiting))?;
+    call_while_hidden(window, waiting, start_worker()?)
 }
 
 fn replace_requests(window: &Window, waiting: &Rc<Waiting>) -> Result<(), JsValue> {
@@ -151,6 +159,22 @@ fn replace_requests(window: &Window, waiting: &Rc<Waiting>) -> Result<(), JsValu
     Reflect::set(window, &"requestAnimationFrame".into(), &request.into_js_value())?;
     Reflect::set(window, &"cancelAnimationFrame".into(), &forget.into_js_value())?;
     Ok(())
+}
+
+fn call_at_the_end(window: &Window, waiting: Rc<Waiting>) -> Result<(), JsValue> {
+    let end = Closure::<dyn FnMut(Event) -> Result<(), JsValue>>::new(move |event: Event| {
+        if !IS_NEEDED.get() {
+            return Ok(());
+        }
+        IS_ENDING.set(true);
+        let outcome = waiting.call(event.time_stamp());
+        // A page that the browser keeps may be shown again.
+        IS_ENDING.set(false);
+        outcome
+    });
+    let end: Function = end.into_js_value().unchecked_into();
+    // In the first phase, before the game loop ends its own work.
+    window.add_event_listener_with_callback_and_bool("pagehide", &end, true)
 }
 
 fn call_while_hidden(window: &Window, waiting: Rc<Waiting>, worker: Worker) -> Result<(), JsValue> {
