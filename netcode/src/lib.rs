@@ -105,10 +105,10 @@ pub use input::{GameInput, LocalInputs, PlayerInputs, Seat};
 pub use latch::AppLatchExt;
 pub use match_maker::{AskRoom, ListRooms, Room, RoomDenied, RoomList};
 pub use membership::{
-    EndReason, FinishMatch, JoinRoom, LeaveRoom, Lobby, LobbyPeer, Misconduct, PeerFinished,
-    Refusal, Rename, Roster, RosterSeat, SeatChanged, SeatState, SessionChanged, SessionState,
-    SetConditions, SetInputDelay, SetReady, SetSpectating, StartBlocker, StartLocal, StartRefusal,
-    in_match,
+    EndReason, FinishMatch, JoinRoom, LeaveMatch, LeaveRoom, Lobby, LobbyPeer, Misconduct,
+    PeerFinished, Refusal, Rename, Roster, RosterSeat, SeatChanged, SeatState, SessionChanged,
+    SessionState, SetConditions, SetInputDelay, SetReady, SetSpectating, StartBlocker, StartLocal,
+    StartRefusal, in_match,
 };
 pub use pacing::StepPhase;
 pub use packed_input::{InputProblem, UnfitInput};
@@ -133,11 +133,11 @@ pub use transport::{AddressFault, LinkConditions, Outage, Route, TransportError}
 pub mod prelude {
     pub use crate::{
         AppEffectsExt, AppLatchExt, AppRollbackExt, AskRoom, ChecksumLog, DesyncDetected,
-        EffectStarted, Effects, EndReason, FinishMatch, FinishedMatch, JoinRoom, LeaveRoom,
-        LinkConditions, ListRooms, Lobby, LobbyPeer, LocalInputs, MatchEnd, MatchResult, MatchSeed,
-        NetcodeConfig, NetcodePlugin, NetcodeSystems, Ordered, PeerFinished, PlayerInputs,
-        ReadInputs, Rollback, RollbackCommandsExt, RollbackId, Room, RoomDenied, RoomList,
-        RoomRequest, Roster, Seat, SeatChanged, SeatState, SessionChanged, SessionState,
+        EffectStarted, Effects, EndReason, FinishMatch, FinishedMatch, JoinRoom, LeaveMatch,
+        LeaveRoom, LinkConditions, ListRooms, Lobby, LobbyPeer, LocalInputs, MatchEnd, MatchResult,
+        MatchSeed, NetcodeConfig, NetcodePlugin, NetcodeSystems, Ordered, PeerFinished,
+        PlayerInputs, ReadInputs, Rollback, RollbackCommandsExt, RollbackId, Room, RoomDenied,
+        RoomList, RoomRequest, Roster, Seat, SeatChanged, SeatState, SessionChanged, SessionState,
         SessionStats, SetConditions, SetReady, SetSpectating, SetupMatch, SimFrame, Simulate,
         StartLocal, StepPhase, SyncTest, SyncTestFailed, in_match,
     };

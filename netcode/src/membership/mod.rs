@@ -59,7 +59,7 @@ pub use lobby::{Lobby, LobbyPeer};
 pub(crate) use mirroring::mirror_room;
 pub use reasons::{EndReason, Refusal, StartBlocker, StartRefusal};
 pub use requests::{
-    FinishMatch, JoinRoom, LeaveRoom, Rename, SetConditions, SetInputDelay, SetReady,
+    FinishMatch, JoinRoom, LeaveMatch, LeaveRoom, Rename, SetConditions, SetInputDelay, SetReady,
     SetSpectating, StartLocal,
 };
 pub use roster::{Roster, RosterSeat, SeatChanged, SeatState};
@@ -86,6 +86,7 @@ pub(crate) fn plugin(app: &mut App) {
         .add_message::<Rename>()
         .add_message::<LeaveRoom>()
         .add_message::<FinishMatch>()
+        .add_message::<LeaveMatch>()
         .add_message::<SetConditions>()
         .add_message::<SetInputDelay>()
         .add_message::<SessionChanged>()

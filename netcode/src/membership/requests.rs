@@ -101,16 +101,25 @@ pub struct Rename(pub String);
 /// machine, as long as [`NetcodeConfig::finish_policy`](crate::NetcodeConfig::finish_policy) lets
 /// them; they receive a [`PeerFinished`](crate::PeerFinished).
 ///
-/// A player that leaves early sends it at any time. A match that ends by the rules of the game is
-/// ended by [`MatchEnd::finish_when_confirmed`](crate::MatchEnd::finish_when_confirmed) instead,
-/// for all at the same frame.
+/// It takes up to two seconds, in which the peers compare a last frame. A player that wants to be
+/// gone at once sends [`LeaveMatch`] instead. A match that ends by the rules of the game is ended by
+/// [`MatchEnd::finish_when_confirmed`](crate::MatchEnd::finish_when_confirmed), for all at the same
+/// frame.
 #[derive(Message, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FinishMatch;
 
-/// Request: leave the match and the room. For the other peers the match ends.
+/// Request: leave the match now, and stay in the room: `Gathering` in the same update, or `Offline`
+/// after a local match. The other peers play on as after [`FinishMatch`]; this machine's last frames
+/// may not have been compared with theirs. Nothing happens if no match runs.
+#[derive(Message, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeaveMatch;
+
+/// Request: leave the match and the room. For the other peers the match ends, unless it goes on
+/// without this machine by their [`DeparturePolicy`](crate::DeparturePolicy).
 ///
-/// An app that exits (`AppExit`) does so by itself. Natively, its last update takes up to a second,
-/// usually 0.3 s, so that the goodbye reaches the other peers.
+/// An app that exits (`AppExit`) does so by itself, and so does a page that is closed, loaded again
+/// or left by a link. Natively, the last update takes up to a second, usually 0.3 s, so that the
+/// goodbye reaches the other peers.
 #[derive(Message, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeaveRoom;
 

@@ -51,6 +51,8 @@ pub struct MatchEnd {
     outside: Option<u32>,
     /// The game wants the match to be over.
     is_wanted: bool,
+    /// It does not want to wait for the peers.
+    is_urgent: bool,
 }
 
 impl MatchEnd {
@@ -78,6 +80,11 @@ impl MatchEnd {
     /// Finishes the match as soon as there is a frame that the peers can compare.
     pub(super) fn want(&mut self) {
         self.is_wanted = true;
+    }
+
+    /// Ends the match for this machine, without a frame that the peers compare.
+    pub(super) fn want_at_once(&mut self) {
+        (self.is_wanted, self.is_urgent) = (true, true);
     }
 
     /// `frame` is about to be simulated: an end that it or a later frame asked for before is void.
@@ -189,9 +196,13 @@ impl<I: GameInput> Session<I> {
     pub(super) fn check_end(&mut self, world: &mut World) -> bool {
         let now = world.resource::<Time<Real>>().elapsed();
         let confirmed = self.oldest_open_frame();
-        let is_wanted = world.resource::<MatchEnd>().is_wanted;
+        let MatchEnd { is_wanted, is_urgent, .. } = *world.resource::<MatchEnd>();
         match self.finish {
             Finish::Playing if is_wanted && self.source.is_sync_test() => return true,
+            Finish::Playing | Finish::Wanted { .. } if is_urgent => {
+                self.stop(world, confirmed, now)
+            }
+            Finish::Comparing { .. } if is_urgent => return true,
             Finish::Playing if is_wanted => {
                 let end = self.wanted_end(world, confirmed);
                 self.finish = Finish::Wanted { end, since: now };

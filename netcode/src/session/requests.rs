@@ -8,7 +8,9 @@ use bevy::{
 use super::finish::{FinishedWorld, MatchEnd};
 use crate::{
     config::NetcodeConfig,
-    membership::{Connection, FinishMatch, JoinRoom, LeaveRoom, SessionState, StartLocal},
+    membership::{
+        Connection, FinishMatch, JoinRoom, LeaveMatch, LeaveRoom, SessionState, StartLocal,
+    },
 };
 
 /// The requests that leave the room, and a match with it.
@@ -19,11 +21,11 @@ pub(super) struct Leaving<'w, 's> {
     local: MessageReader<'w, 's, StartLocal>,
 }
 
-/// Finishes the match for a game that asks for it, and discards what is left of a match once the
+/// Finishes or leaves the match for a game that asks for it, and discards what is left of a match once the
 /// room is left.
 pub(super) fn take_match_requests(
     mut leaving: Leaving,
-    mut finish: MessageReader<FinishMatch>,
+    (mut finish, mut leave_match): (MessageReader<FinishMatch>, MessageReader<LeaveMatch>),
     mut match_end: ResMut<MatchEnd>,
     mut finished_world: ResMut<FinishedWorld>,
     state: Res<SessionState>,
@@ -34,6 +36,9 @@ pub(super) fn take_match_requests(
     }
     if finish.read().count() > 0 && state.is_running() {
         match_end.want();
+    }
+    if leave_match.read().count() > 0 && state.is_running() {
+        match_end.want_at_once();
     }
 }
 
