@@ -18,8 +18,8 @@ use super::{
 };
 use crate::packed_input::PackedInput;
 
-/// At most this many bytes of inputs in one message of the agreement.
-const MAX_FILL_BYTES: usize = 8 * 1024;
+/// At most this many bytes of inputs in the last message of a machine.
+const MAX_GOODBYE_BYTES: usize = 8 * 1024;
 
 /// What becomes of a seat when the roster changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -330,7 +330,7 @@ impl Exchange {
         };
         let mut streams: Vec<Stream> =
             (0..).zip(self.seats.iter().zip(ends)).filter_map(stream).collect();
-        cut(&mut streams, MAX_FILL_BYTES);
+        cut(&mut streams, MAX_GOODBYE_BYTES);
         streams
     }
 

@@ -51,7 +51,7 @@ pub(crate) use input_delay::Delays;
 pub(crate) use leaving::{Departure, LastInputs};
 pub(crate) use link_clock::LinkClock;
 pub(crate) use predicted::Predicted;
-pub(crate) use sending::Lateness;
+pub(crate) use sending::{Lateness, cut};
 pub(crate) use shared::SharedExchange;
 
 /// No setting delays inputs by more frames than this.

@@ -122,7 +122,7 @@ impl Exchange {
 
 /// Cuts the streams so that their runs take at most `max_bytes`. Bytes that one of them does not
 /// need go to the others, and each keeps one run at least.
-pub(super) fn cut(streams: &mut [Stream], max_bytes: usize) {
+pub(crate) fn cut(streams: &mut [Stream], max_bytes: usize) {
     let bytes = |stream: &Stream| stream.runs.iter().map(InputRun::bytes).sum::<usize>();
     let mut order: Vec<usize> = (0..streams.len()).collect();
     order.sort_by_key(|&index| bytes(&streams[index]));

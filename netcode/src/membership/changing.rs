@@ -334,36 +334,17 @@ impl Connection {
         others.into_iter().for_each(|peer| work(self, peer));
     }
 
-    /// Sends a message of the agreement for the first time: as a datagram, and reliably as well.
+    /// Sends a message of the agreement to one machine, as a datagram.
     fn send_change(&mut self, now: Duration, to: PeerId, message: &Control) {
-        self.wire.send_unreliably(now, to, message);
-        self.wire.send_control(now, to, message);
-    }
-
-    /// Sends messages of the agreement again. They are reliable only if they are too large for a
-    /// datagram.
-    fn repeat_change(&mut self, now: Duration, steps: Vec<Step>) {
-        let MatchPosition { match_number, .. } = self.match_wire.position();
-        let send = |connection: &mut Self, to, message: &Control| {
-            if !connection.wire.send_unreliably(now, to, message) {
-                connection.wire.send_control(now, to, message);
-            }
-        };
-        for step in steps {
-            match step {
-                Step::ToAll(message) => {
-                    let message = Control::Change { match_number, message };
-                    self.for_machines(|connection, peer| send(connection, peer, &message));
-                }
-                Step::Send(peer, message) => {
-                    send(self, peer, &Control::Change { match_number, message });
-                }
-                Step::Installed(_) | Step::Differs { .. } => {}
-            }
+        // Inputs of very many seats may be too large for one.
+        if !self.wire.send_unreliably(now, to, message) {
+            self.wire.send_control(now, to, message);
         }
     }
 
-    fn carry_out_change(&mut self, now: Duration, steps: Vec<Step>) {
+    /// Sends messages of the agreement again. The network may be down one way, so nothing may pile
+    /// up for the other machines.
+    fn repeat_change(&mut self, now: Duration, steps: Vec<Step>) {
         let MatchPosition { match_number, .. } = self.match_wire.position();
         for step in steps {
             match step {
@@ -371,6 +352,27 @@ impl Connection {
                     let message = Control::Change { match_number, message };
                     self.for_machines(|connection, peer| {
                         connection.send_change(now, peer, &message);
+                    });
+                }
+                Step::Send(peer, message) => {
+                    self.send_change(now, peer, &Control::Change { match_number, message });
+                }
+                Step::Installed(_) | Step::Differs { .. } => {}
+            }
+        }
+    }
+
+    /// What is said to all is news, and goes reliably as well. An answer is a datagram only: if it
+    /// is lost, the other machine asks again.
+    fn carry_out_change(&mut self, now: Duration, steps: Vec<Step>) {
+        let MatchPosition { match_number, .. } = self.match_wire.position();
+        for step in steps {
+            match step {
+                Step::ToAll(message) => {
+                    let message = Control::Change { match_number, message };
+                    self.for_machines(|connection, peer| {
+                        connection.wire.send_unreliably(now, peer, &message);
+                        connection.wire.send_control(now, peer, &message);
                     });
                 }
                 Step::Send(peer, message) => {

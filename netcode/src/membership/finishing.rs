@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use signaling::protocol::PeerId;
 
-use super::{connection::Connection, link::Link};
+use super::{connection::Connection, control::Control, link::Link};
 use crate::config::FinishPolicy;
 
 /// A peer that left a match says so again this often, to the peers that play on. The control
@@ -23,6 +23,11 @@ impl Connection {
         // A peer that has not got our last inputs by then has lost the connection.
         let until = now + self.limits().outage_timeout;
         self.match_wire.finish(now, end, until);
+        // The goodbye of the agreement is a datagram, too, and must not overtake the end by which
+        // the others compare our result.
+        self.for_each_finish(end, |connection, peer, message| {
+            connection.wire.send_unreliably(now, peer, message);
+        });
         self.tell_finish(now, end);
         self.leave_roster(now);
     }
@@ -41,9 +46,16 @@ impl Connection {
 
     /// Tells all peers of the match that we leave it, with the inputs that they lack.
     pub(super) fn tell_finish(&mut self, now: Duration, end: u32) {
-        for link in self.peers.iter() {
-            if let Some(message) = self.match_wire.finish_for(link.peer, end) {
-                self.wire.send_control(now, link.peer, &message);
+        self.for_each_finish(end, |connection, peer, message| {
+            connection.wire.send_control(now, peer, message);
+        });
+    }
+
+    fn for_each_finish(&mut self, end: u32, mut send: impl FnMut(&mut Self, PeerId, &Control)) {
+        let peers = Vec::from_iter(self.peers.iter().map(|link| link.peer));
+        for peer in peers {
+            if let Some(message) = self.match_wire.finish_for(peer, end) {
+                send(self, peer, &message);
             }
         }
     }

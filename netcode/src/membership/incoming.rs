@@ -157,7 +157,9 @@ impl Connection {
     /// lost, doubled, or overtake others.
     fn handle_unreliable(&mut self, now: Duration, from: PeerId, bytes: &[u8]) -> Packet {
         match Control::decode(bytes) {
-            Ok(message @ (Control::Change { .. } | Control::Return { .. })) => {
+            Ok(
+                message @ (Control::Change { .. } | Control::Return { .. } | Control::Finish(_)),
+            ) => {
                 self.handle_message(now, from, message);
                 Packet::Sound
             }

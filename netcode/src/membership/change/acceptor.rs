@@ -9,7 +9,7 @@ use super::{
 
 /// A round further ahead than this is refused, so that no peer can use up the numbers: it would
 /// take days, as each of its attempts has to wait.
-const MAX_ROUNDS_AHEAD: u32 = 1024;
+const MAX_ROUNDS_AHEAD: u64 = 1024;
 
 impl Agreement {
     pub(super) fn take_prepare(
@@ -27,7 +27,9 @@ impl Agreement {
             // We promise even if we are missed ourselves: so we are not put away.
             let mut leaving = wish.leaving.iter().filter(|&voter| Some(voter) != self.us);
             let is_agreed = leaving.all(|voter| self.may_leave(voter));
-            if !is_agreed || wish.first > inputs.limit() {
+            // A machine that ends a hold names no frame.
+            let is_due = wish.first == 0 || self.is_change_asked_for(ballot);
+            if !is_agreed || !is_due || wish.first > inputs.limit() {
                 return Vec::new();
             }
             self.promise_to(ballot, wish, inputs);
@@ -131,7 +133,6 @@ impl Agreement {
         decision.highest_round = decision.highest_round.max(promise.ballot.round);
         let view = &mut self.views[sender];
         view.promised = view.promised.max(promise.ballot);
-        view.is_mute = false;
         let Some(attempt) = &mut decision.attempt else { return Vec::new() };
         if attempt.ballot == promise.ballot {
             attempt.note(sender, promise);

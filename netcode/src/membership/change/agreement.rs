@@ -103,7 +103,7 @@ pub(crate) struct Agreement {
 /// What a machine keeps until the next epoch is decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Decision {
-    pub(super) highest_round: u32,
+    pub(super) highest_round: u64,
     pub(super) promised: Ballot,
     pub(super) hold: Option<Hold>,
     pub(super) accepted: Option<(Ballot, Value)>,
@@ -165,29 +165,6 @@ impl Agreement {
         let voter = self.voters.index(peer).filter(|&voter| Some(voter) != self.us);
         voter.is_some_and(|voter| {
             std::mem::replace(&mut self.views[voter].presence, presence) != presence
-        })
-    }
-
-    /// Notes that this machine has itself seen a change of a seat to be asked for.
-    pub(crate) fn ask(&mut self, asked: Asked) {
-        if usize::from(asked.seat) < self.installed().seats.len() {
-            self.withdraw(asked.seat);
-            self.asked.push(asked);
-            self.asked.sort_unstable_by_key(|asked| asked.seat);
-        }
-    }
-
-    /// The change of a seat is no longer wanted.
-    pub(crate) fn withdraw(&mut self, seat: u8) {
-        self.asked.retain(|asked| asked.seat != seat);
-    }
-
-    /// The changes that we ask for together with enough others to decide about them in a ballot.
-    pub(super) fn agreed(&self, ballot: Ballot) -> impl Iterator<Item = Asked> + '_ {
-        self.asked.iter().copied().filter(move |asked| {
-            let voters = self.views.iter().enumerate();
-            let asks = voters.filter(|(_, view)| view.asks.contains(asked)).map(|(voter, _)| voter);
-            self.is_quorum(asks.chain(self.us).collect(), ballot)
         })
     }
 
@@ -326,18 +303,6 @@ impl Agreement {
             steps.push(Step::ToAll(self.message(Body::Accepted { ballot, digest })));
         }
         steps
-    }
-
-    /// Whether we see a change to be due that nobody has begun.
-    pub(super) fn wants_change(&self) -> bool {
-        let is_wanted = !self.missing().is_empty() || !self.asked.is_empty();
-        is_wanted && self.us.is_some() && self.decision.promised == Ballot::default()
-    }
-
-    /// The machines that we miss, and the changes that we see to be asked for.
-    pub(super) fn wishes(&self) -> Step {
-        let (missing, asked) = (self.missing(), self.asked.clone());
-        Step::ToAll(self.message(Body::Suspect { missing, asked }))
     }
 
     /// The newest decided value, for a machine that may not have heard of it.

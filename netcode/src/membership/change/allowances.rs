@@ -1,24 +1,24 @@
-//! How often a peer may make us promise or answer something. Pure.
+//! How often a machine may make the others promise or answer something. Pure.
 
 use std::time::Duration;
 
 use signaling::protocol::PeerId;
 
-use super::schedule::PLAN_EVERY;
 use crate::config::MAX_SEATS;
 
 /// The first attempts of one machine to decide an epoch may follow each other this closely; each
 /// further one has to wait twice as long. Honest leaders wait longer.
 const PREPARE_EVERY: Duration = Duration::from_millis(100);
 const MAX_PREPARE_DOUBLINGS: u32 = 6;
+/// A machine plans at most one change in this time.
+const PLAN_EVERY: Duration = Duration::from_secs(1);
 /// The planned changes of a machine whose plans came to nothing may follow each other this many
 /// times half as often.
 const MAX_PLAN_DOUBLINGS: u32 = 4;
 /// A peer gets an answer that it can ask for at most this often.
 const ANSWER_EVERY: Duration = Duration::from_millis(25);
 
-/// How often each peer made us do something: one for each peer that we decide with, or that was put
-/// away.
+/// How often each machine made others do something: one for each that decides, or was put away.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Allowances(Vec<(PeerId, Allowance)>);
 
@@ -35,22 +35,29 @@ struct Allowance {
 }
 
 impl Allowances {
-    /// Whether a peer may begin an attempt, which is for a planned change or not.
-    pub(super) fn may_prepare(&mut self, now: Duration, peer: PeerId, is_planned: bool) -> bool {
-        let Allowance { prepares, prepared, planned, vain_plans, .. } = *self.of(peer);
-        let pause = PREPARE_EVERY * (1 << prepares.min(MAX_PREPARE_DOUBLINGS));
-        let plan_pause = PLAN_EVERY * (1 << vain_plans.min(MAX_PLAN_DOUBLINGS));
-        is_over(now, prepared, pause) && (!is_planned || is_over(now, planned, plan_pause))
+    /// Whether a peer may begin an attempt.
+    pub(super) fn may_prepare(&self, now: Duration, peer: PeerId) -> bool {
+        let Allowance { prepares, prepared, .. } = self.find(peer);
+        is_over(now, prepared, PREPARE_EVERY * (1 << prepares.min(MAX_PREPARE_DOUBLINGS)))
     }
 
     /// We promised a peer to take part in its attempt.
-    pub(super) fn note_prepare(&mut self, now: Duration, peer: PeerId, is_planned: bool) {
+    pub(super) fn note_prepare(&mut self, now: Duration, peer: PeerId) {
         let allowance = self.of(peer);
         allowance.prepares += 1;
         allowance.prepared = Some(now);
-        if is_planned {
-            (allowance.planned, allowance.has_planned) = (Some(now), true);
-        }
+    }
+
+    /// Whether a machine may plan a change.
+    pub(super) fn may_plan(&self, now: Duration, peer: PeerId) -> bool {
+        let Allowance { planned, vain_plans, .. } = self.find(peer);
+        is_over(now, planned, PLAN_EVERY * (1 << vain_plans.min(MAX_PLAN_DOUBLINGS)))
+    }
+
+    /// A machine plans a change.
+    pub(super) fn note_plan(&mut self, now: Duration, peer: PeerId) {
+        let allowance = self.of(peer);
+        (allowance.planned, allowance.has_planned) = (Some(now), true);
     }
 
     /// Whether a peer may have an answer, which it gets then.
@@ -72,6 +79,11 @@ impl Allowances {
             }
             allowance.prepares = 0;
         }
+    }
+
+    fn find(&self, peer: PeerId) -> Allowance {
+        let known = self.0.iter().find(|(other, _)| *other == peer);
+        known.map(|(_, allowance)| *allowance).unwrap_or_default()
     }
 
     fn of(&mut self, peer: PeerId) -> &mut Allowance {

@@ -238,7 +238,7 @@ fn a_goodbye_with_a_high_ballot_is_counted_in_a_higher_one() {
 }
 
 /// A machine that wants another one to be put away says all that it can to that end.
-fn slander(rig: &mut Rig, liar: usize, victim: usize, round: u32) {
+fn slander(rig: &mut Rig, liar: usize, victim: usize, round: u64) {
     let installed = rig.machines[liar].change.installed().clone();
     let exposed = rig.exposed.len() as u32;
     let leaving = Machines::default().with(victim);

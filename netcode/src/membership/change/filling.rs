@@ -9,7 +9,10 @@ use super::{
     message::{Ballot, Body, Goodbye, Message},
     value::Value,
 };
-use crate::exchange::Stream;
+use crate::exchange::{Stream, cut};
+
+/// At most this many bytes of inputs in one answer: it is a datagram.
+const MAX_FILL_BYTES: usize = 800;
 
 impl Agreement {
     pub(super) fn take_goodbye(
@@ -77,7 +80,8 @@ impl Agreement {
         if ends.len() != self.installed().seats.len() || !(0..).zip(ends).any(lacks) {
             return None;
         }
-        let streams = inputs.streams(ends);
+        let mut streams = inputs.streams(ends);
+        cut(&mut streams, MAX_FILL_BYTES);
         Some(Step::Send(to, Message { epoch, body: Body::Fill { streams } }))
     }
 

@@ -13,7 +13,7 @@ use crate::exchange::Stream;
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub(crate) struct Ballot {
-    pub(crate) round: u32,
+    pub(crate) round: u64,
     /// The number of the leader among the voters.
     pub(crate) leader: u8,
 }

@@ -3,8 +3,8 @@
 //!
 //! The files stand in reading order: who decides (`voters`), what is decided (`value`), what is
 //! said (`message`), what is needed of the exchange (`inputs`), each machine's part (`agreement`,
-//! `acceptor`, `learner` and `filling`), that of a leader (`leader`), and when things happen
-//! (`schedule`). Of the tests, `search` tries everything that can happen to a few machines, `cases`
+//! `wishes`, `acceptor`, `learner` and `filling`), that of a leader (`leader`), and when things happen
+//! (`allowances`, `listening`, `schedule`). Of the tests, `search` tries everything that can happen to a few machines, `cases`
 //! lets one thing go wrong at each moment of a change, and `walks` does a little of everything to
 //! many machines.
 //!
@@ -58,11 +58,13 @@ mod value;
 mod message;
 mod inputs;
 mod agreement;
+mod wishes;
 mod acceptor;
 mod learner;
 mod filling;
 mod leader;
 mod allowances;
+mod listening;
 mod schedule;
 #[cfg(test)]
 mod prints;
@@ -76,6 +78,8 @@ mod walks;
 mod cases;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod schedule_tests;
 
 pub(crate) use agreement::{Presence, Step};
 pub(crate) use inputs::MatchInputs;

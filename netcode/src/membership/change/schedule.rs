@@ -7,27 +7,23 @@ use std::time::Duration;
 use signaling::protocol::PeerId;
 
 use super::{
-    agreement::{Agreement, Hold, Presence, Step, View},
+    agreement::{Agreement, Hold, Presence, Step},
     allowances::Allowances,
     inputs::MatchInputs,
+    listening::{Listening, MUTE_AFTER},
     message::{Asked, Ballot, Body, Message, Wish},
-    value::{Occupant, Reason, Value},
+    value::{Occupant, Value},
     voters::Machines,
 };
 use crate::config::MAX_SEATS;
 
 /// Whatever was not answered is sent again after this time: about three updates.
-const REPEAT_EVERY: Duration = Duration::from_millis(50);
+pub(super) const REPEAT_EVERY: Duration = Duration::from_millis(50);
 /// A leader waits at least this long for all machines that it does not miss, and a machine at least
 /// this long for the leaders before it.
 const MIN_PATIENCE: Duration = Duration::from_millis(250);
 /// Each attempt that came to nothing doubles the wait, as often as this.
 const MAX_DOUBLINGS: u32 = 4;
-/// A machine that is heard, and has not promised for this many waits, counts as missed: each
-/// machine sees the promises of all.
-const MUTE_AFTER: u32 = 4;
-/// A machine plans at most one change in this time.
-pub(super) const PLAN_EVERY: Duration = Duration::from_secs(1);
 /// What was decided is repeated for this long to machines that do not show that they know it. They
 /// get it later, too, if they ask for anything.
 const INSTALL_FOR: Duration = Duration::from_secs(2);
@@ -60,11 +56,10 @@ pub(crate) struct Change {
     unheld: Option<Duration>,
     began: Duration,
     attempts: u32,
-    planned: Option<Duration>,
     /// When we last repeated what nobody answered; 0 if something new is to be said.
     repeated: Duration,
-    /// What was promised when, as far as we promised.
-    promised: (Ballot, Duration),
+    /// What we have promised, as far as we noted it.
+    promised: Ballot,
     /// Machines that may not know the epoch in force yet, and until when they hear of it.
     laggards: (Vec<PeerId>, Duration),
     /// Peers that were heard to be in later epochs: they have what was decided.
@@ -72,8 +67,9 @@ pub(crate) struct Change {
     farewell: (Vec<Step>, u8),
     /// How often we shall say that we want nothing any more.
     retractions: u8,
-    /// One for each peer that we decide with, or that was put away.
+    /// One for each machine that decides with us, or that was put away, and our own.
     allowances: Allowances,
+    pub(super) listening: Listening,
 }
 
 impl Change {
@@ -83,6 +79,8 @@ impl Change {
     }
 
     pub(super) fn of(agreement: Agreement) -> Self {
+        let mut listening = Listening::default();
+        listening.begin_epoch(Duration::ZERO, agreement.views.len());
         Self {
             agreement,
             hidden: Machines::default(),
@@ -90,14 +88,14 @@ impl Change {
             unheld: None,
             began: Duration::ZERO,
             attempts: 0,
-            planned: None,
             repeated: Duration::ZERO,
-            promised: (Ballot::default(), Duration::ZERO),
+            promised: Ballot::default(),
             laggards: (Vec::new(), Duration::ZERO),
             ahead: Vec::new(),
             farewell: (Vec::new(), 0),
             retractions: 0,
             allowances: Allowances::default(),
+            listening,
         }
     }
 
@@ -211,6 +209,7 @@ impl Change {
         outlook: Outlook,
         inputs: &mut impl MatchInputs,
     ) -> Vec<Step> {
+        self.forget_old_wishes(now);
         let mut steps = self.agreement.advance(inputs);
         self.note_installed(now, &steps);
         if steps.iter().any(|step| matches!(step, Step::Installed(_))) {
@@ -291,8 +290,8 @@ impl Change {
             return Vec::new();
         }
         let wish = self.wish(outlook);
-        if wish.leaving.is_empty() {
-            self.planned = Some(now);
+        if self.is_plan(self.agreement.local, wish) {
+            self.allowances.note_plan(now, self.agreement.local);
         }
         self.began = now;
         let steps = self.agreement.begin(wish, inputs);
@@ -319,14 +318,19 @@ impl Change {
 
     /// A machine that holds waits for an epoch that nobody else may see a cause for.
     fn note_unheld(&mut self, now: Duration) {
-        let holds = |view: &View| {
-            view.presence == Presence::Here
+        let is_unheld = self.agreement.decision.hold.is_none() && self.does_any_hold(None);
+        self.unheld = is_unheld.then(|| self.unheld.unwrap_or(now));
+    }
+
+    /// Whether a machine other than this one is heard to hold.
+    fn does_any_hold(&self, but: Option<usize>) -> bool {
+        let mut views = self.agreement.views.iter().enumerate();
+        views.any(|(voter, view)| {
+            Some(voter) != but
+                && view.presence == Presence::Here
                 && view.goodbye.is_none()
                 && view.promised > Ballot::default()
-        };
-        let agreement = &self.agreement;
-        let is_unheld = agreement.decision.hold.is_none() && agreement.views.iter().any(holds);
-        self.unheld = is_unheld.then(|| self.unheld.unwrap_or(now));
+        })
     }
 
     /// Whether there is something to decide, and enough machines see it.
@@ -335,10 +339,10 @@ impl Change {
         let missing = agreement.missing();
         let is_agreed = || agreement.agreed(self.next_ballot()).next().is_some();
         let is_planned = missing.is_empty() && is_agreed();
-        let may_plan = || self.planned.is_none_or(|at| now.saturating_sub(at) >= PLAN_EVERY);
+        let may_plan = self.allowances.may_plan(now, agreement.local);
         let is_over = |since: Duration| now.saturating_sub(since) >= MUTE_AFTER * patience;
         let is_helping = missing.is_empty() && self.unheld.is_some_and(is_over);
-        if agreement.decision.hold.is_some() || ((is_planned || is_helping) && may_plan()) {
+        if agreement.decision.hold.is_some() || is_helping || (is_planned && may_plan) {
             return true;
         }
         let views = agreement.views.iter().enumerate();
@@ -372,48 +376,39 @@ impl Change {
         Wish { leaving, first: if is_planned { outlook.soon } else { 0 } }
     }
 
-    /// Machines that are heard and do not promise count as missed after a while.
-    fn note_mute(&mut self, now: Duration, patience: Duration) {
-        let (ballot, since) = self.promised;
-        let is_over = now.saturating_sub(since) >= MUTE_AFTER * patience;
-        let us = self.agreement.us;
-        // A machine that does not agree that we are gone is right not to promise.
-        let hold = self.agreement.decision.hold.unwrap_or_default();
-        let are_we_missed = us.is_some_and(|us| hold.machines.has(us));
-        if ballot > Ballot::default() && is_over {
-            for (voter, view) in self.agreement.views.iter_mut().enumerate() {
-                let is_leader = usize::from(ballot.leader) == voter;
-                let is_silent = view.promised == Ballot::default() && view.vote.is_none();
-                view.is_mute = !is_leader && Some(voter) != us && is_silent && !are_we_missed;
-            }
-            // A machine without which nothing can be decided is asked again.
-            if !self.can_decide() {
-                self.agreement.views.iter_mut().for_each(|view| view.is_mute = false);
-            }
-        }
-    }
-
     /// Whether a peer may make us promise something, at this time.
     fn is_allowed(&mut self, now: Duration, from: PeerId, message: &Message) -> bool {
         let Body::Prepare { ballot, wish } = &message.body else { return true };
         if *ballot <= self.agreement.decision.promised {
-            return true;
+            // It gets our promise again.
+            return self.allowances.may_answer(now, from);
         }
-        self.allowances.may_prepare(now, from, self.is_planned(*wish))
+        self.allowances.may_prepare(now, from)
+            && (!self.is_plan(from, *wish) || self.allowances.may_plan(now, from))
     }
 
-    /// Whether an attempt is for a planned change: nobody is missed, now or before in this epoch.
-    fn is_planned(&self, wish: Wish) -> bool {
-        wish.leaving.is_empty() && self.held_machines().is_empty()
+    /// Whether an attempt of this machine is a planned change: nobody is missed, and no other
+    /// machine holds. A machine that ends what another one began is not to blame.
+    fn is_plan(&self, leader: PeerId, wish: Wish) -> bool {
+        let leader = self.agreement.voters.index(leader);
+        wish.leaving.is_empty() && self.promised == Ballot::default() && !self.does_any_hold(leader)
     }
 
     fn note(&mut self, now: Duration, from: PeerId, message: &Message, steps: &[Step]) {
         let promised = self.agreement.decision.promised;
         if let Body::Prepare { ballot, wish } = &message.body
             && *ballot == promised
-            && promised != self.promised.0
+            && promised != self.promised
         {
-            self.allowances.note_prepare(now, from, self.is_planned(*wish));
+            self.allowances.note_prepare(now, from);
+            if self.is_plan(from, *wish) {
+                self.allowances.note_plan(now, from);
+            }
+        }
+        if matches!(message.body, Body::Suspect { .. })
+            && let Some(voter) = self.agreement.voters.index(from)
+        {
+            self.listening.note_wishes(now, voter);
         }
         self.note_promise(now);
         self.note_installed(now, steps);
@@ -422,9 +417,8 @@ impl Change {
     /// Another machine leads from now on, so we wait for it.
     fn note_promise(&mut self, now: Duration) {
         let promised = self.agreement.decision.promised;
-        if promised > self.promised.0 {
-            let is_first = self.promised.0 == Ballot::default();
-            self.promised = (promised, if is_first { now } else { self.promised.1 });
+        if promised > self.promised {
+            self.promised = promised;
             self.waiting = Some(now);
         }
     }
@@ -444,7 +438,8 @@ impl Change {
         self.laggards = (peers, now + INSTALL_FOR);
         self.hidden = Machines::default();
         (self.waiting, self.attempts, self.retractions) = (None, 0, 0);
-        self.promised = (Ballot::default(), now);
-        self.allowances.begin_epoch(value.reason != Reason::Unchanged);
+        self.promised = Ballot::default();
+        self.allowances.begin_epoch(old != value.seats);
+        self.listening.begin_epoch(now, self.agreement.views.len());
     }
 }

@@ -116,7 +116,7 @@ impl Hash for Machine {
         }
         let Decision { promised, hold, accepted, pending, decided, attempt, .. } = decision;
         (promised, hold, accepted, pending, decided, attempt).hash(hasher);
-        let highest_round = decision.highest_round * u32::from(self.is_leader);
+        let highest_round = decision.highest_round * u64::from(self.is_leader);
         (highest_round, decision.is_modest, decision.differing).hash(hasher);
     }
 }

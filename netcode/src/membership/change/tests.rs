@@ -1,11 +1,9 @@
 //! Each rule by itself.
 
-use std::time::Duration;
-
 use signaling::protocol::PeerId;
 
 use super::{
-    Asked, Ballot, Body, Change, MatchInputs, Message, Occupant, Outlook, Presence, Step, Value,
+    Asked, Ballot, Body, MatchInputs, Message, Occupant, Presence, Step, Value,
     agreement::Agreement,
     message::{Goodbye, Promise, Wish},
     value::Reason,
@@ -20,11 +18,11 @@ const LIMIT: u32 = 100;
 
 /// For each seat, the frame before which the inputs are known.
 #[derive(Clone, Debug)]
-struct Known {
-    ends: Vec<u32>,
-    exposed: u32,
+pub(super) struct Known {
+    pub(super) ends: Vec<u32>,
+    pub(super) exposed: u32,
     /// The seats whose inputs are others than on the other machines.
-    differing: Vec<u8>,
+    pub(super) differing: Vec<u8>,
 }
 
 impl MatchInputs for Known {
@@ -72,20 +70,20 @@ impl MatchInputs for Known {
     }
 }
 
-fn peer(machine: usize) -> PeerId {
+pub(super) fn peer(machine: usize) -> PeerId {
     PeerId::from_u128(machine as u128 + 1)
 }
 
-fn seats(count: usize) -> Vec<Occupant> {
+pub(super) fn seats(count: usize) -> Vec<Occupant> {
     (0..count).map(|it| Occupant::Peer(peer(it))).collect()
 }
 
-fn set(voters: &[usize]) -> Machines {
+pub(super) fn set(voters: &[usize]) -> Machines {
     voters.iter().copied().collect()
 }
 
 /// A message about the first change: its sender misses these machines, and asks for these changes.
-fn wants(missing: &[usize], asked: &[Asked]) -> Message {
+pub(super) fn wants(missing: &[usize], asked: &[Asked]) -> Message {
     Message { epoch: 1, body: Body::Suspect { missing: set(missing), asked: asked.to_vec() } }
 }
 
@@ -487,7 +485,7 @@ fn numbers_that_no_honest_machine_names_are_refused() {
     let (agreement, known) = &mut table.machines[1];
     let before = agreement.clone();
     let wish = Wish { leaving: set(&[2]), first: 0 };
-    let far = Ballot { round: u32::MAX, leader: 0 };
+    let far = Ballot { round: u64::MAX, leader: 0 };
     let near = Ballot { round: 1, leader: 0 };
     let first = before.installed().digest();
     let value = |epoch, parent, first| Value {
@@ -550,62 +548,6 @@ fn a_message_survives_the_wire() {
     }
 }
 
-/// Polls a machine every 10 ms until it does something else than to suspect.
-fn begins_after(change: &mut Change, known: &mut Known, patience: Duration) -> Option<Duration> {
-    let outlook =
-        Outlook { round_trip: Duration::from_millis(40), soon: 20, until_soon: Duration::ZERO };
-    let steps = (1..).map(|step| Duration::from_millis(10) * step);
-    steps.take_while(|&now| now <= patience).find(|&now| {
-        let begins = |step: &Step| {
-            matches!(step, Step::ToAll(it) if matches!(it.body, Body::Prepare { .. }))
-        };
-        change.poll(now, outlook, known).iter().any(begins)
-    })
-}
-
-#[test]
-fn the_lowest_machine_leads_and_the_others_wait_their_turn() {
-    for (machine, expected) in [(0, 10), (1, 260), (2, 510)] {
-        let mut known = Known { ends: vec![10; 4], exposed: 8, differing: Vec::new() };
-        let mut change = Change::new(peer(machine), seats(4));
-        change.notice(peer(3), Presence::Missing);
-        for other in (0..3).filter(|&other| other != machine) {
-            let suspect = wants(&[3], &[]);
-            change.handle(Duration::ZERO, peer(other), &suspect, &mut known);
-        }
-        let begins = begins_after(&mut change, &mut known, Duration::from_secs(2));
-        assert_eq!(begins, Some(Duration::from_millis(expected)));
-    }
-}
-
-#[test]
-fn a_hidden_machine_leads_nothing() {
-    let mut known = Known { ends: vec![10; 4], exposed: 8, differing: Vec::new() };
-    let mut change = Change::new(peer(1), seats(4));
-    change.notice(peer(3), Presence::Missing);
-    change.notice_hidden(peer(0), true);
-    let suspect = wants(&[3], &[]);
-    for other in [0, 2] {
-        change.handle(Duration::ZERO, peer(other), &suspect, &mut known);
-    }
-    let begins = begins_after(&mut change, &mut known, Duration::from_secs(2));
-    assert_eq!(begins, Some(Duration::from_millis(10)));
-}
-
-#[test]
-fn a_hidden_machine_waits_for_all_others() {
-    let mut known = Known { ends: vec![10; 4], exposed: 8, differing: Vec::new() };
-    let mut change = Change::new(peer(0), seats(4));
-    change.notice(peer(3), Presence::Missing);
-    change.notice_hidden(peer(0), true);
-    let suspect = wants(&[3], &[]);
-    for other in [1, 2] {
-        change.handle(Duration::ZERO, peer(other), &suspect, &mut known);
-    }
-    let begins = begins_after(&mut change, &mut known, Duration::from_secs(2));
-    assert_eq!(begins, Some(Duration::from_millis(510)));
-}
-
 #[test]
 fn a_machine_without_a_seat_asks_for_the_inputs_that_it_lacks() {
     let mut table = Table::new(4);
@@ -638,58 +580,6 @@ fn a_machine_without_a_seat_asks_for_the_inputs_that_it_lacks() {
 }
 
 #[test]
-fn a_change_is_planned_while_a_quorum_asks_for_it() {
-    let asked = Asked { seat: 3, occupant: Occupant::Bot };
-    let other = Asked { seat: 3, occupant: Occupant::Empty };
-    for (asks, expected) in [
-        (&[Some(asked), Some(asked), Some(asked)][..], true),
-        (&[Some(asked), Some(asked), None], false),
-        (&[Some(asked), Some(asked), Some(other)], false),
-        (&[None, Some(asked), Some(asked)], false),
-    ] {
-        let mut known = Known { ends: vec![10; 4], exposed: 8, differing: Vec::new() };
-        let mut change = Change::new(peer(0), seats(4));
-        change.ask(asked);
-        for (it, ask) in asks.iter().enumerate() {
-            match (it, ask) {
-                (0, Some(_)) => {}
-                (0, None) => change.withdraw(3),
-                (_, ask) => {
-                    // What it said first no longer counts.
-                    for asked in [&[asked][..], ask.as_slice()] {
-                        let message = wants(&[], asked);
-                        change.handle(Duration::ZERO, peer(it), &message, &mut known);
-                    }
-                }
-            }
-        }
-        // The machine of the seat does not ask.
-        let begins = begins_after(&mut change, &mut known, Duration::from_secs(2));
-        assert_eq!(begins.is_some(), expected, "{asks:?}");
-        assert_eq!(change.hold().is_some(), expected);
-    }
-}
-
-#[test]
-fn a_machine_says_three_times_that_it_wants_nothing_any_more() {
-    let known = Known { ends: vec![10; 3], exposed: 8, differing: Vec::new() };
-    let mut change = Change::new(peer(0), seats(3));
-    let mut now = Duration::ZERO;
-    let mut said = |change: &mut Change, times: usize| {
-        let said = (0..times).flat_map(|_| {
-            now += Duration::from_millis(50);
-            change.repeat(now, &known)
-        });
-        Vec::from_iter(said)
-    };
-    assert_eq!(said(&mut change, 5), []);
-    change.notice(peer(2), Presence::Missing);
-    assert_eq!(said(&mut change, 2), vec![Step::ToAll(wants(&[2], &[])); 2]);
-    change.notice(peer(2), Presence::Here);
-    assert_eq!(said(&mut change, 9), vec![Step::ToAll(wants(&[], &[])); 3]);
-}
-
-#[test]
 fn a_change_that_a_few_ask_for_is_no_part_of_another_one() {
     let asked = Asked { seat: 2, occupant: Occupant::Bot };
     let away = Occupant::Away(peer(2));
@@ -701,30 +591,4 @@ fn a_change_that_a_few_ask_for_is_no_part_of_another_one() {
         assert_eq!(table.installed.len(), 3);
         assert_eq!(table.installed[0].1.seats[2], expected);
     }
-}
-
-#[test]
-fn a_machine_that_misses_another_one_alone_begins_nothing() {
-    let mut known = Known { ends: vec![10; 3], exposed: 8, differing: Vec::new() };
-    let mut change = Change::new(peer(0), seats(3));
-    change.notice(peer(2), Presence::Missing);
-    assert_eq!(begins_after(&mut change, &mut known, Duration::from_secs(5)), None);
-    assert!(!change.is_stuck() && change.hold().is_none());
-    change.notice(peer(1), Presence::Missing);
-    assert!(change.is_stuck());
-}
-
-#[test]
-fn a_peer_that_proposes_without_end_is_heard_less_and_less() {
-    let mut known = Known { ends: vec![10; 3], exposed: 8, differing: Vec::new() };
-    let mut change = Change::new(peer(1), seats(3));
-    let mut promises = 0;
-    for round in 1..=1_000u32 {
-        let now = Duration::from_millis(10) * round;
-        let ballot = Ballot { round, leader: 0 };
-        let body = Body::Prepare { ballot, wish: Wish { leaving: set(&[1]), first: 0 } };
-        let steps = change.handle(now, peer(0), &Message { epoch: 1, body }, &mut known);
-        promises += usize::from(!steps.is_empty());
-    }
-    assert!((2..=8).contains(&promises), "{promises} promises in ten seconds");
 }

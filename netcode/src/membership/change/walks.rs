@@ -72,7 +72,7 @@ impl Rig {
         let count = self.machines.len();
         let installed = self.machines[liar].change.installed().clone();
         let victim = self.random(count as u64) as usize;
-        let round = [1, 2, 3, 900, u32::MAX][self.random(5) as usize];
+        let round = [1, 2, 3, 900, u64::MAX][self.random(5) as usize];
         let ballot = Ballot { round, leader: liar as u8 };
         let mut seats = installed.seats.clone();
         seats[victim] =
