@@ -225,6 +225,15 @@ impl Page {
         self.session.go_to(url).expect("the page loads");
     }
 
+    /// Loads the page again.
+    ///
+    /// # Panics
+    ///
+    /// When it does not load.
+    pub fn reload(&self) {
+        self.session.reload().expect("the page loads again");
+    }
+
     /// Waits until the page asks whether it may use the servers that its address names, and agrees.
     ///
     /// # Panics

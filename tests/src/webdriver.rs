@@ -36,6 +36,10 @@ impl Session {
         self.post("/url", &json!({ "url": url })).map(drop)
     }
 
+    pub(crate) fn reload(&self) -> Result<(), String> {
+        self.post("/refresh", &json!({})).map(drop)
+    }
+
     /// Runs a function body in the page. Returns its result.
     pub(crate) fn run(&self, script: &str) -> Result<Value, String> {
         self.post("/execute/sync", &json!({ "script": script, "args": [] }))

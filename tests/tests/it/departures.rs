@@ -5,7 +5,11 @@ use std::time::{Duration, Instant};
 
 use e2e_tests::{Peer, PeerSettings, TestServer, assert_agreement};
 
-use crate::{patience, start, timing::tolerance};
+use crate::{
+    browser::{open, server_and_browser, wait_for_frames},
+    patience, start,
+    timing::tolerance,
+};
 
 /// The time within which players are promised a reason.
 const REASON_DEADLINE: Duration = Duration::from_secs(3);
@@ -44,6 +48,30 @@ fn a_leaver_is_named_to_the_other_peers() {
     assert!(status.success(), "the leaver played as long as it wanted: {:#?}", cid.lines());
     assert_departure_noticed(&mut [&mut ann, &mut bob], "Cid", left_at);
     assert_eq!(server.broken(), 0, "a leaver says goodbye to the server as well");
+}
+
+#[test]
+fn a_page_that_is_left_or_loaded_again_says_goodbye() {
+    let Some((server, browser)) =
+        server_and_browser("a_page_that_is_left_or_loaded_again_says_goodbye")
+    else {
+        return;
+    };
+    for (room, is_reload) in [("left", false), ("reloaded", true)] {
+        let page = open(&browser, &server, "Pat", room);
+        let mut ann = start(&PeerSettings::new(server.room(room), "Ann").seconds(LONG));
+        wait_for_frames(&page, 60);
+        let since = Instant::now();
+        if is_reload {
+            page.reload();
+        } else {
+            page.go_to("about:blank");
+        }
+        let reason = ann.wait_for_reason(patience(0));
+        println!("reported after {:.2?}: {reason}", since.elapsed());
+        // A page that says nothing is lost, and after more than two seconds.
+        assert!(reason.contains("Pat left"), "{reason}");
+    }
 }
 
 /// Asserts that the peers report in time that `missing` is gone, end by themselves, and agree on
