@@ -72,24 +72,35 @@ pub struct NetcodeConfig {
     /// [`FinishPolicy::Everyone`]: each peer plays until it finishes itself.
     pub finish_policy: FinishPolicy,
     /// Decides what becomes of a match of three or more machines that loses one of them. Default
-    /// [`DeparturePolicy::EndMatch`]. The same on all peers.
+    /// [`DeparturePolicy::GoOn`]: nobody loses a match because another one left it. The same on all
+    /// peers.
     pub departure_policy: DeparturePolicy,
+    /// Decides what becomes of a match of two machines that loses one of them. Default
+    /// [`PairPolicy::EndMatch`]: there is nobody left to play with. The same on all peers.
+    pub pair_policy: PairPolicy,
     /// Decides who plays the seats of a machine that was lost, if the match goes on without it.
     /// Default [`StandIn::Nobody`]. The same on all peers.
     pub stand_in: StandIn,
     /// The time for which the seats of a machine that was lost are kept for it, if the match goes
     /// on without it. Default 30 s: most networks are back by then.
     pub seat_hold: Duration,
+    /// Decides who may pause an online match. Default [`PausePolicy::Anyone`], which is right among
+    /// friends. The same on all peers.
+    pub pause_policy: PausePolicy,
+    /// Whether the owner of the room may remove players from a match in which the owner plays, by
+    /// [`RoomRequest::Kick`](signaling::lobby::RoomRequest::Kick). Default true. The same on all
+    /// peers.
+    pub owner_may_kick: bool,
     /// How much a peer may send. A peer that sends much more is removed from the match.
     pub flood_limits: FloodLimits,
 }
 
-/// Decides what becomes of a match of three or more machines that loses one of them: its player
-/// left the room, its program crashed, or its network is down. A match of two machines always ends.
+/// Decides what becomes of a match that began with three or more machines and loses one of them:
+/// its player left the room, its program crashed, or its network is down. [`PairPolicy`] is about
+/// matches of two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeparturePolicy {
     /// It ends for all.
-    #[default]
     EndMatch,
     /// It goes on, as long as more than half of the machines reach each other. They agree on the
     /// frame from which the lost one no longer plays, so that all of them go on with the same
@@ -99,7 +110,37 @@ pub enum DeparturePolicy {
     ///
     /// A frame is final only once more than half of the machines have all inputs for it; without a
     /// change of the roster, that is up to one round trip later than with `EndMatch`.
+    #[default]
     GoOn,
+    /// As `GoOn`, but the match stands still while the seat of a machine is kept: until it is back,
+    /// its [`NetcodeConfig::seat_hold`] is over, or more than half of the machines ask to go on, by
+    /// [`PauseMatch`](crate::PauseMatch). A machine that left the room is not waited for.
+    Wait,
+}
+
+/// Decides what becomes of a match that began with two machines and loses one of them.
+///
+/// With either, a machine that is only silent is waited for: the match stands still once the
+/// prediction window is used up, and ends after [`NetcodeConfig::outage_timeout`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PairPolicy {
+    /// It ends.
+    #[default]
+    EndMatch,
+    /// It goes on as by [`DeparturePolicy::GoOn`] if the other machine left, or if its connection
+    /// closed and this machine has the lower seat. While the other one is only silent, neither can
+    /// know which of the two was lost, so neither goes on.
+    GoOn,
+}
+
+/// Decides who may pause an online match: see [`PauseMatch`](crate::PauseMatch).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PausePolicy {
+    /// Any player that holds a seat.
+    #[default]
+    Anyone,
+    /// Nobody: right among strangers, for whom a pause is a way to annoy.
+    Nobody,
 }
 
 /// Decides who plays a seat whose machine is away or gone: [`SeatState::Away`] or
@@ -238,8 +279,11 @@ impl Default for NetcodeConfig {
             max_players: 4,
             finish_policy: FinishPolicy::default(),
             departure_policy: DeparturePolicy::default(),
+            pair_policy: PairPolicy::default(),
             stand_in: StandIn::default(),
             seat_hold: Duration::from_secs(30),
+            pause_policy: PausePolicy::default(),
+            owner_may_kick: true,
             flood_limits: FloodLimits::default(),
         }
     }
@@ -297,7 +341,9 @@ impl NetcodeConfig {
         let FloodLimits { datagrams_per_s, control_per_s, bulk_per_s } = self.flood_limits;
         let (more_datagrams, min_control) = match self.departure_policy {
             DeparturePolicy::EndMatch => (0, MIN_CONTROL_PER_S),
-            DeparturePolicy::GoOn => (MORE_DATAGRAMS_PER_S_GOING_ON, MIN_CONTROL_PER_S_GOING_ON),
+            DeparturePolicy::GoOn | DeparturePolicy::Wait => {
+                (MORE_DATAGRAMS_PER_S_GOING_ON, MIN_CONTROL_PER_S_GOING_ON)
+            }
         };
         datagrams_per_s >= 4 * u32::from(self.fps) + more_datagrams
             && control_per_s >= min_control

@@ -93,8 +93,8 @@ pub use audit::{AuditFinding, AuditProblem, AuditReport, UnregisteredRead};
 pub use checksum::{ChecksumLog, DesyncDetected, DesyncReport};
 pub use codec::SerializeFault;
 pub use config::{
-    ConfigError, DeparturePolicy, FinishPolicy, FloodLimits, InputDelay, NetcodeConfig, StandIn,
-    SyncTest,
+    ConfigError, DeparturePolicy, FinishPolicy, FloodLimits, InputDelay, NetcodeConfig, PairPolicy,
+    PausePolicy, StandIn, SyncTest,
 };
 #[cfg(feature = "overlay")]
 pub use diagnostics::overlay::{NetcodeOverlayPlugin, OverlayState};
@@ -105,10 +105,10 @@ pub use input::{GameInput, LocalInputs, PlayerInputs, Seat};
 pub use latch::AppLatchExt;
 pub use match_maker::{AskRoom, ListRooms, Room, RoomDenied, RoomList};
 pub use membership::{
-    EndReason, FinishMatch, JoinRoom, LeaveMatch, LeaveRoom, Lobby, LobbyPeer, Misconduct,
-    PeerFinished, Refusal, Rename, Roster, RosterSeat, SeatChanged, SeatState, SessionChanged,
-    SessionState, SetConditions, SetInputDelay, SetReady, SetSpectating, StartBlocker, StartLocal,
-    StartRefusal, in_match,
+    EndReason, FinishMatch, JoinRoom, LeaveMatch, LeaveRoom, Lobby, LobbyPeer, Misconduct, Pause,
+    PauseMatch, PeerFinished, Refusal, Rename, Roster, RosterSeat, SeatChanged, SeatState,
+    SessionChanged, SessionState, SetConditions, SetInputDelay, SetReady, SetSpectating,
+    StartBlocker, StartLocal, StartRefusal, in_match,
 };
 pub use pacing::StepPhase;
 pub use packed_input::{InputProblem, UnfitInput};
@@ -135,10 +135,10 @@ pub mod prelude {
         AppEffectsExt, AppLatchExt, AppRollbackExt, AskRoom, ChecksumLog, DesyncDetected,
         EffectStarted, Effects, EndReason, FinishMatch, FinishedMatch, JoinRoom, LeaveMatch,
         LeaveRoom, LinkConditions, ListRooms, Lobby, LobbyPeer, LocalInputs, MatchEnd, MatchResult,
-        MatchSeed, NetcodeConfig, NetcodePlugin, NetcodeSystems, Ordered, PeerFinished,
-        PlayerInputs, ReadInputs, Rollback, RollbackCommandsExt, RollbackId, Room, RoomDenied,
-        RoomList, RoomRequest, Roster, Seat, SeatChanged, SeatState, SessionChanged, SessionState,
-        SessionStats, SetConditions, SetReady, SetSpectating, SetupMatch, SimFrame, Simulate,
-        StartLocal, StepPhase, SyncTest, SyncTestFailed, in_match,
+        MatchSeed, NetcodeConfig, NetcodePlugin, NetcodeSystems, Ordered, Pause, PauseMatch,
+        PeerFinished, PlayerInputs, ReadInputs, Rollback, RollbackCommandsExt, RollbackId, Room,
+        RoomDenied, RoomList, RoomRequest, Roster, Seat, SeatChanged, SeatState, SessionChanged,
+        SessionState, SessionStats, SetConditions, SetReady, SetSpectating, SetupMatch, SimFrame,
+        Simulate, StartLocal, StepPhase, SyncTest, SyncTestFailed, in_match,
     };
 }

@@ -73,6 +73,8 @@ fn control_messages_are_as_documented() {
         ("Finish", Control::Finish(finish).encode()),
         ("Change, Accepted", Control::Change { match_number: 1, message: accepted }.encode()),
         ("Return", Control::Return { match_number: 1 }.encode()),
+        ("Pause", Control::Pause { match_number: 1, pauses: true }.encode()),
+        ("Kick", Control::Kick { match_number: 1, peer: PeerId::from_u128(1) }.encode()),
     ]);
 }
 

@@ -1,8 +1,8 @@
 //! Matches that go on without some of their machines: what is final although a machine may be gone,
 //! and what a machine holds back, gives and takes while the machines agree on a new roster.
 //!
-//! A frame is *exposed* once more than half of the machines are known to have the inputs of every
-//! seat for it. Whichever machines are lost then, one of those that decide what comes next has all
+//! Where machines may be lost, a frame is *exposed* once more than half of the machines are known to
+//! have the inputs of every seat for it. Whichever machines are lost then, one of those that decide what comes next has all
 //! of these inputs, so nobody ever takes an exposed frame back.
 //!
 //! The session may have simulated frames beyond that with inputs, or with a roster, that turn out
@@ -35,8 +35,10 @@ pub(crate) enum SeatUse {
 /// How far a match that goes on without some of its machines is final.
 #[derive(Debug, Default)]
 pub(super) struct Changing {
-    /// Whether the match goes on without a machine at all.
+    /// Whether the machines agree on changes of the roster at all.
     goes_on: bool,
+    /// Whether the match may go on without a machine that others do not hear.
+    loses_machines: bool,
     /// The number of times that the roster has changed.
     pub(super) epoch: u32,
     /// The first frame that is not exposed.
@@ -52,9 +54,10 @@ pub(super) struct Changing {
 
 /// What is final.
 impl Exchange {
-    /// The match goes on without some of its machines, from now on.
-    pub(crate) fn go_on(&mut self) {
-        self.changing.goes_on = true;
+    /// From now on, the machines agree on changes of the roster. `loses_machines` says that the
+    /// match may go on without a machine that others do not hear.
+    pub(crate) fn go_on(&mut self, loses_machines: bool) {
+        (self.changing.goes_on, self.changing.loses_machines) = (true, loses_machines);
     }
 
     pub(crate) fn goes_on(&self) -> bool {
@@ -74,7 +77,9 @@ impl Exchange {
         }
         let Changing { replaced_from, returns_at, .. } = self.changing;
         let open = replaced_from.into_iter().chain(returns_at).min().unwrap_or(u32::MAX);
-        let end = self.known_to_most().min(self.unheld_end()).min(open);
+        // Where no machine is lost, all that take part in a change say what they have exposed.
+        let known = if self.changing.loses_machines { self.known_to_most() } else { u32::MAX };
+        let end = known.min(self.unheld_end()).min(open);
         self.changing.exposed = self.changing.exposed.max(end);
     }
 
@@ -97,7 +102,7 @@ impl Exchange {
         let mut end = u32::MAX;
         for (number, seat) in self.seats.iter().enumerate().filter(|(_, it)| !it.is_given_up()) {
             let known = |index: usize| match seat.holder {
-                // What a machine has that knows of no change, or of a later one, proves nothing.
+                // What a machine has that knows of no change proves nothing.
                 _ if self.peers[index].epoch != self.changing.epoch => 0,
                 // It has what it gave.
                 Some(holder) if holder == index => seat.stream.end(),

@@ -146,6 +146,7 @@ impl Exchange {
                 stream.push(input);
             }
         }
+        self.expose();
     }
 
     /// Changes the delay of our inputs if that is due. To be called just before
@@ -179,7 +180,6 @@ impl Exchange {
         let index = self.index(from).ok_or(BadInputs::NoSeat)?;
         let peer = &mut self.peers[index];
         peer.is_here = true;
-        peer.epoch = header.epoch.max(peer.epoch);
         let is_ahead = self.goes_on() && header.epoch > self.changing.epoch;
         if is_ahead || self.has_no_seat(index) {
             self.receive_across_epochs(index, header, inputs, is_ahead);
@@ -189,6 +189,9 @@ impl Exchange {
         let lacking = self.check_acknowledged(index, inputs, header.epoch)?;
         let acked = self.acked(index);
         self.note_acknowledged(index, inputs, header.epoch);
+        if header.epoch == self.changing.epoch {
+            self.peers[index].epoch = header.epoch;
+        }
         if !self.peers[index].is_held {
             self.take(index, &inputs.streams, frame, self.acked(index));
         }

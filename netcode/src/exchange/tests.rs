@@ -401,7 +401,7 @@ fn a_machine_that_returns_at_a_frame_of_the_past_gives_inputs_from_its_next_fram
     for returns_at in [10, 20, 23, 30] {
         let mut exchange =
             Exchange::new(rules(), &[None, Some(PEER), Some(THIRD)], delays(&[0], 2));
-        exchange.go_on();
+        exchange.go_on(true);
         for frame in 0..8 {
             exchange.press(frame, &[input(0)]);
         }

@@ -14,13 +14,10 @@ use super::{
     match_wire::{MatchPosition, MatchWire, Playing},
     patience::Patience,
     reasons::EndReason,
-    roster::{Roster, SeatState},
+    roster::{Roster, RosterSeat, SeatState},
 };
 use crate::exchange::Exchange;
 
-/// A match of two machines does not go on without one of them: neither could know which of the two
-/// is to go on.
-pub(super) const MIN_MACHINES_TO_GO_ON: usize = 3;
 /// A machine is missed once it has been silent for as long as the others can play without its
 /// inputs, and for this long beyond: longer than most networks are down for.
 const MIN_PATIENCE: Duration = Duration::from_millis(250);
@@ -43,6 +40,11 @@ impl MatchWire {
     /// Whether the match that we play goes on without some of its machines. It does not before it
     /// has begun for all.
     pub(super) fn goes_on_without_some(&self) -> bool {
+        self.is_agreeing() && self.playing.as_ref().is_some_and(|playing| playing.loses_machines)
+    }
+
+    /// Whether the match has begun for all, so that its machines may agree on changes.
+    fn is_agreeing(&self) -> bool {
         self.change().is_some() && self.ask(|exchange| exchange.are_all_here()).unwrap_or(false)
     }
 
@@ -118,7 +120,8 @@ impl MatchWire {
     /// The match goes on with another roster. Returns whether a seat is ours, or kept for us.
     fn install(&mut self, now: Duration, value: &Value) -> bool {
         let Some(playing) = &mut self.playing else { return false };
-        playing.present = playing.roster.with_occupants(&value.seats);
+        playing.present = playing.roster.with_occupants(&value.seats).with_clock(value.clock);
+        playing.clock.change(value.clock);
         playing.rosters.push((value.first, playing.present.clone()));
         playing.absences.change(now, &playing.present);
         playing.present.has(playing.local)
@@ -153,14 +156,18 @@ impl MatchWire {
         self.ask(|exchange| exchange.lag()).flatten()
     }
 
-    /// Asks for the changes that we see to be due: a machine that is back gets its seats again, and
-    /// one that stays away for too long, or has left, loses them.
+    /// Asks for the changes that we see to be due: a machine that is back gets its seats again, one
+    /// that stays away for too long, has left or is to be removed loses them, and players pause.
     fn ask_for_changes(&mut self, now: Duration, limits: &Limits) {
-        let Some(Playing { present, absences, .. }) = &self.playing else { return };
+        let Some(Playing { present, absences, clock, kicked, .. }) = &self.playing else { return };
         let wanted = Vec::from_iter(present.away().map(|(seat, peer)| {
             let is_over = absences.is_over(now, seat, limits.seat_hold);
             (seat, peer, is_over, absences.may_return(now, peer))
         }));
+        let is_kicked = |seat: &&RosterSeat| seat.peer.is_some_and(|peer| kicked.contains(&peer));
+        let unwanted = present.seats().iter().filter(is_kicked).map(|seat| seat.seat.0);
+        let unwanted = Vec::from_iter(unwanted);
+        let clock = clock.wish(now, present.clock());
         let seats = present.seats().len() as u8;
         self.with_change(|change, exchange| {
             for seat in 0..seats {
@@ -173,10 +180,16 @@ impl MatchWire {
                         is_back.then_some(Occupant::Peer(peer))
                     }
                 });
+                let is_unwanted = unwanted.contains(&seat);
+                let occupant = if is_unwanted { Some(Occupant::Empty) } else { occupant };
                 match occupant {
-                    Some(occupant) => change.ask(Asked { seat, occupant }),
-                    None => change.withdraw(seat),
+                    Some(occupant) => change.ask(Asked::Seat { seat, occupant }),
+                    None => change.withdraw(Some(seat)),
                 }
+            }
+            match clock {
+                Some(clock) => change.ask(Asked::Clock(clock)),
+                None => change.withdraw(None),
             }
             Vec::new()
         });
@@ -291,7 +304,7 @@ impl Connection {
         let round_trip = round_trips.max().unwrap_or_default();
         let ahead = (PLANNED_ROUND_TRIPS * round_trip).as_secs_f32() * f32::from(limits.fps);
         let MatchPosition { frame, .. } = self.match_wire.position();
-        if !self.match_wire.goes_on_without_some() {
+        if !self.match_wire.is_agreeing() {
             return;
         }
         let steps = self.match_wire.with_change(|change, exchange| {
@@ -326,7 +339,7 @@ impl Connection {
         }
     }
 
-    fn for_machines(&mut self, mut work: impl FnMut(&mut Self, PeerId)) {
+    pub(super) fn for_machines(&mut self, mut work: impl FnMut(&mut Self, PeerId)) {
         let Some(roster) = self.match_wire.roster() else { return };
         let mut others = Vec::from_iter(roster.other_peers());
         others.sort_unstable();

@@ -7,7 +7,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use bevy::prelude::Resource;
 use signaling::{
-    lobby::{RoomEvent, RoomRequest, RoomState},
+    lobby::{RoomEvent, RoomState},
     protocol::PeerId,
 };
 
@@ -15,7 +15,7 @@ use super::{
     conduct::Misconduct,
     control::{Control, Hello},
     lineup::{LineUp, LineUpStep, MatchPlan},
-    match_wire::{AgreedMatch, MatchWire},
+    match_wire::{AgreedMatch, MatchWire, Policies},
     patience::Patience,
     peers::Peers,
     reasons::GoodbyeCause,
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     checksum::FrameHashes,
-    config::{DeparturePolicy, FloodLimits, NetcodeConfig},
+    config::{FloodLimits, NetcodeConfig, PausePolicy},
     diagnostics::DroppedPackets,
     exchange::{Exchange, SharedExchange},
     transport::{LinkConditions, Transport, TransportError, TransportEvent},
@@ -106,6 +106,9 @@ pub(super) struct Limits {
     pub(super) min_players: u8,
     pub(super) max_players: u8,
     pub(super) flood: FloodLimits,
+    /// Whether players may pause a match, and the owner of the room may remove some from it.
+    pub(super) may_pause: bool,
+    pub(super) may_kick: bool,
 }
 
 impl Connection {
@@ -131,6 +134,8 @@ impl Connection {
                 min_players: config.min_players,
                 max_players: config.max_players,
                 flood: config.flood_limits,
+                may_pause: config.pause_policy == PausePolicy::Anyone,
+                may_kick: config.owner_may_kick,
             },
             #[cfg(any(test, feature = "testing"))]
             has_reversed_seats: false,
@@ -230,6 +235,7 @@ impl Connection {
     /// Takes the roles of the other peers in the room, as the server has them; `None` if the server
     /// does not say, or has not said for a while.
     pub(crate) fn note_roles(&mut self, room: Option<&RoomState>) {
+        self.us.set_owner(room.and_then(|room| room.owner));
         self.peers.note_roles(room.filter(|_| !self.us.is_server_lost()));
     }
 }
@@ -245,7 +251,10 @@ impl Connection {
 
     /// Leaves the room, telling all peers why.
     pub(crate) fn close(&mut self, now: Duration, cause: GoodbyeCause) {
-        self.leave_roster(now);
+        // Elsewhere the match ends for all.
+        if self.match_wire.goes_on_without_some() {
+            self.leave_roster(now);
+        }
         self.broadcast(now, &Control::Goodbye(cause));
         self.wire.close(now);
         self.forget_room();
@@ -322,11 +331,6 @@ impl Connection {
         self.broadcast(now, &status);
     }
 
-    /// Asks the server for something in the room.
-    pub(crate) fn ask(&mut self, request: RoomRequest) {
-        self.wire.ask(request);
-    }
-
     /// Does what the line-up asks for.
     pub(super) fn carry_out(&mut self, now: Duration, steps: Vec<LineUpStep>) {
         for step in steps {
@@ -362,9 +366,9 @@ impl Connection {
     pub(crate) fn begin_exchange(
         &mut self,
         exchange: Exchange,
-        policy: DeparturePolicy,
+        policies: Policies,
     ) -> SharedExchange {
-        self.match_wire.set_exchange(exchange, policy)
+        self.match_wire.set_exchange(exchange, policies)
     }
 
     /// Forgets a peer: its channels closed, or it said goodbye. If it is still connected, the

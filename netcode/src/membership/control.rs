@@ -13,18 +13,18 @@ use super::{
 use crate::{
     checksum::FrameHashes,
     codec::{CodecError, decode, encode_into},
-    config::{DeparturePolicy, MAX_ID_BYTES, MAX_SEATS, NetcodeConfig, StandIn},
+    config::{MAX_ID_BYTES, MAX_SEATS, NetcodeConfig},
     exchange::LastInputs,
     rollback::Registrations,
 };
 
 /// The version of everything on the wire. It is the first byte of each control message, so that any
 /// two versions can tell each other apart, and is raised with every change of PROTOCOL.md.
-pub(crate) const WIRE_VERSION: u8 = 9;
+pub(crate) const WIRE_VERSION: u8 = 10;
 
 /// The number of tags that are known here: one for each kind of [`Control`], in the same order. The
 /// tag is the byte after the wire version.
-const KNOWN_TAGS: u8 = 8;
+const KNOWN_TAGS: u8 = 10;
 /// bincode writes the number of a variant in one byte only below this.
 const _: () = assert!(KNOWN_TAGS <= 251);
 
@@ -47,6 +47,10 @@ pub(crate) enum Control {
     Change { match_number: u32, message: change::Message },
     /// The sender is away in this match, has caught up with it, and wants its seats back.
     Return { match_number: u32 },
+    /// The sender's player pauses the match, or goes on with it.
+    Pause { match_number: u32, pauses: bool },
+    /// The sender owns the room, and removes a member from it and from this match.
+    Kick { match_number: u32, peer: PeerId },
 }
 
 /// How a peer leaves a match that it finished.
@@ -173,8 +177,13 @@ pub(crate) fn protocol_hash(config: &NetcodeConfig, registrations: &Registration
     hasher.update(&[WIRE_VERSION]);
     hasher.update(&config.fps.to_le_bytes());
     hasher.update(&config.checksum_interval.to_le_bytes());
-    hasher.update(&[u8::from(config.departure_policy == DeparturePolicy::GoOn)]);
-    hasher.update(&[u8::from(config.stand_in == StandIn::Bot)]);
+    hasher.update(&[
+        config.departure_policy as u8,
+        config.pair_policy as u8,
+        config.stand_in as u8,
+        config.pause_policy as u8,
+        u8::from(config.owner_may_kick),
+    ]);
     for name in &registrations.0 {
         hasher.update(name.as_bytes());
         hasher.update(&[0]);
@@ -185,6 +194,7 @@ pub(crate) fn protocol_hash(config: &NetcodeConfig, registrations: &Registration
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{DeparturePolicy, PairPolicy, PausePolicy, StandIn};
 
     fn hello(version: &str, hash: u64) -> Hello {
         let config = NetcodeConfig { game_version: version.into(), ..NetcodeConfig::default() };
@@ -199,7 +209,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_message_has_a_known_tag() {
-        let newest = Control::Return { match_number: 1 };
+        let newest = Control::Kick { match_number: 1, peer: PeerId::from_u128(1) };
         // A new kind has to be named here, and is the newest one then.
         match &newest {
             Control::Hello(_)
@@ -209,7 +219,9 @@ mod tests {
             | Control::Goodbye(_)
             | Control::Finish(_)
             | Control::Change { .. }
-            | Control::Return { .. } => {}
+            | Control::Return { .. }
+            | Control::Pause { .. }
+            | Control::Kick { .. } => {}
         }
         assert_eq!(newest.encode()[1], KNOWN_TAGS - 1);
     }
@@ -257,7 +269,11 @@ mod tests {
         assert_ne!(hash, protocol_hash(&config, &types(&["ab"])));
         for changed in [
             NetcodeConfig { fps: 120, ..config.clone() },
-            NetcodeConfig { departure_policy: DeparturePolicy::GoOn, ..config.clone() },
+            NetcodeConfig { departure_policy: DeparturePolicy::EndMatch, ..config.clone() },
+            NetcodeConfig { departure_policy: DeparturePolicy::Wait, ..config.clone() },
+            NetcodeConfig { pair_policy: PairPolicy::GoOn, ..config.clone() },
+            NetcodeConfig { pause_policy: PausePolicy::Nobody, ..config.clone() },
+            NetcodeConfig { owner_may_kick: false, ..config.clone() },
             NetcodeConfig { stand_in: StandIn::Bot, ..config },
         ] {
             assert_ne!(hash, protocol_hash(&changed, &types(&["a", "b"])));

@@ -257,6 +257,20 @@ impl Connection {
                     self.match_wire.note_return(now, from);
                 }
             }
+            Control::Pause { match_number, pauses } => {
+                if self.is_of_match(from, match_number) {
+                    self.note_pause(now, from, pauses);
+                }
+            }
+            Control::Kick { match_number, peer } => {
+                if self.is_of_match(from, match_number) {
+                    if self.us.owner() == Some(from) && self.limits().may_kick {
+                        self.note_kick(peer);
+                    } else {
+                        self.dropped.stranger += 1;
+                    }
+                }
+            }
         }
     }
 

@@ -8,14 +8,14 @@ use signaling::protocol::PeerId;
 use super::{
     absences::Absences,
     change::Change,
-    changing::MIN_MACHINES_TO_GO_ON,
+    clock::ClockWishes,
     control::{Control, Finish},
     lineup::MatchPlan,
     patience::MAX_SILENCE_PER_UPDATE,
     roster::Roster,
 };
 use crate::{
-    config::{DeparturePolicy, FinishPolicy},
+    config::{DeparturePolicy, FinishPolicy, PairPolicy},
     exchange::{BadInputs, DatagramHeader, Departure, Exchange, Inputs, Lateness, SharedExchange},
 };
 
@@ -58,12 +58,24 @@ pub(super) struct Playing {
     waited: Duration,
     finished: Option<Finished>,
     pub(super) local: PeerId,
-    /// The agreement on changes of the roster, if the match goes on without some of its machines.
+    /// The agreement on changes of the roster, once the session of the match exists.
     pub(super) change: Option<Change>,
+    /// Whether the match goes on without machines that are lost.
+    pub(super) loses_machines: bool,
     /// Rosters that were agreed on and that the session does not know yet, each with its first
     /// frame.
     pub(super) rosters: Vec<(u32, Roster)>,
     pub(super) absences: Absences,
+    pub(super) clock: ClockWishes,
+    /// The machines that the owner of the room wants to lose their seats.
+    pub(super) kicked: Vec<PeerId>,
+}
+
+/// What the game says about matches that lose machines.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policies {
+    pub(crate) departure: DeparturePolicy,
+    pub(crate) pair: PairPolicy,
 }
 
 /// What a match is that all its members agreed on.
@@ -133,8 +145,11 @@ impl MatchWire {
             finished: None,
             local,
             change: None,
+            loses_machines: false,
             rosters: Vec::new(),
             absences: Absences::default(),
+            clock: ClockWishes::default(),
+            kicked: Vec::new(),
         });
     }
 
@@ -142,14 +157,15 @@ impl MatchWire {
     pub(super) fn set_exchange(
         &mut self,
         mut exchange: Exchange,
-        policy: DeparturePolicy,
+        policies: Policies,
     ) -> SharedExchange {
         let Some(playing) = &mut self.playing else { return SharedExchange::new(exchange) };
-        let machines = playing.roster.machines();
-        if policy == DeparturePolicy::GoOn && machines >= MIN_MACHINES_TO_GO_ON {
-            exchange.go_on();
-            playing.change = Some(Change::new(playing.local, playing.roster.occupants()));
-        }
+        let Policies { departure, pair } = policies;
+        playing.loses_machines = departure != DeparturePolicy::EndMatch
+            && (playing.roster.machines() > 2 || pair == PairPolicy::GoOn);
+        exchange.go_on(playing.loses_machines);
+        let waits = departure == DeparturePolicy::Wait;
+        playing.change = Some(Change::new(playing.local, playing.roster.occupants(), waits));
         let exchange = SharedExchange::new(exchange);
         playing.exchange = Some(exchange.clone());
         exchange

@@ -38,6 +38,6 @@ pub(crate) fn mirror_room(
     if mirror.is_due(time.elapsed(), wish.as_ref())
         && let Some(wish) = wish
     {
-        connection.ask(wish);
+        connection.ask(time.elapsed(), wish);
     }
 }

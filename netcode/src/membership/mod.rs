@@ -36,7 +36,9 @@ mod showing;
 mod departures;
 pub(crate) mod change;
 mod absences;
+mod clock;
 mod changing;
+mod asking;
 mod mirroring;
 pub(crate) mod systems;
 
@@ -56,13 +58,14 @@ use crate::{
 pub use conduct::Misconduct;
 pub(crate) use connection::Connection;
 pub use lobby::{Lobby, LobbyPeer};
+pub(crate) use match_wire::Policies;
 pub(crate) use mirroring::mirror_room;
 pub use reasons::{EndReason, Refusal, StartBlocker, StartRefusal};
 pub use requests::{
-    FinishMatch, JoinRoom, LeaveMatch, LeaveRoom, Rename, SetConditions, SetInputDelay, SetReady,
-    SetSpectating, StartLocal,
+    FinishMatch, JoinRoom, LeaveMatch, LeaveRoom, PauseMatch, Rename, SetConditions, SetInputDelay,
+    SetReady, SetSpectating, StartLocal,
 };
-pub use roster::{Roster, RosterSeat, SeatChanged, SeatState};
+pub use roster::{Pause, Roster, RosterSeat, SeatChanged, SeatState};
 pub(crate) use state::StateChange;
 pub use state::{PeerFinished, SessionChanged, SessionState, in_match};
 pub(crate) use systems::{PendingStart, end_session, receive, take_requests};
@@ -87,6 +90,7 @@ pub(crate) fn plugin(app: &mut App) {
         .add_message::<LeaveRoom>()
         .add_message::<FinishMatch>()
         .add_message::<LeaveMatch>()
+        .add_message::<PauseMatch>()
         .add_message::<SetConditions>()
         .add_message::<SetInputDelay>()
         .add_message::<SessionChanged>()

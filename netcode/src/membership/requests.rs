@@ -114,6 +114,18 @@ pub struct FinishMatch;
 #[derive(Message, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeaveMatch;
 
+/// Request: pause the match (`true`), or go on with it.
+///
+/// In an online match, all machines stop at the same frame, two round trips later. A match that was
+/// paused goes on as soon as any player asks for it. One that waits for a machine that is away, by
+/// [`DeparturePolicy::Wait`](crate::DeparturePolicy::Wait), goes on once more than half of the
+/// machines ask for it. What the pause means to the game, see [`Roster::pause`](crate::Roster::pause).
+///
+/// Nothing happens in a sync test, and online if
+/// [`NetcodeConfig::pause_policy`](crate::NetcodeConfig::pause_policy) forbids it.
+#[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PauseMatch(pub bool);
+
 /// Request: leave the match and the room. For the other peers the match ends, unless it goes on
 /// without this machine by their [`DeparturePolicy`](crate::DeparturePolicy).
 ///

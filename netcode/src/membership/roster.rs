@@ -4,7 +4,11 @@ use bevy::prelude::{Message, Resource};
 use serde::{Deserialize, Serialize};
 use signaling::protocol::PeerId;
 
-use super::{change::Occupant, lineup::MatchPlan, player_name::clean_name};
+use super::{
+    change::{Clock, Occupant},
+    lineup::MatchPlan,
+    player_name::clean_name,
+};
 use crate::{config::StandIn, input::Seat};
 
 /// The seats of a match, and their players. The same on all peers, except for `is_local`.
@@ -21,6 +25,17 @@ pub struct Roster {
     seats: Vec<RosterSeat>,
     /// This machine, in an online match.
     local: Option<PeerId>,
+    clock: Clock,
+}
+
+/// Why a match stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// The player of this seat paused it: see [`PauseMatch`](crate::PauseMatch).
+    ByPlayer(Seat),
+    /// It waits for machines that are away: see
+    /// [`DeparturePolicy::Wait`](crate::DeparturePolicy::Wait).
+    ForMissing,
 }
 
 /// One seat of the match.
@@ -115,7 +130,7 @@ impl Roster {
             }
         }
         seats.sort_by_key(|seat| seat.seat);
-        Self { seats, local: Some(local) }
+        Self { seats, local: Some(local), clock: Clock::Runs }
     }
 
     /// The same seats in other states, one for each. Only the first seat is local.
@@ -127,7 +142,7 @@ impl Roster {
             is_local: seat.seat == Seat(0),
             ..seat.clone()
         });
-        Self { seats: seats.collect(), local: self.local }
+        Self { seats: seats.collect(), ..self.clone() }
     }
 
     /// The seats of a local match.
@@ -139,7 +154,8 @@ impl Roster {
             peer: None,
             is_local: true,
         };
-        Self { seats: names.iter().enumerate().map(seat).collect(), local: None }
+        let seats = names.iter().enumerate().map(seat).collect();
+        Self { seats, local: None, clock: Clock::Runs }
     }
 
     /// Changes who plays a seat. `peer` is the machine that holds it, or for which it is kept, and
@@ -226,7 +242,31 @@ impl Roster {
             let is_local = peer.is_some() && peer == self.local;
             RosterSeat { state, peer, is_local, ..seat.clone() }
         };
-        Self { seats: self.seats.iter().zip(occupants).map(seat).collect(), local: self.local }
+        Self { seats: self.seats.iter().zip(occupants).map(seat).collect(), ..self.clone() }
+    }
+
+    /// The same seats, in a match that runs or stands still.
+    pub(crate) fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Why the match stands still; `None` while it runs.
+    ///
+    /// In a pause, [`Simulate`](crate::Simulate) does not run, so nothing in the world changes and
+    /// `Time` stands still there; frames are counted all the same, and inputs do nothing. A seat
+    /// that changes hands meanwhile does so for the simulation in the first frame after the pause.
+    #[must_use]
+    pub fn pause(&self) -> Option<Pause> {
+        match self.clock {
+            Clock::Runs => None,
+            Clock::PausedBy(seat) => Some(Pause::ByPlayer(Seat(seat))),
+            Clock::Waits => Some(Pause::ForMissing),
+        }
     }
 
     /// The seats that are kept for machines that are away, with these machines.

@@ -16,8 +16,8 @@ use signaling::{
 #[cfg(feature = "webrtc")]
 use super::player_name::clean_name;
 use super::{
-    Connection, EndReason, JoinRoom, LeaveRoom, Lobby, PeerFinished, Rename, SessionState,
-    SetConditions, SetReady, SetSpectating, StartLocal, StartRefusal, StateChange,
+    Connection, EndReason, JoinRoom, LeaveRoom, Lobby, PauseMatch, PeerFinished, Rename,
+    SessionState, SetConditions, SetReady, SetSpectating, StartLocal, StartRefusal, StateChange,
     conduct::Misconduct,
     connection::ConnectionEvent,
     control::{Hello, protocol_hash},
@@ -85,6 +85,7 @@ pub(crate) struct Requests<'w, 's> {
     rename: MessageReader<'w, 's, Rename>,
     conditions: MessageReader<'w, 's, SetConditions>,
     ask: MessageReader<'w, 's, AskRoom>,
+    pause: MessageReader<'w, 's, PauseMatch>,
 }
 
 /// Carries out what the game asked for since the last update; leaving comes first, so that leaving
@@ -127,7 +128,7 @@ pub(crate) fn take_requests(
         if room.state.is_some() {
             // The server decides whether there is such a place, and reports it.
             let place = if spectates { Place::Spectator } else { Place::Player };
-            connection.ask(RoomRequest::SetPlace(place));
+            connection.ask(now, RoomRequest::SetPlace(place));
         } else {
             connection.set_spectating(now, spectates);
         }
@@ -138,8 +139,11 @@ pub(crate) fn take_requests(
     if let Some(&SetConditions(conditions)) = requests.conditions.read().last() {
         connection.set_conditions(conditions);
     }
+    if let Some(&PauseMatch(pauses)) = requests.pause.read().last() {
+        connection.pause(now, pauses);
+    }
     for AskRoom(request) in requests.ask.read() {
-        connection.ask(request.clone());
+        connection.ask(now, request.clone());
     }
 }
 
@@ -320,7 +324,7 @@ impl ReceiveParams<'_> {
         let us = self.room.state().zip(local).and_then(|(room, local)| room.member(local));
         match us.map(|us| us.place) {
             Some(Place::Player) if is_first && connection.is_spectator() => {
-                connection.ask(RoomRequest::SetPlace(Place::Spectator));
+                connection.ask(now, RoomRequest::SetPlace(Place::Spectator));
             }
             Some(place) => connection.set_spectating(now, place == Place::Spectator),
             None => {}

@@ -18,6 +18,8 @@ pub(super) struct Us {
     is_spectator: bool,
     /// Our page is hidden.
     is_hidden: bool,
+    /// The member that owns the room, as the server says.
+    owner: Option<PeerId>,
     /// The number of the last match that we took part in; 0 if none.
     last_match_number: u32,
     /// The peers that we could play with.
@@ -36,6 +38,7 @@ impl Us {
             is_ready: false,
             is_spectator: false,
             is_hidden: false,
+            owner: None,
             last_match_number: 0,
             reaches: Vec::new(),
             is_server_lost: false,
@@ -53,10 +56,18 @@ impl Us {
         self.id = Some(id);
     }
 
+    pub(super) fn owner(&self) -> Option<PeerId> {
+        self.owner
+    }
+
+    pub(super) fn set_owner(&mut self, owner: Option<PeerId>) {
+        self.owner = owner;
+    }
+
     /// Returns to the initial state. Only the count of matches goes on, and the page stays hidden
     /// if it is.
     pub(super) fn leave(&mut self) {
-        self.id = None;
+        (self.id, self.owner) = (None, None);
         (self.is_server_lost, self.is_server_gone) = (false, false);
         (self.is_ready, self.is_spectator) = (false, false);
         self.reaches.clear();

@@ -10,7 +10,7 @@ use crate::{
     effects::EffectFrames,
     frame::SimFrame,
     input::GameInput,
-    membership::{Connection, SessionState, SetInputDelay, end_session},
+    membership::{Connection, PauseMatch, SessionState, SetInputDelay, change::Clock, end_session},
     pacing::{DueSteps, Pacer, StepPhase, Stepped},
     rollback::RollbackStore,
     scoped::Scoped,
@@ -50,6 +50,24 @@ pub(super) fn set_input_delay<I: GameInput>(
     let Source::Live(live) = &mut session.source else { return requests.clear() };
     for &SetInputDelay { seat, delay } in requests.read() {
         live.set_delay(time.elapsed(), seat, delay.at_most(config.input_delay.max()));
+    }
+}
+
+/// Pauses a local match, or goes on with it. The machines of an online match agree on that.
+pub(super) fn pause_local<I: GameInput>(
+    mut requests: MessageReader<PauseMatch>,
+    session: Option<ResMut<Scoped<Session<I>>>>,
+) {
+    let Some(&PauseMatch(pauses)) = requests.read().last() else { return };
+    let Some(mut session) = session else { return };
+    let Session { source: Source::Live(_), game, .. } = &mut **session else { return };
+    if !game.is_online() {
+        let frame = game.frame();
+        let clock = if pauses { Clock::PausedBy(0) } else { Clock::Runs };
+        let roster = game.rosters().at(frame).clone().with_clock(clock);
+        if let Err(fault) = game.change_roster(frame, roster) {
+            tracing::error!("a local match cannot be paused at frame {frame}: {fault}");
+        }
     }
 }
 

@@ -179,13 +179,9 @@ impl<I: GameInput> Match<I> {
         world.resource_mut::<SimFrame>().0 = self.frame;
         world.resource_mut::<MatchEnd>().begin(self.frame);
         EffectTypes::begin(world, self.frame);
-        let step = world.resource::<NetcodeConfig>().step_duration();
-        *world.resource_mut::<Time>() = time_of_frame(self.frame, step);
-        let stand_in = world.resource::<NetcodeConfig>().stand_in;
-        if self.rosters.at(self.frame).bots(stand_in).next().is_some() {
-            world.run_schedule(PlayBots);
+        if !self.rosters.is_paused_at(self.frame) {
+            self.run_simulation(world);
         }
-        world.run_schedule(Simulate);
         Scoped::scope(world, |world, store: &mut RollbackStore| store.end_frame(world));
         world.resource_mut::<MatchEnd>().pause();
         self.frame += 1;
@@ -196,6 +192,17 @@ impl<I: GameInput> Match<I> {
         } else {
             stats.resimulated_frames += 1;
         }
+    }
+
+    fn run_simulation(&self, world: &mut World) {
+        let config = world.resource::<NetcodeConfig>();
+        let (step, stand_in) = (config.step_duration(), config.stand_in);
+        let number = self.rosters.simulated_before(self.frame);
+        *world.resource_mut::<Time>() = time_of_frame(number, step);
+        if self.rosters.at(self.frame).bots(stand_in).next().is_some() {
+            world.run_schedule(PlayBots);
+        }
+        world.run_schedule(Simulate);
     }
 
     /// Makes a final frame the present one.

@@ -25,7 +25,7 @@ use std::time::Duration;
 use bevy::prelude::{App, IntoScheduleConfigs, Messages, PreUpdate};
 
 use self::{
-    drive::{confirm, pace, set_input_delay, step},
+    drive::{confirm, pace, pause_local, set_input_delay, step},
     finish::Finish,
     game::Match,
     inputs::Pressed,
@@ -81,7 +81,7 @@ pub(crate) fn plugin<I: GameInput>(app: &mut App) {
         .add_systems(
             PreUpdate,
             (
-                (pace, set_input_delay::<I>).chain().in_set(NetcodeSystems::Pace),
+                (pace, set_input_delay::<I>, pause_local::<I>).chain().in_set(NetcodeSystems::Pace),
                 step::<I>.in_set(NetcodeSystems::Step),
                 confirm::<I>.in_set(NetcodeSystems::Confirm),
             ),

@@ -3,7 +3,7 @@
 //! A change of the roster is data at a frame, as an input is: a frame that is simulated again has
 //! the roster that it had before, unless the change itself is the news.
 
-use std::{collections::VecDeque, iter};
+use std::collections::VecDeque;
 
 use thiserror::Error;
 
@@ -42,12 +42,27 @@ struct Term {
     first: u32,
     number: u32,
     roster: Roster,
+    /// The last roster before it with which frames were simulated; `None` for the line-up.
+    seen: Option<Roster>,
+    /// The frames before `first` that were not simulated, because the match was paused.
+    paused: u32,
+}
+
+impl Term {
+    fn is_paused(&self) -> bool {
+        self.roster.pause().is_some()
+    }
+
+    /// The frames before `frame`, which has this roster, that were not simulated.
+    fn paused_before(&self, frame: u32) -> u32 {
+        self.paused + if self.is_paused() { frame - self.first } else { 0 }
+    }
 }
 
 impl Rosters {
     /// The rosters of a match that begins with this one.
     pub(super) fn new(line_up: Roster) -> Self {
-        let oldest = Term { first: 0, number: 0, roster: line_up };
+        let oldest = Term { first: 0, number: 0, roster: line_up, seen: None, paused: 0 };
         Self { oldest, later: VecDeque::new(), final_end: 0 }
     }
 
@@ -72,7 +87,10 @@ impl Rosters {
         let number = last.number + 1;
         // Two changes may begin at the same frame, if machines are lost one soon after the other.
         self.later.pop_back_if(|last| last.first == first);
-        self.later.push_back(Term { first, number, roster });
+        let last = self.later.back().unwrap_or(&self.oldest);
+        let seen = if last.is_paused() { last.seen.clone() } else { Some(last.roster.clone()) };
+        let paused = last.paused_before(first);
+        self.later.push_back(Term { first, number, roster, seen, paused });
         Ok(())
     }
 
@@ -99,11 +117,21 @@ impl Rosters {
         self.term_at(frame).number
     }
 
-    /// If a roster begins at `frame`: the one before it, and itself.
+    /// If a roster begins at `frame`, and the match is not paused then: the roster of the last frame
+    /// that was simulated before, and itself.
     pub(super) fn change_at(&self, frame: u32) -> Option<(&Roster, &Roster)> {
-        let before = iter::once(&self.oldest).chain(&self.later);
-        let (before, now) = before.zip(&self.later).find(|(_, now)| now.first == frame)?;
-        Some((&before.roster, &now.roster))
+        let now = self.later.iter().find(|term| term.first == frame && !term.is_paused())?;
+        Some((now.seen.as_ref()?, &now.roster))
+    }
+
+    /// Whether the match stands still in a frame.
+    pub(super) fn is_paused_at(&self, frame: u32) -> bool {
+        self.term_at(frame).is_paused()
+    }
+
+    /// The number of frames before this one that were simulated.
+    pub(super) fn simulated_before(&self, frame: u32) -> u32 {
+        frame - self.term_at(frame).paused_before(frame)
     }
 
     fn term_at(&self, frame: u32) -> &Term {

@@ -23,8 +23,8 @@ use crate::{
     frame::{MatchSeed, SimFrame, time_of_frame},
     input::{GameInput, LocalInputs, PlayerInputs, Seat},
     membership::{
-        Connection, EndReason, PendingStart, Roster, RosterSeat, SessionState, StartLocal,
-        StartRefusal, end_session,
+        Connection, EndReason, PendingStart, Policies, Roster, RosterSeat, SessionState,
+        StartLocal, StartRefusal, end_session,
     },
     pacing::Pacer,
     packed_input::PackedInput,
@@ -125,8 +125,8 @@ fn start_online<I: GameInput>(world: &mut World) {
     }
     let guess = Delays::guess(world.resource::<Connection>().one_way_frames());
     let exchange = build_exchange::<I>(&config, &roster, config.input_delay, guess);
-    let exchange =
-        world.resource_mut::<Connection>().begin_exchange(exchange, config.departure_policy);
+    let policies = Policies { departure: config.departure_policy, pair: config.pair_policy };
+    let exchange = world.resource_mut::<Connection>().begin_exchange(exchange, policies);
     match build_live(&config, &roster, exchange) {
         Ok(source) => begin::<I>(world, source, roster, seed, number),
         Err(refusal) => end_session(world, refusal.into()),

@@ -5,12 +5,12 @@ use netcode::{Misconduct, prelude::*, testing::Stepper};
 
 use crate::{
     hostile::{WIRE_VERSION, datagram, input},
-    support::{assert_agreement, build, busy, state, stats},
+    support::{assert_agreement, build, build_ending, busy, state, stats},
 };
 
 #[test]
 fn a_peer_that_sends_nothing_but_junk_is_removed_with_a_reason() {
-    let mut stepper = Stepper::in_match(3, build(busy));
+    let mut stepper = Stepper::in_match(3, build_ending(busy));
     stepper.updates(60);
     for _ in 0..180 {
         // The peer itself is silent; the test sends in its name, 10 packets a frame.

@@ -9,11 +9,11 @@ use bevy::{
 };
 use netcode::{NetcodeConfig, prelude::*, testing::Stepper};
 
-use crate::support::{assert_agreement, build, busy, state, stats};
+use crate::support::{assert_agreement, build, build_ending, busy, state, stats};
 
 #[test]
 fn a_leaver_ends_the_match_for_the_other_peers_with_a_reason() {
-    let mut stepper = Stepper::in_match(3, build(busy));
+    let mut stepper = Stepper::in_match(3, build_ending(busy));
     stepper.updates(60);
     stepper.app_mut(0).world_mut().write_message(LeaveRoom);
     stepper.updates(10);
@@ -41,7 +41,7 @@ fn an_app_that_exits_leaves_the_room() {
 
 #[test]
 fn a_crashed_peer_is_missed_within_three_seconds_by_all_for_the_same_reason() {
-    let mut stepper = Stepper::in_match(3, build(busy));
+    let mut stepper = Stepper::in_match(3, build_ending(busy));
     stepper.updates(60);
     stepper.crash(2);
     assert_missed_within(&mut stepper, Duration::from_secs(3));
@@ -49,7 +49,7 @@ fn a_crashed_peer_is_missed_within_three_seconds_by_all_for_the_same_reason() {
 
 #[test]
 fn a_peer_that_loses_power_is_missed_after_the_outage_timeout() {
-    let mut stepper = Stepper::in_match(3, build(busy));
+    let mut stepper = Stepper::in_match(3, build_ending(busy));
     stepper.updates(60);
     stepper.cut_off(2);
     assert_missed_within(&mut stepper, NetcodeConfig::default().outage_timeout);

@@ -105,6 +105,29 @@ fn a_peer_that_has_finished_receives_no_checksums_of_later_frames() {
 }
 
 #[test]
+fn a_player_that_leaves_the_match_is_in_the_lobby_in_the_same_update() {
+    for peers in [2, 3] {
+        let mut stepper = Stepper::in_match(peers, build(busy));
+        stepper.set_network(LinkConditions::WIFI, 3);
+        stepper.updates(120);
+        stepper.app_mut(0).world_mut().write_message(LeaveMatch);
+        stepper.app_mut(0).update();
+        assert_eq!(*state(stepper.app(0)), SessionState::Gathering);
+        let result = stepper.app(0).world().resource::<MatchResult>();
+        assert!(result.ended.is_none() && result.frames > 60, "{result:?}");
+        stepper.updates(180);
+        assert_plays_on(&mut stepper, 1);
+        // It may play the next match.
+        (1..peers).for_each(|index| finish(&mut stepper, index));
+        stepper.updates(180);
+        stepper.set_network(LinkConditions::NONE, 3);
+        stepper.start();
+        stepper.updates(120);
+        assert_agreement(&stepper, 3);
+    }
+}
+
+#[test]
 fn peers_may_finish_one_after_the_other() {
     let mut stepper = Stepper::in_match(4, build(busy));
     stepper.set_network(LinkConditions::WIFI, 5);

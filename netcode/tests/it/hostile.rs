@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::support::{Input, assert_agreement, build, busy, state, stats, write_to_all};
 
 /// The first byte of every control message, as PROTOCOL.md describes it.
-pub(crate) const WIRE_VERSION: u8 = 9;
+pub(crate) const WIRE_VERSION: u8 = 10;
 
 /// A datagram of the second player of two, as PROTOCOL.md describes it: of this match and frame,
 /// with inputs from `first` on, from a sender that lacks our inputs from `wanted` on. Both are
@@ -95,7 +95,7 @@ fn junk_is_counted_on_the_channels_for_datagrams_and_control() {
 #[test]
 fn control_messages_of_unknown_kinds_are_skipped_and_counted() {
     let unknown = dropped(|stepper| {
-        for tag in [8, 9, 250, 251, 255] {
+        for tag in [10, 11, 250, 251, 255] {
             stepper.inject_control(1, 0, &[WIRE_VERSION, tag]);
             stepper.inject_control(1, 0, &[&[WIRE_VERSION, tag][..], &[tag; 16_382]].concat());
         }

@@ -21,6 +21,7 @@ mod log_filter;
 mod matches;
 mod opaque;
 mod pacing;
+mod pausing;
 mod registering;
 mod removals;
 mod results;

@@ -2,10 +2,12 @@
 //! match only if the owner plays in it.
 
 use bevy::app::App;
-use netcode::{Place, Room, RoomMember, RoomState, TransportError, prelude::*, testing::Stepper};
+use netcode::{
+    NetcodeConfig, Place, Room, RoomMember, RoomState, TransportError, prelude::*, testing::Stepper,
+};
 use signaling::lobby::RoomEvent;
 
-use crate::support::{build, busy, state, stats};
+use crate::support::{add_game, build, busy, config, state, stats};
 
 /// The room in which the first two peers play a match, owned by the peer with the index `owner`.
 fn owned_by(stepper: &Stepper, owner: usize) -> RoomEvent {
@@ -87,4 +89,65 @@ fn a_peer_that_waits_in_the_lobby_is_removed_at_once() {
     stepper.updates(10);
     assert_eq!(*state(stepper.app(2)), removed());
     assert!((0..2).all(|index| state(stepper.app(index)).is_running()));
+}
+
+/// Three machines in a match, in a room that the first one owns. None of them does what the server
+/// says of removals, as a player might who does not want to be removed.
+fn three_in_match(config: &NetcodeConfig) -> Stepper {
+    let mut stepper = Stepper::in_match(3, |_, app| add_game(app, config.clone(), busy));
+    let room = owned_by(&stepper, 0);
+    (0..3).for_each(|index| stepper.tell_of_room(index, &room));
+    stepper.updates(120);
+    stepper
+}
+
+fn kick(stepper: &mut Stepper, by: usize, whom: usize) {
+    let whom = stepper.id(whom).expect("it entered");
+    stepper.app_mut(by).world_mut().write_message(AskRoom(RoomRequest::Kick(whom)));
+    stepper.updates(120);
+}
+
+fn seat_states(app: &App) -> Vec<SeatState> {
+    app.world().resource::<Roster>().seats().iter().map(|seat| seat.state).collect()
+}
+
+#[test]
+fn a_player_that_the_owner_removes_loses_its_seat_even_if_it_stays() {
+    let mut stepper = three_in_match(&config());
+    kick(&mut stepper, 0, 2);
+    for index in 0..2 {
+        let app = stepper.app(index);
+        assert_eq!(seat_states(app), [SeatState::Peer, SeatState::Peer, SeatState::Empty]);
+        assert!(state(app).is_running() && stats(app).desyncs == 0);
+    }
+    assert_eq!(*state(stepper.app(2)), SessionState::Ended(EndReason::PutAway));
+    assert!(stepper.take_asked(0).iter().any(|asked| matches!(asked, RoomRequest::Kick(_))));
+}
+
+#[test]
+fn only_the_owner_removes_anybody_and_only_where_the_game_allows_it() {
+    let mut stepper = three_in_match(&config());
+    kick(&mut stepper, 1, 2);
+    let forbidden = NetcodeConfig { owner_may_kick: false, ..config() };
+    let mut strict = three_in_match(&forbidden);
+    kick(&mut strict, 0, 2);
+    assert!(strict.take_asked(0).iter().all(|asked| !matches!(asked, RoomRequest::Kick(_))));
+    for app in stepper.apps().iter().chain(strict.apps()) {
+        assert_eq!(seat_states(app), [SeatState::Peer; 3]);
+        assert!(state(app).is_running());
+    }
+}
+
+#[test]
+fn a_member_that_only_claims_to_own_the_room_removes_nobody() {
+    let mut stepper = three_in_match(&config());
+    let victim = stepper.id(2).expect("it entered").0.as_u128().to_be_bytes();
+    let mut message = vec![10, 9, 1, 16];
+    message.extend(victim);
+    for to in [0, 2] {
+        stepper.inject_control(1, to, &message);
+    }
+    stepper.updates(120);
+    assert!(stepper.apps().iter().all(|app| seat_states(app) == [SeatState::Peer; 3]));
+    assert_eq!(stats(stepper.app(0)).dropped.stranger, 1);
 }

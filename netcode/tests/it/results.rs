@@ -10,8 +10,8 @@ use netcode::{
 use crate::{
     hostile::WIRE_VERSION,
     support::{
-        Input, Mover, add_game, assert_agreement, busy, config, grow_old, places, state, stats,
-        write_to_all,
+        Input, Mover, add_game, assert_agreement, busy, config, config_ending, grow_old, places,
+        state, stats, write_to_all,
     },
 };
 
@@ -30,7 +30,11 @@ struct Ending {
 /// Adds the game, and records each ending twice: in `FinishedMatch`, and again once the state has
 /// changed.
 fn add_recorded(app: &mut App, script: fn(Seat, u32) -> Input) {
-    add_game(app, config(), script);
+    add_recorded_with(app, config(), script);
+}
+
+fn add_recorded_with(app: &mut App, config: NetcodeConfig, script: fn(Seat, u32) -> Input) {
+    add_game(app, config, script);
     app.init_resource::<Seen>().add_systems(FinishedMatch, record).add_systems(
         Update,
         record.run_if(|mut changes: MessageReader<SessionChanged>| {
@@ -158,7 +162,7 @@ fn the_last_world_is_cleared_when_the_room_is_left_or_another_match_begins() {
 
 #[test]
 fn a_match_that_is_broken_off_leaves_its_last_confirmed_world() {
-    let mut stepper = Stepper::in_match(3, |_, app| add_recorded(app, busy));
+    let mut stepper = Stepper::in_match(3, |_, app| add_recorded_with(app, config_ending(), busy));
     stepper.set_network(LinkConditions::WIFI, 3);
     stepper.updates(120);
     stepper.app_mut(0).world_mut().write_message(LeaveRoom);
@@ -312,7 +316,7 @@ fn a_result_says_until_which_frame_each_peer_played() {
 
 #[test]
 fn a_match_is_finished_although_the_transport_fails_while_its_last_frame_is_compared() {
-    let mut stepper = Stepper::in_match(3, |_, app| add_recorded(app, busy));
+    let mut stepper = Stepper::in_match(3, |_, app| add_recorded_with(app, config_ending(), busy));
     stepper.updates(100);
     // The third peer is frozen, so the other two end the match where its inputs end.
     (0..2).for_each(|index| {

@@ -1,7 +1,7 @@
 //! The small game that the tests play, and the functions that read its state.
 
 use bevy::prelude::*;
-use netcode::{NetcodeConfig, prelude::*, testing::Stepper};
+use netcode::{DeparturePolicy, NetcodeConfig, prelude::*, testing::Stepper};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -53,6 +53,15 @@ pub(crate) fn config() -> NetcodeConfig {
 
 pub(crate) fn build(script: fn(Seat, u32) -> Input) -> impl FnMut(usize, &mut App) {
     move |_, app| add_game(app, config(), script)
+}
+
+/// As [`build`], with matches that end when they lose a machine.
+pub(crate) fn build_ending(script: fn(Seat, u32) -> Input) -> impl FnMut(usize, &mut App) {
+    move |_, app| add_game(app, config_ending(), script)
+}
+
+pub(crate) fn config_ending() -> NetcodeConfig {
+    NetcodeConfig { departure_policy: DeparturePolicy::EndMatch, ..config() }
 }
 
 pub(crate) fn add_game(app: &mut App, config: NetcodeConfig, script: fn(Seat, u32) -> Input) {

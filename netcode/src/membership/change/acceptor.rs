@@ -3,8 +3,8 @@
 use super::{
     agreement::{Agreement, Hold, Step, View},
     inputs::MatchInputs,
-    message::{Ballot, Body, Promise, Wish},
-    value::{Occupant, Value},
+    message::{Asked, Ballot, Body, Promise, Wish},
+    value::{Clock, Occupant, Value},
 };
 
 /// A round further ahead than this is refused, so that no peer can use up the numbers: it would
@@ -60,7 +60,10 @@ impl Agreement {
     }
 
     pub(super) fn asked_for(&self, seat: u8) -> Option<Occupant> {
-        self.asked.iter().find(|asked| asked.seat == seat).map(|asked| asked.occupant)
+        self.asked.iter().find_map(|asked| match *asked {
+            Asked::Seat { seat: other, occupant } if other == seat => Some(occupant),
+            Asked::Seat { .. } | Asked::Clock(_) => None,
+        })
     }
 
     /// Promises, and holds. What was held before in this epoch stays held: a value with that cut
@@ -190,17 +193,41 @@ impl Agreement {
             return true;
         }
         let changes = (0..).zip(self.installed().seats.iter().zip(&value.seats));
-        changes.filter(|(_, (old, new))| old != new).all(|(seat, (&old, &new))| {
-            let is_put_away = match old {
-                Occupant::Peer(peer) => {
-                    let voter = self.voters.index(peer);
-                    let is_due = voter.is_some_and(|it| self.is_due_to_leave(it, source));
-                    is_due && [Occupant::Away(peer), Occupant::Empty, Occupant::Bot].contains(&new)
-                }
-                _ => false,
-            };
-            is_put_away || self.asked_for(seat) == Some(new)
-        })
+        let mut changes = changes.filter(|(_, (old, new))| old != new);
+        self.is_clock_acceptable(value)
+            && changes.all(|(seat, (&old, &new))| {
+                let is_put_away = match old {
+                    Occupant::Peer(peer) => {
+                        let voter = self.voters.index(peer);
+                        let is_due = voter.is_some_and(|it| self.is_due_to_leave(it, source));
+                        is_due
+                            && [Occupant::Away(peer), Occupant::Empty, Occupant::Bot].contains(&new)
+                    }
+                    _ => false,
+                };
+                is_put_away || self.asked_for(seat) == Some(new)
+            })
+    }
+
+    /// Whether we agree to pause the match, or to go on with it, as this value says.
+    fn is_clock_acceptable(&self, value: &Value) -> bool {
+        value.clock == self.due_clock(&value.seats)
+            || value.clock == self.installed().clock
+            || self.asked.contains(&Asked::Clock(value.clock))
+    }
+
+    /// Whether the simulation runs once these are the seats, if nobody asks for anything else.
+    pub(super) fn due_clock(&self, seats: &[Occupant]) -> Clock {
+        let installed = self.installed();
+        let is_away = |occupant: &Occupant| matches!(occupant, Occupant::Away(_));
+        let mut changes = installed.seats.iter().zip(seats);
+        match installed.clock {
+            Clock::Runs if self.waits && changes.any(|(old, new)| old != new && is_away(new)) => {
+                Clock::Waits
+            }
+            Clock::Waits if !seats.iter().any(is_away) => Clock::Runs,
+            clock => clock,
+        }
     }
 
     /// Whether we agree that a machine is put away, as `source` proposes: we miss it, or missed it

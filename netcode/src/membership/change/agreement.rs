@@ -93,6 +93,8 @@ pub(crate) struct Agreement {
     /// One change for each seat at most.
     pub(super) asked: Vec<Asked>,
     pub(super) has_left: bool,
+    /// The match waits for machines that are missed.
+    pub(super) waits: bool,
     /// Goodbyes of voters for epochs that we have not reached, one of each: none may come again.
     early: Vec<(PeerId, Message)>,
     pub(super) decision: Decision,
@@ -132,6 +134,7 @@ impl Agreement {
             history: vec![(Ballot::default(), value)],
             asked: Vec::new(),
             has_left: false,
+            waits: false,
             early: Vec::new(),
             decision: Decision::default(),
             #[cfg(test)]
@@ -195,7 +198,9 @@ impl Agreement {
         }
         let mut steps = match &message.body {
             Body::Suspect { missing, asked } => {
-                let asks = asked.iter().take(self.installed().seats.len()).copied().collect();
+                // One for each seat, and one for the clock.
+                let most = self.installed().seats.len() + 1;
+                let asks = asked.iter().take(most).copied().collect();
                 let view = &mut self.views[sender];
                 (view.misses, view.asks) = (*missing, asks);
                 Vec::new()

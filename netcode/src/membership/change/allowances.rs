@@ -70,12 +70,11 @@ impl Allowances {
         may_answer
     }
 
-    /// Another epoch is to be decided. `is_changed` says whether the last decision changed who
-    /// plays.
-    pub(super) fn begin_epoch(&mut self, is_changed: bool) {
+    /// Another epoch is to be decided. `is_vain` says that the last decision changed nothing.
+    pub(super) fn begin_epoch(&mut self, is_vain: bool) {
         for (_, allowance) in &mut self.0 {
             if std::mem::take(&mut allowance.has_planned) {
-                allowance.vain_plans = if is_changed { 0 } else { allowance.vain_plans + 1 };
+                allowance.vain_plans = if is_vain { allowance.vain_plans + 1 } else { 0 };
             }
             allowance.prepares = 0;
         }

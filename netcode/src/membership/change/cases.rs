@@ -7,7 +7,7 @@ use super::{
     inputs::MatchInputs,
     message::{Ballot, Body, Message, Promise, Wish},
     rig::{Machine, Outcome, Rig, UPDATE, packed, peer},
-    value::{Occupant, Reason, Value},
+    value::{Clock, Occupant, Reason, Value},
     voters::Machines,
 };
 use crate::exchange::{InputRun, Stream};
@@ -251,6 +251,7 @@ fn slander(rig: &mut Rig, liar: usize, victim: usize, round: u64) {
         epoch: installed.epoch + 1,
         parent: installed.digest(),
         seats,
+        clock: Clock::Runs,
         first: exposed,
         ended: vec![(victim as u8, inputs.hash(victim as u8, exposed))],
         reason: Reason::Missing,

@@ -5,8 +5,8 @@ use signaling::protocol::PeerId;
 use super::{
     agreement::{Agreement, Step, View},
     inputs::MatchInputs,
-    message::{Ballot, Body, Promise, Wish},
-    value::{Occupant, Reason, Value},
+    message::{Asked, Ballot, Body, Promise, Wish},
+    value::{Clock, Occupant, Reason, Value},
     voters::Machines,
 };
 
@@ -229,7 +229,7 @@ impl Agreement {
         inputs: &impl MatchInputs,
     ) -> Option<Value> {
         let installed = self.installed();
-        let (seats, reason) = self.new_seats(leavers, attempt.ballot);
+        let (seats, clock, reason) = self.new_seats(leavers, attempt.ballot);
         let held = attempt.wish.leaving.and(gone);
         let given_up = Vec::from_iter(installed.given_up(&seats));
         let is_held = |peer| self.voters.index(peer).is_some_and(|voter| held.has(voter));
@@ -264,7 +264,7 @@ impl Agreement {
         }
         let ended = given_up.iter().map(|&(seat, _)| (seat, inputs.hash(seat, first))).collect();
         let (epoch, parent) = (self.next_epoch(), self.digest);
-        Some(Value { epoch, parent, seats, first, ended, reason })
+        Some(Value { epoch, parent, seats, clock, first, ended, reason })
     }
 
     /// The last promise of each machine that gave one, be it by its goodbye.
@@ -310,8 +310,9 @@ impl Agreement {
         promises.iter().map(|it| it.exposed.min(possible)).fold(installed.first, u32::max)
     }
 
-    /// The occupants of all seats without these voters, and with what enough machines ask for.
-    fn new_seats(&self, leavers: Machines, ballot: Ballot) -> (Vec<Occupant>, Reason) {
+    /// The occupants of all seats without these voters, and with what enough machines ask for, and
+    /// whether the simulation runs.
+    fn new_seats(&self, leavers: Machines, ballot: Ballot) -> (Vec<Occupant>, Clock, Reason) {
         let (mut is_missed, mut is_left, mut is_asked) = (false, false, false);
         let mut seats = self.installed().seats.clone();
         for occupant in &mut seats {
@@ -326,17 +327,25 @@ impl Agreement {
             };
             (is_missed, is_left) = (is_missed || goodbye.is_none(), is_left || goodbye.is_some());
         }
+        let mut asked_clock = None;
         for asked in self.agreed(ballot) {
-            let occupant = &mut seats[usize::from(asked.seat)];
-            is_asked |= *occupant != asked.occupant;
-            *occupant = asked.occupant;
+            match asked {
+                Asked::Seat { seat, occupant } => {
+                    let seat = &mut seats[usize::from(seat)];
+                    is_asked |= *seat != occupant;
+                    *seat = occupant;
+                }
+                Asked::Clock(clock) => asked_clock = Some(clock),
+            }
         }
+        let clock = asked_clock.unwrap_or_else(|| self.due_clock(&seats));
+        is_asked |= asked_clock.is_some_and(|clock| clock != self.installed().clock);
         let reason = match (is_missed, is_left, is_asked) {
             (true, ..) => Reason::Missing,
             (_, true, _) => Reason::Goodbye,
             (.., true) => Reason::Asked,
             _ => Reason::Unchanged,
         };
-        (seats, reason)
+        (seats, clock, reason)
     }
 }

@@ -6,7 +6,7 @@ use super::{
     agreement::{Agreement, Decision, MAX_HISTORY, Presence, Step, View},
     filling::is_complete,
     inputs::MatchInputs,
-    message::{Ballot, Body, Goodbye, Message, Promise},
+    message::{Asked, Ballot, Body, Goodbye, Message, Promise},
     schedule::Change,
     value::{Occupant, Value},
     voters::Voters,
@@ -116,7 +116,10 @@ impl Agreement {
         self.us = voters.index(self.local);
         self.voters = voters;
         self.digest = value.digest();
-        self.asked.retain(|asked| value.seats[usize::from(asked.seat)] != asked.occupant);
+        self.asked.retain(|asked| match *asked {
+            Asked::Seat { seat, occupant } => value.seats[usize::from(seat)] != occupant,
+            Asked::Clock(clock) => value.clock != clock,
+        });
         self.decision = Decision::default();
         self.history.push((ballot, value.clone()));
         if self.history.len() > MAX_HISTORY {

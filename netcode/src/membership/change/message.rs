@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    value::{Occupant, Value},
+    value::{Clock, Occupant, Value},
     voters::Machines,
 };
 use crate::exchange::Stream;
@@ -20,9 +20,21 @@ pub(crate) struct Ballot {
 
 /// A change that a machine has itself seen to be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Asked {
-    pub(crate) seat: u8,
-    pub(crate) occupant: Occupant,
+pub(crate) enum Asked {
+    /// Another occupant of a seat.
+    Seat { seat: u8, occupant: Occupant },
+    /// A pause, or its end.
+    Clock(Clock),
+}
+
+impl Asked {
+    /// What it is about: a seat, or the clock. A machine asks for one change of each at most.
+    pub(super) fn subject(self) -> Option<u8> {
+        match self {
+            Self::Seat { seat, .. } => Some(seat),
+            Self::Clock(_) => None,
+        }
+    }
 }
 
 /// What a leader is about to change.

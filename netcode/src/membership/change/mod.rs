@@ -87,4 +87,4 @@ pub(crate) use message::{Asked, Message};
 #[cfg(test)]
 pub(crate) use message::{Ballot, Body};
 pub(crate) use schedule::{Change, Outlook};
-pub(crate) use value::{Occupant, Value};
+pub(crate) use value::{Clock, Occupant, Value};

@@ -73,9 +73,12 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    /// The agreement in a match that begins with these seats.
-    pub(crate) fn new(local: PeerId, seats: Vec<Occupant>) -> Self {
-        Self::of(Agreement::new(local, seats))
+    /// The agreement in a match that begins with these seats. `waits` says that the match stands
+    /// still while a machine is away.
+    pub(crate) fn new(local: PeerId, seats: Vec<Occupant>, waits: bool) -> Self {
+        let mut agreement = Agreement::new(local, seats);
+        agreement.waits = waits;
+        Self::of(agreement)
     }
 
     pub(super) fn of(agreement: Agreement) -> Self {
@@ -136,7 +139,7 @@ impl Change {
         }
     }
 
-    /// Notes that this machine has itself seen a change of a seat to be asked for.
+    /// Notes that this machine has itself seen a change to be asked for.
     pub(crate) fn ask(&mut self, asked: Asked) {
         if !self.agreement.asked.contains(&asked) {
             self.agreement.ask(asked);
@@ -144,9 +147,9 @@ impl Change {
         }
     }
 
-    /// The change of a seat is no longer wanted.
-    pub(crate) fn withdraw(&mut self, seat: u8) {
-        self.agreement.withdraw(seat);
+    /// The change of a seat, or of the clock, is no longer wanted.
+    pub(crate) fn withdraw(&mut self, subject: Option<u8>) {
+        self.agreement.withdraw(subject);
     }
 
     /// A peer is known to be in an epoch, by the header of a datagram for example.
@@ -365,7 +368,8 @@ impl Change {
     fn wish(&self, outlook: Outlook) -> Wish {
         let agreement = &self.agreement;
         let agreed = Vec::from_iter(agreement.agreed(self.next_ballot()));
-        let is_agreed = |(seat, _): &(u8, PeerId)| agreed.iter().any(|it| it.seat == *seat);
+        let is_agreed =
+            |(seat, _): &(u8, PeerId)| agreed.iter().any(|it| it.subject() == Some(*seat));
         let holders = agreement.installed().peer_seats().filter(is_agreed);
         let asked: Machines =
             holders.filter_map(|(_, peer)| agreement.voters.index(peer)).collect();
@@ -426,12 +430,10 @@ impl Change {
     fn note_installed(&mut self, now: Duration, steps: &[Step]) {
         let is_install = |step: &&Step| matches!(step, Step::Installed(_));
         let Some(Step::Installed(value)) = steps.iter().rfind(is_install) else { return };
-        let old = self.agreement.before().map(|old| old.seats.clone()).unwrap_or_default();
-        let holder = |occupant: &Occupant| match occupant {
-            Occupant::Peer(peer) | Occupant::Away(peer) => Some(*peer),
-            _ => None,
-        };
-        let mut peers = Vec::from_iter(old.iter().chain(&value.seats).filter_map(holder));
+        let before = self.agreement.before();
+        let is_vain = before.is_some_and(|old| old.is_like(value));
+        let old = before.into_iter().flat_map(Value::machines);
+        let mut peers = Vec::from_iter(old.chain(value.machines()));
         peers.sort_unstable();
         peers.dedup();
         peers.retain(|peer| *peer != self.agreement.local);
@@ -439,7 +441,7 @@ impl Change {
         self.hidden = Machines::default();
         (self.waiting, self.attempts, self.retractions) = (None, 0, 0);
         self.promised = Ballot::default();
-        self.allowances.begin_epoch(old != value.seats);
+        self.allowances.begin_epoch(is_vain);
         self.listening.begin_epoch(now, self.agreement.views.len());
     }
 }

@@ -6,10 +6,10 @@ use super::{
     Asked, Ballot, Body, Change, Message, Occupant, Outlook, Presence, Step,
     message::{Promise, Wish},
     tests::{Known, peer, seats, set, wants},
-    value::{Reason, Value},
+    value::{Clock, Reason, Value},
 };
 
-const LEAVER_TO_BOT: Asked = Asked { seat: 3, occupant: Occupant::Bot };
+const LEAVER_TO_BOT: Asked = Asked::Seat { seat: 3, occupant: Occupant::Bot };
 
 /// One machine, which is polled every 10 ms. The others say the same every 50 ms.
 struct Watched {
@@ -23,7 +23,7 @@ struct Watched {
 impl Watched {
     fn new(machine: usize, count: usize) -> Self {
         Self {
-            change: Change::new(peer(machine), seats(count)),
+            change: Change::new(peer(machine), seats(count), false),
             known: Known { ends: vec![10; count], exposed: 8, differing: Vec::new() },
             now: Duration::ZERO,
             said: Vec::new(),
@@ -114,7 +114,7 @@ fn a_hidden_machine_waits_for_all_others() {
 #[test]
 fn a_change_is_planned_while_a_quorum_asks_for_it() {
     let asked = LEAVER_TO_BOT;
-    let other = Asked { seat: 3, occupant: Occupant::Empty };
+    let other = Asked::Seat { seat: 3, occupant: Occupant::Empty };
     for (asks, expected) in [
         (&[Some(asked), Some(asked), Some(asked)][..], true),
         (&[Some(asked), Some(asked), None], false),
@@ -126,7 +126,7 @@ fn a_change_is_planned_while_a_quorum_asks_for_it() {
         for (it, ask) in asks.iter().enumerate() {
             match (it, ask) {
                 (0, Some(_)) => {}
-                (0, None) => watched.change.withdraw(3),
+                (0, None) => watched.change.withdraw(Some(3)),
                 (_, ask) => {
                     // What it said first no longer counts.
                     watched.hear(it, wants(&[], &[asked]).body);
@@ -272,7 +272,8 @@ fn decide_nothing(watched: &mut Watched, reason: Reason) -> bool {
     let has_promised = !watched.hear(0, Body::Prepare { ballot, wish }).is_empty();
     let old = watched.change.installed();
     let (epoch, parent, seats) = (old.epoch + 1, old.digest(), old.seats.clone());
-    let value = Value { epoch, parent, seats, first: 10, ended: Vec::new(), reason };
+    let value =
+        Value { epoch, parent, seats, clock: Clock::Runs, first: 10, ended: Vec::new(), reason };
     let digest = value.digest();
     watched.hear(0, Body::Accept { ballot, value });
     for other in [0, 2] {

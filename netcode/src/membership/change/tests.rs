@@ -6,7 +6,7 @@ use super::{
     Asked, Ballot, Body, MatchInputs, Message, Occupant, Presence, Step, Value,
     agreement::Agreement,
     message::{Goodbye, Promise, Wish},
-    value::Reason,
+    value::{Clock, Reason},
     voters::Machines,
 };
 use crate::{
@@ -206,7 +206,7 @@ fn a_machine_that_promised_holds_until_the_next_epoch() {
 #[test]
 fn a_planned_change_holds_only_the_frames_after_it() {
     let mut table = Table::new(2);
-    let asked = Asked { seat: 1, occupant: Occupant::Bot };
+    let asked = Asked::Seat { seat: 1, occupant: Occupant::Bot };
     let (agreement, known) = &mut table.machines[0];
     agreement.ask(asked);
     agreement.begin(Wish { leaving: set(&[]), first: 30 }, known);
@@ -362,6 +362,7 @@ fn one_machine_alone_cannot_have_a_value_adopted() {
         epoch: 1,
         parent: Value::of_line_up(seats(4)).digest(),
         seats: vec![Occupant::Peer(peer(0)), Occupant::Empty, seats(4)[2], seats(4)[3]],
+        clock: Clock::Runs,
         first: 10,
         ended: vec![(1, 20)],
         reason: Reason::Missing,
@@ -446,7 +447,7 @@ fn a_newcomer_may_be_the_only_one_that_is_left_of_those_that_decided() {
     for (_, known) in &mut table.machines {
         known.ends = vec![10; 3];
     }
-    table.ask(&[0, 1, 2], Asked { seat: 2, occupant: Occupant::Peer(peer(2)) });
+    table.ask(&[0, 1, 2], Asked::Seat { seat: 2, occupant: Occupant::Peer(peer(2)) });
     let steps = table.begin(0, &[]);
     table.deliver(0, steps, &[0, 1]);
     // Machine 1 accepts; 0 decides, tells the newcomer, and dies before 1 hears of it.
@@ -492,6 +493,7 @@ fn numbers_that_no_honest_machine_names_are_refused() {
         epoch,
         parent,
         seats: vec![seats(3)[0], seats(3)[1], Occupant::Empty],
+        clock: Clock::Runs,
         first,
         ended: vec![(2, u64::from(first) << 1)],
         reason: Reason::Missing,
@@ -533,7 +535,7 @@ fn a_message_survives_the_wire() {
         hashes: vec![u64::MAX; 16],
     };
     let goodbye = Goodbye { promise: promise.clone(), last: Vec::new(), will_return: true };
-    let asked = Asked { seat: 15, occupant: Occupant::Peer(peer(15)) };
+    let asked = Asked::Seat { seat: 15, occupant: Occupant::Peer(peer(15)) };
     for body in [
         Body::Suspect { missing: set(&[1, 15]), asked: vec![asked; 16] },
         Body::Promise(promise),
@@ -562,7 +564,7 @@ fn a_machine_without_a_seat_asks_for_the_inputs_that_it_lacks() {
     }
     assert_eq!(table.machines[3].0.installed().epoch, 1);
     assert_eq!(table.machines[3].0.us, None);
-    table.ask(&[0, 1, 2], Asked { seat: 3, occupant: Occupant::Peer(peer(3)) });
+    table.ask(&[0, 1, 2], Asked::Seat { seat: 3, occupant: Occupant::Peer(peer(3)) });
     for it in 0..3 {
         let known = &mut table.machines[it].1;
         (known.ends, known.exposed) = (vec![20; 4], 15);
@@ -581,7 +583,7 @@ fn a_machine_without_a_seat_asks_for_the_inputs_that_it_lacks() {
 
 #[test]
 fn a_change_that_a_few_ask_for_is_no_part_of_another_one() {
-    let asked = Asked { seat: 2, occupant: Occupant::Bot };
+    let asked = Asked::Seat { seat: 2, occupant: Occupant::Bot };
     let away = Occupant::Away(peer(2));
     for (asking, expected) in [(&[0][..], away), (&[0, 1, 3], Occupant::Bot)] {
         let mut table = Table::new(4);

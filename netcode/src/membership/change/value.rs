@@ -30,6 +30,17 @@ impl Occupant {
     }
 }
 
+/// Whether the simulation runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum Clock {
+    #[default]
+    Runs,
+    /// The player of this seat paused the match.
+    PausedBy(u8),
+    /// The match waits for machines that are away.
+    Waits,
+}
+
 /// Why the roster changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Reason {
@@ -45,7 +56,7 @@ pub(crate) enum Reason {
     Unchanged,
 }
 
-/// One epoch: its roster, and the frame at which it begins.
+/// One epoch: its roster, whether the simulation runs, and the frame at which it begins.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Value {
     /// Epochs are numbered; that of the line-up is 0.
@@ -54,6 +65,7 @@ pub(crate) struct Value {
     pub(crate) parent: u64,
     /// The occupant of each seat. Their number stays the same for the whole match.
     pub(crate) seats: Vec<Occupant>,
+    pub(crate) clock: Clock,
     /// The first frame with this roster: the one after the cut frame F.
     pub(crate) first: u32,
     /// The seats that a peer gives up, in order, each with the hash of all of its inputs before
@@ -66,7 +78,8 @@ impl Value {
     /// The epoch with which a match begins.
     pub(crate) fn of_line_up(seats: Vec<Occupant>) -> Self {
         let ended = Vec::new();
-        Self { epoch: 0, parent: 0, seats, first: 0, ended, reason: Reason::Begin }
+        let clock = Clock::Runs;
+        Self { epoch: 0, parent: 0, seats, clock, first: 0, ended, reason: Reason::Begin }
     }
 
     /// Identifies the value in the messages that do not carry it.
@@ -74,6 +87,19 @@ impl Value {
         let mut bytes = Vec::new();
         encode_into(self, &mut bytes).expect("it holds only plain values, which always encode");
         xxh3_64(&bytes)
+    }
+
+    /// Whether the same machines play as in `other`, by the same clock.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        (&self.seats, self.clock) == (&other.seats, other.clock)
+    }
+
+    /// The machines that hold a seat, or for which one is kept, once for each seat.
+    pub(super) fn machines(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.seats.iter().filter_map(|occupant| match occupant {
+            Occupant::Peer(peer) | Occupant::Away(peer) => Some(*peer),
+            Occupant::Bot | Occupant::Empty => None,
+        })
     }
 
     /// The seats that a peer holds, in order.

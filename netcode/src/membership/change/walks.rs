@@ -12,7 +12,7 @@ use super::{
     agreement::Step,
     message::{Asked, Ballot, Body, Message, Promise, Wish},
     rig::{FRAMES_PER_SECOND, Outcome, Rig, packed, peer},
-    value::{Occupant, Reason, Value},
+    value::{Clock, Occupant, Reason, Value},
     voters::Machines,
 };
 use crate::{
@@ -59,7 +59,7 @@ impl Rig {
             let is_away = *occupant == Occupant::Away(peer(seat));
             let is_in_step = *self.machines[seat].change.installed() == newest;
             if is_away && is_in_step && self.machines[seat].is_alive {
-                let asked = Asked { seat: seat as u8, occupant: Occupant::Peer(peer(seat)) };
+                let asked = Asked::Seat { seat: seat as u8, occupant: Occupant::Peer(peer(seat)) };
                 self.machines.iter_mut().for_each(|it| it.change.ask(asked));
                 return;
             }
@@ -83,6 +83,7 @@ impl Rig {
             epoch: installed.epoch + 1,
             parent: installed.digest(),
             seats,
+            clock: Clock::Runs,
             first: first[self.random(4) as usize],
             ended,
             reason: Reason::Missing,

@@ -7,18 +7,19 @@ use super::{
 };
 
 impl Agreement {
-    /// Notes that this machine has itself seen a change of a seat to be asked for.
+    /// Notes that this machine has itself seen a change to be asked for.
     pub(crate) fn ask(&mut self, asked: Asked) {
-        if usize::from(asked.seat) < self.installed().seats.len() {
-            self.withdraw(asked.seat);
+        let subject = asked.subject();
+        if subject.is_none_or(|seat| usize::from(seat) < self.installed().seats.len()) {
+            self.withdraw(subject);
             self.asked.push(asked);
-            self.asked.sort_unstable_by_key(|asked| asked.seat);
+            self.asked.sort_unstable_by_key(|asked| asked.subject());
         }
     }
 
-    /// The change of a seat is no longer wanted.
-    pub(crate) fn withdraw(&mut self, seat: u8) {
-        self.asked.retain(|asked| asked.seat != seat);
+    /// The change of a seat, or of the clock, is no longer wanted.
+    pub(crate) fn withdraw(&mut self, subject: Option<u8>) {
+        self.asked.retain(|asked| asked.subject() != subject);
     }
 
     /// The changes that we ask for together with enough others to decide about them in a ballot.
