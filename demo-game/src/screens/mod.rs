@@ -30,6 +30,7 @@ mod lobby;
 mod owner;
 
 mod seat_news;
+mod score_line;
 mod hud;
 
 mod results;
@@ -153,8 +154,8 @@ fn add_refreshing(app: &mut App) {
                 .chain()
                 .run_if(resource_equals(Screen::Lobby)),
             (
-                (seat_news::follow_roster, hud::refresh_names, hud::refresh_notice).chain(),
-                hud::refresh_scores,
+                (seat_news::follow_roster, score_line::refresh_names, hud::refresh_notice).chain(),
+                score_line::refresh_scores,
                 hud::refresh_banner,
                 hud::refresh_flying_hint,
             )
