@@ -10,6 +10,7 @@ mod components;
 mod effects;
 mod match_state;
 mod rng;
+mod seat_times;
 
 pub mod arena;
 mod asteroids;
@@ -22,6 +23,7 @@ pub use components::{Asteroid, AsteroidSize, Heading, Position, Ship, Shot, Shot
 pub use effects::SimEffect;
 pub use match_state::{MatchState, Phase, Star};
 pub use rng::SimRng;
+pub use seat_times::{SeatTime, SeatTimes};
 
 pub(crate) use guns::can_hit;
 
@@ -41,6 +43,7 @@ impl Plugin for SimPlugin {
         app.init_resource::<MatchState>()
             .init_resource::<Star>()
             .init_resource::<SimRng>()
+            .init_resource::<SeatTimes>()
             .rollback_component::<Position>()
             .rollback_component::<Velocity>()
             .rollback_component::<Heading>()
@@ -51,11 +54,13 @@ impl Plugin for SimPlugin {
             .rollback_resource::<MatchState>()
             .rollback_resource::<Star>()
             .rollback_resource::<SimRng>()
+            .rollback_resource_unhashed::<SeatTimes>()
             .rollback_effect::<SimEffect>()
-            .add_systems(SetupMatch, rounds::set_up_match)
+            .add_systems(SetupMatch, (rounds::set_up_match, seat_times::begin))
             .add_systems(
                 Simulate,
                 (
+                    seat_times::note_changes,
                     rounds::announce,
                     flight::steer_ships,
                     guns::fire_guns,
