@@ -8,14 +8,14 @@ use super::current_match::{CurrentMatch, MatchKind};
 use super::hints::{DESYNC, Device, FLYING, FLYING_TWO, Wording};
 use super::score_line::spawn_score_line;
 use super::seat_news::SeatNews;
-use super::widgets::{HUGE, LARGE, SMALL, Shaped, centred_label, set_text, shortened};
+use super::widgets::{HUGE, LARGE, SMALL, Shaped, centred_label, listed, set_text, shortened};
 use crate::devices::UsedControls;
-use crate::present::palette::{DANGER, PANEL, TEXT, TEXT_QUIET, WARNING, seat_color};
+use crate::present::palette::{DANGER, GOOD, PANEL, TEXT, TEXT_QUIET, WARNING, seat_color};
 use crate::screen::{Screen, ScreenRoot};
 use crate::sim::tuning::{
     COUNTDOWN_BEEP_FRAMES, COUNTDOWN_FRAMES, ROUNDS_TO_WIN, SUDDEN_DEATH_FRAMES,
 };
-use crate::sim::{MatchState, Phase};
+use crate::sim::{MatchState, Phase, SeatTimes};
 use crate::view::THUMBS_SHARE;
 
 /// Frames of the fight during which "GO" is shown.
@@ -192,7 +192,7 @@ pub(super) fn refresh_notice(
     (current, device): (Res<CurrentMatch>, Res<Device>),
     overlay: Res<OverlayState>,
     state: Option<Res<MatchState>>,
-    (roster, news, frame): (Res<Roster>, Res<SeatNews>, Res<SimFrame>),
+    (roster, times, frame): (Res<Roster>, Res<SeatTimes>, Res<SimFrame>),
     mut boxes: Query<&mut Node, With<NoticeBox>>,
     mut texts: Query<(&mut Text, &mut TextColor), With<NoticeText>>,
 ) {
@@ -210,13 +210,13 @@ pub(super) fn refresh_notice(
         (DESYNC.on(*device).to_owned(), DANGER)
     } else if roster.seats().iter().any(|seat| seat.is_local && seat.state == SeatState::Away) {
         ("You were away. Catching up...".to_owned(), WARNING)
-    } else if let Some(sentence) = news.sentence(frame.0) {
-        (sentence.to_owned(), WARNING)
+    } else if let Some(news) = SeatNews::of(roster.seats(), &times, frame.0) {
+        (news.lines, if news.is_good { GOOD } else { WARNING })
     } else if !quiet.is_empty() && current.address().is_some() {
-        (format!("Waiting for {}...", quiet.join(" and ")), WARNING)
+        (format!("Waiting for {}...", listed(&quiet)), WARNING)
     } else if !hidden.is_empty() && current.address().is_some() {
         let are = if hidden.len() == 1 { "is" } else { "are" };
-        (format!("{} {are} in another tab.", hidden.join(" and ")), WARNING)
+        (format!("{} {are} in another tab.", listed(&hidden)), WARNING)
     } else if let Some((name, _)) = LinkConditions::presets().get(overlay.preset)
         && overlay.preset > 0
         && !overlay.is_open
@@ -247,7 +247,6 @@ mod tests {
     use super::super::rig::{Rig, WINDOWS};
     use super::*;
     use crate::input::Input;
-    use crate::room_address::RoomAddress;
 
     #[test]
     fn everything_stays_on_the_screen_when_the_window_turns() {
@@ -261,39 +260,44 @@ mod tests {
         }
     }
 
-    /// Four players, of whom the second is away and the third has left.
-    fn show_departures(rig: &mut Rig) {
-        rig.show_full_match();
-        rig.resource::<CurrentMatch>().kind =
-            Some(MatchKind::Online(RoomAddress::named("ws://h:1", "DAM3R")));
-        rig.settle();
-        let everybody = rig.resource::<Roster>().clone();
-        let others = [SeatState::Peer, SeatState::Away, SeatState::Empty, SeatState::Peer];
-        rig.resource::<SimFrame>().0 = 300;
-        *rig.resource::<Roster>() = everybody.with_states(&others);
-        rig.settle();
+    #[test]
+    fn news_of_the_players_is_shown_for_a_while() {
+        use SeatState::{Away, Empty, Peer};
+        for window in WINDOWS {
+            let mut rig = Rig::new(window);
+            rig.show_full_match();
+            rig.change_seats(300, &[Peer, Away, Peer, Peer]);
+            rig.show_frame(310);
+            assert!(rig.text("lost the connection. A bot flies on.").is_some());
+            rig.change_seats(310, &[Peer, Peer, Empty, Away]);
+            rig.show_frame(320);
+            rig.assert_fits(&format!("much news in {window:?}"));
+            for words in ["lost the connection", "left. A bot flies on.", "is back."] {
+                assert!(rig.text(words).is_some(), "{words} in {window:?}");
+            }
+            let (news, all) = (rig.text("is back.").unwrap().area, rig.window().size());
+            assert!(news.max.y < all.y * 0.4, "{news:?} covers the arena of {all}");
+            rig.show_frame(310 + 240);
+            assert!(rig.text("is back.").is_none(), "that is no news any more");
+        }
     }
 
     #[test]
-    fn players_who_are_away_or_gone_are_marked_and_named() {
-        for window in WINDOWS {
-            let mut rig = Rig::new(window);
-            show_departures(&mut rig);
-            rig.assert_fits(&format!("departures in {window:?}"));
-            assert!(rig.text("left").is_some());
-            assert!(rig.text("30 s").is_some());
-            rig.resource::<SimFrame>().0 = 480;
-            rig.settle();
-            assert!(rig.text("27 s").is_some());
-            assert!(rig.text("A bot flies on.").is_some());
-            rig.resource::<SimFrame>().0 = 560;
-            rig.settle();
-            assert!(rig.text("A bot flies on.").is_none(), "that is no news any more");
-            let everybody = rig.resource::<Roster>().with_states(&[SeatState::Peer; 4]);
-            *rig.resource::<Roster>() = everybody;
-            rig.settle();
-            assert!(rig.text("is back.").is_some());
-        }
+    fn a_return_is_shown_in_the_colour_of_good_news() {
+        use SeatState::{Away, Peer};
+        let mut rig = Rig::new(WINDOWS[0]);
+        rig.show_full_match();
+        let mut shown = |frame, states: [SeatState; 4]| {
+            rig.change_seats(frame, &states);
+            rig.show_frame(frame + 1);
+            let world = rig.app.world_mut();
+            let mut notices = world.query_filtered::<&TextColor, With<NoticeText>>();
+            notices.single(world).unwrap().0
+        };
+        assert_eq!(shown(300, [Peer, Away, Peer, Peer]), WARNING);
+        assert_eq!(shown(400, [Peer; 4]), GOOD);
+        assert_eq!(shown(500, [Away, Peer, Peer, Peer]), WARNING);
+        assert!(rig.text("You were away. Catching up...").is_some());
     }
 
     #[test]

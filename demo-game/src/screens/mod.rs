@@ -86,7 +86,6 @@ fn add_screens(app: &mut App) {
         .init_resource::<CurrentMatch>()
         .init_resource::<Focus>()
         .init_resource::<hints::Device>()
-        .init_resource::<seat_news::SeatNews>()
         .init_resource::<join::ShownRooms>()
         .add_message::<Chosen>()
         .add_message::<FocusMoved>()
@@ -154,8 +153,10 @@ fn add_refreshing(app: &mut App) {
                 .chain()
                 .run_if(resource_equals(Screen::Lobby)),
             (
-                (seat_news::follow_roster, score_line::refresh_names, hud::refresh_notice).chain(),
+                score_line::refresh_names,
+                score_line::refresh_marks,
                 score_line::refresh_scores,
+                hud::refresh_notice,
                 hud::refresh_banner,
                 hud::refresh_flying_hint,
             )

@@ -29,7 +29,7 @@ use crate::bots::Bots;
 use crate::devices::UsedControls;
 use crate::room_address::RoomAddress;
 use crate::screen::Screen;
-use crate::sim::MatchState;
+use crate::sim::{MatchState, SeatTimes};
 
 /// Windows of every kind: of a desktop, of a full screen, small, and of a phone.
 pub(super) const WINDOWS: [(u32, u32); 5] =
@@ -163,9 +163,24 @@ impl Rig {
         let names =
             ["Marguerite Long!", "Bartholomew Long", "Wilhelmina Longe", "Maximilian Longs"];
         *self.resource::<Roster>() = roster(&names);
+        *self.resource::<SeatTimes>() = SeatTimes::at_start(names.map(|_| SeatState::Peer));
         self.app.insert_resource(MatchState::new(4));
         self.resource::<CurrentMatch>().kind = Some(MatchKind::Bots(3));
         self.show(Screen::Match);
+    }
+
+    /// Gives the seats these states, from the frame `first` on. The first seat is ours.
+    pub(super) fn change_seats(&mut self, first: u32, states: &[SeatState]) {
+        let roster = self.resource::<Roster>().with_states(states);
+        *self.resource::<Roster>() = roster;
+        let mut times = self.resource::<SeatTimes>();
+        *times = times.changed_at(first, states.iter().copied());
+    }
+
+    /// Shows the frame before `next`.
+    pub(super) fn show_frame(&mut self, next: u32) {
+        self.resource::<SimFrame>().0 = next;
+        self.settle();
     }
 
     /// The texts that are shown, without empty ones.
@@ -259,6 +274,7 @@ fn add_session(app: &mut App) {
         .init_resource::<RoomList>()
         .init_resource::<Roster>()
         .init_resource::<SimFrame>()
+        .init_resource::<SeatTimes>()
         .init_resource::<NetcodeConfig>()
         .init_resource::<SessionState>()
         .init_resource::<SessionStats>()

@@ -8,19 +8,19 @@ use netcode::prelude::*;
 use super::choice::Choice;
 use super::hints::LEAVE_MATCH;
 use super::items::{Item, spawn_item};
-use super::seat_news::SeatNews;
+use super::seat_news::kept_for;
 use super::widgets::{Hairline, LARGE, SMALL, Shaped, label, set_text, shortened, wrap_if_tall};
 use crate::present::bodies::dash_readiness;
-use crate::present::palette::{TEXT_QUIET, seat_color};
-use crate::sim::{MatchState, Ship};
+use crate::present::palette::{TEXT_QUIET, WARNING, seat_color};
+use crate::sim::{MatchState, SeatTimes, Ship};
 use crate::view::{SCORE_LINE, View};
 
 /// Length of the longest name in the score line.
 const NAME_SHOWN: usize = 11;
 /// The same in a tall window.
 const NAME_SHOWN_IF_TALL: usize = 7;
-/// How opaque the name of a player who is away or gone is.
-const GONE_ALPHA: f32 = 0.6;
+/// How opaque the name of a player who is away is.
+const AWAY_ALPHA: f32 = 0.6;
 /// Width of the bar that shows the dash, in layout units.
 const DASH_BAR: f32 = 46.0;
 
@@ -31,6 +31,15 @@ pub(super) struct ScoreText(u8);
 /// The name of a seat's player.
 #[derive(Component)]
 pub(super) struct SeatName(u8);
+
+/// What is to be known of a seat that nobody plays, in place of its dash: for how long it is kept
+/// for its player, or that the player left.
+#[derive(Component)]
+pub(super) struct SeatMark(u8);
+
+/// The frame of the bar that shows a seat's dash.
+#[derive(Component)]
+pub(super) struct DashFrame(u8);
 
 /// The bar that shows how far a seat's dash has recovered.
 #[derive(Component)]
@@ -91,12 +100,15 @@ fn spawn_seat(line: &mut ChildSpawnerCommands, seat: &RosterSeat) {
                 BackgroundColor(color),
                 BorderColor::all(color),
             ));
-            cell.spawn(Node { flex_direction: FlexDirection::Column, row_gap: px(2), ..default() })
-                .with_children(|column| {
+            cell.spawn(Node { flex_direction: FlexDirection::Column, ..default() }).with_children(
+                |column| {
                     column.spawn((SeatName(seat.seat.0), label("", SMALL, color)));
+                    column.spawn((SeatMark(seat.seat.0), label("", SMALL, TEXT_QUIET)));
+                    let margin = UiRect::top(px(2));
                     column
                         .spawn((
-                            Node { width: px(DASH_BAR), height: px(3), ..default() },
+                            DashFrame(seat.seat.0),
+                            Node { width: px(DASH_BAR), height: px(3), margin, ..default() },
                             BackgroundColor(color.with_alpha(0.2)),
                         ))
                         .with_child((
@@ -104,7 +116,8 @@ fn spawn_seat(line: &mut ChildSpawnerCommands, seat: &RosterSeat) {
                             Node { width: percent(100), height: percent(100), ..default() },
                             BackgroundColor(color),
                         ));
-                });
+                },
+            );
             cell.spawn((ScoreText(seat.seat.0), label("0", LARGE, color)));
         });
 }
@@ -147,9 +160,10 @@ pub(super) fn refresh_scores(
     }
 }
 
+/// Shows the name of each player: in the colour of its ship while it plays, dimmed while it is
+/// away, and without the colour once it has left.
 pub(super) fn refresh_names(
-    (roster, news): (Res<Roster>, Res<SeatNews>),
-    (frame, config): (Res<SimFrame>, Res<NetcodeConfig>),
+    roster: Res<Roster>,
     view: Res<View>,
     mut names: Query<(&SeatName, &mut Text, &mut TextColor)>,
 ) {
@@ -159,22 +173,132 @@ pub(super) fn refresh_names(
             set_text(&mut text, "");
             continue;
         };
-        let mark = match player.state {
-            SeatState::Away => {
-                format!("{} s", news.kept_for(player.seat, frame.0, &config))
+        set_text(&mut text, &shortened(&player.name, most));
+        color.set_if_neq(TextColor(match player.state {
+            SeatState::Away => seat_color(seat.0).with_alpha(AWAY_ALPHA),
+            SeatState::Empty => TEXT_QUIET,
+            _ => seat_color(seat.0),
+        }));
+    }
+}
+
+/// Marks the seats that nobody plays.
+pub(super) fn refresh_marks(
+    (times, frame, config): (Res<SeatTimes>, Res<SimFrame>, Res<NetcodeConfig>),
+    mut marks: Query<(&SeatMark, &mut Text, &mut TextColor, &mut Node), Without<DashFrame>>,
+    mut frames: Query<(&DashFrame, &mut Node)>,
+) {
+    let show = |node: &mut Mut<Node>, is_shown| {
+        let display = if is_shown { Display::Flex } else { Display::None };
+        if node.display != display {
+            node.display = display;
+        }
+    };
+    for (seat, mut text, mut color, mut node) in &mut marks {
+        let time = times.of(Seat(seat.0));
+        let (mark, mark_color) = match time.state {
+            SeatState::Away => (format!("away {} s", kept_for(time, frame.0, &config)), WARNING),
+            SeatState::Empty => ("left".to_owned(), TEXT_QUIET),
+            _ => (String::new(), TEXT_QUIET),
+        };
+        set_text(&mut text, &mark);
+        color.set_if_neq(TextColor(mark_color));
+        show(&mut node, !mark.is_empty());
+    }
+    for (seat, mut node) in &mut frames {
+        let state = times.of(Seat(seat.0)).state;
+        show(&mut node, !matches!(state, SeatState::Away | SeatState::Empty));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use SeatState::{Away, Empty, Peer};
+
+    use super::super::rig::{Rig, Shown, WINDOWS};
+    use super::*;
+    use crate::sim::tuning::ARENA_HALF;
+
+    /// The names in the match of the rig.
+    const NAMES: [&str; 4] = ["Marguer", "Barthol", "Wilhelm", "Maximil"];
+
+    /// Shows a match of which the second player is away and the third has left.
+    fn show_departures(window: (u32, u32)) -> Rig {
+        let mut rig = Rig::new(window);
+        rig.show_full_match();
+        rig.change_seats(300, &[Peer, Away, Empty, Peer]);
+        rig.show_frame(300);
+        rig
+    }
+
+    /// The names in the score line, by seat.
+    fn names(rig: &mut Rig) -> Vec<Shown> {
+        let in_line = |shown: &Shown, name: &str| {
+            shown.what.starts_with(&name[..5]) && !shown.what.contains(' ')
+        };
+        let texts = rig.texts();
+        let name = |name| texts.iter().find(|shown| in_line(shown, name)).cloned();
+        NAMES.map(name).into_iter().flatten().collect()
+    }
+
+    #[test]
+    fn a_player_who_is_away_or_gone_is_marked_and_keeps_the_name() {
+        for window in WINDOWS {
+            let mut rig = Rig::new(window);
+            rig.show_full_match();
+            let before = names(&mut rig);
+            assert_eq!(before.len(), 4);
+            let mut rig = show_departures(window);
+            rig.assert_fits(&format!("departures in {window:?}"));
+            let after = names(&mut rig);
+            let what = |shown: &[Shown]| shown.iter().map(|it| it.what.clone()).collect::<Vec<_>>();
+            assert_eq!(what(&after), what(&before), "{window:?}");
+            assert!(rig.text("away 30 s").is_some() && rig.text("left").is_some());
+            rig.show_frame(480);
+            assert!(rig.text("away 27 s").is_some(), "{window:?}");
+        }
+    }
+
+    #[test]
+    fn away_and_gone_differ_at_a_glance() {
+        let mut rig = show_departures(WINDOWS[0]);
+        let world = rig.app.world_mut();
+        let mut names = world.query::<(&SeatName, &TextColor)>();
+        let mut marks = world.query::<(&SeatMark, &TextColor)>();
+        let name = |seat| names.iter(world).find(|(name, _)| name.0 == seat).unwrap().1.0;
+        let [ours, away, gone, other] = [0, 1, 2, 3].map(name);
+        assert_eq!([ours, other], [0, 3].map(seat_color));
+        assert_eq!(away.with_alpha(1.0), seat_color(1), "it is still that player's ship");
+        assert!(away.alpha() < 0.8);
+        assert_ne!(gone.with_alpha(1.0), seat_color(2));
+        let mark = |seat| marks.iter(world).find(|(mark, _)| mark.0 == seat).unwrap().1.0;
+        let [away, gone] = [1, 2].map(mark);
+        assert_ne!(away, gone);
+    }
+
+    #[test]
+    fn the_score_line_stays_above_the_arena() {
+        for window in WINDOWS {
+            let mut rig = Rig::new(window);
+            rig.show_full_match();
+            for states in [[Peer; 4], [Peer, Away, Empty, Peer], [Peer, Empty, Away, Empty]] {
+                rig.change_seats(300, &states);
+                rig.show_frame(600);
+                let view = *rig.resource::<View>();
+                for shown in names(&mut rig) {
+                    let bottom = view.world_at(shown.area.max).y;
+                    assert!(bottom >= ARENA_HALF.y, "{shown:?} in {window:?}: {bottom}");
+                }
             }
-            SeatState::Empty => "left".to_owned(),
-            _ => String::new(),
-        };
-        let (line, alpha) = if mark.is_empty() {
-            (shortened(&player.name, most), 1.0)
-        } else if view.is_tall() {
-            (mark, GONE_ALPHA)
-        } else {
-            let room = most.saturating_sub(mark.len() + 1);
-            (format!("{} {mark}", shortened(&player.name, room)), GONE_ALPHA)
-        };
-        set_text(&mut text, &line);
-        color.set_if_neq(TextColor(seat_color(seat.0).with_alpha(alpha)));
+        }
+    }
+
+    #[test]
+    fn a_mark_goes_when_the_player_is_back() {
+        let mut rig = show_departures(WINDOWS[3]);
+        rig.change_seats(400, &[Peer, Peer, Empty, Peer]);
+        rig.show_frame(401);
+        assert!(rig.text("away").is_none());
+        assert!(rig.text("left").is_some());
     }
 }

@@ -49,6 +49,15 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
     if text.len() <= most { text } else { format!("{}..", &text[..most.saturating_sub(2)]) }
 }
 
+/// Names everybody in a sentence: "A, B and C".
+pub(super) fn listed(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
 /// Makes `text` a sentence: with a capital letter and a full stop.
 pub(super) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
@@ -283,6 +292,16 @@ mod tests {
         assert_eq!(plain("it\u{2019}s \u{2026} \u{1f680}"), "it's ... ?");
         assert_eq!(shortened("a very long name indeed", 10), "a very l..");
         assert_eq!(shortened("日本", 10), "??");
+    }
+
+    #[test]
+    fn names_are_listed_as_in_a_sentence() {
+        let listed =
+            |names: &[&str]| listed(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(listed(&[]), "");
+        assert_eq!(listed(&["Ann"]), "Ann");
+        assert_eq!(listed(&["Ann", "Bob"]), "Ann and Bob");
+        assert_eq!(listed(&["Ann", "Bob", "Cleo"]), "Ann, Bob and Cleo");
     }
 
     #[test]
