@@ -8,11 +8,11 @@ use netcode::prelude::*;
 use netcode::{Denial, TransportError};
 use signaling::protocol::Refusal;
 
+use super::seat_news::Absence;
 use super::settings::Settings;
-use super::widgets::shortened;
 use crate::platform;
 use crate::room_address::{RoomAddress, RoomError, RoomKind};
-use crate::sim::{MatchState, Phase};
+use crate::sim::{MatchState, Phase, SeatTimes};
 
 /// The match that is being played or set up, or was played last.
 #[derive(Resource, Default, Debug)]
@@ -84,29 +84,32 @@ impl CurrentMatch {
 pub(crate) struct Outcome {
     /// The seat that won; `None` for a draw.
     pub(crate) winner: Option<u8>,
-    /// Name and rounds won, by seat.
-    pub(crate) seats: Vec<(String, u8)>,
+    /// The players, by seat.
+    pub(crate) seats: Vec<SeatOutcome>,
+}
+
+/// The outcome of a match for the player of a seat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SeatOutcome {
+    pub(crate) name: String,
+    /// Rounds won by the seat's ship, whoever flew it.
+    pub(crate) rounds: u8,
+    /// How the player was missing at the end; `None` for a player who was there.
+    pub(crate) absence: Option<Absence>,
 }
 
 impl Outcome {
-    pub(super) fn of(state: &MatchState, roster: &Roster) -> Self {
+    pub(super) fn of(state: &MatchState, roster: &Roster, times: &SeatTimes) -> Self {
         let winner = match state.phase {
             Phase::MatchOver { winner } => winner,
             _ => None,
         };
-        let seats = roster
-            .seats()
-            .iter()
-            .map(|seat| {
-                let name = match seat.state {
-                    SeatState::Empty => format!("{} (left)", shortened(&seat.name, 13)),
-                    SeatState::Away => format!("{} (away)", shortened(&seat.name, 13)),
-                    _ => seat.name.clone(),
-                };
-                (name, state.scores.get(seat.seat.index()).copied().unwrap_or(0))
-            })
-            .collect();
-        Self { winner, seats }
+        let seats = roster.seats().iter().map(|seat| SeatOutcome {
+            name: seat.name.clone(),
+            rounds: state.scores.get(seat.seat.index()).copied().unwrap_or(0),
+            absence: Absence::of(times.of(seat.seat)),
+        });
+        Self { winner, seats: seats.collect() }
     }
 }
 

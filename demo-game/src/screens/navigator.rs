@@ -12,7 +12,7 @@ use crate::bots::Bots;
 use crate::platform;
 use crate::room_address::{RoomAddress, RoomError, RoomKind};
 use crate::screen::Screen;
-use crate::sim::{MatchState, Phase};
+use crate::sim::{MatchState, Phase, SeatTimes};
 
 /// Names of the bots, by seat.
 const BOT_NAMES: [&str; 3] = ["Kepler", "Halley", "Ceres"];
@@ -226,12 +226,11 @@ pub(super) fn end_simulated_network(
 
 /// In `FinishedMatch`: notes the outcome of the match, if it was decided.
 pub(super) fn note_outcome(
-    state: Res<MatchState>,
-    roster: Res<Roster>,
+    (state, roster, times): (Res<MatchState>, Res<Roster>, Res<SeatTimes>),
     mut current: ResMut<CurrentMatch>,
 ) {
     let is_decided = matches!(state.phase, Phase::MatchOver { .. });
-    current.outcome = is_decided.then(|| Outcome::of(&state, &roster));
+    current.outcome = is_decided.then(|| Outcome::of(&state, &roster, &times));
 }
 
 /// Takes over the name that the server gave to a new room: from then on it is a room like any

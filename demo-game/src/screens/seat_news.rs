@@ -1,6 +1,8 @@
-//! Players who leave, drop out and come back: the sentences about that during a match.
+//! Players who leave, drop out and come back: the sentences about that during a match, and the
+//! marks after it.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
 
 use netcode::RosterSeat;
 use netcode::prelude::*;
@@ -96,6 +98,50 @@ impl SeatNews {
 pub(super) fn kept_for(time: SeatTime, frame: u32, config: &NetcodeConfig) -> u64 {
     let passed = u64::from(frame.saturating_sub(time.since)) / u64::from(FPS);
     config.seat_hold.as_secs().saturating_sub(passed)
+}
+
+/// How a player was missing when the match ended, and from which frame on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Absence {
+    /// The player left.
+    Left(u32),
+    /// The player lost the connection, and did not come back in time.
+    Gone(u32),
+    /// The player lost the connection, and could have come back.
+    Away(u32),
+}
+
+impl Absence {
+    /// The absence of a seat's player, if there is one.
+    pub(super) fn of(time: SeatTime) -> Option<Self> {
+        match (time.state, time.before) {
+            (SeatState::Away, _) => Some(Self::Away(time.since)),
+            (SeatState::Empty, Some((SeatState::Away, since))) => Some(Self::Gone(since)),
+            (SeatState::Empty, _) => Some(Self::Left(time.since)),
+            _ => None,
+        }
+    }
+
+    /// The mark behind a name.
+    pub(super) const fn mark(self) -> &'static str {
+        match self {
+            Self::Left(_) | Self::Gone(_) => "(left)",
+            Self::Away(_) => "(away)",
+        }
+    }
+}
+
+/// "left at 1:23", by the time since the first frame of the match.
+impl Display for Absence {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (words, frame) = match *self {
+            Self::Left(frame) => ("left at", frame),
+            Self::Gone(frame) => ("gone since", frame),
+            Self::Away(frame) => ("away since", frame),
+        };
+        let seconds = frame / u32::from(FPS);
+        write!(f, "{words} {}:{:02}", seconds / 60, seconds % 60)
+    }
 }
 
 #[cfg(test)]
@@ -223,5 +269,23 @@ mod tests {
         let time = times(&[(100, FIRST)]).of(Seat(1));
         let left = |frame| kept_for(time, frame, &config);
         assert_eq!([100, 159, 160, 1899, 1900, 9999].map(left), [30, 30, 29, 1, 0, 0]);
+    }
+
+    #[test]
+    fn an_absence_has_a_mark_and_the_time_of_its_beginning() {
+        let shown = |changes: &[(u32, [SeatState; 4])]| {
+            let absence = Absence::of(times(changes).of(Seat(1)));
+            absence.map(|absence| (absence.mark(), absence.to_string()))
+        };
+        let away = (48 * 60 + 59, FIRST);
+        assert_eq!(shown(&[]), None);
+        assert_eq!(shown(&[(9, [Peer, Peer, Empty, Away])]), None);
+        assert_eq!(shown(&[away]), Some(("(away)", "away since 0:48".into())));
+        assert_eq!(shown(&[away, (9_000, [Peer; 4])]), None, "it came back");
+        let left = (83 * 60, [Peer, Empty, Peer, Peer]);
+        assert_eq!(shown(&[left]), Some(("(left)", "left at 1:23".into())));
+        assert_eq!(shown(&[away, left]), Some(("(left)", "gone since 0:48".into())));
+        let late = (60 * (10 * 60 + 5), [Peer, Empty, Peer, Peer]);
+        assert_eq!(shown(&[late]), Some(("(left)", "left at 10:05".into())));
     }
 }
