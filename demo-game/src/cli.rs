@@ -43,7 +43,7 @@ Headless (--room or --host is required):
   --conditions PRESET  make the network worse: none, lan, wifi, 4g, transatlantic, awful [default: none]
   --outage KIND@S:D    S seconds after the first frame, the network is down for D seconds, as if the cable were
                        pulled (both), or one way only (sending or receiving); may be given several times
-  --departures POLICY  when a match of three or four loses a player: go-on or end; the same for all [default: go-on]
+  --departures POLICY  when a match of three or four loses a player: go-on, wait or end; the same for all [default: go-on]
   --leave-after S      leave the room S seconds after the first frame
   --game-version V     claim to be version V; other versions are refused [default: this build's]
 
@@ -196,8 +196,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, CliErr
 const PILOTS: [(&str, Pilot); 3] =
     [("bot", Pilot::Bot), ("idle", Pilot::Idle), ("script", Pilot::Script)];
 
-const POLICIES: [(&str, DeparturePolicy); 2] =
-    [("go-on", DeparturePolicy::GoOn), ("end", DeparturePolicy::EndMatch)];
+const POLICIES: [(&str, DeparturePolicy); 3] = [
+    ("go-on", DeparturePolicy::GoOn),
+    ("wait", DeparturePolicy::Wait),
+    ("end", DeparturePolicy::EndMatch),
+];
 
 fn headless(flags: Flags) -> Result<Command, CliError> {
     for (is_given, option) in [

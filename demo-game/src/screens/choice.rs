@@ -56,6 +56,10 @@ pub(super) enum Choice {
     Rematch,
     /// Join the same room again.
     TryAgain,
+    /// Pause the match, or go on with it.
+    SetPaused(bool),
+    /// Leave the match, and stay in the room.
+    LeaveMatch,
     /// Leave the screen, the room or the match: what Esc does.
     Leave,
     /// Ask for the text of this field in a prompt of the page.

@@ -34,6 +34,8 @@ pub(crate) struct CurrentMatch {
     pub(super) denied: Option<ShownDenial>,
     /// Whether the owner of the room is choosing whom to kick.
     pub(super) is_kicking: bool,
+    /// Whether the player has asked to play on since the match stood still.
+    pub(super) has_asked_to_play_on: bool,
     /// The code that the player typed for a room that could not be joined, to be corrected.
     pub(super) mistyped: String,
     /// Why the room that was typed or chosen cannot be joined.

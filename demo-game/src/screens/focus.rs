@@ -2,6 +2,7 @@
 //! text: `typing`.
 
 use bevy::prelude::*;
+use netcode::Roster;
 
 use super::choice::{Choice, Chosen};
 use super::current_match::CurrentMatch;
@@ -126,6 +127,22 @@ pub(super) fn leave_match(
         || pads.iter().any(|pad| pad.just_pressed(GamepadButton::Select));
     if *screen == Screen::Match && wants_out {
         chosen.write(Chosen(Choice::Leave));
+    }
+}
+
+/// Pauses a match, or goes on with it, by P or a gamepad's Start; Enter goes on as well.
+pub(super) fn pause_match(
+    (screen, roster): (Res<Screen>, Res<Roster>),
+    keys: Res<ButtonInput<KeyCode>>,
+    pads: Query<&Gamepad>,
+    mut chosen: MessageWriter<Chosen>,
+) {
+    let is_paused = roster.pause().is_some();
+    let is_pressed = keys.just_pressed(KeyCode::KeyP)
+        || (is_paused && keys.just_pressed(KeyCode::Enter))
+        || pads.iter().any(|pad| pad.just_pressed(GamepadButton::Start));
+    if *screen == Screen::Match && is_pressed {
+        chosen.write(Chosen(Choice::SetPaused(!is_paused)));
     }
 }
 

@@ -42,6 +42,12 @@ pub(super) const IN_LOBBY: Wording = Wording::new("Esc leaves the room", "");
 pub(super) const IN_FAILURE: Wording = Wording::new("Enter chooses, Esc goes to the menu", "");
 /// The button that leaves a match.
 pub(super) const LEAVE_MATCH: Wording = Wording::new("Esc", "Leave");
+/// The button that pauses a match.
+pub(super) const PAUSE_MATCH: Wording = Wording::new("P", "Pause");
+/// The button that goes on with a match that was paused.
+pub(super) const GO_ON: Wording = Wording::new("P goes on", "Go on");
+/// The same with a match that waits for a player.
+pub(super) const PLAY_ON: Wording = Wording::new("P plays on", "Play on");
 /// How to fly.
 pub(super) const FLYING: Wording = Wording::new(
     "A D or arrows turn, W or up thrusts, Space fires, Shift dashes",

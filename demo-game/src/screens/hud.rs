@@ -6,6 +6,7 @@ use netcode::{LobbyPeer, OverlayState};
 
 use super::current_match::{CurrentMatch, MatchKind};
 use super::hints::{DESYNC, Device, FLYING, FLYING_TWO, Wording};
+use super::pause::spawn_pause_panel;
 use super::score_line::spawn_score_line;
 use super::seat_news::SeatNews;
 use super::widgets::{HUGE, LARGE, SMALL, Shaped, centred_label, listed, set_text, shortened};
@@ -43,7 +44,12 @@ pub(super) struct NoticeBox;
 #[derive(Component)]
 pub(super) struct FlyingHint;
 
-pub(super) fn build(mut commands: Commands, screen: Res<Screen>, roster: Res<Roster>) {
+pub(super) fn build(
+    mut commands: Commands,
+    screen: Res<Screen>,
+    roster: Res<Roster>,
+    current: Res<CurrentMatch>,
+) {
     if *screen != Screen::Match {
         return;
     }
@@ -63,6 +69,7 @@ pub(super) fn build(mut commands: Commands, screen: Res<Screen>, roster: Res<Ros
             spawn_score_line(page, &roster);
             spawn_announcements(page);
             spawn_flying_hint(page);
+            spawn_pause_panel(page, &current);
         });
 }
 
@@ -255,7 +262,8 @@ mod tests {
         for window in WINDOWS {
             rig.resize(window);
             rig.settle();
-            assert_eq!(rig.choices(), [Choice::Leave]);
+            let choices = [Choice::Leave, Choice::SetPaused(true), Choice::SetPaused(false)];
+            assert_eq!(rig.choices(), choices);
             rig.assert_fits(&format!("a match in {window:?}"));
         }
     }

@@ -31,6 +31,7 @@ mod owner;
 
 mod seat_news;
 mod score_line;
+mod pause;
 mod hud;
 
 mod results;
@@ -101,6 +102,7 @@ fn add_screens(app: &mut App) {
                     typing::type_text,
                     focus::move_focus.run_if(not(resource_equals(Screen::Match))),
                     focus::leave_match,
+                    focus::pause_match,
                     pointer::point_at_items,
                     pointer::touch_items,
                     pointer::press_adjusters,
@@ -159,6 +161,7 @@ fn add_refreshing(app: &mut App) {
                 hud::refresh_notice,
                 hud::refresh_banner,
                 hud::refresh_flying_hint,
+                pause::refresh,
             )
                 .run_if(resource_equals(Screen::Match)),
             results::refresh.run_if(resource_equals(Screen::Results)),

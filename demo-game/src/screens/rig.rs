@@ -177,6 +177,13 @@ impl Rig {
         *times = times.changed_at(first, states.iter().copied());
     }
 
+    /// Lets the match stand still, or run.
+    pub(super) fn pause(&mut self, pause: Option<Pause>) {
+        let roster = self.resource::<Roster>().with_pause(pause);
+        *self.resource::<Roster>() = roster;
+        self.settle();
+    }
+
     /// Shows the frame before `next`.
     pub(super) fn show_frame(&mut self, next: u32) {
         self.resource::<SimFrame>().0 = next;
@@ -192,11 +199,12 @@ impl Rig {
         texts.map(|(text, node, at)| Shown { what: text.0.clone(), area: area(node, at) }).collect()
     }
 
-    /// The items that can be chosen, in the order of the focus.
+    /// The items that are shown, in the order of the focus.
     pub(super) fn items(&mut self) -> Vec<Shown> {
         let world = self.app.world_mut();
         let mut items = world.query::<(&Item, &ComputedNode, &UiGlobalTransform)>();
-        let mut items: Vec<_> = items.iter(world).collect();
+        let items = items.iter(world).filter(|(_, node, _)| !node.is_empty());
+        let mut items = Vec::from_iter(items);
         items.sort_by_key(|(item, ..)| item.order);
         let shown = |(item, node, at): (&Item, &ComputedNode, &UiGlobalTransform)| Shown {
             what: format!("{:?}", item.choice),
@@ -286,6 +294,8 @@ fn add_session(app: &mut App) {
         .add_message::<AskRoom>()
         .add_message::<JoinRoom>()
         .add_message::<LeaveRoom>()
+        .add_message::<LeaveMatch>()
+        .add_message::<PauseMatch>()
         .add_message::<ListRooms>()
         .add_message::<Rename>()
         .add_message::<SetConditions>()

@@ -6,7 +6,7 @@ use netcode::RosterSeat;
 use netcode::prelude::*;
 
 use super::choice::Choice;
-use super::hints::LEAVE_MATCH;
+use super::hints::{LEAVE_MATCH, PAUSE_MATCH};
 use super::items::{Item, spawn_item};
 use super::seat_news::kept_for;
 use super::widgets::{Hairline, LARGE, SMALL, Shaped, label, set_text, shortened, wrap_if_tall};
@@ -73,13 +73,17 @@ pub(super) fn spawn_score_line(page: &mut ChildSpawnerCommands, roster: &Roster)
         line.spawn(Node { column_gap: px(12), align_items: AlignItems::Center, ..default() })
             .with_children(|right| {
                 right.spawn((RoundText, label("", SMALL, TEXT_QUIET)));
-                let item = spawn_item(right, Item { choice: Choice::Leave, order: 0 }, " ");
-                let node = Node {
-                    padding: UiRect::axes(px(10), px(4)),
-                    border_radius: BorderRadius::all(px(6)),
-                    ..default()
-                };
-                right.commands().entity(item).insert((LEAVE_MATCH, Hairline, node));
+                let buttons =
+                    [(1, Choice::SetPaused(true), PAUSE_MATCH), (0, Choice::Leave, LEAVE_MATCH)];
+                for (order, choice, words) in buttons {
+                    let item = spawn_item(right, Item { choice, order }, " ");
+                    let node = Node {
+                        padding: UiRect::axes(px(10), px(4)),
+                        border_radius: BorderRadius::all(px(6)),
+                        ..default()
+                    };
+                    right.commands().entity(item).insert((words, Hairline, node));
+                }
             });
     });
 }

@@ -145,6 +145,17 @@ impl Roster {
         Self { seats: seats.collect(), ..self.clone() }
     }
 
+    /// The same seats, in a match that stands still, or runs.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn with_pause(&self, pause: Option<Pause>) -> Self {
+        self.clone().with_clock(match pause {
+            None => Clock::Runs,
+            Some(Pause::ByPlayer(seat)) => Clock::PausedBy(seat.0),
+            Some(Pause::ForMissing) => Clock::Waits,
+        })
+    }
+
     /// The seats of a local match.
     pub(crate) fn local(names: &[String]) -> Self {
         let seat = |(index, name): (usize, &String)| RosterSeat {

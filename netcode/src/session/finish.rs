@@ -200,7 +200,7 @@ impl<I: GameInput> Session<I> {
         match self.finish {
             Finish::Playing if is_wanted && self.source.is_sync_test() => return true,
             Finish::Playing | Finish::Wanted { .. } if is_urgent => {
-                self.stop(world, confirmed, now)
+                self.stop(world, confirmed, now);
             }
             Finish::Comparing { .. } if is_urgent => return true,
             Finish::Playing if is_wanted => {

@@ -78,7 +78,7 @@ impl Rig {
         seats[victim] =
             [Occupant::Bot, Occupant::Empty, Occupant::Away(peer(victim))][self.random(3) as usize];
         let first = [0, installed.first, self.exposed.len() as u32 + 5, 1 << 30];
-        let ended = installed.given_up(&seats).map(|(seat, _)| (seat, round.into())).collect();
+        let ended = installed.given_up(&seats).map(|(seat, _)| (seat, round)).collect();
         let value = Value {
             epoch: installed.epoch + 1,
             parent: installed.digest(),
