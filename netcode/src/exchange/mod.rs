@@ -25,6 +25,8 @@ mod false_claims;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 pub(crate) mod properties;
 #[cfg(test)]
+mod kept;
+#[cfg(test)]
 mod tests;
 
 use std::time::Duration;

@@ -46,6 +46,8 @@ pub(crate) mod systems;
 mod false_claims;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod properties;
+#[cfg(test)]
+mod simulated;
 
 use bevy::prelude::{App, IntoScheduleConfigs, PreUpdate};
 
