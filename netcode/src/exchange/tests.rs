@@ -422,3 +422,40 @@ fn a_machine_that_returns_at_a_frame_of_the_past_gives_inputs_from_its_next_fram
         assert!(inputs[end as usize..].iter().all(|&given| given == input(1)));
     }
 }
+
+#[test]
+#[ignore = "giving up a return forgets inputs that other machines may have"]
+fn inputs_that_were_given_early_stay_as_they_are() {
+    let mut exchange = Exchange::new(rules(), &[None, Some(PEER), Some(THIRD)], delays(&[0], 0));
+    exchange.go_on();
+    (0..8).for_each(|frame| exchange.press(frame, &[input(0)]));
+    exchange.change_roster(1, 8, uses(SeatUse::Kept));
+    exchange.forget_old(10);
+    exchange.prepare_return(12);
+    (11..20).for_each(|frame| exchange.press(frame, &[input(1)]));
+    let early = inputs_of(&exchange, 0);
+    assert_eq!(early.len(), 20);
+    // The other machines decided that we return at frame 12, and have these inputs. We learn of it
+    // after we have given up.
+    exchange.give_up_return();
+    exchange.forget_old(40);
+    exchange.change_roster(2, 12, uses(SeatUse::Played));
+    assert!(inputs_of(&exchange, 0).starts_with(&early));
+}
+
+#[test]
+#[ignore = "a machine that finishes is taken to have inputs that it never took"]
+fn a_machine_that_finishes_in_a_later_epoch_exposes_no_frame_here() {
+    let mut exchange = Exchange::new(rules(), &[None, Some(PEER), Some(THIRD)], delays(&[0], 0));
+    exchange.go_on();
+    (0..20).for_each(|frame| exchange.press(frame, &[input(0)]));
+    for (peer, seat) in [(PEER, 1), (THIRD, 2)] {
+        let inputs = given(&[0, 0], vec![stream(seat, 0, &[(10, 1)])]);
+        assert_eq!(exchange.receive(peer, &at(10), &inputs, 10), Ok(true));
+    }
+    assert_eq!(exchange.exposed(), 0);
+    // The two others put us away at frame 0, and one of them finishes at frame 12.
+    let last = LastInputs { given: 12, streams: Vec::new() };
+    assert!(exchange.leave(PEER, 12, &last, 10).is_ok());
+    assert_eq!(exchange.exposed(), 0, "nobody else has inputs of ours");
+}
