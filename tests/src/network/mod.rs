@@ -105,6 +105,12 @@ impl Network {
         router.darkened().to_vec()
     }
 
+    /// Pulls the cable of the machine with this index, or plugs it in again. Packets in flight
+    /// arrive; what is sent to it or by it while it is unplugged is lost.
+    pub fn set_cut(&self, machine: usize, is_cut: bool) {
+        self.router().set_cut(machine, is_cut);
+    }
+
     /// What each machine sent since the conditions were last set, and what became of it; packets
     /// sent in a blackout are not counted.
     pub fn counts(&self) -> Vec<LinkCounts> {

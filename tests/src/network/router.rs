@@ -18,6 +18,8 @@ pub(super) struct Router {
     addresses: Vec<Ipv4Addr>,
     links: BadNetwork,
     is_dark: bool,
+    /// For each machine, whether its cable is pulled.
+    cut: Vec<bool>,
     darkened: Vec<u64>,
 }
 
@@ -26,6 +28,7 @@ impl Router {
     pub(super) fn new(addresses: Vec<Ipv4Addr>) -> Self {
         Self {
             links: BadNetwork::new(addresses.len(), LinkConditions::NONE, SEED),
+            cut: vec![false; addresses.len()],
             darkened: vec![0; addresses.len()],
             addresses,
             is_dark: false,
@@ -45,15 +48,27 @@ impl Router {
         }
     }
 
+    /// Sets whether all packets that a machine sends from now on, and all that are sent to it, are
+    /// lost.
+    pub(super) fn set_cut(&mut self, machine: usize, is_cut: bool) {
+        self.cut[machine] = is_cut;
+    }
+
     /// Takes an IP packet that a machine sent. A packet without a destination here is dropped.
     pub(super) fn handle_packet(&mut self, now: Duration, from: usize, packet: &[u8]) {
         if self.is_dark {
             self.darkened[from] += 1;
             return;
         }
+        if self.cut[from] {
+            return;
+        }
         let Some(destination) = destination_of(packet) else { return };
         for (to, address) in self.addresses.iter().enumerate() {
-            if to != from && (destination.is_multicast() || destination == *address) {
+            if to != from
+                && !self.cut[to]
+                && (destination.is_multicast() || destination == *address)
+            {
                 self.links.send(now, from, to, packet);
             }
         }
@@ -137,6 +152,20 @@ mod tests {
         }
         assert!(arrivals(&mut router, NOW).is_empty());
         assert_eq!(router.next_due(), None);
+    }
+
+    #[test]
+    fn a_machine_that_is_cut_off_neither_sends_nor_receives() {
+        let mut router = router();
+        router.set_cut(1, true);
+        router.handle_packet(NOW, 0, &packet(address(2)));
+        router.handle_packet(NOW, 1, &packet(address(3)));
+        assert!(arrivals(&mut router, NOW).is_empty());
+        router.handle_packet(NOW, 0, &packet(Ipv4Addr::new(224, 0, 0, 251)));
+        assert_eq!(arrivals(&mut router, NOW), [2], "the rest of the network works");
+        router.set_cut(1, false);
+        router.handle_packet(NOW, 1, &packet(address(3)));
+        assert_eq!(arrivals(&mut router, NOW), [2]);
     }
 
     #[test]
