@@ -18,6 +18,8 @@ use super::{
 };
 use crate::packed_input::PackedInput;
 
+/// The inputs of this many returns that were given up are kept, for each of our seats.
+const MAX_EARLY: usize = 4;
 /// At most this many bytes of inputs in the last message of a machine.
 const MAX_GOODBYE_BYTES: usize = 8 * 1024;
 
@@ -50,6 +52,17 @@ pub(super) struct Changing {
     /// If we are away: the frame from which we give inputs again, as the others are about to give
     /// us our seats back.
     returns_at: Option<u32>,
+    /// Inputs that we gave early for returns that we gave up. Other machines may have them, and may
+    /// have decided on the return all the same.
+    early: Vec<EarlyInputs>,
+}
+
+#[derive(Debug)]
+struct EarlyInputs {
+    seat: usize,
+    /// The frame of the return.
+    first: u32,
+    inputs: Vec<PackedInput>,
 }
 
 /// What is final.
@@ -218,20 +231,37 @@ impl Exchange {
         self.changing.returns_at = Some(first);
     }
 
-    /// Whether we give inputs early, as the others are about to give us our seats back.
-    pub(crate) fn is_returning(&self) -> bool {
-        self.changing.returns_at.is_some()
+    /// The frame from which we give inputs early, as the others are about to give us our seats
+    /// back.
+    pub(crate) fn returns_at(&self) -> Option<u32> {
+        self.changing.returns_at
     }
 
     /// We do not return at the frame that we prepared for.
     pub(crate) fn give_up_return(&mut self) {
         let Some(returns_at) = self.changing.returns_at.take() else { return };
-        for seat in &mut self.seats {
+        for (number, seat) in self.seats.iter_mut().enumerate() {
             if let SeatInputs { holder: None, given_up: Some(given_up), stream, .. } = seat {
+                let inputs = Vec::from_iter(stream.inputs_from(returns_at));
+                let early = &mut self.changing.early;
+                let is_older = |it: &EarlyInputs| it.seat == number;
+                if early.iter().filter(|it| is_older(it)).count() >= MAX_EARLY
+                    && let Some(oldest) = early.iter().position(is_older)
+                {
+                    early.remove(oldest);
+                }
+                early.push(EarlyInputs { seat: number, first: returns_at, inputs });
                 stream.replace_from(*given_up, std::iter::empty());
             }
         }
         self.note_replaced(returns_at);
+    }
+
+    /// The inputs that we gave early for a return of our seat at this frame.
+    fn take_early(&mut self, seat: usize, first: u32) -> Vec<PackedInput> {
+        let mut early = self.changing.early.iter();
+        let index = early.rposition(|it| (it.seat, it.first) == (seat, first));
+        index.map(|index| self.changing.early.swap_remove(index).inputs).unwrap_or_default()
     }
 
     /// A seat that nobody played is played again from the frame `first` on: its inputs before that
@@ -239,6 +269,19 @@ impl Exchange {
     /// too. Inputs of later frames that were given early stay as they are, since another machine
     /// may have them.
     fn return_at(&mut self, seat: usize, first: u32) {
+        let early = self.take_early(seat, first);
+        let SeatInputs { stream, given_up, .. } = &mut self.seats[seat];
+        if let Some(given_up) = *given_up
+            && !early.is_empty()
+        {
+            stream.replace_from(given_up, std::iter::empty());
+            while stream.end() < first {
+                stream.push(PackedInput::default());
+            }
+            early.into_iter().for_each(|input| stream.push(input));
+            self.changing.returns_at = Some(first);
+            self.note_replaced(first);
+        }
         let SeatInputs { stream, given_up, .. } = &mut self.seats[seat];
         if let Some(given_up) = *given_up
             && stream.end() > given_up

@@ -66,15 +66,9 @@ impl Exchange {
         let given = of_peer.map(|seat| seat.stream.end()).fold(last.given, u32::max);
         let possible = given.saturating_sub(MAX_GIVEN_BEYOND_END)..=given;
         let is_possible = possible.contains(&end);
-        let our_end = self.our_end();
         let peer = &mut self.peers[index];
         peer.given = Some(given);
         peer.end = is_possible.then_some(end);
-        if is_possible {
-            // It has all inputs before the end of its match.
-            peer.has.iter_mut().for_each(|has| *has = end.min(our_end).max(*has));
-            self.expose();
-        }
         Ok(Some(Departure { end: if is_possible { end } else { given }, is_possible }))
     }
 

@@ -27,8 +27,8 @@ pub(super) struct Absences {
     machines: Vec<Machine>,
     /// When we last wanted our own seats back.
     asked: Option<Duration>,
-    /// Since when we have been prepared to return.
-    prepared: Option<Duration>,
+    /// The frame at which we are prepared to return, and since when.
+    prepared: Option<(u32, Duration)>,
     /// The first frame that was not final when we last looked, and the time since then.
     exposed: u32,
     unchanged: Duration,
@@ -106,11 +106,11 @@ impl Absences {
         is_due
     }
 
-    /// Whether a return that we prepared for is overdue. `is_prepared` says whether there is one.
-    pub(super) fn is_return_over(&mut self, now: Duration, is_prepared: bool) -> bool {
-        let since = if is_prepared { Some(self.prepared.unwrap_or(now)) } else { None };
-        self.prepared = since;
-        since.is_some_and(|since| now.saturating_sub(since) >= PREPARED_WITHIN)
+    /// Whether a return that we prepared for is overdue. `first` is its frame, if there is one.
+    pub(super) fn is_return_over(&mut self, now: Duration, first: Option<u32>) -> bool {
+        let known = self.prepared.filter(|(frame, _)| Some(*frame) == first);
+        self.prepared = known.or(first.map(|first| (first, now)));
+        self.prepared.is_some_and(|(_, since)| now.saturating_sub(since) >= PREPARED_WITHIN)
     }
 
     /// Time passes; all frames before `exposed` are final now.

@@ -144,9 +144,9 @@ impl MatchWire {
 
     /// Gives up a return that we prepared for and that does not come.
     fn watch_return(&mut self, now: Duration) {
-        let is_returning = self.ask(|exchange| exchange.is_returning()).unwrap_or(false);
+        let returns_at = self.ask(|exchange| exchange.returns_at()).flatten();
         let Some(playing) = &mut self.playing else { return };
-        if playing.absences.is_return_over(now, is_returning) {
+        if playing.absences.is_return_over(now, returns_at) {
             self.ask(Exchange::give_up_return);
         }
     }

@@ -12,6 +12,7 @@ use super::{
         control::Hello,
         departures::{Consequence, cause_of_goodbye, decide},
         lineup::MatchPlan,
+        match_wire::Policies,
         reasons::{EndReason, GoodbyeCause},
     },
     game::{Game, Log},
@@ -133,7 +134,8 @@ impl Machine {
         let holders = Vec::from_iter((0..count).map(|it| (it != number).then(|| peer(it))));
         let delays = Delays::new([number].into_iter(), config.input_delay, 1);
         let exchange = Exchange::new(rules.clone(), &holders, delays);
-        let exchange = connection.begin_exchange(exchange, config.departure_policy);
+        let policies = Policies { departure: config.departure_policy, pair: config.pair_policy };
+        let exchange = connection.begin_exchange(exchange, policies);
         let goes_on = exchange.with(|exchange| exchange.goes_on()).unwrap_or(false);
         let roster = connection.roster().expect("the match has begun");
         let game = Game::new(rules.window, rules.max_delay, roster, goes_on);
