@@ -269,32 +269,20 @@ impl Exchange {
     /// too. Inputs of later frames that were given early stay as they are, since another machine
     /// may have them.
     fn return_at(&mut self, seat: usize, first: u32) {
-        let early = self.take_early(seat, first);
+        let kept = self.take_early(seat, first);
+        let returns_at = self.changing.returns_at;
         let SeatInputs { stream, given_up, .. } = &mut self.seats[seat];
         if let Some(given_up) = *given_up
-            && !early.is_empty()
-        {
-            stream.replace_from(given_up, std::iter::empty());
-            while stream.end() < first {
-                stream.push(PackedInput::default());
-            }
-            early.into_iter().for_each(|input| stream.push(input));
-            self.changing.returns_at = Some(first);
-            self.note_replaced(first);
-        }
-        let SeatInputs { stream, given_up, .. } = &mut self.seats[seat];
-        if let Some(given_up) = *given_up
-            && stream.end() > given_up
-            && self.changing.returns_at != Some(first)
+            && (!kept.is_empty() || (stream.end() > given_up && returns_at != Some(first)))
         {
             let early = Vec::from_iter(stream.inputs_from(first));
+            let early = if kept.is_empty() { early } else { kept };
             stream.replace_from(given_up, std::iter::empty());
             while stream.end() < first {
                 stream.push(PackedInput::default());
             }
             early.into_iter().for_each(|input| stream.push(input));
-            let returns_at = self.changing.returns_at.unwrap_or(first);
-            self.note_replaced(first.min(returns_at));
+            self.note_replaced(first.min(returns_at.unwrap_or(first)));
         }
         let SeatInputs { holder, stream, .. } = &mut self.seats[seat];
         // The frames whose inputs we were asked for already, as an away machine, had neutral ones.

@@ -106,5 +106,7 @@ pub(crate) fn plugin(app: &mut App) {
         )
         .add_systems(LeaveAtExit, leave_at_exit);
     #[cfg(all(feature = "webrtc", target_arch = "wasm32"))]
+    crate::transport::webrtc::page::call_at_the_end();
+    #[cfg(all(feature = "webrtc", target_arch = "wasm32"))]
     app.add_systems(PreUpdate, systems::attend_page.after(take_requests).before(receive));
 }

@@ -75,6 +75,29 @@ thread_local! {
     static IS_NEEDED: Cell<bool> = const { Cell::new(false) };
     /// Whether this is the last call of the page.
     static IS_ENDING: Cell<bool> = const { Cell::new(false) };
+    /// The callbacks, once they are ours to call.
+    static WAITING: RefCell<Option<Rc<Waiting>>> = const { RefCell::new(None) };
+}
+
+/// From now on, calls the page one last time as it is closed, loaded again or left. To be called
+/// before the game loop begins, which stops as soon as it hears of that.
+pub(crate) fn call_at_the_end() {
+    thread_local! {
+        static IS_LISTENING: Cell<bool> = const { Cell::new(false) };
+    }
+    let Some(window) = web_sys::window().filter(|_| !IS_LISTENING.replace(true)) else { return };
+    let end = Closure::<dyn FnMut(Event) -> Result<(), JsValue>>::new(|event: Event| {
+        let waiting = WAITING.with_borrow(Option::clone).filter(|_| IS_NEEDED.get());
+        let Some(waiting) = waiting else { return Ok(()) };
+        IS_ENDING.set(true);
+        let outcome = waiting.call(event.time_stamp());
+        // A page that the browser keeps may be shown again.
+        IS_ENDING.set(false);
+        outcome
+    });
+    let end: Function = end.into_js_value().unchecked_into();
+    // It fails only where a page has frozen its own window.
+    let _ = window.add_event_listener_with_callback("pagehide", &end);
 }
 
 /// Sets whether the page keeps running while it is hidden, and is called as it ends. Where the
@@ -118,7 +141,7 @@ fn start_worker() -> Result<Worker, JsValue> {
 fn install(window: &Window) -> Result<(), JsValue> {
     let waiting = Rc::new(Waiting::default());
     replace_requests(window, &waiting)?;
-    call_at_the_end(window, Rc::clone(&waiting))?;
+    WAITING.set(Some(Rc::clone(&waiting)));
     call_while_hidden(window, waiting, start_worker()?)
 }
 
@@ -159,22 +182,6 @@ fn replace_requests(window: &Window, waiting: &Rc<Waiting>) -> Result<(), JsValu
     Reflect::set(window, &"requestAnimationFrame".into(), &request.into_js_value())?;
     Reflect::set(window, &"cancelAnimationFrame".into(), &forget.into_js_value())?;
     Ok(())
-}
-
-fn call_at_the_end(window: &Window, waiting: Rc<Waiting>) -> Result<(), JsValue> {
-    let end = Closure::<dyn FnMut(Event) -> Result<(), JsValue>>::new(move |event: Event| {
-        if !IS_NEEDED.get() {
-            return Ok(());
-        }
-        IS_ENDING.set(true);
-        let outcome = waiting.call(event.time_stamp());
-        // A page that the browser keeps may be shown again.
-        IS_ENDING.set(false);
-        outcome
-    });
-    let end: Function = end.into_js_value().unchecked_into();
-    // In the first phase, before the game loop ends its own work.
-    window.add_event_listener_with_callback_and_bool("pagehide", &end, true)
 }
 
 fn call_while_hidden(window: &Window, waiting: Rc<Waiting>, worker: Worker) -> Result<(), JsValue> {
