@@ -1,9 +1,9 @@
 //! Matches that go on without some of their machines: what is final although a machine may be gone,
 //! and what a machine holds back, gives and takes while the machines agree on a new roster.
 //!
-//! Where machines may be lost, a frame is *exposed* once more than half of the machines are known to
-//! have the inputs of every seat for it. Whichever machines are lost then, one of those that decide what comes next has all
-//! of these inputs, so nobody ever takes an exposed frame back.
+//! Where machines may be lost, a frame is *exposed* once more than half of the machines are known
+//! to have the inputs of every seat for it. Whichever machines are lost then, one of those that
+//! decide what comes next has all of these inputs, so nobody ever takes an exposed frame back.
 //!
 //! The session may have simulated frames beyond that with inputs, or with a roster, that turn out
 //! not to count. From the first of these frames on it begins again, and nothing is exposed until it

@@ -1,5 +1,5 @@
-//! What a player asks of a match that runs: to pause it, to go on with it, or to remove another one.
-//! The machines agree on it (`changing`), as far as each has heard it itself. Part of
+//! What a player asks of a match that runs: to pause it, to go on with it, or to remove another
+//! one. The machines agree on it (`changing`), as far as each has heard it itself. Part of
 //! [`Connection`].
 
 use std::time::Duration;

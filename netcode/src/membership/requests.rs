@@ -102,15 +102,15 @@ pub struct Rename(pub String);
 /// them; they receive a [`PeerFinished`](crate::PeerFinished).
 ///
 /// It takes up to two seconds, in which the peers compare a last frame. A player that wants to be
-/// gone at once sends [`LeaveMatch`] instead. A match that ends by the rules of the game is ended by
-/// [`MatchEnd::finish_when_confirmed`](crate::MatchEnd::finish_when_confirmed), for all at the same
-/// frame.
+/// gone at once sends [`LeaveMatch`] instead. A match that ends by the rules of the game is ended
+/// by [`MatchEnd::finish_when_confirmed`](crate::MatchEnd::finish_when_confirmed), for all at the
+/// same frame.
 #[derive(Message, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FinishMatch;
 
 /// Request: leave the match now, and stay in the room: `Gathering` in the same update, or `Offline`
-/// after a local match. The other peers play on as after [`FinishMatch`]; this machine's last frames
-/// may not have been compared with theirs. Nothing happens if no match runs.
+/// after a local match. The other peers play on as after [`FinishMatch`]; this machine's last
+/// frames may not have been compared with theirs. Nothing happens if no match runs.
 #[derive(Message, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeaveMatch;
 
@@ -119,7 +119,8 @@ pub struct LeaveMatch;
 /// In an online match, all machines stop at the same frame, two round trips later. A match that was
 /// paused goes on as soon as any player asks for it. One that waits for a machine that is away, by
 /// [`DeparturePolicy::Wait`](crate::DeparturePolicy::Wait), goes on once more than half of the
-/// machines ask for it. What the pause means to the game, see [`Roster::pause`](crate::Roster::pause).
+/// machines ask for it. What the pause means to the game, see
+/// [`Roster::pause`](crate::Roster::pause).
 ///
 /// Nothing happens in a sync test, and online if
 /// [`NetcodeConfig::pause_policy`](crate::NetcodeConfig::pause_policy) forbids it.

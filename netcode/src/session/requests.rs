@@ -21,8 +21,8 @@ pub(super) struct Leaving<'w, 's> {
     local: MessageReader<'w, 's, StartLocal>,
 }
 
-/// Finishes or leaves the match for a game that asks for it, and discards what is left of a match once the
-/// room is left.
+/// Finishes or leaves the match for a game that asks for it, and discards what is left of a match
+/// once the room is left.
 pub(super) fn take_match_requests(
     mut leaving: Leaving,
     (mut finish, mut leave_match): (MessageReader<FinishMatch>, MessageReader<LeaveMatch>),

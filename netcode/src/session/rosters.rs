@@ -117,8 +117,8 @@ impl Rosters {
         self.term_at(frame).number
     }
 
-    /// If a roster begins at `frame`, and the match is not paused then: the roster of the last frame
-    /// that was simulated before, and itself.
+    /// If a roster begins at `frame`, and the match is not paused then: the roster of the last
+    /// frame that was simulated before, and itself.
     pub(super) fn change_at(&self, frame: u32) -> Option<(&Roster, &Roster)> {
         let now = self.later.iter().find(|term| term.first == frame && !term.is_paused())?;
         Some((now.seen.as_ref()?, &now.roster))

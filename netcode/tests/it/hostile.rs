@@ -313,7 +313,8 @@ fn a_claim_to_have_played_the_highest_match_number_keeps_nobody_from_playing() {
     stepper.record();
     for _ in 0..3 {
         stepper.updates(120);
-        let match_number = |sent: SentPacket| (!sent.is_control).then_some(sent.bytes[1]);
+        let is_of_match = |sent: &SentPacket| !sent.is_control && sent.bytes[0] & 0x0f == 1;
+        let match_number = |sent: SentPacket| is_of_match(&sent).then_some(sent.bytes[1]);
         let played = stepper.record().into_iter().filter_map(match_number).max().expect("inputs");
         assert!(played <= 3, "a small number, in one byte");
         numbers.push(played);

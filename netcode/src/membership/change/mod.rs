@@ -3,10 +3,10 @@
 //!
 //! The files stand in reading order: who decides (`voters`), what is decided (`value`), what is
 //! said (`message`), what is needed of the exchange (`inputs`), each machine's part (`agreement`,
-//! `wishes`, `acceptor`, `learner` and `filling`), that of a leader (`leader`), and when things happen
-//! (`allowances`, `listening`, `schedule`). Of the tests, `search` tries everything that can happen to a few machines, `cases`
-//! lets one thing go wrong at each moment of a change, and `walks` does a little of everything to
-//! many machines.
+//! `wishes`, `acceptor`, `learner` and `filling`), that of a leader (`leader`), and when things
+//! happen (`allowances`, `listening`, `schedule`). Of the tests, `search` tries everything that can
+//! happen to a few machines, `cases` lets one thing go wrong at each moment of a change, and
+//! `walks` does a little of everything to many machines.
 //!
 //! # The protocol
 //!

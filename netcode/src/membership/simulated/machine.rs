@@ -1,5 +1,5 @@
-//! One machine of the match: a real connection with a real exchange, driven as `membership::systems`
-//! and `session::drive` drive it, and a game without a world.
+//! One machine of the match: a real connection with a real exchange, driven as
+//! `membership::systems` and `session::drive` drive it, and a game without a world.
 
 use std::time::Duration;
 
