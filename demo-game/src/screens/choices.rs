@@ -88,13 +88,8 @@ pub(super) fn apply_choices(
                 rematch(&mut commands, &settings, is_over, &mut navigator);
             }
             Choice::TryAgain => try_again(&mut commands, &settings, &mut navigator),
-            Choice::SetPaused(is_paused) => {
-                navigator.current.has_asked_to_play_on = !is_paused;
-                commands.write_message(PauseMatch(*is_paused));
-            }
-            Choice::LeaveMatch => {
-                commands.write_message(LeaveMatch);
-            }
+            Choice::SetPaused(is_paused) => navigator.pause(&mut commands, *is_paused),
+            Choice::LeaveMatch => navigator.leave_match(&mut commands),
             Choice::Leave if *navigator.screen == Screen::Menu => {}
             Choice::Leave => navigator.leave(&mut commands),
             // Every choice takes over the typed name, above.

@@ -138,6 +138,18 @@ impl Navigator<'_> {
         *self.screen = Screen::Join;
     }
 
+    /// Pauses the match, or goes on with it.
+    pub(super) fn pause(&mut self, commands: &mut Commands, is_paused: bool) {
+        self.current.has_asked_to_play_on = !is_paused;
+        commands.write_message(PauseMatch(is_paused));
+    }
+
+    /// Leaves the match for its room.
+    pub(super) fn leave_match(&mut self, commands: &mut Commands) {
+        self.current.has_asked_to_play_on = false;
+        commands.write_message(LeaveMatch);
+    }
+
     /// Leaves the room or the match and shows the menu.
     pub(super) fn leave(&mut self, commands: &mut Commands) {
         commands.write_message(LeaveRoom);

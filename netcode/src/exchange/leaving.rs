@@ -82,6 +82,11 @@ impl Exchange {
         self.index(peer).is_some_and(|index| self.has_given_all(index))
     }
 
+    /// Whether a peer has said that it leaves the match, and all of its inputs are here.
+    pub(crate) fn has_finished(&self, peer: PeerId) -> bool {
+        self.index(peer).is_some_and(|index| self.has_all_of(index))
+    }
+
     /// Whether a peer has said that it leaves the match.
     pub(crate) fn is_leaving(&self, peer: PeerId) -> bool {
         self.index(peer).is_some_and(|index| self.peers[index].is_leaving())

@@ -53,7 +53,8 @@ impl Connection {
     /// that from us as well. Returns whether the owner may.
     fn kick(&mut self, now: Duration, peer: PeerId) -> bool {
         let is_ours = self.us.id().is_some() && self.us.owner() == self.us.id();
-        if !is_ours || !self.match_wire.holds_seat(peer) {
+        let is_playing = self.match_wire.holds_seat(peer) || self.match_wire.is_away(peer);
+        if !is_ours || !is_playing || Some(peer) == self.us.id() {
             return true;
         }
         if !self.limits().may_kick {

@@ -212,18 +212,25 @@ impl Connection {
     pub(crate) fn dead_end(&self) -> Option<EndReason> {
         let wire = &self.match_wire;
         let Playing { roster, present, absences, local, .. } = wire.playing.as_ref()?;
-        if !wire.goes_on_without_some() || wire.finished().is_some() {
+        if !wire.is_agreeing() || wire.finished().is_some() {
             return None;
         }
+        let loses_machines = wire.goes_on_without_some();
         let Limits { outage_timeout, seat_hold, .. } = self.limits();
         let is_away = present.away().any(|(_, peer)| peer == *local);
         // A machine that hears nobody is likely the one that is cut off: the others keep its seats.
         let kept_for = outage_timeout.max(seat_hold) + STUCK_AFTER;
         let is_cut_off = self.is_cut_off_for(kept_for);
-        let patience = if is_away { kept_for } else { outage_timeout + STUCK_AFTER };
+        let patience = match (is_away, loses_machines) {
+            (true, _) => kept_for,
+            (false, true) => outage_timeout + STUCK_AFTER,
+            // A peer that is lost, or gives too few inputs, ends the match before. This is for one
+            // that keeps the others from agreeing.
+            (false, false) => outage_timeout + 2 * STUCK_AFTER,
+        };
         let is_over = |change: &Change| change.is_deserted() || (is_away && change.have_we_lost());
-        let is_over = wire.change().is_some_and(is_over);
-        if !is_over && !is_cut_off && !absences.is_stuck(patience) {
+        let is_over = loses_machines && (is_cut_off || wire.change().is_some_and(is_over));
+        if !is_over && !absences.is_stuck(patience) {
             return None;
         }
         if is_away {

@@ -161,11 +161,14 @@ impl MatchWire {
     ) -> SharedExchange {
         let Some(playing) = &mut self.playing else { return SharedExchange::new(exchange) };
         let Policies { departure, pair } = policies;
-        playing.loses_machines = departure != DeparturePolicy::EndMatch
-            && (playing.roster.machines() > 2 || pair == PairPolicy::GoOn);
+        playing.loses_machines = match playing.roster.machines() {
+            0..=2 => pair == PairPolicy::GoOn,
+            _ => departure != DeparturePolicy::EndMatch,
+        };
         exchange.go_on(playing.loses_machines);
         let waits = departure == DeparturePolicy::Wait;
-        playing.change = Some(Change::new(playing.local, playing.roster.occupants(), waits));
+        let change = Change::new(playing.local, playing.roster.occupants());
+        playing.change = Some(change.with_policies(waits, playing.loses_machines));
         let exchange = SharedExchange::new(exchange);
         playing.exchange = Some(exchange.clone());
         exchange
@@ -263,7 +266,11 @@ impl MatchWire {
     /// Whether the match that we play cannot go on without the peer. A match that is over for us
     /// needs no peer, and one that goes on without some of its machines needs none by name.
     pub(super) fn needs(&self, peer: PeerId) -> bool {
-        self.plays_with(peer) && self.finished().is_none() && !self.goes_on_without_some()
+        let has_finished = || self.ask(|exchange| exchange.has_finished(peer)).unwrap_or(false);
+        self.plays_with(peer)
+            && self.finished().is_none()
+            && !self.goes_on_without_some()
+            && !has_finished()
     }
 
     /// Whether the peer has left the match, which goes on without it: all inputs that it gave are

@@ -107,7 +107,7 @@ pub enum SeatState {
 pub struct SeatChanged {
     /// The seat.
     pub seat: Seat,
-    /// The player that it had in the frame before.
+    /// The player that it had in the last frame that was simulated before.
     pub before: SeatState,
     /// The player that it has from this frame on.
     pub now: SeatState,

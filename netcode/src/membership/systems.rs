@@ -292,6 +292,9 @@ impl ReceiveParams<'_> {
                 self.state.go(SessionState::Starting);
             }
             ConnectionEvent::Begin => {}
+            ConnectionEvent::PutAway if self.room.is_removed() => {
+                self.end(connection, now, TransportError::Kicked.into());
+            }
             ConnectionEvent::PutAway => self.end(connection, now, EndReason::PutAway),
             ConnectionEvent::Finished { peer, name, end } => {
                 self.log.ask(end);

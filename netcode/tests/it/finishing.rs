@@ -5,7 +5,7 @@ use std::time::Duration;
 use bevy::app::App;
 use netcode::{Agreement, InputDelay, SetInputDelay, prelude::*, testing::Stepper};
 
-use crate::support::{assert_agreement, build, busy, state, stats, write_to_all};
+use crate::support::{assert_agreement, build, build_ending, busy, state, stats, write_to_all};
 
 fn finish(stepper: &mut Stepper, index: usize) {
     stepper.app_mut(index).world_mut().write_message(FinishMatch);
@@ -124,6 +124,20 @@ fn a_player_that_leaves_the_match_is_in_the_lobby_in_the_same_update() {
         stepper.start();
         stepper.updates(120);
         assert_agreement(&stepper, 3);
+    }
+}
+
+#[test]
+fn a_player_that_leaves_the_match_and_then_the_room_ends_it_for_nobody() {
+    for peers in [2, 3] {
+        let mut stepper = Stepper::in_match(peers, build_ending(busy));
+        stepper.updates(120);
+        stepper.app_mut(0).world_mut().write_message(LeaveMatch);
+        stepper.app_mut(0).update();
+        stepper.app_mut(0).world_mut().write_message(LeaveRoom);
+        stepper.app_mut(0).update();
+        stepper.updates(180);
+        assert_plays_on(&mut stepper, 1);
     }
 }
 

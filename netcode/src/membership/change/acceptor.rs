@@ -212,7 +212,6 @@ impl Agreement {
     /// Whether we agree to pause the match, or to go on with it, as this value says.
     fn is_clock_acceptable(&self, value: &Value) -> bool {
         value.clock == self.due_clock(&value.seats)
-            || value.clock == self.installed().clock
             || self.asked.contains(&Asked::Clock(value.clock))
     }
 

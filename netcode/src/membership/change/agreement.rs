@@ -57,7 +57,7 @@ pub(super) struct View {
     pub(super) presence: Presence,
     /// The voters that it misses.
     pub(super) misses: Machines,
-    /// The changes that it asks for: one for each seat at most.
+    /// The changes that it asks for: one for each seat at most, and one of the clock.
     pub(super) asks: Vec<Asked>,
     /// The highest ballot that it is known to have promised.
     pub(super) promised: Ballot,
@@ -90,7 +90,7 @@ pub(crate) struct Agreement {
     /// Our number among the voters.
     pub(super) us: Option<usize>,
     pub(super) views: Vec<View>,
-    /// One change for each seat at most.
+    /// One change for each seat at most, and one of the clock.
     pub(super) asked: Vec<Asked>,
     pub(super) has_left: bool,
     /// The match waits for machines that are missed.

@@ -28,7 +28,7 @@ pub(super) struct Listening {
 }
 
 impl Listening {
-    /// Another epoch is to be decided, by so many voters.
+    /// Another epoch is to be decided, by this number of voters.
     pub(super) fn begin_epoch(&mut self, now: Duration, voters: usize) {
         self.wishes = vec![now; voters];
         self.current = vec![now; voters];
@@ -57,6 +57,7 @@ impl Change {
     /// in force promised it by leading; if it does nothing else, another machine leads, and it has
     /// to promise that.
     pub(super) fn note_mute(&mut self, now: Duration, patience: Duration) {
+        let loses_machines = self.loses_machines;
         let agreement = &mut self.agreement;
         let promised = agreement.decision.promised;
         let us = agreement.us;
@@ -65,6 +66,7 @@ impl Change {
         let are_we_missed = us.is_some_and(|us| hold.machines.has(us));
         let is_current = |voter: usize, view: &View| {
             promised == Ballot::default()
+                || !loses_machines
                 || are_we_missed
                 || [us, Some(usize::from(promised.leader))].contains(&Some(voter))
                 || view.promised >= promised

@@ -158,7 +158,7 @@ impl Rig {
     pub(super) fn new(seed: u64, count: usize, loss_percent: u64, liar: Option<usize>) -> Self {
         let seats = Vec::from_iter((0..count).map(|it| Occupant::Peer(peer(it))));
         let machine = |it: usize| Machine {
-            change: Change::new(peer(it), seats.clone(), false),
+            change: Change::new(peer(it), seats.clone()),
             inputs: Inputs { us: it as u8, frame: 0, exposed: 0, seats: vec![Vec::new(); count] },
             is_alive: true,
             acknowledged: vec![(0, vec![0; count]); count],

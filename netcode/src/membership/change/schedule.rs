@@ -70,15 +70,22 @@ pub(crate) struct Change {
     /// One for each machine that decides with us, or that was put away, and our own.
     allowances: Allowances,
     pub(super) listening: Listening,
+    /// Whether the match goes on without a machine that takes no part.
+    pub(super) loses_machines: bool,
 }
 
 impl Change {
-    /// The agreement in a match that begins with these seats. `waits` says that the match stands
-    /// still while a machine is away.
-    pub(crate) fn new(local: PeerId, seats: Vec<Occupant>, waits: bool) -> Self {
-        let mut agreement = Agreement::new(local, seats);
-        agreement.waits = waits;
-        Self::of(agreement)
+    /// The agreement in a match that begins with these seats.
+    pub(crate) fn new(local: PeerId, seats: Vec<Occupant>) -> Self {
+        Self::of(Agreement::new(local, seats))
+    }
+
+    /// `waits` says that the match stands still while a machine is away, and `loses_machines` that
+    /// it goes on without one that takes no part.
+    pub(crate) fn with_policies(mut self, waits: bool, loses_machines: bool) -> Self {
+        self.agreement.waits = waits;
+        self.loses_machines = loses_machines;
+        self
     }
 
     pub(super) fn of(agreement: Agreement) -> Self {
@@ -99,6 +106,7 @@ impl Change {
             retractions: 0,
             allowances: Allowances::default(),
             listening,
+            loses_machines: true,
         }
     }
 
