@@ -44,8 +44,9 @@ pub(super) const STEPS: &[Step] = &[
         command
             .args(["test", "--no-fail-fast", "--profile", "unoptimised", "--lib"])
             .args(RENDERER)
-            // These search millions of states, and draw none of them.
-            .args(["--", "--skip", "change::search::", "--skip", "change::walks::"]);
+            // These search millions of states or play a thousand matches, and draw nothing.
+            .args(["--", "--skip", "change::search::", "--skip", "change::walks::"])
+            .args(["--skip", "membership::simulated::"]);
         count_tests(summary, &mut command)
     }),
     full("lints in the browser", |_| {
