@@ -11,7 +11,7 @@ use super::tuning::MAX_SEATS;
 #[derive(Resource, Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct SeatTimes([SeatTime; MAX_SEATS]);
 
-/// Who plays a seat, and since when.
+/// The state of a seat, and since when it has had it.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct SeatTime {
     /// The kind of player that the seat has.

@@ -21,7 +21,7 @@ const MACHINES: usize = 3;
 /// Updates until the players have flown for some time: the countdown takes 120 frames.
 const FIRST_UPDATES: u32 = 240;
 
-/// Who played each seat in each frame, and what it held. A frame that is simulated again replaces
+/// The state and the input of each seat in each frame. A frame that is simulated again replaces
 /// what was seen before.
 #[derive(Resource, Default)]
 struct Flown(BTreeMap<u32, [(SeatState, Input); MACHINES]>);

@@ -230,7 +230,7 @@ impl MatchWire {
     }
 }
 
-/// Who plays.
+/// The players.
 impl MatchWire {
     /// The match that we play, or have just left.
     pub(super) fn agreed(&self) -> Option<AgreedMatch<'_>> {
